@@ -1,0 +1,1 @@
+"""Memory channels: devices as timing tables, the controller as a cycle engine."""

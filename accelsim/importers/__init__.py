@@ -1,0 +1,1 @@
+"""From a model object or file to a float trace (optional extras)."""

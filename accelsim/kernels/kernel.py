@@ -1,0 +1,59 @@
+"""The one decorator for compiled loops, with a disk cache that cannot serve a stale build.
+
+Numba's cache key knows neither a callee's source in another file nor the flags that change code generation, so the cache
+folder itself is named by a hash of every kernel source and of those flags.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import ParamSpec, TypeVar, cast
+
+import numba
+import numpy as np
+
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
+
+
+def _sources_hash() -> str:
+    """First 16 hex digits of the SHA-256 of all kernel sources, the versions and the code-generation flags."""
+    digest = hashlib.sha256()
+    for path in sorted(Path(__file__).parent.glob("*.py")):
+        digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
+    flags = (numba.__version__, np.__version__, numba.config.BOUNDSCHECK, numba.config.OPT, numba.config.DEBUG)
+    digest.update(repr(flags).encode())
+    return digest.hexdigest()[:16]
+
+
+def _cache_dir() -> str:
+    """Folder for compiled kernels: ACCELSIM_CACHE_DIR, else the user's cache, else a private temporary folder."""
+    base = os.environ.get("ACCELSIM_CACHE_DIR")
+    root = Path(base) if base else Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "accelsim"
+    folder = root / f"kernels-{_sources_hash()}"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError:
+        return tempfile.mkdtemp(prefix="accelsim-kernels-")
+    return str(folder)
+
+
+CACHE_DIR = "" if numba.config.DISABLE_JIT else _cache_dir()
+
+
+def kernel(function: Callable[_P, _T]) -> Callable[_P, _T]:
+    """Compile `function` in nopython mode with the keyed disk cache; no fastmath, no parallel."""
+    if numba.config.DISABLE_JIT:
+        return function
+    saved = numba.config.CACHE_DIR
+    numba.config.CACHE_DIR = CACHE_DIR
+    try:
+        return cast(Callable[_P, _T], numba.njit(cache=True)(function))
+    finally:
+        numba.config.CACHE_DIR = saved

@@ -1,0 +1,95 @@
+"""Quantities with units, as people write them, turned into integers: bytes, picoseconds, hertz, bytes a second.
+
+Binary prefixes (KiB, MiB, GiB) are powers of 1024, decimal ones (kB, MB, GB) powers of 1000, as IEC 80000-13 has them.
+"""
+
+from __future__ import annotations
+
+import re
+from fractions import Fraction
+from typing import Annotated
+
+from pydantic import BeforeValidator
+
+_NUMBER = re.compile(r"^\s*([+-]?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?)\s*([A-Za-z/]*)\s*$")
+
+_BYTES = {"": 1, "B": 1, "kB": 10**3, "MB": 10**6, "GB": 10**9, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
+_PS = {"ps": 1, "ns": 10**3, "us": 10**6, "ms": 10**9, "s": 10**12}
+_HZ = {"": 1, "Hz": 1, "kHz": 10**3, "MHz": 10**6, "GHz": 10**9}
+_BYTES_PER_S = {"B/s": 1, "kB/s": 10**3, "MB/s": 10**6, "GB/s": 10**9, "KiB/s": 2**10, "MiB/s": 2**20, "GiB/s": 2**30}
+
+
+def _parse(value: object, units: dict[str, int], what: str) -> int:
+    """Return `value` in the base unit of `units`; ValueError (pydantic turns it into a message with the field) if it is not exact."""
+    if isinstance(value, bool) or not isinstance(value, (int, float, str)):
+        raise ValueError(f"{value!r} is not {what}")
+    if isinstance(value, str):
+        match = _NUMBER.match(value)
+        if match is None:
+            raise ValueError(f"{value!r} is not {what}; allowed: a number and one of {_names(units)}")
+        number, unit = Fraction(match.group(1)), match.group(2)
+    else:
+        try:
+            number, unit = Fraction(value), ""
+        except (ValueError, OverflowError) as error:
+            raise ValueError(f"{value!r} is not {what}") from error
+    if unit not in units:
+        raise ValueError(f"{value!r} has unit {unit!r}, which is not one of {what}; allowed: {_names(units)}")
+    scaled = number * units[unit]
+    if scaled.denominator != 1:
+        raise ValueError(f"{value!r} is not a whole number of the smallest unit of {what}")
+    return int(scaled)
+
+
+def _names(units: dict[str, int]) -> str:
+    return ", ".join(unit for unit in units if unit)
+
+
+def parse_bytes(value: object) -> int:
+    """'64 KiB' -> 65536 bytes."""
+    return _parse(value, _BYTES, "a size in bytes")
+
+
+def parse_ps(value: object) -> int:
+    """'1.25 ns' -> 1250 ps. A bare number is refused unless it is 0: times have too many customary units."""
+    if value == 0 and not isinstance(value, bool):
+        return 0
+    return _parse(value, _PS, "a time")
+
+
+def parse_hz(value: object) -> int:
+    """'800 MHz' -> 800,000,000 Hz."""
+    return _parse(value, _HZ, "a frequency")
+
+
+def parse_bytes_per_s(value: object) -> int:
+    """'0.4 GB/s' -> 400,000,000 bytes a second."""
+    return _parse(value, _BYTES_PER_S, "a bandwidth")
+
+
+Bytes = Annotated[int, BeforeValidator(parse_bytes)]
+Picoseconds = Annotated[int, BeforeValidator(parse_ps)]
+Hertz = Annotated[int, BeforeValidator(parse_hz)]
+BytesPerSecond = Annotated[int, BeforeValidator(parse_bytes_per_s)]
+
+PS_PER_S = 10**12
+
+
+def edge_ps(cycle: int, clock_hz: int) -> int:
+    """Time of clock edge `cycle`: ceil(cycle * 10^12 / clock_hz) picoseconds."""
+    return -(-cycle * PS_PER_S // clock_hz)
+
+
+def cycle_at(time_ps: int, clock_hz: int) -> int:
+    """First cycle whose edge is at or after `time_ps` (the inverse of edge_ps, rounded up)."""
+    return -(-(time_ps * clock_hz - clock_hz + 1) // PS_PER_S) if time_ps > 0 else 0
+
+
+def human_bytes(value: int) -> str:
+    """5308416 -> '5.06 MiB'."""
+    size = float(value)
+    for unit in ("B", "KiB", "MiB"):
+        if size < 1024:
+            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.2f} {unit}"
+        size /= 1024
+    return f"{size:.2f} GiB"

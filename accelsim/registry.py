@@ -1,0 +1,39 @@
+"""Kinds found by folder: a module in `formats/`, `dataflows/` or `hw/` that defines `KIND` and `SPEC` adds a member by existing."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import pkgutil
+from collections.abc import Iterable
+from functools import cache
+from types import ModuleType
+
+from accelsim.errors import AccelsimError, ConfigError
+
+
+def suggest(name: str, known: Iterable[str]) -> str:
+    """'; did you mean 'ssvq'?' or '' for a mistyped name."""
+    close = difflib.get_close_matches(name, list(known), n=1)
+    return f"; did you mean {close[0]!r}?" if close else ""
+
+
+@cache
+def members(package: str) -> dict[str, ModuleType]:
+    """Modules of `package` that define KIND, by that kind, in the order of their names."""
+    parent = importlib.import_module(package)
+    found: dict[str, ModuleType] = {}
+    for info in sorted(pkgutil.iter_modules(parent.__path__), key=lambda item: item.name):
+        module = importlib.import_module(f"{package}.{info.name}")
+        kind = getattr(module, "KIND", None)
+        if kind is not None:
+            found[kind] = module
+    return found
+
+
+def lookup(package: str, kind: str, what: str, error: type[AccelsimError] = ConfigError) -> ModuleType:
+    """The module of `kind`, or `error` naming the known ones: "unknown format 'mvqq'; known: [...]"."""
+    known = members(package)
+    if kind not in known:
+        raise error(f"unknown {what} {kind!r}; known: {sorted(known)}{suggest(kind, known)}")
+    return known[kind]

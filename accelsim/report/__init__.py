@@ -1,0 +1,1 @@
+"""What people read: metrics, area, tables, plots. Reads Results only."""
