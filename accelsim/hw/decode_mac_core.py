@@ -1,0 +1,165 @@
+"""The decode-and-MAC core: unpack buffer, codebook, sign decoder, shadow registers and MAC array as one unit.
+
+They are one unit because each hands to the next within a cycle. The core stands alone here (one GEMM, a word supply given
+as a formula), through the kernel that the machine uses; the validation against RTL runs this.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import ceil, log2
+
+import numpy as np
+
+from accelsim.kernels import compute
+
+KIND = "decode_mac_core"
+
+
+@dataclass(frozen=True)
+class CoreGeometry:
+    """Sizes of the core and the form of its records.
+
+    Parameters
+    ----------
+    rows, cols : PEs along the reduction and along the outputs
+    codeword_length : elements D of a codeword; along the outputs for axis 0, along the reduction for axis 1
+    codewords : entries of the codebook; ports : lookups a cycle
+    word_bits : width of the weight buffer's read port, a cycle
+    decode : a record is an index (and codeword_length sign bits if `sign`), else that many raw values of `raw_bits`
+    max_m : rows that the accumulators hold
+    """
+
+    rows: int
+    cols: int
+    codeword_length: int
+    codewords: int
+    ports: int
+    word_bits: int
+    decode: bool
+    sign: bool
+    axis: int
+    max_m: int
+    raw_bits: int = 8
+
+    @property
+    def index_bits(self) -> int:
+        return max(1, ceil(log2(self.codewords))) if self.codewords > 1 else 1
+
+    @property
+    def record_bits(self) -> int:
+        if not self.decode:
+            return self.raw_bits * self.codeword_length
+        return self.index_bits + (self.codeword_length if self.sign else 0)
+
+    @property
+    def pop_bits(self) -> int:
+        """Bits n that one decode cycle takes."""
+        return self.ports * self.record_bits
+
+    @property
+    def buffer_bits(self) -> int:
+        """Bits B of the unpack buffer: one word and one group, and a second of the larger."""
+        return self.word_bits + self.pop_bits + max(self.word_bits, self.pop_bits)
+
+    def tile_groups(self, k: int, kt: int) -> int:
+        """Decode cycles of a tile: its records over the ports, rounded up; rows are trimmed, columns are not."""
+        used = min(self.rows, k - kt * self.rows)
+        if self.axis == 0:
+            records = used * (self.cols // self.codeword_length)
+        else:
+            records = -(-used // self.codeword_length) * self.cols
+        return -(-records // self.ports)
+
+    def stripe_groups(self, k: int) -> int:
+        """Decode cycles of one N-stripe: all its K-tiles."""
+        kt_count = -(-k // self.rows)
+        return (kt_count - 1) * self.tile_groups(k, 0) + self.tile_groups(k, kt_count - 1)
+
+    def words(self, k: int, stripes: int) -> int:
+        """Words of the weight buffer that hold `stripes` N-stripes, packed without gaps."""
+        return -(-self.stripe_groups(k) * stripes * self.pop_bits // self.word_bits)
+
+
+@dataclass(frozen=True)
+class WordSupply:
+    """Word i is there from cycle latency + floor(i * denominator / numerator); numerator 0: all are there from cycle 0."""
+
+    numerator: int = 0
+    denominator: int = 1
+    latency: int = 0
+
+    def arrivals(self, words: int) -> np.ndarray:
+        """Cycle from which each word can be read: int64 (words,)."""
+        if self.numerator == 0:
+            return np.zeros(words, np.int64)
+        return self.latency + np.arange(words, dtype=np.int64) * self.denominator // self.numerator
+
+
+@dataclass(frozen=True)
+class CoreCounters:
+    """Cycles with busy high, and where they went: before the first row, between tiles, loader held by the wave or by short bits."""
+
+    cycles: int
+    st_start: int
+    st_tile: int
+    ld_haz: int
+    ld_bits: int
+    cp_rows: int
+    words: int
+
+    def __add__(self, other: CoreCounters) -> CoreCounters:
+        return CoreCounters(*(getattr(self, name) + getattr(other, name) for name in self.__dataclass_fields__))
+
+
+def run_stand_alone(geometry: CoreGeometry, m: int, k: int, n: int, supply: WordSupply | None = None) -> CoreCounters:
+    """One GEMM of (m x k) by (k x n) on a core that is alone: ceil(m / max_m) runs, whose supply starts anew; sums over them."""
+    supply = supply or WordSupply()
+    total = CoreCounters(0, 0, 0, 0, 0, 0, 0)
+    for first in range(0, m, geometry.max_m):
+        total += _one_run(geometry, min(geometry.max_m, m - first), k, n, supply)
+    return total
+
+
+def _one_run(geometry: CoreGeometry, m: int, k: int, n: int, supply: WordSupply) -> CoreCounters:
+    stripes = -(-n // geometry.cols)
+    words = geometry.words(k, stripes)
+    arrivals = supply.arrivals(words)
+    word_bytes = geometry.word_bits // 8
+
+    machine = np.zeros(1, compute.MACHINE)
+    machine["rows"], machine["cols"] = geometry.rows, geometry.cols
+    for name in ("codebook_latency", "codebook_sets", "accumulator_banks", "port_accesses", "shadow_sets"):
+        machine[name] = 1
+
+    run = np.zeros(1, compute.RUN)
+    run["m"] = run["out_rows"] = m
+    run["k"], run["nt_count"], run["kt_count"] = k, stripes, -(-k // geometry.rows)
+    run["d"], run["axis"], run["ports"] = geometry.codeword_length, geometry.axis, geometry.ports
+    run["pop_bits"], run["buffer_bits"], run["word_bits"] = geometry.pop_bits, geometry.buffer_bits, geometry.word_bits
+    run["words"] = run["chunk_count"] = words
+    run["codebook_load"] = run["codebook_release"] = run["cost0"] = run["in_task"] = run["w_task"] = -1
+
+    task = np.zeros(1, compute.TASK)
+    task["units"], task["rows"], task["tile_cols"], task["width"] = m * stripes, m, geometry.cols, n
+    task["chunk"] = task["dep0"] = task["dep1"] = -1
+
+    state = compute.new_state()
+    results = np.zeros((1, len(compute.RUN_RESULTS)), np.int64)
+    nothing = np.zeros(0, np.int64)
+    units = np.zeros(m * stripes, np.int64)
+    compute.advance(
+        state, machine, run, task, np.zeros(1, np.int64), nothing, nothing, nothing, np.zeros(0, np.uint8),
+        arrivals, np.arange(words), np.arange(1, words + 1) * word_bytes, np.zeros(words, np.int64),
+        nothing, units, units.copy(), results, compute.NEVER, compute.NEVER, compute.NEVER,
+    )  # fmt: skip
+    out = dict(zip(compute.RUN_RESULTS, results[0].tolist(), strict=True))
+    return CoreCounters(
+        cycles=int(state["finish"][0]),
+        st_start=out["st_start"],
+        st_tile=out["st_tile"],
+        ld_haz=out["ld_haz"],
+        ld_bits=out["ld_bits"],
+        cp_rows=out["cp_rows"],
+        words=out["pushed"],
+    )
