@@ -1,0 +1,157 @@
+"""A slow, clock-by-clock twin of the weight-stationary decode-and-MAC core, written from the core's specification alone.
+
+It keeps the registers that the hardware keeps (bits in the unpack buffer, the group waiting to be popped, the last swap) and asks
+every rule anew in every cycle. It shares no code with the package, and it is meant to be read beside the specification, not to be fast.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+COUNTERS = ("cycles", "st_start", "st_tile", "ld_bits", "ld_haz", "cp_rows", "words")
+
+
+@dataclass(frozen=True)
+class NaiveCore:
+    """The parameters of the core, in the specification's own letters, and what follows from them."""
+
+    R: int
+    C: int
+    D: int
+    KCB: int
+    P: int
+    W: int
+    DECODE: int
+    SIGN: int
+    AXIS: int
+    MAXM: int
+    b: int = 8
+
+    @property
+    def index_bits(self) -> int:
+        """Bits of an index: the smallest w >= 1 with 2^w >= KCB."""
+        bits = 1
+        while 2**bits < self.KCB:
+            bits += 1
+        return bits
+
+    @property
+    def record_bits(self) -> int:
+        """Bits of a record: an index and perhaps D signs, or D raw values."""
+        if not self.DECODE:
+            return self.b * self.D
+        return self.index_bits + (self.D if self.SIGN else 0)
+
+    @property
+    def pop_bits(self) -> int:
+        """Bits that one group of P records takes out of the unpack buffer."""
+        return self.P * self.record_bits
+
+    @property
+    def buffer_bits(self) -> int:
+        """Bits that the unpack buffer holds."""
+        return self.W + self.pop_bits + max(self.W, self.pop_bits)
+
+    def groups(self, rows: int) -> int:
+        """Groups of P records in a tile of `rows` rows; the last one may be padded."""
+        records = rows * (self.C // self.D) if self.AXIS == 0 else ceil_div(rows, self.D) * self.C
+        return ceil_div(records, self.P)
+
+    def last_row(self, group: int) -> int:
+        """The lowest array row that `group` writes, as if the tile had all R rows."""
+        last_record = min(group * self.P + self.P - 1, self.R * self.C // self.D - 1)
+        if self.AXIS == 0:
+            return last_record // (self.C // self.D)
+        return (last_record // self.C) * self.D + self.D - 1
+
+
+def ceil_div(a: int, b: int) -> int:
+    return -(-a // b)
+
+
+def available_from(word: int, wb_num: int, wb_den: int, wb_lat: int) -> int:
+    """The first cycle in which `word` can be pushed."""
+    return 0 if wb_num == 0 else wb_lat + word * wb_den // wb_num
+
+
+def groups_per_tile(core: NaiveCore, K: int, N: int) -> list[int]:
+    """Groups of each tile of the stream: N-tiles outside, K-tiles inside, rows trimmed, columns not."""
+    return [core.groups(min(core.R, K - top)) for _ in range(0, N, core.C) for top in range(0, K, core.R)]
+
+
+def simulate_run(core: NaiveCore, M: int, K: int, N: int, wb_num: int, wb_den: int, wb_lat: int) -> dict[str, int]:
+    """One run of M <= MAXM rows over the whole stream, one clock cycle at a time."""
+    tiles = groups_per_tile(core, K, N)
+    n, W, B = core.pop_bits, core.W, core.buffer_bits
+    words = ceil_div(sum(tiles) * n, W)
+
+    held_bits = pushed_words = 0
+    tile = group = 0  # the next group to pop
+    last_pop: int | None = None  # when the last group of the tile that now fills the shadow registers was popped
+    swapped = 0  # tiles that were swapped in
+    last_swap: int | None = None
+    st_start = st_tile = ld_bits = ld_haz = 0
+
+    t = 0
+    while True:
+        # The swap: two cycles after the last pop, and not before the array has been given all rows of the tile before.
+        if last_pop is not None and t >= last_pop + 2 and (last_swap is None or t >= last_swap + M):
+            if last_swap is None:
+                st_start = t
+            else:
+                st_tile += t - last_swap - M
+            last_swap, last_pop, swapped = t, None, swapped + 1
+
+        if swapped == len(tiles) and last_swap is not None and t >= last_swap + M + core.R + core.C:
+            break  # the first cycle that is no longer busy
+
+        if tile < len(tiles):
+            push = pushed_words < words and t >= available_from(pushed_words, wb_num, wb_den, wb_lat) and held_bits <= B - W
+            shadow_is_free = swapped == tile and (last_swap is None or t >= last_swap + 1)
+            behind_wave = last_swap is None or t >= last_swap + core.last_row(group) + core.C - 2
+            pop = shadow_is_free and behind_wave and held_bits >= n
+            if shadow_is_free and not behind_wave:
+                ld_haz += 1
+            if shadow_is_free and behind_wave and held_bits < n:
+                ld_bits += 1
+            if push:
+                held_bits += W
+                pushed_words += 1
+            if pop:
+                held_bits -= n
+                group += 1
+                if group == tiles[tile]:
+                    tile, group, last_pop = tile + 1, 0, t
+        t += 1
+
+    counted = (t, st_start, st_tile, ld_bits, ld_haz, M * len(tiles), words)
+    return dict(zip(COUNTERS, counted, strict=True))
+
+
+def simulate_core(
+    R: int,
+    C: int,
+    D: int,
+    KCB: int,
+    P: int,
+    W: int,
+    DECODE: int,
+    SIGN: int,
+    AXIS: int,
+    MAXM: int,
+    M: int,
+    K: int,
+    N: int,
+    wb_num: int = 0,
+    wb_den: int = 1,
+    wb_lat: int = 0,
+    b: int = 8,
+) -> dict[str, int]:
+    """Cycles and counters of Y[M,N] = A[M,K] x Wt[K,N], summed over the runs that the depth of the accumulators asks for."""
+    core = NaiveCore(R, C, D, KCB, P, W, DECODE, SIGN, AXIS, MAXM, b)
+    total = dict.fromkeys(COUNTERS, 0)
+    for start in range(0, M, MAXM):
+        run = simulate_run(core, min(MAXM, M - start), K, N, wb_num, wb_den, wb_lat)
+        for name in COUNTERS:
+            total[name] += run[name]
+    return total
