@@ -1,0 +1,90 @@
+"""Integers of any width, packed without gaps, least significant bit first.
+
+Value i occupies bits [i*width, (i+1)*width) of the stream; bit j of the stream is bit j % 8 of byte j // 8. The last byte is
+padded with zeros, and a stream whose padding is not zero is refused: two byte strings never mean the same tensor.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from accelsim.errors import FormatError
+
+Bytes = npt.NDArray[np.uint8]
+Integers = npt.NDArray[Any]  # an integer type that the width decides at run time
+_CHUNK = 1 << 20  # values at a time: a multiple of 8, so that every chunk but the last fills whole bytes
+
+
+def packed_bytes(count: int, width: int) -> int:
+    """Bytes that `count` values of `width` bits take."""
+    return -(-count * width // 8)
+
+
+def pack_bits(values: Integers, width: int) -> Bytes:
+    """Pack the lowest `width` bits (1..16) of each value.
+
+    Parameters
+    ----------
+    values
+        Integers of any shape, read in row-major order; negative ones as two's complement.
+
+    Returns
+    -------
+    uint8 array of ceil(size * width / 8) bytes.
+    """
+    flat = values.reshape(-1)
+    if width in (8, 16):
+        return np.frombuffer(flat.astype(f"<u{width // 8}").tobytes(), dtype=np.uint8)
+    packed = np.empty(packed_bytes(flat.size, width), dtype=np.uint8)
+    lanes = np.arange(width, dtype=np.uint16)
+    for start in range(0, flat.size, _CHUNK):
+        chunk = flat[start : start + _CHUNK].astype(np.uint16)
+        bits = chunk if width == 1 else (chunk[:, None] >> lanes).reshape(-1)
+        part = np.packbits((bits & 1).astype(np.uint8), bitorder="little")
+        first = start * width // 8
+        packed[first : first + part.size] = part
+    return packed
+
+
+def unpack_bits(data: Bytes, count: int, width: int, signed: bool = False) -> Integers:
+    """Unpack `count` values of `width` bits (1..16).
+
+    Returns
+    -------
+    1-D array of the narrowest of uint8/uint16 (or int8/int16 when `signed`) that holds the values.
+
+    Raises
+    ------
+    FormatError
+        The stream is shorter or longer than the values need, or its padding bits are not zero.
+    """
+    expected = packed_bytes(count, width)
+    if data.size != expected:
+        raise FormatError(f"holds {data.size} bytes, but {count} values of {width} bits take {expected}")
+    padding = 8 * expected - count * width
+    if padding and int(data[-1]) >> (8 - padding):
+        raise FormatError(f"the last {padding} padding bits are not zero")
+    narrow = 1 if width <= 8 else 2
+    if width in (8, 16):
+        values: Integers = np.frombuffer(data.tobytes(), dtype=f"<u{narrow}").astype(f"u{narrow}")
+    else:
+        values = np.empty(count, dtype=f"u{narrow}")
+        for start in range(0, count, _CHUNK):
+            size = min(_CHUNK, count - start)
+            first = start * width // 8
+            bits = np.unpackbits(data[first : first + packed_bytes(size, width)], count=size * width, bitorder="little")
+            _join(bits.reshape(size, width), values[start : start + size])
+    if not signed:
+        return values
+    shift = 8 * narrow - width  # move the sign bit to the top, then shift back arithmetically
+    return (values << shift).view(f"i{narrow}") >> shift
+
+
+def _join(bits: Bytes, values: Integers) -> None:
+    """Write the value of each row of bits, least significant first, into `values`."""
+    values[:] = bits[:, 0]
+    for position in range(1, bits.shape[1]):
+        values |= bits[:, position].astype(values.dtype) << position

@@ -1,0 +1,82 @@
+"""From text or a manifest's mapping to a format: 'ssvq:k=16,d=8' and {"kind": "ssvq", "k": 16, "d": 8} are the same record."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from types import ModuleType
+from typing import cast
+
+from pydantic import ValidationError
+
+from accelsim.errors import FormatError
+from accelsim.formats.weight_format import WeightFormat
+from accelsim.registry import lookup, members, suggest
+
+_INTEGER = re.compile(r"-?[0-9]{1,18}$")
+
+
+def format_kinds() -> list[str]:
+    """Known kinds, sorted."""
+    return sorted(members(__package__))
+
+
+def format_module(kind: str) -> ModuleType:
+    """The module of a kind; FormatError with a suggestion for an unknown one."""
+    return lookup(__package__, kind, "format", FormatError)
+
+
+def format_from_mapping(fields: Mapping[str, object]) -> WeightFormat:
+    """The format that `fields` (with its "kind") describes.
+
+    Raises
+    ------
+    FormatError
+        Unknown kind, unknown parameter (with a suggestion), or a value outside its range.
+    """
+    kind = fields.get("kind")
+    if not isinstance(kind, str):
+        raise FormatError(f"format has kind {kind!r}; allowed: one of {format_kinds()}")
+    spec = cast(type[WeightFormat], format_module(kind).SPEC)
+    try:
+        return spec.model_validate(dict(fields))
+    except ValidationError as error:
+        raise FormatError(f"format {kind!r}: {_first_problem(error, spec)}") from None
+
+
+def parse_format(text: str) -> WeightFormat:
+    """'ssvq:k=16,d=8' -> SPEC(k=16, d=8); 'uniform' -> SPEC() with its defaults.
+
+    Raises
+    ------
+    FormatError
+        The text is not KIND or KIND:name=value,...; or as `format_from_mapping`.
+    """
+    kind, colon, rest = text.strip().partition(":")
+    fields: dict[str, object] = {}
+    for item in rest.split(",") if colon else ():
+        name, equals, value = (part.strip() for part in item.partition("="))
+        if not (name and equals and value):
+            raise FormatError(f"format {text!r}: {item!r} is not name=value; allowed: KIND or KIND:name=value,name=value")
+        if name in fields or name == "kind":
+            raise FormatError(f"format {text!r}: {name!r} is given twice")
+        fields[name] = int(value) if _INTEGER.match(value) else value
+    return format_from_mapping({"kind": kind, **fields})
+
+
+def describe_format(spec: WeightFormat) -> str:
+    """The shortest text that `parse_format` turns back into `spec`: 'ssvq:k=16,d=8'."""
+    fields = spec.model_dump(exclude={"kind"}, exclude_defaults=True)
+    return spec.kind + (":" + ",".join(f"{name}={value}" for name, value in fields.items()) if fields else "")
+
+
+def _first_problem(error: ValidationError, spec: type[WeightFormat]) -> str:
+    """One line for the first problem: the parameter, its value and what is allowed."""
+    problem = error.errors(include_url=False)[0]
+    name = ".".join(str(part) for part in problem["loc"])
+    known = [field for field in spec.model_fields if field != "kind"]
+    if problem["type"] == "extra_forbidden":
+        return f"unknown parameter {name!r}; known: {known}{suggest(name, known)}"
+    if problem["type"] == "missing":
+        return f"parameter {name!r} is missing; needed: {[field for field in known if spec.model_fields[field].is_required()]}"
+    return f"parameter {name!r} has value {problem['input']!r}: {problem['msg'][0].lower()}{problem['msg'][1:]}"

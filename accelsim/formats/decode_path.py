@@ -1,0 +1,62 @@
+"""What a format asks of the decode-and-MAC core: an index, signs and a codebook, or raw values that bypass both.
+
+The record layout is the core's own: the index in the lowest bits, then one sign bit a lane; raw lanes follow each other.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from accelsim.errors import FormatError
+
+
+@dataclass(frozen=True)
+class DecodePath:
+    """The path of one record through the core.
+
+    Attributes
+    ----------
+    decode
+        True: a record is an index (and sign bits). False: a record is raw values, one a lane.
+    sign
+        True: each lane has a sign bit (1 = negate). Only with `decode`.
+    codewords
+        Entries of the codebook; 0 without `decode`.
+    d
+        Weights a codeword; 0 without `decode`: raw values take the chip's number of lanes.
+    raw_bits
+        Bits of a raw value; 0 with `decode`.
+    axis
+        0: a codeword lies along N (outputs); 1: along K (reduction). Raw values take either order.
+    """
+
+    decode: bool
+    sign: bool
+    codewords: int
+    d: int
+    raw_bits: int
+    axis: Literal[0, 1] = 0
+
+    @property
+    def index_bits(self) -> int:
+        """Bits of an index: max(1, ceil(log2 codewords)); 0 for raw values."""
+        return max(1, (self.codewords - 1).bit_length()) if self.decode else 0
+
+    def record_bits(self, d_chip: int) -> int:
+        """Bits of a record on a chip with `d_chip` lanes a record.
+
+        Raises
+        ------
+        FormatError
+            The codeword length differs from the chip's lanes.
+        """
+        if not self.decode:
+            return self.raw_bits * d_chip
+        if d_chip != self.d:
+            raise FormatError(f"codewords of d={self.d} weights do not fit records of {d_chip} lanes; allowed: a chip with d={self.d}")
+        return self.index_bits + (d_chip if self.sign else 0)
+
+    def codebook_bits(self) -> int:
+        """Bits of the codebook as the core holds it: 8 an element."""
+        return 8 * self.codewords * self.d

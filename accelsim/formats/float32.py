@@ -1,0 +1,40 @@
+"""Uncompressed float32 weights, as an importer writes them.
+
+No decode path of the core takes them: a float trace is what the encoders read, and the compiler asks for compressed weights.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from accelsim.errors import FormatError
+from accelsim.formats.decode_path import DecodePath
+from accelsim.formats.weight_format import Arrays, Stream, WeightFormat
+
+KIND = "float32"
+
+
+class SPEC(WeightFormat):
+    """Streams: weights [K,N] of 32 bits."""
+
+    kind: Literal["float32"] = "float32"
+
+    def decode_path(self) -> DecodePath:
+        """Raw values of 32 bits, which no preset's array multiplies."""
+        return DecodePath(decode=False, sign=False, codewords=0, d=0, raw_bits=32)
+
+    def streams(self, k: int, n: int) -> dict[str, Stream]:
+        """Any shape is taken."""
+        return {"weights": Stream(shape=(k, n), bits=32, number="float", in_paper_count=True)}
+
+    def validate_arrays(self, arrays: Arrays, k: int, n: int) -> None:
+        """NaN and infinity are refused here, before an encoder meets them."""
+        if not bool(np.all(np.isfinite(arrays["weights"].astype(np.float32, copy=False)))):
+            raise FormatError("float32 stream 'weights': holds NaN or an infinity")
+
+    def dequantize(self, arrays: Arrays, k: int, n: int) -> npt.NDArray[Any]:
+        """The float32 weights themselves: this is the one format whose result is not an integer."""
+        return arrays["weights"].astype(np.float32, copy=False)

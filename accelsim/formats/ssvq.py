@@ -1,0 +1,66 @@
+"""Sign-splitting vector quantization (SSVQ, ICCV 2025, arXiv 2503.08668): W = C[A] o sign, one index a subvector, one sign a weight.
+
+The codebook is int8 with one scale and holds magnitudes only; a weight whose codeword element is 0 is 0 whatever its sign.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import Field
+
+from accelsim.errors import FormatError
+from accelsim.formats.decode_path import DecodePath
+from accelsim.formats.weight_format import Arrays, ScaleGranularity, Stream, WeightFormat, scale_stream
+
+KIND = "ssvq"
+
+
+class SPEC(WeightFormat):
+    """Streams: indices [K,N/d] (axis 0) or [K/d,N] (axis 1), signs [K,N], codebook [k,d] int8, scales.
+
+    Axis 0: d neighbouring outputs share a codeword; axis 1: d neighbouring inputs do.
+    """
+
+    kind: Literal["ssvq"] = "ssvq"
+    codebook_scope = "layer"
+
+    k: Annotated[int, Field(ge=1, le=65536)]
+    d: Annotated[int, Field(ge=1, le=64)]
+    axis: Literal[0, 1] = 0
+    scale: ScaleGranularity = "tensor"
+
+    def decode_path(self) -> DecodePath:
+        """Index, codebook, signs."""
+        return DecodePath(decode=True, sign=True, codewords=self.k, d=self.d, raw_bits=0, axis=self.axis)
+
+    def streams(self, k: int, n: int) -> dict[str, Stream]:
+        """d must divide N (axis 0) or K (axis 1)."""
+        length, name = (n, "N") if self.axis == 0 else (k, "K")
+        if length % self.d:
+            raise FormatError(f"ssvq: d={self.d} does not divide {name}={length} (axis={self.axis}); allowed: a divisor of {length}")
+        indices = (k, n // self.d) if self.axis == 0 else (k // self.d, n)
+        return {
+            "indices": Stream(shape=indices, bits=self.decode_path().index_bits, number="unsigned", in_paper_count=True),
+            "signs": Stream(shape=(k, n), bits=1, number="unsigned", in_paper_count=True),
+            "codebook": Stream(shape=(self.k, self.d), bits=8, number="signed", in_paper_count=False),
+            "scales": scale_stream(self.scale, n),
+        }
+
+    def validate_arrays(self, arrays: Arrays, k: int, n: int) -> None:
+        """Indices lie in the codebook; codewords are magnitudes."""
+        indices, codebook = arrays["indices"].astype(np.int64), arrays["codebook"].astype(np.int64)
+        if indices.size and int(indices.max()) >= self.k:
+            raise FormatError(f"ssvq stream 'indices': index {int(indices.max())} is past the codebook; allowed: 0..{self.k - 1}")
+        if int(codebook.min()) < 0:
+            raise FormatError(f"ssvq stream 'codebook': element {int(codebook.min())} is negative; allowed: magnitudes 0..127")
+
+    def dequantize(self, arrays: Arrays, k: int, n: int) -> npt.NDArray[Any]:
+        """int8 [K,N]: sign ? -c : c."""
+        codewords = arrays["codebook"].astype(np.int8, copy=False)[arrays["indices"].astype(np.intp)]
+        if self.axis == 1:
+            codewords = codewords.transpose(0, 2, 1)  # [K/d, N, d] -> [K/d, d, N]: lane e is row k0 + e
+        magnitudes = codewords.reshape(k, n)
+        return np.where(arrays["signs"].astype(np.bool_), -magnitudes, magnitudes)

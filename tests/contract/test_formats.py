@@ -1,0 +1,218 @@
+"""Every format that the registry finds: streams, packing, bit accounting, errors."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from accelsim.errors import FormatError
+from accelsim.formats.bits import pack_bits, unpack_bits
+from accelsim.formats.catalog import describe_format, format_kinds, parse_format
+from accelsim.formats.weight_format import WeightFormat
+from tests import naive_formats as naive
+
+SAMPLES = {
+    "float32": ["float32"],
+    "uniform": ["uniform", "uniform:bits=2,scale=tensor", "uniform:bits=5", "uniform:bits=16"],
+    "ssvq": ["ssvq:k=16,d=8", "ssvq:k=5,d=4,axis=1", "ssvq:k=1,d=2", "ssvq:k=300,d=8,scale=channel"],
+}
+
+
+def random_arrays(spec: WeightFormat, k: int, n: int, rng: np.random.Generator) -> dict[str, np.ndarray]:
+    """Arrays within the ranges that the format's definition allows."""
+    arrays: dict[str, np.ndarray] = {}
+    for name, stream in spec.streams(k, n).items():
+        if name == "indices":
+            arrays[name] = rng.integers(0, spec.decode_path().codewords, stream.shape)
+        elif name == "codebook":
+            arrays[name] = rng.integers(0, 128, stream.shape).astype(np.int8)
+        elif stream.number == "float":
+            arrays[name] = rng.uniform(0.1, 2.0, stream.shape).astype(np.float32)
+        elif stream.number == "signed":
+            arrays[name] = rng.integers(-(1 << stream.bits - 1), 1 << stream.bits - 1, stream.shape)
+        else:
+            arrays[name] = rng.integers(0, 1 << stream.bits, stream.shape)
+    return arrays
+
+
+def test_every_registered_format_has_samples() -> None:
+    assert sorted(SAMPLES) == format_kinds()
+
+
+@pytest.mark.parametrize("text", [text for texts in SAMPLES.values() for text in texts])
+def test_a_format_survives_its_own_description(text: str) -> None:
+    spec = parse_format(text)
+    assert parse_format(describe_format(spec)) == spec
+
+
+@pytest.mark.parametrize("text", [text for texts in SAMPLES.values() for text in texts])
+@settings(max_examples=10, deadline=None)
+@given(rows=st.integers(1, 4), columns=st.integers(1, 4), seed=st.integers(0, 2**32 - 1))
+def test_pack_and_unpack_return_the_same_arrays(text: str, rows: int, columns: int, seed: int) -> None:
+    spec = parse_format(text)
+    k, n = 8 * rows, 8 * columns
+    arrays = random_arrays(spec, k, n, np.random.default_rng(seed))
+    packed = spec.pack(arrays, k, n)
+    table = spec.streams(k, n)
+    assert {name: data.size for name, data in packed.items()} == {name: -(-s.count * s.bits // 8) for name, s in table.items()}
+    back = spec.unpack(packed, k, n)
+    for name, array in arrays.items():
+        np.testing.assert_array_equal(back[name], array)
+        if table[name].number != "float":
+            assert packed[name].tobytes() == naive.stream_bytes(array.reshape(-1).tolist(), table[name].bits)
+
+
+@pytest.mark.parametrize("text", [text for texts in SAMPLES.values() for text in texts])
+def test_total_bits_are_eight_times_the_packed_bytes(text: str) -> None:
+    spec = parse_format(text)
+    packed = spec.pack(random_arrays(spec, 16, 24, np.random.default_rng(1)), 16, 24)
+    assert spec.bits_per_weight(16, 24).total * 16 * 24 == pytest.approx(8 * sum(data.size for data in packed.values()), abs=1e-9)
+
+
+@pytest.mark.parametrize("text", [text for texts in SAMPLES.values() for text in texts])
+def test_a_stream_too_short_too_long_or_missing_is_refused(text: str) -> None:
+    spec = parse_format(text)
+    packed = spec.pack(random_arrays(spec, 16, 24, np.random.default_rng(1)), 16, 24)
+    for name, data in packed.items():
+        for wrong in (data[:-1], np.append(data, np.uint8(0))):
+            with pytest.raises(FormatError, match=name):
+                spec.unpack({**packed, name: wrong}, 16, 24)
+        with pytest.raises(FormatError, match="needs the streams"):
+            spec.unpack({other: value for other, value in packed.items() if other != name}, 16, 24)
+    with pytest.raises(FormatError, match="needs the streams"):
+        spec.unpack({**packed, "extra": packed[next(iter(packed))]}, 16, 24)
+
+
+@settings(max_examples=60, deadline=None)
+@given(width=st.integers(1, 16), signed=st.booleans(), data=st.data())
+def test_bits_pack_as_one_big_integer_does(width: int, signed: bool, data: st.DataObject) -> None:
+    low, high = (-(1 << width - 1), (1 << width - 1) - 1) if signed else (0, (1 << width) - 1)
+    values = data.draw(st.lists(st.integers(low, high), max_size=40))
+    packed = pack_bits(np.array(values, dtype=np.int32), width)
+    assert packed.tobytes() == naive.stream_bytes(values, width)
+    assert unpack_bits(packed, len(values), width, signed).tolist() == values
+    assert naive.stream_values(packed.tobytes(), len(values), width, signed) == values
+
+
+def test_packing_across_chunks_keeps_every_bit() -> None:
+    values = np.random.default_rng(0).integers(0, 8, (1 << 20) + 13)
+    packed = pack_bits(values, 3)
+    bits = np.unpackbits(packed, count=values.size * 3, bitorder="little").reshape(-1, 3)
+    np.testing.assert_array_equal(bits @ np.array([1, 2, 4]), values)
+    np.testing.assert_array_equal(unpack_bits(packed, values.size, 3), values)
+
+
+def test_padding_that_is_not_zero_is_refused() -> None:
+    with pytest.raises(FormatError, match="padding"):
+        unpack_bits(np.array([0b1000_0111], dtype=np.uint8), 3, 1)
+
+
+@settings(max_examples=20, deadline=None)
+@given(axis=st.integers(0, 1), codewords=st.integers(1, 20), d=st.sampled_from([1, 2, 4, 8]), seed=st.integers(0, 2**32 - 1))
+def test_ssvq_weights_are_signed_codeword_lanes(axis: int, codewords: int, d: int, seed: int) -> None:
+    spec = parse_format(f"ssvq:k={codewords},d={d},axis={axis}")
+    arrays = random_arrays(spec, 8, 16, np.random.default_rng(seed))
+    weights = spec.dequantize(spec.unpack(spec.pack(arrays, 8, 16), 8, 16), 8, 16)
+    lists = [arrays[name].tolist() for name in ("indices", "signs", "codebook")]
+    assert weights.dtype == np.int8
+    assert weights.tolist() == [[naive.ssvq_weight(*lists, axis, row, column) for column in range(16)] for row in range(8)]
+
+
+def test_uniform_weights_are_the_stored_integers() -> None:
+    for bits, dtype in ((3, np.int8), (8, np.int8), (12, np.int16)):
+        spec = parse_format(f"uniform:bits={bits}")
+        arrays = random_arrays(spec, 4, 6, np.random.default_rng(bits))
+        weights = spec.dequantize(spec.unpack(spec.pack(arrays, 4, 6), 4, 6), 4, 6)
+        assert weights.dtype == dtype
+        np.testing.assert_array_equal(weights, arrays["weights"])
+
+
+def test_ssvq_bits_are_those_of_the_paper() -> None:
+    # arXiv 2503.08668, DeiT-tiny: k=16 d=8 is 4/8 + 1 = 1.5 bit; k=64 d=8 1.75; k=256 d=8 2.0; k=256 d=4 3.0.
+    for text, bits in (("k=16,d=8", 1.5), ("k=64,d=8", 1.75), ("k=256,d=8", 2.0), ("k=256,d=4", 3.0)):
+        assert parse_format(f"ssvq:{text}").bits_per_weight(192, 192).paper == bits
+    # k=256 d=8 adds 256*8*8 / 192^2 = 0.4444 bit to a 192x192 layer, and its scale 32 / 192^2.
+    assert parse_format("ssvq:k=256,d=8").bits_per_weight(192, 192).total == pytest.approx(2 + (256 * 8 * 8 + 32) / 192**2)
+
+
+def deit_tiny_blocks(fused: bool) -> list[tuple[int, int]]:
+    """(K, N) of the matrices of 12 blocks: q, k, v (or one of 576 outputs), o, fc1, fc2."""
+    qkv = [(192, 576)] if fused else [(192, 192)] * 3
+    return [*qkv, (192, 192), (192, 768), (768, 192)] * 12
+
+
+@pytest.mark.parametrize(
+    ("text", "fused", "ratio", "bits"),
+    [("ssvq:k=16,d=8", False, 21.1, 1.51), ("ssvq:k=16,d=8", True, 21.2, 1.51), ("ssvq:k=256,d=8", False, 14.4, 2.22)],
+)
+def test_deit_tiny_blocks_compress_as_derived_from_the_paper(text: str, fused: bool, ratio: float, bits: float) -> None:
+    shapes = deit_tiny_blocks(fused)
+    weights = sum(k * n for k, n in shapes)
+    assert weights == 5_308_416
+    spec = parse_format(text)
+    stored = sum(8 * stream.bytes for k, n in shapes for name, stream in spec.streams(k, n).items() if name != "scales")
+    assert round(32 * weights / stored, 1) == ratio
+    assert round(stored / weights, 2) == bits
+
+
+def test_decode_path_states_the_record_of_the_core() -> None:
+    path = parse_format("ssvq:k=16,d=8").decode_path()
+    assert (path.decode, path.sign, path.codewords, path.d, path.index_bits, path.record_bits(8)) == (True, True, 16, 8, 4, 12)
+    assert parse_format("ssvq:k=1,d=8").decode_path().index_bits == 1  # max(1, ceil(log2 KCB))
+    assert parse_format("ssvq:k=17,d=8").decode_path().index_bits == 5
+    assert parse_format("uniform").decode_path().record_bits(8) == 64
+    with pytest.raises(FormatError, match="d=8"):
+        path.record_bits(4)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("ssvqq:k=4,d=4", "did you mean 'ssvq'"),
+        ("ssvq:k=16", "'d' is missing"),
+        ("ssvq:k=16,d=8,dd=1", "unknown parameter 'dd'"),
+        ("ssvq:k=0,d=8", "'k' has value 0"),
+        ("ssvq:k=99999999999999999999999,d=8", "'k' has value"),
+        ("ssvq:k=16,d=8,axis=2", "'axis' has value 2"),
+        ("ssvq:k=16,k=16,d=8", "given twice"),
+        ("uniform:bits", "name=value"),
+        ("uniform:bits=17", "'bits' has value 17"),
+        ("", "unknown format ''"),
+    ],
+)
+def test_a_wrong_format_text_is_one_clear_message(text: str, message: str) -> None:
+    with pytest.raises(FormatError) as caught:
+        parse_format(text)
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_codeword_length_that_divides_nothing_is_refused() -> None:
+    with pytest.raises(FormatError, match=r"d=8 does not divide N=1001 \(axis=0\)"):
+        parse_format("ssvq:k=16,d=8").streams(192, 1001)
+    with pytest.raises(FormatError, match=r"d=8 does not divide K=12 \(axis=1\)"):
+        parse_format("ssvq:k=16,d=8,axis=1").streams(12, 16)
+
+
+def test_values_that_the_parameters_do_not_allow_are_refused() -> None:
+    spec = parse_format("ssvq:k=5,d=4")
+    arrays = random_arrays(spec, 8, 8, np.random.default_rng(0))
+    bad_index = np.full((8, 2), 7)  # fits the 3 bits of an index, not the 5 codewords
+    for name, value, message in (
+        ("indices", bad_index, "past the codebook"),
+        ("codebook", np.full((5, 4), -1, dtype=np.int8), "negative"),
+        ("scales", np.array([np.nan], dtype=np.float32), "positive finite"),
+        ("scales", np.array([0.0], dtype=np.float32), "positive finite"),
+        ("signs", np.full((8, 8), 2), "0..1"),
+        ("signs", np.zeros((8, 4), dtype=np.uint8), "shape"),
+        ("signs", np.zeros((8, 8)), "not an integer type"),
+    ):
+        with pytest.raises(FormatError, match=message):
+            spec.pack({**arrays, name: value}, 8, 8)
+    packed = spec.pack(arrays, 8, 8)
+    with pytest.raises(FormatError, match="past the codebook"):
+        spec.unpack({**packed, "indices": pack_bits(bad_index, 3)}, 8, 8)
+    with pytest.raises(FormatError, match="NaN"):
+        parse_format("float32").pack({"weights": np.full((2, 2), np.nan, dtype=np.float32)}, 2, 2)
