@@ -8,12 +8,52 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import ceil, log2
+from typing import Literal
 
 import numpy as np
+from pydantic import Field
 
 from accelsim.kernels import compute
+from accelsim.records import Record
 
 KIND = "decode_mac_core"
+
+
+class ArraySpec(Record):
+    """The MAC array and its accumulators."""
+
+    rows: int = Field(ge=1, le=4096, description="R: PEs along the reduction")
+    cols: int = Field(ge=1, le=4096, description="C: PEs along the outputs")
+    max_m: int = Field(ge=1, le=2**20, description="MAXM: rows that one accumulator bank holds")
+    accumulator_banks: Literal[1, 2] = 1
+    psum_bits: int = Field(default=32, ge=16, le=64)
+
+
+class CodebookSpec(Record):
+    """Where codewords live and how many can be looked up in a cycle.
+
+    A RAM is loaded for each layer; a ROM holds one universal codebook. With `banks`, codeword i lies in bank i mod banks, each
+    serves one lookup a cycle, and a group takes as many cycles as its most loaded bank (equal indices merge).
+    """
+
+    store: Literal["ram", "rom"] = "ram"
+    circuit: Literal["sram", "flops", "latches", "logic_rom", "rom_macro"] = Field(default="flops", description="for area and energy")
+    ports: int = Field(ge=1, le=1024, description="P: lookups a cycle, and records that the unpacker gives out")
+    banks: int | None = Field(default=None, ge=1, le=1024, description="single-ported banks in place of ports")
+    sets: Literal[1, 2] = Field(default=2, description="2: the next layer's codebook loads while this one decodes")
+    latency: int = Field(default=1, ge=1, le=64, description="cycles from index to codeword")
+    codewords: int = Field(default=256, ge=1, le=2**20, description="entries that fit")
+    codeword_length: int = Field(default=8, ge=1, le=256, description="elements of an entry, and of a raw record")
+
+
+class ControlSpec(Record):
+    """What may overlap with what."""
+
+    overlap: Literal["prefetch", "layer", "none"] = Field(
+        default="prefetch", description="layer: a layer's weights load before it computes; none: each tile's do"
+    )
+    runs: Literal["chained", "isolated"] = Field(default="chained", description="chained: the next run's first tile loads under this run")
+    issue_overhead_cycles: int = Field(default=0, ge=0, le=10**6, description="cycles to issue a run")
 
 
 @dataclass(frozen=True)

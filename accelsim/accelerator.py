@@ -1,0 +1,143 @@
+"""The Accelerator: the specs of all units, composed; read from YAML with dotted overrides.
+
+Nothing is defined here that belongs to one unit; what is checked here concerns several.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Literal
+
+import yaml
+from pydantic import Field, model_validator
+
+from accelsim.errors import ConfigError
+from accelsim.hw.decode_mac_core import ArraySpec, CodebookSpec, ControlSpec
+from accelsim.hw.dma import DmaSpec
+from accelsim.hw.flash import FlashSpec
+from accelsim.hw.memory import MemorySpec
+from accelsim.hw.sram import ActivationBufferSpec, WeightBufferSpec
+from accelsim.hw.vector_unit import VectorUnitSpec
+from accelsim.presets import find_preset
+from accelsim.quantities import PS_PER_S, Hertz, parse_bytes_per_s, parse_ps
+from accelsim.records import Record, build, read_yaml
+
+FOLDER = "accelerators"
+
+
+class Placement(Record):
+    """Which memory each class of tensors lives in; activations in `none` may not spill."""
+
+    weights: Literal["dram", "flash"] = "dram"
+    activations: Literal["dram", "none"] = "dram"
+
+
+class Accelerator(Record):
+    """A chip and its memories."""
+
+    name: str = Field(min_length=1, max_length=100)
+    description: str = ""
+    clock: Hertz = Field(gt=0, le=10**11, description="Hz of the core")
+    array: ArraySpec
+    codebook: CodebookSpec
+    weight_buffer: WeightBufferSpec
+    activation_buffer: ActivationBufferSpec
+    vector_unit: VectorUnitSpec
+    dma: DmaSpec
+    control: ControlSpec = ControlSpec()
+    dram: MemorySpec | None = None
+    flash: FlashSpec | None = None
+    placement: Placement = Placement()
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Accelerator:
+        if self.array.cols % self.codebook.codeword_length:
+            raise ValueError(
+                f"codebook.codeword_length = {self.codebook.codeword_length} must divide array.cols = {self.array.cols}"
+                " (raw records lie along the columns)"
+            )
+        if self.array.rows % self.codebook.codeword_length:
+            raise ValueError(
+                f"codebook.codeword_length = {self.codebook.codeword_length} must divide array.rows = {self.array.rows}"
+                " (the keys of an attention are records along the rows)"
+            )
+        if self.placement.weights == "dram" and self.dram is None:
+            raise ValueError("placement.weights = 'dram' needs `dram`")
+        if self.placement.activations == "dram" and self.dram is None:
+            raise ValueError("placement.activations = 'dram' needs `dram`; without it say 'none': a spill is then an error")
+        if self.placement.weights == "flash" and self.flash is None:
+            raise ValueError("placement.weights = 'flash' needs `flash`")
+        if self.dma.transfer > self.weight_buffer.capacity:
+            raise ValueError(f"dma.transfer = {self.dma.transfer} B exceeds weight_buffer.capacity = {self.weight_buffer.capacity} B")
+        return self
+
+    @property
+    def cycle_ps(self) -> float:
+        """Core clock period in ps, for display; time itself is counted in whole ps by edges."""
+        return PS_PER_S / self.clock
+
+    def dump_yaml(self) -> str:
+        """The resolved configuration: every field, bytes, Hz and ps written so that loading it gives this accelerator again."""
+        return yaml.safe_dump(_writable(self), sort_keys=False, allow_unicode=True)
+
+
+_UNITS = {parse_ps: "ps", parse_bytes_per_s: "B/s"}
+
+
+def _writable(record: Record) -> dict[str, Any]:
+    """Fields of a record, with the units that their parsers ask for."""
+    out: dict[str, Any] = {}
+    for name, field in type(record).model_fields.items():
+        value = getattr(record, name)
+        units = [_UNITS[item.func] for item in field.metadata if getattr(item, "func", None) in _UNITS]
+        if isinstance(value, Record):
+            out[name] = _writable(value)
+        else:
+            out[name] = f"{value} {units[0]}" if units else value
+    return out
+
+
+def load_accelerator(source: str | Mapping[str, Any], overrides: Iterable[str] = ()) -> Accelerator:
+    """An accelerator from a preset's name, a YAML file or a mapping, with overrides like 'dram.device=lpddr5-6400-x16'.
+
+    Raises
+    ------
+    ConfigError
+        Unknown preset, unreadable file, unknown or ill-fitting field: names file, field, value and what is allowed.
+    """
+    if isinstance(source, str):
+        path = find_preset(FOLDER, source, "accelerator")
+        fields, where = read_yaml(path), path.name
+    else:
+        fields, where = dict(source), "accelerator"
+    for override in overrides:
+        fields = _override(fields, override)
+        where = f"{where} --set {override}"
+    return build(Accelerator, fields, where)
+
+
+def _override(fields: Mapping[str, Any], override: str) -> dict[str, Any]:
+    """`fields` with one 'path.to.field=value' applied; the value is read as YAML."""
+    path, equals, text = override.partition("=")
+    names = path.strip().split(".")
+    if not equals or not all(names):
+        raise ConfigError(f"--set {override!r}: must look like path.to.field=value")
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"--set {override!r}: {text!r} is not a YAML value") from error
+    return _replaced(fields, names, value, override)
+
+
+def _replaced(fields: Mapping[str, Any], names: list[str], value: Any, override: str) -> dict[str, Any]:
+    out = dict(fields)
+    if len(names) == 1:
+        out[names[0]] = value
+        return out
+    inner = out.get(names[0])
+    if inner is None:
+        inner = {}
+    if not isinstance(inner, Mapping):
+        raise ConfigError(f"--set {override!r}: {names[0]!r} is a value, not a group of fields")
+    out[names[0]] = _replaced(inner, names[1:], value, override)
+    return out

@@ -1,0 +1,45 @@
+"""A serial flash: command, dummy cycles, then a stream of bytes; no rows, no refresh, reads only.
+
+Disputable assumption: a transfer that continues where the last one ended, and arrives before that one is over, goes on in the
+same command; any other read pays the command and dummy cycles again.
+"""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from accelsim.quantities import PS_PER_S, Bytes, BytesPerSecond, Hertz
+from accelsim.records import Record
+
+KIND = "flash"
+
+
+class FlashSpec(Record):
+    """Timing of a serial flash."""
+
+    bandwidth: BytesPerSecond = Field(gt=0, le=10**12, description="bytes a second while it streams")
+    clock: Hertz = Field(gt=0, le=10**11, description="Hz of the command and dummy cycles")
+    command_cycles: int = Field(ge=0, le=1000, description="command and address, clock cycles")
+    dummy_cycles: int = Field(ge=0, le=1000)
+    capacity: Bytes = Field(gt=0, le=2**40)
+
+
+class FlashTiming:
+    """When each transfer of a serial flash ends: one after the other, in the order of their arrival."""
+
+    def __init__(self, spec: FlashSpec) -> None:
+        self._spec = spec
+        self._free_ps = 0
+        self._next_address = -1
+        self.commands = 0
+
+    def serve(self, now_ps: int, address: int, size_bytes: int) -> int:
+        """Time in ps at which the last byte of a read that arrives at `now_ps` is there."""
+        spec = self._spec
+        start = max(now_ps, self._free_ps)
+        if address != self._next_address or now_ps > self._free_ps:
+            start += -(-(spec.command_cycles + spec.dummy_cycles) * PS_PER_S // spec.clock)
+            self.commands += 1
+        self._free_ps = start + -(-size_bytes * PS_PER_S // spec.bandwidth)
+        self._next_address = address + size_bytes
+        return self._free_ps

@@ -1,0 +1,60 @@
+"""The memory channel as the accelerator names it: a DRAM device by its timing table, or an ideal device.
+
+An ideal device has a latency and a bandwidth and nothing else; bandwidth 0 stands for an infinite one.
+"""
+
+from __future__ import annotations
+
+from pydantic import Field, model_validator
+
+from accelsim.quantities import PS_PER_S, Bytes, BytesPerSecond, Picoseconds
+from accelsim.records import Record
+
+IDEAL = "ideal"
+
+
+class BackgroundSpec(Record):
+    """Another client of the channel (CPU, camera): reads at a steady rate, in its own address range."""
+
+    bandwidth: BytesPerSecond = Field(gt=0, le=10**12)
+    transfer: Bytes = Field(default=512, gt=0, le=2**20, description="bytes of one of its reads")
+
+
+class MemorySpec(Record):
+    """The shared channel or channels."""
+
+    device: str = Field(description="name in configs/dram, path of such a file, or 'ideal'")
+    channels: int = Field(default=1, ge=1, le=16)
+    interleave: Bytes = Field(default=1024, ge=64, le=2**20, description="consecutive bytes in one channel")
+    mapping: str = Field(default="RoBaBgCo", description="address bits of a DRAM, most significant first")
+    policy: str = Field(default="frfcfs", description="controller preset of a DRAM")
+    latency: Picoseconds = Field(default=0, ge=0, le=10**9, description="of the ideal device")
+    bandwidth: BytesPerSecond = Field(default=0, ge=0, le=10**15, description="of the ideal device; 0: infinite")
+    background: BackgroundSpec | None = None
+
+    @model_validator(mode="after")
+    def _ideal_only(self) -> MemorySpec:
+        if self.device != IDEAL and (self.latency or self.bandwidth):
+            raise ValueError(f"latency and bandwidth belong to device 'ideal'; device {self.device!r} has a timing table")
+        return self
+
+
+class IdealTiming:
+    """When each transfer of an ideal device ends: back to back at its bandwidth, each after the latency."""
+
+    def __init__(self, latency_ps: int, bandwidth_bytes_per_s: int) -> None:
+        self._latency_ps = latency_ps
+        self._bandwidth = bandwidth_bytes_per_s
+        self._free_ps = 0
+        self._sent_bytes = 0
+        self._origin_ps = 0
+
+    def serve(self, now_ps: int, size_bytes: int) -> int:
+        """Time in ps at which the last byte of a transfer that arrives at `now_ps` is there."""
+        if not self._bandwidth:
+            return now_ps + self._latency_ps
+        if now_ps > self._free_ps:
+            self._origin_ps, self._sent_bytes = now_ps, 0
+        self._sent_bytes += size_bytes  # rounded once over a burst of transfers, not once each
+        self._free_ps = self._origin_ps + -(-self._sent_bytes * PS_PER_S // self._bandwidth)
+        return self._free_ps + self._latency_ps

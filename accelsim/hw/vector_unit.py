@@ -1,0 +1,38 @@
+"""The vector unit: lanes that requantize what the array puts out and compute softmax, layernorm, GELU and sums.
+
+Disputable assumption: a function takes a whole number of passes over its row, each at one element a lane a cycle, and a
+fixed latency after the last; 0 lanes stand for an ideal unit that takes no time.
+"""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from accelsim.records import Record
+
+KIND = "vector_unit"
+
+
+class VectorFunctions(Record):
+    """Passes over the data of each function. Defaults: max, exponent and sum, divide for softmax; moments and normalize for layernorm."""
+
+    requantize: int = Field(default=1, ge=0, le=64)
+    softmax: int = Field(default=3, ge=1, le=64)
+    layernorm: int = Field(default=2, ge=1, le=64)
+    gelu: int = Field(default=1, ge=1, le=64)
+    add: int = Field(default=1, ge=1, le=64)
+    relu: int = Field(default=0, ge=0, le=64)
+    copy_rows: int = Field(default=1, ge=1, le=64)
+    pool: int = Field(default=1, ge=1, le=64)
+
+
+class VectorUnitSpec(Record):
+    """Lanes, passes and latency."""
+
+    lanes: int = Field(ge=0, le=2**16, description="elements a cycle; 0: ideal")
+    latency: int = Field(default=8, ge=0, le=10**6, description="cycles from the last pass to a result that can be used")
+    passes: VectorFunctions = VectorFunctions()
+
+    def row_cycles(self, width: int, passes: int) -> int:
+        """Cycles that one row of `width` elements takes."""
+        return passes * -(-width // self.lanes) if self.lanes else 0

@@ -1,0 +1,88 @@
+"""Records read from files: frozen, no unknown fields, and one message for a person when something does not fit."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from accelsim.errors import AccelsimError, ConfigError
+from accelsim.registry import suggest
+
+
+class Record(BaseModel):
+    """Base of every record that comes from YAML or JSON."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=False, ser_json_inf_nan="constants", allow_inf_nan=False)
+
+
+_R = TypeVar("_R", bound=BaseModel)
+
+
+def explain(error: ValidationError, source: str, record: type[BaseModel]) -> str:
+    """'FILE: field `a.b`: MESSAGE (got VALUE)' for each problem that pydantic found, one a line."""
+    lines = []
+    for item in error.errors(include_url=False):
+        path = ".".join(str(part) for part in item["loc"])
+        message = item["msg"].removeprefix("Value error, ")
+        if item["type"] == "extra_forbidden":
+            known = _fields_at(record, item["loc"][:-1])
+            message = f"unknown field; allowed: {', '.join(known)}{suggest(str(item['loc'][-1]), known)}" if known else "unknown field"
+        got = "" if item["type"] in ("missing", "extra_forbidden") else f" (got {item['input']!r:.80})"
+        lines.append(f"{source}: field `{path}`: {message}{got}" if path else f"{source}: {message}{got}")
+    return "\n".join(lines)
+
+
+def _fields_at(record: type[BaseModel], path: tuple[int | str, ...]) -> list[str]:
+    """Names of the fields that the record at `path` has, as far as plain nesting tells."""
+    current: Any = record
+    for part in path:
+        field = getattr(current, "model_fields", {}).get(str(part))
+        if field is None:
+            return []
+        options = getattr(field.annotation, "__args__", (field.annotation,))
+        current = next((item for item in options if hasattr(item, "model_fields")), None)
+    return list(getattr(current, "model_fields", {}))
+
+
+def build(record: type[_R], fields: Mapping[str, Any], source: str, error: type[AccelsimError] = ConfigError) -> _R:
+    """The record that `fields` describes; `error` with `explain`'s text if they do not fit."""
+    try:
+        return record.model_validate(fields)
+    except ValidationError as problem:
+        raise error(explain(problem, source, record)) from problem
+
+
+class _UniqueKeyLoader(yaml.SafeLoader):
+    """Safe YAML that refuses a key given twice: the first would be lost without a word."""
+
+
+def _mapping(loader: _UniqueKeyLoader, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+    keys = [loader.construct_object(key, deep=True) for key, _ in node.value]  # type: ignore[no-untyped-call]  # PyYAML's stubs
+    for index, key in enumerate(keys):
+        if key in keys[:index]:
+            raise yaml.constructor.ConstructorError(None, None, f"field {key!r} is given twice", node.start_mark)
+    return dict(zip(keys, (loader.construct_object(value, deep=True) for _, value in node.value), strict=True))  # type: ignore[no-untyped-call]  # PyYAML's stubs
+
+
+_UniqueKeyLoader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping)
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """The mapping in a YAML file; ConfigError if it cannot be read, is not YAML or not a mapping."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: cannot be read: {error}") from error
+    try:
+        content = yaml.load(text, _UniqueKeyLoader)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{path}: not valid YAML: {error}") from error
+    except RecursionError as error:
+        raise ConfigError(f"{path}: nested too deeply") from error
+    if not isinstance(content, dict) or not all(isinstance(key, str) for key in content):
+        raise ConfigError(f"{path}: must be a mapping of fields to values, is a {type(content).__name__}")
+    return content

@@ -1,0 +1,262 @@
+"""What a simulation says: cycles by cause, traffic by operand, bounds, counters; a frozen record that a file can hold.
+
+Nothing here computes physics; sums and shares of what was counted, no more. Area and energy are derived in `report`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from accelsim.errors import ConfigError
+
+SCHEMA_VERSION = 1
+
+# The categories of a cycle, in the order of the table "where a cycle goes"; the same order and colours everywhere.
+CATEGORIES = (
+    "busy",
+    "fill_drain",
+    "dram",
+    "buffer_width",
+    "bank_conflict",
+    "codebook_load",
+    "decode",
+    "swap",
+    "buffer_full",
+    "accumulator",
+    "port",
+    "vector",
+    "dram_activation",
+    "issue",
+    "dependency",
+)
+
+# What crosses a memory channel. `padding` is what the packed image adds, `burst_rounding` what whole bursts add.
+OPERANDS = (
+    "indices",
+    "signs",
+    "codebook",
+    "raw_weights",
+    "scales_bias",
+    "parameters",
+    "activations_in",
+    "activations_out",
+    "spill_out",
+    "spill_in",
+    "padding",
+    "burst_rounding",
+)
+
+
+@dataclass(frozen=True)
+class Traffic:
+    """Bits of one operand over one memory, in one direction."""
+
+    operand: str
+    memory: str
+    write: bool
+    bits: int
+
+
+@dataclass(frozen=True)
+class LayerResult:
+    """One layer in one frame.
+
+    Attributes
+    ----------
+    cycles : category -> core cycles of the array's time line that belong to this layer; their sum is the layer's time
+    macs : useful multiply-accumulates; pe_cycles : PE slots of the busy cycles (busy x R x C)
+    vector_cycles : cycles that the vector unit works for this layer (not part of the sum: it runs beside the array)
+    bounds : resource -> least core cycles that the layer needs of it (dram, flash, array, decode, buffer_width, vector)
+    start_cycle, end_cycle : first cycle and first cycle after, on the array's time line; equal for a layer without a GEMM
+    lowering : what the compiler chose for it
+    """
+
+    name: str
+    op: str
+    format: str
+    start_cycle: int
+    end_cycle: int
+    cycles: Mapping[str, int]
+    macs: int
+    pe_cycles: int
+    vector_cycles: int
+    traffic: tuple[Traffic, ...]
+    bounds: Mapping[str, int]
+    lowering: str
+
+    @property
+    def total_cycles(self) -> int:
+        return sum(self.cycles.values())
+
+
+@dataclass(frozen=True)
+class FrameResult:
+    """One inference: its layers in program order."""
+
+    layers: tuple[LayerResult, ...]
+
+    @cached_property
+    def cycles(self) -> dict[str, int]:
+        """Category -> core cycles, over all layers."""
+        total: Counter[str] = Counter({name: 0 for name in CATEGORIES})
+        for layer in self.layers:
+            total.update(layer.cycles)
+        return dict(total)
+
+    @property
+    def total_cycles(self) -> int:
+        return sum(self.cycles.values())
+
+
+@dataclass(frozen=True)
+class Result:
+    """A run of one trace on one accelerator.
+
+    Attributes
+    ----------
+    run_id : SHA-256 over accelerator, trace, options and the hash of the model's sources
+    accelerator : the resolved configuration as `Accelerator.dump_yaml` writes it
+    frames : one record an inference, in order: the first is the cold start, the last the steady state
+    counters : named totals of the units (DRAM commands, row hits, DMA transfers, ...)
+    choices : what the compiler decided for the whole program
+    """
+
+    run_id: str
+    accelerator_name: str
+    accelerator: str
+    clock_hz: int
+    trace_name: str
+    trace_sha256: str
+    weights_source: str
+    batch: int
+    frames: tuple[FrameResult, ...]
+    counters: Mapping[str, int]
+    choices: Mapping[str, str]
+    warnings: tuple[str, ...]
+    versions: Mapping[str, str]
+    schema_version: int = field(default=SCHEMA_VERSION)
+
+    @property
+    def total_cycles(self) -> int:
+        """Core cycles of all frames."""
+        return sum(frame.total_cycles for frame in self.frames)
+
+    @property
+    def milliseconds(self) -> float:
+        return 1e3 * self.total_cycles / self.clock_hz
+
+    @cached_property
+    def layers(self) -> tuple[LayerResult, ...]:
+        """Layers of all frames, in order."""
+        return tuple(layer for frame in self.frames for layer in frame.layers)
+
+    @cached_property
+    def cycles(self) -> dict[str, int]:
+        """Category -> core cycles of all frames."""
+        return {name: sum(frame.cycles[name] for frame in self.frames) for name in CATEGORIES}
+
+    @property
+    def macs(self) -> int:
+        return sum(layer.macs for layer in self.layers)
+
+    @cached_property
+    def traffic(self) -> dict[Traffic, int]:
+        """(operand, memory, direction) as a Traffic with bits 0 -> bits, over all layers."""
+        total: Counter[Traffic] = Counter()
+        for layer in self.layers:
+            for item in layer.traffic:
+                total[Traffic(item.operand, item.memory, item.write, 0)] += item.bits
+        return dict(total)
+
+    @property
+    def bus_bytes(self) -> int:
+        """Bytes on all memory channels, whole bursts."""
+        return sum(self.traffic.values()) // 8
+
+    @property
+    def useful_bytes(self) -> int:
+        """Bytes on all memory channels that somebody asked for: without padding and burst rounding."""
+        return sum(bits for key, bits in self.traffic.items() if key.operand not in ("padding", "burst_rounding")) // 8
+
+    @cached_property
+    def bounds(self) -> dict[str, int]:
+        """Resource -> least core cycles, summed over layers (layers that overlap can use a resource together)."""
+        total: Counter[str] = Counter()
+        for layer in self.layers:
+            total.update(layer.bounds)
+        return dict(total)
+
+    @property
+    def utilization(self) -> float:
+        """Useful MACs over MAC slots of all cycles."""
+        slots = sum(layer.pe_cycles for layer in self.layers)
+        busy = self.cycles["busy"]
+        return self.macs * busy / (slots * self.total_cycles) if slots and self.total_cycles else 0.0
+
+    def to_json(self) -> str:
+        """The whole record as JSON text, readable by `Result.from_json`."""
+        return json.dumps(asdict(self), indent=1)
+
+    @staticmethod
+    def from_json(text: str, source: str) -> Result:
+        """A Result that `to_json` wrote; ConfigError for anything else or another schema version."""
+        try:
+            fields: dict[str, Any] = json.loads(text)
+            version = fields.get("schema_version")
+        except (ValueError, AttributeError) as error:
+            raise ConfigError(f"{source}: not a result file: {error}") from error
+        if version != SCHEMA_VERSION:
+            raise ConfigError(f"{source}: field `schema_version`: {version!r} cannot be read; allowed: {SCHEMA_VERSION}")
+        try:
+            frames = tuple(FrameResult(tuple(_layer(item) for item in frame["layers"])) for frame in fields["frames"])
+            return Result(**{**fields, "frames": frames, "warnings": tuple(fields["warnings"])})
+        except (KeyError, TypeError) as error:
+            raise ConfigError(f"{source}: not a result file: {error}") from error
+
+
+def _layer(fields: Mapping[str, Any]) -> LayerResult:
+    return LayerResult(**{**fields, "traffic": tuple(Traffic(**item) for item in fields["traffic"])})
+
+
+def load_result(path: Path) -> Result:
+    """The Result in `result.json` (or in a run's folder that holds one)."""
+    file = path / "result.json" if path.is_dir() else path
+    try:
+        text = file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{file}: cannot be read: {error}") from error
+    return Result.from_json(text, str(file))
+
+
+# How the categories group into resources that an architect can buy more of.
+RESOURCES: Mapping[str, tuple[str, ...]] = {
+    "MAC array": ("busy", "fill_drain", "swap"),
+    "weight memory": ("dram", "codebook_load"),
+    "activation memory": ("dram_activation",),
+    "decoder": ("decode", "bank_conflict"),
+    "weight buffer width": ("buffer_width",),
+    "buffer capacity": ("buffer_full",),
+    "accumulators": ("accumulator",),
+    "activation buffer ports": ("port",),
+    "vector unit": ("vector",),
+    "control": ("issue", "dependency"),
+}
+
+
+def limiting_resource(cycles: Mapping[str, int]) -> str:
+    """The resource that the array spends most cycles on or waiting for."""
+    return max(RESOURCES, key=lambda name: sum(cycles.get(category, 0) for category in RESOURCES[name]))
+
+
+def total(items: Iterable[Mapping[str, int]]) -> dict[str, int]:
+    """Sum of mappings, key by key."""
+    out: Counter[str] = Counter()
+    for item in items:
+        out.update(item)
+    return dict(out)
