@@ -104,7 +104,7 @@ class FrameResult:
     @cached_property
     def cycles(self) -> dict[str, int]:
         """Category -> core cycles, over all layers."""
-        total: Counter[str] = Counter({name: 0 for name in CATEGORIES})
+        total: Counter[str] = Counter(dict.fromkeys(CATEGORIES, 0))
         for layer in self.layers:
             total.update(layer.cycles)
         return dict(total)
