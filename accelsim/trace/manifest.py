@@ -1,0 +1,233 @@
+"""The manifest of a trace (trace.json): the network as a graph in topological order, and where its weights came from.
+
+What pydantic cannot say of one field, the graph checks here say of several: names are unique, inputs exist earlier, and every
+input has the shape that its reader needs.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, StringConstraints, TypeAdapter, ValidationError, model_validator
+
+from accelsim.errors import TraceError
+from accelsim.registry import suggest
+from accelsim.trace.layers import Layer, Name, WeightedLayer
+from accelsim.trace.shapes import Record, TensorShape
+from accelsim.trace.streams import StreamRecord
+
+SCHEMA_VERSION = 1
+MAX_MANIFEST_BYTES = 64 << 20
+Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+Text = Annotated[str, StringConstraints(max_length=4096)]
+
+
+class SeededSource(Record):
+    """Weights drawn from a seed: shapes and sizes are those of the model, values are not trained.
+
+    Attributes
+    ----------
+    generator, distribution
+        How `accelsim.trace.seeded` draws them.
+    statement
+        What a reader must know: no accuracy can be measured with these weights.
+    """
+
+    kind: Literal["seeded"] = "seeded"
+    seed: Annotated[int, Field(ge=0, lt=1 << 63)]
+    generator: Literal["pcg64-sum16"] = "pcg64-sum16"
+    distribution: Text
+    statement: Text
+
+
+class CheckpointSource(Record):
+    """Weights of a real model: the file's name and SHA-256."""
+
+    kind: Literal["checkpoint"] = "checkpoint"
+    file: Text
+    sha256: Sha256
+
+
+Source = Annotated[SeededSource | CheckpointSource, Field(discriminator="kind")]
+
+
+class ModelInput(Record):
+    """An input of the whole model, such as the image."""
+
+    name: Name
+    shape: TensorShape
+
+
+class PayloadRecord(Record):
+    """The payload beside the manifest: file name, size and SHA-256."""
+
+    file: Annotated[str, StringConstraints(min_length=1, max_length=255)]
+    bytes: Annotated[int, Field(ge=8, le=1 << 40)]
+    sha256: Sha256
+
+    @model_validator(mode="after")
+    def _stays_inside(self) -> PayloadRecord:
+        if self.file in (".", "..") or any(part in self.file for part in ("/", "\\", "\0", ":")):
+            raise TraceError(
+                f"payload.file: {self.file!r} leaves the trace directory; allowed: a plain file name such as 'tensors.safetensors'"
+            )
+        return self
+
+
+class CompressionRecord(Record):
+    """How a float trace became this one: rules in order (pattern, format), the encoder's seed, and the float trace's SHA-256."""
+
+    rules: tuple[tuple[Text, Text], ...]
+    seed: Annotated[int, Field(ge=0, lt=1 << 63)]
+    float_trace_sha256: Sha256
+
+
+class Manifest(Record):
+    """Everything of a trace but the bits of its weights."""
+
+    schema_version: Literal[1] = 1
+    name: Name
+    source: Source
+    inputs: Annotated[tuple[ModelInput, ...], Field(min_length=1)]
+    outputs: Annotated[tuple[Name, ...], Field(min_length=1)]
+    layers: Annotated[tuple[Layer, ...], Field(min_length=1, max_length=100_000)]
+    payload: PayloadRecord | None = None
+    compression: CompressionRecord | None = None
+    notes: tuple[Text, ...] = ()
+
+    @model_validator(mode="after")
+    def _graph_holds(self) -> Manifest:
+        shapes: dict[str, TensorShape] = {}
+        for source in self.inputs:
+            _add_name(shapes, source.name, source.shape)
+        for layer in self.layers:
+            for name in layer.inputs:
+                if name not in shapes:
+                    raise TraceError(
+                        f"layer {layer.name!r}: input {name!r} is neither a model input nor an earlier layer{suggest(name, shapes)}"
+                    )
+            layer.check_inputs(tuple(shapes[name] for name in layer.inputs))
+            _add_name(shapes, layer.name, layer.output)
+        for name in self.outputs:
+            if name not in shapes:
+                raise TraceError(f"outputs: {name!r} is not a layer{suggest(name, shapes)}")
+        if self.payload is not None:
+            for layer in self.layers:
+                if isinstance(layer, WeightedLayer) and not layer.weight.streams:
+                    raise TraceError(f"layer {layer.name!r}: weight.streams is empty, but the manifest names a payload")
+        return self
+
+    def stream_records(self) -> dict[str, StreamRecord]:
+        """Every stream by its tensor key; layers that share a key must agree on it.
+
+        Raises
+        ------
+        TraceError
+            Two layers describe one tensor differently.
+        """
+        records: dict[str, StreamRecord] = {}
+        for layer in self.layers:
+            weights = layer.weight.streams if isinstance(layer, WeightedLayer) else {}
+            for record in (*weights.values(), *layer.constants.values()):
+                if records.setdefault(record.tensor, record) != record:
+                    raise TraceError(f"layer {layer.name!r}: tensor {record.tensor!r} is described differently by another layer")
+        return records
+
+    def to_json(self) -> str:
+        """The manifest as trace.json holds it: one line a field, and one line a layer, so that differences read well."""
+        fields = {name: value for name, value in self.model_dump(mode="json").items() if value is not None}
+        layers = ",\n  ".join(json.dumps(_without_absent(layer)) for layer in fields.pop("layers"))
+        lines = [f" {json.dumps(name)}: {json.dumps(value)}" for name, value in fields.items()]
+        lines.append(f' "layers": [\n  {layers}\n ]')
+        return "{\n" + ",\n".join(lines) + "\n}\n"
+
+    @property
+    def sha256(self) -> str:
+        """SHA-256 of the manifest's canonical JSON; it covers the payload through the payload's own SHA-256."""
+        canonical = json.dumps(json.loads(self.to_json()), sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+def _without_absent(layer: dict[str, Any]) -> dict[str, Any]:
+    """A dumped layer without its null and empty fields, op first."""
+    return {"op": layer["op"], **{name: value for name, value in layer.items() if value is not None and value != {}}}
+
+
+def _add_name(shapes: dict[str, TensorShape], name: str, shape: TensorShape) -> None:
+    if name in shapes:
+        raise TraceError(f"layer {name!r}: the name is used twice")
+    shapes[name] = shape
+
+
+def read_manifest(path: Path) -> Manifest:
+    """Read and validate trace.json.
+
+    Raises
+    ------
+    TraceError
+        One message: the file, the field (with the layer's name), the value, and what is allowed.
+    """
+    try:
+        if path.stat().st_size > MAX_MANIFEST_BYTES:
+            raise TraceError(f"{path}: the manifest has {path.stat().st_size} bytes; allowed: at most {MAX_MANIFEST_BYTES}")
+        text = path.read_bytes().decode("utf-8")
+    except OSError as error:
+        raise TraceError(f"{path}: cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise TraceError(f"{path}: is not UTF-8 text") from None
+    try:
+        raw = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise TraceError(f"{path}: is not JSON: {error}") from None
+    if not isinstance(raw, dict):
+        raise TraceError(f"{path}: holds a {type(raw).__name__}; allowed: an object with the fields of a manifest")
+    version = raw.get("schema_version")
+    if version != SCHEMA_VERSION or isinstance(version, bool):
+        raise TraceError(f"{path}: schema_version has value {version!r}; allowed: {SCHEMA_VERSION}")
+    try:
+        return Manifest.model_validate_json(text)
+    except ValidationError as error:
+        raise TraceError(f"{path}: {_first_problem(error, raw)}") from None
+    except TraceError as error:
+        raise TraceError(f"{path}: {_name_the_layer(raw) or error}") from None
+
+
+def _name_the_layer(raw: dict[str, Any]) -> str | None:
+    """The message of the first layer that is wrong in itself, with its name; None when only the graph is wrong."""
+    adapter: TypeAdapter[Layer] = TypeAdapter(Layer)
+    for layer in raw["layers"]:
+        try:
+            adapter.validate_json(json.dumps(layer))
+        except TraceError as error:
+            text = str(error)
+            return text if text.startswith("layer ") else f"layer {layer.get('name')!r}: {text}"
+    return None
+
+
+def _first_problem(error: ValidationError, raw: dict[str, Any]) -> str:
+    """The first problem as 'layers[3].output.rows (layer 'fc1') has value -1: input should be ...'."""
+    problem = error.errors(include_url=False)[0]
+    path, here, layer = "", raw, ""
+    for part in problem["loc"]:
+        if isinstance(part, int) and isinstance(here, list) and part < len(here):
+            path, here = f"{path}[{part}]", here[part]
+            if path.startswith("layers[") and path.count("[") == 1 and isinstance(here, dict):
+                layer = f" (layer {here.get('name')!r})"
+        elif isinstance(part, str) and isinstance(here, dict) and part in here:
+            path, here = f"{path}.{part}".lstrip("."), here[part]
+        elif isinstance(part, str) and problem["type"] in ("missing", "extra_forbidden") and part == problem["loc"][-1]:
+            path = f"{path}.{part}".lstrip(".")  # other unknown parts are the tags of unions, which are not fields
+    context = problem.get("ctx", {})
+    if problem["type"] == "extra_forbidden":
+        return f"{path}{layer}: unknown field"
+    if problem["type"] == "missing":
+        return f"{path}{layer}: the field is missing"
+    if problem["type"] == "union_tag_invalid":
+        known = [tag.strip(" '") for tag in str(context["expected_tags"]).split(",")]
+        field = str(context["discriminator"]).strip("'")
+        return f"{path}.{field}{layer} has value {context['tag']!r}; known: {known}{suggest(str(context['tag']), known)}"
+    shown = repr(problem["input"])
+    return f"{path}{layer} has value {shown if len(shown) < 80 else shown[:77] + '...'}: {problem['msg'][0].lower()}{problem['msg'][1:]}"

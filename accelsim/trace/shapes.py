@@ -1,0 +1,106 @@
+"""The sizes of a layer: an activation as matrices, and the loop bounds of its multiply-accumulates.
+
+Activations are row-major matrices as an array writes them (rows = positions or tokens, width = channels). A model's image
+is the exception: its planes arrive one channel after the other, so it is `groups` = channels of height x width.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from accelsim.errors import TraceError
+
+MAX_BOUND = 1 << 24  # of any one loop or dimension: beyond every network known, and far below what overflows 63 bits in a product of three
+MAX_ELEMENTS = 1 << 32  # of a tensor
+Bound = Annotated[int, Field(ge=1, le=MAX_BOUND)]
+
+
+class Record(BaseModel):
+    """Base of what a manifest holds: immutable, no unknown fields, no conversions ('5' is not 5)."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+
+class TensorShape(Record):
+    """An activation: `groups` matrices of `rows` x `width` elements of `bits` bits, row-major, one after the other.
+
+    Attributes
+    ----------
+    groups
+        Separate matrices: attention heads, image planes; 1 otherwise.
+    rows
+        Tokens or output positions (OY*OX).
+    width
+        Elements of a row: channels.
+    bits
+        Bits of an element.
+    """
+
+    groups: Bound = 1
+    rows: Bound
+    width: Bound
+    bits: Literal[8, 16, 32] = 8
+
+    @model_validator(mode="after")
+    def _bounded(self) -> TensorShape:
+        if self.elements > MAX_ELEMENTS:
+            raise TraceError(f"tensor of {self.describe()} has {self.elements} elements; allowed: at most {MAX_ELEMENTS}")
+        return self
+
+    @property
+    def elements(self) -> int:
+        """Elements in all groups."""
+        return self.groups * self.rows * self.width
+
+    @property
+    def bytes(self) -> int:
+        """Bytes in all groups."""
+        return self.elements * self.bits // 8
+
+    @property
+    def dims(self) -> tuple[int, int, int]:
+        """(groups, rows, width)."""
+        return self.groups, self.rows, self.width
+
+    def describe(self) -> str:
+        """'1 x 197 x 192' (groups x rows x width)."""
+        return f"{self.groups} x {self.rows} x {self.width}"
+
+
+class LoopBounds(Record):
+    """The seven loops of a layer and its groups, in the names of the field.
+
+    B batch, K output channels and C input channels (of one group), OY and OX output positions, FY and FX filter taps, G groups. A
+    matrix product of M rows is a 1 x 1 convolution over OX = M positions; the heads of attention are G.
+    """
+
+    B: Bound = 1
+    K: Bound
+    C: Bound
+    OY: Bound = 1
+    OX: Bound = 1
+    FY: Bound = 1
+    FX: Bound = 1
+    G: Bound = 1
+
+    @property
+    def m(self) -> int:
+        """Rows of the GEMM of one group: B*OY*OX."""
+        return self.B * self.OY * self.OX
+
+    @property
+    def k(self) -> int:
+        """Reduction of the GEMM of one group: C*FY*FX, with C the slowest and FX the fastest."""
+        return self.C * self.FY * self.FX
+
+    @property
+    def n(self) -> int:
+        """Columns of the GEMM of one group: K."""
+        return self.K
+
+    @property
+    def macs(self) -> int:
+        """Multiply-accumulates of all groups."""
+        return self.m * self.k * self.n * self.G

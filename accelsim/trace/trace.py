@@ -1,0 +1,250 @@
+"""A trace: a manifest and, where there is one, the payload of its packed weights; loading and saving its directory.
+
+Loading checks the manifest, the graph, and that each stream is there with its length; it does not read the payload's bytes:
+`verify_payload` does.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import safetensors.numpy
+
+from accelsim.errors import FormatError, TraceError
+from accelsim.registry import suggest
+from accelsim.trace.layers import Layer, WeightedLayer
+from accelsim.trace.manifest import Manifest, PayloadRecord, read_manifest
+from accelsim.trace.payload import FilePayload, MemoryPayload, Payload, file_sha256
+from accelsim.trace.shapes import TensorShape
+from accelsim.trace.streams import locate_corruption
+
+MANIFEST_FILE = "trace.json"
+PAYLOAD_FILE = "tensors.safetensors"
+
+
+@dataclass(frozen=True)
+class Trace:
+    """A network with its packed weights.
+
+    Attributes
+    ----------
+    manifest
+        Everything but the bits.
+    payload
+        The bits; None when the trace is a manifest alone (it can be timed, not multiplied).
+    directory
+        Where it was loaded from; None for a trace in memory.
+    """
+
+    manifest: Manifest
+    payload: Payload | None = None
+    directory: Path | None = None
+
+    @property
+    def name(self) -> str:
+        """Name of the trace."""
+        return self.manifest.name
+
+    @property
+    def layers(self) -> tuple[Layer, ...]:
+        """Layers in topological order."""
+        return self.manifest.layers
+
+    @property
+    def has_payload(self) -> bool:
+        """True when the bits of the weights are at hand."""
+        return self.payload is not None
+
+    @cached_property
+    def sha256(self) -> str:
+        """Identity of manifest and payload, for run ids."""
+        return self.manifest.sha256
+
+    @cached_property
+    def _by_name(self) -> dict[str, Layer]:
+        return {layer.name: layer for layer in self.layers}
+
+    @cached_property
+    def shapes(self) -> dict[str, TensorShape]:
+        """Shape of every activation: model inputs and layer outputs by name."""
+        return {source.name: source.shape for source in self.manifest.inputs} | {layer.name: layer.output for layer in self.layers}
+
+    def layer(self, name: str) -> Layer:
+        """The layer of a name; TraceError with a suggestion if there is none."""
+        if name not in self._by_name:
+            raise TraceError(f"trace {self.name!r} has no layer {name!r}{suggest(name, self._by_name)}")
+        return self._by_name[name]
+
+    @property
+    def macs(self) -> int:
+        """Multiply-accumulates of all layers."""
+        return sum(layer.macs for layer in self.layers)
+
+    @property
+    def parameters(self) -> int:
+        """Trained numbers of all layers."""
+        return sum(layer.parameters for layer in self.layers)
+
+    def weighted_layers(self) -> tuple[WeightedLayer, ...]:
+        """The layers that have weights, in order."""
+        return tuple(layer for layer in self.layers if isinstance(layer, WeightedLayer))
+
+    def stream(self, layer: str, name: str) -> npt.NDArray[np.uint8]:
+        """A packed stream of a layer's weights, uint8, 1-D, unchecked (see `locate_corruption`).
+
+        Raises
+        ------
+        TraceError
+            No payload, no such layer, or no such stream.
+        """
+        record = self._weighted(layer).weight
+        if self.payload is None:
+            raise TraceError(f"trace {self.name!r} has no payload: the weights of layer {layer!r} are not stored")
+        if name not in record.streams:
+            raise TraceError(f"layer {layer!r} has no stream {name!r}; known: {sorted(record.streams)}{suggest(name, record.streams)}")
+        return self.payload.read(record.streams[name].tensor)
+
+    def arrays(self, layer: str) -> dict[str, npt.NDArray[Any]]:
+        """The unpacked streams of a layer's weights, as its format names and shapes them."""
+        record = self._weighted(layer).weight
+        try:
+            return record.format.unpack({name: self.stream(layer, name) for name in record.streams}, record.k, record.n)
+        except FormatError as error:
+            raise FormatError(f"trace {self.name!r}, layer {layer!r}: {error}") from None
+
+    def weights(self, layer: str) -> npt.NDArray[Any]:
+        """The weights Wt[K,N] of a layer as the array multiplies them: int8 (int16 above 8 bits, float32 in a float trace)."""
+        record = self._weighted(layer).weight
+        return record.format.dequantize(self.arrays(layer), record.k, record.n)
+
+    def verify_payload(self) -> None:
+        """Read the whole payload and compare every stream with its record.
+
+        Raises
+        ------
+        TraceError
+            The first stream that differs: the layer, the stream, and the bit when exactly one was flipped.
+        """
+        for layer in self.weighted_layers():
+            for name, record in layer.weight.streams.items():
+                where = locate_corruption(record, self.stream(layer.name, name))
+                if where is not None:
+                    what = f"bit {where} is flipped" if isinstance(where, int) else "several bits differ from what was written"
+                    raise TraceError(f"trace {self.name!r}, layer {layer.name!r}, stream {name!r} is corrupted: {what}")
+        record_of_file = self.manifest.payload
+        if record_of_file is not None and self.directory is not None:
+            path = self.directory / record_of_file.file
+            found = file_sha256(path)
+            if found != record_of_file.sha256:
+                raise TraceError(f"{path}: has SHA-256 {found}, but the manifest says {record_of_file.sha256}")
+
+    def _weighted(self, name: str) -> WeightedLayer:
+        layer = self.layer(name)
+        if not isinstance(layer, WeightedLayer):
+            raise TraceError(f"layer {name!r} is a {layer.op}: it has no weights")
+        return layer
+
+
+def load_trace(directory: Path | str) -> Trace:
+    """Load a trace directory.
+
+    Raises
+    ------
+    TraceError
+        No such directory or manifest, a wrong field, a graph that does not fit together, or a payload that is missing, truncated,
+        outside the directory, or without a stream that the manifest names.
+    """
+    directory = Path(directory)
+    if not directory.is_dir():
+        raise TraceError(f"{directory}: is not a directory; allowed: a trace directory with {MANIFEST_FILE}")
+    manifest = read_manifest(directory / MANIFEST_FILE)
+    if manifest.payload is None:
+        return Trace(manifest=manifest, directory=directory)
+    return Trace(manifest=manifest, payload=_open_payload(directory, manifest, manifest.payload), directory=directory)
+
+
+def _open_payload(directory: Path, manifest: Manifest, record: PayloadRecord) -> FilePayload:
+    """The payload file, its size and the length of each stream checked."""
+    path = directory / record.file
+    if not path.is_file():
+        raise TraceError(f"{directory / MANIFEST_FILE}: payload.file names {record.file!r}, but {path} is missing")
+    if not path.resolve().is_relative_to(directory.resolve()):
+        raise TraceError(f"{path}: leads outside the trace directory; allowed: a file inside it")
+    size = path.stat().st_size
+    if size != record.bytes:
+        raise TraceError(f"{path}: has {size} bytes, but the manifest says {record.bytes}: the payload is truncated or replaced")
+    payload = FilePayload(path)
+    found = payload.sizes()
+    for tensor, stream in manifest.stream_records().items():
+        if found.get(tensor) != stream.bytes:
+            have = f"{found[tensor]} bytes" if tensor in found else "missing"
+            raise TraceError(f"{path}: tensor {tensor!r} is {have}, but the manifest needs {stream.bytes} bytes")
+    return payload
+
+
+def with_payload(manifest: Manifest, tensors: Mapping[str, npt.NDArray[np.uint8]]) -> Trace:
+    """A trace in memory whose manifest states the payload that `tensors` make when saved."""
+    data = _payload_bytes(tensors)
+    record = PayloadRecord(file=PAYLOAD_FILE, bytes=len(data), sha256=hashlib.sha256(data).hexdigest())
+    return Trace(manifest=_revalidated(manifest, payload=record), payload=MemoryPayload(dict(tensors)))
+
+
+def _revalidated(manifest: Manifest, **changes: object) -> Manifest:
+    """A copy with fields replaced, checked again."""
+    fields = {name: getattr(manifest, name) for name in type(manifest).model_fields}
+    return Manifest(**{**fields, **changes})
+
+
+def _payload_bytes(tensors: Mapping[str, npt.NDArray[np.uint8]]) -> bytes:
+    return bytes(safetensors.numpy.save({name: np.ascontiguousarray(tensors[name]) for name in sorted(tensors)}))
+
+
+def save_trace(trace: Trace, directory: Path | str) -> Path:
+    """Write a trace directory, all or nothing: it appears complete under its name, or not at all.
+
+    An older trace of that name is replaced; a directory that holds anything else is left alone.
+
+    Raises
+    ------
+    TraceError
+        The place is taken by something that is not a trace, or cannot be written.
+    """
+    directory = Path(directory)
+    _check_free(directory)
+    try:
+        directory.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=directory.parent, prefix=f".{directory.name}.") as scratch:
+            fresh = Path(scratch) / "fresh"
+            fresh.mkdir()
+            if trace.payload is not None and trace.manifest.payload is not None:
+                tensors = {name: trace.payload.read(name) for name in trace.payload.sizes()}
+                (fresh / trace.manifest.payload.file).write_bytes(_payload_bytes(tensors))
+            (fresh / MANIFEST_FILE).write_text(trace.manifest.to_json(), encoding="utf-8", newline="\n")
+            load_trace(fresh)
+            if directory.exists():
+                directory.rename(Path(scratch) / "old")
+            shutil.move(fresh, directory)
+    except OSError as error:
+        raise TraceError(f"{directory}: cannot be written: {error.strerror}") from None
+    return directory
+
+
+def _check_free(directory: Path) -> None:
+    if not directory.exists():
+        return
+    if not directory.is_dir():
+        raise TraceError(f"{directory}: is a file; allowed: a new directory, or a trace to replace")
+    names = {entry.name for entry in directory.iterdir()}
+    if names and (MANIFEST_FILE not in names or names - {MANIFEST_FILE, PAYLOAD_FILE}):
+        raise TraceError(
+            f"{directory}: holds files that are not a trace {sorted(names)[:5]}; allowed: a new directory, or a trace to replace"
+        )
