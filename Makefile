@@ -1,0 +1,56 @@
+# make demo | test | test-extras | bench | clean. Needs python3 (3.11 or newer) with venv; installs into .venv only.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMPS := $(VENV)/stamps
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+TORCH := torch==2.13.0
+
+# These run three times: as plain Python (on smaller inputs, see tests/conftest.py), with every index checked, and as users run them.
+KERNEL_TESTS := tests/kernels
+
+.PHONY: demo test test-extras lint bench clean
+.DELETE_ON_ERROR:
+
+demo: $(STAMPS)/base
+	$(BIN)/python -m accelsim demo -o out/demo
+
+test: lint
+	NUMBA_DISABLE_JIT=1 $(BIN)/python -m pytest $(KERNEL_TESTS)
+	NUMBA_BOUNDSCHECK=1 $(BIN)/python -m pytest $(KERNEL_TESTS)
+	$(BIN)/python -m pytest -m "not torch" --benchmark-disable
+
+lint: $(STAMPS)/dev
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+test-extras: $(STAMPS)/torch
+	$(BIN)/python -m pytest -m torch
+
+bench: $(STAMPS)/dev
+	$(BIN)/python -m pytest tests/benchmarks --benchmark-only
+
+clean:
+	rm -rf $(VENV) out build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .benchmarks .import_linter_cache
+	find accelsim tests -name __pycache__ -type d -exec rm -rf {} +
+
+# A stamp is as old as its install; a change of what is to be installed makes it stale.
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(STAMPS)/base: $(BIN)/python pyproject.toml constraints.txt
+	mkdir -p $(STAMPS)
+	$(INSTALL) -e .
+	touch $@
+
+$(STAMPS)/dev: $(STAMPS)/base
+	$(INSTALL) -e '.[import,dev]'
+	touch $@
+
+# torch first and alone: what depends on it then finds it there.
+$(STAMPS)/torch: $(STAMPS)/dev
+	$(INSTALL) '$(TORCH)'
+	$(INSTALL) -e '.[torch]'
+	touch $@
