@@ -1,0 +1,66 @@
+"""The form in which a layer's weights meet the core: which record, how many a cycle, along which axis.
+
+DECODE, SIGN, AXIS, D and P belong to a run, not to the chip: what a format needs is checked against what the chip has.
+"""
+
+from __future__ import annotations
+
+from accelsim.accelerator import Accelerator
+from accelsim.errors import CompileError
+from accelsim.hw.decode_mac_core import CoreGeometry
+from accelsim.trace.layers import WeightedLayer
+
+
+def weight_geometry(accelerator: Accelerator, layer: WeightedLayer) -> CoreGeometry:
+    """The core as the runs of a layer with weights see it.
+
+    Raises
+    ------
+    CompileError
+        The layer's format does not fit this chip: names the layer, the field and what is allowed.
+    """
+    path = layer.weight.format.decode_path()
+    book = accelerator.codebook
+    name = f"layer {layer.name!r} ({layer.weight.format.kind})"
+    if not path.decode:
+        if not 1 <= path.raw_bits <= 8:
+            raise CompileError(
+                f"{name}: {path.raw_bits}-bit weights do not fit the 8-bit array of {accelerator.name!r}; allowed: at most 8 bits"
+                + (" (compress the float trace first)" if path.raw_bits == 32 else "")
+            )
+        return _geometry(accelerator, book.codeword_length, 1, False, False, 0, path.raw_bits, accelerator.weight_buffer.word_bits)
+    if path.d > book.codeword_length:
+        raise CompileError(f"{name}: d = {path.d} exceeds codebook.codeword_length = {book.codeword_length} of {accelerator.name!r}")
+    if path.codewords > book.codewords:
+        raise CompileError(f"{name}: k = {path.codewords} codewords exceed codebook.codewords = {book.codewords} of {accelerator.name!r}")
+    along, length = ("cols", accelerator.array.cols) if path.axis == 0 else ("rows", accelerator.array.rows)
+    if length % path.d:
+        raise CompileError(f"{name}: d = {path.d} does not divide array.{along} = {length} of {accelerator.name!r}")
+    return _geometry(accelerator, path.d, path.codewords, True, path.sign, path.axis, 8, accelerator.weight_buffer.word_bits)
+
+
+def activation_geometry(accelerator: Accelerator, transposed: bool) -> CoreGeometry:
+    """The core as an attention product sees it: raw int8 records out of the activation buffer.
+
+    Keys lie with their head's elements side by side, which is the reduction of Q x K^T: axis 1, no transposing write.
+    """
+    d = accelerator.codebook.codeword_length
+    return _geometry(accelerator, d, 1, False, False, 1 if transposed else 0, 8, accelerator.activation_buffer.loader_bits)
+
+
+def _geometry(
+    accelerator: Accelerator, d: int, codewords: int, decode: bool, sign: bool, axis: int, raw_bits: int, word_bits: int
+) -> CoreGeometry:
+    return CoreGeometry(
+        rows=accelerator.array.rows,
+        cols=accelerator.array.cols,
+        codeword_length=d,
+        codewords=codewords,
+        ports=accelerator.codebook.banks or accelerator.codebook.ports,
+        word_bits=word_bits,
+        decode=decode,
+        sign=sign,
+        axis=axis,
+        max_m=accelerator.array.max_m,
+        raw_bits=raw_bits,
+    )
