@@ -1,0 +1,94 @@
+"""CSV files of reference figures, read by column name with an error that says where and what is allowed.
+
+A file is taken whole or refused: a row that cannot be read is never skipped, because a reference that silently shrinks proves less
+than it says. Columns that nobody asks for are ignored.
+"""
+
+from __future__ import annotations
+
+import csv
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from accelsim.errors import ReferenceDataError
+from accelsim.registry import suggest
+
+
+@dataclass(frozen=True)
+class ReferenceRow:
+    """One row: its file and line (the header is line 1), and its cells by column, stripped of blanks."""
+
+    path: Path
+    line: int
+    cells: Mapping[str, str]
+
+    def error(self, column: str, allowed: str) -> ReferenceDataError:
+        """The error for a cell that is not what is allowed."""
+        where = f"{self.path}: line {self.line}, column {column}"
+        return ReferenceDataError(f"{where}: {self.cells[column]!r:.80} is not allowed; allowed: {allowed}")
+
+    def integer(self, column: str, low: int, high: int) -> int:
+        """The cell as an integer; ReferenceDataError unless it is one and in [low, high]."""
+        allowed = f"an integer from {low} to {high}"
+        text = self.cells[column]
+        # int() also takes "1_000" and other scripts' digits, and refuses, by a ValueError, thousands of them.
+        if not text.removeprefix("-").isascii() or not text.removeprefix("-").isdigit() or len(text) > 30:
+            raise self.error(column, allowed)
+        value = int(text)
+        if not low <= value <= high:
+            raise self.error(column, allowed)
+        return value
+
+    def number(self, column: str, low: float = 0.0) -> float:
+        """The cell as a finite number of at least `low`; ReferenceDataError if it is not one."""
+        allowed = f"a number of at least {low:g}"
+        try:
+            value = float(self.cells[column])
+        except ValueError as error:
+            raise self.error(column, allowed) from error
+        if not math.isfinite(value) or value < low:
+            raise self.error(column, allowed)
+        return value
+
+
+def read_reference(path: Path, needed: Iterable[str]) -> list[ReferenceRow]:
+    """The rows of a CSV file with a header that has every `needed` column.
+
+    Raises
+    ------
+    ReferenceDataError
+        The file cannot be read, has no row, lacks a needed column, names one twice, or a row has too few or too many cells.
+    """
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ReferenceDataError(f"{path}: cannot be read: {error}") from error
+    reader = csv.reader(text.splitlines(), strict=True)
+    try:
+        lines = [(reader.line_num, [cell.strip() for cell in cells]) for cells in reader if any(cell.strip() for cell in cells)]
+    except csv.Error as error:
+        raise ReferenceDataError(f"{path}: line {reader.line_num}: not CSV: {error}") from error
+    if not lines:
+        raise ReferenceDataError(f"{path}: is empty; a header with the columns {', '.join(needed)} is needed")
+    (_, header), *body = lines
+    _check_header(path, header, needed)
+    rows = []
+    for line, cells in body:
+        if len(cells) != len(header):
+            raise ReferenceDataError(f"{path}: line {line}: has {len(cells)} cells, the header has {len(header)}")
+        rows.append(ReferenceRow(path, line, dict(zip(header, cells, strict=True))))
+    if not rows:
+        raise ReferenceDataError(f"{path}: has a header but no rows")
+    return rows
+
+
+def _check_header(path: Path, header: list[str], needed: Iterable[str]) -> None:
+    """ReferenceDataError if a needed column is missing or a column is named twice."""
+    for column in needed:
+        if column not in header:
+            raise ReferenceDataError(f"{path}: column {column!r} is missing; the header has: {', '.join(header)}{suggest(column, header)}")
+    for column in header:
+        if column and header.count(column) > 1:
+            raise ReferenceDataError(f"{path}: column {column!r} is there twice")
