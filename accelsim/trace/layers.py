@@ -7,7 +7,7 @@ the width of a bias and of a requantization scale belongs to the machine.
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, StringConstraints, model_validator
 
@@ -117,6 +117,11 @@ class WeightedLayer(MacLayer):
             raise self._refuse(f"weight is {self.weight.k} x {self.weight.n} (K x N), but the loop bounds need {wanted[0]} x {wanted[1]}")
         self._expect("output", self.output.dims, (1, self.bounds.m, self.bounds.K * self.bounds.G))
         return self
+
+    def with_weight(self, weight: WeightRecord) -> Self:
+        """The same layer with other weights, validated again."""
+        fields = {name: getattr(self, name) for name in type(self).model_fields}
+        return type(self)(**{**fields, "weight": weight})
 
 
 class GemmLayer(WeightedLayer):

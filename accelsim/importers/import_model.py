@@ -1,0 +1,160 @@
+"""From a MODEL argument to a float trace: 'vit:hidden_size=192,...' (a transformers ViT) or a '.pt2' file (torch.export.save).
+
+A described model has no trained weights, so it needs a seed; a file's weights are stored unless a seed replaces them.
+"""
+
+from __future__ import annotations
+
+import importlib
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from accelsim.errors import ImportModelError
+from accelsim.registry import suggest
+from accelsim.trace.layers import Layer, WeightedLayer, WeightRecord
+from accelsim.trace.manifest import CheckpointSource, Manifest
+from accelsim.trace.payload import file_sha256
+from accelsim.trace.seeded import seeded_source
+from accelsim.trace.streams import StreamRecord
+from accelsim.trace.trace import Trace, save_trace, with_payload
+
+if TYPE_CHECKING:
+    import torch
+
+    from accelsim.importers.torch_export import ExportedGraph
+
+_VIT_DEFAULTS: dict[str, int] = {  # DeiT-tiny
+    "hidden_size": 192,
+    "num_hidden_layers": 12,
+    "num_attention_heads": 3,
+    "intermediate_size": 768,
+    "image_size": 224,
+    "patch_size": 16,
+    "num_channels": 3,
+    "num_labels": 1000,
+}
+_LARGEST_OPTION = 1 << 20
+
+
+def import_model(
+    model: str,
+    out: Path | str | None = None,
+    *,
+    seed: int | None = None,
+    name: str | None = None,
+    activation_bits: Literal[8, 16, 32] = 8,
+    residual_bits: Literal[8, 16, 32] = 8,
+) -> Trace:
+    """Import a model as a float trace.
+
+    Parameters
+    ----------
+    model
+        'vit' or 'vit:option=value,...' with options of transformers' ViTConfig (DeiT-tiny's values where none is given), or the
+        path of a '.pt2' file.
+    out
+        Directory to write; None returns the trace only.
+    seed
+        Weights are drawn from this seed (and the manifest says so); None keeps the file's weights.
+    name
+        Name of the trace; by default the directory's, or the model's.
+    activation_bits, residual_bits
+        Bits of activations, and of the sums of residual connections.
+
+    Raises
+    ------
+    ImportModelError
+        The model is not understood, the extra is not installed, or a described model has no seed.
+    TraceError
+        `out` cannot be written.
+    """
+    try:
+        from accelsim.importers import torch_export
+        from accelsim.importers.graph_builder import GraphBuilder
+    except ImportError:
+        raise ImportModelError("importing a model needs PyTorch; install accelsim with its extra: pip install 'accelsim[torch]'") from None
+    builder = GraphBuilder(activation_bits, residual_bits)
+    kind, _, options = model.partition(":")
+    if kind == "vit":
+        if seed is None:
+            raise ImportModelError(f"model {model!r} is a description without weights: give a seed")
+        program, source = _export_vit(options), None
+    elif model.endswith(".pt2"):
+        program, source = _load_program(Path(model)), Path(model)
+    else:
+        raise ImportModelError(f"model {model!r} is not understood; allowed: vit:option=value,... or a file whose name ends in .pt2")
+    graph = torch_export.walk(program, builder, keep_weights=seed is None)
+    name = name or (Path(out).name if out is not None else Path(model).stem)
+    trace = _to_trace(graph, name, seed, source)
+    if out is not None:
+        save_trace(trace, out)
+    return trace
+
+
+def _to_trace(graph: ExportedGraph, name: str, seed: int | None, source: Path | None) -> Trace:
+    """The float trace of an imported graph: seeded without payload, or with the model's weights."""
+    notes = (f"parameters that no layer reads: {', '.join(graph.unused)}",) if graph.unused else ()
+    fields: dict[str, Any] = {"name": name, "inputs": tuple(graph.builder.inputs), "outputs": graph.outputs, "notes": notes}
+    if seed is not None or source is None:
+        return Trace(Manifest(**fields, source=seeded_source(seed or 0), layers=graph.builder.layers))
+    tensors = {}
+    layers: list[Layer] = []
+    for layer in graph.builder.layers:
+        if isinstance(layer, WeightedLayer):
+            record = layer.weight
+            table = record.format.streams(record.k, record.n)
+            packed = record.format.pack({"weights": graph.weights[layer.name]}, record.k, record.n)
+            streams = {stream: StreamRecord.of(f"{layer.name}.{stream}", table[stream].total_bits, data) for stream, data in packed.items()}
+            tensors.update({streams[stream].tensor: data for stream, data in packed.items()})
+            layers.append(layer.with_weight(WeightRecord(format=record.format, k=record.k, n=record.n, streams=streams)))
+        else:
+            layers.append(layer)
+    origin = CheckpointSource(file=source.name, sha256=file_sha256(source))
+    return with_payload(Manifest(**fields, source=origin, layers=tuple(layers)), tensors)
+
+
+def _export_vit(options: str) -> torch.export.ExportedProgram:
+    """Export transformers' ViTForImageClassification of the described size, with eager attention and no real weights."""
+    import torch
+
+    try:
+        transformers: Any = importlib.import_module("transformers")
+    except ImportError:
+        raise ImportModelError(
+            "a 'vit:' model needs transformers; install accelsim with its extra: pip install 'accelsim[torch]'"
+        ) from None
+    sizes = _VIT_DEFAULTS | _parse_options(options)
+    if sizes["hidden_size"] % sizes["num_attention_heads"]:
+        raise ImportModelError(
+            f"vit: hidden_size={sizes['hidden_size']} is not a multiple of num_attention_heads={sizes['num_attention_heads']}"
+        )
+    if sizes["image_size"] % sizes["patch_size"]:
+        raise ImportModelError(f"vit: image_size={sizes['image_size']} is not a multiple of patch_size={sizes['patch_size']}")
+    with torch.device("meta"):
+        config = transformers.ViTConfig(**sizes, attn_implementation="eager")
+        network = transformers.ViTForImageClassification(config).eval()
+        image = torch.zeros(1, sizes["num_channels"], sizes["image_size"], sizes["image_size"])
+        return torch.export.export(network, (image,))
+
+
+def _parse_options(options: str) -> dict[str, int]:
+    parsed: dict[str, int] = {}
+    for item in options.split(",") if options else ():
+        name, equals, value = (part.strip() for part in item.partition("="))
+        if name not in _VIT_DEFAULTS:
+            raise ImportModelError(f"vit: unknown option {name!r}; known: {sorted(_VIT_DEFAULTS)}{suggest(name, _VIT_DEFAULTS)}")
+        if not equals or not value.isdecimal() or len(value) > 7 or not 1 <= int(value) <= _LARGEST_OPTION:
+            raise ImportModelError(f"vit: option {name!r} has value {value!r}; allowed: a whole number from 1 to {_LARGEST_OPTION}")
+        parsed[name] = int(value)
+    return parsed
+
+
+def _load_program(path: Path) -> torch.export.ExportedProgram:
+    import torch
+
+    if not path.is_file():
+        raise ImportModelError(f"{path}: no such file")
+    try:
+        return torch.export.load(path)
+    except (RuntimeError, ValueError, KeyError, OSError, EOFError, TypeError) as error:
+        raise ImportModelError(f"{path}: is not a program written by torch.export.save: {str(error).splitlines()[0]}") from None
