@@ -6,6 +6,7 @@ folder itself is named by a hash of every kernel source and of those flags.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import os
 import tempfile
@@ -47,10 +48,21 @@ def _cache_dir() -> str:
 CACHE_DIR = "" if numba.config.DISABLE_JIT else _cache_dir()
 
 
+def uncompiled(function: Callable[_P, _T]) -> Callable[_P, _T]:
+    """`function` as plain Python; Numba reads `array[i].field`, for which NumPy needs a structured array to be a record array."""
+
+    @functools.wraps(function)
+    def call(*args: _P.args, **kwargs: _P.kwargs) -> _T:
+        seen = [arg.view(np.recarray) if type(arg) is np.ndarray and arg.dtype.names else arg for arg in args]
+        return cast(Callable[..., _T], function)(*seen, **kwargs)
+
+    return call
+
+
 def kernel(function: Callable[_P, _T]) -> Callable[_P, _T]:
     """Compile `function` in nopython mode with the keyed disk cache; no fastmath, no parallel."""
     if numba.config.DISABLE_JIT:
-        return function
+        return uncompiled(function)
     saved = numba.config.CACHE_DIR
     numba.config.CACHE_DIR = CACHE_DIR
     try:
