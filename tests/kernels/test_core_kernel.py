@@ -1,0 +1,88 @@
+"""The kernel of the decode-and-MAC core equals its clock-by-clock twin, and both equal the closed form where there is one."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from accelsim.hw.decode_mac_core import CoreGeometry, WordSupply, run_stand_alone
+from tests.naive_core import NaiveCore, simulate_core
+
+SUPPLIES = st.one_of(
+    st.just((0, 1, 0)),
+    st.tuples(st.integers(1, 5), st.integers(1, 9), st.integers(0, 40)),
+)
+
+
+@st.composite
+def cores(draw: st.DrawFn) -> NaiveCore:
+    """Small cores of every form: the codeword divides the columns (axis 0) or the rows (axis 1)."""
+    axis, d = draw(st.integers(0, 1)), draw(st.sampled_from([1, 2, 3, 4, 8]))
+    along, across = d * draw(st.integers(1, 4)), draw(st.integers(1, 9))
+    rows, cols = (along, across) if axis else (across, along)
+    return NaiveCore(
+        R=rows,
+        C=cols,
+        D=d,
+        KCB=draw(st.sampled_from([1, 2, 3, 4, 5, 16, 17, 300])),
+        P=draw(st.integers(1, 9)),
+        W=draw(st.sampled_from([8, 12, 16, 33, 64, 128])),
+        DECODE=draw(st.integers(0, 1)),
+        SIGN=draw(st.integers(0, 1)),
+        AXIS=axis,
+        MAXM=draw(st.sampled_from([1, 2, 5, 64])),
+    )
+
+
+def model_of(core: NaiveCore, m: int, k: int, n: int, supply: tuple[int, int, int]) -> dict[str, int]:
+    """What the model counts for the twin's core."""
+    geometry = CoreGeometry(
+        core.R, core.C, core.D, core.KCB, core.P, core.W, bool(core.DECODE), bool(core.SIGN), core.AXIS, core.MAXM, core.b
+    )  # fmt: skip
+    return asdict(run_stand_alone(geometry, m, k, n, WordSupply(*supply)))
+
+
+def twin_of(core: NaiveCore, m: int, k: int, n: int, supply: tuple[int, int, int]) -> dict[str, int]:
+    """What the twin counts."""
+    return simulate_core(
+        core.R, core.C, core.D, core.KCB, core.P, core.W, core.DECODE, core.SIGN, core.AXIS, core.MAXM, m, k, n, *supply, b=core.b
+    )
+
+
+@given(cores(), st.integers(1, 12), st.integers(1, 30), st.integers(1, 30), SUPPLIES)
+@example(NaiveCore(4, 4, 4, 16, 1, 16, 1, 1, 0, 256), 1, 1, 1, (0, 1, 0))
+@example(NaiveCore(1, 1, 1, 1, 1, 8, 1, 0, 0, 1), 3, 2, 2, (1, 7, 0))
+def test_kernel_counts_what_the_twin_counts(core: NaiveCore, m: int, k: int, n: int, supply: tuple[int, int, int]) -> None:
+    assert model_of(core, m, k, n, supply) == twin_of(core, m, k, n, supply)
+
+
+@given(cores(), st.sampled_from([1, 2, 4, 16]), st.integers(1, 12), st.integers(1, 30), st.integers(1, 30))
+def test_raw_records_of_other_widths_take_the_cycles_of_their_bits(core: NaiveCore, bits: int, m: int, k: int, n: int) -> None:
+    raw = NaiveCore(core.R, core.C, core.D, core.KCB, core.P, core.W, 0, 0, core.AXIS, core.MAXM, bits)
+    assert model_of(raw, m, k, n, (0, 1, 0)) == twin_of(raw, m, k, n, (0, 1, 0))
+
+
+@given(cores(), st.integers(1, 12), st.integers(1, 30), st.integers(1, 30), SUPPLIES)
+def test_cycles_are_the_sum_of_start_rows_idle_and_drain(core: NaiveCore, m: int, k: int, n: int, supply: tuple[int, int, int]) -> None:
+    got = model_of(core, m, k, n, supply)
+    runs = -(-m // core.MAXM)
+    assert got["cycles"] == got["st_start"] + got["cp_rows"] + got["st_tile"] + runs * (core.R + core.C)
+
+
+@given(
+    rows=st.integers(1, 9), d=st.sampled_from([1, 2, 4]), g=st.sampled_from([3, 4, 6]), p=st.sampled_from([1, 2, 3]),
+    m=st.integers(1, 40), k=st.integers(1, 40), n=st.integers(1, 40),
+)  # fmt: skip
+def test_a_core_that_never_lacks_words_takes_the_closed_form(rows: int, d: int, g: int, p: int, m: int, k: int, n: int) -> None:
+    # With W >= n, all words there from cycle 0, axis 0, C >= 3 and P dividing G, tile i takes L_i = rows_i * G / P groups, one a
+    # cycle. A tile is ready L + C - 1 cycles after the swap before it (the first row's wave passes C - 2 columns before the first
+    # pop, one cycle of codebook, one of swap), so a tile costs max(M, L + C - 1); the first costs L + 2, the drain M + R + C.
+    g *= p  # P divides G
+    cols = g * d
+    core = NaiveCore(rows, cols, d, 16, p, max(8, p * (4 + d)), 1, 1, 0, 64)
+    groups = [min(rows, k - top) * g // p for _ in range(0, n, cols) for top in range(0, k, rows)]
+    cycles = groups[0] + 2 + sum(max(m, count + cols - 1) for count in groups[1:]) + m + rows + cols
+    assert model_of(core, m, k, n, (0, 1, 0))["cycles"] == cycles
+    assert twin_of(core, m, k, n, (0, 1, 0))["cycles"] == cycles
