@@ -1,0 +1,169 @@
+"""Gate equivalents of the core's blocks, as functions of their parameters; 1 GE = one two-input NAND (0.798 um2 in Nangate45).
+
+Disputable assumption: the coefficients are accelsim's own fits, made on blocks synthesized with yosys 0.23 for Nangate45 (cell
+area, no wires, no clock tree) and checked against seven whole cores with psums of 32 bits; other libraries differ by up to 17 %
+in GE (`accelsim.report.area_validation` lists every row). Blocks that were never synthesized are estimates and say so.
+"""
+
+from __future__ import annotations
+
+from math import gcd, log2, pow
+
+from accelsim.report.span import Span
+
+SYNTHESIS = "own fit to yosys 0.23 / Nangate45 synthesis"
+
+FLOP = 5.67  # GE a bit without enable: 45.3 GE for 8 bits
+FLOP_ENABLE = 8.0  # GE a bit with enable: 64.0 GE for 8 bits
+LATCH = 3.33  # GE a bit: fit to the latch codebooks
+READ_MUX = 2.33  # GE a bit and read port: fit to the flop and latch codebooks at one and two ports
+MULTIPLIER_8X8 = 579.0  # GE: synthesized
+PE_ADDER = 7.13  # GE a bit of the PE's adder, fitted inside the PE for psums of 16 to 32 bits
+COLUMN_ADDER = 8.46  # GE a bit of an accumulator's adder, with its select
+SIGN_LANE = 38.3  # GE a lane: eight XOR and a carry (two's complement)
+SIGN_XOR = 2.0  # GE: one XOR; eight of them, a lane in one's complement, took 16.0
+OUTPUT_REGISTER_ELEMENT = 45.0  # GE for the 8 flops of one codeword element
+
+# GE of a codebook as synthesized logic, without output register: (codewords, codeword length) -> GE. Random bytes; yosys 0.23,
+# Nangate45.
+LOGIC_ROM_GE = {
+    (16, 4): 106.0,
+    (32, 4): 257.0,
+    (64, 4): 506.3,
+    (128, 4): 930.3,
+    (256, 4): 1763.7,
+    (512, 4): 3203.3,
+    (1024, 4): 5510.0,
+    (16, 8): 195.0,
+    (32, 8): 433.3,
+    (64, 8): 900.0,
+    (128, 8): 1726.0,
+    (256, 8): 3129.3,
+    (512, 8): 5552.7,
+    (1024, 8): 9647.3,
+}
+LOGIC_ROM_FITTED_BITS = (16 * 4 * 8, 1024 * 8 * 8)
+
+
+def adder(bits: int) -> float:
+    """An adder that stands alone, 8 to 32 bits."""
+    return max(6.1 * bits, 7.63 * bits - 12.3)
+
+
+def pe(psum_bits: int) -> float:
+    """PE of the weight-stationary array: 8x8 multiplier, adder, registers of activation and psum, shadow and active weight."""
+    return MULTIPLIER_8X8 + PE_ADDER * psum_bits + FLOP * (8 + psum_bits) + 2 * 8 * FLOP_ENABLE
+
+
+def pe_single_buffer(psum_bits: int) -> float:
+    """PE without a shadow weight."""
+    return pe(psum_bits) - 8 * FLOP_ENABLE
+
+
+def pe_sign_inside(psum_bits: int) -> float:
+    """PE that carries a sign bit beside each weight (shadow and active) and negates behind it, in place of a decoder on the load path."""
+    return pe(psum_bits) + SIGN_LANE + 2 * FLOP_ENABLE
+
+
+def pe_weight_file(psum_bits: int, depth: int) -> float:
+    """PE with a file of `depth` weights in latches and one read port in place of the two weight registers. Not synthesized."""
+    return pe(psum_bits) - 2 * 8 * FLOP_ENABLE + 8 * depth * (LATCH + READ_MUX)
+
+
+def skew_registers(rows: int, cols: int) -> float:
+    """Triangle of 8-bit activation registers in front of the rows, and the swap token's chain."""
+    return FLOP * (4 * rows * (rows - 1) + rows + cols - 1)
+
+
+def unpack_buffer(word_bits: int, pop_bits: int, step_bits: int | None = None) -> float:
+    """Unpack buffer: B = W + n + max(W, n) bits, and the shifter that places a word of W behind what is held.
+
+    Parameters
+    ----------
+    word_bits, pop_bits : W and n, bits a cycle in and out
+    step_bits : greatest common divisor of all fill levels' distances; gcd(W, n) for one fixed n, 1 if records of any width come
+    """
+    held = word_bits + pop_bits + max(word_bits, pop_bits)
+    step = gcd(word_bits, pop_bits) if step_bits is None else step_bits
+    return 8.79 * held + 4.42 * word_bits * log2((held - word_bits) / step + 1)
+
+
+def sign_decoder(lanes: int) -> float:
+    """Negation of `lanes` codeword elements a cycle on the load path, two's complement."""
+    return SIGN_LANE * lanes
+
+
+def sign_decoder_xor(lanes: int) -> float:
+    """One's complement of `lanes` elements: eight XOR a lane and no carry (W becomes -W - 1)."""
+    return 8 * SIGN_XOR * lanes
+
+
+def accumulator_adders(cols: int, psum_bits: int) -> float:
+    """One adder a column, behind the accumulator's memory."""
+    return COLUMN_ADDER * cols * psum_bits
+
+
+def control(rows: int, cols: int, max_m: int, sign_lanes: int, raw_lanes: int) -> float:
+    """Counters, address chains and enables; registers of signs (1 bit a lane) and of raw values (8 bits a lane) that wait a cycle."""
+    chains = 7.0 * (rows + cols) * (4 + log2(max_m))
+    return 1750 + chains + 10.6 * rows + FLOP_ENABLE * (sign_lanes + 8 * raw_lanes)
+
+
+def logic_rom(codewords: int, codeword_length: int) -> tuple[float, bool]:
+    """Codebook as synthesized logic, without output register: GE, and whether it is a synthesized point (else the fit)."""
+    table = LOGIC_ROM_GE.get((codewords, codeword_length))
+    return (logic_rom_fit(8 * codewords * codeword_length), False) if table is None else (table, True)
+
+
+def logic_rom_fit(bits: int) -> float:
+    """Power law through the synthesized ROMs: within 20 % at 16 codewords, 15 % above. A bit that is 0 in all words counts as none."""
+    return 0.382 * pow(float(bits), 0.926)
+
+
+def output_registers(ports: int, codeword_length: int) -> float:
+    """Registers between codebook and sign decoder."""
+    return OUTPUT_REGISTER_ELEMENT * ports * codeword_length
+
+
+def register_file(bits: int, ports: int, cell: float) -> float:
+    """`bits` of storage (`cell` GE each, FLOP_ENABLE or LATCH) with a read multiplexer a port."""
+    return bits * (cell + READ_MUX * ports)
+
+
+def bank_crossbar(ports: int, banks: int, index_bits: int, codeword_length: int) -> Span:
+    """Between P lookups and B banks: data multiplexers, request routing, arbitration, comparators that merge equal indices. Estimate.
+
+    A data bit of a B-to-1 multiplexer counts READ_MUX a bank, as in a register file; arbitration 6 GE a port and bank; a
+    comparator 3 GE a bit for each pair of ports.
+    """
+    data = READ_MUX * ports * banks * 8 * codeword_length
+    requests = READ_MUX * ports * banks * index_bits
+    merge = 3.0 * index_bits * ports * (ports - 1) / 2
+    nominal = data + requests + 6.0 * ports * banks + merge
+    return Span(nominal, 0.5 * nominal, 2.0 * nominal)
+
+
+def vector_unit(lanes: int) -> Span:
+    """Vector unit: lanes and what they share. Estimate.
+
+    A lane is counted as a 32 x 16 bit multiplier (eight 8x8 multipliers), two 32-bit adders and a comparator, a 256 x 16 bit
+    table for exponent and GELU as logic ROM, and 200 register bits; shared are a reciprocal, a reciprocal square root and a
+    sequencer. The range spans a lane that only requantizes (one 32 x 8 multiplier) to one with a 32 x 32 multiplier.
+    """
+    if lanes == 0:
+        return Span.exact(0.0)
+    lane = Span(8 * MULTIPLIER_8X8 + 3 * adder(32) + logic_rom_fit(256 * 16) + 200 * FLOP, 3_000.0, 14_000.0)
+    return lane * lanes + Span(20_000.0, 5_000.0, 60_000.0)
+
+
+def dma_engine(max_transfers: int, max_outstanding_bursts: int, word_bits: int) -> Span:
+    """DMA: a descriptor of 128 bits a transfer, 24 bits a burst in flight, two words of staging, address units. Estimate."""
+    registers = FLOP_ENABLE * (128 * max_transfers + 24 * max_outstanding_bursts + 2 * word_bits)
+    nominal = 6_000.0 + registers
+    return Span(nominal, 0.4 * nominal, 3.0 * nominal)
+
+
+def buffer_switch(banks: int, width_bits: int) -> Span:
+    """Between activation buffer and its four clients (array rows, loader, vector unit, DMA): multiplexers both ways. Estimate."""
+    nominal = READ_MUX * 4 * banks * width_bits + 6.0 * 4 * banks
+    return Span(nominal, 0.3 * nominal, 2.5 * nominal)

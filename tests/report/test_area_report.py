@@ -1,0 +1,153 @@
+"""The area report of an accelerator: figures worked by hand, sums, choices of the codebook, notes and warnings."""
+
+from __future__ import annotations
+
+import json
+from math import log2
+
+import pytest
+
+from accelsim.accelerator import load_accelerator
+from accelsim.errors import ConfigError
+from accelsim.presets import preset_names
+from accelsim.report.area import AreaReport, area_of
+from accelsim.report.span import Span
+from accelsim.report.technology import load_technology
+
+NANGATE45 = load_technology("nangate45")
+
+
+def report(*overrides: str, preset: str = "edge-32x32") -> AreaReport:
+    return area_of(load_accelerator(preset, overrides), NANGATE45)
+
+
+def area(name: str, *overrides: str) -> float:
+    return report(*overrides).component(name).area_um2.nominal
+
+
+def gates(name: str, *overrides: str) -> float:
+    found = report(*overrides).component(name).gates
+    assert found is not None
+    return found.nominal
+
+
+@pytest.mark.parametrize("preset", preset_names("accelerators"))
+@pytest.mark.parametrize("technology", preset_names("technology"))
+def test_each_preset_has_an_area_whose_lines_add_up_and_have_sources(preset: str, technology: str) -> None:
+    result = area_of(load_accelerator(preset), load_technology(technology))
+    lines = [row for row in result.rows() if row["group"] != "total"]
+    assert sum(row["area_um2"] for row in lines) == pytest.approx(result.cells_um2.nominal)
+    assert sum(span.nominal for span in result.by_group.values()) == pytest.approx(result.cells_um2.nominal)
+    for row in result.rows():
+        assert 0 < row["area_low_um2"] <= row["area_um2"] <= row["area_high_um2"]
+        assert row["source"]
+    placed = result.of_kind("logic").nominal / result.placement_density.nominal + result.of_kind("memory").nominal
+    assert result.placed_um2.nominal == pytest.approx(placed)
+    assert json.loads(json.dumps(result.to_dict()))["technology"] == technology
+
+
+def test_the_gates_of_edge_32x32_are_those_worked_by_hand() -> None:
+    # PE, psums of 32 bits: 579 + 7.13*32 + 5.67*40 + 128 = 1161.96. Skew: 5.67*(4*32*31 + 63) = 22,855.77.
+    # Adders: 8.46*32*32. Sign decoder: 2 lookups of 8 lanes, 38.3 each.
+    # Control: 1750 + 7*64*(4 + 8) + 10.6*32 + 8*(16 + 128) = 8617.2.
+    assert gates("PE array") == pytest.approx(1024 * 1161.96)
+    assert gates("skew registers") == pytest.approx(22_855.77)
+    assert gates("accumulator adders") == pytest.approx(8663.04)
+    assert gates("sign decoder") == pytest.approx(612.8)
+    assert gates("control") == pytest.approx(8617.2)
+    # Unpack: W = n = 128, B = 384, filled at any bit: 8.79*384 + 4.42*128*log2(257).
+    assert gates("unpack buffer") == pytest.approx(8.79 * 384 + 4.42 * 128 * log2(257))
+    assert area("PE array") == pytest.approx(1024 * 1161.96 * 0.798)
+
+
+def test_the_accumulators_hold_max_m_psums_a_column_and_bank() -> None:
+    # 32 columns x 256 psums of 32 bits = 32 KiB; CACTI, 1 KiB, 32 bits, 1R1W, 45 nm lop: 8067.42 um2 against 3757.47 um2 for 1RW;
+    # the correction asks for 0.55 um2 a bit of a one-port SRAM: 0.55*8192*(8067.42/3757.47) = 9673.8 um2.
+    assert area("accumulator memory") == pytest.approx(32 * 9673.8, rel=1e-3)
+    assert area("accumulator memory", "array.accumulator_banks=2") == pytest.approx(2 * area("accumulator memory"))
+    assert any("FakeRAM45" in note for note in report().component("accumulator memory").notes)
+
+
+@pytest.mark.parametrize(
+    ("circuit", "expected_ge"),
+    [
+        # 256 x 8 bytes = 16,384 bits, 2 ports, 2 sets
+        ("flops", 2 * 16384 * (8.0 + 2 * 2.33)),
+        ("latches", 2 * 16384 * (3.33 + 2 * 2.33)),
+    ],
+)
+def test_a_codebook_in_registers_pays_for_bits_ports_and_sets(circuit: str, expected_ge: float) -> None:
+    override = f"codebook.circuit={circuit}"
+    assert gates("codebook storage", override) == pytest.approx(expected_ge)
+    assert gates("codebook storage", override, "codebook.sets=1") == pytest.approx(expected_ge / 2)
+
+
+def test_a_port_of_a_rom_or_an_sram_is_a_copy() -> None:
+    rom = ("codebook.store=rom", "codebook.circuit=logic_rom")
+    assert gates("codebook storage", *rom) == pytest.approx(2 * 3129.3)  # the synthesized ROM of 256 x 8, twice; a ROM has one set
+    macro = ("codebook.store=rom", "codebook.circuit=rom_macro")
+    assert area("codebook storage", *macro) == pytest.approx(2 * 16384 * 0.22)
+    sram = ("codebook.circuit=sram", "codebook.sets=1")
+    assert area("codebook storage", *sram) == pytest.approx(2 * (0.603 * 16384 + 130))
+
+
+def test_a_universal_rom_of_65536_codewords_is_about_a_square_millimetre_a_port() -> None:
+    # 2^16 x 8 bytes = 4.19 Mbit at 0.20-0.24 um2 a bit: 0.84-1.0 mm2.
+    rom = ("codebook.store=rom", "codebook.circuit=rom_macro", "codebook.codewords=65536", "codebook.ports=1")
+    assert area("codebook storage", *rom) / 1e6 == pytest.approx(0.92, abs=0.1)
+
+
+def test_banks_trade_copies_for_a_crossbar() -> None:
+    rom = ("codebook.store=rom", "codebook.circuit=rom_macro", "codebook.codewords=65536", "codebook.ports=4")
+    banked = report(*rom, "codebook.banks=8")
+    assert banked.component("codebook storage").area_um2.nominal == pytest.approx(area("codebook storage", *rom) / 4)
+    assert banked.component("codebook crossbar and merge").area_um2.nominal > 0
+    assert "estimate" in banked.component("codebook crossbar and merge").source
+    with pytest.raises(KeyError):
+        report(*rom).component("codebook crossbar and merge")
+
+
+def test_a_ram_in_a_rom_circuit_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"codebook\.circuit = 'logic_rom' cannot be written.*allowed: flops, latches, sram"):
+        report("codebook.circuit=logic_rom")
+
+
+def test_a_universal_codebook_in_flops_is_said_to_be_one() -> None:
+    assert "written at power-up" in report("codebook.store=rom").component("codebook storage").notes[0]
+
+
+def test_what_was_extrapolated_is_said() -> None:
+    assert any("extrapolated" in note for note in report("codebook.codewords=65536").component("codebook storage").notes)
+    wide = report("weight_buffer.word_bits=512")
+    assert any("wider than the grid" in note for note in wide.component("weight buffer").notes)
+    large = report("activation_buffer.capacity=32 MiB")
+    assert any("beyond the grid" in note for note in large.component("activation buffer").notes)
+
+
+def test_an_ideal_vector_unit_has_no_area_and_says_so() -> None:
+    unit = report("vector_unit.lanes=0").component("vector unit")
+    assert unit.area_um2 == Span(0, 0, 0)
+    assert "ideal" in unit.notes[0]
+
+
+def test_a_clock_above_a_component_names_it() -> None:
+    slow = report("clock=100 MHz")
+    assert slow.warnings == ()
+    fast = report("clock=1 GHz")
+    assert any("a PE takes 1.37-1.57 ns" in line for line in fast.warnings)
+    assert any("activation buffer cycles in" in line for line in fast.warnings)
+
+
+@pytest.mark.parametrize(
+    "override",
+    [
+        "array.rows=64",
+        "array.max_m=512",
+        "codebook.ports=4",
+        "weight_buffer.capacity=256 KiB",
+        "vector_unit.lanes=64",
+        "array.psum_bits=40",
+    ],
+)
+def test_more_of_anything_is_never_smaller(override: str) -> None:
+    assert report(override).cells_um2.nominal > report().cells_um2.nominal
