@@ -1,0 +1,156 @@
+"""The DRAM device: when a command may be issued, and what issuing it changes.
+
+Every constraint is a row of one table (scope, previous command, next command, cycles); the only rule beside the table is
+the window of four ACT. A command that is issued pushes the earliest cycle of each later one, for its bank, its bank group
+and the rank; so a question costs three loads.
+
+Disputable assumptions: one command a cycle, each one cycle long; a rank's rows hold for a bank group's own banks too, which
+is right because no device has a longer distance between bank groups than inside one (checked where the table is loaded).
+"""
+
+from __future__ import annotations
+
+from accelsim.kernels.dram_state import (
+    ACT,
+    ACT_TIME,
+    ACTIVATES,
+    BANK_HITS,
+    BANK_ROW,
+    END,
+    LAST_COLUMN,
+    LOGGED,
+    N_COMMANDS,
+    NONE,
+    OLDEST_ACT,
+    P_BANKS,
+    P_BANKS_PER_GROUP,
+    P_BURST,
+    P_CL,
+    P_CWL,
+    P_FAW,
+    PRE,
+    PRECHARGES,
+    PRECHARGES_AT_END,
+    RANK,
+    RANK_READY,
+    RD,
+    READS,
+    REF,
+    REFRESH_PENDING,
+    REFRESHES,
+    REFRESHES_AT_END,
+    SAME_BANK,
+    SAME_GROUP,
+    TURNAROUNDS,
+    WR,
+    WRITES,
+    Ints,
+    table_of,
+)
+from accelsim.kernels.kernel import kernel
+
+
+@kernel
+def ready(state: Ints, params: Ints, bank: Ints, group: Ints, command: int, b: int) -> int:
+    """Earliest cycle at which `command` (ACT, PRE, RD or WR) may go to bank `b`, by the commands issued so far."""
+    at = max(bank[b, command], group[b // params[P_BANKS_PER_GROUP], command], state[RANK_READY + command])
+    if command == ACT:
+        at = max(at, state[ACT_TIME + state[OLDEST_ACT]] + params[P_FAW])
+    return at
+
+
+@kernel
+def ready_all(state: Ints, params: Ints, bank: Ints) -> int:
+    """Earliest cycle of the next step of a refresh with one PRE of all banks: that PRE while a row is open, else REF."""
+    closed = True
+    at = state[RANK_READY + PRE]
+    for b in range(params[P_BANKS]):
+        if bank[b, BANK_ROW] != NONE:
+            closed = False
+        at = max(at, bank[b, PRE])
+    return state[RANK_READY + REF] if closed else at
+
+
+@kernel
+def write_log(state: Ints, params: Ints, log: Ints, now: int, command: int, b: int, row: int, column: int) -> None:
+    """Append a command to the log as far as it has room; count it either way."""
+    at = state[LOGGED]
+    if at < log.shape[0]:
+        log[at, 0] = now
+        log[at, 1] = command
+        log[at, 2] = b // params[P_BANKS_PER_GROUP] if b != NONE else NONE
+        log[at, 3] = b % params[P_BANKS_PER_GROUP] if b != NONE else NONE
+        log[at, 4] = row
+        log[at, 5] = column
+    state[LOGGED] = at + 1
+
+
+@kernel
+def push(state: Ints, params: Ints, bank: Ints, group: Ints, command: int, b: int, now: int) -> None:
+    """Move the earliest cycles of all later commands behind `command`, issued to bank `b` in cycle `now`."""
+    table = table_of(params)
+    g = b // params[P_BANKS_PER_GROUP]
+    for after in range(N_COMMANDS):
+        bank[b, after] = max(bank[b, after], now + table[SAME_BANK, command, after])
+        group[g, after] = max(group[g, after], now + table[SAME_GROUP, command, after])
+        state[RANK_READY + after] = max(state[RANK_READY + after], now + table[RANK, command, after])
+
+
+@kernel
+def issue_act(state: Ints, params: Ints, bank: Ints, group: Ints, log: Ints, b: int, row: int, now: int) -> None:
+    """Open `row` of bank `b`."""
+    push(state, params, bank, group, ACT, b, now)
+    state[ACT_TIME + state[OLDEST_ACT]] = now
+    state[OLDEST_ACT] = (state[OLDEST_ACT] + 1) & 3
+    bank[b, BANK_ROW] = row
+    bank[b, BANK_HITS] = 0
+    state[ACTIVATES] += 1
+    write_log(state, params, log, now, ACT, b, row, NONE)
+
+
+@kernel
+def issue_pre(state: Ints, params: Ints, bank: Ints, group: Ints, log: Ints, b: int, now: int) -> None:
+    """Close bank `b`, or every bank if `b` is NONE."""
+    state[PRECHARGES] += 1
+    write_log(state, params, log, now, PRE, b, NONE, NONE)
+    if b != NONE:
+        push(state, params, bank, group, PRE, b, now)
+        bank[b, BANK_ROW] = NONE
+        return
+    for each in range(params[P_BANKS]):
+        push(state, params, bank, group, PRE, each, now)
+        bank[each, BANK_ROW] = NONE
+
+
+@kernel
+def issue_ref(state: Ints, params: Ints, log: Ints, now: int) -> None:
+    """Refresh every bank."""
+    table = table_of(params)
+    for after in range(N_COMMANDS):
+        state[RANK_READY + after] = max(state[RANK_READY + after], now + table[RANK, REF, after])
+    state[REFRESH_PENDING] -= 1
+    state[REFRESHES] += 1
+    write_log(state, params, log, now, REF, NONE, NONE, NONE)
+
+
+@kernel
+def issue_column(state: Ints, params: Ints, bank: Ints, group: Ints, log: Ints, command: int, b: int, column: int, now: int) -> int:
+    """RD or WR of `column` in bank `b`'s open row; the cycle after its last data on the bus."""
+    push(state, params, bank, group, command, b, now)
+    bank[b, BANK_HITS] += 1
+    if state[LAST_COLUMN] == RD + WR - command:
+        state[TURNAROUNDS] += 1
+    state[LAST_COLUMN] = command
+    if command == RD:
+        state[READS] += 1
+        end = now + params[P_CL] + params[P_BURST]
+    else:
+        state[WRITES] += 1
+        end = now + params[P_CWL] + params[P_BURST]
+    state[END] = max(state[END], end)
+    state[PRECHARGES_AT_END] = state[PRECHARGES]
+    state[REFRESHES_AT_END] = state[REFRESHES]
+    write_log(state, params, log, now, command, b, bank[b, BANK_ROW], column)
+    return end
+
+

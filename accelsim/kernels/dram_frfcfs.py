@@ -1,0 +1,277 @@
+"""The controller policy FRFCFS: of one queue a direction, the oldest request whose next command may be issued now.
+
+Each cycle issues the first of these that is ready: the oldest request whose row was opened for it; the next step of a
+refresh that is due (one PRE of all banks, then REF); the oldest request of the queue that is served now. While a refresh
+is due no queued request moves, and no PRE closes a row that was opened for a request which has not been served. Optionally
+a PRE may not overtake an older hit of its bank (`row_hits_first`). Close to Ramulator 2.1's FRFCFS and FRFCFS-RowHit.
+
+Requests of one direction and row are kept as a train: only its oldest can be the oldest that is ready, so a choice costs
+one look a train, and a sequential stream has one or two of them. When nothing is ready, the choice is also the time at
+which something will be, so the cycles between are skipped.
+
+Disputable assumption: the queue that is served changes only in cycles in which neither of the first two issues anything.
+"""
+
+from __future__ import annotations
+
+from accelsim.kernels.dram_device import issue_act, issue_column, issue_pre, issue_ref, ready, ready_all
+from accelsim.kernels.dram_flow import free_slot, read_returns, served, take_slot
+from accelsim.kernels.dram_state import (
+    ACT,
+    BANK_OPENED_FOR,
+    BANK_ROW,
+    COMMAND_FROM,
+    CONFLICTS,
+    FORWARDED_READS,
+    MERGED,
+    NEVER,
+    NONE,
+    OPENED,
+    P_BANKS,
+    P_COLUMN_MASK,
+    P_COLUMN_SHIFT,
+    P_DRAIN_ABOVE,
+    P_DRAIN_BELOW,
+    P_ROW_HITS_FIRST,
+    PRE,
+    QUEUED,
+    RD,
+    REFRESH_PENDING,
+    SLOT_ACCEPTED,
+    SLOT_AGE,
+    SLOT_COLUMN,
+    SLOT_NEXT,
+    SLOT_ROW,
+    SLOT_TRANSFER,
+    SLOT_WRITE,
+    TRAIN_BANK,
+    TRAIN_FIRST,
+    TRAIN_LAST,
+    TRAIN_ROW,
+    TRAINS,
+    WRITE_MODE,
+    Ints,
+)
+from accelsim.kernels.kernel import kernel
+
+OPENED_REQUEST, REFRESH_STEP, QUEUED_REQUEST = range(3)
+
+
+@kernel
+def wanted_mode(state: Ints, params: Ints) -> int:
+    """1 if writes are to be served from now on: many wait, or no reads do; 0 again when few wait and reads do."""
+    if state[WRITE_MODE] == 0:
+        return 1 if state[QUEUED + 1] > params[P_DRAIN_ABOVE] or state[QUEUED] == 0 else 0
+    return 0 if state[QUEUED + 1] < params[P_DRAIN_BELOW] and state[QUEUED] != 0 else 1
+
+
+@kernel
+def overtakes_hit(bank: Ints, slot: Ints, train: Ints, trains: int, d: int, b: int, age: int) -> bool:
+    """Whether the queue holds a hit of bank `b` that is older than `age`."""
+    for i in range(trains):
+        if train[d, i, TRAIN_BANK] == b and train[d, i, TRAIN_ROW] == bank[b, BANK_ROW]:
+            return slot[train[d, i, TRAIN_FIRST], SLOT_AGE] < age
+    return False
+
+
+@kernel
+def train_ready(state: Ints, params: Ints, bank: Ints, group: Ints, slot: Ints, train: Ints, d: int, i: int) -> int:
+    """Earliest cycle of the next command of a train's oldest request; NEVER while it may not be issued."""
+    b = train[d, i, TRAIN_BANK]
+    row = bank[b, BANK_ROW]
+    if row == train[d, i, TRAIN_ROW]:
+        return ready(state, params, bank, group, RD + d, b)
+    if row == NONE:
+        return ready(state, params, bank, group, ACT, b)
+    if bank[b, BANK_OPENED_FOR] != NONE:
+        return NEVER
+    if params[P_ROW_HITS_FIRST] and overtakes_hit(bank, slot, train, state[TRAINS + d], d, b, slot[train[d, i, TRAIN_FIRST], SLOT_AGE]):
+        return NEVER
+    return ready(state, params, bank, group, PRE, b)
+
+
+@kernel
+def choose(state: Ints, params: Ints, bank: Ints, group: Ints, slot: Ints, train: Ints, now: int) -> tuple[int, int, int]:
+    """The next command if nothing is accepted before: its cycle (NEVER: none), its kind, and its bank or train."""
+    first = max(now, state[COMMAND_FROM])
+    best, kind, which = NEVER, QUEUED_REQUEST, NONE
+    if state[OPENED] > 0:
+        age = NEVER
+        for b in range(params[P_BANKS]):
+            s = bank[b, BANK_OPENED_FOR]
+            if s != NONE:
+                at = max(first, ready(state, params, bank, group, RD + slot[s, SLOT_WRITE], b))
+                if at < best or (at == best and slot[s, SLOT_AGE] < age):
+                    best, kind, which, age = at, OPENED_REQUEST, b, slot[s, SLOT_AGE]
+    if state[REFRESH_PENDING] > 0:
+        if state[OPENED] == 0:
+            return max(first, ready_all(state, params, bank)), REFRESH_STEP, NONE
+        return best, kind, which
+    if best == first:
+        return best, kind, which
+    state[WRITE_MODE] = wanted_mode(state, params)
+    d = state[WRITE_MODE]
+    age = -1  # an opened request that is ready in the same cycle goes first
+    for i in range(state[TRAINS + d]):
+        at = max(first, train_ready(state, params, bank, group, slot, train, d, i))
+        if at < best or (at == best and slot[train[d, i, TRAIN_FIRST], SLOT_AGE] < age):
+            best, kind, which, age = at, QUEUED_REQUEST, i, slot[train[d, i, TRAIN_FIRST], SLOT_AGE]
+    return best, kind, which
+
+
+@kernel
+def pop_train(state: Ints, slot: Ints, train: Ints, d: int, i: int) -> int:
+    """Take the oldest request out of a train, and the train out of the queue if it was the last."""
+    s = train[d, i, TRAIN_FIRST]
+    state[QUEUED + d] -= 1
+    if slot[s, SLOT_NEXT] != NONE:
+        train[d, i, TRAIN_FIRST] = slot[s, SLOT_NEXT]
+        return s
+    last = state[TRAINS + d] - 1
+    state[TRAINS + d] = last
+    for field in range(train.shape[2]):
+        train[d, i, field] = train[d, last, field]
+    return s
+
+
+@kernel
+def serve(
+    state: Ints,
+    params: Ints,
+    bank: Ints,
+    group: Ints,
+    slot: Ints,
+    transfer: Ints,
+    returns: Ints,
+    done: Ints,
+    log: Ints,
+    samples: Ints,
+    b: int,
+    s: int,
+    now: int,
+) -> None:
+    """RD or WR for the request in slot `s`."""
+    d = slot[s, SLOT_WRITE]
+    end = issue_column(state, params, bank, group, log, RD + d, b, slot[s, SLOT_COLUMN], now)
+    if d == 0:
+        read_returns(state, params, transfer, returns, done, samples, slot[s, SLOT_TRANSFER], slot[s, SLOT_ACCEPTED], end)
+    free_slot(state, slot, s)
+
+
+@kernel
+def issue(
+    state: Ints,
+    params: Ints,
+    bank: Ints,
+    group: Ints,
+    slot: Ints,
+    train: Ints,
+    transfer: Ints,
+    returns: Ints,
+    done: Ints,
+    log: Ints,
+    samples: Ints,
+    kind: int,
+    which: int,
+    now: int,
+) -> None:
+    """Issue what `choose` chose."""
+    if kind == OPENED_REQUEST:
+        s = bank[which, BANK_OPENED_FOR]
+        bank[which, BANK_OPENED_FOR] = NONE
+        state[OPENED] -= 1
+        serve(state, params, bank, group, slot, transfer, returns, done, log, samples, which, s, now)
+        return
+    if kind == REFRESH_STEP:
+        for b in range(params[P_BANKS]):
+            if bank[b, BANK_ROW] != NONE:
+                issue_pre(state, params, bank, group, log, NONE, now)
+                return
+        issue_ref(state, params, log, now)
+        return
+    d = state[WRITE_MODE]
+    b = train[d, which, TRAIN_BANK]
+    row = bank[b, BANK_ROW]
+    if row == train[d, which, TRAIN_ROW]:
+        s = pop_train(state, slot, train, d, which)
+        serve(state, params, bank, group, slot, transfer, returns, done, log, samples, b, s, now)
+    elif row == NONE:
+        s = pop_train(state, slot, train, d, which)
+        issue_act(state, params, bank, group, log, b, slot[s, SLOT_ROW], now)
+        bank[b, BANK_OPENED_FOR] = s
+        state[OPENED] += 1
+    else:
+        state[CONFLICTS] += 1
+        issue_pre(state, params, bank, group, log, b, now)
+
+
+@kernel
+def find_train(train: Ints, trains: int, d: int, b: int, row: int) -> int:
+    """The train of a row, or NONE; the youngest train first, where a stream finds its own."""
+    for i in range(trains - 1, -1, -1):
+        if train[d, i, TRAIN_ROW] == row and train[d, i, TRAIN_BANK] == b:
+            return i
+    return NONE
+
+
+@kernel
+def write_waits(state: Ints, bank: Ints, slot: Ints, train: Ints, b: int, row: int, column: int) -> bool:
+    """Whether a write to this burst waits in the queue or for the row that was opened for it."""
+    s = bank[b, BANK_OPENED_FOR]
+    if s != NONE and slot[s, SLOT_WRITE] and slot[s, SLOT_ROW] == row and slot[s, SLOT_COLUMN] == column:
+        return True
+    i = find_train(train, state[TRAINS + 1], 1, b, row)
+    s = train[1, i, TRAIN_FIRST] if i != NONE else NONE
+    while s != NONE:
+        if slot[s, SLOT_COLUMN] == column:
+            return True
+        s = slot[s, SLOT_NEXT]
+    return False
+
+
+@kernel
+def accept(
+    state: Ints,
+    params: Ints,
+    bank: Ints,
+    slot: Ints,
+    train: Ints,
+    transfer: Ints,
+    returns: Ints,
+    done: Ints,
+    samples: Ints,
+    burst: int,
+    b: int,
+    row: int,
+    d: int,
+    i: int,
+    now: int,
+) -> int:
+    """Put a burst of transfer `i` into the queue of direction `d`: the train it started, or NONE.
+
+    A read of a burst whose write waits is answered from it one cycle later; a write to such a burst is merged into it.
+    """
+    if d:
+        served(state, transfer, done, i, now)
+    if state[QUEUED + 1] + state[OPENED] > 0:
+        if write_waits(state, bank, slot, train, b, row, (burst >> params[P_COLUMN_SHIFT]) & params[P_COLUMN_MASK]):
+            if d:
+                state[MERGED] += 1
+            else:
+                state[FORWARDED_READS] += 1
+                read_returns(state, params, transfer, returns, done, samples, i, now, now + 1)
+            return NONE
+    s = take_slot(state, params, slot, burst, b, row, d, i, now)
+    state[QUEUED + d] += 1
+    at = find_train(train, state[TRAINS + d], d, b, row)
+    if at != NONE:
+        slot[train[d, at, TRAIN_LAST], SLOT_NEXT] = s
+        train[d, at, TRAIN_LAST] = s
+        return NONE
+    at = state[TRAINS + d]
+    state[TRAINS + d] = at + 1
+    train[d, at, TRAIN_BANK] = b
+    train[d, at, TRAIN_ROW] = row
+    train[d, at, TRAIN_FIRST] = s
+    train[d, at, TRAIN_LAST] = s
+    return at
