@@ -27,6 +27,7 @@ class ArraySpec(Record):
     max_m: int = Field(ge=1, le=2**20, description="MAXM: rows that one accumulator bank holds")
     accumulator_banks: Literal[1, 2] = 1
     psum_bits: int = Field(default=32, ge=16, le=64)
+    rows_per_cycle: int = Field(default=1, ge=1, le=2**20, description="1; more imagines an array that is not the limit (what-if)")
 
 
 class CodebookSpec(Record):
@@ -165,11 +166,10 @@ def _one_run(geometry: CoreGeometry, m: int, k: int, n: int, supply: WordSupply)
     stripes = -(-n // geometry.cols)
     words = geometry.words(k, stripes)
     arrivals = supply.arrivals(words)
-    word_bytes = geometry.word_bits // 8
 
     machine = np.zeros(1, compute.MACHINE)
     machine["rows"], machine["cols"] = geometry.rows, geometry.cols
-    for name in ("codebook_latency", "codebook_sets", "accumulator_banks", "port_accesses", "shadow_sets"):
+    for name in ("codebook_latency", "codebook_sets", "accumulator_banks", "port_accesses", "shadow_sets", "rows_per_cycle"):
         machine[name] = 1
 
     run = np.zeros(1, compute.RUN)
@@ -182,7 +182,7 @@ def _one_run(geometry: CoreGeometry, m: int, k: int, n: int, supply: WordSupply)
 
     task = np.zeros(1, compute.TASK)
     task["units"], task["rows"], task["tile_cols"], task["width"] = m * stripes, m, geometry.cols, n
-    task["chunk"] = task["dep0"] = task["dep1"] = -1
+    task["chunk"] = task["dep0"] = task["dep1"] = task["dep2"] = -1
 
     state = compute.new_state()
     results = np.zeros((1, len(compute.RUN_RESULTS)), np.int64)
@@ -190,8 +190,8 @@ def _one_run(geometry: CoreGeometry, m: int, k: int, n: int, supply: WordSupply)
     units = np.zeros(m * stripes, np.int64)
     compute.advance(
         state, machine, run, task, np.zeros(1, np.int64), nothing, nothing, nothing, np.zeros(0, np.uint8),
-        arrivals, np.arange(words), np.arange(1, words + 1) * word_bytes, np.zeros(words, np.int64),
-        nothing, units, units.copy(), results, compute.NEVER, compute.NEVER, compute.NEVER,
+        arrivals, np.arange(words), -(-np.arange(1, words + 1) * geometry.word_bits // 8), np.zeros(words, np.int64),
+        nothing, units, units.copy(), results, compute.NEVER, compute.NEVER, compute.NEVER, 1,
     )  # fmt: skip
     out = dict(zip(compute.RUN_RESULTS, results[0].tolist(), strict=True))
     return CoreCounters(

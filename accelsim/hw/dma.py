@@ -6,9 +6,18 @@ in the order of their ports (activations before weights) whenever a place in fli
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import cached_property
+
+import simpy
 from pydantic import Field
 
-from accelsim.quantities import Bytes, Picoseconds
+from accelsim.hw.compute_cluster import NEVER, ComputeCluster
+from accelsim.hw.engine import at_time
+from accelsim.hw.memory import Channel, Complete
+from accelsim.kernels.compute import LOAD
+from accelsim.program import Program
+from accelsim.quantities import Bytes, Picoseconds, edge_ps
 from accelsim.records import Record
 
 KIND = "dma"
@@ -21,3 +30,139 @@ class DmaSpec(Record):
     max_transfers: int = Field(default=4, ge=1, le=64, description="transfers in flight")
     max_outstanding_bursts: int = Field(default=64, ge=1, le=4096, description="read bursts in flight at one channel")
     fabric_latency: Picoseconds = Field(default=100_000, ge=0, le=10**9, description="ps from data at the channel to data in the buffer")
+
+
+class Dma:
+    """Issues the weight-side transfers of a program in order and its activation jobs in order, as far as room and gates allow."""
+
+    def __init__(
+        self,
+        env: simpy.Environment,
+        spec: DmaSpec,
+        program: Program,
+        cluster: ComputeCluster,
+        weight_memory: str,
+        open_memory: Callable[[str, Complete], Channel],
+    ) -> None:
+        self._env, self._spec, self._program, self._cluster = env, spec, program, cluster
+        self._transfers = program.transfers
+        self._next_weight = 0
+        self._next_job = 0
+        self._job_sent = 0  # bytes of the current job that are issued
+        self._job_landed = [0] * len(program.jobs)
+        self._ended_tasks: set[int] = set()
+        self._in_flight = 0
+        self._flights: dict[int, tuple[int, int, bool]] = {}  # id -> (weight transfer or -1 - job, bytes, write)
+        self._next_id = 0
+        self._freed = self._tiles = 0
+        self.received_bytes = 0
+        self.sent_bytes = 0
+        self.last_landing_ps = 0
+        self._weight_memory = weight_memory
+        memories = {weight_memory} | ({"dram"} if any(job.address >= 0 for job in program.jobs) else set())
+        self.channels = {name: open_memory(name, self._complete) for name in sorted(memories)}
+        cluster.on_room = self.pump
+        cluster.on_task = self._task_ended
+
+    @property
+    def idle(self) -> bool:
+        """Whether everything was moved."""
+        return not self._flights and self._next_weight == self._transfers.address.size and self._next_job == len(self._program.jobs)
+
+    def pump(self) -> None:
+        """Issue what may be issued now."""
+        while self._in_flight < self._spec.max_transfers and (self._issue_job() or self._issue_weight()):
+            pass
+
+    def _issue_job(self) -> bool:
+        if self._next_job == len(self._program.jobs):
+            return False
+        job = self._program.jobs[self._next_job]
+        if any(task not in self._ended_tasks for task in job.after):
+            return False
+        if job.after_job >= 0 and self._job_landed[job.after_job] < self._program.jobs[job.after_job].size:
+            return False
+        if job.address < 0:  # the host has put it there
+            self._job_landed[self._next_job] = job.size
+            self._cluster.fill(job.load, self._load_offset(job.load), job.rows)
+            self._next_job += 1
+            return True
+        size = min(self._spec.transfer, job.size - self._job_sent)
+        self._submit("dram", -1 - self._next_job, job.address + self._job_sent, size, job.write)
+        self._job_sent += size
+        if self._job_sent == job.size:
+            self._next_job += 1
+            self._job_sent = 0
+        return True
+
+    def _issue_weight(self) -> bool:
+        index, transfers = self._next_weight, self._transfers
+        if index == transfers.address.size:
+            return False
+        need, gate = int(transfers.need[index]), int(transfers.gate[index])
+        if need > self._freed or gate > self._tiles:
+            self._freed, self._tiles = self._cluster.freed_and_tiles()
+            if need > self._freed or gate > self._tiles:
+                self._cluster.wait_for(need if need > self._freed else NEVER, gate if gate > self._tiles else NEVER)
+                return False
+        self._cluster.wait_for(NEVER, NEVER)
+        self._submit(self._weight_memory, index, int(transfers.address[index]), int(transfers.size[index]), False)
+        self._next_weight += 1
+        return True
+
+    def _submit(self, memory: str, what: int, address: int, size: int, write: bool) -> None:
+        self._in_flight += 1
+        self._flights[self._next_id] = (what, size, write)
+        self.channels[memory].submit(self._next_id, address, size, write)
+        self._next_id += 1
+
+    def _complete(self, flight: int) -> None:
+        """The memory is done with a transfer: its place is free, its data is still in the fabric."""
+        if flight not in self._flights:
+            return  # another client's
+        self._in_flight -= 1
+        at_time(self._env, int(self._env.now) + self._spec.fabric_latency, lambda _: self._land(flight))
+        self.pump()
+
+    def _land(self, flight: int) -> None:
+        what, size, write = self._flights.pop(flight)
+        self.last_landing_ps = int(self._env.now)
+        if write:
+            self.sent_bytes += size
+        else:
+            self.received_bytes += size
+        if what >= 0:
+            self._cluster.land(what)
+            return
+        number = -1 - what
+        job = self._program.jobs[number]
+        self._job_landed[number] += size
+        if job.write:
+            if self._job_landed[number] == job.size:
+                self._cluster.fill(job.load, self._load_offset(job.load), 1)
+                self.pump()
+        else:
+            self._cluster.fill(job.load, self._load_offset(job.load), min(job.rows, self._job_landed[number] // job.row_bytes))
+
+    def _load_offset(self, load: int) -> int:
+        return self._offsets[load]
+
+    @cached_property
+    def _offsets(self) -> dict[int, int]:
+        """Ordinal of a load task -> first of its units."""
+        tasks = self._program.tasks
+        return {int(task["ordinal"]): int(task["offset"]) for task in tasks[tasks["kind"] == LOAD]}
+
+    def _task_ended(self, task: int, cycle: int) -> None:
+        def end(_: simpy.Event) -> None:
+            self._ended_tasks.add(task)
+            self.pump()
+
+        at_time(self._env, max(int(self._env.now), edge_ps(cycle, self._cluster.clock_hz)), end)
+
+    def waiting(self) -> str:
+        """What the engine waits for, in words."""
+        return (
+            f"DMA: weight transfer {self._next_weight} of {self._transfers.address.size}, activation job {self._next_job} of "
+            f"{len(self._program.jobs)}, {len(self._flights)} transfers on their way"
+        )

@@ -5,12 +5,29 @@ An ideal device has a latency and a bandwidth and nothing else; bandwidth 0 stan
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Protocol
+
 from pydantic import Field, model_validator
 
 from accelsim.quantities import PS_PER_S, Bytes, BytesPerSecond, Picoseconds
 from accelsim.records import Record
 
 IDEAL = "ideal"
+Complete = Callable[[int], None]
+
+
+class Channel(Protocol):
+    """One memory, with all its channels."""
+
+    def submit(self, transfer: int, address: int, size: int, write: bool) -> None:
+        """Take a transfer that arrives now."""
+
+    def counters(self) -> dict[str, int]:
+        """Named totals, with `bus_bytes` among them."""
+
+    def waiting(self) -> str:
+        """What is pending, in words."""
 
 
 class BackgroundSpec(Record):

@@ -42,6 +42,9 @@ class ActivationBufferSpec(Record):
     width_bits: int = Field(gt=0, le=2**16, description="bits of one access to one bank")
     ports: int = Field(default=1, ge=1, le=8, description="accesses a bank serves in a cycle")
     loader_bits: int = Field(gt=0, le=2**16, description="word in which activations are read as weights, bits a cycle")
+    residency: Literal["buffer", "dram"] = Field(
+        default="buffer", description="dram: every activation is written out and read back by each reader"
+    )
 
     @field_validator("width_bits", "loader_bits")
     @classmethod

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from accelsim.kernels.kernel import kernel
+from accelsim.kernels.kernel import borrowing_kernel, inlined_kernel
 
 NEVER = np.int64(1) << np.int64(60)
 
@@ -79,6 +79,7 @@ MACHINE = np.dtype(
             "port_accesses",  # accesses a cycle that the activation SRAM serves
             "loader_accesses",  # accesses that one word for the loader takes there
             "shadow_sets",
+            "rows_per_cycle",  # 1; more for an array that is imagined ideal
         )
     ]
 )
@@ -117,6 +118,8 @@ RUN = np.dtype(
             "in_col0",
             "in_cols",  # columns that K walks over; 0: every K-tile needs the whole row
             "in_row0",
+            "in_task_cols",  # columns that one producer wrote, when each head has its own (tasks in_task, in_task + 1, ...); 0: one
+            "in_fixed",  # the unit that every row needs; -1: it depends on the row
             "in_ox",  # positions a line of the output of a convolution; 0: rows map one to one
             "in_stride",
             "in_reach",  # last input line of output line 0
@@ -151,6 +154,7 @@ TASK = np.dtype(
             "dep1",
             "dep1_base",
             "dep1_step",
+            "dep2",  # of which unit 0 must be there: a spill that still leaves the place where this task writes
             "notify",  # 1: somebody outside waits for the end of this task
         )
     ]
@@ -173,10 +177,10 @@ _STATE_FIELDS = (
     "tiles_done",
     "issued",  # units of the current output task
     "issued_ordinal",
-    "p1_ordinal",
+    "p1_task",
     "p1_base",
     "p1_rows",
-    "p2_ordinal",
+    "p2_task",
     "p2_base",
     "p2_rows",
     # loader
@@ -232,7 +236,7 @@ RUN_RESULTS = (*CATEGORIES, "start", "ts_first", "st_start", "st_tile", "ld_bits
 def new_state() -> np.ndarray:
     """A cluster at cycle 0 with nothing loaded: array of shape (1,), dtype STATE."""
     state = np.zeros(1, STATE)
-    for name in ("ts", "ts_older", "p1_ordinal", "p2_ordinal", "issued_ordinal", "tpl0", "tpl1", "cb_until", "run_ts0"):
+    for name in ("ts", "ts_older", "p1_task", "p2_task", "issued_ordinal", "tpl0", "tpl1", "cb_until", "run_ts0"):
         state[name] = -1
     state["l_start"] = state["l_groups"] = state["notify_task"] = -1
     state["l_fresh"] = 1
@@ -240,7 +244,7 @@ def new_state() -> np.ndarray:
     return state
 
 
-@kernel
+@inlined_kernel
 def _ready_at(task, unit, tasks, s, fin, loaded):
     """Cycle from which `unit` of `task` may be used; NEVER while that is unknown."""
     kind = tasks[task].kind
@@ -254,7 +258,7 @@ def _ready_at(task, unit, tasks, s, fin, loaded):
     return fin[tasks[task].offset + unit] if known else 1 << 60
 
 
-@kernel
+@inlined_kernel
 def _deps_ready_at(task, row, tasks, s, fin, loaded):
     """Cycle from which row `row` of a vector task has its other operands."""
     t = tasks[task]
@@ -267,10 +271,12 @@ def _deps_ready_at(task, row, tasks, s, fin, loaded):
         unit = t.dep1_base + t.dep1_step * row
         if unit >= 0:
             ready = max(ready, _ready_at(t.dep1, unit, tasks, s, fin, loaded))
+    if t.dep2 >= 0:
+        ready = max(ready, _ready_at(t.dep2, 0, tasks, s, fin, loaded))
     return ready
 
 
-@kernel
+@inlined_kernel
 def _tile_groups(run, kt, rows, cols):
     """Decode cycles L of a tile with K-index `kt`."""
     used = min(rows, run.k - kt * rows)
@@ -281,7 +287,7 @@ def _tile_groups(run, kt, rows, cols):
     return -(-records // run.ports)
 
 
-@kernel
+@inlined_kernel
 def _wave(run, group, rows, cols):
     """Cycles behind the swap after which `group` may be popped: rmax(g) + C - 2."""
     th = min(group * run.ports + run.ports - 1, rows * cols // run.d - 1)
@@ -292,23 +298,30 @@ def _wave(run, group, rows, cols):
     return rmax + cols - 2
 
 
-@kernel
-def _row_unit(run, kt, row, rows):
-    """Unit of the input task that row `row` of K-tile `kt` needs."""
+@inlined_kernel
+def _row_source(run, kt, row, rows):
+    """(task, unit) that row `row` of K-tile `kt` needs."""
+    if run.in_fixed >= 0:
+        return run.in_task, run.in_fixed
     if run.in_ox > 0:
         line = ((run.m0 + row) // run.in_ox) * run.in_stride + run.in_reach
-        source = min(run.in_rows, (line + 1) * run.in_ix) - 1
+        source = run.in_row0 + min(run.in_rows, (line + 1) * run.in_ix) - 1
     else:
         source = run.in_row0 + run.m0 + row
     if run.in_tile_cols == 0:
-        return source
-    last = run.in_cols if run.in_cols > 0 else run.k
+        return run.in_task, source
+    column = run.in_cols - 1
     if run.in_ox == 0:
-        last = min(last, (kt + 1) * rows)
-    return ((run.in_col0 + last - 1) // run.in_tile_cols) * run.in_rows + source
+        column = min(column, (kt + 1) * rows - 1)
+    column += run.in_col0
+    task = run.in_task
+    if run.in_task_cols > 0:
+        task += column // run.in_task_cols
+        column %= run.in_task_cols
+    return task, (column // run.in_tile_cols) * run.in_rows + source
 
 
-@kernel
+@inlined_kernel
 def _step_vector(s, machine, tasks, drains, row_tasks, avail, fin, land, visible, loaded):
     """Start what the vector unit can start in this cycle; return (acted, next cycle that could change that)."""
     t = s.cycle
@@ -385,26 +398,27 @@ def _step_vector(s, machine, tasks, drains, row_tasks, avail, fin, land, visible
             return acted, t + 1
 
 
-@kernel
+@inlined_kernel
 def _row_gate(s, machine, runs, tasks, avail, fin, loaded, kt, row):
     """(cycle from which row `row` of the array's next tile may be issued, category of the wait)."""
     run = runs[s.a_run]
     ready = 0
     why = 14
     if run.in_task >= 0:
-        ready = _ready_at(run.in_task, _row_unit(run, kt, row, machine.rows), tasks, s, fin, loaded)
-        why = 12 if tasks[run.in_task].kind == 2 else 11
+        task, unit = _row_source(run, kt, row, machine.rows)
+        ready = _ready_at(task, unit, tasks, s, fin, loaded)
+        why = 12 if tasks[task].kind == 2 else 11
     if kt == 0:
         if machine.accumulator_banks == 1:
-            ordinal, base, count, reason = s.p1_ordinal, s.p1_base, s.p1_rows, 9
+            before, base, count, reason = s.p1_task, s.p1_base, s.p1_rows, 9
         else:
-            ordinal, base, count, reason = s.p2_ordinal, s.p2_base, s.p2_rows, 11
-        if ordinal >= 0 and row < count:
-            task = tasks[ordinal]  # drains come first in `tasks`, in the order of their queue
+            before, base, count, reason = s.p2_task, s.p2_base, s.p2_rows, 11
+        if before >= 0 and row < count:
+            drain = tasks[before]
             at = 0
-            if ordinal < s.d_task or (ordinal == s.d_task and base + row < s.d_unit):
-                at = fin[task.offset + base + row] - task.latency - machine.rows - machine.cols
-            elif avail[task.offset + base + row] <= s.cycle:
+            if drain.ordinal < s.d_task or (drain.ordinal == s.d_task and base + row < s.d_unit):
+                at = fin[drain.offset + base + row] - drain.latency - machine.rows - machine.cols
+            elif avail[drain.offset + base + row] <= s.cycle:
                 at = 1 << 60
             if at > ready:
                 ready = at
@@ -412,7 +426,7 @@ def _row_gate(s, machine, runs, tasks, avail, fin, loaded, kt, row):
     return ready, why
 
 
-@kernel
+@inlined_kernel
 def _close(s, runs, results, end):
     """Write the results of the array's run, which ends before cycle `end`, and turn to the next."""
     out = results[s.a_run]
@@ -439,7 +453,7 @@ def _close(s, runs, results, end):
         s.a_nt = runs[s.a_run].nt0
 
 
-@kernel
+@inlined_kernel
 def _issue(s, machine, runs, tasks, avail, results):
     """Issue one row in this cycle and book what follows from it."""
     run = runs[s.a_run]
@@ -462,15 +476,15 @@ def _issue(s, machine, runs, tasks, avail, results):
     s.a_tile += 1
     s.a_kt += 1
     if s.a_kt == run.kt_count:
-        s.p2_ordinal, s.p2_base, s.p2_rows = s.p1_ordinal, s.p1_base, s.p1_rows
-        s.p1_ordinal, s.p1_base, s.p1_rows = tasks[run.out_task].ordinal, s.a_nt * run.out_rows + run.m0, run.m
+        s.p2_task, s.p2_base, s.p2_rows = s.p1_task, s.p1_base, s.p1_rows
+        s.p1_task, s.p1_base, s.p1_rows = run.out_task, s.a_nt * run.out_rows + run.m0, run.m
         s.a_kt = 0
         s.a_nt += 1
     if s.a_tile == run.kt_count * run.nt_count and machine.chained and s.a_run + 1 < runs.size:
         _close(s, runs, results, s.cycle + 1)
 
 
-@kernel
+@inlined_kernel
 def _step_array(s, machine, runs, tasks, avail, fin, loaded, results):
     """Issue a row, swap a tile in, or say why not.
 
@@ -510,10 +524,15 @@ def _step_array(s, machine, runs, tasks, avail, fin, loaded, results):
         s.loaded_tiles -= 1
         s.tpl0 = s.tpl1
     _issue(s, machine, runs, tasks, avail, results)
+    extra = machine.rows_per_cycle - 1
+    while extra > 0 and s.active == 1 and _row_gate(s, machine, runs, tasks, avail, fin, loaded, s.a_kt, s.a_row)[0] <= t:
+        s.count[0] -= 1  # the cycle is booked once, however many rows it takes
+        _issue(s, machine, runs, tasks, avail, results)
+        extra -= 1
     return True, -1, 1 << 60, left
 
 
-@kernel
+@inlined_kernel
 def _steady_rows(s, machine, runs, tasks, fin, loaded):
     """Rows after this one, all but the tile's last, that will be issued back to back whatever happens elsewhere.
 
@@ -523,19 +542,21 @@ def _steady_rows(s, machine, runs, tasks, fin, loaded):
     if s.active == 0 or s.a_kt == run.kt_count - 1 or run.row_accesses > machine.port_accesses:
         return 0
     if s.a_kt == 0:
-        ordinal, end = s.p1_ordinal, s.p1_base + s.p1_rows - 1
+        before, end = s.p1_task, s.p1_base + s.p1_rows - 1
         if machine.accumulator_banks > 1:
-            ordinal, end = s.p2_ordinal, s.p2_base + s.p2_rows - 1
-        if ordinal > s.d_task or (ordinal == s.d_task and end >= s.d_unit):
+            before, end = s.p2_task, s.p2_base + s.p2_rows - 1
+        if before >= 0:
+            drain = tasks[before]
+            if drain.ordinal > s.d_task or (drain.ordinal == s.d_task and end >= s.d_unit) or fin[drain.offset + end] > s.cycle:
+                return 0
+    if run.in_task >= 0:
+        task, unit = _row_source(run, s.a_kt, run.m - 1, machine.rows)
+        if _ready_at(task, unit, tasks, s, fin, loaded) > s.cycle:
             return 0
-        if ordinal >= 0 and fin[tasks[ordinal].offset + end] > s.cycle:
-            return 0
-    if run.in_task >= 0 and _ready_at(run.in_task, _row_unit(run, s.a_kt, run.m - 1, machine.rows), tasks, s, fin, loaded) > s.cycle:
-        return 0
     return run.m - 1 - s.a_row
 
 
-@kernel
+@inlined_kernel
 def _next_load_run(s, machine, runs, results):
     """Book the loader's counters and turn it to the next run."""
     base = s.count.size
@@ -562,7 +583,7 @@ def _next_load_run(s, machine, runs, results):
     s.l_start = s.cycle + 1 + machine.issue_overhead if machine.chained else -1
 
 
-@kernel
+@inlined_kernel
 def _missing_word(s, machine, runs, tasks, fin, loaded, land, visible, chunk_end, chunk_need, room, left):
     """(category of the reason why the loader's next word cannot be read in this cycle or -1, cycle from which it can)."""
     run = runs[s.l_run]
@@ -592,7 +613,7 @@ def _missing_word(s, machine, runs, tasks, fin, loaded, land, visible, chunk_end
     return -1, t
 
 
-@kernel
+@inlined_kernel
 def _step_loader(s, machine, runs, tasks, fin, loaded, group_cost, land, visible, chunk_end, chunk_need, results, left):
     """Push a word, pop a group.
 
@@ -682,7 +703,7 @@ def _step_loader(s, machine, runs, tasks, fin, loaded, group_cost, land, visible
     return push or pop, why, wake, tally
 
 
-@kernel
+@inlined_kernel
 def _step_codebook(s, machine, runs, cb_runs, cb_words, land, visible, chunk_end):
     """Fill the next codebook set as soon as its bytes and a free set are there; return (acted, wake)."""
     t = s.cycle
@@ -709,10 +730,10 @@ def _step_codebook(s, machine, runs, cb_runs, cb_words, land, visible, chunk_end
     return False, 1 << 60
 
 
-@kernel
+@borrowing_kernel
 def advance(
     state, machines, runs, tasks, drains, row_tasks, cb_runs, cb_words, group_cost, land, visible, chunk_end, chunk_need,
-    loaded, avail, fin, results, until, stop_freed, stop_tiles,
+    loaded, avail, fin, results, until, stop_freed, stop_tiles, lookahead,
 ):  # fmt: skip
     """Run the cluster up to cycle `until` or to the first thing that somebody waits for; return why it stopped.
 
@@ -727,6 +748,7 @@ def advance(
     loaded : int64 (loads,): units of each load task that are known
     avail, fin : int64 (units,): cycle in which a unit left the array, and its vector work was done
     results : int64 (runs, len(RUN_RESULTS))
+    lookahead : 1: return BLOCKED where nothing more can happen; 0: book the wait up to `until`
     until : cycle to stop before; stop_freed, stop_tiles : stop once that many stream bytes are free, tiles are done
 
     Returns
@@ -768,7 +790,7 @@ def advance(
                 if wake >= 1 << 60:
                     if s.last_fin > t:
                         wake = s.last_fin
-                    elif until >= 1 << 60:
+                    elif lookahead:
                         return 1
                 span = min(wake, until) - t
             s.count[why] += span

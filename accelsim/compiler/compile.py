@@ -1,0 +1,212 @@
+"""The compiler's entry: choose, place and lower a trace for an accelerator.
+
+What it may choose: the order of the heads, M-splits, which tensors stay on chip, which stripes are held, addresses. It ranks
+head orders by estimated cost and takes the first whose activations fit without a spill (else the one that spills least).
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import numpy as np
+
+from accelsim.accelerator import Accelerator
+from accelsim.compiler.allocation import Allocation, allocate
+from accelsim.compiler.heads import HEAD_ORDERS, HeadOrder, estimate_cycles
+from accelsim.compiler.lowering import LayerBuild, Lowering, as_array
+from accelsim.compiler.plan import Plan, plan
+from accelsim.compiler.streams import StreamBuilder
+from accelsim.errors import CompileError
+from accelsim.hw.channel import burst_bytes, capacity_bytes, peak_bytes_per_cycle
+from accelsim.kernels import compute
+from accelsim.program import LayerPlan, Program
+from accelsim.quantities import human_bytes
+from accelsim.trace.layers import MatmulLayer, WeightedLayer
+from accelsim.trace.trace import Trace
+
+ACTIVATION_REGION = 4096  # bytes: alignment of what follows the weights in DRAM
+
+
+def compile_trace(accelerator: Accelerator, trace: Trace, *, frames: int = 1, batch: int = 1, seed: int = 0) -> Program:
+    """Place `frames` inferences of `batch` images of `trace` on `accelerator`.
+
+    Raises
+    ------
+    CompileError
+        A layer does not fit: names it, the buffer, and by how many bytes that is short; or no unit computes it.
+    """
+    for name, value in (("frames", frames), ("batch", batch)):
+        if not 1 <= value <= 1024:
+            raise CompileError(f"{name} = {value}: allowed: 1..1024")
+    chosen, allocation, why = _choose(accelerator, trace, batch)
+    bursts = {memory: burst_bytes(accelerator, memory) for memory in ("dram", "flash")}
+    weights = accelerator.placement.weights
+    if accelerator.dma.transfer % bursts[weights]:
+        raise CompileError(
+            f"accelerator {accelerator.name!r}: dma.transfer = {accelerator.dma.transfer} B must be a multiple of the "
+            f"{bursts[weights]} B burst of its {weights}"
+        )
+    streams = StreamBuilder(accelerator, bursts[weights])
+    low = Lowering(accelerator, streams, weights, bursts)
+    for frame in range(frames):
+        if frame and accelerator.weight_buffer.residency == "stream":
+            streams.address = 0  # each inference reads the same image
+        low.lower(chosen, allocation, frame)
+    _check_pinned(accelerator, streams)
+    weight_bytes = streams.address
+    base = -(-weight_bytes // ACTIVATION_REGION) * ACTIVATION_REGION if weights == "dram" else 0
+    _check_capacity(accelerator, weight_bytes, base + low.activation_address)
+    return _program(accelerator, low, chosen, allocation, why, base, batch)
+
+
+def _choose(accelerator: Accelerator, trace: Trace, batch: int) -> tuple[Plan, Allocation, str]:
+    """The head order with the least estimated cost among those that fit best."""
+    buffer = accelerator.activation_buffer
+    may_spill = accelerator.placement.activations == "dram"
+    ranked = sorted(HEAD_ORDERS, key=lambda order: _attention_estimate(accelerator, trace, order))
+    if not any(isinstance(layer, MatmulLayer) for layer in trace.layers):
+        ranked = ranked[:1]
+    fitting: list[tuple[int, int, Plan, Allocation]] = []
+    problem: CompileError | None = None
+    for rank, order in enumerate(ranked):
+        candidate = plan(trace, batch, order)
+        try:
+            allocation = allocate(candidate, buffer.capacity, may_spill, buffer.residency == "dram")
+        except CompileError as error:
+            problem = error
+            continue
+        if not allocation.spilled:
+            return candidate, allocation, f"{order}: least estimated cost of {', '.join(ranked)} without a spill"
+        fitting.append((sum(candidate.tensors[item].bytes for item in allocation.spilled), rank, candidate, allocation))
+    if not fitting:
+        assert problem is not None  # every order failed
+        raise problem
+    spilled, _, candidate, allocation = min(fitting, key=lambda item: item[:2])
+    return candidate, allocation, f"{candidate.head_order}: spills least of {', '.join(ranked)} ({human_bytes(spilled)})"
+
+
+def _attention_estimate(accelerator: Accelerator, trace: Trace, order: HeadOrder) -> int:
+    """Estimated cycles of all attentions in an order."""
+    array, vector = accelerator.array, accelerator.vector_unit
+    total = 0
+    layers = list(trace.layers)
+    for scores in layers:
+        if not isinstance(scores, MatmulLayer) or scores.merge != "groups":
+            continue
+        tiles = -(-scores.n // array.cols) * -(-scores.k // array.rows)
+        drain = scores.m * vector.row_cycles(scores.n, vector.passes.requantize)
+        softmax = scores.m * vector.row_cycles(scores.n, vector.passes.softmax)
+        product = max(scores.m * tiles, drain)
+        total += estimate_cycles(order, scores.heads, product, softmax, product)
+    return total
+
+
+def _check_pinned(accelerator: Accelerator, streams: StreamBuilder) -> None:
+    capacity = accelerator.weight_buffer.capacity
+    if accelerator.weight_buffer.residency == "pinned" and streams.address > capacity:
+        raise CompileError(
+            f"accelerator {accelerator.name!r}: weight_buffer.residency = 'pinned' needs {streams.address} B; "
+            f"weight_buffer.capacity = {capacity} B is short by {streams.address - capacity} B"
+        )
+
+
+def _check_capacity(accelerator: Accelerator, weight_bytes: int, dram_bytes: int) -> None:
+    needed = {"dram": dram_bytes, "flash": weight_bytes if accelerator.placement.weights == "flash" else 0}
+    for memory, size in needed.items():
+        capacity = capacity_bytes(accelerator, memory)
+        if capacity is not None and size > capacity:
+            raise CompileError(f"accelerator {accelerator.name!r}: {memory} holds {capacity} B, the image needs {size} B")
+
+
+def _program(
+    accelerator: Accelerator, low: Lowering, chosen: Plan, allocation: Allocation, why: str, base: int, batch: int
+) -> Program:
+    control, buffer = accelerator.control, accelerator.activation_buffer
+    machine = {
+        "rows": accelerator.array.rows,
+        "cols": accelerator.array.cols,
+        "lanes": accelerator.vector_unit.lanes,
+        "codebook_latency": accelerator.codebook.latency,
+        "codebook_sets": accelerator.codebook.sets,
+        "accumulator_banks": accelerator.array.accumulator_banks,
+        "issue_overhead": control.issue_overhead_cycles,
+        "chained": int(control.runs == "chained"),
+        "port_accesses": buffer.port_accesses,
+        "loader_accesses": buffer.accesses(buffer.loader_bits // 8),
+        "shadow_sets": 1,
+        "rows_per_cycle": accelerator.array.rows_per_cycle,
+    }
+    jobs = tuple(
+        job if job.address < 0 else type(job)(**{**job.__dict__, "address": job.address + base}) for job in low.jobs
+    )
+    return Program(
+        machine=as_array([machine], compute.MACHINE),
+        runs=as_array(low.runs, compute.RUN),
+        tasks=as_array(low.tasks, compute.TASK),
+        drains=np.array(low.drains, np.int64),
+        row_tasks=np.array(low.row_tasks, np.int64),
+        cb_runs=np.array(low.cb_runs, np.int64),
+        cb_words=np.array(low.cb_words, np.int64),
+        group_cost=np.zeros(0, np.uint8),
+        transfers=low.streams.transfers(),
+        jobs=jobs,
+        loads=low.loads,
+        units=low.units,
+        layers=tuple(_layer_plan(accelerator, build) for build in low.layers),
+        choices=_choices(accelerator, chosen, allocation, why, low),
+        warnings=_warnings(accelerator, low),
+        batch=batch,
+        peak_activation_bytes=allocation.peak_bytes,
+    )
+
+
+def _layer_plan(accelerator: Accelerator, build: LayerBuild) -> LayerPlan:
+    layer = build.layer
+    bounds = Counter(build.bounds)
+    moved: Counter[str] = Counter()
+    for (_, memory, _), bits in build.bits.items():
+        moved[memory] += bits
+    for memory, bits in moved.items():
+        rate = peak_bytes_per_cycle(accelerator, memory)
+        bounds[memory] = -(-bits // 8 * rate.denominator // rate.numerator) if rate else 0
+    weighted = isinstance(layer, WeightedLayer)
+    return LayerPlan(
+        frame=build.frame,
+        name=layer.name,
+        op=layer.op,
+        format=layer.weight.format.kind if weighted else "",
+        macs=layer.macs,
+        bits={key: bits for key, bits in build.bits.items() if bits},
+        vector_cycles=build.vector_cycles,
+        bounds=dict(bounds),
+        lowering="; ".join(dict.fromkeys(build.notes)),
+    )
+
+
+def _choices(accelerator: Accelerator, chosen: Plan, allocation: Allocation, why: str, low: Lowering) -> dict[str, str]:
+    held = sum("held over" in note for build in low.layers for note in build.notes)
+    again = sum("read again" in note for build in low.layers for note in build.notes)
+    names = ", ".join(dict.fromkeys(item.name for item in allocation.spilled))
+    return {
+        "head_order": why if any(isinstance(op.layer, MatmulLayer) for op in chosen.ops) else "no attention",
+        "activations": f"peak {human_bytes(allocation.peak_bytes)} of {human_bytes(accelerator.activation_buffer.capacity)}",
+        "spills": names or "none",
+        "stripes": f"{held} layers held over M-chunks, {again} read again" if held or again else "every layer in one M-chunk",
+        "weights": accelerator.weight_buffer.residency,
+        "overlap": accelerator.control.overlap,
+    }
+
+
+def _warnings(accelerator: Accelerator, low: Lowering) -> tuple[str, ...]:
+    out: list[str] = []
+    narrow = sorted({run["word_bits"] for run in low.runs if run["from_activations"] and run["word_bits"] < run["pop_bits"]})
+    if narrow:
+        out.append(f"attention loads its weights at {narrow[0]} bits a cycle, fewer than the ports can take: it is load-bound")
+    wide = [run for run in low.runs if not run["from_activations"] and run["word_bits"] < run["pop_bits"]]
+    if wide:
+        names = ", ".join(sorted({low.layers[run["layer"]].layer.name for run in wide})[:3])
+        out.append(
+            f"weight_buffer.word_bits = {accelerator.weight_buffer.word_bits} is below the {wide[0]['pop_bits']} bits of a decode cycle: "
+            f"the buffer's width limits {len(wide)} runs ({names}, ...)"
+        )
+    return tuple(out)

@@ -1,0 +1,272 @@
+"""The DRAM image of a layer's weights: the records in the order in which the array decodes them, packed into words.
+
+N-stripes are the outer loop and K-tiles the inner one; columns are padded to whole stripes and each tile to whole groups, both
+with zero records. Index and signs of a record lie together, unlike in a trace, which keeps a stream of each.
+
+Disputable assumptions: each group of a grouped convolution is a run of its own, with its own stripes and words, so a depthwise
+one fills one column in C; a padding record is looked up like any other (codeword 0), because the loader does not know that it is padding.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from accelsim.errors import CompileError
+from accelsim.hw.decode_mac_core import CoreGeometry
+from accelsim.trace.layers import ConvLayer, WeightedLayer
+
+Packing = Literal["layer", "stripe"]
+Integers = npt.NDArray[Any]  # an integer type that the format decides
+_STRIPES = 8  # packed at a time: 8 stripes of any number of bits are whole bytes, and so are words (WeightBufferSpec)
+
+
+@dataclass(frozen=True)
+class ImageBits:
+    """Bits of an image by what they are: they add up to its words.
+
+    Attributes
+    ----------
+    index, sign, raw : useful bits
+    padding : padded columns, rows and records, and the rest of a last word
+    """
+
+    index: int
+    sign: int
+    raw: int
+    padding: int
+
+    @property
+    def useful(self) -> int:
+        return self.index + self.sign + self.raw
+
+    @property
+    def total(self) -> int:
+        return self.useful + self.padding
+
+
+@dataclass(frozen=True)
+class LayerImage:
+    """An image, and what a machine needs to know to read it.
+
+    Attributes
+    ----------
+    data : uint8 (words * word_bits / 8,); bit j of the image is bit j % 8 of byte j // 8
+    words, word_bits : length and width of the words
+    stripe_bits : int64 (stripes,), first bit of each N-stripe
+    tile_bits : bits from one K-tile of a stripe to the next
+    indices : int32 (groups, ports), index of every record in stream order, padding records 0; (0, ports) for raw records
+    codebook : int8 (codewords, codeword_length); (0, codeword_length) for raw records
+    """
+
+    data: npt.NDArray[np.uint8]
+    words: int
+    word_bits: int
+    stripe_bits: npt.NDArray[np.int64]
+    tile_bits: int
+    indices: npt.NDArray[np.int32]
+    codebook: npt.NDArray[np.int8]
+
+    def tile_first_bit(self, nt: int, kt: int) -> int:
+        """First bit of a tile."""
+        return int(self.stripe_bits[nt]) + kt * self.tile_bits
+
+
+@dataclass(frozen=True)
+class _Field:
+    """A part of every record: `grid` (stripes, record rows, record columns, lanes), lanes of `bits` bits, lane 0 lowest."""
+
+    grid: Integers
+    bits: int
+
+
+def reduction_order(layer: WeightedLayer) -> npt.NDArray[np.int64] | None:
+    """Which row of Wt[K,N] each reduction step of the array takes, int64 (K,); None: the rows in their own order.
+
+    An interleaved image holds a position's channels side by side, so its convolution reduces over FY, FX, C; the trace's order is
+    C, FY, FX. Codewords along K pin the order of the rows that they cover, and the rows stay where they are.
+    """
+    bounds = layer.bounds
+    taps = bounds.FY * bounds.FX
+    if not isinstance(layer, ConvLayer) or layer.input_layout != "interleaved" or taps == 1 or bounds.C == 1 or layer.weight.axis == 1:
+        return None
+    return np.arange(bounds.k, dtype=np.int64).reshape(bounds.C, taps).T.reshape(-1)
+
+
+def stripe_count(geometry: CoreGeometry, layer: WeightedLayer) -> int:
+    """N-stripes of a layer: those of each group of a grouped convolution, one group after the other."""
+    return layer.bounds.G * -(-layer.n // geometry.cols)
+
+
+def tile_of_weight(geometry: CoreGeometry, layer: WeightedLayer, row: int, column: int) -> tuple[int, int]:
+    """(nt, kt) of the tile that holds Wt[row, column]; columns count through all groups."""
+    group, inside = divmod(column, layer.n)
+    order = reduction_order(layer)
+    step = row if order is None else int(np.flatnonzero(order == row)[0])
+    return group * -(-layer.n // geometry.cols) + inside // geometry.cols, step // geometry.rows
+
+
+def layer_image(geometry: CoreGeometry, layer: WeightedLayer, arrays: Mapping[str, Integers], packing: Packing = "layer") -> LayerImage:
+    """The image of a layer.
+
+    Parameters
+    ----------
+    arrays
+        The unpacked streams of the layer's weights, as its format names and shapes them.
+    packing
+        "layer": the stripes of a group (all, without groups) follow each other without gaps, as one run reads them;
+        "stripe": each begins on a word of its own, to be held and read again.
+
+    Raises
+    ------
+    CompileError
+        Codewords along N that cross the groups of a grouped convolution.
+    """
+    weight, groups = layer.weight, layer.bounds.G
+    order = reduction_order(layer)
+    rows = slice(None) if order is None else order
+    if not geometry.decode:
+        values = weight.format.dequantize(arrays, weight.k, weight.n)[rows]
+        return _image(geometry, layer.k, [_Field(_lane_grid(geometry, values, groups), geometry.raw_bits)], packing, groups, None)
+    d = geometry.codeword_length
+    if geometry.axis == 0 and layer.n % d:
+        raise CompileError(
+            f"layer {layer.name!r}: codewords of d = {d} outputs cross its {groups} groups of {layer.n} outputs; "
+            "allowed: a divisor of the outputs of a group, or weights left uncompressed"
+        )
+    fields = [_Field(_record_grid(geometry, arrays["indices"][rows], groups), geometry.index_bits)]
+    if geometry.sign:
+        fields.append(_Field(_lane_grid(geometry, arrays["signs"][rows], groups), 1))
+    return _image(geometry, layer.k, fields, packing, groups, arrays["codebook"].astype(np.int8))
+
+
+def matrix_image(geometry: CoreGeometry, matrix: npt.NDArray[np.int8]) -> LayerImage:
+    """The words in which the loader reads an activation matrix [K,N] as raw weights, packed as one stream."""
+    return _image(geometry, matrix.shape[0], [_Field(_lane_grid(geometry, matrix, 1), geometry.raw_bits)], "layer", 1, None)
+
+
+def image_bits(geometry: CoreGeometry, layer: WeightedLayer, packing: Packing = "layer") -> ImageBits:
+    """What the bits of the image of a layer are, in closed form."""
+    weights, stripes = layer.weight.count, stripe_count(geometry, layer)
+    index = weights // geometry.codeword_length * geometry.index_bits if geometry.decode else 0
+    sign = weights if geometry.decode and geometry.sign else 0
+    raw = 0 if geometry.decode else weights * geometry.raw_bits
+    together = stripes // layer.bounds.G if packing == "layer" else 1
+    words = stripes // together * geometry.words(layer.k, together)
+    return ImageBits(index, sign, raw, words * geometry.word_bits - index - sign - raw)
+
+
+def group_bank_cycles(indices: npt.NDArray[np.int32], banks: int) -> npt.NDArray[np.uint8]:
+    """Decode cycles of each group when codeword i lies in single-ported bank i mod `banks`: those of the most loaded bank.
+
+    Parameters
+    ----------
+    indices : int32 (groups, ports); equal indices of a group are read once
+
+    Returns
+    -------
+    uint8 (groups,)
+
+    Raises
+    ------
+    CompileError
+        More ports than the cycles of a group can count.
+    """
+    if indices.shape[1] > 255:
+        raise CompileError(f"codebook.banks: groups of {indices.shape[1]} lookups can conflict for too long; allowed: at most 255 a cycle")
+    cycles = np.zeros(indices.shape[0], np.uint8)
+    block = max(1, (1 << 20) // max(banks, indices.shape[1]))
+    for start in range(0, indices.shape[0], block):
+        part = np.sort(indices[start : start + block], axis=1)
+        fresh = np.ones(part.shape, np.bool_)
+        fresh[:, 1:] = part[:, 1:] != part[:, :-1]
+        slots = np.arange(part.shape[0])[:, None] * banks + part % banks
+        loads = np.bincount(slots[fresh], minlength=part.shape[0] * banks)
+        cycles[start : start + block] = loads.reshape(-1, banks).max(axis=1)
+    return cycles
+
+
+def _record_columns(geometry: CoreGeometry) -> int:
+    """Records side by side in a stripe."""
+    return geometry.cols // geometry.codeword_length if geometry.axis == 0 else geometry.cols
+
+
+def _striped(grid: Integers, groups: int, width: int) -> Integers:
+    """(rows, groups * columns) -> (stripes, rows, width), the columns of each group padded with zeros to whole stripes."""
+    rows, columns = grid.shape[0], grid.shape[1] // groups
+    stripes = -(-columns // width)
+    padded = np.zeros((rows, groups, stripes * width), grid.dtype)
+    padded[:, :, :columns] = grid.reshape(rows, groups, columns)
+    return padded.reshape(rows, groups * stripes, width).transpose(1, 0, 2)
+
+
+def _record_grid(geometry: CoreGeometry, indices: Integers, groups: int) -> Integers:
+    """One value a record: (record rows, record columns) -> (stripes, record rows, record columns of a stripe, 1)."""
+    return _striped(indices, groups, _record_columns(geometry))[..., None]
+
+
+def _lane_grid(geometry: CoreGeometry, matrix: Integers, groups: int) -> Integers:
+    """One value a weight: (K, N) -> (stripes, record rows, record columns, lanes of a record)."""
+    d = geometry.codeword_length
+    striped = _striped(matrix, groups, geometry.cols)
+    stripes, k, cols = striped.shape
+    if geometry.axis == 0:
+        return striped.reshape(stripes, k, cols // d, d)
+    padded = np.zeros((stripes, -(-k // d) * d, cols), matrix.dtype)
+    padded[:, :k] = striped
+    return padded.reshape(stripes, -1, d, cols).transpose(0, 1, 3, 2)
+
+
+def _stream_order(geometry: CoreGeometry, k: int, grid: Integers) -> Integers:
+    """(stripes, record rows, record columns, lanes) -> (stripes, records, lanes), each tile padded to whole groups."""
+    stripes, record_rows, record_columns, lanes = grid.shape
+    rows = geometry.rows if geometry.axis == 0 else geometry.rows // geometry.codeword_length
+    out = np.zeros((stripes, geometry.stripe_groups(k) * geometry.ports, lanes), grid.dtype)
+    first = 0
+    for kt, row in enumerate(range(0, record_rows, rows)):
+        tile = grid[:, row : row + rows].reshape(stripes, -1, lanes)
+        out[:, first : first + tile.shape[1]] = tile
+        first += geometry.tile_groups(k, kt) * geometry.ports
+    return out
+
+
+def _image(
+    geometry: CoreGeometry, k: int, fields: list[_Field], packing: Packing, groups: int, codebook: npt.NDArray[np.int8] | None
+) -> LayerImage:
+    """Pack records that consist of `fields`, the first of them the index when there is a codebook."""
+    ordered = [_Field(_stream_order(geometry, k, field.grid), field.bits) for field in fields]
+    stripes = ordered[0].grid.shape[0]
+    together = stripes // groups if packing == "layer" else 1  # stripes of one stream
+    used = geometry.stripe_groups(k) * geometry.pop_bits
+    stream_words = geometry.words(k, together)
+    words = stripes // together * stream_words
+    data = np.zeros(words * geometry.word_bits // 8, np.uint8)
+    for first in range(0, stripes, together):
+        for start in range(first, first + together, _STRIPES):
+            count = min(_STRIPES, first + together - start)
+            bits = np.concatenate([_bits(field, start, count) for field in ordered], axis=2)
+            packed = np.packbits(bits.reshape(-1), bitorder="little")
+            byte = (first // together * stream_words * geometry.word_bits + (start - first) * used) // 8
+            data[byte : byte + packed.size] = packed
+    nt = np.arange(stripes, dtype=np.int64)
+    raw = codebook is None
+    return LayerImage(
+        data=data,
+        words=words,
+        word_bits=geometry.word_bits,
+        stripe_bits=nt // together * stream_words * geometry.word_bits + nt % together * used,
+        tile_bits=geometry.tile_groups(k, 0) * geometry.pop_bits,
+        indices=np.zeros((0, geometry.ports), np.int32) if raw else ordered[0].grid.astype(np.int32).reshape(-1, geometry.ports),
+        codebook=np.zeros((0, geometry.codeword_length), np.int8) if codebook is None else codebook,
+    )
+
+
+def _bits(field: _Field, start: int, count: int) -> npt.NDArray[np.uint8]:
+    """The bits of a field of `count` stripes: uint8 (count, records, lanes * bits), lowest first."""
+    values = field.grid[start : start + count].astype(np.uint8 if field.bits <= 8 else "<u4")
+    octets = values[..., None].view(np.uint8)
+    return np.unpackbits(octets, axis=-1, count=field.bits, bitorder="little").reshape(*values.shape[:2], -1)

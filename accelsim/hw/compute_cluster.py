@@ -1,0 +1,171 @@
+"""The compute cluster as a cycle engine: core, accumulators and vector unit, on the core clock."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import simpy
+
+from accelsim.hw.engine import CycleEngine
+from accelsim.kernels import compute
+from accelsim.program import Program
+
+NEVER = int(compute.NEVER)
+LOOK_AHEAD = 512  # cycles: as far as a prediction may be in vain
+
+
+class ComputeCluster(CycleEngine):
+    """Runs a program's products and vector tasks.
+
+    Listeners are set by the system: `on_room` when the freed bytes or finished tiles that the DMA waits for are reached,
+    `on_task` when a task ends that a job waits for, `on_done` at the end.
+    """
+
+    def __init__(self, env: simpy.Environment, clock_hz: int, program: Program) -> None:
+        super().__init__(env, clock_hz)
+        count = program.transfers.address.size
+        self._program = program
+        self._state = compute.new_state()
+        self._look = self._state.copy()
+        self._land = np.full(count, NEVER, np.int64)
+        self._loaded = np.zeros(max(1, program.loads), np.int64)
+        self._avail = np.zeros(program.units, np.int64)
+        self._fin = np.full(program.units, NEVER, np.int64)
+        self.results = np.zeros((program.runs.size, len(compute.RUN_RESULTS)), np.int64)
+        self._reason = compute.REACHED
+        self._valid = False
+        self._landed: list[int] = []
+        self._filled: list[tuple[int, int, int]] = []
+        self.stop_freed = NEVER
+        self.stop_tiles = NEVER
+        self._new_stops = False
+        self.done_cycle: int | None = None
+        self.on_room: Callable[[], None] = _nothing
+        self.on_task: Callable[[int, int], None] = _nothing_of_task
+        self.on_done: Callable[[], None] = _nothing
+
+    # -- inputs
+
+    def land(self, transfer: int) -> None:
+        """A weight-side transfer is in its buffer."""
+        self._landed.append(transfer)
+        self.poke()
+
+    def fill(self, load: int, offset: int, units: int) -> None:
+        """The first `units` units of a load task (units from `offset` in the unit arrays) are in the activation buffer."""
+        self._filled.append((load, offset, units))
+        self.poke()
+
+    def wait_for(self, freed: int, tiles: int) -> None:
+        """Ask for `on_room` once that many stream bytes are free or that many tiles are done."""
+        if (freed, tiles) != (self.stop_freed, self.stop_tiles):
+            self.stop_freed, self.stop_tiles = freed, tiles
+            self._new_stops = True
+            self.poke()
+
+    def freed_and_tiles(self) -> tuple[int, int]:
+        """(stream bytes that are free, tiles done) now."""
+        self.commit(self.now_cycle)
+        return int(self._state["freed"][0]), int(self._state["tiles_done"][0])
+
+    # -- the engine
+
+    def must_repredict(self) -> bool:
+        if self.done_cycle is not None:
+            return False
+        if self._valid and not self._new_stops and not self._filled and self._look["starved"][0] >= NEVER:
+            self._take_landed()  # the look-ahead never missed them
+            return False
+        return True
+
+    def _take_landed(self) -> None:
+        cycle = self.now_cycle
+        for transfer in self._landed:
+            self._land[transfer] = cycle
+        self._landed.clear()
+
+    def commit(self, cycle: int) -> None:
+        if self._state["cycle"][0] < cycle and self.done_cycle is None:
+            self._advance(self._state, cycle, NEVER, NEVER, 0)
+
+    def absorb(self) -> None:
+        self._take_landed()
+        cycle = self.now_cycle
+        for load, offset, units in self._filled:
+            self._fin[offset + self._loaded[load] : offset + units] = cycle
+            self._loaded[load] = units
+        self._filled.clear()
+        self._new_stops = False
+
+    def predict(self) -> int | None:
+        self._look[:] = self._state
+        self._look["starved"] = NEVER
+        start = int(self._state["cycle"][0])
+        self._reason = self._advance(self._look, start + LOOK_AHEAD, self.stop_freed, self.stop_tiles, 1)
+        self._valid = True
+        if self._reason == compute.BLOCKED:
+            return None
+        return int(self._look["cycle"][0])
+
+    def adopt(self) -> None:
+        self._state, self._look = self._look, self._state
+        self._valid = False
+
+    def publish(self) -> None:
+        state = self._state
+        if self._reason == compute.DONE:
+            self.done_cycle = int(state["finish"][0])
+            self.on_done()
+            return
+        if self._reason == compute.NOTIFY:
+            task, cycle = int(state["notify_task"][0]), int(state["notify_cycle"][0])
+            state["notify_task"] = -1
+            self.on_task(task, cycle)
+        elif self._reason != compute.REACHED:
+            self.on_room()
+        self.poke()
+
+    def _advance(self, state: np.ndarray, until: int, freed: int, tiles: int, look_ahead: int) -> int:
+        program, transfers = self._program, self._program.transfers
+        return int(
+            compute.advance(
+                state, program.machine, program.runs, program.tasks, program.drains, program.row_tasks, program.cb_runs,
+                program.cb_words, program.group_cost, self._land, transfers.visible, transfers.end, transfers.need, self._loaded,
+                self._avail, self._fin, self.results, until, freed, tiles, look_ahead,
+            )
+        )  # fmt: skip
+
+    # -- what it waits for
+
+    def waiting(self) -> str:
+        """What the cluster waits for, in words, for the message of a deadlock."""
+        s = {name: int(self._state[name][0]) for name in ("cycle", "a_run", "a_tile", "l_run", "l_tile", "pushed", "d_task", "r_task")}
+        runs = self._program.runs
+        layer = self._program.layers[int(runs[min(s["a_run"], runs.size - 1)]["layer"])].name
+        return (
+            f"core at cycle {s['cycle']}: run {s['a_run']} of {runs.size} (layer {layer!r}) at tile {s['a_tile']}, loader at run {s['l_run']} "
+            f"tile {s['l_tile']} after {s['pushed']} words; vector unit: drain {s['d_task']}, row function {s['r_task']}"
+        )
+
+    @property
+    def taken_bytes(self) -> int:
+        """Stream bytes that the loader has read and given free."""
+        return int(self._state["freed"][0])
+
+    @property
+    def run_index(self) -> int:
+        """Run that the array is at."""
+        return int(self._state["a_run"][0])
+
+    @property
+    def vector_busy_cycles(self) -> int:
+        return int(self._state["v_busy"][0])
+
+
+def _nothing() -> None:
+    return None
+
+
+def _nothing_of_task(task: int, cycle: int) -> None:
+    del task, cycle

@@ -1,0 +1,93 @@
+"""Cycle engines in an event simulation: predict to the next output, commit exactly, wake only for what somebody sees.
+
+An engine holds its committed state and a look-ahead copy. Inputs arrive on normal events; a late event of the same instant
+(priority 2: all arrivals of the instant are in) then commits the state up to now, takes the inputs in, and runs the copy ahead
+to its first output. A wake-up at that time adopts the copy, unless an input came first: then the prediction is dropped and
+made anew. So the outcome is that of a clock-by-clock simulation, and two busy engines need not step in turn.
+
+Rules: no output in the cycle of its input; outputs on normal events, decisions on late ones; a busy engine always has a
+wake-up in the queue, so an empty queue with work left is a deadlock.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+
+import simpy
+
+from accelsim.quantities import cycle_at, edge_ps
+
+LATE = 2
+
+
+def at_time(env: simpy.Environment, time_ps: int, callback: simpy.events.EventCallback, priority: int = 1) -> None:
+    """Call `callback` at `time_ps`, which is not before now."""
+    event = simpy.Event(env)
+    event._ok = True  # an event that is decided when it is scheduled, as simpy.Timeout makes its own
+    event._value = None
+    event.callbacks.append(callback)
+    env.schedule(event, priority=simpy.events.EventPriority(priority), delay=time_ps - env.now)
+
+
+class CycleEngine(ABC):
+    """A unit whose cycles a compiled kernel runs."""
+
+    def __init__(self, env: simpy.Environment, clock_hz: int) -> None:
+        self.env = env
+        self.clock_hz = clock_hz
+        self._poked = False
+        self._generation = 0
+
+    @property
+    def now_cycle(self) -> int:
+        """First cycle whose edge is now or later."""
+        return cycle_at(int(self.env.now), self.clock_hz)
+
+    def poke(self) -> None:
+        """Something outside changed: decide anew at the end of this instant."""
+        if not self._poked:
+            self._poked = True
+            at_time(self.env, int(self.env.now), self._decide, LATE)
+
+    def _decide(self, _: simpy.Event) -> None:
+        self._poked = False
+        if not self.must_repredict():
+            return
+        self.commit(self.now_cycle)
+        self.absorb()
+        self._generation += 1
+        wake = self.predict()
+        if wake is not None:
+            generation = self._generation
+
+            def on_wake(_: simpy.Event) -> None:
+                if generation == self._generation:
+                    self._generation += 1
+                    self.adopt()
+                    self.publish()
+
+            at_time(self.env, max(int(self.env.now), edge_ps(wake, self.clock_hz)), on_wake)
+
+    @abstractmethod
+    def must_repredict(self) -> bool:
+        """Whether what changed can alter the prediction; if not, the change is taken in by this call."""
+
+    @abstractmethod
+    def commit(self, cycle: int) -> None:
+        """Advance the committed state to `cycle`; no output lies before it."""
+
+    @abstractmethod
+    def absorb(self) -> None:
+        """Take the pending inputs into the committed state."""
+
+    @abstractmethod
+    def predict(self) -> int | None:
+        """Run the look-ahead copy to its first output; cycle of the wake-up, None if nothing happens without an input."""
+
+    @abstractmethod
+    def adopt(self) -> None:
+        """Make the look-ahead copy the committed state."""
+
+    @abstractmethod
+    def publish(self) -> None:
+        """Tell the others what was put out, and poke this engine if it goes on."""

@@ -1,0 +1,110 @@
+"""What the compiler hands to the machine: runs of the core, tasks of the vector unit, transfers and activation jobs.
+
+Only data: arrays with the dtypes of the compute kernel, and records that say to which layer each piece belongs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+Array = npt.NDArray[np.generic]
+Int64 = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Transfers:
+    """Transfers of the weight-side streams, in the order in which the DMA issues them; each array is int64 (transfers,).
+
+    Attributes
+    ----------
+    address : byte address in the memory; size : bytes
+    need : stream bytes that must be free before this transfer has room (0 or less: it always has)
+    gate : tiles that the array must have finished before it is issued
+    visible : transfer whose landing makes this one usable
+    end : bytes of its run's stream up to its end
+    """
+
+    address: Int64
+    size: Int64
+    need: Int64
+    gate: Int64
+    visible: Int64
+    end: Int64
+
+
+@dataclass(frozen=True)
+class ActivationJob:
+    """A tensor between DRAM and the activation buffer.
+
+    Attributes
+    ----------
+    write : to DRAM
+    address, size : bytes in DRAM
+    row_bytes : bytes of one unit of the load task that it fills; rows : units
+    load : index in `loaded` of the task that it fills, -1 for none; for a write: the token that its end sets, -1 for none
+    after : tasks that must have ended before it is issued; job : index of a write that must have landed first, -1 for none
+    operand : name for the traffic; layer : index in `layers`
+    """
+
+    write: bool
+    address: int
+    size: int
+    row_bytes: int
+    rows: int
+    load: int
+    after: tuple[int, ...]
+    after_job: int
+    operand: str
+    layer: int
+
+
+@dataclass(frozen=True)
+class LayerPlan:
+    """What is known of a layer before it runs.
+
+    Attributes
+    ----------
+    frame : inference that it belongs to
+    bits : (operand, memory, write) -> bits that it moves, padding and burst rounding included
+    vector_cycles : cycles of work on the vector unit; bounds : resource -> least core cycles
+    """
+
+    frame: int
+    name: str
+    op: str
+    format: str
+    macs: int
+    bits: Mapping[tuple[str, str, bool], int]
+    vector_cycles: int
+    bounds: Mapping[str, int]
+    lowering: str
+
+
+@dataclass(frozen=True)
+class Program:
+    """A trace, placed on an accelerator.
+
+    The arrays are those of `accelsim.kernels.compute.advance`; `loads` and `units` are the sizes of its `loaded`, `avail`, `fin`.
+    """
+
+    machine: Array
+    runs: Array
+    tasks: Array
+    drains: Int64
+    row_tasks: Int64
+    cb_runs: Int64
+    cb_words: Int64
+    group_cost: npt.NDArray[np.uint8]
+    transfers: Transfers
+    jobs: tuple[ActivationJob, ...]
+    loads: int
+    units: int
+    layers: tuple[LayerPlan, ...]
+    choices: Mapping[str, str]
+    warnings: tuple[str, ...]
+    batch: int
+    peak_activation_bytes: int

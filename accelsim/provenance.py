@@ -1,0 +1,47 @@
+"""What identifies a run: SHA-256 over accelerator, trace, options and the sources of the model."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+from functools import cache
+from importlib.metadata import version
+from pathlib import Path
+
+import accelsim
+from accelsim.accelerator import Accelerator
+from accelsim.trace.trace import Trace
+
+MODEL_PACKAGES = ("kernels", "hw", "compiler", "dataflows", "formats", "trace")
+MODEL_MODULES = ("accelerator.py", "program.py", "system.py", "simulate.py", "quantities.py")
+
+
+@cache
+def model_hash() -> str:
+    """SHA-256 of every source that a simulated number depends on."""
+    root = Path(accelsim.__file__).parent
+    files = [root / name for name in MODEL_MODULES]
+    for package in MODEL_PACKAGES:
+        files += sorted((root / package).rglob("*.py"))
+    digest = hashlib.sha256()
+    for path in files:
+        digest.update(path.relative_to(root).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
+    return digest.hexdigest()
+
+
+def run_id(accelerator: Accelerator, trace: Trace, options: dict[str, int]) -> str:
+    """Hex SHA-256 that two runs share exactly when nothing that moves a number differs."""
+    fields = {
+        "accelerator": accelerator.model_dump(mode="json", exclude={"name", "description"}),
+        "trace": trace.sha256,
+        "options": options,
+        "model": model_hash(),
+    }
+    return hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()
+
+
+def versions() -> dict[str, str]:
+    """Versions of this package, Python and the libraries that compute."""
+    names = ("numpy", "numba", "simpy", "pydantic")
+    return {"accelsim": accelsim.__version__, "python": platform.python_version(), **{name: version(name) for name in names}}

@@ -1,0 +1,110 @@
+"""One simulation: compile a trace for an accelerator, run it, and gather the result."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from accelsim.accelerator import Accelerator
+from accelsim.compiler.compile import compile_trace
+from accelsim.errors import ConservationError
+from accelsim.kernels.compute import RUN_RESULTS
+from accelsim.program import LayerPlan, Program
+from accelsim.provenance import run_id, versions
+from accelsim.result import CATEGORIES, FrameResult, LayerResult, Result, Traffic
+from accelsim.system import Outcome, Progress, run_program
+from accelsim.trace.trace import Trace
+
+
+def simulate(
+    accelerator: Accelerator, trace: Trace, *, frames: int = 1, batch: int = 1, seed: int = 0, progress: Progress | None = None
+) -> Result:
+    """Run `frames` inferences of `batch` images of `trace` on `accelerator`.
+
+    Parameters
+    ----------
+    seed : of what the trace leaves open (codebook indices of a trace without payload, under bank conflicts)
+    progress : called with (phase, done, total) now and then
+
+    Raises
+    ------
+    CompileError, DeadlockError, ConservationError
+        See `compile_trace` and `run_program`.
+    """
+    program = compile_trace(accelerator, trace, frames=frames, batch=batch, seed=seed)
+    outcome = run_program(accelerator, program, progress)
+    result = Result(
+        run_id=run_id(accelerator, trace, {"frames": frames, "batch": batch, "seed": seed}),
+        accelerator_name=accelerator.name,
+        accelerator=accelerator.dump_yaml(),
+        clock_hz=accelerator.clock,
+        trace_name=trace.name,
+        trace_sha256=trace.sha256,
+        weights_source=trace.manifest.source.kind,
+        batch=batch,
+        frames=_frames(program, outcome, accelerator.array.rows * accelerator.array.cols),
+        counters=outcome.counters,
+        choices=program.choices,
+        warnings=program.warnings,
+        versions=versions(),
+    )
+    _check_result(result, trace, outcome)
+    return result
+
+
+def _frames(program: Program, outcome: Outcome, array_size: int) -> tuple[FrameResult, ...]:
+    column = {name: index for index, name in enumerate(RUN_RESULTS)}
+    cycles: list[Counter[str]] = [Counter(dict.fromkeys(CATEGORIES, 0)) for _ in program.layers]
+    starts: list[int | None] = [None] * len(program.layers)
+    ends = [0] * len(program.layers)
+    rows = outcome.run_results.tolist()
+    for layer, row in zip(program.runs["layer"].tolist(), rows, strict=True):
+        for category, name in enumerate(CATEGORIES):
+            cycles[layer][name] += row[category]
+        if starts[layer] is None:
+            starts[layer] = row[column["start"]]
+        ends[layer] = row[column["end"]]
+    last = int(program.runs["layer"][-1])
+    cycles[last]["dram_activation"] += outcome.tail_cycles
+    ends[last] += outcome.tail_cycles
+
+    frames: dict[int, list[LayerResult]] = {}
+    position = 0
+    for index, layer in enumerate(program.layers):
+        start = starts[index]
+        begin = position if start is None else start
+        position = ends[index] if start is not None else position
+        frames.setdefault(layer.frame, []).append(
+            _layer(layer, cycles[index], begin, ends[index] if start is not None else begin, array_size, program.batch)
+        )
+    return tuple(FrameResult(tuple(layers)) for _, layers in sorted(frames.items()))
+
+
+def _layer(plan: LayerPlan, cycles: Counter[str], start: int, end: int, array_size: int, batch: int) -> LayerResult:
+    return LayerResult(
+        name=plan.name,
+        op=plan.op,
+        format=plan.format,
+        start_cycle=start,
+        end_cycle=end,
+        cycles=dict(cycles),
+        macs=plan.macs * batch,
+        pe_cycles=cycles["busy"] * array_size,
+        vector_cycles=plan.vector_cycles,
+        traffic=tuple(Traffic(operand, memory, write, bits) for (operand, memory, write), bits in sorted(plan.bits.items())),
+        bounds=dict(plan.bounds),
+        lowering=plan.lowering,
+    )
+
+
+def _check_result(result: Result, trace: Trace, outcome: Outcome) -> None:
+    """What a Result says in sum is what the machine and the trace say; and no layer set beats its bounds."""
+    if result.total_cycles != outcome.cycles:
+        raise ConservationError(f"layers sum to {result.total_cycles} cycles, the machine ran {outcome.cycles}")
+    macs = trace.macs * result.batch * len(result.frames)
+    if result.macs != macs:
+        raise ConservationError(f"layers sum to {result.macs} MACs, the trace has {macs}")
+    if 8 * result.bus_bytes != sum(result.traffic.values()):
+        raise ConservationError("traffic is not a whole number of bytes")
+    for resource, bound in result.bounds.items():
+        if result.total_cycles < bound:
+            raise ConservationError(f"{result.total_cycles} cycles are below the {bound} that {resource} needs at least")

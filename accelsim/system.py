@@ -1,0 +1,135 @@
+"""The machine: cluster, DMA and memories wired together, run to the end of a program, and checked.
+
+What must add up is checked here in every run: each cycle in one category, each byte received, each MAC once.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import simpy
+
+from accelsim.accelerator import Accelerator
+from accelsim.errors import ConservationError, DeadlockError
+from accelsim.hw.background import BackgroundClient
+from accelsim.hw.channel import open_channel
+from accelsim.hw.compute_cluster import ComputeCluster
+from accelsim.hw.dma import Dma
+from accelsim.kernels.compute import RUN_RESULTS
+from accelsim.program import Program
+from accelsim.quantities import cycle_at
+
+Progress = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What the machine did.
+
+    Attributes
+    ----------
+    cycles : core cycles until the last result was where it belongs
+    tail_cycles : of them, after the cluster had ended, until the last write had landed
+    run_results : int64 (runs, columns of RUN_RESULTS)
+    counters : named totals of the units
+    """
+
+    cycles: int
+    tail_cycles: int
+    run_results: np.ndarray
+    counters: dict[str, int]
+
+
+def run_program(accelerator: Accelerator, program: Program, progress: Progress | None = None) -> Outcome:
+    """Run a program to its end.
+
+    Raises
+    ------
+    DeadlockError
+        Every unit waits: says for what.
+    ConservationError
+        Cycles or bytes do not add up.
+    """
+    env = simpy.Environment()
+    cluster = ComputeCluster(env, accelerator.clock, program)
+    dma = Dma(
+        env, accelerator.dma, program, cluster, accelerator.placement.weights,
+        lambda memory, complete: open_channel(env, accelerator, memory, complete),
+    )  # fmt: skip
+    if accelerator.dram is not None and accelerator.dram.background is not None and "dram" in dma.channels:
+        BackgroundClient(env, accelerator.dram.background, dma.channels["dram"], lambda: cluster.done_cycle is None)
+    cluster.poke()
+    dma.pump()
+    steps = 0
+    total = int(program.runs.size)
+    while cluster.done_cycle is None or not dma.idle:
+        if env.peek() == float("inf"):
+            channels = "; ".join(channel.waiting() for channel in dma.channels.values())
+            raise DeadlockError(f"every unit waits. {cluster.waiting()}; {dma.waiting()}; {channels}")
+        env.step()
+        steps += 1
+        if progress is not None and steps % 4096 == 0:
+            progress("simulate", cluster.run_index, total)
+    end = max(cluster.done_cycle, cycle_at(dma.last_landing_ps, accelerator.clock))
+    counters: Counter[str] = Counter()
+    for name, channel in dma.channels.items():
+        counters.update({f"{name}_{key}": value for key, value in channel.counters().items()})
+    counters["dma_received_bytes"] = dma.received_bytes
+    counters["dma_sent_bytes"] = dma.sent_bytes
+    counters["weight_buffer_taken_bytes"] = cluster.taken_bytes
+    counters["vector_busy_cycles"] = cluster.vector_busy_cycles
+    outcome = Outcome(end, end - cluster.done_cycle, cluster.results, dict(counters))
+    check_outcome(program, outcome)
+    return outcome
+
+
+def check_outcome(program: Program, outcome: Outcome) -> None:
+    """The sums that hold in every run.
+
+    Raises
+    ------
+    ConservationError
+        A cycle that is in no category or in two, a byte that was lost or made up, a row that the array did not see once.
+    """
+    column = {name: index for index, name in enumerate(RUN_RESULTS)}
+    categories = column["start"]
+    results = outcome.run_results
+    booked = int(results[:, :categories].sum())
+    clock = outcome.cycles - outcome.tail_cycles
+    if booked != clock:
+        raise ConservationError(f"categories of all runs sum to {booked} cycles, the clock counted {clock}")
+    for index in range(results.shape[0]):
+        span = int(results[index, column["end"]] - results[index, column["start"]])
+        if int(results[index, :categories].sum()) != span:
+            raise ConservationError(f"run {index}: categories sum to {int(results[index, :categories].sum())}, its span is {span} cycles")
+    issued = results[:, column["cp_rows"]]
+    wanted = program.runs["m"] * program.runs["kt_count"] * program.runs["nt_count"]
+    if not np.array_equal(issued, wanted):
+        index = int(np.flatnonzero(issued != wanted)[0])
+        raise ConservationError(f"run {index}: the array saw {int(issued[index])} rows, the program has {int(wanted[index])}")
+    words = results[:, column["pushed"]]
+    if not np.array_equal(words, program.runs["words"]):
+        index = int(np.flatnonzero(words != program.runs["words"])[0])
+        raise ConservationError(f"run {index}: the loader read {int(words[index])} words, its stream has {int(program.runs['words'][index])}")
+    planned = {True: 0, False: 0}
+    bus = 0
+    for layer in program.layers:
+        for (operand, _, write), bits in layer.bits.items():
+            bus += bits
+            if operand != "burst_rounding":
+                planned[write] += bits
+    for write, name in ((False, "dma_received_bytes"), (True, "dma_sent_bytes")):
+        if planned[write] != 8 * outcome.counters[name]:
+            raise ConservationError(f"operands of all layers sum to {planned[write]} bits, {name} is {outcome.counters[name]} bytes")
+    sent = sum(value for key, value in outcome.counters.items() if key.endswith("_bus_bytes"))
+    if bus != 8 * sent:
+        raise ConservationError(f"operands and rounding of all layers sum to {bus} bits, the memories moved {sent} bytes")
+    streams = program.runs[program.runs["frees"] == 1]
+    fetched = int((streams["base_bytes"] + streams["stream_bytes"]).max()) if streams.size else 0
+    if outcome.counters["weight_buffer_taken_bytes"] != fetched:
+        raise ConservationError(
+            f"the weight buffer gave {outcome.counters['weight_buffer_taken_bytes']} bytes to the loader, its streams have {fetched}"
+        )
