@@ -223,7 +223,7 @@ def _lane_grid(geometry: CoreGeometry, matrix: Integers, groups: int) -> Integer
 
 def _stream_order(geometry: CoreGeometry, k: int, grid: Integers) -> Integers:
     """(stripes, record rows, record columns, lanes) -> (stripes, records, lanes), each tile padded to whole groups."""
-    stripes, record_rows, record_columns, lanes = grid.shape
+    stripes, record_rows, _, lanes = grid.shape
     rows = geometry.rows if geometry.axis == 0 else geometry.rows // geometry.codeword_length
     out = np.zeros((stripes, geometry.stripe_groups(k) * geometry.ports, lanes), grid.dtype)
     first = 0

@@ -1,0 +1,256 @@
+"""The image and its decoding against the bit-by-bit twin, for every record form; products against exact integers."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from accelsim.compiler.image import group_bank_cycles, image_bits, layer_image, reduction_order, stripe_count, tile_of_weight
+from accelsim.errors import CompileError
+from accelsim.formats.catalog import format_from_mapping
+from accelsim.hw.decode_mac_core import CoreGeometry
+from accelsim.kernels.decode import accumulate, codeword_words, decode_stripe, decode_tile, stream_words
+from accelsim.trace.layers import ConvLayer, GemmLayer, WeightedLayer
+from accelsim.trace.shapes import LoopBounds, TensorShape
+from accelsim.trace.streams import WeightRecord
+from tests import naive_decode
+from tests.naive_decode import NaiveRecords
+
+
+@st.composite
+def cores(draw: st.DrawFn) -> NaiveRecords:
+    """Any form of record on a small array."""
+    axis = draw(st.integers(0, 1))
+    decode = draw(st.integers(0, 1))
+    d = draw(st.sampled_from([1, 2, 3, 4, 8, 12, 16]))
+    along = d * draw(st.integers(1, 3))
+    across = draw(st.integers(1, 9))
+    rows, cols = (across, along) if axis == 0 else (along, across)
+    return NaiveRecords(
+        R=rows, C=cols, D=d, KCB=draw(st.integers(1, 40)), P=draw(st.integers(1, 5)), W=8 * draw(st.integers(1, 20)),
+        DECODE=decode, SIGN=draw(st.integers(0, 1)) if decode else 0, AXIS=axis, b=draw(st.integers(2, 8)),
+    )  # fmt: skip
+
+
+def geometry_of(core: NaiveRecords) -> CoreGeometry:
+    return CoreGeometry(
+        rows=core.R, cols=core.C, codeword_length=core.D, codewords=core.KCB, ports=core.P, word_bits=core.W,
+        decode=bool(core.DECODE), sign=bool(core.SIGN), axis=core.AXIS, max_m=256, raw_bits=core.b,
+    )  # fmt: skip
+
+
+class _Case:
+    """Random weights in the form that a core takes, as a layer, its arrays, and functions for the twin."""
+
+    def __init__(self, core: NaiveRecords, record_rows: int, record_columns: int, seed: int) -> None:
+        rng = np.random.default_rng(seed)
+        ragged = not core.DECODE  # raw lanes need not fill a record
+        self.k = record_rows * (core.D if core.AXIS == 1 and not ragged else 1)
+        self.n = record_columns * (core.D if core.AXIS == 0 and not ragged else 1)
+        self.codebook = rng.integers(0 if core.SIGN else -128, 128, (core.KCB, core.D)).astype(np.int8)
+        self.indices = rng.integers(0, core.KCB, (record_rows, record_columns)).astype(np.uint16)
+        self.signs = rng.integers(0, 2, (self.k, self.n)).astype(np.uint8)
+        self.raw = rng.integers(-(1 << core.b - 1), 1 << core.b - 1, (self.k, self.n)).astype(np.int8)
+        self.core = core
+        if core.DECODE:
+            # `ssvq` stands for every format with indices: the image asks the geometry whether there are signs.
+            self.arrays = {"indices": self.indices, "signs": self.signs, "codebook": self.codebook}
+            fields: dict[str, object] = {"kind": "ssvq", "k": core.KCB, "d": core.D, "axis": core.AXIS}
+        else:
+            self.arrays = {"weights": self.raw}
+            fields = {"kind": "uniform", "bits": core.b}
+        self.layer = gemm(self.k, self.n, fields)
+
+    def index(self, row: int, column: int) -> int:
+        d = self.core.D
+        return int(self.indices[row, column // d] if self.core.AXIS == 0 else self.indices[row // d, column])
+
+    def value(self, row: int, column: int) -> int:
+        return int(self.signs[row, column] if self.core.DECODE else self.raw[row, column])
+
+    def naive_image(self, stripe_words: bool = False) -> tuple[list[int], list[int]]:
+        return naive_decode.image_bits(self.core, self.k, self.n, self.index, self.value, stripe_words)
+
+
+def gemm(k: int, n: int, fields: dict[str, object]) -> GemmLayer:
+    return GemmLayer(
+        name="layer",
+        inputs=("x",),
+        output=TensorShape(rows=3, width=n),
+        bounds=LoopBounds(K=n, C=k, OX=3),
+        weight=WeightRecord(format=format_from_mapping(fields), k=k, n=n),
+    )
+
+
+def decoded(core: NaiveRecords, layer: WeightedLayer, image: object) -> np.ndarray:
+    """Wt of an image through the kernels, with columns padded: (stripes, C, K)."""
+    geometry = geometry_of(core)
+    words, book = stream_words(image.data), codeword_words(image.codebook)  # type: ignore[attr-defined]
+    stripes = stripe_count(geometry, layer)
+    panels = np.zeros((stripes, core.C, layer.k), np.int8)
+    tile = np.zeros((core.R, core.C), np.int8)
+    for nt in range(stripes):
+        past = decode_stripe(
+            words, image.tile_first_bit(nt, 0), image.tile_bits, core.D, core.AXIS, geometry.index_bits, bool(core.SIGN),  # type: ignore[attr-defined]
+            0 if core.DECODE else core.b, book, tile, panels[nt],
+        )  # fmt: skip
+        assert past == 0
+    return panels
+
+
+@given(cores(), st.integers(1, 20), st.integers(1, 12), st.integers(0, 2**32))
+def test_image_equals_the_layout_written_bit_by_bit(core: NaiveRecords, record_rows: int, record_columns: int, seed: int) -> None:
+    case = _Case(core, record_rows, record_columns, seed)
+    for packing, stripe_words in (("layer", False), ("stripe", True)):
+        image = layer_image(geometry_of(core), case.layer, case.arrays, packing)  # type: ignore[arg-type]
+        bits, indices = case.naive_image(stripe_words)
+        assert np.unpackbits(image.data, bitorder="little").tolist() == bits
+        assert image.words * core.W == len(bits)
+        assert image.indices.reshape(-1).tolist() == indices
+
+
+@given(cores(), st.integers(1, 20), st.integers(1, 12), st.integers(0, 2**32))
+def test_bits_of_an_image_in_closed_form_equal_those_of_the_built_one(core: NaiveRecords, rows: int, columns: int, seed: int) -> None:
+    case = _Case(core, rows, columns, seed)
+    for packing, stripe_words in (("layer", False), ("stripe", True)):
+        counted = image_bits(geometry_of(core), case.layer, packing)  # type: ignore[arg-type]
+        assert counted.total == len(case.naive_image(stripe_words)[0])
+        assert counted.index == (rows * columns * core.IDXW if core.DECODE else 0)
+        assert counted.sign == (case.k * case.n if core.SIGN else 0)
+        assert counted.raw == (0 if core.DECODE else case.k * case.n * core.b)
+        assert counted.padding >= 0
+
+
+@given(cores(), st.integers(1, 20), st.integers(1, 12), st.integers(0, 2**32))
+def test_decoded_stripes_equal_the_bit_by_bit_decoder(core: NaiveRecords, record_rows: int, record_columns: int, seed: int) -> None:
+    case = _Case(core, record_rows, record_columns, seed)
+    image = layer_image(geometry_of(core), case.layer, case.arrays)
+    panels = decoded(core, case.layer, image)
+    expected = naive_decode.decode(core, case.k, case.n, case.naive_image()[0], case.codebook.tolist())
+    assert panels.transpose(2, 0, 1).reshape(case.k, -1)[:, : case.n].tolist() == expected
+
+
+@given(st.integers(1, 11), st.integers(1, 40), st.integers(1, 11), st.integers(0, 2**32))
+def test_products_of_full_range_int8_are_exact(m: int, k: int, n: int, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    a, b = rng.integers(-128, 128, (m, k)).astype(np.int8), rng.integers(-128, 128, (n, k)).astype(np.int8)
+    out = rng.integers(-(2**20), 2**20, (m, n)).astype(np.int32)
+    expected = [[int(out[i, j]) + sum(int(x) * int(y) for x, y in zip(a[i], b[j], strict=True)) for j in range(n)] for i in range(m)]
+    accumulate(a, b, out)
+    assert out.tolist() == expected
+
+
+def test_largest_products_do_not_overflow_at_a_reduction_of_4096() -> None:
+    a, b = np.full((5, 4096), -128, np.int8), np.full((6, 4096), -128, np.int8)
+    out = np.zeros((5, 6), np.int32)
+    accumulate(a, b, out)
+    assert (out == 128 * 128 * 4096).all()
+
+
+def test_an_index_past_the_codebook_is_counted_and_decodes_as_zeros() -> None:
+    # Two records of 4 index bits, d = 8, a codebook of 3: index 2, then index 9.
+    tile = np.full((1, 16), 7, np.int8)
+    book = codeword_words(np.arange(24, dtype=np.int8).reshape(3, 8))
+    past = decode_tile(stream_words(np.array([0x92], np.uint8)), 0, 1, 8, 0, 4, False, 0, book, tile)
+    assert past == 1
+    assert tile[0].tolist() == [*range(16, 24), *[0] * 8]
+
+
+def test_a_stream_that_ends_before_the_tile_is_refused() -> None:
+    tile = np.zeros((2, 8), np.int8)
+    with pytest.raises(ValueError, match="ends before the tile"):
+        decode_tile(stream_words(np.zeros(15, np.uint8)), 8, 2, 8, 0, 0, False, 8, codeword_words(np.zeros((0, 8), np.int8)), tile)
+
+
+def test_records_that_do_not_fit_the_tile_are_refused() -> None:
+    tile = np.zeros((2, 8), np.int8)
+    with pytest.raises(ValueError, match="do not fit the tile"):
+        decode_tile(stream_words(np.zeros(64, np.uint8)), 0, 3, 8, 0, 0, False, 8, codeword_words(np.zeros((0, 8), np.int8)), tile)
+
+
+def test_a_group_takes_the_cycles_of_its_most_loaded_bank_and_equal_indices_merge() -> None:
+    indices = np.array([[0, 1, 2, 3], [0, 4, 8, 1], [5, 5, 5, 5], [2, 2, 6, 6]], np.int32)
+    # 4 banks: 0 1 2 3 lie apart; 0 4 8 share bank 0; one codeword; 2 and 6 share bank 2.
+    assert group_bank_cycles(indices, 4).tolist() == [1, 3, 1, 2]
+    assert group_bank_cycles(indices, 1).tolist() == [4, 4, 1, 2]
+
+
+@given(st.integers(1, 6), st.integers(1, 9), st.integers(0, 2**32))
+def test_bank_cycles_equal_a_count_one_lookup_at_a_time(ports: int, banks: int, seed: int) -> None:
+    indices = np.random.default_rng(seed).integers(0, 12, (20, ports)).astype(np.int32)
+    expected = []
+    for group in indices.tolist():
+        loads = [0] * banks
+        for index in set(group):
+            loads[index % banks] += 1
+        expected.append(max(loads))
+    assert group_bank_cycles(indices, banks).tolist() == expected
+
+
+def conv(channels: int, filters: int, groups: int, layout: str, fields: dict[str, object]) -> ConvLayer:
+    """A 2 x 3 convolution of a 5 x 6 image with stride 1: 4 x 4 positions."""
+    k = channels * 6
+    return ConvLayer(
+        name="conv",
+        inputs=("x",),
+        output=TensorShape(rows=16, width=filters * groups),
+        bounds=LoopBounds(K=filters, C=channels, OY=4, OX=4, FY=2, FX=3, G=groups),
+        weight=WeightRecord(format=format_from_mapping(fields), k=k, n=filters * groups),
+        image=(5, 6),
+        input_layout=layout,  # type: ignore[arg-type]
+    )
+
+
+RAW = NaiveRecords(R=4, C=4, D=2, KCB=1, P=3, W=16, DECODE=0, SIGN=0, AXIS=0)
+
+
+def test_rows_of_an_interleaved_convolution_follow_taps_then_channels() -> None:
+    layer = conv(3, 5, 1, "interleaved", {"kind": "uniform"})
+    order = reduction_order(layer)
+    assert order is not None
+    # Step (fy, fx, c) takes row (c, fy, fx): 2 x 3 taps, so row c*6 + fy*3 + fx.
+    assert order.tolist() == [c * 6 + fy * 3 + fx for fy in range(2) for fx in range(3) for c in range(3)]
+    raw = np.arange(18 * 5).reshape(18, 5).astype(np.int8)
+    panels = decoded(RAW, layer, layer_image(geometry_of(RAW), layer, {"weights": raw}))
+    assert panels.transpose(2, 0, 1).reshape(18, -1)[:, :5].tolist() == raw[order].tolist()
+
+
+def test_rows_keep_their_order_when_planar_or_covered_by_codewords_along_k() -> None:
+    assert reduction_order(conv(3, 5, 1, "planar", {"kind": "uniform"})) is None
+    assert reduction_order(conv(4, 5, 1, "interleaved", {"kind": "ssvq", "k": 4, "d": 4, "axis": 1})) is None
+    assert reduction_order(conv(1, 5, 1, "interleaved", {"kind": "uniform"})) is None
+
+
+def test_each_group_of_a_convolution_has_stripes_of_its_own() -> None:
+    layer = conv(2, 5, 3, "planar", {"kind": "uniform"})
+    geometry = geometry_of(RAW)
+    raw = (np.arange(12 * 15) % 251).reshape(12, 15).astype(np.int8)
+    assert stripe_count(geometry, layer) == 6  # 5 outputs a group on 4 columns: 2 stripes, 3 groups
+    image = layer_image(geometry, layer, {"weights": raw})
+    panels = decoded(RAW, layer, image)
+    expected = np.zeros((6, 4, 12), np.int8)
+    for group in range(3):
+        expected[2 * group] = raw[:, 5 * group : 5 * group + 4].T
+        expected[2 * group + 1, 0] = raw[:, 5 * group + 4]
+    assert (panels == expected).all()
+    assert (image.stripe_bits[::2] % 16 == 0).all()
+    counted = image_bits(geometry, layer)
+    assert (counted.total, counted.raw) == (image.words * 16, 12 * 15 * 8)
+
+
+def test_tile_of_a_weight_counts_groups_and_permuted_rows() -> None:
+    layer = conv(2, 5, 3, "interleaved", {"kind": "uniform"})
+    # Row 7 is channel 1, tap (0, 1): step 1*2 + 1 = 3, K-tile 0; column 9 is output 4 of group 1: stripe 2 + 1.
+    assert tile_of_weight(geometry_of(RAW), layer, 7, 9) == (3, 0)
+    # Row 5 is channel 0, tap (1, 2): step 5*2 = 10, K-tile 2.
+    assert tile_of_weight(geometry_of(RAW), layer, 5, 0) == (0, 2)
+
+
+def test_codewords_that_cross_groups_are_refused() -> None:
+    core = NaiveRecords(R=4, C=4, D=2, KCB=4, P=1, W=16, DECODE=1, SIGN=1, AXIS=0)
+    layer = conv(2, 1, 4, "planar", {"kind": "ssvq", "k": 4, "d": 2})
+    arrays = {"indices": np.zeros((12, 2), np.uint8), "signs": np.zeros((12, 4), np.uint8), "codebook": np.zeros((4, 2), np.int8)}
+    with pytest.raises(CompileError, match="cross its 4 groups of 1 outputs"):
+        layer_image(geometry_of(core), layer, arrays)
