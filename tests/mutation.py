@@ -1,0 +1,46 @@
+"""Mutants of the core's model: its own sources with named pieces of text replaced, run uncompiled and never saved."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from types import ModuleType
+
+from accelsim.hw import decode_mac_core
+from accelsim.kernels import compute
+from accelsim.kernels.kernel import uncompiled
+
+KERNEL, CORE = compute, decode_mac_core
+
+Change = tuple[ModuleType, str, str]
+"""A module, the text in it (which must be there exactly once), and what stands there instead."""
+
+
+def _mutated(original: ModuleType, changes: tuple[Change, ...]) -> ModuleType:
+    """A copy of `original` with `changes` made to its source; its dataclasses find their annotations in the original."""
+    source = Path(str(original.__file__)).read_text()
+    for _, old, new in (change for change in changes if change[0] is original):
+        found = source.count(old)
+        if found != 1:
+            raise LookupError(f"a mutant expects {old!r} once in {original.__name__}; it is there {found} times")
+        source = source.replace(old, new)
+    source = re.sub(r"^@\w*kernel$", "@uncompiled", source, flags=re.MULTILINE)
+    module = ModuleType(original.__name__)
+    module.__dict__["uncompiled"] = uncompiled
+    exec(compile(source, f"<mutant of {original.__name__}>", "exec"), module.__dict__)
+    return module
+
+
+def mutant_core(*changes: Change) -> Callable[[tuple[int, ...]], dict[str, int]]:
+    """A function from the parameters of a run (in the order of the reference's columns) to the mutant's counters."""
+    core = _mutated(CORE, changes)
+    core.__dict__["compute"] = _mutated(KERNEL, changes)
+
+    def run(parameters: tuple[int, ...]) -> dict[str, int]:
+        r, c, d, kcb, p, w, decode, sign, axis, max_m, m, k, n, *supply = parameters
+        geometry = core.CoreGeometry(r, c, d, kcb, p, w, bool(decode), bool(sign), axis, max_m)
+        return asdict(core.run_stand_alone(geometry, m, k, n, core.WordSupply(*supply)))
+
+    return run
