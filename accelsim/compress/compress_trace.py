@@ -174,7 +174,9 @@ def compress_trace(
     if not payload and not isinstance(trace.manifest.source, SeededSource):
         raise TraceError(f"trace {trace.name!r} is not seeded: without its payload its weights would be lost")
     weighted = trace.weighted_layers()
-    tensors: dict[str, Bytes] = {}
+    tensors = {
+        record.tensor: trace.payload.read(record.tensor) for layer in trace.layers for record in layer.constants.values() if trace.payload
+    }
     done: dict[str, WeightedLayer] = {}
     rows: list[LayerCompression] = []
     for position, layer in enumerate(weighted):
@@ -185,7 +187,7 @@ def compress_trace(
         except FormatError as error:
             raise FormatError(f"trace {trace.name!r}, layer {layer.name!r}: {error}") from None
         tensors.update(streams)
-        done[layer.name] = layer.with_weight(record)
+        done[layer.name] = layer.with_fields(weight=record)
         rows.append(row)
     origin = CompressionRecord(
         rules=tuple((rule.pattern, describe_format(rule.format)) for rule in recipe.rules),

@@ -279,8 +279,7 @@ class GraphBuilder:
 
     def _replace(self, layer: Layer, **changes: object) -> None:
         """The layer with some fields changed, validated again, in its old place."""
-        fields = {name: getattr(layer, name) for name in type(layer).model_fields}
-        self._layers[layer.name] = type(layer)(**{**fields, **changes})
+        self._layers[layer.name] = layer.with_fields(**changes)
 
 
 def _essential(*dims: Dim) -> tuple[Dim, ...]:

@@ -6,8 +6,13 @@ A described model has no trained weights, so it needs a seed; a file's weights a
 from __future__ import annotations
 
 import importlib
+import logging
+import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import numpy.typing as npt
 
 from accelsim.errors import ImportModelError
 from accelsim.registry import suggest
@@ -83,7 +88,7 @@ def import_model(
         program, source = _load_program(Path(model)), Path(model)
     else:
         raise ImportModelError(f"model {model!r} is not understood; allowed: vit:option=value,... or a file whose name ends in .pt2")
-    graph = torch_export.walk(program, builder, keep_weights=seed is None)
+    graph = torch_export.walk(program, builder, keep_values=seed is None)
     name = name or (Path(out).name if out is not None else Path(model).stem)
     trace = _to_trace(graph, name, seed, source)
     if out is not None:
@@ -97,20 +102,26 @@ def _to_trace(graph: ExportedGraph, name: str, seed: int | None, source: Path | 
     fields: dict[str, Any] = {"name": name, "inputs": tuple(graph.builder.inputs), "outputs": graph.outputs, "notes": notes}
     if seed is not None or source is None:
         return Trace(Manifest(**fields, source=seeded_source(seed or 0), layers=graph.builder.layers))
-    tensors = {}
-    layers: list[Layer] = []
-    for layer in graph.builder.layers:
-        if isinstance(layer, WeightedLayer):
-            record = layer.weight
-            table = record.format.streams(record.k, record.n)
-            packed = record.format.pack({"weights": graph.weights[layer.name]}, record.k, record.n)
-            streams = {stream: StreamRecord.of(f"{layer.name}.{stream}", table[stream].total_bits, data) for stream, data in packed.items()}
-            tensors.update({streams[stream].tensor: data for stream, data in packed.items()})
-            layers.append(layer.with_weight(WeightRecord(format=record.format, k=record.k, n=record.n, streams=streams)))
-        else:
-            layers.append(layer)
+    tensors: dict[str, npt.NDArray[np.uint8]] = {}
+    layers = tuple(_with_values(layer, graph, tensors) for layer in graph.builder.layers)
     origin = CheckpointSource(file=source.name, sha256=file_sha256(source))
-    return with_payload(Manifest(**fields, source=origin, layers=tuple(layers)), tensors)
+    return with_payload(Manifest(**fields, source=origin, layers=layers), tensors)
+
+
+def _with_values(layer: Layer, graph: ExportedGraph, tensors: dict[str, npt.NDArray[np.uint8]]) -> Layer:
+    """The layer with records of its trained values, whose streams are added to `tensors`."""
+
+    def stored(name: str, values: npt.NDArray[np.float32]) -> StreamRecord:
+        data = np.frombuffer(values.astype("<f4").tobytes(), dtype=np.uint8)
+        record = StreamRecord.of(f"{layer.name}.{name}", 8 * data.size, data)
+        tensors[record.tensor] = data
+        return record
+
+    fields: dict[str, Any] = {"constants": {name: stored(name, values) for name, values in graph.constants.get(layer.name, {}).items()}}
+    if isinstance(layer, WeightedLayer):
+        streams = {"weights": stored("weights", graph.weights[layer.name])}
+        fields["weight"] = WeightRecord(format=layer.weight.format, k=layer.weight.k, n=layer.weight.n, streams=streams)
+    return layer.with_fields(**fields)
 
 
 def _export_vit(options: str) -> torch.export.ExportedProgram:
@@ -152,9 +163,15 @@ def _parse_options(options: str) -> dict[str, int]:
 def _load_program(path: Path) -> torch.export.ExportedProgram:
     import torch
 
-    if not path.is_file():
-        raise ImportModelError(f"{path}: no such file")
+    if not zipfile.is_zipfile(path):
+        what = "is not a program written by torch.export.save" if path.is_file() else "no such file"
+        raise ImportModelError(f"{path}: {what}")
+    log = logging.getLogger("torch.export")
+    log.disabled, before = True, log.disabled  # torch logs a traceback of its own before it raises
     try:
         return torch.export.load(path)
-    except (RuntimeError, ValueError, KeyError, OSError, EOFError, TypeError) as error:
-        raise ImportModelError(f"{path}: is not a program written by torch.export.save: {str(error).splitlines()[0]}") from None
+    except (RuntimeError, ValueError, LookupError, OSError, EOFError, TypeError, AssertionError, zipfile.BadZipFile) as error:
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        raise ImportModelError(f"{path}: is not a program written by torch.export.save: {reason}") from None
+    finally:
+        log.disabled = before

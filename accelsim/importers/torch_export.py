@@ -21,7 +21,7 @@ from accelsim.importers.graph_builder import Convolution, GraphBuilder
 from accelsim.importers.layout import View
 
 _MAX_CONSTANT = 1 << 24  # elements that folding a constant may make
-Weights = dict[str, npt.NDArray[np.float32]]
+Floats = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -41,15 +41,28 @@ class Constant:
 
 @dataclass(frozen=True)
 class ExportedGraph:
-    """What a program holds: the graph, its outputs, the model's weight matrices by layer, and parameters that no layer reads."""
+    """What a program holds.
+
+    Attributes
+    ----------
+    outputs
+        Layers whose outputs are the model's.
+    weights
+        Wt[K,N] by layer, float32; empty unless kept.
+    constants
+        Bias, gamma, ... by layer and name, float32, 1-D; empty unless kept.
+    unused
+        Parameters that no layer reads.
+    """
 
     builder: GraphBuilder
     outputs: tuple[str, ...]
-    weights: Weights
+    weights: dict[str, Floats]
+    constants: dict[str, dict[str, Floats]]
     unused: tuple[str, ...]
 
 
-def walk(program: torch.export.ExportedProgram, builder: GraphBuilder, keep_weights: bool) -> ExportedGraph:
+def walk(program: torch.export.ExportedProgram, builder: GraphBuilder, keep_values: bool) -> ExportedGraph:
     """Turn a program into layers.
 
     Parameters
@@ -58,24 +71,25 @@ def walk(program: torch.export.ExportedProgram, builder: GraphBuilder, keep_weig
         Exported with fixed shapes and batch 1.
     builder
         Empty; takes the layers.
-    keep_weights
-        True: also return the weight matrices, float32 Wt[K,N]; False: shapes are enough.
+    keep_values
+        True: also return the trained values; False: shapes are enough.
 
     Raises
     ------
     ImportModelError
         An operation, a layout or a shape that is not understood, by name.
     """
-    return _Walk(program, builder, keep_weights).run()
+    return _Walk(program, builder, keep_values).run()
 
 
 class _Walk:
-    def __init__(self, program: torch.export.ExportedProgram, builder: GraphBuilder, keep_weights: bool) -> None:
+    def __init__(self, program: torch.export.ExportedProgram, builder: GraphBuilder, keep_values: bool) -> None:
         self.program = program
         self.builder = builder
-        self.keep_weights = keep_weights
+        self.keep_values = keep_values
         self.values: dict[str, Any] = {}
-        self.weights: Weights = {}
+        self.weights: dict[str, Floats] = {}
+        self.constants: dict[str, dict[str, Floats]] = {}
         self.used: set[str] = set()
         self.trained = {
             spec.target: math.prod(program.state_dict[spec.target].shape)
@@ -102,7 +116,7 @@ class _Walk:
             raise ImportModelError(
                 f"the layers count {counted} parameters, but the program reads {read}: a shared or partly read parameter"
             )
-        return ExportedGraph(self.builder, outputs, self.weights, tuple(sorted(set(self.trained) - self.used)))
+        return ExportedGraph(self.builder, outputs, self.weights, self.constants, tuple(sorted(set(self.trained) - self.used)))
 
     def _placeholder(self, node: torch.fx.Node, spec: Any) -> object:
         if spec.kind is InputKind.PARAMETER:
@@ -166,16 +180,22 @@ class _Walk:
             raise ImportModelError(f"{_where(node)}: {node.target} of {source!r} is not understood")
         return source.reshape(shape)
 
-    def use(self, parameter: Parameter) -> Parameter:
-        """Note that a layer reads this parameter."""
+    def keep_weight(self, view: View, parameter: Parameter) -> None:
+        """The weights of the layer that made `view`: outputs first in the model, Wt[K,N] in the trace."""
         self.used.add(parameter.name)
-        return parameter
+        if self.keep_values:
+            self.weights[view.producer] = np.ascontiguousarray(self._values(parameter).reshape(parameter.shape[0], -1).T)
 
-    def keep(self, view: View, parameter: Parameter) -> None:
-        """Keep the weight matrix of the layer that made `view`: outputs first in the model, Wt[K,N] in the trace."""
-        if self.keep_weights:
-            tensor = self.program.state_dict[parameter.name].detach().to(torch.float32).reshape(parameter.shape[0], -1)
-            self.weights[view.producer] = np.ascontiguousarray(tensor.numpy().T)
+    def keep_constant(self, view: View, name: str, *parameters: Parameter) -> None:
+        """A constant of the layer that made `view`, by the name that the layer gives it."""
+        self.used.update(parameter.name for parameter in parameters)
+        if self.keep_values and parameters:
+            values = np.concatenate([self._values(parameter).reshape(-1) for parameter in parameters])
+            self.constants.setdefault(view.producer, {})[name] = values
+
+    def _values(self, parameter: Parameter) -> Floats:
+        values: Floats = self.program.state_dict[parameter.name].detach().to(torch.float32).cpu().numpy()
+        return values
 
 
 class _Arguments:
@@ -203,6 +223,10 @@ class _Arguments:
             raise ImportModelError(f"{_where(self.node)}: {name} of {self.node.target} is {value!r}; allowed: a trained parameter")
         return value
 
+    def optional_parameter(self, position: int, name: str) -> tuple[Parameter, ...]:
+        """A trained tensor that may be absent: none or one."""
+        return () if self.get(position, name) is None else (self.parameter(position, name),)
+
     def sole_reader(self, position: int) -> bool:
         """True if this call alone reads the argument."""
         source = self.node.args[position]
@@ -210,16 +234,15 @@ class _Arguments:
 
 
 def _linear(walk: _Walk, node: torch.fx.Node, args: _Arguments) -> View:
-    weight = walk.use(args.parameter(1, "weight"))
-    bias = args.get(2, "bias") is not None and walk.use(args.parameter(2, "bias")) is not None
-    result = walk.builder.linear(_owner(weight), args.view(0, "input"), weight.shape[0], bias)
-    walk.keep(result, weight)
+    weight, bias = args.parameter(1, "weight"), args.optional_parameter(2, "bias")
+    result = walk.builder.linear(_owner(weight), args.view(0, "input"), weight.shape[0], bool(bias))
+    walk.keep_weight(result, weight)
+    walk.keep_constant(result, "bias", *bias)
     return result
 
 
 def _conv2d(walk: _Walk, node: torch.fx.Node, args: _Arguments) -> View:
-    weight = walk.use(args.parameter(1, "weight"))
-    bias = args.get(2, "bias") is not None and walk.use(args.parameter(2, "bias")) is not None
+    weight, bias = args.parameter(1, "weight"), args.optional_parameter(2, "bias")
     conv = Convolution(
         outputs=weight.shape[0],
         taps=(weight.shape[2], weight.shape[3]),
@@ -228,8 +251,9 @@ def _conv2d(walk: _Walk, node: torch.fx.Node, args: _Arguments) -> View:
         dilation=_pair(args.get(5, "dilation", [1])),
         groups=args.get(6, "groups", 1),
     )
-    result = walk.builder.conv2d(_owner(weight), args.view(0, "input"), conv, bias)
-    walk.keep(result, weight)
+    result = walk.builder.conv2d(_owner(weight), args.view(0, "input"), conv, bool(bias))
+    walk.keep_weight(result, weight)
+    walk.keep_constant(result, "bias", *bias)
     return result
 
 
@@ -241,7 +265,7 @@ def _attention(walk: _Walk, node: torch.fx.Node, args: _Arguments) -> View:
     """Fused attention, as its definition has it: softmax(Q K^T * scale) V."""
     query, key, value = args.view(0, "query"), args.view(1, "key"), args.view(2, "value")
     mask = args.get(3, "attn_mask")
-    if args.get(5, "is_causal", False) or not (mask is None or _is_zero(mask)):
+    if args.get(5, "is_causal", False) or not (mask is None or _is_zero(mask) or _is_true(mask)):
         raise ImportModelError(f"{_where(node)}: attention with a mask is not supported")
     scores = walk.builder.matmul(_path(node, "matmul"), query, key.transpose(-2, -1))
     scale = args.get(6, "scale")
@@ -267,8 +291,9 @@ def _add(walk: _Walk, node: torch.fx.Node, args: _Arguments) -> View:
     position = 0 if isinstance(first, View) else 1
     view, other = args.view(position, "self" if position == 0 else "other"), (second if position == 0 else first)
     if isinstance(other, Parameter) and view.shape == other.shape:
-        walk.use(other)
-        return walk.builder.add_positions(_path(node, "positions"), view, args.sole_reader(position))
+        result = walk.builder.add_positions(_path(node, "positions"), view, args.sole_reader(position))
+        walk.keep_constant(result, "positions", other)
+        return result
     if _is_zero(other):
         return view
     raise ImportModelError(
@@ -283,15 +308,17 @@ def _cat(walk: _Walk, node: torch.fx.Node, args: _Arguments) -> View:
     fits = isinstance(view, View) and len(view.shape) == 3 and rows == 1 and all(isinstance(part, Parameter) for part in trained)
     if not fits or any(part.shape[::2] != view.shape[::2] for part in trained):
         raise ImportModelError(f"{_where(node)}: a concatenation of anything but trained rows before an activation is not supported")
-    prepended = sum(walk.use(part).shape[1] for part in trained)
-    return walk.builder.prepend_rows(_path(node), view, prepended)
+    result = walk.builder.prepend_rows(_path(node), view, sum(part.shape[1] for part in trained))
+    walk.keep_constant(result, "prepended", *trained)
+    return result
 
 
 def _layer_norm(walk: _Walk, node: torch.fx.Node, args: _Arguments) -> View:
-    gamma, beta = walk.use(args.parameter(2, "weight")), walk.use(args.parameter(3, "bias"))
-    if gamma.shape != beta.shape:
-        raise ImportModelError(f"{_where(node)}: gamma {gamma.shape} and beta {beta.shape} differ in shape")
-    return walk.builder.layernorm(_owner(gamma), args.view(0, "input"), args.get(1, "normalized_shape"))
+    gamma, beta = args.parameter(2, "weight"), args.parameter(3, "bias")
+    result = walk.builder.layernorm(_owner(gamma), args.view(0, "input"), args.get(1, "normalized_shape"))
+    walk.keep_constant(result, "gamma", gamma)
+    walk.keep_constant(result, "beta", beta)
+    return result
 
 
 def _softmax(walk: _Walk, node: torch.fx.Node, args: _Arguments) -> View:
@@ -326,8 +353,14 @@ def _is_zero(value: object) -> bool:
     """True for 0, and for a constant tensor of zeros."""
     known = value.value if isinstance(value, Constant) else value
     if isinstance(known, torch.Tensor):
-        return not bool(torch.any(known != 0))
+        return known.dtype != torch.bool and not bool(torch.any(known != 0))
     return isinstance(known, int | float) and known == 0
+
+
+def _is_true(value: object) -> bool:
+    """True for a constant boolean tensor that is True everywhere: a mask that hides nothing."""
+    known = value.value if isinstance(value, Constant) else value
+    return isinstance(known, torch.Tensor) and known.dtype == torch.bool and bool(torch.all(known))
 
 
 def _shape(node: torch.fx.Node) -> tuple[int, ...]:

@@ -32,7 +32,7 @@ class LayerBase(Record):
     Attributes
     ----------
     constants
-        Float32 streams of bias, gamma, beta, ... by name, when the payload holds real ones; no timing depends on them.
+        Float32 streams by the names of `constant_sizes`, all or none: a real model's payload holds them. No timing depends on them.
     """
 
     name: Name
@@ -40,20 +40,38 @@ class LayerBase(Record):
     output: TensorShape
     constants: dict[str, StreamRecord] = Field(default_factory=dict)
 
+    def with_fields(self, **changes: object) -> Self:
+        """The same layer with some fields replaced, validated again."""
+        fields = {name: getattr(self, name) for name in type(self).model_fields}
+        return type(self)(**{**fields, **changes})
+
     @property
     def macs(self) -> int:
         """Multiply-accumulates; 0 for vector layers."""
         return 0
 
     @property
+    def constant_sizes(self) -> dict[str, int]:
+        """Trained numbers besides the weights, by name."""
+        return {}
+
+    @property
     def parameters(self) -> int:
         """Trained numbers: weights, biases, normalization, embeddings."""
-        return 0
+        return sum(self.constant_sizes.values())
 
     @property
     def parameter_bytes(self) -> int:
         """Bytes read from memory besides weights and bias."""
         return 0
+
+    @model_validator(mode="after")
+    def _constants_are_those_of_the_op(self) -> Self:
+        found = {name: record.bits for name, record in self.constants.items()}
+        wanted = {name: 32 * size for name, size in self.constant_sizes.items()}
+        if found and found != wanted:
+            raise self._refuse(f"constants hold {found} bits; the layer has {wanted} (float32)")
+        return self
 
     def check_inputs(self, shapes: tuple[TensorShape, ...]) -> None:
         """Check that the inputs' shapes are those this layer reads; TraceError if not."""
@@ -105,9 +123,14 @@ class WeightedLayer(MacLayer):
     bias: bool = False
 
     @property
+    def constant_sizes(self) -> dict[str, int]:
+        """Bias."""
+        return {"bias": self.bounds.K * self.bounds.G} if self.bias else {}
+
+    @property
     def parameters(self) -> int:
         """Weights and biases."""
-        return self.weight.count + (self.bounds.K * self.bounds.G if self.bias else 0)
+        return self.weight.count + super().parameters
 
     @model_validator(mode="after")
     def _weight_matches_bounds(self) -> WeightedLayer:
@@ -117,11 +140,6 @@ class WeightedLayer(MacLayer):
             raise self._refuse(f"weight is {self.weight.k} x {self.weight.n} (K x N), but the loop bounds need {wanted[0]} x {wanted[1]}")
         self._expect("output", self.output.dims, (1, self.bounds.m, self.bounds.K * self.bounds.G))
         return self
-
-    def with_weight(self, weight: WeightRecord) -> Self:
-        """The same layer with other weights, validated again."""
-        fields = {name: getattr(self, name) for name in type(self).model_fields}
-        return type(self)(**{**fields, "weight": weight})
 
 
 class GemmLayer(WeightedLayer):
@@ -303,9 +321,9 @@ class LayerNormLayer(_SameShapeLayer):
         return self
 
     @property
-    def parameters(self) -> int:
+    def constant_sizes(self) -> dict[str, int]:
         """Gamma and beta."""
-        return 2 * self.output.width
+        return {"gamma": self.output.width, "beta": self.output.width}
 
     @property
     def parameter_bytes(self) -> int:
@@ -331,9 +349,10 @@ class EmbedLayer(LayerBase):
         self._expect("input", shapes[0].dims, (1, self.output.rows - self.prepended_rows, self.output.width))
 
     @property
-    def parameters(self) -> int:
+    def constant_sizes(self) -> dict[str, int]:
         """Prepended rows and position embeddings."""
-        return (self.prepended_rows + (self.output.rows if self.positions else 0)) * self.output.width
+        sizes = {"prepended": self.prepended_rows * self.output.width, "positions": self.output.elements if self.positions else 0}
+        return {name: size for name, size in sizes.items() if size}
 
     @property
     def parameter_bytes(self) -> int:

@@ -126,6 +126,13 @@ class Trace:
         record = self._weighted(layer).weight
         return record.format.dequantize(self.arrays(layer), record.k, record.n)
 
+    def constant(self, layer: str, name: str) -> npt.NDArray[np.float32]:
+        """A trained constant of a layer (bias, gamma, ...), float32, 1-D; TraceError if the payload holds none."""
+        record = self.layer(layer).constants.get(name)
+        if record is None or self.payload is None:
+            raise TraceError(f"trace {self.name!r}, layer {layer!r}: the payload holds no constant {name!r}")
+        return np.frombuffer(self.payload.read(record.tensor).tobytes(), dtype="<f4")
+
     def verify_payload(self) -> None:
         """Read the whole payload and compare every stream with its record.
 
@@ -134,9 +141,12 @@ class Trace:
         TraceError
             The first stream that differs: the layer, the stream, and the bit when exactly one was flipped.
         """
-        for layer in self.weighted_layers():
-            for name, record in layer.weight.streams.items():
-                where = locate_corruption(record, self.stream(layer.name, name))
+        if self.payload is None:
+            raise TraceError(f"trace {self.name!r} has no payload to verify")
+        for layer in self.layers:
+            weights = layer.weight.streams if isinstance(layer, WeightedLayer) else {}
+            for name, record in (*weights.items(), *layer.constants.items()):
+                where = locate_corruption(record, self.payload.read(record.tensor))
                 if where is not None:
                     what = f"bit {where} is flipped" if isinstance(where, int) else "several bits differ from what was written"
                     raise TraceError(f"trace {self.name!r}, layer {layer.name!r}, stream {name!r} is corrupted: {what}")
