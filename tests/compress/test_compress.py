@@ -1,0 +1,189 @@
+"""Compression of whole traces: recipes, bit counts by hand, errors by definition, and the same bits every time."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from accelsim.compress.compress_trace import Recipe, Rule, compress_trace, make_recipe, materialize
+from accelsim.compress.encoder import encode, reconstruct
+from accelsim.errors import FormatError, TraceError
+from accelsim.formats.catalog import parse_format
+from accelsim.trace.seeded import seeded_weights
+from accelsim.trace.trace import load_trace
+
+TRACES = Path(__file__).parents[2] / "traces"
+
+
+def gaussian(k: int, n: int, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).standard_normal((k, n)).astype(np.float32)
+
+
+def test_committed_traces_are_what_the_encoders_make(tmp_path: Path) -> None:
+    for name, text, payload in (("deit_tiny_int8", "uniform:bits=8", False), ("deit_tiny_ssvq_k16d8", "ssvq:k=16,d=8", True)):
+        compress_trace(load_trace(TRACES / "deit_tiny_float"), make_recipe(text), tmp_path / name, payload=payload)
+        for file in (TRACES / name).iterdir():
+            assert (tmp_path / name / file.name).read_bytes() == file.read_bytes(), file
+
+
+def test_deit_tiny_is_counted_as_the_paper_counts_it() -> None:
+    _, report = compress_trace(load_trace(TRACES / "deit_tiny_float"), make_recipe("ssvq:k=16,d=8"))
+    blocks = report.by_format["ssvq:k=16,d=8"]
+    assert (blocks.weights, blocks.paper_bits_per_weight, blocks.padding_bits) == (5_308_416, 1.5, 0)
+    # 72 codebooks of 16 x 8 int8 and 72 float32 scales beside the 1.5 bits
+    assert blocks.stored_bits == 5_308_416 * 3 // 2 + 72 * (16 * 8 * 8 + 32)
+    assert round(blocks.compression_ratio, 1) == 21.1
+    assert report.total.weights == 5_308_416 + 768 * 192 + 192 * 1000
+
+
+def test_materialize_regenerates_the_committed_int8_manifest() -> None:
+    trace = load_trace(TRACES / "deit_tiny_int8")
+    assert not trace.has_payload
+    whole = materialize(trace)
+    whole.verify_payload()
+    weights = seeded_weights(1, "classifier", 192, 1000)
+    scale = np.abs(weights).max(axis=0) / np.float32(127)
+    np.testing.assert_array_equal(whole.weights("classifier"), np.rint(weights / scale).astype(np.int8))
+    assert materialize(whole) is whole
+
+
+def test_materialize_refuses_what_it_cannot_regenerate(tmp_path: Path) -> None:
+    with pytest.raises(TraceError, match="float trace"):
+        materialize(load_trace(TRACES / "tiny_vit_float"))
+    compress_trace(load_trace(TRACES / "tiny_vit_float"), make_recipe("uniform"), tmp_path / "t", payload=False)
+    manifest = tmp_path / "t" / "trace.json"
+    manifest.write_text(manifest.read_text().replace('"seed": 1,', '"seed": 2,'))
+    with pytest.raises(TraceError, match="differ from the manifest's checksums"):
+        materialize(load_trace(tmp_path / "t"))
+
+
+def test_another_process_makes_the_same_bits(tmp_path: Path) -> None:
+    code = (
+        "import sys; from accelsim.compress.compress_trace import *; from accelsim.trace.trace import load_trace\n"
+        "compress_trace(load_trace(sys.argv[1]), make_recipe('ssvq:k=16,d=8'), sys.argv[2])"
+    )
+    subprocess.run([sys.executable, "-c", code, str(TRACES / "tiny_vit_float"), str(tmp_path / "tiny_vit_ssvq")], check=True)
+    for file in (TRACES / "tiny_vit_ssvq").iterdir():
+        assert (tmp_path / "tiny_vit_ssvq" / file.name).read_bytes() == file.read_bytes()
+
+
+def test_the_default_recipe_leaves_patch_embedding_and_classifier_at_8_bit() -> None:
+    packed, _ = compress_trace(load_trace(TRACES / "tiny_vit_float"), make_recipe("ssvq:k=4,d=8"))
+    kinds = {layer.name: layer.weight.format.kind for layer in packed.weighted_layers()}
+    rest = {name for name, kind in kinds.items() if kind == "uniform"}
+    assert rest == {"vit.embeddings.patch_embeddings.projection", "classifier"}
+    assert len(kinds) - len(rest) == 12
+
+
+def test_rules_hold_in_order() -> None:
+    fine, coarse, rest = (parse_format(text) for text in ("uniform:bits=8", "uniform:bits=3", "uniform:bits=2"))
+    recipe = Recipe((Rule("*.fc1", fine), Rule("vit.layers.*", coarse), Rule("*", rest)))
+    assert [recipe.format_of(name) for name in ("vit.layers.0.mlp.fc1", "vit.layers.0.mlp.fc2", "classifier")] == [fine, coarse, rest]
+    with pytest.raises(FormatError, match="no rule of the recipe matches layer 'classifier'"):
+        Recipe((Rule("vit.*", fine),)).format_of("classifier")
+
+
+def test_progress_names_every_layer_in_order() -> None:
+    seen: list[tuple[int, int, str]] = []
+    trace = load_trace(TRACES / "tiny_vit_float")
+    compress_trace(trace, make_recipe("uniform"), progress=lambda done, of, name: seen.append((done, of, name)))
+    assert seen == [(position, 14, layer.name) for position, layer in enumerate(trace.weighted_layers())]
+
+
+@pytest.mark.parametrize(
+    "text", ["uniform", "uniform:bits=4,scale=tensor", "ssvq:k=16,d=4", "ssvq:k=16,d=4,axis=1", "ssvq:k=7,d=2,scale=channel"]
+)
+def test_the_reported_error_is_the_error(text: str) -> None:
+    spec = parse_format(text)
+    packed, report = compress_trace(
+        load_trace(TRACES / "tiny_vit_float"), Recipe((Rule("*q_proj", spec), Rule("*", parse_format("uniform"))))
+    )
+    name = "vit.layers.1.attention.q_proj"
+    exact = seeded_weights(1, name, 48, 48).astype(np.float64)
+    approximate = packed.weights(name).astype(np.float64) * packed.arrays(name)["scales"].astype(np.float64)
+    row = next(row for row in report.layers if row.name == name)
+    assert row.relative_mse == pytest.approx(((exact - approximate) ** 2).sum() / (exact**2).sum())
+    assert row.relative_mse < {"uniform": 1e-4, "uniform:bits=4,scale=tensor": 0.05}.get(text, 0.2)
+
+
+@pytest.mark.parametrize("axis", [0, 1])
+def test_ssvq_signs_are_those_of_the_weights_and_codewords_are_nearest(axis: int) -> None:
+    weights = gaussian(16, 24)
+    spec = parse_format(f"ssvq:k=8,d=4,axis={axis}")
+    arrays = encode(spec, weights, np.random.default_rng(0))
+    np.testing.assert_array_equal(arrays["signs"], weights < 0)
+    codebook = arrays["codebook"].astype(np.float64) * float(arrays["scales"][0])
+    assert arrays["codebook"].max() == 127
+    magnitudes = np.abs(weights) if axis == 0 else np.abs(weights).T
+    indices = arrays["indices"] if axis == 0 else arrays["indices"].T
+    for row in range(magnitudes.shape[0]):
+        for place in range(magnitudes.shape[1] // 4):
+            distances = ((codebook - magnitudes[row, 4 * place : 4 * place + 4]) ** 2).sum(axis=1)
+            assert distances[indices[row, place]] == pytest.approx(distances.min(), rel=1e-5)
+
+
+def test_more_codewords_never_make_gaussian_weights_much_worse() -> None:
+    weights = gaussian(64, 64)
+    errors = []
+    for k in (2, 8, 32, 128):
+        spec = parse_format(f"ssvq:k={k},d=8")
+        arrays = encode(spec, weights, np.random.default_rng(0))
+        errors.append(float(((weights - reconstruct(spec, arrays, 64, 64)) ** 2).sum()))
+    assert errors == sorted(errors, reverse=True)
+
+
+@pytest.mark.parametrize("text", ["uniform", "ssvq:k=4,d=8", "ssvq:k=4,d=8,scale=channel"])
+@pytest.mark.parametrize(
+    "weights", [np.zeros((8, 16), dtype=np.float32), np.full((8, 16), 1e-42, dtype=np.float32), gaussian(8, 16) * np.float32(1e30)]
+)
+def test_degenerate_weights_stay_within_the_format(text: str, weights: np.ndarray) -> None:
+    spec = parse_format(text)
+    arrays = encode(spec, weights, np.random.default_rng(0))
+    again = spec.unpack(spec.pack(arrays, 8, 16), 8, 16)
+    assert np.isfinite(reconstruct(spec, again, 8, 16)).all()
+
+
+def test_weights_and_formats_that_do_not_fit_are_refused() -> None:
+    rng = np.random.default_rng(0)
+    bad = gaussian(8, 16)
+    bad[3, 3] = np.nan
+    for spec, weights, message in (
+        ("uniform", bad, "NaN"),
+        ("ssvq:k=4,d=8", bad, "NaN"),
+        ("ssvq:k=17,d=8", gaussian(8, 16), "k=17 codewords for 16 subvectors"),
+        ("ssvq:k=4,d=5", gaussian(8, 16), "d=5 does not divide N=16"),
+        ("float32", gaussian(8, 16), "unknown encoder 'float32'"),
+    ):
+        with pytest.raises(FormatError, match=message):
+            encode(parse_format(spec), weights, rng)
+
+
+def test_a_trace_is_compressed_once(tmp_path: Path) -> None:
+    with pytest.raises(TraceError, match="allowed: a float trace"):
+        compress_trace(load_trace(TRACES / "tiny_vit_ssvq"), make_recipe("uniform"), tmp_path / "t")
+    with pytest.raises(FormatError, match=r"layer 'vit\.layers\.0\.attention\.q_proj': ssvq: d=7 does not divide N=48"):
+        compress_trace(load_trace(TRACES / "tiny_vit_float"), make_recipe("ssvq:k=4,d=7"), tmp_path / "t")
+    assert not (tmp_path / "t").exists()
+
+
+def test_seeded_weights_have_the_stated_distribution() -> None:
+    weights = seeded_weights(1, "a", 256, 1024).astype(np.float64) * 16  # standard deviation 1/sqrt(256)
+    assert abs(weights.mean()) < 0.01
+    assert weights.std() == pytest.approx(1, abs=0.01)
+    assert (weights**4).mean() == pytest.approx(3 - 1.2 / 16, abs=0.05)  # excess kurtosis of a sum of n uniforms is -1.2/n
+
+
+def test_seeded_weights_are_fixed_for_ever() -> None:
+    # worked from the definition: 16 little-endian 16-bit integers of PCG64's raw words, centred, times 1/sqrt(variance * K)
+    first = seeded_weights(5, "x", 3, 2)
+    raw = np.random.PCG64(np.random.SeedSequence([5, zlib.crc32(b"x")])).random_raw(4 * 6)
+    for position, value in enumerate(first.reshape(-1).tolist()):
+        total = sum(int(word) >> (16 * part) & 0xFFFF for word in raw[4 * position : 4 * position + 4] for part in range(4))
+        assert value == pytest.approx((total - 8 * 65535) / (16 * (65536**2 - 1) / 12 * 3) ** 0.5, rel=1e-6)
+    assert not np.array_equal(first, seeded_weights(6, "x", 3, 2))
+    assert not np.array_equal(first, seeded_weights(5, "y", 3, 2))

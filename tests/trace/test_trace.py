@@ -1,0 +1,272 @@
+"""Trace directories: what is written is read back, and what is wrong is one clear message."""
+
+from __future__ import annotations
+
+import copy
+import json
+import shutil
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import safetensors.numpy
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from accelsim.errors import TraceError
+from accelsim.trace.streams import StreamRecord, bit_locator, locate_corruption
+from accelsim.trace.trace import load_trace, save_trace
+from tests import naive_formats as naive
+
+TRACES = Path(__file__).parents[2] / "traces"
+SSVQ = TRACES / "tiny_vit_ssvq"
+
+
+def layer_of(manifest: dict[str, Any], name: str) -> dict[str, Any]:
+    return next(layer for layer in manifest["layers"] if layer["name"].endswith(name))
+
+
+@pytest.mark.parametrize("name", sorted(path.parent.name for path in TRACES.glob("*/trace.json")))
+def test_every_committed_trace_loads_and_its_payload_is_whole(name: str) -> None:
+    trace = load_trace(TRACES / name)
+    assert trace.name == name
+    assert trace.manifest.source.kind == "seeded"
+    if trace.has_payload:
+        trace.verify_payload()
+        for layer in trace.weighted_layers():
+            assert trace.weights(layer.name).shape == (layer.k, layer.n)
+
+
+def test_the_committed_deit_tiny_has_the_paper_sizes() -> None:
+    for name in ("deit_tiny_float", "deit_tiny_int8", "deit_tiny_ssvq_k16d8"):
+        trace = load_trace(TRACES / name)
+        assert (trace.parameters, trace.macs) == (5_717_416, 1_253_683_200)
+    blocks = [layer for layer in load_trace(TRACES / "deit_tiny_ssvq_k16d8").weighted_layers() if layer.weight.format.kind == "ssvq"]
+    assert len(blocks) == 72
+    assert sum(layer.weight.count for layer in blocks) == 5_308_416
+    assert sum(layer.weight.streams[name].bits for layer in blocks for name in ("indices", "signs")) == 5_308_416 * 3 // 2
+
+
+def test_constants_beside_the_weights_are_counted() -> None:
+    trace = load_trace(TRACES / "deit_tiny_float")
+    # gamma and beta of 25 normalizations of 192 at 4 bytes; class token and 197 positions of 192 at 1 byte
+    assert sum(layer.parameter_bytes for layer in trace.layers if layer.op == "layernorm") == 25 * 2 * 192 * 4
+    assert trace.layer("vit.embeddings").parameter_bytes == (1 + 197) * 192
+
+
+def test_a_saved_trace_is_read_back_equal(tmp_path: Path) -> None:
+    trace = load_trace(SSVQ)
+    save_trace(trace, tmp_path / "copy")
+    again = load_trace(tmp_path / "copy")
+    assert (again.manifest, again.sha256) == (trace.manifest, trace.sha256)
+    for file in ("trace.json", "tensors.safetensors"):
+        assert (tmp_path / "copy" / file).read_bytes() == (SSVQ / file).read_bytes()
+
+
+def test_saving_replaces_an_older_trace_and_nothing_else(tmp_path: Path) -> None:
+    trace = load_trace(SSVQ)
+    save_trace(load_trace(TRACES / "tiny_vit_float"), tmp_path / "t")
+    save_trace(trace, tmp_path / "t")
+    assert load_trace(tmp_path / "t").sha256 == trace.sha256
+    (tmp_path / "t" / "thesis.tex").write_text("dear to someone")
+    with pytest.raises(TraceError, match="not a trace"):
+        save_trace(trace, tmp_path / "t")
+    (tmp_path / "file").write_text("")
+    with pytest.raises(TraceError, match="is a file"):
+        save_trace(trace, tmp_path / "file")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "t"]  # no scratch left behind
+
+
+def test_the_identity_of_a_trace_follows_its_payload(tmp_path: Path) -> None:
+    assert load_trace(SSVQ).sha256 != load_trace(TRACES / "tiny_vit_int8").sha256
+    manifest = json.loads((SSVQ / "trace.json").read_text())
+    manifest["payload"]["sha256"] = "0" * 64
+    shutil.copytree(SSVQ, tmp_path / "t")
+    (tmp_path / "t" / "trace.json").write_text(json.dumps(manifest))
+    changed = load_trace(tmp_path / "t")
+    assert changed.sha256 != load_trace(SSVQ).sha256
+    with pytest.raises(TraceError, match="SHA-256"):
+        changed.verify_payload()
+
+
+Damage = Callable[[dict[str, Any]], object]
+HOSTILE: list[tuple[str, Damage, str]] = [
+    ("unknown field of the manifest", lambda m: m.update(author="x"), "author: unknown field"),
+    ("unknown field of a layer", lambda m: layer_of(m, "fc1").update(stride=1), "stride (layer 'vit.layers.0.mlp.fc1'): unknown field"),
+    ("newer schema", lambda m: m.update(schema_version=2), "schema_version has value 2; allowed: 1"),
+    ("schema of another type", lambda m: m.update(schema_version=True), "schema_version has value True"),
+    ("no schema", lambda m: m.pop("schema_version"), "schema_version has value None"),
+    ("missing field", lambda m: layer_of(m, "fc1").pop("output"), "output (layer 'vit.layers.0.mlp.fc1'): the field is missing"),
+    ("unknown op", lambda m: layer_of(m, "fc1").update(op="gem"), "did you mean 'gemm'"),
+    ("shape mismatch", lambda m: layer_of(m, "fc1")["output"].update(width=97), "output is 1 x 17 x 97"),
+    ("input of another shape", lambda m: m["inputs"][0]["shape"].update(rows=31), "input is 3 x 31 x 32"),
+    (
+        "input of nothing",
+        lambda m: layer_of(m, "fc1").update(inputs=["nowhere"]),
+        "'nowhere' is neither a model input nor an earlier layer",
+    ),
+    ("input of a later layer", lambda m: layer_of(m, "fc1").update(inputs=["classifier"]), "'classifier' is neither"),
+    ("two inputs of one", lambda m: layer_of(m, "fc1")["inputs"].append("vit.embeddings"), "gemm takes 1"),
+    ("no inputs", lambda m: layer_of(m, "softmax").update(inputs=[]), "softmax takes 1"),
+    ("name twice", lambda m: layer_of(m, "fc1").update(name="vit.embeddings"), "the name is used twice"),
+    ("output of nothing", lambda m: m.update(outputs=["classifer"]), "did you mean 'classifier'"),
+    ("negative size", lambda m: layer_of(m, "fc1")["output"].update(rows=-1), "has value -1: input should be greater than or equal to 1"),
+    ("absurd size", lambda m: layer_of(m, "fc1")["bounds"].update(K=1 << 40), "has value 1099511627776: input should be less than"),
+    ("absurd product", lambda m: m["inputs"][0]["shape"].update(rows=1 << 24, width=1 << 24), "allowed: at most"),
+    ("text for a number", lambda m: layer_of(m, "fc1")["output"].update(rows="17"), "has value '17'"),
+    ("odd width in bits", lambda m: layer_of(m, "fc1")["output"].update(bits=7), "has value 7"),
+    ("unknown format", lambda m: layer_of(m, "fc1")["weight"]["format"].update(kind="ssqv"), "did you mean 'ssvq'"),
+    (
+        "format parameter",
+        lambda m: layer_of(m, "fc1")["weight"]["format"].update(k=17),
+        "layer 'vit.layers.0.mlp.fc1': stream 'indices' has",
+    ),
+    ("format that divides nothing", lambda m: layer_of(m, "fc1")["weight"]["format"].update(d=7), "d=7 does not divide N=96"),
+    ("stream missing", lambda m: layer_of(m, "fc1")["weight"]["streams"].pop("signs"), "needs the streams"),
+    ("streams missing", lambda m: layer_of(m, "fc1")["weight"].pop("streams"), "weight.streams is empty"),
+    ("stream too short", lambda m: layer_of(m, "fc1")["weight"]["streams"]["signs"].update(bits=8), "stream 'signs' has 8 bits"),
+    ("tensor missing", lambda m: layer_of(m, "fc1")["weight"]["streams"]["signs"].update(tensor="x"), "tensor 'x' is missing"),
+    ("row past the end", lambda m: layer_of(m, "classifier").update(input_row=17), "input_row=17"),
+    ("heads that do not fit", lambda m: layer_of(m, "matmul")["bounds"].update(G=4), "output is 3 x 17 x 17"),
+    ("image that does not fit", lambda m: m["layers"][0].update(strides=[4, 8]), "OY=4, but image"),
+    (
+        "constants of nobody",
+        lambda m: layer_of(m, "fc1").update(constants={"gamma": layer_of(m, "fc1")["weight"]["streams"]["signs"]}),
+        "constants",
+    ),
+    ("payload outside", lambda m: m["payload"].update(file="../tensors.safetensors"), "leaves the trace directory"),
+    ("payload absolute", lambda m: m["payload"].update(file="/etc/passwd"), "leaves the trace directory"),
+    ("payload missing", lambda m: m["payload"].update(file="weights.safetensors"), "is missing"),
+    ("payload of another size", lambda m: m["payload"].update(bytes=1000), "truncated or replaced"),
+    ("payload size absurd", lambda m: m["payload"].update(bytes=1 << 60), "payload.bytes has value"),
+    ("no layers", lambda m: m.update(layers=[]), "layers has value []"),
+    ("layers of another type", lambda m: m.update(layers={"a": 1}), "layers has value"),
+    ("unknown source", lambda m: m["source"].update(kind="seed"), "did you mean 'seeded'"),
+    ("control characters in a name", lambda m: m.update(name="a\nb"), "name has value"),
+]
+
+
+@pytest.mark.parametrize(("damage", "message"), [case[1:] for case in HOSTILE], ids=[case[0] for case in HOSTILE])
+def test_a_hostile_manifest_is_one_clear_message(damage: Damage, message: str, tmp_path: Path) -> None:
+    shutil.copytree(SSVQ, tmp_path / "t")
+    manifest = copy.deepcopy(json.loads((SSVQ / "trace.json").read_text()))
+    damage(manifest)
+    (tmp_path / "t" / "trace.json").write_text(json.dumps(manifest))
+    with pytest.raises(TraceError) as caught:
+        load_trace(tmp_path / "t")
+    assert message in str(caught.value)
+    assert str(tmp_path / "t") in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"{", "is not JSON"),
+        (b"[" * 100_000, "is not JSON"),
+        (b"[]", "holds a list"),
+        (b"\xff\xfe", "is not UTF-8"),
+        (b'{"schema_version": ' + b"9" * 5000 + b"}", "is not JSON"),
+        (b'{"schema_version": 1}', "the field is missing"),
+    ],
+)
+def test_a_manifest_that_is_none_is_one_clear_message(content: bytes, message: str, tmp_path: Path) -> None:
+    (tmp_path / "trace.json").write_bytes(content)
+    with pytest.raises(TraceError, match=message):
+        load_trace(tmp_path)
+
+
+def test_a_missing_directory_or_manifest_is_named(tmp_path: Path) -> None:
+    with pytest.raises(TraceError, match="is not a directory"):
+        load_trace(tmp_path / "nowhere")
+    with pytest.raises(TraceError, match=r"trace\.json: cannot be read"):
+        load_trace(tmp_path)
+
+
+def test_a_truncated_or_foreign_payload_is_refused(tmp_path: Path) -> None:
+    shutil.copytree(SSVQ, tmp_path / "t")
+    file = tmp_path / "t" / "tensors.safetensors"
+    whole = file.read_bytes()
+    file.write_bytes(whole[:-1])
+    with pytest.raises(TraceError, match="truncated"):
+        load_trace(tmp_path / "t")
+    file.write_bytes(b"\xff" * len(whole))
+    with pytest.raises(TraceError, match="not a whole safetensors file"):
+        load_trace(tmp_path / "t")
+    file.unlink()
+    with pytest.raises(TraceError, match="is missing"):
+        load_trace(tmp_path / "t")
+
+
+def test_a_payload_of_other_types_is_refused(tmp_path: Path) -> None:
+    shutil.copytree(SSVQ, tmp_path / "t")
+    file = tmp_path / "t" / "tensors.safetensors"
+    file.write_bytes(safetensors.numpy.save({"x": np.zeros(3, dtype=np.float32)}))
+    manifest = json.loads((SSVQ / "trace.json").read_text())
+    manifest["payload"]["bytes"] = file.stat().st_size
+    (tmp_path / "t" / "trace.json").write_text(json.dumps(manifest))
+    with pytest.raises(TraceError, match="one-dimensional U8"):
+        load_trace(tmp_path / "t")
+
+
+def test_a_link_that_leaves_the_directory_is_refused(tmp_path: Path) -> None:
+    shutil.copytree(SSVQ, tmp_path / "t")
+    file = tmp_path / "t" / "tensors.safetensors"
+    shutil.move(file, tmp_path / "outside")
+    file.symlink_to(tmp_path / "outside")
+    with pytest.raises(TraceError, match="outside the trace directory"):
+        load_trace(tmp_path / "t")
+
+
+def test_asking_for_what_is_not_there_is_a_clear_message() -> None:
+    trace = load_trace(SSVQ)
+    with pytest.raises(TraceError, match="did you mean"):
+        trace.layer("clasifier")
+    with pytest.raises(TraceError, match="no stream 'sign'"):
+        trace.stream("vit.layers.0.mlp.fc1", "sign")
+    with pytest.raises(TraceError, match="it has no weights"):
+        trace.stream("vit.layers.0.attention.softmax", "signs")
+    with pytest.raises(TraceError, match="has no payload"):
+        load_trace(TRACES / "tiny_vit_float").stream("classifier", "weights")
+    with pytest.raises(TraceError, match="no constant"):
+        trace.constant("classifier", "bias")
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.binary(max_size=64))
+def test_the_bit_locator_is_the_xor_of_positions(data: bytes) -> None:
+    assert bit_locator(np.frombuffer(data, dtype=np.uint8)) == naive.bit_locator(data)
+
+
+def test_the_bit_locator_holds_across_chunks() -> None:
+    data = np.zeros((1 << 20) + 5, dtype=np.uint8)
+    data[(1 << 20) - 1], data[1 << 20] = 0x80, 0x01
+    assert bit_locator(data) == (8 << 20) ^ ((8 << 20) + 1)
+
+
+@settings(max_examples=60, deadline=None)
+@given(data=st.binary(min_size=1, max_size=64), where=st.data())
+def test_one_flipped_bit_is_located_and_more_are_several(data: bytes, where: st.DataObject) -> None:
+    stream = np.frombuffer(data, dtype=np.uint8)
+    record = StreamRecord.of("x", 8 * stream.size, stream)
+    assert record.crc32 == zlib.crc32(data)
+    assert locate_corruption(record, stream) is None
+    bits = where.draw(st.lists(st.integers(0, 8 * stream.size - 1), min_size=1, max_size=3, unique=True))
+    flipped = stream.copy()
+    for bit in bits:
+        flipped[bit // 8] ^= np.uint8(1 << bit % 8)
+    assert locate_corruption(record, flipped) == (bits[0] if len(bits) == 1 else "several")
+    assert locate_corruption(record, flipped[:-1]) == "several"
+
+
+def test_one_flipped_payload_bit_is_reported_with_its_layer(tmp_path: Path) -> None:
+    shutil.copytree(SSVQ, tmp_path / "t")
+    file = tmp_path / "t" / "tensors.safetensors"
+    tensors = safetensors.numpy.load(file.read_bytes())
+    tensors["vit.layers.1.mlp.fc2.signs"][100] ^= 1 << 3
+    file.write_bytes(safetensors.numpy.save(tensors))
+    with pytest.raises(TraceError, match=r"layer 'vit\.layers\.1\.mlp\.fc2', stream 'signs' is corrupted: bit 803 is flipped"):
+        load_trace(tmp_path / "t").verify_payload()
