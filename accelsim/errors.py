@@ -37,3 +37,7 @@ class ConservationError(AccelsimError):
 
 class ReferenceDataError(AccelsimError):
     """A file of reference figures, or a memory trace, is wrong."""
+
+
+class OutputError(AccelsimError):
+    """A result cannot be written where the user wants it."""

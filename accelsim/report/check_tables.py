@@ -1,0 +1,120 @@
+"""Tables of checks and estimates: a validation's rows, an area by component, a compression by format."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+from rich.console import Console
+
+from accelsim.report.area import AreaReport
+from accelsim.report.span import Span
+from accelsim.report.terminal import row, say, show, table
+from accelsim.report.text import count
+
+
+class Verdict(Protocol):
+    """One judged figure."""
+
+    @property
+    def row(self) -> str: ...
+    @property
+    def column(self) -> str: ...
+    @property
+    def expected(self) -> float: ...
+    @property
+    def got(self) -> float: ...
+    @property
+    def error(self) -> float: ...
+    @property
+    def tolerance(self) -> float: ...
+    @property
+    def ok(self) -> bool: ...
+
+
+class Validation(Protocol):
+    """All verdicts on a reference file."""
+
+    @property
+    def kind(self) -> str: ...
+    @property
+    def source(self) -> str: ...
+    @property
+    def rows(self) -> Sequence[Verdict]: ...
+    @property
+    def ok(self) -> bool: ...
+    @property
+    def median_error(self) -> float: ...
+    @property
+    def largest_error(self) -> float: ...
+
+
+class Compressed(Protocol):
+    """What a compression made of some layers."""
+
+    @property
+    def weights(self) -> int: ...
+    @property
+    def paper_bits_per_weight(self) -> float: ...
+    @property
+    def stored_bits_per_weight(self) -> float: ...
+    @property
+    def compression_ratio(self) -> float: ...
+    @property
+    def relative_mse(self) -> float: ...
+
+
+def render_validation(console: Console, report: Validation) -> None:
+    """Every judged figure with its error, then the verdict."""
+    out = table(console, ["row", "figure", ">reference", ">accelsim", ">error", ">allowed", ""])
+    for item in report.rows:
+        cells = (_figure(item.expected), _figure(item.got), _figure(item.error), _figure(item.tolerance), "" if item.ok else "OUT")
+        row(out, item.row, item.column, *cells, style=None if item.ok else "red")
+    show(console, f"{report.kind}: {report.source}", out)
+    wrong = sum(not item.ok for item in report.rows)
+    judged = f"{len(report.rows)} figures judged, median error {_figure(report.median_error)}, largest {_figure(report.largest_error)}"
+    verdict = "all inside their tolerance" if report.ok else f"{wrong} outside their tolerance"
+    say(console, f"{judged}: {verdict}", style="green" if report.ok else "red")
+
+
+def _figure(value: float) -> str:
+    if math.isinf(value):
+        return "inf"
+    return count(int(value)) if value == int(value) else f"{value:,.4g}" if abs(value) < 1000 else f"{value:,.1f}"
+
+
+def render_area(console: Console, report: AreaReport) -> None:
+    """Area by component with its range, then the totals."""
+    say(console, f"{report.accelerator} in {report.technology} ({report.node_nm} nm)", style="bold")
+    out = table(console, ["component", ">gates", ">mm2", ">low", ">high"])
+    for component in report.components:
+        gates = count(round(component.gates.nominal)) if component.gates is not None else ""
+        row(out, component.name, gates, *_square_mm(component.area_um2))
+    row(out, "total, cells and macros", count(round(report.gates.nominal)), *_square_mm(report.cells_um2), style="bold")
+    row(out, "total, placed", "", *_square_mm(report.placed_um2), style="bold")
+    show(console, "Area", out)
+    for warning in report.warnings:
+        say(console, f"warning: {warning}", style="yellow")
+
+
+def _square_mm(area_um2: Span) -> tuple[str, str, str]:
+    low, nominal, high = (f"{value / 1e6:.4f}" for value in (area_um2.low, area_um2.nominal, area_um2.high))
+    return nominal, low, high
+
+
+def render_compression(console: Console, by_format: Mapping[str, Compressed], total: Compressed) -> None:
+    """Bits a weight, counted as papers do and with everything, and the error, by format."""
+    out = table(console, ["format", ">weights", ">bits/weight", ">with codebook, scales", ">over float32", ">relative MSE"])
+    for name, item in (*by_format.items(), ("all", total)):
+        row(
+            out,
+            name,
+            count(item.weights),
+            f"{item.paper_bits_per_weight:.3f}",
+            f"{item.stored_bits_per_weight:.3f}",
+            f"{item.compression_ratio:.2f}x",
+            f"{item.relative_mse:.4g}",
+            style="bold" if name == "all" else None,
+        )
+    show(console, "Compression", out)

@@ -1,0 +1,61 @@
+"""A comparison as files: comparison.json, the splits as CSV, and each run in a folder of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from accelsim.report.compare import Comparison
+from accelsim.report.export import run_files, to_csv, to_json
+from accelsim.report.folder import FolderKind, check_replaceable, write_folder
+
+COMPARISON_FILE = "comparison.json"
+RUNS_FOLDER = "runs"
+_PICTURES = ("cycles", "traffic", "waterfall_cause", "waterfall_layer")
+COMPARISON_FOLDER = FolderKind(
+    COMPARISON_FILE,
+    (COMPARISON_FILE, RUNS_FOLDER, "by_cause.csv", "by_layer.csv", *(f"{name}*.{end}" for name in _PICTURES for end in ("svg", "png"))),
+)
+
+
+def split_rows(comparison: Comparison, field: str) -> list[dict[str, Any]]:
+    """One row a run and part: `field` is 'by_cause' or 'by_layer'."""
+    return [
+        {
+            "run": index,
+            "accelerator": speedup.other.accelerator_name,
+            "trace": speedup.other.trace_name,
+            "name": part.name,
+            "baseline_ticks": part.baseline_ticks,
+            "this_run_ticks": part.other_ticks,
+            "saved_ticks": part.saved_ticks,
+            "tick_hz": speedup.tick_hz,
+        }
+        for index, speedup in enumerate(comparison.speedups, start=1)
+        for part in getattr(speedup, field)
+    ]
+
+
+def check_comparison_folder(folder: Path) -> None:
+    """OutputError, before the simulations, if `folder` cannot take a comparison."""
+    check_replaceable(folder, COMPARISON_FOLDER)
+
+
+def write_comparison(folder: Path, comparison: Comparison, pictures: Mapping[str, bytes]) -> Path:
+    """Write a comparison's folder, all or nothing; run 0 is the baseline.
+
+    Raises
+    ------
+    OutputError
+        The place is taken by something that is not a comparison, or cannot be written.
+    """
+    files = {
+        COMPARISON_FILE: to_json(comparison.to_dict()).encode(),
+        "by_cause.csv": to_csv(split_rows(comparison, "by_cause")).encode(),
+        "by_layer.csv": to_csv(split_rows(comparison, "by_layer")).encode(),
+        **pictures,
+    }
+    for index, result in enumerate(comparison.results):
+        files |= {f"{RUNS_FOLDER}/{index}/{name}": content for name, content in run_files(result).items()}
+    return write_folder(folder, COMPARISON_FOLDER, files)

@@ -1,0 +1,82 @@
+"""A folder of results that appears whole under its name or not at all, and that never replaces anything but its like."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+from accelsim.errors import OutputError
+
+
+@dataclass(frozen=True)
+class FolderKind:
+    """A kind of folder: the file by which it is told, and shell patterns of every name that it may hold at its top."""
+
+    marker: str
+    names: tuple[str, ...]
+
+    def knows(self, name: str) -> bool:
+        """Whether results of this kind hold a file or folder of that name."""
+        return any(fnmatchcase(name, pattern) for pattern in self.names)
+
+
+def check_replaceable(folder: Path, kind: FolderKind) -> None:
+    """Say, before long work, that `folder` cannot take the results.
+
+    Raises
+    ------
+    OutputError
+        It is a file, holds something that is not of its kind, or lies where nothing can be written.
+    """
+    allowed = "allowed: a new folder, an empty one, or earlier results to replace"
+    try:
+        if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
+            raise OutputError(f"{folder}: is not a folder; {allowed}")
+        found = {entry.name for entry in folder.iterdir()} if folder.is_dir() else set()
+        strange = sorted(name for name in found if not kind.knows(name))
+        if strange:
+            raise OutputError(f"{folder}: holds {', '.join(strange[:3])}{', ...' if len(strange) > 3 else ''}; {allowed}")
+        if found and kind.marker not in found:
+            raise OutputError(f"{folder}: holds files but no {kind.marker}; {allowed}")
+        parent = folder.absolute().parent
+        parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=parent, prefix=f".{folder.name}."):
+            pass
+    except OSError as error:
+        raise OutputError(f"{folder}: cannot be written: {error.strerror or error}") from error
+
+
+def write_folder(folder: Path, kind: FolderKind, files: Mapping[str, bytes]) -> Path:
+    """Write `files` (path inside the folder -> content) as `folder`; nothing of earlier results remains.
+
+    The files are written beside the folder and moved there in one step; when the last step fails, the earlier results are put back.
+
+    Raises
+    ------
+    OutputError
+        As `check_replaceable`, or the disk refuses.
+    """
+    check_replaceable(folder, kind)
+    target = folder.absolute()
+    try:
+        with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}.") as scratch:
+            fresh, old = Path(scratch) / "fresh", Path(scratch) / "old"
+            for name, content in files.items():
+                path = fresh / name
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_bytes(content)
+            if target.exists():
+                target.rename(old)
+            try:
+                os.rename(fresh, target)
+            except OSError:
+                if old.exists():
+                    old.rename(target)
+                raise
+    except OSError as error:
+        raise OutputError(f"{folder}: cannot be written: {error.strerror or error}") from error
+    return folder

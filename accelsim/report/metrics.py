@@ -1,0 +1,230 @@
+"""Figures derived from a Result: rates, shares, groups of repeated layers, and the limiting resource in a sentence.
+
+A layer that repeats (same name but for its numbers, same operation, format and MACs) is summed into one group: the reader of a
+network of equal blocks wants the block.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from typing import Any
+
+from accelsim.result import CATEGORIES, OPERANDS, RESOURCES, LayerResult, Result, Traffic, limiting_resource, total
+
+# What the array does in a cycle of each category, for tables; MODEL's table "where a cycle goes" in short.
+CATEGORY_MEANING: Mapping[str, str] = {
+    "busy": "the array multiplies",
+    "fill_drain": "fills or drains",
+    "dram": "waits for weights from memory",
+    "buffer_width": "waits for the weight buffer's read width",
+    "bank_conflict": "waits for codebook banks in conflict",
+    "codebook_load": "waits for a codebook to load",
+    "decode": "waits for codebook lookups",
+    "swap": "waits behind the swap wave",
+    "buffer_full": "waits for a buffer slot",
+    "accumulator": "waits for an accumulator bank",
+    "port": "waits for an activation buffer port",
+    "vector": "waits for the vector unit",
+    "dram_activation": "waits for activations from memory",
+    "issue": "waits for the next run's issue",
+    "dependency": "waits for another layer",
+}
+
+OVERHEAD_OPERANDS = ("padding", "burst_rounding")
+WEIGHT_OPERANDS = ("indices", "signs", "codebook", "raw_weights")
+
+
+@dataclass(frozen=True)
+class Summary:
+    """The headline of a run; an inference is one of `batch` inputs of one of the frames.
+
+    Attributes
+    ----------
+    cold_ms, steady_ms : the first and the last frame (the same one if there is only one)
+    bounds_cycles : resource -> least cycles; achieved_of_tightest_pct : the largest of them in percent of the cycles taken
+    """
+
+    accelerator: str
+    trace: str
+    run_id: str
+    clock_hz: int
+    frames: int
+    batch: int
+    inferences: int
+    total_cycles: int
+    milliseconds: float
+    milliseconds_per_inference: float
+    inferences_per_s: float
+    cold_ms: float
+    steady_ms: float
+    macs: int
+    utilization_pct: float
+    useful_bytes: int
+    bus_bytes: int
+    bus_gb_per_s: float
+    bus_bytes_per_cycle: float
+    bus_bytes_per_mac: float
+    limiting_resource: str
+    limiting_sentence: str
+    tightest_bound: str
+    achieved_of_tightest_pct: float
+    cycles: Mapping[str, int]
+    bounds_cycles: Mapping[str, int]
+
+    def to_dict(self) -> dict[str, Any]:
+        """The summary as JSON can hold it."""
+        return asdict(self)
+
+
+def category_cycles(result: Result) -> dict[str, int]:
+    """Category -> cycles of all frames, in the table's order; categories that a result adds come last."""
+    found = total(layer.cycles for layer in result.layers)
+    return {**dict.fromkeys(CATEGORIES, 0), **found}
+
+
+def summarize(result: Result) -> Summary:
+    """The headline of `result`."""
+    cycles = result.total_cycles
+    seconds = cycles / result.clock_hz
+    inferences = len(result.frames) * result.batch
+    frame_ms = [1e3 * frame.total_cycles / result.clock_hz for frame in result.frames]
+    tightest, bound = tightest_bound(result.bounds)
+    return Summary(
+        accelerator=result.accelerator_name,
+        trace=result.trace_name,
+        run_id=result.run_id,
+        clock_hz=result.clock_hz,
+        frames=len(result.frames),
+        batch=result.batch,
+        inferences=inferences,
+        total_cycles=cycles,
+        milliseconds=result.milliseconds,
+        milliseconds_per_inference=_over(result.milliseconds, inferences),
+        inferences_per_s=_over(inferences, seconds),
+        cold_ms=frame_ms[0] if frame_ms else 0.0,
+        steady_ms=frame_ms[-1] if frame_ms else 0.0,
+        macs=result.macs,
+        utilization_pct=100 * result.utilization,
+        useful_bytes=result.useful_bytes,
+        bus_bytes=result.bus_bytes,
+        bus_gb_per_s=_over(result.bus_bytes, seconds) / 1e9,
+        bus_bytes_per_cycle=_over(result.bus_bytes, cycles),
+        bus_bytes_per_mac=_over(result.bus_bytes, result.macs),
+        limiting_resource=limiting_resource(result.cycles),
+        limiting_sentence=limiting_sentence(category_cycles(result)),
+        tightest_bound=tightest,
+        achieved_of_tightest_pct=100 * _over(bound, cycles),
+        cycles=category_cycles(result),
+        bounds_cycles=dict(result.bounds),
+    )
+
+
+def _over(part: float, whole: float) -> float:
+    return part / whole if whole else 0.0
+
+
+def limiting_sentence(cycles: Mapping[str, int]) -> str:
+    """What the array spends most cycles on or waiting for, with the causes behind it."""
+    whole = sum(cycles.values())
+    if not whole:
+        return "Nothing runs on the array."
+    name = limiting_resource(cycles)
+    parts = sorted(((cycles.get(item, 0), item) for item in RESOURCES[name]), reverse=True)
+    causes = ", ".join(f"{item} {100 * value / whole:.1f} %" for value, item in parts if value)
+    share = f"{100 * sum(value for value, _ in parts) / whole:.1f} %"
+    if name == "MAC array":
+        return f"The MAC array limits: it works in {share} of the cycles ({causes})."
+    return f"The array waits for the {name} in {share} of the cycles ({causes}); nothing else takes more."
+
+
+def tightest_bound(bounds: Mapping[str, int]) -> tuple[str, int]:
+    """The resource that needs most cycles, and how many; ('', 0) if none needs any."""
+    return max(((name, value) for name, value in bounds.items() if value), key=lambda item: item[1], default=("", 0))
+
+
+def bus_bits(traffic: tuple[Traffic, ...]) -> int:
+    """Bits of all operands, padding and burst rounding included."""
+    return sum(item.bits for item in traffic)
+
+
+def useful_bits(traffic: tuple[Traffic, ...]) -> int:
+    """Bits of all operands without padding and burst rounding."""
+    return sum(item.bits for item in traffic if item.operand not in OVERHEAD_OPERANDS)
+
+
+def weight_bits(traffic: tuple[Traffic, ...]) -> int:
+    """Bits of weights however stored: indices, signs, codebooks, raw values; no scales or biases."""
+    return sum(item.bits for item in traffic if item.operand in WEIGHT_OPERANDS)
+
+
+def traffic_lines(result: Result) -> tuple[Traffic, ...]:
+    """Bits by operand, memory and direction over the whole run, in the order of OPERANDS."""
+    order = {name: index for index, name in enumerate(OPERANDS)}
+    lines = [Traffic(key.operand, key.memory, key.write, bits) for key, bits in result.traffic.items() if bits]
+    return tuple(sorted(lines, key=lambda item: (order.get(item.operand, len(order)), item.operand, item.memory, item.write)))
+
+
+@dataclass(frozen=True)
+class LayerGroup:
+    """Layers that a table or picture shows as one: a layer in all frames, or the same layer of all blocks."""
+
+    name: str
+    op: str
+    format: str
+    names: tuple[str, ...]
+    layers: tuple[LayerResult, ...]
+
+    @cached_property
+    def cycles(self) -> dict[str, int]:
+        """Category -> cycles."""
+        return {**dict.fromkeys(CATEGORIES, 0), **total(layer.cycles for layer in self.layers)}
+
+    @property
+    def total_cycles(self) -> int:
+        return sum(self.cycles.values())
+
+    @property
+    def vector_cycles(self) -> int:
+        return sum(layer.vector_cycles for layer in self.layers)
+
+    @property
+    def macs(self) -> int:
+        return sum(layer.macs for layer in self.layers)
+
+    @property
+    def bus_bytes(self) -> float:
+        return sum(bus_bits(layer.traffic) for layer in self.layers) / 8
+
+    @cached_property
+    def bounds(self) -> dict[str, int]:
+        """Resource -> least cycles."""
+        return total(layer.bounds for layer in self.layers)
+
+    @property
+    def top_stall(self) -> tuple[str, int]:
+        """The cause, other than work, that takes most cycles; ('', 0) if none does."""
+        return tightest_bound({name: value for name, value in self.cycles.items() if name != "busy"})
+
+
+def group_layers(result: Result, *, fold: bool) -> tuple[LayerGroup, ...]:
+    """One group for each layer name (all frames), or, with `fold`, for each set of repeated layers; by first appearance."""
+    found: dict[tuple[object, ...], list[LayerResult]] = {}
+    for layer in result.layers:
+        key = (pattern(layer.name), layer.op, layer.format, layer.macs) if fold else (layer.name,)
+        found.setdefault(key, []).append(layer)
+    return tuple(_group(layers) for layers in found.values())
+
+
+def _group(layers: list[LayerResult]) -> LayerGroup:
+    names = tuple(Counter(layer.name for layer in layers))
+    first = layers[0]
+    return LayerGroup(first.name if len(names) == 1 else pattern(first.name), first.op, first.format, names, tuple(layers))
+
+
+def pattern(name: str) -> str:
+    """'blocks.11.fc1' -> 'blocks.*.fc1': parts that are only digits become a star ('fc1' keeps its 1)."""
+    return re.sub(r"(?<![A-Za-z0-9])\d+(?![A-Za-z0-9])", "*", name)

@@ -1,0 +1,128 @@
+"""The look of every picture: sizes, fonts, and one colour for each cause and each operand, the same everywhere.
+
+Colours are those of Okabe and Ito (jfly.uni-koeln.de/color, "Color Universal Design", 2008) and lighter tones of them: causes that
+share a resource share a hue and differ in tone and hatch, because fifteen hues cannot be told apart by everybody.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import matplotlib as mpl
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+PAPER_COLUMN_MM = 85
+_MM_PER_INCH = 25.4
+_PNG_DPI = 300
+
+
+@dataclass(frozen=True)
+class Paint:
+    """Fill colour and hatch of one thing."""
+
+    color: str
+    hatch: str = ""
+
+
+CATEGORY_PAINT: Mapping[str, Paint] = {
+    "busy": Paint("#0072B2"),
+    "fill_drain": Paint("#56B4E9"),
+    "swap": Paint("#A9D8F5", "////"),
+    "dram": Paint("#D55E00"),
+    "codebook_load": Paint("#F2A772", "////"),
+    "dram_activation": Paint("#F5C9A9", "...."),
+    "decode": Paint("#009E73"),
+    "bank_conflict": Paint("#7FD0B9", "////"),
+    "buffer_width": Paint("#CC79A7"),
+    "buffer_full": Paint("#E4B5CF", "////"),
+    "accumulator": Paint("#F2DDE9", "...."),
+    "port": Paint("#E69F00"),
+    "vector": Paint("#F0E442"),
+    "issue": Paint("#B0B0B0"),
+    "dependency": Paint("#5A5A5A"),
+}
+
+OPERAND_PAINT: Mapping[str, Paint] = {
+    "indices": Paint("#0072B2"),
+    "signs": Paint("#56B4E9"),
+    "codebook": Paint("#A9D8F5", "////"),
+    "raw_weights": Paint("#D55E00"),
+    "scales_bias": Paint("#E69F00"),
+    "parameters": Paint("#F0E442"),
+    "activations_in": Paint("#009E73"),
+    "activations_out": Paint("#7FD0B9", "////"),
+    "spill_out": Paint("#CC79A7"),
+    "spill_in": Paint("#E4B5CF", "////"),
+    "padding": Paint("#B0B0B0"),
+    "burst_rounding": Paint("#5A5A5A"),
+}
+
+TOTAL_PAINT = Paint("#404040")
+GAIN_PAINT = Paint("#A8A8A8")
+LOSS_PAINT = Paint("#E6E6E6", "////")
+LOSS_TEXT = "#A03000"
+_OTHER_PAINT = Paint("#FFFFFF", "xxxx")
+
+_RC: dict[Any, Any] = {
+    "font.family": "DejaVu Sans",
+    "font.size": 7,
+    "axes.labelsize": 7,
+    "axes.titlesize": 7.5,
+    "axes.linewidth": 0.5,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.axisbelow": True,
+    "xtick.labelsize": 6.5,
+    "ytick.labelsize": 6.5,
+    "xtick.major.width": 0.5,
+    "ytick.major.width": 0.5,
+    "grid.linewidth": 0.4,
+    "grid.color": "#D8D8D8",
+    "hatch.linewidth": 0.35,
+    "legend.fontsize": 6.5,
+    "legend.frameon": False,
+    "legend.handlelength": 1.1,
+    "legend.handleheight": 0.8,
+    "legend.columnspacing": 1.0,
+    "text.parse_math": False,
+    "svg.hashsalt": "accelsim",
+    "svg.fonttype": "path",
+}
+
+
+def category_paint(name: str) -> Paint:
+    """Colour and hatch of a cause."""
+    return CATEGORY_PAINT.get(name, _OTHER_PAINT)
+
+
+def operand_paint(name: str) -> Paint:
+    """Colour and hatch of an operand."""
+    return OPERAND_PAINT.get(name, _OTHER_PAINT)
+
+
+def bar_style(paint: Paint) -> dict[str, Any]:
+    """Keyword arguments of a bar or patch in `paint`."""
+    return {"facecolor": paint.color, "hatch": paint.hatch, "edgecolor": "#303030", "linewidth": 0.3}
+
+
+def picture(name: str, height_mm: float, draw: Callable[[Axes], None], width_mm: float = PAPER_COLUMN_MM) -> dict[str, bytes]:
+    """The SVG and the PNG of one picture, {'NAME.svg': ..., 'NAME.png': ...}; equal input gives equal bytes.
+
+    Parameters
+    ----------
+    draw
+        Draws into the axes it is given; legends outside the axes get room by themselves.
+    """
+    with mpl.rc_context(_RC):
+        figure = Figure(figsize=(width_mm / _MM_PER_INCH, height_mm / _MM_PER_INCH), layout="constrained")
+        FigureCanvasAgg(figure)
+        draw(figure.add_subplot())
+        svg, png = io.BytesIO(), io.BytesIO()
+        figure.savefig(svg, format="svg", metadata={"Date": None, "Creator": None})
+        figure.savefig(png, format="png", dpi=_PNG_DPI, metadata={"Software": None})
+    return {f"{name}.svg": svg.getvalue(), f"{name}.png": png.getvalue()}

@@ -1,0 +1,207 @@
+"""A run as tables that a person can read in 80 columns: headline, where the cycles go, layers, traffic, bounds, choices."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Protocol
+
+from rich.console import Console
+
+from accelsim.report.metrics import (
+    CATEGORY_MEANING,
+    OVERHEAD_OPERANDS,
+    Summary,
+    category_cycles,
+    group_layers,
+    summarize,
+    tightest_bound,
+    traffic_lines,
+)
+from accelsim.report.terminal import row, say, show, table
+from accelsim.report.text import count, decimal_bytes, hertz, milliseconds, percent, tail, times
+from accelsim.result import Result
+
+_GROUP_NAME_CHARS = 22
+
+
+class CheckedLayer(Protocol):
+    """What a functional check says of one layer."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def ok(self) -> bool: ...
+    @property
+    def tiles(self) -> int: ...
+    @property
+    def message(self) -> str: ...
+
+
+class IdealizedRun(Protocol):
+    """What making one thing ideal comes to."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def description(self) -> str: ...
+    @property
+    def result(self) -> Result: ...
+    @property
+    def speedup(self) -> float: ...
+    @property
+    def explanation(self) -> str: ...
+
+
+def render_run(console: Console, result: Result, *, all_layers: bool = False) -> None:
+    """Everything a run says."""
+    summary = summarize(result)
+    render_headline(console, result, summary)
+    render_cycles(console, result)
+    render_layers(console, result, all_layers=all_layers)
+    render_traffic(console, result, summary)
+    render_bounds(console, result)
+    render_choices(console, result)
+    for warning in result.warnings:
+        say(console, f"warning: {warning}", style="yellow")
+
+
+def render_headline(console: Console, result: Result, summary: Summary) -> None:
+    """Time, rates and the limiting resource, in sentences."""
+    say(console, f"{summary.accelerator} runs {summary.trace}", style="bold")
+    say(
+        console,
+        f"{milliseconds(summary.milliseconds_per_inference)} ms an inference, {summary.inferences_per_s:,.1f} frames/s; "
+        f"{count(summary.total_cycles)} cycles at {hertz(summary.clock_hz)} for {_inferences(summary)}",
+    )
+    if summary.frames > 1:
+        say(
+            console,
+            f"cold start {milliseconds(summary.cold_ms)} ms (first frame), steady state {milliseconds(summary.steady_ms)} ms (last frame)",
+        )
+    say(
+        console,
+        f"{decimal_bytes(summary.useful_bytes)} useful, {decimal_bytes(summary.bus_bytes)} on the bus; "
+        f"array utilization {summary.utilization_pct:.1f} % of the MAC slots",
+    )
+    say(console, summary.limiting_sentence)
+    say(console, f"weights: {result.weights_source}", style="dim")
+    versions = ", ".join(f"{name} {version}" for name, version in result.versions.items())
+    say(console, f"run {summary.run_id[:16]}{'; ' if versions else ''}{versions}", style="dim")
+
+
+def _inferences(summary: Summary) -> str:
+    if summary.inferences == 1:
+        return "one inference"
+    return f"{summary.inferences} inferences ({summary.frames} frames x batch {summary.batch})"
+
+
+def render_cycles(console: Console, result: Result) -> None:
+    """Where the cycles go, by cause; the causes add up to all cycles."""
+    out = table(console, ["cause", ">cycles", ">share", "the array ..."])
+    cycles = category_cycles(result)
+    for name, value in cycles.items():
+        if value:
+            row(out, name, count(value), percent(value, result.total_cycles), CATEGORY_MEANING.get(name, ""))
+    row(out, "total", count(sum(cycles.values())), percent(sum(cycles.values()), result.total_cycles), "", style="bold")
+    show(console, "Where the cycles go", out)
+
+
+def render_layers(console: Console, result: Result, *, all_layers: bool) -> None:
+    """The layers: repeated blocks summed, or each one."""
+    groups = group_layers(result, fold=not all_layers)
+    frames = f", {len(result.frames)} frames summed" if len(result.frames) > 1 else ""
+    title = f"Layers{frames}" if all_layers else f"Layers, repeated blocks summed{frames} (--layers lists each)"
+    out = table(console, ["layer", ">n", ">cycles", ">share", ">bus\nkB", ">tightest\nbound", ">waits\nmost for"])
+    for group in groups:
+        cycles = group.total_cycles
+        row(
+            out,
+            group.name if all_layers else tail(group.name, _GROUP_NAME_CHARS),
+            str(len(group.names)),
+            count(cycles),
+            percent(cycles, result.total_cycles),
+            f"{group.bus_bytes / 1e3:,.1f}",
+            _named_share(tightest_bound(group.bounds), cycles),
+            _named_share(group.top_stall, cycles),
+        )
+    names = sum(len(group.names) for group in groups)
+    bus = sum(group.bus_bytes for group in groups)
+    row(out, "total", str(names), count(result.total_cycles), percent(1, 1), f"{bus / 1e3:,.1f}", "", "", style="bold")
+    show(console, title, out)
+
+
+def _named_share(item: tuple[str, int], cycles: int) -> str:
+    """'dram 60%' of a layer's cycles; '' where there is nothing to name."""
+    name, value = item
+    return f"{name} {100 * value / cycles:.0f}%" if name and cycles else ""
+
+
+def render_traffic(console: Console, result: Result, summary: Summary) -> None:
+    """What crosses the memory channels, by operand; useful bytes and overhead apart."""
+    out = table(console, ["operand", "memory", "direction", ">bytes", ">of the bus", ">bytes/MAC"])
+    whole = sum(item.bits for item in traffic_lines(result)) / 8
+    for item in traffic_lines(result):
+        size = item.bits / 8
+        row(
+            out,
+            item.operand,
+            item.memory,
+            "write" if item.write else "read",
+            f"{size:,.0f}",
+            percent(size, whole),
+            _per(size, summary.macs),
+        )
+    overhead = {name: sum(item.bits for item in traffic_lines(result) if item.operand == name) / 8 for name in OVERHEAD_OPERANDS}
+    useful = whole - sum(overhead.values())
+    row(out, "useful", "", "", f"{useful:,.0f}", percent(useful, whole), _per(useful, summary.macs), style="bold")
+    row(out, "on the bus", "", "", f"{whole:,.0f}", percent(whole, whole), _per(whole, summary.macs), style="bold")
+    show(console, "Traffic", out)
+    say(
+        console,
+        f"on the bus: {summary.bus_gb_per_s:.3f} GB/s, {summary.bus_bytes_per_cycle:.3f} B/cycle, "
+        f"{summary.bus_bytes_per_mac:.4f} bytes/MAC (average over the run)",
+    )
+
+
+def _per(part: float, whole: int) -> str:
+    return f"{part / whole:.5f}" if whole else "-"
+
+
+def render_bounds(console: Console, result: Result) -> None:
+    """The least cycles that each resource needs, beside the cycles taken."""
+    tightest, _ = tightest_bound(result.bounds)
+    out = table(console, ["resource", ">least cycles", ">of the cycles taken", ""])
+    for name, value in sorted(result.bounds.items(), key=lambda item: -item[1]):
+        note = "tightest" if name == tightest else ""
+        row(out, name, count(value), percent(value, result.total_cycles), note)
+    row(out, "taken", count(result.total_cycles), percent(1, 1) if result.total_cycles else "-", "", style="bold")
+    show(console, "Bounds: the least cycles that each resource needs", out)
+
+
+def render_choices(console: Console, result: Result) -> None:
+    """What the compiler decided."""
+    if not result.choices:
+        return
+    out = table(console, ["choice", "taken"])
+    for name, value in result.choices.items():
+        row(out, name, str(value))
+    show(console, "What the compiler chose", out)
+
+
+def render_functional(console: Console, layers: Iterable[CheckedLayer], ok: bool) -> None:
+    """One line for each layer that was decoded and multiplied for real."""
+    out = table(console, ["layer", ">tiles", "verdict"])
+    checked = 0
+    for layer in layers:
+        checked += 1
+        row(out, layer.name, count(layer.tiles), "bit-exact" if layer.ok else f"WRONG: {layer.message}", style=None if layer.ok else "red")
+    show(console, "Functional check: decoded and multiplied for real", out)
+    say(console, f"{checked} layers bit-exact" if ok else "the check failed", style="green" if ok else "red")
+
+
+def render_what_if(console: Console, runs: Iterable[IdealizedRun]) -> None:
+    """What each resource would be worth if it were free."""
+    out = table(console, ["if free", "meaning", ">cycles", ">speed-up", "note"])
+    for item in runs:
+        row(out, item.name, item.description, count(item.result.total_cycles), times(item.speedup), item.explanation)
+    show(console, "What if one thing were ideal", out)

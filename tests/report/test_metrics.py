@@ -1,0 +1,62 @@
+"""Derived figures: rates, groups of repeated layers, and the sentence on what limits."""
+
+from __future__ import annotations
+
+import pytest
+
+from accelsim.report.metrics import group_layers, limiting_sentence, pattern, summarize
+from accelsim.report.text import clean, decimal_bytes, milliseconds, tail
+from tests.synthetic_results import int8, layer, result
+
+
+def test_the_summary_holds_the_rates_worked_by_hand():
+    summary = summarize(int8())  # 1000 cycles at 1 GHz: 1 us
+    assert summary.milliseconds == pytest.approx(0.001)
+    assert summary.inferences_per_s == pytest.approx(1e6)
+    assert (summary.useful_bytes, summary.bus_bytes) == (1600, 1640)
+    assert summary.bus_bytes_per_cycle == pytest.approx(1.64)
+    assert summary.bus_gb_per_s == pytest.approx(1.64)
+    assert summary.bus_bytes_per_mac == pytest.approx(1640 / 2880)
+    assert (summary.tightest_bound, summary.achieved_of_tightest_pct) == ("dram", pytest.approx(65.0))  # 240 + 240 + 170 of 1000
+
+
+def test_cold_start_and_steady_state_are_the_first_and_last_frame():
+    frames = [(layer("a", {"busy": cycles}),) for cycles in (300, 200, 100)]
+    summary = summarize(result(*frames, batch=2))
+    assert (summary.cold_ms, summary.steady_ms) == (pytest.approx(3e-4), pytest.approx(1e-4))
+    assert summary.inferences == 6
+    assert summary.milliseconds_per_inference == pytest.approx(1e-4)  # 600 cycles over 6
+
+
+def test_an_array_that_works_most_of_the_time_is_the_limit():
+    assert limiting_sentence({"busy": 60, "swap": 15, "dram": 25}) == (
+        "The MAC array limits: it works in 75.0 % of the cycles (busy 60.0 %, swap 15.0 %)."
+    )
+
+
+def test_a_run_without_cycles_has_a_summary_too():
+    assert summarize(result((layer("a", {}),))).limiting_sentence == "Nothing runs on the array."
+
+
+def test_repeated_blocks_fold_and_keep_every_cycle():
+    groups = group_layers(int8(), fold=True)
+    assert [(group.name, len(group.names), group.total_cycles) for group in groups] == [("blocks.*.fc", 2, 800), ("head", 1, 200)]
+
+
+def test_blocks_with_other_work_do_not_fold():
+    run = result((layer("b.0.fc", {"busy": 1}, macs=10), layer("b.1.fc", {"busy": 1}, macs=20)))
+    assert [group.name for group in group_layers(run, fold=True)] == ["b.0.fc", "b.1.fc"]
+
+
+def test_only_parts_that_are_numbers_become_stars():
+    assert pattern("blocks.11.mlp.fc1") == "blocks.*.mlp.fc1"
+
+
+def test_names_cannot_steer_a_terminal_and_stay_distinct():
+    assert clean("a\x1b[31mb\u202e\n") == "a\\x1b[31mb\\u202e\\n"
+
+
+def test_numbers_read_like_a_person_writes_them():
+    assert decimal_bytes(1_708_544) == "1.709 MB"
+    assert (milliseconds(12.3456), milliseconds(0.0012345)) == ("12.346", "0.001234")
+    assert tail("vit.encoder.layer.*.output.dense", 22) == "….layer.*.output.dense"

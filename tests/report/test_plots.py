@@ -1,0 +1,118 @@
+"""Bars are exact, paints are one for each cause, and no text overlaps at a paper's column width."""
+
+from __future__ import annotations
+
+import itertools
+
+import matplotlib as mpl
+import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.text import Text
+
+from accelsim.report import style
+from accelsim.report.compare import compare
+from accelsim.report.plots import MAX_BARS, plot_cycles, plot_layers, plot_traffic, plot_waterfall
+from accelsim.result import CATEGORIES, OPERANDS
+from tests.synthetic_results import int8, layer, read, result, ssvq
+
+
+def crowded(trace, cycles, accelerator="edge-64x64-x16", clock_hz=10**9):
+    """Every category, every operand, long names."""
+    names = (f"vit.encoder.layer.{block}.attention.part_{part}" for block, part in itertools.product(range(4), "abcdefgh"))
+    traffic = tuple(read(name, 40 * index + 9) for index, name in enumerate(OPERANDS))
+    parts = {name: cycles + 37 * index for index, name in enumerate(CATEGORIES)}
+    layers = tuple(layer(name, parts, macs=100, traffic=traffic) for name in names)
+    return result(layers, trace=trace, accelerator=accelerator, clock_hz=clock_hz)
+
+
+def axes(height_mm=80):
+    figure = Figure(figsize=(style.PAPER_COLUMN_MM / 25.4, height_mm / 25.4), layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure.add_subplot()
+
+
+def bars(ax):
+    return [patch for patch in ax.patches if patch.get_width()]
+
+
+def test_the_bar_of_a_run_is_as_long_as_its_cycles():
+    ax = axes()
+    plot_cycles(ax, [int8(), ssvq()])
+    assert sum(bar.get_width() for bar in bars(ax)) == pytest.approx((1000 + 500) / 1000)  # thousands
+    assert ax.get_xlabel() == "core cycles (thousands)"
+
+
+def test_runs_of_different_clocks_are_drawn_in_milliseconds():
+    ax = axes()
+    plot_cycles(ax, [int8(), result((layer("a", {"busy": 400}),), clock_hz=4 * 10**8)])
+    assert ax.get_xlabel() == "time (ms)"
+    assert sum(bar.get_width() for bar in bars(ax)) == pytest.approx(0.001 + 0.001)
+
+
+def test_the_bars_of_the_layers_add_up_to_the_run_even_when_the_smallest_are_summed():
+    many = result(tuple(layer(f"name_{chr(97 + index)}", {"busy": 1000 + index}, macs=index) for index in range(26)) * 2)
+    ax = axes()
+    plot_layers(ax, many)
+    assert len(ax.get_yticks()) == MAX_BARS
+    assert sum(bar.get_width() for bar in bars(ax)) == pytest.approx(many.total_cycles / 1000)
+
+
+def test_the_bar_of_the_traffic_is_as_long_as_the_bus_bytes():
+    ax = axes()
+    plot_traffic(ax, [int8()])
+    assert sum(bar.get_width() for bar in bars(ax)) == pytest.approx(1640 / 1e6)
+
+
+def test_the_steps_of_a_waterfall_lead_from_one_total_to_the_other():
+    (speedup,) = compare(int8(), [ssvq()]).speedups
+    ax = axes()
+    plot_waterfall(ax, speedup, speedup.by_cause)
+    first, *steps, last = bars(ax)
+    assert first.get_width() - sum(step.get_width() for step in steps) == pytest.approx(last.get_width())
+
+
+def test_each_cause_and_each_operand_has_a_paint_of_its_own():
+    for table, names in ((style.CATEGORY_PAINT, CATEGORIES), (style.OPERAND_PAINT, OPERANDS)):
+        assert set(table) == set(names)
+        assert len(set(table.values())) == len(names)
+
+
+def drawings():
+    pair = crowded("deit_tiny_int8", 2000), crowded("deit_tiny_ssvq_k16d8", 700)
+    slow = crowded("deit_tiny_ssvq_k16d8", 900, "mcu-16x16", 4 * 10**8)
+    (speedup,) = compare(pair[0], pair[1:]).speedups
+    (slowdown,) = compare(pair[0], [slow]).speedups
+    return {
+        "cycles": (60, lambda ax: plot_cycles(ax, [*pair, slow])),
+        "layers": (70, lambda ax: plot_layers(ax, pair[0])),
+        "traffic": (60, lambda ax: plot_traffic(ax, [*pair, slow])),
+        "by cause": (110, lambda ax: plot_waterfall(ax, speedup, speedup.by_cause)),
+        "by layer": (70, lambda ax: plot_waterfall(ax, slowdown, slowdown.by_layer, top=6)),
+    }
+
+
+@pytest.mark.parametrize("name", ["cycles", "layers", "traffic", "by cause", "by layer"])
+def test_no_text_overlaps_or_leaves_the_picture_at_column_width(name):
+    height_mm, draw = drawings()[name]
+    with mpl.rc_context(style._RC):
+        ax = axes(height_mm)
+        draw(ax)
+        ax.figure.canvas.draw()
+        texts = [item for item in ax.figure.findobj(Text) if item.get_visible() and item.get_text()]
+        ticks = {*ax.get_xticklabels(), *ax.get_yticklabels()}
+        inside = ax.get_xlim()[1]
+        texts = [item for item in texts if item not in ticks or item.get_position()[0] <= inside]
+        boxes = [(item.get_text(), item.get_window_extent()) for item in texts]
+    width, height = ax.figure.bbox.width, ax.figure.bbox.height
+    for text, box in boxes:
+        assert -1 <= box.x0 <= box.x1 <= width + 1, text
+        assert -1 <= box.y0 <= box.y1 <= height + 1, text
+    for (text, box), (other, other_box) in itertools.combinations(boxes, 2):
+        assert not _overlap(box, other_box), (text, other)
+
+
+def _overlap(one, two, slack=1.0):
+    wide = min(one.x1, two.x1) - max(one.x0, two.x0)
+    high = min(one.y1, two.y1) - max(one.y0, two.y0)
+    return wide > slack and high > slack
