@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from accelsim.compiler.image import group_bank_cycles, image_bits, layer_image, reduction_order, stripe_count, tile_of_weight
+from accelsim.compiler.image import LayerImage, group_bank_cycles, image_bits, layer_image, reduction_order, stripe_count, tile_of_weight
 from accelsim.errors import CompileError
 from accelsim.formats.catalog import format_from_mapping
 from accelsim.hw.decode_mac_core import CoreGeometry
-from accelsim.kernels.decode import accumulate, codeword_words, decode_stripe, decode_tile, stream_words
+from accelsim.kernels.decode import accumulate, codeword_words, decode_records, decode_stripe, place_records, stream_words
 from accelsim.trace.layers import ConvLayer, GemmLayer, WeightedLayer
 from accelsim.trace.shapes import LoopBounds, TensorShape
 from accelsim.trace.streams import WeightRecord
@@ -84,17 +84,17 @@ def gemm(k: int, n: int, fields: dict[str, object]) -> GemmLayer:
     )
 
 
-def decoded(core: NaiveRecords, layer: WeightedLayer, image: object) -> np.ndarray:
+def decoded(core: NaiveRecords, layer: WeightedLayer, image: LayerImage) -> np.ndarray:
     """Wt of an image through the kernels, with columns padded: (stripes, C, K)."""
     geometry = geometry_of(core)
-    words, book = stream_words(image.data), codeword_words(image.codebook)  # type: ignore[attr-defined]
+    words, book = stream_words(image.data), codeword_words(image.codebook)
     stripes = stripe_count(geometry, layer)
     panels = np.zeros((stripes, core.C, layer.k), np.int8)
-    tile = np.zeros((core.R, core.C), np.int8)
+    raw_bits = 0 if core.DECODE else core.b
     for nt in range(stripes):
         past = decode_stripe(
-            words, image.tile_first_bit(nt, 0), image.tile_bits, core.D, core.AXIS, geometry.index_bits, bool(core.SIGN),  # type: ignore[attr-defined]
-            0 if core.DECODE else core.b, book, tile, panels[nt],
+            words, image.tile_first_bit(nt, 0), image.tile_bits, core.R, core.D, core.AXIS, geometry.index_bits, bool(core.SIGN),
+            raw_bits, book, panels[nt],
         )  # fmt: skip
         assert past == 0
     return panels
@@ -151,23 +151,41 @@ def test_largest_products_do_not_overflow_at_a_reduction_of_4096() -> None:
 
 def test_an_index_past_the_codebook_is_counted_and_decodes_as_zeros() -> None:
     # Two records of 4 index bits, d = 8, a codebook of 3: index 2, then index 9.
-    tile = np.full((1, 16), 7, np.int8)
+    records = np.full((2, 1), 7, np.uint64)
     book = codeword_words(np.arange(24, dtype=np.int8).reshape(3, 8))
-    past = decode_tile(stream_words(np.array([0x92], np.uint8)), 0, 1, 8, 0, 4, False, 0, book, tile)
+    past = decode_records(stream_words(np.array([0x92], np.uint8)), 0, 8, 4, False, 0, book, records)
     assert past == 1
-    assert tile[0].tolist() == [*range(16, 24), *[0] * 8]
+    assert records.view(np.int8).tolist() == [[*range(16, 24)], [0] * 8]
 
 
-def test_a_stream_that_ends_before_the_tile_is_refused() -> None:
-    tile = np.zeros((2, 8), np.int8)
-    with pytest.raises(ValueError, match="ends before the tile"):
-        decode_tile(stream_words(np.zeros(15, np.uint8)), 8, 2, 8, 0, 0, False, 8, codeword_words(np.zeros((0, 8), np.int8)), tile)
+def test_minus_128_negates_to_itself_as_eight_bits_do() -> None:
+    records = np.zeros((1, 1), np.uint64)
+    book = codeword_words(np.array([[-128, 127, 0, 1, -1, -127, 5, -128]], np.int8))
+    # Index 0 in 1 bit, then signs of lanes 0..6 set and of lane 7 clear: 0b01111111 << 1.
+    decode_records(stream_words(np.array([0xFE], np.uint8)), 0, 8, 1, True, 0, book, records)
+    assert records.view(np.int8)[0].tolist() == [-128, -127, 0, -1, 1, 127, -5, -128]
 
 
-def test_records_that_do_not_fit_the_tile_are_refused() -> None:
-    tile = np.zeros((2, 8), np.int8)
-    with pytest.raises(ValueError, match="do not fit the tile"):
-        decode_tile(stream_words(np.zeros(64, np.uint8)), 0, 3, 8, 0, 0, False, 8, codeword_words(np.zeros((0, 8), np.int8)), tile)
+NO_BOOK = codeword_words(np.zeros((0, 8), np.int8))
+
+
+def test_a_stream_that_ends_before_the_records_is_refused() -> None:
+    with pytest.raises(ValueError, match="ends before the records"):
+        decode_records(stream_words(np.zeros(15, np.uint8)), 8, 8, 0, False, 8, NO_BOOK, np.zeros((2, 1), np.uint64))
+
+
+def test_shapes_that_do_not_fit_are_refused() -> None:
+    words, records, panel = stream_words(np.zeros(64, np.uint8)), np.zeros((2, 1), np.uint64), np.zeros((8, 2), np.int8)
+    with pytest.raises(ValueError, match="do not fit the codeword length"):
+        decode_records(words, 0, 9, 0, False, 8, NO_BOOK, records)
+    with pytest.raises(ValueError, match="do not fit the codeword length"):
+        decode_records(words, 0, 8, 4, False, 0, NO_BOOK, records)
+    with pytest.raises(ValueError, match="does not fit its panel"):
+        place_records(records.view(np.int8), 8, 0, 1, 2, panel)
+    with pytest.raises(ValueError, match="does not fit its panel"):
+        place_records(records.view(np.int8)[:1], 8, 0, 0, 2, panel)
+    with pytest.raises(ValueError, match="do not fit together"):
+        accumulate(np.zeros((3, 4), np.int8), np.zeros((2, 5), np.int8), np.zeros((3, 2), np.int32))
 
 
 def test_a_group_takes_the_cycles_of_its_most_loaded_bank_and_equal_indices_merge() -> None:
