@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
 
-from accelsim.errors import ImportModelError, TraceError
+from accelsim.errors import ImportModelError
 from accelsim.formats.float32 import SPEC as FLOAT32
 from accelsim.importers.layout import Dim, View, axis_dim, whole
 from accelsim.trace.layers import (
@@ -260,11 +260,8 @@ class GraphBuilder:
         return TensorShape(groups=groups, rows=rows, width=width, bits=bits or self._bits)
 
     def _make(self, kind: type[L], **fields: Any) -> L:
-        """A layer under a free name; what the vocabulary refuses is the model's fault, not a traceback."""
-        try:
-            return kind(**{**fields, "name": self.unique(fields["name"])})
-        except (TraceError, ValueError) as error:
-            raise ImportModelError(f"{fields['name']}: {error}") from None
+        """A layer under a free name."""
+        return kind(**{**fields, "name": self.unique(fields["name"])})
 
     def _model_input(self, name: str, extent: Extent) -> View:
         shape = self._shape(extent.groups, extent.rows, extent.columns)

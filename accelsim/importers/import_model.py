@@ -6,6 +6,7 @@ A described model has no trained weights, so it needs a seed; a file's weights a
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import logging
 import zipfile
 from pathlib import Path
@@ -13,8 +14,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
+from pydantic import ValidationError
 
-from accelsim.errors import ImportModelError
+from accelsim.errors import ImportModelError, TraceError
 from accelsim.registry import suggest
 from accelsim.trace.layers import Layer, WeightedLayer, WeightRecord
 from accelsim.trace.manifest import CheckpointSource, Manifest
@@ -73,27 +75,52 @@ def import_model(
     TraceError
         `out` cannot be written.
     """
-    try:
-        from accelsim.importers import torch_export
-        from accelsim.importers.graph_builder import GraphBuilder
-    except ImportError:
-        raise ImportModelError("importing a model needs PyTorch; install accelsim with its extra: pip install 'accelsim[torch]'") from None
-    builder = GraphBuilder(activation_bits, residual_bits)
     kind, _, options = model.partition(":")
-    if kind == "vit":
-        if seed is None:
-            raise ImportModelError(f"model {model!r} is a description without weights: give a seed")
-        program, source = _export_vit(options), None
-    elif model.endswith(".pt2"):
-        program, source = _load_program(Path(model)), Path(model)
-    else:
+    if kind != "vit" and not model.endswith(".pt2"):
         raise ImportModelError(f"model {model!r} is not understood; allowed: vit:option=value,... or a file whose name ends in .pt2")
-    graph = torch_export.walk(program, builder, keep_values=seed is None)
-    name = name or (Path(out).name if out is not None else Path(model).stem)
-    trace = _to_trace(graph, name, seed, source)
+    if kind == "vit" and seed is None:
+        raise ImportModelError(f"model {model!r} is a description without weights: give a seed")
+    if importlib.util.find_spec("torch") is None:
+        raise ImportModelError("importing a model needs PyTorch; install accelsim with its extra: pip install 'accelsim[torch]'")
+    program = _export_vit(options) if kind == "vit" else _load_program(Path(model))
+    name = name or (Path(out).resolve().name if out is not None else "") or Path(model).stem
+    file = Path(model) if kind != "vit" else None
+    trace = import_program(program, name, seed=seed, file=file, activation_bits=activation_bits, residual_bits=residual_bits)
     if out is not None:
         save_trace(trace, out)
     return trace
+
+
+def import_program(
+    program: torch.export.ExportedProgram,
+    name: str,
+    *,
+    seed: int | None = None,
+    file: Path | None = None,
+    activation_bits: Literal[8, 16, 32] = 8,
+    residual_bits: Literal[8, 16, 32] = 8,
+) -> Trace:
+    """Import an exported program: with `seed` the weights are drawn from it, else they are the program's, and `file` says whose.
+
+    Raises
+    ------
+    ImportModelError
+        The program is not understood, or neither a seed nor a file is given.
+    """
+    from accelsim.importers import torch_export
+    from accelsim.importers.graph_builder import GraphBuilder
+
+    if seed is None and file is None:
+        raise ImportModelError(f"program {name!r}: weights need a seed, or the file that they come from")
+    try:
+        graph = torch_export.walk(program, GraphBuilder(activation_bits, residual_bits), keep_values=seed is None)
+        return _to_trace(graph, name, seed, file)
+    except ValidationError as error:  # a size or a name that no layer of a trace may have
+        problem = error.errors(include_url=False)[0]
+        field = ".".join(str(part) for part in problem["loc"])
+        raise ImportModelError(f"program {name!r}: {field} has value {problem['input']!r}: {problem['msg']}") from None
+    except TraceError as error:
+        raise ImportModelError(f"program {name!r}: {error}") from None
 
 
 def _to_trace(graph: ExportedGraph, name: str, seed: int | None, source: Path | None) -> Trace:

@@ -179,7 +179,7 @@ def read_manifest(path: Path) -> Manifest:
     except UnicodeDecodeError:
         raise TraceError(f"{path}: is not UTF-8 text") from None
     try:
-        raw = json.loads(text)
+        raw = json.loads(text, object_pairs_hook=_unique)
     except (ValueError, RecursionError) as error:
         raise TraceError(f"{path}: is not JSON: {error}") from None
     if not isinstance(raw, dict):
@@ -193,6 +193,15 @@ def read_manifest(path: Path) -> Manifest:
         raise TraceError(f"{path}: {_first_problem(error, raw)}") from None
     except TraceError as error:
         raise TraceError(f"{path}: {_name_the_layer(raw) or error}") from None
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A JSON object; ValueError for a key given twice, of which one would be lost without a word."""
+    fields = dict(pairs)
+    if len(fields) != len(pairs):
+        keys = [key for key, _ in pairs]
+        raise ValueError(f"key {next(key for key in keys if keys.count(key) > 1)!r} is given twice")
+    return fields
 
 
 def _name_the_layer(raw: dict[str, Any]) -> str | None:

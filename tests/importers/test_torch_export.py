@@ -12,7 +12,7 @@ import pytest
 
 from accelsim.compress.compress_trace import compress_trace, make_recipe
 from accelsim.errors import ImportModelError
-from accelsim.importers.import_model import import_model
+from accelsim.importers.import_model import import_model, import_program
 from accelsim.trace.layers import ConvLayer, GemmLayer, MatmulLayer
 from accelsim.trace.trace import load_trace
 from tests import naive_graph
@@ -142,6 +142,12 @@ class Wrong(torch.nn.Module):
         return self.tail(self, self.fc(x))
 
 
+def scaled_product_read_twice(net: Any, x: Any) -> Any:
+    """The unscaled product is read too, through a view, so the factor must not be folded into it."""
+    product = x @ x.transpose(1, 2)
+    return product.view(1, 1, 4, 4) * 0.5 + product
+
+
 @pytest.mark.parametrize(
     ("tail", "message"),
     [
@@ -156,7 +162,9 @@ class Wrong(torch.nn.Module):
         (lambda net, x: (x, x.transpose(1, 2) + x.reshape(1, 8, 4))[1], "needs one layout"),
         (lambda net, x: torch.nn.functional.dropout(x, 0.5, training=True), "training mode"),
         (lambda net, x: x.to(torch.int32), "cast to torch.int32"),
-        (lambda net, x: net.fc(net.fc(x)), "shared or partly read"),
+        (scaled_product_read_twice, "anything but an attention product alone"),
+        (lambda net, x: torch.nn.Linear(8, 8)(x), "allowed: a trained parameter"),
+        (lambda net, x: net.fc(net.fc(x)), "one is shared or partly read"),
     ],
 )
 def test_what_is_not_understood_is_a_named_error(tail: Any, message: str, tmp_path: Path) -> None:
@@ -166,6 +174,24 @@ def test_what_is_not_understood_is_a_named_error(tail: Any, message: str, tmp_pa
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
     assert not (tmp_path / "out").exists()
+
+
+class Broad(torch.nn.Module):
+    """A layer wider than a trace may hold, without the memory for it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.fc = torch.nn.Linear(1, (1 << 24) + 1, bias=False, device="meta")
+
+    def forward(self, x: Any) -> Any:
+        return self.fc(x)
+
+
+def test_a_layer_beyond_the_bounds_is_one_clear_message() -> None:
+    program = torch.export.export(Broad(), (torch.zeros(1, 2, 1, device="meta"),))
+    with pytest.raises(ImportModelError, match="16777217") as caught:
+        import_program(program, "wide", seed=0)
+    assert "\n" not in str(caught.value)
 
 
 def test_a_batch_is_refused(tmp_path: Path) -> None:

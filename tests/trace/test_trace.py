@@ -170,6 +170,7 @@ def test_a_hostile_manifest_is_one_clear_message(damage: Damage, message: str, t
         (b"[]", "holds a list"),
         (b"\xff\xfe", "is not UTF-8"),
         (b'{"schema_version": ' + b"9" * 5000 + b"}", "is not JSON"),
+        (b'{"schema_version": 1, "schema_version": 1}', "'schema_version' is given twice"),
         (b'{"schema_version": 1}', "the field is missing"),
     ],
 )
