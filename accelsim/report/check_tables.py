@@ -105,7 +105,7 @@ def _square_mm(area_um2: Span) -> tuple[str, str, str]:
 
 def render_compression(console: Console, by_format: Mapping[str, Compressed], total: Compressed) -> None:
     """Bits a weight, counted as papers do and with everything, and the error, by format."""
-    out = table(console, ["format", ">weights", ">bits/weight", ">with codebook, scales", ">over float32", ">relative MSE"])
+    out = table(console, ["format", ">weights", ">bits/\nweight", ">with codebook\nand scales", ">smaller than\nfloat32", ">relative\nMSE"])
     for name, item in (*by_format.items(), ("all", total)):
         row(
             out,

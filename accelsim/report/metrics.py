@@ -226,5 +226,5 @@ def _group(layers: list[LayerResult]) -> LayerGroup:
 
 
 def pattern(name: str) -> str:
-    """'blocks.11.fc1' -> 'blocks.*.fc1': parts that are only digits become a star ('fc1' keeps its 1)."""
-    return re.sub(r"(?<![A-Za-z0-9])\d+(?![A-Za-z0-9])", "*", name)
+    """'blocks.11.fc1' -> 'blocks.*.fc1': a number with a part of the name after it counts blocks; 'fc1', 'add_1', 'conv.0' keep theirs."""
+    return re.sub(r"(?<![^./_])\d+(?=[./_])", "*", name)

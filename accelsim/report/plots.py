@@ -138,7 +138,7 @@ def plot_waterfall(ax: Axes, speedup: Speedup, parts: Sequence[Contribution], to
     ax.set_xlim(0, max(ends) * 1.25)
     ax.tick_params(axis="y", length=0)
     ax.grid(axis="x")
-    ax.set_xlabel(f"{unit}\nbeside each bar: the speed-up so far (▼ a loss)")
+    ax.set_xlabel(f"{unit}\nbeside the bars: speed-up so far")
 
 
 def run_pictures(result: Result) -> dict[str, bytes]:

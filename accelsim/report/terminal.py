@@ -21,9 +21,16 @@ PIPE_COLUMNS = 80
 ProgressCallback = Callable[[str, int, int], None]
 
 
+class _Console(Console):
+    """A console that leaves it to the command line what happens when the reader goes away."""
+
+    def on_broken_pipe(self) -> None:
+        raise BrokenPipeError
+
+
 def stdout_console() -> Console:
     """The console of results: coloured on a terminal, plain text of 80 columns elsewhere."""
-    return Console(file=sys.stdout, width=None if sys.stdout.isatty() else PIPE_COLUMNS, highlight=False, markup=False, emoji=False)
+    return _Console(file=sys.stdout, width=None if sys.stdout.isatty() else PIPE_COLUMNS, highlight=False, markup=False, emoji=False)
 
 
 def table(console: Console, columns: Sequence[str]) -> Table:

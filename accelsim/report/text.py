@@ -19,13 +19,13 @@ def clean(text: str) -> str:
 
 
 def tail(text: str, width: int) -> str:
-    """The end of a dotted name, whole parts where they fit: ('vit.encoder.layer.*.output.dense', 22) -> '….layer.*.output.dense'."""
+    """The end of a dotted name, whole parts where they fit: ('vit.encoder.layer.*.output.dense', 22) -> '…layer.*.output.dense'."""
     shown = clean(text)
     if len(shown) <= width:
         return shown
     cut = shown[len(shown) - width + 1 :]
     dot = cut.find(".")
-    return "…" + (cut[dot:] if 0 <= dot <= width // 2 else cut)
+    return "…" + (cut[dot + 1 :] if 0 <= dot <= width // 2 else cut)
 
 
 def count(value: int) -> str:

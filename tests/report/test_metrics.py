@@ -48,8 +48,10 @@ def test_blocks_with_other_work_do_not_fold():
     assert [group.name for group in group_layers(run, fold=True)] == ["b.0.fc", "b.1.fc"]
 
 
-def test_only_parts_that_are_numbers_become_stars():
+def test_only_numbers_that_count_blocks_become_stars():
     assert pattern("blocks.11.mlp.fc1") == "blocks.*.mlp.fc1"
+    assert pattern("h/3/block_12_add_1") == "h/*/block_*_add_1"
+    assert pattern("features.0") == "features.0"
 
 
 def test_names_cannot_steer_a_terminal_and_stay_distinct():
@@ -59,4 +61,4 @@ def test_names_cannot_steer_a_terminal_and_stay_distinct():
 def test_numbers_read_like_a_person_writes_them():
     assert decimal_bytes(1_708_544) == "1.709 MB"
     assert (milliseconds(12.3456), milliseconds(0.0012345)) == ("12.346", "0.001234")
-    assert tail("vit.encoder.layer.*.output.dense", 22) == "….layer.*.output.dense"
+    assert tail("vit.encoder.layer.*.output.dense", 22) == "…layer.*.output.dense"

@@ -1,0 +1,93 @@
+"""inspect, compress, area and validate, on committed traces and references."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+from typer.testing import CliRunner
+
+from accelsim.cli import app, find_trace
+
+CORE_CSV = Path(__file__).parents[1] / "validation" / "data" / "core" / "core_cycles.csv"
+
+
+def call(*words: object):
+    return CliRunner().invoke(app, [str(word) for word in words])
+
+
+def test_inspect_counts_the_bits_of_the_streams():
+    found = json.loads(call("inspect", "tiny_vit_ssvq", "--json").stdout)
+    bits = {(item["format"], item["stream"]): item["bits"] for item in found["streams"]}
+    # k=16, d=8: an index of 4 bits for 8 weights and a sign bit for each
+    weights = bits["ssvq:k=16,d=8", "signs"]
+    assert bits["ssvq:k=16,d=8", "indices"] == weights // 8 * 4
+    layers = [layer for layer in found["layers"] if layer["format"].startswith("ssvq")]
+    assert bits["ssvq:k=16,d=8", "codebook"] == len(layers) * 16 * 8 * 8
+    assert sum(layer["weights"] for layer in layers) == weights
+    assert found["macs"] == sum(layer["macs"] for layer in found["layers"])
+
+
+def test_inspect_prints_a_table_of_80_columns():
+    outcome = call("inspect", "tiny_vit_ssvq")
+    assert outcome.exit_code == 0
+    assert max(map(len, outcome.stdout.splitlines())) <= 80
+    assert "Bits of the weights by stream" in outcome.stdout
+
+
+def test_a_trace_is_found_by_path_and_by_name():
+    assert find_trace("tiny_vit_int8").samefile(Path(__file__).parents[2] / "traces" / "tiny_vit_int8")
+    assert find_trace("./tiny") == Path("tiny")
+
+
+def test_names_from_a_manifest_cannot_steer_the_terminal(tmp_path):
+    source = find_trace("tiny_vit_float") / "trace.json"
+    text = source.read_text().replace("classifier", "cl\u202e[red]\u009b31mfier")
+    (tmp_path / "trace.json").write_text(text)
+    outcome = call("inspect", tmp_path)
+    if outcome.exit_code == 0:
+        assert "[red]" in outcome.stdout
+    assert not {"\u202e", "\u009b", "\x1b"} & set(outcome.output)
+
+
+def test_compress_writes_a_trace_that_inspect_reads(tmp_path):
+    outcome = call("compress", "tiny_vit_float", "--format", "ssvq:k=4,d=4", "-o", tmp_path / "packed", "--seed", 3)
+    assert outcome.exit_code == 0, outcome.output
+    assert "ssvq:k=4,d=4" in outcome.stdout
+    formats = {layer["format"] for layer in json.loads(call("inspect", tmp_path / "packed", "--json").stdout)["layers"]}
+    assert "ssvq:k=4,d=4" in formats
+
+
+def test_area_prints_each_component_and_its_total():
+    found = json.loads(call("area", "edge-32x32", "--technology", "nangate45", "--json").stdout)
+    parts = [row["area_um2"] for row in found["rows"] if not row["component"].startswith("total")]
+    total = next(row["area_um2"] for row in found["rows"] if row["component"] == "total, cells and macros")
+    assert abs(sum(parts) - total) < 1e-6 * total
+    assert "total, placed" in call("area", "edge-32x32").stdout
+
+
+def test_area_follows_an_override():
+    small, large = (
+        json.loads(call("area", "edge-32x32", "--set", f"array.max_m={rows}", "--json").stdout)["groups_um2"]["accumulators"]
+        for rows in (128, 256)
+    )
+    assert small < large
+
+
+def test_validation_of_the_rtl_passes_and_prints_every_row_as_json():
+    outcome = call("validate", "core", CORE_CSV, "--json")
+    found = json.loads(outcome.stdout)
+    assert outcome.exit_code == 0
+    assert (found["ok"], found["largest_error"]) == (True, 0)
+
+
+def test_a_reference_that_the_model_misses_is_status_1(tmp_path):
+    rows = list(csv.DictReader(CORE_CSV.read_text().splitlines()))[:2]
+    rows[0]["cycles"] = str(int(rows[0]["cycles"]) + 1)
+    path = tmp_path / "wrong.csv"
+    path.write_text("\n".join([",".join(rows[0]), *(",".join(row.values()) for row in rows)]) + "\n")
+    outcome = call("validate", "core", path)
+    assert outcome.exit_code == 1
+    assert "1 outside their tolerance" in outcome.stdout
+    assert "OUT" in outcome.stdout
