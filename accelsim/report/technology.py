@@ -83,6 +83,29 @@ class MemoryTable(Record):
         return self
 
 
+class EnergyTable(Record):
+    """Energy of actions, background power and leakage. DRAM and flash constants belong to the memory, not to the node."""
+
+    mac_pj: Figure = Field(description="8x8 multiply and the PE's add")
+    psum_add_pj: Figure = Field(description="32-bit add of an accumulator")
+    register_bit_pj: Figure = Field(description="a clocked register bit, a cycle")
+    idle_fraction: Figure = Field(description="share of a PE's register energy that an idle, clock-gated cycle still costs")
+    gate_pj: Figure = Field(description="a gate equivalent of a block in use, an action")
+    vector_op_pj: Figure = Field(description="one lane's operation on an element")
+    dma_pj_per_bit: Figure = Field(description="a bit through the DMA and the fabric on chip")
+    dram_pj_per_bit: Figure
+    dram_background_mw: Figure = Field(description="a channel's standby and refresh power")
+    flash_pj_per_bit: Figure
+    flash_background_mw: Figure
+    logic_leakage_nw_per_ge: Figure
+
+    @model_validator(mode="after")
+    def _fractions(self) -> EnergyTable:
+        if self.idle_fraction.high > 1:
+            raise ValueError(f"idle_fraction: must be at most 1 (got high = {self.idle_fraction.high:g})")
+        return self
+
+
 class Technology(Record):
     """A node, or a calibration at it."""
 
@@ -91,6 +114,7 @@ class Technology(Record):
     node_nm: int = Field(ge=1, le=1000)
     logic: LogicTable
     memory: MemoryTable
+    energy: EnergyTable
 
 
 def load_technology(name: str) -> Technology:

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from accelsim.errors import ConfigError
-from accelsim.report.memory_area import Macro
 from accelsim.report.sram_grid import sram_point
+from accelsim.report.sram_macros import Macro
 from accelsim.report.technology import load_technology
 
 

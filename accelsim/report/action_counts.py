@@ -1,0 +1,161 @@
+"""What a run did, counted: MACs, array cycles, SRAM words, lookups, signs, vector operations, bits over each memory; by layer.
+
+Disputable assumptions: what a Result does not hold is bounded, not guessed to a point. An accumulator's read may be missing on a
+first K-tile; rows that are trimmed, or taken from line buffers, read fewer activation words; a vector pass reads none to two
+operands. Codewords are counted at the chip's length, padded groups and re-read stripes included.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from accelsim.accelerator import Accelerator
+from accelsim.formats.catalog import format_module
+from accelsim.report.codebook_area import lookups
+from accelsim.report.span import ZERO, Span
+from accelsim.result import LayerResult, Result
+
+WEIGHT_STREAM = ("indices", "signs", "raw_weights", "padding", "codebook", "scales_bias", "parameters")
+HEADER = ("codebook", "scales_bias", "parameters")
+
+
+@dataclass(frozen=True, order=True)
+class Action:
+    """Something that costs energy each time: what does it, what for, and what it is."""
+
+    component: str
+    operand: str
+    name: str
+
+
+Counts = Mapping[Action, Span]
+
+MAC = Action("PE array", "psums", "mac")
+PE_CYCLE = Action("PE array", "activations", "pe_cycle")
+PE_IDLE = Action("PE array", "idle", "pe_idle_cycle")
+ACCUMULATE = Action("accumulators", "psums", "accumulate")
+ACCUMULATOR_READ = Action("accumulators", "psums", "accumulator_read")
+ACCUMULATOR_WRITE = Action("accumulators", "psums", "accumulator_write")
+ROW_READ = Action("activation buffer", "activations", "activation_read")
+LOADER_READ = Action("activation buffer", "activations as weights", "activation_read")
+VECTOR_READ = Action("activation buffer", "vector operands", "activation_read")
+VECTOR_WRITE = Action("activation buffer", "outputs", "activation_write")
+DMA_READ = Action("activation buffer", "spills and outputs", "activation_read")
+DMA_WRITE = Action("activation buffer", "spills and inputs", "activation_write")
+WEIGHT_WRITE = Action("weight buffer", "weights", "weight_write")
+WEIGHT_READ = Action("weight buffer", "weights", "weight_read")
+UNPACK = Action("unpack buffer", "weights", "unpack_cycle")
+LOOKUP = Action("codebook", "weights", "lookup")
+CODEBOOK_WRITE = Action("codebook", "codebook", "codebook_write_bit")
+SIGN = Action("sign decoder", "weights", "sign_lane")
+SHADOW_WRITE = Action("PE array", "weights", "shadow_write")
+VECTOR_OP = Action("vector unit", "outputs", "vector_op")
+CONTROL = Action("control", "idle", "control_cycle")
+
+
+def moved(memory: str, operand: str) -> Action:
+    """A bit of `operand` over the pins of `memory`."""
+    return Action(memory, operand, f"{memory}_bit")
+
+
+def carried(operand: str) -> Action:
+    """A bit of `operand` through the DMA and its fabric."""
+    return Action("DMA", operand, "dma_bit")
+
+
+def count_actions(result: Result, accelerator: Accelerator) -> tuple[Counts, ...]:
+    """Counts of every layer of every frame, in the order of `result.layers`."""
+    signed = {layer.format for layer in result.layers if any(item.operand == "signs" for item in layer.traffic)}
+    return tuple(_layer_counts(layer, accelerator, layer.format in signed) for layer in result.layers)
+
+
+def add_counts(layers: Iterable[Counts]) -> dict[Action, Span]:
+    """Sum over layers."""
+    out: dict[Action, Span] = {}
+    for counts in layers:
+        for action, span in counts.items():
+            out[action] = out.get(action, ZERO) + span
+    return out
+
+
+def _layer_counts(layer: LayerResult, accelerator: Accelerator, signed: bool) -> dict[Action, Span]:
+    counts = {
+        **_array_counts(layer, accelerator),
+        **_load_counts(layer, accelerator, signed),
+        **_vector_counts(layer, accelerator),
+        **_traffic_counts(layer, accelerator),
+        CONTROL: Span.exact(layer.total_cycles),
+    }
+    return {action: span for action, span in counts.items() if span.high}
+
+
+def _array_counts(layer: LayerResult, accelerator: Accelerator) -> dict[Action, Span]:
+    """Each busy cycle clocks R x C PEs, reads a row of R activations and puts a psum a column into the accumulators."""
+    array, buffer = accelerator.array, accelerator.activation_buffer
+    size = array.rows * array.cols
+    busy = layer.pe_cycles // size
+    psums = float(busy * array.cols)
+    words = float(busy * buffer.accesses(array.rows))
+    return {
+        MAC: Span.exact(layer.macs),
+        PE_CYCLE: Span.exact(layer.pe_cycles),
+        PE_IDLE: Span.exact(max(0, layer.total_cycles * size - layer.pe_cycles)),
+        ACCUMULATE: Span.exact(psums),
+        ACCUMULATOR_WRITE: Span.exact(psums),
+        ACCUMULATOR_READ: Span(psums, 0.0, psums),
+        ROW_READ: Span(words, 0.5 * words, words),
+    }
+
+
+def _load_counts(layer: LayerResult, accelerator: Accelerator, signed: bool) -> dict[Action, Span]:
+    """The bounds of a layer are its words and groups: `buffer_width` words of W bits and `decode` groups of P records were taken."""
+    words, groups = layer.bounds.get("buffer_width", 0), layer.bounds.get("decode", 0)
+    codebook, buffer = accelerator.codebook, accelerator.activation_buffer
+    records = groups * lookups(codebook)
+    lanes = float(records * codebook.codeword_length)
+    counts = {UNPACK: Span.exact(groups), SHADOW_WRITE: Span.exact(lanes)}
+    if not layer.format:
+        counts[LOADER_READ] = Span.exact(words * buffer.accesses(buffer.loader_bits // 8))
+        return counts
+    header = sum(item.bits for item in layer.traffic if item.operand in HEADER)
+    counts[WEIGHT_READ] = Span.exact(words + -(-header // accelerator.weight_buffer.word_bits))
+    if format_module(layer.format.partition(":")[0]).SPEC.codebook_scope != "none":
+        counts[LOOKUP] = Span.exact(records)
+        if signed:
+            counts[SIGN] = Span.exact(lanes)
+    return counts
+
+
+def _vector_counts(layer: LayerResult, accelerator: Accelerator) -> dict[Action, Span]:
+    """A cycle of work is at most an operation a lane; a pass writes its result at most once and reads none to two operands."""
+    lanes = accelerator.vector_unit.lanes
+    operations = float(layer.vector_cycles * lanes)
+    accesses = float(layer.vector_cycles * accelerator.activation_buffer.accesses(lanes)) if lanes else 0.0
+    return {
+        VECTOR_OP: Span(operations, 0.7 * operations, operations),
+        VECTOR_WRITE: Span(accesses, accesses / 3, accesses),
+        VECTOR_READ: Span(accesses, 0.0, 2 * accesses),
+    }
+
+
+def _traffic_counts(layer: LayerResult, accelerator: Accelerator) -> dict[Action, Span]:
+    """Bits over each memory, whole bursts included; and what the DMA puts into, or takes from, the buffers."""
+    counts: dict[Action, Span] = {}
+
+    def add(action: Action, count: float) -> None:
+        counts[action] = counts.get(action, ZERO) + Span.exact(count)
+
+    width, word = accelerator.activation_buffer.width_bits, accelerator.weight_buffer.word_bits
+    for item in layer.traffic:
+        add(moved(item.memory, item.operand), item.bits)
+        if item.operand == "burst_rounding":
+            continue
+        add(carried(item.operand), item.bits)
+        if item.operand in WEIGHT_STREAM:
+            add(WEIGHT_WRITE, item.bits / word)
+            if item.operand == "codebook":
+                add(CODEBOOK_WRITE, item.bits)
+        else:
+            add(DMA_READ if item.write else DMA_WRITE, item.bits / width)
+    return counts

@@ -1,0 +1,82 @@
+"""The codebook of an accelerator in its five circuits: logic ROM, ROM macro, SRAM macro, latches, flops; by ports or by banks.
+
+Disputable assumptions: a port of a ROM or of an SRAM is a copy, a port of latches or flops a read multiplexer; banks have one port
+each, and as many lookups a cycle come to them as there are banks (as the machine's loader takes them).
+"""
+
+from __future__ import annotations
+
+from math import ceil, log2
+
+from accelsim.errors import ConfigError
+from accelsim.hw.decode_mac_core import CodebookSpec
+from accelsim.report import gate_counts
+from accelsim.report.components import AreaComponent, logic
+from accelsim.report.gate_counts import SYNTHESIS
+from accelsim.report.span import Span
+from accelsim.report.technology import Technology
+
+
+def lookups(codebook: CodebookSpec) -> int:
+    """Records that come to the codebook in a cycle."""
+    return codebook.banks or codebook.ports
+
+
+def codebook_components(codebook: CodebookSpec, technology: Technology) -> tuple[AreaComponent, ...]:
+    """Storage in its circuit, output registers, and the crossbar of a banked codebook.
+
+    Raises
+    ------
+    ConfigError
+        A RAM in a circuit that cannot be written.
+    """
+    rom_circuit = codebook.circuit in ("logic_rom", "rom_macro")
+    if codebook.store == "ram" and rom_circuit:
+        raise ConfigError(
+            f"codebook.circuit = {codebook.circuit!r} cannot be written and codebook.store is 'ram'; allowed: flops, latches, sram"
+        )
+    sets = codebook.sets if codebook.store == "ram" else 1
+    banks = codebook.banks or 1
+    ports = 1 if codebook.banks else codebook.ports
+    served = lookups(codebook)
+    notes: tuple[str, ...] = ()
+    if codebook.store == "rom" and not rom_circuit:
+        notes = (f"a fixed codebook kept in {codebook.circuit} and written at power-up; circuit: logic_rom or rom_macro has no such cost",)
+    words = -(-codebook.codewords // banks)
+    parts = [_storage(codebook, technology, words, ports, sets * banks, notes)]
+    registers = Span.exact(gate_counts.output_registers(served, codebook.codeword_length))
+    parts.append(logic("codebook output registers", "codebook", registers, technology, SYNTHESIS))
+    if codebook.banks:
+        index_bits = max(1, ceil(log2(codebook.codewords)))
+        crossbar = gate_counts.bank_crossbar(served, codebook.banks, index_bits, codebook.codeword_length)
+        parts.append(logic("codebook crossbar and merge", "codebook", crossbar, technology, "own estimate, not synthesized"))
+    return tuple(parts)
+
+
+def _storage(codebook: CodebookSpec, technology: Technology, words: int, ports: int, copies: int, notes: tuple[str, ...]) -> AreaComponent:
+    """`copies` (sets x banks) of `words` codewords with `ports` read ports each."""
+    bits = 8 * words * codebook.codeword_length
+    what = f"{copies} x {words} codewords of {8 * codebook.codeword_length} bits, {ports} port{'s' if ports > 1 else ''}"
+    name, group, memory = "codebook storage", "codebook", technology.memory
+    if codebook.circuit == "logic_rom":
+        gates, synthesized = gate_counts.logic_rom(words, codebook.codeword_length)
+        span = Span(gates, 0.88 * gates, 1.05 * gates) if synthesized else Span(gates, 0.8 * gates, 1.2 * gates)
+        how = "synthesized point" if synthesized else "own fit, within 20 %"
+        if not synthesized and not gate_counts.LOGIC_ROM_FITTED_BITS[0] <= bits <= gate_counts.LOGIC_ROM_FITTED_BITS[1]:
+            span = Span(gates, 0.6 * gates, 1.6 * gates)
+            notes += (f"{bits} bits lie outside the synthesized ROMs (512 to 65536 bits): extrapolated",)
+        source = f"logic ROM, random bytes, {how}, yosys 0.23 / Nangate45 ({what}; a port is a copy)"
+        return logic(name, group, span * (ports * copies), technology, source, (*notes, "low: codewords of 7-bit magnitudes"))
+    if codebook.circuit in ("flops", "latches"):
+        cell = gate_counts.FLOP_ENABLE if codebook.circuit == "flops" else gate_counts.LATCH
+        gates = gate_counts.register_file(bits, ports, cell) * copies
+        if not 512 <= bits <= 65536 or ports > 2:
+            notes += (f"{bits} bits with {ports} ports: fitted on 512 to 8192 bits and up to 2 ports, extrapolated",)
+        return logic(name, group, Span(gates, 0.93 * gates, 1.03 * gates), technology, f"{SYNTHESIS}, {codebook.circuit} ({what})", notes)
+    if codebook.circuit == "sram":
+        per_bit, fixed = memory.codebook_sram_um2_per_bit, memory.codebook_sram_fixed_um2
+        area = (per_bit.span * bits + fixed.span) * (ports * copies)
+        return AreaComponent(name, group, "memory", None, area, f"SRAM macro ({what}; a port is a copy): {per_bit.citation}", notes)
+    per_bit = memory.rom_macro_um2_per_bit
+    source = f"ROM macro ({what}; a port is a copy): {per_bit.citation}"
+    return AreaComponent(name, group, "memory", None, per_bit.span * (bits * ports * copies), source, notes)

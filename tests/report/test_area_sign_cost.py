@@ -1,0 +1,21 @@
+"""What a sign bit costs, by circuit."""
+
+from __future__ import annotations
+
+import pytest
+
+from accelsim.accelerator import load_accelerator
+from accelsim.report.sign_cost import sign_choices
+from accelsim.report.technology import load_technology
+
+
+def test_a_decoder_on_the_load_path_is_a_hundred_times_cheaper_than_a_sign_in_every_pe() -> None:
+    # 64 x 64 PEs, 4 lookups of 8 lanes. Load path: 32*(38.3 + 8) = 1481.6 GE, 0.03 % of 4096 PEs of 1161.96 GE; one XOR: 32*(2 + 8) = 320.
+    # In the PE: 38.3 + 16 = 54.3 GE each, 4.7 %; the synthesis of both PEs says 1231.7 - 1188.7 = 43.0 GE, 3.6 %.
+    load_path, magnitude, inside = sign_choices(load_accelerator("edge-64x64"), load_technology("nangate45"))
+    gates = [choice.component.gates for choice in (load_path, magnitude, inside)]
+    assert [span.nominal for span in gates if span] == pytest.approx([1481.6, 320.0, 4096 * 54.3])
+    assert load_path.share_of_array_pct == pytest.approx(0.031, abs=0.001)
+    assert inside.share_of_array_pct == pytest.approx(4.67, abs=0.01)
+    assert gates[2] is not None
+    assert gates[2].holds(4096 * 43.0)

@@ -1,0 +1,199 @@
+"""Energy: counts from a result made by hand, figures worked on paper, sums, ranges, and re-costing without a run."""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import replace
+
+import pytest
+
+from accelsim.accelerator import Accelerator, load_accelerator
+from accelsim.errors import ConfigError
+from accelsim.presets import preset_names
+from accelsim.report.action_counts import (
+    ACCUMULATOR_WRITE,
+    LOADER_READ,
+    LOOKUP,
+    MAC,
+    PE_CYCLE,
+    PE_IDLE,
+    ROW_READ,
+    SIGN,
+    WEIGHT_READ,
+    WEIGHT_WRITE,
+    add_counts,
+    count_actions,
+    moved,
+)
+from accelsim.report.action_energy import action_energies
+from accelsim.report.energy import EnergyReport, accelerator_of, energy_of
+from accelsim.report.energy_validation import energy_ratios
+from accelsim.report.span import Span
+from accelsim.report.technology import load_technology
+from accelsim.result import Result
+from tests.synthetic_results import layer, read, result
+
+NANGATE45 = load_technology("nangate45")
+
+
+def chip(*overrides: str) -> Accelerator:
+    """32 x 32 PEs at 1 GHz, P = 2 lookups of 8 weights, W = 128 bits, activation banks of 128 bits, 32 lanes."""
+    return load_accelerator("edge-32x32", overrides)
+
+
+def run() -> Result:
+    """One compressed layer (200 busy cycles of 500) and one attention product (100 busy cycles of 150)."""
+    return result(
+        (
+            layer(
+                "fc",
+                {"busy": 200, "dram": 300},
+                format="ssvq",
+                macs=150_000,
+                pe_cycles=200 * 1024,
+                vector_cycles=40,
+                traffic=(read("indices", 1600), read("signs", 3200), read("codebook", 128), read("burst_rounding", 32)),
+                bounds={"buffer_width": 300, "decode": 1600},
+            ),
+            layer(
+                "scores",
+                {"busy": 100, "decode": 50},
+                op="matmul",
+                format="",
+                macs=90_000,
+                pe_cycles=100 * 1024,
+                bounds={"buffer_width": 64, "decode": 64},
+            ),
+        )
+    )
+
+
+def report(*overrides: str, technology: str = "nangate45") -> EnergyReport:
+    return energy_of(run(), chip(*overrides), load_technology(technology))
+
+
+def test_counts_are_those_worked_by_hand() -> None:
+    counts = add_counts(count_actions(run(), chip()))
+    assert counts[MAC] == Span.exact(240_000)
+    assert counts[PE_CYCLE] == Span.exact(300 * 1024)
+    assert counts[PE_IDLE] == Span.exact((650 - 300) * 1024)
+    assert counts[ACCUMULATOR_WRITE] == Span.exact(300 * 32)
+    assert counts[ROW_READ] == Span(600, 300, 600)  # a row of 32 bytes is 2 words of 128 bits
+    assert counts[LOOKUP] == Span.exact(1600 * 2)  # of the compressed layer only
+    assert counts[SIGN] == Span.exact(1600 * 2 * 8)
+    assert counts[WEIGHT_READ] == Span.exact(300 + 8)  # its words, and 1024 bits of codebook
+    assert counts[WEIGHT_WRITE] == Span.exact((1600 + 3200 + 128) * 8 / 128)  # burst rounding never reaches the buffer
+    assert counts[LOADER_READ] == Span.exact(64)  # keys come as one 128-bit word a cycle
+    assert counts[moved("dram", "burst_rounding")] == Span.exact(256)  # but its bits cross the pins
+
+
+def test_energies_of_actions_are_those_worked_by_hand() -> None:
+    energies = action_energies(chip(), NANGATE45)
+    assert energies["mac"].pj == Span(0.3, 0.2, 0.6)
+    assert energies["pe_cycle"].pj.nominal == pytest.approx(40 * 0.004)
+    # 64 KiB, 128-bit words, 1R1W, CACTI 7, 45 nm lop: read 10.7688 pJ.
+    assert energies["weight_read"].pj.nominal == pytest.approx(10.7688)
+    assert energies["dram_bit"].pj == Span(12.0, 8.0, 20.0)
+
+
+def test_lines_add_up_by_component_by_operand_and_by_layer() -> None:
+    energy = report()
+    total = energy.energy_pj().nominal
+    assert sum(span.nominal for span in energy.by_component.values()) == pytest.approx(total)
+    assert sum(span.nominal for span in energy.by_operand.values()) == pytest.approx(total)
+    kinds = [energy.energy_pj(kind=kind).nominal for kind in ("dynamic", "leakage", "background")]  # type: ignore[arg-type]
+    assert sum(kinds) == pytest.approx(total)
+    assert sum(span.nominal for _, span in energy.layers_pj) == pytest.approx(kinds[0])
+    dram = sum(line.energy_pj.nominal for line in energy.lines if line.component == "dram")
+    assert energy.energy_pj(off_chip=False).nominal == pytest.approx(total - dram)
+
+
+def test_dram_energy_counts_every_bit_on_the_pins_and_background_over_the_time() -> None:
+    dram = [line for line in report().lines if line.component == "dram"]
+    assert sum(line.energy_pj.nominal for line in dram if line.kind == "dynamic") == pytest.approx(4960 * 8 * 12.0)
+    (background,) = (line for line in dram if line.kind == "background")
+    assert background.energy_pj.nominal == pytest.approx(50e-3 * 650e-9 * 1e12)  # 50 mW for 650 ns
+
+
+@pytest.mark.parametrize("technology", preset_names("technology"))
+def test_no_action_is_free_and_each_has_a_source_and_a_range(technology: str) -> None:
+    for overrides in (
+        (),
+        ("codebook.circuit=sram",),
+        ("codebook.store=rom", "codebook.circuit=logic_rom"),
+        ("codebook.store=rom", "codebook.circuit=rom_macro"),
+    ):
+        for line in report(*overrides, technology=technology).lines:
+            assert 0 < line.pj_each.low <= line.pj_each.nominal <= line.pj_each.high, line
+            assert line.pj_each.low < line.pj_each.high
+            assert len(line.source) > 10
+
+
+def test_efficiency_and_delay_product_follow_from_energy_and_time() -> None:
+    energy = report()
+    joules = energy.energy_pj().nominal * 1e-12
+    assert energy.tops_per_watt().nominal == pytest.approx(480_000 / joules / 1e12)
+    assert energy.tops_per_watt(off_chip=False).nominal > energy.tops_per_watt().nominal
+    assert energy.energy_delay_product_js.nominal == pytest.approx(joules * 650e-9)
+
+
+def test_the_device_type_decides_the_leakage_and_is_named() -> None:
+    fields = NANGATE45.model_dump()
+    leakage = {}
+    for device in ("hp", "lstp"):
+        fields["memory"]["device"] = device
+        energy = energy_of(run(), chip(), type(NANGATE45).model_validate(fields))
+        lines = [line for line in energy.lines if line.kind == "leakage" and line.component == "activation buffer"]
+        leakage[device] = lines[0].energy_pj.nominal
+        assert f"device {device}" in lines[0].source
+        assert energy.to_dict()["sram_device"] == device
+    assert leakage["hp"] / leakage["lstp"] > 1000
+
+
+def test_an_edited_constant_reaches_the_report() -> None:
+    fields = NANGATE45.model_dump()
+    fields["energy"]["mac_pj"] |= {"value": 0.6}
+    dearer = energy_of(run(), chip(), type(NANGATE45).model_validate(fields))
+    assert dearer.energy_pj().nominal - report().energy_pj().nominal == pytest.approx(240_000 * 0.3)
+
+
+def test_a_saved_result_is_costed_anew_in_well_under_a_second() -> None:
+    saved = Result.from_json(run().to_json(), "result.json")
+    start = time.process_time()
+    again = energy_of(saved, chip(), load_technology("range28"))
+    assert time.process_time() - start < 1
+    assert again.technology == "range28"
+    assert json.loads(json.dumps(again.to_dict()))["rows"]
+
+
+def test_a_result_carries_the_accelerator_that_it_ran_on() -> None:
+    there = chip("codebook.ports=4")
+    assert accelerator_of(replace(run(), accelerator=there.dump_yaml())) == there
+
+
+@pytest.mark.parametrize(("text", "message"), [("[", "is not YAML"), ("12", "must be a mapping"), ("name: x", "clock")])
+def test_a_result_with_another_configuration_is_one_message(text: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        accelerator_of(replace(run(), accelerator=text))
+
+
+def test_a_lookup_in_banks_pays_for_its_crossbar() -> None:
+    def lookup(*overrides: str) -> float:
+        return action_energies(chip("codebook.circuit=sram", *overrides), NANGATE45)["lookup"].pj.nominal
+
+    # 8 banks: 2.33*8*64 data, 2.33*8*8 routing, 6*8 arbitration and 3*8*7/2 comparators a port, at 0.37 fJ a gate.
+    crossbar = (2.33 * 8 * 64 + 2.33 * 8 * 8 + 6 * 8 + 3 * 8 * 7 / 2) * 0.00037
+    assert lookup("codebook.banks=8") == pytest.approx(lookup("codebook.codewords=32") + crossbar)
+
+
+def test_ratios_stand_beside_the_published_ones_with_the_worst_explained() -> None:
+    ratios = {check.name: check for check in energy_ratios(load_technology("mvq40"))}
+    assert len(ratios) == 7
+    # By hand: a bit of DRAM 12 pJ, a MAC 0.25 pJ: 384 a byte, 256-640; the published 200 is 6.25 pJ a bit.
+    assert ratios["DRAM"].got == pytest.approx(384)
+    assert ratios["activation register file"].got == pytest.approx(0.112)
+    within = [name for name, check in ratios.items() if check.low <= check.expected <= check.high]
+    assert within == ["L2, 2 MiB", "L1, 128 KiB", "activation register file", "weight register file"]
+    assert max(ratios.values(), key=lambda check: abs(check.error_pct)).name == "codebook register file"
+    assert "decoded word lines" in ratios["codebook register file"].note
