@@ -26,6 +26,11 @@ def format_module(kind: str) -> ModuleType:
     return lookup(__package__, kind, "format", FormatError)
 
 
+def format_examples() -> list[str]:
+    """Texts that the formats' modules give as examples: the contract tests run over them, and help shows them."""
+    return [text for kind in format_kinds() for text in format_module(kind).EXAMPLES]
+
+
 def format_from_mapping(fields: Mapping[str, object]) -> WeightFormat:
     """The format that `fields` (with its "kind") describes.
 

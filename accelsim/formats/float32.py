@@ -15,6 +15,7 @@ from accelsim.formats.decode_path import DecodePath
 from accelsim.formats.weight_format import Arrays, Stream, WeightFormat
 
 KIND = "float32"
+EXAMPLES = ("float32",)
 
 
 class SPEC(WeightFormat):

@@ -16,6 +16,7 @@ from accelsim.formats.decode_path import DecodePath
 from accelsim.formats.weight_format import Arrays, ScaleGranularity, Stream, WeightFormat, scale_stream
 
 KIND = "ssvq"
+EXAMPLES = ("ssvq:k=16,d=8", "ssvq:k=5,d=4,axis=1", "ssvq:k=1,d=2", "ssvq:k=300,d=8,scale=channel")
 
 
 class SPEC(WeightFormat):

@@ -15,6 +15,7 @@ from accelsim.formats.decode_path import DecodePath
 from accelsim.formats.weight_format import Arrays, ScaleGranularity, Stream, WeightFormat, scale_stream
 
 KIND = "uniform"
+EXAMPLES = ("uniform", "uniform:bits=2,scale=tensor", "uniform:bits=5", "uniform:bits=16")
 
 
 class SPEC(WeightFormat):

@@ -7,7 +7,6 @@ Loading checks the manifest, the graph, and that each stream is there with its l
 from __future__ import annotations
 
 import hashlib
-import shutil
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -242,7 +241,7 @@ def save_trace(trace: Trace, directory: Path | str) -> Path:
             load_trace(fresh)
             if directory.exists():
                 directory.rename(Path(scratch) / "old")
-            shutil.move(fresh, directory)
+            fresh.rename(directory)
     except OSError as error:
         raise TraceError(f"{directory}: cannot be written: {error.strerror}") from None
     return directory

@@ -7,6 +7,7 @@ import sys
 import zlib
 from pathlib import Path
 
+import numba
 import numpy as np
 import pytest
 
@@ -17,6 +18,7 @@ from accelsim.formats.catalog import parse_format
 from accelsim.trace.seeded import seeded_weights
 from accelsim.trace.trace import load_trace
 
+whole_model = pytest.mark.skipif(numba.config.DISABLE_JIT, reason="k-means of 5.3 M weights takes minutes as plain Python")
 TRACES = Path(__file__).parents[2] / "traces"
 
 
@@ -24,6 +26,7 @@ def gaussian(k: int, n: int, seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).standard_normal((k, n)).astype(np.float32)
 
 
+@whole_model
 def test_committed_traces_are_what_the_encoders_make(tmp_path: Path) -> None:
     for name, text, payload in (("deit_tiny_int8", "uniform:bits=8", False), ("deit_tiny_ssvq_k16d8", "ssvq:k=16,d=8", True)):
         compress_trace(load_trace(TRACES / "deit_tiny_float"), make_recipe(text), tmp_path / name, payload=payload)
@@ -31,6 +34,7 @@ def test_committed_traces_are_what_the_encoders_make(tmp_path: Path) -> None:
             assert (tmp_path / name / file.name).read_bytes() == file.read_bytes(), file
 
 
+@whole_model
 def test_deit_tiny_is_counted_as_the_paper_counts_it() -> None:
     _, report = compress_trace(load_trace(TRACES / "deit_tiny_float"), make_recipe("ssvq:k=16,d=8"))
     blocks = report.by_format["ssvq:k=16,d=8"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numba
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -58,6 +59,7 @@ def test_no_cluster_stays_empty() -> None:
     assert np.unique(found.nearest).size == 60
 
 
+@pytest.mark.skipif(numba.config.DISABLE_JIT, reason="4000 points, five times, take minutes as plain Python")
 def test_the_error_is_as_good_as_scikit_learns() -> None:
     cluster = pytest.importorskip("sklearn.cluster")
     points = points_of(4000, 8, 4)

@@ -7,17 +7,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from accelsim.compress.encoder import encode, reconstruct
 from accelsim.errors import FormatError
 from accelsim.formats.bits import pack_bits, unpack_bits
-from accelsim.formats.catalog import describe_format, format_kinds, parse_format
+from accelsim.formats.catalog import describe_format, format_examples, format_kinds, parse_format
 from accelsim.formats.weight_format import WeightFormat
+from accelsim.registry import members
 from tests import naive_formats as naive
 
-SAMPLES = {
-    "float32": ["float32"],
-    "uniform": ["uniform", "uniform:bits=2,scale=tensor", "uniform:bits=5", "uniform:bits=16"],
-    "ssvq": ["ssvq:k=16,d=8", "ssvq:k=5,d=4,axis=1", "ssvq:k=1,d=2", "ssvq:k=300,d=8,scale=channel"],
-}
+EXAMPLES = format_examples()
+ENCODED = [text for text in EXAMPLES if parse_format(text).kind in members("accelsim.compress")]
 
 
 def random_arrays(spec: WeightFormat, k: int, n: int, rng: np.random.Generator) -> dict[str, np.ndarray]:
@@ -37,17 +36,18 @@ def random_arrays(spec: WeightFormat, k: int, n: int, rng: np.random.Generator) 
     return arrays
 
 
-def test_every_registered_format_has_samples() -> None:
-    assert sorted(SAMPLES) == format_kinds()
+def test_every_registered_format_gives_examples() -> None:
+    assert {parse_format(text).kind for text in EXAMPLES} == set(format_kinds())
+    assert {"uniform", "ssvq"} <= {parse_format(text).kind for text in ENCODED}
 
 
-@pytest.mark.parametrize("text", [text for texts in SAMPLES.values() for text in texts])
+@pytest.mark.parametrize("text", EXAMPLES)
 def test_a_format_survives_its_own_description(text: str) -> None:
     spec = parse_format(text)
     assert parse_format(describe_format(spec)) == spec
 
 
-@pytest.mark.parametrize("text", [text for texts in SAMPLES.values() for text in texts])
+@pytest.mark.parametrize("text", EXAMPLES)
 @settings(max_examples=10, deadline=None)
 @given(rows=st.integers(1, 4), columns=st.integers(1, 4), seed=st.integers(0, 2**32 - 1))
 def test_pack_and_unpack_return_the_same_arrays(text: str, rows: int, columns: int, seed: int) -> None:
@@ -64,14 +64,14 @@ def test_pack_and_unpack_return_the_same_arrays(text: str, rows: int, columns: i
             assert packed[name].tobytes() == naive.stream_bytes(array.reshape(-1).tolist(), table[name].bits)
 
 
-@pytest.mark.parametrize("text", [text for texts in SAMPLES.values() for text in texts])
+@pytest.mark.parametrize("text", EXAMPLES)
 def test_total_bits_are_eight_times_the_packed_bytes(text: str) -> None:
     spec = parse_format(text)
     packed = spec.pack(random_arrays(spec, 16, 24, np.random.default_rng(1)), 16, 24)
     assert spec.bits_per_weight(16, 24).total * 16 * 24 == pytest.approx(8 * sum(data.size for data in packed.values()), abs=1e-9)
 
 
-@pytest.mark.parametrize("text", [text for texts in SAMPLES.values() for text in texts])
+@pytest.mark.parametrize("text", EXAMPLES)
 def test_a_stream_too_short_too_long_or_missing_is_refused(text: str) -> None:
     spec = parse_format(text)
     packed = spec.pack(random_arrays(spec, 16, 24, np.random.default_rng(1)), 16, 24)
@@ -83,6 +83,20 @@ def test_a_stream_too_short_too_long_or_missing_is_refused(text: str) -> None:
             spec.unpack({other: value for other, value in packed.items() if other != name}, 16, 24)
     with pytest.raises(FormatError, match="needs the streams"):
         spec.unpack({**packed, "extra": packed[next(iter(packed))]}, 16, 24)
+
+
+@pytest.mark.parametrize("text", ENCODED)
+def test_encoded_weights_survive_packing_and_lie_near_the_weights(text: str) -> None:
+    spec = parse_format(text)
+    weights = np.random.default_rng(2).standard_normal((48, 64)).astype(np.float32)
+    arrays = encode(spec, weights, np.random.default_rng(0))
+    back = spec.unpack(spec.pack(arrays, 48, 64), 48, 64)
+    again = encode(spec, weights, np.random.default_rng(0))
+    for name, array in arrays.items():
+        np.testing.assert_array_equal(back[name], array)
+        np.testing.assert_array_equal(again[name], array)
+    error = ((weights - reconstruct(spec, back, 48, 64)) ** 2).sum() / (weights.astype(np.float64) ** 2).sum()
+    assert error < 1  # better than all zeros
 
 
 @settings(max_examples=60, deadline=None)
