@@ -1,0 +1,251 @@
+"""The functional check: every product of a trace, decoded out of its DRAM image and multiplied, against an independent twin.
+
+Activations are drawn over all of int8 for each layer, so that each is judged by itself; what flows between layers
+(requantization, softmax, ...) is not computed. Outputs of softmax are drawn as int8 too, although a machine has them unsigned.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from accelsim import functional_twin as twin
+from accelsim.accelerator import Accelerator
+from accelsim.compiler.geometry import activation_geometry, weight_geometry
+from accelsim.compiler.image import LayerImage, layer_image, matrix_image, reduction_order, tile_of_weight
+from accelsim.compress.compress_trace import materialize
+from accelsim.hw.decode_mac_core import CoreGeometry
+from accelsim.kernels.decode import Words, accumulate, codeword_words, decode_stripe, stream_words
+from accelsim.trace.layers import ConvLayer, GemmLayer, MacLayer, MatmulLayer, WeightedLayer
+from accelsim.trace.streams import locate_corruption
+from accelsim.trace.trace import Trace
+
+Int8 = npt.NDArray[np.int8]
+Progress = Callable[[str, int, int], None]
+Tamper = Callable[[str, LayerImage], LayerImage]
+
+
+@dataclass(frozen=True)
+class LayerCheck:
+    """What became of one layer.
+
+    Attributes
+    ----------
+    tiles : decoded and compared, over all groups or heads
+    message : "bit-exact", or where and how it differs
+    """
+
+    name: str
+    op: str
+    ok: bool
+    tiles: int
+    message: str
+
+
+@dataclass(frozen=True)
+class FunctionalReport:
+    """All layers that multiply, in the trace's order."""
+
+    layers: tuple[LayerCheck, ...]
+
+    @property
+    def ok(self) -> bool:
+        """Every layer is bit-exact."""
+        return all(layer.ok for layer in self.layers)
+
+
+@dataclass(frozen=True)
+class _Product:
+    """One product on the array: rows in the order of its reduction, its stripes from `nt0` on, and what must come out.
+
+    `words` and `codebook` are the image as the kernels read it; `weights` is (K, N) in the order of the reduction, `sums` (M, N).
+    """
+
+    rows: Int8
+    image: LayerImage
+    words: Words
+    codebook: Words
+    nt0: int
+    weights: npt.NDArray[np.int64]
+    sums: npt.NDArray[np.int32]
+
+
+def check_functional(
+    accelerator: Accelerator, trace: Trace, *, seed: int = 0, progress: Progress | None = None, tamper: Tamper | None = None
+) -> FunctionalReport:
+    """Decode and multiply every layer of a trace as the machine does, and compare with the twin.
+
+    Parameters
+    ----------
+    seed
+        Of the activations, together with each layer's name.
+    progress
+        Called as (what, layers done, layers in all).
+    tamper
+        Given a layer's name and its image, returns the image that is decoded: how a test flips a bit.
+
+    Raises
+    ------
+    TraceError
+        The trace has no payload and none can be regenerated.
+    CompileError
+        A layer does not fit the accelerator.
+    """
+    whole = materialize(trace)
+    layers = [layer for layer in whole.layers if isinstance(layer, MacLayer)]
+    checks: list[LayerCheck] = []
+    for done, layer in enumerate(layers):
+        if progress is not None:
+            progress("functional check", done, len(layers))
+        checks.append(_check_layer(accelerator, whole, layer, np.random.default_rng([seed, zlib.crc32(layer.name.encode())]), tamper))
+    if progress is not None:
+        progress("functional check", len(layers), len(layers))
+    return FunctionalReport(tuple(checks))
+
+
+def _check_layer(accelerator: Accelerator, trace: Trace, layer: MacLayer, rng: np.random.Generator, tamper: Tamper | None) -> LayerCheck:
+    op = str(getattr(layer, "op", "mac"))
+    tiles = 0
+    if isinstance(layer, WeightedLayer):
+        geometry, part = weight_geometry(accelerator, layer), "group"
+        corrupted = _corruption(trace, layer, geometry)
+        if corrupted is not None:
+            return LayerCheck(layer.name, op, False, 0, corrupted)
+        products = _weighted_products(geometry, trace, layer, rng, tamper)
+    elif isinstance(layer, MatmulLayer):
+        geometry, part = activation_geometry(accelerator, layer.transposed_b), "head"
+        products = _head_products(geometry, trace, layer, rng, tamper)
+    else:
+        raise TypeError(f"layer {layer.name!r} multiplies, but it is neither weighted nor a matmul")
+    for index, item in enumerate(products):
+        problem = _compare(geometry, item)
+        if problem is not None:
+            where = f", {part} {index}" if layer.bounds.G > 1 else ""
+            return LayerCheck(layer.name, op, False, tiles, f"layer {layer.name!r}{where}, {problem}")
+        tiles += -(-layer.n // geometry.cols) * -(-layer.k // geometry.rows)
+    return LayerCheck(layer.name, op, True, tiles, "bit-exact")
+
+
+def _corruption(trace: Trace, layer: WeightedLayer, geometry: CoreGeometry) -> str | None:
+    """Which of a layer's streams differs from its record, and where; None if none does."""
+    weight = layer.weight
+    table = weight.format.streams(weight.k, weight.n)
+    for name, record in weight.streams.items():
+        position = locate_corruption(record, trace.stream(layer.name, name))
+        if position is None:
+            continue
+        what = f"layer {layer.name!r}, stream {name!r}"
+        if position == "several":
+            return f"{what}: several bits differ from what was written"
+        if position >= record.bits:
+            return f"{what}: bit {position}, in the padding of the last byte, is flipped"
+        stream = table[name]
+        if not stream.in_paper_count or len(stream.shape) != 2:
+            return f"{what}: bit {position} is flipped; every tile depends on it"
+        row, column = divmod(position // stream.bits, stream.shape[1])
+        tile = tile_of_weight(geometry, layer, row * weight.k // stream.shape[0], column * weight.n // stream.shape[1])
+        return f"{what}: bit {position} is flipped, in tile (nt={tile[0]}, kt={tile[1]})"
+    return None
+
+
+def _compare(geometry: CoreGeometry, item: _Product) -> str | None:
+    """Run a product stripe by stripe, M-chunk by M-chunk; say where it first differs from what it must be."""
+    m, k = item.rows.shape
+    raw_bits = 0 if geometry.decode else geometry.raw_bits
+    panel = np.zeros((geometry.cols, k), np.int8)
+    for stripe, first in enumerate(range(0, item.weights.shape[1], geometry.cols)):
+        weights = item.weights[:, first : first + geometry.cols]
+        used = weights.shape[1]
+        sums = np.zeros((m, used), np.int32)
+        for m0 in range(0, m, geometry.max_m):
+            decode_stripe(
+                item.words, item.image.tile_first_bit(item.nt0 + stripe, 0), item.image.tile_bits, geometry.rows,
+                geometry.codeword_length, geometry.axis, geometry.index_bits, geometry.sign, raw_bits, item.codebook, panel,
+            )  # fmt: skip
+            accumulate(item.rows[m0 : m0 + geometry.max_m], panel[:used], sums[m0 : m0 + geometry.max_m])
+        wrong = np.argwhere(weights != panel[:used].T)
+        if wrong.size:
+            row, column = wrong[0].tolist()
+            tile = f"tile (nt={item.nt0 + stripe}, kt={row // geometry.rows})"
+            return f"{tile}: weight [{row % geometry.rows},{column}] decodes to {panel[column, row]}, not {weights[row, column]}"
+        wrong = np.argwhere(sums != item.sums[:, first : first + used])
+        if wrong.size:
+            row, column = wrong[0].tolist()
+            found, wanted = sums[row, column], item.sums[row, first + column]
+            return f"stripe nt={item.nt0 + stripe}: the weights are right, but sum [{row},{column}] is {found}, not {wanted}"
+    return None
+
+
+def _draw(rng: np.random.Generator, *shape: int) -> Int8:
+    return rng.integers(-128, 128, shape, np.int8)
+
+
+def _weighted_products(
+    geometry: CoreGeometry, trace: Trace, layer: WeightedLayer, rng: np.random.Generator, tamper: Tamper | None
+) -> Iterator[_Product]:
+    """The groups of a layer with weights, which share one image."""
+    image = layer_image(geometry, layer, trace.arrays(layer.name), "stripe" if layer.m > geometry.max_m else "layer")
+    if tamper is not None:
+        image = tamper(layer.name, image)
+    words, codebook = stream_words(image.data), codeword_words(image.codebook)
+    weights = twin.weights(trace, layer)
+    order = reduction_order(layer)
+    planes = _draw(rng, layer.input_channels, *layer.image) if isinstance(layer, ConvLayer) else None
+    source = trace.shapes[layer.inputs[0]]
+    for group in range(layer.bounds.G):
+        own = weights[:, group * layer.n : (group + 1) * layer.n]
+        if isinstance(layer, ConvLayer) and planes is not None:
+            rows, as_twin = gather(layer, planes, group, order), twin.patches(layer, planes, group)
+        else:
+            activation = _draw(rng, source.rows, source.width)
+            at = layer.input_row if isinstance(layer, GemmLayer) else None
+            rows = activation if at is None else activation[at : at + 1]
+            as_twin = rows
+        ordered = own if order is None else own[order]
+        yield _Product(rows, image, words, codebook, group * -(-layer.n // geometry.cols), ordered, twin.product(as_twin, own))
+
+
+def gather(layer: ConvLayer, planes: Int8, group: int, order: npt.NDArray[np.int64] | None) -> Int8:
+    """Rows of a convolution, (OY*OX, K) in the order of the reduction, read by address from the image in the layer's layout.
+
+    `planes` is (channels of all groups, height, width); positions outside read 0.
+    """
+    bounds, (height, width) = layer.bounds, layer.image
+    planar = layer.input_layout == "planar"
+    memory = (planes if planar else planes.transpose(1, 2, 0)).reshape(-1)
+    step = np.arange(bounds.k) if order is None else order
+    channel, tap = group * bounds.C + step // (bounds.FY * bounds.FX), step % (bounds.FY * bounds.FX)
+    rows = np.zeros((bounds.OY * bounds.OX, bounds.k), np.int8)
+    for oy in range(bounds.OY):
+        y = (oy * layer.strides[0] - layer.padding[0] + tap // bounds.FX * layer.dilation[0])[None, :]
+        x = np.arange(bounds.OX)[:, None] * layer.strides[1] - layer.padding[1] + (tap % bounds.FX * layer.dilation[1])[None, :]
+        inside = (y >= 0) & (y < height) & (x >= 0) & (x < width)
+        address = (channel * height + y) * width + x if planar else (y * width + x) * layer.input_channels + channel
+        rows[oy * bounds.OX : (oy + 1) * bounds.OX] = np.where(inside, memory[np.where(inside, address, 0)], 0)
+    return rows
+
+
+def _head_products(
+    geometry: CoreGeometry, trace: Trace, layer: MatmulLayer, rng: np.random.Generator, tamper: Tamper | None
+) -> Iterator[_Product]:
+    """The heads of a product of two activations: the second is read as raw records."""
+    first, second = (_draw(rng, *trace.shapes[name].dims) for name in layer.inputs)
+    for head in range(layer.heads):
+        a = _head(first, layer.a.split, layer.k, head)
+        b = _head(second, layer.b.split, layer.k if layer.transposed_b else layer.n, head)
+        matrix = b.T if layer.transposed_b else b
+        image = matrix_image(geometry, matrix)
+        if tamper is not None:
+            image = tamper(layer.name, image)
+        words, codebook = stream_words(image.data), codeword_words(image.codebook)
+        yield _Product(a, image, words, codebook, 0, matrix.astype(np.int64), twin.product(a, matrix))
+
+
+def _head(activation: Int8, split: str, width: int, head: int) -> Int8:
+    """The matrix of one head out of (groups, rows, width)."""
+    own = activation[head] if split == "groups" else activation[0, :, head * width : (head + 1) * width]
+    return np.ascontiguousarray(own)

@@ -1,0 +1,82 @@
+"""What every product of a trace must be, worked out apart from the machine: packed streams, plain indexing, exact sums.
+
+It shares neither the image nor any unpacking with what it judges: bits come from `numpy.unpackbits`, products from float64
+matrices, which are exact for int8 as long as a sum stays below 2^53.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from accelsim.errors import TraceError
+from accelsim.trace.layers import ConvLayer, WeightedLayer
+from accelsim.trace.trace import Trace
+
+Int8 = npt.NDArray[np.int8]
+Int64 = npt.NDArray[np.int64]
+_ROWS = 4096  # of a product at a time
+
+
+def weights(trace: Trace, layer: WeightedLayer) -> Int64:
+    """Wt[K,N] of a layer, int64, out of its packed streams.
+
+    Raises
+    ------
+    TraceError
+        Streams of which no weights can be made here.
+    """
+    record = layer.weight
+    k, n = record.k, record.n
+    known = set(record.streams) - {"scales"}
+    row, column = np.arange(k)[:, None], np.arange(n)[None, :]
+    if known == {"weights"}:
+        return _integers(trace, layer, "weights", k * n, signed=True).reshape(k, n)
+    if known - {"signs"} != {"indices", "codebook"}:
+        raise TraceError(f"layer {layer.name!r}: the functional check cannot read the streams {sorted(known)} of {record.format.kind!r}")
+    path = record.format.decode_path()
+    d = path.d
+    codebook = _integers(trace, layer, "codebook", path.codewords * d, signed=True).reshape(path.codewords, d)
+    indices = _integers(trace, layer, "indices", k * n // d, signed=False)
+    if path.axis == 0:
+        values = codebook[indices.reshape(k, n // d)[row, column // d], column % d]
+    else:
+        values = codebook[indices.reshape(k // d, n)[row // d, column], row % d]
+    if "signs" in known:
+        negative = _integers(trace, layer, "signs", k * n, signed=False).reshape(k, n)
+        values = np.where(negative == 1, -values, values)
+    return values
+
+
+def _integers(trace: Trace, layer: WeightedLayer, stream: str, count: int, *, signed: bool) -> Int64:
+    """`count` integers of a stream, each of as many bits as the manifest leaves for one, least significant first."""
+    width = layer.weight.streams[stream].bits // count
+    bits = np.unpackbits(trace.stream(layer.name, stream), bitorder="little")[: count * width].reshape(count, width)
+    places = np.int64(1) << np.arange(width, dtype=np.int64)
+    if signed:
+        places[-1] = -places[-1]
+    values = np.zeros(count, np.int64)
+    for place in range(width):
+        values += bits[:, place] * places[place]
+    return values
+
+
+def patches(layer: ConvLayer, planes: Int8, group: int) -> Int8:
+    """Rows of a convolution as a product: (OY*OX, C*FY*FX), C slowest, from `planes` (channels of all groups, height, width)."""
+    bounds, (dy, dx), (sy, sx), (py, px) = layer.bounds, layer.dilation, layer.strides, layer.padding
+    own = planes[group * bounds.C : (group + 1) * bounds.C]
+    padded = np.pad(own, ((0, 0), (py, py), (px, px)))
+    spans = (dy * (bounds.FY - 1) + 1, dx * (bounds.FX - 1) + 1)
+    windows = np.lib.stride_tricks.sliding_window_view(padded, spans, axis=(1, 2))[:, ::sy, ::sx, ::dy, ::dx]
+    return windows.transpose(1, 2, 0, 3, 4).reshape(bounds.OY * bounds.OX, bounds.k)
+
+
+def product(a: npt.NDArray[Any], b: npt.NDArray[Any]) -> npt.NDArray[np.int32]:
+    """a x b in exact integers, then as the low 32 bits that an accumulator holds: (M, K), (K, N) -> int32 (M, N)."""
+    right = b.astype(np.float64)
+    out = np.empty((a.shape[0], b.shape[1]), np.int32)
+    for start in range(0, a.shape[0], _ROWS):
+        out[start : start + _ROWS] = (a[start : start + _ROWS].astype(np.float64) @ right).astype(np.int64).astype(np.int32)
+    return out
