@@ -118,6 +118,10 @@ def test_a_universal_codebook_in_flops_is_said_to_be_one() -> None:
 
 def test_what_was_extrapolated_is_said() -> None:
     assert any("extrapolated" in note for note in report("codebook.codewords=65536").component("codebook storage").notes)
+    four_ports, two_ports = report("codebook.ports=4", "codebook.codewords=128"), report("codebook.codewords=128")
+    relative = [item.component("codebook storage").area_um2 for item in (four_ports, two_ports)]
+    assert relative[0].high / relative[0].nominal == pytest.approx(1.25)  # a wider range than inside the fit
+    assert relative[1].high / relative[1].nominal == pytest.approx(1.03)
     wide = report("weight_buffer.word_bits=512")
     assert any("wider than the grid" in note for note in wide.component("weight buffer").notes)
     large = report("activation_buffer.capacity=32 MiB")
