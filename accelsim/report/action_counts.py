@@ -114,12 +114,13 @@ def _load_counts(layer: LayerResult, accelerator: Accelerator, signed: bool) -> 
     codebook, buffer = accelerator.codebook, accelerator.activation_buffer
     records = groups * lookups(codebook)
     lanes = float(records * codebook.codeword_length)
-    counts = {UNPACK: Span.exact(groups), SHADOW_WRITE: Span.exact(lanes)}
-    if not layer.format:
+    header = sum(item.bits for item in layer.traffic if item.operand in HEADER)
+    header_words = -(-header // accelerator.weight_buffer.word_bits)
+    counts = {UNPACK: Span.exact(groups), SHADOW_WRITE: Span.exact(lanes), WEIGHT_READ: Span.exact(header_words)}
+    if not layer.format:  # a product of activations, or no product at all
         counts[LOADER_READ] = Span.exact(words * buffer.accesses(buffer.loader_bits // 8))
         return counts
-    header = sum(item.bits for item in layer.traffic if item.operand in HEADER)
-    counts[WEIGHT_READ] = Span.exact(words + -(-header // accelerator.weight_buffer.word_bits))
+    counts[WEIGHT_READ] = Span.exact(words + header_words)
     if format_module(layer.format.partition(":")[0]).SPEC.codebook_scope != "none":
         counts[LOOKUP] = Span.exact(records)
         if signed:

@@ -88,6 +88,12 @@ def test_counts_are_those_worked_by_hand() -> None:
     assert counts[moved("dram", "burst_rounding")] == Span.exact(256)  # but its bits cross the pins
 
 
+def test_parameters_of_a_layer_without_weights_are_read_once_too() -> None:
+    norm = result((layer("norm", {"vector": 10}, op="layernorm", format="", traffic=(read("parameters", 160),)),))
+    counts = add_counts(count_actions(norm, chip()))
+    assert counts[WEIGHT_WRITE] == counts[WEIGHT_READ] == Span.exact(160 * 8 / 128)
+
+
 def test_energies_of_actions_are_those_worked_by_hand() -> None:
     energies = action_energies(chip(), NANGATE45)
     assert energies["mac"].pj == Span(0.3, 0.2, 0.6)
