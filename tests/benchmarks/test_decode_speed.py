@@ -1,0 +1,77 @@
+"""How fast a stripe is decoded and multiplied, beside NumPy's float32 product of the same shape on one thread in the same run."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import numba
+import numpy as np
+import pytest
+from pytest_benchmark.fixture import BenchmarkFixture
+from threadpoolctl import threadpool_limits
+
+from accelsim.compiler.image import layer_image
+from accelsim.formats.catalog import format_from_mapping
+from accelsim.hw.decode_mac_core import CoreGeometry
+from accelsim.kernels.decode import accumulate, codeword_words, decode_records, decode_stripe, stream_words
+from accelsim.trace.layers import GemmLayer
+from accelsim.trace.shapes import LoopBounds, TensorShape
+from accelsim.trace.streams import WeightRecord
+
+pytestmark = pytest.mark.skipif(bool(numba.config.DISABLE_JIT), reason="uncompiled")
+GEOMETRY = CoreGeometry(64, 64, 8, 16, 4, 256, True, True, 0, 256)  # edge-64x64 with SSVQ k=16 d=8
+
+
+def best_seconds(work: Callable[[], object]) -> float:
+    """Shortest of 20 calls."""
+    times = []
+    for _ in range(20):
+        start = time.perf_counter()
+        work()
+        times.append(time.perf_counter() - start)
+    return min(times)
+
+
+@pytest.mark.parametrize(("m", "k", "n"), [(197, 192, 576), (197, 768, 192)])
+def test_decode_and_mac_reach_a_quarter_of_numpys_float32_product(
+    benchmark: BenchmarkFixture, show_target: Callable[[str, str, str], None], m: int, k: int, n: int
+) -> None:
+    rng = np.random.default_rng(0)
+    weight = WeightRecord(format=format_from_mapping({"kind": "ssvq", "k": 16, "d": 8}), k=k, n=n)
+    layer = GemmLayer(name="fc", inputs=("x",), output=TensorShape(rows=m, width=n), bounds=LoopBounds(K=n, C=k, OX=m), weight=weight)
+    arrays = {
+        "indices": rng.integers(0, 16, (k, n // 8), np.uint8),
+        "signs": rng.integers(0, 2, (k, n), np.uint8),
+        "codebook": rng.integers(0, 128, (16, 8), np.int8),
+    }
+    image = layer_image(GEOMETRY, layer, arrays)
+    words, codebook = stream_words(image.data), codeword_words(image.codebook)
+    rows = rng.integers(-128, 128, (m, k), np.int8)
+    panel, sums = np.zeros((64, k), np.int8), np.zeros((n // 64, m, 64), np.int32)
+
+    def run() -> None:
+        for nt in range(n // 64):
+            decode_stripe(words, image.tile_first_bit(nt, 0), image.tile_bits, 64, 8, 0, 4, True, 0, codebook, panel)
+            accumulate(rows, panel, sums[nt])
+
+    left, right = rng.random((m, k), np.float32), rng.random((k, n), np.float32)
+    run()  # compiles
+    benchmark(run)
+    with threadpool_limits(1):
+        ratio = best_seconds(lambda: left @ right) / best_seconds(run)
+    show_target(f"decode and MAC, {m}x{k}x{n}, of NumPy float32", ">= 0.25, hoped 0.8", f"{ratio:.2f}")
+    assert ratio >= 0.25
+
+
+def test_unpacking_is_shown_beside_its_target(benchmark: BenchmarkFixture, show_target: Callable[[str, str, str], None]) -> None:
+    rng = np.random.default_rng(0)
+    words = stream_words(rng.integers(0, 256, 12 * (1 << 15) // 8, np.uint8))  # 2^15 records of 4 index and 8 sign bits
+    codebook, records = codeword_words(rng.integers(0, 128, (16, 8), np.int8)), np.zeros((1 << 15, 1), np.uint64)
+
+    def run() -> object:
+        return decode_records(words, 0, 8, 4, True, 0, codebook, records)
+
+    run()  # compiles
+    benchmark(run)
+    show_target("unpack SSVQ k=16 d=8, G weights/s", ">= 2", f"{8 * records.shape[0] / best_seconds(run) / 1e9:.1f}")
