@@ -57,7 +57,7 @@ def _render_speedups(console: Console, comparison: Comparison, names: Sequence[s
 
 def _render_split(console: Console, title: str, what: str, speedup: Speedup, parts: Iterable[Contribution], top: int | None) -> None:
     moved = {part.name: part for part in parts if part.saved_ticks}
-    out = table(console, [what, ">baseline", ">this run", ">saved", ">of all saved", ">so far"])
+    out = table(console, [what, ">baseline", ">this run", ">saved", ">of the change", ">so far"])
     difference = speedup.baseline_ticks - speedup.other_ticks
     for step in waterfall(speedup, moved.values(), top):
         part = moved.get(step.name)

@@ -21,7 +21,7 @@ from accelsim.report.terminal import row, say, show, table
 from accelsim.report.text import count, decimal_bytes, hertz, milliseconds, percent, tail, times
 from accelsim.result import Result
 
-_GROUP_NAME_CHARS = 22
+_NAME_CHARS = 20  # full names are in --json and in layers.csv
 
 
 class CheckedLayer(Protocol):
@@ -111,22 +111,21 @@ def render_layers(console: Console, result: Result, *, all_layers: bool) -> None
     groups = group_layers(result, fold=not all_layers)
     frames = f", {len(result.frames)} frames summed" if len(result.frames) > 1 else ""
     title = f"Layers{frames}" if all_layers else f"Layers, repeated blocks summed{frames} (--layers lists each)"
-    out = table(console, ["layer", ">n", ">cycles", ">share", ">bus\nkB", ">tightest\nbound", ">waits\nmost for"])
+    out = table(console, ["layer", "", ">cycles", ">share", ">bus\nkB", ">tightest\nbound", ">waits\nmost for"])
     for group in groups:
         cycles = group.total_cycles
         row(
             out,
-            group.name if all_layers else tail(group.name, _GROUP_NAME_CHARS),
-            str(len(group.names)),
+            tail(group.name, _NAME_CHARS),
+            f"x{len(group.names)}" if len(group.names) > 1 else "",
             count(cycles),
             percent(cycles, result.total_cycles),
             f"{group.bus_bytes / 1e3:,.1f}",
             _named_share(tightest_bound(group.bounds), cycles),
             _named_share(group.top_stall, cycles),
         )
-    names = sum(len(group.names) for group in groups)
     bus = sum(group.bus_bytes for group in groups)
-    row(out, "total", str(names), count(result.total_cycles), percent(1, 1), f"{bus / 1e3:,.1f}", "", "", style="bold")
+    row(out, "total", "", count(result.total_cycles), percent(1, 1), f"{bus / 1e3:,.1f}", "", "", style="bold")
     show(console, title, out)
 
 
