@@ -29,6 +29,7 @@ from accelsim.kernels.dram_state import (
     NOW,
     OFFER_FROM,
     OUTSTANDING,
+    P_AT_DONE,
     P_BANK_MASK,
     P_BANK_SHIFT,
     P_BANKS_PER_GROUP,
@@ -46,29 +47,15 @@ from accelsim.kernels.dram_state import (
     TRANSFER_WRITE,
     WRITE_MODE,
     Ints,
-    bank_queues_of,
-    banks_of,
-    done_of,
-    groups_of,
     new_state,
-    report_of,
-    returns_of,
-    slots_of,
-    trains_of,
-    transfers_of,
-    waiting_of,
 )
-from accelsim.kernels.kernel import kernel
+from accelsim.kernels.kernel import borrowing_kernel, kernel
 
 __all__ = ["advance", "new_state", "replay", "run_until_quiet", "submit"]
 
 
-@kernel
+@borrowing_kernel
 def _run(state: Ints, params: Ints, until: int, max_completed: int, stop_when_quiet: bool, log: Ints, samples: Ints) -> int:
-    bank, group, slot = banks_of(state, params), groups_of(state, params), slots_of(state, params)
-    train, queue, waiting = trains_of(state, params), bank_queues_of(state, params), waiting_of(state, params)
-    transfer, returns = transfers_of(state, params), returns_of(state, params)
-    done, report = done_of(state, params), report_of(state, params)
     shared_queue = params[P_POLICY] == FRFCFS
 
     state[REPORTED] = 0
@@ -77,24 +64,24 @@ def _run(state: Ints, params: Ints, until: int, max_completed: int, stop_when_qu
     stale = True  # whether command_at, kind and which must be found anew
     command_at, kind, which = NEVER, QUEUED_REQUEST, NONE
     while True:
-        offer_at = max(now, next_offer(state, params, transfer, returns))
+        offer_at = max(now, next_offer(state, params))
         if stale and (first == now or offer_at > now):  # what is accepted in this cycle counts for the next command
             if shared_queue:
-                command_at, kind, which = choose(state, params, bank, group, slot, train, first)
+                command_at, kind, which = choose(state, params, first)
             else:
-                command_at, which = choose_in_turn(state, params, bank, group, slot, queue, first)
+                command_at, which = choose_in_turn(state, params, first)
             stale = False
         move_at = NEVER
         if not shared_queue:
-            d, place = next_move(state, params, bank, slot, waiting)
+            d, place = next_move(state, params)
             if place != NONE or drain_of(state, params) != state[DRAINING]:
                 move_at = max(now, state[MOVE_FROM])
         at = min(offer_at, move_at)
         if not stale:
             at = min(at, command_at, state[REFRESH_DUE])
 
-        if state[DONE] > 0 and done[0, DONE_CYCLE] < min(at, until):
-            now = report_done(state, transfer, done, report) + 1
+        if state[DONE] > 0 and state[params[P_AT_DONE] + DONE_CYCLE] < min(at, until):
+            now = report_done(state, params) + 1
             first = now
             stale = True
             if state[REPORTED] >= max_completed:
@@ -114,19 +101,19 @@ def _run(state: Ints, params: Ints, until: int, max_completed: int, stop_when_qu
             stale = True
         elif not stale and at == command_at:
             if shared_queue:
-                issue(state, params, bank, group, slot, train, transfer, returns, done, log, samples, kind, which, now)
+                issue(state, params, log, samples, kind, which, now)
             else:
-                issue_in_turn(state, params, bank, group, slot, queue, transfer, returns, done, log, samples, which, now)
+                issue_in_turn(state, params, log, samples, which, now)
             first = now + 1
             state[COMMAND_FROM] = first
             stale = True
         elif at == offer_at:
             first = now + 1
             state[OFFER_FROM] = first
-            release_places(state, params, returns, now)
+            release_places(state, params, now)
             i = state[FIRST_OFFER]
-            d = transfer[i, TRANSFER_WRITE]
-            burst = take_burst(state, transfer)
+            d = state[i + TRANSFER_WRITE]
+            burst = take_burst(state)
             state[READ_BURSTS + d] += 1
             state[OUTSTANDING] += 1 - d
             b = ((burst >> params[P_GROUP_SHIFT]) & params[P_GROUP_MASK]) * params[P_BANKS_PER_GROUP] + (
@@ -134,21 +121,21 @@ def _run(state: Ints, params: Ints, until: int, max_completed: int, stop_when_qu
             )
             row = (burst >> params[P_ROW_SHIFT]) & params[P_ROW_MASK]
             if not shared_queue:
-                accept_waiting(state, params, bank, slot, queue, waiting, transfer, returns, done, samples, burst, b, row, d, i, now)
+                accept_waiting(state, params, samples, burst, b, row, d, i, now)
                 continue
-            started = accept(state, params, bank, slot, train, transfer, returns, done, samples, burst, b, row, d, i, now)
+            started = accept(state, params, samples, burst, b, row, d, i, now)
             if stale or state[REFRESH_PENDING] > 0:
                 continue
             if wanted_mode(state, params) != state[WRITE_MODE]:
                 stale = True
             elif started != NONE and d == state[WRITE_MODE]:
-                ready_at = max(first, train_ready(state, params, bank, group, slot, train, d, started))
+                ready_at = max(first, train_ready(state, params, d, started))
                 if ready_at < command_at:
                     command_at, kind, which = ready_at, QUEUED_REQUEST, started
         else:
             first = now + 1
             state[MOVE_FROM] = first
-            move(state, params, bank, slot, queue, waiting)
+            move(state, params)
             stale = True
     state[NOW] = now
     return now

@@ -14,6 +14,7 @@ from accelsim.kernels.dram_state import (
     ACT,
     ACT_TIME,
     ACTIVATES,
+    BANK_GROUP,
     BANK_HITS,
     BANK_ROW,
     END,
@@ -28,6 +29,7 @@ from accelsim.kernels.dram_state import (
     P_CL,
     P_CWL,
     P_FAW,
+    P_TABLE,
     PRE,
     PRECHARGES,
     PRECHARGES_AT_END,
@@ -45,33 +47,34 @@ from accelsim.kernels.dram_state import (
     WR,
     WRITES,
     Ints,
-    table_of,
+    bank_at,
 )
-from accelsim.kernels.kernel import kernel
+from accelsim.kernels.kernel import borrowing_kernel
 
 
-@kernel
-def ready(state: Ints, params: Ints, bank: Ints, group: Ints, command: int, b: int) -> int:
+@borrowing_kernel
+def ready(state: Ints, params: Ints, command: int, b: int) -> int:
     """Earliest cycle at which `command` (ACT, PRE, RD or WR) may go to bank `b`, by the commands issued so far."""
-    at = max(bank[b, command], group[b // params[P_BANKS_PER_GROUP], command], state[RANK_READY + command])
+    bank = bank_at(params, b)
+    at = max(state[bank + command], max(state[state[bank + BANK_GROUP] + command], state[RANK_READY + command]))
     if command == ACT:
         at = max(at, state[ACT_TIME + state[OLDEST_ACT]] + params[P_FAW])
     return at
 
 
-@kernel
-def ready_all(state: Ints, params: Ints, bank: Ints) -> int:
+@borrowing_kernel
+def ready_all(state: Ints, params: Ints) -> int:
     """Earliest cycle of the next step of a refresh with one PRE of all banks: that PRE while a row is open, else REF."""
     closed = True
     at = state[RANK_READY + PRE]
     for b in range(params[P_BANKS]):
-        if bank[b, BANK_ROW] != NONE:
+        if state[bank_at(params, b) + BANK_ROW] != NONE:
             closed = False
-        at = max(at, bank[b, PRE])
+        at = max(at, state[bank_at(params, b) + PRE])
     return state[RANK_READY + REF] if closed else at
 
 
-@kernel
+@borrowing_kernel
 def write_log(state: Ints, params: Ints, log: Ints, now: int, command: int, b: int, row: int, column: int) -> None:
     """Append a command to the log as far as it has room; count it either way."""
     at = state[LOGGED]
@@ -85,59 +88,62 @@ def write_log(state: Ints, params: Ints, log: Ints, now: int, command: int, b: i
     state[LOGGED] = at + 1
 
 
-@kernel
-def push(state: Ints, params: Ints, bank: Ints, group: Ints, command: int, b: int, now: int) -> None:
-    """Move the earliest cycles of all later commands behind `command`, issued to bank `b` in cycle `now`."""
-    table = table_of(params)
-    g = b // params[P_BANKS_PER_GROUP]
+@borrowing_kernel
+def push_scope(state: Ints, params: Ints, scope: int, command: int, where: int, now: int) -> None:
+    """Move the earliest cycles that start at `where` behind `command`, as far as the table's rows of `scope` say."""
+    row = P_TABLE + (scope * N_COMMANDS + command) * N_COMMANDS
     for after in range(N_COMMANDS):
-        bank[b, after] = max(bank[b, after], now + table[SAME_BANK, command, after])
-        group[g, after] = max(group[g, after], now + table[SAME_GROUP, command, after])
-        state[RANK_READY + after] = max(state[RANK_READY + after], now + table[RANK, command, after])
+        state[where + after] = max(state[where + after], now + params[row + after])
 
 
-@kernel
-def issue_act(state: Ints, params: Ints, bank: Ints, group: Ints, log: Ints, b: int, row: int, now: int) -> None:
+@borrowing_kernel
+def push(state: Ints, params: Ints, command: int, b: int, now: int) -> None:
+    """Move the earliest cycles of all later commands behind `command`, issued to bank `b` in cycle `now`."""
+    push_scope(state, params, SAME_BANK, command, bank_at(params, b), now)
+    push_scope(state, params, SAME_GROUP, command, state[bank_at(params, b) + BANK_GROUP], now)
+    push_scope(state, params, RANK, command, RANK_READY, now)
+
+
+@borrowing_kernel
+def issue_act(state: Ints, params: Ints, log: Ints, b: int, row: int, now: int) -> None:
     """Open `row` of bank `b`."""
-    push(state, params, bank, group, ACT, b, now)
+    push(state, params, ACT, b, now)
     state[ACT_TIME + state[OLDEST_ACT]] = now
     state[OLDEST_ACT] = (state[OLDEST_ACT] + 1) & 3
-    bank[b, BANK_ROW] = row
-    bank[b, BANK_HITS] = 0
+    state[bank_at(params, b) + BANK_ROW] = row
+    state[bank_at(params, b) + BANK_HITS] = 0
     state[ACTIVATES] += 1
     write_log(state, params, log, now, ACT, b, row, NONE)
 
 
-@kernel
-def issue_pre(state: Ints, params: Ints, bank: Ints, group: Ints, log: Ints, b: int, now: int) -> None:
+@borrowing_kernel
+def issue_pre(state: Ints, params: Ints, log: Ints, b: int, now: int) -> None:
     """Close bank `b`, or every bank if `b` is NONE."""
     state[PRECHARGES] += 1
     write_log(state, params, log, now, PRE, b, NONE, NONE)
     if b != NONE:
-        push(state, params, bank, group, PRE, b, now)
-        bank[b, BANK_ROW] = NONE
+        push(state, params, PRE, b, now)
+        state[bank_at(params, b) + BANK_ROW] = NONE
         return
     for each in range(params[P_BANKS]):
-        push(state, params, bank, group, PRE, each, now)
-        bank[each, BANK_ROW] = NONE
+        push(state, params, PRE, each, now)
+        state[bank_at(params, each) + BANK_ROW] = NONE
 
 
-@kernel
+@borrowing_kernel
 def issue_ref(state: Ints, params: Ints, log: Ints, now: int) -> None:
     """Refresh every bank."""
-    table = table_of(params)
-    for after in range(N_COMMANDS):
-        state[RANK_READY + after] = max(state[RANK_READY + after], now + table[RANK, REF, after])
+    push_scope(state, params, RANK, REF, RANK_READY, now)
     state[REFRESH_PENDING] -= 1
     state[REFRESHES] += 1
     write_log(state, params, log, now, REF, NONE, NONE, NONE)
 
 
-@kernel
-def issue_column(state: Ints, params: Ints, bank: Ints, group: Ints, log: Ints, command: int, b: int, column: int, now: int) -> int:
+@borrowing_kernel
+def issue_column(state: Ints, params: Ints, log: Ints, command: int, b: int, column: int, now: int) -> int:
     """RD or WR of `column` in bank `b`'s open row; the cycle after its last data on the bus."""
-    push(state, params, bank, group, command, b, now)
-    bank[b, BANK_HITS] += 1
+    push(state, params, command, b, now)
+    state[bank_at(params, b) + BANK_HITS] += 1
     if state[LAST_COLUMN] == RD + WR - command:
         state[TURNAROUNDS] += 1
     state[LAST_COLUMN] = command
@@ -150,7 +156,7 @@ def issue_column(state: Ints, params: Ints, bank: Ints, group: Ints, log: Ints, 
     state[END] = max(state[END], end)
     state[PRECHARGES_AT_END] = state[PRECHARGES]
     state[REFRESHES_AT_END] = state[REFRESHES]
-    write_log(state, params, log, now, command, b, bank[b, BANK_ROW], column)
+    write_log(state, params, log, now, command, b, state[bank_at(params, b) + BANK_ROW], column)
     return end
 
 

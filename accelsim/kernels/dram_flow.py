@@ -14,6 +14,7 @@ from accelsim.kernels.dram_state import (
     DONE,
     DONE_CYCLE,
     DONE_WHAT,
+    DONE_WIDTH,
     FIRST_OFFER,
     FREE_SLOT,
     FREE_TRANSFER,
@@ -25,11 +26,11 @@ from accelsim.kernels.dram_state import (
     NONE,
     OFFER_FROM,
     OUTSTANDING,
+    P_AT_REPORT,
     P_COLUMN_MASK,
     P_COLUMN_SHIFT,
     P_MAX_OUTSTANDING,
     P_READ_QUEUE,
-    P_RETURNS,
     P_SLOT_RELEASE,
     P_WRITE_QUEUE,
     QUEUED,
@@ -55,9 +56,10 @@ from accelsim.kernels.dram_state import (
     TRANSFER_TO_SERVE,
     TRANSFER_WRITE,
     Ints,
-    transfers_of,
+    done_at,
+    return_at,
 )
-from accelsim.kernels.kernel import kernel
+from accelsim.kernels.kernel import borrowing_kernel, kernel
 
 
 @kernel
@@ -73,36 +75,35 @@ def submit(state: Ints, params: Ints, ident: int, arrival_cycle: int, is_write: 
     first_burst : byte address / burst bytes.
     n_bursts : at least 1.
     """
-    i = state[FREE_TRANSFER]
-    if i == NONE:
+    t = state[FREE_TRANSFER]
+    if t == NONE:
         return False
-    transfer = transfers_of(state, params)
-    state[FREE_TRANSFER] = transfer[i, TRANSFER_NEXT]
-    transfer[i, TRANSFER_ID] = ident
-    transfer[i, TRANSFER_ARRIVAL] = arrival_cycle
-    transfer[i, TRANSFER_WRITE] = is_write
-    transfer[i, TRANSFER_BURST] = first_burst
-    transfer[i, TRANSFER_TO_OFFER] = n_bursts
-    transfer[i, TRANSFER_TO_SERVE] = n_bursts
-    transfer[i, TRANSFER_END] = 0
-    transfer[i, TRANSFER_NEXT] = NONE
+    state[FREE_TRANSFER] = state[t + TRANSFER_NEXT]
+    state[t + TRANSFER_ID] = ident
+    state[t + TRANSFER_ARRIVAL] = arrival_cycle
+    state[t + TRANSFER_WRITE] = is_write
+    state[t + TRANSFER_BURST] = first_burst
+    state[t + TRANSFER_TO_OFFER] = n_bursts
+    state[t + TRANSFER_TO_SERVE] = n_bursts
+    state[t + TRANSFER_END] = 0
+    state[t + TRANSFER_NEXT] = NONE
     if state[FIRST_OFFER] == NONE:
-        state[FIRST_OFFER] = i
+        state[FIRST_OFFER] = t
     else:
-        transfer[state[LAST_OFFER], TRANSFER_NEXT] = i
-    state[LAST_OFFER] = i
+        state[state[LAST_OFFER] + TRANSFER_NEXT] = t
+    state[LAST_OFFER] = t
     state[INCOMPLETE] += 1
     return True
 
 
-@kernel
-def next_offer(state: Ints, params: Ints, transfer: Ints, returns: Ints) -> int:
+@borrowing_kernel
+def next_offer(state: Ints, params: Ints) -> int:
     """Cycle at which the next burst will be accepted if no command is issued before; NEVER if only a command can help."""
-    i = state[FIRST_OFFER]
-    if i == NONE:
+    t = state[FIRST_OFFER]
+    if t == NONE:
         return NEVER
-    at = max(state[OFFER_FROM], transfer[i, TRANSFER_ARRIVAL])
-    if transfer[i, TRANSFER_WRITE]:
+    at = max(state[OFFER_FROM], state[t + TRANSFER_ARRIVAL])
+    if state[t + TRANSFER_WRITE]:
         return at if state[QUEUED + 1] < params[P_WRITE_QUEUE] else NEVER
     if state[QUEUED] >= params[P_READ_QUEUE]:
         return NEVER
@@ -112,84 +113,83 @@ def next_offer(state: Ints, params: Ints, transfer: Ints, returns: Ints) -> int:
     while outstanding >= params[P_MAX_OUTSTANDING]:
         if released == state[RETURNING]:
             return NEVER
-        release = returns[released % params[P_RETURNS]] + params[P_SLOT_RELEASE]
+        release = state[return_at(params, released)] + params[P_SLOT_RELEASE]
         released += 1
         outstanding -= 1
     return max(at, release)
 
 
-@kernel
-def release_places(state: Ints, params: Ints, returns: Ints, now: int) -> None:
+@borrowing_kernel
+def release_places(state: Ints, params: Ints, now: int) -> None:
     """Release the place of every read whose time has come."""
-    while state[RELEASED] < state[RETURNING] and returns[state[RELEASED] % params[P_RETURNS]] + params[P_SLOT_RELEASE] <= now:
+    while state[RELEASED] < state[RETURNING] and state[return_at(params, state[RELEASED])] + params[P_SLOT_RELEASE] <= now:
         state[RELEASED] += 1
         state[OUTSTANDING] -= 1
 
 
-@kernel
-def take_burst(state: Ints, transfer: Ints) -> int:
+@borrowing_kernel
+def take_burst(state: Ints) -> int:
     """Take the next burst of the transfer at the head of the line: its number."""
-    i = state[FIRST_OFFER]
-    burst = transfer[i, TRANSFER_BURST]
-    transfer[i, TRANSFER_BURST] = burst + 1
-    transfer[i, TRANSFER_TO_OFFER] -= 1
-    if transfer[i, TRANSFER_TO_OFFER] == 0:
-        state[FIRST_OFFER] = transfer[i, TRANSFER_NEXT]
+    t = state[FIRST_OFFER]
+    burst = state[t + TRANSFER_BURST]
+    state[t + TRANSFER_BURST] = burst + 1
+    state[t + TRANSFER_TO_OFFER] -= 1
+    if state[t + TRANSFER_TO_OFFER] == 0:
+        state[FIRST_OFFER] = state[t + TRANSFER_NEXT]
     return burst
 
 
-@kernel
-def take_slot(state: Ints, params: Ints, slot: Ints, burst: int, b: int, row: int, d: int, i: int, now: int) -> int:
-    """Fill a free slot with a burst of transfer `i` that was accepted in cycle `now`."""
+@borrowing_kernel
+def take_slot(state: Ints, params: Ints, burst: int, b: int, row: int, d: int, t: int, now: int) -> int:
+    """Fill a free slot with a burst of transfer `t` that was accepted in cycle `now`."""
     s = state[FREE_SLOT]
-    state[FREE_SLOT] = slot[s, SLOT_NEXT]
-    slot[s, SLOT_BANK] = b
-    slot[s, SLOT_ROW] = row
-    slot[s, SLOT_COLUMN] = (burst >> params[P_COLUMN_SHIFT]) & params[P_COLUMN_MASK]
-    slot[s, SLOT_WRITE] = d
-    slot[s, SLOT_AGE] = state[AGE]
-    slot[s, SLOT_ACCEPTED] = now
-    slot[s, SLOT_TRANSFER] = i
-    slot[s, SLOT_NEXT] = NONE
-    slot[s, SLOT_MERGED] = NONE
+    state[FREE_SLOT] = state[s + SLOT_NEXT]
+    state[s + SLOT_BANK] = b
+    state[s + SLOT_ROW] = row
+    state[s + SLOT_COLUMN] = (burst >> params[P_COLUMN_SHIFT]) & params[P_COLUMN_MASK]
+    state[s + SLOT_WRITE] = d
+    state[s + SLOT_AGE] = state[AGE]
+    state[s + SLOT_ACCEPTED] = now
+    state[s + SLOT_TRANSFER] = t
+    state[s + SLOT_NEXT] = NONE
+    state[s + SLOT_MERGED] = NONE
     state[AGE] += 1
     return s
 
 
-@kernel
-def free_slot(state: Ints, slot: Ints, s: int) -> None:
+@borrowing_kernel
+def free_slot(state: Ints, s: int) -> None:
     """Give a slot back."""
-    slot[s, SLOT_NEXT] = state[FREE_SLOT]
+    state[s + SLOT_NEXT] = state[FREE_SLOT]
     state[FREE_SLOT] = s
 
 
-@kernel
-def served(state: Ints, transfer: Ints, done: Ints, i: int, end: int) -> None:
-    """One more burst of transfer `i` ends in cycle `end`; the transfer's completion if it was the last."""
-    transfer[i, TRANSFER_END] = max(transfer[i, TRANSFER_END], end)
-    transfer[i, TRANSFER_TO_SERVE] -= 1
-    if transfer[i, TRANSFER_TO_SERVE] > 0:
+@borrowing_kernel
+def served(state: Ints, params: Ints, t: int, end: int) -> None:
+    """One more burst of transfer `t` ends in cycle `end`; the transfer's completion if it was the last."""
+    state[t + TRANSFER_END] = max(state[t + TRANSFER_END], end)
+    state[t + TRANSFER_TO_SERVE] -= 1
+    if state[t + TRANSFER_TO_SERVE] > 0:
         return
-    end = transfer[i, TRANSFER_END]
+    end = state[t + TRANSFER_END]
     at = state[DONE]
-    while at > 0 and done[at - 1, DONE_CYCLE] > end:
-        done[at, DONE_CYCLE] = done[at - 1, DONE_CYCLE]
-        done[at, DONE_WHAT] = done[at - 1, DONE_WHAT]
+    while at > 0 and state[done_at(params, at - 1) + DONE_CYCLE] > end:
+        state[done_at(params, at) + DONE_CYCLE] = state[done_at(params, at - 1) + DONE_CYCLE]
+        state[done_at(params, at) + DONE_WHAT] = state[done_at(params, at - 1) + DONE_WHAT]
         at -= 1
-    done[at, DONE_CYCLE] = end
-    done[at, DONE_WHAT] = i
+    state[done_at(params, at) + DONE_CYCLE] = end
+    state[done_at(params, at) + DONE_WHAT] = t
     state[DONE] += 1
 
 
-@kernel
-def read_returns(state: Ints, params: Ints, transfer: Ints, returns: Ints, done: Ints, samples: Ints, i: int, accepted: int, at: int) -> None:
-    """The data of a read of transfer `i`, accepted in cycle `accepted`, is there in cycle `at`."""
-    capacity = params[P_RETURNS]
+@borrowing_kernel
+def read_returns(state: Ints, params: Ints, samples: Ints, t: int, accepted: int, at: int) -> None:
+    """The data of a read of transfer `t`, accepted in cycle `accepted`, is there in cycle `at`."""
     place = state[RETURNING]
-    while place > state[RELEASED] and returns[(place - 1) % capacity] > at:  # only behind a read answered from a queued write
-        returns[place % capacity] = returns[(place - 1) % capacity]
+    while place > state[RELEASED] and state[return_at(params, place - 1)] > at:  # only behind a read answered from a queued write
+        state[return_at(params, place)] = state[return_at(params, place - 1)]
         place -= 1
-    returns[place % capacity] = at
+    state[return_at(params, place)] = at
     state[RETURNING] += 1
     latency = at - accepted
     state[LATENCY_SUM] += latency
@@ -197,25 +197,26 @@ def read_returns(state: Ints, params: Ints, transfer: Ints, returns: Ints, done:
     if state[SAMPLED] < samples.shape[0]:
         samples[state[SAMPLED]] = latency
     state[SAMPLED] += 1
-    served(state, transfer, done, i, at)
+    served(state, params, t, at)
 
 
-@kernel
-def report_done(state: Ints, transfer: Ints, done: Ints, report: Ints) -> int:
+@borrowing_kernel
+def report_done(state: Ints, params: Ints) -> int:
     """Move every completion of the earliest cycle into the report and free its transfers; that cycle."""
-    cycle = done[0, DONE_CYCLE]
+    cycle = state[done_at(params, 0) + DONE_CYCLE]
     count = 0
-    while count < state[DONE] and done[count, DONE_CYCLE] == cycle:
-        i = done[count, DONE_WHAT]
-        report[state[REPORTED], DONE_CYCLE] = cycle
-        report[state[REPORTED], DONE_WHAT] = transfer[i, TRANSFER_ID]
+    while count < state[DONE] and state[done_at(params, count) + DONE_CYCLE] == cycle:
+        t = state[done_at(params, count) + DONE_WHAT]
+        report = params[P_AT_REPORT] + state[REPORTED] * DONE_WIDTH
+        state[report + DONE_CYCLE] = cycle
+        state[report + DONE_WHAT] = state[t + TRANSFER_ID]
         state[REPORTED] += 1
-        transfer[i, TRANSFER_NEXT] = state[FREE_TRANSFER]
-        state[FREE_TRANSFER] = i
+        state[t + TRANSFER_NEXT] = state[FREE_TRANSFER]
+        state[FREE_TRANSFER] = t
         count += 1
     for at in range(count, state[DONE]):
-        done[at - count, DONE_CYCLE] = done[at, DONE_CYCLE]
-        done[at - count, DONE_WHAT] = done[at, DONE_WHAT]
+        state[done_at(params, at - count) + DONE_CYCLE] = state[done_at(params, at) + DONE_CYCLE]
+        state[done_at(params, at - count) + DONE_WHAT] = state[done_at(params, at) + DONE_WHAT]
     state[DONE] -= count
     state[INCOMPLETE] -= count
     return cycle

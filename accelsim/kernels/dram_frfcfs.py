@@ -48,16 +48,19 @@ from accelsim.kernels.dram_state import (
     TRAIN_FIRST,
     TRAIN_LAST,
     TRAIN_ROW,
+    TRAIN_WIDTH,
     TRAINS,
     WRITE_MODE,
     Ints,
+    bank_at,
+    train_at,
 )
-from accelsim.kernels.kernel import kernel
+from accelsim.kernels.kernel import borrowing_kernel
 
 OPENED_REQUEST, REFRESH_STEP, QUEUED_REQUEST = range(3)
 
 
-@kernel
+@borrowing_kernel
 def wanted_mode(state: Ints, params: Ints) -> int:
     """1 if writes are to be served from now on: many wait, or no reads do; 0 again when few wait and reads do."""
     if state[WRITE_MODE] == 0:
@@ -65,47 +68,49 @@ def wanted_mode(state: Ints, params: Ints) -> int:
     return 0 if state[QUEUED + 1] < params[P_DRAIN_BELOW] and state[QUEUED] != 0 else 1
 
 
-@kernel
-def overtakes_hit(bank: Ints, slot: Ints, train: Ints, trains: int, d: int, b: int, age: int) -> bool:
+@borrowing_kernel
+def overtakes_hit(state: Ints, params: Ints, d: int, b: int, age: int) -> bool:
     """Whether the queue holds a hit of bank `b` that is older than `age`."""
-    for i in range(trains):
-        if train[d, i, TRAIN_BANK] == b and train[d, i, TRAIN_ROW] == bank[b, BANK_ROW]:
-            return slot[train[d, i, TRAIN_FIRST], SLOT_AGE] < age
+    for i in range(state[TRAINS + d]):
+        t = train_at(params, d, i)
+        if state[t + TRAIN_BANK] == b and state[t + TRAIN_ROW] == state[bank_at(params, b) + BANK_ROW]:
+            return state[state[t + TRAIN_FIRST] + SLOT_AGE] < age
     return False
 
 
-@kernel
-def train_ready(state: Ints, params: Ints, bank: Ints, group: Ints, slot: Ints, train: Ints, d: int, i: int) -> int:
+@borrowing_kernel
+def train_ready(state: Ints, params: Ints, d: int, t: int) -> int:
     """Earliest cycle of the next command of a train's oldest request; NEVER while it may not be issued."""
-    b = train[d, i, TRAIN_BANK]
-    row = bank[b, BANK_ROW]
-    if row == train[d, i, TRAIN_ROW]:
-        return ready(state, params, bank, group, RD + d, b)
+    b = state[t + TRAIN_BANK]
+    bank = bank_at(params, b)
+    row = state[bank + BANK_ROW]
+    if row == state[t + TRAIN_ROW]:
+        return ready(state, params, RD + d, b)
     if row == NONE:
-        return ready(state, params, bank, group, ACT, b)
-    if bank[b, BANK_OPENED_FOR] != NONE:
+        return ready(state, params, ACT, b)
+    if state[bank + BANK_OPENED_FOR] != NONE:
         return NEVER
-    if params[P_ROW_HITS_FIRST] and overtakes_hit(bank, slot, train, state[TRAINS + d], d, b, slot[train[d, i, TRAIN_FIRST], SLOT_AGE]):
+    if params[P_ROW_HITS_FIRST] and overtakes_hit(state, params, d, b, state[state[t + TRAIN_FIRST] + SLOT_AGE]):
         return NEVER
-    return ready(state, params, bank, group, PRE, b)
+    return ready(state, params, PRE, b)
 
 
-@kernel
-def choose(state: Ints, params: Ints, bank: Ints, group: Ints, slot: Ints, train: Ints, now: int) -> tuple[int, int, int]:
+@borrowing_kernel
+def choose(state: Ints, params: Ints, now: int) -> tuple[int, int, int]:
     """The next command if nothing is accepted before: its cycle (NEVER: none), its kind, and its bank or train."""
     first = max(now, state[COMMAND_FROM])
     best, kind, which = NEVER, QUEUED_REQUEST, NONE
     if state[OPENED] > 0:
         age = NEVER
         for b in range(params[P_BANKS]):
-            s = bank[b, BANK_OPENED_FOR]
+            s = state[bank_at(params, b) + BANK_OPENED_FOR]
             if s != NONE:
-                at = max(first, ready(state, params, bank, group, RD + slot[s, SLOT_WRITE], b))
-                if at < best or (at == best and slot[s, SLOT_AGE] < age):
-                    best, kind, which, age = at, OPENED_REQUEST, b, slot[s, SLOT_AGE]
+                at = max(first, ready(state, params, RD + state[s + SLOT_WRITE], b))
+                if at < best or (at == best and state[s + SLOT_AGE] < age):
+                    best, kind, which, age = at, OPENED_REQUEST, b, state[s + SLOT_AGE]
     if state[REFRESH_PENDING] > 0:
         if state[OPENED] == 0:
-            return max(first, ready_all(state, params, bank)), REFRESH_STEP, NONE
+            return max(first, ready_all(state, params)), REFRESH_STEP, NONE
         return best, kind, which
     if best == first:
         return best, kind, which
@@ -113,165 +118,124 @@ def choose(state: Ints, params: Ints, bank: Ints, group: Ints, slot: Ints, train
     d = state[WRITE_MODE]
     age = -1  # an opened request that is ready in the same cycle goes first
     for i in range(state[TRAINS + d]):
-        at = max(first, train_ready(state, params, bank, group, slot, train, d, i))
-        if at < best or (at == best and slot[train[d, i, TRAIN_FIRST], SLOT_AGE] < age):
-            best, kind, which, age = at, QUEUED_REQUEST, i, slot[train[d, i, TRAIN_FIRST], SLOT_AGE]
+        t = train_at(params, d, i)
+        at = max(first, train_ready(state, params, d, t))
+        if at < best or (at == best and state[state[t + TRAIN_FIRST] + SLOT_AGE] < age):
+            best, kind, which, age = at, QUEUED_REQUEST, t, state[state[t + TRAIN_FIRST] + SLOT_AGE]
     return best, kind, which
 
 
-@kernel
-def pop_train(state: Ints, slot: Ints, train: Ints, d: int, i: int) -> int:
+@borrowing_kernel
+def pop_train(state: Ints, params: Ints, d: int, t: int) -> int:
     """Take the oldest request out of a train, and the train out of the queue if it was the last."""
-    s = train[d, i, TRAIN_FIRST]
+    s = state[t + TRAIN_FIRST]
     state[QUEUED + d] -= 1
-    if slot[s, SLOT_NEXT] != NONE:
-        train[d, i, TRAIN_FIRST] = slot[s, SLOT_NEXT]
+    if state[s + SLOT_NEXT] != NONE:
+        state[t + TRAIN_FIRST] = state[s + SLOT_NEXT]
         return s
-    last = state[TRAINS + d] - 1
-    state[TRAINS + d] = last
-    for field in range(train.shape[2]):
-        train[d, i, field] = train[d, last, field]
+    state[TRAINS + d] -= 1
+    last = train_at(params, d, state[TRAINS + d])
+    for field in range(TRAIN_WIDTH):
+        state[t + field] = state[last + field]
     return s
 
 
-@kernel
-def serve(
-    state: Ints,
-    params: Ints,
-    bank: Ints,
-    group: Ints,
-    slot: Ints,
-    transfer: Ints,
-    returns: Ints,
-    done: Ints,
-    log: Ints,
-    samples: Ints,
-    b: int,
-    s: int,
-    now: int,
-) -> None:
+@borrowing_kernel
+def serve(state: Ints, params: Ints, log: Ints, samples: Ints, b: int, s: int, now: int) -> None:
     """RD or WR for the request in slot `s`."""
-    d = slot[s, SLOT_WRITE]
-    end = issue_column(state, params, bank, group, log, RD + d, b, slot[s, SLOT_COLUMN], now)
+    d = state[s + SLOT_WRITE]
+    end = issue_column(state, params, log, RD + d, b, state[s + SLOT_COLUMN], now)
     if d == 0:
-        read_returns(state, params, transfer, returns, done, samples, slot[s, SLOT_TRANSFER], slot[s, SLOT_ACCEPTED], end)
-    free_slot(state, slot, s)
+        read_returns(state, params, samples, state[s + SLOT_TRANSFER], state[s + SLOT_ACCEPTED], end)
+    free_slot(state, s)
 
 
-@kernel
-def issue(
-    state: Ints,
-    params: Ints,
-    bank: Ints,
-    group: Ints,
-    slot: Ints,
-    train: Ints,
-    transfer: Ints,
-    returns: Ints,
-    done: Ints,
-    log: Ints,
-    samples: Ints,
-    kind: int,
-    which: int,
-    now: int,
-) -> None:
+@borrowing_kernel
+def issue(state: Ints, params: Ints, log: Ints, samples: Ints, kind: int, which: int, now: int) -> None:
     """Issue what `choose` chose."""
     if kind == OPENED_REQUEST:
-        s = bank[which, BANK_OPENED_FOR]
-        bank[which, BANK_OPENED_FOR] = NONE
+        bank = bank_at(params, which)
+        s = state[bank + BANK_OPENED_FOR]
+        state[bank + BANK_OPENED_FOR] = NONE
         state[OPENED] -= 1
-        serve(state, params, bank, group, slot, transfer, returns, done, log, samples, which, s, now)
+        serve(state, params, log, samples, which, s, now)
         return
     if kind == REFRESH_STEP:
         for b in range(params[P_BANKS]):
-            if bank[b, BANK_ROW] != NONE:
-                issue_pre(state, params, bank, group, log, NONE, now)
+            if state[bank_at(params, b) + BANK_ROW] != NONE:
+                issue_pre(state, params, log, NONE, now)
                 return
         issue_ref(state, params, log, now)
         return
     d = state[WRITE_MODE]
-    b = train[d, which, TRAIN_BANK]
-    row = bank[b, BANK_ROW]
-    if row == train[d, which, TRAIN_ROW]:
-        s = pop_train(state, slot, train, d, which)
-        serve(state, params, bank, group, slot, transfer, returns, done, log, samples, b, s, now)
+    b = state[which + TRAIN_BANK]
+    bank = bank_at(params, b)
+    row = state[bank + BANK_ROW]
+    if row == state[which + TRAIN_ROW]:
+        s = pop_train(state, params, d, which)
+        serve(state, params, log, samples, b, s, now)
     elif row == NONE:
-        s = pop_train(state, slot, train, d, which)
-        issue_act(state, params, bank, group, log, b, slot[s, SLOT_ROW], now)
-        bank[b, BANK_OPENED_FOR] = s
+        s = pop_train(state, params, d, which)
+        issue_act(state, params, log, b, state[s + SLOT_ROW], now)
+        state[bank + BANK_OPENED_FOR] = s
         state[OPENED] += 1
     else:
         state[CONFLICTS] += 1
-        issue_pre(state, params, bank, group, log, b, now)
+        issue_pre(state, params, log, b, now)
 
 
-@kernel
-def find_train(train: Ints, trains: int, d: int, b: int, row: int) -> int:
+@borrowing_kernel
+def find_train(state: Ints, params: Ints, d: int, b: int, row: int) -> int:
     """The train of a row, or NONE; the youngest train first, where a stream finds its own."""
-    for i in range(trains - 1, -1, -1):
-        if train[d, i, TRAIN_ROW] == row and train[d, i, TRAIN_BANK] == b:
-            return i
+    for i in range(state[TRAINS + d] - 1, -1, -1):
+        t = train_at(params, d, i)
+        if state[t + TRAIN_ROW] == row and state[t + TRAIN_BANK] == b:
+            return t
     return NONE
 
 
-@kernel
-def write_waits(state: Ints, bank: Ints, slot: Ints, train: Ints, b: int, row: int, column: int) -> bool:
+@borrowing_kernel
+def write_waits(state: Ints, params: Ints, b: int, row: int, column: int) -> bool:
     """Whether a write to this burst waits in the queue or for the row that was opened for it."""
-    s = bank[b, BANK_OPENED_FOR]
-    if s != NONE and slot[s, SLOT_WRITE] and slot[s, SLOT_ROW] == row and slot[s, SLOT_COLUMN] == column:
+    s = state[bank_at(params, b) + BANK_OPENED_FOR]
+    if s != NONE and state[s + SLOT_WRITE] and state[s + SLOT_ROW] == row and state[s + SLOT_COLUMN] == column:
         return True
-    i = find_train(train, state[TRAINS + 1], 1, b, row)
-    s = train[1, i, TRAIN_FIRST] if i != NONE else NONE
+    t = find_train(state, params, 1, b, row)
+    s = state[t + TRAIN_FIRST] if t != NONE else NONE
     while s != NONE:
-        if slot[s, SLOT_COLUMN] == column:
+        if state[s + SLOT_COLUMN] == column:
             return True
-        s = slot[s, SLOT_NEXT]
+        s = state[s + SLOT_NEXT]
     return False
 
 
-@kernel
-def accept(
-    state: Ints,
-    params: Ints,
-    bank: Ints,
-    slot: Ints,
-    train: Ints,
-    transfer: Ints,
-    returns: Ints,
-    done: Ints,
-    samples: Ints,
-    burst: int,
-    b: int,
-    row: int,
-    d: int,
-    i: int,
-    now: int,
-) -> int:
+@borrowing_kernel
+def accept(state: Ints, params: Ints, samples: Ints, burst: int, b: int, row: int, d: int, i: int, now: int) -> int:
     """Put a burst of transfer `i` into the queue of direction `d`: the train it started, or NONE.
 
     A read of a burst whose write waits is answered from it one cycle later; a write to such a burst is merged into it.
     """
     if d:
-        served(state, transfer, done, i, now)
+        served(state, params, i, now)
     if state[QUEUED + 1] + state[OPENED] > 0:
-        if write_waits(state, bank, slot, train, b, row, (burst >> params[P_COLUMN_SHIFT]) & params[P_COLUMN_MASK]):
+        if write_waits(state, params, b, row, (burst >> params[P_COLUMN_SHIFT]) & params[P_COLUMN_MASK]):
             if d:
                 state[MERGED] += 1
             else:
                 state[FORWARDED_READS] += 1
-                read_returns(state, params, transfer, returns, done, samples, i, now, now + 1)
+                read_returns(state, params, samples, i, now, now + 1)
             return NONE
-    s = take_slot(state, params, slot, burst, b, row, d, i, now)
+    s = take_slot(state, params, burst, b, row, d, i, now)
     state[QUEUED + d] += 1
-    at = find_train(train, state[TRAINS + d], d, b, row)
-    if at != NONE:
-        slot[train[d, at, TRAIN_LAST], SLOT_NEXT] = s
-        train[d, at, TRAIN_LAST] = s
+    t = find_train(state, params, d, b, row)
+    if t != NONE:
+        state[state[t + TRAIN_LAST] + SLOT_NEXT] = s
+        state[t + TRAIN_LAST] = s
         return NONE
-    at = state[TRAINS + d]
-    state[TRAINS + d] = at + 1
-    train[d, at, TRAIN_BANK] = b
-    train[d, at, TRAIN_ROW] = row
-    train[d, at, TRAIN_FIRST] = s
-    train[d, at, TRAIN_LAST] = s
-    return at
+    t = train_at(params, d, state[TRAINS + d])
+    state[TRAINS + d] += 1
+    state[t + TRAIN_BANK] = b
+    state[t + TRAIN_ROW] = row
+    state[t + TRAIN_FIRST] = s
+    state[t + TRAIN_LAST] = s
+    return t

@@ -1,7 +1,8 @@
 """Where each number of a DRAM channel lives: one int64 array for what changes, one for what does not.
 
-A copy of the state array is a copy of the whole channel, so a caller may run a copy ahead and come back. Both arrays are
-cut into tables by offsets that stand among the parameters; a kernel sees each table as a small two-dimensional array.
+A copy of the state array is a copy of the whole channel, so a caller may run a copy ahead and come back. The state is cut
+into tables by offsets that stand among the parameters. A slot, a train and a transfer are named by the place in the state
+where their fields start, so that a link is such a place and a field is state[slot + SLOT_ROW].
 
 Disputable assumption: one rank a channel. It is built into the layout: a second rank is a second table of banks.
 """
@@ -13,7 +14,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from accelsim.kernels.kernel import kernel
+from accelsim.kernels.kernel import borrowing_kernel, kernel
 
 Ints: TypeAlias = NDArray[np.int64]
 
@@ -56,7 +57,8 @@ FRFCFS, BANK_QUEUES = range(2)
     P_BANK_QUEUE,  # BANK_QUEUES: bursts in a bank's queue
     P_HITS_BEFORE_CUT,  # BANK_QUEUES: RD and WR of a row after which a PRE may cut off its pending hits
     P_SLOTS,
-    P_RETURNS,
+    P_RETURN_MASK,  # places of the ring of returns, less 1
+    P_WIDEST_QUEUE,  # of read and write queue
     P_TRANSFERS,
     P_AT_BANK,
     P_AT_GROUP,
@@ -70,7 +72,7 @@ FRFCFS, BANK_QUEUES = range(2)
     P_AT_REPORT,
     P_STATE_SIZE,
     P_TABLE,  # the constraint table starts here
-) = range(41)
+) = range(42)
 N_SCOPES = 3
 SAME_BANK, SAME_GROUP, RANK = range(N_SCOPES)
 PARAMETERS_SIZE = P_TABLE + N_SCOPES * N_COMMANDS * N_COMMANDS
@@ -136,8 +138,9 @@ NO_CONSTRAINT = -NEVER
     HEAD_SIZE,
 ) = range(56)
 
-# A bank: the earliest cycle of each of the five commands as far as the bank decides, then these.
-BANK_ROW, BANK_OPENED_FOR, BANK_HITS, BANK_QUEUED, BANK_WIDTH = range(N_COMMANDS, N_COMMANDS + 5)
+# A bank: the earliest cycle of each of the five commands as far as the bank decides, then these; BANK_GROUP is where those of
+# its bank group start.
+BANK_GROUP, BANK_ROW, BANK_OPENED_FOR, BANK_HITS, BANK_QUEUED, BANK_WIDTH = range(N_COMMANDS, N_COMMANDS + 6)
 # A slot holds one burst that waits for its RD or WR; SLOT_MERGED chains those that share its RD.
 SLOT_BANK, SLOT_ROW, SLOT_COLUMN, SLOT_WRITE, SLOT_AGE, SLOT_ACCEPTED, SLOT_TRANSFER, SLOT_NEXT, SLOT_MERGED, SLOT_WIDTH = range(10)
 # A train holds the queued bursts of one direction and row, oldest first.
@@ -160,70 +163,46 @@ DONE_CYCLE, DONE_WHAT, DONE_WIDTH = range(3)
 LOG_WIDTH = 6  # cycle, command, bank group, bank in its group, row, column; NONE where a field means nothing
 
 
-@kernel
-def banks_of(state: Ints, params: Ints) -> Ints:
-    """(banks, BANK_WIDTH)."""
-    return state[params[P_AT_BANK] : params[P_AT_GROUP]].reshape((params[P_BANKS], BANK_WIDTH))
+@borrowing_kernel
+def bank_at(params: Ints, b: int) -> int:
+    """Where the fields of bank `b` start."""
+    return params[P_AT_BANK] + b * BANK_WIDTH
 
 
-@kernel
-def groups_of(state: Ints, params: Ints) -> Ints:
-    """(bank groups, commands): the earliest cycle of each command as far as the bank group decides."""
-    return state[params[P_AT_GROUP] : params[P_AT_SLOT]].reshape((params[P_BANK_GROUPS], N_COMMANDS))
+@borrowing_kernel
+def train_at(params: Ints, d: int, i: int) -> int:
+    """Where the fields of train `i` of direction `d` (0 read, 1 write) start; the first state[TRAINS + d] are in use."""
+    return params[P_AT_TRAIN] + (d * params[P_WIDEST_QUEUE] + i) * TRAIN_WIDTH
 
 
-@kernel
-def slots_of(state: Ints, params: Ints) -> Ints:
-    """(slots, SLOT_WIDTH)."""
-    return state[params[P_AT_SLOT] : params[P_AT_TRAIN]].reshape((params[P_SLOTS], SLOT_WIDTH))
+@borrowing_kernel
+def queue_at(params: Ints, b: int) -> int:
+    """Where bank `b`'s queue of slots starts, oldest first; the bank's BANK_QUEUED are in use."""
+    return params[P_AT_BANK_QUEUE] + b * params[P_BANK_QUEUE]
 
 
-@kernel
-def trains_of(state: Ints, params: Ints) -> Ints:
-    """(read, write; slots; TRAIN_WIDTH): the first TRAINS of each direction are in use."""
-    return state[params[P_AT_TRAIN] : params[P_AT_BANK_QUEUE]].reshape((2, -1, TRAIN_WIDTH))
+@borrowing_kernel
+def waiting_at(params: Ints, d: int) -> int:
+    """Where the slots of direction `d` that wait for their bank's queue start, oldest first; state[QUEUED + d] are in use."""
+    return params[P_AT_WAITING] + d * params[P_WIDEST_QUEUE]
 
 
-@kernel
-def bank_queues_of(state: Ints, params: Ints) -> Ints:
-    """(banks, BANK_QUEUE): slots, oldest first; BANK_QUEUED of each bank are in use."""
-    return state[params[P_AT_BANK_QUEUE] : params[P_AT_WAITING]].reshape((params[P_BANKS], params[P_BANK_QUEUE]))
+@borrowing_kernel
+def return_at(params: Ints, number: int) -> int:
+    """Where the cycle of return `number` lies: a ring in time order."""
+    return params[P_AT_RETURN] + (number & params[P_RETURN_MASK])
 
 
-@kernel
-def waiting_of(state: Ints, params: Ints) -> Ints:
-    """(read, write; queue): slots that wait for a place in a bank's queue, oldest first; QUEUED of each are in use."""
-    return state[params[P_AT_WAITING] : params[P_AT_RETURN]].reshape((2, -1))
-
-
-@kernel
-def returns_of(state: Ints, params: Ints) -> Ints:
-    """(RETURNS,): a ring of the cycles at which reads return, in time order."""
-    return state[params[P_AT_RETURN] : params[P_AT_TRANSFER]]
-
-
-@kernel
-def transfers_of(state: Ints, params: Ints) -> Ints:
-    """(TRANSFERS, TRANSFER_WIDTH)."""
-    return state[params[P_AT_TRANSFER] : params[P_AT_DONE]].reshape((params[P_TRANSFERS], TRANSFER_WIDTH))
-
-
-@kernel
-def done_of(state: Ints, params: Ints) -> Ints:
-    """(TRANSFERS, DONE_WIDTH): completions that lie ahead, in time order; the first DONE are in use."""
-    return state[params[P_AT_DONE] : params[P_AT_REPORT]].reshape((params[P_TRANSFERS], DONE_WIDTH))
+@borrowing_kernel
+def done_at(params: Ints, i: int) -> int:
+    """Where completion `i` of those that lie ahead starts, in time order; the first state[DONE] are in use."""
+    return params[P_AT_DONE] + i * DONE_WIDTH
 
 
 @kernel
 def report_of(state: Ints, params: Ints) -> Ints:
-    """(TRANSFERS, DONE_WIDTH): (cycle, id) of what the last call completed; the first REPORTED are in use."""
+    """(TRANSFERS, DONE_WIDTH): (cycle, id) of what the last call completed; the first state[REPORTED] are in use."""
     return state[params[P_AT_REPORT] : params[P_STATE_SIZE]].reshape((params[P_TRANSFERS], DONE_WIDTH))
-
-
-@kernel
-def table_of(params: Ints) -> Ints:
-    """(scope, previous command, next command): least cycles from issue to issue; NO_CONSTRAINT where there is none."""
-    return params[P_TABLE:PARAMETERS_SIZE].reshape((N_SCOPES, N_COMMANDS, N_COMMANDS))
 
 
 @kernel
@@ -236,16 +215,18 @@ def new_state(params: Ints) -> Ints:
     state[FIRST_OFFER] = NONE
     state[LAST_OFFER] = NONE
     state[ROUND_ROBIN] = NONE
-    bank = banks_of(state, params)
-    bank[:, BANK_ROW] = NONE
-    bank[:, BANK_OPENED_FOR] = NONE
-    slot = slots_of(state, params)
-    for i in range(params[P_SLOTS]):
-        slot[i, SLOT_NEXT] = i + 1
-        slot[i, SLOT_MERGED] = NONE
-    slot[params[P_SLOTS] - 1, SLOT_NEXT] = NONE
-    transfer = transfers_of(state, params)
-    for i in range(params[P_TRANSFERS]):
-        transfer[i, TRANSFER_NEXT] = i + 1
-    transfer[params[P_TRANSFERS] - 1, TRANSFER_NEXT] = NONE
+    for b in range(params[P_BANKS]):
+        state[bank_at(params, b) + BANK_GROUP] = params[P_AT_GROUP] + b // params[P_BANKS_PER_GROUP] * N_COMMANDS
+        state[bank_at(params, b) + BANK_ROW] = NONE
+        state[bank_at(params, b) + BANK_OPENED_FOR] = NONE
+    state[FREE_SLOT] = NONE
+    for i in range(params[P_SLOTS] - 1, -1, -1):
+        s = params[P_AT_SLOT] + i * SLOT_WIDTH
+        state[s + SLOT_NEXT] = state[FREE_SLOT]
+        state[FREE_SLOT] = s
+    state[FREE_TRANSFER] = NONE
+    for i in range(params[P_TRANSFERS] - 1, -1, -1):
+        t = params[P_AT_TRANSFER] + i * TRANSFER_WIDTH
+        state[t + TRANSFER_NEXT] = state[FREE_TRANSFER]
+        state[FREE_TRANSFER] = t
     return state

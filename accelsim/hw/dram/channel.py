@@ -51,15 +51,17 @@ def parameters(
     shared = policy.kind == "frfcfs"
     in_banks = device.banks * (1 if shared else policy.bank_queue)
     reads = max_outstanding_bursts if not shared else min(max_outstanding_bursts, policy.read_queue + device.banks)
+    widest = max(policy.read_queue, policy.write_queue)
+    returns = 1 << (max_outstanding_bursts - 1).bit_length()
     slots = reads + policy.write_queue + in_banks
     sizes = (
         (at.P_AT_BANK, device.banks * at.BANK_WIDTH),
         (at.P_AT_GROUP, device.bank_groups * at.N_COMMANDS),
         (at.P_AT_SLOT, slots * at.SLOT_WIDTH),
-        (at.P_AT_TRAIN, 2 * max(policy.read_queue, policy.write_queue) * at.TRAIN_WIDTH if shared else 0),
+        (at.P_AT_TRAIN, 2 * widest * at.TRAIN_WIDTH if shared else 0),
         (at.P_AT_BANK_QUEUE, device.banks * policy.bank_queue if not shared else 0),
-        (at.P_AT_WAITING, 2 * max(policy.read_queue, policy.write_queue) if not shared else 0),
-        (at.P_AT_RETURN, max_outstanding_bursts),
+        (at.P_AT_WAITING, 2 * widest if not shared else 0),
+        (at.P_AT_RETURN, returns),
         (at.P_AT_TRANSFER, max_transfers * at.TRANSFER_WIDTH),
         (at.P_AT_DONE, max_transfers * at.DONE_WIDTH),
         (at.P_AT_REPORT, max_transfers * at.DONE_WIDTH),
@@ -93,7 +95,8 @@ def parameters(
         (at.P_BANK_QUEUE, policy.bank_queue if not shared else 0),
         (at.P_HITS_BEFORE_CUT, policy.hits_before_cut),
         (at.P_SLOTS, slots),
-        (at.P_RETURNS, max_outstanding_bursts),
+        (at.P_RETURN_MASK, returns - 1),
+        (at.P_WIDEST_QUEUE, widest),
         (at.P_TRANSFERS, max_transfers),
     ):
         params[place] = value
