@@ -244,6 +244,12 @@ def test_a_bit_flipped_in_the_image_is_reported_as_its_layer_and_tile(nt: int, k
     assert layer.message.startswith(f"layer 'layer0', tile (nt={nt}, kt={kt}): weight [{record // 2},")
 
 
+def test_a_bit_flipped_in_the_padding_of_the_image_changes_nothing() -> None:
+    # As above: in the last stripe (columns 16..23 of 20) record 1 is columns 20..23 of row 0.
+    trace = gemm_trace(4, 20, 20, {"kind": "ssvq", "k": 8, "d": 4})
+    assert check_functional(small_chip(), trace, tamper=flip((2 * 40 + 1) * 7)).ok
+
+
 def test_a_wrong_sum_of_right_weights_names_the_stripe(monkeypatch: pytest.MonkeyPatch) -> None:
     def forgetful(rows: np.ndarray, panel: np.ndarray, sums: np.ndarray) -> None:
         accumulate(rows, panel, sums)
