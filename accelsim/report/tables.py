@@ -21,7 +21,7 @@ from accelsim.report.terminal import row, say, show, table
 from accelsim.report.text import count, decimal_bytes, hertz, milliseconds, percent, tail, times
 from accelsim.result import Result
 
-_NAME_CHARS = 20  # full names are in --json and in layers.csv
+_NAME_CHARS = 23  # full names are in --json and in layers.csv
 
 
 class CheckedLayer(Protocol):
@@ -111,7 +111,7 @@ def render_layers(console: Console, result: Result, *, all_layers: bool) -> None
     groups = group_layers(result, fold=not all_layers)
     frames = f", {len(result.frames)} frames summed" if len(result.frames) > 1 else ""
     title = f"Layers{frames}" if all_layers else f"Layers, repeated blocks summed{frames} (--layers lists each)"
-    out = table(console, ["layer", "", ">cycles", ">share", ">bus\nkB", ">tightest\nbound", ">waits\nmost for"])
+    out = table(console, ["layer", "", ">cycles", ">share", ">bus\nkB", ">tightest\nbound", ">waits\nmost for"], dense=True)
     for group in groups:
         cycles = group.total_cycles
         row(
@@ -127,6 +127,8 @@ def render_layers(console: Console, result: Result, *, all_layers: bool) -> None
     bus = sum(group.bus_bytes for group in groups)
     row(out, "total", "", count(result.total_cycles), percent(1, 1), f"{bus / 1e3:,.1f}", "", "", style="bold")
     show(console, title, out)
+    if any(tightest_bound(group.bounds)[1] > group.total_cycles > 0 for group in groups):
+        say(console, "A bound above 100 %: what the layer needs was fetched under earlier layers.")
 
 
 def _named_share(item: tuple[str, int], cycles: int) -> str:

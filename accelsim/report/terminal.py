@@ -33,12 +33,13 @@ def stdout_console() -> Console:
     return _Console(file=sys.stdout, width=None if sys.stdout.isatty() else PIPE_COLUMNS, highlight=False, markup=False, emoji=False)
 
 
-def table(console: Console, columns: Sequence[str]) -> Table:
-    """An empty table; a column whose heading starts with '>' holds numbers and is aligned to the right."""
+def table(console: Console, columns: Sequence[str], *, dense: bool = False) -> Table:
+    """An empty table; a column whose heading starts with '>' holds numbers and is aligned to the right; `dense` for many columns."""
+    gap = 1 if dense else 2
     out = Table(
         box=box.SIMPLE_HEAD if console.is_terminal else None,
         pad_edge=False,
-        padding=(0, 1) if console.is_terminal else (0, 2, 0, 0),
+        padding=(0, gap, 0, 0),
         show_edge=False,
     )
     for heading in columns:
