@@ -1,15 +1,18 @@
 """Where activations live: addresses in the activation buffer, and what is spilled to DRAM when it does not fit.
 
 A tensor's place is free again only for operations that cannot start before its last reader has ended; what an operation
-waits for is known from its place in the order of the array and from its operands. Placement is greedy by size
-(largest first, at the lowest address that is free while it lives). When it does not fit, the tensor that idles longest
+waits for is known from its place in the order of the array and from its operands. Where that does not fit, the place is
+free with the last reader, and the next tenant's writer gets a barrier. Placement is greedy (at the lowest address
+that is free while a tensor lives), in several orders, of which the tightest is taken. An element-wise or row function writes
+over the operand that nobody reads after it. When it does not fit, the tensor that idles longest
 across the fullest operation is written out after its last use before the gap and read back before the next.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
 
 from accelsim.compiler.plan import Plan, Tensor, TensorId
 from accelsim.errors import CompileError
@@ -42,11 +45,15 @@ class Residency:
 
 @dataclass(frozen=True)
 class Allocation:
-    """All stays with their addresses, and the most bytes in use at once."""
+    """All stays with their addresses, and the most bytes in use at once.
+
+    `barriers`: operation -> earlier readers that it must wait for before it writes, because it takes their operands' place.
+    """
 
     residencies: tuple[Residency, ...]
     peak_bytes: int
     spilled: tuple[TensorId, ...]
+    barriers: Mapping[int, tuple[int, ...]]
 
     def of(self, tensor: TensorId) -> list[Residency]:
         """Stays of a tensor, in time order."""
@@ -62,28 +69,43 @@ def allocate(plan: Plan, capacity_bytes: int, may_spill: bool, always_spill: boo
         It does not fit: names the operation, what is live there, and by how many bytes the buffer is short.
     """
     order = _Order(plan)
-    stays = [stay for tensor in plan.tensors.values() for stay in _whole(tensor, order)]
+    hosts = {} if always_spill else _hosts(plan, order)
+    if not always_spill:
+        for tight in (False, True):
+            placed, peak = _place([_whole(tensor, order, tight) for tensor in plan.tensors.values()], hosts, capacity_bytes)
+            if peak <= capacity_bytes:
+                return Allocation(tuple(placed), peak, (), _barriers(plan, placed, order) if tight else {})
+        if not may_spill:
+            raise _too_small(plan, placed, peak, capacity_bytes, " and placement.activations = 'none' allows no spill")
+    stays = [_whole(tensor, order, False) for tensor in plan.tensors.values()]
     if always_spill:
         stays = [piece for stay in stays for piece in _every_use_apart(plan.tensors[stay.tensor], stay, order)]
     spilled: list[TensorId] = [stay.tensor for stay in stays if stay.stored] if always_spill else []
     while True:
-        placed, peak = _place(stays)
+        placed, peak = _place(stays, hosts, capacity_bytes)
         if peak <= capacity_bytes:
-            return Allocation(tuple(placed), peak, tuple(spilled))
+            return Allocation(tuple(placed), peak, tuple(spilled), {})
         at = _fullest(stays, len(plan.ops))
-        victim = _victim(stays, at, plan) if may_spill else None
+        victim = _victim(stays, at, plan)
         if victim is None:
-            live = sorted((stay for stay in stays if stay.first <= at <= stay.last), key=lambda stay: -stay.bytes)
-            short = max(peak, sum(stay.bytes for stay in live)) - capacity_bytes
-            names = ", ".join(f"{_name(stay.tensor)} {human_bytes(stay.bytes)}" for stay in live[:6])
-            why = "" if may_spill else " and placement.activations = 'none' allows no spill"
-            raise CompileError(
-                f"layer {plan.ops[at].layer.name!r}: activation_buffer.capacity = {capacity_bytes} B is short by {short} B{why}; "
-                f"live there: {names}"
-            )
+            raise _too_small(plan, placed, peak, capacity_bytes, "")
         stays.remove(victim)
         stays += _split(plan.tensors[victim.tensor], victim, at, order)
         spilled.append(victim.tensor)
+
+
+def _too_small(plan: Plan, stays: list[Residency], peak: int, capacity_bytes: int, why: str) -> CompileError:
+    """What is live where the buffer is fullest, and by how much that is too much."""
+    at = _fullest(stays, len(plan.ops))
+    live: dict[int, Residency] = {}
+    for stay in stays:
+        if stay.first <= at <= stay.last:
+            live.setdefault(stay.offset, stay)
+    names = ", ".join(f"{_name(stay.tensor)} {human_bytes(stay.bytes)}" for stay in sorted(live.values(), key=lambda item: -item.bytes)[:6])
+    return CompileError(
+        f"layer {plan.ops[at].layer.name!r}: activation_buffer.capacity = {capacity_bytes} B is short by {peak - capacity_bytes} B{why}; "
+        f"live there: {names}"
+    )
 
 
 def _name(tensor: TensorId) -> str:
@@ -138,14 +160,30 @@ class _Order:
         return unsafe + 1
 
 
-def _whole(tensor: Tensor, order: _Order) -> list[Residency]:
-    """The stay of a tensor that is never spilled."""
+def _barriers(plan: Plan, stays: list[Residency], order: _Order) -> dict[int, tuple[int, ...]]:
+    """Operation -> readers of what lay in its place that could still be reading when it writes."""
+    out: dict[int, tuple[int, ...]] = {}
+    for stay in stays:
+        for writer in plan.tensors[stay.tensor].producers:
+            readers = {
+                reader
+                for other in stays
+                if other.last < stay.first and other.offset < stay.offset + stay.bytes and stay.offset < other.offset + other.bytes
+                for reader in (*other.readers, *plan.tensors[other.tensor].producers)
+                if not order.safe(reader, writer)
+            }
+            if readers:
+                out[writer] = tuple(sorted(readers))
+    return out
+
+
+def _whole(tensor: Tensor, order: _Order, tight: bool) -> Residency:
+    """The stay of a tensor that is never spilled; a tight one ends with its last reader, whose end the next tenant must await."""
     first = tensor.producers[0] if tensor.producers else 0
     end = len(order.plan.ops) - 1
-    last = end if tensor.is_output or not tensor.readers else order.free_from([*tensor.readers, *tensor.producers]) - 1
-    return [
-        Residency(tensor.id, first, min(last, end), tuple(tensor.readers), tensor.is_input, tensor.is_output, _aligned(tensor.bytes))
-    ]
+    uses = [*tensor.readers, *tensor.producers]
+    last = end if tensor.is_output or not tensor.readers else max(uses) if tight else min(end, order.free_from(uses) - 1)
+    return Residency(tensor.id, first, last, tuple(tensor.readers), tensor.is_input, tensor.is_output, _aligned(tensor.bytes))
 
 
 def _aligned(size: int) -> int:
@@ -172,23 +210,80 @@ def _every_use_apart(tensor: Tensor, stay: Residency, order: _Order) -> list[Res
         out.append(Residency(stay.tensor, stay.first, last, (), False, True, stay.bytes))
     for reader in stay.readers:
         last = min(order.free_from([reader]) - 1, len(order.plan.ops) - 1)
-        out.append(Residency(stay.tensor, max(stay.first, reader - 1), last, (reader,), True, False, stay.bytes))
+        out.append(Residency(stay.tensor, reader, last, (reader,), True, False, stay.bytes))
     return out
 
 
-def _place(stays: list[Residency]) -> tuple[list[Residency], int]:
-    """Greedy by size; (stays with offsets in time order, bytes used)."""
-    placed: list[Residency] = []
-    for stay in sorted(stays, key=lambda item: (-item.bytes, item.first, item.tensor.name, item.tensor.part)):
-        others = sorted((other for other in placed if other.first <= stay.last and stay.first <= other.last), key=lambda item: item.offset)
-        offset = 0
-        for other in others:
-            if offset + stay.bytes <= other.offset:
+def _place(stays: list[Residency], hosts: dict[TensorId, TensorId], capacity_bytes: int) -> tuple[list[Residency], int]:
+    """The best of several greedy placements, results over their hosts; (stays with offsets in time order, bytes used).
+
+    Tensors of nearly the same size leave gaps that none of them fits, so places are first tried in steps of 1/128 of the buffer.
+    """
+    pieces = Counter(stay.tensor for stay in stays)
+    apart = {hosts.get(tensor, tensor) for tensor, count in pieces.items() if count > 1}
+    members: dict[tuple[TensorId, int], list[Residency]] = {}
+    for index, stay in enumerate(stays):
+        root = hosts.get(stay.tensor, stay.tensor)
+        members.setdefault((root, -1) if root not in apart else (stay.tensor, index), []).append(stay)
+    keys = list(members)
+    groups = [replace(each[0], first=min(s.first for s in each), last=max(s.last for s in each)) for each in members.values()]
+    best: tuple[int, list[int]] | None = None
+    for step in (max(ALIGNMENT, capacity_bytes // 128 // ALIGNMENT * ALIGNMENT), ALIGNMENT):
+        sized = [replace(group, bytes=-(-group.bytes // step) * step) for group in groups]
+        for sort_key in _SORT_KEYS:
+            offsets = _greedy(sized, sorted(range(len(sized)), key=lambda index: (sort_key(sized[index]), index)))
+            peak = max((offset + group.bytes for offset, group in zip(offsets, groups, strict=True)), default=0)
+            if best is None or peak < best[0]:
+                best = (peak, offsets)
+            if peak <= capacity_bytes:
                 break
-            offset = max(offset, other.offset + other.bytes)
-        placed.append(Residency(**{**stay.__dict__, "offset": offset}))
-    placed.sort(key=lambda item: (item.first, item.offset))
-    return placed, max((stay.offset + stay.bytes for stay in placed), default=0)
+        if best is not None and best[0] <= capacity_bytes:
+            break
+    assert best is not None  # there is at least one order
+    out = [replace(stay, offset=offset) for key, offset in zip(keys, best[1], strict=True) for stay in members[key]]
+    return sorted(out, key=lambda stay: (stay.first, stay.offset)), best[0]
+
+
+_SORT_KEYS: tuple[Callable[[Residency], tuple[int, ...]], ...] = (
+    lambda stay: (-stay.bytes, stay.first),
+    lambda stay: (stay.first - stay.last, -stay.bytes),  # longest first
+    lambda stay: (stay.first, stay.first - stay.last),  # as they come
+)
+
+
+def _greedy(stays: list[Residency], order: list[int]) -> list[int]:
+    """Offset of each stay: in `order`, each at the lowest address that is free while it lives."""
+    offsets = [0] * len(stays)
+    at_op: dict[int, list[int]] = {}  # operation -> stays placed that live during it
+    for index in order:
+        stay = stays[index]
+        near = {other for op in range(stay.first, stay.last + 1) for other in at_op.get(op, ())}
+        offset = 0
+        for other in sorted(near, key=lambda item: offsets[item]):
+            if offset + stay.bytes <= offsets[other]:
+                break
+            offset = max(offset, offsets[other] + stays[other].bytes)
+        offsets[index] = offset
+        for op in range(stay.first, stay.last + 1):
+            at_op.setdefault(op, []).append(index)
+    return offsets
+
+
+def _hosts(plan: Plan, order: _Order) -> dict[TensorId, TensorId]:
+    """Result -> the tensor whose place it takes: an operand of its own size that nobody reads after it."""
+    host: dict[TensorId, TensorId] = {}
+    for op in plan.ops:
+        result = plan.tensors[op.writes]
+        for key, role in op.reads:
+            operand = plan.tensors[key]
+            others = [reader for reader in operand.readers if reader != op.index]
+            alone = len(result.producers) == 1 and not (operand.is_input or operand.is_output or result.is_output)
+            if (
+                role == "operand" and alone and operand.bytes == result.bytes and op.writes not in host
+                and all(order.safe(reader, op.index) for reader in others)
+            ):  # fmt: skip
+                host[op.writes] = host.get(key, key)
+    return host
 
 
 def _fullest(stays: list[Residency], ops: int) -> int:

@@ -7,6 +7,7 @@ head orders by estimated cost and takes the first whose activations fit without 
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 
@@ -66,7 +67,7 @@ def _choose(accelerator: Accelerator, trace: Trace, batch: int) -> tuple[Plan, A
     ranked = sorted(HEAD_ORDERS, key=lambda order: _attention_estimate(accelerator, trace, order))
     if not any(isinstance(layer, MatmulLayer) for layer in trace.layers):
         ranked = ranked[:1]
-    fitting: list[tuple[int, int, Plan, Allocation]] = []
+    fitting: list[tuple[tuple[int, int, int], Plan, Allocation]] = []
     problem: CompileError | None = None
     for rank, order in enumerate(ranked):
         candidate = plan(trace, batch, order)
@@ -75,14 +76,16 @@ def _choose(accelerator: Accelerator, trace: Trace, batch: int) -> tuple[Plan, A
         except CompileError as error:
             problem = error
             continue
-        if not allocation.spilled:
-            return candidate, allocation, f"{order}: least estimated cost of {', '.join(ranked)} without a spill"
-        fitting.append((sum(candidate.tensors[item].bytes for item in allocation.spilled), rank, candidate, allocation))
+        if not allocation.spilled and not allocation.barriers:
+            return candidate, allocation, f"{order}: least estimated cost of {len(ranked)} orders that fit without a spill"
+        spilled = sum(candidate.tensors[item].bytes for item in allocation.spilled)
+        fitting.append(((spilled, len(allocation.barriers), rank), candidate, allocation))
     if not fitting:
         assert problem is not None  # every order failed
         raise problem
-    spilled, _, candidate, allocation = min(fitting, key=lambda item: item[:2])
-    return candidate, allocation, f"{candidate.head_order}: spills least of {', '.join(ranked)} ({human_bytes(spilled)})"
+    (spilled, barriers, _), candidate, allocation = min(fitting, key=lambda item: item[0])
+    why = f"{candidate.head_order}: of {len(ranked)} orders the one with least spills ({human_bytes(spilled)}) and barriers ({barriers})"
+    return candidate, allocation, why
 
 
 def _attention_estimate(accelerator: Accelerator, trace: Trace, order: HeadOrder) -> int:
@@ -97,7 +100,9 @@ def _attention_estimate(accelerator: Accelerator, trace: Trace, order: HeadOrder
         drain = scores.m * vector.row_cycles(scores.n, vector.passes.requantize)
         softmax = scores.m * vector.row_cycles(scores.n, vector.passes.softmax)
         product = max(scores.m * tiles, drain)
-        total += estimate_cycles(order, scores.heads, product, softmax, product)
+        width = scores.heads * scores.k  # of the projection that makes the values
+        values = scores.m * -(-width // array.cols) * -(-width // array.rows)
+        total += estimate_cycles(order, scores.heads, product, softmax, product, values)
     return total
 
 
@@ -137,7 +142,7 @@ def _program(
         "rows_per_cycle": accelerator.array.rows_per_cycle,
     }
     jobs = tuple(
-        job if job.address < 0 else type(job)(**{**job.__dict__, "address": job.address + base}) for job in low.jobs
+        job if job.address < 0 else replace(job, address=job.address + base) for job in low.jobs
     )
     return Program(
         machine=as_array([machine], compute.MACHINE),
@@ -184,13 +189,14 @@ def _layer_plan(accelerator: Accelerator, build: LayerBuild) -> LayerPlan:
 
 
 def _choices(accelerator: Accelerator, chosen: Plan, allocation: Allocation, why: str, low: Lowering) -> dict[str, str]:
-    held = sum("held over" in note for build in low.layers for note in build.notes)
-    again = sum("read again" in note for build in low.layers for note in build.notes)
+    held = sum(any("held over" in note for note in build.notes) for build in low.layers)
+    again = sum(any("read again" in note for note in build.notes) for build in low.layers)
     names = ", ".join(dict.fromkeys(item.name for item in allocation.spilled))
     return {
         "head_order": why if any(isinstance(op.layer, MatmulLayer) for op in chosen.ops) else "no attention",
         "activations": f"peak {human_bytes(allocation.peak_bytes)} of {human_bytes(accelerator.activation_buffer.capacity)}",
         "spills": names or "none",
+        "barriers": f"{len(allocation.barriers)} operations wait for the readers of the place that they write",
         "stripes": f"{held} layers held over M-chunks, {again} read again" if held or again else "every layer in one M-chunk",
         "weights": accelerator.weight_buffer.residency,
         "overlap": accelerator.control.overlap,

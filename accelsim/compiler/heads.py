@@ -7,20 +7,33 @@ least buffer; `pipelined` computes the next head's scores while the vector unit 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Literal, get_args
+from dataclasses import dataclass
+from typing import Literal
 
-HeadOrder = Literal["pipelined", "grouped", "sequential"]
-HEAD_ORDERS: tuple[HeadOrder, ...] = get_args(HeadOrder)
 Step = Literal["scores", "context"]
+
+
+@dataclass(frozen=True)
+class HeadOrder:
+    """An order of the heads, and whether the values' projection waits until the vector unit is on the first softmax."""
+
+    heads: Literal["pipelined", "grouped", "sequential"]
+    late_values: bool
+
+    def __str__(self) -> str:
+        return f"{self.heads}, values {'late' if self.late_values else 'early'}"
+
+
+HEAD_ORDERS = tuple(HeadOrder(heads, late) for heads in ("pipelined", "grouped", "sequential") for late in (True, False))
 
 
 def head_steps(order: HeadOrder, heads: int) -> Iterator[tuple[Step, int]]:
     """(step, head) in the order in which they are issued to the array."""
-    if order == "sequential":
+    if order.heads == "sequential":
         for head in range(heads):
             yield "scores", head
             yield "context", head
-    elif order == "grouped":
+    elif order.heads == "grouped":
         for head in range(heads):
             yield "scores", head
         for head in range(heads):
@@ -34,12 +47,15 @@ def head_steps(order: HeadOrder, heads: int) -> Iterator[tuple[Step, int]]:
             yield "context", heads - 1
 
 
-def estimate_cycles(order: HeadOrder, heads: int, scores: int, softmax: int, context: int) -> int:
+def estimate_cycles(order: HeadOrder, heads: int, scores: int, softmax: int, context: int, values: int) -> int:
     """Cycles of array and vector unit together, each in order, when a context waits for its head's softmax.
 
-    A two-machine schedule of whole operations: good for ranking orders, not for predicting cycles.
+    A two-machine schedule of whole operations: good for ranking orders, not for predicting cycles. `values` is the projection that
+    an order with late values puts before the first context.
     """
-    array = vector = 0
+    array = 0 if order.late_values else values
+    late = values if order.late_values else 0
+    vector = 0
     softmax_end = [0] * heads
     for step, head in head_steps(order, heads):
         if step == "scores":
@@ -47,5 +63,5 @@ def estimate_cycles(order: HeadOrder, heads: int, scores: int, softmax: int, con
             vector = max(vector, array) + softmax
             softmax_end[head] = vector
         else:
-            array = max(array, softmax_end[head]) + context
+            array, late = max(array + late, softmax_end[head]) + context, 0
     return array

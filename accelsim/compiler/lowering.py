@@ -7,7 +7,7 @@ M-chunk, and the stripe's weights stay in the weight buffer over its chunks if t
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -81,7 +81,8 @@ class Lowering:
 
     def task(self, **fields: int) -> int:
         """Append a task and its units; return its index."""
-        record = {"chunk": -1, "dep0": -1, "dep1": -1, "dep2": -1, "offset": self.units, **fields}
+        nothing = dict.fromkeys(("chunk", "dep0", "dep1", "after0", "after1", "after2"), -1)
+        record = {**nothing, "offset": self.units, **fields}
         self.units += record["units"]
         self.tasks.append(record)
         return len(self.tasks) - 1
@@ -197,14 +198,24 @@ class _Frame:
         self.tokens.append((stay, token))
         self._traffic(op.layer.name, operand, "dram", True, tensor.bytes, address)
 
-    def _place_is_free(self, op: Op) -> int:
-        """Task whose unit 0 says that spills have left the place that `op` writes, -1 if none was there. Stores end in order."""
+    def _place_is_free(self, op: Op) -> Record:
+        """What must have ended before `op` may write its place, beyond what the program's order already says.
+
+        The newest of each kind will do: writes to DRAM, drains and row functions each end in order.
+        """
         here = next((stay for stay in self.allocation.of(op.writes) if stay.first <= op.index <= stay.last), None)
-        newest = -1
-        for stay, token in self.tokens:
-            if here and stay.last < here.first and stay.offset < here.offset + here.bytes and here.offset < stay.offset + stay.bytes:
-                newest = token
-        return newest
+        if here is None:
+            return {}
+        end = here.offset + here.bytes
+        tokens = [token for stay, token in self.tokens if stay.last < here.first and stay.offset < end and here.offset < stay.offset + stay.bytes]
+        readers = self.allocation.barriers.get(op.index, ())
+        drains = [reader for reader in readers if self.plan.ops[reader].on_array]
+        rows = [reader for reader in readers if not self.plan.ops[reader].on_array]
+        return {
+            "after0": tokens[-1] if tokens else -1,
+            "after1": self.task_of[max(drains)] if drains else -1,
+            "after2": self.task_of[max(rows)] if rows else -1,
+        }
 
     # -- who provides an operand
 
@@ -286,6 +297,8 @@ class _Frame:
                 place: Record = {}
                 for chunk in range(chunks):
                     if weighted and (chunk == 0 or not hold):
+                        if chunk:
+                            stream = replace(stream, header_bytes=0)
                         place = self._stream(op, stream, geometry, kt_count * count, f"{group}.{first_stripe}.{chunk}")
                         image_bits += place.pop("fetched") * words * geometry.word_bits
                     m0 = chunk * chunk_rows
@@ -390,7 +403,7 @@ class _Frame:
         for number, key in enumerate(operands):
             row = self._by_row(key, op, op.m)
             fields |= {f"dep{number}": row["task"], f"dep{number}_base": row["base"], f"dep{number}_step": row["step"]}
-        fields["dep2"] = self._place_is_free(op)
+        fields |= self._place_is_free(op)
         cols = self.accelerator.array.cols
         task = low.task(
             kind=compute.DRAIN, ordinal=len(low.drains), units=op.m * stripes, rows=op.m, tile_cols=cols, width=op.n,
@@ -520,7 +533,7 @@ class _Frame:
             fields |= {f"dep{number}": row["task"], f"dep{number}_base": row["base"], f"dep{number}_step": row["step"]}
         if layer.parameter_bytes:
             fields["chunk"] = self._parameters(op)
-        fields["dep2"] = self._place_is_free(op)
+        fields |= self._place_is_free(op)
         passes = self._passes(layer)
         task = low.task(
             kind=compute.ROW, ordinal=len(low.row_tasks), units=tensor.rows, rows=tensor.rows, width=tensor.width,

@@ -114,7 +114,7 @@ def plan(trace: Trace, batch: int, order: HeadOrder) -> Plan:
     """
     builder = _Builder(trace, batch, order)
     builder.run()
-    return Plan(tuple(builder.ops), builder.tensors, order, batch)
+    return Plan(tuple(builder.ops), builder.tensors, str(order), batch)
 
 
 class _Builder:
@@ -130,6 +130,7 @@ class _Builder:
         self.tensors: dict[TensorId, Tensor] = {}
         self.alias: dict[str, str] = {}  # layer -> the layer whose tensor holds its output after fusion
         self.done: set[str] = set()
+        self.deferred = self._deferred() if order.late_values else {}
 
     def run(self) -> None:
         for source in self.trace.manifest.inputs:
@@ -138,7 +139,7 @@ class _Builder:
             self._tensor(TensorId(source.name), rows, shape.width, shape.bits, shape.width).is_input = True
             self.done.add(source.name)
         for layer in self.trace.layers:
-            if layer.name in self.done:
+            if layer.name in self.done or layer.name in self.deferred:
                 continue
             heads = self._attention(layer)
             if heads is not None:
@@ -177,7 +178,12 @@ class _Builder:
     # -- operations
 
     def _attention(self, layer: Layer) -> tuple[MatmulLayer, SoftmaxLayer, MatmulLayer] | None:
-        """(scores, softmax, context) if `layer` begins such a chain that nobody else reads, and the values are there."""
+        """(scores, softmax, context) if `layer` begins an attention whose values are there or can be made."""
+        chain = self._attention_chain(layer)
+        return chain if chain is not None and chain[2].inputs[1] in self.done | self.deferred.keys() else None
+
+    def _attention_chain(self, layer: Layer) -> tuple[MatmulLayer, SoftmaxLayer, MatmulLayer] | None:
+        """(scores, softmax, context) if `layer` begins such a chain that nobody else reads."""
         if not isinstance(layer, MatmulLayer) or layer.merge != "groups":
             return None
         readers = self.readers.get(layer.name, [])
@@ -188,12 +194,28 @@ class _Builder:
         if len(after) != 1 or not isinstance(after[0], MatmulLayer) or after[0].inputs[0] != softmax.name:
             return None
         context = after[0]
-        if context.inputs[1] not in self.done or context.a.split != "groups" or context.merge != "columns":
+        if context.a.split != "groups" or context.merge != "columns":
             return None
         return layer, softmax, context
 
+    def _deferred(self) -> dict[str, MacLayer]:
+        """Layers that only the context product reads (the values): they run while the vector unit is on the first softmax."""
+        out: dict[str, MacLayer] = {}
+        layers = {layer.name: layer for layer in self.trace.layers}
+        for layer in self.trace.layers:
+            attention = self._attention_chain(layer)
+            if attention is None:
+                continue
+            values = layers.get(attention[2].inputs[1])
+            source = layers.get(values.inputs[0]) if values is not None and values.inputs else None
+            if isinstance(values, GemmLayer) and source is not None and len(self.readers[values.name]) == 1:
+                out[values.name] = values
+        return out
+
     def _heads(self, scores: MatmulLayer, softmax: SoftmaxLayer, context: MatmulLayer) -> None:
         for step, head in head_steps(self.order, self.batch * scores.heads):
+            if step == "context" and context.inputs[1] in self.deferred:
+                self._product(self.deferred.pop(context.inputs[1]), -1)
             if step == "scores":
                 self._product(scores, head)
                 self._row_op(softmax, head)

@@ -10,11 +10,12 @@ from fractions import Fraction
 import simpy
 
 from accelsim.accelerator import Accelerator
-from accelsim.hw.dram.device import load_device
 from accelsim.hw.dram.channels import DramChannels
+from accelsim.hw.dram.device import load_device
 from accelsim.hw.engine import at_time
 from accelsim.hw.flash import FlashSpec, FlashTiming
 from accelsim.hw.memory import IDEAL, Channel, Complete, IdealTiming, MemorySpec
+
 
 class IdealChannel:
     """A device with a latency and a bandwidth."""
@@ -76,7 +77,7 @@ def open_channel(env: simpy.Environment, accelerator: Accelerator, memory: str, 
     assert accelerator.dram is not None
     if accelerator.dram.device == IDEAL:
         return IdealChannel(env, accelerator.dram, complete)
-    return DramChannels(env, accelerator.dram, accelerator.dma, complete)
+    return DramChannels(env, accelerator.dram, accelerator.dma.max_outstanding_bursts, accelerator.dma.fabric_latency, complete)
 
 
 def burst_bytes(accelerator: Accelerator, memory: str) -> int:

@@ -19,7 +19,7 @@ class ComputeCluster(CycleEngine):
     """Runs a program's products and vector tasks.
 
     Listeners are set by the system: `on_room` when the freed bytes or finished tiles that the DMA waits for are reached,
-    `on_task` when a task ends that a job waits for, `on_done` at the end.
+    `on_task` when a task ends that a job waits for.
     """
 
     def __init__(self, env: simpy.Environment, clock_hz: int, program: Program) -> None:
@@ -43,7 +43,6 @@ class ComputeCluster(CycleEngine):
         self.done_cycle: int | None = None
         self.on_room: Callable[[], None] = _nothing
         self.on_task: Callable[[int, int], None] = _nothing_of_task
-        self.on_done: Callable[[], None] = _nothing
 
     # -- inputs
 
@@ -116,13 +115,11 @@ class ComputeCluster(CycleEngine):
         state = self._state
         if self._reason == compute.DONE:
             self.done_cycle = int(state["finish"][0])
-            self.on_done()
-            return
-        if self._reason == compute.NOTIFY:
+        if state["notify_task"][0] >= 0:
             task, cycle = int(state["notify_task"][0]), int(state["notify_cycle"][0])
             state["notify_task"] = -1
             self.on_task(task, cycle)
-        elif self._reason != compute.REACHED:
+        if self._reason in (compute.FREED, compute.TILES):
             self.on_room()
         self.poke()
 

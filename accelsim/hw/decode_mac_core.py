@@ -182,7 +182,8 @@ def _one_run(geometry: CoreGeometry, m: int, k: int, n: int, supply: WordSupply)
 
     task = np.zeros(1, compute.TASK)
     task["units"], task["rows"], task["tile_cols"], task["width"] = m * stripes, m, geometry.cols, n
-    task["chunk"] = task["dep0"] = task["dep1"] = task["dep2"] = -1
+    for name in ("chunk", "dep0", "dep1", "after0", "after1", "after2"):
+        task[name] = -1
 
     state = compute.new_state()
     results = np.zeros((1, len(compute.RUN_RESULTS)), np.int64)

@@ -154,7 +154,9 @@ TASK = np.dtype(
             "dep1",
             "dep1_base",
             "dep1_step",
-            "dep2",  # of which unit 0 must be there: a spill that still leaves the place where this task writes
+            "after0",  # tasks that must have ended, -1: none: whose results, or whose operands, lie where this task writes
+            "after1",
+            "after2",
             "notify",  # 1: somebody outside waits for the end of this task
         )
     ]
@@ -196,6 +198,7 @@ _STATE_FIELDS = (
     "l_landed",  # bytes of the stream that have landed
     "ucnt",
     "pushed",
+    "l_debt",  # cycles that memory kept the tile waiting while the array was busy: charged when the array comes to wait for it
     "held_until",  # a bank conflict holds the next pop
     "loaded_tiles",  # tiles in the shadow sets
     "tpl0",  # last pop of the oldest loaded tile
@@ -271,8 +274,12 @@ def _deps_ready_at(task, row, tasks, s, fin, loaded):
         unit = t.dep1_base + t.dep1_step * row
         if unit >= 0:
             ready = max(ready, _ready_at(t.dep1, unit, tasks, s, fin, loaded))
-    if t.dep2 >= 0:
-        ready = max(ready, _ready_at(t.dep2, 0, tasks, s, fin, loaded))
+    if t.after0 >= 0:
+        ready = max(ready, _ready_at(t.after0, tasks[t.after0].units - 1, tasks, s, fin, loaded))
+    if t.after1 >= 0:
+        ready = max(ready, _ready_at(t.after1, tasks[t.after1].units - 1, tasks, s, fin, loaded))
+    if t.after2 >= 0:
+        ready = max(ready, _ready_at(t.after2, tasks[t.after2].units - 1, tasks, s, fin, loaded))
     return ready
 
 
@@ -523,6 +530,7 @@ def _step_array(s, machine, runs, tasks, avail, fin, loaded, results):
             s.run_ts0 = t
         s.loaded_tiles -= 1
         s.tpl0 = s.tpl1
+        s.l_debt = 0
     _issue(s, machine, runs, tasks, avail, results)
     extra = machine.rows_per_cycle - 1
     while extra > 0 and s.active == 1 and _row_gate(s, machine, runs, tasks, avail, fin, loaded, s.a_kt, s.a_row)[0] <= t:
@@ -775,6 +783,7 @@ def advance(
         others_acted = v_acted or c_acted or l_acted
         span = 1
         if why == -1:
+            late = tally == 2 and l_why == 2
             if not others_acted and s.v_until <= t:
                 more = min(_steady_rows(s, machine, runs, tasks, fin, loaded), min(wake, until) - t - 1)
                 if more > 0:
@@ -782,6 +791,8 @@ def advance(
                     s.a_row += more
                     s.count[0] += more
                     s.cp_rows += more
+            if late:
+                s.l_debt += span
         else:
             if why == -2:
                 why = l_why
@@ -793,7 +804,10 @@ def advance(
                     elif lookahead:
                         return 1
                 span = min(wake, until) - t
-            s.count[why] += span
+            charged = min(span, s.l_debt) if why == 6 else 0
+            s.l_debt -= charged
+            s.count[2] += charged
+            s.count[why] += span - charged
             if s.run_ts0 < 0:
                 s.st_start += span
             elif why != 1:
