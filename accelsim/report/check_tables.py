@@ -118,3 +118,11 @@ def render_compression(console: Console, by_format: Mapping[str, Compressed], to
             style="bold" if name == "all" else None,
         )
     show(console, "Compression", out)
+
+
+def render_figures(console: Console, title: str, figures: Mapping[str, object]) -> None:
+    """Named figures, one a line; the names carry the units."""
+    out = table(console, ["figure", ">value"])
+    for name, value in figures.items():
+        row(out, name, _figure(value) if isinstance(value, (int, float)) else str(value))
+    show(console, title, out)

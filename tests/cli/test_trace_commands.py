@@ -8,7 +8,8 @@ from pathlib import Path
 
 from typer.testing import CliRunner
 
-from accelsim.cli import app, find_trace
+from accelsim.cli import app
+from accelsim.cli.inputs import find_trace
 
 CORE_CSV = Path(__file__).parents[1] / "validation" / "data" / "core" / "core_cycles.csv"
 
@@ -91,3 +92,20 @@ def test_a_reference_that_the_model_misses_is_status_1(tmp_path):
     assert outcome.exit_code == 1
     assert "1 outside their tolerance" in outcome.stdout
     assert "OUT" in outcome.stdout
+
+
+def test_a_replay_of_four_reads_of_a_row_opens_it_once(tmp_path):
+    path = tmp_path / "reads.txt"
+    path.write_text("".join(f"0 R {64 * index:#x}\n" for index in range(4)))
+    found = json.loads(call("dram", "replay", path, "--device", "ddr4-2400-x64", "--json").stdout)
+    assert (found["reads"], found["activate_commands"], found["row_hits"]) == (4, 1, 3)
+    assert "row_hits" in call("dram", "replay", path, "--device", "ddr4-2400-x64").stdout
+
+
+def test_a_memory_trace_that_is_none_is_one_message(tmp_path):
+    path = tmp_path / "reads.txt"
+    path.write_text("0 R 0x0\n1 X 0x40\n")
+    outcome = call("dram", "replay", path, "--device", "ddr4-2400-x64")
+    assert outcome.exit_code == 2
+    assert "reads.txt:2: '1 X 0x40' is not a burst" in outcome.stderr
+    assert "did you mean 'ddr4-2400-x64'?" in call("dram", "replay", path, "--device", "ddr4-2400-x46").stderr

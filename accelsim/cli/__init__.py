@@ -1,0 +1,54 @@
+"""The command line: each command parses, calls one public function and renders what it returns.
+
+What a command needs is imported when it runs, so that `--help` answers at once.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from accelsim import __version__
+from accelsim.cli import checks, runs, traces
+from accelsim.cli.shell import GuardedGroup
+
+app = typer.Typer(
+    cls=GuardedGroup,
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 80},
+    help="Cycle-level simulator of an edge NPU that runs vector-quantized networks.",
+)
+app.command("run")(runs.run)
+app.command("compare")(runs.compare)
+app.command("import")(traces.import_)
+app.command("compress")(traces.compress)
+app.command("inspect")(traces.inspect)
+app.command("area")(checks.area)
+app.command("list")(checks.list_)
+app.add_typer(checks.validate_app, name="validate")
+app.add_typer(checks.dram_app, name="dram")
+
+
+def main() -> None:
+    """Entry point of the command `accelsim`."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")  # a terminal without Unicode gets a '?', not a traceback
+    app(prog_name="accelsim")
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"accelsim {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version and exit.")] = False,
+) -> None:
+    pass

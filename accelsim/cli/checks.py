@@ -1,0 +1,126 @@
+"""validate, dram, area and list: parts of the model alone, against references or by themselves."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from accelsim.cli.inputs import AcceleratorName, AsJson, Overrides, trace_names
+from accelsim.cli.shell import EXIT_CHECK_FAILED, print_json
+from accelsim.errors import ConfigError
+
+if TYPE_CHECKING:
+    from accelsim.validate.report import ValidationReport
+
+LISTS = ("formats", "dataflows", "dram", "units", "presets", "technologies", "traces")
+validate_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Replay reference figures; print each row's error.")
+dram_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="The memory channel alone.")
+Reference = Annotated[Path, typer.Argument(metavar="REFERENCE.csv", help="The reference figures.")]
+Tolerance = Annotated[float | None, typer.Option(min=0, metavar="PCT", help="Allowed error where the file states none; default exact.")]
+
+
+def area(
+    accel: AcceleratorName,
+    technology: Annotated[str, typer.Option(metavar="NAME", help="A technology's name or a YAML file.")] = "nangate45",
+    overrides: Overrides = None,
+    as_json: AsJson = False,
+) -> None:
+    """Area of a chip by component, with its range."""
+    from accelsim.accelerator import load_accelerator
+    from accelsim.report.area import area_of
+    from accelsim.report.check_tables import render_area
+    from accelsim.report.technology import load_technology
+    from accelsim.report.terminal import stdout_console
+
+    report = area_of(load_accelerator(accel, overrides or ()), load_technology(technology))
+    if as_json:
+        print_json(report.to_dict())
+    else:
+        render_area(stdout_console(), report)
+
+
+def list_(what: Annotated[str, typer.Argument(metavar="|".join(LISTS), help="What to list.")], as_json: AsJson = False) -> None:
+    """Names that commands and files may use."""
+    names = _listed(what)
+    if as_json:
+        print_json(names)
+    else:
+        for name in names:
+            typer.echo(name)
+
+
+def _listed(what: str) -> list[str]:
+    from accelsim.presets import preset_names
+    from accelsim.registry import members, suggest
+
+    folders = {"dram": "dram", "presets": "accelerators", "technologies": "technology"}
+    packages = {"formats": "accelsim.formats", "dataflows": "accelsim.dataflows", "units": "accelsim.hw"}
+    if what in folders:
+        return preset_names(folders[what])
+    if what in packages:
+        return sorted(members(packages[what]))
+    if what == "traces":
+        return trace_names()
+    raise ConfigError(f"cannot list {what!r}; known: {', '.join(LISTS)}{suggest(what, LISTS)}")
+
+
+@validate_app.command("core")
+def validate_core(reference: Reference, tolerance: Tolerance = None, as_json: AsJson = False) -> None:
+    """The decode-and-MAC core against cycles and counters of its RTL."""
+    from accelsim.validate.core import validate_core as validate
+
+    _verdict(validate(reference, tolerance), as_json)
+
+
+@validate_app.command("systolic")
+def validate_systolic(reference: Reference, tolerance: Tolerance = None, as_json: AsJson = False) -> None:
+    """The array's fold loop against cycles of a systolic array simulator."""
+    from accelsim.validate.systolic import validate_systolic as validate
+
+    _verdict(validate(reference, tolerance), as_json)
+
+
+@validate_app.command("dram")
+def validate_dram(reference: Reference, tolerance: Tolerance = None, as_json: AsJson = False) -> None:
+    """The memory channel against cycles, latency, row hits and refreshes of DRAM simulators."""
+    from accelsim.validate.dram import validate_dram as validate
+
+    _verdict(validate(reference, tolerance), as_json)
+
+
+def _verdict(report: ValidationReport, as_json: bool) -> None:
+    from accelsim.report.check_tables import render_validation
+    from accelsim.report.terminal import stdout_console
+
+    if as_json:
+        print_json(report.to_dict())
+    else:
+        render_validation(stdout_console(), report)
+    if not report.ok:
+        raise typer.Exit(EXIT_CHECK_FAILED)
+
+
+@dram_app.command("replay")
+def replay_trace(
+    trace: Annotated[Path, typer.Argument(metavar="TRACE", help="Text lines CYCLE R|W 0xADDR, one burst a line.")],
+    device: Annotated[str, typer.Option(metavar="NAME", help="A device's name (accelsim list dram) or a YAML file.")],
+    mapping: Annotated[str, typer.Option(metavar="ORDER", help="Address fields, the most significant first.")] = "RoBaBgCo",
+    max_outstanding: Annotated[int, typer.Option(min=1, metavar="N", help="Reads in flight.")] = 32,
+    policy: Annotated[str, typer.Option(metavar="NAME", help="Controller preset or YAML file.")] = "frfcfs",
+    as_json: AsJson = False,
+) -> None:
+    """Offer a memory trace to one channel: cycles, bandwidth, row hits, latency."""
+    from accelsim.hw.dram.controller import load_policy
+    from accelsim.hw.dram.device import load_device
+    from accelsim.hw.dram.memory_trace import read_memory_trace
+    from accelsim.hw.dram.replay import replay
+    from accelsim.report.check_tables import render_figures
+    from accelsim.report.terminal import stdout_console
+
+    result = replay(read_memory_trace(trace), load_device(device), load_policy(policy), mapping, max_outstanding)
+    if as_json:
+        print_json(result.to_dict())
+    else:
+        render_figures(stdout_console(), f"{trace} on {device}", result.to_dict())

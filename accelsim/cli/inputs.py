@@ -1,0 +1,59 @@
+"""Arguments and options that several commands take, and how the names in them become an accelerator and a trace."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from accelsim.errors import ConfigError
+
+if TYPE_CHECKING:
+    from accelsim.accelerator import Accelerator
+    from accelsim.trace.trace import Trace
+
+AcceleratorName = Annotated[str, typer.Argument(metavar="ACCEL", help="A preset's name (accelsim list presets) or a YAML file.")]
+TraceName = Annotated[str, typer.Argument(metavar="TRACE", help="A trace's directory, or the name of one in traces/.")]
+Overrides = Annotated[
+    list[str] | None, typer.Option("--set", metavar="PATH=VALUE", help="Override a field: --set dram.device=lpddr5-6400-x16.")
+]
+OutFolder = Annotated[Path | None, typer.Option("--out", "-o", metavar="DIR", help="Write tables, JSON, CSV and pictures to this folder.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress, no tables: one line.")]
+Frames = Annotated[int, typer.Option(min=1, max=10_000, help="Inferences one after the other; the first is the cold start.")]
+Batch = Annotated[int, typer.Option(min=1, max=1024, help="Images of one inference.")]
+Seed = Annotated[int, typer.Option(min=0, help="Seed of what the trace leaves open.")]
+
+
+def find_trace(name: str) -> Path:
+    """The directory of a trace given by path, or by its name in traces/; ConfigError with the known names."""
+    from accelsim.registry import suggest
+
+    path = Path(name)
+    if path.is_dir() or "/" in name:
+        return path
+    known = trace_names()
+    if name not in known:
+        raise ConfigError(f"unknown trace {name!r}; known: {', '.join(known)} (or the path of a trace's directory){suggest(name, known)}")
+    return _traces() / name
+
+
+def _traces() -> Path:
+    from accelsim.presets import CONFIGS
+
+    return CONFIGS.parent / "traces"
+
+
+def trace_names() -> list[str]:
+    """Names of the traces in traces/, sorted."""
+    return sorted(item.parent.name for item in _traces().glob("*/trace.json"))
+
+
+def load_inputs(accelerator: str, trace: str, overrides: Sequence[str] | None) -> tuple[Accelerator, Trace]:
+    """The accelerator and the trace that a command names."""
+    from accelsim.accelerator import load_accelerator
+    from accelsim.trace.trace import load_trace
+
+    return load_accelerator(accelerator, overrides or ()), load_trace(find_trace(trace))

@@ -1,0 +1,148 @@
+"""run and compare: one simulation, or several against the first."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from accelsim.cli.inputs import AcceleratorName, AsJson, Batch, Frames, OutFolder, Overrides, Quiet, Seed, TraceName, load_inputs
+from accelsim.cli.shell import EXIT_CHECK_FAILED, print_json
+from accelsim.errors import ConfigError
+
+if TYPE_CHECKING:
+    from accelsim.result import Result
+
+
+def run(
+    accel: AcceleratorName,
+    trace: TraceName,
+    functional: Annotated[bool, typer.Option("--functional", help="Also decode and multiply for real, and compare every bit.")] = False,
+    what_if: Annotated[bool, typer.Option("--what-if", help="Also make one thing ideal at a time.")] = False,
+    frames: Frames = 1,
+    batch: Batch = 1,
+    seed: Seed = 0,
+    overrides: Overrides = None,
+    out: OutFolder = None,
+    as_json: AsJson = False,
+    layers: Annotated[bool, typer.Option("--layers", help="List each layer, not sums over repeated blocks.")] = False,
+    quiet: Quiet = False,
+) -> None:
+    """Time, stalls and traffic of a trace on a chip."""
+    from dataclasses import asdict
+
+    from accelsim.report import tables
+    from accelsim.report.export import check_run_folder, to_csv, write_run
+    from accelsim.report.metrics import summarize
+    from accelsim.report.terminal import progress, say, stdout_console
+    from accelsim.report.text import milliseconds
+
+    if out is not None:
+        check_run_folder(out)
+    machine, network = load_inputs(accel, trace, overrides)
+    from accelsim.simulate import simulate  # after the checks: a wrong name is answered without loading the machine
+
+    with progress(quiet=quiet) as update:
+        result = simulate(machine, network, frames=frames, batch=batch, seed=seed, progress=update)
+        ideals: Sequence[Any] = ()
+        if what_if:
+            from accelsim.what_if import what_if as run_what_if
+
+            ideals = run_what_if(machine, network, result, progress=update)
+        checked = None
+        if functional:
+            from accelsim.functional import check_functional
+
+            checked = check_functional(machine, network, seed=seed, progress=update)
+    what_if_rows = [
+        {"if_free": item.name, "total_cycles": item.result.total_cycles, "speedup": item.speedup, "note": item.explanation}
+        for item in ideals
+    ]
+    functional_rows = [asdict(item) for item in checked.layers] if checked else []
+    if out is not None:
+        from accelsim.report.plots import run_pictures
+
+        extra = run_pictures(result)
+        extra |= {"what_if.csv": to_csv(what_if_rows).encode()} if what_if else {}
+        extra |= {"functional.csv": to_csv(functional_rows).encode()} if checked else {}
+        write_run(out, result, extra)
+    console = stdout_console()
+    if as_json:
+        parts: dict[str, Any] = {"summary": summarize(result).to_dict(), "result": asdict(result)}
+        parts |= {"what_if": what_if_rows} if what_if else {}
+        parts |= {"functional": {"ok": checked.ok, "layers": functional_rows}} if checked else {}
+        print_json(parts)
+    elif quiet:
+        say(console, f"{result.accelerator_name} {result.trace_name}: {milliseconds(result.milliseconds)} ms, {result.total_cycles} cycles")
+    else:
+        tables.render_run(console, result, all_layers=layers)
+        if what_if:
+            tables.render_what_if(console, ideals)
+        if checked:
+            tables.render_functional(console, checked.layers, checked.ok)
+    if checked and not checked.ok:
+        raise typer.Exit(EXIT_CHECK_FAILED)
+
+
+def pairs(items: Sequence[str]) -> list[tuple[str, str]]:
+    """(accelerator, trace) of each ACCEL:TRACE; ':TRACE', 'TRACE' and 'ACCEL:' take the missing part from the first item.
+
+    Raises
+    ------
+    ConfigError
+        Fewer than two items, or a first one that is not ACCEL:TRACE.
+    """
+    if len(items) < 2:
+        raise ConfigError(f"compare needs a baseline and at least one other ACCEL:TRACE; given: {', '.join(items) or 'nothing'}")
+    first_accel, _, first_trace = items[0].partition(":")
+    if not first_accel or not first_trace:
+        raise ConfigError(f"the first item of compare must be ACCEL:TRACE; given: {items[0]!r}")
+    out = [(first_accel, first_trace)]
+    for item in items[1:]:
+        accel, colon, trace = item.partition(":")
+        out.append((accel or first_accel, trace or first_trace) if colon else (first_accel, item))
+    return out
+
+
+def compare(
+    items: Annotated[list[str], typer.Argument(metavar="ACCEL:TRACE...", help="The baseline first; later ACCEL may be left out.")],
+    frames: Frames = 1,
+    batch: Batch = 1,
+    seed: Seed = 0,
+    overrides: Overrides = None,
+    out: OutFolder = None,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+) -> None:
+    """Speed-ups over the first run, by cause and layer."""
+    from accelsim.report.compare import compare as compare_results
+    from accelsim.report.compare import short_labels
+    from accelsim.report.compare_export import check_comparison_folder, write_comparison
+    from accelsim.report.compare_tables import render_comparison
+    from accelsim.report.terminal import progress, say, stdout_console
+
+    chosen = pairs(items)
+    if out is not None:
+        check_comparison_folder(out)
+    machines = [load_inputs(accel, trace, overrides) for accel, trace in chosen]
+    from accelsim.simulate import simulate
+
+    results: list[Result] = []
+    with progress(quiet=quiet) as update:
+        for index, (machine, network) in enumerate(machines):
+            if update:
+                update("runs", index, len(machines))
+            results.append(simulate(machine, network, frames=frames, batch=batch, seed=seed, progress=update))
+    comparison = compare_results(results[0], results[1:])
+    if out is not None:
+        from accelsim.report.plots import comparison_pictures
+
+        write_comparison(out, comparison, comparison_pictures(comparison))
+    if as_json:
+        print_json(comparison.to_dict())
+    elif quiet:
+        names = short_labels(comparison.results)[1:]
+        say(stdout_console(), ", ".join(f"{name} {item.speedup:.3f}x" for name, item in zip(names, comparison.speedups, strict=True)))
+    else:
+        render_comparison(stdout_console(), comparison)

@@ -1,0 +1,70 @@
+"""import, compress and inspect: from a model to a trace, and what is in it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from accelsim.cli.inputs import AsJson, Quiet, Seed, TraceName, find_trace
+from accelsim.cli.shell import print_json
+
+if TYPE_CHECKING:
+    from accelsim.trace.trace import Trace
+
+
+def import_(
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="vit:option=value,... or a .pt2 file.")],
+    out: Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="The trace's directory.")],
+    seed: Annotated[int | None, typer.Option(min=0, help="Draw the weights from this seed.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Turn a model into a float trace."""
+    from accelsim.importers.import_model import import_model
+
+    _show_trace(import_model(model, out, seed=seed), as_json)
+
+
+def compress(
+    trace: TraceName,
+    format: Annotated[str, typer.Option("--format", metavar="FORMAT", help="ssvq:k=16,d=8, uniform:bits=8, ...")],
+    out: Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="The packed trace's directory.")],
+    layers: Annotated[str | None, typer.Option(metavar="PATTERN", help="Layers that take the format; the others get int8.")] = None,
+    seed: Seed = 0,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+) -> None:
+    """Encode a float trace's weights in a format."""
+    from accelsim.compress.compress_trace import compress_trace, make_recipe
+    from accelsim.report.check_tables import render_compression
+    from accelsim.report.terminal import progress, stdout_console
+    from accelsim.report.trace_tables import inspect_trace
+    from accelsim.trace.trace import load_trace
+
+    recipe = make_recipe(format, layers, seed)
+    source = load_trace(find_trace(trace))
+    with progress(quiet=quiet) as update:
+        callback = (lambda done, whole, _: update("layers encoded", done, whole)) if update else None
+        packed, report = compress_trace(source, recipe, out, progress=callback)
+    if as_json:
+        print_json(inspect_trace(packed))
+    elif not quiet:
+        render_compression(stdout_console(), report.by_format, report.total)
+
+
+def inspect(trace: TraceName, as_json: AsJson = False) -> None:
+    """Layers, shapes, formats and bits of a trace."""
+    from accelsim.trace.trace import load_trace
+
+    _show_trace(load_trace(find_trace(trace)), as_json)
+
+
+def _show_trace(trace: Trace, as_json: bool) -> None:
+    from accelsim.report.terminal import stdout_console
+    from accelsim.report.trace_tables import inspect_trace, render_trace
+
+    if as_json:
+        print_json(inspect_trace(trace))
+    else:
+        render_trace(stdout_console(), trace)

@@ -1,0 +1,121 @@
+"""run and compare on the tiny network: what is printed, what is written, and that both say the same."""
+
+from __future__ import annotations
+
+import csv
+import json
+
+import pytest
+from typer.testing import CliRunner
+
+from accelsim.cli import app
+from accelsim.result import CATEGORIES, Result, load_result
+
+RUN = ("run", "edge-32x32", "tiny_vit_ssvq")
+COMPARE = ("compare", "edge-64x64-x16:tiny_vit_int8", "tiny_vit_ssvq")
+
+
+def call(*words: object) -> str:
+    outcome = CliRunner().invoke(app, [str(word) for word in words])
+    assert outcome.exit_code == 0, outcome.output
+    assert outcome.stderr == ""
+    return outcome.stdout
+
+
+def numbers(line: str) -> list[int]:
+    return [int(word.replace(",", "")) for word in line.split() if word.replace(",", "").isdigit()]
+
+
+def test_a_run_prints_tables_of_80_columns_without_escapes():
+    text = call(*RUN)
+    assert max(map(len, text.splitlines())) <= 80
+    assert "\x1b" not in text
+    for title in ("Where the cycles go", "Layers, repeated blocks summed", "Traffic", "Bounds", "What the compiler chose"):
+        assert title in text
+
+
+def test_the_printed_causes_add_up_to_the_printed_total():
+    lines = call(*RUN).split("Where the cycles go\n")[1].split("\n\n")[0].splitlines()[1:]
+    *causes, total = ([line.split()[0], numbers(line)[0]] for line in lines)
+    assert sum(cycles for _, cycles in causes) == total[1]
+    assert {name for name, _ in causes} <= set(CATEGORIES)
+
+
+def test_the_list_of_all_layers_adds_up_to_the_same_total():
+    shown = call(*RUN, "--layers").split("Layers\n")[1].split("\n\n")[0].splitlines()[2:]
+    *layers, total = (numbers(line)[0] for line in shown)
+    assert sum(layers) == total
+    assert sum(line.startswith("vit.layers.1.mlp.fc2 ") for line in shown) == 1
+
+
+def test_json_holds_the_whole_result():
+    found = json.loads(call(*RUN, "--json"))
+    result = Result.from_json(json.dumps(found["result"]), "stdout")
+    assert found["summary"]["total_cycles"] == result.total_cycles
+    assert sum(found["summary"]["cycles"].values()) == result.total_cycles
+    assert found["summary"]["bus_bytes"] >= found["summary"]["useful_bytes"]
+
+
+def test_quiet_is_one_line():
+    assert call(*RUN, "--quiet").count("\n") == 1
+
+
+def test_a_run_folder_says_what_the_screen_says(tmp_path):
+    call(*RUN, "-o", tmp_path / "out", "--quiet")
+    result = load_result(tmp_path / "out")
+    rows = list(csv.DictReader((tmp_path / "out" / "layers.csv").read_text().splitlines()))
+    assert sum(int(row["total_cycles"]) for row in rows) == result.total_cycles
+    assert {path.name for path in (tmp_path / "out").glob("*.png")} == {"cycles.png", "layers.png", "traffic.png"}
+    again = call("run", tmp_path / "out" / "accelerator.yaml", "tiny_vit_ssvq", "--json")
+    assert json.loads(again)["summary"]["run_id"] == result.run_id
+
+
+def test_an_override_changes_the_machine_and_is_saved(tmp_path):
+    call(*RUN, "--set", "dram.device=lpddr5-6400-x16", "-o", tmp_path / "out", "--quiet")
+    assert "device: lpddr5-6400-x16" in (tmp_path / "out" / "accelerator.yaml").read_text()
+
+
+def test_frames_report_the_cold_start_and_the_steady_state():
+    assert "cold start" in call(*RUN, "--frames", 3)
+
+
+def test_the_same_command_prints_the_same_text():
+    assert call(*RUN) == call(*RUN)
+
+
+def test_a_comparison_first_says_what_limits_the_baseline():
+    lines = call(*COMPARE).splitlines()
+    assert lines[0] == "baseline edge-64x64-x16:tiny_vit_int8"
+    assert lines[1].startswith(("The array waits for the ", "The MAC array limits"))
+
+
+def test_the_printed_savings_add_up_to_the_difference():
+    text = call(*COMPARE)
+    for title in ("By cause, in cycles\n", "By layer, repeated blocks summed, in cycles\n"):
+        *parts, total = text.split(title)[1].split("\n\n")[0].splitlines()[1:]
+        saved = [
+            int(word.replace(",", ""))
+            for line in (*parts, total)
+            for word in line.split()
+            if word[0] in "+-" and "%" not in word and "." not in word
+        ]
+        assert sum(saved[:-1]) == saved[-1]
+
+
+def test_a_comparison_folder_holds_both_runs_and_two_waterfalls(tmp_path):
+    call(*COMPARE, "-o", tmp_path / "cmp", "--quiet")
+    assert [load_result(tmp_path / "cmp" / "runs" / name).trace_name for name in "01"] == ["tiny_vit_int8", "tiny_vit_ssvq"]
+    assert {"waterfall_cause.svg", "waterfall_layer.png"} <= {path.name for path in (tmp_path / "cmp").iterdir()}
+    found = json.loads((tmp_path / "cmp" / "comparison.json").read_text())["others"][0]
+    for split in ("by_cause", "by_layer"):
+        assert sum(part["saved_ticks"] for part in found[split]) == found["baseline_ticks"] - found["other_ticks"]
+
+
+def test_accelerators_of_different_clocks_compare_in_time():
+    text = call("compare", "edge-32x32:tiny_vit_ssvq", "mcu-16x16:")
+    assert "in microseconds (the clocks differ)" in text
+
+
+@pytest.mark.parametrize("command", [RUN, COMPARE])
+def test_no_progress_is_drawn_where_nobody_watches(command):
+    assert CliRunner().invoke(app, list(command)).stderr == ""
