@@ -71,6 +71,10 @@ class Accelerator(Record):
             raise ValueError(f"dma.transfer = {self.dma.transfer} B exceeds weight_buffer.capacity = {self.weight_buffer.capacity} B")
         return self
 
+    def memory(self, name: str) -> MemorySpec | FlashSpec | None:
+        """The memory `dram` or `flash`, None if the chip has none."""
+        return self.flash if name == "flash" else self.dram
+
     @property
     def cycle_ps(self) -> float:
         """Core clock period in ps, for display; time itself is counted in whole ps by edges."""

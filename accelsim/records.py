@@ -56,7 +56,10 @@ def build(record: type[_R], fields: Mapping[str, Any], source: str, error: type[
         raise error(explain(problem, source, record)) from problem
 
 
-class _UniqueKeyLoader(yaml.SafeLoader):
+_SafeLoader: type[yaml.SafeLoader] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml's, where PyYAML was built with it
+
+
+class _UniqueKeyLoader(_SafeLoader):  # type: ignore[valid-type, misc]  # the base is chosen at run time
     """Safe YAML that refuses a key given twice: the first would be lost without a word."""
 
 

@@ -18,6 +18,7 @@ from accelsim.hw.background import BackgroundClient
 from accelsim.hw.channel import open_channel
 from accelsim.hw.compute_cluster import ComputeCluster
 from accelsim.hw.dma import Dma
+from accelsim.hw.memory import Channel, Complete
 from accelsim.kernels.compute import RUN_RESULTS
 from accelsim.program import Program
 from accelsim.quantities import cycle_at
@@ -55,16 +56,19 @@ def run_program(accelerator: Accelerator, program: Program, progress: Progress |
     """
     env = simpy.Environment()
     cluster = ComputeCluster(env, accelerator.clock, program)
-    dma = Dma(
-        env, accelerator.dma, program, cluster, accelerator.placement.weights,
-        lambda memory, complete: open_channel(env, accelerator, memory, complete),
-    )  # fmt: skip
+
+    def open_memory(name: str, complete: Complete) -> Channel:
+        spec = accelerator.memory(name)
+        assert spec is not None  # the accelerator's own check: a placement names a memory that is there
+        return open_channel(env, spec, accelerator.dma, complete)
+
+    dma = Dma(env, accelerator.dma, program, cluster, accelerator.placement.weights, open_memory)
     if accelerator.dram is not None and accelerator.dram.background is not None and "dram" in dma.channels:
         BackgroundClient(env, accelerator.dram.background, dma.channels["dram"], lambda: cluster.done_cycle is None)
     cluster.poke()
     dma.pump()
     steps = 0
-    total = int(program.runs.size)
+    runs = int(program.runs.size)
     while cluster.done_cycle is None or not dma.idle:
         if env.peek() == float("inf"):
             channels = "; ".join(channel.waiting() for channel in dma.channels.values())
@@ -72,7 +76,7 @@ def run_program(accelerator: Accelerator, program: Program, progress: Progress |
         env.step()
         steps += 1
         if progress is not None and steps % 4096 == 0:
-            progress("simulate", cluster.run_index, total)
+            progress("simulate", cluster.run_index, runs)
     end = max(cluster.done_cycle, cycle_at(dma.last_landing_ps, accelerator.clock))
     counters: Counter[str] = Counter()
     for name, channel in dma.channels.items():
@@ -113,7 +117,8 @@ def check_outcome(program: Program, outcome: Outcome) -> None:
     words = results[:, column["pushed"]]
     if not np.array_equal(words, program.runs["words"]):
         index = int(np.flatnonzero(words != program.runs["words"])[0])
-        raise ConservationError(f"run {index}: the loader read {int(words[index])} words, its stream has {int(program.runs['words'][index])}")
+        have = int(program.runs["words"][index])
+        raise ConservationError(f"run {index}: the loader read {int(words[index])} words, its stream has {have}")
     planned = {True: 0, False: 0}
     bus = 0
     for layer in program.layers:

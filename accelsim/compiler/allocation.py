@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 from accelsim.compiler.plan import Plan, Tensor, TensorId
 from accelsim.errors import CompileError
@@ -57,7 +58,14 @@ class Allocation:
 
     def of(self, tensor: TensorId) -> list[Residency]:
         """Stays of a tensor, in time order."""
-        return [item for item in self.residencies if item.tensor == tensor]
+        return self._by_tensor.get(tensor, [])
+
+    @cached_property
+    def _by_tensor(self) -> dict[TensorId, list[Residency]]:
+        out: dict[TensorId, list[Residency]] = {}
+        for item in self.residencies:
+            out.setdefault(item.tensor, []).append(item)
+        return out
 
 
 def allocate(plan: Plan, capacity_bytes: int, may_spill: bool, always_spill: bool = False) -> Allocation:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import replace
+from fractions import Fraction
 
 import numpy as np
 
@@ -18,7 +19,7 @@ from accelsim.compiler.lowering import LayerBuild, Lowering, as_array
 from accelsim.compiler.plan import Plan, plan
 from accelsim.compiler.streams import StreamBuilder
 from accelsim.errors import CompileError
-from accelsim.hw.channel import burst_bytes, capacity_bytes, peak_bytes_per_cycle
+from accelsim.hw.channel import burst_bytes, capacity_bytes, peak_bytes_per_s
 from accelsim.kernels import compute
 from accelsim.program import LayerPlan, Program
 from accelsim.quantities import human_bytes
@@ -40,7 +41,7 @@ def compile_trace(accelerator: Accelerator, trace: Trace, *, frames: int = 1, ba
         if not 1 <= value <= 1024:
             raise CompileError(f"{name} = {value}: allowed: 1..1024")
     chosen, allocation, why = _choose(accelerator, trace, batch)
-    bursts = {memory: burst_bytes(accelerator, memory) for memory in ("dram", "flash")}
+    bursts = {memory: burst_bytes(accelerator.memory(memory)) for memory in ("dram", "flash")}
     weights = accelerator.placement.weights
     if accelerator.dma.transfer % bursts[weights]:
         raise CompileError(
@@ -118,7 +119,7 @@ def _check_pinned(accelerator: Accelerator, streams: StreamBuilder) -> None:
 def _check_capacity(accelerator: Accelerator, weight_bytes: int, dram_bytes: int) -> None:
     needed = {"dram": dram_bytes, "flash": weight_bytes if accelerator.placement.weights == "flash" else 0}
     for memory, size in needed.items():
-        capacity = capacity_bytes(accelerator, memory)
+        capacity = capacity_bytes(accelerator.memory(memory))
         if capacity is not None and size > capacity:
             raise CompileError(f"accelerator {accelerator.name!r}: {memory} holds {capacity} B, the image needs {size} B")
 
@@ -141,6 +142,7 @@ def _program(
         "shadow_sets": 1,
         "rows_per_cycle": accelerator.array.rows_per_cycle,
     }
+    rates = {memory: peak_bytes_per_s(accelerator.memory(memory)) for memory in ("dram", "flash")}
     jobs = tuple(
         job if job.address < 0 else replace(job, address=job.address + base) for job in low.jobs
     )
@@ -157,7 +159,7 @@ def _program(
         jobs=jobs,
         loads=low.loads,
         units=low.units,
-        layers=tuple(_layer_plan(accelerator, build) for build in low.layers),
+        layers=tuple(_layer_plan(accelerator.clock, rates, build) for build in low.layers),
         choices=_choices(accelerator, chosen, allocation, why, low),
         warnings=_warnings(accelerator, low),
         batch=batch,
@@ -165,15 +167,15 @@ def _program(
     )
 
 
-def _layer_plan(accelerator: Accelerator, build: LayerBuild) -> LayerPlan:
+def _layer_plan(clock_hz: int, rates: dict[str, Fraction | None], build: LayerBuild) -> LayerPlan:
     layer = build.layer
     bounds = Counter(build.bounds)
     moved: Counter[str] = Counter()
     for (_, memory, _), bits in build.bits.items():
         moved[memory] += bits
     for memory, bits in moved.items():
-        rate = peak_bytes_per_cycle(accelerator, memory)
-        bounds[memory] = -(-bits // 8 * rate.denominator // rate.numerator) if rate else 0
+        rate = rates[memory]
+        bounds[memory] = bits * clock_hz * rate.denominator // (8 * rate.numerator) if rate else 0
     weighted = isinstance(layer, WeightedLayer)
     return LayerPlan(
         frame=build.frame,

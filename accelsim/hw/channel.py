@@ -9,9 +9,9 @@ from fractions import Fraction
 
 import simpy
 
-from accelsim.accelerator import Accelerator
+from accelsim.hw.dma import DmaSpec
 from accelsim.hw.dram.channels import DramChannels
-from accelsim.hw.dram.device import load_device
+from accelsim.hw.dram.device import FS_PER_S, load_device
 from accelsim.hw.engine import at_time
 from accelsim.hw.flash import FlashSpec, FlashTiming
 from accelsim.hw.memory import IDEAL, Channel, Complete, IdealTiming, MemorySpec
@@ -69,49 +69,38 @@ class FlashChannel:
         return f"flash: {self._pending} transfers pending"
 
 
-def open_channel(env: simpy.Environment, accelerator: Accelerator, memory: str, complete: Complete) -> Channel:
-    """The engine of `memory` ('dram' or 'flash')."""
-    if memory == "flash":
-        assert accelerator.flash is not None  # the accelerator's own check: a placement names a memory that is there
-        return FlashChannel(env, accelerator.flash, complete)
-    assert accelerator.dram is not None
-    if accelerator.dram.device == IDEAL:
-        return IdealChannel(env, accelerator.dram, complete)
-    return DramChannels(env, accelerator.dram, accelerator.dma.max_outstanding_bursts, accelerator.dma.fabric_latency, complete)
+def open_channel(env: simpy.Environment, spec: MemorySpec | FlashSpec, dma: DmaSpec, complete: Complete) -> Channel:
+    """The engine of a memory."""
+    if isinstance(spec, FlashSpec):
+        return FlashChannel(env, spec, complete)
+    if spec.device == IDEAL:
+        return IdealChannel(env, spec, complete)
+    return DramChannels(env, spec, dma.max_outstanding_bursts, dma.fabric_latency, complete)
 
 
-def burst_bytes(accelerator: Accelerator, memory: str) -> int:
-    """Bytes that a memory moves at least; 1 for a flash or an ideal device."""
-    if memory == "flash" or accelerator.dram is None or accelerator.dram.device == IDEAL:
+def burst_bytes(spec: MemorySpec | FlashSpec | None) -> int:
+    """Bytes that a memory moves at least; 1 for a flash, an ideal device or none."""
+    if not isinstance(spec, MemorySpec) or spec.device == IDEAL:
         return 1
-    return load_device(accelerator.dram.device).burst_bytes
+    return load_device(spec.device).burst_bytes
 
 
-def capacity_bytes(accelerator: Accelerator, memory: str) -> int | None:
+def capacity_bytes(spec: MemorySpec | FlashSpec | None) -> int | None:
     """Bytes that a memory holds; None for one that is absent or unbounded."""
-    if memory == "flash":
-        return accelerator.flash.capacity if accelerator.flash else None
-    if accelerator.dram is None or accelerator.dram.device == IDEAL:
+    if isinstance(spec, FlashSpec):
+        return spec.capacity
+    if spec is None or spec.device == IDEAL:
         return None
-    return load_device(accelerator.dram.device).capacity_bytes * accelerator.dram.channels
+    return load_device(spec.device).capacity_bytes * spec.channels
 
 
-def peak_bytes_per_cycle(accelerator: Accelerator, memory: str) -> Fraction | None:
-    """Peak bytes a core cycle; None where it is infinite or the memory is absent."""
-    if memory == "flash":
-        return Fraction(accelerator.flash.bandwidth, accelerator.clock) if accelerator.flash else None
-    if accelerator.dram is None:
+def peak_bytes_per_s(spec: MemorySpec | FlashSpec | None) -> Fraction | None:
+    """Peak bytes a second; None where that is infinite or the memory is absent."""
+    if isinstance(spec, FlashSpec):
+        return Fraction(spec.bandwidth)
+    if spec is None:
         return None
-    if accelerator.dram.device == IDEAL:
-        return Fraction(accelerator.dram.bandwidth, accelerator.clock) if accelerator.dram.bandwidth else None
-    device = load_device(accelerator.dram.device)
-    per_burst = Fraction(device.n_burst * device.t_ck_fs, 10**15)  # seconds
-    return device.burst_bytes * accelerator.dram.channels / per_burst / accelerator.clock
-
-
-def peak_bytes_per_s(accelerator: Accelerator, memory: str) -> Fraction | None:
-    """Peak bytes a second, as above."""
-    rate = peak_bytes_per_cycle(accelerator, memory)
-    return rate * accelerator.clock if rate is not None else None
-
-
+    if spec.device == IDEAL:
+        return Fraction(spec.bandwidth) if spec.bandwidth else None
+    device = load_device(spec.device)
+    return Fraction(device.burst_bytes * spec.channels * FS_PER_S, device.n_burst * device.t_ck_fs)

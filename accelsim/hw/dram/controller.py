@@ -59,4 +59,5 @@ def load_policy(name: str) -> ControllerPolicy:
     if name.endswith((".yaml", ".yml")) or "/" in name:
         path = find_preset("dram", name, "controller policy")
         return build(ControllerPolicy, read_yaml(path), str(path))
-    raise ConfigError(f"unknown controller policy {name!r}; known: {', '.join(POLICIES)} (or the path of a .yaml file){suggest(name, POLICIES)}")
+    known = ", ".join(POLICIES)
+    raise ConfigError(f"unknown controller policy {name!r}; known: {known} (or the path of a .yaml file){suggest(name, POLICIES)}")

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -79,7 +81,8 @@ class DramDevice(Record):
             if value & (value - 1):
                 raise ValueError(f"{field} = {value} must be a power of two: it is cut out of the address by bits")
         if self.burst_bytes * 8 != self.bus_bits * self.burst_length:
-            raise ValueError(f"burst_bytes = {self.burst_bytes} must be bus_bits * burst_length / 8 = {self.bus_bits * self.burst_length / 8:g}")
+            right = self.bus_bits * self.burst_length / 8
+            raise ValueError(f"burst_bytes = {self.burst_bytes} must be bus_bits * burst_length / 8 = {right:g}")
         at_least = (
             ("n_rc", self.n_rc, "n_ras + n_rp", self.n_ras + self.n_rp),
             ("n_ras", self.n_ras, "n_rcd", self.n_rcd),
@@ -190,4 +193,10 @@ def constraint_table(device: DramDevice) -> Ints:
 def load_device(name: str) -> DramDevice:
     """The device of a preset's name or a YAML file; ConfigError if there is none or it does not fit."""
     path = find_preset(FOLDER, name, "DRAM device")
+    return _load(path, path.stat().st_mtime_ns)
+
+
+@cache
+def _load(path: Path, modified_ns: int) -> DramDevice:
+    del modified_ns  # part of the key: a file that was edited is read again
     return build(DramDevice, read_yaml(path), str(path))
