@@ -158,5 +158,3 @@ def issue_column(state: Ints, params: Ints, log: Ints, command: int, b: int, col
     state[REFRESHES_AT_END] = state[REFRESHES]
     write_log(state, params, log, now, command, b, state[bank_at(params, b) + BANK_ROW], column)
     return end
-
-

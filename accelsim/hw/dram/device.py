@@ -81,8 +81,8 @@ class DramDevice(Record):
             if value & (value - 1):
                 raise ValueError(f"{field} = {value} must be a power of two: it is cut out of the address by bits")
         if self.burst_bytes * 8 != self.bus_bits * self.burst_length:
-            right = self.bus_bits * self.burst_length / 8
-            raise ValueError(f"burst_bytes = {self.burst_bytes} must be bus_bits * burst_length / 8 = {right:g}")
+            exact = self.bus_bits * self.burst_length / 8
+            raise ValueError(f"burst_bytes = {self.burst_bytes} must be bus_bits * burst_length / 8 = {exact:g}")
         at_least = (
             ("n_rc", self.n_rc, "n_ras + n_rp", self.n_ras + self.n_rp),
             ("n_ras", self.n_ras, "n_rcd", self.n_rcd),
