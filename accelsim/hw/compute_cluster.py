@@ -12,7 +12,20 @@ from accelsim.kernels import compute
 from accelsim.program import Program
 
 NEVER = int(compute.NEVER)
-LOOK_AHEAD = 512  # cycles: as far as a prediction may be in vain
+LOOK_AHEAD = 2048  # cycles: as far as a prediction may be in vain
+
+
+_AT = {name: compute.STATE.fields[name][1] // 8 for name in compute.STATE.names}  # place of each field in a state seen as int64
+_CYCLE, _STARVED, _FREED, _TILES = _AT["cycle"], _AT["starved"], _AT["freed"], _AT["tiles_done"]
+_NOTIFY_TASK, _NOTIFY_CYCLE, _FINISH = _AT["notify_task"], _AT["notify_cycle"], _AT["finish"]
+
+
+class _State:
+    """A state record of the kernel, and the same bytes as int64: reading one field of a structured array costs microseconds."""
+
+    def __init__(self) -> None:
+        self.record = compute.new_state()
+        self.ints = self.record.view(np.int64)
 
 
 class ComputeCluster(CycleEngine):
@@ -26,8 +39,8 @@ class ComputeCluster(CycleEngine):
         super().__init__(env, clock_hz)
         count = program.transfers.address.size
         self._program = program
-        self._state = compute.new_state()
-        self._look = self._state.copy()
+        self._state = _State()
+        self._look = _State()
         self._land = np.full(count, NEVER, np.int64)
         self._loaded = np.zeros(max(1, program.loads), np.int64)
         self._avail = np.zeros(program.units, np.int64)
@@ -49,7 +62,10 @@ class ComputeCluster(CycleEngine):
     def land(self, transfer: int) -> None:
         """A weight-side transfer is in its buffer."""
         self._landed.append(transfer)
-        self.poke()
+        if self._unaware():
+            self._take_landed()
+        else:
+            self.poke()
 
     def fill(self, load: int, offset: int, units: int) -> None:
         """The first `units` units of a load task (units from `offset` in the unit arrays) are in the activation buffer."""
@@ -66,17 +82,21 @@ class ComputeCluster(CycleEngine):
     def freed_and_tiles(self) -> tuple[int, int]:
         """(stream bytes that are free, tiles done) now."""
         self.commit(self.now_cycle)
-        return int(self._state["freed"][0]), int(self._state["tiles_done"][0])
+        return int(self._state.ints[_FREED]), int(self._state.ints[_TILES])
 
     # -- the engine
 
     def must_repredict(self) -> bool:
         if self.done_cycle is not None:
             return False
-        if self._valid and not self._new_stops and not self._filled and self._look["starved"][0] >= NEVER:
-            self._take_landed()  # the look-ahead never missed them
+        if self._unaware():
+            self._take_landed()
             return False
         return True
+
+    def _unaware(self) -> bool:
+        """Whether the look-ahead is still good: nothing but landings came since, and it never missed what landed."""
+        return self._valid and not self._new_stops and not self._filled and self._look.ints[_STARVED] >= NEVER
 
     def _take_landed(self) -> None:
         cycle = self.now_cycle
@@ -85,7 +105,7 @@ class ComputeCluster(CycleEngine):
         self._landed.clear()
 
     def commit(self, cycle: int) -> None:
-        if self._state["cycle"][0] < cycle and self.done_cycle is None:
+        if self._state.ints[_CYCLE] < cycle and self.done_cycle is None:
             self._advance(self._state, cycle, NEVER, NEVER, 0)
 
     def absorb(self) -> None:
@@ -98,36 +118,36 @@ class ComputeCluster(CycleEngine):
         self._new_stops = False
 
     def predict(self) -> int | None:
-        self._look[:] = self._state
-        self._look["starved"] = NEVER
-        start = int(self._state["cycle"][0])
+        np.copyto(self._look.ints, self._state.ints)
+        self._look.ints[_STARVED] = NEVER
+        start = int(self._state.ints[_CYCLE])
         self._reason = self._advance(self._look, start + LOOK_AHEAD, self.stop_freed, self.stop_tiles, 1)
         self._valid = True
         if self._reason == compute.BLOCKED:
             return None
-        return int(self._look["cycle"][0])
+        return int(self._look.ints[_CYCLE])
 
     def adopt(self) -> None:
         self._state, self._look = self._look, self._state
         self._valid = False
 
     def publish(self) -> None:
-        state = self._state
+        state = self._state.ints
         if self._reason == compute.DONE:
-            self.done_cycle = int(state["finish"][0])
-        if state["notify_task"][0] >= 0:
-            task, cycle = int(state["notify_task"][0]), int(state["notify_cycle"][0])
-            state["notify_task"] = -1
+            self.done_cycle = int(state[_FINISH])
+        if state[_NOTIFY_TASK] >= 0:
+            task, cycle = int(state[_NOTIFY_TASK]), int(state[_NOTIFY_CYCLE])
+            state[_NOTIFY_TASK] = -1
             self.on_task(task, cycle)
         if self._reason in (compute.FREED, compute.TILES):
             self.on_room()
         self.poke()
 
-    def _advance(self, state: np.ndarray, until: int, freed: int, tiles: int, look_ahead: int) -> int:
+    def _advance(self, state: _State, until: int, freed: int, tiles: int, look_ahead: int) -> int:
         program, transfers = self._program, self._program.transfers
         return int(
             compute.advance(
-                state, program.machine, program.runs, program.tasks, program.drains, program.row_tasks, program.cb_runs,
+                state.record, program.machine, program.runs, program.tasks, program.drains, program.row_tasks, program.cb_runs,
                 program.cb_words, program.group_cost, self._land, transfers.visible, transfers.end, transfers.need, self._loaded,
                 self._avail, self._fin, self.results, until, freed, tiles, look_ahead,
             )
@@ -137,27 +157,27 @@ class ComputeCluster(CycleEngine):
 
     def waiting(self) -> str:
         """What the cluster waits for, in words, for the message of a deadlock."""
-        s = {name: int(self._state[name][0]) for name in ("cycle", "a_run", "a_tile", "l_run", "l_tile", "pushed", "d_task", "r_task")}
+        s = {name: int(self._state.ints[_AT[name]]) for name in ("cycle", "a_run", "a_tile", "l_run", "l_tile", "pushed", "d_task", "r_task")}
         runs = self._program.runs
         layer = self._program.layers[int(runs[min(s["a_run"], runs.size - 1)]["layer"])].name
         return (
-            f"core at cycle {s['cycle']}: run {s['a_run']} of {runs.size} (layer {layer!r}) at tile {s['a_tile']}, loader at run {s['l_run']} "
-            f"tile {s['l_tile']} after {s['pushed']} words; vector unit: drain {s['d_task']}, row function {s['r_task']}"
+            f"core at cycle {s['cycle']}: run {s['a_run']} of {runs.size} (layer {layer!r}) at tile {s['a_tile']}, loader at "
+            f"run {s['l_run']} tile {s['l_tile']} after {s['pushed']} words; vector unit: drain {s['d_task']}, row function {s['r_task']}"
         )
 
     @property
     def taken_bytes(self) -> int:
         """Stream bytes that the loader has read and given free."""
-        return int(self._state["freed"][0])
+        return int(self._state.ints[_FREED])
 
     @property
     def run_index(self) -> int:
         """Run that the array is at."""
-        return int(self._state["a_run"][0])
+        return int(self._state.ints[_AT["a_run"]])
 
     @property
     def vector_busy_cycles(self) -> int:
-        return int(self._state["v_busy"][0])
+        return int(self._state.ints[_AT["v_busy"]])
 
 
 def _nothing() -> None:

@@ -55,13 +55,14 @@ class Dma:
         self._flights: dict[int, tuple[int, int, bool]] = {}  # id -> (weight transfer or -1 - job, bytes, write)
         self._next_id = 0
         self._freed = self._tiles = 0
+        self._blocked = False  # the next weight transfer waits for the cluster, which will call
         self.received_bytes = 0
         self.sent_bytes = 0
         self.last_landing_ps = 0
         self._weight_memory = weight_memory
         memories = {weight_memory} | ({"dram"} if any(job.address >= 0 for job in program.jobs) else set())
         self.channels = {name: open_memory(name, self._complete) for name in sorted(memories)}
-        cluster.on_room = self.pump
+        cluster.on_room = self._room
         cluster.on_task = self._task_ended
 
     @property
@@ -73,6 +74,10 @@ class Dma:
         """Issue what may be issued now."""
         while self._in_flight < self._spec.max_transfers and (self._issue_job() or self._issue_weight()):
             pass
+
+    def _room(self) -> None:
+        self._blocked = False
+        self.pump()
 
     def _issue_job(self) -> bool:
         if self._next_job == len(self._program.jobs):
@@ -97,13 +102,14 @@ class Dma:
 
     def _issue_weight(self) -> bool:
         index, transfers = self._next_weight, self._transfers
-        if index == transfers.address.size:
+        if self._blocked or index == transfers.address.size:
             return False
         need, gate = int(transfers.need[index]), int(transfers.gate[index])
         if need > self._freed or gate > self._tiles:
             self._freed, self._tiles = self._cluster.freed_and_tiles()
             if need > self._freed or gate > self._tiles:
                 self._cluster.wait_for(need if need > self._freed else NEVER, gate if gate > self._tiles else NEVER)
+                self._blocked = True
                 return False
         self._cluster.wait_for(NEVER, NEVER)
         self._submit(self._weight_memory, index, int(transfers.address[index]), int(transfers.size[index]), False)
