@@ -19,6 +19,7 @@ validate_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Re
 dram_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="The memory channel alone.")
 Reference = Annotated[Path, typer.Argument(metavar="REFERENCE.csv", help="The reference figures.")]
 Tolerance = Annotated[float | None, typer.Option(min=0, metavar="PCT", help="Allowed error where the file states none; default exact.")]
+Policy = Annotated[str, typer.Option(metavar="NAME", help="Controller: a preset's name or a YAML file.")]
 
 
 def area(
@@ -83,11 +84,11 @@ def validate_systolic(reference: Reference, tolerance: Tolerance = None, as_json
 
 
 @validate_app.command("dram")
-def validate_dram(reference: Reference, tolerance: Tolerance = None, as_json: AsJson = False) -> None:
+def validate_dram(reference: Reference, tolerance: Tolerance = None, policy: Policy = "frfcfs", as_json: AsJson = False) -> None:
     """The memory channel against cycles, latency, row hits and refreshes of DRAM simulators."""
     from accelsim.validate.dram import validate_dram as validate
 
-    _verdict(validate(reference, tolerance), as_json)
+    _verdict(validate(reference, tolerance, policy), as_json)
 
 
 def _verdict(report: ValidationReport, as_json: bool) -> None:
@@ -108,7 +109,7 @@ def replay_trace(
     device: Annotated[str, typer.Option(metavar="NAME", help="A device's name (accelsim list dram) or a YAML file.")],
     mapping: Annotated[str, typer.Option(metavar="ORDER", help="Address fields, the most significant first.")] = "RoBaBgCo",
     max_outstanding: Annotated[int, typer.Option(min=1, metavar="N", help="Reads in flight.")] = 32,
-    policy: Annotated[str, typer.Option(metavar="NAME", help="Controller preset or YAML file.")] = "frfcfs",
+    policy: Policy = "frfcfs",
     as_json: AsJson = False,
 ) -> None:
     """Offer a memory trace to one channel: cycles, bandwidth, row hits, latency."""
@@ -119,7 +120,8 @@ def replay_trace(
     from accelsim.report.check_tables import render_figures
     from accelsim.report.terminal import stdout_console
 
-    result = replay(read_memory_trace(trace), load_device(device), load_policy(policy), mapping, max_outstanding)
+    channel, controller = load_device(device), load_policy(policy)
+    result = replay(read_memory_trace(trace), channel, controller, mapping, max_outstanding)
     if as_json:
         print_json(result.to_dict())
     else:

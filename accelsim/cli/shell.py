@@ -32,7 +32,9 @@ class GuardedGroup(TyperGroup):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the flush at exit must not fail again
             raise typer.Exit(EXIT_BROKEN_PIPE) from None
         except OSError as error:
-            fail(f"{error.filename}: {error.strerror}" if error.filename is not None else str(error))
+            fail(
+                f"{error.filename}: {error.strerror}" if error.filename is not None else f"cannot write or read: {error.strerror or error}"
+            )
         return out
 
 
