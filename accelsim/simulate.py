@@ -7,7 +7,7 @@ from collections import Counter
 from accelsim.accelerator import Accelerator
 from accelsim.compiler.compile import compile_trace
 from accelsim.errors import ConservationError
-from accelsim.kernels.compute import RUN_RESULTS
+from accelsim.kernels.compute_state import RUN_RESULTS
 from accelsim.program import LayerPlan, Program
 from accelsim.provenance import run_id, versions
 from accelsim.result import CATEGORIES, FrameResult, LayerResult, Result, Traffic

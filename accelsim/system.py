@@ -19,7 +19,7 @@ from accelsim.hw.channel import open_channel
 from accelsim.hw.compute_cluster import ComputeCluster
 from accelsim.hw.dma import Dma
 from accelsim.hw.memory import Channel, Complete
-from accelsim.kernels.compute import RUN_RESULTS
+from accelsim.kernels.compute_state import RUN_RESULTS
 from accelsim.program import Program
 from accelsim.quantities import cycle_at
 

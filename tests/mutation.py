@@ -9,10 +9,11 @@ from pathlib import Path
 from types import ModuleType
 
 from accelsim.hw import decode_mac_core
-from accelsim.kernels import compute
+from accelsim.kernels import array_step, compute, compute_state, dependencies, loader_step, vector_step
 from accelsim.kernels.kernel import uncompiled
 
 KERNEL, CORE = compute, decode_mac_core
+KERNEL_PARTS = (compute_state, dependencies, vector_step, array_step, loader_step, compute)  # each imports only from those before
 
 Change = tuple[ModuleType, str, str]
 """A module, the text in it (which must be there exactly once), and what stands there instead."""
@@ -20,7 +21,7 @@ Change = tuple[ModuleType, str, str]
 
 def _mutated(original: ModuleType, changes: tuple[Change, ...]) -> ModuleType:
     """A copy of `original` with `changes` made to its source; its dataclasses find their annotations in the original."""
-    source = Path(str(original.__file__)).read_text()
+    source = _kernel_source() if original is KERNEL else Path(str(original.__file__)).read_text()
     for _, old, new in (change for change in changes if change[0] is original):
         found = source.count(old)
         if found != 1:
@@ -33,10 +34,17 @@ def _mutated(original: ModuleType, changes: tuple[Change, ...]) -> ModuleType:
     return module
 
 
+def _kernel_source() -> str:
+    """All parts of the kernel as one module: mutants may change any of them."""
+    parts = [Path(str(part.__file__)).read_text() for part in KERNEL_PARTS]
+    own = re.compile(r"^from (?:accelsim\.kernels\.\w+|__future__) import (?:\([^)]*\)|.*)$", flags=re.MULTILINE)
+    return "from __future__ import annotations\n" + "\n".join(own.sub("", part) for part in parts)
+
+
 def mutant_core(*changes: Change) -> Callable[[tuple[int, ...]], dict[str, int]]:
     """A function from the parameters of a run (in the order of the reference's columns) to the mutant's counters."""
     core = _mutated(CORE, changes)
-    core.__dict__["compute"] = _mutated(KERNEL, changes)
+    core.__dict__["compute"] = core.__dict__["compute_state"] = _mutated(KERNEL, changes)
 
     def run(parameters: tuple[int, ...]) -> dict[str, int]:
         r, c, d, kcb, p, w, decode, sign, axis, max_m, m, k, n, *supply = parameters

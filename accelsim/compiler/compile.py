@@ -20,7 +20,7 @@ from accelsim.compiler.plan import Plan, plan
 from accelsim.compiler.streams import StreamBuilder
 from accelsim.errors import CompileError
 from accelsim.hw.channel import burst_bytes, capacity_bytes, peak_bytes_per_s
-from accelsim.kernels import compute
+from accelsim.kernels import compute_state
 from accelsim.program import LayerPlan, Program
 from accelsim.quantities import human_bytes
 from accelsim.trace.layers import MatmulLayer, WeightedLayer
@@ -147,9 +147,9 @@ def _program(
         job if job.address < 0 else replace(job, address=job.address + base) for job in low.jobs
     )
     return Program(
-        machine=as_array([machine], compute.MACHINE),
-        runs=as_array(low.runs, compute.RUN),
-        tasks=as_array(low.tasks, compute.TASK),
+        machine=as_array([machine], compute_state.MACHINE),
+        runs=as_array(low.runs, compute_state.RUN),
+        tasks=as_array(low.tasks, compute_state.TASK),
         drains=np.array(low.drains, np.int64),
         row_tasks=np.array(low.row_tasks, np.int64),
         cb_runs=np.array(low.cb_runs, np.int64),

@@ -19,7 +19,7 @@ from accelsim.compiler.plan import Op, Plan, Tensor, TensorId
 from accelsim.compiler.streams import Stream, StreamBuilder, layer_batches
 from accelsim.errors import CompileError
 from accelsim.hw.decode_mac_core import CoreGeometry
-from accelsim.kernels import compute
+from accelsim.kernels import compute_state
 from accelsim.program import ActivationJob
 from accelsim.trace.layers import (
     AddLayer,
@@ -149,7 +149,7 @@ class _Frame:
         if self.accelerator.placement.activations == "none" and not tensor.is_input:
             raise CompileError(f"layer {op.layer.name!r}: {tensor.id.name!r} would be read back, but placement.activations = 'none'")
         row_bytes = max(1, tensor.bytes // tensor.rows)
-        task = low.task(kind=compute.LOAD, ordinal=low.loads, units=tensor.rows, rows=tensor.rows)
+        task = low.task(kind=compute_state.LOAD, ordinal=low.loads, units=tensor.rows, rows=tensor.rows)
         before = [item for item in self.plan.ops[: stay.first] if item.index in self.task_of]
         after = tuple(
             self.task_of[max(item.index for item in before if item.on_array is kind)]
@@ -187,7 +187,7 @@ class _Frame:
         last = self.task_of[op.index]
         low.tasks[last]["notify"] = 1
         operand = "activations_out" if tensor.is_output else "spill_out"
-        token = low.task(kind=compute.LOAD, ordinal=low.loads, units=1, rows=1)
+        token = low.task(kind=compute_state.LOAD, ordinal=low.loads, units=1, rows=1)
         low.jobs.append(
             ActivationJob(
                 True, address, tensor.bytes, tensor.bytes, 1, low.loads, (last,), -1, operand, self.layer_index[op.layer.name]
@@ -406,7 +406,7 @@ class _Frame:
         fields |= self._place_is_free(op)
         cols = self.accelerator.array.cols
         task = low.task(
-            kind=compute.DRAIN, ordinal=len(low.drains), units=op.m * stripes, rows=op.m, tile_cols=cols, width=op.n,
+            kind=compute_state.DRAIN, ordinal=len(low.drains), units=op.m * stripes, rows=op.m, tile_cols=cols, width=op.n,
             passes=passes, latency=vector.latency, accesses=low.vector_accesses(len(operands)), **fields,
         )  # fmt: skip
         low.drains.append(task)
@@ -428,7 +428,7 @@ class _Frame:
         task, was_loaded = self._provider(key, op)
         record = self.low.tasks[task]
         fields: Record = {"in_task": task, "in_rows": record["rows"], "in_cols": op.k, "in_fixed": -1, "in_tile_cols": 0}
-        if record["kind"] == compute.DRAIN:
+        if record["kind"] == compute_state.DRAIN:
             fields["in_tile_cols"] = self.accelerator.array.cols
         several = len(tensor.producers) > 1 and not was_loaded
         if isinstance(layer, ConvLayer):
@@ -473,7 +473,7 @@ class _Frame:
         assert isinstance(layer, MatmulLayer)
         unit = record["units"] - 1
         tensor = self.plan.tensors[key]
-        if layer.b.split == "columns" and len(tensor.producers) == 1 and record["kind"] == compute.DRAIN:
+        if layer.b.split == "columns" and len(tensor.producers) == 1 and record["kind"] == compute_state.DRAIN:
             width = tensor.width // layer.heads
             tile = ((op.head % layer.heads + 1) * width - 1) // self.accelerator.array.cols
             rows = tensor.rows // self.plan.batch
@@ -536,7 +536,7 @@ class _Frame:
         fields |= self._place_is_free(op)
         passes = self._passes(layer)
         task = low.task(
-            kind=compute.ROW, ordinal=len(low.row_tasks), units=tensor.rows, rows=tensor.rows, width=tensor.width,
+            kind=compute_state.ROW, ordinal=len(low.row_tasks), units=tensor.rows, rows=tensor.rows, width=tensor.width,
             passes=passes, latency=vector.latency, accesses=low.vector_accesses(len(op.reads)), **fields,
         )  # fmt: skip
         low.row_tasks.append(task)

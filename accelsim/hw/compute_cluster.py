@@ -8,14 +8,14 @@ import numpy as np
 import simpy
 
 from accelsim.hw.engine import CycleEngine
-from accelsim.kernels import compute
+from accelsim.kernels import compute, compute_state
 from accelsim.program import Program
 
-NEVER = int(compute.NEVER)
+NEVER = int(compute_state.NEVER)
 LOOK_AHEAD = 2048  # cycles: as far as a prediction may be in vain
 
 
-_AT = {name: compute.STATE.fields[name][1] // 8 for name in compute.STATE.names}  # place of each field in a state seen as int64
+_AT = {name: compute_state.STATE.fields[name][1] // 8 for name in compute_state.STATE.names}  # place of each field in a state seen as int64
 _CYCLE, _STARVED, _FREED, _TILES = _AT["cycle"], _AT["starved"], _AT["freed"], _AT["tiles_done"]
 _NOTIFY_TASK, _NOTIFY_CYCLE, _FINISH = _AT["notify_task"], _AT["notify_cycle"], _AT["finish"]
 
@@ -24,7 +24,7 @@ class _State:
     """A state record of the kernel, and the same bytes as int64: reading one field of a structured array costs microseconds."""
 
     def __init__(self) -> None:
-        self.record = compute.new_state()
+        self.record = compute_state.new_state()
         self.ints = self.record.view(np.int64)
 
 
@@ -45,8 +45,8 @@ class ComputeCluster(CycleEngine):
         self._loaded = np.zeros(max(1, program.loads), np.int64)
         self._avail = np.zeros(program.units, np.int64)
         self._fin = np.full(program.units, NEVER, np.int64)
-        self.results = np.zeros((program.runs.size, len(compute.RUN_RESULTS)), np.int64)
-        self._reason = compute.REACHED
+        self.results = np.zeros((program.runs.size, len(compute_state.RUN_RESULTS)), np.int64)
+        self._reason = compute_state.REACHED
         self._valid = False
         self._landed: list[int] = []
         self._filled: list[tuple[int, int, int]] = []
@@ -123,7 +123,7 @@ class ComputeCluster(CycleEngine):
         start = int(self._state.ints[_CYCLE])
         self._reason = self._advance(self._look, start + LOOK_AHEAD, self.stop_freed, self.stop_tiles, 1)
         self._valid = True
-        if self._reason == compute.BLOCKED:
+        if self._reason == compute_state.BLOCKED:
             return None
         return int(self._look.ints[_CYCLE])
 
@@ -133,13 +133,13 @@ class ComputeCluster(CycleEngine):
 
     def publish(self) -> None:
         state = self._state.ints
-        if self._reason == compute.DONE:
+        if self._reason == compute_state.DONE:
             self.done_cycle = int(state[_FINISH])
         if state[_NOTIFY_TASK] >= 0:
             task, cycle = int(state[_NOTIFY_TASK]), int(state[_NOTIFY_CYCLE])
             state[_NOTIFY_TASK] = -1
             self.on_task(task, cycle)
-        if self._reason in (compute.FREED, compute.TILES):
+        if self._reason in (compute_state.FREED, compute_state.TILES):
             self.on_room()
         self.poke()
 

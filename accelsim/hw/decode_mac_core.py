@@ -13,7 +13,7 @@ from typing import Literal
 import numpy as np
 from pydantic import Field
 
-from accelsim.kernels import compute
+from accelsim.kernels import compute, compute_state
 from accelsim.records import Record
 
 KIND = "decode_mac_core"
@@ -167,12 +167,12 @@ def _one_run(geometry: CoreGeometry, m: int, k: int, n: int, supply: WordSupply)
     words = geometry.words(k, stripes)
     arrivals = supply.arrivals(words)
 
-    machine = np.zeros(1, compute.MACHINE)
+    machine = np.zeros(1, compute_state.MACHINE)
     machine["rows"], machine["cols"] = geometry.rows, geometry.cols
     for name in ("codebook_latency", "codebook_sets", "accumulator_banks", "port_accesses", "shadow_sets", "rows_per_cycle"):
         machine[name] = 1
 
-    run = np.zeros(1, compute.RUN)
+    run = np.zeros(1, compute_state.RUN)
     run["m"] = run["out_rows"] = m
     run["k"], run["nt_count"], run["kt_count"] = k, stripes, -(-k // geometry.rows)
     run["d"], run["axis"], run["ports"] = geometry.codeword_length, geometry.axis, geometry.ports
@@ -180,21 +180,21 @@ def _one_run(geometry: CoreGeometry, m: int, k: int, n: int, supply: WordSupply)
     run["words"] = run["chunk_count"] = words
     run["codebook_load"] = run["codebook_release"] = run["cost0"] = run["in_task"] = run["w_task"] = -1
 
-    task = np.zeros(1, compute.TASK)
+    task = np.zeros(1, compute_state.TASK)
     task["units"], task["rows"], task["tile_cols"], task["width"] = m * stripes, m, geometry.cols, n
     for name in ("chunk", "dep0", "dep1", "after0", "after1", "after2"):
         task[name] = -1
 
-    state = compute.new_state()
-    results = np.zeros((1, len(compute.RUN_RESULTS)), np.int64)
+    state = compute_state.new_state()
+    results = np.zeros((1, len(compute_state.RUN_RESULTS)), np.int64)
     nothing = np.zeros(0, np.int64)
     units = np.zeros(m * stripes, np.int64)
     compute.advance(
         state, machine, run, task, np.zeros(1, np.int64), nothing, nothing, nothing, np.zeros(0, np.uint8),
         arrivals, np.arange(words), -(-np.arange(1, words + 1) * geometry.word_bits // 8), np.zeros(words, np.int64),
-        nothing, units, units.copy(), results, compute.NEVER, compute.NEVER, compute.NEVER, 1,
+        nothing, units, units.copy(), results, compute_state.NEVER, compute_state.NEVER, compute_state.NEVER, 1,
     )  # fmt: skip
-    out = dict(zip(compute.RUN_RESULTS, results[0].tolist(), strict=True))
+    out = dict(zip(compute_state.RUN_RESULTS, results[0].tolist(), strict=True))
     return CoreCounters(
         cycles=int(state["finish"][0]),
         st_start=out["st_start"],

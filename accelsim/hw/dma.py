@@ -15,7 +15,7 @@ from pydantic import Field
 from accelsim.hw.compute_cluster import NEVER, ComputeCluster
 from accelsim.hw.engine import at_time
 from accelsim.hw.memory import Channel, Complete
-from accelsim.kernels.compute import LOAD
+from accelsim.kernels.compute_state import LOAD
 from accelsim.program import Program
 from accelsim.quantities import Bytes, Picoseconds, edge_ps
 from accelsim.records import Record

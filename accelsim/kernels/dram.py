@@ -105,7 +105,7 @@ def _run(state: Ints, params: Ints, until: int, max_completed: int, stop_when_qu
             else:
                 issue_in_turn(state, params, log, samples, which, now)
             first = now + 1
-            state[COMMAND_FROM] = first
+            state[COMMAND_FROM] = max(state[COMMAND_FROM], first)
             stale = True
         elif at == offer_at:
             first = now + 1

@@ -12,17 +12,23 @@ from __future__ import annotations
 
 from accelsim.kernels.dram_state import (
     ACT,
+    ACT2,
+    ACT2_DEADLINE,
     ACT_TIME,
     ACTIVATES,
     BANK_GROUP,
     BANK_HITS,
     BANK_ROW,
+    CAS,
+    COMMAND_FROM,
     END,
     LAST_COLUMN,
     LOGGED,
     N_COMMANDS,
+    NEVER,
     NONE,
     OLDEST_ACT,
+    P_AAD,
     P_BANKS,
     P_BANKS_PER_GROUP,
     P_BURST,
@@ -30,6 +36,7 @@ from accelsim.kernels.dram_state import (
     P_CWL,
     P_FAW,
     P_TABLE,
+    P_WCK_POST,
     PRE,
     PRECHARGES,
     PRECHARGES_AT_END,
@@ -44,6 +51,7 @@ from accelsim.kernels.dram_state import (
     SAME_BANK,
     SAME_GROUP,
     TURNAROUNDS,
+    WCK_UNTIL,
     WR,
     WRITES,
     Ints,
@@ -110,10 +118,19 @@ def issue_act(state: Ints, params: Ints, log: Ints, b: int, row: int, now: int) 
     push(state, params, ACT, b, now)
     state[ACT_TIME + state[OLDEST_ACT]] = now
     state[OLDEST_ACT] = (state[OLDEST_ACT] + 1) & 3
+    if params[P_AAD] > 0:
+        state[ACT2_DEADLINE] = now + params[P_AAD]
     state[bank_at(params, b) + BANK_ROW] = row
     state[bank_at(params, b) + BANK_HITS] = 0
     state[ACTIVATES] += 1
     write_log(state, params, log, now, ACT, b, row, NONE)
+
+
+@borrowing_kernel
+def issue_act2(state: Ints, params: Ints, log: Ints, now: int) -> None:
+    """The second command of the last ACT."""
+    state[ACT2_DEADLINE] = NEVER
+    write_log(state, params, log, now, ACT2, NONE, NONE, NONE)
 
 
 @borrowing_kernel
@@ -141,7 +158,14 @@ def issue_ref(state: Ints, params: Ints, log: Ints, now: int) -> None:
 
 @borrowing_kernel
 def issue_column(state: Ints, params: Ints, log: Ints, command: int, b: int, column: int, now: int) -> int:
-    """RD or WR of `column` in bank `b`'s open row; the cycle after its last data on the bus."""
+    """RD or WR of `column` in bank `b`'s open row; the cycle after its last data on the bus.
+
+    If the data clock stands still, a CAS goes first and the RD or WR follows in the next cycle.
+    """
+    if params[P_WCK_POST] != NONE and now >= state[WCK_UNTIL]:
+        write_log(state, params, log, now, CAS, b, NONE, NONE)
+        now += 1
+        state[COMMAND_FROM] = now + 1
     push(state, params, command, b, now)
     state[bank_at(params, b) + BANK_HITS] += 1
     if state[LAST_COLUMN] == RD + WR - command:
@@ -154,6 +178,7 @@ def issue_column(state: Ints, params: Ints, log: Ints, command: int, b: int, col
         state[WRITES] += 1
         end = now + params[P_CWL] + params[P_BURST]
     state[END] = max(state[END], end)
+    state[WCK_UNTIL] = max(state[WCK_UNTIL], end + params[P_WCK_POST])
     state[PRECHARGES_AT_END] = state[PRECHARGES]
     state[REFRESHES_AT_END] = state[REFRESHES]
     write_log(state, params, log, now, command, b, state[bank_at(params, b) + BANK_ROW], column)

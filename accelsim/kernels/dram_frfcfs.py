@@ -1,7 +1,8 @@
 """The controller policy FRFCFS: of one queue a direction, the oldest request whose next command may be issued now.
 
 Each cycle issues the first of these that is ready: the oldest request whose row was opened for it; the next step of a
-refresh that is due (one PRE of all banks, then REF); the oldest request of the queue that is served now. While a refresh
+refresh that is due (one PRE of all banks, then REF); the oldest request of the queue that is served now; the second half of
+an ACT that has two (LPDDR5), which otherwise waits for its deadline and lets no other ACT in between. While a refresh
 is due no queued request moves, and no PRE closes a row that was opened for a request which has not been served. Optionally
 a PRE may not overtake an older hit of its bank (`row_hits_first`). Close to Ramulator 2.1's FRFCFS and FRFCFS-RowHit.
 
@@ -14,10 +15,11 @@ Disputable assumption: the queue that is served changes only in cycles in which 
 
 from __future__ import annotations
 
-from accelsim.kernels.dram_device import issue_act, issue_column, issue_pre, issue_ref, ready, ready_all
+from accelsim.kernels.dram_device import issue_act, issue_act2, issue_column, issue_pre, issue_ref, ready, ready_all
 from accelsim.kernels.dram_flow import free_slot, read_returns, served, take_slot
 from accelsim.kernels.dram_state import (
     ACT,
+    ACT2_DEADLINE,
     BANK_OPENED_FOR,
     BANK_ROW,
     COMMAND_FROM,
@@ -33,6 +35,7 @@ from accelsim.kernels.dram_state import (
     P_DRAIN_ABOVE,
     P_DRAIN_BELOW,
     P_ROW_HITS_FIRST,
+    P_WCK_POST,
     PRE,
     QUEUED,
     RD,
@@ -50,6 +53,7 @@ from accelsim.kernels.dram_state import (
     TRAIN_ROW,
     TRAIN_WIDTH,
     TRAINS,
+    WCK_UNTIL,
     WRITE_MODE,
     Ints,
     bank_at,
@@ -57,7 +61,7 @@ from accelsim.kernels.dram_state import (
 )
 from accelsim.kernels.kernel import borrowing_kernel
 
-OPENED_REQUEST, REFRESH_STEP, QUEUED_REQUEST = range(3)
+SECOND_ACT, OPENED_REQUEST, REFRESH_STEP, QUEUED_REQUEST = range(4)
 
 
 @borrowing_kernel
@@ -87,7 +91,7 @@ def train_ready(state: Ints, params: Ints, d: int, t: int) -> int:
     if row == state[t + TRAIN_ROW]:
         return ready(state, params, RD + d, b)
     if row == NONE:
-        return ready(state, params, ACT, b)
+        return ready(state, params, ACT, b) if state[ACT2_DEADLINE] == NEVER else NEVER
     if state[bank + BANK_OPENED_FOR] != NONE:
         return NEVER
     if params[P_ROW_HITS_FIRST] and overtakes_hit(state, params, d, b, state[state[t + TRAIN_FIRST] + SLOT_AGE]):
@@ -99,6 +103,30 @@ def train_ready(state: Ints, params: Ints, d: int, t: int) -> int:
 def choose(state: Ints, params: Ints, now: int) -> tuple[int, int, int]:
     """The next command if nothing is accepted before: its cycle (NEVER: none), its kind, and its bank or train."""
     first = max(now, state[COMMAND_FROM])
+    deadline = state[ACT2_DEADLINE]
+    if deadline == NEVER:
+        return choose_request(state, params, first)
+    if deadline <= first:
+        return first, SECOND_ACT, NONE
+    best, kind, which = choose_request(state, params, first)
+    if best > first or (deadline <= first + 1 and starts_clock(state, params, kind, which, first)):
+        return first, SECOND_ACT, NONE
+    return best, kind, which
+
+
+@borrowing_kernel
+def starts_clock(state: Ints, params: Ints, kind: int, which: int, now: int) -> bool:
+    """Whether the choice is a RD or WR that needs a CAS before it, and so two cycles of the command bus."""
+    if params[P_WCK_POST] == NONE or now < state[WCK_UNTIL]:
+        return False
+    if kind == OPENED_REQUEST:
+        return True
+    return kind == QUEUED_REQUEST and state[bank_at(params, state[which + TRAIN_BANK]) + BANK_ROW] == state[which + TRAIN_ROW]
+
+
+@borrowing_kernel
+def choose_request(state: Ints, params: Ints, first: int) -> tuple[int, int, int]:
+    """`choose` beside the second half of an ACT, from cycle `first` on."""
     best, kind, which = NEVER, QUEUED_REQUEST, NONE
     if state[OPENED] > 0:
         age = NEVER
@@ -153,6 +181,9 @@ def serve(state: Ints, params: Ints, log: Ints, samples: Ints, b: int, s: int, n
 @borrowing_kernel
 def issue(state: Ints, params: Ints, log: Ints, samples: Ints, kind: int, which: int, now: int) -> None:
     """Issue what `choose` chose."""
+    if kind == SECOND_ACT:
+        issue_act2(state, params, log, now)
+        return
     if kind == OPENED_REQUEST:
         bank = bank_at(params, which)
         s = state[bank + BANK_OPENED_FOR]

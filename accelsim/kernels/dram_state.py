@@ -24,7 +24,9 @@ NONE = -1
 # Commands, in the order of the constraint table's axes. A PRE or REF of every bank carries the bank NONE.
 N_COMMANDS = 5
 ACT, PRE, RD, WR, REF = range(N_COMMANDS)
-COMMANDS = ("ACT", "PRE", "RD", "WR", "REF")
+# ACT2 and CAS only take a cycle of the command bus: LPDDR5's second half of an ACT, and the start of its data clock.
+ACT2, CAS = N_COMMANDS, N_COMMANDS + 1
+COMMANDS = ("ACT", "PRE", "RD", "WR", "REF", "ACT2", "CAS")
 
 # Kinds of policy: one shared queue a direction, oldest ready command first; or a queue a bank, served in turn.
 FRFCFS, BANK_QUEUES = range(2)
@@ -38,6 +40,8 @@ FRFCFS, BANK_QUEUES = range(2)
     P_CWL,
     P_FAW,
     P_REFI,
+    P_AAD,  # ACT to its ACT2 at most; 0: ACT is one command
+    P_WCK_POST,  # cycles that the data clock runs on after the last data; NONE: it always runs
     P_COLUMN_SHIFT,  # a burst's number holds column, bank, bank group and row at these bits
     P_COLUMN_MASK,
     P_GROUP_SHIFT,
@@ -72,7 +76,7 @@ FRFCFS, BANK_QUEUES = range(2)
     P_AT_REPORT,
     P_STATE_SIZE,
     P_TABLE,  # the constraint table starts here
-) = range(42)
+) = range(44)
 N_SCOPES = 3
 SAME_BANK, SAME_GROUP, RANK = range(N_SCOPES)
 PARAMETERS_SIZE = P_TABLE + N_SCOPES * N_COMMANDS * N_COMMANDS
@@ -96,6 +100,8 @@ NO_CONSTRAINT = -NEVER
     _RANK_RD,
     _RANK_WR,
     _RANK_REF,
+    ACT2_DEADLINE,  # latest cycle of the ACT2 that is to come; NEVER: none
+    WCK_UNTIL,  # first cycle in which the data clock stands still
     WRITE_MODE,  # FRFCFS: 1 while writes are served
     DRAINING,  # BANK_QUEUES: writes of the drain that are still to be moved
     ROUND_ROBIN,  # BANK_QUEUES: the bank that was served last
@@ -136,7 +142,7 @@ NO_CONSTRAINT = -NEVER
     PRECHARGES_AT_END,  # issued before the last RD or WR
     REFRESHES_AT_END,
     HEAD_SIZE,
-) = range(56)
+) = range(58)
 
 # A bank: the earliest cycle of each of the five commands as far as the bank decides, then these; BANK_GROUP is where those of
 # its bank group start.
@@ -211,6 +217,7 @@ def new_state(params: Ints) -> Ints:
     state = np.zeros(params[P_STATE_SIZE], np.int64)
     state[REFRESH_DUE] = params[P_REFI]
     state[ACT_TIME : ACT_TIME + 4] = NO_CONSTRAINT
+    state[ACT2_DEADLINE] = NEVER
     state[LAST_COLUMN] = NONE
     state[FIRST_OFFER] = NONE
     state[LAST_OFFER] = NONE

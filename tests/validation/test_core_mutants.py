@@ -35,7 +35,7 @@ MUTANTS = [
     Mutant(
         "rmax uses the full tile's bound for trimmed tiles too",
         125,
-        (KERNEL, "_wave(run, s.l_group, rows, cols)", "_wave(run, s.l_group, min(rows, run.k - s.l_kt * rows), cols)"),
+        (KERNEL, "wave(run, s.l_group, rows, cols)", "wave(run, s.l_group, min(rows, run.k - s.l_kt * rows), cols)"),
     ),
     Mutant(
         "an index has ceil(log2 KCB) bits",
@@ -153,7 +153,7 @@ MUTANTS = [
     Mutant(
         "condition 2: the loader waits for the wave at all",
         5,
-        (KERNEL, "behind = vacated + _wave(run, s.l_group, rows, cols)", "behind = 0"),
+        (KERNEL, "behind = vacated + wave(run, s.l_group, rows, cols)", "behind = 0"),
     ),
     Mutant(
         "condition 3: n bits are enough",
@@ -184,7 +184,7 @@ MUTANTS = [
     Mutant(
         "st_tile does not count the drain",
         1,
-        (KERNEL, "elif why != 1:\n                s.st_tile", "else:\n                s.st_tile"),
+        (KERNEL, "elif why != FILL_DRAIN:\n                s.st_tile", "else:\n                s.st_tile"),
     ),
     Mutant(
         "ld_haz counts every cycle of a wait",
@@ -201,8 +201,8 @@ MUTANTS = [
         113,
         (
             KERNEL,
-            "        if t < behind:\n            why = 7\n            tally = 1",
-            "        if t < behind:\n            why = 7\n            tally = 2 if s.ucnt < run.pop_bits else 1",
+            "        if t < behind:\n            why = SWAP\n            tally = HELD_BY_WAVE",
+            "        if t < behind:\n            why = SWAP\n            tally = SHORT_OF_BITS if s.ucnt < run.pop_bits else HELD_BY_WAVE",
         ),
     ),
     Mutant(

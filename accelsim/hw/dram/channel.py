@@ -76,6 +76,8 @@ def parameters(
         (at.P_CWL, device.n_cwl),
         (at.P_FAW, device.n_faw),
         (at.P_REFI, device.n_refi),
+        (at.P_AAD, device.n_aad if policy.lpddr5_commands else 0),
+        (at.P_WCK_POST, device.n_wck_post if policy.lpddr5_commands and device.wck_sync else at.NONE),
         (at.P_COLUMN_SHIFT, fields["column"].shift),
         (at.P_COLUMN_MASK, fields["column"].mask),
         (at.P_GROUP_SHIFT, fields["group"].shift),

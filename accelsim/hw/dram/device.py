@@ -1,7 +1,7 @@
 """A DRAM device as a table: geometry and timing of one rank, read from `configs/dram`, and the constraint table they make.
 
 Disputable assumptions: one rank; every distance is between the issue of two commands; a command takes one cycle of the
-command bus (LPDDR4's four-cycle commands, LPDDR5's ACT1/ACT2 and CAS are not modelled); no power-down, no per-bank refresh.
+command bus (LPDDR4's four-cycle commands are not modelled; LPDDR5's ACT2 and CAS are); no power-down, no per-bank refresh.
 """
 
 from __future__ import annotations
@@ -73,6 +73,9 @@ class DramDevice(Record):
     n_rtw_gap: int = Field(ge=0, le=200)
     n_refi: int = Field(ge=1, le=10**7)
     n_rfc: int = Field(ge=1, le=10**6)
+    n_aad: int = Field(default=0, ge=0, le=15, description="ACT to its second command at most; 0: ACT is one command")
+    wck_sync: bool = Field(default=False, description="a CAS must start the data clock before a RD or WR that finds it stopped")
+    n_wck_post: int = Field(default=0, ge=0, le=1000, description="cycles that the data clock runs on after the last data")
 
     @model_validator(mode="after")
     def _consistent(self) -> DramDevice:
@@ -86,6 +89,7 @@ class DramDevice(Record):
         at_least = (
             ("n_rc", self.n_rc, "n_ras + n_rp", self.n_ras + self.n_rp),
             ("n_ras", self.n_ras, "n_rcd", self.n_rcd),
+            ("n_rcd", self.n_rcd, "n_aad + 1", self.n_aad + 1),
             ("n_rrd_l", self.n_rrd_l, "n_rrd_s", self.n_rrd_s),
             ("n_faw", self.n_faw, "n_rrd_s", self.n_rrd_s),
             ("n_ccd_l", self.n_ccd_l, "n_ccd_s", self.n_ccd_s),

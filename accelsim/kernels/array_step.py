@@ -1,0 +1,180 @@
+"""One cycle of the MAC array: issue a row, swap a tile in, or say why not.
+"""
+
+from __future__ import annotations
+
+from accelsim.kernels.compute_state import (
+    ACCUMULATOR,
+    ASK_LOADER,
+    BUSY,
+    DECODE,
+    DEPENDENCY,
+    DRAM_ACTIVATION,
+    FILL_DRAIN,
+    ISSUED,
+    LOAD,
+    NEVER,
+    PORT,
+    VECTOR,
+)
+from accelsim.kernels.dependencies import ready_at, row_source
+from accelsim.kernels.kernel import inlined_kernel
+
+
+@inlined_kernel
+def _row_gate(s, machine, runs, tasks, avail, fin, loaded, kt, row):
+    """(cycle from which row `row` of the array's next tile may be issued, category of the wait)."""
+    run = runs[s.a_run]
+    ready = 0
+    why = DEPENDENCY
+    if run.in_task >= 0:
+        task, unit = row_source(run, kt, row, machine.rows)
+        ready = ready_at(task, unit, tasks, s, fin, loaded)
+        why = DRAM_ACTIVATION if tasks[task].kind == LOAD else VECTOR
+    if kt == 0:
+        if machine.accumulator_banks == 1:
+            before, base, count, reason = s.p1_task, s.p1_base, s.p1_rows, ACCUMULATOR
+        else:
+            before, base, count, reason = s.p2_task, s.p2_base, s.p2_rows, VECTOR
+        if before >= 0 and row < count:
+            drain = tasks[before]
+            at = 0
+            if drain.ordinal < s.d_task or (drain.ordinal == s.d_task and base + row < s.d_unit):
+                at = fin[drain.offset + base + row] - drain.latency - machine.rows - machine.cols
+            elif avail[drain.offset + base + row] <= s.cycle:
+                at = NEVER
+            if at > ready:
+                ready = at
+                why = reason
+    return ready, why
+
+
+@inlined_kernel
+def close_run(s, runs, results, end):
+    """Write the results of the array's run, which ends before cycle `end`, and turn to the next."""
+    out = results[s.a_run]
+    for category in range(s.count.size):
+        out[category] = s.count[category]
+        s.count[category] = 0
+    base = s.count.size
+    out[base] = s.run_start
+    out[base + 1] = s.run_ts0
+    out[base + 2] = s.st_start
+    out[base + 3] = s.st_tile
+    out[base + 6] = s.cp_rows
+    out[base + 8] = end
+    s.st_start = 0
+    s.st_tile = 0
+    s.cp_rows = 0
+    s.run_ts0 = -1
+    s.run_start = end
+    s.a_run += 1
+    s.a_tile = 0
+    s.a_kt = 0
+    s.a_row = 0
+    if s.a_run < runs.size:
+        s.a_nt = runs[s.a_run].nt0
+
+
+@inlined_kernel
+def _issue(s, machine, runs, tasks, avail, results):
+    """Issue one row in this cycle and book what follows from it."""
+    run = runs[s.a_run]
+    s.count[BUSY] += 1
+    s.cp_rows += 1
+    s.row_got = 0
+    if s.a_kt == run.kt_count - 1:
+        task = tasks[run.out_task]
+        unit = s.a_nt * run.out_rows + run.m0 + s.a_row
+        avail[task.offset + unit] = s.cycle + 1 + machine.rows + machine.cols
+        s.issued_ordinal = task.ordinal
+        s.issued = unit + 1
+    s.a_row += 1
+    if s.a_row < run.m:
+        return
+    s.active = 0
+    s.tiles_done += 1
+    s.a_end = s.cycle + 1 + machine.rows + machine.cols
+    s.a_row = 0
+    s.a_tile += 1
+    s.a_kt += 1
+    if s.a_kt == run.kt_count:
+        s.p2_task, s.p2_base, s.p2_rows = s.p1_task, s.p1_base, s.p1_rows
+        s.p1_task, s.p1_base, s.p1_rows = run.out_task, s.a_nt * run.out_rows + run.m0, run.m
+        s.a_kt = 0
+        s.a_nt += 1
+    if s.a_tile == run.kt_count * run.nt_count and machine.chained and s.a_run + 1 < runs.size:
+        close_run(s, runs, results, s.cycle + 1)
+
+
+@inlined_kernel
+def step_array(s, machine, runs, tasks, avail, fin, loaded, results):
+    """Issue a row, swap a tile in, or say why not.
+
+    Returns (state changed, ISSUED or ASK_LOADER or the category of the wait, wake, accesses left).
+    """
+    t = s.cycle
+    left = machine.port_accesses - (s.v_accesses if s.v_until > t else 0)
+    run = runs[s.a_run]
+    if s.a_tile == run.kt_count * run.nt_count:  # an isolated run, or the last, drains; then the vector unit may still work
+        if t < s.a_end:
+            return False, FILL_DRAIN, s.a_end, left
+        if s.a_run + 1 == runs.size:
+            return False, VECTOR, NEVER, left
+        close_run(s, runs, results, t)
+        run = runs[s.a_run]
+    if s.active == 0:
+        if s.loaded_tiles == 0:
+            return False, ASK_LOADER, NEVER, left
+        at = s.tpl0 + 1 + machine.codebook_latency
+        if t < at:
+            return False, DECODE, at, left
+    ready, why = _row_gate(s, machine, runs, tasks, avail, fin, loaded, s.a_kt, s.a_row)
+    if ready > t:
+        if ready >= NEVER and why == DRAM_ACTIVATION:
+            s.starved = min(s.starved, t)
+        return False, why, ready, left
+    s.row_got += left
+    if s.row_got < run.row_accesses:
+        return True, PORT, NEVER, 0
+    left = min(left, s.row_got - run.row_accesses)
+    if s.active == 0:
+        s.active = 1
+        s.ts_older = s.ts
+        s.ts = t
+        if s.run_ts0 < 0:
+            s.run_ts0 = t
+        s.loaded_tiles -= 1
+        s.tpl0 = s.tpl1
+        s.l_debt = 0
+    _issue(s, machine, runs, tasks, avail, results)
+    extra = machine.rows_per_cycle - 1
+    while extra > 0 and s.active == 1 and _row_gate(s, machine, runs, tasks, avail, fin, loaded, s.a_kt, s.a_row)[0] <= t:
+        s.count[BUSY] -= 1  # the cycle is booked once, however many rows it takes
+        _issue(s, machine, runs, tasks, avail, results)
+        extra -= 1
+    return True, ISSUED, NEVER, left
+
+
+@inlined_kernel
+def steady_rows(s, machine, runs, tasks, fin, loaded):
+    """Rows after this one, all but the tile's last, that will be issued back to back whatever happens elsewhere.
+
+    Only for K-tiles that put nothing out; the vector unit must be idle meanwhile (the caller looks to that).
+    """
+    run = runs[s.a_run]
+    if s.active == 0 or s.a_kt == run.kt_count - 1 or run.row_accesses > machine.port_accesses:
+        return 0
+    if s.a_kt == 0:
+        before, end = s.p1_task, s.p1_base + s.p1_rows - 1
+        if machine.accumulator_banks > 1:
+            before, end = s.p2_task, s.p2_base + s.p2_rows - 1
+        if before >= 0:
+            drain = tasks[before]
+            if drain.ordinal > s.d_task or (drain.ordinal == s.d_task and end >= s.d_unit) or fin[drain.offset + end] > s.cycle:
+                return 0
+    if run.in_task >= 0:
+        task, unit = row_source(run, s.a_kt, run.m - 1, machine.rows)
+        if ready_at(task, unit, tasks, s, fin, loaded) > s.cycle:
+            return 0
+    return run.m - 1 - s.a_row

@@ -1,0 +1,241 @@
+"""The compute cluster's records: machine, runs, tasks and state, and the names of what its steps answer.
+
+Every field is an int64. The order of the categories is that of the table "where a cycle goes".
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+NEVER = 1 << 60  # a cycle that does not come
+
+# One column for each category of the table "where a cycle goes"; the array is in exactly one of them in every cycle.
+CATEGORIES = (
+    "busy",
+    "fill_drain",
+    "dram",
+    "buffer_width",
+    "bank_conflict",
+    "codebook_load",
+    "decode",
+    "swap",
+    "buffer_full",
+    "accumulator",
+    "port",
+    "vector",
+    "dram_activation",
+    "issue",
+    "dependency",
+)
+(
+    BUSY,
+    FILL_DRAIN,
+    DRAM,
+    BUFFER_WIDTH,
+    BANK_CONFLICT,
+    CODEBOOK_LOAD,
+    DECODE,
+    SWAP,
+    BUFFER_FULL,
+    ACCUMULATOR,
+    PORT,
+    VECTOR,
+    DRAM_ACTIVATION,
+    ISSUE,
+    DEPENDENCY,
+) = range(len(CATEGORIES))
+
+# Why `advance` returned.
+REACHED, BLOCKED, FREED, TILES, NOTIFY, DONE = range(6)
+
+# What a step answers beside a category: a row was issued; the loader knows why not; the next word is there.
+ISSUED, ASK_LOADER = -1, -2
+PRESENT = -1
+
+# What the counters of the loader take from a cycle.
+NOTHING, HELD_BY_WAVE, SHORT_OF_BITS = range(3)
+
+# What a task is: the drain of a GEMM, a row function of the vector unit, a tensor that the DMA brings.
+DRAIN, ROW, LOAD = range(3)
+
+MACHINE = np.dtype(
+    [
+        (name, np.int64)
+        for name in (
+            "rows",  # R
+            "cols",  # C
+            "lanes",  # of the vector unit; 0: ideal, takes no time
+            "codebook_latency",  # cycles from pop to a valid codeword (1 in CORE.md)
+            "codebook_sets",
+            "accumulator_banks",
+            "issue_overhead",  # cycles a run
+            "chained",  # 1: the next run's first tile loads under this run
+            "port_accesses",  # accesses a cycle that the activation SRAM serves
+            "loader_accesses",  # accesses that one word for the loader takes there
+            "shadow_sets",
+            "rows_per_cycle",  # 1; more for an array that is imagined ideal
+        )
+    ]
+)
+
+RUN = np.dtype(
+    [
+        (name, np.int64)
+        for name in (
+            "layer",
+            "m",  # activation rows
+            "m0",  # first of them in the layer
+            "k",
+            "nt0",  # first N-stripe
+            "nt_count",
+            "kt_count",
+            "d",
+            "axis",
+            "ports",  # P
+            "pop_bits",  # n
+            "buffer_bits",  # B
+            "word_bits",  # W
+            "words",  # of the stream of this run
+            "from_activations",  # 1: the weights are a tensor in the activation buffer
+            "chunk0",  # first transfer of the stream; -1: it is there
+            "chunk_count",
+            "header_bytes",  # scales, biases and codebook, ahead of the words
+            "base_bytes",  # stream bytes of all runs before
+            "stream_bytes",
+            "frees",  # 1: words leave the buffer as they are read
+            "codebook_load",  # ordinal of the load that must be done; -1: none
+            "codebook_release",  # ordinals up to this one are free once the run is decoded; -1: none
+            "cost0",  # first entry in group_cost; -1: every group takes one cycle
+            "in_task",
+            "in_tile_cols",  # columns of a unit of the producer; 0: a unit is a whole row
+            "in_rows",
+            "in_col0",
+            "in_cols",  # columns that K walks over; 0: every K-tile needs the whole row
+            "in_row0",
+            "in_task_cols",  # columns that one producer wrote, when each head has its own (tasks in_task, in_task + 1, ...); 0: one
+            "in_fixed",  # the unit that every row needs; -1: it depends on the row
+            "in_ox",  # positions a line of the output of a convolution; 0: rows map one to one
+            "in_stride",
+            "in_reach",  # last input line of output line 0
+            "in_ix",
+            "w_task",
+            "w_unit",
+            "out_task",
+            "out_rows",  # rows of the layer
+            "row_accesses",
+        )
+    ]
+)
+
+TASK = np.dtype(
+    [
+        (name, np.int64)
+        for name in (
+            "kind",
+            "ordinal",  # place in its queue (drains, rows) or in `loaded` (loads)
+            "offset",  # first entry in avail and fin
+            "units",
+            "rows",  # units a column of tiles
+            "tile_cols",
+            "width",
+            "passes",
+            "latency",
+            "accesses",  # of the activation SRAM, in each cycle that it runs
+            "chunk",  # transfer that must have landed (parameters); -1: none
+            "dep0",
+            "dep0_base",
+            "dep0_step",  # unit of dep0 for row r: base + step * r, none if negative
+            "dep1",
+            "dep1_base",
+            "dep1_step",
+            "after0",  # tasks that must have ended, -1: none: whose results, or whose operands, lie where this task writes
+            "after1",
+            "after2",
+            "notify",  # 1: somebody outside waits for the end of this task
+        )
+    ]
+)
+
+_STATE_FIELDS = (
+    "cycle",
+    "finish",  # cycle count of the program, when done
+    # array
+    "a_run",
+    "a_tile",
+    "a_kt",
+    "a_nt",
+    "a_row",
+    "active",
+    "ts",  # swap cycle of the newest tile
+    "ts_older",  # and of the one before
+    "a_end",  # first cycle after the drain of what was issued
+    "row_got",
+    "tiles_done",
+    "issued",  # units of the current output task
+    "issued_ordinal",
+    "p1_task",
+    "p1_base",
+    "p1_rows",
+    "p2_task",
+    "p2_base",
+    "p2_rows",
+    # loader
+    "l_run",
+    "l_tile",
+    "l_kt",
+    "l_group",
+    "l_groups",
+    "l_cost",  # groups popped in this run, for group_cost
+    "l_start",  # first cycle in which the run may load
+    "l_fresh",  # 1: no tile before this one binds the loader
+    "l_chunk",
+    "l_landed",  # bytes of the stream that have landed
+    "ucnt",
+    "pushed",
+    "l_debt",  # cycles that memory kept the tile waiting while the array was busy: charged when the array comes to wait for it
+    "held_until",  # a bank conflict holds the next pop
+    "loaded_tiles",  # tiles in the shadow sets
+    "tpl0",  # last pop of the oldest loaded tile
+    "tpl1",
+    "freed",
+    # codebook
+    "cb_started",
+    "cb_done",
+    "cb_until",
+    "cb_released",
+    # vector unit
+    "v_until",
+    "v_accesses",
+    "d_task",
+    "d_unit",
+    "r_task",
+    "r_unit",
+    "v_busy",
+    "last_fin",
+    # outside
+    "starved",  # first cycle in which something outside was missing; NEVER: nothing was
+    "notify_task",
+    "notify_cycle",
+    "st_start",
+    "st_tile",
+    "cp_rows",
+    "ld_haz",
+    "ld_bits",
+    "run_start",
+    "run_ts0",
+)
+STATE = np.dtype([(name, np.int64) for name in _STATE_FIELDS] + [("count", np.int64, (len(CATEGORIES),))])
+
+# Result columns of a run: where its cycles went, then these.
+RUN_RESULTS = (*CATEGORIES, "start", "ts_first", "st_start", "st_tile", "ld_bits", "ld_haz", "cp_rows", "pushed", "end")
+
+
+def new_state() -> np.ndarray:
+    """A cluster at cycle 0 with nothing loaded: array of shape (1,), dtype STATE."""
+    state = np.zeros(1, STATE)
+    for name in ("ts", "ts_older", "p1_task", "p2_task", "issued_ordinal", "tpl0", "tpl1", "cb_until", "run_ts0"):
+        state[name] = -1
+    state["l_start"] = state["l_groups"] = state["notify_task"] = -1
+    state["l_fresh"] = 1
+    state["starved"] = NEVER
+    return state

@@ -1,0 +1,90 @@
+"""When something may be used: units of tasks, rows of operands, groups behind the swap wave.
+
+Everything here only reads the state: progress is what the queues have started, and `fin` tells when that is over.
+"""
+
+from __future__ import annotations
+
+from accelsim.kernels.compute_state import DRAIN, LOAD, NEVER
+from accelsim.kernels.kernel import inlined_kernel
+
+
+@inlined_kernel
+def ready_at(task, unit, tasks, s, fin, loaded):
+    """Cycle from which `unit` of `task` may be used; NEVER while that is unknown."""
+    kind = tasks[task].kind
+    if kind == LOAD:
+        return fin[tasks[task].offset + unit] if unit < loaded[tasks[task].ordinal] else NEVER
+    ordinal = tasks[task].ordinal
+    if kind == DRAIN:
+        known = ordinal < s.d_task or (ordinal == s.d_task and unit < s.d_unit)
+    else:
+        known = ordinal < s.r_task or (ordinal == s.r_task and unit < s.r_unit)
+    return fin[tasks[task].offset + unit] if known else NEVER
+
+
+@inlined_kernel
+def operands_ready_at(task, row, tasks, s, fin, loaded):
+    """Cycle from which row `row` of a vector task has its other operands."""
+    t = tasks[task]
+    ready = 0
+    if t.dep0 >= 0:
+        unit = t.dep0_base + t.dep0_step * row
+        if unit >= 0:
+            ready = ready_at(t.dep0, unit, tasks, s, fin, loaded)
+    if t.dep1 >= 0:
+        unit = t.dep1_base + t.dep1_step * row
+        if unit >= 0:
+            ready = max(ready, ready_at(t.dep1, unit, tasks, s, fin, loaded))
+    if t.after0 >= 0:
+        ready = max(ready, ready_at(t.after0, tasks[t.after0].units - 1, tasks, s, fin, loaded))
+    if t.after1 >= 0:
+        ready = max(ready, ready_at(t.after1, tasks[t.after1].units - 1, tasks, s, fin, loaded))
+    if t.after2 >= 0:
+        ready = max(ready, ready_at(t.after2, tasks[t.after2].units - 1, tasks, s, fin, loaded))
+    return ready
+
+
+@inlined_kernel
+def tile_groups(run, kt, rows, cols):
+    """Decode cycles L of a tile with K-index `kt`."""
+    used = min(rows, run.k - kt * rows)
+    if run.axis == 0:
+        records = used * (cols // run.d)
+    else:
+        records = -(-used // run.d) * cols
+    return -(-records // run.ports)
+
+
+@inlined_kernel
+def wave(run, group, rows, cols):
+    """Cycles behind the swap after which `group` may be popped: rmax(g) + C - 2."""
+    th = min(group * run.ports + run.ports - 1, rows * cols // run.d - 1)
+    if run.axis == 0:
+        rmax = th // (cols // run.d)
+    else:
+        rmax = (th // cols) * run.d + run.d - 1
+    return rmax + cols - 2
+
+
+@inlined_kernel
+def row_source(run, kt, row, rows):
+    """(task, unit) that row `row` of K-tile `kt` needs."""
+    if run.in_fixed >= 0:
+        return run.in_task, run.in_fixed
+    if run.in_ox > 0:
+        line = ((run.m0 + row) // run.in_ox) * run.in_stride + run.in_reach
+        source = run.in_row0 + min(run.in_rows, (line + 1) * run.in_ix) - 1
+    else:
+        source = run.in_row0 + run.m0 + row
+    if run.in_tile_cols == 0:
+        return run.in_task, source
+    column = run.in_cols - 1
+    if run.in_ox == 0:
+        column = min(column, (kt + 1) * rows - 1)
+    column += run.in_col0
+    task = run.in_task
+    if run.in_task_cols > 0:
+        task += column // run.in_task_cols
+        column %= run.in_task_cols
+    return task, (column // run.in_tile_cols) * run.in_rows + source

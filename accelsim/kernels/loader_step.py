@@ -1,0 +1,201 @@
+"""One cycle of the loader (unpack buffer, codebook lookups, shadow registers) and of the codebook's own load.
+"""
+
+from __future__ import annotations
+
+from accelsim.kernels.compute_state import (
+    BANK_CONFLICT,
+    BUFFER_FULL,
+    BUFFER_WIDTH,
+    CODEBOOK_LOAD,
+    DECODE,
+    DEPENDENCY,
+    DRAM,
+    DRAM_ACTIVATION,
+    HELD_BY_WAVE,
+    ISSUE,
+    LOAD,
+    NEVER,
+    NOTHING,
+    PORT,
+    PRESENT,
+    SHORT_OF_BITS,
+    SWAP,
+    VECTOR,
+)
+from accelsim.kernels.dependencies import ready_at, tile_groups, wave
+from accelsim.kernels.kernel import inlined_kernel
+
+
+@inlined_kernel
+def _next_load_run(s, machine, runs, results):
+    """Book the loader's counters and turn it to the next run."""
+    base = s.count.size
+    results[s.l_run, base + 4] = s.ld_bits
+    results[s.l_run, base + 5] = s.ld_haz
+    results[s.l_run, base + 7] = s.pushed
+    run = runs[s.l_run]
+    if run.codebook_release >= 0:
+        s.cb_released = run.codebook_release + 1
+    if run.frees:
+        s.freed = run.base_bytes + run.stream_bytes
+    s.ld_bits = 0
+    s.ld_haz = 0
+    s.pushed = 0
+    s.ucnt = 0
+    s.l_run += 1
+    s.l_tile = 0
+    s.l_kt = 0
+    s.l_group = 0
+    s.l_cost = 0
+    s.l_chunk = 0
+    s.l_landed = 0
+    s.l_groups = -1
+    s.l_start = s.cycle + 1 + machine.issue_overhead if machine.chained else -1
+
+
+@inlined_kernel
+def _missing_word(s, machine, runs, tasks, fin, loaded, land, visible, chunk_end, chunk_need, room, left):
+    """(category of the reason why the loader's next word cannot be read in this cycle or PRESENT, cycle from which it can)."""
+    run = runs[s.l_run]
+    t = s.cycle
+    if run.from_activations:
+        if run.w_task >= 0:
+            at = ready_at(run.w_task, run.w_unit, tasks, s, fin, loaded)
+            if at > t:
+                outside = tasks[run.w_task].kind == LOAD
+                if at >= NEVER and outside:
+                    s.starved = min(s.starved, t)
+                return DRAM_ACTIVATION if outside else VECTOR, at
+        if left < min(machine.loader_accesses, machine.port_accesses):
+            return PORT, t + 1
+        return PRESENT, t
+    if run.chunk0 >= 0:
+        end = run.header_bytes * 8 + (s.pushed + 1) * run.word_bits
+        while s.l_chunk < run.chunk_count and s.l_landed * 8 < end:
+            chunk = run.chunk0 + s.l_chunk
+            at = land[visible[chunk]]
+            if at > t:
+                if at >= NEVER and room:
+                    s.starved = min(s.starved, t)
+                return BUFFER_FULL if s.freed < chunk_need[chunk] else DRAM, at
+            s.l_landed = chunk_end[chunk]
+            s.l_chunk += 1
+    return PRESENT, t
+
+
+@inlined_kernel
+def step_loader(s, machine, runs, tasks, fin, loaded, group_cost, land, visible, chunk_end, chunk_need, results, left):
+    """Push a word, pop a group.
+
+    Returns (state changed, category if the array waits for this, wake, tally: HELD_BY_WAVE, SHORT_OF_BITS or NOTHING).
+    """
+    t = s.cycle
+    rows = machine.rows
+    cols = machine.cols
+    if s.l_run >= runs.size:
+        return False, DEPENDENCY, NEVER, NOTHING
+    if s.l_start < 0:  # isolated: the run starts when the array has closed the one before
+        if s.a_run < s.l_run:
+            return False, DEPENDENCY, NEVER, NOTHING
+        s.l_start = t + machine.issue_overhead
+        s.l_fresh = 1
+    if t < s.l_start:
+        return False, ISSUE, s.l_start, NOTHING
+    run = runs[s.l_run]
+    if s.l_groups < 0:
+        s.l_groups = tile_groups(run, 0, rows, cols)
+    wake = NEVER
+    room = s.ucnt <= run.buffer_bits - run.word_bits
+    missing = PRESENT
+    if s.pushed < run.words:
+        missing, at = _missing_word(s, machine, runs, tasks, fin, loaded, land, visible, chunk_end, chunk_need, room, left)
+        if at > t:
+            wake = at
+    push = missing == PRESENT and room and s.pushed < run.words
+
+    # the pop sees what the buffer held before this cycle's push
+    why = DECODE
+    tally = NOTHING
+    pop = False
+    free_sets = machine.shadow_sets - s.loaded_tiles
+    vacated = s.ts  # swap cycle of the tile that left the set which is filled now
+    if machine.shadow_sets > 1 and s.loaded_tiles == 0:
+        vacated = s.ts_older
+    if s.held_until > t:
+        why = BANK_CONFLICT
+        wake = min(wake, s.held_until)
+    elif free_sets > 0 and (s.l_fresh or vacated < t):
+        behind = 0
+        if not s.l_fresh and vacated >= 0:
+            behind = vacated + wave(run, s.l_group, rows, cols)
+        if t < behind:
+            why = SWAP
+            tally = HELD_BY_WAVE
+            wake = min(wake, behind)
+        elif run.codebook_load >= 0 and s.cb_done <= run.codebook_load:
+            why = CODEBOOK_LOAD
+        elif s.ucnt < run.pop_bits:
+            why = missing if missing != PRESENT else BUFFER_WIDTH
+            tally = SHORT_OF_BITS
+        else:
+            pop = True
+    elif free_sets > 0:
+        wake = min(wake, vacated + 1)
+
+    if push:
+        s.ucnt += run.word_bits
+        s.pushed += 1
+        if run.frees:
+            s.freed = run.base_bytes + run.header_bytes + s.pushed * run.word_bits // 8
+    if pop:
+        s.ucnt -= run.pop_bits
+        if run.cost0 >= 0:
+            s.held_until = t + group_cost[run.cost0 + s.l_cost]
+        s.l_cost += 1
+        s.l_group += 1
+        if s.l_group == s.l_groups:
+            last = max(t, s.held_until - 1)
+            if s.loaded_tiles == 0:
+                s.tpl0 = last
+            else:
+                s.tpl1 = last
+            s.loaded_tiles += 1
+            s.l_fresh = 0
+            s.l_group = 0
+            s.l_tile += 1
+            s.l_kt += 1
+            if s.l_kt == run.kt_count:
+                s.l_kt = 0
+            if s.l_tile == run.kt_count * run.nt_count:
+                _next_load_run(s, machine, runs, results)
+            else:
+                s.l_groups = tile_groups(run, s.l_kt, rows, cols)
+    return push or pop, why, wake, tally
+
+
+@inlined_kernel
+def step_codebook(s, machine, runs, cb_runs, cb_words, land, visible, chunk_end):
+    """Fill the next codebook set as soon as its bytes and a free set are there; return (acted, wake)."""
+    t = s.cycle
+    if s.cb_until >= 0 and t >= s.cb_until:
+        s.cb_done += 1
+        s.cb_until = -1
+    if s.cb_until >= 0:
+        return False, s.cb_until
+    if s.cb_started < cb_runs.size and s.cb_started - s.cb_released < machine.codebook_sets:
+        run = runs[cb_runs[s.cb_started]]
+        at = 0
+        if run.chunk0 >= 0:
+            chunk = 0
+            while chunk_end[run.chunk0 + chunk] < run.header_bytes:
+                chunk += 1
+            at = land[visible[run.chunk0 + chunk]]
+        if at <= t:
+            s.cb_until = t + cb_words[s.cb_started]
+            s.cb_started += 1
+            return True, s.cb_until
+        if at >= NEVER:
+            s.starved = min(s.starved, t)
+        return False, at
+    return False, NEVER
