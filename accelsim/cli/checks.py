@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from accelsim.cli.inputs import AcceleratorName, AsJson, Overrides, trace_names
+from accelsim.cli.inputs import AcceleratorName, AsJson, Overrides, TechnologyName, trace_names
 from accelsim.cli.shell import EXIT_CHECK_FAILED, print_json
 from accelsim.errors import ConfigError
 
@@ -24,7 +24,7 @@ Policy = Annotated[str, typer.Option(metavar="NAME", help="Controller: a preset'
 
 def area(
     accel: AcceleratorName,
-    technology: Annotated[str, typer.Option(metavar="NAME", help="A technology's name or a YAML file.")] = "nangate45",
+    technology: TechnologyName = "nangate45",
     overrides: Overrides = None,
     as_json: AsJson = False,
 ) -> None:

@@ -19,6 +19,7 @@ TraceName = Annotated[str, typer.Argument(metavar="TRACE", help="A trace's direc
 Overrides = Annotated[
     list[str] | None, typer.Option("--set", metavar="PATH=VALUE", help="Override a field: --set dram.device=lpddr5-6400-x16.")
 ]
+TechnologyName = Annotated[str, typer.Option("--technology", metavar="NAME", help="A technology's name or a YAML file.")]
 OutFolder = Annotated[Path | None, typer.Option("--out", "-o", metavar="DIR", help="Write tables, JSON, CSV and pictures to this folder.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress, no tables: one line.")]

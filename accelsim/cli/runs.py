@@ -3,11 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from accelsim.cli.inputs import AcceleratorName, AsJson, Batch, Frames, OutFolder, Overrides, Quiet, Seed, TraceName, load_inputs
+from accelsim.cli.inputs import (
+    AcceleratorName,
+    AsJson,
+    Batch,
+    Frames,
+    OutFolder,
+    Overrides,
+    Quiet,
+    Seed,
+    TechnologyName,
+    TraceName,
+    load_inputs,
+)
 from accelsim.cli.shell import EXIT_CHECK_FAILED, print_json
 from accelsim.errors import ConfigError
 
@@ -24,64 +36,50 @@ def run(
     batch: Batch = 1,
     seed: Seed = 0,
     overrides: Overrides = None,
+    technology: TechnologyName = "nangate45",
     out: OutFolder = None,
     as_json: AsJson = False,
     layers: Annotated[bool, typer.Option("--layers", help="List each layer, not sums over repeated blocks.")] = False,
     quiet: Quiet = False,
 ) -> None:
-    """Time, stalls and traffic of a trace on a chip."""
-    from dataclasses import asdict
-
-    from accelsim.report import tables
-    from accelsim.report.export import check_run_folder, to_csv, write_run
-    from accelsim.report.metrics import summarize
+    """Time, stalls, traffic, energy and area of a trace on a chip."""
+    from accelsim.report.area import area_of
+    from accelsim.report.energy import energy_of
+    from accelsim.report.export import check_run_folder
+    from accelsim.report.findings import Findings
+    from accelsim.report.technology import load_technology
     from accelsim.report.terminal import progress, say, stdout_console
-    from accelsim.report.text import milliseconds
+    from accelsim.report.text import count, milliseconds
 
     if out is not None:
         check_run_folder(out)
     machine, network = load_inputs(accel, trace, overrides)
+    node = load_technology(technology)
+    area = area_of(machine, node)
     from accelsim.simulate import simulate  # after the checks: a wrong name is answered without loading the machine
 
     with progress(quiet=quiet) as update:
         result = simulate(machine, network, frames=frames, batch=batch, seed=seed, progress=update)
-        ideals: Sequence[Any] = ()
+        ideals = checked = None
         if what_if:
             from accelsim.what_if import what_if as run_what_if
 
             ideals = run_what_if(machine, network, result, progress=update)
-        checked = None
         if functional:
             from accelsim.functional import check_functional
 
             checked = check_functional(machine, network, seed=seed, progress=update)
-    what_if_rows = [
-        {"if_free": item.name, "total_cycles": item.result.total_cycles, "speedup": item.speedup, "note": item.explanation}
-        for item in ideals
-    ]
-    functional_rows = [asdict(item) for item in checked.layers] if checked else []
+    findings = Findings(result, area, energy_of(result, machine, node), ideals, checked)
     if out is not None:
-        from accelsim.report.plots import run_pictures
-
-        extra = run_pictures(result)
-        extra |= {"what_if.csv": to_csv(what_if_rows).encode()} if what_if else {}
-        extra |= {"functional.csv": to_csv(functional_rows).encode()} if checked else {}
-        write_run(out, result, extra)
-    console = stdout_console()
+        findings.write(out)
     if as_json:
-        parts: dict[str, Any] = {"summary": summarize(result).to_dict(), "result": asdict(result)}
-        parts |= {"what_if": what_if_rows} if what_if else {}
-        parts |= {"functional": {"ok": checked.ok, "layers": functional_rows}} if checked else {}
-        print_json(parts)
+        print_json(findings.to_dict())
     elif quiet:
-        say(console, f"{result.accelerator_name} {result.trace_name}: {milliseconds(result.milliseconds)} ms, {result.total_cycles} cycles")
+        line = f"{machine.name} {network.name}: {milliseconds(result.milliseconds)} ms, {count(result.total_cycles)} cycles"
+        say(stdout_console(), line)
     else:
-        tables.render_run(console, result, all_layers=layers)
-        if what_if:
-            tables.render_what_if(console, ideals)
-        if checked:
-            tables.render_functional(console, checked.layers, checked.ok)
-    if checked and not checked.ok:
+        findings.render(stdout_console(), all_layers=layers)
+    if not findings.ok:
         raise typer.Exit(EXIT_CHECK_FAILED)
 
 

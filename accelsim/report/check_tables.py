@@ -9,9 +9,10 @@ from typing import Protocol
 from rich.console import Console
 
 from accelsim.report.area import AreaReport
+from accelsim.report.energy import EnergyReport
 from accelsim.report.span import Span
 from accelsim.report.terminal import row, say, show, table
-from accelsim.report.text import count
+from accelsim.report.text import count, percent
 
 
 class Verdict(Protocol):
@@ -96,6 +97,37 @@ def render_area(console: Console, report: AreaReport) -> None:
     show(console, "Area", out)
     for warning in report.warnings:
         say(console, f"warning: {warning}", style="yellow")
+
+
+def render_area_groups(console: Console, report: AreaReport) -> None:
+    """Area by group of components, as a run shows it."""
+    out = table(console, ["part", ">mm2", ">low", ">high"])
+    for name, area_um2 in report.by_group.items():
+        row(out, name, *_square_mm(area_um2))
+    row(out, "total, cells and macros", *_square_mm(report.cells_um2), style="bold")
+    row(out, "total, placed", *_square_mm(report.placed_um2), style="bold")
+    show(console, f"Area in {report.technology}, {report.node_nm} nm (accelsim area: by component)", out)
+
+
+def render_energy(console: Console, report: EnergyReport, inferences: int) -> None:
+    """Energy of an inference by component, with its range, and the efficiency with and without the memories outside the chip."""
+    whole = report.energy_pj()
+    out = table(console, ["component", ">uJ", ">low", ">high", ">share"])
+    for name, energy_pj in report.by_component.items():
+        row(out, name, *_microjoules(energy_pj, inferences), percent(energy_pj.nominal, whole.nominal))
+    row(out, "total", *_microjoules(whole, inferences), percent(whole.nominal, whole.nominal), style="bold")
+    show(console, f"Energy of an inference in {report.technology}", out)
+    if whole.low > 0:
+        chip, everything = report.tops_per_watt(off_chip=False), report.tops_per_watt()
+        say(
+            console,
+            f"{everything.nominal:.3g} TOPS/W with memories outside the chip, {chip.nominal:.3g} without (2 operations a useful MAC)",
+        )
+
+
+def _microjoules(energy_pj: Span, inferences: int) -> tuple[str, str, str]:
+    low, nominal, high = (f"{value / inferences / 1e6:,.3f}" for value in (energy_pj.low, energy_pj.nominal, energy_pj.high))
+    return nominal, low, high
 
 
 def _square_mm(area_um2: Span) -> tuple[str, str, str]:

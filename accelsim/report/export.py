@@ -22,7 +22,17 @@ PICTURES = ("cycles", "layers", "traffic")
 RUN_FOLDER = FolderKind(
     RESULT_FILE,
     (
-        *(RESULT_FILE, "accelerator.yaml", "layers.csv", "totals.csv", "traffic.csv", "functional.csv", "what_if.csv"),
+        *(
+            RESULT_FILE,
+            "accelerator.yaml",
+            "layers.csv",
+            "totals.csv",
+            "traffic.csv",
+            "area.csv",
+            "energy.csv",
+            "functional.csv",
+            "what_if.csv",
+        ),
         *(f"{name}.{suffix}" for name in PICTURES for suffix in ("svg", "png")),
     ),
 )

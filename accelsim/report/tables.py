@@ -202,7 +202,8 @@ def render_functional(console: Console, layers: Iterable[CheckedLayer], ok: bool
 
 def render_what_if(console: Console, runs: Iterable[IdealizedRun]) -> None:
     """What each resource would be worth if it were free."""
-    out = table(console, ["if free", "meaning", ">cycles", ">speed-up", "note"])
+    out = table(console, ["if free", ">cycles", ">speed-up", "meaning"])
     for item in runs:
-        row(out, item.name, item.description, count(item.result.total_cycles), times(item.speedup), item.explanation)
+        note = f" ({item.explanation})" if item.explanation else ""
+        row(out, item.name, count(item.result.total_cycles), times(item.speedup), f"{item.description}{note}")
     show(console, "What if one thing were ideal", out)

@@ -119,3 +119,27 @@ def test_accelerators_of_different_clocks_compare_in_time():
 @pytest.mark.parametrize("command", [RUN, COMPARE])
 def test_no_progress_is_drawn_where_nobody_watches(command):
     assert CliRunner().invoke(app, list(command)).stderr == ""
+
+
+def test_every_layer_of_a_functional_run_is_bit_exact(tmp_path):
+    text = call(*RUN, "--functional", "-o", tmp_path / "out")
+    shown = text.split("Functional check")[1]
+    rows = list(csv.DictReader((tmp_path / "out" / "functional.csv").read_text().splitlines()))
+    assert {row["bit_exact"] for row in rows} == {"True"}
+    assert shown.count("bit-exact") == len(rows) + 1  # and the sentence below
+
+
+def test_what_if_names_what_each_resource_is_worth():
+    found = json.loads(call(*RUN, "--what-if", "--json"))
+    cycles = found["summary"]["total_cycles"]
+    assert len(found["what_if"]) > 3
+    for item in found["what_if"]:
+        assert item["speedup"] == pytest.approx(cycles / item["total_cycles"])
+        assert item["speedup"] >= 1 or item["note"]
+
+
+def test_energy_and_area_stand_beside_the_result(tmp_path):
+    found = json.loads(call(*RUN, "--json", "--technology", "nangate45", "-o", tmp_path / "out"))
+    rows = list(csv.DictReader((tmp_path / "out" / "energy.csv").read_text().splitlines()))
+    assert sum(float(row["energy_uj"]) for row in rows) == pytest.approx(found["energy"]["energy_uj"]["value"])
+    assert found["area"]["technology"] == "nangate45"

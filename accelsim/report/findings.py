@@ -1,0 +1,93 @@
+"""All that `accelsim run` found out: the result, area and energy in a technology, and the checks that were asked for.
+
+One record goes to the screen, to JSON and to a folder, so that the three say the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from rich.console import Console
+
+from accelsim.report.area import AreaReport
+from accelsim.report.check_tables import render_area_groups, render_energy
+from accelsim.report.energy import EnergyReport
+from accelsim.report.export import to_csv, write_run
+from accelsim.report.metrics import summarize
+from accelsim.report.tables import CheckedLayer, IdealizedRun, render_functional, render_run, render_what_if
+from accelsim.result import Result
+
+
+class FunctionalCheck(Protocol):
+    """Every layer decoded and multiplied for real."""
+
+    @property
+    def layers(self) -> Sequence[CheckedLayer]: ...
+    @property
+    def ok(self) -> bool: ...
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What one run found; `what_if` and `functional` are None where they were not asked for."""
+
+    result: Result
+    area: AreaReport
+    energy: EnergyReport
+    what_if: Sequence[IdealizedRun] | None = None
+    functional: FunctionalCheck | None = None
+
+    @property
+    def ok(self) -> bool:
+        """Whether every check that was asked for holds."""
+        return self.functional is None or self.functional.ok
+
+    def to_dict(self) -> dict[str, Any]:
+        """What `accelsim run --json` prints; `result` is a record that `Result.from_json` reads."""
+        out: dict[str, Any] = {
+            "summary": summarize(self.result).to_dict(),
+            "result": asdict(self.result),
+            "area": self.area.to_dict(),
+            "energy": self.energy.to_dict(),
+        }
+        if self.what_if is not None:
+            out["what_if"] = self._what_if_rows()
+        if self.functional is not None:
+            out["functional"] = {"ok": self.functional.ok, "layers": self._functional_rows()}
+        return out
+
+    def write(self, folder: Path) -> Path:
+        """The run's folder with its pictures, all or nothing; OutputError as `write_run`."""
+        from accelsim.report.plots import run_pictures  # Matplotlib takes longer to load than a run takes
+
+        files = run_pictures(self.result)
+        files["area.csv"] = to_csv(self.area.rows()).encode()
+        files["energy.csv"] = to_csv(self.energy.rows()).encode()
+        if self.what_if is not None:
+            files["what_if.csv"] = to_csv(self._what_if_rows()).encode()
+        if self.functional is not None:
+            files["functional.csv"] = to_csv(self._functional_rows()).encode()
+        return write_run(folder, self.result, files)
+
+    def render(self, console: Console, *, all_layers: bool) -> None:
+        """Everything as tables."""
+        render_run(console, self.result, all_layers=all_layers)
+        render_energy(console, self.energy, len(self.result.frames) * self.result.batch)
+        render_area_groups(console, self.area)
+        if self.what_if is not None:
+            render_what_if(console, self.what_if)
+        if self.functional is not None:
+            render_functional(console, self.functional.layers, self.functional.ok)
+
+    def _what_if_rows(self) -> list[dict[str, Any]]:
+        return [
+            {"if_free": item.name, "total_cycles": item.result.total_cycles, "speedup": item.speedup, "note": item.explanation}
+            for item in self.what_if or ()
+        ]
+
+    def _functional_rows(self) -> list[dict[str, Any]]:
+        layers = self.functional.layers if self.functional else ()
+        return [{"layer": item.name, "bit_exact": item.ok, "tiles": item.tiles, "message": item.message} for item in layers]
