@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-Array = npt.NDArray[np.generic]
+Structured = npt.NDArray[np.void]
 Int64 = npt.NDArray[np.int64]
 
 
@@ -91,9 +91,9 @@ class Program:
     The arrays are those of `accelsim.kernels.compute.advance`; `loads` and `units` are the sizes of its `loaded`, `avail`, `fin`.
     """
 
-    machine: Array
-    runs: Array
-    tasks: Array
+    machine: Structured
+    runs: Structured
+    tasks: Structured
     drains: Int64
     row_tasks: Int64
     cb_runs: Int64

@@ -64,11 +64,11 @@ class _UniqueKeyLoader(_SafeLoader):  # type: ignore[valid-type, misc]  # the ba
 
 
 def _mapping(loader: _UniqueKeyLoader, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-    keys = [loader.construct_object(key, deep=True) for key, _ in node.value]  # type: ignore[no-untyped-call]  # PyYAML's stubs
+    keys = [loader.construct_object(key, deep=True) for key, _ in node.value]
     for index, key in enumerate(keys):
         if key in keys[:index]:
             raise yaml.constructor.ConstructorError(None, None, f"field {key!r} is given twice", node.start_mark)
-    return dict(zip(keys, (loader.construct_object(value, deep=True) for _, value in node.value), strict=True))  # type: ignore[no-untyped-call]  # PyYAML's stubs
+    return dict(zip(keys, (loader.construct_object(value, deep=True) for _, value in node.value), strict=True))
 
 
 _UniqueKeyLoader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping)

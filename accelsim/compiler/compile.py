@@ -14,8 +14,10 @@ import numpy as np
 
 from accelsim.accelerator import Accelerator
 from accelsim.compiler.allocation import Allocation, allocate
+from accelsim.compiler.bank_conflicts import BankConflicts
+from accelsim.compiler.frame import LayerBuild, Lowering, as_array
 from accelsim.compiler.heads import HEAD_ORDERS, HeadOrder, estimate_cycles
-from accelsim.compiler.lowering import LayerBuild, Lowering, as_array
+from accelsim.compiler.lowering import lower_frame
 from accelsim.compiler.plan import Plan, plan
 from accelsim.compiler.streams import StreamBuilder
 from accelsim.errors import CompileError
@@ -49,11 +51,11 @@ def compile_trace(accelerator: Accelerator, trace: Trace, *, frames: int = 1, ba
             f"{bursts[weights]} B burst of its {weights}"
         )
     streams = StreamBuilder(accelerator, bursts[weights])
-    low = Lowering(accelerator, streams, weights, bursts)
+    low = Lowering(accelerator, streams, BankConflicts(trace, accelerator.codebook.banks, seed), weights, bursts)
     for frame in range(frames):
         if frame and accelerator.weight_buffer.residency == "stream":
             streams.address = 0  # each inference reads the same image
-        low.lower(chosen, allocation, frame)
+        lower_frame(low, chosen, allocation, frame)
     _check_pinned(accelerator, streams)
     weight_bytes = streams.address
     base = -(-weight_bytes // ACTIVATION_REGION) * ACTIVATION_REGION if weights == "dram" else 0
@@ -154,7 +156,7 @@ def _program(
         row_tasks=np.array(low.row_tasks, np.int64),
         cb_runs=np.array(low.cb_runs, np.int64),
         cb_words=np.array(low.cb_words, np.int64),
-        group_cost=np.zeros(0, np.uint8),
+        group_cost=low.conflicts.array(),
         transfers=low.streams.transfers(),
         jobs=jobs,
         loads=low.loads,
@@ -176,12 +178,11 @@ def _layer_plan(clock_hz: int, rates: dict[str, Fraction | None], build: LayerBu
     for memory, bits in moved.items():
         rate = rates[memory]
         bounds[memory] = bits * clock_hz * rate.denominator // (8 * rate.numerator) if rate else 0
-    weighted = isinstance(layer, WeightedLayer)
     return LayerPlan(
         frame=build.frame,
         name=layer.name,
         op=layer.op,
-        format=layer.weight.format.kind if weighted else "",
+        format=layer.weight.format.kind if isinstance(layer, WeightedLayer) else "",
         macs=layer.macs,
         bits={key: bits for key, bits in build.bits.items() if bits},
         vector_cycles=build.vector_cycles,
@@ -207,6 +208,8 @@ def _choices(accelerator: Accelerator, chosen: Plan, allocation: Allocation, why
 
 def _warnings(accelerator: Accelerator, low: Lowering) -> tuple[str, ...]:
     out: list[str] = []
+    if low.conflicts.synthetic:
+        out.append(f"bank conflicts come from evenly drawn indices (seed {low.conflicts.seed}): the trace has no payload")
     narrow = sorted({run["word_bits"] for run in low.runs if run["from_activations"] and run["word_bits"] < run["pop_bits"]})
     if narrow:
         out.append(f"attention loads its weights at {narrow[0]} bits a cycle, fewer than the ports can take: it is load-bound")

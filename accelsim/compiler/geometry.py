@@ -56,7 +56,7 @@ def _geometry(
         cols=accelerator.array.cols,
         codeword_length=d,
         codewords=codewords,
-        ports=accelerator.codebook.banks or accelerator.codebook.ports,
+        ports=accelerator.codebook.ports,
         word_bits=word_bits,
         decode=decode,
         sign=sign,

@@ -237,7 +237,7 @@ class _Builder:
             fused = self._fusable(layer)
             reads += [(self._read(name, -1), "operand") for item in fused for name in item.inputs if self._is_residual(name, layer, fused)]
         else:
-            raise CompileError(f"layer {layer.name!r}: no dataflow computes op {layer.op!r}")
+            raise CompileError(f"layer {layer.name!r}: no dataflow computes a {type(layer).__name__}")
         n = layer.n * (layer.bounds.G if isinstance(layer, WeightedLayer) else 1)
         last = fused[-1] if fused else layer
         merged = isinstance(layer, MatmulLayer) and layer.merge == "columns"

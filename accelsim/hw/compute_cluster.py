@@ -15,7 +15,8 @@ NEVER = int(compute_state.NEVER)
 LOOK_AHEAD = 2048  # cycles: as far as a prediction may be in vain
 
 
-_AT = {name: compute_state.STATE.fields[name][1] // 8 for name in compute_state.STATE.names}  # place of each field in a state seen as int64
+_FIELDS = compute_state.STATE.fields or {}
+_AT = {name: field[1] // 8 for name, field in _FIELDS.items()}  # place of each field in a state that is seen as int64
 _CYCLE, _STARVED, _FREED, _TILES = _AT["cycle"], _AT["starved"], _AT["freed"], _AT["tiles_done"]
 _NOTIFY_TASK, _NOTIFY_CYCLE, _FINISH = _AT["notify_task"], _AT["notify_cycle"], _AT["finish"]
 
@@ -157,7 +158,8 @@ class ComputeCluster(CycleEngine):
 
     def waiting(self) -> str:
         """What the cluster waits for, in words, for the message of a deadlock."""
-        s = {name: int(self._state.ints[_AT[name]]) for name in ("cycle", "a_run", "a_tile", "l_run", "l_tile", "pushed", "d_task", "r_task")}
+        names = ("cycle", "a_run", "a_tile", "l_run", "l_tile", "pushed", "d_task", "r_task")
+        s = {name: int(self._state.ints[_AT[name]]) for name in names}
         runs = self._program.runs
         layer = self._program.layers[int(runs[min(s["a_run"], runs.size - 1)]["layer"])].name
         return (

@@ -33,14 +33,15 @@ class ArraySpec(Record):
 class CodebookSpec(Record):
     """Where codewords live and how many can be looked up in a cycle.
 
-    A RAM is loaded for each layer; a ROM holds one universal codebook. With `banks`, codeword i lies in bank i mod banks, each
-    serves one lookup a cycle, and a group takes as many cycles as its most loaded bank (equal indices merge).
+    A RAM is loaded for each layer; a ROM holds one universal codebook. A port is a copy of a ROM, or a read port of a RAM. With
+    `banks` there is one copy in single-ported banks instead: codeword i lies in bank i mod banks, and the `ports` lookups of a group
+    take as many cycles as its most loaded bank (equal indices merge).
     """
 
     store: Literal["ram", "rom"] = "ram"
     circuit: Literal["sram", "flops", "latches", "logic_rom", "rom_macro"] = Field(default="flops", description="for area and energy")
     ports: int = Field(ge=1, le=1024, description="P: lookups a cycle, and records that the unpacker gives out")
-    banks: int | None = Field(default=None, ge=1, le=1024, description="single-ported banks in place of ports")
+    banks: int | None = Field(default=None, ge=1, le=1024, description="single-ported banks in place of ports; `ports` is then the group")
     sets: Literal[1, 2] = Field(default=2, description="2: the next layer's codebook loads while this one decodes")
     latency: int = Field(default=1, ge=1, le=64, description="cycles from index to codeword")
     codewords: int = Field(default=256, ge=1, le=2**20, description="entries that fit")

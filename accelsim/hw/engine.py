@@ -12,6 +12,8 @@ wake-up in the queue, so an empty queue with work left is a deadlock.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import Any
 
 import simpy
 
@@ -20,7 +22,7 @@ from accelsim.quantities import cycle_at, edge_ps
 LATE = 2
 
 
-def at_time(env: simpy.Environment, time_ps: int, callback: simpy.events.EventCallback, priority: int = 1) -> None:
+def at_time(env: simpy.Environment, time_ps: int, callback: Callable[[Any], None], priority: int = 1) -> None:
     """Call `callback` at `time_ps`, which is not before now."""
     event = simpy.Event(env)
     event._ok = True  # an event that is decided when it is scheduled, as simpy.Timeout makes its own

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 
 from accelsim.accelerator import Accelerator
 from accelsim.formats.catalog import format_module
-from accelsim.report.codebook_area import lookups
 from accelsim.report.span import ZERO, Span
 from accelsim.result import LayerResult, Result
 
@@ -112,7 +111,7 @@ def _load_counts(layer: LayerResult, accelerator: Accelerator, signed: bool) -> 
     """The bounds of a layer are its words and groups: `buffer_width` words of W bits and `decode` groups of P records were taken."""
     words, groups = layer.bounds.get("buffer_width", 0), layer.bounds.get("decode", 0)
     codebook, buffer = accelerator.codebook, accelerator.activation_buffer
-    records = groups * lookups(codebook)
+    records = groups * codebook.ports
     lanes = float(records * codebook.codeword_length)
     header = sum(item.bits for item in layer.traffic if item.operand in HEADER)
     header_words = -(-header // accelerator.weight_buffer.word_bits)

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 
 from accelsim.accelerator import Accelerator
 from accelsim.report import gate_counts
-from accelsim.report.codebook_area import lookups
 from accelsim.report.span import Span
 from accelsim.report.sram_grid import sram_point
 from accelsim.report.sram_macros import Macro, accumulator_macro, activation_macro, weight_macro
@@ -61,7 +60,7 @@ def _gates(gates: float, technology: Technology, what: str) -> ActionEnergy:
 
 def _unpack_gates(accelerator: Accelerator) -> float:
     codebook = accelerator.codebook
-    pop_bits = 8 * lookups(codebook) * codebook.codeword_length
+    pop_bits = 8 * codebook.ports * codebook.codeword_length
     return gate_counts.unpack_buffer(accelerator.weight_buffer.word_bits, pop_bits, step_bits=1)
 
 

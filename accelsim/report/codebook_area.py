@@ -1,7 +1,7 @@
 """The codebook of an accelerator in its five circuits: logic ROM, ROM macro, SRAM macro, latches, flops; by ports or by banks.
 
 Disputable assumptions: a port of a ROM or of an SRAM is a copy, a port of latches or flops a read multiplexer; banks have one port
-each, and as many lookups a cycle come to them as there are banks (as the machine's loader takes them).
+each, and the `ports` lookups of a group come to them through a crossbar.
 """
 
 from __future__ import annotations
@@ -15,11 +15,6 @@ from accelsim.report.components import AreaComponent, logic
 from accelsim.report.gate_counts import SYNTHESIS
 from accelsim.report.span import Span
 from accelsim.report.technology import Technology
-
-
-def lookups(codebook: CodebookSpec) -> int:
-    """Records that come to the codebook in a cycle."""
-    return codebook.banks or codebook.ports
 
 
 def codebook_components(codebook: CodebookSpec, technology: Technology) -> tuple[AreaComponent, ...]:
@@ -38,7 +33,7 @@ def codebook_components(codebook: CodebookSpec, technology: Technology) -> tuple
     sets = codebook.sets if codebook.store == "ram" else 1
     banks = codebook.banks or 1
     ports = 1 if codebook.banks else codebook.ports
-    served = lookups(codebook)
+    served = codebook.ports
     notes: tuple[str, ...] = ()
     if codebook.store == "rom" and not rom_circuit:
         notes = (f"a fixed codebook kept in {codebook.circuit} and written at power-up; circuit: logic_rom or rom_macro has no such cost",)

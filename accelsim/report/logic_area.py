@@ -9,7 +9,6 @@ from __future__ import annotations
 from accelsim.accelerator import Accelerator
 from accelsim.formats.decode_path import DecodePath
 from accelsim.report import gate_counts
-from accelsim.report.codebook_area import lookups
 from accelsim.report.components import AreaComponent, logic
 from accelsim.report.gate_counts import SYNTHESIS
 from accelsim.report.span import Span
@@ -30,7 +29,7 @@ ESTIMATE = "own estimate, not synthesized"
 def logic_components(accelerator: Accelerator, technology: Technology) -> tuple[AreaComponent, ...]:
     """Everything made of gates but the codebook."""
     array, codebook = accelerator.array, accelerator.codebook
-    lanes = lookups(codebook) * codebook.codeword_length
+    lanes = codebook.ports * codebook.codeword_length
     flow = technology.logic.mac_array_factor
     pes = _fitted("pe", array.rows * array.cols * gate_counts.pe(array.psum_bits)) * flow.span
     psum_note = () if array.psum_bits in range(16, 33) else (f"psums of {array.psum_bits} bits: fitted for 16 to 32, extrapolated",)
@@ -90,7 +89,7 @@ def _unpacker(accelerator: Accelerator, technology: Technology) -> AreaComponent
     codebook = accelerator.codebook
     word_bits = max(accelerator.weight_buffer.word_bits, accelerator.activation_buffer.loader_bits)
     raw = DecodePath(decode=False, sign=False, codewords=0, d=0, raw_bits=8)
-    pop_bits = lookups(codebook) * raw.record_bits(codebook.codeword_length)
+    pop_bits = codebook.ports * raw.record_bits(codebook.codeword_length)
     fixed = gate_counts.unpack_buffer(word_bits, pop_bits)
     free = gate_counts.unpack_buffer(word_bits, pop_bits, step_bits=1)
     held = word_bits + pop_bits + max(word_bits, pop_bits)

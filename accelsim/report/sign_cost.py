@@ -10,7 +10,6 @@ from dataclasses import dataclass
 
 from accelsim.accelerator import Accelerator
 from accelsim.report import gate_counts
-from accelsim.report.codebook_area import lookups
 from accelsim.report.components import AreaComponent, logic
 from accelsim.report.gate_counts import SYNTHESIS
 from accelsim.report.span import Span
@@ -28,7 +27,7 @@ class SignChoice:
 def sign_choices(accelerator: Accelerator, technology: Technology) -> tuple[SignChoice, ...]:
     """The three circuits, in gates and um2, on this accelerator's array and lookups."""
     array = accelerator.array
-    lanes = lookups(accelerator.codebook) * accelerator.codebook.codeword_length
+    lanes = accelerator.codebook.ports * accelerator.codebook.codeword_length
     pes = array.rows * array.cols
     waiting = gate_counts.FLOP_ENABLE * lanes  # a register a lane: the signs wait a cycle for their codeword
     inside = pes * (gate_counts.pe_sign_inside(array.psum_bits) - gate_counts.pe(array.psum_bits))

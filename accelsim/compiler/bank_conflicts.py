@@ -1,0 +1,54 @@
+"""Decode cycles of each group of lookups when the codebook has banks in place of ports: from the real indices, or seeded ones.
+
+Disputable assumption: without a payload the indices are drawn evenly, which trained codebooks are not; the result says so.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from accelsim.compiler.image import Packing, group_bank_cycles, layer_image, stripe_count
+from accelsim.hw.decode_mac_core import CoreGeometry
+from accelsim.trace.layers import WeightedLayer
+from accelsim.trace.trace import Trace
+
+
+@dataclass
+class BankConflicts:
+    """Cycles of all groups of the layers that were asked for, one layer after the other."""
+
+    trace: Trace
+    banks: int | None
+    seed: int
+    synthetic: bool = False
+    _starts: dict[str, int] = field(default_factory=dict)
+    _cycles: list[npt.NDArray[np.uint8]] = field(default_factory=list)
+    _count: int = 0
+
+    def start(self, layer: WeightedLayer, geometry: CoreGeometry, packing: Packing) -> int:
+        """First entry of a layer in `array`; -1 where no bank can conflict."""
+        if self.banks is None or not geometry.decode:
+            return -1
+        if layer.name not in self._starts:
+            cycles = group_bank_cycles(self._indices(layer, geometry, packing), self.banks)
+            self._starts[layer.name] = self._count
+            self._cycles.append(cycles)
+            self._count += cycles.size
+        return self._starts[layer.name]
+
+    def array(self) -> npt.NDArray[np.uint8]:
+        """Cycles of every group: uint8 (groups,)."""
+        return np.concatenate(self._cycles) if self._cycles else np.zeros(0, np.uint8)
+
+    def _indices(self, layer: WeightedLayer, geometry: CoreGeometry, packing: Packing) -> npt.NDArray[np.int32]:
+        """Indices in the order of the stream: int32 (groups, ports)."""
+        if self.trace.has_payload:
+            return layer_image(geometry, layer, self.trace.arrays(layer.name), packing).indices
+        self.synthetic = True
+        name = np.frombuffer(layer.name.encode(), np.uint8)
+        draw = np.random.default_rng([self.seed, *name.tolist()])
+        groups = geometry.stripe_groups(layer.k) * stripe_count(geometry, layer)
+        return draw.integers(0, geometry.codewords, (groups, geometry.ports), np.int32)

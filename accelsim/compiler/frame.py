@@ -1,0 +1,152 @@
+"""The state of a lowering: the growing arrays of a program, and one inference of it.
+
+Products, row functions and moves of activations append to it; what provides an operand is found here.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from accelsim.accelerator import Accelerator
+from accelsim.compiler.allocation import Allocation, Residency
+from accelsim.compiler.bank_conflicts import BankConflicts
+from accelsim.compiler.plan import Op, Plan, TensorId
+from accelsim.compiler.streams import StreamBuilder
+from accelsim.program import ActivationJob
+from accelsim.trace.layers import AddLayer, EmbedLayer, GeluLayer, Layer, LayerNormLayer, SoftmaxLayer
+
+Record = dict[str, int]
+Bits = Counter[tuple[str, str, bool]]
+
+
+@dataclass
+class LayerBuild:
+    """What is gathered about a layer of one frame while it is lowered."""
+
+    layer: Layer
+    frame: int
+    bits: Bits = field(default_factory=Counter)
+    bounds: Counter[str] = field(default_factory=Counter)
+    vector_cycles: int = 0
+    notes: list[str] = field(default_factory=list)
+
+
+@dataclass
+class Lowering:
+    """Growing arrays of a program."""
+
+    accelerator: Accelerator
+    streams: StreamBuilder
+    conflicts: BankConflicts
+    weight_memory: str
+    burst_bytes: dict[str, int]
+    activation_address: int = 0
+    runs: list[Record] = field(default_factory=list)
+    tasks: list[Record] = field(default_factory=list)
+    drains: list[int] = field(default_factory=list)
+    row_tasks: list[int] = field(default_factory=list)
+    cb_runs: list[int] = field(default_factory=list)
+    cb_words: list[int] = field(default_factory=list)
+    jobs: list[ActivationJob] = field(default_factory=list)
+    layers: list[LayerBuild] = field(default_factory=list)
+    loads: int = 0
+    units: int = 0
+    tiles: int = 0
+    pinned: dict[str, tuple[int, int, int]] = field(default_factory=dict)  # weight layer -> its stream, loaded in the first frame
+
+    def task(self, **fields: int) -> int:
+        """Append a task and its units; return its index."""
+        nothing = dict.fromkeys(("chunk", "dep0", "dep1", "after0", "after1", "after2"), -1)
+        record = {**nothing, "offset": self.units, **fields}
+        self.units += record["units"]
+        self.tasks.append(record)
+        return len(self.tasks) - 1
+
+    def vector_accesses(self, reads: int) -> int:
+        """Activation SRAM accesses a cycle while the lanes write one result and read `reads` operands from there."""
+        lanes = self.accelerator.vector_unit.lanes
+        return self.accelerator.activation_buffer.accesses(lanes) * (1 + reads) if lanes else 0
+
+
+class Frame:
+    """One inference that is being lowered: what its operations have made so far."""
+
+    def __init__(self, low: Lowering, plan: Plan, allocation: Allocation, frame: int) -> None:
+        self.low, self.plan, self.allocation, self.frame = low, plan, allocation, frame
+        self.accelerator = low.accelerator
+        self.layer_index: dict[str, int] = {}
+        self.task_of: dict[int, int] = {}  # operation -> its drain or row task
+        self.writers: dict[TensorId, list[int]] = {}  # tensor -> tasks that wrote it
+        self.loaded: dict[tuple[TensorId, int], int] = {}  # (tensor, first operation of the stay) -> load task
+        self.address_of: dict[TensorId, int] = {}
+        self.stores: dict[TensorId, int] = {}  # tensor -> job that writes it
+        self.tokens: list[tuple[Residency, int]] = []  # stays that leave for DRAM, and the task whose unit 0 says they have
+        self.context_tasks: dict[str, int] = {}  # layer -> first of the consecutive drain tasks of its heads
+
+
+
+def provider(frame: Frame, key: TensorId, op: Op) -> tuple[int, bool]:
+    """(task that provides `key` to `op`: the last one if several do, whether it was loaded)."""
+    for stay in frame.allocation.of(key):
+        if stay.loaded and op.index in stay.readers:
+            return frame.loaded[key, stay.first], True
+    return frame.writers[key][-1], False
+
+
+def last_unit(frame: Frame, task: int) -> int:
+    return frame.low.tasks[task]["units"] - 1
+
+
+def by_row(frame: Frame, key: TensorId, op: Op, rows: int, shift: int = 0) -> Record:
+    """Fields (task, base, step) of a dependency of row r on the same row (less `shift`) of `key`, as a whole row."""
+    task, _ = provider(frame, key, op)
+    record = frame.low.tasks[task]
+    tensor = frame.plan.tensors[key]
+    apart = len(tensor.producers) > 1 and frame.plan.batch > 1  # each image has producers of its own
+    if apart or tensor.rows + shift != rows:
+        return {"task": task, "base": record["units"] - 1, "step": 0}
+    base = (record["units"] // record["rows"] - 1) * record["rows"]
+    return {"task": task, "base": base - shift, "step": 1}
+
+
+def place_is_free(frame: Frame, op: Op) -> Record:
+    """What must have ended before `op` may write its place, beyond what the program's order already says.
+
+    The newest of each kind will do: writes to DRAM, drains and row functions each end in order.
+    """
+    here = next((stay for stay in frame.allocation.of(op.writes) if stay.first <= op.index <= stay.last), None)
+    if here is None:
+        return {}
+    end = here.offset + here.bytes
+    before = [(stay, token) for stay, token in frame.tokens if stay.last < here.first]
+    tokens = [token for stay, token in before if stay.offset < end and here.offset < stay.offset + stay.bytes]
+    readers = frame.allocation.barriers.get(op.index, ())
+    drains = [reader for reader in readers if frame.plan.ops[reader].on_array]
+    rows = [reader for reader in readers if not frame.plan.ops[reader].on_array]
+    return {
+        "after0": tokens[-1] if tokens else -1,
+        "after1": frame.task_of[max(drains)] if drains else -1,
+        "after2": frame.task_of[max(rows)] if rows else -1,
+    }
+
+
+def passes_of(frame: Frame, layer: Layer) -> int:
+    """Passes over its data that the vector unit makes for a layer."""
+    passes = frame.accelerator.vector_unit.passes
+    table: dict[type, int] = {
+        SoftmaxLayer: passes.softmax,
+        LayerNormLayer: passes.layernorm,
+        GeluLayer: passes.gelu,
+        AddLayer: passes.add,
+        EmbedLayer: passes.add,
+    }
+    return table[type(layer)]
+
+
+def as_array(records: list[Record], dtype: np.dtype[np.void]) -> np.ndarray:
+    """Records as one structured array; fields that a record leaves out are 0."""
+    names = dtype.names or ()
+    return np.array([tuple(record.get(name, 0) for name in names) for record in records], dtype)

@@ -1,0 +1,84 @@
+"""Activations that cross the memory: model inputs and outputs, spills and their return."""
+
+from __future__ import annotations
+
+from accelsim.compiler.allocation import Residency
+from accelsim.compiler.frame import Frame
+from accelsim.compiler.plan import Op, Tensor
+from accelsim.errors import CompileError
+from accelsim.kernels import compute_state
+from accelsim.program import ActivationJob
+
+
+def load_tensor(frame: Frame, stay: Residency, op: Op) -> None:
+    """A stay that begins with a read from DRAM: a load task, and the job that fills it."""
+    low, tensor = frame.low, frame.plan.tensors[stay.tensor]
+    if frame.accelerator.placement.activations == "none" and not tensor.is_input:
+        raise CompileError(f"layer {op.layer.name!r}: {tensor.id.name!r} would be read back, but placement.activations = 'none'")
+    row_bytes = max(1, tensor.bytes // tensor.rows)
+    task = low.task(kind=compute_state.LOAD, ordinal=low.loads, units=tensor.rows, rows=tensor.rows)
+    before = [item for item in frame.plan.ops[: stay.first] if item.index in frame.task_of]
+    after = tuple(
+        frame.task_of[max(item.index for item in before if item.on_array is kind)]
+        for kind in (True, False)
+        if any(item.on_array is kind for item in before)
+    )
+    for index in after:
+        low.tasks[index]["notify"] = 1
+    address = dram_address(frame, tensor)
+    operand = "activations_in" if tensor.is_input else "spill_in"
+    reader = frame.plan.ops[stay.readers[0]] if stay.readers else op
+    layer = frame.layer_index[reader.layer.name]
+    if frame.accelerator.placement.activations == "dram":
+        low.jobs.append(
+            ActivationJob(
+                False, address, tensor.bytes, row_bytes, tensor.rows, low.loads, after, frame.stores.get(tensor.id, -1), operand, layer
+            )
+        )
+        book_traffic(frame, reader.layer.name, operand, "dram", False, tensor.bytes, address)
+    else:  # without a memory for activations the host has put the input into the buffer
+        low.jobs.append(ActivationJob(False, -1, tensor.bytes, row_bytes, tensor.rows, low.loads, (), -1, operand, layer))
+    frame.loaded[stay.tensor, stay.first] = task
+    low.loads += 1
+
+
+def store_results(frame: Frame, op: Op) -> None:
+    """Jobs that write what `op` completed to DRAM: spills, and the outputs of the model."""
+    low = frame.low
+    tensor = frame.plan.tensors[op.writes]
+    if op.index != tensor.producers[-1] or frame.accelerator.placement.activations == "none":
+        return
+    stay = frame.allocation.of(op.writes)[0]
+    if not stay.stored:
+        return
+    address = dram_address(frame, tensor)
+    last = frame.task_of[op.index]
+    low.tasks[last]["notify"] = 1
+    operand = "activations_out" if tensor.is_output else "spill_out"
+    token = low.task(kind=compute_state.LOAD, ordinal=low.loads, units=1, rows=1)
+    low.jobs.append(
+        ActivationJob(
+            True, address, tensor.bytes, tensor.bytes, 1, low.loads, (last,), -1, operand, frame.layer_index[op.layer.name]
+        )
+    )
+    low.loads += 1
+    frame.stores[op.writes] = len(low.jobs) - 1
+    frame.tokens.append((stay, token))
+    book_traffic(frame, op.layer.name, operand, "dram", True, tensor.bytes, address)
+
+
+def dram_address(frame: Frame, tensor: Tensor) -> int:
+    if tensor.id not in frame.address_of:
+        frame.address_of[tensor.id] = frame.low.activation_address
+        frame.low.activation_address += -(-tensor.bytes // 4096) * 4096
+    return frame.address_of[tensor.id]
+
+
+def book_traffic(frame: Frame, layer: str, operand: str, memory: str, write: bool, size: int, address: int) -> None:
+    """Book `size` useful bytes at `address`, and what whole bursts add."""
+    burst = frame.low.burst_bytes[memory]
+    bus = (-(-(address + size) // burst) - address // burst) * burst
+    bits = frame.low.layers[frame.layer_index[layer]].bits
+    bits[operand, memory, write] += 8 * size
+    if bus > size:
+        bits["burst_rounding", memory, write] += 8 * (bus - size)

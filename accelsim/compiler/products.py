@@ -1,0 +1,294 @@
+"""Products of the array: runs, their streams, where their rows and weights come from, the drain that requantizes them.
+
+A product is one run over all its N-stripes while its rows fit the accumulators; with more rows it is one run a stripe and
+M-chunk, and the stripe's weights stay in the weight buffer over its chunks if they fit (else they are read again).
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from accelsim.compiler.access import row_accesses
+from accelsim.compiler.frame import Frame, Record, by_row, last_unit, passes_of, place_is_free, provider
+from accelsim.compiler.geometry import activation_geometry, weight_geometry
+from accelsim.compiler.image import Packing, image_bits
+from accelsim.compiler.plan import Op, Tensor
+from accelsim.compiler.streams import Stream, layer_batches
+from accelsim.errors import CompileError
+from accelsim.hw.decode_mac_core import CoreGeometry
+from accelsim.kernels import compute_state
+from accelsim.trace.layers import ConvLayer, GemmLayer, MacLayer, MatmulLayer, WeightedLayer
+
+SCALE_BIAS_BYTES = 8  # a channel: float32 scale and int32 bias
+
+
+def lower_product(frame: Frame, op: Op) -> None:
+    """Append the runs of a product, their streams and its drain."""
+    low, accelerator, layer = frame.low, frame.accelerator, op.layer
+    assert isinstance(layer, MacLayer)  # the plan puts nothing else on the array
+    array = accelerator.array
+    geometry = _geometry(frame, op)
+    groups = layer.bounds.G if isinstance(layer, ConvLayer) else 1
+    columns = op.n // groups
+    stripes, kt_count = -(-columns // array.cols), -(-op.k // array.rows)
+    drain = _drain(frame, op, stripes * groups)
+    chunks = -(-op.m // array.max_m)
+    chunk_rows = -(-op.m // chunks)
+    per_stripe = chunks > 1
+    build = low.layers[frame.layer_index[layer.name]]
+    common: Record = {
+        "layer": frame.layer_index[layer.name],
+        "k": op.k,
+        "kt_count": kt_count,
+        "d": geometry.codeword_length,
+        "axis": geometry.axis,
+        "ports": geometry.ports,
+        "pop_bits": geometry.pop_bits,
+        "buffer_bits": geometry.buffer_bits,
+        "word_bits": geometry.word_bits,
+        "out_task": drain,
+        "out_rows": op.m,
+        "row_accesses": row_accesses(accelerator.activation_buffer, layer, array.rows),
+        "codebook_load": -1,
+        "codebook_release": -1,
+        "chunk0": -1,
+        **_rows_from(frame, op),
+        **_weights_from(frame, op),
+    }
+    if groups > 1:
+        common["in_fixed"] = last_unit(frame, common["in_task"]) if common["in_task"] >= 0 else -1
+    weighted = isinstance(layer, WeightedLayer)
+    loads_codebook = weighted and geometry.decode and accelerator.codebook.store == "ram"
+    packing: Packing = "stripe" if per_stripe else "layer"
+    costs = low.conflicts.start(layer, geometry, packing) if isinstance(layer, WeightedLayer) else -1
+    fetches = 0
+    hold = True
+    for group in range(groups):
+        for first_stripe in range(0, stripes, 1 if per_stripe else stripes):
+            count = 1 if per_stripe else stripes
+            words = geometry.words(op.k, count)
+            stream = Stream(
+                layer=common["layer"],
+                header_bytes=_header_bytes(frame, op) if weighted and group == 0 and first_stripe == 0 else 0,
+                word_bytes=geometry.word_bits // 8,
+                words=words,
+                batch_words=(words,),
+                gates=(0,),
+                buffered=accelerator.weight_buffer.residency == "stream",
+            )
+            hold = not per_stripe or stream.bytes <= accelerator.weight_buffer.capacity
+            place: Record = {}
+            for chunk in range(chunks):
+                if weighted and (chunk == 0 or not hold):
+                    if chunk:
+                        stream = replace(stream, header_bytes=0)
+                    place = _stream(frame, op, stream, geometry, kt_count * count, f"{group}.{first_stripe}.{chunk}")
+                    fetches += place.pop("fetched")
+                m0 = chunk * chunk_rows
+                run = {
+                    **common,
+                    "m": min(chunk_rows, op.m - m0),
+                    "m0": m0,
+                    "nt0": group * stripes + first_stripe,
+                    "nt_count": count,
+                    "words": words,
+                    **place,
+                    "cost0": costs + (group * stripes + first_stripe) * geometry.stripe_groups(op.k) if costs >= 0 else -1,
+                    "frees": int(weighted and stream.buffered and (not hold or chunk == chunks - 1)),
+                }
+                if loads_codebook:
+                    run["codebook_load"] = len(low.cb_runs) - (0 if group == first_stripe == chunk == 0 else 1)
+                    if group == first_stripe == chunk == 0:
+                        low.cb_runs.append(len(low.runs))
+                        low.cb_words.append(geometry.codewords)
+                low.runs.append(run)
+                low.tiles += kt_count * count
+    if loads_codebook:
+        low.runs[-1]["codebook_release"] = len(low.cb_runs) - 1
+    if chunks > 1:
+        what = "held over" if hold else "read again for"
+        build.notes.append(f"{chunks} M-chunks of {chunk_rows} rows, stripe {what} them")
+    _bounds(frame, op, geometry, stripes * groups, kt_count, chunks)
+    if weighted:
+        _weight_traffic(frame, op, geometry, packing, fetches // (groups * (stripes if per_stripe else 1)))
+    frame.task_of[op.index] = drain
+    frame.writers.setdefault(op.writes, []).append(drain)
+
+
+def _geometry(frame: Frame, op: Op) -> CoreGeometry:
+    layer = op.layer
+    if isinstance(layer, WeightedLayer):
+        return weight_geometry(frame.accelerator, layer)
+    assert isinstance(layer, MatmulLayer)  # the plan makes products of these two only
+    for key, _ in op.reads:
+        if frame.plan.tensors[key].bits != 8:
+            raise CompileError(f"layer {layer.name!r}: operand {key.name!r} has {frame.plan.tensors[key].bits} bits; the array takes 8")
+    return activation_geometry(frame.accelerator, layer.transposed_b)
+
+
+def _header_bytes(frame: Frame, op: Op) -> int:
+    layer = op.layer
+    assert isinstance(layer, WeightedLayer)
+    codebook = layer.weight.format.codebook_bytes(op.k, layer.weight.n) if frame.accelerator.codebook.store == "ram" else 0
+    return SCALE_BIAS_BYTES * layer.weight.n + codebook
+
+
+def _stream(frame: Frame, op: Op, stream: Stream, geometry: CoreGeometry, tiles: int, part: str) -> Record:
+    """Place one stream; fields of the runs that read it."""
+    low, accelerator = frame.low, frame.accelerator
+    key = f"{op.layer.name}/{part}"
+    if key in low.pinned:
+        chunk0, count, base = low.pinned[key]
+        return {
+            "chunk0": chunk0, "chunk_count": count, "base_bytes": base, "header_bytes": stream.header_bytes,
+            "stream_bytes": stream.bytes, "fetched": 0,
+        }  # fmt: skip
+    if accelerator.control.overlap != "prefetch":
+        stream = _gated(frame, stream, geometry, op.k, tiles)
+    base = low.streams.buffered_bytes
+    if stream.buffered and stream.header_bytes + accelerator.dma.transfer > accelerator.weight_buffer.capacity:
+        short = stream.header_bytes + accelerator.dma.transfer - accelerator.weight_buffer.capacity
+        raise CompileError(
+            f"layer {op.layer.name!r}: codebook, scales and biases ({stream.header_bytes} B) and one transfer do not fit "
+            f"weight_buffer.capacity = {accelerator.weight_buffer.capacity} B: short by {short} B"
+        )
+    chunk0, count, bus = low.streams.add(stream, f"layer {op.layer.name!r}")
+    if bus > stream.bytes:
+        low.layers[stream.layer].bits["burst_rounding", low.weight_memory, False] += 8 * (bus - stream.bytes)
+    if accelerator.weight_buffer.residency == "pinned":
+        low.pinned[key] = (chunk0, count, base)
+    return {
+        "chunk0": chunk0, "chunk_count": count, "base_bytes": base, "header_bytes": stream.header_bytes,
+        "stream_bytes": stream.bytes, "fetched": 1,
+    }  # fmt: skip
+
+
+def _gated(frame: Frame, stream: Stream, geometry: CoreGeometry, k: int, tiles: int) -> Stream:
+    """`stream` in batches that load before they compute: a layer (or what fits of it), or a tile."""
+    kt_count = -(-k // geometry.rows)
+    groups = 0
+    tile_words: list[int] = []
+    for tile in range(tiles):
+        groups += geometry.tile_groups(k, tile % kt_count)
+        tile_words.append(min(stream.words, -(-groups * geometry.pop_bits // geometry.word_bits)))
+    ends = layer_batches(
+        tile_words, stream.words, stream.header_bytes, stream.word_bytes, frame.accelerator.weight_buffer.capacity,
+        frame.accelerator.control.overlap == "none",
+    )  # fmt: skip
+    gates: list[int] = []
+    before = 0
+    for end in ends:
+        gates.append(frame.low.tiles + (tile_words.index(before) + 1 if before else 0))
+        before = end
+    return Stream(stream.layer, stream.header_bytes, stream.word_bytes, stream.words, ends, tuple(gates), stream.buffered)
+
+
+def _drain(frame: Frame, op: Op, stripes: int) -> int:
+    """The task that requantizes what the array puts out, with the fused functions' passes."""
+    low, vector = frame.low, frame.accelerator.vector_unit
+    passes = vector.passes.requantize + sum(passes_of(frame, layer) for layer in op.fused)
+    operands = [key for key, role in op.reads if role == "operand"]
+    fields: Record = {}
+    for number, key in enumerate(operands):
+        row = by_row(frame, key, op, op.m)
+        fields |= {f"dep{number}": row["task"], f"dep{number}_base": row["base"], f"dep{number}_step": row["step"]}
+    fields |= place_is_free(frame, op)
+    cols = frame.accelerator.array.cols
+    task = low.task(
+        kind=compute_state.DRAIN, ordinal=len(low.drains), units=op.m * stripes, rows=op.m, tile_cols=cols, width=op.n,
+        passes=passes, latency=vector.latency, accesses=low.vector_accesses(len(operands)), **fields,
+    )  # fmt: skip
+    low.drains.append(task)
+    full, rest = divmod(op.n, cols)
+    per_row = full * vector.row_cycles(cols, 1) + (vector.row_cycles(rest, 1) if rest else 0)
+    for layer, count in ((op.layer, vector.passes.requantize), *((item, passes_of(frame, item)) for item in op.fused)):
+        build = low.layers[frame.layer_index[layer.name]]
+        build.vector_cycles += op.m * per_row * count
+        build.bounds["vector"] += op.m * per_row * count
+        if layer is not op.layer:
+            build.notes.append(f"fused into {op.layer.name}")
+    return task
+
+
+def _rows_from(frame: Frame, op: Op) -> Record:
+    """Where the rows of A come from."""
+    layer = op.layer
+    key = next(key for key, role in op.reads if role == "rows")
+    tensor = frame.plan.tensors[key]
+    task, was_loaded = provider(frame, key, op)
+    record = frame.low.tasks[task]
+    fields: Record = {"in_task": task, "in_rows": record["rows"], "in_cols": op.k, "in_fixed": -1, "in_tile_cols": 0}
+    if record["kind"] == compute_state.DRAIN:
+        fields["in_tile_cols"] = frame.accelerator.array.cols
+    several = len(tensor.producers) > 1 and not was_loaded
+    if isinstance(layer, ConvLayer):
+        fields |= _image_rows(frame, layer, tensor)
+        if frame.plan.batch > 1:
+            fields["in_fixed"] = last_unit(frame, task)
+    elif isinstance(layer, MatmulLayer):
+        if layer.a.split == "columns":
+            fields["in_col0"] = (op.head % layer.heads) * op.k
+            fields["in_row0"] = op.image * layer.m
+    elif isinstance(layer, GemmLayer) and layer.input_row is not None:
+        fields["in_row0"] = layer.input_row
+        if frame.plan.batch > 1:
+            fields["in_fixed"] = last_unit(frame, task)
+    if several:
+        if frame.plan.batch == 1:  # heads side by side: drains end in order, so the last head's rows tell of all
+            fields["in_cols"] = tensor.columns_of_producer
+        else:
+            fields["in_fixed"] = last_unit(frame, task)
+    return fields
+
+
+def _image_rows(frame: Frame, layer: ConvLayer, tensor: Tensor) -> Record:
+    """Which line of the input image an output position waits for."""
+    height, width = layer.image
+    reach = layer.dilation[0] * (layer.bounds.FY - 1) - layer.padding[0]
+    fields: Record = {"in_ox": layer.bounds.OX, "in_stride": layer.strides[0], "in_reach": max(0, reach)}
+    if layer.input_layout == "planar":  # the lines of the last plane arrive last
+        planes = tensor.rows // (height * frame.plan.batch)
+        return {**fields, "in_rows": height, "in_ix": 1, "in_row0": (planes - 1) * height}
+    return {**fields, "in_rows": height * width, "in_ix": width, "in_cols": layer.input_channels}
+
+
+def _weights_from(frame: Frame, op: Op) -> Record:
+    """Where the weights come from: the stream of a layer, or a whole operand of an attention product."""
+    key = next((key for key, role in op.reads if role == "weights"), None)
+    if key is None:
+        return {"w_task": -1, "from_activations": 0}
+    task, _ = provider(frame, key, op)
+    record = frame.low.tasks[task]
+    layer = op.layer
+    assert isinstance(layer, MatmulLayer)
+    unit = record["units"] - 1
+    tensor = frame.plan.tensors[key]
+    if layer.b.split == "columns" and len(tensor.producers) == 1 and record["kind"] == compute_state.DRAIN:
+        width = tensor.width // layer.heads
+        tile = ((op.head % layer.heads + 1) * width - 1) // frame.accelerator.array.cols
+        rows = tensor.rows // frame.plan.batch
+        unit = tile * record["rows"] + (op.image + 1) * rows - 1
+    return {"w_task": task, "w_unit": unit, "from_activations": 1}
+
+
+def _bounds(frame: Frame, op: Op, geometry: CoreGeometry, stripes: int, kt_count: int, chunks: int) -> None:
+    """Least cycles of each resource of the core for this product."""
+    build = frame.low.layers[frame.layer_index[op.layer.name]]
+    groups = geometry.stripe_groups(op.k) * stripes * chunks
+    build.bounds["array"] += op.m * stripes * kt_count
+    build.bounds["decode"] += groups
+    build.bounds["buffer_width"] += -(-groups * geometry.pop_bits // geometry.word_bits)
+
+
+def _weight_traffic(frame: Frame, op: Op, geometry: CoreGeometry, packing: Packing, fetches: int) -> None:
+    """Book the image, as often as it is fetched, by operand; scales, biases and codebook come once."""
+    layer, low = op.layer, frame.low
+    if not fetches or not isinstance(layer, WeightedLayer):
+        return
+    image = image_bits(geometry, layer, packing)
+    bits, memory = low.layers[frame.layer_index[layer.name]].bits, low.weight_memory
+    for name, count in (("indices", image.index), ("signs", image.sign), ("raw_weights", image.raw), ("padding", image.padding)):
+        bits[name, memory, False] += count * fetches
+    scales = SCALE_BIAS_BYTES * layer.weight.n
+    bits["scales_bias", memory, False] += 8 * scales
+    bits["codebook", memory, False] += 8 * (_header_bytes(frame, op) - scales)

@@ -1,0 +1,129 @@
+"""What every dataflow has in common: how a GEMM lies on a systolic array, in which order its folds run, and when each may start.
+
+A GEMM is Y[M,N] = A[M,K] x Wt[K,N]. Two of its loops are spatial, over rows and columns of PEs; the third is time, one step a cycle.
+A spatial loop longer than the array is cut into folds; the last one is trimmed, and the PEs that it leaves idle are still clocked.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+from accelsim.errors import CompileError, ConfigError
+from accelsim.formats.weight_format import WeightFormat
+
+Loop = Literal["M", "N", "K"]
+Convention = Literal["physical", "scale_sim"]
+MAX_SIDE = 4096  # PEs
+MAX_RAW_BITS = 8  # the multipliers' width
+
+
+@dataclass(frozen=True)
+class SystolicArray:
+    """The array that folds run on.
+
+    Attributes
+    ----------
+    rows, cols : PEs
+    double_buffered : a PE holds the next stationary value (or a finished sum) beside the one in use
+    load_rows : array rows of a stationary operand that are loaded in a cycle; None: a whole tile, a load that never limits
+
+    Raises
+    ------
+    ConfigError
+        A size that no array has.
+    """
+
+    rows: int
+    cols: int
+    double_buffered: bool = True
+    load_rows: int | None = None
+
+    def __post_init__(self) -> None:
+        for name, value, allowed in (("rows", self.rows, MAX_SIDE), ("cols", self.cols, MAX_SIDE), ("load_rows", self.load_rows, self.rows)):
+            if value is not None and not 1 <= value <= allowed:
+                raise ConfigError(f"systolic array: {name} = {value}; allowed: 1..{allowed}")
+
+    @property
+    def rows_a_load(self) -> int:
+        """Array rows that one load cycle fills."""
+        return self.rows if self.load_rows is None else self.load_rows
+
+
+@dataclass(frozen=True)
+class SpatialMap:
+    """Which loop of the GEMM runs over array rows, over array columns, and over time."""
+
+    rows: Loop
+    cols: Loop
+    time: Loop
+
+
+@dataclass(frozen=True)
+class Fold:
+    """One pass over the array: the PE rows and columns that it uses, and its steps in time."""
+
+    rows: int
+    cols: int
+    steps: int
+
+
+class FoldTiming(ABC):
+    """When folds start and end. Cycle 0 is the first that is counted; a fold's start is the cycle of its first step at PE(0,0)'s input."""
+
+    @abstractmethod
+    def first_start(self, array: SystolicArray, fold: Fold) -> int:
+        """Start of the first fold."""
+
+    @abstractmethod
+    def next_start(self, array: SystolicArray, start: int, fold: Fold, following: Fold) -> int:
+        """Start of the fold `following` after `fold`, which started at `start`."""
+
+    @abstractmethod
+    def total(self, array: SystolicArray, start: int, fold: Fold) -> int:
+        """Cycles of the whole GEMM, whose last fold `fold` started at `start`."""
+
+
+class Dataflow(ABC):
+    """Base of every dataflow's SPEC.
+
+    Attributes
+    ----------
+    kind : its name
+    stationary : the operand that stays in the PEs
+    spatial : the spatial map
+    outer : the spatial loop whose folds change last; the other one is the inner loop
+    decodes : takes any weight format, because weights pass the decoder on their way into the array; otherwise raw integers only
+    """
+
+    kind: ClassVar[str]
+    stationary: ClassVar[Literal["weights", "outputs", "inputs"]]
+    spatial: ClassVar[SpatialMap]
+    outer: ClassVar[Loop]
+    decodes: ClassVar[bool]
+    physical: ClassVar[FoldTiming]
+
+    @abstractmethod
+    def scale_sim_fold_cycles(self, array: SystolicArray, fold: Fold) -> int:
+        """Cycles of a fold in the convention of SCALE-Sim, where each fold runs alone on the whole array."""
+
+    def check_format(self, weight_format: WeightFormat) -> None:
+        """Check that weights in this format can meet activations in this dataflow.
+
+        Raises
+        ------
+        CompileError
+            They cannot: says why and what is allowed.
+        """
+        path = weight_format.decode_path()
+        if path.decode and not self.decodes:
+            raise CompileError(
+                f"format {weight_format.kind!r} cannot run {self.kind}: its records pass the decoder, which fills a weight stationary array; "
+                f"allowed with {self.kind}: uniform of at most {MAX_RAW_BITS} bits"
+            )
+        if path.raw_bits > MAX_RAW_BITS:
+            raise CompileError(
+                f"format {weight_format.kind!r} of {path.raw_bits} bits cannot run {self.kind} on an array of {MAX_RAW_BITS}-bit multipliers; "
+                f"allowed: at most {MAX_RAW_BITS} bits" + (" (compress the float trace first)" if path.raw_bits == 32 else "")
+            )

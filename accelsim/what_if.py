@@ -1,0 +1,152 @@
+"""What each resource would be worth if it were free: the same run again, with one thing ideal at a time.
+
+Disputable assumption: a resource is made ideal through the configuration alone, so the machine keeps every other rule; the
+gains of two rows do not add up, because what the first one hid the second one uncovers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import yaml
+
+from accelsim.accelerator import Accelerator, load_accelerator
+from accelsim.result import CATEGORIES, Result
+from accelsim.simulate import simulate
+from accelsim.trace.trace import Trace
+
+Progress = Callable[[str, int, int], None]
+HUGE_BYTES = 2**34  # of an ideal buffer: the most that a specification may say
+MANY_ROWS = 2**20  # rows a cycle of an ideal array, likewise
+MANY_PORTS = 8
+
+
+@dataclass(frozen=True)
+class WhatIf:
+    """A run with one thing ideal.
+
+    Attributes
+    ----------
+    speedup : baseline cycles over this run's cycles
+    explanation : '' unless this run is slower than the baseline, or equal because nothing was to be changed
+    """
+
+    name: str
+    description: str
+    result: Result
+    speedup: float
+    explanation: str
+
+
+@dataclass(frozen=True)
+class Ideal:
+    """One thing to make ideal, as overrides of an accelerator's fields."""
+
+    name: str
+    description: str
+    overrides: Callable[[Accelerator, Trace], tuple[str, ...]]
+
+
+def _memory(accelerator: Accelerator, trace: Trace) -> tuple[str, ...]:
+    del trace
+    ideal = ("dma.fabric_latency=0 ps", "placement.weights=dram")
+    return (f"dram={{device: ideal{_background(accelerator)}}}", *ideal)
+
+
+def _background(accelerator: Accelerator) -> str:
+    """Another client stays: what is free is the channel."""
+    client = accelerator.dram.background if accelerator.dram is not None else None
+    return f", background: {{bandwidth: {client.bandwidth} B/s, transfer: {client.transfer} B}}" if client else ""
+
+
+def _decoder(accelerator: Accelerator, trace: Trace) -> tuple[str, ...]:
+    book = accelerator.codebook
+    row = accelerator.array.cols // min(_codeword_lengths(accelerator, trace))
+    ports = max(book.ports, book.banks or 0, row)
+    return (f"codebook.ports={ports}", "codebook.banks=null", "codebook.sets=2", "codebook.latency=1")
+
+
+def _codeword_lengths(accelerator: Accelerator, trace: Trace) -> set[int]:
+    """Elements of a record, over all runs: raw ones are as long as the chip's codewords."""
+    paths = [layer.weight.format.decode_path() for layer in trace.weighted_layers()]
+    return {accelerator.codebook.codeword_length} | {path.d for path in paths if path.decode}
+
+
+def _width(accelerator: Accelerator, trace: Trace) -> tuple[str, ...]:
+    del trace
+    book, buffer = accelerator.codebook, accelerator.activation_buffer
+    pop_bits = (book.banks or book.ports) * 8 * book.codeword_length  # of raw int8 records, the longest
+    word_bits = max(accelerator.weight_buffer.word_bits, pop_bits)
+    loader_bits = max(buffer.loader_bits, pop_bits)
+    width_bits = -(-loader_bits // (8 * buffer.accesses(buffer.loader_bits // 8))) * 8  # as many accesses a word as before
+    return (
+        f"weight_buffer.word_bits={word_bits}",
+        f"activation_buffer={{capacity: {buffer.capacity}, banks: {buffer.banks}, width_bits: {max(width_bits, buffer.width_bits)}, "
+        f"ports: {buffer.ports}, loader_bits: {loader_bits}, residency: {buffer.residency}}}",
+    )
+
+
+IDEALS: tuple[Ideal, ...] = (
+    Ideal("memory", "weights and activations cross it in no time", _memory),
+    Ideal("decoder", "an array row of codewords a cycle, next codebook loads aside", _decoder),
+    Ideal("buffer width", "every decode cycle's bits in one word", _width),
+    Ideal("array", "all rows of a tile in one cycle", lambda *_: (f"array.rows_per_cycle={MANY_ROWS}",)),
+    Ideal("vector unit", "its functions take no time", lambda *_: ("vector_unit.lanes=0", "vector_unit.latency=0")),
+    Ideal(
+        "buffers",
+        "room for every weight and activation",
+        lambda *_: (f"weight_buffer.capacity={HUGE_BYTES}", f"activation_buffer.capacity={HUGE_BYTES}"),
+    ),
+    Ideal("accumulators", "a second bank drains while the first one fills", lambda *_: ("array.accumulator_banks=2",)),
+    Ideal("buffer ports", f"{MANY_PORTS} accesses a bank and cycle", lambda *_: (f"activation_buffer.ports={MANY_PORTS}",)),
+)
+
+
+def what_if(
+    accelerator: Accelerator, trace: Trace, baseline: Result, progress: Progress | None = None, *, seed: int = 0
+) -> tuple[WhatIf, ...]:
+    """`baseline` (of `trace` on `accelerator`) again, once for each row of IDEALS.
+
+    Parameters
+    ----------
+    progress : called with (phase, done, total) before each run
+    seed : as for `simulate`
+
+    Raises
+    ------
+    CompileError, DeadlockError, ConservationError
+        As `simulate`.
+    """
+    out: list[WhatIf] = []
+    for number, ideal in enumerate(IDEALS):
+        if progress is not None:
+            progress("what if", number, len(IDEALS))
+        other = with_overrides(accelerator, ideal.overrides(accelerator, trace))
+        if other == accelerator:
+            out.append(WhatIf(ideal.name, ideal.description, baseline, 1.0, "the chip has it so already"))
+            continue
+        result = simulate(other, trace, frames=len(baseline.frames), batch=baseline.batch, seed=seed)
+        speedup = baseline.total_cycles / result.total_cycles
+        out.append(WhatIf(ideal.name, ideal.description, result, speedup, explain(baseline, result)))
+    return tuple(out)
+
+
+def with_overrides(accelerator: Accelerator, overrides: tuple[str, ...]) -> Accelerator:
+    """`accelerator` with overrides like 'array.cols=32' applied, checked again."""
+    return load_accelerator(yaml.safe_load(accelerator.dump_yaml()), overrides)
+
+
+def explain(baseline: Result, result: Result) -> str:
+    """Why `result` is slower than `baseline`: the causes that grew and shrank, and what the compiler chose otherwise; '' if it is not."""
+    lost = result.total_cycles - baseline.total_cycles
+    if lost <= 0:
+        return ""
+    moved = sorted(((result.cycles[name] - baseline.cycles[name], name) for name in CATEGORIES), reverse=True)
+    grew = ", ".join(f"{name} +{change:,}" for change, name in moved if change > 0)
+    shrank = ", ".join(f"{name} {change:,}" for change, name in reversed(moved) if change < 0)
+    text = f"slower by {lost:,} cycles: {grew}" + (f" outweigh {shrank}" if shrank else "")
+    other = [f"{name}: {value}" for name, value in result.choices.items() if value != baseline.choices.get(name)]
+    bytes_more = result.bus_bytes - baseline.bus_bytes
+    traffic = f"; {bytes_more:+,} bytes on the bus" if bytes_more else ""
+    return text + traffic + (f"; the compiler chose {'; '.join(other)}" if other else "")
