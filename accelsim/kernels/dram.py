@@ -135,6 +135,7 @@ def _run(state: Ints, params: Ints, until: int, max_completed: int, stop_when_qu
         else:
             first = now + 1
             state[MOVE_FROM] = first
+            state[OFFER_FROM] = max(state[OFFER_FROM], first)  # a place that a move frees is seen in the next cycle
             move(state, params)
             stale = True
     state[NOW] = now
