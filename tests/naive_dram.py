@@ -156,7 +156,7 @@ class NaiveDram:
             for other, last in self.last[before].items():
                 if t - last < cycles and concerns(scope, other, at):
                     return False
-        return command != ACT or sum(entry[1] == ACT and t - entry[0] < self.d.n_faw for entry in self.log[-16:]) < 4
+        return command != ACT or sum(entry[1] == ACT and t - entry[0] < self.d.n_faw for entry in self.log[-100:]) < 4
 
     def issue(self, t: int, command: int, at: tuple[int, int] = (NONE, NONE), row: int = NONE, column: int = NONE) -> None:
         self.log.append((t, command, *at, row, column))
