@@ -56,6 +56,7 @@ __all__ = ["advance", "new_state", "replay", "run_until_quiet", "submit"]
 
 @borrowing_kernel
 def _run(state: Ints, params: Ints, until: int, max_completed: int, stop_when_quiet: bool, log: Ints, samples: Ints) -> int:
+    """Run to `until`, or until `max_completed` transfers completed in this call, or until nothing but refresh lies ahead."""
     shared_queue = params[P_POLICY] == FRFCFS
 
     state[REPORTED] = 0
@@ -173,7 +174,10 @@ def run_until_quiet(state: Ints, params: Ints, log: Ints, samples: Ints) -> int:
 def replay(
     state: Ints, params: Ints, arrival_cycle: Ints, is_write: Ints, first_burst: Ints, n_bursts: Ints, log: Ints, samples: Ints
 ) -> int:
-    """Submit every transfer of a trace in order, as room allows, and run until the channel is quiet.
+    """Submit every transfer of a trace in order and run until the channel is quiet.
+
+    Transfers are submitted anew when half of those that fit are complete, so there must be room for twice the reads in flight: then
+    one that may be offered is always there.
 
     Parameters
     ----------

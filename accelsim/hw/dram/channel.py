@@ -43,7 +43,7 @@ def parameters(
     for name, value, least, most in (
         ("max_outstanding_bursts", max_outstanding_bursts, 1, 2**16),
         ("slot_release_cycles", slot_release_cycles, 0, 2**32),
-        ("max_transfers", max_transfers, 1, 2**16),
+        ("max_transfers", max_transfers, 1, 2**17),
     ):
         if not least <= value <= most:
             raise ConfigError(f"{name} = {value}: allowed {least} to {most}")

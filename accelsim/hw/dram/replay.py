@@ -19,7 +19,7 @@ from accelsim.kernels import dram
 from accelsim.kernels import dram_state as at
 from accelsim.kernels.dram_state import Ints
 
-TRANSFERS = 256  # submitted to the kernel at once; any number gives the same result
+TRANSFERS = 256  # submitted to the kernel at once, at least; twice the reads in flight is enough for any trace
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,7 @@ def run_replay(
     ConfigError, ReferenceDataError
         For an unknown mapping, a number out of range, an address past the device.
     """
-    params = parameters(device, policy, mapping, max_outstanding_bursts, max_transfers=TRANSFERS)
+    params = parameters(device, policy, mapping, max_outstanding_bursts, max_transfers=max(TRANSFERS, 2 * max_outstanding_bursts))
     transfers = transfers_of(trace, device)
     log = np.zeros((log_commands, at.LOG_WIDTH), np.int64)
     samples = np.zeros(len(trace.cycle) - int(trace.is_write.sum()), np.int64)
