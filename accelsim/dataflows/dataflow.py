@@ -41,9 +41,10 @@ class SystolicArray:
     load_rows: int | None = None
 
     def __post_init__(self) -> None:
-        for name, value, allowed in (("rows", self.rows, MAX_SIDE), ("cols", self.cols, MAX_SIDE), ("load_rows", self.load_rows, self.rows)):
-            if value is not None and not 1 <= value <= allowed:
-                raise ConfigError(f"systolic array: {name} = {value}; allowed: 1..{allowed}")
+        sizes = {"rows": (self.rows, MAX_SIDE), "cols": (self.cols, MAX_SIDE), "load_rows": (self.rows_a_load, self.rows)}
+        for name, (size, allowed) in sizes.items():
+            if not 1 <= size <= allowed:
+                raise ConfigError(f"systolic array: {name} = {size}; allowed: 1..{allowed}")
 
     @property
     def rows_a_load(self) -> int:
@@ -116,14 +117,15 @@ class Dataflow(ABC):
         CompileError
             They cannot: says why and what is allowed.
         """
-        path = weight_format.decode_path()
+        path, kind = weight_format.decode_path(), weight_format.kind
         if path.decode and not self.decodes:
             raise CompileError(
-                f"format {weight_format.kind!r} cannot run {self.kind}: its records pass the decoder, which fills a weight stationary array; "
+                f"format {kind!r} cannot run {self.kind}: its records pass the decoder, which fills a weight stationary array; "
                 f"allowed with {self.kind}: uniform of at most {MAX_RAW_BITS} bits"
             )
         if path.raw_bits > MAX_RAW_BITS:
+            hint = " (compress the float trace first)" if path.raw_bits == 32 else ""
             raise CompileError(
-                f"format {weight_format.kind!r} of {path.raw_bits} bits cannot run {self.kind} on an array of {MAX_RAW_BITS}-bit multipliers; "
-                f"allowed: at most {MAX_RAW_BITS} bits" + (" (compress the float trace first)" if path.raw_bits == 32 else "")
+                f"format {kind!r} of {path.raw_bits} bits cannot run {self.kind} on {MAX_RAW_BITS}-bit multipliers; "
+                f"allowed: at most {MAX_RAW_BITS} bits{hint}"
             )

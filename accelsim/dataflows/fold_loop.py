@@ -80,15 +80,15 @@ def gemm_cycles(dataflow: str, array: SystolicArray, m: int, k: int, n: int, con
     flow = find_dataflow(dataflow)
     timing = _timing(flow, convention)
     sizes = check_sizes(flow, array, m, k, n)
-    pending: Fold | None = None
-    start = folds = mapped = 0
-    for fold in _folds(flow, array, sizes):
-        start = timing.first_start(array, fold) if pending is None else timing.next_start(array, start, pending, fold)
-        pending = fold
+    remaining = _folds(flow, array, sizes)
+    fold = next(remaining)
+    start, folds, mapped = timing.first_start(array, fold), 1, fold.rows * fold.cols
+    for following in remaining:
+        start = timing.next_start(array, start, fold, following)
+        fold = following
         folds += 1
         mapped += fold.rows * fold.cols
-    assert pending is not None  # sizes are at least 1
-    total = timing.total(array, start, pending)
+    total = timing.total(array, start, fold)
     return FoldResult(flow.kind, convention, folds, total, m * k * n, array.rows * array.cols, mapped)
 
 
@@ -100,7 +100,7 @@ def check_sizes(flow: Dataflow, array: SystolicArray, m: int, k: int, n: int) ->
             raise CompileError(f"GEMM: {name} = {size}; allowed: 1..{MAX_BOUND}")
     folds = -(-sizes[flow.spatial.rows] // array.rows) * -(-sizes[flow.spatial.cols] // array.cols)
     if folds > MAX_FOLDS:
-        raise CompileError(f"GEMM {m} x {k} x {n} (M x K x N) takes {folds} folds of {array.rows} x {array.cols}; allowed: at most {MAX_FOLDS}")
+        raise CompileError(f"GEMM {m} x {k} x {n} (M x K x N) takes {folds} folds on {array.rows} x {array.cols} PEs; allowed: {MAX_FOLDS}")
     return sizes
 
 

@@ -30,7 +30,7 @@ class AccumulateInPlace(FoldTiming):
         Without: the sum itself drains, and a PE's first product of the next fold may replace it on the edge on which it leaves.
         """
         if array.double_buffered:
-            return max(start + fold.steps, start + fold.steps + array.rows - following.steps)
+            return start + fold.steps + max(0, array.rows - following.steps)
         return start + fold.steps + array.rows - 1
 
     def total(self, array: SystolicArray, start: int, fold: Fold) -> int:
