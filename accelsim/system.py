@@ -63,10 +63,10 @@ def run_program(accelerator: Accelerator, program: Program, progress: Progress |
         return open_channel(env, spec, accelerator.dma, complete)
 
     dma = Dma(env, accelerator.dma, program, cluster, accelerator.placement.weights, open_memory)
-    if accelerator.dram is not None and accelerator.dram.background is not None and "dram" in dma.channels:
-        BackgroundClient(env, accelerator.dram.background, dma.channels["dram"], lambda: cluster.done_cycle is None)
     cluster.poke()
     dma.pump()
+    if accelerator.dram is not None and accelerator.dram.background is not None and "dram" in dma.channels:
+        BackgroundClient(env, accelerator.dram.background, dma.channels["dram"], lambda: cluster.awake or dma.in_flight)
     steps = 0
     runs = int(program.runs.size)
     while cluster.done_cycle is None or not dma.idle:

@@ -6,6 +6,7 @@ Products, row functions and moves of activations append to it; what provides an 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -65,10 +66,10 @@ class Lowering:
         self.tasks.append(record)
         return len(self.tasks) - 1
 
-    def vector_accesses(self, reads: int) -> int:
-        """Activation SRAM accesses a cycle while the lanes write one result and read `reads` operands from there."""
-        lanes = self.accelerator.vector_unit.lanes
-        return self.accelerator.activation_buffer.accesses(lanes) * (1 + reads) if lanes else 0
+    def vector_accesses(self, row_bytes: Iterable[int], cycles: int) -> int:
+        """Activation SRAM accesses a cycle while a row is worked on for `cycles`: it is read and written once, whatever the passes."""
+        total = sum(self.accelerator.activation_buffer.accesses(size) for size in row_bytes)
+        return -(-total // cycles) if cycles else 0
 
 
 class Frame:

@@ -194,9 +194,10 @@ def _drain(frame: Frame, op: Op, stripes: int) -> int:
         fields |= {f"dep{number}": row["task"], f"dep{number}_base": row["base"], f"dep{number}_step": row["step"]}
     fields |= place_is_free(frame, op)
     cols = frame.accelerator.array.cols
+    pieces = [min(cols, op.n) * frame.plan.tensors[key].bits // 8 for key in (op.writes, *operands)]
     task = low.task(
         kind=compute_state.DRAIN, ordinal=len(low.drains), units=op.m * stripes, rows=op.m, tile_cols=cols, width=op.n,
-        passes=passes, latency=vector.latency, accesses=low.vector_accesses(len(operands)), **fields,
+        passes=passes, latency=vector.latency, accesses=low.vector_accesses(pieces, vector.row_cycles(min(cols, op.n), passes)), **fields,
     )  # fmt: skip
     low.drains.append(task)
     full, rest = divmod(op.n, cols)

@@ -21,9 +21,10 @@ def lower_row_function(frame: Frame, op: Op) -> None:
         fields["chunk"] = _parameters(frame, op)
     fields |= place_is_free(frame, op)
     passes = passes_of(frame, layer)
+    pieces = [frame.plan.tensors[key].width * frame.plan.tensors[key].bits // 8 for key in (op.writes, *(key for key, _ in op.reads))]
     task = low.task(
         kind=compute_state.ROW, ordinal=len(low.row_tasks), units=tensor.rows, rows=tensor.rows, width=tensor.width,
-        passes=passes, latency=vector.latency, accesses=low.vector_accesses(len(op.reads)), **fields,
+        passes=passes, latency=vector.latency, accesses=low.vector_accesses(pieces, vector.row_cycles(tensor.width, passes)), **fields,
     )  # fmt: skip
     low.row_tasks.append(task)
     frame.task_of[op.index] = task

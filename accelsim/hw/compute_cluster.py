@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
 import simpy
@@ -15,7 +16,7 @@ NEVER = int(compute_state.NEVER)
 LOOK_AHEAD = 2048  # cycles: as far as a prediction may be in vain
 
 
-_FIELDS = compute_state.STATE.fields or {}
+_FIELDS: Mapping[str, tuple[Any, ...]] = compute_state.STATE.fields or {}
 _AT = {name: field[1] // 8 for name, field in _FIELDS.items()}  # place of each field in a state that is seen as int64
 _CYCLE, _STARVED, _FREED, _TILES = _AT["cycle"], _AT["starved"], _AT["freed"], _AT["tiles_done"]
 _NOTIFY_TASK, _NOTIFY_CYCLE, _FINISH = _AT["notify_task"], _AT["notify_cycle"], _AT["finish"]
@@ -142,7 +143,6 @@ class ComputeCluster(CycleEngine):
             self.on_task(task, cycle)
         if self._reason in (compute_state.FREED, compute_state.TILES):
             self.on_room()
-        self.poke()
 
     def _advance(self, state: _State, until: int, freed: int, tiles: int, look_ahead: int) -> int:
         program, transfers = self._program, self._program.transfers

@@ -70,6 +70,11 @@ class Dma:
         """Whether everything was moved."""
         return not self._flights and self._next_weight == self._transfers.address.size and self._next_job == len(self._program.jobs)
 
+    @property
+    def in_flight(self) -> bool:
+        """Whether a transfer is on its way."""
+        return bool(self._flights)
+
     def pump(self) -> None:
         """Issue what may be issued now."""
         while self._in_flight < self._spec.max_transfers and (self._issue_job() or self._issue_weight()):

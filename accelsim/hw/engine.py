@@ -39,6 +39,7 @@ class CycleEngine(ABC):
         self.clock_hz = clock_hz
         self._poked = False
         self._generation = 0
+        self._wake: int | None = None  # cycle of the wake-up that is in the queue
 
     @property
     def now_cycle(self) -> int:
@@ -53,22 +54,31 @@ class CycleEngine(ABC):
 
     def _decide(self, _: simpy.Event) -> None:
         self._poked = False
+        if self._wake is not None and self._wake <= self.now_cycle:
+            return  # what is put out then was settled before this instant; the wake-up comes, and pokes
         if not self.must_repredict():
             return
         self.commit(self.now_cycle)
         self.absorb()
         self._generation += 1
-        wake = self.predict()
+        wake = self._wake = self.predict()
         if wake is not None:
             generation = self._generation
 
             def on_wake(_: simpy.Event) -> None:
                 if generation == self._generation:
                     self._generation += 1
+                    self._wake = None
                     self.adopt()
                     self.publish()
+                    self.poke()
 
             at_time(self.env, max(int(self.env.now), edge_ps(wake, self.clock_hz)), on_wake)
+
+    @property
+    def awake(self) -> bool:
+        """Whether a wake-up or a decision is in the queue."""
+        return self._poked or self._wake is not None
 
     @abstractmethod
     def must_repredict(self) -> bool:
@@ -92,4 +102,4 @@ class CycleEngine(ABC):
 
     @abstractmethod
     def publish(self) -> None:
-        """Tell the others what was put out, and poke this engine if it goes on."""
+        """Tell the others what was put out."""

@@ -133,11 +133,11 @@ def step_loader(s, machine, runs, tasks, fin, loaded, group_cost, land, visible,
             why = SWAP
             tally = HELD_BY_WAVE
             wake = min(wake, behind)
-        elif run.codebook_load >= 0 and s.cb_done <= run.codebook_load:
-            why = CODEBOOK_LOAD
         elif s.ucnt < run.pop_bits:
             why = missing if missing != PRESENT else BUFFER_WIDTH
             tally = SHORT_OF_BITS
+        elif run.codebook_load >= 0 and s.cb_done <= run.codebook_load:
+            why = CODEBOOK_LOAD
         else:
             pop = True
     elif free_sets > 0:

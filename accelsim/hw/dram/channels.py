@@ -143,6 +143,5 @@ class _Channel(CycleEngine):
     def publish(self) -> None:
         count = int(self._state[at.REPORTED])
         done = self._state[self._report][1 : 2 * count : at.DONE_WIDTH].tolist()
-        self.poke()
         for transfer in sorted(done):
             self._ended(transfer)
