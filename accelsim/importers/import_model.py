@@ -1,6 +1,6 @@
-"""From a MODEL argument to a float trace: 'vit:hidden_size=192,...' (a transformers ViT) or a '.pt2' file (torch.export.save).
+"""From a MODEL argument to a float trace: 'vit:hidden_size=192,...' (a transformers ViT), a '.pt2' file, or a topology table ('.csv').
 
-A described model has no trained weights, so it needs a seed; a file's weights are stored unless a seed replaces them.
+A described model or a table has no trained weights, so it needs a seed; a '.pt2' file's are stored unless a seed replaces them.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import numpy.typing as npt
 from pydantic import ValidationError
 
 from accelsim.errors import ImportModelError, TraceError
+from accelsim.importers.topology import import_topology
 from accelsim.registry import suggest
 from accelsim.trace.layers import Layer, WeightedLayer, WeightRecord
 from accelsim.trace.manifest import CheckpointSource, Manifest
@@ -58,7 +59,7 @@ def import_model(
     ----------
     model
         'vit' or 'vit:option=value,...' with options of transformers' ViTConfig (DeiT-tiny's values where none is given), or the
-        path of a '.pt2' file.
+        path of a '.pt2' file (torch.export.save) or of a '.csv' file (SCALE-Sim's topology tables: accelsim.importers.topology).
     out
         Directory to write; None returns the trace only.
     seed
@@ -76,16 +77,25 @@ def import_model(
         `out` cannot be written.
     """
     kind, _, options = model.partition(":")
-    if kind != "vit" and not model.endswith(".pt2"):
-        raise ImportModelError(f"model {model!r} is not understood; allowed: vit:option=value,... or a file whose name ends in .pt2")
-    if kind == "vit" and seed is None:
+    table = kind != "vit" and model.lower().endswith(".csv")
+    if kind != "vit" and not table and not model.endswith(".pt2"):
+        raise ImportModelError(f"model {model!r} is not understood; allowed: vit:option=value,... or a file named *.pt2 or *.csv")
+    if (kind == "vit" or table) and seed is None:
         raise ImportModelError(f"model {model!r} is a description without weights: give a seed")
+    name = name or (Path(out).resolve().name if out is not None else "") or Path(model).stem
+    if table:
+        trace = import_topology(Path(model), name, seed=seed or 0, activation_bits=activation_bits)
+        return _saved(trace, out)
     if importlib.util.find_spec("torch") is None:
         raise ImportModelError("importing a model needs PyTorch; install accelsim with its extra: pip install 'accelsim[torch]'")
     program = _export_vit(options) if kind == "vit" else _load_program(Path(model))
-    name = name or (Path(out).resolve().name if out is not None else "") or Path(model).stem
     file = Path(model) if kind != "vit" else None
     trace = import_program(program, name, seed=seed, file=file, activation_bits=activation_bits, residual_bits=residual_bits)
+    return _saved(trace, out)
+
+
+def _saved(trace: Trace, out: Path | str | None) -> Trace:
+    """The trace, written to `out` if that is given."""
     if out is not None:
         save_trace(trace, out)
     return trace
