@@ -1,0 +1,107 @@
+"""One cell of a map of speed-ups: where it stands, what both runs took, and what each of them is limited by.
+
+Disputable assumption: a run is limited by the resource of its tightest bound. The array always seems busiest where loads hide
+under its work, though a faster array would change nothing there.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from accelsim.report.metrics import tightest_bound
+from accelsim.result import Result, limiting_resource
+
+# Bounds of a Result as a reader calls them.
+RESOURCE_OF_BOUND = {
+    "dram": "memory",
+    "flash": "memory",
+    "array": "array",
+    "decode": "decoder",
+    "buffer_width": "buffer width",
+    "vector": "vector unit",
+}
+
+
+_SHORT = {"memory": "mem", "vector unit": "vec", "decoder": "dec", "buffer width": "width"}
+
+
+@dataclass(frozen=True)
+class Point:
+    """One cell to be simulated: where it stands in its map, and the accelerator and batch that it asks for."""
+
+    map: str
+    row: str
+    column: str
+    preset: str
+    overrides: tuple[str, ...]
+    batch: int = 1
+
+
+@dataclass(frozen=True)
+class Limiter:
+    """What a run is closest to: the resource of its tightest bound, and the least cycles of it in percent of the cycles taken.
+
+    `waits_most_for` is the resource that the array spends most cycles on or waiting for (`limiting_resource`), which is the array
+    itself where loads hide under work.
+    """
+
+    resource: str
+    percent: float
+    waits_most_for: str
+
+    @staticmethod
+    def of(result: Result) -> Limiter:
+        """The limiter of a run."""
+        name, bound = tightest_bound(result.bounds)
+        return Limiter(RESOURCE_OF_BOUND.get(name, name), 100 * bound / result.total_cycles, limiting_resource(result.cycles))
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A point with both runs' figures."""
+
+    point: Point
+    baseline_cycles: int
+    other_cycles: int
+    baseline_ms: float
+    other_ms: float
+    baseline_weight_bytes: int
+    other_weight_bytes: int
+    baseline_limiter: Limiter
+    other_limiter: Limiter
+
+    @property
+    def limits(self) -> str:
+        """What limits both runs in short, once if it is the same: 'mem→array'."""
+        both = (self.baseline_limiter.resource, self.other_limiter.resource)
+        return "→".join(dict.fromkeys(_SHORT.get(name, name) for name in both))
+
+    @property
+    def speedup(self) -> float:
+        """Baseline cycles over the other's."""
+        return self.baseline_cycles / self.other_cycles
+
+    def to_dict(self) -> dict[str, Any]:
+        """One row of a CSV or JSON file, units in the names."""
+        return {
+            "map": self.point.map,
+            "row": self.point.row,
+            "column": self.point.column,
+            "preset": self.point.preset,
+            "overrides": " ".join(self.point.overrides),
+            "batch": self.point.batch,
+            "speedup": self.speedup,
+            "baseline_cycles": self.baseline_cycles,
+            "other_cycles": self.other_cycles,
+            "baseline_ms": self.baseline_ms,
+            "other_ms": self.other_ms,
+            "baseline_weight_bytes": self.baseline_weight_bytes,
+            "other_weight_bytes": self.other_weight_bytes,
+            "baseline_limiter": self.baseline_limiter.resource,
+            "baseline_of_bound_pct": self.baseline_limiter.percent,
+            "baseline_waits_most_for": self.baseline_limiter.waits_most_for,
+            "other_limiter": self.other_limiter.resource,
+            "other_of_bound_pct": self.other_limiter.percent,
+            "other_waits_most_for": self.other_limiter.waits_most_for,
+        }
