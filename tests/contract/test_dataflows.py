@@ -70,6 +70,18 @@ def test_an_output_stationary_fold_that_starts_a_cycle_earlier_collides(double_b
             naive.accumulate_in_place(a, w, 3, 2, double_buffered, folds, early)
 
 
+@pytest.mark.parametrize("double_buffered", [True, False])
+def test_a_register_that_is_loaded_a_cycle_earlier_spoils_the_product(double_buffered: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    a, w = operands(6, 8, 9)
+    product, cycles = naive.weight_stationary(a, w, 4, 3, 1, double_buffered)
+    np.testing.assert_array_equal(product, a @ w)
+    careful = naive._is_free
+    monkeypatch.setattr(naive, "_is_free", lambda line, pe, needed, distance, feed: careful(line, pe, needed, distance + 1, feed))
+    product, earlier = naive.weight_stationary(a, w, 4, 3, 1, double_buffered)
+    assert not np.array_equal(product, a @ w)
+    assert earlier <= cycles
+
+
 @given(
     rows=st.integers(1, 9), groups_a_row=st.integers(1, 4), d=st.sampled_from([1, 2, 4]), load_rows=st.none() | st.integers(1, 9),
     m=st.integers(1, 40), k=st.integers(1, 40), n=st.integers(1, 40),
@@ -129,16 +141,12 @@ TIMING_MUTANTS = [
     TimingMutant("values are used 2 cycles after their pop, not 1", "weight_stationary", preloaded, "LOAD_LATENCY", 1),
     TimingMutant("the first word is pushed before the first pop", "weight_stationary", preloaded, "FIRST_WORD", 0),
     TimingMutant("trimmed tiles load fewer groups", "weight_stationary", preloaded, "_load_cycles", lambda array, fold: array.rows),
-    TimingMutant("sums leave one cycle later", "weight_stationary", Preloaded, "total", lambda s, a, t, f: t + f.steps + a.rows + a.cols - 1),
+    TimingMutant("sums leave later", "weight_stationary", Preloaded, "total", lambda s, a, t, f: t + f.steps + a.rows + a.cols - 1),
     TimingMutant("a load may hold the next fold back", "input_stationary", Preloaded, "next_start", lambda s, a, t, f, g: t + f.steps),
     TimingMutant("a short fold waits for the drain", "output_stationary", InPlace, "next_start", lambda s, a, t, f, g: t + f.steps),
-    TimingMutant(
-        "a long fold hides the drain", "output_stationary", InPlace, "next_start", lambda s, a, t, f, g: t + f.steps + a.rows - 1
-    ),
-    TimingMutant(
-        "all R rows drain", "output_stationary", InPlace, "total", lambda s, a, t, f: t + f.steps + a.rows + f.rows + a.cols - 1
-    ),
-]  # fmt: skip
+    TimingMutant("a fold hides the drain", "output_stationary", InPlace, "next_start", lambda s, a, t, f, g: t + f.steps + a.rows - 1),
+    TimingMutant("all R rows drain", "output_stationary", InPlace, "total", lambda s, a, t, f: t + f.steps + a.rows + f.rows + a.cols - 1),
+]
 
 
 @pytest.mark.parametrize("mutant", TIMING_MUTANTS, ids=lambda mutant: mutant.rule)
