@@ -73,11 +73,11 @@ def test_an_output_stationary_fold_that_starts_a_cycle_earlier_collides(double_b
 @pytest.mark.parametrize("double_buffered", [True, False])
 def test_a_register_that_is_loaded_a_cycle_earlier_spoils_the_product(double_buffered: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     a, w = operands(6, 8, 9)
-    product, cycles = naive.weight_stationary(a, w, 4, 3, 1, double_buffered)
+    product, cycles = naive.weight_stationary(a, w, 4, 5, 1, double_buffered)
     np.testing.assert_array_equal(product, a @ w)
     careful = naive._is_free
     monkeypatch.setattr(naive, "_is_free", lambda line, pe, needed, distance, feed: careful(line, pe, needed, distance + 1, feed))
-    product, earlier = naive.weight_stationary(a, w, 4, 3, 1, double_buffered)
+    product, earlier = naive.weight_stationary(a, w, 4, 5, 1, double_buffered)
     assert not np.array_equal(product, a @ w)
     assert earlier <= cycles
 
