@@ -24,6 +24,7 @@ app = typer.Typer(
 )
 app.command("run")(runs.run)
 app.command("compare")(runs.compare)
+app.command("demo")(runs.demo)
 app.command("import")(traces.import_)
 app.command("compress")(traces.compress)
 app.command("inspect")(traces.inspect)

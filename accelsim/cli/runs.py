@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -144,3 +145,15 @@ def compare(
         say(stdout_console(), ", ".join(f"{name} {item.speedup:.3f}x" for name, item in zip(names, comparison.speedups, strict=True)))
     else:
         render_comparison(stdout_console(), comparison)
+
+
+def demo(
+    out: Annotated[Path, typer.Option("-o", "--out", help="Folder for tables and pictures.")] = Path("out/demo"),
+    quiet: Quiet = False,
+) -> None:
+    """Compare int8 with SSVQ on every preset; map where which speed-up holds."""
+    from accelsim.demo import run_demo
+    from accelsim.report.terminal import progress
+
+    with progress(quiet=quiet) as update:
+        run_demo(out, typer.echo, update)
