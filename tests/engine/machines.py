@@ -1,0 +1,60 @@
+"""Machines and nets whose units meet often: tiny buffers, few places in flight, clocks that share few edges, several clients."""
+
+from __future__ import annotations
+
+from accelsim.accelerator import Accelerator
+from accelsim.trace.trace import Trace
+from tests.tiny_machines import REAL_DRAM, gemm_chain, tiny_accelerator, tiny_encoder
+
+BACKGROUND = {"bandwidth": "2 GB/s", "transfer": 96}
+
+
+def chain() -> Trace:
+    return gemm_chain(7, [12, 16, 16, 8], ["ssvq:16,2", "int8", "ssvq:5,4,1"], ["gelu", "add", "layernorm"])
+
+
+def encoder() -> Trace:
+    return tiny_encoder(9, 8, 2, 16, "ssvq:16,4")
+
+
+def few_places(**more: object) -> dict[str, object]:
+    return {"dma": {"transfer": 64, "max_transfers": 2, "max_outstanding_bursts": 4, "fabric_latency": "13 ns"}, **more}
+
+
+def machines() -> dict[str, tuple[Accelerator, Trace]]:
+    """Name -> (accelerator, net)."""
+    code = {"ports": 2, "codeword_length": 4, "codewords": 64, "sets": 1}
+    narrow = {"capacity": 4096, "banks": 1, "width_bits": 16, "loader_bits": 8}
+    small = {"capacity": 352, "word_bits": 24}
+    return {
+        "ideal memory, infinite": (tiny_accelerator(codebook=code, dram={"device": "ideal"}), chain()),
+        "ideal memory, tiny weight buffer": (tiny_accelerator(codebook=code, weight_buffer=small, **few_places()), chain()),
+        "ideal memory, each tile loads first": (tiny_accelerator(codebook=code, control={"overlap": "none"}, **few_places()), encoder()),
+        "ideal memory, isolated runs, 777 MHz": (
+            tiny_accelerator(codebook=code, clock="777 MHz", control={"runs": "isolated", "issue_overhead_cycles": 3}), encoder(),
+        ),
+        "DRAM, 777 MHz core, every activation through it": (
+            tiny_accelerator(
+                codebook=code, clock="777 MHz", activation_buffer={**narrow, "residency": "dram"}, dram=REAL_DRAM, **few_places()
+            ),
+            encoder(),
+        ),
+        "two DRAM channels, background client": (
+            tiny_accelerator(codebook=code, clock="300 MHz", dram={**REAL_DRAM, "channels": 2, "background": BACKGROUND}, **few_places()),
+            chain(),
+        ),
+        "DRAM, tiny weight buffer, background client": (
+            tiny_accelerator(codebook=code, weight_buffer=small, dram={**REAL_DRAM, "background": BACKGROUND}, **few_places()), encoder(),
+        ),
+        "slow core over several refreshes": (
+            tiny_accelerator(codebook=code, clock="20 MHz", activation_buffer=narrow, dram=REAL_DRAM, **few_places()), chain(),
+        ),
+        "one accumulator bank, one lane, many chunks": (
+            tiny_accelerator(
+                codebook=code, array={"rows": 4, "cols": 4, "max_m": 3}, vector_unit={"lanes": 1, "latency": 5}, activation_buffer=narrow,
+                weight_buffer=small,
+            ),
+            encoder(),
+        ),
+        "codebook banks that conflict": (tiny_accelerator(codebook={**code, "banks": 2}, dram=REAL_DRAM), chain()),
+    }  # fmt: skip

@@ -1,0 +1,62 @@
+"""The compute side of the machine equals its clock-by-clock twin: total cycles, and each run's cycles by category."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+
+from accelsim.accelerator import Accelerator
+from accelsim.compiler.compile import compile_trace
+from accelsim.errors import CompileError
+from accelsim.result import CATEGORIES
+from accelsim.trace.trace import Trace
+from tests.engine.machines import machines
+from tests.naive_machine import NaiveMachine
+from tests.recorded import run_recorded
+from tests.tiny_machines import accelerators, nets, tiny_accelerator, tiny_encoder
+
+MACHINES = machines()
+
+
+def compare(accelerator: Accelerator, trace: Trace, frames: int = 1, batch: int = 1) -> None:
+    program = compile_trace(accelerator, trace, frames=frames, batch=batch)
+    outcome, landings = run_recorded(accelerator, program)
+    cycles, runs = NaiveMachine(program, landings).simulate()
+    assert cycles == outcome.cycles - outcome.tail_cycles
+    for index, (twin, row) in enumerate(zip(runs, outcome.run_results.tolist(), strict=True)):
+        ours = {name: count for name, count in zip(CATEGORIES, row, strict=False) if count}
+        assert ours == twin, f"run {index}"
+
+
+@pytest.mark.parametrize("name", MACHINES)
+def test_each_machine_that_collides_equals_the_twin(name: str) -> None:
+    compare(*MACHINES[name])
+
+
+@given(accelerators(), nets)
+def test_random_nets_on_random_machines_equal_the_twin(accelerator: Accelerator, trace: Trace) -> None:
+    try:
+        compare(accelerator, trace)
+    except CompileError:
+        return  # a net that does not fit says so; the compiler's own tests judge that
+
+
+@settings(max_examples=12)
+@given(accelerators(), nets)
+def test_frames_and_batches_equal_the_twin(accelerator: Accelerator, trace: Trace) -> None:
+    try:
+        compare(accelerator, trace, frames=2, batch=2)
+    except CompileError:
+        return
+
+
+@pytest.mark.parametrize("field", ["codebook_latency", "accumulator_banks", "chained", "lanes", "port_accesses"])
+def test_a_machine_that_differs_in_one_number_differs_from_the_twin(field: str) -> None:
+    """The twin is not blind: told another machine than the one that ran, it finds other cycles."""
+    accelerator = tiny_accelerator(codebook__codeword_length=4, dram={"device": "ideal"}, activation_buffer__banks=1)
+    program = compile_trace(accelerator, tiny_encoder(9, 8, 2, 8, "int8"))
+    outcome, landings = run_recorded(accelerator, program)
+    program.machine[field] += -1 if field == "chained" else 1
+    cycles, runs = NaiveMachine(program, landings).simulate()
+    ours = [{name: count for name, count in zip(CATEGORIES, row, strict=False) if count} for row in outcome.run_results.tolist()]
+    assert (cycles, runs) != (outcome.cycles - outcome.tail_cycles, ours)

@@ -1,0 +1,374 @@
+"""A slow twin of the compute side of the machine: one core cycle after the other, every rule asked anew in each of them.
+
+It takes a program and the cycles in which what comes from outside has landed, and gives the cycles of each run by category.
+Written from the specification of the core (unpack buffer, loader, swap, wave), the machine's mechanisms (runs that chain,
+accumulator banks, requantization lanes, codebook sets, ports) and the table of where a cycle goes. No state is kept that the
+hardware would not have, nothing is skipped, and nothing is shared with the package but the fields of a Program.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from accelsim.program import Program
+
+Row = Mapping[str, int]
+DRAIN, ROW, LOAD = range(3)  # kinds of tasks, as the dtype's comment lists them
+FOREVER = 10**12
+
+
+@dataclass(frozen=True)
+class Landings:
+    """What came from outside: transfer -> core cycle, and (load task's ordinal, unit) -> core cycle."""
+
+    transfers: Mapping[int, int]
+    units: Mapping[tuple[int, int], int]
+
+
+@dataclass
+class Tile:
+    """A tile in the shadow registers."""
+
+    run: int
+    last_pop: int
+
+
+@dataclass
+class NaiveMachine:
+    """Registers of the cluster; `cycle` advances all units by one clock."""
+
+    program: Program
+    landings: Landings
+    t: int = 0
+    done: dict[tuple[int, int], int] = field(default_factory=dict)  # (task, unit) -> cycle from which its result may be used
+    left_vector: dict[tuple[int, int], int] = field(default_factory=dict)  # (task, unit) -> cycle after the lanes were done with it
+    put_out: dict[tuple[int, int], int] = field(default_factory=dict)  # (task, unit) -> cycle from which the sums stand in the accumulators
+
+    def __post_init__(self) -> None:
+        p = self.program
+        self.machine: Row = records(p.machine)[0]
+        self.runs, self.tasks = records(p.runs), records(p.tasks)
+        self.drain_units = [(int(task), unit) for task in p.drains for unit in range(self.tasks[int(task)]["units"])]
+        self.row_units = [(int(task), unit) for task in p.row_tasks for unit in range(self.tasks[int(task)]["units"])]
+        self.rows, self.cols = self.machine["rows"], self.machine["cols"]
+        self.vector_free = 0
+        self.vector_ports = 0
+        # loader
+        self.load_run, self.load_tile, self.load_group, self.groups_of_run = 0, 0, 0, 0
+        self.load_start: int | None = None  # first cycle in which the run may load
+        self.held_bits = self.pushed = 0
+        self.busy_until = 0  # banks that serve a group
+        self.first_tile = True
+        self.shadow: Tile | None = None
+        self.last_swap: int | None = None
+        self.debt = 0
+        self.freed = 0
+        # array
+        self.run, self.tile, self.row, self.active = 0, 0, 0, False
+        self.got_ports = 0
+        self.stripes: list[tuple[int, int, int]] = []  # (drain, first unit, rows) of the finished N-stripes, newest last
+        self.drained_at = 0  # first cycle after the last issued row has left the array
+        # codebook
+        self.books_started = self.books_done = self.books_released = 0
+        self.book_until: int | None = None
+        self.count = [Counter[str]() for _ in self.runs]
+
+    # -- what may be used
+
+    def usable(self, task: int, unit: int) -> bool:
+        if self.tasks[task]["kind"] == LOAD:
+            return self.landings.units.get((self.tasks[task]["ordinal"], unit), FOREVER) <= self.t
+        return self.done.get((task, unit), FOREVER) <= self.t
+
+    def landed(self, transfer: int) -> bool:
+        return self.landings.transfers.get(int(self.program.transfers.visible[transfer]), FOREVER) <= self.t
+
+    def operands_usable(self, task: int, row: int) -> bool:
+        record = self.tasks[task]
+        for name in ("dep0", "dep1"):
+            unit = record[f"{name}_base"] + record[f"{name}_step"] * row
+            if record[name] >= 0 and unit >= 0 and not self.usable(record[name], unit):
+                return False
+        awaited = (record[name] for name in ("after0", "after1", "after2"))
+        return all(task < 0 or self.usable(task, self.tasks[task]["units"] - 1) for task in awaited)
+
+    # -- vector unit: one job at a time, the drain of the accumulators first
+
+    def vector(self) -> None:
+        while self.vector_free <= self.t:
+            self.vector_ports = 0
+            if self.drain_units:
+                task, unit = self.drain_units[0]
+                if self.put_out.get((task, unit), FOREVER) <= self.t and self.operands_usable(task, unit % self.tasks[task]["rows"]):
+                    stripe = unit // self.tasks[task]["rows"]
+                    width = min(self.tasks[task]["tile_cols"], self.tasks[task]["width"] - stripe * self.tasks[task]["tile_cols"])
+                    self.work(task, unit, width)
+                    self.drain_units.pop(0)
+                    continue
+            if self.row_units:
+                task, unit = self.row_units[0]
+                chunk = self.tasks[task]["chunk"]
+                if self.operands_usable(task, unit) and (chunk < 0 or self.landed(chunk)):
+                    self.work(task, unit, self.tasks[task]["width"])
+                    self.row_units.pop(0)
+                    continue
+            return
+
+    def work(self, task: int, unit: int, width: int) -> None:
+        """Passes over `width` elements, stretched where its accesses of the activation buffer take several cycles a pass."""
+        lanes, record = self.machine["lanes"], self.tasks[task]
+        cycles = 0
+        if lanes:
+            cycles = record["passes"] * ceil_div(width, lanes) * max(1, ceil_div(record["accesses"], self.machine["port_accesses"]))
+        self.vector_free = self.left_vector[task, unit] = self.t + cycles
+        self.done[task, unit] = self.t + cycles + (record["latency"] if lanes else 0)
+        self.vector_ports = record["accesses"]
+
+    # -- codebook: filled one codeword a cycle, as soon as its bytes and a free set are there
+
+    def codebook(self) -> None:
+        if self.book_until is not None and self.t >= self.book_until:
+            self.books_done += 1
+            self.book_until = None
+        waiting = self.books_started < len(self.program.cb_runs)
+        if self.book_until is not None or not waiting or self.books_started - self.books_released >= self.machine["codebook_sets"]:
+            return
+        run = self.runs[int(self.program.cb_runs[self.books_started])]
+        if run["chunk0"] >= 0:
+            ends = self.program.transfers.end[run["chunk0"] : run["chunk0"] + run["chunk_count"]]
+            holder = next(index for index, end in enumerate(ends) if end >= run["header_bytes"])
+            if not self.landed(run["chunk0"] + holder):
+                return
+        self.book_until = self.t + int(self.program.cb_words[self.books_started])
+        self.books_started += 1
+
+    # -- array: the category of this cycle, or None if it waits for the loader; and the ports that are left
+
+    def array(self) -> tuple[str | None, int]:
+        left = self.machine["port_accesses"] - (self.vector_ports if self.vector_free > self.t else 0)
+        if self.finished(self.run):
+            if self.t < self.drained_at:
+                return "fill_drain", left
+            if self.run + 1 == len(self.runs):
+                return "vector", left
+            self.turn()
+        run = self.runs[self.run]
+        if not self.active:
+            if self.shadow is None:
+                return None, left
+            if self.t < self.shadow.last_pop + 1 + self.machine["codebook_latency"]:
+                return "decode", left
+        wait = self.row_waits(run)
+        if wait:
+            return wait, left
+        self.got_ports += left
+        if self.got_ports < run["row_accesses"]:
+            return "port", 0
+        left = min(left, self.got_ports - run["row_accesses"])
+        if not self.active:
+            self.active, self.last_swap, self.shadow, self.debt = True, self.t, None, 0
+        self.issue(run)
+        return "busy", left
+
+    def finished(self, index: int) -> bool:
+        return self.tile == self.runs[index]["kt_count"] * self.runs[index]["nt_count"]
+
+    def turn(self) -> None:
+        self.run, self.tile, self.row = self.run + 1, 0, 0
+
+    def row_waits(self, run: Row) -> str:
+        """Why the next row may not be issued, the later of two reasons; '' if it may."""
+        kt = self.tile % run["kt_count"]
+        source = row_source(run, kt, self.row, self.rows)
+        operand = self.source_ready(source)
+        accumulator = self.accumulator_free() if kt == 0 else 0
+        if max(operand, accumulator) <= self.t:
+            return ""
+        if accumulator > operand:
+            return "accumulator" if self.machine["accumulator_banks"] == 1 else "vector"
+        assert source is not None  # a row without a source is there from the start
+        return "dram_activation" if self.tasks[source[0]]["kind"] == LOAD else "vector"
+
+    def accumulator_free(self) -> int:
+        """Cycle from which the next row may be issued so that its sums come after the lanes took those that stand in their place.
+
+        Sums that are still on their way out of the array are taken as they come.
+        """
+        banks = self.machine["accumulator_banks"]
+        if len(self.stripes) < banks:
+            return 0
+        task, first, rows = self.stripes[-banks]
+        unit = first + self.row
+        if self.row >= rows or (self.put_out[task, unit] > self.t and (task, unit) not in self.left_vector):
+            return 0
+        return self.left_vector.get((task, unit), FOREVER) - self.rows - self.cols
+
+    def source_ready(self, source: tuple[int, int] | None) -> int:
+        """Cycle from which a row's operand may be used, as far as it is known in this cycle."""
+        if source is None:
+            return 0
+        task, unit = source
+        if self.tasks[task]["kind"] == LOAD:
+            at = self.landings.units.get((self.tasks[task]["ordinal"], unit), FOREVER)
+            return at if at <= self.t else FOREVER
+        return self.done.get((task, unit), FOREVER)
+
+    def issue(self, run: Row) -> None:
+        self.got_ports = 0
+        kt, stripe = self.tile % run["kt_count"], run["nt0"] + self.tile // run["kt_count"]
+        first = stripe * run["out_rows"] + run["m0"]
+        if kt == run["kt_count"] - 1:
+            self.put_out[run["out_task"], first + self.row] = self.t + 1 + self.rows + self.cols
+        self.row += 1
+        if self.row < run["m"]:
+            return
+        self.active, self.row = False, 0
+        self.drained_at = self.t + 1 + self.rows + self.cols
+        self.tile += 1
+        if kt == run["kt_count"] - 1:
+            self.stripes.append((run["out_task"], first, run["m"]))
+
+    # -- loader: push a word, pop a group; why the array waits if it waits for this
+
+    def loader(self, left: int) -> tuple[str, bool]:
+        """(reason, whether the loader is short of bits)."""
+        if self.load_run == len(self.runs):
+            return "dependency", False
+        if self.load_start is None:
+            if self.run < self.load_run:
+                return "dependency", False
+            self.load_start = self.t + self.machine["issue_overhead"]
+            self.first_tile = True
+        if self.t < self.load_start:
+            return "issue", False
+        run = self.runs[self.load_run]
+        room = self.held_bits <= run["buffer_bits"] - run["word_bits"]
+        missing = self.missing_word(run, left) if self.pushed < run["words"] else ""
+        push = self.pushed < run["words"] and room and not missing
+        why, short, pop = "decode", False, False
+        if self.busy_until > self.t:
+            why = "bank_conflict"
+        elif self.shadow is None and (self.first_tile or self.last_swap is None or self.t > self.last_swap):
+            if not self.first_tile and self.last_swap is not None and self.t < self.last_swap + self.lowest_row(run) + self.cols - 2:
+                why = "swap"
+            elif self.held_bits < run["pop_bits"]:
+                why, short = missing or "buffer_width", True
+            elif run["codebook_load"] >= self.books_done:
+                why = "codebook_load"
+            else:
+                pop = True
+        if push:
+            self.held_bits += run["word_bits"]
+            self.pushed += 1
+            if run["frees"]:
+                self.freed = run["base_bytes"] + run["header_bytes"] + self.pushed * run["word_bits"] // 8
+        if pop:
+            self.pop(run)
+        return why, short
+
+    def missing_word(self, run: Row, left: int) -> str:
+        """Why the next word cannot be read; '' if it can."""
+        if run["from_activations"]:
+            if run["w_task"] >= 0 and not self.usable(run["w_task"], run["w_unit"]):
+                return "dram_activation" if self.tasks[run["w_task"]]["kind"] == LOAD else "vector"
+            return "port" if left < min(self.machine["loader_accesses"], self.machine["port_accesses"]) else ""
+        if run["chunk0"] < 0:
+            return ""
+        transfers = self.program.transfers
+        needed = run["header_bytes"] * 8 + (self.pushed + 1) * run["word_bits"]
+        for chunk in range(run["chunk0"], run["chunk0"] + run["chunk_count"]):
+            if not self.landed(chunk):
+                return "buffer_full" if self.freed < int(transfers.need[chunk]) else "dram"
+            if int(transfers.end[chunk]) * 8 >= needed:
+                return ""
+        return ""
+
+    def lowest_row(self, run: Row) -> int:
+        last = min(self.load_group * run["ports"] + run["ports"] - 1, self.rows * self.cols // run["d"] - 1)
+        return last // (self.cols // run["d"]) if run["axis"] == 0 else last // self.cols * run["d"] + run["d"] - 1
+
+    def pop(self, run: Row) -> None:
+        self.held_bits -= run["pop_bits"]
+        if run["cost0"] >= 0:
+            self.busy_until = self.t + int(self.program.group_cost[run["cost0"] + self.groups_of_run])
+        self.groups_of_run += 1
+        self.load_group += 1
+        used = min(self.rows, run["k"] - self.load_tile % run["kt_count"] * self.rows)
+        records_of_tile = used * (self.cols // run["d"]) if run["axis"] == 0 else ceil_div(used, run["d"]) * self.cols
+        if self.load_group < ceil_div(records_of_tile, run["ports"]):
+            return
+        self.shadow = Tile(self.load_run, max(self.t, self.busy_until - 1))
+        self.first_tile = False
+        self.load_group = 0
+        self.load_tile += 1
+        if self.load_tile < run["kt_count"] * run["nt_count"]:
+            return
+        if run["codebook_release"] >= 0:
+            self.books_released = run["codebook_release"] + 1
+        if run["frees"]:
+            self.freed = run["base_bytes"] + run["stream_bytes"]
+        self.load_run += 1
+        self.load_tile = self.groups_of_run = self.held_bits = self.pushed = 0
+        self.load_start = self.t + 1 + self.machine["issue_overhead"] if self.machine["chained"] else None
+
+    # -- the clock
+
+    def simulate(self, limit: int = 10**6) -> tuple[int, list[dict[str, int]]]:
+        """(cycles until the last result, category -> cycles of each run)."""
+        while self.t < limit:
+            self.vector()
+            pending = self.drain_units or self.row_units
+            last_result = max(self.done.values(), default=0)
+            last_run = self.run + 1 == len(self.runs) and self.finished(self.run)
+            if last_run and not pending and self.t >= max(last_result, self.drained_at):
+                return self.t, [dict(count) for count in self.count]
+            self.codebook()
+            reason, left = self.array()
+            booked = self.run
+            if reason == "busy" and self.finished(self.run) and self.machine["chained"] and self.run + 1 < len(self.runs):
+                self.turn()  # the next run's cycles begin behind the last row
+            why, short = self.loader(left)
+            if reason == "busy":
+                self.debt += short and why == "dram"
+            else:
+                reason = reason or why
+                if reason == "decode" and self.debt:
+                    self.debt -= 1  # memory had kept this tile waiting while the array was busy
+                    reason = "dram"
+            self.count[booked][reason] += 1
+            self.t += 1
+        raise AssertionError(f"the twin does not end within {limit} cycles: run {self.run} tile {self.tile} of {len(self.runs)} runs")
+
+
+def row_source(run: Row, kt: int, row: int, rows: int) -> tuple[int, int] | None:
+    """(task, unit) that a row of A needs in K-tile `kt`; None where it is there from the start."""
+    if run["in_task"] < 0:
+        return None
+    if run["in_fixed"] >= 0:
+        return run["in_task"], run["in_fixed"]
+    position = run["m0"] + row
+    if run["in_ox"]:
+        last_line = position // run["in_ox"] * run["in_stride"] + run["in_reach"]
+        position = min(run["in_rows"], (last_line + 1) * run["in_ix"]) - 1
+    position += run["in_row0"]
+    if not run["in_tile_cols"]:
+        return run["in_task"], position
+    last_column = run["in_cols"] if run["in_ox"] else min(run["in_cols"], (kt + 1) * rows)
+    column = run["in_col0"] + last_column - 1
+    task = run["in_task"]
+    if run["in_task_cols"]:
+        task, column = task + column // run["in_task_cols"], column % run["in_task_cols"]
+    return task, column // run["in_tile_cols"] * run["in_rows"] + position
+
+
+def records(array: np.ndarray[Any, Any]) -> list[Row]:
+    return [dict(zip(array.dtype.names or (), (int(value) for value in item), strict=True)) for item in array.tolist()]
+
+
+def ceil_div(a: int, b: int) -> int:
+    return -(-a // b)

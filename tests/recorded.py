@@ -1,0 +1,80 @@
+"""What passes between the units of a machine in a run, recorded at their public inputs.
+
+`run_recorded` gives what the compute cluster got from outside, in core cycles; `run_logged` every transfer that was issued, landed
+or filled a tensor, in picoseconds, sorted (within one instant the order of the units is not part of the contract).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from accelsim.accelerator import Accelerator
+from accelsim.hw.channel import FlashChannel, IdealChannel
+from accelsim.hw.compute_cluster import ComputeCluster
+from accelsim.hw.dram.channels import DramChannels
+from accelsim.program import Program
+from accelsim.system import Outcome, run_program
+from tests.naive_machine import Landings
+
+Log = list[tuple[int, str, tuple[int, ...]]]
+
+
+def run_recorded(accelerator: Accelerator, program: Program) -> tuple[Outcome, Landings]:
+    """Run a program and note the core cycle of each landing and fill."""
+    transfers: dict[int, int] = {}
+    units: dict[tuple[int, int], int] = {}
+
+    def note_land(cluster: ComputeCluster, transfer: int) -> None:
+        transfers[transfer] = cluster.now_cycle
+
+    def note_fill(cluster: ComputeCluster, load: int, offset: int, count: int) -> None:
+        for unit in range(count):
+            units.setdefault((load, unit), cluster.now_cycle)
+
+    with pytest.MonkeyPatch.context() as patch:
+        _before(patch, ComputeCluster, "land", note_land)
+        _before(patch, ComputeCluster, "fill", note_fill)
+        outcome = run_program(accelerator, program)
+    return outcome, Landings(transfers, units)
+
+
+def run_logged(accelerator: Accelerator, program: Program) -> tuple[Outcome, Log]:
+    """Run a program; every issue and landing of a transfer, fill of a tensor and end of a task that a job waits for, with its time."""
+    log: Log = []
+
+    def note(what: str) -> Callable[..., None]:
+        def append(unit: Any, *args: int) -> None:
+            env = unit.env if isinstance(unit, ComputeCluster) else unit._env
+            log.append((int(env.now), what, args))
+
+        return append
+
+    with pytest.MonkeyPatch.context() as patch:
+        for unit, method in ((ComputeCluster, "land"), (ComputeCluster, "fill")):
+            _before(patch, unit, method, note(method))
+        for channel in (IdealChannel, FlashChannel):
+            _before(patch, channel, "submit", note("submit"))
+        keep_time = DramChannels.__init__
+
+        def with_env(channels: Any, env: Any, *args: Any) -> None:
+            channels._env = env
+            keep_time(channels, env, *args)
+
+        patch.setattr(DramChannels, "__init__", with_env)
+        _before(patch, DramChannels, "submit", note("submit"))
+        outcome = run_program(accelerator, program)
+    return outcome, sorted(log)
+
+
+def _before(patch: pytest.MonkeyPatch, unit: type, method: str, note: Callable[..., None]) -> None:
+    """Let `note` see every call of a method before it is done."""
+    done = getattr(unit, method)
+
+    def noted(self: Any, *args: Any) -> Any:
+        note(self, *args)
+        return done(self, *args)
+
+    patch.setattr(unit, method, noted)
