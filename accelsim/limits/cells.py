@@ -16,7 +16,6 @@ from accelsim.trace.trace import Trace
 
 ARRAYS = (16, 32, 64)
 BYTES_PER_CYCLE = (0.5, 1.0, 2.0, 4.0, 8.0)
-PARTS = 12  # matrices that the weights are stacked into: a block of DeiT-tiny each
 Progress = Callable[[str, int, int], None]
 
 
@@ -40,7 +39,7 @@ def limit_cell(baseline: Trace, other: Trace, array: int, bytes_per_cycle: float
     names = compressed_matrices(baseline, other)
     weights = sum(layer.weight.count for layer in baseline.weighted_layers() if layer.name in names)
     rows = round(baseline.macs / weights)
-    traces = [stacked(trace, names, PARTS, array, rows) for trace in (baseline, other)]
+    traces = [stacked(trace, names, array, rows) for trace in (baseline, other)]
     serial = [simulate(closed_form_machine(array, bytes_per_cycle, "layer"), trace).total_cycles for trace in traces]
     overlapped = [simulate(closed_form_machine(array, bytes_per_cycle, "prefetch"), trace).total_cycles for trace in traces]
     return LimitCell(array, bytes_per_cycle, (serial[0], serial[1]), (overlapped[0], overlapped[1]))

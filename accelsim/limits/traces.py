@@ -6,6 +6,7 @@ Disputable assumption: a matrix product that stands alone finds its rows in the 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from math import gcd
 
 from accelsim.errors import TraceError
 from accelsim.trace.layers import ConvLayer, GemmLayer, WeightedLayer
@@ -13,6 +14,8 @@ from accelsim.trace.manifest import Manifest, ModelInput
 from accelsim.trace.shapes import LoopBounds, TensorShape
 from accelsim.trace.streams import WeightRecord
 from accelsim.trace.trace import Trace
+
+PARTS = 12  # matrices of a stack, where their number divides the weights: one a block of DeiT-tiny
 
 
 def compressed_matrices(baseline: Trace, other: Trace) -> tuple[str, ...]:
@@ -37,28 +40,30 @@ def products_alone(trace: Trace, names: Iterable[str] | None = None) -> Trace:
     return _network(f"{trace.name}, products alone", trace, layers)
 
 
-def stacked(trace: Trace, names: Iterable[str], parts: int, columns: int, rows: int) -> Trace:
-    """The weights of `names` as `parts` equal matrices of `columns` columns, each multiplied by `rows` rows.
+def stacked(trace: Trace, names: Iterable[str], array_columns: int, rows: int) -> Trace:
+    """The weights of `names` as a few equal, narrow matrices, each multiplied by `rows` rows.
 
     The same bits and as many MACs a row as the matrices themselves, but the array is full and hardly a scale, bias or codebook
     is left beside them: a matrix carries 8 bytes a column of those, and there are few columns.
 
+    Parameters
+    ----------
+    array_columns : of the array; a matrix has as many where that divides the weights, else the largest number that divides both
+
     Raises
     ------
     TraceError
-        The weights do not divide so, or the layers differ in format.
+        The layers differ in format.
     """
-    chosen = [trace.layer(name) for name in names]
-    layers = [layer for layer in chosen if isinstance(layer, WeightedLayer)]
-    formats = {str(layer.weight.format) for layer in layers}
+    chosen = set(names)
+    layers = [layer for layer in trace.weighted_layers() if layer.name in chosen]
+    formats = list(dict.fromkeys(str(layer.weight.format) for layer in layers))
+    if len(formats) != 1:
+        raise TraceError(f"trace {trace.name!r}: layers in formats {formats} cannot be stacked; allowed: one format")
     weights = sum(layer.weight.count for layer in layers)
-    depth, rest = divmod(weights, parts * columns)
-    if len(formats) != 1 or rest:
-        raise TraceError(
-            f"trace {trace.name!r}: {weights} weights in {len(formats)} formats do not make {parts} matrices of {columns} columns"
-            f"; allowed: one format, a multiple of {parts * columns}"
-        )
-    record = WeightRecord(format=layers[0].weight.format, k=depth, n=columns)
+    columns = gcd(array_columns, weights)
+    parts = gcd(PARTS, weights // columns)
+    record = WeightRecord(format=layers[0].weight.format, k=weights // columns // parts, n=columns)
     return _network(f"{trace.name}, stacked", trace, [_gemm(f"stack.{number}", rows, record) for number in range(parts)])
 
 

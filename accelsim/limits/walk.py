@@ -19,7 +19,6 @@ from accelsim.result import Result
 from accelsim.simulate import simulate
 from accelsim.trace.trace import Trace
 
-PARTS = 12
 Progress = Callable[[str, int, int], None]
 
 
@@ -50,7 +49,7 @@ def walk(accelerator: Accelerator, baseline: Trace, other: Trace, progress: Prog
     Raises
     ------
     TraceError
-        Both traces store their weights in the same formats, or the compressed matrices cannot be stacked.
+        Both traces store their weights in the same formats, or the compressed matrices in several.
     """
     networks = _networks(accelerator, baseline, other)
     undone: tuple[str, ...] = ()
@@ -78,7 +77,7 @@ def _networks(accelerator: Accelerator, baseline: Trace, other: Trace) -> Mappin
     rows = max(layer.m for layer in baseline.weighted_layers() if layer.name in names)
     columns = accelerator.array.cols
     return {
-        "stacked": (stacked(baseline, names, PARTS, columns, rows), stacked(other, names, PARTS, columns, rows)),
+        "stacked": (stacked(baseline, names, columns, rows), stacked(other, names, columns, rows)),
         "matrices": (products_alone(baseline, names), products_alone(other, names)),
         "products": (products_alone(baseline), products_alone(other)),
         "whole": (baseline, other),

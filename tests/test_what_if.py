@@ -1,0 +1,79 @@
+"""What each resource would be worth: one thing ideal at a time, and why anything could be slower."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from accelsim.accelerator import load_accelerator
+from accelsim.presets import preset_names
+from accelsim.simulate import simulate
+from accelsim.trace.trace import load_trace
+from accelsim.what_if import IDEALS, explain, what_if, with_overrides
+from tests.synthetic_results import layer, read, result
+
+TRACES = Path(__file__).resolve().parents[1] / "traces"
+
+
+@pytest.mark.parametrize("preset", preset_names("accelerators"))
+@pytest.mark.parametrize("name", ["tiny_vit_int8", "tiny_vit_ssvq"])
+def test_nothing_that_becomes_ideal_makes_a_run_slower_without_a_reason(preset: str, name: str) -> None:
+    accelerator, trace = load_accelerator(preset), load_trace(TRACES / name)
+    baseline = simulate(accelerator, trace)
+    rows = what_if(accelerator, trace, baseline)
+    assert [row.name for row in rows] == [ideal.name for ideal in IDEALS]
+    for row in rows:
+        assert row.speedup == baseline.total_cycles / row.result.total_cycles
+        assert row.speedup >= 1 or row.explanation.startswith("slower by")
+
+
+def test_an_int8_model_behind_half_a_channel_gains_from_memory_alone() -> None:
+    accelerator, trace = load_accelerator("edge-64x64-x16"), load_trace(TRACES / "deit_tiny_int8")
+    baseline = simulate(accelerator, trace)
+    gains = {row.name: row.speedup for row in what_if(accelerator, trace, baseline)}
+    assert gains["memory"] > 2  # 6.05 MB at 6.4 B a cycle take 946 k cycles, the array 319 k
+    assert all(gain < 1.01 for name, gain in gains.items() if name != "memory")
+
+
+def test_a_free_memory_leaves_no_wait_for_it() -> None:
+    accelerator, trace = load_accelerator("mcu-16x16"), load_trace(TRACES / "tiny_vit_int8")
+    row = next(row for row in what_if(accelerator, trace, simulate(accelerator, trace)) if row.name == "memory")
+    assert row.result.cycles["dram"] < 0.02 * row.result.total_cycles
+    assert "flash_bus_bytes" not in row.result.counters
+
+
+def test_a_chip_that_has_it_already_is_not_run_again() -> None:
+    accelerator = load_accelerator("edge-64x64", ["array.accumulator_banks=2"])
+    trace = load_trace(TRACES / "tiny_vit_int8")
+    baseline = simulate(accelerator, trace)
+    row = next(row for row in what_if(accelerator, trace, baseline) if row.name == "accumulators")
+    assert row.result is baseline
+    assert row.explanation == "the chip has it so already"
+
+
+def test_frames_and_batch_are_those_of_the_baseline() -> None:
+    accelerator, trace = load_accelerator("edge-64x64"), load_trace(TRACES / "tiny_vit_ssvq")
+    baseline = simulate(accelerator, trace, frames=2, batch=2)
+    seen: list[tuple[str, int, int]] = []
+    for row in what_if(accelerator, trace, baseline, lambda *args: seen.append(args)):
+        assert (len(row.result.frames), row.result.batch) == (2, 2)
+    assert seen == [("what if", number, len(IDEALS)) for number in range(len(IDEALS))]
+
+
+def test_an_override_keeps_every_other_field() -> None:
+    accelerator = load_accelerator("edge-64x64-x16")
+    other = with_overrides(accelerator, ("vector_unit.lanes=0",))
+    assert other.vector_unit.lanes == 0
+    assert with_overrides(other, ("vector_unit.lanes=64",)) == accelerator
+
+
+def test_a_slower_run_is_explained_by_the_causes_that_moved() -> None:
+    before = result((layer("fc", {"busy": 100, "dram": 40}, traffic=(read("raw_weights", 50),)),))
+    after = result((layer("fc", {"busy": 100, "dram": 10, "vector": 45}, traffic=(read("raw_weights", 58),)),))
+    after = replace(after, choices={"weights": "pinned"})
+    # 155 - 140 = 15 cycles; dram 10 - 40; vector 45 - 0; 8 bytes more
+    expected = "slower by 15 cycles: vector +45 outweigh dram -30; +8 bytes on the bus; the compiler chose weights: pinned"
+    assert explain(before, after) == expected
+    assert explain(after, before) == ""
