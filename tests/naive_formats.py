@@ -33,6 +33,12 @@ def ssvq_weight(indices: Matrix, signs: Matrix, codebook: Matrix, axis: int, row
     return -magnitude if signs[row][column] else magnitude
 
 
+def codeword_weight(indices: Matrix, codebook: Matrix, axis: int, row: int, column: int) -> int:
+    """The weight at (row, column): lane e of its codeword, whose elements carry their signs."""
+    d = len(codebook[0])
+    return codebook[indices[row][column // d]][column % d] if axis == 0 else codebook[indices[row // d][column]][row % d]
+
+
 def bit_locator(data: bytes) -> int:
     """XOR over (position + 1) of every set bit."""
     result = 0

@@ -10,6 +10,7 @@ import numpy as np
 
 from accelsim.compress.encoder import Arrays, Floats, channel_range
 from accelsim.compress.kmeans import kmeans, nearest_codewords
+from accelsim.compress.subvectors import subvectors
 from accelsim.formats.ssvq import SPEC
 
 KIND = "ssvq"
@@ -32,11 +33,3 @@ def encode(spec: SPEC, weights: Floats, rng: np.random.Generator) -> Arrays:
         "codebook": levels.astype(np.int8),
         "scales": np.maximum(unit * np.float32(step), np.float32(_TINY)),
     }
-
-
-def subvectors(matrix: Floats, d: int, axis: int) -> Floats:
-    """The subvectors of a matrix [K,N] in the order of their indices: [K*N/d, d], lanes along N (axis 0) or K (axis 1)."""
-    k, n = matrix.shape
-    if axis == 0:
-        return matrix.reshape(k * n // d, d)
-    return np.ascontiguousarray(matrix.reshape(k // d, d, n).transpose(0, 2, 1)).reshape(k * n // d, d)

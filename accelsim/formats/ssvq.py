@@ -12,6 +12,7 @@ import numpy.typing as npt
 from pydantic import Field
 
 from accelsim.errors import FormatError
+from accelsim.formats.codewords import check_indices, index_shape, look_up
 from accelsim.formats.decode_path import DecodePath
 from accelsim.formats.weight_format import Arrays, ScaleGranularity, Stream, WeightFormat, scale_stream
 
@@ -39,10 +40,7 @@ class SPEC(WeightFormat):
 
     def streams(self, k: int, n: int) -> dict[str, Stream]:
         """d must divide N (axis 0) or K (axis 1)."""
-        length, name = (n, "N") if self.axis == 0 else (k, "K")
-        if length % self.d:
-            raise FormatError(f"ssvq: d={self.d} does not divide {name}={length} (axis={self.axis}); allowed: a divisor of {length}")
-        indices = (k, n // self.d) if self.axis == 0 else (k // self.d, n)
+        indices = index_shape(self.kind, self.d, self.axis, k, n)
         return {
             "indices": Stream(shape=indices, bits=self.decode_path().index_bits, number="unsigned", in_paper_count=True),
             "signs": Stream(shape=(k, n), bits=1, number="unsigned", in_paper_count=True),
@@ -52,16 +50,12 @@ class SPEC(WeightFormat):
 
     def validate_arrays(self, arrays: Arrays, k: int, n: int) -> None:
         """Indices lie in the codebook; codewords are magnitudes."""
-        indices, codebook = arrays["indices"].astype(np.int64), arrays["codebook"].astype(np.int64)
-        if indices.size and int(indices.max()) >= self.k:
-            raise FormatError(f"ssvq stream 'indices': index {int(indices.max())} is past the codebook; allowed: 0..{self.k - 1}")
+        check_indices(self.kind, arrays["indices"], self.k)
+        codebook = arrays["codebook"].astype(np.int64)
         if int(codebook.min()) < 0:
             raise FormatError(f"ssvq stream 'codebook': element {int(codebook.min())} is negative; allowed: magnitudes 0..127")
 
     def dequantize(self, arrays: Arrays, k: int, n: int) -> npt.NDArray[Any]:
         """int8 [K,N]: sign ? -c : c."""
-        codewords = arrays["codebook"].astype(np.int8, copy=False)[arrays["indices"].astype(np.intp)]
-        if self.axis == 1:
-            codewords = codewords.transpose(0, 2, 1)  # [K/d, N, d] -> [K/d, d, N]: lane e is row k0 + e
-        magnitudes = codewords.reshape(k, n)
+        magnitudes = look_up(arrays["codebook"], arrays["indices"], self.axis)
         return np.where(arrays["signs"].astype(np.bool_), -magnitudes, magnitudes)

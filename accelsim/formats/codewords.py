@@ -1,0 +1,46 @@
+"""What the formats with a codebook share: one index a subvector of d neighbours, along the outputs (axis 0) or the reduction (axis 1).
+
+A subvector never crosses the edge of a matrix: d must divide the dimension along which it lies.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from accelsim.errors import FormatError
+
+Integers = npt.NDArray[Any]
+Axis = Literal[0, 1]
+
+
+def index_shape(kind: str, d: int, axis: Axis, k: int, n: int) -> tuple[int, int]:
+    """Shape of the indices of a K x N matrix: [K, N/d] (axis 0) or [K/d, N] (axis 1).
+
+    Raises
+    ------
+    FormatError
+        d does not divide N (axis 0) or K (axis 1).
+    """
+    length, name = (n, "N") if axis == 0 else (k, "K")
+    if length % d:
+        raise FormatError(f"{kind}: d={d} does not divide {name}={length} (axis={axis}); allowed: a divisor of {length}")
+    return (k, n // d) if axis == 0 else (k // d, n)
+
+
+def check_indices(kind: str, indices: Integers, codewords: int) -> None:
+    """FormatError if an index is past the codebook (its bits may hold more than there are codewords)."""
+    if indices.size and int(indices.max()) >= codewords:
+        raise FormatError(f"{kind} stream 'indices': index {int(indices.max())} is past the codebook; allowed: 0..{codewords - 1}")
+
+
+def look_up(codebook: Integers, indices: Integers, axis: Axis) -> npt.NDArray[np.int8]:
+    """The codewords where their indices say: int8 [K, N] out of a codebook [codewords, d]."""
+    rows, columns = indices.shape
+    d = codebook.shape[1]
+    codewords = codebook.astype(np.int8, copy=False)[indices.astype(np.intp)]
+    if axis == 0:
+        return codewords.reshape(rows, columns * d)
+    return codewords.transpose(0, 2, 1).reshape(rows * d, columns)  # [K/d, N, d] -> [K/d, d, N]: lane e is row k0 + e

@@ -1,0 +1,41 @@
+"""The tiny network in each format: every product is bit-exact on every preset, and the machine runs it to the end."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+
+import numba
+import pytest
+
+from accelsim.accelerator import load_accelerator
+from accelsim.compress.compress_trace import compress_trace, make_recipe
+from accelsim.functional import check_functional
+from accelsim.simulate import simulate
+from accelsim.trace.trace import Trace, load_trace
+
+TRACES = Path(__file__).parents[2] / "traces"
+PRESETS = ("edge-64x64", "edge-64x64-x16", "edge-32x32", "edge-32x32-x32", "mcu-16x16")
+FORMATS = ("vq:k=16,d=8", "vq:k=11,d=4,axis=1")
+
+pytestmark = pytest.mark.skipif(bool(numba.config.DISABLE_JIT), reason="a whole network is too slow as plain Python")
+
+
+@cache
+def tiny(text: str) -> Trace:
+    return compress_trace(load_trace(TRACES / "tiny_vit_float"), make_recipe(text))[0]
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+@pytest.mark.parametrize("text", FORMATS)
+def test_each_format_is_bit_exact_on_every_preset(text: str, preset: str) -> None:
+    report = check_functional(load_accelerator(preset), tiny(text))
+    assert [layer.message for layer in report.layers] == ["bit-exact"] * 18  # 1 convolution, 13 linear, 4 matmuls
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+@pytest.mark.parametrize("text", FORMATS)
+def test_each_format_runs_on_every_preset(text: str, preset: str) -> None:
+    trace = tiny(text)
+    result = simulate(load_accelerator(preset), trace)
+    assert {layer.name for layer in trace.weighted_layers()} <= {layer.name for layer in result.layers}
