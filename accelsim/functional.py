@@ -19,7 +19,7 @@ from accelsim.compiler.geometry import activation_geometry, weight_geometry
 from accelsim.compiler.image import LayerImage, layer_image, matrix_image, reduction_order, tile_of_weight
 from accelsim.compress.compress_trace import materialize
 from accelsim.hw.decode_mac_core import CoreGeometry
-from accelsim.kernels.decode import Words, accumulate, codeword_words, decode_stripe, stream_words
+from accelsim.kernels.decode import Words, accumulate, append_one, codeword_words, decode_stripe, stream_words
 from accelsim.trace.layers import ConvLayer, GemmLayer, MacLayer, MatmulLayer, WeightedLayer
 from accelsim.trace.streams import locate_corruption
 from accelsim.trace.trace import Trace
@@ -166,6 +166,8 @@ def _compare(geometry: CoreGeometry, item: _Product) -> str | None:
                 item.words, item.image.tile_first_bit(item.nt0 + stripe, 0), item.image.tile_bits, geometry.rows,
                 geometry.codeword_length, geometry.axis, geometry.index_bits, geometry.sign, raw_bits, item.codebook, panel,
             )  # fmt: skip
+            if item.image.odd:
+                append_one(panel)
             accumulate(item.rows[m0 : m0 + geometry.max_m], panel[:used], sums[m0 : m0 + geometry.max_m])
         wrong = np.argwhere(weights != panel[:used].T)
         if wrong.size:

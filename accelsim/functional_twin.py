@@ -33,7 +33,8 @@ def weights(trace: Trace, layer: WeightedLayer) -> Int64:
     known = set(record.streams) - {"scales"}
     row, column = np.arange(k)[:, None], np.arange(n)[None, :]
     if known == {"weights"}:
-        return _integers(trace, layer, "weights", k * n, signed=True).reshape(k, n)
+        raw = _integers(trace, layer, "weights", k * n, signed=True).reshape(k, n)
+        return 2 * raw + 1 if record.format.decode_path().odd else raw
     if known - {"signs"} != {"indices", "codebook"}:
         raise TraceError(f"layer {layer.name!r}: the functional check cannot read the streams {sorted(known)} of {record.format.kind!r}")
     path = record.format.decode_path()

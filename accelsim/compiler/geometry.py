@@ -23,10 +23,11 @@ def weight_geometry(accelerator: Accelerator, layer: WeightedLayer) -> CoreGeome
     book = accelerator.codebook
     name = f"layer {layer.name!r} ({layer.weight.format.kind})"
     if not path.decode:
-        if not 1 <= path.raw_bits <= 8:
+        if not 1 <= path.lane_bits <= 8:
             raise CompileError(
-                f"{name}: {path.raw_bits}-bit weights do not fit the 8-bit array of {accelerator.name!r}; allowed: at most 8 bits"
+                f"{name}: {path.lane_bits}-bit weights do not fit the 8-bit array of {accelerator.name!r}; allowed: at most 8 bits"
                 + (" (compress the float trace first)" if path.raw_bits == 32 else "")
+                + (f" (odd integers take a bit more than the {path.raw_bits} that are stored)" if path.odd else "")
             )
         return _geometry(accelerator, book.codeword_length, 1, False, False, 0, path.raw_bits, accelerator.weight_buffer.word_bits)
     if path.d > book.codeword_length:

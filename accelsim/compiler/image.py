@@ -10,7 +10,7 @@ one fills one column in C; a padding record is looked up like any other (codewor
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -61,6 +61,7 @@ class LayerImage:
     tile_bits : bits from one K-tile of a stripe to the next
     indices : int32 (groups, ports), index of every record in stream order, padding records 0; (0, ports) for raw records
     codebook : int8 (codewords, codeword_length); (0, codeword_length) for raw records
+    odd : raw values u stand for the odd integers 2u + 1
     """
 
     data: npt.NDArray[np.uint8]
@@ -70,6 +71,7 @@ class LayerImage:
     tile_bits: int
     indices: npt.NDArray[np.int32]
     codebook: npt.NDArray[np.int8]
+    odd: bool = False
 
     def tile_first_bit(self, nt: int, kt: int) -> int:
         """First bit of a tile."""
@@ -130,8 +132,9 @@ def layer_image(geometry: CoreGeometry, layer: WeightedLayer, arrays: Mapping[st
     order = reduction_order(layer)
     rows = slice(None) if order is None else order
     if not geometry.decode:
-        values = weight.format.dequantize(arrays, weight.k, weight.n)[rows]
-        return _image(geometry, layer.k, [_Field(_lane_grid(geometry, values, groups), geometry.raw_bits)], packing, groups, None)
+        lanes = _Field(_lane_grid(geometry, arrays["weights"][rows], groups), geometry.raw_bits)
+        image = _image(geometry, layer.k, [lanes], packing, groups, None)
+        return replace(image, odd=weight.format.decode_path().odd)
     d = geometry.codeword_length
     if geometry.axis == 0 and layer.n % d:
         raise CompileError(

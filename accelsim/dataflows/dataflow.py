@@ -123,9 +123,9 @@ class Dataflow(ABC):
                 f"format {kind!r} cannot run {self.kind}: its records pass the decoder, which fills a weight stationary array; "
                 f"allowed with {self.kind}: uniform of at most {MAX_RAW_BITS} bits"
             )
-        if path.raw_bits > MAX_RAW_BITS:
+        if not path.decode and path.lane_bits > MAX_RAW_BITS:
             hint = " (compress the float trace first)" if path.raw_bits == 32 else ""
             raise CompileError(
-                f"format {kind!r} of {path.raw_bits} bits cannot run {self.kind} on {MAX_RAW_BITS}-bit multipliers; "
+                f"format {kind!r} of {path.lane_bits} bits cannot run {self.kind} on {MAX_RAW_BITS}-bit multipliers; "
                 f"allowed: at most {MAX_RAW_BITS} bits{hint}"
             )

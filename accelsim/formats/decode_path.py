@@ -29,6 +29,8 @@ class DecodePath:
         Bits of a raw value; 0 with `decode`.
     axis
         0: a codeword lies along N (outputs); 1: along K (reduction). Raw values take either order.
+    odd
+        True: a raw value u stands for the odd integer 2u + 1. Only without `decode`.
     """
 
     decode: bool
@@ -37,6 +39,12 @@ class DecodePath:
     d: int
     raw_bits: int
     axis: Literal[0, 1] = 0
+    odd: bool = False
+
+    @property
+    def lane_bits(self) -> int:
+        """Bits of an integer that the array multiplies: an odd integer is its raw value with a 1 below; codewords are int8."""
+        return 8 if self.decode else self.raw_bits + self.odd
 
     @property
     def index_bits(self) -> int:

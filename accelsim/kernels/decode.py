@@ -208,6 +208,14 @@ def decode_stripe(words, first_bit, tile_bits, tile_rows, d, axis, index_bits, s
 
 
 @kernel
+def append_one(panel):
+    """Raw values u of `panel`, int8 (C, K), become the odd integers 2u + 1 in place: a 1 is appended below the lowest bit."""
+    for row in range(panel.shape[0]):
+        for place in range(panel.shape[1]):
+            panel[row, place] = np.int8((panel[row, place] << 1) | 1)
+
+
+@kernel
 def _dot(a, b):
     """Sum of products of two int8 rows of equal length, int32."""
     total = np.int32(0)

@@ -165,7 +165,7 @@ def test_dense_uniform_weights_of_8_bits_run_everywhere_and_coded_ones_weight_st
     if path.decode:
         assert takes == {"weight_stationary"}
     else:
-        assert takes == (set(KINDS) if path.raw_bits <= 8 else set())
+        assert takes == (set(KINDS) if path.lane_bits <= 8 else set())
 
 
 def _accepted(kind: str, text: str) -> bool:

@@ -16,7 +16,7 @@ from accelsim.trace.trace import Trace, load_trace
 
 TRACES = Path(__file__).parents[2] / "traces"
 PRESETS = ("edge-64x64", "edge-64x64-x16", "edge-32x32", "edge-32x32-x32", "mcu-16x16")
-FORMATS = ("vq:k=16,d=8", "vq:k=11,d=4,axis=1")
+FORMATS = ("vq:k=16,d=8", "vq:k=11,d=4,axis=1", "vecq:bits=2", "vecq:bits=7")
 
 pytestmark = pytest.mark.skipif(bool(numba.config.DISABLE_JIT), reason="a whole network is too slow as plain Python")
 
