@@ -249,8 +249,34 @@ RESOURCES: Mapping[str, tuple[str, ...]] = {
 }
 
 
-def limiting_resource(cycles: Mapping[str, int]) -> str:
-    """The resource that the array spends most cycles on or waiting for."""
+# The resource behind each bound, and the share of the cycles from which a bound says alone what limits: there is no more to gain.
+BOUND_RESOURCES: Mapping[str, str] = {
+    "array": "MAC array",
+    "dram": "weight memory",
+    "flash": "weight memory",
+    "decode": "decoder",
+    "buffer_width": "weight buffer width",
+    "vector": "vector unit",
+}
+NEARLY_BOUND = 0.9
+
+
+def nearest_bound(cycles: Mapping[str, int], bounds: Mapping[str, int]) -> str | None:
+    """The bound that the cycles nearly meet, None if none is so near.
+
+    Loads that hide under work leave no stall behind, so the array looks busiest although a faster one would gain nothing.
+    """
+    if not bounds:
+        return None
+    name = max(bounds, key=lambda item: bounds[item])
+    return name if bounds[name] >= NEARLY_BOUND * sum(cycles.values()) > 0 else None
+
+
+def limiting_resource(cycles: Mapping[str, int], bounds: Mapping[str, int]) -> str:
+    """The resource whose bound is nearly met, else the one that the array spends most cycles on or waiting for."""
+    near = nearest_bound(cycles, bounds)
+    if near is not None:
+        return BOUND_RESOURCES[near]
     return max(RESOURCES, key=lambda name: sum(cycles.get(category, 0) for category in RESOURCES[name]))
 
 

@@ -276,7 +276,9 @@ def _bounds(frame: Frame, op: Op, geometry: CoreGeometry, stripes: int, kt_count
     """Least cycles of each resource of the core for this product."""
     build = frame.low.layers[frame.layer_index[op.layer.name]]
     groups = geometry.stripe_groups(op.k) * stripes * chunks
-    build.bounds["array"] += op.m * stripes * kt_count
+    rows = -(-op.m // chunks)
+    cycles = sum(-(-min(rows, op.m - first) // frame.accelerator.array.rows_per_cycle) for first in range(0, op.m, rows))
+    build.bounds["array"] += cycles * stripes * kt_count
     build.bounds["decode"] += groups
     build.bounds["buffer_width"] += -(-groups * geometry.pop_bits // geometry.word_bits)
 

@@ -27,7 +27,7 @@ def render_comparison(console: Console, comparison: Comparison) -> None:
     for name, speedup in zip(names[1:], comparison.speedups, strict=True):
         console.print()
         say(console, f"{name}: {times(speedup.speedup)} over {names[0]}", style="bold")
-        say(console, limiting_sentence(category_cycles(speedup.other)))
+        say(console, limiting_sentence(category_cycles(speedup.other), speedup.other.bounds))
         _render_split(console, "By cause", "cause", speedup, speedup.by_cause, None)
         _render_split(console, "By layer, repeated blocks summed", "layer", speedup, fold_layers(speedup.by_layer), TOP_LAYERS)
         _render_unmatched(console, speedup)
@@ -50,7 +50,7 @@ def _render_speedups(console: Console, comparison: Comparison, names: Sequence[s
             milliseconds(result.milliseconds),
             count(result.total_cycles),
             times(ratio),
-            limiting_resource(result.cycles),
+            limiting_resource(result.cycles, result.bounds),
         )
     show(console, "Speed-up", out)
 

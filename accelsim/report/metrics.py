@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any
 
-from accelsim.result import CATEGORIES, OPERANDS, RESOURCES, LayerResult, Result, Traffic, limiting_resource, total
+from accelsim.result import CATEGORIES, OPERANDS, RESOURCES, LayerResult, Result, Traffic, limiting_resource, nearest_bound, total
 
 # What the array does in a cycle of each category, for tables; MODEL's table "where a cycle goes" in short.
 CATEGORY_MEANING: Mapping[str, str] = {
@@ -114,8 +114,8 @@ def summarize(result: Result) -> Summary:
         bus_gb_per_s=_over(result.bus_bytes, seconds) / 1e9,
         bus_bytes_per_cycle=_over(result.bus_bytes, cycles),
         bus_bytes_per_mac=_over(result.bus_bytes, result.macs),
-        limiting_resource=limiting_resource(result.cycles),
-        limiting_sentence=limiting_sentence(category_cycles(result)),
+        limiting_resource=limiting_resource(result.cycles, result.bounds),
+        limiting_sentence=limiting_sentence(category_cycles(result), result.bounds),
         tightest_bound=tightest,
         achieved_of_tightest_pct=100 * _over(bound, cycles),
         cycles=category_cycles(result),
@@ -127,12 +127,17 @@ def _over(part: float, whole: float) -> float:
     return part / whole if whole else 0.0
 
 
-def limiting_sentence(cycles: Mapping[str, int]) -> str:
-    """What the array spends most cycles on or waiting for, with the causes behind it."""
+def limiting_sentence(cycles: Mapping[str, int], bounds: Mapping[str, int]) -> str:
+    """What limits a run: a bound that it nearly meets, else what the array spends most cycles on or waiting for, with the causes."""
     whole = sum(cycles.values())
     if not whole:
         return "Nothing runs on the array."
-    name = limiting_resource(cycles)
+    name = limiting_resource(cycles, bounds)
+    near = nearest_bound(cycles, bounds)
+    if near not in (None, "array"):
+        need = f"The {name} limits: it needs at least {100 * bounds[near or ''] / whole:.1f} % of the cycles taken"
+        waits = sum(cycles.get(item, 0) for item in RESOURCES[name])
+        return f"{need}; the array is busy in {100 * cycles.get('busy', 0) / whole:.1f} % and waits for it in {100 * waits / whole:.1f} %."
     parts = sorted(((cycles.get(item, 0), item) for item in RESOURCES[name]), reverse=True)
     causes = ", ".join(f"{item} {100 * value / whole:.1f} %" for value, item in parts if value)
     share = f"{100 * sum(value for value, _ in parts) / whole:.1f} %"

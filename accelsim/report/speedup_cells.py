@@ -54,7 +54,8 @@ class Limiter:
     def of(result: Result) -> Limiter:
         """The limiter of a run."""
         name, bound = tightest_bound(result.bounds)
-        return Limiter(RESOURCE_OF_BOUND.get(name, name), 100 * bound / result.total_cycles, limiting_resource(result.cycles))
+        waits_most_for = limiting_resource(result.cycles, {})
+        return Limiter(RESOURCE_OF_BOUND.get(name, name), 100 * bound / result.total_cycles, waits_most_for)
 
 
 @dataclass(frozen=True)

@@ -86,7 +86,7 @@ def test_the_same_command_prints_the_same_text():
 def test_a_comparison_first_says_what_limits_the_baseline():
     lines = call(*COMPARE).splitlines()
     assert lines[0] == "baseline edge-64x64-x16:tiny_vit_int8"
-    assert lines[1].startswith(("The array waits for the ", "The MAC array limits"))
+    assert " limits" in lines[1] or lines[1].startswith("The array waits for the ")
 
 
 def test_the_printed_savings_add_up_to_the_difference():

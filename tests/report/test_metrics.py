@@ -29,7 +29,7 @@ def test_cold_start_and_steady_state_are_the_first_and_last_frame():
 
 
 def test_an_array_that_works_most_of_the_time_is_the_limit():
-    assert limiting_sentence({"busy": 60, "swap": 15, "dram": 25}) == (
+    assert limiting_sentence({"busy": 60, "swap": 15, "dram": 25}, {"array": 60, "dram": 89}) == (
         "The MAC array limits: it works in 75.0 % of the cycles (busy 60.0 %, swap 15.0 %)."
     )
 
@@ -62,3 +62,9 @@ def test_numbers_read_like_a_person_writes_them():
     assert decimal_bytes(1_708_544) == "1.709 MB"
     assert (milliseconds(12.3456), milliseconds(0.0012345)) == ("12.346", "0.001234")
     assert tail("vit.encoder.layer.*.output.dense", 22) == "…layer.*.output.dense"
+
+
+def test_a_memory_that_is_nearly_never_idle_limits_even_where_its_loads_hide_under_work() -> None:
+    assert limiting_sentence({"busy": 60, "dram": 40}, {"array": 60, "dram": 90}) == (
+        "The weight memory limits: it needs at least 90.0 % of the cycles taken; the array is busy in 60.0 % and waits for it in 40.0 %."
+    )

@@ -1,0 +1,67 @@
+"""How fast a simulation of the whole DeiT-tiny is: in process, as a command, and as the first command ever; and its memory."""
+
+from __future__ import annotations
+
+import os
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from pytest_benchmark.fixture import BenchmarkFixture
+
+from accelsim.accelerator import load_accelerator
+from accelsim.presets import CONFIGS
+from accelsim.simulate import simulate
+from accelsim.trace.trace import load_trace
+
+Show = Callable[[str, str, str], None]
+TRACES = CONFIGS.parent / "traces"
+MIB_LIMIT = 400
+
+
+def _cpu_seconds(accelerator: str, trace: str) -> float:
+    machine, network = load_accelerator(accelerator), load_trace(TRACES / trace)
+    best = float("inf")
+    for _ in range(4):  # the first of them loads the kernels
+        start = time.process_time()
+        simulate(machine, network)
+        best = min(best, time.process_time() - start)
+    return best
+
+
+@pytest.mark.parametrize("accelerator", ["edge-32x32", "edge-64x64-x16", "mcu-16x16"])
+def test_a_compressed_network_is_simulated_faster_than_the_int8_one(
+    accelerator: str, benchmark: BenchmarkFixture, show_target: Show
+) -> None:
+    seconds = {trace: _cpu_seconds(accelerator, trace) for trace in ("deit_tiny_int8", "deit_tiny_ssvq_k16d8")}
+    for trace, value in seconds.items():
+        show_target(f"simulate {trace} on {accelerator}, CPU s", "<= 0.13", f"{value:.3f}")
+    benchmark.pedantic(_cpu_seconds, (accelerator, "deit_tiny_ssvq_k16d8"), rounds=1)
+    assert seconds["deit_tiny_ssvq_k16d8"] < 1.1 * seconds["deit_tiny_int8"]  # a third of the transfers; 10 % for a noisy machine
+
+
+def _command(cache: Path | None) -> float:
+    """Wall seconds of `accelsim run` in a process of its own."""
+    environment = {**os.environ, **({"ACCELSIM_CACHE_DIR": str(cache)} if cache else {})}
+    start = time.perf_counter()
+    subprocess.run(
+        [sys.executable, "-m", "accelsim", "run", "edge-32x32", str(TRACES / "deit_tiny_ssvq_k16d8")],
+        check=True, capture_output=True, env=environment,
+    )  # fmt: skip
+    return time.perf_counter() - start
+
+
+def test_a_warm_command_is_faster_than_the_first_one(tmp_path: Path, benchmark: BenchmarkFixture, show_target: Show) -> None:
+    first = _command(tmp_path)
+    warm = min(_command(tmp_path) for _ in range(3))
+    peak_mib = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
+    show_target("accelsim run, first ever, wall s", "< 25", f"{first:.1f}")
+    show_target("accelsim run, warm cache, wall s", "< 2", f"{warm:.2f}")
+    show_target("accelsim run, peak resident MiB", f"< {MIB_LIMIT}", f"{peak_mib:.0f}")
+    benchmark.pedantic(_command, (tmp_path,), rounds=1)
+    assert warm < first
+    assert peak_mib < MIB_LIMIT
