@@ -21,10 +21,11 @@ from accelsim.compiler.lowering import lower_frame
 from accelsim.compiler.plan import Plan, plan
 from accelsim.compiler.streams import StreamBuilder
 from accelsim.errors import CompileError
-from accelsim.hw.channel import burst_bytes, capacity_bytes, peak_bytes_per_s
+from accelsim.hw.channel import burst_bytes, capacity_bytes, peak_bytes_per_s, read_latency_ps
+from accelsim.hw.memory import IDEAL
 from accelsim.kernels import compute_state
 from accelsim.program import LayerPlan, Program
-from accelsim.quantities import human_bytes
+from accelsim.quantities import PS_PER_S, human_bytes
 from accelsim.trace.layers import MatmulLayer, WeightedLayer
 from accelsim.trace.trace import Trace
 
@@ -206,10 +207,30 @@ def _choices(accelerator: Accelerator, chosen: Plan, allocation: Allocation, why
     }
 
 
+def _in_flight_shortage(accelerator: Accelerator) -> str:
+    """What Little's law says of the reads in flight: their bytes over their latency bound the bandwidth of a stream."""
+    dram, dma = accelerator.dram, accelerator.dma
+    rate = peak_bytes_per_s(dram)
+    if dram is None or rate is None or accelerator.placement.weights != "dram":
+        return ""
+    latency_ps = read_latency_ps(dram) + dma.fabric_latency
+    in_flight = dma.max_outstanding_bursts * dram.channels * burst_bytes(dram)
+    reach = Fraction(in_flight * PS_PER_S, max(1, latency_ps))
+    if reach >= rate or dram.device == IDEAL:
+        return ""
+    return (
+        f"{in_flight} B of reads in flight over {latency_ps / 1000:.0f} ns carry {float(reach) / 1e9:.2f} GB/s at most, the memory peaks at "
+        f"{float(rate) / 1e9:.2f}: raise dma.max_outstanding_bursts"
+    )
+
+
 def _warnings(accelerator: Accelerator, low: Lowering) -> tuple[str, ...]:
     out: list[str] = []
     if low.conflicts.synthetic:
         out.append(f"bank conflicts come from evenly drawn indices (seed {low.conflicts.seed}): the trace has no payload")
+    short = _in_flight_shortage(accelerator)
+    if short:
+        out.append(short)
     narrow = sorted({run["word_bits"] for run in low.runs if run["from_activations"] and run["word_bits"] < run["pop_bits"]})
     if narrow:
         out.append(f"attention loads its weights at {narrow[0]} bits a cycle, fewer than the ports can take: it is load-bound")

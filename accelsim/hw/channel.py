@@ -104,3 +104,11 @@ def peak_bytes_per_s(spec: MemorySpec | FlashSpec | None) -> Fraction | None:
         return Fraction(spec.bandwidth) if spec.bandwidth else None
     device = load_device(spec.device)
     return Fraction(device.burst_bytes * spec.channels * FS_PER_S, device.n_burst * device.t_ck_fs)
+
+
+def read_latency_ps(spec: MemorySpec) -> int:
+    """From a read's arrival at an idle channel to its last data, in ps: of a DRAM with its row open."""
+    if spec.device == IDEAL:
+        return spec.latency
+    device = load_device(spec.device)
+    return (1 + device.n_cl + device.n_burst) * device.t_ck_fs // 1000
