@@ -219,8 +219,8 @@ def _in_flight_shortage(accelerator: Accelerator) -> str:
     if reach >= rate or dram.device == IDEAL:
         return ""
     return (
-        f"{in_flight} B of reads in flight over {latency_ps / 1000:.0f} ns carry {float(reach) / 1e9:.2f} GB/s at most, the memory peaks at "
-        f"{float(rate) / 1e9:.2f}: raise dma.max_outstanding_bursts"
+        f"{in_flight} B of reads in flight over {latency_ps / 1000:.0f} ns carry {float(reach) / 1e9:.2f} GB/s at most, the memory peaks "
+        f"at {float(rate) / 1e9:.2f}: raise dma.max_outstanding_bursts"
     )
 
 
