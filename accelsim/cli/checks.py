@@ -91,6 +91,14 @@ def validate_dram(reference: Reference, tolerance: Tolerance = None, policy: Pol
     _verdict(validate(reference, tolerance, policy), as_json)
 
 
+@validate_app.command("outside")
+def validate_outside(reference: Reference, tolerance: Tolerance = None, as_json: AsJson = False) -> None:
+    """Configurations of other people's machines against what they published."""
+    from accelsim.validate.outside import validate_outside as validate
+
+    _verdict(validate(reference, tolerance), as_json)
+
+
 def _verdict(report: ValidationReport, as_json: bool) -> None:
     from accelsim.report.check_tables import render_validation
     from accelsim.report.terminal import stdout_console
