@@ -22,6 +22,14 @@ from accelsim.quantities import human_bytes
 ALIGNMENT = 64  # bytes: no two tensors share a burst or a word
 
 
+class ActivationsTooLarge(CompileError):
+    """The activation buffer is short by `short_bytes`."""
+
+    def __init__(self, message: str, short_bytes: int) -> None:
+        super().__init__(message)
+        self.short_bytes = short_bytes
+
+
 @dataclass(frozen=True)
 class Residency:
     """One stay of a tensor in the buffer.
@@ -73,7 +81,7 @@ def allocate(plan: Plan, capacity_bytes: int, may_spill: bool, always_spill: boo
 
     Raises
     ------
-    CompileError
+    ActivationsTooLarge
         It does not fit: names the operation, what is live there, and by how many bytes the buffer is short.
     """
     order = _Order(plan)
@@ -102,7 +110,7 @@ def allocate(plan: Plan, capacity_bytes: int, may_spill: bool, always_spill: boo
         spilled.append(victim.tensor)
 
 
-def _too_small(plan: Plan, stays: list[Residency], peak: int, capacity_bytes: int, why: str) -> CompileError:
+def _too_small(plan: Plan, stays: list[Residency], peak: int, capacity_bytes: int, why: str) -> ActivationsTooLarge:
     """What is live where the buffer is fullest, and by how much that is too much."""
     at = _fullest(stays, len(plan.ops))
     live: dict[int, Residency] = {}
@@ -110,9 +118,10 @@ def _too_small(plan: Plan, stays: list[Residency], peak: int, capacity_bytes: in
         if stay.first <= at <= stay.last:
             live.setdefault(stay.offset, stay)
     names = ", ".join(f"{_name(stay.tensor)} {human_bytes(stay.bytes)}" for stay in sorted(live.values(), key=lambda item: -item.bytes)[:6])
-    return CompileError(
+    return ActivationsTooLarge(
         f"layer {plan.ops[at].layer.name!r}: activation_buffer.capacity = {capacity_bytes} B is short by {peak - capacity_bytes} B{why}; "
-        f"live there: {names}"
+        f"live there: {names}",
+        peak - capacity_bytes,
     )
 
 
@@ -236,9 +245,10 @@ def _place(stays: list[Residency], hosts: dict[TensorId, TensorId], capacity_byt
     keys = list(members)
     groups = [replace(each[0], first=min(s.first for s in each), last=max(s.last for s in each)) for each in members.values()]
     best: tuple[int, list[int]] | None = None
-    for step in (max(ALIGNMENT, capacity_bytes // 128 // ALIGNMENT * ALIGNMENT), ALIGNMENT):
+    hopeless = _most_live(groups) > capacity_bytes  # then one placement will do, to say by how much
+    for step in (ALIGNMENT,) if hopeless else (max(ALIGNMENT, capacity_bytes // 128 // ALIGNMENT * ALIGNMENT), ALIGNMENT):
         sized = [replace(group, bytes=-(-group.bytes // step) * step) for group in groups]
-        for sort_key in _SORT_KEYS:
+        for sort_key in _SORT_KEYS[:1] if hopeless else _SORT_KEYS:
             offsets = _greedy(sized, sorted(range(len(sized)), key=lambda index: (sort_key(sized[index]), index)))
             peak = max((offset + group.bytes for offset, group in zip(offsets, groups, strict=True)), default=0)
             if best is None or peak < best[0]:
@@ -250,6 +260,19 @@ def _place(stays: list[Residency], hosts: dict[TensorId, TensorId], capacity_byt
     assert best is not None  # there is at least one order
     out = [replace(stay, offset=offset) for key, offset in zip(keys, best[1], strict=True) for stay in members[key]]
     return sorted(out, key=lambda stay: (stay.first, stay.offset)), best[0]
+
+
+def _most_live(stays: list[Residency]) -> int:
+    """Most bytes that live at once: no placement uses less."""
+    change: Counter[int] = Counter()
+    for stay in stays:
+        change[stay.first] += stay.bytes
+        change[stay.last + 1] -= stay.bytes
+    live = most = 0
+    for op in sorted(change):
+        live += change[op]
+        most = max(most, live)
+    return most
 
 
 _SORT_KEYS: tuple[Callable[[Residency], tuple[int, ...]], ...] = (

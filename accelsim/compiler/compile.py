@@ -13,7 +13,7 @@ from fractions import Fraction
 import numpy as np
 
 from accelsim.accelerator import Accelerator
-from accelsim.compiler.allocation import Allocation, allocate
+from accelsim.compiler.allocation import ActivationsTooLarge, Allocation, allocate
 from accelsim.compiler.bank_conflicts import BankConflicts
 from accelsim.compiler.frame import LayerBuild, Lowering, as_array
 from accelsim.compiler.heads import HEAD_ORDERS, HeadOrder, estimate_cycles
@@ -72,21 +72,20 @@ def _choose(accelerator: Accelerator, trace: Trace, batch: int) -> tuple[Plan, A
     if not any(isinstance(layer, MatmulLayer) for layer in trace.layers):
         ranked = ranked[:1]
     fitting: list[tuple[tuple[int, int, int], Plan, Allocation]] = []
-    problem: CompileError | None = None
+    problems: list[ActivationsTooLarge] = []
     for rank, order in enumerate(ranked):
         candidate = plan(trace, batch, order)
         try:
             allocation = allocate(candidate, buffer.capacity, may_spill, buffer.residency == "dram")
-        except CompileError as error:
-            problem = error
+        except ActivationsTooLarge as error:
+            problems.append(error)
             continue
         if not allocation.spilled and not allocation.barriers:
             return candidate, allocation, f"{order}: least estimated cost of {len(ranked)} orders that fit without a spill"
         spilled = sum(candidate.tensors[item].bytes for item in allocation.spilled)
         fitting.append(((spilled, len(allocation.barriers), rank), candidate, allocation))
     if not fitting:
-        assert problem is not None  # every order failed
-        raise problem
+        raise min(problems, key=lambda problem: problem.short_bytes)
     (spilled, barriers, _), candidate, allocation = min(fitting, key=lambda item: item[0])
     why = f"{candidate.head_order}: of {len(ranked)} orders the one with least spills ({human_bytes(spilled)}) and barriers ({barriers})"
     return candidate, allocation, why
