@@ -92,7 +92,7 @@ def allocate(plan: Plan, capacity_bytes: int, may_spill: bool, always_spill: boo
             if peak <= capacity_bytes:
                 return Allocation(tuple(placed), peak, (), _barriers(plan, placed, order) if tight else {})
         if not may_spill:
-            raise _too_small(plan, placed, peak, capacity_bytes, " and placement.activations = 'none' allows no spill")
+            raise _too_small(plan, placed, hosts, peak - capacity_bytes, capacity_bytes, " and placement.activations = 'none' allows no spill")
     stays = [_whole(tensor, order, False) for tensor in plan.tensors.values()]
     if always_spill:
         stays = [piece for stay in stays for piece in _every_use_apart(plan.tensors[stay.tensor], stay, order)]
@@ -104,24 +104,26 @@ def allocate(plan: Plan, capacity_bytes: int, may_spill: bool, always_spill: boo
         at = _fullest(stays, len(plan.ops))
         victim = _victim(stays, at, plan)
         if victim is None:
-            raise _too_small(plan, placed, peak, capacity_bytes, "")
+            raise _too_small(plan, placed, hosts, peak - capacity_bytes, capacity_bytes, "")
         stays.remove(victim)
         stays += _split(plan.tensors[victim.tensor], victim, at, order)
         spilled.append(victim.tensor)
 
 
-def _too_small(plan: Plan, stays: list[Residency], peak: int, capacity_bytes: int, why: str) -> ActivationsTooLarge:
+def _too_small(
+    plan: Plan, stays: list[Residency], hosts: dict[TensorId, TensorId], short_bytes: int, capacity_bytes: int, why: str
+) -> ActivationsTooLarge:
     """What is live where the buffer is fullest, and by how much that is too much."""
     at = _fullest(stays, len(plan.ops))
-    live: dict[int, Residency] = {}
+    live: dict[TensorId, Residency] = {}
     for stay in stays:
         if stay.first <= at <= stay.last:
-            live.setdefault(stay.offset, stay)
+            live.setdefault(hosts.get(stay.tensor, stay.tensor), stay)
     names = ", ".join(f"{_name(stay.tensor)} {human_bytes(stay.bytes)}" for stay in sorted(live.values(), key=lambda item: -item.bytes)[:6])
     return ActivationsTooLarge(
-        f"layer {plan.ops[at].layer.name!r}: activation_buffer.capacity = {capacity_bytes} B is short by {peak - capacity_bytes} B{why}; "
+        f"layer {plan.ops[at].layer.name!r}: activation_buffer.capacity = {capacity_bytes} B is short by {short_bytes} B{why}; "
         f"live there: {names}",
-        peak - capacity_bytes,
+        short_bytes,
     )
 
 
@@ -232,7 +234,7 @@ def _every_use_apart(tensor: Tensor, stay: Residency, order: _Order) -> list[Res
 
 
 def _place(stays: list[Residency], hosts: dict[TensorId, TensorId], capacity_bytes: int) -> tuple[list[Residency], int]:
-    """The best of several greedy placements, results over their hosts; (stays with offsets in time order, bytes used).
+    """The best of several greedy placements, results over their hosts; (stays with offsets in time order, bytes used or needed).
 
     Tensors of nearly the same size leave gaps that none of them fits, so places are first tried in steps of 1/128 of the buffer.
     """
@@ -245,10 +247,12 @@ def _place(stays: list[Residency], hosts: dict[TensorId, TensorId], capacity_byt
     keys = list(members)
     groups = [replace(each[0], first=min(s.first for s in each), last=max(s.last for s in each)) for each in members.values()]
     best: tuple[int, list[int]] | None = None
-    hopeless = _most_live(groups) > capacity_bytes  # then one placement will do, to say by how much
-    for step in (ALIGNMENT,) if hopeless else (max(ALIGNMENT, capacity_bytes // 128 // ALIGNMENT * ALIGNMENT), ALIGNMENT):
+    least = _most_live(groups)
+    if least > capacity_bytes:  # no placement fits
+        return sorted(stays, key=lambda stay: (stay.first, stay.tensor.name, stay.tensor.part)), least
+    for step in (max(ALIGNMENT, capacity_bytes // 128 // ALIGNMENT * ALIGNMENT), ALIGNMENT):
         sized = [replace(group, bytes=-(-group.bytes // step) * step) for group in groups]
-        for sort_key in _SORT_KEYS[:1] if hopeless else _SORT_KEYS:
+        for sort_key in _SORT_KEYS:
             offsets = _greedy(sized, sorted(range(len(sized)), key=lambda index: (sort_key(sized[index]), index)))
             peak = max((offset + group.bytes for offset, group in zip(offsets, groups, strict=True)), default=0)
             if best is None or peak < best[0]:
