@@ -16,6 +16,7 @@ from accelsim.accelerator import Accelerator
 from accelsim.compiler.allocation import ActivationsTooLarge, Allocation, allocate
 from accelsim.compiler.bank_conflicts import BankConflicts
 from accelsim.compiler.frame import LayerBuild, Lowering, as_array
+from accelsim.compiler.geometry import check_rom
 from accelsim.compiler.heads import HEAD_ORDERS, HeadOrder, estimate_cycles
 from accelsim.compiler.lowering import lower_frame
 from accelsim.compiler.plan import Plan, plan
@@ -43,6 +44,7 @@ def compile_trace(accelerator: Accelerator, trace: Trace, *, frames: int = 1, ba
     for name, value in (("frames", frames), ("batch", batch)):
         if not 1 <= value <= 1024:
             raise CompileError(f"{name} = {value}: allowed: 1..1024")
+    check_rom(accelerator, trace)
     chosen, allocation, why = _choose(accelerator, trace, batch)
     bursts = {memory: burst_bytes(accelerator.memory(memory)) for memory in ("dram", "flash")}
     weights = accelerator.placement.weights

@@ -9,6 +9,7 @@ from accelsim.accelerator import Accelerator
 from accelsim.errors import CompileError
 from accelsim.hw.decode_mac_core import CoreGeometry
 from accelsim.trace.layers import WeightedLayer
+from accelsim.trace.trace import Trace
 
 
 def weight_geometry(accelerator: Accelerator, layer: WeightedLayer) -> CoreGeometry:
@@ -30,6 +31,11 @@ def weight_geometry(accelerator: Accelerator, layer: WeightedLayer) -> CoreGeome
                 + (f" (odd integers take a bit more than the {path.raw_bits} that are stored)" if path.odd else "")
             )
         return _geometry(accelerator, book.codeword_length, 1, False, False, 0, path.raw_bits, accelerator.weight_buffer.word_bits)
+    if layer.weight.format.codebook_scope == "shared" and book.store == "ram":
+        raise CompileError(
+            f"{name}: its codebook is the chip's, but codebook.store = 'ram' of {accelerator.name!r} is loaded layer by layer; "
+            "allowed: codebook.store = 'rom' (with codebook.circuit = 'logic_rom' or 'rom_macro' for its area)"
+        )
     if path.d > book.codeword_length:
         raise CompileError(f"{name}: d = {path.d} exceeds codebook.codeword_length = {book.codeword_length} of {accelerator.name!r}")
     if path.codewords > book.codewords:
@@ -38,6 +44,32 @@ def weight_geometry(accelerator: Accelerator, layer: WeightedLayer) -> CoreGeome
     if length % path.d:
         raise CompileError(f"{name}: d = {path.d} does not divide array.{along} = {length} of {accelerator.name!r}")
     return _geometry(accelerator, path.d, path.codewords, True, path.sign, path.axis, 8, accelerator.weight_buffer.word_bits)
+
+
+def check_rom(accelerator: Accelerator, trace: Trace) -> None:
+    """Check that one ROM can hold the codebooks of all layers of a trace that share one: it holds a single codebook.
+
+    Raises
+    ------
+    CompileError
+        Layers with different shared codebooks, or with codebooks of their own beside a shared one.
+    """
+    coded = [layer for layer in trace.weighted_layers() if layer.weight.format.codebook_scope != "none"]
+    first = next((layer for layer in coded if layer.weight.format.codebook_scope == "shared"), None)
+    if first is None:
+        return
+    for layer in coded:
+        if _codebook_identity(layer) != _codebook_identity(first):
+            raise CompileError(
+                f"layers {first.name!r} and {layer.name!r} need different codebooks, but the ROM of {accelerator.name!r} holds one; "
+                "allowed: layers that share one universal codebook, and uncoded ones"
+            )
+
+
+def _codebook_identity(layer: WeightedLayer) -> tuple[object, ...]:
+    """What tells one codebook from another: its record in the payload, or without one the format."""
+    record = layer.weight.streams.get("codebook")
+    return (record,) if record is not None else (layer.weight.format,)
 
 
 def activation_geometry(accelerator: Accelerator, transposed: bool) -> CoreGeometry:

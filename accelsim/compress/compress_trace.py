@@ -7,15 +7,17 @@ company changes a layer's bits.
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-from accelsim.compress.encoder import encode, reconstruct
+from accelsim.compress.encoder import Matrix, encode, encode_with, reconstruct
+from accelsim.compress.shared_codebooks import Codebooks, Network, shared_codebooks
 from accelsim.errors import FormatError, TraceError
 from accelsim.formats.catalog import describe_format, parse_format
 from accelsim.formats.weight_format import WeightFormat
@@ -65,7 +67,7 @@ class LayerCompression:
     paper_bits
         Bits of indices, signs, masks or raw weights: what papers count.
     stored_bits
-        Bits of all streams as stored, with codebook, scales and byte padding.
+        Bits of the layer's streams as stored, with its codebook, scales and byte padding; a codebook in the chip's ROM is no layer's.
     padding_bits
         Of these, what only fills the last bytes.
     squared_error, squared_norm
@@ -143,6 +145,7 @@ def compress_trace(
     *,
     payload: bool = True,
     name: str | None = None,
+    companions: Sequence[Trace] = (),
     progress: Progress | None = None,
 ) -> tuple[Trace, CompressionReport]:
     """Encode every weight matrix of a float trace.
@@ -159,6 +162,8 @@ def compress_trace(
         False writes the manifest alone: checksums stay, and `materialize` regenerates the bits if the trace is seeded.
     name
         Name of the result; by default the directory's.
+    companions
+        Other float traces, on which a codebook that networks share is drawn too, by the same recipe.
     progress
         Called as (layers done, layers in all, layer about to be encoded).
 
@@ -173,7 +178,11 @@ def compress_trace(
     """
     if not payload and not isinstance(trace.manifest.source, SeededSource):
         raise TraceError(f"trace {trace.name!r} is not seeded: without its payload its weights would be lost")
+    if not payload and companions:
+        raise TraceError(f"trace {trace.name!r} shares a codebook with {companions[0].name!r}: without its payload it would be lost")
     weighted = trace.weighted_layers()
+    networks = {item.sha256: item for item in (trace, *companions)}
+    shared = shared_codebooks([_network(networks[key], recipe) for key in sorted(networks)], recipe.seed)
     tensors = {
         record.tensor: trace.payload.read(record.tensor) for layer in trace.layers for record in layer.constants.values() if trace.payload
     }
@@ -183,7 +192,8 @@ def compress_trace(
         if progress is not None:
             progress(position, len(weighted), layer.name)
         try:
-            record, streams, row = _compress_layer(layer, recipe.format_of(layer.name), float_weights(trace, layer.name), recipe.seed)
+            spec = recipe.format_of(layer.name)
+            record, streams, row = _compress_layer(layer, spec, float_weights(trace, layer.name), recipe.seed, shared)
         except FormatError as error:
             raise FormatError(f"trace {trace.name!r}, layer {layer.name!r}: {error}") from None
         tensors.update(streams)
@@ -224,32 +234,53 @@ def materialize(trace: Trace) -> Trace:
     if origin is None:
         raise TraceError(f"trace {trace.name!r} is a float trace: compress it first")
     tensors: dict[str, Bytes] = {}
+    load = {
+        layer.name: partial(seeded_weights, source.seed, layer.name, layer.weight.k, layer.weight.n) for layer in trace.weighted_layers()
+    }
+    network = [(layer.weight.format, Matrix(layer.weight.k, layer.weight.n, load[layer.name])) for layer in trace.weighted_layers()]
+    shared = shared_codebooks([network], origin.seed)
     for layer in trace.weighted_layers():
-        weights = seeded_weights(source.seed, layer.name, layer.weight.k, layer.weight.n)
-        record, streams, _ = _compress_layer(layer, layer.weight.format, weights, origin.seed)
+        weights = load[layer.name]()
+        record, streams, _ = _compress_layer(layer, layer.weight.format, weights, origin.seed, shared)
         if layer.weight.streams and record.streams != layer.weight.streams:
             raise TraceError(f"trace {trace.name!r}, layer {layer.name!r}: regenerated weights differ from the manifest's checksums")
         tensors.update(streams)
     return with_payload(trace.manifest, tensors)
 
 
+def _network(trace: Trace, recipe: Recipe) -> Network:
+    """The layers of a float trace with the formats that a recipe gives them."""
+    return [
+        (recipe.format_of(layer.name), Matrix(layer.weight.k, layer.weight.n, partial(float_weights, trace, layer.name)))
+        for layer in trace.weighted_layers()
+    ]
+
+
 def _compress_layer(
-    layer: WeightedLayer, spec: WeightFormat, weights: npt.NDArray[np.float32], seed: int
+    layer: WeightedLayer, spec: WeightFormat, weights: npt.NDArray[np.float32], seed: int, shared: Codebooks
 ) -> tuple[WeightRecord, dict[str, Bytes], LayerCompression]:
     """Encode, pack and measure one matrix; the streams are keyed by tensor."""
     k, n = weights.shape
-    arrays = encode(spec, weights, np.random.Generator(np.random.PCG64(np.random.SeedSequence([seed, zlib.crc32(layer.name.encode())]))))
+    if spec in shared:
+        arrays = encode_with(spec, weights, shared[spec])
+    else:
+        draw = np.random.SeedSequence([seed, zlib.crc32(layer.name.encode())])
+        arrays = encode(spec, weights, np.random.Generator(np.random.PCG64(draw)))
     packed = spec.pack(arrays, k, n)
     table = spec.streams(k, n)
-    records = {stream: StreamRecord.of(f"{layer.name}.{stream}", table[stream].total_bits, data) for stream, data in packed.items()}
+    own = [stream for stream in table.values() if not stream.shared]
+    records = {
+        stream: StreamRecord.of(f"{describe_format(spec) if table[stream].shared else layer.name}.{stream}", table[stream].total_bits, data)
+        for stream, data in packed.items()
+    }
     exact = weights.astype(np.float64)
     row = LayerCompression(
         name=layer.name,
         format=describe_format(spec),
         weights=k * n,
         paper_bits=sum(stream.total_bits for stream in table.values() if stream.in_paper_count),
-        stored_bits=8 * sum(stream.bytes for stream in table.values()),
-        padding_bits=sum(8 * stream.bytes - stream.total_bits for stream in table.values()),
+        stored_bits=8 * sum(stream.bytes for stream in own),
+        padding_bits=sum(8 * stream.bytes - stream.total_bits for stream in own),
         squared_error=float(((exact - reconstruct(spec, arrays, k, n)) ** 2).sum()),
         squared_norm=float((exact**2).sum()),
     )

@@ -5,7 +5,8 @@ The error is measured on what the format can say (integers times scales), not on
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any, cast
 
 import numpy as np
@@ -17,6 +18,16 @@ from accelsim.registry import lookup
 
 Floats = npt.NDArray[np.float32]
 Arrays = dict[str, npt.NDArray[Any]]
+Codebook = npt.NDArray[np.int8]
+
+
+@dataclass(frozen=True)
+class Matrix:
+    """Weights Wt[K,N] that are loaded when they are needed, so that one matrix of a network at a time is in memory."""
+
+    k: int
+    n: int
+    load: Callable[[], Floats]
 
 
 def encode(spec: WeightFormat, weights: Floats, rng: np.random.Generator) -> Arrays:
@@ -27,18 +38,41 @@ def encode(spec: WeightFormat, weights: Floats, rng: np.random.Generator) -> Arr
     FormatError
         The format has no encoder, does not fit the shape, or the weights are not finite.
     """
-    k, n = weights.shape
-    spec.streams(k, n)
-    if not bool(np.all(np.isfinite(weights))):
-        raise FormatError("the weights hold NaN or an infinity")
+    _check(spec, weights)
     encoder = lookup(__package__, spec.kind, "encoder", FormatError)
     return cast(Callable[[WeightFormat, Floats, np.random.Generator], Arrays], encoder.encode)(spec, weights, rng)
+
+
+def encode_with(spec: WeightFormat, weights: Floats, codebook: Codebook) -> Arrays:
+    """The arrays of `spec`, whose codebook is shared, for the weights Wt[K,N] and a codebook that is given; errors as `encode`."""
+    _check(spec, weights)
+    encoder = lookup(__package__, spec.kind, "encoder", FormatError)
+    return cast(Callable[[WeightFormat, Floats, Codebook], Arrays], encoder.encode_with)(spec, weights, codebook)
+
+
+def make_codebook(spec: WeightFormat, networks: Sequence[Sequence[Matrix]], rng: np.random.Generator) -> Codebook:
+    """The codebook [k, d] that the networks share, drawn from the matrices of each.
+
+    Raises
+    ------
+    FormatError
+        The format has no encoder, or does not fit a matrix.
+    """
+    encoder = lookup(__package__, spec.kind, "encoder", FormatError)
+    make = cast(Callable[[WeightFormat, Sequence[Sequence[Matrix]], np.random.Generator], Codebook], encoder.make_codebook)
+    return make(spec, networks, rng)
 
 
 def reconstruct(spec: WeightFormat, arrays: Arrays, k: int, n: int) -> npt.NDArray[np.float64]:
     """The weights that the arrays stand for, float64 [K,N]: integers times scales."""
     integers = spec.dequantize(arrays, k, n).astype(np.float64)
     return integers * arrays["scales"].astype(np.float64) if "scales" in arrays else integers
+
+
+def _check(spec: WeightFormat, weights: Floats) -> None:
+    spec.streams(*weights.shape)
+    if not bool(np.all(np.isfinite(weights))):
+        raise FormatError("the weights hold NaN or an infinity")
 
 
 def channel_range(weights: Floats, granularity: str) -> npt.NDArray[np.float32]:

@@ -38,12 +38,15 @@ class Stream:
         "unsigned", "signed" (two's complement) or "float" (IEEE 754 binary32, little-endian).
     in_paper_count
         Counted by papers as "bits a weight" (indices, signs, masks, raw weights); codebooks and scales are not.
+    shared
+        One copy serves every layer and network, and lies in the chip: no layer loads it, and no layer's bits contain it.
     """
 
     shape: tuple[int, ...]
     bits: int
     number: Literal["unsigned", "signed", "float"]
     in_paper_count: bool
+    shared: bool = False
 
     @property
     def count(self) -> int:
@@ -63,7 +66,7 @@ class Stream:
 
 @dataclass(frozen=True)
 class BitsPerWeight:
-    """Bits a weight, counted twice: as papers do (indices, signs, masks), and with codebook, scales and byte padding."""
+    """Bits a weight, counted twice: as papers do (indices, signs, masks), and with the layer's codebook, scales and byte padding."""
 
     paper: float
     total: float
@@ -99,13 +102,13 @@ class WeightFormat(BaseModel, ABC):
         """Check what shape and width do not: ranges of indices, signs of codewords. FormatError when violated."""
 
     def codebook_bytes(self, k: int, n: int) -> int:
-        """Bytes of the codebook that this layer loads; 0 without one."""
+        """Bytes of the codebook that this layer loads; 0 without one, and for a shared one."""
         codebook = self.streams(k, n).get("codebook")
-        return codebook.bytes if codebook else 0
+        return codebook.bytes if codebook and not codebook.shared else 0
 
     def bits_per_weight(self, k: int, n: int) -> BitsPerWeight:
         """Bits a weight of a K x N matrix, both ways."""
-        streams = self.streams(k, n).values()
+        streams = [stream for stream in self.streams(k, n).values() if not stream.shared]
         paper = sum(stream.total_bits for stream in streams if stream.in_paper_count)
         return BitsPerWeight(paper / (k * n), 8 * sum(stream.bytes for stream in streams) / (k * n))
 

@@ -41,7 +41,7 @@ def _layer_row(layer: Layer) -> dict[str, Any]:
         "parameters": layer.parameters,
         "format": describe_format(weight.format) if weight else "",
         "weights": weight.count if weight else 0,
-        "stream_bits": {name: stream.total_bits for name, stream in streams.items()},
+        "stream_bits": {name: stream.total_bits for name, stream in streams.items() if not stream.shared},
     }
 
 

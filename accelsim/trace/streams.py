@@ -149,5 +149,5 @@ class WeightRecord(Record):
 
     @property
     def bytes(self) -> int:
-        """Bytes of all streams as the trace stores them, padding included."""
-        return sum(stream.bytes for stream in self.format.streams(self.k, self.n).values())
+        """Bytes of the layer's own streams as the trace stores them, padding included."""
+        return sum(stream.bytes for stream in self.format.streams(self.k, self.n).values() if not stream.shared)

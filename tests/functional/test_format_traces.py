@@ -8,17 +8,24 @@ from pathlib import Path
 import numba
 import pytest
 
-from accelsim.accelerator import load_accelerator
+from accelsim.accelerator import Accelerator, load_accelerator
 from accelsim.compress.compress_trace import compress_trace, make_recipe
+from accelsim.formats.catalog import parse_format
 from accelsim.functional import check_functional
 from accelsim.simulate import simulate
 from accelsim.trace.trace import Trace, load_trace
 
 TRACES = Path(__file__).parents[2] / "traces"
 PRESETS = ("edge-64x64", "edge-64x64-x16", "edge-32x32", "edge-32x32-x32", "mcu-16x16")
-FORMATS = ("vq:k=16,d=8", "vq:k=11,d=4,axis=1", "vecq:bits=2", "vecq:bits=7")
+FORMATS = ("vq:k=16,d=8", "vq:k=11,d=4,axis=1", "vecq:bits=2", "vecq:bits=7", "universal_vq:k=256,d=8")
 
 pytestmark = pytest.mark.skipif(bool(numba.config.DISABLE_JIT), reason="a whole network is too slow as plain Python")
+
+
+def chip(preset: str, text: str) -> Accelerator:
+    """A preset; with its codebook in ROM if layers share one."""
+    shared = parse_format(text).codebook_scope == "shared"
+    return load_accelerator(preset, ["codebook.store=rom", "codebook.circuit=logic_rom"] if shared else [])
 
 
 @cache
@@ -29,7 +36,7 @@ def tiny(text: str) -> Trace:
 @pytest.mark.parametrize("preset", PRESETS)
 @pytest.mark.parametrize("text", FORMATS)
 def test_each_format_is_bit_exact_on_every_preset(text: str, preset: str) -> None:
-    report = check_functional(load_accelerator(preset), tiny(text))
+    report = check_functional(chip(preset, text), tiny(text))
     assert [layer.message for layer in report.layers] == ["bit-exact"] * 18  # 1 convolution, 13 linear, 4 matmuls
 
 
@@ -37,5 +44,5 @@ def test_each_format_is_bit_exact_on_every_preset(text: str, preset: str) -> Non
 @pytest.mark.parametrize("text", FORMATS)
 def test_each_format_runs_on_every_preset(text: str, preset: str) -> None:
     trace = tiny(text)
-    result = simulate(load_accelerator(preset), trace)
+    result = simulate(chip(preset, text), trace)
     assert {layer.name for layer in trace.weighted_layers()} <= {layer.name for layer in result.layers}

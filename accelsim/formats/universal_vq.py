@@ -1,0 +1,52 @@
+"""Universal vector quantization (VQ4ALL, arXiv 2412.06875): W = C[A] with one frozen codebook C for all layers of all networks.
+
+The codebook is the chip's, in ROM: it belongs to no layer, nobody loads it, and no count of bits a weight contains it; its price is
+ROM area, a copy a port. Disputable assumption: a layer scales the codebook by one number of its own, where the paper's text that we
+could read is silent.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+import numpy.typing as npt
+from pydantic import Field
+
+from accelsim.formats.codewords import check_indices, index_shape, look_up
+from accelsim.formats.decode_path import DecodePath
+from accelsim.formats.weight_format import Arrays, Stream, WeightFormat, scale_stream
+
+KIND = "universal_vq"
+EXAMPLES = ("universal_vq:k=256,d=8", "universal_vq:k=300,d=4,axis=1", "universal_vq:k=2,d=1")
+
+
+class SPEC(WeightFormat):
+    """Streams: indices [K,N/d] (axis 0) or [K/d,N] (axis 1), the shared codebook [k,d] int8, and the layer's scale."""
+
+    kind: Literal["universal_vq"] = "universal_vq"
+    codebook_scope = "shared"
+
+    k: Annotated[int, Field(ge=1, le=65536)]
+    d: Annotated[int, Field(ge=1, le=64)]
+    axis: Literal[0, 1] = 0
+
+    def decode_path(self) -> DecodePath:
+        """Index and codebook; codewords carry their signs."""
+        return DecodePath(decode=True, sign=False, codewords=self.k, d=self.d, raw_bits=0, axis=self.axis)
+
+    def streams(self, k: int, n: int) -> dict[str, Stream]:
+        """d must divide N (axis 0) or K (axis 1)."""
+        indices = index_shape(self.kind, self.d, self.axis, k, n)
+        return {
+            "indices": Stream(shape=indices, bits=self.decode_path().index_bits, number="unsigned", in_paper_count=True),
+            "codebook": Stream(shape=(self.k, self.d), bits=8, number="signed", in_paper_count=False, shared=True),
+            "scales": scale_stream("tensor", n),
+        }
+
+    def validate_arrays(self, arrays: Arrays, k: int, n: int) -> None:
+        """Indices lie in the codebook."""
+        check_indices(self.kind, arrays["indices"], self.k)
+
+    def dequantize(self, arrays: Arrays, k: int, n: int) -> npt.NDArray[Any]:
+        """int8 [K,N]: the codewords."""
+        return look_up(arrays["codebook"], arrays["indices"], self.axis)
