@@ -6,7 +6,7 @@ that feature maps get is fitted to one of its figures (see `configs/validation/v
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from accelsim.accelerator import load_accelerator
 from accelsim.formats.catalog import parse_format
@@ -23,12 +23,12 @@ FORMATS = {"full": "uniform:bits=8", "half": "uniform:bits=4", "quarter": "unifo
 WEIGHT_OPERANDS = ("raw_weights", "scales_bias", "padding")
 
 
-def vela_figures(trace: Trace | None = None) -> Mapping[str, float]:
-    """Cycles, traffic and speed-ups by the names of the reference file; `trace` is DeiT-tiny if it is not given."""
-    network = trace or load_trace(TRACE)
+def vela_figures(overrides: Iterable[str] = ()) -> Mapping[str, float]:
+    """Cycles, traffic and speed-ups by the names of the reference file, on both MACHINES with `overrides` like 'array.cols=32'."""
+    network, changes = load_trace(TRACE), tuple(overrides)
     figures: dict[str, float] = {}
     for place, machine in MACHINES.items():
-        accelerator = load_accelerator(str(machine))
+        accelerator = load_accelerator(str(machine), changes)
         runs = {amount: simulate(accelerator, recoded(network, spec)) for amount, spec in FORMATS.items()}
         if place == "dram":
             figures["cycles"] = runs["full"].total_cycles

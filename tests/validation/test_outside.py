@@ -14,7 +14,7 @@ from accelsim.validate.load_width import ARRAYS, core, load_width_figures, resne
 from accelsim.validate.outside import validate_outside
 from accelsim.validate.report import ValidationReport
 from accelsim.validate.vector_lut import FORMATS, fitted, matrix_vector_layers, vector_lut_figures
-from accelsim.validate.vela_like import MACHINES, TRACE, recoded
+from accelsim.validate.vela_like import MACHINES, TRACE, recoded, vela_figures
 
 PUBLISHED = Path(__file__).parent / "data" / "outside" / "published.csv"
 HEADER = "check,figure,reference,tolerance_pct"
@@ -41,6 +41,14 @@ def test_compressed_weights_do_not_help_where_feature_maps_spill_and_saturate_in
 def test_the_two_machines_differ_only_in_where_the_weights_are() -> None:
     first, second = (load_accelerator(str(MACHINES[place])).model_dump() for place in ("dram", "flash"))
     assert {field for field in first if first[field] != second[field]} == {"name", "description", "flash", "placement"}
+
+
+def test_on_chip_activations_make_weights_the_limit_again() -> None:
+    """What the speed-up hangs on: the same machine whose feature maps do not spill gains from every bit, in flash almost as many times."""
+    figures = vela_figures(("activation_buffer.residency=buffer",))
+    assert figures["dram_bytes"] < 6.2e6
+    assert figures["speedup_flash_half"] > 1.7
+    assert figures["speedup_flash_quarter"] > 2.5
 
 
 def test_another_format_leaves_the_network_as_it_was() -> None:
