@@ -9,7 +9,7 @@ hardware would not have, nothing is skipped, and nothing is shared with the pack
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -70,7 +70,7 @@ class NaiveMachine:
         self.freed = 0
         # array
         self.run, self.tile, self.row, self.active = 0, 0, 0, False
-        self.got_ports = 0
+        self.got_ports = self.tiles_done = 0
         self.stripes: list[tuple[int, int, int]] = []  # (drain, first unit, rows) of the finished N-stripes, newest last
         self.drained_at = 0  # first cycle after the last issued row has left the array
         # codebook
@@ -228,6 +228,7 @@ class NaiveMachine:
         if self.row < run["m"]:
             return
         self.active, self.row = False, 0
+        self.tiles_done += 1
         self.drained_at = self.t + 1 + self.rows + self.cols
         self.tile += 1
         if kt == run["kt_count"] - 1:
@@ -318,9 +319,10 @@ class NaiveMachine:
 
     # -- the clock
 
-    def simulate(self, limit: int = 10**6) -> tuple[int, list[dict[str, int]]]:
-        """(cycles until the last result, category -> cycles of each run)."""
+    def simulate(self, limit: int = 10**6, outside: Callable[[], None] = lambda: None) -> tuple[int, list[dict[str, int]]]:
+        """(cycles until the last result, category -> cycles of each run); `outside` is called at the beginning of each cycle."""
         while self.t < limit:
+            outside()
             self.vector()
             pending = self.drain_units or self.row_units
             last_result = max(self.done.values(), default=0)
