@@ -87,12 +87,16 @@ def allocate(plan: Plan, capacity_bytes: int, may_spill: bool, always_spill: boo
     order = _Order(plan)
     hosts = {} if always_spill else _hosts(plan, order)
     if not always_spill:
-        for tight in (False, True):
-            placed, peak = _place([_whole(tensor, order, tight) for tensor in plan.tensors.values()], hosts, capacity_bytes)
+        tight_stays = [_whole(tensor, order, True) for tensor in plan.tensors.values()]
+        fits = _most_live(_shared(tight_stays, hosts)[1]) <= capacity_bytes  # else no placement does, and the others need not be tried
+        for tight in (False, True) if fits else (True,):
+            stays = tight_stays if tight else [_whole(tensor, order, False) for tensor in plan.tensors.values()]
+            placed, peak = _place(stays, hosts, capacity_bytes)
             if peak <= capacity_bytes:
                 return Allocation(tuple(placed), peak, (), _barriers(plan, placed, order) if tight else {})
         if not may_spill:
-            raise _too_small(plan, placed, hosts, peak - capacity_bytes, capacity_bytes, " and placement.activations = 'none' allows no spill")
+            why = " and placement.activations = 'none' allows no spill"
+            raise _too_small(plan, placed, hosts, peak - capacity_bytes, capacity_bytes, why)
     stays = [_whole(tensor, order, False) for tensor in plan.tensors.values()]
     if always_spill:
         stays = [piece for stay in stays for piece in _every_use_apart(plan.tensors[stay.tensor], stay, order)]
@@ -238,14 +242,7 @@ def _place(stays: list[Residency], hosts: dict[TensorId, TensorId], capacity_byt
 
     Tensors of nearly the same size leave gaps that none of them fits, so places are first tried in steps of 1/128 of the buffer.
     """
-    pieces = Counter(stay.tensor for stay in stays)
-    apart = {hosts.get(tensor, tensor) for tensor, count in pieces.items() if count > 1}
-    members: dict[tuple[TensorId, int], list[Residency]] = {}
-    for index, stay in enumerate(stays):
-        root = hosts.get(stay.tensor, stay.tensor)
-        members.setdefault((root, -1) if root not in apart else (stay.tensor, index), []).append(stay)
-    keys = list(members)
-    groups = [replace(each[0], first=min(s.first for s in each), last=max(s.last for s in each)) for each in members.values()]
+    members, groups = _shared(stays, hosts)
     best: tuple[int, list[int]] | None = None
     least = _most_live(groups)
     if least > capacity_bytes:  # no placement fits
@@ -262,8 +259,20 @@ def _place(stays: list[Residency], hosts: dict[TensorId, TensorId], capacity_byt
         if best is not None and best[0] <= capacity_bytes:
             break
     assert best is not None  # there is at least one order
-    out = [replace(stay, offset=offset) for key, offset in zip(keys, best[1], strict=True) for stay in members[key]]
+    out = [replace(stay, offset=offset) for each, offset in zip(members, best[1], strict=True) for stay in each]
     return sorted(out, key=lambda stay: (stay.first, stay.offset)), best[0]
+
+
+def _shared(stays: list[Residency], hosts: dict[TensorId, TensorId]) -> tuple[list[list[Residency]], list[Residency]]:
+    """(stays that take one place together, for each of these a stay as long as all of them); what was split shares with nobody."""
+    pieces = Counter(stay.tensor for stay in stays)
+    apart = {hosts.get(tensor, tensor) for tensor, count in pieces.items() if count > 1}
+    members: dict[tuple[TensorId, int], list[Residency]] = {}
+    for index, stay in enumerate(stays):
+        root = hosts.get(stay.tensor, stay.tensor)
+        members.setdefault((root, -1) if root not in apart else (stay.tensor, index), []).append(stay)
+    groups = [replace(each[0], first=min(s.first for s in each), last=max(s.last for s in each)) for each in members.values()]
+    return list(members.values()), groups
 
 
 def _most_live(stays: list[Residency]) -> int:
