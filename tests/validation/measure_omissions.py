@@ -54,7 +54,7 @@ def main() -> None:
     """Write the table, row by row."""
     traces = [load_trace(CONFIGS.parent / "traces" / name) for name in TRACES]
     with tempfile.TemporaryDirectory() as folder:
-        device = _without_refresh(Path(folder))
+        device = without_refresh(Path(folder))
         base = [[_cycles(chip, trace) for trace in traces] for chip in CHIPS]
         _write(
             "turned", "--set", *(f"{chip}, {kind}" for chip in CHIPS for kind in ("int8", "SSVQ")), *(f"{chip}, ratio" for chip in CHIPS)
@@ -75,7 +75,7 @@ def _cycles(chip: str, trace: Trace, *overrides: str) -> int:
     return simulate(load_accelerator(chip, overrides), trace).total_cycles
 
 
-def _without_refresh(folder: Path) -> Path:
+def without_refresh(folder: Path) -> Path:
     """The device with an interval between refreshes that no run reaches."""
     lines = (CONFIGS / "dram" / f"{DEVICE}.yaml").read_text(encoding="utf-8").splitlines()
     path = folder / "no-refresh.yaml"
