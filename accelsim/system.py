@@ -14,8 +14,8 @@ import simpy
 
 from accelsim.accelerator import Accelerator
 from accelsim.errors import ConservationError, DeadlockError
-from accelsim.hw.background import BackgroundClient
-from accelsim.hw.channel import open_channel
+from accelsim.hw.background import FIRST_ID, REGION_BYTES, BackgroundClient
+from accelsim.hw.channel import capacity_bytes, open_channel
 from accelsim.hw.compute_cluster import ComputeCluster
 from accelsim.hw.dma import Dma
 from accelsim.hw.memory import Channel, Complete
@@ -57,16 +57,27 @@ def run_program(accelerator: Accelerator, program: Program, progress: Progress |
     env = simpy.Environment()
     cluster = ComputeCluster(env, accelerator.clock, program)
 
+    others: list[BackgroundClient] = []
+
     def open_memory(name: str, complete: Complete) -> Channel:
         spec = accelerator.memory(name)
         assert spec is not None  # the accelerator's own check: a placement names a memory that is there
-        return open_channel(env, spec, accelerator.dma, complete)
+
+        def ended(transfer: int) -> None:
+            if transfer >= FIRST_ID:
+                others[0].ended()
+            else:
+                complete(transfer)
+
+        return open_channel(env, spec, accelerator.dma, ended)
 
     dma = Dma(env, accelerator.dma, program, cluster, accelerator.placement.weights, open_memory)
     cluster.poke()
     dma.pump()
     if accelerator.dram is not None and accelerator.dram.background is not None and "dram" in dma.channels:
-        BackgroundClient(env, accelerator.dram.background, dma.channels["dram"], lambda: cluster.awake or dma.in_flight)
+        end = capacity_bytes(accelerator.dram) or REGION_BYTES
+        client = accelerator.dram.background
+        others.append(BackgroundClient(env, client, dma.channels["dram"], end, lambda: cluster.awake or dma.busy))
     steps = 0
     runs = int(program.runs.size)
     while cluster.done_cycle is None or not dma.idle:
@@ -114,6 +125,18 @@ def check_outcome(program: Program, outcome: Outcome) -> None:
     if not np.array_equal(issued, wanted):
         index = int(np.flatnonzero(issued != wanted)[0])
         raise ConservationError(f"run {index}: the array saw {int(issued[index])} rows, the program has {int(wanted[index])}")
+    macs = Counter(dict.fromkeys(range(len(program.layers)), 0))
+    for layer, m, k, columns in program.runs[["layer", "m", "k", "columns"]].tolist():
+        macs[layer] += m * k * columns
+    for index, layer_plan in enumerate(program.layers):
+        if macs[index] != layer_plan.macs * program.batch:
+            raise ConservationError(
+                f"layer {layer_plan.name!r}: its runs have {macs[index]} MACs, the layer has {layer_plan.macs * program.batch}"
+            )
+    tiles = -(-program.runs["k"] // program.machine["rows"])
+    if not np.array_equal(tiles, program.runs["kt_count"]):
+        index = int(np.flatnonzero(tiles != program.runs["kt_count"])[0])
+        raise ConservationError(f"run {index}: {int(program.runs['kt_count'][index])} K-tiles, its reduction takes {int(tiles[index])}")
     words = results[:, column["pushed"]]
     if not np.array_equal(words, program.runs["words"]):
         index = int(np.flatnonzero(words != program.runs["words"])[0])

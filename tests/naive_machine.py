@@ -197,14 +197,17 @@ class NaiveMachine:
     def accumulator_free(self) -> int:
         """Cycle from which the next row may be issued so that its sums come after the lanes took those that stand in their place.
 
-        Sums that are still on their way out of the array are taken as they come.
+        Sums that are still on their way out of the array are taken as they come, if the lanes keep up: if no drain waits for them.
         """
         banks = self.machine["accumulator_banks"]
         if len(self.stripes) < banks:
             return 0
         task, first, rows = self.stripes[-banks]
         unit = first + self.row
-        if self.row >= rows or (self.put_out[task, unit] > self.t and (task, unit) not in self.left_vector):
+        if self.row >= rows:
+            return 0
+        keep_up = all(self.put_out.get(waiting, FOREVER) > self.t for waiting in self.drain_units)
+        if self.put_out[task, unit] > self.t and (task, unit) not in self.left_vector and keep_up:
             return 0
         return self.left_vector.get((task, unit), FOREVER) - self.rows - self.cols
 

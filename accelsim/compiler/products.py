@@ -91,6 +91,7 @@ def lower_product(frame: Frame, op: Op) -> None:
                     "m0": m0,
                     "nt0": group * stripes + first_stripe,
                     "nt_count": count,
+                    "columns": min(columns, (first_stripe + count) * array.cols) - first_stripe * array.cols,
                     "words": words,
                     **place,
                     "cost0": costs + (group * stripes + first_stripe) * geometry.stripe_groups(op.k) if costs >= 0 else -1,
@@ -290,7 +291,8 @@ def _weight_traffic(frame: Frame, op: Op, geometry: CoreGeometry, packing: Packi
         return
     image = image_bits(geometry, layer, packing)
     bits, memory = low.layers[frame.layer_index[layer.name]].bits, low.weight_memory
-    for name, count in (("indices", image.index), ("signs", image.sign), ("raw_weights", image.raw), ("padding", image.padding)):
+    parts = {"indices": image.index, "signs": image.sign, "masks": image.mask, "raw_weights": image.raw, "padding": image.padding}
+    for name, count in parts.items():
         bits[name, memory, False] += count * fetches
     scales = SCALE_BIAS_BYTES * layer.weight.n
     bits["scales_bias", memory, False] += 8 * scales

@@ -70,6 +70,7 @@ class CoreGeometry:
     word_bits : width of the weight buffer's read port, a cycle
     decode : a record is an index (and codeword_length sign bits if `sign`), else that many raw values of `raw_bits`
     max_m : rows that the accumulators hold
+    mask_bits : bits of the mask numbers that follow an index; 0 without masks
     """
 
     rows: int
@@ -83,6 +84,7 @@ class CoreGeometry:
     axis: int
     max_m: int
     raw_bits: int = 8
+    mask_bits: int = 0
 
     @property
     def index_bits(self) -> int:
@@ -92,7 +94,7 @@ class CoreGeometry:
     def record_bits(self) -> int:
         if not self.decode:
             return self.raw_bits * self.codeword_length
-        return self.index_bits + (self.codeword_length if self.sign else 0)
+        return self.index_bits + (self.codeword_length if self.sign else 0) + self.mask_bits
 
     @property
     def pop_bits(self) -> int:

@@ -1,7 +1,8 @@
 """The DMA engine: cuts streams into transfers and keeps a bounded number of them, and of their bursts, in flight.
 
 Disputable assumptions: a transfer lands as a whole; the fabric adds the same latency to every read; streams are served
-in the order of their ports (activations before weights) whenever a place in flight is free.
+in the order of their ports (activations before weights) whenever a place in flight is free. What to issue is decided once an
+instant, when everything that happens in it has happened.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import simpy
 from pydantic import Field
 
 from accelsim.hw.compute_cluster import NEVER, ComputeCluster
-from accelsim.hw.engine import at_time
+from accelsim.hw.engine import DMA_DECIDES, at_time
 from accelsim.hw.memory import Channel, Complete
 from accelsim.kernels.compute_state import LOAD
 from accelsim.program import Program
@@ -55,6 +56,7 @@ class Dma:
         self._flights: dict[int, tuple[int, int, bool]] = {}  # id -> (weight transfer or -1 - job, bytes, write)
         self._next_id = 0
         self._freed = self._tiles = 0
+        self._deciding = False
         self._blocked = False  # the next weight transfer waits for the cluster, which will call
         self.received_bytes = 0
         self.sent_bytes = 0
@@ -71,12 +73,18 @@ class Dma:
         return not self._flights and self._next_weight == self._transfers.address.size and self._next_job == len(self._program.jobs)
 
     @property
-    def in_flight(self) -> bool:
-        """Whether a transfer is on its way."""
-        return bool(self._flights)
+    def busy(self) -> bool:
+        """Whether a transfer is on its way, or about to be."""
+        return bool(self._flights) or self._deciding
 
     def pump(self) -> None:
-        """Issue what may be issued now."""
+        """Something changed: issue what may be issued, once this instant's events are over."""
+        if not self._deciding:
+            self._deciding = True
+            at_time(self._env, int(self._env.now), self._decide, DMA_DECIDES)
+
+    def _decide(self, _: simpy.Event) -> None:
+        self._deciding = False
         while self._in_flight < self._spec.max_transfers and (self._issue_job() or self._issue_weight()):
             pass
 
@@ -129,8 +137,6 @@ class Dma:
 
     def _complete(self, flight: int) -> None:
         """The memory is done with a transfer: its place is free, its data is still in the fabric."""
-        if flight not in self._flights:
-            return  # another client's
         self._in_flight -= 1
         at_time(self._env, int(self._env.now) + self._spec.fabric_latency, lambda _: self._land(flight))
         self.pump()

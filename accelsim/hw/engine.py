@@ -1,7 +1,7 @@
 """Cycle engines in an event simulation: predict to the next output, commit exactly, wake only for what somebody sees.
 
 An engine holds its committed state and a look-ahead copy. Inputs arrive on normal events; a late event of the same instant
-(priority 2: all arrivals of the instant are in) then commits the state up to now, takes the inputs in, and runs the copy ahead
+(all arrivals of the instant are in) then commits the state up to now, takes the inputs in, and runs the copy ahead
 to its first output. A wake-up at that time adopts the copy, unless an input came first: then the prediction is dropped and
 made anew. So the outcome is that of a clock-by-clock simulation, and two busy engines need not step in turn.
 
@@ -19,7 +19,8 @@ import simpy
 
 from accelsim.quantities import cycle_at, edge_ps
 
-LATE = 2
+DMA_DECIDES = 2  # after all normal events of an instant: everything that arrives is in
+LATE = 3  # then the engines decide, with what the DMA has issued
 
 
 def at_time(env: simpy.Environment, time_ps: int, callback: Callable[[Any], None], priority: int = 1) -> None:

@@ -22,10 +22,15 @@ from accelsim.kernels.kernel import inlined_kernel
 
 
 @inlined_kernel
-def _row_gate(s, machine, runs, tasks, avail, fin, loaded, kt, row):
-    """(cycle from which row `row` of the array's next tile may be issued, category of the wait)."""
+def _row_gate(s, machine, runs, tasks, drains, avail, fin, loaded, kt, row):
+    """(cycle from which row `row` of the array's next tile may be issued, category of the wait, cycle in which that may change).
+
+    A row that still stands in the accumulators must be drained first. One that is still in the wave is taken as it comes out, if
+    the lanes keep up: if nothing that was put out waits for them.
+    """
     run = runs[s.a_run]
     ready = 0
+    look = NEVER
     why = DEPENDENCY
     if run.in_task >= 0:
         task, unit = row_source(run, kt, row, machine.rows)
@@ -41,12 +46,18 @@ def _row_gate(s, machine, runs, tasks, avail, fin, loaded, kt, row):
             at = 0
             if drain.ordinal < s.d_task or (drain.ordinal == s.d_task and base + row < s.d_unit):
                 at = fin[drain.offset + base + row] - drain.latency - machine.rows - machine.cols
-            elif avail[drain.offset + base + row] <= s.cycle:
-                at = NEVER
+            else:
+                comes_out = avail[drain.offset + base + row]
+                head = tasks[drains[s.d_task]]
+                next_out = avail[head.offset + s.d_unit]  # issued: this row is, and comes no earlier
+                if comes_out <= s.cycle or next_out <= s.cycle:
+                    at = NEVER
+                else:
+                    look = min(comes_out, next_out)
             if at > ready:
                 ready = at
                 why = reason
-    return ready, why
+    return ready, why, look
 
 
 @inlined_kernel
@@ -108,7 +119,7 @@ def _issue(s, machine, runs, tasks, avail, results):
 
 
 @inlined_kernel
-def step_array(s, machine, runs, tasks, avail, fin, loaded, results):
+def step_array(s, machine, runs, tasks, drains, avail, fin, loaded, results):
     """Issue a row, swap a tile in, or say why not.
 
     Returns (state changed, ISSUED or ASK_LOADER or the category of the wait, wake, accesses left).
@@ -129,11 +140,11 @@ def step_array(s, machine, runs, tasks, avail, fin, loaded, results):
         at = s.tpl0 + 1 + machine.codebook_latency
         if t < at:
             return False, DECODE, at, left
-    ready, why = _row_gate(s, machine, runs, tasks, avail, fin, loaded, s.a_kt, s.a_row)
+    ready, why, look = _row_gate(s, machine, runs, tasks, drains, avail, fin, loaded, s.a_kt, s.a_row)
     if ready > t:
         if ready >= NEVER and why == DRAM_ACTIVATION:
             s.starved = min(s.starved, t)
-        return False, why, ready, left
+        return False, why, min(ready, look), left
     s.row_got += left
     if s.row_got < run.row_accesses:
         return True, PORT, NEVER, 0
@@ -149,7 +160,7 @@ def step_array(s, machine, runs, tasks, avail, fin, loaded, results):
         s.l_debt = 0
     _issue(s, machine, runs, tasks, avail, results)
     extra = machine.rows_per_cycle - 1
-    while extra > 0 and s.active == 1 and _row_gate(s, machine, runs, tasks, avail, fin, loaded, s.a_kt, s.a_row)[0] <= t:
+    while extra > 0 and s.active == 1 and _row_gate(s, machine, runs, tasks, drains, avail, fin, loaded, s.a_kt, s.a_row)[0] <= t:
         s.count[BUSY] -= 1  # the cycle is booked once, however many rows it takes
         _issue(s, machine, runs, tasks, avail, results)
         extra -= 1

@@ -88,6 +88,7 @@ RUN = np.dtype(
             "k",
             "nt0",  # first N-stripe
             "nt_count",
+            "columns",  # useful outputs of its stripes
             "kt_count",
             "d",
             "axis",

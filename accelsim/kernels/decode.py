@@ -58,7 +58,7 @@ def codeword_words(codebook: npt.NDArray[np.int8]) -> Words:
 
 
 @kernel
-def _fetch(words, position):
+def fetch_bits(words, position):
     """64 bits of the stream from bit `position` on, both uint64."""
     word = position >> _6
     shift = position & _63
@@ -124,7 +124,7 @@ def decode_records(words, first_bit, d, index_bits, sign, raw_bits, codebook, re
         width = np.uint64(raw_bits)
         for record in range(records.shape[0]):
             for part in range(parts):
-                records[record, part] = _raw_lanes(_fetch(words, position + _8 * width * np.uint64(part)), width)
+                records[record, part] = _raw_lanes(fetch_bits(words, position + _8 * width * np.uint64(part)), width)
             position += record_step
         return 0
     past = 0
@@ -132,7 +132,7 @@ def decode_records(words, first_bit, d, index_bits, sign, raw_bits, codebook, re
     index_step = np.uint64(index_bits)
     index_mask = (_1 << index_step) - _1
     for record in range(records.shape[0]):
-        bits = _fetch(words, position)
+        bits = fetch_bits(words, position)
         index = bits & index_mask
         known = index < codewords
         if not known:
@@ -145,7 +145,7 @@ def decode_records(words, first_bit, d, index_bits, sign, raw_bits, codebook, re
         for part in range(1, parts):
             lanes = codebook[index, part]
             if sign:
-                lanes = _negated(lanes, _fetch(words, position + index_step + _8 * np.uint64(part)) & _BYTE)
+                lanes = _negated(lanes, fetch_bits(words, position + index_step + _8 * np.uint64(part)) & _BYTE)
             records[record, part] = lanes if known else np.uint64(0)
         position += record_step
     return past
