@@ -20,6 +20,7 @@ from accelsim.compiler.image import LayerImage, layer_image, matrix_image, reduc
 from accelsim.compress.compress_trace import materialize
 from accelsim.hw.decode_mac_core import CoreGeometry
 from accelsim.kernels.decode import Words, accumulate, append_one, codeword_words, decode_stripe, stream_words
+from accelsim.kernels.decode_masked import decode_masked_stripe
 from accelsim.trace.layers import ConvLayer, GemmLayer, MacLayer, MatmulLayer, WeightedLayer
 from accelsim.trace.streams import locate_corruption
 from accelsim.trace.trace import Trace
@@ -155,19 +156,13 @@ def _corruption(trace: Trace, layer: WeightedLayer, geometry: CoreGeometry) -> s
 def _compare(geometry: CoreGeometry, item: _Product) -> str | None:
     """Run a product stripe by stripe, M-chunk by M-chunk; say where it first differs from what it must be."""
     m, k = item.rows.shape
-    raw_bits = 0 if geometry.decode else geometry.raw_bits
     panel = np.zeros((geometry.cols, k), np.int8)
     for stripe, first in enumerate(range(0, item.weights.shape[1], geometry.cols)):
         weights = item.weights[:, first : first + geometry.cols]
         used = weights.shape[1]
         sums = np.zeros((m, used), np.int32)
         for m0 in range(0, m, geometry.max_m):
-            decode_stripe(
-                item.words, item.image.tile_first_bit(item.nt0 + stripe, 0), item.image.tile_bits, geometry.rows,
-                geometry.codeword_length, geometry.axis, geometry.index_bits, geometry.sign, raw_bits, item.codebook, panel,
-            )  # fmt: skip
-            if item.image.odd:
-                append_one(panel)
+            _decode(geometry, item, item.nt0 + stripe, panel)
             accumulate(item.rows[m0 : m0 + geometry.max_m], panel[:used], sums[m0 : m0 + geometry.max_m])
         wrong = np.argwhere(weights != panel[:used].T)
         if wrong.size:
@@ -180,6 +175,25 @@ def _compare(geometry: CoreGeometry, item: _Product) -> str | None:
             found, wanted = sums[row, column], item.sums[row, first + column]
             return f"stripe nt={item.nt0 + stripe}: the weights are right, but sum [{row},{column}] is {found}, not {wanted}"
     return None
+
+
+def _decode(geometry: CoreGeometry, item: _Product, nt: int, panel: Int8) -> None:
+    """Write the weights of a stripe into `panel`, (C, K), as the core decodes them."""
+    image = item.image
+    first_bit = image.tile_first_bit(nt, 0)
+    if image.patterns is not None:
+        number_bits = geometry.mask_bits * image.patterns.shape[1] // geometry.codeword_length
+        decode_masked_stripe(
+            item.words, first_bit, image.tile_bits, geometry.rows, geometry.axis, geometry.index_bits, number_bits, image.codebook,
+            image.patterns, panel,
+        )  # fmt: skip
+        return
+    decode_stripe(
+        item.words, first_bit, image.tile_bits, geometry.rows, geometry.codeword_length, geometry.axis, geometry.index_bits,
+        geometry.sign, 0 if geometry.decode else geometry.raw_bits, item.codebook, panel,
+    )  # fmt: skip
+    if image.odd:
+        append_one(panel)
 
 
 def _draw(rng: np.random.Generator, *shape: int) -> Int8:

@@ -6,6 +6,8 @@ matrices, which are exact for int8 as long as a sum stays below 2^53.
 
 from __future__ import annotations
 
+from itertools import combinations
+from math import comb
 from typing import Any
 
 import numpy as np
@@ -35,7 +37,7 @@ def weights(trace: Trace, layer: WeightedLayer) -> Int64:
     if known == {"weights"}:
         raw = _integers(trace, layer, "weights", k * n, signed=True).reshape(k, n)
         return 2 * raw + 1 if record.format.decode_path().odd else raw
-    if known - {"signs"} != {"indices", "codebook"}:
+    if known - {"signs", "masks"} != {"indices", "codebook"}:
         raise TraceError(f"layer {layer.name!r}: the functional check cannot read the streams {sorted(known)} of {record.format.kind!r}")
     path = record.format.decode_path()
     d = path.d
@@ -48,7 +50,23 @@ def weights(trace: Trace, layer: WeightedLayer) -> Int64:
     if "signs" in known:
         negative = _integers(trace, layer, "signs", k * n, signed=False).reshape(k, n)
         values = np.where(negative == 1, -values, values)
+    if path.mask is not None:
+        table = _kept_lanes(*path.mask)
+        of = table.shape[1]
+        numbers = _integers(trace, layer, "masks", k * n // of, signed=False)
+        if path.axis == 0:
+            values = values * table[numbers.reshape(k, n // of)[row, column // of], column % of]
+        else:
+            values = values * table[numbers.reshape(k // of, n)[row // of, column], row % of]
     return values
+
+
+def _kept_lanes(keep: int, of: int) -> Int64:
+    """1 where a pattern keeps a lane, (C(of, keep), of), its number in the combinatorial number system: the sum of C(lane_i, i + 1)."""
+    table = np.zeros((comb(of, keep), of), np.int64)
+    for lanes in combinations(range(of), keep):
+        table[sum(comb(lane, place + 1) for place, lane in enumerate(lanes)), list(lanes)] = 1
+    return table
 
 
 def _integers(trace: Trace, layer: WeightedLayer, stream: str, count: int, *, signed: bool) -> Int64:

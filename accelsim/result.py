@@ -40,6 +40,7 @@ CATEGORIES = (
 OPERANDS = (
     "indices",
     "signs",
+    "masks",
     "codebook",
     "raw_weights",
     "scales_bias",

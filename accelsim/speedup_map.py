@@ -107,7 +107,7 @@ def measure(point: Point, baseline: Trace, other: Trace) -> Cell:
 
 def _weight_bytes(result: Result) -> int:
     """Bytes of everything that is trained, as they cross the memory, without padding and burst rounding."""
-    trained = ("indices", "signs", "codebook", "raw_weights", "scales_bias", "parameters")
+    trained = ("indices", "signs", "masks", "codebook", "raw_weights", "scales_bias", "parameters")
     return sum(bits for key, bits in result.traffic.items() if key.operand in trained) // 8
 
 

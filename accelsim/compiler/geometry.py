@@ -5,6 +5,8 @@ DECODE, SIGN, AXIS, D and P belong to a run, not to the chip: what a format need
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from accelsim.accelerator import Accelerator
 from accelsim.errors import CompileError
 from accelsim.hw.decode_mac_core import CoreGeometry
@@ -43,7 +45,8 @@ def weight_geometry(accelerator: Accelerator, layer: WeightedLayer) -> CoreGeome
     along, length = ("cols", accelerator.array.cols) if path.axis == 0 else ("rows", accelerator.array.rows)
     if length % path.d:
         raise CompileError(f"{name}: d = {path.d} does not divide array.{along} = {length} of {accelerator.name!r}")
-    return _geometry(accelerator, path.d, path.codewords, True, path.sign, path.axis, 8, accelerator.weight_buffer.word_bits)
+    coded = _geometry(accelerator, path.d, path.codewords, True, path.sign, path.axis, 8, accelerator.weight_buffer.word_bits)
+    return replace(coded, mask_bits=path.mask_bits)
 
 
 def check_rom(accelerator: Accelerator, trace: Trace) -> None:

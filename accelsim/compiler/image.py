@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from accelsim.errors import CompileError
+from accelsim.formats.masks import mask_patterns, pattern_bits
 from accelsim.hw.decode_mac_core import CoreGeometry
 from accelsim.trace.layers import ConvLayer, WeightedLayer
 
@@ -31,18 +32,19 @@ class ImageBits:
 
     Attributes
     ----------
-    index, sign, raw : useful bits
+    index, sign, mask, raw : useful bits
     padding : padded columns, rows and records, and the rest of a last word
     """
 
     index: int
     sign: int
+    mask: int
     raw: int
     padding: int
 
     @property
     def useful(self) -> int:
-        return self.index + self.sign + self.raw
+        return self.index + self.sign + self.mask + self.raw
 
     @property
     def total(self) -> int:
@@ -62,6 +64,7 @@ class LayerImage:
     indices : int32 (groups, ports), index of every record in stream order, padding records 0; (0, ports) for raw records
     codebook : int8 (codewords, codeword_length); (0, codeword_length) for raw records
     odd : raw values u stand for the odd integers 2u + 1
+    patterns : int8 (patterns, of), the lanes that a mask's number keeps; None without masks
     """
 
     data: npt.NDArray[np.uint8]
@@ -72,6 +75,7 @@ class LayerImage:
     indices: npt.NDArray[np.int32]
     codebook: npt.NDArray[np.int8]
     odd: bool = False
+    patterns: npt.NDArray[np.int8] | None = None
 
     def tile_first_bit(self, nt: int, kt: int) -> int:
         """First bit of a tile."""
@@ -144,7 +148,11 @@ def layer_image(geometry: CoreGeometry, layer: WeightedLayer, arrays: Mapping[st
     fields = [_Field(_record_grid(geometry, arrays["indices"][rows], groups), geometry.index_bits)]
     if geometry.sign:
         fields.append(_Field(_lane_grid(geometry, arrays["signs"][rows], groups), 1))
-    return _image(geometry, layer.k, fields, packing, groups, arrays["codebook"].astype(np.int8))
+    mask = weight.format.decode_path().mask
+    if mask is not None:
+        fields.append(_Field(_lane_grid(geometry, arrays["masks"][rows], groups, mask[1]), pattern_bits(*mask)))
+    image = _image(geometry, layer.k, fields, packing, groups, arrays["codebook"].astype(np.int8))
+    return image if mask is None else replace(image, patterns=mask_patterns(*mask))
 
 
 def matrix_image(geometry: CoreGeometry, matrix: npt.NDArray[np.int8]) -> LayerImage:
@@ -157,10 +165,11 @@ def image_bits(geometry: CoreGeometry, layer: WeightedLayer, packing: Packing = 
     weights, stripes = layer.weight.count, stripe_count(geometry, layer)
     index = weights // geometry.codeword_length * geometry.index_bits if geometry.decode else 0
     sign = weights if geometry.decode and geometry.sign else 0
+    mask = weights // geometry.codeword_length * geometry.mask_bits if geometry.decode else 0
     raw = 0 if geometry.decode else weights * geometry.raw_bits
     together = stripes // layer.bounds.G if packing == "layer" else 1
     words = stripes // together * geometry.words(layer.k, together)
-    return ImageBits(index, sign, raw, words * geometry.word_bits - index - sign - raw)
+    return ImageBits(index, sign, mask, raw, words * geometry.word_bits - index - sign - mask - raw)
 
 
 def group_bank_cycles(indices: npt.NDArray[np.int32], banks: int) -> npt.NDArray[np.uint8]:
@@ -212,10 +221,10 @@ def _record_grid(geometry: CoreGeometry, indices: Integers, groups: int) -> Inte
     return _striped(indices, groups, _record_columns(geometry))[..., None]
 
 
-def _lane_grid(geometry: CoreGeometry, matrix: Integers, groups: int) -> Integers:
-    """One value a weight: (K, N) -> (stripes, record rows, record columns, lanes of a record)."""
-    d = geometry.codeword_length
-    striped = _striped(matrix, groups, geometry.cols)
+def _lane_grid(geometry: CoreGeometry, matrix: Integers, groups: int, span: int = 1) -> Integers:
+    """One value a weight, or each `span` weights along a codeword: (K, N) -> (stripes, record rows, record columns, values)."""
+    d = geometry.codeword_length // span
+    striped = _striped(matrix, groups, geometry.cols // span if geometry.axis == 0 else geometry.cols)
     stripes, k, cols = striped.shape
     if geometry.axis == 0:
         return striped.reshape(stripes, k, cols // d, d)

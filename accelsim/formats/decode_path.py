@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from accelsim.errors import FormatError
+from accelsim.formats.masks import pattern_bits
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,8 @@ class DecodePath:
         0: a codeword lies along N (outputs); 1: along K (reduction). Raw values take either order.
     odd
         True: a raw value u stands for the odd integer 2u + 1. Only without `decode`.
+    mask
+        (N, M): N of each M lanes are kept, as a pattern's number after the index says; None: all are. Only with `decode`.
     """
 
     decode: bool
@@ -40,6 +43,7 @@ class DecodePath:
     raw_bits: int
     axis: Literal[0, 1] = 0
     odd: bool = False
+    mask: tuple[int, int] | None = None
 
     @property
     def lane_bits(self) -> int:
@@ -50,6 +54,14 @@ class DecodePath:
     def index_bits(self) -> int:
         """Bits of an index: max(1, ceil(log2 codewords)); 0 for raw values."""
         return max(1, (self.codewords - 1).bit_length()) if self.decode else 0
+
+    @property
+    def mask_bits(self) -> int:
+        """Bits of the pattern numbers of a record; 0 without a mask."""
+        if self.mask is None:
+            return 0
+        keep, of = self.mask
+        return self.d // of * pattern_bits(keep, of)
 
     def record_bits(self, d_chip: int) -> int:
         """Bits of a record on a chip with `d_chip` lanes a record.
@@ -63,7 +75,7 @@ class DecodePath:
             return self.raw_bits * d_chip
         if d_chip != self.d:
             raise FormatError(f"codewords of d={self.d} weights do not fit records of {d_chip} lanes; allowed: a chip with d={self.d}")
-        return self.index_bits + (d_chip if self.sign else 0)
+        return self.index_bits + (d_chip if self.sign else 0) + self.mask_bits
 
     def codebook_bits(self) -> int:
         """Bits of the codebook as the core holds it: 8 an element."""

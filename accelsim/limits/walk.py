@@ -69,7 +69,7 @@ def walk(accelerator: Accelerator, baseline: Trace, other: Trace, progress: Prog
 
 def _weight_bits(result: Result) -> int:
     """Bits of raw weights, indices and signs: how papers count a compression."""
-    return sum(bits for key, bits in result.traffic.items() if key.operand in ("raw_weights", "indices", "signs"))
+    return sum(bits for key, bits in result.traffic.items() if key.operand in ("raw_weights", "indices", "signs", "masks"))
 
 
 def _networks(accelerator: Accelerator, baseline: Trace, other: Trace) -> Mapping[str, tuple[Trace, Trace]]:

@@ -15,7 +15,7 @@ from accelsim.formats.catalog import format_module
 from accelsim.report.span import ZERO, Span
 from accelsim.result import LayerResult, Result
 
-WEIGHT_STREAM = ("indices", "signs", "raw_weights", "padding", "codebook", "scales_bias", "parameters")
+WEIGHT_STREAM = ("indices", "signs", "masks", "raw_weights", "padding", "codebook", "scales_bias", "parameters")
 HEADER = ("codebook", "scales_bias", "parameters")
 
 

@@ -35,7 +35,7 @@ CATEGORY_MEANING: Mapping[str, str] = {
 }
 
 OVERHEAD_OPERANDS = ("padding", "burst_rounding")
-WEIGHT_OPERANDS = ("indices", "signs", "codebook", "raw_weights")
+WEIGHT_OPERANDS = ("indices", "signs", "masks", "codebook", "raw_weights")
 
 
 @dataclass(frozen=True)

@@ -50,6 +50,7 @@ CATEGORY_PAINT: Mapping[str, Paint] = {
 OPERAND_PAINT: Mapping[str, Paint] = {
     "indices": Paint("#0072B2"),
     "signs": Paint("#56B4E9"),
+    "masks": Paint("#0072B2", "...."),
     "codebook": Paint("#A9D8F5", "////"),
     "raw_weights": Paint("#D55E00"),
     "scales_bias": Paint("#E69F00"),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import comb
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -25,6 +27,9 @@ def random_arrays(spec: WeightFormat, k: int, n: int, rng: np.random.Generator) 
     for name, stream in spec.streams(k, n).items():
         if name == "indices":
             arrays[name] = rng.integers(0, spec.decode_path().codewords, stream.shape)
+        elif name == "masks":
+            keep, of = spec.decode_path().mask or (0, 0)
+            arrays[name] = rng.integers(0, comb(of, keep), stream.shape)
         elif name == "codebook":
             arrays[name] = rng.integers(0, 128, stream.shape).astype(np.int8)
         elif stream.number == "float":

@@ -17,7 +17,15 @@ from accelsim.trace.trace import Trace, load_trace
 
 TRACES = Path(__file__).parents[2] / "traces"
 PRESETS = ("edge-64x64", "edge-64x64-x16", "edge-32x32", "edge-32x32-x32", "mcu-16x16")
-FORMATS = ("vq:k=16,d=8", "vq:k=11,d=4,axis=1", "vecq:bits=2", "vecq:bits=7", "universal_vq:k=256,d=8")
+FORMATS = (
+    "vq:k=16,d=8",
+    "vq:k=11,d=4,axis=1",
+    "vecq:bits=2",
+    "vecq:bits=7",
+    "universal_vq:k=256,d=8",
+    "masked_vq:k=16,d=8,keep=3,of=8",
+    "masked_vq:k=9,d=4,keep=1,of=2,axis=1",
+)
 
 pytestmark = pytest.mark.skipif(bool(numba.config.DISABLE_JIT), reason="a whole network is too slow as plain Python")
 
