@@ -14,11 +14,12 @@ from tests.tiny_machines import gemm_chain, tiny_accelerator
 @pytest.mark.parametrize(("places", "latency"), [(2, 8), (2, 1), (1, 1)])
 @pytest.mark.parametrize("overlap", ["prefetch", "layer", "none"])
 @pytest.mark.parametrize("after", ["", "add", "gelu", "layernorm"])
-def test_buffers_and_compute_side_equal_their_twins(after: str, overlap: str, places: int, latency: int) -> None:
+@pytest.mark.parametrize("residency", ["buffer", "dram"])
+def test_buffers_and_compute_side_equal_their_twins(residency: str, after: str, overlap: str, places: int, latency: int) -> None:
     accelerator = tiny_accelerator(
         codebook={"ports": 2, "codeword_length": 4, "codewords": 64, "sets": 1}, weight_buffer={"capacity": 352, "word_bits": 32},
         array={"rows": 4, "cols": 4, "max_m": 3}, control={"overlap": overlap},
-        activation_buffer={"capacity": "16 KiB", "banks": 2, "width_bits": 32, "loader_bits": 32},
+        activation_buffer={"capacity": "16 KiB", "banks": 2, "width_bits": 32, "loader_bits": 32, "residency": residency},
         dma={"transfer": 32, "max_transfers": places, "fabric_latency": "1 ns"},
         dram={"device": "ideal", "latency": f"{latency} ns", "bandwidth": "4 GB/s"},
     )  # fmt: skip

@@ -145,6 +145,19 @@ def test_a_lost_product_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
         simulate(machine(), tiny_encoder(5, 8, 2, 12, "int8"))
 
 
+def test_a_lost_tile_is_caught() -> None:
+    """The first run with a K-tile less, and its reduction and words cut to match: only the layer's MACs can tell."""
+    good = program()
+    runs = good.runs.copy()
+    run = runs[0]
+    assert run["kt_count"] > 1
+    run["words"] -= run["words"] // run["kt_count"]
+    run["k"] -= int(good.machine["rows"][0])
+    run["kt_count"] -= 1
+    with pytest.raises(ConservationError, match="MACs"):
+        run_program(machine(), replace(good, runs=runs))
+
+
 def test_a_run_faster_than_its_bound_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     def hasty(*args: Any, **options: Any) -> Program:
         good = compile_trace(*args, **options)
