@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import partial
+from math import sqrt
 from pathlib import Path
 
 import numpy as np
@@ -70,8 +71,8 @@ class LayerCompression:
         Bits of the layer's streams as stored, with its codebook, scales and byte padding; a codebook in the chip's ROM is no layer's.
     padding_bits
         Of these, what only fills the last bytes.
-    squared_error, squared_norm
-        Sums of (W - Wq)^2 and of W^2.
+    squared_error, squared_norm, quantized_norm
+        Sums of (W - Wq)^2, of W^2 and of Wq^2.
     """
 
     name: str
@@ -82,6 +83,7 @@ class LayerCompression:
     padding_bits: int
     squared_error: float
     squared_norm: float
+    quantized_norm: float
 
     @property
     def paper_bits_per_weight(self) -> float:
@@ -102,6 +104,17 @@ class LayerCompression:
     def relative_mse(self) -> float:
         """Sum of squared errors over the sum of squared weights."""
         return self.squared_error / self.squared_norm if self.squared_norm else 0.0
+
+    @property
+    def cosine(self) -> float:
+        """Of the angle between the weights and what they became, each as one vector; 0 if one of them has no length."""
+        both = sqrt(self.squared_norm * self.quantized_norm)
+        return (self.squared_norm + self.quantized_norm - self.squared_error) / (2 * both) if both else 0.0
+
+    @property
+    def vector_loss(self) -> float:
+        """VecQ's (arXiv 2005.08501): 1 - cosine, and the squared difference of the two lengths."""
+        return 1 - self.cosine + (sqrt(self.squared_norm) - sqrt(self.quantized_norm)) ** 2
 
 
 @dataclass(frozen=True)
@@ -273,7 +286,7 @@ def _compress_layer(
         stream: StreamRecord.of(f"{describe_format(spec) if table[stream].shared else layer.name}.{stream}", table[stream].total_bits, data)
         for stream, data in packed.items()
     }
-    exact = weights.astype(np.float64)
+    exact, quantized = weights.astype(np.float64), reconstruct(spec, arrays, k, n)
     row = LayerCompression(
         name=layer.name,
         format=describe_format(spec),
@@ -281,8 +294,9 @@ def _compress_layer(
         paper_bits=sum(stream.total_bits for stream in table.values() if stream.in_paper_count),
         stored_bits=8 * sum(stream.bytes for stream in own),
         padding_bits=sum(8 * stream.bytes - stream.total_bits for stream in own),
-        squared_error=float(((exact - reconstruct(spec, arrays, k, n)) ** 2).sum()),
+        squared_error=float(((exact - quantized) ** 2).sum()),
         squared_norm=float((exact**2).sum()),
+        quantized_norm=float((quantized**2).sum()),
     )
     record = WeightRecord(format=spec, k=k, n=n, streams=records)
     return record, {records[stream].tensor: data for stream, data in packed.items()}, row
@@ -298,4 +312,5 @@ def _sum(name: str, layers: tuple[LayerCompression, ...]) -> LayerCompression:
         padding_bits=sum(layer.padding_bits for layer in layers),
         squared_error=sum(layer.squared_error for layer in layers),
         squared_norm=sum(layer.squared_norm for layer in layers),
+        quantized_norm=sum(layer.quantized_norm for layer in layers),
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from math import erf, exp, inf, pi, sqrt
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,14 +12,19 @@ from hypothesis import strategies as st
 
 from accelsim.accelerator import load_accelerator
 from accelsim.compiler.geometry import weight_geometry
+from accelsim.compress.compress_trace import compress_trace, make_recipe
 from accelsim.compress.encoder import encode, reconstruct
 from accelsim.compress.vecq import LAMBDA, vector_loss
 from accelsim.errors import CompileError, FormatError
 from accelsim.formats.catalog import parse_format
 from accelsim.trace.layers import GemmLayer
+from accelsim.trace.seeded import float_weights
 from accelsim.trace.shapes import LoopBounds, TensorShape
 from accelsim.trace.streams import WeightRecord
+from accelsim.trace.trace import load_trace
 from tests import naive_formats as naive
+
+TRACES = Path(__file__).parents[2] / "traces"
 
 
 def gaussian(k: int, n: int, seed: int = 0) -> np.ndarray:
@@ -75,6 +81,17 @@ def test_the_driven_length_is_the_best_one() -> None:
     loss = vector_loss(weights, approximate)
     assert loss.modulus == pytest.approx((weights.astype(np.float64) ** 2).sum() * loss.orientation**2, rel=1e-4)
     assert loss.total == loss.orientation + loss.modulus
+
+
+def test_a_compressed_layer_reports_the_cosine_and_the_loss_of_its_vectors() -> None:
+    packed, report = compress_trace(load_trace(TRACES / "tiny_vit_float"), make_recipe("vecq:bits=3"))
+    row = next(row for row in report.layers if row.format == "vecq:bits=3")
+    exact = float_weights(load_trace(TRACES / "tiny_vit_float"), row.name)
+    approximate = packed.weights(row.name).astype(np.float64) * float(packed.arrays(row.name)["scales"][0])
+    loss = vector_loss(exact, approximate)
+    assert row.cosine == pytest.approx(1 - loss.orientation)
+    assert row.vector_loss == pytest.approx(loss.total)
+    assert report.total.cosine > row.cosine  # the rest are int8
 
 
 def test_the_vector_loss_of_vectors_worked_by_hand() -> None:
