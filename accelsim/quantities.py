@@ -63,7 +63,9 @@ def parse_hz(value: object) -> int:
 
 
 def parse_bytes_per_s(value: object) -> int:
-    """'0.4 GB/s' -> 400,000,000 bytes a second."""
+    """'0.4 GB/s' -> 400,000,000 bytes a second. A bare number is refused unless it is 0."""
+    if value == 0 and not isinstance(value, bool):
+        return 0
     return _parse(value, _BYTES_PER_S, "a bandwidth")
 
 

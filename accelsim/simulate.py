@@ -44,7 +44,7 @@ def simulate(
         frames=_frames(program, outcome, accelerator.array.rows * accelerator.array.cols),
         counters=outcome.counters,
         choices=program.choices,
-        warnings=program.warnings,
+        warnings=(*program.warnings, *outcome.warnings),
         versions=versions(),
     )
     _check_result(result, trace, outcome)

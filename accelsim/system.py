@@ -23,6 +23,7 @@ from accelsim.kernels.compute_state import RUN_RESULTS
 from accelsim.program import Program
 from accelsim.quantities import cycle_at
 
+SERVED = 0.98  # share of a background client's rate below which the result says so
 Progress = Callable[[str, int, int], None]
 
 
@@ -36,12 +37,14 @@ class Outcome:
     tail_cycles : of them, after the cluster had ended, until the last write had landed
     run_results : int64 (runs, columns of RUN_RESULTS)
     counters : named totals of the units
+    warnings : what a reader should know of this run
     """
 
     cycles: int
     tail_cycles: int
     run_results: np.ndarray
     counters: dict[str, int]
+    warnings: tuple[str, ...] = ()
 
 
 def run_program(accelerator: Accelerator, program: Program, progress: Progress | None = None) -> Outcome:
@@ -96,7 +99,9 @@ def run_program(accelerator: Accelerator, program: Program, progress: Progress |
     counters["dma_sent_bytes"] = dma.sent_bytes
     counters["weight_buffer_taken_bytes"] = cluster.taken_bytes
     counters["vector_busy_cycles"] = cluster.vector_busy_cycles
-    outcome = Outcome(end, end - cluster.done_cycle, cluster.results, dict(counters))
+    late = [client.served_share for client in others if client.served_share < SERVED]
+    warnings = tuple(f"the background client got {100 * share:.0f} % of the bandwidth that it asked for" for share in late)
+    outcome = Outcome(end, end - cluster.done_cycle, cluster.results, dict(counters), warnings)
     check_outcome(program, outcome)
     return outcome
 

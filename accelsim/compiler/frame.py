@@ -12,8 +12,9 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from accelsim.accelerator import Accelerator
-from accelsim.compiler.allocation import Allocation, Residency
+from accelsim.compiler.allocation import Allocation
 from accelsim.compiler.bank_conflicts import BankConflicts
+from accelsim.compiler.placement import Residency
 from accelsim.compiler.plan import Op, Plan, TensorId
 from accelsim.compiler.streams import StreamBuilder
 from accelsim.program import ActivationJob

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from accelsim.compiler.allocation import Allocation, Residency
+from accelsim.compiler.allocation import Allocation
 from accelsim.compiler.frame import Frame, LayerBuild, Lowering
 from accelsim.compiler.moves import load_tensor, store_results
+from accelsim.compiler.placement import Residency
 from accelsim.compiler.plan import Plan
 from accelsim.compiler.products import lower_product
 from accelsim.compiler.row_functions import lower_row_function

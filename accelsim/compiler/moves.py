@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from accelsim.compiler.allocation import Residency
 from accelsim.compiler.frame import Frame
+from accelsim.compiler.placement import Residency
 from accelsim.compiler.plan import Op, Tensor
 from accelsim.errors import CompileError
 from accelsim.kernels import compute_state

@@ -15,7 +15,7 @@ from accelsim.hw.memory import BackgroundSpec, Channel
 from accelsim.quantities import PS_PER_S
 
 REGION_BYTES = 1 << 22
-MAX_PENDING = 8  # of its reads; the next one waits
+MAX_PENDING = 32  # of its reads; the next one waits
 FIRST_ID = 1 << 40  # of its transfers: the DMA counts from 0
 
 
@@ -29,6 +29,11 @@ class BackgroundClient:
         self._region = max(0, end_address - REGION_BYTES)
         self._due = self._submitted = self._pending = 0
         self._next(None)
+
+    @property
+    def served_share(self) -> float:
+        """Reads that were submitted over those that its rate asked for."""
+        return self._submitted / self._due if self._due else 1.0
 
     def ended(self) -> None:
         """One of its reads is complete."""

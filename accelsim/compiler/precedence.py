@@ -1,0 +1,55 @@
+"""What is sure to have ended before an operation writes its first result, from the order of the array and its operands."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from accelsim.compiler.plan import Plan
+
+
+class Precedence:
+    """Questions about two operations of a plan."""
+
+    def __init__(self, plan: Plan) -> None:
+        self.plan = plan
+        self.runs_before: list[int] = []  # operations below this index that run on the array have issued every row
+        ended: list[frozenset[int]] = []  # row functions that have ended once this operation has
+        for op in plan.ops:
+            producers = [producer for key, _ in op.reads for producer in plan.tensors[key].producers]
+            if op.on_array:
+                self.runs_before.append(op.index)
+            else:
+                self.runs_before.append(max((self.runs_before[p] if not plan.ops[p].on_array else p for p in producers), default=0))
+            awaited = [
+                p for key, role in op.reads if role != "operand" or not op.on_array for p in plan.tensors[key].producers
+            ]  # what a drain reads is not awaited by the array
+            closure = frozenset().union(*(ended[p] for p in awaited)) if awaited else frozenset()
+            ended.append(closure if op.on_array else closure | {op.index})
+        self._ended = ended
+        self._vector_done: list[frozenset[int]] = []  # by operation: row functions ended once all array operations below have issued
+        done: frozenset[int] = frozenset()
+        for op in plan.ops:
+            self._vector_done.append(done)
+            if op.on_array:
+                done |= ended[op.index]
+
+    def safe(self, reader: int, writer: int) -> bool:
+        """Whether `writer` cannot write before `reader` has read everything."""
+        if writer <= reader:
+            return False
+        first, second = self.plan.ops[reader], self.plan.ops[writer]
+        if not first.on_array and not second.on_array:
+            return True  # row functions run in order
+        limit = self.runs_before[writer]
+        if first.on_array:
+            return first.index < limit  # its drain, which may read too, goes before every later drain
+        return reader in self._vector_done[min(limit, len(self.plan.ops) - 1)]
+
+    def free_from(self, readers: Iterable[int]) -> int:
+        """First operation from which on every writer is safe after all `readers`."""
+        last = max(readers)
+        unsafe = last
+        for writer in range(last + 1, min(last + 33, len(self.plan.ops))):
+            if not all(self.safe(reader, writer) for reader in readers):
+                unsafe = writer
+        return unsafe + 1
