@@ -13,15 +13,17 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from accelsim.errors import ReferenceDataError
 from accelsim.hw.dram.controller import DEFAULT_POLICY, load_policy
 from accelsim.hw.dram.device import load_device
 from accelsim.hw.dram.mapping import MAPPINGS
-from accelsim.hw.dram.memory_trace import read_memory_trace
+from accelsim.hw.dram.memory_trace import MemoryTrace, read_memory_trace
 from accelsim.hw.dram.replay import ReplayResult, replay
-from accelsim.hw.dram.synthetic import trace_sha256
+from accelsim.hw.dram.synthetic import make_trace, read_cases, trace_sha256
 from accelsim.validate.reference_csv import ReferenceRow, read_reference
 from accelsim.validate.report import RowVerdict, ValidationReport, relative_error_pct
 
+CASES = "cases.json"
 KEY = ("trace", "device", "mapping", "mo")
 REFRESH_TOLERANCE = 1.0  # commands: the last one may fall on either side of the last data
 
@@ -61,9 +63,23 @@ class _Replays:
     """The replays of one reference file, each run once."""
 
     def __init__(self, folder: Path) -> None:
-        self._trace = cache(lambda name: read_memory_trace(folder / name))
+        self._folder = folder
+        self._trace = cache(self._read)
         self._sha256 = cache(lambda name: trace_sha256(self._trace(name)))
         self._replay = cache(self._run)
+
+    def _read(self, name: str) -> MemoryTrace:
+        """The trace of a file; of one that is not there, as the cases beside the reference describe it."""
+        path = self._folder / name
+        cases = self._folder / CASES
+        if path.exists() or not cases.is_file():
+            return read_memory_trace(path)
+        case_name, _, burst_bytes = path.name.removesuffix(".txt").rpartition(".")
+        case = next((case for case in read_cases(cases) if case.name == case_name), None)
+        if case is None or not burst_bytes.isdecimal():
+            what = "no such file, and no case for it beside the reference (those files are named CASE.BURST_BYTES.txt)"
+            raise ReferenceDataError(f"{path}: {what}")
+        return make_trace(case, int(burst_bytes))
 
     def result(self, row: ReferenceRow, policy: str) -> ReplayResult:
         """What `policy` makes of the row's trace."""

@@ -148,3 +148,13 @@ def test_a_wrong_file_of_cases_is_one_message(tmp_path: Path, wrong: str) -> Non
 
 def test_the_carried_cases_are_plain_json() -> None:
     assert len(json.loads((DATA / "cases.json").read_text())["cases"]) == 16
+
+
+def test_a_trace_that_is_not_there_is_made_from_the_cases_beside_the_reference(tmp_path: Path) -> None:
+    rows = (DATA / "dram.csv").read_text().splitlines()
+    few = [rows[0], *(row for row in rows if row.startswith("traces/seq_64k.32.txt,lpddr4-3200-x16,RoBaBgCo"))]
+    (tmp_path / "few.csv").write_text("\n".join(few) + "\n")
+    with pytest.raises(ReferenceDataError, match=r"seq_64k\.32\.txt"):
+        validate_dram(tmp_path / "few.csv")
+    (tmp_path / "cases.json").write_bytes((DATA / "cases.json").read_bytes())
+    assert validate_dram(tmp_path / "few.csv").ok
