@@ -44,6 +44,17 @@ def test_a_free_memory_leaves_no_wait_for_it() -> None:
     assert "flash_bus_bytes" not in row.result.counters
 
 
+def test_a_free_memory_counts_the_reads_of_another_client_apart() -> None:
+    accelerator = load_accelerator("edge-32x32", ["dram.background={bandwidth: 100 MB/s}"])
+    trace = load_trace(TRACES / "tiny_vit_ssvq")
+    baseline = simulate(accelerator, trace)
+    row = next(row for row in what_if(accelerator, trace, baseline) if row.name == "memory")
+    assert row.result.counters["dram_background_bytes"] > 0
+    assert row.result.bus_bytes == row.result.counters["dram_bus_bytes"]
+    rounding = sum(bits for item, bits in baseline.traffic.items() if item.operand == "burst_rounding") // 8
+    assert row.result.bus_bytes == baseline.bus_bytes - rounding  # the same work; an ideal memory has no bursts
+
+
 def test_a_chip_that_has_it_already_is_not_run_again() -> None:
     accelerator = load_accelerator("edge-64x64", ["array.accumulator_banks=2"])
     trace = load_trace(TRACES / "tiny_vit_int8")

@@ -9,6 +9,7 @@ from fractions import Fraction
 
 import simpy
 
+from accelsim.hw.background import FIRST_ID
 from accelsim.hw.dma import DmaSpec
 from accelsim.hw.dram.channels import DramChannels
 from accelsim.hw.dram.device import FS_PER_S, load_device
@@ -24,12 +25,12 @@ class IdealChannel:
         self._env, self._complete = env, complete
         self._timing = IdealTiming(spec.latency, spec.bandwidth)
         self._pending = 0
-        self._bytes = {False: 0, True: 0}
+        self._bytes = {"read": 0, "write": 0, "background": 0}
 
     def submit(self, transfer: int, address: int, size: int, write: bool) -> None:
         del address
         self._pending += 1
-        self._bytes[write] += size
+        self._bytes["background" if transfer >= FIRST_ID else "write" if write else "read"] += size
         at_time(self._env, self._timing.serve(int(self._env.now), size), lambda _: self._end(transfer))
 
     def _end(self, transfer: int) -> None:
@@ -37,7 +38,12 @@ class IdealChannel:
         self._complete(transfer)
 
     def counters(self) -> dict[str, int]:
-        return {"bus_bytes": sum(self._bytes.values()), "read_bytes": self._bytes[False], "write_bytes": self._bytes[True]}
+        return {
+            "bus_bytes": self._bytes["read"] + self._bytes["write"],
+            "read_bytes": self._bytes["read"],
+            "write_bytes": self._bytes["write"],
+            "background_bytes": self._bytes["background"],
+        }
 
     def waiting(self) -> str:
         return f"ideal memory: {self._pending} transfers pending"
