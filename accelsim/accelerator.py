@@ -20,7 +20,7 @@ from accelsim.hw.sram import ActivationBufferSpec, WeightBufferSpec
 from accelsim.hw.vector_unit import VectorUnitSpec
 from accelsim.presets import find_preset
 from accelsim.quantities import PS_PER_S, Hertz, parse_bytes_per_s, parse_ps
-from accelsim.records import Record, build, read_yaml
+from accelsim.records import Record, build, parse_yaml, read_yaml
 
 FOLDER = "accelerators"
 
@@ -37,7 +37,7 @@ class Accelerator(Record):
 
     name: str = Field(min_length=1, max_length=100)
     description: str = ""
-    clock: Hertz = Field(gt=0, le=10**11, description="Hz of the core")
+    clock: Hertz = Field(ge=10**6, le=10**11, description="Hz of the core")
     array: ArraySpec
     codebook: CodebookSpec
     weight_buffer: WeightBufferSpec
@@ -127,9 +127,10 @@ def _override(fields: Mapping[str, Any], override: str) -> dict[str, Any]:
     if not equals or not all(names):
         raise ConfigError(f"--set {override!r}: must look like path.to.field=value")
     try:
-        value = yaml.safe_load(text)
+        value = parse_yaml(text)
     except yaml.YAMLError as error:
-        raise ConfigError(f"--set {override!r}: {text!r} is not a YAML value") from error
+        reason = getattr(error, "problem", None) or "not a YAML value"
+        raise ConfigError(f"--set {override!r}: {text!r}: {reason}") from error
     return _replaced(fields, names, value, override)
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import yaml
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from accelsim.errors import AccelsimError, ConfigError
 from accelsim.registry import suggest
@@ -18,8 +18,21 @@ class Record(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=False, ser_json_inf_nan="constants", allow_inf_nan=False)
 
+    @model_validator(mode="before")
+    @classmethod
+    def _no_truth_for_a_number(cls, fields: Any) -> Any:
+        """YAML reads yes, no, on and off as truth values, and true would pass for 1."""
+        for name, value in fields.items() if isinstance(fields, Mapping) else ():
+            field = cls.model_fields.get(name)
+            if isinstance(value, bool) and field is not None and field.annotation is not bool:
+                raise ValueError(f"{name} is {str(value).lower()}, a truth value in YAML: put text in quotes, or give a number")
+        return fields
+
 
 _R = TypeVar("_R", bound=BaseModel)
+
+
+_NOT_A_GROUP = ("model_type", "dict_type", "model_attributes_type")
 
 
 def explain(error: ValidationError, source: str, record: type[BaseModel]) -> str:
@@ -31,7 +44,10 @@ def explain(error: ValidationError, source: str, record: type[BaseModel]) -> str
         if item["type"] == "extra_forbidden":
             known = _fields_at(record, item["loc"][:-1])
             message = f"unknown field; allowed: {', '.join(known)}{suggest(str(item['loc'][-1]), known)}" if known else "unknown field"
-        got = "" if item["type"] in ("missing", "extra_forbidden") else f" (got {item['input']!r:.80})"
+        whole = isinstance(item["input"], Mapping)  # the message of a check over several fields names them itself
+        got = "" if whole or item["type"] in ("missing", "extra_forbidden") else f" (got {item['input']!r:.80})"
+        if item["type"] in _NOT_A_GROUP:
+            message = "must be a group of fields"
         lines.append(f"{source}: field `{path}`: {message}{got}" if path else f"{source}: {message}{got}")
     return "\n".join(lines)
 
@@ -74,6 +90,11 @@ def _mapping(loader: _UniqueKeyLoader, node: yaml.MappingNode, deep: bool = Fals
 _UniqueKeyLoader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping)
 
 
+def parse_yaml(text: str) -> Any:
+    """What YAML text says; yaml.YAMLError if it is none, or gives a key twice."""
+    return yaml.load(text, _UniqueKeyLoader)
+
+
 def read_yaml(path: Path) -> dict[str, Any]:
     """The mapping in a YAML file; ConfigError if it cannot be read, is not YAML or not a mapping."""
     try:
@@ -81,7 +102,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: cannot be read: {error}") from error
     try:
-        content = yaml.load(text, _UniqueKeyLoader)
+        content = parse_yaml(text)
     except yaml.YAMLError as error:
         raise ConfigError(f"{path}: not valid YAML: {error}") from error
     except RecursionError as error:

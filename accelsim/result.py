@@ -74,7 +74,8 @@ class LayerResult:
     macs : useful multiply-accumulates; pe_cycles : PE slots of the busy cycles (busy x R x C)
     vector_cycles : cycles that the vector unit works for this layer (not part of the sum: it runs beside the array)
     bounds : resource -> least core cycles that the layer needs of it (dram, flash, array, decode, buffer_width, vector)
-    start_cycle, end_cycle : first cycle and first cycle after, on the array's time line; equal for a layer without a GEMM
+    start_cycle, end_cycle : first cycle and first cycle after, on the array's time line; equal for a layer without a GEMM. Heads of an
+        attention interleave with other layers, so the span may hold cycles of others: `cycles` counts the layer's own
     lowering : what the compiler chose for it
     """
 

@@ -23,7 +23,7 @@ TechnologyName = Annotated[str, typer.Option("--technology", metavar="NAME", hel
 OutFolder = Annotated[Path | None, typer.Option("--out", "-o", metavar="DIR", help="Write tables, JSON, CSV and pictures to this folder.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress, no tables: one line.")]
-Frames = Annotated[int, typer.Option(min=1, max=10_000, help="Inferences one after the other; the first is the cold start.")]
+Frames = Annotated[int, typer.Option(min=1, max=1024, help="Inferences one after the other; the first is the cold start.")]
 Batch = Annotated[int, typer.Option(min=1, max=1024, help="Images of one inference.")]
 Seed = Annotated[int, typer.Option(min=0, help="Seed of what the trace leaves open.")]
 

@@ -78,6 +78,8 @@ def run(
     elif quiet:
         line = f"{machine.name} {network.name}: {milliseconds(result.milliseconds)} ms, {count(result.total_cycles)} cycles"
         say(stdout_console(), line)
+        for wrong in (item for item in checked.layers if not item.ok) if checked else ():
+            say(stdout_console(), f"{wrong.name}: {wrong.message}")
     else:
         findings.render(stdout_console(), all_layers=layers)
     if not findings.ok:

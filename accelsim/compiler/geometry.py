@@ -92,7 +92,7 @@ def _geometry(
         cols=accelerator.array.cols,
         codeword_length=d,
         codewords=codewords,
-        ports=accelerator.codebook.ports,
+        ports=min(accelerator.codebook.ports, accelerator.array.rows * accelerator.array.cols // d),  # no more than a tile has records
         word_bits=word_bits,
         decode=decode,
         sign=sign,

@@ -62,21 +62,22 @@ def lower_product(frame: Frame, op: Op) -> None:
     packing: Packing = "stripe" if per_stripe else "layer"
     costs = low.conflicts.start(layer, geometry, packing) if isinstance(layer, WeightedLayer) else -1
     fetches = 0
-    hold = True
+    header = _header_bytes(frame, op) if weighted else 0
+    stripe_bytes = header + geometry.words(op.k, 1) * geometry.word_bits // 8  # of the first; one answer for all stripes
+    hold = not per_stripe or stripe_bytes <= accelerator.weight_buffer.capacity
     for group in range(groups):
         for first_stripe in range(0, stripes, 1 if per_stripe else stripes):
             count = 1 if per_stripe else stripes
             words = geometry.words(op.k, count)
             stream = Stream(
                 layer=common["layer"],
-                header_bytes=_header_bytes(frame, op) if weighted and group == 0 and first_stripe == 0 else 0,
+                header_bytes=header if group == 0 and first_stripe == 0 else 0,
                 word_bytes=geometry.word_bits // 8,
                 words=words,
                 batch_words=(words,),
                 gates=(0,),
                 buffered=accelerator.weight_buffer.residency == "stream",
             )
-            hold = not per_stripe or stream.bytes <= accelerator.weight_buffer.capacity
             place: Record = {}
             for chunk in range(chunks):
                 if weighted and (chunk == 0 or not hold):

@@ -8,10 +8,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
+from accelsim.errors import ConfigError
+from accelsim.hw.dram.controller import load_policy
+from accelsim.hw.dram.device import load_device
+from accelsim.hw.dram.mapping import MAPPINGS
 from accelsim.quantities import PS_PER_S, Bytes, BytesPerSecond, Picoseconds
 from accelsim.records import Record
+from accelsim.registry import suggest
 
 IDEAL = "ideal"
 Complete = Callable[[int], None]
@@ -48,6 +53,39 @@ class MemorySpec(Record):
     latency: Picoseconds = Field(default=0, ge=0, le=10**9, description="of the ideal device")
     bandwidth: BytesPerSecond = Field(default=0, ge=0, le=10**15, description="of the ideal device; 0: infinite")
     background: BackgroundSpec | None = None
+
+    @field_validator("device")
+    @classmethod
+    def _known_device(cls, value: str) -> str:
+        if value != IDEAL:
+            try:
+                load_device(value)
+            except ConfigError as error:
+                raise ValueError(f"{error}; or 'ideal'") from error
+        return value
+
+    @field_validator("policy")
+    @classmethod
+    def _known_policy(cls, value: str) -> str:
+        try:
+            load_policy(value)
+        except ConfigError as error:
+            raise ValueError(str(error)) from error
+        return value
+
+    @field_validator("mapping")
+    @classmethod
+    def _known_mapping(cls, value: str) -> str:
+        if value not in MAPPINGS:
+            raise ValueError(f"unknown mapping; known: {', '.join(MAPPINGS)}{suggest(value, MAPPINGS)}")
+        return value
+
+    @model_validator(mode="after")
+    def _background_leaves_room(self) -> MemorySpec:
+        peak = float(self.bandwidth or "inf") if self.device == IDEAL else load_device(self.device).peak_bytes_per_s * self.channels
+        if self.background is not None and self.background.bandwidth >= peak:
+            raise ValueError(f"background.bandwidth = {self.background.bandwidth} B/s leaves nothing of the memory's {peak:.0f} B/s")
+        return self
 
     @model_validator(mode="after")
     def _ideal_only(self) -> MemorySpec:
