@@ -129,8 +129,8 @@ def _override(fields: Mapping[str, Any], override: str) -> dict[str, Any]:
     try:
         value = parse_yaml(text)
     except yaml.YAMLError as error:
-        reason = getattr(error, "problem", None) or "not a YAML value"
-        raise ConfigError(f"--set {override!r}: {text!r}: {reason}") from error
+        reason = getattr(error, "problem", None) or "it cannot be read"
+        raise ConfigError(f"--set {override!r}: {text!r} is not a YAML value: {reason}") from error
     return _replaced(fields, names, value, override)
 
 

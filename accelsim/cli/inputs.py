@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 AcceleratorName = Annotated[str, typer.Argument(metavar="ACCEL", help="A preset's name (accelsim list presets) or a YAML file.")]
 TraceName = Annotated[str, typer.Argument(metavar="TRACE", help="A trace's directory, or the name of one in traces/.")]
 Overrides = Annotated[
-    list[str] | None, typer.Option("--set", metavar="PATH=VALUE", help="Override a field: --set dram.device=lpddr5-6400-x16.")
+    list[str] | None,
+    typer.Option("--set", metavar="PATH=VALUE", help="Override a field: --set codebook.ports=2; or FILE.cfg: SCALE-Sim's array and buffers."),
 ]
 TechnologyName = Annotated[str, typer.Option("--technology", metavar="NAME", help="A technology's name or a YAML file.")]
 OutFolder = Annotated[Path | None, typer.Option("--out", "-o", metavar="DIR", help="Write tables, JSON, CSV and pictures to this folder.")]
@@ -57,4 +58,22 @@ def load_inputs(accelerator: str, trace: str, overrides: Sequence[str] | None) -
     from accelsim.accelerator import load_accelerator
     from accelsim.trace.trace import load_trace
 
-    return load_accelerator(accelerator, overrides or ()), load_trace(find_trace(trace))
+    return load_accelerator(accelerator, _expanded(overrides or ())), load_trace(find_trace(trace))
+
+
+def _expanded(overrides: Sequence[str]) -> list[str]:
+    """`overrides` with each SCALE-Sim configuration replaced by what it says; what it says in vain is a warning."""
+    out: list[str] = []
+    for item in overrides:
+        if "=" in item or not item.endswith(".cfg"):
+            out.append(item)
+            continue
+        from accelsim.importers.scale_sim_config import read_scale_sim_config
+
+        config = read_scale_sim_config(Path(item))
+        out += config.overrides
+        for warning in config.warnings:
+            typer.echo(f"warning: {item}: {warning}", err=True)
+        if config.dataflow not in ("", "weight_stationary"):
+            typer.echo(f"warning: {item}: dataflow {config.dataflow}: a run is weight stationary", err=True)
+    return out
