@@ -18,7 +18,7 @@ AcceleratorName = Annotated[str, typer.Argument(metavar="ACCEL", help="A preset'
 TraceName = Annotated[str, typer.Argument(metavar="TRACE", help="A trace's directory, or the name of one in traces/.")]
 Overrides = Annotated[
     list[str] | None,
-    typer.Option("--set", metavar="PATH=VALUE", help="Override a field: --set codebook.ports=2; or FILE.cfg: SCALE-Sim's array and buffers."),
+    typer.Option("--set", metavar="PATH=VALUE", help="Override a field: --set codebook.ports=2; or FILE.cfg: SCALE-Sim's array."),
 ]
 TechnologyName = Annotated[str, typer.Option("--technology", metavar="NAME", help="A technology's name or a YAML file.")]
 OutFolder = Annotated[Path | None, typer.Option("--out", "-o", metavar="DIR", help="Write tables, JSON, CSV and pictures to this folder.")]
