@@ -31,7 +31,7 @@ def lower_product(frame: Frame, op: Op) -> None:
     groups = layer.bounds.G if isinstance(layer, ConvLayer) else 1
     columns = op.n // groups
     stripes, kt_count = -(-columns // array.cols), -(-op.k // array.rows)
-    drain = _drain(frame, op, stripes * groups)
+    drain = _drain(frame, op, stripes * groups, columns)
     chunks = -(-op.m // array.max_m)
     chunk_rows = -(-op.m // chunks)
     per_stripe = chunks > 1
@@ -185,8 +185,8 @@ def _gated(frame: Frame, stream: Stream, geometry: CoreGeometry, k: int, tiles: 
     return Stream(stream.layer, stream.header_bytes, stream.word_bytes, stream.words, ends, tuple(gates), stream.buffered)
 
 
-def _drain(frame: Frame, op: Op, stripes: int) -> int:
-    """The task that requantizes what the array puts out, with the fused functions' passes."""
+def _drain(frame: Frame, op: Op, stripes: int, columns: int) -> int:
+    """The task that requantizes what the array puts out (`columns` of each group), with the fused functions' passes."""
     low, vector = frame.low, frame.accelerator.vector_unit
     passes = vector.passes.requantize + sum(passes_of(frame, layer) for layer in op.fused)
     operands = [key for key, role in op.reads if role == "operand"]
@@ -196,14 +196,15 @@ def _drain(frame: Frame, op: Op, stripes: int) -> int:
         fields |= {f"dep{number}": row["task"], f"dep{number}_base": row["base"], f"dep{number}_step": row["step"]}
     fields |= place_is_free(frame, op)
     cols = frame.accelerator.array.cols
-    pieces = [min(cols, op.n) * frame.plan.tensors[key].bits // 8 for key in (op.writes, *operands)]
+    pieces = [min(cols, columns) * frame.plan.tensors[key].bits // 8 for key in (op.writes, *operands)]
+    accesses = low.vector_accesses(pieces, vector.row_cycles(min(cols, columns), passes))
     task = low.task(
-        kind=compute_state.DRAIN, ordinal=len(low.drains), units=op.m * stripes, rows=op.m, tile_cols=cols, width=op.n,
-        passes=passes, latency=vector.latency, accesses=low.vector_accesses(pieces, vector.row_cycles(min(cols, op.n), passes)), **fields,
+        kind=compute_state.DRAIN, ordinal=len(low.drains), units=op.m * stripes, rows=op.m, tile_cols=cols, width=columns,
+        passes=passes, latency=vector.latency, accesses=accesses, **fields,
     )  # fmt: skip
     low.drains.append(task)
-    full, rest = divmod(op.n, cols)
-    per_row = full * vector.row_cycles(cols, 1) + (vector.row_cycles(rest, 1) if rest else 0)
+    full, rest = divmod(columns, cols)
+    per_row = op.n // columns * (full * vector.row_cycles(cols, 1) + (vector.row_cycles(rest, 1) if rest else 0))
     for layer, count in ((op.layer, vector.passes.requantize), *((item, passes_of(frame, item)) for item in op.fused)):
         build = low.layers[frame.layer_index[layer.name]]
         build.vector_cycles += op.m * per_row * count

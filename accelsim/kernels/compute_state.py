@@ -138,7 +138,7 @@ TASK = np.dtype(
             "units",
             "rows",  # units a column of tiles
             "tile_cols",
-            "width",
+            "width",  # elements of a row; of a drain: of one group's row
             "passes",
             "latency",
             "accesses",  # of the activation SRAM, in each cycle that it runs

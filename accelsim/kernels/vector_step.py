@@ -1,5 +1,4 @@
-"""One cycle of the vector unit: the drain of the accumulators first, then row functions in program order.
-"""
+"""One cycle of the vector unit: the drain of the accumulators first, then row functions in program order."""
 
 from __future__ import annotations
 
@@ -9,75 +8,67 @@ from accelsim.kernels.kernel import inlined_kernel
 
 
 @inlined_kernel
+def _work(s, machine, tasks, index, unit, width, fin):
+    """Put the lanes on `unit` of task `index`, a row of `width` elements."""
+    task = tasks[index]
+    cycles = 0
+    done = s.cycle
+    if machine.lanes > 0:
+        cycles = task.passes * -(-width // machine.lanes)
+        if task.accesses > machine.port_accesses:
+            cycles *= -(-task.accesses // machine.port_accesses)
+        done += cycles + task.latency
+    fin[task.offset + unit] = done
+    s.v_until = s.cycle + cycles
+    s.v_accesses = task.accesses
+    s.v_busy += cycles
+    s.last_fin = max(s.last_fin, done)
+    if task.notify and unit + 1 == task.units:
+        s.notify_task = index
+        s.notify_cycle = done
+
+
+@inlined_kernel
 def step_vector(s, machine, tasks, drains, row_tasks, avail, fin, land, visible, loaded):
     """Start what the vector unit can start in this cycle; return (acted, next cycle that could change that)."""
     t = s.cycle
     acted = False
-    wake = NEVER
     while True:
         if s.v_until > t:
-            return acted, min(wake, s.v_until)
+            return acted, s.v_until
         s.v_accesses = 0
         started = False
         wake = NEVER
-        if s.d_task < drains.size:
-            task = tasks[drains[s.d_task]]
-            issued = s.d_task < s.issued_ordinal or (s.d_task == s.issued_ordinal and s.d_unit < s.issued)
-            if issued:
-                row = s.d_unit % task.rows
-                at = max(avail[task.offset + s.d_unit], operands_ready_at(drains[s.d_task], row, tasks, s, fin, loaded))
-                if at <= t:
-                    cycles = 0
-                    if machine.lanes > 0:
-                        cols = min(task.tile_cols, task.width - (s.d_unit // task.rows) * task.tile_cols)
-                        cycles = task.passes * -(-cols // machine.lanes)
-                        if task.accesses > machine.port_accesses:
-                            cycles *= -(-task.accesses // machine.port_accesses)
-                    s.v_until = t + cycles
-                    done = t + cycles + (task.latency if machine.lanes > 0 else 0)
-                    fin[task.offset + s.d_unit] = done
-                    s.last_fin = max(s.last_fin, done)
-                    s.v_accesses = task.accesses
-                    s.v_busy += cycles
-                    s.d_unit += 1
-                    if s.d_unit == task.units:
-                        if task.notify:
-                            s.notify_task = drains[s.d_task]
-                            s.notify_cycle = done
-                        s.d_task += 1
-                        s.d_unit = 0
-                    started = True
-                else:
-                    wake = min(wake, at)
-        if not started and s.r_task < row_tasks.size:
-            task = tasks[row_tasks[s.r_task]]
-            at = operands_ready_at(row_tasks[s.r_task], s.r_unit, tasks, s, fin, loaded)
-            if task.chunk >= 0:
-                at = max(at, land[visible[task.chunk]])
+        if s.d_task < drains.size and (s.d_task < s.issued_ordinal or (s.d_task == s.issued_ordinal and s.d_unit < s.issued)):
+            index = drains[s.d_task]
+            task = tasks[index]
+            at = max(avail[task.offset + s.d_unit], operands_ready_at(index, s.d_unit % task.rows, tasks, s, fin, loaded))
             if at <= t:
-                cycles = 0
-                if machine.lanes > 0:
-                    cycles = task.passes * -(-task.width // machine.lanes)
-                    if task.accesses > machine.port_accesses:
-                        cycles *= -(-task.accesses // machine.port_accesses)
-                s.v_until = t + cycles
-                done = t + cycles + (task.latency if machine.lanes > 0 else 0)
-                fin[task.offset + s.r_unit] = done
-                s.last_fin = max(s.last_fin, done)
-                s.v_accesses = task.accesses
-                s.v_busy += cycles
+                stripe = (s.d_unit // task.rows) % -(-task.width // task.tile_cols)  # of its group of a grouped convolution
+                _work(s, machine, tasks, index, s.d_unit, min(task.tile_cols, task.width - stripe * task.tile_cols), fin)
+                started = True
+                s.d_unit += 1
+                if s.d_unit == task.units:
+                    s.d_task += 1
+                    s.d_unit = 0
+            wake = at
+        if not started and s.r_task < row_tasks.size:
+            index = row_tasks[s.r_task]
+            task = tasks[index]
+            at = operands_ready_at(index, s.r_unit, tasks, s, fin, loaded)
+            if task.chunk >= 0:
+                landed_at = land[visible[task.chunk]]
+                at = max(at, landed_at)
+                if landed_at >= NEVER:
+                    s.starved = min(s.starved, t)
+            if at <= t:
+                _work(s, machine, tasks, index, s.r_unit, task.width, fin)
+                started = True
                 s.r_unit += 1
                 if s.r_unit == task.units:
-                    if task.notify:
-                        s.notify_task = row_tasks[s.r_task]
-                        s.notify_cycle = done
                     s.r_task += 1
                     s.r_unit = 0
-                started = True
-            else:
-                if task.chunk >= 0 and land[visible[task.chunk]] >= NEVER:
-                    s.starved = min(s.starved, t)
-                wake = min(wake, at)
+            wake = min(wake, at)
         if not started:
             return acted, wake
         acted = True

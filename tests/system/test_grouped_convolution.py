@@ -1,0 +1,31 @@
+"""A depthwise convolution on this array: each group is a product of one column, requantized one value a row; the result shows the waste."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from accelsim.accelerator import load_accelerator
+from accelsim.compress.compress_trace import compress_trace, make_recipe
+from accelsim.importers.import_model import import_model
+from accelsim.kernels import compute_state
+from accelsim.result import CATEGORIES
+from accelsim.simulate import simulate
+
+GROUPS, SIDE = 40, 16
+
+
+def test_a_depthwise_layer_uses_one_column_and_one_lane_a_group(tmp_path: Path) -> None:
+    topology = tmp_path / "net.csv"
+    topology.write_text(f"Layer, H, W, FH, FW, Channels, Filters, Stride,\nDP1, {SIDE + 2}, {SIDE + 2}, 3, 3, {GROUPS}, 1, 1,\n")
+    floats = import_model(str(topology), tmp_path / "float", seed=1)
+    trace, _ = compress_trace(floats, make_recipe("uniform"), payload=False)
+    (layer,) = simulate(load_accelerator("edge-32x32"), trace).layers
+    rows = SIDE * SIDE * GROUPS  # each group: 256 positions, 9 taps in one K-tile, one output
+    assert layer.cycles["busy"] == rows
+    assert layer.vector_cycles == layer.bounds["vector"] == rows  # one pass over one value
+    assert layer.macs == 9 * rows
+    assert layer.total_cycles > layer.bounds["array"]
+
+
+def test_the_kernel_and_the_result_name_the_same_categories_in_the_same_order() -> None:
+    assert compute_state.CATEGORIES == CATEGORIES
