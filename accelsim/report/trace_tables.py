@@ -12,9 +12,12 @@ from rich.console import Console
 
 from accelsim.formats.catalog import describe_format
 from accelsim.report.terminal import row, say, show, table
-from accelsim.report.text import count, decimal_bytes
+from accelsim.report.text import count, decimal_bytes, tail
 from accelsim.trace.layers import Layer, MacLayer, WeightedLayer
 from accelsim.trace.trace import Trace
+
+WIDE = 110  # columns from which a layer's whole name fits beside its figures
+NAME_COLUMNS = 19
 
 
 def trace_rows(trace: Trace) -> list[dict[str, Any]]:
@@ -78,13 +81,16 @@ def render_trace(console: Console, trace: Trace) -> None:
     for note in trace.manifest.notes:
         say(console, f"note: {note}")
     rows = trace_rows(trace)
-    out = table(console, ["layer", "op", ">m x k x n", ">MACs", "format", ">bits/\nweight"])
+    out = table(console, ["layer", "op", ">m x k x n", ">M MACs", "format", ">bits/\nweight"])
     for item in rows:
         bits = sum(item["stream_bits"].values())
         shape = f"{item['m']} x {item['k']} x {item['n']}" + (f" x{item['groups']}" if item["groups"] != 1 else "") if item["m"] else ""
         per_weight = f"{bits / item['weights']:.2f}" if item["weights"] else ""
-        row(out, item["layer"], item["op"], shape, count(item["macs"]) if item["macs"] else "", item["format"], per_weight)
+        name = item["layer"] if console.width >= WIDE else tail(item["layer"], NAME_COLUMNS)
+        row(out, name, item["op"], shape, f"{item['macs'] / 1e6:.2f}" if item["macs"] else "", item["format"], per_weight)
     show(console, "Layers", out)
+    if console.width < WIDE:
+        say(console, "Long names are cut; a wider terminal or --json has them whole.")
 
     streams = table(console, ["format", "stream", ">bits", ">size", ">bits/weight"])
     weights: Counter[str] = Counter()
