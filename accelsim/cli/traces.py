@@ -31,6 +31,10 @@ def compress(
     format: Annotated[str, typer.Option("--format", metavar="FORMAT", help="ssvq:k=16,d=8, uniform:bits=8, ...")],
     out: Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="The packed trace's directory.")],
     layers: Annotated[str | None, typer.Option(metavar="PATTERN", help="Layers that take the format; the others get int8.")] = None,
+    companions: Annotated[
+        list[str] | None, typer.Option("--with", metavar="TRACE", help="Another float trace that shares a universal codebook with this one.")
+    ] = None,
+    payload: Annotated[bool, typer.Option("--payload/--no-payload", help="Write the bits, or the manifest alone.")] = True,
     seed: Seed = 0,
     as_json: AsJson = False,
     quiet: Quiet = False,
@@ -43,10 +47,10 @@ def compress(
     from accelsim.trace.trace import load_trace
 
     recipe = make_recipe(format, layers, seed)
-    source = load_trace(find_trace(trace))
+    source, others = load_trace(find_trace(trace)), [load_trace(find_trace(item)) for item in companions or ()]
     with progress(quiet=quiet) as update:
         callback = (lambda done, whole, _: update("layers encoded", done, whole)) if update else None
-        packed, report = compress_trace(source, recipe, out, progress=callback)
+        packed, report = compress_trace(source, recipe, out, payload=payload, companions=others, progress=callback)
     if as_json:
         print_json(inspect_trace(packed))
     elif not quiet:

@@ -109,3 +109,10 @@ def test_a_memory_trace_that_is_none_is_one_message(tmp_path):
     assert outcome.exit_code == 2
     assert "reads.txt:2: '1 X 0x40' is not a burst" in outcome.stderr
     assert "did you mean 'ddr4-2400-x64'?" in call("dram", "replay", path, "--device", "ddr4-2400-x46").stderr
+
+
+def test_a_trace_can_be_written_without_its_bits(tmp_path: Path) -> None:
+    folder = tmp_path / "tiny"
+    done = CliRunner().invoke(app, ["compress", "tiny_vit_float", "--format", "uniform:bits=8", "--no-payload", "-o", str(folder), "-q"])
+    assert done.exit_code == 0
+    assert [item.name for item in folder.iterdir()] == ["trace.json"]
