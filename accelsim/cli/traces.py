@@ -32,7 +32,7 @@ def compress(
     out: Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="The packed trace's directory.")],
     layers: Annotated[str | None, typer.Option(metavar="PATTERN", help="Layers that take the format; the others get int8.")] = None,
     companions: Annotated[
-        list[str] | None, typer.Option("--with", metavar="TRACE", help="Another float trace that shares a universal codebook with this one.")
+        list[str] | None, typer.Option("--with", metavar="TRACE", help="Another float trace that shares a universal codebook.")
     ] = None,
     payload: Annotated[bool, typer.Option("--payload/--no-payload", help="Write the bits, or the manifest alone.")] = True,
     seed: Seed = 0,
