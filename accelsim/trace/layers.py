@@ -7,6 +7,7 @@ the width of a bias and of a requantization scale belongs to the machine.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, StringConstraints, model_validator
@@ -26,7 +27,7 @@ Pad = Annotated[int, Field(ge=0, le=1 << 16)]
 ConstantBits = Literal[8, 16, 32]
 
 
-class LayerBase(Record):
+class LayerBase(Record, ABC):
     """What every layer has.
 
     Attributes
@@ -73,9 +74,9 @@ class LayerBase(Record):
             raise self._refuse(f"constants hold {found} bits; the layer has {wanted} (float32)")
         return self
 
+    @abstractmethod
     def check_inputs(self, shapes: tuple[TensorShape, ...]) -> None:
         """Check that the inputs' shapes are those this layer reads; TraceError if not."""
-        raise NotImplementedError
 
     def _refuse(self, message: str) -> TraceError:
         return TraceError(f"layer {self.name!r}: {message}")
