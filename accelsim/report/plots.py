@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
 
 from accelsim.report.compare import Comparison, Contribution, Speedup, fold_layers, short_labels, waterfall
 from accelsim.report.metrics import LayerGroup, category_cycles, group_layers, traffic_lines
@@ -106,7 +107,10 @@ def _stacked(
         left = [start + width for start, width in zip(left, widths, strict=True)]
     ax.set_yticks(positions, names)
     ax.set_ylim(len(bars) - 0.45, -0.55)
-    ax.set_xlim(0, max(left, default=0) * 1.02 or 1)
+    end = max(left, default=0) * 1.02 or 1
+    ticks = [tick for tick in MaxNLocator(nbins=6).tick_values(0, end) if 0 <= tick <= end]
+    ax.set_xticks(ticks)
+    ax.set_xlim(0, max(end, 1.05 * ticks[-1]))  # half of the last tick's label needs room beside it
     ax.tick_params(axis="y", length=0)
     ax.grid(axis="x")
     if keys:

@@ -18,7 +18,8 @@ def plot_walk(ax: Axes, walk: Walk) -> None:
         paint = GAIN_PAINT if step.speedup >= before else LOSS_PAINT
         ax.barh(index, abs(step.speedup - before), left=min(step.speedup, before), height=0.72, **bar_style(paint))
         ax.vlines(step.speedup, index - 0.36, index + 1.36, colors="#303030", linewidth=0.4)
-        sign = "" if step.speedup >= before else " ▼"
+        lost = step.speedup < before and times(step.speedup) != times(before)  # a loss that the figures show
+        sign = " ▼" if lost else ""
         _label(ax, max(step.speedup, before), index, times(step.speedup) + sign, LOSS_TEXT if sign else "black")
         before = step.speedup
     ax.barh(last, walk.end, height=0.72, **bar_style(TOTAL_PAINT))

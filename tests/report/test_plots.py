@@ -10,7 +10,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
-from accelsim.report import style
+from accelsim.report import plots, style
 from accelsim.report.compare import compare
 from accelsim.report.plots import MAX_BARS, plot_cycles, plot_layers, plot_traffic, plot_waterfall
 from accelsim.result import CATEGORIES, OPERANDS
@@ -116,3 +116,15 @@ def _overlap(one, two, slack=1.0):
     wide = min(one.x1, two.x1) - max(one.x0, two.x0)
     high = min(one.y1, two.y1) - max(one.y0, two.y0)
     return wide > slack and high > slack
+
+
+@pytest.mark.parametrize("end", [97.9, 99.9, 117.84, 119.5, 493.69, 1003.742])
+def test_the_last_tick_of_a_stack_has_room_for_its_label(end):
+    """117.84 put the tick 120 at the very edge: the picture cut its label."""
+    with mpl.rc_context(style._RC):
+        ax = axes(70)
+        plots._stacked(ax, ["…*.attention.matmul_1 x12"], [{"busy": end}], style.category_paint, ["busy"])
+        ax.figure.canvas.draw()
+        boxes = [label.get_window_extent() for label in ax.get_xticklabels() if label.get_text()]
+    assert len(boxes) > 2
+    assert max(box.x1 for box in boxes) <= ax.figure.bbox.width
