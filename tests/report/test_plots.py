@@ -118,13 +118,16 @@ def _overlap(one, two, slack=1.0):
     return wide > slack and high > slack
 
 
-@pytest.mark.parametrize("end", [97.9, 99.9, 117.84, 119.5, 493.69, 1003.742])
-def test_the_last_tick_of_a_stack_has_room_for_its_label(end):
-    """117.84 put the tick 120 at the very edge: the picture cut its label."""
+@pytest.mark.parametrize("end", [58.9, 99.9, 117.84, 493.69, 1003.742])
+def test_the_last_tick_of_a_stack_has_room_for_its_label_at_the_resolution_that_is_written(end):
+    """At 300 dpi the ticks were not those that the layout had measured: 117.84 got one at 120, whose label the PNG cut."""
     with mpl.rc_context(style._RC):
-        ax = axes(70)
+        figure = Figure(figsize=(85 / 25.4, 70 / 25.4), layout="constrained", dpi=style._PNG_DPI)
+        FigureCanvasAgg(figure)
+        ax = figure.add_subplot()
         plots._stacked(ax, ["…*.attention.matmul_1 x12"], [{"busy": end}], style.category_paint, ["busy"])
-        ax.figure.canvas.draw()
-        boxes = [label.get_window_extent() for label in ax.get_xticklabels() if label.get_text()]
+        figure.canvas.draw()
+        inside = [label for label in ax.get_xticklabels() if label.get_text() and label.get_position()[0] <= ax.get_xlim()[1]]
+        boxes = [label.get_window_extent() for label in inside]
     assert len(boxes) > 2
-    assert max(box.x1 for box in boxes) <= ax.figure.bbox.width
+    assert max(box.x1 for box in boxes) <= figure.bbox.width
