@@ -1,4 +1,4 @@
-# make demo | test | test-extras | bench | clean. Needs python3 (3.11 or newer) with venv; installs into .venv only.
+# make demo | test | test-extras | notebooks | bench | clean. Needs python3 (3.11 or newer) with venv; installs into .venv only.
 
 PYTHON ?= python3
 VENV := .venv
@@ -10,7 +10,7 @@ TORCH := torch==2.13.0
 # These run three times: as plain Python (on smaller inputs, see tests/conftest.py), with every index checked, and as users run them.
 KERNEL_TESTS := tests/kernels
 
-.PHONY: demo test test-extras lint bench clean
+.PHONY: demo test test-extras notebooks chromium lint bench clean
 .DELETE_ON_ERROR:
 
 demo: $(STAMPS)/base
@@ -19,15 +19,22 @@ demo: $(STAMPS)/base
 test: lint
 	NUMBA_DISABLE_JIT=1 $(BIN)/python -m pytest $(KERNEL_TESTS)
 	NUMBA_BOUNDSCHECK=1 $(BIN)/python -m pytest $(KERNEL_TESTS)
-	$(BIN)/python -m pytest -m "not torch" --benchmark-disable
+	$(BIN)/python -m pytest -m "not torch and not browser and not notebook" --benchmark-disable
 
 lint: $(STAMPS)/dev
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-test-extras: $(STAMPS)/torch
-	$(BIN)/python -m pytest -m torch
+test-extras: $(STAMPS)/torch chromium notebooks
+	$(BIN)/python -m pytest -m "torch or browser"
+
+notebooks: $(STAMPS)/torch
+	$(BIN)/python -m pytest tests/notebooks -m notebook
+
+# Debian's browser, for the test that opens a report.
+chromium:
+	command -v chromium >/dev/null || { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium; }
 
 bench: $(STAMPS)/dev
 	$(BIN)/python -m pytest tests/benchmarks --benchmark-only
@@ -46,11 +53,11 @@ $(STAMPS)/base: $(BIN)/python pyproject.toml constraints.txt
 	touch $@
 
 $(STAMPS)/dev: $(STAMPS)/base
-	$(INSTALL) -e '.[import,dev]'
+	$(INSTALL) -e '.[dev]'
 	touch $@
 
 # torch first and alone: what depends on it then finds it there.
 $(STAMPS)/torch: $(STAMPS)/dev
 	$(INSTALL) '$(TORCH)'
-	$(INSTALL) -e '.[torch]'
+	$(INSTALL) -e '.[torch,notebooks]'
 	touch $@
