@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
 from accelsim.cli.inputs import AsJson, Quiet, Seed, TraceName, find_trace
 from accelsim.cli.shell import print_json
+from accelsim.errors import ConfigError
 
 if TYPE_CHECKING:
     from accelsim.trace.trace import Trace
@@ -28,33 +29,40 @@ def import_(
 
 def compress(
     trace: TraceName,
-    format: Annotated[str, typer.Option("--format", metavar="FORMAT", help="ssvq:k=16,d=8, uniform:bits=8, ...")],
     out: Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="The packed trace's directory.")],
+    format: Annotated[str | None, typer.Option("--format", metavar="FORMAT", help="ssvq:k=16,d=8, uniform:bits=8, ...")] = None,
     layers: Annotated[str | None, typer.Option(metavar="PATTERN", help="Layers that take the format; the others get int8.")] = None,
+    recipe_file: Annotated[
+        Path | None, typer.Option("--recipe", metavar="FILE", help="YAML: rules of layers (a pattern) and format, and the rest's.")
+    ] = None,
     companions: Annotated[
         list[str] | None, typer.Option("--with", metavar="TRACE", help="Another float trace that shares a universal codebook.")
     ] = None,
     payload: Annotated[bool, typer.Option("--payload/--no-payload", help="Write the bits, or the manifest alone.")] = True,
     seed: Seed = 0,
+    per_layer: Annotated[bool, typer.Option("--per-layer", help="List each layer.")] = False,
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
-    """Encode a float trace's weights in a format."""
-    from accelsim.compress.compress_trace import compress_trace, make_recipe
-    from accelsim.report.check_tables import render_compression
+    """Encode a float trace's weights in a format, or each layer as a recipe says."""
+    if (format is None) == (recipe_file is None) or (layers is not None and format is None):
+        raise ConfigError("compress needs one of --format FORMAT (with --layers PATTERN if not the usual ones) and --recipe FILE")
+    from accelsim.compress.compress_trace import compress_trace
+    from accelsim.compress.recipe import load_recipe, make_recipe
+    from accelsim.report.compression_tables import render_compression
     from accelsim.report.terminal import progress, stdout_console
     from accelsim.report.trace_tables import inspect_trace
     from accelsim.trace.trace import load_trace
 
-    recipe = make_recipe(format, layers, seed)
+    recipe = make_recipe(format, layers, seed) if format is not None else load_recipe(cast(Path, recipe_file), seed)
     source, others = load_trace(find_trace(trace)), [load_trace(find_trace(item)) for item in companions or ()]
     with progress(quiet=quiet) as update:
         callback = (lambda done, whole, _: update("layers encoded", done, whole)) if update else None
         packed, report = compress_trace(source, recipe, out, payload=payload, companions=others, progress=callback)
     if as_json:
-        print_json(inspect_trace(packed))
+        print_json({**inspect_trace(packed), "compression": report.to_dict()})
     elif not quiet:
-        render_compression(stdout_console(), report.by_format, report.total)
+        render_compression(stdout_console(), report, per_layer=per_layer)
 
 
 def inspect(trace: TraceName, as_json: AsJson = False) -> None:

@@ -7,20 +7,20 @@ company changes a layer's bits.
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from fnmatch import fnmatchcase
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
-from math import sqrt
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
+from accelsim.compress.compression_report import CompressionReport, LayerCompression
 from accelsim.compress.encoder import Matrix, encode, encode_with, reconstruct
+from accelsim.compress.recipe import Recipe, Rule, make_recipe
 from accelsim.compress.shared_codebooks import Codebooks, Network, shared_codebooks
 from accelsim.errors import FormatError, TraceError
-from accelsim.formats.catalog import describe_format, parse_format
+from accelsim.formats.catalog import describe_format
 from accelsim.formats.weight_format import WeightFormat
 from accelsim.trace.layers import WeightedLayer, WeightRecord
 from accelsim.trace.manifest import CompressionRecord, Manifest, SeededSource
@@ -28,127 +28,10 @@ from accelsim.trace.seeded import float_weights, seeded_weights
 from accelsim.trace.streams import StreamRecord
 from accelsim.trace.trace import Trace, save_trace, with_payload
 
-BLOCK_PATTERN = "*.[0-9]*.*"  # layers inside a numbered block: 'vit.layers.0.mlp.fc1', not 'classifier'
-REST = "uniform:bits=8"
+__all__ = ["CompressionReport", "Recipe", "Rule", "compress_trace", "make_recipe", "materialize"]
+
 Bytes = npt.NDArray[np.uint8]
 Progress = Callable[[int, int, str], None]
-
-
-@dataclass(frozen=True)
-class Rule:
-    """Layers whose name matches a shell pattern take a format."""
-
-    pattern: str
-    format: WeightFormat
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """Rules in order: the first that matches a layer's name holds; a layer that none matches is an error."""
-
-    rules: tuple[Rule, ...]
-    seed: int = 0
-
-    def format_of(self, layer: str) -> WeightFormat:
-        """The format of a layer; FormatError if no rule matches."""
-        for rule in self.rules:
-            if fnmatchcase(layer, rule.pattern):
-                return rule.format
-        raise FormatError(f"no rule of the recipe matches layer {layer!r}; rules: {[rule.pattern for rule in self.rules]}")
-
-
-@dataclass(frozen=True)
-class LayerCompression:
-    """What became of one layer.
-
-    Attributes
-    ----------
-    weights
-        Number of weights.
-    paper_bits
-        Bits of indices, signs, masks or raw weights: what papers count.
-    stored_bits
-        Bits of the layer's streams as stored, with its codebook, scales and byte padding; a codebook in the chip's ROM is no layer's.
-    padding_bits
-        Of these, what only fills the last bytes.
-    squared_error, squared_norm, quantized_norm
-        Sums of (W - Wq)^2, of W^2 and of Wq^2.
-    """
-
-    name: str
-    format: str
-    weights: int
-    paper_bits: int
-    stored_bits: int
-    padding_bits: int
-    squared_error: float
-    squared_norm: float
-    quantized_norm: float
-
-    @property
-    def paper_bits_per_weight(self) -> float:
-        """Bits a weight as papers count them."""
-        return self.paper_bits / self.weights
-
-    @property
-    def stored_bits_per_weight(self) -> float:
-        """Bits a weight with everything."""
-        return self.stored_bits / self.weights
-
-    @property
-    def compression_ratio(self) -> float:
-        """Against float32, with everything."""
-        return 32 * self.weights / self.stored_bits
-
-    @property
-    def relative_mse(self) -> float:
-        """Sum of squared errors over the sum of squared weights."""
-        return self.squared_error / self.squared_norm if self.squared_norm else 0.0
-
-    @property
-    def cosine(self) -> float:
-        """Of the angle between the weights and what they became, each as one vector; 0 if one of them has no length."""
-        both = sqrt(self.squared_norm * self.quantized_norm)
-        return (self.squared_norm + self.quantized_norm - self.squared_error) / (2 * both) if both else 0.0
-
-    @property
-    def vector_loss(self) -> float:
-        """VecQ's (arXiv 2005.08501): 1 - cosine, and the squared difference of the two lengths."""
-        return 1 - self.cosine + (sqrt(self.squared_norm) - sqrt(self.quantized_norm)) ** 2
-
-
-@dataclass(frozen=True)
-class CompressionReport:
-    """All layers, and sums over them."""
-
-    layers: tuple[LayerCompression, ...]
-
-    @property
-    def total(self) -> LayerCompression:
-        """The whole model's weights."""
-        return _sum("total", self.layers)
-
-    @property
-    def by_format(self) -> dict[str, LayerCompression]:
-        """Sums over the layers of each format: the compressed matrices apart from those left at 8 bit."""
-        kinds = dict.fromkeys(layer.format for layer in self.layers)
-        return {kind: _sum(kind, tuple(layer for layer in self.layers if layer.format == kind)) for kind in kinds}
-
-
-def make_recipe(format_text: str, pattern: str | None = None, seed: int = 0) -> Recipe:
-    """The usual recipe: one format for the layers that match `pattern`, int8 for the others.
-
-    Without a pattern a uniform format goes to all layers, and any other to those inside numbered blocks: patch embedding and
-    classifier stay at 8 bit, as the SSVQ paper has it.
-
-    Raises
-    ------
-    FormatError
-        The text describes no format.
-    """
-    spec = parse_format(format_text)
-    chosen = pattern or ("*" if spec.kind == "uniform" else BLOCK_PATTERN)
-    return Recipe((Rule(chosen, spec), Rule("*", parse_format(REST))), seed)
 
 
 def compress_trace(
@@ -168,7 +51,7 @@ def compress_trace(
     trace
         A float trace, with payload or seeded.
     recipe
-        Which layers take which format.
+        Which layers take which format; each of its patterns must decide about a layer of this trace or of a companion.
     out
         Directory to write; None returns the trace only.
     payload
@@ -182,18 +65,23 @@ def compress_trace(
 
     Returns
     -------
-    The packed trace, with its payload in memory whatever `payload` says, and the report.
+    The packed trace, with its payload in memory whatever `payload` says and the report's metrics in its manifest, and the report.
 
     Raises
     ------
     TraceError, FormatError
-        Not a float trace, a format that does not fit a layer, weights that are not finite; `out` cannot be written.
+        Not a float trace, a pattern that matches nothing, a format that does not fit a layer, weights that are not finite; `out` cannot
+        be written.
     """
     if not payload and not isinstance(trace.manifest.source, SeededSource):
         raise TraceError(f"trace {trace.name!r} is not seeded: without its payload its weights would be lost")
     if not payload and companions:
         raise TraceError(f"trace {trace.name!r} shares a codebook with {companions[0].name!r}: without its payload it would be lost")
     weighted = trace.weighted_layers()
+    recipe.check_patterns(list(dict.fromkeys(layer.name for item in (trace, *companions) for layer in item.weighted_layers())))
+    for layer in weighted:
+        with _naming(trace, layer):
+            recipe.format_of(layer.name).streams(layer.weight.k, layer.weight.n)  # a wrong shape is told before minutes of work
     networks = {item.sha256: item for item in (trace, *companions)}
     shared = shared_codebooks([_network(networks[key], recipe) for key in sorted(networks)], recipe.seed)
     tensors = {
@@ -204,11 +92,9 @@ def compress_trace(
     for position, layer in enumerate(weighted):
         if progress is not None:
             progress(position, len(weighted), layer.name)
-        try:
-            spec = recipe.format_of(layer.name)
-            record, streams, row = _compress_layer(layer, spec, float_weights(trace, layer.name), recipe.seed, shared)
-        except FormatError as error:
-            raise FormatError(f"trace {trace.name!r}, layer {layer.name!r}: {error}") from None
+        with _naming(trace, layer):
+            weights = float_weights(trace, layer.name)
+            record, streams, row = _compress_layer(layer, recipe.format_of(layer.name), weights, recipe.seed, shared)
         tensors.update(streams)
         done[layer.name] = layer.with_fields(weight=record)
         rows.append(row)
@@ -217,18 +103,26 @@ def compress_trace(
         seed=recipe.seed,
         float_trace_sha256=trace.sha256,
     )
+    report = CompressionReport(
+        tuple(rows),
+        rest=describe_format(recipe.rules[-1].format),
+        other_parameters=trace.parameters - sum(layer.weight.count for layer in weighted),
+        other_bits=sum(8 * layer.parameter_bytes for layer in trace.layers)
+        + 32 * sum(sum(layer.constant_sizes.values()) for layer in weighted),
+    )
     fields = {field: getattr(trace.manifest, field) for field in type(trace.manifest).model_fields}
     fields |= {
         "name": name or (Path(out).name if out is not None else f"{trace.name}_{recipe.rules[0].format.kind}"),
         "layers": tuple(done.get(layer.name, layer) for layer in trace.layers),
         "payload": None,
         "compression": origin,
+        "metrics": report.metrics(),
     }
     manifest = Manifest(**fields)
     packed = with_payload(manifest, tensors)
     if out is not None:
         save_trace(packed if payload else Trace(manifest), out)
-    return packed, CompressionReport(tuple(rows))
+    return packed, report
 
 
 def materialize(trace: Trace) -> Trace:
@@ -259,6 +153,15 @@ def materialize(trace: Trace) -> Trace:
             raise TraceError(f"trace {trace.name!r}, layer {layer.name!r}: regenerated weights differ from the manifest's checksums")
         tensors.update(streams)
     return with_payload(trace.manifest, tensors)
+
+
+@contextmanager
+def _naming(trace: Trace, layer: WeightedLayer) -> Iterator[None]:
+    """What a format refuses, with the names of trace and layer before it."""
+    try:
+        yield
+    except FormatError as error:
+        raise FormatError(f"trace {trace.name!r}, layer {layer.name!r}: {error}") from None
 
 
 def _network(trace: Trace, recipe: Recipe) -> Network:
@@ -300,17 +203,3 @@ def _compress_layer(
     )
     record = WeightRecord(format=spec, k=k, n=n, streams=records)
     return record, {records[stream].tensor: data for stream, data in packed.items()}, row
-
-
-def _sum(name: str, layers: tuple[LayerCompression, ...]) -> LayerCompression:
-    return LayerCompression(
-        name=name,
-        format=", ".join(dict.fromkeys(layer.format for layer in layers)),
-        weights=sum(layer.weights for layer in layers),
-        paper_bits=sum(layer.paper_bits for layer in layers),
-        stored_bits=sum(layer.stored_bits for layer in layers),
-        padding_bits=sum(layer.padding_bits for layer in layers),
-        squared_error=sum(layer.squared_error for layer in layers),
-        squared_norm=sum(layer.squared_norm for layer in layers),
-        quantized_norm=sum(layer.quantized_norm for layer in layers),
-    )

@@ -1,4 +1,4 @@
-"""Tables of checks and estimates: a validation's rows, an area by component, a compression by format."""
+"""Tables of checks and estimates: a validation's rows, an area by component."""
 
 from __future__ import annotations
 
@@ -49,21 +49,6 @@ class Validation(Protocol):
     def median_error(self) -> float: ...
     @property
     def largest_error(self) -> float: ...
-
-
-class Compressed(Protocol):
-    """What a compression made of some layers."""
-
-    @property
-    def weights(self) -> int: ...
-    @property
-    def paper_bits_per_weight(self) -> float: ...
-    @property
-    def stored_bits_per_weight(self) -> float: ...
-    @property
-    def compression_ratio(self) -> float: ...
-    @property
-    def relative_mse(self) -> float: ...
 
 
 def render_validation(console: Console, report: Validation) -> None:
@@ -133,23 +118,6 @@ def _microjoules(energy_pj: Span, inferences: int) -> tuple[str, str, str]:
 def _square_mm(area_um2: Span) -> tuple[str, str, str]:
     low, nominal, high = (f"{value / 1e6:.4f}" for value in (area_um2.low, area_um2.nominal, area_um2.high))
     return nominal, low, high
-
-
-def render_compression(console: Console, by_format: Mapping[str, Compressed], total: Compressed) -> None:
-    """Bits a weight, counted as papers do and with everything, and the error, by format."""
-    out = table(console, ["format", ">weights", ">bits/\nweight", ">with codebook\nand scales", ">smaller than\nfloat32", ">relative\nMSE"])
-    for name, item in (*by_format.items(), ("all", total)):
-        row(
-            out,
-            name,
-            count(item.weights),
-            f"{item.paper_bits_per_weight:.3f}",
-            f"{item.stored_bits_per_weight:.3f}",
-            f"{item.compression_ratio:.2f}x",
-            f"{item.relative_mse:.4g}",
-            style="bold" if name == "all" else None,
-        )
-    show(console, "Compression", out)
 
 
 def render_figures(console: Console, title: str, figures: Mapping[str, object]) -> None:

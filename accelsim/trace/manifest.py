@@ -85,8 +85,20 @@ class CompressionRecord(Record):
     float_trace_sha256: Sha256
 
 
+MetricName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
+Metrics = Annotated[dict[MetricName, float], Field(max_length=256)]
+
+
 class Manifest(Record):
-    """Everything of a trace but the bits of its weights."""
+    """Everything of a trace but the bits of its weights.
+
+    Attributes
+    ----------
+    metrics
+        What was measured of the compressed model, by name: `relative_mse`, `cosine`, `vector_loss` and bits a weight of all matrices by
+        `compress`, others (an accuracy) by whoever measured them. No simulated number depends on them; an older reader that does not
+        know the field refuses it by name, and a manifest without it stays valid.
+    """
 
     schema_version: Literal[1] = 1
     name: Name
@@ -96,6 +108,7 @@ class Manifest(Record):
     layers: Annotated[tuple[Layer, ...], Field(min_length=1, max_length=100_000)]
     payload: PayloadRecord | None = None
     compression: CompressionRecord | None = None
+    metrics: Metrics = Field(default_factory=dict)
     notes: tuple[Text, ...] = ()
 
     @model_validator(mode="after")
@@ -138,7 +151,7 @@ class Manifest(Record):
 
     def to_json(self) -> str:
         """The manifest as trace.json holds it: one line a field, and one line a layer, so that differences read well."""
-        fields = {name: value for name, value in self.model_dump(mode="json").items() if value is not None}
+        fields = {name: value for name, value in self.model_dump(mode="json").items() if value is not None and value != {}}
         layers = ",\n  ".join(json.dumps(_without_absent(layer)) for layer in fields.pop("layers"))
         lines = [f" {json.dumps(name)}: {json.dumps(value)}" for name, value in fields.items()]
         lines.append(f' "layers": [\n  {layers}\n ]')

@@ -116,3 +116,24 @@ def test_a_trace_can_be_written_without_its_bits(tmp_path: Path) -> None:
     done = CliRunner().invoke(app, ["compress", "tiny_vit_float", "--format", "uniform:bits=8", "--no-payload", "-o", str(folder), "-q"])
     assert done.exit_code == 0
     assert [item.name for item in folder.iterdir()] == ["trace.json"]
+
+
+def test_compress_takes_a_recipe_and_lists_layers_and_both_ratios(tmp_path: Path) -> None:
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text('rules: [{layers: "*.fc1", format: "vq:k=8,d=4"}]\nrest: uniform:bits=4\n')
+    outcome = call("compress", "tiny_vit_float", "--recipe", recipe, "--per-layer", "-o", tmp_path / "packed")
+    assert outcome.exit_code == 0, outcome.output
+    assert max(map(len, outcome.stdout.splitlines())) <= 80
+    assert "…layers.0.mlp.fc1" in outcome.stdout
+    assert "Smaller than float32: the compressed matrices" in outcome.stdout
+    found = json.loads(call("compress", "tiny_vit_float", "--recipe", recipe, "-o", tmp_path / "packed", "--json").stdout)["compression"]
+    assert {name: item["paper_bits_per_weight"] for name, item in found["by_format"].items()} == {"uniform:bits=4": 4, "vq:k=8,d=4": 0.75}
+    assert len(found["layers"]) == 14
+
+
+def test_compress_wants_a_format_or_a_recipe(tmp_path: Path) -> None:
+    for words in ((), ("--format", "uniform", "--recipe", "r.yaml"), ("--recipe", "r.yaml", "--layers", "*")):
+        outcome = call("compress", "tiny_vit_float", *words, "-o", tmp_path / "packed")
+        assert outcome.exit_code == 2
+        assert "needs one of --format FORMAT" in outcome.stderr
+    assert not (tmp_path / "packed").exists()

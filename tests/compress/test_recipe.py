@@ -1,0 +1,84 @@
+"""Recipe files: which layer takes which format, and one clear message for everything else that a file may say."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from accelsim.compress.compress_trace import compress_trace
+from accelsim.compress.recipe import Recipe, Rule, load_recipe, make_recipe
+from accelsim.errors import AccelsimError, FormatError
+from accelsim.formats.catalog import describe_format, parse_format
+from accelsim.trace.trace import load_trace
+
+TRACES = Path(__file__).parents[2] / "traces"
+GOOD = """
+rules:
+  - {layers: "*.attention.*", format: "uniform:bits=4"}
+  - {layers: "*.fc1", format: "vecq:bits=3"}
+rest: "uniform:bits=6"
+"""
+
+
+def written(folder: Path, text: str) -> Path:
+    path = folder / "recipe.yaml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_each_layer_takes_the_format_of_the_first_rule_that_names_it(tmp_path: Path) -> None:
+    packed, report = compress_trace(load_trace(TRACES / "tiny_vit_float"), load_recipe(written(tmp_path, GOOD)))
+    formats = {layer.name: describe_format(layer.weight.format) for layer in packed.weighted_layers()}
+    assert formats["vit.layers.1.attention.q_proj"] == "uniform:bits=4"
+    assert formats["vit.layers.0.mlp.fc1"] == "vecq:bits=3"
+    assert formats["vit.layers.0.mlp.fc2"] == formats["classifier"] == "uniform:bits=6"
+    # 8 attention matrices of 48 x 48 and two fc1 of 48 x 96 are named, the rest is not among the compressed ones
+    assert report.compressed.weights == 8 * 48 * 48 + 2 * 48 * 96
+    assert report.compressed.paper_bits == 8 * 48 * 48 * 4 + 2 * 48 * 96 * 3
+
+
+def test_what_no_rule_names_is_int8_unless_the_file_says_otherwise(tmp_path: Path) -> None:
+    recipe = load_recipe(written(tmp_path, 'rules: [{layers: "*.fc1", format: "vecq:bits=3"}]'))
+    assert describe_format(recipe.format_of("classifier")) == "uniform"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("rules: []", "field `rules`"),
+        ("rest: uniform", "field `rules`"),
+        ("rules: 3", "field `rules`"),
+        ("- a", "must be a mapping"),
+        ("rules: [{layers: a}]", r"field `rules.0.format`"),
+        ("rules: [{layers: a, format: uniform, bits: 3}]", r"field `rules.0.bits`: unknown field"),
+        ("rules: [{layers: a, format: unifrom}]", r"recipe.yaml: field `rules.0.format`: unknown format 'unifrom'.*did you mean 'uniform'"),
+        ("rules: [{layers: a, format: uniform}]\nrest: 'vq:k=4'", r"field `rest`: .*'d' is missing"),
+        ("rules: [{layers: yes, format: uniform}]", r"rules.0.*truth value"),
+        ("rules: [{layers: '', format: uniform}]", r"rules.0.layers"),
+        ("rules: [{layers: [a], format: uniform}]", r"rules.0.layers"),
+    ],
+)
+def test_a_wrong_file_is_one_message_with_its_field(tmp_path: Path, text: str, message: str) -> None:
+    with pytest.raises(AccelsimError, match=message):
+        load_recipe(written(tmp_path, text))
+    with pytest.raises(AccelsimError, match="cannot be read"):
+        load_recipe(tmp_path / "none.yaml")
+
+
+def test_a_pattern_that_decides_about_nothing_is_an_error(tmp_path: Path) -> None:
+    trace, spec = load_trace(TRACES / "tiny_vit_float"), parse_format("uniform:bits=4")
+    with pytest.raises(FormatError, match=r"'\*\.fc3' matches no layer with weights; layers: 'vit\.embeddings"):
+        compress_trace(trace, make_recipe("uniform:bits=4", "*.fc3"), tmp_path / "t")
+    shadowed = Recipe((Rule("*.mlp.*", spec), Rule("*.fc1", spec), Rule("*", spec)))
+    with pytest.raises(FormatError, match=r"'\*\.fc1' decides about no layer: earlier rules"):
+        compress_trace(trace, shadowed, tmp_path / "t")
+    assert not (tmp_path / "t").exists()
+
+
+def test_a_shape_that_does_not_fit_is_told_before_any_layer_is_encoded() -> None:
+    seen: list[str] = []
+    recipe = Recipe((Rule("classifier", parse_format("ssvq:k=4,d=3")), Rule("*", parse_format("uniform"))))
+    with pytest.raises(FormatError, match=r"layer 'classifier': ssvq: d=3 does not divide N=10"):
+        compress_trace(load_trace(TRACES / "tiny_vit_float"), recipe, progress=lambda done, of, name: seen.append(name))
+    assert seen == []
