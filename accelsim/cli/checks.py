@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from accelsim.cli.inputs import AcceleratorName, AsJson, Overrides, TechnologyName, trace_names
+from accelsim.cli.inputs import AcceleratorName, AsJson, OutFolder, Overrides, TechnologyName, trace_names
 from accelsim.cli.shell import EXIT_CHECK_FAILED, print_json
 from accelsim.errors import ConfigError
 
@@ -26,16 +26,24 @@ def area(
     accel: AcceleratorName,
     technology: TechnologyName = "nangate45",
     overrides: Overrides = None,
+    out: OutFolder = None,
     as_json: AsJson = False,
 ) -> None:
     """Area of a chip by component, with its range."""
     from accelsim.accelerator import load_accelerator
     from accelsim.report.area import area_of
+    from accelsim.report.area_export import check_area_folder, write_area
     from accelsim.report.check_tables import render_area
     from accelsim.report.technology import load_technology
     from accelsim.report.terminal import stdout_console
 
+    if out is not None:
+        check_area_folder(out)
     report = area_of(load_accelerator(accel, overrides or ()), load_technology(technology))
+    if out is not None:
+        from accelsim.report.area_plot import area_pictures
+
+        write_area(out, report, area_pictures(report))
     if as_json:
         print_json(report.to_dict())
     else:

@@ -7,7 +7,7 @@ are not counted. What was never synthesized (vector unit, DMA, switches) is an e
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -53,6 +53,10 @@ class AreaReport:
         """Cells over the placement density, and macros, um2."""
         return self.of_kind("logic") / self.placement_density + self.of_kind("memory")
 
+    def placed(self, component: AreaComponent) -> Span:
+        """A component's share of the placed area, um2: cells over the placement density, a macro as it is."""
+        return component.area_um2 / self.placement_density if component.kind == "logic" else component.area_um2
+
     @property
     def gates(self) -> Span:
         """Gate equivalents of all logic."""
@@ -67,9 +71,17 @@ class AreaReport:
 
     @property
     def by_group(self) -> dict[str, Span]:
-        """Group (array, decoder, buffers, ...) -> um2 before placement, for a bar or a treemap."""
+        """Group (array, decoder, buffers, ...) -> um2 before placement."""
+        return self._by_group(lambda component: component.area_um2)
+
+    @property
+    def placed_by_group(self) -> dict[str, Span]:
+        """Group -> placed um2; the sum is `placed_um2`."""
+        return self._by_group(self.placed)
+
+    def _by_group(self, area: Callable[[AreaComponent], Span]) -> dict[str, Span]:
         groups = dict.fromkeys(component.group for component in self.components)
-        return {group: total(item.area_um2 for item in self.components if item.group == group) for group in groups}
+        return {group: total(area(item) for item in self.components if item.group == group) for group in groups}
 
     def rows(self) -> list[dict[str, Any]]:
         """One flat row a component, then the totals: units in the names, None where there are no gates."""

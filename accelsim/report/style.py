@@ -63,6 +63,21 @@ OPERAND_PAINT: Mapping[str, Paint] = {
     "burst_rounding": Paint("#5A5A5A"),
 }
 
+# Parts of a chip, for area and energy alike; what stands outside the chip shares grey with leakage and differs in hatch.
+GROUP_PAINT: Mapping[str, Paint] = {
+    "array": Paint("#0072B2"),
+    "accumulators": Paint("#56B4E9"),
+    "decoder": Paint("#D55E00"),
+    "codebook": Paint("#E69F00"),
+    "buffers": Paint("#009E73"),
+    "vector unit": Paint("#F0E442"),
+    "dma": Paint("#CC79A7"),
+    "control": Paint("#B0B0B0"),
+    "logic leakage": Paint("#E0E0E0", "////"),
+    "dram": Paint("#5A5A5A"),
+    "flash": Paint("#5A5A5A", "...."),
+}
+
 TOTAL_PAINT = Paint("#404040")
 GAIN_PAINT = Paint("#A8A8A8")
 LOSS_PAINT = Paint("#E6E6E6", "////")
@@ -104,6 +119,19 @@ def category_paint(name: str) -> Paint:
 def operand_paint(name: str) -> Paint:
     """Colour and hatch of an operand."""
     return OPERAND_PAINT.get(name, _OTHER_PAINT)
+
+
+def group_paint(name: str) -> Paint:
+    """Colour and hatch of a part of the chip."""
+    return GROUP_PAINT.get(name, _OTHER_PAINT)
+
+
+def text_color(paint: Paint) -> str:
+    """Black or white, whichever is further from the fill in relative luminance (WCAG 2.1)."""
+    red, green, blue = (int(paint.color[place : place + 2], 16) / 255 for place in (1, 3, 5))
+    linear = [part / 12.92 if part <= 0.03928 else ((part + 0.055) / 1.055) ** 2.4 for part in (red, green, blue)]
+    luminance = 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+    return "black" if (luminance + 0.05) ** 2 > 1.05 * 0.05 else "white"
 
 
 def bar_style(paint: Paint) -> dict[str, Any]:
