@@ -65,11 +65,20 @@ def compress(
         render_compression(stdout_console(), report, per_layer=per_layer)
 
 
-def inspect(trace: TraceName, as_json: AsJson = False) -> None:
-    """Layers, shapes, formats and bits of a trace."""
+def inspect(
+    trace: TraceName,
+    regenerate: Annotated[bool, typer.Option("--regenerate", help="Make the bits of a seeded trace again, and count them.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Layers, shapes, formats and bits of a trace; use of its codebooks and balance of its signs."""
     from accelsim.trace.trace import load_trace
 
-    _show_trace(load_trace(find_trace(trace)), as_json)
+    found = load_trace(find_trace(trace))
+    if regenerate:
+        from accelsim.compress.compress_trace import materialize
+
+        found = materialize(found)
+    _show_trace(found, as_json)
 
 
 def _show_trace(trace: Trace, as_json: bool) -> None:

@@ -1,4 +1,4 @@
-"""A trace as tables: its layers with shapes, MACs and formats, and the bits of its weights by stream.
+"""A trace as tables: its layers with shapes, MACs and formats, the bits of its weights by stream and format, and what the bits say.
 
 Bits are those of the trace's streams; what a chip's memory image adds (padding, bursts) depends on the accelerator and is in a run.
 """
@@ -11,13 +11,16 @@ from typing import Any
 from rich.console import Console
 
 from accelsim.formats.catalog import describe_format
+from accelsim.report.index_tables import render_statistics, statistics_dict
 from accelsim.report.terminal import row, say, show, table
-from accelsim.report.text import count, decimal_bytes, tail
+from accelsim.report.text import count, decimal_bytes, tail, times
 from accelsim.trace.layers import Layer, MacLayer, WeightedLayer
+from accelsim.trace.statistics import trace_statistics
 from accelsim.trace.trace import Trace
 
 WIDE = 110  # columns from which a layer's whole name fits beside its figures
 NAME_COLUMNS = 19
+_SUMS = ("matrices", "weights", "paper_bits", "stored_bits", "padding_bits")
 
 
 def trace_rows(trace: Trace) -> list[dict[str, Any]]:
@@ -29,6 +32,7 @@ def _layer_row(layer: Layer) -> dict[str, Any]:
     gemm = layer.bounds if isinstance(layer, MacLayer) else None
     weight = layer.weight if isinstance(layer, WeightedLayer) else None
     streams = weight.format.streams(weight.k, weight.n) if weight else {}
+    own = {name: stream for name, stream in streams.items() if not stream.shared}
     return {
         "layer": layer.name,
         "op": layer.op,
@@ -44,7 +48,9 @@ def _layer_row(layer: Layer) -> dict[str, Any]:
         "parameters": layer.parameters,
         "format": describe_format(weight.format) if weight else "",
         "weights": weight.count if weight else 0,
-        "stream_bits": {name: stream.total_bits for name, stream in streams.items() if not stream.shared},
+        "stream_bits": {name: stream.total_bits for name, stream in own.items()},
+        "paper_bits": sum(stream.total_bits for stream in own.values() if stream.in_paper_count),
+        "stored_bits": 8 * sum(stream.bytes for stream in own.values()),
     }
 
 
@@ -57,8 +63,31 @@ def stream_totals(trace: Trace) -> dict[tuple[str, str], int]:
     return dict(total)
 
 
+def format_rows(trace: Trace) -> list[dict[str, Any]]:
+    """One row a format: bits a weight as papers count them (indices, signs, masks, raw weights) and as stored, with codebooks, scales and
+    padding; and the ratio to float32. A codebook in the chip's ROM is no layer's, and stands beside."""
+    rows: dict[str, dict[str, Any]] = {}
+    for layer in trace.weighted_layers():
+        weight, name = layer.weight, describe_format(layer.weight.format)
+        streams = weight.format.streams(weight.k, weight.n).values()
+        own = [stream for stream in streams if not stream.shared]
+        chip_bits = sum(stream.total_bits for stream in streams if stream.shared)
+        found = rows.setdefault(name, {"format": name, **dict.fromkeys(_SUMS, 0), "chip_codebook_bits": chip_bits})
+        found["matrices"] += 1
+        found["weights"] += weight.count
+        found["paper_bits"] += sum(stream.total_bits for stream in own if stream.in_paper_count)
+        found["stored_bits"] += 8 * sum(stream.bytes for stream in own)
+        found["padding_bits"] += sum(8 * stream.bytes - stream.total_bits for stream in own)
+    for found in rows.values():
+        found["paper_bits_per_weight"] = found["paper_bits"] / found["weights"]
+        found["stored_bits_per_weight"] = found["stored_bits"] / found["weights"]
+        found["paper_ratio"] = 32 * found["weights"] / found["paper_bits"]
+        found["stored_ratio"] = 32 * found["weights"] / found["stored_bits"]
+    return list(rows.values())
+
+
 def inspect_trace(trace: Trace) -> dict[str, Any]:
-    """What `accelsim inspect --json` prints."""
+    """What `accelsim inspect --json` prints; `statistics` is null without a payload."""
     return {
         "trace": trace.name,
         "sha256": trace.sha256,
@@ -67,8 +96,11 @@ def inspect_trace(trace: Trace) -> dict[str, Any]:
         "macs": trace.macs,
         "parameters": trace.parameters,
         "notes": list(trace.manifest.notes),
+        "metrics": dict(trace.manifest.metrics),
+        "formats": format_rows(trace),
         "streams": [{"format": format, "stream": name, "bits": bits} for (format, name), bits in stream_totals(trace).items()],
         "layers": trace_rows(trace),
+        "statistics": statistics_dict(trace_statistics(trace)) if trace.has_payload else None,
     }
 
 
@@ -102,3 +134,32 @@ def render_trace(console: Console, trace: Trace) -> None:
     if all_weights:
         row(streams, "all", "", count(whole), decimal_bytes(whole / 8), f"{whole / all_weights:.4f}", style="bold")
     show(console, "Bits of the weights by stream", streams)
+    _render_formats(console, trace)
+    if trace.has_payload:
+        render_statistics(console, trace_statistics(trace))
+    elif all_weights:
+        say(console, "No payload, so no indices or signs to count; a seeded trace has them with --regenerate.")
+    if trace.manifest.metrics:
+        say(console, "metrics: " + ", ".join(f"{name} {value:g}" for name, value in trace.manifest.metrics.items()))
+
+
+def _render_formats(console: Console, trace: Trace) -> None:
+    heading = ["format", ">matrices", ">weights", ">bits/weight\npaper", ">\nstored", ">smaller than float32\npaper", ">\nstored"]
+    out = table(console, heading, dense=True)
+    rows = format_rows(trace)
+    for item in rows:
+        bits = f"{item['paper_bits_per_weight']:.4f}", f"{item['stored_bits_per_weight']:.4f}"
+        row(
+            out,
+            item["format"],
+            count(item["matrices"]),
+            count(item["weights"]),
+            *bits,
+            times(item["paper_ratio"]),
+            times(item["stored_ratio"]),
+        )
+    show(console, "Bits a weight: indices, signs, masks and raw weights, as papers count; and everything stored", out)
+    for item in rows:
+        if item["chip_codebook_bits"]:
+            size = decimal_bytes(item["chip_codebook_bits"] / 8)
+            say(console, f"{item['format']}: its codebook of {size} is the chip's, and counted nowhere here.")

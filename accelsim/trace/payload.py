@@ -26,6 +26,9 @@ class Payload(Protocol):
     def read(self, tensor: str) -> Bytes:
         """The stream of a key, uint8, 1-D; TraceError if it is not there."""
 
+    def read_part(self, tensor: str, start: int, stop: int) -> Bytes:
+        """Bytes `start` to `stop` of the stream of a key; errors as `read`."""
+
     def sizes(self) -> dict[str, int]:
         """Bytes of each tensor."""
 
@@ -41,6 +44,10 @@ class MemoryPayload:
         if tensor not in self.tensors:
             raise TraceError(f"the payload has no tensor {tensor!r}")
         return self.tensors[tensor]
+
+    def read_part(self, tensor: str, start: int, stop: int) -> Bytes:
+        """Bytes `start` to `stop` of a stream."""
+        return self.read(tensor)[start:stop]
 
     def sizes(self) -> dict[str, int]:
         """Bytes of each tensor."""
@@ -58,6 +65,14 @@ class FilePayload:
         try:
             with safe_open(self.path, framework="numpy") as file:
                 return cast(Bytes, file.get_tensor(tensor))
+        except (SafetensorError, OSError) as error:
+            raise TraceError(f"{self.path}: tensor {tensor!r} cannot be read: {error}") from None
+
+    def read_part(self, tensor: str, start: int, stop: int) -> Bytes:
+        """Bytes `start` to `stop` of a stream; the others are not read."""
+        try:
+            with safe_open(self.path, framework="numpy") as file:
+                return cast(Bytes, file.get_slice(tensor)[start:stop])
         except (SafetensorError, OSError) as error:
             raise TraceError(f"{self.path}: tensor {tensor!r} cannot be read: {error}") from None
 

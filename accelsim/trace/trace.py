@@ -106,11 +106,16 @@ class Trace:
             No payload, no such layer, or no such stream.
         """
         record = self._weighted(layer).weight
-        if self.payload is None:
-            raise TraceError(f"trace {self.name!r} has no payload: the weights of layer {layer!r} are not stored")
+        payload = self.required_payload(layer)
         if name not in record.streams:
             raise TraceError(f"layer {layer!r} has no stream {name!r}; known: {sorted(record.streams)}{suggest(name, record.streams)}")
-        return self.payload.read(record.streams[name].tensor)
+        return payload.read(record.streams[name].tensor)
+
+    def required_payload(self, layer: str) -> Payload:
+        """The payload, of which the weights of `layer` are wanted; TraceError if there is none."""
+        if self.payload is None:
+            raise TraceError(f"trace {self.name!r} has no payload: the weights of layer {layer!r} are not stored")
+        return self.payload
 
     def arrays(self, layer: str) -> dict[str, npt.NDArray[Any]]:
         """The unpacked streams of a layer's weights, as its format names and shapes them."""
