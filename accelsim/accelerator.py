@@ -82,7 +82,11 @@ class Accelerator(Record):
 
     def dump_yaml(self) -> str:
         """The resolved configuration: every field, bytes, Hz and ps written so that loading it gives this accelerator again."""
-        return yaml.safe_dump(_writable(self), sort_keys=False, allow_unicode=True)
+        return yaml.safe_dump(self.writable(), sort_keys=False, allow_unicode=True)
+
+    def writable(self) -> dict[str, Any]:
+        """Every field as plain data that `load_accelerator` takes again, with the units that it asks for."""
+        return _writable(self)
 
 
 _UNITS = {parse_ps: "ps", parse_bytes_per_s: "B/s"}
@@ -109,15 +113,22 @@ def load_accelerator(source: str | Mapping[str, Any], overrides: Iterable[str] =
     ConfigError
         Unknown preset, unreadable file, unknown or ill-fitting field: names file, field, value and what is allowed.
     """
-    if isinstance(source, str):
-        path = find_preset(FOLDER, source, "accelerator")
-        fields, where = read_yaml(path), path.name
-    else:
-        fields, where = dict(source), "accelerator"
+    fields, where = read_accelerator(source) if isinstance(source, str) else (dict(source), "accelerator")
     for override in overrides:
         fields = _override(fields, override)
         where = f"{where} --set {override}"
     return build(Accelerator, fields, where)
+
+
+def read_accelerator(source: str) -> tuple[dict[str, Any], str]:
+    """(the fields that a preset or YAML file gives, unchecked; the file's name); ConfigError if there is none to read."""
+    path = find_preset(FOLDER, source, "accelerator")
+    return read_yaml(path), path.name
+
+
+def set_field(fields: Mapping[str, Any], path: str, value: Any) -> dict[str, Any]:
+    """A copy of an accelerator's fields with one at a dotted path replaced; ConfigError if the path leads through a value."""
+    return _replaced(fields, path.split("."), value, f"field `{path}`")
 
 
 def _override(fields: Mapping[str, Any], override: str) -> dict[str, Any]:
@@ -131,10 +142,10 @@ def _override(fields: Mapping[str, Any], override: str) -> dict[str, Any]:
     except yaml.YAMLError as error:
         reason = getattr(error, "problem", None) or "it cannot be read"
         raise ConfigError(f"--set {override!r}: {text!r} is not a YAML value: {reason}") from error
-    return _replaced(fields, names, value, override)
+    return _replaced(fields, names, value, f"--set {override!r}")
 
 
-def _replaced(fields: Mapping[str, Any], names: list[str], value: Any, override: str) -> dict[str, Any]:
+def _replaced(fields: Mapping[str, Any], names: list[str], value: Any, where: str) -> dict[str, Any]:
     out = dict(fields)
     if len(names) == 1:
         out[names[0]] = value
@@ -143,6 +154,6 @@ def _replaced(fields: Mapping[str, Any], names: list[str], value: Any, override:
     if inner is None:
         inner = {}
     if not isinstance(inner, Mapping):
-        raise ConfigError(f"--set {override!r}: {names[0]!r} is a value, not a group of fields")
-    out[names[0]] = _replaced(inner, names[1:], value, override)
+        raise ConfigError(f"{where}: {names[0]!r} is a value, not a group of fields")
+    out[names[0]] = _replaced(inner, names[1:], value, where)
     return out

@@ -8,9 +8,13 @@ import platform
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import accelsim
 from accelsim.accelerator import Accelerator
+from accelsim.hw.dram.controller import load_policy
+from accelsim.hw.dram.device import load_device
+from accelsim.hw.memory import IDEAL, MemorySpec
 from accelsim.trace.trace import Trace
 
 MODEL_PACKAGES = ("kernels", "hw", "compiler", "dataflows", "formats", "trace")
@@ -34,11 +38,19 @@ def run_id(accelerator: Accelerator, trace: Trace, options: dict[str, int]) -> s
     """Hex SHA-256 that two runs share exactly when nothing that moves a number differs."""
     fields = {
         "accelerator": accelerator.model_dump(mode="json", exclude={"name", "description"}),
+        "dram": _named_files(accelerator.dram),
         "trace": trace.sha256,
         "options": options,
         "model": model_hash(),
     }
     return hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()
+
+
+def _named_files(dram: MemorySpec | None) -> list[Any]:
+    """What the files say that a memory names: a device whose table was edited is another device."""
+    if dram is None or dram.device == IDEAL:
+        return []
+    return [load_device(dram.device).model_dump(mode="json"), load_policy(dram.policy).model_dump(mode="json")]
 
 
 def versions() -> dict[str, str]:

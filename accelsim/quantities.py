@@ -18,6 +18,9 @@ _PS = {"ps": 1, "ns": 10**3, "us": 10**6, "ms": 10**9, "s": 10**12}
 _HZ = {"": 1, "Hz": 1, "kHz": 10**3, "MHz": 10**6, "GHz": 10**9}
 _BYTES_PER_S = {"B/s": 1, "kB/s": 10**3, "MB/s": 10**6, "GB/s": 10**9, "KiB/s": 2**10, "MiB/s": 2**20, "GiB/s": 2**30}
 
+# Every unit by its name: no name means two things.
+UNITS = {name: scale for table in (_BYTES, _PS, _HZ, _BYTES_PER_S) for name, scale in table.items() if name}
+
 
 def _parse(value: object, units: dict[str, int], what: str) -> int:
     """Return `value` in the base unit of `units`; ValueError (pydantic turns it into a message with the field) if it is not exact."""

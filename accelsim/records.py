@@ -64,6 +64,18 @@ def _fields_at(record: type[BaseModel], path: tuple[int | str, ...]) -> list[str
     return list(getattr(current, "model_fields", {}))
 
 
+def field_paths(record: type[BaseModel]) -> list[str]:
+    """Dotted names of all fields of `record`, groups and what is in them."""
+    out: list[str] = []
+    for name, field in record.model_fields.items():
+        out.append(name)
+        options = getattr(field.annotation, "__args__", (field.annotation,))
+        for inner in options:
+            if isinstance(inner, type) and issubclass(inner, BaseModel):
+                out += [f"{name}.{path}" for path in field_paths(inner)]
+    return out
+
+
 def build(record: type[_R], fields: Mapping[str, Any], source: str, error: type[AccelsimError] = ConfigError) -> _R:
     """The record that `fields` describes; `error` with `explain`'s text if they do not fit."""
     try:

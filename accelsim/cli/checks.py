@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from accelsim.cli.inputs import AcceleratorName, AsJson, OutFolder, Overrides, TechnologyName, trace_names
+from accelsim.cli.inputs import AcceleratorName, AsJson, OutFolder, Overrides, TechnologyName
 from accelsim.cli.shell import EXIT_CHECK_FAILED, print_json
 from accelsim.errors import ConfigError
+from accelsim.presets import trace_names
 
 if TYPE_CHECKING:
     from accelsim.validate.report import ValidationReport

@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from accelsim.errors import ConfigError
-
 if TYPE_CHECKING:
     from accelsim.accelerator import Accelerator
     from accelsim.trace.trace import Trace
@@ -29,33 +27,10 @@ Batch = Annotated[int, typer.Option(min=1, max=1024, help="Images of one inferen
 Seed = Annotated[int, typer.Option(min=0, help="Seed of what the trace leaves open.")]
 
 
-def find_trace(name: str) -> Path:
-    """The directory of a trace given by path, or by its name in traces/; ConfigError with the known names."""
-    from accelsim.registry import suggest
-
-    path = Path(name)
-    if path.is_dir() or "/" in name:
-        return path
-    known = trace_names()
-    if name not in known:
-        raise ConfigError(f"unknown trace {name!r}; known: {', '.join(known)} (or the path of a trace's directory){suggest(name, known)}")
-    return _traces() / name
-
-
-def _traces() -> Path:
-    from accelsim.presets import CONFIGS
-
-    return CONFIGS.parent / "traces"
-
-
-def trace_names() -> list[str]:
-    """Names of the traces in traces/, sorted."""
-    return sorted(item.parent.name for item in _traces().glob("*/trace.json"))
-
-
 def load_inputs(accelerator: str, trace: str, overrides: Sequence[str] | None) -> tuple[Accelerator, Trace]:
     """The accelerator and the trace that a command names."""
     from accelsim.accelerator import load_accelerator
+    from accelsim.presets import find_trace
     from accelsim.trace.trace import load_trace
 
     return load_accelerator(accelerator, _expanded(overrides or ())), load_trace(find_trace(trace))

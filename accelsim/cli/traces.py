@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
-from accelsim.cli.inputs import AsJson, Quiet, Seed, TraceName, find_trace
+from accelsim.cli.inputs import AsJson, Quiet, Seed, TraceName
 from accelsim.cli.shell import print_json
 from accelsim.errors import ConfigError
+from accelsim.presets import find_trace
 
 if TYPE_CHECKING:
     from accelsim.trace.trace import Trace

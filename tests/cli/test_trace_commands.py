@@ -9,7 +9,7 @@ from pathlib import Path
 from typer.testing import CliRunner
 
 from accelsim.cli import app
-from accelsim.cli.inputs import find_trace
+from accelsim.presets import find_trace
 
 CORE_CSV = Path(__file__).parents[1] / "validation" / "data" / "core" / "core_cycles.csv"
 
