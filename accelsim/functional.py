@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -76,12 +76,14 @@ class _Product:
 
 
 def check_functional(
-    accelerator: Accelerator, trace: Trace, *, seed: int = 0, progress: Progress | None = None, tamper: Tamper | None = None
+    accelerator: Accelerator, *traces: Trace, seed: int = 0, progress: Progress | None = None, tamper: Tamper | None = None
 ) -> FunctionalReport:
     """Decode and multiply every layer of a trace as the machine does, and compare with the twin.
 
     Parameters
     ----------
+    traces
+        One network, or several, whose layers the report then calls 'network/layer'.
     seed
         Of the activations, together with each layer's name.
     progress
@@ -96,13 +98,14 @@ def check_functional(
     CompileError
         A layer does not fit the accelerator.
     """
-    whole = materialize(trace)
-    layers = [layer for layer in whole.layers if isinstance(layer, MacLayer)]
+    wholes = [materialize(trace) for trace in traces]
+    layers = [(whole, layer) for whole in wholes for layer in whole.layers if isinstance(layer, MacLayer)]
     checks: list[LayerCheck] = []
-    for done, layer in enumerate(layers):
+    for done, (whole, layer) in enumerate(layers):
         if progress is not None:
             progress("functional check", done, len(layers))
-        checks.append(_check_layer(accelerator, whole, layer, np.random.default_rng([seed, zlib.crc32(layer.name.encode())]), tamper))
+        check = _check_layer(accelerator, whole, layer, np.random.default_rng([seed, zlib.crc32(layer.name.encode())]), tamper)
+        checks.append(check if len(wholes) == 1 else replace(check, name=f"{whole.name}/{check.name}"))
     if progress is not None:
         progress("functional check", len(layers), len(layers))
     return FunctionalReport(tuple(checks))

@@ -68,12 +68,13 @@ class LayerPlan:
 
     Attributes
     ----------
-    frame : inference that it belongs to
+    frame : inference that it belongs to; trace : name of the network
     bits : (operand, memory, write) -> bits that it moves, padding and burst rounding included
     vector_cycles : cycles of work on the vector unit; bounds : resource -> least core cycles
     """
 
     frame: int
+    trace: str
     name: str
     op: str
     format: str
@@ -86,7 +87,7 @@ class LayerPlan:
 
 @dataclass(frozen=True)
 class Program:
-    """A trace, placed on an accelerator.
+    """One network or several in turn, placed on an accelerator.
 
     The arrays are those of `accelsim.kernels.compute.advance`; `loads` and `units` are the sizes of its `loaded`, `avail`, `fin`.
     """

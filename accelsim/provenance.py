@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import platform
+from collections.abc import Sequence
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
@@ -34,12 +35,12 @@ def model_hash() -> str:
     return digest.hexdigest()
 
 
-def run_id(accelerator: Accelerator, trace: Trace, options: dict[str, int]) -> str:
+def run_id(accelerator: Accelerator, traces: Sequence[Trace], options: dict[str, int]) -> str:
     """Hex SHA-256 that two runs share exactly when nothing that moves a number differs."""
     fields = {
         "accelerator": accelerator.model_dump(mode="json", exclude={"name", "description"}),
         "dram": _named_files(accelerator.dram),
-        "trace": trace.sha256,
+        "trace": traces_sha256(traces),
         "options": options,
         "model": model_hash(),
     }
@@ -51,6 +52,13 @@ def _named_files(dram: MemorySpec | None) -> list[Any]:
     if dram is None or dram.device == IDEAL:
         return []
     return [load_device(dram.device).model_dump(mode="json"), load_policy(dram.policy).model_dump(mode="json")]
+
+
+def traces_sha256(traces: Sequence[Trace]) -> str:
+    """Identity of the networks of a run, in order: of a single one its own."""
+    if len(traces) == 1:
+        return traces[0].sha256
+    return hashlib.sha256("".join(trace.sha256 for trace in traces).encode()).hexdigest()
 
 
 def versions() -> dict[str, str]:

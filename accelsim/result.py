@@ -15,7 +15,7 @@ from typing import Any
 
 from accelsim.errors import ConfigError
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2  # 2: each frame names its network; files of version 1, of a single network each, are read too
 
 # The categories of a cycle, in the order of the table "where a cycle goes"; the same order and colours everywhere.
 CATEGORIES = (
@@ -99,9 +99,10 @@ class LayerResult:
 
 @dataclass(frozen=True)
 class FrameResult:
-    """One inference: its layers in program order."""
+    """One inference: its layers in program order, and the name of its network."""
 
     layers: tuple[LayerResult, ...]
+    trace: str
 
     @cached_property
     def cycles(self) -> dict[str, int]:
@@ -115,16 +116,21 @@ class FrameResult:
     def total_cycles(self) -> int:
         return sum(self.cycles.values())
 
+    @property
+    def macs(self) -> int:
+        return sum(layer.macs for layer in self.layers)
+
 
 @dataclass(frozen=True)
 class Result:
-    """A run of one trace on one accelerator.
+    """A run of one network, or of several that take turns, on one accelerator.
 
     Attributes
     ----------
     run_id : SHA-256 over accelerator, trace, options and the hash of the model's sources
     accelerator : the resolved configuration as `Accelerator.dump_yaml` writes it
-    frames : one record an inference, in order: the first is the cold start, the last the steady state
+    trace_name : of several networks their names, joined by ' + '; trace_sha256 : identity of one, or of all in order
+    frames : one record an inference, in order; a network's first is its cold start, its last the steady state
     counters : named totals of the units (DRAM commands, row hits, DMA transfers, ...)
     choices : what the compiler decided for the whole program
     """
@@ -207,17 +213,20 @@ class Result:
 
     @staticmethod
     def from_json(text: str, source: str) -> Result:
-        """A Result that `to_json` wrote; ConfigError for anything else or another schema version."""
+        """A Result that `to_json` wrote; ConfigError for anything else or an unknown schema version."""
         try:
             fields: dict[str, Any] = json.loads(text)
             version = fields.get("schema_version")
         except (ValueError, AttributeError) as error:
             raise ConfigError(f"{source}: not a result file: {error}") from error
-        if version != SCHEMA_VERSION:
-            raise ConfigError(f"{source}: field `schema_version`: {version!r} cannot be read; allowed: {SCHEMA_VERSION}")
+        if version not in range(1, SCHEMA_VERSION + 1) or isinstance(version, bool):
+            raise ConfigError(f"{source}: field `schema_version`: {version!r} cannot be read; allowed: 1..{SCHEMA_VERSION}")
         try:
-            frames = tuple(FrameResult(tuple(_layer(item) for item in frame["layers"])) for frame in fields["frames"])
-            return Result(**{**fields, "frames": frames, "warnings": tuple(fields["warnings"])})
+            frames = tuple(
+                FrameResult(tuple(_layer(item) for item in frame["layers"]), fields["trace_name"] if version == 1 else frame["trace"])
+                for frame in fields["frames"]
+            )
+            return Result(**{**fields, "frames": frames, "warnings": tuple(fields["warnings"]), "schema_version": SCHEMA_VERSION})
         except (KeyError, TypeError) as error:
             raise ConfigError(f"{source}: not a result file: {error}") from error
 

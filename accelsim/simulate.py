@@ -1,27 +1,30 @@
-"""One simulation: compile a trace for an accelerator, run it, and gather the result."""
+"""One simulation: compile a network, or several that take turns, for an accelerator, run it, and gather the result."""
 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 
 from accelsim.accelerator import Accelerator
 from accelsim.compiler.compile import compile_trace
 from accelsim.errors import ConservationError
 from accelsim.kernels.compute_state import RUN_RESULTS
 from accelsim.program import LayerPlan, Program
-from accelsim.provenance import run_id, versions
+from accelsim.provenance import run_id, traces_sha256, versions
 from accelsim.result import CATEGORIES, FrameResult, LayerResult, Result, Traffic
 from accelsim.system import Outcome, Progress, run_program
 from accelsim.trace.trace import Trace
 
 
 def simulate(
-    accelerator: Accelerator, trace: Trace, *, frames: int = 1, batch: int = 1, seed: int = 0, progress: Progress | None = None
+    accelerator: Accelerator, *traces: Trace, frames: int = 1, batch: int = 1, seed: int = 0, progress: Progress | None = None
 ) -> Result:
-    """Run `frames` inferences of `batch` images of `trace` on `accelerator`.
+    """Run `frames` inferences of `batch` images of each trace on `accelerator`.
 
     Parameters
     ----------
+    traces : one network, or several whose inferences take turns (first, second, first, second, ...) in one program; of several, the
+        layers in the result are called 'network/layer'
     seed : of what the trace leaves open (codebook indices of a trace without payload, under bank conflicts)
     progress : called with (phase, done, total) now and then
 
@@ -30,16 +33,16 @@ def simulate(
     CompileError, DeadlockError, ConservationError
         See `compile_trace` and `run_program`.
     """
-    program = compile_trace(accelerator, trace, frames=frames, batch=batch, seed=seed)
+    program = compile_trace(accelerator, *traces, frames=frames, batch=batch, seed=seed)
     outcome = run_program(accelerator, program, progress)
     result = Result(
-        run_id=run_id(accelerator, trace, {"frames": frames, "batch": batch, "seed": seed}),
+        run_id=run_id(accelerator, traces, {"frames": frames, "batch": batch, "seed": seed}),
         accelerator_name=accelerator.name,
         accelerator=accelerator.dump_yaml(),
         clock_hz=accelerator.clock,
-        trace_name=trace.name,
-        trace_sha256=trace.sha256,
-        weights_source=trace.manifest.source.kind,
+        trace_name=" + ".join(trace.name for trace in traces),
+        trace_sha256=traces_sha256(traces),
+        weights_source=", ".join(dict.fromkeys(trace.manifest.source.kind for trace in traces)),
         batch=batch,
         frames=_frames(program, outcome, accelerator.array.rows * accelerator.array.cols),
         counters=outcome.counters,
@@ -47,7 +50,7 @@ def simulate(
         warnings=(*program.warnings, *outcome.warnings),
         versions=versions(),
     )
-    _check_result(result, trace, outcome)
+    _check_result(result, traces, outcome)
     return result
 
 
@@ -67,16 +70,18 @@ def _frames(program: Program, outcome: Outcome, array_size: int) -> tuple[FrameR
     cycles[last]["dram_activation"] += outcome.tail_cycles
     ends[last] += outcome.tail_cycles
 
+    names: dict[int, str] = {}
     frames: dict[int, list[LayerResult]] = {}
     position = 0
     for index, layer in enumerate(program.layers):
         start = starts[index]
         begin = position if start is None else start
         position = ends[index] if start is not None else position
+        names[layer.frame] = layer.trace
         frames.setdefault(layer.frame, []).append(
             _layer(layer, cycles[index], begin, ends[index] if start is not None else begin, array_size, program.batch)
         )
-    return tuple(FrameResult(tuple(layers)) for _, layers in sorted(frames.items()))
+    return tuple(FrameResult(tuple(layers), names[index]) for index, layers in sorted(frames.items()))
 
 
 def _layer(plan: LayerPlan, cycles: Counter[str], start: int, end: int, array_size: int, batch: int) -> LayerResult:
@@ -96,13 +101,14 @@ def _layer(plan: LayerPlan, cycles: Counter[str], start: int, end: int, array_si
     )
 
 
-def _check_result(result: Result, trace: Trace, outcome: Outcome) -> None:
-    """What a Result says in sum is what the machine and the trace say; and no layer set beats its bounds."""
+def _check_result(result: Result, traces: Sequence[Trace], outcome: Outcome) -> None:
+    """What a Result says in sum is what the machine and the traces say; and no layer set beats its bounds."""
     if result.total_cycles != outcome.cycles:
         raise ConservationError(f"layers sum to {result.total_cycles} cycles, the machine ran {outcome.cycles}")
-    macs = trace.macs * result.batch * len(result.frames)
-    if result.macs != macs:
-        raise ConservationError(f"layers sum to {result.macs} MACs, the trace has {macs}")
+    known = {trace.name: trace.macs * result.batch for trace in traces}
+    for index, frame in enumerate(result.frames):
+        if frame.macs != known[frame.trace]:
+            raise ConservationError(f"frame {index}: layers sum to {frame.macs} MACs, {frame.trace!r} has {known[frame.trace]}")
     if 8 * result.bus_bytes != sum(result.traffic.values()):
         raise ConservationError("traffic is not a whole number of bytes")
     for resource, bound in result.bounds.items():

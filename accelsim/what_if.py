@@ -6,7 +6,7 @@ gains of two rows do not add up, because what the first one hid the second one u
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import yaml
@@ -45,11 +45,11 @@ class Ideal:
 
     name: str
     description: str
-    overrides: Callable[[Accelerator, Trace], tuple[str, ...]]
+    overrides: Callable[[Accelerator, Sequence[Trace]], tuple[str, ...]]
 
 
-def _memory(accelerator: Accelerator, trace: Trace) -> tuple[str, ...]:
-    del trace
+def _memory(accelerator: Accelerator, traces: Sequence[Trace]) -> tuple[str, ...]:
+    del traces
     ideal = ("dma.fabric_latency=0 ps", "placement.weights=dram")
     return (f"dram={{device: ideal{_background(accelerator)}}}", *ideal)
 
@@ -60,21 +60,21 @@ def _background(accelerator: Accelerator) -> str:
     return f", background: {{bandwidth: {client.bandwidth} B/s, transfer: {client.transfer} B}}" if client else ""
 
 
-def _decoder(accelerator: Accelerator, trace: Trace) -> tuple[str, ...]:
+def _decoder(accelerator: Accelerator, traces: Sequence[Trace]) -> tuple[str, ...]:
     book = accelerator.codebook
-    row = accelerator.array.cols // min(_codeword_lengths(accelerator, trace))
+    row = accelerator.array.cols // min(_codeword_lengths(accelerator, traces))
     ports = max(book.ports, book.banks or 0, row)
     return (f"codebook.ports={ports}", "codebook.banks=null", "codebook.sets=2", "codebook.latency=1")
 
 
-def _codeword_lengths(accelerator: Accelerator, trace: Trace) -> set[int]:
+def _codeword_lengths(accelerator: Accelerator, traces: Sequence[Trace]) -> set[int]:
     """Elements of a record, over all runs: raw ones are as long as the chip's codewords."""
-    paths = [layer.weight.format.decode_path() for layer in trace.weighted_layers()]
+    paths = [layer.weight.format.decode_path() for trace in traces for layer in trace.weighted_layers()]
     return {accelerator.codebook.codeword_length} | {path.d for path in paths if path.decode}
 
 
-def _width(accelerator: Accelerator, trace: Trace) -> tuple[str, ...]:
-    del trace
+def _width(accelerator: Accelerator, traces: Sequence[Trace]) -> tuple[str, ...]:
+    del traces
     book, buffer = accelerator.codebook, accelerator.activation_buffer
     pop_bits = (book.banks or book.ports) * 8 * book.codeword_length  # of raw int8 records, the longest
     word_bits = max(accelerator.weight_buffer.word_bits, pop_bits)
@@ -104,12 +104,19 @@ IDEALS: tuple[Ideal, ...] = (
 
 
 def what_if(
-    accelerator: Accelerator, trace: Trace, baseline: Result, progress: Progress | None = None, *, seed: int = 0
+    accelerator: Accelerator,
+    trace: Trace,
+    baseline: Result,
+    progress: Progress | None = None,
+    *,
+    then: Sequence[Trace] = (),
+    seed: int = 0,
 ) -> tuple[WhatIf, ...]:
     """`baseline` (of `trace` on `accelerator`) again, once for each row of IDEALS.
 
     Parameters
     ----------
+    then : the other networks of the baseline, if it had several
     progress : called with (phase, done, total) before each run
     seed : as for `simulate`
 
@@ -118,15 +125,16 @@ def what_if(
     CompileError, DeadlockError, ConservationError
         As `simulate`.
     """
+    traces = (trace, *then)
     out: list[WhatIf] = []
     for number, ideal in enumerate(IDEALS):
         if progress is not None:
             progress("what if", number, len(IDEALS))
-        other = with_overrides(accelerator, ideal.overrides(accelerator, trace))
+        other = with_overrides(accelerator, ideal.overrides(accelerator, traces))
         if other == accelerator:
             out.append(WhatIf(ideal.name, ideal.description, baseline, 1.0, "the chip has it so already"))
             continue
-        result = simulate(other, trace, frames=len(baseline.frames), batch=baseline.batch, seed=seed)
+        result = simulate(other, *traces, frames=len(baseline.frames) // len(traces), batch=baseline.batch, seed=seed)
         speedup = baseline.total_cycles / result.total_cycles
         out.append(WhatIf(ideal.name, ideal.description, result, speedup, explain(baseline, result)))
     return tuple(out)

@@ -42,7 +42,7 @@ def result(
         trace_sha256="cd" * 32,
         weights_source="seed 0",
         batch=batch,
-        frames=tuple(FrameResult(layers) for layers in frames),
+        frames=tuple(FrameResult(layers, trace) for layers in frames),
         counters={"dram_reads": 7},
         choices={"weights": "stream"},
         warnings=warnings,

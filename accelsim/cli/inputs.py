@@ -14,6 +14,10 @@ if TYPE_CHECKING:
 
 AcceleratorName = Annotated[str, typer.Argument(metavar="ACCEL", help="A preset's name (accelsim list presets) or a YAML file.")]
 TraceName = Annotated[str, typer.Argument(metavar="TRACE", help="A trace's directory, or the name of one in traces/.")]
+Then = Annotated[
+    list[str] | None,
+    typer.Option("--then", metavar="TRACE", help="Another network that takes turns with the first on the same chip; may be repeated."),
+]
 Overrides = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="PATH=VALUE", help="Override a field: --set codebook.ports=2; or FILE.cfg: SCALE-Sim's array."),
@@ -22,9 +26,17 @@ TechnologyName = Annotated[str, typer.Option("--technology", metavar="NAME", hel
 OutFolder = Annotated[Path | None, typer.Option("--out", "-o", metavar="DIR", help="Write tables, JSON, CSV and pictures to this folder.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress, no tables: one line.")]
-Frames = Annotated[int, typer.Option(min=1, max=1024, help="Inferences one after the other; the first is the cold start.")]
+Frames = Annotated[int, typer.Option(min=1, max=1024, help="Inferences of each network, one after the other; the first is the cold start.")]
 Batch = Annotated[int, typer.Option(min=1, max=1024, help="Images of one inference.")]
 Seed = Annotated[int, typer.Option(min=0, help="Seed of what the trace leaves open.")]
+
+
+def load_others(names: Sequence[str] | None) -> tuple[Trace, ...]:
+    """The traces that take turns with the first."""
+    from accelsim.presets import find_trace
+    from accelsim.trace.trace import load_trace
+
+    return tuple(load_trace(find_trace(name)) for name in names or ())
 
 
 def load_inputs(accelerator: str, trace: str, overrides: Sequence[str] | None) -> tuple[Accelerator, Trace]:

@@ -18,8 +18,10 @@ from accelsim.cli.inputs import (
     Quiet,
     Seed,
     TechnologyName,
+    Then,
     TraceName,
     load_inputs,
+    load_others,
 )
 from accelsim.cli.shell import EXIT_CHECK_FAILED, print_json
 from accelsim.errors import ConfigError
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
 def run(
     accel: AcceleratorName,
     trace: TraceName,
+    then: Then = None,
     functional: Annotated[bool, typer.Option("--functional", help="Also decode and multiply for real, and compare every bit.")] = False,
     what_if: Annotated[bool, typer.Option("--what-if", help="Also make one thing ideal at a time.")] = False,
     frames: Frames = 1,
@@ -43,7 +46,7 @@ def run(
     layers: Annotated[bool, typer.Option("--layers", help="List each layer, not sums over repeated blocks.")] = False,
     quiet: Quiet = False,
 ) -> None:
-    """Time, stalls, traffic, energy and area of a trace on a chip."""
+    """Time, stalls, traffic, energy and area of a trace on a chip; of several traces that take turns, with --then."""
     from accelsim.report.area import area_of
     from accelsim.report.energy import energy_of
     from accelsim.report.export import check_run_folder
@@ -55,28 +58,29 @@ def run(
     if out is not None:
         check_run_folder(out)
     machine, network = load_inputs(accel, trace, overrides)
+    others = load_others(then)
     node = load_technology(technology)
     area = area_of(machine, node)
     from accelsim.simulate import simulate  # after the checks: a wrong name is answered without loading the machine
 
     with progress(quiet=quiet) as update:
-        result = simulate(machine, network, frames=frames, batch=batch, seed=seed, progress=update)
+        result = simulate(machine, network, *others, frames=frames, batch=batch, seed=seed, progress=update)
         ideals = checked = None
         if what_if:
             from accelsim.what_if import what_if as run_what_if
 
-            ideals = run_what_if(machine, network, result, progress=update)
+            ideals = run_what_if(machine, network, result, progress=update, then=others, seed=seed)
         if functional:
             from accelsim.functional import check_functional
 
-            checked = check_functional(machine, network, seed=seed, progress=update)
+            checked = check_functional(machine, network, *others, seed=seed, progress=update)
     findings = Findings(result, area, energy_of(result, machine, node), ideals, checked)
     if out is not None:
         findings.write(out)
     if as_json:
         print_json(findings.to_dict())
     elif quiet:
-        line = f"{machine.name} {network.name}: {milliseconds(result.milliseconds)} ms, {count(result.total_cycles)} cycles"
+        line = f"{machine.name} {result.trace_name}: {milliseconds(result.milliseconds)} ms, {count(result.total_cycles)} cycles"
         say(stdout_console(), line)
         for wrong in (item for item in checked.layers if not item.ok) if checked else ():
             say(stdout_console(), f"{wrong.name}: {wrong.message}")

@@ -20,33 +20,33 @@ from accelsim.trace.trace import Trace
 class BankConflicts:
     """Cycles of all groups of the layers that were asked for, one layer after the other."""
 
-    trace: Trace
     banks: int | None
     seed: int
     synthetic: bool = False
-    _starts: dict[str, int] = field(default_factory=dict)
+    _starts: dict[tuple[str, str], int] = field(default_factory=dict)
     _cycles: list[npt.NDArray[np.uint8]] = field(default_factory=list)
     _count: int = 0
 
-    def start(self, layer: WeightedLayer, geometry: CoreGeometry, packing: Packing) -> int:
-        """First entry of a layer in `array`; -1 where no bank can conflict."""
+    def start(self, trace: Trace, layer: WeightedLayer, geometry: CoreGeometry, packing: Packing) -> int:
+        """First entry of a layer of `trace` in `array`; -1 where no bank can conflict."""
         if self.banks is None or not geometry.decode:
             return -1
-        if layer.name not in self._starts:
-            cycles = group_bank_cycles(self._indices(layer, geometry, packing), self.banks)
-            self._starts[layer.name] = self._count
+        key = (trace.name, layer.name)
+        if key not in self._starts:
+            cycles = group_bank_cycles(self._indices(trace, layer, geometry, packing), self.banks)
+            self._starts[key] = self._count
             self._cycles.append(cycles)
             self._count += cycles.size
-        return self._starts[layer.name]
+        return self._starts[key]
 
     def array(self) -> npt.NDArray[np.uint8]:
         """Cycles of every group: uint8 (groups,)."""
         return np.concatenate(self._cycles) if self._cycles else np.zeros(0, np.uint8)
 
-    def _indices(self, layer: WeightedLayer, geometry: CoreGeometry, packing: Packing) -> npt.NDArray[np.int32]:
+    def _indices(self, trace: Trace, layer: WeightedLayer, geometry: CoreGeometry, packing: Packing) -> npt.NDArray[np.int32]:
         """Indices in the order of the stream: int32 (groups, ports)."""
-        if self.trace.has_payload:
-            return layer_image(geometry, layer, self.trace.arrays(layer.name), packing).indices
+        if trace.has_payload:
+            return layer_image(geometry, layer, trace.arrays(layer.name), packing).indices
         self.synthetic = True
         name = np.frombuffer(layer.name.encode(), np.uint8)
         draw = np.random.default_rng([self.seed, *name.tolist()])

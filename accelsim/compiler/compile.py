@@ -1,4 +1,4 @@
-"""The compiler's entry: choose, place and lower a trace for an accelerator.
+"""The compiler's entry: choose, place and lower a network, or several in turn, for an accelerator.
 
 What it may choose: the order of the heads, M-splits, which tensors stay on chip, which stripes are held, addresses. It ranks
 head orders by estimated cost and takes the first whose activations fit without a spill (else the one that spills least).
@@ -7,6 +7,7 @@ head orders by estimated cost and takes the first whose activations fit without 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import replace
 from fractions import Fraction
 
@@ -15,11 +16,11 @@ import numpy as np
 from accelsim.accelerator import Accelerator
 from accelsim.compiler.allocation import ActivationsTooLarge, Allocation, allocate
 from accelsim.compiler.bank_conflicts import BankConflicts
-from accelsim.compiler.frame import LayerBuild, Lowering, as_array
-from accelsim.compiler.geometry import check_rom
+from accelsim.compiler.frame import LayerBuild, Lowering, Network, as_array
 from accelsim.compiler.heads import HEAD_ORDERS, HeadOrder, estimate_cycles
 from accelsim.compiler.lowering import lower_frame
 from accelsim.compiler.plan import Plan, plan
+from accelsim.compiler.rom import check_rom
 from accelsim.compiler.streams import StreamBuilder
 from accelsim.errors import CompileError
 from accelsim.hw.channel import burst_bytes, capacity_bytes, peak_bytes_per_s, read_latency_ps
@@ -33,19 +34,23 @@ from accelsim.trace.trace import Trace
 ACTIVATION_REGION = 4096  # bytes: alignment of what follows the weights in DRAM
 
 
-def compile_trace(accelerator: Accelerator, trace: Trace, *, frames: int = 1, batch: int = 1, seed: int = 0) -> Program:
-    """Place `frames` inferences of `batch` images of `trace` on `accelerator`.
+def compile_trace(accelerator: Accelerator, *traces: Trace, frames: int = 1, batch: int = 1, seed: int = 0) -> Program:
+    """Place `frames` inferences of `batch` images of each trace on `accelerator`; several traces take turns.
+
+    All their weights lie in the memory at once, so the next network's are prefetched under the one before, as a layer's are.
 
     Raises
     ------
     CompileError
-        A layer does not fit: names it, the buffer, and by how many bytes that is short; or no unit computes it.
+        A layer does not fit: names it, the buffer, and by how many bytes that is short; no unit computes it; networks that cannot
+        share the chip.
     """
     for name, value in (("frames", frames), ("batch", batch)):
         if not 1 <= value <= 1024:
             raise CompileError(f"{name} = {value}: allowed: 1..1024")
-    check_rom(accelerator, trace)
-    chosen, allocation, why = _choose(accelerator, trace, batch)
+    _check_names(traces)
+    notes = check_rom(accelerator, traces)
+    networks = [_choose(accelerator, trace, batch) for trace in traces]
     bursts = {memory: burst_bytes(accelerator.memory(memory)) for memory in ("dram", "flash")}
     weights = accelerator.placement.weights
     if accelerator.dma.transfer % bursts[weights]:
@@ -54,20 +59,31 @@ def compile_trace(accelerator: Accelerator, trace: Trace, *, frames: int = 1, ba
             f"{bursts[weights]} B burst of its {weights}"
         )
     streams = StreamBuilder(accelerator, bursts[weights])
-    low = Lowering(accelerator, streams, BankConflicts(trace, accelerator.codebook.banks, seed), weights, bursts)
-    for frame in range(frames):
-        if frame and accelerator.weight_buffer.residency == "stream":
+    low = Lowering(accelerator, streams, BankConflicts(accelerator.codebook.banks, seed), weights, bursts)
+    for turn in range(frames):
+        if turn and accelerator.weight_buffer.residency == "stream":
             streams.address = 0  # each inference reads the same image
-        lower_frame(low, chosen, allocation, frame)
+        for number, network in enumerate(networks):
+            lower_frame(low, network, turn * len(networks) + number)
     _check_pinned(accelerator, streams)
     weight_bytes = streams.address
     base = -(-weight_bytes // ACTIVATION_REGION) * ACTIVATION_REGION if weights == "dram" else 0
     _check_capacity(accelerator, weight_bytes, base + low.activation_address)
-    return _program(accelerator, low, chosen, allocation, why, base, batch)
+    return _program(accelerator, low, networks, base, batch, notes)
 
 
-def _choose(accelerator: Accelerator, trace: Trace, batch: int) -> tuple[Plan, Allocation, str]:
-    """The head order with the least estimated cost among those that fit best."""
+def _check_names(traces: Sequence[Trace]) -> None:
+    """A network's name tells its layers from another's."""
+    if not traces:
+        raise CompileError("no trace is given; allowed: one, or several that take turns")
+    names = [trace.name for trace in traces]
+    for name in names:
+        if names.count(name) > 1:
+            raise CompileError(f"{names.count(name)} networks are called {name!r}; allowed: names that differ (`frames` repeats a network)")
+
+
+def _choose(accelerator: Accelerator, trace: Trace, batch: int) -> Network:
+    """A network in the head order with the least estimated cost among those that fit best."""
     buffer = accelerator.activation_buffer
     may_spill = accelerator.placement.activations == "dram"
     ranked = sorted(HEAD_ORDERS, key=lambda order: _attention_estimate(accelerator, trace, order))
@@ -83,14 +99,14 @@ def _choose(accelerator: Accelerator, trace: Trace, batch: int) -> tuple[Plan, A
             problems.append(error)
             continue
         if not allocation.spilled and not allocation.barriers:
-            return candidate, allocation, f"{order}: least estimated cost of {len(ranked)} orders that fit without a spill"
+            return Network(trace, candidate, allocation, f"{order}: least estimated cost of {len(ranked)} orders that fit without a spill")
         spilled = sum(candidate.tensors[item].bytes for item in allocation.spilled)
         fitting.append(((spilled, len(allocation.barriers), rank), candidate, allocation))
     if not fitting:
         raise min(problems, key=lambda problem: problem.short_bytes)
     (spilled, barriers, _), candidate, allocation = min(fitting, key=lambda item: item[0])
     why = f"{candidate.head_order}: of {len(ranked)} orders the one with least spills ({human_bytes(spilled)}) and barriers ({barriers})"
-    return candidate, allocation, why
+    return Network(trace, candidate, allocation, why)
 
 
 def _attention_estimate(accelerator: Accelerator, trace: Trace, order: HeadOrder) -> int:
@@ -129,7 +145,7 @@ def _check_capacity(accelerator: Accelerator, weight_bytes: int, dram_bytes: int
 
 
 def _program(
-    accelerator: Accelerator, low: Lowering, chosen: Plan, allocation: Allocation, why: str, base: int, batch: int
+    accelerator: Accelerator, low: Lowering, networks: Sequence[Network], base: int, batch: int, notes: tuple[str, ...]
 ) -> Program:
     control, buffer = accelerator.control, accelerator.activation_buffer
     machine = {
@@ -163,15 +179,15 @@ def _program(
         jobs=jobs,
         loads=low.loads,
         units=low.units,
-        layers=tuple(_layer_plan(accelerator.clock, rates, build) for build in low.layers),
-        choices=_choices(accelerator, chosen, allocation, why, low),
-        warnings=_warnings(accelerator, low),
+        layers=tuple(_layer_plan(accelerator.clock, rates, build, len(networks) > 1) for build in low.layers),
+        choices=_choices(accelerator, networks, low),
+        warnings=(*notes, *_warnings(accelerator, low)),
         batch=batch,
-        peak_activation_bytes=allocation.peak_bytes,
+        peak_activation_bytes=max(network.allocation.peak_bytes for network in networks),
     )
 
 
-def _layer_plan(clock_hz: int, rates: dict[str, Fraction | None], build: LayerBuild) -> LayerPlan:
+def _layer_plan(clock_hz: int, rates: dict[str, Fraction | None], build: LayerBuild, several: bool) -> LayerPlan:
     layer = build.layer
     bounds = Counter(build.bounds)
     moved: Counter[str] = Counter()
@@ -182,7 +198,8 @@ def _layer_plan(clock_hz: int, rates: dict[str, Fraction | None], build: LayerBu
         bounds[memory] = bits * clock_hz * rate.denominator // (8 * rate.numerator) if rate else 0
     return LayerPlan(
         frame=build.frame,
-        name=layer.name,
+        trace=build.trace,
+        name=f"{build.trace}/{layer.name}" if several else layer.name,
         op=layer.op,
         format=layer.weight.format.kind if isinstance(layer, WeightedLayer) else "",
         macs=layer.macs,
@@ -193,18 +210,28 @@ def _layer_plan(clock_hz: int, rates: dict[str, Fraction | None], build: LayerBu
     )
 
 
-def _choices(accelerator: Accelerator, chosen: Plan, allocation: Allocation, why: str, low: Lowering) -> dict[str, str]:
+def _choices(accelerator: Accelerator, networks: Sequence[Network], low: Lowering) -> dict[str, str]:
     held = sum(any("held over" in note for note in build.notes) for build in low.layers)
     again = sum(any("read again" in note for note in build.notes) for build in low.layers)
-    names = ", ".join(dict.fromkeys(item.name for item in allocation.spilled))
-    return {
-        "head_order": why if any(isinstance(op.layer, MatmulLayer) for op in chosen.ops) else "no attention",
-        "activations": f"peak {human_bytes(allocation.peak_bytes)} of {human_bytes(accelerator.activation_buffer.capacity)}",
-        "spills": names or "none",
-        "barriers": f"{len(allocation.barriers)} operations wait for the readers of the place that they write",
+    out: dict[str, str] = {}
+    for network in networks:
+        of = f" of {network.trace.name}" if len(networks) > 1 else ""
+        out |= {f"{name}{of}": value for name, value in _network_choices(accelerator, network).items()}
+    return out | {
         "stripes": f"{held} layers held over M-chunks, {again} read again" if held or again else "every layer in one M-chunk",
         "weights": accelerator.weight_buffer.residency,
         "overlap": accelerator.control.overlap,
+    }
+
+
+def _network_choices(accelerator: Accelerator, network: Network) -> dict[str, str]:
+    allocation = network.allocation
+    names = ", ".join(dict.fromkeys(item.name for item in allocation.spilled))
+    return {
+        "head_order": network.why if any(isinstance(op.layer, MatmulLayer) for op in network.plan.ops) else "no attention",
+        "activations": f"peak {human_bytes(allocation.peak_bytes)} of {human_bytes(accelerator.activation_buffer.capacity)}",
+        "spills": names or "none",
+        "barriers": f"{len(allocation.barriers)} operations wait for the readers of the place that they write",
     }
 
 

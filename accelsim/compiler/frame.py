@@ -19,6 +19,7 @@ from accelsim.compiler.plan import Op, Plan, TensorId
 from accelsim.compiler.streams import StreamBuilder
 from accelsim.program import ActivationJob
 from accelsim.trace.layers import AddLayer, EmbedLayer, GeluLayer, Layer, LayerNormLayer, SoftmaxLayer
+from accelsim.trace.trace import Trace
 
 Record = dict[str, int]
 Bits = Counter[tuple[str, str, bool]]
@@ -30,6 +31,7 @@ class LayerBuild:
 
     layer: Layer
     frame: int
+    trace: str
     bits: Bits = field(default_factory=Counter)
     bounds: Counter[str] = field(default_factory=Counter)
     vector_cycles: int = 0
@@ -57,7 +59,7 @@ class Lowering:
     loads: int = 0
     units: int = 0
     tiles: int = 0
-    pinned: dict[str, tuple[int, int, int]] = field(default_factory=dict)  # weight layer -> its stream, loaded in the first frame
+    pinned: dict[tuple[str, str], tuple[int, int, int]] = field(default_factory=dict)  # (network, what) -> its stream, loaded once
 
     def task(self, **fields: int) -> int:
         """Append a task and its units; return its index."""
@@ -73,11 +75,23 @@ class Lowering:
         return -(-total // cycles) if cycles else 0
 
 
-class Frame:
-    """One inference that is being lowered: what its operations have made so far."""
+@dataclass(frozen=True)
+class Network:
+    """A trace as it was planned and placed; `why` says for which reason its head order was taken."""
 
-    def __init__(self, low: Lowering, plan: Plan, allocation: Allocation, frame: int) -> None:
-        self.low, self.plan, self.allocation, self.frame = low, plan, allocation, frame
+    trace: Trace
+    plan: Plan
+    allocation: Allocation
+    why: str
+
+
+class Frame:
+    """One inference that is being lowered: what its operations have made so far, and the last tasks of the inference before."""
+
+    def __init__(self, low: Lowering, network: Network) -> None:
+        self.low, self.trace, self.plan, self.allocation = low, network.trace, network.plan, network.allocation
+        self.before = (low.drains[-1] if low.drains else -1, low.row_tasks[-1] if low.row_tasks else -1)
+        self.first_drain, self.first_row = len(low.drains), len(low.row_tasks)
         self.accelerator = low.accelerator
         self.layer_index: dict[str, int] = {}
         self.task_of: dict[int, int] = {}  # operation -> its drain or row task
@@ -117,11 +131,17 @@ def by_row(frame: Frame, key: TensorId, op: Op, rows: int, shift: int = 0) -> Re
 def place_is_free(frame: Frame, op: Op) -> Record:
     """What must have ended before `op` may write its place, beyond what the program's order already says.
 
-    The newest of each kind will do: writes to DRAM, drains and row functions each end in order.
+    The newest of each kind will do: writes to DRAM, drains and row functions each end in order. The places of the inference before are
+    free once it has ended, so the first drain waits for its last row function and the first row function for its last drain.
     """
+    drain, row = frame.before
+    if not op.on_array or len(frame.low.drains) != frame.first_drain:
+        row = -1
+    if op.on_array or len(frame.low.row_tasks) != frame.first_row:
+        drain = -1
     here = next((stay for stay in frame.allocation.of(op.writes) if stay.first <= op.index <= stay.last), None)
     if here is None:
-        return {}
+        return {"after1": drain, "after2": row}
     end = here.offset + here.bytes
     before = [(stay, token) for stay, token in frame.tokens if stay.last < here.first]
     tokens = [token for stay, token in before if stay.offset < end and here.offset < stay.offset + stay.bytes]
@@ -130,8 +150,8 @@ def place_is_free(frame: Frame, op: Op) -> Record:
     rows = [reader for reader in readers if not frame.plan.ops[reader].on_array]
     return {
         "after0": tokens[-1] if tokens else -1,
-        "after1": frame.task_of[max(drains)] if drains else -1,
-        "after2": frame.task_of[max(rows)] if rows else -1,
+        "after1": frame.task_of[max(drains)] if drains else drain,
+        "after2": frame.task_of[max(rows)] if rows else row,
     }
 
 

@@ -11,7 +11,6 @@ from accelsim.accelerator import Accelerator
 from accelsim.errors import CompileError
 from accelsim.hw.decode_mac_core import CoreGeometry
 from accelsim.trace.layers import WeightedLayer
-from accelsim.trace.trace import Trace
 
 
 def weight_geometry(accelerator: Accelerator, layer: WeightedLayer) -> CoreGeometry:
@@ -47,32 +46,6 @@ def weight_geometry(accelerator: Accelerator, layer: WeightedLayer) -> CoreGeome
         raise CompileError(f"{name}: d = {path.d} does not divide array.{along} = {length} of {accelerator.name!r}")
     coded = _geometry(accelerator, path.d, path.codewords, True, path.sign, path.axis, 8, accelerator.weight_buffer.word_bits)
     return replace(coded, mask_bits=path.mask_bits)
-
-
-def check_rom(accelerator: Accelerator, trace: Trace) -> None:
-    """Check that one ROM can hold the codebooks of all layers of a trace that share one: it holds a single codebook.
-
-    Raises
-    ------
-    CompileError
-        Layers with different shared codebooks, or with codebooks of their own beside a shared one.
-    """
-    coded = [layer for layer in trace.weighted_layers() if layer.weight.format.codebook_scope != "none"]
-    first = next((layer for layer in coded if layer.weight.format.codebook_scope == "shared"), None)
-    if first is None:
-        return
-    for layer in coded:
-        if _codebook_identity(layer) != _codebook_identity(first):
-            raise CompileError(
-                f"layers {first.name!r} and {layer.name!r} need different codebooks, but the ROM of {accelerator.name!r} holds one; "
-                "allowed: layers that share one universal codebook, and uncoded ones"
-            )
-
-
-def _codebook_identity(layer: WeightedLayer) -> tuple[object, ...]:
-    """What tells one codebook from another: its record in the payload, or without one the format."""
-    record = layer.weight.streams.get("codebook")
-    return (record,) if record is not None else (layer.weight.format,)
 
 
 def activation_geometry(accelerator: Accelerator, transposed: bool) -> CoreGeometry:

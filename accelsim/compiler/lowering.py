@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-from accelsim.compiler.allocation import Allocation
-from accelsim.compiler.frame import Frame, LayerBuild, Lowering
+from accelsim.compiler.frame import Frame, LayerBuild, Lowering, Network
 from accelsim.compiler.moves import load_tensor, store_results
 from accelsim.compiler.placement import Residency
-from accelsim.compiler.plan import Plan
 from accelsim.compiler.products import lower_product
 from accelsim.compiler.row_functions import lower_row_function
 
 
-def lower_frame(low: Lowering, plan: Plan, allocation: Allocation, index: int) -> None:
-    """Append inference number `index` to the program."""
-    frame = Frame(low, plan, allocation, index)
+def lower_frame(low: Lowering, network: Network, index: int) -> None:
+    """Append inference number `index`, one of `network`, to the program."""
+    frame = Frame(low, network)
+    plan = network.plan
     for op in plan.ops:
         for layer in (op.layer, *op.fused):
             if layer.name not in frame.layer_index:
                 frame.layer_index[layer.name] = len(low.layers)
-                low.layers.append(LayerBuild(layer, index))
+                low.layers.append(LayerBuild(layer, index, network.trace.name))
     starts: dict[int, list[Residency]] = {}
     for stay in frame.allocation.residencies:
         if stay.loaded:

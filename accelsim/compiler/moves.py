@@ -22,7 +22,7 @@ def load_tensor(frame: Frame, stay: Residency, op: Op) -> None:
         frame.task_of[max(item.index for item in before if item.on_array is kind)]
         for kind in (True, False)
         if any(item.on_array is kind for item in before)
-    )
+    ) or tuple(task for task in frame.before if task >= 0)
     for index in after:
         low.tasks[index]["notify"] = 1
     address = dram_address(frame, tensor)

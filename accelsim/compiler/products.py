@@ -60,7 +60,7 @@ def lower_product(frame: Frame, op: Op) -> None:
     weighted = isinstance(layer, WeightedLayer)
     loads_codebook = weighted and geometry.decode and accelerator.codebook.store == "ram"
     packing: Packing = "stripe" if per_stripe else "layer"
-    costs = low.conflicts.start(layer, geometry, packing) if isinstance(layer, WeightedLayer) else -1
+    costs = low.conflicts.start(frame.trace, layer, geometry, packing) if isinstance(layer, WeightedLayer) else -1
     fetches = 0
     header = _header_bytes(frame, op) if weighted else 0
     stripe_bytes = header + geometry.words(op.k, 1) * geometry.word_bits // 8  # of the first; one answer for all stripes
@@ -138,7 +138,7 @@ def _header_bytes(frame: Frame, op: Op) -> int:
 def _stream(frame: Frame, op: Op, stream: Stream, geometry: CoreGeometry, tiles: int, part: str) -> Record:
     """Place one stream; fields of the runs that read it."""
     low, accelerator = frame.low, frame.accelerator
-    key = f"{op.layer.name}/{part}"
+    key = (frame.trace.name, f"{op.layer.name}/{part}")
     if key in low.pinned:
         chunk0, count, base = low.pinned[key]
         return {

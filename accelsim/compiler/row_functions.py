@@ -37,7 +37,7 @@ def lower_row_function(frame: Frame, op: Op) -> None:
 def _parameters(frame: Frame, op: Op) -> int:
     """Fetch what a row function reads besides its rows; the transfer that ends it."""
     low, layer = frame.low, op.layer
-    key = f"{layer.name}/parameters"
+    key = (frame.trace.name, f"{layer.name}/parameters")
     if key in low.pinned:
         return low.pinned[key][0] + low.pinned[key][1] - 1
     index = frame.layer_index[layer.name]

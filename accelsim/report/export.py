@@ -56,6 +56,7 @@ def layer_rows(result: Result) -> list[dict[str, Any]]:
     return [
         {
             "frame": frame_index,
+            "trace": frame.trace,
             "layer": layer.name,
             "op": layer.op,
             "format": layer.format,
@@ -97,6 +98,7 @@ def traffic_rows(result: Result) -> list[dict[str, Any]]:
     return [
         {
             "frame": frame_index,
+            "trace": frame.trace,
             "layer": layer.name,
             "operand": item.operand,
             "memory": item.memory,

@@ -11,6 +11,7 @@ from accelsim.report.metrics import (
     CATEGORY_MEANING,
     OVERHEAD_OPERANDS,
     Summary,
+    bus_bits,
     category_cycles,
     group_layers,
     summarize,
@@ -73,7 +74,9 @@ def render_headline(console: Console, result: Result, summary: Summary) -> None:
         f"{milliseconds(summary.milliseconds_per_inference)} ms an inference, {summary.inferences_per_s:,.1f} frames/s; "
         f"{count(summary.total_cycles)} cycles at {hertz(summary.clock_hz)} for {_inferences(summary)}",
     )
-    if summary.frames > 1:
+    if len({frame.trace for frame in result.frames}) > 1:
+        render_frames(console, result)
+    elif summary.frames > 1:
         say(
             console,
             f"cold start {milliseconds(summary.cold_ms)} ms (first frame), steady state {milliseconds(summary.steady_ms)} ms (last frame)",
@@ -93,6 +96,25 @@ def _inferences(summary: Summary) -> str:
     if summary.inferences == 1:
         return "one inference"
     return f"{summary.inferences} inferences ({summary.frames} frames x batch {summary.batch})"
+
+
+def render_frames(console: Console, result: Result) -> None:
+    """Each inference of a run in which networks take turns."""
+    out = table(console, [">frame", "network", ">cycles", ">ms", ">bus\nkB", ">codebook\nkB"])
+    for index, frame in enumerate(result.frames):
+        moved = tuple(item for layer in frame.layers for item in layer.traffic)
+        codebook = sum(item.bits for item in moved if item.operand == "codebook")
+        ms = 1e3 * frame.total_cycles / result.clock_hz
+        row(
+            out,
+            str(index),
+            frame.trace,
+            count(frame.total_cycles),
+            milliseconds(ms),
+            f"{bus_bits(moved) / 8e3:,.1f}",
+            f"{codebook / 8e3:,.1f}",
+        )
+    show(console, "Networks in turn", out)
 
 
 def render_cycles(console: Console, result: Result) -> None:

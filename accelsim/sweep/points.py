@@ -103,7 +103,7 @@ def candidate(sweep: Sweep, position: int) -> Candidate:
         return Invalid(position, sweep.at(position), problem)
     return Point(
         position=position,
-        run_id=run_id(accelerator, trace, options),
+        run_id=run_id(accelerator, (trace,), options),
         accelerator=accelerator,
         trace=run["trace"],
         trace_sha256=trace.sha256,

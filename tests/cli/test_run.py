@@ -143,3 +143,22 @@ def test_energy_and_area_stand_beside_the_result(tmp_path):
     rows = list(csv.DictReader((tmp_path / "out" / "energy.csv").read_text().splitlines()))
     assert sum(float(row["energy_uj"]) for row in rows) == pytest.approx(found["energy"]["energy_uj"]["value"])
     assert found["area"]["technology"] == "nangate45"
+
+
+def test_networks_that_take_turns_are_listed_frame_by_frame(tmp_path):
+    text = call(*RUN, "--then", "tiny_vit_int8", "--frames", 2, "--functional", "-o", tmp_path / "run")
+    assert max(map(len, text.splitlines())) <= 80
+    lines = text.split("Networks in turn\n")[1].split("\n\n")[0].splitlines()
+    assert [name for line in lines for name in ("tiny_vit_ssvq", "tiny_vit_int8") if name in line] == ["tiny_vit_ssvq", "tiny_vit_int8"] * 2
+    result = load_result(tmp_path / "run")
+    assert [frame.trace for frame in result.frames] == ["tiny_vit_ssvq", "tiny_vit_int8"] * 2
+    rows = list(csv.DictReader((tmp_path / "run" / "layers.csv").read_text().splitlines()))
+    assert sum(int(row["total_cycles"]) for row in rows if row["trace"] == "tiny_vit_int8") == sum(
+        frame.total_cycles for frame in result.frames if frame.trace == "tiny_vit_int8"
+    )
+
+
+def test_a_network_named_twice_is_one_message():
+    outcome = CliRunner().invoke(app, [*RUN, "--then", "tiny_vit_ssvq"])
+    assert outcome.exit_code == 2
+    assert "2 networks are called 'tiny_vit_ssvq'" in outcome.stderr

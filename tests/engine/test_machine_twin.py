@@ -18,8 +18,8 @@ from tests.tiny_machines import accelerators, nets, tiny_accelerator, tiny_encod
 MACHINES = machines()
 
 
-def compare(accelerator: Accelerator, trace: Trace, frames: int = 1, batch: int = 1) -> None:
-    program = compile_trace(accelerator, trace, frames=frames, batch=batch)
+def compare(accelerator: Accelerator, *traces: Trace, frames: int = 1, batch: int = 1) -> None:
+    program = compile_trace(accelerator, *traces, frames=frames, batch=batch)
     outcome, landings = run_recorded(accelerator, program)
     cycles, runs = NaiveMachine(program, landings).simulate()
     assert cycles == outcome.cycles - outcome.tail_cycles

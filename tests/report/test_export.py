@@ -35,7 +35,7 @@ def test_the_traffic_table_adds_up_to_the_bus():
 
 def test_every_number_column_says_its_unit():
     units = ("cycles", "bits", "bytes", "macs", "hz", "ms", "milliseconds", "pct", "_s", "cycle", "mac", "inference")
-    plain = ("frame", "layer", "op", "format", "lowering", "frames", "batch", "inferences", "milliseconds_per_inference")
+    plain = ("frame", "trace", "layer", "op", "format", "lowering", "frames", "batch", "inferences", "milliseconds_per_inference")
     for name in ("layers.csv", "traffic.csv"):
         header = next(csv.reader(io.StringIO(run_files(int8())[name].decode())))
         assert [

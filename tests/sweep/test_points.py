@@ -98,7 +98,7 @@ def test_a_point_is_the_accelerator_that_run_would_load():
     by_hand = load_accelerator("edge-32x32", ["weight_buffer.capacity=48 KiB", "dram.device=lpddr5-6400-x16"])
     assert isinstance(point, Point)
     assert point.accelerator == by_hand
-    assert point.run_id == run_id(by_hand, load_trace(TRACES / "tiny_vit_int8"), {"frames": 1, "batch": 2, "seed": 0})
+    assert point.run_id == run_id(by_hand, [load_trace(TRACES / "tiny_vit_int8")], {"frames": 1, "batch": 2, "seed": 0})
     assert point.axes == {"weight_buffer.capacity": 48 * 1024, "dram.device": "lpddr5-6400-x16", "batch": 2}
 
 
@@ -117,7 +117,7 @@ def test_another_timing_in_a_device_file_is_another_run(tmp_path):
         fields["n_rcd"] += more
         device.write_text(yaml.safe_dump(fields))
         accelerator = load_accelerator("edge-32x32", [f"dram.device={device}"])
-        ids.append(run_id(accelerator, load_trace(TRACES / "tiny_vit_int8"), {}))
+        ids.append(run_id(accelerator, [load_trace(TRACES / "tiny_vit_int8")], {}))
     assert ids[0] != ids[1]
 
 

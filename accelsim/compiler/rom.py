@@ -1,0 +1,77 @@
+"""What one ROM can serve: layers, and networks, that share one universal codebook and have none of their own.
+
+Disputable assumption: networks without payload and without an encoder's record state shapes only; if their formats agree they are taken
+to share the codebook that the chip will have, and the result says so.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+
+from accelsim.accelerator import Accelerator
+from accelsim.errors import CompileError
+from accelsim.trace.layers import WeightedLayer
+from accelsim.trace.trace import Trace
+
+
+def check_rom(accelerator: Accelerator, traces: Sequence[Trace]) -> tuple[str, ...]:
+    """Check that one ROM can hold the codebooks of all layers of all traces, if any of them is universal: it holds a single codebook.
+
+    Returns
+    -------
+    What a reader of the result should know.
+
+    Raises
+    ------
+    CompileError
+        Different universal codebooks, or codebooks of their own beside a universal one: names two layers, and their networks.
+    """
+    coded = [(trace, _coded(trace)) for trace in traces]
+    coded = [(trace, layers) for trace, layers in coded if layers]
+    shared = [(trace, layer) for trace, layers in coded for layer in layers if layer.weight.format.codebook_scope == "shared"]
+    if not shared:
+        return ()
+    for trace, layers in coded:
+        for layer in layers:
+            _check_same(accelerator, shared[0], (trace, layer))
+    unproved = [trace.name for trace, _ in coded if not trace.has_payload]
+    if len(coded) == 1 or not unproved:
+        return ()
+    return (f"{', '.join(unproved)}: no payload and no record of an encoder; their formats agree, so they are taken to share one codebook",)
+
+
+def _coded(trace: Trace) -> list[WeightedLayer]:
+    return [layer for layer in trace.weighted_layers() if layer.weight.format.codebook_scope != "none"]
+
+
+def _check_same(accelerator: Accelerator, first: tuple[Trace, WeightedLayer], other: tuple[Trace, WeightedLayer]) -> None:
+    inside = first[0] is other[0]
+    same = _in_network(first[1]) == _in_network(other[1]) if inside else _identity(*first) == _identity(*other)
+    if same:
+        return
+    names = [f"{layer.name!r}" if inside else f"{layer.name!r} of {trace.name!r}" for trace, layer in (first, other)]
+    allowed = (
+        "layers that share one universal codebook, and uncoded ones"
+        if inside
+        else "networks compressed together (accelsim compress --with), with their payloads"
+    )
+    raise CompileError(
+        f"layers {names[0]} and {names[1]} need different codebooks, but the ROM of {accelerator.name!r} holds one; allowed: {allowed}"
+    )
+
+
+def _in_network(layer: WeightedLayer) -> tuple[object, ...]:
+    """What tells one codebook of a network from another: its record in the payload, or without one the format."""
+    record = layer.weight.streams.get("codebook")
+    return (record,) if record is not None else (layer.weight.format,)
+
+
+def _identity(trace: Trace, layer: WeightedLayer) -> tuple[object, ...]:
+    """What tells the codebooks of several networks apart: their bytes; without payload what they would be made of again."""
+    spec, own = layer.weight.format, layer.weight
+    path = spec.decode_path()
+    scope = spec.codebook_scope
+    if scope == "shared" and trace.has_payload and "codebook" in own.streams:
+        return scope, path.codewords, path.d, hashlib.sha256(trace.stream(layer.name, "codebook").tobytes()).hexdigest()
+    return scope, spec, trace.manifest.compression if scope == "shared" else (trace.name, layer.name)
