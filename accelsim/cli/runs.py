@@ -27,7 +27,11 @@ from accelsim.cli.shell import EXIT_CHECK_FAILED, print_json
 from accelsim.errors import ConfigError
 
 if TYPE_CHECKING:
+    from accelsim.accelerator import Accelerator
     from accelsim.result import Result
+    from accelsim.trace.trace import Trace
+
+MAX_NAME = 100  # characters of an accelerator's name
 
 
 def run(
@@ -93,6 +97,8 @@ def run(
 def pairs(items: Sequence[str]) -> list[tuple[str, str]]:
     """(accelerator, trace) of each ACCEL:TRACE; ':TRACE', 'TRACE' and 'ACCEL:' take the missing part from the first item.
 
+    An accelerator may carry changes, 'NAME+codebook.ports=4'; '+codebook.ports=4:' changes the first one.
+
     Raises
     ------
     ConfigError
@@ -106,31 +112,54 @@ def pairs(items: Sequence[str]) -> list[tuple[str, str]]:
     out = [(first_accel, first_trace)]
     for item in items[1:]:
         accel, colon, trace = item.partition(":")
+        if accel.startswith("+"):
+            accel, colon = first_accel.partition("+")[0] + accel, ":"
         out.append((accel or first_accel, trace or first_trace) if colon else (first_accel, item))
     return out
 
 
+def _changed(accel: str, trace: str, overrides: Sequence[str] | None) -> tuple[Accelerator, Trace]:
+    """What 'NAME+path=value+...' and a trace name; the changes come after `--set` and are part of the chip's name."""
+    name, *changes = accel.split("+")
+    machine, network = load_inputs(name, trace, [*(overrides or ()), *changes])
+    if not changes:
+        return machine, network
+    label = "+".join([machine.name, *changes])
+    return machine.model_copy(update={"name": label if len(label) <= MAX_NAME else f"{label[: MAX_NAME - 1]}…"}), network
+
+
 def compare(
-    items: Annotated[list[str], typer.Argument(metavar="ACCEL:TRACE...", help="The baseline first; later ACCEL may be left out.")],
+    items: Annotated[
+        list[str],
+        typer.Argument(metavar="ACCEL:TRACE...", help="The baseline first; later, NAME+path=value:TRACE; what is left out is the first's."),
+    ],
     frames: Frames = 1,
     batch: Batch = 1,
     seed: Seed = 0,
     overrides: Overrides = None,
+    technology: TechnologyName = "nangate45",
     out: OutFolder = None,
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
-    """Speed-ups over the first run, by cause and layer."""
+    """Speed-ups over the first run by cause and layer; energy and area."""
+    from accelsim.report.area import area_of
     from accelsim.report.compare import compare as compare_results
     from accelsim.report.compare import short_labels
-    from accelsim.report.compare_export import check_comparison_folder, write_comparison
+    from accelsim.report.compare_costs import costs_of
+    from accelsim.report.compare_export import check_comparison_folder, comparison_dict, write_comparison
     from accelsim.report.compare_tables import render_comparison
+    from accelsim.report.cost_tables import render_costs
+    from accelsim.report.technology import load_technology
     from accelsim.report.terminal import progress, say, stdout_console
 
     chosen = pairs(items)
     if out is not None:
         check_comparison_folder(out)
-    machines = [load_inputs(accel, trace, overrides) for accel, trace in chosen]
+    machines = [_changed(accel, trace, overrides) for accel, trace in chosen]
+    node = load_technology(technology)
+    for machine, _ in machines:
+        area_of(machine, node)  # a codebook that no circuit can hold is answered before the simulations
     from accelsim.simulate import simulate
 
     results: list[Result] = []
@@ -140,17 +169,21 @@ def compare(
                 update("runs", index, len(machines))
             results.append(simulate(machine, network, frames=frames, batch=batch, seed=seed, progress=update))
     comparison = compare_results(results[0], results[1:])
+    costs = costs_of(results, node)
     if out is not None:
+        from accelsim.report.cost_plots import cost_pictures
         from accelsim.report.plots import comparison_pictures
 
-        write_comparison(out, comparison, comparison_pictures(comparison))
+        write_comparison(out, comparison, {**comparison_pictures(comparison), **cost_pictures(costs)}, costs)
     if as_json:
-        print_json(comparison.to_dict())
+        print_json(comparison_dict(comparison, costs))
     elif quiet:
         names = short_labels(comparison.results)[1:]
         say(stdout_console(), ", ".join(f"{name} {item.speedup:.3f}x" for name, item in zip(names, comparison.speedups, strict=True)))
     else:
-        render_comparison(stdout_console(), comparison)
+        console = stdout_console()
+        render_comparison(console, comparison)
+        render_costs(console, costs)
 
 
 def demo(

@@ -212,13 +212,18 @@ def label(result: Result) -> str:
 
 
 def short_labels(results: Iterable[Result]) -> tuple[str, ...]:
-    """The part of each label that tells the runs apart: the traces on one accelerator, the accelerators of one trace, or both."""
+    """The part of each label that tells the runs apart: the traces on one accelerator, the accelerators of one trace, or both.
+
+    A chip that is another one of these with fields changed ('NAME+path=value') is named by the changes alone.
+    """
     runs = tuple(results)
     if len({item.accelerator for item in runs}) == 1:
         return tuple(item.trace_name for item in runs)
-    if len({item.trace_name for item in runs}) == 1 and len({item.accelerator_name for item in runs}) == len(runs):
-        return tuple(item.accelerator_name for item in runs)
-    return tuple(label(item) for item in runs)
+    names = [item.accelerator_name for item in runs]
+    changes = [name[name.index("+") :] if "+" in name and name.partition("+")[0] in names else name for name in names]
+    if len({item.trace_name for item in runs}) == 1 and len(set(names)) == len(runs):
+        return tuple(changes)
+    return tuple(f"{name}:{item.trace_name}" for name, item in zip(changes, runs, strict=True))
 
 
 def _layer_cycles(result: Result) -> dict[str, int]:

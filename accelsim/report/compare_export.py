@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from accelsim.report.compare import Comparison
+from accelsim.report.compare_costs import RunCost
 from accelsim.report.export import run_files, to_csv, to_json
 from accelsim.report.folder import FolderKind, check_replaceable, write_folder
 
 COMPARISON_FILE = "comparison.json"
 RUNS_FOLDER = "runs"
-_PICTURES = ("cycles", "traffic", "waterfall_cause", "waterfall_layer")
+COSTS_FILE = "side_by_side.csv"
+_PICTURES = ("cycles", "traffic", "energy", "area", "side_by_side", "waterfall_cause", "waterfall_layer")
 COMPARISON_FOLDER = FolderKind(
     COMPARISON_FILE,
-    (COMPARISON_FILE, RUNS_FOLDER, "by_cause.csv", "by_layer.csv", *(f"{name}*.{end}" for name in _PICTURES for end in ("svg", "png"))),
+    (
+        COMPARISON_FILE,
+        RUNS_FOLDER,
+        COSTS_FILE,
+        "by_cause.csv",
+        "by_layer.csv",
+        *(f"{name}*.{end}" for name in _PICTURES for end in ("svg", "png")),
+    ),
 )
 
 
@@ -42,7 +51,12 @@ def check_comparison_folder(folder: Path) -> None:
     check_replaceable(folder, COMPARISON_FOLDER)
 
 
-def write_comparison(folder: Path, comparison: Comparison, pictures: Mapping[str, bytes]) -> Path:
+def comparison_dict(comparison: Comparison, costs: Sequence[RunCost] = ()) -> dict[str, Any]:
+    """The comparison as JSON can hold it, with what each run costs where that was asked for."""
+    return {**comparison.to_dict(), **({"side_by_side": [item.to_dict() for item in costs]} if costs else {})}
+
+
+def write_comparison(folder: Path, comparison: Comparison, pictures: Mapping[str, bytes], costs: Sequence[RunCost] = ()) -> Path:
     """Write a comparison's folder, all or nothing; run 0 is the baseline.
 
     Raises
@@ -51,11 +65,13 @@ def write_comparison(folder: Path, comparison: Comparison, pictures: Mapping[str
         The place is taken by something that is not a comparison, or cannot be written.
     """
     files = {
-        COMPARISON_FILE: to_json(comparison.to_dict()).encode(),
+        COMPARISON_FILE: to_json(comparison_dict(comparison, costs)).encode(),
         "by_cause.csv": to_csv(split_rows(comparison, "by_cause")).encode(),
         "by_layer.csv": to_csv(split_rows(comparison, "by_layer")).encode(),
         **pictures,
     }
+    if costs:
+        files[COSTS_FILE] = to_csv({"run": index, **item.to_row()} for index, item in enumerate(costs)).encode()
     for index, result in enumerate(comparison.results):
         files |= {f"{RUNS_FOLDER}/{index}/{name}": content for name, content in run_files(result).items()}
     return write_folder(folder, COMPARISON_FOLDER, files)

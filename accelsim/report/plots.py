@@ -6,6 +6,7 @@ Each function draws into the axes it is given; bars are exact (their sums equal 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from textwrap import wrap
 
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
@@ -51,7 +52,7 @@ def plot_cycles(ax: Axes, results: Sequence[Result]) -> None:
     same_clock = len({result.clock_hz for result in results}) == 1
     scales = [factor if same_clock else 1e3 / result.clock_hz for result in results]
     bars = [_scaled(category_cycles(result), scale) for result, scale in zip(results, scales, strict=True)]
-    _stacked(ax, [_fold_label(name) for name in short_labels(results)], bars, category_paint, CATEGORIES)
+    stacked_bars(ax, [fold_label(name) for name in short_labels(results)], bars, category_paint, CATEGORIES)
     ax.set_xlabel(unit if same_clock else "time (ms)")
 
 
@@ -64,7 +65,7 @@ def plot_layers(ax: Axes, result: Result) -> None:
     names = [_group_label(group) for group in shown] + ([f"{len(rest)} others"] if rest else [])
     cycles = [group.cycles for group in shown] + ([total(group.cycles for group in rest)] if rest else [])
     unit, factor = _cycle_unit(max((sum(item.values()) for item in cycles), default=0))
-    _stacked(ax, names, [_scaled(item, factor) for item in cycles], category_paint, CATEGORIES)
+    stacked_bars(ax, names, [_scaled(item, factor) for item in cycles], category_paint, CATEGORIES)
     ax.set_xlabel(unit)
 
 
@@ -84,17 +85,22 @@ def plot_traffic(ax: Axes, results: Sequence[Result]) -> None:
         for item in traffic_lines(result):
             bytes_of[item.operand] = bytes_of.get(item.operand, 0.0) + item.bits / 8e6
         bars.append(bytes_of)
-    _stacked(ax, [_fold_label(name) for name in short_labels(results)], bars, operand_paint, OPERANDS)
+    stacked_bars(ax, [fold_label(name) for name in short_labels(results)], bars, operand_paint, OPERANDS)
     ax.set_xlabel("memory traffic (MB)")
 
 
-def _fold_label(text: str) -> str:
-    """A run's name on two lines where it would take too much of the width."""
+def fold_label(text: str) -> str:
+    """A run's name on two lines where it would take too much of the width; changes of a chip without the unit that they change."""
     accelerator, colon, trace = text.partition(":")
-    return f"{shorten(accelerator)}\n{shorten(trace)}" if colon else shorten(text)
+    chip = shorten(accelerator)
+    if accelerator.startswith("+") and len(accelerator) > _LABEL_CHARS:
+        changes = ["+" + change.rpartition(".")[2] for change in accelerator[1:].split("+")]
+        lines = wrap(" ".join(changes), _LABEL_CHARS)
+        chip = "\n".join(lines if len(lines) == 1 or (len(lines) == 2 and not colon) else [shorten("".join(changes))])
+    return f"{chip}\n{shorten(trace)}" if colon else chip
 
 
-def _stacked(
+def stacked_bars(
     ax: Axes, names: Sequence[str], bars: Sequence[Mapping[str, float]], paint: Callable[[str], Paint], order: Sequence[str]
 ) -> None:
     """Horizontal stacked bars, first on top, with a legend of what occurs above the axes (it may reach over the labels' room)."""
@@ -121,7 +127,7 @@ def plot_waterfall(ax: Axes, speedup: Speedup, parts: Sequence[Contribution], to
     """From the baseline's time to the other's, one bar a part; each bar carries the speed-up reached so far, losses marked."""
     unit, scale = _cycle_unit(speedup.baseline_ticks) if speedup.ticks_are_cycles else ("time (ms)", 1e3 / speedup.tick_hz)
     steps = waterfall(speedup, parts, top)
-    first, last = (_fold_label(name) for name in short_labels((speedup.baseline, speedup.other)))
+    first, last = (fold_label(name) for name in short_labels((speedup.baseline, speedup.other)))
     whole, left = speedup.baseline_ticks * scale, speedup.other_ticks * scale
     ax.barh(0, whole, height=0.72, **bar_style(TOTAL_PAINT))
     remaining = whole

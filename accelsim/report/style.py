@@ -7,7 +7,7 @@ share a resource share a hue and differ in tone and hatch, because fifteen hues 
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -147,10 +147,17 @@ def picture(name: str, height_mm: float, draw: Callable[[Axes], None], width_mm:
     draw
         Draws into the axes it is given; legends outside the axes get room by themselves.
     """
+    return panels(name, height_mm, (1, 1), lambda axes: draw(axes[0]), width_mm)
+
+
+def panels(
+    name: str, height_mm: float, grid: tuple[int, int], draw: Callable[[Sequence[Axes]], None], width_mm: float = PAPER_COLUMN_MM
+) -> dict[str, bytes]:
+    """As `picture`, of rows x columns axes that share their y axis; `draw` gets them row by row."""
     with mpl.rc_context(_RC):
         figure = Figure(figsize=(width_mm / _MM_PER_INCH, height_mm / _MM_PER_INCH), layout="constrained")
         FigureCanvasAgg(figure)
-        draw(figure.add_subplot())
+        draw(list(figure.subplots(*grid, sharey=True, squeeze=False).flat))
         svg, png = io.BytesIO(), io.BytesIO()
         figure.savefig(svg, format="svg", metadata={"Date": None, "Creator": None})
         figure.savefig(png, format="png", dpi=_PNG_DPI, metadata={"Software": None})

@@ -125,7 +125,7 @@ def test_the_last_tick_of_a_stack_has_room_for_its_label_at_the_resolution_that_
         figure = Figure(figsize=(85 / 25.4, 70 / 25.4), layout="constrained", dpi=style._PNG_DPI)
         FigureCanvasAgg(figure)
         ax = figure.add_subplot()
-        plots._stacked(ax, ["…*.attention.matmul_1 x12"], [{"busy": end}], style.category_paint, ["busy"])
+        plots.stacked_bars(ax, ["…*.attention.matmul_1 x12"], [{"busy": end}], style.category_paint, ["busy"])
         figure.canvas.draw()
         inside = [label for label in ax.get_xticklabels() if label.get_text() and label.get_position()[0] <= ax.get_xlim()[1]]
         boxes = [label.get_window_extent() for label in inside]

@@ -1,0 +1,88 @@
+"""Latency, traffic, energy and area of several runs as tables: absolute with ranges, relative to the first, and the codebooks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.console import Console
+
+from accelsim.report.compare_costs import RunCost
+from accelsim.report.span import Span
+from accelsim.report.terminal import row, say, show, table
+from accelsim.report.text import milliseconds, times
+
+
+def render_costs(console: Console, costs: Sequence[RunCost]) -> None:
+    """All runs, the baseline first."""
+    technology = costs[0].cost.area.technology
+    _render_absolute(console, costs, technology)
+    _render_relative(console, costs)
+    _render_codebooks(console, costs)
+    for warning in dict.fromkeys(warning for item in costs for warning in item.cost.area.warnings):
+        names = [item.name for item in costs if warning in item.cost.area.warnings]
+        say(console, f"warning: {warning}" if len(names) == len(costs) else f"warning: {', '.join(names)}: {warning}", style="yellow")
+
+
+def _render_absolute(console: Console, costs: Sequence[RunCost], technology: str) -> None:
+    out = table(console, [">", "run", ">ms", ">MB", ">uJ", ">low-high", ">mm2", ">low-high"], dense=True)
+    for index, item in enumerate(costs):
+        row(
+            out,
+            str(index),
+            item.name,
+            milliseconds(item.milliseconds),
+            f"{item.bus_megabytes:.3f}",
+            _short(item.energy_uj.nominal),
+            _ends(item.energy_uj),
+            _short(item.area_mm2.nominal),
+            _ends(item.area_mm2),
+        )
+    show(console, f"Side by side: an inference, on the bus, energy and placed area in {technology}", out)
+
+
+def _render_relative(console: Console, costs: Sequence[RunCost]) -> None:
+    first = costs[0]
+    out = table(console, [">", "run", ">time", ">bytes", ">energy", ">area", ">EDP", ">TOPS/W", ">on chip"], dense=True)
+    for index, item in enumerate(costs):
+        energy, base = item.cost.energy, first.cost.energy
+        delay = energy.energy_delay_product_js.nominal / base.energy_delay_product_js.nominal
+        row(
+            out,
+            str(index),
+            item.name,
+            times(item.milliseconds / first.milliseconds),
+            times(item.bus_megabytes / first.bus_megabytes) if first.bus_megabytes else "-",
+            times(item.energy_uj.nominal / first.energy_uj.nominal),
+            times(item.area_mm2.nominal / first.area_mm2.nominal),
+            times(delay),
+            _short(energy.tops_per_watt().nominal),
+            _short(energy.tops_per_watt(off_chip=False).nominal),
+        )
+    show(console, "Over run 0; EDP: energy x delay; TOPS/W with memories outside the chip, and without", out)
+
+
+def _render_codebooks(console: Console, costs: Sequence[RunCost]) -> None:
+    out = table(console, [">", "store, circuit", ">words", ">ports", ">uJ", ">low-high", ">mm2", ">low-high"], dense=True)
+    for index, item in enumerate(costs):
+        book, energy, area = item.cost.accelerator.codebook, item.codebook_energy_uj, item.codebook_area_mm2
+        row(
+            out,
+            str(index),
+            f"{book.store}, {book.circuit}",
+            f"{book.codewords}x{book.codeword_length}",
+            f"{book.ports} in {book.banks} banks" if book.banks else str(book.ports),
+            _short(energy.nominal),
+            _ends(energy),
+            _short(area.nominal),
+            _ends(area),
+        )
+    show(console, "Codebooks", out)
+
+
+def _short(value: float) -> str:
+    """Three significant digits, no exponent: 1234.5 -> '1,234', 0.01234 -> '0.0123'."""
+    return f"{value:,.0f}" if value >= 1000 else f"{value:#.3g}".rstrip(".") if value >= 0.001 else f"{value:.4f}"
+
+
+def _ends(span: Span) -> str:
+    return f"{_short(span.low)}-{_short(span.high)}"
