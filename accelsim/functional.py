@@ -1,7 +1,8 @@
 """The functional check: every product of a trace, decoded out of its DRAM image and multiplied, against an independent twin.
 
-Activations are drawn over all of int8 for each layer, so that each is judged by itself; what flows between layers
-(requantization, softmax, ...) is not computed. Outputs of softmax are drawn as int8 too, although a machine has them unsigned.
+Pools are read window by window as the vector unit does, up to what is requantized (a sum is divided there). Activations are drawn
+over all of int8 for each layer, so that each is judged by itself; what flows between layers (requantization, softmax, ...) is not
+computed. Outputs of softmax are drawn as int8 too, although a machine has them unsigned.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from accelsim.compress.compress_trace import materialize
 from accelsim.hw.decode_mac_core import CoreGeometry
 from accelsim.kernels.decode import Words, accumulate, append_one, codeword_words, decode_stripe, stream_words
 from accelsim.kernels.decode_masked import decode_masked_stripe
-from accelsim.trace.layers import ConvLayer, GemmLayer, MacLayer, MatmulLayer, WeightedLayer
+from accelsim.trace.layers import ConvLayer, GemmLayer, MacLayer, MatmulLayer, PoolLayer, WeightedLayer
 from accelsim.trace.streams import locate_corruption
 from accelsim.trace.trace import Trace
 
@@ -36,7 +37,7 @@ class LayerCheck:
 
     Attributes
     ----------
-    tiles : decoded and compared, over all groups or heads
+    tiles : decoded and compared, over all groups or heads; 0 for a pool
     message : "bit-exact", or where and how it differs
     """
 
@@ -49,7 +50,7 @@ class LayerCheck:
 
 @dataclass(frozen=True)
 class FunctionalReport:
-    """All layers that multiply, in the trace's order."""
+    """All layers that multiply, and all pools, in the trace's order."""
 
     layers: tuple[LayerCheck, ...]
 
@@ -99,12 +100,13 @@ def check_functional(
         A layer does not fit the accelerator.
     """
     wholes = [materialize(trace) for trace in traces]
-    layers = [(whole, layer) for whole in wholes for layer in whole.layers if isinstance(layer, MacLayer)]
+    layers = [(whole, layer) for whole in wholes for layer in whole.layers if isinstance(layer, (MacLayer, PoolLayer))]
     checks: list[LayerCheck] = []
     for done, (whole, layer) in enumerate(layers):
         if progress is not None:
             progress("functional check", done, len(layers))
-        check = _check_layer(accelerator, whole, layer, np.random.default_rng([seed, zlib.crc32(layer.name.encode())]), tamper)
+        rng = np.random.default_rng([seed, zlib.crc32(layer.name.encode())])
+        check = _check_pool(layer, rng) if isinstance(layer, PoolLayer) else _check_layer(accelerator, whole, layer, rng, tamper)
         checks.append(check if len(wholes) == 1 else replace(check, name=f"{whole.name}/{check.name}"))
     if progress is not None:
         progress("functional check", len(layers), len(layers))
@@ -132,6 +134,31 @@ def _check_layer(accelerator: Accelerator, trace: Trace, layer: MacLayer, rng: n
             return LayerCheck(layer.name, op, False, tiles, f"layer {layer.name!r}{where}, {problem}")
         tiles += -(-layer.n // geometry.cols) * -(-layer.k // geometry.rows)
     return LayerCheck(layer.name, op, True, tiles, "bit-exact")
+
+
+def _check_pool(layer: PoolLayer, rng: np.random.Generator) -> LayerCheck:
+    height, width = layer.image
+    image = _draw(rng, height * width, layer.output.width)
+    wrong = np.argwhere(pool_windows(layer, image) != twin.windows(layer, image))
+    if wrong.size == 0:
+        return LayerCheck(layer.name, layer.op, True, 0, "bit-exact")
+    row, column = wrong[0].tolist()
+    return LayerCheck(layer.name, layer.op, False, 0, f"layer {layer.name!r}: element [{row},{column}] differs")
+
+
+def pool_windows(layer: PoolLayer, image: Int8) -> npt.NDArray[np.int64]:
+    """What a pool makes of `image` (height*width, channels) before requantization, (OY*OX, channels): tap by tap, read by address."""
+    (height, width), (oys, oxs) = layer.image, layer.positions
+    largest = layer.op == "max_pool2d"
+    oy, ox = (axis.reshape(-1) for axis in np.meshgrid(np.arange(oys), np.arange(oxs), indexing="ij"))
+    out = np.full((oys * oxs, image.shape[1]), -(1 << 31) if largest else 0, np.int64)
+    for tap in range(layer.taps[0] * layer.taps[1]):
+        y = oy * layer.strides[0] - layer.padding[0] + tap // layer.taps[1]
+        x = ox * layer.strides[1] - layer.padding[1] + tap % layer.taps[1]
+        inside = (y >= 0) & (y < height) & (x >= 0) & (x < width)
+        element = image[y[inside] * width + x[inside]]
+        out[inside] = np.maximum(out[inside], element) if largest else out[inside] + element
+    return out
 
 
 def _corruption(trace: Trace, layer: WeightedLayer, geometry: CoreGeometry) -> str | None:

@@ -6,10 +6,17 @@ import math
 
 import numpy as np
 
-from accelsim.trace.layers import ConvLayer, EmbedLayer, GemmLayer, LayerNormLayer, MatmulLayer
+from accelsim.trace.layers import ConvLayer, EmbedLayer, GemmLayer, LayerNormLayer, MatmulLayer, PoolLayer
 from accelsim.trace.trace import Trace
 
 _erf = np.vectorize(math.erf)
+_FUNCTIONS = {
+    "gelu": lambda x: 0.5 * x * (1 + _erf(x / math.sqrt(2))),
+    "sigmoid": lambda x: 1 / (1 + np.exp(-x)),
+    "silu": lambda x: x / (1 + np.exp(-x)),
+    "hardswish": lambda x: x * np.minimum(np.maximum(x + 3, 0), 6) / 6,
+    "tanh": np.tanh,
+}
 
 
 def run_float(trace: Trace, inputs: dict[str, np.ndarray], layernorm_epsilon: float) -> dict[str, np.ndarray]:
@@ -44,8 +51,13 @@ def _layer(trace: Trace, layer: object, args: list[np.ndarray], constant: dict[s
     if layer.op == "softmax":
         powers = np.exp(x - x.max(axis=-1, keepdims=True))
         return powers / powers.sum(axis=-1, keepdims=True)
-    if layer.op == "gelu":
-        return 0.5 * x * (1 + _erf(x / math.sqrt(2)))
+    if isinstance(layer, PoolLayer):
+        return _pool(layer, x)
+    if layer.op in ("relu", "clip"):
+        low, high = (0.0, None) if layer.op == "relu" else (layer.minimum, layer.maximum)
+        return np.clip(x, low, high)
+    if layer.op in _FUNCTIONS:
+        return _FUNCTIONS[layer.op](x)
     assert layer.op == "add"
     return x + args[1]
 
@@ -54,12 +66,26 @@ def _heads(value: np.ndarray, split: str, heads: int) -> np.ndarray:
     return value if split == "groups" else np.stack(np.split(value[0], heads, axis=1))
 
 
+def _pool(layer: PoolLayer, x: np.ndarray) -> np.ndarray:
+    """Window by window: the largest or the mean of the positions that lie inside the image."""
+    (height, width), channels = layer.image, x.shape[-1]
+    image = x[0].reshape(height, width, channels)
+    bottom, right = layer.padding_end or layer.padding
+    out = []
+    for y0 in range(-layer.padding[0], height + bottom - layer.taps[0] + 1, layer.strides[0]):
+        for x0 in range(-layer.padding[1], width + right - layer.taps[1] + 1, layer.strides[1]):
+            inside = image[max(y0, 0) : y0 + layer.taps[0], max(x0, 0) : x0 + layer.taps[1]].reshape(-1, channels)
+            taps = layer.taps[0] * layer.taps[1] if layer.count_padding else len(inside)
+            out.append(inside.max(axis=0) if layer.op == "max_pool2d" else inside.sum(axis=0) / taps)
+    return np.array(out)[None]
+
+
 def _convolution(layer: ConvLayer, x: np.ndarray, weights: np.ndarray, bias: np.ndarray | float) -> np.ndarray:
     """Position by position: gather the taps of each group, C slowest and FX fastest, and multiply."""
     height, width = layer.image
     planes = x if layer.input_layout == "planar" else x[0].T.reshape(layer.input_channels, height, width)
-    (pad_y, pad_x), b = layer.padding, layer.bounds
-    planes = np.pad(planes, ((0, 0), (pad_y, pad_y), (pad_x, pad_x)))
+    (top, left), (bottom, right), b = layer.padding, layer.padding_end or layer.padding, layer.bounds
+    planes = np.pad(planes, ((0, 0), (top, bottom), (left, right)))
     out = np.zeros((b.OY * b.OX, b.G * b.K))
     for oy in range(b.OY):
         for ox in range(b.OX):

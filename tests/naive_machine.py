@@ -92,6 +92,9 @@ class NaiveMachine:
         record = self.tasks[task]
         for name in ("dep0", "dep1"):
             unit = record[f"{name}_base"] + record[f"{name}_step"] * row
+            if name == "dep0" and record["dep_ox"]:  # a window: everything up to the end of its last line, as far as there are lines
+                last_line = record["dep_reach"] + record["dep_stride"] * (row // record["dep_ox"])
+                unit = record["dep0_base"] + min((last_line + 1) * record["dep_ix"], record["dep_rows"]) - 1
             if record[name] >= 0 and unit >= 0 and not self.usable(record[name], unit):
                 return False
         awaited = (record[name] for name in ("after0", "after1", "after2"))
@@ -105,9 +108,7 @@ class NaiveMachine:
             if self.drain_units:
                 task, unit = self.drain_units[0]
                 if self.put_out.get((task, unit), FOREVER) <= self.t and self.operands_usable(task, unit % self.tasks[task]["rows"]):
-                    stripe = unit // self.tasks[task]["rows"]
-                    width = min(self.tasks[task]["tile_cols"], self.tasks[task]["width"] - stripe * self.tasks[task]["tile_cols"])
-                    self.work(task, unit, width)
+                    self.work(task, unit, self.drained_columns(task, unit))
                     self.drain_units.pop(0)
                     continue
             if self.row_units:
@@ -118,6 +119,14 @@ class NaiveMachine:
                     self.row_units.pop(0)
                     continue
             return
+
+    def drained_columns(self, task: int, unit: int) -> int:
+        """Columns that a unit of a drain holds: a whole tile's, or what the last stripe of a group of a grouped convolution has left."""
+        record = self.tasks[task]
+        stripe = unit // record["rows"]
+        while stripe * record["tile_cols"] >= record["width"]:  # the group before
+            stripe -= ceil_div(record["width"], record["tile_cols"])
+        return min(record["tile_cols"], record["width"] - stripe * record["tile_cols"])
 
     def work(self, task: int, unit: int, width: int) -> None:
         """Passes over `width` elements, stretched where its accesses of the activation buffer take several cycles a pass."""

@@ -18,7 +18,17 @@ from accelsim.compiler.placement import Residency
 from accelsim.compiler.plan import Op, Plan, TensorId
 from accelsim.compiler.streams import StreamBuilder
 from accelsim.program import ActivationJob
-from accelsim.trace.layers import AddLayer, EmbedLayer, GeluLayer, Layer, LayerNormLayer, SoftmaxLayer
+from accelsim.trace.layers import (
+    AddLayer,
+    ClipLayer,
+    EmbedLayer,
+    GeluLayer,
+    Layer,
+    LayerNormLayer,
+    PoolLayer,
+    SoftmaxLayer,
+    TableLayer,
+)
 from accelsim.trace.trace import Trace
 
 Record = dict[str, int]
@@ -156,12 +166,16 @@ def place_is_free(frame: Frame, op: Op) -> Record:
 
 
 def passes_of(frame: Frame, layer: Layer) -> int:
-    """Passes over its data that the vector unit makes for a layer."""
+    """Passes that the vector unit makes for a layer over a row of its result; a pool makes some for each tap."""
     passes = frame.accelerator.vector_unit.passes
+    if isinstance(layer, PoolLayer):
+        return passes.pool * layer.taps[0] * layer.taps[1]
     table: dict[type, int] = {
         SoftmaxLayer: passes.softmax,
         LayerNormLayer: passes.layernorm,
         GeluLayer: passes.gelu,
+        ClipLayer: passes.relu,
+        TableLayer: passes.table,
         AddLayer: passes.add,
         EmbedLayer: passes.add,
     }

@@ -14,6 +14,7 @@ from accelsim.compiler.heads import HeadOrder, head_steps
 from accelsim.errors import CompileError
 from accelsim.trace.layers import (
     AddLayer,
+    ClipLayer,
     ConvLayer,
     EmbedLayer,
     GeluLayer,
@@ -22,7 +23,9 @@ from accelsim.trace.layers import (
     LayerNormLayer,
     MacLayer,
     MatmulLayer,
+    PoolLayer,
     SoftmaxLayer,
+    TableLayer,
     WeightedLayer,
 )
 from accelsim.trace.shapes import TensorShape
@@ -249,7 +252,7 @@ class _Builder:
         self._add(layer, fused, head, image, reads, key, (rows, width, last.output.bits, layer.n if merged else width), (m, layer.k, n))
 
     def _row_op(self, layer: Layer, head: int) -> None:
-        known = (SoftmaxLayer, LayerNormLayer, GeluLayer, AddLayer, EmbedLayer)
+        known = (SoftmaxLayer, LayerNormLayer, GeluLayer, ClipLayer, TableLayer, PoolLayer, AddLayer, EmbedLayer)
         if not isinstance(layer, known):
             raise CompileError(f"layer {layer.name!r}: the vector unit has no function for op {getattr(layer, 'op', '?')!r}")
         reads: list[tuple[TensorId, Role]] = [(self._read(name, head), "operand") for name in layer.inputs]
@@ -296,7 +299,7 @@ class _Builder:
                 operands = sum(isinstance(item, AddLayer) for item in chain)
                 if len(others) != 1 or others[0] not in self.done or operands >= 1:
                     break
-            elif not isinstance(after, GeluLayer):
+            elif not isinstance(after, (GeluLayer, ClipLayer, TableLayer)):
                 break
             chain.append(after)
             current = after

@@ -1,27 +1,35 @@
-"""Row functions of the vector unit: softmax, layernorm and what could not be fused."""
+"""Row functions of the vector unit: softmax, layernorm, pools and what could not be fused.
+
+Disputable assumption: a pool reads every window as a whole, so overlapping windows read a position several times; each line of a
+window is one consecutive piece of the activation buffer.
+"""
 
 from __future__ import annotations
 
-from accelsim.compiler.frame import Frame, Record, by_row, passes_of, place_is_free
+from accelsim.compiler.frame import Frame, Record, by_row, passes_of, place_is_free, provider
 from accelsim.compiler.plan import Op
 from accelsim.compiler.streams import Stream
 from accelsim.kernels import compute_state
-from accelsim.trace.layers import EmbedLayer
+from accelsim.trace.layers import ClipLayer, EmbedLayer, PoolLayer
 
 
 def lower_row_function(frame: Frame, op: Op) -> None:
     low, vector, layer = frame.low, frame.accelerator.vector_unit, op.layer
     tensor = frame.plan.tensors[op.writes]
     fields: Record = {}
-    for number, (key, _) in enumerate(op.reads):
+    for number, (key, _) in enumerate(op.reads if not isinstance(layer, PoolLayer) else ()):
         shift = layer.prepended_rows if isinstance(layer, EmbedLayer) and frame.plan.batch == 1 else 0
         row = by_row(frame, key, op, tensor.rows, shift)
         fields |= {f"dep{number}": row["task"], f"dep{number}_base": row["base"], f"dep{number}_step": row["step"]}
+    if isinstance(layer, PoolLayer):
+        fields |= _window(frame, op, layer)
     if layer.parameter_bytes:
         fields["chunk"] = _parameters(frame, op)
     fields |= place_is_free(frame, op)
-    passes = passes_of(frame, layer)
+    passes = max(1, passes_of(frame, layer)) if isinstance(layer, ClipLayer) else passes_of(frame, layer)
     pieces = [frame.plan.tensors[key].width * frame.plan.tensors[key].bits // 8 for key in (op.writes, *(key for key, _ in op.reads))]
+    if isinstance(layer, PoolLayer):
+        pieces = [pieces[0], *[pieces[1] * layer.taps[1]] * layer.taps[0]]
     task = low.task(
         kind=compute_state.ROW, ordinal=len(low.row_tasks), units=tensor.rows, rows=tensor.rows, width=tensor.width,
         passes=passes, latency=vector.latency, accesses=low.vector_accesses(pieces, vector.row_cycles(tensor.width, passes)), **fields,
@@ -32,6 +40,21 @@ def lower_row_function(frame: Frame, op: Op) -> None:
     build = low.layers[frame.layer_index[layer.name]]
     build.vector_cycles += tensor.rows * vector.row_cycles(tensor.width, passes)
     build.bounds["vector"] += tensor.rows * vector.row_cycles(tensor.width, passes)
+
+
+def _window(frame: Frame, op: Op, layer: PoolLayer) -> Record:
+    """Which line of the image a window waits for: its last, as far as the image has lines."""
+    key = op.reads[0][0]
+    task, _ = provider(frame, key, op)
+    record = frame.low.tasks[task]
+    tensor = frame.plan.tensors[key]
+    base = (record["units"] // record["rows"] - 1) * record["rows"]  # a drain puts out column by column of tiles: the last one's
+    if frame.plan.batch > 1 or len(tensor.producers) > 1:
+        return {"dep0": task, "dep0_base": record["units"] - 1, "dep0_step": 0}
+    return {
+        "dep0": task, "dep0_base": base, "dep0_step": 0, "dep_ox": layer.positions[1], "dep_stride": layer.strides[0],
+        "dep_reach": layer.taps[0] - 1 - layer.padding[0], "dep_ix": layer.image[1], "dep_rows": tensor.rows,
+    }  # fmt: skip
 
 
 def _parameters(frame: Frame, op: Op) -> int:

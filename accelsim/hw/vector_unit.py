@@ -15,16 +15,22 @@ KIND = "vector_unit"
 
 
 class VectorFunctions(Record):
-    """Passes over the data of each function. Defaults: max, exponent and sum, divide for softmax; moments and normalize for layernorm."""
+    """Passes over the data of each function.
+
+    Defaults: max, exponent and sum, divide for softmax; moments and normalize for layernorm; a table's value for gelu, sigmoid and
+    their kind. A clip (relu, relu6) that is fused into a requantization costs nothing, because the saturation of the requantizer has
+    bounds anyway; one on its own reads and writes its data, so it takes at least one pass. A pool takes `pool` passes a tap.
+    """
 
     requantize: int = Field(default=1, ge=0, le=64)
     softmax: int = Field(default=3, ge=1, le=64)
     layernorm: int = Field(default=2, ge=1, le=64)
     gelu: int = Field(default=1, ge=1, le=64)
     add: int = Field(default=1, ge=1, le=64)
-    relu: int = Field(default=0, ge=0, le=64)
+    relu: int = Field(default=0, ge=0, le=64, description="of a clip that is fused; on its own at least 1")
+    table: int = Field(default=1, ge=1, le=64, description="of sigmoid, silu, hardswish, tanh")
     copy_rows: int = Field(default=1, ge=1, le=64)
-    pool: int = Field(default=1, ge=1, le=64)
+    pool: int = Field(default=1, ge=1, le=64, description="a tap of the window")
 
 
 class VectorUnitSpec(Record):

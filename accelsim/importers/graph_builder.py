@@ -13,9 +13,10 @@ from typing import Any, Literal, TypeVar
 
 from accelsim.errors import ImportModelError
 from accelsim.formats.float32 import SPEC as FLOAT32
-from accelsim.importers.layout import Dim, View, axis_dim, whole
+from accelsim.importers.layout import Digit, Dim, View, axis_dim, whole
 from accelsim.trace.layers import (
     AddLayer,
+    ClipLayer,
     ConvLayer,
     EmbedLayer,
     GeluLayer,
@@ -26,11 +27,14 @@ from accelsim.trace.layers import (
     LoopBounds,
     MatmulLayer,
     Operand,
+    PoolLayer,
     SoftmaxLayer,
+    TableLayer,
     TensorShape,
     WeightRecord,
 )
 from accelsim.trace.manifest import ModelInput
+from accelsim.trace.shapes import window_positions
 
 Split = Literal["columns", "groups"]
 L = TypeVar("L", bound=LayerBase)
@@ -47,7 +51,10 @@ class Extent:
 
 @dataclass(frozen=True)
 class Convolution:
-    """Parameters of a 2-D convolution: output channels and taps, and per axis (y, x) the rest."""
+    """Parameters of a 2-D convolution: output channels and taps, and per axis (y, x) the rest.
+
+    Padding is that of the top and the left; `padding_end` that of the bottom and the right, None for the same.
+    """
 
     outputs: int
     taps: tuple[int, int]
@@ -55,6 +62,19 @@ class Convolution:
     padding: tuple[int, int]
     dilation: tuple[int, int]
     groups: int
+    padding_end: tuple[int, int] | None = None
+
+
+@dataclass(frozen=True)
+class Pool:
+    """Windows of a pool, per axis (y, x); an average divides by all taps (`count_padding`) or by those inside the image."""
+
+    op: Literal["max_pool2d", "avg_pool2d"]
+    taps: tuple[int, int]
+    strides: tuple[int, int]
+    padding: tuple[int, int] = (0, 0)
+    padding_end: tuple[int, int] | None = None
+    count_padding: bool = False
 
 
 class GraphBuilder:
@@ -87,7 +107,12 @@ class GraphBuilder:
         return self._model_input(name, Extent(1, rows, width))
 
     def linear(self, name: str, view: View, outputs: int, bias: bool) -> View:
-        """A linear layer over the last dimension."""
+        """A linear layer over the last dimension; over a flattened image it is a convolution of one window, the image."""
+        image = self._flattened_image(view)
+        if image is not None:
+            _, _, height, width = image.shape
+            whole_image = Convolution(outputs, (height, width), (1, 1), (0, 0), (1, 1), 1)
+            return self.conv2d(name, image, whole_image, bias).reshape((*view.shape[:-1], outputs))
         reduction, positions = view.shape[-1], math.prod(view.shape[:-1])
         self._require_matrix(name, view)
         bounds = LoopBounds(K=outputs, C=reduction, OX=positions)
@@ -100,8 +125,9 @@ class GraphBuilder:
     def conv2d(self, name: str, view: View, conv: Convolution, bias: bool) -> View:
         """A convolution; logical input (1, C, H, W), logical output (1, K, OY, OX), written as rows of K channels."""
         batch, channels, height, width = view.shape
+        far = conv.padding if conv.padding_end is None else conv.padding_end
         oy, ox = (
-            (size + 2 * conv.padding[i] - conv.dilation[i] * (conv.taps[i] - 1) - 1) // conv.strides[i] + 1
+            window_positions(size, conv.taps[i], conv.strides[i], conv.padding[i], far[i], conv.dilation[i])
             for i, size in enumerate((height, width))
         )
         if batch != 1 or channels % conv.groups or conv.outputs % conv.groups or min(oy, ox) < 1:
@@ -113,7 +139,8 @@ class GraphBuilder:
         layer = self._make(
             ConvLayer, name=name, op="depthwise_conv2d" if depthwise else "conv2d", inputs=(view.producer,), bounds=per_group, bias=bias,
             output=self._shape(1, oy * ox, conv.outputs), weight=WeightRecord(format=FLOAT32(), k=per_group.k, n=conv.outputs),
-            strides=conv.strides, padding=conv.padding, dilation=conv.dilation, image=(height, width),
+            strides=conv.strides, padding=conv.padding, padding_end=None if far == conv.padding else far, dilation=conv.dilation,
+            image=(height, width),
             input_layout=self._image_layout(name, view),
         )  # fmt: skip
         written = self._add(layer, Extent(1, oy * ox, conv.outputs))
@@ -149,6 +176,68 @@ class GraphBuilder:
         if dim % len(view.dims) != len(view.dims) - 1 or view.dims[-1] != axis_dim("column", extent.columns):
             raise ImportModelError(f"{name}: softmax over dimension {dim} of {view.shape} is not over whole rows")
         return self._elementwise(SoftmaxLayer, name, self._bits, view)
+
+    def pool(self, name: str, view: View, pool: Pool) -> View:
+        """A pool over the windows of an image; logical input (1, C, H, W), logical output (1, C, OY, OX)."""
+        if len(view.shape) != 4 or view.shape[0] != 1 or self._image_layout(name, view) != "interleaved":
+            raise ImportModelError(f"{name}: a pool of {view.producer!r} {view.shape}; allowed: an activation of shape (1, C, H, W)")
+        _, channels, height, width = view.shape
+        far = pool.padding if pool.padding_end is None else pool.padding_end
+        oy, ox = (
+            window_positions(size, pool.taps[i], pool.strides[i], pool.padding[i], far[i]) for i, size in enumerate((height, width))
+        )
+        if min(oy, ox) < 1:
+            raise ImportModelError(f"{name}: input {view.shape} does not fit {pool}")
+        layer = self._make(
+            PoolLayer, name=name, op=pool.op, inputs=(view.producer,), output=self._shape(1, oy * ox, channels), image=(height, width),
+            taps=pool.taps, strides=pool.strides, padding=pool.padding, padding_end=None if far == pool.padding else far,
+            count_padding=pool.count_padding,
+        )  # fmt: skip
+        written = self._add(layer, Extent(1, oy * ox, channels))
+        return written.reshape((1, oy, ox, channels)).permute((0, 3, 1, 2))
+
+    def average_rows(self, name: str, view: View) -> View:
+        """The average over all rows of a matrix (tokens, or positions of an image): logical output (1, width)."""
+        self._require_matrix(name, view, all_rows=True)
+        rows, width = math.prod(view.shape[:-1]), view.shape[-1]
+        layer = self._make(
+            PoolLayer, name=name, op="avg_pool2d", inputs=(view.producer,), output=self._shape(1, 1, width), image=(rows, 1),
+            taps=(rows, 1), strides=(rows, 1),
+        )  # fmt: skip
+        return self._add(layer, Extent(1, 1, width)).reshape((1, width))
+
+    def clip(self, name: str, view: View, minimum: float | None, maximum: float | None) -> View:
+        """Each element held between two bounds; from 0 up it is a relu."""
+        bounds = {} if (minimum, maximum) == (0.0, None) else {"op": "clip", "minimum": minimum, "maximum": maximum}
+        return self._elementwise(ClipLayer, name, self._bits, view, **bounds)
+
+    def table(self, name: str, view: View, op: Literal["sigmoid", "silu", "hardswish", "tanh"]) -> View:
+        """A smooth function of each element."""
+        return self._elementwise(TableLayer, name, self._bits, view, op=op)
+
+    def fold_batch_norm(self, name: str, view: View, sole_reader: bool) -> bool:
+        """Fold a batch norm over the output channels of a convolution or a linear layer into it, which then has a bias.
+
+        Returns
+        -------
+        bool
+            Whether the layer had a bias before. The caller scales its weights (accelsim.importers.batch_norm).
+
+        Raises
+        ------
+        ImportModelError
+            Nothing to fold it into: another layer, another axis, or another reader of what it normalizes.
+        """
+        layer = self._layers.get(view.producer)
+        channels = view.dims[1] if len(view.dims) > 1 else ()
+        folds = isinstance(layer, (ConvLayer, GemmLayer)) and sole_reader and channels == axis_dim("column", layer.output.width)
+        if not isinstance(layer, (ConvLayer, GemmLayer)) or not folds:
+            raise ImportModelError(
+                f"{name}: a batch norm of {view.producer!r} {view.shape} is not supported; allowed: of the output channels of a "
+                "convolution or a linear layer that nothing else reads"
+            )
+        self._replace(layer, bias=True)
+        return layer.bias
 
     def gelu(self, name: str, view: View) -> View:
         """GELU of each element."""
@@ -193,7 +282,7 @@ class GraphBuilder:
         )  # fmt: skip
         return self._add(layer, Extent(1, rows, width))
 
-    def _elementwise(self, kind: type[Any], name: str, bits: Literal[8, 16, 32], *views: View) -> View:
+    def _elementwise(self, kind: type[Any], name: str, bits: Literal[8, 16, 32], *views: View, **fields: Any) -> View:
         """A vector layer that writes each element where it read it; separate heads stay separate."""
         extent = self._extents[views[0].producer]
         for view in views:
@@ -201,7 +290,8 @@ class GraphBuilder:
                 raise ImportModelError(f"{name}: reads only a part of {view.producer!r}")
             self._decide(name, view.producer, "groups")
         inputs = tuple(view.producer for view in views)
-        layer = self._make(kind, name=name, inputs=inputs, output=self._shape(extent.groups, extent.rows, extent.columns, bits))
+        output = self._shape(extent.groups, extent.rows, extent.columns, bits)
+        layer = self._make(kind, name=name, inputs=inputs, output=output, **fields)
         self._add(layer, extent)
         self._decide(name, layer.name, "groups")
         return View(layer.name, views[0].dims)
@@ -230,6 +320,22 @@ class GraphBuilder:
             if extent == Extent(1, rows, heads * columns) and view.dims == (axis_dim("column", heads, columns), *inner):
                 return "columns", transposed
         raise ImportModelError(f"{name}: reads {view.producer!r} as {view.shape}, which is neither heads as columns nor heads as matrices")
+
+    def _flattened_image(self, view: View) -> View | None:
+        """The image (1, C, H, W) of several positions that a view of one row holds flattened, channel after channel; None if it holds none.
+
+        The positions of an activation count on, so its image may as well be one position wide.
+        """
+        extent = self._extents[view.producer]
+        if math.prod(view.shape[:-1]) != 1 or view.row is not None or extent.rows == 1 or extent.columns == 1:
+            return None
+        (digits,) = view.essential
+        if digits == (Digit("column", 1, extent.columns), Digit("row", 1, extent.rows)) and extent.groups == 1:
+            return view.reshape((1, extent.columns, extent.rows, 1))
+        planes = (*axis_dim("group", extent.groups), Digit("row", 1, extent.rows), Digit("column", 1, extent.columns))
+        if digits == planes and any(item.name == view.producer for item in self.inputs):
+            return view.reshape((1, extent.groups, extent.rows, extent.columns))
+        return None
 
     def _image_layout(self, name: str, view: View) -> Literal["planar", "interleaved"]:
         extent = self._extents[view.producer]

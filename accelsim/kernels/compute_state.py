@@ -146,6 +146,11 @@ TASK = np.dtype(
             "dep0",
             "dep0_base",
             "dep0_step",  # unit of dep0 for row r: base + step * r, none if negative
+            "dep_ox",  # positions a line of the output of a pool; 0: as above. Else row r waits for a whole line of dep0, from its base on:
+            "dep_stride",  # that of its line * stride + reach, each line `ix` positions and all `rows`
+            "dep_reach",
+            "dep_ix",
+            "dep_rows",
             "dep1",
             "dep1_base",
             "dep1_step",

@@ -30,6 +30,9 @@ def operands_ready_at(task, row, tasks, s, fin, loaded):
     ready = 0
     if t.dep0 >= 0:
         unit = t.dep0_base + t.dep0_step * row
+        if t.dep_ox > 0:
+            line = (row // t.dep_ox) * t.dep_stride + t.dep_reach
+            unit = t.dep0_base + min(t.dep_rows, (line + 1) * t.dep_ix) - 1
         if unit >= 0:
             ready = ready_at(t.dep0, unit, tasks, s, fin, loaded)
     if t.dep1 >= 0:

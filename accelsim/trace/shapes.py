@@ -69,6 +69,11 @@ class TensorShape(Record):
         return f"{self.groups} x {self.rows} x {self.width}"
 
 
+def window_positions(size: int, taps: int, stride: int, before: int, after: int, dilation: int = 1) -> int:
+    """Places of a window of `taps` along an axis of `size` elements, padded by `before` and `after`; below 1 if it fits nowhere."""
+    return (size + before + after - dilation * (taps - 1) - 1) // stride + 1
+
+
 class LoopBounds(Record):
     """The seven loops of a layer and its groups, in the names of the field.
 

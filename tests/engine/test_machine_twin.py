@@ -13,6 +13,7 @@ from accelsim.trace.trace import Trace
 from tests.engine.machines import machines
 from tests.naive_machine import NaiveMachine
 from tests.recorded import run_recorded
+from tests.tiny_convnets import convnets
 from tests.tiny_machines import accelerators, nets, tiny_accelerator, tiny_encoder
 
 MACHINES = machines()
@@ -39,6 +40,24 @@ def test_random_nets_on_random_machines_equal_the_twin(accelerator: Accelerator,
         compare(accelerator, trace)
     except CompileError:
         return  # a net that does not fit says so; the compiler's own tests judge that
+
+
+@settings(max_examples=25)
+@given(accelerators(), convnets())
+def test_random_convolutional_nets_on_random_machines_equal_the_twin(accelerator: Accelerator, trace: Trace) -> None:
+    try:
+        compare(accelerator, trace)
+    except CompileError:
+        return
+
+
+@settings(max_examples=8)
+@given(accelerators(), convnets())
+def test_frames_and_batches_of_convolutional_nets_equal_the_twin(accelerator: Accelerator, trace: Trace) -> None:
+    try:
+        compare(accelerator, trace, frames=2, batch=2)
+    except CompileError:
+        return
 
 
 @settings(max_examples=12)

@@ -18,6 +18,7 @@ from accelsim.errors import CompileError
 from accelsim.result import CATEGORIES, Result
 from accelsim.simulate import simulate
 from accelsim.trace.trace import Trace
+from tests.tiny_convnets import convnets
 from tests.tiny_machines import accelerators, chains, encoders, gemm_chain, nets, tiny_accelerator, tiny_encoder
 
 
@@ -36,7 +37,7 @@ def with_fields(accelerator: Accelerator, **sections: dict[str, Any]) -> Acceler
     return accelerator.model_copy(update={name: fields[name].model_copy(update=changes) for name, changes in sections.items()})
 
 
-@given(accelerators(), nets)
+@given(accelerators(), st.one_of(nets, convnets()))
 def test_cycles_bytes_and_macs_add_up_and_no_bound_is_beaten(accelerator: Accelerator, trace: Trace) -> None:
     result = attempt(accelerator, trace)
     assert result.macs == trace.macs

@@ -1,0 +1,199 @@
+"""Layers that run on the MAC array: linear layers, convolutions, and products of two activations.
+
+Disputable assumption: a convolution is a GEMM of its output positions, one for each group; heads and groups are independent products.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from accelsim.trace.layer_base import LayerBase, Pad, Step
+from accelsim.trace.shapes import Bound, LoopBounds, Record, TensorShape, window_positions
+from accelsim.trace.streams import WeightRecord
+
+
+class MacLayer(LayerBase):
+    """A layer that runs on the MAC array."""
+
+    bounds: LoopBounds
+
+    @property
+    def m(self) -> int:
+        """GEMM rows (of one group or head)."""
+        return self.bounds.m
+
+    @property
+    def k(self) -> int:
+        """GEMM reduction (of one group or head)."""
+        return self.bounds.k
+
+    @property
+    def n(self) -> int:
+        """GEMM columns (of one group or head)."""
+        return self.bounds.n
+
+    @property
+    def macs(self) -> int:
+        """Multiply-accumulates of all groups or heads."""
+        return self.bounds.macs
+
+
+class WeightedLayer(MacLayer):
+    """A MAC layer whose second operand is weights: Wt[k, n*G]."""
+
+    weight: WeightRecord
+    bias: bool = False
+
+    @property
+    def constant_sizes(self) -> dict[str, int]:
+        """Bias."""
+        return {"bias": self.bounds.K * self.bounds.G} if self.bias else {}
+
+    @property
+    def parameters(self) -> int:
+        """Weights and biases."""
+        return self.weight.count + super().parameters
+
+    @model_validator(mode="after")
+    def _weight_matches_bounds(self) -> WeightedLayer:
+        self._expect_inputs(1)
+        wanted = (self.bounds.k, self.bounds.K * self.bounds.G)
+        if (self.weight.k, self.weight.n) != wanted:
+            raise self._refuse(f"weight is {self.weight.k} x {self.weight.n} (K x N), but the loop bounds need {wanted[0]} x {wanted[1]}")
+        self._expect("output", self.output.dims, (1, self.bounds.m, self.bounds.K * self.bounds.G))
+        return self
+
+
+class GemmLayer(WeightedLayer):
+    """A linear layer: Y[m,n] = A[m,k] x Wt[k,n] (+ bias).
+
+    Attributes
+    ----------
+    input_row
+        The one row of the input that is read (the classifier reads the class token); None: all rows.
+    """
+
+    op: Literal["gemm"] = "gemm"
+    input_row: Annotated[int, Field(ge=0)] | None = None
+
+    def check_inputs(self, shapes: tuple[TensorShape, ...]) -> None:
+        """One matrix of k columns; its rows are m, or `input_row` selects one."""
+        (source,) = shapes
+        if self.input_row is not None:
+            if self.m != 1 or self.input_row >= source.rows:
+                raise self._refuse(
+                    f"input_row={self.input_row} of an input of {source.rows} rows needs m=1 (m={self.m}) and a row that exists"
+                )
+            self._expect("input", source.dims, (1, source.rows, self.k))
+        else:
+            self._expect("input", source.dims, (1, self.m, self.k))
+
+
+class ConvLayer(WeightedLayer):
+    """A convolution as a GEMM of m = OY*OX, k = C*FY*FX (C slowest, then FY, then FX), n = K, one for each of G groups.
+
+    Attributes
+    ----------
+    strides, padding, dilation
+        (y, x); padding is that of the top and the left.
+    padding_end
+        (y, x) padding of the bottom and the right; None: the same as `padding`.
+    image
+        (height, width) of the input.
+    input_layout
+        "planar": the input is one plane a channel (groups = channels, rows = height, width = width), as a model's image arrives;
+        "interleaved": one row a position (rows = height*width, width = channels), as the array writes its output.
+    """
+
+    op: Literal["conv2d", "depthwise_conv2d"] = "conv2d"
+    strides: tuple[Step, Step] = (1, 1)
+    padding: tuple[Pad, Pad] = (0, 0)
+    padding_end: tuple[Pad, Pad] | None = None
+    dilation: tuple[Step, Step] = (1, 1)
+    image: tuple[Bound, Bound]
+    input_layout: Literal["planar", "interleaved"]
+
+    @model_validator(mode="after")
+    def _output_positions_follow(self) -> ConvLayer:
+        taps, outputs = (self.bounds.FY, self.bounds.FX), (self.bounds.OY, self.bounds.OX)
+        for axis, name in enumerate(("OY", "OX")):
+            before, after = self.padding[axis], self.far_padding[axis]
+            wanted = window_positions(self.image[axis], taps[axis], self.strides[axis], before, after, self.dilation[axis])
+            if outputs[axis] != wanted:
+                raise self._refuse(f"{name}={outputs[axis]}, but image, taps, strides, padding and dilation give {wanted}")
+        depthwise = self.bounds.K == 1 and self.bounds.C == 1 and self.bounds.G > 1
+        if self.op == "depthwise_conv2d" and not depthwise:
+            raise self._refuse("op 'depthwise_conv2d' needs K=1 and C=1 in each of several groups")
+        return self
+
+    @property
+    def far_padding(self) -> tuple[int, int]:
+        """Padding of the bottom and the right."""
+        return self.padding if self.padding_end is None else self.padding_end
+
+    @property
+    def input_channels(self) -> int:
+        """Channels of all groups."""
+        return self.bounds.C * self.bounds.G
+
+    def check_inputs(self, shapes: tuple[TensorShape, ...]) -> None:
+        """The image in the stated layout."""
+        height, width = self.image
+        planar = self.input_layout == "planar"
+        self._expect("input", shapes[0].dims, (self.input_channels, height, width) if planar else (1, height * width, self.input_channels))
+
+
+class Operand(Record):
+    """How the heads lie in an operand of an attention matmul.
+
+    "columns": head h is columns [h*w, (h+1)*w) of one matrix (q, k, v, context); "groups": each head is a matrix of its own (scores).
+    """
+
+    split: Literal["columns", "groups"]
+
+
+class MatmulLayer(MacLayer):
+    """A product of two activations, one for each head: Y[m,n] = A[m,k] x B[k,n], or x B[n,k] transposed.
+
+    `inputs` is (A, B). Loop bounds: OX = m, C = k, K = n, G = heads.
+
+    Attributes
+    ----------
+    transposed_b
+        B is stored as [n,k] (Q x K^T).
+    merge
+        How the heads lie in the output, as `Operand.split`.
+    scale
+        Factor on the product, folded into its requantization (1/sqrt(head width)).
+    """
+
+    op: Literal["matmul"] = "matmul"
+    a: Operand
+    b: Operand
+    transposed_b: bool = False
+    merge: Literal["columns", "groups"]
+    scale: float = 1.0
+
+    @property
+    def heads(self) -> int:
+        """Independent products."""
+        return self.bounds.G
+
+    def _operand_dims(self, split: str, rows: int, width: int) -> tuple[int, int, int]:
+        return (self.heads, rows, width) if split == "groups" else (1, rows, self.heads * width)
+
+    @model_validator(mode="after")
+    def _output_matches_bounds(self) -> MatmulLayer:
+        self._expect_inputs(2)
+        if self.bounds.FY != 1 or self.bounds.FX != 1:
+            raise self._refuse("a matmul has no filter taps; allowed: FY=1, FX=1")
+        self._expect("output", self.output.dims, self._operand_dims(self.merge, self.m, self.n))
+        return self
+
+    def check_inputs(self, shapes: tuple[TensorShape, ...]) -> None:
+        """A of m x k and B of k x n (or n x k) a head, in the stated splits."""
+        self._expect("operand a", shapes[0].dims, self._operand_dims(self.a.split, self.m, self.k))
+        rows, width = (self.n, self.k) if self.transposed_b else (self.k, self.n)
+        self._expect("operand b", shapes[1].dims, self._operand_dims(self.b.split, rows, width))
