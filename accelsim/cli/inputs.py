@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from accelsim.trace.trace import Trace
 
 AcceleratorName = Annotated[str, typer.Argument(metavar="ACCEL", help="A preset's name (accelsim list presets) or a YAML file.")]
-TraceName = Annotated[str, typer.Argument(metavar="TRACE", help="A trace's directory, or the name of one in traces/.")]
+TraceName = Annotated[str, typer.Argument(metavar="TRACE", help="A trace's directory, a name in traces/, or NAME@FORMAT for its shapes.")]
 Then = Annotated[
     list[str] | None,
     typer.Option("--then", metavar="TRACE", help="Another network that takes turns with the first on the same chip; may be repeated."),
@@ -42,10 +42,9 @@ def load_others(names: Sequence[str] | None) -> tuple[Trace, ...]:
 def load_inputs(accelerator: str, trace: str, overrides: Sequence[str] | None) -> tuple[Accelerator, Trace]:
     """The accelerator and the trace that a command names."""
     from accelsim.accelerator import load_accelerator
-    from accelsim.presets import find_trace
-    from accelsim.trace.trace import load_trace
+    from accelsim.compress.open_trace import open_trace
 
-    return load_accelerator(accelerator, _expanded(overrides or ())), load_trace(find_trace(trace))
+    return load_accelerator(accelerator, _expanded(overrides or ())), open_trace(trace)
 
 
 def _expanded(overrides: Sequence[str]) -> list[str]:

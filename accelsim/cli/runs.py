@@ -112,7 +112,9 @@ def pairs(items: Sequence[str]) -> list[tuple[str, str]]:
     out = [(first_accel, first_trace)]
     for item in items[1:]:
         accel, colon, trace = item.partition(":")
-        if accel.startswith("+"):
+        if "@" in accel:  # the colon is that of TRACE@FORMAT
+            accel, colon, trace = "", "", item
+        elif accel.startswith("+"):
             accel, colon = first_accel.partition("+")[0] + accel, ":"
         out.append((accel or first_accel, trace or first_trace) if colon else (first_accel, item))
     return out

@@ -72,9 +72,9 @@ def inspect(
     as_json: AsJson = False,
 ) -> None:
     """Layers, shapes, formats and bits of a trace; use of its codebooks and balance of its signs."""
-    from accelsim.trace.trace import load_trace
+    from accelsim.compress.open_trace import open_trace
 
-    found = load_trace(find_trace(trace))
+    found = open_trace(trace)
     if regenerate:
         from accelsim.compress.compress_trace import materialize
 

@@ -14,13 +14,13 @@ from typing import Annotated, Any
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from accelsim.accelerator import Accelerator, read_accelerator, set_field
+from accelsim.compress.open_trace import open_trace
 from accelsim.errors import ConfigError
-from accelsim.presets import find_trace
 from accelsim.provenance import run_id
 from accelsim.records import build
 from accelsim.sweep.expression import Expression
 from accelsim.sweep.spec import RUN_DEFAULTS, RUN_NAMES, Sweep
-from accelsim.trace.trace import Trace, load_trace
+from accelsim.trace.trace import Trace
 
 MAX_COUNT = 1024  # frames and batch, as the compiler allows
 MAX_SEED = 2**63 - 1
@@ -164,7 +164,7 @@ def _fields(source: str) -> tuple[Mapping[str, Any], str]:
 
 @lru_cache(maxsize=64)
 def _trace(name: str) -> Trace:
-    return load_trace(find_trace(name))
+    return open_trace(name)
 
 
 def _text(name: str, value: Any) -> str:
