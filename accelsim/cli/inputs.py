@@ -33,10 +33,9 @@ Seed = Annotated[int, typer.Option(min=0, help="Seed of what the trace leaves op
 
 def load_others(names: Sequence[str] | None) -> tuple[Trace, ...]:
     """The traces that take turns with the first."""
-    from accelsim.presets import find_trace
-    from accelsim.trace.trace import load_trace
+    from accelsim.compress.open_trace import open_trace
 
-    return tuple(load_trace(find_trace(name)) for name in names or ())
+    return tuple(open_trace(name) for name in names or ())
 
 
 def load_inputs(accelerator: str, trace: str, overrides: Sequence[str] | None) -> tuple[Accelerator, Trace]:
