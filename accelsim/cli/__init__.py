@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from accelsim import __version__
-from accelsim.cli import checks, runs, traces
+from accelsim.cli import checks, formats, runs, traces
 from accelsim.cli.shell import GuardedGroup
 
 app = typer.Typer(
@@ -24,6 +24,7 @@ app = typer.Typer(
 )
 app.command("run")(runs.run)
 app.command("compare")(runs.compare)
+app.command("formats")(formats.formats)
 app.command("demo")(runs.demo)
 app.command("import")(traces.import_)
 app.command("compress")(traces.compress)

@@ -22,6 +22,7 @@ Overrides = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="PATH=VALUE", help="Override a field: --set codebook.ports=2; or FILE.cfg: SCALE-Sim's array."),
 ]
+FitCodebook = Annotated[bool, typer.Option("--fit-codebook", help="Give the chip the codebook that the trace asks for.")]
 TechnologyName = Annotated[str, typer.Option("--technology", metavar="NAME", help="A technology's name or a YAML file.")]
 OutFolder = Annotated[Path | None, typer.Option("--out", "-o", metavar="DIR", help="Write tables, JSON, CSV and pictures to this folder.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")]
@@ -38,12 +39,24 @@ def load_others(names: Sequence[str] | None) -> tuple[Trace, ...]:
     return tuple(open_trace(name) for name in names or ())
 
 
-def load_inputs(accelerator: str, trace: str, overrides: Sequence[str] | None) -> tuple[Accelerator, Trace]:
-    """The accelerator and the trace that a command names."""
+def load_accelerator_of(accelerator: str, overrides: Sequence[str] | None) -> Accelerator:
+    """The accelerator that a command names."""
     from accelsim.accelerator import load_accelerator
+
+    return load_accelerator(accelerator, _expanded(overrides or ()))
+
+
+def load_inputs(accelerator: str, trace: str, overrides: Sequence[str] | None, *, fit: bool = False) -> tuple[Accelerator, Trace]:
+    """The accelerator and the trace that a command names; with `fit` the accelerator has the codebook that the trace asks for."""
     from accelsim.compress.open_trace import open_trace
 
-    return load_accelerator(accelerator, _expanded(overrides or ())), open_trace(trace)
+    machine, network = load_accelerator_of(accelerator, overrides), open_trace(trace)
+    if not fit:
+        return machine, network
+    from accelsim.compiler.codebook_fit import codebook_overrides
+    from accelsim.what_if import with_overrides
+
+    return with_overrides(machine, codebook_overrides(machine, network)), network
 
 
 def _expanded(overrides: Sequence[str]) -> list[str]:

@@ -12,6 +12,7 @@ from accelsim.cli.inputs import (
     AcceleratorName,
     AsJson,
     Batch,
+    FitCodebook,
     Frames,
     OutFolder,
     Overrides,
@@ -44,6 +45,7 @@ def run(
     batch: Batch = 1,
     seed: Seed = 0,
     overrides: Overrides = None,
+    fit_codebook: FitCodebook = False,
     technology: TechnologyName = "nangate45",
     out: OutFolder = None,
     as_json: AsJson = False,
@@ -61,7 +63,7 @@ def run(
 
     if out is not None:
         check_run_folder(out)
-    machine, network = load_inputs(accel, trace, overrides)
+    machine, network = load_inputs(accel, trace, overrides, fit=fit_codebook)
     others = load_others(then)
     node = load_technology(technology)
     area = area_of(machine, node)
@@ -120,10 +122,10 @@ def pairs(items: Sequence[str]) -> list[tuple[str, str]]:
     return out
 
 
-def _changed(accel: str, trace: str, overrides: Sequence[str] | None) -> tuple[Accelerator, Trace]:
+def _changed(accel: str, trace: str, overrides: Sequence[str] | None, fit: bool) -> tuple[Accelerator, Trace]:
     """What 'NAME+path=value+...' and a trace name; the changes come after `--set` and are part of the chip's name."""
     name, *changes = accel.split("+")
-    machine, network = load_inputs(name, trace, [*(overrides or ()), *changes])
+    machine, network = load_inputs(name, trace, [*(overrides or ()), *changes], fit=fit)
     if not changes:
         return machine, network
     label = "+".join([machine.name, *changes])
@@ -139,6 +141,7 @@ def compare(
     batch: Batch = 1,
     seed: Seed = 0,
     overrides: Overrides = None,
+    fit_codebook: FitCodebook = False,
     technology: TechnologyName = "nangate45",
     out: OutFolder = None,
     as_json: AsJson = False,
@@ -158,7 +161,7 @@ def compare(
     chosen = pairs(items)
     if out is not None:
         check_comparison_folder(out)
-    machines = [_changed(accel, trace, overrides) for accel, trace in chosen]
+    machines = [_changed(accel, trace, overrides, fit_codebook) for accel, trace in chosen]
     node = load_technology(technology)
     for machine, _ in machines:
         area_of(machine, node)  # a codebook that no circuit can hold is answered before the simulations

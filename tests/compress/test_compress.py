@@ -13,10 +13,12 @@ import pytest
 
 from accelsim.compress.compress_trace import Recipe, Rule, compress_trace, make_recipe, materialize
 from accelsim.compress.encoder import encode, reconstruct
+from accelsim.compress.recipe import BLOCK_PATTERN
 from accelsim.errors import FormatError, TraceError
 from accelsim.formats.catalog import parse_format
+from accelsim.trace.manifest import Manifest, ModelInput
 from accelsim.trace.seeded import seeded_weights
-from accelsim.trace.trace import load_trace
+from accelsim.trace.trace import Trace, load_trace
 
 whole_model = pytest.mark.skipif(numba.config.DISABLE_JIT, reason="k-means of 5.3 M weights takes minutes as plain Python")
 TRACES = Path(__file__).parents[2] / "traces"
@@ -26,12 +28,58 @@ def gaussian(k: int, n: int, seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).standard_normal((k, n)).astype(np.float32)
 
 
+COMMITTED = {
+    "deit_tiny_int8": "uniform:bits=8",
+    "deit_tiny_uniform_b4": "uniform:bits=4",
+    "deit_tiny_vecq_b2": "vecq:bits=2",
+    "deit_tiny_vecq_b3": "vecq:bits=3",
+    "deit_tiny_vecq_b4": "vecq:bits=4",
+    "deit_tiny_ssvq_k16d8": "ssvq:k=16,d=8",
+    "deit_tiny_universal_vq_k4096d8": "universal_vq:k=4096,d=8",
+}
+SLOW = {
+    "deit_tiny_ssvq_k256d8": "ssvq:k=256,d=8",
+    "deit_tiny_vq_k1024d8": "vq:k=1024,d=8",
+    "deit_tiny_masked_vq_k512d16": "masked_vq:k=512,d=16,keep=4,of=16",
+}
+
+
+def recipe_of(name: str) -> Recipe:
+    """The recipe in traces/README.md: 4-bit integers go to the blocks alone, as every format but int8 does."""
+    return make_recipe({**COMMITTED, **SLOW}[name], BLOCK_PATTERN if name == "deit_tiny_uniform_b4" else None)
+
+
 @whole_model
-def test_committed_traces_are_what_the_encoders_make(tmp_path: Path) -> None:
-    for name, text, payload in (("deit_tiny_int8", "uniform:bits=8", False), ("deit_tiny_ssvq_k16d8", "ssvq:k=16,d=8", True)):
-        compress_trace(load_trace(TRACES / "deit_tiny_float"), make_recipe(text), tmp_path / name, payload=payload)
-        for file in (TRACES / name).iterdir():
-            assert (tmp_path / name / file.name).read_bytes() == file.read_bytes(), file
+@pytest.mark.parametrize("name", COMMITTED)
+def test_committed_traces_are_what_the_encoders_make(name: str, tmp_path: Path) -> None:
+    compress_trace(load_trace(TRACES / "deit_tiny_float"), recipe_of(name), tmp_path / name, payload=name == "deit_tiny_ssvq_k16d8")
+    for file in (TRACES / name).iterdir():
+        assert (tmp_path / name / file.name).read_bytes() == file.read_bytes(), file
+
+
+def alone(trace: Trace, name: str) -> Trace:
+    """One layer of a trace as a network of its own."""
+    layer, fields = trace.layer(name), {field: getattr(trace.manifest, field) for field in Manifest.model_fields}
+    inputs = tuple(ModelInput(name=item, shape=trace.shapes[item]) for item in layer.inputs)
+    return Trace(Manifest(**{**fields, "inputs": inputs, "layers": (layer,), "outputs": (name,)}))
+
+
+@whole_model
+@pytest.mark.parametrize("name", SLOW)
+def test_committed_traces_that_take_long_are_checked_by_layers(name: str) -> None:
+    # A layer's bits depend on the seed and its own name alone.
+    source, committed = load_trace(TRACES / "deit_tiny_float"), load_trace(TRACES / name)
+    for layer in ("vit.layers.0.attention.q_proj", "vit.layers.11.mlp.fc2"):
+        packed, _ = compress_trace(alone(source, layer), Recipe((Rule("*", parse_format(SLOW[name])),)))
+        assert packed.layer(layer).weight == committed.layer(layer).weight  # type: ignore[union-attr]
+    formats = {layer.name: layer.weight.format for layer in committed.weighted_layers()}
+    assert formats == {layer: recipe_of(name).format_of(layer) for layer in formats}
+    assert set(committed.manifest.metrics) == set(load_trace(TRACES / "deit_tiny_int8").manifest.metrics)
+
+
+def test_every_committed_trace_is_checked() -> None:
+    found = {path.parent.name for path in TRACES.glob("deit_tiny_*/trace.json")}
+    assert found - {"deit_tiny_float"} == {*COMMITTED, *SLOW}
 
 
 @whole_model

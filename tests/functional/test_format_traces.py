@@ -8,16 +8,23 @@ from pathlib import Path
 import numba
 import pytest
 
-from accelsim.accelerator import Accelerator, load_accelerator
+from accelsim.accelerator import FOLDER, Accelerator, load_accelerator
+from accelsim.compiler.codebook_fit import codebook_overrides
 from accelsim.compress.compress_trace import compress_trace, make_recipe
-from accelsim.formats.catalog import parse_format
+from accelsim.formats.catalog import format_kinds, parse_format
 from accelsim.functional import check_functional
+from accelsim.presets import preset_names
 from accelsim.simulate import simulate
 from accelsim.trace.trace import Trace, load_trace
 
 TRACES = Path(__file__).parents[2] / "traces"
 PRESETS = ("edge-64x64", "edge-64x64-x16", "edge-32x32", "edge-32x32-x32", "mcu-16x16")
 FORMATS = (
+    "uniform",
+    "uniform:bits=4",
+    "uniform:bits=3,scale=tensor",
+    "ssvq:k=16,d=8",
+    "ssvq:k=11,d=4,axis=1",
     "vq:k=16,d=8",
     "vq:k=11,d=4,axis=1",
     "vecq:bits=2",
@@ -25,15 +32,15 @@ FORMATS = (
     "universal_vq:k=256,d=8",
     "masked_vq:k=16,d=8,keep=3,of=8",
     "masked_vq:k=9,d=4,keep=1,of=2,axis=1",
+    "masked_vq:k=40,d=16,keep=4,of=16",
 )
 
 pytestmark = pytest.mark.skipif(bool(numba.config.DISABLE_JIT), reason="a whole network is too slow as plain Python")
 
 
-def chip(preset: str, text: str) -> Accelerator:
-    """A preset; with its codebook in ROM if layers share one."""
-    shared = parse_format(text).codebook_scope == "shared"
-    return load_accelerator(preset, ["codebook.store=rom", "codebook.circuit=logic_rom"] if shared else [])
+def chip(preset: str, trace: Trace) -> Accelerator:
+    """A preset with the codebook that a trace asks for."""
+    return load_accelerator(preset, codebook_overrides(load_accelerator(preset), trace))
 
 
 @cache
@@ -44,7 +51,7 @@ def tiny(text: str) -> Trace:
 @pytest.mark.parametrize("preset", PRESETS)
 @pytest.mark.parametrize("text", FORMATS)
 def test_each_format_is_bit_exact_on_every_preset(text: str, preset: str) -> None:
-    report = check_functional(chip(preset, text), tiny(text))
+    report = check_functional(chip(preset, tiny(text)), tiny(text))
     assert [layer.message for layer in report.layers] == ["bit-exact"] * 18  # 1 convolution, 13 linear, 4 matmuls
 
 
@@ -52,5 +59,10 @@ def test_each_format_is_bit_exact_on_every_preset(text: str, preset: str) -> Non
 @pytest.mark.parametrize("text", FORMATS)
 def test_each_format_runs_on_every_preset(text: str, preset: str) -> None:
     trace = tiny(text)
-    result = simulate(chip(preset, text), trace)
+    result = simulate(chip(preset, trace), trace)
     assert {layer.name for layer in trace.weighted_layers()} <= {layer.name for layer in result.layers}
+
+
+def test_no_format_and_no_preset_is_left_out() -> None:
+    assert {parse_format(text).kind for text in FORMATS} == set(format_kinds()) - {"float32"}
+    assert set(PRESETS) == set(preset_names(FOLDER))

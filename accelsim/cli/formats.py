@@ -1,0 +1,73 @@
+"""formats: traces of one network side by side on one chip, each with the codebook that it asks for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from accelsim.cli.inputs import AcceleratorName, AsJson, Overrides, Quiet, TechnologyName, load_accelerator_of
+from accelsim.cli.shell import print_json
+from accelsim.errors import ConfigError
+
+if TYPE_CHECKING:
+    from accelsim.trace.trace import Trace
+
+
+def formats(
+    accel: AcceleratorName,
+    traces: Annotated[
+        list[str], typer.Argument(metavar="TRACE...", help="The baseline first; 'deit_tiny_*' names all of traces/ that match.")
+    ],
+    overrides: Overrides = None,
+    fit: Annotated[bool, typer.Option("--fit/--as-is", help="Give the chip each trace's codebook, or take it as it is.")] = True,
+    technology: TechnologyName = "nangate45",
+    markdown: Annotated[bool, typer.Option("--markdown", help="Print the table for a page.")] = False,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+) -> None:
+    """Formats on one chip: bits, time, what limits, energy, area."""
+    from accelsim.report.format_points import format_dict, markdown_table, render_formats
+    from accelsim.report.technology import load_technology
+    from accelsim.report.terminal import progress, stdout_console
+
+    machine, node, networks = load_accelerator_of(accel, overrides), load_technology(technology), packed_traces(traces)
+    from accelsim.format_comparison import compare_formats
+
+    with progress(quiet=quiet) as update:
+        points = compare_formats(machine, networks, node, fit=fit, progress=update)
+    if as_json:
+        print_json(format_dict(points))
+    elif markdown:
+        typer.echo(markdown_table(points), nl=False)
+    elif not quiet:
+        render_formats(stdout_console(), points)
+
+
+def packed_traces(names: Sequence[str]) -> list[Trace]:
+    """The traces that names, paths and patterns mean, each once; a pattern passes over float traces.
+
+    Raises
+    ------
+    ConfigError, TraceError
+        A name or a pattern without a trace, or a trace that cannot be loaded.
+    """
+    from fnmatch import fnmatchcase
+
+    from accelsim.compress.open_trace import open_trace
+    from accelsim.presets import trace_names
+
+    found: dict[str, Trace] = {}
+    for name in names:
+        if "*" not in name:
+            trace = open_trace(name)
+            found.setdefault(trace.sha256, trace)
+            continue
+        matching = [open_trace(item) for item in trace_names() if fnmatchcase(item, name)]
+        packed = [trace for trace in matching if all(layer.weight.format.kind != "float32" for layer in trace.weighted_layers())]
+        if not packed:
+            raise ConfigError(f"no packed trace matches {name!r}; known: {', '.join(trace_names())}")
+        for trace in packed:
+            found.setdefault(trace.sha256, trace)
+    return list(found.values())

@@ -1,0 +1,65 @@
+"""Several traces of one network, each in its format, on one chip: simulated, costed, and put side by side.
+
+Disputable assumption: a format meets the chip with the codebook that it asks for (`fit`), so that no format pays for another's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from accelsim.accelerator import Accelerator
+from accelsim.compiler.codebook_fit import codebook_overrides
+from accelsim.report.area import area_of
+from accelsim.report.energy import energy_of
+from accelsim.report.format_points import FormatPoint
+from accelsim.report.technology import Technology
+from accelsim.report.trace_tables import format_rows
+from accelsim.simulate import simulate
+from accelsim.trace.trace import Trace
+from accelsim.what_if import with_overrides
+
+Progress = Callable[[str, int, int], None]
+
+
+def compare_formats(
+    accelerator: Accelerator, traces: Sequence[Trace], technology: Technology, *, fit: bool = True, progress: Progress | None = None
+) -> tuple[FormatPoint, ...]:
+    """Each trace on the chip, in order; the first is what the others are compared with.
+
+    Parameters
+    ----------
+    fit
+        Give the chip the codebook that each trace asks for; False takes it as it is.
+    progress
+        Called as ("formats", traces done, traces in all).
+
+    Raises
+    ------
+    CompileError, ConfigError
+        A trace does not fit the chip, or a technology does not cover it.
+    """
+    points = []
+    for place, trace in enumerate(traces):
+        if progress is not None:
+            progress("formats", place, len(traces))
+        points.append(_point(accelerator, trace, technology, fit))
+    return tuple(points)
+
+
+def _point(accelerator: Accelerator, trace: Trace, technology: Technology, fit: bool) -> FormatPoint:
+    overrides = codebook_overrides(accelerator, trace) if fit else ()
+    chip = with_overrides(accelerator, overrides)
+    result = simulate(chip, trace)
+    area = area_of(chip, technology)
+    rows = sorted(format_rows(trace), key=lambda item: -int(item["weights"]))
+    return FormatPoint(
+        trace=trace.name,
+        formats=tuple(str(item["format"]) for item in rows),
+        paper_bits_per_weight=float(rows[0]["paper_bits_per_weight"]),
+        relative_mse=trace.manifest.metrics.get("relative_mse"),
+        overrides=overrides,
+        result=result,
+        energy_pj=energy_of(result, chip, technology).energy_pj(),
+        area_um2=area.placed_um2,
+        codebook_um2=area.placed_by_group["codebook"],
+    )

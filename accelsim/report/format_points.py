@@ -1,0 +1,143 @@
+"""Formats side by side on one chip: what each stores, how long it takes, what limits it, and what energy and area it costs.
+
+Disputable assumption: each format has the chip with its own codebook; the rest of the chip is the same for all, and fits none exactly.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from rich.console import Console
+
+from accelsim.report.metrics import tightest_bound, weight_bits
+from accelsim.report.span import Span
+from accelsim.report.speedup_cells import RESOURCE_OF_BOUND
+from accelsim.report.terminal import row, say, show, table
+from accelsim.report.text import milliseconds, times
+from accelsim.result import Result
+
+_HEADINGS = ("trace", "bits/weight", "weights, MB", "ms", "speed-up", "nearest its bound", "energy, uJ", "area, mm2", "codebook, mm2")
+
+
+@dataclass(frozen=True)
+class FormatPoint:
+    """One trace on the chip.
+
+    Attributes
+    ----------
+    formats
+        The formats of its matrices, by the number of weights, the most first.
+    paper_bits_per_weight
+        Of the matrices in the first of them, as papers count.
+    relative_mse
+        Of all matrices, from the trace's metrics; None if it has none.
+    overrides
+        What was set on the chip for this trace.
+    energy_pj, area_um2, codebook_um2
+        Of an inference with the memories outside the chip; of the chip as placed, and of the codebook in it.
+    """
+
+    trace: str
+    formats: tuple[str, ...]
+    paper_bits_per_weight: float
+    relative_mse: float | None
+    overrides: tuple[str, ...]
+    result: Result
+    energy_pj: Span
+    area_um2: Span
+    codebook_um2: Span
+
+    @property
+    def weight_bytes(self) -> float:
+        """Bytes of weights (indices, signs, masks, codebooks, raw values) that reach the chip."""
+        return sum(weight_bits(layer.traffic) for layer in self.result.layers) / 8
+
+    @property
+    def limiter(self) -> tuple[str, float]:
+        """The resource of the tightest bound, and its least cycles as a share of the cycles taken."""
+        name, cycles = tightest_bound(self.result.bounds)
+        return RESOURCE_OF_BOUND.get(name, name), cycles / self.result.total_cycles
+
+    def to_dict(self, baseline: FormatPoint) -> dict[str, Any]:
+        """The point as JSON can hold it, against a baseline."""
+        resource, share = self.limiter
+        return {
+            "trace": self.trace,
+            "run_id": self.result.run_id,
+            "formats": list(self.formats),
+            "paper_bits_per_weight": self.paper_bits_per_weight,
+            "relative_mse": self.relative_mse,
+            "overrides": list(self.overrides),
+            "weight_bytes": self.weight_bytes,
+            "total_cycles": self.result.total_cycles,
+            "milliseconds": self.result.milliseconds,
+            "speedup": speedup(baseline, self),
+            "nearest_bound": resource,
+            "achieved_of_bound": share,
+            "energy_pj": _span(self.energy_pj),
+            "area_um2": _span(self.area_um2),
+            "codebook_um2": _span(self.codebook_um2),
+        }
+
+
+def format_dict(points: Sequence[FormatPoint]) -> dict[str, Any]:
+    """All points against the first, as JSON can hold them."""
+    return {"accelerator": points[0].result.accelerator_name, "points": [point.to_dict(points[0]) for point in points]}
+
+
+def _span(span: Span) -> dict[str, float]:
+    return {"nominal": span.nominal, "low": span.low, "high": span.high}
+
+
+def speedup(baseline: FormatPoint, other: FormatPoint) -> float:
+    """Time of the baseline over time of the other."""
+    return baseline.result.milliseconds / other.result.milliseconds
+
+
+def format_cells(baseline: FormatPoint, point: FormatPoint) -> tuple[str, ...]:
+    """A point as the cells of a row, in the order of the headings."""
+    resource, share = point.limiter
+    return (
+        f"{point.paper_bits_per_weight:.4g}",
+        f"{point.weight_bytes / 1e6:.2f}",
+        milliseconds(point.result.milliseconds),
+        times(speedup(baseline, point)),
+        f"{resource} {100 * share:.0f} %",
+        f"{point.energy_pj.nominal / 1e6:.0f}",
+        f"{point.area_um2.nominal / 1e6:.2f}",
+        f"{point.codebook_um2.nominal / 1e6:.3f}",
+    )
+
+
+def render_formats(console: Console, points: Sequence[FormatPoint]) -> None:
+    """All points against the first."""
+    chip = points[0].result.accelerator_name
+    headings = ["trace", ">bits/\nweight", ">MB", ">ms", ">speed-\nup", "nearest\nits bound", ">uJ", ">mm2", ">codebook\nmm2"]
+    out = table(console, headings, dense=True)
+    names = short_names([point.trace for point in points])
+    for name, point in zip(names, points, strict=True):
+        row(out, name, *format_cells(points[0], point))
+    show(console, f"Formats on {chip}", out)
+    say(
+        console,
+        "bits/weight: of the compressed matrices, as papers count. MB: weights and codebooks of the whole model on the way to the chip. "
+        "nearest its bound: the resource of the tightest bound, its least cycles in percent of those taken. uJ: an inference with the "
+        "memory outside the chip. mm2: the chip as placed, with this format's codebook.",
+    )
+
+
+def markdown_table(points: Sequence[FormatPoint]) -> str:
+    """All points against the first, as a table for a page."""
+    lines = [_HEADINGS, ("---",) * len(_HEADINGS), *((f"`{point.trace}`", *format_cells(points[0], point)) for point in points)]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def short_names(names: Sequence[str]) -> list[str]:
+    """Names without the words, ended by '_', that all of them begin with."""
+    words = [name.split("_") for name in names]
+    shared = 0
+    while all(len(item) > shared + 1 and item[shared] == words[0][shared] for item in words):
+        shared += 1
+    return ["_".join(item[shared:]) for item in words]

@@ -1,0 +1,127 @@
+"""Formats side by side: every committed trace runs on every preset, and the table on the front page is what the command prints."""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+from pathlib import Path
+
+import numba
+import pytest
+from typer.testing import CliRunner
+
+from accelsim.accelerator import FOLDER, load_accelerator
+from accelsim.cli import app
+from accelsim.cli.formats import packed_traces
+from accelsim.compiler.codebook_fit import codebook_overrides
+from accelsim.errors import CompileError, ConfigError
+from accelsim.format_comparison import compare_formats
+from accelsim.presets import preset_names
+from accelsim.report.format_points import FormatPoint, short_names
+from accelsim.report.technology import load_technology
+from accelsim.trace.trace import load_trace
+
+ROOT = Path(__file__).parents[1]
+TRACES = ROOT / "traces"
+CHIP = "edge-64x64-x16"
+compiled = pytest.mark.skipif(bool(numba.config.DISABLE_JIT), reason="a whole network is too slow as plain Python")
+
+
+def call(*words: object):
+    return CliRunner().invoke(app, [str(word) for word in words])
+
+
+@cache
+def points(preset: str) -> tuple[FormatPoint, ...]:
+    return compare_formats(load_accelerator(preset), packed_traces(["deit_tiny_int8", "deit_tiny_*"]), load_technology("nangate45"))
+
+
+@compiled
+@pytest.mark.parametrize("preset", preset_names(FOLDER))
+def test_deit_tiny_in_every_format_runs_on_every_preset(preset: str) -> None:
+    found = {point.trace: point for point in points(preset)}
+    assert set(found) == {path.name for path in TRACES.glob("deit_tiny_*")} - {"deit_tiny_float"}
+    kinds = {layer.weight.format.kind for name in found for layer in load_trace(TRACES / name).weighted_layers()}
+    assert kinds == {"uniform", "ssvq", "vq", "universal_vq", "vecq", "masked_vq"}
+    for point in found.values():
+        assert 0 < point.limiter[1] <= 1
+        # What crosses the memory is at least the bits that papers count.
+        assert point.weight_bytes * 8 >= 5_308_416 * point.paper_bits_per_weight
+        assert point.result.milliseconds <= 1.001 * found["deit_tiny_int8"].result.milliseconds  # fewer bits are never slower
+
+
+@compiled
+def test_bits_on_the_way_to_the_chip_are_those_of_the_formats_by_hand() -> None:
+    by_hand = {
+        "deit_tiny_vecq_b3": 3 * 5_308_416,
+        "deit_tiny_ssvq_k16d8": 5_308_416 * 3 // 2 + 72 * 16 * 8 * 8,
+        "deit_tiny_masked_vq_k512d16": 5_308_416 * 5 // 4 + 72 * 512 * 16 * 8,
+        "deit_tiny_universal_vq_k4096d8": 5_308_416 * 3 // 2,
+    }
+    rest = 8 * (768 * 192 + 192 * 1000)  # patch embedding and classifier stay at 8 bit
+    found = {point.trace: 8 * point.weight_bytes for point in points("edge-64x64")}
+    assert {name: found[name] for name in by_hand} == {name: bits + rest for name, bits in by_hand.items()}
+
+
+@compiled
+def test_the_table_on_the_front_page_is_what_the_command_prints() -> None:
+    outcome = call("formats", CHIP, "deit_tiny_int8", "deit_tiny_*", "--markdown")
+    assert outcome.exit_code == 0, outcome.output
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert outcome.stdout in readme
+    assert f"accelsim formats {CHIP} deit_tiny_int8 'deit_tiny_*'" in readme
+
+
+@compiled
+def test_the_command_prints_a_table_of_80_columns_and_json() -> None:
+    words = ("formats", "mcu-16x16", "tiny_vit_int8", "tiny_vit_*")
+    outcome = call(*words)
+    assert outcome.exit_code == 0, outcome.output
+    assert max(map(len, outcome.stdout.splitlines())) <= 80
+    found = json.loads(call(*words, "--json").stdout)
+    assert [item["trace"] for item in found["points"]] == ["tiny_vit_int8", "tiny_vit_ssvq"]
+    assert found["points"][0]["speedup"] == 1
+    assert found["points"][1]["relative_mse"] == load_trace(TRACES / "tiny_vit_ssvq").manifest.metrics["relative_mse"]
+
+
+def test_the_codebook_of_a_chip_is_the_one_that_the_trace_asks_for() -> None:
+    wanted = {
+        "deit_tiny_int8": ("1", "8", "ram", "flops"),
+        "deit_tiny_ssvq_k16d8": ("16", "8", "ram", "flops"),  # 1,024 bits
+        "deit_tiny_vq_k1024d8": ("1024", "8", "ram", "sram"),  # 65,536 bits
+        "deit_tiny_masked_vq_k512d16": ("512", "16", "ram", "sram"),
+        "deit_tiny_universal_vq_k4096d8": ("4096", "8", "rom", "rom_macro"),  # 262,144 bits
+    }
+    chip = load_accelerator("edge-32x32")
+    for name, values in wanted.items():
+        fields = ("codewords", "codeword_length", "store", "circuit")
+        assert codebook_overrides(chip, load_trace(TRACES / name)) == tuple(
+            f"codebook.{field}={value}" for field, value in zip(fields, values, strict=True)
+        )
+    rom = load_accelerator("edge-32x32", ["codebook.store=rom", "codebook.circuit=logic_rom"])
+    assert codebook_overrides(rom, load_trace(TRACES / "deit_tiny_int8"))[2:] == ("codebook.store=ram", "codebook.circuit=flops")
+
+
+@compiled
+def test_run_and_compare_take_the_codebook_that_a_trace_asks_for() -> None:
+    outcome = call("run", "edge-32x32", "deit_tiny_vq_k1024d8", "-q")
+    assert (outcome.exit_code, "k = 1024 codewords exceed codebook.codewords = 256" in outcome.stderr) == (2, True)
+    assert call("run", "edge-32x32", "deit_tiny_vq_k1024d8", "-q", "--fit-codebook").exit_code == 0
+    outcome = call("compare", "edge-32x32:deit_tiny_int8", "deit_tiny_universal_vq_k4096d8", "-q", "--fit-codebook")
+    assert outcome.stdout.startswith("edge-32x32:deit_tiny_universal_vq_k4096d8 1.0")
+
+
+def test_what_cannot_be_compared_is_one_message() -> None:
+    with pytest.raises(ConfigError, match=r"no packed trace matches 'none\*'"):
+        packed_traces(["none*"])
+    with pytest.raises(ConfigError, match=r"unknown trace 'deit_tiny_int'.*did you mean 'deit_tiny_int8'"):
+        packed_traces(["deit_tiny_int"])
+    with pytest.raises(CompileError, match="32-bit weights do not fit"):
+        compare_formats(load_accelerator("edge-32x32"), packed_traces(["tiny_vit_float"]), load_technology("nangate45"))
+    assert [trace.name for trace in packed_traces(["tiny_vit_*", "tiny_vit_int8"])] == ["tiny_vit_int8", "tiny_vit_ssvq"]
+
+
+def test_names_are_cut_by_the_words_that_all_share() -> None:
+    assert short_names(["deit_tiny_int8", "deit_tiny_vq_k16"]) == ["int8", "vq_k16"]
+    assert short_names(["a_b", "a_b"]) == ["b", "b"]
+    assert short_names(["a", "b_c"]) == ["a", "b_c"]
