@@ -1,0 +1,88 @@
+"""What each axis buys: a figure's ratio between neighbours that differ in one axis alone, over all places of the others.
+
+Disputable assumption: steps of a numeric axis are compared as if the figure followed a power law between them: a step from 16 to 64
+counts as two doublings of equal ratio. Constraints leave gaps; a pair counts where both of its points ran.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from accelsim.sweep.table import Table
+
+
+@dataclass(frozen=True)
+class Ratio:
+    """What a change of one axis does to a figure: after over before.
+
+    Attributes
+    ----------
+    axis : its name; linked ones joined by ' + '
+    change : 'doubling', or 'VALUE -> VALUE'
+    pairs : points compared
+    median, least, most : of the ratios
+    """
+
+    axis: str
+    change: str
+    pairs: int
+    median: float
+    least: float
+    most: float
+
+
+def sensitivity(table: Table, figure: str) -> tuple[Ratio, ...]:
+    """Of each axis, what a doubling does to `figure` (where its values are rising numbers), or each of its steps."""
+    values = table.numbers(figure)
+    out: list[Ratio] = []
+    for number, group in enumerate(table.sweep.groups):
+        if len(group.steps) < 2:
+            continue
+        name = " + ".join(group.names)
+        before, after = _neighbours(table, number)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            ratios = values[after] / values[before]
+        fine = np.isfinite(ratios) & (ratios > 0)
+        before, after, ratios = before[fine], after[fine], ratios[fine]
+        doublings = _doublings(table, group.names, before, after)
+        if doublings is not None:
+            out += _summed(name, "doubling", ratios ** (1 / doublings))
+            continue
+        for step, (first, second) in enumerate(zip(group.steps, group.steps[1:], strict=False)):
+            out += _summed(name, f"{_text(first)} -> {_text(second)}", ratios[table.steps[before, number] == step])
+    return tuple(out)
+
+
+def _neighbours(table: Table, number: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Indices of the points that have a neighbour one step further on a group of axes, and of those neighbours."""
+    stride = math.prod(len(group.steps) for group in table.sweep.groups[number + 1 :])
+    inner = np.flatnonzero(table.steps[:, number] + 1 < len(table.sweep.groups[number].steps))
+    wanted = table.positions[inner] + stride
+    found = np.searchsorted(table.positions, wanted)
+    there = np.append(table.positions, -1)[found] == wanted
+    return inner[there], found[there]
+
+
+def _doublings(
+    table: Table, names: tuple[str, ...], before: npt.NDArray[np.int64], after: npt.NDArray[np.int64]
+) -> npt.NDArray[np.float64] | None:
+    """How many doublings lie between neighbours; None for linked axes, and for one that is not rising positive numbers."""
+    column = table[names[0]]
+    if len(names) > 1 or column.dtype != np.float64 or not len(column) or np.isnan(column).any() or column.min() <= 0:
+        return None
+    doublings = np.log2(column[after] / column[before])
+    return doublings if (doublings > 0).all() else None
+
+
+def _summed(axis: str, change: str, ratios: npt.NDArray[np.float64]) -> Iterator[Ratio]:
+    if ratios.size:
+        yield Ratio(axis, change, ratios.size, float(np.median(ratios)), float(ratios.min()), float(ratios.max()))
+
+
+def _text(step: tuple[object, ...]) -> str:
+    return ", ".join(str(value) for value in step)
