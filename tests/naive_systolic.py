@@ -41,87 +41,105 @@ def padded(matrix: Matrix, rows: int, cols: int) -> Matrix:
 
 def weight_stationary(a: Matrix, w: Matrix, rows: int, cols: int, load_rows: int, double_buffered: bool) -> tuple[Matrix, int]:
     """Y = a x w and the cycles until the last sum is accumulated; N-tiles outside, K-tiles inside."""
+    return enhanced_weight_stationary(a, w, rows, cols, load_rows, double_buffered, 1)[:2]
+
+
+def enhanced_weight_stationary(
+    a: Matrix, w: Matrix, rows: int, cols: int, load_rows: int, double_buffered: bool, places: int
+) -> tuple[Matrix, int, int]:
+    """Y = a x w, the cycles until the last sum is accumulated, and the rows of a that were read from their buffer.
+
+    Each PE has a file of `places` weights, of neighbouring N-tiles; a row of a stays for a cycle with each. A fold is what fills the
+    files once: groups of N-tiles outside, K-tiles inside.
+    """
     m, k = a.shape
     n = w.shape[1]
     a_pad, w_pad = padded(a, 1, rows), padded(w, rows, cols)
-    tiles = [(nt, kt) for nt in range(w_pad.shape[1] // cols) for kt in range(w_pad.shape[0] // rows)]
-    used_rows = [min(rows, k - kt * rows) for _, kt in tiles]
+    n_tiles = range(w_pad.shape[1] // cols)
+    folds = [(n_tiles[first : first + places], kt) for first in n_tiles[::places] for kt in range(w_pad.shape[0] // rows)]
+    used_rows = [min(rows, k - kt * rows) for _, kt in folds]
 
-    lines = [Line(r + cols) for r in range(rows)]  # r registers of skew, then one at each PE; cells are (tile, step, value)
-    active = np.zeros((rows, cols), np.int64)
-    shadow = np.zeros((rows, cols), np.int64)
-    sums: list[list] = [[None] * cols for _ in range(rows)]  # the register below each PE: (tile, step, value)
+    lines = [Line(r + cols) for r in range(rows)]  # r registers of skew, then one at each PE; cells are (fold, step, value)
+    active = np.zeros((rows, cols, places), np.int64)
+    shadow = np.zeros((rows, cols, places), np.int64)
+    sums: list[list] = [[None] * cols for _ in range(rows)]  # the register below each PE: (fold, step, value)
     y = np.zeros((m, w_pad.shape[1]), np.int64)
 
-    written: list[tuple[int, int, int]] = []  # (edge, tile, first row): row groups between pop and register
-    load_tile = load_row = 0
-    popped_at: dict[int, int] = {}  # tile: cycle in which its last group was popped
+    written: list[tuple[int, int, int, int]] = []  # (edge, fold, place, first row): row groups between pop and register
+    load_fold = load_place = load_row = 0
+    popped_at: dict[int, int] = {}  # fold: cycle in which its last group was popped
     starts: list[int] = []
-    left = m * len(tiles) * cols  # sums to come
-    t = 0
+    left = sum(m * len(held) * cols for held, _ in folds)  # sums to come
+    rows_read = t = 0
     while left:
         if t > 10_000:
             raise AssertionError("the array does not come to an end")
         # Sums at the foot of the columns are accumulated in this cycle.
         for c in range(cols):
             if sums[rows - 1][c] is not None:
-                tile, step, value = sums[rows - 1][c]
-                y[step, tiles[tile][0] * cols + c] += value
+                fold, step, value = sums[rows - 1][c]
+                held = folds[fold][0]
+                y[step // len(held), held[step % len(held)] * cols + c] += value
                 left -= 1
 
-        # The array takes a row of a: of the tile that runs, or of the next one, whose last group was popped two cycles ago or earlier.
-        running = bool(starts) and t < starts[-1] + m
+        # The array takes a row of a: of the fold that runs, or of the next one, whose last group was popped two cycles ago or earlier.
+        running = bool(starts) and t < starts[-1] + m * len(folds[len(starts) - 1][0])
         if not running and popped_at.get(len(starts), t) <= t - 2:
             starts.append(t)
             running = True
         feed = (len(starts) - 1, t - starts[-1]) if running else None
 
         # The loader pops a group of rows when no PE needs what it overwrites: its registers are written on the edge after next.
-        if load_tile < len(tiles) and t >= 1:
+        if load_fold < len(folds) and t >= 1:
             group = range(load_row, min(load_row + load_rows, rows))
-            last_needed, distance = (load_tile - 1, 0 if double_buffered else m - 1), 2 if double_buffered else 1
-            swapped = load_tile == 0 or (len(starts) >= load_tile and t > starts[load_tile - 1])
-            if swapped and (load_tile == 0 or all(_is_free(lines[r], r + cols - 1, last_needed, distance, feed) for r in group)):
-                written.append((t + 1, load_tile, load_row))
+            last_needed, distance = (load_fold - 1, 0), 2
+            if load_fold and not double_buffered:  # this place was used last with the last row of a
+                last_needed, distance = (load_fold - 1, (m - 1) * len(folds[load_fold - 1][0]) + load_place), 1
+            swapped = load_fold == 0 or (len(starts) >= load_fold and t > starts[load_fold - 1])
+            if swapped and (load_fold == 0 or all(_is_free(lines[r], r + cols - 1, last_needed, distance, feed) for r in group)):
+                written.append((t + 1, load_fold, load_place, load_row))
                 load_row += load_rows
-                if load_row >= used_rows[load_tile]:
-                    popped_at[load_tile] = t
-                    load_tile, load_row = load_tile + 1, 0
+                if load_row >= used_rows[load_fold]:
+                    load_place, load_row = load_place + 1, 0
+                    if load_place == len(folds[load_fold][0]):
+                        popped_at[load_fold] = t
+                        load_fold, load_place = load_fold + 1, 0
 
-        # Every PE multiplies what its register holds and adds it to the sum from above.
+        # Every PE multiplies what its file holds for this step and adds it to the sum from above.
         new_sums: list[list] = [[None] * cols for _ in range(rows)]
         for r in range(rows):
             for c in range(cols):
                 here = lines[r].cells[r + c]
                 if here is not None:
-                    tile, step, value = here
-                    above = sums[r - 1][c] if r else (tile, step, 0)
-                    if above[:2] != (tile, step):
+                    fold, step, value = here
+                    above = sums[r - 1][c] if r else (fold, step, 0)
+                    if above[:2] != (fold, step):
                         raise Collision(f"PE({r},{c}) in cycle {t}")
-                    new_sums[r][c] = (tile, step, above[2] + value * int(active[r, c]))
+                    new_sums[r][c] = (fold, step, above[2] + value * int(active[r, c, step % len(folds[fold][0])]))
 
-        # The clock edge: everything moves; the first value of a tile takes the shadow register into the active one.
+        # The clock edge: everything moves; the first value of a fold takes the shadow file into the active one.
         sums = new_sums
+        row_of_a = feed[1] // len(folds[feed[0]][0]) if feed else 0
+        rows_read += feed is not None and feed[1] % len(folds[feed[0]][0]) == 0
         for r in range(rows):
-            kt = tiles[feed[0]][1] if feed else 0
-            lines[r].shift(None if feed is None else (*feed, int(a_pad[feed[1], kt * rows + r])))
+            kt = folds[feed[0]][1] if feed else 0
+            lines[r].shift(None if feed is None else (*feed, int(a_pad[row_of_a, kt * rows + r])))
             for c in range(cols):
                 here = lines[r].cells[r + c]
                 if double_buffered and here is not None and here[1] == 0:
                     active[r, c] = shadow[r, c]
-        for _, tile, first in [item for item in written if item[0] == t]:
-            nt, kt = tiles[tile]
-            rows_of_group = range(first, min(first + load_rows, rows))
-            for r in rows_of_group:
-                (shadow if double_buffered else active)[r, :] = w_pad[kt * rows + r, nt * cols : (nt + 1) * cols]
+        for _, fold, place, first in [item for item in written if item[0] == t]:
+            held, kt = folds[fold]
+            for r in range(first, min(first + load_rows, rows)):
+                (shadow if double_buffered else active)[r, :, place] = w_pad[kt * rows + r, held[place] * cols : (held[place] + 1) * cols]
         t += 1
-    return y[:, :n], t
+    return y[:, :n], t, rows_read
 
 
 def _is_free(line: Line, pe: int, last_needed: tuple[int, int], distance: int, feed: tuple[int, int] | None) -> bool:
     """Whether a register of the PE at place `pe` may be overwritten on the edge that ends the next cycle.
 
-    A shadow register is copied on the edge on which the tile's step 0 arrives: it may be overwritten on that same edge, so step 0
+    A shadow register is copied on the edge on which the fold's step 0 arrives: it may be overwritten on that same edge, so step 0
     is at most two places away now. An active register is used in the cycle after the last step arrives: at most one place away.
     """
     place = line.place_of(*last_needed)

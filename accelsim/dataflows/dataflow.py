@@ -16,6 +16,7 @@ from accelsim.formats.weight_format import WeightFormat
 Loop = Literal["M", "N", "K"]
 Convention = Literal["physical", "scale_sim"]
 MAX_SIDE = 4096  # PEs
+MAX_WEIGHT_FILE = 256  # values a PE
 MAX_RAW_BITS = 8  # the multipliers' width
 
 
@@ -28,6 +29,7 @@ class SystolicArray:
     rows, cols : PEs
     double_buffered : a PE holds the next stationary value (or a finished sum) beside the one in use
     load_rows : array rows of a stationary operand that are loaded in a cycle; None: a whole tile, a load that never limits
+    weight_file : weights that a PE of an `enhanced_weight_stationary` array holds; the other dataflows hold one value
 
     Raises
     ------
@@ -39,9 +41,15 @@ class SystolicArray:
     cols: int
     double_buffered: bool = True
     load_rows: int | None = None
+    weight_file: int = 16
 
     def __post_init__(self) -> None:
-        sizes = {"rows": (self.rows, MAX_SIDE), "cols": (self.cols, MAX_SIDE), "load_rows": (self.rows_a_load, self.rows)}
+        sizes = {
+            "rows": (self.rows, MAX_SIDE),
+            "cols": (self.cols, MAX_SIDE),
+            "load_rows": (self.rows_a_load, self.rows),
+            "weight_file": (self.weight_file, MAX_WEIGHT_FILE),
+        }
         for name, (size, allowed) in sizes.items():
             if not 1 <= size <= allowed:
                 raise ConfigError(f"systolic array: {name} = {size}; allowed: 1..{allowed}")
@@ -63,11 +71,24 @@ class SpatialMap:
 
 @dataclass(frozen=True)
 class Fold:
-    """One pass over the array: the PE rows and columns that it uses, and its steps in time."""
+    """One pass over the array.
+
+    Attributes
+    ----------
+    rows, cols : PE rows that it uses, and columns: of a fold of several tiles the sum over them
+    steps : rows or columns of the passing operand, each read once
+    tiles : stationary values that a PE holds; each passing value meets them one after the other
+    """
 
     rows: int
     cols: int
     steps: int
+    tiles: int = 1
+
+    @property
+    def cycles(self) -> int:
+        """Cycles in which the array is given a value."""
+        return self.steps * self.tiles
 
 
 class FoldTiming(ABC):
@@ -108,6 +129,10 @@ class Dataflow(ABC):
     @abstractmethod
     def scale_sim_fold_cycles(self, array: SystolicArray, fold: Fold) -> int:
         """Cycles of a fold in the convention of SCALE-Sim, where each fold runs alone on the whole array."""
+
+    def tiles_a_fold(self, array: SystolicArray) -> int:
+        """Tiles along the outer loop that a PE holds at once."""
+        return 1
 
     def check_format(self, weight_format: WeightFormat) -> None:
         """Check that weights in this format can meet activations in this dataflow.

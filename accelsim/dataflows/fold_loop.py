@@ -26,11 +26,13 @@ class FoldResult:
     Attributes
     ----------
     dataflow, convention : how it ran
-    folds : passes over the array
+    folds : tiles that were laid on the array
     total_cycles : cycles of the GEMM (in the convention `scale_sim`: the number of the last one, counted from 0)
     macs : multiply-accumulates, each once
     pes : PEs of the array
     mapped_pes : PEs that folds used, summed over the folds
+    rows_read : rows of the passing operand (columns of weights where inputs stay) that were read from their buffer; each is as long as
+        the array side that it enters. An output stationary array reads as many of both operands
     """
 
     dataflow: str
@@ -40,6 +42,7 @@ class FoldResult:
     macs: int
     pes: int
     mapped_pes: int
+    rows_read: int
 
     @property
     def overall_util(self) -> Fraction:
@@ -82,14 +85,15 @@ def gemm_cycles(dataflow: str, array: SystolicArray, m: int, k: int, n: int, con
     sizes = check_sizes(flow, array, m, k, n)
     remaining = _folds(flow, array, sizes)
     fold = next(remaining)
-    start, folds, mapped = timing.first_start(array, fold), 1, fold.rows * fold.cols
+    start, folds, mapped, read = timing.first_start(array, fold), fold.tiles, fold.rows * fold.cols, fold.steps
     for following in remaining:
         start = timing.next_start(array, start, fold, following)
         fold = following
-        folds += 1
+        folds += fold.tiles
         mapped += fold.rows * fold.cols
+        read += fold.steps
     total = timing.total(array, start, fold)
-    return FoldResult(flow.kind, convention, folds, total, m * k * n, array.rows * array.cols, mapped)
+    return FoldResult(flow.kind, convention, folds, total, m * k * n, array.rows * array.cols, mapped, read)
 
 
 def check_sizes(flow: Dataflow, array: SystolicArray, m: int, k: int, n: int) -> dict[Loop, int]:
@@ -114,12 +118,15 @@ def _timing(flow: Dataflow, convention: Convention) -> FoldTiming:
 
 def _folds(flow: Dataflow, array: SystolicArray, sizes: dict[Loop, int]) -> Iterator[Fold]:
     """Folds in the dataflow's order, the last of each loop trimmed."""
-    steps = sizes[flow.spatial.time]
-    rows, cols = _cuts(sizes[flow.spatial.rows], array.rows), _cuts(sizes[flow.spatial.cols], array.cols)
-    if flow.outer == flow.spatial.cols:
-        yield from (Fold(used_rows, used_cols, steps) for used_cols in cols for used_rows in rows)
-    else:
-        yield from (Fold(used_rows, used_cols, steps) for used_rows in rows for used_cols in cols)
+    steps, held = sizes[flow.spatial.time], flow.tiles_a_fold(array)
+    inner_rows = flow.outer == flow.spatial.cols
+    across, within = (flow.spatial.cols, flow.spatial.rows) if inner_rows else (flow.spatial.rows, flow.spatial.cols)
+    outer_side, inner_side = (array.cols, array.rows) if inner_rows else (array.rows, array.cols)
+    inner = _cuts(sizes[within], inner_side)
+    for outer in _cuts(sizes[across], outer_side * held):
+        tiles = -(-outer // outer_side)
+        for used in inner:
+            yield Fold(used, outer, steps, tiles) if inner_rows else Fold(outer, used, steps, tiles)
 
 
 def _cuts(size: int, side: int) -> list[int]:

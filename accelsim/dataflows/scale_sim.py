@@ -30,9 +30,9 @@ class SerialFolds(FoldTiming):
 
 def preloaded_fold_cycles(array: SystolicArray, fold: Fold) -> int:
     """Load the stationary operand row by row, then stream `steps` skewed rows past it: R + (steps + R + C - 2)."""
-    return array.rows + skewed_cycles(array, fold)
+    return array.rows * fold.tiles + skewed_cycles(array, fold)
 
 
 def skewed_cycles(array: SystolicArray, fold: Fold) -> int:
     """`steps` cycles, delayed by a cycle for each row and each column that lies between PE(0,0) and the far corner."""
-    return fold.steps + array.rows + array.cols - 2
+    return fold.cycles + array.rows + array.cols - 2

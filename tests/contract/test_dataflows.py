@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
@@ -10,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from accelsim.dataflows import output_stationary, preloaded
+from accelsim.dataflows import enhanced_weight_stationary, output_stationary, preloaded
 from accelsim.dataflows.catalog import check_format, dataflow_kinds, find_dataflow
 from accelsim.dataflows.dataflow import SystolicArray
 from accelsim.dataflows.fold_loop import MAX_FOLDS, FoldResult, gemm_cycles
@@ -26,6 +27,9 @@ Product = tuple[np.ndarray, int]
 TWINS: dict[str, Callable[[np.ndarray, np.ndarray, SystolicArray], Product]] = {
     "weight_stationary": lambda a, w, s: naive.weight_stationary(a, w, s.rows, s.cols, s.rows_a_load, s.double_buffered),
     "input_stationary": lambda a, w, s: naive.input_stationary(a, w, s.rows, s.cols, s.rows_a_load, s.double_buffered),
+    "enhanced_weight_stationary": lambda a, w, s: naive.enhanced_weight_stationary(
+        a, w, s.rows, s.cols, s.rows_a_load, s.double_buffered, s.weight_file
+    )[:2],
     "output_stationary": lambda a, w, s: naive.output_stationary(a, w, s.rows, s.cols, s.double_buffered)[:2],
 }
 
@@ -35,7 +39,7 @@ sizes = st.integers(1, 9)
 @st.composite
 def arrays(draw: st.DrawFn) -> SystolicArray:
     rows, cols = draw(st.integers(1, 4)), draw(st.integers(1, 4))
-    return SystolicArray(rows, cols, draw(st.booleans()), draw(st.none() | st.integers(1, rows)))
+    return SystolicArray(rows, cols, draw(st.booleans()), draw(st.none() | st.integers(1, rows)), draw(st.integers(1, 4)))
 
 
 def operands(m: int, k: int, n: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -43,8 +47,8 @@ def operands(m: int, k: int, n: int, seed: int = 0) -> tuple[np.ndarray, np.ndar
     return rng.integers(-128, 128, (m, k)), rng.integers(-128, 128, (k, n))
 
 
-def test_the_three_dataflows_are_registered_and_each_has_a_twin() -> None:
-    assert {"input_stationary", "output_stationary", "weight_stationary"} <= set(KINDS)
+def test_the_four_dataflows_are_registered_and_each_has_a_twin() -> None:
+    assert {"enhanced_weight_stationary", "input_stationary", "output_stationary", "weight_stationary"} <= set(KINDS)
     assert set(KINDS) == set(TWINS)
 
 
@@ -118,7 +122,7 @@ def test_utilization_counts_every_mac_once(kind: str, array: SystolicArray, m: i
 @given(array=arrays(), m=sizes, k=sizes, n=sizes)
 def test_a_second_register_never_makes_a_gemm_slower(kind: str, array: SystolicArray, m: int, k: int, n: int) -> None:
     def cycles(double_buffered: bool) -> int:
-        return gemm_cycles(kind, SystolicArray(array.rows, array.cols, double_buffered, array.load_rows), m, k, n).total_cycles
+        return gemm_cycles(kind, replace(array, double_buffered=double_buffered), m, k, n).total_cycles
 
     assert cycles(True) <= cycles(False)
 
@@ -127,6 +131,30 @@ def test_input_stationary_is_weight_stationary_of_the_transposed_product() -> No
     array = SystolicArray(5, 3, load_rows=2)
     turned = gemm_cycles("weight_stationary", array, m=7, k=11, n=13)
     assert gemm_cycles("input_stationary", array, m=13, k=11, n=7).total_cycles == turned.total_cycles
+
+
+@given(array=arrays(), m=sizes, k=sizes, n=sizes)
+def test_a_file_of_weights_reads_an_activation_row_once_for_all_its_tiles(array: SystolicArray, m: int, k: int, n: int) -> None:
+    result = gemm_cycles("enhanced_weight_stationary", array, m, k, n)
+    *_, read = naive.enhanced_weight_stationary(*operands(m, k, n), array.rows, array.cols, array.rows_a_load, True, array.weight_file)
+    assert result.rows_read == read
+    assert result.folds == gemm_cycles("weight_stationary", array, m, k, n).rows_read // m
+
+
+def test_a_file_of_one_weight_is_weight_stationary() -> None:
+    for double_buffered in (True, False):
+        array = SystolicArray(5, 3, double_buffered, load_rows=2, weight_file=1)
+        assert gemm_cycles("enhanced_weight_stationary", array, 7, 11, 13).total_cycles == (
+            gemm_cycles("weight_stationary", array, 7, 11, 13).total_cycles
+        )
+
+
+def test_sixteen_tiles_of_few_rows_hide_the_swap_wave_that_bounds_one() -> None:
+    # 16 N-tiles of one K-tile, M = 1, 8 x 8 PEs, loads that never limit: one weight a PE waits R + C - 1 = 15 cycles a tile behind the wave
+    # (15 of them, after 3, and 1 + 16 for the last); a file takes 16 pops, a cycle of register and one of use, 16 steps and 16 to drain.
+    array = SystolicArray(8, 8)
+    assert gemm_cycles("weight_stationary", array, 1, 8, 128).total_cycles == 15 * 15 + 3 + 1 + 16
+    assert gemm_cycles("enhanced_weight_stationary", array, 1, 8, 128).total_cycles == 16 + 2 + 16 + 16
 
 
 class TimingMutant:
@@ -143,6 +171,10 @@ TIMING_MUTANTS = [
     TimingMutant("trimmed tiles load fewer groups", "weight_stationary", preloaded, "_load_cycles", lambda array, fold: array.rows),
     TimingMutant("sums leave later", "weight_stationary", Preloaded, "total", lambda s, a, t, f: t + f.steps + a.rows + a.cols - 1),
     TimingMutant("a load may hold the next fold back", "input_stationary", Preloaded, "next_start", lambda s, a, t, f, g: t + f.steps),
+    TimingMutant("a file holds 16 tiles", "enhanced_weight_stationary", enhanced_weight_stationary.SPEC, "tiles_a_fold", lambda s, a: 1),
+    TimingMutant(
+        "every tile of a file is loaded", "enhanced_weight_stationary", Preloaded, "next_start", lambda s, a, t, f, g: t + f.cycles
+    ),
     TimingMutant("a short fold waits for the drain", "output_stationary", InPlace, "next_start", lambda s, a, t, f, g: t + f.steps),
     TimingMutant("a fold hides the drain", "output_stationary", InPlace, "next_start", lambda s, a, t, f, g: t + f.steps + a.rows - 1),
     TimingMutant("all R rows drain", "output_stationary", InPlace, "total", lambda s, a, t, f: t + f.steps + a.rows + f.rows + a.cols - 1),
@@ -163,7 +195,7 @@ def test_dense_uniform_weights_of_8_bits_run_everywhere_and_coded_ones_weight_st
     path = spec.decode_path()
     takes = {kind for kind in KINDS if _accepted(kind, text)}
     if path.decode:
-        assert takes == {"weight_stationary"}
+        assert takes == {"weight_stationary", "enhanced_weight_stationary"}
     else:
         assert takes == (set(KINDS) if path.lane_bits <= 8 else set())
 
@@ -203,6 +235,7 @@ def run(m: int = 1, k: int = 1, n: int = 1, convention: str = "physical", **arra
         ({"convention": "scalesim"}, r"unknown convention 'scalesim'; known: \['physical', 'scale_sim'\]"),
         ({"rows": 0}, r"rows = 0; allowed: 1\.\.4096"),
         ({"cols": 5000}, r"cols = 5000; allowed"),
+        ({"weight_file": 0}, r"weight_file = 0; allowed: 1\.\.256"),
         ({"load_rows": 3}, r"load_rows = 3; allowed: 1\.\.2"),
     ],
 )
