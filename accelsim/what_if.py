@@ -99,6 +99,7 @@ IDEALS: tuple[Ideal, ...] = (
         lambda *_: (f"weight_buffer.capacity={HUGE_BYTES}", f"activation_buffer.capacity={HUGE_BYTES}"),
     ),
     Ideal("accumulators", "a second bank drains while the first one fills", lambda *_: ("array.accumulator_banks=2",)),
+    Ideal("shadow weights", "a second set loads while the first one waits", lambda *_: ("array.shadow_sets=2",)),
     Ideal("buffer ports", f"{MANY_PORTS} accesses a bank and cycle", lambda *_: (f"activation_buffer.ports={MANY_PORTS}",)),
 )
 

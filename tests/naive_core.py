@@ -26,6 +26,7 @@ class NaiveCore:
     AXIS: int
     MAXM: int
     b: int = 8
+    sets: int = 1  # of shadow registers: an option of the machine that the specification of the core names, not part of its RTL
 
     @property
     def index_bits(self) -> int:
@@ -87,28 +88,32 @@ def simulate_run(core: NaiveCore, M: int, K: int, N: int, wb_num: int, wb_den: i
 
     held_bits = pushed_words = 0
     tile = group = 0  # the next group to pop
-    last_pop: int | None = None  # when the last group of the tile that now fills the shadow registers was popped
+    last_pops: list[int] = []  # when the last group of each tile that waits in a shadow set was popped, oldest first
     swapped = 0  # tiles that were swapped in
     last_swap: int | None = None
+    left: list[int | None] = [None] * core.sets  # when the tile that was in this set before was swapped in
     st_start = st_tile = ld_bits = ld_haz = 0
 
     t = 0
     while True:
         # The swap: two cycles after the last pop, and not before the array has been given all rows of the tile before.
-        if last_pop is not None and t >= last_pop + 2 and (last_swap is None or t >= last_swap + M):
+        if last_pops and t >= last_pops[0] + 2 and (last_swap is None or t >= last_swap + M):
             if last_swap is None:
                 st_start = t
             else:
                 st_tile += t - last_swap - M
-            last_swap, last_pop, swapped = t, None, swapped + 1
+            last_pops.pop(0)
+            left[swapped % core.sets] = last_swap = t
+            swapped += 1
 
         if swapped == len(tiles) and last_swap is not None and t >= last_swap + M + core.R + core.C:
             break  # the first cycle that is no longer busy
 
         if tile < len(tiles):
             push = pushed_words < words and t >= available_from(pushed_words, wb_num, wb_den, wb_lat) and held_bits <= B - W
-            shadow_is_free = swapped == tile and (last_swap is None or t >= last_swap + 1)
-            behind_wave = last_swap is None or t >= last_swap + core.last_row(group) + core.C - 2
+            vacated = left[tile % core.sets]
+            shadow_is_free = tile - swapped < core.sets and (vacated is None or t >= vacated + 1)
+            behind_wave = vacated is None or t >= vacated + core.last_row(group) + core.C - 2
             pop = shadow_is_free and behind_wave and held_bits >= n
             if shadow_is_free and not behind_wave:
                 ld_haz += 1
@@ -121,7 +126,8 @@ def simulate_run(core: NaiveCore, M: int, K: int, N: int, wb_num: int, wb_den: i
                 held_bits -= n
                 group += 1
                 if group == tiles[tile]:
-                    tile, group, last_pop = tile + 1, 0, t
+                    tile, group = tile + 1, 0
+                    last_pops.append(t)
         t += 1
 
     counted = (t, st_start, st_tile, ld_bits, ld_haz, M * len(tiles), words)
@@ -146,9 +152,10 @@ def simulate_core(
     wb_den: int = 1,
     wb_lat: int = 0,
     b: int = 8,
+    sets: int = 1,
 ) -> dict[str, int]:
     """Cycles and counters of Y[M,N] = A[M,K] x Wt[K,N], summed over the runs that the depth of the accumulators asks for."""
-    core = NaiveCore(R, C, D, KCB, P, W, DECODE, SIGN, AXIS, MAXM, b)
+    core = NaiveCore(R, C, D, KCB, P, W, DECODE, SIGN, AXIS, MAXM, b, sets)
     total = dict.fromkeys(COUNTERS, 0)
     for start in range(0, M, MAXM):
         run = simulate_run(core, min(MAXM, M - start), K, N, wb_num, wb_den, wb_lat)

@@ -64,8 +64,9 @@ class NaiveMachine:
         self.held_bits = self.pushed = 0
         self.busy_until = 0  # banks that serve a group
         self.first_tile = True
-        self.shadow: Tile | None = None
-        self.last_swap: int | None = None
+        self.shadow: list[Tile] = []  # tiles that wait for their swap, oldest first
+        self.loaded = self.swapped = 0  # tiles that were ever loaded, swapped in
+        self.left: list[int | None] = [None] * self.machine["shadow_sets"]  # swap of the tile that was in the set before
         self.debt = 0
         self.freed = 0
         # array
@@ -168,9 +169,9 @@ class NaiveMachine:
             self.turn()
         run = self.runs[self.run]
         if not self.active:
-            if self.shadow is None:
+            if not self.shadow:
                 return None, left
-            if self.t < self.shadow.last_pop + 1 + self.machine["codebook_latency"]:
+            if self.t < self.shadow[0].last_pop + 1 + self.machine["codebook_latency"]:
                 return "decode", left
         wait = self.row_waits(run)
         if wait:
@@ -180,7 +181,10 @@ class NaiveMachine:
             return "port", 0
         left = min(left, self.got_ports - run["row_accesses"])
         if not self.active:
-            self.active, self.last_swap, self.shadow, self.debt = True, self.t, None, 0
+            self.active, self.debt = True, 0
+            self.shadow.pop(0)
+            self.left[self.swapped % len(self.left)] = self.t
+            self.swapped += 1
         self.issue(run)
         return "busy", left
 
@@ -264,10 +268,11 @@ class NaiveMachine:
         missing = self.missing_word(run, left) if self.pushed < run["words"] else ""
         push = self.pushed < run["words"] and room and not missing
         why, short, pop = "decode", False, False
+        vacated = None if self.first_tile else self.left[self.loaded % len(self.left)]
         if self.busy_until > self.t:
             why = "bank_conflict"
-        elif self.shadow is None and (self.first_tile or self.last_swap is None or self.t > self.last_swap):
-            if not self.first_tile and self.last_swap is not None and self.t < self.last_swap + self.lowest_row(run) + self.cols - 2:
+        elif len(self.shadow) < len(self.left) and (vacated is None or self.t > vacated):
+            if vacated is not None and self.t < vacated + self.lowest_row(run) + self.cols - 2:
                 why = "swap"
             elif self.held_bits < run["pop_bits"]:
                 why, short = missing or "buffer_width", True
@@ -315,7 +320,8 @@ class NaiveMachine:
         records_of_tile = used * (self.cols // run["d"]) if run["axis"] == 0 else ceil_div(used, run["d"]) * self.cols
         if self.load_group < ceil_div(records_of_tile, run["ports"]):
             return
-        self.shadow = Tile(self.load_run, max(self.t, self.busy_until - 1))
+        self.shadow.append(Tile(self.load_run, max(self.t, self.busy_until - 1)))
+        self.loaded += 1
         self.first_tile = False
         self.load_group = 0
         self.load_tile += 1

@@ -161,7 +161,13 @@ def accelerators(draw: st.DrawFn, dram: bool = True) -> Accelerator:
     overlap = draw(st.sampled_from(["prefetch", "layer", "none"]))
     return tiny_accelerator(
         clock=draw(st.sampled_from(["1 GHz", "300 MHz", "777 MHz"])),
-        array={"rows": rows, "cols": cols, "max_m": draw(st.sampled_from([3, 8, 32])), "accumulator_banks": draw(st.sampled_from([1, 2]))},
+        array={
+            "rows": rows,
+            "cols": cols,
+            "max_m": draw(st.sampled_from([3, 8, 32])),
+            "accumulator_banks": draw(st.sampled_from([1, 2])),
+            "shadow_sets": draw(st.sampled_from([1, 2])),
+        },
         codebook={
             "ports": draw(st.sampled_from([1, 2, 3, 8])),
             "codeword_length": 4,

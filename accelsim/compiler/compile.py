@@ -159,7 +159,7 @@ def _program(
         "chained": int(control.runs == "chained"),
         "port_accesses": buffer.port_accesses,
         "loader_accesses": buffer.accesses(buffer.loader_bits // 8),
-        "shadow_sets": 1,
+        "shadow_sets": accelerator.array.shadow_sets,
         "rows_per_cycle": accelerator.array.rows_per_cycle,
     }
     rates = {memory: peak_bytes_per_s(accelerator.memory(memory)) for memory in ("dram", "flash")}

@@ -72,4 +72,5 @@ def _geometry(
         axis=axis,
         max_m=accelerator.array.max_m,
         raw_bits=raw_bits,
+        shadow_sets=accelerator.array.shadow_sets,
     )

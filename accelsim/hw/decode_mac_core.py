@@ -26,6 +26,7 @@ class ArraySpec(Record):
     cols: int = Field(ge=1, le=4096, description="C: PEs along the outputs")
     max_m: int = Field(ge=1, le=2**20, description="MAXM: rows that one accumulator bank holds")
     accumulator_banks: Literal[1, 2] = 1
+    shadow_sets: Literal[1, 2] = Field(default=1, description="2: a tile loads while the one before still waits in the other set")
     psum_bits: int = Field(default=32, ge=16, le=64)
     rows_per_cycle: int = Field(default=1, ge=1, le=2**20, description="1; more imagines an array that is not the limit (what-if)")
 
@@ -71,6 +72,7 @@ class CoreGeometry:
     decode : a record is an index (and codeword_length sign bits if `sign`), else that many raw values of `raw_bits`
     max_m : rows that the accumulators hold
     mask_bits : bits of the mask numbers that follow an index; 0 without masks
+    shadow_sets : tiles that wait for their swap; with 2, a tile loads behind the wave of the tile before the last
     """
 
     rows: int
@@ -85,6 +87,7 @@ class CoreGeometry:
     max_m: int
     raw_bits: int = 8
     mask_bits: int = 0
+    shadow_sets: int = 1
 
     @property
     def index_bits(self) -> int:
@@ -172,8 +175,9 @@ def _one_run(geometry: CoreGeometry, m: int, k: int, n: int, supply: WordSupply)
 
     machine = np.zeros(1, compute_state.MACHINE)
     machine["rows"], machine["cols"] = geometry.rows, geometry.cols
-    for name in ("codebook_latency", "codebook_sets", "accumulator_banks", "port_accesses", "shadow_sets", "rows_per_cycle"):
+    for name in ("codebook_latency", "codebook_sets", "accumulator_banks", "port_accesses", "rows_per_cycle"):
         machine[name] = 1
+    machine["shadow_sets"] = geometry.shadow_sets
 
     run = np.zeros(1, compute_state.RUN)
     run["m"] = run["out_rows"] = m

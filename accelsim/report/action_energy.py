@@ -36,7 +36,7 @@ def action_energies(accelerator: Accelerator, technology: Technology) -> Mapping
         "mac": ActionEnergy(table.mac_pj.span, table.mac_pj.citation),
         "pe_cycle": ActionEnergy(registers, f"{8 + array.psum_bits} register bits: {table.register_bit_pj.citation}"),
         "pe_idle_cycle": ActionEnergy(registers * idle.span, f"share of a PE's registers in an idle cycle: {idle.citation}"),
-        "shadow_write": ActionEnergy(table.register_bit_pj.span * 16, f"16 bits of weight: {table.register_bit_pj.citation}"),
+        "shadow_write": _shadow_write(accelerator, technology),
         "accumulate": ActionEnergy(table.psum_add_pj.span, table.psum_add_pj.citation),
         **_sram("accumulator", psums, technology),
         **_sram("activation", activations, technology),
@@ -51,6 +51,16 @@ def action_energies(accelerator: Accelerator, technology: Technology) -> Mapping
         "dram_bit": ActionEnergy(table.dram_pj_per_bit.span, table.dram_pj_per_bit.citation),
         "flash_bit": ActionEnergy(table.flash_pj_per_bit.span, table.flash_pj_per_bit.citation),
     }
+
+
+def _shadow_write(accelerator: Accelerator, technology: Technology) -> ActionEnergy:
+    """A weight into its shadow register and from there into the active one; of two shadow sets a multiplexer selects."""
+    register, gate = technology.energy.register_bit_pj, technology.energy.gate_pj
+    moved = register.span * 16
+    if accelerator.array.shadow_sets == 1:
+        return ActionEnergy(moved, f"16 bits of weight: {register.citation}")
+    select = 8 * gate_counts.READ_MUX
+    return ActionEnergy(moved + gate.span * select, f"16 bits of weight: {register.citation}; {select:.0f} GE of select: {gate.citation}")
 
 
 def _gates(gates: float, technology: Technology, what: str) -> ActionEnergy:

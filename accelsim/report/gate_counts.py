@@ -55,6 +55,16 @@ def pe(psum_bits: int) -> float:
     return MULTIPLIER_8X8 + PE_ADDER * psum_bits + FLOP * (8 + psum_bits) + 2 * 8 * FLOP_ENABLE
 
 
+def second_shadow_weights(rows: int, cols: int) -> Span:
+    """A second shadow weight a PE, the multiplexer before the active one, and a bit that travels with the swap token. Estimate.
+
+    Bits with enable and multiplexers at the synthesized cost of their kind; low: latches; high: a quarter more for enables.
+    """
+    select = 8 * READ_MUX * rows * cols + FLOP * (rows + cols - 1)
+    bits = 8 * rows * cols
+    return Span(FLOP_ENABLE * bits + select, LATCH * bits + select, 1.25 * (FLOP_ENABLE * bits + select))
+
+
 def pe_single_buffer(psum_bits: int) -> float:
     """PE without a shadow weight."""
     return pe(psum_bits) - 8 * FLOP_ENABLE

@@ -40,6 +40,7 @@ def logic_components(accelerator: Accelerator, technology: Technology) -> tuple[
     word_bits = accelerator.weight_buffer.word_bits
     return (
         logic("PE array", "array", pes, technology, f"{SYNTHESIS}, PE within 3 %; flow: {flow.citation}", psum_note),
+        *_second_shadow(accelerator, technology),
         logic("skew registers", "array", _fitted("skew", gate_counts.skew_registers(array.rows, array.cols)), technology, SYNTHESIS),
         logic(
             "accumulator adders",
@@ -82,6 +83,16 @@ def logic_components(accelerator: Accelerator, technology: Technology) -> tuple[
             ("memory controller and PHY are not counted",),
         ),
     )
+
+
+def _second_shadow(accelerator: Accelerator, technology: Technology) -> tuple[AreaComponent, ...]:
+    """What a second shadow set adds; nothing with one set, which the PE has."""
+    array = accelerator.array
+    if array.shadow_sets == 1:
+        return ()
+    gates = gate_counts.second_shadow_weights(array.rows, array.cols)
+    source = f"registers and multiplexers, each at its cost by {SYNTHESIS}; {ESTIMATE} as a whole"
+    return (logic("second shadow weights", "array", gates, technology, source),)
 
 
 def _unpacker(accelerator: Accelerator, technology: Technology) -> AreaComponent:

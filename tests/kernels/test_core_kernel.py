@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 
+import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
@@ -33,13 +34,15 @@ def cores(draw: st.DrawFn) -> NaiveCore:
         SIGN=draw(st.integers(0, 1)),
         AXIS=axis,
         MAXM=draw(st.sampled_from([1, 2, 5, 64])),
+        sets=draw(st.sampled_from([1, 2])),
     )
 
 
 def model_of(core: NaiveCore, m: int, k: int, n: int, supply: tuple[int, int, int]) -> dict[str, int]:
     """What the model counts for the twin's core."""
     geometry = CoreGeometry(
-        core.R, core.C, core.D, core.KCB, core.P, core.W, bool(core.DECODE), bool(core.SIGN), core.AXIS, core.MAXM, core.b
+        core.R, core.C, core.D, core.KCB, core.P, core.W, bool(core.DECODE), bool(core.SIGN), core.AXIS, core.MAXM, core.b,
+        shadow_sets=core.sets,
     )  # fmt: skip
     return asdict(run_stand_alone(geometry, m, k, n, WordSupply(*supply)))
 
@@ -47,7 +50,7 @@ def model_of(core: NaiveCore, m: int, k: int, n: int, supply: tuple[int, int, in
 def twin_of(core: NaiveCore, m: int, k: int, n: int, supply: tuple[int, int, int]) -> dict[str, int]:
     """What the twin counts."""
     return simulate_core(
-        core.R, core.C, core.D, core.KCB, core.P, core.W, core.DECODE, core.SIGN, core.AXIS, core.MAXM, m, k, n, *supply, b=core.b
+        core.R, core.C, core.D, core.KCB, core.P, core.W, core.DECODE, core.SIGN, core.AXIS, core.MAXM, m, k, n, *supply, b=core.b, sets=core.sets
     )
 
 
@@ -60,7 +63,7 @@ def test_kernel_counts_what_the_twin_counts(core: NaiveCore, m: int, k: int, n: 
 
 @given(cores(), st.sampled_from([1, 2, 4, 16]), st.integers(1, 12), st.integers(1, 30), st.integers(1, 30))
 def test_raw_records_of_other_widths_take_the_cycles_of_their_bits(core: NaiveCore, bits: int, m: int, k: int, n: int) -> None:
-    raw = NaiveCore(core.R, core.C, core.D, core.KCB, core.P, core.W, 0, 0, core.AXIS, core.MAXM, bits)
+    raw = NaiveCore(core.R, core.C, core.D, core.KCB, core.P, core.W, 0, 0, core.AXIS, core.MAXM, bits, core.sets)
     assert model_of(raw, m, k, n, (0, 1, 0)) == twin_of(raw, m, k, n, (0, 1, 0))
 
 
@@ -86,3 +89,51 @@ def test_a_core_that_never_lacks_words_takes_the_closed_form(rows: int, d: int, 
     cycles = groups[0] + 2 + sum(max(m, count + cols - 1) for count in groups[1:]) + m + rows + cols
     assert model_of(core, m, k, n, (0, 1, 0))["cycles"] == cycles
     assert twin_of(core, m, k, n, (0, 1, 0))["cycles"] == cycles
+
+
+def swaps_of(sets: int, m: int, groups: int, cols: int, tiles: int) -> list[int]:
+    """Swap cycles of a core whose words are there, whose codewords lie along the columns and whose P divides G, by CORE.md's rules.
+
+    Group g is popped one a cycle from cycle 1 on, behind the wave (C - 2 cycles for the first row, and a row's groups take a cycle
+    or more) of the tile that was in its set before; a tile is swapped in two cycles after its last pop, and not before the array has
+    taken the M rows of the tile before.
+    """
+    swaps: list[int] = []
+    pop = 0
+    for tile in range(tiles):
+        vacated = swaps[tile - sets] + cols - 2 if tile >= sets else 0
+        pop = max(pop + 1, vacated) + groups - 1
+        swaps.append(max(swaps[-1] + m if swaps else 0, pop + 2))
+    return swaps
+
+
+@given(
+    rows=st.integers(1, 6), g=st.sampled_from([2, 3, 4]), p=st.sampled_from([1, 2]), m=st.integers(1, 40), k=st.integers(1, 5),
+    n=st.integers(1, 4), sets=st.sampled_from([1, 2]),
+)  # fmt: skip
+def test_shadow_sets_take_the_cycles_of_the_rules_worked_tile_by_tile(rows: int, g: int, p: int, m: int, k: int, n: int, sets: int) -> None:
+    cols = g * p * 2
+    core = NaiveCore(rows, cols, 2, 16, p, max(8, p * 6), 1, 1, 0, 64, sets=sets)
+    cycles = swaps_of(sets, m, rows * g, cols, k * n)[-1] + m + rows + cols
+    assert model_of(core, m, k * rows, n * cols, (0, 1, 0))["cycles"] == cycles
+
+
+@pytest.mark.parametrize(
+    ("rows", "m", "p", "one", "two"),
+    [
+        # C = 64, D = 8: G = 8 records a row, L = 8 R / P groups a tile. One set: max(M, L + C - 1); two: max(M, L, (L + C - 1) / 2).
+        (64, 49, 4, 128 + 63, 128),
+        (64, 49, 8, 64 + 63, 64),
+        (64, 1, 4, 128 + 63, 128),
+        (64, 1, 8, 64 + 63, 64),
+        (64, 256, 4, 256, 256),
+        (16, 49, 8, 16 + 63, 49),
+        (16, 1, 8, 16 + 63, 39.5),
+    ],
+)
+def test_a_second_shadow_set_hides_the_swap_wave_of_short_tiles(rows: int, m: int, p: int, one: float, two: float) -> None:
+    tiles = 12
+    for sets, wanted in ((1, one), (2, two)):
+        core = NaiveCore(rows, 64, 8, 16, p, 12 * p, 1, 1, 0, 256, sets=sets)
+        short, long = (model_of(core, m, rows * count, 64, (0, 1, 0))["cycles"] for count in (tiles, 2 * tiles))
+        assert long - short == wanted * tiles

@@ -130,10 +130,17 @@ def test_more_lanes_never_hurt(accelerator: Accelerator, trace: Trace, factor: i
 
 @given(single, chains(), st.integers(2, 4))
 def test_more_lookup_ports_never_hurt_where_words_are_wide(accelerator: Accelerator, trace: Trace, factor: int) -> None:
+    # Every tile has all 4 rows: a group that reaches below a trimmed tile waits for the wave there all the same (CORE.md, rmax).
     ports, wide = accelerator.codebook.ports, {"capacity": 65536, "word_bits": 4096}
-    fewer = with_fields(accelerator, codebook={"banks": None, "ports": ports}, weight_buffer=wide)
-    more = with_fields(accelerator, codebook={"banks": None, "ports": ports * factor}, weight_buffer=wide)
+    fewer = with_fields(accelerator, array={"rows": 4}, codebook={"banks": None, "ports": ports}, weight_buffer=wide)
+    more = with_fields(accelerator, array={"rows": 4}, codebook={"banks": None, "ports": ports * factor}, weight_buffer=wide)
     assert attempt(more, trace).total_cycles <= attempt(fewer, trace).total_cycles
+
+
+@given(single, chains())
+def test_a_second_shadow_set_never_hurts(accelerator: Accelerator, trace: Trace) -> None:
+    one, two = (with_fields(accelerator, array={"shadow_sets": sets}) for sets in (1, 2))
+    assert attempt(two, trace).total_cycles <= attempt(one, trace).total_cycles
 
 
 @pytest.mark.parametrize("preset", ["edge-32x32", "edge-64x64-x16"])

@@ -35,6 +35,7 @@ CASES: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("another client reads 1 GB/s", (f"dram={{device: {DEVICE}, background: {{bandwidth: 1 GB/s}}}}",)),
     ("another client reads 3 GB/s", (f"dram={{device: {DEVICE}, background: {{bandwidth: 3 GB/s}}}}",)),
     ("two accumulator banks", ("array.accumulator_banks=2",)),
+    ("two sets of shadow weights", ("array.shadow_sets=2",)),
     ("two ports a bank of the activation buffer", ("activation_buffer.ports=2",)),
     ("half as many banks of the activation buffer", ("activation_buffer.banks=4",)),
     ("runs isolated, as the core stands alone", ("control.runs=isolated",)),
