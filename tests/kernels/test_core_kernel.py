@@ -50,8 +50,9 @@ def model_of(core: NaiveCore, m: int, k: int, n: int, supply: tuple[int, int, in
 def twin_of(core: NaiveCore, m: int, k: int, n: int, supply: tuple[int, int, int]) -> dict[str, int]:
     """What the twin counts."""
     return simulate_core(
-        core.R, core.C, core.D, core.KCB, core.P, core.W, core.DECODE, core.SIGN, core.AXIS, core.MAXM, m, k, n, *supply, b=core.b, sets=core.sets
-    )
+        core.R, core.C, core.D, core.KCB, core.P, core.W, core.DECODE, core.SIGN, core.AXIS, core.MAXM, m, k, n, *supply,
+        b=core.b, sets=core.sets,
+    )  # fmt: skip
 
 
 @given(cores(), st.integers(1, 12), st.integers(1, 30), st.integers(1, 30), SUPPLIES)
