@@ -1,4 +1,4 @@
-"""The codebook that a trace asks of a chip, as overrides: the store, the entries and the length of a codeword.
+"""The codebook that a trace asks of a chip, as fields to set: the store, the entries and the length of a codeword.
 
 Assumes that a designer who builds a chip for one format gives it this format's codebook and nothing else: a RAM for codebooks of the
 layers (macros where flops would be many), a ROM for one that they share, a single entry where no layer has any. Ports, sets, banks and
@@ -14,17 +14,21 @@ LOGIC_ROM_BITS = 65_536  # the largest ROM that was synthesized as logic; a larg
 FLOP_BITS = 8_192  # the largest codebook of flops or latches that was synthesized; a larger one is SRAM macros
 
 
-def codebook_overrides(accelerator: Accelerator, trace: Trace) -> tuple[str, ...]:
-    """Overrides like 'codebook.codewords=1024' that give the chip the codebook of a trace; entries are rounded up to a power of two."""
+def codebook_fields(accelerator: Accelerator, trace: Trace) -> dict[str, str | int]:
+    """Fields, by their dotted paths, that give the chip the codebook of a trace; entries are rounded up to a power of two."""
     formats = dict.fromkeys(layer.weight.format for layer in trace.weighted_layers())
     coded = [item for item in formats if item.codebook_scope != "none"]
     entries = max((1 << (item.decode_path().codewords - 1).bit_length() for item in coded), default=1)
     length = max([accelerator.codebook.codeword_length, *(item.decode_path().d for item in coded)])
-    out = [f"codebook.codewords={entries}", f"codebook.codeword_length={length}"]
     bits = 8 * entries * length
     if any(item.codebook_scope == "shared" for item in coded):
         store, circuit = "rom", "logic_rom" if bits <= LOGIC_ROM_BITS else "rom_macro"
     else:
         kept = accelerator.codebook.circuit if accelerator.codebook.store == "ram" else "flops"
         store, circuit = "ram", kept if bits <= FLOP_BITS else "sram"
-    return (*out, f"codebook.store={store}", f"codebook.circuit={circuit}")
+    return {"codebook.codewords": entries, "codebook.codeword_length": length, "codebook.store": store, "codebook.circuit": circuit}
+
+
+def codebook_overrides(accelerator: Accelerator, trace: Trace) -> tuple[str, ...]:
+    """The same as overrides like 'codebook.codewords=1024'."""
+    return tuple(f"{path}={value}" for path, value in codebook_fields(accelerator, trace).items())

@@ -14,6 +14,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from accelsim.accelerator import Accelerator, read_accelerator, set_field
+from accelsim.compiler.codebook_fit import codebook_fields
 from accelsim.compress.open_trace import open_trace
 from accelsim.errors import ConfigError
 from accelsim.provenance import run_id
@@ -91,6 +92,8 @@ def candidate(sweep: Sweep, position: int) -> Candidate:
     problem = ""
     accelerator: Accelerator | None = None
     try:
+        if sweep.fit_codebook:
+            written = {**_codebook(run["accelerator"], run["trace"]), **written}
         for path, value in written.items():
             fields = set_field(fields, path, value)
         accelerator = build(Accelerator, fields, where)
@@ -165,6 +168,13 @@ def _fields(source: str) -> tuple[Mapping[str, Any], str]:
 @lru_cache(maxsize=64)
 def _trace(name: str) -> Trace:
     return open_trace(name)
+
+
+@lru_cache(maxsize=1024)
+def _codebook(accelerator: str, trace: str) -> Mapping[str, Any]:
+    """The codebook that a trace asks of a chip."""
+    fields, where = _fields(accelerator)
+    return codebook_fields(build(Accelerator, fields, where), _trace(trace))
 
 
 def _text(name: str, value: Any) -> str:

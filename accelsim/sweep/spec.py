@@ -11,6 +11,9 @@
     constraints:
       - weight_buffer.capacity >= array.rows * array.cols
 
+With `fit_codebook: true` each point's chip has the codebook that its trace asks for, as far as no axis and no `base` says otherwise.
+`pictures` says what to draw of the points that ran (see `picture_spec`).
+
 An axis goes over any field of an accelerator, or over `accelerator`, `trace`, `frames`, `batch` and `seed`. The points are the product
 of all axes; linked axes step together. The last axis moves fastest: axes, then linked groups, in the order of the file.
 """
@@ -33,7 +36,9 @@ from accelsim.presets import find_preset
 from accelsim.records import Record, build, field_paths, read_yaml
 from accelsim.registry import suggest
 from accelsim.sweep.axis import axis_values
+from accelsim.sweep.columns import NUMERIC
 from accelsim.sweep.expression import Expression, check_names, parse_expression
+from accelsim.sweep.picture_spec import Picture
 
 FOLDER = "sweeps"
 RUN_NAMES = ("accelerator", "trace", "frames", "batch", "seed")  # what an axis may go over beside the fields of an accelerator
@@ -52,6 +57,8 @@ class SweepSpec(Record):
     axes: dict[str, Any] = Field(default={}, description="field -> values: a list or a range")
     linked: tuple[dict[str, Any], ...] = Field(default=(), description="groups of axes that step together")
     constraints: tuple[str, ...] = Field(default=(), max_length=100, description="conditions that a point must meet")
+    fit_codebook: bool = Field(default=False, description="true: each chip has the codebook that its trace asks for")
+    pictures: tuple[Picture, ...] = Field(default=(), max_length=100, description="what to draw")
 
 
 @dataclass(frozen=True)
@@ -70,7 +77,8 @@ class Sweep:
     ----------
     base : field -> value of what all points share
     groups : axes and linked axes; the last moves fastest
-    sha256 : identity of what the sweep asks for (not of its name and description)
+    fit_codebook : each chip has the codebook that its trace asks for, unless an axis or `base` says otherwise
+    sha256 : identity of the points that the sweep asks for (not of its name, description and pictures)
     """
 
     name: str
@@ -79,6 +87,8 @@ class Sweep:
     base: Mapping[str, Any]
     groups: tuple[AxisGroup, ...]
     constraints: tuple[Expression, ...]
+    fit_codebook: bool
+    pictures: tuple[Picture, ...]
     sha256: str
 
     @property
@@ -137,7 +147,8 @@ def _sweep(spec: SweepSpec) -> Sweep:
     known = _known_names()
     for constraint in constraints:
         check_names(constraint, known.__contains__, list(known))
-    asked = spec.model_dump(mode="json", exclude={"name", "description"})
+    _check_pictures(spec.pictures, [name for group in groups for name in group.names])
+    asked = spec.model_dump(mode="json", exclude={"name", "description", "pictures"})
     return Sweep(
         name=spec.name,
         description=spec.description,
@@ -145,8 +156,26 @@ def _sweep(spec: SweepSpec) -> Sweep:
         base=spec.base,
         groups=tuple(groups),
         constraints=constraints,
+        fit_codebook=spec.fit_codebook,
+        pictures=spec.pictures,
         sha256=hashlib.sha256(json.dumps(asked, default=str).encode()).hexdigest(),
     )
+
+
+def _check_pictures(pictures: tuple[Picture, ...], axes: list[str]) -> None:
+    """Every axis that a picture names is one of the sweep, and every figure a column of its store."""
+    taken: list[str] = []
+    for picture in pictures:
+        where = f"picture `{picture.name}`"
+        if picture.name in taken:
+            raise ConfigError(f"{where}: the name is given twice")
+        taken.append(picture.name)
+        for name in picture.axes_named():
+            if name not in axes:
+                raise ConfigError(f"{where}: `{name}` is not an axis of the sweep{suggest(name, axes)}; allowed: {', '.join(axes)}")
+        for name in picture.figures_named():
+            if name not in NUMERIC:
+                raise ConfigError(f"{where}: there is no figure `{name}`{suggest(name, NUMERIC)}; allowed: a column that is a number")
 
 
 def _linked(fields: Mapping[str, Any]) -> AxisGroup:

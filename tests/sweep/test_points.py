@@ -203,3 +203,37 @@ def test_a_file_is_named_in_the_message(tmp_path):
 def test_a_trace_that_is_not_there_is_an_error_of_the_sweep(tmp_path):
     with pytest.raises(TraceError, match="is not a directory"):
         next(expand(sweep(base={**BASE, "trace": f"{tmp_path}/gone"})))
+
+
+def test_a_chip_that_fits_the_codebook_holds_what_its_trace_asks_for_and_an_axis_goes_before_it():
+    sweep = load_sweep(
+        {
+            "name": "fit",
+            "fit_codebook": True,
+            "base": {"accelerator": "edge-64x64"},
+            "axes": {
+                "trace": ["deit_tiny_int8", "deit_tiny_float@universal_vq:k=4096,d=8"],
+                "codebook.circuit": ["rom_macro", "logic_rom"],
+            },
+        }
+    )
+    found = [item for item in expand(sweep) if isinstance(item, Point)]
+    fields = [point.accelerator.codebook for point in found]
+    books = [(book.store, book.codewords, book.circuit) for book in fields]
+    assert books[-2:] == [("rom", 4096, "rom_macro"), ("rom", 4096, "logic_rom")]
+    assert [book[:2] for book in books[:-2]] in ([], [("ram", 1)] * 2)  # a RAM of ROM circuits may be refused
+
+
+@pytest.mark.parametrize(
+    ("picture", "words"),
+    [
+        ({"kind": "lines", "name": "a", "x": "trac", "y": "milliseconds", "lines": "trace"}, "did you mean 'trace'"),
+        ({"kind": "lines", "name": "a", "x": "trace", "y": "milisecond", "lines": "trace"}, "did you mean 'milliseconds'"),
+        ({"kind": "line", "name": "a"}, "lines"),
+        ({"kind": "pareto", "name": "../a", "x": "area_mm2", "y": "milliseconds"}, "pictures"),
+    ],
+)
+def test_a_picture_of_what_is_not_there_is_one_message(picture, words: str):
+    with pytest.raises(ConfigError) as caught:
+        load_sweep({"name": "p", "base": {"accelerator": "edge-64x64"}, "axes": {"trace": ["a"]}, "pictures": [picture]})
+    assert words in str(caught.value)

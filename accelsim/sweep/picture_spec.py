@@ -1,0 +1,104 @@
+"""What a sweep's file asks to be drawn of its points.
+
+    pictures:
+      - {kind: speedup_map, name: map, baseline: {trace: deit_tiny_int8}, rows: array.rows, columns: dram.bandwidth, each: [trace]}
+      - {kind: heat_map, name: buffers, figure: milliseconds, rows: weight_buffer.capacity, columns: codebook.ports, each: [trace]}
+      - {kind: pareto, name: cost, x: area_mm2, y: milliseconds, groups: trace}
+      - {kind: lines, name: ports, x: codebook.ports, y: milliseconds, lines: trace}
+
+Disputable assumption: where axes remain that a picture does not name, it shows the least figure over them, which is what a designer
+who is free to choose them gets. A map of speed-ups leaves no freedom: the axes that it does not name must have one value each.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, StringConstraints
+
+from accelsim.records import Record
+
+FileName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
+Title = Annotated[str, StringConstraints(max_length=200)]
+
+
+class _Picture(Record):
+    name: FileName = Field(description="of its files")
+    title: Title = Field(default="", description="above the picture")
+    each: tuple[str, ...] = Field(default=(), max_length=4, description="axes: one picture for each of their values")
+
+    def axes_named(self) -> list[str]:
+        """The axes that the picture needs."""
+        return list(self.each)
+
+    def figures_named(self) -> list[str]:
+        """The figures that it needs."""
+        return []
+
+
+class SpeedupMap(_Picture):
+    """Tiles with the speed-up over a baseline, and what limits both runs."""
+
+    kind: Literal["speedup_map"]
+    baseline: dict[str, Any] = Field(min_length=1, max_length=1, description="axis: the value of the baseline")
+    rows: str
+    columns: str
+    column_title: Title = ""
+    maps: tuple[str, ...] = Field(default=(), max_length=4, description="axes: one block of tiles for each of their values")
+
+    @property
+    def compared(self) -> str:
+        """The axis on which the baseline stands."""
+        return next(iter(self.baseline))
+
+    def axes_named(self) -> list[str]:
+        return [*self.each, self.compared, self.rows, self.columns, *self.maps]
+
+
+class HeatMap(_Picture):
+    """Tiles with a figure."""
+
+    kind: Literal["heat_map"]
+    figure: str
+    rows: str
+    columns: str
+
+    def axes_named(self) -> list[str]:
+        return [*self.each, self.rows, self.columns]
+
+    def figures_named(self) -> list[str]:
+        return [self.figure]
+
+
+class ParetoScatter(_Picture):
+    """One marker a point, and the Pareto front; less is better in both figures."""
+
+    kind: Literal["pareto"]
+    x: str
+    y: str
+    groups: str | None = Field(default=None, description="axis: one colour for each of its values")
+    log: bool = False
+
+    def axes_named(self) -> list[str]:
+        return [*self.each, *((self.groups,) if self.groups else ())]
+
+    def figures_named(self) -> list[str]:
+        return [self.x, self.y]
+
+
+class Lines(_Picture):
+    """A figure over an axis, one line for each value of another."""
+
+    kind: Literal["lines"]
+    x: str
+    y: str
+    lines: str
+
+    def axes_named(self) -> list[str]:
+        return [*self.each, self.x, self.lines]
+
+    def figures_named(self) -> list[str]:
+        return [self.y]
+
+
+Picture = Annotated[SpeedupMap | HeatMap | ParetoScatter | Lines, Field(discriminator="kind")]
