@@ -16,7 +16,9 @@ def load_tensor(frame: Frame, stay: Residency, op: Op) -> None:
     if frame.accelerator.placement.activations == "none" and not tensor.is_input:
         raise CompileError(f"layer {op.layer.name!r}: {tensor.id.name!r} would be read back, but placement.activations = 'none'")
     row_bytes = max(1, tensor.bytes // tensor.rows)
-    task = low.task(kind=compute_state.LOAD, ordinal=low.loads, units=tensor.rows, rows=tensor.rows)
+    reader = frame.plan.ops[stay.readers[0]] if stay.readers else op
+    layer = frame.layer_index[reader.layer.name]
+    task = low.task(kind=compute_state.LOAD, ordinal=low.loads, units=tensor.rows, rows=tensor.rows, layer=layer)
     before = [item for item in frame.plan.ops[: stay.first] if item.index in frame.task_of]
     after = tuple(
         frame.task_of[max(item.index for item in before if item.on_array is kind)]
@@ -27,8 +29,6 @@ def load_tensor(frame: Frame, stay: Residency, op: Op) -> None:
         low.tasks[index]["notify"] = 1
     address = dram_address(frame, tensor)
     operand = "activations_in" if tensor.is_input else "spill_in"
-    reader = frame.plan.ops[stay.readers[0]] if stay.readers else op
-    layer = frame.layer_index[reader.layer.name]
     if frame.accelerator.placement.activations == "dram":
         low.jobs.append(
             ActivationJob(
@@ -55,12 +55,9 @@ def store_results(frame: Frame, op: Op) -> None:
     last = frame.task_of[op.index]
     low.tasks[last]["notify"] = 1
     operand = "activations_out" if tensor.is_output else "spill_out"
-    token = low.task(kind=compute_state.LOAD, ordinal=low.loads, units=1, rows=1)
-    low.jobs.append(
-        ActivationJob(
-            True, address, tensor.bytes, tensor.bytes, 1, low.loads, (last,), -1, operand, frame.layer_index[op.layer.name]
-        )
-    )
+    layer = frame.layer_index[op.layer.name]
+    token = low.task(kind=compute_state.LOAD, ordinal=low.loads, units=1, rows=1, layer=layer)
+    low.jobs.append(ActivationJob(True, address, tensor.bytes, tensor.bytes, 1, low.loads, (last,), -1, operand, layer))
     low.loads += 1
     frame.stores[op.writes] = len(low.jobs) - 1
     frame.tokens.append((stay, token))

@@ -200,7 +200,7 @@ def _drain(frame: Frame, op: Op, stripes: int, columns: int) -> int:
     accesses = low.vector_accesses(pieces, vector.row_cycles(min(cols, columns), passes))
     task = low.task(
         kind=compute_state.DRAIN, ordinal=len(low.drains), units=op.m * stripes, rows=op.m, tile_cols=cols, width=columns,
-        passes=passes, latency=vector.latency, accesses=accesses, **fields,
+        passes=passes, latency=vector.latency, accesses=accesses, layer=frame.layer_index[op.layer.name], **fields,
     )  # fmt: skip
     low.drains.append(task)
     full, rest = divmod(columns, cols)

@@ -32,7 +32,8 @@ def lower_row_function(frame: Frame, op: Op) -> None:
         pieces = [pieces[0], *[pieces[1] * layer.taps[1]] * layer.taps[0]]
     task = low.task(
         kind=compute_state.ROW, ordinal=len(low.row_tasks), units=tensor.rows, rows=tensor.rows, width=tensor.width,
-        passes=passes, latency=vector.latency, accesses=low.vector_accesses(pieces, vector.row_cycles(tensor.width, passes)), **fields,
+        passes=passes, latency=vector.latency, accesses=low.vector_accesses(pieces, vector.row_cycles(tensor.width, passes)),
+        layer=frame.layer_index[layer.name], **fields,
     )  # fmt: skip
     low.row_tasks.append(task)
     frame.task_of[op.index] = task

@@ -158,6 +158,7 @@ TASK = np.dtype(
             "after1",
             "after2",
             "notify",  # 1: somebody outside waits for the end of this task
+            "layer",  # that it computes, or that first reads what it loads, or whose result it stores
         )
     ]
 )
