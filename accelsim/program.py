@@ -63,6 +63,27 @@ class ActivationJob:
 
 
 @dataclass(frozen=True)
+class Stay:
+    """A tensor in the activation buffer for a while.
+
+    Attributes
+    ----------
+    tensor : name, with the head where heads are apart
+    offset, size : bytes in the buffer
+    load : the load task that brings it, -1 if the program computes it
+    writers : tasks that compute it; readers : tasks that read it; stored : the task whose unit 0 says that it was written to DRAM, or -1
+    """
+
+    tensor: str
+    offset: int
+    size: int
+    load: int
+    writers: tuple[int, ...]
+    readers: tuple[int, ...]
+    stored: int
+
+
+@dataclass(frozen=True)
 class LayerPlan:
     """What is known of a layer before it runs.
 
@@ -102,6 +123,7 @@ class Program:
     group_cost: npt.NDArray[np.uint8]
     transfers: Transfers
     jobs: tuple[ActivationJob, ...]
+    stays: tuple[Stay, ...]
     loads: int
     units: int
     layers: tuple[LayerPlan, ...]

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from accelsim.accelerator import Accelerator
 from accelsim.compiler.compile import compile_trace
 from accelsim.errors import ConservationError
+from accelsim.hw.recorder import Recorder
 from accelsim.kernels.compute_state import RUN_RESULTS
 from accelsim.program import LayerPlan, Program
 from accelsim.provenance import run_id, traces_sha256, versions
@@ -35,15 +37,48 @@ def simulate(
     """
     program = compile_trace(accelerator, *traces, frames=frames, batch=batch, seed=seed)
     outcome = run_program(accelerator, program, progress)
+    return gather(accelerator, traces, program, outcome, {"frames": frames, "batch": batch, "seed": seed})
+
+
+@dataclass(frozen=True)
+class RecordedRun:
+    """A simulation with all that is needed to look into it."""
+
+    accelerator: Accelerator
+    program: Program
+    outcome: Outcome
+    result: Result
+    notes: Recorder
+
+
+def simulate_recorded(
+    accelerator: Accelerator, *traces: Trace, frames: int = 1, batch: int = 1, seed: int = 0, progress: Progress | None = None
+) -> RecordedRun:
+    """`simulate`, with notes of what passes between the units; the result is the same."""
+    program = compile_trace(accelerator, *traces, frames=frames, batch=batch, seed=seed)
+    notes = Recorder()
+    outcome = run_program(accelerator, program, progress, notes)
+    result = gather(accelerator, traces, program, outcome, {"frames": frames, "batch": batch, "seed": seed})
+    return RecordedRun(accelerator, program, outcome, result, notes)
+
+
+def gather(accelerator: Accelerator, traces: Sequence[Trace], program: Program, outcome: Outcome, options: dict[str, int]) -> Result:
+    """The result of a run.
+
+    Raises
+    ------
+    ConservationError
+        What it says in sum is not what the machine did and the traces say.
+    """
     result = Result(
-        run_id=run_id(accelerator, traces, {"frames": frames, "batch": batch, "seed": seed}),
+        run_id=run_id(accelerator, traces, options),
         accelerator_name=accelerator.name,
         accelerator=accelerator.dump_yaml(),
         clock_hz=accelerator.clock,
         trace_name=" + ".join(trace.name for trace in traces),
         trace_sha256=traces_sha256(traces),
         weights_source=", ".join(dict.fromkeys(trace.manifest.source.kind for trace in traces)),
-        batch=batch,
+        batch=program.batch,
         frames=_frames(program, outcome, accelerator.array.rows * accelerator.array.cols),
         counters=outcome.counters,
         choices=program.choices,

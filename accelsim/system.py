@@ -19,6 +19,7 @@ from accelsim.hw.channel import capacity_bytes, open_channel
 from accelsim.hw.compute_cluster import ComputeCluster
 from accelsim.hw.dma import Dma
 from accelsim.hw.memory import Channel, Complete
+from accelsim.hw.recorder import RecordedChannel, RecordedCluster, Recorder
 from accelsim.kernels.compute_state import RUN_RESULTS
 from accelsim.program import Program
 from accelsim.quantities import cycle_at
@@ -47,8 +48,14 @@ class Outcome:
     warnings: tuple[str, ...] = ()
 
 
-def run_program(accelerator: Accelerator, program: Program, progress: Progress | None = None) -> Outcome:
+def run_program(
+    accelerator: Accelerator, program: Program, progress: Progress | None = None, recorder: Recorder | None = None
+) -> Outcome:
     """Run a program to its end.
+
+    Parameters
+    ----------
+    recorder : takes notes of what passes between the units; the run is the same without
 
     Raises
     ------
@@ -58,7 +65,8 @@ def run_program(accelerator: Accelerator, program: Program, progress: Progress |
         Cycles or bytes do not add up.
     """
     env = simpy.Environment()
-    cluster = ComputeCluster(env, accelerator.clock, program)
+    clock = accelerator.clock
+    cluster = ComputeCluster(env, clock, program) if recorder is None else RecordedCluster(env, clock, program, recorder)
 
     others: list[BackgroundClient] = []
 
@@ -72,9 +80,15 @@ def run_program(accelerator: Accelerator, program: Program, progress: Progress |
             else:
                 complete(transfer)
 
-        return open_channel(env, spec, accelerator.dma, ended)
+        if recorder is None:
+            return open_channel(env, spec, accelerator.dma, ended)
+        watched = RecordedChannel(env, name, ended, recorder)
+        watched.channel = open_channel(env, spec, accelerator.dma, watched.complete)
+        return watched
 
     dma = Dma(env, accelerator.dma, program, cluster, accelerator.placement.weights, open_memory)
+    if recorder is not None:
+        dma.on_issue = recorder.issue
     cluster.poke()
     dma.pump()
     if accelerator.dram is not None and accelerator.dram.background is not None and "dram" in dma.channels:

@@ -177,6 +177,7 @@ def _program(
         group_cost=low.conflicts.array(),
         transfers=low.streams.transfers(),
         jobs=jobs,
+        stays=tuple(low.stays),
         loads=low.loads,
         units=low.units,
         layers=tuple(_layer_plan(accelerator.clock, rates, build, len(networks) > 1) for build in low.layers),

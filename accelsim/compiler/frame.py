@@ -17,7 +17,7 @@ from accelsim.compiler.bank_conflicts import BankConflicts
 from accelsim.compiler.placement import Residency
 from accelsim.compiler.plan import Op, Plan, TensorId
 from accelsim.compiler.streams import StreamBuilder
-from accelsim.program import ActivationJob
+from accelsim.program import ActivationJob, Stay
 from accelsim.trace.layers import (
     AddLayer,
     ClipLayer,
@@ -65,6 +65,7 @@ class Lowering:
     cb_runs: list[int] = field(default_factory=list)
     cb_words: list[int] = field(default_factory=list)
     jobs: list[ActivationJob] = field(default_factory=list)
+    stays: list[Stay] = field(default_factory=list)
     layers: list[LayerBuild] = field(default_factory=list)
     loads: int = 0
     units: int = 0

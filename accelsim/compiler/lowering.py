@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from accelsim.compiler.frame import Frame, LayerBuild, Lowering, Network
-from accelsim.compiler.moves import load_tensor, store_results
+from accelsim.compiler.moves import load_tensor, stays_of, store_results
 from accelsim.compiler.placement import Residency
 from accelsim.compiler.products import lower_product
 from accelsim.compiler.row_functions import lower_row_function
@@ -30,3 +30,4 @@ def lower_frame(low: Lowering, network: Network, index: int) -> None:
         else:
             lower_row_function(frame, op)
         store_results(frame, op)
+    low.stays += stays_of(frame)

@@ -7,7 +7,7 @@ from accelsim.compiler.placement import Residency
 from accelsim.compiler.plan import Op, Tensor
 from accelsim.errors import CompileError
 from accelsim.kernels import compute_state
-from accelsim.program import ActivationJob
+from accelsim.program import ActivationJob, Stay
 
 
 def load_tensor(frame: Frame, stay: Residency, op: Op) -> None:
@@ -62,6 +62,27 @@ def store_results(frame: Frame, op: Op) -> None:
     frame.stores[op.writes] = len(low.jobs) - 1
     frame.tokens.append((stay, token))
     book_traffic(frame, op.layer.name, operand, "dram", True, tensor.bytes, address)
+
+
+def stays_of(frame: Frame) -> list[Stay]:
+    """Where each tensor of the lowered frame stays, by the tasks that write and read it."""
+    out: list[Stay] = []
+    tokens = dict(frame.tokens)
+    for stay in frame.allocation.residencies:
+        producers = frame.plan.tensors[stay.tensor].producers
+        part = f"[{stay.tensor.part}]" if stay.tensor.part >= 0 else ""
+        out.append(
+            Stay(
+                tensor=f"{stay.tensor.name}{part}",
+                offset=stay.offset,
+                size=stay.bytes,
+                load=frame.loaded[stay.tensor, stay.first] if stay.loaded else -1,
+                writers=() if stay.loaded else tuple(frame.task_of[op] for op in producers if stay.first <= op <= stay.last),
+                readers=tuple(frame.task_of[op] for op in stay.readers),
+                stored=tokens.get(stay, -1),
+            )
+        )
+    return out
 
 
 def dram_address(frame: Frame, tensor: Tensor) -> int:

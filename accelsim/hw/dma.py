@@ -34,7 +34,11 @@ class DmaSpec(Record):
 
 
 class Dma:
-    """Issues the weight-side transfers of a program in order and its activation jobs in order, as far as room and gates allow."""
+    """Issues the weight-side transfers of a program in order and its activation jobs in order, as far as room and gates allow.
+
+    A listener may set `on_issue`: it is called with the number of each transfer before its memory gets it, and with what it moves (a
+    weight-side transfer of the program, or -1 - job).
+    """
 
     def __init__(
         self,
@@ -64,6 +68,7 @@ class Dma:
         self._weight_memory = weight_memory
         memories = {weight_memory} | ({"dram"} if any(job.address >= 0 for job in program.jobs) else set())
         self.channels = {name: open_memory(name, self._complete) for name in sorted(memories)}
+        self.on_issue: Callable[[int, int], None] = _nothing
         cluster.on_room = self._room
         cluster.on_task = self._task_ended
 
@@ -132,6 +137,7 @@ class Dma:
     def _submit(self, memory: str, what: int, address: int, size: int, write: bool) -> None:
         self._in_flight += 1
         self._flights[self._next_id] = (what, size, write)
+        self.on_issue(self._next_id, what)
         self.channels[memory].submit(self._next_id, address, size, write)
         self._next_id += 1
 
@@ -183,3 +189,7 @@ class Dma:
             f"DMA: weight transfer {self._next_weight} of {self._transfers.address.size}, activation job {self._next_job} of "
             f"{len(self._program.jobs)}, {len(self._flights)} transfers on their way"
         )
+
+
+def _nothing(flight: int, what: int) -> None:
+    del flight, what

@@ -99,11 +99,11 @@ def sample_cycles(
         out[12] = loaded_tiles
         out[13] = s.cb_started - 1 if s.cb_until > t else -1
         if s.d_task != d_task or s.d_unit != d_unit:
-            carry[0] = drains[d_task]
-            carry[1] = d_unit
+            carry[0] = drains[s.d_task if s.d_unit > 0 else s.d_task - 1]  # the last one that was started
+            carry[1] = (s.d_unit if s.d_unit > 0 else tasks[carry[0]].units) - 1
         if s.r_task != r_task or s.r_unit != r_unit:
-            carry[0] = row_tasks[r_task]
-            carry[1] = r_unit
+            carry[0] = row_tasks[s.r_task if s.r_unit > 0 else s.r_task - 1]
+            carry[1] = (s.r_unit if s.r_unit > 0 else tasks[carry[0]].units) - 1
         working = s.v_until > t
         out[14] = carry[0] if working else -1
         out[15] = carry[1] if working else -1

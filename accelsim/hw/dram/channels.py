@@ -35,8 +35,7 @@ class DramChannels:
         self, env: simpy.Environment, spec: MemorySpec, max_outstanding_bursts: int, fabric_latency_ps: int, complete: Complete
     ) -> None:
         device = load_device(spec.device)
-        release = 1 + -(-fabric_latency_ps * device.clock_hz // PS_PER_S)
-        params = _parameters(spec.device, spec.policy, spec.mapping, max_outstanding_bursts, release)
+        params = channel_parameters(spec, max_outstanding_bursts, fabric_latency_ps)
         self._spec = spec
         self._burst_bytes = device.burst_bytes
         self._complete = complete
@@ -50,23 +49,10 @@ class DramChannels:
         first, end = address // burst, -(-(address + size) // burst)
         who = "background" if transfer >= FIRST_ID else "write" if write else "read"
         self._bytes[who] += (end - first) * burst
-        pieces = list(self._pieces(first, end))
+        pieces = channel_pieces(self._spec, self._burst_bytes, first, end)
         self._parts[transfer] = len(pieces)
         for channel, local, count in pieces:
             self._engines[channel].submit(transfer, local, count, write)
-
-    def _pieces(self, first: int, end: int) -> list[tuple[int, int, int]]:
-        """(channel, its first burst, bursts) of bursts first..end-1, by the interleaving."""
-        channels, unit = self._spec.channels, max(1, self._spec.interleave // self._burst_bytes)
-        if channels == 1:
-            return [(0, first, end - first)]
-        pieces: dict[int, tuple[int, int]] = {}
-        for block in range(first // unit, (end - 1) // unit + 1):
-            channel, row = block % channels, block // channels
-            low, high = max(first, block * unit) - block * unit, min(end, (block + 1) * unit) - block * unit
-            start, count = pieces.get(channel, (row * unit + low, 0))
-            pieces[channel] = (start, count + high - low)  # consecutive blocks of a channel touch
-        return [(channel, *piece) for channel, piece in sorted(pieces.items())]
 
     def _piece_ends(self, transfer: int) -> None:
         self._parts[transfer] -= 1
@@ -93,6 +79,26 @@ class DramChannels:
     def waiting(self) -> str:
         """What is pending, in words."""
         return f"DRAM: {len(self._parts)} transfers pending"
+
+
+def channel_pieces(spec: MemorySpec, burst_bytes: int, first: int, end: int) -> list[tuple[int, int, int]]:
+    """(channel, its first burst, bursts) of bursts first..end-1, by the interleaving."""
+    channels, unit = spec.channels, max(1, spec.interleave // burst_bytes)
+    if channels == 1:
+        return [(0, first, end - first)]
+    pieces: dict[int, tuple[int, int]] = {}
+    for block in range(first // unit, (end - 1) // unit + 1):
+        channel, row = block % channels, block // channels
+        low, high = max(first, block * unit) - block * unit, min(end, (block + 1) * unit) - block * unit
+        start, count = pieces.get(channel, (row * unit + low, 0))
+        pieces[channel] = (start, count + high - low)  # consecutive blocks of a channel touch
+    return [(channel, *piece) for channel, piece in sorted(pieces.items())]
+
+
+def channel_parameters(spec: MemorySpec, max_outstanding_bursts: int, fabric_latency_ps: int) -> at.Ints:
+    """What the kernels know of each channel of a memory."""
+    release = 1 + -(-fabric_latency_ps * load_device(spec.device).clock_hz // PS_PER_S)
+    return _parameters(spec.device, spec.policy, spec.mapping, max_outstanding_bursts, release)
 
 
 @cache

@@ -1,0 +1,88 @@
+"""What crosses the borders between the units of a machine in one run, noted as it happens: enough to run each unit again alone.
+
+Only public inputs are noted (a transfer that is issued, completes or lands, a tensor that is filled), so a unit does not know that it
+is watched. What a unit did inside is found by running it again on these inputs, which gives the same run to the cycle.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import simpy
+
+from accelsim.hw.compute_cluster import ComputeCluster
+from accelsim.hw.memory import Channel, Complete
+from accelsim.program import Program
+
+
+@dataclass(frozen=True)
+class Request:
+    """A transfer that a memory took: its number there, byte address, bytes, direction and the ps of its arrival."""
+
+    number: int
+    address: int
+    size: int
+    write: bool
+    arrival_ps: int
+
+
+@dataclass
+class Recorder:
+    """Notes of one run, in the order of time.
+
+    Attributes
+    ----------
+    landed : (core cycle, weight-side transfer) of each that is in its buffer
+    filled : (core cycle, load, first unit in the unit arrays, units) of each fill of a load task
+    carries : number of a DMA transfer -> weight-side transfer of the program, or -1 - job
+    requests : memory -> what it took; completed_ps : memory -> number of a transfer -> when the memory was done with it
+    """
+
+    landed: list[tuple[int, int]] = field(default_factory=list)
+    filled: list[tuple[int, int, int, int]] = field(default_factory=list)
+    carries: dict[int, int] = field(default_factory=dict)
+    requests: dict[str, list[Request]] = field(default_factory=dict)
+    completed_ps: dict[str, dict[int, int]] = field(default_factory=dict)
+
+    def issue(self, flight: int, what: int) -> None:
+        self.carries[flight] = what
+
+
+class RecordedCluster(ComputeCluster):
+    """A cluster whose landings and fills are noted."""
+
+    def __init__(self, env: simpy.Environment, clock_hz: int, program: Program, recorder: Recorder) -> None:
+        super().__init__(env, clock_hz, program)
+        self._recorder = recorder
+
+    def land(self, transfer: int) -> None:
+        self._recorder.landed.append((self.now_cycle, transfer))
+        super().land(transfer)
+
+    def fill(self, load: int, offset: int, units: int) -> None:
+        self._recorder.filled.append((self.now_cycle, load, offset, units))
+        super().fill(load, offset, units)
+
+
+class RecordedChannel:
+    """A memory channel whose transfers are noted; made before the channel, which needs its `complete`."""
+
+    def __init__(self, env: simpy.Environment, name: str, complete: Complete, recorder: Recorder) -> None:
+        self._env, self._ended = env, complete
+        self._requests = recorder.requests.setdefault(name, [])
+        self._completed = recorder.completed_ps.setdefault(name, {})
+        self.channel: Channel
+
+    def complete(self, transfer: int) -> None:
+        self._completed[transfer] = int(self._env.now)
+        self._ended(transfer)
+
+    def submit(self, transfer: int, address: int, size: int, write: bool) -> None:
+        self._requests.append(Request(transfer, address, size, write, int(self._env.now)))
+        self.channel.submit(transfer, address, size, write)
+
+    def counters(self) -> dict[str, int]:
+        return self.channel.counters()
+
+    def waiting(self) -> str:
+        return self.channel.waiting()

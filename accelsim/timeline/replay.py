@@ -1,0 +1,121 @@
+"""A recorded run of the compute cluster, stepped again one cycle at a time.
+
+The cluster gets what it got in the run in the same cycles, so it does the same; that its results are equal is checked at the end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from accelsim.errors import ConservationError
+from accelsim.kernels import compute_state
+from accelsim.kernels.cycle_samples import CARRY, SAMPLE, sample_cycles
+from accelsim.program import Int64
+from accelsim.simulate import RecordedRun
+
+NEVER = int(compute_state.NEVER)
+CHUNK = 1 << 15  # cycles that are held at once
+
+
+@dataclass(frozen=True)
+class Samples:
+    """What the cluster did in consecutive cycles: row i of `values` (int64, columns of SAMPLE) is cycle `first` + i."""
+
+    first: int
+    values: Int64
+
+    def __len__(self) -> int:
+        return int(self.values.shape[0])
+
+    @property
+    def end(self) -> int:
+        return self.first + len(self)
+
+    def of(self, *names: str) -> Int64:
+        """(cycles, len(names)) values of these columns."""
+        return self.values[:, [SAMPLE.index(name) for name in names]]
+
+    def column(self, name: str) -> Int64:
+        """(cycles,) values of one column."""
+        return self.values[:, SAMPLE.index(name)]
+
+
+class ClusterReplay:
+    """The cluster of a recorded run, at its beginning.
+
+    Attributes
+    ----------
+    finished : int64 (units,): once the replay is over, the cycle in which each unit of each task was done
+    """
+
+    def __init__(self, run: RecordedRun) -> None:
+        self._run = run
+        program = run.program
+        self._state = compute_state.new_state()
+        self._land = np.full(program.transfers.address.size, NEVER, np.int64)
+        self._loaded = np.zeros(max(1, program.loads), np.int64)
+        self._avail = np.zeros(program.units, np.int64)
+        self.finished = np.full(program.units, NEVER, np.int64)
+        self._results = np.zeros((program.runs.size, len(compute_state.RUN_RESULTS)), np.int64)
+        self._before = np.zeros(len(compute_state.CATEGORIES), np.int64)
+        self._carry = np.array([-1, -1, 0], np.int64)
+        assert len(CARRY) == self._carry.size
+        landings = [(cycle, transfer, -1, 0) for cycle, transfer in run.notes.landed]
+        self._inputs = sorted([*landings, *run.notes.filled], key=lambda item: item[0])
+        self._taken = 0
+
+    @property
+    def cycles(self) -> int:
+        """Core cycles of the cluster: all but the wait for the last writes."""
+        return self._run.outcome.cycles - self._run.outcome.tail_cycles
+
+    def samples(self) -> Iterator[Samples]:
+        """All cycles of the cluster, in pieces; at the end it is compared with the run.
+
+        Raises
+        ------
+        ConservationError
+            The cluster did something else than in the run.
+        """
+        while not self._carry[2]:
+            first = self.cycle
+            buffer = np.zeros((CHUNK, len(SAMPLE)), np.int64)
+            filled = 0
+            while filled < CHUNK and not self._carry[2]:
+                filled += self._step(buffer[filled:])
+            yield Samples(first, buffer[:filled])
+        if self.cycle != self.cycles or not np.array_equal(self._results, self._run.outcome.run_results):
+            raise ConservationError(
+                f"the recorded run cannot be repeated: stepped, it ends in cycle {self.cycle}, the run in {self.cycles}; or runs differ"
+            )
+
+    @property
+    def cycle(self) -> int:
+        return int(self._state[0]["cycle"])
+
+    def _next_input(self) -> int:
+        """Give the cluster what arrives by now; the cycle of what comes next."""
+        now = self.cycle
+        while self._taken < len(self._inputs) and self._inputs[self._taken][0] <= now:
+            cycle, what, offset, units = self._inputs[self._taken]
+            if offset < 0:
+                self._land[what] = cycle
+            else:
+                self.finished[offset + self._loaded[what] : offset + units] = cycle
+                self._loaded[what] = units
+            self._taken += 1
+        return self._inputs[self._taken][0] if self._taken < len(self._inputs) else NEVER
+
+    def _step(self, buffer: Int64) -> int:
+        """Step to the next input or until `buffer` is full; cycles stepped."""
+        program, transfers = self._run.program, self._run.program.transfers
+        return int(
+            sample_cycles(
+                self._state, program.machine, program.runs, program.tasks, program.drains, program.row_tasks, program.cb_runs,
+                program.cb_words, program.group_cost, self._land, transfers.visible, transfers.end, transfers.need, self._loaded,
+                self._avail, self.finished, self._results, self._next_input(), self._before, self._carry, buffer,
+            )
+        )  # fmt: skip
