@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import safetensors.numpy
+from pydantic import ValidationError
 
 from accelsim.errors import FormatError, TraceError
 from accelsim.registry import suggest
@@ -210,6 +211,23 @@ def with_payload(manifest: Manifest, tensors: Mapping[str, npt.NDArray[np.uint8]
     data = _payload_bytes(tensors)
     record = PayloadRecord(file=PAYLOAD_FILE, bytes=len(data), sha256=hashlib.sha256(data).hexdigest())
     return Trace(manifest=_revalidated(manifest, payload=record), payload=MemoryPayload(dict(tensors)))
+
+
+def with_metrics(trace: Trace, metrics: Mapping[str, float]) -> Trace:
+    """The trace with measured figures, such as an accuracy, added to those of its manifest.
+
+    Raises
+    ------
+    TraceError
+        A name is not made of small letters, digits and '_', or a value is not a finite number.
+    """
+    try:
+        manifest = _revalidated(trace.manifest, metrics={**trace.manifest.metrics, **metrics})
+    except ValidationError as error:
+        problem = error.errors(include_url=False)[0]
+        where = ".".join(str(part) for part in problem["loc"])
+        raise TraceError(f"trace {trace.name!r}: {where} has value {problem['input']!r}: {problem['msg']}") from None
+    return Trace(manifest, trace.payload, trace.directory)
 
 
 def _revalidated(manifest: Manifest, **changes: object) -> Manifest:

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from accelsim.errors import TraceError
 from accelsim.trace.streams import StreamRecord, bit_locator, locate_corruption
-from accelsim.trace.trace import load_trace, save_trace
+from accelsim.trace.trace import load_trace, save_trace, with_metrics
 from tests import naive_formats as naive
 
 TRACES = Path(__file__).parents[2] / "traces"
@@ -271,3 +271,13 @@ def test_one_flipped_payload_bit_is_reported_with_its_layer(tmp_path: Path) -> N
     file.write_bytes(safetensors.numpy.save(tensors))
     with pytest.raises(TraceError, match=r"layer 'vit\.layers\.1\.mlp\.fc2', stream 'signs' is corrupted: bit 803 is flipped"):
         load_trace(tmp_path / "t").verify_payload()
+
+
+def test_metrics_are_added_and_a_wrong_one_is_one_message() -> None:
+    trace = load_trace(TRACES / "tiny_vit_int8")
+    more = with_metrics(trace, {"top1_accuracy": 0.9})
+    assert more.manifest.metrics == {**trace.manifest.metrics, "top1_accuracy": 0.9}
+    assert more.manifest.layers == trace.manifest.layers
+    for wrong in ({"Top 1": 0.9}, {"a": float("nan")}, {"a": float("inf")}, {"a": "0.9"}):
+        with pytest.raises(TraceError, match="trace 'tiny_vit_int8': metrics"):
+            with_metrics(trace, wrong)  # type: ignore[arg-type]

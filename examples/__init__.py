@@ -1,0 +1,1 @@
+"""Worked examples that tests and notebooks import; the package itself needs none of them."""
