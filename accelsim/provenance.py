@@ -9,17 +9,15 @@ from collections.abc import Sequence
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 import accelsim
 from accelsim.accelerator import Accelerator
-from accelsim.hw.dram.controller import load_policy
-from accelsim.hw.dram.device import load_device
-from accelsim.hw.memory import IDEAL, MemorySpec
 from accelsim.trace.trace import Trace
 
 MODEL_PACKAGES = ("kernels", "hw", "compiler", "dataflows", "formats", "trace")
-MODEL_MODULES = ("accelerator.py", "program.py", "system.py", "simulate.py", "quantities.py")
+MODEL_MODULES = ("accelerator.py", "program.py", "system.py", "timing.py", "simulate.py", "quantities.py")
+
+LIBRARIES = ("numpy", "numba", "simpy", "pydantic")
 
 
 @cache
@@ -39,19 +37,12 @@ def run_id(accelerator: Accelerator, traces: Sequence[Trace], options: dict[str,
     """Hex SHA-256 that two runs share exactly when nothing that moves a number differs."""
     fields = {
         "accelerator": accelerator.model_dump(mode="json", exclude={"name", "description"}),
-        "dram": _named_files(accelerator.dram),
+        "dram": accelerator.dram.named_files() if accelerator.dram is not None else {},
         "trace": traces_sha256(traces),
         "options": options,
         "model": model_hash(),
     }
     return hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()
-
-
-def _named_files(dram: MemorySpec | None) -> list[Any]:
-    """What the files say that a memory names: a device whose table was edited is another device."""
-    if dram is None or dram.device == IDEAL:
-        return []
-    return [load_device(dram.device).model_dump(mode="json"), load_policy(dram.policy).model_dump(mode="json")]
 
 
 def traces_sha256(traces: Sequence[Trace]) -> str:
@@ -63,5 +54,9 @@ def traces_sha256(traces: Sequence[Trace]) -> str:
 
 def versions() -> dict[str, str]:
     """Versions of this package, Python and the libraries that compute."""
-    names = ("numpy", "numba", "simpy", "pydantic")
-    return {"accelsim": accelsim.__version__, "python": platform.python_version(), **{name: version(name) for name in names}}
+    return {"accelsim": accelsim.__version__, "python": platform.python_version(), **{name: _installed(name) for name in LIBRARIES}}
+
+
+@cache
+def _installed(library: str) -> str:
+    return version(library)

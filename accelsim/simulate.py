@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from accelsim.accelerator import Accelerator
 from accelsim.compiler.compile import compile_trace
+from accelsim.compiler.plans import Plans, Recent
 from accelsim.errors import ConservationError
 from accelsim.hw.recorder import Recorder
 from accelsim.kernels.compute_state import RUN_RESULTS
@@ -18,8 +19,22 @@ from accelsim.system import Outcome, Progress, run_program
 from accelsim.trace.trace import Trace
 
 
+class Shared:
+    """What simulations of one process take over from each other, where it is exact: plans, allocations, outcomes of equal timing."""
+
+    def __init__(self) -> None:
+        self.plans = Plans()
+        self.outcomes: Recent[str, Outcome] = Recent(256)
+
+
 def simulate(
-    accelerator: Accelerator, *traces: Trace, frames: int = 1, batch: int = 1, seed: int = 0, progress: Progress | None = None
+    accelerator: Accelerator,
+    *traces: Trace,
+    frames: int = 1,
+    batch: int = 1,
+    seed: int = 0,
+    progress: Progress | None = None,
+    shared: Shared | None = None,
 ) -> Result:
     """Run `frames` inferences of `batch` images of each trace on `accelerator`.
 
@@ -29,14 +44,16 @@ def simulate(
         layers in the result are called 'network/layer'
     seed : of what the trace leaves open (codebook indices of a trace without payload, under bank conflicts)
     progress : called with (phase, done, total) now and then
+    shared : of several simulations in a row; the result is the same to the bit
 
     Raises
     ------
     CompileError, DeadlockError, ConservationError
         See `compile_trace` and `run_program`.
     """
-    program = compile_trace(accelerator, *traces, frames=frames, batch=batch, seed=seed)
-    outcome = run_program(accelerator, program, progress)
+    plans, outcomes = (shared.plans, shared.outcomes) if shared is not None else (None, None)
+    program = compile_trace(accelerator, *traces, frames=frames, batch=batch, seed=seed, plans=plans)
+    outcome = run_program(accelerator, program, progress, outcomes=outcomes)
     return gather(accelerator, traces, program, outcome, {"frames": frames, "batch": batch, "seed": seed})
 
 

@@ -15,7 +15,7 @@ from accelsim.presets import trace_names
 if TYPE_CHECKING:
     from accelsim.validate.report import ValidationReport
 
-LISTS = ("formats", "dataflows", "dram", "units", "presets", "technologies", "traces")
+LISTS = ("formats", "dataflows", "dram", "units", "presets", "technologies", "traces", "sweeps")
 validate_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Replay reference figures; print each row's error.")
 dram_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="The memory channel alone.")
 Reference = Annotated[Path, typer.Argument(metavar="REFERENCE.csv", help="The reference figures.")]
@@ -65,7 +65,7 @@ def _listed(what: str) -> list[str]:
     from accelsim.presets import preset_names
     from accelsim.registry import members, suggest
 
-    folders = {"dram": "dram", "presets": "accelerators", "technologies": "technology"}
+    folders = {"dram": "dram", "presets": "accelerators", "technologies": "technology", "sweeps": "sweeps"}
     packages = {"formats": "accelsim.formats", "dataflows": "accelsim.dataflows", "units": "accelsim.hw"}
     if what in folders:
         return preset_names(folders[what])

@@ -14,12 +14,13 @@ from fractions import Fraction
 import numpy as np
 
 from accelsim.accelerator import Accelerator
-from accelsim.compiler.allocation import ActivationsTooLarge, Allocation, allocate
+from accelsim.compiler.allocation import ActivationsTooLarge, Allocation
 from accelsim.compiler.bank_conflicts import BankConflicts
 from accelsim.compiler.frame import LayerBuild, Lowering, Network, as_array
 from accelsim.compiler.heads import HEAD_ORDERS, HeadOrder, estimate_cycles
 from accelsim.compiler.lowering import lower_frame
-from accelsim.compiler.plan import Plan, plan
+from accelsim.compiler.plan import Plan
+from accelsim.compiler.plans import Plans
 from accelsim.compiler.rom import check_rom
 from accelsim.compiler.streams import StreamBuilder
 from accelsim.errors import CompileError
@@ -34,10 +35,13 @@ from accelsim.trace.trace import Trace
 ACTIVATION_REGION = 4096  # bytes: alignment of what follows the weights in DRAM
 
 
-def compile_trace(accelerator: Accelerator, *traces: Trace, frames: int = 1, batch: int = 1, seed: int = 0) -> Program:
+def compile_trace(
+    accelerator: Accelerator, *traces: Trace, frames: int = 1, batch: int = 1, seed: int = 0, plans: Plans | None = None
+) -> Program:
     """Place `frames` inferences of `batch` images of each trace on `accelerator`; several traces take turns.
 
-    All their weights lie in the memory at once, so the next network's are prefetched under the one before, as a layer's are.
+    All their weights lie in the memory at once, so the next network's are prefetched under the one before, as a layer's are. `plans`
+    keeps what programs for other accelerators share.
 
     Raises
     ------
@@ -50,7 +54,8 @@ def compile_trace(accelerator: Accelerator, *traces: Trace, frames: int = 1, bat
             raise CompileError(f"{name} = {value}: allowed: 1..1024")
     _check_names(traces)
     notes = check_rom(accelerator, traces)
-    networks = [_choose(accelerator, trace, batch) for trace in traces]
+    plans = plans or Plans()
+    networks = [_choose(accelerator, trace, batch, plans) for trace in traces]
     bursts = {memory: burst_bytes(accelerator.memory(memory)) for memory in ("dram", "flash")}
     weights = accelerator.placement.weights
     if accelerator.dma.transfer % bursts[weights]:
@@ -82,7 +87,7 @@ def _check_names(traces: Sequence[Trace]) -> None:
             raise CompileError(f"{names.count(name)} networks are called {name!r}; allowed: names that differ (`frames` repeats a network)")
 
 
-def _choose(accelerator: Accelerator, trace: Trace, batch: int) -> Network:
+def _choose(accelerator: Accelerator, trace: Trace, batch: int, plans: Plans) -> Network:
     """A network in the head order with the least estimated cost among those that fit best."""
     buffer = accelerator.activation_buffer
     may_spill = accelerator.placement.activations == "dram"
@@ -92,9 +97,8 @@ def _choose(accelerator: Accelerator, trace: Trace, batch: int) -> Network:
     fitting: list[tuple[tuple[int, int, int], Plan, Allocation]] = []
     problems: list[ActivationsTooLarge] = []
     for rank, order in enumerate(ranked):
-        candidate = plan(trace, batch, order)
         try:
-            allocation = allocate(candidate, buffer.capacity, may_spill, buffer.residency == "dram")
+            candidate, allocation = plans.allocate(trace, batch, order, buffer.capacity, may_spill, buffer.residency == "dram")
         except ActivationsTooLarge as error:
             problems.append(error)
             continue

@@ -6,7 +6,7 @@ An ideal device has a latency and a bandwidth and nothing else; bandwidth 0 stan
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol
+from typing import Any, Protocol
 
 from pydantic import Field, field_validator, model_validator
 
@@ -53,6 +53,12 @@ class MemorySpec(Record):
     latency: Picoseconds = Field(default=0, ge=0, le=10**9, description="of the ideal device")
     bandwidth: BytesPerSecond = Field(default=0, ge=0, le=10**15, description="of the ideal device; 0: infinite")
     background: BackgroundSpec | None = None
+
+    def named_files(self) -> dict[str, Any]:
+        """What the files say that `device` and `policy` name: a device whose table was edited is another device."""
+        if self.device == IDEAL:
+            return {}
+        return {"device": load_device(self.device).model_dump(mode="json"), "policy": load_policy(self.policy).model_dump(mode="json")}
 
     @field_validator("device")
     @classmethod

@@ -71,6 +71,18 @@ def say(console: Console, text: str, style: str | None = None) -> None:
 
 
 @contextmanager
+def noted_progress() -> Iterator[ProgressCallback | None]:
+    """A callback (note, done, total) that moves one bar on stderr and changes the note beside it; None where nobody watches."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    columns = (BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}", markup=False))
+    with Progress(*columns, console=Console(file=sys.stderr), transient=True) as bar:
+        task = bar.add_task("", total=None)
+        yield lambda note, done, whole: bar.update(task, description=clean(note), completed=done, total=whole)
+
+
+@contextmanager
 def progress(*, quiet: bool) -> Iterator[ProgressCallback | None]:
     """A callback (what, done, total) that moves a bar on stderr; None where nobody watches."""
     if quiet or not sys.stderr.isatty():

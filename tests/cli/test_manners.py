@@ -33,12 +33,12 @@ def refused(*words: object) -> str:
 def test_help_names_every_command():
     outcome = call("--help")
     assert outcome.exit_code == 0
-    for command in ("run", "compare", "import", "compress", "inspect", "formats", "area", "validate", "dram", "list"):
+    for command in ("run", "compare", "sweep", "import", "compress", "inspect", "formats", "area", "validate", "dram", "list"):
         assert f"\n  {command} " in outcome.stdout
     assert max(map(len, outcome.stdout.splitlines())) <= 80
 
 
-@pytest.mark.parametrize("words", [["run"], ["compare"], ["formats"], ["validate", "core"], ["dram", "replay"], ["compress"]])
+@pytest.mark.parametrize("words", [["run"], ["compare"], ["sweep"], ["formats"], ["validate", "core"], ["dram", "replay"], ["compress"]])
 def test_help_of_a_command_fits_80_columns(words):
     outcome = call(*words, "--help")
     assert outcome.exit_code == 0

@@ -1,0 +1,209 @@
+"""sweep: many points on the cores of this machine or on a cluster, into one store; the same command continues where it stopped."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from accelsim.cli.inputs import AsJson
+from accelsim.cli.shell import EXIT_CHECK_FAILED, EXIT_INTERRUPTED, print_json
+from accelsim.errors import ConfigError
+
+if TYPE_CHECKING:
+    from accelsim.report.technology import Technology
+    from accelsim.sweep.cluster import Security
+    from accelsim.sweep.runner import Backend, Progress, SweepSummary
+    from accelsim.sweep.spec import Sweep
+
+PLAIN_SECONDS = 10.0  # between two lines of progress where there is no terminal
+SHOWN_MESSAGES = 5
+
+
+def sweep(
+    name: Annotated[str, typer.Argument(metavar="SWEEP", help="A sweep's name (accelsim list sweeps) or a YAML file.")],
+    store: Annotated[Path | None, typer.Option("--store", metavar="FILE", help="The store [default: out/SWEEP.sqlite].")] = None,
+    workers: Annotated[int | None, typer.Option("--workers", min=1, metavar="N", help="Processes [default: one a core].")] = None,
+    scheduler: Annotated[str | None, typer.Option("--scheduler", metavar="ADDRESS", help="Run on a Dask cluster: tcp://HOST:PORT.")] = None,
+    cluster: Annotated[str | None, typer.Option("--cluster", metavar="local", help="Run on a Dask cluster made here for it.")] = None,
+    tls_ca_file: Annotated[
+        Path | None, typer.Option("--tls-ca-file", metavar="FILE", help="Of the cluster's TLS (tls://HOST:PORT).")
+    ] = None,
+    tls_cert: Annotated[Path | None, typer.Option("--tls-cert", metavar="FILE", help="Likewise.")] = None,
+    tls_key: Annotated[Path | None, typer.Option("--tls-key", metavar="FILE", help="Likewise.")] = None,
+    limit: Annotated[int | None, typer.Option("--limit", min=1, metavar="N", help="The first N points only.")] = None,
+    retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Also run again what failed before.")] = False,
+    export: Annotated[Path | None, typer.Option("--export", metavar="FILE", help="Write the runs to a .csv or .parquet file.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Count the points and run none.")] = False,
+    as_json: AsJson = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress; one line.")] = False,
+) -> None:
+    """Run many points; stored ones never again.
+
+    Exit status: 0 when every point that the constraints let through has a result, 1 when some failed or have a configuration that
+    cannot be, 130 when interrupted (what was done is stored).
+    """
+    from accelsim.report.technology import load_technology
+    from accelsim.sweep.export import check_export, export_sweep
+    from accelsim.sweep.spec import load_sweep
+    from accelsim.sweep.store import open_store
+
+    wanted = load_sweep(name)
+    technology = load_technology(wanted.technology)
+    path = store or Path("out") / f"{wanted.name}.sqlite"
+    if dry_run:
+        _dry_run(wanted, path, technology, limit, as_json)
+        return
+    if export is not None:
+        check_export(export)
+    backend = _backend(workers, scheduler, cluster, (tls_ca_file, tls_cert, tls_key), technology)
+    if store is None:
+        path.parent.mkdir(exist_ok=True)
+    from accelsim.sweep.runner import run_sweep
+
+    with open_store(path) as opened:
+        try:
+            with _progress(quiet) as update:
+                summary = run_sweep(wanted, opened, backend, technology, limit=limit, retry_failed=retry_failed, progress=update)
+        except KeyboardInterrupt:
+            typer.echo(f"accelsim: interrupted; what was done is in {path}, and the same command continues", err=True)
+            raise typer.Exit(EXIT_INTERRUPTED) from None
+        rows = export_sweep(opened, opened.sweep(wanted.name), export) if export is not None else 0
+    if as_json:
+        print_json({**asdict(summary), "points_per_s": summary.points_per_s, "store": str(path)})
+    else:
+        _show(summary, path, quiet)
+        if export is not None and not quiet:
+            typer.echo(f"{rows:,} rows in {export}")
+    if summary.failed or summary.failed_before or summary.invalid:
+        raise typer.Exit(EXIT_CHECK_FAILED)
+
+
+def _backend(
+    workers: int | None, scheduler: str | None, cluster: str | None, tls: tuple[Path | None, ...], technology: Technology
+) -> Backend:
+    """Who runs the points, as the options say."""
+    if scheduler is None and cluster is None:
+        if any(tls):
+            raise ConfigError("--tls-ca-file, --tls-cert and --tls-key belong to a cluster: give --scheduler tls://HOST:PORT")
+        from accelsim.sweep.pool import ProcessPool
+
+        return ProcessPool(workers or _cores(), technology)
+    if scheduler is not None and cluster is not None:
+        raise ConfigError("--scheduler and --cluster exclude each other: a cluster that is there, or one made here")
+    from accelsim.sweep.cluster import Security, connect, start_local
+
+    if cluster is not None:
+        if cluster != "local":
+            raise ConfigError(f"--cluster {cluster!r}: allowed: local")
+        return start_local(workers or _cores(), technology)
+    if workers is not None:
+        raise ConfigError("--workers belongs to processes of this machine; a cluster that is there has its own")
+    assert scheduler is not None  # one of the two was given
+    return connect(scheduler, technology, _security(Security, tls))
+
+
+def _security(kind: type[Security], tls: tuple[Path | None, ...]) -> Security | None:
+    ca_file, cert, key = tls
+    if ca_file is None and cert is None and key is None:
+        return None
+    if ca_file is None or cert is None or key is None:
+        raise ConfigError("--tls-ca-file, --tls-cert and --tls-key go together")
+    return kind(ca_file, cert, key)
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _dry_run(wanted: Sweep, path: Path, technology: Technology, limit: int | None, as_json: bool) -> None:
+    from accelsim.report.text import count
+    from accelsim.sweep.dry_run import dry_run
+    from accelsim.sweep.metrics import costing_id
+    from accelsim.sweep.store import open_store
+
+    if path.exists():
+        with open_store(path, create=False) as opened:
+            found = dry_run(wanted, opened, costing_id(technology), limit)
+    else:
+        found = dry_run(wanted, None, costing_id(technology), limit)
+    if as_json:
+        print_json(asdict(found))
+        return
+    typer.echo(
+        f"{found.name}: {count(found.size)} in the product, {count(found.points)} points, {count(found.runs)} runs: "
+        f"{count(found.stored)} stored, {count(found.failed)} failed before, {count(found.runs - found.stored - found.failed)} to do"
+    )
+    _refusals(found.dropped, found.invalid, found.messages)
+
+
+def _show(summary: SweepSummary, path: Path, quiet: bool) -> None:
+    from accelsim.report.text import count
+
+    parts = {
+        "ran": summary.ok,
+        "failed": summary.failed,
+        "stored before": summary.reused,
+        "failed before": summary.failed_before,
+        "equal to others": summary.equal,
+        "dropped": sum(summary.dropped.values()),
+        "invalid": summary.invalid,
+    }
+    text = ", ".join(f"{count(number)} {what}" for what, number in parts.items() if number) or "no point"
+    rate = f" ({summary.points_per_s:.1f} points/s)" if summary.ok else ""
+    typer.echo(f"{summary.name}: {text} in {summary.seconds:.1f} s{rate}; {path}")
+    if not quiet:
+        _refusals(summary.dropped, summary.invalid, summary.messages)
+
+
+def _refusals(dropped: Mapping[str, int], invalid: int, messages: Mapping[str, int]) -> None:
+    """What was refused, and the messages that most points have."""
+    from accelsim.report.text import clean, count
+
+    for constraint, points in dropped.items():
+        if points:
+            typer.echo(f"  dropped by {clean(constraint)}: {count(points)}")
+    if invalid:
+        typer.echo(f"  configurations that cannot be: {count(invalid)}")
+    ranked = sorted(messages.items(), key=lambda item: -item[1])
+    for message, points in ranked[:SHOWN_MESSAGES]:
+        typer.echo(f"  {count(points)} x {clean(message)}")
+    if len(ranked) > SHOWN_MESSAGES:
+        typer.echo(f"  and {len(ranked) - SHOWN_MESSAGES} other messages: see the store")
+
+
+@contextmanager
+def _progress(quiet: bool) -> Iterator[Callable[[Progress], None] | None]:
+    """A callback that shows how far a sweep is: a bar on a terminal, a line now and then elsewhere."""
+    if quiet:
+        yield None
+        return
+    from accelsim.report.terminal import noted_progress
+
+    with noted_progress() as bar:
+        last = time.monotonic()
+
+        def update(state: Progress) -> None:
+            nonlocal last
+            if bar is not None:
+                bar(_rate(state), state.done, state.total)
+            elif time.monotonic() - last > PLAIN_SECONDS:
+                last = time.monotonic()
+                typer.echo(f"{state.done:,} of {state.total:,} points, {_rate(state)}", err=True)
+
+        yield update
+
+
+def _rate(state: Progress) -> str:
+    if state.seconds_left is None:
+        return "starting"
+    minutes, seconds = divmod(round(state.seconds_left), 60)
+    hours, minutes = divmod(minutes, 60)
+    left = f"{hours} h {minutes:02} min" if hours else f"{minutes} min {seconds:02} s"
+    return f"{state.points_per_s:.1f} points/s, {left} left" + (f", {state.failed} failed" if state.failed else "")

@@ -1,0 +1,72 @@
+"""Plans and allocations that were made before: what depends on the trace, and on the trace and a capacity, is computed once.
+
+A plan is made from a trace, a batch and a head order; an allocation from a plan, the buffer's capacity and whether it may, or must,
+spill. Nothing else is passed to either, so an equal question has an equal answer.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import TypeVar
+
+from accelsim.compiler.allocation import ActivationsTooLarge, Allocation, allocate
+from accelsim.compiler.heads import HeadOrder
+from accelsim.compiler.plan import Plan, plan
+from accelsim.trace.trace import Trace
+
+_Key = TypeVar("_Key")
+_Value = TypeVar("_Value")
+
+
+class Recent(OrderedDict[_Key, _Value]):
+    """The `limit` answers that were asked for last."""
+
+    def __init__(self, limit: int) -> None:
+        super().__init__()
+        self.limit = limit
+
+    def __getitem__(self, key: _Key) -> _Value:
+        self.move_to_end(key)
+        return super().__getitem__(key)
+
+    def __setitem__(self, key: _Key, value: _Value) -> None:
+        super().__setitem__(key, value)
+        if len(self) > self.limit:
+            del self[next(iter(self))]
+
+    def of(self, key: _Key, make: Callable[[], _Value]) -> _Value:
+        """The answer kept under `key`, made if there is none."""
+        if key not in self:
+            self[key] = make()
+        return self[key]
+
+
+class Plans:
+    """Makes plans and allocations, and keeps the last of them."""
+
+    def __init__(self) -> None:
+        self._plans: Recent[tuple[str, int, HeadOrder], Plan] = Recent(64)
+        self._allocations: Recent[tuple[str, int, HeadOrder, int, bool, bool], Allocation | ActivationsTooLarge] = Recent(256)
+
+    def plan(self, trace: Trace, batch: int, order: HeadOrder) -> Plan:
+        """As `plan`."""
+        return self._plans.of((trace.sha256, batch, order), lambda: plan(trace, batch, order))
+
+    def allocate(
+        self, trace: Trace, batch: int, order: HeadOrder, capacity_bytes: int, may_spill: bool, always_spill: bool
+    ) -> tuple[Plan, Allocation]:
+        """The plan, and as `allocate`; raises as that."""
+        chosen = self.plan(trace, batch, order)
+
+        def make() -> Allocation | ActivationsTooLarge:
+            try:
+                return allocate(chosen, capacity_bytes, may_spill, always_spill)
+            except ActivationsTooLarge as error:
+                return ActivationsTooLarge(str(error), error.short_bytes)  # without the frames that an exception holds on to
+
+        key = (trace.sha256, batch, order, capacity_bytes, may_spill, always_spill)
+        answer = self._allocations.of(key, make)
+        if isinstance(answer, ActivationsTooLarge):
+            raise ActivationsTooLarge(str(answer), answer.short_bytes)
+        return chosen, answer

@@ -1,0 +1,154 @@
+"""Points in processes of this machine: each has its own pipe, so a process that dies takes along no more than the point it was at.
+
+Disputable assumption: a point at whose side a process died twice is to blame, and is recorded as failed; a first death (the kernel's
+memory killer, a person's SIGKILL) is not held against it.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import signal
+from collections import Counter, deque
+from collections.abc import Iterator
+from contextlib import suppress
+from itertools import islice
+from multiprocessing.connection import Connection, wait
+from multiprocessing.context import ForkServerContext, ForkServerProcess
+from typing import Any
+
+from accelsim.errors import AccelsimError, ConfigError
+from accelsim.provenance import model_hash
+from accelsim.report.technology import Technology
+from accelsim.sweep.points import Point
+from accelsim.sweep.worker import check_model, failed_row, run_point
+
+AHEAD = 4  # points in a process's hands: enough that it never waits for the next, few enough that the last ones are shared out
+DEATHS = 2  # after which a point is to blame
+FALSE_STARTS = 3  # of processes in a row that are borne
+
+
+def serve(connection: Connection, technology: Technology, model: str) -> None:
+    """A process of the pool: runs what comes through the pipe, in order, until its other end is closed."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent ends the pool
+    try:
+        check_model(model)
+        connection.send(None)  # ready
+        while True:
+            connection.send(run_point(connection.recv(), technology))
+    except AccelsimError as error:
+        connection.send(error)
+    except (EOFError, OSError):
+        return  # the parent is gone or done
+
+
+class _Worker:
+    """A process, its end of the pipe, and the points that it was given and has not answered, the running one first."""
+
+    def __init__(self, context: ForkServerContext, technology: Technology) -> None:
+        self.connection, theirs = context.Pipe()
+        self.points: deque[Point] = deque()
+        self.ready = False
+        self.process: ForkServerProcess = context.Process(target=serve, args=(theirs, technology, model_hash()), daemon=True)
+        self.process.start()
+        theirs.close()
+
+    def give(self, point: Point) -> None:
+        """Hand over a point; if the process is dead, `answers` will say so."""
+        self.points.append(point)
+        with suppress(OSError):
+            self.connection.send(point)
+
+    def answers(self) -> Iterator[dict[str, Any]]:
+        """What has come back so far; EOFError once it is dead and has said all."""
+        while self.connection.poll():
+            try:
+                answer = self.connection.recv()
+            except OSError as error:
+                raise EOFError from error  # it died while it was sending
+            if isinstance(answer, AccelsimError):
+                raise answer
+            if answer is None:
+                self.ready = True
+            else:
+                self.points.popleft()
+                yield answer
+
+    def end(self) -> int:
+        """End the process; its exit status, negative for a signal."""
+        self.connection.close()
+        self.process.terminate()
+        self.process.join()
+        return self.process.exitcode or 0
+
+
+class ProcessPool:
+    """Runs points in `workers` processes."""
+
+    def __init__(self, workers: int, technology: Technology) -> None:
+        if workers < 1:
+            raise ConfigError(f"--workers {workers}: allowed: at least 1")
+        self.size = workers
+        self._technology = technology
+        self._context = multiprocessing.get_context("forkserver")
+        self._context.set_forkserver_preload(["accelsim.sweep.warm"])
+
+    def run(self, points: Iterator[Point]) -> Iterator[dict[str, Any]]:
+        """A row for each point, as they are done; points are taken from the iterator as processes get free.
+
+        Raises
+        ------
+        ConfigError
+            The processes import another accelsim than this one, or do not start.
+        """
+        again = deque(islice(points, 1))  # and what processes that died had in hand
+        if not again:
+            return
+        deaths: Counter[str] = Counter()
+        false_starts = 0
+        workers: list[_Worker] = []
+        try:
+            workers += [self._start() for _ in range(self.size)]
+            while True:
+                for worker in workers:
+                    for point in _next(again, points, AHEAD - len(worker.points)):
+                        worker.give(point)
+                busy = [worker for worker in workers if worker.points]
+                if not busy:
+                    return
+                wait([worker.connection for worker in busy])
+                for worker in busy:
+                    try:
+                        yield from worker.answers()
+                    except EOFError:
+                        status = worker.end()
+                        false_starts = 0 if worker.ready else false_starts + 1
+                        if false_starts > FALSE_STARTS:
+                            raise ConfigError(f"the processes of the pool do not start: exit status {status}") from None
+                        workers[workers.index(worker)] = self._start()
+                        yield from self._blame(worker, status, deaths)
+                        again.extendleft(reversed(worker.points))
+        finally:
+            for worker in workers:
+                worker.end()
+
+    def _start(self) -> _Worker:
+        return _Worker(self._context, self._technology)
+
+    def _blame(self, worker: _Worker, status: int, deaths: Counter[str]) -> Iterator[dict[str, Any]]:
+        """A row for the point that a dead process was at, if it was not the first; it is taken from the process's hands then."""
+        if not worker.ready:
+            return
+        point = worker.points[0]
+        deaths[point.run_id] += 1
+        if deaths[point.run_id] == DEATHS:
+            worker.points.popleft()
+            how = f"signal {-status}" if status < 0 else f"exit status {status}"
+            yield failed_row(point, self._technology, f"its process died {DEATHS} times ({how})")
+
+
+def _next(first: deque[Point], then: Iterator[Point], count: int) -> Iterator[Point]:
+    """Up to `count` points, those of `first` before those of `then`."""
+    for _ in range(min(count, len(first))):
+        count -= 1
+        yield first.popleft()
+    yield from islice(then, max(0, count))

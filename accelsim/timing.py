@@ -1,0 +1,82 @@
+"""All that moves a cycle: the part of an accelerator and of a program that the machine is given, and its identity.
+
+The machine runs on this record and on nothing else, so two runs with equal records take equal cycles whatever else differs (a codebook's
+circuit, a buffer that is larger than anything in it, a report's bounds): their outcome is computed once. What a future machine is to
+read has to be put here first, and is then part of the identity.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, is_dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from pydantic import BaseModel
+
+from accelsim.accelerator import Accelerator
+from accelsim.hw.dma import DmaSpec
+from accelsim.hw.flash import FlashSpec
+from accelsim.hw.memory import MemorySpec
+from accelsim.program import Program
+
+
+@dataclass(frozen=True)
+class Timing:
+    """What the machine is made of and what it runs.
+
+    Attributes
+    ----------
+    weight_memory : dram or flash
+    device : what the files say that the memory names
+    program : without what is only reported: of a layer its name is left
+    """
+
+    clock_hz: int
+    dma: DmaSpec
+    dram: MemorySpec | None
+    flash: FlashSpec | None
+    weight_memory: str
+    device: Mapping[str, Any]
+    program: Program
+
+    def memory(self, name: str) -> MemorySpec | FlashSpec | None:
+        """The memory `dram` or `flash`, None if the chip has none."""
+        return self.flash if name == "flash" else self.dram
+
+    @cached_property
+    def key(self) -> str:
+        """SHA-256 over every field, arrays with type and shape."""
+        digest = hashlib.sha256()
+        _feed(digest, self)
+        return digest.hexdigest()
+
+
+def timing_of(accelerator: Accelerator, program: Program) -> Timing:
+    """What moves a cycle when `program` runs on `accelerator`."""
+    layers = tuple(replace(layer, format="", macs=0, bits={}, vector_cycles=0, bounds={}, lowering="") for layer in program.layers)
+    timed = replace(program, layers=layers, choices={}, warnings=(), batch=0, peak_activation_bytes=0)
+    dram = accelerator.dram
+    device = dram.named_files() if dram is not None else {}
+    return Timing(accelerator.clock, accelerator.dma, dram, accelerator.flash, accelerator.placement.weights, device, timed)
+
+
+def _feed(digest: Any, value: Any) -> None:
+    """Add a value to a hash; what it is made of keeps its place by lengths and types."""
+    if isinstance(value, np.ndarray):
+        digest.update(f"{value.dtype.descr}{value.shape}".encode())
+        digest.update(np.ascontiguousarray(value).tobytes())
+    elif isinstance(value, BaseModel):
+        digest.update(value.model_dump_json().encode())
+    elif is_dataclass(value):
+        digest.update(type(value).__name__.encode())
+        for field in fields(value):
+            _feed(digest, getattr(value, field.name))
+    elif isinstance(value, tuple) and any(is_dataclass(item) for item in value):
+        digest.update(f"{len(value)} of".encode())
+        for item in value:
+            _feed(digest, item)
+    else:
+        digest.update(f"{type(value).__name__} {value!r};".encode())

@@ -1,0 +1,118 @@
+"""What simulations share changes no bit: the result with what earlier ones left behind is the result alone."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from accelsim.accelerator import load_accelerator
+from accelsim.compiler.compile import compile_trace
+from accelsim.compiler.plans import Recent
+from accelsim.errors import CompileError
+from accelsim.simulate import Shared, simulate
+from accelsim.timing import timing_of
+from tests.tiny_machines import accelerators, nets, tiny_accelerator, tiny_encoder
+
+
+def outcome(*args, **options):
+    """The result, or the message of what cannot be compiled."""
+    try:
+        return simulate(*args, **options)
+    except CompileError as error:
+        return str(error)
+
+
+@given(st.lists(accelerators(), min_size=2, max_size=4), nets, st.integers(1, 2), st.integers(1, 2))
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+def test_shared_results_equal_unshared_ones_for_random_machines(machines, trace, frames, batch):
+    shared = Shared()
+    for accelerator in (*machines, *machines):  # the second time everything is shared
+        alone = outcome(accelerator, trace, frames=frames, batch=batch)
+        assert outcome(accelerator, trace, frames=frames, batch=batch, shared=shared) == alone
+    assert len(shared.outcomes) <= len(machines)
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "runs"),
+    [
+        ("codebook.codewords", 256, 1),  # a larger ROM holds the same codebook
+        ("codebook.circuit", "latches", 1),  # of what it is made
+        ("activation_buffer.capacity", "64 KiB", 1),  # nothing was short of room
+        ("array.psum_bits", 24, 1),
+        ("name", "other", 1),
+        ("codebook.ports", 2, 2),
+        ("clock", "900 MHz", 2),
+        ("dma.fabric_latency", "11 ns", 2),
+        ("dram.latency", "21 ns", 2),
+        ("weight_buffer.word_bits", 64, 2),
+        ("vector_unit.latency", 4, 2),
+        ("control.issue_overhead_cycles", 1, 2),
+    ],
+)
+def test_what_moves_no_cycle_is_run_once_and_what_does_is_run_again(field, value, runs):
+    shared = Shared()
+    trace = tiny_encoder(5, 8, 2, 12, "ssvq:16,2")
+    first = tiny_accelerator()
+    second = load_accelerator(first.writable(), [f"{field}={value}"])
+    for accelerator in (first, second):
+        assert simulate(accelerator, trace, shared=shared) == simulate(accelerator, trace)
+    assert len(shared.outcomes) == runs
+
+
+def test_the_identity_of_a_timing_sees_every_field_of_a_program():
+    accelerator = tiny_accelerator()
+    program = compile_trace(accelerator, tiny_encoder(5, 8, 2, 12, "ssvq:16,2"))
+    keys = {timing_of(accelerator, program).key}
+    count = 1
+    for name in ("machine", "runs", "tasks"):
+        array = getattr(program, name).copy()
+        for field in array.dtype.names:
+            changed = array.copy()
+            changed[field][-1] += 1
+            keys.add(timing_of(accelerator, replace(program, **{name: changed})).key)
+            count += 1
+    for name in ("drains", "row_tasks", "cb_runs", "cb_words", "group_cost"):
+        array = np.append(getattr(program, name), 1)
+        keys.add(timing_of(accelerator, replace(program, **{name: array})).key)
+        count += 1
+    for name in ("address", "size", "need", "gate", "visible", "end"):
+        array = getattr(program.transfers, name).copy()
+        array[0] += 1
+        keys.add(timing_of(accelerator, replace(program, transfers=replace(program.transfers, **{name: array}))).key)
+        count += 1
+    for name in ("loads", "units"):
+        keys.add(timing_of(accelerator, replace(program, **{name: getattr(program, name) + 1})).key)
+        count += 1
+    assert len(keys) == count
+
+
+def test_a_device_file_that_changes_is_another_timing(tmp_path):
+    from accelsim.presets import CONFIGS
+
+    device = tmp_path / "device.yaml"
+    text = (CONFIGS / "dram" / "lpddr4-3200-x16.yaml").read_text()
+    trace = tiny_encoder(5, 8, 2, 12, "ssvq:16,2")
+    keys = []
+    for n_rcd in (29, 30):
+        device.write_text(text.replace("n_rcd: 29", f"n_rcd: {n_rcd}"))
+        accelerator = tiny_accelerator(dram={"device": str(device)})
+        keys.append(timing_of(accelerator, compile_trace(accelerator, trace)).key)
+    assert keys[0] != keys[1]
+
+
+def test_the_answers_that_are_kept_are_the_last_ones_asked_for():
+    recent: Recent[str, int] = Recent(2)
+    made = []
+
+    def make(key: str) -> int:
+        made.append(key)
+        return len(made)
+
+    for key in ("a", "b", "a", "c", "a", "b"):
+        recent.of(key, lambda key=key: make(key))
+    assert made == ["a", "b", "c", "b"]  # c took b's place, because a was asked for after b
+    assert list(recent) == ["a", "b"]
