@@ -10,14 +10,14 @@ import time
 from functools import cache, lru_cache
 from typing import Any
 
+from accelsim.compress.open_trace import open_trace
 from accelsim.errors import AccelsimError, ConfigError, TraceError
-from accelsim.presets import find_trace
 from accelsim.provenance import model_hash
 from accelsim.report.technology import Technology
 from accelsim.simulate import Shared, simulate
 from accelsim.sweep.metrics import FAILED, OK, costing_id, identity, metrics
 from accelsim.sweep.points import Point
-from accelsim.trace.trace import Trace, load_trace
+from accelsim.trace.trace import Trace
 
 MODEL_ERROR = "relative_mse"  # of a trace's metrics
 
@@ -63,7 +63,7 @@ def _shared() -> Shared:
 @lru_cache(maxsize=64)
 def _trace(name: str, sha256: str) -> Trace:
     """The trace of a name, if it is still the one that the sweep began with."""
-    trace = load_trace(find_trace(name))
+    trace = open_trace(name)
     if trace.sha256 != sha256:
         raise TraceError(f"trace {name!r} has changed since the sweep began; start the sweep again")
     return trace
