@@ -16,7 +16,6 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 from accelsim.accelerator import Accelerator, read_accelerator, set_field
 from accelsim.compiler.codebook_fit import codebook_fields
 from accelsim.compress.open_trace import open_trace
-from accelsim.compress.open_trace import open_trace
 from accelsim.errors import ConfigError
 from accelsim.provenance import run_id
 from accelsim.records import build
