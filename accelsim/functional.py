@@ -214,12 +214,12 @@ def _decode(geometry: CoreGeometry, item: _Product, nt: int, panel: Int8) -> Non
     if image.patterns is not None:
         number_bits = geometry.mask_bits * image.patterns.shape[1] // geometry.codeword_length
         decode_masked_stripe(
-            item.words, first_bit, image.tile_bits, geometry.rows, geometry.axis, geometry.index_bits, number_bits, image.codebook,
+            item.words, first_bit, image.tile_bits, geometry.rows, geometry.axis, geometry.index_field_bits, number_bits, image.codebook,
             image.patterns, panel,
         )  # fmt: skip
         return
     decode_stripe(
-        item.words, first_bit, image.tile_bits, geometry.rows, geometry.codeword_length, geometry.axis, geometry.index_bits,
+        item.words, first_bit, image.tile_bits, geometry.rows, geometry.codeword_length, geometry.axis, geometry.index_field_bits,
         geometry.sign, 0 if geometry.decode else geometry.raw_bits, item.codebook, panel,
     )  # fmt: skip
     if image.odd:

@@ -25,6 +25,7 @@ class NaiveRecords:
     SIGN: int
     AXIS: int
     b: int = 8
+    PAD: int = 0  # 1: an index takes the next of 1, 2, 4, 8, 16 bits, the upper ones zero (an option of the machine)
 
     @property
     def IDXW(self) -> int:
@@ -34,8 +35,12 @@ class NaiveRecords:
         return bits
 
     @property
+    def FIELD(self) -> int:
+        return next(bits for bits in (1, 2, 4, 8, 16) if bits >= self.IDXW) if self.PAD else self.IDXW
+
+    @property
     def REC(self) -> int:
-        return self.IDXW + (self.D if self.SIGN else 0) if self.DECODE else self.b * self.D
+        return self.FIELD + (self.D if self.SIGN else 0) if self.DECODE else self.b * self.D
 
 
 def low_bits(value: int, count: int) -> list[int]:
@@ -87,7 +92,7 @@ def image_bits(
             record: list[int] = []
             if core.DECODE:
                 indices.append(index(*cells[0]) if there[0] else 0)
-                record += low_bits(indices[-1], core.IDXW)
+                record += low_bits(indices[-1], core.FIELD)
                 if core.SIGN:
                     record += lanes
             else:
@@ -114,7 +119,7 @@ def decode(core: NaiveRecords, k: int, n: int, bits: Sequence[int], codebook: Ma
                     continue
                 if core.DECODE:
                     codeword = codebook[sum(bit << place for place, bit in enumerate(record[: core.IDXW]))]
-                    weights[row][column] = -codeword[e] if core.SIGN and record[core.IDXW + e] else codeword[e]
+                    weights[row][column] = -codeword[e] if core.SIGN and record[core.FIELD + e] else codeword[e]
                 else:
                     raw = sum(bit << place for place, bit in enumerate(record[core.b * e : core.b * (e + 1)]))
                     weights[row][column] = raw - 2**core.b if raw >= 2 ** (core.b - 1) else raw

@@ -73,4 +73,5 @@ def _geometry(
         max_m=accelerator.array.max_m,
         raw_bits=raw_bits,
         shadow_sets=accelerator.array.shadow_sets,
+        padded_index=accelerator.codebook.index_field == "padded",
     )

@@ -33,7 +33,7 @@ class ImageBits:
     Attributes
     ----------
     index, sign, mask, raw : useful bits
-    padding : padded columns, rows and records, and the rest of a last word
+    padding : padded columns, rows and records, what is above an index in a padded field, and the rest of a last word
     """
 
     index: int
@@ -145,7 +145,7 @@ def layer_image(geometry: CoreGeometry, layer: WeightedLayer, arrays: Mapping[st
             f"layer {layer.name!r}: codewords of d = {d} outputs cross its {groups} groups of {layer.n} outputs; "
             "allowed: a divisor of the outputs of a group, or weights left uncompressed"
         )
-    fields = [_Field(_record_grid(geometry, arrays["indices"][rows], groups), geometry.index_bits)]
+    fields = [_Field(_record_grid(geometry, arrays["indices"][rows], groups), geometry.index_field_bits)]
     if geometry.sign:
         fields.append(_Field(_lane_grid(geometry, arrays["signs"][rows], groups), 1))
     mask = weight.format.decode_path().mask

@@ -46,6 +46,9 @@ class CodebookSpec(Record):
     sets: Literal[1, 2] = Field(default=2, description="2: the next layer's codebook loads while this one decodes")
     latency: int = Field(default=1, ge=1, le=64, description="cycles from index to codeword")
     codewords: int = Field(default=256, ge=1, le=2**20, description="entries that fit")
+    index_field: Literal["exact", "padded"] = Field(
+        default="exact", description="padded: an index takes the next of 1, 2, 4, 8, 16 bits in the memory image; exact: ceil(log2 k)"
+    )
     codeword_length: int = Field(default=8, ge=1, le=256, description="elements of an entry, and of a raw record")
 
 
@@ -72,6 +75,7 @@ class CoreGeometry:
     decode : a record is an index (and codeword_length sign bits if `sign`), else that many raw values of `raw_bits`
     max_m : rows that the accumulators hold
     mask_bits : bits of the mask numbers that follow an index; 0 without masks
+    padded_index : an index takes a power of two of bits in its record; the bits above it are zero and are padding
     shadow_sets : tiles that wait for their swap; with 2, a tile loads behind the wave of the tile before the last
     """
 
@@ -88,16 +92,22 @@ class CoreGeometry:
     raw_bits: int = 8
     mask_bits: int = 0
     shadow_sets: int = 1
+    padded_index: bool = False
 
     @property
     def index_bits(self) -> int:
         return max(1, ceil(log2(self.codewords))) if self.codewords > 1 else 1
 
     @property
+    def index_field_bits(self) -> int:
+        """Bits that an index takes in its record: its own, or the next power of two."""
+        return 1 << (self.index_bits - 1).bit_length() if self.padded_index else self.index_bits
+
+    @property
     def record_bits(self) -> int:
         if not self.decode:
             return self.raw_bits * self.codeword_length
-        return self.index_bits + (self.codeword_length if self.sign else 0) + self.mask_bits
+        return self.index_field_bits + (self.codeword_length if self.sign else 0) + self.mask_bits
 
     @property
     def pop_bits(self) -> int:

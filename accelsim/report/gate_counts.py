@@ -98,6 +98,11 @@ def unpack_buffer(word_bits: int, pop_bits: int, step_bits: int | None = None) -
     return 8.79 * held + 4.42 * word_bits * log2((held - word_bits) / step + 1)
 
 
+def record_aligner(pop_bits: int, widths: int) -> float:
+    """Multiplexer that takes a group out of the unpack buffer, of n bits at most, in records of one of `widths` widths. Not synthesized."""
+    return READ_MUX * pop_bits * widths
+
+
 def sign_decoder(lanes: int) -> float:
     """Negation of `lanes` codeword elements a cycle on the load path, two's complement."""
     return SIGN_LANE * lanes

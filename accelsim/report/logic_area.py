@@ -23,6 +23,7 @@ FIT_ERROR = {
     "adder": 0.05,
     "control": 0.05,
 }
+_RAW_WIDTHS = 8  # raw values of 1 to 8 bits
 ESTIMATE = "own estimate, not synthesized"
 
 
@@ -96,7 +97,10 @@ def _second_shadow(accelerator: Accelerator, technology: Technology) -> tuple[Ar
 
 
 def _unpacker(accelerator: Accelerator, technology: Technology) -> AreaComponent:
-    """Sized for raw records; nominal: records of any width; low: one fixed width; high: and a shifter that takes any width out."""
+    """Sized for raw records; nominal: records of any width; low: one fixed width; high: and what takes any width out.
+
+    That is a shifter by any number of bits; with padded index fields a multiplexer over the few widths that are left will do.
+    """
     codebook = accelerator.codebook
     word_bits = max(accelerator.weight_buffer.word_bits, accelerator.activation_buffer.loader_bits)
     raw = DecodePath(decode=False, sign=False, codewords=0, d=0, raw_bits=8)
@@ -105,6 +109,12 @@ def _unpacker(accelerator: Accelerator, technology: Technology) -> AreaComponent
     free = gate_counts.unpack_buffer(word_bits, pop_bits, step_bits=1)
     held = word_bits + pop_bits + max(word_bits, pop_bits)
     out_shifter = gate_counts.READ_MUX * held * max(1, (pop_bits - 1).bit_length())
+    what = "a shifter for any record width"
+    if codebook.index_field == "padded":
+        field_bits = max(1, (codebook.codewords - 1).bit_length())
+        widths = 2 * len({1 << (bits - 1).bit_length() for bits in range(1, field_bits + 1)}) + _RAW_WIDTHS  # with and without signs
+        out_shifter = min(out_shifter, gate_counts.record_aligner(pop_bits, widths))
+        what = f"a multiplexer over {widths} record widths"
     error = FIT_ERROR["unpack"]
     return logic(
         "unpack buffer",
@@ -114,7 +124,7 @@ def _unpacker(accelerator: Accelerator, technology: Technology) -> AreaComponent
         f"{SYNTHESIS}, within 13 % for one fixed record width",
         (
             f"W = {word_bits}, n = {pop_bits} bits (raw records, the widest); filled at any bit: the fit's step taken as 1, extrapolated"
-            "; high: a shifter for any record width at its output",
+            f"; high: {what} at its output",
         ),
     )
 

@@ -7,6 +7,7 @@ import json
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
+from math import comb
 from pathlib import Path
 
 import numba
@@ -47,6 +48,9 @@ def weight(name: str, k: int, n: int, fields: dict[str, object], rng: np.random.
             arrays[stream_name] = rng.integers(0, 128, stream.shape).astype(np.int8)
         elif stream_name == "indices":
             arrays[stream_name] = rng.integers(0, spec.decode_path().codewords, stream.shape).astype(np.uint16)
+            arrays[stream_name].reshape(-1)[:1] = spec.decode_path().codewords - 1
+        elif stream_name == "masks":
+            arrays[stream_name] = rng.integers(0, comb(*reversed(spec.decode_path().mask or ())), stream.shape).astype(np.uint16)
         else:
             low, high = (-(1 << stream.bits - 1), 1 << stream.bits - 1) if stream.number == "signed" else (0, 1 << stream.bits)
             arrays[stream_name] = rng.integers(low, high, stream.shape).astype(np.int16)

@@ -31,6 +31,7 @@ def cores(draw: st.DrawFn) -> NaiveRecords:
     return NaiveRecords(
         R=rows, C=cols, D=d, KCB=draw(st.integers(1, 40)), P=draw(st.integers(1, 5)), W=8 * draw(st.integers(1, 20)),
         DECODE=decode, SIGN=draw(st.integers(0, 1)) if decode else 0, AXIS=axis, b=draw(st.integers(2, 8)),
+        PAD=draw(st.integers(0, 1)),
     )  # fmt: skip
 
 
@@ -38,6 +39,7 @@ def geometry_of(core: NaiveRecords) -> CoreGeometry:
     return CoreGeometry(
         rows=core.R, cols=core.C, codeword_length=core.D, codewords=core.KCB, ports=core.P, word_bits=core.W,
         decode=bool(core.DECODE), sign=bool(core.SIGN), axis=core.AXIS, max_m=256, raw_bits=core.b,
+        padded_index=bool(core.PAD),
     )  # fmt: skip
 
 
@@ -93,7 +95,7 @@ def decoded(core: NaiveRecords, layer: WeightedLayer, image: LayerImage) -> np.n
     raw_bits = 0 if core.DECODE else core.b
     for nt in range(stripes):
         past = decode_stripe(
-            words, image.tile_first_bit(nt, 0), image.tile_bits, core.R, core.D, core.AXIS, geometry.index_bits, bool(core.SIGN),
+            words, image.tile_first_bit(nt, 0), image.tile_bits, core.R, core.D, core.AXIS, geometry.index_field_bits, bool(core.SIGN),
             raw_bits, book, panels[nt],
         )  # fmt: skip
         assert past == 0
