@@ -1,0 +1,121 @@
+"""`accelsim sweep`: what it prints, writes and refuses."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from tests.cli.test_manners import call, refused
+from tests.sweep.small_sweeps import write_sweep
+
+TRACES = Path(__file__).parents[2] / "traces"
+AXES = {"trace": ["tiny_vit_int8"], "codebook.ports": [1, 2, 4], "array.cols": [12, 16]}
+
+
+@pytest.fixture
+def file(tmp_path) -> Path:
+    """Three points, three configurations that cannot be unless a constraint drops them."""
+    return write_sweep(tmp_path / "small.yaml", axes=AXES, constraints=["array.cols % 8 == 0"])
+
+
+def test_a_sweep_runs_says_what_it_did_and_continues(file, tmp_path):
+    store = tmp_path / "s.sqlite"
+    dry = call("sweep", file, "--store", store, "--dry-run")
+    assert dry.stdout.splitlines() == [
+        "small: 6 in the product, 3 points, 3 runs: 0 stored, 0 failed before, 3 to do",
+        "  dropped by array.cols % 8 == 0: 3",
+    ]
+    assert not store.exists()
+    first = call("sweep", file, "--store", store, "--workers", 1, "--quiet", "--limit", 2)
+    assert (first.exit_code, first.stderr) == (0, "")
+    assert first.stdout.startswith("small: 2 ran")
+    second = call("sweep", file, "--store", store, "--workers", 1, "--json")
+    assert second.exit_code == 0
+    assert {name: json.loads(second.stdout)[name] for name in ("ok", "reused", "failed", "dropped", "size", "store")} == {
+        "ok": 1, "reused": 2, "failed": 0, "dropped": {"array.cols % 8 == 0": 3}, "size": 6, "store": str(store),
+    }  # fmt: skip
+    dry = call("sweep", file, "--store", store, "--dry-run", "--json")
+    assert (json.loads(dry.stdout)["points"], json.loads(dry.stdout)["stored"]) == (3, 3)
+
+
+def test_a_point_without_a_result_is_exit_status_1(tmp_path):
+    file = write_sweep(tmp_path / "small.yaml", axes=AXES, constraints=[])
+    outcome = call("sweep", file, "--store", tmp_path / "s.sqlite", "--workers", 1)
+    assert outcome.exit_code == 1
+    lines = outcome.stdout.splitlines()
+    assert lines[0].startswith("small: 3 ran, 3 invalid in ")
+    assert lines[1] == "  configurations that cannot be: 3"
+    assert lines[2].startswith("  3 x edge-32x32.yaml: codebook.codeword_length = 8 must divide array.cols = 12")
+
+
+def test_the_runs_are_exported_as_csv_and_parquet(file, tmp_path):
+    pytest.importorskip("pyarrow")
+    from pyarrow import parquet
+
+    store = tmp_path / "s.sqlite"
+    assert call("sweep", file, "--store", store, "--workers", 1, "--export", tmp_path / "t.csv").exit_code == 0
+    assert call("sweep", file, "--store", store, "--export", tmp_path / "t.parquet").exit_code == 0
+    with (tmp_path / "t.csv").open(newline="") as text:
+        rows = list(csv.DictReader(text))
+    table = parquet.read_table(tmp_path / "t.parquet").to_pylist()
+    assert [int(row["codebook.ports"]) for row in rows] == [row["codebook.ports"] for row in table] == [1, 2, 4]
+    assert [int(row["total_cycles"]) for row in rows] == [row["total_cycles"] for row in table]
+    stated = json.loads((TRACES / "tiny_vit_int8" / "trace.json").read_text())["metrics"]["relative_mse"]
+    assert all(row["trace"] == "tiny_vit_int8" and row["energy_uj"] > 0 and row["model_error"] == stated for row in table)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["s.sqlite", "small.yaml", "t.csv", "t.parquet"]
+
+
+def test_an_unknown_sweep_is_one_message(tmp_path):
+    assert "unknown sweep 'nothing'" in refused("sweep", "nothing")
+    assert "no such file" in refused("sweep", tmp_path / "none.yaml")
+
+
+def test_a_store_that_is_none_is_one_message_and_stays_as_it_was(file, tmp_path):
+    text = tmp_path / "notes.txt"
+    text.write_text("not a store " * 100)
+    assert "is not an accelsim store" in refused("sweep", file, "--store", text)
+    assert text.read_text() == "not a store " * 100
+    assert "cannot be opened" in refused("sweep", file, "--store", tmp_path / "no" / "s.sqlite")
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_a_store_that_is_read_only_is_one_message(file, tmp_path):
+    store = tmp_path / "s.sqlite"
+    assert call("sweep", file, "--store", store, "--workers", 1).exit_code == 0
+    store.chmod(0o400)
+    assert "read-only" in refused("sweep", file, "--store", store)
+
+
+def test_a_table_that_cannot_be_written_is_refused_before_anything_runs(file, tmp_path):
+    store = tmp_path / "s.sqlite"
+    for path, message in (("t.xlsx", "allowed: .csv, .parquet"), ("no/t.csv", "its folder is not there")):
+        assert message in refused("sweep", file, "--store", store, "--export", tmp_path / path)
+    assert not store.exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("--cluster", "cloud"), "--cluster 'cloud': allowed: local"),
+        (("--cluster", "local", "--scheduler", "tcp://127.0.0.1:1"), "exclude each other"),
+        (("--scheduler", "tcp://127.0.0.1:1", "--workers", "2"), "--workers belongs to processes of this machine"),
+        (("--scheduler", "tcp://127.0.0.1:1", "--tls-cert", "x"), "go together"),
+        (("--tls-cert", "x"), "belong to a cluster"),
+    ],
+)
+def test_options_that_do_not_go_together_are_refused(file, tmp_path, words, message):
+    assert message in refused("sweep", file, "--store", tmp_path / "s.sqlite", *words)
+
+
+def test_a_store_of_a_newer_version_is_one_message(file, tmp_path):
+    store = tmp_path / "s.sqlite"
+    assert call("sweep", file, "--store", store, "--workers", 1).exit_code == 0
+    connection = sqlite3.connect(store)
+    connection.execute("PRAGMA user_version = 99")
+    connection.close()
+    assert "has schema 99 of a newer accelsim" in refused("sweep", file, "--store", store)

@@ -1,0 +1,115 @@
+"""A real Dask scheduler and two workers over TCP give row for row what the pool gives, also when one of them is killed."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from accelsim.errors import ConfigError
+from accelsim.sweep.cluster import DaskCluster, Security, connect, run_batch
+from accelsim.sweep.points import expand
+from accelsim.sweep.pool import ProcessPool
+from accelsim.sweep.runner import run_sweep
+from accelsim.sweep.store import open_store
+from tests.sweep.small_sweeps import TECHNOLOGY, modelled_rows, sweep
+
+pytest.importorskip("distributed")
+
+SCHEDULER = "distributed.cli.dask_scheduler"
+WORKER = "distributed.cli.dask_worker"
+
+
+def spawn(folder: Path, *words: str) -> subprocess.Popen[bytes]:
+    with (folder / "dask.log").open("ab") as log:
+        return subprocess.Popen([sys.executable, "-m", *words], cwd=Path(__file__).parents[2], stdout=log, stderr=log)
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory) -> Iterator[tuple[str, list[subprocess.Popen[bytes]]]]:
+    """The scheduler's address, and its two workers."""
+    folder = tmp_path_factory.mktemp("dask")
+    file = folder / "scheduler.json"
+    started = [spawn(folder, SCHEDULER, "--host", "127.0.0.1", "--port", "0", "--no-dashboard", "--scheduler-file", str(file))]
+    try:
+        deadline = time.monotonic() + 60
+        while not file.is_file():
+            assert time.monotonic() < deadline, (folder / "dask.log").read_text()
+            time.sleep(0.05)
+        address = json.loads(file.read_text())["address"]
+        options = ("--nthreads", "1", "--no-nanny", "--no-dashboard", "--host", "127.0.0.1", "--local-directory", str(folder))
+        workers = [spawn(folder, WORKER, address, *options) for _ in range(2)]
+        started += workers
+        yield address, workers
+    finally:
+        for process in started:
+            process.kill()
+            process.wait()
+
+
+@pytest.fixture(scope="module")
+def pool_rows(tmp_path_factory):
+    path = tmp_path_factory.mktemp("pool") / "s.sqlite"
+    with open_store(path) as store:
+        run_sweep(sweep(), store, ProcessPool(2, TECHNOLOGY), TECHNOLOGY)
+    return modelled_rows(path)
+
+
+def test_a_cluster_gives_row_for_row_what_the_pool_gives(cluster, pool_rows, tmp_path):
+    address, _ = cluster
+    assert address.startswith("tcp://127.0.0.1:")
+    with open_store(tmp_path / "s.sqlite") as store:
+        summary = run_sweep(sweep(), store, connect(address, TECHNOLOGY), TECHNOLOGY)
+        assert (summary.ok, summary.failed) == (20, 0)
+        assert run_sweep(sweep(), store, connect(address, TECHNOLOGY), TECHNOLOGY).reused == 20
+    assert modelled_rows(tmp_path / "s.sqlite") == pool_rows
+
+
+class _Killing(DaskCluster):
+    """A cluster of which one worker is killed after the first row."""
+
+    def run(self, points):
+        for number, row in enumerate(super().run(points)):
+            yield row
+            if not number:
+                VICTIMS.pop().send_signal(signal.SIGKILL)
+
+
+VICTIMS: list[subprocess.Popen[bytes]] = []
+
+
+def test_a_worker_of_the_cluster_that_is_killed_costs_no_point(cluster, pool_rows, tmp_path):
+    address, workers = cluster
+    VICTIMS.append(workers[0])
+    whole = connect(address, TECHNOLOGY)
+    with open_store(tmp_path / "s.sqlite") as store:
+        summary = run_sweep(sweep(), store, _Killing(whole.technology, whole.open_client), TECHNOLOGY)
+    assert (summary.ok, summary.failed, workers[0].wait(timeout=30)) == (20, 0, -signal.SIGKILL)
+    assert modelled_rows(tmp_path / "s.sqlite") == pool_rows
+
+
+def test_a_worker_with_another_accelsim_is_refused():
+    with pytest.raises(ConfigError, match="a worker runs another accelsim"):
+        run_batch(list(expand(sweep()))[:1], TECHNOLOGY, "0" * 64)
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:8786", "http://x:1", "tcp://", "ucx://x:1"])
+def test_an_address_that_is_none_is_refused(address):
+    with pytest.raises(ConfigError, match="allowed: tcp://HOST:PORT"):
+        connect(address, TECHNOLOGY)
+
+
+def test_tls_needs_its_files_and_its_address(tmp_path):
+    files = [tmp_path / name for name in ("ca.pem", "cert.pem", "key.pem")]
+    with pytest.raises(ConfigError, match=r"ca.pem: no such file"):
+        connect("tls://x:1", TECHNOLOGY, Security(*files))
+    with pytest.raises(ConfigError, match="TLS needs"):
+        connect("tcp://x:1", TECHNOLOGY, Security(*files))
+    with pytest.raises(ConfigError, match="TLS needs"):
+        connect("tls://x:1", TECHNOLOGY)

@@ -1,0 +1,207 @@
+"""A sweep from end to end: what runs, what is taken from the store, what fails, and what a process that dies costs."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+import shutil
+import signal
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from accelsim.accelerator import load_accelerator
+from accelsim.errors import ConfigError
+from accelsim.report.area import area_of
+from accelsim.report.energy import energy_of
+from accelsim.simulate import simulate
+from accelsim.sweep import runner, worker
+from accelsim.sweep.metrics import costing_id
+from accelsim.sweep.points import Point, expand
+from accelsim.sweep.pool import ProcessPool
+from accelsim.sweep.runner import run_sweep
+from accelsim.sweep.store import open_store
+from accelsim.sweep.worker import run_point
+from accelsim.trace.trace import load_trace
+from tests.sweep.small_sweeps import TECHNOLOGY, Here, modelled_rows, sweep
+
+TRACES = Path(__file__).parents[2] / "traces"
+
+
+def run(path: Path, backend=None, **options):
+    with open_store(path) as store:
+        return run_sweep(options.pop("of", sweep()), store, backend or Here(), TECHNOLOGY, **options)
+
+
+def test_a_row_says_what_a_run_by_hand_says(tmp_path):
+    run(tmp_path / "s.sqlite", limit=1)
+    accelerator = load_accelerator("edge-32x32", ["codebook.ports=1", "codebook.codewords=16", "activation_buffer.capacity=8 KiB"])
+    result = simulate(accelerator, load_trace(TRACES / "tiny_vit_int8"))
+    energy, area = energy_of(result, accelerator, TECHNOLOGY).energy_pj(), area_of(accelerator, TECHNOLOGY).placed_um2
+    with open_store(tmp_path / "s.sqlite") as store:
+        (row,) = store.rows(
+            ("run_id", "total_cycles", "busy_cycles", "bus_bytes", "raw_weights_bits", "energy_low_uj", "energy_high_uj", "area_mm2",
+             "milliseconds", "configuration")
+        )  # fmt: skip
+    raw = sum(bits for key, bits in result.traffic.items() if key.operand == "raw_weights")
+    assert row[:5] == (result.run_id, result.total_cycles, result.cycles["busy"], result.bus_bytes, raw)
+    assert row[5:8] == (energy.low / 1e6, energy.high / 1e6, area.nominal / 1e6)
+    assert row[8] == result.milliseconds
+    assert load_accelerator(json.loads(row[9])) == accelerator
+
+
+def test_the_same_command_continues_and_runs_nothing_twice(tmp_path):
+    path = tmp_path / "s.sqlite"
+    first, second, third = Here(), Here(), Here()
+    some = run(path, first, limit=7)
+    rest = run(path, second)
+    none = run(path, third)
+    # 2 traces x 3 ports x 2 ROMs x 2 buffers; 4 ports with 16 codewords are dropped
+    assert (some.ok, rest.ok, rest.reused, none.ok, none.reused) == (7, 13, 7, 0, 20)
+    assert rest.dropped == {"codebook.ports <= 2 or codebook.codewords == 128": 4}
+    assert not set(first.ran) & set(second.ran)
+    assert third.ran == []
+    run(tmp_path / "other.sqlite")
+    assert modelled_rows(path) == modelled_rows(tmp_path / "other.sqlite")
+
+
+def test_equal_points_run_once(tmp_path):
+    axes = {"trace": ["tiny_vit_int8"], "codebook.ports": [1, 1, 2], "weight_buffer.capacity": ["64 KiB", 65536]}
+    backend = Here()
+    summary = run(tmp_path / "s.sqlite", backend, of=sweep(axes=axes, constraints=[]))
+    assert (summary.ok, summary.ok + summary.equal + summary.reused) == (2, 6)
+    assert len(backend.ran) == 2
+    assert len(modelled_rows(tmp_path / "s.sqlite")) == 6  # all six are points of the sweep
+
+
+def test_a_point_that_fails_is_recorded_and_tried_again_only_when_asked(tmp_path, monkeypatch):
+    path = tmp_path / "s.sqlite"
+    axes = {"activation_buffer.capacity": ["1 KiB", "384 KiB"], "trace": ["tiny_vit_int8"], "placement.activations": ["none"]}
+    wanted = sweep(axes=axes, constraints=[])
+    first = run(path, of=wanted)
+    assert (first.ok, first.failed) == (1, 1)
+    (message,) = first.messages
+    assert "activation_buffer.capacity = 1024 B is short by" in message
+    second = run(path, of=wanted)
+    assert (second.ok, second.failed, second.reused, second.failed_before) == (0, 0, 1, 1)
+    again = run(path, of=wanted, retry_failed=True)
+    assert (again.failed, again.reused) == (1, 1)
+    with open_store(path) as store:
+        assert list(store.rows(["message", "total_cycles"], status="failed")) == [(message, None)]
+
+
+def test_a_bug_at_one_point_costs_only_that_point(tmp_path, monkeypatch):
+    def buggy(accelerator, *args, **options):
+        if accelerator.codebook.ports == 2:
+            raise KeyError("lost")
+        return simulate(accelerator, *args, **options)
+
+    monkeypatch.setattr(worker, "simulate", buggy)
+    summary = run(tmp_path / "s.sqlite")
+    assert (summary.ok, summary.failed) == (12, 8)
+    assert summary.messages == {"internal error, KeyError: 'lost'": 8}
+
+
+def test_a_trace_that_vanishes_or_changes_under_a_sweep_fails_its_points(tmp_path):
+    trace = tmp_path / "trace"
+    shutil.copytree(TRACES / "tiny_vit_int8", trace)
+    (point,) = expand(sweep(axes={"trace": [str(trace)]}, constraints=[]))
+    assert isinstance(point, Point)
+    changed = run_point(replace(point, trace_sha256="0" * 64), TECHNOLOGY)
+    assert changed["status"] == "failed"
+    assert changed["message"] == f"trace '{trace}' has changed since the sweep began; start the sweep again"
+    shutil.rmtree(trace)
+    gone = run_point(point, TECHNOLOGY)
+    assert gone["status"] == "failed"
+    assert "is not a directory" in gone["message"]
+
+
+def test_invalid_configurations_are_counted_and_kept(tmp_path):
+    path = tmp_path / "s.sqlite"
+    summary = run(path, of=sweep(axes={"trace": ["tiny_vit_int8"], "array.cols": [12, 16]}, constraints=[]))
+    assert (summary.ok, summary.invalid) == (1, 1)
+    with open_store(path) as store:
+        (item,) = store.invalid(summary.sweep)
+    assert item.axes == {"trace": "tiny_vit_int8", "array.cols": 12}
+
+
+def test_a_sweep_of_too_many_points_is_refused_unless_it_is_limited(tmp_path):
+    many = {"vector_unit.latency": list(range(1, 1001)), "control.issue_overhead_cycles": list(range(1001)), "trace": ["tiny_vit_int8"]}
+    huge = sweep(axes=many, constraints=[])
+    with pytest.raises(ConfigError, match=r"has 1,001,000 points before constraints; allowed: 1,000,000, or the first N with --limit N"):
+        run(tmp_path / "s.sqlite", of=huge)
+    assert run(tmp_path / "s.sqlite", of=huge, limit=2).ok == 2
+
+
+def test_progress_says_how_far_a_sweep_is(tmp_path, monkeypatch):
+    monkeypatch.setattr(runner, "FLUSH_SECONDS", 0.0)
+    seen: list[runner.Progress] = []
+    run(tmp_path / "s.sqlite", progress=seen.append)
+    assert [state.done for state in seen] == sorted(state.done for state in seen)
+    assert (seen[-1].done, seen[-1].total, seen[-1].failed) == (20, 20, 0)
+
+
+def test_an_edit_of_what_costs_a_run_runs_it_again(tmp_path):
+    path = tmp_path / "s.sqlite"
+    assert run(path, limit=1).ok == 1
+    other = TECHNOLOGY.model_copy(update={"name": "other"})
+    assert costing_id(other) != costing_id(TECHNOLOGY)
+    with open_store(path) as store:
+        assert run_sweep(sweep(), store, Here(), other, limit=1).ok == 1
+
+
+def test_the_pool_gives_row_for_row_what_one_process_gives(tmp_path):
+    run(tmp_path / "here.sqlite")
+    summary = run(tmp_path / "pool.sqlite", ProcessPool(2, TECHNOLOGY))
+    assert summary.ok == 20
+    assert modelled_rows(tmp_path / "pool.sqlite") == modelled_rows(tmp_path / "here.sqlite")
+
+
+class _Killing(ProcessPool):
+    """A pool of which one process is killed after each of some rows."""
+
+    killed: tuple[int, ...] = ()
+
+    def run(self, points):
+        for number, row in enumerate(super().run(points)):
+            yield row
+            if number in (1, 4, 9):
+                pid = next(child.pid for child in multiprocessing.active_children() if child.pid not in self.killed)
+                os.kill(pid, signal.SIGKILL)
+                self.killed += (pid,)
+
+
+def test_a_process_that_is_killed_costs_no_point(tmp_path):
+    run(tmp_path / "here.sqlite")
+    pool = _Killing(2, TECHNOLOGY)
+    summary = run(tmp_path / "pool.sqlite", pool)
+    assert (len(set(pool.killed)), summary.ok, summary.failed) == (3, 20, 0)
+    assert modelled_rows(tmp_path / "pool.sqlite") == modelled_rows(tmp_path / "here.sqlite")
+    with open_store(tmp_path / "pool.sqlite") as store:
+        assert store.attempts() == 20
+
+
+class _Poison(Point):
+    """A point that ends the process that takes it in."""
+
+    def __reduce__(self):
+        return (os._exit, (9,))
+
+
+def test_a_point_that_ends_its_process_twice_is_recorded_as_failed():
+    points = [item for item in expand(sweep()) if isinstance(item, Point)][:6]
+    points[2] = _Poison(**{name: getattr(points[2], name) for name in Point.__dataclass_fields__})
+    rows = {row["run_id"]: row for row in ProcessPool(2, TECHNOLOGY).run(iter(points))}
+    assert set(rows) == {point.run_id for point in points}
+    bad = rows.pop(points[2].run_id)
+    assert (bad["status"], bad["message"]) == ("failed", "its process died 2 times (exit status 9)")
+    assert all(row["status"] == "ok" for row in rows.values())
+
+
+def test_a_pool_of_nothing_starts_no_process():
+    assert list(ProcessPool(2, TECHNOLOGY).run(iter(()))) == []
+    assert multiprocessing.active_children() == []
+    with pytest.raises(ConfigError, match="at least 1"):
+        ProcessPool(0, TECHNOLOGY)
