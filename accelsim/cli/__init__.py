@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from accelsim import __version__
-from accelsim.cli import checks, formats, runs, sweeps, traces
+from accelsim.cli import ablations, checks, formats, runs, sweeps, traces
 from accelsim.cli.shell import GuardedGroup
 
 app = typer.Typer(
@@ -31,6 +31,7 @@ app.command("import")(traces.import_)
 app.command("compress")(traces.compress)
 app.command("inspect")(traces.inspect)
 app.command("area")(checks.area)
+app.command("ablation")(ablations.ablation)
 app.command("list")(checks.list_)
 app.add_typer(checks.validate_app, name="validate")
 app.add_typer(checks.dram_app, name="dram")

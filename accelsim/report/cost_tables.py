@@ -32,10 +32,10 @@ def _render_absolute(console: Console, costs: Sequence[RunCost], technology: str
             item.name,
             milliseconds(item.milliseconds),
             f"{item.bus_megabytes:.3f}",
-            _short(item.energy_uj.nominal),
-            _ends(item.energy_uj),
-            _short(item.area_mm2.nominal),
-            _ends(item.area_mm2),
+            short(item.energy_uj.nominal),
+            ends(item.energy_uj),
+            short(item.area_mm2.nominal),
+            ends(item.area_mm2),
         )
     show(console, f"Side by side: an inference, on the bus, energy and placed area in {technology}", out)
 
@@ -55,8 +55,8 @@ def _render_relative(console: Console, costs: Sequence[RunCost]) -> None:
             times(item.energy_uj.nominal / first.energy_uj.nominal),
             times(item.area_mm2.nominal / first.area_mm2.nominal),
             times(delay),
-            _short(energy.tops_per_watt().nominal),
-            _short(energy.tops_per_watt(off_chip=False).nominal),
+            short(energy.tops_per_watt().nominal),
+            short(energy.tops_per_watt(off_chip=False).nominal),
         )
     show(console, "Over run 0; EDP: energy x delay; TOPS/W with memories outside the chip, and without", out)
 
@@ -71,18 +71,19 @@ def _render_codebooks(console: Console, costs: Sequence[RunCost]) -> None:
             f"{book.store}, {book.circuit}",
             f"{book.codewords}x{book.codeword_length}",
             f"{book.ports} in {book.banks} banks" if book.banks else str(book.ports),
-            _short(energy.nominal),
-            _ends(energy),
-            _short(area.nominal),
-            _ends(area),
+            short(energy.nominal),
+            ends(energy),
+            short(area.nominal),
+            ends(area),
         )
     show(console, "Codebooks", out)
 
 
-def _short(value: float) -> str:
+def short(value: float) -> str:
     """Three significant digits, no exponent: 1234.5 -> '1,234', 0.01234 -> '0.0123'."""
     return f"{value:,.0f}" if value >= 1000 else f"{value:#.3g}".rstrip(".") if value >= 0.001 else f"{value:.4f}"
 
 
-def _ends(span: Span) -> str:
-    return f"{_short(span.low)}-{_short(span.high)}"
+def ends(span: Span) -> str:
+    """Both ends of a range, as `short` writes them."""
+    return f"{short(span.low)}-{short(span.high)}"
