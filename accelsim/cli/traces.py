@@ -17,15 +17,16 @@ if TYPE_CHECKING:
 
 
 def import_(
-    model: Annotated[str, typer.Argument(metavar="MODEL", help="vit:option=value,... or a .pt2 file.")],
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="vit:option=value,..., or a .pt2, .onnx or .csv file.")],
     out: Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="The trace's directory.")],
     seed: Annotated[int | None, typer.Option(min=0, help="Draw the weights from this seed.")] = None,
+    bind: Annotated[list[str] | None, typer.Option(metavar="NAME=SIZE", help="Size of a symbolic dimension of a .onnx file.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Turn a model into a float trace."""
-    from accelsim.importers.import_model import import_model
+    from accelsim.importers.import_model import import_model, parse_bindings
 
-    _show_trace(import_model(model, out, seed=seed), as_json)
+    _show_trace(import_model(model, out, seed=seed, bind=parse_bindings(bind or ())), as_json)
 
 
 def compress(

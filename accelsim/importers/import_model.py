@@ -1,6 +1,7 @@
-"""From a MODEL argument to a float trace: 'vit:hidden_size=192,...' (a transformers ViT), a '.pt2' file, or a topology table ('.csv').
+"""From a MODEL argument to a float trace: 'vit:hidden_size=192,...' (a transformers ViT), a '.pt2' or '.onnx' file, or a '.csv' table.
 
-A described model or a table has no trained weights, so it needs a seed; a '.pt2' file's are stored unless a seed replaces them.
+A described model or a table has no trained weights, so it needs a seed; those of a '.pt2' or '.onnx' file are stored unless a seed
+replaces them.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ import importlib
 import importlib.util
 import logging
 import zipfile
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -29,7 +31,10 @@ from accelsim.trace.trace import Trace, save_trace, with_payload
 if TYPE_CHECKING:
     import torch
 
+    from accelsim.importers.imported_graph import ImportedGraph
     from accelsim.importers.torch_export import ExportedGraph
+
+    Graph = ImportedGraph | ExportedGraph
 
 _VIT_DEFAULTS: dict[str, int] = {  # DeiT-tiny
     "hidden_size": 192,
@@ -42,6 +47,7 @@ _VIT_DEFAULTS: dict[str, int] = {  # DeiT-tiny
     "num_labels": 1000,
 }
 _LARGEST_OPTION = 1 << 20
+_LONGEST_NOTE = 4096  # characters that a manifest takes
 
 
 def import_model(
@@ -52,6 +58,7 @@ def import_model(
     name: str | None = None,
     activation_bits: Literal[8, 16, 32] = 8,
     residual_bits: Literal[8, 16, 32] = 8,
+    bind: Mapping[str, int] | None = None,
 ) -> Trace:
     """Import a model as a float trace.
 
@@ -59,7 +66,8 @@ def import_model(
     ----------
     model
         'vit' or 'vit:option=value,...' with options of transformers' ViTConfig (DeiT-tiny's values where none is given), or the
-        path of a '.pt2' file (torch.export.save) or of a '.csv' file (SCALE-Sim's topology tables: accelsim.importers.topology).
+        path of a '.pt2' file (torch.export.save), of an '.onnx' file, or of a '.csv' file (SCALE-Sim's topology tables:
+        accelsim.importers.topology).
     out
         Directory to write; None returns the trace only.
     seed
@@ -68,6 +76,8 @@ def import_model(
         Name of the trace; by default the directory's, or the model's.
     activation_bits, residual_bits
         Bits of activations, and of the sums of residual connections.
+    bind
+        Sizes of an '.onnx' file's symbolic dimensions, by name.
 
     Raises
     ------
@@ -78,20 +88,36 @@ def import_model(
     """
     kind, _, options = model.partition(":")
     table = kind != "vit" and model.lower().endswith(".csv")
-    if kind != "vit" and not table and not model.endswith(".pt2"):
-        raise ImportModelError(f"model {model!r} is not understood; allowed: vit:option=value,... or a file named *.pt2 or *.csv")
+    is_onnx = kind != "vit" and model.lower().endswith(".onnx")
+    if kind != "vit" and not table and not is_onnx and not model.endswith(".pt2"):
+        raise ImportModelError(f"model {model!r} is not understood; allowed: vit:option=value,... or a file named *.pt2, *.onnx or *.csv")
+    if bind and not is_onnx:
+        raise ImportModelError(f"model {model!r}: dimensions can be bound in a file named *.onnx only")
     if (kind == "vit" or table) and seed is None:
         raise ImportModelError(f"model {model!r} is a description without weights: give a seed")
     name = name or (Path(out).resolve().name if out is not None else "") or Path(model).stem
     if table:
         trace = import_topology(Path(model), name, seed=seed or 0, activation_bits=activation_bits)
         return _saved(trace, out)
+    if is_onnx:
+        return _saved(_import_onnx(Path(model), name, seed, bind or {}, (activation_bits, residual_bits)), out)
     if importlib.util.find_spec("torch") is None:
         raise ImportModelError("importing a model needs PyTorch; install accelsim with its extra: pip install 'accelsim[torch]'")
     program = _export_vit(options) if kind == "vit" else _load_program(Path(model))
     file = Path(model) if kind != "vit" else None
     trace = import_program(program, name, seed=seed, file=file, activation_bits=activation_bits, residual_bits=residual_bits)
     return _saved(trace, out)
+
+
+def parse_bindings(texts: Iterable[str]) -> dict[str, int]:
+    """{'N': 1} of 'N=1'; ImportModelError for anything else, or a name given twice."""
+    bindings: dict[str, int] = {}
+    for text in texts:
+        name, _, size = text.rpartition("=")
+        if not name or name in bindings or not size.isdecimal() or len(size) > 7 or not 1 <= int(size) <= _LARGEST_OPTION:
+            raise ImportModelError(f"--bind {text!r}; allowed: NAME=SIZE with a size from 1 to {_LARGEST_OPTION}, each name once")
+        bindings[name] = int(size)
+    return bindings
 
 
 def _saved(trace: Trace, out: Path | str | None) -> Trace:
@@ -122,20 +148,40 @@ def import_program(
 
     if seed is None and file is None:
         raise ImportModelError(f"program {name!r}: weights need a seed, or the file that they come from")
+    return _trace_of(
+        lambda: torch_export.walk(program, GraphBuilder(activation_bits, residual_bits), keep_values=seed is None),
+        f"program {name!r}", name, seed, file,
+    )  # fmt: skip
+
+
+def _import_onnx(path: Path, name: str, seed: int | None, bind: Mapping[str, int], bits: tuple[Any, Any]) -> Trace:
+    if importlib.util.find_spec("onnx") is None:
+        raise ImportModelError(
+            "importing an ONNX file needs the onnx package; install accelsim with its extra: pip install 'accelsim[import]'"
+        )
+    from accelsim.importers.graph_builder import GraphBuilder
+    from accelsim.importers.onnx_file import load_onnx
+    from accelsim.importers.onnx_walk import walk_onnx
+
+    model = load_onnx(path, bind)
+    return _trace_of(lambda: walk_onnx(model, GraphBuilder(*bits), keep_values=seed is None), str(path), name, seed, path)
+
+
+def _trace_of(walk: Callable[[], Graph], what: str, name: str, seed: int | None, file: Path | None) -> Trace:
+    """The trace of a graph; what no layer of a trace may have is one message that starts with `what`."""
     try:
-        graph = torch_export.walk(program, GraphBuilder(activation_bits, residual_bits), keep_values=seed is None)
-        return _to_trace(graph, name, seed, file)
-    except ValidationError as error:  # a size or a name that no layer of a trace may have
+        return _to_trace(walk(), name, seed, file)
+    except ValidationError as error:  # a size or a name
         problem = error.errors(include_url=False)[0]
         field = ".".join(str(part) for part in problem["loc"])
-        raise ImportModelError(f"program {name!r}: {field} has value {problem['input']!r}: {problem['msg']}") from None
+        raise ImportModelError(f"{what}: {field} has value {problem['input']!r:.80}: {problem['msg']}") from None
     except TraceError as error:
-        raise ImportModelError(f"program {name!r}: {error}") from None
+        raise ImportModelError(f"{what}: {error}") from None
 
 
-def _to_trace(graph: ExportedGraph, name: str, seed: int | None, source: Path | None) -> Trace:
+def _to_trace(graph: Graph, name: str, seed: int | None, source: Path | None) -> Trace:
     """The float trace of an imported graph: seeded without payload, or with the model's weights."""
-    notes = (f"parameters that no layer reads: {', '.join(graph.unused)}",) if graph.unused else ()
+    notes = _notes(graph)
     fields: dict[str, Any] = {"name": name, "inputs": tuple(graph.builder.inputs), "outputs": graph.outputs, "notes": notes}
     if seed is not None or source is None:
         return Trace(Manifest(**fields, source=seeded_source(seed or 0), layers=graph.builder.layers))
@@ -145,7 +191,16 @@ def _to_trace(graph: ExportedGraph, name: str, seed: int | None, source: Path | 
     return with_payload(Manifest(**fields, source=origin, layers=layers), tensors)
 
 
-def _with_values(layer: Layer, graph: ExportedGraph, tensors: dict[str, npt.NDArray[np.uint8]]) -> Layer:
+def _notes(graph: Graph) -> tuple[str, ...]:
+    """What the manifest says besides: parameters that no layer reads."""
+    unread = f"parameters that no layer reads: {', '.join(graph.unused)}"
+    return (
+        *getattr(graph, "notes", ()),
+        *((unread if len(unread) <= _LONGEST_NOTE else unread[: _LONGEST_NOTE - 3] + "...",) if graph.unused else ()),
+    )
+
+
+def _with_values(layer: Layer, graph: Graph, tensors: dict[str, npt.NDArray[np.uint8]]) -> Layer:
     """The layer with records of its trained values, whose streams are added to `tensors`."""
 
     def stored(name: str, values: npt.NDArray[np.float32]) -> StreamRecord:

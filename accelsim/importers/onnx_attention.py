@@ -1,0 +1,110 @@
+"""ONNX's fused attention operations, as their definitions have them: softmax(Q K^T * scale) V for each head.
+
+Masks, caches and grouped heads are refused: a trace has none of them.
+"""
+
+from __future__ import annotations
+
+from accelsim.importers.layout import View
+from accelsim.importers.onnx_call import Call, Value
+from accelsim.importers.onnx_matrix import channel_vector, linear, product
+from accelsim.importers.onnx_values import Constant, Deferred, Fused, Plain
+
+_MICROSOFT_ONLY = {"unidirectional": 0, "past_present_share_buffer": 0, "do_rotary": 0}
+
+
+def attention(call: Call) -> tuple[Value, ...]:
+    """Attention of opset 23: Q, K, V as (1, rows, heads x width), or as (1, heads, rows, width)."""
+    _only_first_output(call)
+    _no_mask(call, 3)
+    if any(call.optional(position) is not None for position in range(4, 7)):
+        call.refuse("a cache of keys and values, or a limit of their length, is not supported")
+    if call.node.integer("is_causal", 0) or call.node.number("softcap", 0.0):
+        call.refuse("is_causal and softcap are not supported; allowed: 0")
+    views = [call.view(position) for position in range(3)]
+    if len(views[0].shape) == 4:
+        return (Plain(_heads(call, views[0], views[1], views[2])),)
+    heads, others = call.node.integer("q_num_heads", 0), call.node.integer("kv_num_heads", 0)
+    if heads != others:
+        call.refuse(f"{heads} heads of queries and {others} of keys and values; allowed: as many")
+    return (_by_columns(call, views, heads),)
+
+
+def multi_head_attention(call: Call) -> tuple[Value, ...]:
+    """com.microsoft.MultiHeadAttention of Q, K, V as (1, rows, heads x width), with a bias a channel of each."""
+    _only_first_output(call)
+    _plain_attributes(call)
+    bias = call.optional_constant(3)
+    if any(call.optional(position) is not None for position in (4, *range(6, len(call.values)))):
+        call.refuse("a padding mask or a cache of keys and values is not supported")
+    _no_mask(call, 5)
+    views, first = [], 0
+    for position in range(3):
+        value = call.value(position)
+        width = call.shape(position)[-1]
+        if bias is not None:
+            if not isinstance(value, Deferred) or bias.array.ndim != 1:
+                call.refuse("a bias of anything but linear layers that nothing else reads is not supported")
+            value = value.shifted(channel_vector(call, value, Constant(bias.array[first : first + width])), bias)
+        views.append(call.made(value, position))
+        first += width
+    return (_by_columns(call, views, call.node.integer("num_heads", 0)),)
+
+
+def packed_attention(call: Call) -> tuple[Value, ...]:
+    """com.microsoft.Attention: the linear layers of Q, K and V lie in one matrix, and are made as three."""
+    _only_first_output(call)
+    _plain_attributes(call)
+    if call.node.ints("qkv_hidden_sizes") is not None or call.node.integer("rotary_embedding_dim", 0):
+        call.refuse("qkv_hidden_sizes and rotary embeddings are not supported")
+    if any(call.optional(position) is not None for position in (3, 4, *range(6, len(call.values)))):
+        call.refuse("a mask index or a cache of keys and values is not supported")
+    _no_mask(call, 5)
+    weights, bias = call.constant(1), call.optional_constant(2)
+    view, factor = call.with_factor(0)
+    if weights.array.ndim != 2 or weights.array.shape[1] % 3:
+        call.refuse(f"weights of shape {weights.array.shape}; allowed: (K, 3 N)")
+    fused = linear(call, view, factor, weights)
+    if bias is not None:
+        fused = fused.shifted(channel_vector(call, fused, bias), bias)
+    width = fused.shape[-1] // 3
+    parts = Fused.of(fused)
+    last = len(fused.shape) - 1
+    views = [parts.part(last, index * width, (index + 1) * width) for index in range(3)]
+    return (_by_columns(call, views, call.node.integer("num_heads", 0)),)
+
+
+def _by_columns(call: Call, views: list[View], heads: int) -> Value:
+    """Heads lie side by side in the columns of Q, K and V, and of the result."""
+    shapes = [view.shape for view in views]
+    if heads < 1 or any(len(shape) != 3 or shape[0] != 1 or shape[-1] % heads for shape in shapes):
+        call.refuse(f"activations of shapes {shapes} and {heads} heads do not fit together; allowed: (1, rows, heads x width)")
+    apart = [view.reshape((1, view.shape[1], heads, view.shape[2] // heads)).transpose(1, 2) for view in views]
+    context = _heads(call, apart[0], apart[1], apart[2])
+    return Plain(context.transpose(1, 2).reshape((1, shapes[0][1], shapes[2][2])))
+
+
+def _heads(call: Call, q: View, k: View, v: View) -> View:
+    scale = call.node.number("scale", 0.0) or q.shape[-1] ** -0.5
+    scores = product(call, q, scale, k.transpose(-2, -1), 1.0).view()
+    return product(call, call.builder.softmax(call.node.path("softmax"), scores, -1), 1.0, v, 1.0).view()
+
+
+def _no_mask(call: Call, position: int) -> None:
+    mask = call.optional(position)
+    if mask is None:
+        return
+    array = call.constant(position).array
+    if not (array.all() if array.dtype.kind == "b" else not array.any()):
+        call.refuse("attention with a mask is not supported")
+
+
+def _only_first_output(call: Call) -> None:
+    if any(call.node.outputs[1:]):
+        call.refuse("only its first output is supported")
+
+
+def _plain_attributes(call: Call) -> None:
+    for name, allowed in _MICROSOFT_ONLY.items():
+        if call.node.integer(name, allowed) != allowed:
+            call.refuse(f"{name} is {call.node.integer(name, allowed)}; allowed: {allowed}")

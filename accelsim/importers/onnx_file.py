@@ -1,0 +1,159 @@
+"""An ONNX file, read and checked as far as it can be without knowing any operation: names, shapes of inputs, opsets.
+
+Model-local functions are inlined by the onnx package. Shapes come from the inputs alone, never from the file's own annotations of
+what lies between: those may be wrong.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import onnx
+from google.protobuf.message import DecodeError
+from onnx import TensorProto
+
+from accelsim.errors import ImportModelError
+from accelsim.importers.onnx_tensors import FLOATS, Array, external_files, read_tensor, type_name
+from accelsim.registry import suggest
+from accelsim.trace.payload import file_sha256
+
+STANDARD_DOMAINS = ("", "ai.onnx")
+OLDEST_OPSET = 7  # below, broadcasting had an attribute of its own
+_MAX_NODES = 50_000
+
+
+@dataclass(frozen=True)
+class OnnxModel:
+    """A checked file.
+
+    Attributes
+    ----------
+    path
+        Where it lies.
+    graph
+        onnx.GraphProto without local functions.
+    opset
+        Version of the standard operations.
+    inputs
+        Shapes of the model's inputs, all sizes known.
+    initializers
+        onnx.TensorProto by name.
+    """
+
+    path: Path
+    graph: Any
+    opset: int
+    inputs: dict[str, tuple[int, ...]]
+    initializers: dict[str, Any]
+
+    def read(self, name: str) -> Array:
+        """The values of an initializer."""
+        return read_tensor(self.initializers[name], self.path.parent, f"{self.path}: initializer {name!r}")
+
+    @cached_property
+    def trained(self) -> frozenset[str]:
+        """Names of the initializers of a floating-point or 8-bit type and more than one element."""
+        kinds = FLOATS | {TensorProto.INT8, TensorProto.UINT8}
+        return frozenset(name for name, tensor in self.initializers.items() if tensor.data_type in kinds and list(tensor.dims))
+
+    def external_notes(self) -> tuple[str, ...]:
+        """One line a file of external data: its name and SHA-256."""
+        files = external_files(self.initializers.values(), self.path.parent)
+        return tuple(f"external data {file.name}: SHA-256 {file_sha256(file)}" for file in files)
+
+
+def load_onnx(path: Path, bindings: Mapping[str, int]) -> OnnxModel:
+    """Read a model.
+
+    Parameters
+    ----------
+    path
+        The file.
+    bindings
+        Sizes of symbolic dimensions by name ('batch'), or of nameless ones by place ('pixel_values.0').
+
+    Raises
+    ------
+    ImportModelError
+        Not a whole ONNX file, a dimension without a size, a binding of no dimension, a name given twice, or no opset.
+    """
+    model = _parse(path)
+    graph = model.graph
+    opsets = {entry.domain: entry.version for entry in model.opset_import}
+    opset = next((opsets[domain] for domain in STANDARD_DOMAINS if domain in opsets), 0)
+    newest = onnx.defs.onnx_opset_version()
+    if not OLDEST_OPSET <= opset <= newest:
+        raise ImportModelError(f"{path}: opset {opset or 'missing'}; allowed: {OLDEST_OPSET} to {newest}")
+    if len(graph.node) > _MAX_NODES:
+        raise ImportModelError(f"{path}: {len(graph.node)} nodes; allowed: at most {_MAX_NODES}")
+    if graph.sparse_initializer:
+        raise ImportModelError(f"{path}: sparse initializers are not supported; allowed: dense ones")
+    initializers: dict[str, Any] = {}
+    for tensor in graph.initializer:
+        if not tensor.name or tensor.name in initializers:
+            raise ImportModelError(f"{path}: initializer {tensor.name!r} has no name, or one that is given twice")
+        initializers[tensor.name] = tensor
+    return OnnxModel(path, graph, opset, _input_shapes(path, graph, initializers, bindings), initializers)
+
+
+def _parse(path: Path) -> Any:
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise ImportModelError(f"{path}: {'no such file' if not path.exists() else f'cannot be read: {error.strerror}'}") from None
+    model = onnx.ModelProto()
+    try:
+        model.ParseFromString(content)
+    except (DecodeError, RecursionError) as error:
+        raise ImportModelError(f"{path}: is not a whole ONNX model: {str(error).splitlines()[0]}") from None
+    if not model.HasField("graph") or not model.graph.node:
+        raise ImportModelError(f"{path}: is not an ONNX model: it has no graph with nodes")
+    if model.functions:
+        raise ImportModelError(
+            f"{path}: holds {len(model.functions)} local functions, such as {model.functions[0].name!r}; inline them first "
+            "(onnx.inliner.inline_local_functions)"
+        )
+    return model
+
+
+def _input_shapes(path: Path, graph: Any, initializers: Mapping[str, Any], bindings: Mapping[str, int]) -> dict[str, tuple[int, ...]]:
+    """Shapes of the inputs that are not initializers (old files list these too)."""
+    shapes: dict[str, tuple[int, ...]] = {}
+    free: set[str] = set()
+    for source in graph.input:
+        if source.name in initializers:
+            continue
+        if source.name in shapes or not source.name:
+            raise ImportModelError(f"{path}: input {source.name!r} has no name, or one that is given twice")
+        kind = source.type.tensor_type
+        if not source.type.HasField("tensor_type") or not kind.HasField("shape"):
+            raise ImportModelError(f"{path}: input {source.name!r} is not a tensor with a shape")
+        if kind.elem_type not in FLOATS | {TensorProto.INT8, TensorProto.UINT8}:
+            raise ImportModelError(
+                f"{path}: input {source.name!r} has element type {type_name(kind.elem_type)}; allowed: floating-point or 8-bit activations"
+            )
+        sizes = []
+        for axis, dim in enumerate(kind.shape.dim):
+            symbol = dim.dim_param or f"{source.name}.{axis}"
+            if not dim.HasField("dim_value"):
+                free.add(symbol)
+                if symbol not in bindings:
+                    raise ImportModelError(
+                        f"{path}: dimension {axis} of input {source.name!r} is {symbol!r}, which has no size; give --bind {symbol}=1"
+                    )
+            sizes.append(dim.dim_value if dim.HasField("dim_value") else bindings[symbol])
+        if any(size < 1 for size in sizes):
+            raise ImportModelError(f"{path}: input {source.name!r} has shape {tuple(sizes)}; allowed: sizes of 1 or more")
+        shapes[source.name] = tuple(sizes)
+    for name in bindings:
+        if name not in free:
+            raise ImportModelError(
+                f"{path}: --bind {name}={bindings[name]}: no input has this dimension; free: {sorted(free)}{suggest(name, free)}"
+            )
+    if not shapes:
+        raise ImportModelError(f"{path}: has no input but initializers")
+    return shapes
