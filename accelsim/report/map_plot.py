@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 
 from accelsim.report.speedup_cells import Cell
-from accelsim.report.style import picture
+from accelsim.report.style import ink_on, picture
 from accelsim.report.text import times
 
 _FULL_COLOR_AT = 4.0  # speed-up of the darkest tile
@@ -55,8 +55,7 @@ def _maps(cells: Sequence[Cell]) -> list[str]:
 def _tile(ax: Axes, x: int, y: float, cell: Cell) -> None:
     share = min(1.0, max(0.0, (cell.speedup - 1) / (_FULL_COLOR_AT - 1)))
     color = tuple(light + share * (dark - light) for light, dark in zip(_LIGHT, _DARK, strict=True))
-    luminance = 0.2126 * color[0] + 0.7152 * color[1] + 0.0722 * color[2]
-    ink = "white" if luminance < 0.5 else "black"
+    ink = ink_on(color)
     ax.add_patch(Rectangle((x + 0.02, y + 0.03), 0.96, 0.94, facecolor=color, edgecolor="#808080", linewidth=0.3))
     ax.text(x + 0.5, y + 0.34, times(cell.speedup), fontsize=7, fontweight="bold", color=ink, ha="center", va="center")
     ax.text(x + 0.5, y + 0.73, cell.limits, fontsize=5.5, color=ink, ha="center", va="center")

@@ -25,17 +25,11 @@ from accelsim.report.style import (
     operand_paint,
     picture,
 )
-from accelsim.report.text import tail, times
+from accelsim.report.text import LABEL_CHARS, shorten, times
 from accelsim.result import CATEGORIES, OPERANDS, Result, total
 
 MAX_BARS = 24
 TOP_LAYERS = 8
-_LABEL_CHARS = 24
-
-
-def shorten(text: str) -> str:
-    """A name that fits beside a bar."""
-    return tail(text, _LABEL_CHARS)
 
 
 def _cycle_unit(largest: float) -> tuple[str, float]:
@@ -93,9 +87,9 @@ def fold_label(text: str) -> str:
     """A run's name on two lines where it would take too much of the width; changes of a chip without the unit that they change."""
     accelerator, colon, trace = text.partition(":")
     chip = shorten(accelerator)
-    if accelerator.startswith("+") and len(accelerator) > _LABEL_CHARS:
+    if accelerator.startswith("+") and len(accelerator) > LABEL_CHARS:
         changes = ["+" + change.rpartition(".")[2] for change in accelerator[1:].split("+")]
-        lines = wrap(" ".join(changes), _LABEL_CHARS)
+        lines = wrap(" ".join(changes), LABEL_CHARS)
         chip = "\n".join(lines if len(lines) == 1 or (len(lines) == 2 and not colon) else [shorten("".join(changes))])
     return f"{chip}\n{shorten(trace)}" if colon else chip
 

@@ -7,18 +7,22 @@ share a resource share a hue and differ in tone and hatch, because fifteen hues 
 from __future__ import annotations
 
 import io
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 PAPER_COLUMN_MM = 85
 _MM_PER_INCH = 25.4
 _PNG_DPI = 300
+_DECADES_WITH_STEPS = 2.5
 
 
 @dataclass(frozen=True)
@@ -78,6 +82,10 @@ GROUP_PAINT: Mapping[str, Paint] = {
     "flash": Paint("#5A5A5A", "...."),
 }
 
+# Groups of points or series that are neither causes nor operands, in the order in which they occur; a marker of its own each.
+SERIES_PAINT: Sequence[Paint] = tuple(map(Paint, ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#5A5A5A")))
+SERIES_MARKERS: Sequence[str] = ("o", "s", "^", "D", "v", "P", "X")
+
 TOTAL_PAINT = Paint("#404040")
 GAIN_PAINT = Paint("#A8A8A8")
 LOSS_PAINT = Paint("#E6E6E6", "////")
@@ -127,16 +135,33 @@ def group_paint(name: str) -> Paint:
 
 
 def text_color(paint: Paint) -> str:
-    """Black or white, whichever is further from the fill in relative luminance (WCAG 2.1)."""
-    red, green, blue = (int(paint.color[place : place + 2], 16) / 255 for place in (1, 3, 5))
-    linear = [part / 12.92 if part <= 0.03928 else ((part + 0.055) / 1.055) ** 2.4 for part in (red, green, blue)]
-    luminance = 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
-    return "black" if (luminance + 0.05) ** 2 > 1.05 * 0.05 else "white"
+    """Black or white, whichever can be read on the fill."""
+    return ink_on([int(paint.color[place : place + 2], 16) / 255 for place in (1, 3, 5)])
 
 
 def bar_style(paint: Paint) -> dict[str, Any]:
     """Keyword arguments of a bar or patch in `paint`."""
     return {"facecolor": paint.color, "hatch": paint.hatch, "edgecolor": "#303030", "linewidth": 0.3}
+
+
+def ink_on(color: Sequence[float]) -> str:
+    """Black or white, whichever has more contrast on `color` (r, g, b in 0..1; relative luminance by WCAG 2.1)."""
+    red, green, blue = (part / 12.92 if part <= 0.03928 else ((part + 0.055) / 1.055) ** 2.4 for part in color)
+    luminance = 0.2126 * red + 0.7152 * green + 0.0722 * blue
+    return "white" if 1.05 / (luminance + 0.05) > (luminance + 0.05) / 0.05 else "black"
+
+
+def log_scale(axis: Axis) -> None:
+    """A logarithmic axis with plain figures (no powers, which need mathematical text) at 1, 2 and 5 of each decade."""
+    if axis is axis.axes.xaxis:
+        axis.axes.set_xscale("log")
+    else:
+        axis.axes.set_yscale("log")
+    low, high = sorted(axis.get_view_interval())
+    decades = math.log10(high / low) if low > 0 else 1.0
+    axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if decades < _DECADES_WITH_STEPS else (1.0,)))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}"))
+    axis.set_minor_formatter(NullFormatter())
 
 
 def picture(name: str, height_mm: float, draw: Callable[[Axes], None], width_mm: float = PAPER_COLUMN_MM) -> dict[str, bytes]:

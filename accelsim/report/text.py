@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import unicodedata
 
+LABEL_CHARS = 24  # of a name in a picture at a paper's column width
 _KEPT = {" "}
 
 
@@ -26,6 +27,11 @@ def tail(text: str, width: int) -> str:
     cut = shown[len(shown) - width + 1 :]
     dot = cut.find(".")
     return "…" + (cut[dot + 1 :] if 0 <= dot <= width // 2 else cut)
+
+
+def shorten(text: str) -> str:
+    """A name that fits beside a bar or a tile."""
+    return tail(text, LABEL_CHARS)
 
 
 def count(value: int) -> str:

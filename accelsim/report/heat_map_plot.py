@@ -1,0 +1,128 @@
+"""A heat map of plain figures: one tile a cell, darker for more, with its number where it fits and a colour bar where it does not.
+
+Disputable assumption: colour is linear in the value between the least and the largest one shown, so two heat maps have two scales
+unless `limits` says otherwise.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import matplotlib as mpl
+from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import LinearSegmentedColormap, Normalize
+from matplotlib.patches import Rectangle
+
+from accelsim.report.style import PAPER_COLUMN_MM, ink_on, picture
+from accelsim.report.text import shorten
+
+RAMP = LinearSegmentedColormap.from_list("accelsim", [(0.96, 0.97, 0.99), (0.34, 0.61, 0.80), (0.03, 0.25, 0.47)])
+_CHAR_MM = 1.35  # of a digit at the size of the numbers, with its share of the gap
+_ROW_CHAR_MM = 1.3
+_ROW_MM, _FRAME_MM = 7.0, 17.0
+_ROTATED_CHARS = 24
+
+
+def heat_map(
+    ax: Axes,
+    values: Sequence[Sequence[float | None]],
+    rows: Sequence[str],
+    columns: Sequence[str],
+    *,
+    value_label: str,
+    row_label: str = "",
+    column_label: str = "",
+    number: str = ".3g",
+    limits: tuple[float, float] | None = None,
+    width_mm: float = PAPER_COLUMN_MM,
+) -> None:
+    """Draw `values` as tiles.
+
+    Parameters
+    ----------
+    values : (rows, columns); None or NaN where nothing was measured: the tile is hatched
+    rows, columns : names of the rows (the first on top) and columns
+    value_label, row_label, column_label : what the figures and the axes are, with their units
+    number : format of a figure in its tile
+    limits : values of the lightest and the darkest tile; None: the least and the largest figure
+    width_mm : of the picture, from which follows whether the numbers fit
+
+    Raises
+    ------
+    ValueError
+        The shape of `values` is not (rows, columns), or there is no cell.
+    """
+    if not rows or not columns or len(values) != len(rows) or any(len(line) != len(columns) for line in values):
+        raise ValueError(f"values must be {len(rows)} rows of {len(columns)} columns, at least one of each")
+    cells = [[math.nan if value is None else float(value) for value in line] for line in values]
+    known = [value for line in cells for value in line if math.isfinite(value)]
+    low, high = limits or (min(known, default=0.0), max(known, default=0.0))
+    scale = Normalize(low, high if high > low else low + 1)
+    labels = [[format(value, number) if math.isfinite(value) else "" for value in line] for line in cells]
+    longest = max(len(text) for line in labels for text in line)
+    names_mm = _ROW_CHAR_MM * max(len(shorten(name)) for name in rows) + (4 if row_label else 0)
+    fits = _CHAR_MM * longest <= (width_mm - names_mm - 4) / len(columns)
+    for y, line in enumerate(cells):
+        for x, value in enumerate(line):
+            measured = math.isfinite(value)
+            color = RAMP(scale(value)) if measured else (1.0, 1.0, 1.0, 1.0)
+            tile = Rectangle(
+                (x, y), 1, 1, facecolor=color, edgecolor="white" if measured else "#B0B0B0", linewidth=0.6, hatch="" if measured else "////"
+            )
+            ax.add_patch(tile)
+            if fits and measured:
+                ax.text(x + 0.5, y + 0.5, labels[y][x], fontsize=6.5, color=ink_on(color[:3]), ha="center", va="center")
+    _name_axes(ax, rows, columns, row_label, column_label, (width_mm - names_mm) / len(columns))
+    if fits:
+        ax.set_title(value_label, fontsize=7, loc="left")
+    else:
+        bar = ax.figure.colorbar(ScalarMappable(scale, RAMP), ax=ax, orientation="horizontal", location="top", aspect=40, pad=0.03)
+        bar.set_label(value_label)
+        bar.outline.set_linewidth(mpl.rcParams["axes.linewidth"])
+
+
+def _name_axes(ax: Axes, rows: Sequence[str], columns: Sequence[str], row_label: str, column_label: str, column_mm: float) -> None:
+    ax.set_xlim(0, len(columns))
+    ax.set_ylim(len(rows), 0)
+    ax.set_yticks([y + 0.5 for y in range(len(rows))], [shorten(name) for name in rows])
+    crowded = any(_ROW_CHAR_MM * len(name) > column_mm for name in columns)
+    turned: dict[str, Any] = {"rotation": 90, "ha": "center"} if crowded else {}
+    ax.set_xticks([x + 0.5 for x in range(len(columns))], [shorten(name) for name in columns], **turned)
+    ax.tick_params(length=0)
+    ax.spines[:].set_visible(False)
+    ax.set_xlabel(column_label)
+    ax.set_ylabel(row_label)
+
+
+def heat_map_picture(
+    name: str,
+    values: Sequence[Sequence[float | None]],
+    rows: Sequence[str],
+    columns: Sequence[str],
+    *,
+    value_label: str,
+    row_label: str = "",
+    column_label: str = "",
+    number: str = ".3g",
+    limits: tuple[float, float] | None = None,
+) -> dict[str, bytes]:
+    """The heat map as SVG and PNG at a paper's column width; parameters as `heat_map`."""
+    height = _FRAME_MM + _ROW_MM * len(rows) + _ROW_CHAR_MM * min(_ROTATED_CHARS, max(map(len, columns)))
+
+    def draw(ax: Axes) -> None:
+        heat_map(
+            ax,
+            values,
+            rows,
+            columns,
+            value_label=value_label,
+            row_label=row_label,
+            column_label=column_label,
+            number=number,
+            limits=limits,
+        )
+
+    return picture(name, height, draw)
