@@ -21,7 +21,7 @@ from accelsim.compiler.image import LayerImage, layer_image, matrix_image, reduc
 from accelsim.compress.compress_trace import materialize
 from accelsim.hw.decode_mac_core import CoreGeometry
 from accelsim.kernels.decode import Words, accumulate, append_one, codeword_words, decode_stripe, stream_words
-from accelsim.kernels.decode_masked import decode_masked_stripe
+from accelsim.kernels.decode_masked import decode_masked_stripe, pattern_words
 from accelsim.trace.layers import ConvLayer, GemmLayer, MacLayer, MatmulLayer, PoolLayer, WeightedLayer
 from accelsim.trace.streams import locate_corruption
 from accelsim.trace.trace import Trace
@@ -212,10 +212,11 @@ def _decode(geometry: CoreGeometry, item: _Product, nt: int, panel: Int8) -> Non
     image = item.image
     first_bit = image.tile_first_bit(nt, 0)
     if image.patterns is not None:
-        number_bits = geometry.mask_bits * image.patterns.shape[1] // geometry.codeword_length
+        of = image.patterns.shape[1]
+        number_bits = geometry.mask_bits * of // geometry.codeword_length
         decode_masked_stripe(
-            item.words, first_bit, image.tile_bits, geometry.rows, geometry.axis, geometry.index_field_bits, number_bits, image.codebook,
-            image.patterns, panel,
+            item.words, first_bit, image.tile_bits, geometry.rows, geometry.codeword_length, of, geometry.axis, geometry.index_field_bits,
+            number_bits, item.codebook, pattern_words(image.patterns), panel,
         )  # fmt: skip
         return
     decode_stripe(

@@ -17,6 +17,8 @@ Words = npt.NDArray[np.uint64]
 _LOW7 = np.uint64(0x7F7F7F7F7F7F7F7F)
 _ONES = np.uint64(0x0101010101010101)
 _TOP = np.uint64(0x8080808080808080)
+_HALVES = np.uint64(0x0000000100000001)
+_QUARTERS = np.uint64(0x0001000100010001)
 _BYTE = np.uint64(0xFF)
 _63 = np.uint64(63)
 _8 = np.uint64(8)
@@ -75,18 +77,21 @@ def _negated(lanes, signs):
 
 @kernel
 def _raw_lanes(bits, width):
-    """Eight lanes of `width` bits, two's complement, as eight int8 lanes; all uint64."""
+    """Eight lanes of `width` bits, two's complement, as eight int8 lanes; all uint64.
+
+    Halves move apart three times (4 lanes a half of the word, 2 a quarter, 1 a byte), then each lane's sign is extended: u ^ t - t with
+    t its top bit, subtracted with bit 7 of each byte set so that no lane borrows from the next.
+    """
     if width == _8:
         return bits
-    low = (_1 << width) - _1
-    top = _1 << (width - _1)
-    lanes = np.uint64(0)
-    for lane in range(8):
-        value = (bits >> (width * np.uint64(lane))) & low
-        if value & top != np.uint64(0):
-            value |= _BYTE ^ low
-        lanes |= value << (_8 * np.uint64(lane))
-    return lanes
+    four, two = width << np.uint64(2), width << _1
+    lanes = (bits & ((_1 << four) - _1)) | ((bits >> four & ((_1 << four) - _1)) << np.uint64(32))
+    pairs = ((_1 << two) - _1) * _HALVES
+    lanes = (lanes & pairs) | ((lanes >> two & pairs) << np.uint64(16))
+    singles = ((_1 << width) - _1) * _QUARTERS
+    lanes = (lanes & singles) | ((lanes >> width & singles) << _8)
+    top = (_1 << (width - _1)) * _ONES
+    return (((lanes ^ top) | _TOP) - top) ^ _TOP
 
 
 @kernel

@@ -13,8 +13,10 @@ from threadpoolctl import threadpool_limits
 
 from accelsim.compiler.image import layer_image
 from accelsim.formats.catalog import format_from_mapping
+from accelsim.formats.masks import mask_patterns, pattern_bits
 from accelsim.hw.decode_mac_core import CoreGeometry
 from accelsim.kernels.decode import accumulate, codeword_words, decode_records, decode_stripe, stream_words
+from accelsim.kernels.decode_masked import decode_masked_records, pattern_words
 from accelsim.trace.layers import GemmLayer
 from accelsim.trace.shapes import LoopBounds, TensorShape
 from accelsim.trace.streams import WeightRecord
@@ -64,14 +66,49 @@ def test_decode_and_mac_reach_a_quarter_of_numpys_float32_product(
     assert ratio >= 0.25
 
 
-def test_unpacking_is_shown_beside_its_target(benchmark: BenchmarkFixture, show_target: Callable[[str, str, str], None]) -> None:
+# (format, lanes, index bits, signs, bits of a raw lane, codewords)
+RECORDS = {
+    "SSVQ k=16 d=8": (8, 4, True, 0, 16),
+    "VQ k=1024 d=8": (8, 10, False, 0, 1024),
+    "universal VQ k=65536 d=8": (8, 16, False, 0, 65536),
+    "VecQ or uniform, 3 bits": (8, 0, False, 3, 0),
+}
+
+
+def stream(rng: np.random.Generator, bits: int) -> np.ndarray:
+    """A packed stream of at least so many random bits, as words."""
+    return stream_words(rng.integers(0, 256, -(-bits // 8), np.uint8))
+
+
+@pytest.mark.parametrize("name", RECORDS)
+def test_unpacking_is_shown_beside_its_target(benchmark: BenchmarkFixture, show_target: Callable[[str, str, str], None], name: str) -> None:
+    d, index_bits, sign, raw_bits, codewords = RECORDS[name]
     rng = np.random.default_rng(0)
-    words = stream_words(rng.integers(0, 256, 12 * (1 << 15) // 8, np.uint8))  # 2^15 records of 4 index and 8 sign bits
-    codebook, records = codeword_words(rng.integers(0, 128, (16, 8), np.int8)), np.zeros((1 << 15, 1), np.uint64)
+    words = stream(rng, (1 << 15) * (raw_bits * d or index_bits + d * sign))
+    codebook, records = codeword_words(rng.integers(0, 128, (max(1, codewords), d), np.int8)), np.zeros((1 << 15, 1), np.uint64)
 
     def run() -> object:
-        return decode_records(words, 0, 8, 4, True, 0, codebook, records)
+        return decode_records(words, 0, d, index_bits, sign, raw_bits, codebook, records)
 
     run()  # compiles
     benchmark(run)
-    show_target("unpack SSVQ k=16 d=8, G weights/s", ">= 2", f"{8 * records.shape[0] / best_seconds(run) / 1e9:.1f}")
+    show_target(f"unpack {name}, G weights/s", ">= 2", f"{d * records.shape[0] / best_seconds(run) / 1e9:.1f}")
+
+
+@pytest.mark.parametrize(("d", "codewords", "keep", "of"), [(16, 512, 4, 16), (8, 256, 4, 8), (8, 16, 2, 4)])
+def test_unpacking_masks_is_shown_beside_its_target(
+    benchmark: BenchmarkFixture, show_target: Callable[[str, str, str], None], d: int, codewords: int, keep: int, of: int
+) -> None:
+    rng = np.random.default_rng(0)
+    index_bits, number_bits = (codewords - 1).bit_length(), pattern_bits(keep, of)
+    words = stream(rng, (1 << 15) * (index_bits + d // of * number_bits))
+    codebook, patterns = codeword_words(rng.integers(-127, 128, (codewords, d), np.int8)), pattern_words(mask_patterns(keep, of))
+    records = np.zeros((1 << 15, d // 8), np.uint64)
+
+    def run() -> object:
+        return decode_masked_records(words, 0, d, of, index_bits, number_bits, codebook, patterns, records)
+
+    run()  # compiles
+    benchmark(run)
+    measured = f"{d * records.shape[0] / best_seconds(run) / 1e9:.1f}"
+    show_target(f"unpack masked VQ k={codewords} d={d} {keep}:{of}, G weights/s", ">= 2", measured)

@@ -21,8 +21,8 @@ from accelsim.formats.bits import pack_bits
 from accelsim.formats.catalog import parse_format
 from accelsim.formats.masks import mask_patterns, pattern_bits, pattern_numbers
 from accelsim.functional import check_functional
-from accelsim.kernels.decode import stream_words
-from accelsim.kernels.decode_masked import decode_masked_records, decode_masked_stripe
+from accelsim.kernels.decode import codeword_words, stream_words
+from accelsim.kernels.decode_masked import decode_masked_records, decode_masked_stripe, pattern_words
 from accelsim.simulate import simulate
 from accelsim.trace.trace import load_trace
 from tests import naive_formats as naive
@@ -162,7 +162,14 @@ def test_degenerate_weights_stay_within_the_format(weights: np.ndarray) -> None:
 
 
 @settings(max_examples=30, deadline=None)
-@given(codewords=st.integers(1, 9), shape=st.sampled_from([(2, 1, 2), (8, 3, 4), (16, 4, 16)]), first=st.integers(0, 70), data=st.data())
+@given(
+    codewords=st.integers(1, 9),
+    shape=st.sampled_from(
+        [(2, 1, 2), (8, 3, 4), (16, 4, 16), (12, 2, 3), (15, 1, 5), (21, 3, 7), (33, 4, 11), (28, 5, 14), (8, 3, 8), (72, 4, 8)]
+    ),
+    first=st.integers(0, 70),
+    data=st.data(),
+)
 def test_records_decode_as_one_big_integer_reads(codewords: int, shape: tuple[int, int, int], first: int, data: st.DataObject) -> None:
     d, keep, of = shape
     rng = np.random.default_rng(data.draw(st.integers(0, 2**32 - 1)))
@@ -181,23 +188,27 @@ def test_records_decode_as_one_big_integer_reads(codewords: int, shape: tuple[in
             lanes += [int(codebook[index, group * of + e]) if patterns[number, e] else 0 for e in range(of)]
         expected.append(lanes)
     words = stream_words(np.frombuffer(whole.to_bytes(-(-position // 8), "little"), np.uint8))
-    records = np.ones((7, d), np.int8)
-    assert decode_masked_records(words, first, index_bits, number_bits, codebook, patterns, records) == 0
-    assert records.tolist() == expected
+    records = np.ones((7, -(-d // 8)), np.uint64)
+    tables = codeword_words(codebook), pattern_words(patterns)
+    assert decode_masked_records(words, first, d, of, index_bits, number_bits, *tables, records) == 0
+    assert records.view(np.int8)[:, :d].tolist() == expected
 
 
 def test_what_lies_past_codebook_or_patterns_decodes_as_zeros_and_is_counted() -> None:
-    codebook, patterns = np.full((3, 4), 5, np.int8), mask_patterns(2, 4)  # 2 bits of index, 3 bits of 6 patterns
-    records = np.ones((2, 4), np.int8)
+    codebook = codeword_words(np.full((3, 4), 5, np.int8))  # 2 bits of index
+    patterns = pattern_words(mask_patterns(2, 4))  # 3 bits for 6 patterns
+    records = np.ones((2, 1), np.uint64)
     words = stream_words(np.array([0b000_11 | (0b00 << 5) | (0b1 << 7), 0b11], np.uint8))  # index 3, number 0; index 0, number 7
-    assert decode_masked_records(words, 0, 2, 3, codebook, patterns, records) == 2
+    assert decode_masked_records(words, 0, 4, 4, 2, 3, codebook, patterns, records) == 2
     assert not records.any()
     with pytest.raises(ValueError, match="ends before"):
-        decode_masked_records(words, 60, 2, 3, codebook, patterns, records)
+        decode_masked_records(words, 60, 4, 4, 2, 3, codebook, patterns, records)
     with pytest.raises(ValueError, match="do not fit together"):
-        decode_masked_records(words, 0, 2, 3, codebook, patterns, np.ones((2, 3), np.int8))
+        decode_masked_records(words, 0, 4, 4, 2, 3, codebook, patterns, np.ones((2, 2), np.uint64))
+    with pytest.raises(ValueError, match="do not fit together"):
+        decode_masked_records(words, 0, 4, 3, 2, 3, codebook, patterns, records)
     with pytest.raises(ValueError, match="does not divide"):
-        decode_masked_stripe(words, 0, 8, 4, 0, 2, 3, codebook, patterns, np.ones((6, 4), np.int8))
+        decode_masked_stripe(words, 0, 8, 4, 4, 4, 0, 2, 3, codebook, patterns, np.ones((6, 4), np.int8))
 
 
 # -- chips
