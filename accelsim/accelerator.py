@@ -61,6 +61,7 @@ class Accelerator(Record):
                 f"codebook.codeword_length = {self.codebook.codeword_length} must divide array.rows = {self.array.rows}"
                 " (the keys of an attention are records along the rows)"
             )
+        self._check_sparse_tile()
         if self.placement.weights == "dram" and self.dram is None:
             raise ValueError("placement.weights = 'dram' needs `dram`")
         if self.placement.activations == "dram" and self.dram is None:
@@ -70,6 +71,22 @@ class Accelerator(Record):
         if self.dma.transfer > self.weight_buffer.capacity:
             raise ValueError(f"dma.transfer = {self.dma.transfer} B exceeds weight_buffer.capacity = {self.weight_buffer.capacity} B")
         return self
+
+    def _check_sparse_tile(self) -> None:
+        tile, mask = self.array.sparse_tile, self.codebook.mask
+        if tile is None:
+            return
+        if mask is None or tile.d % mask.of or mask.keep * tile.d != tile.q * mask.of:
+            have = "null" if mask is None else f"{mask.keep} of {mask.of}"
+            raise ValueError(
+                f"array.sparse_tile of {tile.q} multipliers for {tile.d} columns needs a codebook.mask that keeps {tile.q} of each {tile.d}"
+                f" (`of` a divisor of {tile.d}); codebook.mask is {have}"
+            )
+        if self.array.dense_cols % self.codebook.codeword_length:
+            raise ValueError(
+                f"codebook.codeword_length = {self.codebook.codeword_length} must divide the {self.array.dense_cols} columns that dense"
+                f" weights take a pass (array.cols x q / d)"
+            )
 
     def memory(self, name: str) -> MemorySpec | FlashSpec | None:
         """The memory `dram` or `flash`, None if the chip has none."""

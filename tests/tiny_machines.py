@@ -20,9 +20,12 @@ SOURCE = {"kind": "seeded", "seed": 1, "distribution": "none: no weights are dra
 
 
 def weight_format(text: str) -> dict[str, Any]:
-    """'int8' or 'ssvq:K,D' or 'ssvq:K,D,AXIS' as a manifest writes it."""
+    """'int8', 'ssvq:K,D', 'ssvq:K,D,AXIS' or 'masked:K,D,KEEP,OF' as a manifest writes it."""
     if text == "int8":
         return {"kind": "uniform", "bits": 8}
+    if text.startswith("masked:"):
+        names = ("k", "d", "keep", "of")
+        return {"kind": "masked_vq", **dict(zip(names, map(int, text.removeprefix("masked:").split(",")), strict=True))}
     k, d, *axis = (int(part) for part in text.removeprefix("ssvq:").split(","))
     return {"kind": "ssvq", "k": k, "d": d, "axis": axis[0] if axis else 0}
 

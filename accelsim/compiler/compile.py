@@ -261,6 +261,10 @@ def _warnings(accelerator: Accelerator, low: Lowering) -> tuple[str, ...]:
     out: list[str] = []
     if low.conflicts.synthetic:
         out.append(f"bank conflicts come from evenly drawn indices (seed {low.conflicts.seed}): the trace has no payload")
+    masked = {build.layer.weight.format.decode_path().mask for build in low.layers if isinstance(build.layer, WeightedLayer)} - {None}
+    if masked and accelerator.codebook.mask is None:
+        names = ", ".join(f"{{keep: {mask[0]}, of: {mask[1]}}}" for mask in sorted(item for item in masked if item))
+        out.append(f"no mask decoder is in this chip's area and energy, although weights are masked: set codebook.mask={names}")
     short = _in_flight_shortage(accelerator)
     if short:
         out.append(short)

@@ -1,6 +1,8 @@
 """The form in which a layer's weights meet the core: which record, how many a cycle, along which axis.
 
 DECODE, SIGN, AXIS, D and P belong to a run, not to the chip: what a format needs is checked against what the chip has.
+Disputable assumption: on sparse tiles weights without a mask take d / q passes, each with one column for every multiplier; keys and
+values of an attention, which are weights that nobody masked, are refused.
 """
 
 from __future__ import annotations
@@ -9,6 +11,7 @@ from dataclasses import replace
 
 from accelsim.accelerator import Accelerator
 from accelsim.errors import CompileError
+from accelsim.formats.decode_path import DecodePath
 from accelsim.hw.decode_mac_core import CoreGeometry
 from accelsim.trace.layers import WeightedLayer
 
@@ -31,7 +34,8 @@ def weight_geometry(accelerator: Accelerator, layer: WeightedLayer) -> CoreGeome
                 + (" (compress the float trace first)" if path.raw_bits == 32 else "")
                 + (f" (odd integers take a bit more than the {path.raw_bits} that are stored)" if path.odd else "")
             )
-        return _geometry(accelerator, book.codeword_length, 1, False, False, 0, path.raw_bits, accelerator.weight_buffer.word_bits)
+        raw = _geometry(accelerator, book.codeword_length, 1, False, False, 0, path.raw_bits, accelerator.weight_buffer.word_bits)
+        return _dense(accelerator, raw)
     if layer.weight.format.codebook_scope == "shared" and book.store == "ram":
         raise CompileError(
             f"{name}: its codebook is the chip's, but codebook.store = 'ram' of {accelerator.name!r} is loaded layer by layer; "
@@ -41,11 +45,39 @@ def weight_geometry(accelerator: Accelerator, layer: WeightedLayer) -> CoreGeome
         raise CompileError(f"{name}: d = {path.d} exceeds codebook.codeword_length = {book.codeword_length} of {accelerator.name!r}")
     if path.codewords > book.codewords:
         raise CompileError(f"{name}: k = {path.codewords} codewords exceed codebook.codewords = {book.codewords} of {accelerator.name!r}")
+    _check_mask(accelerator, path, name)
     along, length = ("cols", accelerator.array.cols) if path.axis == 0 else ("rows", accelerator.array.rows)
     if length % path.d:
         raise CompileError(f"{name}: d = {path.d} does not divide array.{along} = {length} of {accelerator.name!r}")
     coded = _geometry(accelerator, path.d, path.codewords, True, path.sign, path.axis, 8, accelerator.weight_buffer.word_bits)
-    return replace(coded, mask_bits=path.mask_bits)
+    if path.mask is not None:
+        return replace(coded, mask_bits=path.mask_bits)
+    if accelerator.array.dense_cols % path.d:
+        raise CompileError(
+            f"{name}: d = {path.d} does not divide the {accelerator.array.dense_cols} columns that weights without a mask take a pass "
+            f"on the sparse tiles of {accelerator.name!r}"
+        )
+    return _dense(accelerator, coded)
+
+
+def _check_mask(accelerator: Accelerator, path: DecodePath, name: str) -> None:
+    """A mask must be one that the chip decodes, and lie as its sparse tiles do."""
+    mask, tile = accelerator.codebook.mask, accelerator.array.sparse_tile
+    if path.mask is not None and mask is not None and path.mask != (mask.keep, mask.of):
+        raise CompileError(
+            f"{name}: its masks keep {path.mask[0]} of {path.mask[1]}; codebook.mask of {accelerator.name!r} is {mask.keep} of {mask.of}"
+        )
+    if tile is not None and path.axis == 1:
+        raise CompileError(
+            f"{name}: axis = 1 (along the reduction) does not fit the sparse tiles of {accelerator.name!r}, whose columns share "
+            "multipliers; allowed: axis = 0, or array.sparse_tile = null"
+        )
+
+
+def _dense(accelerator: Accelerator, geometry: CoreGeometry) -> CoreGeometry:
+    """The core as weights without a matching mask see it: on sparse tiles one column for each multiplier, so d / q times the stripes."""
+    cols = accelerator.array.dense_cols
+    return replace(geometry, cols=cols, ports=min(geometry.ports, geometry.rows * cols // geometry.codeword_length))
 
 
 def activation_geometry(accelerator: Accelerator, transposed: bool) -> CoreGeometry:
@@ -53,6 +85,11 @@ def activation_geometry(accelerator: Accelerator, transposed: bool) -> CoreGeome
 
     Keys lie with their head's elements side by side, which is the reduction of Q x K^T: axis 1, no transposing write.
     """
+    if accelerator.array.sparse_tile is not None:
+        raise CompileError(
+            f"accelerator {accelerator.name!r}: a product of two activations (attention) has no masks for array.sparse_tile; "
+            "allowed: networks whose products all have weights, or array.sparse_tile = null"
+        )
     d = accelerator.codebook.codeword_length
     return _geometry(accelerator, d, 1, False, False, 1 if transposed else 0, 8, accelerator.activation_buffer.loader_bits)
 

@@ -30,8 +30,8 @@ def lower_product(frame: Frame, op: Op) -> None:
     geometry = _geometry(frame, op)
     groups = layer.bounds.G if isinstance(layer, ConvLayer) else 1
     columns = op.n // groups
-    stripes, kt_count = -(-columns // array.cols), -(-op.k // array.rows)
-    drain = _drain(frame, op, stripes * groups, columns)
+    stripes, kt_count = -(-columns // geometry.cols), -(-op.k // array.rows)
+    drain = _drain(frame, op, stripes * groups, columns, geometry.cols)
     chunks = -(-op.m // array.max_m)
     chunk_rows = -(-op.m // chunks)
     per_stripe = chunks > 1
@@ -40,7 +40,7 @@ def lower_product(frame: Frame, op: Op) -> None:
         "layer": frame.layer_index[layer.name],
         "k": op.k,
         "kt_count": kt_count,
-        "d": geometry.codeword_length,
+        "d": geometry.codeword_length * (array.cols // geometry.cols),  # as the kernel counts records: over all columns
         "axis": geometry.axis,
         "ports": geometry.ports,
         "pop_bits": geometry.pop_bits,
@@ -92,7 +92,7 @@ def lower_product(frame: Frame, op: Op) -> None:
                     "m0": m0,
                     "nt0": group * stripes + first_stripe,
                     "nt_count": count,
-                    "columns": min(columns, (first_stripe + count) * array.cols) - first_stripe * array.cols,
+                    "columns": min(columns, (first_stripe + count) * geometry.cols) - first_stripe * geometry.cols,
                     "words": words,
                     **place,
                     "cost0": costs + (group * stripes + first_stripe) * geometry.stripe_groups(op.k) if costs >= 0 else -1,
@@ -107,6 +107,8 @@ def lower_product(frame: Frame, op: Op) -> None:
                 low.tiles += kt_count * count
     if loads_codebook:
         low.runs[-1]["codebook_release"] = len(low.cb_runs) - 1
+    if geometry.cols < array.cols:
+        build.notes.append(f"no masks for the sparse tiles: {geometry.cols} of {array.cols} columns a pass")
     if chunks > 1:
         what = "held over" if hold else "read again for"
         build.notes.append(f"{chunks} M-chunks of {chunk_rows} rows, stripe {what} them")
@@ -185,8 +187,8 @@ def _gated(frame: Frame, stream: Stream, geometry: CoreGeometry, k: int, tiles: 
     return Stream(stream.layer, stream.header_bytes, stream.word_bytes, stream.words, ends, tuple(gates), stream.buffered)
 
 
-def _drain(frame: Frame, op: Op, stripes: int, columns: int) -> int:
-    """The task that requantizes what the array puts out (`columns` of each group), with the fused functions' passes."""
+def _drain(frame: Frame, op: Op, stripes: int, columns: int, cols: int) -> int:
+    """The task that requantizes what the array puts out (`columns` of each group, `cols` a stripe), with the fused functions' passes."""
     low, vector = frame.low, frame.accelerator.vector_unit
     passes = vector.passes.requantize + sum(passes_of(frame, layer) for layer in op.fused)
     operands = [key for key, role in op.reads if role == "operand"]
@@ -195,7 +197,6 @@ def _drain(frame: Frame, op: Op, stripes: int, columns: int) -> int:
         row = by_row(frame, key, op, op.m)
         fields |= {f"dep{number}": row["task"], f"dep{number}_base": row["base"], f"dep{number}_step": row["step"]}
     fields |= place_is_free(frame, op)
-    cols = frame.accelerator.array.cols
     pieces = [min(cols, columns) * frame.plan.tensors[key].bits // 8 for key in (op.writes, *operands)]
     accesses = low.vector_accesses(pieces, vector.row_cycles(min(cols, columns), passes))
     task = low.task(
@@ -223,7 +224,7 @@ def _rows_from(frame: Frame, op: Op) -> Record:
     record = frame.low.tasks[task]
     fields: Record = {"in_task": task, "in_rows": record["rows"], "in_cols": op.k, "in_fixed": -1, "in_tile_cols": 0}
     if record["kind"] == compute_state.DRAIN:
-        fields["in_tile_cols"] = frame.accelerator.array.cols
+        fields["in_tile_cols"] = record["tile_cols"]
     several = len(tensor.producers) > 1 and not was_loaded
     if isinstance(layer, ConvLayer):
         fields |= _image_rows(frame, layer, tensor)
@@ -269,7 +270,7 @@ def _weights_from(frame: Frame, op: Op) -> Record:
     tensor = frame.plan.tensors[key]
     if layer.b.split == "columns" and len(tensor.producers) == 1 and record["kind"] == compute_state.DRAIN:
         width = tensor.width // layer.heads
-        tile = ((op.head % layer.heads + 1) * width - 1) // frame.accelerator.array.cols
+        tile = ((op.head % layer.heads + 1) * width - 1) // record["tile_cols"]
         rows = tensor.rows // frame.plan.batch
         unit = tile * record["rows"] + (op.image + 1) * rows - 1
     return {"w_task": task, "w_unit": unit, "from_activations": 1}

@@ -1,8 +1,8 @@
 """Masked vector quantization (MVQ, ASPLOS 2025, arXiv 2412.10261): W = C[A] o mask, N of each M neighbours kept, the others zero.
 
 A mask is stored as the number of its pattern, ceil(log2 C(M,N)) bits for M weights; codebook int8 with one scale. Disputable
-assumption: the core expands the masks into zeros and multiplies them like any weight, so it runs dense tile cycles; MVQ's sparse
-tile, which saves multipliers but no cycles, is not modelled, and neither are area and energy of the mask decoder.
+assumption: the core expands the masks into zeros and runs dense tile cycles; a chip with `array.sparse_tile` multiplies only what is
+kept, in the same cycles with fewer multipliers. Area and energy of the mask decoder are counted where the chip states `codebook.mask`.
 """
 
 from __future__ import annotations

@@ -11,12 +11,38 @@ from math import ceil, log2
 from typing import Literal
 
 import numpy as np
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from accelsim.kernels import compute, compute_state
 from accelsim.records import Record
 
 KIND = "decode_mac_core"
+
+
+class SparseTile(Record):
+    """In each row, d columns share q multipliers (MVQ, arXiv 2412.10261: H x d becomes H x Q); sums and their registers stay d wide."""
+
+    d: int = Field(ge=2, le=64, description="columns of a tile")
+    q: int = Field(ge=1, le=32, description="multipliers of a row of a tile: weights that a mask keeps there")
+
+    @model_validator(mode="after")
+    def _fewer(self) -> SparseTile:
+        if self.q >= self.d or self.d % self.q:
+            raise ValueError(f"q = {self.q} must divide d = {self.d} and be less: a dense layer takes d / q passes")
+        return self
+
+
+class MaskDecoder(Record):
+    """Expands the numbers of N:M patterns: `keep` of each `of` neighbours."""
+
+    keep: int = Field(ge=1, le=15)
+    of: int = Field(ge=2, le=16)
+
+    @model_validator(mode="after")
+    def _masks(self) -> MaskDecoder:
+        if self.keep >= self.of:
+            raise ValueError(f"keep = {self.keep} of {self.of} masks nothing; allowed: keep from 1 to {self.of - 1}")
+        return self
 
 
 class ArraySpec(Record):
@@ -28,7 +54,20 @@ class ArraySpec(Record):
     accumulator_banks: Literal[1, 2] = 1
     shadow_sets: Literal[1, 2] = Field(default=1, description="2: a tile loads while the one before still waits in the other set")
     psum_bits: int = Field(default=32, ge=16, le=64)
+    sparse_tile: SparseTile | None = Field(default=None, description="multipliers for the weights that a mask keeps alone")
     rows_per_cycle: int = Field(default=1, ge=1, le=2**20, description="1; more imagines an array that is not the limit (what-if)")
+
+
+    @model_validator(mode="after")
+    def _whole_tiles(self) -> ArraySpec:
+        if self.sparse_tile is not None and self.cols % self.sparse_tile.d:
+            raise ValueError(f"sparse_tile.d = {self.sparse_tile.d} must divide cols = {self.cols}")
+        return self
+
+    @property
+    def dense_cols(self) -> int:
+        """Columns that weights without a matching mask find multipliers for in one pass."""
+        return self.cols if self.sparse_tile is None else self.cols * self.sparse_tile.q // self.sparse_tile.d
 
 
 class CodebookSpec(Record):
@@ -50,6 +89,7 @@ class CodebookSpec(Record):
         default="exact", description="padded: an index takes the next of 1, 2, 4, 8, 16 bits in the memory image; exact: ceil(log2 k)"
     )
     codeword_length: int = Field(default=8, ge=1, le=256, description="elements of an entry, and of a raw record")
+    mask: MaskDecoder | None = Field(default=None, description="the N:M masks behind the codebook; none: no area or energy of a decoder")
 
 
 class ControlSpec(Record):

@@ -48,6 +48,8 @@ UNPACK = Action("unpack buffer", "weights", "unpack_cycle")
 LOOKUP = Action("codebook", "weights", "lookup")
 CODEBOOK_WRITE = Action("codebook", "codebook", "codebook_write_bit")
 SIGN = Action("sign decoder", "weights", "sign_lane")
+MASK = Action("mask decoder", "weights", "mask_pattern")
+ROUTE = Action("PE array", "psums", "route_product")
 SHADOW_WRITE = Action("PE array", "weights", "shadow_write")
 VECTOR_OP = Action("vector unit", "outputs", "vector_op")
 CONTROL = Action("control", "idle", "control_cycle")
@@ -65,8 +67,13 @@ def carried(operand: str) -> Action:
 
 def count_actions(result: Result, accelerator: Accelerator) -> tuple[Counts, ...]:
     """Counts of every layer of every frame, in the order of `result.layers`."""
-    signed = {layer.format for layer in result.layers if any(item.operand == "signs" for item in layer.traffic)}
-    return tuple(_layer_counts(layer, accelerator, layer.format in signed) for layer in result.layers)
+    signed, masked = (_formats_with(result, operand) for operand in ("signs", "masks"))
+    return tuple(_layer_counts(layer, accelerator, layer.format in signed, layer.format in masked) for layer in result.layers)
+
+
+def _formats_with(result: Result, operand: str) -> set[str]:
+    """Formats whose streams have that operand: a layer whose weights are pinned moves it in the first frame alone."""
+    return {layer.format for layer in result.layers if any(item.operand == operand for item in layer.traffic)}
 
 
 def add_counts(layers: Iterable[Counts]) -> dict[Action, Span]:
@@ -78,10 +85,12 @@ def add_counts(layers: Iterable[Counts]) -> dict[Action, Span]:
     return out
 
 
-def _layer_counts(layer: LayerResult, accelerator: Accelerator, signed: bool) -> dict[Action, Span]:
+def _layer_counts(layer: LayerResult, accelerator: Accelerator, signed: bool, masked: bool) -> dict[Action, Span]:
+    tile = accelerator.array.sparse_tile
+    share = tile.q / tile.d if tile is not None and masked else 1.0  # of the weights: on sparse tiles those that the masks keep
     counts = {
-        **_array_counts(layer, accelerator),
-        **_load_counts(layer, accelerator, signed),
+        **_array_counts(layer, accelerator, share),
+        **_load_counts(layer, accelerator, share, signed, masked),
         **_vector_counts(layer, accelerator),
         **_traffic_counts(layer, accelerator),
         CONTROL: Span.exact(layer.total_cycles),
@@ -89,7 +98,7 @@ def _layer_counts(layer: LayerResult, accelerator: Accelerator, signed: bool) ->
     return {action: span for action, span in counts.items() if span.high}
 
 
-def _array_counts(layer: LayerResult, accelerator: Accelerator) -> dict[Action, Span]:
+def _array_counts(layer: LayerResult, accelerator: Accelerator, share: float) -> dict[Action, Span]:
     """Each busy cycle clocks R x C PEs, reads a row of R activations and puts a psum a column into the accumulators."""
     array, buffer = accelerator.array, accelerator.activation_buffer
     size = array.rows * array.cols
@@ -97,7 +106,8 @@ def _array_counts(layer: LayerResult, accelerator: Accelerator) -> dict[Action, 
     psums = float(busy * array.cols)
     words = float(busy * buffer.accesses(array.rows))
     return {
-        MAC: Span.exact(layer.macs),
+        MAC: Span.exact(layer.macs * share),
+        ROUTE: Span.exact(layer.macs * share if array.sparse_tile is not None else 0.0),
         PE_CYCLE: Span.exact(layer.pe_cycles),
         PE_IDLE: Span.exact(max(0, layer.total_cycles * size - layer.pe_cycles)),
         ACCUMULATE: Span.exact(psums),
@@ -107,7 +117,7 @@ def _array_counts(layer: LayerResult, accelerator: Accelerator) -> dict[Action, 
     }
 
 
-def _load_counts(layer: LayerResult, accelerator: Accelerator, signed: bool) -> dict[Action, Span]:
+def _load_counts(layer: LayerResult, accelerator: Accelerator, share: float, signed: bool, masked: bool) -> dict[Action, Span]:
     """The bounds of a layer are its words and groups: `buffer_width` words of W bits and `decode` groups of P records were taken."""
     words, groups = layer.bounds.get("buffer_width", 0), layer.bounds.get("decode", 0)
     codebook, buffer = accelerator.codebook, accelerator.activation_buffer
@@ -115,7 +125,7 @@ def _load_counts(layer: LayerResult, accelerator: Accelerator, signed: bool) -> 
     lanes = float(records * codebook.codeword_length)
     header = sum(item.bits for item in layer.traffic if item.operand in HEADER)
     header_words = -(-header // accelerator.weight_buffer.word_bits)
-    counts = {UNPACK: Span.exact(groups), SHADOW_WRITE: Span.exact(lanes), WEIGHT_READ: Span.exact(header_words)}
+    counts = {UNPACK: Span.exact(groups), SHADOW_WRITE: Span.exact(lanes * share), WEIGHT_READ: Span.exact(header_words)}
     if not layer.format:  # a product of activations, or no product at all
         counts[LOADER_READ] = Span.exact(words * buffer.accesses(buffer.loader_bits // 8))
         return counts
@@ -124,6 +134,8 @@ def _load_counts(layer: LayerResult, accelerator: Accelerator, signed: bool) -> 
         counts[LOOKUP] = Span.exact(records)
         if signed:
             counts[SIGN] = Span.exact(lanes)
+        if codebook.mask is not None and masked:
+            counts[MASK] = Span.exact(lanes / codebook.mask.of)
     return counts
 
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from accelsim.accelerator import Accelerator
-from accelsim.report import gate_counts
+from accelsim.report import gate_counts, sparse_tile
 from accelsim.report.span import Span
 from accelsim.report.sram_grid import sram_point
 from accelsim.report.sram_macros import Macro, accumulator_macro, activation_macro, weight_macro
@@ -44,6 +44,7 @@ def action_energies(accelerator: Accelerator, technology: Technology) -> Mapping
         "unpack_cycle": _gates(_unpack_gates(accelerator), technology, "unpack buffer"),
         "lookup": _lookup(accelerator, technology),
         "codebook_write_bit": ActionEnergy(table.register_bit_pj.span * 2, f"bit and enable: {table.register_bit_pj.citation}"),
+        **_mask_energies(accelerator, technology),
         "sign_lane": _gates(gate_counts.SIGN_LANE, technology, "sign decoder"),
         "vector_op": ActionEnergy(table.vector_op_pj.span, table.vector_op_pj.citation),
         "control_cycle": _gates(control * idle.value, technology, f"control, {idle.value:g} of its gates a cycle"),
@@ -61,6 +62,22 @@ def _shadow_write(accelerator: Accelerator, technology: Technology) -> ActionEne
         return ActionEnergy(moved, f"16 bits of weight: {register.citation}")
     select = 8 * gate_counts.READ_MUX
     return ActionEnergy(moved + gate.span * select, f"16 bits of weight: {register.citation}; {select:.0f} GE of select: {gate.citation}")
+
+
+def _mask_energies(accelerator: Accelerator, technology: Technology) -> dict[str, ActionEnergy]:
+    """A pattern that is looked up, and a product that a sparse tile leads to its column; nothing where the chip has neither."""
+    mask, tile = accelerator.codebook.mask, accelerator.array.sparse_tile
+    gate = technology.energy.gate_pj
+    out = {}
+    if mask is not None:
+        gates = sparse_tile.mask_decoder(mask.keep, mask.of, mask.of)
+        what = f"mask decoder, {gates.nominal:.0f} GE, all of them (low: a tenth)"
+        out["mask_pattern"] = ActionEnergy(gate.span * Span(gates.nominal, 0.1 * gates.low, gates.high), f"{what}: {gate.citation}")
+    if tile is not None:
+        gates = sparse_tile.routing(tile.d, tile.q) * (1 / tile.q)
+        what = f"a product's share of a tile's routing, {gates.nominal:.0f} GE (low: a tenth)"
+        out["route_product"] = ActionEnergy(gate.span * Span(gates.nominal, 0.1 * gates.low, gates.high), f"{what}: {gate.citation}")
+    return out
 
 
 def _gates(gates: float, technology: Technology, what: str) -> ActionEnergy:

@@ -6,9 +6,11 @@ any bit because formats of other widths run on the same core; paths for raw valu
 
 from __future__ import annotations
 
+from math import comb
+
 from accelsim.accelerator import Accelerator
 from accelsim.formats.decode_path import DecodePath
-from accelsim.report import gate_counts
+from accelsim.report import gate_counts, sparse_tile
 from accelsim.report.components import AreaComponent, logic
 from accelsim.report.gate_counts import SYNTHESIS
 from accelsim.report.span import Span
@@ -32,7 +34,13 @@ def logic_components(accelerator: Accelerator, technology: Technology) -> tuple[
     array, codebook = accelerator.array, accelerator.codebook
     lanes = codebook.ports * codebook.codeword_length
     flow = technology.logic.mac_array_factor
-    pes = _fitted("pe", array.rows * array.cols * gate_counts.pe(array.psum_bits)) * flow.span
+    tile = array.sparse_tile
+    if tile is None:
+        pes, pe_source = _fitted("pe", array.rows * array.cols * gate_counts.pe(array.psum_bits)), f"{SYNTHESIS}, PE within 3 %"
+    else:
+        pes = sparse_tile.tile_row(array.psum_bits, tile.d, tile.q) * (array.rows * array.cols // tile.d)
+        pe_source = f"{tile.q} multipliers for {tile.d} columns; parts of the PE by {SYNTHESIS}, routing an {ESTIMATE}"
+    pes = pes * flow.span
     psum_note = () if array.psum_bits in range(16, 33) else (f"psums of {array.psum_bits} bits: fitted for 16 to 32, extrapolated",)
     core_note = () if array.max_m <= 65536 else (f"max_m = {array.max_m}: synthesized at 256, extrapolated",)
     vector_note = (
@@ -40,7 +48,7 @@ def logic_components(accelerator: Accelerator, technology: Technology) -> tuple[
     )
     word_bits = accelerator.weight_buffer.word_bits
     return (
-        logic("PE array", "array", pes, technology, f"{SYNTHESIS}, PE within 3 %; flow: {flow.citation}", psum_note),
+        logic("PE array", "array", pes, technology, f"{pe_source}; flow: {flow.citation}", psum_note),
         *_second_shadow(accelerator, technology),
         logic("skew registers", "array", _fitted("skew", gate_counts.skew_registers(array.rows, array.cols)), technology, SYNTHESIS),
         logic(
@@ -59,6 +67,7 @@ def logic_components(accelerator: Accelerator, technology: Technology) -> tuple[
             technology,
             f"{SYNTHESIS}: eight XOR and a carry a lane, two's complement",
         ),
+        *_masks(accelerator, technology),
         logic(
             "control",
             "control",
@@ -84,6 +93,21 @@ def logic_components(accelerator: Accelerator, technology: Technology) -> tuple[
             ("memory controller and PHY are not counted",),
         ),
     )
+
+
+def _masks(accelerator: Accelerator, technology: Technology) -> tuple[AreaComponent, ...]:
+    """What expands masks on the load path and, for sparse tiles, closes the gaps that they leave."""
+    codebook, tile = accelerator.codebook, accelerator.array.sparse_tile
+    if codebook.mask is None:
+        return ()
+    lanes = codebook.ports * codebook.codeword_length
+    keep, of = codebook.mask.keep, codebook.mask.of
+    note = (f"{comb(of, keep)} patterns of {of} bits for each {of} of {lanes} lanes a cycle",)
+    parts = [logic("mask decoder", "decoder", sparse_tile.mask_decoder(keep, of, lanes), technology, ESTIMATE, note)]
+    if tile is not None:
+        note = (f"{tile.q} of each {tile.d} lanes",)
+        parts.append(logic("weight compactor", "decoder", sparse_tile.weight_compactor(lanes, tile.d, tile.q), technology, ESTIMATE, note))
+    return tuple(parts)
 
 
 def _second_shadow(accelerator: Accelerator, technology: Technology) -> tuple[AreaComponent, ...]:
