@@ -26,7 +26,7 @@ from accelsim.trace.layers import WeightedLayer, WeightRecord
 from accelsim.trace.manifest import CompressionRecord, Manifest, SeededSource
 from accelsim.trace.seeded import float_weights, seeded_weights
 from accelsim.trace.streams import StreamRecord
-from accelsim.trace.trace import Trace, save_trace, with_payload
+from accelsim.trace.trace import Trace, check_replaceable_trace, save_trace, with_payload
 
 __all__ = ["CompressionReport", "Recipe", "Rule", "compress_trace", "make_recipe", "materialize"]
 
@@ -71,12 +71,14 @@ def compress_trace(
     ------
     TraceError, FormatError
         Not a float trace, a pattern that matches nothing, a format that does not fit a layer, weights that are not finite; `out` cannot
-        be written.
+        be written, or is the float trace's own directory.
     """
     if not payload and not isinstance(trace.manifest.source, SeededSource):
         raise TraceError(f"trace {trace.name!r} is not seeded: without its payload its weights would be lost")
     if not payload and companions:
         raise TraceError(f"trace {trace.name!r} shares a codebook with {companions[0].name!r}: without its payload it would be lost")
+    if out is not None:
+        _check_out(Path(out), trace)
     weighted = trace.weighted_layers()
     recipe.check_patterns(list(dict.fromkeys(layer.name for item in (trace, *companions) for layer in item.weighted_layers())))
     for layer in weighted:
@@ -153,6 +155,13 @@ def materialize(trace: Trace) -> Trace:
             raise TraceError(f"trace {trace.name!r}, layer {layer.name!r}: regenerated weights differ from the manifest's checksums")
         tensors.update(streams)
     return with_payload(trace.manifest, tensors)
+
+
+def _check_out(out: Path, trace: Trace) -> None:
+    """What would be found out after the work, before it: the place is not free, or it is the float trace's own."""
+    check_replaceable_trace(out)
+    if trace.directory is not None and out.resolve() == trace.directory.resolve():
+        raise TraceError(f"{out}: holds the float trace, whose weights would be lost; allowed: another directory")
 
 
 @contextmanager

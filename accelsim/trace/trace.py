@@ -251,7 +251,7 @@ def save_trace(trace: Trace, directory: Path | str) -> Path:
         The place is taken by something that is not a trace, or cannot be written.
     """
     directory = Path(directory)
-    _check_free(directory)
+    check_replaceable_trace(directory)
     try:
         directory.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=directory.parent, prefix=f".{directory.name}.") as scratch:
@@ -270,7 +270,9 @@ def save_trace(trace: Trace, directory: Path | str) -> Path:
     return directory
 
 
-def _check_free(directory: Path) -> None:
+def check_replaceable_trace(directory: Path | str) -> None:
+    """TraceError unless a trace may be written to `directory`: there is none, it is empty, or it holds a trace."""
+    directory = Path(directory)
     if not directory.exists():
         return
     if not directory.is_dir():

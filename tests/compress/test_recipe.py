@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from accelsim.compress.compress_trace import compress_trace
 from accelsim.compress.recipe import Recipe, Rule, load_recipe, make_recipe
-from accelsim.errors import AccelsimError, FormatError
+from accelsim.errors import AccelsimError, FormatError, TraceError
 from accelsim.formats.catalog import describe_format, parse_format
-from accelsim.trace.trace import load_trace
+from accelsim.trace.layers import GemmLayer, LoopBounds, TensorShape, WeightRecord
+from accelsim.trace.manifest import CheckpointSource, Manifest, ModelInput
+from accelsim.trace.streams import StreamRecord
+from accelsim.trace.trace import Trace, load_trace, with_payload
 
 TRACES = Path(__file__).parents[2] / "traces"
 GOOD = """
@@ -82,3 +87,51 @@ def test_a_shape_that_does_not_fit_is_told_before_any_layer_is_encoded() -> None
     with pytest.raises(FormatError, match=r"layer 'classifier': ssvq: d=3 does not divide N=10"):
         compress_trace(load_trace(TRACES / "tiny_vit_float"), recipe, progress=lambda done, of, name: seen.append(name))
     assert seen == []
+
+
+def test_a_place_that_cannot_be_written_is_told_before_any_layer_is_encoded(tmp_path: Path) -> None:
+    seen: list[str] = []
+
+    def compress(out: Path, trace: Trace) -> None:
+        compress_trace(trace, make_recipe("uniform"), out, progress=lambda done, of, name: seen.append(name))
+
+    source = tmp_path / "float"
+    shutil.copytree(TRACES / "tiny_vit_float", source)
+    (tmp_path / "notes").mkdir()
+    (tmp_path / "notes" / "diary.txt").write_text("mine")
+    with pytest.raises(TraceError, match=r"notes: holds files that are not a trace \['diary\.txt'\]"):
+        compress(tmp_path / "notes", load_trace(source))
+    with pytest.raises(TraceError, match="holds the float trace, whose weights would be lost"):
+        compress(tmp_path / "notes" / ".." / "float", load_trace(source))
+    assert seen == []
+    assert load_trace(source).manifest == load_trace(TRACES / "tiny_vit_float").manifest
+
+
+def test_an_empty_pattern_is_no_default() -> None:
+    with pytest.raises(FormatError, match="the pattern '' matches no layer"):
+        compress_trace(load_trace(TRACES / "tiny_vit_float"), make_recipe("vq:k=4,d=4", ""))
+
+
+def test_weights_that_are_not_finite_are_one_message_with_the_layer(tmp_path: Path) -> None:
+    for bad in (np.nan, np.inf):
+        layer = GemmLayer(
+            name="fc",
+            inputs=("x",),
+            output=TensorShape(rows=1, width=8),
+            bounds=LoopBounds(K=8, C=4),
+            weight=WeightRecord(
+                format=parse_format("float32"), k=4, n=8, streams={"weights": StreamRecord.of("w", 32 * 32, np.zeros(128, np.uint8))}
+            ),
+        )
+        source = CheckpointSource(file="m.safetensors", sha256="0" * 64)
+        inputs = (ModelInput(name="x", shape=TensorShape(rows=1, width=4)),)
+        data = np.frombuffer(np.full(32, bad, "<f4").tobytes(), np.uint8)
+        trace = with_payload(Manifest(name="bad", source=source, inputs=inputs, outputs=("fc",), layers=(layer,)), {"w": data})
+        with pytest.raises(FormatError, match=r"trace 'bad', layer 'fc': .*NaN or an infinity"):
+            compress_trace(trace, make_recipe("uniform"), tmp_path / "t")
+    assert not (tmp_path / "t").exists()
+
+
+def test_more_codewords_than_subvectors_are_one_message_with_the_layer() -> None:
+    with pytest.raises(FormatError, match=r"layer 'vit\.layers\.0\.attention\.q_proj': k=500 codewords for 288 subvectors"):
+        compress_trace(load_trace(TRACES / "tiny_vit_float"), make_recipe("vq:k=500,d=8"))
