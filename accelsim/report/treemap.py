@@ -62,8 +62,8 @@ def _lay(weights: Sequence[float], strip: Sequence[int], scale: float, rest: Rec
     """Place a strip along the shorter side of `rest`; what remains of it."""
     total = sum(weights[index] for index in strip) * scale
     along = rest.width >= rest.height  # the strip stands at the left
-    side = rest.height if along else rest.width
-    depth = total / side if side else 0.0
+    side, reach = (rest.height, rest.width) if along else (rest.width, rest.height)
+    depth = min(total / side, reach) if side else 0.0  # a sliver's own rounding must not reach out of the rectangle
     at = 0.0
     for index in strip:
         length = side * weights[index] * scale / total if total else 0.0
