@@ -15,6 +15,8 @@ from accelsim.hw.decode_mac_core import CoreGeometry
 from accelsim.trace.layers import WeightedLayer
 from accelsim.trace.trace import Trace
 
+_SAMPLE = 4096  # groups that are drawn to say what evenly drawn indices would take
+
 
 @dataclass
 class BankConflicts:
@@ -24,6 +26,7 @@ class BankConflicts:
     seed: int
     synthetic: bool = False
     _starts: dict[tuple[str, str], int] = field(default_factory=dict)
+    _notes: dict[tuple[str, str], str] = field(default_factory=dict)
     _cycles: list[npt.NDArray[np.uint8]] = field(default_factory=list)
     _count: int = 0
 
@@ -35,9 +38,23 @@ class BankConflicts:
         if key not in self._starts:
             cycles = group_bank_cycles(self._indices(trace, layer, geometry, packing), self.banks)
             self._starts[key] = self._count
+            self._notes[key] = self._note(trace, geometry, cycles)
             self._cycles.append(cycles)
             self._count += cycles.size
         return self._starts[key]
+
+    def note(self, trace: Trace, layer: WeightedLayer) -> str:
+        """What banks cost a layer that `start` was asked for: cycles a group, where the indices come from, what even ones would take."""
+        return self._notes[trace.name, layer.name]
+
+    def _note(self, trace: Trace, geometry: CoreGeometry, cycles: npt.NDArray[np.uint8]) -> str:
+        banks = self.banks or 1
+        taken = f"{banks} banks: {cycles.mean():.2f} cycles a group of {geometry.ports}, at most {cycles.max()}"
+        if not trace.has_payload:
+            return f"{taken}, with evenly drawn indices"
+        draw = np.random.default_rng([self.seed, geometry.ports, banks])
+        even = group_bank_cycles(draw.integers(0, geometry.codewords, (_SAMPLE, geometry.ports), np.int32), banks)
+        return f"{taken}, with the trace's indices (evenly drawn ones: {even.mean():.2f})"
 
     def array(self) -> npt.NDArray[np.uint8]:
         """Cycles of every group: uint8 (groups,)."""

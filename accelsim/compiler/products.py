@@ -61,6 +61,8 @@ def lower_product(frame: Frame, op: Op) -> None:
     loads_codebook = weighted and geometry.decode and accelerator.codebook.store == "ram"
     packing: Packing = "stripe" if per_stripe else "layer"
     costs = low.conflicts.start(frame.trace, layer, geometry, packing) if isinstance(layer, WeightedLayer) else -1
+    if costs >= 0 and isinstance(layer, WeightedLayer):
+        build.notes.append(low.conflicts.note(frame.trace, layer))
     fetches = 0
     header = _header_bytes(frame, op) if weighted else 0
     stripe_bytes = header + geometry.words(op.k, 1) * geometry.word_bits // 8  # of the first; one answer for all stripes
