@@ -7,7 +7,7 @@ parameters that the original does not have.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Literal, NoReturn
 
 import numpy as np
@@ -119,6 +119,11 @@ class Call:
             self.refuse(f"input {position} has shape {array.shape}; allowed: one number")
         return float(array.reshape(()))
 
+    def layer_name(self, trained: Iterable[str], operation: str = "", node: OnnxNode | None = None) -> str:
+        """A name for a layer that reads these tensors; one that is free, as exporters share equal tensors between modules."""
+        names = list((node or self.node).layer_names(trained, operation))
+        return next((name for name in names if self.builder.unique(name) == name), names[0])
+
     def arrays(self) -> list[Array | None]:
         """Constant operands as arrays; None for those that are left out or are activations."""
         return [value.array if isinstance(value, Constant) else None for value in self.values]
@@ -166,7 +171,7 @@ class Call:
         width = leaf.shape[-1]
 
         def make(pending: Deferred) -> View:
-            result = self.builder.layernorm(expression.node.layer_name(pending.labels, "layernorm"), leaf, (width,))
+            result = self.builder.layernorm(self.layer_name(pending.labels, "layernorm", expression.node), leaf, (width,))
             gamma, beta = (1.0 if pending.scale is None else pending.scale), (0.0 if pending.shift is None else pending.shift)
             self.recorder.keep_constant(result, "gamma", np.broadcast_to(gamma, (width,)), pending.sources)
             self.recorder.keep_constant(result, "beta", np.broadcast_to(beta, (width,)), pending.sources)

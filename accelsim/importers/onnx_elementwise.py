@@ -127,7 +127,7 @@ def layer_normalization(call: Call) -> Value:
             f"axis {axis} of {view.shape} with a scale of shape {gamma.array.shape}; allowed: the last dimension, a scale for each element"
         )
     labels = (gamma.label, beta.label if beta is not None else "")
-    result = call.builder.layernorm(call.node.layer_name(labels, "layernorm"), view, (width,))
+    result = call.builder.layernorm(call.layer_name(labels, "layernorm"), view, (width,))
     call.recorder.keep_constant(result, "gamma", gamma.array, gamma.sources)
     call.recorder.keep_constant(result, "beta", np.zeros(width) if beta is None else beta.array, () if beta is None else beta.sources)
     return Plain(result)

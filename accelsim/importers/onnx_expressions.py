@@ -51,12 +51,12 @@ def erf(x: Vector) -> Vector:
 
 def gelu(x: Vector) -> Vector:
     """x times the normal distribution's cumulative probability (Hendrycks and Gimpel 2016, arXiv 1606.08415)."""
-    return 0.5 * x * (1 + erf(x / math.sqrt(2)))
+    return np.asarray(0.5 * x * (1 + erf(x / math.sqrt(2))), dtype=np.float64)
 
 
 def gelu_by_tanh(x: Vector) -> Vector:
     """The same paper's approximation."""
-    return 0.5 * x * (1 + np.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3)))
+    return np.asarray(0.5 * x * (1 + np.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3))), dtype=np.float64)
 
 
 @dataclass(frozen=True, repr=False)

@@ -57,7 +57,7 @@ def linear(call: Call, view: View, factor: float, weights: Constant) -> Deferred
 
     def make_columns(pending: Deferred, first: int, stop: int) -> View:
         scale, shift = (_columns(values, first, stop) for values in (pending.scale, pending.shift))
-        name = call.node.layer_name((*pending.labels, weights.label))
+        name = call.layer_name((*pending.labels, weights.label))
         if stop - first < outputs:
             name = f"{name}[{first}:{stop}]"
         result = call.builder.linear(name, view, stop - first, shift is not None)
@@ -111,7 +111,7 @@ def convolve(call: Call, view: View, factor: float, weights: Constant) -> Deferr
     oy, ox = ((size + before[i] + after[i] - dilation[i] * (taps[i] - 1) - 1) // strides[i] + 1 for i, size in enumerate(view.shape[2:]))
 
     def make(pending: Deferred) -> View:
-        name = call.node.layer_name((*pending.labels, weights.label))
+        name = call.layer_name((*pending.labels, weights.label))
         result = call.builder.conv2d(name, view, conv, pending.shift is not None)
         call.recorder.used.update(pending.sources)
         call.recorder.keep_weight(result, _scaled(filters.reshape(outputs, -1).T, factor, pending.scale), weights.sources)

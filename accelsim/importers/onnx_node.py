@@ -7,7 +7,7 @@ note or put in the node's name ('/vit/layers.0/attention/MatMul'), or from the n
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -108,13 +108,13 @@ class OnnxNode:
         name = ".".join(part for part in (module, operation) if part) if module else self.label
         return _printable(name)
 
-    def layer_name(self, trained: Iterable[str], operation: str = "") -> str:
-        """A name for the layer that reads these trained tensors: that of the module that owns them, else `path`."""
+    def layer_names(self, trained: Iterable[str], operation: str = "") -> Iterator[str]:
+        """Names for the layer that reads these trained tensors, best first: those of the modules that own them, then `path`."""
         for tensor in trained:
             owner, dot, last = tensor.rpartition(".")
             if dot and owner and last.isidentifier():
-                return _printable(owner)
-        return self.path(operation)
+                yield _printable(owner)
+        yield self.path(operation)
 
     def _module(self) -> str:
         noted = next((entry.value for entry in self.proto.metadata_props if entry.key == _SCOPES), "")
