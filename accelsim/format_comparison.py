@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 
 from accelsim.accelerator import Accelerator
 from accelsim.compiler.codebook_fit import codebook_overrides
+from accelsim.errors import ConfigError
 from accelsim.report.area import area_of
 from accelsim.report.energy import energy_of
 from accelsim.report.format_points import FormatPoint
@@ -36,8 +37,13 @@ def compare_formats(
     Raises
     ------
     CompileError, ConfigError
-        A trace does not fit the chip, or a technology does not cover it.
+        A trace does not fit the chip, a technology does not cover it, or the traces are not of one network.
     """
+    for trace in traces:
+        if trace.macs != traces[0].macs:
+            raise ConfigError(
+                f"trace {trace.name!r} has {trace.macs} MACs, but {traces[0].name!r} has {traces[0].macs}; allowed: traces of one network"
+            )
     points = []
     for place, trace in enumerate(traces):
         if progress is not None:

@@ -78,6 +78,7 @@ def test_the_command_prints_a_table_of_80_columns_and_json() -> None:
     outcome = call(*words)
     assert outcome.exit_code == 0, outcome.output
     assert max(map(len, outcome.stdout.splitlines())) <= 80
+    assert call(*words, "--quiet").stdout.startswith("tiny_vit_ssvq ")
     found = json.loads(call(*words, "--json").stdout)
     assert [item["trace"] for item in found["points"]] == ["tiny_vit_int8", "tiny_vit_ssvq"]
     assert found["points"][0]["speedup"] == 1
@@ -118,6 +119,8 @@ def test_what_cannot_be_compared_is_one_message() -> None:
         packed_traces(["deit_tiny_int"])
     with pytest.raises(CompileError, match="32-bit weights do not fit"):
         compare_formats(load_accelerator("edge-32x32"), packed_traces(["tiny_vit_float"]), load_technology("nangate45"))
+    with pytest.raises(ConfigError, match="allowed: traces of one network"):
+        compare_formats(load_accelerator("edge-32x32"), packed_traces(["tiny_vit_int8", "deit_tiny_int8"]), load_technology("nangate45"))
     assert [trace.name for trace in packed_traces(["tiny_vit_*", "tiny_vit_int8"])] == ["tiny_vit_int8", "tiny_vit_ssvq"]
 
 

@@ -28,9 +28,9 @@ def formats(
     quiet: Quiet = False,
 ) -> None:
     """Formats on one chip: bits, time, what limits, energy, area."""
-    from accelsim.report.format_points import format_dict, markdown_table, render_formats
+    from accelsim.report.format_points import format_dict, markdown_table, render_formats, speedup
     from accelsim.report.technology import load_technology
-    from accelsim.report.terminal import progress, stdout_console
+    from accelsim.report.terminal import progress, say, stdout_console
 
     machine, node, networks = load_accelerator_of(accel, overrides), load_technology(technology), packed_traces(traces)
     from accelsim.format_comparison import compare_formats
@@ -41,7 +41,9 @@ def formats(
         print_json(format_dict(points))
     elif markdown:
         typer.echo(markdown_table(points), nl=False)
-    elif not quiet:
+    elif quiet:
+        say(stdout_console(), ", ".join(f"{point.trace} {speedup(points[0], point):.3f}x" for point in points[1:]))
+    else:
         render_formats(stdout_console(), points)
 
 

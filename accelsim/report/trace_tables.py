@@ -137,7 +137,7 @@ def render_trace(console: Console, trace: Trace) -> None:
     _render_formats(console, trace)
     if trace.has_payload:
         render_statistics(console, trace_statistics(trace))
-    elif all_weights:
+    elif trace.manifest.compression is not None:
         say(console, "No payload, so no indices or signs to count; a seeded trace has them with --regenerate.")
     if trace.manifest.metrics:
         say(console, "metrics: " + ", ".join(f"{name} {value:g}" for name, value in trace.manifest.metrics.items()))
