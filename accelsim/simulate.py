@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from accelsim.accelerator import Accelerator
 from accelsim.compiler.compile import compile_trace
 from accelsim.compiler.plans import Plans, Recent
+from accelsim.compiler.reads import Answers
 from accelsim.errors import ConservationError
 from accelsim.hw.recorder import Recorder
 from accelsim.kernels.compute_state import RUN_RESULTS
@@ -20,11 +21,20 @@ from accelsim.trace.trace import Trace
 
 
 class Shared:
-    """What simulations of one process take over from each other, where it is exact: plans, allocations, outcomes of equal timing."""
+    """What simulations of one process take over from each other, exactly: programs, plans, allocations, outcomes of equal timing."""
 
     def __init__(self) -> None:
         self.plans = Plans()
+        self.programs: Recent[tuple[str, ...], Answers[Accelerator, Program]] = Recent(16)
         self.outcomes: Recent[str, Outcome] = Recent(256)
+
+    def program(self, accelerator: Accelerator, traces: Sequence[Trace], frames: int, batch: int, seed: int) -> Program:
+        """As `compile_trace`; of accelerators that are equal in all that it reads, only the first one is compiled for."""
+        files = accelerator.dram.named_files() if accelerator.dram is not None else {}
+        key = (traces_sha256(traces), f"{frames} {batch} {seed} {files}")
+        return self.programs.of(key, Answers).of(
+            accelerator, lambda seen: compile_trace(seen, *traces, frames=frames, batch=batch, seed=seed, plans=self.plans)
+        )
 
 
 def simulate(
@@ -51,9 +61,12 @@ def simulate(
     CompileError, DeadlockError, ConservationError
         See `compile_trace` and `run_program`.
     """
-    plans, outcomes = (shared.plans, shared.outcomes) if shared is not None else (None, None)
-    program = compile_trace(accelerator, *traces, frames=frames, batch=batch, seed=seed, plans=plans)
-    outcome = run_program(accelerator, program, progress, outcomes=outcomes)
+    if shared is None:
+        program = compile_trace(accelerator, *traces, frames=frames, batch=batch, seed=seed)
+        outcome = run_program(accelerator, program, progress)
+    else:
+        program = shared.program(accelerator, traces, frames, batch, seed)
+        outcome = run_program(accelerator, program, progress, outcomes=shared.outcomes)
     return gather(accelerator, traces, program, outcome, {"frames": frames, "batch": batch, "seed": seed})
 
 
