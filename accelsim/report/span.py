@@ -53,7 +53,9 @@ ZERO = Span(0.0, 0.0, 0.0)
 
 def total(spans: Iterable[Span]) -> Span:
     """Sum of spans."""
-    out = ZERO
+    nominal = low = high = 0.0
     for span in spans:
-        out += span
-    return out
+        nominal += span.nominal
+        low += span.low
+        high += span.high
+    return Span(nominal, low, high)

@@ -42,6 +42,7 @@ METRICS: dict[str, tuple[str, str]] = {
     "area_mm2": ("REAL", "placed area of the chip"),
     "area_low_mm2": ("REAL", "its lower end"),
     "area_high_mm2": ("REAL", "its upper end"),
+    "trace_metrics": ("TEXT", "JSON: what the trace states of the compressed model, by name"),
     "model_error": ("REAL", "relative error of the network's output that its compression causes, where the trace states it"),
     **{f"{name}_cycles": ("INTEGER", f"cycles of category {name}") for name in CATEGORIES},
     **{f"bound_{name}_cycles": ("INTEGER", f"least cycles of resource {name}") for name in BOUND_RESOURCES},

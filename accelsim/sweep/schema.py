@@ -1,6 +1,7 @@
 """The schema of a store and how an older one is brought up to it.
 
-`PRAGMA application_id` says that a file is a store at all, `PRAGMA user_version` which schema it has.
+`PRAGMA application_id` says that a file is a store at all, `PRAGMA user_version` which schema it has. A column that is added may be
+empty, so a store that lacks it gets it when it is opened; the version rises with a change that an older accelsim would misread.
 """
 
 from __future__ import annotations
@@ -27,12 +28,9 @@ _TABLES = (
     "CREATE INDEX runs_by_status ON runs (status, trace)",
 )
 
-# Statements that bring a store of schema i + 1 to i + 2.
-_MIGRATIONS: tuple[tuple[str, ...], ...] = ()
-
 
 def prepare(connection: sqlite3.Connection, where: str) -> None:
-    """Make a new file a store, bring an older one up to date.
+    """Make a new file a store; give an older one the columns that it lacks (empty in its rows).
 
     Raises
     ------
@@ -40,36 +38,41 @@ def prepare(connection: sqlite3.Connection, where: str) -> None:
         The file holds something else, or a schema that is newer than this version knows.
     """
     kind, version = _pragma(connection, "application_id"), _pragma(connection, "user_version")
-    if kind == APPLICATION_ID and version == VERSION:
-        return
-    if not kind and not version and _is_empty(connection):
+    new = not kind and not version and _is_empty(connection)
+    if not new:
+        _check(kind, version, where)
+        if not _missing(connection):
+            return
+    else:
         connection.execute("PRAGMA journal_mode = WAL")
-    connection.execute("BEGIN IMMEDIATE")  # another process may be making the same store: look again under the lock
+    connection.execute("BEGIN IMMEDIATE")  # another process may be at the same: look again under the lock
     try:
-        _bring_up(connection, where)
+        if _is_empty(connection):
+            for statement in _TABLES:
+                connection.execute(statement)
+            connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+            connection.execute(f"PRAGMA user_version = {VERSION}")
+        for name in _missing(connection):
+            connection.execute(f"ALTER TABLE runs ADD COLUMN {name} {COLUMNS[name][0]}")
     except BaseException:
         connection.execute("ROLLBACK")
         raise
     connection.execute("COMMIT")
 
 
-def _bring_up(connection: sqlite3.Connection, where: str) -> None:
-    kind, version = _pragma(connection, "application_id"), _pragma(connection, "user_version")
-    statements: tuple[str, ...]
-    if not kind and not version and _is_empty(connection):
-        statements = _TABLES
-    elif kind != APPLICATION_ID:
+def _check(kind: int, version: int, where: str) -> None:
+    if kind != APPLICATION_ID:
         raise ConfigError(f"{where}: is an SQLite file of something else, not an accelsim store")
-    elif version > VERSION:
+    if version > VERSION:
         raise ConfigError(
             f"{where}: has schema {version} of a newer accelsim; this one reads up to {VERSION}: update accelsim, or use another store"
         )
-    else:
-        statements = tuple(statement for step in _MIGRATIONS[version - 1 :] for statement in step)
-    for statement in statements:
-        connection.execute(statement)
-    connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-    connection.execute(f"PRAGMA user_version = {VERSION}")
+
+
+def _missing(connection: sqlite3.Connection) -> list[str]:
+    """Columns of `runs` that this version has and the file has not."""
+    there = {row[1] for row in connection.execute("PRAGMA table_info(runs)")}
+    return [name for name in COLUMNS if name not in there]
 
 
 def _is_empty(connection: sqlite3.Connection) -> bool:

@@ -6,6 +6,7 @@ may share exactly (`simulate.Shared`).
 
 from __future__ import annotations
 
+import json
 import time
 from functools import cache, lru_cache
 from typing import Any
@@ -52,7 +53,9 @@ def check_model(expected: str) -> None:
 def _figures(point: Point, technology: Technology) -> dict[str, Any]:
     trace = _trace(point.trace, point.trace_sha256)
     result = simulate(point.accelerator, trace, frames=point.frames, batch=point.batch, seed=point.seed, shared=_shared())
-    return {**metrics(result, point.accelerator, technology), "model_error": trace.manifest.metrics.get(MODEL_ERROR)}
+    stated = trace.manifest.metrics
+    of_trace = {"trace_metrics": json.dumps(stated), "model_error": stated.get(MODEL_ERROR)}
+    return {**metrics(result, point.accelerator, technology), **of_trace}
 
 
 @cache

@@ -139,6 +139,21 @@ def test_a_store_of_a_newer_version_is_refused(tmp_path):
     refused(path, ConfigError, f"has schema {VERSION + 1} of a newer accelsim; this one reads up to {VERSION}")
 
 
+def test_an_older_store_gets_the_columns_that_it_lacks_and_keeps_its_rows(tmp_path):
+    path = tmp_path / "s.sqlite"
+    with open_store(path) as store:
+        store.add_runs([row(1), row(2)])
+    connection = sqlite3.connect(path)
+    for name in ("model_error", "trace_metrics", "swap_cycles"):
+        connection.execute(f"ALTER TABLE runs DROP COLUMN {name}")
+    connection.commit()
+    connection.close()
+    with open_store(path) as store:
+        store.add_runs([row(3, model_error=0.25, swap_cycles=7)])
+        rows = list(store.rows(["total_cycles", "model_error", "swap_cycles", "trace_metrics"]))
+    assert rows == [(1, None, None, None), (2, None, None, None), (3, 0.25, 7, None)]
+
+
 def test_a_damaged_store_is_one_message(tmp_path):
     path = tmp_path / "s.sqlite"
     with open_store(path) as store:
