@@ -1,0 +1,80 @@
+"""What every track needs to know of a recorded run: names of runs and tasks, times of cycles, the window, and what was written so far."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+from accelsim.quantities import cycle_at, edge_ps
+from accelsim.simulate import RecordedRun
+from accelsim.timeline.trace_file import Slice, TraceFile, Track
+from accelsim.timeline.window import Window
+
+
+@dataclass
+class Sums:
+    """What was written, to be compared with the result.
+
+    Attributes
+    ----------
+    cycles : (layer, category) -> cycles of array slices; vector_cycles : of the vector unit's slices
+    dma_bits : (layer, write) -> bits of DMA slices; commands : DRAM commands by name, all banks and channels
+    """
+
+    cycles: Counter[tuple[int, str]] = field(default_factory=Counter)
+    vector_cycles: int = 0
+    dma_bits: Counter[tuple[int, bool]] = field(default_factory=Counter)
+    commands: Counter[str] = field(default_factory=Counter)
+
+
+@dataclass
+class Context:
+    """A recorded run, the part of it that is shown, and the file that shows it."""
+
+    run: RecordedRun
+    window: Window
+    out: TraceFile
+    sums: Sums = field(default_factory=Sums)
+
+    def time_ps(self, cycle: int) -> int:
+        """Time of an edge of the core's clock."""
+        return edge_ps(cycle, self.run.accelerator.clock)
+
+    def cycle(self, time_ps: int) -> int:
+        """First core cycle at or after a time."""
+        return cycle_at(time_ps, self.run.accelerator.clock)
+
+    @cached_property
+    def runs(self) -> list[Mapping[str, int]]:
+        """The program's runs, by field."""
+        names = self.run.program.runs.dtype.names or ()
+        return [dict(zip(names, row, strict=True)) for row in self.run.program.runs.tolist()]
+
+    @cached_property
+    def tasks(self) -> list[Mapping[str, int]]:
+        """The program's tasks, by field."""
+        names = self.run.program.tasks.dtype.names or ()
+        return [dict(zip(names, row, strict=True)) for row in self.run.program.tasks.tolist()]
+
+    def layer_name(self, layer: int) -> str:
+        return self.run.program.layers[layer].name
+
+    def of_layer(self, layer: int) -> dict[str, Any]:
+        """Arguments that every slice of a layer has."""
+        return {"layer": self.layer_name(layer), "frame": self.run.program.layers[layer].frame}
+
+    def tile_name(self, run: int, tile: int) -> str:
+        """'fc1 [n3 k1]': layer, N-tile and K-tile; 'fc1 [drain]' for what follows a run's last tile."""
+        record = self.runs[run]
+        layer = self.layer_name(record["layer"])
+        if tile == record["kt_count"] * record["nt_count"]:
+            return f"{layer} [drain]"
+        return f"{layer} [n{record['nt0'] + tile // record['kt_count']} k{tile % record['kt_count']}]"
+
+    def draw(self, track: Track, name: str, category: str, start: int, end: int, arguments: Mapping[str, Any]) -> None:
+        """Write a slice of core cycles start..end-1."""
+        cycles = {"start_cycle": start, "cycles": end - start}
+        self.out.slice(Slice(track, name, category, self.time_ps(start), self.time_ps(end), {**arguments, **cycles}))

@@ -1,0 +1,150 @@
+"""Counter tracks: bandwidth of each memory in bytes a core cycle, and what the weight buffer and the activation buffer hold.
+
+Bandwidth is the mean over bins of a power of two of core cycles, so that bytes over cycles is exact as a binary fraction; a burst counts
+in the bin of its last bit. A tensor holds its place from its first result, or from the issue of its load, to the end of its last reader.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+
+from accelsim.program import Int64, Stay
+from accelsim.timeline.context import Context
+from accelsim.timeline.flights import Flight
+from accelsim.timeline.layout import COUNTERS
+from accelsim.timeline.memory_tracks import Moved
+from accelsim.timeline.replay import Samples
+
+BINS = 2048  # about as many over the window
+LEAST_BIN = 64  # cycles
+
+
+class Bandwidth:
+    """Bytes by bin of core cycles, for each memory and direction."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        span = context.window.end - context.window.first
+        self.bin_cycles = max(LEAST_BIN, 1 << max(0, (span // BINS).bit_length()))
+        self.bytes: dict[str, Counter[tuple[int, bool]]] = {}
+
+    def add(self, memory: str, moved: Moved) -> None:
+        """Book bytes in the bin of their last bit."""
+        at = max(0, self._context.cycle(moved.time_ps) - 1) // self.bin_cycles
+        self.bytes.setdefault(memory, Counter())[at, moved.write] += moved.size
+
+    def draw(self) -> None:
+        """Write the bins that touch the window."""
+        context, window = self._context, self._context.window
+        last = (window.end - 1) // self.bin_cycles
+        for memory, moved in sorted(self.bytes.items()):
+            before = (0, 0)
+            name = f"{memory} bandwidth (B/cycle)"
+            for at in range(window.first // self.bin_cycles, last + 1):
+                now = (moved[at, False], moved[at, True])
+                if now != before or at == window.first // self.bin_cycles:
+                    values = {"read": now[0] / self.bin_cycles, "write": now[1] / self.bin_cycles}
+                    context.out.counter(COUNTERS, name, context.time_ps(at * self.bin_cycles), values)
+                before = now
+            context.out.counter(COUNTERS, name, context.time_ps((last + 1) * self.bin_cycles), {"read": 0, "write": 0})
+
+
+class WeightBuffer:
+    """Bytes of the weight streams that are in the buffer, and that are on their way there."""
+
+    def __init__(self, context: Context, flights: Sequence[Flight], bin_cycles: int) -> None:
+        self._context = context
+        self._bin = bin_cycles
+        buffered = np.zeros(context.run.program.transfers.address.size, bool)
+        for first, count in context.run.program.runs[["chunk0", "chunk_count"]].tolist():
+            buffered[first : first + count] = first >= 0
+        mine = [flight for flight in flights if flight.what >= 0 and buffered[flight.what]]
+        self._issued = _steps((context.cycle(flight.start_ps), flight.size) for flight in mine)
+        self._landed = _steps((context.cycle(flight.landed_ps), flight.size) for flight in mine)
+        self._before: tuple[int, int] | None = None
+
+    def feed(self, piece: Samples) -> None:
+        """Write the values in these cycles: where a transfer is issued or lands, and once a bin."""
+        window = self._context.window
+        first, end = max(piece.first, window.first), min(piece.end, window.end)
+        if first >= end:
+            return
+        marks = [first, *range(-(-first // self._bin) * self._bin, end, self._bin)]
+        for cycles, _ in (self._issued, self._landed):
+            marks += cycles[(cycles >= first) & (cycles < end)].tolist()
+        freed = piece.column("freed")
+        for cycle in sorted(set(marks)):
+            gone = int(freed[cycle - piece.first])
+            landed, issued = _at(self._landed, cycle) - gone, _at(self._issued, cycle) - gone
+            if (landed, issued) != self._before:
+                values = {"filled": landed, "reserved": issued - landed}
+                self._context.out.counter(COUNTERS, "weight buffer (B)", self._context.time_ps(cycle), values)
+            self._before = (landed, issued)
+
+
+def draw_activations(context: Context, flights: Sequence[Flight], finished: Int64) -> None:
+    """Bytes of the activation buffer that hold a tensor which somebody still reads.
+
+    Parameters
+    ----------
+    finished : int64 (units,): cycle in which each unit of each task was done
+    """
+    spans = [(*_lives(context, stay, flights, finished), stay) for stay in context.run.program.stays]
+    changes = sorted({cycle for start, end, _ in spans for cycle in (start, end)})
+    window = context.window
+    opening = sorted(spans, key=lambda item: item[0])
+    live: list[tuple[int, int, Stay]] = []
+    taken, before = 0, -1
+    for cycle in changes:
+        while taken < len(opening) and opening[taken][0] <= cycle:
+            live.append(opening[taken])
+            taken += 1
+        live = [item for item in live if item[1] > cycle]
+        held = _union((item[2].offset, item[2].offset + item[2].size) for item in live)
+        if window.first <= cycle <= window.end and held != before:
+            context.out.counter(COUNTERS, "activation buffer (B)", context.time_ps(cycle), {"held": held})
+        before = held
+
+
+def _lives(context: Context, stay: Stay, flights: Sequence[Flight], finished: Int64) -> tuple[int, int]:
+    """(first cycle in which a stay holds its place, first cycle in which it does not)."""
+    tasks, end = context.tasks, context.run.outcome.cycles
+
+    def done(task: int, unit: int) -> int:
+        return min(end, int(finished[tasks[task]["offset"] + unit]))
+
+    if stay.load >= 0:
+        ordinal = tasks[stay.load]["ordinal"]
+        job = next(index for index, job in enumerate(context.run.program.jobs) if job.load == ordinal)
+        issues = [flight.start_ps for flight in flights if flight.what == -1 - job]
+        start = context.cycle(min(issues)) if issues else done(stay.load, 0)
+    else:
+        start = min((done(task, 0) for task in stay.writers), default=0)
+    ends = [done(task, tasks[task]["units"] - 1) for task in stay.readers]
+    if stay.stored >= 0:
+        ends.append(done(stay.stored, 0))
+    return start, max(start, max(ends)) if ends else end
+
+
+def _union(ranges: Iterable[tuple[int, int]]) -> int:
+    """Bytes in any of the ranges."""
+    covered = at = 0
+    for start, end in sorted(ranges):
+        covered += max(0, end - max(start, at))
+        at = max(at, end)
+    return covered
+
+
+def _steps(changes: Iterable[tuple[int, int]]) -> tuple[Int64, Int64]:
+    """Sorted cycles, and the sum of all changes up to each."""
+    items = sorted(changes)
+    return np.array([cycle for cycle, _ in items], np.int64), np.cumsum([size for _, size in items], dtype=np.int64)
+
+
+def _at(steps: tuple[Int64, Int64], cycle: int) -> int:
+    """The sum up to `cycle`."""
+    index = int(np.searchsorted(steps[0], cycle, side="right"))
+    return int(steps[1][index - 1]) if index else 0

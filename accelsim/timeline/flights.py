@@ -1,0 +1,89 @@
+"""DMA transfers of a recorded run: what each moved, for which layer, in which place in flight, from when to when."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from accelsim.kernels.compute_state import ROW
+from accelsim.program import Program
+from accelsim.simulate import RecordedRun
+
+WEIGHT_SIDE = ("indices", "signs", "masks", "codebook", "raw_weights", "scales_bias", "parameters")
+
+
+@dataclass(frozen=True)
+class Flight:
+    """One transfer.
+
+    Attributes
+    ----------
+    what : weight-side transfer of the program, or -1 - job
+    place : place in flight that it took from `start_ps` (issued) to `end_ps` (the memory was done with it)
+    landed_ps : when its data had crossed the fabric
+    """
+
+    number: int
+    what: int
+    layer: int
+    operand: str
+    memory: str
+    address: int
+    size: int
+    write: bool
+    place: int
+    start_ps: int
+    end_ps: int
+    landed_ps: int
+
+
+def flights_of(run: RecordedRun) -> tuple[Flight, ...]:
+    """All transfers of the DMA, in the order of their issue."""
+    notes, program, fabric = run.notes, run.program, run.accelerator.dma.fabric_latency
+    layers = transfer_layers(program)
+    requests = sorted(
+        (request.number, memory, request)
+        for memory, taken in notes.requests.items()
+        for request in taken
+        if request.number in notes.carries
+    )
+    places: list[int] = []  # end of the transfer that holds each
+    out: list[Flight] = []
+    for number, memory, request in requests:
+        end = notes.completed_ps[memory][number]
+        free = [place for place, until in enumerate(places) if until <= request.arrival_ps]
+        place = free[0] if free else len(places)
+        places[place : place + 1] = [end]
+        what = notes.carries[number]
+        layer = int(layers[what]) if what >= 0 else program.jobs[-1 - what].layer
+        operand = _operands(program, layer, memory) if what >= 0 else program.jobs[-1 - what].operand
+        out.append(
+            Flight(
+                number, what, layer, operand, memory, request.address, request.size, request.write, place, request.arrival_ps, end,
+                end + fabric,
+            )
+        )  # fmt: skip
+    return tuple(out)
+
+
+def transfer_layers(program: Program) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+    """int64 (transfers,): the layer whose stream each weight-side transfer brings; the first that reads it, where several do."""
+    layers = np.full(program.transfers.address.size, -1, np.int64)
+    for layer, first, count in program.runs[["layer", "chunk0", "chunk_count"]].tolist():
+        if first >= 0 and layers[first] < 0:
+            layers[first : first + count] = layer
+    parameters = program.tasks[(program.tasks["kind"] == ROW) & (program.tasks["chunk"] >= 0)]
+    for layer, last in parameters[["layer", "chunk"]].tolist():  # a task names the last transfer of its parameters
+        at = last
+        while at >= 0 and layers[at] < 0:
+            layers[at] = layer
+            at -= 1
+    return layers
+
+
+def _operands(program: Program, layer: int, memory: str) -> str:
+    """What the streams of a layer hold; records mix them."""
+    found: Sequence[str] = [name for name in WEIGHT_SIDE if (name, memory, False) in program.layers[layer].bits]
+    return " + ".join(found)

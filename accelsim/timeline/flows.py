@@ -1,0 +1,87 @@
+"""Arrows from a load to its use: from a DMA transfer over the loader's first tile that needs it to that tile in the array.
+
+A transfer that several runs read (a stripe that is held over chunks) has the arrow of its first use.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from accelsim.kernels.compute_state import LOAD
+from accelsim.timeline.context import Context
+from accelsim.timeline.flights import Flight
+from accelsim.timeline.layout import LOADER, place_track
+from accelsim.timeline.trace_file import Track
+
+
+@dataclass(frozen=True)
+class _Load:
+    """A tile that was loaded: the slice of the loader, and the transfers that it is the first to need."""
+
+    layer: int
+    start_ps: int
+    end_ps: int
+    flights: tuple[Flight, ...]
+
+
+class Flows:
+    """Transfers that wait for their first use; `load` and `arrive` are called tile after tile."""
+
+    def __init__(self, context: Context, flights: Sequence[Flight]) -> None:
+        self._context = context
+        self._by_transfer = {flight.what: flight for flight in flights if flight.what >= 0}
+        self._by_job: dict[int, Flight] = {-1 - flight.what: flight for flight in flights if flight.what < 0}  # the last of each job
+        program = context.run.program
+        self._job_of_load = {job.load: index for index, job in enumerate(program.jobs) if not job.write}
+        self._used: set[int] = set()
+        self._run = -1  # that is loaded
+        self._needed_bits = 0  # of its stream, by its tiles so far
+        self._chunk = 0  # first transfer of its stream that they did not need
+        self._loads: dict[tuple[int, int], _Load] = {}
+
+    def load(self, run: int, tile: int, groups: int, start_ps: int, end_ps: int) -> None:
+        """A tile of `groups` groups is in the shadow registers."""
+        record = self._context.runs[run]
+        if run != self._run:
+            self._run, self._needed_bits, self._chunk = run, 8 * record["header_bytes"], record["chunk0"]
+        self._needed_bits += groups * record["pop_bits"]
+        found: list[Flight] = []
+        ends = self._context.run.program.transfers.end
+        while 0 <= self._chunk < record["chunk0"] + record["chunk_count"]:
+            first_byte = int(ends[self._chunk - 1]) if self._chunk > record["chunk0"] else 0
+            if 8 * first_byte >= self._needed_bits:
+                break
+            if self._chunk not in self._used and self._chunk in self._by_transfer:
+                found.append(self._by_transfer[self._chunk])
+            self._used.add(self._chunk)
+            self._chunk += 1
+        if tile == 0:
+            found += [flight for field in ("in_task", "w_task") for flight in self._activation(record[field])]
+        self._loads[run, tile] = _Load(record["layer"], start_ps, end_ps, tuple(found))
+
+    def _activation(self, task: int) -> list[Flight]:
+        """The last transfer of a tensor that was brought from DRAM, at its first use."""
+        record = self._context.tasks[task] if task >= 0 else None
+        if record is None or record["kind"] != LOAD:
+            return []
+        job = self._job_of_load.get(record["ordinal"])
+        flight = self._by_job.pop(job, None) if job is not None else None
+        return [flight] if flight is not None else []
+
+    def arrive(self, run: int, tile: int) -> _Load | None:
+        """What was loaded for a tile that the array has computed."""
+        return self._loads.pop((run, tile), None)
+
+    def draw(self, load: _Load | None, track: Track, start_ps: int, end_ps: int) -> None:
+        """Arrows of the transfers of `load` to a slice that is drawn, as far as their other ends are."""
+        if load is None:
+            return
+        context, cycle = self._context, self._context.cycle
+        if not context.window.shows(load.layer, cycle(load.start_ps), cycle(load.end_ps)):
+            return
+        for flight in load.flights:
+            if context.window.shows(flight.layer, cycle(flight.start_ps), cycle(flight.end_ps)):
+                context.out.flow(flight.number, flight.operand, "s", place_track(flight.place), flight.start_ps, flight.end_ps)
+                context.out.flow(flight.number, flight.operand, "t", LOADER, load.start_ps, load.end_ps)
+                context.out.flow(flight.number, flight.operand, "f", track, start_ps, end_ps)

@@ -1,0 +1,175 @@
+"""A recorded run as a file that Perfetto and chrome://tracing open, with the sums of what it shows compared with the result.
+
+The run's cluster is replayed twice: first to check it and to learn when each task was done, then to draw it. Nothing is held of the
+cycles but a piece of them, so the file's size does not bound the memory; DMA transfers and the names of runs and tasks are held.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from accelsim.errors import ConfigError, ConservationError
+from accelsim.program import Int64
+from accelsim.simulate import RecordedRun
+from accelsim.timeline.context import Context
+from accelsim.timeline.core_tracks import ArrayTrack, CodebookTrack, LayerTrack, LoaderTrack, VectorTrack
+from accelsim.timeline.counters import Bandwidth, WeightBuffer, draw_activations
+from accelsim.timeline.flights import flights_of
+from accelsim.timeline.flows import Flows
+from accelsim.timeline.layout import name_core
+from accelsim.timeline.memory_tracks import draw_flights, draw_memories
+from accelsim.timeline.replay import ClusterReplay
+from accelsim.timeline.trace_file import TraceFile, new_file
+from accelsim.timeline.window import Window
+
+
+@dataclass(frozen=True)
+class TimelineSummary:
+    """What a timeline shows.
+
+    Attributes
+    ----------
+    events : slices, counter values and ends of arrows in the file
+    cycles : category -> cycles of the array's slices; vector_cycles : of the vector unit's
+    dma_bytes : of the DMA's slices; checked : what was found equal to the result
+    """
+
+    path: str
+    first_cycle: int
+    end_cycle: int
+    layers: int
+    events: int
+    file_bytes: int
+    cycles: dict[str, int]
+    vector_cycles: int
+    dma_bytes: int
+    checked: tuple[str, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            "path": self.path,
+            "first_cycle": self.first_cycle,
+            "end_cycle": self.end_cycle,
+            "layers": self.layers,
+            "events": self.events,
+            "file_bytes": self.file_bytes,
+            "cycles": self.cycles,
+            "vector_cycles": self.vector_cycles,
+            "dma_bytes": self.dma_bytes,
+            "checked": list(self.checked),
+        }
+
+
+def write_timeline(run: RecordedRun, window: Window, path: Path) -> TimelineSummary:
+    """Write the part of a run that lies in `window`.
+
+    Raises
+    ------
+    ConfigError
+        Nothing happens in the window.
+    ConservationError
+        The run cannot be repeated, or what is drawn is not what the result says.
+    OutputError
+        The file cannot be written; then nothing is left of it.
+    """
+    check = ClusterReplay(run)
+    for _ in check.samples():
+        pass
+    with new_file(path) as raw:
+        out = TraceFile(raw, _header(run, window))
+        context = Context(run, window, out)
+        _draw(context, check.finished)
+        if not context.sums.cycles and not context.sums.dma_bits and not context.sums.vector_cycles:
+            raise ConfigError(f"nothing of the chosen layers happens in cycles {window.first}..{window.end}")
+        checked = check_sums(context)
+        out.close()
+    cycles: Counter[str] = Counter()
+    for (_, category), count in context.sums.cycles.items():
+        cycles[category] += count
+    return TimelineSummary(
+        path=str(path),
+        first_cycle=window.first,
+        end_cycle=window.end,
+        layers=len(window.layers),
+        events=out.events,
+        file_bytes=path.stat().st_size,
+        cycles=dict(cycles),
+        vector_cycles=context.sums.vector_cycles,
+        dma_bytes=sum(context.sums.dma_bits.values()) // 8,
+        checked=checked,
+    )
+
+
+def _header(run: RecordedRun, window: Window) -> dict[str, Any]:
+    result = run.result
+    return {
+        "made_by": f"accelsim {result.versions['accelsim']}",
+        "run_id": result.run_id,
+        "accelerator": result.accelerator_name,
+        "trace": result.trace_name,
+        "core_clock_hz": result.clock_hz,
+        "cycles_of_the_run": result.total_cycles,
+        "window_cycles": f"{window.first}..{window.end}",
+        "time": "ts and dur are microseconds of simulated time, cut to 1 ns: ts = cycle / core_clock_hz; arguments hold whole cycles",
+    }
+
+
+def _draw(context: Context, finished: Int64) -> None:
+    flights = flights_of(context.run)
+    name_core(context.out, context.run.accelerator.name)
+    draw_flights(context, flights)
+    bandwidth = Bandwidth(context)
+    for memory, moved in draw_memories(context, flights):
+        bandwidth.add(memory, moved)
+    bandwidth.draw()
+    draw_activations(context, flights, finished)
+    flows = Flows(context, flights)
+    tracks = (LoaderTrack(context, flows), ArrayTrack(context, flows), LayerTrack(context), CodebookTrack(context), VectorTrack(context))
+    weights = WeightBuffer(context, flights, bandwidth.bin_cycles)
+    for piece in ClusterReplay(context.run).samples():
+        for track in tracks:
+            track.feed(piece)
+        weights.feed(piece)
+        if piece.first >= context.window.end and not context.window.whole:
+            break
+    for track in tracks:
+        track.flush()
+
+
+def check_sums(context: Context) -> tuple[str, ...]:
+    """Compare what was drawn with the result, layer by layer, as far as layers are shown whole; what was compared.
+
+    Raises
+    ------
+    ConservationError
+        Something is drawn twice or not at all.
+    """
+    run, window, sums = context.run, context.window, context.sums
+    checked: list[str] = []
+    if window.first > 0 or window.end < run.result.total_cycles:
+        return ()
+    for index, layer in enumerate(run.result.layers):
+        if index not in window.layers:
+            continue
+        drawn = {name: sums.cycles[index, name] for name in layer.cycles}
+        if drawn != dict(layer.cycles):
+            raise ConservationError(f"layer {layer.name!r}: the array's slices have {drawn} cycles, the result {dict(layer.cycles)}")
+        for write in (False, True):
+            bits = sum(item.bits for item in layer.traffic if item.write == write and item.operand != "burst_rounding")
+            if sums.dma_bits[index, write] != bits:
+                way = "write" if write else "read"
+                raise ConservationError(f"layer {layer.name!r}: DMA slices {way} {sums.dma_bits[index, write]} bits, the result {bits}")
+    checked += ["cycles by category and layer", "DMA bytes by layer"]
+    if window.whole:
+        wanted = {"vector_busy_cycles": sums.vector_cycles}
+        if not any(key.endswith("background_bytes") and value for key, value in run.result.counters.items()):
+            names = {"ACT": "activates", "PRE": "precharges", "REF": "refreshes", "RD": "reads", "WR": "writes"}
+            wanted |= {f"dram_{name}": sums.commands[key] for key, name in names.items() if f"dram_{name}" in run.result.counters}
+        for name, drawn_count in wanted.items():
+            if run.result.counters[name] != drawn_count:
+                raise ConservationError(f"{drawn_count} {name} are drawn, the result has {run.result.counters[name]}")
+        checked += [name.replace("_", " ") for name in wanted]
+    return tuple(checked)

@@ -1,0 +1,171 @@
+"""A file in Chrome's trace-event format (JSON object format), written event by event, gzipped when its name ends in .gz.
+
+Times are integer picoseconds here. The file has them in microseconds, as the format asks, cut to whole nanoseconds: viewers round to
+nanoseconds, and rounding each end of a slice by itself would let slices cross. Cycles stand as integers in the arguments.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Any, Literal, cast
+
+from accelsim.errors import OutputError
+
+PS_PER_NS = 1000
+NS_PER_US = 1000
+
+
+@dataclass(frozen=True)
+class Track:
+    """A row of the viewer: a thread of a process, by number; both are sorted by their numbers."""
+
+    process: int
+    thread: int
+
+
+@dataclass(frozen=True)
+class Slice:
+    """Something that a unit did from `start_ps` to `end_ps`; slices of a track nest or do not touch."""
+
+    track: Track
+    name: str
+    category: str
+    start_ps: int
+    end_ps: int
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+
+
+class TraceFile:
+    """An open file; use `open_trace_file`.
+
+    Attributes
+    ----------
+    events : events written, without the names of tracks
+    """
+
+    def __init__(self, out: IO[bytes], header: Mapping[str, Any]) -> None:
+        self._out = out
+        self.events = 0
+        self._first = True
+        start = json.dumps({"displayTimeUnit": "ns", "otherData": header}, allow_nan=False)
+        self._out.write(start[:-1].encode() + b', "traceEvents": [\n')
+
+    def process(self, number: int, name: str) -> None:
+        """Name a process and give it its place."""
+        self._name(Track(number, 0), "process_name", {"name": name})
+        self._name(Track(number, 0), "process_sort_index", {"sort_index": number})
+
+    def track(self, track: Track, name: str) -> None:
+        """Name a track and give it its place in its process."""
+        self._name(track, "thread_name", {"name": name})
+        self._name(track, "thread_sort_index", {"sort_index": track.thread})
+
+    def slice(self, item: Slice) -> None:
+        """A slice; one that holds others must come before them."""
+        start, end = item.start_ps // PS_PER_NS, item.end_ps // PS_PER_NS
+        self._write(
+            {
+                "ph": "X",
+                "name": item.name,
+                "cat": item.category,
+                "pid": item.track.process,
+                "tid": item.track.thread,
+                "ts": start / NS_PER_US,
+                "dur": (end - start) / NS_PER_US,
+                "args": item.arguments,
+            }
+        )
+
+    def counter(self, process: int, name: str, time_ps: int, values: Mapping[str, int | float]) -> None:
+        """Values from `time_ps` on; each is a line or a stacked area of the counter's track."""
+        time = time_ps // PS_PER_NS / NS_PER_US
+        self._write({"ph": "C", "name": name, "pid": process, "tid": 0, "ts": time, "args": values})
+
+    def flow(self, number: int, name: str, phase: Literal["s", "t", "f"], track: Track, start_ps: int, end_ps: int) -> None:
+        """Start, step or end of an arrow; it belongs to the slice of `track` from `start_ps` to `end_ps`.
+
+        An arrow leaves at the slice's last nanosecond and arrives at its first.
+        """
+        start, end = start_ps // PS_PER_NS, end_ps // PS_PER_NS
+        time = max(start, end - 1) if phase == "s" else start
+        event: dict[str, Any] = {
+            "ph": phase, "name": name, "cat": "data", "id": number, "pid": track.process, "tid": track.thread, "ts": time / NS_PER_US,
+        }  # fmt: skip
+        if phase != "s":
+            event["bp"] = "e"  # the slice around this time, not the next one
+        self._write(event)
+
+    def close(self) -> None:
+        """End the list of events."""
+        self._out.write(b"\n]}\n")
+
+    def _name(self, track: Track, what: str, arguments: Mapping[str, Any]) -> None:
+        self._put({"ph": "M", "name": what, "pid": track.process, "tid": track.thread, "args": arguments})
+
+    def _write(self, event: Mapping[str, Any]) -> None:
+        self.events += 1
+        self._put(event)
+
+    def _put(self, event: Mapping[str, Any]) -> None:
+        text = json.dumps(event, separators=(",", ":"), allow_nan=False)
+        self._out.write((b"" if self._first else b",\n") + text.encode())
+        self._first = False
+
+
+@contextmanager
+def new_file(path: Path) -> Iterator[IO[bytes]]:
+    """A file that appears under `path` when the block ends well, and not at all when it does not; gzipped if `path` ends in .gz.
+
+    Raises
+    ------
+    OutputError
+        It is not a file, or its folder cannot be written.
+    """
+    target = path.absolute()
+    if target.is_dir():
+        raise OutputError(f"{path}: is a folder; allowed: the name of a file to write")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
+    except OSError as error:
+        raise OutputError(f"{path}: cannot be written: {error.strerror or error}") from error
+    scratch = Path(name)
+    try:
+        with os.fdopen(handle, "wb") as raw:
+            if path.suffix == ".gz":
+                with gzip.GzipFile(fileobj=raw, mode="wb", compresslevel=6, mtime=0, filename="") as packed:
+                    yield cast(IO[bytes], packed)
+            else:
+                yield raw
+        scratch.chmod(0o666 & ~_umask())
+        scratch.replace(target)
+    except OSError as error:
+        raise OutputError(f"{path}: cannot be written: {error.strerror or error}") from error
+    finally:
+        scratch.unlink(missing_ok=True)
+
+
+def check_writable(path: Path) -> None:
+    """OutputError, before long work, if `new_file` could not write `path`."""
+    target = path.absolute()
+    if target.is_dir():
+        raise OutputError(f"{path}: is a folder; allowed: the name of a file to write")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=target.parent, prefix=f".{target.name}."):
+            pass
+    except OSError as error:
+        raise OutputError(f"{path}: cannot be written: {error.strerror or error}") from error
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
