@@ -25,6 +25,7 @@ from accelsim.cli.inputs import (
     load_others,
 )
 from accelsim.cli.shell import EXIT_CHECK_FAILED, print_json
+from accelsim.cli.timelines import TimelineFile
 from accelsim.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -50,6 +51,7 @@ def run(
     out: OutFolder = None,
     as_json: AsJson = False,
     layers: Annotated[bool, typer.Option("--layers", help="List each layer, not sums over repeated blocks.")] = False,
+    timeline: TimelineFile = None,
     quiet: Quiet = False,
 ) -> None:
     """Time, stalls, traffic, energy and area of a trace on a chip; of several traces that take turns, with --then."""
@@ -63,14 +65,26 @@ def run(
 
     if out is not None:
         check_run_folder(out)
+    if timeline is not None:
+        from accelsim.timeline.trace_file import check_writable
+
+        check_writable(timeline)
     machine, network = load_inputs(accel, trace, overrides, fit=fit_codebook)
     others = load_others(then)
     node = load_technology(technology)
     area = area_of(machine, node)
-    from accelsim.simulate import simulate  # after the checks: a wrong name is answered without loading the machine
+    from accelsim.simulate import simulate, simulate_recorded  # after the checks: a wrong name is answered without loading the machine
 
     with progress(quiet=quiet) as update:
-        result = simulate(machine, network, *others, frames=frames, batch=batch, seed=seed, progress=update)
+        if timeline is None:
+            result = simulate(machine, network, *others, frames=frames, batch=batch, seed=seed, progress=update)
+        else:
+            from accelsim.timeline.timeline import write_timeline
+            from accelsim.timeline.window import make_window
+
+            recorded = simulate_recorded(machine, network, *others, frames=frames, batch=batch, seed=seed, progress=update)
+            result = recorded.result
+            write_timeline(recorded, make_window(result, None, None), timeline)
         ideals = checked = None
         if what_if:
             from accelsim.what_if import what_if as run_what_if

@@ -20,8 +20,8 @@ class Sums:
 
     Attributes
     ----------
-    cycles : (layer, category) -> cycles of array slices; vector_cycles : of the vector unit's slices
-    dma_bits : (layer, write) -> bits of DMA slices; commands : DRAM commands by name, all banks and channels
+    cycles : (layer, category) -> cycles of array slices in the window; vector_cycles : of the vector unit's slices
+    dma_bits : (layer, write) -> bits of DMA slices; commands : DRAM commands of the run by name, all banks and channels
     """
 
     cycles: Counter[tuple[int, str]] = field(default_factory=Counter)

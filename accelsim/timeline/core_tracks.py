@@ -17,7 +17,8 @@ from accelsim.timeline.layout import ARRAY, CODEBOOK, LAYERS, LOADER, VECTOR
 from accelsim.timeline.replay import Samples
 from accelsim.timeline.segments import Segment, Segments
 
-_IDLE, _POP = LOADER_STATES.index("idle"), LOADER_STATES.index("pop")
+_IDLE = LOADER_STATES.index("idle")
+_BUSY = CATEGORIES.index("busy")
 
 
 class LayerTrack:
@@ -85,14 +86,15 @@ class ArrayTrack:
             return
         cycles: Counter[str] = Counter()
         for item in tile:
-            cycles[CATEGORIES[item.key[2]]] += item.cycles
-        for name, count in cycles.items():
-            context.sums.cycles[record["layer"], name] += count
+            name = CATEGORIES[item.key[2]]
+            cycles[name] += item.cycles
+            context.sums.cycles[record["layer"], name] += context.window.part(item.start, item.end)
         arguments = {**context.of_layer(record["layer"]), "run": run, "tile": index, "rows": record["m"], "first_row": record["m0"]}
         context.draw(ARRAY, context.tile_name(run, index), "tile", start, end, {**arguments, **cycles})
         for item in tile:
             context.draw(ARRAY, CATEGORIES[item.key[2]], "cause", item.start, item.end, {})
-        self._flows.draw(flows, ARRAY, context.time_ps(start), context.time_ps(end))
+        used = next((item.start for item in tile if item.key[2] == _BUSY), start)
+        self._flows.draw(flows, context.time_ps(used))
 
 
 class LoaderTrack:
@@ -105,6 +107,8 @@ class LoaderTrack:
 
     def feed(self, piece: Samples) -> None:
         self._take(self._segments.feed(piece, piece.of("load_run", "load_tile", "loader"), piece.column("load_group")))
+        if self._tile and self._segments.open_key[:2] != self._tile[-1].key[:2]:
+            self._draw()  # before the array can be done with it
 
     def flush(self) -> None:
         self._take(self._segments.flush())
@@ -196,7 +200,7 @@ class VectorTrack:
             task = context.tasks[index]
             if not context.window.shows(task["layer"], item.start, item.end):
                 continue
-            context.sums.vector_cycles += item.cycles
+            context.sums.vector_cycles += context.window.part(item.start, item.end)
             plan = context.run.program.layers[task["layer"]]
             name = f"{plan.name} requantize [n{stripe}]" if task["kind"] == DRAIN else plan.name
             arguments = {

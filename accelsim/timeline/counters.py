@@ -29,23 +29,24 @@ class Bandwidth:
         self._context = context
         span = context.window.end - context.window.first
         self.bin_cycles = max(LEAST_BIN, 1 << max(0, (span // BINS).bit_length()))
+        self._bins = (context.window.first // self.bin_cycles, (context.window.end - 1) // self.bin_cycles)
         self.bytes: dict[str, Counter[tuple[int, bool]]] = {}
 
     def add(self, memory: str, moved: Moved) -> None:
         """Book bytes in the bin of their last bit."""
         at = max(0, self._context.cycle(moved.time_ps) - 1) // self.bin_cycles
-        self.bytes.setdefault(memory, Counter())[at, moved.write] += moved.size
+        if self._bins[0] <= at <= self._bins[1]:
+            self.bytes.setdefault(memory, Counter())[at, moved.write] += moved.size
 
     def draw(self) -> None:
         """Write the bins that touch the window."""
-        context, window = self._context, self._context.window
-        last = (window.end - 1) // self.bin_cycles
+        context, (first, last) = self._context, self._bins
         for memory, moved in sorted(self.bytes.items()):
             before = (0, 0)
             name = f"{memory} bandwidth (B/cycle)"
-            for at in range(window.first // self.bin_cycles, last + 1):
+            for at in range(first, last + 1):
                 now = (moved[at, False], moved[at, True])
-                if now != before or at == window.first // self.bin_cycles:
+                if now != before or at == first:
                     values = {"read": now[0] / self.bin_cycles, "write": now[1] / self.bin_cycles}
                     context.out.counter(COUNTERS, name, context.time_ps(at * self.bin_cycles), values)
                 before = now

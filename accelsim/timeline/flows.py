@@ -1,5 +1,6 @@
-"""Arrows from a load to its use: from a DMA transfer over the loader's first tile that needs it to that tile in the array.
+"""Arrows from a load to its use: from a DMA transfer over the loader's first tile that needs it to the swap of that tile in the array.
 
+Activations that the array reads as rows have no tile of the loader between; their arrow is that of the tensor's first transfer.
 A transfer that several runs read (a stripe that is held over chunks) has the arrow of its first use.
 """
 
@@ -11,18 +12,22 @@ from dataclasses import dataclass
 from accelsim.kernels.compute_state import LOAD
 from accelsim.timeline.context import Context
 from accelsim.timeline.flights import Flight
-from accelsim.timeline.layout import LOADER, place_track
-from accelsim.timeline.trace_file import Track
+from accelsim.timeline.layout import ARRAY, LOADER, place_track
+from accelsim.timeline.trace_file import PS_PER_NS
 
 
 @dataclass(frozen=True)
-class _Load:
-    """A tile that was loaded: the slice of the loader, and the transfers that it is the first to need."""
+class Load:
+    """A tile that was loaded: the slice of the loader, and the transfers that it is the first to need.
+
+    `decoded` pass the loader, `streamed` go to the array as rows of activations.
+    """
 
     layer: int
     start_ps: int
     end_ps: int
-    flights: tuple[Flight, ...]
+    decoded: tuple[Flight, ...]
+    streamed: tuple[Flight, ...]
 
 
 class Flows:
@@ -31,14 +36,17 @@ class Flows:
     def __init__(self, context: Context, flights: Sequence[Flight]) -> None:
         self._context = context
         self._by_transfer = {flight.what: flight for flight in flights if flight.what >= 0}
-        self._by_job: dict[int, Flight] = {-1 - flight.what: flight for flight in flights if flight.what < 0}  # the last of each job
+        self._by_job: dict[int, Flight] = {}  # the first of each job that landed
+        for flight in sorted(flights, key=lambda flight: flight.landed_ps):
+            if flight.what < 0:
+                self._by_job.setdefault(-1 - flight.what, flight)
         program = context.run.program
         self._job_of_load = {job.load: index for index, job in enumerate(program.jobs) if not job.write}
         self._used: set[int] = set()
         self._run = -1  # that is loaded
         self._needed_bits = 0  # of its stream, by its tiles so far
         self._chunk = 0  # first transfer of its stream that they did not need
-        self._loads: dict[tuple[int, int], _Load] = {}
+        self._loads: dict[tuple[int, int], Load] = {}
 
     def load(self, run: int, tile: int, groups: int, start_ps: int, end_ps: int) -> None:
         """A tile of `groups` groups is in the shadow registers."""
@@ -56,12 +64,14 @@ class Flows:
                 found.append(self._by_transfer[self._chunk])
             self._used.add(self._chunk)
             self._chunk += 1
+        streamed: list[Flight] = []
         if tile == 0:
-            found += [flight for field in ("in_task", "w_task") for flight in self._activation(record[field])]
-        self._loads[run, tile] = _Load(record["layer"], start_ps, end_ps, tuple(found))
+            found += self._activation(record["w_task"])
+            streamed = self._activation(record["in_task"])
+        self._loads[run, tile] = Load(record["layer"], start_ps, end_ps, tuple(found), tuple(streamed))
 
     def _activation(self, task: int) -> list[Flight]:
-        """The last transfer of a tensor that was brought from DRAM, at its first use."""
+        """The first transfer that landed of a tensor that is brought from DRAM, at the tensor's first use."""
         record = self._context.tasks[task] if task >= 0 else None
         if record is None or record["kind"] != LOAD:
             return []
@@ -69,19 +79,22 @@ class Flows:
         flight = self._by_job.pop(job, None) if job is not None else None
         return [flight] if flight is not None else []
 
-    def arrive(self, run: int, tile: int) -> _Load | None:
+    def arrive(self, run: int, tile: int) -> Load | None:
         """What was loaded for a tile that the array has computed."""
         return self._loads.pop((run, tile), None)
 
-    def draw(self, load: _Load | None, track: Track, start_ps: int, end_ps: int) -> None:
-        """Arrows of the transfers of `load` to a slice that is drawn, as far as their other ends are."""
+    def draw(self, load: Load | None, use_ps: int) -> None:
+        """Arrows of the transfers of `load` to the array at `use_ps`, when its tile is swapped in; as far as their slices are drawn."""
         if load is None:
             return
         context, cycle = self._context, self._context.cycle
-        if not context.window.shows(load.layer, cycle(load.start_ps), cycle(load.end_ps)):
-            return
-        for flight in load.flights:
-            if context.window.shows(flight.layer, cycle(flight.start_ps), cycle(flight.end_ps)):
-                context.out.flow(flight.number, flight.operand, "s", place_track(flight.place), flight.start_ps, flight.end_ps)
-                context.out.flow(flight.number, flight.operand, "t", LOADER, load.start_ps, load.end_ps)
-                context.out.flow(flight.number, flight.operand, "f", track, start_ps, end_ps)
+        loader_drawn = context.window.shows(load.layer, cycle(load.start_ps), cycle(load.end_ps))
+        for flight, decoded in (*((item, True) for item in load.decoded), *((item, False) for item in load.streamed)):
+            seen = context.window.shows(flight.layer, cycle(flight.start_ps), cycle(flight.end_ps))
+            if not seen or flight.start_ps // PS_PER_NS == flight.end_ps // PS_PER_NS:  # no time: nothing to leave from
+                continue
+            last_ps = max(flight.start_ps, flight.end_ps - PS_PER_NS)  # the transfer's last nanosecond
+            context.out.flow(flight.number, flight.operand, "s", place_track(flight.place), last_ps)
+            if decoded and loader_drawn:
+                context.out.flow(flight.number, flight.operand, "t", LOADER, max(load.start_ps, flight.landed_ps))
+            context.out.flow(flight.number, flight.operand, "f", ARRAY, use_ps)

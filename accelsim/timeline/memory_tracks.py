@@ -108,7 +108,8 @@ def _draw_dram(context: Context, number: int, name: str, spec: MemorySpec) -> It
     for transfer, time in context.run.notes.completed_ps[name].items():
         if ended.get(transfer) != time:
             raise ConservationError(
-                f"the recorded run cannot be repeated: transfer {transfer} of {name} completes at {ended.get(transfer)} ps, in the run at {time}"
+                f"the recorded run cannot be repeated: transfer {transfer} of {name} completes at {ended.get(transfer)} ps, "
+                f"in the run at {time}"
             )
 
 
@@ -222,4 +223,3 @@ class _DramChannel:
         if context.window.holds(context.cycle(start_ps), context.cycle(end_ps)):
             more = {**arguments, "memory_cycle": start, "memory_cycles": end - start}
             context.out.slice(Slice(track, name, category, start_ps, end_ps, more))
-

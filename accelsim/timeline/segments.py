@@ -31,6 +31,11 @@ class Segments:
     def __init__(self) -> None:
         self._open: Segment | None = None
 
+    @property
+    def open_key(self) -> tuple[int, ...]:
+        """The key of the last cycle that was fed; () before the first."""
+        return self._open.key if self._open is not None else ()
+
     def feed(self, piece: Samples, keys: Int64, also: Int64) -> list[Segment]:
         """Segments that ended before the last cycle of `piece`; `keys` is int64 (cycles, n), `also` int64 (cycles,)."""
         if not len(piece):

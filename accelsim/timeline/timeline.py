@@ -7,17 +7,21 @@ cycles but a piece of them, so the file's size does not bound the memory; DMA tr
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from accelsim.errors import ConfigError, ConservationError
 from accelsim.program import Int64
+from accelsim.quantities import cycle_at
 from accelsim.simulate import RecordedRun
 from accelsim.timeline.context import Context
 from accelsim.timeline.core_tracks import ArrayTrack, CodebookTrack, LayerTrack, LoaderTrack, VectorTrack
 from accelsim.timeline.counters import Bandwidth, WeightBuffer, draw_activations
-from accelsim.timeline.flights import flights_of
+from accelsim.timeline.flights import Flight, flights_of
 from accelsim.timeline.flows import Flows
 from accelsim.timeline.layout import name_core
 from accelsim.timeline.memory_tracks import draw_flights, draw_memories
@@ -33,7 +37,7 @@ class TimelineSummary:
     Attributes
     ----------
     events : slices, counter values and ends of arrows in the file
-    cycles : category -> cycles of the array's slices; vector_cycles : of the vector unit's
+    cycles : category -> cycles of the array's slices in the window; vector_cycles : of the vector unit's
     dma_bytes : of the DMA's slices; checked : what was found equal to the result
     """
 
@@ -78,10 +82,12 @@ def write_timeline(run: RecordedRun, window: Window, path: Path) -> TimelineSumm
     check = ClusterReplay(run)
     for _ in check.samples():
         pass
+    flights = flights_of(run)
+    window = _around_layers(run, window, flights, check.finished)
     with new_file(path) as raw:
         out = TraceFile(raw, _header(run, window))
         context = Context(run, window, out)
-        _draw(context, check.finished)
+        _draw(context, flights, check.finished)
         if not context.sums.cycles and not context.sums.dma_bits and not context.sums.vector_cycles:
             raise ConfigError(f"nothing of the chosen layers happens in cycles {window.first}..{window.end}")
         checked = check_sums(context)
@@ -96,7 +102,7 @@ def write_timeline(run: RecordedRun, window: Window, path: Path) -> TimelineSumm
         layers=len(window.layers),
         events=out.events,
         file_bytes=path.stat().st_size,
-        cycles=dict(cycles),
+        cycles={category: count for category, count in cycles.items() if count},
         vector_cycles=context.sums.vector_cycles,
         dma_bytes=sum(context.sums.dma_bits.values()) // 8,
         checked=checked,
@@ -117,8 +123,20 @@ def _header(run: RecordedRun, window: Window) -> dict[str, Any]:
     }
 
 
-def _draw(context: Context, finished: Int64) -> None:
-    flights = flights_of(context.run)
+def _around_layers(run: RecordedRun, window: Window, flights: Sequence[Flight], finished: Int64) -> Window:
+    """The window from the first to the last thing that the chosen layers do, if layers and no cycles were chosen."""
+    if window.all_layers or not window.all_cycles:
+        return window
+    clock, program = run.accelerator.clock, run.program
+    spans = [(run.result.layers[layer].start_cycle, run.result.layers[layer].end_cycle) for layer in window.layers]
+    issues = [cycle_at(flight.start_ps, clock) for flight in flights if flight.layer in window.layers]
+    tasks = program.tasks[np.isin(program.tasks["layer"], list(window.layers))]
+    ends = np.minimum(finished[tasks["offset"] + tasks["units"] - 1], run.outcome.cycles).tolist()
+    first, end = min([*issues, *(first for first, _ in spans)]), max([*ends, *(end for _, end in spans)])
+    return replace(window, first=first, end=max(first + 1, end))
+
+
+def _draw(context: Context, flights: Sequence[Flight], finished: Int64) -> None:
     name_core(context.out, context.run.accelerator.name)
     draw_flights(context, flights)
     bandwidth = Bandwidth(context)
@@ -133,7 +151,7 @@ def _draw(context: Context, finished: Int64) -> None:
         for track in tracks:
             track.feed(piece)
         weights.feed(piece)
-        if piece.first >= context.window.end and not context.window.whole:
+        if piece.first >= context.window.end and not context.window.all_cycles:
             break
     for track in tracks:
         track.flush()
@@ -149,8 +167,11 @@ def check_sums(context: Context) -> tuple[str, ...]:
     """
     run, window, sums = context.run, context.window, context.sums
     checked: list[str] = []
-    if window.first > 0 or window.end < run.result.total_cycles:
-        return ()
+    if not window.all_cycles:
+        drawn_cycles = sum(sums.cycles.values())
+        if window.all_layers and drawn_cycles != window.end - window.first:
+            raise ConservationError(f"the array's slices have {drawn_cycles} cycles, the window {window.end - window.first}")
+        return ("cycles of the window",) if window.all_layers else ()
     for index, layer in enumerate(run.result.layers):
         if index not in window.layers:
             continue

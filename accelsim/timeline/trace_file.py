@@ -88,16 +88,17 @@ class TraceFile:
         time = time_ps // PS_PER_NS / NS_PER_US
         self._write({"ph": "C", "name": name, "pid": process, "tid": 0, "ts": time, "args": values})
 
-    def flow(self, number: int, name: str, phase: Literal["s", "t", "f"], track: Track, start_ps: int, end_ps: int) -> None:
-        """Start, step or end of an arrow; it belongs to the slice of `track` from `start_ps` to `end_ps`.
-
-        An arrow leaves at the slice's last nanosecond and arrives at its first.
-        """
-        start, end = start_ps // PS_PER_NS, end_ps // PS_PER_NS
-        time = max(start, end - 1) if phase == "s" else start
+    def flow(self, number: int, name: str, phase: Literal["s", "t", "f"], track: Track, time_ps: int) -> None:
+        """Start, step or end of an arrow; it belongs to the innermost slice of `track` at `time_ps`."""
         event: dict[str, Any] = {
-            "ph": phase, "name": name, "cat": "data", "id": number, "pid": track.process, "tid": track.thread, "ts": time / NS_PER_US,
-        }  # fmt: skip
+            "ph": phase,
+            "name": name,
+            "cat": "data",
+            "id": number,
+            "pid": track.process,
+            "tid": track.thread,
+            "ts": time_ps // PS_PER_NS / NS_PER_US,
+        }
         if phase != "s":
             event["bp"] = "e"  # the slice around this time, not the next one
         self._write(event)

@@ -18,20 +18,35 @@ class Window:
     """Cycles first..end-1; of the layers, those in `layers` (by their index in the program).
 
     What belongs to a layer is shown whole if it lies in the window for a part of its time.
+
+    Attributes
+    ----------
+    all_cycles : no cycles were chosen: of the layers everything is shown, of the rest of the machine what happens meanwhile
+    all_layers : no layers were chosen
     """
 
     first: int
     end: int
     layers: frozenset[int]
-    whole: bool
+    all_cycles: bool
+    all_layers: bool
+
+    @property
+    def whole(self) -> bool:
+        """Whether everything is shown."""
+        return self.all_cycles and self.all_layers
 
     def holds(self, start: int, end: int) -> bool:
         """Whether cycles start..end-1 touch the window."""
         return start < self.end and (end > self.first or start == end == self.first)
 
+    def part(self, start: int, end: int) -> int:
+        """How many of a layer's cycles start..end-1 lie in the window."""
+        return end - start if self.all_cycles else max(0, min(end, self.end) - max(start, self.first))
+
     def shows(self, layer: int, start: int, end: int) -> bool:
         """Whether work of a layer in cycles start..end-1 is shown."""
-        return layer in self.layers and self.holds(start, end)
+        return layer in self.layers and (self.all_cycles or self.holds(start, end))
 
 
 def parse_cycles(text: str) -> tuple[int, int | None]:
@@ -72,4 +87,4 @@ def make_window(result: Result, pattern: str | None, cycles: tuple[int, int | No
             f"--layers {pattern!r}: no layer has such a name; allowed: a shell pattern of names like {shown}{suggest(pattern or '', known)}"
         )
     end = total if end is None else min(end, total)
-    return Window(first, end, chosen, pattern is None and first == 0 and end == total)
+    return Window(first, end, chosen, first == 0 and end == total, pattern is None)

@@ -1,0 +1,94 @@
+"""timeline: a saved run as a timeline for Perfetto, as a waveform, or both."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from accelsim.cli.inputs import Quiet, Seed
+from accelsim.cli.shell import print_json
+from accelsim.errors import ConfigError
+
+if TYPE_CHECKING:
+    from accelsim.timeline.timeline import TimelineSummary
+
+TimelineFile = Annotated[
+    Path | None, typer.Option("--timeline", metavar="FILE", help="Write the run's timeline for Perfetto to this .json or .json.gz file.")
+]
+
+
+def timeline(
+    result: Annotated[Path, typer.Argument(metavar="RESULT", help="A result.json, or the folder of a run.")],
+    out: Annotated[Path | None, typer.Option("-o", "--out", metavar="FILE", help="Trace events, .json or .json.gz.")] = None,
+    vcd: Annotated[Path | None, typer.Option("--vcd", metavar="FILE", help="The core's signals by cycle, .vcd or .vcd.gz.")] = None,
+    layers: Annotated[str | None, typer.Option("--layers", metavar="PATTERN", help="Only layers of these names: '*.mlp.*'.")] = None,
+    cycles: Annotated[str | None, typer.Option("--cycles", metavar="A..B", help="Only core cycles from A to before B.")] = None,
+    trace: Annotated[
+        list[Path] | None,
+        typer.Option("--trace", metavar="DIR", help="What was run, if it is not in traces/; repeat for more."),
+    ] = None,
+    seed: Seed = 0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print what was written as JSON.")] = False,
+    quiet: Quiet = False,
+) -> None:
+    """Show a run in time: a file for Perfetto (-o), for GTKWave (--vcd).
+
+    The run is repeated with a recorder, and must give the saved numbers again. What each track means: docs/timeline.md.
+    """
+    from accelsim.report.terminal import progress, say, stdout_console
+    from accelsim.result import load_result
+    from accelsim.timeline.trace_file import check_writable
+    from accelsim.timeline.window import make_window, parse_cycles
+
+    if out is None and vcd is None:
+        raise ConfigError("nothing to write; allowed: -o FILE for a timeline, --vcd FILE for a waveform, or both")
+    saved = load_result(result)
+    window = make_window(saved, layers, parse_cycles(cycles) if cycles is not None else None)
+    for file in (out, vcd):
+        if file is not None:
+            check_writable(file)
+    from accelsim.timeline.reproduce import reproduce
+    from accelsim.timeline.timeline import write_timeline
+    from accelsim.timeline.waveform import check_writer, write_waveform
+
+    if vcd is not None:
+        check_writer()
+    written: dict[str, Any] = {}
+    with progress(quiet=quiet) as update:
+        run = reproduce(saved, str(result), traces=trace or (), seed=seed, progress=update)
+        summary = write_timeline(run, window, out) if out is not None else None
+        signals = write_waveform(run, window, vcd) if vcd is not None else 0
+    if summary is not None:
+        written["timeline"] = summary.to_dict()
+    if vcd is not None:
+        written["waveform"] = {"path": str(vcd), "first_cycle": window.first, "cycles": signals, "file_bytes": vcd.stat().st_size}
+    if as_json:
+        print_json(written)
+        return
+    if summary is not None:
+        say_timeline(summary, quiet)
+    if vcd is not None:
+        say(stdout_console(), f"{vcd}: {signals:,} cycles from cycle {window.first:,}")
+
+
+def say_timeline(summary: TimelineSummary, quiet: bool) -> None:
+    """What was written: a line, and unless `quiet` where the shown cycles went and what was compared."""
+    from accelsim.report.terminal import row, say, show, stdout_console, table
+    from accelsim.report.text import count, decimal_bytes, percent
+
+    console = stdout_console()
+    part = f"cycles {count(summary.first_cycle)} to {count(summary.end_cycle)}"
+    say(console, f"{summary.path}: {count(summary.events)} events, {decimal_bytes(summary.file_bytes)}, {part}")
+    if quiet:
+        return
+    whole = sum(summary.cycles.values())
+    causes = table(console, ("array", ">cycles", ">share"))
+    for name, cycles in sorted(summary.cycles.items(), key=lambda item: -item[1]):
+        row(causes, name, count(cycles), percent(cycles, whole))
+    show(console, "The array in these cycles", causes)
+    console.print()
+    if summary.checked:
+        say(console, f"Equal to the result: {', '.join(summary.checked)}.")
+    say(console, "Open it at https://ui.perfetto.dev or chrome://tracing; docs/timeline.md says what each track means.")

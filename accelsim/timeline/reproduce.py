@@ -1,0 +1,102 @@
+"""A saved result, run again with a recorder: a result holds sums, a timeline needs what happened.
+
+The accelerator is the one in the result, the traces are found by name or given, and must have the result's SHA-256. The run counts only
+if it gives the saved cycles, traffic and counters again; sources of the model that differ are no harm as long as the numbers do not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from accelsim.accelerator import Accelerator, load_accelerator
+from accelsim.errors import ConfigError
+from accelsim.presets import TRACES, trace_names
+from accelsim.provenance import run_id, traces_sha256
+from accelsim.records import parse_yaml
+from accelsim.result import LayerResult, Result
+from accelsim.simulate import RecordedRun, simulate_recorded
+from accelsim.system import Progress
+from accelsim.trace.trace import Trace, load_trace
+
+
+def reproduce(saved: Result, source: str, *, traces: Sequence[Path] = (), seed: int = 0, progress: Progress | None = None) -> RecordedRun:
+    """The run of a saved result, with notes.
+
+    Parameters
+    ----------
+    source : the result's file, for messages
+    traces : directories of its networks; those that are not given are looked up in `traces/` by their names
+    seed : that it was run with
+
+    Raises
+    ------
+    ConfigError
+        A network is not found or is another one, or the run gives other numbers than the result has.
+    """
+    accelerator = _accelerator(saved, source)
+    networks = _networks(saved, source, traces)
+    options = {"frames": len(saved.frames) // len(networks), "batch": saved.batch, "seed": seed}
+    run = simulate_recorded(accelerator, *networks, **options, progress=progress)
+    difference = _difference(saved, run.result)
+    if difference:
+        why = "although both runs have the same id"
+        if run_id(accelerator, networks, options) != saved.run_id:
+            made = (
+                f"the result was made with accelsim {saved.versions.get('accelsim', '?')}, with other sources of the model or another seed"
+            )
+            why = f"{made}: run it again, or give its seed with --seed"
+        raise ConfigError(f"{source}: cannot be repeated: {difference}; {why}")
+    return run
+
+
+def _accelerator(saved: Result, source: str) -> Accelerator:
+    fields = parse_yaml(saved.accelerator)
+    if not isinstance(fields, dict):
+        raise ConfigError(f"{source}: field `accelerator`: is not the YAML text of an accelerator")
+    try:
+        return load_accelerator(fields)
+    except ConfigError as error:
+        raise ConfigError(f"{source}: field `accelerator`: {error}") from error
+
+
+def _networks(saved: Result, source: str, given: Sequence[Path]) -> tuple[Trace, ...]:
+    """The result's networks in their order."""
+    names = list(dict.fromkeys(frame.trace for frame in saved.frames))
+    loaded = {trace.name: trace for trace in map(load_trace, given)}
+    strange = [name for name in loaded if name not in names]
+    if strange:
+        raise ConfigError(f"{source}: was run with {', '.join(map(repr, names))}; --trace gives {', '.join(map(repr, strange))}")
+    for name in names:
+        if name not in loaded and name in trace_names():
+            loaded[name] = load_trace(TRACES / name)
+        if name not in loaded:
+            raise ConfigError(f"{source}: its network {name!r} is not among those in traces/; give its directory with --trace DIR")
+    traces = tuple(loaded[name] for name in names)
+    found = traces_sha256(traces)
+    if found != saved.trace_sha256:
+        raise ConfigError(
+            f"{source}: field `trace_sha256`: the result is of a network {saved.trace_sha256[:12]}..., {' + '.join(names)} here is "
+            f"{found[:12]}...; give the directory that was run with --trace DIR"
+        )
+    return traces
+
+
+def _difference(saved: Result, found: Result) -> str:
+    """The first number in which two results differ, in words; '' if none does."""
+    if saved.total_cycles != found.total_cycles:
+        return f"the result has {saved.total_cycles} cycles, the run here {found.total_cycles}"
+    if len(saved.layers) != len(found.layers):
+        return f"the result has {len(saved.layers)} layers, the run here {len(found.layers)}"
+    for was, now in zip(saved.layers, found.layers, strict=True):
+        if _numbers(was) != _numbers(now):
+            return f"layer {was.name!r} has other cycles or bytes here"
+    for name, value in found.counters.items():
+        if saved.counters.get(name, value) != value:
+            return f"{name} is {saved.counters[name]} in the result and {value} here"
+    return ""
+
+
+def _numbers(layer: LayerResult) -> tuple[object, ...]:
+    traffic = sorted((item.operand, item.memory, item.write, item.bits) for item in layer.traffic)
+    return layer.name, dict(layer.cycles), layer.start_cycle, layer.end_cycle, traffic

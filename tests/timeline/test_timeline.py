@@ -1,0 +1,180 @@
+"""A timeline is a valid file of trace events, and what it shows is the result: cycles by cause, bytes, work of the vector unit."""
+
+from __future__ import annotations
+
+from collections import Counter
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+
+from accelsim.accelerator import Accelerator, load_accelerator
+from accelsim.errors import CompileError, ConfigError
+from accelsim.presets import find_trace
+from accelsim.simulate import RecordedRun, simulate_recorded
+from accelsim.timeline.timeline import write_timeline
+from accelsim.timeline.window import make_window, parse_cycles
+from accelsim.trace.trace import Trace, load_trace
+from tests.engine.machines import machines
+from tests.timeline.trace_reader import ReadTrace, read_trace
+from tests.tiny_machines import accelerators, nets
+
+MACHINES = machines()
+
+
+@pytest.fixture(scope="module")
+def preset() -> RecordedRun:
+    return simulate_recorded(load_accelerator("edge-64x64"), load_trace(find_trace("tiny_vit_ssvq")))
+
+
+def draw(run: RecordedRun, folder: Path, layers: str | None = None, cycles: str | None = None, name: str = "t.json") -> ReadTrace:
+    window = make_window(run.result, layers, parse_cycles(cycles) if cycles else None)
+    write_timeline(run, window, folder / name)
+    return read_trace(folder / name)
+
+
+def check(run: RecordedRun, trace: ReadTrace) -> None:
+    """The sums over the file's slices are the saved numbers."""
+    cycles: Counter[tuple[int, str, str]] = Counter()
+    for tile in trace.track("MAC array"):
+        assert sum(piece.args["cycles"] for piece in tile.inside) == tile.args["cycles"]
+        for piece in tile.inside:
+            cycles[tile.args["frame"], tile.args["layer"], piece.name] += piece.args["cycles"]
+            assert tile.args[piece.name] > 0
+    moved: Counter[tuple[int, str, str]] = Counter()
+    places = [pieces for (process, _), pieces in trace.tracks.items() if process == "DMA"]
+    for flight in (piece for pieces in places for piece in pieces):
+        moved[flight.args["frame"], flight.args["layer"], flight.args["direction"]] += flight.args["bytes"]
+    for index, frame in enumerate(run.result.frames):
+        for layer in frame.layers:
+            assert {name: cycles[index, layer.name, name] for name in layer.cycles} == layer.cycles
+            for write, way in ((False, "read"), (True, "write")):
+                bits = sum(item.bits for item in layer.traffic if item.write == write and item.operand != "burst_rounding")
+                assert 8 * moved[index, layer.name, way] == bits
+    assert sum(cycles.values()) == run.result.total_cycles
+    assert len(places) <= run.accelerator.dma.max_transfers
+    vector = trace.track("vector unit") if ("core of tiny", "vector unit") in trace.tracks else []
+    if vector:
+        assert sum(piece.args["cycles"] for piece in vector) == run.result.counters["vector_busy_cycles"]
+    for _, values in trace.counter("weight buffer (B)"):
+        assert values["filled"] >= 0
+        assert values["reserved"] >= 0
+        assert values["filled"] + values["reserved"] <= run.accelerator.weight_buffer.capacity
+    for _, values in trace.counter("activation buffer (B)"):
+        assert 0 <= values["held"] <= run.program.peak_activation_bytes
+
+
+@pytest.mark.parametrize("name", MACHINES)
+def test_the_slices_of_each_machine_sum_to_its_result(name: str, tmp_path: Path) -> None:
+    accelerator, trace = MACHINES[name]
+    run = simulate_recorded(accelerator, trace, frames=2)
+    check(run, draw(run, tmp_path))
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=40)
+@given(accelerator=accelerators(), trace=nets)
+def test_the_slices_of_random_machines_sum_to_their_results(tmp_path: Path, accelerator: Accelerator, trace: Trace) -> None:
+    try:
+        run = simulate_recorded(accelerator, trace)
+    except CompileError:
+        return
+    check(run, draw(run, tmp_path))
+
+
+def test_a_preset_has_every_track_and_the_bytes_of_its_memory(preset: RecordedRun, tmp_path: Path) -> None:
+    trace = draw(preset, tmp_path)
+    check(preset, trace)
+    counters = preset.result.counters
+    vector = sum(piece.args["cycles"] for piece in trace.track("vector unit"))
+    assert vector == counters["vector_busy_cycles"]
+    bus = trace.track("channel 0 data bus")
+    on_bus = (counters["dram_reads"] + counters["dram_writes"]) * 64  # the last results still wait in the controller when the run is over
+    assert sum(piece.args["bytes"] for piece in bus) == on_bus
+    banks = [pieces for (_, name), pieces in trace.tracks.items() if name.startswith("channel 0 bank")]
+    assert sum(len(pieces) for pieces in banks) == counters["dram_activates"]
+    for way in ("reads", "writes"):
+        assert sum(piece.args[way] for pieces in banks for piece in pieces) == counters[f"dram_{way}"]
+    assert len(trace.track("channel 0 refresh")) == counters["dram_refreshes"]
+    bandwidth = trace.counter("dram bandwidth (B/cycle)")
+    cycle_ns = 10**9 / preset.result.clock_hz
+    area = sum(
+        (values["read"] + values["write"]) * (after - time) / cycle_ns
+        for (time, values), (after, _) in pairwise(bandwidth)
+    )
+    assert area == on_bus
+
+
+def test_a_loader_slice_has_every_group_of_its_tile(preset: RecordedRun, tmp_path: Path) -> None:
+    """Groups by CORE.md's formula: L = ceil(T / P), T records of D weights in a tile of min(R, rest) rows and C columns."""
+    trace = draw(preset, tmp_path)
+    program = preset.program
+    rows, cols = (int(program.machine[name][0]) for name in ("rows", "cols"))
+    seen = 0
+    for piece in trace.track("loader and decoder"):
+        run = program.runs[piece.args["run"]]
+        used = min(rows, int(run["k"]) - piece.args["tile"] % int(run["kt_count"]) * rows)
+        records = used * (cols // int(run["d"])) if run["axis"] == 0 else -(-used // int(run["d"])) * cols
+        assert piece.args["groups"] == -(-records // int(run["ports"]))
+        seen += 1
+    assert seen == int((program.runs["kt_count"] * program.runs["nt_count"]).sum())
+
+
+def test_every_transfer_of_weights_has_an_arrow_to_its_use(preset: RecordedRun, tmp_path: Path) -> None:
+    trace = draw(preset, tmp_path)
+    weights = {
+        piece.args["transfer"]: piece
+        for (process, _), pieces in trace.tracks.items()
+        if process == "DMA"
+        for piece in pieces
+        if piece.args["operand"] not in ("parameters", "activations_in", "activations_out")
+    }
+    assert weights.keys() <= trace.arrows.keys()
+    for number, flight in weights.items():
+        (_, _, first, _), *_, (_, track, last, time) = trace.arrows[number]
+        assert first == flight
+        assert track[1] == "MAC array"
+        assert last.name == "busy"
+        assert time >= flight.args["landed_cycle"]
+
+
+def test_layers_by_a_pattern_are_shown_whole_and_alone(preset: RecordedRun, tmp_path: Path) -> None:
+    names = {layer.name for layer in preset.result.layers}
+    name = sorted(name for name in names if "fc1" in name)[0]
+    trace = draw(preset, tmp_path, layers=f"*{name}")
+    layer = next(item for item in preset.result.layers if item.name == name)
+    cycles: Counter[str] = Counter()
+    for tile in trace.track("MAC array"):
+        assert tile.args["layer"] == name
+        cycles.update({piece.name: piece.args["cycles"] for piece in tile.inside} if len(tile.inside) == 1 else {})
+        if len(tile.inside) > 1:
+            for piece in tile.inside:
+                cycles[piece.name] += piece.args["cycles"]
+    assert dict(cycles) == {category: count for category, count in layer.cycles.items() if count}
+
+
+def test_a_window_of_cycles_shows_what_the_whole_shows_there(preset: RecordedRun, tmp_path: Path) -> None:
+    whole, part = draw(preset, tmp_path), draw(preset, tmp_path, cycles="2000..3000")
+    for key, pieces in part.tracks.items():
+        assert [(p.name, p.start, p.end, p.args) for p in pieces] == [
+            (p.name, p.start, p.end, p.args) for p in whole.tracks[key] if p.start < 3000 and p.end > 2000
+        ]
+    assert part.tracks.keys() >= {("core of edge-64x64", "MAC array"), ("core of edge-64x64", "loader and decoder")}
+
+
+def test_gzip_holds_the_same_file(preset: RecordedRun, tmp_path: Path) -> None:
+    assert draw(preset, tmp_path) == draw(preset, tmp_path, name="t.json.gz")
+    assert (tmp_path / "t.json.gz").stat().st_size < (tmp_path / "t.json").stat().st_size / 5
+
+
+@pytest.mark.parametrize("text", ["", "5", "5-9", "9..5", "7..7", "-1..5", "a..b", "1.5..3"])
+def test_cycles_that_are_none_are_refused(text: str) -> None:
+    with pytest.raises(ConfigError, match="--cycles"):
+        parse_cycles(text)
+
+
+def test_a_window_beyond_the_run_or_without_a_layer_is_refused(preset: RecordedRun) -> None:
+    with pytest.raises(ConfigError, match="no cycle of the run"):
+        make_window(preset.result, None, (10**9, None))
+    with pytest.raises(ConfigError, match="no layer has such a name"):
+        make_window(preset.result, "*nothing*", None)
