@@ -130,6 +130,8 @@ def compress_trace(
 def materialize(trace: Trace) -> Trace:
     """The trace with its payload: as it is if it has one, else regenerated from its seed by the same encoders (NumPy and Numba only).
 
+    A trace of shapes alone, without checksums, gets those of the bits.
+
     Raises
     ------
     TraceError
@@ -143,6 +145,7 @@ def materialize(trace: Trace) -> Trace:
     if origin is None:
         raise TraceError(f"trace {trace.name!r} is a float trace: compress it first")
     tensors: dict[str, Bytes] = {}
+    done: dict[str, WeightedLayer] = {}
     load = {
         layer.name: partial(seeded_weights, source.seed, layer.name, layer.weight.k, layer.weight.n) for layer in trace.weighted_layers()
     }
@@ -154,7 +157,9 @@ def materialize(trace: Trace) -> Trace:
         if layer.weight.streams and record.streams != layer.weight.streams:
             raise TraceError(f"trace {trace.name!r}, layer {layer.name!r}: regenerated weights differ from the manifest's checksums")
         tensors.update(streams)
-    return with_payload(trace.manifest, tensors)
+        done[layer.name] = layer.with_fields(weight=record)
+    fields = {field: getattr(trace.manifest, field) for field in Manifest.model_fields}
+    return with_payload(Manifest(**{**fields, "layers": tuple(done.get(layer.name, layer) for layer in trace.layers)}), tensors)
 
 
 def _check_out(out: Path, trace: Trace) -> None:

@@ -13,6 +13,7 @@ import pytest
 
 from accelsim.compress.compress_trace import Recipe, Rule, compress_trace, make_recipe, materialize
 from accelsim.compress.encoder import encode, reconstruct
+from accelsim.compress.open_trace import open_trace
 from accelsim.compress.recipe import BLOCK_PATTERN
 from accelsim.errors import FormatError, TraceError
 from accelsim.formats.catalog import parse_format
@@ -102,6 +103,15 @@ def test_materialize_regenerates_the_committed_int8_manifest() -> None:
     scale = np.abs(weights).max(axis=0) / np.float32(127)
     np.testing.assert_array_equal(whole.weights("classifier"), np.rint(weights / scale).astype(np.int8))
     assert materialize(whole) is whole
+
+
+def test_materialize_gives_a_trace_of_shapes_the_bits_of_its_recipe() -> None:
+    shapes = open_trace("tiny_vit_float@ssvq:k=16,d=8")
+    whole, packed = materialize(shapes), load_trace(TRACES / "tiny_vit_ssvq")
+    for layer in packed.weighted_layers():
+        assert whole.layer(layer.name) == layer
+        np.testing.assert_array_equal(whole.weights(layer.name), packed.weights(layer.name))
+    whole.verify_payload()
 
 
 def test_materialize_refuses_what_it_cannot_regenerate(tmp_path: Path) -> None:
