@@ -1,8 +1,8 @@
 """The codebook that a trace asks of a chip, as fields to set: the store, the entries and the length of a codeword.
 
 Assumes that a designer who builds a chip for one format gives it this format's codebook and nothing else: a RAM for codebooks of the
-layers (macros where flops would be many), a ROM for one that they share, a single entry where no layer has any. Ports, sets, banks and
-latency stay the chip's own.
+layers (macros where flops would be many), a ROM for one that they share, a single entry where no layer has any; and a decoder for their
+masks if they all keep as many of as many. Ports, sets, banks and latency stay the chip's own.
 """
 
 from __future__ import annotations
@@ -26,7 +26,15 @@ def codebook_fields(accelerator: Accelerator, trace: Trace) -> dict[str, str | i
     else:
         kept = accelerator.codebook.circuit if accelerator.codebook.store == "ram" else "flops"
         store, circuit = "ram", kept if bits <= FLOP_BITS else "sram"
-    return {"codebook.codewords": entries, "codebook.codeword_length": length, "codebook.store": store, "codebook.circuit": circuit}
+    masks = {item.decode_path().mask for item in coded} - {None}
+    decoder = [{"codebook.mask.keep": mask[0], "codebook.mask.of": mask[1]} for mask in masks if mask is not None]
+    return {
+        "codebook.codewords": entries,
+        "codebook.codeword_length": length,
+        "codebook.store": store,
+        "codebook.circuit": circuit,
+        **(decoder[0] if len(decoder) == 1 else {}),
+    }
 
 
 def codebook_overrides(accelerator: Accelerator, trace: Trace) -> tuple[str, ...]:
