@@ -21,12 +21,13 @@ def import_(
     out: Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="The trace's directory.")],
     seed: Annotated[int | None, typer.Option(min=0, help="Draw the weights from this seed.")] = None,
     bind: Annotated[list[str] | None, typer.Option(metavar="NAME=SIZE", help="Size of a symbolic dimension of a .onnx file.")] = None,
+    weights: Annotated[Path | None, typer.Option(metavar="FILE", help="Take the weights of this .safetensors file.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Turn a model into a float trace."""
     from accelsim.importers.import_model import import_model, parse_bindings
 
-    _show_trace(import_model(model, out, seed=seed, bind=parse_bindings(bind or ())), as_json)
+    _show_trace(import_model(model, out, seed=seed, bind=parse_bindings(bind or ()), weights=weights), as_json)
 
 
 def compress(

@@ -59,6 +59,7 @@ def import_model(
     activation_bits: Literal[8, 16, 32] = 8,
     residual_bits: Literal[8, 16, 32] = 8,
     bind: Mapping[str, int] | None = None,
+    weights: Path | None = None,
 ) -> Trace:
     """Import a model as a float trace.
 
@@ -78,6 +79,8 @@ def import_model(
         Bits of activations, and of the sums of residual connections.
     bind
         Sizes of an '.onnx' file's symbolic dimensions, by name.
+    weights
+        A '.safetensors' file whose tensors take the place of the model's (accelsim.importers.weights_file).
 
     Raises
     ------
@@ -93,18 +96,25 @@ def import_model(
         raise ImportModelError(f"model {model!r} is not understood; allowed: vit:option=value,... or a file named *.pt2, *.onnx or *.csv")
     if bind and not is_onnx:
         raise ImportModelError(f"model {model!r}: dimensions can be bound in a file named *.onnx only")
-    if (kind == "vit" or table) and seed is None:
-        raise ImportModelError(f"model {model!r} is a description without weights: give a seed")
+    if weights is not None and (table or seed is not None):
+        raise ImportModelError(f"--weights {weights}: allowed with a model that has trained weights, and without a seed")
+    if (kind == "vit" or table) and seed is None and weights is None:
+        raise ImportModelError(f"model {model!r} is a description without weights: give a seed, or a file of weights (--weights)")
     name = name or (Path(out).resolve().name if out is not None else "") or Path(model).stem
     if table:
         trace = import_topology(Path(model), name, seed=seed or 0, activation_bits=activation_bits)
         return _saved(trace, out)
     if is_onnx:
-        return _saved(_import_onnx(Path(model), name, seed, bind or {}, (activation_bits, residual_bits)), out)
+        return _saved(_import_onnx(Path(model), name, seed, bind or {}, weights, (activation_bits, residual_bits)), out)
     if importlib.util.find_spec("torch") is None:
         raise ImportModelError("importing a model needs PyTorch; install accelsim with its extra: pip install 'accelsim[torch]'")
     program = _export_vit(options) if kind == "vit" else _load_program(Path(model))
     file = Path(model) if kind != "vit" else None
+    if weights is not None:
+        from accelsim.importers.torch_weights import put_weights
+
+        put_weights(program, weights, model)
+        file = weights
     trace = import_program(program, name, seed=seed, file=file, activation_bits=activation_bits, residual_bits=residual_bits)
     return _saved(trace, out)
 
@@ -154,7 +164,9 @@ def import_program(
     )  # fmt: skip
 
 
-def _import_onnx(path: Path, name: str, seed: int | None, bind: Mapping[str, int], bits: tuple[Any, Any]) -> Trace:
+def _import_onnx(
+    path: Path, name: str, seed: int | None, bind: Mapping[str, int], weights: Path | None, bits: tuple[Any, Any]
+) -> Trace:
     if importlib.util.find_spec("onnx") is None:
         raise ImportModelError(
             "importing an ONNX file needs the onnx package; install accelsim with its extra: pip install 'accelsim[import]'"
@@ -164,7 +176,11 @@ def _import_onnx(path: Path, name: str, seed: int | None, bind: Mapping[str, int
     from accelsim.importers.onnx_walk import walk_onnx
 
     model = load_onnx(path, bind)
-    return _trace_of(lambda: walk_onnx(model, GraphBuilder(*bits), keep_values=seed is None), str(path), name, seed, path)
+    if weights is not None:
+        from accelsim.importers.onnx_weights import with_weights
+
+        model = with_weights(model, weights)
+    return _trace_of(lambda: walk_onnx(model, GraphBuilder(*bits), keep_values=seed is None), str(path), name, seed, weights or path)
 
 
 def _trace_of(walk: Callable[[], Graph], what: str, name: str, seed: int | None, file: Path | None) -> Trace:

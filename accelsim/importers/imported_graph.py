@@ -26,6 +26,10 @@ class ImportedGraph:
         Bias, gamma, ... by layer and name, float32, 1-D; empty unless kept.
     unused
         Parameters that no layer reads.
+    read
+        Trained tensors of the file that the layers read, by name (ONNX).
+    stored
+        The initializer that holds exactly a layer's weights (turned or not), by layer.
     notes
         What a reader of the trace must know besides.
     """
@@ -35,4 +39,6 @@ class ImportedGraph:
     weights: dict[str, Floats]
     constants: dict[str, dict[str, Floats]]
     unused: tuple[str, ...]
-    notes: tuple[str, ...] = field(default=())
+    read: frozenset[str] = frozenset()
+    stored: dict[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()

@@ -35,6 +35,7 @@ class Recorder:
         self.weights: dict[str, Floats] = {}
         self.constants: dict[str, dict[str, Floats]] = {}
         self.used: set[str] = set()
+        self.stored: dict[str, str] = {}
         self._owners: dict[tuple[str, int, int], str] = {}
         self._keep_values = keep_values
 
@@ -47,6 +48,8 @@ class Recorder:
                     f"initializer {name!r} holds the weights of both {owner!r} and {view.producer!r}; allowed: of one layer"
                 )
         self.used.update(names)
+        if len(names) == 1 and columns == (0, 0):
+            self.stored[view.producer] = names[0]
         if self._keep_values:
             self.weights[view.producer] = self._finite(weights, view, "weights")
 

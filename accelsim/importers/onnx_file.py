@@ -7,7 +7,7 @@ what lies between: those may be wrong.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -42,6 +42,8 @@ class OnnxModel:
         Shapes of the model's inputs, all sizes known.
     initializers
         onnx.TensorProto by name.
+    replaced
+        Values that stand for those of initializers, by name.
     """
 
     path: Path
@@ -49,9 +51,12 @@ class OnnxModel:
     opset: int
     inputs: dict[str, tuple[int, ...]]
     initializers: dict[str, Any]
+    replaced: Mapping[str, Array] = field(default_factory=dict)
 
     def read(self, name: str) -> Array:
         """The values of an initializer."""
+        if name in self.replaced:
+            return self.replaced[name]
         return read_tensor(self.initializers[name], self.path.parent, f"{self.path}: initializer {name!r}")
 
     @cached_property

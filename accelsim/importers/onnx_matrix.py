@@ -62,7 +62,8 @@ def linear(call: Call, view: View, factor: float, weights: Constant) -> Deferred
             name = f"{name}[{first}:{stop}]"
         result = call.builder.linear(name, view, stop - first, shift is not None)
         call.recorder.used.update(pending.sources)
-        call.recorder.keep_weight(result, _scaled(weights.array[:, first:stop], factor, scale), weights.sources, (first, stop))
+        part = (0, 0) if stop - first == outputs else (first, stop)
+        call.recorder.keep_weight(result, _scaled(weights.array[:, first:stop], factor, scale), weights.sources, part)
         if shift is not None:
             call.recorder.keep_constant(result, "bias", np.broadcast_to(shift, (stop - first,)), pending.sources)
         return result

@@ -81,7 +81,8 @@ class _Walk:
         recorder = self.recorder
         unused = tuple(sorted(self.model.trained - recorder.used - self._folded_away()))
         notes = self.model.external_notes()
-        return ImportedGraph(recorder.builder, outputs, recorder.weights, recorder.constants, unused, notes)
+        read = self.model.trained & recorder.used
+        return ImportedGraph(recorder.builder, outputs, recorder.weights, recorder.constants, unused, read, recorder.stored, notes)
 
     def _folded_away(self) -> set[str]:
         """Initializers that a needed node reads: they went into a function or a shape, if not into a layer."""

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from safetensors.numpy import save_file
 
 from accelsim.accelerator import load_accelerator
 from accelsim.compress.compress_trace import compress_trace, make_recipe
@@ -118,3 +119,37 @@ def test_a_convnet_computes_what_the_model_computes(dynamo: bool, tmp_path: Path
         np.testing.assert_allclose(values[trace.manifest.outputs[0]][0], network(image).numpy(), rtol=1e-4, atol=1e-5)
     assert any(isinstance(layer, ConvLayer) and layer.op == "depthwise_conv2d" for layer in trace.layers)
     assert all(layer.bias for layer in trace.layers if isinstance(layer, WeightedLayer))
+
+
+HUB = {
+    "vit.layers.": "vit.encoder.layer.",
+    ".o_proj.": ".output.dense.",
+    ".mlp.fc1.": ".intermediate.dense.",
+    ".mlp.fc2.": ".output.dense.",
+} | {f".attention.{new}_proj.": f".attention.attention.{old}." for new, old in {"q": "query", "k": "key", "v": "value"}.items()}
+
+
+@pytest.mark.parametrize("named", ["as the model", "as the hub"])
+def test_a_described_vit_takes_a_files_weights(named: str, tmp_path: Path) -> None:
+    network = build(TINY, "eager")
+    state = {}
+    for name, tensor in network.state_dict().items():
+        for new, old in HUB.items() if named == "as the hub" else ():
+            name = name.replace(new, old)
+        state[name] = tensor.numpy()
+    save_file(state, tmp_path / "w.safetensors")
+    trace = import_model("vit:" + ",".join(f"{name}={value}" for name, value in TINY.items()), weights=tmp_path / "w.safetensors")
+    for layer in trace.weighted_layers():
+        expected = network.get_submodule(layer.name).weight.detach().numpy()
+        np.testing.assert_array_equal(trace.weights(layer.name), expected.reshape(layer.weight.n, -1).T)
+    assert trace.manifest.source.file == "w.safetensors"
+
+
+def test_an_exported_vit_takes_a_files_weights(tmp_path: Path) -> None:
+    network = build(TINY, "eager")
+    path = export(network, 24, tmp_path / "m.onnx", False, 17)
+    state = {name: 2 * tensor.numpy() for name, tensor in network.state_dict().items()}
+    save_file(state, tmp_path / "w.safetensors")
+    trace = import_model(path, weights=tmp_path / "w.safetensors")
+    for layer in trace.weighted_layers():
+        np.testing.assert_array_equal(trace.weights(layer.name), state[f"{layer.name}.weight"].reshape(layer.weight.n, -1).T)

@@ -1,0 +1,135 @@
+"""A '.safetensors' file of trained weights, matched by name to what a model wants.
+
+All or nothing: a tensor that is missing, unexpected or of another shape is an error that lists them, never a layer with old weights.
+Counters of a batch norm's training steps are the one thing that is passed over.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from safetensors import SafetensorError, safe_open
+
+from accelsim.errors import ImportModelError
+
+Floats = npt.NDArray[np.float32]
+
+_TYPES: dict[str, np.dtype[Any]] = {"F32": np.dtype("<f4"), "F16": np.dtype("<f2"), "BF16": np.dtype("<u2")}
+_PASSED_OVER = ".num_batches_tracked"
+_LISTED = 5
+_HUB_NAMES = (  # of ViTForImageClassification: transformers from version 5 on, and before (as the files on its hub still have them)
+    ("vit.layers.", "vit.encoder.layer."),
+    (".attention.q_proj.", ".attention.attention.query."),
+    (".attention.k_proj.", ".attention.attention.key."),
+    (".attention.v_proj.", ".attention.attention.value."),
+    (".attention.o_proj.", ".attention.output.dense."),
+    (".mlp.fc1.", ".intermediate.dense."),
+    (".mlp.fc2.", ".output.dense."),
+)
+
+
+@dataclass(frozen=True)
+class WeightsFile:
+    """Names, types, shapes and places of the tensors of a file that safetensors has checked."""
+
+    path: Path
+    tensors: Mapping[str, Any]
+    start: int
+
+    @property
+    def names(self) -> frozenset[str]:
+        """Tensors that count."""
+        return frozenset(name for name in self.tensors if not name.endswith(_PASSED_OVER))
+
+    def shape(self, name: str) -> tuple[int, ...]:
+        """Shape of a tensor."""
+        return tuple(self.tensors[name]["shape"])
+
+    def read(self, name: str) -> Floats:
+        """The values of a tensor as float32."""
+        entry = self.tensors[name]
+        kind = _TYPES.get(entry["dtype"])
+        if kind is None:
+            raise ImportModelError(f"{self.path}: tensor {name!r} has type {entry['dtype']}; allowed: {', '.join(_TYPES)}")
+        first, stop = entry["data_offsets"]
+        with self.path.open("rb") as file:
+            file.seek(self.start + first)
+            values = np.frombuffer(file.read(stop - first), dtype=kind).reshape(self.shape(name))
+        if entry["dtype"] == "BF16":  # the upper half of a float32
+            values = (values.astype(np.uint32) << 16).view(np.float32)
+        return np.asarray(values, dtype=np.float32)
+
+
+def open_weights(path: Path) -> WeightsFile:
+    """Open a file.
+
+    Raises
+    ------
+    ImportModelError
+        No such file, or not a whole safetensors file.
+    """
+    if not path.is_file():
+        raise ImportModelError(f"{path}: no such file")
+    try:
+        with safe_open(path, framework="numpy"):  # checks the header's size, each tensor's place and bytes, and that none overlap
+            pass
+        with path.open("rb") as file:
+            size = int.from_bytes(file.read(8), "little")
+            header = json.loads(file.read(size))
+    except (SafetensorError, OSError, ValueError, RecursionError) as error:
+        raise ImportModelError(f"{path}: is not a whole safetensors file: {str(error).splitlines()[0]}") from None
+    header.pop("__metadata__", None)
+    return WeightsFile(path, header, 8 + size)
+
+
+def match(file: WeightsFile, wanted: Mapping[str, tuple[int, ...]], model: str) -> dict[str, str]:
+    """The file's tensor for each tensor that a model wants, by the model's name.
+
+    Parameters
+    ----------
+    file
+        The weights.
+    wanted
+        Shapes by name; batch norms' step counters are passed over.
+    model
+        The model's name, for a message.
+
+    Raises
+    ------
+    ImportModelError
+        Tensors that are missing, unexpected, or of another shape.
+    """
+    found: dict[str, str] = {}
+    for name in wanted:
+        spelling = next((spelling for spelling in _spellings(name) if spelling in file.tensors), None)
+        if spelling is not None and not name.endswith(_PASSED_OVER):
+            found[name] = spelling
+    missing = sorted(name for name in wanted if name not in found and not name.endswith(_PASSED_OVER))
+    unexpected = file.names - set(found.values())
+    differing = [
+        f"{name} {file.shape(spelling)} for {wanted[name]}" for name, spelling in found.items() if file.shape(spelling) != wanted[name]
+    ]
+    problems = (("missing", missing), ("unexpected", sorted(unexpected)), ("of another shape", sorted(differing)))
+    if any(names for _, names in problems):
+        raise ImportModelError(f"{file.path} does not fit {model}: " + "; ".join(_listed(what, names) for what, names in problems if names))
+    return found
+
+
+def _spellings(name: str) -> tuple[str, str]:
+    """A tensor's name, and what it is called in files from the hub."""
+    hub = name
+    for new, old in _HUB_NAMES:
+        hub = hub.replace(new, old)
+    return name, hub
+
+
+def _listed(what: str, names: Iterable[str]) -> str:
+    names = list(names)
+    more = f" and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
+    return f"{len(names)} {what} ({', '.join(names[:_LISTED])}{more})"
