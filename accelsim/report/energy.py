@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Literal
 
 import yaml
@@ -73,7 +74,7 @@ class EnergyReport:
     ----------
     seconds : time of the run; operations : 2 x useful MACs
     lines : one a component, operand and action
-    layers_pj : (name, dynamic energy) of each layer of each frame, in order
+    layers : (name, action counts) of each layer of each frame, in order; energies : of each action
     """
 
     accelerator: str
@@ -83,7 +84,13 @@ class EnergyReport:
     seconds: float
     operations: int
     lines: tuple[EnergyLine, ...]
-    layers_pj: tuple[tuple[str, Span], ...]
+    layers: tuple[tuple[str, Counts], ...]
+    energies: Mapping[str, ActionEnergy]
+
+    @cached_property
+    def layers_pj(self) -> tuple[tuple[str, Span], ...]:
+        """(name, dynamic energy) of each layer of each frame, in order."""
+        return tuple((name, _dynamic(counts, self.energies)) for name, counts in self.layers)
 
     def energy_pj(self, *, off_chip: bool = True, kind: Kind | None = None) -> Span:
         """Sum of the lines; without the memories outside the chip, or of one kind only."""
@@ -163,7 +170,8 @@ def energy_of(result: Result, accelerator: Accelerator, technology: Technology) 
         seconds=seconds,
         operations=2 * result.macs,
         lines=(*lines, *_leakage(accelerator, technology, seconds), *_background(accelerator, technology, seconds)),
-        layers_pj=tuple((layer.name, _dynamic(counts, energies)) for layer, counts in zip(result.layers, layers, strict=True)),
+        layers=tuple((layer.name, counts) for layer, counts in zip(result.layers, layers, strict=True)),
+        energies=energies,
     )
 
 

@@ -78,6 +78,8 @@ def expand(sweep: Sweep) -> Iterator[Candidate]:
     ConfigError, TraceError
         An accelerator or trace that cannot be read, or a constraint that has no meaning at a point: the sweep itself is wrong.
     """
+    for cached in (_fields, _trace):
+        cached.cache_clear()  # a file that was edited since the last sweep of this process is read again
     for position in range(sweep.size):
         yield candidate(sweep, position)
 

@@ -237,3 +237,15 @@ def test_a_picture_of_what_is_not_there_is_one_message(picture, words: str):
     with pytest.raises(ConfigError) as caught:
         load_sweep({"name": "p", "base": {"accelerator": "edge-64x64"}, "axes": {"trace": ["a"]}, "pictures": [picture]})
     assert words in str(caught.value)
+
+
+def test_a_file_that_was_edited_is_read_again(tmp_path):
+    file = tmp_path / "chip.yaml"
+    text = (TRACES.parent / "configs" / "accelerators" / "edge-32x32.yaml").read_text()
+    clocks = []
+    for clock in ("1 GHz", "500 MHz"):
+        file.write_text(text.replace("clock: 1 GHz", f"clock: {clock}"))
+        (point,) = expand(sweep(base={"accelerator": str(file), "trace": "tiny_vit_int8"}, axes={"codebook.ports": [2]}))
+        assert isinstance(point, Point)
+        clocks.append(point.accelerator.clock)
+    assert clocks == [10**9, 5 * 10**8]
