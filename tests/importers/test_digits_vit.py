@@ -11,6 +11,8 @@ import pytest
 
 from accelsim.accelerator import load_accelerator
 from accelsim.compiler.codebook_fit import codebook_overrides
+from accelsim.compress.compress_trace import compress_trace
+from accelsim.compress.recipe import make_recipe
 from accelsim.functional import check_functional
 from accelsim.simulate import simulate
 from accelsim.trace.trace import load_trace, save_trace
@@ -92,3 +94,31 @@ def test_a_trace_keeps_the_accuracy_that_was_measured_and_runs_bit_for_bit(measu
     chip = load_accelerator("mcu-16x16", codebook_overrides(load_accelerator("mcu-16x16"), trace))
     assert check_functional(chip, trace).ok
     assert simulate(chip, trace).total_cycles > 0
+
+
+def test_the_gradient_of_a_sign_is_that_of_the_weight_times_the_codeword(trained: dict[str, Any]) -> None:
+    from examples import fine_tune
+
+    packed, _ = compress_trace(trained["source"], make_recipe("ssvq:k=16,d=8"))
+    name = "vit.layers.0.mlp.fc1"
+    coded = fine_tune.Coded(packed, name, trained["module"].weights_of(trained["source"], name))
+    np.testing.assert_allclose(coded().detach().numpy().T, trained["module"].weights_of(packed, name), rtol=1e-6)
+    upstream = torch.randn(coded().shape, generator=torch.Generator().manual_seed(0))
+    coded().backward(upstream)
+    codewords = np.abs(trained["module"].weights_of(packed, name))
+    np.testing.assert_allclose(coded.latent.grad.numpy(), upstream.numpy().T * codewords, rtol=1e-5)
+
+
+@pytest.mark.parametrize("text", ["ssvq:k=16,d=8", "vq:k=64,d=4"])
+def test_fine_tuning_brings_accuracy_back_in_the_same_bits(trained: dict[str, Any], text: str) -> None:
+    from examples import fine_tune
+
+    module, network, data = trained["module"], trained["network"], trained["data"]
+    packed, _ = compress_trace(trained["source"], make_recipe(text))
+    tuned = fine_tune.fine_tune(network, trained["source"], packed, data, epochs=4)
+    before, after = (module.accuracy(module.with_weights(network, trace), data) for trace in (packed, tuned))
+    assert after > max(0.9, before + 0.1)
+    assert {layer.name: layer.weight.bytes for layer in tuned.weighted_layers()} == {
+        layer.name: layer.weight.bytes for layer in packed.weighted_layers()
+    }
+    tuned.verify_payload()

@@ -1,0 +1,70 @@
+"""A packed trace whose layers hold other indices, signs or codewords in the same formats: what fine-tuning hands back.
+
+Formats and shapes stay, so cycles and traffic do; the metrics that were measured on the old weights are dropped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy.typing as npt
+
+from accelsim.errors import FormatError, TraceError
+from accelsim.trace.layers import WeightedLayer
+from accelsim.trace.manifest import Manifest
+from accelsim.trace.streams import StreamRecord
+from accelsim.trace.trace import Trace, with_payload
+
+Arrays = Mapping[str, npt.NDArray[Any]]
+
+
+def repack(trace: Trace, arrays: Mapping[str, Arrays], note: str) -> Trace:
+    """The trace with the arrays of some layers replaced.
+
+    Parameters
+    ----------
+    arrays
+        By layer, the arrays that its format names (`trace.arrays(layer)` gives the old ones): all of them, in the same shapes.
+    note
+        Where they come from; it is added to the manifest's notes.
+
+    Raises
+    ------
+    TraceError, FormatError
+        The trace has no payload or no such layer; an array is missing, has another shape or a value that the format does not allow; a
+        codebook that layers share is changed for one of them alone.
+    """
+    tensors = {
+        record.tensor: trace.required_payload(layer.name).read(record.tensor) for layer in trace.layers for record in _records(layer)
+    }
+    done: dict[str, WeightedLayer] = {}
+    for name, replaced in arrays.items():
+        layer = trace.layer(name)
+        if not isinstance(layer, WeightedLayer):
+            raise TraceError(f"layer {name!r} is a {layer.op}: it has no weights to replace")
+        weight = layer.weight
+        try:
+            packed = weight.format.pack(replaced, weight.k, weight.n)
+        except FormatError as error:
+            raise FormatError(f"trace {trace.name!r}, layer {name!r}: {error}") from None
+        records = {
+            stream: StreamRecord.of(weight.streams[stream].tensor, weight.streams[stream].bits, data) for stream, data in packed.items()
+        }
+        tensors.update({records[stream].tensor: data for stream, data in packed.items()})
+        done[name] = layer.with_fields(weight=weight.model_copy(update={"streams": records}))
+    fields = {field: getattr(trace.manifest, field) for field in Manifest.model_fields}
+    fields |= {
+        "layers": tuple(done.get(layer.name, layer) for layer in trace.layers),
+        "metrics": {},
+        "notes": (*trace.manifest.notes, note),
+        "payload": None,
+    }
+    manifest = Manifest(**fields)
+    manifest.stream_records()  # refuses a shared tensor that is described in two ways
+    return with_payload(manifest, tensors)
+
+
+def _records(layer: Any) -> list[StreamRecord]:
+    weights = layer.weight.streams if isinstance(layer, WeightedLayer) else {}
+    return [*weights.values(), *layer.constants.values()]
