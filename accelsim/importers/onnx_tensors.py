@@ -96,7 +96,7 @@ def _external_bytes(entries: Any, folder: Path, needed: int, what: str) -> bytes
     try:
         path = (folder / location).resolve()
         inside = path.is_relative_to(folder.resolve()) and path.is_file()
-    except (OSError, ValueError):  # a loop of symbolic links, a zero byte in the name
+    except (OSError, ValueError, RuntimeError):  # a loop of symbolic links, a zero byte in the name
         inside = False
     if not location or Path(location).is_absolute() or not inside:
         raise ImportModelError(f"{what}: external data {location!r}; allowed: a file that is there, inside the model's folder")

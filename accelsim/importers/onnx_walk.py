@@ -19,7 +19,7 @@ from accelsim.importers.imported_graph import ImportedGraph
 from accelsim.importers.onnx_call import Call, Recorder, Value
 from accelsim.importers.onnx_expressions import Expression
 from accelsim.importers.onnx_file import OnnxModel
-from accelsim.importers.onnx_fold import fold
+from accelsim.importers.onnx_fold import FOLDERS, fold
 from accelsim.importers.onnx_node import OnnxNode
 from accelsim.importers.onnx_ops import EPILOGUE, HANDLERS, PARTED, PASSED_THROUGH
 from accelsim.importers.onnx_values import Constant, Deferred, Fused, Plain
@@ -120,7 +120,8 @@ class _Walk:
             self._branch(node, operands)
             return
         known = [operand for operand in operands if isinstance(operand, Constant)]
-        if len(known) == len([operand for operand in operands if operand is not None]):
+        folds = len(known) == len([operand for operand in operands if operand is not None])
+        if folds and (known or node.op in FOLDERS):
             results: Value | tuple[Value, ...] = self._fold(node, operands, known)
         elif node.op in HANDLERS:
             call = Call(node, operands, self.recorder, self._sole)

@@ -1,0 +1,116 @@
+"""Quantized ONNX models: the trace computes their real values, up to the rounding that the reference evaluator does between layers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from onnx.reference import ReferenceEvaluator
+
+from accelsim.errors import ImportModelError
+from tests.importers.onnx_models import imported, make, naive, node, random, rows
+
+INT8, UINT8 = np.int8(0), np.uint8(0)
+XS, WS, YS = np.float32(0.02), np.float32(0.01), np.float32(0.05)
+
+
+def integers(*shape: int, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng([seed, *shape]).integers(-127, 128, size=shape, dtype=np.int8)
+
+
+def on_the_grid(*shape: int) -> np.ndarray:
+    """Inputs that quantize without rounding."""
+    return integers(*shape, seed=7).astype(np.float32) * XS
+
+
+def assert_within_rounding(nodes: list[Any], constants: dict[str, np.ndarray], x: np.ndarray, steps: float, folder: Path) -> Any:
+    """Equal up to so many quantization steps of the output."""
+    model = make(nodes, x.shape, {"xs": XS, "ws": WS, "ys": YS, "i0": INT8, "u0": UINT8, **constants}, opset=19)
+    trace = imported(model, folder)
+    (expected,) = ReferenceEvaluator(model).run(None, {"x": x})
+    held = np.clip(naive(trace, x), -128 * YS, 127 * YS) if steps else naive(trace, x)
+    np.testing.assert_allclose(held, rows(expected.astype(np.float64)), atol=steps * float(YS) + 1e-5)
+    return trace
+
+
+Q, DQ = node("QuantizeLinear", ["x", "xs", "i0"], ["xq"]), node("DequantizeLinear", ["yq", "ys", "i0"], ["y"])
+
+
+def test_a_qdq_linear_layer_is_one_gemm_of_real_weights(tmp_path: Path) -> None:
+    nodes = [
+        Q, node("DequantizeLinear", ["xq", "xs", "i0"], ["xd"]), node("DequantizeLinear", ["w", "wv", "wz"], ["wd"], axis=1),
+        node("MatMul", ["xd", "wd"], ["h"]), node("Add", ["h", "b"], ["y"]),
+    ]  # fmt: skip
+    scales = np.linspace(0.01, 0.04, 4, dtype=np.float32)
+    constants = {"w": integers(8, 4), "wv": scales, "wz": np.zeros(4, dtype=np.int8), "b": random(4)}
+    trace = assert_within_rounding(nodes, constants, on_the_grid(1, 5, 8), 0, tmp_path)
+    assert [layer.op for layer in trace.layers] == ["gemm"]
+    np.testing.assert_allclose(trace.weights(trace.layers[0].name), constants["w"] * scales, rtol=1e-6)
+
+
+def test_sums_of_integer_products_take_their_scale_behind(tmp_path: Path) -> None:
+    nodes = [
+        Q, node("MatMulInteger", ["xq", "w", "i0", "i0"], ["s"]), node("Cast", ["s"], ["f"], to=1), node("Mul", ["xs", "ws"], ["both"]),
+        node("Mul", ["f", "both"], ["m"]), node("Add", ["m", "b"], ["y"]),
+    ]  # fmt: skip
+    trace = assert_within_rounding(nodes, {"w": integers(8, 4), "b": random(4)}, on_the_grid(1, 5, 8), 0, tmp_path)
+    assert [layer.op for layer in trace.layers] == ["gemm"]
+
+
+def test_qlinear_matmul(tmp_path: Path) -> None:
+    nodes = [Q, node("QLinearMatMul", ["xq", "xs", "i0", "w", "ws", "i0", "ys", "i0"], ["yq"]), DQ]
+    assert_within_rounding(nodes, {"w": integers(8, 4)}, on_the_grid(1, 5, 8), 0.51, tmp_path)
+
+
+def test_qlinear_conv_with_its_integer_bias(tmp_path: Path) -> None:
+    names = ["xq", "xs", "i0", "w", "wv", "wz", "ys", "i0", "b"]
+    nodes = [Q, node("QLinearConv", names, ["yq"], pads=[1, 1, 1, 1]), DQ]
+    constants = {
+        "w": integers(4, 3, 3, 3), "wv": np.linspace(0.001, 0.004, 4, dtype=np.float32), "wz": np.zeros(4, dtype=np.int8),
+        "b": np.arange(-200, 200, 100, dtype=np.int32),
+    }  # fmt: skip
+    trace = assert_within_rounding(nodes, constants, on_the_grid(1, 3, 6, 6), 0.51, tmp_path)
+    assert [layer.op for layer in trace.layers] == ["conv2d"]
+
+
+def test_unsigned_integers_without_a_zero_point_are_a_relu(tmp_path: Path) -> None:
+    nodes = [
+        node("MatMul", ["x", "w"], ["h"]), node("QuantizeLinear", ["h", "ys", "u0"], ["yq"]),
+        node("DequantizeLinear", ["yq", "ys", "u0"], ["y"]),
+    ]  # fmt: skip
+    trace = assert_within_rounding(nodes, {"w": random(8, 4) / 3}, random(1, 5, 8), 0.51, tmp_path)
+    assert [layer.op for layer in trace.layers] == ["gemm", "relu"]
+    again = make([nodes[0], node("Relu", ["h"], ["r"]), node("QuantizeLinear", ["r", "ys", "u0"], ["yq"]), nodes[2]], (1, 5, 8), {
+        "w": random(8, 4), "ys": YS, "u0": UINT8,
+    })  # fmt: skip
+    assert [layer.op for layer in imported(again, tmp_path).layers] == ["gemm", "relu"]
+
+
+@pytest.mark.parametrize(
+    ("nodes", "message"),
+    [
+        (
+            [node("QuantizeLinear", ["x", "xs", "z"], ["xq"]), node("DequantizeLinear", ["xq", "xs", "z"], ["y"])],
+            r"zero point, is 3; allowed: 0",
+        ),
+        ([Q, node("MatMulInteger", ["xq", "w", "i0", "z"], ["y"])], r"zero point, is 3"),
+        ([Q, node("QLinearMatMul", ["xq", "xs", "i0", "w", "ws", "z", "ys", "i0"], ["y"])], r"zero point, is 3"),
+        ([node("DequantizeLinear", ["w", "ws", "z"], ["wd"]), node("MatMul", ["x", "wd"], ["y"])], r"zero point other than 0"),
+        (
+            [node("DynamicQuantizeLinear", ["x"], ["xq", "s", "p"]), node("MatMulInteger", ["xq", "w"], ["y"])],
+            r"DynamicQuantizeLinear.*zero point",
+        ),
+        (
+            [Q, node("DequantizeLinear", ["xq", "ys", "i0"], ["xd"]), node("Relu", ["xd"], ["y"])],
+            r"ends in node .y. \(Relu\) is not understood",
+        ),
+        ([node("QuantizeLinear", ["x", "none", "i0"], ["y"])], r"scale, is 0"),
+    ],
+)
+def test_what_the_symmetric_machine_does_not_have_is_refused(nodes: list[Any], message: str, tmp_path: Path) -> None:
+    constants = {"xs": XS, "ws": WS, "ys": YS, "i0": INT8, "z": np.int8(3), "w": integers(8, 4), "none": np.float32(0)}
+    with pytest.raises(ImportModelError, match=message) as caught:
+        imported(make(nodes, (1, 5, 8), constants), tmp_path)
+    assert "\n" not in str(caught.value)
