@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+import yaml
+
 from accelsim.accelerator import Accelerator, load_accelerator
 from accelsim.errors import ConfigError
 from accelsim.presets import TRACES, trace_names
@@ -51,7 +53,10 @@ def reproduce(saved: Result, source: str, *, traces: Sequence[Path] = (), seed: 
 
 
 def _accelerator(saved: Result, source: str) -> Accelerator:
-    fields = parse_yaml(saved.accelerator)
+    try:
+        fields = parse_yaml(saved.accelerator)
+    except yaml.YAMLError:
+        fields = None
     if not isinstance(fields, dict):
         raise ConfigError(f"{source}: field `accelerator`: is not the YAML text of an accelerator")
     try:
