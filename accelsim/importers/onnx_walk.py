@@ -24,7 +24,7 @@ from accelsim.importers.onnx_node import OnnxNode
 from accelsim.importers.onnx_ops import EPILOGUE, HANDLERS, PARTED, PASSED_THROUGH
 from accelsim.importers.onnx_values import Constant, Deferred, Fused, Plain
 
-_FREE_CONSTANTS = 1 << 25  # elements that folding may make in all, besides some for each that the file holds
+_FREE_CONSTANTS = 1 << 24  # elements that folding may make in all, besides some for each that the file holds
 _FOLDS_OF_A_WEIGHT = 16
 _LOOPS = ("Loop", "Scan", "SequenceMap")
 

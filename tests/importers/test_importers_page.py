@@ -1,0 +1,35 @@
+"""docs/importers.md says which ONNX operations are understood: the page and the tables are the same."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("onnx")
+
+from accelsim.importers import onnx_ops
+from accelsim.importers.onnx_fold import FOLDERS
+
+PAGE = (Path(__file__).parents[2] / "docs" / "importers.md").read_text()
+TABLES = {
+    "layers": onnx_ops.LAYERS,
+    "folded": onnx_ops.FOLDED,
+    "quantized": onnx_ops.QUANTIZED,
+    "steps of a function": onnx_ops.FUNCTIONS,
+    "views": onnx_ops.VIEWS,
+    "computed on constants alone": FOLDERS,
+    "refused with its reason": onnx_ops.REFUSED,
+}
+
+
+@pytest.mark.parametrize("row", TABLES)
+def test_the_page_lists_the_operations_of_the_table(row: str) -> None:
+    (listed,) = re.findall(rf"^\| {row} \| (.*) \|$", PAGE, re.MULTILINE)
+    assert re.findall(r"`([^`]+)`", listed) == sorted(TABLES[row])
+
+
+def test_every_operation_has_one_row() -> None:
+    parts = [table for row, table in TABLES.items() if row != "computed on constants alone"]
+    assert sum(len(table) for table in parts) == len(onnx_ops.HANDLERS)
