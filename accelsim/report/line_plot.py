@@ -1,0 +1,53 @@
+"""A figure over the values of an axis, one line for each of several designs or formats.
+
+Disputable assumption: the values of the axis stand at equal distances, as steps of a sweep do, and not to scale.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+from matplotlib.axes import Axes
+
+from accelsim.report.style import GROUP_MARKERS, GROUP_PAINT, picture
+from accelsim.report.text import shorten
+
+_HEIGHT_MM, _LEGEND_MM = 48, 4.2
+
+
+def plot_lines(
+    ax: Axes, places: Sequence[str], series: Mapping[str, Sequence[float]], *, x_label: str, y_label: str, heading: str = ""
+) -> None:
+    """Draw each series over `places` from zero; a NaN is a gap.
+
+    Raises
+    ------
+    ValueError
+        A series has another number of figures than there are places, or there are more series than markers.
+    """
+    if any(len(values) != len(places) for values in series.values()) or len(series) > len(GROUP_MARKERS):
+        raise ValueError(f"each series needs {len(places)} figures, and there may be at most {len(GROUP_MARKERS)}")
+    for index, (name, values) in enumerate(series.items()):
+        color, marker = GROUP_PAINT[index].color, GROUP_MARKERS[index]
+        ax.plot(range(len(places)), values, color=color, marker=marker, markersize=3.2, linewidth=0.9, label=shorten(name))
+    top = max((value for values in series.values() for value in values if math.isfinite(value)), default=1.0)
+    ax.set_ylim(0, 1.06 * top)
+    ax.set_xticks(range(len(places)), places)
+    ax.grid(axis="y")
+    ax.set_xlabel(x_label)
+    ax.set_ylabel(y_label)
+    if heading:
+        ax.set_title(heading, fontsize=7, wrap=True)
+    ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0 if not heading else 1.08), ncols=1, borderaxespad=0.2)
+
+
+def lines_picture(
+    name: str, places: Sequence[str], series: Mapping[str, Sequence[float]], *, x_label: str, y_label: str, heading: str = ""
+) -> dict[str, bytes]:
+    """The lines as SVG and PNG at a paper's column width; parameters as `plot_lines`."""
+
+    def draw(ax: Axes) -> None:
+        plot_lines(ax, places, series, x_label=x_label, y_label=y_label, heading=heading)
+
+    return picture(name, _HEIGHT_MM + _LEGEND_MM * len(series), draw)

@@ -1,0 +1,144 @@
+"""What a sweep says, in words and files: its best points, its Pareto front, what each axis buys, and the pictures that it asks for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from accelsim.report.export import to_csv, to_json
+from accelsim.report.folder import FolderKind, write_folder
+from accelsim.report.terminal import row, say, show, table
+from accelsim.sweep.best import best, front, under
+from accelsim.sweep.expression import Expression
+from accelsim.sweep.sensitivity import Ratio, sensitivity
+from accelsim.sweep.table import Table, title
+
+DEFAULT_FIGURES = ("milliseconds_per_inference", "energy_uj", "area_mm2")
+SWEEP_FOLDER = FolderKind("sweep.json", ("sweep.json", "*.csv", "*.svg", "*.png"))
+SHOWN_ROWS = 20
+
+
+@dataclass(frozen=True)
+class Question:
+    """What is asked of a sweep.
+
+    Attributes
+    ----------
+    figures : those of the Pareto front, one to three; the first is what the best points have least of
+    conditions : that a point must meet to be considered
+    count : of best points
+    """
+
+    figures: tuple[str, ...] = DEFAULT_FIGURES
+    conditions: tuple[Expression, ...] = ()
+    count: int = 5
+
+
+@dataclass(frozen=True)
+class SweepFindings:
+    """The answers; `best` and `front` are tables of points, `ratios` by figure."""
+
+    whole: Table
+    question: Question
+    considered: int
+    best: Table
+    front: Table
+    ratios: dict[str, tuple[Ratio, ...]]
+
+    def to_dict(self) -> dict[str, Any]:
+        """What `accelsim sweep --json` prints beside the counts."""
+        return {
+            "figures": list(self.question.figures),
+            "conditions": [item.text for item in self.question.conditions],
+            "points_ok": len(self.whole),
+            "points_considered": self.considered,
+            "best": point_rows(self.best, self.question.figures),
+            "pareto_front": point_rows(self.front, self.question.figures),
+            "sensitivity": {figure: [asdict(item) for item in ratios] for figure, ratios in self.ratios.items()},
+        }
+
+    def render(self, console: Console) -> None:
+        """The best points, the front and what the axes buy, as tables; long ones are cut and say so."""
+        if not self.considered:
+            say(console, "No point that ran meets the conditions." if len(self.whole) else "No point ran.")
+            return
+        first = title(self.question.figures[0])
+        _render_points(console, f"The {len(self.best)} points of least {first}", self.best, self.question.figures)
+        names = ", ".join(title(name) for name in self.question.figures)
+        _render_points(console, f"Pareto front of {names}: {len(self.front)} of {self.considered} points", self.front, self.question.figures)
+        for figure, ratios in self.ratios.items():
+            _render_ratios(console, figure, ratios)
+
+    def write(self, folder: Path, pictures: dict[str, bytes]) -> Path:
+        """Everything as JSON, CSV and pictures, all or nothing; OutputError if the folder is taken by something else."""
+        files = {
+            "sweep.json": to_json(self.to_dict()).encode(),
+            "points.csv": to_csv(point_rows(self.whole, self.question.figures)).encode(),
+            "pareto_front.csv": to_csv(point_rows(self.front, self.question.figures)).encode(),
+            "sensitivity.csv": to_csv(
+                [{"figure": figure, **asdict(item)} for figure, ratios in self.ratios.items() for item in ratios]
+            ).encode(),
+            **pictures,
+        }
+        return write_folder(folder, SWEEP_FOLDER, files)
+
+
+def ask(whole: Table, question: Question) -> SweepFindings:
+    """Answer a question of the points that ran.
+
+    Raises
+    ------
+    ConfigError
+        A figure or a condition that the sweep does not have.
+    """
+    considered = under(whole, question.conditions)
+    return SweepFindings(
+        whole=whole,
+        question=question,
+        considered=len(considered),
+        best=best(considered, question.figures[0], question.count),
+        front=front(considered, question.figures),
+        ratios={figure: sensitivity(considered, figure) for figure in question.figures},
+    )
+
+
+def point_rows(points: Table, figures: Sequence[str]) -> list[dict[str, Any]]:
+    """One flat row a point: its place, its axes as written, and the figures."""
+    labels = {axis: points.labels(axis) for axis in points.sweep.axes}
+    values = {figure: points.numbers(figure).tolist() for figure in figures}
+    limits = points["limiting_resource"].tolist()
+    return [
+        {
+            "position": int(points.positions[number]),
+            **{axis: texts[number] for axis, texts in labels.items()},
+            **{figure: column[number] for figure, column in values.items()},
+            "limiting_resource": limits[number],
+        }
+        for number in range(len(points))
+    ]
+
+
+def _render_points(console: Console, heading: str, points: Table, figures: Sequence[str]) -> None:
+    """Points with the axes that differ among them; what they share is said once."""
+    rows = point_rows(points, figures)
+    axes = [axis for axis in points.sweep.axes if len({item[axis] for item in rows}) > 1]
+    out = table(console, [*(axis.replace(".", ".\n") for axis in axes), *(f">{title(figure).replace(' (', chr(10) + '(')}" for figure in figures)], dense=True)
+    for item in rows[:SHOWN_ROWS]:
+        row(out, *(item[axis] for axis in axes), *(f"{item[figure]:.4g}" for figure in figures))
+    show(console, heading, out)
+    shared = [f"{axis} = {rows[0][axis]}" for axis in points.sweep.axes if axis not in axes and rows]
+    if shared:
+        say(console, "All of them: " + ", ".join(shared) + ".")
+    if len(rows) > SHOWN_ROWS:
+        say(console, f"{len(rows) - SHOWN_ROWS} more are in pareto_front.csv (-o DIR) and in --json.")
+
+
+def _render_ratios(console: Console, figure: str, ratios: Sequence[Ratio]) -> None:
+    out = table(console, ["axis", "change", ">pairs", ">median", ">least", ">most"], dense=True)
+    for item in ratios:
+        row(out, item.axis, item.change, str(item.pairs), *(f"x {value:.3f}" for value in (item.median, item.least, item.most)))
+    show(console, f"What each axis does to {title(figure)}, all else equal", out)

@@ -1,0 +1,170 @@
+"""The pictures that a sweep's file asks for, drawn of the points that ran.
+
+Disputable assumption: a tile or a point of a line shows the least figure over the axes that the picture does not name.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Iterator, Mapping
+from itertools import product
+
+import numpy as np
+import numpy.typing as npt
+
+from accelsim.errors import ConfigError
+from accelsim.report.heat_map_plot import heat_map_picture
+from accelsim.report.line_plot import lines_picture
+from accelsim.report.map_plot import map_picture
+from accelsim.report.pareto_plot import pareto_picture
+from accelsim.report.speedup_cells import RESOURCE_OF_BOUND, Cell, Limiter, Point
+from accelsim.sweep.pareto import pareto_front
+from accelsim.sweep.picture_spec import HeatMap, Lines, ParetoScatter, Picture, SpeedupMap
+from accelsim.sweep.table import Table, title
+
+Files = dict[str, bytes]
+
+
+def draw(table: Table) -> Files:
+    """All pictures of the table's sweep: file name -> bytes. One without any point is left out.
+
+    Raises
+    ------
+    ConfigError
+        A map of speed-ups leaves an axis open, or names a baseline that no point has.
+    """
+    files: Files = {}
+    for picture in table.sweep.pictures:
+        for suffix, heading, part in _each(table, picture):
+            heading = ": ".join(filter(None, (picture.title, heading)))
+            files |= _DRAW[type(picture)](f"{picture.name}{suffix}", heading, part, table, picture)
+    return files
+
+
+def speedup_cells(table: Table, picture: SpeedupMap, baselines: Table) -> tuple[Cell, ...]:
+    """A cell for each point of `table` that is not on the baseline; the baselines are looked up in `baselines`, over all its points.
+
+    Raises
+    ------
+    ConfigError
+        An axis of several values that the picture does not name, or a baseline that no point has.
+    """
+    sweep = table.sweep
+    group, _ = table.axis(picture.compared)
+    wanted = picture.baseline[picture.compared]
+    place = sweep.groups[group].names.index(picture.compared)
+    starts = [number for number, step in enumerate(sweep.groups[group].steps) if step[place] == wanted]
+    if not starts:
+        known = ", ".join(str(step[place]) for step in sweep.groups[group].steps)
+        raise ConfigError(f"picture `{picture.name}`: {picture.compared} is never {wanted!r}; allowed: {known}")
+    named = {table.axis(name)[0] for name in picture.axes_named()}
+    for number, axes in enumerate(sweep.groups):
+        if number not in named and len(axes.steps) > 1:
+            raise ConfigError(f"picture `{picture.name}`: leaves `{axes.names[0]}` open; allowed: name it in `maps` or `each`")
+    stride = math.prod(len(item.steps) for item in sweep.groups[group + 1 :])
+    row_of = {int(position): row for row, position in enumerate(baselines.positions)}
+    labels = {name: table.labels(name) for name in (picture.rows, picture.columns, *picture.maps)}
+    cells = []
+    for row, position in enumerate(table.positions.tolist()):
+        step = int(table.steps[row, group])
+        baseline = row_of.get(position + (starts[0] - step) * stride)
+        if step == starts[0] or baseline is None:
+            continue
+        cells.append(
+            Cell(
+                point=Point(
+                    map="; ".join(f"{name.rpartition('.')[2]}: {labels[name][row]}" for name in picture.maps),
+                    row=labels[picture.rows][row],
+                    column=labels[picture.columns][row],
+                    preset="",
+                    overrides=(),
+                ),
+                baseline_cycles=int(baselines["total_cycles"][baseline]),
+                other_cycles=int(table["total_cycles"][row]),
+                baseline_ms=float(baselines["milliseconds"][baseline]),
+                other_ms=float(table["milliseconds"][row]),
+                baseline_weight_bytes=int(baselines["weight_bytes"][baseline]),
+                other_weight_bytes=int(table["weight_bytes"][row]),
+                baseline_limiter=_limiter(baselines, baseline),
+                other_limiter=_limiter(table, row),
+            )
+        )
+    return tuple(cells)
+
+
+def least_over(table: Table, figure: str, first: str, second: str) -> tuple[list[str], list[str], npt.NDArray[np.float64]]:
+    """Labels of two axes in their order, and the least `figure` at each pair of their values: float64 (first, second), NaN where none is."""
+    names: list[list[str]] = []
+    places: list[npt.NDArray[np.int64]] = []
+    for axis in (first, second):
+        group, place = table.axis(axis)
+        names.append(list(dict.fromkeys(str(step[place]) for step in table.sweep.groups[group].steps)))
+        order = {name: number for number, name in enumerate(names[-1])}
+        places.append(np.array([order[label] for label in table.labels(axis)], np.int64))
+    out = np.full((len(names[0]), len(names[1])), np.inf)
+    values = table.numbers(figure)
+    known = ~np.isnan(values)
+    np.minimum.at(out, (places[0][known], places[1][known]), values[known])
+    out[np.isinf(out)] = np.nan
+    return names[0], names[1], out
+
+
+def _each(table: Table, picture: Picture) -> Iterator[tuple[str, str, Table]]:
+    """(suffix of the file, heading, points) for each combination of values of the axes `each`."""
+    labels = {axis: table.labels(axis) for axis in picture.each}
+    for values in product(*(dict.fromkeys(labels[axis]) for axis in picture.each)):
+        chosen = np.ones(len(table), bool)
+        for axis, value in zip(picture.each, values, strict=True):
+            chosen &= np.array([label == value for label in labels[axis]], bool)
+        if chosen.any():
+            heading = ", ".join(f"{axis.rpartition('.')[2]} {value}" for axis, value in zip(picture.each, values, strict=True))
+            yield "".join("_" + re.sub(r"[^A-Za-z0-9]+", "_", value).strip("_") for value in values), heading, table.where(chosen)
+
+
+def _limiter(table: Table, row: int) -> Limiter:
+    bound = str(table["tightest_bound"][row])
+    percent = float(table["achieved_of_tightest_pct"][row])
+    return Limiter(RESOURCE_OF_BOUND.get(bound, bound), percent, str(table["limiting_resource"][row]))
+
+
+def _speedup_map(name: str, heading: str, part: Table, whole: Table, picture: SpeedupMap) -> Files:
+    cells = speedup_cells(part, picture, whole)
+    if not cells:
+        return {}
+    over = f"speed-up over {picture.baseline[picture.compared]}"
+    return map_picture(name, cells, picture.column_title or picture.columns, title=f"{heading}: {over}" if heading else over)
+
+
+def _heat_map(name: str, heading: str, part: Table, whole: Table, picture: HeatMap) -> Files:
+    rows, columns, values = least_over(part, picture.figure, picture.rows, picture.columns)
+    label = " of ".join(filter(None, (title(picture.figure), heading)))
+    return heat_map_picture(
+        name, values.tolist(), rows, columns, value_label=label, row_label=picture.rows, column_label=picture.columns, number=".3g"
+    )
+
+
+def _pareto(name: str, heading: str, part: Table, whole: Table, picture: ParetoScatter) -> Files:
+    x, y = part.numbers(picture.x), part.numbers(picture.y)
+    known = ~(np.isnan(x) | np.isnan(y))
+    groups = [label for label, kept in zip(part.labels(picture.groups), known, strict=True) if kept] if picture.groups else None
+    front = pareto_front(np.stack([x[known], y[known]], axis=1))
+    return pareto_picture(
+        name,
+        x[known].tolist(),
+        y[known].tolist(),
+        front.tolist(),
+        x_label=title(picture.x),
+        y_label=title(picture.y),
+        groups=groups,
+        log=(picture.log, picture.log),
+    )
+
+
+def _lines(name: str, heading: str, part: Table, whole: Table, picture: Lines) -> Files:
+    lines, places, values = least_over(part, picture.y, picture.lines, picture.x)
+    series = {line: row for line, row in zip(lines, values.tolist(), strict=True) if not all(map(math.isnan, row))}
+    return lines_picture(name, places, series, x_label=picture.x, y_label=title(picture.y), heading=heading)
+
+
+_DRAW: Mapping[type, Callable[..., Files]] = {SpeedupMap: _speedup_map, HeatMap: _heat_map, ParetoScatter: _pareto, Lines: _lines}
