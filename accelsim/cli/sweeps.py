@@ -41,20 +41,44 @@ def sweep(
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Also run again what failed before.")] = False,
     export: Annotated[Path | None, typer.Option("--export", metavar="FILE", help="Write the runs to a .csv or .parquet file.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Count the points and run none.")] = False,
+    pareto: Annotated[
+        str | None, typer.Option("--pareto", metavar="A,B,C", help="Figures of the front [default: time, energy, area].")
+    ] = None,
+    under: Annotated[
+        list[str] | None, typer.Option("--under", metavar="CONDITION", help="Consider these points only: 'area_mm2 < 4'.")
+    ] = None,
+    best: Annotated[int, typer.Option("--best", min=1, max=1000, metavar="N", help="Points of least first figure to list.")] = 5,
+    plot: Annotated[bool, typer.Option("--plot", help="Draw what the sweep asks for, into -o.")] = False,
+    out: Annotated[Path | None, typer.Option("--out", "-o", metavar="DIR", help="Write tables and pictures [default: out/SWEEP].")] = None,
+    search: Annotated[str | None, typer.Option("--search", metavar="SAMPLER", help="Search the axes: nsga2 or tpe.")] = None,
+    trials: Annotated[int, typer.Option("--trials", min=1, max=10**6, metavar="N", help="Points that a search proposes.")] = 200,
+    search_seed: Annotated[int, typer.Option("--search-seed", min=0, help="Of the search.")] = 0,
     as_json: AsJson = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress; one line.")] = False,
 ) -> None:
-    """Run many points; stored ones never again.
+    """Run many points; stored ones never again. Tell what they say.
 
     Exit status: 0 when every point that the constraints let through has a result, 1 when some failed or have a configuration that
     cannot be, 130 when interrupted (what was done is stored).
     """
     from accelsim.report.technology import load_technology
     from accelsim.sweep.export import check_export, export_sweep
+    from accelsim.sweep.findings import SWEEP_FOLDER, ask, make_question
     from accelsim.sweep.spec import load_sweep
     from accelsim.sweep.store import open_store
+    from accelsim.sweep.table import read_table
 
     wanted = load_sweep(name)
+    question = make_question(wanted, pareto, under or (), best)
+    if search is not None:
+        from accelsim.sweep.search import check_search
+
+        check_search(search, question.figures)
+    folder = out or (Path("out") / wanted.name if plot else None)
+    if folder is not None:
+        from accelsim.report.folder import check_replaceable
+
+        check_replaceable(folder, SWEEP_FOLDER)
     technology = load_technology(wanted.technology)
     path = store or Path("out") / f"{wanted.name}.sqlite"
     if dry_run:
@@ -65,22 +89,40 @@ def sweep(
     backend = _backend(workers, scheduler, cluster, (tls_ca_file, tls_cert, tls_key), technology)
     if store is None:
         path.parent.mkdir(exist_ok=True)
-    from accelsim.sweep.runner import run_sweep
-
     with open_store(path) as opened:
         try:
             with _progress(quiet) as update:
-                summary = run_sweep(wanted, opened, backend, technology, limit=limit, retry_failed=retry_failed, progress=update)
+                if search is None:
+                    from accelsim.sweep.runner import run_sweep
+
+                    summary = run_sweep(wanted, opened, backend, technology, limit=limit, retry_failed=retry_failed, progress=update)
+                else:
+                    from accelsim.sweep.search import search as run_search
+
+                    summary = run_search(
+                        wanted, opened, backend, technology, question.figures, trials, sampler=search, seed=search_seed, progress=update
+                    )
         except KeyboardInterrupt:
             typer.echo(f"accelsim: interrupted; what was done is in {path}, and the same command continues", err=True)
             raise typer.Exit(EXIT_INTERRUPTED) from None
         rows = export_sweep(opened, opened.sweep(wanted.name), export) if export is not None else 0
+        findings = ask(read_table(opened, wanted, summary.sweep, question.needs(wanted)), question)
+    if folder is not None:
+        from accelsim.sweep.pictures import draw
+
+        findings.write(folder, draw(findings.whole))
     if as_json:
-        print_json({**asdict(summary), "points_per_s": summary.points_per_s, "store": str(path)})
+        print_json({**asdict(summary), "points_per_s": summary.points_per_s, "store": str(path), "findings": findings.to_dict()})
     else:
         _show(summary, path, quiet)
-        if export is not None and not quiet:
-            typer.echo(f"{rows:,} rows in {export}")
+        if not quiet:
+            from accelsim.report.terminal import stdout_console
+
+            findings.render(stdout_console())
+            if export is not None:
+                typer.echo(f"{rows:,} rows in {export}")
+            if folder is not None:
+                typer.echo(f"tables and pictures in {folder}")
     if summary.failed or summary.failed_before or summary.invalid:
         raise typer.Exit(EXIT_CHECK_FAILED)
 

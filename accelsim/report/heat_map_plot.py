@@ -88,7 +88,7 @@ def _name_axes(ax: Axes, rows: Sequence[str], columns: Sequence[str], row_label:
     ax.set_xlim(0, len(columns))
     ax.set_ylim(len(rows), 0)
     ax.set_yticks([y + 0.5 for y in range(len(rows))], [shorten(name) for name in rows])
-    crowded = any(_ROW_CHAR_MM * len(name) > column_mm for name in columns)
+    crowded = any(_ROW_CHAR_MM * (len(name) + 2) > column_mm for name in columns)
     turned: dict[str, Any] = {"rotation": 90, "ha": "center"} if crowded else {}
     ax.set_xticks([x + 0.5 for x in range(len(columns))], [shorten(name) for name in columns], **turned)
     ax.tick_params(length=0)

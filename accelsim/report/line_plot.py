@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 
 from matplotlib.axes import Axes
 
-from accelsim.report.style import GROUP_MARKERS, GROUP_PAINT, picture
+from accelsim.report.style import SERIES_MARKERS, SERIES_PAINT, picture
 from accelsim.report.text import shorten
 
 _HEIGHT_MM, _LEGEND_MM = 48, 4.2
@@ -26,10 +26,10 @@ def plot_lines(
     ValueError
         A series has another number of figures than there are places, or there are more series than markers.
     """
-    if any(len(values) != len(places) for values in series.values()) or len(series) > len(GROUP_MARKERS):
-        raise ValueError(f"each series needs {len(places)} figures, and there may be at most {len(GROUP_MARKERS)}")
+    if any(len(values) != len(places) for values in series.values()) or len(series) > len(SERIES_MARKERS):
+        raise ValueError(f"each series needs {len(places)} figures, and there may be at most {len(SERIES_MARKERS)}")
     for index, (name, values) in enumerate(series.items()):
-        color, marker = GROUP_PAINT[index].color, GROUP_MARKERS[index]
+        color, marker = SERIES_PAINT[index].color, SERIES_MARKERS[index]
         ax.plot(range(len(places)), values, color=color, marker=marker, markersize=3.2, linewidth=0.9, label=shorten(name))
     top = max((value for values in series.values() for value in values if math.isfinite(value)), default=1.0)
     ax.set_ylim(0, 1.06 * top)

@@ -38,6 +38,12 @@ def best(table: Table, figure: str, count: int = 1) -> Table:
     return table.where(order[np.isfinite(values[order])][:count])
 
 
+def check_figures(figures: Sequence[str]) -> None:
+    """ConfigError unless there are one to three different figures."""
+    if not 1 <= len(figures) <= 3 or len(set(figures)) != len(figures):
+        raise ConfigError(f"Pareto front over {', '.join(figures) or 'nothing'}: allowed: one to three different figures")
+
+
 def front(table: Table, figures: Sequence[str]) -> Table:
     """The Pareto front over one to three figures, less being better, by the first.
 
@@ -46,8 +52,7 @@ def front(table: Table, figures: Sequence[str]) -> Table:
     ConfigError
         More figures than three, one given twice, or one that is not a number.
     """
-    if not 1 <= len(figures) <= 3 or len(set(figures)) != len(figures):
-        raise ConfigError(f"Pareto front over {', '.join(figures) or 'nothing'}: allowed: one to three different figures")
+    check_figures(figures)
     costs = np.stack([table.numbers(name) for name in figures], axis=1)
     chosen = np.flatnonzero(pareto_front(costs))
     return table.where(chosen[np.lexsort(costs[chosen].T[::-1])])

@@ -9,12 +9,16 @@ from typing import Any
 
 from rich.console import Console
 
+from accelsim.errors import ConfigError
+from accelsim.registry import suggest
 from accelsim.report.export import to_csv, to_json
 from accelsim.report.folder import FolderKind, write_folder
 from accelsim.report.terminal import row, say, show, table
-from accelsim.sweep.best import best, front, under
-from accelsim.sweep.expression import Expression
+from accelsim.sweep.best import best, check_figures, front, under
+from accelsim.sweep.columns import COLUMNS, NUMERIC
+from accelsim.sweep.expression import Expression, check_names, parse_expression
 from accelsim.sweep.sensitivity import Ratio, sensitivity
+from accelsim.sweep.spec import Sweep
 from accelsim.sweep.table import Table, title
 
 DEFAULT_FIGURES = ("milliseconds_per_inference", "energy_uj", "area_mm2")
@@ -36,6 +40,32 @@ class Question:
     figures: tuple[str, ...] = DEFAULT_FIGURES
     conditions: tuple[Expression, ...] = ()
     count: int = 5
+
+    def needs(self, sweep: Sweep) -> tuple[str, ...]:
+        """The columns of a store that the answers and the sweep's pictures are made of."""
+        named = [*self.figures, *(path for item in self.conditions for path in item.paths)]
+        named += [name for picture in sweep.pictures for name in picture.figures_named()]
+        return tuple(name for name in dict.fromkeys(named) if name not in sweep.axes)
+
+
+def make_question(sweep: Sweep, figures: str | None, conditions: Sequence[str], count: int) -> Question:
+    """A question as a command line puts it: figures with commas between them, conditions as text.
+
+    Raises
+    ------
+    ConfigError
+        A figure or a name in a condition that neither the store nor the sweep has, or a condition that cannot be read.
+    """
+    names = tuple(item.strip() for item in figures.split(",")) if figures else DEFAULT_FIGURES
+    known = [*COLUMNS, *sweep.axes]
+    check_figures(names)
+    for name in names:
+        if name not in NUMERIC and name not in sweep.axes:
+            raise ConfigError(f"--pareto: there is no figure {name!r}{suggest(name, known)}; allowed: {', '.join(NUMERIC)}")
+    parsed = tuple(parse_expression(text) for text in conditions)
+    for expression in parsed:
+        check_names(expression, known.__contains__, known)
+    return Question(names, parsed, count)
 
 
 @dataclass(frozen=True)
@@ -69,7 +99,8 @@ class SweepFindings:
         first = title(self.question.figures[0])
         _render_points(console, f"The {len(self.best)} points of least {first}", self.best, self.question.figures)
         names = ", ".join(title(name) for name in self.question.figures)
-        _render_points(console, f"Pareto front of {names}: {len(self.front)} of {self.considered} points", self.front, self.question.figures)
+        heading = f"Pareto front of {names}: {len(self.front)} of {self.considered} points"
+        _render_points(console, heading, self.front, self.question.figures)
         for figure, ratios in self.ratios.items():
             _render_ratios(console, figure, ratios)
 
@@ -126,7 +157,8 @@ def _render_points(console: Console, heading: str, points: Table, figures: Seque
     """Points with the axes that differ among them; what they share is said once."""
     rows = point_rows(points, figures)
     axes = [axis for axis in points.sweep.axes if len({item[axis] for item in rows}) > 1]
-    out = table(console, [*(axis.replace(".", ".\n") for axis in axes), *(f">{title(figure).replace(' (', chr(10) + '(')}" for figure in figures)], dense=True)
+    headings = [*(axis.replace(".", ".\n") for axis in axes), *(">" + title(figure).replace(" (", "\n(") for figure in figures)]
+    out = table(console, headings, dense=True)
     for item in rows[:SHOWN_ROWS]:
         row(out, *(item[axis] for axis in axes), *(f"{item[figure]:.4g}" for figure in figures))
     show(console, heading, out)

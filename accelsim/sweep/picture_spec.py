@@ -26,10 +26,15 @@ class _Picture(Record):
     name: FileName = Field(description="of its files")
     title: Title = Field(default="", description="above the picture")
     each: tuple[str, ...] = Field(default=(), max_length=4, description="axes: one picture for each of their values")
+    names: dict[str, dict[str | int | float, Title]] = Field(default={}, description="axis: {value: what the picture calls it}")
+
+    def shown(self, axis: str, label: str) -> str:
+        """What the picture calls a value of an axis."""
+        return {str(value): name for value, name in self.names.get(axis, {}).items()}.get(label, label)
 
     def axes_named(self) -> list[str]:
         """The axes that the picture needs."""
-        return list(self.each)
+        return [*self.each, *self.names]
 
     def figures_named(self) -> list[str]:
         """The figures that it needs."""
@@ -52,7 +57,7 @@ class SpeedupMap(_Picture):
         return next(iter(self.baseline))
 
     def axes_named(self) -> list[str]:
-        return [*self.each, self.compared, self.rows, self.columns, *self.maps]
+        return [*super().axes_named(), self.compared, self.rows, self.columns, *self.maps]
 
 
 class HeatMap(_Picture):
@@ -64,7 +69,7 @@ class HeatMap(_Picture):
     columns: str
 
     def axes_named(self) -> list[str]:
-        return [*self.each, self.rows, self.columns]
+        return [*super().axes_named(), self.rows, self.columns]
 
     def figures_named(self) -> list[str]:
         return [self.figure]
@@ -80,7 +85,7 @@ class ParetoScatter(_Picture):
     log: bool = False
 
     def axes_named(self) -> list[str]:
-        return [*self.each, *((self.groups,) if self.groups else ())]
+        return [*super().axes_named(), *((self.groups,) if self.groups else ())]
 
     def figures_named(self) -> list[str]:
         return [self.x, self.y]
@@ -95,7 +100,7 @@ class Lines(_Picture):
     lines: str
 
     def axes_named(self) -> list[str]:
-        return [*self.each, self.x, self.lines]
+        return [*super().axes_named(), self.x, self.lines]
 
     def figures_named(self) -> list[str]:
         return [self.y]

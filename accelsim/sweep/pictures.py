@@ -64,7 +64,9 @@ def speedup_cells(table: Table, picture: SpeedupMap, baselines: Table) -> tuple[
             raise ConfigError(f"picture `{picture.name}`: leaves `{axes.names[0]}` open; allowed: name it in `maps` or `each`")
     stride = math.prod(len(item.steps) for item in sweep.groups[group + 1 :])
     row_of = {int(position): row for row, position in enumerate(baselines.positions)}
-    labels = {name: table.labels(name) for name in (picture.rows, picture.columns, *picture.maps)}
+    labels = {
+        name: [picture.shown(name, label) for label in table.labels(name)] for name in (picture.rows, picture.columns, *picture.maps)
+    }
     cells = []
     for row, position in enumerate(table.positions.tolist()):
         step = int(table.steps[row, group])
@@ -74,7 +76,7 @@ def speedup_cells(table: Table, picture: SpeedupMap, baselines: Table) -> tuple[
         cells.append(
             Cell(
                 point=Point(
-                    map="; ".join(f"{name.rpartition('.')[2]}: {labels[name][row]}" for name in picture.maps),
+                    map="; ".join(_named(picture, name, labels[name][row]) for name in picture.maps),
                     row=labels[picture.rows][row],
                     column=labels[picture.columns][row],
                     preset="",
@@ -94,7 +96,7 @@ def speedup_cells(table: Table, picture: SpeedupMap, baselines: Table) -> tuple[
 
 
 def least_over(table: Table, figure: str, first: str, second: str) -> tuple[list[str], list[str], npt.NDArray[np.float64]]:
-    """Labels of two axes in their order, and the least `figure` at each pair of their values: float64 (first, second), NaN where none is."""
+    """Labels of two axes in order, and the least `figure` at each pair of their values: float64 (first, second), NaN where none is."""
     names: list[list[str]] = []
     places: list[npt.NDArray[np.int64]] = []
     for axis in (first, second):
@@ -118,8 +120,13 @@ def _each(table: Table, picture: Picture) -> Iterator[tuple[str, str, Table]]:
         for axis, value in zip(picture.each, values, strict=True):
             chosen &= np.array([label == value for label in labels[axis]], bool)
         if chosen.any():
-            heading = ", ".join(f"{axis.rpartition('.')[2]} {value}" for axis, value in zip(picture.each, values, strict=True))
+            heading = ", ".join(_named(picture, axis, picture.shown(axis, value)) for axis, value in zip(picture.each, values, strict=True))
             yield "".join("_" + re.sub(r"[^A-Za-z0-9]+", "_", value).strip("_") for value in values), heading, table.where(chosen)
+
+
+def _named(picture: Picture, axis: str, shown: str) -> str:
+    """A value with its axis before it, unless it has a name of its own or the axis goes without saying."""
+    return shown if axis == "trace" or axis in picture.names else f"{axis.rpartition('.')[2]} {shown}"
 
 
 def _limiter(table: Table, row: int) -> Limiter:
@@ -140,14 +147,24 @@ def _heat_map(name: str, heading: str, part: Table, whole: Table, picture: HeatM
     rows, columns, values = least_over(part, picture.figure, picture.rows, picture.columns)
     label = " of ".join(filter(None, (title(picture.figure), heading)))
     return heat_map_picture(
-        name, values.tolist(), rows, columns, value_label=label, row_label=picture.rows, column_label=picture.columns, number=".3g"
+        name,
+        values.tolist(),
+        [picture.shown(picture.rows, row) for row in rows],
+        [picture.shown(picture.columns, column) for column in columns],
+        value_label=label,
+        row_label="" if picture.rows == "trace" else picture.rows,
+        column_label=picture.columns,
+        number=".0f" if np.nanmax(values, initial=0.0) >= 100 else ".3g",
     )
 
 
 def _pareto(name: str, heading: str, part: Table, whole: Table, picture: ParetoScatter) -> Files:
     x, y = part.numbers(picture.x), part.numbers(picture.y)
     known = ~(np.isnan(x) | np.isnan(y))
-    groups = [label for label, kept in zip(part.labels(picture.groups), known, strict=True) if kept] if picture.groups else None
+    groups = None
+    if picture.groups:
+        labels = part.labels(picture.groups)
+        groups = [picture.shown(picture.groups, label) for label, kept in zip(labels, known, strict=True) if kept]
     front = pareto_front(np.stack([x[known], y[known]], axis=1))
     return pareto_picture(
         name,
@@ -163,8 +180,10 @@ def _pareto(name: str, heading: str, part: Table, whole: Table, picture: ParetoS
 
 def _lines(name: str, heading: str, part: Table, whole: Table, picture: Lines) -> Files:
     lines, places, values = least_over(part, picture.y, picture.lines, picture.x)
-    series = {line: row for line, row in zip(lines, values.tolist(), strict=True) if not all(map(math.isnan, row))}
-    return lines_picture(name, places, series, x_label=picture.x, y_label=title(picture.y), heading=heading)
+    drawn = {line: row for line, row in zip(lines, values.tolist(), strict=True) if not all(map(math.isnan, row))}
+    series = {picture.shown(picture.lines, line): row for line, row in drawn.items()}
+    ticks = [picture.shown(picture.x, place) for place in places]
+    return lines_picture(name, ticks, series, x_label=picture.x, y_label=title(picture.y), heading=heading)
 
 
 _DRAW: Mapping[type, Callable[..., Files]] = {SpeedupMap: _speedup_map, HeatMap: _heat_map, ParetoScatter: _pareto, Lines: _lines}

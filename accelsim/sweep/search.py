@@ -7,41 +7,28 @@ goes on where it was. Disputable assumption: a point that a constraint refuses, 
 
 from __future__ import annotations
 
+import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any
 
 from accelsim.errors import ConfigError
 from accelsim.registry import suggest
 from accelsim.report.technology import Technology
+from accelsim.sweep.best import check_figures
 from accelsim.sweep.columns import METRICS, NUMERIC
-from accelsim.sweep.metrics import OK, costing_id
-from accelsim.sweep.points import Dropped, Invalid, Point, candidate
-from accelsim.sweep.runner import Backend
+from accelsim.sweep.metrics import FAILED, OK, costing_id
+from accelsim.sweep.points import Dropped, Point, candidate
+from accelsim.sweep.runner import Backend, Progress, SweepSummary
 from accelsim.sweep.spec import AxisGroup, Sweep
 from accelsim.sweep.store import Store
 
 if TYPE_CHECKING:
     import optuna
 
-Sampler = Literal["nsga2", "tpe"]
-MAX_OBJECTIVES = 3
+SAMPLERS = ("nsga2", "tpe")
 GENERATION = 24  # points that are proposed before the first of them is told
-
-
-@dataclass(frozen=True)
-class SearchSummary:
-    """What a search came to: proposals, and of them those that ran now, were stored, are another's point again, or were refused."""
-
-    sweep: int
-    name: str
-    objectives: tuple[str, ...]
-    trials: int
-    ran: int
-    reused: int
-    again: int
-    refused: int
-    failed: int
 
 
 def search(
@@ -52,73 +39,127 @@ def search(
     objectives: Sequence[str],
     trials: int,
     *,
-    sampler: Sampler = "nsga2",
+    sampler: str = "nsga2",
     seed: int = 0,
-    progress: Callable[[str, int, int], None] | None = None,
-) -> SearchSummary:
+    progress: Callable[[Progress], None] | None = None,
+) -> SweepSummary:
     """Propose `trials` points of a sweep's product that have little of the objectives, and run those that the store does not have.
 
     Parameters
     ----------
     objectives : one to three figures, less being better
-    progress : called with ("trials", done, trials)
+    progress : called after each generation
+
+    Returns
+    -------
+    SweepSummary
+        `equal` are proposals of a point that was proposed before; points that cannot be are among the dropped ones.
 
     Raises
     ------
     ConfigError
         An objective that is no figure, a sampler that is not known, or Optuna is not installed; otherwise as `run_sweep`.
     """
-    check_objectives(objectives)
+    check_search(sampler, objectives)
     study = _study(sampler, seed, len(objectives))
-    costing = costing_id(technology)
-    number = store.add_sweep(sweep)
-    known: dict[int, tuple[float, ...] | None] = {}  # position -> figures; None: refused or failed
-    counts = dict.fromkeys(("ran", "reused", "again", "refused", "failed"), 0)
-    import optuna
+    from optuna.trial import TrialState
 
+    space = _space(sweep)
+    runs = _Runs(sweep, store, backend, costing_id(technology), tuple(objectives))
     done = 0
     while done < trials:
-        asked = [study.ask(_space(sweep)) for _ in range(min(GENERATION, trials - done))]
+        asked = [study.ask(space) for _ in range(min(GENERATION, trials - done))]
         places = [_position(sweep, trial.params) for trial in asked]
-        counts["again"] += len(places) - len(dict.fromkeys(place for place in places if place not in known))
-        fresh = _fresh(sweep, [place for place in dict.fromkeys(places) if place not in known], known, counts)
-        store.add_members(number, costing, fresh)
-        known |= _figures(fresh, store, backend, costing, objectives, counts)
+        values = runs.figures(places)
         for trial, place in zip(asked, places, strict=True):
-            values = known[place]
-            if values is None:
-                study.tell(trial, state=optuna.trial.TrialState.FAIL)
-            else:
-                study.tell(trial, list(values))
+            found = values[place]
+            study.tell(trial, found, state=TrialState.COMPLETE if found is not None else TrialState.FAIL)
         done += len(asked)
         if progress is not None:
-            progress("trials", done, trials)
-    return SearchSummary(sweep=number, name=sweep.name, objectives=tuple(objectives), trials=trials, **counts)
+            progress(runs.progress(done, trials))
+    return runs.summary()
 
 
-def check_objectives(objectives: Sequence[str]) -> None:
-    """ConfigError unless there are one to three different figures."""
+class _Runs:
+    """What a search ran and was told: the figures of every place that it asked for."""
+
+    def __init__(self, sweep: Sweep, store: Store, backend: Backend, costing: str, objectives: tuple[str, ...]) -> None:
+        self.sweep, self.store, self.backend, self.costing, self.objectives = sweep, store, backend, costing, objectives
+        self.number = store.add_sweep(sweep)
+        self.known: dict[int, list[float] | None] = {}  # position -> figures; None: refused or failed
+        self.counts: Counter[str] = Counter()
+        self.dropped: Counter[str] = Counter()
+        self.messages: Counter[str] = Counter()
+        self.started = time.monotonic()
+
+    def figures(self, places: Sequence[int]) -> Mapping[int, list[float] | None]:
+        """The objectives at each place: known, stored, or run now."""
+        fresh = [place for place in dict.fromkeys(places) if place not in self.known]
+        self.counts["equal"] += len(places) - len(fresh)
+        points = [point for point in map(self._point, fresh) if point is not None]
+        self.store.add_members(self.number, self.costing, points)
+        stored = self.store.statuses(self.costing, [point.run_id for point in points])
+        todo = {point.run_id: point for point in points if stored.get(point.run_id) != OK}
+        self.counts["reused"] += len(points) - len(todo)
+        for row in self.backend.run(iter(todo.values())):
+            self.counts[row["status"]] += 1
+            if row["status"] == FAILED:
+                self.messages[row["message"]] += 1
+            self.store.add_runs([row])
+        for point in points:
+            rows = list(self.store.rows(self.objectives, where={"run_id": point.run_id, "costing": self.costing}))
+            self.known[point.position] = list(rows[0]) if rows and None not in rows[0] else None
+        return self.known
+
+    def _point(self, place: int) -> Point | None:
+        """The point at a place; None, and a note, if it is refused."""
+        found = candidate(self.sweep, place)
+        if isinstance(found, Point):
+            return found
+        self.known[place] = None
+        self.dropped[found.constraint if isinstance(found, Dropped) else "being a configuration that cannot be"] += 1
+        return None
+
+    def progress(self, done: int, trials: int) -> Progress:
+        seconds = time.monotonic() - self.started
+        return Progress(done, trials, self.counts[OK] + self.counts[FAILED], self.counts[FAILED], done / seconds if seconds else 0.0)
+
+    def summary(self) -> SweepSummary:
+        return SweepSummary(
+            sweep=self.number,
+            name=self.sweep.name,
+            size=self.sweep.size,
+            ok=self.counts[OK],
+            failed=self.counts[FAILED],
+            reused=self.counts["reused"],
+            equal=self.counts["equal"],
+            failed_before=0,
+            dropped=dict(self.dropped),
+            invalid=0,
+            messages=dict(self.messages),
+            seconds=time.monotonic() - self.started,
+        )
+
+
+def check_search(sampler: str, objectives: Sequence[str]) -> None:
+    """ConfigError unless the sampler is known, the objectives are one to three figures of a run, and Optuna is there."""
+    if sampler not in SAMPLERS:
+        raise ConfigError(f"--search {sampler!r}: allowed: {', '.join(SAMPLERS)}")
+    check_figures(objectives)
     allowed = [name for name in NUMERIC if name in METRICS]
     for name in objectives:
         if name not in allowed:
             raise ConfigError(f"objective {name!r} is not a figure of a run{suggest(name, allowed)}; allowed: {', '.join(allowed)}")
-    if not 1 <= len(objectives) <= MAX_OBJECTIVES or len(set(objectives)) != len(objectives):
-        raise ConfigError(f"objectives {', '.join(objectives) or 'none'}: allowed: one to {MAX_OBJECTIVES} different figures")
+    if find_spec("optuna") is None:
+        raise ConfigError("a search needs Optuna: install the extra, pip install 'accelsim[search]'")
 
 
-def _study(sampler: Sampler, seed: int, objectives: int) -> optuna.Study:
-    try:
-        import optuna
-    except ImportError as error:
-        raise ConfigError("a search needs Optuna: install the extra, pip install 'accelsim[search]'") from error
+def _study(sampler: str, seed: int, objectives: int) -> optuna.Study:
+    import optuna
+
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    if sampler not in ("nsga2", "tpe"):
-        raise ConfigError(f"sampler {sampler!r}: allowed: nsga2, tpe")
-    made = (
-        optuna.samplers.NSGAIISampler(population_size=GENERATION, seed=seed)
-        if sampler == "nsga2"
-        else optuna.samplers.TPESampler(seed=seed)
-    )
+    samplers = optuna.samplers
+    made = samplers.NSGAIISampler(population_size=GENERATION, seed=seed) if sampler == "nsga2" else samplers.TPESampler(seed=seed)
     return optuna.create_study(directions=["minimize"] * objectives, sampler=made)
 
 
@@ -147,34 +188,3 @@ def _position(sweep: Sweep, steps: Mapping[str, int]) -> int:
     for number, group in enumerate(sweep.groups):
         position = position * len(group.steps) + int(steps[str(number)])
     return position
-
-
-def _fresh(sweep: Sweep, places: Sequence[int], known: dict[int, tuple[float, ...] | None], counts: dict[str, int]) -> list[Point]:
-    """The points at places that were not seen; those that are refused are noted."""
-    out: list[Point] = []
-    for place in places:
-        item = candidate(sweep, place)
-        if isinstance(item, Dropped | Invalid):
-            known[place] = None
-            counts["refused"] += 1
-        else:
-            out.append(item)
-    return out
-
-
-def _figures(
-    points: Sequence[Point], store: Store, backend: Backend, costing: str, objectives: Sequence[str], counts: dict[str, int]
-) -> dict[int, tuple[float, ...] | None]:
-    """Position -> objectives of points: out of the store, or run and stored now; None for one that failed."""
-    stored = store.statuses(costing, [point.run_id for point in points])
-    todo = {point.run_id: point for point in points if stored.get(point.run_id) != OK}
-    for row in backend.run(iter(todo.values())):
-        store.add_runs([row])
-    counts["ran"] += len(todo)
-    counts["reused"] += len(points) - len(todo)
-    out: dict[int, tuple[float, ...] | None] = {}
-    for point in points:
-        rows = list(store.rows(objectives, where={"run_id": point.run_id, "costing": costing}))
-        out[point.position] = rows[0] if rows and None not in rows[0] else None
-        counts["failed"] += out[point.position] is None
-    return out

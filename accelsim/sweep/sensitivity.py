@@ -1,7 +1,8 @@
-"""What each axis buys: a figure's ratio between neighbours that differ in one axis alone, over all places of the others.
+"""What each axis buys: a figure's ratio between points that differ in one axis alone, over all places of the others.
 
-Disputable assumption: steps of a numeric axis are compared as if the figure followed a power law between them: a step from 16 to 64
-counts as two doublings of equal ratio. Constraints leave gaps; a pair counts where both of its points ran.
+Rising numbers are compared step by step, other values with the first of their axis. Disputable assumption: steps of a numeric axis are
+compared as if the figure followed a power law between them: a step from 16 to 64 counts as two doublings of equal ratio. Constraints
+leave gaps; a pair counts where both of its points ran.
 """
 
 from __future__ import annotations
@@ -37,32 +38,43 @@ class Ratio:
 
 
 def sensitivity(table: Table, figure: str) -> tuple[Ratio, ...]:
-    """Of each axis, what a doubling does to `figure` (where its values are rising numbers), or each of its steps."""
+    """Of each axis, what a doubling does to `figure` (where its values are rising numbers), or each value in place of the first."""
     values = table.numbers(figure)
     out: list[Ratio] = []
     for number, group in enumerate(table.sweep.groups):
         if len(group.steps) < 2:
             continue
         name = " + ".join(group.names)
-        before, after = _neighbours(table, number)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            ratios = values[after] / values[before]
-        fine = np.isfinite(ratios) & (ratios > 0)
-        before, after, ratios = before[fine], after[fine], ratios[fine]
+        before, after = _pairs(table, number, table.steps[:, number], 1)
         doublings = _doublings(table, group.names, before, after)
         if doublings is not None:
-            out += _summed(name, "doubling", ratios ** (1 / doublings))
+            ratios = _ratios(values, before, after)
+            known = np.isfinite(ratios)
+            out += _summed(name, "doubling", ratios[known] ** (1 / doublings[known]))
             continue
-        for step, (first, second) in enumerate(zip(group.steps, group.steps[1:], strict=False)):
-            out += _summed(name, f"{_text(first)} -> {_text(second)}", ratios[table.steps[before, number] == step])
+        first = np.zeros(len(table), np.int64)
+        for step in range(1, len(group.steps)):
+            ratios = _ratios(values, *_pairs(table, number, first, step))
+            out += _summed(name, f"{_text(group.steps[0])} -> {_text(group.steps[step])}", ratios[np.isfinite(ratios)])
     return tuple(out)
 
 
-def _neighbours(table: Table, number: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """Indices of the points that have a neighbour one step further on a group of axes, and of those neighbours."""
+def _ratios(
+    values: npt.NDArray[np.float64], before: npt.NDArray[np.int64], after: npt.NDArray[np.int64]
+) -> npt.NDArray[np.float64]:
+    """values[after] / values[before]; NaN where that is no positive number."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ratios = values[after] / values[before]
+    return np.where(np.isfinite(ratios) & (ratios > 0), ratios, np.nan)
+
+
+def _pairs(
+    table: Table, number: int, start: npt.NDArray[np.int64], further: int
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Indices of the points at step `start` of a group of axes for which one `further` steps on ran too, and of those."""
     stride = math.prod(len(group.steps) for group in table.sweep.groups[number + 1 :])
-    inner = np.flatnonzero(table.steps[:, number] + 1 < len(table.sweep.groups[number].steps))
-    wanted = table.positions[inner] + stride
+    inner = np.flatnonzero((table.steps[:, number] == start) & (start + further < len(table.sweep.groups[number].steps)))
+    wanted = table.positions[inner] + further * stride
     found = np.searchsorted(table.positions, wanted)
     there = np.append(table.positions, -1)[found] == wanted
     return inner[there], found[there]

@@ -77,14 +77,23 @@ class Table:
         raise ConfigError(f"sweep {self.sweep.name!r} has no axis {name!r}{suggest(name, known)}; known: {', '.join(known)}")
 
 
-def read_table(store: Store, sweep: Sweep, number: int, figures: Sequence[str] = ()) -> Table:
+# What every answer and every map of speed-ups needs beside the figures that are asked for.
+ALWAYS = ("total_cycles", "milliseconds", "weight_bytes", "tightest_bound", "achieved_of_tightest_pct", "limiting_resource")
+
+
+def read_table(store: Store, sweep: Sweep, number: int, figures: Sequence[str] = NUMERIC) -> Table:
     """The points of sweep `number` of a store that are ok.
 
     Parameters
     ----------
-    figures : columns of `columns.COLUMNS`; all that are numbers and the limiting resource, if none are named
+    figures : columns of `columns.COLUMNS` beside those of ALWAYS; by default all numbers
+
+    Raises
+    ------
+    ConfigError
+        An unknown column.
     """
-    wanted = tuple(figures) or (*(name for name in NUMERIC), "limiting_resource", "tightest_bound")
+    wanted = tuple(dict.fromkeys((*figures, *ALWAYS)))
     rows = list(store.rows(("position", "axes", *wanted), sweep=number))
     positions = np.array([row[0] for row in rows], np.int64)
     axes = [json.loads(row[1]) for row in rows]

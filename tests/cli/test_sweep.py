@@ -119,3 +119,50 @@ def test_a_store_of_a_newer_version_is_one_message(file, tmp_path):
     connection.execute("PRAGMA user_version = 99")
     connection.close()
     assert "has schema 99 of a newer accelsim" in refused("sweep", file, "--store", store)
+
+
+def test_a_sweep_says_which_points_are_best_and_writes_what_it_found(file, tmp_path):
+    store, folder = tmp_path / "s.sqlite", tmp_path / "found"
+    first = call("sweep", file, "--store", store, "--workers", 1, "--plot", "-o", folder, "--pareto", "milliseconds,area_mm2")
+    assert first.exit_code == 0
+    assert "Pareto front of time (ms), area (mm2)" in first.stdout
+    assert "x " in first.stdout.split("What each axis does to area")[1]
+    assert max(len(line) for line in first.stdout.splitlines()[1:]) <= max(80, len(str(folder)) + 30)
+    assert {"sweep.json", "points.csv", "pareto_front.csv", "sensitivity.csv"} <= {item.name for item in folder.iterdir()}
+    with (folder / "points.csv").open() as lines:
+        rows = list(csv.DictReader(lines))
+    assert [row["codebook.ports"] for row in rows] == ["1", "2", "4"]
+    again = call("sweep", file, "--store", store, "--json", "--under", "codebook.ports >= 2", "--best", 1)
+    found = json.loads(again.stdout)["findings"]
+    assert (found["points_ok"], found["points_considered"], len(found["best"])) == (3, 2, 1)
+    assert float(found["best"][0]["milliseconds_per_inference"]) == min(
+        float(row["milliseconds"]) for row in rows if row["codebook.ports"] != "1"
+    )
+
+
+def test_a_search_proposes_points_of_the_axes_and_goes_on_from_the_store(tmp_path):
+    pytest.importorskip("optuna")
+    file = write_sweep(tmp_path / "small.yaml", axes={**AXES, "vector_unit.lanes": [4, 8, 16]}, constraints=["array.cols % 8 == 0"])
+    options = ("--store", tmp_path / "s.sqlite", "--workers", 1, "--search", "nsga2", "--trials", 30, "--json")
+    first = call("sweep", file, *options)
+    assert first.exit_code == 0
+    counts = json.loads(first.stdout)
+    assert counts["ok"] + counts["equal"] + sum(counts["dropped"].values()) == 30
+    assert 4 <= counts["ok"] <= 9
+    second = json.loads(call("sweep", file, *options).stdout)
+    assert (second["ok"], second["reused"], second["findings"]) == (0, counts["ok"], counts["findings"])
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("--pareto", "milisecond"), "did you mean 'milliseconds'"),
+        (("--under", "aera_mm2 < 3"), "did you mean 'area_mm2'"),
+        (("--under", "area_mm2 <"), "area_mm2 <"),
+        (("--search", "annealing"), "allowed: nsga2, tpe"),
+        (("--pareto", "milliseconds,milliseconds"), "one to three different"),
+    ],
+)
+def test_a_question_that_cannot_be_is_refused_before_any_point_runs(file, tmp_path, options, words):
+    assert words in refused("sweep", file, "--store", tmp_path / "s.sqlite", "--workers", 1, *options)
+    assert not (tmp_path / "s.sqlite").exists()
