@@ -21,7 +21,7 @@ from accelsim.report.technology import Technology
 from accelsim.sweep.points import Point
 from accelsim.sweep.worker import check_model, failed_row, run_point
 
-BATCH = 8  # points in a task: a task costs the scheduler about a millisecond
+BATCH = 16  # points in a task: neighbours share most, and a task costs the scheduler about a millisecond
 AHEAD = 2  # tasks in the hands of each thread of a worker, beside the running one
 PATIENCE_SECONDS = 30  # for the scheduler, and for its first worker
 
@@ -127,7 +127,12 @@ def start_local(workers: int, technology: Technology) -> DaskCluster:
 
     def open_client() -> tuple[Any, list[Any]]:
         cluster = _distributed().LocalCluster(
-            n_workers=workers, threads_per_worker=1, processes=True, host="127.0.0.1", dashboard_address=None, silence_logs=logging.ERROR
+            n_workers=workers,
+            threads_per_worker=1,
+            processes=True,
+            host="127.0.0.1",
+            dashboard_address="127.0.0.1:0",
+            silence_logs=logging.ERROR,
         )
         return _client(cluster), [cluster]
 

@@ -22,6 +22,7 @@ from accelsim.report.technology import Technology
 from accelsim.sweep.points import Point
 from accelsim.sweep.worker import check_model, failed_row, run_point
 
+BLOCK = 256  # points in a row that one process takes on: neighbours share most, and what is left of a block is shared out at the end
 AHEAD = 4  # points in a process's hands: enough that it never waits for the next, few enough that the last ones are shared out
 DEATHS = 2  # after which a point is to blame
 FALSE_STARTS = 3  # of processes in a row that are borne
@@ -100,8 +101,8 @@ class ProcessPool:
         ConfigError
             The processes import another accelsim than this one, or do not start.
         """
-        again = deque(islice(points, 1))  # and what processes that died had in hand
-        if not again:
+        source = _Blocks(points, self.size)
+        if source.empty:
             return
         deaths: Counter[str] = Counter()
         false_starts = 0
@@ -109,14 +110,16 @@ class ProcessPool:
         try:
             workers += [self._start() for _ in range(self.size)]
             while True:
-                for worker in workers:
-                    for point in _next(again, points, AHEAD - len(worker.points)):
+                for index, worker in enumerate(workers):
+                    while len(worker.points) < AHEAD and (point := source.take(index)) is not None:
                         worker.give(point)
                 busy = [worker for worker in workers if worker.points]
                 if not busy:
                     return
                 wait([worker.connection for worker in busy])
-                for worker in busy:
+                for index, worker in enumerate(workers):
+                    if not worker.points:
+                        continue
                     try:
                         yield from worker.answers()
                     except EOFError:
@@ -124,9 +127,9 @@ class ProcessPool:
                         false_starts = 0 if worker.ready else false_starts + 1
                         if false_starts > FALSE_STARTS:
                             raise ConfigError(f"the processes of the pool do not start: exit status {status}") from None
-                        workers[workers.index(worker)] = self._start()
+                        workers[index] = self._start()
                         yield from self._blame(worker, status, deaths)
-                        again.extendleft(reversed(worker.points))
+                        source.give_back(index, worker.points)
         finally:
             for worker in workers:
                 worker.end()
@@ -146,9 +149,28 @@ class ProcessPool:
             yield failed_row(point, self._technology, f"its process died {DEATHS} times ({how})")
 
 
-def _next(first: deque[Point], then: Iterator[Point], count: int) -> Iterator[Point]:
-    """Up to `count` points, those of `first` before those of `then`."""
-    for _ in range(min(count, len(first))):
-        count -= 1
-        yield first.popleft()
-    yield from islice(then, max(0, count))
+class _Blocks:
+    """Points in blocks of neighbours, one block a process; one without points takes half of what the fullest has left."""
+
+    def __init__(self, points: Iterator[Point], processes: int) -> None:
+        self._points = points
+        self._blocks: list[deque[Point]] = [deque() for _ in range(processes)]
+        self._blocks[0].extend(islice(points, BLOCK))
+
+    @property
+    def empty(self) -> bool:
+        return not any(self._blocks)
+
+    def take(self, process: int) -> Point | None:
+        """The next point for a process; None if there is none left."""
+        block = self._blocks[process]
+        if not block:
+            block.extend(islice(self._points, BLOCK))
+        if not block:
+            fullest = max(self._blocks, key=len)
+            block.extend(reversed([fullest.pop() for _ in range(-(-len(fullest) // 2))]))
+        return block.popleft() if block else None
+
+    def give_back(self, process: int, points: deque[Point]) -> None:
+        """Put what a process that died had in hand in front of its block."""
+        self._blocks[process].extendleft(reversed(points))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Protocol
@@ -78,6 +78,31 @@ class SweepSummary:
     def points_per_s(self) -> float:
         """Points that ran now over the time that it took."""
         return (self.ok + self.failed) / self.seconds if self.seconds else 0.0
+
+
+class _UnderWay:
+    """Run ids that were handed out and that a look-up in the store cannot have seen: those not stored yet, or stored after it."""
+
+    def __init__(self) -> None:
+        self._handed_out: set[str] = set()
+        self._stored: set[str] = set()
+
+    def __contains__(self, run_id: str) -> bool:
+        return run_id in self._handed_out or run_id in self._stored
+
+    def hand_out(self, run_id: str) -> None:
+        """A run begins."""
+        self._handed_out.add(run_id)
+
+    def store(self, run_ids: Iterable[str]) -> None:
+        """Runs were stored."""
+        ids = set(run_ids)
+        self._handed_out -= ids
+        self._stored |= ids
+
+    def look_up(self) -> None:
+        """A look-up is about to see all that was stored so far."""
+        self._stored.clear()
 
 
 class _Tally:
@@ -152,14 +177,14 @@ def run_sweep(
     costing = costing_id(technology)
     tally = _Tally(sweep, limit)
     number = store.add_sweep(sweep)
-    under_way: set[str] = set()
+    under_way = _UnderWay()
     pending: list[dict[str, Any]] = []
     flushed = time.monotonic()
 
     def flush() -> None:
         nonlocal flushed
         store.add_runs(pending)
-        under_way.difference_update(row["run_id"] for row in pending)
+        under_way.store(row["run_id"] for row in pending)
         pending.clear()
         flushed = time.monotonic()
         if progress is not None:
@@ -187,7 +212,7 @@ def check_size(sweep: Sweep, limit: int | None) -> None:
 
 
 def _to_run(
-    sweep: Sweep, number: int, store: Store, costing: str, tally: _Tally, under_way: set[str], limit: int | None, retry_failed: bool
+    sweep: Sweep, number: int, store: Store, costing: str, tally: _Tally, under_way: _UnderWay, limit: int | None, retry_failed: bool
 ) -> Iterator[Point]:
     """The points that have to run, each noted in the store as a point of the sweep when it is seen."""
     left = sweep.size if limit is None else limit
@@ -199,6 +224,7 @@ def _to_run(
         points = _kept(part, number, store, tally)
         left -= len(points)
         store.add_members(number, costing, points)
+        under_way.look_up()
         stored = store.statuses(costing, [point.run_id for point in points])
         for point in points:
             known = stored.get(point.run_id)
@@ -209,7 +235,7 @@ def _to_run(
             elif known == FAILED and not retry_failed:
                 tally.counts["failed_before"] += 1
             else:
-                under_way.add(point.run_id)
+                under_way.hand_out(point.run_id)
                 yield point
 
 

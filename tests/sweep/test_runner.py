@@ -67,7 +67,11 @@ def test_the_same_command_continues_and_runs_nothing_twice(tmp_path):
     assert modelled_rows(path) == modelled_rows(tmp_path / "other.sqlite")
 
 
-def test_equal_points_run_once(tmp_path):
+@pytest.mark.parametrize("flush_seconds", [-1.0, 60.0])
+@pytest.mark.parametrize("lookup", [1, 4, 256])
+def test_equal_points_run_once_whenever_rows_are_stored(tmp_path, monkeypatch, flush_seconds, lookup):
+    monkeypatch.setattr(runner, "FLUSH_SECONDS", flush_seconds)
+    monkeypatch.setattr(runner, "LOOKUP", lookup)
     axes = {"trace": ["tiny_vit_int8"], "codebook.ports": [1, 1, 2], "weight_buffer.capacity": ["64 KiB", 65536]}
     backend = Here()
     summary = run(tmp_path / "s.sqlite", backend, of=sweep(axes=axes, constraints=[]))
