@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from functools import cache
 from pathlib import Path
@@ -83,6 +84,22 @@ def test_the_command_prints_a_table_of_80_columns_and_json() -> None:
     assert [item["trace"] for item in found["points"]] == ["tiny_vit_int8", "tiny_vit_ssvq"]
     assert found["points"][0]["speedup"] == 1
     assert found["points"][1]["relative_mse"] == load_trace(TRACES / "tiny_vit_ssvq").manifest.metrics["relative_mse"]
+
+
+@compiled
+def test_the_command_writes_a_folder_and_replaces_only_its_like(tmp_path: Path) -> None:
+    words = ("formats", "edge-32x32", "tiny_vit_int8", "tiny_vit_*", "-q", "-o")
+    for _ in range(2):
+        assert call(*words, tmp_path / "out").exit_code == 0
+    rows = list(csv.DictReader((tmp_path / "out" / "formats.csv").read_text().splitlines()))
+    found = json.loads((tmp_path / "out" / "formats.json").read_text())["points"]
+    assert [row["trace"] for row in rows] == ["tiny_vit_int8", "tiny_vit_ssvq"]
+    assert [float(row["energy_pj_high"]) for row in rows] == [item["energy_pj"]["high"] for item in found]
+    assert "`tiny_vit_ssvq`" in (tmp_path / "out" / "formats.md").read_text()
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "diary.txt").write_text("")
+    assert call(*words, tmp_path / "mine").exit_code == 2
+    assert [item.name for item in (tmp_path / "mine").iterdir()] == ["diary.txt"]
 
 
 def test_the_codebook_of_a_chip_is_the_one_that_the_trace_asks_for() -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from accelsim.cli.inputs import AcceleratorName, AsJson, Overrides, Quiet, TechnologyName, load_accelerator_of
+from accelsim.cli.inputs import AcceleratorName, AsJson, OutFolder, Overrides, Quiet, TechnologyName, load_accelerator_of
 from accelsim.cli.shell import print_json
 from accelsim.errors import ConfigError
 
@@ -23,20 +23,25 @@ def formats(
     overrides: Overrides = None,
     fit: Annotated[bool, typer.Option("--fit/--as-is", help="Give the chip each trace's codebook, or take it as it is.")] = True,
     technology: TechnologyName = "nangate45",
+    out: OutFolder = None,
     markdown: Annotated[bool, typer.Option("--markdown", help="Print the table for a page.")] = False,
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
     """Formats on one chip: bits, time, what limits, energy, area."""
-    from accelsim.report.format_points import format_dict, markdown_table, render_formats, speedup
+    from accelsim.report.format_points import check_formats_folder, format_dict, markdown_table, render_formats, speedup, write_formats
     from accelsim.report.technology import load_technology
     from accelsim.report.terminal import progress, say, stdout_console
 
+    if out is not None:
+        check_formats_folder(out)
     machine, node, networks = load_accelerator_of(accel, overrides), load_technology(technology), packed_traces(traces)
     from accelsim.format_comparison import compare_formats
 
     with progress(quiet=quiet) as update:
         points = compare_formats(machine, networks, node, fit=fit, progress=update)
+    if out is not None:
+        write_formats(out, points)
     if as_json:
         print_json(format_dict(points))
     elif markdown:

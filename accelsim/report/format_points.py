@@ -7,10 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
+from accelsim.report.export import to_csv, to_json
+from accelsim.report.folder import FolderKind, check_replaceable, write_folder
 from accelsim.report.metrics import tightest_bound, weight_bits
 from accelsim.report.span import Span
 from accelsim.report.speedup_cells import RESOURCE_OF_BOUND
@@ -18,6 +21,9 @@ from accelsim.report.terminal import row, say, show, table
 from accelsim.report.text import milliseconds, times
 from accelsim.result import Result
 
+FORMATS_FILE = "formats.json"
+FORMATS_FOLDER = FolderKind(FORMATS_FILE, (FORMATS_FILE, "formats.csv", "formats.md"))
+_SPANS = ("energy_pj", "area_um2", "codebook_um2")
 _HEADINGS = ("trace", "bits/weight", "weights, MB", "ms", "speed-up", "nearest its bound", "energy, uJ", "area, mm2", "codebook, mm2")
 
 
@@ -132,6 +138,21 @@ def markdown_table(points: Sequence[FormatPoint]) -> str:
     """All points against the first, as a table for a page."""
     lines = [_HEADINGS, ("---",) * len(_HEADINGS), *((f"`{point.trace}`", *format_cells(points[0], point)) for point in points)]
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def check_formats_folder(folder: Path) -> None:
+    """OutputError if `folder` cannot take a comparison of formats."""
+    check_replaceable(folder, FORMATS_FOLDER)
+
+
+def write_formats(folder: Path, points: Sequence[FormatPoint]) -> Path:
+    """Write formats.json (everything), formats.csv (a row a trace) and formats.md (the table), all or nothing; OutputError as the check."""
+    found = format_dict(points)
+    flat = [{name: value for name, value in item.items() if not isinstance(value, (list, dict))} for item in found["points"]]
+    spans = [{f"{name}_{end}": item[name][end] for name in _SPANS for end in item[name]} for item in found["points"]]
+    rows = [{**item, **ends} for item, ends in zip(flat, spans, strict=True)]
+    files = {FORMATS_FILE: to_json(found), "formats.csv": to_csv(rows), "formats.md": markdown_table(points)}
+    return write_folder(folder, FORMATS_FOLDER, {name: text.encode() for name, text in files.items()})
 
 
 def short_names(names: Sequence[str]) -> list[str]:
