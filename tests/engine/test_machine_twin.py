@@ -69,7 +69,7 @@ def test_frames_and_batches_equal_the_twin(accelerator: Accelerator, trace: Trac
         return
 
 
-@pytest.mark.parametrize("field", ["codebook_latency", "accumulator_banks", "chained", "lanes", "port_accesses"])
+@pytest.mark.parametrize("field", ["codebook_latency", "accumulator_banks", "chained", "lanes", "port_accesses", "shadow_sets"])
 def test_a_machine_that_differs_in_one_number_differs_from_the_twin(field: str) -> None:
     """The twin is not blind: told another machine than the one that ran, it finds other cycles."""
     accelerator = tiny_accelerator(codebook__codeword_length=4, dram={"device": "ideal"}, activation_buffer__banks=1)
