@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -30,6 +30,13 @@ class Record(BaseModel):
 
 
 _R = TypeVar("_R", bound=BaseModel)
+_Method = TypeVar("_Method", bound=Callable[..., Any])
+
+
+def fact(method: _Method) -> _Method:
+    """Mark a method of a record as one whose answer is all that a caller learns of the fields behind it (see `compiler.reads`)."""
+    method.is_fact = True  # type: ignore[attr-defined]
+    return method
 
 
 _NOT_A_GROUP = ("model_type", "dict_type", "model_attributes_type")

@@ -43,7 +43,7 @@ def weight_geometry(accelerator: Accelerator, layer: WeightedLayer) -> CoreGeome
         )
     if path.d > book.codeword_length:
         raise CompileError(f"{name}: d = {path.d} exceeds codebook.codeword_length = {book.codeword_length} of {accelerator.name!r}")
-    if path.codewords > book.codewords:
+    if not book.holds(path.codewords):
         raise CompileError(f"{name}: k = {path.codewords} codewords exceed codebook.codewords = {book.codewords} of {accelerator.name!r}")
     _check_mask(accelerator, path, name)
     along, length = ("cols", accelerator.array.cols) if path.axis == 0 else ("rows", accelerator.array.rows)

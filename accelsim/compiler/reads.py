@@ -2,8 +2,8 @@
 
 A computation gets the record behind a reader that notes each field it looks at. As it is deterministic, two records with equal values
 of these fields take it through the same steps to the same answer, whatever their other fields say. Nobody lists the fields: a
-computation that begins to read another one is thereby known to depend on it. What is not a field (a comparison, a dump) counts as
-reading everything.
+computation that begins to read another one is thereby known to depend on it. Of a method that is marked as a `fact` the answer
+counts, not what it reads; what is not a field (a comparison, a dump) counts as reading everything.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from pydantic import BaseModel
 
 _R = TypeVar("_R", bound=BaseModel)
 _Answer = TypeVar("_Answer")
+_Path = tuple[Any, ...]
 _PRESENT = "present"  # of a group of fields: that it is there
 _WHOLE = "*"  # in place of a field's name: everything
 
@@ -24,7 +25,7 @@ _WHOLE = "*"  # in place of a field's name: everything
 class _Reader:
     """A frozen record that notes what is read of it: first reads go through `__getattr__`, later ones find the value in place."""
 
-    def __init__(self, record: BaseModel, path: tuple[str, ...], notes: dict[tuple[str, ...], Any]) -> None:
+    def __init__(self, record: BaseModel, path: _Path, notes: dict[_Path, Any]) -> None:
         self.__dict__.update(_record=record, _path=path, _notes=notes)
 
     @property  # type: ignore[misc]  # isinstance asks it, and answers as for the record
@@ -43,6 +44,8 @@ class _Reader:
             found = inspect.getattr_static(kind, name)
             if isinstance(found, property) and found.fget is not None:
                 value = found.fget(self)
+            elif getattr(found, "is_fact", False):
+                value = self._fact(name)
             elif isinstance(found, FunctionType) and not found.__module__.startswith("pydantic"):
                 value = MethodType(found, self)
             else:
@@ -55,6 +58,16 @@ class _Reader:
         record: BaseModel = self._record
         self._notes[(*self._path, _WHOLE)] = record
         return record
+
+    def _fact(self, name: str) -> Callable[..., Any]:
+        """A method whose answer is noted in place of what it reads."""
+
+        def ask(*arguments: Any) -> Any:
+            answer = getattr(self._record, name)(*arguments)
+            self._notes[(*self._path, name, arguments)] = answer
+            return answer
+
+        return ask
 
     def __eq__(self, other: object) -> bool:
         return self._all() == (other._all() if type(other) is _Reader else other)
@@ -73,13 +86,13 @@ def _comparable(value: Any) -> Any:
     return _PRESENT if isinstance(value, BaseModel) else value
 
 
-def _value_at(record: BaseModel, path: tuple[str, ...]) -> Any:
-    """What a note of `path` would say of `record`."""
+def _value_at(record: BaseModel, path: _Path) -> Any:
+    """What a note of `path` would say of `record`: names lead to a field or a fact, a tuple holds a fact's arguments."""
     value: Any = record
     for name in path:
         if value is None or name == _WHOLE:
             return value
-        value = getattr(value, name)
+        value = getattr(value, name) if isinstance(name, str) else value(*name)
     return _comparable(value)
 
 
@@ -87,7 +100,7 @@ class _Node(Generic[_Answer]):
     """The next field that is read, and where each of its values leads: to another read, or to the answer."""
 
     def __init__(self) -> None:
-        self.path: tuple[str, ...] | None = None
+        self.path: _Path | None = None
         self.after: dict[Any, _Node[_Answer]] = {}
         self.answers: list[_Answer] = []
 
@@ -107,12 +120,12 @@ class Answers(Generic[_R, _Answer]):
             node = node.after.get(_value_at(record, node.path))
         if node is not None and node.answers:
             return node.answers[0]
-        notes: dict[tuple[str, ...], Any] = {}
+        notes: dict[_Path, Any] = {}
         answer = compute(cast(_R, _Reader(record, (), notes)))
         self._keep(notes, answer)
         return answer
 
-    def _keep(self, notes: dict[tuple[str, ...], Any], answer: _Answer) -> None:
+    def _keep(self, notes: dict[_Path, Any], answer: _Answer) -> None:
         if self._size == self._limit:
             self._size, self._root = 0, _Node()
         node = self._root

@@ -49,6 +49,9 @@ def runs(compute: Callable[[Accelerator], Any], *overrides: str) -> int:
         (lambda a: a.activation_buffer.port_accesses, "activation_buffer.ports=2", 2),  # through a property
         (lambda a: a.activation_buffer.accesses(7), "activation_buffer.width_bits=64", 2),
         (lambda a: a.activation_buffer.accesses(7), "activation_buffer.capacity=8 KiB", 1),
+        (lambda a: a.codebook.holds(16), "codebook.codewords=32", 1),  # a fact: the answer counts, not the field
+        (lambda a: a.codebook.holds(16), "codebook.codewords=8", 2),
+        (lambda a: (a.codebook.holds(16), a.codebook.holds(40)), "codebook.codewords=32", 2),
         (lambda a: isinstance(a.dram, MemorySpec), "dram.latency=1 ns", 1),
         (lambda a: hash(a.dram) == hash(a.memory("dram")), "dram.latency=1 ns", 2),  # to hash it is to read all of it
         (lambda a: repr(a.array), "array.max_m=16", 2),
