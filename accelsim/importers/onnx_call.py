@@ -23,7 +23,6 @@ from accelsim.importers.onnx_values import Constant, Deferred, Fused, Plain, Vec
 
 Value = Constant | Plain | Deferred | Fused | Expression
 Table = Literal["sigmoid", "silu", "hardswish", "tanh"]
-_LARGEST_BOUND = 70.0  # of a clip: beyond it the samples are too few to tell
 
 
 class Recorder:
@@ -225,8 +224,9 @@ class Call:
                 return builder.table(node.path(op), leaf, op)
         low, high = (float(bound) for bound in (expression.values.min(), expression.values.max()))
         if low < high and expression.equals(lambda x: np.clip(x, low, high)):
-            bounds = [bound if abs(bound) < _LARGEST_BOUND else None for bound in (low, high)]
-            return builder.clip(node.path("relu" if bounds == [0.0, None] else "clip"), leaf, *bounds)
+            minimum = None if low == expression.inputs.min() else low
+            maximum = None if high == expression.inputs.max() else high
+            return builder.clip(node.path("relu" if (minimum, maximum) == (0.0, None) else "clip"), leaf, minimum, maximum)
         return None
 
 

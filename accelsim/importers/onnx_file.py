@@ -17,6 +17,7 @@ from google.protobuf.message import DecodeError
 from onnx import TensorProto
 
 from accelsim.errors import ImportModelError
+from accelsim.importers.onnx_node import require_text
 from accelsim.importers.onnx_tensors import FLOATS, Array, external_files, read_tensor, type_name
 from accelsim.registry import suggest
 from accelsim.trace.payload import file_sha256
@@ -97,6 +98,7 @@ def load_onnx(path: Path, bindings: Mapping[str, int]) -> OnnxModel:
         raise ImportModelError(f"{path}: {len(graph.node)} nodes; allowed: at most {_MAX_NODES}")
     if graph.sparse_initializer:
         raise ImportModelError(f"{path}: sparse initializers are not supported; allowed: dense ones")
+    require_text(*(item.name for group in (graph.initializer, graph.input, graph.output) for item in group))
     initializers: dict[str, Any] = {}
     for tensor in graph.initializer:
         if not tensor.name or tensor.name in initializers:

@@ -36,6 +36,7 @@ class OnnxNode:
     """
 
     def __init__(self, proto: Any, opset: int, folder: Path) -> None:
+        require_text(proto.name, proto.op_type, proto.domain, *proto.input, *proto.output, *(item.name for item in proto.attribute))
         self.proto = proto
         self.opset = opset
         self.op = proto.op_type if proto.domain in ("", "ai.onnx") else f"{proto.domain}.{proto.op_type}"
@@ -52,7 +53,7 @@ class OnnxNode:
     @property
     def where(self) -> str:
         """The node's place for a message."""
-        return f"node {self.label!r} ({self.op})"
+        return f"node {self.label!r} ({_printable(self.op)})"
 
     def has(self, name: str) -> bool:
         """True if the attribute is there."""
@@ -127,6 +128,13 @@ class OnnxNode:
                 return str(scopes[-2])
         parts = [part for part in self.proto.name.split("/") if part]
         return ".".join(parts[:-1]) if self.proto.name.startswith("/") else ""
+
+
+def require_text(*names: object) -> None:
+    """Refuse names that are not UTF-8 text, which protocol buffers hand over as bytes."""
+    for name in names:
+        if not isinstance(name, str):
+            raise ImportModelError(f"the name {name!r:.80} is not UTF-8 text")
 
 
 def _printable(name: str) -> str:

@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import Any
 
 from onnx import AttributeProto
+from pydantic import ValidationError
 
 from accelsim.errors import ImportModelError
 from accelsim.importers.graph_builder import GraphBuilder
@@ -125,12 +126,23 @@ class _Walk:
             results: Value | tuple[Value, ...] = self._fold(node, operands, known)
         elif node.op in HANDLERS:
             call = Call(node, operands, self.recorder, self._sole)
-            results = HANDLERS[node.op](call)
+            results = self._handled(call)
             if isinstance(results, Expression) and len(self.readers.get(node.outputs[0], [])) != 1:
                 results = call.settled(results) or results
         else:
             raise ImportModelError(f"{node.where}: operation {node.op!r} is not understood; known: {sorted(HANDLERS)}")
         self._take(node, results if isinstance(results, tuple) else (results,))
+
+    @staticmethod
+    def _handled(call: Call) -> Value | tuple[Value, ...]:
+        """What a node becomes; attributes and shapes that no model of the operation has are its error, whatever they upset."""
+        try:
+            return HANDLERS[call.node.op](call)
+        except ValidationError:
+            raise  # a size that no layer may have: the caller says which
+        except (ValueError, IndexError, TypeError, ArithmeticError) as error:
+            reason = (str(error) or type(error).__name__).splitlines()[0]
+            raise ImportModelError(f"{call.node.where}: its operands or attributes do not fit together: {reason}") from None
 
     def _take(self, node: OnnxNode, results: tuple[Value, ...]) -> None:
         for position, name in enumerate(node.outputs):

@@ -159,6 +159,33 @@ def test_constants_that_grow_without_bound(name: str, tmp_path: Path) -> None:
     assert "is not computed" in message or "grow to more" in message
 
 
+def test_names_that_are_no_text_are_refused(tmp_path: Path) -> None:
+    whole = save(make([node("Relu", ["x"], ["middle"]), node("Tanh", ["middle"], ["y"])], (1, 5, 8)), tmp_path)
+    Path(whole).write_bytes(Path(whole).read_bytes().replace(b"middle", b"mid\xffle"))
+    assert "is not UTF-8 text" in refused(whole, tmp_path)
+
+
+def test_flipped_bytes_end_in_a_trace_or_in_a_message(tmp_path: Path) -> None:
+    nodes = [
+        node("Conv", ["x", "w", "b"], ["h"], pads=[1, 1, 1, 1]),
+        node("Relu", ["h"], ["r"]),
+        node("MaxPool", ["r"], ["y"], kernel_shape=[2, 2]),
+    ]
+    whole = make(nodes, (1, 3, 6, 6), {"w": random(4, 3, 3, 3), "b": random(4)}).SerializeToString()
+    generator, messages = np.random.default_rng(0), []
+    for _ in range(300):
+        flipped = bytearray(whole)
+        for place in generator.integers(len(whole), size=generator.integers(1, 4)):
+            flipped[place] = generator.integers(256)
+        (tmp_path / "m.onnx").write_bytes(bytes(flipped))
+        try:
+            import_model(str(tmp_path / "m.onnx"))
+        except ImportModelError as error:
+            messages.append(str(error))
+    assert messages
+    assert not any("\n" in message for message in messages)
+
+
 EMPTY = helper.make_graph([], "empty", [], [])
 
 

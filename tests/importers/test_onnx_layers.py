@@ -234,6 +234,61 @@ def test_microsofts_attention_is_the_same_graph_spelt_out(tmp_path: Path) -> Non
     np.testing.assert_allclose(naive(trace, X3), naive(spelt, X3), rtol=1e-6)
 
 
+def test_microsofts_multi_head_attention_takes_the_biases_itself(tmp_path: Path) -> None:
+    constants = {f"w{name}": random(8, 8, seed=index) for index, name in enumerate("qkv")} | {"b": random(24), "o": random(8, 8, seed=9)}
+    biases = {f"b{name}": constants["b"][8 * index : 8 * index + 8] for index, name in enumerate("qkv")}
+    products = [node("MatMul", ["x", f"w{name}"], [name]) for name in "qkv"]
+    joined = node("MultiHeadAttention", ["q", "k", "v", "b"], ["context"], domain="com.microsoft", num_heads=2)
+    spelt = [
+        *products, *(node("Add", [name, f"b{name}"], [f"{name}b"]) for name in "qkv"),
+        node("Attention", ["qb", "kb", "vb"], ["context"], q_num_heads=2, kv_num_heads=2), PROJECTION,
+    ]  # fmt: skip
+    expected = assert_equal(make(spelt, X3.shape, constants | biases, opset=23), X3, tmp_path)
+    trace = imported(make([*products, joined, PROJECTION], X3.shape, constants), tmp_path)
+    assert ops(trace) == ops(expected)
+    np.testing.assert_allclose(naive(trace, X3), naive(expected, X3), rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "expected"),
+    [
+        (0.0, 6.0, ("clip", 0.0, 6.0)),
+        (0.0, 100.0, ("clip", 0.0, 100.0)),
+        (-1.0, 1.0, ("clip", -1.0, 1.0)),
+        (0.0, 3.4e38, ("relu", None, None)),
+        (-0.5, 3.4e38, ("clip", -0.5, None)),
+        (-3.4e38, 2.5, ("clip", None, 2.5)),
+    ],
+)
+def test_bounds_of_a_clip_are_found(low: float, high: float, expected: tuple[Any, ...], tmp_path: Path) -> None:
+    nodes = [node("MatMul", ["x", "w"], ["h"]), node("Clip", ["h", "low", "high"], ["y"])]
+    layer = assert_equal(make(nodes, X3.shape, {"w": random(8, 4), "low": np.float32(low), "high": np.float32(high)}), X3, tmp_path).layers[
+        1
+    ]
+    assert (layer.op, layer.minimum, layer.maximum) == expected
+
+
+def test_a_mean_over_the_rows_feeds_a_classifier(tmp_path: Path) -> None:
+    nodes = [
+        node("LayerNormalization", ["x", "g"], ["n"]),
+        node("ReduceMean", ["n", "one"], ["m"], keepdims=0),
+        node("Gemm", ["m", "w"], ["y"]),
+    ]
+    trace = assert_equal(make(nodes, X3.shape, {"g": random(8), "one": np.array([1]), "w": random(8, 4)}), X3, tmp_path)
+    assert ops(trace) == ["layernorm", "avg_pool2d", "gemm"]
+
+
+def test_a_class_token_and_positions_are_one_embedding(tmp_path: Path) -> None:
+    constants = {"token": random(1, 1, 8), "position": random(1, 6, 8), "zero": np.int64(0), "w": random(8, 3)}
+    nodes = [
+        node("Concat", ["token", "x"], ["c"], axis=1), node("Add", ["c", "position"], ["e"]), node("Gather", ["e", "zero"], ["r"], axis=1),
+        node("Gemm", ["r", "w"], ["y"]),
+    ]  # fmt: skip
+    trace = assert_equal(make(nodes, X3.shape, constants), X3, tmp_path)
+    assert ops(trace) == ["embed", "gemm"]
+    assert trace.parameters == 8 + 48 + 24
+
+
 def test_a_factor_of_anything_but_a_product_is_named(tmp_path: Path) -> None:
     nodes = [node("Relu", ["x"], ["r"]), node("Mul", ["r", "s"], ["m"]), node("Relu", ["m"], ["z"]), node("Add", ["z", "m"], ["y"])]
     with pytest.raises(ImportModelError, match=r"multiplies an activation by 3"):
