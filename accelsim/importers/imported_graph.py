@@ -27,7 +27,7 @@ class ImportedGraph:
     unused
         Parameters that no layer reads.
     read
-        Trained tensors of the file that the layers read, by name (ONNX).
+        Shapes of the floating-point tensors of the file that the layers read, by name (ONNX).
     stored
         The initializer that holds exactly a layer's weights (turned or not), by layer.
     notes
@@ -39,6 +39,6 @@ class ImportedGraph:
     weights: dict[str, Floats]
     constants: dict[str, dict[str, Floats]]
     unused: tuple[str, ...]
-    read: frozenset[str] = frozenset()
+    read: dict[str, tuple[int, ...]] = field(default_factory=dict)
     stored: dict[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()

@@ -23,6 +23,7 @@ from accelsim.importers.onnx_file import OnnxModel
 from accelsim.importers.onnx_fold import FOLDERS, fold
 from accelsim.importers.onnx_node import OnnxNode
 from accelsim.importers.onnx_ops import EPILOGUE, HANDLERS, PARTED, PASSED_THROUGH
+from accelsim.importers.onnx_tensors import FLOATS
 from accelsim.importers.onnx_values import Constant, Deferred, Fused, Plain
 
 _FREE_CONSTANTS = 1 << 24  # elements that folding may make in all, besides some for each that the file holds
@@ -67,6 +68,7 @@ class _Walk:
         self.values: dict[str, Value] = {}
         self.made: set[str] = set()
         self.budget = _FREE_CONSTANTS
+        self.copies: dict[str, tuple[int, ...]] = {}  # trained tensors that the exporter stored once for several modules
 
     def run(self) -> ImportedGraph:
         """Visit the nodes that the outputs need."""
@@ -82,7 +84,9 @@ class _Walk:
         recorder = self.recorder
         unused = tuple(sorted(self.model.trained - recorder.used - self._folded_away()))
         notes = self.model.external_notes()
-        read = self.model.trained & recorder.used
+        stored = {name: tensor for name, tensor in self.model.initializers.items() if tensor.data_type in FLOATS and list(tensor.dims)}
+        shapes = {name: tuple(tensor.dims) for name, tensor in stored.items()} | self.copies
+        read = {name: shapes[name] for name in sorted(recorder.used) if name in shapes}
         return ImportedGraph(recorder.builder, outputs, recorder.weights, recorder.constants, unused, read, recorder.stored, notes)
 
     def _folded_away(self) -> set[str]:
@@ -160,6 +164,10 @@ class _Walk:
         self.budget -= result.size
         if self.budget < 0:
             raise ImportModelError(f"{node.where}: the file's constants grow to more than {_FREE_CONSTANTS} elements when computed")
+        if node.op == "Identity" and self.model.trained.issuperset(sources) and sources:
+            name = node.outputs[0]
+            self.copies[name] = result.shape
+            return (Constant(self.model.replaced.get(name, result), (name,)),)
         return (Constant(result, sources),)
 
     def _branch(self, node: OnnxNode, operands: list[Value | None]) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from accelsim.importers.graph_builder import GraphBuilder
 from accelsim.importers.onnx_file import OnnxModel
-from accelsim.importers.onnx_tensors import FLOATS, Array
+from accelsim.importers.onnx_tensors import Array
 from accelsim.importers.onnx_walk import walk_onnx
 from accelsim.importers.weights_file import match, open_weights
 
@@ -26,7 +26,7 @@ def with_weights(model: OnnxModel, path: Path) -> OnnxModel:
     """
     file = open_weights(path)
     graph = walk_onnx(model, GraphBuilder(), keep_values=False)
-    shapes = {name: tuple(model.initializers[name].dims) for name in graph.read if model.initializers[name].data_type in FLOATS}
+    shapes = graph.read
     layers = {initializer: layer for layer, initializer in graph.stored.items() if len(shapes.get(initializer, ())) == 2}
     turned = {name: f"{layer}.weight" for name, layer in layers.items() if name not in file.tensors and f"{layer}.weight" not in shapes}
     wanted = {turned.get(name, name): shape[::-1] if name in turned else shape for name, shape in shapes.items()}

@@ -70,6 +70,19 @@ def test_bfloat16_is_the_upper_half_of_float32(tmp_path: Path) -> None:
     np.testing.assert_array_equal(trace.weights("fc2"), (upper["fc2.weight"].astype(np.uint32) << 16).view(np.float32))
 
 
+def test_a_tensor_that_is_stored_once_takes_a_value_for_each_copy(tmp_path: Path) -> None:
+    nodes = [
+        node("MatMul", ["x", "a.weight"], ["h"]), node("Identity", ["a.bias"], ["b.bias"]), node("Add", ["h", "a.bias"], ["g"]),
+        node("MatMul", ["g", "b.weight"], ["k"]), node("Add", ["k", "b.bias"], ["y"]),
+    ]  # fmt: skip
+    stored = {"a.weight": random(8, 4), "b.weight": random(4, 4), "a.bias": np.zeros(4, dtype=np.float32)}
+    given = {name: random(*value.shape, seed=1) for name, value in stored.items()} | {"b.bias": random(4, seed=2)}
+    trace = import_model(save(make(nodes, (5, 8), stored), tmp_path), weights=weights(tmp_path, given))
+    for name in "ab":
+        np.testing.assert_array_equal(trace.weights(name), given[f"{name}.weight"])
+        np.testing.assert_array_equal(trace.constant(name, "bias"), given[f"{name}.bias"])
+
+
 @pytest.mark.parametrize(
     ("tensors", "message"),
     [
