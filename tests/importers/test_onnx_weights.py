@@ -10,9 +10,12 @@ from typing import Any
 import numpy as np
 import pytest
 import safetensors.numpy
+from typer.testing import CliRunner
 
+from accelsim.cli import app
 from accelsim.errors import ImportModelError
 from accelsim.importers.import_model import import_model
+from accelsim.trace.trace import load_trace
 from tests.importers.onnx_models import make, node, random, save
 
 NODES = [
@@ -141,3 +144,24 @@ def test_weights_and_a_seed_are_one_too_many(tmp_path: Path) -> None:
         import_model(model(tmp_path), weights=weights(tmp_path, NEW), seed=1)
     with pytest.raises(ImportModelError, match="no such file"):
         import_model(model(tmp_path), weights=tmp_path / "none.safetensors")
+
+
+def test_the_command_binds_sizes_takes_weights_and_leaves_nothing_half_written(tmp_path: Path) -> None:
+    path = save(make(NODES, ("N", 8), OLD), tmp_path)
+    run, out = CliRunner(), tmp_path / "out"
+    free = run.invoke(app, ["import", path, "-o", str(out)])
+    assert free.exit_code == 2
+    assert "give --bind N=1" in free.stderr
+    assert not out.exists()
+    done = run.invoke(app, ["import", path, "-o", str(out), "--bind", "N=5", "--weights", str(weights(tmp_path, NEW)), "--json"])
+    assert done.exit_code == 0
+    loaded = load_trace(out)
+    loaded.verify_payload()
+    np.testing.assert_array_equal(loaded.weights("fc2"), NEW["fc2.weight"])
+
+
+def test_a_seed_leaves_the_files_weights_out(tmp_path: Path) -> None:
+    trace = import_model(model(tmp_path), seed=3)
+    assert trace.manifest.source.kind == "seeded"
+    assert not trace.has_payload
+    assert trace.macs == 5 * 8 * 4 + 5 * 4 * 3
