@@ -1,4 +1,4 @@
-# make demo | test | test-extras | notebooks | bench | clean. Needs python3 (3.11 or newer) with venv; installs into .venv only.
+# make demo | test | test-extras | notebooks | docs | bench | clean. Needs python3 (3.11 or newer) with venv; installs into .venv only.
 
 PYTHON ?= python3
 VENV := .venv
@@ -10,7 +10,7 @@ TORCH := torch==2.13.0
 # These run three times: as plain Python (on smaller inputs, see tests/conftest.py), with every index checked, and as users run them.
 KERNEL_TESTS := tests/kernels
 
-.PHONY: demo test test-extras notebooks chromium lint bench clean
+.PHONY: demo test test-extras notebooks docs chromium lint bench clean
 .DELETE_ON_ERROR:
 
 demo: $(STAMPS)/base
@@ -35,6 +35,11 @@ notebooks: $(STAMPS)/torch
 # Debian's browser, for the test that opens a report.
 chromium:
 	command -v chromium >/dev/null || { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium; }
+
+# The reference: the command line's page is committed (a test holds it to --help), the Python pages are not.
+docs: $(STAMPS)/dev
+	$(BIN)/python -m typer accelsim.cli utils docs --name accelsim --output docs/reference/cli.md
+	$(BIN)/pdoc --docformat numpy --no-show-source --output-directory out/docs accelsim
 
 bench: $(STAMPS)/dev
 	$(BIN)/python -m pytest tests/benchmarks --benchmark-only

@@ -1,0 +1,62 @@
+"""What the pages say can be done, can be: links lead somewhere, commands parse, and the command line's page is that of --help."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import typer
+
+from accelsim.cli import app
+
+ROOT = Path(__file__).parents[1]
+PAGES = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md"), ROOT / "traces" / "README.md"])
+COMMAND = re.compile(r"^(?:    |\| `)accelsim (.*)$")
+
+
+def commands(page: Path) -> list[str]:
+    """The command lines of a page: indented ones, up to two spaces in a row (what follows explains) or a semicolon."""
+    found = []
+    for line in page.read_text().splitlines():
+        if match := COMMAND.match(line):
+            for part in re.split(r"\s{2,}|`", match[1])[0].split("; accelsim "):
+                found.append(part.strip())
+    return [item for item in found if "..." not in item and "|" not in item]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_link_of_a_page_leads_to_a_file(page: Path):
+    text = page.read_text()
+    links = [link for link in re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", text) if "://" not in link]
+    assert [link for link in links if not (page.parent / link).exists()] == []
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if commands(page)], ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_command_of_a_page_parses(page: Path):
+    for line in commands(page):
+        command = typer.main.get_command(app)
+        words = shlex.split(line)
+        while hasattr(command, "commands"):
+            assert words and words[0] in command.commands, f"accelsim {line}"
+            command = command.commands[words.pop(0)]
+        command.make_context("accelsim", words)  # raises a usage error for an unknown option or a missing argument
+
+
+def test_the_pages_name_commands():
+    assert sum(len(commands(page)) for page in PAGES) > 20
+
+
+def test_the_reference_of_the_command_line_is_what_help_says(tmp_path):
+    page = tmp_path / "cli.md"
+    done = subprocess.run(
+        [sys.executable, "-m", "typer", "accelsim.cli", "utils", "docs", "--name", "accelsim", "--output", str(page)],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+    )
+    assert done.returncode == 0, done.stderr
+    assert page.read_text() == (ROOT / "docs" / "reference" / "cli.md").read_text(), "run `make docs`"
