@@ -41,7 +41,8 @@ def test_every_command_of_a_page_parses(page: Path):
         command = typer.main.get_command(app)
         words = shlex.split(line)
         while hasattr(command, "commands"):
-            assert words and words[0] in command.commands, f"accelsim {line}"
+            assert words, f"accelsim {line}"
+            assert words[0] in command.commands, f"accelsim {line}"
             command = command.commands[words.pop(0)]
         command.make_context("accelsim", words)  # raises a usage error for an unknown option or a missing argument
 
