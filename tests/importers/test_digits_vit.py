@@ -33,7 +33,7 @@ def one_thread() -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def trained(one_thread: None, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    from examples import digits_vit
+    from notebooks.examples import digits_vit
 
     data = digits_vit.digits()
     network = digits_vit.train(data)
@@ -97,7 +97,7 @@ def test_a_trace_keeps_the_accuracy_that_was_measured_and_runs_bit_for_bit(measu
 
 
 def test_the_gradient_of_a_sign_is_that_of_the_weight_times_the_codeword(trained: dict[str, Any]) -> None:
-    from examples import fine_tune
+    from notebooks.examples import fine_tune
 
     packed, _ = compress_trace(trained["source"], make_recipe("ssvq:k=16,d=8"))
     name = "vit.layers.0.mlp.fc1"
@@ -111,7 +111,7 @@ def test_the_gradient_of_a_sign_is_that_of_the_weight_times_the_codeword(trained
 
 @pytest.mark.parametrize("text", ["ssvq:k=16,d=8", "vq:k=64,d=4"])
 def test_fine_tuning_brings_accuracy_back_in_the_same_bits(trained: dict[str, Any], text: str) -> None:
-    from examples import fine_tune
+    from notebooks.examples import fine_tune
 
     module, network, data = trained["module"], trained["network"], trained["data"]
     packed, _ = compress_trace(trained["source"], make_recipe(text))

@@ -8,7 +8,7 @@ import numba
 import pytest
 
 from accelsim.trace.trace import load_trace
-from examples.two_networks import codebook_bytes, compare, main
+from notebooks.examples.two_networks import codebook_bytes, compare, main
 
 TRACE = Path(__file__).parents[2] / "traces" / "tiny_vit_float"
 

@@ -3,7 +3,7 @@
 The second network is the first with weights of another seed, so the comparison is of traffic, time, energy and area; what sharing a
 codebook costs in accuracy is not in it. Each chip gets the codebook that its format asks for: ROM for the one, SRAM for the other.
 
-    python -m examples.two_networks [TRACE [CHIP [K]]]
+    python -m notebooks.examples.two_networks [TRACE [CHIP [K]]]
 """
 
 from __future__ import annotations

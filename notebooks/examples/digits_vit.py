@@ -4,7 +4,7 @@ Compression is post-training, so accuracies are lower bounds of what fine-tuning
 the weights' share of the loss. 1,797 images of 8x8 say nothing of ImageNet: a percent is four test images. Matrices of 64 x 64 are small:
 a codebook each weighs as much as the indices, which the stored bits show.
 
-    python -m examples.digits_vit
+    python -m notebooks.examples.digits_vit
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ SSVQ's rule (arXiv 2503.08668): W = C[A] o sign(L), the gradient of the latent L
 starts at the weights. Disputable assumptions: signs that oscillate are not frozen, which the paper adds, and biases and layer norms stay
 as they were trained.
 
-    python -m examples.fine_tune
+    python -m notebooks.examples.fine_tune
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from accelsim.compress.compress_trace import compress_trace
 from accelsim.compress.recipe import make_recipe
 from accelsim.compress.repack import repack
 from accelsim.trace.trace import Trace
-from examples.digits_vit import BATCH, Digits, accuracy, digits, to_trace, train, weights_of, with_weights
+from notebooks.examples.digits_vit import BATCH, Digits, accuracy, digits, to_trace, train, weights_of, with_weights
 
 EPOCHS, CODEWORD_RATE, LATENT_RATE = 8, 1e-3, 1e-2
 TOP = 127  # of an int8 codeword
