@@ -72,6 +72,24 @@ def test_the_slices_of_each_machine_sum_to_its_result(name: str, tmp_path: Path)
     check(run, draw(run, tmp_path))
 
 
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        ("array.shadow_sets=2",),
+        ("array.rows_per_cycle=8", "vector_unit.lanes=0", "vector_unit.latency=0"),
+        ("weight_buffer.residency=pinned", "weight_buffer.capacity=2 MiB"),
+        ("activation_buffer.residency=dram",),
+        ("vector_unit.passes.requantize=0",),
+        ("control.overlap=none",),
+        ("dram={device: lpddr5-6400-x16, channels: 3, policy: bank-queues, background: {bandwidth: 2 GB/s}}",),
+        ("dram={device: ddr4-2400-x64}",),
+    ],
+)
+def test_the_slices_of_unusual_machines_sum_to_their_results(overrides: tuple[str, ...], tmp_path: Path) -> None:
+    run = simulate_recorded(load_accelerator("edge-64x64", overrides), load_trace(find_trace("tiny_vit_ssvq")), frames=2)
+    check(run, draw(run, tmp_path))
+
+
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=40)
 @given(accelerator=accelerators(), trace=nets)
 def test_the_slices_of_random_machines_sum_to_their_results(tmp_path: Path, accelerator: Accelerator, trace: Trace) -> None:
