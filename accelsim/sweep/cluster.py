@@ -9,15 +9,17 @@ from __future__ import annotations
 
 import importlib
 import logging
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
 from accelsim.errors import ConfigError
 from accelsim.provenance import model_hash
 from accelsim.report.technology import Technology
+from accelsim.sweep.blocks import Blocks
 from accelsim.sweep.points import Point
 from accelsim.sweep.worker import check_model, failed_row, run_point
 
@@ -70,29 +72,36 @@ class DaskCluster:
 
     def _run(self, client: Any, first: list[Point], points: Iterator[Point]) -> Iterator[dict[str, Any]]:
         distributed = _distributed()
-        threads = sum(client.nthreads().values())
-        tasks: dict[Any, list[Point]] = {}
+        slots = [address for address, threads in client.nthreads().items() for _ in range(threads)]
+        source = Blocks(chain(first, points), len(slots))
+        tasks: dict[Any, tuple[int, list[Point]]] = {}
+        in_hand: Counter[int] = Counter()
 
-        def submit(batch: list[Point]) -> Any:
-            future = client.submit(run_batch, batch, self.technology, model_hash(), pure=False)
-            tasks[future] = batch
+        def submit(slot: int, batch: list[Point]) -> Any:
+            """A task that had best run where its neighbours did; elsewhere if that worker is gone or busy."""
+            where = {"workers": [slots[slot]], "allow_other_workers": True}
+            future = client.submit(run_batch, batch, self.technology, model_hash(), pure=False, **where)
+            tasks[future] = slot, batch
+            in_hand[slot] += 1
             return future
 
-        completed = distributed.as_completed([submit(first)], loop=client.loop)
+        completed = distributed.as_completed(loop=client.loop)
         while True:
-            while len(tasks) < threads * (1 + AHEAD) and (batch := list(islice(points, BATCH))):
-                completed.add(submit(batch))
+            for slot in range(len(slots)):
+                while in_hand[slot] <= AHEAD and (batch := source.take_some(slot, BATCH)):
+                    completed.add(submit(slot, batch))
             if not tasks:
                 return
             future = next(completed)
-            batch = tasks.pop(future)
+            slot, batch = tasks.pop(future)
+            in_hand[slot] -= 1
             try:
                 yield from future.result()
             except distributed.KilledWorker as error:
                 if len(batch) == 1:
                     yield failed_row(batch[0], self.technology, f"the workers that ran it died: {error}")
                 for point in batch if len(batch) > 1 else ():
-                    completed.add(submit([point]))  # one of them is to blame
+                    completed.add(submit(slot, [point]))  # one of them is to blame
             except ImportError as error:
                 raise ConfigError(f"a worker of the cluster cannot import the sweep's code: {error}") from error
 

@@ -64,9 +64,7 @@ def speedup_cells(table: Table, picture: SpeedupMap, baselines: Table) -> tuple[
             raise ConfigError(f"picture `{picture.name}`: leaves `{axes.names[0]}` open; allowed: name it in `maps` or `each`")
     stride = math.prod(len(item.steps) for item in sweep.groups[group + 1 :])
     row_of = {int(position): row for row, position in enumerate(baselines.positions)}
-    labels = {
-        name: [picture.shown(name, label) for label in table.labels(name)] for name in (picture.rows, picture.columns, *picture.maps)
-    }
+    labels = {name: [picture.shown(name, label) for label in table.labels(name)] for name in (picture.rows, picture.columns, *picture.maps)}
     cells = []
     for row, position in enumerate(table.positions.tolist()):
         step = int(table.steps[row, group])

@@ -11,7 +11,6 @@ import signal
 from collections import Counter, deque
 from collections.abc import Iterator
 from contextlib import suppress
-from itertools import islice
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import ForkServerContext, ForkServerProcess
 from typing import Any
@@ -19,10 +18,10 @@ from typing import Any
 from accelsim.errors import AccelsimError, ConfigError
 from accelsim.provenance import model_hash
 from accelsim.report.technology import Technology
+from accelsim.sweep.blocks import Blocks
 from accelsim.sweep.points import Point
 from accelsim.sweep.worker import check_model, failed_row, run_point
 
-BLOCK = 256  # points in a row that one process takes on: neighbours share most, and what is left of a block is shared out at the end
 AHEAD = 4  # points in a process's hands: enough that it never waits for the next, few enough that the last ones are shared out
 DEATHS = 2  # after which a point is to blame
 FALSE_STARTS = 3  # of processes in a row that are borne
@@ -101,7 +100,7 @@ class ProcessPool:
         ConfigError
             The processes import another accelsim than this one, or do not start.
         """
-        source = _Blocks(points, self.size)
+        source = Blocks(points, self.size)
         if source.empty:
             return
         deaths: Counter[str] = Counter()
@@ -147,30 +146,3 @@ class ProcessPool:
             worker.points.popleft()
             how = f"signal {-status}" if status < 0 else f"exit status {status}"
             yield failed_row(point, self._technology, f"its process died {DEATHS} times ({how})")
-
-
-class _Blocks:
-    """Points in blocks of neighbours, one block a process; one without points takes half of what the fullest has left."""
-
-    def __init__(self, points: Iterator[Point], processes: int) -> None:
-        self._points = points
-        self._blocks: list[deque[Point]] = [deque() for _ in range(processes)]
-        self._blocks[0].extend(islice(points, BLOCK))
-
-    @property
-    def empty(self) -> bool:
-        return not any(self._blocks)
-
-    def take(self, process: int) -> Point | None:
-        """The next point for a process; None if there is none left."""
-        block = self._blocks[process]
-        if not block:
-            block.extend(islice(self._points, BLOCK))
-        if not block:
-            fullest = max(self._blocks, key=len)
-            block.extend(reversed([fullest.pop() for _ in range(-(-len(fullest) // 2))]))
-        return block.popleft() if block else None
-
-    def give_back(self, process: int, points: deque[Point]) -> None:
-        """Put what a process that died had in hand in front of its block."""
-        self._blocks[process].extendleft(reversed(points))

@@ -59,18 +59,14 @@ def sensitivity(table: Table, figure: str) -> tuple[Ratio, ...]:
     return tuple(out)
 
 
-def _ratios(
-    values: npt.NDArray[np.float64], before: npt.NDArray[np.int64], after: npt.NDArray[np.int64]
-) -> npt.NDArray[np.float64]:
+def _ratios(values: npt.NDArray[np.float64], before: npt.NDArray[np.int64], after: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
     """values[after] / values[before]; NaN where that is no positive number."""
     with np.errstate(divide="ignore", invalid="ignore"):
         ratios = values[after] / values[before]
     return np.where(np.isfinite(ratios) & (ratios > 0), ratios, np.nan)
 
 
-def _pairs(
-    table: Table, number: int, start: npt.NDArray[np.int64], further: int
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+def _pairs(table: Table, number: int, start: npt.NDArray[np.int64], further: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
     """Indices of the points at step `start` of a group of axes for which one `further` steps on ran too, and of those."""
     stride = math.prod(len(group.steps) for group in table.sweep.groups[number + 1 :])
     inner = np.flatnonzero((table.steps[:, number] == start) & (start + further < len(table.sweep.groups[number].steps)))
