@@ -54,10 +54,11 @@ class Dma:
         self._next_weight = 0
         self._next_job = 0
         self._job_sent = 0  # bytes of the current job that are issued
-        self._job_landed = [0] * len(program.jobs)
+        self._job_landed = [0] * len(program.jobs)  # bytes from the job's start without a gap: memories answer out of order
+        self._job_ahead: dict[tuple[int, int], int] = {}  # (job, offset) -> bytes that landed behind a gap
         self._ended_tasks: set[int] = set()
         self._in_flight = 0
-        self._flights: dict[int, tuple[int, int, bool]] = {}  # id -> (weight transfer or -1 - job, bytes, write)
+        self._flights: dict[int, tuple[int, int, int, bool]] = {}  # id -> (weight transfer or -1 - job, offset in it, bytes, write)
         self._next_id = 0
         self._freed = self._tiles = 0
         self._deciding = False
@@ -111,7 +112,7 @@ class Dma:
             self._next_job += 1
             return True
         size = min(self._spec.transfer, job.size - self._job_sent)
-        self._submit("dram", -1 - self._next_job, job.address + self._job_sent, size, job.write)
+        self._submit("dram", -1 - self._next_job, job.address, self._job_sent, size, job.write)
         self._job_sent += size
         if self._job_sent == job.size:
             self._next_job += 1
@@ -130,15 +131,15 @@ class Dma:
                 self._blocked = True
                 return False
         self._cluster.wait_for(NEVER, NEVER)
-        self._submit(self._weight_memory, index, int(transfers.address[index]), int(transfers.size[index]), False)
+        self._submit(self._weight_memory, index, int(transfers.address[index]), 0, int(transfers.size[index]), False)
         self._next_weight += 1
         return True
 
-    def _submit(self, memory: str, what: int, address: int, size: int, write: bool) -> None:
+    def _submit(self, memory: str, what: int, address: int, offset: int, size: int, write: bool) -> None:
         self._in_flight += 1
-        self._flights[self._next_id] = (what, size, write)
+        self._flights[self._next_id] = (what, offset, size, write)
         self.on_issue(self._next_id, what)
-        self.channels[memory].submit(self._next_id, address, size, write)
+        self.channels[memory].submit(self._next_id, address + offset, size, write)
         self._next_id += 1
 
     def _complete(self, flight: int) -> None:
@@ -148,7 +149,7 @@ class Dma:
         self.pump()
 
     def _land(self, flight: int) -> None:
-        what, size, write = self._flights.pop(flight)
+        what, offset, size, write = self._flights.pop(flight)
         self.last_landing_ps = int(self._env.now)
         if write:
             self.sent_bytes += size
@@ -159,7 +160,9 @@ class Dma:
             return
         number = -1 - what
         job = self._program.jobs[number]
-        self._job_landed[number] += size
+        self._job_ahead[number, offset] = size
+        while (number, self._job_landed[number]) in self._job_ahead:
+            self._job_landed[number] += self._job_ahead.pop((number, self._job_landed[number]))
         if job.write:
             if self._job_landed[number] == job.size:
                 self._cluster.fill(job.load, self._load_offset(job.load), 1)
