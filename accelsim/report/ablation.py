@@ -145,7 +145,7 @@ def ablate(coded: Result, raw: Result, technology: Technology) -> Ablation:
     if (len(coded.frames), coded.batch) != (len(raw.frames), raw.batch):
         raise ConfigError(f"{label(coded)} and {label(raw)}: an ablation needs the same number of frames and images of both")
     costs = recost(coded, technology), recost(raw, technology)
-    lookups = [_has(cost, "codebook") for cost in costs]
+    lookups = [any(line.action == "lookup" for line in cost.energy.lines) for cost in costs]
     if not lookups[0]:
         raise ConfigError(f"{label(coded)}: decodes no codeword; the first trace of an ablation must be coded (ssvq, vq, ...)")
     if lookups[1]:
@@ -156,10 +156,6 @@ def ablate(coded: Result, raw: Result, technology: Technology) -> Ablation:
     inferences = len(coded.frames) * coded.batch
     signs = sum(bits for key, bits in coded.traffic.items() if key.operand == "signs")
     return Ablation(coded, raw, technology.name, parts, _signs(coded, costs[0], technology, inferences), signs / inferences)
-
-
-def _has(cost: Cost, component: str) -> bool:
-    return any(line.component == component and line.kind == "dynamic" for line in cost.energy.lines)
 
 
 def _decoder_gates(cost: Cost) -> dict[str, Span]:

@@ -33,6 +33,8 @@ Counts = Mapping[Action, Span]
 MAC = Action("PE array", "psums", "mac")
 PE_CYCLE = Action("PE array", "activations", "pe_cycle")
 PE_IDLE = Action("PE array", "idle", "pe_idle_cycle")
+SKEW_CYCLE = Action("PE array", "activations", "skew_cycle")
+SKEW_IDLE = Action("PE array", "idle", "skew_idle_cycle")
 ACCUMULATE = Action("accumulators", "psums", "accumulate")
 ACCUMULATOR_READ = Action("accumulators", "psums", "accumulator_read")
 ACCUMULATOR_WRITE = Action("accumulators", "psums", "accumulator_write")
@@ -53,6 +55,10 @@ ROUTE = Action("PE array", "psums", "route_product")
 SHADOW_WRITE = Action("PE array", "weights", "shadow_write")
 VECTOR_OP = Action("vector unit", "outputs", "vector_op")
 CONTROL = Action("control", "idle", "control_cycle")
+# The clock of registers that hold what they have, in every cycle: busy ones as well, since the cycle's own action adds to it.
+HELD = tuple(Action(component, "idle", f"{name}_held_cycle") for component, name in (
+    ("unpack buffer", "unpack"), ("codebook", "codebook"), ("vector unit", "vector"), ("DMA", "dma"),
+))  # fmt: skip
 
 
 def moved(memory: str, operand: str) -> Action:
@@ -93,7 +99,7 @@ def _layer_counts(layer: LayerResult, accelerator: Accelerator, signed: bool, ma
         **_load_counts(layer, accelerator, share, signed, masked),
         **_vector_counts(layer, accelerator),
         **_traffic_counts(layer, accelerator),
-        CONTROL: Span.exact(layer.total_cycles),
+        **dict.fromkeys((CONTROL, *HELD), Span.exact(layer.total_cycles)),
     }
     return {action: span for action, span in counts.items() if span.high}
 
@@ -110,6 +116,8 @@ def _array_counts(layer: LayerResult, accelerator: Accelerator, share: float) ->
         ROUTE: Span.exact(layer.macs * share if array.sparse_tile is not None else 0.0),
         PE_CYCLE: Span.exact(layer.pe_cycles),
         PE_IDLE: Span.exact(max(0, layer.total_cycles * size - layer.pe_cycles)),
+        SKEW_CYCLE: Span.exact(busy),
+        SKEW_IDLE: Span.exact(max(0, layer.total_cycles - busy)),
         ACCUMULATE: Span.exact(psums),
         ACCUMULATOR_WRITE: Span.exact(psums),
         ACCUMULATOR_READ: Span(psums, 0.0, psums),

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 
 from accelsim.accelerator import Accelerator
 from accelsim.report import gate_counts, sparse_tile
-from accelsim.report.span import Span
-from accelsim.report.sram_grid import sram_point
+from accelsim.report.span import ZERO, Span
+from accelsim.report.sram_grid import SramPoint, sram_point
 from accelsim.report.sram_macros import Macro, accumulator_macro, activation_macro, weight_macro
-from accelsim.report.technology import Technology
+from accelsim.report.technology import Figure, Technology
 
 
 @dataclass(frozen=True)
@@ -28,30 +28,85 @@ class ActionEnergy:
 def action_energies(accelerator: Accelerator, technology: Technology) -> Mapping[str, ActionEnergy]:
     """Action name (`Action.name`) -> energy."""
     table, array = technology.energy, accelerator.array
-    registers = table.register_bit_pj.span * (8 + array.psum_bits)
-    idle = table.idle_fraction
     weights, activations, psums = weight_macro(accelerator), activation_macro(accelerator), accumulator_macro(accelerator)
     control = gate_counts.control(array.rows, array.cols, array.max_m, 0, 0)
     return {
-        "mac": ActionEnergy(table.mac_pj.span, table.mac_pj.citation),
-        "pe_cycle": ActionEnergy(registers, f"{8 + array.psum_bits} register bits: {table.register_bit_pj.citation}"),
-        "pe_idle_cycle": ActionEnergy(registers * idle.span, f"share of a PE's registers in an idle cycle: {idle.citation}"),
+        "mac": _cited(table.mac_pj.span, table.mac_pj),
+        **_clocked("pe", 8 + array.psum_bits, 8 * (1 + array.shadow_sets), technology),
+        **_clocked("skew", gate_counts.skew_register_bits(array.rows, array.cols), 0, technology),
         "shadow_write": _shadow_write(accelerator, technology),
-        "accumulate": ActionEnergy(table.psum_add_pj.span, table.psum_add_pj.citation),
+        "accumulate": _cited(table.psum_add_pj.span, table.psum_add_pj),
         **_sram("accumulator", psums, technology),
-        **_sram("activation", activations, technology),
+        **_sram("activation", activations, technology, gate_counts.buffer_switch(1, activations.word_bits)),
         **_sram("weight", weights, technology),
         "unpack_cycle": _gates(_unpack_gates(accelerator), technology, "unpack buffer"),
         "lookup": _lookup(accelerator, technology),
-        "codebook_write_bit": ActionEnergy(table.register_bit_pj.span * 2, f"bit and enable: {table.register_bit_pj.citation}"),
+        "codebook_write_bit": _codebook_write(accelerator, technology),
         **_mask_energies(accelerator, technology),
         "sign_lane": _gates(gate_counts.SIGN_LANE, technology, "sign decoder"),
-        "vector_op": ActionEnergy(table.vector_op_pj.span, table.vector_op_pj.citation),
-        "control_cycle": _gates(control * idle.value, technology, f"control, {idle.value:g} of its gates a cycle"),
-        "dma_bit": ActionEnergy(table.dma_pj_per_bit.span, table.dma_pj_per_bit.citation),
-        "dram_bit": ActionEnergy(table.dram_pj_per_bit.span, table.dram_pj_per_bit.citation),
-        "flash_bit": ActionEnergy(table.flash_pj_per_bit.span, table.flash_pj_per_bit.citation),
+        "vector_op": _cited(table.vector_op_pj.span, table.vector_op_pj),
+        "control_cycle": _cited(
+            table.gate_pj.span * control * table.idle_fraction.value, table.gate_pj, table.idle_fraction, what=f"control, {control:.0f} GE"
+        ),
+        **{f"{name}_held_cycle": _held(name, bits, technology) for name, bits in _held_bits(accelerator).items()},
+        "dma_bit": _cited(table.dma_pj_per_bit.span, table.dma_pj_per_bit),
+        "dram_bit": _cited(table.dram_pj_per_bit.span, table.dram_pj_per_bit),
+        "flash_bit": _cited(table.flash_pj_per_bit.span, table.flash_pj_per_bit),
     }
+
+
+def _cited(pj: Span, *figures: Figure, what: str = "") -> ActionEnergy:
+    """An energy with the sources of the constants that it was made of."""
+    return ActionEnergy(pj, f"{what}: " * bool(what) + "; ".join(dict.fromkeys(figure.citation for figure in figures)))
+
+
+def _clocked(name: str, bits: int, held_bits: int, technology: Technology) -> dict[str, ActionEnergy]:
+    """Registers that take a value in a busy cycle, and others that hold theirs; an idle cycle costs a share of all."""
+    register, idle = technology.energy.register_bit_pj, technology.energy.idle_fraction
+    held = register.span * idle.span * held_bits
+    what = f"{bits} register bits" + (f", {held_bits} held" if held_bits else "")
+    busy = (register, idle) if held_bits else (register,)
+    return {
+        f"{name}_cycle": _cited(register.span * bits + held, *busy, what=what),
+        f"{name}_idle_cycle": _cited(register.span * idle.span * bits + held, register, idle, what=f"{what}, idle"),
+    }
+
+
+def _held(name: str, bits: int, technology: Technology) -> ActionEnergy:
+    register, idle = technology.energy.register_bit_pj, technology.energy.idle_fraction
+    return _cited(register.span * idle.span * bits, register, idle, what=f"{bits} register bits of {name} that hold")
+
+
+def _held_bits(accelerator: Accelerator) -> dict[str, int]:
+    """Register bits outside array and control. Latches have no clock; a codebook of flops has one a bit."""
+    codebook, dma = accelerator.codebook, accelerator.dma
+    word_bits = accelerator.weight_buffer.word_bits
+    stored = 8 * codebook.codewords * codebook.codeword_length * (codebook.sets if codebook.store == "ram" else 1)
+    return {
+        "unpack": gate_counts.unpack_register_bits(word_bits, 8 * codebook.ports * codebook.codeword_length),
+        "codebook": 8 * codebook.ports * codebook.codeword_length + (stored if codebook.circuit == "flops" else 0),
+        "vector": gate_counts.VECTOR_LANE_REGISTER_BITS * accelerator.vector_unit.lanes,
+        "dma": gate_counts.dma_register_bits(dma.max_transfers, dma.max_outstanding_bursts, word_bits),
+    }
+
+
+def _codebook_write(accelerator: Accelerator, technology: Technology) -> ActionEnergy:
+    """A bit of a codebook into its circuit; into each copy of an SRAM, whose ports are copies."""
+    codebook, register, factor = accelerator.codebook, technology.energy.register_bit_pj, technology.memory.energy_factor
+    if codebook.circuit not in ("sram", "rom_macro"):
+        return _cited(register.span * 2, register, what="bit and enable")
+    point, what = _codebook_macro(accelerator, technology)
+    copies = 1 if codebook.banks else codebook.ports
+    return _cited(factor.span * (point.write_pj * copies / (8 * codebook.codeword_length)), factor, what=f"{what}, {copies} copies")
+
+
+def _codebook_macro(accelerator: Accelerator, technology: Technology) -> tuple[SramPoint, str]:
+    """The SRAM of a bank or of a port's copy, and what it is."""
+    codebook, memory = accelerator.codebook, technology.memory
+    bits = 8 * -(-codebook.codewords // (codebook.banks or 1)) * codebook.codeword_length
+    point = sram_point(memory.grid_node_nm, memory.device, "1rw", -(-bits // 8), 8 * codebook.codeword_length)
+    notes = "".join(f" ({note})" for note in point.notes)
+    return point, f"CACTI 7 at {memory.grid_node_nm} nm, {bits} bits, {memory.device}{notes}"
 
 
 def _shadow_write(accelerator: Accelerator, technology: Technology) -> ActionEnergy:
@@ -59,9 +114,9 @@ def _shadow_write(accelerator: Accelerator, technology: Technology) -> ActionEne
     register, gate = technology.energy.register_bit_pj, technology.energy.gate_pj
     moved = register.span * 16
     if accelerator.array.shadow_sets == 1:
-        return ActionEnergy(moved, f"16 bits of weight: {register.citation}")
+        return _cited(moved, register, what="16 bits of weight")
     select = 8 * gate_counts.READ_MUX
-    return ActionEnergy(moved + gate.span * select, f"16 bits of weight: {register.citation}; {select:.0f} GE of select: {gate.citation}")
+    return _cited(moved + gate.span * select, register, gate, what=f"16 bits of weight, {select:.0f} GE of select")
 
 
 def _mask_energies(accelerator: Accelerator, technology: Technology) -> dict[str, ActionEnergy]:
@@ -82,7 +137,7 @@ def _mask_energies(accelerator: Accelerator, technology: Technology) -> dict[str
 
 def _gates(gates: float, technology: Technology, what: str) -> ActionEnergy:
     figure = technology.energy.gate_pj
-    return ActionEnergy(figure.span * gates, f"{what}, {gates:.0f} GE an action: {figure.citation}")
+    return _cited(figure.span * gates, figure, what=f"{what}, {gates:.0f} GE an action")
 
 
 def _unpack_gates(accelerator: Accelerator) -> float:
@@ -91,49 +146,44 @@ def _unpack_gates(accelerator: Accelerator) -> float:
     return gate_counts.unpack_buffer(accelerator.weight_buffer.word_bits, pop_bits, step_bits=1)
 
 
-def _sram(name: str, macro: Macro, technology: Technology) -> dict[str, ActionEnergy]:
-    """Read and write of one word of one macro; low: a one-port macro."""
-    memory = technology.memory
+def _sram(name: str, macro: Macro, technology: Technology, switch: Span = ZERO) -> dict[str, ActionEnergy]:
+    """Read and write of one word of one macro through `switch` gates; low: a one-port macro."""
+    memory, gate = technology.memory, technology.energy.gate_pj
     point = macro.point(memory)
     cheaper = sram_point(memory.grid_node_nm, memory.device, "1rw", macro.size_bytes, macro.word_bits)
     factor = memory.energy_factor
     what = f"CACTI 7 at {memory.grid_node_nm} nm, {macro.size_bytes} B, {macro.word_bits} bits, {macro.ports.upper()}, {memory.device}"
+    what += "".join(f" ({note})" for note in point.notes)
     out = {}
     for access, pj, least in (("read", point.read_pj, cheaper.read_pj), ("write", point.write_pj, cheaper.write_pj)):
-        span = Span.around(pj * factor.value, min(pj, least) * factor.low, pj * factor.high)
-        out[f"{name}_{access}"] = ActionEnergy(span, f"{what}; factor {factor.value:g}: {factor.citation}")
+        span = Span.around(pj * factor.value, min(pj, least) * factor.low, pj * factor.high) + gate.span * switch
+        figures = (factor, gate) if switch.high else (factor,)
+        out[f"{name}_{access}"] = _cited(span, *figures, what=f"{what}; factor {factor.value:g}")
     return out
 
 
 def _lookup(accelerator: Accelerator, technology: Technology) -> ActionEnergy:
     """One codeword out of the codebook's circuit, with its output register."""
     codebook, memory, table = accelerator.codebook, technology.memory, technology.energy
+    register, gate = table.register_bit_pj, table.gate_pj
     words = -(-codebook.codewords // (codebook.banks or 1))
-    bits = 8 * words * codebook.codeword_length
-    register = table.register_bit_pj.span * (8 * codebook.codeword_length)
+    rest, figures = register.span * (8 * codebook.codeword_length), [register]
     if codebook.banks:
         index_bits = max(1, (codebook.codewords - 1).bit_length())
         switch = gate_counts.bank_crossbar(codebook.banks, codebook.banks, index_bits, codebook.codeword_length)
-        register += table.gate_pj.span * switch * (1 / codebook.banks)  # a lookup uses one port's share of it
+        rest += gate.span * switch * (1 / codebook.banks)  # a lookup uses one port's share of it
+        figures.append(gate)
     if codebook.circuit in ("sram", "rom_macro"):
-        rom = codebook.circuit == "rom_macro"
-        point = sram_point(memory.grid_node_nm, memory.device, "1rw", -(-bits // 8), 8 * codebook.codeword_length)
-        factor = memory.energy_factor
+        rom, factor = codebook.circuit == "rom_macro", memory.energy_factor
+        point, what = _codebook_macro(accelerator, technology)
         # A ROM's bit lines are shorter and carry one cell's current; nobody's figure, so from a quarter of an SRAM's read to all of it.
         share = Span(0.6, 0.25, 1.0) if rom else Span.exact(1.0)
-        what = "a ROM read as 0.25-1 of an SRAM's (estimate): " if rom else ""
-        return ActionEnergy(
-            share * factor.span * point.read_pj + register, f"{what}CACTI 7, {bits} bits; factor {factor.value:g}: {factor.citation}"
-        )
+        said = "a ROM read as 0.25-1 of an SRAM's (estimate), " if rom else ""
+        return _cited(share * factor.span * point.read_pj + rest, factor, *figures, what=f"{said}{what}; factor {factor.value:g}")
     if codebook.circuit == "logic_rom":
-        gates, what = gate_counts.logic_rom(words, codebook.codeword_length)[0], "logic ROM, all gates (low: a tenth)"
-        low, nominal = 0.1, 1.0
+        gates, share = gate_counts.logic_rom(words, codebook.codeword_length)[0], Span(1.0, 0.1, 1.0)
+        what = "logic ROM, all gates (low: a tenth)"
     else:
-        gates, what = (
-            gate_counts.READ_MUX * bits,
-            f"read multiplexer of {codebook.circuit}, a tenth of it (0.01-1)",
-        )
-        low, nominal = 0.01, 0.1
-    span = table.gate_pj.span
-    energy = Span(span.nominal * gates * nominal, span.low * gates * low, span.high * gates) + register
-    return ActionEnergy(energy, f"{what}, {gates:.0f} GE: {table.gate_pj.citation}")
+        gates, share = gate_counts.READ_MUX * 8 * words * codebook.codeword_length, Span(0.1, 0.01, 1.0)
+        what = f"read multiplexer of {codebook.circuit}, a tenth of it (0.01-1)"
+    return _cited(gate.span * gates * share + rest, gate, *figures, what=f"{what}, {gates:.0f} GE")

@@ -7,12 +7,12 @@ are not counted. What was never synthesized (vector unit, DMA, switches) is an e
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from accelsim.accelerator import Accelerator
-from accelsim.quantities import PS_PER_S
+from accelsim.report.clock_limits import ClockLimit, clock_limits
 from accelsim.report.components import AreaComponent
 from accelsim.report.logic_area import logic_components
 from accelsim.report.memory_area import memory_components
@@ -28,6 +28,7 @@ class AreaReport:
     ----------
     components : in the order of the data's way through the chip
     placement_density : cell area over placed area of the logic
+    clock_limits : time that each component needs
     warnings : components that the node cannot clock as fast as the accelerator asks
     """
 
@@ -37,6 +38,7 @@ class AreaReport:
     components: tuple[AreaComponent, ...]
     placement_density: Span
     density_source: str
+    clock_limits: tuple[ClockLimit, ...]
     warnings: tuple[str, ...]
 
     def of_kind(self, kind: Literal["logic", "memory"]) -> Span:
@@ -102,6 +104,7 @@ class AreaReport:
             "placement_density": {"value": self.placement_density.nominal, "source": self.density_source},
             "rows": self.rows(),
             "groups_um2": {name: span.nominal for name, span in self.by_group.items()},
+            "clock_limits": [limit.to_row() for limit in self.clock_limits],
             "warnings": list(self.warnings),
         }
 
@@ -115,6 +118,7 @@ def area_of(accelerator: Accelerator, technology: Technology) -> AreaReport:
         The codebook's circuit cannot hold what its store says (a RAM in a ROM's circuit).
     """
     memories = memory_components(accelerator, technology)
+    limits = clock_limits(accelerator, technology, {component.name: cycle for component, cycle in memories})
     components = (*logic_components(accelerator, technology), *(component for component, _ in memories))
     order = {name: place for place, name in enumerate(GROUPS)}
     density = technology.logic.placement_density
@@ -125,29 +129,9 @@ def area_of(accelerator: Accelerator, technology: Technology) -> AreaReport:
         components=tuple(sorted(components, key=lambda component: order[component.group])),
         placement_density=density.span,
         density_source=density.citation,
-        warnings=_clock_warnings(accelerator, technology, {component.name: cycle for component, cycle in memories}),
+        clock_limits=limits,
+        warnings=tuple(limit.warning(accelerator.clock, technology.name) for limit in limits if limit.exceeded(accelerator.clock)),
     )
 
 
 GROUPS = ("array", "accumulators", "decoder", "codebook", "control", "buffers", "vector unit", "dma")
-
-
-def _clock_warnings(accelerator: Accelerator, technology: Technology, memory_cycle_ns: Mapping[str, float | None]) -> tuple[str, ...]:
-    """One line for each component whose own delay is longer than the clock period."""
-    period_ns = accelerator.cycle_ps / 1000
-    clock = f"{accelerator.clock / 1e6:g} MHz"
-    delay = technology.logic.pe_delay_ns
-    warnings = []
-    if delay.low > period_ns:
-        warnings.append(
-            f"clock {clock}: a PE takes {delay.low:g}-{delay.high:g} ns in {technology.name} before wires, the period is {period_ns:g} ns:"
-            " multiplier and adder must be pipelined apart, which area, and fill and drain cycles, do not count"
-        )
-    for name, cycle_ns in memory_cycle_ns.items():
-        if cycle_ns is not None and cycle_ns > period_ns:
-            fastest = PS_PER_S / (cycle_ns * 1000) / 1e6
-            warnings.append(
-                f"clock {clock}: {name} cycles in {cycle_ns:.2f} ns ({fastest:.0f} MHz) as {technology.memory.device} SRAM of"
-                f" {technology.name}: it must be pipelined, banked or of a faster device"
-            )
-    return tuple(warnings)

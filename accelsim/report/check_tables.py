@@ -9,7 +9,7 @@ from typing import Protocol
 from rich.console import Console
 
 from accelsim.report.area import AreaReport
-from accelsim.report.energy import EnergyReport
+from accelsim.report.energy import KINDS, EnergyReport
 from accelsim.report.span import Span
 from accelsim.report.terminal import row, say, show, table
 from accelsim.report.text import count, percent
@@ -95,19 +95,28 @@ def render_area_groups(console: Console, report: AreaReport) -> None:
 
 
 def render_energy(console: Console, report: EnergyReport, inferences: int) -> None:
-    """Energy of an inference by component, with its range, and the efficiency with and without the memories outside the chip."""
+    """Energy of an inference by component and by operand with ranges, its kinds, and the efficiency with and without memories off chip."""
     whole = report.energy_pj()
-    out = table(console, ["component", ">uJ", ">low", ">high", ">share"])
-    for name, energy_pj in report.by_component.items():
-        row(out, name, *_microjoules(energy_pj, inferences), percent(energy_pj.nominal, whole.nominal))
-    row(out, "total", *_microjoules(whole, inferences), percent(whole.nominal, whole.nominal), style="bold")
-    show(console, f"Energy of an inference in {report.technology}", out)
+    for what, parts in (("component", report.by_component), ("operand", report.by_operand)):
+        out = table(console, [what, ">uJ", ">low", ">high", ">share"])
+        for name, energy_pj in parts.items():
+            row(out, name, *_microjoules(energy_pj, inferences), percent(energy_pj.nominal, whole.nominal))
+        row(out, "total", *_microjoules(whole, inferences), percent(whole.nominal, whole.nominal), style="bold")
+        show(console, f"Energy of an inference in {report.technology}, by {what}", out)
+    dynamic, leakage, background = (percent(report.energy_pj(kind=kind).nominal, whole.nominal) for kind in KINDS)
+    say(console, f"{dynamic} dynamic, {leakage} leakage (SRAM of device {report.device}), {background} background of memories")
     if whole.low > 0:
-        chip, everything = report.tops_per_watt(off_chip=False), report.tops_per_watt()
+        on_chip, everything = report.tops_per_watt(off_chip=False), report.tops_per_watt()
+        delay = report.energy_delay_product_js.nominal / inferences**2
         say(
             console,
-            f"{everything.nominal:.3g} TOPS/W with memories outside the chip, {chip.nominal:.3g} without (2 operations a useful MAC)",
+            f"{_range(everything)} TOPS/W with memories outside the chip, {_range(on_chip)} without (2 operations a useful MAC); "
+            f"energy-delay product {delay:.3g} Js",
         )
+
+
+def _range(span: Span) -> str:
+    return f"{span.nominal:.3g} ({span.low:.3g} to {span.high:.3g})"
 
 
 def _microjoules(energy_pj: Span, inferences: int) -> tuple[str, str, str]:

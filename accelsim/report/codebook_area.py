@@ -73,7 +73,8 @@ def _storage(codebook: CodebookSpec, technology: Technology, words: int, ports: 
     if codebook.circuit == "sram":
         per_bit, fixed = memory.codebook_sram_um2_per_bit, memory.codebook_sram_fixed_um2
         area = (per_bit.span * bits + fixed.span) * (ports * copies)
-        return AreaComponent(name, group, "memory", None, area, f"SRAM macro ({what}; a port is a copy): {per_bit.citation}", notes)
+        source = f"SRAM macro ({what}; a port is a copy): {'; '.join(dict.fromkeys((per_bit.citation, fixed.citation)))}"
+        return AreaComponent(name, group, "memory", None, area, source, notes)
     per_bit = memory.rom_macro_um2_per_bit
     source = f"ROM macro ({what}; a port is a copy): {per_bit.citation}"
     return AreaComponent(name, group, "memory", None, per_bit.span * (bits * ports * copies), source, notes)

@@ -28,6 +28,7 @@ from accelsim.result import Result
 MEMORIES = ("dram", "flash")
 
 Kind = Literal["dynamic", "leakage", "background"]
+KINDS: tuple[Kind, ...] = ("dynamic", "leakage", "background")
 
 
 @dataclass(frozen=True)
@@ -137,7 +138,9 @@ class EnergyReport:
             "seconds": self.seconds,
             "energy_uj": _range(self.energy_pj() * 1e-6),
             "energy_on_chip_uj": _range(self.energy_pj(off_chip=False) * 1e-6),
-            "leakage_uj": _range(self.energy_pj(kind="leakage") * 1e-6),
+            **{f"{kind}_uj": _range(self.energy_pj(kind=kind) * 1e-6) for kind in KINDS},
+            "by_component_uj": {name: _range(span * 1e-6) for name, span in self.by_component.items()},
+            "by_operand_uj": {name: _range(span * 1e-6) for name, span in self.by_operand.items()},
             "tops_per_watt": _range(everything),
             "tops_per_watt_on_chip": _range(chip),
             "energy_delay_product_js": _range(self.energy_delay_product_js),
@@ -210,7 +213,8 @@ def _leakage(accelerator: Accelerator, technology: Technology, seconds: float) -
     """Logic by its gates, SRAM by CACTI's device."""
     figure, memory = technology.energy.logic_leakage_nw_per_ge, technology.memory
     gates = area_of(accelerator, technology).gates
-    lines = [_power("logic", "leakage", "leakage", gates * figure.span * 1e-6, seconds, figure.citation)]
+    source = f"{gates.nominal:.3g} GE of all logic (PEs by {technology.logic.mac_array_factor.citation}): {figure.citation}"
+    lines = [_power("logic", "leakage", "leakage", gates * figure.span * 1e-6, seconds, source)]
     for name, macro in (
         ("weight buffer", weight_macro(accelerator)),
         ("activation buffer", activation_macro(accelerator)),

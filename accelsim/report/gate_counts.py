@@ -22,6 +22,7 @@ PE_ADDER = 7.13  # GE a bit of the PE's adder, fitted inside the PE for psums of
 COLUMN_ADDER = 8.46  # GE a bit of an accumulator's adder, with its select
 SIGN_LANE = 38.3  # GE a lane: eight XOR and a carry (two's complement)
 SIGN_XOR = 2.0  # GE: one XOR; eight of them, a lane in one's complement, took 16.0
+VECTOR_LANE_REGISTER_BITS = 200  # of a lane of the vector unit: estimate
 OUTPUT_REGISTER_ELEMENT = 45.0  # GE for the 8 flops of one codeword element
 
 # GE of a codebook as synthesized logic, without output register: (codewords, codeword length) -> GE. Random bytes; yosys 0.23,
@@ -80,9 +81,19 @@ def pe_weight_file(psum_bits: int, depth: int) -> float:
     return pe(psum_bits) - 2 * 8 * FLOP_ENABLE + 8 * depth * (LATCH + READ_MUX)
 
 
+def skew_register_bits(rows: int, cols: int) -> int:
+    """Triangle of 8-bit activation registers in front of the rows (0, 1, ..., rows - 1 of them), and the swap token's chain."""
+    return 4 * rows * (rows - 1) + rows + cols - 1
+
+
 def skew_registers(rows: int, cols: int) -> float:
-    """Triangle of 8-bit activation registers in front of the rows, and the swap token's chain."""
-    return FLOP * (4 * rows * (rows - 1) + rows + cols - 1)
+    """The registers of `skew_register_bits`."""
+    return FLOP * skew_register_bits(rows, cols)
+
+
+def unpack_register_bits(word_bits: int, pop_bits: int) -> int:
+    """Bits B that the unpack buffer holds: a word, a group, and a second of the larger."""
+    return word_bits + pop_bits + max(word_bits, pop_bits)
 
 
 def unpack_buffer(word_bits: int, pop_bits: int, step_bits: int | None = None) -> float:
@@ -93,7 +104,7 @@ def unpack_buffer(word_bits: int, pop_bits: int, step_bits: int | None = None) -
     word_bits, pop_bits : W and n, bits a cycle in and out
     step_bits : greatest common divisor of all fill levels' distances; gcd(W, n) for one fixed n, 1 if records of any width come
     """
-    held = word_bits + pop_bits + max(word_bits, pop_bits)
+    held = unpack_register_bits(word_bits, pop_bits)
     step = gcd(word_bits, pop_bits) if step_bits is None else step_bits
     return 8.79 * held + 4.42 * word_bits * log2((held - word_bits) / step + 1)
 
@@ -167,14 +178,18 @@ def vector_unit(lanes: int) -> Span:
     """
     if lanes == 0:
         return Span.exact(0.0)
-    lane = Span(8 * MULTIPLIER_8X8 + 3 * adder(32) + logic_rom_fit(256 * 16) + 200 * FLOP, 3_000.0, 14_000.0)
+    lane = Span(8 * MULTIPLIER_8X8 + 3 * adder(32) + logic_rom_fit(256 * 16) + VECTOR_LANE_REGISTER_BITS * FLOP, 3_000.0, 14_000.0)
     return lane * lanes + Span(20_000.0, 5_000.0, 60_000.0)
+
+
+def dma_register_bits(max_transfers: int, max_outstanding_bursts: int, word_bits: int) -> int:
+    """Registers of `dma_engine`. Estimate."""
+    return 128 * max_transfers + 24 * max_outstanding_bursts + 2 * word_bits
 
 
 def dma_engine(max_transfers: int, max_outstanding_bursts: int, word_bits: int) -> Span:
     """DMA: a descriptor of 128 bits a transfer, 24 bits a burst in flight, two words of staging, address units. Estimate."""
-    registers = FLOP_ENABLE * (128 * max_transfers + 24 * max_outstanding_bursts + 2 * word_bits)
-    nominal = 6_000.0 + registers
+    nominal = 6_000.0 + FLOP_ENABLE * dma_register_bits(max_transfers, max_outstanding_bursts, word_bits)
     return Span(nominal, 0.4 * nominal, 3.0 * nominal)
 
 

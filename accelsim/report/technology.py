@@ -55,6 +55,7 @@ class LogicTable(Record):
     mac_array_factor: Figure = Field(description="area of the PEs over that of the synthesis that the gate counts were fitted to")
     placement_density: Figure = Field(description="cell area over placed area; memories are not divided by it")
     pe_delay_ns: Figure = Field(description="longest path of a PE, before wires")
+    gate_delay_ns: Figure = Field(description="a gate of a longest path, before wires")
 
     @model_validator(mode="after")
     def _density(self) -> LogicTable:

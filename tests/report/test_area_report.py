@@ -139,7 +139,29 @@ def test_a_clock_above_a_component_names_it() -> None:
     assert slow.warnings == ()
     fast = report("clock=1 GHz")
     assert any("a PE takes 1.37-1.57 ns" in line for line in fast.warnings)
-    assert any("activation buffer cycles in" in line for line in fast.warnings)
+    # CACTI 7, 45 nm, lop, 48 KiB of 128-bit words, between 32 and 64 KiB: 1.89 ns.
+    assert any("the activation buffer takes 1.89 ns in nangate45, at most 530 MHz" in line for line in fast.warnings)
+    assert all("sign decoder" not in line for line in fast.warnings)  # 14 gates of 0.03 ns at least
+
+
+def test_a_slow_codebook_is_named_until_its_latency_covers_it() -> None:
+    # 65,536 words in latches: 4 + 2*16 = 36 gates of 0.03 to 0.055 ns; at 1 GHz one cycle is too short even for the fastest.
+    book = ("codebook.codewords=65536", "codebook.circuit=latches")
+    (line,) = (line for line in report(*book).warnings if "codebook" in line)
+    assert "the codebook in latches takes 1.08-1.98 ns" in line
+    assert "raise codebook.latency" in line
+    assert not any("codebook in" in line for line in report(*book, "codebook.latency=2").warnings)
+    macro = report("codebook.codewords=65536", "codebook.store=rom", "codebook.circuit=rom_macro", "codebook.latency=4")
+    assert any("the codebook takes" in line and "divide it into banks" in line for line in macro.warnings)
+
+
+def test_every_limit_has_a_source_and_the_fastest_clock_is_its_cycles_over_its_delay() -> None:
+    for limit in report("codebook.latency=2").clock_limits:
+        assert len(limit.source) > 10
+        row = limit.to_row()
+        assert row["max_clock_mhz"] == pytest.approx(1000 * limit.cycles / row["delay_ns"])
+        assert limit.exceeded(10**11)
+        assert not limit.exceeded(10**6)
 
 
 @pytest.mark.parametrize(

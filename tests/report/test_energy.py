@@ -13,6 +13,7 @@ from accelsim.errors import ConfigError
 from accelsim.presets import preset_names
 from accelsim.report.action_counts import (
     ACCUMULATOR_WRITE,
+    HELD,
     LOADER_READ,
     LOOKUP,
     MAC,
@@ -20,6 +21,8 @@ from accelsim.report.action_counts import (
     PE_IDLE,
     ROW_READ,
     SIGN,
+    SKEW_CYCLE,
+    SKEW_IDLE,
     WEIGHT_READ,
     WEIGHT_WRITE,
     add_counts,
@@ -30,6 +33,7 @@ from accelsim.report.action_energy import action_energies
 from accelsim.report.energy import EnergyReport, accelerator_of, energy_of
 from accelsim.report.energy_validation import energy_ratios
 from accelsim.report.span import Span
+from accelsim.report.sram_grid import sram_point
 from accelsim.report.technology import load_technology
 from accelsim.result import Result
 from tests.synthetic_results import layer, read, result
@@ -78,6 +82,8 @@ def test_counts_are_those_worked_by_hand() -> None:
     assert counts[MAC] == Span.exact(240_000)
     assert counts[PE_CYCLE] == Span.exact(300 * 1024)
     assert counts[PE_IDLE] == Span.exact((650 - 300) * 1024)
+    assert (counts[SKEW_CYCLE], counts[SKEW_IDLE]) == (Span.exact(300), Span.exact(350))
+    assert [counts[action] for action in HELD] == [Span.exact(650)] * 4
     assert counts[ACCUMULATOR_WRITE] == Span.exact(300 * 32)
     assert counts[ROW_READ] == Span(600, 300, 600)  # a row of 32 bytes is 2 words of 128 bits
     assert counts[LOOKUP] == Span.exact(1600 * 2)  # of the compressed layer only
@@ -97,7 +103,19 @@ def test_parameters_of_a_layer_without_weights_are_read_once_too() -> None:
 def test_energies_of_actions_are_those_worked_by_hand() -> None:
     energies = action_energies(chip(), NANGATE45)
     assert energies["mac"].pj == Span(0.3, 0.2, 0.6)
-    assert energies["pe_cycle"].pj.nominal == pytest.approx(40 * 0.004)
+    # A PE's activation and psum take a value; both weight registers hold theirs at 0.15 of a clocked bit's energy.
+    assert energies["pe_cycle"].pj.nominal == pytest.approx(40 * 0.004 + 16 * 0.004 * 0.15)
+    assert energies["pe_idle_cycle"].pj.nominal == pytest.approx(56 * 0.004 * 0.15)
+    # 31 + 30 + ... + 1 activation registers in front of 32 rows, and 63 bits of the swap token's chain.
+    assert energies["skew_cycle"].pj.nominal == pytest.approx((496 * 8 + 63) * 0.004)
+    # Two sets of 256 codewords of 64 bits in flops, two output registers: 32,896 bits that hold.
+    assert energies["codebook_held_cycle"].pj.nominal == pytest.approx(32_896 * 0.004 * 0.15)
+    assert energies["vector_held_cycle"].pj.nominal == pytest.approx(32 * 200 * 0.004 * 0.15)
+    assert energies["dma_held_cycle"].pj.nominal == pytest.approx((4 * 128 + 64 * 24 + 2 * 128) * 0.004 * 0.15)
+    assert energies["unpack_held_cycle"].pj.nominal == pytest.approx((128 + 128 + 128) * 0.004 * 0.15)
+    # A word of 128 bits of the activation buffer passes 4 x 128 multiplexer inputs of a bank and its arbitration: 2.33*512 + 24 GE.
+    bare = sram_point(45, "lop", "1rw", 48 * 1024, 128).read_pj
+    assert energies["activation_read"].pj.nominal == pytest.approx(bare + (2.33 * 512 + 24) * 0.00037)
     # 64 KiB, 128-bit words, 1R1W, CACTI 7, 45 nm lop: read 10.7688 pJ.
     assert energies["weight_read"].pj.nominal == pytest.approx(10.7688)
     assert energies["dram_bit"].pj == Span(12.0, 8.0, 20.0)

@@ -26,7 +26,10 @@ def test_a_second_set_is_eight_flops_and_a_multiplexer_a_pe() -> None:
         area_of(ONE, NODE).component("second shadow weights")
 
 
-def test_the_select_costs_energy_at_each_write_and_nothing_else_does() -> None:
+def test_the_select_costs_energy_at_each_write_and_the_second_register_in_each_cycle() -> None:
     one, two = action_energies(ONE, NODE), action_energies(TWO, NODE)
     assert two["shadow_write"].pj.nominal - one["shadow_write"].pj.nominal == pytest.approx(8 * 2.33 * NODE.energy.gate_pj.value)
-    assert {name for name in one if one[name] != two[name]} == {"shadow_write"}
+    held = 8 * NODE.energy.register_bit_pj.value * NODE.energy.idle_fraction.value
+    for name in ("pe_cycle", "pe_idle_cycle"):
+        assert two[name].pj.nominal - one[name].pj.nominal == pytest.approx(held)
+    assert {name for name in one if one[name] != two[name]} == {"shadow_write", "pe_cycle", "pe_idle_cycle"}
