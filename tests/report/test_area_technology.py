@@ -7,8 +7,10 @@ from pathlib import Path
 import pytest
 import yaml
 
+from accelsim.accelerator import load_accelerator
 from accelsim.errors import ConfigError
 from accelsim.presets import CONFIGS, preset_names
+from accelsim.report.action_energy import action_energies
 from accelsim.report.technology import Figure, load_technology
 
 
@@ -72,3 +74,16 @@ def test_a_bad_constant_is_one_message(tmp_path: Path, path: str, value: object,
 def test_an_unknown_technology_names_the_known_ones() -> None:
     with pytest.raises(ConfigError, match=r"unknown technology 'nangate54'; known: mvq40, nangate45, range28.*did you mean 'nangate45'"):
         load_technology("nangate54")
+
+
+@pytest.mark.parametrize("path", ["energy.dram_background_mw.low", "logic.gate_delay_ns.value", "memory.leakage_factor.high"])
+def test_a_negative_constant_anywhere_is_one_message_that_names_it(tmp_path: Path, path: str) -> None:
+    with pytest.raises(ConfigError, match=rf"mine\.yaml: field `{path}`: .*greater than 0 \(got -1\)"):
+        load_technology(changed(tmp_path, path, -1))
+
+
+def test_a_memory_outside_the_grid_says_in_its_energy_what_was_extrapolated() -> None:
+    chip = load_accelerator("edge-32x32", ["activation_buffer.capacity=32 MiB", "weight_buffer.word_bits=512"])
+    energies = action_energies(chip, load_technology("nangate45"))
+    assert "beyond the grid" in energies["activation_read"].source
+    assert "wider than the grid" in energies["weight_write"].source
