@@ -31,7 +31,7 @@ def check_rom(accelerator: Accelerator, traces: Sequence[Trace]) -> tuple[str, .
     coded = [(trace, layers) for trace, layers in coded if layers]
     shared = [(trace, layer) for trace, layers in coded for layer in layers if layer.weight.format.codebook_scope == "shared"]
     if not shared:
-        return ()
+        return _books_in_rom(accelerator, sum(len(layers) for _, layers in coded))
     for trace, layers in coded:
         for layer in layers:
             _check_same(accelerator, shared[0], (trace, layer))
@@ -39,6 +39,16 @@ def check_rom(accelerator: Accelerator, traces: Sequence[Trace]) -> tuple[str, .
     if len(coded) == 1 or not unproved:
         return ()
     return (f"{', '.join(unproved)}: no payload and no record of an encoder; their formats agree, so they are taken to share one codebook",)
+
+
+def _books_in_rom(accelerator: Accelerator, books: int) -> tuple[str, ...]:
+    """What to know of codebooks of the layers' own on a chip with a ROM."""
+    if accelerator.codebook.store != "rom" or books < 2:
+        return ()
+    return (
+        f"codebook.store = 'rom' holds one codebook, and {books} layers have their own: they are taken to lie in ROM and are never loaded, "
+        "but the area is that of one",
+    )
 
 
 def _coded(trace: Trace) -> list[WeightedLayer]:
