@@ -20,7 +20,7 @@ from accelsim.hw.sram import ActivationBufferSpec, WeightBufferSpec
 from accelsim.hw.vector_unit import VectorUnitSpec
 from accelsim.presets import find_preset
 from accelsim.quantities import PS_PER_S, Hertz, parse_bytes_per_s, parse_ps
-from accelsim.records import Record, build, parse_yaml, read_yaml
+from accelsim.records import Record, build, parse_yaml, read_yaml, yaml_problem
 
 FOLDER = "accelerators"
 
@@ -157,8 +157,7 @@ def _override(fields: Mapping[str, Any], override: str) -> dict[str, Any]:
     try:
         value = parse_yaml(text)
     except yaml.YAMLError as error:
-        reason = getattr(error, "problem", None) or "it cannot be read"
-        raise ConfigError(f"--set {override!r}: {text!r} is not a YAML value: {reason}") from error
+        raise ConfigError(f"--set {override!r}: {text!r} is not a YAML value: {yaml_problem(error)}") from error
     return _replaced(fields, names, value, f"--set {override!r}")
 
 

@@ -10,7 +10,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from accelsim.errors import AccelsimError, ConfigError
-from accelsim.registry import suggest
+from accelsim.problems import MISSING, UNKNOWN_FIELD, UNKNOWN_KIND, field_place, in_words, shown, unknown_field
 
 
 class Record(BaseModel):
@@ -39,36 +39,18 @@ def fact(method: _Method) -> _Method:
     return method
 
 
-_NOT_A_GROUP = ("model_type", "dict_type", "model_attributes_type")
-
-
-def explain(error: ValidationError, source: str, record: type[BaseModel]) -> str:
-    """'FILE: field `a.b`: MESSAGE (got VALUE)' for each problem that pydantic found, one a line."""
+def explain(error: ValidationError, source: str, record: type[BaseModel], fields: Any) -> str:
+    """'FILE: field `a.b`: MESSAGE (got VALUE)' for each problem that pydantic found in `fields`, one a line."""
     lines = []
-    for item in error.errors(include_url=False):
-        path = ".".join(str(part) for part in item["loc"])
-        message = item["msg"].removeprefix("Value error, ")
-        if item["type"] == "extra_forbidden":
-            known = _fields_at(record, item["loc"][:-1])
-            message = f"unknown field; allowed: {', '.join(known)}{suggest(str(item['loc'][-1]), known)}" if known else "unknown field"
-        whole = isinstance(item["input"], Mapping)  # the message of a check over several fields names them itself
-        got = "" if whole or item["type"] in ("missing", "extra_forbidden") else f" (got {item['input']!r:.80})"
-        if item["type"] in _NOT_A_GROUP:
-            message = "must be a group of fields"
+    for problem in error.errors(include_url=False):
+        path = ".".join(map(str, field_place(problem, fields)))
+        unknown = problem["type"] == UNKNOWN_FIELD
+        message = unknown_field(problem, record) if unknown else in_words(problem)
+        value = problem["ctx"]["tag"] if problem["type"] == UNKNOWN_KIND else problem["input"]
+        whole = isinstance(value, Mapping)  # the message of a check over several fields names them itself
+        got = "" if whole or unknown or problem["type"] == MISSING else f" (got {shown(value)})"
         lines.append(f"{source}: field `{path}`: {message}{got}" if path else f"{source}: {message}{got}")
     return "\n".join(lines)
-
-
-def _fields_at(record: type[BaseModel], path: tuple[int | str, ...]) -> list[str]:
-    """Names of the fields that the record at `path` has, as far as plain nesting tells."""
-    current: Any = record
-    for part in path:
-        field = getattr(current, "model_fields", {}).get(str(part))
-        if field is None:
-            return []
-        options = getattr(field.annotation, "__args__", (field.annotation,))
-        current = next((item for item in options if hasattr(item, "model_fields")), None)
-    return list(getattr(current, "model_fields", {}))
 
 
 def field_paths(record: type[BaseModel]) -> list[str]:
@@ -88,7 +70,7 @@ def build(record: type[_R], fields: Mapping[str, Any], source: str, error: type[
     try:
         return record.model_validate(fields)
     except ValidationError as problem:
-        raise error(explain(problem, source, record)) from problem
+        raise error(explain(problem, source, record, fields)) from problem
 
 
 _SafeLoader: type[yaml.SafeLoader] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml's, where PyYAML was built with it
@@ -118,14 +100,27 @@ def read_yaml(path: Path) -> dict[str, Any]:
     """The mapping in a YAML file; ConfigError if it cannot be read, is not YAML or not a mapping."""
     try:
         text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: cannot be read: {error}") from error
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path}: cannot be read: it is not UTF-8 text") from error
     try:
         content = parse_yaml(text)
     except yaml.YAMLError as error:
-        raise ConfigError(f"{path}: not valid YAML: {error}") from error
+        raise ConfigError(f"{path}: not valid YAML: {yaml_problem(error)}") from error
     except RecursionError as error:
         raise ConfigError(f"{path}: nested too deeply") from error
-    if not isinstance(content, dict) or not all(isinstance(key, str) for key in content):
-        raise ConfigError(f"{path}: must be a mapping of fields to values, is a {type(content).__name__}")
+    if not isinstance(content, dict):
+        what = "is empty" if content is None else "is a list" if isinstance(content, list) else f"is {shown(content)}"
+        raise ConfigError(f"{path}: must be a mapping of fields to values, {what}")
+    for key in content:
+        if not isinstance(key, str):
+            raise ConfigError(f"{path}: must be a mapping of fields to values; {shown(key)} is no field's name")
     return content
+
+
+def yaml_problem(error: yaml.YAMLError) -> str:
+    """'line 3, column 5: did not find expected key' on one line."""
+    mark, problem = getattr(error, "problem_mark", None), getattr(error, "problem", None) or getattr(error, "reason", None)
+    where = f"line {mark.line + 1}, column {mark.column + 1}: " if mark is not None else ""
+    return where + (problem or "it cannot be read")

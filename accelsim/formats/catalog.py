@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from accelsim.errors import FormatError
 from accelsim.formats.weight_format import WeightFormat
+from accelsim.problems import MISSING, UNKNOWN_FIELD, in_words, shown
 from accelsim.registry import lookup, members, suggest
 
 _INTEGER = re.compile(r"-?[0-9]{1,18}$")
@@ -77,11 +78,12 @@ def describe_format(spec: WeightFormat) -> str:
 
 def _first_problem(error: ValidationError, spec: type[WeightFormat]) -> str:
     """One line for the first problem: the parameter, its value and what is allowed."""
-    problem = error.errors(include_url=False)[0]
+    problems = error.errors(include_url=False)
+    problem = next((item for item in problems if item["type"] == UNKNOWN_FIELD), problems[0])  # a mistyped name is also a missing one
     name = ".".join(str(part) for part in problem["loc"])
     known = [field for field in spec.model_fields if field != "kind"]
-    if problem["type"] == "extra_forbidden":
+    if problem["type"] == UNKNOWN_FIELD:
         return f"unknown parameter {name!r}; known: {known}{suggest(name, known)}"
-    if problem["type"] == "missing":
+    if problem["type"] == MISSING:
         return f"parameter {name!r} is missing; needed: {[field for field in known if spec.model_fields[field].is_required()]}"
-    return f"parameter {name!r} has value {problem['input']!r}: {problem['msg'][0].lower()}{problem['msg'][1:]}"
+    return f"parameter {name!r} has value {shown(problem['input'])}: {in_words(problem)}"

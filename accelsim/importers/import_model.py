@@ -20,6 +20,7 @@ from pydantic import ValidationError
 
 from accelsim.errors import ImportModelError, TraceError
 from accelsim.importers.topology import import_topology
+from accelsim.problems import one_problem
 from accelsim.registry import suggest
 from accelsim.trace.layers import Layer, WeightedLayer, WeightRecord
 from accelsim.trace.manifest import CheckpointSource, Manifest
@@ -188,9 +189,7 @@ def _trace_of(walk: Callable[[], Graph], what: str, name: str, seed: int | None,
     try:
         return _to_trace(walk(), name, seed, file)
     except ValidationError as error:  # a size or a name
-        problem = error.errors(include_url=False)[0]
-        field = ".".join(str(part) for part in problem["loc"])
-        raise ImportModelError(f"{what}: {field} has value {problem['input']!r:.80}: {problem['msg']}") from None
+        raise ImportModelError(f"{what}: {one_problem(error)}") from None
     except TraceError as error:
         raise ImportModelError(f"{what}: {error}") from None
 

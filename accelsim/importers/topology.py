@@ -14,6 +14,7 @@ from pydantic import ValidationError
 
 from accelsim.errors import ImportModelError, TraceError
 from accelsim.importers.graph_builder import Convolution, GraphBuilder
+from accelsim.problems import one_problem
 from accelsim.trace.manifest import Manifest
 from accelsim.trace.seeded import seeded_source
 from accelsim.trace.shapes import MAX_BOUND
@@ -60,8 +61,7 @@ def import_topology(path: Path, name: str, *, seed: int, activation_bits: Litera
         try:
             _add_layer(builder, row, notes)
         except ValidationError as error:
-            problem = error.errors(include_url=False)[0]
-            raise ImportModelError(f"{row.where}: layer {row.name!r}: {problem['input']!r:.80}: {problem['msg']}") from None
+            raise ImportModelError(f"{row.where}: layer {row.name!r}: {one_problem(error)}") from None
         except (ImportModelError, TraceError) as error:
             message = str(error)
             raise ImportModelError(message if message.startswith(row.where) else f"{row.where}: {message}") from None

@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, StringConstraints, TypeAdapter, ValidationError, model_validator
 
 from accelsim.errors import TraceError
+from accelsim.problems import MISSING, UNKNOWN_FIELD, UNKNOWN_KIND, field_place, in_words, shown, unknown_field
 from accelsim.registry import suggest
 from accelsim.trace.layers import Layer, Name, WeightedLayer
 from accelsim.trace.shapes import Record, TensorShape
@@ -230,26 +231,17 @@ def _name_the_layer(raw: dict[str, Any]) -> str | None:
 
 
 def _first_problem(error: ValidationError, raw: dict[str, Any]) -> str:
-    """The first problem as 'layers[3].output.rows (layer 'fc1') has value -1: input should be ...'."""
+    """The first problem as 'layers[3].output.rows (layer 'fc1') has value -1: must be at least 1'."""
     problem = error.errors(include_url=False)[0]
-    path, here, layer = "", raw, ""
-    for part in problem["loc"]:
-        if isinstance(part, int) and isinstance(here, list) and part < len(here):
-            path, here = f"{path}[{part}]", here[part]
-            if path.startswith("layers[") and path.count("[") == 1 and isinstance(here, dict):
-                layer = f" (layer {here.get('name')!r})"
-        elif isinstance(part, str) and isinstance(here, dict) and part in here:
-            path, here = f"{path}.{part}".lstrip("."), here[part]
-        elif isinstance(part, str) and problem["type"] in ("missing", "extra_forbidden") and part == problem["loc"][-1]:
-            path = f"{path}.{part}".lstrip(".")  # other unknown parts are the tags of unions, which are not fields
-    context = problem.get("ctx", {})
-    if problem["type"] == "extra_forbidden":
-        return f"{path}{layer}: unknown field"
-    if problem["type"] == "missing":
-        return f"{path}{layer}: the field is missing"
-    if problem["type"] == "union_tag_invalid":
-        known = [tag.strip(" '") for tag in str(context["expected_tags"]).split(",")]
-        field = str(context["discriminator"]).strip("'")
-        return f"{path}.{field}{layer} has value {context['tag']!r}; known: {known}{suggest(str(context['tag']), known)}"
-    shown = repr(problem["input"])
-    return f"{path}{layer} has value {shown if len(shown) < 80 else shown[:77] + '...'}: {problem['msg'][0].lower()}{problem['msg'][1:]}"
+    place = field_place(problem, raw)
+    path = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in place).removeprefix(".")
+    layer = ""
+    if len(place) > 1 and place[0] == "layers" and isinstance(place[1], int):
+        found = raw["layers"][place[1]]
+        layer = f" (layer {found.get('name')!r})" if isinstance(found, dict) else ""
+    if problem["type"] == UNKNOWN_FIELD:
+        return f"{path}{layer}: {unknown_field(problem, Manifest)}"
+    if problem["type"] == MISSING:
+        return f"{path}{layer} {in_words(problem)}"
+    value = problem["ctx"]["tag"] if problem["type"] == UNKNOWN_KIND else problem["input"]
+    return f"{path}{layer} has value {shown(value)}: {in_words(problem)}"

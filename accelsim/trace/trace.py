@@ -20,6 +20,7 @@ import safetensors.numpy
 from pydantic import ValidationError
 
 from accelsim.errors import FormatError, TraceError
+from accelsim.problems import one_problem
 from accelsim.registry import suggest
 from accelsim.trace.layers import Layer, WeightedLayer
 from accelsim.trace.manifest import Manifest, PayloadRecord, read_manifest
@@ -224,9 +225,7 @@ def with_metrics(trace: Trace, metrics: Mapping[str, float]) -> Trace:
     try:
         manifest = _revalidated(trace.manifest, metrics={**trace.manifest.metrics, **metrics})
     except ValidationError as error:
-        problem = error.errors(include_url=False)[0]
-        where = ".".join(str(part) for part in problem["loc"])
-        raise TraceError(f"trace {trace.name!r}: {where} has value {problem['input']!r}: {problem['msg']}") from None
+        raise TraceError(f"trace {trace.name!r}: {one_problem(error)}") from None
     return Trace(manifest, trace.payload, trace.directory)
 
 

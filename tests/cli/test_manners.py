@@ -91,7 +91,7 @@ def test_a_mistyped_list_is_answered_with_the_known_ones():
         (["run", "edge-32x32", "tiny_vit_ssvq", "--set", "array.rows"], "must look like path.to.field=value"),
         (
             ["run", "edge-32x32", "tiny_vit_ssvq", "--set", "array.rows=-3"],
-            "field `array.rows`: Input should be greater than or equal to 1",
+            "field `array.rows`: must be at least 1 (got -3)",
         ),
         (["run", "edge-32x32", "tiny_vit_ssvq", "--set", "array.rwos=3"], "did you mean 'rows'?"),
         (["run", "edge-32x32", "tiny_vit_ssvq", "--set", "clock.fast=3"], "'clock' is a value, not a group of fields"),
@@ -122,7 +122,7 @@ def test_a_wrong_input_is_one_message(words, message, tmp_path, monkeypatch):
         ("- a list", "must be a mapping of fields to values, is a list"),
         ("name: [", "not valid YAML"),
         ("name: a\nname: b", "field 'name' is given twice"),
-        ("name: a", "field `clock`: Field required"),
+        ("name: a", "field `clock`: is missing"),
         ("\x00", "not valid YAML"),
     ],
 )

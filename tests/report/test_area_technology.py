@@ -53,11 +53,11 @@ def test_an_estimate_says_so_in_its_citation() -> None:
 @pytest.mark.parametrize(
     ("path", "value", "message"),
     [
-        ("logic.um2_per_ge.value", -0.8, r"mine\.yaml: field `logic\.um2_per_ge\.value`: .*greater than 0.*-0\.8"),
-        ("logic.um2_per_ge.value", None, r"field `logic\.um2_per_ge\.value`: Field required"),
-        ("logic.um2_per_ge", None, r"field `logic\.um2_per_ge`: Field required"),
+        ("logic.um2_per_ge.value", -0.8, r"mine\.yaml: field `logic\.um2_per_ge\.value`: must be more than 0 .*-0\.8"),
+        ("logic.um2_per_ge.value", None, r"field `logic\.um2_per_ge\.value`: is missing"),
+        ("logic.um2_per_ge", None, r"field `logic\.um2_per_ge`: is missing"),
         ("logic.um2_per_ge.low", 0.9, r"field `logic\.um2_per_ge`: must have low <= value <= high; low = 0\.9"),
-        ("logic.um2_per_ge.source", None, r"field `logic\.um2_per_ge\.source`: Field required"),
+        ("logic.um2_per_ge.source", None, r"field `logic\.um2_per_ge\.source`: is missing"),
         ("logic.um2_per_ge.status", "sure", r"field `logic\.um2_per_ge\.status`"),
         ("logic.um2_per_ge.value", float("inf"), r"field `logic\.um2_per_ge\.value`"),
         ("logic.placement_density.high", 1.2, r"placement_density: must be at most 1"),

@@ -60,5 +60,5 @@ def test_a_smaller_node_is_smaller_and_moves_nothing_that_is_off_the_chip(saved:
 
 
 def test_a_result_of_a_machine_that_is_none_is_one_message() -> None:
-    with pytest.raises(ConfigError, match=r"field `clock`: Field required"):
+    with pytest.raises(ConfigError, match=r"field `clock`: is missing"):
         recost(int8(), load_technology("nangate45"))

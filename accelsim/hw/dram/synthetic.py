@@ -18,11 +18,11 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import numpy as np
-from pydantic import Field, TypeAdapter, ValidationError
+from pydantic import Field
 
 from accelsim.errors import AccelsimError, ReferenceDataError
 from accelsim.hw.dram.memory_trace import MemoryTrace
-from accelsim.records import Record
+from accelsim.records import Record, build
 
 REQUEST_BYTES = 64
 WRITE_BIT = np.uint64(1 << 63)
@@ -147,9 +147,10 @@ def splitmix64(seed: int) -> Iterator[int]:
 def read_cases(path: Path) -> tuple[Case, ...]:
     """The cases of a JSON file; ReferenceDataError if it does not fit."""
     try:
-        return TypeAdapter(Cases).validate_python(json.loads(path.read_text(encoding="utf-8"))).cases
-    except (OSError, ValueError, ValidationError) as error:
+        fields = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
         raise ReferenceDataError(f"{path}: not a file of trace cases: {error}") from error
+    return build(Cases, fields, f"{path}: not a file of trace cases", ReferenceDataError).cases
 
 
 def make_trace(case: Case, burst_bytes: int) -> MemoryTrace:
