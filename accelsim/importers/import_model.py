@@ -33,9 +33,6 @@ if TYPE_CHECKING:
     import torch
 
     from accelsim.importers.imported_graph import ImportedGraph
-    from accelsim.importers.torch_export import ExportedGraph
-
-    Graph = ImportedGraph | ExportedGraph
 
 _VIT_DEFAULTS: dict[str, int] = {  # DeiT-tiny
     "hidden_size": 192,
@@ -184,7 +181,7 @@ def _import_onnx(
     return _trace_of(lambda: walk_onnx(model, GraphBuilder(*bits), keep_values=seed is None), str(path), name, seed, weights or path)
 
 
-def _trace_of(walk: Callable[[], Graph], what: str, name: str, seed: int | None, file: Path | None) -> Trace:
+def _trace_of(walk: Callable[[], ImportedGraph], what: str, name: str, seed: int | None, file: Path | None) -> Trace:
     """The trace of a graph; what no layer of a trace may have is one message that starts with `what`."""
     try:
         return _to_trace(walk(), name, seed, file)
@@ -194,7 +191,7 @@ def _trace_of(walk: Callable[[], Graph], what: str, name: str, seed: int | None,
         raise ImportModelError(f"{what}: {error}") from None
 
 
-def _to_trace(graph: Graph, name: str, seed: int | None, source: Path | None) -> Trace:
+def _to_trace(graph: ImportedGraph, name: str, seed: int | None, source: Path | None) -> Trace:
     """The float trace of an imported graph: seeded without payload, or with the model's weights."""
     notes = _notes(graph)
     fields: dict[str, Any] = {"name": name, "inputs": tuple(graph.builder.inputs), "outputs": graph.outputs, "notes": notes}
@@ -206,16 +203,16 @@ def _to_trace(graph: Graph, name: str, seed: int | None, source: Path | None) ->
     return with_payload(Manifest(**fields, source=origin, layers=layers), tensors)
 
 
-def _notes(graph: Graph) -> tuple[str, ...]:
+def _notes(graph: ImportedGraph) -> tuple[str, ...]:
     """What the manifest says besides: parameters that no layer reads."""
     unread = f"parameters that no layer reads: {', '.join(graph.unused)}"
     return (
-        *getattr(graph, "notes", ()),
+        *graph.notes,
         *((unread if len(unread) <= _LONGEST_NOTE else unread[: _LONGEST_NOTE - 3] + "...",) if graph.unused else ()),
     )
 
 
-def _with_values(layer: Layer, graph: Graph, tensors: dict[str, npt.NDArray[np.uint8]]) -> Layer:
+def _with_values(layer: Layer, graph: ImportedGraph, tensors: dict[str, npt.NDArray[np.uint8]]) -> Layer:
     """The layer with records of its trained values, whose streams are added to `tensors`."""
 
     def stored(name: str, values: npt.NDArray[np.float32]) -> StreamRecord:

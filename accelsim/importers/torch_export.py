@@ -7,7 +7,7 @@ additive mask must come out as zero. Dropout and casts between floats are taken 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -15,37 +15,15 @@ from torch.export.graph_signature import InputKind
 
 from accelsim.errors import ImportModelError
 from accelsim.importers.graph_builder import GraphBuilder
+from accelsim.importers.imported_graph import ImportedGraph
 from accelsim.importers.layout import View
 from accelsim.importers.torch_ops import DROPOUTS, HANDLERS, SAME_ELEMENTS
-from accelsim.importers.torch_values import IGNORED, Arguments, Constant, Floats, Parameter, Recorder, shape_of, where
+from accelsim.importers.torch_values import IGNORED, Arguments, Constant, Parameter, Recorder, shape_of, where
 
 _MAX_CONSTANT = 1 << 24  # elements that folding a constant may make
 
 
-@dataclass(frozen=True)
-class ExportedGraph:
-    """What a program holds.
-
-    Attributes
-    ----------
-    outputs
-        Layers whose outputs are the model's.
-    weights
-        Wt[K,N] by layer, float32; empty unless kept.
-    constants
-        Bias, gamma, ... by layer and name, float32, 1-D; empty unless kept.
-    unused
-        Parameters that no layer reads.
-    """
-
-    builder: GraphBuilder
-    outputs: tuple[str, ...]
-    weights: dict[str, Floats]
-    constants: dict[str, dict[str, Floats]]
-    unused: tuple[str, ...]
-
-
-def walk(program: torch.export.ExportedProgram, builder: GraphBuilder, keep_values: bool) -> ExportedGraph:
+def walk(program: torch.export.ExportedProgram, builder: GraphBuilder, keep_values: bool) -> ImportedGraph:
     """Turn a program into layers.
 
     Parameters
@@ -65,6 +43,14 @@ def walk(program: torch.export.ExportedProgram, builder: GraphBuilder, keep_valu
     return _Walk(program, builder, keep_values).run()
 
 
+def _functional(target: str) -> tuple[str, bool]:
+    """('aten.relu.default', True) of 'aten.relu_.default': the operation that does the same, and whether it was in place."""
+    namespace, _, rest = target.partition(".")
+    name, _, overload = rest.partition(".")
+    in_place = name.endswith("_") and not name.endswith("__")
+    return (f"{namespace}.{name[:-1]}.{overload}", True) if in_place else (target, False)
+
+
 class _Walk:
     def __init__(self, program: torch.export.ExportedProgram, builder: GraphBuilder, keep_values: bool) -> None:
         self.program = program
@@ -76,7 +62,7 @@ class _Walk:
             if spec.kind is InputKind.PARAMETER and spec.target is not None
         }
 
-    def run(self) -> ExportedGraph:
+    def run(self) -> ImportedGraph:
         """Visit every node once, in the program's order."""
         specs = {getattr(spec.arg, "name", None): spec for spec in self.program.graph_signature.input_specs}
         outputs: tuple[str, ...] = ()
@@ -92,10 +78,12 @@ class _Walk:
         recorder = self.recorder
         counted = sum(layer.parameters for layer in recorder.builder.layers)
         read = sum(self.trained[name] for name in recorder.used)
-        if counted != read:
+        if counted + recorder.folded != read:
             raise ImportModelError(f"the layers count {counted} parameters, but the program reads {read}: one is shared or partly read")
         unused = tuple(sorted(set(self.trained) - recorder.used))
-        return ExportedGraph(recorder.builder, outputs, recorder.weights, recorder.constants, unused)
+        folded = f"{recorder.batch_norms} batch norms are folded: {recorder.folded:,} trained numbers are part of weights and biases"
+        notes = (folded,) if recorder.batch_norms else ()
+        return ImportedGraph(recorder.builder, outputs, recorder.weights, recorder.constants, unused, notes=notes)
 
     def _placeholder(self, node: torch.fx.Node, spec: Any) -> object:
         if spec.kind is InputKind.PARAMETER:
@@ -121,7 +109,7 @@ class _Walk:
         return tuple(names)
 
     def _call(self, node: torch.fx.Node) -> object:
-        target = str(node.target)
+        target, in_place = _functional(str(node.target))
         sources = [self.values[source.name] for source in node.all_input_nodes]
         if target in IGNORED:
             return Constant(None)
@@ -130,8 +118,21 @@ class _Walk:
         if target in SAME_ELEMENTS and len(sources) == 1:
             return self._same_elements(node, sources[0])
         if target not in HANDLERS:
-            raise ImportModelError(f"{where(node)}: operation {target!r} is not understood; known: {sorted(HANDLERS)}")
-        return HANDLERS[target](self.recorder, node, Arguments(self.values, node))
+            known = sorted(HANDLERS.keys() | SAME_ELEMENTS)
+            raise ImportModelError(f"{where(node)}: operation {str(node.target)!r} is not understood; known: {known}")
+        result = HANDLERS[target](self.recorder, node, Arguments(self.values, node))
+        if in_place:
+            self._overwrite(node, result)
+        return result
+
+    def _overwrite(self, node: torch.fx.Node, result: object) -> None:
+        """An operation in place: whoever reads its operand from here on, under any view, reads the result."""
+        source = self.values[node.all_input_nodes[0].name]
+        if not isinstance(source, View) or not isinstance(result, View) or source.dims != result.dims or source.row != result.row:
+            raise ImportModelError(f"{where(node)}: {node.target} changes {source!r} in place, which is not supported")
+        for name, value in self.values.items():
+            if isinstance(value, View) and value.producer == source.producer:
+                self.values[name] = replace(value, producer=result.producer)
 
     def _fold(self, node: torch.fx.Node) -> Constant:
         """Compute a call whose operands are all known."""

@@ -6,15 +6,17 @@ To support another operation, write its function and its row.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Literal
 
 import torch
 
 from accelsim.errors import ImportModelError
-from accelsim.importers.graph_builder import Convolution
+from accelsim.importers import torch_windows
 from accelsim.importers.layout import View
 from accelsim.importers.torch_values import (
     Arguments,
     Constant,
+    Padded,
     Parameter,
     Recorder,
     is_true,
@@ -29,22 +31,6 @@ from accelsim.importers.torch_values import (
 def _linear(recorder: Recorder, node: torch.fx.Node, args: Arguments) -> View:
     weight, bias = args.parameter(1, "weight"), args.optional_parameter(2, "bias")
     result = recorder.builder.linear(owner_of(weight), args.view(0, "input"), weight.shape[0], bool(bias))
-    recorder.keep_weight(result, weight)
-    recorder.keep_constant(result, "bias", *bias)
-    return result
-
-
-def _conv2d(recorder: Recorder, node: torch.fx.Node, args: Arguments) -> View:
-    weight, bias = args.parameter(1, "weight"), args.optional_parameter(2, "bias")
-    conv = Convolution(
-        outputs=weight.shape[0],
-        taps=(weight.shape[2], weight.shape[3]),
-        strides=_pair(args.get(3, "stride", [1])),
-        padding=_pair(args.get(4, "padding", [0])),
-        dilation=_pair(args.get(5, "dilation", [1])),
-        groups=args.get(6, "groups", 1),
-    )
-    result = recorder.builder.conv2d(owner_of(weight), args.view(0, "input"), conv, bool(bias))
     recorder.keep_weight(result, weight)
     recorder.keep_constant(result, "bias", *bias)
     return result
@@ -124,6 +110,32 @@ def _gelu(recorder: Recorder, node: torch.fx.Node, args: Arguments) -> View:
     return recorder.builder.gelu(path_of(node, "gelu"), args.view(0, "self"))
 
 
+def _relu(recorder: Recorder, node: torch.fx.Node, args: Arguments) -> View:
+    return recorder.builder.clip(path_of(node, "relu"), args.view(0, "self"), 0.0, None)
+
+
+def _relu6(recorder: Recorder, node: torch.fx.Node, args: Arguments) -> View:
+    return recorder.builder.clip(path_of(node, "relu6"), args.view(0, "self"), 0.0, 6.0)
+
+
+def _clip(recorder: Recorder, node: torch.fx.Node, args: Arguments) -> View:
+    """Hard tanh and clamp: bounds are numbers, of which a clamp may leave one out."""
+    hardtanh = str(node.target).startswith("aten.hardtanh")
+    low, high = (
+        args.get(position, name, default if hardtanh else None)
+        for position, name, default in ((1, "min_val" if hardtanh else "min", -1.0), (2, "max_val" if hardtanh else "max", 1.0))
+    )
+    if not all(bound is None or isinstance(bound, int | float) for bound in (low, high)):
+        raise ImportModelError(f"{where(node)}: {node.target} with bounds that are not numbers is not supported")
+    bounds = (None if bound is None else float(bound) for bound in (low, high))
+    return recorder.builder.clip(path_of(node, "clip"), args.view(0, "self"), *bounds)
+
+
+def _table(recorder: Recorder, node: torch.fx.Node, args: Arguments) -> View:
+    op = str(node.target).split(".")[1]
+    return recorder.builder.table(path_of(node, op), args.view(0, "self"), _TABLES[op])
+
+
 def _transpose(recorder: Recorder, node: torch.fx.Node, args: Arguments) -> View:
     return args.view(0, "self").transpose(args.get(1, "dim0"), args.get(2, "dim1"))
 
@@ -136,17 +148,18 @@ def _select(recorder: Recorder, node: torch.fx.Node, args: Arguments) -> View:
     return args.view(0, "self").select(args.get(1, "dim"), args.get(2, "index"))
 
 
-def _pair(values: list[int]) -> tuple[int, int]:
-    return (values[0], values[-1])
-
-
+_TABLES: dict[str, Literal["sigmoid", "silu", "hardswish", "tanh"]] = {
+    "sigmoid": "sigmoid", "silu": "silu", "hardswish": "hardswish", "tanh": "tanh",
+}  # fmt: skip
 DROPOUTS = {"aten.dropout.default", "aten.feature_dropout.default"}
 SAME_ELEMENTS = DROPOUTS | {
     "aten.view.default",
+    "aten._unsafe_view.default",
     "aten.reshape.default",
     "aten.flatten.using_ints",
     "aten.unflatten.int",
     "aten.unsqueeze.default",
+    "aten.squeeze.default",
     "aten.squeeze.dim",
     "aten.squeeze.dims",
     "aten.expand.default",
@@ -157,9 +170,23 @@ SAME_ELEMENTS = DROPOUTS | {
     "aten.to.dtype",
     "aten._to_copy.default",
 }
-HANDLERS: dict[str, Callable[[Recorder, torch.fx.Node, Arguments], View]] = {
+HANDLERS: dict[str, Callable[[Recorder, torch.fx.Node, Arguments], View | Padded]] = {
     "aten.linear.default": _linear,
-    "aten.conv2d.default": _conv2d,
+    "aten.conv2d.default": torch_windows.conv2d,
+    "aten.conv2d.padding": torch_windows.conv2d,
+    "aten.pad.default": torch_windows.pad,
+    "aten.constant_pad_nd.default": torch_windows.pad,
+    "aten.max_pool2d.default": torch_windows.max_pool2d,
+    "aten.avg_pool2d.default": torch_windows.avg_pool2d,
+    "aten.adaptive_avg_pool2d.default": torch_windows.adaptive_avg_pool2d,
+    "aten.mean.dim": torch_windows.mean,
+    "aten.batch_norm.default": torch_windows.batch_norm,
+    "aten.relu.default": _relu,
+    "aten.relu6.default": _relu6,
+    "aten.hardtanh.default": _clip,
+    "aten.clamp.default": _clip,
+    "aten.clamp_min.default": _clip,
+    "aten.clip.default": _clip,
     "aten.matmul.default": _matmul,
     "aten.bmm.default": _matmul,
     "aten.scaled_dot_product_attention.default": _attention,
@@ -173,6 +200,10 @@ HANDLERS: dict[str, Callable[[Recorder, torch.fx.Node, Arguments], View]] = {
     "aten.softmax.int": _softmax,
     "aten._softmax.default": _softmax,
     "aten.gelu.default": _gelu,
+    "aten.sigmoid.default": _table,
+    "aten.silu.default": _table,
+    "aten.hardswish.default": _table,
+    "aten.tanh.default": _table,
     "aten.transpose.int": _transpose,
     "aten.permute.default": _permute,
     "aten.select.int": _select,

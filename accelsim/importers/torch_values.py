@@ -13,6 +13,7 @@ import numpy.typing as npt
 import torch
 
 from accelsim.errors import ImportModelError
+from accelsim.importers.batch_norm import BatchNorm, fold_batch_norm
 from accelsim.importers.graph_builder import GraphBuilder
 from accelsim.importers.layout import View
 
@@ -26,6 +27,20 @@ class Parameter:
 
     name: str
     shape: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Padded:
+    """An image with zeros around it, (top, left) and (bottom, right), which only a convolution reads."""
+
+    view: View
+    before: tuple[int, int]
+    after: tuple[int, int]
+
+    @property
+    def producer(self) -> str:
+        """The layer or model input that is padded."""
+        return self.view.producer
 
 
 @dataclass(frozen=True, repr=False)
@@ -46,6 +61,8 @@ class Recorder:
         self.weights: dict[str, Floats] = {}
         self.constants: dict[str, dict[str, Floats]] = {}
         self.used: set[str] = set()
+        self.batch_norms = 0
+        self.folded = 0  # trained numbers that a fold left out of the layers
         self._stored = program.state_dict
         self._keep_values = keep_values
 
@@ -61,6 +78,21 @@ class Recorder:
         if self._keep_values and parameters:
             values = np.concatenate([self._values(parameter).reshape(-1) for parameter in parameters])
             self.constants.setdefault(view.producer, {})[name] = values
+
+    def fold_batch_norm(
+        self, view: View, had_bias: bool, gamma: Parameter, beta: Parameter, statistics: tuple[Constant, Constant], epsilon: float
+    ) -> None:
+        """Scale the kept weights and bias of the layer that made `view` by a batch norm after it."""
+        self.used.update((gamma.name, beta.name))
+        channels = gamma.shape[0]
+        self.batch_norms += 1
+        self.folded += 2 * channels if had_bias else channels  # gamma and beta are gone; where there was none a bias has come
+        if not self._keep_values:
+            return
+        mean, variance = (value.value.detach().to(torch.float32).cpu().numpy() for value in statistics)
+        norm = BatchNorm(self._values(gamma), self._values(beta), mean, variance, epsilon)
+        constants = self.constants.setdefault(view.producer, {})
+        self.weights[view.producer], constants["bias"] = fold_batch_norm(self.weights[view.producer], constants.get("bias"), norm)
 
     def _values(self, parameter: Parameter) -> Floats:
         values: Floats = self._stored[parameter.name].detach().to(torch.float32).cpu().numpy()
