@@ -70,7 +70,7 @@ class Page(Record):
         ({"title": "ab", "columns": True}, "columns is true, a truth value in YAML"),
         ({"title": "ab", "notes": "abc"}, "page: field `notes`: must be a list (got 'abc')"),
         ({"title": "ab", "notes": ["a", 2]}, "page: field `notes.1`: must be text (got 2)"),
-        ({"title": "ab", "notes": ["a", "b", "c"]}, "page: field `notes`: must have 2 or fewer items, has 3 (got ['a', 'b', 'c'])"),
+        ({"title": "ab", "notes": ["a", "b", "c"]}, "page: field `notes`: must have at most 2 items, has 3 (got ['a', 'b', 'c'])"),
         ({"title": "ab", "marks": [1]}, "page: field `marks`: must be a group of fields (got [1])"),
         ({"title": "ab", "marks": {"a": "b"}}, "page: field `marks.a`: must be a whole number (got 'b')"),
         ({"title": "ab", "first": 3}, "page: field `first`: must be a group of fields (got 3)"),
@@ -84,7 +84,7 @@ class Page(Record):
         ),
         ({"title": "ab", "pictures": [{"kind": "lime"}]}, "(got 'lime')"),
         ({"title": "ab", "pictures": [{"axis": "x"}]}, "page: field `pictures.0`: needs the field 'kind'"),
-        ({"title": "ab", "pictures": [{"kind": "line", "axis": "long"}]}, "page: field `pictures.0.axis`: must have 3 or fewer characters"),
+        ({"title": "ab", "pictures": [{"kind": "line", "axis": "long"}]}, "page: field `pictures.0.axis`: must have at most 3 characters"),
         (
             {"title": "ab", "pictures": [{"kind": "dots", "size": 1000}]},
             "field `pictures.0.size`: must be less than 1,000 (got 1000)",
