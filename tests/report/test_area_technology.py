@@ -78,7 +78,7 @@ def test_an_unknown_technology_names_the_known_ones() -> None:
 
 @pytest.mark.parametrize("path", ["energy.dram_background_mw.low", "logic.gate_delay_ns.value", "memory.leakage_factor.high"])
 def test_a_negative_constant_anywhere_is_one_message_that_names_it(tmp_path: Path, path: str) -> None:
-    with pytest.raises(ConfigError, match=rf"mine\.yaml: field `{path}`: .*greater than 0 \(got -1\)"):
+    with pytest.raises(ConfigError, match=rf"mine\.yaml: field `{path}`: .*more than 0 \(got -1\)"):
         load_technology(changed(tmp_path, path, -1))
 
 
