@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from accelsim import __version__
-from accelsim.cli import ablations, checks, formats, runs, sweeps, timelines, traces
+from accelsim.cli import ablations, checks, formats, reports, runs, sweeps, timelines, traces
 from accelsim.cli.shell import GuardedGroup
 
 app = typer.Typer(
@@ -25,6 +25,7 @@ app = typer.Typer(
 app.command("run")(runs.run)
 app.command("compare")(runs.compare)
 app.command("formats")(formats.formats)
+app.command("report")(reports.report)
 app.command("demo")(runs.demo)
 app.command("timeline")(timelines.timeline)
 app.command("sweep")(sweeps.sweep)
