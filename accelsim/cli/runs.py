@@ -66,7 +66,7 @@ def run(
     if out is not None:
         check_run_folder(out)
     if timeline is not None:
-        from accelsim.timeline.trace_file import check_writable
+        from accelsim.report.whole_file import check_writable
 
         check_writable(timeline)
     machine, network = load_inputs(accel, trace, overrides, fit=fit_codebook)

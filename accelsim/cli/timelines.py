@@ -38,8 +38,8 @@ def timeline(
     The run is repeated with a recorder, and must give the saved numbers again. What each track means: docs/timeline.md.
     """
     from accelsim.report.terminal import progress, say, stdout_console
+    from accelsim.report.whole_file import check_writable
     from accelsim.result import load_result
-    from accelsim.timeline.trace_file import check_writable
     from accelsim.timeline.window import make_window, parse_cycles
 
     if out is None and vcd is None:

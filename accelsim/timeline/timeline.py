@@ -17,6 +17,7 @@ import numpy as np
 from accelsim.errors import ConfigError, ConservationError
 from accelsim.program import Int64
 from accelsim.quantities import cycle_at
+from accelsim.report.whole_file import new_file
 from accelsim.simulate import RecordedRun
 from accelsim.timeline.context import Context
 from accelsim.timeline.core_tracks import ArrayTrack, CodebookTrack, LayerTrack, LoaderTrack, VectorTrack
@@ -26,7 +27,7 @@ from accelsim.timeline.flows import Flows
 from accelsim.timeline.layout import name_core
 from accelsim.timeline.memory_tracks import draw_flights, draw_memories
 from accelsim.timeline.replay import ClusterReplay
-from accelsim.timeline.trace_file import TraceFile, new_file
+from accelsim.timeline.trace_file import TraceFile
 from accelsim.timeline.window import Window
 
 
