@@ -1,4 +1,4 @@
-"""report: saved results as one HTML file, costed in any technology; nothing is simulated."""
+"""report: saved runs as one HTML file, costed in any technology without being run again."""
 
 from __future__ import annotations
 
@@ -9,30 +9,47 @@ import typer
 
 from accelsim.cli.inputs import AsJson, Quiet, TechnologyName
 from accelsim.cli.shell import print_json
+from accelsim.errors import OutputError
+
+SUFFIXES = (".html", ".htm")  # a mistyped -o never replaces a result
 
 
 def report(
-    results: Annotated[list[Path], typer.Argument(metavar="RESULT...", help="Run folders or result.json files; the baseline first.")],
+    results: Annotated[list[Path], typer.Argument(metavar="RESULT...", help="A result.json, or the folder of a run; the baseline first.")],
     technology: TechnologyName = "nangate45",
-    out: Annotated[Path, typer.Option("--out", "-o", metavar="FILE.html", help="The file to write.")] = Path("report.html"),
+    out: Annotated[Path, typer.Option("-o", "--out", metavar="FILE", help="The HTML file to write.")] = Path("report.html"),
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
-    """One HTML file from saved results; energy and area in a technology."""
-    from accelsim.report.compare_costs import costs_of
-    from accelsim.report.page_file import check_page, write_page
+    """Write saved runs as one HTML file; several are compared with the first.
+
+    Nothing is simulated: area and energy follow from what the runs counted, in any technology.
+    """
+    from accelsim.report.compare_export import comparison_dict
+    from accelsim.report.findings import Findings
+    from accelsim.report.html.page import make_report, to_page
+    from accelsim.report.metrics import summarize
     from accelsim.report.technology import load_technology
+    from accelsim.report.terminal import progress, say, stdout_console
+    from accelsim.report.text import decimal_bytes
+    from accelsim.report.whole_file import check_writable, new_file
     from accelsim.result import load_result
 
+    if out.suffix.lower() not in SUFFIXES:
+        raise OutputError(f"{out}: must end with {' or '.join(SUFFIXES)}")
     node = load_technology(technology)
-    if not as_json:
-        check_page(out)
-    costs = costs_of([load_result(path) for path in results], node)
+    made = make_report([load_result(path) for path in results], node)
+    check_writable(out)
+    with progress(quiet=quiet) as update:
+        page = to_page(made, update).encode()
+    with new_file(out) as file:
+        file.write(page)
     if as_json:
-        print_json([item.to_dict() for item in costs])
+        findings = [Findings(item.result, item.cost.area, item.cost.energy).to_dict() for item in made.costs]
+        compared = None if made.comparison is None else comparison_dict(made.comparison, made.costs)
+        print_json({"path": str(out), "technology": technology, "runs": findings, "comparison": compared})
         return
-    from accelsim.report.html_report import html_report
-
-    write_page(out, html_report(costs))
+    say(stdout_console(), f"{out}: {', '.join(made.names)}, costs in {node.name}, {decimal_bytes(len(page))}")
     if not quiet:
-        typer.echo(f"{out}: {len(costs)} {'run' if len(costs) == 1 else 'runs'} in {node.name}")
+        for item in made.costs:
+            say(stdout_console(), f"{item.name}: {summarize(item.result).limiting_sentence}")

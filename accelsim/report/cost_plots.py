@@ -55,7 +55,7 @@ def _by_group(ax: Axes, costs: Sequence[RunCost], parts: Callable[[RunCost], dic
     stacked_bars(ax, [fold_label(item.name) for item in costs], bars, group_paint, tuple(GROUP_PAINT))
     for place, item in enumerate(costs):
         draw_range(ax, whole(item), place)
-    end = 1.03 * max(whole(item).high for item in costs)
+    end = 1.03 * max(whole(item).high for item in costs) or 1.0
     ticks = [tick for tick in MaxNLocator(nbins=5).tick_values(0, end) if 0 <= tick <= end]
     ax.set_xticks(ticks)
     ax.set_xlim(0, max(end, 1.05 * ticks[-1]))  # half of the last tick's label needs room beside it

@@ -1,0 +1,216 @@
+"""The page: head, contents, headline, the runs' sections, a comparison where there are several, what the numbers rest on.
+
+Nothing in it depends on the time, the place or the machine: equal results give equal bytes.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from accelsim import __version__
+from accelsim.report.compare import Comparison, compare, label, short_labels
+from accelsim.report.compare_costs import RunCost, costs_of
+from accelsim.report.cost_plots import cost_pictures
+from accelsim.report.cost_tables import short
+from accelsim.report.html import cost_sections, run_sections
+from accelsim.report.html.comparison_sections import comparison_sections
+from accelsim.report.html.elements import Child, Node, element, paragraph, to_html, verbatim
+from accelsim.report.html.figures import drawings
+from accelsim.report.html.run_sections import Run, Section
+from accelsim.report.html.tables import Column, number, table
+from accelsim.report.plots import comparison_pictures, run_pictures
+from accelsim.report.technology import Technology
+from accelsim.report.terminal import ProgressCallback
+from accelsim.report.text import decimal_bytes, hertz, milliseconds, times
+from accelsim.report.validation_status import SOURCE, UNVALIDATED, VALIDATION_STATUS
+from accelsim.result import Result
+
+_ASSETS = Path(__file__).parent
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a page shows: runs with their costs in one technology, and their comparison if there are several."""
+
+    costs: tuple[RunCost, ...]
+    comparison: Comparison | None
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What tells the runs apart, numbered, because two may be called the same."""
+        results = [item.result for item in self.costs]
+        if len(results) == 1:
+            return (label(results[0]),)
+        return tuple(f"{index} · {name}" for index, name in enumerate(short_labels(results)))
+
+
+def make_report(results: Sequence[Result], technology: Technology) -> Report:
+    """`results` costed in `technology`, the first one the baseline; nothing is simulated.
+
+    Raises
+    ------
+    ConfigError
+        As `recost` and `compare`.
+    """
+    return Report(costs_of(results, technology), compare(results[0], results[1:]) if len(results) > 1 else None)
+
+
+def to_page(report: Report, progress: ProgressCallback | None = None) -> str:
+    """The report as one HTML document; `progress` hears of each run whose figures are drawn."""
+    pictures = _pictures(report, progress)
+    drawn = drawings(pictures)
+    runs = [
+        Run(cost, _of(drawn.figures, f"run{index}/"), f"run{index}-" if report.comparison else "")
+        for index, cost in enumerate(report.costs)
+    ]
+    parts: list[tuple[str, Sequence[Section]]] = []
+    if report.comparison is not None:
+        found = comparison_sections(report.comparison, report.costs, report.names, _of(drawn.figures, "all/"))
+        parts.append(("Comparison", found))
+    for name, run in zip(report.names, runs, strict=True):
+        parts.append((name if report.comparison else "", _run_sections(run)))
+    parts.append(("" if report.comparison is None else "Trust", (_validation(),)))
+    title = f"accelsim report: {', '.join(dict.fromkeys(label(cost.result) for cost in report.costs))}"
+    main: list[Child] = [_banner(report)]
+    for index, (heading, contents) in enumerate(parts):
+        main += _part(heading, contents, runs[index - 1] if heading and 0 < index <= len(runs) and report.comparison else None)
+    body = element(
+        "body",
+        drawn.definitions,
+        element("a", "Skip to the report", href="#report", class_="skip"),
+        element("div", _contents(parts), element("main", *main, id="report"), class_="page"),
+        element("footer", paragraph(f"Written by accelsim {__version__} from saved results; nothing was simulated again.")),
+    )
+    return to_html(element("html", *_head(title, body), lang="en"))
+
+
+def _pictures(report: Report, progress: ProgressCallback | None) -> dict[str, bytes]:
+    """'run0/cycles.svg', ..., 'all/side_by_side.svg' -> content."""
+    out: dict[str, bytes] = {}
+    for index, cost in enumerate(report.costs):
+        if progress:
+            progress("figures", index, len(report.costs))
+        found = {**run_pictures(cost.result), **cost_sections.pictures(cost)}
+        out |= {f"run{index}/{name}": content for name, content in found.items()}
+    if report.comparison is not None:
+        all_runs = {**comparison_pictures(report.comparison), **cost_pictures(report.costs)}
+        out |= {f"all/{name}": content for name, content in all_runs.items()}
+    return out
+
+
+def _of(figures: Mapping[str, Node], prefix: str) -> dict[str, Node]:
+    return {name.removeprefix(prefix): drawing for name, drawing in figures.items() if name.startswith(prefix)}
+
+
+def _run_sections(run: Run) -> tuple[Section, ...]:
+    return (
+        *run_sections.sections(run),
+        cost_sections.energy(run),
+        cost_sections.area(run),
+        run_sections.configuration(run),
+        run_sections.provenance(run),
+    )
+
+
+def _head(title: str, body: Node) -> tuple[Node, Node]:
+    """The head, and the body with the script at its end; only these very style and script may run."""
+    style, script = (_ASSETS.joinpath(name).read_text(encoding="utf-8") for name in ("page.css", "page.js"))
+    policy = f"default-src 'none'; style-src '{_digest(style)}'; script-src '{_digest(script)}'; base-uri 'none'; form-action 'none'"
+    body.append(verbatim("script", script))
+    head = element(
+        "head",
+        element("meta", charset="utf-8"),
+        element("meta", http_equiv="Content-Security-Policy", content=policy),
+        element("meta", name="viewport", content="width=device-width, initial-scale=1"),
+        element("meta", name="color-scheme", content="light dark"),
+        element("meta", name="generator", content=f"accelsim {__version__}"),
+        element("title", title),
+        verbatim("style", style),
+    )
+    return head, body
+
+
+def _digest(text: str) -> str:
+    return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"
+
+
+def _contents(parts: Sequence[tuple[str, Sequence[Section]]]) -> Node:
+    items: list[Node] = []
+    for heading, contents in parts:
+        if heading:
+            items.append(element("li", heading, class_="part"))
+        items += [element("li", element("a", section.title, href=f"#{section.key}")) for section in contents]
+    return element("nav", element("ul", *items), aria_label="Contents")
+
+
+def _part(heading: str, contents: Sequence[Section], run: Run | None) -> list[Child]:
+    """Sections under a heading of their own, or directly under the page's."""
+    level = "h3" if heading else "h2"
+    out: list[Child] = [element("h2", heading, class_="part")] if heading else []
+    if run is not None:
+        out += [paragraph(run.summary.limiting_sentence, "limit"), _tiles(run.cost)]
+    for section in contents:
+        out.append(element("section", element(level, section.title), *section.body, id=section.key))
+    return out
+
+
+def _banner(report: Report) -> Node:
+    """Title, the answer in a sentence, and the figures that everybody asks for."""
+    first = report.costs[0]
+    if report.comparison is None:
+        title, names = label(first.result), "One run"
+        said: list[Child] = [paragraph(Run(first, {}, "").summary.limiting_sentence, "limit"), _tiles(first)]
+    else:
+        title, names = f"{len(report.costs)} runs compared", "Comparison"
+        gains = ", ".join(f"{name} {times(item.speedup)}" for name, item in zip(report.names[1:], report.comparison.speedups, strict=True))
+        said = [paragraph(f"Speed-up over {report.names[0]}: {gains}.", "limit"), paragraph(f"The baseline: {report.comparison.limit}")]
+    above = paragraph(f"accelsim · {names} · costs in {first.cost.area.technology}", "eyebrow")
+    return element("header", above, element("h1", title), *said)
+
+
+def _tiles(cost: RunCost) -> Node:
+    """The headline's figures: what, how much, what else about it."""
+    summary, energy, area = Run(cost, {}, "").summary, cost.energy_uj, cost.area_mm2
+    report = cost.cost.energy
+    efficiency = f"{short(report.tops_per_watt().nominal)} TOPS/W" if report.energy_pj().low > 0 else "-"
+    latency = milliseconds(summary.milliseconds_per_inference)
+    tiles = [
+        ("Latency of an inference", f"{latency} ms", f"{summary.inferences_per_s:,.1f} inferences/s"),
+        ("Core cycles", f"{summary.total_cycles:,}", f"at {hertz(summary.clock_hz)}, {_inferences(summary.frames, summary.batch)}"),
+        ("Nearest bound", summary.tightest_bound or "none", f"{summary.achieved_of_tightest_pct:.1f} % of the cycles taken"),
+        ("MAC utilization", f"{summary.utilization_pct:.1f} %", f"{summary.macs / 1e6:,.1f} M multiply-accumulates"),
+        ("On the bus", decimal_bytes(summary.bus_bytes), f"{decimal_bytes(summary.useful_bytes)} of it useful"),
+        ("Energy of an inference", f"{short(energy.nominal)} µJ", f"{short(energy.low)} to {short(energy.high)} µJ"),
+        ("Efficiency", efficiency, "2 operations a MAC; memories outside the chip included"),
+        ("Placed area", f"{short(area.nominal)} mm²", f"{short(area.low)} to {short(area.high)} mm²"),
+    ]
+    cells = [element("div", element("dt", name), element("dd", figure), element("dd", more, class_="more")) for name, figure, more in tiles]
+    return element("dl", *cells, class_="tiles")
+
+
+def _inferences(frames: int, batch: int) -> str:
+    return "one inference" if frames * batch == 1 else f"{frames} frames x batch {batch}"
+
+
+def _validation() -> Section:
+    columns = (
+        Column("part of the model"),
+        Column("held against"),
+        number("rows"),
+        number("figures judged"),
+        number("median error", "%"),
+        number("largest", "%"),
+        number("outside tolerance"),
+        Column("what it does not show", sorts=False, text=True),
+    )
+    rows = [
+        (row.part, row.reference, row.rows, row.judged, row.median_pct, row.largest_pct, row.outside, row.remark)
+        for row in VALIDATION_STATUS
+    ]
+    note = f"How far to trust these numbers: errors against others' figures. {SOURCE} has the commands, and each miss with its cause."
+    shown = table("t-validation", "Validation by reference", columns, rows)
+    return Section("validation", "Validation", (paragraph(note, "note"), shown, paragraph(UNVALIDATED)))

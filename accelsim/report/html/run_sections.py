@@ -1,0 +1,291 @@
+"""One run, section by section: cycles, layers, traffic, bounds, frames, what the compiler chose, counters, configuration, provenance."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from accelsim.report.compare_costs import RunCost
+from accelsim.report.cost_tables import short
+from accelsim.report.html.elements import Child, Node, folded, lines, listing, paragraph
+from accelsim.report.html.figures import beside, figure
+from accelsim.report.html.tables import (
+    Cell,
+    Column,
+    Row,
+    decimals,
+    integer,
+    number,
+    pairs,
+    share,
+    stacked,
+    swatch,
+    table,
+    value,
+)
+from accelsim.report.metrics import (
+    CATEGORY_MEANING,
+    OVERHEAD_OPERANDS,
+    LayerGroup,
+    Summary,
+    bus_bits,
+    category_cycles,
+    group_layers,
+    summarize,
+    tightest_bound,
+    traffic_lines,
+)
+from accelsim.report.style import CATEGORY_PAINT, category_paint, operand_paint
+from accelsim.report.text import hertz, milliseconds
+from accelsim.result import BOUND_RESOURCES, Result
+
+
+@dataclass(frozen=True)
+class Section:
+    """A part of the page; `key` is its id."""
+
+    key: str
+    title: str
+    body: tuple[Child, ...]
+
+
+@dataclass(frozen=True)
+class Run:
+    """One of the page's runs: what it took, what it costs, its drawings, and what its ids start with."""
+
+    cost: RunCost
+    figures: Mapping[str, Node]
+    prefix: str
+
+    @property
+    def result(self) -> Result:
+        return self.cost.result
+
+    @property
+    def summary(self) -> Summary:
+        return summarize(self.result)
+
+    def name(self, key: str) -> str:
+        """An id that no other run has."""
+        return f"{self.prefix}{key}"
+
+
+def sections(run: Run) -> tuple[Section, ...]:
+    """What a run says, without its headline and its costs."""
+    found = (cycles(run), layers(run), traffic(run), bounds(run), frames(run), choices(run))
+    return tuple(section for section in found if section is not None)
+
+
+def cycles(run: Run) -> Section:
+    """Where the cycles go, by cause."""
+    whole = run.result.total_cycles
+    found = {name: count for name, count in category_cycles(run.result).items() if count}
+    columns = (Column("cause"), number("core cycles"), number("share", "%"), Column("meaning: the array …", sorts=False, text=True))
+    rows: list[Row] = [
+        (swatch(name, category_paint(name)), integer(taken), share(taken, whole), CATEGORY_MEANING.get(name, ""))
+        for name, taken in found.items()
+    ]
+    total: Row = ("all", integer(sum(found.values())), share(sum(found.values()), whole), "")
+    return Section(
+        run.name("cycles"),
+        "Where the cycles go",
+        (
+            paragraph("Each cycle of the array falls in exactly one cause; the causes add up to the run.", "note"),
+            beside(
+                figure(run.figures["cycles"], "Core cycles by cause."),
+                table(run.name("t-cycles"), "Core cycles by cause", columns, rows, (total,)),
+            ),
+        ),
+    )
+
+
+_LAYER_COLUMNS = (
+    Column("layer"),
+    number("layers"),
+    Column("operation"),
+    Column("weights"),
+    number("core cycles"),
+    number("share", "%"),
+    Column("by cause", sorts=False),
+    number("MACs", "M"),
+    number("waits most for", "%"),
+    number("tightest bound", "%"),
+    number("bus", "kB"),
+    number("dynamic energy", "µJ"),
+)
+
+
+def layers(run: Run) -> Section:
+    """The layers, repeated blocks summed; each one on demand."""
+    result = run.result
+    energy = {id(layer): span.nominal for layer, (_, span) in zip(result.layers, run.cost.cost.energy.layers_pj, strict=True)}
+    summed = group_layers(result, fold=True)
+    note = "Repeated blocks are summed" + (f", and {len(result.frames)} frames." if len(result.frames) > 1 else ".")
+    body: list[Child] = [paragraph(f"{note} Bars are as long as a layer's share of the longest one.", "note")]
+    if any(group.total_cycles for group in summed):
+        body.append(figure(run.figures["layers"], "Core cycles by layer and cause."))
+    body.append(_layer_table(run, "t-layers", summed, energy))
+    if any(tightest_bound(group.bounds)[1] > group.total_cycles > 0 for group in summed):
+        body.append(paragraph("A bound above 100 %: what the layer needs was fetched under earlier layers.", "note"))
+    each = group_layers(result, fold=False)
+    if len(each) > len(summed):
+        body.append(folded(f"All {len(each)} layers", _layer_table(run, "t-all-layers", each, energy)))
+    lowered = [(layer.name, layer.lowering) for layer in result.frames[0].layers if layer.lowering] if result.frames else []
+    if lowered:
+        columns = (Column("layer"), Column("what the compiler chose", text=True))
+        body.append(folded("How each layer was lowered", table(run.name("t-lowering"), "How each layer was lowered", columns, lowered)))
+    return Section(run.name("layers"), "Layers", tuple(body))
+
+
+def _layer_table(run: Run, key: str, groups: Sequence[LayerGroup], energy: Mapping[int, float]) -> Node:
+    longest = max((group.total_cycles for group in groups), default=0)
+    rows = [_layer_row(group, run.result, longest, sum(energy[id(layer)] for layer in group.layers) / 1e6) for group in groups]
+    total = group_layers(run.result, fold=False)
+    every: Row = (
+        "all",
+        integer(len(total)),
+        "",
+        "",
+        integer(run.result.total_cycles),
+        share(1, 1),
+        "",
+        decimals(run.result.macs / 1e6, 2),
+        "",
+        "",
+        decimals(sum(group.bus_bytes for group in total) / 1e3, 1),
+        _figure(sum(energy.values()) / 1e6),
+    )
+    return table(run.name(key), "Layers", _LAYER_COLUMNS, rows, (every,))
+
+
+def _layer_row(group: LayerGroup, result: Result, longest: int, energy_uj: float) -> Row:
+    taken = group.total_cycles
+    return (
+        group.name,
+        integer(len(group.names)),
+        group.op,
+        group.format,
+        integer(taken),
+        share(taken, result.total_cycles),
+        stacked(group.cycles, CATEGORY_PAINT, longest),
+        decimals(group.macs / 1e6, 2),
+        _named_share(group.top_stall, taken),
+        _named_share(tightest_bound(group.bounds), taken),
+        decimals(group.bus_bytes / 1e3, 1),
+        _figure(energy_uj),
+    )
+
+
+def _named_share(item: tuple[str, int], cycles: int) -> Cell:
+    """'dram 60.0' percent of a layer's cycles, sorted by the share; nothing where there is nothing to name."""
+    name, part = item
+    return value(part / cycles, f"{name} {100 * part / cycles:.1f}") if name and cycles else Cell("")
+
+
+def _figure(figure: float) -> Cell:
+    return value(figure, short(figure) if figure else "0")
+
+
+def traffic(run: Run) -> Section:
+    """What crosses the memory channels, by operand."""
+    found = traffic_lines(run.result)
+    whole = sum(item.bits for item in found) / 8
+    useful = sum(item.bits for item in found if item.operand not in OVERHEAD_OPERANDS) / 8
+    columns = (
+        Column("operand"),
+        Column("memory"),
+        Column("direction"),
+        number("bytes"),
+        number("of the bus", "%"),
+    )
+    rows: list[Row] = [
+        (
+            swatch(item.operand, operand_paint(item.operand)),
+            item.memory,
+            "write" if item.write else "read",
+            *_bytes(item.bits / 8, whole),
+        )
+        for item in found
+    ]
+    totals: list[Row] = [("useful", "", "", *_bytes(useful, whole)), ("on the bus", "", "", *_bytes(whole, whole))]
+    summary = run.summary
+    text = (
+        f"{summary.bus_gb_per_s:.3f} GB/s, {summary.bus_bytes_per_cycle:.3f} bytes a core cycle, "
+        f"{summary.bus_bytes_per_mac:.4f} bytes a multiply-accumulate on average. "
+        "Padding is what the packed image adds, burst rounding what whole bursts add."
+    )
+    picture = figure(run.figures["traffic"], "Memory traffic by operand, reads and writes.") if whole else None
+    shown = beside(picture, table(run.name("t-traffic"), "Traffic by operand", columns, rows, totals))
+    return Section(run.name("traffic"), "Traffic", (paragraph(text, "note"), shown))
+
+
+def _bytes(size: float, whole: float) -> tuple[Cell, Cell]:
+    return value(size, f"{size:,.0f}"), share(size, whole)
+
+
+def bounds(run: Run) -> Section:
+    """The least cycles that each resource needs, beside the cycles taken."""
+    taken = run.result.total_cycles
+    columns = (Column("resource"), Column("part of the chip"), number("least core cycles"), number("of the cycles taken", "%"))
+    ranked = sorted(run.result.bounds.items(), key=lambda item: -item[1])
+    rows: list[Row] = [(name, BOUND_RESOURCES.get(name, ""), integer(least), share(least, taken)) for name, least in ranked]
+    total: Row = ("taken", "", integer(taken), share(taken, taken))
+    note = "No run can be shorter than its tightest bound; what lies between is latency, dependency and what did not overlap."
+    shown = table(run.name("t-bounds"), "Least cycles by resource", columns, rows, (total,))
+    return Section(run.name("bounds"), "Bounds", (paragraph(note, "note"), shown))
+
+
+def frames(run: Run) -> Section | None:
+    """Each inference, where there are several."""
+    result = run.result
+    if len(result.frames) < 2:
+        return None
+    columns = (number("frame"), Column("network"), number("core cycles"), number("time", "ms"), number("bus", "kB"))
+    rows: list[Row] = []
+    for index, frame in enumerate(result.frames):
+        moved = sum(bus_bits(layer.traffic) for layer in frame.layers) / 8
+        ms = 1e3 * frame.total_cycles / result.clock_hz
+        rows.append((integer(index), frame.trace, integer(frame.total_cycles), value(ms, milliseconds(ms)), decimals(moved / 1e3, 1)))
+    note = "The first frame of a network is its cold start, the last its steady state."
+    return Section(run.name("frames"), "Frames", (paragraph(note, "note"), table(run.name("t-frames"), "Frames", columns, rows)))
+
+
+def choices(run: Run) -> Section | None:
+    """What the compiler decided, and what it and the cost tables warn of."""
+    result, warnings = run.result, (*run.result.warnings, *run.cost.cost.area.warnings)
+    body: list[Child] = []
+    if result.choices:
+        rows = [(name, str(what)) for name, what in result.choices.items()]
+        body.append(table(run.name("t-choices"), "What the compiler chose", (Column("choice"), Column("taken", text=True)), rows))
+    body.append(listing(warnings, "warnings") if warnings else paragraph("No warnings.", "note"))
+    return Section(run.name("choices"), "The compiler's choices, and warnings", tuple(body))
+
+
+def configuration(run: Run) -> Section:
+    """The accelerator as it was resolved, and the units' counters."""
+    result = run.result
+    body: list[Child] = [folded("Accelerator, all defaults written out", lines(result.accelerator))]
+    if result.counters:
+        rows = [(name, integer(count)) for name, count in result.counters.items()]
+        counters = table(run.name("t-counters"), "Counters", (Column("counter"), number("count")), rows)
+        body.append(folded(f"{len(rows)} counters of the units", counters))
+    return Section(run.name("configuration"), "Configuration", tuple(body))
+
+
+def provenance(run: Run) -> Section:
+    """What it takes to get the same numbers again."""
+    result = run.result
+    what: dict[str, Child] = {
+        "run id": result.run_id,
+        "accelerator": result.accelerator_name,
+        "trace": result.trace_name,
+        "trace SHA-256": result.trace_sha256,
+        "weights": result.weights_source,
+        "batch": str(result.batch),
+        "frames": str(len(result.frames)),
+        "core clock": hertz(result.clock_hz),
+        "versions": ", ".join(f"{name} {version}" for name, version in result.versions.items()),
+        "result schema": str(result.schema_version),
+    }
+    note = "The run id is a SHA-256 over accelerator, trace, options and the model's sources: equal ids, equal numbers."
+    return Section(run.name("provenance"), "Provenance", (paragraph(note, "note"), pairs(what)))

@@ -1,0 +1,136 @@
+"""Tables that sort: a button in each heading, the value to sort by in each cell, totals apart so that they stay at the end."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from accelsim.report.html.elements import Child, Node, element
+from accelsim.report.style import Paint
+
+_BAR_WIDTH, _BAR_HEIGHT = 110, 10
+
+
+@dataclass(frozen=True)
+class Column:
+    """A heading; numbers are aligned to the right and sort with the largest first, running text keeps a width that can be read."""
+
+    title: str
+    unit: str = ""
+    number: bool = False
+    sorts: bool = True
+    text: bool = False
+
+
+@dataclass(frozen=True)
+class Cell:
+    """What stands in a cell; `key` is what it sorts by if that is not its text; `extra` stands before the text."""
+
+    text: str
+    key: float | None = None
+    extra: Node | None = None
+
+
+Row = Sequence[Cell | str]
+
+
+def number(title: str, unit: str = "") -> Column:
+    return Column(title, unit, number=True)
+
+
+def value(figure: float, text: str) -> Cell:
+    """A figure as it is written, sorted by what it is."""
+    return Cell(text, figure)
+
+
+def integer(figure: int) -> Cell:
+    return Cell(f"{figure:,}", figure)
+
+
+def decimals(figure: float, places: int) -> Cell:
+    return Cell(f"{figure:,.{places}f}", figure)
+
+
+def share(part: float, whole: float) -> Cell:
+    """Percent of a whole, without the sign, which stands in the heading."""
+    return Cell(f"{100 * part / whole:.1f}", part / whole) if whole else Cell("")
+
+
+def swatch(name: str, paint: Paint) -> Cell:
+    """A name behind the colour that it has in the figures."""
+    mark = element("rect", width=10, height=10, rx=2, fill=paint.color)
+    return Cell(name, extra=element("svg", mark, class_="swatch", viewBox="0 0 10 10", width=10, height=10, aria_hidden="true"))
+
+
+def stacked(parts: Mapping[str, int], paints: Mapping[str, Paint], whole: float) -> Cell:
+    """A bar of `parts` in their colours, as long as they are of `whole`; the text says it for those who do not see it."""
+    total = sum(parts.values())
+    text = ", ".join(f"{name} {100 * cycles / total:.0f} %" for name, cycles in parts.items() if cycles) if total else ""
+    bar = element("svg", element("title", text), class_="stack", viewBox=f"0 0 {_BAR_WIDTH} {_BAR_HEIGHT}", role="img")
+    bar.set("width", str(_BAR_WIDTH))
+    bar.set("height", str(_BAR_HEIGHT))
+    left = 0.0
+    for name, cycles in parts.items():
+        if cycles and whole:
+            width = _BAR_WIDTH * cycles / whole
+            paint = paints.get(name, Paint("#808080"))
+            bar.append(element("rect", x=f"{left:.2f}", y=0, width=f"{width:.2f}", height=_BAR_HEIGHT, fill=paint.color))
+            left += width
+    return Cell("", extra=bar)
+
+
+def table(name: str, label: str, columns: Sequence[Column], rows: Sequence[Row], totals: Sequence[Row] = ()) -> Node:
+    """A table in a box of its own that scrolls where the page is too narrow.
+
+    Parameters
+    ----------
+    name
+        Its id, which also tells it in the page's address when somebody links to a sorted table.
+    label
+        What it shows, for a screen reader.
+    totals
+        Rows that stay at the end.
+    """
+    head = element("thead", element("tr", *(_heading(column) for column in columns)))
+    parts = [head, element("tbody", *(_row(columns, row) for row in rows))]
+    if totals:
+        parts.append(element("tfoot", *(_row(columns, row) for row in totals)))
+    return element("div", element("table", *parts, id=name), class_="scroll", role="region", aria_label=label, tabindex=0)
+
+
+def _heading(column: Column) -> Node:
+    text: list[Child] = [column.title]
+    if column.unit:
+        text += [" ", element("small", column.unit)]
+    kind = "number" if column.number else None
+    if not column.sorts:
+        return element("th", *text, scope="col", class_=kind)
+    return element("th", element("button", *text, type="button"), scope="col", aria_sort="none", class_=kind)
+
+
+def _row(columns: Sequence[Column], row: Row) -> Node:
+    return element("tr", *(_cell(column, item, first=not place) for place, (column, item) in enumerate(zip(columns, row, strict=True))))
+
+
+def _cell(column: Column, item: Cell | str, *, first: bool) -> Node:
+    cell = Cell(item) if isinstance(item, str) else item
+    children: list[Child] = [] if cell.extra is None else [cell.extra]
+    kind = "number" if column.number else "text" if column.text else None
+    key = None if cell.key is None else repr(float(cell.key))
+    if first:
+        return element("th", *children, *_breakable(cell.text), scope="row", class_=kind, data_key=key)
+    return element("td", *children, cell.text, class_=kind, data_key=key)
+
+
+def _breakable(text: str) -> list[Child]:
+    """A dotted name that may go on in the next line behind each dot."""
+    first, *rest = text.split(".")
+    return [first, *(child for part in rest for child in (".", element("wbr"), part))]
+
+
+def pairs(items: Mapping[str, Child]) -> Node:
+    """Names and what they are, one a line."""
+    entries: list[Node] = []
+    for name, what in items.items():
+        entries += [element("dt", name), element("dd", what)]
+    return element("dl", *entries)
