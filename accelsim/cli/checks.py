@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from accelsim.cli.inputs import AcceleratorName, AsJson, OutFolder, Overrides, TechnologyName
-from accelsim.cli.shell import EXIT_CHECK_FAILED, print_json
+from accelsim.cli.shell import EXIT_CHECK_FAILED, GuardedGroup, print_json
 from accelsim.errors import ConfigError
 from accelsim.presets import trace_names
 
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from accelsim.validate.report import ValidationReport
 
 LISTS = ("formats", "dataflows", "dram", "units", "presets", "technologies", "traces", "sweeps")
-validate_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Replay reference figures; print each row's error.")
-dram_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="The memory channel alone.")
+validate_app = typer.Typer(cls=GuardedGroup, no_args_is_help=True, rich_markup_mode=None, help="Replay reference figures; print each row's error.")
+dram_app = typer.Typer(cls=GuardedGroup, no_args_is_help=True, rich_markup_mode=None, help="The memory channel alone.")
 Reference = Annotated[Path, typer.Argument(metavar="REFERENCE.csv", help="The reference figures.")]
 Tolerance = Annotated[float | None, typer.Option(min=0, metavar="PCT", help="Allowed error where the file states none; default exact.")]
 Policy = Annotated[str, typer.Option(metavar="NAME", help="Controller: a preset's name or a YAML file.")]

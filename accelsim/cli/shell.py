@@ -7,12 +7,16 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, NoReturn
 
 import typer
 from typer.core import TyperGroup
 
-from accelsim.errors import AccelsimError
+from accelsim.cli.usage import usage_message
+from accelsim.errors import AccelsimError, ConfigError
+from accelsim.registry import suggest
 
 EXIT_CHECK_FAILED = 1
 EXIT_BAD_INPUT = 2
@@ -23,23 +27,46 @@ EXIT_BROKEN_PIPE = 141
 class GuardedGroup(TyperGroup):
     """Turns what a user can cause into one message on stderr; what is left is a bug and shows its traceback."""
 
+    def make_context(self, *args: Any, **kwargs: Any) -> Any:
+        with _guarded():
+            return super().make_context(*args, **kwargs)
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        name = args[0]
+        if self.get_command(ctx, name) is None and not name.startswith("-") and not ctx.resilient_parsing:
+            known = self.list_commands(ctx)
+            raise ConfigError(f"there is no command {name!r} of {ctx.command_path}; known: {', '.join(known)}{suggest(name, known)}")
+        return super().resolve_command(ctx, args)
+
     def invoke(self, ctx: Any) -> Any:
-        try:
+        with _guarded():
             out = super().invoke(ctx)
             sys.stdout.flush()
-        except AccelsimError as error:
-            fail(str(error))
-        except BrokenPipeError:
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the flush at exit must not fail again
-            raise typer.Exit(EXIT_BROKEN_PIPE) from None
-        except OSError as error:
-            fail(
-                f"{error.filename}: {error.strerror}" if error.filename is not None else f"cannot write or read: {error.strerror or error}"
-            )
-        return out
+            return out
+
+
+@contextmanager
+def _guarded() -> Iterator[None]:
+    try:
+        yield
+    except AccelsimError as error:
+        fail(str(error))
+    except typer.TyperException as error:
+        if error.format_message().startswith("Usage: "):  # a group that was called without a command answers with its help
+            raise
+        fail(usage_message(error))
+    except KeyboardInterrupt:
+        typer.echo("accelsim: interrupted", err=True)
+        raise typer.Exit(EXIT_INTERRUPTED) from None
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the flush at exit must not fail again
+        raise typer.Exit(EXIT_BROKEN_PIPE) from None
+    except OSError as error:
+        fail(f"{error.filename}: {error.strerror}" if error.filename is not None else f"cannot write or read: {error.strerror or error}")
 
 
 def fail(message: str) -> NoReturn:
+    """End with status 2 and one message."""
     from accelsim.report.text import clean
 
     text = "\n".join(clean(line) for line in message.splitlines())

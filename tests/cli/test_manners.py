@@ -19,14 +19,14 @@ CORE_CSV = Path(__file__).parents[1] / "validation" / "data" / "core" / "core_cy
 
 
 def call(*words: object):
-    return CliRunner().invoke(app, [str(word) for word in words])
+    return CliRunner().invoke(app, [str(word) for word in words], prog_name="accelsim")
 
 
 def refused(*words: object) -> str:
     """The one message of a call that must end with status 2 and no traceback."""
     outcome = call(*words)
     assert (outcome.exit_code, outcome.stdout) == (2, ""), outcome.output
-    assert "Traceback" not in outcome.stderr
+    assert outcome.stderr.startswith("accelsim: ")
     return outcome.stderr
 
 
@@ -106,13 +106,24 @@ def test_a_mistyped_list_is_answered_with_the_known_ones():
         (["import", "resnet:depth=3", "-o", "unused", "--seed", "1"], "is not understood; allowed"),
         (["validate", "core", "nothing.csv"], "nothing.csv"),
         (["run", "edge-32x32", "tiny_vit_ssvq", "--frames", "0"], "--frames"),
-        (["run", "edge-32x32"], "Missing argument 'TRACE'"),
-        (["rnu"], "No such command 'rnu'"),
+        (["run", "edge-32x32", "tiny_vit_ssvq", "--frames", "0"], "accelsim: run: --frames has value '0': must be at least 1 (see"),
+        (["run", "edge-32x32", "tiny_vit_ssvq", "--frames", "two"], "--frames has value 'two': must be a whole number (see"),
+        (["run", "edge-32x32", "tiny_vit_ssvq", "--frames"], "'--frames' requires an argument"),
+        (["run", "edge-32x32", "tiny_vit_ssvq", "--frmes", "2"], "run: there is no option '--frmes'; did you mean '--frames'? (see"),
+        (["run", "edge-32x32", "tiny_vit_ssvq", "another"], "got unexpected extra argument(s) (another)"),
+        (["--vresion"], "accelsim: there is no option '--vresion'; did you mean '--version'?"),
+        (["import", "vit:"], "import: --out is missing (see accelsim import --help)"),
+        (["validate", "croe", "x.csv"], "no command 'croe' of accelsim validate; known: core, systolic, dram, outside; did you mean 'core'?"),
+        (["run", "edge-32x32"], "run: TRACE is missing (see accelsim run --help)"),
+        (["rnu"], "there is no command 'rnu' of accelsim; known: run, "),
+        (["rnu"], "did you mean 'run'?"),
     ],
 )
 def test_a_wrong_input_is_one_message(words, message, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    assert message in refused(*words)
+    said = refused(*words)
+    assert message in said
+    assert said.count("\n") == 1
     assert list(tmp_path.iterdir()) == []
 
 
