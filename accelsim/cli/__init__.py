@@ -12,6 +12,7 @@ import typer
 
 from accelsim import __version__
 from accelsim.cli import ablations, checks, formats, reports, runs, sweeps, timelines, traces
+from accelsim.cli.completion import bash_words
 from accelsim.cli.shell import GuardedGroup
 
 app = typer.Typer(
@@ -44,7 +45,8 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")  # a terminal without Unicode gets a '?', not a traceback
-    app(prog_name="accelsim")
+    with bash_words():
+        app(prog_name="accelsim")
 
 
 def _show_version(wanted: bool) -> None:

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from accelsim.cli.completion import traces as complete_traces
 from accelsim.cli.inputs import AcceleratorName, AsJson, OutFolder, Overrides, Quiet, Seed, TechnologyName, TraceName, load_inputs
 from accelsim.cli.shell import print_json
 
@@ -13,7 +14,9 @@ from accelsim.cli.shell import print_json
 def ablation(
     accel: AcceleratorName,
     trace: TraceName,
-    raw_trace: Annotated[str, typer.Argument(metavar="RAW_TRACE", help="The same network with raw weights (uniform).")],
+    raw_trace: Annotated[
+        str, typer.Argument(metavar="RAW_TRACE", help="The same network with raw weights (uniform).", autocompletion=complete_traces)
+    ],
     seed: Seed = 0,
     overrides: Overrides = None,
     technology: TechnologyName = "nangate45",

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from accelsim.cli.completion import choices, presets
 from accelsim.cli.inputs import AcceleratorName, AsJson, OutFolder, Overrides, TechnologyName
 from accelsim.cli.shell import EXIT_CHECK_FAILED, GuardedGroup, print_json
 from accelsim.errors import ConfigError
@@ -16,7 +17,9 @@ if TYPE_CHECKING:
     from accelsim.validate.report import ValidationReport
 
 LISTS = ("formats", "dataflows", "dram", "units", "presets", "technologies", "traces", "sweeps")
-validate_app = typer.Typer(cls=GuardedGroup, no_args_is_help=True, rich_markup_mode=None, help="Replay reference figures; print each row's error.")
+validate_app = typer.Typer(
+    cls=GuardedGroup, no_args_is_help=True, rich_markup_mode=None, help="Replay reference figures; print each row's error."
+)
 dram_app = typer.Typer(cls=GuardedGroup, no_args_is_help=True, rich_markup_mode=None, help="The memory channel alone.")
 Reference = Annotated[Path, typer.Argument(metavar="REFERENCE.csv", help="The reference figures.")]
 Tolerance = Annotated[float | None, typer.Option(min=0, metavar="PCT", help="Allowed error where the file states none; default exact.")]
@@ -51,7 +54,10 @@ def area(
         render_area(stdout_console(), report)
 
 
-def list_(what: Annotated[str, typer.Argument(metavar="|".join(LISTS), help="What to list.")], as_json: AsJson = False) -> None:
+def list_(
+    what: Annotated[str, typer.Argument(metavar="|".join(LISTS), help="What to list.", autocompletion=choices(*LISTS))],
+    as_json: AsJson = False,
+) -> None:
     """Names that commands and files may use."""
     names = _listed(what)
     if as_json:
@@ -123,7 +129,9 @@ def _verdict(report: ValidationReport, as_json: bool) -> None:
 @dram_app.command("replay")
 def replay_trace(
     trace: Annotated[Path, typer.Argument(metavar="TRACE", help="Text lines CYCLE R|W 0xADDR, one burst a line.")],
-    device: Annotated[str, typer.Option(metavar="NAME", help="A device's name (accelsim list dram) or a YAML file.")],
+    device: Annotated[
+        str, typer.Option(metavar="NAME", help="A device's name (accelsim list dram) or a YAML file.", autocompletion=presets("dram"))
+    ],
     mapping: Annotated[str, typer.Option(metavar="ORDER", help="Address fields, the most significant first.")] = "RoBaBgCo",
     max_outstanding: Annotated[int, typer.Option(min=1, metavar="N", help="Reads in flight.")] = 32,
     policy: Policy = "frfcfs",

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from accelsim.cli.completion import traces as complete_traces
 from accelsim.cli.inputs import AcceleratorName, AsJson, OutFolder, Overrides, Quiet, TechnologyName, load_accelerator_of
 from accelsim.cli.shell import print_json
 from accelsim.errors import ConfigError
@@ -18,7 +19,10 @@ if TYPE_CHECKING:
 def formats(
     accel: AcceleratorName,
     traces: Annotated[
-        list[str], typer.Argument(metavar="TRACE...", help="The baseline first; 'deit_tiny_*' names all of traces/ that match.")
+        list[str],
+        typer.Argument(
+            metavar="TRACE...", help="The baseline first; 'deit_tiny_*' names all of traces/ that match.", autocompletion=complete_traces
+        ),
     ],
     overrides: Overrides = None,
     fit: Annotated[bool, typer.Option("--fit/--as-is", help="Give the chip each trace's codebook, or take it as it is.")] = True,

@@ -8,22 +8,43 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from accelsim.cli.completion import overrides as field_overrides
+from accelsim.cli.completion import presets, traces
+
 if TYPE_CHECKING:
     from accelsim.accelerator import Accelerator
     from accelsim.trace.trace import Trace
 
-AcceleratorName = Annotated[str, typer.Argument(metavar="ACCEL", help="A preset's name (accelsim list presets) or a YAML file.")]
-TraceName = Annotated[str, typer.Argument(metavar="TRACE", help="A trace's directory, a name in traces/, or NAME@FORMAT for its shapes.")]
+AcceleratorName = Annotated[
+    str,
+    typer.Argument(metavar="ACCEL", help="A preset's name (accelsim list presets) or a YAML file.", autocompletion=presets("accelerators")),
+]
+TraceName = Annotated[
+    str,
+    typer.Argument(metavar="TRACE", help="A trace's directory, a name in traces/, or NAME@FORMAT for its shapes.", autocompletion=traces),
+]
 Then = Annotated[
     list[str] | None,
-    typer.Option("--then", metavar="TRACE", help="Another network that takes turns with the first on the same chip; may be repeated."),
+    typer.Option(
+        "--then",
+        metavar="TRACE",
+        help="Another network that takes turns with the first on the same chip; may be repeated.",
+        autocompletion=traces,
+    ),
 ]
 Overrides = Annotated[
     list[str] | None,
-    typer.Option("--set", metavar="PATH=VALUE", help="Override a field: --set codebook.ports=2; or FILE.cfg: SCALE-Sim's array."),
+    typer.Option(
+        "--set",
+        metavar="PATH=VALUE",
+        help="Override a field: --set codebook.ports=2; or FILE.cfg: SCALE-Sim's array.",
+        autocompletion=field_overrides,
+    ),
 ]
 FitCodebook = Annotated[bool, typer.Option("--fit-codebook", help="Give the chip the codebook that the trace asks for.")]
-TechnologyName = Annotated[str, typer.Option("--technology", metavar="NAME", help="A technology's name or a YAML file.")]
+TechnologyName = Annotated[
+    str, typer.Option("--technology", metavar="NAME", help="A technology's name or a YAML file.", autocompletion=presets("technology"))
+]
 OutFolder = Annotated[Path | None, typer.Option("--out", "-o", metavar="DIR", help="Write tables, JSON, CSV and pictures to this folder.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress, no tables: one line.")]

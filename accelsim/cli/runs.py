@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from accelsim.cli.completion import pairs as complete_pairs
 from accelsim.cli.inputs import (
     AcceleratorName,
     AsJson,
@@ -149,7 +150,11 @@ def _changed(accel: str, trace: str, overrides: Sequence[str] | None, fit: bool)
 def compare(
     items: Annotated[
         list[str],
-        typer.Argument(metavar="ACCEL:TRACE...", help="The baseline first; later, NAME+path=value:TRACE; what is left out is the first's."),
+        typer.Argument(
+            metavar="ACCEL:TRACE...",
+            help="The baseline first; later, NAME+path=value:TRACE; what is left out is the first's.",
+            autocompletion=complete_pairs,
+        ),
     ],
     frames: Frames = 1,
     batch: Batch = 1,

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from accelsim.cli.completion import choices, presets
 from accelsim.cli.inputs import AsJson
 from accelsim.cli.shell import EXIT_CHECK_FAILED, EXIT_INTERRUPTED, print_json
 from accelsim.errors import ConfigError
@@ -27,11 +28,16 @@ SHOWN_MESSAGES = 5
 
 
 def sweep(
-    name: Annotated[str, typer.Argument(metavar="SWEEP", help="A sweep's name (accelsim list sweeps) or a YAML file.")],
+    name: Annotated[
+        str, typer.Argument(metavar="SWEEP", help="A sweep's name (accelsim list sweeps) or a YAML file.", autocompletion=presets("sweeps"))
+    ],
     store: Annotated[Path | None, typer.Option("--store", metavar="FILE", help="The store [default: out/SWEEP.sqlite].")] = None,
     workers: Annotated[int | None, typer.Option("--workers", min=1, metavar="N", help="Processes [default: one a core].")] = None,
     scheduler: Annotated[str | None, typer.Option("--scheduler", metavar="ADDRESS", help="Run on a Dask cluster: tcp://HOST:PORT.")] = None,
-    cluster: Annotated[str | None, typer.Option("--cluster", metavar="local", help="Run on a Dask cluster made here for it.")] = None,
+    cluster: Annotated[
+        str | None,
+        typer.Option("--cluster", metavar="local", help="Run on a Dask cluster made here for it.", autocompletion=choices("local")),
+    ] = None,
     tls_ca_file: Annotated[
         Path | None, typer.Option("--tls-ca-file", metavar="FILE", help="Of the cluster's TLS (tls://HOST:PORT).")
     ] = None,

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
+from accelsim.cli.completion import formats as complete_formats
+from accelsim.cli.completion import traces as complete_traces
 from accelsim.cli.inputs import AsJson, Quiet, Seed, TraceName
 from accelsim.cli.shell import print_json
 from accelsim.errors import ConfigError
@@ -33,13 +35,18 @@ def import_(
 def compress(
     trace: TraceName,
     out: Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="The packed trace's directory.")],
-    format: Annotated[str | None, typer.Option("--format", metavar="FORMAT", help="ssvq:k=16,d=8, uniform:bits=8, ...")] = None,
+    format: Annotated[
+        str | None, typer.Option("--format", metavar="FORMAT", help="ssvq:k=16,d=8, uniform:bits=8, ...", autocompletion=complete_formats)
+    ] = None,
     layers: Annotated[str | None, typer.Option(metavar="PATTERN", help="Layers that take the format; the others get int8.")] = None,
     recipe_file: Annotated[
         Path | None, typer.Option("--recipe", metavar="FILE", help="YAML: rules of layers (a pattern) and format, and the rest's.")
     ] = None,
     companions: Annotated[
-        list[str] | None, typer.Option("--with", metavar="TRACE", help="Another float trace that shares a universal codebook.")
+        list[str] | None,
+        typer.Option(
+            "--with", metavar="TRACE", help="Another float trace that shares a universal codebook.", autocompletion=complete_traces
+        ),
     ] = None,
     payload: Annotated[bool, typer.Option("--payload/--no-payload", help="Write the bits, or the manifest alone.")] = True,
     seed: Seed = 0,

@@ -22,7 +22,8 @@ def usage_message(error: typer.TyperException) -> str:
 
 
 def _said(error: typer.TyperException, context: Any) -> str:
-    name, parameter, reason = getattr(error, "option_name", None), getattr(error, "param", None), error.__cause__
+    name, parameter = getattr(error, "option_name", None), getattr(error, "param", None)
+    reason: Any = error.__cause__
     options = [option for item in context.command.get_params(context) for option in (*item.opts, *item.secondary_opts) if option[:1] == "-"]
     if isinstance(name, str) and name not in options:
         return f"there is no option {name!r}{suggest(name, options)}"

@@ -113,7 +113,10 @@ def test_a_mistyped_list_is_answered_with_the_known_ones():
         (["run", "edge-32x32", "tiny_vit_ssvq", "another"], "got unexpected extra argument(s) (another)"),
         (["--vresion"], "accelsim: there is no option '--vresion'; did you mean '--version'?"),
         (["import", "vit:"], "import: --out is missing (see accelsim import --help)"),
-        (["validate", "croe", "x.csv"], "no command 'croe' of accelsim validate; known: core, systolic, dram, outside; did you mean 'core'?"),
+        (
+            ["validate", "croe", "x.csv"],
+            "no command 'croe' of accelsim validate; known: core, systolic, dram, outside; did you mean 'core'?",
+        ),
         (["run", "edge-32x32"], "run: TRACE is missing (see accelsim run --help)"),
         (["rnu"], "there is no command 'rnu' of accelsim; known: run, "),
         (["rnu"], "did you mean 'run'?"),

@@ -1,0 +1,112 @@
+"""What a shell offers where a name is expected: presets, traces, technologies, formats, devices, fields.
+
+A path is the shell's own business: where no name fits, it completes files. Bash parts words at ':', '=' and '@'; here they are put
+together again, and what bash has already is left out of the answer.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, redirect_stdout
+
+import typer
+
+from accelsim.cli.names import accelerator_paths, kinds, parameters
+from accelsim.presets import preset_names, trace_names
+
+INSTRUCTION = "_ACCELSIM_COMPLETE"
+_BREAKS = re.compile(r"[:=@]+")
+_IDEAL = "ideal"  # the DRAM device without a file
+
+
+def presets(folder: str) -> Callable[[str], list[str]]:
+    """The completion of names in `configs/FOLDER`."""
+    return lambda incomplete: _starting(incomplete, preset_names(folder))
+
+
+def choices(*names: str) -> Callable[[str], list[str]]:
+    """The completion of a fixed set of names."""
+    return lambda incomplete: _starting(incomplete, names)
+
+
+def formats(incomplete: str) -> list[str]:
+    """KIND, then KIND:name= for each parameter that is not given yet."""
+    kind, colon, rest = incomplete.partition(":")
+    if not colon:
+        return _starting(incomplete, kinds("formats"))
+    given, comma, _ = rest.rpartition(",")
+    taken = {item.partition("=")[0] for item in given.split(",")}
+    return _starting(incomplete, (f"{kind}:{given}{comma}{name}=" for name in parameters(kind) if name not in taken))
+
+
+def traces(incomplete: str) -> list[str]:
+    """Names of traces; after NAME@ the formats."""
+    name, sign, text = incomplete.partition("@")
+    if sign:
+        return [f"{name}@{item}" for item in formats(text)]
+    return _starting(incomplete, trace_names())
+
+
+def overrides(incomplete: str) -> list[str]:
+    """PATH= of each field of an accelerator; after dram.device= the devices."""
+    path, equals, text = incomplete.partition("=")
+    if equals:
+        return [f"{path}={item}" for item in _starting(text, (*preset_names("dram"), _IDEAL))] if path == "dram.device" else []
+    return _starting(incomplete, (f"{item}=" for item in accelerator_paths()))
+
+
+def pairs(incomplete: str) -> list[str]:
+    """ACCEL:, ACCEL:TRACE, and what `compare` takes besides: TRACE alone, ACCEL+PATH=."""
+    accel, colon, trace = incomplete.partition(":")
+    if "@" in accel:
+        return traces(incomplete)
+    if colon:
+        return [f"{accel}:{item}" for item in traces(trace)]
+    name, plus, change = accel.rpartition("+")
+    if plus:
+        return [f"{name}+{item}" for item in overrides(change)]
+    return [*_starting(incomplete, (f"{item}:" for item in preset_names("accelerators"))), *traces(incomplete)]
+
+
+def _starting(incomplete: str, names: Iterable[str]) -> list[str]:
+    return [name for name in names if name.startswith(incomplete)]
+
+
+@contextmanager
+def bash_words() -> Iterator[None]:
+    """While a completion for bash is answered: the words as they were typed, and an answer without the part before the last break."""
+    if os.environ.get(INSTRUCTION) != "complete_bash":
+        yield
+        return
+    words, current = joined(os.environ.get("COMP_WORDS", "").split("\n"), int(os.environ.get("COMP_CWORD", "0")))
+    os.environ["COMP_WORDS"], os.environ["COMP_CWORD"] = "\n".join(words), str(current)
+    word = words[current] if current < len(words) else ""
+    value = word.partition("=")[2] if word.startswith("--") else word
+    breaks = list(_BREAKS.finditer(value))
+    has = value[: breaks[-1].end()] if breaks else ""
+    answer = io.StringIO()
+    try:
+        with redirect_stdout(answer):
+            yield
+    finally:
+        for line in answer.getvalue().splitlines():
+            typer.echo(line.removeprefix(has))
+
+
+def joined(words: list[str], current: int) -> tuple[list[str], int]:
+    """Words that bash parted at ':', '=' or '@', put together: (['compare', 'a', ':', 't'], 3) -> (['compare', 'a:t'], 1)."""
+    out: list[str] = []
+    place = current
+    sticks = False
+    for index, word in enumerate(words):
+        breaks = _BREAKS.fullmatch(word) is not None
+        if out and (sticks or breaks):
+            out[-1] += word
+            place -= index <= current
+        else:
+            out.append(word)
+        sticks = breaks
+    return out, place

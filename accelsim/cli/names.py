@@ -1,0 +1,82 @@
+"""Names that a shell may complete, read from folders and from source text: nothing that they name is imported.
+
+Assumes of the source what the contract tests hold it to: a member of a package says `KIND = "..."` and calls its record SPEC, and a
+record gives its fields as `name: type`.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from functools import cache
+from pathlib import Path
+
+PACKAGE = Path(__file__).resolve().parent.parent
+_KIND = re.compile(r'^KIND = "(\w+)"$', re.MULTILINE)
+
+
+def kinds(package: str) -> dict[str, str]:
+    """Members of a package by kind, and their modules: {'ssvq': 'formats.ssvq', ...} for 'formats'."""
+    found = {}
+    for path in sorted((PACKAGE / package).glob("*.py")):
+        kind = _KIND.search(path.read_text(encoding="utf-8"))
+        if kind is not None:
+            found[kind.group(1)] = f"{package}.{path.stem}"
+    return found
+
+
+def parameters(kind: str) -> list[str]:
+    """Names of a weight format's parameters; none of an unknown one."""
+    module = kinds("formats").get(kind)
+    return [name for name in field_paths(module, "SPEC") if name != "kind"] if module is not None else []
+
+
+def accelerator_paths() -> list[str]:
+    """Dotted names of an accelerator's fields that are values, not groups: 'array.rows', 'dram.background.bandwidth'."""
+    return field_paths("accelerator", "Accelerator")
+
+
+def field_paths(module: str, record: str) -> list[str]:
+    """Dotted names of the values in a record and in the records that its fields name; none if the module defines no such class."""
+    classes, imported = _outline(module)
+    definition = classes.get(record)
+    if definition is None:
+        return []
+    out: list[str] = []
+    for base in definition.bases:
+        if isinstance(base, ast.Name):
+            out += _paths_of(base.id, module, classes, imported)
+    for line in definition.body:
+        if not (isinstance(line, ast.AnnAssign) and isinstance(line.target, ast.Name)) or line.target.id.startswith("_"):
+            continue
+        names = {node.id for node in ast.walk(line.annotation) if isinstance(node, ast.Name)}
+        if "ClassVar" in names:
+            continue
+        inner = [path for name in sorted(names) for path in _paths_of(name, module, classes, imported)]
+        out += [f"{line.target.id}.{path}" for path in inner] or [line.target.id]
+    return out
+
+
+def _paths_of(name: str, module: str, classes: dict[str, ast.ClassDef], imported: dict[str, str]) -> list[str]:
+    if name in classes:
+        return field_paths(module, name)
+    return field_paths(imported[name], name) if name in imported else []
+
+
+@cache
+def _outline(module: str) -> tuple[dict[str, ast.ClassDef], dict[str, str]]:
+    """The classes that a module of accelsim defines, and the module behind each name that it imports from accelsim."""
+    tree = ast.parse(_path(module).read_text(encoding="utf-8"))
+    classes = {node.name: node for node in tree.body if isinstance(node, ast.ClassDef)}
+    imported = {
+        alias.name: str(node.module).removeprefix("accelsim.")
+        for node in tree.body
+        if isinstance(node, ast.ImportFrom) and str(node.module).startswith("accelsim.")
+        for alias in node.names
+    }
+    return classes, imported
+
+
+def _path(module: str) -> Path:
+    whole = PACKAGE.joinpath(*module.split("."))
+    return whole / "__init__.py" if whole.is_dir() else whole.with_suffix(".py")
