@@ -8,8 +8,8 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
 from accelsim.report.area_plot import draw_range
+from accelsim.report.bars import fold_label, stacked_bars
 from accelsim.report.compare_costs import RunCost
-from accelsim.report.plots import fold_label, stacked_bars
 from accelsim.report.span import Span
 from accelsim.report.style import GROUP_PAINT, Paint, bar_style, group_paint, panels, picture
 

@@ -10,9 +10,12 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
-from accelsim.report import plots, style
+from accelsim.report import style
+from accelsim.report.bars import stacked_bars
 from accelsim.report.compare import compare
-from accelsim.report.plots import MAX_BARS, plot_cycles, plot_layers, plot_traffic, plot_waterfall
+from accelsim.report.stall_plot import MAX_BARS, plot_cycles, plot_layers
+from accelsim.report.traffic_plot import plot_traffic
+from accelsim.report.waterfall_plot import plot_waterfall
 from accelsim.result import CATEGORIES, OPERANDS
 from tests.synthetic_results import int8, layer, read, result, ssvq
 
@@ -125,7 +128,7 @@ def test_the_last_tick_of_a_stack_has_room_for_its_label_at_the_resolution_that_
         figure = Figure(figsize=(85 / 25.4, 70 / 25.4), layout="constrained", dpi=style._PNG_DPI)
         FigureCanvasAgg(figure)
         ax = figure.add_subplot()
-        plots.stacked_bars(ax, ["…*.attention.matmul_1 x12"], [{"busy": end}], style.category_paint, ["busy"])
+        stacked_bars(ax, ["…*.attention.matmul_1 x12"], [{"busy": end}], style.category_paint, ["busy"])
         figure.canvas.draw()
         inside = [label for label in ax.get_xticklabels() if label.get_text() and label.get_position()[0] <= ax.get_xlim()[1]]
         boxes = [label.get_window_extent() for label in inside]
