@@ -20,7 +20,7 @@ from accelsim.hw.sram import ActivationBufferSpec, WeightBufferSpec
 from accelsim.hw.vector_unit import VectorUnitSpec
 from accelsim.presets import find_preset
 from accelsim.quantities import PS_PER_S, Hertz, parse_bytes_per_s, parse_ps
-from accelsim.records import Record, build, parse_yaml, read_yaml, yaml_problem
+from accelsim.records import Record, build, dump_yaml, parse_yaml, read_yaml, yaml_problem
 
 FOLDER = "accelerators"
 
@@ -99,7 +99,7 @@ class Accelerator(Record):
 
     def dump_yaml(self) -> str:
         """The resolved configuration: every field, bytes, Hz and ps written so that loading it gives this accelerator again."""
-        return yaml.safe_dump(self.writable(), sort_keys=False, allow_unicode=True)
+        return dump_yaml(self.writable())
 
     def writable(self) -> dict[str, Any]:
         """Every field as plain data that `load_accelerator` takes again, with the units that it asks for."""

@@ -74,6 +74,7 @@ def build(record: type[_R], fields: Mapping[str, Any], source: str, error: type[
 
 
 _SafeLoader: type[yaml.SafeLoader] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml's, where PyYAML was built with it
+_SafeDumper: type[yaml.SafeDumper] = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 
 
 class _UniqueKeyLoader(_SafeLoader):  # type: ignore[valid-type, misc]  # the base is chosen at run time
@@ -94,6 +95,11 @@ _UniqueKeyLoader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG,
 def parse_yaml(text: str) -> Any:
     """What YAML text says; yaml.YAMLError if it is none, or gives a key twice."""
     return yaml.load(text, _UniqueKeyLoader)
+
+
+def dump_yaml(content: Mapping[str, Any]) -> str:
+    """Plain data as YAML, fields in their order."""
+    return yaml.dump(content, Dumper=_SafeDumper, sort_keys=False, allow_unicode=True)
 
 
 def read_yaml(path: Path) -> dict[str, Any]:

@@ -176,11 +176,11 @@ class Result:
     @cached_property
     def traffic(self) -> dict[Traffic, int]:
         """(operand, memory, direction) as a Traffic with bits 0 -> bits, over all layers."""
-        total: Counter[Traffic] = Counter()
+        total: Counter[tuple[str, str, bool]] = Counter()
         for layer in self.layers:
             for item in layer.traffic:
-                total[Traffic(item.operand, item.memory, item.write, 0)] += item.bits
-        return dict(total)
+                total[item.operand, item.memory, item.write] += item.bits
+        return {Traffic(*key, 0): bits for key, bits in total.items()}
 
     @property
     def bus_bytes(self) -> int:

@@ -118,10 +118,11 @@ def _run(timing: Timing, progress: Progress | None, recorder: Recorder | None) -
     steps = 0
     runs = int(program.runs.size)
     while cluster.done_cycle is None or not dma.idle:
-        if env.peek() == float("inf"):
+        try:
+            env.step()
+        except simpy.core.EmptySchedule:
             channels = "; ".join(channel.waiting() for channel in dma.channels.values())
-            raise DeadlockError(f"every unit waits. {cluster.waiting()}; {dma.waiting()}; {channels}")
-        env.step()
+            raise DeadlockError(f"every unit waits. {cluster.waiting()}; {dma.waiting()}; {channels}") from None
         steps += 1
         if progress is not None and steps % 4096 == 0:
             progress("simulate", cluster.run_index, runs)
@@ -153,10 +154,10 @@ def check_outcome(program: Program, outcome: Outcome) -> None:
     clock = outcome.cycles - outcome.tail_cycles
     if booked != clock:
         raise ConservationError(f"categories of all runs sum to {booked} cycles, the clock counted {clock}")
-    for index in range(results.shape[0]):
-        span = int(results[index, column["end"]] - results[index, column["start"]])
-        if int(results[index, :categories].sum()) != span:
-            raise ConservationError(f"run {index}: categories sum to {int(results[index, :categories].sum())}, its span is {span} cycles")
+    sums, spans = results[:, :categories].sum(axis=1), results[:, column["end"]] - results[:, column["start"]]
+    if not np.array_equal(sums, spans):
+        index = int(np.flatnonzero(sums != spans)[0])
+        raise ConservationError(f"run {index}: categories sum to {int(sums[index])}, its span is {int(spans[index])} cycles")
     issued = results[:, column["cp_rows"]]
     wanted = program.runs["m"] * program.runs["kt_count"] * program.runs["nt_count"]
     if not np.array_equal(issued, wanted):

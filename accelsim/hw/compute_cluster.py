@@ -48,6 +48,12 @@ class ComputeCluster(CycleEngine):
         self._avail = np.zeros(program.units, np.int64)
         self._fin = np.full(program.units, NEVER, np.int64)
         self.results = np.zeros((program.runs.size, len(compute_state.RUN_RESULTS)), np.int64)
+        transfers = program.transfers
+        self._arrays = (
+            program.machine, program.runs, program.tasks, program.drains, program.row_tasks, program.cb_runs, program.cb_words,
+            program.group_cost, self._land, transfers.visible, transfers.end, transfers.need, self._loaded, self._avail, self._fin,
+            self.results,
+        )  # fmt: skip
         self._reason = compute_state.REACHED
         self._valid = False
         self._landed: list[int] = []
@@ -145,14 +151,7 @@ class ComputeCluster(CycleEngine):
             self.on_room()
 
     def _advance(self, state: _State, until: int, freed: int, tiles: int, look_ahead: int) -> int:
-        program, transfers = self._program, self._program.transfers
-        return int(
-            compute.advance(
-                state.record, program.machine, program.runs, program.tasks, program.drains, program.row_tasks, program.cb_runs,
-                program.cb_words, program.group_cost, self._land, transfers.visible, transfers.end, transfers.need, self._loaded,
-                self._avail, self._fin, self.results, until, freed, tiles, look_ahead,
-            )
-        )  # fmt: skip
+        return int(compute.advance(state.record, *self._arrays, until, freed, tiles, look_ahead))
 
     # -- what it waits for
 

@@ -50,7 +50,8 @@ class Dma:
         open_memory: Callable[[str, Complete], Channel],
     ) -> None:
         self._env, self._spec, self._program, self._cluster = env, spec, program, cluster
-        self._transfers = program.transfers
+        transfers = program.transfers
+        self._issues = list(zip(*(column.tolist() for column in (transfers.address, transfers.size, transfers.need, transfers.gate)), strict=True))
         self._next_weight = 0
         self._next_job = 0
         self._job_sent = 0  # bytes of the current job that are issued
@@ -76,7 +77,7 @@ class Dma:
     @property
     def idle(self) -> bool:
         """Whether everything was moved."""
-        return not self._flights and self._next_weight == self._transfers.address.size and self._next_job == len(self._program.jobs)
+        return not self._flights and self._next_weight == len(self._issues) and self._next_job == len(self._program.jobs)
 
     @property
     def busy(self) -> bool:
@@ -102,7 +103,7 @@ class Dma:
         if self._next_job == len(self._program.jobs):
             return False
         job = self._program.jobs[self._next_job]
-        if any(task not in self._ended_tasks for task in job.after):
+        if not self._ended_tasks.issuperset(job.after):
             return False
         if job.after_job >= 0 and self._job_landed[job.after_job] < self._program.jobs[job.after_job].size:
             return False
@@ -120,10 +121,10 @@ class Dma:
         return True
 
     def _issue_weight(self) -> bool:
-        index, transfers = self._next_weight, self._transfers
-        if self._blocked or index == transfers.address.size:
+        index = self._next_weight
+        if self._blocked or index == len(self._issues):
             return False
-        need, gate = int(transfers.need[index]), int(transfers.gate[index])
+        address, size, need, gate = self._issues[index]
         if need > self._freed or gate > self._tiles:
             self._freed, self._tiles = self._cluster.freed_and_tiles()
             if need > self._freed or gate > self._tiles:
@@ -131,7 +132,7 @@ class Dma:
                 self._blocked = True
                 return False
         self._cluster.wait_for(NEVER, NEVER)
-        self._submit(self._weight_memory, index, int(transfers.address[index]), 0, int(transfers.size[index]), False)
+        self._submit(self._weight_memory, index, address, 0, size, False)
         self._next_weight += 1
         return True
 
@@ -189,7 +190,7 @@ class Dma:
     def waiting(self) -> str:
         """What the engine waits for, in words."""
         return (
-            f"DMA: weight transfer {self._next_weight} of {self._transfers.address.size}, activation job {self._next_job} of "
+            f"DMA: weight transfer {self._next_weight} of {len(self._issues)}, activation job {self._next_job} of "
             f"{len(self._program.jobs)}, {len(self._flights)} transfers on their way"
         )
 

@@ -16,20 +16,28 @@ from collections.abc import Callable
 from typing import Any
 
 import simpy
+from simpy.events import EventPriority
 
 from accelsim.quantities import cycle_at, edge_ps
 
-DMA_DECIDES = 2  # after all normal events of an instant: everything that arrives is in
-LATE = 3  # then the engines decide, with what the DMA has issued
+NORMAL = simpy.events.NORMAL
+DMA_DECIDES = EventPriority(2)  # after all normal events of an instant: everything that arrives is in
+LATE = EventPriority(3)  # then the engines decide, with what the DMA has issued
 
 
-def at_time(env: simpy.Environment, time_ps: int, callback: Callable[[Any], None], priority: int = 1) -> None:
+class _Call:
+    """As much of an event as SimPy's `step` asks for: decided when it is scheduled, with one callback. A run makes tens of thousands."""
+
+    __slots__ = ("callbacks",)
+    _ok = True
+
+    def __init__(self, callback: Callable[[Any], None]) -> None:
+        self.callbacks = (callback,)
+
+
+def at_time(env: simpy.Environment, time_ps: int, callback: Callable[[Any], None], priority: EventPriority = NORMAL) -> None:
     """Call `callback` at `time_ps`, which is not before now."""
-    event = simpy.Event(env)
-    event._ok = True  # an event that is decided when it is scheduled, as simpy.Timeout makes its own
-    event._value = None
-    event.callbacks.append(callback)
-    env.schedule(event, priority=simpy.events.EventPriority(priority), delay=time_ps - env.now)
+    env.schedule(_Call(callback), priority, time_ps - env.now)  # type: ignore[arg-type]  # all of an event that is asked for
 
 
 class CycleEngine(ABC):
@@ -41,11 +49,15 @@ class CycleEngine(ABC):
         self._poked = False
         self._generation = 0
         self._wake: int | None = None  # cycle of the wake-up that is in the queue
+        self._instant = (0, 0)  # time in ps, and the cycle of it that was asked for last
 
     @property
     def now_cycle(self) -> int:
         """First cycle whose edge is now or later."""
-        return cycle_at(int(self.env.now), self.clock_hz)
+        now = self.env.now
+        if self._instant[0] != now:
+            self._instant = (int(now), cycle_at(int(now), self.clock_hz))
+        return self._instant[1]
 
     def poke(self) -> None:
         """Something outside changed: decide anew at the end of this instant."""
@@ -55,11 +67,12 @@ class CycleEngine(ABC):
 
     def _decide(self, _: simpy.Event) -> None:
         self._poked = False
-        if self._wake is not None and self._wake <= self.now_cycle:
+        now = self.now_cycle
+        if self._wake is not None and self._wake <= now:
             return  # what is put out then was settled before this instant; the wake-up comes, and pokes
         if not self.must_repredict():
             return
-        self.commit(self.now_cycle)
+        self.commit(now)
         self.absorb()
         self._generation += 1
         wake = self._wake = self.predict()

@@ -8,19 +8,18 @@ operands. Codewords are counted at the chip's length, padded groups and re-read 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from accelsim.accelerator import Accelerator
 from accelsim.formats.catalog import format_module
-from accelsim.report.span import ZERO, Span
+from accelsim.report.span import Span, total
 from accelsim.result import LayerResult, Result
 
 WEIGHT_STREAM = ("indices", "signs", "masks", "raw_weights", "padding", "codebook", "scales_bias", "parameters")
 HEADER = ("codebook", "scales_bias", "parameters")
 
 
-@dataclass(frozen=True, order=True)
-class Action:
+class Action(NamedTuple):
     """Something that costs energy each time: what does it, what for, and what it is."""
 
     component: str
@@ -84,45 +83,50 @@ def _formats_with(result: Result, operand: str) -> set[str]:
 
 def add_counts(layers: Iterable[Counts]) -> dict[Action, Span]:
     """Sum over layers."""
-    out: dict[Action, Span] = {}
+    spans: dict[Action, list[Span]] = {}
     for counts in layers:
         for action, span in counts.items():
-            out[action] = out.get(action, ZERO) + span
-    return out
+            spans.setdefault(action, []).append(span)
+    return {action: total(found) for action, found in spans.items()}
 
 
 def _layer_counts(layer: LayerResult, accelerator: Accelerator, signed: bool, masked: bool) -> dict[Action, Span]:
     tile = accelerator.array.sparse_tile
     share = tile.q / tile.d if tile is not None and masked else 1.0  # of the weights: on sparse tiles those that the masks keep
-    counts = {
-        **_array_counts(layer, accelerator, share),
+    cycles = layer.total_cycles
+    return {
+        **(_array_counts(layer, accelerator, share, cycles) if cycles else {}),
         **_load_counts(layer, accelerator, share, signed, masked),
         **_vector_counts(layer, accelerator),
         **_traffic_counts(layer, accelerator),
-        **dict.fromkeys((CONTROL, *HELD), Span.exact(layer.total_cycles)),
+        **_exact(dict.fromkeys((CONTROL, *HELD), cycles)),
     }
-    return {action: span for action, span in counts.items() if span.high}
 
 
-def _array_counts(layer: LayerResult, accelerator: Accelerator, share: float) -> dict[Action, Span]:
+def _exact(counts: Mapping[Action, float]) -> dict[Action, Span]:
+    """What is known for sure, of what happens at all."""
+    return {action: Span(count, count, count) for action, count in counts.items() if count}
+
+
+def _array_counts(layer: LayerResult, accelerator: Accelerator, share: float, cycles: int) -> dict[Action, Span]:
     """Each busy cycle clocks R x C PEs, reads a row of R activations and puts a psum a column into the accumulators."""
     array, buffer = accelerator.array, accelerator.activation_buffer
     size = array.rows * array.cols
     busy = layer.pe_cycles // size
     psums = float(busy * array.cols)
     words = float(busy * buffer.accesses(array.rows))
-    return {
-        MAC: Span.exact(layer.macs * share),
-        ROUTE: Span.exact(layer.macs * share if array.sparse_tile is not None else 0.0),
-        PE_CYCLE: Span.exact(layer.pe_cycles),
-        PE_IDLE: Span.exact(max(0, layer.total_cycles * size - layer.pe_cycles)),
-        SKEW_CYCLE: Span.exact(busy),
-        SKEW_IDLE: Span.exact(max(0, layer.total_cycles - busy)),
-        ACCUMULATE: Span.exact(psums),
-        ACCUMULATOR_WRITE: Span.exact(psums),
-        ACCUMULATOR_READ: Span(psums, 0.0, psums),
-        ROW_READ: Span(words, 0.5 * words, words),
+    counts = {
+        MAC: layer.macs * share,
+        ROUTE: layer.macs * share if array.sparse_tile is not None else 0.0,
+        PE_CYCLE: layer.pe_cycles,
+        PE_IDLE: max(0, cycles * size - layer.pe_cycles),
+        SKEW_CYCLE: busy,
+        SKEW_IDLE: max(0, cycles - busy),
+        ACCUMULATE: psums,
+        ACCUMULATOR_WRITE: psums,
     }
+    ranges = {ACCUMULATOR_READ: Span(psums, 0.0, psums), ROW_READ: Span(words, 0.5 * words, words)} if busy else {}
+    return {**_exact(counts), **ranges}
 
 
 def _load_counts(layer: LayerResult, accelerator: Accelerator, share: float, signed: bool, masked: bool) -> dict[Action, Span]:
@@ -133,25 +137,27 @@ def _load_counts(layer: LayerResult, accelerator: Accelerator, share: float, sig
     lanes = float(records * codebook.codeword_length)
     header = sum(item.bits for item in layer.traffic if item.operand in HEADER)
     header_words = -(-header // accelerator.weight_buffer.word_bits)
-    counts = {UNPACK: Span.exact(groups), SHADOW_WRITE: Span.exact(lanes * share), WEIGHT_READ: Span.exact(header_words)}
+    counts: dict[Action, float] = {UNPACK: groups, SHADOW_WRITE: lanes * share, WEIGHT_READ: header_words}
     if not layer.format:  # a product of activations, or no product at all
-        counts[LOADER_READ] = Span.exact(words * buffer.accesses(buffer.loader_bits // 8))
-        return counts
-    counts[WEIGHT_READ] = Span.exact(words + header_words)
+        counts[LOADER_READ] = words * buffer.accesses(buffer.loader_bits // 8)
+        return _exact(counts)
+    counts[WEIGHT_READ] = words + header_words
     if format_module(layer.format.partition(":")[0]).SPEC.codebook_scope != "none":
-        counts[LOOKUP] = Span.exact(records)
+        counts[LOOKUP] = records
         if signed:
-            counts[SIGN] = Span.exact(lanes)
+            counts[SIGN] = lanes
         if codebook.mask is not None and masked:
-            counts[MASK] = Span.exact(lanes / codebook.mask.of)
-    return counts
+            counts[MASK] = lanes / codebook.mask.of
+    return _exact(counts)
 
 
 def _vector_counts(layer: LayerResult, accelerator: Accelerator) -> dict[Action, Span]:
     """A cycle of work is at most an operation a lane; a pass writes its result at most once and reads none to two operands."""
     lanes = accelerator.vector_unit.lanes
+    if not lanes or not layer.vector_cycles:
+        return {}
     operations = float(layer.vector_cycles * lanes)
-    accesses = float(layer.vector_cycles * accelerator.activation_buffer.accesses(lanes)) if lanes else 0.0
+    accesses = float(layer.vector_cycles * accelerator.activation_buffer.accesses(lanes))
     return {
         VECTOR_OP: Span(operations, 0.7 * operations, operations),
         VECTOR_WRITE: Span(accesses, accesses / 3, accesses),
@@ -161,10 +167,10 @@ def _vector_counts(layer: LayerResult, accelerator: Accelerator) -> dict[Action,
 
 def _traffic_counts(layer: LayerResult, accelerator: Accelerator) -> dict[Action, Span]:
     """Bits over each memory, whole bursts included; and what the DMA puts into, or takes from, the buffers."""
-    counts: dict[Action, Span] = {}
+    counts: dict[Action, float] = {}
 
     def add(action: Action, count: float) -> None:
-        counts[action] = counts.get(action, ZERO) + Span.exact(count)
+        counts[action] = counts.get(action, 0.0) + count
 
     width, word = accelerator.activation_buffer.width_bits, accelerator.weight_buffer.word_bits
     for item in layer.traffic:
@@ -178,4 +184,4 @@ def _traffic_counts(layer: LayerResult, accelerator: Accelerator) -> dict[Action
                 add(CODEBOOK_WRITE, item.bits)
         else:
             add(DMA_READ if item.write else DMA_WRITE, item.bits / width)
-    return counts
+    return _exact(counts)
