@@ -51,7 +51,8 @@ class Dma:
     ) -> None:
         self._env, self._spec, self._program, self._cluster = env, spec, program, cluster
         transfers = program.transfers
-        self._issues = list(zip(*(column.tolist() for column in (transfers.address, transfers.size, transfers.need, transfers.gate)), strict=True))
+        columns = (transfers.address, transfers.size, transfers.need, transfers.gate)
+        self._issues = list(zip(*(column.tolist() for column in columns), strict=True))
         self._next_weight = 0
         self._next_job = 0
         self._job_sent = 0  # bytes of the current job that are issued
