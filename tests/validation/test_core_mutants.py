@@ -138,7 +138,7 @@ MUTANTS = [
     Mutant(
         "condition 1: there is one shadow set",
         5,
-        (CORE, "machine[name] = 1\n", 'machine[name] = 2 if name == "shadow_sets" else 1\n'),
+        (CORE, 'machine["shadow_sets"] = geometry.shadow_sets\n', 'machine["shadow_sets"] = 2\n'),
     ),
     Mutant(
         "condition 2: C - 2 columns behind the wave, no more",
