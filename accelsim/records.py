@@ -39,10 +39,17 @@ def fact(method: _Method) -> _Method:
     return method
 
 
+_LARGEST_FILE = 64 << 20  # bytes of text that a person writes
+_LARGEST_YAML = 1_000_000  # values that a file may mean, each alias counted as what it stands for
+
+
 def explain(error: ValidationError, source: str, record: type[BaseModel], fields: Any) -> str:
     """'FILE: field `a.b`: MESSAGE (got VALUE)' for each problem that pydantic found in `fields`, one a line."""
     lines = []
-    for problem in error.errors(include_url=False):
+    problems = error.errors(include_url=False)
+    for problem in problems:
+        if problem["type"] == "too_short" and any(other["loc"][:-1][: len(problem["loc"])] == problem["loc"] for other in problems):
+            continue  # the list is short for the items that were refused
         path = ".".join(map(str, field_place(problem, fields)))
         unknown = problem["type"] == UNKNOWN_FIELD
         message = unknown_field(problem, record) if unknown else in_words(problem)
@@ -93,8 +100,36 @@ _UniqueKeyLoader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG,
 
 
 def parse_yaml(text: str) -> Any:
-    """What YAML text says; yaml.YAMLError if it is none, or gives a key twice."""
-    return yaml.load(text, _UniqueKeyLoader)
+    """What YAML text says; yaml.YAMLError if it is none, gives a key twice, or grows past all measure by its aliases."""
+    content = yaml.load(text, _UniqueKeyLoader)
+    if _values(content, {}) > _LARGEST_YAML:
+        raise yaml.constructor.ConstructorError(None, None, f"its aliases stand for more than {_LARGEST_YAML} values")
+    return content
+
+
+def _values(content: Any, known: dict[int, int]) -> int:
+    """Values in what a file says, written out; `known` by identity, so that the work is that of the text."""
+    if not isinstance(content, dict | list):
+        return 1
+    if id(content) not in known:
+        known[id(content)] = _LARGEST_YAML + 1  # for an alias inside of what it stands for
+        items = content.values() if isinstance(content, dict) else content
+        known[id(content)] = 1 + sum(_values(item, known) for item in items)
+    return known[id(content)]
+
+
+def read_text(path: Path, error: type[AccelsimError] = ConfigError, encoding: str = "utf-8") -> str:
+    """The text of a file of at most 64 MiB; `error` if it cannot be read, is longer or is no text."""
+    try:
+        with path.open("rb") as file:
+            content = file.read(_LARGEST_FILE + 1)
+        if len(content) > _LARGEST_FILE:
+            raise error(f"{path}: has more than {_LARGEST_FILE} bytes, the most that is allowed")
+        return content.decode(encoding)
+    except OSError as problem:
+        raise error(f"{path}: cannot be read: {problem.strerror or problem}") from None
+    except UnicodeDecodeError:
+        raise error(f"{path}: cannot be read: it is not {encoding.removesuffix('-sig').upper()} text") from None
 
 
 def dump_yaml(content: Mapping[str, Any]) -> str:
@@ -104,12 +139,7 @@ def dump_yaml(content: Mapping[str, Any]) -> str:
 
 def read_yaml(path: Path) -> dict[str, Any]:
     """The mapping in a YAML file; ConfigError if it cannot be read, is not YAML or not a mapping."""
-    try:
-        text = path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise ConfigError(f"{path}: cannot be read: it is not UTF-8 text") from error
+    text = read_text(path)
     try:
         content = parse_yaml(text)
     except yaml.YAMLError as error:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from accelsim.errors import ImportModelError
+from accelsim.records import read_text
 
 SECTION = "architecture_presets"
 MAX_VALUE = 1 << 20  # PEs on a side, or KiB
@@ -44,9 +45,7 @@ def read_scale_sim_config(path: Path) -> ScaleSimConfig:
     """
     parser = configparser.ConfigParser(interpolation=None)
     try:
-        parser.read_string(path.read_text(encoding="utf-8-sig"), source=str(path))
-    except (OSError, UnicodeDecodeError) as error:
-        raise ImportModelError(f"{path}: cannot be read: {error}") from error
+        parser.read_string(read_text(path, ImportModelError, "utf-8-sig"), source=str(path))
     except configparser.Error as error:
         raise ImportModelError(f"{path}: is not a configuration: {str(error).splitlines()[0]}") from error
     if not parser.has_section(SECTION):

@@ -15,6 +15,7 @@ from pydantic import ValidationError
 from accelsim.errors import ImportModelError, TraceError
 from accelsim.importers.graph_builder import Convolution, GraphBuilder
 from accelsim.problems import one_problem
+from accelsim.records import read_text
 from accelsim.trace.manifest import Manifest
 from accelsim.trace.seeded import seeded_source
 from accelsim.trace.shapes import MAX_BOUND
@@ -148,10 +149,7 @@ def _some(names: list[str]) -> str:
 
 def _read(path: Path) -> tuple[list[Row], bool]:
     """The layers of the table, and whether a header stands before them."""
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ImportModelError(f"{path}: cannot be read: {error}") from error
+    text = read_text(path, ImportModelError, "utf-8-sig")
     lines = [(number, _cells(line)) for number, line in enumerate(text.splitlines(), start=1)]
     lines = [(number, cells) for number, cells in lines if cells]
     has_header = bool(lines) and not (len(lines[0][1]) >= len(GEMM) and all(cell.isdecimal() for cell in lines[0][1][1:4]))
