@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
-import logging
-import zipfile
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -106,7 +104,9 @@ def import_model(
         return _saved(_import_onnx(Path(model), name, seed, bind or {}, weights, (activation_bits, residual_bits)), out)
     if importlib.util.find_spec("torch") is None:
         raise ImportModelError("importing a model needs PyTorch; install accelsim with its extra: pip install 'accelsim[torch]'")
-    program = _export_vit(options) if kind == "vit" else _load_program(Path(model))
+    from accelsim.importers.torch_file import load_program
+
+    program = _export_vit(options) if kind == "vit" else load_program(Path(model))
     file = Path(model) if kind != "vit" else None
     if weights is not None:
         from accelsim.importers.torch_weights import put_weights
@@ -158,13 +158,11 @@ def import_program(
         raise ImportModelError(f"program {name!r}: weights need a seed, or the file that they come from")
     return _trace_of(
         lambda: torch_export.walk(program, GraphBuilder(activation_bits, residual_bits), keep_values=seed is None),
-        f"program {name!r}", name, seed, file,
+        f"program {name!r}" if file is None else str(file), name, seed, file,
     )  # fmt: skip
 
 
-def _import_onnx(
-    path: Path, name: str, seed: int | None, bind: Mapping[str, int], weights: Path | None, bits: tuple[Any, Any]
-) -> Trace:
+def _import_onnx(path: Path, name: str, seed: int | None, bind: Mapping[str, int], weights: Path | None, bits: tuple[Any, Any]) -> Trace:
     if importlib.util.find_spec("onnx") is None:
         raise ImportModelError(
             "importing an ONNX file needs the onnx package; install accelsim with its extra: pip install 'accelsim[import]'"
@@ -187,8 +185,9 @@ def _trace_of(walk: Callable[[], ImportedGraph], what: str, name: str, seed: int
         return _to_trace(walk(), name, seed, file)
     except ValidationError as error:  # a size or a name
         raise ImportModelError(f"{what}: {one_problem(error)}") from None
-    except TraceError as error:
-        raise ImportModelError(f"{what}: {error}") from None
+    except (ImportModelError, TraceError) as error:
+        message = str(error)
+        raise ImportModelError(message if message.startswith(what) else f"{what}: {message}") from None
 
 
 def _to_trace(graph: ImportedGraph, name: str, seed: int | None, source: Path | None) -> Trace:
@@ -262,20 +261,3 @@ def _parse_options(options: str) -> dict[str, int]:
             raise ImportModelError(f"vit: option {name!r} has value {value!r}; allowed: a whole number from 1 to {_LARGEST_OPTION}")
         parsed[name] = int(value)
     return parsed
-
-
-def _load_program(path: Path) -> torch.export.ExportedProgram:
-    import torch
-
-    if not zipfile.is_zipfile(path):
-        what = "is not a program written by torch.export.save" if path.is_file() else "no such file"
-        raise ImportModelError(f"{path}: {what}")
-    log = logging.getLogger("torch.export")
-    log.disabled, before = True, log.disabled  # torch logs a traceback of its own before it raises
-    try:
-        return torch.export.load(path)
-    except (RuntimeError, ValueError, LookupError, OSError, EOFError, TypeError, AssertionError, zipfile.BadZipFile) as error:
-        reason = (str(error) or type(error).__name__).splitlines()[0]
-        raise ImportModelError(f"{path}: is not a program written by torch.export.save: {reason}") from None
-    finally:
-        log.disabled = before

@@ -25,6 +25,7 @@ from accelsim.trace.payload import file_sha256
 STANDARD_DOMAINS = ("", "ai.onnx")
 OLDEST_OPSET = 7  # below, broadcasting had an attribute of its own
 _MAX_NODES = 50_000
+_MAX_BYTES = (1 << 31) - 1  # of a protocol buffer
 
 
 @dataclass(frozen=True)
@@ -109,6 +110,10 @@ def load_onnx(path: Path, bindings: Mapping[str, int]) -> OnnxModel:
 
 def _parse(path: Path) -> Any:
     try:
+        if path.exists() and not path.is_file():
+            raise ImportModelError(f"{path}: cannot be read: is not a file")
+        if path.stat().st_size > _MAX_BYTES:
+            raise ImportModelError(f"{path}: has {path.stat().st_size} bytes; allowed: at most {_MAX_BYTES}, with external data beside it")
         content = path.read_bytes()
     except OSError as error:
         raise ImportModelError(f"{path}: {'no such file' if not path.exists() else f'cannot be read: {error.strerror}'}") from None

@@ -70,6 +70,20 @@ def test_no_such_file_and_a_folder_are_refused(tmp_path: Path) -> None:
     assert "cannot be read" in refused(str(tmp_path / "folder.onnx"), tmp_path)
 
 
+def test_a_pipe_and_a_file_larger_than_a_protocol_buffer_are_refused_unread(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.onnx")
+    assert "pipe.onnx: cannot be read: is not a file" in refused(str(tmp_path / "pipe.onnx"), tmp_path)
+    with (tmp_path / "huge.onnx").open("wb") as file:
+        file.truncate(1 << 40)  # sparse
+    assert "huge.onnx: has 1099511627776 bytes" in refused(str(tmp_path / "huge.onnx"), tmp_path)
+
+
+def test_a_message_about_a_node_names_the_file(tmp_path: Path) -> None:
+    broken = make([helper.make_node("Sin", ["x"], ["y"])], (1, 5, 8))
+    (tmp_path / "m.onnx").write_bytes(broken.SerializeToString())
+    assert refused(str(tmp_path / "m.onnx"), tmp_path).startswith(f"{tmp_path / 'm.onnx'}: node 'y' (Sin)")
+
+
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
