@@ -86,6 +86,8 @@ def compress_trace(
             recipe.format_of(layer.name).streams(layer.weight.k, layer.weight.n)  # a wrong shape is told before minutes of work
     networks = {item.sha256: item for item in (trace, *companions)}
     shared = shared_codebooks([_network(networks[key], recipe) for key in sorted(networks)], recipe.seed)
+    if companions and not shared:
+        raise FormatError(f"trace {companions[0].name!r} shares nothing: no layer takes a format whose codebook networks share")
     tensors = {
         record.tensor: trace.payload.read(record.tensor) for layer in trace.layers for record in layer.constants.values() if trace.payload
     }

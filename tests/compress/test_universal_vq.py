@@ -211,3 +211,9 @@ def test_a_chip_without_a_rom_and_a_rom_for_two_codebooks_are_refused() -> None:
         rules = (Rule("*.fc1", parse_format(TEXT)), Rule("*.fc2", parse_format(other)), Rule("*", parse_format("uniform")))
         with pytest.raises(CompileError, match="need different codebooks, but the ROM of 'edge-32x32' holds one"):
             compile_trace(rom(), compress_trace(source, Recipe(rules))[0])
+
+
+def test_another_network_beside_a_format_that_shares_nothing_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(FormatError, match="trace 'second' shares nothing"):
+        compress_trace(network(1, "first"), make_recipe("ssvq:k=4,d=8"), tmp_path / "out", companions=[network(2, "second")])
+    assert not (tmp_path / "out").exists()
