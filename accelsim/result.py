@@ -9,11 +9,14 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import Field, TypeAdapter, ValidationError
 
 from accelsim.errors import ConfigError
+from accelsim.problems import in_words, shown
 
 SCHEMA_VERSION = 2  # 2: each frame names its network; files of version 1, of a single network each, are read too
 
@@ -54,6 +57,10 @@ OPERANDS = (
 )
 
 
+Count = Annotated[int, Field(ge=0)]
+Positive = Annotated[int, Field(ge=1)]
+
+
 @dataclass(frozen=True)
 class Traffic:
     """Bits of one operand over one memory, in one direction."""
@@ -61,7 +68,7 @@ class Traffic:
     operand: str
     memory: str
     write: bool
-    bits: int
+    bits: Count
 
 
 @dataclass(frozen=True)
@@ -82,14 +89,14 @@ class LayerResult:
     name: str
     op: str
     format: str
-    start_cycle: int
-    end_cycle: int
-    cycles: Mapping[str, int]
-    macs: int
-    pe_cycles: int
-    vector_cycles: int
+    start_cycle: Count
+    end_cycle: Count
+    cycles: Mapping[str, Count]
+    macs: Count
+    pe_cycles: Count
+    vector_cycles: Count
     traffic: tuple[Traffic, ...]
-    bounds: Mapping[str, int]
+    bounds: Mapping[str, Count]
     lowering: str
 
     @property
@@ -138,13 +145,13 @@ class Result:
     run_id: str
     accelerator_name: str
     accelerator: str
-    clock_hz: int
+    clock_hz: Positive
     trace_name: str
     trace_sha256: str
     weights_source: str
-    batch: int
+    batch: Positive
     frames: tuple[FrameResult, ...]
-    counters: Mapping[str, int]
+    counters: Mapping[str, Count]
     choices: Mapping[str, str]
     warnings: tuple[str, ...]
     versions: Mapping[str, str]
@@ -217,7 +224,7 @@ class Result:
         try:
             fields: dict[str, Any] = json.loads(text)
             version = fields.get("schema_version")
-        except (ValueError, AttributeError) as error:
+        except (ValueError, AttributeError, RecursionError) as error:
             raise ConfigError(f"{source}: not a result file: {error}") from error
         if version not in range(1, SCHEMA_VERSION + 1) or isinstance(version, bool):
             raise ConfigError(f"{source}: field `schema_version`: {version!r} cannot be read; allowed: 1..{SCHEMA_VERSION}")
@@ -226,9 +233,21 @@ class Result:
                 FrameResult(tuple(_layer(item) for item in frame["layers"]), fields["trace_name"] if version == 1 else frame["trace"])
                 for frame in fields["frames"]
             )
-            return Result(**{**fields, "frames": frames, "warnings": tuple(fields["warnings"]), "schema_version": SCHEMA_VERSION})
-        except (KeyError, TypeError) as error:
+            found = Result(**{**fields, "frames": frames, "warnings": tuple(fields["warnings"]), "schema_version": SCHEMA_VERSION})
+            _reader().validate_json(found.to_json(), strict=True)
+        except ValidationError as error:
+            problem = error.errors(include_url=False)[0]
+            place = ".".join(map(str, problem["loc"]))
+            raise ConfigError(f"{source}: field `{place}`: {in_words(problem)} (got {shown(problem['input'])})") from error
+        except (KeyError, TypeError, ValueError) as error:
             raise ConfigError(f"{source}: not a result file: {error}") from error
+        return found
+
+
+@cache
+def _reader() -> TypeAdapter[Result]:
+    """What says which field of a file is not of its type: dataclasses take any value."""
+    return TypeAdapter(Result)
 
 
 def _layer(fields: Mapping[str, Any]) -> LayerResult:

@@ -105,6 +105,13 @@ def test_each_wrong_word_is_one_message_and_leaves_nothing(saved: Path, tmp_path
     (bad / "bytes.json").write_bytes(b"\xff\xfe")
     fields = json.loads(good)
     (bad / "chip.json").write_text(json.dumps({**fields, "accelerator": "array: 3"}))
+    (bad / "clock.json").write_text(json.dumps({**fields, "clock_hz": 0}))
+    fields["frames"][0]["layers"][0]["macs"] = "many"
+    (bad / "macs.json").write_text(json.dumps(fields))
+    fields = json.loads(good)
+    fields["frames"][0]["layers"][0]["traffic"][0]["bits"] = -8
+    (bad / "bits.json").write_text(json.dumps(fields))
+    fields = json.loads(good)
     (bad / "batch.json").write_text(json.dumps({**fields, "batch": 2}))
     out = work / "r.html"
     for words, message in (
@@ -115,6 +122,9 @@ def test_each_wrong_word_is_one_message_and_leaves_nothing(saved: Path, tmp_path
         ((bad / "short.json", "-o", out), "not a result file"),
         ((bad / "bytes.json", "-o", out), "cannot be read"),
         ((bad / "chip.json", "-o", out), "array"),
+        ((bad / "clock.json", "-o", out), "field `clock_hz`: must be at least 1 (got 0)"),
+        ((bad / "macs.json", "-o", out), "field `frames.0.layers.0.macs`: must be a whole number (got 'many')"),
+        ((bad / "bits.json", "-o", out), "field `frames.0.layers.0.traffic.0.bits`: must be at least 0 (got -8)"),
         ((saved / "raw", bad / "batch.json", "-o", out), "a comparison needs the same of both"),
         ((saved / "raw", "-o", work / "empty.html"), "is a folder"),
         ((saved / "raw", "-o", work / "result.json"), "must end with .html or .htm"),

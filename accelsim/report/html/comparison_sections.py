@@ -118,7 +118,7 @@ def _origin(index: int, item: Speedup, names: Sequence[str], figures: Mapping[st
         if found:
             more = f" and {len(found) - _LISTED_NAMES} more" if len(found) > _LISTED_NAMES else ""
             body.append(paragraph(f"Only in {where}: {', '.join(found[:_LISTED_NAMES])}{more}."))
-    return Section(f"origin-{index}", f"Where the {times(item.speedup)} of {names[index]} come from", tuple(body))
+    return Section(f"origin-{index}", f"Where the {times(item.speedup)} of {names[index]} comes from", tuple(body))
 
 
 def _split(key: str, what: str, item: Speedup, parts: Sequence[Contribution]) -> Node:

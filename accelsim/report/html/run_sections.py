@@ -100,7 +100,7 @@ def cycles(run: Run) -> Section:
 
 
 _LAYER_COLUMNS = (
-    Column("layer"),
+    Column("layer", text=True),
     number("layers"),
     Column("operation"),
     Column("weights"),

@@ -53,7 +53,7 @@ def decimals(figure: float, places: int) -> Cell:
 
 def share(part: float, whole: float) -> Cell:
     """Percent of a whole, without the sign, which stands in the heading."""
-    return Cell(f"{100 * part / whole:.1f}", part / whole) if whole else Cell("")
+    return Cell(f"{100 * part / whole:z.1f}", part / whole) if whole else Cell("")
 
 
 def swatch(name: str, paint: Paint) -> Cell:
