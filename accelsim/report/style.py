@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import math
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -178,8 +179,12 @@ def picture(name: str, height_mm: float, draw: Callable[[Axes], None], width_mm:
 def panels(
     name: str, height_mm: float, grid: tuple[int, int], draw: Callable[[Sequence[Axes]], None], width_mm: float = PAPER_COLUMN_MM
 ) -> dict[str, bytes]:
-    """As `picture`, of rows x columns axes that share their y axis; `draw` gets them row by row."""
-    with mpl.rc_context(_RC):
+    """As `picture`, of rows x columns axes that share their y axis; `draw` gets them row by row.
+
+    What the font has no glyph for is drawn as a box, without a warning: the tables have the whole name.
+    """
+    with mpl.rc_context(_RC), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing from font", UserWarning)
         figure = Figure(figsize=(width_mm / _MM_PER_INCH, height_mm / _MM_PER_INCH), layout="constrained")
         FigureCanvasAgg(figure)
         draw(list(figure.subplots(*grid, sharey=True, squeeze=False).flat))

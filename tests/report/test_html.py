@@ -14,6 +14,7 @@ import pytest
 
 from accelsim.accelerator import load_accelerator
 from accelsim.errors import ConfigError
+from accelsim.report.html import page as page_module
 from accelsim.report.html.page import make_report, to_page
 from accelsim.report.metrics import limiting_sentence
 from accelsim.report.technology import load_technology
@@ -201,6 +202,22 @@ def test_the_validation_status_is_that_of_the_page_on_validation(one: str) -> No
 def test_a_swatch_and_a_bar_have_the_figures_colours(one: str) -> None:
     fills = {text for tag, name, text in Page(one).attributes if (tag, name) == ("rect", "fill")}
     assert {"#0072B2", "#D55E00", "#F0E442"} <= fills  # busy, dram, vector
+
+
+def test_a_name_in_any_script_is_in_the_tables() -> None:
+    run = result((layer("层.0.fc", {"busy": 5}, macs=1),), trace="モデル")  # the figures' font lacks these: a box, and no warning
+    page = Page(written(on_chip(run)))
+    assert page.tables["t-layers"].column("layer") == ["层.0.fc"]
+    assert "モデル" in page.text
+
+
+def test_every_picture_of_a_run_has_its_place(one: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "More figures" not in Page(one).text
+    drawn = page_module.run_pictures
+    monkeypatch.setattr(page_module, "run_pictures", lambda run: {**drawn(run), "new_view.svg": drawn(run)["cycles.svg"]})
+    page = Page(written(on_chip(int8())))
+    assert "New view" in page.text
+    assert len(set(page.ids)) == len(page.ids)
 
 
 def test_names_that_json_can_hold_can_be_drawn() -> None:

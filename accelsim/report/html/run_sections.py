@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from accelsim.report.compare_costs import RunCost
 from accelsim.report.cost_tables import short
-from accelsim.report.html.elements import Child, Node, folded, lines, listing, paragraph
+from accelsim.report.html.elements import Child, Node, element, folded, lines, listing, paragraph
 from accelsim.report.html.figures import beside, figure
 from accelsim.report.html.tables import (
     Cell,
@@ -70,9 +70,12 @@ class Run:
         return f"{self.prefix}{key}"
 
 
+_PLACED = ("cycles", "layers", "traffic", "energy", "area_bars")  # figures that stand in a section of their own
+
+
 def sections(run: Run) -> tuple[Section, ...]:
     """What a run says, without its headline and its costs."""
-    found = (cycles(run), layers(run), traffic(run), bounds(run), frames(run), choices(run))
+    found = (cycles(run), layers(run), traffic(run), bounds(run), more_figures(run), frames(run), choices(run))
     return tuple(section for section in found if section is not None)
 
 
@@ -233,6 +236,12 @@ def bounds(run: Run) -> Section:
     note = "No run can be shorter than its tightest bound; what lies between is latency, dependency and what did not overlap."
     shown = table(run.name("t-bounds"), "Least cycles by resource", columns, rows, (total,))
     return Section(run.name("bounds"), "Bounds", (paragraph(note, "note"), shown))
+
+
+def more_figures(run: Run) -> Section | None:
+    """What `run_pictures` draws besides."""
+    rest = [figure(drawing, name.replace("_", " ").capitalize()) for name, drawing in run.figures.items() if name not in _PLACED]
+    return Section(run.name("figures"), "More figures", (element("div", *rest, class_="figures"),)) if rest else None
 
 
 def frames(run: Run) -> Section | None:
