@@ -18,7 +18,7 @@ from accelsim.report.text import clean
 from accelsim.result import CATEGORIES, Result
 
 RESULT_FILE = "result.json"
-PICTURES = ("cycles", "layers", "traffic")
+PICTURES = ("cycles", "layers", "traffic", "roofline")
 RUN_FOLDER = FolderKind(
     RESULT_FILE,
     (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from accelsim.report.compare import Comparison, fold_layers
+from accelsim.report.roofline_plot import roofline_picture
 from accelsim.report.stall_plot import cycles_picture, layers_picture
 from accelsim.report.traffic_plot import traffic_picture
 from accelsim.report.waterfall_plot import waterfall_picture
@@ -12,8 +13,13 @@ TOP_LAYERS = 8
 
 
 def run_pictures(result: Result) -> dict[str, bytes]:
-    """The pictures of one run: where its cycles go, the same by layer, its traffic."""
-    return {**cycles_picture([result], 38), **layers_picture(result), **traffic_picture([result], 38)}
+    """The pictures of one run: where its cycles go, the same by layer, its traffic, its roofline."""
+    return {
+        **cycles_picture([result], 38),
+        **layers_picture(result),
+        **traffic_picture([result], 38),
+        **roofline_picture(result),
+    }
 
 
 def comparison_pictures(comparison: Comparison) -> dict[str, bytes]:

@@ -235,7 +235,11 @@ def bounds(run: Run) -> Section:
     total: Row = ("taken", "", integer(taken), share(taken, taken))
     note = "No run can be shorter than its tightest bound; what lies between is latency, dependency and what did not overlap."
     shown = table(run.name("t-bounds"), "Least cycles by resource", columns, rows, (total,))
-    return Section(run.name("bounds"), "Bounds", (paragraph(note, "note"), shown))
+    drawing = run.figures.get("roofline")
+    caption = "Layers under the roofs of array, memory and decoder; a hollow one was fed while other layers ran."
+    return Section(
+        run.name("bounds"), "Bounds", (paragraph(note, "note"), beside(None if drawing is None else figure(drawing, caption), shown))
+    )
 
 
 def more_figures(run: Run) -> Section | None:

@@ -1,0 +1,261 @@
+"""A run's layers under their roofs: multiply-accumulates a cycle over multiply-accumulates a byte of memory traffic.
+
+The roofs are the array, the peak rate of the memories and, for each layer, the rate at which its weights can be decoded: a weight that is
+decoded serves as many multiply-accumulates as the layer has rows, so this roof is flat, and lower for a layer of few rows.
+
+Disputable assumption: a layer's time is the array's. Its bytes may have come, and its first tile may have been decoded, while the array
+worked on layers before it; then its point may lie above a roof, and is drawn hollow. The whole run lies under every roof.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
+from matplotlib.patheffects import withStroke
+
+from accelsim.report.bars import group_label
+from accelsim.report.metrics import LayerGroup, group_layers
+from accelsim.report.style import CATEGORY_PAINT, TOTAL_PAINT, category_paint, log_scale, picture
+from accelsim.result import LayerResult, Result, total
+
+MAX_POINTS = 16  # numbered; the layers that take fewer cycles are left to the run's own point
+_HEIGHT_MM, _LINE_MM = 66, 3.1
+_FRAME = (0.84, 0.6)  # share of the picture that the axes take, about; for the places of the numbers
+_LETTER, _LINE = 1.3, 2.6  # mm of a figure of the numbers' size
+_HALO = withStroke(linewidth=1.2, foreground="white")  # keeps lines out of the numbers
+_ROOM = 1.35  # of the highest roof, above it
+_ARRAY_COLOR, _MEMORY_COLOR, _DECODE_COLOR = (CATEGORY_PAINT[name].color for name in ("busy", "dram", "decode"))
+
+
+@dataclass(frozen=True)
+class RooflinePoint:
+    """Layers that are shown as one, or the whole run.
+
+    Attributes
+    ----------
+    macs, cycles : useful multiply-accumulates, and core cycles of the array's time line
+    bus_bytes : of all operands on the memory channels in whole bursts: weights, scales, activations, padding
+    decode_cycles : least cycles for its codebook lookups, or for its raw weights; 0 without any
+    cause : category that takes most of its cycles
+    """
+
+    name: str
+    macs: int
+    cycles: int
+    bus_bytes: float
+    decode_cycles: int
+    cause: str
+
+    @property
+    def macs_per_cycle(self) -> float:
+        """What was achieved."""
+        return self.macs / self.cycles
+
+    @property
+    def macs_per_byte(self) -> float:
+        """Operational intensity; infinite without traffic."""
+        return self.macs / self.bus_bytes if self.bus_bytes else math.inf
+
+    @property
+    def decode_roof(self) -> float:
+        """Multiply-accumulates a cycle at the decoder's full rate: lookups x weights of a lookup x uses of a weight."""
+        return self.macs / self.decode_cycles if self.decode_cycles else math.inf
+
+
+@dataclass(frozen=True)
+class Roofline:
+    """Layers, the run, and the roofs that all of them share.
+
+    Attributes
+    ----------
+    peak_macs_per_cycle : multiply-accumulators of the array
+    peak_bytes_per_cycle : of all memories that the run uses, together; infinite if one of them is
+    layers : of those with multiply-accumulates, at most `MAX_POINTS` that take most cycles, in program order
+    """
+
+    peak_macs_per_cycle: float
+    peak_bytes_per_cycle: float
+    layers: tuple[RooflinePoint, ...]
+    run: RooflinePoint
+
+    def shared_roof(self, macs_per_byte: float) -> float:
+        """The lower one of array and memories at an intensity, multiply-accumulates a cycle."""
+        return min(self.peak_macs_per_cycle, self.peak_bytes_per_cycle * macs_per_byte)
+
+    def holds(self, point: RooflinePoint) -> bool:
+        """Whether a point lies on or under all its roofs."""
+        return point.macs_per_cycle <= min(self.shared_roof(point.macs_per_byte), point.decode_roof) * (1 + 1e-9)
+
+
+def roofline_of(result: Result) -> Roofline | None:
+    """The roofline of a run from what the result says alone; None if nothing is multiplied."""
+    groups = [group for group in group_layers(result, fold=True) if group.macs and group.total_cycles]
+    busy = sum(layer.cycles.get("busy", 0) for layer in result.layers)
+    slots = sum(layer.pe_cycles for layer in result.layers)
+    if not groups or not busy or not slots:
+        return None
+    kept = {id(group) for group in sorted(groups, key=lambda item: -item.total_cycles)[:MAX_POINTS]}
+    run = RooflinePoint(
+        "the run", result.macs, result.total_cycles, result.bus_bytes, result.bounds.get("decode", 0), _cause(result.layers)
+    )
+    return Roofline(slots / busy, _peak_bytes_per_cycle(result.layers), tuple(_point(group) for group in groups if id(group) in kept), run)
+
+
+def _point(group: LayerGroup) -> RooflinePoint:
+    return RooflinePoint(
+        group_label(group), group.macs, group.total_cycles, group.bus_bytes, group.bounds.get("decode", 0), _cause(group.layers)
+    )
+
+
+def _cause(layers: Iterable[LayerResult]) -> str:
+    cycles = total(layer.cycles for layer in layers)
+    return max(cycles, key=lambda name: cycles[name])
+
+
+def _peak_bytes_per_cycle(layers: Sequence[LayerResult]) -> float:
+    """Peak rate of all memories that are used, from the layers' bounds: bytes over the least cycles for them.
+
+    A bound is rounded down to a cycle, so each layer gives a little too much, and the least of them is nearest.
+    """
+    rates: dict[str, float] = {}
+    for layer in layers:
+        bits: Counter[str] = Counter()
+        for item in layer.traffic:
+            bits[item.memory] += item.bits
+        for memory, count in bits.items():
+            bound = layer.bounds.get(memory, 0)
+            rates[memory] = min(rates.get(memory, math.inf), count / 8 / bound if bound else math.inf)
+    return sum(rates.values()) if rates else math.inf
+
+
+def plot_roofline(ax: Axes, roofline: Roofline) -> None:
+    """Numbered points in the colour of the cause that takes most of their cycles, hollow above a roof; the decode rate as a bar a layer."""
+    points = (*roofline.layers, roofline.run)
+    left, right, edge = _width(roofline, points)
+    roofs = [roofline.peak_macs_per_cycle, *(point.decode_roof for point in points if math.isfinite(point.decode_roof))]
+    ax.set_xlim(left, right)
+    ax.set_ylim(min(point.macs_per_cycle for point in points) / 2, max(roofs) * _ROOM)
+    log_scale(ax.xaxis)
+    log_scale(ax.yaxis)
+    knee = roofline.peak_macs_per_cycle / roofline.peak_bytes_per_cycle
+    ax.plot([max(left, knee), right], [roofline.peak_macs_per_cycle] * 2, color=_ARRAY_COLOR, linewidth=1.1)
+    if knee > 0:
+        ends = [left, max(left, min(knee, right))]
+        ax.plot(ends, [roofline.peak_bytes_per_cycle * end for end in ends], color=_MEMORY_COLOR, linewidth=1.1)
+    for point in points:
+        x = min(point.macs_per_byte, edge)
+        if math.isfinite(point.decode_roof):
+            ax.plot(x, point.decode_roof, marker="_", markersize=9, markeredgewidth=1.3, color=_DECODE_COLOR, zorder=2)
+    for point in roofline.layers:
+        fill = category_paint(point.cause).color if roofline.holds(point) else "white"
+        _marker(ax, min(point.macs_per_byte, edge), point, ">" if math.isinf(point.macs_per_byte) else "o", fill)
+    _marker(ax, min(roofline.run.macs_per_byte, edge), roofline.run, "*", TOTAL_PAINT.color, size=6)
+    _number(ax, [(min(point.macs_per_byte, edge), point.macs_per_cycle) for point in roofline.layers])
+    ax.grid(axis="both")
+    ax.set_ylabel("useful MACs a core cycle")
+    ax.set_xlabel("useful MACs a byte of memory traffic, all operands")
+    _legend(ax, roofline)
+
+
+def _width(roofline: Roofline, points: Sequence[RooflinePoint]) -> tuple[float, float, float]:
+    """(left end, right end, place of what has no traffic) of the axis."""
+    finite = [point.macs_per_byte for point in points if math.isfinite(point.macs_per_byte)]
+    knee = roofline.peak_macs_per_cycle / roofline.peak_bytes_per_cycle
+    low = min([*finite, *([knee] if knee else [])], default=1.0) / 2
+    high = max([*finite, knee], default=1.0) * 3
+    if len(finite) == len(points):
+        return low, high, high
+    return low, high * 4, high * 2
+
+
+def _marker(ax: Axes, x: float, point: RooflinePoint, marker: str, fill: str, size: float = 4) -> None:
+    edge = category_paint(point.cause).color if fill == "white" else "#303030"
+    ax.plot(
+        x, point.macs_per_cycle, marker=marker, markersize=size, markerfacecolor=fill, markeredgecolor=edge,
+        markeredgewidth=0.9 if fill == "white" else 0.4, linestyle="none", zorder=3,
+    )  # fmt: skip
+
+
+def _number(ax: Axes, places: Sequence[tuple[float, float]]) -> None:
+    """Numbers from 1 beside the points, one text for points that lie together, where no other text stands."""
+    width, height = (share * inches * 25.4 for share, inches in zip(_FRAME, ax.figure.get_figure(root=True).get_size_inches(), strict=True))
+    ends = [[math.log(end) for end in limits] for limits in (ax.get_xlim(), ax.get_ylim())]
+
+    def on_paper(x: float, y: float) -> tuple[float, float]:
+        shares = [(math.log(value) - low) / (high - low) for value, (low, high) in zip((x, y), ends, strict=True)]
+        return shares[0] * width, shares[1] * height
+
+    spots: list[tuple[float, float, list[int]]] = []
+    for number, (x, y) in enumerate(places, start=1):
+        at = on_paper(x, y)
+        near = next((spot for spot in spots if math.dist(at, spot[:2]) < _LETTER), None)
+        if near is None:
+            spots.append((*at, [number]))
+        else:
+            near[2].append(number)
+    taken = [(x - 0.8, y - 0.8, x + 0.8, y + 0.8) for x, y, _ in spots]
+    for x, y, numbers in spots:
+        text = ",".join(map(str, numbers))
+        box = _free_place(x, y, _LETTER * len(text), taken, width)
+        taken.append(box)
+        offset = ((box[0] - x) * 72 / 25.4, ((box[1] + box[3]) / 2 - y) * 72 / 25.4)
+        point = places[numbers[0] - 1]
+        ax.annotate(text, point, xytext=offset, textcoords="offset points", va="center", fontsize=6, zorder=4, path_effects=[_HALO])
+
+
+Box = tuple[float, float, float, float]
+
+
+def _free_place(x: float, y: float, wide: float, taken: Sequence[Box], width: float) -> Box:
+    """The first place around (x, y), in mm, where a text meets nothing; straight above everything if there is none."""
+    half = _LINE / 2
+    for step in (0.0, _LINE, 2 * _LINE, 3 * _LINE, 4 * _LINE):
+        for left, middle in ((x + 1.1, y + step), (x - 1.1 - wide, y + step), (x + 1.1, y - step), (x - 1.1 - wide, y - step)):
+            box = (left, middle - half, left + wide, middle + half)
+            inside = left >= 0 and box[2] <= width and box[1] >= 0
+            if inside and not any(box[0] < other[2] and other[0] < box[2] and box[1] < other[3] and other[1] < box[3] for other in taken):
+                return box
+    return (x + 1.1, y + 5 * _LINE, x + 1.1 + wide, y + 6 * _LINE)
+
+
+def _legend(ax: Axes, roofline: Roofline) -> None:
+    """Roofs and marks above the axes, the names of the points under them."""
+    roofs = [Line2D([], [], color=_ARRAY_COLOR, label=f"array: {roofline.peak_macs_per_cycle:,.4g} MAC/cycle")]
+    if math.isfinite(roofline.peak_bytes_per_cycle):
+        roofs.append(Line2D([], [], color=_MEMORY_COLOR, label=f"memory peak: {roofline.peak_bytes_per_cycle:.4g} B/cycle"))
+    roofs.append(Line2D([], [], color=_DECODE_COLOR, label="decode rate, layer by layer"))
+    style: dict[str, Any] = {"linestyle": "none", "markeredgecolor": "#303030", "markersize": 4, "markeredgewidth": 0.4}
+    causes = dict.fromkeys(point.cause for point in roofline.layers if roofline.holds(point))
+    marks = [Line2D([], [], marker="*", color=TOTAL_PAINT.color, linestyle="none", label="the run")]
+    marks += [Line2D([], [], marker="o", color=category_paint(name).color, label=f"most cycles: {name}", **style) for name in causes]
+    if any(not roofline.holds(point) for point in roofline.layers):
+        marks.append(Line2D([], [], marker="o", color="white", label="fed before its turn", **style))
+    if any(math.isinf(point.macs_per_byte) for point in roofline.layers):
+        marks.append(Line2D([], [], marker=">", color="white", label="no traffic", **style))
+    ax.legend(handles=[*roofs, *marks], loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=2, borderaxespad=0.2)
+    names = [f"{number}  {point.name}" for number, point in enumerate(roofline.layers, start=1)]
+    rows = _rows(roofline)
+    for place, part in ((0.0, names[:rows]), (0.5, names[rows:])):
+        ax.annotate(
+            "\n".join(part), (place, 0), xytext=(0, -26), xycoords="axes fraction", textcoords="offset points",
+            va="top", fontsize=6, linespacing=1.25,
+        )  # fmt: skip
+
+
+def _rows(roofline: Roofline) -> int:
+    """Lines of the list of names, which has two columns."""
+    return -(-len(roofline.layers) // 2)
+
+
+def roofline_picture(result: Result) -> dict[str, bytes]:
+    """The picture of a run's roofline; none if nothing is multiplied."""
+    roofline = roofline_of(result)
+    if roofline is None:
+        return {}
+    return picture("roofline", _HEIGHT_MM + _LINE_MM * _rows(roofline), lambda ax: plot_roofline(ax, roofline))
