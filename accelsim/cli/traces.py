@@ -84,6 +84,8 @@ def inspect(
     from accelsim.compress.open_trace import open_trace
 
     found = open_trace(trace)
+    if found.has_payload:
+        found.verify_payload()
     if regenerate:
         from accelsim.compress.compress_trace import materialize
 

@@ -70,8 +70,8 @@ def compress_trace(
     Raises
     ------
     TraceError, FormatError
-        Not a float trace, a pattern that matches nothing, a format that does not fit a layer, weights that are not finite; `out` cannot
-        be written, or is the float trace's own directory.
+        Not a float trace, a pattern that matches nothing, a format that does not fit a layer, weights that are not finite or
+        differ from their checksums; `out` cannot be written, or is the float trace's own directory.
     """
     if not payload and not isinstance(trace.manifest.source, SeededSource):
         raise TraceError(f"trace {trace.name!r} is not seeded: without its payload its weights would be lost")
@@ -79,6 +79,9 @@ def compress_trace(
         raise TraceError(f"trace {trace.name!r} shares a codebook with {companions[0].name!r}: without its payload it would be lost")
     if out is not None:
         _check_out(Path(out), trace)
+    for item in (trace, *companions):
+        if item.has_payload:
+            item.verify_payload()
     weighted = trace.weighted_layers()
     recipe.check_patterns(list(dict.fromkeys(layer.name for item in (trace, *companions) for layer in item.weighted_layers())))
     for layer in weighted:

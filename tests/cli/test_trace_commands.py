@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 from pathlib import Path
 
 from typer.testing import CliRunner
@@ -137,3 +138,18 @@ def test_compress_wants_a_format_or_a_recipe(tmp_path: Path) -> None:
         assert outcome.exit_code == 2
         assert "needs one of --format FORMAT" in outcome.stderr
     assert not (tmp_path / "packed").exists()
+
+
+def test_inspect_and_compress_refuse_a_payload_with_a_flipped_bit(tmp_path: Path) -> None:
+    for name, command in (("tiny_vit_int8", ["inspect"]), ("tiny_vit_int8", ["compress", "--format", "vecq", "-o", str(tmp_path / "out")])):
+        folder = tmp_path / command[0]
+        shutil.copytree(find_trace(name), folder)
+        payload = folder / "tensors.safetensors"
+        data = bytearray(payload.read_bytes())
+        data[-1] ^= 0x10
+        payload.write_bytes(bytes(data))
+        result = CliRunner().invoke(app, [command[0], str(folder), *command[1:]])
+        assert result.exit_code == 2
+        assert "is corrupted: bit" in result.stderr
+        assert len(result.stderr.splitlines()) == 1
+    assert not (tmp_path / "out").exists()
