@@ -88,7 +88,7 @@ VALIDATION_STATUS: Sequence[ValidationRow] = (
         "synthesis and published areas",
         "126",
         "111",
-        "by group, below",
+        "by group",
         "24.3",
         "1",
         "Area",

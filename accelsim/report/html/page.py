@@ -198,7 +198,7 @@ def _inferences(frames: int, batch: int) -> str:
 
 def _validation() -> Section:
     columns = (
-        Column("part of the model"),
+        Column("part of the model", text=True),
         Column("held against"),
         number("rows"),
         number("figures judged"),
@@ -206,9 +206,10 @@ def _validation() -> Section:
         number("largest", "%"),
         number("outside tolerance"),
         Column("what it does not show", sorts=False, text=True),
+        Column(f"section of {SOURCE}"),
     )
     rows = [
-        (row.part, row.reference, row.rows, row.judged, row.median_pct, row.largest_pct, row.outside, row.remark)
+        (row.part, row.reference, row.rows, row.judged, row.median_pct, row.largest_pct, row.outside, row.remark, row.section)
         for row in VALIDATION_STATUS
     ]
     note = f"How far to trust these numbers: errors against others' figures. {SOURCE} has the commands, and each miss with its cause."
