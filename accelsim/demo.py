@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import io
 import os
+import signal
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor
 from contextlib import contextmanager
@@ -173,7 +175,26 @@ def _pool(workers: int | None) -> Iterator[Executor | None]:
         yield None
         return
     with ProcessPoolExecutor(count, get_context("spawn")) as pool:
-        yield pool
+        with _deaf_to_interrupts():
+            pool.submit(os.getpid)  # starts the processes
+        try:
+            yield pool
+        except KeyboardInterrupt:
+            pool.shutdown(cancel_futures=True)
+            raise
+
+
+@contextmanager
+def _deaf_to_interrupts() -> Iterator[None]:
+    """Processes started here never hear of Ctrl-C, which reaches the whole group: the parent ends them, and it alone speaks."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _limit_cells(traces: tuple[Path, Path], progress: Progress | None) -> tuple[tuple[LimitCell, ...], tuple[tuple[float, float], ...]]:

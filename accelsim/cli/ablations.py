@@ -8,7 +8,7 @@ import typer
 
 from accelsim.cli.completion import traces as complete_traces
 from accelsim.cli.inputs import AcceleratorName, AsJson, OutFolder, Overrides, Quiet, Seed, TechnologyName, TraceName, load_inputs
-from accelsim.cli.shell import print_json
+from accelsim.cli.shell import print_json, print_line
 
 
 def ablation(
@@ -29,7 +29,7 @@ def ablation(
     from accelsim.report.ablation_export import check_ablation_folder, write_ablation
     from accelsim.report.ablation_tables import render_ablation
     from accelsim.report.technology import load_technology
-    from accelsim.report.terminal import progress, say, stdout_console
+    from accelsim.report.terminal import progress, stdout_console
 
     if out is not None:
         check_ablation_folder(out)
@@ -46,8 +46,7 @@ def ablation(
         print_json(found.to_dict())
     elif quiet:
         one, other = found.whole("coded"), found.whole("raw")
-        say(
-            stdout_console(),
+        print_line(
             f"{one.cycles / other.cycles:.3f}x cycles, {one.energy_uj.nominal / other.energy_uj.nominal:.3f}x energy, "
             f"{one.area_mm2.nominal / other.area_mm2.nominal:.3f}x area",
         )

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from accelsim.cli.completion import choices, presets
-from accelsim.cli.inputs import AcceleratorName, AsJson, OutFolder, Overrides, TechnologyName
-from accelsim.cli.shell import EXIT_CHECK_FAILED, GuardedGroup, print_json
+from accelsim.cli.inputs import AcceleratorName, AsJson, OutFolder, Overrides, Quiet, TechnologyName
+from accelsim.cli.shell import EXIT_CHECK_FAILED, GuardedGroup, print_json, print_line
 from accelsim.errors import ConfigError
 from accelsim.presets import trace_names
 
@@ -32,6 +32,7 @@ def area(
     overrides: Overrides = None,
     out: OutFolder = None,
     as_json: AsJson = False,
+    quiet: Quiet = False,
 ) -> None:
     """Area of a chip by component, with its range."""
     from accelsim.accelerator import load_accelerator
@@ -50,6 +51,8 @@ def area(
         write_area(out, report, area_pictures(report))
     if as_json:
         print_json(report.to_dict())
+    elif quiet:
+        print_line(f"{report.accelerator}: {report.placed_um2.nominal / 1e6:.3f} mm2 in {report.technology}")
     else:
         render_area(stdout_console(), report)
 
@@ -83,43 +86,48 @@ def _listed(what: str) -> list[str]:
 
 
 @validate_app.command("core")
-def validate_core(reference: Reference, tolerance: Tolerance = None, as_json: AsJson = False) -> None:
+def validate_core(reference: Reference, tolerance: Tolerance = None, as_json: AsJson = False, quiet: Quiet = False) -> None:
     """The decode-and-MAC core against cycles and counters of its RTL."""
     from accelsim.validate.core import validate_core as validate
 
-    _verdict(validate(reference, tolerance), as_json)
+    _verdict(validate(reference, tolerance), as_json, quiet)
 
 
 @validate_app.command("systolic")
-def validate_systolic(reference: Reference, tolerance: Tolerance = None, as_json: AsJson = False) -> None:
+def validate_systolic(reference: Reference, tolerance: Tolerance = None, as_json: AsJson = False, quiet: Quiet = False) -> None:
     """The array's fold loop against cycles of a systolic array simulator."""
     from accelsim.validate.systolic import validate_systolic as validate
 
-    _verdict(validate(reference, tolerance), as_json)
+    _verdict(validate(reference, tolerance), as_json, quiet)
 
 
 @validate_app.command("dram")
-def validate_dram(reference: Reference, tolerance: Tolerance = None, policy: Policy = "frfcfs", as_json: AsJson = False) -> None:
+def validate_dram(
+    reference: Reference, tolerance: Tolerance = None, policy: Policy = "frfcfs", as_json: AsJson = False, quiet: Quiet = False
+) -> None:
     """The memory channel against cycles, latency, row hits and refreshes of DRAM simulators."""
     from accelsim.validate.dram import validate_dram as validate
 
-    _verdict(validate(reference, tolerance, policy), as_json)
+    _verdict(validate(reference, tolerance, policy), as_json, quiet)
 
 
 @validate_app.command("outside")
-def validate_outside(reference: Reference, tolerance: Tolerance = None, as_json: AsJson = False) -> None:
+def validate_outside(reference: Reference, tolerance: Tolerance = None, as_json: AsJson = False, quiet: Quiet = False) -> None:
     """Configurations of other people's machines against what they published."""
     from accelsim.validate.outside import validate_outside as validate
 
-    _verdict(validate(reference, tolerance), as_json)
+    _verdict(validate(reference, tolerance), as_json, quiet)
 
 
-def _verdict(report: ValidationReport, as_json: bool) -> None:
+def _verdict(report: ValidationReport, as_json: bool, quiet: bool) -> None:
     from accelsim.report.check_tables import render_validation
     from accelsim.report.terminal import stdout_console
 
     if as_json:
         print_json(report.to_dict())
+    elif quiet:
+        inside = sum(item.ok for item in report.rows)
+        print_line(f"{report.source}: {inside:,} of {report.count:,} figures inside their tolerance")
     else:
         render_validation(stdout_console(), report)
     if not report.ok:
@@ -136,6 +144,7 @@ def replay_trace(
     max_outstanding: Annotated[int, typer.Option(min=1, metavar="N", help="Reads in flight.")] = 32,
     policy: Policy = "frfcfs",
     as_json: AsJson = False,
+    quiet: Quiet = False,
 ) -> None:
     """Offer a memory trace to one channel: cycles, bandwidth, row hits, latency."""
     from accelsim.hw.dram.controller import load_policy
@@ -149,5 +158,7 @@ def replay_trace(
     result = replay(read_memory_trace(trace), channel, controller, mapping, max_outstanding)
     if as_json:
         print_json(result.to_dict())
+    elif quiet:
+        print_line(f"{trace} on {device}: {result.cycles:,} cycles, {result.bandwidth_gb_per_s:.2f} GB/s")
     else:
         render_figures(stdout_console(), f"{trace} on {device}", result.to_dict())

@@ -9,7 +9,7 @@ import typer
 
 from accelsim.cli.completion import traces as complete_traces
 from accelsim.cli.inputs import AcceleratorName, AsJson, OutFolder, Overrides, Quiet, TechnologyName, load_accelerator_of
-from accelsim.cli.shell import print_json
+from accelsim.cli.shell import print_json, print_line
 from accelsim.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def formats(
     """Formats on one chip: bits, time, what limits, energy, area."""
     from accelsim.report.format_points import check_formats_folder, format_dict, markdown_table, render_formats, speedup, write_formats
     from accelsim.report.technology import load_technology
-    from accelsim.report.terminal import progress, say, stdout_console
+    from accelsim.report.terminal import progress, stdout_console
 
     if out is not None:
         check_formats_folder(out)
@@ -51,7 +51,7 @@ def formats(
     elif markdown:
         typer.echo(markdown_table(points), nl=False)
     elif quiet:
-        say(stdout_console(), ", ".join(f"{point.trace} {speedup(points[0], point):.3f}x" for point in points[1:]))
+        print_line(", ".join(f"{point.trace} {speedup(points[0], point):.3f}x" for point in points[1:]))
     else:
         render_formats(stdout_console(), points)
 
@@ -68,17 +68,19 @@ def packed_traces(names: Sequence[str]) -> list[Trace]:
 
     from accelsim.compress.open_trace import open_trace
     from accelsim.presets import trace_names
+    from accelsim.registry import suggest
 
+    known = trace_names()
     found: dict[str, Trace] = {}
     for name in names:
         if "*" not in name:
             trace = open_trace(name)
             found.setdefault(trace.sha256, trace)
             continue
-        matching = [open_trace(item) for item in trace_names() if fnmatchcase(item, name)]
+        matching = [open_trace(item) for item in known if fnmatchcase(item, name)]
         packed = [trace for trace in matching if all(layer.weight.format.kind != "float32" for layer in trace.weighted_layers())]
         if not packed:
-            raise ConfigError(f"no packed trace matches {name!r}; known: {', '.join(trace_names())}")
+            raise ConfigError(f"no packed trace matches {name!r}; known: {', '.join(known)}{suggest(name, known)}")
         for trace in packed:
             found.setdefault(trace.sha256, trace)
     return list(found.values())

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from accelsim.cli.inputs import AsJson, Quiet, TechnologyName
-from accelsim.cli.shell import print_json
+from accelsim.cli.shell import print_json, print_line
 from accelsim.errors import OutputError
 
 SUFFIXES = (".html", ".htm")  # a mistyped -o never replaces a result
@@ -49,7 +49,10 @@ def report(
         compared = None if made.comparison is None else comparison_dict(made.comparison, made.costs)
         print_json({"path": str(out), "technology": technology, "runs": findings, "comparison": compared})
         return
-    say(stdout_console(), f"{out}: {', '.join(made.names)}, costs in {node.name}, {decimal_bytes(len(page))}")
-    if not quiet:
+    line = f"{out}: {', '.join(made.names)}, costs in {node.name}, {decimal_bytes(len(page))}"
+    if quiet:
+        print_line(line)
+    else:
+        say(stdout_console(), line)
         for item in made.costs:
             say(stdout_console(), f"{item.name}: {summarize(item.result).limiting_sentence}")

@@ -25,7 +25,7 @@ from accelsim.cli.inputs import (
     load_inputs,
     load_others,
 )
-from accelsim.cli.shell import EXIT_CHECK_FAILED, print_json
+from accelsim.cli.shell import EXIT_CHECK_FAILED, print_json, print_line
 from accelsim.cli.timelines import TimelineFile
 from accelsim.errors import ConfigError
 
@@ -61,8 +61,8 @@ def run(
     from accelsim.report.export import check_run_folder
     from accelsim.report.findings import Findings
     from accelsim.report.technology import load_technology
-    from accelsim.report.terminal import progress, say, stdout_console
-    from accelsim.report.text import count, milliseconds
+    from accelsim.report.terminal import progress, stdout_console
+    from accelsim.report.text import count, duration
 
     if out is not None:
         check_run_folder(out)
@@ -101,10 +101,10 @@ def run(
     if as_json:
         print_json(findings.to_dict())
     elif quiet:
-        line = f"{machine.name} {result.trace_name}: {milliseconds(result.milliseconds)} ms, {count(result.total_cycles)} cycles"
-        say(stdout_console(), line)
+        line = f"{machine.name} {result.trace_name}: {duration(result.milliseconds)}, {count(result.total_cycles)} cycles"
+        print_line(line)
         for wrong in (item for item in checked.layers if not item.ok) if checked else ():
-            say(stdout_console(), f"{wrong.name}: {wrong.message}")
+            print_line(f"{wrong.name}: {wrong.message}")
     else:
         findings.render(stdout_console(), all_layers=layers)
     if not findings.ok:
@@ -175,7 +175,7 @@ def compare(
     from accelsim.report.compare_tables import render_comparison
     from accelsim.report.cost_tables import render_costs
     from accelsim.report.technology import load_technology
-    from accelsim.report.terminal import progress, say, stdout_console
+    from accelsim.report.terminal import progress, stdout_console
 
     chosen = pairs(items)
     if out is not None:
@@ -203,7 +203,7 @@ def compare(
         print_json(comparison_dict(comparison, costs))
     elif quiet:
         names = short_labels(comparison.results)[1:]
-        say(stdout_console(), ", ".join(f"{name} {item.speedup:.3f}x" for name, item in zip(names, comparison.speedups, strict=True)))
+        print_line(", ".join(f"{name} {item.speedup:.3f}x" for name, item in zip(names, comparison.speedups, strict=True)))
     else:
         console = stdout_console()
         render_comparison(console, comparison)
@@ -212,11 +212,20 @@ def compare(
 
 def demo(
     out: Annotated[Path, typer.Option("-o", "--out", help="Folder for tables and pictures.")] = Path("out/demo"),
+    as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
     """Compare int8 with SSVQ on every preset; map where which speed-up holds."""
-    from accelsim.demo import run_demo
+    from accelsim.demo import DEMO_FOLDER, run_demo
     from accelsim.report.terminal import progress
 
     with progress(quiet=quiet) as update:
-        run_demo(out, typer.echo, update)
+        folder = run_demo(out, _unsaid if as_json or quiet else typer.echo, update)
+    if as_json:
+        typer.echo((folder / DEMO_FOLDER.marker).read_text(encoding="utf-8"), nl=False)
+    elif quiet:
+        print_line(f"tables and pictures in {folder}")
+
+
+def _unsaid(text: str) -> None:
+    """Take a part of the text that the folder holds anyway."""

@@ -74,6 +74,13 @@ def fail(message: str) -> NoReturn:
     raise typer.Exit(EXIT_BAD_INPUT)
 
 
+def print_line(text: str) -> None:
+    """What --quiet leaves: one line on stdout, however long, so that a script can read it."""
+    from accelsim.report.text import clean
+
+    typer.echo(clean(text))
+
+
 def print_json(content: Any) -> None:
     """Plain data as JSON on stdout."""
     from accelsim.report.export import to_json

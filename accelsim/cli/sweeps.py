@@ -14,7 +14,7 @@ import typer
 
 from accelsim.cli.completion import choices, presets
 from accelsim.cli.inputs import AsJson
-from accelsim.cli.shell import EXIT_CHECK_FAILED, EXIT_INTERRUPTED, print_json
+from accelsim.cli.shell import EXIT_CHECK_FAILED, EXIT_INTERRUPTED, print_json, print_line
 from accelsim.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ def sweep(
     technology = load_technology(wanted.technology)
     path = store or Path("out") / f"{wanted.name}.sqlite"
     if dry_run:
-        _dry_run(wanted, path, technology, limit, as_json)
+        _dry_run(wanted, path, technology, limit, as_json, quiet)
         return
     if export is not None:
         check_export(export)
@@ -126,9 +126,9 @@ def sweep(
 
             findings.render(stdout_console())
             if export is not None:
-                typer.echo(f"{rows:,} rows in {export}")
+                _tell(f"{rows:,} rows in {export}")
             if folder is not None:
-                typer.echo(f"tables and pictures in {folder}")
+                _tell(f"tables and pictures in {folder}")
     if summary.failed or summary.failed_before or summary.invalid:
         raise typer.Exit(EXIT_CHECK_FAILED)
 
@@ -170,7 +170,7 @@ def _cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _dry_run(wanted: Sweep, path: Path, technology: Technology, limit: int | None, as_json: bool) -> None:
+def _dry_run(wanted: Sweep, path: Path, technology: Technology, limit: int | None, as_json: bool, quiet: bool) -> None:
     from accelsim.report.text import count
     from accelsim.sweep.dry_run import dry_run
     from accelsim.sweep.metrics import costing_id
@@ -184,10 +184,14 @@ def _dry_run(wanted: Sweep, path: Path, technology: Technology, limit: int | Non
     if as_json:
         print_json(asdict(found))
         return
-    typer.echo(
+    line = (
         f"{found.name}: {count(found.size)} in the product, {count(found.points)} points, {count(found.runs)} runs: "
         f"{count(found.stored)} stored, {count(found.failed)} failed before, {count(found.runs - found.stored - found.failed)} to do"
     )
+    if quiet:
+        print_line(line)
+        return
+    _tell(line)
     _refusals(found.dropped, found.invalid, found.messages)
 
 
@@ -205,25 +209,28 @@ def _show(summary: SweepSummary, path: Path, quiet: bool) -> None:
     }
     text = ", ".join(f"{count(number)} {what}" for what, number in parts.items() if number) or "no point"
     rate = f" ({summary.points_per_s:.1f} points/s)" if summary.ok else ""
-    typer.echo(f"{summary.name}: {text} in {summary.seconds:.1f} s{rate}; {path}")
-    if not quiet:
+    line = f"{summary.name}: {text} in {summary.seconds:.1f} s{rate}; {path}"
+    if quiet:
+        print_line(line)
+    else:
+        _tell(line)
         _refusals(summary.dropped, summary.invalid, summary.messages)
 
 
 def _refusals(dropped: Mapping[str, int], invalid: int, messages: Mapping[str, int]) -> None:
     """What was refused, and the messages that most points have."""
-    from accelsim.report.text import clean, count
+    from accelsim.report.text import count
 
     for constraint, points in dropped.items():
         if points:
-            typer.echo(f"  dropped by {clean(constraint)}: {count(points)}")
+            _tell(f"  dropped by {constraint}: {count(points)}")
     if invalid:
-        typer.echo(f"  configurations that cannot be: {count(invalid)}")
+        _tell(f"  configurations that cannot be: {count(invalid)}")
     ranked = sorted(messages.items(), key=lambda item: -item[1])
     for message, points in ranked[:SHOWN_MESSAGES]:
-        typer.echo(f"  {count(points)} x {clean(message)}")
+        _tell(f"  {count(points)} x {message}")
     if len(ranked) > SHOWN_MESSAGES:
-        typer.echo(f"  and {len(ranked) - SHOWN_MESSAGES} other messages: see the store")
+        _tell(f"  and {len(ranked) - SHOWN_MESSAGES} other messages: see the store")
 
 
 @contextmanager
@@ -246,6 +253,13 @@ def _progress(quiet: bool) -> Iterator[Callable[[Progress], None] | None]:
                 typer.echo(f"{state.done:,} of {state.total:,} points, {_rate(state)}", err=True)
 
         yield update
+
+
+def _tell(text: str) -> None:
+    """A paragraph for a person: no wider than the terminal, or 80 columns."""
+    from accelsim.report.terminal import say, stdout_console
+
+    say(stdout_console(), text)
 
 
 def _rate(state: Progress) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from accelsim.cli.inputs import Quiet, Seed
-from accelsim.cli.shell import print_json
+from accelsim.cli.shell import print_json, print_line
 from accelsim.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def timeline(
 
     The run is repeated with a recorder, and must give the saved numbers again. What each track means: docs/timeline.md.
     """
-    from accelsim.report.terminal import progress, say, stdout_console
+    from accelsim.report.terminal import progress
     from accelsim.report.whole_file import check_writable
     from accelsim.result import load_result
     from accelsim.timeline.window import make_window, parse_cycles
@@ -70,7 +70,7 @@ def timeline(
     if summary is not None:
         say_timeline(summary, quiet)
     if vcd is not None:
-        say(stdout_console(), f"{vcd}: {signals:,} cycles from cycle {window.first:,}")
+        print_line(f"{vcd}: {signals:,} cycles from cycle {window.first:,}")
 
 
 def say_timeline(summary: TimelineSummary, quiet: bool) -> None:
@@ -80,9 +80,11 @@ def say_timeline(summary: TimelineSummary, quiet: bool) -> None:
 
     console = stdout_console()
     part = f"cycles {count(summary.first_cycle)} to {count(summary.end_cycle)}"
-    say(console, f"{summary.path}: {count(summary.events)} events, {decimal_bytes(summary.file_bytes)}, {part}")
+    line = f"{summary.path}: {count(summary.events)} events, {decimal_bytes(summary.file_bytes)}, {part}"
     if quiet:
+        print_line(line)
         return
+    say(console, line)
     whole = sum(summary.cycles.values())
     causes = table(console, ("array", ">cycles", ">share"))
     for name, cycles in sorted(summary.cycles.items(), key=lambda item: -item[1]):

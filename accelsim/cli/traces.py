@@ -10,7 +10,7 @@ import typer
 from accelsim.cli.completion import formats as complete_formats
 from accelsim.cli.completion import traces as complete_traces
 from accelsim.cli.inputs import AsJson, Quiet, Seed, TraceName
-from accelsim.cli.shell import print_json
+from accelsim.cli.shell import print_json, print_line
 from accelsim.errors import ConfigError
 from accelsim.presets import find_trace
 
@@ -25,11 +25,12 @@ def import_(
     bind: Annotated[list[str] | None, typer.Option(metavar="NAME=SIZE", help="Size of a symbolic dimension of a .onnx file.")] = None,
     weights: Annotated[Path | None, typer.Option(metavar="FILE", help="Take the weights of this .safetensors file.")] = None,
     as_json: AsJson = False,
+    quiet: Quiet = False,
 ) -> None:
     """Turn a model into a float trace."""
     from accelsim.importers.import_model import import_model, parse_bindings
 
-    _show_trace(import_model(model, out, seed=seed, bind=parse_bindings(bind or ()), weights=weights), as_json)
+    _show_trace(import_model(model, out, seed=seed, bind=parse_bindings(bind or ()), weights=weights), as_json, quiet)
 
 
 def compress(
@@ -79,6 +80,7 @@ def inspect(
     trace: TraceName,
     regenerate: Annotated[bool, typer.Option("--regenerate", help="Make the bits of a seeded trace again, and count them.")] = False,
     as_json: AsJson = False,
+    quiet: Quiet = False,
 ) -> None:
     """Layers, shapes, formats and bits of a trace; use of its codebooks and balance of its signs."""
     from accelsim.compress.open_trace import open_trace
@@ -90,14 +92,16 @@ def inspect(
         from accelsim.compress.compress_trace import materialize
 
         found = materialize(found)
-    _show_trace(found, as_json)
+    _show_trace(found, as_json, quiet)
 
 
-def _show_trace(trace: Trace, as_json: bool) -> None:
+def _show_trace(trace: Trace, as_json: bool, quiet: bool) -> None:
     from accelsim.report.terminal import stdout_console
     from accelsim.report.trace_tables import inspect_trace, render_trace
 
     if as_json:
         print_json(inspect_trace(trace))
+    elif quiet:
+        print_line(f"{trace.name}: {len(trace.layers):,} layers, {trace.macs:,} MACs, {trace.parameters:,} parameters")
     else:
         render_trace(stdout_console(), trace)

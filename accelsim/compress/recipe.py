@@ -18,6 +18,7 @@ from accelsim.errors import FormatError
 from accelsim.formats.catalog import parse_format
 from accelsim.formats.weight_format import WeightFormat
 from accelsim.records import Record, build, read_yaml
+from accelsim.registry import suggest
 
 BLOCK_PATTERN = "*.[0-9]*.*"  # layers inside a numbered block: 'vit.layers.0.mlp.fc1', not 'classifier'
 EVERYTHING = "*"
@@ -60,7 +61,7 @@ class Recipe:
             if any(fnmatchcase(layer, rule.pattern) for layer in layers):
                 raise FormatError(f"the pattern {rule.pattern!r} decides about no layer: earlier rules take all that it matches")
             shown = ", ".join(repr(layer) for layer in layers[:_SHOWN_NAMES]) + (", ..." if len(layers) > _SHOWN_NAMES else "")
-            raise FormatError(f"the pattern {rule.pattern!r} matches no layer with weights; layers: {shown}")
+            raise FormatError(f"the pattern {rule.pattern!r} matches no layer with weights{suggest(rule.pattern, layers)}; layers: {shown}")
 
     def _place(self, layer: str) -> int:
         for place, rule in enumerate(self.rules):

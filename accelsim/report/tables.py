@@ -19,7 +19,7 @@ from accelsim.report.metrics import (
     traffic_lines,
 )
 from accelsim.report.terminal import row, say, show, table
-from accelsim.report.text import count, decimal_bytes, hertz, milliseconds, percent, tail, times
+from accelsim.report.text import count, decimal_bytes, duration, hertz, milliseconds, percent, tail, times
 from accelsim.result import Result
 
 _NAME_CHARS = 23  # full names are in --json and in layers.csv
@@ -71,7 +71,7 @@ def render_headline(console: Console, result: Result, summary: Summary) -> None:
     say(console, f"{summary.accelerator} runs {summary.trace}", style="bold")
     say(
         console,
-        f"{milliseconds(summary.milliseconds_per_inference)} ms an inference, {summary.inferences_per_s:,.1f} frames/s; "
+        f"{duration(summary.milliseconds_per_inference)} an inference, {summary.inferences_per_s:,.1f} frames/s; "
         f"{count(summary.total_cycles)} cycles at {hertz(summary.clock_hz)} for {_inferences(summary)}",
     )
     if len({frame.trace for frame in result.frames}) > 1:
@@ -79,7 +79,7 @@ def render_headline(console: Console, result: Result, summary: Summary) -> None:
     elif summary.frames > 1:
         say(
             console,
-            f"cold start {milliseconds(summary.cold_ms)} ms (first frame), steady state {milliseconds(summary.steady_ms)} ms (last frame)",
+            f"cold start {duration(summary.cold_ms)} (first frame), steady state {duration(summary.steady_ms)} (last frame)",
         )
     say(
         console,

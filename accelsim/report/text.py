@@ -65,6 +65,14 @@ def times(ratio: float) -> str:
     return f"{ratio:.2f}x"
 
 
+def duration(milliseconds: float) -> str:
+    """12.3456 -> '12.346 ms', 0.008809 -> '8.809 us', 61000 -> '61.000 s': the unit in which a person reads it."""
+    for unit, size in (("s", 1e3), ("ms", 1.0), ("us", 1e-3)):
+        if milliseconds >= size:
+            return f"{milliseconds / size:.3f} {unit}"
+    return f"{milliseconds * 1e6:.0f} ns"
+
+
 def milliseconds(value: float) -> str:
     """12.3456 -> '12.346', 0.0012345 -> '0.001234': three decimals, or four digits below 1 ms."""
     return f"{value:,.3f}" if value >= 1 else f"{value:.4g}"

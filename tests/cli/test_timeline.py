@@ -131,7 +131,13 @@ def test_a_trace_of_another_place_is_given_by_its_folder(saved: Path, tmp_path: 
         (("-o", "{}/t.json", "--cycles", "9000000.."), "no cycle of the run"),
         (("-o", "{}/t.json", "--layers", "*fc3*"), "no layer has such a name"),
         (("-o", "{}/t.json", "--layers", "*fc2*", "--cycles", "0..10"), "nothing of the chosen layers happens"),
-        (("-o", "{}",), "is a folder"),
+        (
+            (
+                "-o",
+                "{}",
+            ),
+            "is a folder",
+        ),
         (("-o", "/dev/null/t.json"), "cannot be written"),
         (("--vcd", "{}"), "is a folder"),
     ],

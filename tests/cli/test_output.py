@@ -1,0 +1,205 @@
+"""What every command prints: tables for a person, JSON for a program, one line when it is to be quiet, plain text on a pipe."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.core import TyperGroup
+from typer.main import get_command
+from typer.testing import CliRunner
+
+from accelsim.cli import app
+
+ROOT = Path(__file__).resolve().parents[2]
+DATA = ROOT / "tests" / "validation" / "data"
+HEAVY = ("numba", "numpy", "simpy", "matplotlib", "torch", "rich", "yaml")
+NO_QUIET = ("list",)  # it prints nothing but names, one a line
+
+
+def leaves(command: Any, words: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
+    """Every command and subcommand with the words that call it."""
+    if not isinstance(command, TyperGroup):
+        yield words, command
+        return
+    for name, inner in command.commands.items():
+        yield from leaves(inner, (*words, name))
+
+
+COMMANDS = dict(leaves(get_command(app)))
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A saved run, a small memory trace, a table of layers and a small sweep."""
+    made = tmp_path_factory.mktemp("made")
+    done = CliRunner().invoke(app, ["run", "edge-32x32", "tiny_vit_ssvq", "-q", "-o", str(made / "run")])
+    assert done.exit_code == 0, done.output
+    (made / "memory.txt").write_text("0 R 0x0\n4 R 0x40\n90 W 0x1000\n")
+    (made / "net.csv").write_text("Layer, M, N, K,\nfc, 8, 16, 32,\n")
+    (made / "small.yaml").write_text(
+        "name: small\nbase: {accelerator: edge-32x32, trace: tiny_vit_ssvq}\n"
+        "axes: {codebook.ports: [1, 2]}\nconstraints: ['codebook.ports < 3']\n"
+    )
+    return made
+
+
+# A call of each command; {made} is the folder above, {new} a name that is free.
+CALLS: dict[tuple[str, ...], str] = {
+    ("run",): "edge-32x32 tiny_vit_ssvq --what-if",
+    ("compare",): "edge-32x32:tiny_vit_int8 tiny_vit_ssvq +codebook.ports=4:",
+    ("formats",): "edge-32x32 tiny_vit_int8 tiny_vit_ssvq",
+    ("timeline",): "{made}/run -o {new}.json.gz",
+    ("report",): "{made}/run -o {new}.html",
+    ("sweep",): "{made}/small.yaml --store {new}.sqlite --workers 1",
+    ("import",): "{made}/net.csv -o {new} --seed 1",
+    ("compress",): "tiny_vit_float --format uniform:bits=8 -o {new}",
+    ("inspect",): "tiny_vit_ssvq",
+    ("area",): "edge-32x32",
+    ("ablation",): "edge-32x32 tiny_vit_ssvq tiny_vit_int8",
+    ("list",): "formats",
+    ("validate", "core"): f"{DATA}/core/core_cycles.csv",
+    ("validate", "outside"): f"{DATA}/outside/published.csv",
+    ("dram", "replay"): "{made}/memory.txt --device lpddr4-3200-x16",
+}
+LONG = {("demo",), ("validate", "dram"), ("validate", "systolic")}  # minutes; ("demo",) is run by `make demo`
+
+
+def call(words: tuple[str, ...], made: Path, new: Path, *more: str) -> Any:
+    line = CALLS[words].format(made=made, new=new).split()
+    done = CliRunner().invoke(app, [*words, *line, *more], prog_name="accelsim")
+    assert done.exit_code in ((0, 1) if words[0] == "validate" else (0,)), done.output  # 1: a figure outside its tolerance
+    return done
+
+
+def test_every_command_is_called_here() -> None:
+    assert set(CALLS) | LONG == set(COMMANDS)
+
+
+@pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
+def test_every_command_can_print_json_or_be_quiet(words: tuple[str, ...]) -> None:
+    options = {option for parameter in COMMANDS[words].params for option in parameter.opts}
+    assert "--json" in options
+    assert {"--quiet", "-q"} <= options or words[0] in NO_QUIET
+
+
+@pytest.mark.parametrize("words", CALLS, ids=" ".join)
+def test_json_is_all_that_is_printed(words: tuple[str, ...], folder: Path, tmp_path: Path) -> None:
+    done = call(words, folder, tmp_path / "new", "--json")
+    assert json.loads(done.stdout) is not None
+    assert done.stderr == ""
+
+
+@pytest.mark.parametrize("words", [words for words in CALLS if words[0] not in NO_QUIET], ids=" ".join)
+def test_a_quiet_command_prints_a_line_or_nothing(words: tuple[str, ...], folder: Path, tmp_path: Path) -> None:
+    done = call(words, folder, tmp_path / "new", "--quiet")
+    assert done.stdout.count("\n") <= 1
+    assert done.stderr == ""
+
+
+@pytest.mark.parametrize("words", CALLS, ids=" ".join)
+def test_text_on_a_pipe_is_plain_and_fits_80_columns(words: tuple[str, ...], folder: Path, tmp_path: Path) -> None:
+    done = call(words, folder, tmp_path / "new")
+    wide = [line for line in done.stdout.splitlines() if len(line) > 80 and str(tmp_path) not in line]
+    assert wide == []
+    assert "\x1b" not in done.stdout
+    assert done.stderr == ""
+
+
+@pytest.mark.parametrize("words", [(), *COMMANDS, ("validate",), ("dram",)], ids=" ".join)
+def test_help_fits_80_columns(words: tuple[str, ...]) -> None:
+    done = CliRunner().invoke(app, [*words, "--help"], prog_name="accelsim")
+    assert done.exit_code == 0
+    assert max(map(len, done.stdout.splitlines())) <= 80
+
+
+def test_no_help_imports_what_a_command_needs() -> None:
+    code = (
+        "import sys, typer.testing, accelsim.cli\n"
+        f"for words in {[list(words) for words in COMMANDS]}:\n"
+        "    assert typer.testing.CliRunner().invoke(accelsim.cli.app, [*words, '--help']).exit_code == 0\n"
+        f"print([name for name in {HEAVY} if name in sys.modules])"
+    )
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"
+
+
+def test_help_answers_at_once() -> None:
+    fastest = min(_seconds([sys.executable, "-m", "accelsim", "run", "--help"]) for _ in range(5))
+    assert fastest < 0.3
+
+
+def _seconds(command: list[str]) -> float:
+    """Processor time of a command, which other work on the machine does not stretch."""
+    before = os.times()
+    subprocess.run(command, capture_output=True, check=True, cwd=ROOT)
+    after = os.times()
+    return after.children_user + after.children_system - before.children_user - before.children_system
+
+
+@pytest.mark.parametrize(
+    "command", [("run", "edge-32x32", "tiny_vit_ssvq"), ("inspect", "tiny_vit_ssvq"), ("area", "edge-32x32")], ids=" ".join
+)
+def test_a_terminal_without_unicode_gets_text_too(command: tuple[str, ...]) -> None:
+    plain = {**os.environ, "LANG": "C", "LC_ALL": "C", "PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"}
+    done = subprocess.run([sys.executable, "-m", "accelsim", *command], env=plain, capture_output=True, cwd=ROOT, check=True)
+    assert done.stdout.decode("ascii")
+    assert done.stderr == b""
+
+
+def test_a_reader_of_a_run_who_leaves_ends_it_quietly() -> None:
+    command = f"{sys.executable} -m accelsim run edge-32x32 tiny_vit_ssvq | head -n 1 > /dev/null; exit ${{PIPESTATUS[0]}}"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False, cwd=ROOT)
+    assert (done.returncode, done.stderr) in ((141, ""), (0, ""))  # 0: all was written before head closed
+
+
+@pytest.mark.parametrize(
+    "words", ["run edge-32x32 deit_tiny_int8 --frames 200 -o {new}", "demo -o {new}"], ids=lambda words: words.split()[0]
+)
+def test_an_interrupted_command_says_so_in_one_line_and_leaves_nothing(words: str, tmp_path: Path) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "accelsim", *words.format(new=tmp_path / "new").split()],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=ROOT,
+        start_new_session=True,
+    )
+    time.sleep(4)
+    os.killpg(process.pid, signal.SIGINT)
+    _, said = process.communicate(timeout=120)
+    assert (process.returncode, said) == (130, "accelsim: interrupted\n")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_interrupted_compression_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from accelsim.compress import compress_trace
+
+    done = iter(range(3))
+
+    def encode(*_: Any) -> Any:
+        if next(done, None) is None:
+            raise KeyboardInterrupt
+        return whole(*_)
+
+    whole = compress_trace.encode
+    monkeypatch.setattr(compress_trace, "encode", encode)
+    outcome = CliRunner().invoke(app, ["compress", "tiny_vit_float", "--format", "uniform:bits=8", "-o", str(tmp_path / "new")])
+    assert (outcome.exit_code, outcome.stderr) == (130, "accelsim: interrupted\n")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_full_disk_is_one_message(monkeypatch: pytest.MonkeyPatch) -> None:
+    if not Path("/dev/full").exists():
+        pytest.skip("needs /dev/full")
+    done = subprocess.run(
+        ["bash", "-c", f"{sys.executable} -m accelsim list formats > /dev/full"], capture_output=True, text=True, check=False, cwd=ROOT
+    )
+    assert (done.returncode, done.stderr) == (2, "accelsim: cannot write or read: No space left on device\n")
