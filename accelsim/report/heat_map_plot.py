@@ -17,12 +17,13 @@ from matplotlib.colors import LinearSegmentedColormap, Normalize
 from matplotlib.patches import Rectangle
 
 from accelsim.report.style import PAPER_COLUMN_MM, ink_on, picture
-from accelsim.report.text import shorten
+from accelsim.report.text import folded, shorten
 
 RAMP = LinearSegmentedColormap.from_list("accelsim", [(0.96, 0.97, 0.99), (0.34, 0.61, 0.80), (0.03, 0.25, 0.47)])
 _CHAR_MM = 1.35  # of a digit at the size of the numbers, with its share of the gap
 _ROW_CHAR_MM = 1.3
-_ROW_MM, _FRAME_MM = 7.0, 17.0
+_ROW_MM, _FRAME_MM, _LINE_MM = 7.0, 17.0, 3.0
+_HATCHED = "hatched: no figure"
 _ROTATED_CHARS = 24
 
 
@@ -37,6 +38,7 @@ def heat_map(
     column_label: str = "",
     number: str = ".3g",
     limits: tuple[float, float] | None = None,
+    note: str = "",
     width_mm: float = PAPER_COLUMN_MM,
 ) -> None:
     """Draw `values` as tiles.
@@ -48,6 +50,7 @@ def heat_map(
     value_label, row_label, column_label : what the figures and the axes are, with their units
     number : format of a figure in its tile
     limits : values of the lightest and the darkest tile; None: the least and the largest figure
+    note : what else a reader must know of the figures, below the axes
     width_mm : of the picture, from which follows whether the numbers fit
 
     Raises
@@ -75,12 +78,14 @@ def heat_map(
             ax.add_patch(tile)
             if fits and measured:
                 ax.text(x + 0.5, y + 0.5, labels[y][x], fontsize=6.5, color=ink_on(color[:3]), ha="center", va="center")
-    _name_axes(ax, rows, columns, row_label, column_label, (width_mm - names_mm) / len(columns))
+    holes = _HATCHED if len(known) < len(rows) * len(columns) else ""
+    below = "\n".join(filter(None, (column_label, folded(note), holes)))
+    _name_axes(ax, rows, columns, row_label, below, (width_mm - names_mm) / len(columns))
     if fits:
-        ax.set_title(value_label, fontsize=7, loc="left")
+        ax.set_title(folded(value_label), fontsize=7, loc="left")
     else:
         bar = ax.figure.colorbar(ScalarMappable(scale, RAMP), ax=ax, orientation="horizontal", location="top", aspect=40, pad=0.03)
-        bar.set_label(value_label)
+        bar.set_label(folded(value_label))
         bar.outline.set_linewidth(mpl.rcParams["axes.linewidth"])
 
 
@@ -108,9 +113,11 @@ def heat_map_picture(
     column_label: str = "",
     number: str = ".3g",
     limits: tuple[float, float] | None = None,
+    note: str = "",
 ) -> dict[str, bytes]:
     """The heat map as SVG and PNG at a paper's column width; parameters as `heat_map`."""
-    height = _FRAME_MM + _ROW_MM * len(rows) + _ROW_CHAR_MM * min(_ROTATED_CHARS, max(map(len, columns)))
+    sentences = 2 + folded(value_label).count("\n") + folded(note).count("\n")  # below the axes: the note, and what a hatched tile is
+    height = _FRAME_MM + _LINE_MM * sentences + _ROW_MM * len(rows) + _ROW_CHAR_MM * min(_ROTATED_CHARS, max(map(len, columns)))
 
     def draw(ax: Axes) -> None:
         heat_map(
@@ -123,6 +130,7 @@ def heat_map_picture(
             column_label=column_label,
             number=number,
             limits=limits,
+            note=note,
         )
 
     return picture(name, height, draw)

@@ -11,15 +11,22 @@ from collections.abc import Mapping, Sequence
 from matplotlib.axes import Axes
 
 from accelsim.report.style import SERIES_MARKERS, SERIES_PAINT, picture
-from accelsim.report.text import shorten
+from accelsim.report.text import folded, shorten
 
 _HEIGHT_MM, _LEGEND_MM = 48, 4.2
 
 
 def plot_lines(
-    ax: Axes, places: Sequence[str], series: Mapping[str, Sequence[float]], *, x_label: str, y_label: str, heading: str = ""
+    ax: Axes,
+    places: Sequence[str],
+    series: Mapping[str, Sequence[float]],
+    *,
+    x_label: str,
+    y_label: str,
+    heading: str = "",
+    note: str = "",
 ) -> None:
-    """Draw each series over `places` from zero; a NaN is a gap.
+    """Draw each series over `places` from zero; a NaN is a gap. `heading` stands above the names of the series, `note` below the axes.
 
     Raises
     ------
@@ -35,19 +42,24 @@ def plot_lines(
     ax.set_ylim(0, 1.06 * top)
     ax.set_xticks(range(len(places)), places)
     ax.grid(axis="y")
-    ax.set_xlabel(x_label)
+    ax.set_xlabel("\n".join(filter(None, (x_label, folded(note)))))
     ax.set_ylabel(y_label)
-    if heading:
-        ax.set_title(heading, fontsize=7, wrap=True)
-    ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0 if not heading else 1.08), ncols=1, borderaxespad=0.2)
+    ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=1, borderaxespad=0.2, title=folded(heading) or None, title_fontsize=7)
 
 
 def lines_picture(
-    name: str, places: Sequence[str], series: Mapping[str, Sequence[float]], *, x_label: str, y_label: str, heading: str = ""
+    name: str,
+    places: Sequence[str],
+    series: Mapping[str, Sequence[float]],
+    *,
+    x_label: str,
+    y_label: str,
+    heading: str = "",
+    note: str = "",
 ) -> dict[str, bytes]:
     """The lines as SVG and PNG at a paper's column width; parameters as `plot_lines`."""
 
     def draw(ax: Axes) -> None:
-        plot_lines(ax, places, series, x_label=x_label, y_label=y_label, heading=heading)
+        plot_lines(ax, places, series, x_label=x_label, y_label=y_label, heading=heading, note=note)
 
-    return picture(name, _HEIGHT_MM + _LEGEND_MM * len(series), draw)
+    return picture(name, _HEIGHT_MM + _LEGEND_MM * (len(series) + bool(heading) + bool(note)), draw)

@@ -12,7 +12,7 @@ from typing import Any, Literal
 from matplotlib.axes import Axes
 
 from accelsim.report.style import SERIES_MARKERS, SERIES_PAINT, log_scale, picture
-from accelsim.report.text import shorten
+from accelsim.report.text import folded, shorten
 
 Goal = Literal["less", "more"]
 MAX_GROUPS = len(SERIES_PAINT)
@@ -30,6 +30,7 @@ def pareto_scatter(
     goals: tuple[Goal, Goal] = ("less", "less"),
     groups: Sequence[str] | None = None,
     log: tuple[bool, bool] = (False, False),
+    heading: str = "",
 ) -> None:
     """Draw one marker a point, the points of the front filled and joined by a staircase.
 
@@ -41,6 +42,7 @@ def pareto_scatter(
     goals : whether less or more is better, of x and of y
     groups : name of each point's group (a format, a chip): colour and marker; beyond MAX_GROUPS groups the rest share one
     log : logarithmic axes
+    heading : above the names of the groups
 
     Raises
     ------
@@ -76,14 +78,15 @@ def pareto_scatter(
     ax.grid()
     ax.set_xlabel(f"{x_label}; {goals[0]} is better")
     ax.set_ylabel(f"{y_label}; {goals[1]} is better")
-    ax.legend(loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=3, borderaxespad=0.2)
+    ax.legend(loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=3, borderaxespad=0.2, title=folded(heading) or None, title_fontsize=7)
 
 
 def _staircase(ax: Axes, front: Sequence[tuple[float, float]], goals: tuple[Goal, Goal]) -> None:
     """What the front reaches: from a point on, its y holds until the next one's x (or, where more x is better, since the last one's)."""
     where: Literal["pre", "post"] = "post" if goals[0] == "less" else "pre"
     if front:
-        ax.step([x for x, _ in front], [y for _, y in front], where=where, color="#5A5A5A", linewidth=0.8, zorder=2, label="Pareto front")
+        xs, ys = zip(*front, strict=True)
+        ax.step(xs, ys, where=where, color="#5A5A5A", linewidth=0.8, zorder=2, label="Pareto front (filled)")
 
 
 def pareto_picture(
@@ -97,10 +100,11 @@ def pareto_picture(
     goals: tuple[Goal, Goal] = ("less", "less"),
     groups: Sequence[str] | None = None,
     log: tuple[bool, bool] = (False, False),
+    heading: str = "",
 ) -> dict[str, bytes]:
     """The scatter as SVG and PNG at a paper's column width; parameters as `pareto_scatter`."""
 
     def draw(ax: Axes) -> None:
-        pareto_scatter(ax, x, y, on_front, x_label=x_label, y_label=y_label, goals=goals, groups=groups, log=log)
+        pareto_scatter(ax, x, y, on_front, x_label=x_label, y_label=y_label, goals=goals, groups=groups, log=log, heading=heading)
 
     return picture(name, _HEIGHT_MM, draw)

@@ -5,9 +5,11 @@ Traffic is given in decimal units (1 MB = 10^6 bytes), as bandwidths are; buffer
 
 from __future__ import annotations
 
+import textwrap
 import unicodedata
 
 LABEL_CHARS = 24  # of a name in a picture at a paper's column width
+LINE_CHARS = 42  # of a sentence below the axes there
 _KEPT = {" "}
 
 
@@ -32,6 +34,11 @@ def tail(text: str, width: int) -> str:
 def shorten(text: str) -> str:
     """A name that fits beside a bar or a tile."""
     return tail(text, LABEL_CHARS)
+
+
+def folded(text: str) -> str:
+    """A sentence on as many lines as it takes in a picture at a paper's column width."""
+    return textwrap.fill(clean(text), LINE_CHARS)
 
 
 def count(value: int) -> str:

@@ -48,6 +48,7 @@ class SpeedupMap(_Picture):
     baseline: dict[str, Any] = Field(min_length=1, max_length=1, description="axis: the value of the baseline")
     rows: str
     columns: str
+    row_title: Title = ""
     column_title: Title = ""
     maps: tuple[str, ...] = Field(default=(), max_length=4, description="axes: one block of tiles for each of their values")
 

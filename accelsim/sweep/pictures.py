@@ -138,7 +138,8 @@ def _speedup_map(name: str, heading: str, part: Table, whole: Table, picture: Sp
     if not cells:
         return {}
     over = f"speed-up over {picture.baseline[picture.compared]}"
-    return map_picture(name, cells, picture.column_title or picture.columns, title=f"{heading}: {over}" if heading else over)
+    columns = picture.column_title or picture.columns
+    return map_picture(name, cells, columns, title=f"{heading}: {over}" if heading else over, row_title=picture.row_title or picture.rows)
 
 
 def _heat_map(name: str, heading: str, part: Table, whole: Table, picture: HeatMap) -> Files:
@@ -152,7 +153,8 @@ def _heat_map(name: str, heading: str, part: Table, whole: Table, picture: HeatM
         value_label=label,
         row_label="" if picture.rows == "trace" else picture.rows,
         column_label=picture.columns,
-        number=".0f" if np.nanmax(values, initial=0.0) >= 100 else ".3g",
+        number=".0f" if np.nanmax(values, initial=0.0) >= 100 else "#.3g",
+        note=_note(whole, *picture.each, picture.rows, picture.columns),
     )
 
 
@@ -173,6 +175,7 @@ def _pareto(name: str, heading: str, part: Table, whole: Table, picture: ParetoS
         y_label=title(picture.y),
         groups=groups,
         log=(picture.log, picture.log),
+        heading=heading,
     )
 
 
@@ -181,7 +184,15 @@ def _lines(name: str, heading: str, part: Table, whole: Table, picture: Lines) -
     drawn = {line: row for line, row in zip(lines, values.tolist(), strict=True) if not all(map(math.isnan, row))}
     series = {picture.shown(picture.lines, line): row for line, row in drawn.items()}
     ticks = [picture.shown(picture.x, place) for place in places]
-    return lines_picture(name, ticks, series, x_label=picture.x, y_label=title(picture.y), heading=heading)
+    note = _note(whole, *picture.each, picture.lines, picture.x)
+    return lines_picture(name, ticks, series, x_label=picture.x, y_label=title(picture.y), heading=heading, note=note)
+
+
+def _note(table: Table, *drawn: str) -> str:
+    """Over which axes a picture shows the least figure: those of several values that are not drawn; '' if there are none."""
+    named = {table.axis(name)[0] for name in drawn}
+    free = [axes.names[0] for number, axes in enumerate(table.sweep.groups) if number not in named and len(axes.steps) > 1]
+    return f"the least over {', '.join(free)}" if free else ""
 
 
 _DRAW: Mapping[type, Callable[..., Files]] = {SpeedupMap: _speedup_map, HeatMap: _heat_map, ParetoScatter: _pareto, Lines: _lines}

@@ -105,6 +105,20 @@ def test_every_kind_of_picture_is_drawn_and_drawn_the_same_again():
     assert files == draw(made_up(pictures))
 
 
+def test_a_picture_says_over_what_its_figures_are_the_least_and_what_a_hatched_tile_is():
+    line = {"kind": "lines", "name": "lines", "title": "a heading", "x": "codebook.ports", "y": "milliseconds", "lines": "trace"}
+    scatter = {"kind": "pareto", "name": "front", "title": "a heading", "x": "area_mm2", "y": "milliseconds"}
+    drawn = draw(made_up([MAP, HEAT, line, scatter]))
+    files = {name: content.decode() for name, content in drawn.items() if name.endswith("svg")}  # which tells the text of its outlines
+    assert all("the least over control.overlap" in files[name] for name in ("lines.svg", "heat_a.svg"))
+    assert all("a heading" in files[name] for name in ("lines.svg", "front.svg"))
+    assert "rows: array.rows" in files["map_b.svg"]
+    table = made_up([HEAT])
+    holes = draw(table.where((np.array(table.labels("array.rows")) == "16") | (np.array(table.labels("codebook.ports")) != "1")))
+    assert b"hatched: no figure" in holes["heat_a.svg"]
+    assert b"hatched" not in draw(table)["heat_a.svg"]
+
+
 def test_no_point_draws_nothing():
     table = made_up([MAP, HEAT])
     assert draw(table.where(np.zeros(len(table), bool))) == {}
