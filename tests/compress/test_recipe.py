@@ -114,18 +114,18 @@ def test_an_empty_pattern_is_no_default() -> None:
 
 def test_weights_that_are_not_finite_are_one_message_with_the_layer(tmp_path: Path) -> None:
     for bad in (np.nan, np.inf):
+        data = np.frombuffer(np.full(32, bad, "<f4").tobytes(), np.uint8)
         layer = GemmLayer(
             name="fc",
             inputs=("x",),
             output=TensorShape(rows=1, width=8),
             bounds=LoopBounds(K=8, C=4),
             weight=WeightRecord(
-                format=parse_format("float32"), k=4, n=8, streams={"weights": StreamRecord.of("w", 32 * 32, np.zeros(128, np.uint8))}
+                format=parse_format("float32"), k=4, n=8, streams={"weights": StreamRecord.of("w", 32 * 32, data)}
             ),
         )
         source = CheckpointSource(file="m.safetensors", sha256="0" * 64)
         inputs = (ModelInput(name="x", shape=TensorShape(rows=1, width=4)),)
-        data = np.frombuffer(np.full(32, bad, "<f4").tobytes(), np.uint8)
         trace = with_payload(Manifest(name="bad", source=source, inputs=inputs, outputs=("fc",), layers=(layer,)), {"w": data})
         with pytest.raises(FormatError, match=r"trace 'bad', layer 'fc': .*NaN or an infinity"):
             compress_trace(trace, make_recipe("uniform"), tmp_path / "t")
