@@ -117,6 +117,7 @@ _RC: dict[Any, Any] = {
     "text.parse_math": False,
     "svg.hashsalt": "accelsim",
     "svg.fonttype": "path",
+    "axes.formatter.useoffset": False,  # a tick says its whole value
 }
 
 

@@ -141,3 +141,8 @@ def test_pictures_are_equal_for_equal_input():
     assert one == two
     assert set(one) == {"map.svg", "map.png"}
     assert set(pareto_picture("front", X, Y, FRONT, x_label="x", y_label="y")) == {"front.svg", "front.png"}
+
+
+def test_ticks_of_nearly_equal_figures_say_their_whole_value():
+    svg = pareto_picture("front", [2.25, 2.33], [0.139345, 0.13933], [True, True], x_label="x", y_label="y")["front.svg"]
+    assert b"e\xe2\x88\x92" not in svg  # an exponent's minus, of an offset such as 1e-5 + 1.393e-1
