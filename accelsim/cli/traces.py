@@ -9,7 +9,7 @@ import typer
 
 from accelsim.cli.completion import formats as complete_formats
 from accelsim.cli.completion import traces as complete_traces
-from accelsim.cli.inputs import AsJson, Quiet, Seed, TraceName
+from accelsim.cli.inputs import AsJson, OutFolder, Quiet, Seed, TraceName
 from accelsim.cli.shell import print_json, print_line
 from accelsim.errors import ConfigError
 from accelsim.presets import find_trace
@@ -79,12 +79,16 @@ def compress(
 def inspect(
     trace: TraceName,
     regenerate: Annotated[bool, typer.Option("--regenerate", help="Make the bits of a seeded trace again, and count them.")] = False,
+    out: OutFolder = None,
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
     """Layers, shapes, formats and bits of a trace; use of its codebooks and balance of its signs."""
     from accelsim.compress.open_trace import open_trace
+    from accelsim.report.trace_export import check_trace_folder, write_trace_folder
 
+    if out is not None:
+        check_trace_folder(out)
     found = open_trace(trace)
     if found.has_payload:
         found.verify_payload()
@@ -92,6 +96,8 @@ def inspect(
         from accelsim.compress.compress_trace import materialize
 
         found = materialize(found)
+    if out is not None:
+        write_trace_folder(out, found)
     _show_trace(found, as_json, quiet)
 
 
