@@ -1,4 +1,4 @@
-"""timeline: a saved run as a timeline for Perfetto, as a waveform, or both."""
+"""timeline: a saved run as a timeline for Perfetto, as a waveform, as figures over time."""
 
 from __future__ import annotations
 
@@ -23,6 +23,9 @@ def timeline(
     result: Annotated[Path, typer.Argument(metavar="RESULT", help="A result.json, or the folder of a run.")],
     out: Annotated[Path | None, typer.Option("-o", "--out", metavar="FILE", help="Trace events, .json or .json.gz.")] = None,
     vcd: Annotated[Path | None, typer.Option("--vcd", metavar="FILE", help="The core's signals by cycle, .vcd or .vcd.gz.")] = None,
+    plot: Annotated[
+        Path | None, typer.Option("--plot", metavar="DIR", help="Bandwidth and occupancy of the buffers: figures and CSV.")
+    ] = None,
     layers: Annotated[str | None, typer.Option("--layers", metavar="PATTERN", help="Only layers of these names: '*.mlp.*'.")] = None,
     cycles: Annotated[str | None, typer.Option("--cycles", metavar="A..B", help="Only core cycles from A to before B.")] = None,
     trace: Annotated[
@@ -33,7 +36,7 @@ def timeline(
     as_json: Annotated[bool, typer.Option("--json", help="Print what was written as JSON.")] = False,
     quiet: Quiet = False,
 ) -> None:
-    """Show a run in time: a file for Perfetto (-o), for GTKWave (--vcd).
+    """Show a run in time: a file for Perfetto (-o), for GTKWave (--vcd), for a paper (--plot).
 
     The run is repeated with a recorder, and must give the saved numbers again. What each track means: docs/timeline.md.
     """
@@ -42,13 +45,19 @@ def timeline(
     from accelsim.result import load_result
     from accelsim.timeline.window import make_window, parse_cycles
 
-    if out is None and vcd is None:
-        raise ConfigError("nothing to write; allowed: -o FILE for a timeline, --vcd FILE for a waveform, or both")
+    if out is None and vcd is None and plot is None:
+        raise ConfigError(
+            "nothing to write; allowed: -o FILE for a timeline, --vcd FILE for a waveform, --plot DIR for figures, or all of them"
+        )
     saved = load_result(result)
     window = make_window(saved, layers, parse_cycles(cycles) if cycles is not None else None)
     for file in (out, vcd):
         if file is not None:
             check_writable(file)
+    if plot is not None:
+        from accelsim.timeline.over_time import check_over_time_folder
+
+        check_over_time_folder(plot)
     from accelsim.timeline.reproduce import reproduce
     from accelsim.timeline.timeline import write_timeline
     from accelsim.timeline.waveform import check_writer, write_waveform
@@ -60,6 +69,10 @@ def timeline(
         run = reproduce(saved, str(result), traces=trace or (), seed=seed, progress=update)
         summary = write_timeline(run, window, out) if out is not None else None
         signals = write_waveform(run, window, vcd) if vcd is not None else 0
+        if plot is not None:
+            from accelsim.timeline.over_time import write_over_time
+
+            written["figures"] = {"path": str(write_over_time(run, window, plot))}
     if summary is not None:
         written["timeline"] = summary.to_dict()
     if vcd is not None:
@@ -71,6 +84,8 @@ def timeline(
         say_timeline(summary, quiet)
     if vcd is not None:
         print_line(f"{vcd}: {signals:,} cycles from cycle {window.first:,}")
+    if plot is not None:
+        print_line(f"{plot}: figures and counters.csv")
 
 
 def say_timeline(summary: TimelineSummary, quiet: bool) -> None:

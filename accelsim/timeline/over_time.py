@@ -1,0 +1,141 @@
+"""The counters of a recorded run as figures for a paper: bandwidth of each memory, what the two buffers hold.
+
+The values are those of the counter tracks, from the same code; slices and arrows are left out. Writes are posted:
+what a memory still holds when the run ends has not crossed its bus, and is not in the bandwidth.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from matplotlib.axes import Axes
+
+from accelsim.hw.channel import peak_bytes_per_s
+from accelsim.report.export import to_csv
+from accelsim.report.folder import FolderKind, check_replaceable, write_folder
+from accelsim.report.style import OPERAND_PAINT, TOTAL_PAINT, Paint, picture
+from accelsim.report.time_plot import Binning, Steps, plot_over_time
+from accelsim.simulate import RecordedRun
+from accelsim.timeline.context import Context
+from accelsim.timeline.counters import Bandwidth, WeightBuffer, draw_activations
+from accelsim.timeline.flights import flights_of
+from accelsim.timeline.memory_tracks import draw_memories
+from accelsim.timeline.replay import ClusterReplay
+from accelsim.timeline.trace_file import TraceFile
+from accelsim.timeline.window import Window
+
+_FILE = "counters.csv"
+_STEMS = ("bandwidth_dram", "bandwidth_flash", "weight_buffer", "activation_buffer")
+OVER_TIME_FOLDER = FolderKind(_FILE, (_FILE, *(f"{stem}.{end}" for stem in _STEMS for end in ("svg", "png"))))
+_PAINTS: Mapping[str, Paint] = {
+    "read": OPERAND_PAINT["raw_weights"],
+    "write": OPERAND_PAINT["activations_out"],
+    "filled": OPERAND_PAINT["indices"],
+    "reserved": OPERAND_PAINT["codebook"],
+    "held": OPERAND_PAINT["activations_in"],
+}
+_HEIGHT_MM = 45
+
+Counters = Mapping[str, Mapping[str, Steps]]
+
+
+class _CounterLog(TraceFile):
+    """Keeps the counters, and writes nothing."""
+
+    def __init__(self) -> None:
+        super().__init__(io.BytesIO(), {})
+        self.values: dict[str, list[tuple[int, Mapping[str, int | float]]]] = {}
+
+    def counter(self, process: int, name: str, time_ps: int, values: Mapping[str, int | float]) -> None:
+        self.values.setdefault(name, []).append((time_ps, dict(values)))
+
+    def _put(self, event: Mapping[str, Any]) -> None:
+        pass
+
+
+def counters_of(run: RecordedRun, window: Window) -> Counters:
+    """Counter track -> series -> its steps in core cycles, in the window; names as in the timeline, with units.
+
+    Raises
+    ------
+    ConservationError
+        The run cannot be repeated.
+    """
+    check = ClusterReplay(run)
+    for _ in check.samples():
+        pass
+    flights, log = flights_of(run), _CounterLog()
+    context = Context(run, window, log)
+    bandwidth = Bandwidth(context)
+    for memory, moved in draw_memories(context, flights):
+        bandwidth.add(memory, moved)
+    bandwidth.draw()
+    draw_activations(context, flights, check.finished)
+    weights = WeightBuffer(context, flights, bandwidth.bin_cycles)
+    for piece in ClusterReplay(run).samples():
+        weights.feed(piece)
+    return {name: _steps(context, found) for name, found in log.values.items()}
+
+
+def _steps(context: Context, found: list[tuple[int, Mapping[str, int | float]]]) -> dict[str, Steps]:
+    """The last value of each cycle holds."""
+    by_cycle = {context.cycle(time): values for time, values in found}
+    cycles = tuple(sorted(by_cycle))
+    end = max(context.window.end, cycles[-1])
+    return {name: Steps(cycles, tuple(float(by_cycle[cycle][name]) for cycle in cycles), end) for name in found[0][1]}
+
+
+def over_time_pictures(run: RecordedRun, counters: Counters) -> dict[str, bytes]:
+    """A picture a counter track, with the memory's peak rate or the buffer's capacity."""
+    chip = run.accelerator
+    out: dict[str, bytes] = {}
+    for name, series in counters.items():
+        what = name.partition(" (")[0]
+        if what.endswith(" bandwidth"):
+            memory = what.removesuffix(" bandwidth")
+            rate = peak_bytes_per_s(chip.memory(memory))
+            limit = ("peak", float(rate / chip.clock)) if rate is not None else None
+            out |= _picture(f"bandwidth_{memory}", series, f"{memory} bandwidth (B/core cycle)", "mean", limit)
+            continue
+        capacity = chip.weight_buffer.capacity if what == "weight buffer" else chip.activation_buffer.capacity
+        kib = {key: Steps(item.cycles, tuple(value / 1024 for value in item.values), item.end) for key, item in series.items()}
+        out |= _picture(what.replace(" ", "_"), kib, f"{what} (KiB)", "peak", ("capacity", capacity / 1024))
+    return out
+
+
+def _picture(stem: str, series: Mapping[str, Steps], y_label: str, how: Binning, limit: tuple[str, float] | None) -> dict[str, bytes]:
+    shown = {name: item for name, item in series.items() if any(item.values)} or dict(series)
+    paints = [_PAINTS.get(name, TOTAL_PAINT) for name in shown]
+
+    def draw(ax: Axes) -> None:
+        plot_over_time(ax, shown, paints, y_label=y_label, how=how, limit=limit)
+
+    return picture(stem, _HEIGHT_MM, draw)
+
+
+def check_over_time_folder(folder: Path) -> None:
+    """OutputError, before the run is repeated, if `folder` cannot take the figures."""
+    check_replaceable(folder, OVER_TIME_FOLDER)
+
+
+def write_over_time(run: RecordedRun, window: Window, folder: Path) -> Path:
+    """Write the figures and what they show, every step of it, as CSV: all or nothing.
+
+    Raises
+    ------
+    ConservationError
+        As `counters_of`.
+    OutputError
+        The place is taken by something else, or cannot be written.
+    """
+    counters = counters_of(run, window)
+    rows = [
+        {"counter": counter, "series": name, "core_cycle": cycle, "value": value}
+        for counter, series in counters.items()
+        for name, item in series.items()
+        for cycle, value in zip(item.cycles, item.values, strict=True)
+    ]
+    return write_folder(folder, OVER_TIME_FOLDER, {_FILE: to_csv(rows).encode(), **over_time_pictures(run, counters)})

@@ -1,0 +1,117 @@
+"""Bandwidth over time sums to the bytes of the result, occupancy stays within the buffers, and bins keep sums and peaks."""
+
+from __future__ import annotations
+
+import csv
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from accelsim.accelerator import load_accelerator
+from accelsim.cli import app
+from accelsim.hw.channel import burst_bytes
+from accelsim.presets import TRACES
+from accelsim.report.style import Paint
+from accelsim.report.time_plot import Steps, plot_over_time
+from accelsim.simulate import simulate_recorded
+from accelsim.timeline.over_time import counters_of, over_time_pictures
+from accelsim.timeline.window import make_window
+from accelsim.trace.trace import load_trace
+from tests.report.overlaps import axes, check_texts
+
+BLUE, RED = Paint("#0072B2"), Paint("#D55E00")
+
+
+@pytest.fixture(scope="module", params=[("edge-32x32", "tiny_vit_ssvq"), ("mcu-16x16", "tiny_vit_int8")])
+def recorded(request):
+    chip, trace = request.param
+    return simulate_recorded(load_accelerator(chip), load_trace(TRACES / trace))
+
+
+def test_the_bins_of_the_bandwidth_sum_to_the_bytes_of_the_result(recorded):
+    """Of the writes, to those that crossed the bus: a write is posted, and its memory may still hold it when the run ends."""
+    counters, result = counters_of(recorded, make_window(recorded.result, None, None)), recorded.result
+    tracks = [item for name, item in counters.items() if "bandwidth" in name]
+    moved = {write: sum(bits for key, bits in result.traffic.items() if key.write == write) / 8 for write in (False, True)}
+    assert sum(item["read"].integral for item in tracks) == moved[False]
+    assert sum(item["write"].integral for item in tracks) == result.counters.get("dram_writes", 0) * burst_bytes(recorded.accelerator.dram)
+    assert 0 <= moved[True] - sum(item["write"].integral for item in tracks) <= 64 * burst_bytes(recorded.accelerator.dram)
+
+
+def test_no_buffer_holds_more_than_it_can_and_every_byte_of_the_weights_passes(recorded):
+    counters = counters_of(recorded, make_window(recorded.result, None, None))
+    chip = recorded.accelerator
+    weights, held = counters["weight buffer (B)"], counters["activation buffer (B)"]["held"]
+    filled, reserved = (np.array(weights[name].values) for name in ("filled", "reserved"))
+    assert 0 < (filled + reserved).max() <= chip.weight_buffer.capacity
+    assert 0 < max(held.values) <= chip.activation_buffer.capacity
+    assert min(filled.min(), reserved.min(), *held.values) >= 0
+
+
+def test_there_is_a_picture_for_each_counter(recorded):
+    counters = counters_of(recorded, make_window(recorded.result, None, None))
+    stems = {name.partition(".")[0] for name in over_time_pictures(recorded, counters)}
+    memories = {f"bandwidth_{name}" for name in recorded.notes.requests if recorded.notes.requests[name]}
+    assert stems == {"weight_buffer", "activation_buffer"} | memories
+
+
+def test_a_bin_has_the_mean_or_the_peak_of_its_cycles():
+    """2 in cycles 0..3, 8 in cycles 4..5, 0 up to 10: means of five cycles (4 x 2 + 8) / 5 and 8 / 5."""
+    steps = Steps((0, 4, 6), (2.0, 8.0, 0.0), 10)
+    edges = np.array([0.0, 5.0, 10.0])
+    assert steps.integral == 24
+    assert steps.binned(edges, "mean").tolist() == [3.2, 1.6]
+    assert steps.binned(edges, "peak").tolist() == [8.0, 8.0]
+    assert steps.binned(np.array([0.0, 4.0, 6.0, 10.0]), "peak").tolist() == [2.0, 8.0, 0.0]
+
+
+def test_bins_are_those_of_a_walk_over_every_cycle():
+    rng = np.random.default_rng(5)
+    for _ in range(30):
+        cycles = np.unique(rng.integers(0, 60, 12))
+        steps = Steps(tuple(cycles.tolist()), tuple(rng.integers(0, 9, cycles.size).astype(float).tolist()), 70)
+        walk = [0.0] * 80
+        for cycle in range(80):
+            walk[cycle] = next((v for c, v in zip(steps.cycles[::-1], steps.values[::-1], strict=True) if c <= cycle), 0.0) * (cycle < 70)
+        edges = np.arange(0.0, 81.0, 8.0)
+        pieces = [walk[start : start + 8] for start in range(0, 80, 8)]
+        assert steps.binned(edges, "mean") == pytest.approx([sum(piece) / 8 for piece in pieces])
+        assert steps.binned(edges, "peak").tolist() == [max(piece) for piece in pieces]
+
+
+def test_a_stack_is_as_high_as_the_highest_sum_and_not_as_the_sum_of_the_highest():
+    ax = axes()
+    plot_over_time(ax, {"a": Steps((0, 5), (4.0, 0.0), 10), "b": Steps((0, 5), (0.0, 4.0), 10)}, [BLUE, RED], y_label="KiB", how="peak")
+    assert ax.dataLim.y1 == 4.0
+    assert (Steps((2,), (1.0,), 4) + Steps((3,), (5.0,), 8)) == Steps((2, 3, 4), (1.0, 6.0, 5.0), 8)
+
+
+@pytest.mark.parametrize("wrong", [((), (), 1), ((0, 0), (1.0, 1.0), 2), ((0,), (), 2), ((5,), (1.0,), 4)])
+def test_steps_that_do_not_rise_are_refused(wrong):
+    with pytest.raises(ValueError, match="step"):
+        Steps(*wrong)
+
+
+def test_no_series_is_refused():
+    with pytest.raises(ValueError, match="needs a paint"):
+        plot_over_time(axes(), {}, [], y_label="B")
+
+
+def test_no_text_overlaps_or_leaves_the_picture_at_column_width():
+    long = {"filled": Steps((0, 400_000), (1e5, 0.0), 123_456_789), "reserved": Steps((0,), (5e4,), 123_456_789)}
+    check_texts(lambda ax: plot_over_time(ax, long, [BLUE, RED], y_label="weight buffer (KiB)", limit=("capacity", 262144.0)), 45)
+    short = {"read": Steps((7,), (0.0,), 7)}
+    check_texts(lambda ax: plot_over_time(ax, short, [BLUE], y_label="dram bandwidth (B/core cycle)"), 45)
+
+
+def test_the_command_writes_figures_and_every_step_or_refuses_before_it_starts(tmp_path):
+    run, folder = tmp_path / "run", tmp_path / "figures"
+    call = CliRunner().invoke
+    assert call(app, ["run", "edge-32x32", "tiny_vit_ssvq", "-o", str(run), "--quiet"]).exit_code == 0
+    assert call(app, ["timeline", str(run), "--plot", str(folder), "--quiet"]).exit_code == 0
+    assert {"counters.csv", "bandwidth_dram.svg", "weight_buffer.png", "activation_buffer.svg"} <= {item.name for item in folder.iterdir()}
+    with (folder / "counters.csv").open() as file:
+        assert {row["series"] for row in csv.DictReader(file)} == {"read", "write", "filled", "reserved", "held"}
+    assert call(app, ["timeline", str(run), "--plot", str(run)]).exit_code == 2
+    assert (run / "result.json").exists()
