@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from accelsim.compress.compression_report import CompressionReport, LayerCompression
 from accelsim.compress.encoder import Matrix, encode, encode_with, reconstruct
-from accelsim.compress.recipe import Recipe, Rule, make_recipe
+from accelsim.compress.recipe import Recipe, Rule, check_fit, make_recipe
 from accelsim.compress.shared_codebooks import Codebooks, Network, shared_codebooks
 from accelsim.errors import FormatError, TraceError
 from accelsim.formats.catalog import describe_format
@@ -86,7 +86,7 @@ def compress_trace(
     recipe.check_patterns(list(dict.fromkeys(layer.name for item in (trace, *companions) for layer in item.weighted_layers())))
     for layer in weighted:
         with _naming(trace, layer):
-            recipe.format_of(layer.name).streams(layer.weight.k, layer.weight.n)  # a wrong shape is told before minutes of work
+            check_fit(layer, recipe.format_of(layer.name))  # a wrong shape is told before minutes of work
     networks = {item.sha256: item for item in (trace, *companions)}
     shared = shared_codebooks([_network(networks[key], recipe) for key in sorted(networks)], recipe.seed)
     if companions and not shared:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from accelsim.compress.recipe import Recipe, make_recipe
+from accelsim.compress.recipe import Recipe, check_fit, make_recipe
 from accelsim.errors import FormatError, TraceError
 from accelsim.formats.catalog import describe_format
 from accelsim.presets import find_trace
@@ -48,7 +48,7 @@ def in_format(trace: Trace, recipe: Recipe, name: str) -> Trace:
     chosen = {layer.name: recipe.format_of(layer.name) for layer in weighted}
     for layer in weighted:
         try:
-            chosen[layer.name].streams(layer.weight.k, layer.weight.n)
+            check_fit(layer, chosen[layer.name])
         except FormatError as error:
             raise FormatError(f"{name!r}, layer {layer.name!r}: {error}") from None
     fields = {field: getattr(trace.manifest, field) for field in Manifest.model_fields}

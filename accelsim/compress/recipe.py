@@ -19,6 +19,7 @@ from accelsim.formats.catalog import parse_format
 from accelsim.formats.weight_format import WeightFormat
 from accelsim.records import Record, build, read_yaml
 from accelsim.registry import suggest
+from accelsim.trace.layers import WeightedLayer
 
 BLOCK_PATTERN = "*.[0-9]*.*"  # layers inside a numbered block: 'vit.layers.0.mlp.fc1', not 'classifier'
 EVERYTHING = "*"
@@ -68,6 +69,23 @@ class Recipe:
             if fnmatchcase(layer, rule.pattern):
                 return place
         raise FormatError(f"no rule of the recipe matches layer {layer!r}; rules: {[rule.pattern for rule in self.rules]}")
+
+
+def check_fit(layer: WeightedLayer, spec: WeightFormat) -> None:
+    """A format can take a layer's weights.
+
+    Raises
+    ------
+    FormatError
+        The shape does not fit, or codewords along the outputs would cross the groups of a grouped or depthwise convolution.
+    """
+    spec.streams(layer.weight.k, layer.weight.n)
+    path = spec.decode_path()
+    if path.decode and path.axis == 0 and layer.n % path.d:
+        raise FormatError(
+            f"{spec.kind}: codewords of d={path.d} outputs cross its {layer.bounds.G} groups of {layer.n}; "
+            f"allowed: a divisor of {layer.n}, or a recipe that leaves this layer at 8 bit"
+        )
 
 
 def make_recipe(format_text: str, pattern: str | None = None, seed: int = 0) -> Recipe:

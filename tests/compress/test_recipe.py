@@ -16,6 +16,7 @@ from accelsim.trace.layers import GemmLayer, LoopBounds, TensorShape, WeightReco
 from accelsim.trace.manifest import CheckpointSource, Manifest, ModelInput
 from accelsim.trace.streams import StreamRecord
 from accelsim.trace.trace import Trace, load_trace, with_payload
+from tests.tiny_convnets import ConvNet
 
 TRACES = Path(__file__).parents[2] / "traces"
 GOOD = """
@@ -135,3 +136,11 @@ def test_weights_that_are_not_finite_are_one_message_with_the_layer(tmp_path: Pa
 def test_more_codewords_than_subvectors_are_one_message_with_the_layer() -> None:
     with pytest.raises(FormatError, match=r"layer 'vit\.layers\.0\.attention\.q_proj': k=500 codewords for 288 subvectors"):
         compress_trace(load_trace(TRACES / "tiny_vit_float"), make_recipe("vq:k=500,d=8"))
+
+
+def test_codewords_that_would_cross_the_groups_of_a_convolution_are_refused_before_anything_is_encoded() -> None:
+    net = ConvNet(4, 6, 6).conv(8, 3, groups=4).trace("float32")
+    with pytest.raises(FormatError, match=r"codewords of d=4 outputs cross its 4 groups of 2; allowed: a divisor of 2"):
+        compress_trace(net, make_recipe("vq:k=4,d=4", "*"))
+    packed, _ = compress_trace(net, make_recipe("vq:k=4,d=2", "*"))
+    assert {layer.weight.format.kind for layer in packed.weighted_layers()} == {"vq"}
