@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from matplotlib.axes import Axes
-from matplotlib.ticker import MaxNLocator
 
 from accelsim.report.area_plot import draw_range
-from accelsim.report.bars import fold_label, stacked_bars
+from accelsim.report.bars import fold_label
 from accelsim.report.compare_costs import RunCost
+from accelsim.report.energy_plot import energy_pictures
+from accelsim.report.ranged_stacks import ranged_stacks
 from accelsim.report.span import Span
-from accelsim.report.style import GROUP_PAINT, Paint, bar_style, group_paint, panels, picture
+from accelsim.report.style import Paint, bar_style, panels, picture
 
 _FIGURES: Sequence[tuple[str, Paint, Callable[[RunCost], Span]]] = (
     ("time (ms)", Paint("#0072B2"), lambda item: Span.exact(item.milliseconds)),
@@ -38,27 +39,10 @@ def plot_side_by_side(axes: Sequence[Axes], costs: Sequence[RunCost]) -> None:
     axes[0].set_ylim(len(costs) - 0.45, -0.55)
 
 
-def plot_energy(ax: Axes, costs: Sequence[RunCost]) -> None:
-    """One stacked bar a run: energy of an inference by component."""
-    _by_group(ax, costs, lambda item: item.energy_by_group_uj, lambda item: item.energy_uj)
-    ax.set_xlabel(f"energy of an inference (µJ)\n{costs[0].cost.energy.technology}, low to high")
-
-
 def plot_area(ax: Axes, costs: Sequence[RunCost]) -> None:
     """One stacked bar a run: placed area by component."""
-    _by_group(ax, costs, lambda item: item.area_by_group_mm2, lambda item: item.area_mm2)
+    ranged_stacks(ax, costs, lambda item: item.area_by_group_mm2, lambda item: item.area_mm2)
     ax.set_xlabel(f"placed area (mm²)\n{costs[0].cost.area.technology}, low to high")
-
-
-def _by_group(ax: Axes, costs: Sequence[RunCost], parts: Callable[[RunCost], dict[str, Span]], whole: Callable[[RunCost], Span]) -> None:
-    bars = [{name: span.nominal for name, span in parts(item).items()} for item in costs]
-    stacked_bars(ax, [fold_label(item.name) for item in costs], bars, group_paint, tuple(GROUP_PAINT))
-    for place, item in enumerate(costs):
-        draw_range(ax, whole(item), place)
-    end = 1.03 * max(whole(item).high for item in costs) or 1.0
-    ticks = [tick for tick in MaxNLocator(nbins=5).tick_values(0, end) if 0 <= tick <= end]
-    ax.set_xticks(ticks)
-    ax.set_xlim(0, max(end, 1.05 * ticks[-1]))  # half of the last tick's label needs room beside it
 
 
 def _figure(value: float) -> str:
@@ -70,6 +54,6 @@ def cost_pictures(costs: Sequence[RunCost]) -> dict[str, bytes]:
     rows = len(costs)
     return {
         **panels("side_by_side", 26 + 14 * rows, (2, 2), lambda axes: plot_side_by_side(axes, costs)),
-        **picture("energy", 40 + 8 * rows, lambda ax: plot_energy(ax, costs)),
+        **energy_pictures(costs),
         **picture("area", 37 + 8 * rows, lambda ax: plot_area(ax, costs)),
     }

@@ -83,6 +83,13 @@ GROUP_PAINT: Mapping[str, Paint] = {
     "flash": Paint("#5A5A5A", "...."),
 }
 
+# Kinds of energy; leakage and background share grey and hatch with the leakage of logic and the flash.
+KIND_PAINT: Mapping[str, Paint] = {
+    "dynamic": Paint("#0072B2"),
+    "leakage": Paint("#E0E0E0", "////"),
+    "background": Paint("#5A5A5A", "...."),
+}
+
 # Groups of points or series that are neither causes nor operands, in the order in which they occur; a marker of its own each.
 SERIES_PAINT: Sequence[Paint] = tuple(map(Paint, ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#5A5A5A")))
 SERIES_MARKERS: Sequence[str] = ("o", "s", "^", "D", "v", "P", "X")

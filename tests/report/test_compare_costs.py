@@ -19,7 +19,8 @@ from accelsim.cli import app
 from accelsim.report import style
 from accelsim.report.compare import short_labels
 from accelsim.report.compare_costs import ENERGY_GROUPS, RunCost, costs_of
-from accelsim.report.cost_plots import cost_pictures, plot_energy, plot_side_by_side
+from accelsim.report.cost_plots import cost_pictures, plot_side_by_side
+from accelsim.report.energy_plot import energy_by_kind_uj, plot_energy, plot_energy_kinds
 from accelsim.report.technology import load_technology
 from accelsim.result import Result
 from tests.synthetic_results import int8, ssvq
@@ -68,6 +69,7 @@ def test_no_text_of_the_pictures_overlaps_or_leaves_the_page() -> None:
     for grid, height, draw in (
         ((2, 2), 26 + 14 * 4, plot_side_by_side),
         ((1, 1), 40 + 8 * 4, lambda axes, found: plot_energy(axes[0], found)),
+        ((1, 1), 26 + 9.4 * 11 + 12, lambda axes, found: plot_energy_kinds(axes[0], found)),
     ):
         with mpl.rc_context(style._RC):
             figure = Figure(figsize=(85 / 25.4, height / 25.4), layout="constrained", dpi=300)
@@ -86,6 +88,25 @@ def test_no_text_of_the_pictures_overlaps_or_leaves_the_page() -> None:
             assert box.x1 <= figure.bbox.x1 + 1, name
         for (one, first), (two, second) in combinations(boxes, 2):
             assert one == two or not first.overlaps(second), (one, two)
+
+
+def test_the_bars_of_components_and_kinds_are_those_of_the_energy_table() -> None:
+    items = costs()
+    for item in items:
+        table, scale = item.cost.energy, 1e-6 / item.inferences
+        parts = energy_by_kind_uj(item)
+        for kind in ("dynamic", "leakage", "background"):
+            assert sum(spans[kind].nominal for spans in parts.values()) == pytest.approx(table.energy_pj(kind=kind).nominal * scale)
+        assert {name: sum(span.high for span in spans.values()) for name, spans in parts.items()} == pytest.approx(
+            {name: span.high for name, span in item.energy_by_group_uj.items()}
+        )
+    with mpl.rc_context(style._RC):
+        ax = Figure().add_subplot()
+        plot_energy_kinds(ax, items)
+    drawn = sum(bar.get_width() for bar in ax.patches)
+    assert drawn == pytest.approx(2 * sum(item.energy_uj.nominal for item in items))  # the whole, and each part
+    with pytest.raises(ValueError, match="1 to 4 runs"):
+        plot_energy_kinds(ax, [*items, *items])
 
 
 def test_pictures_are_equal_to_the_byte_when_drawn_again() -> None:

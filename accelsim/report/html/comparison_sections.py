@@ -93,6 +93,7 @@ def _side_by_side(costs: Sequence[RunCost], names: Sequence[str], figures: Mappi
             "div",
             figure(figures["energy"], "Energy of an inference by part."),
             figure(figures["area"], "Placed area by part."),
+            *(figure(figures[name], "Energy by part and kind, runs in order.") for name in ("energy_kinds",) if name in figures),
             class_="figures",
         ),
         table("t-side-by-side", "Costs side by side", columns, rows),

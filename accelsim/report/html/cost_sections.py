@@ -5,9 +5,9 @@ from __future__ import annotations
 from accelsim.report.area import AreaReport
 from accelsim.report.area_plot import plot_area_bars
 from accelsim.report.compare_costs import ENERGY_GROUPS, RunCost
-from accelsim.report.cost_plots import plot_energy
 from accelsim.report.cost_tables import short
 from accelsim.report.energy import EnergyReport
+from accelsim.report.energy_plot import plot_energy
 from accelsim.report.html.elements import Child, folded, paragraph
 from accelsim.report.html.figures import beside, figure
 from accelsim.report.html.run_sections import Run, Section

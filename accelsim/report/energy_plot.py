@@ -1,0 +1,90 @@
+"""Where the energy goes: a stacked bar a run by component, and each component by kind (dynamic, leakage, background) with its range."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from matplotlib.axes import Axes
+from matplotlib.patches import Patch
+
+from accelsim.report.area_plot import draw_range
+from accelsim.report.bars import fold_label
+from accelsim.report.compare_costs import ENERGY_GROUPS, RunCost
+from accelsim.report.energy import KINDS, Kind
+from accelsim.report.ranged_stacks import ranged_stacks
+from accelsim.report.span import Span, total
+from accelsim.report.style import GROUP_PAINT, KIND_PAINT, bar_style, picture
+
+WHOLE = "everything"
+MAX_RUNS = 4  # bars of a component that can be told apart
+_PITCH = 0.84  # of the room of a component, shared by the runs
+
+
+def plot_energy(ax: Axes, costs: Sequence[RunCost]) -> None:
+    """One stacked bar a run: energy of an inference by component."""
+    ranged_stacks(ax, costs, lambda item: item.energy_by_group_uj, lambda item: item.energy_uj)
+    ax.set_xlabel(f"energy of an inference (µJ)\n{costs[0].cost.energy.technology}, low to high")
+
+
+def energy_by_kind_uj(cost: RunCost) -> dict[str, dict[Kind, Span]]:
+    """Group of components -> kind -> energy of an inference; all of them add up to `cost.energy_uj`."""
+    scale = 1e-6 / cost.inferences
+    lines = [(ENERGY_GROUPS.get(line.component, line.component), line) for line in cost.cost.energy.lines]
+    found = dict.fromkeys(group for group, _ in lines)
+    groups = [*(name for name in GROUP_PAINT if name in found), *(name for name in found if name not in GROUP_PAINT)]
+    return {
+        group: {kind: total(line.energy_pj for name, line in lines if name == group and line.kind == kind) * scale for kind in KINDS}
+        for group in groups
+    }
+
+
+def plot_energy_kinds(ax: Axes, costs: Sequence[RunCost]) -> None:
+    """A row a component over the runs' bars, in their order from the top; the first row is the whole. Whiskers are low to high.
+
+    Raises
+    ------
+    ValueError
+        There are no runs, or more than can be told apart.
+    """
+    if not 0 < len(costs) <= MAX_RUNS:
+        raise ValueError(f"a picture of kinds holds 1 to {MAX_RUNS} runs; got {len(costs)}")
+    tables = [energy_by_kind_uj(cost) for cost in costs]
+    names = list(dict.fromkeys(name for table in tables for name in table))
+    height = _PITCH / len(costs)
+    end = 0.0
+    for run, (cost, table) in enumerate(zip(costs, tables, strict=True)):
+        everything = {kind: total(parts[kind] for parts in table.values()) for kind in KINDS}
+        rows: list[Mapping[Kind, Span]] = [everything, *(table.get(name, {}) for name in names)]
+        for row, parts in enumerate(rows):
+            place = row - _PITCH / 2 + (run + 0.5) * height
+            left = 0.0
+            for kind, span in parts.items():
+                ax.barh(place, span.nominal, left=left, height=0.9 * height, **bar_style(KIND_PAINT[kind]))
+                left += span.nominal
+            if parts:
+                draw_range(ax, total(parts.values()), place)
+        end = max(end, cost.energy_uj.high)
+    ax.set_yticks(range(len(names) + 1), [WHOLE, *names])
+    ax.set_ylim(len(names) + 0.55, -0.55)
+    ax.set_xlim(0, 1.06 * end or 1)
+    ax.locator_params(axis="x", nbins=5)
+    ax.tick_params(axis="y", length=0)
+    ax.grid(axis="x")
+    order = "" if len(costs) == 1 else "\nfrom the top: " + "; ".join(fold_label(cost.name).replace("\n", " ") for cost in costs)
+    ax.set_xlabel(f"energy of an inference (µJ), low to high\n{costs[0].cost.energy.technology}{_wrapped(order)}")
+    handles = [Patch(label=kind, **bar_style(KIND_PAINT[kind])) for kind in KINDS]
+    ax.legend(handles=handles, loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=3, borderaxespad=0.2)
+
+
+def _wrapped(text: str) -> str:
+    """A line a run."""
+    return text.replace("; ", ";\n")
+
+
+def energy_pictures(costs: Sequence[RunCost]) -> dict[str, bytes]:
+    """The pictures of the runs' energy; by kind if they are few enough."""
+    out = picture("energy", 40 + 8 * len(costs), lambda ax: plot_energy(ax, costs))
+    if len(costs) <= MAX_RUNS:
+        rows = 1 + len({name for cost in costs for name in energy_by_kind_uj(cost)})
+        out |= picture("energy_kinds", 26 + (3 + 1.6 * len(costs)) * rows + 3 * len(costs), lambda ax: plot_energy_kinds(ax, costs))
+    return out
