@@ -46,7 +46,7 @@ class ActivationJob:
     address, size : bytes in DRAM
     row_bytes : bytes of one unit of the load task that it fills; rows : units
     load : index in `loaded` of the task that it fills, -1 for none; for a write: the token that its end sets, -1 for none
-    after : tasks that must have ended before it is issued; job : index of a write that must have landed first, -1 for none
+    after : tasks that must have ended before it is issued; after_jobs : writes that must have landed first (indices of jobs)
     operand : name for the traffic; layer : index in `layers`
     """
 
@@ -57,7 +57,7 @@ class ActivationJob:
     rows: int
     load: int
     after: tuple[int, ...]
-    after_job: int
+    after_jobs: tuple[int, ...]
     operand: str
     layer: int
 

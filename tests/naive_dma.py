@@ -73,7 +73,7 @@ class NaiveDma:
         job = jobs[self.next_job]
         if not all(self.machine.usable(task, self.machine.tasks[task]["units"] - 1) for task in job.after):
             return False
-        if job.after_job >= 0 and self.landed[job.after_job] < jobs[job.after_job].size:
+        if any(self.landed[write] < jobs[write].size for write in job.after_jobs):
             return False
         size = min(self.transfer, job.size - self.sent)
         self.serve(-1 - self.next_job, size)

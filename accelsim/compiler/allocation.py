@@ -19,11 +19,12 @@ from accelsim.quantities import human_bytes
 
 
 class ActivationsTooLarge(CompileError):
-    """The activation buffer is short by `short_bytes`."""
+    """The activation buffer is short by `short_bytes` during operation `at`."""
 
-    def __init__(self, message: str, short_bytes: int) -> None:
+    def __init__(self, message: str, short_bytes: int, at: int = -1) -> None:
         super().__init__(message)
         self.short_bytes = short_bytes
+        self.at = at
 
 
 @dataclass(frozen=True)
@@ -61,17 +62,17 @@ def allocate(plan: Plan, capacity_bytes: int, may_spill: bool, always_spill: boo
     order = Precedence(plan)
     hosts = {} if always_spill else sharing_hosts(plan, order)
     if not always_spill:
-        tight_stays = [_whole(tensor, order, True) for tensor in plan.tensors.values()]
+        tight_stays = [whole_stay(tensor, order, True) for tensor in plan.tensors.values()]
         fits = most_live_bytes(shared_places(tight_stays, hosts)[1]) <= capacity_bytes  # if these do not, no others do
         for tight in (False, True) if fits else (True,):
-            stays = tight_stays if tight else [_whole(tensor, order, False) for tensor in plan.tensors.values()]
+            stays = tight_stays if tight else [whole_stay(tensor, order, False) for tensor in plan.tensors.values()]
             placed, peak = place(stays, hosts, capacity_bytes)
             if peak <= capacity_bytes:
-                return Allocation(tuple(placed), peak, (), _barriers(plan, placed, order) if tight else {})
+                return Allocation(tuple(placed), peak, (), barriers(plan, placed, order) if tight else {})
         if not may_spill:
             why = " and placement.activations = 'none' allows no spill"
-            raise _too_small(plan, placed, hosts, peak - capacity_bytes, capacity_bytes, why)
-    stays = [_whole(tensor, order, False) for tensor in plan.tensors.values()]
+            raise too_small(plan, placed, hosts, peak - capacity_bytes, capacity_bytes, why)
+    stays = [whole_stay(tensor, order, False) for tensor in plan.tensors.values()]
     if always_spill:
         stays = [piece for stay in stays for piece in _every_use_apart(plan.tensors[stay.tensor], stay, order)]
     spilled: list[TensorId] = [stay.tensor for stay in stays if stay.stored] if always_spill else []
@@ -79,20 +80,20 @@ def allocate(plan: Plan, capacity_bytes: int, may_spill: bool, always_spill: boo
         placed, peak = place(stays, hosts, capacity_bytes)
         if peak <= capacity_bytes:
             return Allocation(tuple(placed), peak, tuple(spilled), {})
-        at = _fullest(stays, len(plan.ops))
-        victim = _victim(stays, at, plan)
+        at = fullest(stays, len(plan.ops))
+        victim = idlest(stays, at, plan)
         if victim is None:
-            raise _too_small(plan, placed, hosts, peak - capacity_bytes, capacity_bytes, "")
+            raise too_small(plan, placed, hosts, peak - capacity_bytes, capacity_bytes, "")
         stays.remove(victim)
-        stays += _split(plan.tensors[victim.tensor], victim, at, order)
+        stays += split_stay(plan.tensors[victim.tensor], victim, at, order)
         spilled.append(victim.tensor)
 
 
-def _too_small(
+def too_small(
     plan: Plan, stays: list[Residency], hosts: dict[TensorId, TensorId], short_bytes: int, capacity_bytes: int, why: str
 ) -> ActivationsTooLarge:
     """What is live where the buffer is fullest, and by how much that is too much."""
-    at = _fullest(stays, len(plan.ops))
+    at = fullest(shared_places(stays, hosts)[1], len(plan.ops))
     live: dict[TensorId, Residency] = {}
     for stay in stays:
         if stay.first <= at <= stay.last:
@@ -102,6 +103,7 @@ def _too_small(
         f"layer {plan.ops[at].layer.name!r}: activation_buffer.capacity = {capacity_bytes} B is short by {short_bytes} B{why}; "
         f"live there: {names}",
         short_bytes,
+        at,
     )
 
 
@@ -109,11 +111,11 @@ def _name(tensor: TensorId) -> str:
     return tensor.name if tensor.part < 0 else f"{tensor.name}[{tensor.part}]"
 
 
-def _barriers(plan: Plan, stays: list[Residency], order: Precedence) -> dict[int, tuple[int, ...]]:
+def barriers(plan: Plan, stays: list[Residency], order: Precedence) -> dict[int, tuple[int, ...]]:
     """Operation -> readers of what lay in its place that could still be reading when it writes."""
     out: dict[int, tuple[int, ...]] = {}
     for stay in stays:
-        for writer in plan.tensors[stay.tensor].producers:
+        for writer in plan.tensors[stay.tensor].producers if not stay.loaded else ():
             readers = {
                 reader
                 for other in stays
@@ -126,20 +128,20 @@ def _barriers(plan: Plan, stays: list[Residency], order: Precedence) -> dict[int
     return out
 
 
-def _whole(tensor: Tensor, order: Precedence, tight: bool) -> Residency:
+def whole_stay(tensor: Tensor, order: Precedence, tight: bool) -> Residency:
     """The stay of a tensor that is never spilled; a tight one ends with its last reader, whose end the next tenant must await."""
     first = tensor.producers[0] if tensor.producers else 0
     end = len(order.plan.ops) - 1
     uses = [*tensor.readers, *tensor.producers]
     last = end if tensor.is_output or not tensor.readers else max(uses) if tight else min(end, order.free_from(uses) - 1)
-    return Residency(tensor.id, first, last, tuple(tensor.readers), tensor.is_input, tensor.is_output, _aligned(tensor.bytes))
+    return Residency(tensor.id, first, last, tuple(tensor.readers), tensor.is_input, tensor.is_output, aligned(tensor.bytes))
 
 
-def _aligned(size: int) -> int:
+def aligned(size: int) -> int:
     return -(-size // ALIGNMENT) * ALIGNMENT
 
 
-def _split(tensor: Tensor, stay: Residency, at: int, order: Precedence) -> list[Residency]:
+def split_stay(tensor: Tensor, stay: Residency, at: int, order: Precedence) -> list[Residency]:
     """`stay` as two: up to the last use before operation `at`, and from shortly before the next use."""
     before = tuple(op for op in stay.readers if op < at)
     after = tuple(op for op in stay.readers if op > at)
@@ -163,7 +165,7 @@ def _every_use_apart(tensor: Tensor, stay: Residency, order: Precedence) -> list
     return out
 
 
-def _fullest(stays: list[Residency], ops: int) -> int:
+def fullest(stays: list[Residency], ops: int) -> int:
     """Operation during which most bytes are live."""
     change = [0] * (ops + 1)
     for stay in stays:
@@ -177,7 +179,7 @@ def _fullest(stays: list[Residency], ops: int) -> int:
     return at
 
 
-def _victim(stays: list[Residency], at: int, plan: Plan) -> Residency | None:
+def idlest(stays: list[Residency], at: int, plan: Plan) -> Residency | None:
     """The stay that spans `at` without a use there, and for the longest time; None if all are used."""
     best: Residency | None = None
     longest = 1

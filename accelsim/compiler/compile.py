@@ -106,6 +106,10 @@ def _choose(accelerator: Accelerator, trace: Trace, batch: int, plans: Plans) ->
             return Network(trace, candidate, allocation, f"{order}: least estimated cost of {len(ranked)} orders that fit without a spill")
         spilled = sum(candidate.tensors[item].bytes for item in allocation.spilled)
         fitting.append(((spilled, len(allocation.barriers), rank), candidate, allocation))
+    if not fitting and may_spill and buffer.residency != "dram":
+        candidate, allocation = plans.allocate_in_bands(trace, batch, ranked[0], buffer.capacity)
+        why = f"{candidate.head_order}: least estimated cost, as no order fits without bands of rows"
+        return Network(trace, candidate, allocation, why)
     if not fitting:
         raise min(problems, key=lambda problem: problem.short_bytes)
     (spilled, barriers, _), candidate, allocation = min(fitting, key=lambda item: item[0])
@@ -231,13 +235,15 @@ def _choices(accelerator: Accelerator, networks: Sequence[Network], low: Lowerin
 
 def _network_choices(accelerator: Accelerator, network: Network) -> dict[str, str]:
     allocation = network.allocation
-    names = ", ".join(dict.fromkeys(item.name for item in allocation.spilled))
+    names = ", ".join(dict.fromkeys(item.name for item in (*network.plan.in_dram, *allocation.spilled)))
+    split = {op.layer.name for op in network.plan.ops if op.band is not None}
+    bands = {"bands": f"{len(split)} layers run in bands of rows"} if split else {}
     return {
         "head_order": network.why if any(isinstance(op.layer, MatmulLayer) for op in network.plan.ops) else "no attention",
         "activations": f"peak {human_bytes(allocation.peak_bytes)} of {human_bytes(accelerator.activation_buffer.capacity)}",
         "spills": names or "none",
         "barriers": f"{len(allocation.barriers)} operations wait for the readers of the place that they write",
-    }
+    } | bands
 
 
 def _in_flight_shortage(accelerator: Accelerator) -> str:

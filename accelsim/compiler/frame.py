@@ -111,6 +111,8 @@ class Frame:
         self.address_of: dict[TensorId, int] = {}
         self.stores: dict[TensorId, int] = {}  # tensor -> job that writes it
         self.tokens: list[tuple[Residency, int]] = []  # stays that leave for DRAM, and the task whose unit 0 says they have
+        self.kept_weights: dict[str, dict[tuple[int, int], Record]] = {}  # layer -> (group, stripe) -> its stream, for the next bands
+        self.parameters: dict[str, int] = {}  # layer -> transfer that ends the parameters of its row function
         self.context_tasks: dict[str, int] = {}  # layer -> first of the consecutive drain tasks of its heads
 
 
@@ -133,7 +135,7 @@ def by_row(frame: Frame, key: TensorId, op: Op, rows: int, shift: int = 0) -> Re
     record = frame.low.tasks[task]
     tensor = frame.plan.tensors[key]
     apart = len(tensor.producers) > 1 and frame.plan.batch > 1  # each image has producers of its own
-    if apart or tensor.rows + shift != rows:
+    if apart or frame.plan.in_bands(tensor) or tensor.rows + shift != rows:
         return {"task": task, "base": record["units"] - 1, "step": 0}
     base = (record["units"] // record["rows"] - 1) * record["rows"]
     return {"task": task, "base": base - shift, "step": 1}

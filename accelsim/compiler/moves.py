@@ -16,6 +16,7 @@ def load_tensor(frame: Frame, stay: Residency, op: Op) -> None:
     if frame.accelerator.placement.activations == "none" and not tensor.is_input:
         raise CompileError(f"layer {op.layer.name!r}: {tensor.id.name!r} would be read back, but placement.activations = 'none'")
     row_bytes = max(1, tensor.bytes // tensor.rows)
+    writes = tuple(frame.stores[key] for key in (tensor.sources or (tensor.id,)) if key in frame.stores)
     reader = frame.plan.ops[stay.readers[0]] if stay.readers else op
     layer = frame.layer_index[reader.layer.name]
     task = low.task(kind=compute_state.LOAD, ordinal=low.loads, units=tensor.rows, rows=tensor.rows, layer=layer)
@@ -31,13 +32,11 @@ def load_tensor(frame: Frame, stay: Residency, op: Op) -> None:
     operand = "activations_in" if tensor.is_input else "spill_in"
     if frame.accelerator.placement.activations == "dram":
         low.jobs.append(
-            ActivationJob(
-                False, address, tensor.bytes, row_bytes, tensor.rows, low.loads, after, frame.stores.get(tensor.id, -1), operand, layer
-            )
+            ActivationJob(False, address, tensor.bytes, row_bytes, tensor.rows, low.loads, after, writes, operand, layer)
         )
         book_traffic(frame, reader.layer.name, operand, "dram", False, tensor.bytes, address)
     else:  # without a memory for activations the host has put the input into the buffer
-        low.jobs.append(ActivationJob(False, -1, tensor.bytes, row_bytes, tensor.rows, low.loads, (), -1, operand, layer))
+        low.jobs.append(ActivationJob(False, -1, tensor.bytes, row_bytes, tensor.rows, low.loads, (), (), operand, layer))
     frame.loaded[stay.tensor, stay.first] = task
     low.loads += 1
 
@@ -57,7 +56,7 @@ def store_results(frame: Frame, op: Op) -> None:
     operand = "activations_out" if tensor.is_output else "spill_out"
     layer = frame.layer_index[op.layer.name]
     token = low.task(kind=compute_state.LOAD, ordinal=low.loads, units=1, rows=1, layer=layer)
-    low.jobs.append(ActivationJob(True, address, tensor.bytes, tensor.bytes, 1, low.loads, (last,), -1, operand, layer))
+    low.jobs.append(ActivationJob(True, address, tensor.bytes, tensor.bytes, 1, low.loads, (last,), (), operand, layer))
     low.loads += 1
     frame.stores[op.writes] = len(low.jobs) - 1
     frame.tokens.append((stay, token))
@@ -69,8 +68,11 @@ def stays_of(frame: Frame) -> list[Stay]:
     out: list[Stay] = []
     tokens = dict(frame.tokens)
     for stay in frame.allocation.residencies:
-        producers = frame.plan.tensors[stay.tensor].producers
+        tensor = frame.plan.tensors[stay.tensor]
+        producers = tensor.producers
         part = f"[{stay.tensor.part}]" if stay.tensor.part >= 0 else ""
+        if tensor.whole is not None:
+            part = f"[rows {tensor.first_row} to {tensor.first_row + tensor.rows - 1}]"
         out.append(
             Stay(
                 tensor=f"{stay.tensor.name}{part}",
@@ -86,16 +88,19 @@ def stays_of(frame: Frame) -> list[Stay]:
 
 
 def dram_address(frame: Frame, tensor: Tensor) -> int:
-    if tensor.id not in frame.address_of:
-        frame.address_of[tensor.id] = frame.low.activation_address
-        frame.low.activation_address += -(-tensor.bytes // 4096) * 4096
-    return frame.address_of[tensor.id]
+    """Byte address of a tensor, or of the rows of one, within the activations in DRAM."""
+    whole = tensor.whole or tensor
+    if whole.id not in frame.address_of:
+        frame.address_of[whole.id] = frame.low.activation_address
+        frame.low.activation_address += -(-whole.bytes // 4096) * 4096
+    return frame.address_of[whole.id] + tensor.first_row * whole.width * whole.bits // 8
 
 
 def book_traffic(frame: Frame, layer: str, operand: str, memory: str, write: bool, size: int, address: int) -> None:
-    """Book `size` useful bytes at `address`, and what whole bursts add."""
-    burst = frame.low.burst_bytes[memory]
-    bus = (-(-(address + size) // burst) - address // burst) * burst
+    """Book `size` useful bytes at `address`, and what whole bursts add to each of their transfers."""
+    burst, transfer = frame.low.burst_bytes[memory], frame.accelerator.dma.transfer
+    ends = [min(first + transfer, address + size) for first in range(address, address + size, transfer)]
+    bus = sum(-(-end // burst) - first // burst for first, end in zip((address, *ends), ends, strict=False)) * burst
     bits = frame.low.layers[frame.layer_index[layer]].bits
     bits[operand, memory, write] += 8 * size
     if bus > size:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 
 from accelsim.compiler.plan import Plan, TensorId
 from accelsim.compiler.precedence import Precedence
+from accelsim.trace.layers import PoolLayer
 
 ALIGNMENT = 64  # bytes: no two tensors share a burst or a word
 
@@ -120,11 +121,13 @@ def sharing_hosts(plan: Plan, order: Precedence) -> dict[TensorId, TensorId]:
         result = plan.tensors[op.writes]
         for key, role in op.reads:
             operand = plan.tensors[key]
-            others = [reader for reader in operand.readers if reader != op.index]
-            alone = len(result.producers) == 1 and not (operand.is_input or operand.is_output or result.is_output)
+            others = [reader for reader in operand.readers if reader not in result.producers]
+            alone = (len(result.producers) == 1 or plan.in_bands(result)) and operand.whole is result.whole is None
+            alone = alone and not (operand.is_input or operand.is_output or result.is_output)
             if (
                 role == "operand" and alone and operand.bytes == result.bytes and op.writes not in host
-                and all(order.safe(reader, op.index) for reader in others)
+                and all(order.safe(reader, result.producers[0]) for reader in others)
+                and not isinstance(op.layer, PoolLayer)  # windows overlap
             ):  # fmt: skip
                 host[op.writes] = host.get(key, key)
     return host

@@ -36,10 +36,14 @@ Role = Literal["rows", "weights", "operand"]
 
 @dataclass(frozen=True)
 class TensorId:
-    """An activation: the layer (after fusion: the last of the fused ones) and the head it belongs to, -1 for all heads."""
+    """An activation: the layer (after fusion: the last of the fused ones) and the head it belongs to, -1 for all heads.
+
+    `at` is for an activation that lies in DRAM: the operation whose rows of it are in the buffer; -1: all rows.
+    """
 
     name: str
     part: int = -1
+    at: int = -1
 
 
 @dataclass
@@ -52,6 +56,8 @@ class Tensor:
     producers : operations that write it, in program order; empty for a model input
     readers : operations that read it, in program order
     columns_of_producer : columns that each producer writes (the heads of an attention), width if there is one
+    whole : the activation in DRAM of which these are rows, from `first_row` on; None: this is all of it
+    sources : rows of `whole`, each written to DRAM by one operation, among which are these
     """
 
     id: TensorId
@@ -63,10 +69,24 @@ class Tensor:
     readers: list[int] = field(default_factory=list)
     is_input: bool = False
     is_output: bool = False
+    whole: Tensor | None = None
+    first_row: int = 0
+    sources: tuple[TensorId, ...] = ()
 
     @property
     def bytes(self) -> int:
         return self.rows * self.width * self.bits // 8
+
+
+@dataclass(frozen=True)
+class Band:
+    """Rows of a layer's result that one operation computes: band `index` of `count`, `rows` from `first_row` on, of `all_rows`."""
+
+    index: int
+    count: int
+    first_row: int
+    rows: int
+    all_rows: int
 
 
 @dataclass(frozen=True)
@@ -79,6 +99,7 @@ class Op:
     head : index over the batch's images and heads, -1 for a layer as a whole; image : of the batch
     reads : (tensor, role); writes : tensor
     m, k, n : of the product (m: rows of all images together for a layer as a whole)
+    band : the rows that it computes; None: all of them
     """
 
     index: int
@@ -91,6 +112,7 @@ class Op:
     m: int = 0
     k: int = 0
     n: int = 0
+    band: Band | None = None
 
     @property
     def on_array(self) -> bool:
@@ -99,12 +121,17 @@ class Op:
 
 @dataclass(frozen=True)
 class Plan:
-    """Operations in program order and the tensors between them."""
+    """Operations in program order and the tensors between them; `in_dram` are those of which only bands of rows are in the buffer."""
 
     ops: tuple[Op, ...]
     tensors: dict[TensorId, Tensor]
     head_order: str
     batch: int
+    in_dram: tuple[TensorId, ...] = ()
+
+    def in_bands(self, tensor: Tensor) -> bool:
+        """Whether the bands of a layer write this tensor one after the other."""
+        return bool(tensor.producers) and self.ops[tensor.producers[0]].band is not None and len(tensor.producers) > 1
 
 
 def plan(trace: Trace, batch: int, order: HeadOrder) -> Plan:

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from accelsim.compiler.allocation import ActivationsTooLarge, Allocation, allocate
+from accelsim.compiler.band_allocation import allocate_in_bands
 from accelsim.compiler.heads import HeadOrder
 from accelsim.compiler.plan import Plan, plan
 from accelsim.trace.trace import Trace
@@ -48,6 +49,7 @@ class Plans:
     def __init__(self) -> None:
         self._plans: Recent[tuple[str, int, HeadOrder], Plan] = Recent(64)
         self._allocations: Recent[tuple[str, int, HeadOrder, int, bool, bool], Allocation | ActivationsTooLarge] = Recent(256)
+        self._in_bands: Recent[tuple[str, int, HeadOrder, int], tuple[Plan, Allocation] | ActivationsTooLarge] = Recent(64)
 
     def plan(self, trace: Trace, batch: int, order: HeadOrder) -> Plan:
         """As `plan`."""
@@ -70,3 +72,17 @@ class Plans:
         if isinstance(answer, ActivationsTooLarge):
             raise ActivationsTooLarge(str(answer), answer.short_bytes)
         return chosen, answer
+
+    def allocate_in_bands(self, trace: Trace, batch: int, order: HeadOrder, capacity_bytes: int) -> tuple[Plan, Allocation]:
+        """As `allocate_in_bands`; raises as that."""
+
+        def make() -> tuple[Plan, Allocation] | ActivationsTooLarge:
+            try:
+                return allocate_in_bands(self.plan(trace, batch, order), capacity_bytes)
+            except ActivationsTooLarge as error:
+                return ActivationsTooLarge(str(error), error.short_bytes)
+
+        answer = self._in_bands.of((trace.sha256, batch, order, capacity_bytes), make)
+        if isinstance(answer, ActivationsTooLarge):
+            raise ActivationsTooLarge(str(answer), answer.short_bytes)
+        return answer

@@ -1,7 +1,8 @@
 """Products of the array: runs, their streams, where their rows and weights come from, the drain that requantizes them.
 
 A product is one run over all its N-stripes while its rows fit the accumulators; with more rows it is one run a stripe and
-M-chunk, and the stripe's weights stay in the weight buffer over its chunks if they fit (else they are read again).
+M-chunk, and the stripe's weights stay in the weight buffer over its chunks if they fit (else they are read again). A product in
+bands of rows does that in each band; its weights stay over all bands if the buffer holds the whole layer.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from accelsim.compiler.access import row_accesses
 from accelsim.compiler.frame import Frame, Record, by_row, last_unit, passes_of, place_is_free, provider
 from accelsim.compiler.geometry import activation_geometry, weight_geometry
 from accelsim.compiler.image import Packing, image_bits
-from accelsim.compiler.plan import Op, Tensor
+from accelsim.compiler.plan import Band, Op, Tensor
 from accelsim.compiler.streams import Stream, layer_batches
 from accelsim.errors import CompileError
 from accelsim.hw.decode_mac_core import CoreGeometry
@@ -34,7 +35,8 @@ def lower_product(frame: Frame, op: Op) -> None:
     drain = _drain(frame, op, stripes * groups, columns, geometry.cols)
     chunks = -(-op.m // array.max_m)
     chunk_rows = -(-op.m // chunks)
-    per_stripe = chunks > 1
+    band = op.band or Band(0, 1, 0, op.m, op.m)
+    per_stripe = band.all_rows > array.max_m
     build = low.layers[frame.layer_index[layer.name]]
     common: Record = {
         "layer": frame.layer_index[layer.name],
@@ -67,6 +69,9 @@ def lower_product(frame: Frame, op: Op) -> None:
     header = _header_bytes(frame, op) if weighted else 0
     stripe_bytes = header + geometry.words(op.k, 1) * geometry.word_bits // 8  # of the first; one answer for all stripes
     hold = not per_stripe or stripe_bytes <= accelerator.weight_buffer.capacity
+    layer_words = groups * (stripes * geometry.words(op.k, 1) if per_stripe else geometry.words(op.k, stripes))
+    kept = band.count > 1 and header + layer_words * geometry.word_bits // 8 <= accelerator.weight_buffer.capacity
+    places = frame.kept_weights.setdefault(layer.name, {})
     for group in range(groups):
         for first_stripe in range(0, stripes, 1 if per_stripe else stripes):
             count = 1 if per_stripe else stripes
@@ -80,13 +85,15 @@ def lower_product(frame: Frame, op: Op) -> None:
                 gates=(0,),
                 buffered=accelerator.weight_buffer.residency == "stream",
             )
-            place: Record = {}
+            place: Record = places[group, first_stripe] if kept and band.index else {}
             for chunk in range(chunks):
-                if weighted and (chunk == 0 or not hold):
-                    if chunk:
+                if weighted and (chunk == 0 or not hold) and not (kept and band.index):
+                    if chunk or band.index:
                         stream = replace(stream, header_bytes=0)
-                    place = _stream(frame, op, stream, geometry, kt_count * count, f"{group}.{first_stripe}.{chunk}")
+                    part = f"{group}.{first_stripe}.{chunk}" + (f".{band.index}" if band.index else "")
+                    place = _stream(frame, op, stream, geometry, kt_count * count, part)
                     fetches += place.pop("fetched")
+                    places[group, first_stripe] = place
                 m0 = chunk * chunk_rows
                 run = {
                     **common,
@@ -98,20 +105,24 @@ def lower_product(frame: Frame, op: Op) -> None:
                     "words": words,
                     **place,
                     "cost0": costs + (group * stripes + first_stripe) * geometry.stripe_groups(op.k) if costs >= 0 else -1,
-                    "frees": int(weighted and stream.buffered and (not hold or chunk == chunks - 1)),
+                    "frees": int(
+                        weighted and stream.buffered and (not hold or chunk == chunks - 1) and (not kept or band.index == band.count - 1)
+                    ),
                 }
                 if loads_codebook:
-                    run["codebook_load"] = len(low.cb_runs) - (0 if group == first_stripe == chunk == 0 else 1)
-                    if group == first_stripe == chunk == 0:
+                    run["codebook_load"] = len(low.cb_runs) - (0 if group == first_stripe == chunk == band.index == 0 else 1)
+                    if group == first_stripe == chunk == band.index == 0:
                         low.cb_runs.append(len(low.runs))
                         low.cb_words.append(geometry.codewords)
                 low.runs.append(run)
                 low.tiles += kt_count * count
-    if loads_codebook:
+    if loads_codebook and band.index == band.count - 1:
         low.runs[-1]["codebook_release"] = len(low.cb_runs) - 1
     if geometry.cols < array.cols:
         build.notes.append(f"no masks for the sparse tiles: {geometry.cols} of {array.cols} columns a pass")
-    if chunks > 1:
+    if band.count > 1:
+        build.notes.append(f"{band.count} bands of rows, weights {'kept over' if kept else 'fetched for each of'} them")
+    if chunks > 1 and band.index == 0:
         what = "held over" if hold else "read again for"
         build.notes.append(f"{chunks} M-chunks of {chunk_rows} rows, stripe {what} them")
     _bounds(frame, op, geometry, stripes * groups, kt_count, chunks)
@@ -228,8 +239,9 @@ def _rows_from(frame: Frame, op: Op) -> Record:
     if record["kind"] == compute_state.DRAIN:
         fields["in_tile_cols"] = record["tile_cols"]
     several = len(tensor.producers) > 1 and not was_loaded
+    row0 = op.band.first_row if op.band is not None else 0
     if isinstance(layer, ConvLayer):
-        fields |= _image_rows(frame, layer, tensor)
+        fields |= _image_rows(frame, layer, tensor, row0)
         if frame.plan.batch > 1:
             fields["in_fixed"] = last_unit(frame, task)
     elif isinstance(layer, MatmulLayer):
@@ -240,23 +252,27 @@ def _rows_from(frame: Frame, op: Op) -> Record:
         fields["in_row0"] = layer.input_row
         if frame.plan.batch > 1:
             fields["in_fixed"] = last_unit(frame, task)
+    elif isinstance(layer, GemmLayer):
+        fields["in_row0"] = row0 - tensor.first_row
     if several:
-        if frame.plan.batch == 1:  # heads side by side: drains end in order, so the last head's rows tell of all
+        if frame.plan.batch == 1 and not frame.plan.in_bands(tensor):
+            # heads side by side: drains end in order, so the last head's rows tell of all
             fields["in_cols"] = tensor.columns_of_producer
         else:
             fields["in_fixed"] = last_unit(frame, task)
     return fields
 
 
-def _image_rows(frame: Frame, layer: ConvLayer, tensor: Tensor) -> Record:
-    """Which line of the input image an output position waits for."""
+def _image_rows(frame: Frame, layer: ConvLayer, tensor: Tensor, row0: int) -> Record:
+    """Which line of the input image, or of the lines of it that are here, an output position from row `row0` on waits for."""
     height, width = layer.image
     reach = layer.dilation[0] * (layer.bounds.FY - 1) - layer.padding[0]
+    reach += row0 // layer.bounds.OX * layer.strides[0] - tensor.first_row // width
     fields: Record = {"in_ox": layer.bounds.OX, "in_stride": layer.strides[0], "in_reach": max(0, reach)}
     if layer.input_layout == "planar":  # the lines of the last plane arrive last
         planes = tensor.rows // (height * frame.plan.batch)
         return {**fields, "in_rows": height, "in_ix": 1, "in_row0": (planes - 1) * height}
-    return {**fields, "in_rows": height * width, "in_ix": width, "in_cols": layer.input_channels}
+    return {**fields, "in_rows": height * width if tensor.whole is None else tensor.rows, "in_ix": width, "in_cols": layer.input_channels}
 
 
 def _weights_from(frame: Frame, op: Op) -> Record:
@@ -300,5 +316,6 @@ def _weight_traffic(frame: Frame, op: Op, geometry: CoreGeometry, packing: Packi
     for name, count in parts.items():
         bits[name, memory, False] += count * fetches
     scales = SCALE_BIAS_BYTES * layer.weight.n
-    bits["scales_bias", memory, False] += 8 * scales
-    bits["codebook", memory, False] += 8 * (_header_bytes(frame, op) - scales)
+    if op.band is None or op.band.index == 0:
+        bits["scales_bias", memory, False] += 8 * scales
+        bits["codebook", memory, False] += 8 * (_header_bytes(frame, op) - scales)

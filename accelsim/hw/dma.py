@@ -106,7 +106,7 @@ class Dma:
         job = self._program.jobs[self._next_job]
         if not self._ended_tasks.issuperset(job.after):
             return False
-        if job.after_job >= 0 and self._job_landed[job.after_job] < self._program.jobs[job.after_job].size:
+        if any(self._job_landed[write] < self._program.jobs[write].size for write in job.after_jobs):
             return False
         if job.address < 0:  # the host has put it there
             self._job_landed[self._next_job] = job.size

@@ -1,0 +1,140 @@
+"""Which tensors lie in DRAM, in how many bands their operations run, and where those rows are in the activation buffer.
+
+Greedy: the largest tensor of the operation that is short of room goes to DRAM, and each operation takes the fewest bands that fit. A
+band's rows are loaded under the band before, and stored under the one after, where there is room; else they wait for their turn.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Set
+from dataclasses import replace
+
+from accelsim.compiler.allocation import (
+    ActivationsTooLarge,
+    Allocation,
+    aligned,
+    barriers,
+    fullest,
+    idlest,
+    split_stay,
+    too_small,
+    whole_stay,
+)
+from accelsim.compiler.bands import can_lie_in_dram, fewest_bands, lines_of, split_plan
+from accelsim.compiler.placement import Residency, place, shared_places, sharing_hosts
+from accelsim.compiler.plan import Op, Plan, Tensor, TensorId
+from accelsim.compiler.precedence import Precedence
+
+
+def allocate_in_bands(plan: Plan, capacity_bytes: int) -> tuple[Plan, Allocation]:
+    """`plan` with operations in bands, and the place of every tensor, in a buffer that is too small for `plan` as it is.
+
+    Raises
+    ------
+    ActivationsTooLarge
+        A single line of what cannot be split further does not fit: as `allocate`.
+    """
+    hosts = sharing_hosts(plan, Precedence(plan))
+    in_dram: set[TensorId] = set()
+    finer: dict[int, int] = {}  # operation -> factor on its number of bands, where the first estimate left gaps
+    while True:
+        counts = {op.index: _bands(plan, op, in_dram, hosts, capacity_bytes, finer.get(op.index, 1)) for op in plan.ops}
+        split, origins = split_plan(plan, in_dram, counts)
+        try:
+            return split, _allocate(split, capacity_bytes)
+        except ActivationsTooLarge as error:
+            op = plan.ops[origins[error.at]]
+            if _touches(op, in_dram) and counts[op.index] < lines_of(plan, op):
+                finer[op.index] = 2 * finer.get(op.index, 1)
+                continue
+            tensor = _largest(plan, op, in_dram)
+            if tensor is None:
+                raise
+            in_dram.add(tensor)
+            finer = {index: factor for index, factor in finer.items() if not _touches(plan.ops[index], {tensor})}
+
+
+def _bands(
+    plan: Plan, op: Op, in_dram: Set[TensorId], hosts: Mapping[TensorId, TensorId], capacity_bytes: int, factor: int
+) -> int:
+    """Bands of `op`: the fewest that fit beside what idles on chip meanwhile; if none do, beside nothing."""
+    if not _touches(op, in_dram):
+        return 1
+    touched, idle = _bytes_on_chip(plan, op, in_dram, hosts)
+    most = lines_of(plan, op)
+    count = fewest_bands(plan, op, in_dram, capacity_bytes - touched - idle)
+    if count == most:
+        count = fewest_bands(plan, op, in_dram, capacity_bytes - touched)
+    return min(most, factor * count)
+
+
+def _touches(op: Op, in_dram: Set[TensorId]) -> bool:
+    return not in_dram.isdisjoint((op.writes, *(key for key, _ in op.reads)))
+
+
+def _bytes_on_chip(plan: Plan, op: Op, in_dram: Set[TensorId], hosts: Mapping[TensorId, TensorId]) -> tuple[int, int]:
+    """Bytes of the places that are taken as a whole during `op`: (of what it reads and writes, of what idles until a later reader)."""
+
+    def place_of(key: TensorId) -> TensorId:
+        host = hosts.get(key, key)
+        return key if host in in_dram else host
+
+    used = {op.writes, *(key for key, _ in op.reads)}
+    touched = {place_of(key) for key in used if key not in in_dram}
+    idle = {
+        place_of(key)
+        for key, tensor in plan.tensors.items()
+        if key not in in_dram | used and min(tensor.producers, default=-1) < op.index < max(tensor.readers, default=-1)
+    }
+    return sum(plan.tensors[key].bytes for key in touched), sum(plan.tensors[key].bytes for key in idle - touched)
+
+
+def _largest(plan: Plan, op: Op, in_dram: Set[TensorId]) -> TensorId | None:
+    """The largest tensor of `op` that can go to DRAM; among equals the one that is read least often."""
+    keys = dict.fromkeys((*(key for key, _ in op.reads), op.writes))
+    found = [plan.tensors[key] for key in keys if key not in in_dram and can_lie_in_dram(plan, plan.tensors[key])]
+    return max(found, key=lambda tensor: (tensor.bytes, -len(tensor.readers))).id if found else None
+
+
+def _allocate(plan: Plan, capacity_bytes: int) -> Allocation:
+    """Place the tensors of a plan with bands: rows early and late where there is room, whole tensors as in `allocate`."""
+    order = Precedence(plan)
+    hosts = sharing_hosts(plan, order)
+    stays = [whole_stay(tensor, order, True) if tensor.whole is None else _rows_stay(plan, tensor) for tensor in plan.tensors.values()]
+    spilled: list[TensorId] = []
+    while True:
+        placed, peak = place(stays, hosts, capacity_bytes)
+        if peak <= capacity_bytes:
+            return Allocation(tuple(placed), peak, tuple(spilled), barriers(plan, placed, order))
+        at = fullest(shared_places(stays, hosts)[1], len(plan.ops))
+        eager = [stay for stay in stays if _is_early_or_late(plan, stay, at)]
+        if eager:
+            stay = max(eager, key=lambda item: item.bytes)
+            stays[stays.index(stay)] = replace(stay, first=at + 1) if stay.loaded else replace(stay, last=at - 1)
+            continue
+        victim = idlest(stays, at, plan)
+        if victim is None:
+            raise too_small(plan, placed, hosts, peak - capacity_bytes, capacity_bytes, ", in bands of rows")
+        stays.remove(victim)
+        stays += split_stay(plan.tensors[victim.tensor], victim, at, order)
+        spilled.append(victim.tensor)
+
+
+def _rows_stay(plan: Plan, tensor: Tensor) -> Residency:
+    """The stay of a band's rows: loaded under the operation before if all of them are in DRAM by then, stored under the band after."""
+    size = aligned(tensor.bytes)
+    if tensor.readers:
+        (reader,) = tensor.readers
+        written = max((producer for key in tensor.sources for producer in plan.tensors[key].producers), default=-1)
+        return Residency(tensor.id, max(reader - 1, written + 1, 0), reader, (reader,), True, False, size)
+    (writer,) = tensor.producers
+    band = plan.ops[writer].band
+    more = band is not None and band.index + 1 < band.count
+    return Residency(tensor.id, writer, writer + more, (), False, True, size)
+
+
+def _is_early_or_late(plan: Plan, stay: Residency, at: int) -> bool:
+    """Whether these rows are in the buffer during `at` only to be moved under another band."""
+    if plan.tensors[stay.tensor].whole is None:
+        return False
+    return stay.first == at < stay.last if stay.loaded else stay.first < at == stay.last

@@ -1,0 +1,163 @@
+"""Operations in bands of rows: what runs when the tensors of one operation do not fit the activation buffer together.
+
+A tensor that does not fit lies in DRAM. Each operation that writes or reads it is split into several, one a band of its result's rows:
+a band brings the rows that it reads, and writes its own to DRAM. Disputable assumption: nothing of a band stays for the next one, so
+rows that two bands need (the halo of a window) are read twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence, Set
+from dataclasses import replace
+
+from accelsim.compiler.plan import Band, Op, Plan, Role, Tensor, TensorId
+from accelsim.trace.layers import AddLayer, ClipLayer, ConvLayer, GeluLayer, GemmLayer, LayerNormLayer, PoolLayer, TableLayer
+
+_BY_ROWS = (AddLayer, ClipLayer, ConvLayer, GeluLayer, GemmLayer, LayerNormLayer, PoolLayer, TableLayer)
+
+
+def can_be_split(op: Op) -> bool:
+    """Whether an operation computes its result line by line, or row by row, from the same rows or windows of what it reads."""
+    one_row = isinstance(op.layer, GemmLayer) and op.layer.input_row is not None
+    return op.head < 0 and isinstance(op.layer, _BY_ROWS) and not one_row
+
+
+def can_lie_in_dram(plan: Plan, tensor: Tensor) -> bool:
+    """Whether rows of a tensor can come and go: rows of whole bytes, one writer, and no reader that wants planes or heads of it."""
+    users = [plan.ops[index] for index in (*tensor.producers, *tensor.readers)]
+    planar = any(isinstance(op.layer, ConvLayer) and op.layer.input_layout == "planar" and op.reads[0][0] == tensor.id for op in users)
+    one_writer = len(tensor.producers) <= 1 and tensor.id.part < 0
+    return one_writer and not planar and all(op.head < 0 for op in users) and tensor.width * tensor.bits % 8 == 0
+
+
+def lines_of(plan: Plan, op: Op) -> int:
+    """Most bands that an operation can have: lines of its result's image, or rows; of all images of the batch together."""
+    return plan.tensors[op.writes].rows // _line_rows(op) if can_be_split(op) else 1
+
+
+def rows_read(op: Op, role: Role, tensor: Tensor, first_row: int, rows: int) -> tuple[int, int]:
+    """(first row, rows) of `tensor` that the given rows of the result need; the rows are whole lines where there are lines.
+
+    Of a window at the border only the lines inside the image; with several images, everything from the first image's line on.
+    """
+    layer = op.layer
+    windowed = (isinstance(layer, ConvLayer) and role == "rows") or isinstance(layer, PoolLayer)
+    if not can_be_split(op):
+        return 0, tensor.rows
+    if not windowed:
+        return first_row, rows
+    assert isinstance(layer, ConvLayer | PoolLayer)
+    (height, width), line = layer.image, _line_rows(op)
+    lines = _lines(layer)
+    span = layer.taps[0] if isinstance(layer, PoolLayer) else layer.dilation[0] * (layer.bounds.FY - 1) + 1
+    image, y = divmod(first_row // line, lines)
+    last_image, last_y = divmod((first_row + rows) // line - 1, lines)
+    start = min(height - 1, max(0, y * layer.strides[0] - layer.padding[0]))
+    stop = max(1, min(height, last_y * layer.strides[0] - layer.padding[0] + span))
+    first = image * height + start
+    end = max(first + 1, last_image * height + stop)
+    return first * width, (end - first) * width
+
+
+def _lines(layer: ConvLayer | PoolLayer) -> int:
+    return layer.positions[0] if isinstance(layer, PoolLayer) else layer.bounds.OY
+
+
+def _line_rows(op: Op) -> int:
+    """Rows that an operation computes at least: a line of its image."""
+    if isinstance(op.layer, PoolLayer):
+        return op.layer.positions[1]
+    return op.layer.bounds.OX if isinstance(op.layer, ConvLayer) else 1
+
+
+def band_rows(plan: Plan, op: Op, count: int) -> list[tuple[int, int]]:
+    """(first row, rows) of each of about `count` bands: equal numbers of lines, the last with what is left."""
+    rows, line = plan.tensors[op.writes].rows, _line_rows(op)
+    step = -(-(rows // line) // count) * line if can_be_split(op) else rows
+    return [(first, min(step, rows - first)) for first in range(0, rows, step)]
+
+
+def split_plan(plan: Plan, in_dram: Set[TensorId], counts: Mapping[int, int]) -> tuple[Plan, list[int]]:
+    """`plan` with the tensors `in_dram` in DRAM and operation i in `counts[i]` bands; (plan, operation of `plan` that each stems from)."""
+    splitter = _Splitter(plan, in_dram, counts)
+    for op in plan.ops:
+        splitter.split(op)
+    order = tuple(key for key in plan.tensors if key in in_dram)
+    return Plan(tuple(splitter.ops), splitter.tensors, plan.head_order, plan.batch, order), splitter.origins
+
+
+class _Splitter:
+    def __init__(self, plan: Plan, in_dram: Set[TensorId], counts: Mapping[int, int]) -> None:
+        self.plan, self.counts = plan, counts
+        self.wholes = {key: replace(tensor, producers=[], readers=[]) for key, tensor in plan.tensors.items()}
+        self.in_dram = in_dram
+        self.tensors = {key: tensor for key, tensor in self.wholes.items() if key not in in_dram}
+        self.written: dict[TensorId, list[Tensor]] = {key: [] for key in in_dram}
+        self.ops: list[Op] = []
+        self.origins: list[int] = []
+
+    def split(self, op: Op) -> None:
+        result = self.plan.tensors[op.writes]
+        bands = band_rows(self.plan, op, self.counts.get(op.index, 1))
+        for number, (first, rows) in enumerate(bands):
+            index = len(self.ops)
+            reads = tuple((self._read(op, key, role, index, first, rows), role) for key, role in op.reads)
+            writes = op.writes
+            if writes in self.in_dram:
+                piece = self._rows(writes, index, first, rows)
+                self.written[writes].append(piece)
+                writes = piece.id
+            self.tensors[writes].producers.append(index)
+            band = Band(number, len(bands), first, rows, result.rows) if len(bands) > 1 else None
+            m = rows if band is not None and op.on_array else op.m
+            self.ops.append(replace(op, index=index, reads=reads, writes=writes, m=m, band=band))
+            self.origins.append(op.index)
+
+    def _read(self, op: Op, key: TensorId, role: Role, index: int, first: int, rows: int) -> TensorId:
+        """What a band reads in place of tensor `key`."""
+        if key in self.in_dram:
+            first, rows = rows_read(op, role, self.plan.tensors[key], first, rows)
+            window = self._rows(key, index, first, rows)
+            window.sources = tuple(
+                piece.id for piece in self.written[key] if piece.first_row < first + rows and first < piece.first_row + piece.rows
+            )
+            key = window.id
+        self.tensors[key].readers.append(index)
+        return key
+
+    def _rows(self, key: TensorId, index: int, first: int, rows: int) -> Tensor:
+        whole = self.wholes[key]
+        out = replace(
+            whole, id=replace(key, at=index), rows=rows, first_row=first, whole=whole, producers=[], readers=[], sources=(),
+        )  # fmt: skip
+        return self.tensors.setdefault(out.id, out)
+
+
+def fewest_bands(plan: Plan, op: Op, in_dram: Set[TensorId], room_bytes: int) -> int:
+    """Fewest bands of `op` whose rows fit in `room_bytes` twice (one band loads while another computes); one line each if none do."""
+    most = lines_of(plan, op)
+    for count in _counts(most):
+        if _band_bytes(plan, op, in_dram, count) * (2 if count > 1 else 1) <= room_bytes:
+            return count
+    return most
+
+
+def _counts(most: int) -> Sequence[int]:
+    """Numbers of bands that differ in their lines."""
+    return sorted({-(-most // lines) for lines in range(1, most + 1)})
+
+
+def _band_bytes(plan: Plan, op: Op, in_dram: Set[TensorId], count: int) -> int:
+    """Most bytes that a band reads from DRAM and writes there."""
+    most = 0
+    for first, rows in band_rows(plan, op, count):
+        size = 0
+        for key, role in op.reads:
+            if key in in_dram:
+                tensor = plan.tensors[key]
+                size += rows_read(op, role, tensor, first, rows)[1] * tensor.width * tensor.bits // 8
+        if op.writes in in_dram:
+            tensor = plan.tensors[op.writes]
+            size += rows * tensor.width * tensor.bits // 8
+        most = max(most, size)
+    return most

@@ -1,0 +1,302 @@
+"""Operations in bands of rows: what does not fit the activation buffer moves the bytes that a hand counts, and nothing is overwritten."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import strategies as st
+
+from accelsim.accelerator import Accelerator, load_accelerator
+from accelsim.compiler.compile import compile_trace
+from accelsim.compress.open_trace import open_trace
+from accelsim.errors import CompileError
+from accelsim.program import ActivationJob, Program, Stay
+from accelsim.result import CATEGORIES, Result
+from accelsim.simulate import simulate
+from accelsim.trace.layers import ConvLayer
+from accelsim.trace.trace import Trace
+from tests.engine.test_machine_twin import compare
+from tests.naive_machine import Landings, NaiveMachine, records, row_source
+from tests.recorded import run_recorded
+from tests.tiny_convnets import AVERAGE, MAX_POOL, ConvNet, every_layer
+from tests.tiny_machines import accelerators, gemm_chain, tiny_accelerator
+
+TRACES = Path(__file__).parents[2] / "traces"
+WEIGHTS = {"raw_weights", "indices", "signs", "scales_bias", "codebook", "padding"}
+
+
+def machine(capacity_bytes: int, **fields: object) -> Accelerator:
+    return tiny_accelerator(
+        codebook__codeword_length=4, activation_buffer__capacity=capacity_bytes, weight_buffer__capacity=65536, **fields
+    )
+
+
+def moved(result: Result, *operands: str) -> int:
+    """Bytes of some operands, whole network."""
+    return sum(bits for key, bits in result.traffic.items() if key.operand in operands) // 8
+
+
+def bands_of(result: Result, layer: str) -> int:
+    (found,) = (item.lowering for item in result.layers if item.name == layer)
+    match = re.search(r"(\d+) bands of rows", found)
+    return int(match[1]) if match else 1
+
+
+def with_capacity(accelerator: Accelerator, capacity_bytes: int) -> Accelerator:
+    buffer = accelerator.activation_buffer.model_copy(update={"capacity": capacity_bytes})
+    return accelerator.model_copy(update={"activation_buffer": buffer})
+
+
+# -- published networks on the presets
+
+
+@pytest.mark.parametrize("preset", ["edge-64x64", "edge-32x32"])
+@pytest.mark.parametrize("network", ["resnet18", "mobilenet_v2"])
+def test_published_networks_run_on_the_presets_with_dram(network: str, preset: str) -> None:
+    accelerator, trace = load_accelerator(preset), open_trace(f"{TRACES / network}_float@uniform:bits=8")
+    result = simulate(accelerator, trace)
+    roomy = simulate(with_capacity(accelerator, 4 << 20), trace)
+    assert result.macs == roomy.macs == trace.macs
+    assert moved(result, *WEIGHTS) == moved(roomy, *WEIGHTS)
+    assert moved(roomy, "spill_in", "spill_out") == 0 < moved(result, "spill_out") <= moved(result, "spill_in")
+    assert roomy.total_cycles < result.total_cycles < 2 * roomy.total_cycles
+
+
+def test_the_stem_of_resnet18_is_written_once_and_read_with_its_halo() -> None:
+    """112 lines of 112 positions of 64 channels; a 3x3 pool of stride 2 reads one line again at each edge between two bands."""
+    result = simulate(load_accelerator("edge-64x64"), open_trace(f"{TRACES}/resnet18_float@uniform:bits=8"))
+    line = 112 * 64
+    assert moved(result, "spill_out") == 112 * line
+    assert moved(result, "spill_in") == (112 + bands_of(result, "resnet.embedder.pooler.pool") - 1) * line
+
+
+@pytest.mark.parametrize("network", ["resnet18", "mobilenet_v2"])
+def test_a_larger_buffer_moves_no_more_bytes(network: str) -> None:
+    trace = open_trace(f"{TRACES / network}_float@uniform:bits=8")
+    chip = load_accelerator("edge-64x64")
+    programs = [compile_trace(with_capacity(chip, kib << 10), trace) for kib in (256, 320, 384, 448, 512, 640, 768, 1024)]
+    sizes = [sum(job.size for job in program.jobs) for program in programs]
+    assert sizes == sorted(sizes, reverse=True)
+    assert sizes[0] > sizes[-1]
+
+
+# -- small networks, counted by hand
+
+
+def two_convolutions(stride: int = 1) -> ConvNet:
+    """A stem that reads the image, then a 3x3 convolution: 16 lines of 16 positions of 8 channels in, 16 / stride lines out."""
+    return ConvNet(1, 16, 16).conv(8, 1).conv(8, 3, stride)
+
+
+@pytest.mark.parametrize("stride", [1, 2])
+def test_spilled_bytes_of_a_convolution_are_those_of_the_hand_count(stride: int) -> None:
+    """Between two bands of lines, a 3x3 window reads 2 lines again at stride 1, and 1 at stride 2."""
+    result = simulate(machine(1472), two_convolutions(stride).trace())
+    bands = bands_of(result, "conv2")
+    assert bands > 1
+    whole, line = 16 * 16 * 8, 16 * 8
+    assert moved(result, "spill_out") == whole
+    assert moved(result, "spill_in") == whole + (bands - 1) * (3 - stride) * line
+
+
+def test_weights_that_do_not_stay_are_read_again_for_each_band() -> None:
+    trace = two_convolutions().trace()
+    kept, again = (
+        next(item for item in simulate(chip, trace).layers if item.name == "conv2")
+        for chip in (machine(1472), machine(1472).model_copy(update={"weight_buffer": small_weight_buffer()}))
+    )
+    bands = int(re.findall(r"(\d+) bands", again.lowering)[0])
+    bits = {name: {t.operand: t.bits for t in layer.traffic} for name, layer in (("kept", kept), ("again", again))}
+    assert "weights kept over them" in kept.lowering
+    assert "weights fetched for each of them" in again.lowering
+    assert bits["again"]["raw_weights"] == bands * bits["kept"]["raw_weights"] == bands * 8 * 72 * 8
+    assert bits["again"]["scales_bias"] == bits["kept"]["scales_bias"] == 8 * 8 * 8
+
+
+def small_weight_buffer() -> object:
+    return machine(1472).weight_buffer.model_copy(update={"capacity": 512})
+
+
+@pytest.mark.parametrize("overlap", ["prefetch", "layer", "none"])
+@pytest.mark.parametrize("capacity", [512, 4096])
+def test_a_codebook_is_loaded_once_for_all_bands(overlap: str, capacity: int) -> None:
+    trace = two_convolutions().trace("ssvq:k=8,d=4", "conv2")
+    chip = machine(1472, control__overlap=overlap, codebook__sets=1)
+    chip = chip.model_copy(update={"weight_buffer": chip.weight_buffer.model_copy(update={"capacity": capacity})})
+    result = simulate(chip, trace)
+    assert bands_of(result, "conv2") > 1
+    assert moved(result, "codebook") == 8 * 4
+    compare(chip, trace, frames=2)
+
+
+@pytest.mark.parametrize("batch", [1, 3])
+@pytest.mark.parametrize("form", ["uniform", "ssvq:k=8,d=4"])
+def test_every_kind_of_layer_in_bands_does_the_work_of_the_whole(form: str, batch: int) -> None:
+    trace = every_layer(channels=32).trace(form, "conv[234]")
+    whole = simulate(machine(65536), trace, batch=batch)
+    tight = simulate(machine(1280 * batch), trace, batch=batch)
+    assert "bands" in tight.choices
+    assert "bands" not in whole.choices
+    assert [layer.macs for layer in tight.layers] == [layer.macs for layer in whole.layers]
+    assert [layer.vector_cycles for layer in tight.layers] == [layer.vector_cycles for layer in whole.layers]
+    assert moved(tight, *WEIGHTS) == moved(whole, *WEIGHTS)
+
+
+def test_products_and_row_functions_without_an_image_run_in_bands_of_rows() -> None:
+    trace = gemm_chain(40, [8, 32, 32, 8], ["int8"] * 3, ["gelu", "layernorm", ""])
+    whole, tight = (simulate(machine(capacity), trace) for capacity in (65536, 1536))
+    assert "bands" in tight.choices
+    assert moved(tight, "parameters") == moved(whole, "parameters") > 0
+    assert moved(tight, *WEIGHTS) == moved(whole, *WEIGHTS)
+    assert moved(tight, "spill_in") == moved(tight, "spill_out")  # rows have no halo
+
+
+def test_the_message_names_what_is_short_even_in_bands() -> None:
+    with pytest.raises(CompileError, match=r"layer 'conv\d': activation_buffer.capacity = 256 B is short by \d+ B, in bands of rows; live"):
+        simulate(machine(256), two_convolutions().trace())
+
+
+def test_a_chip_without_a_memory_for_activations_takes_no_bands() -> None:
+    with pytest.raises(CompileError, match="allows no spill"):
+        simulate(machine(1472, placement={"activations": "none"}), two_convolutions().trace())
+
+
+# -- any network on any machine
+
+
+
+@st.composite
+def tight(draw: st.DrawFn, images: int = 1) -> tuple[Accelerator, Trace, Program]:
+    """A small machine whose activation buffer holds a part of what the network would take, the network, and its program with bands."""
+    channels = 4 * draw(st.integers(1, 3))
+    net = ConvNet(1, draw(st.integers(6, 9)), draw(st.integers(6, 9))).conv(channels, draw(st.sampled_from([1, 3])))
+    for step in draw(st.lists(st.sampled_from(["strided", "residual", "depthwise", "max", "average", "relu"]), min_size=1, max_size=2)):
+        before = net.at
+        if step == "strided":
+            net.conv(channels, 3, 2, padding_end=draw(st.sampled_from([None, (0, 2)])))
+        elif step == "residual":
+            net.conv(channels).relu().conv(channels).add(before).relu()
+        elif step == "depthwise":
+            net.conv(channels, 3, draw(st.integers(1, 2)), channels)
+        elif step == "relu":
+            net.relu()
+        elif min(net.at.shape[2:]) > 1:
+            net.pool(draw(st.sampled_from([MAX_POOL, replace(MAX_POOL, strides=(1, 1))])) if step == "max" else AVERAGE)
+    trace, chip = net.trace(), draw(accelerators())
+    options = {"frames": draw(st.integers(1, 2)), "batch": images}
+    try:
+        needed = compile_trace(with_capacity(chip, 8192), trace, **options).peak_activation_bytes
+        chip = with_capacity(chip, needed * draw(st.integers(30, 80)) // 100)
+        program = compile_trace(chip, trace, **options)
+    except CompileError:
+        assume(False)
+        raise
+    assume("bands" in program.choices)
+    return chip, trace, program
+
+
+FEW_HAVE_BANDS = (HealthCheck.filter_too_much, HealthCheck.too_slow)
+
+
+@pytest.mark.parametrize("images", [1, 2])
+@settings(max_examples=8, suppress_health_check=FEW_HAVE_BANDS)
+@given(st.data())
+def test_random_networks_in_bands_equal_the_twin(images: int, data: st.DataObject) -> None:
+    chip, _, program = data.draw(tight(images))
+    assert program.peak_activation_bytes <= chip.activation_buffer.capacity
+    outcome, landings = run_recorded(chip, program)
+    cycles, runs = NaiveMachine(program, landings).simulate()
+    assert cycles == outcome.cycles - outcome.tail_cycles
+    ours = [{name: count for name, count in zip(CATEGORIES, row, strict=False) if count} for row in outcome.run_results.tolist()]
+    assert ours == runs
+
+
+@settings(max_examples=20, suppress_health_check=FEW_HAVE_BANDS)
+@given(tight())
+def test_no_place_is_written_while_it_is_read_and_no_row_is_read_before_it_is_in_dram(case: tuple[Accelerator, Trace, Program]) -> None:
+    chip, _, program = case
+    _, landings = run_recorded(chip, program)
+    twin = NaiveMachine(program, landings)
+    twin.simulate()
+    check_places(program, twin, landings)
+    written = [job for job in program.jobs if job.write]
+    for job in program.jobs:
+        for other in written:
+            if not job.write and overlap(job, other):
+                assert landings.units[other.load, 0] <= landings.units[job.load, 0]
+
+
+@settings(max_examples=60, suppress_health_check=FEW_HAVE_BANDS)
+@given(tight())
+def test_what_is_read_from_dram_waits_for_every_write_of_it(case: tuple[Accelerator, Trace, Program]) -> None:
+    """By address: all its bytes were written by earlier jobs, unless it is the image, and it waits for just these."""
+    _, _, program = case
+    for number, job in enumerate(program.jobs):
+        if not job.write and job.operand != "activations_in":
+            before = [index for index in range(number) if program.jobs[index].write]
+            over = [index for index in before if overlap(job, program.jobs[index]) > 0]
+            assert sum(overlap(job, program.jobs[index]) for index in over) == job.size
+            assert sorted(job.after_jobs) == over
+
+
+def overlap(one: ActivationJob, other: ActivationJob) -> int:
+    """Bytes of DRAM that two jobs share."""
+    return max(0, min(one.address + one.size, other.address + other.size) - max(one.address, other.address))
+
+
+def check_places(program: Program, twin: NaiveMachine, landings: Landings) -> None:
+    """Of two tensors that share bytes, one is gone before the other comes, unless it is made in the other's place row by row."""
+    tasks = records(program.tasks)
+
+    def start(stay: Stay) -> int:
+        if stay.load >= 0:
+            return landings.units[tasks[stay.load]["ordinal"], 0]
+        return min(twin.left_vector[task, 0] for task in stay.writers)
+
+    def end(stay: Stay) -> int:
+        return max((twin.left_vector[task, tasks[task]["units"] - 1] for task in (*stay.readers, *stay.writers)), default=0)
+
+    for stay in program.stays:
+        for other in program.stays:
+            shared = stay.offset < other.offset + other.size and other.offset < stay.offset + stay.size
+            in_place = set(other.writers) <= set(stay.readers) and other.writers
+            if stay is not other and shared and not in_place and start(stay) <= start(other):
+                assert end(stay) <= start(other), (stay, other)
+                if stay.stored >= 0 and other.writers:
+                    assert landings.units[tasks[stay.stored]["ordinal"], 0] <= start(other)
+
+
+@settings(max_examples=30, suppress_health_check=FEW_HAVE_BANDS)
+@given(tight())
+def test_each_row_of_a_convolution_waits_for_the_last_position_that_it_reads(case: tuple[Accelerator, Trace, Program]) -> None:
+    """By the definition of a convolution: the last position inside the image of the lines from y * stride - padding on."""
+    _, trace, program = case
+    tasks, jobs = records(program.tasks), {job.load: job for job in program.jobs}
+    layers = {layer.name: layer for layer in trace.layers}
+    base: dict[tuple[str, int], int] = {}
+    done: Counter[tuple[int, int]] = Counter()  # (layer, stripe) -> rows so far
+    for run in records(program.runs):
+        layer = layers[program.layers[run["layer"]].name]
+        task = tasks[run["in_task"]]
+        first = done[run["layer"], run["nt0"]]
+        done[run["layer"], run["nt0"]] += run["m"]
+        if not isinstance(layer, ConvLayer) or layer.input_layout == "planar" or run["in_fixed"] >= 0 or task["kind"] != 2:
+            continue
+        job = jobs[task["ordinal"]]
+        start = base.setdefault((layer.inputs[0], run["layer"]), job.address) if first == 0 else base[layer.inputs[0], run["layer"]]
+        loaded = (job.address - start) // layer.input_channels  # first position in the buffer; a layer's first band begins at line 0
+        height, width = layer.image
+        for row in range(run["m"]):
+            y = (first + row) // layer.bounds.OX
+            lines = [y * layer.strides[0] - layer.padding[0] + tap * layer.dilation[0] for tap in range(layer.bounds.FY)]
+            inside = [line for line in lines if 0 <= line < height]
+            source = row_source(run, 0, row, program.machine["rows"][0])
+            assert source is not None
+            if inside:
+                assert loaded <= inside[0] * width
+                assert (inside[-1] + 1) * width - 1 - loaded <= source[1] < task["units"]
