@@ -80,6 +80,8 @@ def test_a_larger_buffer_moves_no_more_bytes(network: str) -> None:
     trace = open_trace(f"{TRACES / network}_float@uniform:bits=8")
     chip = load_accelerator("edge-64x64")
     programs = [compile_trace(with_capacity(chip, kib << 10), trace) for kib in (256, 320, 384, 448, 512, 640, 768, 1024)]
+    for program in programs:
+        check_order_in_dram(program)
     sizes = [sum(job.size for job in program.jobs) for program in programs]
     assert sizes == sorted(sizes, reverse=True)
     assert sizes[0] > sizes[-1]
@@ -234,8 +236,12 @@ def test_no_place_is_written_while_it_is_read_and_no_row_is_read_before_it_is_in
 @settings(max_examples=60, suppress_health_check=FEW_HAVE_BANDS)
 @given(tight())
 def test_what_is_read_from_dram_waits_for_every_write_of_it(case: tuple[Accelerator, Trace, Program]) -> None:
-    """By address: all its bytes were written by earlier jobs, unless it is the image, and it waits for just these."""
     _, _, program = case
+    check_order_in_dram(program)
+
+
+def check_order_in_dram(program: Program) -> None:
+    """By address: all that a job reads was written by earlier jobs, unless it is the image, and it waits for just these."""
     for number, job in enumerate(program.jobs):
         if not job.write and job.operand != "activations_in":
             before = [index for index in range(number) if program.jobs[index].write]
