@@ -7,6 +7,7 @@ layers are added rank by rank: the histogram is that of their mean.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from itertools import pairwise
 
 from matplotlib.axes import Axes
@@ -57,7 +58,7 @@ def index_pictures(found: TraceStatistics) -> dict[str, bytes]:
     out: dict[str, bytes] = {}
     for number, (name, use) in enumerate(found.indices.items(), start=1):
         suffix = f"_{number}" if len(found.indices) > 1 else ""
-        out |= picture(f"indices{suffix}", 55, lambda ax, name=name, use=use: plot_index_use(ax, name, use))  # type: ignore[misc]
+        out |= picture(f"indices{suffix}", 55, partial(plot_index_use, name=name, use=use))
     if found.negative_share:
         out |= picture("signs", 22 + 8 * len(found.negative_share), lambda ax: plot_signs(ax, found.negative_share))
     return out
