@@ -54,9 +54,7 @@ def allocate_in_bands(plan: Plan, capacity_bytes: int) -> tuple[Plan, Allocation
             finer = {index: factor for index, factor in finer.items() if not _touches(plan.ops[index], {tensor})}
 
 
-def _bands(
-    plan: Plan, op: Op, in_dram: Set[TensorId], hosts: Mapping[TensorId, TensorId], capacity_bytes: int, factor: int
-) -> int:
+def _bands(plan: Plan, op: Op, in_dram: Set[TensorId], hosts: Mapping[TensorId, TensorId], capacity_bytes: int, factor: int) -> int:
     """Bands of `op`: the fewest that fit beside what idles on chip meanwhile; if none do, beside nothing."""
     if not _touches(op, in_dram):
         return 1

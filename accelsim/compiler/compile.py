@@ -171,9 +171,7 @@ def _program(
         "rows_per_cycle": accelerator.array.rows_per_cycle,
     }
     rates = {memory: peak_bytes_per_s(accelerator.memory(memory)) for memory in ("dram", "flash")}
-    jobs = tuple(
-        job if job.address < 0 else replace(job, address=job.address + base) for job in low.jobs
-    )
+    jobs = tuple(job if job.address < 0 else replace(job, address=job.address + base) for job in low.jobs)
     return Program(
         machine=as_array([machine], compute_state.MACHINE),
         runs=as_array(low.runs, compute_state.RUN),

@@ -116,7 +116,6 @@ class Frame:
         self.context_tasks: dict[str, int] = {}  # layer -> first of the consecutive drain tasks of its heads
 
 
-
 def provider(frame: Frame, key: TensorId, op: Op) -> tuple[int, bool]:
     """(task that provides `key` to `op`: the last one if several do, whether it was loaded)."""
     for stay in frame.allocation.of(key):

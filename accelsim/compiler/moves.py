@@ -31,9 +31,7 @@ def load_tensor(frame: Frame, stay: Residency, op: Op) -> None:
     address = dram_address(frame, tensor)
     operand = "activations_in" if tensor.is_input else "spill_in"
     if frame.accelerator.placement.activations == "dram":
-        low.jobs.append(
-            ActivationJob(False, address, tensor.bytes, row_bytes, tensor.rows, low.loads, after, writes, operand, layer)
-        )
+        low.jobs.append(ActivationJob(False, address, tensor.bytes, row_bytes, tensor.rows, low.loads, after, writes, operand, layer))
         book_traffic(frame, reader.layer.name, operand, "dram", False, tensor.bytes, address)
     else:  # without a memory for activations the host has put the input into the buffer
         low.jobs.append(ActivationJob(False, -1, tensor.bytes, row_bytes, tensor.rows, low.loads, (), (), operand, layer))

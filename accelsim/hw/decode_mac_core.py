@@ -57,7 +57,6 @@ class ArraySpec(Record):
     sparse_tile: SparseTile | None = Field(default=None, description="multipliers for the weights that a mask keeps alone")
     rows_per_cycle: int = Field(default=1, ge=1, le=2**20, description="1; more imagines an array that is not the limit (what-if)")
 
-
     @model_validator(mode="after")
     def _whole_tiles(self) -> ArraySpec:
         if self.sparse_tile is not None and self.cols % self.sparse_tile.d:

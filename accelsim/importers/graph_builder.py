@@ -183,9 +183,7 @@ class GraphBuilder:
             raise ImportModelError(f"{name}: a pool of {view.producer!r} {view.shape}; allowed: an activation of shape (1, C, H, W)")
         _, channels, height, width = view.shape
         far = pool.padding if pool.padding_end is None else pool.padding_end
-        oy, ox = (
-            window_positions(size, pool.taps[i], pool.strides[i], pool.padding[i], far[i]) for i, size in enumerate((height, width))
-        )
+        oy, ox = (window_positions(size, pool.taps[i], pool.strides[i], pool.padding[i], far[i]) for i, size in enumerate((height, width)))
         if min(oy, ox) < 1:
             raise ImportModelError(f"{name}: input {view.shape} does not fit {pool}")
         layer = self._make(

@@ -1,5 +1,4 @@
-"""One cycle of the MAC array: issue a row, swap a tile in, or say why not.
-"""
+"""One cycle of the MAC array: issue a row, swap a tile in, or say why not."""
 
 from __future__ import annotations
 

@@ -1,5 +1,4 @@
-"""One cycle of the loader (unpack buffer, codebook lookups, shadow registers) and of the codebook's own load.
-"""
+"""One cycle of the loader (unpack buffer, codebook lookups, shadow registers) and of the codebook's own load."""
 
 from __future__ import annotations
 

@@ -121,9 +121,7 @@ def test_weights_that_are_not_finite_are_one_message_with_the_layer(tmp_path: Pa
             inputs=("x",),
             output=TensorShape(rows=1, width=8),
             bounds=LoopBounds(K=8, C=4),
-            weight=WeightRecord(
-                format=parse_format("float32"), k=4, n=8, streams={"weights": StreamRecord.of("w", 32 * 32, data)}
-            ),
+            weight=WeightRecord(format=parse_format("float32"), k=4, n=8, streams={"weights": StreamRecord.of("w", 32 * 32, data)}),
         )
         source = CheckpointSource(file="m.safetensors", sha256="0" * 64)
         inputs = (ModelInput(name="x", shape=TensorShape(rows=1, width=4)),)

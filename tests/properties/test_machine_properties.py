@@ -155,8 +155,7 @@ def test_more_ports_than_a_tile_has_records_change_nothing() -> None:
     small = {"array": {"rows": 8, "cols": 4, "max_m": 8}, "dram": {"device": "ideal", "bandwidth": "100 MB/s"}}
     trace = gemm_chain(2, [32, 32], ["int8"], [""])
     few, many = (
-        simulate(tiny_accelerator(codebook={"ports": ports, "codeword_length": 4, "codewords": 64}, **small), trace)
-        for ports in (8, 16)
+        simulate(tiny_accelerator(codebook={"ports": ports, "codeword_length": 4, "codewords": 64}, **small), trace) for ports in (8, 16)
     )
     assert many.frames == few.frames
 

@@ -171,7 +171,6 @@ def test_a_chip_without_a_memory_for_activations_takes_no_bands() -> None:
 # -- any network on any machine
 
 
-
 @st.composite
 def tight(draw: st.DrawFn, images: int = 1) -> tuple[Accelerator, Trace, Program]:
     """A small machine whose activation buffer holds a part of what the network would take, the network, and its program with bands."""

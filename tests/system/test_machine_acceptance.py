@@ -102,9 +102,7 @@ def reference_cycles(device: str, mapping: str) -> list[int]:
 
 @pytest.mark.parametrize("mapping", ["RoBaBgCo", "RoCoBaBg"])
 @pytest.mark.parametrize("device", ["lpddr4-3200-x16", "lpddr4-3200-x32", "ddr4-2400-x64", "lpddr5-6400-x16"])
-def test_a_stream_through_the_dma_takes_the_time_of_the_dram_reference(
-    device: str, mapping: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_stream_through_the_dma_takes_the_time_of_the_dram_reference(device: str, mapping: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """1 MiB of weights in order, 32 bursts in flight: within 1 % of the time that the simulators give the same megabyte.
 
     The fabric's latency is 0, as in the reference: with a latency and few bursts in flight it would be Little's law that binds.

@@ -46,4 +46,3 @@ def test_random_machines_are_found_again(accelerator: Accelerator, trace: Trace)
         check(accelerator, trace, frames=2)
     except CompileError:
         return
-

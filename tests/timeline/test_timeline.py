@@ -116,10 +116,7 @@ def test_a_preset_has_every_track_and_the_bytes_of_its_memory(preset: RecordedRu
     assert len(trace.track("channel 0 refresh")) == counters["dram_refreshes"]
     bandwidth = trace.counter("dram bandwidth (B/cycle)")
     cycle_ns = 10**9 / preset.result.clock_hz
-    area = sum(
-        (values["read"] + values["write"]) * (after - time) / cycle_ns
-        for (time, values), (after, _) in pairwise(bandwidth)
-    )
+    area = sum((values["read"] + values["write"]) * (after - time) / cycle_ns for (time, values), (after, _) in pairwise(bandwidth))
     assert area == on_bus
 
 
