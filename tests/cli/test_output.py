@@ -18,6 +18,7 @@ from typer.main import get_command
 from typer.testing import CliRunner
 
 from accelsim.cli import app
+from tests.processes import start_group
 
 ROOT = Path(__file__).resolve().parents[2]
 DATA = ROOT / "tests" / "validation" / "data"
@@ -164,14 +165,7 @@ def test_a_reader_of_a_run_who_leaves_ends_it_quietly() -> None:
     "words", ["run edge-32x32 deit_tiny_int8 --frames 200 -o {new}", "demo -o {new}"], ids=lambda words: words.split()[0]
 )
 def test_an_interrupted_command_says_so_in_one_line_and_leaves_nothing(words: str, tmp_path: Path) -> None:
-    process = subprocess.Popen(
-        [sys.executable, "-m", "accelsim", *words.format(new=tmp_path / "new").split()],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        cwd=ROOT,
-        start_new_session=True,
-    )
+    process = start_group([sys.executable, "-m", "accelsim", *words.format(new=tmp_path / "new").split()], ROOT)
     time.sleep(4)
     os.killpg(process.pid, signal.SIGINT)
     _, said = process.communicate(timeout=120)

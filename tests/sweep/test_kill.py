@@ -14,6 +14,7 @@ import numpy as np
 
 from accelsim.sweep.runner import run_sweep
 from accelsim.sweep.store import open_store
+from tests.processes import start_group
 from tests.sweep.small_sweeps import TECHNOLOGY, Here, modelled_rows, sweep, write_sweep
 
 KILLS = 10
@@ -30,7 +31,7 @@ POINTS = 2 * 3 * 12 * 2 * 2
 def start(file: Path, store: Path) -> subprocess.Popen[str]:
     """The command, with its processes in a group of their own."""
     words = [sys.executable, "-m", "accelsim", "sweep", str(file), "--store", str(store), "--workers", "2", "--quiet"]
-    return subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    return start_group(words)
 
 
 def stored(store: Path) -> int:
