@@ -56,11 +56,13 @@ def load_program(path: Path) -> torch.export.ExportedProgram:
                 unknown = _UNKNOWN_RESULT.search(reason)
                 if unknown is None or not _was_imported(unknown[1]):
                     break
-    except (zipfile.BadZipFile, OSError, ValueError, RecursionError, NotImplementedError) as error:
+    except (zipfile.BadZipFile, OSError, ValueError, RecursionError, NotImplementedError) as error:  # a broken archive, before PyTorch
         reason = _first_line(str(error) or type(error).__name__)
     raise ImportModelError(f"{path}: is not a program written by torch.export.save: {reason}")
 
 
+# What PyTorch's reader raises for an archive that is damaged or of another version: it checks little, and trips over what is missing.
+# Each becomes the message above with its first line; an interruption, a lack of memory and our own errors pass.
 _FAILURES = (
     *(RuntimeError, ValueError, LookupError, OSError, EOFError, TypeError, AttributeError, AssertionError),
     *(pickle.UnpicklingError, zipfile.BadZipFile),

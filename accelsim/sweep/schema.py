@@ -46,7 +46,7 @@ def prepare(connection: sqlite3.Connection, where: str) -> None:
     else:
         connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("BEGIN IMMEDIATE")  # another process may be at the same: look again under the lock
-    try:
+    with connection:  # commits, or rolls back whatever ended it
         if _is_empty(connection):
             for statement in _TABLES:
                 connection.execute(statement)
@@ -54,10 +54,6 @@ def prepare(connection: sqlite3.Connection, where: str) -> None:
             connection.execute(f"PRAGMA user_version = {VERSION}")
         for name in _missing(connection):
             connection.execute(f"ALTER TABLE runs ADD COLUMN {name} {COLUMNS[name][0]}")
-    except BaseException:
-        connection.execute("ROLLBACK")
-        raise
-    connection.execute("COMMIT")
 
 
 def _check(kind: int, version: int, where: str) -> None:

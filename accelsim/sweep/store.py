@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from pathlib import Path
@@ -202,12 +202,8 @@ class Store:
         """One transaction that takes the write lock at once: a reader that became a writer could not wait for another one."""
         with _explained(self.path), closing(self._connection.cursor()) as cursor:
             cursor.execute("BEGIN IMMEDIATE")
-            try:
+            with self._connection:  # commits, or rolls back whatever ended it
                 yield cursor
-            except BaseException:
-                cursor.execute("ROLLBACK")
-                raise
-            cursor.execute("COMMIT")
 
 
 def open_store(path: Path | str, *, create: bool = True, busy_seconds: float = BUSY_SECONDS) -> Store:
@@ -225,15 +221,12 @@ def open_store(path: Path | str, *, create: bool = True, busy_seconds: float = B
         raise ConfigError(f"{path}: is a directory; allowed: the file of a store, new or old")
     if not create and not path.is_file():
         raise ConfigError(f"{path}: no such store")
-    with _explained(path):
-        connection = sqlite3.connect(path, timeout=busy_seconds, isolation_level=None)
-        try:
-            connection.execute("PRAGMA synchronous = NORMAL")  # with WAL: a killed process loses nothing, a power cut the last runs
-            prepare(connection, str(path))
-        except BaseException:
-            connection.close()
-            raise
-    return Store(path, connection)
+    with _explained(path), ExitStack() as unless_ready:
+        connection = unless_ready.enter_context(closing(sqlite3.connect(path, timeout=busy_seconds, isolation_level=None)))
+        connection.execute("PRAGMA synchronous = NORMAL")  # with WAL: a killed process loses nothing, a power cut the last runs
+        prepare(connection, str(path))
+        unless_ready.pop_all()
+        return Store(path, connection)
 
 
 _MESSAGES = {

@@ -16,7 +16,9 @@ from accelsim.compress.compress_trace import compress_trace, make_recipe
 from accelsim.compress.kmeans import nearest_codewords
 from accelsim.trace.trace import load_trace
 
-pytestmark = pytest.mark.skipif(bool(numba.config.DISABLE_JIT), reason="uncompiled")
+pytestmark = pytest.mark.skipif(
+    bool(numba.config.DISABLE_JIT), reason="targets are those of compiled kernels; `make test` runs this folder compiled"
+)
 TRACES = Path(__file__).parents[2] / "traces"
 
 

@@ -21,7 +21,9 @@ from accelsim.trace.layers import GemmLayer
 from accelsim.trace.shapes import LoopBounds, TensorShape
 from accelsim.trace.streams import WeightRecord
 
-pytestmark = pytest.mark.skipif(bool(numba.config.DISABLE_JIT), reason="uncompiled")
+pytestmark = pytest.mark.skipif(
+    bool(numba.config.DISABLE_JIT), reason="targets are those of compiled kernels; `make test` runs this folder compiled"
+)
 GEOMETRY = CoreGeometry(64, 64, 8, 16, 4, 256, True, True, 0, 256)  # edge-64x64 with SSVQ k=16 d=8
 
 

@@ -19,7 +19,7 @@ from accelsim.kernels import dram_state as at
 BURSTS = 1_000_000
 
 
-@pytest.mark.skipif(numba.config.DISABLE_JIT, reason="uncompiled")
+@pytest.mark.skipif(numba.config.DISABLE_JIT, reason="targets are those of compiled kernels; `make test` runs this folder compiled")
 def test_a_burst_of_a_stream_costs_a_third_of_a_burst_at_random_or_less(
     benchmark: BenchmarkFixture, show_target: Callable[[str, str, str], None]
 ) -> None:

@@ -23,7 +23,7 @@ from accelsim.result import Result
 from tests.browser.chromium import PROGRAM, Browser, Page, chromium
 from tests.synthetic_results import int8, layer, read, result, ssvq
 
-pytestmark = [pytest.mark.browser, pytest.mark.skipif(PROGRAM is None, reason="no chromium")]
+pytestmark = [pytest.mark.browser, pytest.mark.skipif(PROGRAM is None, reason="Chromium is not there; `make test-extras` installs it")]
 
 WIDTHS = (360, 768, 1600)
 HOSTILE = "<img src=x onerror=alert(1)><script>alert(1)</script>\u202e" + "long_name" * 12

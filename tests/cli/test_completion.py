@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -125,7 +124,6 @@ def test_every_shell_is_answered(shell: str) -> None:
     assert "edge-64x64-x16" in done.stdout
 
 
-@pytest.mark.skipif(shutil.which("bash") is None, reason="needs bash")
 def test_the_script_for_bash_completes_in_bash(tmp_path: Path) -> None:
     command = tmp_path / "accelsim"
     command.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m accelsim "$@"\n')

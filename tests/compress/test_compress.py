@@ -21,7 +21,9 @@ from accelsim.trace.manifest import Manifest, ModelInput
 from accelsim.trace.seeded import seeded_weights
 from accelsim.trace.trace import Trace, load_trace
 
-whole_model = pytest.mark.skipif(numba.config.DISABLE_JIT, reason="k-means of 5.3 M weights takes minutes as plain Python")
+whole_model = pytest.mark.skipif(
+    numba.config.DISABLE_JIT, reason="k-means of 5.3 M weights takes minutes as plain Python; `make test` runs this folder compiled"
+)
 TRACES = Path(__file__).parents[2] / "traces"
 
 
