@@ -64,8 +64,8 @@ def test_a_sweep_killed_ten_times_ends_as_one_that_was_left_alone(tmp_path):
     file = write_sweep(tmp_path / "small.yaml", axes=AXES, constraints=[])
     store = tmp_path / "killed.sqlite"
     rng = np.random.default_rng(6)
-    # Ten marks from 6 % to 85 % of the points, and up to 0.1 s after each: always before 95 %.
-    marks = np.sort(rng.choice(np.arange(POINTS * 6 // 100, POINTS * 85 // 100, 10), KILLS, replace=False))
+    # Ten marks from 6 % to 65 % of the points, and up to 0.1 s after each: before 95 %, as a fast machine stores 80 points meanwhile.
+    marks = np.sort(rng.choice(np.arange(POINTS * 6 // 100, POINTS * 65 // 100, 10), KILLS, replace=False))
     for mark in marks:
         process = start(file, store)
         wait_for(store, int(mark), process)
