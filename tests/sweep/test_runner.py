@@ -171,7 +171,7 @@ class _Killing(ProcessPool):
     def run(self, points):
         for number, row in enumerate(super().run(points)):
             yield row
-            if number in (1, 4, 9):
+            if number in (1, 8, 15):  # far apart: what one victim held is done before the next, so no point is taken for the culprit
                 pid = next(child.pid for child in multiprocessing.active_children() if child.pid not in self.killed)
                 os.kill(pid, signal.SIGKILL)
                 self.killed += (pid,)
