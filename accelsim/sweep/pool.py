@@ -1,7 +1,7 @@
 """Points in processes of this machine: each has its own pipe, so a process that dies takes along no more than the point it was at.
 
-Disputable assumption: a point at whose side a process died twice is to blame, and is recorded as failed; a first death (the kernel's
-memory killer, a person's SIGKILL) is not held against it.
+Disputable assumption: a point at whose side three processes died is to blame, and is recorded as failed; one or two deaths (the
+kernel's memory killer, a person's SIGKILL) are not held against it.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from accelsim.sweep.points import Point
 from accelsim.sweep.worker import check_model, failed_row, run_point
 
 AHEAD = 4  # points in a process's hands: enough that it never waits for the next, few enough that the last ones are shared out
-DEATHS = 2  # after which a point is to blame
+DEATHS = 3  # after which a point is to blame
 FALSE_STARTS = 3  # of processes in a row that are borne
 
 
@@ -137,8 +137,8 @@ class ProcessPool:
         return _Worker(self._context, self._technology)
 
     def _blame(self, worker: _Worker, status: int, deaths: Counter[str]) -> Iterator[dict[str, Any]]:
-        """A row for the point that a dead process was at, if it was not the first; it is taken from the process's hands then."""
-        if not worker.ready:
+        """A row for the point that a dead process was at, if it was the last that is borne; it is taken from the process's hands then."""
+        if not worker.ready or not worker.points:
             return
         point = worker.points[0]
         deaths[point.run_id] += 1

@@ -7,6 +7,7 @@ empty, so a store that lacks it gets it when it is opened; the version rises wit
 from __future__ import annotations
 
 import sqlite3
+import time
 
 from accelsim.errors import ConfigError
 from accelsim.sweep.columns import COLUMNS
@@ -37,14 +38,10 @@ def prepare(connection: sqlite3.Connection, where: str) -> None:
     ConfigError
         The file holds something else, or a schema that is newer than this version knows.
     """
-    kind, version = _pragma(connection, "application_id"), _pragma(connection, "user_version")
-    new = not kind and not version and _is_empty(connection)
-    if not new:
-        _check(kind, version, where)
-        if not _missing(connection):
-            return
-    else:
-        connection.execute("PRAGMA journal_mode = WAL")
+    if _is_new(connection, where):
+        _switch_to_wal(connection)
+    elif not _missing(connection):
+        return
     connection.execute("BEGIN IMMEDIATE")  # another process may be at the same: look again under the lock
     with connection:  # commits, or rolls back whatever ended it
         if _is_empty(connection):
@@ -54,6 +51,30 @@ def prepare(connection: sqlite3.Connection, where: str) -> None:
             connection.execute(f"PRAGMA user_version = {VERSION}")
         for name in _missing(connection):
             connection.execute(f"ALTER TABLE runs ADD COLUMN {name} {COLUMNS[name][0]}")
+
+
+def _is_new(connection: sqlite3.Connection, where: str) -> bool:
+    """Whether the file is yet to be made a store; one moment of it is looked at, since another process may be making it."""
+    connection.execute("BEGIN")
+    with connection:
+        kind, version = _pragma(connection, "application_id"), _pragma(connection, "user_version")
+        new = not kind and not version and _is_empty(connection)
+    if not new:
+        _check(kind, version, where)
+    return new
+
+
+def _switch_to_wal(connection: sqlite3.Connection) -> None:
+    """Change the journal's mode; SQLite refuses at once, whatever its time-out, if another connection is at the same."""
+    deadline = time.monotonic() + _pragma(connection, "busy_timeout") / 1000
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                raise
+            time.sleep(0.005)
 
 
 def _check(kind: int, version: int, where: str) -> None:

@@ -164,27 +164,52 @@ def test_the_pool_gives_row_for_row_what_one_process_gives(tmp_path):
 
 
 class _Killing(ProcessPool):
-    """A pool of which one process is killed after each of some rows."""
+    """A pool whose process at some rows is killed, each time at the side of another point, so that no point is taken for the culprit."""
 
-    killed: tuple[int, ...] = ()
+    def __init__(self, *args):
+        super().__init__(*args)
+        self.kills = 0
+        self.started, self.hit = [], []
+
+    def _start(self):
+        self.started.append(super()._start())
+        return self.started[-1]
+
+    def _blame(self, worker, *args):
+        self.hit.append(worker.points[0].run_id)
+        return super()._blame(worker, *args)
 
     def run(self, points):
-        for number, row in enumerate(super().run(points)):
+        for row in super().run(points):
             yield row
-            if number in (1, 8, 15):  # far apart: what one victim held is done before the next, so no point is taken for the culprit
-                pid = next(child.pid for child in multiprocessing.active_children() if child.pid not in self.killed)
-                os.kill(pid, signal.SIGKILL)
-                self.killed += (pid,)
+            if self.kills < 3 and len(self.hit) == self.kills and (victim := self._victim()):
+                os.kill(victim.process.pid, signal.SIGKILL)
+                self.kills += 1
+
+    def _victim(self):
+        """A process that runs points of which none was hit before."""
+        ready = (worker for worker in self.started if worker.ready and worker.points and worker.process.is_alive())
+        return next((worker for worker in ready if not {point.run_id for point in worker.points} & set(self.hit)), None)
 
 
 def test_a_process_that_is_killed_costs_no_point(tmp_path):
     run(tmp_path / "here.sqlite")
     pool = _Killing(2, TECHNOLOGY)
     summary = run(tmp_path / "pool.sqlite", pool)
-    assert (len(set(pool.killed)), summary.ok, summary.failed) == (3, 20, 0)
+    assert (pool.kills, len(set(pool.hit)), summary.ok, summary.failed) == (3, 3, 20, 0)
     assert modelled_rows(tmp_path / "pool.sqlite") == modelled_rows(tmp_path / "here.sqlite")
     with open_store(tmp_path / "pool.sqlite") as store:
         assert store.attempts() == 20
+
+
+def test_a_process_that_dies_after_its_last_answer_costs_nothing():
+    point = next(item for item in expand(sweep()) if isinstance(item, Point))
+    rows = ProcessPool(1, TECHNOLOGY).run(iter([point]))
+    assert next(rows)["status"] == "ok"
+    (child,) = multiprocessing.active_children()
+    os.kill(child.pid, signal.SIGKILL)
+    child.join()
+    assert list(rows) == []
 
 
 class _Poison(Point):
@@ -194,13 +219,13 @@ class _Poison(Point):
         return (os._exit, (9,))
 
 
-def test_a_point_that_ends_its_process_twice_is_recorded_as_failed():
+def test_a_point_that_ends_three_processes_is_recorded_as_failed():
     points = [item for item in expand(sweep()) if isinstance(item, Point)][:6]
     points[2] = _Poison(**{name: getattr(points[2], name) for name in Point.__dataclass_fields__})
     rows = {row["run_id"]: row for row in ProcessPool(2, TECHNOLOGY).run(iter(points))}
     assert set(rows) == {point.run_id for point in points}
     bad = rows.pop(points[2].run_id)
-    assert (bad["status"], bad["message"]) == ("failed", "its process died 2 times (exit status 9)")
+    assert (bad["status"], bad["message"]) == ("failed", "its process died 3 times (exit status 9)")
     assert all(row["status"] == "ok" for row in rows.values())
 
 

@@ -106,6 +106,15 @@ def test_writers_of_one_store_wait_for_each_other(tmp_path):
         assert store.attempts() == 160
 
 
+def test_whoever_opens_a_store_while_others_make_it_finds_it_whole(tmp_path):
+    def opened(number: int) -> int:
+        with open_store(tmp_path / f"{number // 8}.sqlite") as store:  # eight at once of each
+            return store.attempts()
+
+    with ThreadPoolExecutor(8) as pool:
+        assert list(pool.map(opened, range(8 * 40))) == [0] * 320  # one open in ten was refused when the file was looked at twice
+
+
 def refused(path: Path, error: type[AccelsimError], message: str) -> None:
     before = path.read_bytes() if path.is_file() else None
     with pytest.raises(error) as found:
