@@ -46,7 +46,7 @@ def area(
         check_area_folder(out)
     report = area_of(load_accelerator(accel, overrides or ()), load_technology(technology))
     if out is not None:
-        from accelsim.report.area_plot import area_pictures
+        from accelsim.report.plots.area import area_pictures
 
         write_area(out, report, area_pictures(report))
     if as_json:

@@ -195,8 +195,8 @@ def compare(
     comparison = compare_results(results[0], results[1:])
     costs = costs_of(results, node)
     if out is not None:
-        from accelsim.report.cost_plots import cost_pictures
-        from accelsim.report.plots import comparison_pictures
+        from accelsim.report.plots.costs import cost_pictures
+        from accelsim.report.plots.pictures import comparison_pictures
 
         write_comparison(out, comparison, {**comparison_pictures(comparison), **cost_pictures(costs)}, costs)
     if as_json:

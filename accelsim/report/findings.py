@@ -61,7 +61,7 @@ class Findings:
 
     def write(self, folder: Path) -> Path:
         """The run's folder with its pictures, all or nothing; OutputError as `write_run`."""
-        from accelsim.report.plots import run_pictures  # Matplotlib takes longer to load than a run takes
+        from accelsim.report.plots.pictures import run_pictures  # Matplotlib takes longer to load than a run takes
 
         files = run_pictures(self.result)
         files["area.csv"] = to_csv(self.area.rows()).encode()

@@ -34,7 +34,7 @@ def write_trace_folder(folder: Path, trace: Trace) -> Path:
         "formats.csv": to_csv(format_rows(trace)).encode(),
     }
     if trace.has_payload:
-        from accelsim.report.index_plot import index_pictures
+        from accelsim.report.plots.indices import index_pictures
 
         found = trace_statistics(trace)
         files["statistics.csv"] = to_csv(_statistics(found)).encode()

@@ -14,10 +14,10 @@ import numpy as np
 import numpy.typing as npt
 
 from accelsim.errors import ConfigError
-from accelsim.report.heat_map_plot import heat_map_picture
-from accelsim.report.line_plot import lines_picture
-from accelsim.report.map_plot import map_picture
-from accelsim.report.pareto_plot import pareto_picture
+from accelsim.report.plots.heat_map import heat_map_picture
+from accelsim.report.plots.lines import lines_picture
+from accelsim.report.plots.pareto import pareto_picture
+from accelsim.report.plots.speedup_map import map_picture
 from accelsim.report.speedup_cells import RESOURCE_OF_BOUND, Cell, Limiter, Point
 from accelsim.sweep.pareto import pareto_front
 from accelsim.sweep.picture_spec import HeatMap, Lines, ParetoScatter, Picture, SpeedupMap

@@ -16,8 +16,8 @@ from matplotlib.axes import Axes
 from accelsim.hw.channel import peak_bytes_per_s
 from accelsim.report.export import to_csv
 from accelsim.report.folder import FolderKind, check_replaceable, write_folder
-from accelsim.report.style import OPERAND_PAINT, TOTAL_PAINT, Paint, picture
-from accelsim.report.time_plot import Binning, Steps, plot_over_time
+from accelsim.report.plots.over_time import Binning, Steps, plot_over_time
+from accelsim.report.plots.style import OPERAND_PAINT, TOTAL_PAINT, Paint, picture
 from accelsim.simulate import RecordedRun
 from accelsim.timeline.context import Context
 from accelsim.timeline.counters import Bandwidth, WeightBuffer, draw_activations

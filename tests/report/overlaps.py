@@ -12,7 +12,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
-from accelsim.report import style
+from accelsim.report.plots import style
 
 
 def axes(height_mm: float = 80, width_mm: float = style.PAPER_COLUMN_MM, dpi: float = 100) -> Axes:

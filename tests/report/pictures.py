@@ -13,31 +13,31 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from accelsim.accelerator import load_accelerator
-from accelsim.report import style
 from accelsim.report.area import AreaReport
-from accelsim.report.area_plot import plot_area_bars, plot_area_treemap
 from accelsim.report.compare import compare
 from accelsim.report.compare_costs import RunCost
 from accelsim.report.components import AreaComponent
-from accelsim.report.cost_plots import plot_area, plot_side_by_side
 from accelsim.report.energy import EnergyLine, EnergyReport
-from accelsim.report.energy_plot import plot_energy, plot_energy_kinds
-from accelsim.report.heat_map_plot import heat_map
-from accelsim.report.index_plot import plot_index_use, plot_signs
 from accelsim.report.limits import Walk, WalkStep
-from accelsim.report.line_plot import plot_lines
-from accelsim.report.map_plot import plot_maps
-from accelsim.report.pareto_plot import pareto_scatter
-from accelsim.report.preset_plot import plot_pairs
+from accelsim.report.plots import style
+from accelsim.report.plots.area import plot_area_bars, plot_area_treemap
+from accelsim.report.plots.costs import plot_area, plot_side_by_side
+from accelsim.report.plots.energy import plot_energy, plot_energy_kinds
+from accelsim.report.plots.heat_map import heat_map
+from accelsim.report.plots.indices import plot_index_use, plot_signs
+from accelsim.report.plots.lines import plot_lines
+from accelsim.report.plots.over_time import Steps, plot_over_time
+from accelsim.report.plots.pairs import plot_pairs
+from accelsim.report.plots.pareto import pareto_scatter
+from accelsim.report.plots.roofline import plot_roofline, roofline_of
+from accelsim.report.plots.speedup_map import plot_maps
+from accelsim.report.plots.stalls import plot_cycles, plot_layers
+from accelsim.report.plots.traffic import plot_traffic
+from accelsim.report.plots.walk import plot_walk
+from accelsim.report.plots.waterfall import plot_waterfall
 from accelsim.report.recost import Cost
-from accelsim.report.roofline_plot import plot_roofline, roofline_of
 from accelsim.report.span import ZERO, Span
 from accelsim.report.speedup_cells import Cell, Limiter, Point
-from accelsim.report.stall_plot import plot_cycles, plot_layers
-from accelsim.report.time_plot import Steps, plot_over_time
-from accelsim.report.traffic_plot import plot_traffic
-from accelsim.report.walk_plot import plot_walk
-from accelsim.report.waterfall_plot import plot_waterfall
 from accelsim.result import Result
 from accelsim.trace.statistics import index_use
 from tests.synthetic_results import int8, ssvq

@@ -19,11 +19,11 @@ from typer.testing import CliRunner
 from accelsim.accelerator import load_accelerator
 from accelsim.cli import app
 from accelsim.presets import preset_names
-from accelsim.report import style
 from accelsim.report.area import AreaReport, area_of
-from accelsim.report.area_plot import plot_area_bars, plot_area_treemap
+from accelsim.report.plots import style
+from accelsim.report.plots.area import plot_area_bars, plot_area_treemap
+from accelsim.report.plots.treemap import Rectangle, squarify
 from accelsim.report.technology import load_technology
-from accelsim.report.treemap import Rectangle, squarify
 
 BANKED = ("codebook.store=rom", "codebook.circuit=rom_macro", "codebook.banks=4", "codebook.codewords=65536")
 

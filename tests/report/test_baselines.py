@@ -13,8 +13,8 @@ import matplotlib.image
 import numpy as np
 import pytest
 
-from accelsim.report import style
-from accelsim.report.stall_plot import plot_cycles
+from accelsim.report.plots import style
+from accelsim.report.plots.stalls import plot_cycles
 from tests.report import pictures as drawings
 from tests.report.update_baselines import FOLDER, RECORD
 from tests.synthetic_results import int8, ssvq

@@ -16,11 +16,11 @@ from typer.testing import CliRunner
 
 from accelsim.accelerator import load_accelerator
 from accelsim.cli import app
-from accelsim.report import style
 from accelsim.report.compare import short_labels
 from accelsim.report.compare_costs import ENERGY_GROUPS, RunCost, costs_of
-from accelsim.report.cost_plots import cost_pictures, plot_side_by_side
-from accelsim.report.energy_plot import energy_by_kind_uj, plot_energy, plot_energy_kinds
+from accelsim.report.plots import style
+from accelsim.report.plots.costs import cost_pictures, plot_side_by_side
+from accelsim.report.plots.energy import energy_by_kind_uj, plot_energy, plot_energy_kinds
 from accelsim.report.technology import load_technology
 from accelsim.result import Result
 from tests.synthetic_results import int8, ssvq

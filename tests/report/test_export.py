@@ -12,7 +12,7 @@ from accelsim.errors import OutputError
 from accelsim.report.compare import compare
 from accelsim.report.compare_export import write_comparison
 from accelsim.report.export import check_run_folder, layer_rows, run_files, to_csv, traffic_rows, write_run
-from accelsim.report.plots import comparison_pictures, run_pictures
+from accelsim.report.plots.pictures import comparison_pictures, run_pictures
 from accelsim.result import CATEGORIES, load_result
 from tests.synthetic_results import int8, layer, result, ssvq
 

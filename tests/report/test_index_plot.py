@@ -10,7 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from accelsim.cli import app
-from accelsim.report.index_plot import plot_index_use, plot_signs
+from accelsim.report.plots.indices import plot_index_use, plot_signs
 from accelsim.trace.statistics import IndexUse, index_use
 from tests.report.overlaps import axes, check_texts
 

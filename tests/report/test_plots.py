@@ -10,12 +10,12 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
-from accelsim.report import style
-from accelsim.report.bars import stacked_bars
 from accelsim.report.compare import compare
-from accelsim.report.stall_plot import MAX_BARS, plot_cycles, plot_layers
-from accelsim.report.traffic_plot import plot_traffic
-from accelsim.report.waterfall_plot import plot_waterfall
+from accelsim.report.plots import style
+from accelsim.report.plots.bars import stacked_bars
+from accelsim.report.plots.stalls import MAX_BARS, plot_cycles, plot_layers
+from accelsim.report.plots.traffic import plot_traffic
+from accelsim.report.plots.waterfall import plot_waterfall
 from accelsim.result import CATEGORIES, OPERANDS
 from tests.synthetic_results import int8, layer, read, result, ssvq
 

@@ -9,7 +9,7 @@ import pytest
 from accelsim.accelerator import load_accelerator
 from accelsim.presets import TRACES
 from accelsim.report.metrics import group_layers
-from accelsim.report.roofline_plot import MAX_POINTS, plot_roofline, roofline_of, roofline_picture
+from accelsim.report.plots.roofline import MAX_POINTS, plot_roofline, roofline_of, roofline_picture
 from accelsim.simulate import simulate
 from accelsim.trace.layers import MacLayer
 from accelsim.trace.trace import load_trace

@@ -7,9 +7,9 @@ import math
 import pytest
 from matplotlib.collections import PathCollection
 
-from accelsim.report.heat_map_plot import RAMP, heat_map, heat_map_picture
-from accelsim.report.pareto_plot import pareto_picture, pareto_scatter
-from accelsim.report.style import ink_on
+from accelsim.report.plots.heat_map import RAMP, heat_map, heat_map_picture
+from accelsim.report.plots.pareto import pareto_picture, pareto_scatter
+from accelsim.report.plots.style import ink_on
 from tests.report.overlaps import axes, check_texts
 
 ROWS, COLUMNS = ["edge-32x32", "edge-64x64-x16"], ["0.5", "1", "2"]

@@ -12,8 +12,8 @@ from accelsim.accelerator import load_accelerator
 from accelsim.cli import app
 from accelsim.hw.channel import burst_bytes
 from accelsim.presets import TRACES
-from accelsim.report.style import Paint
-from accelsim.report.time_plot import Steps, plot_over_time
+from accelsim.report.plots.over_time import Steps, plot_over_time
+from accelsim.report.plots.style import Paint
 from accelsim.simulate import simulate_recorded
 from accelsim.timeline.over_time import counters_of, over_time_pictures
 from accelsim.timeline.window import make_window

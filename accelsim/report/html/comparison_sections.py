@@ -13,8 +13,8 @@ from accelsim.report.html.figures import beside, figure
 from accelsim.report.html.run_sections import Section
 from accelsim.report.html.tables import Cell, Column, Row, number, share, swatch, table, value
 from accelsim.report.metrics import category_cycles, limiting_sentence, traffic_lines
+from accelsim.report.plots.style import operand_paint
 from accelsim.report.span import Span
-from accelsim.report.style import operand_paint
 from accelsim.report.text import milliseconds, times
 from accelsim.result import OPERANDS, limiting_resource
 

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from accelsim.report.area import AreaReport
-from accelsim.report.area_plot import plot_area_bars
 from accelsim.report.compare_costs import ENERGY_GROUPS, RunCost
 from accelsim.report.cost_tables import short
 from accelsim.report.energy import EnergyReport
-from accelsim.report.energy_plot import plot_energy
 from accelsim.report.html.elements import Child, folded, paragraph
 from accelsim.report.html.figures import beside, figure
 from accelsim.report.html.run_sections import Run, Section
 from accelsim.report.html.tables import Cell, Column, Row, integer, number, share, swatch, table, value
+from accelsim.report.plots.area import plot_area_bars
+from accelsim.report.plots.energy import plot_energy
+from accelsim.report.plots.style import group_paint, picture
 from accelsim.report.span import Span
-from accelsim.report.style import group_paint, picture
 
 _RANGE_NOTE = "low and high are the ends of each figure's range, all errors taken as correlated"
 

@@ -14,7 +14,6 @@ from pathlib import Path
 from accelsim import __version__
 from accelsim.report.compare import Comparison, compare, label, short_labels
 from accelsim.report.compare_costs import RunCost, costs_of
-from accelsim.report.cost_plots import cost_pictures
 from accelsim.report.cost_tables import short
 from accelsim.report.html import cost_sections, run_sections
 from accelsim.report.html.comparison_sections import comparison_sections
@@ -22,7 +21,8 @@ from accelsim.report.html.elements import Child, Node, element, paragraph, to_ht
 from accelsim.report.html.figures import drawings
 from accelsim.report.html.run_sections import Run, Section
 from accelsim.report.html.tables import Column, number, table
-from accelsim.report.plots import comparison_pictures, run_pictures
+from accelsim.report.plots.costs import cost_pictures
+from accelsim.report.plots.pictures import comparison_pictures, run_pictures
 from accelsim.report.technology import Technology
 from accelsim.report.terminal import ProgressCallback
 from accelsim.report.text import decimal_bytes, hertz, milliseconds, times

@@ -35,7 +35,7 @@ from accelsim.report.metrics import (
     tightest_bound,
     traffic_lines,
 )
-from accelsim.report.style import CATEGORY_PAINT, category_paint, operand_paint
+from accelsim.report.plots.style import CATEGORY_PAINT, category_paint, operand_paint
 from accelsim.report.text import hertz, milliseconds
 from accelsim.result import BOUND_RESOURCES, Result
 

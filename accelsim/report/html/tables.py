@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from accelsim.report.html.elements import Child, Node, element
-from accelsim.report.style import Paint
+from accelsim.report.plots.style import Paint
 
 _BAR_WIDTH, _BAR_HEIGHT = 110, 10
 

@@ -7,11 +7,11 @@ from collections.abc import Callable, Sequence
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
-from accelsim.report.area_plot import draw_range
-from accelsim.report.bars import fold_label, stacked_bars
 from accelsim.report.compare_costs import RunCost
+from accelsim.report.plots.area import draw_range
+from accelsim.report.plots.bars import fold_label, stacked_bars
+from accelsim.report.plots.style import GROUP_PAINT, group_paint
 from accelsim.report.span import Span
-from accelsim.report.style import GROUP_PAINT, group_paint
 
 
 def ranged_stacks(

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from accelsim.report.compare import Comparison, fold_layers
-from accelsim.report.roofline_plot import roofline_picture
-from accelsim.report.stall_plot import cycles_picture, layers_picture
-from accelsim.report.traffic_plot import traffic_picture
-from accelsim.report.waterfall_plot import waterfall_picture
+from accelsim.report.plots.roofline import roofline_picture
+from accelsim.report.plots.stalls import cycles_picture, layers_picture
+from accelsim.report.plots.traffic import traffic_picture
+from accelsim.report.plots.waterfall import waterfall_picture
 from accelsim.result import Result
 
 TOP_LAYERS = 8

@@ -17,8 +17,8 @@ import numpy as np
 import numpy.typing as npt
 from matplotlib.axes import Axes
 
-from accelsim.report.bars import cycle_unit
-from accelsim.report.style import Paint, bar_style
+from accelsim.report.plots.bars import cycle_unit
+from accelsim.report.plots.style import Paint, bar_style
 
 BINS = 300  # about four in a millimetre at a paper's column width
 _LIMIT_COLOR = "#303030"

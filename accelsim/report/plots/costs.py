@@ -6,13 +6,13 @@ from collections.abc import Callable, Sequence
 
 from matplotlib.axes import Axes
 
-from accelsim.report.area_plot import draw_range
-from accelsim.report.bars import fold_label
 from accelsim.report.compare_costs import RunCost
-from accelsim.report.energy_plot import energy_pictures
-from accelsim.report.ranged_stacks import ranged_stacks
+from accelsim.report.plots.area import draw_range
+from accelsim.report.plots.bars import fold_label
+from accelsim.report.plots.energy import energy_pictures
+from accelsim.report.plots.ranged_stacks import ranged_stacks
+from accelsim.report.plots.style import Paint, bar_style, panels, picture
 from accelsim.report.span import Span
-from accelsim.report.style import Paint, bar_style, panels, picture
 
 _FIGURES: Sequence[tuple[str, Paint, Callable[[RunCost], Span]]] = (
     ("time (ms)", Paint("#0072B2"), lambda item: Span.exact(item.milliseconds)),

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from matplotlib.axes import Axes
 
 from accelsim.report.metrics import category_cycles
-from accelsim.report.style import bar_style, category_paint, picture
+from accelsim.report.plots.style import bar_style, category_paint, picture
 from accelsim.report.text import times
 from accelsim.result import CATEGORIES, Result
 

@@ -12,8 +12,8 @@ from itertools import pairwise
 
 from matplotlib.axes import Axes
 
-from accelsim.report.bars import fold_label, stacked_bars
-from accelsim.report.style import OPERAND_PAINT, bar_style, picture
+from accelsim.report.plots.bars import fold_label, stacked_bars
+from accelsim.report.plots.style import OPERAND_PAINT, bar_style, picture
 from accelsim.report.text import percent
 from accelsim.trace.statistics import IndexUse, TraceStatistics
 

@@ -7,13 +7,13 @@ from collections.abc import Mapping, Sequence
 from matplotlib.axes import Axes
 from matplotlib.patches import Patch
 
-from accelsim.report.area_plot import draw_range
-from accelsim.report.bars import fold_label
 from accelsim.report.compare_costs import ENERGY_GROUPS, RunCost
 from accelsim.report.energy import KINDS, Kind
-from accelsim.report.ranged_stacks import ranged_stacks
+from accelsim.report.plots.area import draw_range
+from accelsim.report.plots.bars import fold_label
+from accelsim.report.plots.ranged_stacks import ranged_stacks
+from accelsim.report.plots.style import GROUP_PAINT, KIND_PAINT, bar_style, picture
 from accelsim.report.span import Span, total
-from accelsim.report.style import GROUP_PAINT, KIND_PAINT, bar_style, picture
 
 WHOLE = "everything"
 MAX_RUNS = 4  # bars of a component that can be told apart

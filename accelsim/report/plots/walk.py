@@ -5,7 +5,7 @@ from __future__ import annotations
 from matplotlib.axes import Axes
 
 from accelsim.report.limits import Walk
-from accelsim.report.style import GAIN_PAINT, LOSS_PAINT, LOSS_TEXT, TOTAL_PAINT, bar_style, picture
+from accelsim.report.plots.style import GAIN_PAINT, LOSS_PAINT, LOSS_TEXT, TOTAL_PAINT, bar_style, picture
 from accelsim.report.text import times
 
 

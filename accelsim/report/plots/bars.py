@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
 from accelsim.report.metrics import LayerGroup
-from accelsim.report.style import Paint, bar_style
+from accelsim.report.plots.style import Paint, bar_style
 from accelsim.report.text import LABEL_CHARS, shorten
 
 

@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 
 from matplotlib.axes import Axes
 
-from accelsim.report.bars import cycle_unit, fold_label, group_label, stacked_bars
 from accelsim.report.compare import short_labels
 from accelsim.report.metrics import category_cycles, group_layers
-from accelsim.report.style import category_paint, picture
+from accelsim.report.plots.bars import cycle_unit, fold_label, group_label, stacked_bars
+from accelsim.report.plots.style import category_paint, picture
 from accelsim.result import CATEGORIES, Result, total
 
 MAX_BARS = 24

@@ -19,9 +19,9 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.patheffects import withStroke
 
-from accelsim.report.bars import group_label
 from accelsim.report.metrics import LayerGroup, group_layers
-from accelsim.report.style import CATEGORY_PAINT, TOTAL_PAINT, category_paint, log_scale, picture
+from accelsim.report.plots.bars import group_label
+from accelsim.report.plots.style import CATEGORY_PAINT, TOTAL_PAINT, category_paint, log_scale, picture
 from accelsim.result import LayerResult, Result, total
 
 MAX_POINTS = 16  # numbered; the layers that take fewer cycles are left to the run's own point

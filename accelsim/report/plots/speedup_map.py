@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 
+from accelsim.report.plots.style import ink_on, picture
 from accelsim.report.speedup_cells import Cell
-from accelsim.report.style import ink_on, picture
 from accelsim.report.text import times
 
 _FULL_COLOR_AT = 4.0  # speed-up of the darkest tile

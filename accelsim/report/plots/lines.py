@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 
 from matplotlib.axes import Axes
 
-from accelsim.report.style import SERIES_MARKERS, SERIES_PAINT, picture
+from accelsim.report.plots.style import SERIES_MARKERS, SERIES_PAINT, picture
 from accelsim.report.text import folded, shorten
 
 _HEIGHT_MM, _LEGEND_MM = 48, 4.2

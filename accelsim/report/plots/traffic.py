@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 from matplotlib.axes import Axes
 
-from accelsim.report.bars import fold_label, stacked_bars
 from accelsim.report.compare import short_labels
 from accelsim.report.metrics import traffic_lines
-from accelsim.report.style import operand_paint, picture
+from accelsim.report.plots.bars import fold_label, stacked_bars
+from accelsim.report.plots.style import operand_paint, picture
 from accelsim.result import OPERANDS, Result
 
 

@@ -16,7 +16,7 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import LinearSegmentedColormap, Normalize
 from matplotlib.patches import Rectangle
 
-from accelsim.report.style import PAPER_COLUMN_MM, ink_on, picture
+from accelsim.report.plots.style import PAPER_COLUMN_MM, ink_on, picture
 from accelsim.report.text import folded, shorten
 
 RAMP = LinearSegmentedColormap.from_list("accelsim", [(0.96, 0.97, 0.99), (0.34, 0.61, 0.80), (0.03, 0.25, 0.47)])

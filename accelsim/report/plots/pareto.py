@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from matplotlib.axes import Axes
 
-from accelsim.report.style import SERIES_MARKERS, SERIES_PAINT, log_scale, picture
+from accelsim.report.plots.style import SERIES_MARKERS, SERIES_PAINT, log_scale, picture
 from accelsim.report.text import folded, shorten
 
 Goal = Literal["less", "more"]

@@ -17,9 +17,9 @@ from matplotlib.patches import Rectangle as Box
 from matplotlib.textpath import TextPath
 
 from accelsim.report.area import AreaReport
+from accelsim.report.plots.style import bar_style, group_paint, picture, text_color
+from accelsim.report.plots.treemap import Rectangle, squarify
 from accelsim.report.span import Span
-from accelsim.report.style import bar_style, group_paint, picture, text_color
-from accelsim.report.treemap import Rectangle, squarify
 
 _POINTS_PER_INCH = 72
 _LABEL_SIZES = (6.5, 6.0, 5.5)  # points

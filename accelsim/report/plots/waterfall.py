@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 from matplotlib.axes import Axes
 
-from accelsim.report.bars import cycle_unit, fold_label
 from accelsim.report.compare import Contribution, Speedup, short_labels, waterfall
-from accelsim.report.style import CATEGORY_PAINT, GAIN_PAINT, LOSS_PAINT, LOSS_TEXT, TOTAL_PAINT, bar_style, picture
+from accelsim.report.plots.bars import cycle_unit, fold_label
+from accelsim.report.plots.style import CATEGORY_PAINT, GAIN_PAINT, LOSS_PAINT, LOSS_TEXT, TOTAL_PAINT, bar_style, picture
 from accelsim.report.text import shorten, times
 
 
