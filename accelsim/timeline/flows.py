@@ -1,6 +1,7 @@
 """Arrows from a load to its use: from a DMA transfer over the loader's first tile that needs it to the swap of that tile in the array.
 
-Activations that the array reads as rows have no tile of the loader between; their arrow is that of the tensor's first transfer.
+Activations that the array reads as rows have no tile of the loader between; their arrow is that of the tensor's first transfer. Nor does
+an arrow pass a tile that the loader began before the transfer was issued: viewers let an arrow leave the slice that began first.
 A transfer that several runs read (a stripe that is held over chunks) has the arrow of its first use.
 """
 
@@ -95,6 +96,6 @@ class Flows:
                 continue
             last_ps = max(flight.start_ps, flight.end_ps - PS_PER_NS)  # the transfer's last nanosecond
             context.out.flow(flight.number, flight.operand, "s", place_track(flight.place), last_ps)
-            if decoded and loader_drawn:
+            if decoded and loader_drawn and load.start_ps // PS_PER_NS >= flight.start_ps // PS_PER_NS:
                 context.out.flow(flight.number, flight.operand, "t", LOADER, max(load.start_ps, flight.landed_ps))
             context.out.flow(flight.number, flight.operand, "f", ARRAY, use_ps)

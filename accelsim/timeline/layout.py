@@ -1,36 +1,46 @@
-"""Which track is where: the processes and threads of a timeline, in the order in which a viewer shows them."""
+"""Which track is where: the processes and threads of a timeline, in the order in which a viewer shows them.
+
+A thread's number is that of no other thread and of no process: viewers know a thread by its number alone, or show one that has its
+process's number before all others.
+"""
 
 from __future__ import annotations
 
 from accelsim.timeline.trace_file import TraceFile, Track
 
-CORE, DMA, MEMORY, COUNTERS = 1, 2, 3, 4
-LAYERS = Track(CORE, 1)
-ARRAY = Track(CORE, 2)
-LOADER = Track(CORE, 3)
-CODEBOOK = Track(CORE, 4)
-VECTOR = Track(CORE, 5)
-
-_CHANNEL_STRIDE = 1000  # thread numbers of a memory channel
+CORE, DMA, COUNTERS, FIRST_MEMORY = 1, 2, 3, 4
+_TRACKS = 1_000_000  # numbers for the tracks of a process
+_CHANNEL_TRACKS = 1_000  # of them for a memory channel
 _REFRESH, _FIRST_BANK = 1, 2
+
+
+def _track(process: int, place: int) -> Track:
+    return Track(process, process * _TRACKS + place)
+
+
+LAYERS = _track(CORE, 1)
+ARRAY = _track(CORE, 2)
+LOADER = _track(CORE, 3)
+CODEBOOK = _track(CORE, 4)
+VECTOR = _track(CORE, 5)
 
 
 def place_track(place: int) -> Track:
     """A place in flight of the DMA."""
-    return Track(DMA, 1 + place)
+    return _track(DMA, place)
 
 
 def bus_track(memory: int, channel: int) -> Track:
     """The data bus of a channel; of a memory without banks the memory itself."""
-    return Track(MEMORY + 10 * memory, 1 + channel * _CHANNEL_STRIDE)
+    return _track(FIRST_MEMORY + memory, channel * _CHANNEL_TRACKS)
 
 
 def refresh_track(memory: int, channel: int) -> Track:
-    return Track(MEMORY + 10 * memory, 1 + channel * _CHANNEL_STRIDE + _REFRESH)
+    return _track(FIRST_MEMORY + memory, channel * _CHANNEL_TRACKS + _REFRESH)
 
 
 def bank_track(memory: int, channel: int, bank: int) -> Track:
-    return Track(MEMORY + 10 * memory, 1 + channel * _CHANNEL_STRIDE + _FIRST_BANK + bank)
+    return _track(FIRST_MEMORY + memory, channel * _CHANNEL_TRACKS + _FIRST_BANK + bank)
 
 
 def name_core(out: TraceFile, accelerator: str) -> None:

@@ -17,7 +17,7 @@ from accelsim.kernels import dram_state as at
 from accelsim.quantities import cycle_at, edge_ps
 from accelsim.timeline.context import Context
 from accelsim.timeline.flights import Flight
-from accelsim.timeline.layout import DMA, MEMORY, bank_track, bus_track, place_track, refresh_track
+from accelsim.timeline.layout import DMA, bank_track, bus_track, place_track, refresh_track
 from accelsim.timeline.trace_file import Slice, Track
 
 DATA_COMMANDS = (at.RD, at.WR)
@@ -96,7 +96,7 @@ def _draw_dram(context: Context, number: int, name: str, spec: MemorySpec) -> It
     device = load_device(spec.device)
     dma = context.run.accelerator.dma
     params = channel_parameters(spec, dma.max_outstanding_bursts, dma.fabric_latency)
-    context.out.process(MEMORY + 10 * number, f"{name}: {spec.device}, {device.clock_hz / 1e6:g} MHz")
+    context.out.process(bus_track(number, 0).process, f"{name}: {spec.device}, {device.clock_hz / 1e6:g} MHz")
     ended: dict[int, int] = {}
     for channel, requests in enumerate(_by_channel(context, name, spec, device)):
         drawing = _DramChannel(context, device, number, channel)

@@ -1,18 +1,29 @@
 """A file in Chrome's trace-event format (JSON object format), written event by event, gzipped when its name ends in .gz.
 
-Times are integer picoseconds here. The file has them in microseconds, as the format asks, cut to whole nanoseconds: viewers round to
-nanoseconds, and rounding each end of a slice by itself would let slices cross. Cycles stand as integers in the arguments.
+Times are integer picoseconds here. The file has them in microseconds, as the format asks, cut to whole nanoseconds: viewers know no less,
+and cutting each end of a slice by itself would let slices cross. Cycles stand as integers in the arguments.
 """
 
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import IO, Any, Literal
 
 PS_PER_NS = 1000
 NS_PER_US = 1000
+
+
+def microseconds(time_ns: int) -> float:
+    """A time as the format writes it, such that a viewer finds each of its nanoseconds whether it rounds to them or cuts.
+
+    1.001 * 1000 is a little less than 1001 in floating point, and 1000 to who cuts: slices that touch would overlap, and one be dropped.
+    Then it is the next number, 1.0010000000000001.
+    """
+    value = time_ns / NS_PER_US
+    return value if value * NS_PER_US >= time_ns else math.nextafter(value, math.inf)
 
 
 @dataclass(frozen=True)
@@ -36,7 +47,7 @@ class Slice:
 
 
 class TraceFile:
-    """An open file; use `open_trace_file`.
+    """A file under way: `close` it after the last event.
 
     Attributes
     ----------
@@ -52,13 +63,11 @@ class TraceFile:
 
     def process(self, number: int, name: str) -> None:
         """Name a process and give it its place."""
-        self._name(Track(number, 0), "process_name", {"name": name})
-        self._name(Track(number, 0), "process_sort_index", {"sort_index": number})
+        self._name({"pid": number}, "process", name, number)
 
     def track(self, track: Track, name: str) -> None:
         """Name a track and give it its place in its process."""
-        self._name(track, "thread_name", {"name": name})
-        self._name(track, "thread_sort_index", {"sort_index": track.thread})
+        self._name({"pid": track.process, "tid": track.thread}, "thread", name, track.thread)
 
     def slice(self, item: Slice) -> None:
         """A slice; one that holds others must come before them."""
@@ -70,19 +79,18 @@ class TraceFile:
                 "cat": item.category,
                 "pid": item.track.process,
                 "tid": item.track.thread,
-                "ts": start / NS_PER_US,
-                "dur": (end - start) / NS_PER_US,
+                "ts": microseconds(start),
+                "dur": microseconds(end - start),
                 "args": item.arguments,
             }
         )
 
     def counter(self, process: int, name: str, time_ps: int, values: Mapping[str, int | float]) -> None:
         """Values from `time_ps` on; each is a line or a stacked area of the counter's track."""
-        time = time_ps // PS_PER_NS / NS_PER_US
-        self._write({"ph": "C", "name": name, "pid": process, "tid": 0, "ts": time, "args": values})
+        self._write({"ph": "C", "name": name, "pid": process, "ts": microseconds(time_ps // PS_PER_NS), "args": values})
 
     def flow(self, number: int, name: str, phase: Literal["s", "t", "f"], track: Track, time_ps: int) -> None:
-        """Start, step or end of an arrow; it belongs to the innermost slice of `track` at `time_ps`."""
+        """Start, step or end of an arrow; it belongs to the innermost slice of `track` at `time_ps`, which must have been written."""
         event: dict[str, Any] = {
             "ph": phase,
             "name": name,
@@ -90,7 +98,7 @@ class TraceFile:
             "id": number,
             "pid": track.process,
             "tid": track.thread,
-            "ts": time_ps // PS_PER_NS / NS_PER_US,
+            "ts": microseconds(time_ps // PS_PER_NS),
         }
         if phase != "s":
             event["bp"] = "e"  # the slice around this time, not the next one
@@ -100,8 +108,9 @@ class TraceFile:
         """End the list of events."""
         self._out.write(b"\n]}\n")
 
-    def _name(self, track: Track, what: str, arguments: Mapping[str, Any]) -> None:
-        self._put({"ph": "M", "name": what, "pid": track.process, "tid": track.thread, "args": arguments})
+    def _name(self, whose: Mapping[str, int], kind: Literal["process", "thread"], name: str, place: int) -> None:
+        self._put({"ph": "M", "name": f"{kind}_name", **whose, "args": {"name": name}})
+        self._put({"ph": "M", "name": f"{kind}_sort_index", **whose, "args": {"sort_index": place}})
 
     def _write(self, event: Mapping[str, Any]) -> None:
         self.events += 1

@@ -90,6 +90,31 @@ def test_a_window_holds_the_same_values_as_the_whole(tmp_path: Path) -> None:
     assert part.end == -(-900 * 10**12 // run.accelerator.clock)
 
 
+def test_the_reader_of_pyvcd_finds_the_same_changes(tmp_path: Path) -> None:
+    from vcd.reader import TokenKind, tokenize
+
+    found, _ = dump(simulate_recorded(*MACHINES["DRAM, tiny weight buffer, background client"]), tmp_path, (700, 900))
+    scopes: list[str] = []
+    names: dict[str, str] = {}
+    changes: dict[str, list[tuple[int, int]]] = {}
+    time = -1
+    with (tmp_path / "w.vcd").open("rb") as file:
+        for token in tokenize(file):
+            if token.kind is TokenKind.SCOPE:
+                scopes.append(token.scope.ident)
+            elif token.kind is TokenKind.UPSCOPE:
+                scopes.pop()
+            elif token.kind is TokenKind.VAR:
+                names[token.var.id_code] = ".".join([*scopes, token.var.reference])
+            elif token.kind is TokenKind.CHANGE_TIME:
+                time = token.time_change
+            elif token.kind in (TokenKind.CHANGE_SCALAR, TokenKind.CHANGE_VECTOR):
+                change = token.scalar_change if token.kind is TokenKind.CHANGE_SCALAR else token.vector_change
+                changes.setdefault(names[change.id_code], []).append((time, int(change.value)))
+    assert changes == found.changes
+    assert time == found.end
+
+
 def test_a_window_after_the_core_has_ended_is_refused(tmp_path: Path) -> None:
     run = simulate_recorded(*MACHINES["slow core over several refreshes"])
     tail = run.outcome.tail_cycles
