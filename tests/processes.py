@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
+import time
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 
@@ -19,3 +22,23 @@ def start_group(words: Sequence[str], cwd: Path | None = None) -> subprocess.Pop
         start_new_session=True,
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
+
+
+def wait_until_busy(process: subprocess.Popen[str], cpu_seconds: float) -> None:
+    """Return once a group has used some CPU time: about the same point of its work on a fast machine and on a busy one."""
+    deadline = time.monotonic() + 120
+    while _cpu_seconds(process.pid) < cpu_seconds:
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def _cpu_seconds(session: int) -> float:
+    """User and system time of the processes of a session that are alive (proc(5): session, utime and stime are fields 6, 14, 15)."""
+    ticks = 0
+    for file in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):  # it has ended meanwhile
+            fields = file.read_text().rpartition(")")[2].split()
+            if int(fields[3]) == session:
+                ticks += int(fields[11]) + int(fields[12])
+    return ticks / os.sysconf("SC_CLK_TCK")

@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,7 @@ from typer.main import get_command
 from typer.testing import CliRunner
 
 from accelsim.cli import app
-from tests.processes import start_group
+from tests.processes import start_group, wait_until_busy
 
 ROOT = Path(__file__).resolve().parents[2]
 DATA = ROOT / "tests" / "validation" / "data"
@@ -166,7 +165,7 @@ def test_a_reader_of_a_run_who_leaves_ends_it_quietly() -> None:
 )
 def test_an_interrupted_command_says_so_in_one_line_and_leaves_nothing(words: str, tmp_path: Path) -> None:
     process = start_group([sys.executable, "-m", "accelsim", *words.format(new=tmp_path / "new").split()], ROOT)
-    time.sleep(4)
+    wait_until_busy(process, 3.0)
     os.killpg(process.pid, signal.SIGINT)
     _, said = process.communicate(timeout=120)
     assert (process.returncode, said) == (130, "accelsim: interrupted\n")
