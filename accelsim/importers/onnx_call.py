@@ -58,6 +58,10 @@ class Recorder:
         if self._keep_values:
             self.constants.setdefault(view.producer, {})[name] = self._finite(values.reshape(-1), view, name)
 
+    def is_trained(self, names: tuple[str, ...]) -> bool:
+        """True if a value was computed from trained tensors, and from some."""
+        return bool(names) and self.trained.issuperset(names)
+
     @staticmethod
     def _finite(values: Array, view: View, what: str) -> Floats:
         with np.errstate(over="ignore"):

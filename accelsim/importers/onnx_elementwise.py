@@ -142,12 +142,14 @@ def _plus_constant(call: Call, position: int, constant: Constant) -> Value:
         if vector is not None:
             return value.shifted(vector, constant)
     shape = call.shape(position)
-    if not constant.array.any() and np.broadcast_shapes(shape, constant.array.shape) == shape:
-        return value
+    padded = (1,) * (len(shape) - constant.array.ndim) + constant.array.shape
+    positions = padded == shape and len(shape) > 1 and constant.array.dtype.kind == "f"
+    trained = positions and call.recorder.is_trained(constant.sources) and not isinstance(value, Deferred)
+    if not trained and not constant.array.any() and np.broadcast_shapes(shape, constant.array.shape) == shape:
+        return value  # a mask that hides nothing
     if constant.array.size == 1 and constant.array.ndim <= len(shape) and not isinstance(value, Fused):
         return call.expression(position).apply(np.add, call.node, constant.array.astype(np.float64).reshape(()))
-    padded = (1,) * (len(shape) - constant.array.ndim) + constant.array.shape
-    if padded != shape or len(shape) < 2 or constant.array.dtype.kind != "f":
+    if not positions:
         call.refuse(
             f"the sum of an activation {shape} with {constant!r} is not supported; allowed: a bias after its layer, positions, zeros"
         )

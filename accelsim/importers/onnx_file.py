@@ -1,6 +1,6 @@
 """An ONNX file, read and checked as far as it can be without knowing any operation: names, shapes of inputs, opsets.
 
-Model-local functions are inlined by the onnx package. Shapes come from the inputs alone, never from the file's own annotations of
+Model-local functions are inlined by the onnx package, once it is known that they end. Shapes come from the inputs alone, never from the file's own annotations of
 what lies between: those may be wrong.
 """
 
@@ -17,6 +17,7 @@ from google.protobuf.message import DecodeError
 from onnx import TensorProto
 
 from accelsim.errors import ImportModelError
+from accelsim.importers.onnx_functions import inlined
 from accelsim.importers.onnx_node import require_text
 from accelsim.importers.onnx_tensors import FLOATS, Array, external_files, read_tensor, type_name
 from accelsim.registry import suggest
@@ -124,12 +125,7 @@ def _parse(path: Path) -> Any:
         raise ImportModelError(f"{path}: is not a whole ONNX model: {str(error).splitlines()[0]}") from None
     if not model.HasField("graph") or not model.graph.node:
         raise ImportModelError(f"{path}: is not an ONNX model: it has no graph with nodes")
-    if model.functions:
-        raise ImportModelError(
-            f"{path}: holds {len(model.functions)} local functions, such as {model.functions[0].name!r}; inline them first "
-            "(onnx.inliner.inline_local_functions)"
-        )
-    return model
+    return inlined(model, path, _MAX_NODES) if model.functions else model
 
 
 def _input_shapes(path: Path, graph: Any, initializers: Mapping[str, Any], bindings: Mapping[str, int]) -> dict[str, tuple[int, ...]]:

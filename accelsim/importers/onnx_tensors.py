@@ -17,6 +17,7 @@ import onnx
 from onnx import TensorProto, numpy_helper
 
 from accelsim.errors import ImportModelError
+from accelsim.importers.file_bytes import read_bytes
 
 Array = npt.NDArray[Any]
 
@@ -31,6 +32,7 @@ _FIELDS = {  # where a tensor's values lie when they are not raw bytes; 4-bit va
     TensorProto.UINT32: "uint64_data", TensorProto.UINT64: "uint64_data",
 }  # fmt: skip
 _MAX_DIMENSIONS = 32  # NumPy's own limit was 32 for twenty years; no model has more
+_MAX_BYTES = 1 << 32  # of one tensor: 2^30 float32 numbers, more than any one layer of a machine of this kind
 
 
 def type_name(data_type: int) -> str:
@@ -104,12 +106,11 @@ def _external_bytes(entries: Any, folder: Path, needed: int, what: str) -> bytes
     offset, length = (_whole_number(fields, name, default, what) for name, default in (("offset", 0), ("length", needed)))
     if length != needed:
         raise ImportModelError(f"{what}: external data {location!r} has length {length}, but the shape needs {needed} bytes")
+    if length > _MAX_BYTES:
+        raise ImportModelError(f"{what}: external data {location!r} has length {length}; allowed: at most {_MAX_BYTES}")
     if offset + length > size:
         raise ImportModelError(f"{what}: external data {location!r} has {size} bytes, but bytes {offset} to {offset + length} are wanted")
-    with path.open("rb") as file:
-        file.seek(offset)
-        content: bytes = file.read(length)
-    return content
+    return read_bytes(path, offset, length, what)
 
 
 def _whole_number(fields: dict[str, str], name: str, default: int, what: str) -> int:

@@ -17,6 +17,7 @@ import numpy.typing as npt
 from safetensors import SafetensorError, safe_open
 
 from accelsim.errors import ImportModelError
+from accelsim.importers.file_bytes import read_bytes
 
 Floats = npt.NDArray[np.float32]
 
@@ -58,9 +59,8 @@ class WeightsFile:
         if kind is None:
             raise ImportModelError(f"{self.path}: tensor {name!r} has type {entry['dtype']}; allowed: {', '.join(_TYPES)}")
         first, stop = entry["data_offsets"]
-        with self.path.open("rb") as file:
-            file.seek(self.start + first)
-            values = np.frombuffer(file.read(stop - first), dtype=kind).reshape(self.shape(name))
+        content = read_bytes(self.path, self.start + first, stop - first, f"tensor {name!r}")
+        values = np.frombuffer(content, dtype=kind).reshape(self.shape(name))
         if entry["dtype"] == "BF16":  # the upper half of a float32
             values = (values.astype(np.uint32) << 16).view(np.float32)
         return np.asarray(values, dtype=np.float32)
@@ -84,6 +84,8 @@ def open_weights(path: Path) -> WeightsFile:
             header = json.loads(file.read(size))
     except (SafetensorError, OSError, ValueError, RecursionError) as error:
         raise ImportModelError(f"{path}: is not a whole safetensors file: {str(error).splitlines()[0]}") from None
+    except MemoryError:  # safetensors maps the whole file to check it
+        raise ImportModelError(f"{path}: its {path.stat().st_size} bytes cannot be mapped into the memory that there is") from None
     header.pop("__metadata__", None)
     return WeightsFile(path, header, 8 + size)
 

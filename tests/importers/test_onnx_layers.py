@@ -289,6 +289,12 @@ def test_a_class_token_and_positions_are_one_embedding(tmp_path: Path) -> None:
     assert trace.parameters == 8 + 48 + 24
 
 
+def test_positions_that_are_still_zero_are_positions(tmp_path: Path) -> None:
+    trace = imported(make([node("Add", ["x", "position"], ["y"])], X3.shape, {"position": np.zeros((1, 5, 8), np.float32)}), tmp_path)
+    assert ops(trace) == ["embed"]  # as with any other values: an untrained model has the layers of a trained one
+    assert trace.parameters == 5 * 8
+
+
 def test_a_factor_of_anything_but_a_product_is_named(tmp_path: Path) -> None:
     nodes = [node("Relu", ["x"], ["r"]), node("Mul", ["r", "s"], ["m"]), node("Relu", ["m"], ["z"]), node("Add", ["z", "m"], ["y"])]
     with pytest.raises(ImportModelError, match=r"multiplies an activation by 3"):

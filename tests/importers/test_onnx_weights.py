@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -165,3 +167,19 @@ def test_a_seed_leaves_the_files_weights_out(tmp_path: Path) -> None:
     assert trace.manifest.source.kind == "seeded"
     assert not trace.has_payload
     assert trace.macs == 5 * 8 * 4 + 5 * 4 * 3
+
+
+def test_a_sparse_file_beyond_the_memory_is_one_message(tmp_path: Path) -> None:
+    size = 1 << 43  # sparse
+    path = raw(tmp_path, {"fc1.bias": {"dtype": "F32", "shape": [size // 4], "data_offsets": [0, size]}}, b"")
+    code = (
+        "import resource; resource.setrlimit(resource.RLIMIT_AS, (1 << 36, 1 << 36))\n"
+        "import sys\nfrom pathlib import Path\nfrom accelsim.errors import ImportModelError\n"
+        "from accelsim.importers.weights_file import open_weights\n"
+        "try:\n    open_weights(Path(sys.argv[1]))\nexcept ImportModelError as error:\n    sys.exit(str(error))\n"
+    )
+    with path.open("r+b") as file:
+        file.truncate(path.stat().st_size + size)
+    found = subprocess.run([sys.executable, "-c", code, str(path)], capture_output=True, text=True, check=False)
+    assert "bytes cannot be mapped into the memory that there is" in found.stderr
+    assert found.stderr.count("\n") == 1
