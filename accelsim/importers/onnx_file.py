@@ -1,7 +1,7 @@
 """An ONNX file, read and checked as far as it can be without knowing any operation: names, shapes of inputs, opsets.
 
-Model-local functions are inlined by the onnx package, once it is known that they end. Shapes come from the inputs alone, never from the file's own annotations of
-what lies between: those may be wrong.
+Model-local functions are inlined by the onnx package, once it is known that they end. Shapes come from the inputs alone, never from
+the file's own annotations of what lies between: those may be wrong.
 """
 
 from __future__ import annotations
