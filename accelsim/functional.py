@@ -20,8 +20,9 @@ from accelsim.compiler.geometry import activation_geometry, weight_geometry
 from accelsim.compiler.image import LayerImage, layer_image, matrix_image, reduction_order, tile_of_weight
 from accelsim.compress.compress_trace import materialize
 from accelsim.hw.decode_mac_core import CoreGeometry
-from accelsim.kernels.decode import Words, accumulate, append_one, codeword_words, decode_stripe, stream_words
-from accelsim.kernels.decode_masked import decode_masked_stripe, pattern_words
+from accelsim.kernels.decode import Words, codeword_words, stream_words
+from accelsim.kernels.decode_masked import NO_MASKS, MaskTable, mask_table
+from accelsim.kernels.stripe import accumulate, append_one, decode_stripe
 from accelsim.trace.layers import ConvLayer, GemmLayer, MacLayer, MatmulLayer, PoolLayer, WeightedLayer
 from accelsim.trace.streams import locate_corruption
 from accelsim.trace.trace import Trace
@@ -61,16 +62,29 @@ class FunctionalReport:
 
 
 @dataclass(frozen=True)
+class _Tables:
+    """An image as the kernels read it: its stream, its codebook, and its masks or none."""
+
+    words: Words
+    codebook: Words
+    masks: MaskTable
+
+    @classmethod
+    def of(cls, geometry: CoreGeometry, image: LayerImage) -> _Tables:
+        masks = NO_MASKS if image.patterns is None else mask_table(image.patterns, geometry.codeword_length)
+        return cls(stream_words(image.data), codeword_words(image.codebook), masks)
+
+
+@dataclass(frozen=True)
 class _Product:
     """One product on the array: rows in the order of its reduction, its stripes from `nt0` on, and what must come out.
 
-    `words` and `codebook` are the image as the kernels read it; `weights` is (K, N) in the order of the reduction, `sums` (M, N).
+    `weights` is (K, N) in the order of the reduction, `sums` (M, N).
     """
 
     rows: Int8
     image: LayerImage
-    words: Words
-    codebook: Words
+    tables: _Tables
     nt0: int
     weights: npt.NDArray[np.int64]
     sums: npt.NDArray[np.int32]
@@ -209,21 +223,13 @@ def _compare(geometry: CoreGeometry, item: _Product) -> str | None:
 
 def _decode(geometry: CoreGeometry, item: _Product, nt: int, panel: Int8) -> None:
     """Write the weights of a stripe into `panel`, (C, K), as the core decodes them."""
-    image = item.image
-    first_bit = image.tile_first_bit(nt, 0)
-    if image.patterns is not None:
-        of = image.patterns.shape[1]
-        number_bits = geometry.mask_bits * of // geometry.codeword_length
-        decode_masked_stripe(
-            item.words, first_bit, image.tile_bits, geometry.rows, geometry.codeword_length, of, geometry.axis, geometry.index_field_bits,
-            number_bits, item.codebook, pattern_words(image.patterns), panel,
-        )  # fmt: skip
-        return
+    tables = item.tables
     decode_stripe(
-        item.words, first_bit, image.tile_bits, geometry.rows, geometry.codeword_length, geometry.axis, geometry.index_field_bits,
-        geometry.sign, 0 if geometry.decode else geometry.raw_bits, item.codebook, panel,
+        tables.words, item.image.tile_first_bit(nt, 0), item.image.tile_bits, geometry.rows, geometry.codeword_length, geometry.axis,
+        geometry.index_field_bits, geometry.sign, 0 if geometry.decode else geometry.raw_bits, tables.codebook,
+        tables.masks.lanes, tables.masks.bits, tables.masks.words, panel,
     )  # fmt: skip
-    if image.odd:
+    if item.image.odd:
         append_one(panel)
 
 
@@ -238,7 +244,7 @@ def _weighted_products(
     image = layer_image(geometry, layer, trace.arrays(layer.name), "stripe" if layer.m > geometry.max_m else "layer")
     if tamper is not None:
         image = tamper(layer.name, image)
-    words, codebook = stream_words(image.data), codeword_words(image.codebook)
+    tables = _Tables.of(geometry, image)
     weights = twin.weights(trace, layer)
     order = reduction_order(layer)
     planes = _draw(rng, layer.input_channels, *layer.image) if isinstance(layer, ConvLayer) else None
@@ -253,7 +259,7 @@ def _weighted_products(
             rows = activation if at is None else activation[at : at + 1]
             as_twin = rows
         ordered = own if order is None else own[order]
-        yield _Product(rows, image, words, codebook, group * -(-layer.n // geometry.cols), ordered, twin.product(as_twin, own))
+        yield _Product(rows, image, tables, group * -(-layer.n // geometry.cols), ordered, twin.product(as_twin, own))
 
 
 def gather(layer: ConvLayer, planes: Int8, group: int, order: npt.NDArray[np.int64] | None) -> Int8:
@@ -288,8 +294,7 @@ def _head_products(
         image = matrix_image(geometry, matrix)
         if tamper is not None:
             image = tamper(layer.name, image)
-        words, codebook = stream_words(image.data), codeword_words(image.codebook)
-        yield _Product(a, image, words, codebook, 0, matrix.astype(np.int64), twin.product(a, matrix))
+        yield _Product(a, image, _Tables.of(geometry, image), 0, matrix.astype(np.int64), twin.product(a, matrix))
 
 
 def _head(activation: Int8, split: str, width: int, head: int) -> Int8:

@@ -12,7 +12,6 @@ from accelsim.cli.completion import traces as complete_traces
 from accelsim.cli.inputs import AsJson, OutFolder, Quiet, Seed, TraceName
 from accelsim.cli.shell import print_json, print_line
 from accelsim.errors import ConfigError
-from accelsim.presets import find_trace
 
 if TYPE_CHECKING:
     from accelsim.trace.trace import Trace
@@ -34,7 +33,9 @@ def import_(
 
 
 def compress(
-    trace: TraceName,
+    trace: Annotated[
+        str, typer.Argument(metavar="TRACE", help="A float trace's directory, or its name in traces/.", autocompletion=complete_traces)
+    ],
     out: Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="The packed trace's directory.")],
     format: Annotated[
         str | None, typer.Option("--format", metavar="FORMAT", help="ssvq:k=16,d=8, uniform:bits=8, ...", autocompletion=complete_formats)
@@ -59,14 +60,14 @@ def compress(
     if (format is None) == (recipe_file is None) or (layers is not None and format is None):
         raise ConfigError("compress needs one of --format FORMAT (with --layers PATTERN if not the usual ones) and --recipe FILE")
     from accelsim.compress.compress_trace import compress_trace
+    from accelsim.compress.open_trace import open_float_trace
     from accelsim.compress.recipe import load_recipe, make_recipe
     from accelsim.report.compression_tables import render_compression
     from accelsim.report.terminal import progress, stdout_console
     from accelsim.report.trace_tables import inspect_trace
-    from accelsim.trace.trace import load_trace
 
     recipe = make_recipe(format, layers, seed) if format is not None else load_recipe(cast(Path, recipe_file), seed)
-    source, others = load_trace(find_trace(trace)), [load_trace(find_trace(item)) for item in companions or ()]
+    source, others = open_float_trace(trace), [open_float_trace(item) for item in companions or ()]
     with progress(quiet=quiet) as update:
         callback = (lambda done, whole, _: update("layers encoded", done, whole)) if update else None
         packed, report = compress_trace(source, recipe, out, payload=payload, companions=others, progress=callback)

@@ -84,9 +84,10 @@ def compress_trace(
             item.verify_payload()
     weighted = trace.weighted_layers()
     recipe.check_patterns(list(dict.fromkeys(layer.name for item in (trace, *companions) for layer in item.weighted_layers())))
-    for layer in weighted:
-        with _naming(trace, layer):
-            check_fit(layer, recipe.format_of(layer.name))  # a wrong shape is told before minutes of work
+    for item in (trace, *companions):
+        for layer in item.weighted_layers():
+            with _naming(item, layer):
+                check_fit(layer, recipe.format_of(layer.name))  # a wrong shape is told before minutes of work
     networks = {item.sha256: item for item in (trace, *companions)}
     shared = shared_codebooks([_network(networks[key], recipe) for key in sorted(networks)], recipe.seed)
     if companions and not shared:

@@ -19,6 +19,7 @@ from accelsim.registry import lookup
 Floats = npt.NDArray[np.float32]
 Arrays = dict[str, npt.NDArray[Any]]
 Codebook = npt.NDArray[np.int8]
+SMALLEST = float(np.finfo(np.float32).tiny / np.finfo(np.float32).eps)  # of a range: its scale, however fine, is a normal float32
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,7 @@ def _check(spec: WeightFormat, weights: Floats) -> None:
         raise FormatError("the weights hold NaN or an infinity")
 
 
-def channel_range(weights: Floats, granularity: str) -> npt.NDArray[np.float32]:
-    """Largest magnitude of the tensor [1] or of each output [N]; 1 where all weights are 0, so that a scale is never 0."""
+def channel_range(weights: Floats, granularity: str) -> Floats:
+    """Largest magnitude of the tensor [1] or of each output [N]; 1 where it is below `SMALLEST`, where weights count as 0."""
     largest = np.abs(weights).max(axis=0) if granularity == "channel" else np.abs(weights).max().reshape(1)
-    return np.where(largest > 0, largest, np.float32(1)).astype(np.float32)
+    return np.where(largest >= SMALLEST, largest, np.float32(1)).astype(np.float32)

@@ -33,6 +33,23 @@ def open_trace(name: str) -> Trace:
     return in_format(load_trace(find_trace(source)), make_recipe(format_text), name)
 
 
+def open_float_trace(name: str) -> Trace:
+    """The trace of a directory or of a name in `traces/`, whose weights are to be encoded.
+
+    Raises
+    ------
+    ConfigError, TraceError
+        There is no such trace or it cannot be read; the name is NAME@FORMAT, which has no weights.
+    """
+    source, sign, format_text = name.rpartition(SIGN)
+    if sign and not Path(name).is_dir():
+        raise TraceError(
+            f"{name!r}: NAME{SIGN}FORMAT is shapes without weights to encode; allowed: a float trace, such as {source!r} "
+            f"(with --format {format_text} for that format)"
+        )
+    return load_trace(find_trace(name))
+
+
 def in_format(trace: Trace, recipe: Recipe, name: str) -> Trace:
     """The shapes of a float trace with the formats of a recipe, under another name, without bits.
 

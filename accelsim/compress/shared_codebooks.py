@@ -30,7 +30,8 @@ def shared_codebooks(networks: Sequence[Network], seed: int) -> Codebooks:
     Raises
     ------
     FormatError
-        A format does not fit a layer, or a network has no layer in a format that it should share.
+        A format does not fit a layer, a codebook has more codewords than all networks have subvectors, or a network has no layer in a
+        format that it should share.
     """
     found = dict.fromkeys(spec for network in networks for spec, _ in network if spec.codebook_scope == "shared")
     codebooks: dict[WeightFormat, Codebook] = {}
@@ -40,5 +41,8 @@ def shared_codebooks(networks: Sequence[Network], seed: int) -> Codebooks:
         if not all(chosen):
             raise FormatError(f"a network has no layer in {name!r}, whose codebook it should share; allowed: networks that use it")
         rng = np.random.Generator(np.random.PCG64(np.random.SeedSequence([seed, zlib.crc32(name.encode())])))
-        codebooks[spec] = make_codebook(spec, chosen, rng)
+        try:
+            codebooks[spec] = make_codebook(spec, chosen, rng)
+        except FormatError as error:
+            raise FormatError(f"the codebook of {name!r} for all layers and networks: {error}") from None
     return codebooks

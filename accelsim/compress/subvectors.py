@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from accelsim.compress.encoder import Floats
+from accelsim.errors import FormatError
 
 
 def subvectors(matrix: Floats, d: int, axis: int) -> Floats:
@@ -13,3 +14,9 @@ def subvectors(matrix: Floats, d: int, axis: int) -> Floats:
     if axis == 0:
         return matrix.reshape(k * n // d, d)
     return np.ascontiguousarray(matrix.reshape(k // d, d, n).transpose(0, 2, 1)).reshape(k * n // d, d)
+
+
+def check_codewords(k: int, subvectors: int) -> None:
+    """FormatError if a codebook has more codewords than there are subvectors to describe."""
+    if k > subvectors:
+        raise FormatError(f"k={k} codewords for {subvectors} subvectors; allowed: at most one codeword a subvector")

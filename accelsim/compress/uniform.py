@@ -17,6 +17,5 @@ def encode(spec: SPEC, weights: Floats, rng: np.random.Generator) -> Arrays:
     """Arrays `weights` [K,N] and `scales`; levels are symmetric, -(2^(b-1)-1)..2^(b-1)-1; `rng` is not used."""
     top = (1 << spec.bits - 1) - 1
     scales = channel_range(weights, spec.scale) / np.float32(top)
-    scales = np.maximum(scales, np.finfo(np.float32).tiny)
     levels = np.clip(np.rint(weights / scales), -top, top)
     return {"weights": levels.astype(np.int16 if spec.bits > 8 else np.int8), "scales": scales}

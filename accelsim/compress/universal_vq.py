@@ -8,12 +8,13 @@ progressive construction takes place, so sizes and traffic are exact and the err
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import prod
 
 import numpy as np
 
 from accelsim.compress.encoder import Arrays, Codebook, Floats, Matrix
 from accelsim.compress.kmeans import nearest_codewords
-from accelsim.compress.subvectors import subvectors
+from accelsim.compress.subvectors import check_codewords, subvectors
 from accelsim.errors import FormatError
 from accelsim.formats.universal_vq import SPEC
 
@@ -21,7 +22,7 @@ KIND = "universal_vq"
 LEVELS = 32  # of a codeword's int8 a deviation: -127..127 reach to 3.97 deviations, and rounding costs 1/12288 of the variance
 SUBVECTORS = 1 << 16  # of a network at most, that take part in the density
 _TOP = 127
-_TINY = float(np.finfo(np.float32).tiny)  # a scale is never 0
+_LEAST = float(np.finfo(np.float32).smallest_subnormal)  # a scale is never 0
 
 
 def make_codebook(spec: SPEC, networks: Sequence[Sequence[Matrix]], rng: np.random.Generator) -> Codebook:
@@ -39,10 +40,12 @@ def make_codebook(spec: SPEC, networks: Sequence[Sequence[Matrix]], rng: np.rand
     Raises
     ------
     FormatError
-        There is no network, one is without matrices, d does not divide a dimension, or a weight is not finite.
+        There is no network, one is without matrices, d does not divide a dimension, k is larger than the number of all their
+        subvectors, or a weight is not finite.
     """
     if not networks or not all(networks):
         raise FormatError("a universal codebook is drawn from networks with at least one matrix each")
+    check_codewords(spec.k, sum(_count(spec, matrix) for network in networks for matrix in network))
     pools = [_pool(spec, network, rng) for network in networks]
     share = min(pool.shape[0] for pool in pools)
     points = np.concatenate([pool[rng.permutation(pool.shape[0])[:share]] for pool in pools])
@@ -63,26 +66,28 @@ def encode_with(spec: SPEC, weights: Floats, codebook: Codebook) -> Arrays:
     """Arrays `indices` (nearest codewords of the matrix in its deviations), `codebook` (as given) and `scales`."""
     k, n = weights.shape
     unit = _deviation(weights)
-    points = subvectors((weights / unit).astype(np.float32), spec.d, spec.axis)
+    points = subvectors(weights / (unit or 1.0), spec.d, spec.axis)
     nearest, _ = nearest_codewords(points, codebook.astype(np.float32) / np.float32(LEVELS))
     return {
         "indices": nearest.reshape(spec.streams(k, n)["indices"].shape).astype(np.uint16),
         "codebook": codebook,
-        "scales": np.array([max(unit / LEVELS, _TINY)], dtype=np.float32),
+        "scales": np.array([max(unit / LEVELS, _LEAST)], dtype=np.float32),
     }
 
 
 def _deviation(weights: Floats) -> float:
-    """Root mean square of a matrix; 1 where all weights are 0."""
-    return float(np.sqrt((weights.astype(np.float64) ** 2).mean())) or 1.0
+    """Root mean square of a matrix."""
+    return float(np.sqrt((weights.astype(np.float64) ** 2).mean()))
+
+
+def _count(spec: SPEC, matrix: Matrix) -> int:
+    """Subvectors of a matrix."""
+    return prod(spec.streams(matrix.k, matrix.n)["indices"].shape)
 
 
 def _pool(spec: SPEC, network: Sequence[Matrix], rng: np.random.Generator) -> Floats:
     """At most about `SUBVECTORS` subvectors of a network, of each matrix in proportion to its size, in deviations: float32 [count, d]."""
-    counts = []
-    for matrix in network:
-        spec.streams(matrix.k, matrix.n)
-        counts.append(matrix.k * matrix.n // spec.d)
+    counts = [_count(spec, matrix) for matrix in network]
     share = min(1.0, SUBVECTORS / sum(counts))
     parts = []
     for matrix, count in zip(network, counts, strict=True):
@@ -90,5 +95,5 @@ def _pool(spec: SPEC, network: Sequence[Matrix], rng: np.random.Generator) -> Fl
         if not bool(np.all(np.isfinite(weights))):
             raise FormatError("the weights hold NaN or an infinity")
         chosen = np.sort(rng.permutation(count)[: max(1, int(share * count))])
-        parts.append((subvectors(weights, spec.d, spec.axis)[chosen] / _deviation(weights)).astype(np.float32))
+        parts.append(subvectors(weights, spec.d, spec.axis)[chosen] / (_deviation(weights) or 1.0))
     return np.concatenate(parts)

@@ -18,7 +18,7 @@ from accelsim.formats.vecq import SPEC
 KIND = "vecq"
 # arXiv 2005.08501: the step in deviations that loses least orientation on N(0,1), for each number of bits.
 LAMBDA = {2: 0.9957, 3: 0.5860, 4: 0.3352, 5: 0.1881, 6: 0.1041, 7: 0.0569, 8: 0.0308}
-_TINY = float(np.finfo(np.float32).tiny)  # a scale is never 0
+_LEAST = float(np.finfo(np.float32).smallest_subnormal)  # a scale is never 0
 
 
 @dataclass(frozen=True)
@@ -59,5 +59,5 @@ def encode(spec: SPEC, weights: Floats, rng: np.random.Generator) -> Arrays:
     alpha = float((exact * steered).sum() / (steered**2).sum())
     return {
         "weights": stored.astype(np.int8),
-        "scales": np.array([max(alpha / 2, _TINY)], dtype=np.float32),
+        "scales": np.array([max(alpha / 2, _LEAST)], dtype=np.float32),
     }

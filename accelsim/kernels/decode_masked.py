@@ -1,15 +1,18 @@
 """Decode records of an index and N:M masks: codewords with zeros where the masks drop a lane.
 
 A record is the index in its lowest bits, then one pattern number for each group of neighbouring lanes. Eight lanes are handled as one
-64-bit word, lane 0 in its lowest byte.
+64-bit word, lane 0 in its lowest byte. Neighbouring groups that fit in a word are read at once, as one group of their joint number:
+two groups of 2:4 are one of eight lanes and 6 bits, of whose 64 numbers 36 are known.
 """
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 import numpy.typing as npt
 
-from accelsim.kernels.decode import Words, fetch_bits, place_records
+from accelsim.kernels.decode import Words, fetch_bits
 from accelsim.kernels.kernel import kernel
 
 _64 = np.uint64(64)
@@ -18,30 +21,54 @@ _1 = np.uint64(1)
 _0 = np.uint64(0)
 
 
-def pattern_words(patterns: npt.NDArray[np.int8]) -> Words:
-    """Patterns with 0xFF in every lane that is kept: int8 (patterns, of), 1 where kept -> uint64 (patterns, 2); `of` at most 16."""
-    count, of = patterns.shape
-    lanes = np.zeros((count, 16), np.uint8)
-    lanes[:, :of] = np.where(patterns != 0, 255, 0)
-    return lanes.view(np.uint64)
+class MaskTable(NamedTuple):
+    """What each number of a group of lanes keeps.
+
+    Attributes
+    ----------
+    lanes, bits : of a group, and of its number
+    words : uint64 (2^bits, 2), 0xFF in every lane that is kept; an unknown number keeps none
+    """
+
+    lanes: int
+    bits: int
+    words: Words
+
+
+NO_MASKS = MaskTable(0, 0, np.zeros((1, 2), np.uint64))
+
+
+def mask_table(patterns: npt.NDArray[np.int8], d: int) -> MaskTable:
+    """The masks of records of `d` lanes, from the patterns of `of` lanes that divide them: int8 (patterns, of), 1 where kept."""
+    known, of = patterns.shape
+    joined = max(count for count in range(1, max(1, 8 // of) + 1) if d // of % count == 0)
+    bits = max(1, (known - 1).bit_length())
+    numbers = np.arange(1 << joined * bits)
+    lanes, unknown = np.zeros((numbers.size, 16), np.uint8), np.zeros(numbers.size, np.bool_)
+    for group in range(joined):
+        own = numbers >> group * bits & (1 << bits) - 1
+        unknown |= own >= known
+        lanes[:, group * of : (group + 1) * of] = np.where(patterns[np.minimum(own, known - 1)] != 0, 255, 0)
+    lanes[unknown] = 0
+    return MaskTable(joined * of, joined * bits, lanes.view(np.uint64))
 
 
 @kernel
-def decode_masked_records(words, first_bit, d, of, index_bits, mask_bits, codebook, patterns, records):
-    """Unpack records, look codewords and patterns up, and zero the lanes that are dropped.
+def decode_masked_records(words, first_bit, d, mask_lanes, index_bits, mask_bits, codebook, masks, records):
+    """Unpack records, look codewords and masks up, and zero the lanes that are dropped.
 
     Parameters
     ----------
     words : uint64 (n,), the stream with its spare word (`stream_words`)
     first_bit : of the first record
-    d, of : lanes of a record, and of a group that one pattern masks
-    index_bits, mask_bits : of the index, and of each of the d / of pattern numbers that follow it
-    codebook : uint64 (codewords, ceil(d / 8)), `codeword_words`; patterns : uint64 (patterns, 2), `pattern_words`
+    d, mask_lanes : lanes of a record, and of a group that one number masks
+    index_bits, mask_bits : of the index, and of each of the d / mask_lanes numbers that follow it
+    codebook : uint64 (codewords, ceil(d / 8)), `codeword_words`; masks : uint64 (2^mask_bits, 2), the words of a `MaskTable`
     records : uint64 (records, ceil(d / 8)), written: eight int8 lanes a word; lanes past d are undefined
 
     Returns
     -------
-    Indices past the codebook and numbers past the patterns; such records or groups decode as zeros.
+    Indices past the codebook and unknown numbers; such records or groups decode as zeros.
 
     Raises
     ------
@@ -49,39 +76,32 @@ def decode_masked_records(words, first_bit, d, of, index_bits, mask_bits, codebo
         The stream ends before the records, or the shapes do not fit together.
     """
     parts = (d + 7) // 8
-    if of < 1 or of > 16 or d % of != 0 or records.shape[1] != parts or codebook.shape[1] != parts or patterns.shape[1] != 2:
-        raise ValueError("the shapes of codebook, patterns and records do not fit together")
-    groups = d // of
+    if mask_lanes < 1 or mask_lanes > 16 or d % mask_lanes != 0 or masks.shape[0] != 1 << mask_bits or masks.shape[1] != 2:
+        raise ValueError("the shapes of masks and records do not fit together")
+    if records.shape[1] != parts or codebook.shape[0] == 0 or codebook.shape[1] != parts:
+        raise ValueError("the shapes of codebook and records do not fit together")
+    groups = d // mask_lanes
     step = index_bits + groups * mask_bits
     if first_bit < 0 or first_bit + records.shape[0] * step > 64 * (words.size - 1):
         raise ValueError("the stream ends before the records")
     index_step, number_step = np.uint64(index_bits), np.uint64(mask_bits)
     index_mask, number_mask = (_1 << index_step) - _1, (_1 << number_step) - _1
-    codewords, known_patterns = np.uint64(codebook.shape[0]), np.uint64(patterns.shape[0])
-    group_bits = np.uint64(8 * of)
+    codewords = np.uint64(codebook.shape[0])
+    group_bits = np.uint64(8 * mask_lanes)
     narrow = step <= 64  # a record is read at once
     position = np.uint64(first_bit)
     record_step = np.uint64(step)
     past = 0
-    if narrow and parts == 1:  # the usual case, without what groups across words need
+    if narrow and groups == 1 and parts == 1:  # the usual case, without what groups across words need
         for record in range(records.shape[0]):
             bits = fetch_bits(words, position)
             position += record_step
             index = bits & index_mask
-            bits >>= index_step
+            mask = masks[bits >> index_step & number_mask, 0]
             known = index < codewords
             past += not known
-            lanes = codebook[index if known else _0, 0] if known else _0
-            mask = shift = _0
-            for _ in range(groups):
-                number = bits & number_mask
-                bits >>= number_step
-                if number < known_patterns:
-                    mask |= patterns[number, 0] << shift
-                else:
-                    past += 1
-                shift += group_bits
-            records[record, 0] = lanes & mask
+            past += mask == _0
+            records[record, 0] = codebook[index if known else _0, 0] & mask if known else _0
         return past
     for record in range(records.shape[0]):
         bits = fetch_bits(words, position)
@@ -102,11 +122,8 @@ def decode_masked_records(words, first_bit, d, of, index_bits, mask_bits, codebo
             number = (bits if narrow else fetch_bits(words, place)) & number_mask
             bits >>= number_step
             place += number_step
-            low = high = _0
-            if number < known_patterns:
-                low, high = patterns[number, 0], patterns[number, 1]
-            else:
-                past += 1
+            low, high = masks[number, 0], masks[number, 1]
+            past += (low | high) == _0
             mask |= low << shift
             end = shift + group_bits
             if end >= _64:
@@ -122,27 +139,4 @@ def decode_masked_records(words, first_bit, d, of, index_bits, mask_bits, codebo
             shift = end
         if shift > _0:
             records[record, part] &= mask
-    return past
-
-
-@kernel
-def decode_masked_stripe(words, first_bit, tile_bits, tile_rows, d, of, axis, index_bits, mask_bits, codebook, patterns, panel):
-    """Decode the K-tiles of one N-stripe, in order, into `panel`, int8 (C, K): column c of the stripe is row c of the panel.
-
-    `tile_bits` lie between the starts of two tiles, which have `tile_rows` rows, the last one fewer. The others, the result and the
-    errors are those of `decode_masked_records`.
-    """
-    cols, k = panel.shape
-    if axis == 0 and cols % d != 0:
-        raise ValueError("the codeword length does not divide the columns")
-    full = tile_rows * cols // d if axis == 0 else (tile_rows + d - 1) // d * cols
-    records = np.empty((full, (d + 7) // 8), np.uint64)
-    past = 0
-    for kt in range((k + tile_rows - 1) // tile_rows):
-        first_row = kt * tile_rows
-        rows = min(tile_rows, k - first_row)
-        count = rows * cols // d if axis == 0 else (rows + d - 1) // d * cols
-        tile = records[:count]
-        past += decode_masked_records(words, first_bit + kt * tile_bits, d, of, index_bits, mask_bits, codebook, patterns, tile)
-        place_records(tile.view(np.int8), d, axis, first_row, rows, panel)
     return past

@@ -15,8 +15,9 @@ from accelsim.compiler.image import layer_image
 from accelsim.formats.catalog import format_from_mapping
 from accelsim.formats.masks import mask_patterns, pattern_bits
 from accelsim.hw.decode_mac_core import CoreGeometry
-from accelsim.kernels.decode import accumulate, codeword_words, decode_records, decode_stripe, stream_words
-from accelsim.kernels.decode_masked import decode_masked_records, pattern_words
+from accelsim.kernels.decode import codeword_words, decode_records, stream_words
+from accelsim.kernels.decode_masked import NO_MASKS, decode_masked_records, mask_table
+from accelsim.kernels.stripe import accumulate, decode_stripe
 from accelsim.trace.layers import GemmLayer
 from accelsim.trace.shapes import LoopBounds, TensorShape
 from accelsim.trace.streams import WeightRecord
@@ -56,7 +57,7 @@ def test_decode_and_mac_reach_a_quarter_of_numpys_float32_product(
 
     def run() -> None:
         for nt in range(n // 64):
-            decode_stripe(words, image.tile_first_bit(nt, 0), image.tile_bits, 64, 8, 0, 4, True, 0, codebook, panel)
+            decode_stripe(words, image.tile_first_bit(nt, 0), image.tile_bits, 64, 8, 0, 4, True, 0, codebook, *NO_MASKS, panel)
             accumulate(rows, panel, sums[nt])
 
     left, right = rng.random((m, k), np.float32), rng.random((k, n), np.float32)
@@ -104,11 +105,11 @@ def test_unpacking_masks_is_shown_beside_its_target(
     rng = np.random.default_rng(0)
     index_bits, number_bits = (codewords - 1).bit_length(), pattern_bits(keep, of)
     words = stream(rng, (1 << 15) * (index_bits + d // of * number_bits))
-    codebook, patterns = codeword_words(rng.integers(-127, 128, (codewords, d), np.int8)), pattern_words(mask_patterns(keep, of))
+    codebook, masks = codeword_words(rng.integers(-127, 128, (codewords, d), np.int8)), mask_table(mask_patterns(keep, of), d)
     records = np.zeros((1 << 15, d // 8), np.uint64)
 
     def run() -> object:
-        return decode_masked_records(words, 0, d, of, index_bits, number_bits, codebook, patterns, records)
+        return decode_masked_records(words, 0, d, masks.lanes, index_bits, masks.bits, codebook, masks.words, records)
 
     run()  # compiles
     benchmark(run)

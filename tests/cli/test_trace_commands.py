@@ -132,6 +132,14 @@ def test_compress_takes_a_recipe_and_lists_layers_and_both_ratios(tmp_path: Path
     assert len(found["layers"]) == 14
 
 
+def test_compress_says_why_it_takes_no_shapes(tmp_path: Path) -> None:
+    outcome = call("compress", "tiny_vit_float@ssvq:k=16,d=8", "--format", "vq:k=16,d=4", "-o", tmp_path / "packed")
+    assert outcome.exit_code == 2
+    assert "NAME@FORMAT is shapes without weights to encode" in outcome.stderr
+    assert "'tiny_vit_float' (with --format ssvq:k=16,d=8" in outcome.stderr
+    assert not (tmp_path / "packed").exists()
+
+
 def test_compress_wants_a_format_or_a_recipe(tmp_path: Path) -> None:
     for words in ((), ("--format", "uniform", "--recipe", "r.yaml"), ("--recipe", "r.yaml", "--layers", "*")):
         outcome = call("compress", "tiny_vit_float", *words, "-o", tmp_path / "packed")

@@ -15,14 +15,16 @@ from hypothesis import strategies as st
 from accelsim.accelerator import load_accelerator
 from accelsim.compress.compress_trace import compress_trace, make_recipe
 from accelsim.compress.encoder import encode, reconstruct
-from accelsim.compress.masked_vq import largest, masked_kmeans
+from accelsim.compress.kmeans import kmeans
+from accelsim.compress.masked_vq import largest
 from accelsim.errors import FormatError
 from accelsim.formats.bits import pack_bits
 from accelsim.formats.catalog import parse_format
 from accelsim.formats.masks import mask_patterns, pattern_bits, pattern_numbers
 from accelsim.functional import check_functional
 from accelsim.kernels.decode import codeword_words, stream_words
-from accelsim.kernels.decode_masked import decode_masked_records, decode_masked_stripe, pattern_words
+from accelsim.kernels.decode_masked import decode_masked_records, mask_table
+from accelsim.kernels.stripe import decode_stripe
 from accelsim.simulate import simulate
 from accelsim.trace.trace import load_trace
 from tests import naive_formats as naive
@@ -136,7 +138,7 @@ def test_a_lane_that_is_dropped_neither_costs_nor_pulls() -> None:
     # Kept lanes are (1, 2) in every point; the dropped ones hold 100. One codeword: the means of what is kept.
     points = np.array([[1, 100], [3, 100], [100, 2], [100, 6]], np.float32)
     masks = np.array([[1, 0], [1, 0], [0, 1], [0, 1]], bool)
-    found = masked_kmeans(points, masks, 1, np.random.default_rng(0))
+    found = kmeans(points, 1, np.random.default_rng(0), masks)
     np.testing.assert_allclose(found.codebook, [[2, 4]])
     assert found.error == 1 + 1 + 4 + 4
 
@@ -145,28 +147,25 @@ def test_masked_clusters_are_at_least_as_good_on_what_stays_as_plain_ones() -> N
     points = gaussian(2000, 8)
     masks = largest(points, 2, 4)
     pruned = np.where(masks, points, 0)
-    found = masked_kmeans(points, masks, 16, np.random.default_rng(0))
-    fewer = masked_kmeans(points, masks, 1, np.random.default_rng(0))
+    found = kmeans(points, 16, np.random.default_rng(0), masks)
+    fewer = kmeans(points, 1, np.random.default_rng(0), masks)
     assert found.error < fewer.error <= (pruned**2).sum() * 1.0001
     assert np.isin(np.arange(16), found.nearest).all()
 
 
-@pytest.mark.parametrize("weights", [np.zeros((8, 16)), np.full((8, 16), 1e-42), gaussian(8, 16) * 1e30])
-def test_degenerate_weights_stay_within_the_format(weights: np.ndarray) -> None:
-    spec = parse_format("masked_vq:k=4,d=8,keep=2,of=4")
-    arrays = encode(spec, weights.astype(np.float32), np.random.default_rng(0))
-    assert np.isfinite(reconstruct(spec, spec.unpack(spec.pack(arrays, 8, 16), 8, 16), 8, 16)).all()
-
-
 # -- the kernel
+
+# d, N and M: groups that are joined in a word, that cross words, and that fill two
+SHAPES = (
+    *((2, 1, 2), (8, 3, 4), (16, 2, 4), (12, 1, 2), (8, 3, 8), (72, 4, 8)),
+    *((12, 2, 3), (15, 1, 5), (21, 3, 7), (33, 4, 11), (28, 5, 14), (16, 4, 16)),
+)
 
 
 @settings(max_examples=30, deadline=None)
 @given(
     codewords=st.integers(1, 9),
-    shape=st.sampled_from(
-        [(2, 1, 2), (8, 3, 4), (16, 4, 16), (12, 2, 3), (15, 1, 5), (21, 3, 7), (33, 4, 11), (28, 5, 14), (8, 3, 8), (72, 4, 8)]
-    ),
+    shape=st.sampled_from(SHAPES),
     first=st.integers(0, 70),
     data=st.data(),
 )
@@ -189,26 +188,51 @@ def test_records_decode_as_one_big_integer_reads(codewords: int, shape: tuple[in
         expected.append(lanes)
     words = stream_words(np.frombuffer(whole.to_bytes(-(-position // 8), "little"), np.uint8))
     records = np.ones((7, -(-d // 8)), np.uint64)
-    tables = codeword_words(codebook), pattern_words(patterns)
-    assert decode_masked_records(words, first, d, of, index_bits, number_bits, *tables, records) == 0
+    masks, book = mask_table(patterns, d), codeword_words(codebook)
+    assert decode_masked_records(words, first, d, masks.lanes, index_bits, masks.bits, book, masks.words, records) == 0
     assert records.view(np.int8)[:, :d].tolist() == expected
+
+
+def test_groups_that_fit_in_a_word_are_masked_by_their_joint_number() -> None:
+    # 2:4 has 6 patterns of 3 bits: two groups are 8 lanes and 6 bits, and 6 x 6 of the 64 numbers are known.
+    table = mask_table(mask_patterns(2, 4), 8)
+    assert (table.lanes, table.bits, table.words.shape) == (8, 6, (64, 2))
+    assert np.count_nonzero(table.words[:, 0]) == 36
+    # Pattern 0 keeps lanes 0 and 1, pattern 5 lanes 2 and 3: number 0 + 8 * 5.
+    assert table.words[40].view(np.uint8).tolist() == [255, 255, 0, 0, 0, 0, 255, 255] + [0] * 8
+    sizes = {
+        (d, of): mask_table(mask_patterns(1, of), d).lanes
+        for d, of in ((8, 2), (12, 2), (4, 2), (10, 2), (12, 4), (6, 3), (15, 3), (16, 16))
+    }
+    assert sizes == {(8, 2): 8, (12, 2): 6, (4, 2): 4, (10, 2): 2, (12, 4): 4, (6, 3): 6, (15, 3): 3, (16, 16): 16}
 
 
 def test_what_lies_past_codebook_or_patterns_decodes_as_zeros_and_is_counted() -> None:
     codebook = codeword_words(np.full((3, 4), 5, np.int8))  # 2 bits of index
-    patterns = pattern_words(mask_patterns(2, 4))  # 3 bits for 6 patterns
+    masks = mask_table(mask_patterns(2, 4), 4)  # 3 bits for 6 patterns
     records = np.ones((2, 1), np.uint64)
     words = stream_words(np.array([0b000_11 | (0b00 << 5) | (0b1 << 7), 0b11], np.uint8))  # index 3, number 0; index 0, number 7
-    assert decode_masked_records(words, 0, 4, 4, 2, 3, codebook, patterns, records) == 2
+    assert decode_masked_records(words, 0, 4, 4, 2, 3, codebook, masks.words, records) == 2
     assert not records.any()
     with pytest.raises(ValueError, match="ends before"):
-        decode_masked_records(words, 60, 4, 4, 2, 3, codebook, patterns, records)
-    with pytest.raises(ValueError, match="do not fit together"):
-        decode_masked_records(words, 0, 4, 4, 2, 3, codebook, patterns, np.ones((2, 2), np.uint64))
-    with pytest.raises(ValueError, match="do not fit together"):
-        decode_masked_records(words, 0, 4, 3, 2, 3, codebook, patterns, records)
+        decode_masked_records(words, 60, 4, 4, 2, 3, codebook, masks.words, records)
+    with pytest.raises(ValueError, match="codebook and records do not fit together"):
+        decode_masked_records(words, 0, 4, 4, 2, 3, codebook, masks.words, np.ones((2, 2), np.uint64))
+    for lanes, bits in ((3, 3), (4, 4)):
+        with pytest.raises(ValueError, match="masks and records do not fit together"):
+            decode_masked_records(words, 0, 4, lanes, 2, bits, codebook, masks.words, records)
     with pytest.raises(ValueError, match="does not divide"):
-        decode_masked_stripe(words, 0, 8, 4, 4, 4, 0, 2, 3, codebook, patterns, np.ones((6, 4), np.int8))
+        decode_stripe(words, 0, 8, 4, 4, 0, 2, False, 0, codebook, *masks, np.ones((6, 4), np.int8))
+
+
+def test_an_unknown_number_among_several_groups_of_wide_records_is_counted() -> None:
+    # d = 16 in two blocks of two 2:4 groups; an index bit, then numbers 5, 0, 7 (unknown) and 1: the second block is zeros.
+    whole = 0 | 5 << 1 | 0 << 4 | 7 << 7 | 1 << 10
+    masks, records = mask_table(mask_patterns(2, 4), 16), np.ones((1, 2), np.uint64)
+    book = codeword_words(np.arange(1, 17, dtype=np.int8).reshape(1, 16))
+    words = stream_words(np.frombuffer(whole.to_bytes(2, "little"), np.uint8))
+    assert decode_masked_records(words, 0, 16, masks.lanes, 1, masks.bits, book, masks.words, records) == 1
+    assert records.view(np.int8).tolist() == [[0, 0, 3, 4, 5, 6, 0, 0] + [0] * 8]
 
 
 # -- chips

@@ -131,9 +131,16 @@ def test_weights_that_are_not_finite_are_one_message_with_the_layer(tmp_path: Pa
     assert not (tmp_path / "t").exists()
 
 
-def test_more_codewords_than_subvectors_are_one_message_with_the_layer() -> None:
-    with pytest.raises(FormatError, match=r"layer 'vit\.layers\.0\.attention\.q_proj': k=500 codewords for 288 subvectors"):
-        compress_trace(load_trace(TRACES / "tiny_vit_float"), make_recipe("vq:k=500,d=8"))
+def test_more_codewords_than_subvectors_are_one_message_with_the_layer_before_anything_is_encoded() -> None:
+    seen: list[str] = []
+    rules = (Rule("*.fc1", parse_format("vq:k=4,d=8")), Rule("*.1.attention.o_proj", parse_format("vq:k=500,d=8")))
+    with pytest.raises(FormatError, match=r"layer 'vit\.layers\.1\.attention\.o_proj': k=500 codewords for 288 subvectors"):
+        compress_trace(
+            load_trace(TRACES / "tiny_vit_float"),
+            Recipe((*rules, Rule("*", parse_format("uniform")))),
+            progress=lambda done, of, name: seen.append(name),
+        )
+    assert seen == []
 
 
 def test_codewords_that_would_cross_the_groups_of_a_convolution_are_refused_before_anything_is_encoded() -> None:

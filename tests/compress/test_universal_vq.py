@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from accelsim.accelerator import Accelerator, load_accelerator
 from accelsim.compiler.compile import compile_trace
 from accelsim.compress.compress_trace import Recipe, Rule, compress_trace, make_recipe, materialize
-from accelsim.compress.encoder import Matrix, encode, encode_with, make_codebook
+from accelsim.compress.encoder import Matrix, encode_with, make_codebook
+from accelsim.compress.open_trace import open_trace
 from accelsim.compress.shared_codebooks import shared_codebooks
 from accelsim.errors import CompileError, FormatError, TraceError
 from accelsim.formats.catalog import parse_format
@@ -21,9 +22,12 @@ from accelsim.functional import check_functional
 from accelsim.report.trace_tables import stream_totals
 from accelsim.result import Result
 from accelsim.simulate import simulate
+from accelsim.trace.layers import WeightedLayer, WeightRecord
 from accelsim.trace.seeded import seeded_source
-from accelsim.trace.trace import Trace, load_trace
+from accelsim.trace.streams import StreamRecord
+from accelsim.trace.trace import Trace, load_trace, with_payload
 from tests import naive_formats as naive
+from tests.tiny_convnets import ConvNet
 
 TRACES = Path(__file__).parents[2] / "traces"
 TEXT = "universal_vq:k=64,d=8"
@@ -109,13 +113,6 @@ def test_every_subvector_takes_the_codeword_that_is_nearest() -> None:
             assert distances[arrays["indices"][place, column]] == pytest.approx(distances.min(), rel=1e-5)
 
 
-@pytest.mark.parametrize("weights", [np.zeros((8, 16)), np.full((8, 16), 1e-42), gaussian(8, 16) * 1e30])
-def test_degenerate_weights_stay_within_the_format(weights: np.ndarray) -> None:
-    spec = parse_format("universal_vq:k=4,d=8")
-    arrays = encode(spec, weights.astype(np.float32), np.random.default_rng(0))
-    spec.unpack(spec.pack(arrays, 8, 16), 8, 16)
-
-
 def test_what_does_not_fit_is_one_clear_message() -> None:
     rng = np.random.default_rng(0)
     bad = gaussian(8, 16)
@@ -125,6 +122,11 @@ def test_what_does_not_fit_is_one_clear_message() -> None:
     for networks, message in (([], "at least one matrix"), ([matrices(bad)], "infinity"), ([narrow], "d=8 does not divide")):
         with pytest.raises(FormatError, match=message):
             make_codebook(spec, networks, rng)
+    # Two networks of 3 and 16 subvectors: together they may have a codebook of 19.
+    small, large = matrices(gaussian(3, 8)), matrices(gaussian(8, 16))
+    assert make_codebook(parse_format("universal_vq:k=19,d=8"), [small, large], rng).shape == (19, 8)
+    with pytest.raises(FormatError, match="k=20 codewords for 19 subvectors"):
+        make_codebook(parse_format("universal_vq:k=20,d=8"), [small, large], rng)
     with pytest.raises(FormatError, match="'k' has value 65537"):
         parse_format("universal_vq:k=65537,d=8")
 
@@ -191,10 +193,31 @@ def test_the_codebook_crosses_no_memory_and_lookups_are_those_of_vq() -> None:
     assert codebook_bits(plain) == 12 * 64 * 8 * 8
 
 
+def with_drawn_bits(shapes: Trace) -> Trace:
+    """Shapes with indices, codebooks and integers drawn over all that their formats allow."""
+    tensors: dict[str, np.ndarray] = {}
+    layers = []
+    for layer in shapes.layers:
+        if isinstance(layer, WeightedLayer):
+            spec, (k, n) = layer.weight.format, (layer.weight.k, layer.weight.n)
+            rng = np.random.default_rng(0)  # one codebook for all
+            arrays = {}
+            for name, stream in sorted(spec.streams(k, n).items()):
+                low, high = (-(1 << stream.bits - 1), 1 << stream.bits - 1) if stream.number == "signed" else (0, 1 << stream.bits)
+                arrays[name] = np.ones(stream.shape, np.float32) if stream.number == "float" else rng.integers(low, high, stream.shape)
+            packed = spec.pack(arrays, k, n)
+            keys = {name: "codebook" if name == "codebook" else f"{layer.name}.{name}" for name in packed}
+            tensors |= {keys[name]: data for name, data in packed.items()}
+            records = {name: StreamRecord.of(keys[name], spec.streams(k, n)[name].total_bits, data) for name, data in packed.items()}
+            layer = layer.with_fields(weight=WeightRecord(format=spec, k=k, n=n, streams=records))
+        layers.append(layer)
+    fields = {field: getattr(shapes.manifest, field) for field in type(shapes.manifest).model_fields}
+    return with_payload(type(shapes.manifest)(**{**fields, "layers": tuple(layers)}), tensors)
+
+
 @compiled
 def test_the_largest_codebook_runs_on_a_chip_with_its_rom() -> None:
-    source = load_trace(TRACES / "tiny_vit_float")
-    packed = compress_trace(source, make_recipe("universal_vq:k=65536,d=8"))[0]
+    packed = with_drawn_bits(open_trace("tiny_vit_float@universal_vq:k=65536,d=8"))
     with pytest.raises(CompileError, match=r"k = 65536 codewords exceed codebook\.codewords = 256"):
         compile_trace(rom(), packed)
     chip = load_accelerator("edge-32x32", ["codebook.store=rom", "codebook.circuit=rom_macro", "codebook.codewords=65536"])
@@ -211,6 +234,23 @@ def test_a_chip_without_a_rom_and_a_rom_for_two_codebooks_are_refused() -> None:
         rules = (Rule("*.fc1", parse_format(TEXT)), Rule("*.fc2", parse_format(other)), Rule("*", parse_format("uniform")))
         with pytest.raises(CompileError, match="need different codebooks, but the ROM of 'edge-32x32' holds one"):
             compile_trace(rom(), compress_trace(source, Recipe(rules))[0])
+
+
+def test_more_codewords_than_all_networks_have_subvectors_are_one_message(tmp_path: Path) -> None:
+    first, second = network(1, "first"), network(2, "second")  # 36,864 weights in blocks each: 4,608 subvectors of 8
+    with pytest.raises(FormatError, match=r"'universal_vq:k=4609,d=8' for all layers and networks: k=4609 codewords for 4608 subvectors"):
+        compress_trace(first, make_recipe("universal_vq:k=4609,d=8"), tmp_path / "out")
+    with pytest.raises(FormatError, match="k=9217 codewords for 9216 subvectors"):
+        compress_trace(first, make_recipe("universal_vq:k=9217,d=8"), tmp_path / "out", companions=[second])
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_companion_that_does_not_fit_is_named() -> None:
+    narrow = ConvNet(4, 6, 6).conv(8).trace("float32")  # 8 outputs
+    wide = parse_format("universal_vq:k=4,d=16")
+    recipe = Recipe((Rule("*.fc?", wide), Rule("conv*", wide), Rule("*", parse_format("uniform"))))
+    with pytest.raises(FormatError, match=r"trace 'convnet', layer 'conv1': universal_vq: d=16 does not divide N=8"):
+        compress_trace(network(1, "first"), recipe, companions=[narrow])
 
 
 def test_another_network_beside_a_format_that_shares_nothing_is_refused(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from accelsim.compiler.image import LayerImage
 from accelsim.errors import TraceError
 from accelsim.formats.catalog import format_from_mapping
 from accelsim.functional import check_functional, gather
-from accelsim.kernels.decode import accumulate
+from accelsim.kernels.stripe import accumulate
 from accelsim.trace.layers import ConvLayer, GemmLayer, Layer
 from accelsim.trace.manifest import CheckpointSource, Manifest, ModelInput
 from accelsim.trace.seeded import seeded_source

@@ -10,7 +10,7 @@ from accelsim.compiler.codebook_fit import codebook_overrides
 from accelsim.formats.catalog import describe_format, format_kinds, format_module, parse_format
 from accelsim.functional import check_functional
 from accelsim.functional_twin import product
-from accelsim.kernels.decode import accumulate
+from accelsim.kernels.stripe import accumulate
 from accelsim.trace.trace import Trace
 from tests.functional.test_functional import gemm_trace
 

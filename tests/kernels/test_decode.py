@@ -11,7 +11,9 @@ from accelsim.compiler.image import LayerImage, group_bank_cycles, image_bits, l
 from accelsim.errors import CompileError
 from accelsim.formats.catalog import format_from_mapping
 from accelsim.hw.decode_mac_core import CoreGeometry
-from accelsim.kernels.decode import accumulate, codeword_words, decode_records, decode_stripe, place_records, stream_words
+from accelsim.kernels.decode import codeword_words, decode_records, stream_words
+from accelsim.kernels.decode_masked import NO_MASKS
+from accelsim.kernels.stripe import accumulate, decode_stripe, place_records
 from accelsim.trace.layers import ConvLayer, GemmLayer, WeightedLayer
 from accelsim.trace.shapes import LoopBounds, TensorShape
 from accelsim.trace.streams import WeightRecord
@@ -96,7 +98,7 @@ def decoded(core: NaiveRecords, layer: WeightedLayer, image: LayerImage) -> np.n
     for nt in range(stripes):
         past = decode_stripe(
             words, image.tile_first_bit(nt, 0), image.tile_bits, core.R, core.D, core.AXIS, geometry.index_field_bits, bool(core.SIGN),
-            raw_bits, book, panels[nt],
+            raw_bits, book, *NO_MASKS, panels[nt],
         )  # fmt: skip
         assert past == 0
     return panels
