@@ -7,11 +7,12 @@ idles longest across the fullest operation is written out after its last use bef
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from accelsim.compiler.placement import ALIGNMENT, Residency, most_live_bytes, place, shared_places, sharing_hosts
+from accelsim.compiler.live_bytes import LiveBytes
+from accelsim.compiler.placement import ALIGNMENT, Residency, needed_bytes, place, sharing_hosts
 from accelsim.compiler.plan import Plan, Tensor, TensorId
 from accelsim.compiler.precedence import Precedence
 from accelsim.errors import CompileError
@@ -62,40 +63,41 @@ def allocate(plan: Plan, capacity_bytes: int, may_spill: bool, always_spill: boo
     order = Precedence(plan)
     hosts = {} if always_spill else sharing_hosts(plan, order)
     if not always_spill:
-        tight_stays = [whole_stay(tensor, order, True) for tensor in plan.tensors.values()]
-        fits = most_live_bytes(shared_places(tight_stays, hosts)[1]) <= capacity_bytes  # if these do not, no others do
-        for tight in (False, True) if fits else (True,):
-            stays = tight_stays if tight else [whole_stay(tensor, order, False) for tensor in plan.tensors.values()]
-            placed, peak = place(stays, hosts, capacity_bytes)
-            if peak <= capacity_bytes:
-                return Allocation(tuple(placed), peak, (), barriers(plan, placed, order) if tight else {})
+        stays = [whole_stay(tensor, order, True) for tensor in plan.tensors.values()]
+        tight = LiveBytes(stays, hosts, len(plan.ops)).most <= capacity_bytes  # if these do not fit, no others do
+        found = place([whole_stay(tensor, order, False) for tensor in plan.tensors.values()], hosts, capacity_bytes) if tight else None
+        if found is not None:
+            return Allocation(tuple(found[0]), found[1], (), {})
+        found = place(stays, hosts, capacity_bytes)
+        if found is not None:
+            return Allocation(tuple(found[0]), found[1], (), barriers(plan, found[0], order))
         if not may_spill:
-            why = " and placement.activations = 'none' allows no spill"
-            raise too_small(plan, placed, hosts, peak - capacity_bytes, capacity_bytes, why)
+            raise too_small(plan, stays, hosts, capacity_bytes, " and placement.activations = 'none' allows no spill")
     stays = [whole_stay(tensor, order, False) for tensor in plan.tensors.values()]
     if always_spill:
         stays = [piece for stay in stays for piece in _every_use_apart(plan.tensors[stay.tensor], stay, order)]
     spilled: list[TensorId] = [stay.tensor for stay in stays if stay.stored] if always_spill else []
     while True:
-        placed, peak = place(stays, hosts, capacity_bytes)
-        if peak <= capacity_bytes:
-            return Allocation(tuple(placed), peak, tuple(spilled), {})
-        at = fullest(stays, len(plan.ops))
+        found = place(stays, hosts, capacity_bytes)
+        if found is not None:
+            return Allocation(tuple(found[0]), found[1], tuple(spilled), {})
+        at = LiveBytes(stays, {}, len(plan.ops)).fullest
         victim = idlest(stays, at, plan)
         if victim is None:
-            raise too_small(plan, placed, hosts, peak - capacity_bytes, capacity_bytes, "")
+            raise too_small(plan, stays, hosts, capacity_bytes, "")
         stays.remove(victim)
         stays += split_stay(plan.tensors[victim.tensor], victim, at, order)
         spilled.append(victim.tensor)
 
 
 def too_small(
-    plan: Plan, stays: list[Residency], hosts: dict[TensorId, TensorId], short_bytes: int, capacity_bytes: int, why: str
+    plan: Plan, stays: Sequence[Residency], hosts: Mapping[TensorId, TensorId], capacity_bytes: int, why: str
 ) -> ActivationsTooLarge:
     """What is live where the buffer is fullest, and by how much that is too much."""
-    at = fullest(shared_places(stays, hosts)[1], len(plan.ops))
+    short_bytes = needed_bytes(stays, hosts, capacity_bytes) - capacity_bytes
+    at = LiveBytes(stays, hosts, len(plan.ops)).fullest
     live: dict[TensorId, Residency] = {}
-    for stay in stays:
+    for stay in sorted(stays, key=lambda item: item.first):
         if stay.first <= at <= stay.last:
             live.setdefault(hosts.get(stay.tensor, stay.tensor), stay)
     names = ", ".join(f"{_name(stay.tensor)} {human_bytes(stay.bytes)}" for stay in sorted(live.values(), key=lambda item: -item.bytes)[:6])
@@ -165,28 +167,16 @@ def _every_use_apart(tensor: Tensor, stay: Residency, order: Precedence) -> list
     return out
 
 
-def fullest(stays: list[Residency], ops: int) -> int:
-    """Operation during which most bytes are live."""
-    change = [0] * (ops + 1)
-    for stay in stays:
-        change[stay.first] += stay.bytes
-        change[stay.last + 1] -= stay.bytes
-    live, best, at = 0, -1, 0
-    for op in range(ops):
-        live += change[op]
-        if live > best:
-            best, at = live, op
-    return at
-
-
-def idlest(stays: list[Residency], at: int, plan: Plan) -> Residency | None:
+def idlest(stays: Sequence[Residency], at: int, plan: Plan) -> Residency | None:
     """The stay that spans `at` without a use there, and for the longest time; None if all are used."""
     best: Residency | None = None
     longest = 1
     for stay in stays:
+        if not stay.first < at <= stay.last:
+            continue
         producers = plan.tensors[stay.tensor].producers
-        uses = sorted({*stay.readers, *(op for op in producers if stay.first <= op <= stay.last), stay.first})
-        if not stay.first < at <= stay.last or at in uses:
+        uses = {*stay.readers, *(op for op in producers if stay.first <= op <= stay.last), stay.first}
+        if at in uses:
             continue
         before = max(op for op in uses if op < at)
         after = min((op for op in uses if op > at), default=None)

@@ -14,14 +14,14 @@ from accelsim.compiler.allocation import (
     Allocation,
     aligned,
     barriers,
-    fullest,
     idlest,
     split_stay,
     too_small,
     whole_stay,
 )
 from accelsim.compiler.bands import can_lie_in_dram, fewest_bands, lines_of, split_plan
-from accelsim.compiler.placement import Residency, place, shared_places, sharing_hosts
+from accelsim.compiler.live_bytes import LiveBytes
+from accelsim.compiler.placement import Residency, place, sharing_hosts
 from accelsim.compiler.plan import Op, Plan, Tensor, TensorId
 from accelsim.compiler.precedence import Precedence
 
@@ -99,22 +99,27 @@ def _allocate(plan: Plan, capacity_bytes: int) -> Allocation:
     order = Precedence(plan)
     hosts = sharing_hosts(plan, order)
     stays = [whole_stay(tensor, order, True) if tensor.whole is None else _rows_stay(plan, tensor) for tensor in plan.tensors.values()]
+    live = LiveBytes(stays, hosts, len(plan.ops))
     spilled: list[TensorId] = []
     while True:
-        placed, peak = place(stays, hosts, capacity_bytes)
-        if peak <= capacity_bytes:
-            return Allocation(tuple(placed), peak, tuple(spilled), barriers(plan, placed, order))
-        at = fullest(shared_places(stays, hosts)[1], len(plan.ops))
-        eager = [stay for stay in stays if _is_early_or_late(plan, stay, at)]
+        found = place(stays, hosts, capacity_bytes) if live.most <= capacity_bytes else None
+        if found is not None:
+            return Allocation(tuple(found[0]), found[1], tuple(spilled), barriers(plan, found[0], order))
+        at = live.fullest
+        eager = [index for index, stay in enumerate(stays) if _is_early_or_late(plan, stay, at)]
         if eager:
-            stay = max(eager, key=lambda item: item.bytes)
-            stays[stays.index(stay)] = replace(stay, first=at + 1) if stay.loaded else replace(stay, last=at - 1)
+            index = max(eager, key=lambda item: stays[item].bytes)
+            stay = stays[index]
+            stays[index] = replace(stay, first=at + 1) if stay.loaded else replace(stay, last=at - 1)
+            live.replace(stay, [stays[index]])
             continue
         victim = idlest(stays, at, plan)
         if victim is None:
-            raise too_small(plan, placed, hosts, peak - capacity_bytes, capacity_bytes, ", in bands of rows")
+            raise too_small(plan, stays, hosts, capacity_bytes, ", in bands of rows")
+        pieces = split_stay(plan.tensors[victim.tensor], victim, at, order)
         stays.remove(victim)
-        stays += split_stay(plan.tensors[victim.tensor], victim, at, order)
+        stays += pieces
+        live.replace(victim, pieces)
         spilled.append(victim.tensor)
 
 
@@ -133,6 +138,5 @@ def _rows_stay(plan: Plan, tensor: Tensor) -> Residency:
 
 def _is_early_or_late(plan: Plan, stay: Residency, at: int) -> bool:
     """Whether these rows are in the buffer during `at` only to be moved under another band."""
-    if plan.tensors[stay.tensor].whole is None:
-        return False
-    return stay.first == at < stay.last if stay.loaded else stay.first < at == stay.last
+    moved_apart = stay.first == at < stay.last if stay.loaded else stay.first < at == stay.last
+    return moved_apart and plan.tensors[stay.tensor].whole is not None

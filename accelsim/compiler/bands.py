@@ -59,6 +59,14 @@ def rows_read(op: Op, role: Role, tensor: Tensor, first_row: int, rows: int) -> 
     return first * width, (end - first) * width
 
 
+def rows_of(plan: Plan, op: Op, key: TensorId, first_row: int, rows: int) -> tuple[int, int]:
+    """(first row, rows) of tensor `key` that the given rows of the result need in all its roles: a residual block may add what it reads."""
+    tensor = plan.tensors[key]
+    needed = [rows_read(op, role, tensor, first_row, rows) for name, role in op.reads if name == key]
+    first = min(start for start, _ in needed)
+    return first, max(start + count for start, count in needed) - first
+
+
 def _lines(layer: ConvLayer | PoolLayer) -> int:
     return layer.positions[0] if isinstance(layer, PoolLayer) else layer.bounds.OY
 
@@ -101,7 +109,8 @@ class _Splitter:
         bands = band_rows(self.plan, op, self.counts.get(op.index, 1))
         for number, (first, rows) in enumerate(bands):
             index = len(self.ops)
-            reads = tuple((self._read(op, key, role, index, first, rows), role) for key, role in op.reads)
+            found = {key: self._read(op, key, index, first, rows) for key, _ in op.reads}
+            reads = tuple((found[key], role) for key, role in op.reads)
             writes = op.writes
             if writes in self.in_dram:
                 piece = self._rows(writes, index, first, rows)
@@ -113,10 +122,10 @@ class _Splitter:
             self.ops.append(replace(op, index=index, reads=reads, writes=writes, m=m, band=band))
             self.origins.append(op.index)
 
-    def _read(self, op: Op, key: TensorId, role: Role, index: int, first: int, rows: int) -> TensorId:
+    def _read(self, op: Op, key: TensorId, index: int, first: int, rows: int) -> TensorId:
         """What a band reads in place of tensor `key`."""
         if key in self.in_dram:
-            first, rows = rows_read(op, role, self.plan.tensors[key], first, rows)
+            first, rows = rows_of(self.plan, op, key, first, rows)
             window = self._rows(key, index, first, rows)
             window.sources = tuple(
                 piece.id for piece in self.written[key] if piece.first_row < first + rows and first < piece.first_row + piece.rows
@@ -127,10 +136,9 @@ class _Splitter:
 
     def _rows(self, key: TensorId, index: int, first: int, rows: int) -> Tensor:
         whole = self.wholes[key]
-        out = replace(
-            whole, id=replace(key, at=index), rows=rows, first_row=first, whole=whole, producers=[], readers=[], sources=(),
-        )  # fmt: skip
-        return self.tensors.setdefault(out.id, out)
+        at = replace(key, at=index)
+        self.tensors[at] = replace(whole, id=at, rows=rows, first_row=first, whole=whole, producers=[], readers=[], sources=())
+        return self.tensors[at]
 
 
 def fewest_bands(plan: Plan, op: Op, in_dram: Set[TensorId], room_bytes: int) -> int:
@@ -152,10 +160,10 @@ def _band_bytes(plan: Plan, op: Op, in_dram: Set[TensorId], count: int) -> int:
     most = 0
     for first, rows in band_rows(plan, op, count):
         size = 0
-        for key, role in op.reads:
+        for key in dict.fromkeys(key for key, _ in op.reads):
             if key in in_dram:
                 tensor = plan.tensors[key]
-                size += rows_read(op, role, tensor, first, rows)[1] * tensor.width * tensor.bits // 8
+                size += rows_of(plan, op, key, first, rows)[1] * tensor.width * tensor.bits // 8
         if op.writes in in_dram:
             tensor = plan.tensors[op.writes]
             size += rows * tensor.width * tensor.bits // 8

@@ -28,13 +28,12 @@ def load_tensor(frame: Frame, stay: Residency, op: Op) -> None:
     ) or tuple(task for task in frame.before if task >= 0)
     for index in after:
         low.tasks[index]["notify"] = 1
-    address = dram_address(frame, tensor)
     operand = "activations_in" if tensor.is_input else "spill_in"
+    address = -1  # without a memory for activations the host puts the input into the buffer, as soon as its place is free
     if frame.accelerator.placement.activations == "dram":
-        low.jobs.append(ActivationJob(False, address, tensor.bytes, row_bytes, tensor.rows, low.loads, after, writes, operand, layer))
+        address = dram_address(frame, tensor)
         book_traffic(frame, reader.layer.name, operand, "dram", False, tensor.bytes, address)
-    else:  # without a memory for activations the host has put the input into the buffer
-        low.jobs.append(ActivationJob(False, -1, tensor.bytes, row_bytes, tensor.rows, low.loads, (), (), operand, layer))
+    low.jobs.append(ActivationJob(False, address, tensor.bytes, row_bytes, tensor.rows, low.loads, after, writes, operand, layer))
     frame.loaded[stay.tensor, stay.first] = task
     low.loads += 1
 

@@ -1,4 +1,4 @@
-"""Addresses for stays in a buffer: greedy, at the lowest address that is free while a tensor lives, in several orders; the tightest counts.
+"""Addresses for stays in a buffer: greedy, at the lowest address that is free while a tensor lives, in several orders until one fits.
 
 Results that may take the place of an operand share its address.
 """
@@ -6,8 +6,9 @@ Results that may take the place of an operand share its address.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from accelsim.compiler.plan import Plan, TensorId
 from accelsim.compiler.precedence import Precedence
@@ -38,50 +39,72 @@ class Residency:
     offset: int = 0
 
 
-def place(stays: list[Residency], hosts: dict[TensorId, TensorId], capacity_bytes: int) -> tuple[list[Residency], int]:
-    """The best of several greedy placements, results over their hosts; (stays with offsets in time order, bytes used or needed).
+class Span(NamedTuple):
+    """Bytes that are taken from operation `first` to operation `last`."""
 
-    Tensors of nearly the same size leave gaps that none of them fits, so places are first tried in steps of 1/128 of the buffer.
+    first: int
+    last: int
+    bytes: int
+
+
+def place(stays: Sequence[Residency], hosts: Mapping[TensorId, TensorId], capacity_bytes: int) -> tuple[list[Residency], int] | None:
+    """The first of several greedy placements that fits, results over their hosts: stays with offsets in time order, bytes used.
+
+    None if none fits. Tensors of nearly the same size leave gaps that none of them fits, so places are first tried in steps of 1/128 of
+    the buffer.
     """
     members, groups = shared_places(stays, hosts)
-    best: tuple[int, list[int]] | None = None
+    if most_live_bytes(groups) > capacity_bytes:
+        return None
+    for sized, order in _attempts(groups, capacity_bytes):
+        offsets = _greedy(sized, order, [capacity_bytes - group.bytes for group in groups])
+        if offsets is not None:
+            out = [replace(stay, offset=offset) for each, offset in zip(members, offsets, strict=True) for stay in each]
+            return sorted(out, key=lambda stay: (stay.first, stay.offset)), _peak(offsets, groups)
+    return None
+
+
+def needed_bytes(stays: Sequence[Residency], hosts: Mapping[TensorId, TensorId], capacity_bytes: int) -> int:
+    """Bytes of the tightest placement that `place` tries; where no placement could fit, the most bytes that live at once."""
+    _, groups = shared_places(stays, hosts)
     least = most_live_bytes(groups)
-    if least > capacity_bytes:  # no placement fits
-        return sorted(stays, key=lambda stay: (stay.first, stay.tensor.name, stay.tensor.part)), least
+    if least > capacity_bytes:
+        return least
+    anywhere = [1 << 62] * len(groups)
+    tries = (_greedy(sized, order, anywhere) for sized, order in _attempts(groups, capacity_bytes))
+    return min(_peak(offsets, groups) for offsets in tries if offsets is not None)
+
+
+def _peak(offsets: Sequence[int], groups: Sequence[Span]) -> int:
+    return max((offset + group.bytes for offset, group in zip(offsets, groups, strict=True)), default=0)
+
+
+def _attempts(groups: Sequence[Span], capacity_bytes: int) -> Iterator[tuple[list[Span], list[int]]]:
+    """(groups in steps of a size, order in which they are placed) of each placement that is tried."""
     for step in (max(ALIGNMENT, capacity_bytes // 128 // ALIGNMENT * ALIGNMENT), ALIGNMENT):
-        sized = [replace(group, bytes=-(-group.bytes // step) * step) for group in groups]
+        sized = [Span(first, last, -(-size // step) * step) for first, last, size in groups]
         for sort_key in _SORT_KEYS:
-            offsets = _greedy(sized, sorted(range(len(sized)), key=lambda index: (sort_key(sized[index]), index)))
-            peak = max((offset + group.bytes for offset, group in zip(offsets, groups, strict=True)), default=0)
-            if best is None or peak < best[0]:
-                best = (peak, offsets)
-            if peak <= capacity_bytes:
-                break
-        if best is not None and best[0] <= capacity_bytes:
-            break
-    assert best is not None  # there is at least one order
-    out = [replace(stay, offset=offset) for each, offset in zip(members, best[1], strict=True) for stay in each]
-    return sorted(out, key=lambda stay: (stay.first, stay.offset)), best[0]
+            yield sized, sorted(range(len(sized)), key=lambda index: (sort_key(sized[index]), index))
 
 
-def shared_places(stays: list[Residency], hosts: dict[TensorId, TensorId]) -> tuple[list[list[Residency]], list[Residency]]:
-    """(stays that take one place together, for each of these a stay as long as all of them); what was split shares with nobody."""
+def shared_places(stays: Sequence[Residency], hosts: Mapping[TensorId, TensorId]) -> tuple[list[list[Residency]], list[Span]]:
+    """(stays that take one place together, for each of these how long and large all of them are); what was split shares with nobody."""
     pieces = Counter(stay.tensor for stay in stays)
     apart = {hosts.get(tensor, tensor) for tensor, count in pieces.items() if count > 1}
     members: dict[tuple[TensorId, int], list[Residency]] = {}
     for index, stay in enumerate(stays):
         root = hosts.get(stay.tensor, stay.tensor)
         members.setdefault((root, -1) if root not in apart else (stay.tensor, index), []).append(stay)
-    groups = [replace(each[0], first=min(s.first for s in each), last=max(s.last for s in each)) for each in members.values()]
+    groups = [Span(min(s.first for s in each), max(s.last for s in each), each[0].bytes) for each in members.values()]
     return list(members.values()), groups
 
 
-def most_live_bytes(stays: list[Residency]) -> int:
+def most_live_bytes(groups: Sequence[Span]) -> int:
     """Most bytes that live at once: no placement uses less."""
     change: Counter[int] = Counter()
-    for stay in stays:
-        change[stay.first] += stay.bytes
-        change[stay.last + 1] -= stay.bytes
+    for first, last, size in groups:
+        change[first] += size
+        change[last + 1] -= size
     live = most = 0
     for op in sorted(change):
         live += change[op]
@@ -89,27 +112,29 @@ def most_live_bytes(stays: list[Residency]) -> int:
     return most
 
 
-_SORT_KEYS: tuple[Callable[[Residency], tuple[int, ...]], ...] = (
-    lambda stay: (-stay.bytes, stay.first),
-    lambda stay: (stay.first - stay.last, -stay.bytes),  # longest first
-    lambda stay: (stay.first, stay.first - stay.last),  # as they come
+_SORT_KEYS: tuple[Callable[[Span], tuple[int, ...]], ...] = (
+    lambda span: (-span.bytes, span.first),
+    lambda span: (span.first - span.last, -span.bytes),  # longest first
+    lambda span: (span.first, span.first - span.last),  # as they come
 )
 
 
-def _greedy(stays: list[Residency], order: list[int]) -> list[int]:
-    """Offset of each stay: in `order`, each at the lowest address that is free while it lives."""
-    offsets = [0] * len(stays)
-    at_op: dict[int, list[int]] = {}  # operation -> stays placed that live during it
+def _greedy(spans: Sequence[Span], order: Sequence[int], highest: Sequence[int]) -> list[int] | None:
+    """Offset of each span: in `order`, each at the lowest address that is free while it lives; None once one lies above its `highest`."""
+    offsets = [0] * len(spans)
+    at_op: dict[int, list[int]] = {}  # operation -> spans placed that live during it
     for index in order:
-        stay = stays[index]
-        near = {other for op in range(stay.first, stay.last + 1) for other in at_op.get(op, ())}
+        first, last, size = spans[index]
+        near = {other for op in range(first, last + 1) for other in at_op.get(op, ())}
         offset = 0
-        for other in sorted(near, key=lambda item: offsets[item]):
-            if offset + stay.bytes <= offsets[other]:
+        for other in sorted(near, key=offsets.__getitem__):
+            if offset + size <= offsets[other]:
                 break
-            offset = max(offset, offsets[other] + stays[other].bytes)
+            offset = max(offset, offsets[other] + spans[other].bytes)
+        if offset > highest[index]:
+            return None
         offsets[index] = offset
-        for op in range(stay.first, stay.last + 1):
+        for op in range(first, last + 1):
             at_op.setdefault(op, []).append(index)
     return offsets
 

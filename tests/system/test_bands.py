@@ -149,6 +149,23 @@ def test_every_kind_of_layer_in_bands_does_the_work_of_the_whole(form: str, batc
     assert moved(tight, *WEIGHTS) == moved(whole, *WEIGHTS)
 
 
+@pytest.mark.parametrize("taps", [1, 3])
+@pytest.mark.parametrize("batch", [1, 2])
+def test_a_convolution_that_adds_what_it_reads_brings_those_rows_once(taps: int, batch: int) -> None:
+    """x + conv(x): a band reads the lines of its windows, among which are those that it adds."""
+    net = ConvNet(1, 16, 16).conv(8, 1)
+    stem = net.at
+    trace = net.conv(8, taps).add(stem).trace()
+    chip = machine(1536 * batch)
+    result = simulate(chip, trace, batch=batch)
+    bands, line = bands_of(result, "conv2"), 16 * 8
+    assert bands > 1
+    halo = (bands - 1) * (taps - 1) * line
+    assert moved(result, "spill_out") == batch * 16 * line
+    assert moved(result, "spill_in") == 16 * line + halo if batch == 1 else moved(result, "spill_in") >= batch * 16 * line
+    compare(chip, trace, frames=2, batch=batch)
+
+
 def test_products_and_row_functions_without_an_image_run_in_bands_of_rows() -> None:
     trace = gemm_chain(40, [8, 32, 32, 8], ["int8"] * 3, ["gelu", "layernorm", ""])
     whole, tight = (simulate(machine(capacity), trace) for capacity in (65536, 1536))
@@ -176,12 +193,16 @@ def tight(draw: st.DrawFn, images: int = 1) -> tuple[Accelerator, Trace, Program
     """A small machine whose activation buffer holds a part of what the network would take, the network, and its program with bands."""
     channels = 4 * draw(st.integers(1, 3))
     net = ConvNet(1, draw(st.integers(6, 9)), draw(st.integers(6, 9))).conv(channels, draw(st.sampled_from([1, 3])))
-    for step in draw(st.lists(st.sampled_from(["strided", "residual", "depthwise", "max", "average", "relu"]), min_size=1, max_size=2)):
+    for step in draw(
+        st.lists(st.sampled_from(["strided", "residual", "own", "depthwise", "max", "average", "relu"]), min_size=1, max_size=2)
+    ):
         before = net.at
         if step == "strided":
             net.conv(channels, 3, 2, padding_end=draw(st.sampled_from([None, (0, 2)])))
         elif step == "residual":
             net.conv(channels).relu().conv(channels).add(before).relu()
+        elif step == "own":
+            net.conv(channels, draw(st.sampled_from([1, 3]))).add(before)
         elif step == "depthwise":
             net.conv(channels, 3, draw(st.integers(1, 2)), channels)
         elif step == "relu":

@@ -19,6 +19,9 @@ from accelsim.simulate import simulate
 from accelsim.trace.seeded import seeded_source
 from accelsim.trace.trace import Trace, load_trace
 from tests.engine.test_machine_twin import compare
+from tests.naive_machine import NaiveMachine
+from tests.recorded import run_recorded
+from tests.system.test_bands import check_places
 from tests.tiny_machines import accelerators, gemm_chain, nets, tiny_accelerator, tiny_encoder
 
 TRACES = Path(__file__).parents[2] / "traces"
@@ -105,6 +108,15 @@ def test_each_network_has_addresses_of_its_own_and_reads_them_again_in_its_next_
         assert address >= ends[-1]
         ends.append(address + size)
     assert min(job.address for job in program.jobs) >= ends[-1]
+
+
+def test_the_host_puts_the_next_input_where_the_last_lay_when_nobody_reads_that_any_more() -> None:
+    accelerator = tiny_accelerator(codebook__codeword_length=4, placement={"activations": "none"})
+    program = compile_trace(accelerator, FIRST, SECOND, frames=2)
+    _, landings = run_recorded(accelerator, program)
+    twin = NaiveMachine(program, landings)
+    twin.simulate()
+    check_places(program, twin, landings)
 
 
 def test_pinned_weights_of_all_networks_must_fit_and_are_read_once() -> None:
