@@ -101,7 +101,7 @@ def say_timeline(summary: TimelineSummary, quiet: bool) -> None:
         return
     say(console, line)
     whole = sum(summary.cycles.values())
-    causes = table(console, ("array", ">cycles", ">share"))
+    causes = table(("array", ">cycles", ">share"))
     for name, cycles in sorted(summary.cycles.items(), key=lambda item: -item[1]):
         row(causes, name, count(cycles), percent(cycles, whole))
     show(console, "The array in these cycles", causes)

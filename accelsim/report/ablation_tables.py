@@ -14,7 +14,7 @@ def render_ablation(console: Console, ablation: Ablation) -> None:
     """Cycles, energy and area, the ranges of what decoding adds, and the circuits for signs."""
     coded, raw = ablation.whole("coded"), ablation.whole("raw")
     say(console, f"{ablation.coded.trace_name} on {ablation.coded.accelerator_name}, against {ablation.raw.trace_name} without the decoder")
-    out = table(console, ["part", ">cycles", ">raw", ">uJ", ">raw", ">mm2", ">raw"], dense=True)
+    out = table(["part", ">cycles", ">raw", ">uJ", ">raw", ">mm2", ">raw"], dense=True)
     for part in (*ablation.parts, Part("whole", coded, raw)):
         row(
             out,
@@ -38,7 +38,7 @@ def render_ablation(console: Console, ablation: Ablation) -> None:
 
 
 def _render_ranges(console: Console, ablation: Ablation) -> None:
-    out = table(console, ["part", ">uJ", ">low-high", ">mm2", ">low-high"])
+    out = table(["part", ">uJ", ">low-high", ">mm2", ">low-high"])
     for part in ablation.parts[:-1]:
         energy, area = part.coded.energy_uj, part.coded.area_mm2
         row(out, part.name, short(energy.nominal), ends(energy), short(area.nominal), ends(area))
@@ -49,7 +49,7 @@ def _render_signs(console: Console, ablation: Ablation) -> None:
     if not ablation.sign_bits:
         say(console, "The coded trace holds no signs.")
         return
-    out = table(console, ["circuit", ">GE", ">um2", ">of the PEs", ">uJ", ">low-high", ">of the run"], dense=True)
+    out = table(["circuit", ">GE", ">um2", ">of the PEs", ">uJ", ">low-high", ">of the run"], dense=True)
     for item in ablation.signs:
         component = item.choice.component
         row(

@@ -53,7 +53,7 @@ class Validation(Protocol):
 
 def render_validation(console: Console, report: Validation) -> None:
     """Every judged figure with its error, then the verdict."""
-    out = table(console, ["row", "figure", ">reference", ">accelsim", ">error", ">allowed", ""])
+    out = table(["row", "figure", ">reference", ">accelsim", ">error", ">allowed", ""], dense=True)
     for item in report.rows:
         cells = (_figure(item.expected), _figure(item.got), _figure(item.error), _figure(item.tolerance), "" if item.ok else "OUT")
         row(out, item.row, item.column, *cells, style=None if item.ok else "red")
@@ -73,7 +73,7 @@ def _figure(value: float) -> str:
 def render_area(console: Console, report: AreaReport) -> None:
     """Area by component with its range, then the totals."""
     say(console, f"{report.accelerator} in {report.technology} ({report.node_nm} nm)", style="bold")
-    out = table(console, ["component", ">gates", ">mm2", ">low", ">high"])
+    out = table(["component", ">gates", ">mm2", ">low", ">high"])
     for component in report.components:
         gates = count(round(component.gates.nominal)) if component.gates is not None else ""
         row(out, component.name, gates, *_square_mm(component.area_um2))
@@ -86,7 +86,7 @@ def render_area(console: Console, report: AreaReport) -> None:
 
 def render_area_groups(console: Console, report: AreaReport) -> None:
     """Area by group of components, as a run shows it."""
-    out = table(console, ["part", ">mm2", ">low", ">high"])
+    out = table(["part", ">mm2", ">low", ">high"])
     for name, area_um2 in report.by_group.items():
         row(out, name, *_square_mm(area_um2))
     row(out, "total, cells and macros", *_square_mm(report.cells_um2), style="bold")
@@ -98,7 +98,7 @@ def render_energy(console: Console, report: EnergyReport, inferences: int) -> No
     """Energy of an inference by component and by operand with ranges, its kinds, and the efficiency with and without memories off chip."""
     whole = report.energy_pj()
     for what, parts in (("component", report.by_component), ("operand", report.by_operand)):
-        out = table(console, [what, ">uJ", ">low", ">high", ">share"])
+        out = table([what, ">uJ", ">low", ">high", ">share"])
         for name, energy_pj in parts.items():
             row(out, name, *_microjoules(energy_pj, inferences), percent(energy_pj.nominal, whole.nominal))
         row(out, "total", *_microjoules(whole, inferences), percent(whole.nominal, whole.nominal), style="bold")
@@ -131,7 +131,7 @@ def _square_mm(area_um2: Span) -> tuple[str, str, str]:
 
 def render_figures(console: Console, title: str, figures: Mapping[str, object]) -> None:
     """Named figures, one a line; the names carry the units."""
-    out = table(console, ["figure", ">value"])
+    out = table(["figure", ">value"])
     for name, value in figures.items():
         row(out, name, _figure(value) if isinstance(value, (int, float)) else str(value))
     show(console, title, out)

@@ -9,12 +9,11 @@ from rich.console import Console
 from accelsim.report.compare import Comparison, Contribution, Speedup, fold_layers, label, short_labels, waterfall
 from accelsim.report.metrics import category_cycles, limiting_sentence, traffic_lines
 from accelsim.report.terminal import row, say, show, table
-from accelsim.report.text import count, decimal_bytes, milliseconds, percent, tail, times
+from accelsim.report.text import count, decimal_bytes, milliseconds, percent, times
 from accelsim.result import OPERANDS, Result, limiting_resource
 
 TOP_LAYERS = 10
 _LISTED_NAMES = 8
-_NAME_CHARS = 24
 _HEADING_CHARS = 62
 
 
@@ -40,7 +39,7 @@ def render_comparison(console: Console, comparison: Comparison) -> None:
 
 
 def _render_speedups(console: Console, comparison: Comparison, names: Sequence[str]) -> None:
-    out = table(console, [">run", "", ">ms", ">cycles", ">speed-up", "limited by"])
+    out = table([">run", "", ">ms", ">cycles", ">speed-up", "limited by"])
     ratios = (1.0, *(item.speedup for item in comparison.speedups))
     for index, (result, name, ratio) in enumerate(zip(comparison.results, names, ratios, strict=True)):
         row(
@@ -57,13 +56,13 @@ def _render_speedups(console: Console, comparison: Comparison, names: Sequence[s
 
 def _render_split(console: Console, title: str, what: str, speedup: Speedup, parts: Iterable[Contribution], top: int | None) -> None:
     moved = {part.name: part for part in parts if part.saved_ticks}
-    out = table(console, [what, ">baseline", ">this run", ">saved", ">of the change", ">so far"])
+    out = table([what, ">baseline", ">this run", ">saved", ">of the change", ">so far"])
     difference = speedup.baseline_ticks - speedup.other_ticks
     for step in waterfall(speedup, moved.values(), top):
         part = moved.get(step.name)
         row(
             out,
-            tail(step.name, _NAME_CHARS),
+            step.name,
             _time(speedup, part.baseline_ticks) if part else "",
             _time(speedup, part.other_ticks) if part else "",
             _time(speedup, step.saved_ticks, sign="+"),
@@ -111,7 +110,7 @@ def traffic_sentence(speedup: Speedup) -> str:
 
 def _render_traffic(console: Console, results: Sequence[Result], names: Sequence[str]) -> None:
     fits = sum(max(len(name), 12) + 2 for name in names) <= _HEADING_CHARS
-    out = table(console, ["operand", *(f">{name}" if fits else f">run {index}" for index, name in enumerate(names))])
+    out = table(["operand", *(f">{name}" if fits else f">run {index}" for index, name in enumerate(names))])
     bits = [dict.fromkeys(OPERANDS, 0) for _ in results]
     for found, result in zip(bits, results, strict=True):
         for item in traffic_lines(result):

@@ -8,9 +8,7 @@ from typing import Protocol
 from rich.console import Console
 
 from accelsim.report.terminal import row, say, show, table
-from accelsim.report.text import count, decimal_bytes, tail
-
-NAME_COLUMNS = 18
+from accelsim.report.text import count, decimal_bytes
 
 
 class Compressed(Protocol):
@@ -60,7 +58,7 @@ class Compression(Protocol):
 def render_compression(console: Console, report: Compression, *, per_layer: bool = False) -> None:
     """Every format (and every layer), all matrices, and the compression ratio both ways."""
     if per_layer:
-        _render(console, "Layers", "layer", ((tail(item.name, NAME_COLUMNS), item) for item in report.layers), None)
+        _render(console, "Layers", "layer", ((item.name, item) for item in report.layers), None)
     _render(console, "Compression", "format", report.by_format.items(), report.total)
     total = report.total
     say(
@@ -79,7 +77,7 @@ def render_compression(console: Console, report: Compression, *, per_layer: bool
 
 def _render(console: Console, title: str, what: str, items: Iterable[tuple[str, Compressed]], total: Compressed | None) -> None:
     bits = [">bits/weight\npaper", ">\nstored"]
-    out = table(console, [what, ">weights", *bits, ">smaller", ">relative\nMSE", ">cosine", ">vector\nloss"], dense=True)
+    out = table([what, ">weights", *bits, ">smaller", ">relative\nMSE", ">cosine", ">vector\nloss"], dense=True)
     for name, item in items:
         row(out, name, *_cells(item))
     if total is not None:

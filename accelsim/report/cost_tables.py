@@ -24,7 +24,7 @@ def render_costs(console: Console, costs: Sequence[RunCost]) -> None:
 
 
 def _render_absolute(console: Console, costs: Sequence[RunCost], technology: str) -> None:
-    out = table(console, [">", "run", ">ms", ">MB", ">uJ", ">low-high", ">mm2", ">low-high"], dense=True)
+    out = table([">", "run", ">ms", ">MB", ">uJ", ">low-high", ">mm2", ">low-high"], dense=True)
     for index, item in enumerate(costs):
         row(
             out,
@@ -42,7 +42,7 @@ def _render_absolute(console: Console, costs: Sequence[RunCost], technology: str
 
 def _render_relative(console: Console, costs: Sequence[RunCost]) -> None:
     first = costs[0]
-    out = table(console, [">", "run", ">time", ">bytes", ">energy", ">area", ">EDP", ">TOPS/W", ">on chip"], dense=True)
+    out = table([">", "run", ">time", ">bytes", ">energy", ">area", ">EDP", ">TOPS/W", ">on chip"], dense=True)
     for index, item in enumerate(costs):
         energy, base = item.cost.energy, first.cost.energy
         delay = energy.energy_delay_product_js.nominal / base.energy_delay_product_js.nominal
@@ -62,7 +62,7 @@ def _render_relative(console: Console, costs: Sequence[RunCost]) -> None:
 
 
 def _render_codebooks(console: Console, costs: Sequence[RunCost]) -> None:
-    out = table(console, [">", "store, circuit", ">words", ">ports", ">uJ", ">low-high", ">mm2", ">low-high"], dense=True)
+    out = table([">", "store, circuit", ">words", ">ports", ">uJ", ">low-high", ">mm2", ">low-high"], dense=True)
     for index, item in enumerate(costs):
         book, energy, area = item.cost.accelerator.codebook, item.codebook_energy_uj, item.codebook_area_mm2
         row(

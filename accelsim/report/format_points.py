@@ -121,7 +121,7 @@ def render_formats(console: Console, points: Sequence[FormatPoint]) -> None:
     """All points against the first."""
     chip = points[0].result.accelerator_name
     headings = ["trace", ">bits/\nweight", ">MB", ">ms", ">speed-\nup", "nearest\nits bound", ">uJ", ">mm2", ">codebook\nmm2"]
-    out = table(console, headings, dense=True)
+    out = table(headings, dense=True)
     names = short_names([point.trace for point in points])
     for name, point in zip(names, points, strict=True):
         row(out, name, *format_cells(points[0], point))

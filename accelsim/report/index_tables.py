@@ -12,10 +12,9 @@ from typing import Any
 from rich.console import Console
 
 from accelsim.report.terminal import row, say, show, table
-from accelsim.report.text import count, percent, tail
+from accelsim.report.text import count, percent
 from accelsim.trace.statistics import IndexUse, TraceStatistics
 
-_NAME_COLUMNS = 21
 _BAR_COLUMNS = 16  # half of what the statistics give: two neighbours a character
 _BLOCKS, _ASCII = " ▁▂▃▄▅▆▇█", " .:-=+*#@"
 
@@ -31,7 +30,7 @@ def statistics_dict(found: TraceStatistics) -> dict[str, Any]:
 
 def render_statistics(console: Console, found: TraceStatistics) -> None:
     """Indices and signs, a layer and by format."""
-    layers = [(tail(layer.name, _NAME_COLUMNS), layer.indices, layer.negative_share) for layer in found.layers if layer.indices]
+    layers = [(layer.name, layer.indices, layer.negative_share) for layer in found.layers if layer.indices]
     if layers:
         _render(console, "Indices and signs of each layer", "layer", layers)
     names = dict.fromkeys((*found.indices, *found.negative_share))
@@ -50,7 +49,7 @@ def render_statistics(console: Console, found: TraceStatistics) -> None:
 
 
 def _render(console: Console, title: str, what: str, items: Iterable[tuple[str, IndexUse | None, float | None]]) -> None:
-    out = table(console, [what, ">unused", ">entropy", ">most used", ">negative", "bars"], dense=True)
+    out = table([what, ">unused", ">entropy", ">most used", ">negative", "bars"], dense=True)
     for name, use, negative in items:
         signs = "" if negative is None else percent(negative, 1)
         if use is None:

@@ -16,7 +16,7 @@ def render_presets(console: Console, cells: Sequence[Cell], names: tuple[str, st
     """All presets with equal weight: time, speed-up, weight traffic and what each run is limited by."""
     first, second = names
     headings = ["chip", f">{first}\nms", f">{second}\nms", ">speed-\nup", f">{first}\nweights", f">{second}\nweights", "limited by"]
-    out = table(console, headings, dense=True)
+    out = table(headings, dense=True)
     for cell in cells:
         row(
             out,
@@ -41,7 +41,7 @@ def render_maps(console: Console, cells: Sequence[Cell], column_title: str) -> N
     for name in dict.fromkeys(cell.point.map for cell in cells):
         block = [cell for cell in cells if cell.point.map == name]
         columns = list(dict.fromkeys(cell.point.column for cell in block))
-        out = table(console, ["", *columns], dense=True)
+        out = table(["", *columns], dense=True)
         for label in dict.fromkeys(cell.point.row for cell in block):
             found = {cell.point.column: cell for cell in block if cell.point.row == label}
             row(out, label, *(times(found[column].speedup) for column in columns), style="bold")
@@ -52,7 +52,7 @@ def render_maps(console: Console, cells: Sequence[Cell], column_title: str) -> N
 
 def render_limit_cells(console: Console, cells: Sequence[LimitCell], expected: Sequence[tuple[float, float]]) -> None:
     """Simulated speed-ups of the ideal machine, load then compute and overlapped, and their deviation from the closed form."""
-    out = table(console, ["array", *(f">{rate:g} B/cycle" for rate in dict.fromkeys(cell.bytes_per_cycle for cell in cells))])
+    out = table(["array", *(f">{rate:g} B/cycle" for rate in dict.fromkeys(cell.bytes_per_cycle for cell in cells))])
     for array in dict.fromkeys(cell.array for cell in cells):
         found = [cell for cell in cells if cell.array == array]
         row(out, f"{array}x{array}", *(f"{cell.serial:.2f}/{cell.overlapped:.2f}" for cell in found))
@@ -67,7 +67,7 @@ def _both(cell: LimitCell) -> tuple[float, float]:
 
 def render_walk(console: Console, walk: Walk, names: tuple[str, str]) -> None:
     """The steps of a walk with the cycles of both runs."""
-    out = table(console, ["step", ">speed-up", f">{names[0]}\ncycles", f">{names[1]}\ncycles"])
+    out = table(["step", ">speed-up", f">{names[0]}\ncycles", f">{names[1]}\ncycles"])
     for number, step in enumerate(walk.steps):
         cycles = ["" if run is None else count(run.total_cycles) for run in (step.baseline, step.other)]
         row(out, f"{'+ ' if number else ''}{step.name}", times(step.speedup), *cycles)

@@ -19,10 +19,8 @@ from accelsim.report.metrics import (
     traffic_lines,
 )
 from accelsim.report.terminal import row, say, show, table
-from accelsim.report.text import count, decimal_bytes, duration, hertz, milliseconds, percent, tail, times
+from accelsim.report.text import count, decimal_bytes, duration, hertz, milliseconds, percent, times
 from accelsim.result import Result
-
-_NAME_CHARS = 23  # full names are in --json and in layers.csv
 
 
 class CheckedLayer(Protocol):
@@ -100,7 +98,7 @@ def _inferences(summary: Summary) -> str:
 
 def render_frames(console: Console, result: Result) -> None:
     """Each inference of a run in which networks take turns."""
-    out = table(console, [">frame", "network", ">cycles", ">ms", ">bus\nkB", ">codebook\nkB"])
+    out = table([">frame", "network", ">cycles", ">ms", ">bus\nkB", ">codebook\nkB"])
     for index, frame in enumerate(result.frames):
         moved = tuple(item for layer in frame.layers for item in layer.traffic)
         codebook = sum(item.bits for item in moved if item.operand == "codebook")
@@ -119,7 +117,7 @@ def render_frames(console: Console, result: Result) -> None:
 
 def render_cycles(console: Console, result: Result) -> None:
     """Where the cycles go, by cause; the causes add up to all cycles."""
-    out = table(console, ["cause", ">cycles", ">share", "the array ..."])
+    out = table(["cause", ">cycles", ">share", "the array ..."])
     cycles = category_cycles(result)
     for name, value in cycles.items():
         if value:
@@ -133,12 +131,12 @@ def render_layers(console: Console, result: Result, *, all_layers: bool) -> None
     groups = group_layers(result, fold=not all_layers)
     frames = f", {len(result.frames)} frames summed" if len(result.frames) > 1 else ""
     title = f"Layers{frames}" if all_layers else f"Layers, repeated blocks summed{frames} (--layers lists each)"
-    out = table(console, ["layer", "", ">cycles", ">share", ">bus\nkB", ">tightest\nbound", ">waits\nmost for"], dense=True)
+    out = table(["layer", "", ">cycles", ">share", ">bus\nkB", ">tightest\nbound", ">waits\nmost for"], dense=True)
     for group in groups:
         cycles = group.total_cycles
         row(
             out,
-            tail(group.name, _NAME_CHARS),
+            group.name,
             f"x{len(group.names)}" if len(group.names) > 1 else "",
             count(cycles),
             percent(cycles, result.total_cycles),
@@ -161,7 +159,7 @@ def _named_share(item: tuple[str, int], cycles: int) -> str:
 
 def render_traffic(console: Console, result: Result, summary: Summary) -> None:
     """What crosses the memory channels, by operand; useful bytes and overhead apart."""
-    out = table(console, ["operand", "memory", "direction", ">bytes", ">of the bus", ">bytes/MAC"])
+    out = table(["operand", "memory", "direction", ">bytes", ">of the bus", ">bytes/MAC"])
     whole = sum(item.bits for item in traffic_lines(result)) / 8
     for item in traffic_lines(result):
         size = item.bits / 8
@@ -193,7 +191,7 @@ def _per(part: float, whole: int) -> str:
 def render_bounds(console: Console, result: Result) -> None:
     """The least cycles that each resource needs, beside the cycles taken."""
     tightest, _ = tightest_bound(result.bounds)
-    out = table(console, ["resource", ">least cycles", ">of the cycles taken", ""])
+    out = table(["resource", ">least cycles", ">of the cycles taken", ""])
     for name, value in sorted(result.bounds.items(), key=lambda item: -item[1]):
         note = "tightest" if name == tightest else ""
         row(out, name, count(value), percent(value, result.total_cycles), note)
@@ -205,7 +203,7 @@ def render_choices(console: Console, result: Result) -> None:
     """What the compiler decided."""
     if not result.choices:
         return
-    out = table(console, ["choice", "taken"])
+    out = table(["choice", "taken"])
     for name, value in result.choices.items():
         row(out, name, str(value))
     show(console, "What the compiler chose", out)
@@ -213,7 +211,7 @@ def render_choices(console: Console, result: Result) -> None:
 
 def render_functional(console: Console, layers: Iterable[CheckedLayer], ok: bool) -> None:
     """One line for each layer that was decoded and multiplied for real."""
-    out = table(console, ["layer", ">tiles", "verdict"])
+    out = table(["layer", ">tiles", "verdict"])
     checked = 0
     for layer in layers:
         checked += 1
@@ -224,7 +222,7 @@ def render_functional(console: Console, layers: Iterable[CheckedLayer], ok: bool
 
 def render_what_if(console: Console, runs: Iterable[IdealizedRun]) -> None:
     """What each resource would be worth if it were free."""
-    out = table(console, ["if free", ">cycles", ">speed-up", "meaning"])
+    out = table(["if free", ">cycles", ">speed-up", "meaning"])
     for item in runs:
         note = f" ({item.explanation})" if item.explanation else ""
         row(out, item.name, count(item.result.total_cycles), times(item.speedup), f"{item.description}{note}")

@@ -1,4 +1,4 @@
-"""Where text goes: a console of at most 80 columns on a pipe, a progress bar on a terminal's stderr, tables without markup.
+"""Where text goes: a console of 80 columns on a pipe, a progress bar on a terminal's stderr, tables without markup.
 
 Nothing from a file is read as markup: every cell is cleaned and shown as it is.
 """
@@ -15,6 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from rich.table import Table
 from rich.text import Text
 
+from accelsim.report.columns import TextTable, column_widths, fitted
 from accelsim.report.text import clean
 
 PIPE_COLUMNS = 80
@@ -33,36 +34,38 @@ def stdout_console() -> Console:
     return _Console(file=sys.stdout, width=None if sys.stdout.isatty() else PIPE_COLUMNS, highlight=False, markup=False, emoji=False)
 
 
-def table(console: Console, columns: Sequence[str], *, dense: bool = False) -> Table:
+def table(columns: Sequence[str], *, dense: bool = False) -> TextTable:
     """An empty table; a column whose heading starts with '>' holds numbers and is aligned to the right; `dense` for many columns."""
-    gap = 1 if dense else 2
-    out = Table(
-        box=box.SIMPLE_HEAD if console.is_terminal else None,
-        pad_edge=False,
-        padding=(0, gap, 0, 0),
-        show_edge=False,
-    )
-    for heading in columns:
-        numeric = heading.startswith(">")
-        out.add_column(
-            Text(heading.removeprefix(">")),
-            justify="right" if numeric else "left",
-            no_wrap=numeric,
-            overflow="fold",
-        )
-    return out
+    return TextTable(tuple(columns), 1 if dense else 2)
 
 
-def row(out: Table, *cells: str, style: str | None = None) -> None:
+def row(out: TextTable, *cells: str, style: str | None = None) -> None:
     """Add a row of plain text."""
-    out.add_row(*(Text(clean(cell)) for cell in cells), style=style)
+    out.add(cells, style)
 
 
-def show(console: Console, title: str, out: Table) -> None:
-    """Print a table under its title, with a blank line before both."""
+def show(console: Console, title: str, out: TextTable) -> bool:
+    """Print a table under its title, with a blank line before both; whether names in it were shortened.
+
+    In a terminal of less than 80 columns it is as wide as on 80: lines that a terminal wraps are easier to read than cut numbers.
+    """
     console.print()
     say(console, title, style="bold")
-    console.print(out)
+    lined = console.is_terminal
+    between = (len(out.headings) - 1) * (out.gap + lined)
+    widths = column_widths(out, max(console.width, PIPE_COLUMNS) - between)
+    shown = Table(box=box.SIMPLE_HEAD if lined else None, pad_edge=False, padding=(0, out.gap, 0, 0), show_edge=False)
+    shown.width = sum(widths) + between
+    for index, width in enumerate(widths):
+        heading = Text(fitted(out.headings[index].removeprefix(">"), width))
+        shown.add_column(heading, justify="right" if out.numeric(index) else "left", width=width)
+    shortened = False
+    for cells, style in out.rows:
+        fitting = [fitted(cell, width) for cell, width in zip(cells, widths, strict=True)]
+        shortened |= fitting != list(cells)
+        shown.add_row(*map(Text, fitting), style=style)
+    console.print(shown, crop=False)
+    return shortened
 
 
 def say(console: Console, text: str, style: str | None = None) -> None:

@@ -13,13 +13,11 @@ from rich.console import Console
 from accelsim.formats.catalog import describe_format
 from accelsim.report.index_tables import render_statistics, statistics_dict
 from accelsim.report.terminal import row, say, show, table
-from accelsim.report.text import count, decimal_bytes, tail, times
+from accelsim.report.text import count, decimal_bytes, times
 from accelsim.trace.layers import Layer, MacLayer, WeightedLayer
 from accelsim.trace.statistics import trace_statistics
 from accelsim.trace.trace import Trace
 
-WIDE = 110  # columns from which a layer's whole name fits beside its figures
-NAME_COLUMNS = 19
 _SUMS = ("matrices", "weights", "paper_bits", "stored_bits", "padding_bits")
 
 
@@ -113,18 +111,16 @@ def render_trace(console: Console, trace: Trace) -> None:
     for note in trace.manifest.notes:
         say(console, f"note: {note}")
     rows = trace_rows(trace)
-    out = table(console, ["layer", "op", ">m x k x n", ">M MACs", "format", ">bits/\nweight"])
+    out = table(["layer", "op", ">m x k x n", ">M MACs", "format", ">bits/\nweight"])
     for item in rows:
         bits = sum(item["stream_bits"].values())
         shape = f"{item['m']} x {item['k']} x {item['n']}" + (f" x{item['groups']}" if item["groups"] != 1 else "") if item["m"] else ""
         per_weight = f"{bits / item['weights']:.2f}" if item["weights"] else ""
-        name = item["layer"] if console.width >= WIDE else tail(item["layer"], NAME_COLUMNS)
-        row(out, name, item["op"], shape, f"{item['macs'] / 1e6:.2f}" if item["macs"] else "", item["format"], per_weight)
-    show(console, "Layers", out)
-    if console.width < WIDE:
+        row(out, item["layer"], item["op"], shape, f"{item['macs'] / 1e6:.2f}" if item["macs"] else "", item["format"], per_weight)
+    if show(console, "Layers", out):
         say(console, "Long names are cut; a wider terminal or --json has them whole.")
 
-    streams = table(console, ["format", "stream", ">bits", ">size", ">bits/weight"])
+    streams = table(["format", "stream", ">bits", ">size", ">bits/weight"])
     weights: Counter[str] = Counter()
     for item in rows:
         weights[item["format"]] += item["weights"]
@@ -145,7 +141,7 @@ def render_trace(console: Console, trace: Trace) -> None:
 
 def _render_formats(console: Console, trace: Trace) -> None:
     heading = ["format", ">matrices", ">weights", ">bits/weight\npaper", ">\nstored", ">smaller than float32\npaper", ">\nstored"]
-    out = table(console, heading, dense=True)
+    out = table(heading, dense=True)
     rows = format_rows(trace)
     for item in rows:
         bits = f"{item['paper_bits_per_weight']:.4f}", f"{item['stored_bits_per_weight']:.4f}"

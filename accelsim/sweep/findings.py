@@ -158,7 +158,7 @@ def _render_points(console: Console, heading: str, points: Table, figures: Seque
     rows = point_rows(points, figures)
     axes = [axis for axis in points.sweep.axes if len({item[axis] for item in rows}) > 1]
     headings = [*(axis.replace(".", ".\n") for axis in axes), *(">" + title(figure).replace(" (", "\n(") for figure in figures)]
-    out = table(console, headings, dense=True)
+    out = table(headings, dense=True)
     for item in rows[:SHOWN_ROWS]:
         row(out, *(item[axis] for axis in axes), *(f"{item[figure]:.4g}" for figure in figures))
     show(console, heading, out)
@@ -170,7 +170,7 @@ def _render_points(console: Console, heading: str, points: Table, figures: Seque
 
 
 def _render_ratios(console: Console, figure: str, ratios: Sequence[Ratio]) -> None:
-    out = table(console, ["axis", "change", ">pairs", ">median", ">least", ">most"], dense=True)
+    out = table(["axis", "change", ">pairs", ">median", ">least", ">most"], dense=True)
     for item in ratios:
         row(out, item.axis, item.change, str(item.pairs), *(f"x {value:.3f}" for value in (item.median, item.least, item.most)))
     show(console, f"What each axis does to {title(figure)}, all else equal", out)
