@@ -30,6 +30,7 @@ _FLAGS = (
     "--disable-sync",
     "--hide-scrollbars",
     "--remote-debugging-pipe",
+    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",  # no network but loopback, whatever a page asks for
 )
 _TIMEOUT_S = 60
 _KEYS = {"Tab": ("Tab", 9, ""), "Enter": ("Enter", 13, "\r"), " ": ("Space", 32, " ")}
@@ -66,6 +67,10 @@ class Browser:
 
     def open(self, file: Path, width: int, height: int = 900, *, dark: bool = False, fragment: str = "") -> Page:
         """The file in a tab of its own, loaded."""
+        return self.open_url(file.resolve().as_uri() + fragment, width, height, dark=dark)
+
+    def open_url(self, url: str, width: int, height: int = 900, *, dark: bool = False) -> Page:
+        """A page in a tab of its own, loaded."""
         target = self.call("Target.createTarget", url="about:blank")["targetId"]
         session = self.call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
         page = Page(self, session, target)
@@ -73,9 +78,9 @@ class Browser:
             page.call(f"{domain}.enable")
         page.call("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=width < 600)
         page.call("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": "dark" if dark else "light"}])
-        page.call("Page.navigate", url=file.resolve().as_uri() + fragment)
+        page.call("Page.navigate", url=url)
         deadline = time.monotonic() + _TIMEOUT_S
-        while page.evaluate("document.readyState") != "complete" or page.evaluate("location.protocol") != "file:":
+        while page.evaluate("document.readyState") != "complete" or page.evaluate("location.protocol") == "about:":
             assert time.monotonic() < deadline, "the page does not load"
         return page
 
@@ -90,8 +95,8 @@ class Page:
         return self._browser.call(method, self._session, **parameters)
 
     def evaluate(self, expression: str) -> Any:
-        """The value of a JavaScript expression."""
-        answer = self.call("Runtime.evaluate", expression=expression, returnByValue=True)
+        """The value of a JavaScript expression; of a promise, what it becomes."""
+        answer = self.call("Runtime.evaluate", expression=expression, returnByValue=True, awaitPromise=True)
         assert "exceptionDetails" not in answer, answer
         return answer["result"].get("value")
 

@@ -117,35 +117,37 @@ def imported(folder: Path, *events: dict[str, Any], rounding: Rounding = round) 
     return import_trace(path, rounding)
 
 
-def test_a_slice_that_crosses_another_is_dropped_and_one_inside_is_not(tmp_path: Path) -> None:
-    assert imported(tmp_path, *slices((0, 2), (1, 2))).errors == {"slice_drop_overlapping_complete_event": 1}
-    assert imported(tmp_path, *slices((0, 1), (0, 2))).errors == {"slice_drop_overlapping_complete_event": 1}
-    nested = imported(tmp_path, *slices((0, 2), (0, 1), (1, 1), (2, 1)))
-    assert [item.depth for item in nested.slices] == [0, 1, 1, 0]
-    assert not nested.errors
+# Trace events -> the importer's error and the depths of what it keeps; `tests/browser/test_trace_processor.py` asks Perfetto the same.
+CASES: dict[str, tuple[list[dict[str, Any]], str, list[int]]] = {
+    "one inside another": (slices((0, 3), (1, 1)), "", [0, 1]),
+    "one across another": (slices((0, 2), (1, 2)), "slice_drop_overlapping_complete_event", [0]),
+    "begun together, the short one first": (slices((0, 1), (0, 3), (1, 1), (3, 1)), "", [0, 1, 1, 0]),
+    "two that touch": (slices((0, 1), (1, 1)), "", [0, 0]),
+    "no length, then some": (slices((0, 0), (0, 2)), "", [0, 1]),
+    "twice no length": (slices((0, 0), (0, 0), (1, 1)), "", [0, 1, 0]),
+    "no duration": ([{"ph": "X", "name": "x", "pid": 1, "tid": 7, "ts": 0}], "json_parser_failure", []),
+    "an arrow from nowhere": ([arrow("s", 1)], "flow_no_enclosing_slice", []),
+    "an arrow before its slice": ([arrow("s", 0), *slices((0, 2)), arrow("f", 1)], "", [0]),
+    "an arrow begun twice": ([*slices((0, 2)), arrow("s", 1), arrow("s", 1)], "flow_duplicate_id", [0]),
+    "an arrow that ends only": ([*slices((0, 2)), arrow("f", 1)], "flow_end_without_start", [0]),
+    "an arrow without a start": ([*slices((0, 2)), arrow("t", 1)], "flow_step_without_start", [0]),
+    "an arrow that ends as another": ([*slices((0, 2)), arrow("s", 1), arrow("f", 1, name="b")], "flow_end_without_start", [0]),
+    "a counter without a time": ([{"ph": "C", "name": "x", "pid": 1, "args": {"v": 1}}], "json_tokenizer_failure", []),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_the_importer_keeps_what_nests_and_counts_what_is_wrong(name: str, tmp_path: Path) -> None:
+    events, error, depths = CASES[name]
+    found = imported(tmp_path, *events)
+    assert dict(found.errors) == ({error: 1} if error else {})
+    assert [item.depth for item in found.slices] == depths
 
 
 def test_slices_that_touch_overlap_where_times_are_cut(tmp_path: Path) -> None:
     touching = slices((0.5, 0.501), (1.001, 0.5))
     assert not imported(tmp_path, *touching, rounding=round).errors
     assert imported(tmp_path, *touching, rounding=int).errors == {"slice_drop_overlapping_complete_event": 1}
-
-
-@pytest.mark.parametrize(
-    ("events", "error"),
-    [
-        ([arrow("s", 1)], "flow_no_enclosing_slice"),
-        ([arrow("s", 0), *slices((0, 2))], "flow_no_enclosing_slice"),  # of equal times the file's order counts
-        ([*slices((0, 2)), arrow("s", 1), arrow("s", 1)], "flow_duplicate_id"),
-        ([*slices((0, 2)), arrow("f", 1)], "flow_end_without_start"),
-        ([*slices((0, 2)), arrow("t", 1)], "flow_step_without_start"),
-        ([*slices((0, 2)), arrow("s", 1), arrow("f", 1, name="b")], "flow_end_without_start"),
-        ([{"ph": "X", "name": "x", "pid": 1, "tid": 7, "ts": 0}], "slice_negative_duration"),
-        ([{"ph": "C", "name": "x", "pid": 1, "args": {"v": 1}}], "json_tokenizer_failure"),
-    ],
-)
-def test_what_the_importer_counts_as_an_error_is_seen(events: list[dict[str, Any]], error: str, tmp_path: Path) -> None:
-    assert set(imported(tmp_path, *events).errors) == {error}
 
 
 def test_an_arrow_leaves_the_slice_that_began_first(tmp_path: Path) -> None:
