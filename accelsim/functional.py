@@ -10,6 +10,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -177,10 +178,10 @@ def pool_windows(layer: PoolLayer, image: Int8) -> npt.NDArray[np.int64]:
 
 def _corruption(trace: Trace, layer: WeightedLayer, geometry: CoreGeometry) -> str | None:
     """Which of a layer's streams differs from its record, and where; None if none does."""
-    weight = layer.weight
+    weight, payload = layer.weight, trace.required_payload(layer.name)
     table = weight.format.streams(weight.k, weight.n)
     for name, record in weight.streams.items():
-        position = locate_corruption(record, trace.stream(layer.name, name))
+        position = locate_corruption(record, partial(payload.read_part, record.tensor))
         if position is None:
             continue
         what = f"layer {layer.name!r}, stream {name!r}"

@@ -61,6 +61,8 @@ def _guarded() -> Iterator[None]:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the flush at exit must not fail again
         raise typer.Exit(EXIT_BROKEN_PIPE) from None
+    except MemoryError as error:
+        fail(f"out of memory: {error}" if str(error) else "out of memory")
     except OSError as error:
         fail(f"{error.filename}: {error.strerror}" if error.filename is not None else f"cannot write or read: {error.strerror or error}")
 

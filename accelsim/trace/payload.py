@@ -18,6 +18,7 @@ from safetensors import SafetensorError, safe_open
 from accelsim.errors import TraceError
 
 Bytes = npt.NDArray[np.uint8]
+_UNREADABLE = (SafetensorError, OSError, MemoryError)  # the last where a limit on memory leaves no room for the map or the copy
 
 
 class Payload(Protocol):
@@ -27,7 +28,7 @@ class Payload(Protocol):
         """The stream of a key, uint8, 1-D; TraceError if it is not there."""
 
     def read_part(self, tensor: str, start: int, stop: int) -> Bytes:
-        """Bytes `start` to `stop` of the stream of a key; errors as `read`."""
+        """Bytes `start` to `stop` of the stream of a key, fewer where it ends; errors as `read`."""
 
     def sizes(self) -> dict[str, int]:
         """Bytes of each tensor."""
@@ -65,15 +66,16 @@ class FilePayload:
         try:
             with safe_open(self.path, framework="numpy") as file:
                 return cast(Bytes, file.get_tensor(tensor))
-        except (SafetensorError, OSError) as error:
+        except _UNREADABLE as error:
             raise TraceError(f"{self.path}: tensor {tensor!r} cannot be read: {error}") from None
 
     def read_part(self, tensor: str, start: int, stop: int) -> Bytes:
         """Bytes `start` to `stop` of a stream; the others are not read."""
         try:
             with safe_open(self.path, framework="numpy") as file:
-                return cast(Bytes, file.get_slice(tensor)[start:stop])
-        except (SafetensorError, OSError) as error:
+                stream = file.get_slice(tensor)
+                return cast(Bytes, stream[start : min(stop, stream.get_shape()[0])])
+        except _UNREADABLE as error:
             raise TraceError(f"{self.path}: tensor {tensor!r} cannot be read: {error}") from None
 
     def sizes(self) -> dict[str, int]:
@@ -88,6 +90,8 @@ class FilePayload:
                             f"{self.path}: tensor {name!r} is {part.get_dtype()} of shape {part.get_shape()}; allowed: one-dimensional U8"
                         )
                     found[name] = part.get_shape()[0]
+        except MemoryError as error:
+            raise TraceError(f"{self.path}: cannot be mapped: {error}") from None
         except (SafetensorError, OSError) as error:
             raise TraceError(f"{self.path}: is not a whole safetensors file: {error}") from None
         return found

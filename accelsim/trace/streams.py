@@ -7,6 +7,7 @@ a single flipped bit lies. Neither protects against malice: the payload's SHA-25
 from __future__ import annotations
 
 import zlib
+from collections.abc import Callable, Iterator
 from typing import Annotated, Literal
 
 import numpy as np
@@ -18,7 +19,10 @@ from accelsim.formats.catalog import format_from_mapping
 from accelsim.formats.weight_format import WeightFormat
 from accelsim.trace.shapes import MAX_ELEMENTS, Bound, Record
 
-_CHUNK = 1 << 20  # bytes at a time
+_CHUNK = 1 << 20  # bytes at a time that the bit locator works on
+_PIECE = 16 * _CHUNK  # bytes at a time that are read
+Bytes = npt.NDArray[np.uint8]
+Read = Callable[[int, int], Bytes]
 
 
 def _locator_tables() -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.int64]]:
@@ -36,15 +40,15 @@ def _locator_tables() -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt
 _LOW, _ODD, _TOP = _locator_tables()
 
 
-def bit_locator(data: npt.NDArray[np.uint8]) -> int:
-    """XOR over (position + 1) of every set bit of `data`; bit j is bit j % 8 of byte j // 8.
+def bit_locator(data: Bytes, first: int = 0) -> int:
+    """XOR over (position + 1) of every set bit of `data`, the bytes from `first` on; bit j is bit j % 8 of byte j // 8.
 
     Position + 1 of bit b of byte i is 8i + b + 1: for b = 7 that is 8(i + 1), else the two parts do not overlap.
     """
     result = 0
     for start in range(0, data.size, _CHUNK):
         chunk = data[start : start + _CHUNK]
-        base = 8 * np.arange(start, start + chunk.size, dtype=np.int64)
+        base = 8 * np.arange(first + start, first + start + chunk.size, dtype=np.int64)
         terms = _LOW[chunk] ^ (base & _ODD[chunk]) ^ ((base + 8) & _TOP[chunk])
         result ^= int(np.bitwise_xor.reduce(terms))
     return result
@@ -76,23 +80,44 @@ class StreamRecord(Record):
         return -(-self.bits // 8)
 
     @classmethod
-    def of(cls, tensor: str, bits: int, data: npt.NDArray[np.uint8]) -> StreamRecord:
+    def of(cls, tensor: str, bits: int, data: Bytes) -> StreamRecord:
         """The record of `data`, a stream of `bits` useful bits."""
         return cls(tensor=tensor, bits=bits, crc32=zlib.crc32(data.tobytes()), bit_locator=bit_locator(data))
 
 
-def locate_corruption(record: StreamRecord, data: npt.NDArray[np.uint8]) -> int | Literal["several"] | None:
-    """What is wrong with a stream: None if nothing, the position of the one flipped bit, or "several" for anything else."""
-    crc = zlib.crc32(data.tobytes())
-    if data.size == record.bytes and crc == record.crc32:
+def locate_corruption(record: StreamRecord, read: Read) -> int | Literal["several"] | None:
+    """What is wrong with a stream: None if nothing, the position of the one flipped bit, or "several" for anything else.
+
+    Parameters
+    ----------
+    read
+        Gives bytes `start` to `stop` of the stream, fewer where it ends; it is asked for 16 MiB at a time.
+    """
+    crc, size = 0, 0
+    for _, piece in _pieces(record, read):
+        crc, size = zlib.crc32(piece.tobytes(), crc), size + piece.size
+    if size == record.bytes and crc == record.crc32:
         return None
-    position = (bit_locator(data) ^ record.bit_locator) - 1
-    if data.size == record.bytes and 0 <= position < 8 * data.size:
-        repaired = data.copy()
-        repaired[position // 8] ^= np.uint8(1 << position % 8)
-        if zlib.crc32(repaired.tobytes()) == record.crc32:
-            return position
-    return "several"
+    if size != record.bytes:
+        return "several"
+    found = record.bit_locator
+    for start, piece in _pieces(record, read):
+        found ^= bit_locator(piece, start)
+    position, crc = found - 1, 0
+    for start, piece in _pieces(record, read):
+        place = position // 8 - start
+        if 0 <= place < piece.size:
+            piece = piece.copy()
+            piece[place] ^= np.uint8(1 << position % 8)
+        crc = zlib.crc32(piece.tobytes(), crc)
+    return position if crc == record.crc32 else "several"
+
+
+def _pieces(record: StreamRecord, read: Read) -> Iterator[tuple[int, Bytes]]:
+    """The stream's pieces and where they start; at its end a byte more is asked for, which must not be there."""
+    for start in range(0, record.bytes, _PIECE):
+        stop = min(start + _PIECE, record.bytes)
+        yield start, read(start, stop + (stop == record.bytes))
 
 
 def _format_of(value: object) -> object:

@@ -1,7 +1,7 @@
 """A trace: a manifest and, where there is one, the payload of its packed weights; loading and saving its directory.
 
-Loading checks the manifest, the graph, and that each stream is there with its length; it does not read the payload's bytes:
-`verify_payload` does.
+Loading checks the manifest, the graph, and that each stream is there with its length. A stream is compared with its checksum when it
+is read, so no figure rests on corrupted bits; `verify_payload` reads them all.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import hashlib
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,7 @@ from accelsim.trace.layers import Layer, WeightedLayer
 from accelsim.trace.manifest import Manifest, PayloadRecord, read_manifest
 from accelsim.trace.payload import FilePayload, MemoryPayload, Payload, file_sha256
 from accelsim.trace.shapes import TensorShape
-from accelsim.trace.streams import locate_corruption
+from accelsim.trace.streams import Read, StreamRecord, locate_corruption
 
 MANIFEST_FILE = "trace.json"
 PAYLOAD_FILE = "tensors.safetensors"
@@ -100,18 +100,20 @@ class Trace:
         return tuple(layer for layer in self.layers if isinstance(layer, WeightedLayer))
 
     def stream(self, layer: str, name: str) -> npt.NDArray[np.uint8]:
-        """A packed stream of a layer's weights, uint8, 1-D, unchecked (see `locate_corruption`).
+        """A packed stream of a layer's weights, uint8, 1-D.
 
         Raises
         ------
         TraceError
-            No payload, no such layer, or no such stream.
+            No payload, no such layer, no such stream, or a stream that differs from its record.
         """
         record = self._weighted(layer).weight
         payload = self.required_payload(layer)
         if name not in record.streams:
             raise TraceError(f"layer {layer!r} has no stream {name!r}; known: {sorted(record.streams)}{suggest(name, record.streams)}")
-        return payload.read(record.streams[name].tensor)
+        data = payload.read(record.streams[name].tensor)
+        self._check(layer, name, record.streams[name], lambda start, stop: data[start:stop])
+        return data
 
     def required_payload(self, layer: str) -> Payload:
         """The payload, of which the weights of `layer` are wanted; TraceError if there is none."""
@@ -133,14 +135,16 @@ class Trace:
         return record.format.dequantize(self.arrays(layer), record.k, record.n)
 
     def constant(self, layer: str, name: str) -> npt.NDArray[np.float32]:
-        """A trained constant of a layer (bias, gamma, ...), float32, 1-D; TraceError if the payload holds none."""
+        """A trained constant of a layer (bias, gamma, ...), float32, 1-D; TraceError if the payload holds none, or other bits."""
         record = self.layer(layer).constants.get(name)
         if record is None or self.payload is None:
             raise TraceError(f"trace {self.name!r}, layer {layer!r}: the payload holds no constant {name!r}")
-        return np.frombuffer(self.payload.read(record.tensor).tobytes(), dtype="<f4")
+        data = self.payload.read(record.tensor)
+        self._check(layer, name, record, lambda start, stop: data[start:stop])
+        return np.frombuffer(data.tobytes(), dtype="<f4")
 
     def verify_payload(self) -> None:
-        """Read the whole payload and compare every stream with its record.
+        """Read the whole payload, a piece at a time, and compare every stream with its record.
 
         Raises
         ------
@@ -152,16 +156,19 @@ class Trace:
         for layer in self.layers:
             weights = layer.weight.streams if isinstance(layer, WeightedLayer) else {}
             for name, record in (*weights.items(), *layer.constants.items()):
-                where = locate_corruption(record, self.payload.read(record.tensor))
-                if where is not None:
-                    what = f"bit {where} is flipped" if isinstance(where, int) else "several bits differ from what was written"
-                    raise TraceError(f"trace {self.name!r}, layer {layer.name!r}, stream {name!r} is corrupted: {what}")
+                self._check(layer.name, name, record, partial(self.payload.read_part, record.tensor))
         record_of_file = self.manifest.payload
         if record_of_file is not None and self.directory is not None:
             path = self.directory / record_of_file.file
             found = file_sha256(path)
             if found != record_of_file.sha256:
                 raise TraceError(f"{path}: has SHA-256 {found}, but the manifest says {record_of_file.sha256}")
+
+    def _check(self, layer: str, name: str, record: StreamRecord, read: Read) -> None:
+        where = locate_corruption(record, read)
+        if where is not None:
+            what = f"bit {where} is flipped" if isinstance(where, int) else "several bits differ from what was written"
+            raise TraceError(f"trace {self.name!r}, layer {layer!r}, stream {name!r} is corrupted: {what}")
 
     def _weighted(self, name: str) -> WeightedLayer:
         layer = self.layer(name)

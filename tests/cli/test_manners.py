@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from typer.testing import CliRunner
 
@@ -152,6 +153,16 @@ def test_an_accelerator_file_that_is_not_text_is_refused(tmp_path):
     path = tmp_path / "chip.yaml"
     path.write_bytes(b"\xff\xfe\x00")
     assert "cannot be read" in refused("area", path)
+
+
+def test_an_array_beyond_the_memory_is_one_message(monkeypatch):
+    def too_large(*_: object) -> None:
+        np.empty(1 << 60, np.float32)
+
+    monkeypatch.setattr("accelsim.compress.open_trace.open_trace", too_large)
+    assert refused("inspect", "tiny_vit_float") == (
+        "accelsim: out of memory: Unable to allocate 4.00 EiB for an array with shape (1152921504606846976,) and data type float32\n"
+    )
 
 
 def test_a_message_about_a_hostile_name_cannot_steer_the_terminal():

@@ -5,6 +5,8 @@ from __future__ import annotations
 import copy
 import json
 import shutil
+import subprocess
+import sys
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -248,19 +250,34 @@ def test_the_bit_locator_holds_across_chunks() -> None:
     assert bit_locator(data) == (8 << 20) ^ ((8 << 20) + 1)
 
 
+def reader(data: np.ndarray) -> Callable[[int, int], np.ndarray]:
+    return lambda start, stop: data[start:stop]
+
+
+def test_a_flipped_bit_is_located_in_any_piece_of_a_long_stream() -> None:
+    stream = np.random.default_rng(0).integers(0, 256, 2 * (16 << 20) + 3, np.uint8)  # read in pieces of 16 MiB
+    record = StreamRecord.of("x", 8 * stream.size, stream)
+    assert locate_corruption(record, reader(stream)) is None
+    for byte in (0, (16 << 20) - 1, 16 << 20, stream.size - 1):
+        stream[byte] ^= 0x20
+        assert locate_corruption(record, reader(stream)) == 8 * byte + 5
+        stream[byte] ^= 0x20
+
+
 @settings(max_examples=60, deadline=None)
 @given(data=st.binary(min_size=1, max_size=64), where=st.data())
 def test_one_flipped_bit_is_located_and_more_are_several(data: bytes, where: st.DataObject) -> None:
     stream = np.frombuffer(data, dtype=np.uint8)
     record = StreamRecord.of("x", 8 * stream.size, stream)
     assert record.crc32 == zlib.crc32(data)
-    assert locate_corruption(record, stream) is None
+    assert locate_corruption(record, reader(stream)) is None
     bits = where.draw(st.lists(st.integers(0, 8 * stream.size - 1), min_size=1, max_size=3, unique=True))
     flipped = stream.copy()
     for bit in bits:
         flipped[bit // 8] ^= np.uint8(1 << bit % 8)
-    assert locate_corruption(record, flipped) == (bits[0] if len(bits) == 1 else "several")
-    assert locate_corruption(record, flipped[:-1]) == "several"
+    assert locate_corruption(record, reader(flipped)) == (bits[0] if len(bits) == 1 else "several")
+    for other in (flipped[:-1], stream[:-1], np.append(stream, np.uint8(0))):
+        assert locate_corruption(record, reader(other)) == "several"
 
 
 def test_one_flipped_payload_bit_is_reported_with_its_layer(tmp_path: Path) -> None:
@@ -269,8 +286,32 @@ def test_one_flipped_payload_bit_is_reported_with_its_layer(tmp_path: Path) -> N
     tensors = safetensors.numpy.load(file.read_bytes())
     tensors["vit.layers.1.mlp.fc2.signs"][100] ^= 1 << 3
     file.write_bytes(safetensors.numpy.save(tensors))
-    with pytest.raises(TraceError, match=r"layer 'vit\.layers\.1\.mlp\.fc2', stream 'signs' is corrupted: bit 803 is flipped"):
-        load_trace(tmp_path / "t").verify_payload()
+    trace, layer = load_trace(tmp_path / "t"), "vit.layers.1.mlp.fc2"
+    for look in (trace.verify_payload, lambda: trace.stream(layer, "signs"), lambda: trace.arrays(layer), lambda: trace.weights(layer)):
+        with pytest.raises(TraceError, match=r"layer 'vit\.layers\.1\.mlp\.fc2', stream 'signs' is corrupted: bit 803 is flipped"):
+            look()
+    trace.stream(layer, "indices")
+
+
+def test_a_sparse_payload_beyond_the_memory_is_one_message(tmp_path: Path) -> None:
+    shutil.copytree(SSVQ, tmp_path / "t")
+    size = 1 << 39  # sparse
+    header = json.dumps({"classifier.weights": {"dtype": "U8", "shape": [size], "data_offsets": [0, size]}}).encode()
+    file, manifest = tmp_path / "t" / "tensors.safetensors", tmp_path / "t" / "trace.json"
+    file.write_bytes(len(header).to_bytes(8, "little") + header)
+    with file.open("r+b") as stream:
+        stream.truncate(8 + len(header) + size)
+    fields = json.loads(manifest.read_text())
+    fields["payload"]["bytes"] = 8 + len(header) + size
+    manifest.write_text(json.dumps(fields))
+    code = (
+        "import resource; resource.setrlimit(resource.RLIMIT_AS, (1 << 36, 1 << 36))\n"
+        "import sys\nfrom accelsim.errors import TraceError\nfrom accelsim.trace.trace import load_trace\n"
+        "try:\n    load_trace(sys.argv[1])\nexcept TraceError as error:\n    sys.exit(str(error))\n"
+    )
+    found = subprocess.run([sys.executable, "-c", code, str(tmp_path / "t")], capture_output=True, text=True, check=False)
+    assert f"{file}: cannot be mapped" in found.stderr
+    assert found.stderr.count("\n") == 1
 
 
 def test_metrics_are_added_and_a_wrong_one_is_one_message() -> None:
