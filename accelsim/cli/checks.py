@@ -111,6 +111,19 @@ def validate_dram(
     _verdict(validate(reference, tolerance, policy), as_json, quiet)
 
 
+@validate_app.command("area")
+def validate_area(
+    reference: Reference,
+    tolerance: Annotated[float | None, typer.Option(min=0, metavar="PCT", help="Allowed error where the file states none.")] = None,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+) -> None:
+    """The area model against synthesized blocks or cores, published areas, or CACTI's SRAM points."""
+    from accelsim.validate.area import validate_area as validate
+
+    _verdict(validate(reference, tolerance), as_json, quiet)
+
+
 @validate_app.command("outside")
 def validate_outside(reference: Reference, tolerance: Tolerance = None, as_json: AsJson = False, quiet: Quiet = False) -> None:
     """Configurations of other people's machines against what they published."""

@@ -181,7 +181,7 @@ def _lookup(accelerator: Accelerator, technology: Technology) -> ActionEnergy:
         said = "a ROM read as 0.25-1 of an SRAM's (estimate), " if rom else ""
         return _cited(share * factor.span * point.read_pj + rest, factor, *figures, what=f"{said}{what}; factor {factor.value:g}")
     if codebook.circuit == "logic_rom":
-        gates, share = gate_counts.logic_rom(words, codebook.codeword_length)[0], Span(1.0, 0.1, 1.0)
+        gates, share = gate_counts.logic_rom(words, codebook.codeword_length), Span(1.0, 0.1, 1.0)
         what = "logic ROM, all gates (low: a tenth)"
     else:
         gates, share = gate_counts.READ_MUX * 8 * words * codebook.codeword_length, Span(0.1, 0.01, 1.0)

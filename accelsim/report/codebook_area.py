@@ -54,20 +54,20 @@ def _storage(codebook: CodebookSpec, technology: Technology, words: int, ports: 
     what = f"{copies} x {words} codewords of {8 * codebook.codeword_length} bits, {ports} port{'s' if ports > 1 else ''}"
     name, group, memory = "codebook storage", "codebook", technology.memory
     if codebook.circuit == "logic_rom":
-        gates, synthesized = gate_counts.logic_rom(words, codebook.codeword_length)
-        span = Span(gates, 0.88 * gates, 1.05 * gates) if synthesized else Span(gates, 0.8 * gates, 1.2 * gates)
-        how = "synthesized point" if synthesized else "own fit, within 20 %"
-        if not synthesized and not gate_counts.LOGIC_ROM_FITTED_BITS[0] <= bits <= gate_counts.LOGIC_ROM_FITTED_BITS[1]:
+        gates = gate_counts.logic_rom(words, codebook.codeword_length)
+        span = Span(gates, 0.85 * gates, 1.1 * gates)
+        if not gate_counts.is_synthesized_rom_size(words, codebook.codeword_length):
             span = Span(gates, 0.6 * gates, 1.6 * gates)
-            notes += (f"{bits} bits lie outside the synthesized ROMs (512 to 65536 bits): extrapolated",)
-        source = f"logic ROM, random bytes, {how}, yosys 0.23 / Nangate45 ({what}; a port is a copy)"
+            size = f"{words} codewords of {codebook.codeword_length}"
+            notes += (f"{size} lie outside the synthesized ROMs (16 to 1024 of 4 to 8): extrapolated",)
+        source = f"logic ROM, random bytes, between points of own yosys 0.23 / Nangate45 synthesis ({what}; a port is a copy)"
         return logic(name, group, span * (ports * copies), technology, source, (*notes, "low: codewords of 7-bit magnitudes"))
     if codebook.circuit in ("flops", "latches"):
         cell = gate_counts.FLOP_ENABLE if codebook.circuit == "flops" else gate_counts.LATCH
         gates = gate_counts.register_file(bits, ports, cell) * copies
-        span = Span(gates, 0.93 * gates, 1.03 * gates)
+        span = Span(gates, 0.97 * gates, 1.03 * gates)
         if not 512 <= bits <= 8192 or ports > 2:
-            span = Span(gates, 0.75 * gates, 1.25 * gates)  # MVQ's 65,536-bit files of 1 to 4 ports are predicted within 19 %
+            span = Span(gates, 0.75 * gates, 1.25 * gates)  # MVQ's 65,536-bit files of 1 to 4 ports are predicted within 23 %
             notes += (f"{bits} bits, {ports} ports: fitted on 512 to 8192 bits and 1 or 2 ports, extrapolated",)
         return logic(name, group, span, technology, f"{SYNTHESIS}, {codebook.circuit} ({what})", notes)
     if codebook.circuit == "sram":

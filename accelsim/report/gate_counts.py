@@ -2,12 +2,13 @@
 
 Disputable assumption: the coefficients are accelsim's own fits, made on blocks synthesized with yosys 0.23 for Nangate45 (cell
 area, no wires, no clock tree) and checked against seven whole cores with psums of 32 bits; other libraries differ by up to 17 %
-in GE (`accelsim.report.area_validation` lists every row). Blocks that were never synthesized are estimates and say so.
+in GE (`accelsim validate area` lists every row). Blocks that were never synthesized are estimates and say so.
 """
 
 from __future__ import annotations
 
-from math import gcd, log2, pow
+from collections.abc import Mapping
+from math import gcd, log2
 
 from accelsim.report.span import Span
 
@@ -15,11 +16,11 @@ SYNTHESIS = "own fit to yosys 0.23 / Nangate45 synthesis"
 
 FLOP = 5.67  # GE a bit without enable: 45.3 GE for 8 bits
 FLOP_ENABLE = 8.0  # GE a bit with enable: 64.0 GE for 8 bits
-LATCH = 3.33  # GE a bit: fit to the latch codebooks
-READ_MUX = 2.33  # GE a bit and read port: fit to the flop and latch codebooks at one and two ports
+LATCH = 3.25  # GE a bit: fit to the latch codebooks
+READ_MUX = 2.15  # GE a bit and read port: least squares of relative errors, flop and latch codebooks at one and two ports
 MULTIPLIER_8X8 = 579.0  # GE: synthesized
 PE_ADDER = 7.13  # GE a bit of the PE's adder, fitted inside the PE for psums of 16 to 32 bits
-COLUMN_ADDER = 8.46  # GE a bit of an accumulator's adder, with its select
+COLUMN_ADDER = 8.71  # GE a bit of an accumulator's adder, with its select: 4,458.6 GE for 16 columns of 32 bits
 SIGN_LANE = 38.3  # GE a lane: eight XOR and a carry (two's complement)
 SIGN_XOR = 2.0  # GE: one XOR; eight of them, a lane in one's complement, took 16.0
 VECTOR_LANE_REGISTER_BITS = 200  # of a lane of the vector unit: estimate
@@ -43,7 +44,6 @@ LOGIC_ROM_GE = {
     (512, 8): 5552.7,
     (1024, 8): 9647.3,
 }
-LOGIC_ROM_FITTED_BITS = (16 * 4 * 8, 1024 * 8 * 8)
 
 
 def adder(bits: int) -> float:
@@ -135,15 +135,43 @@ def control(rows: int, cols: int, max_m: int, sign_lanes: int, raw_lanes: int) -
     return 1750 + chains + 10.6 * rows + FLOP_ENABLE * (sign_lanes + 8 * raw_lanes)
 
 
-def logic_rom(codewords: int, codeword_length: int) -> tuple[float, bool]:
-    """Codebook as synthesized logic, without output register: GE, and whether it is a synthesized point (else the fit)."""
-    table = LOGIC_ROM_GE.get((codewords, codeword_length))
-    return (logic_rom_fit(8 * codewords * codeword_length), False) if table is None else (table, True)
+def logic_rom(codewords: int, codeword_length: float, points: Mapping[tuple[int, int], float] = LOGIC_ROM_GE) -> float:
+    """Codebook as synthesized logic, without output register.
+
+    By Shannon's count a random table of b bits takes at least about b / (2 log2 b) gates; what synthesis takes over b / log2 b varies
+    slowly (1.9 to 2.8), and is interpolated between `points` in the logarithms of codewords and length, and held beyond them.
+
+    Parameters
+    ----------
+    codewords, codeword_length : the table's words, and bytes of a word
+    points : (codewords, bytes of a codeword) -> GE of a synthesized table
+    """
+    rows: dict[int, dict[int, float]] = {}
+    for (words, length), gates in points.items():
+        rows.setdefault(length, {})[words] = gates / _table_size(words, length)
+    by_length = {length: _between(row, codewords) for length, row in rows.items()}
+    return _between(by_length, codeword_length) * _table_size(codewords, codeword_length)
 
 
-def logic_rom_fit(bits: int) -> float:
-    """Power law through the synthesized ROMs: within 20 % at 16 codewords, 15 % above. A bit that is 0 in all words counts as none."""
-    return 0.382 * pow(float(bits), 0.926)
+def is_synthesized_rom_size(codewords: int, codeword_length: int) -> bool:
+    """Whether `logic_rom` interpolates rather than extrapolates."""
+    words, lengths = {size[0] for size in LOGIC_ROM_GE}, {size[1] for size in LOGIC_ROM_GE}
+    return min(words) <= codewords <= max(words) and min(lengths) <= codeword_length <= max(lengths)
+
+
+def _table_size(codewords: int, codeword_length: float) -> float:
+    bits = 8 * codewords * codeword_length
+    return bits / log2(bits)
+
+
+def _between(known: Mapping[int, float], at: float) -> float:
+    """A value between its known neighbours, on a line in the logarithm of the place; beyond the ends that of the end."""
+    at = min(max(at, min(known)), max(known))
+    below, above = max(place for place in known if place <= at), min(place for place in known if place >= at)
+    if below == above:
+        return known[below]
+    share = log2(at / below) / log2(above / below)
+    return (1 - share) * known[below] + share * known[above]
 
 
 def output_registers(ports: int, codeword_length: int) -> float:
@@ -178,7 +206,7 @@ def vector_unit(lanes: int) -> Span:
     """
     if lanes == 0:
         return Span.exact(0.0)
-    lane = Span(8 * MULTIPLIER_8X8 + 3 * adder(32) + logic_rom_fit(256 * 16) + VECTOR_LANE_REGISTER_BITS * FLOP, 3_000.0, 14_000.0)
+    lane = Span(8 * MULTIPLIER_8X8 + 3 * adder(32) + logic_rom(256, 2) + VECTOR_LANE_REGISTER_BITS * FLOP, 3_000.0, 14_000.0)
     return lane * lanes + Span(20_000.0, 5_000.0, 60_000.0)
 
 

@@ -10,6 +10,7 @@ from accelsim.accelerator import Accelerator
 from accelsim.report.codebook_area import codebook_components
 from accelsim.report.components import AreaComponent
 from accelsim.report.span import Span
+from accelsim.report.sram_grid import AREA_DEVICE
 from accelsim.report.sram_macros import SMALL_BYTES, Macro, accumulator_macro, activation_macro, buffer_macro, weight_macro
 from accelsim.report.technology import Technology
 
@@ -73,7 +74,7 @@ def _buffer(
     point = macro.point(memory)
     small = macro.size_bytes < SMALL_BYTES or area.nominal > point.area_um2 * memory.area_factor.value * macro.count * 1.001
     correction = (f"CACTI corrected for small sizes: {memory.small_sram_um2_per_bit.citation}",) if small and not extra_ports else ()
-    what = f"{macro.count} x {macro.size_bytes} B, words of {macro.word_bits} bits, {macro.ports.upper()}, {memory.device}"
+    what = f"{macro.count} x {macro.size_bytes} B, words of {macro.word_bits} bits, {macro.ports.upper()}, area as of device {AREA_DEVICE}"
     return (
         AreaComponent(
             name,

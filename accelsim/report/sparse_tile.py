@@ -40,10 +40,10 @@ def routing(d: int, q: int) -> Span:
 def mask_decoder(keep: int, of: int, lanes: int) -> Span:
     """Tables from a pattern's number to its mask, one for each `of` of the lanes that are decoded a cycle, and the gates of the lanes.
 
-    A table is logic that holds C(of, keep) words of `of` bits, by the power law of codebooks with random contents; patterns are regular,
+    A table is logic that holds C(of, keep) words of `of` bits, as that of a codebook with random contents; patterns are regular,
     so the low end is a quarter of that (numbers of subsets can be expanded without a table).
     """
-    table = gate_counts.logic_rom_fit(comb(of, keep) * of) * (lanes / of)
+    table = gate_counts.logic_rom(comb(of, keep), of / 8) * (lanes / of)
     return Span(table, 0.25 * table, 1.2 * table) + Span.exact(LANE_GATE * 8 * lanes)
 
 

@@ -1,9 +1,10 @@
 """Area, energy, leakage and cycle time of an SRAM: interpolated in a grid of CACTI 7 points, larger ones put together from macros.
 
 Disputable assumptions: sizes and widths between two points follow a straight line in the logarithm of both; a word wider than
-the grid is read from macros side by side, a capacity beyond it from several macros of which one is read; a capacity below the
-grid keeps the energy of the smallest point and the area a bit of it. CACTI's own choice of sub-arrays makes the grid uneven by
-some 15 % from point to point; nothing here smooths it.
+the grid is read from macros side by side, a capacity beyond it from several of its largest macros, of which one is read; a capacity
+below the grid keeps the energy of the smallest point and the area a bit of it. CACTI's own choice of sub-arrays makes the grid uneven by
+some 15 % from point to point; nothing here smooths it. Areas are those of device lop for all three: cells are of one size (the medians
+of hp and lstp over lop are within 0.1 %), and what differs is which sub-arrays CACTI happens to choose.
 """
 
 from __future__ import annotations
@@ -47,24 +48,33 @@ class SramPoint:
 
 
 _Column = Mapping[int, SramPoint]
-_COLUMNS = ("area_um2", "read_pj", "write_pj", "leakage_mw", "cycle_ns")
+AREA_DEVICE: Device = "lop"
+_MACRO = ("node_nm", "ports", "word_bits", "size_bytes")
 
 
 @cache
 def _grid() -> dict[tuple[int, str, str], dict[int, dict[int, SramPoint]]]:
     """(node, device, ports) -> word bits -> bytes -> point."""
-    tables: dict[tuple[int, str, str], dict[int, dict[int, SramPoint]]] = {}
     with GRID_FILE.open(encoding="utf-8", newline="") as file:
-        for row in csv.DictReader(file):
-            table = tables.setdefault((int(row["node_nm"]), row["device"], row["ports"]), {})
-            area, read, write, leakage, cycle = (float(row[name]) for name in _COLUMNS)
-            table.setdefault(int(row["word_bits"]), {})[int(row["size_bytes"])] = SramPoint(area, read, write, leakage, cycle)
+        rows = list(csv.DictReader(file))
+    areas = {tuple(row[name] for name in _MACRO): float(row["area_um2"]) for row in rows if row["device"] == AREA_DEVICE}
+    tables: dict[tuple[int, str, str], dict[int, dict[int, SramPoint]]] = {}
+    for row in rows:
+        table = tables.setdefault((int(row["node_nm"]), row["device"], row["ports"]), {})
+        read, write, leakage, cycle = (float(row[name]) for name in ("read_pj", "write_pj", "leakage_mw", "cycle_ns"))
+        point = SramPoint(areas[tuple(row[name] for name in _MACRO)], read, write, leakage, cycle)
+        table.setdefault(int(row["word_bits"]), {})[int(row["size_bytes"])] = point
     return tables
 
 
 def grid_nodes() -> list[int]:
     """Nodes that the grid has, nm."""
     return sorted({node for node, _, _ in _grid()})
+
+
+def is_grid_point(node_nm: int, device: Device, ports: SramPorts, size_bytes: int, word_bits: int) -> bool:
+    """Whether the grid has this very memory, so that nothing is interpolated."""
+    return size_bytes in _grid().get((node_nm, device, ports), {}).get(word_bits, {})
 
 
 def sram_point(node_nm: int, device: Device, ports: SramPorts, size_bytes: int, word_bits: int) -> SramPoint:
@@ -86,10 +96,10 @@ def sram_point(node_nm: int, device: Device, ports: SramPorts, size_bytes: int, 
         return _several(part, count, count, note)
     largest = max(table[widths[-1]])
     if size_bytes > largest:
-        count = -(-size_bytes // largest)
-        part = sram_point(node_nm, device, ports, -(-size_bytes // count), word_bits)
-        note = f"{size_bytes} B is beyond the grid ({largest} B): {count} macros, one read at a time; wires between them not counted"
-        return _several(part, count, 1, note)
+        share = size_bytes / largest
+        part = sram_point(node_nm, device, ports, largest, word_bits)
+        note = f"{size_bytes} B is beyond the grid: {share:.3g} macros of {largest} B, one read at a time; wires between them not counted"
+        return _several(part, share, 1, note)
     if word_bits < widths[0]:
         point = _at_size(table[widths[0]], size_bytes)
         return _with_note(point, f"word of {word_bits} bits is narrower than the grid: taken as {widths[0]}")
@@ -134,7 +144,7 @@ def _mix(low: SramPoint, high: SramPoint, weight: float) -> SramPoint:
     )
 
 
-def _several(part: SramPoint, count: int, read: int, note: str) -> SramPoint:
+def _several(part: SramPoint, count: float, read: int, note: str) -> SramPoint:
     """`count` macros of which `read` take part in an access."""
     return SramPoint(
         part.area_um2 * count, part.read_pj * read, part.write_pj * read, part.leakage_mw * count, part.cycle_ns, (*part.notes, note)

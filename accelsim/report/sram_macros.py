@@ -13,6 +13,7 @@ from accelsim.report.span import Span
 from accelsim.report.sram_grid import SramPoint, SramPorts, sram_point
 from accelsim.report.technology import MemoryTable
 
+SINGLE_PORT: SramPorts = "1rw"
 SMALL_BYTES = 4096  # up to here CACTI's SRAM is smaller than compiled macros: FakeRAM45 has 0.50-0.62 um2/bit, CACTI 0.40-0.44
 
 
@@ -32,12 +33,15 @@ class Macro:
     def area_um2(self, memory: MemoryTable) -> Span:
         """All macros, scaled to the node; no macro is smaller than the small-size correction allows."""
         point = self.point(memory)
-        one_port = sram_point(memory.grid_node_nm, memory.device, "1rw", self.size_bytes, self.word_bits)
-        port_ratio = point.area_um2 / one_port.area_um2
-        small = memory.small_sram_um2_per_bit
-        bits = 8 * min(self.size_bytes, SMALL_BYTES) * port_ratio
+        small, small_bytes = memory.small_sram_um2_per_bit, min(self.size_bytes, SMALL_BYTES)
+        bits = 8 * small_bytes * self._port_ratio(memory, small_bytes)
         scaled = memory.area_factor.span * point.area_um2
         return Span(max(scaled.nominal, small.value * bits), scaled.low, max(scaled.high, small.high * bits)) * self.count
+
+    def _port_ratio(self, memory: MemoryTable, size_bytes: int) -> float:
+        """Area of a macro of that size with these ports over that of one with a single port."""
+        ported, single = (Macro(1, size_bytes, self.word_bits, ports).point(memory).area_um2 for ports in (self.ports, SINGLE_PORT))
+        return ported / single
 
 
 def buffer_macro(capacity: int, banks: int, word_bits: int, ports: SramPorts) -> Macro:

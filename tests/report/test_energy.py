@@ -31,11 +31,11 @@ from accelsim.report.action_counts import (
 )
 from accelsim.report.action_energy import action_energies
 from accelsim.report.energy import EnergyReport, accelerator_of, energy_of
-from accelsim.report.energy_validation import energy_ratios
 from accelsim.report.span import Span
 from accelsim.report.sram_grid import sram_point
 from accelsim.report.technology import load_technology
 from accelsim.result import Result
+from accelsim.validate.energy_ratios import energy_ratios
 from tests.synthetic_results import layer, read, result
 
 NANGATE45 = load_technology("nangate45")
@@ -113,9 +113,9 @@ def test_energies_of_actions_are_those_worked_by_hand() -> None:
     assert energies["vector_held_cycle"].pj.nominal == pytest.approx(32 * 200 * 0.004 * 0.15)
     assert energies["dma_held_cycle"].pj.nominal == pytest.approx((4 * 128 + 64 * 24 + 2 * 128) * 0.004 * 0.15)
     assert energies["unpack_held_cycle"].pj.nominal == pytest.approx((128 + 128 + 128) * 0.004 * 0.15)
-    # A word of 128 bits of the activation buffer passes 4 x 128 multiplexer inputs of a bank and its arbitration: 2.33*512 + 24 GE.
+    # A word of 128 bits of the activation buffer passes 4 x 128 multiplexer inputs of a bank and its arbitration: 2.15*512 + 24 GE.
     bare = sram_point(45, "lop", "1rw", 48 * 1024, 128).read_pj
-    assert energies["activation_read"].pj.nominal == pytest.approx(bare + (2.33 * 512 + 24) * 0.00037)
+    assert energies["activation_read"].pj.nominal == pytest.approx(bare + (2.15 * 512 + 24) * 0.00037)
     # 64 KiB, 128-bit words, 1R1W, CACTI 7, 45 nm lop: read 10.7688 pJ.
     assert energies["weight_read"].pj.nominal == pytest.approx(10.7688)
     assert energies["dram_bit"].pj == Span(12.0, 8.0, 20.0)
@@ -206,8 +206,8 @@ def test_a_lookup_in_banks_pays_for_its_crossbar() -> None:
     def lookup(*overrides: str) -> float:
         return action_energies(chip("codebook.circuit=sram", *overrides), NANGATE45)["lookup"].pj.nominal
 
-    # 8 banks: 2.33*8*64 data, 2.33*8*8 routing, 6*8 arbitration and 3*8*7/2 comparators a port, at 0.37 fJ a gate.
-    crossbar = (2.33 * 8 * 64 + 2.33 * 8 * 8 + 6 * 8 + 3 * 8 * 7 / 2) * 0.00037
+    # 8 banks: 2.15*8*64 data, 2.15*8*8 routing, 6*8 arbitration and 3*8*7/2 comparators a port, at 0.37 fJ a gate.
+    crossbar = (2.15 * 8 * 64 + 2.15 * 8 * 8 + 6 * 8 + 3 * 8 * 7 / 2) * 0.00037
     assert lookup("codebook.banks=8") == pytest.approx(lookup("codebook.codewords=32") + crossbar)
 
 

@@ -6,22 +6,28 @@ import csv
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+from accelsim.cli import app
 from accelsim.errors import ReferenceDataError
-from accelsim.report.area_validation import REFERENCE_FOLDER, AreaCheck, area_validation, worst
+from accelsim.report import gate_counts
 from accelsim.report.technology import load_technology
+from accelsim.validate.area import area_checks, validate_area
+from accelsim.validate.area_check import AreaCheck, worst
 
-CHECKS = area_validation()
+FOLDER = Path(__file__).parent / "data" / "area"
+FILES = ("synthesis_blocks.csv", "synthesis_cores.csv", "published.csv")
+CHECKS = tuple(check for name in FILES for check in area_checks(FOLDER / name))
 # The one row outside its tolerance; the reason stands in its note.
-MISSED = {"ews array 16x16": -24.3}
+MISSED = {"ews array 16x16": -25.8}
 
 
 def of_group(group: str) -> list[AreaCheck]:
     return [check for check in CHECKS if check.group == group]
 
 
-@pytest.mark.parametrize("check", [check for check in CHECKS if check.ok is not None], ids=lambda check: f"{check.group}: {check.name}")
-def test_each_judged_row_is_inside_its_tolerance_or_is_named_as_missed(check: AreaCheck) -> None:
+@pytest.mark.parametrize("check", CHECKS, ids=lambda check: f"{check.group}: {check.name}")
+def test_each_row_is_inside_its_tolerance_or_is_named_as_missed(check: AreaCheck) -> None:
     if check.name in MISSED:
         assert not check.ok
         assert check.error_pct == pytest.approx(MISSED[check.name], abs=0.1)
@@ -32,7 +38,7 @@ def test_each_judged_row_is_inside_its_tolerance_or_is_named_as_missed(check: Ar
 
 def test_every_row_of_the_reference_files_is_checked() -> None:
     def rows(name: str) -> int:
-        with (REFERENCE_FOLDER / name).open(encoding="utf-8", newline="") as file:
+        with (FOLDER / name).open(encoding="utf-8", newline="") as file:
             return len(list(csv.reader(file))) - 1
 
     assert len(of_group("blocks")) + len(of_group("other libraries")) == rows("synthesis_blocks.csv") == 74
@@ -63,13 +69,84 @@ def test_mvq40_was_calibrated_on_the_64x64_array_and_the_l2_alone() -> None:
     assert [check.name for check in CHECKS if check.role == "calibrated"] == ["ws array 64x64", "sram 2097152 B, 1RW"]
 
 
+@pytest.mark.parametrize("size", gate_counts.LOGIC_ROM_GE)
+def test_a_synthesized_rom_that_is_left_out_is_predicted_by_the_others(size: tuple[int, int]) -> None:
+    others = {other: gates for other, gates in gate_counts.LOGIC_ROM_GE.items() if other != size}
+    error_pct = 100 * (gate_counts.logic_rom(*size, points=others) / gate_counts.LOGIC_ROM_GE[size] - 1)
+    # 16 codewords are 4-input functions, which single cells hold: the ROMs above know nothing of them.
+    assert abs(error_pct) < (35 if size[0] == 16 else 9)
+
+
+def test_seven_bit_roms_which_no_fit_used_are_within_three_percent() -> None:
+    magnitudes = [check for check in CHECKS if "7-bit" in check.name]
+    assert [check.role for check in magnitudes] == ["predicted"] * 3
+    assert all(abs(check.error_pct) < 3 for check in magnitudes)
+
+
+def test_register_files_are_fitted_without_a_bias() -> None:
+    errors = [check.error_pct for check in of_group("blocks") if check.name.startswith("cb_")]
+    assert len(errors) == 15
+    assert abs(sum(errors) / len(errors)) < 0.5
+    assert min(errors) < 0 < max(errors)
+
+
+def test_foreign_rows_of_blocks_cores_and_sram_are_judged_by_the_same_formulas(tmp_path: Path) -> None:
+    file = tmp_path / "rows.csv"
+    file.write_text("block,params,lib,ge,note\ncb_flop,D=8 KCB=32 P=4,nangate45,36000,enable flops\n")
+    (row,) = validate_area(file).rows
+    assert row.got == pytest.approx(2048 * (8.0 + 4 * 2.15) + 45 * 8 * 4)
+    file.write_text("ROWS,COLS,D,KCB,P,W,DECODE,SIGN,area_um2,ge\n32,8,8,64,1,32,1,1,239400,300000\n")
+    (row,) = validate_area(file).rows
+    # W = 32, n = 6 + 8 = 14: B = 78, 8.79*78 + 4.42*32*log2(46/2 + 1) = 1334.1
+    control = 1750 + 7 * 40 * 12 + 10.6 * 32 + 8 * 8
+    assert row.got == pytest.approx(256 * 1161.96 + 5.67 * (4 * 32 * 31 + 39) + 1334.1 + 8 * 38.3 + 8.71 * 256 + control, rel=1e-6)
+    header = "size_B,node_nm,word_bits,ports,cell,status,area_mm2"
+    file.write_text(f"{header}\n131072,45,64,1rw,itrs-lop,ok,0.50120167\n96,45,64,1rw,itrs-lop,failed,\n")
+    (row,) = validate_area(file).rows
+    assert (row.column, row.error) == ("mm2, fitted", pytest.approx(0, abs=1e-3))
+
+
+def test_a_rows_own_tolerance_goes_before_that_of_the_caller_and_that_before_the_models(tmp_path: Path) -> None:
+    file = tmp_path / "rows.csv"
+    file.write_text("block,params,lib,ge,note,tolerance_pct\nadder,N=8,nangate45,49,,7\nadder,N=8,nangate45,49,,\n")
+    assert [row.tolerance for row in validate_area(file).rows] == [7, 3]
+    assert [row.tolerance for row in validate_area(file, 5).rows] == [7, 5]
+
+
+def test_the_command_says_which_row_is_outside() -> None:
+    done = CliRunner().invoke(app, ["validate", "area", str(FOLDER / "published.csv")])
+    assert done.exit_code == 1
+    assert "1 outside their tolerance" in done.stdout
+    assert CliRunner().invoke(app, ["validate", "area", str(FOLDER / "synthesis_cores.csv"), "--quiet"]).exit_code == 0
+
+
+BLOCKS, PUBLISHED = "block,params,lib,ge,note\n", "check,item,side,ports,value_mm2,role\n"
+SRAM = "size_B,node_nm,word_bits,ports,cell,area_mm2\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("a,b\n1,2\n", r"column 'block', 'ROWS', 'check', 'size_B' is missing"),
+        ("block,params\nadder,N=8\n", r"column 'lib' is missing"),
+        (BLOCKS + "flux,N=8,nangate45,4,\n", r"line 2, column block: 'flux' is not allowed; allowed: one of mul8x8"),
+        (BLOCKS + "adder,M=8,nangate45,4,\n", r"column params: 'M=8' is not allowed; allowed: each of N=N"),
+        (BLOCKS + "adder,N=8,nangate45,0,\n", r"column ge: '0' is not allowed; allowed: a number above 0"),
+        (PUBLISHED + "mvq40,ws_array,64,,none,predicted\n", r"column value_mm2: 'none' is not allowed"),
+        (PUBLISHED + "mvq41,ws_array,64,,1,predicted\n", r"column check: 'mvq41' is not allowed; allowed: mvq40, eva28"),
+        (PUBLISHED + "mvq40,flash,64,,1,predicted\n", r"column item: 'flash' is not allowed; allowed: ws_array"),
+        (SRAM + "64,65,64,1rw,itrs-lop,1\n", r"column node_nm: '65' is not allowed"),
+        (SRAM + "64,45,64,3rw,itrs-lop,1\n", r"column ports: '3rw' is not allowed; allowed: 1rw, 1r1w"),
+        (SRAM + "64,45,64,1rw,sram,1\n", r"column cell: 'sram' is not allowed; allowed: itrs-hp"),
+    ],
+)
+def test_a_file_that_cannot_be_judged_is_one_message(tmp_path: Path, text: str, message: str) -> None:
+    file = tmp_path / "rows.csv"
+    file.write_text(text)
+    with pytest.raises(ReferenceDataError, match=message):
+        validate_area(file)
+
+
 def test_a_missing_reference_file_is_one_message(tmp_path: Path) -> None:
-    with pytest.raises(ReferenceDataError, match=r"synthesis_blocks\.csv: cannot be read"):
-        area_validation(tmp_path)
-
-
-def test_a_row_that_is_not_a_number_is_named(tmp_path: Path) -> None:
-    for name in ("synthesis_blocks.csv", "synthesis_cores.csv", "published.csv"):
-        (tmp_path / name).write_text((REFERENCE_FOLDER / name).read_text().replace("2.812", "none"))
-    with pytest.raises(ReferenceDataError, match=r"published\.csv: column 'value_mm2': 'none' is not a number"):
-        area_validation(tmp_path)
+    with pytest.raises(ReferenceDataError, match=r"rows\.csv: cannot be read"):
+        validate_area(tmp_path / "rows.csv")

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from accelsim.report.technology import load_technology
-from accelsim.validate.array_efficiency import PUBLISHED_TOPS_PER_WATT, _layer, array_efficiencies
-from accelsim.validate.load_width import Gemm
+from accelsim.validate.array_efficiency import MACHINES, PUBLISHED_TOPS_PER_WATT, array_efficiencies, layer_counts
+from accelsim.validate.load_width import Gemm, resnet18
 
 PAGE = re.sub(r"\s+", " ", (Path(__file__).parents[2] / "docs" / "validation.md").read_text(encoding="utf-8"))
 FOUND = {item.name: item for item in array_efficiencies(load_technology("mvq40"))}
@@ -19,10 +19,34 @@ def test_counts_of_the_classifier_are_those_worked_by_hand() -> None:
     # M = 1, K = 512, N = 1000 on 64 x 64: 8 K-tiles, 16 N-tiles (padded to 1024). 8-bit weights: 512*1024*8/64 = 65,536 cycles of load.
     # Plain: 128 tiles, each reads a row of 64 bytes; with 16 weights a PE one row serves 16 tiles. k=1024 d=8: 10/8 bit a weight.
     classifier = Gemm("classifier", 1, 512, 1000)
-    plain = _layer(classifier, "weight_stationary", 8.0)
-    assert plain == (512_000, 65_536, 128, 128 * 64, 512 * 1024 * 8.0, 512 * 1024, 1000)
-    coded = _layer(classifier, "enhanced_weight_stationary", 1.25)
-    assert coded == (512_000, 10_240, 128, 8 * 64, 512 * 1024 * 1.25, 512 * 1024, 1000)
+    plain = layer_counts(classifier, MACHINES["WS, 8 bit"])
+    assert plain[:7] == (512_000, 65_536, 128, 128 * 64, 512 * 1024 * 8.0, 512 * 1024, 1000)
+    assert plain.sums_reread == 7 * 1024  # of 8 K-tiles the last one's sums are put out
+    coded = layer_counts(classifier, MACHINES["EWS, plain VQ"])
+    assert coded[:7] == (512_000, 10_240, 128, 8 * 64, 512 * 1024 * 1.25, 512 * 1024, 1000)
+
+
+def test_sums_that_wait_in_l1_cost_a_read_and_a_write_of_24_bits_each() -> None:
+    # By hand, CACTI's 128 KiB of 64 bits, 45 nm, lstp: 17.5196 pJ to read and 47.9853 pJ to write a word, times 0.72.
+    energy = FOUND["WS, 8 bit, sums in L1"].parts_pj["sums between K-tiles"].nominal
+    sums = sum(layer_counts(gemm, MACHINES["WS, 8 bit, sums in L1"]).sums_reread for gemm in resnet18())
+    assert energy == pytest.approx(0.72 * (17.5196 + 47.9853) * sums * 24 / 64, rel=1e-4)
+
+
+def test_the_supply_of_the_srams_device_is_that_of_the_chip_less_ten_percent() -> None:
+    # CACTI 7 at 45 nm: hp 1.0 V, lstp 1.1 V, lop 0.7 V. MVQ: 0.99 V = 0.9 * 1.1 V. Energy goes with its square, and with 40/45.
+    memory = load_technology("mvq40").memory
+    assert memory.device == "lstp"
+    assert memory.energy_factor.value == pytest.approx(40 / 45 * (0.99 / 1.1) ** 2)
+
+
+def test_against_an_array_that_keeps_its_sums_in_l1_the_file_of_weights_is_worth_what_its_authors_report() -> None:
+    # Abstract of the authors' paper on EWS, openreview XmDhRxnt03: 1.35 to 2.48 times.
+    gain = FOUND["EWS, 8 bit"].tops_per_watt().nominal / FOUND["WS, 8 bit, sums in L1"].tops_per_watt().nominal
+    assert 1.35 < gain < 2.48
+    beside = FOUND["EWS, 8 bit"].tops_per_watt().nominal / FOUND["WS, 8 bit"].tops_per_watt().nominal
+    assert f"{gain:.2f} times" in PAGE
+    assert f"{beside:.2f} times" in PAGE
 
 
 def test_the_network_has_its_known_macs_and_the_8_bit_array_waits_for_its_load() -> None:

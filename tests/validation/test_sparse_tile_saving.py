@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from accelsim.report import gate_counts, sparse_tile
-from accelsim.report.area_validation import MVQ_WEIGHT_FILE_DEPTH, PUBLISHED_PSUM_BITS
+from accelsim.validate.area_published import MVQ_WEIGHT_FILE_DEPTH, PUBLISHED_PSUM_BITS
 
 # "reduces the size of the systolic array by 55 % when compared with the base EWS accelerator": abstract of arXiv 2412.10261v2. The array
 # keeps 4 of 16 weights (the paper's k = 512, d = 16, 4:16) in files of 16 weights a PE.
@@ -18,7 +18,7 @@ def test_the_array_shrinks_less_than_published() -> None:
     row = sparse_tile.tile_row(PUBLISHED_PSUM_BITS, D, Q, MVQ_WEIGHT_FILE_DEPTH)
     saving, least, most = (1 - gates / dense for gates in (row.nominal, row.high, row.low))
     # 44 % (34 to 49): a published tile may keep fewer adders and activation registers than a column each, and no mask in its file.
-    assert (saving, least, most) == (pytest.approx(0.436, abs=0.001), pytest.approx(0.336, abs=0.001), pytest.approx(0.486, abs=0.001))
+    assert (saving, least, most) == (pytest.approx(0.439, abs=0.001), pytest.approx(0.345, abs=0.001), pytest.approx(0.486, abs=0.001))
     assert 0 < most < PUBLISHED_SAVING
 
 
