@@ -226,6 +226,8 @@ class Result:
             version = fields.get("schema_version")
         except (ValueError, AttributeError, RecursionError) as error:
             raise ConfigError(f"{source}: not a result file: {error}") from error
+        if version is None:
+            raise ConfigError(f"{source}: is not the result of a run: it has no field `schema_version`")
         if version not in range(1, SCHEMA_VERSION + 1) or isinstance(version, bool):
             raise ConfigError(f"{source}: field `schema_version`: {version!r} cannot be read; allowed: 1..{SCHEMA_VERSION}")
         try:
@@ -239,7 +241,9 @@ class Result:
             problem = error.errors(include_url=False)[0]
             place = ".".join(map(str, problem["loc"]))
             raise ConfigError(f"{source}: field `{place}`: {in_words(problem)} (got {shown(problem['input'])})") from error
-        except (KeyError, TypeError, ValueError) as error:
+        except KeyError as error:
+            raise ConfigError(f"{source}: not a result file: field `{error.args[0]}` is missing") from error
+        except (TypeError, ValueError) as error:
             raise ConfigError(f"{source}: not a result file: {error}") from error
         return found
 
@@ -259,8 +263,10 @@ def load_result(path: Path) -> Result:
     file = path / "result.json" if path.is_dir() else path
     try:
         text = file.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{file}: cannot be read: {error}") from error
+    except OSError as error:
+        raise ConfigError(f"{file}: cannot be read: {error.strerror or error}") from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{file}: not a result file: it is not UTF-8 text") from error
     return Result.from_json(text, str(file))
 
 

@@ -5,8 +5,9 @@ What a command needs is imported when it runs, so that `--help` answers at once.
 
 from __future__ import annotations
 
+import os
 import sys
-from typing import Annotated
+from typing import Annotated, TextIO
 
 import typer
 
@@ -42,11 +43,17 @@ app.add_typer(checks.dram_app, name="dram")
 
 def main() -> None:
     """Entry point of the command `accelsim`."""
+    sys.stdout, sys.stderr = sys.stdout or _nowhere(), sys.stderr or _nowhere()
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")  # a terminal without Unicode gets a '?', not a traceback
     with bash_words():
         app(prog_name="accelsim")
+
+
+def _nowhere() -> TextIO:
+    """What Python leaves out when a shell closes a stream (`accelsim ... >&-`)."""
+    return open(os.devnull, "w", encoding="utf-8")
 
 
 def _show_version(wanted: bool) -> None:

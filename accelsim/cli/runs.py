@@ -26,7 +26,7 @@ from accelsim.cli.inputs import (
     load_others,
 )
 from accelsim.cli.shell import EXIT_CHECK_FAILED, print_json, print_line
-from accelsim.cli.timelines import TimelineFile
+from accelsim.cli.timelines import TimelineFile, check_timeline_file
 from accelsim.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -67,9 +67,7 @@ def run(
     if out is not None:
         check_run_folder(out)
     if timeline is not None:
-        from accelsim.report.whole_file import check_writable
-
-        check_writable(timeline)
+        check_timeline_file(timeline)
     machine, network = load_inputs(accel, trace, overrides, fit=fit_codebook)
     others = load_others(then)
     node = load_technology(technology)

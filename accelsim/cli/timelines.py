@@ -41,7 +41,7 @@ def timeline(
     The run is repeated with a recorder, and must give the saved numbers again. What each track means: docs/timeline.md.
     """
     from accelsim.report.terminal import progress
-    from accelsim.report.whole_file import check_writable
+    from accelsim.report.whole_file import check_replaceable_file
     from accelsim.result import load_result
     from accelsim.timeline.window import make_window, parse_cycles
 
@@ -49,11 +49,18 @@ def timeline(
         raise ConfigError(
             "nothing to write; allowed: -o FILE for a timeline, --vcd FILE for a waveform, --plot DIR for figures, or all of them"
         )
+    if layers is not None and out is None:
+        raise ConfigError(
+            "--layers chooses what a timeline shows (-o FILE); a waveform and figures are of the whole machine, in --cycles A..B"
+        )
     saved = load_result(result)
     window = make_window(saved, layers, parse_cycles(cycles) if cycles is not None else None)
-    for file in (out, vcd):
-        if file is not None:
-            check_writable(file)
+    if out is not None:
+        check_timeline_file(out)
+    if vcd is not None:
+        from accelsim.timeline.waveform import WAVEFORM_FILE
+
+        check_replaceable_file(vcd, WAVEFORM_FILE)
     if plot is not None:
         from accelsim.timeline.over_time import check_over_time_folder
 
@@ -86,6 +93,14 @@ def timeline(
         print_line(f"{vcd}: {signals:,} cycles from cycle {window.first:,}")
     if plot is not None:
         print_line(f"{plot}: figures and counters.csv")
+
+
+def check_timeline_file(path: Path) -> None:
+    """OutputError, before the run, if `path` is no place for a timeline."""
+    from accelsim.report.whole_file import check_replaceable_file
+    from accelsim.timeline.trace_file import TIMELINE_FILE
+
+    check_replaceable_file(path, TIMELINE_FILE)
 
 
 def say_timeline(summary: TimelineSummary, quiet: bool) -> None:

@@ -5,12 +5,16 @@ from __future__ import annotations
 import gzip
 import os
 import tempfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, cast
 
 from accelsim.errors import OutputError
+
+_MARKED_BYTES = 4096  # of a file, that tell its kind
 
 
 @contextmanager
@@ -57,6 +61,37 @@ def check_writable(path: Path) -> None:
             pass
     except OSError as error:
         raise OutputError(f"{path}: cannot be written: {error.strerror or error}") from error
+
+
+@dataclass(frozen=True)
+class FileKind:
+    """A kind of file that a command writes: what it is, how its name ends, and text that stands in the first bytes of each."""
+
+    what: str
+    suffixes: tuple[str, ...]
+    marker: bytes
+
+
+def check_replaceable_file(path: Path, kind: FileKind) -> None:
+    """Say, before long work, that `path` cannot take a file of this kind: a slip of the keyboard must not cost a result.
+
+    Raises
+    ------
+    OutputError
+        Its name ends otherwise, something else is there, or it cannot be written.
+    """
+    if not path.name.lower().endswith(kind.suffixes):
+        raise OutputError(f"{path}: {kind.what} must have a name that ends with {' or '.join(kind.suffixes)}")
+    check_writable(path)
+    try:
+        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
+            start = file.read(_MARKED_BYTES)
+    except FileNotFoundError:
+        return
+    except (OSError, EOFError, zlib.error):
+        start = b"?"  # no gzip file, or one that may not be read
+    if start and kind.marker not in start:
+        raise OutputError(f"{path}: holds something that is not {kind.what}; allowed: a new file, or an earlier one to replace")
 
 
 def _umask() -> int:

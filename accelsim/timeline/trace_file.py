@@ -12,6 +12,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import IO, Any, Literal
 
+from accelsim.report.whole_file import FileKind
+
+TIMELINE_FILE = FileKind("a timeline", (".json", ".json.gz"), b'"traceEvents"')
 PS_PER_NS = 1000
 NS_PER_US = 1000
 

@@ -19,11 +19,13 @@ from accelsim.kernels.cycle_samples import LOADER_STATES, SAMPLE
 from accelsim.program import Int64
 from accelsim.quantities import PS_PER_S, edge_ps
 from accelsim.report.text import clean
-from accelsim.report.whole_file import new_file
+from accelsim.report.whole_file import FileKind, new_file
 from accelsim.result import CATEGORIES
 from accelsim.simulate import RecordedRun
 from accelsim.timeline.replay import ClusterReplay, Samples
 from accelsim.timeline.window import Window
+
+WAVEFORM_FILE = FileKind("a waveform", (".vcd", ".vcd.gz"), b"$comment")
 
 
 @dataclass(frozen=True)

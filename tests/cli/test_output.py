@@ -154,6 +154,14 @@ def test_a_terminal_without_unicode_gets_text_too(command: tuple[str, ...]) -> N
     assert done.stderr == b""
 
 
+@pytest.mark.parametrize("closing", [">&-", "2>&-", ">&- 2>&-"])
+def test_a_stream_that_the_shell_closed_is_no_error(closing: str) -> None:
+    done = subprocess.run(
+        ["bash", "-c", f"{sys.executable} -m accelsim list formats {closing}"], capture_output=True, text=True, check=False, cwd=ROOT
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 def test_a_reader_of_a_run_who_leaves_ends_it_quietly() -> None:
     command = f"{sys.executable} -m accelsim run edge-32x32 tiny_vit_ssvq | head -n 1 > /dev/null; exit ${{PIPESTATUS[0]}}"
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False, cwd=ROOT)

@@ -136,10 +136,13 @@ def test_a_trace_of_another_place_is_given_by_its_folder(saved: Path, tmp_path: 
                 "-o",
                 "{}",
             ),
-            "is a folder",
+            "must have a name that ends with .json or .json.gz",
         ),
         (("-o", "/dev/null/t.json"), "cannot be written"),
-        (("--vcd", "{}"), "is a folder"),
+        (("--vcd", "{}"), "must have a name that ends with .vcd or .vcd.gz"),
+        (("-o", "{}/t.txt"), "must have a name that ends with .json or .json.gz"),
+        (("--vcd", "{}/t.json"), "must have a name that ends with .vcd or .vcd.gz"),
+        (("--vcd", "{}/t.vcd", "--layers", "*fc2*"), "--layers chooses what a timeline shows"),
     ],
 )
 def test_a_wrong_word_is_one_message_and_leaves_nothing(saved: Path, tmp_path: Path, words: tuple[str, ...], message: str) -> None:
@@ -150,10 +153,53 @@ def test_a_wrong_word_is_one_message_and_leaves_nothing(saved: Path, tmp_path: P
     assert list(tmp_path.iterdir()) == []
 
 
-def test_an_old_file_stays_when_a_new_one_fails(saved: Path, tmp_path: Path) -> None:
-    (tmp_path / "t.json").write_text("old")
-    assert call("timeline", saved, "-o", tmp_path / "t.json", "--layers", "*fc2*", "--cycles", "0..10").exit_code == 2
-    assert (tmp_path / "t.json").read_text() == "old"
+def test_an_old_timeline_stays_when_a_new_one_fails_and_goes_when_it_does_not(saved: Path, tmp_path: Path) -> None:
+    file = tmp_path / "t.json.gz"
+    assert call("timeline", saved, "-o", file, "--cycles", "0..10", "-q").exit_code == 0
+    old = file.read_bytes()
+    assert call("timeline", saved, "-o", file, "--layers", "*fc2*", "--cycles", "0..10").exit_code == 2
+    assert file.read_bytes() == old
+    assert call("timeline", saved, "-o", file, "--cycles", "0..20", "-q").exit_code == 0
+    assert file.read_bytes() != old
+
+
+@pytest.mark.parametrize("name", ["t.json", "t.json.gz", "t.vcd", "t.vcd.gz"])
+def test_a_slip_of_the_keyboard_does_not_cost_a_file(saved: Path, tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_text("years of work")
+    option = "-o" if "json" in name else "--vcd"
+    found = call("timeline", saved, option, tmp_path / name)
+    assert (found.exit_code, found.stderr.count("\n")) == (2, 1)
+    assert "allowed: a new file, or an earlier one to replace" in found.stderr
+    assert (tmp_path / name).read_text() == "years of work"
+
+
+def test_a_timeline_never_replaces_a_result(saved: Path) -> None:
+    file = saved / "result.json"
+    before = file.read_bytes()
+    assert "holds something that is not a timeline" in call("timeline", saved, "-o", file).stderr
+    assert "holds something that is not a timeline" in call("run", "edge-32x32", "tiny_vit_ssvq", "--timeline", file).stderr
+    assert file.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("{}", "is not the result of a run: it has no field `schema_version`"),
+        ('{"schema_version": 2}', "field `frames` is missing"),
+        ('{"schema_version": 3}', "field `schema_version`: 3 cannot be read; allowed: 1..2"),
+        ("\xff", "it is not UTF-8 text"),
+        ("text", "not a result file"),
+        (None, "cannot be read: No such file or directory"),
+    ],
+)
+def test_what_is_no_result_is_one_message(tmp_path: Path, content: str | None, message: str) -> None:
+    if content is not None:
+        (tmp_path / "r.json").write_text(content, encoding="latin-1")
+    for words in (("timeline", tmp_path / "r.json", "-o", tmp_path / "t.json"), ("report", tmp_path / "r.json", "-o", tmp_path / "r.html")):
+        found = call(*words)
+        assert (found.exit_code, found.stderr.count("\n")) == (2, 1)
+        assert message in found.stderr
+        assert "Errno" not in found.stderr
 
 
 def test_names_cannot_break_the_files(tmp_path: Path) -> None:
