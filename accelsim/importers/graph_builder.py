@@ -14,6 +14,7 @@ from typing import Any, Literal, TypeVar
 from accelsim.errors import ImportModelError
 from accelsim.formats.float32 import SPEC as FLOAT32
 from accelsim.importers.layout import Digit, Dim, View, axis_dim, whole
+from accelsim.importers.windows import Convolution, Pool
 from accelsim.trace.layers import (
     AddLayer,
     ClipLayer,
@@ -34,7 +35,6 @@ from accelsim.trace.layers import (
     WeightRecord,
 )
 from accelsim.trace.manifest import ModelInput
-from accelsim.trace.shapes import window_positions
 
 Split = Literal["columns", "groups"]
 L = TypeVar("L", bound=LayerBase)
@@ -47,34 +47,6 @@ class Extent:
     groups: int
     rows: int
     columns: int
-
-
-@dataclass(frozen=True)
-class Convolution:
-    """Parameters of a 2-D convolution: output channels and taps, and per axis (y, x) the rest.
-
-    Padding is that of the top and the left; `padding_end` that of the bottom and the right, None for the same.
-    """
-
-    outputs: int
-    taps: tuple[int, int]
-    strides: tuple[int, int]
-    padding: tuple[int, int]
-    dilation: tuple[int, int]
-    groups: int
-    padding_end: tuple[int, int] | None = None
-
-
-@dataclass(frozen=True)
-class Pool:
-    """Windows of a pool, per axis (y, x); an average divides by all taps (`count_padding`) or by those inside the image."""
-
-    op: Literal["max_pool2d", "avg_pool2d"]
-    taps: tuple[int, int]
-    strides: tuple[int, int]
-    padding: tuple[int, int] = (0, 0)
-    padding_end: tuple[int, int] | None = None
-    count_padding: bool = False
 
 
 class GraphBuilder:
@@ -125,11 +97,7 @@ class GraphBuilder:
     def conv2d(self, name: str, view: View, conv: Convolution, bias: bool) -> View:
         """A convolution; logical input (1, C, H, W), logical output (1, K, OY, OX), written as rows of K channels."""
         batch, channels, height, width = view.shape
-        far = conv.padding if conv.padding_end is None else conv.padding_end
-        oy, ox = (
-            window_positions(size, conv.taps[i], conv.strides[i], conv.padding[i], far[i], conv.dilation[i])
-            for i, size in enumerate((height, width))
-        )
+        far, (oy, ox) = conv.far, conv.positions((height, width))
         if batch != 1 or channels % conv.groups or conv.outputs % conv.groups or min(oy, ox) < 1:
             raise ImportModelError(f"{name}: input {view.shape} does not fit {conv}")
         per_group = LoopBounds(
@@ -182,8 +150,7 @@ class GraphBuilder:
         if len(view.shape) != 4 or view.shape[0] != 1 or self._image_layout(name, view) != "interleaved":
             raise ImportModelError(f"{name}: a pool of {view.producer!r} {view.shape}; allowed: an activation of shape (1, C, H, W)")
         _, channels, height, width = view.shape
-        far = pool.padding if pool.padding_end is None else pool.padding_end
-        oy, ox = (window_positions(size, pool.taps[i], pool.strides[i], pool.padding[i], far[i]) for i, size in enumerate((height, width)))
+        far, (oy, ox) = pool.far, pool.positions((height, width))
         if min(oy, ox) < 1:
             raise ImportModelError(f"{name}: input {view.shape} does not fit {pool}")
         layer = self._make(

@@ -5,15 +5,17 @@ Masks, caches and grouped heads are refused: a trace has none of them.
 
 from __future__ import annotations
 
+from accelsim.importers.attention import attention_of_heads
+from accelsim.importers.call import Value
 from accelsim.importers.layout import View
-from accelsim.importers.onnx_call import Call, Value
-from accelsim.importers.onnx_matrix import channel_vector, linear, product
-from accelsim.importers.onnx_values import Constant, Deferred, Fused, Plain
+from accelsim.importers.onnx_call import OnnxCall
+from accelsim.importers.products import channel_vector, linear
+from accelsim.importers.values import Constant, Deferred, Fused, Plain
 
 _MICROSOFT_ONLY = {"unidirectional": 0, "past_present_share_buffer": 0, "do_rotary": 0}
 
 
-def attention(call: Call) -> tuple[Value, ...]:
+def attention(call: OnnxCall) -> tuple[Value, ...]:
     """Attention of opset 23: Q, K, V as (1, rows, heads x width), or as (1, heads, rows, width)."""
     _only_first_output(call)
     _no_mask(call, 3)
@@ -30,7 +32,7 @@ def attention(call: Call) -> tuple[Value, ...]:
     return (_by_columns(call, views, heads),)
 
 
-def multi_head_attention(call: Call) -> tuple[Value, ...]:
+def multi_head_attention(call: OnnxCall) -> tuple[Value, ...]:
     """com.microsoft.MultiHeadAttention of Q, K, V as (1, rows, heads x width), with a bias a channel of each."""
     _only_first_output(call)
     _plain_attributes(call)
@@ -51,7 +53,7 @@ def multi_head_attention(call: Call) -> tuple[Value, ...]:
     return (_by_columns(call, views, call.node.integer("num_heads", 0)),)
 
 
-def packed_attention(call: Call) -> tuple[Value, ...]:
+def packed_attention(call: OnnxCall) -> tuple[Value, ...]:
     """com.microsoft.Attention: the linear layers of Q, K and V lie in one matrix, and are made as three."""
     _only_first_output(call)
     _plain_attributes(call)
@@ -74,7 +76,7 @@ def packed_attention(call: Call) -> tuple[Value, ...]:
     return (_by_columns(call, views, call.node.integer("num_heads", 0)),)
 
 
-def _by_columns(call: Call, views: list[View], heads: int) -> Value:
+def _by_columns(call: OnnxCall, views: list[View], heads: int) -> Value:
     """Heads lie side by side in the columns of Q, K and V, and of the result."""
     shapes = [view.shape for view in views]
     if heads < 1 or any(len(shape) != 3 or shape[0] != 1 or shape[-1] % heads for shape in shapes):
@@ -84,13 +86,11 @@ def _by_columns(call: Call, views: list[View], heads: int) -> Value:
     return Plain(context.transpose(1, 2).reshape((1, shapes[0][1], shapes[2][2])))
 
 
-def _heads(call: Call, q: View, k: View, v: View) -> View:
-    scale = call.node.number("scale", 0.0) or q.shape[-1] ** -0.5
-    scores = product(call, q, scale, k.transpose(-2, -1), 1.0).view()
-    return product(call, call.builder.softmax(call.node.path("softmax"), scores, -1), 1.0, v, 1.0).view()
+def _heads(call: OnnxCall, q: View, k: View, v: View) -> View:
+    return attention_of_heads(call, q, k, v, call.node.number("scale", 0.0) or q.shape[-1] ** -0.5)
 
 
-def _no_mask(call: Call, position: int) -> None:
+def _no_mask(call: OnnxCall, position: int) -> None:
     mask = call.optional(position)
     if mask is None:
         return
@@ -99,12 +99,12 @@ def _no_mask(call: Call, position: int) -> None:
         call.refuse("attention with a mask is not supported")
 
 
-def _only_first_output(call: Call) -> None:
+def _only_first_output(call: OnnxCall) -> None:
     if any(call.node.outputs[1:]):
         call.refuse("only its first output is supported")
 
 
-def _plain_attributes(call: Call) -> None:
+def _plain_attributes(call: OnnxCall) -> None:
     for name, allowed in _MICROSOFT_ONLY.items():
         if call.node.integer(name, allowed) != allowed:
             call.refuse(f"{name} is {call.node.integer(name, allowed)}; allowed: {allowed}")

@@ -1,69 +1,22 @@
-"""ONNX's elementwise operations: folded into the layer before, a residual sum, or a step of a function that is recognized later."""
+"""ONNX's elementwise and row-wise operations that have attributes, or bounds among their inputs."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import replace
 
 import numpy as np
 
-from accelsim.importers.onnx_call import Call, Value
-from accelsim.importers.onnx_expressions import Expression, erf, gelu, gelu_by_tanh
+from accelsim.importers.call import Value
+from accelsim.importers.elementwise import normalize_rows, operand_of, unary
+from accelsim.importers.expressions import gelu, gelu_by_tanh
+from accelsim.importers.onnx_call import OnnxCall
 from accelsim.importers.onnx_fold import axes_of
-from accelsim.importers.onnx_values import Constant, Deferred, Fused, Plain, Vector
 from accelsim.importers.onnx_windows import reduce_mean
+from accelsim.importers.values import Constant, Plain, Vector
 
 
-def add(call: Call) -> Value:
-    """Add: a bias, positions, nothing (a mask of zeros), or a residual connection."""
-    first, second = call.value(0), call.value(1)
-    if isinstance(second, Constant):
-        return _plus_constant(call, 0, second)
-    if isinstance(first, Constant):
-        return _plus_constant(call, 1, first)
-    return _sum(call)
-
-
-def subtract(call: Call) -> Value:
-    """Sub: Add of the negative."""
-    second = call.value(1)
-    if isinstance(second, Constant):
-        return _plus_constant(call, 0, replace(second, array=-second.array))
-    return _joint(call, np.subtract)
-
-
-def multiply(call: Call) -> Value:
-    """Mul: a factor of the layer before, or a step of a function."""
-    first, second = call.value(0), call.value(1)
-    if isinstance(second, Constant):
-        return _times(call, 0, second)
-    if isinstance(first, Constant):
-        return _times(call, 1, first)
-    return _joint(call, np.multiply)
-
-
-def divide(call: Call) -> Value:
-    """Div: Mul by the reciprocal."""
-    second = call.value(1)
-    if isinstance(second, Constant):
-        if not second.array.all():
-            call.refuse("divides by 0")
-        return _times(call, 0, replace(second, array=1 / second.array.astype(np.float64)))
-    return _joint(call, np.divide)
-
-
-def joint(function: Callable[..., Vector]) -> Callable[[Call], Value]:
-    """An operation on two functions of one activation, or on one and a number."""
-    return lambda call: _joint(call, function)
-
-
-def unary(function: Callable[[Vector], Vector]) -> Callable[[Call], Value]:
-    """A function of each element."""
-    return lambda call: call.expression(0).apply(function, call.node)
-
-
-def clip(call: Call) -> Value:
+def clip(call: OnnxCall) -> Value:
     """Clip, with its bounds as attributes (old) or inputs."""
     bounds = []
     for position, name, default in ((1, "min", -math.inf), (2, "max", math.inf)):
@@ -72,31 +25,31 @@ def clip(call: Call) -> Value:
     return call.expression(0).apply(lambda x: np.clip(x, bounds[0], bounds[1]), call.node)
 
 
-def gelu_op(call: Call) -> Value:
+def gelu_op(call: OnnxCall) -> Value:
     """Gelu: a vector unit evaluates either form from one table."""
     return unary(gelu_by_tanh if call.node.text("approximate", "none") == "tanh" else gelu)(call)
 
 
-def hard_sigmoid(call: Call) -> Value:
+def hard_sigmoid(call: OnnxCall) -> Value:
     """HardSigmoid."""
     alpha, beta = call.node.number("alpha", 0.2), call.node.number("beta", 0.5)
     return unary(lambda x: np.clip(alpha * x + beta, 0, 1))(call)
 
 
-def where(call: Call) -> Value:
+def where(call: OnnxCall) -> Value:
     """Where, on functions of one activation: the guard of a softmax against rows that are masked out."""
     operands = [call.value(position) for position in range(3)]
     start = next((call.expression(position) for position in (1, 2) if not isinstance(operands[position], Constant)), None)
     if start is None:
         call.refuse("chooses between constants; allowed: at least one activation")
-    values = [_operand(call, position, start) for position in range(3)]
+    values = [operand_of(call, position, start) for position in range(3)]
     return start.apply(lambda _, *args: np.where(args[0] != 0, *args[1:]), call.node, *values)
 
 
-def reduction(function: Callable[..., Vector]) -> Callable[[Call], Value]:
+def reduction(function: Callable[..., Vector]) -> Callable[[OnnxCall], Value]:
     """A sum, a mean or a maximum of each row, as a step of a normalization."""
 
-    def compute(call: Call) -> Value:
+    def compute(call: OnnxCall) -> Value:
         shape = call.shape(0)
         axes = axes_of(call.node, call.arrays())
         if axes is None or [axis % len(shape) for axis in axes] != [len(shape) - 1] or not call.node.integer("keepdims", 1):
@@ -108,114 +61,17 @@ def reduction(function: Callable[..., Vector]) -> Callable[[Call], Value]:
     return compute
 
 
-def softmax(call: Call) -> Value:
+def softmax(call: OnnxCall) -> Value:
     """Softmax over the last dimension."""
     rank = len(call.shape(0))
     axis = call.axis("axis", -1 if call.node.opset >= 13 else 1, rank)
     return Plain(call.builder.softmax(call.node.path("softmax"), call.view(0), axis))
 
 
-def layer_normalization(call: Call) -> Value:
+def layer_normalization(call: OnnxCall) -> Plain:
     """LayerNormalization over the last dimension."""
-    view = call.view(0)
-    rank = len(view.shape)
-    gamma, beta = call.constant(1), call.optional_constant(2)
-    width = view.shape[-1] if rank else 0
+    rank = len(call.shape(0))
     axis = call.axis("axis", -1, rank)
-    if any(constant is not None and constant.array.shape != (width,) for constant in (gamma, beta)) or axis != rank - 1:
-        call.refuse(
-            f"axis {axis} of {view.shape} with a scale of shape {gamma.array.shape}; allowed: the last dimension, a scale for each element"
-        )
-    labels = (gamma.label, beta.label if beta is not None else "")
-    result = call.builder.layernorm(call.layer_name(labels, "layernorm"), view, (width,))
-    call.recorder.keep_constant(result, "gamma", gamma.array, gamma.sources)
-    call.recorder.keep_constant(result, "beta", np.zeros(width) if beta is None else beta.array, () if beta is None else beta.sources)
-    return Plain(result)
-
-
-def _plus_constant(call: Call, position: int, constant: Constant) -> Value:
-    value = call.value(position)
-    if isinstance(value, Expression):
-        value = call.normalized(value) or value
-    if isinstance(value, Deferred) and value.per_channel:
-        vector = value.vector(constant)
-        if vector is not None:
-            return value.shifted(vector, constant)
-    shape = call.shape(position)
-    padded = (1,) * (len(shape) - constant.array.ndim) + constant.array.shape
-    positions = padded == shape and len(shape) > 1 and constant.array.dtype.kind == "f"
-    trained = positions and call.recorder.is_trained(constant.sources) and not isinstance(value, Deferred)
-    if not trained and not constant.array.any() and np.broadcast_shapes(shape, constant.array.shape) == shape:
-        return value  # a mask that hides nothing
-    if constant.array.size == 1 and constant.array.ndim <= len(shape) and not isinstance(value, Fused):
-        return call.expression(position).apply(np.add, call.node, constant.array.astype(np.float64).reshape(()))
-    if not positions:
-        call.refuse(
-            f"the sum of an activation {shape} with {constant!r} is not supported; allowed: a bias after its layer, positions, zeros"
-        )
-    result = call.builder.add_positions(call.node.path("positions"), call.view(position), call.sole(position))
-    call.recorder.keep_constant(result, "positions", constant.array, constant.sources)
-    return Plain(result)
-
-
-def _times(call: Call, position: int, constant: Constant) -> Value:
-    value = call.value(position)
-    vector = None
-    if isinstance(value, Expression) and constant.array.size > 1:
-        value = call.normalized(value) or value
-    if isinstance(value, Deferred):
-        vector = value.vector(constant)
-        if vector is not None:
-            return value.scaled(vector, constant)
-    shape = call.shape(position)
-    if constant.array.size != 1 or constant.array.ndim > max(1, len(shape)):
-        call.refuse(f"an activation {shape} times {constant!r} is not supported; allowed: one number, or one a channel after its layer")
-    return call.expression(position).apply(np.multiply, call.node, constant.array.astype(np.float64).reshape(()))
-
-
-def _sum(call: Call) -> Value:
-    """The sum of two activations; of two functions of one, it may be a step of a third."""
-    first, second = call.value(0), call.value(1)
-    if isinstance(first, Expression | Plain) and isinstance(second, Expression | Plain):
-        left, right = (_leaf(value) for value in (first, second))
-        if left == right and left is not None:
-            return call.expression(0).plus(call.expression(1), call.node)
-    return Plain(call.builder.add(call.node.path("add"), call.view(0), call.view(1)))
-
-
-def _leaf(value: Expression | Plain) -> object:
-    return value.view if isinstance(value, Plain) else value.leaf
-
-
-def _joint(call: Call, function: Callable[..., Vector]) -> Value:
-    position = 1 if isinstance(call.value(0), Constant) else 0
-    start = call.expression(position)
-    return start.apply(lambda _, *args: function(*args), call.node, _operand(call, 0, start), _operand(call, 1, start))
-
-
-def _operand(call: Call, position: int, start: Expression) -> Expression | Vector:
-    """An operand of an operation on functions of one activation."""
-    value = call.value(position)
-    if isinstance(value, Constant):
-        if value.array.size != 1:
-            call.refuse(f"input {position} is {value!r}; allowed: one number, or a function of the other operand's activation")
-        return np.asarray(value.array.reshape(()), dtype=np.float64)
-    found = call.expression(position)
-    if found.leaf != start.leaf:
-        call.refuse("combines two activations; allowed: sums of two, products of matrices, functions of one")
-    return found
-
-
-UNARY: dict[str, Callable[[Vector], Vector]] = {
-    "Relu": lambda x: np.maximum(x, 0),
-    "Sigmoid": lambda x: np.asarray(1 / (1 + np.exp(-x)), dtype=np.float64),
-    "HardSwish": lambda x: x * np.clip(x / 6 + 0.5, 0, 1),
-    "Tanh": np.tanh,
-    "Erf": erf,
-    "Exp": np.exp,
-    "Sqrt": np.sqrt,
-    "Reciprocal": np.reciprocal,
-    "Neg": np.negative,
-    "Abs": np.abs,
-    "IsNaN": lambda x: np.isnan(x).astype(np.float64),
-}
+    if axis != rank - 1:
+        call.refuse(f"axis {axis} of {call.shape(0)}; allowed: the last dimension")
+    return normalize_rows(call, call.constant(1), call.optional_constant(2))

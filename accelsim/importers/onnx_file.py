@@ -19,7 +19,8 @@ from onnx import TensorProto
 from accelsim.errors import ImportModelError
 from accelsim.importers.onnx_functions import inlined
 from accelsim.importers.onnx_node import require_text
-from accelsim.importers.onnx_tensors import FLOATS, Array, external_files, read_tensor, type_name
+from accelsim.importers.onnx_tensors import FLOATS, external_files, read_tensor, type_name
+from accelsim.importers.values import Array
 from accelsim.registry import suggest
 from accelsim.trace.payload import file_sha256
 

@@ -14,7 +14,8 @@ from onnx import TensorProto, helper
 
 from accelsim.errors import ImportModelError
 from accelsim.importers.onnx_node import OnnxNode
-from accelsim.importers.onnx_tensors import Array, type_name
+from accelsim.importers.onnx_tensors import type_name
+from accelsim.importers.values import Array
 
 _CASTS = {
     TensorProto.FLOAT, TensorProto.DOUBLE, TensorProto.FLOAT16, TensorProto.BOOL, TensorProto.INT8, TensorProto.INT16, TensorProto.INT32,

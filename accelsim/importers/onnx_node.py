@@ -14,7 +14,8 @@ from typing import Any
 from onnx import AttributeProto
 
 from accelsim.errors import ImportModelError
-from accelsim.importers.onnx_tensors import Array, read_tensor
+from accelsim.importers.onnx_tensors import read_tensor
+from accelsim.importers.values import Array
 
 _SCOPES = "pkg.torch.onnx.name_scopes"  # of torch.onnx.export(dynamo=True): a list of module paths, the operation last
 _MAX_SCOPES = 1 << 14

@@ -9,30 +9,18 @@ from collections.abc import Callable
 
 import numpy as np
 
+from accelsim.importers.call import Value
+from accelsim.importers.elementwise import UNARY, add, divide, joint, multiply, subtract, unary
 from accelsim.importers.onnx_attention import attention, multi_head_attention, packed_attention
-from accelsim.importers.onnx_call import Call, Value
-from accelsim.importers.onnx_elementwise import (
-    UNARY,
-    add,
-    clip,
-    divide,
-    gelu_op,
-    hard_sigmoid,
-    joint,
-    layer_normalization,
-    multiply,
-    reduction,
-    softmax,
-    subtract,
-    unary,
-    where,
-)
-from accelsim.importers.onnx_matrix import batch_normalization, convolution, gemm, matmul
+from accelsim.importers.onnx_call import OnnxCall
+from accelsim.importers.onnx_elementwise import clip, gelu_op, hard_sigmoid, layer_normalization, reduction, softmax, where
+from accelsim.importers.onnx_matrix import batch_normalization, convolution, gemm
 from accelsim.importers.onnx_quantized import dequantize, dynamic, integer_product, qlinear_conv, qlinear_matmul, quantize
 from accelsim.importers.onnx_views import cast, concat, expand, gather, reshape, same, shape_of, slice_, split, transpose
-from accelsim.importers.onnx_windows import global_average, pool
+from accelsim.importers.onnx_windows import global_average, pad, pool
+from accelsim.importers.products import matmul
 
-Handler = Callable[[Call], Value | tuple[Value, ...]]
+Handler = Callable[[OnnxCall], Value | tuple[Value, ...]]
 
 LAYERS: dict[str, Handler] = {
     "Conv": convolution,
@@ -49,7 +37,7 @@ LAYERS: dict[str, Handler] = {
     "Add": add,
     "Concat": concat,
 }
-FOLDED: dict[str, Handler] = {"BatchNormalization": batch_normalization}
+FOLDED: dict[str, Handler] = {"BatchNormalization": batch_normalization, "Pad": pad}
 QUANTIZED: dict[str, Handler] = {
     "QuantizeLinear": quantize,
     "DequantizeLinear": dequantize,

@@ -13,28 +13,29 @@ from typing import NoReturn
 import numpy as np
 from onnx import TensorProto
 
+from accelsim.importers.call import Value
+from accelsim.importers.elementwise import multiply
+from accelsim.importers.expressions import Expression
 from accelsim.importers.graph_builder import GraphBuilder
 from accelsim.importers.layout import View
-from accelsim.importers.onnx_call import Call, Value
-from accelsim.importers.onnx_elementwise import multiply
-from accelsim.importers.onnx_expressions import Expression
+from accelsim.importers.onnx_call import OnnxCall
 from accelsim.importers.onnx_fold import along_axis
-from accelsim.importers.onnx_matrix import convolve, linear, product
-from accelsim.importers.onnx_tensors import Array
-from accelsim.importers.onnx_values import Constant, Deferred
+from accelsim.importers.onnx_matrix import filtered
+from accelsim.importers.products import linear, product
+from accelsim.importers.values import Array, Constant, Deferred
 
 _NONNEGATIVE = {"relu", "softmax", "sigmoid"}
 _POOLS = {"max_pool2d", "avg_pool2d"}
 
 
-def quantize(call: Call) -> Value:
+def quantize(call: OnnxCall) -> Value:
     """QuantizeLinear of an activation, with one scale."""
     _zero_point(call, 2)
     scale = _scale(call, 1)
     return _quantized(call, call.view(0), scale, _unsigned(call, 2))
 
 
-def dequantize(call: Call) -> Value:
+def dequantize(call: OnnxCall) -> Value:
     """DequantizeLinear of an activation, or of sums of products."""
     _zero_point(call, 2)
     scale = call.constant(1)
@@ -44,12 +45,12 @@ def dequantize(call: Call) -> Value:
     return multiply(call)
 
 
-def dynamic(call: Call) -> NoReturn:
+def dynamic(call: OnnxCall) -> NoReturn:
     """DynamicQuantizeLinear: its zero point follows the data."""
     call.refuse("chooses a zero point while it runs, but the machine is symmetric; allowed: static quantization with zero points of 0")
 
 
-def qlinear_conv(call: Call) -> Value:
+def qlinear_conv(call: OnnxCall) -> Value:
     """QLinearConv: a convolution between scales."""
     for position in (2, 5, 7):
         _zero_point(call, position)
@@ -60,14 +61,14 @@ def qlinear_conv(call: Call) -> Value:
     if per_output.size not in (1, weights.array.shape[0]):
         call.refuse(f"{per_output.size} scales for weights of shape {weights.array.shape}; allowed: one, or one an output channel")
     real = weights.array * per_output.reshape(-1, *[1] * (weights.array.ndim - 1))
-    result = convolve(call, view, factor, replace(weights, array=real))
+    result = filtered(call, view, factor, replace(weights, array=real))
     bias = call.optional_constant(8)
     if bias is not None:
         result = result.shifted(bias.array.astype(np.float64) * scale * per_output, bias)
     return _quantized(call, result.view(), _scale(call, 6), _unsigned(call, 7))
 
 
-def qlinear_matmul(call: Call) -> Value:
+def qlinear_matmul(call: OnnxCall) -> Value:
     """QLinearMatMul: a linear layer or a product of activations between scales."""
     for position in (2, 5, 7):
         _zero_point(call, position)
@@ -83,7 +84,7 @@ def qlinear_matmul(call: Call) -> Value:
     return _quantized(call, result.view(), _scale(call, 6), _unsigned(call, 7))
 
 
-def integer_product(call: Call) -> Deferred:
+def integer_product(call: OnnxCall) -> Deferred:
     """MatMulInteger and ConvInteger: sums of products of integers, whose scales follow."""
     _zero_point(call, 2)
     _zero_point(call, 3)
@@ -91,7 +92,7 @@ def integer_product(call: Call) -> Deferred:
     second = call.value(1)
     if call.node.op == "ConvInteger":
         weights = call.constant(1)
-        return convolve(call, view, factor, weights)
+        return filtered(call, view, factor, weights)
     if not isinstance(second, Constant):
         return product(call, view, factor, *call.with_factor(1))
     if second.array.ndim != 2:
@@ -99,7 +100,7 @@ def integer_product(call: Call) -> Deferred:
     return linear(call, view, factor, second)
 
 
-def _quantized(call: Call, view: View, scale: float, unsigned: bool) -> Expression:
+def _quantized(call: OnnxCall, view: View, scale: float, unsigned: bool) -> Expression:
     if unsigned and not _is_nonnegative(call.builder, view.producer):
         view = call.builder.clip(call.node.path("relu"), view, 0.0, None)
     return Expression.of(view, call.node).apply(lambda x: x / scale, call.node)
@@ -115,28 +116,28 @@ def _is_nonnegative(builder: GraphBuilder, producer: str) -> bool:
     return layers[producer].op in _NONNEGATIVE or (minimum is not None and minimum >= 0)
 
 
-def _real(call: Call, position: int, scale: float) -> tuple[View, float]:
+def _real(call: OnnxCall, position: int, scale: float) -> tuple[View, float]:
     """The activation behind integers, and the factor that is left of its scales."""
     view, factor = call.with_factor(position)
     whole = factor * scale
     return view, 1.0 if abs(whole - 1) < 1e-9 else whole
 
 
-def _scale(call: Call, position: int) -> float:
+def _scale(call: OnnxCall, position: int) -> float:
     scale = call.scalar(position)
     if not (np.isfinite(scale) and scale > 0):
         call.refuse(f"input {position}, a scale, is {scale}; allowed: above 0")
     return scale
 
 
-def _zero_point(call: Call, position: int) -> None:
+def _zero_point(call: OnnxCall, position: int) -> None:
     given = call.optional_constant(position)
     if given is not None and np.any(given.array):
         worst: Array = given.array.reshape(-1)[np.flatnonzero(given.array.reshape(-1))[0]]
         call.refuse(f"input {position}, a zero point, is {worst}; allowed: 0 (the machine is symmetric)")
 
 
-def _unsigned(call: Call, position: int) -> bool:
+def _unsigned(call: OnnxCall, position: int) -> bool:
     given = call.optional_constant(position)
     if given is not None:
         return given.array.dtype.kind == "u"

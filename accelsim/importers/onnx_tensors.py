@@ -12,14 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import onnx
 from onnx import TensorProto, numpy_helper
 
 from accelsim.errors import ImportModelError
 from accelsim.importers.file_bytes import read_bytes
-
-Array = npt.NDArray[Any]
+from accelsim.importers.values import Array
 
 _BITS = {
     TensorProto.FLOAT: 32, TensorProto.DOUBLE: 64, TensorProto.FLOAT16: 16, TensorProto.BFLOAT16: 16, TensorProto.BOOL: 8,

@@ -15,16 +15,18 @@ from onnx import AttributeProto
 from pydantic import ValidationError
 
 from accelsim.errors import ImportModelError
+from accelsim.importers.call import Value
+from accelsim.importers.expressions import Expression
 from accelsim.importers.graph_builder import GraphBuilder
 from accelsim.importers.imported_graph import ImportedGraph
-from accelsim.importers.onnx_call import Call, Recorder, Value
-from accelsim.importers.onnx_expressions import Expression
+from accelsim.importers.onnx_call import OnnxCall
 from accelsim.importers.onnx_file import OnnxModel
 from accelsim.importers.onnx_fold import FOLDERS, fold
 from accelsim.importers.onnx_node import OnnxNode
 from accelsim.importers.onnx_ops import EPILOGUE, HANDLERS, PARTED, PASSED_THROUGH
 from accelsim.importers.onnx_tensors import FLOATS
-from accelsim.importers.onnx_values import Constant, Deferred, Fused, Plain
+from accelsim.importers.recorder import Recorder
+from accelsim.importers.values import Constant, Deferred, Fused, Plain
 
 _FREE_CONSTANTS = 1 << 24  # elements that folding may make in all, besides some for each that the file holds
 _FOLDS_OF_A_WEIGHT = 16
@@ -83,11 +85,12 @@ class _Walk:
         outputs = tuple(self._output(name) for name in self.outputs)
         recorder = self.recorder
         unused = tuple(sorted(self.model.trained - recorder.used - self._folded_away()))
-        notes = self.model.external_notes()
+        for text in self.model.external_notes():
+            recorder.note(text)
         stored = {name: tensor for name, tensor in self.model.initializers.items() if tensor.data_type in FLOATS and list(tensor.dims)}
         shapes = {name: tuple(tensor.dims) for name, tensor in stored.items()} | self.copies
         read = {name: shapes[name] for name in sorted(recorder.used) if name in shapes}
-        return ImportedGraph(recorder.builder, outputs, recorder.weights, recorder.constants, unused, read, recorder.stored, notes)
+        return recorder.graph(outputs, unused, read)
 
     def _folded_away(self) -> set[str]:
         """Initializers that a needed node reads: they went into a function or a shape, if not into a layer."""
@@ -129,7 +132,7 @@ class _Walk:
         if folds and (known or node.op in FOLDERS):
             results: Value | tuple[Value, ...] = self._fold(node, operands, known)
         elif node.op in HANDLERS:
-            call = Call(node, operands, self.recorder, self._sole)
+            call = OnnxCall(node, operands, self.recorder, self._sole)
             results = self._handled(call)
             if isinstance(results, Expression) and len(self.readers.get(node.outputs[0], [])) != 1:
                 results = call.settled(results) or results
@@ -138,7 +141,7 @@ class _Walk:
         self._take(node, results if isinstance(results, tuple) else (results,))
 
     @staticmethod
-    def _handled(call: Call) -> Value | tuple[Value, ...]:
+    def _handled(call: OnnxCall) -> Value | tuple[Value, ...]:
         """What a node becomes; attributes and shapes that no model of the operation has are its error, whatever they upset."""
         try:
             return HANDLERS[call.node.op](call)
@@ -259,7 +262,7 @@ class _Walk:
             return value.leaf.producer  # the integers that stand for it
         if maker is None or isinstance(value, Plain):
             return value.view.producer if isinstance(value, Plain) else ""
-        return Call(maker, [value], self.recorder, self._sole).view(0).producer
+        return OnnxCall(maker, [value], self.recorder, self._sole).view(0).producer
 
 
 def _read_by(node: OnnxNode) -> Iterator[str]:

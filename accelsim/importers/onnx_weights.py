@@ -11,8 +11,8 @@ from pathlib import Path
 
 from accelsim.importers.graph_builder import GraphBuilder
 from accelsim.importers.onnx_file import OnnxModel
-from accelsim.importers.onnx_tensors import Array
 from accelsim.importers.onnx_walk import walk_onnx
+from accelsim.importers.values import Array
 from accelsim.importers.weights_file import match, open_weights
 
 

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from accelsim.importers.graph_builder import Pool
-from accelsim.importers.onnx_call import Call
-from accelsim.importers.onnx_fold import axes_of
-from accelsim.importers.onnx_values import Plain
-
-Pair = tuple[int, int]
+from accelsim.importers.onnx_call import OnnxCall
+from accelsim.importers.onnx_fold import axes_of, whole_numbers
+from accelsim.importers.values import Padded, Plain
+from accelsim.importers.windows import Pair, Pool
 
 
-def pair(call: Call, name: str) -> Pair:
+def pair(call: OnnxCall, name: str) -> Pair:
     """An attribute with a value for each axis (y, x); (1, 1) if it is left out."""
     values = call.node.ints(name) or [1, 1]
     if len(values) != 2 or min(values) < 1:
@@ -20,7 +18,7 @@ def pair(call: Call, name: str) -> Pair:
     return values[0], values[1]
 
 
-def paddings(call: Call, image: Sequence[int], taps: Pair, strides: Pair, dilation: Pair = (1, 1)) -> tuple[Pair, Pair]:
+def paddings(call: OnnxCall, image: Sequence[int], taps: Pair, strides: Pair, dilation: Pair = (1, 1)) -> tuple[Pair, Pair]:
     """Padding (y, x) of top and left, and of bottom and right."""
     auto = call.node.text("auto_pad", "NOTSET")
     if auto in ("SAME_UPPER", "SAME_LOWER"):  # as many outputs as strides, the odd line at the end or at the start
@@ -37,7 +35,25 @@ def paddings(call: Call, image: Sequence[int], taps: Pair, strides: Pair, dilati
     return (pads[0], pads[1]), (pads[2], pads[3])
 
 
-def pool(call: Call) -> Plain:
+def pad(call: OnnxCall) -> Padded:
+    """Pad: zeros around an image, left to the convolution that reads it."""
+    view, rank = call.view(0), len(call.shape(0))
+    pads, value = call.node.ints("pads"), call.node.number("value", 0.0)
+    if pads is None:
+        pads = whole_numbers(call.node, call.constant(1).array)
+        value = 0.0 if call.optional(2) is None else call.scalar(2)
+    axes = list(range(rank)) if call.optional(3) is None else whole_numbers(call.node, call.constant(3).array)
+    mode = call.node.text("mode", "constant")
+    inside = len(pads) == 2 * len(axes) and all(-rank <= axis < rank for axis in axes)
+    by_axis = {axis % rank: (pads[i], pads[i + len(axes)]) for i, axis in enumerate(axes)} if inside else {}
+    (top, bottom), (left, right) = by_axis.get(2, (0, 0)), by_axis.get(3, (0, 0))
+    elsewhere = any(any(by_axis.get(axis, ())) for axis in (0, 1))
+    if not inside or elsewhere or rank != 4 or mode != "constant" or value != 0 or min(top, bottom, left, right) < 0:
+        call.refuse(f"pads {pads} of axes {axes} of {view.shape}, mode {mode!r}, value {value:g}; allowed: zeros around an image")
+    return Padded(view, (top, left), (bottom, right))
+
+
+def pool(call: OnnxCall) -> Plain:
     """MaxPool and AveragePool."""
     view = call.view(0)
     shape = call.node.ints("kernel_shape") or []
@@ -59,12 +75,12 @@ def pool(call: Call) -> Plain:
     return Plain(call.builder.pool(call.node.path("max_pool" if maximum else "avg_pool"), view, what))
 
 
-def global_average(call: Call) -> Plain:
+def global_average(call: OnnxCall) -> Plain:
     """GlobalAveragePool: (1, C, H, W) to (1, C, 1, 1)."""
     return _average(call, call.view(0).shape[2:], keep=True)
 
 
-def reduce_mean(call: Call) -> Plain:
+def reduce_mean(call: OnnxCall) -> Plain:
     """ReduceMean over an image's positions, or over a sequence's rows."""
     shape = call.shape(0)
     rank, keep = len(shape), bool(call.node.integer("keepdims", 1))
@@ -78,7 +94,7 @@ def reduce_mean(call: Call) -> Plain:
     return Plain(result.reshape((shape[0], 1, shape[2])) if keep else result)
 
 
-def _average(call: Call, image: Sequence[int], keep: bool) -> Plain:
+def _average(call: OnnxCall, image: Sequence[int], keep: bool) -> Plain:
     view = call.view(0)
     if len(view.shape) != 4:
         call.refuse(f"an activation of shape {view.shape}; allowed: (1, C, H, W)")

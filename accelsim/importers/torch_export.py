@@ -1,26 +1,34 @@
-"""A walk of a torch.export program: every ATen call becomes a layer, a change of view, or a named error.
+"""A walk of a torch.export program: every ATen call becomes a layer, a change of view, a step of a function, a constant, or a named error.
 
-Only what depends on the model's input becomes a layer; calls on constants alone (position indices, masks) are computed here, and an
-additive mask must come out as zero. Dropout and casts between floats are taken as inference has them: nothing.
+Only what depends on the model's input becomes a layer; calls on constants alone (position indices, masks) are computed here. Dropout and
+casts between floats are taken as inference has them: nothing.
 """
 
 from __future__ import annotations
 
 import math
+import operator
 from dataclasses import replace
 from typing import Any
 
 import torch
+from pydantic import ValidationError
 from torch.export.graph_signature import InputKind
 
 from accelsim.errors import ImportModelError
+from accelsim.importers.call import Value
+from accelsim.importers.expressions import Expression
 from accelsim.importers.graph_builder import GraphBuilder
 from accelsim.importers.imported_graph import ImportedGraph
 from accelsim.importers.layout import View
-from accelsim.importers.torch_ops import DROPOUTS, HANDLERS, SAME_ELEMENTS
-from accelsim.importers.torch_values import IGNORED, Arguments, Constant, Parameter, Recorder, shape_of, where
+from accelsim.importers.recorder import Recorder
+from accelsim.importers.torch_call import TorchCall
+from accelsim.importers.torch_node import IGNORED, TorchNode, functional
+from accelsim.importers.torch_ops import CUT, EPILOGUE, HANDLERS, VIEWS
+from accelsim.importers.torch_values import Known
+from accelsim.importers.values import Deferred, Fused, Plain
 
-_MAX_CONSTANT = 1 << 24  # elements that folding a constant may make
+_MAX_CONSTANT = 1 << 24  # elements that folding a constant may make, where its operands are smaller
 
 
 def walk(program: torch.export.ExportedProgram, builder: GraphBuilder, keep_values: bool) -> ImportedGraph:
@@ -43,24 +51,13 @@ def walk(program: torch.export.ExportedProgram, builder: GraphBuilder, keep_valu
     return _Walk(program, builder, keep_values).run()
 
 
-def _functional(target: str) -> tuple[str, bool]:
-    """('aten.relu.default', True) of 'aten.relu_.default': the operation that does the same, and whether it was in place."""
-    namespace, _, rest = target.partition(".")
-    name, _, overload = rest.partition(".")
-    in_place = name.endswith("_") and not name.endswith("__")
-    return (f"{namespace}.{name[:-1]}.{overload}", True) if in_place else (target, False)
-
-
 class _Walk:
     def __init__(self, program: torch.export.ExportedProgram, builder: GraphBuilder, keep_values: bool) -> None:
         self.program = program
-        self.recorder = Recorder(program, builder, keep_values)
-        self.values: dict[str, Any] = {}
-        self.trained = {
-            spec.target: math.prod(program.state_dict[spec.target].shape)
-            for spec in program.graph_signature.input_specs
-            if spec.kind is InputKind.PARAMETER and spec.target is not None
-        }
+        inputs = program.graph_signature.input_specs
+        self.trained = frozenset(spec.target for spec in inputs if spec.kind is InputKind.PARAMETER and spec.target is not None)
+        self.recorder = Recorder(builder, self.trained, keep_values)
+        self.values: dict[str, Any] = {}  # Value, tuple of Value, or Known
 
     def run(self) -> ImportedGraph:
         """Visit every node once, in the program's order."""
@@ -70,93 +67,139 @@ class _Walk:
             if node.op == "placeholder":
                 self.values[node.name] = self._placeholder(node, specs[node.name])
             elif node.op == "call_function":
-                self.values[node.name] = self._call(node)
+                self.values[node.name] = self._call(TorchNode(node))
             elif node.op == "output":
-                outputs = self._outputs(node)
+                outputs = self._outputs(TorchNode(node))
             else:
                 raise ImportModelError(f"{node.name}: a node of kind {node.op!r} is not understood; allowed: exported ATen calls")
-        recorder = self.recorder
-        counted = sum(layer.parameters for layer in recorder.builder.layers)
-        read = sum(self.trained[name] for name in recorder.used)
-        if counted + recorder.folded != read:
-            raise ImportModelError(f"the layers count {counted} parameters, but the program reads {read}: one is shared or partly read")
-        unused = tuple(sorted(set(self.trained) - recorder.used))
-        folded = f"{recorder.batch_norms} batch norms are folded: {recorder.folded:,} trained numbers are part of weights and biases"
-        notes = (folded,) if recorder.batch_norms else ()
-        return ImportedGraph(recorder.builder, outputs, recorder.weights, recorder.constants, unused, notes=notes)
+        return self.recorder.graph(outputs, self.trained - self.recorder.used)
 
     def _placeholder(self, node: torch.fx.Node, spec: Any) -> object:
-        if spec.kind is InputKind.PARAMETER:
-            return Parameter(spec.target, tuple(self.program.state_dict[spec.target].shape))
-        if spec.kind in (InputKind.BUFFER, InputKind.CONSTANT_TENSOR):
+        if spec.kind in (InputKind.PARAMETER, InputKind.BUFFER):
             stored = self.program.constants if spec.target in self.program.constants else self.program.state_dict
-            return Constant(stored[spec.target])
+            return Known(stored[spec.target], (spec.target,))
+        if spec.kind is InputKind.CONSTANT_TENSOR:
+            return Known(self.program.constants[spec.target])
         if spec.kind is not InputKind.USER_INPUT or not isinstance(node.meta.get("val"), torch.Tensor):
             raise ImportModelError(f"{node.name}: an input of kind {spec.kind.name} is not understood; allowed: tensors")
-        shape = shape_of(node)
-        if shape[0] != 1 or len(shape) not in (3, 4):
-            raise ImportModelError(f"input {node.name!r} has shape {shape}; allowed: (1, channels, height, width) or (1, rows, width)")
-        builder = self.recorder.builder
-        return builder.image(node.name, *shape[1:]) if len(shape) == 4 else builder.tokens(node.name, *shape[1:])
+        shape, builder = TorchNode(node).shape, self.recorder.builder
+        if len(shape) not in (3, 4) or shape[0] != 1 or not node.meta["val"].is_floating_point():
+            allowed = "floating-point (1, channels, height, width) or (1, rows, width)"
+            raise ImportModelError(f"input {node.name!r} has shape {shape} of {node.meta['val'].dtype}; allowed: {allowed}")
+        return Plain(builder.image(node.name, *shape[1:]) if len(shape) == 4 else builder.tokens(node.name, *shape[1:]))
 
-    def _outputs(self, node: torch.fx.Node) -> tuple[str, ...]:
-        results: Any = torch.fx.node.map_arg(node.args[0], lambda arg: self.values[arg.name])
+    def _outputs(self, node: TorchNode) -> tuple[str, ...]:
         names = []
-        for result in results:
-            if not isinstance(result, View):
-                raise ImportModelError(f"output {result!r} does not depend on the input")
-            names.append(result.producer)
-        return tuple(names)
+        for arg in node.fx.args[0]:
+            if arg is None:
+                continue
+            value = self.values[arg.name] if isinstance(arg, torch.fx.Node) else Known(arg)
+            if isinstance(value, Known | tuple):
+                raise ImportModelError(f"output {arg} does not depend on the input")
+            names.append(self._made(TorchNode(arg), value).producer)
+        return tuple(dict.fromkeys(names))
 
-    def _call(self, node: torch.fx.Node) -> object:
-        target, in_place = _functional(str(node.target))
-        sources = [self.values[source.name] for source in node.all_input_nodes]
-        if target in IGNORED:
-            return Constant(None)
-        if all(isinstance(source, Constant) for source in sources):
+    def _call(self, node: TorchNode) -> object:
+        fx, in_place = node.fx, functional(str(node.fx.target))[1]
+        if str(fx.target) in IGNORED:
+            return Known(None)
+        if fx.target is operator.getitem and isinstance(self.values[fx.args[0].name], tuple):
+            return self._item(node, self.values[fx.args[0].name], fx.args[1])
+        if all(isinstance(self.values[source.name], Known) for source in fx.all_input_nodes):
             return self._fold(node)
-        if target in SAME_ELEMENTS and len(sources) == 1:
-            return self._same_elements(node, sources[0])
-        if target not in HANDLERS:
-            known = sorted(HANDLERS.keys() | SAME_ELEMENTS)
-            raise ImportModelError(f"{where(node)}: operation {str(node.target)!r} is not understood; known: {known}")
-        result = HANDLERS[target](self.recorder, node, Arguments(self.values, node))
-        if in_place:
-            self._overwrite(node, result)
-        return result
+        if node.target not in HANDLERS:
+            raise ImportModelError(f"{node.where}: operation {str(fx.target)!r} is not understood; known: {sorted(HANDLERS)}")
+        source = self._changed(node) if in_place else None
+        call = TorchCall(node, self.values, self.recorder, lambda position: self._is_sole(fx.args[position]))
+        result = self._handled(call)
+        if isinstance(result, tuple):
+            return result
+        if source is not None:
+            return self._overwritten(node, source, call.made(result))
+        return self._settled(node, call, result)
 
-    def _overwrite(self, node: torch.fx.Node, result: object) -> None:
+    @staticmethod
+    def _handled(call: TorchCall) -> Value | tuple[Value, ...]:
+        """What a call becomes; arguments that no model gives it are its error, whatever they upset."""
+        try:
+            return HANDLERS[call.node.target](call)
+        except ValidationError:
+            raise  # a size that no layer may have: the caller says which
+        except (ValueError, IndexError, TypeError, ArithmeticError) as error:
+            reason = (str(error) or type(error).__name__).splitlines()[0]
+            raise ImportModelError(f"{call.node.where}: its arguments do not fit together: {reason}") from None
+
+    def _made(self, node: TorchNode, value: Value) -> View:
+        return TorchCall(node, {**self.values}, self.recorder, lambda _: False).made(value)
+
+    @staticmethod
+    def _item(node: TorchNode, parts: tuple[Value, ...], index: int) -> Value:
+        if index >= len(parts):
+            raise ImportModelError(f"{node.where}: output {index} of {node.fx.args[0]} is not supported")
+        return parts[index]
+
+    def _settled(self, node: TorchNode, call: TorchCall, result: Value) -> Value:
+        """The result; a layer that nothing more can be folded into is made."""
+        readers = node.readers
+        if isinstance(result, Expression) and len(readers) != 1:
+            return call.settled(result) or result
+        if not isinstance(result, Deferred) or (len(readers) == 1 and str(readers[0].target) in EPILOGUE):
+            return result
+        return Fused.of(result) if result.columns is not None and self._is_cut(node.fx) else Plain(result.view())
+
+    def _is_cut(self, node: torch.fx.Node) -> bool:
+        """True if some reader cuts the result, behind changes of its view or what can be folded."""
+        waiting, seen = [node], {node}
+        while waiting:
+            here = waiting.pop()
+            for reader in here.users:
+                target = str(reader.target)
+                if target in CUT:
+                    return True
+                folds = target in EPILOGUE and all(
+                    isinstance(self.values.get(i.name), Known) for i in reader.all_input_nodes if i is not here
+                )
+                if (target in VIEWS or folds) and reader not in seen:
+                    seen.add(reader)
+                    waiting.append(reader)
+        return False
+
+    def _is_sole(self, source: object) -> bool:
+        """True if nothing else reads an activation, on the whole way from the layer that made it through its views."""
+        while isinstance(source, torch.fx.Node):
+            if len(TorchNode(source).readers) != 1:
+                return False
+            source = source.args[0] if str(source.target) in VIEWS else None
+        return True
+
+    def _changed(self, node: TorchNode) -> View:
+        """The operand of a call in place, whose layer is made."""
+        source = node.fx.all_input_nodes[0]
+        value = self.values[source.name]
+        if isinstance(value, Known | tuple) or source is not node.fx.args[0]:
+            raise ImportModelError(f"{node.where}: {node.fx.target} changes {value!r} in place, which is not supported")
+        view = self._made(TorchNode(source), value)
+        self.values[source.name] = Plain(view)
+        return view
+
+    def _overwritten(self, node: TorchNode, source: View, result: View) -> Plain:
         """An operation in place: whoever reads its operand from here on, under any view, reads the result."""
-        source = self.values[node.all_input_nodes[0].name]
-        if not isinstance(source, View) or not isinstance(result, View) or source.dims != result.dims or source.row != result.row:
-            raise ImportModelError(f"{where(node)}: {node.target} changes {source!r} in place, which is not supported")
+        if source.dims != result.dims or source.row != result.row:
+            raise ImportModelError(f"{node.where}: {node.fx.target} changes {source.producer!r} in place, which is not supported")
         for name, value in self.values.items():
-            if isinstance(value, View) and value.producer == source.producer:
-                self.values[name] = replace(value, producer=result.producer)
+            if isinstance(value, Plain) and value.view.producer == source.producer:
+                self.values[name] = Plain(replace(value.view, producer=result.producer))
+        return Plain(result)
 
-    def _fold(self, node: torch.fx.Node) -> Constant:
+    def _fold(self, node: TorchNode) -> Known:
         """Compute a call whose operands are all known."""
-        value = node.meta.get("val")
-        size = math.prod(shape_of(node)) if isinstance(value, torch.Tensor) else 1
-        if size > _MAX_CONSTANT or not str(node.target).startswith("aten."):
-            raise ImportModelError(f"{where(node)}: constant {node.target} of {size} elements is not computed; allowed: {_MAX_CONSTANT}")
-        target: Any = node.target
-        args, kwargs = torch.fx.node.map_arg((node.args, node.kwargs), lambda arg: self.values[arg.name].value)
+        fx = node.fx
+        known = [self.values[source.name] for source in fx.all_input_nodes]
+        largest = max([_MAX_CONSTANT, *(item.value.numel() for item in known if isinstance(item.value, torch.Tensor))])
+        size = math.prod(node.shape) if isinstance(fx.meta.get("val"), torch.Tensor) else 1
+        target: Any = fx.target
+        if size > largest or not (str(target).startswith("aten.") or target is operator.getitem):
+            raise ImportModelError(f"{node.where}: constant {target} of {size} elements is not computed; allowed: {largest}")
+        args, kwargs = torch.fx.node.map_arg((fx.args, fx.kwargs), lambda arg: self.values[arg.name].value)
         here = {"device": torch.device("cpu")} if "device" in kwargs else {}  # the program may be exported on another device, or on none
-        return Constant(target(*args, **{**kwargs, **here}))
-
-    def _same_elements(self, node: torch.fx.Node, source: object) -> object:
-        """A call that changes the shape, or nothing: the same elements in the same order."""
-        shape = shape_of(node)
-        value = node.meta["val"]
-        if not value.is_floating_point():
-            raise ImportModelError(f"{where(node)}: a cast to {value.dtype} is not supported; allowed: floating-point types")
-        if str(node.target) in DROPOUTS and Arguments(self.values, node).get(2, "train", False):
-            raise ImportModelError(f"{where(node)}: dropout in training mode; export the model after model.eval()")
-        if isinstance(source, Parameter):
-            if math.prod(shape) != math.prod(source.shape):
-                raise ImportModelError(f"{where(node)}: parameter {source.name!r} of shape {source.shape} is expanded to {shape}")
-            return Parameter(source.name, shape)
-        if not isinstance(source, View):
-            raise ImportModelError(f"{where(node)}: {node.target} of {source!r} is not understood")
-        return source.reshape(shape)
+        return Known(target(*args, **{**kwargs, **here}), tuple(dict.fromkeys(name for item in known for name in item.sources)))

@@ -6,205 +6,203 @@ To support another operation, write its function and its row.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Literal
 
-import torch
+import numpy as np
 
-from accelsim.errors import ImportModelError
-from accelsim.importers import torch_windows
-from accelsim.importers.layout import View
-from accelsim.importers.torch_values import (
-    Arguments,
-    Constant,
-    Padded,
-    Parameter,
-    Recorder,
-    is_true,
-    is_zero,
-    numel,
-    owner_of,
-    path_of,
-    where,
-)
+from accelsim.importers import torch_views, torch_windows
+from accelsim.importers.attention import attention_of_heads
+from accelsim.importers.call import Call, Table, Value
+from accelsim.importers.elementwise import UNARY, add, divide, joint, multiply, normalize_rows, subtract, unary
+from accelsim.importers.expressions import Expression
+from accelsim.importers.products import channel_vector, linear, matmul
+from accelsim.importers.torch_call import TorchCall
+from accelsim.importers.values import Constant, Deferred, Plain
 
 
-def _linear(recorder: Recorder, node: torch.fx.Node, args: Arguments) -> View:
-    weight, bias = args.parameter(1, "weight"), args.optional_parameter(2, "bias")
-    result = recorder.builder.linear(owner_of(weight), args.view(0, "input"), weight.shape[0], bool(bias))
-    recorder.keep_weight(result, weight)
-    recorder.keep_constant(result, "bias", *bias)
-    return result
+def _linear(call: TorchCall) -> Deferred:
+    weights = call.constant(1)
+    if weights.array.ndim != 2:
+        call.refuse(f"weights of shape {weights.array.shape}; allowed: (N, K)")
+    return _biased(call, linear(call, *call.with_factor(0), weights.turned()), 2)
 
 
-def _matmul(recorder: Recorder, node: torch.fx.Node, args: Arguments) -> View:
-    return recorder.builder.matmul(path_of(node, "matmul"), args.view(0, "self"), args.view(1, "other"))
+def _addmm(call: TorchCall) -> Deferred:
+    weights = call.constant(2)
+    if call.get(3, "beta", 1) != 1 or call.get(4, "alpha", 1) != 1 or weights.array.ndim != 2:
+        call.refuse(f"weights of shape {weights.array.shape}, alpha and beta; allowed: (K, N), 1 and 1")
+    return _biased(call, linear(call, *call.with_factor(1), weights), 0)
 
 
-def _attention(recorder: Recorder, node: torch.fx.Node, args: Arguments) -> View:
-    """Fused attention, as its definition has it: softmax(Q K^T * scale) V."""
-    query, key, value = args.view(0, "query"), args.view(1, "key"), args.view(2, "value")
-    mask = args.get(3, "attn_mask")
-    if args.get(5, "is_causal", False) or not (mask is None or is_zero(mask) or is_true(mask)):
-        raise ImportModelError(f"{where(node)}: attention with a mask is not supported")
-    scores = recorder.builder.matmul(path_of(node, "matmul"), query, key.transpose(-2, -1))
-    scale = args.get(6, "scale")
-    scores = recorder.builder.scale(path_of(node, "mul"), scores, query.shape[-1] ** -0.5 if scale is None else float(scale))
-    return recorder.builder.matmul(path_of(node, "matmul"), recorder.builder.softmax(path_of(node, "softmax"), scores, -1), value)
+def _biased(call: TorchCall, result: Deferred, position: int) -> Deferred:
+    bias = call.optional_constant(position)
+    return result if bias is None else result.shifted(channel_vector(call, result, bias), bias)
 
 
-def _scale(recorder: Recorder, node: torch.fx.Node, args: Arguments) -> View:
-    factor = args.get(1, "other")
-    factor = float(factor.value) if isinstance(factor, Constant) and numel(factor) == 1 else factor
-    view = args.view(0, "self")
-    if not isinstance(factor, int | float) or not args.sole_reader(0):
-        raise ImportModelError(f"{where(node)}: {node.target} of anything but an attention product alone by a number is not supported")
-    divide = str(node.target).startswith("aten.div")
-    return recorder.builder.scale(where(node), view, 1 / factor if divide else float(factor))
+def _attention(call: TorchCall) -> Plain:
+    """Fused attention: a mask hides nothing, or is refused."""
+    mask = call.get(3, "attn_mask")
+    if call.get(5, "is_causal", False) or call.get(7, "enable_gqa", False):
+        call.refuse("causal attention and shared heads of keys and values are not supported")
+    if mask is not None and not _hides_nothing(mask):
+        call.refuse("attention with a mask is not supported")
+    query, key, value = (call.view(position) for position in range(3))
+    scale = call.get(6, "scale")
+    return Plain(attention_of_heads(call, query, key, value, query.shape[-1] ** -0.5 if scale is None else float(scale)))
 
 
-def _add(recorder: Recorder, node: torch.fx.Node, args: Arguments) -> View:
-    first, second = args.get(0, "self"), args.get(1, "other")
-    if args.get(2, "alpha", 1) != 1:
-        raise ImportModelError(f"{where(node)}: a sum with alpha is not supported")
-    if isinstance(first, View) and isinstance(second, View):
-        return recorder.builder.add(path_of(node, "add"), first, second)
-    position = 0 if isinstance(first, View) else 1
-    view, other = args.view(position, "self" if position == 0 else "other"), (second if position == 0 else first)
-    if isinstance(other, Parameter) and view.shape == other.shape:
-        result = recorder.builder.add_positions(path_of(node, "positions"), view, args.sole_reader(position))
-        recorder.keep_constant(result, "positions", other)
-        return result
-    if is_zero(other):
-        return view
-    raise ImportModelError(
-        f"{where(node)}: the sum of {view.shape} with {other!r} is not supported; allowed: a residual, positions, a zero mask"
-    )
+def _hides_nothing(mask: object) -> bool:
+    if not isinstance(mask, Constant):
+        return False
+    return bool(mask.array.all() if mask.array.dtype.kind == "b" else not mask.array.any())
 
 
-def _cat(recorder: Recorder, node: torch.fx.Node, args: Arguments) -> View:
-    parts = args.get(0, "tensors")
-    trained, view = parts[:-1], parts[-1]
-    rows = args.get(1, "dim", 0) % 3
-    fits = isinstance(view, View) and len(view.shape) == 3 and rows == 1 and all(isinstance(part, Parameter) for part in trained)
-    if not fits or any(part.shape[::2] != view.shape[::2] for part in trained):
-        raise ImportModelError(f"{where(node)}: a concatenation of anything but trained rows before an activation is not supported")
-    result = recorder.builder.prepend_rows(path_of(node), view, sum(part.shape[1] for part in trained))
-    recorder.keep_constant(result, "prepended", *trained)
-    return result
+def _without_alpha(function: Callable[[Call], Value]) -> Callable[[TorchCall], Value]:
+    """A sum or a difference, whose second operand must not have a factor of its own."""
+
+    def compute(call: TorchCall) -> Value:
+        if call.get(2, "alpha", 1) != 1:
+            call.refuse("a sum with alpha is not supported")
+        return function(call)
+
+    return compute
 
 
-def _layer_norm(recorder: Recorder, node: torch.fx.Node, args: Arguments) -> View:
-    gamma, beta = args.parameter(2, "weight"), args.parameter(3, "bias")
-    result = recorder.builder.layernorm(owner_of(gamma), args.view(0, "input"), args.get(1, "normalized_shape"))
-    recorder.keep_constant(result, "gamma", gamma)
-    recorder.keep_constant(result, "beta", beta)
-    return result
+def _divide(call: TorchCall) -> Value:
+    if call.get(2, "rounding_mode") is not None:
+        call.refuse("a division that rounds is not supported")
+    return divide(call)
 
 
-def _softmax(recorder: Recorder, node: torch.fx.Node, args: Arguments) -> View:
-    return recorder.builder.softmax(path_of(node, "softmax"), args.view(0, "self"), args.get(1, "dim"))
+def _layer_norm(call: TorchCall) -> Plain:
+    shape, normalized = call.shape(0), call.get(1, "normalized_shape")
+    if tuple(normalized) != shape[-1:]:
+        call.refuse(f"normalization over {tuple(normalized)} of {shape}; allowed: over the last dimension")
+    return normalize_rows(call, call.optional_constant(2), call.optional_constant(3))
 
 
-def _gelu(recorder: Recorder, node: torch.fx.Node, args: Arguments) -> View:
+def _softmax(call: TorchCall) -> Plain:
+    return Plain(call.builder.softmax(call.node.path("softmax"), call.view(0), call.get(1, "dim")))
+
+
+def _gelu(call: TorchCall) -> Plain:
     """GELU, exact or by tanh: a vector unit evaluates either from one table."""
-    return recorder.builder.gelu(path_of(node, "gelu"), args.view(0, "self"))
+    return Plain(call.builder.gelu(call.node.path("gelu"), call.view(0)))
 
 
-def _relu(recorder: Recorder, node: torch.fx.Node, args: Arguments) -> View:
-    return recorder.builder.clip(path_of(node, "relu"), args.view(0, "self"), 0.0, None)
+def _clip(low: float | None, high: float | None, name: str) -> Callable[[TorchCall], Value]:
+    """Each element held between bounds that the call may state otherwise."""
+
+    def compute(call: TorchCall) -> Value:
+        names = ("min_val", "max_val") if call.node.target.startswith("aten.hardtanh") else ("min", "max")
+        stated = (low is None and high is None) or call.node.target.startswith("aten.hardtanh")
+        bounds = (call.get(1, names[0], low), call.get(2, names[1], high)) if stated else (low, high)
+        if not all(bound is None or isinstance(bound, int | float) for bound in bounds):
+            call.refuse(f"{call.node.fx.target} with bounds that are not numbers is not supported")
+        minimum, maximum = (None if bound is None else float(bound) for bound in bounds)
+        value = call.value(0)
+        if isinstance(value, Expression):  # a step of a function that is spelt out, such as a hard swish
+            return value.apply(lambda x: np.clip(x, minimum, maximum), call.node)
+        return Plain(call.builder.clip(call.node.path(name), call.view(0), minimum, maximum))
+
+    return compute
 
 
-def _relu6(recorder: Recorder, node: torch.fx.Node, args: Arguments) -> View:
-    return recorder.builder.clip(path_of(node, "relu6"), args.view(0, "self"), 0.0, 6.0)
+def _table(op: Table) -> Callable[[TorchCall], Value]:
+    return lambda call: Plain(call.builder.table(call.node.path(op), call.view(0), op))
 
 
-def _clip(recorder: Recorder, node: torch.fx.Node, args: Arguments) -> View:
-    """Hard tanh and clamp: bounds are numbers, of which a clamp may leave one out."""
-    hardtanh = str(node.target).startswith("aten.hardtanh")
-    low, high = (
-        args.get(position, name, default if hardtanh else None)
-        for position, name, default in ((1, "min_val" if hardtanh else "min", -1.0), (2, "max_val" if hardtanh else "max", 1.0))
-    )
-    if not all(bound is None or isinstance(bound, int | float) for bound in (low, high)):
-        raise ImportModelError(f"{where(node)}: {node.target} with bounds that are not numbers is not supported")
-    bounds = (None if bound is None else float(bound) for bound in (low, high))
-    return recorder.builder.clip(path_of(node, "clip"), args.view(0, "self"), *bounds)
-
-
-def _table(recorder: Recorder, node: torch.fx.Node, args: Arguments) -> View:
-    op = str(node.target).split(".")[1]
-    return recorder.builder.table(path_of(node, op), args.view(0, "self"), _TABLES[op])
-
-
-def _transpose(recorder: Recorder, node: torch.fx.Node, args: Arguments) -> View:
-    return args.view(0, "self").transpose(args.get(1, "dim0"), args.get(2, "dim1"))
-
-
-def _permute(recorder: Recorder, node: torch.fx.Node, args: Arguments) -> View:
-    return args.view(0, "self").permute(args.get(1, "dims"))
-
-
-def _select(recorder: Recorder, node: torch.fx.Node, args: Arguments) -> View:
-    return args.view(0, "self").select(args.get(1, "dim"), args.get(2, "index"))
-
-
-_TABLES: dict[str, Literal["sigmoid", "silu", "hardswish", "tanh"]] = {
-    "sigmoid": "sigmoid", "silu": "silu", "hardswish": "hardswish", "tanh": "tanh",
-}  # fmt: skip
-DROPOUTS = {"aten.dropout.default", "aten.feature_dropout.default"}
-SAME_ELEMENTS = DROPOUTS | {
-    "aten.view.default",
-    "aten._unsafe_view.default",
-    "aten.reshape.default",
-    "aten.flatten.using_ints",
-    "aten.unflatten.int",
-    "aten.unsqueeze.default",
-    "aten.squeeze.default",
-    "aten.squeeze.dim",
-    "aten.squeeze.dims",
-    "aten.expand.default",
-    "aten.contiguous.default",
-    "aten.clone.default",
-    "aten.alias.default",
-    "aten.detach.default",
-    "aten.to.dtype",
-    "aten._to_copy.default",
+CUT: dict[str, Callable[[TorchCall], Value | tuple[Value, ...]]] = {
+    "aten.select.int": torch_views.select,
+    "aten.slice.Tensor": torch_views.slice_,
+    "aten.split.Tensor": torch_views.split,
+    "aten.split.sizes": torch_views.split,
+    "aten.split_with_sizes.default": torch_views.split,
+    "aten.chunk.default": torch_views.split,
+    "aten.unbind.int": torch_views.unbind,
 }
-HANDLERS: dict[str, Callable[[Recorder, torch.fx.Node, Arguments], View | Padded]] = {
+VIEWS: dict[str, Callable[[TorchCall], Value | tuple[Value, ...]]] = {
+    "aten.dropout.default": torch_views.dropout,
+    "aten.feature_dropout.default": torch_views.dropout,
+    "aten.transpose.int": torch_views.transpose,
+    "aten.permute.default": torch_views.permute,
+    "aten.t.default": torch_views.turn,
+    **dict.fromkeys(
+        (
+            "aten.view.default",
+            "aten._unsafe_view.default",
+            "aten.reshape.default",
+            "aten.flatten.using_ints",
+            "aten.unflatten.int",
+            "aten.unsqueeze.default",
+            "aten.squeeze.default",
+            "aten.squeeze.dim",
+            "aten.squeeze.dims",
+            "aten.expand.default",
+            "aten.contiguous.default",
+            "aten.clone.default",
+            "aten.alias.default",
+            "aten.detach.default",
+            "aten.to.dtype",
+            "aten._to_copy.default",
+        ),
+        torch_views.same_elements,
+    ),
+}
+EPILOGUE: dict[str, Callable[[TorchCall], Value | tuple[Value, ...]]] = {
+    "aten.batch_norm.default": torch_windows.batch_norm,
+    "aten._native_batch_norm_legit_no_training.default": torch_windows.batch_norm_of_inference,
+    "aten.add.Tensor": _without_alpha(add),
+    "aten.add.Scalar": _without_alpha(add),
+    "aten.sub.Tensor": _without_alpha(subtract),
+    "aten.sub.Scalar": _without_alpha(subtract),
+    "aten.mul.Tensor": multiply,
+    "aten.mul.Scalar": multiply,
+    "aten.div.Tensor": _divide,
+    "aten.div.Scalar": _divide,
+}
+HANDLERS: dict[str, Callable[[TorchCall], Value | tuple[Value, ...]]] = {
+    **CUT,
+    **VIEWS,
+    **EPILOGUE,
     "aten.linear.default": _linear,
+    "aten.addmm.default": _addmm,
+    "aten.matmul.default": matmul,
+    "aten.mm.default": matmul,
+    "aten.bmm.default": matmul,
+    "aten.scaled_dot_product_attention.default": _attention,
     "aten.conv2d.default": torch_windows.conv2d,
     "aten.conv2d.padding": torch_windows.conv2d,
+    "aten.convolution.default": torch_windows.convolution,
     "aten.pad.default": torch_windows.pad,
     "aten.constant_pad_nd.default": torch_windows.pad,
-    "aten.max_pool2d.default": torch_windows.max_pool2d,
+    "aten.max_pool2d.default": lambda call: torch_windows.max_pool2d(call)[0],
+    "aten.max_pool2d_with_indices.default": torch_windows.max_pool2d,
     "aten.avg_pool2d.default": torch_windows.avg_pool2d,
     "aten.adaptive_avg_pool2d.default": torch_windows.adaptive_avg_pool2d,
+    "aten._adaptive_avg_pool2d.default": torch_windows.adaptive_avg_pool2d,
     "aten.mean.dim": torch_windows.mean,
-    "aten.batch_norm.default": torch_windows.batch_norm,
-    "aten.relu.default": _relu,
-    "aten.relu6.default": _relu6,
-    "aten.hardtanh.default": _clip,
-    "aten.clamp.default": _clip,
-    "aten.clamp_min.default": _clip,
-    "aten.clip.default": _clip,
-    "aten.matmul.default": _matmul,
-    "aten.bmm.default": _matmul,
-    "aten.scaled_dot_product_attention.default": _attention,
-    "aten.mul.Tensor": _scale,
-    "aten.mul.Scalar": _scale,
-    "aten.div.Tensor": _scale,
-    "aten.div.Scalar": _scale,
-    "aten.add.Tensor": _add,
-    "aten.cat.default": _cat,
+    "aten.cat.default": torch_views.cat,
     "aten.layer_norm.default": _layer_norm,
+    "aten.native_layer_norm.default": lambda call: (_layer_norm(call),),
     "aten.softmax.int": _softmax,
     "aten._softmax.default": _softmax,
     "aten.gelu.default": _gelu,
-    "aten.sigmoid.default": _table,
-    "aten.silu.default": _table,
-    "aten.hardswish.default": _table,
-    "aten.tanh.default": _table,
-    "aten.transpose.int": _transpose,
-    "aten.permute.default": _permute,
-    "aten.select.int": _select,
-}
+    "aten.relu.default": _clip(0.0, None, "relu"),
+    "aten.relu6.default": _clip(0.0, 6.0, "relu6"),
+    "aten.hardtanh.default": _clip(-1.0, 1.0, "clip"),
+    "aten.clamp.default": _clip(None, None, "clip"),
+    "aten.clamp_min.default": _clip(None, None, "clip"),
+    "aten.clip.default": _clip(None, None, "clip"),
+    "aten.silu.default": _table("silu"),
+    "aten.hardswish.default": _table("hardswish"),
+    "aten.hardsigmoid.default": unary(lambda x: np.clip(x / 6 + 0.5, 0, 1)),
+    "aten.pow.Tensor_Scalar": joint(np.power),
+    **{
+        f"aten.{name}.default": unary(UNARY[op])
+        for name, op in {
+            "sigmoid": "Sigmoid", "tanh": "Tanh", "erf": "Erf", "exp": "Exp", "sqrt": "Sqrt", "reciprocal": "Reciprocal", "neg": "Neg",
+            "abs": "Abs",
+        }.items()
+    },
+    "aten.rsqrt.default": unary(lambda x: 1 / np.sqrt(x)),
+}  # fmt: skip

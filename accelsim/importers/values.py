@@ -1,4 +1,4 @@
-"""What the tensors of an ONNX graph stand for while it is walked: constants, activations, and activations that are not yet made.
+"""What the tensors of a model's graph stand for while it is walked: constants, activations, and activations that are not yet made.
 
 A linear layer is not made when its node is met but when its result is needed: scales, biases and normalizations that follow alone
 are folded into it first. Folding is exact in real numbers; the weights are rounded to float32 once, after it.
@@ -8,14 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from accelsim.errors import ImportModelError
 from accelsim.importers.layout import View, whole
-from accelsim.importers.onnx_tensors import Array
 
+Array = npt.NDArray[Any]
 Vector = npt.NDArray[np.float64]
 
 
@@ -40,6 +41,10 @@ class Constant:
     def __repr__(self) -> str:
         return f"a constant of shape {self.array.shape}"
 
+    def turned(self) -> Constant:
+        """The same with its dimensions in reverse."""
+        return replace(self, array=self.array.T)
+
 
 @dataclass(frozen=True)
 class Plain:
@@ -51,6 +56,25 @@ class Plain:
     def shape(self) -> tuple[int, ...]:
         """Logical shape."""
         return self.view.shape
+
+
+@dataclass(frozen=True, repr=False)
+class Padded:
+    """An image with zeros around it, (top, left) and (bottom, right), which only a convolution reads."""
+
+    view: View
+    before: tuple[int, int]
+    after: tuple[int, int]
+
+    def __repr__(self) -> str:
+        return f"an activation of shape {self.shape} with zeros around it"
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Logical shape."""
+        batch, channels, height, width = self.view.shape
+        (top, left), (bottom, right) = self.before, self.after
+        return batch, channels, height + top + bottom, width + left + right
 
 
 @dataclass(frozen=True, repr=False)

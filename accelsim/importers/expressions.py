@@ -16,8 +16,8 @@ import numpy as np
 
 from accelsim.errors import ImportModelError
 from accelsim.importers.layout import View
-from accelsim.importers.onnx_node import OnnxNode
-from accelsim.importers.onnx_values import Vector
+from accelsim.importers.node import Node
+from accelsim.importers.values import Vector
 
 _POINTS = 513
 _REACH = 12.0  # beyond it, every activation function in use is a straight line
@@ -81,7 +81,7 @@ class Expression:
 
     leaf: View
     values: Vector
-    node: OnnxNode
+    node: Node
     terms: tuple[Expression, Expression] | None = None
     inner: tuple[Callable[[Vector], Vector], Expression] | None = None
     depth: int = 0
@@ -90,7 +90,7 @@ class Expression:
         return f"an activation of shape {self.shape}"
 
     @classmethod
-    def of(cls, view: View, node: OnnxNode) -> Expression:
+    def of(cls, view: View, node: Node) -> Expression:
         """The activation itself."""
         return cls(view, samples(view.shape), node)
 
@@ -105,7 +105,7 @@ class Expression:
         """What the function was applied to."""
         return samples(self.leaf.shape)
 
-    def apply(self, function: Callable[..., Vector], node: OnnxNode, *others: Expression | Vector) -> Expression:
+    def apply(self, function: Callable[..., Vector], node: Node, *others: Expression | Vector) -> Expression:
         """A NumPy function of this expression and of others of the same activation, or of constants."""
         operands = [other.values if isinstance(other, Expression) else other for other in others]
         with np.errstate(all="ignore"):  # what overflows here is compared, and does not match
@@ -116,7 +116,7 @@ class Expression:
         constants = operands
         return Expression(self.leaf, values, node, inner=(lambda x: function(x, *constants), self), depth=self.depth + 1)
 
-    def plus(self, other: Expression, node: OnnxNode) -> Expression:
+    def plus(self, other: Expression, node: Node) -> Expression:
         """The sum of two functions of the same activation."""
         depth = 1 + max(self.depth, other.depth)
         if depth > _MAX_DEPTH:
