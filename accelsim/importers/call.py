@@ -159,19 +159,43 @@ class Call:
         )
 
     def _elementwise(self, expression: Expression) -> View | None:
-        builder, node, leaf = self.builder, expression.node, expression.leaf
+        """The layer of a function of each element, or the layers of one after the other; None if it is no such function."""
+        makers = self._chain(expression)
+        if makers is None:
+            return None
+        view = expression.leaf
+        for maker in makers:
+            view = maker(view)
+        return view
+
+    def _chain(self, expression: Expression) -> list[Callable[[View], View]] | None:
+        """What makes the layers of a function of each element, first to last."""
+        maker = self._function(expression)
+        if maker is not None or expression.inner is None:
+            return None if maker is None else [maker]
+        function, operand = expression.inner
+        before = self._chain(operand) if operand.factor() is None else None
+        if before is None:
+            return None
+        last = self._function(Expression.of(expression.leaf, expression.node).apply(function, expression.node))
+        return None if last is None else [*before, last]
+
+    def _function(self, expression: Expression) -> Callable[[View], View] | None:
+        """What makes the one layer of a function of each element."""
+        builder, node = self.builder, expression.node
         if expression.values.shape != expression.inputs.shape:
             return None
         if expression.equals(gelu) or expression.equals(gelu_by_tanh):
-            return builder.gelu(node.path("gelu"), leaf)
-        for op, function in _TABLES.items():
-            if expression.equals(function):
-                return builder.table(node.path(op), leaf, op)
+            return lambda view: builder.gelu(node.path("gelu"), view)
+        op = next((op for op, function in _TABLES.items() if expression.equals(function)), None)
+        if op is not None:
+            return lambda view: builder.table(node.path(op), view, op)
         low, high = (float(bound) for bound in (expression.values.min(), expression.values.max()))
         if low < high and expression.equals(lambda x: np.clip(x, low, high)):
             minimum = None if low == expression.inputs.min() else low
             maximum = None if high == expression.inputs.max() else high
-            return builder.clip(node.path("relu" if (minimum, maximum) == (0.0, None) else "clip"), leaf, minimum, maximum)
+            name = node.path("relu" if (minimum, maximum) == (0.0, None) else "clip")
+            return lambda view: builder.clip(name, view, minimum, maximum)
         return None
 
 

@@ -43,11 +43,11 @@ def linear(call: Call, view: View, factor: float, weights: Constant) -> Deferred
         if stop - first < outputs:
             name = f"{name}[{first}:{stop}]"
         result = call.builder.linear(name, view, stop - first, shift is not None)
-        part = (0, 0) if stop - first == outputs else (first, stop)
+        part = None if stop - first == outputs else (first, stop)
         call.recorder.keep_folded(pending.folded, 0 if shift is None else outputs)
         call.recorder.keep_weight(result, lambda: _scaled(weights.array[:, first:stop], factor, scale), weights.sources, part)
         if shift is not None:
-            call.recorder.keep_constant(result, "bias", np.broadcast_to(shift, (stop - first,)), pending.sources)
+            call.recorder.keep_constant(result, "bias", np.broadcast_to(shift, (stop - first,)), pending.sources, part)
         return result
 
     shape = (*view.shape[:-1], outputs)

@@ -17,6 +17,7 @@ from accelsim.importers.layout import View
 from accelsim.importers.values import Array, Constant
 
 _LISTED = 5
+Columns = tuple[int, int] | None  # of a matrix that is cut into several layers
 
 
 class Recorder:
@@ -40,23 +41,21 @@ class Recorder:
         self._weights: dict[str, Floats] = {}
         self._constants: dict[str, dict[str, Floats]] = {}
         self._stored: dict[str, str] = {}
-        self._owners: dict[tuple[str, int, int], list[str]] = {}
+        self._owners: dict[tuple[str, Columns], list[str]] = {}
         self._notes: list[str] = []
         self._folded = 0
 
-    def keep_weight(self, view: View, weights: Callable[[], Array], names: tuple[str, ...], columns: tuple[int, int] = (0, 0)) -> None:
+    def keep_weight(self, view: View, weights: Callable[[], Array], names: tuple[str, ...], columns: Columns = None) -> None:
         """Wt[K,N] of the layer that made `view`: all, or columns [first, stop), of what these tensors hold."""
-        for name in self.trained.intersection(names):
-            self._owners.setdefault((name, *columns), []).append(view.producer)
-        self.used.update(names)
-        if len(names) == 1 and columns == (0, 0):
+        self._use(view, names, columns)
+        if len(names) == 1 and columns is None:
             self._stored[view.producer] = names[0]
         if self.keep_values:
             self._weights[view.producer] = _finite(weights(), view, "weights")
 
-    def keep_constant(self, view: View, name: str, values: Array, names: tuple[str, ...]) -> None:
+    def keep_constant(self, view: View, name: str, values: Array, names: tuple[str, ...], columns: Columns = None) -> None:
         """A constant of the layer that made `view`, by the name that the layer gives it."""
-        self.used.update(names)
+        self._use(view, names, columns)
         if self.keep_values:
             self._constants.setdefault(view.producer, {})[name] = _finite(values.reshape(-1), view, name)
 
@@ -82,9 +81,16 @@ class Recorder:
             self.builder, outputs, self._weights, self._constants, tuple(sorted(unused)), read or {}, self._stored, self._all_notes()
         )  # fmt: skip
 
+    def _use(self, view: View, names: tuple[str, ...], columns: Columns) -> None:
+        self.used.update(names)
+        for name in self.trained.intersection(names):
+            layers = self._owners.setdefault((name, columns), [])
+            if view.producer not in layers:
+                layers.append(view.producer)
+
     def _all_notes(self) -> tuple[str, ...]:
         folded = f"{self._folded:,} trained numbers are folded into weights and biases (batch norms, factors)"
-        shared = [(name, layers) for (name, _, _), layers in self._owners.items() if len(layers) > 1]
+        shared = [(name, layers) for (name, _), layers in self._owners.items() if len(layers) > 1]
         return (
             *((folded,) if self._folded else ()),
             *(f"{name!r} is stored once in the model, and for each of {_listed(layers)} in the trace" for name, layers in shared),

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from accelsim.importers.call import Value
 from accelsim.importers.elementwise import mean_of_rows
 from accelsim.importers.products import channel_vector, convolve, normalize_channels
@@ -103,7 +105,12 @@ def batch_norm_of_inference(call: TorchCall) -> tuple[Deferred]:
 
 
 def _normalized(call: TorchCall, epsilon: float) -> Deferred:
-    return normalize_channels(call, call.value(0), [call.constant(position) for position in range(1, 5)], epsilon)
+    mean, variance = call.constant(3), call.constant(4)
+    gamma, beta = (
+        Constant(plain(mean.array.shape)) if call.optional(position) is None else call.constant(position)
+        for position, plain in ((1, np.ones), (2, np.zeros))
+    )
+    return normalize_channels(call, call.value(0), [gamma, beta, mean, variance], epsilon)
 
 
 def _pool(call: TorchCall, op: Any, ceil: bool, count: bool) -> Plain:

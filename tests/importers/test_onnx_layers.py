@@ -295,6 +295,41 @@ def test_positions_that_are_still_zero_are_positions(tmp_path: Path) -> None:
     assert trace.parameters == 5 * 8
 
 
+def test_weights_that_two_layers_share_are_noted(tmp_path: Path) -> None:
+    nodes = [node("MatMul", ["x", "fc.weight"], ["h"]), node("Relu", ["h"], ["r"]), node("MatMul", ["r", "fc.weight"], ["y"])]
+    trace = assert_equal(make(nodes, X3.shape, {"fc.weight": random(8, 8)}), X3, tmp_path)
+    assert ops(trace) == ["gemm", "relu", "gemm"]
+    assert trace.parameters == 2 * 64
+    assert trace.manifest.notes == ("'fc.weight' is stored once in the model, and for each of fc, y in the trace",)
+
+
+@pytest.mark.parametrize("form", ["attributes", "inputs", "axes"])
+def test_zeros_around_an_image_are_its_convolutions_padding(form: str, tmp_path: Path) -> None:
+    constants = {"w": random(4, 6, 3, 3), "b": random(4), "v": np.float32(0)}
+    attributes: dict[str, Any] = {"mode": "constant"}
+    if form == "attributes":
+        attributes |= {"pads": [0, 0, 1, 0, 0, 0, 2, 1], "value": 0.0}
+    else:
+        constants["p"] = np.array([1, 0, 2, 1] if form == "axes" else [0, 0, 1, 0, 0, 0, 2, 1])
+    inputs = ["x"] if form == "attributes" else ["x", "p", "v"] if form == "inputs" else ["x", "p", "v", "a"]
+    constants |= {"a": np.array([2, -1])} if form == "axes" else {}
+    nodes = [node("Pad", inputs, ["z"], **attributes), node("Conv", ["z", "w", "b"], ["y"], strides=[2, 2])]
+    trace = assert_equal(make(nodes, X4.shape, constants, opset=10 if form == "attributes" else 18), X4, tmp_path)
+    assert ops(trace) == ["conv2d"]
+    assert (trace.layers[0].padding, trace.layers[0].padding_end) == ((1, 0), (2, 1))
+
+
+@pytest.mark.parametrize(
+    ("pads", "value", "message"),
+    [([0, 1, 0, 0, 0, 0, 0, 0], 0.0, "zeros around an image"), ([0, 0, 1, 1, 0, 0, 1, 1], 2.0, "zeros around an image"),
+     ([0, 0, -1, 0, 0, 0, 0, 0], 0.0, "zeros around an image"), ([1, 1], 0.0, "zeros around an image")],
+)  # fmt: skip
+def test_other_pads_are_refused(pads: list[int], value: float, message: str, tmp_path: Path) -> None:
+    constants = {"p": np.array(pads), "v": np.float32(value), "w": random(4, 6, 3, 3)}
+    with pytest.raises(ImportModelError, match=message):
+        imported(make([node("Pad", ["x", "p", "v"], ["z"]), node("Conv", ["z", "w"], ["y"])], X4.shape, constants), tmp_path)
+
+
 def test_a_factor_of_anything_but_a_product_is_named(tmp_path: Path) -> None:
     nodes = [node("Relu", ["x"], ["r"]), node("Mul", ["r", "s"], ["m"]), node("Relu", ["m"], ["z"]), node("Add", ["z", "m"], ["y"])]
     with pytest.raises(ImportModelError, match=r"multiplies an activation by 3"):

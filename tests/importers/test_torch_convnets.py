@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -214,14 +215,13 @@ def viewed_and_changed(net: Any, x: Any) -> Any:
 @pytest.mark.parametrize(
     ("tail", "message"),
     [
-        (lambda net, x: net.norm(torch.relu(x)), "a batch norm of 'relu'"),
+        (lambda net, x: net.norm(torch.relu(x)), "a batch norm of this activation"),
         (normalized_after_another_read, "that nothing else reads"),
-        (lambda net, x: net.plain(x), "weight of aten.batch_norm.default is None"),
         (lambda net, x: nn.functional.max_pool2d(nn.functional.pad(x, (1, 1)), 2), "allowed: an activation"),
         (lambda net, x: nn.functional.pad(x, (1, 1), value=2.0), "allowed: zeros around an image"),
         (lambda net, x: nn.functional.pad(x, (1, 1, 1, 1), mode="reflect"), "allowed: zeros around an image"),
         (lambda net, x: nn.functional.pad(x, (-1, 1)), "allowed: zeros around an image"),
-        (lambda net, x: nn.functional.pad(x, (1, 1)), "does not depend on the input"),
+        (lambda net, x: nn.functional.pad(x, (1, 1)), "with zeros around it; allowed: an activation"),
         (lambda net, x: nn.functional.max_pool2d(x, 2, dilation=2), "with dilation"),
         (lambda net, x: nn.functional.avg_pool2d(x, 2, divisor_override=3), "divisor_override"),
         (lambda net, x: nn.functional.avg_pool2d(x, 4, 3, 1, ceil_mode=True), "counts its padding"),
@@ -230,7 +230,11 @@ def viewed_and_changed(net: Any, x: Any) -> Any:
         (lambda net, x: torch.clamp(x, torch.tensor(0.0)), "aten.clamp.Tensor"),
         (lambda net, x: nn.functional.elu(x), "known: ['aten."),
         (lambda net, x: nn.functional.interpolate(x, scale_factor=2), "is not understood"),
-        (lambda net, x: x * torch.sigmoid(x), "anything but an attention product"),
+        (lambda net, x: x * torch.relu(x), "combines two activations"),
+        (
+            lambda net, x: nn.functional.max_pool2d(x, 2, return_indices=True)[1].float(),
+            "output 1 of max_pool2d",
+        ),
     ],
 )
 def test_what_is_not_understood_is_a_named_error(tail: Any, message: str) -> None:
@@ -246,6 +250,33 @@ def test_an_operation_in_place_is_seen_through_every_view(tmp_path: Path) -> Non
     trace = compare(randomized(Wrong(viewed_and_changed)), tmp_path, 3, 6, 7)
     assert [layer.op for layer in trace.layers] == ["conv2d", "relu"]
     assert trace.manifest.outputs == (trace.layers[-1].name,)
+
+
+@pytest.mark.parametrize(
+    ("tail", "ops"),
+    [
+        (lambda net, x: net.plain(x), []),
+        (lambda net, x: x * torch.sigmoid(x), ["silu"]),
+        (lambda net, x: x * nn.functional.hardsigmoid(x), ["hardswish"]),
+        (lambda net, x: x * nn.functional.relu6(x + 3) / 6, ["hardswish"]),
+        (lambda net, x: 0.5 * x * (1 + torch.erf(x / 2**0.5)), ["gelu"]),
+        (lambda net, x: nn.functional.relu6(x), ["clip"]),
+    ],
+)
+def test_what_is_spelt_out_is_one_layer(tail: Any, ops: list[str], tmp_path: Path) -> None:
+    assert [layer.op for layer in compare(randomized(Wrong(tail)), tmp_path, 3, 6, 7).layers] == ["conv2d", *ops]
+
+
+@pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel lengths:UserWarning")
+def test_a_decomposed_program_has_the_same_layers(tmp_path: Path) -> None:
+    network = randomized(EveryOperation())
+    program = torch.export.export(network, (torch.zeros(1, 3, 22, 26),))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # of PyTorch about itself
+        parts = program.run_decompositions()
+    whole, decomposed = import_program(program, "whole", seed=0), import_program(parts, "decomposed", seed=0)
+    assert [layer.op for layer in whole.layers] == [layer.op for layer in decomposed.layers]
+    assert (whole.macs, whole.parameters) == (decomposed.macs, decomposed.parameters)
 
 
 def test_a_batch_norm_of_training_is_refused() -> None:

@@ -152,9 +152,6 @@ def scaled_product_read_twice(net: Any, x: Any) -> Any:
     ("tail", "message"),
     [
         (lambda net, x: torch.cumsum(x, 1), "aten.cumsum.default"),
-        (lambda net, x: x * net.scale, "aten.mul.Tensor"),
-        (lambda net, x: 2 * x, "anything but an attention product"),
-        (lambda net, x: x + 1.0, "the sum of"),
         (lambda net, x: net.fc(x.transpose(1, 2).reshape(1, 4, 8)), "not whole rows"),
         (lambda net, x: torch.softmax(x, 1), "not over whole rows"),
         (lambda net, x: torch.cat([x, x], 1), "concatenation"),
@@ -162,9 +159,10 @@ def scaled_product_read_twice(net: Any, x: Any) -> Any:
         (lambda net, x: (x, x.transpose(1, 2) + x.reshape(1, 8, 4))[1], "needs one layout"),
         (lambda net, x: torch.nn.functional.dropout(x, 0.5, training=True), "training mode"),
         (lambda net, x: x.to(torch.int32), "cast to torch.int32"),
-        (scaled_product_read_twice, "anything but an attention product alone"),
-        (lambda net, x: torch.nn.Linear(8, 8)(x), "allowed: a trained parameter"),
-        (lambda net, x: net.fc(net.fc(x)), "one is shared or partly read"),
+        (scaled_product_read_twice, "multiplies an activation by 0.5"),
+        (lambda net, x: torch.relu(x) * 2, "multiplies an activation by 2"),
+        (lambda net, x: torch.relu(x) * net.scale, "allowed: one number, or one a channel after its layer"),
+        (lambda net, x: x[:, 1:3], "allowed: one row, or channels of a layer made for them"),
     ],
 )
 def test_what_is_not_understood_is_a_named_error(tail: Any, message: str, tmp_path: Path) -> None:
@@ -174,6 +172,37 @@ def test_what_is_not_understood_is_a_named_error(tail: Any, message: str, tmp_pa
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
     assert not (tmp_path / "out").exists()
+
+
+FOLDED: dict[str, tuple[Any, int]] = {  # a network's tail, and the trained numbers that its layers show
+    "a factor a channel": (lambda net, x: x * net.scale, 72),
+    "a factor": (lambda net, x: 2 * x / 3, 72),
+    "a sum": (lambda net, x: (x + 1.0) - net.scale, 72),
+    "weights that are no parameters": (lambda net, x: torch.nn.functional.linear(x, torch.arange(16.0).reshape(2, 8)), 72 + 16),
+    "weights of two layers": (lambda net, x: net.fc(net.fc(x)), 3 * 72),
+}
+
+
+@pytest.mark.parametrize("name", FOLDED)
+def test_factors_and_sums_are_folded_into_the_layer_before(name: str, tmp_path: Path) -> None:
+    tail, numbers = FOLDED[name]
+    torch.manual_seed(2)
+    network = Wrong(tail)
+    with torch.no_grad():
+        network.scale.normal_()
+    trace = import_model(export(network, 1, 4, 8, path=tmp_path / "m.pt2"))
+    x = torch.randn(1, 4, 8, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        expected = network(x)[0].numpy()
+    values = naive_graph.run_float(trace, {trace.manifest.inputs[0].name: x.numpy()}, 0.0)
+    np.testing.assert_allclose(values[trace.manifest.outputs[0]][0], expected, rtol=1e-5, atol=1e-5)
+    assert {layer.op for layer in trace.layers} == {"gemm"}
+    assert trace.parameters == numbers
+
+
+def test_weights_that_several_layers_share_are_noted(tmp_path: Path) -> None:
+    trace = import_model(export(Wrong(lambda net, x: net.fc(net.fc(x))), 1, 4, 8, path=tmp_path / "m.pt2"), seed=0)
+    assert trace.manifest.notes[0] == "'fc.weight' is stored once in the model, and for each of fc, fc_1, fc_2 in the trace"
 
 
 class Broad(torch.nn.Module):
