@@ -20,8 +20,9 @@ from accelsim.errors import ConfigError
 if TYPE_CHECKING:
     from accelsim.report.technology import Technology
     from accelsim.sweep.cluster import Security
-    from accelsim.sweep.runner import Backend, Progress, SweepSummary
+    from accelsim.sweep.runner import Backend
     from accelsim.sweep.spec import Sweep
+    from accelsim.sweep.tally import Progress, SweepSummary
 
 PLAIN_SECONDS = 10.0  # between two lines of progress where there is no terminal
 SHOWN_MESSAGES = 5
@@ -57,8 +58,10 @@ def sweep(
     plot: Annotated[bool, typer.Option("--plot", help="Draw what the sweep asks for, into -o.")] = False,
     out: Annotated[Path | None, typer.Option("--out", "-o", metavar="DIR", help="Write tables and pictures [default: out/SWEEP].")] = None,
     search: Annotated[str | None, typer.Option("--search", metavar="SAMPLER", help="Search the axes: nsga2 or tpe.")] = None,
-    trials: Annotated[int, typer.Option("--trials", min=1, max=10**6, metavar="N", help="Points that a search proposes.")] = 200,
-    search_seed: Annotated[int, typer.Option("--search-seed", min=0, help="Of the search.")] = 0,
+    trials: Annotated[
+        int | None, typer.Option("--trials", min=1, max=10**6, metavar="N", help="Points that a search proposes [default: 200].")
+    ] = None,
+    search_seed: Annotated[int | None, typer.Option("--search-seed", min=0, help="Of the search [default: 0].")] = None,
     as_json: AsJson = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress; one line.")] = False,
 ) -> None:
@@ -77,9 +80,13 @@ def sweep(
     wanted = load_sweep(name)
     question = make_question(wanted, pareto, under or (), best)
     if search is not None:
+        if limit is not None or dry_run:
+            raise ConfigError("--limit and --dry-run belong to the whole product; how many points a search proposes say --trials")
         from accelsim.sweep.search import check_search
 
         check_search(search, question.figures)
+    elif trials is not None or search_seed is not None:
+        raise ConfigError("--trials and --search-seed belong to a search: give --search nsga2 or tpe")
     folder = out or (Path("out") / wanted.name if plot else None)
     if folder is not None:
         from accelsim.report.folder import check_replaceable
@@ -106,12 +113,13 @@ def sweep(
                     from accelsim.sweep.search import search as run_search
 
                     summary = run_search(
-                        wanted, opened, backend, technology, question.figures, trials, sampler=search, seed=search_seed, progress=update
-                    )
+                        wanted, opened, backend, technology, question.figures, trials or 200,
+                        sampler=search, seed=search_seed or 0, retry_failed=retry_failed, progress=update,
+                    )  # fmt: skip
         except KeyboardInterrupt:
             typer.echo(f"accelsim: interrupted; what was done is in {path}, and the same command continues", err=True)
             raise typer.Exit(EXIT_INTERRUPTED) from None
-        rows = export_sweep(opened, opened.sweep(wanted.name), export) if export is not None else 0
+        rows = export_sweep(opened, wanted, summary.sweep, export) if export is not None else 0
         findings = ask(read_table(opened, wanted, summary.sweep, question.needs(wanted)), question)
     if folder is not None:
         from accelsim.sweep.pictures import draw

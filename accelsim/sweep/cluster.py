@@ -9,11 +9,15 @@ from __future__ import annotations
 
 import importlib
 import logging
+import signal
 from collections import Counter
 from collections.abc import Callable, Iterator
+from concurrent.futures import CancelledError
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import chain, islice
 from pathlib import Path
+from queue import Empty, SimpleQueue
 from typing import Any
 
 from accelsim.errors import ConfigError
@@ -27,7 +31,10 @@ BATCH = 16  # points in a task: neighbours share most, and a task costs the sche
 AHEAD = 2  # tasks in the hands of each thread of a worker, beside the running one
 PATIENCE_SECONDS = 30  # for the scheduler, and for its first worker
 
+_GONE = "the scheduler of the cluster went away; what was done is stored, and the same command continues"
+
 Rows = list[dict[str, Any]]
+Slot = tuple[str, int]  # a worker's address, and which of its threads
 
 
 @dataclass(frozen=True)
@@ -45,12 +52,13 @@ def run_batch(points: list[Point], technology: Technology, model: str) -> Rows:
     return [run_point(point, technology) for point in points]
 
 
-@dataclass(frozen=True)
 class DaskCluster:
-    """Runs points through a client of Dask; `open_client` makes it, and what has to be closed after it."""
+    """Runs points through a client of Dask; `open_client` makes it, and what has to be closed after it, when the first point comes."""
 
-    technology: Technology
-    open_client: Callable[[], tuple[Any, list[Any]]]
+    def __init__(self, technology: Technology, open_client: Callable[[], tuple[Any, ...]]) -> None:
+        self._technology = technology
+        self.open_client = open_client
+        self._opened: tuple[Any, ...] = ()
 
     def run(self, points: Iterator[Point]) -> Iterator[dict[str, Any]]:
         """A row for each point, as they are done.
@@ -58,52 +66,77 @@ class DaskCluster:
         Raises
         ------
         ConfigError
-            No scheduler, no worker, or a worker with another accelsim.
+            No scheduler, no worker, one that goes away for long, or a worker with another accelsim.
         """
-        first = list(islice(points, BATCH))
+        first = list(islice(points, 1))
         if not first:
             return
-        client, opened = self.open_client()
         try:
-            yield from self._run(client, first, points)
-        finally:
-            for item in (client, *opened):
-                item.close()
+            self._opened = self._opened or self.open_client()
+            yield from self._run(Blocks(chain(first, points)))
+        except BaseException:
+            self.close()  # their tasks are nobody's any more
+            raise
 
-    def _run(self, client: Any, first: list[Point], points: Iterator[Point]) -> Iterator[dict[str, Any]]:
+    def close(self) -> None:
+        """Leave the cluster, and end it if it was made here; another `run` opens it again."""
+        opened, self._opened = self._opened, ()
+        for item in opened:
+            item.close()
+
+    def _run(self, source: Blocks) -> Iterator[dict[str, Any]]:
         distributed = _distributed()
-        slots = [address for address, threads in client.nthreads().items() for _ in range(threads)]
-        source = Blocks(chain(first, points), len(slots))
-        tasks: dict[Any, tuple[int, list[Point]]] = {}
-        in_hand: Counter[int] = Counter()
+        client = self._opened[0]
+        tasks: dict[Any, tuple[Slot, list[Point]]] = {}
+        in_hand: Counter[Slot] = Counter()
+        done: SimpleQueue[Any] = SimpleQueue()
 
-        def submit(slot: int, batch: list[Point]) -> Any:
+        def submit(slot: Slot, batch: list[Point]) -> None:
             """A task that had best run where its neighbours did; elsewhere if that worker is gone or busy."""
-            where = {"workers": [slots[slot]], "allow_other_workers": True}
-            future = client.submit(run_batch, batch, self.technology, model_hash(), pure=False, **where)
+            where = {"workers": [slot[0]], "allow_other_workers": True}
+            future = client.submit(run_batch, batch, self._technology, model_hash(), pure=False, **where)
             tasks[future] = slot, batch
             in_hand[slot] += 1
-            return future
+            future.add_done_callback(done.put)
 
-        completed = distributed.as_completed(loop=client.loop)
         while True:
-            for slot in range(len(slots)):
+            for slot in _slots(client):
                 while in_hand[slot] <= AHEAD and (batch := source.take_some(slot, BATCH)):
-                    completed.add(submit(slot, batch))
+                    submit(slot, batch)
             if not tasks:
                 return
-            future = next(completed)
+            future = _next(client, done)
             slot, batch = tasks.pop(future)
             in_hand[slot] -= 1
             try:
                 yield from future.result()
             except distributed.KilledWorker as error:
                 if len(batch) == 1:
-                    yield failed_row(batch[0], self.technology, f"the workers that ran it died: {error}")
+                    yield failed_row(batch[0], self._technology, f"the workers that ran it died: {error}")
                 for point in batch if len(batch) > 1 else ():
-                    completed.add(submit(slot, [point]))  # one of them is to blame
+                    submit(slot, [point])  # one of them is to blame
+            except CancelledError as error:
+                raise ConfigError(_GONE) from error
             except ImportError as error:
                 raise ConfigError(f"a worker of the cluster cannot import the sweep's code: {error}") from error
+
+
+def _slots(client: Any) -> list[Slot]:
+    """The threads of the workers that are there now: they come and go."""
+    try:
+        return [(address, number) for address, threads in client.nthreads().items() for number in range(threads)]
+    except (OSError, TimeoutError) as error:
+        raise ConfigError(_GONE) from error
+
+
+def _next(client: Any, done: SimpleQueue[Any]) -> Any:
+    """The next task that is done; ConfigError if there is nobody left to do one."""
+    while True:
+        try:
+            return done.get(timeout=PATIENCE_SECONDS)
+        except Empty:
+            if not _slots(client):
+                raise ConfigError("the cluster has no worker left; what was done is stored, and the same command continues") from None
 
 
 def connect(address: str, technology: Technology, security: Security | None = None) -> DaskCluster:
@@ -124,8 +157,8 @@ def connect(address: str, technology: Technology, security: Security | None = No
         if not file.is_file():
             raise ConfigError(f"{file}: no such file")
 
-    def open_client() -> tuple[Any, list[Any]]:
-        return _client(address, security=_dask_security(security)), []
+    def open_client() -> tuple[Any, ...]:
+        return (_client(address, security=_dask_security(security)),)
 
     return DaskCluster(technology, open_client)
 
@@ -134,18 +167,29 @@ def start_local(workers: int, technology: Technology) -> DaskCluster:
     """A cluster of this machine: a scheduler and `workers` processes on loopback, ended after the sweep."""
     _distributed()
 
-    def open_client() -> tuple[Any, list[Any]]:
-        cluster = _distributed().LocalCluster(
-            n_workers=workers,
-            threads_per_worker=1,
-            processes=True,
-            host="127.0.0.1",
-            dashboard_address="127.0.0.1:0",
-            silence_logs=logging.ERROR,
-        )
-        return _client(cluster), [cluster]
+    def open_client() -> tuple[Any, ...]:
+        with _deaf_to_ctrl_c():
+            cluster = _distributed().LocalCluster(
+                n_workers=workers,
+                threads_per_worker=1,
+                processes=True,
+                host="127.0.0.1",
+                dashboard_address="127.0.0.1:0",
+                silence_logs=logging.ERROR,
+            )
+        return _client(cluster), cluster
 
     return DaskCluster(technology, open_client)
+
+
+@contextmanager
+def _deaf_to_ctrl_c() -> Iterator[None]:
+    """What is started within never sees Ctrl-C, which reaches the whole group: this process ends it."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # threads and processes inherit it
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _distributed() -> Any:

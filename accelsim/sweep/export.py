@@ -6,14 +6,15 @@ import csv
 import importlib.util
 import json
 import tempfile
-from collections.abc import Callable, Iterator
-from itertools import chain, islice
+from collections.abc import Callable, Iterator, Mapping
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from accelsim.errors import ConfigError, OutputError
 from accelsim.sweep.columns import COLUMNS
-from accelsim.sweep.store import Store, StoredSweep
+from accelsim.sweep.spec import Sweep
+from accelsim.sweep.store import Store
 
 BATCH_ROWS = 10_000
 
@@ -28,8 +29,8 @@ def check_export(path: Path) -> None:
         raise OutputError(f"{path}: cannot be written: {'it is a directory' if path.is_dir() else 'its folder is not there'}")
 
 
-def export_sweep(store: Store, sweep: StoredSweep, path: Path) -> int:
-    """Write the points of a sweep that have a run, also failed ones, to `path`, all or nothing; returns how many.
+def export_sweep(store: Store, sweep: Sweep, number: int, path: Path) -> int:
+    """Write the points of sweep `number` of a store that have a run, also failed ones, to `path`, all or nothing; returns how many.
 
     Raises
     ------
@@ -38,66 +39,73 @@ def export_sweep(store: Store, sweep: StoredSweep, path: Path) -> int:
     """
     check_export(path)
     axes = [name for name in sweep.axes if name not in COLUMNS]  # `trace`, `batch` and the like are columns of their own
-    header = ("position", *axes, *COLUMNS)
+    types = {"position": int, **_axis_types(store, number, axes), **{name: _STORED[kind.split()[0]] for name, (kind, _) in COLUMNS.items()}}
     rows = (
-        (position, *(_cell(json.loads(values)[name]) for name in axes), *rest)
-        for position, values, *rest in store.rows(("position", "axes", *COLUMNS), sweep=sweep.id, status=None)
+        (position, *(_cell(json.loads(values)[name], types[name]) for name in axes), *rest)
+        for position, values, *rest in store.rows(("position", "axes", *COLUMNS), sweep=number, status=None)
     )
     try:
         with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as scratch:
             fresh = Path(scratch) / path.name
-            count = _WRITERS[path.suffix](fresh, header, rows)
+            count = _WRITERS[path.suffix](fresh, types, rows)
             fresh.rename(path)
     except OSError as error:
         raise OutputError(f"{path}: cannot be written: {error.strerror or error}") from error
     return count
 
 
-def _cell(value: Any) -> Any:
-    """An axis's value as one cell: a group of fields as JSON."""
-    return json.dumps(value) if isinstance(value, (dict, list)) else value
+def _axis_types(store: Store, number: int, axes: list[str]) -> dict[str, type]:
+    """Type of each axis: that of all its values, a number wide enough for them, else text."""
+    found: dict[str, set[type]] = {name: set() for name in axes}
+    for (values,) in store.rows(("axes",), sweep=number, status=None):
+        here = json.loads(values)
+        for name in axes:
+            found[name].add(type(here[name]))
+    return {name: _common(types - {type(None)}) for name, types in found.items()}
 
 
-def _write_csv(path: Path, header: tuple[str, ...], rows: Iterator[tuple[Any, ...]]) -> int:
+def _common(types: set[type]) -> type:
+    if len(types) == 1:
+        (only,) = types
+        return only if only in (int, float, bool) else str
+    return float if types == {int, float} else str
+
+
+def _cell(value: Any, kind: type) -> Any:
+    """An axis's value as one cell: a group of fields as JSON, values of several types as text."""
+    if isinstance(value, dict | list):
+        return json.dumps(value)
+    return value if value is None else kind(value)
+
+
+def _write_csv(path: Path, types: Mapping[str, type], rows: Iterator[tuple[Any, ...]]) -> int:
     count = 0
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(header)
+        writer.writerow(types)
         for row in rows:
             writer.writerow(row)
             count += 1
     return count
 
 
-def _write_parquet(path: Path, header: tuple[str, ...], rows: Iterator[tuple[Any, ...]]) -> int:
+def _write_parquet(path: Path, types: Mapping[str, type], rows: Iterator[tuple[Any, ...]]) -> int:
     import pyarrow
     from pyarrow import parquet
 
+    kinds = {int: pyarrow.int64(), float: pyarrow.float64(), bool: pyarrow.bool_(), str: pyarrow.string()}
+    schema = pyarrow.schema([(name, kinds[kind]) for name, kind in types.items()])
     count = 0
-    first = list(islice(rows, BATCH_ROWS))
-    types = [_parquet_type(pyarrow, name, [row[index] for row in first]) for index, name in enumerate(header)]
-    schema = pyarrow.schema(list(zip(header, types, strict=True)))
     with parquet.ParquetWriter(path, schema) as writer:
-        for batch in chain([first], iter(lambda: list(islice(rows, BATCH_ROWS)), [])):
-            columns = list(zip(*batch, strict=True)) or [()] * len(header)
-            writer.write_table(
-                pyarrow.table([pyarrow.array(cells, kind) for cells, kind in zip(columns, types, strict=True)], schema=schema)
-            )
+        while batch := list(islice(rows, BATCH_ROWS)):
+            cells = zip(zip(*batch, strict=True), schema.types, strict=True)
+            writer.write_table(pyarrow.table([pyarrow.array(column, kind) for column, kind in cells], schema=schema))
             count += len(batch)
     return count
 
 
-def _parquet_type(pyarrow: Any, name: str, cells: list[Any]) -> Any:
-    """Type of a column: a stored one has its own, an axis that of its values."""
-    if name == "position":
-        return pyarrow.int64()
-    if name in COLUMNS:
-        kind = COLUMNS[name][0].split()[0]
-        return {"INTEGER": pyarrow.int64(), "REAL": pyarrow.float64(), "TEXT": pyarrow.string()}[kind]
-    found = {type(cell) for cell in cells if cell is not None}
-    if found <= {int}:
-        return pyarrow.int64()
-    return pyarrow.float64() if found <= {int, float} else pyarrow.string()
-
-
-_WRITERS: dict[str, Callable[[Path, tuple[str, ...], Iterator[tuple[Any, ...]]], int]] = {".csv": _write_csv, ".parquet": _write_parquet}
+_STORED: Mapping[str, type] = {"INTEGER": int, "REAL": float, "TEXT": str}
+_WRITERS: Mapping[str, Callable[[Path, Mapping[str, type], Iterator[tuple[Any, ...]]], int]] = {
+    ".csv": _write_csv,
+    ".parquet": _write_parquet,
+}

@@ -15,6 +15,7 @@ from accelsim.provenance import model_hash, versions
 from accelsim.report.area import area_of
 from accelsim.report.energy import energy_of
 from accelsim.report.metrics import WEIGHT_OPERANDS, tightest_bound
+from accelsim.report.sram_grid import GRID_FILE
 from accelsim.report.technology import Technology
 from accelsim.result import BOUND_RESOURCES, CATEGORIES, OPERANDS, Result, limiting_resource
 from accelsim.sweep.columns import METRICS
@@ -25,8 +26,8 @@ OK, FAILED = "ok", "failed"
 
 @cache
 def costing_id(technology: Technology) -> str:
-    """SHA-256 of what turns counted actions into area and energy: the technology, and the sources that a row is made with."""
-    digest = hashlib.sha256(technology.model_dump_json().encode())
+    """SHA-256 of what turns counted actions into area and energy: the technology, CACTI's points, the sources that a row is made with."""
+    digest = hashlib.sha256(technology.model_dump_json().encode() + GRID_FILE.read_bytes())
     root = Path(accelsim.__file__).parent
     for path in (root / "result.py", *_imported(root / "sweep" / "metrics.py", root / "report")):
         digest.update(path.relative_to(root).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")

@@ -11,6 +11,7 @@ import signal
 from collections import Counter, deque
 from collections.abc import Iterator
 from contextlib import suppress
+from itertools import chain, islice
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import ForkServerContext, ForkServerProcess
 from typing import Any
@@ -25,6 +26,7 @@ from accelsim.sweep.worker import check_model, failed_row, run_point
 AHEAD = 4  # points in a process's hands: enough that it never waits for the next, few enough that the last ones are shared out
 DEATHS = 3  # after which a point is to blame
 FALSE_STARTS = 3  # of processes in a row that are borne
+GRACE_SECONDS = 2.0  # for a process to end when it is told to
 
 
 def serve(connection: Connection, technology: Technology, model: str) -> None:
@@ -77,18 +79,22 @@ class _Worker:
         """End the process; its exit status, negative for a signal."""
         self.connection.close()
         self.process.terminate()
-        self.process.join()
+        self.process.join(GRACE_SECONDS)
+        if self.process.exitcode is None:
+            self.process.kill()  # it is stopped, or hangs where no signal reaches it
+            self.process.join()
         return self.process.exitcode or 0
 
 
 class ProcessPool:
-    """Runs points in `workers` processes."""
+    """Runs points in `workers` processes, which start with the first point and stay until the pool is closed."""
 
     def __init__(self, workers: int, technology: Technology) -> None:
         if workers < 1:
             raise ConfigError(f"--workers {workers}: allowed: at least 1")
         self.size = workers
         self._technology = technology
+        self._workers: list[_Worker] = []
         self._context = multiprocessing.get_context("forkserver")
         self._context.set_forkserver_preload(["accelsim.sweep.warm"])
 
@@ -100,38 +106,47 @@ class ProcessPool:
         ConfigError
             The processes import another accelsim than this one, or do not start.
         """
-        source = Blocks(points, self.size)
-        if source.empty:
+        first = list(islice(points, 1))
+        if not first:
             return
+        try:
+            self._workers += [self._start() for _ in range(self.size - len(self._workers))]
+            yield from self._run(Blocks(chain(first, points)))
+        except BaseException:
+            self.close()  # their points are nobody's any more
+            raise
+
+    def close(self) -> None:
+        """End the processes; another `run` starts others."""
+        while self._workers:
+            self._workers[-1].end()
+            self._workers.pop()
+
+    def _run(self, source: Blocks) -> Iterator[dict[str, Any]]:
+        workers = self._workers
         deaths: Counter[str] = Counter()
         false_starts = 0
-        workers: list[_Worker] = []
-        try:
-            workers += [self._start() for _ in range(self.size)]
-            while True:
-                for index, worker in enumerate(workers):
-                    while len(worker.points) < AHEAD and (point := source.take(index)) is not None:
-                        worker.give(point)
-                busy = [worker for worker in workers if worker.points]
-                if not busy:
-                    return
-                wait([worker.connection for worker in busy])
-                for index, worker in enumerate(workers):
-                    if not worker.points:
-                        continue
-                    try:
-                        yield from worker.answers()
-                    except EOFError:
-                        status = worker.end()
-                        false_starts = 0 if worker.ready else false_starts + 1
-                        if false_starts > FALSE_STARTS:
-                            raise ConfigError(f"the processes of the pool do not start: exit status {status}") from None
-                        workers[index] = self._start()
-                        yield from self._blame(worker, status, deaths)
-                        source.give_back(index, worker.points)
-        finally:
-            for worker in workers:
-                worker.end()
+        while True:
+            for index, worker in enumerate(workers):
+                while len(worker.points) < AHEAD and (point := source.take(index)) is not None:
+                    worker.give(point)
+            busy = [worker for worker in workers if worker.points]
+            if not busy:
+                return
+            wait([worker.connection for worker in busy])
+            for index, worker in enumerate(workers):
+                if not worker.points:
+                    continue
+                try:
+                    yield from worker.answers()
+                except EOFError:
+                    status = worker.end()
+                    false_starts = 0 if worker.ready else false_starts + 1
+                    if false_starts > FALSE_STARTS:
+                        raise ConfigError(f"the processes of the pool do not start: exit status {status}") from None
+                    workers[index] = self._start()
+                    yield from self._blame(worker, status, deaths)
+                    source.give_back(index, worker.points)
 
     def _start(self) -> _Worker:
         return _Worker(self._context, self._technology)

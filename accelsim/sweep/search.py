@@ -7,8 +7,6 @@ goes on where it was. Disputable assumption: a point that a constraint refuses, 
 
 from __future__ import annotations
 
-import time
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
@@ -19,10 +17,11 @@ from accelsim.report.technology import Technology
 from accelsim.sweep.best import check_figures
 from accelsim.sweep.columns import METRICS, NUMERIC
 from accelsim.sweep.metrics import FAILED, OK, costing_id
-from accelsim.sweep.points import Dropped, Point, candidate
-from accelsim.sweep.runner import Backend, Progress, SweepSummary
+from accelsim.sweep.points import candidate
+from accelsim.sweep.runner import Backend
 from accelsim.sweep.spec import AxisGroup, Sweep
 from accelsim.sweep.store import Store
+from accelsim.sweep.tally import Progress, SweepSummary, Tally
 
 if TYPE_CHECKING:
     import optuna
@@ -41,19 +40,22 @@ def search(
     *,
     sampler: str = "nsga2",
     seed: int = 0,
+    retry_failed: bool = False,
     progress: Callable[[Progress], None] | None = None,
 ) -> SweepSummary:
     """Propose `trials` points of a sweep's product that have little of the objectives, and run those that the store does not have.
 
     Parameters
     ----------
+    backend : it is closed at the end
     objectives : one to three figures, less being better
+    retry_failed : also run points again whose run is stored as failed
     progress : called after each generation
 
     Returns
     -------
     SweepSummary
-        `equal` are proposals of a point that was proposed before; points that cannot be are among the dropped ones.
+        `equal` are proposals of a point that was proposed before, or that is the same run.
 
     Raises
     ------
@@ -65,80 +67,56 @@ def search(
     from optuna.trial import TrialState
 
     space = _space(sweep)
-    runs = _Runs(sweep, store, backend, costing_id(technology), tuple(objectives))
+    runs = _Runs(sweep, store, backend, costing_id(technology), tuple(objectives), retry_failed)
     done = 0
-    while done < trials:
-        asked = [study.ask(space) for _ in range(min(GENERATION, trials - done))]
-        places = [_position(sweep, trial.params) for trial in asked]
-        values = runs.figures(places)
-        for trial, place in zip(asked, places, strict=True):
-            found = values[place]
-            study.tell(trial, found, state=TrialState.COMPLETE if found is not None else TrialState.FAIL)
-        done += len(asked)
-        if progress is not None:
-            progress(runs.progress(done, trials))
-    return runs.summary()
+    try:
+        while done < trials:
+            asked = [study.ask(space) for _ in range(min(GENERATION, trials - done))]
+            places = [_position(sweep, trial.params) for trial in asked]
+            values = runs.figures(places)
+            for trial, place in zip(asked, places, strict=True):
+                found = values[place]
+                study.tell(trial, found, state=TrialState.COMPLETE if found is not None else TrialState.FAIL)
+            done += len(asked)
+            if progress is not None:
+                tally = runs.tally
+                progress(Progress(done, trials, tally.ran, tally.counts[FAILED], done / tally.seconds if tally.seconds else 0.0))
+    finally:
+        backend.close()
+    return runs.tally.summary(runs.number)
 
 
 class _Runs:
     """What a search ran and was told: the figures of every place that it asked for."""
 
-    def __init__(self, sweep: Sweep, store: Store, backend: Backend, costing: str, objectives: tuple[str, ...]) -> None:
+    def __init__(self, sweep: Sweep, store: Store, backend: Backend, costing: str, objectives: tuple[str, ...], retry_failed: bool) -> None:
         self.sweep, self.store, self.backend, self.costing, self.objectives = sweep, store, backend, costing, objectives
-        self.number = store.add_sweep(sweep)
+        self.settled = (OK,) if retry_failed else (OK, FAILED)
+        self.number = store.add_sweep(sweep, costing)
         self.known: dict[int, list[float] | None] = {}  # position -> figures; None: refused or failed
-        self.counts: Counter[str] = Counter()
-        self.dropped: Counter[str] = Counter()
-        self.messages: Counter[str] = Counter()
-        self.started = time.monotonic()
+        self.tally = Tally(sweep, None)
 
     def figures(self, places: Sequence[int]) -> Mapping[int, list[float] | None]:
         """The objectives at each place: known, stored, or run now."""
+        counts = self.tally.counts
         fresh = [place for place in dict.fromkeys(places) if place not in self.known]
-        self.counts["equal"] += len(places) - len(fresh)
-        points = [point for point in map(self._point, fresh) if point is not None]
+        counts["equal"] += len(places) - len(fresh)
+        self.known.update(dict.fromkeys(fresh))
+        points = self.tally.keep([candidate(self.sweep, place) for place in fresh], self.number, self.store)
         self.store.add_members(self.number, self.costing, points)
         stored = self.store.statuses(self.costing, [point.run_id for point in points])
-        todo = {point.run_id: point for point in points if stored.get(point.run_id) != OK}
-        self.counts["reused"] += len(points) - len(todo)
+        todo = {point.run_id: point for point in points if stored.get(point.run_id) not in self.settled}
+        known = [stored[point.run_id] for point in points if point.run_id not in todo]
+        counts["reused"] += known.count(OK)
+        counts["failed_before"] += known.count(FAILED)
+        counts["equal"] += len(points) - len(known) - len(todo)
         for row in self.backend.run(iter(todo.values())):
-            self.counts[row["status"]] += 1
-            if row["status"] == FAILED:
-                self.messages[row["message"]] += 1
+            self.tally.came_back(row)
             self.store.add_runs([row])
         for point in points:
             rows = list(self.store.rows(self.objectives, where={"run_id": point.run_id, "costing": self.costing}))
             self.known[point.position] = list(rows[0]) if rows and None not in rows[0] else None
         return self.known
-
-    def _point(self, place: int) -> Point | None:
-        """The point at a place; None, and a note, if it is refused."""
-        found = candidate(self.sweep, place)
-        if isinstance(found, Point):
-            return found
-        self.known[place] = None
-        self.dropped[found.constraint if isinstance(found, Dropped) else "being a configuration that cannot be"] += 1
-        return None
-
-    def progress(self, done: int, trials: int) -> Progress:
-        seconds = time.monotonic() - self.started
-        return Progress(done, trials, self.counts[OK] + self.counts[FAILED], self.counts[FAILED], done / seconds if seconds else 0.0)
-
-    def summary(self) -> SweepSummary:
-        return SweepSummary(
-            sweep=self.number,
-            name=self.sweep.name,
-            size=self.sweep.size,
-            ok=self.counts[OK],
-            failed=self.counts[FAILED],
-            reused=self.counts["reused"],
-            equal=self.counts["equal"],
-            failed_before=0,
-            dropped=dict(self.dropped),
-            invalid=0,
-            messages=dict(self.messages),
-            seconds=time.monotonic() - self.started,
-        )
 
 
 def check_search(sampler: str, objectives: Sequence[str]) -> None:

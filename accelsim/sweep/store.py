@@ -3,14 +3,16 @@
 Disputable assumption: a run that is stored is never computed again as long as its run id and costing stand, so what is not in them
 (the machine that computed it) must not move a number. A row that is ok is never changed; one that failed may be replaced by a later try.
 
-Tables: `runs` (see `columns`), `sweeps` (one row for each state of a sweep's file), `members` (which run is which point of a sweep, with
-its axes as JSON), `invalid` (points whose configuration cannot be), `dropped` (how many points each constraint refuses), `attempts` (one
-row for each run that was handed in, also for one that was there already).
+Tables: `runs` (see `columns`), `sweeps` (one row for each state of a sweep's file and of the model that ran it), `members` (which run is
+which point of a sweep, with its axes as JSON), `invalid` (points whose configuration cannot be), `dropped` (how many points each
+constraint refuses), `attempts` (one row for each run that was handed in, also for one that was there already).
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
+import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
@@ -21,6 +23,7 @@ from types import TracebackType
 from typing import Any
 
 from accelsim.errors import ConfigError, OutputError
+from accelsim.provenance import model_hash
 from accelsim.registry import suggest
 from accelsim.sweep.columns import COLUMNS
 from accelsim.sweep.points import Invalid, Point
@@ -33,7 +36,7 @@ Row = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class StoredSweep:
-    """A state of a sweep's file that the store knows: `members` points, of which `ok` and `failed` have a run."""
+    """A state of a sweep's file, and of what ran it, that the store knows: `members` points, of which `ok` and `failed` have a run."""
 
     id: int
     name: str
@@ -54,6 +57,7 @@ class Store:
     def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
         self.path = path
         self._connection = connection
+        self._file = os.stat(path)
 
     def __enter__(self) -> Store:
         return self
@@ -67,14 +71,19 @@ class Store:
 
     # -- writing
 
-    def add_sweep(self, sweep: Sweep) -> int:
-        """The id of this state of a sweep's file; it is added if it is new."""
+    def add_sweep(self, sweep: Sweep, costing: str) -> int:
+        """The id of this state of a sweep's file under this model and costing; it is added if it is new.
+
+        A new model begins a new list of points: otherwise those that a limited or interrupted sweep has not come to yet would still
+        be runs of the old one.
+        """
+        state = hashlib.sha256(f"{sweep.sha256} {model_hash()} {costing}".encode()).hexdigest()
         with self._transaction() as cursor:
             cursor.execute(
                 "INSERT OR IGNORE INTO sweeps (name, sha256, technology, axes, description) VALUES (?, ?, ?, ?, ?)",
-                (sweep.name, sweep.sha256, sweep.technology, json.dumps(sweep.axes), sweep.description),
+                (sweep.name, state, sweep.technology, json.dumps(sweep.axes), sweep.description),
             )
-            found = cursor.execute("SELECT id FROM sweeps WHERE name = ? AND sha256 = ?", (sweep.name, sweep.sha256)).fetchone()
+            found = cursor.execute("SELECT id FROM sweeps WHERE name = ? AND sha256 = ?", (sweep.name, state)).fetchone()
         return int(found[0])
 
     def add_members(self, sweep: int, costing: str, points: Iterable[Point]) -> None:
@@ -200,10 +209,20 @@ class Store:
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Cursor]:
         """One transaction that takes the write lock at once: a reader that became a writer could not wait for another one."""
+        self._check_there()
         with _explained(self.path), closing(self._connection.cursor()) as cursor:
             cursor.execute("BEGIN IMMEDIATE")
             with self._connection:  # commits, or rolls back whatever ended it
                 yield cursor
+
+    def _check_there(self) -> None:
+        """OutputError if the file went from its place: SQLite would write on, into a file that nobody finds again."""
+        try:
+            there = os.path.samestat(self._file, os.stat(self.path))
+        except FileNotFoundError:
+            there = False
+        if not there:
+            raise OutputError(f"{self.path}: was removed or replaced while it was in use; what it held is lost to this sweep")
 
 
 def open_store(path: Path | str, *, create: bool = True, busy_seconds: float = BUSY_SECONDS) -> Store:

@@ -105,6 +105,9 @@ def test_a_table_that_cannot_be_written_is_refused_before_anything_runs(file, tm
         (("--scheduler", "tcp://127.0.0.1:1", "--workers", "2"), "--workers belongs to processes of this machine"),
         (("--scheduler", "tcp://127.0.0.1:1", "--tls-cert", "x"), "go together"),
         (("--tls-cert", "x"), "belong to a cluster"),
+        (("--search", "tpe", "--limit", "2"), "belong to the whole product"),
+        (("--trials", "2"), "belong to a search"),
+        (("--search-seed", "2"), "belong to a search"),
     ],
 )
 def test_options_that_do_not_go_together_are_refused(file, tmp_path, words, message):
@@ -165,3 +168,29 @@ def test_a_search_proposes_points_of_the_axes_and_goes_on_from_the_store(tmp_pat
 def test_a_question_that_cannot_be_is_refused_before_any_point_runs(file, tmp_path, options, words):
     assert words in refused("sweep", file, "--store", tmp_path / "s.sqlite", "--workers", 1, *options)
     assert not (tmp_path / "s.sqlite").exists()
+
+
+def test_what_is_exported_is_the_state_of_the_file_that_was_run(tmp_path):
+    store, table = tmp_path / "s.sqlite", tmp_path / "t.csv"
+    found = []
+    for ports in ([1, 2], [4], [1, 2]):
+        file = write_sweep(tmp_path / "small.yaml", axes={"trace": ["tiny_vit_int8"], "codebook.ports": ports}, constraints=[])
+        assert call("sweep", file, "--store", store, "--workers", 1, "--quiet", "--export", table).exit_code == 0
+        with table.open(newline="") as text:
+            found.append([row["codebook.ports"] for row in csv.DictReader(text)])
+    assert found == [["1", "2"], ["4"], ["1", "2"]]
+
+
+def test_a_search_counts_what_cannot_be_and_tries_what_failed_only_when_asked(tmp_path):
+    pytest.importorskip("optuna")
+    axes = {"trace": ["tiny_vit_int8"], "array.cols": [12, 16], "activation_buffer.capacity": ["1 KiB", "384 KiB"]}
+    file = write_sweep(
+        tmp_path / "small.yaml", axes=axes, base={"accelerator": "edge-32x32", "placement.activations": "none"}, constraints=[]
+    )
+    options = ("--store", tmp_path / "s.sqlite", "--workers", 1, "--search", "tpe", "--trials", 24, "--json")
+    kinds = ("ok", "failed", "invalid", "reused", "failed_before")
+    expected = ((1, 1, 2, 0, 0), (0, 0, 2, 1, 1), (0, 1, 2, 1, 0))
+    for more, counts in zip(((), (), ("--retry-failed",)), expected, strict=True):
+        outcome = call("sweep", file, *options, *more)
+        assert outcome.exit_code == 1
+        assert tuple(json.loads(outcome.stdout)[kind] for kind in kinds) == counts

@@ -42,6 +42,9 @@ class Here:
             self.ran.append(point.run_id)
             yield run_point(point, TECHNOLOGY)
 
+    def close(self) -> None:
+        """There is nothing to end."""
+
 
 def sweep(**changes: Any):
     """The small sweep with fields replaced."""

@@ -89,7 +89,7 @@ def test_a_worker_of_the_cluster_that_is_killed_costs_no_point(cluster, pool_row
     VICTIMS.append(workers[0])
     whole = connect(address, TECHNOLOGY)
     with open_store(tmp_path / "s.sqlite") as store:
-        summary = run_sweep(sweep(), store, _Killing(whole.technology, whole.open_client), TECHNOLOGY)
+        summary = run_sweep(sweep(), store, _Killing(TECHNOLOGY, whole.open_client), TECHNOLOGY)
     assert (summary.ok, summary.failed, workers[0].wait(timeout=30)) == (20, 0, -signal.SIGKILL)
     assert modelled_rows(tmp_path / "s.sqlite") == pool_rows
 

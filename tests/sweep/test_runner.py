@@ -7,6 +7,7 @@ import multiprocessing
 import os
 import shutil
 import signal
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,8 +17,11 @@ from accelsim.accelerator import load_accelerator
 from accelsim.errors import ConfigError
 from accelsim.report.area import area_of
 from accelsim.report.energy import energy_of
+from accelsim.report.sram_grid import GRID_FILE
 from accelsim.simulate import simulate
-from accelsim.sweep import runner, worker
+from accelsim.sweep import metrics, runner, worker
+from accelsim.sweep import pool as pool_module
+from accelsim.sweep import store as store_module
 from accelsim.sweep.metrics import costing_id
 from accelsim.sweep.points import Point, expand
 from accelsim.sweep.pool import ProcessPool
@@ -156,6 +160,26 @@ def test_an_edit_of_what_costs_a_run_runs_it_again(tmp_path):
         assert run_sweep(sweep(), store, Here(), other, limit=1).ok == 1
 
 
+def test_an_edit_of_the_memories_points_runs_it_again(tmp_path, monkeypatch):
+    before = costing_id(TECHNOLOGY)
+    grid = tmp_path / "grid.csv"
+    grid.write_bytes(GRID_FILE.read_bytes() + b"\n")
+    monkeypatch.setattr(metrics, "GRID_FILE", grid)
+    costing_id.cache_clear()
+    assert costing_id(TECHNOLOGY) != before
+    costing_id.cache_clear()
+
+
+def test_runs_of_an_older_model_are_no_points_of_a_sweep_that_has_not_come_to_them(tmp_path, monkeypatch):
+    path = tmp_path / "s.sqlite"
+    old = run(path)
+    monkeypatch.setattr(store_module, "model_hash", lambda: "a newer model")
+    new = run(path, limit=3)
+    assert new.sweep != old.sweep
+    with open_store(path) as store:
+        assert [len(list(store.rows(("position",), sweep=summary.sweep))) for summary in (old, new)] == [20, 3]
+
+
 def test_the_pool_gives_row_for_row_what_one_process_gives(tmp_path):
     run(tmp_path / "here.sqlite")
     summary = run(tmp_path / "pool.sqlite", ProcessPool(2, TECHNOLOGY))
@@ -204,12 +228,38 @@ def test_a_process_that_is_killed_costs_no_point(tmp_path):
 
 def test_a_process_that_dies_after_its_last_answer_costs_nothing():
     point = next(item for item in expand(sweep()) if isinstance(item, Point))
-    rows = ProcessPool(1, TECHNOLOGY).run(iter([point]))
-    assert next(rows)["status"] == "ok"
-    (child,) = multiprocessing.active_children()
-    os.kill(child.pid, signal.SIGKILL)
-    child.join()
-    assert list(rows) == []
+    with closing(ProcessPool(1, TECHNOLOGY)) as pool:
+        rows = pool.run(iter([point]))
+        assert next(rows)["status"] == "ok"
+        (child,) = multiprocessing.active_children()
+        os.kill(child.pid, signal.SIGKILL)
+        child.join()
+        assert list(rows) == []
+        assert [row["status"] for row in pool.run(iter([point]))] == ["ok"]  # another takes its place
+    assert multiprocessing.active_children() == []
+
+
+def test_the_processes_of_a_pool_stay_until_it_is_closed():
+    points = [item for item in expand(sweep()) if isinstance(item, Point)]
+    with closing(ProcessPool(2, TECHNOLOGY)) as pool:
+        assert len(list(pool.run(iter(points[:3])))) == 3
+        first = {child.pid for child in multiprocessing.active_children()}
+        assert len(list(pool.run(iter(points[3:6])))) == 3
+        assert {child.pid for child in multiprocessing.active_children()} == first
+        rows = pool.run(iter(points))
+        next(rows)
+        rows.close()
+        assert multiprocessing.active_children() == []  # they were at points that nobody waits for any more
+
+
+def test_a_process_that_does_not_react_is_ended_all_the_same(monkeypatch):
+    monkeypatch.setattr(pool_module, "GRACE_SECONDS", 0.1)
+    point = next(item for item in expand(sweep()) if isinstance(item, Point))
+    with closing(ProcessPool(1, TECHNOLOGY)) as pool:
+        list(pool.run(iter([point])))
+        (child,) = multiprocessing.active_children()
+        os.kill(child.pid, signal.SIGSTOP)
+    assert multiprocessing.active_children() == []
 
 
 class _Poison(Point):
@@ -222,7 +272,8 @@ class _Poison(Point):
 def test_a_point_that_ends_three_processes_is_recorded_as_failed():
     points = [item for item in expand(sweep()) if isinstance(item, Point)][:6]
     points[2] = _Poison(**{name: getattr(points[2], name) for name in Point.__dataclass_fields__})
-    rows = {row["run_id"]: row for row in ProcessPool(2, TECHNOLOGY).run(iter(points))}
+    with closing(ProcessPool(2, TECHNOLOGY)) as pool:
+        rows = {row["run_id"]: row for row in pool.run(iter(points))}
     assert set(rows) == {point.run_id for point in points}
     bad = rows.pop(points[2].run_id)
     assert (bad["status"], bad["message"]) == ("failed", "its process died 3 times (exit status 9)")

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import sqlite3
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ import pytest
 
 from accelsim.errors import AccelsimError, ConfigError, OutputError
 from accelsim.sweep.columns import CIRCUMSTANCES, COLUMNS, IDENTITY, METRICS
+from accelsim.sweep.export import export_sweep
 from accelsim.sweep.points import Invalid, Point, expand
 from accelsim.sweep.schema import VERSION
 from accelsim.sweep.spec import load_sweep
@@ -61,8 +64,8 @@ def test_runs_are_stored_all_or_none(tmp_path):
 def test_one_store_serves_many_sweeps(tmp_path):
     points = [item for item in expand(SWEEP) if isinstance(item, Point)]
     with open_store(tmp_path / "s.sqlite") as store:
-        number = store.add_sweep(SWEEP)
-        assert store.add_sweep(SWEEP) == number
+        number = store.add_sweep(SWEEP, "c")
+        assert store.add_sweep(SWEEP, "c") == number
         store.add_runs([row(7), *(row(index, run_id=point.run_id) for index, point in enumerate(points[:3]))])
         for _ in range(2):
             store.add_members(number, "c", points)
@@ -88,7 +91,7 @@ def test_another_state_of_a_sweep_is_another_entry_and_the_last_one_counts(tmp_p
         {"name": "test", "base": {"accelerator": "edge-32x32", "trace": "tiny_vit_int8"}, "axes": {"codebook.ports": [1, 2, 4]}}
     )
     with open_store(tmp_path / "s.sqlite") as store:
-        first, second = store.add_sweep(SWEEP), store.add_sweep(other)
+        first, second = store.add_sweep(SWEEP, "c"), store.add_sweep(other, "c")
         assert first != second
         assert store.sweep("test").id == second
 
@@ -182,6 +185,42 @@ def test_a_locked_store_is_one_message(tmp_path):
     with open_store(path, busy_seconds=0.05) as store, pytest.raises(OutputError, match="is locked by another process"):
         store.add_runs([row(1)])
     other.close()
+
+
+def test_a_store_that_is_taken_away_is_one_message_and_not_written_on_unseen(tmp_path):
+    path = tmp_path / "s.sqlite"
+    with open_store(path) as store:
+        store.add_runs([row(1)])
+        path.rename(tmp_path / "elsewhere.sqlite")
+        with pytest.raises(OutputError, match="was removed or replaced while it was in use"):
+            store.add_runs([row(2)])
+        open_store(path).close()
+        with pytest.raises(OutputError, match="was removed or replaced while it was in use"):
+            store.add_runs([row(2)])
+
+
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [
+        ([True, False], [True, False]),
+        ([1, 2], [1, 2]),
+        ([1, 2.5], [1.0, 2.5]),
+        ([None, 8], [None, 8]),
+        (["a", 1], ["a", "1"]),
+        ([{"device": "ideal"}, 3], ['{"device": "ideal"}', "3"]),
+    ],
+)
+def test_an_axis_of_any_values_is_a_column_of_an_export(tmp_path, written, read):
+    parquet = pytest.importorskip("pyarrow.parquet")
+    points = [item for item in expand(SWEEP) if isinstance(item, Point)][:2]
+    with open_store(tmp_path / "s.sqlite") as store:
+        number = store.add_sweep(SWEEP, "c")
+        store.add_members(number, "c", [replace(p, axes={**p.axes, "codebook.ports": v}) for p, v in zip(points, written, strict=True)])
+        store.add_runs([row(index, run_id=point.run_id) for index, point in enumerate(points)])
+        assert [export_sweep(store, SWEEP, number, tmp_path / name) for name in ("t.parquet", "t.csv")] == [2, 2]
+    assert parquet.read_table(tmp_path / "t.parquet")["codebook.ports"].to_pylist() == read
+    with (tmp_path / "t.csv").open(newline="") as text:
+        assert [line["codebook.ports"] for line in csv.DictReader(text)] == ["" if value is None else str(value) for value in read]
 
 
 def test_every_column_has_a_meaning_and_one_place():
