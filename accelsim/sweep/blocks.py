@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict, deque
-from collections.abc import Hashable, Iterator
+from collections.abc import Hashable, Iterator, Sequence
 from itertools import islice
 
 from accelsim.sweep.points import Point
@@ -38,6 +38,6 @@ class Blocks:
             out.append(point)
         return out
 
-    def give_back(self, runner: Hashable, points: deque[Point]) -> None:
+    def give_back(self, runner: Hashable, points: Sequence[Point]) -> None:
         """Put what a runner that died had in hand in front of its block."""
         self._blocks[runner].extendleft(reversed(points))

@@ -10,12 +10,14 @@ from __future__ import annotations
 import importlib
 import logging
 import signal
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import chain, islice
+from multiprocessing import resource_tracker
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any
@@ -29,9 +31,11 @@ from accelsim.sweep.worker import check_model, failed_row, run_point
 
 BATCH = 16  # points in a task: neighbours share most, and a task costs the scheduler about a millisecond
 AHEAD = 2  # tasks in the hands of each thread of a worker, beside the running one
-PATIENCE_SECONDS = 30  # for the scheduler, and for its first worker
+PATIENCE_SECONDS = 30  # for the scheduler, and for a worker where there is none
+LOOK_SECONDS = 5  # after which who waits for a task looks at the workers that are there
 
-_GONE = "the scheduler of the cluster went away; what was done is stored, and the same command continues"
+_CONTINUES = "what was done is stored, and the same command continues"
+_GONE = f"the scheduler of the cluster went away; {_CONTINUES}"
 
 Rows = list[dict[str, Any]]
 Slot = tuple[str, int]  # a worker's address, and which of its threads
@@ -99,20 +103,36 @@ class DaskCluster:
             in_hand[slot] += 1
             future.add_done_callback(done.put)
 
+        seen = time.monotonic()
         while True:
-            for slot in _slots(client):
+            slots = _slots(client)
+            if slots:
+                seen = time.monotonic()
+            elif time.monotonic() - seen > PATIENCE_SECONDS:
+                raise ConfigError(f"the cluster has no worker left; {_CONTINUES}")
+            for slot in slots:
                 while in_hand[slot] <= AHEAD and (batch := source.take_some(slot, BATCH)):
                     submit(slot, batch)
-            if not tasks:
+            if slots and not tasks:
                 return
-            future = _next(client, done)
+            try:
+                future = done.get(timeout=LOOK_SECONDS)
+            except Empty:  # Dask forgets a task whose worker was the last one, also when others come
+                for future in [future for future, (slot, _) in tasks.items() if slots and slot not in slots]:
+                    slot, batch = tasks.pop(future)
+                    in_hand[slot] -= 1
+                    source.give_back(slot, batch)
+                    future.cancel()
+                continue
+            if future not in tasks:
+                continue
             slot, batch = tasks.pop(future)
             in_hand[slot] -= 1
             try:
                 yield from future.result()
-            except distributed.KilledWorker as error:
+            except distributed.KilledWorker:
                 if len(batch) == 1:
-                    yield failed_row(batch[0], self._technology, f"the workers that ran it died: {error}")
+                    yield failed_row(batch[0], self._technology, "the workers that ran it died, one after the other")
                 for point in batch if len(batch) > 1 else ():
                     submit(slot, [point])  # one of them is to blame
             except CancelledError as error:
@@ -127,16 +147,6 @@ def _slots(client: Any) -> list[Slot]:
         return [(address, number) for address, threads in client.nthreads().items() for number in range(threads)]
     except (OSError, TimeoutError) as error:
         raise ConfigError(_GONE) from error
-
-
-def _next(client: Any, done: SimpleQueue[Any]) -> Any:
-    """The next task that is done; ConfigError if there is nobody left to do one."""
-    while True:
-        try:
-            return done.get(timeout=PATIENCE_SECONDS)
-        except Empty:
-            if not _slots(client):
-                raise ConfigError("the cluster has no worker left; what was done is stored, and the same command continues") from None
 
 
 def connect(address: str, technology: Technology, security: Security | None = None) -> DaskCluster:
@@ -185,6 +195,7 @@ def start_local(workers: int, technology: Technology) -> DaskCluster:
 @contextmanager
 def _deaf_to_ctrl_c() -> Iterator[None]:
     """What is started within never sees Ctrl-C, which reaches the whole group: this process ends it."""
+    resource_tracker.ensure_running()  # starting it lets SIGINT through again
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # threads and processes inherit it
     try:
         yield

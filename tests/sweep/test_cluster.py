@@ -8,11 +8,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from accelsim.errors import ConfigError
+from accelsim.sweep import cluster as cluster_module
 from accelsim.sweep.cluster import DaskCluster, Security, connect, run_batch
 from accelsim.sweep.points import expand
 from accelsim.sweep.pool import ProcessPool
@@ -31,26 +34,38 @@ def spawn(folder: Path, *words: str) -> subprocess.Popen[bytes]:
         return subprocess.Popen([sys.executable, "-m", *words], cwd=Path(__file__).parents[2], stdout=log, stderr=log)
 
 
-@pytest.fixture(scope="module")
-def cluster(tmp_path_factory) -> Iterator[tuple[str, list[subprocess.Popen[bytes]]]]:
-    """The scheduler's address, and its two workers."""
-    folder = tmp_path_factory.mktemp("dask")
+@contextmanager
+def started(folder: Path, count: int, *tls: str) -> Iterator[tuple[str, list[subprocess.Popen[bytes]]]]:
+    """A scheduler and its workers on loopback: its address, and them."""
     file = folder / "scheduler.json"
-    started = [spawn(folder, SCHEDULER, "--host", "127.0.0.1", "--port", "0", "--no-dashboard", "--scheduler-file", str(file))]
+    everyone = [spawn(folder, SCHEDULER, "--host", "127.0.0.1", "--port", "0", "--no-dashboard", "--scheduler-file", str(file), *tls)]
     try:
-        deadline = time.monotonic() + 60
-        while not file.is_file():
-            assert time.monotonic() < deadline, (folder / "dask.log").read_text()
-            time.sleep(0.05)
-        address = json.loads(file.read_text())["address"]
-        options = ("--nthreads", "1", "--no-nanny", "--no-dashboard", "--host", "127.0.0.1", "--local-directory", str(folder))
-        workers = [spawn(folder, WORKER, address, *options) for _ in range(2)]
-        started += workers
+        address = address_in(file, folder / "dask.log")
+        options = ("--nthreads", "1", "--no-nanny", "--no-dashboard", "--host", "127.0.0.1", "--local-directory", str(folder), *tls)
+        workers = [spawn(folder, WORKER, address, *options) for _ in range(count)]
+        everyone += workers
         yield address, workers
     finally:
-        for process in started:
+        for process in everyone:
             process.kill()
             process.wait()
+
+
+def address_in(file: Path, log: Path) -> str:
+    """The address that a scheduler writes when it is ready."""
+    deadline = time.monotonic() + 60
+    while True:
+        with suppress(FileNotFoundError, json.JSONDecodeError):  # not there yet, or not yet written in full
+            return str(json.loads(file.read_text())["address"])
+        assert time.monotonic() < deadline, log.read_text()
+        time.sleep(0.05)
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory) -> Iterator[tuple[str, list[subprocess.Popen[bytes]]]]:
+    """A scheduler's address, and its two workers."""
+    with started(tmp_path_factory.mktemp("dask"), 2) as found:
+        yield found
 
 
 @pytest.fixture(scope="module")
@@ -113,3 +128,26 @@ def test_tls_needs_its_files_and_its_address(tmp_path):
         connect("tcp://x:1", TECHNOLOGY, Security(*files))
     with pytest.raises(ConfigError, match="TLS needs"):
         connect("tls://x:1", TECHNOLOGY)
+
+
+TLS = Path(__file__).parent / "tls"
+CERTIFIED = Security(TLS / "ca.pem", TLS / "cert.pem", TLS / "key.pem")
+
+
+def test_a_cluster_behind_tls_gives_what_the_pool_gives_and_takes_nobody_else(pool_rows, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(cluster_module, "PATIENCE_SECONDS", 20)
+    options = ("--tls-ca-file", str(CERTIFIED.ca_file), "--tls-cert", str(CERTIFIED.cert), "--tls-key", str(CERTIFIED.key))
+    with started(tmp_path, 1, "--protocol", "tls", *options) as (address, _):
+        assert address.startswith("tls://127.0.0.1:")
+        with open_store(tmp_path / "s.sqlite") as store:
+            assert run_sweep(sweep(), store, connect(address, TECHNOLOGY, CERTIFIED), TECHNOLOGY).ok == 20
+        assert modelled_rows(tmp_path / "s.sqlite") == pool_rows
+        monkeypatch.setattr(cluster_module, "PATIENCE_SECONDS", 2)
+        strangers = {
+            address: replace(CERTIFIED, ca_file=TLS / "other_ca.pem"),  # a client that trusts another authority
+            address.replace("tls:", "tcp:"): None,  # one without TLS
+        }
+        for where, security in strangers.items():
+            with pytest.raises(ConfigError, match=f"no scheduler answers at {where}"):
+                list(connect(where, TECHNOLOGY, security).run(iter([next(expand(sweep()))])))
+    capsys.readouterr()
