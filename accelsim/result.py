@@ -16,28 +16,10 @@ from typing import Annotated, Any
 from pydantic import Field, TypeAdapter, ValidationError
 
 from accelsim.errors import ConfigError
+from accelsim.kernels.compute_state import CATEGORIES as CATEGORIES  # of a cycle: the same order and colours everywhere
 from accelsim.problems import in_words, shown
 
 SCHEMA_VERSION = 2  # 2: each frame names its network; files of version 1, of a single network each, are read too
-
-# The categories of a cycle, in the order of the table "where a cycle goes"; the same order and colours everywhere.
-CATEGORIES = (
-    "busy",
-    "fill_drain",
-    "dram",
-    "buffer_width",
-    "bank_conflict",
-    "codebook_load",
-    "decode",
-    "swap",
-    "buffer_full",
-    "accumulator",
-    "port",
-    "vector",
-    "dram_activation",
-    "issue",
-    "dependency",
-)
 
 # What crosses a memory channel. `padding` is what the packed image adds, `burst_rounding` what whole bursts add.
 OPERANDS = (

@@ -11,8 +11,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+import numpy as np
+
 from accelsim.compiler.live_bytes import LiveBytes
-from accelsim.compiler.placement import ALIGNMENT, Residency, needed_bytes, place, sharing_hosts
+from accelsim.compiler.placement import ALIGNMENT, Residency, most_live_bytes, needed_bytes, place, shared_places, sharing_hosts
 from accelsim.compiler.plan import Plan, Tensor, TensorId
 from accelsim.compiler.precedence import Precedence
 from accelsim.errors import CompileError
@@ -64,7 +66,7 @@ def allocate(plan: Plan, capacity_bytes: int, may_spill: bool, always_spill: boo
     hosts = {} if always_spill else sharing_hosts(plan, order)
     if not always_spill:
         stays = [whole_stay(tensor, order, True) for tensor in plan.tensors.values()]
-        tight = LiveBytes(stays, hosts, len(plan.ops)).most <= capacity_bytes  # if these do not fit, no others do
+        tight = most_live_bytes(shared_places(stays, hosts)[1]) <= capacity_bytes  # if these do not fit, no others do
         found = place([whole_stay(tensor, order, False) for tensor in plan.tensors.values()], hosts, capacity_bytes) if tight else None
         if found is not None:
             return Allocation(tuple(found[0]), found[1], (), {})
@@ -113,18 +115,18 @@ def _name(tensor: TensorId) -> str:
     return tensor.name if tensor.part < 0 else f"{tensor.name}[{tensor.part}]"
 
 
-def barriers(plan: Plan, stays: list[Residency], order: Precedence) -> dict[int, tuple[int, ...]]:
+def barriers(plan: Plan, stays: Sequence[Residency], order: Precedence) -> dict[int, tuple[int, ...]]:
     """Operation -> readers of what lay in its place that could still be reading when it writes."""
+    last, offset, end = (np.array(column) for column in zip(*((s.last, s.offset, s.offset + s.bytes) for s in stays), strict=True))
+    users = [(*stay.readers, *plan.tensors[stay.tensor].producers) for stay in stays]
     out: dict[int, tuple[int, ...]] = {}
     for stay in stays:
-        for writer in plan.tensors[stay.tensor].producers if not stay.loaded else ():
-            readers = {
-                reader
-                for other in stays
-                if other.last < stay.first and other.offset < stay.offset + stay.bytes and stay.offset < other.offset + other.bytes
-                for reader in (*other.readers, *plan.tensors[other.tensor].producers)
-                if not order.safe(reader, writer)
-            }
+        if stay.loaded:
+            continue
+        tenants = np.flatnonzero((last < stay.first) & (offset < stay.offset + stay.bytes) & (end > stay.offset))
+        before = {reader for tenant in tenants.tolist() for reader in users[tenant]}
+        for writer in plan.tensors[stay.tensor].producers:
+            readers = order.unsafe(before, writer)
             if readers:
                 out[writer] = tuple(sorted(readers))
     return out

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from accelsim.compiler.plan import Plan
 
@@ -35,21 +35,27 @@ class Precedence:
 
     def safe(self, reader: int, writer: int) -> bool:
         """Whether `writer` cannot write before `reader` has read everything."""
-        if writer <= reader:
-            return False
-        first, second = self.plan.ops[reader], self.plan.ops[writer]
-        if not first.on_array and not second.on_array:
-            return True  # row functions run in order
-        limit = self.runs_before[writer]
-        if first.on_array:
-            return first.index < limit  # its drain, which may read too, goes before every later drain
-        return reader in self._vector_done[min(limit, len(self.plan.ops) - 1)]
+        return not self.unsafe((reader,), writer)
 
-    def free_from(self, readers: Iterable[int]) -> int:
+    def unsafe(self, readers: Iterable[int], writer: int) -> list[int]:
+        """Those of `readers` that could still be reading when `writer` begins to write.
+
+        Row functions run in order; the drain of a product, which may read too, goes before every later drain.
+        """
+        ops, limit = self.plan.ops, self.runs_before[writer]
+        ended = self._vector_done[min(limit, len(ops) - 1)]
+        in_order = not ops[writer].on_array
+        return [
+            reader
+            for reader in readers
+            if writer <= reader or not (reader < limit if ops[reader].on_array else in_order or reader in ended)
+        ]
+
+    def free_from(self, readers: Collection[int]) -> int:
         """First operation from which on every writer is safe after all `readers`."""
         last = max(readers)
         unsafe = last
         for writer in range(last + 1, min(last + 33, len(self.plan.ops))):
-            if not all(self.safe(reader, writer) for reader in readers):
+            if self.unsafe(readers, writer):
                 unsafe = writer
         return unsafe + 1

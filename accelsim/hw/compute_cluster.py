@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -19,7 +20,7 @@ LOOK_AHEAD = 2048  # cycles: as far as a prediction may be in vain
 _FIELDS: Mapping[str, tuple[Any, ...]] = compute_state.STATE.fields or {}
 _AT = {name: field[1] // 8 for name, field in _FIELDS.items()}  # place of each field in a state that is seen as int64
 _CYCLE, _STARVED, _FREED, _TILES = _AT["cycle"], _AT["starved"], _AT["freed"], _AT["tiles_done"]
-_NOTIFY_TASK, _NOTIFY_CYCLE, _FINISH = _AT["notify_task"], _AT["notify_cycle"], _AT["finish"]
+_NOTIFIED, _DRAINS, _ROWS, _FINISH = _AT["notified"], _AT["d_task"], _AT["r_task"], _AT["finish"]
 
 
 class _State:
@@ -54,6 +55,7 @@ class ComputeCluster(CycleEngine):
             program.group_cost, self._land, transfers.visible, transfers.end, transfers.need, self._loaded, self._avail, self._fin,
             self.results,
         )  # fmt: skip
+        self._awaited_drains, self._awaited_rows = _awaited(program, program.drains), _awaited(program, program.row_tasks)
         self._reason = compute_state.REACHED
         self._valid = False
         self._landed: list[int] = []
@@ -143,10 +145,12 @@ class ComputeCluster(CycleEngine):
         state = self._state.ints
         if self._reason == compute_state.DONE:
             self.done_cycle = int(state[_FINISH])
-        if state[_NOTIFY_TASK] >= 0:
-            task, cycle = int(state[_NOTIFY_TASK]), int(state[_NOTIFY_CYCLE])
-            state[_NOTIFY_TASK] = -1
-            self.on_task(task, cycle)
+        if state[_NOTIFIED]:
+            state[_NOTIFIED] = 0
+            for awaited, done in ((self._awaited_drains, state[_DRAINS]), (self._awaited_rows, state[_ROWS])):
+                while awaited and awaited[0][0] < done:
+                    _, task, last_unit = awaited.popleft()
+                    self.on_task(task, int(self._fin[last_unit]))
         if self._reason in (compute_state.FREED, compute_state.TILES):
             self.on_room()
 
@@ -179,6 +183,13 @@ class ComputeCluster(CycleEngine):
     @property
     def vector_busy_cycles(self) -> int:
         return int(self._state.ints[_AT["v_busy"]])
+
+
+def _awaited(program: Program, queue: np.ndarray) -> deque[tuple[int, int, int]]:
+    """(place in its queue, task, last of its units in the unit arrays) of each task of a queue whose end a job waits for, in order."""
+    tasks = program.tasks[queue]
+    ends = tasks["offset"] + tasks["units"] - 1
+    return deque((place, int(queue[place]), int(ends[place])) for place in np.flatnonzero(tasks["notify"]).tolist())
 
 
 def _nothing() -> None:

@@ -63,7 +63,7 @@ def advance(
     Returns
     -------
     REACHED, BLOCKED (nothing can happen without something from outside; the cycle of the state is where that began),
-    FREED, TILES, NOTIFY (`notify_task` ends in `notify_cycle`) or DONE (`finish` is the cycle count).
+    FREED, TILES, NOTIFY (the ends of tasks that somebody waits for are settled) or DONE (`finish` is the cycle count).
     """
     s = state[0]
     machine = machines[0]
@@ -118,7 +118,7 @@ def advance(
         elif tally == SHORT_OF_BITS:
             s.ld_bits += span
         s.cycle += span
-        if s.notify_task >= 0:
+        if s.notified:
             return NOTIFY
         if s.freed >= stop_freed:
             return FREED

@@ -221,8 +221,7 @@ _STATE_FIELDS = (
     "last_fin",
     # outside
     "starved",  # first cycle in which something outside was missing; NEVER: nothing was
-    "notify_task",
-    "notify_cycle",
+    "notified",  # 1: the end of a task that somebody outside waits for is settled
     "st_start",
     "st_tile",
     "cp_rows",
@@ -242,7 +241,7 @@ def new_state() -> np.ndarray:
     state = np.zeros(1, STATE)
     for name in ("ts", "ts_older", "p1_task", "p2_task", "issued_ordinal", "tpl0", "tpl1", "cb_until", "run_ts0"):
         state[name] = -1
-    state["l_start"] = state["l_groups"] = state["notify_task"] = -1
+    state["l_start"] = state["l_groups"] = -1
     state["l_fresh"] = 1
     state["starved"] = NEVER
     return state

@@ -70,7 +70,7 @@ def sample_cycles(
         if reason == DONE:
             carry[2] = 1
             break
-        s.notify_task = -1  # nobody waits for it
+        s.notified = 0  # nobody waits for it
         out = samples[written]
         for booked in range(run, s.a_run + 1):
             for category in range(before.size):

@@ -24,8 +24,7 @@ def _work(s, machine, tasks, index, unit, width, fin):
     s.v_busy += cycles
     s.last_fin = max(s.last_fin, done)
     if task.notify and unit + 1 == task.units:
-        s.notify_task = index
-        s.notify_cycle = done
+        s.notified = 1
 
 
 @inlined_kernel
@@ -72,5 +71,3 @@ def step_vector(s, machine, tasks, drains, row_tasks, avail, fin, land, visible,
         if not started:
             return acted, wake
         acted = True
-        if s.notify_task >= 0:
-            return acted, t + 1

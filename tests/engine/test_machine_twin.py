@@ -79,3 +79,13 @@ def test_a_machine_that_differs_in_one_number_differs_from_the_twin(field: str) 
     cycles, runs = NaiveMachine(program, landings).simulate()
     ours = [{name: count for name, count in zip(CATEGORIES, row, strict=False) if count} for row in outcome.run_results.tolist()]
     assert (cycles, runs) != (outcome.cycles - outcome.tail_cycles, ours)
+
+
+def test_work_that_takes_no_time_goes_on_in_the_cycle_in_which_somebody_learns_of_an_end() -> None:
+    """An ideal vector unit finishes a sum that is written to DRAM and the norm that reads it in one cycle: nobody outside delays it."""
+    ideal = {"lanes": 0, "latency": 0}
+    tight = {"capacity": 256, "banks": 1, "width_bits": 16, "loader_bits": 8}
+    compare(
+        tiny_accelerator(codebook__codeword_length=4, vector_unit=ideal, activation_buffer=tight),
+        tiny_encoder(4, 8, 1, 16, "int8", depth=2),
+    )

@@ -7,8 +7,6 @@ from pathlib import Path
 from accelsim.accelerator import load_accelerator
 from accelsim.compress.compress_trace import compress_trace, make_recipe
 from accelsim.importers.import_model import import_model
-from accelsim.kernels import compute_state
-from accelsim.result import CATEGORIES
 from accelsim.simulate import simulate
 
 GROUPS, SIDE = 40, 16
@@ -25,7 +23,3 @@ def test_a_depthwise_layer_uses_one_column_and_one_lane_a_group(tmp_path: Path) 
     assert layer.vector_cycles == layer.bounds["vector"] == rows  # one pass over one value
     assert layer.macs == 9 * rows
     assert layer.total_cycles > layer.bounds["array"]
-
-
-def test_the_kernel_and_the_result_name_the_same_categories_in_the_same_order() -> None:
-    assert compute_state.CATEGORIES == CATEGORIES
