@@ -5,15 +5,20 @@ A subvector never crosses the edge of a matrix: d must divide the dimension alon
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
+from pydantic import Field
 
 from accelsim.errors import FormatError
+from accelsim.formats.decode_path import DecodePath
+from accelsim.formats.weight_format import Stream
 
 Integers = npt.NDArray[Any]
 Axis = Literal[0, 1]
+Codewords = Annotated[int, Field(ge=1, le=65536)]  # of a codebook
+Lanes = Annotated[int, Field(ge=1, le=64)]  # of a codeword
 
 
 def index_shape(kind: str, d: int, axis: Axis, k: int, n: int) -> tuple[int, int]:
@@ -28,6 +33,16 @@ def index_shape(kind: str, d: int, axis: Axis, k: int, n: int) -> tuple[int, int
     if length % d:
         raise FormatError(f"{kind}: d={d} does not divide {name}={length} (axis={axis}); allowed: a divisor of {length}")
     return (k, n // d) if axis == 0 else (k // d, n)
+
+
+def index_stream(kind: str, path: DecodePath, k: int, n: int) -> Stream:
+    """The `indices` of a K x N matrix, one a subvector; errors as `index_shape`."""
+    return Stream(shape=index_shape(kind, path.d, path.axis, k, n), bits=path.index_bits, number="unsigned", in_paper_count=True)
+
+
+def codebook_stream(path: DecodePath, *, shared: bool = False) -> Stream:
+    """The `codebook` [codewords, d], int8; `shared`: the chip's, and no layer's."""
+    return Stream(shape=(path.codewords, path.d), bits=8, number="signed", in_paper_count=False, shared=shared)
 
 
 def check_indices(kind: str, indices: Integers, codewords: int) -> None:

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from pydantic import Field, model_validator
 
 from accelsim.errors import FormatError
-from accelsim.formats.codewords import check_indices, index_shape, look_up
+from accelsim.formats.codewords import Axis, Codewords, check_indices, codebook_stream, index_shape, index_stream, look_up
 from accelsim.formats.decode_path import DecodePath
 from accelsim.formats.masks import mask_patterns, pattern_bits
 from accelsim.formats.weight_format import Arrays, Stream, WeightFormat, scale_stream
@@ -31,11 +31,11 @@ class SPEC(WeightFormat):
     kind: Literal["masked_vq"] = "masked_vq"
     codebook_scope = "layer"
 
-    k: Annotated[int, Field(ge=1, le=65536)]
+    k: Codewords
     d: Annotated[int, Field(ge=2, le=64)]
     keep: Annotated[int, Field(ge=1, le=15)]
     of: Annotated[int, Field(ge=2, le=16)]
-    axis: Literal[0, 1] = 0
+    axis: Axis = 0
 
     @model_validator(mode="after")
     def _mask_fits(self) -> SPEC:
@@ -51,12 +51,12 @@ class SPEC(WeightFormat):
 
     def streams(self, k: int, n: int) -> dict[str, Stream]:
         """d must divide N (axis 0) or K (axis 1)."""
-        indices = index_shape(self.kind, self.d, self.axis, k, n)
+        path = self.decode_path()
         masks = index_shape(self.kind, self.of, self.axis, k, n)
         return {
-            "indices": Stream(shape=indices, bits=self.decode_path().index_bits, number="unsigned", in_paper_count=True),
+            "indices": index_stream(self.kind, path, k, n),
             "masks": Stream(shape=masks, bits=pattern_bits(self.keep, self.of), number="unsigned", in_paper_count=True),
-            "codebook": Stream(shape=(self.k, self.d), bits=8, number="signed", in_paper_count=False),
+            "codebook": codebook_stream(path),
             "scales": scale_stream("tensor", n),
         }
 

@@ -7,12 +7,11 @@ could read is silent.
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 import numpy.typing as npt
-from pydantic import Field
 
-from accelsim.formats.codewords import check_indices, index_shape, look_up
+from accelsim.formats.codewords import Axis, Codewords, Lanes, check_indices, codebook_stream, index_stream, look_up
 from accelsim.formats.decode_path import DecodePath
 from accelsim.formats.weight_format import Arrays, Stream, WeightFormat, scale_stream
 
@@ -26,9 +25,9 @@ class SPEC(WeightFormat):
     kind: Literal["universal_vq"] = "universal_vq"
     codebook_scope = "shared"
 
-    k: Annotated[int, Field(ge=1, le=65536)]
-    d: Annotated[int, Field(ge=1, le=64)]
-    axis: Literal[0, 1] = 0
+    k: Codewords
+    d: Lanes
+    axis: Axis = 0
 
     def decode_path(self) -> DecodePath:
         """Index and codebook; codewords carry their signs."""
@@ -36,10 +35,10 @@ class SPEC(WeightFormat):
 
     def streams(self, k: int, n: int) -> dict[str, Stream]:
         """d must divide N (axis 0) or K (axis 1)."""
-        indices = index_shape(self.kind, self.d, self.axis, k, n)
+        path = self.decode_path()
         return {
-            "indices": Stream(shape=indices, bits=self.decode_path().index_bits, number="unsigned", in_paper_count=True),
-            "codebook": Stream(shape=(self.k, self.d), bits=8, number="signed", in_paper_count=False, shared=True),
+            "indices": index_stream(self.kind, path, k, n),
+            "codebook": codebook_stream(path, shared=True),
             "scales": scale_stream("tensor", n),
         }
 
