@@ -62,7 +62,7 @@ def compress(
     from accelsim.compress.compress_trace import compress_trace
     from accelsim.compress.open_trace import open_float_trace
     from accelsim.compress.recipe import load_recipe, make_recipe
-    from accelsim.report.compression_tables import render_compression
+    from accelsim.report.compression_tables import compression_line, render_compression
     from accelsim.report.terminal import progress, stdout_console
     from accelsim.report.trace_tables import inspect_trace
 
@@ -73,7 +73,9 @@ def compress(
         packed, report = compress_trace(source, recipe, out, payload=payload, companions=others, progress=callback)
     if as_json:
         print_json({**inspect_trace(packed), "compression": report.to_dict()})
-    elif not quiet:
+    elif quiet:
+        print_line(compression_line(packed.name, report))
+    else:
         render_compression(stdout_console(), report, per_layer=per_layer)
 
 

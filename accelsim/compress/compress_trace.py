@@ -113,7 +113,7 @@ def compress_trace(
     )
     report = CompressionReport(
         tuple(rows),
-        rest=describe_format(recipe.rules[-1].format),
+        rest=describe_format(recipe.rest) if recipe.rest is not None else None,
         other_parameters=trace.parameters - sum(layer.weight.count for layer in weighted),
         other_bits=sum(8 * layer.parameter_bytes for layer in trace.layers)
         + 32 * sum(sum(layer.constant_sizes.values()) for layer in weighted),

@@ -65,7 +65,7 @@ class LayerCompression:
     def cosine(self) -> float:
         """Of the angle between the weights and what they became, each as one vector; 0 if one of them has no length."""
         both = sqrt(self.squared_norm * self.quantized_norm)
-        return (self.squared_norm + self.quantized_norm - self.squared_error) / (2 * both) if both else 0.0
+        return min(1.0, (self.squared_norm + self.quantized_norm - self.squared_error) / (2 * both)) if both else 0.0
 
     @property
     def vector_loss(self) -> float:
@@ -92,13 +92,13 @@ class CompressionReport:
     Attributes
     ----------
     rest
-        The format of the layers that no rule of the recipe names.
+        The format of the layers that no rule of the recipe names; None if rules name them all.
     other_parameters, other_bits
         Trained numbers beside the matrices (biases, normalization, embeddings), and the bits that they keep.
     """
 
     layers: tuple[LayerCompression, ...]
-    rest: str
+    rest: str | None
     other_parameters: int
     other_bits: int
 

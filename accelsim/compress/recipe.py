@@ -25,6 +25,7 @@ from accelsim.trace.layers import WeightedLayer
 BLOCK_PATTERN = "*.[0-9]*.*"  # layers inside a numbered block: 'vit.layers.0.mlp.fc1', not 'classifier'
 EVERYTHING = "*"
 REST = "uniform:bits=8"
+MAX_SEED = (1 << 63) - 1  # a manifest's
 _SHOWN_NAMES = 6
 Text = Annotated[str, StringConstraints(min_length=1, max_length=256)]
 
@@ -43,6 +44,15 @@ class Recipe:
 
     rules: tuple[Rule, ...]
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.seed <= MAX_SEED:
+            raise FormatError(f"the recipe's seed has value {self.seed}; allowed: 0 to {MAX_SEED:,}")
+
+    @property
+    def rest(self) -> WeightFormat | None:
+        """The format of what the other rules leave; None if the last rule does not take everything."""
+        return self.rules[-1].format if self.rules and self.rules[-1].pattern == EVERYTHING else None
 
     def format_of(self, layer: str) -> WeightFormat:
         """The format of a layer; FormatError if no rule matches."""

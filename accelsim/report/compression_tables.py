@@ -55,6 +55,15 @@ class Compression(Protocol):
     def whole_model_ratio(self) -> float: ...
 
 
+def compression_line(name: str, report: Compression) -> str:
+    """The compressed matrices in one line."""
+    found = report.compressed
+    return (
+        f"{name}: {found.paper_bits_per_weight:.4f} bits/weight, {found.stored_bits_per_weight:.4f} stored, "
+        f"{found.compression_ratio:.2f}x smaller, relative MSE {found.relative_mse:.3g}"
+    )
+
+
 def render_compression(console: Console, report: Compression, *, per_layer: bool = False) -> None:
     """Every format (and every layer), all matrices, and the compression ratio both ways."""
     if per_layer:

@@ -125,11 +125,19 @@ def test_compress_takes_a_recipe_and_lists_layers_and_both_ratios(tmp_path: Path
     outcome = call("compress", "tiny_vit_float", "--recipe", recipe, "--per-layer", "-o", tmp_path / "packed")
     assert outcome.exit_code == 0, outcome.output
     assert max(map(len, outcome.stdout.splitlines())) <= 80
-    assert "…layers.0.mlp.fc1" in outcome.stdout
+    assert "layers.0.mlp.fc1" in outcome.stdout
     assert "Smaller than float32: the compressed matrices" in outcome.stdout
     found = json.loads(call("compress", "tiny_vit_float", "--recipe", recipe, "-o", tmp_path / "packed", "--json").stdout)["compression"]
     assert {name: item["paper_bits_per_weight"] for name, item in found["by_format"].items()} == {"uniform:bits=4": 4, "vq:k=8,d=4": 0.75}
     assert len(found["layers"]) == 14
+
+
+def test_a_quiet_compress_is_one_line(tmp_path: Path) -> None:
+    outcome = call("compress", "tiny_vit_float", "--format", "vecq:bits=3", "-o", tmp_path / "packed", "--quiet")
+    assert outcome.exit_code == 0
+    # 36,864 weights in twelve matrices, each with one float32 scale: 3 + 12 * 32 / 36,864 bits
+    assert outcome.stdout.startswith("packed: 3.0000 bits/weight, 3.0104 stored, 10.63x smaller, relative MSE 0.03")
+    assert outcome.stdout.count("\n") == 1
 
 
 def test_compress_says_why_it_takes_no_shapes(tmp_path: Path) -> None:

@@ -82,6 +82,18 @@ def test_a_pattern_that_decides_about_nothing_is_an_error(tmp_path: Path) -> Non
     assert not (tmp_path / "t").exists()
 
 
+def test_a_last_rule_with_a_pattern_names_its_layers_as_the_others_do() -> None:
+    fine, coarse = parse_format("uniform:bits=4"), parse_format("vecq:bits=3")
+    _, report = compress_trace(load_trace(TRACES / "tiny_vit_float"), Recipe((Rule("vit.*", fine), Rule("class*", coarse))))
+    assert report.compressed.weights == report.total.weights == 46_560
+
+
+def test_a_seed_that_no_manifest_holds_is_one_message() -> None:
+    for seed in (-1, 1 << 63):
+        with pytest.raises(FormatError, match=rf"seed has value {seed}; allowed: 0 to 9,223,372,036,854,775,807"):
+            make_recipe("uniform", seed=seed)
+
+
 def test_a_shape_that_does_not_fit_is_told_before_any_layer_is_encoded() -> None:
     seen: list[str] = []
     recipe = Recipe((Rule("classifier", parse_format("ssvq:k=4,d=3")), Rule("*", parse_format("uniform"))))
