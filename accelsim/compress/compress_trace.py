@@ -71,14 +71,14 @@ def compress_trace(
     ------
     TraceError, FormatError
         Not a float trace, a pattern that matches nothing, a format that does not fit a layer, weights that are not finite or
-        differ from their checksums; `out` cannot be written, or is the float trace's own directory.
+        differ from their checksums; `out` cannot be written, or is a float trace's own directory.
     """
     if not payload and not isinstance(trace.manifest.source, SeededSource):
         raise TraceError(f"trace {trace.name!r} is not seeded: without its payload its weights would be lost")
     if not payload and companions:
         raise TraceError(f"trace {trace.name!r} shares a codebook with {companions[0].name!r}: without its payload it would be lost")
     if out is not None:
-        _check_out(Path(out), trace)
+        _check_out(Path(out), (trace, *companions))
     for item in (trace, *companions):
         if item.has_payload:
             item.verify_payload()
@@ -168,11 +168,12 @@ def materialize(trace: Trace) -> Trace:
     return with_payload(Manifest(**{**fields, "layers": tuple(done.get(layer.name, layer) for layer in trace.layers)}), tensors)
 
 
-def _check_out(out: Path, trace: Trace) -> None:
-    """What would be found out after the work, before it: the place is not free, or it is the float trace's own."""
+def _check_out(out: Path, sources: Sequence[Trace]) -> None:
+    """What would be found out after the work, before it: the place is not free, or it is a float trace's own."""
     check_replaceable_trace(out)
-    if trace.directory is not None and out.resolve() == trace.directory.resolve():
-        raise TraceError(f"{out}: holds the float trace, whose weights would be lost; allowed: another directory")
+    for trace in sources:
+        if trace.directory is not None and out.resolve() == trace.directory.resolve():
+            raise TraceError(f"{out}: holds the float trace {trace.name!r}, whose weights would be lost; allowed: another directory")
 
 
 @contextmanager
