@@ -128,27 +128,26 @@ def check_functional(
     return FunctionalReport(tuple(checks))
 
 
-def _check_layer(accelerator: Accelerator, trace: Trace, layer: MacLayer, rng: np.random.Generator, tamper: Tamper | None) -> LayerCheck:
-    op = str(getattr(layer, "op", "mac"))
+def _check_layer(
+    accelerator: Accelerator, trace: Trace, layer: GemmLayer | ConvLayer | MatmulLayer, rng: np.random.Generator, tamper: Tamper | None
+) -> LayerCheck:
     tiles = 0
     if isinstance(layer, WeightedLayer):
         geometry, part = weight_geometry(accelerator, layer), "group"
         corrupted = _corruption(trace, layer, geometry)
         if corrupted is not None:
-            return LayerCheck(layer.name, op, False, 0, corrupted)
+            return LayerCheck(layer.name, layer.op, False, 0, corrupted)
         products = _weighted_products(geometry, trace, layer, rng, tamper)
-    elif isinstance(layer, MatmulLayer):
+    else:
         geometry, part = activation_geometry(accelerator, layer.transposed_b), "head"
         products = _head_products(geometry, trace, layer, rng, tamper)
-    else:
-        raise TypeError(f"layer {layer.name!r} multiplies, but it is neither weighted nor a matmul")
     for index, item in enumerate(products):
         problem = _compare(geometry, item)
         if problem is not None:
             where = f", {part} {index}" if layer.bounds.G > 1 else ""
-            return LayerCheck(layer.name, op, False, tiles, f"layer {layer.name!r}{where}, {problem}")
+            return LayerCheck(layer.name, layer.op, False, tiles, f"layer {layer.name!r}{where}, {problem}")
         tiles += -(-layer.n // geometry.cols) * -(-layer.k // geometry.rows)
-    return LayerCheck(layer.name, op, True, tiles, "bit-exact")
+    return LayerCheck(layer.name, layer.op, True, tiles, "bit-exact")
 
 
 def _check_pool(layer: PoolLayer, rng: np.random.Generator) -> LayerCheck:
