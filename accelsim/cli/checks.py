@@ -38,7 +38,7 @@ def area(
     from accelsim.accelerator import load_accelerator
     from accelsim.report.area import area_of
     from accelsim.report.area_export import check_area_folder, write_area
-    from accelsim.report.check_tables import render_area
+    from accelsim.report.area_tables import render_area
     from accelsim.report.technology import load_technology
     from accelsim.report.terminal import stdout_console
 

@@ -39,6 +39,14 @@ _LINES: Mapping[str, Callable[[EnergyLine], bool]] = {
     "sign decoder": lambda line: line.component == "sign decoder",
     "shadow weights": lambda line: line.action == "shadow_write",
 }
+# Components of an area report that a part's area is made of, or a share of.
+_COMPONENTS: Mapping[str, tuple[str, ...]] = {
+    "weight stream": ("weight buffer",),
+    "unpack buffer": ("unpack buffer",),
+    "codebook": (),  # its whole group
+    "sign decoder": ("sign decoder", "control"),
+    "shadow weights": ("PE array", "second shadow weights"),
+}
 
 
 @dataclass(frozen=True)
@@ -52,11 +60,12 @@ class Usage:
 
 @dataclass(frozen=True)
 class Part:
-    """A part of the chip in both runs."""
+    """A part of the chip in both runs; `source` is that of its areas and of the energies of its actions."""
 
     name: str
     coded: Usage
     raw: Usage
+    source: str
 
     def to_row(self) -> dict[str, Any]:
         """Flat and plain, for a table, CSV or JSON: units in the names."""
@@ -65,7 +74,7 @@ class Part:
             for what, unit, span in (("area", "mm2", usage.area_mm2), ("energy", "uj", usage.energy_uj)):
                 row |= {f"{run}_{what}{end}_{unit}": value for end, value in _ends(span)}
             row[f"{run}_cycles"] = usage.cycles
-        return row
+        return {**row, "source": self.source}
 
 
 @dataclass(frozen=True)
@@ -76,11 +85,13 @@ class SignCost:
     ----------
     share_of_array_pct : its gates over those of the PEs
     energy_uj : of an inference, without leakage; share_of_run_pct : of the whole run's energy, nominal
+    energy_source : of the energy of a gate
     """
 
     choice: SignChoice
     energy_uj: Span
     share_of_run_pct: float
+    energy_source: str
 
     def to_row(self) -> dict[str, Any]:
         """Flat and plain, for a table, CSV or JSON."""
@@ -90,6 +101,7 @@ class SignCost:
             "share_of_array_pct": self.choice.share_of_array_pct,
             **{f"energy{end}_uj": value for end, value in _ends(self.energy_uj)},
             "share_of_run_pct": self.share_of_run_pct,
+            "energy_source": self.energy_source,
         }
 
 
@@ -117,7 +129,10 @@ class Ablation:
 
     def rows(self) -> list[dict[str, Any]]:
         """One row a part, then the sum."""
-        return [*(part.to_row() for part in self.parts), Part("whole", self.whole("coded"), self.whole("raw")).to_row()]
+        return [
+            *(part.to_row() for part in self.parts),
+            Part("whole", self.whole("coded"), self.whole("raw"), "sum of the lines above").to_row(),
+        ]
 
     def to_dict(self) -> dict[str, Any]:
         """The ablation as JSON can hold it."""
@@ -152,7 +167,7 @@ def ablate(coded: Result, raw: Result, technology: Technology) -> Ablation:
         raise ConfigError(f"{label(raw)}: looks up codewords; the second trace of an ablation must hold raw weights (uniform)")
     gates = _decoder_gates(costs[0])
     usages = [_usage(cost, result, technology, gates, cost is costs[0]) for cost, result in zip(costs, (coded, raw), strict=True)]
-    parts = tuple(Part(name, usages[0][name], usages[1][name]) for name in usages[0])
+    parts = tuple(Part(name, usages[0][name], usages[1][name], _source(name, costs[0])) for name in usages[0])
     inferences = len(coded.frames) * coded.batch
     signs = sum(bits for key, bits in coded.traffic.items() if key.operand == "signs")
     return Ablation(coded, raw, technology.name, parts, _signs(coded, costs[0], technology, inferences), signs / inferences)
@@ -167,6 +182,15 @@ def _decoder_gates(cost: Cost) -> dict[str, Span]:
     shadow = Span.exact(array.rows * array.cols * 8 * gate_counts.FLOP_ENABLE)
     shadow += total(item.gates for item in cost.area.components if item.name == "second shadow weights" and item.gates is not None)
     return {"weight stream": ZERO, "unpack buffer": unpack, "codebook": codebook, "sign decoder": signs + waiting, "shadow weights": shadow}
+
+
+def _source(name: str, cost: Cost) -> str:
+    """Sources of a part's areas and of its actions, each once."""
+    if name == REST:
+        return "the areas and energies of the coded run, less the lines above"
+    areas = [item.source for item in cost.area.components if name == item.group or item.name in _COMPONENTS[name]]
+    energies = [line.source for line in cost.energy.lines if _LINES[name](line)]
+    return "; ".join(dict.fromkeys((*areas, *energies)))
 
 
 def _usage(cost: Cost, result: Result, technology: Technology, gates: Mapping[str, Span], decodes: bool) -> dict[str, Usage]:
@@ -208,9 +232,10 @@ def _signs(coded: Result, cost: Cost, technology: Technology, inferences: int) -
     counts = {action.name: span for action, span in add_counts(count_actions(coded, cost.accelerator)).items()}
     lanes, slots = counts.get("sign_lane", ZERO), counts.get("pe_cycle", ZERO)
     gate, run = technology.energy.gate_pj.span, cost.energy.energy_pj().nominal
+    source = technology.energy.gate_pj.citation
     each = (lanes * gate_counts.SIGN_LANE, lanes * gate_counts.SIGN_XOR, slots * (gate_counts.SIGN_LANE if lanes.high else 0.0))
     return tuple(
-        SignCost(choice, gates * gate * (1e-6 / inferences), 100 * gates.nominal * gate.nominal / run)
+        SignCost(choice, gates * gate * (1e-6 / inferences), 100 * gates.nominal * gate.nominal / run, source)
         for choice, gates in zip(sign_choices(cost.accelerator, technology), each, strict=True)
     )
 

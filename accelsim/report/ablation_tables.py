@@ -15,7 +15,7 @@ def render_ablation(console: Console, ablation: Ablation) -> None:
     coded, raw = ablation.whole("coded"), ablation.whole("raw")
     say(console, f"{ablation.coded.trace_name} on {ablation.coded.accelerator_name}, against {ablation.raw.trace_name} without the decoder")
     out = table(["part", ">cycles", ">raw", ">uJ", ">raw", ">mm2", ">raw"], dense=True)
-    for part in (*ablation.parts, Part("whole", coded, raw)):
+    for part in (*ablation.parts, Part("whole", coded, raw, "")):
         row(
             out,
             part.name,
@@ -30,6 +30,7 @@ def render_ablation(console: Console, ablation: Ablation) -> None:
     show(console, f"An inference by part, in {ablation.technology}; cycles that wait for it", out)
     _render_ranges(console, ablation)
     _render_signs(console, ablation)
+    say(console, "Each figure has its source in --json and in the files of -o.")
     say(
         console,
         f"{coded.cycles / raw.cycles:.2f}x the cycles, {coded.energy_uj.nominal / raw.energy_uj.nominal:.2f}x the energy and "

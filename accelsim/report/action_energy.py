@@ -13,7 +13,7 @@ from accelsim.accelerator import Accelerator
 from accelsim.report import gate_counts, sparse_tile
 from accelsim.report.span import ZERO, Span
 from accelsim.report.sram_grid import SramPoint, sram_point
-from accelsim.report.sram_macros import Macro, accumulator_macro, activation_macro, weight_macro
+from accelsim.report.sram_macros import Macro, accumulator_macro, activation_macro, codebook_macro, weight_macro
 from accelsim.report.technology import Figure, Technology
 
 
@@ -102,11 +102,10 @@ def _codebook_write(accelerator: Accelerator, technology: Technology) -> ActionE
 
 def _codebook_macro(accelerator: Accelerator, technology: Technology) -> tuple[SramPoint, str]:
     """The SRAM of a bank or of a port's copy, and what it is."""
-    codebook, memory = accelerator.codebook, technology.memory
-    bits = 8 * -(-codebook.codewords // (codebook.banks or 1)) * codebook.codeword_length
-    point = sram_point(memory.grid_node_nm, memory.device, "1rw", -(-bits // 8), 8 * codebook.codeword_length)
+    memory, macro = technology.memory, codebook_macro(accelerator)
+    point = macro.point(memory)
     notes = "".join(f" ({note})" for note in point.notes)
-    return point, f"CACTI 7 at {memory.grid_node_nm} nm, {bits} bits, {memory.device}{notes}"
+    return point, f"CACTI 7 at {memory.grid_node_nm} nm, {8 * macro.size_bytes} bits, {memory.device}{notes}"
 
 
 def _shadow_write(accelerator: Accelerator, technology: Technology) -> ActionEnergy:

@@ -1,4 +1,4 @@
-"""Tables of checks and estimates: a validation's rows, an area by component."""
+"""Tables of checks and estimates: a validation's rows, an energy by component and by operand, named figures."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from typing import Protocol
 
 from rich.console import Console
 
-from accelsim.report.area import AreaReport
 from accelsim.report.energy import KINDS, EnergyReport
 from accelsim.report.span import Span
 from accelsim.report.terminal import row, say, show, table
@@ -70,30 +69,6 @@ def _figure(value: float) -> str:
     return count(int(value)) if value == int(value) else f"{value:,.4g}" if abs(value) < 1000 else f"{value:,.1f}"
 
 
-def render_area(console: Console, report: AreaReport) -> None:
-    """Area by component with its range, then the totals."""
-    say(console, f"{report.accelerator} in {report.technology} ({report.node_nm} nm)", style="bold")
-    out = table(["component", ">gates", ">mm2", ">low", ">high"])
-    for component in report.components:
-        gates = count(round(component.gates.nominal)) if component.gates is not None else ""
-        row(out, component.name, gates, *_square_mm(component.area_um2))
-    row(out, "total, cells and macros", count(round(report.gates.nominal)), *_square_mm(report.cells_um2), style="bold")
-    row(out, "total, placed", "", *_square_mm(report.placed_um2), style="bold")
-    show(console, "Area", out)
-    for warning in report.warnings:
-        say(console, f"warning: {warning}", style="yellow")
-
-
-def render_area_groups(console: Console, report: AreaReport) -> None:
-    """Area by group of components, as a run shows it."""
-    out = table(["part", ">mm2", ">low", ">high"])
-    for name, area_um2 in report.by_group.items():
-        row(out, name, *_square_mm(area_um2))
-    row(out, "total, cells and macros", *_square_mm(report.cells_um2), style="bold")
-    row(out, "total, placed", *_square_mm(report.placed_um2), style="bold")
-    show(console, f"Area in {report.technology}, {report.node_nm} nm (accelsim area: by component)", out)
-
-
 def render_energy(console: Console, report: EnergyReport, inferences: int) -> None:
     """Energy of an inference by component and by operand with ranges, its kinds, and the efficiency with and without memories off chip."""
     whole = report.energy_pj()
@@ -113,6 +88,7 @@ def render_energy(console: Console, report: EnergyReport, inferences: int) -> No
             f"{_range(everything)} TOPS/W with memories outside the chip, {_range(on_chip)} without (2 operations a useful MAC); "
             f"energy-delay product {delay:.3g} Js",
         )
+    say(console, f"Each of the {len(report.lines)} actions has its source in --json, in energy.csv of -o, and in accelsim report.")
 
 
 def _range(span: Span) -> str:
@@ -121,11 +97,6 @@ def _range(span: Span) -> str:
 
 def _microjoules(energy_pj: Span, inferences: int) -> tuple[str, str, str]:
     low, nominal, high = (f"{value / inferences / 1e6:,.3f}" for value in (energy_pj.low, energy_pj.nominal, energy_pj.high))
-    return nominal, low, high
-
-
-def _square_mm(area_um2: Span) -> tuple[str, str, str]:
-    low, nominal, high = (f"{value / 1e6:.4f}" for value in (area_um2.low, area_um2.nominal, area_um2.high))
     return nominal, low, high
 
 

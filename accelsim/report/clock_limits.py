@@ -14,7 +14,7 @@ from typing import Any
 
 from accelsim.accelerator import Accelerator
 from accelsim.report.span import Span
-from accelsim.report.sram_grid import sram_point
+from accelsim.report.sram_macros import codebook_macro
 from accelsim.report.technology import Technology
 
 MUX_LEVELS = 2  # gates in a row of a two-to-one multiplexer
@@ -117,7 +117,7 @@ def _codebook(accelerator: Accelerator, technology: Technology) -> ClockLimit:
     index_bits = max(1, ceil(log2(words))) if words > 1 else 1
     advice = "raise codebook.latency, or divide it into banks"
     if codebook.circuit in ("sram", "rom_macro"):
-        point = sram_point(memory.grid_node_nm, memory.device, "1rw", words * codebook.codeword_length, 8 * codebook.codeword_length)
+        point = codebook_macro(accelerator).point(memory)
         what = "a ROM taken as an SRAM of its size: " if codebook.circuit == "rom_macro" else ""
         source = f"{what}CACTI 7 at {memory.grid_node_nm} nm, {memory.device}, unscaled"
         return ClockLimit("the codebook", Span.exact(point.cycle_ns), 1, source, "divide it into banks, or take a faster device")

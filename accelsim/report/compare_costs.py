@@ -118,9 +118,11 @@ class RunCost:
         }
 
     def to_dict(self) -> dict[str, Any]:
-        """The row, with energy and area by group."""
+        """The row, with energy and area by group, and every line of both with its source."""
         return {
             **self.to_row(),
+            "area_rows": self.cost.area.rows(),
+            "energy_rows": self.cost.energy.rows(),
             "energy_by_group_uj": {name: _range(span) for name, span in self.energy_by_group_uj.items()},
             "area_by_group_mm2": {name: _range(span) for name, span in self.area_by_group_mm2.items()},
         }

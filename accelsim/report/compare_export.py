@@ -74,4 +74,7 @@ def write_comparison(folder: Path, comparison: Comparison, pictures: Mapping[str
         files[COSTS_FILE] = to_csv({"run": index, **item.to_row()} for index, item in enumerate(costs)).encode()
     for index, result in enumerate(comparison.results):
         files |= {f"{RUNS_FOLDER}/{index}/{name}": content for name, content in run_files(result).items()}
+    for index, item in enumerate(costs):  # every figure of a run's costs, with its source
+        files[f"{RUNS_FOLDER}/{index}/area.csv"] = to_csv(item.cost.area.rows()).encode()
+        files[f"{RUNS_FOLDER}/{index}/energy.csv"] = to_csv(item.cost.energy.rows()).encode()
     return write_folder(folder, COMPARISON_FOLDER, files)

@@ -20,9 +20,9 @@ from accelsim.report.action_counts import Action, Counts, add_counts, count_acti
 from accelsim.report.action_energy import ActionEnergy, action_energies
 from accelsim.report.area import area_of
 from accelsim.report.span import Span, total
-from accelsim.report.sram_grid import sram_point
-from accelsim.report.sram_macros import accumulator_macro, activation_macro, weight_macro
-from accelsim.report.technology import Technology
+from accelsim.report.sram_grid import SramPoint
+from accelsim.report.sram_macros import accumulator_macro, activation_macro, codebook_macro, weight_macro
+from accelsim.report.technology import MemoryTable, Technology
 from accelsim.result import Result
 
 MEMORIES = ("dram", "flash")
@@ -220,11 +220,17 @@ def _leakage(accelerator: Accelerator, technology: Technology, seconds: float) -
         ("activation buffer", activation_macro(accelerator)),
         ("accumulators", accumulator_macro(accelerator)),
     ):
-        milliwatts = memory.leakage_factor.span * (macro.point(memory).leakage_mw * macro.count)
-        source = f"CACTI 7, device {memory.device}; {memory.leakage_factor.citation}"
-        lines.append(_power(name, "leakage", "leakage", milliwatts, seconds, source))
+        point = macro.point(memory)
+        milliwatts = memory.leakage_factor.span * (point.leakage_mw * macro.count)
+        lines.append(_power(name, "leakage", "leakage", milliwatts, seconds, _cacti_leakage(point, memory)))
     lines += _codebook_leakage(accelerator, technology, seconds)
     return tuple(lines)
+
+
+def _cacti_leakage(point: SramPoint, memory: MemoryTable) -> str:
+    """The source of an SRAM's leakage, with what was extrapolated."""
+    outside = "".join(f" ({note})" for note in point.notes)
+    return f"CACTI 7, device {memory.device}{outside}; {memory.leakage_factor.citation}"
 
 
 def _codebook_leakage(accelerator: Accelerator, technology: Technology, seconds: float) -> list[EnergyLine]:
@@ -232,14 +238,12 @@ def _codebook_leakage(accelerator: Accelerator, technology: Technology, seconds:
     codebook, memory = accelerator.codebook, technology.memory
     if codebook.circuit not in ("sram", "rom_macro"):
         return []
-    size, copies = codebook.codewords * codebook.codeword_length, 1 if codebook.banks else codebook.ports
-    if codebook.store == "ram":
-        copies *= codebook.sets
-    point = sram_point(memory.grid_node_nm, memory.device, "1rw", size, 8 * codebook.codeword_length)
+    macro = codebook_macro(accelerator)
+    point = macro.point(memory)
     rom = codebook.circuit == "rom_macro"
     share = Span(0.5, 0.1, 1.0) if rom else Span.exact(1.0)  # a ROM's cells leak less, its periphery as much: estimate
-    source = f"{'0.1-1 of an SRAM (estimate): ' if rom else ''}CACTI 7, device {memory.device}; {memory.leakage_factor.citation}"
-    milliwatts = memory.leakage_factor.span * share * (point.leakage_mw * copies)
+    source = f"{'0.1-1 of an SRAM (estimate): ' if rom else ''}{_cacti_leakage(point, memory)}"
+    milliwatts = memory.leakage_factor.span * share * (point.leakage_mw * macro.count)
     return [_power("codebook", "leakage", "leakage", milliwatts, seconds, source)]
 
 

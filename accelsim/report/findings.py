@@ -13,7 +13,8 @@ from typing import Any, Protocol
 from rich.console import Console
 
 from accelsim.report.area import AreaReport
-from accelsim.report.check_tables import render_area_groups, render_energy
+from accelsim.report.area_tables import render_area_groups
+from accelsim.report.check_tables import render_energy
 from accelsim.report.energy import EnergyReport
 from accelsim.report.export import to_csv, write_run
 from accelsim.report.metrics import summarize

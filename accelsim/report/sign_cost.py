@@ -15,6 +15,8 @@ from accelsim.report.gate_counts import SYNTHESIS
 from accelsim.report.span import Span
 from accelsim.report.technology import Technology
 
+SIGN_INSIDE_SYNTHESIZED = (1231.7 - 1188.7, 1127.0 - 1038.0)  # GE a PE, psums of 32 and of 24 bits
+
 
 @dataclass(frozen=True)
 class SignChoice:
@@ -30,18 +32,33 @@ def sign_choices(accelerator: Accelerator, technology: Technology) -> tuple[Sign
     lanes = accelerator.codebook.ports * accelerator.codebook.codeword_length
     pes = array.rows * array.cols
     waiting = gate_counts.FLOP_ENABLE * lanes  # a register a lane: the signs wait a cycle for their codeword
-    inside = pes * (gate_counts.pe_sign_inside(array.psum_bits) - gate_counts.pe(array.psum_bits))
+    inside = gate_counts.pe_sign_inside(array.psum_bits) - gate_counts.pe(array.psum_bits)
     choices = (
-        ("decoder on the load path, two's complement", gate_counts.sign_decoder(lanes) + waiting, SYNTHESIS),
-        ("decoder on the load path, sign-magnitude", gate_counts.SIGN_XOR * lanes + waiting, f"{SYNTHESIS}: one XOR a lane"),
+        (
+            "decoder on the load path, two's complement",
+            _within(gate_counts.sign_decoder(lanes) + waiting, 0.01),
+            f"{SYNTHESIS}: eight XOR and a carry a lane, within 1 %",
+            (),
+        ),
+        (
+            "decoder on the load path, sign-magnitude",
+            _within(gate_counts.SIGN_XOR * lanes + waiting, 0.01),
+            f"{SYNTHESIS}: one XOR a lane",
+            ("a multiplier for sign-magnitude weights was not synthesized: taken to cost nothing more",),
+        ),
         (
             "sign carried into every PE",
-            inside,
-            f"{SYNTHESIS}, PE within 3 %: a difference of two PEs, known to within half",
+            Span.around(inside, *SIGN_INSIDE_SYNTHESIZED) * pes,
+            f"{SYNTHESIS}; range: PEs with a sign less PEs without, as synthesized",
+            (),
         ),
     )
     whole = pes * gate_counts.pe(array.psum_bits)
     return tuple(
-        SignChoice(logic(name, "decoder", Span(gates, 0.5 * gates, 1.5 * gates), technology, source), 100 * gates / whole)
-        for name, gates, source in choices
+        SignChoice(logic(name, "decoder", gates, technology, source, notes), 100 * gates.nominal / whole)
+        for name, gates, source, notes in choices
     )
+
+
+def _within(gates: float, error: float) -> Span:
+    return Span(gates, (1 - error) * gates, (1 + error) * gates)

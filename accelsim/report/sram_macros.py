@@ -65,3 +65,11 @@ def accumulator_macro(accelerator: Accelerator) -> Macro:
     """A macro a column and bank: max_m psums, read and written back in one cycle."""
     array = accelerator.array
     return Macro(array.cols * array.accumulator_banks, -(-array.max_m * array.psum_bits // 8), array.psum_bits, "1r1w")
+
+
+def codebook_macro(accelerator: Accelerator) -> Macro:
+    """Of a codebook in an SRAM or a ROM macro: one for each bank, or a copy for each port, and as many again for each set of a RAM."""
+    codebook = accelerator.codebook
+    words = -(-codebook.codewords // (codebook.banks or 1))
+    count = (codebook.banks or codebook.ports) * (codebook.sets if codebook.store == "ram" else 1)
+    return Macro(count, words * codebook.codeword_length, 8 * codebook.codeword_length, SINGLE_PORT)

@@ -67,6 +67,7 @@ CALLS: dict[tuple[str, ...], str] = {
     ("ablation",): "edge-32x32 tiny_vit_ssvq tiny_vit_int8",
     ("list",): "formats",
     ("validate", "core"): f"{DATA}/core/core_cycles.csv",
+    ("validate", "area"): f"{DATA}/area/published.csv",
     ("validate", "outside"): f"{DATA}/outside/published.csv",
     ("dram", "replay"): "{made}/memory.txt --device lpddr4-3200-x16",
 }

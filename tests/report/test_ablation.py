@@ -106,6 +106,10 @@ def test_the_command_prints_writes_and_says_the_same(tmp_path: Path) -> None:
     assert found["technology"] == "mvq40"
     rows = list(csv.DictReader((tmp_path / "out" / "parts.csv").read_text().splitlines()))
     assert [row["part"] for row in rows][-2:] == ["everything else", "whole"]
+    assert "CACTI 7" in rows[0]["source"]  # the weight buffer's
+    signs = list(csv.DictReader((tmp_path / "out" / "signs.csv").read_text().splitlines()))
+    assert all(len(row["source"]) > 10 for row in rows)
+    assert all("energy of a MAC over its 807 GE" in row["energy_source"] and row["source"] for row in signs)
     text = CliRunner().invoke(app, words).stdout
     assert all(len(line.rstrip()) <= 80 for line in text.splitlines())
     for word in ("codebook", "sign decoder", "shadow weights", "sign-magnitude", "sign carried into"):

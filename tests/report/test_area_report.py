@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import re
 from itertools import pairwise
 from math import log2
 
 import pytest
+from typer.testing import CliRunner
 
 from accelsim.accelerator import load_accelerator
+from accelsim.cli import app
 from accelsim.errors import ConfigError
 from accelsim.presets import preset_names
 from accelsim.report.area import AreaReport, area_of
@@ -201,3 +204,15 @@ CIRCUITS = {
 def test_a_codebook_grows_with_its_words_their_length_and_its_ports(circuit: str, field: str, values: tuple[int, ...]) -> None:
     areas = [area("codebook storage", *CIRCUITS[circuit], f"codebook.{field}={value}") for value in values]
     assert all(small < large for small, large in pairwise(areas)), areas
+
+
+def test_the_command_names_a_source_for_each_figure_and_what_was_extrapolated() -> None:
+    done = CliRunner().invoke(app, ["area", "edge-32x32", "--set", "activation_buffer.capacity=32 MiB"])
+    assert done.exit_code == 0, done.output
+    assert all(len(line.rstrip()) <= 80 for line in done.stdout.splitlines())
+    table, sources = done.stdout.split("Where the figures come from")
+    for line in table.splitlines()[4:-1]:
+        number = line.split()[-1]
+        assert "total, cells" in line or re.search(rf"^ *{number}  \S", sources, re.MULTILINE), line
+    assert "beyond the grid" in " ".join(sources.split())
+    assert f"{round(area('PE array')):,}" in table  # um2

@@ -139,6 +139,11 @@ def test_one_command_line_sets_rom_ram_ports_banks_and_formats_side_by_side(tmp_
     assert runs[1]["area_mm2"] > runs[0]["area_mm2"]  # two more read ports of a register file
     rows = list(csv.DictReader((tmp_path / "cmp" / "side_by_side.csv").read_text().splitlines()))
     assert [float(row["energy_uj"]) for row in rows] == [run["energy_uj"] for run in runs]
+    for index, run in enumerate(runs):
+        for name in ("area", "energy"):
+            lines = list(csv.DictReader((tmp_path / "cmp" / "runs" / str(index) / f"{name}.csv").read_text().splitlines()))
+            assert [line["source"] for line in lines] == [line["source"] for line in run[f"{name}_rows"]]
+            assert all(line["source"] for line in lines)
     names = {path.name for path in (tmp_path / "cmp").iterdir()}
     assert {f"{name}.{end}" for name in ("side_by_side", "energy", "area") for end in ("png", "svg")} <= names
 

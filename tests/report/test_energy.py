@@ -221,3 +221,23 @@ def test_ratios_stand_beside_the_published_ones_with_the_worst_explained() -> No
     assert within == ["L2, 2 MiB", "L1, 128 KiB", "activation register file", "weight register file"]
     assert max(ratios.values(), key=lambda check: abs(check.error_pct)).name == "codebook register file"
     assert "decoded word lines" in ratios["codebook register file"].note
+
+
+def test_leakage_of_a_memory_outside_the_grid_says_what_was_extrapolated() -> None:
+    energy = report("activation_buffer.capacity=32 MiB", "codebook.circuit=sram", "codebook.codewords=16")
+    leakage = {line.component: line.source for line in energy.lines if line.kind == "leakage"}
+    assert "beyond the grid" in leakage["activation buffer"]
+    assert "below the grid" in leakage["codebook"]
+    assert "grid" not in leakage["weight buffer"]
+
+
+def test_banks_of_a_codebook_leak_as_many_small_macros_and_copies_as_many_whole_ones() -> None:
+    def milliwatts(*overrides: str) -> float:
+        (line,) = (
+            line for line in report("codebook.circuit=sram", *overrides).lines if (line.component, line.kind) == ("codebook", "leakage")
+        )
+        return line.pj_each.nominal / 1e9
+
+    # 256 x 8 bytes in two sets: two ports are 2 x 2 macros of 2 KiB, eight banks 8 x 2 macros of 256 B (words of 64 bits, 45 nm, lop).
+    assert milliwatts() == pytest.approx(4 * sram_point(45, "lop", "1rw", 2048, 64).leakage_mw)
+    assert milliwatts("codebook.banks=8") == pytest.approx(16 * sram_point(45, "lop", "1rw", 256, 64).leakage_mw)
