@@ -114,7 +114,8 @@ def check_functional(
     CompileError
         A layer does not fit the accelerator.
     """
-    wholes = [materialize(trace) for trace in traces]
+    regenerated = partial(_regenerated, progress) if progress is not None else None
+    wholes = [materialize(trace, regenerated) for trace in traces]
     layers = [(whole, layer) for whole in wholes for layer in whole.layers if isinstance(layer, (MacLayer, PoolLayer))]
     checks: list[LayerCheck] = []
     for done, (whole, layer) in enumerate(layers):
@@ -126,6 +127,10 @@ def check_functional(
     if progress is not None:
         progress("functional check", len(layers), len(layers))
     return FunctionalReport(tuple(checks))
+
+
+def _regenerated(progress: Progress, done: int, layers: int, _: str) -> None:
+    progress("layers regenerated", done, layers)
 
 
 def _check_layer(

@@ -97,8 +97,10 @@ def inspect(
         found.verify_payload()
     if regenerate:
         from accelsim.compress.compress_trace import materialize
+        from accelsim.report.terminal import progress
 
-        found = materialize(found)
+        with progress(quiet=quiet) as update:
+            found = materialize(found, (lambda done, whole, _: update("layers regenerated", done, whole)) if update else None)
     if out is not None:
         write_trace_folder(out, found)
     _show_trace(found, as_json, quiet)

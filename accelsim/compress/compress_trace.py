@@ -133,10 +133,10 @@ def compress_trace(
     return packed, report
 
 
-def materialize(trace: Trace) -> Trace:
+def materialize(trace: Trace, progress: Progress | None = None) -> Trace:
     """The trace with its payload: as it is if it has one, else regenerated from its seed by the same encoders (NumPy and Numba only).
 
-    A trace of shapes alone, without checksums, gets those of the bits.
+    A trace of shapes alone, without checksums, gets those of the bits. `progress` is called as by `compress_trace`.
 
     Raises
     ------
@@ -152,12 +152,13 @@ def materialize(trace: Trace) -> Trace:
         raise TraceError(f"trace {trace.name!r} is a float trace: compress it first")
     tensors: dict[str, Bytes] = {}
     done: dict[str, WeightedLayer] = {}
-    load = {
-        layer.name: partial(seeded_weights, source.seed, layer.name, layer.weight.k, layer.weight.n) for layer in trace.weighted_layers()
-    }
-    network = [(layer.weight.format, Matrix(layer.weight.k, layer.weight.n, load[layer.name])) for layer in trace.weighted_layers()]
+    weighted = trace.weighted_layers()
+    load = {layer.name: partial(seeded_weights, source.seed, layer.name, layer.weight.k, layer.weight.n) for layer in weighted}
+    network = [(layer.weight.format, Matrix(layer.weight.k, layer.weight.n, load[layer.name])) for layer in weighted]
     shared = shared_codebooks([network], origin.seed)
-    for layer in trace.weighted_layers():
+    for position, layer in enumerate(weighted):
+        if progress is not None:
+            progress(position, len(weighted), layer.name)
         weights = load[layer.name]()
         record, streams, _ = _compress_layer(layer, layer.weight.format, weights, origin.seed, shared)
         if layer.weight.streams and record.streams != layer.weight.streams:

@@ -157,6 +157,9 @@ def test_progress_names_every_layer_in_order() -> None:
     trace = load_trace(TRACES / "tiny_vit_float")
     compress_trace(trace, make_recipe("uniform"), progress=lambda done, of, name: seen.append((done, of, name)))
     assert seen == [(position, 14, layer.name) for position, layer in enumerate(trace.weighted_layers())]
+    again: list[tuple[int, int, str]] = []
+    materialize(open_trace("tiny_vit_float@uniform"), lambda done, of, name: again.append((done, of, name)))
+    assert again == seen
 
 
 @pytest.mark.parametrize(

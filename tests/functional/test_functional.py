@@ -17,6 +17,7 @@ import pytest
 from accelsim import functional, functional_twin
 from accelsim.accelerator import Accelerator, load_accelerator
 from accelsim.compiler.image import LayerImage
+from accelsim.compress.open_trace import open_trace
 from accelsim.errors import TraceError
 from accelsim.formats.catalog import format_from_mapping
 from accelsim.functional import check_functional, gather
@@ -179,6 +180,14 @@ def test_activations_follow_the_seed() -> None:
             check_functional(small_chip(), gemm_trace(3, 9, 9, {"kind": "uniform"}), seed=seed)
     assert (seen[0] == seen[1]).all()
     assert (seen[0] != seen[2]).any()
+
+
+@compiled
+def test_progress_shows_the_layers_that_a_seed_makes_again() -> None:
+    calls: list[tuple[str, int, int]] = []
+    check_functional(small_chip(), open_trace("tiny_vit_float@uniform"), progress=lambda *call: calls.append(call))
+    assert calls[:14] == [("layers regenerated", done, 14) for done in range(14)]
+    assert {what for what, _, _ in calls[14:]} == {"functional check"}
 
 
 def test_progress_counts_layers() -> None:
