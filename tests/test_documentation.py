@@ -12,6 +12,7 @@ import pytest
 import typer
 
 from accelsim.cli import app
+from tests.front_page import PAGE, TABLES, table_on
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md"), ROOT / "traces" / "README.md"])
@@ -49,6 +50,11 @@ def test_every_command_of_a_page_parses(page: Path):
 
 def test_the_pages_name_commands():
     assert sum(len(commands(page)) for page in PAGES) > 20
+
+
+@pytest.mark.parametrize("start", TABLES)
+def test_the_simulated_tables_of_the_front_page_are_those_of_a_run(start: str):
+    assert table_on(PAGE.read_text(encoding="utf-8"), start) == TABLES[start](), "run `python -m tests.front_page`"
 
 
 def test_the_reference_of_the_command_line_is_what_help_says(tmp_path):

@@ -54,6 +54,13 @@ def test_the_network_has_its_known_macs_and_the_8_bit_array_waits_for_its_load()
     assert FOUND["EWS, 8 bit"].cycles == FOUND["WS, 8 bit"].cycles > 3 * FOUND["EWS, plain VQ"].cycles
 
 
+def test_the_front_page_states_the_efficiencies_found() -> None:
+    front = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+    for name, called in (("EWS, 8 bit", "8 bit"), ("EWS, plain VQ", "plain VQ")):
+        found = FOUND[name].tops_per_watt().nominal
+        assert f"{called} {found:.2f} for {PUBLISHED_TOPS_PER_WATT[name]}" in front
+
+
 def test_both_published_figures_lie_in_the_range_and_the_page_states_how_far_the_nominal_ones_are() -> None:
     for name, published in PUBLISHED_TOPS_PER_WATT.items():
         found, dynamic = FOUND[name].tops_per_watt(), FOUND[name].tops_per_watt(leakage=False)
