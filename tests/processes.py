@@ -6,7 +6,7 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -31,6 +31,23 @@ def wait_until_busy(process: subprocess.Popen[str], cpu_seconds: float) -> None:
         assert process.poll() is None, process.communicate()
         assert time.monotonic() < deadline
         time.sleep(0.02)
+
+
+def wait_until_started(process: subprocess.Popen[str], words: str) -> None:
+    """Return once a process of the group has `words` in its command line."""
+    deadline = time.monotonic() + 120
+    while not any(words in line for line in _command_lines(process.pid)):
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+
+
+def _command_lines(session: int) -> Iterator[str]:
+    """Of the processes of a session that are alive."""
+    for folder in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):  # it has ended meanwhile
+            if os.getsid(int(folder.name)) == session:
+                yield (folder / "cmdline").read_text().replace("\0", " ")
 
 
 def _cpu_seconds(session: int) -> float:

@@ -9,15 +9,12 @@ from __future__ import annotations
 
 import importlib
 import logging
-import signal
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError
-from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import chain, islice
-from multiprocessing import resource_tracker
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any
@@ -26,6 +23,7 @@ from accelsim.errors import ConfigError
 from accelsim.provenance import model_hash
 from accelsim.report.technology import Technology
 from accelsim.sweep.blocks import Blocks
+from accelsim.sweep.ctrl_c import deaf_to_ctrl_c
 from accelsim.sweep.points import Point
 from accelsim.sweep.worker import check_model, failed_row, run_point
 
@@ -178,7 +176,7 @@ def start_local(workers: int, technology: Technology) -> DaskCluster:
     _distributed()
 
     def open_client() -> tuple[Any, ...]:
-        with _deaf_to_ctrl_c():
+        with deaf_to_ctrl_c():
             cluster = _distributed().LocalCluster(
                 n_workers=workers,
                 threads_per_worker=1,
@@ -190,17 +188,6 @@ def start_local(workers: int, technology: Technology) -> DaskCluster:
         return _client(cluster), cluster
 
     return DaskCluster(technology, open_client)
-
-
-@contextmanager
-def _deaf_to_ctrl_c() -> Iterator[None]:
-    """What is started within never sees Ctrl-C, which reaches the whole group: this process ends it."""
-    resource_tracker.ensure_running()  # starting it lets SIGINT through again
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # threads and processes inherit it
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _distributed() -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -170,7 +171,14 @@ def _render_points(console: Console, heading: str, points: Table, figures: Seque
 
 
 def _render_ratios(console: Console, figure: str, ratios: Sequence[Ratio]) -> None:
-    out = table(["axis", "change", ">pairs", ">median", ">least", ">most"], dense=True)
-    for item in ratios:
-        row(out, item.axis, item.change, str(item.pairs), *(f"x {value:.3f}" for value in (item.median, item.least, item.most)))
+    """One line a change; several that start from the same value of an axis stand below it."""
+    out = table(["axis and change", ">pairs", ">median", ">least", ">most"], dense=True)
+    for (axis, before), changes in groupby(ratios, key=lambda item: (item.axis, item.before)):
+        found = list(changes)
+        names = [f"{axis}: {item.change}" for item in found]
+        if len(found) > 1:
+            row(out, f"{axis}: {before} ->", "", "", "", "")
+            names = [f"  {item.after}" for item in found]
+        for name, item in zip(names, found, strict=True):
+            row(out, name, str(item.pairs), *(f"x {value:.3f}" for value in (item.median, item.least, item.most)))
     show(console, f"What each axis does to {title(figure)}, all else equal", out)

@@ -12,6 +12,7 @@ from collections import Counter, deque
 from collections.abc import Iterator
 from contextlib import suppress
 from itertools import chain, islice
+from multiprocessing import forkserver
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import ForkServerContext, ForkServerProcess
 from typing import Any
@@ -20,6 +21,7 @@ from accelsim.errors import AccelsimError, ConfigError
 from accelsim.provenance import model_hash
 from accelsim.report.technology import Technology
 from accelsim.sweep.blocks import Blocks
+from accelsim.sweep.ctrl_c import deaf_to_ctrl_c
 from accelsim.sweep.points import Point
 from accelsim.sweep.worker import check_model, failed_row, run_point
 
@@ -149,6 +151,8 @@ class ProcessPool:
                     source.give_back(index, worker.points)
 
     def _start(self) -> _Worker:
+        with deaf_to_ctrl_c():
+            forkserver.ensure_running()  # or one that Ctrl-C meets while it loads its modules would say so at length
         return _Worker(self._context, self._technology)
 
     def _blame(self, worker: _Worker, status: int, deaths: Counter[str]) -> Iterator[dict[str, Any]]:

@@ -16,6 +16,8 @@ import numpy.typing as npt
 
 from accelsim.sweep.table import Table
 
+DOUBLING = "doubling"
+
 
 @dataclass(frozen=True)
 class Ratio:
@@ -24,17 +26,23 @@ class Ratio:
     Attributes
     ----------
     axis : its name; linked ones joined by ' + '
-    change : 'doubling', or 'VALUE -> VALUE'
+    before, after : values of it, linked ones joined by ', '; before is None and after 'doubling' for what a doubling does
     pairs : points compared
     median, least, most : of the ratios
     """
 
     axis: str
-    change: str
+    before: str | None
+    after: str
     pairs: int
     median: float
     least: float
     most: float
+
+    @property
+    def change(self) -> str:
+        """'doubling', or 'VALUE -> VALUE'."""
+        return self.after if self.before is None else f"{self.before} -> {self.after}"
 
 
 def sensitivity(table: Table, figure: str) -> tuple[Ratio, ...]:
@@ -50,12 +58,12 @@ def sensitivity(table: Table, figure: str) -> tuple[Ratio, ...]:
         if doublings is not None:
             ratios = _ratios(values, before, after)
             known = np.isfinite(ratios)
-            out += _summed(name, "doubling", ratios[known] ** (1 / doublings[known]))
+            out += _summed(name, None, DOUBLING, ratios[known] ** (1 / doublings[known]))
             continue
         first = np.zeros(len(table), np.int64)
         for step in range(1, len(group.steps)):
             ratios = _ratios(values, *_pairs(table, number, first, step))
-            out += _summed(name, f"{_text(group.steps[0])} -> {_text(group.steps[step])}", ratios[np.isfinite(ratios)])
+            out += _summed(name, _text(group.steps[0]), _text(group.steps[step]), ratios[np.isfinite(ratios)])
     return tuple(out)
 
 
@@ -87,9 +95,9 @@ def _doublings(
     return doublings if (doublings > 0).all() else None
 
 
-def _summed(axis: str, change: str, ratios: npt.NDArray[np.float64]) -> Iterator[Ratio]:
+def _summed(axis: str, before: str | None, after: str, ratios: npt.NDArray[np.float64]) -> Iterator[Ratio]:
     if ratios.size:
-        yield Ratio(axis, change, ratios.size, float(np.median(ratios)), float(ratios.min()), float(ratios.max()))
+        yield Ratio(axis, before, after, ratios.size, float(np.median(ratios)), float(ratios.min()), float(ratios.max()))
 
 
 def _text(step: tuple[object, ...]) -> str:

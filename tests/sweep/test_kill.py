@@ -12,9 +12,10 @@ from pathlib import Path
 
 import numpy as np
 
+from accelsim.sweep.ctrl_c import deaf_to_ctrl_c
 from accelsim.sweep.runner import run_sweep
 from accelsim.sweep.store import open_store
-from tests.processes import start_group
+from tests.processes import start_group, wait_until_started
 from tests.sweep.small_sweeps import TECHNOLOGY, Here, modelled_rows, sweep, write_sweep
 
 KILLS = 10
@@ -97,3 +98,21 @@ def test_ctrl_c_keeps_what_was_done_and_says_how_to_continue(tmp_path):
     assert 10 <= stored(store) < POINTS
     with open_store(store) as opened:
         assert opened.sweep("small").ok == stored(store)
+
+
+def test_what_is_started_deaf_to_ctrl_c_is_deaf_and_who_started_it_is_not():
+    ask = "import signal; print(signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, ()))"
+    with deaf_to_ctrl_c():
+        process = subprocess.run([sys.executable, "-c", ask], capture_output=True, text=True, check=True)
+    assert process.stdout == "True\n"
+    assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, ())
+
+
+def test_ctrl_c_at_the_start_is_one_line(tmp_path):
+    file = write_sweep(tmp_path / "small.yaml", axes=AXES, constraints=[])
+    process = start(file, tmp_path / "s.sqlite")
+    wait_until_started(process, "multiprocessing.forkserver")  # it loads its modules now: the moment at which it used to complain
+    os.killpg(process.pid, signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert err == f"accelsim: interrupted; what was done is in {tmp_path / 's.sqlite'}, and the same command continues\n"

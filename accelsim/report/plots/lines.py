@@ -13,6 +13,7 @@ from matplotlib.axes import Axes
 from accelsim.report.plots.style import SERIES_MARKERS, SERIES_PAINT, picture
 from accelsim.report.text import folded, shorten
 
+_SAME = 0.01  # of the axis: less cannot be told apart
 _HEIGHT_MM, _LEGEND_MM = 48, 4.2
 
 
@@ -28,6 +29,8 @@ def plot_lines(
 ) -> None:
     """Draw each series over `places` from zero; a NaN is a gap. `heading` stands above the names of the series, `note` below the axes.
 
+    Series that coincide lie on each other like the rings of a target: the first is the widest.
+
     Raises
     ------
     ValueError
@@ -35,16 +38,24 @@ def plot_lines(
     """
     if any(len(values) != len(places) for values in series.values()) or len(series) > len(SERIES_MARKERS):
         raise ValueError(f"each series needs {len(places)} figures, and there may be at most {len(SERIES_MARKERS)}")
+    top = max((value for values in series.values() for value in values if math.isfinite(value)), default=1.0)
+    drawn = list(series.values())
     for index, (name, values) in enumerate(series.items()):
         color, marker = SERIES_PAINT[index].color, SERIES_MARKERS[index]
-        ax.plot(range(len(places)), values, color=color, marker=marker, markersize=3.2, linewidth=0.9, label=shorten(name))
-    top = max((value for values in series.values() for value in values if math.isfinite(value)), default=1.0)
+        rings = sum(_coincide(values, later, _SAME * top) for later in drawn[index + 1 :])
+        size, width = 3.2 + 1.7 * rings, 0.9 + 1.3 * rings
+        ax.plot(range(len(places)), values, color=color, marker=marker, markersize=size, linewidth=width, label=shorten(name))
     ax.set_ylim(0, 1.06 * top)
     ax.set_xticks(range(len(places)), places)
     ax.grid(axis="y")
     ax.set_xlabel("\n".join(filter(None, (x_label, folded(note)))))
     ax.set_ylabel(y_label)
     ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=1, borderaxespad=0.2, title=folded(heading) or None, title_fontsize=7)
+
+
+def _coincide(first: Sequence[float], second: Sequence[float], within: float) -> bool:
+    """Whether no figure of the first that can be seen lies further than `within` from the second's."""
+    return all(abs(one - other) <= within for one, other in zip(first, second, strict=True) if math.isfinite(one))
 
 
 def lines_picture(
