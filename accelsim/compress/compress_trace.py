@@ -205,8 +205,7 @@ def _compress_layer(
         draw = np.random.SeedSequence([seed, zlib.crc32(layer.name.encode())])
         arrays = encode(spec, weights, np.random.Generator(np.random.PCG64(draw)))
     packed = spec.pack(arrays, k, n)
-    table = spec.streams(k, n)
-    own = [stream for stream in table.values() if not stream.shared]
+    table, bits = spec.streams(k, n), spec.bit_count(k, n)
     records = {
         stream: StreamRecord.of(f"{describe_format(spec) if table[stream].shared else layer.name}.{stream}", table[stream].total_bits, data)
         for stream, data in packed.items()
@@ -216,9 +215,9 @@ def _compress_layer(
         name=layer.name,
         format=describe_format(spec),
         weights=k * n,
-        paper_bits=sum(stream.total_bits for stream in table.values() if stream.in_paper_count),
-        stored_bits=8 * sum(stream.bytes for stream in own),
-        padding_bits=sum(8 * stream.bytes - stream.total_bits for stream in own),
+        paper_bits=bits.paper,
+        stored_bits=bits.stored,
+        padding_bits=bits.padding,
         squared_error=float(((exact - quantized) ** 2).sum()),
         squared_norm=float((exact**2).sum()),
         quantized_norm=float((quantized**2).sum()),

@@ -76,7 +76,3 @@ class DecodePath:
         if d_chip != self.d:
             raise FormatError(f"codewords of d={self.d} weights do not fit records of {d_chip} lanes; allowed: a chip with d={self.d}")
         return self.index_bits + (d_chip if self.sign else 0) + self.mask_bits
-
-    def codebook_bits(self) -> int:
-        """Bits of the codebook as the core holds it: 8 an element."""
-        return 8 * self.codewords * self.d

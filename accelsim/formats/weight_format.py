@@ -65,6 +65,25 @@ class Stream:
 
 
 @dataclass(frozen=True)
+class BitCount:
+    """Bits of a matrix, counted twice; a shared codebook is in neither count.
+
+    Attributes
+    ----------
+    paper
+        Indices, signs, masks or raw weights: what papers count.
+    stored
+        Every stream of the layer's own, padded to whole bytes.
+    padding
+        Of `stored`, what only fills the last bytes.
+    """
+
+    paper: int
+    stored: int
+    padding: int
+
+
+@dataclass(frozen=True)
 class BitsPerWeight:
     """Bits a weight, counted twice: as papers do (indices, signs, masks), and with the layer's codebook, scales and byte padding."""
 
@@ -106,11 +125,17 @@ class WeightFormat(BaseModel, ABC):
         codebook = self.streams(k, n).get("codebook")
         return codebook.bytes if codebook and not codebook.shared else 0
 
+    def bit_count(self, k: int, n: int) -> BitCount:
+        """Bits of a K x N matrix, both ways."""
+        own = [stream for stream in self.streams(k, n).values() if not stream.shared]
+        stored = 8 * sum(stream.bytes for stream in own)
+        paper = sum(stream.total_bits for stream in own if stream.in_paper_count)
+        return BitCount(paper, stored, stored - sum(stream.total_bits for stream in own))
+
     def bits_per_weight(self, k: int, n: int) -> BitsPerWeight:
         """Bits a weight of a K x N matrix, both ways."""
-        streams = [stream for stream in self.streams(k, n).values() if not stream.shared]
-        paper = sum(stream.total_bits for stream in streams if stream.in_paper_count)
-        return BitsPerWeight(paper / (k * n), 8 * sum(stream.bytes for stream in streams) / (k * n))
+        count = self.bit_count(k, n)
+        return BitsPerWeight(count.paper / (k * n), count.stored / (k * n))
 
     def pack(self, arrays: Arrays, k: int, n: int) -> dict[str, npt.NDArray[np.uint8]]:
         """Pack each array into its stream.

@@ -11,6 +11,7 @@ from typing import Any
 from rich.console import Console
 
 from accelsim.formats.catalog import describe_format
+from accelsim.formats.weight_format import BitCount
 from accelsim.report.index_tables import render_statistics, statistics_dict
 from accelsim.report.terminal import row, say, show, table
 from accelsim.report.text import count, decimal_bytes, times
@@ -30,7 +31,7 @@ def _layer_row(layer: Layer) -> dict[str, Any]:
     gemm = layer.bounds if isinstance(layer, MacLayer) else None
     weight = layer.weight if isinstance(layer, WeightedLayer) else None
     streams = weight.format.streams(weight.k, weight.n) if weight else {}
-    own = {name: stream for name, stream in streams.items() if not stream.shared}
+    bits = weight.format.bit_count(weight.k, weight.n) if weight else BitCount(0, 0, 0)
     return {
         "layer": layer.name,
         "op": layer.op,
@@ -46,9 +47,9 @@ def _layer_row(layer: Layer) -> dict[str, Any]:
         "parameters": layer.parameters,
         "format": describe_format(weight.format) if weight else "",
         "weights": weight.count if weight else 0,
-        "stream_bits": {name: stream.total_bits for name, stream in own.items()},
-        "paper_bits": sum(stream.total_bits for stream in own.values() if stream.in_paper_count),
-        "stored_bits": 8 * sum(stream.bytes for stream in own.values()),
+        "stream_bits": {name: stream.total_bits for name, stream in streams.items() if not stream.shared},
+        "paper_bits": bits.paper,
+        "stored_bits": bits.stored,
     }
 
 
@@ -67,15 +68,14 @@ def format_rows(trace: Trace) -> list[dict[str, Any]]:
     rows: dict[str, dict[str, Any]] = {}
     for layer in trace.weighted_layers():
         weight, name = layer.weight, describe_format(layer.weight.format)
-        streams = weight.format.streams(weight.k, weight.n).values()
-        own = [stream for stream in streams if not stream.shared]
+        bits, streams = weight.format.bit_count(weight.k, weight.n), weight.format.streams(weight.k, weight.n).values()
         chip_bits = sum(stream.total_bits for stream in streams if stream.shared)
         found = rows.setdefault(name, {"format": name, **dict.fromkeys(_SUMS, 0), "chip_codebook_bits": chip_bits})
         found["matrices"] += 1
         found["weights"] += weight.count
-        found["paper_bits"] += sum(stream.total_bits for stream in own if stream.in_paper_count)
-        found["stored_bits"] += 8 * sum(stream.bytes for stream in own)
-        found["padding_bits"] += sum(8 * stream.bytes - stream.total_bits for stream in own)
+        found["paper_bits"] += bits.paper
+        found["stored_bits"] += bits.stored
+        found["padding_bits"] += bits.padding
     for found in rows.values():
         found["paper_bits_per_weight"] = found["paper_bits"] / found["weights"]
         found["stored_bits_per_weight"] = found["stored_bits"] / found["weights"]

@@ -175,4 +175,4 @@ class WeightRecord(Record):
     @property
     def bytes(self) -> int:
         """Bytes of the layer's own streams as the trace stores them, padding included."""
-        return sum(stream.bytes for stream in self.format.streams(self.k, self.n).values() if not stream.shared)
+        return self.format.bit_count(self.k, self.n).stored // 8

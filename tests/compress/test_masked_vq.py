@@ -141,6 +141,9 @@ def test_a_lane_that_is_dropped_neither_costs_nor_pulls() -> None:
     found = kmeans(points, 1, np.random.default_rng(0), masks)
     np.testing.assert_allclose(found.codebook, [[2, 4]])
     assert found.error == 1 + 1 + 4 + 4
+    # Nobody keeps the second lane: it stays the 0 of the start.
+    alone = kmeans(points[:2], 1, np.random.default_rng(0), masks[:2])
+    np.testing.assert_allclose(alone.codebook, [[2, 0]])
 
 
 def test_masked_clusters_are_at_least_as_good_on_what_stays_as_plain_ones() -> None:
