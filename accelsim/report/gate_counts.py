@@ -20,7 +20,7 @@ LATCH = 3.25  # GE a bit: fit to the latch codebooks
 READ_MUX = 2.15  # GE a bit and read port: least squares of relative errors, flop and latch codebooks at one and two ports
 MULTIPLIER_8X8 = 579.0  # GE: synthesized
 PE_ADDER = 7.13  # GE a bit of the PE's adder, fitted inside the PE for psums of 16 to 32 bits
-COLUMN_ADDER = 8.71  # GE a bit of an accumulator's adder, with its select: 4,458.6 GE for 16 columns of 32 bits
+ACCUMULATOR_SELECT = 1.46  # GE a bit: an accumulator starts anew or adds; 4,458.6 GE for 16 columns of 32 bits, less the adders
 SIGN_LANE = 38.3  # GE a lane: eight XOR and a carry (two's complement)
 SIGN_XOR = 2.0  # GE: one XOR; eight of them, a lane in one's complement, took 16.0
 VECTOR_LANE_REGISTER_BITS = 200  # of a lane of the vector unit: estimate
@@ -125,8 +125,8 @@ def sign_decoder_xor(lanes: int) -> float:
 
 
 def accumulator_adders(cols: int, psum_bits: int) -> float:
-    """One adder a column, behind the accumulator's memory."""
-    return COLUMN_ADDER * cols * psum_bits
+    """One adder a column, behind the accumulator's memory, and the choice of what it adds to."""
+    return cols * (adder(psum_bits) + ACCUMULATOR_SELECT * psum_bits)
 
 
 def control(rows: int, cols: int, max_m: int, sign_lanes: int, raw_lanes: int) -> float:

@@ -22,7 +22,7 @@ FIT_ERROR = {
     "skew": 0.03,
     "unpack": 0.13,
     "sign": 0.01,
-    "adder": 0.05,
+    "adder": 0.03,
     "control": 0.05,
 }
 _RAW_WIDTHS = 8  # raw values of 1 to 8 bits

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from accelsim.errors import ReferenceDataError
 from accelsim.validate import area_published, area_sram, area_synthesis
-from accelsim.validate.area_check import AreaCheck
+from accelsim.validate.figure_check import FigureCheck
 from accelsim.validate.reference_csv import ReferenceRow, read_reference
 from accelsim.validate.report import RowVerdict, ValidationReport
 
@@ -26,7 +26,7 @@ class _Kind:
 
     mark: str
     columns: tuple[str, ...]
-    checks: Callable[[ReferenceRow], Iterator[AreaCheck]]
+    checks: Callable[[ReferenceRow], Iterator[FigureCheck]]
 
 
 KINDS = (
@@ -58,7 +58,7 @@ def validate_area(csv_path: Path, tolerance_pct: float | None = None) -> Validat
     return ValidationReport("area", str(csv_path), tuple(verdicts))
 
 
-def area_checks(csv_path: Path) -> tuple[AreaCheck, ...]:
+def area_checks(csv_path: Path) -> tuple[FigureCheck, ...]:
     """Every figure of a file with the model's, its range and its note.
 
     Raises
@@ -69,7 +69,7 @@ def area_checks(csv_path: Path) -> tuple[AreaCheck, ...]:
     return tuple(check for _, check in _checks(csv_path))
 
 
-def _checks(path: Path) -> Iterator[tuple[ReferenceRow, AreaCheck]]:
+def _checks(path: Path) -> Iterator[tuple[ReferenceRow, FigureCheck]]:
     kind = _kind(path, read_reference(path, ())[0].cells)
     for row in read_reference(path, kind.columns):
         for check in kind.checks(row):
@@ -85,7 +85,7 @@ def _kind(path: Path, header: Mapping[str, str]) -> _Kind:
     raise ReferenceDataError(f"{path}: column {marks} is missing, one of which tells what the file holds; the header has: {known}")
 
 
-def _verdict(row: ReferenceRow, check: AreaCheck, default_pct: float | None) -> RowVerdict:
+def _verdict(row: ReferenceRow, check: FigureCheck, default_pct: float | None) -> RowVerdict:
     tolerance = check.tolerance_pct if default_pct is None else default_pct
     if row.cells.get(TOLERANCE):
         tolerance = row.number(TOLERANCE)

@@ -12,7 +12,7 @@ from accelsim.report import gate_counts
 from accelsim.report.span import Span
 from accelsim.report.sram_grid import sram_point
 from accelsim.report.technology import Technology, load_technology
-from accelsim.validate.area_check import AreaCheck
+from accelsim.validate.figure_check import FigureCheck
 from accelsim.validate.reference_csv import ReferenceRow
 
 COLUMNS = ("check", "item", "side", "ports", "value_mm2", "role")
@@ -32,7 +32,7 @@ _NOTES = {
 }
 
 
-def published_checks(row: ReferenceRow) -> Iterator[AreaCheck]:
+def published_checks(row: ReferenceRow) -> Iterator[FigureCheck]:
     """One published area."""
     check, item, role = (row.cells[name] for name in ("check", "item", "role"))
     if check not in TECHNOLOGIES:
@@ -47,7 +47,7 @@ def published_checks(row: ReferenceRow) -> Iterator[AreaCheck]:
         raise row.error("value_mm2", "a number above 0")
     labels = {"sram": f"{side} B, 1RW", "codebook_file": f"{side} bits, {ports} ports"}
     area = _area_um2(item, side, ports, load_technology(TECHNOLOGIES[check])) * 1e-6
-    yield AreaCheck(
+    yield FigureCheck(
         group=check,
         name=f"{item.replace('_', ' ')} {labels.get(item, f'{side}x{side}')}",
         role="calibrated" if role == "calibrated" else "predicted",

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import cast, get_args
 
 from accelsim.report.sram_grid import AREA_DEVICE, Device, SramPoint, SramPorts, grid_nodes, is_grid_point, sram_point
-from accelsim.validate.area_check import AreaCheck
+from accelsim.validate.figure_check import FigureCheck
 from accelsim.validate.reference_csv import ReferenceRow
 
 COLUMNS = ("size_B", "node_nm", "word_bits", "ports", "cell", "area_mm2")
@@ -28,7 +28,7 @@ FIGURES: Mapping[str, _Figure] = {
 }
 
 
-def sram_checks(row: ReferenceRow) -> Iterator[AreaCheck]:
+def sram_checks(row: ReferenceRow) -> Iterator[FigureCheck]:
     """The figures of one point; a point for which CACTI found no solution (`status`) has none."""
     if row.cells.get("status", "ok") != "ok":
         return
@@ -53,4 +53,4 @@ def sram_checks(row: ReferenceRow) -> Iterator[AreaCheck]:
         name = f"{size} B, {width} bits, {port}, {device}, {node} nm"
         if column == "area_mm2" and device != AREA_DEVICE:
             tolerance = OTHER_DEVICE_AREA_PCT
-        yield AreaCheck("SRAM", name, "fitted" if own else "predicted", unit, expected, got, got, got, tolerance, "; ".join(point.notes))
+        yield FigureCheck("SRAM", name, "fitted" if own else "predicted", unit, expected, got, got, got, tolerance, "; ".join(point.notes))

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple
 
 from accelsim.report import gate_counts
-from accelsim.validate.area_check import AreaCheck
+from accelsim.validate.figure_check import FigureCheck
 from accelsim.validate.reference_csv import ReferenceRow
 
 BLOCK_COLUMNS = ("block", "params", "lib", "ge", "note")
@@ -54,7 +54,7 @@ def _codebook_file(p: _Parameters, cell: float) -> float:
     return gate_counts.register_file(8 * p["D"] * p["KCB"], p["P"], cell) + gate_counts.output_registers(p["P"], p["D"])
 
 
-def block_checks(row: ReferenceRow) -> Iterator[AreaCheck]:
+def block_checks(row: ReferenceRow) -> Iterator[FigureCheck]:
     """A synthesized block."""
     kind, library = row.cells["block"], row.cells["lib"]
     if kind not in BLOCKS:
@@ -68,7 +68,7 @@ def block_checks(row: ReferenceRow) -> Iterator[AreaCheck]:
     if kind == "rom_logic":
         got, role, note = _rom(parameters, magnitudes)
     here = library == FITTED_LIBRARY
-    yield AreaCheck(
+    yield FigureCheck(
         group="blocks" if here else "other libraries",
         name=" ".join(part for part in (kind, row.cells["params"], "" if here else library, MAGNITUDES if magnitudes else "") if part),
         role="fitted" if here and role == "fitted" else "predicted",
@@ -94,7 +94,7 @@ def _rom(p: _Parameters, magnitudes: bool) -> tuple[float, str, str]:
     return gate_counts.logic_rom(*size), "fitted", f"a point of the model; without it {100 * error:+.1f} %"
 
 
-def core_checks(row: ReferenceRow) -> Iterator[AreaCheck]:
+def core_checks(row: ReferenceRow) -> Iterator[FigureCheck]:
     """A whole core without its codebook and accumulator memories, then its parts; the fit of `control` used these rows."""
     size = {name: row.integer(name, 0 if name in ("DECODE", "SIGN") else 1, largest) for name, largest in _SIZES.items()}
     rows, cols, lanes = size["ROWS"], size["COLS"], size["P"] * size["D"]
@@ -105,19 +105,19 @@ def core_checks(row: ReferenceRow) -> Iterator[AreaCheck]:
         "array_um2": (rows * cols * gate_counts.pe(CORE_PSUM_BITS) + gate_counts.skew_registers(rows, cols), 3),
         "unpack_um2": (gate_counts.unpack_buffer(size["W"], size["P"] * record_bits), 13),
         "sign_um2": (gate_counts.sign_decoder(sign_lanes), 1),
-        "accum_add_um2": (gate_counts.accumulator_adders(cols, CORE_PSUM_BITS), 5),
+        "accum_add_um2": (gate_counts.accumulator_adders(cols, CORE_PSUM_BITS), 3),
         "rest_um2": (gate_counts.control(rows, cols, CORE_MAX_M, sign_lanes, raw_lanes), 5),
     }
     form = "raw" if not size["DECODE"] else "index and signs" if size["SIGN"] else "index"
     name = f"{rows}x{cols} D={size['D']} KCB={size['KCB']} P={size['P']} W={size['W']} {form}"
     whole = sum(gates for gates, _ in parts.values())
     expected = _positive(row, "ge")
-    yield AreaCheck("cores", name, "fitted", "GE", expected, whole, whole, whole, 2)
+    yield FigureCheck("cores", name, "fitted", "GE", expected, whole, whole, whole, 2)
     um2_per_ge = _positive(row, "area_um2") / expected
     for column, (gates, tolerance) in parts.items():
         if row.cells.get(column) and row.number(column) > 0:
             part = f"{name}: {column.removesuffix('_um2')}"
-            yield AreaCheck("core parts", part, "fitted", "GE", row.number(column) / um2_per_ge, gates, gates, gates, tolerance)
+            yield FigureCheck("core parts", part, "fitted", "GE", row.number(column) / um2_per_ge, gates, gates, gates, tolerance)
 
 
 def _positive(row: ReferenceRow, column: str) -> float:

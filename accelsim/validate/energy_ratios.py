@@ -12,8 +12,8 @@ from accelsim.report import gate_counts
 from accelsim.report.span import Span
 from accelsim.report.sram_grid import sram_point
 from accelsim.report.technology import Technology
-from accelsim.validate.area_check import AreaCheck
 from accelsim.validate.area_published import PUBLISHED_PSUM_BITS, PUBLISHED_WORD_BITS
+from accelsim.validate.figure_check import FigureCheck
 
 PUBLISHED_RATIOS = {
     "DRAM": 200.0,
@@ -27,7 +27,7 @@ PUBLISHED_RATIOS = {
 CODEBOOK_BITS, CODEWORD_LENGTH = 65536, 16
 
 
-def energy_ratios(technology: Technology) -> tuple[AreaCheck, ...]:
+def energy_ratios(technology: Technology) -> tuple[FigureCheck, ...]:
     """The model's ratio of each access to a MAC, and its range, beside the published one."""
     table = technology.energy
     register = table.register_bit_pj.span
@@ -51,7 +51,7 @@ def energy_ratios(technology: Technology) -> tuple[AreaCheck, ...]:
     }
     mac = table.mac_pj.value
     return tuple(
-        AreaCheck(
+        FigureCheck(
             group="mvq40 energy",
             name=name,
             role="predicted",

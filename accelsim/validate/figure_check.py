@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 
 @dataclass(frozen=True)
-class AreaCheck:
+class FigureCheck:
     """One reference figure and the model's.
 
     Attributes
@@ -46,6 +46,6 @@ class AreaCheck:
         return {**asdict(self), "error_pct": self.error_pct, "ok": self.ok}
 
 
-def worst(checks: tuple[AreaCheck, ...], group: str) -> AreaCheck:
+def worst(checks: tuple[FigureCheck, ...], group: str) -> FigureCheck:
     """The row of a group with the largest error."""
     return max((check for check in checks if check.group == group), key=lambda check: abs(check.error_pct))
