@@ -29,6 +29,7 @@ from accelsim.report.export import to_csv, to_json
 from accelsim.report.folder import FolderKind, check_replaceable, write_folder
 from accelsim.report.limits import LimitCell, Walk
 from accelsim.report.plots.pairs import pairs_picture
+from accelsim.report.plots.picture import Picture, files_of
 from accelsim.report.plots.speedup_map import map_picture
 from accelsim.report.plots.walk import walk_picture
 from accelsim.report.speedup_cells import Cell, Point
@@ -95,10 +96,11 @@ def run_demo(
     check_replaceable(out, DEMO_FOLDER)
     scope = scope or Scope.full()
     text = _Text(say)
-    title = f"{traces[1].name} against {traces[0].name}: one network, compressed twice, on {len(scope.presets)} chips of equal weight."
+    baseline, other = (path.name for path in traces)
+    title = f"{other} against {baseline}: one network, compressed twice, on {len(scope.presets)} chips of equal weight."
     text.render(partial(paragraph, text=title))
     simulate(load_accelerator(scope.presets[0]), load_trace(traces[0]))  # compiles the kernels once, before the processes start
-    files: dict[str, bytes] = {}
+    pictures: list[Picture] = []
     with _pool(workers) as pool:
         chips = measure_all(preset_points(scope.presets), *traces, pool, progress)
         text.render(partial(tables.render_presets, cells=chips, names=NAMES))
@@ -106,7 +108,7 @@ def run_demo(
         for name, points in scope.points.items():
             maps[name] = measure_all(points, *traces, pool, progress)
             text.render(partial(tables.render_maps, cells=maps[name], column_title=_COLUMNS[name]))
-            files |= map_picture(f"map_{name}", maps[name], _COLUMNS[name])
+            pictures.append(map_picture(f"map_{name}", f"Speed-up of {other}\nover {baseline}", maps[name], _COLUMNS[name]))
             if name == "bandwidth":
                 text.say("")
                 text.render(partial(paragraph, text=where_it_holds(maps[name])))
@@ -116,8 +118,9 @@ def run_demo(
         walks = _walks(scope.presets, traces, pool, progress)
     for item in walks:
         text.render(partial(tables.render_walk, walk=item, names=NAMES))
-        files |= walk_picture(f"walk_{item.accelerator_name}", item)
-    files |= pairs_picture("presets", [_ends(item) for item in walks], NAMES)
+        pictures.append(walk_picture(f"walk_{item.accelerator_name}", item, (baseline, other)))
+    pictures.append(pairs_picture("presets", [_ends(item) for item in walks], NAMES, (baseline, other)))
+    files = files_of(pictures)
     every = [*chips, *(cell for cells in maps.values() for cell in cells)]
     files["speedups.csv"] = to_csv([cell.to_dict() for cell in every]).encode()
     files["walks.csv"] = to_csv([row for item in walks for row in _walk_rows(item)]).encode()

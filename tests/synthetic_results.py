@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from functools import cache
+
+from accelsim.accelerator import load_accelerator
 from accelsim.result import FrameResult, LayerResult, Result, Traffic
 
 
@@ -90,3 +94,13 @@ def ssvq() -> Result:
         ),
         trace="net_ssvq",
     )
+
+
+def on_chip(run: Result) -> Result:
+    """A result by hand on a chip that can be costed."""
+    return replace(run, accelerator=_chip())
+
+
+@cache
+def _chip() -> str:
+    return load_accelerator("edge-32x32").dump_yaml()

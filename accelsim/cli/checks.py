@@ -47,8 +47,9 @@ def area(
     report = area_of(load_accelerator(accel, overrides or ()), load_technology(technology))
     if out is not None:
         from accelsim.report.plots.area import area_pictures
+        from accelsim.report.plots.picture import files_of
 
-        write_area(out, report, area_pictures(report))
+        write_area(out, report, files_of(area_pictures(report)))
     if as_json:
         print_json(report.to_dict())
     elif quiet:

@@ -45,7 +45,7 @@ def report(
     with new_file(out) as file:
         file.write(page)
     if as_json:
-        findings = [Findings(item.result, item.cost.area, item.cost.energy).to_dict() for item in made.costs]
+        findings = [Findings(item).to_dict() for item in made.costs]
         compared = None if made.comparison is None else comparison_dict(made.comparison, made.costs)
         print_json({"path": str(out), "technology": technology, "runs": findings, "comparison": compared})
         return

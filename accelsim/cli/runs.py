@@ -57,7 +57,7 @@ def run(
 ) -> None:
     """Time, stalls, traffic, energy and area of a trace on a chip; of several traces that take turns, with --then."""
     from accelsim.report.area import area_of
-    from accelsim.report.energy import energy_of
+    from accelsim.report.compare_costs import costs_of
     from accelsim.report.export import check_run_folder
     from accelsim.report.findings import Findings
     from accelsim.report.technology import load_technology
@@ -71,7 +71,7 @@ def run(
     machine, network = load_inputs(accel, trace, overrides, fit=fit_codebook)
     others = load_others(then)
     node = load_technology(technology)
-    area = area_of(machine, node)
+    area_of(machine, node)  # a codebook that no circuit can hold is answered before the simulation
     from accelsim.simulate import simulate, simulate_recorded  # after the checks: a wrong name is answered without loading the machine
 
     with progress(quiet=quiet) as update:
@@ -93,7 +93,8 @@ def run(
             from accelsim.functional import check_functional
 
             checked = check_functional(machine, network, *others, seed=seed, progress=update)
-    findings = Findings(result, area, energy_of(result, machine, node), ideals, checked)
+    (cost,) = costs_of([result], node)
+    findings = Findings(cost, ideals, checked)
     if out is not None:
         findings.write(out)
     if as_json:
@@ -193,10 +194,10 @@ def compare(
     comparison = compare_results(results[0], results[1:])
     costs = costs_of(results, node)
     if out is not None:
-        from accelsim.report.plots.costs import cost_pictures
+        from accelsim.report.plots.picture import files_of
         from accelsim.report.plots.pictures import comparison_pictures
 
-        write_comparison(out, comparison, {**comparison_pictures(comparison), **cost_pictures(costs)}, costs)
+        write_comparison(out, comparison, files_of(comparison_pictures(comparison, costs)), costs)
     if as_json:
         print_json(comparison_dict(comparison, costs))
     elif quiet:

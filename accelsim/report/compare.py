@@ -226,6 +226,17 @@ def short_labels(results: Iterable[Result]) -> tuple[str, ...]:
     return tuple(f"{name}:{item.trace_name}" for name, item in zip(changes, runs, strict=True))
 
 
+def common_label(results: Iterable[Result]) -> str:
+    """What `short_labels` leaves out, because it is the same of all runs; of a single run all."""
+    runs = tuple(results)
+    if len(runs) == 1:
+        return label(runs[0])
+    if len({item.accelerator for item in runs}) == 1:
+        return f"on {runs[0].accelerator_name}"
+    traces = {item.trace_name for item in runs}
+    return traces.pop() if len(traces) == 1 and len({item.accelerator_name for item in runs}) == len(runs) else ""
+
+
 def _layer_cycles(result: Result) -> dict[str, int]:
     """Layer name -> cycles of all frames, in program order."""
     return total({layer.name: layer.total_cycles} for layer in result.layers)

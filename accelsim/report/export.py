@@ -18,7 +18,7 @@ from accelsim.report.text import clean
 from accelsim.result import CATEGORIES, Result
 
 RESULT_FILE = "result.json"
-PICTURES = ("cycles", "layers", "traffic", "roofline")
+PICTURES = ("cycles", "layers", "traffic", "roofline", "energy", "energy_kinds", "area_bars")
 RUN_FOLDER = FolderKind(
     RESULT_FILE,
     (

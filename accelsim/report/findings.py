@@ -15,6 +15,7 @@ from rich.console import Console
 from accelsim.report.area import AreaReport
 from accelsim.report.area_tables import render_area_groups
 from accelsim.report.check_tables import render_energy
+from accelsim.report.compare_costs import RunCost
 from accelsim.report.energy import EnergyReport
 from accelsim.report.export import to_csv, write_run
 from accelsim.report.metrics import summarize
@@ -35,11 +36,24 @@ class FunctionalCheck(Protocol):
 class Findings:
     """What one run found; `what_if` and `functional` are None where they were not asked for."""
 
-    result: Result
-    area: AreaReport
-    energy: EnergyReport
+    cost: RunCost
     what_if: Sequence[IdealizedRun] | None = None
     functional: FunctionalCheck | None = None
+
+    @property
+    def result(self) -> Result:
+        """What was simulated."""
+        return self.cost.result
+
+    @property
+    def area(self) -> AreaReport:
+        """Of the run's chip."""
+        return self.cost.cost.area
+
+    @property
+    def energy(self) -> EnergyReport:
+        """Of the whole run."""
+        return self.cost.cost.energy
 
     @property
     def ok(self) -> bool:
@@ -62,9 +76,10 @@ class Findings:
 
     def write(self, folder: Path) -> Path:
         """The run's folder with its pictures, all or nothing; OutputError as `write_run`."""
-        from accelsim.report.plots.pictures import run_pictures  # Matplotlib takes longer to load than a run takes
+        from accelsim.report.plots.picture import files_of  # Matplotlib takes longer to load than a run takes
+        from accelsim.report.plots.pictures import run_pictures
 
-        files = run_pictures(self.result)
+        files = files_of(run_pictures(self.cost))
         files["area.csv"] = to_csv(self.area.rows()).encode()
         files["energy.csv"] = to_csv(self.energy.rows()).encode()
         if self.what_if is not None:

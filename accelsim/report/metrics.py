@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any
@@ -34,6 +34,7 @@ CATEGORY_MEANING: Mapping[str, str] = {
     "dependency": "waits for another layer",
 }
 
+_BLOCK = re.compile(r"(?<![^./_])\d+(?=[./_])")  # a number that counts blocks
 OVERHEAD_OPERANDS = ("padding", "burst_rounding")
 WEIGHT_OPERANDS = ("indices", "signs", "masks", "codebook", "raw_weights")
 
@@ -221,15 +222,31 @@ def group_layers(result: Result, *, fold: bool) -> tuple[LayerGroup, ...]:
     for layer in result.layers:
         key = (pattern(layer.name), layer.op, layer.format, layer.macs) if fold else (layer.name,)
         found.setdefault(key, []).append(layer)
-    return tuple(_group(layers) for layers in found.values())
+    patterns = Counter(pattern(layers[0].name) for layers in found.values())
+    return tuple(_group(layers, alone=patterns[pattern(layers[0].name)] == 1) for layers in found.values())
 
 
-def _group(layers: list[LayerResult]) -> LayerGroup:
+def _group(layers: list[LayerResult], *, alone: bool) -> LayerGroup:
+    """A group by its pattern if it is `alone` with it, else with the numbers of its blocks: 'blocks.0-2.fc', 'blocks.3.fc'."""
     names = tuple(Counter(layer.name for layer in layers))
     first = layers[0]
-    return LayerGroup(first.name if len(names) == 1 else pattern(first.name), first.op, first.format, names, tuple(layers))
+    shown = first.name if len(names) == 1 else pattern(first.name) if alone else _numbered(names)
+    return LayerGroup(shown, first.op, first.format, names, tuple(layers))
+
+
+def _numbered(names: Sequence[str]) -> str:
+    """('blocks.0.fc', 'blocks.1.fc', 'blocks.4.fc') -> 'blocks.0-1,4.fc'; of several numbers each one by itself."""
+    numbers = (_ranges({int(number) for number in place}) for place in zip(*(_BLOCK.findall(name) for name in names), strict=True))
+    return _BLOCK.sub(lambda _: next(numbers), names[0])
+
+
+def _ranges(numbers: set[int]) -> str:
+    """{0, 1, 2, 5} -> '0-2,5'."""
+    starts = sorted(number for number in numbers if number - 1 not in numbers)
+    ends = sorted(number for number in numbers if number + 1 not in numbers)
+    return ",".join(str(start) if start == end else f"{start}-{end}" for start, end in zip(starts, ends, strict=True))
 
 
 def pattern(name: str) -> str:
     """'blocks.11.fc1' -> 'blocks.*.fc1': a number with a part of the name after it counts blocks; 'fc1', 'add_1', 'conv.0' keep theirs."""
-    return re.sub(r"(?<![^./_])\d+(?=[./_])", "*", name)
+    return _BLOCK.sub("*", name)

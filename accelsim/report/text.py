@@ -5,8 +5,11 @@ Traffic is given in decimal units (1 MB = 10^6 bytes), as bandwidths are; buffer
 
 from __future__ import annotations
 
+import re
 import textwrap
 import unicodedata
+from collections import Counter
+from collections.abc import Sequence
 
 LABEL_CHARS = 24  # of a name in a picture at a paper's column width
 LINE_CHARS = 42  # of a sentence below the axes there
@@ -34,6 +37,28 @@ def tail(text: str, width: int) -> str:
 def shorten(text: str) -> str:
     """A name that fits beside a bar or a tile."""
     return tail(text, LABEL_CHARS)
+
+
+def distinct(names: Sequence[str], width: int = LABEL_CHARS) -> list[str]:
+    """Short names that stay apart: of those that would be cut to the same, the part that differs is kept.
+
+    ('net_a/vit.layer.attention.output', 'net_b/vit.layer.attention.output') -> 'net_a…attention.output', 'net_b…attention.output'
+    """
+    out = [tail(name, width) for name in names]
+    for shown in [text for text, uses in Counter(out).items() if uses > 1]:
+        places = [place for place, text in enumerate(out) if text == shown]
+        for place, text in zip(places, _apart([clean(names[place]) for place in places], width), strict=True):
+            out[place] = text
+    return out
+
+
+def _apart(names: Sequence[str], width: int) -> list[str]:
+    """Names of one end by the first of their parts that differs, and by their end; by numbers where that is not enough."""
+    parts = zip(*(re.split(r"[./]", name) for name in names), strict=False)
+    heads = [tail(part, width // 2) for part in next((level for level in parts if len(set(level)) > 1), names)]
+    if len(set(heads)) == len(names):
+        return [f"{head}…{tail(name, width - len(head)).removeprefix('…')}" for head, name in zip(heads, names, strict=True)]
+    return [f"{tail(name, width - 3 - len(str(number)))} ({number})" for number, name in enumerate(names, start=1)]
 
 
 def folded(text: str) -> str:

@@ -35,10 +35,11 @@ def write_trace_folder(folder: Path, trace: Trace) -> Path:
     }
     if trace.has_payload:
         from accelsim.report.plots.indices import index_pictures
+        from accelsim.report.plots.picture import files_of
 
         found = trace_statistics(trace)
         files["statistics.csv"] = to_csv(_statistics(found)).encode()
-        files |= index_pictures(found)
+        files |= files_of(index_pictures(trace.name, found))
     return write_folder(folder, TRACE_FOLDER, files)
 
 

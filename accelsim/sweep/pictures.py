@@ -14,19 +14,19 @@ import numpy as np
 import numpy.typing as npt
 
 from accelsim.errors import ConfigError
-from accelsim.report.plots.heat_map import heat_map_picture
-from accelsim.report.plots.lines import lines_picture
-from accelsim.report.plots.pareto import pareto_picture
+from accelsim.report.plots.heat_map import Tiles, heat_map_picture
+from accelsim.report.plots.lines import Curves, lines_picture
+from accelsim.report.plots.pareto import DesignPoints, pareto_picture
+from accelsim.report.plots.picture import Picture as Drawn
+from accelsim.report.plots.picture import files_of
 from accelsim.report.plots.speedup_map import map_picture
 from accelsim.report.speedup_cells import RESOURCE_OF_BOUND, Cell, Limiter, Point
 from accelsim.sweep.pareto import pareto_front
 from accelsim.sweep.picture_spec import HeatMap, Lines, ParetoScatter, Picture, SpeedupMap
 from accelsim.sweep.table import Table, title
 
-Files = dict[str, bytes]
 
-
-def draw(table: Table) -> Files:
+def draw(table: Table) -> dict[str, bytes]:
     """All pictures of the table's sweep: file name -> bytes. One without any point is left out.
 
     Raises
@@ -34,12 +34,12 @@ def draw(table: Table) -> Files:
     ConfigError
         A map of speed-ups leaves an axis open, or names a baseline that no point has.
     """
-    files: Files = {}
+    drawn: list[Drawn] = []
     for picture in table.sweep.pictures:
         for suffix, heading, part in _each(table, picture):
             heading = ": ".join(filter(None, (picture.title, heading)))
-            files |= _DRAW[type(picture)](f"{picture.name}{suffix}", heading, part, table, picture)
-    return files
+            drawn += _DRAW[type(picture)](f"{picture.name}{suffix}", heading, part, table, picture)
+    return files_of(drawn)
 
 
 def speedup_cells(table: Table, picture: SpeedupMap, baselines: Table) -> tuple[Cell, ...]:
@@ -133,32 +133,30 @@ def _limiter(table: Table, row: int) -> Limiter:
     return Limiter(RESOURCE_OF_BOUND.get(bound, bound), percent, str(table["limiting_resource"][row]))
 
 
-def _speedup_map(name: str, heading: str, part: Table, whole: Table, picture: SpeedupMap) -> Files:
+def _speedup_map(name: str, heading: str, part: Table, whole: Table, picture: SpeedupMap) -> list[Drawn]:
     cells = speedup_cells(part, picture, whole)
     if not cells:
-        return {}
-    over = f"speed-up over {picture.baseline[picture.compared]}"
-    columns = picture.column_title or picture.columns
-    return map_picture(name, cells, columns, title=f"{heading}: {over}" if heading else over, row_title=picture.row_title or picture.rows)
+        return []
+    above = f"Speed-up over {picture.baseline[picture.compared]}\n{heading}"
+    return [map_picture(name, above, cells, picture.column_title or picture.columns, picture.row_title or picture.rows)]
 
 
-def _heat_map(name: str, heading: str, part: Table, whole: Table, picture: HeatMap) -> Files:
+def _heat_map(name: str, heading: str, part: Table, whole: Table, picture: HeatMap) -> list[Drawn]:
     rows, columns, values = least_over(part, picture.figure, picture.rows, picture.columns)
-    label = " of ".join(filter(None, (title(picture.figure), heading)))
-    return heat_map_picture(
-        name,
+    tiles = Tiles(
         values.tolist(),
         [picture.shown(picture.rows, row) for row in rows],
         [picture.shown(picture.columns, column) for column in columns],
-        value_label=label,
+        value_label=title(picture.figure),
         row_label="" if picture.rows == "trace" else picture.rows,
         column_label=picture.columns,
         number=".0f" if np.nanmax(values, initial=0.0) >= 100 else "#.3g",
         note=_note(whole, *picture.each, picture.rows, picture.columns),
     )
+    return [heat_map_picture(name, f"{_sentence(title(picture.figure))}\n{heading}", tiles)]
 
 
-def _pareto(name: str, heading: str, part: Table, whole: Table, picture: ParetoScatter) -> Files:
+def _pareto(name: str, heading: str, part: Table, whole: Table, picture: ParetoScatter) -> list[Drawn]:
     x, y = part.numbers(picture.x), part.numbers(picture.y)
     known = ~(np.isnan(x) | np.isnan(y))
     groups = None
@@ -166,8 +164,7 @@ def _pareto(name: str, heading: str, part: Table, whole: Table, picture: ParetoS
         labels = part.labels(picture.groups)
         groups = [picture.shown(picture.groups, label) for label, kept in zip(labels, known, strict=True) if kept]
     front = pareto_front(np.stack([x[known], y[known]], axis=1))
-    return pareto_picture(
-        name,
+    points = DesignPoints(
         x[known].tolist(),
         y[known].tolist(),
         front.tolist(),
@@ -175,17 +172,26 @@ def _pareto(name: str, heading: str, part: Table, whole: Table, picture: ParetoS
         y_label=title(picture.y),
         groups=groups,
         log=(picture.log, picture.log),
-        heading=heading,
     )
+    return [pareto_picture(name, f"{_sentence(title(picture.y))} against {title(picture.x)} of each design\n{heading}", points)]
 
 
-def _lines(name: str, heading: str, part: Table, whole: Table, picture: Lines) -> Files:
+def _lines(name: str, heading: str, part: Table, whole: Table, picture: Lines) -> list[Drawn]:
     lines, places, values = least_over(part, picture.y, picture.lines, picture.x)
     drawn = {line: row for line, row in zip(lines, values.tolist(), strict=True) if not all(map(math.isnan, row))}
-    series = {picture.shown(picture.lines, line): row for line, row in drawn.items()}
-    ticks = [picture.shown(picture.x, place) for place in places]
-    note = _note(whole, *picture.each, picture.lines, picture.x)
-    return lines_picture(name, ticks, series, x_label=picture.x, y_label=title(picture.y), heading=heading, note=note)
+    curves = Curves(
+        [picture.shown(picture.x, place) for place in places],
+        {picture.shown(picture.lines, line): row for line, row in drawn.items()},
+        x_label=picture.x,
+        y_label=title(picture.y),
+        note=_note(whole, *picture.each, picture.lines, picture.x),
+    )
+    return [lines_picture(name, f"{_sentence(title(picture.y))} over {picture.x}\n{heading}", curves)]
+
+
+def _sentence(text: str) -> str:
+    """With a capital at its start."""
+    return text[:1].upper() + text[1:]
 
 
 def _note(table: Table, *drawn: str) -> str:
@@ -195,4 +201,4 @@ def _note(table: Table, *drawn: str) -> str:
     return f"the least over {', '.join(free)}" if free else ""
 
 
-_DRAW: Mapping[type, Callable[..., Files]] = {SpeedupMap: _speedup_map, HeatMap: _heat_map, ParetoScatter: _pareto, Lines: _lines}
+_DRAW: Mapping[type, Callable[..., list[Drawn]]] = {SpeedupMap: _speedup_map, HeatMap: _heat_map, ParetoScatter: _pareto, Lines: _lines}

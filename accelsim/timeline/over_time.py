@@ -14,10 +14,12 @@ from typing import Any
 from matplotlib.axes import Axes
 
 from accelsim.hw.channel import peak_bytes_per_s
+from accelsim.report.compare import label
 from accelsim.report.export import to_csv
 from accelsim.report.folder import FolderKind, check_replaceable, write_folder
 from accelsim.report.plots.over_time import Binning, Steps, plot_over_time
-from accelsim.report.plots.style import OPERAND_PAINT, TOTAL_PAINT, Paint, picture
+from accelsim.report.plots.picture import Picture, files_of, picture
+from accelsim.report.plots.style import OPERAND_PAINT, TOTAL_PAINT, Paint
 from accelsim.simulate import RecordedRun
 from accelsim.timeline.context import Context
 from accelsim.timeline.counters import Bandwidth, WeightBuffer, draw_activations
@@ -88,32 +90,34 @@ def _steps(context: Context, found: list[tuple[int, Mapping[str, int | float]]])
     return {name: Steps(cycles, tuple(float(by_cycle[cycle][name]) for cycle in cycles), end) for name in found[0][1]}
 
 
-def over_time_pictures(run: RecordedRun, counters: Counters) -> dict[str, bytes]:
+def over_time_pictures(run: RecordedRun, counters: Counters) -> list[Picture]:
     """A picture a counter track, with the memory's peak rate or the buffer's capacity."""
-    chip = run.accelerator
-    out: dict[str, bytes] = {}
+    chip, of = run.accelerator, label(run.result)
+    out: list[Picture] = []
     for name, series in counters.items():
         what = name.partition(" (")[0]
         if what.endswith(" bandwidth"):
             memory = what.removesuffix(" bandwidth")
             rate = peak_bytes_per_s(chip.memory(memory))
             limit = ("peak", float(rate / chip.clock)) if rate is not None else None
-            out |= _picture(f"bandwidth_{memory}", series, f"{memory} bandwidth (B/core cycle)", "mean", limit)
+            title = f"Bandwidth of the memory over time: {memory}, mean of each bin\n{of}"
+            out.append(_picture(f"bandwidth_{memory}", title, series, "bandwidth (B/core cycle)", "mean", limit))
             continue
         capacity = chip.weight_buffer.capacity if what == "weight buffer" else chip.activation_buffer.capacity
         kib = {key: Steps(item.cycles, tuple(value / 1024 for value in item.values), item.end) for key, item in series.items()}
-        out |= _picture(what.replace(" ", "_"), kib, f"{what} (KiB)", "peak", ("capacity", capacity / 1024))
+        title = f"Occupancy of the {what} over time, peak of each bin\n{of}"
+        out.append(_picture(what.replace(" ", "_"), title, kib, f"{what} (KiB)", "peak", ("capacity", capacity / 1024)))
     return out
 
 
-def _picture(stem: str, series: Mapping[str, Steps], y_label: str, how: Binning, limit: tuple[str, float] | None) -> dict[str, bytes]:
+def _picture(stem: str, title: str, series: Mapping[str, Steps], y_label: str, how: Binning, limit: tuple[str, float] | None) -> Picture:
     shown = {name: item for name, item in series.items() if any(item.values)} or dict(series)
     paints = [_PAINTS.get(name, TOTAL_PAINT) for name in shown]
 
     def draw(ax: Axes) -> None:
         plot_over_time(ax, shown, paints, y_label=y_label, how=how, limit=limit)
 
-    return picture(stem, _HEIGHT_MM, draw)
+    return picture(stem, title, _HEIGHT_MM, draw)
 
 
 def check_over_time_folder(folder: Path) -> None:
@@ -138,4 +142,4 @@ def write_over_time(run: RecordedRun, window: Window, folder: Path) -> Path:
         for name, item in series.items()
         for cycle, value in zip(item.cycles, item.values, strict=True)
     ]
-    return write_folder(folder, OVER_TIME_FOLDER, {_FILE: to_csv(rows).encode(), **over_time_pictures(run, counters)})
+    return write_folder(folder, OVER_TIME_FOLDER, {_FILE: to_csv(rows).encode(), **files_of(over_time_pictures(run, counters))})

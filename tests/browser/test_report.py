@@ -9,28 +9,21 @@ from __future__ import annotations
 import io
 import os
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from accelsim.accelerator import load_accelerator
 from accelsim.report.html.page import make_report, to_page
 from accelsim.report.technology import load_technology
-from accelsim.result import Result
 from tests.browser.chromium import PROGRAM, Browser, Page, chromium
-from tests.synthetic_results import int8, layer, read, result, ssvq
+from tests.synthetic_results import int8, layer, on_chip, read, result, ssvq
 
 pytestmark = [pytest.mark.browser, pytest.mark.skipif(PROGRAM is None, reason="Chromium is not there; `make test-extras` installs it")]
 
 WIDTHS = (360, 768, 1600)
 HOSTILE = "<img src=x onerror=alert(1)><script>alert(1)</script>\u202e" + "long_name" * 12
-
-
-def on_chip(run: Result) -> Result:
-    return replace(run, accelerator=load_accelerator("edge-32x32").dump_yaml())
 
 
 @pytest.fixture(scope="module")

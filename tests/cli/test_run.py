@@ -9,6 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from accelsim.cli import app
+from accelsim.report.export import PICTURES
 from accelsim.result import CATEGORIES, Result, load_result
 
 RUN = ("run", "edge-32x32", "tiny_vit_ssvq")
@@ -65,7 +66,7 @@ def test_a_run_folder_says_what_the_screen_says(tmp_path):
     result = load_result(tmp_path / "out")
     rows = list(csv.DictReader((tmp_path / "out" / "layers.csv").read_text().splitlines()))
     assert sum(int(row["total_cycles"]) for row in rows) == result.total_cycles
-    assert {path.name for path in (tmp_path / "out").glob("*.png")} == {"cycles.png", "layers.png", "roofline.png", "traffic.png"}
+    assert {path.name for path in (tmp_path / "out").glob("*.png")} == {f"{name}.png" for name in PICTURES}
     again = call("run", tmp_path / "out" / "accelerator.yaml", "tiny_vit_ssvq", "--json")
     assert json.loads(again)["summary"]["run_id"] == result.run_id
 

@@ -6,32 +6,43 @@ import itertools
 from collections.abc import Callable
 from typing import Any
 
-import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
-from accelsim.report.plots import style
+from accelsim.report.plots.picture import PNG_DPI, Picture, look
+from accelsim.report.plots.style import PAPER_COLUMN_MM
 
 
-def axes(height_mm: float = 80, width_mm: float = style.PAPER_COLUMN_MM, dpi: float = 100) -> Axes:
-    """Axes of a picture of column width, laid out as `style.picture` does."""
+def axes(height_mm: float = 80, width_mm: float = PAPER_COLUMN_MM, dpi: float = 100) -> Axes:
+    """Axes of a picture of column width, laid out as `Picture` does."""
     figure = Figure(figsize=(width_mm / 25.4, height_mm / 25.4), layout="constrained", dpi=dpi)
     FigureCanvasAgg(figure)
     return figure.add_subplot()
 
 
 def check_texts(draw: Callable[[Axes], None], height_mm: float, dpi: float = 100) -> None:
-    """Draw, and compare the extents of all texts, as the renderer sees them, pair by pair."""
-    with mpl.rc_context(style._RC):
+    """Draw into one axes, and check the figure."""
+    with look():
         ax = axes(height_mm, dpi=dpi)
         draw(ax)
-        figure = ax.figure
-        figure.canvas.draw()
-        ticks = {label for one in figure.axes for axis in (one.xaxis, one.yaxis) for label in _outside(axis)}
-        texts = [item for item in figure.findobj(Text) if item.get_visible() and item.get_text() and item not in ticks]
-        boxes = [(item.get_text(), item.get_window_extent()) for item in texts]
+        check_figure(ax.get_figure(root=True))
+
+
+def check_picture(picture: Picture) -> None:
+    """Draw a picture as its PNG is drawn, with its title, and check the figure."""
+    with look():
+        check_figure(picture.figure(dpi=PNG_DPI))
+
+
+def check_figure(figure: Figure) -> None:
+    """Compare the extents of all texts, as the renderer sees them, pair by pair."""
+    figure.canvas.draw()
+    ticks = {label for one in figure.axes if one.axison for axis in (one.xaxis, one.yaxis) for label in _outside(axis)}
+    ticks |= {text for one in figure.axes if not one.axison for axis in (one.xaxis, one.yaxis) for text in axis.findobj(Text)}
+    texts = [item for item in figure.findobj(Text) if item.get_visible() and item.get_text() and item not in ticks]
+    boxes = [(item.get_text(), Text.get_window_extent(item)) for item in texts]  # without the line that leads to a number
     assert boxes
     for text, box in boxes:
         assert -1 <= box.x0 <= box.x1 <= figure.bbox.width + 1, text

@@ -6,7 +6,6 @@ import io
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -19,19 +18,20 @@ from accelsim.report.compare_costs import RunCost
 from accelsim.report.components import AreaComponent
 from accelsim.report.energy import EnergyLine, EnergyReport
 from accelsim.report.limits import Walk, WalkStep
-from accelsim.report.plots import style
 from accelsim.report.plots.area import plot_area_bars, plot_area_treemap
 from accelsim.report.plots.costs import plot_area, plot_side_by_side
 from accelsim.report.plots.energy import plot_energy, plot_energy_kinds
-from accelsim.report.plots.heat_map import heat_map
+from accelsim.report.plots.heat_map import Tiles, plot_heat_map
 from accelsim.report.plots.indices import plot_index_use, plot_signs
-from accelsim.report.plots.lines import plot_lines
+from accelsim.report.plots.lines import Curves, plot_lines
 from accelsim.report.plots.over_time import Steps, plot_over_time
 from accelsim.report.plots.pairs import plot_pairs
-from accelsim.report.plots.pareto import pareto_scatter
+from accelsim.report.plots.pareto import DesignPoints, plot_pareto
+from accelsim.report.plots.picture import look
 from accelsim.report.plots.roofline import plot_roofline, roofline_of
 from accelsim.report.plots.speedup_map import plot_maps
 from accelsim.report.plots.stalls import plot_cycles, plot_layers
+from accelsim.report.plots.style import PAPER_COLUMN_MM, SERIES_PAINT
 from accelsim.report.plots.traffic import plot_traffic
 from accelsim.report.plots.walk import plot_walk
 from accelsim.report.plots.waterfall import plot_waterfall
@@ -48,8 +48,8 @@ Draw = Callable[[Sequence[Axes]], None]
 
 def render(height_mm: float, draw: Draw, grid: tuple[int, int] = (1, 1)) -> bytes:
     """A PNG at a paper's column width, 60 dots an inch: enough to see what is drawn, and small."""
-    with mpl.rc_context(style._RC):
-        figure = Figure(figsize=(style.PAPER_COLUMN_MM / 25.4, height_mm / 25.4), layout="constrained", dpi=DPI)
+    with look():
+        figure = Figure(figsize=(PAPER_COLUMN_MM / 25.4, height_mm / 25.4), layout="constrained", dpi=DPI)
         FigureCanvasAgg(figure)
         draw(list(figure.subplots(*grid, sharey=True, squeeze=False).flat))
         out = io.BytesIO()
@@ -105,22 +105,24 @@ def pictures() -> dict[str, bytes]:
         "area": (50, one(lambda ax: plot_area(ax, costs))),
         "area_bars": (46, one(lambda ax: plot_area_bars(ax, area()))),
         "area_treemap": (60, one(lambda ax: plot_area_treemap(ax, area()))),
-        "heat_map": (44, one(lambda ax: heat_map(ax, [[1.0, 2.1, 4.4], [1.1, None, 3.0]], ["a", "b"], ["1", "2", "4"], value_label="x"))),
+        "heat_map": (44, one(lambda ax: plot_heat_map(ax, Tiles([[1.0, 2.1, 4.4], [1.1, None, 3.0]], ["a", "b"], ["1", "2", "4"], "x")))),
         "pareto": (
             55,
             one(
-                lambda ax: pareto_scatter(
+                lambda ax: plot_pareto(
                     ax,
-                    [1.0, 2.0, 3.0, 4.0],
-                    [9.0, 5.0, 6.0, 2.0],
-                    [True, True, False, True],
-                    x_label="area (mm²)",
-                    y_label="energy (µJ)",
-                    groups=["a", "b", "a", "b"],
+                    DesignPoints(
+                        [1.0, 2.0, 3.0, 4.0],
+                        [9.0, 5.0, 6.0, 2.0],
+                        [True, True, False, True],
+                        x_label="area (mm²)",
+                        y_label="energy (µJ)",
+                        groups=["a", "b", "a", "b"],
+                    ),
                 )
             ),
         ),
-        "lines": (52, one(lambda ax: plot_lines(ax, ["1", "2", "4"], {"a": [1, 2, 3], "b": [3, 2.5, 2]}, x_label="ports", y_label="ms"))),
+        "lines": (52, one(lambda ax: plot_lines(ax, Curves(["1", "2", "4"], {"a": [1, 2, 3], "b": [3, 2.5, 2]}, "ports", "ms")))),
         "map": (36, one(lambda ax: plot_maps(ax, cells(), "columns: GB/s"))),
         "walk": (42, one(lambda ax: plot_walk(ax, walk))),
         "indices": (55, one(lambda ax: plot_index_use(ax, "ssvq:k=8,d=8", index_use(counts, 3)))),
@@ -131,7 +133,7 @@ def pictures() -> dict[str, bytes]:
                 lambda ax: plot_over_time(
                     ax,
                     {"filled": filled, "reserved": reserved},
-                    [style.SERIES_PAINT[0], style.SERIES_PAINT[5]],
+                    [SERIES_PAINT[0], SERIES_PAINT[5]],
                     y_label="weight buffer (KiB)",
                     how="peak",
                     limit=("capacity", 128.0),

@@ -7,7 +7,6 @@ from collections.abc import Callable
 from itertools import combinations
 from pathlib import Path
 
-import matplotlib as mpl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -20,10 +19,11 @@ from accelsim.accelerator import load_accelerator
 from accelsim.cli import app
 from accelsim.presets import preset_names
 from accelsim.report.area import AreaReport, area_of
-from accelsim.report.plots import style
-from accelsim.report.plots.area import plot_area_bars, plot_area_treemap
+from accelsim.report.plots.area import area_pictures, plot_area_bars, plot_area_treemap
+from accelsim.report.plots.picture import look
 from accelsim.report.plots.treemap import Rectangle, squarify
 from accelsim.report.technology import load_technology
+from tests.report.overlaps import check_picture
 
 BANKED = ("codebook.store=rom", "codebook.circuit=rom_macro", "codebook.banks=4", "codebook.codewords=65536")
 
@@ -58,7 +58,7 @@ def test_the_example_of_the_paper_comes_out_as_printed() -> None:
 
 
 def drawn(draw: Callable[..., None], area: AreaReport, height_mm: float) -> Figure:
-    with mpl.rc_context(style._RC):
+    with look():
         figure = Figure(figsize=(85 / 25.4, height_mm / 25.4), layout="constrained", dpi=300)
         FigureCanvasAgg(figure)
         draw(figure.add_subplot(), area)
@@ -69,19 +69,8 @@ def drawn(draw: Callable[..., None], area: AreaReport, height_mm: float) -> Figu
 @pytest.mark.parametrize("overrides", [(), BANKED], ids=["ram", "banked rom"])
 @pytest.mark.parametrize("preset", preset_names("accelerators"))
 def test_no_text_of_a_picture_overlaps_another_or_leaves_the_page(preset: str, overrides: tuple[str, ...]) -> None:
-    for draw, height in ((plot_area_bars, 67), (plot_area_treemap, 85)):
-        figure = drawn(draw, report(preset, *overrides), height)
-        (ax,) = figure.axes
-        texts = [*ax.texts, *(ax.get_yticklabels() if ax.axison else []), *(ax.get_legend().get_texts() if ax.get_legend() else [])]
-        boxes = [(text.get_text(), text.get_window_extent()) for text in texts if text.get_text()]
-        page = figure.bbox
-        for name, box in boxes:
-            assert page.x0 <= box.x0, name
-            assert box.x1 <= page.x1, name
-            assert page.y0 <= box.y0, name
-            assert box.y1 <= page.y1, name
-        for (one, first), (two, second) in combinations(boxes, 2):
-            assert not first.overlaps(second), (one, two)
+    for picture in area_pictures(report(preset, *overrides)):
+        check_picture(picture)
 
 
 def test_the_treemap_names_every_component_and_its_boxes_are_in_proportion() -> None:

@@ -5,12 +5,9 @@ from __future__ import annotations
 import csv
 import json
 from dataclasses import replace
-from itertools import combinations
 from pathlib import Path
 
-import matplotlib as mpl
 import pytest
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from typer.testing import CliRunner
 
@@ -18,11 +15,13 @@ from accelsim.accelerator import load_accelerator
 from accelsim.cli import app
 from accelsim.report.compare import short_labels
 from accelsim.report.compare_costs import ENERGY_GROUPS, RunCost, costs_of
-from accelsim.report.plots import style
-from accelsim.report.plots.costs import cost_pictures, plot_side_by_side
-from accelsim.report.plots.energy import energy_by_kind_uj, plot_energy, plot_energy_kinds
+from accelsim.report.plots.costs import cost_pictures
+from accelsim.report.plots.energy import energy_by_kind_uj, plot_energy_kinds
+from accelsim.report.plots.picture import files_of, look
+from accelsim.report.plots.style import GROUP_PAINT
 from accelsim.report.technology import load_technology
 from accelsim.result import Result
+from tests.report.overlaps import check_picture
 from tests.synthetic_results import int8, ssvq
 
 CHANGES = ("codebook.ports=4", "codebook.circuit=sram+codebook.ports=4+codebook.banks=8", "codebook.store=rom+codebook.circuit=rom_macro")
@@ -55,7 +54,7 @@ def test_traffic_is_what_the_runs_moved() -> None:
 def test_every_component_of_energy_is_drawn_with_its_group() -> None:
     for item in costs():
         assert set(item.cost.energy.by_component) <= set(ENERGY_GROUPS) | {"dram", "flash"}
-        assert set(item.energy_by_group_uj) | set(item.area_by_group_mm2) <= set(style.GROUP_PAINT)
+        assert set(item.energy_by_group_uj) | set(item.area_by_group_mm2) <= set(GROUP_PAINT)
 
 
 def test_chips_that_are_changes_of_the_first_are_named_by_the_changes() -> None:
@@ -65,29 +64,8 @@ def test_chips_that_are_changes_of_the_first_are_named_by_the_changes() -> None:
 
 
 def test_no_text_of_the_pictures_overlaps_or_leaves_the_page() -> None:
-    items = costs()
-    for grid, height, draw in (
-        ((2, 2), 26 + 14 * 4, plot_side_by_side),
-        ((1, 1), 40 + 8 * 4, lambda axes, found: plot_energy(axes[0], found)),
-        ((1, 1), 26 + 9.4 * 11 + 12, lambda axes, found: plot_energy_kinds(axes[0], found)),
-    ):
-        with mpl.rc_context(style._RC):
-            figure = Figure(figsize=(85 / 25.4, height / 25.4), layout="constrained", dpi=300)
-            FigureCanvasAgg(figure)
-            axes = list(figure.subplots(*grid, sharey=True, squeeze=False).flat)
-            draw(axes, items)
-            figure.canvas.draw()
-            inner = [
-                text
-                for ax in axes
-                for text in (*ax.texts, ax.xaxis.label, *(label for label in ax.get_yticklabels() if label.get_visible()))
-            ]
-            boxes = [(text.get_text(), text.get_window_extent()) for text in inner if text.get_text()]
-        for name, box in boxes:
-            assert box.x0 >= 0, name
-            assert box.x1 <= figure.bbox.x1 + 1, name
-        for (one, first), (two, second) in combinations(boxes, 2):
-            assert one == two or not first.overlaps(second), (one, two)
+    for picture in cost_pictures(costs()):
+        check_picture(picture)
 
 
 def test_the_bars_of_components_and_kinds_are_those_of_the_energy_table() -> None:
@@ -100,7 +78,7 @@ def test_the_bars_of_components_and_kinds_are_those_of_the_energy_table() -> Non
         assert {name: sum(span.high for span in spans.values()) for name, spans in parts.items()} == pytest.approx(
             {name: span.high for name, span in item.energy_by_group_uj.items()}
         )
-    with mpl.rc_context(style._RC):
+    with look():
         ax = Figure().add_subplot()
         plot_energy_kinds(ax, items)
     drawn = sum(bar.get_width() for bar in ax.patches)
@@ -110,7 +88,7 @@ def test_the_bars_of_components_and_kinds_are_those_of_the_energy_table() -> Non
 
 
 def test_pictures_are_equal_to_the_byte_when_drawn_again() -> None:
-    assert cost_pictures(costs()) == cost_pictures(costs())
+    assert files_of(cost_pictures(costs())) == files_of(cost_pictures(costs()))
 
 
 def call(*words: object) -> str:

@@ -10,11 +10,14 @@ import pytest
 
 from accelsim.errors import OutputError
 from accelsim.report.compare import compare
+from accelsim.report.compare_costs import costs_of
 from accelsim.report.compare_export import write_comparison
 from accelsim.report.export import check_run_folder, layer_rows, run_files, to_csv, traffic_rows, write_run
+from accelsim.report.plots.picture import files_of
 from accelsim.report.plots.pictures import comparison_pictures, run_pictures
+from accelsim.report.technology import load_technology
 from accelsim.result import CATEGORIES, load_result
-from tests.synthetic_results import int8, layer, result, ssvq
+from tests.synthetic_results import int8, layer, on_chip, result, ssvq
 
 
 def test_a_written_run_loads_as_the_same_result(tmp_path):
@@ -87,9 +90,10 @@ def test_a_write_that_fails_half_way_leaves_the_earlier_run(tmp_path):
 
 
 def test_a_comparisons_folder_holds_each_run_and_can_be_replaced(tmp_path):
-    found = compare(int8(), [ssvq(), ssvq()])
+    runs = [on_chip(item) for item in (int8(), ssvq(), ssvq())]
+    found, costs = compare(runs[0], runs[1:]), costs_of(runs, load_technology("nangate45"))
     for _ in range(2):
-        write_comparison(tmp_path / "cmp", found, comparison_pictures(found))
+        write_comparison(tmp_path / "cmp", found, files_of(comparison_pictures(found, costs)), costs)
     assert load_result(tmp_path / "cmp" / "runs" / "1").trace_name == "net_ssvq"
     content = json.loads((tmp_path / "cmp" / "comparison.json").read_text())
     assert [item["speedup"] for item in content["others"]] == [2.0, 2.0]
@@ -98,4 +102,5 @@ def test_a_comparisons_folder_holds_each_run_and_can_be_replaced(tmp_path):
 
 
 def test_pictures_are_equal_to_the_byte_when_drawn_again():
-    assert run_pictures(int8()) == run_pictures(int8())
+    (cost,) = costs_of([on_chip(int8())], load_technology("nangate45"))
+    assert files_of(run_pictures(cost)) == files_of(run_pictures(cost))

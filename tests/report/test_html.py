@@ -21,16 +21,10 @@ from accelsim.report.technology import load_technology
 from accelsim.report.validation_status import UNVALIDATED, VALIDATION_STATUS
 from accelsim.result import Result
 from tests.report.html_reader import Page
-from tests.synthetic_results import int8, layer, read, result, ssvq
+from tests.synthetic_results import int8, layer, on_chip, read, result, ssvq
 
-CHIP = load_accelerator("edge-32x32").dump_yaml()
 HOSTILE = "<script>alert(1)</script>\"'&\x1b[31m\u202e</table>]]>"
 ROOT = Path(__file__).parents[2]
-
-
-def on_chip(run: Result) -> Result:
-    """A result by hand on a chip that can be costed."""
-    return replace(run, accelerator=CHIP)
 
 
 def written(*runs: Result, technology: str = "nangate45") -> str:
@@ -216,7 +210,7 @@ def test_a_name_in_any_script_is_in_the_tables() -> None:
 def test_every_picture_of_a_run_has_its_place(one: str, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "More figures" not in Page(one).text
     drawn = page_module.run_pictures
-    monkeypatch.setattr(page_module, "run_pictures", lambda run: {**drawn(run), "new_view.svg": drawn(run)["cycles.svg"]})
+    monkeypatch.setattr(page_module, "run_pictures", lambda run: [*drawn(run), replace(drawn(run)[0], name="new_view")])
     page = Page(written(on_chip(int8())))
     assert "New view" in page.text
     assert len(set(page.ids)) == len(page.ids)

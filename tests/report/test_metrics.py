@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from accelsim.report.metrics import group_layers, limiting_sentence, pattern, summarize
-from accelsim.report.text import clean, decimal_bytes, milliseconds, tail
+from accelsim.report.text import LABEL_CHARS, clean, decimal_bytes, distinct, milliseconds, tail
 from tests.synthetic_results import int8, layer, result
 
 
@@ -68,3 +68,21 @@ def test_a_memory_that_is_nearly_never_idle_limits_even_where_its_loads_hide_und
     assert limiting_sentence({"busy": 60, "dram": 40}, {"array": 60, "dram": 90}) == (
         "The weight memory limits: it needs at least 90.0 % of the cycles taken; the array is busy in 60.0 % and waits for it in 40.0 %."
     )
+
+
+def test_groups_of_one_pattern_are_told_apart_by_the_numbers_of_their_blocks():
+    """Blocks 0, 1 and 4 have 8 MACs, blocks 2 and 3 have 9: two groups of one pattern; the heads are alone with theirs."""
+    macs = {0: 8, 1: 8, 2: 9, 3: 9, 4: 8}
+    run = result(tuple(layer(f"b.{block}.{part}", {"busy": 1}, macs=size) for block, size in macs.items() for part in ("fc",)))
+    heads = result(tuple(layer(f"b.{block}.head", {"busy": 1}, macs=8) for block in range(3)))
+    assert [group.name for group in group_layers(run, fold=True)] == ["b.0-1,4.fc", "b.2-3.fc"]
+    assert [group.name for group in group_layers(heads, fold=True)] == ["b.*.head"]
+
+
+def test_short_names_of_several_networks_or_blocks_stay_apart():
+    long = "vit.encoder.layer.*.attention.output.dense"
+    names = distinct([f"net_a/{long}", f"net_b/{long}", "head"])
+    assert names == ["net_a…output.dense", "net_b…output.dense", "head"]
+    same = distinct([f"{'x' * 40}.out"] * 2)
+    assert same == [f"…{'x' * 15}.out (1)", f"…{'x' * 15}.out (2)"]
+    assert max(map(len, distinct([f"{'n' * 60}{index}/{long}" for index in range(3)]))) <= LABEL_CHARS

@@ -51,7 +51,7 @@ def test_no_buffer_holds_more_than_it_can_and_every_byte_of_the_weights_passes(r
 
 def test_there_is_a_picture_for_each_counter(recorded):
     counters = counters_of(recorded, make_window(recorded.result, None, None))
-    stems = {name.partition(".")[0] for name in over_time_pictures(recorded, counters)}
+    stems = {item.name for item in over_time_pictures(recorded, counters)}
     memories = {f"bandwidth_{name}" for name in recorded.notes.requests if recorded.notes.requests[name]}
     assert stems == {"weight_buffer", "activation_buffer"} | memories
 

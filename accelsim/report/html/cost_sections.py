@@ -3,28 +3,17 @@
 from __future__ import annotations
 
 from accelsim.report.area import AreaReport
-from accelsim.report.compare_costs import ENERGY_GROUPS, RunCost
+from accelsim.report.compare_costs import ENERGY_GROUPS
 from accelsim.report.cost_tables import short
 from accelsim.report.energy import EnergyReport
 from accelsim.report.html.elements import Child, folded, paragraph
 from accelsim.report.html.figures import beside, figure
 from accelsim.report.html.run_sections import Run, Section
 from accelsim.report.html.tables import Cell, Column, Row, integer, number, share, swatch, table, value
-from accelsim.report.plots.area import plot_area_bars
-from accelsim.report.plots.energy import plot_energy
-from accelsim.report.plots.style import group_paint, picture
+from accelsim.report.plots.style import group_paint
 from accelsim.report.span import Span
 
 _RANGE_NOTE = "low and high are the ends of each figure's range, all errors taken as correlated"
-
-
-def pictures(cost: RunCost) -> dict[str, bytes]:
-    """The drawings that these sections show."""
-    bars = 22 + 5 * (len(cost.area_by_group_mm2) + 1)
-    return {
-        **picture("energy", 48, lambda ax: plot_energy(ax, [cost])),
-        **picture("area_bars", bars, lambda ax: plot_area_bars(ax, cost.cost.area)),
-    }
 
 
 def energy(run: Run) -> Section:
@@ -40,6 +29,7 @@ def energy(run: Run) -> Section:
     body: list[Child] = [paragraph(f"Energy of one inference in {report.technology}; {_RANGE_NOTE}. {_efficiency(report)}", "note")]
     drawing = figure(run.figures["energy"], "Energy of an inference by part; the whisker is the range.")
     body.append(beside(drawing, table(run.name("t-energy"), "Energy by component", columns, rows, (total,))))
+    body.append(figure(run.figures["energy_kinds"], "Energy of an inference by part and kind; whiskers are ranges."))
     body.append(folded(f"{len(report.lines)} actions, with the source of each energy", _actions(run, report)))
     return Section(run.name("energy"), "Energy", tuple(body))
 

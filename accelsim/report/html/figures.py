@@ -30,9 +30,9 @@ class Drawings:
 
 
 def drawings(pictures: Mapping[str, bytes]) -> Drawings:
-    """The SVG documents among `pictures` ({'cycles.svg': ...}) as elements, {'cycles': ...}."""
+    """`pictures`, SVG documents by name, as elements."""
     shared: dict[str, Node] = {}
-    figures = {name.removesuffix(".svg"): _figure(content, shared) for name, content in pictures.items() if name.endswith(".svg")}
+    figures = {name: _figure(content, shared) for name, content in pictures.items()}
     holder = element("svg", element("defs", *shared.values()), class_="definitions", width=0, height=0, aria_hidden="true")
     return Drawings(figures, _with_defaults(holder))
 

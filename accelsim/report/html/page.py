@@ -21,7 +21,6 @@ from accelsim.report.html.elements import Child, Node, element, paragraph, to_ht
 from accelsim.report.html.figures import drawings
 from accelsim.report.html.run_sections import Run, Section
 from accelsim.report.html.tables import Column, number, table
-from accelsim.report.plots.costs import cost_pictures
 from accelsim.report.plots.pictures import comparison_pictures, run_pictures
 from accelsim.report.technology import Technology
 from accelsim.report.terminal import ProgressCallback
@@ -89,16 +88,15 @@ def to_page(report: Report, progress: ProgressCallback | None = None) -> str:
 
 
 def _pictures(report: Report, progress: ProgressCallback | None) -> dict[str, bytes]:
-    """'run0/cycles.svg', ..., 'all/side_by_side.svg' -> content."""
+    """'run0/cycles', ..., 'all/side_by_side' -> SVG; the page captions them."""
     out: dict[str, bytes] = {}
     for index, cost in enumerate(report.costs):
         if progress:
             progress("figures", index, len(report.costs))
-        found = {**run_pictures(cost.result), **cost_sections.pictures(cost)}
-        out |= {f"run{index}/{name}": content for name, content in found.items()}
+        out |= {f"run{index}/{item.name}": item.svg(titled=False) for item in run_pictures(cost)}
     if report.comparison is not None:
-        all_runs = {**comparison_pictures(report.comparison), **cost_pictures(report.costs)}
-        out |= {f"all/{name}": content for name, content in all_runs.items()}
+        found = comparison_pictures(report.comparison, report.costs)
+        out |= {f"all/{item.name}": item.svg(titled=False) for item in found}
     return out
 
 

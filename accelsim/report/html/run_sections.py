@@ -70,7 +70,7 @@ class Run:
         return f"{self.prefix}{key}"
 
 
-_PLACED = ("cycles", "layers", "traffic", "roofline", "energy", "area_bars")  # figures that stand in a section of their own
+_PLACED = ("cycles", "layers", "traffic", "roofline", "energy", "energy_kinds", "area_bars")  # figures that stand in a section of their own
 
 
 def sections(run: Run) -> tuple[Section, ...]:

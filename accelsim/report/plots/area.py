@@ -11,15 +11,16 @@ from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.font_manager import FontProperties
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.patches import Patch
 from matplotlib.patches import Rectangle as Box
-from matplotlib.textpath import TextPath
 
 from accelsim.report.area import AreaReport
-from accelsim.report.plots.style import bar_style, group_paint, picture, text_color
+from accelsim.report.plots.bars import BAR, draw_range, name_rows, write_beside
+from accelsim.report.plots.lettering import broken, line_points
+from accelsim.report.plots.picture import Picture, picture
+from accelsim.report.plots.style import bar_style, group_paint, text_color
 from accelsim.report.plots.treemap import Rectangle, squarify
-from accelsim.report.span import Span
 
 _POINTS_PER_INCH = 72
 _LABEL_SIZES = (6.5, 6.0, 5.5)  # points
@@ -29,7 +30,6 @@ _LISTED_SIZE = 5.5
 _LEGEND_COLUMNS = 3
 _MARGIN = 3.0  # points
 _PAPER: Mapping[str, Any] = {"facecolor": "white", "edgecolor": "none", "pad": 0.5}  # keeps grid lines out of figures
-RANGE_STYLE: Mapping[str, Any] = {"ecolor": "black", "elinewidth": 0.6, "capsize": 1.5, "capthick": 0.6, "fmt": "none"}
 
 
 def plot_area_bars(ax: Axes, report: AreaReport) -> None:
@@ -38,26 +38,18 @@ def plot_area_bars(ax: Axes, report: AreaReport) -> None:
     whole = report.placed_um2 * 1e-6
     left = 0.0
     for name, span in groups.items():
-        ax.barh(0, span.nominal, left=left, height=0.72, **bar_style(group_paint(name)))
+        ax.barh(0, span.nominal, left=left, height=BAR, **bar_style(group_paint(name)))
         left += span.nominal
     rows = [("whole chip", whole), *groups.items()]
     for place, (name, span) in enumerate(rows):
         if place:
-            ax.barh(place, span.nominal, height=0.72, **bar_style(group_paint(name)))
+            ax.barh(place, span.nominal, height=BAR, **bar_style(group_paint(name)))
         draw_range(ax, span, place)
         text = f"{_figure(span.nominal)}  ({_figure(span.low)} to {_figure(span.high)})"
-        ax.annotate(text, (span.high, place), xytext=(4, 0), textcoords="offset points", va="center", fontsize=6.5, bbox=dict(_PAPER))
-    ax.set_yticks(range(len(rows)), [name for name, _ in rows])
-    ax.set_ylim(len(rows) - 0.45, -0.55)
+        write_beside(ax, span.high, place, text, xytext=(4, 0), bbox=dict(_PAPER))
+    name_rows(ax, [name for name, _ in rows])
     ax.set_xlim(0, whole.high * 1.62)  # the whole chip's figures stand beside its whisker
-    ax.tick_params(axis="y", length=0)
-    ax.grid(axis="x")
     ax.set_xlabel(f"placed area (mm², {report.technology}); low to high")
-
-
-def draw_range(ax: Axes, span: Span, place: float) -> None:
-    """A whisker from low to high on a horizontal bar."""
-    ax.errorbar(span.nominal, place, xerr=[[span.nominal - span.low], [span.high - span.nominal]], **RANGE_STYLE)
 
 
 def plot_area_treemap(ax: Axes, report: AreaReport) -> None:
@@ -76,8 +68,9 @@ def plot_area_treemap(ax: Axes, report: AreaReport) -> None:
             area = report.placed(item).nominal
             if not _named(ax, item.name, f"{_figure(area * 1e-6)} mm²", box, text_color(paint)) and area:
                 unnamed.append(f"{item.name} {_figure(area * 1e-6)}")
+    listed = f"too small to name (mm²): {'; '.join(unnamed)}" if unnamed else ""
     ax.annotate(
-        "\n".join(_listed(unnamed, width)),
+        "\n".join(broken(listed, _LISTED_SIZE, width)),
         (0, 0),
         xytext=(0, -2),
         xycoords="axes fraction",
@@ -92,9 +85,11 @@ def _fill_page(ax: Axes, legend_rows: int) -> tuple[float, float]:
     """Give the axes all of the page but the legend's rows above and the list beneath; their width and height, points, as data units."""
     figure = ax.get_figure()
     assert isinstance(figure, Figure)  # `picture` gives each axes a figure
+    engine = figure.get_layout_engine()
+    share = engine.get()["rect"][3] if isinstance(engine, ConstrainedLayoutEngine) else 1.0  # of the page under its title
     figure.set_layout_engine("none")
     page_width, page_height = (_POINTS_PER_INCH * inches for inches in figure.get_size_inches())
-    above, below = 3 + 11.5 * legend_rows, 5 + _LISTED_LINES * _LISTED_SIZE * _LINE_SPACING
+    above, below = (1 - share) * page_height + 3 + 11.5 * legend_rows, 5 + _LISTED_LINES * _LISTED_SIZE * _LINE_SPACING
     width, height = page_width - 2 * _MARGIN, page_height - above - below
     ax.set_position((_MARGIN / page_width, below / page_height, width / page_width, height / page_height))
     ax.set_axis_off()
@@ -126,24 +121,7 @@ def _named(ax: Axes, name: str, figure: str, box: Rectangle, color: str) -> bool
 
 def _fits(lines: Sequence[str], size: float, width: float, height: float) -> bool:
     """Whether lines of a type size (points) fit into width and height (points) with a margin."""
-    return max(_points(line, size) for line in lines) + 3 <= width and size * _LINE_SPACING * len(lines) + 2 <= height
-
-
-def _points(line: str, size: float) -> float:
-    """Width of a line in a type size, both in points."""
-    return float(TextPath((0, 0), line, size=size, prop=FontProperties(family="DejaVu Sans")).get_extents().width)
-
-
-def _listed(names: Sequence[str], width: float) -> list[str]:
-    """The small ones, in lines of at most `width` points."""
-    lines = [""]
-    for word in ("too small to name (mm²): " + "; ".join(names)).split() if names else ():
-        longer = f"{lines[-1]} {word}".strip()
-        if _points(longer, _LISTED_SIZE) <= 0.96 * width:  # the metrics of a font's outlines, not of its hinted pixels
-            lines[-1] = longer
-        else:
-            lines.append(word)
-    return lines
+    return max(line_points(line, size) for line in lines) + 3 <= width and size * _LINE_SPACING * len(lines) + 2 <= height
 
 
 def _figure(value: float) -> str:
@@ -151,10 +129,13 @@ def _figure(value: float) -> str:
     return f"{value:.3g}" if value >= 1e-4 or value == 0 else f"{value:.1e}"
 
 
-def area_pictures(report: AreaReport) -> dict[str, bytes]:
+def area_pictures(report: AreaReport) -> list[Picture]:
     """The pictures of one chip's area."""
-    bars = 22 + 5 * (len(report.by_group) + 1)
-    return {
-        **picture("area_bars", bars, lambda ax: plot_area_bars(ax, report)),
-        **picture("area_treemap", 85, lambda ax: plot_area_treemap(ax, report)),
-    }
+    title = f"Placed area by component, {report.technology}\n{report.accelerator}"
+    return [area_bars_picture(report), picture("area_treemap", title, 85, lambda ax: plot_area_treemap(ax, report))]
+
+
+def area_bars_picture(report: AreaReport) -> Picture:
+    """The whole and its groups."""
+    height = 22 + 5 * (len(report.by_group) + 1)
+    return picture("area_bars", f"Placed area by part of the chip\n{report.accelerator}", height, lambda ax: plot_area_bars(ax, report))

@@ -5,15 +5,21 @@ Bars are exact (their sums equal the tables); labels may be shortened.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Mapping, Sequence
 from textwrap import wrap
+from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
 from accelsim.report.metrics import LayerGroup
-from accelsim.report.plots.style import Paint, bar_style
-from accelsim.report.text import LABEL_CHARS, shorten
+from accelsim.report.plots.style import LOSS_TEXT, Paint, bar_style
+from accelsim.report.span import Span
+from accelsim.report.text import LABEL_CHARS, distinct, shorten, times
+
+BAR = 0.72  # height of a bar, of the pitch of the rows
+LOSS_MARK = "▼"
 
 
 def cycle_unit(largest: float) -> tuple[str, float]:
@@ -24,9 +30,18 @@ def cycle_unit(largest: float) -> tuple[str, float]:
     return "core cycles", 1.0
 
 
-def group_label(group: LayerGroup) -> str:
-    """A layer's short name, and how often it repeats."""
-    return shorten(group.name) + (f" x{len(group.names)}" if len(group.names) > 1 else "")
+def byte_unit(largest: float) -> tuple[str, float]:
+    """Decimal unit and factor of an axis of bytes."""
+    for name, size in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if largest >= size:
+            return name, 1 / size
+    return "bytes", 1.0
+
+
+def group_labels(groups: Sequence[LayerGroup]) -> list[str]:
+    """The layers' short names, each another one, and how often each repeats."""
+    names = distinct([group.name for group in groups])
+    return [name + (f" x{len(group.names)}" if len(group.names) > 1 else "") for name, group in zip(names, groups, strict=True)]
 
 
 def fold_label(text: str) -> str:
@@ -41,23 +56,83 @@ def fold_label(text: str) -> str:
 
 
 def stacked_bars(
-    ax: Axes, names: Sequence[str], bars: Sequence[Mapping[str, float]], paint: Callable[[str], Paint], order: Sequence[str]
+    ax: Axes,
+    names: Sequence[str],
+    bars: Sequence[Mapping[str, float]],
+    paint: Callable[[str], Paint],
+    order: Sequence[str],
+    ranges: Sequence[Span] = (),
 ) -> None:
-    """Horizontal stacked bars, first on top, with a legend of what occurs above the axes (it may reach over the labels' room)."""
+    """Horizontal stacked bars, first on top, with a legend of what occurs above the axes (it may reach over the labels' room).
+
+    Parameters
+    ----------
+    names, bars : a name, and what it is made of, for each bar
+    order : of the parts; others follow
+    ranges : low and high of each bar's sum, drawn as whiskers
+    """
     keys = [key for key in dict.fromkeys((*order, *(key for bar in bars for key in bar))) if any(bar.get(key, 0) for bar in bars)]
     left = [0.0] * len(bars)
-    positions = list(range(len(bars)))
     for key in keys:
         widths = [bar.get(key, 0.0) for bar in bars]
-        ax.barh(positions, widths, left=left, height=0.72, label=key, **bar_style(paint(key)))
+        ax.barh(range(len(bars)), widths, left=left, height=BAR, label=key, **bar_style(paint(key)))
         left = [start + width for start, width in zip(left, widths, strict=True)]
-    ax.set_yticks(positions, names)
-    ax.set_ylim(len(bars) - 0.45, -0.55)
-    end = max(left, default=0) * 1.02 or 1
+    for place, span in enumerate(ranges):
+        draw_range(ax, span, place)
+    name_rows(ax, names)
+    end = max((*left, *(span.high for span in ranges)), default=0) * 1.02 or 1
     ticks = [tick for tick in MaxNLocator(nbins=6).tick_values(0, end) if 0 <= tick <= end]
     ax.set_xticks(ticks)
     ax.set_xlim(0, max(end, 1.05 * ticks[-1]))  # half of the last tick's label needs room beside it
+    if keys:
+        legend_above(ax)
+
+
+def name_rows(ax: Axes, names: Sequence[str]) -> None:
+    """Names of horizontal bars, one a unit from the top, and a grid for their lengths."""
+    ax.set_yticks(range(len(names)), names)
+    ax.set_ylim(len(names) - 0.45, -0.55)
     ax.tick_params(axis="y", length=0)
     ax.grid(axis="x")
-    if keys:
-        ax.legend(loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=3, borderaxespad=0.2)
+
+
+def write_beside(ax: Axes, end: float, place: float, text: str, **style: Any) -> None:
+    """Text behind the end of a horizontal bar."""
+    ax.annotate(text, (end, place), **{"xytext": (2, 0), "textcoords": "offset points", "va": "center", "fontsize": 6.5, **style})
+
+
+def draw_range(ax: Axes, span: Span, place: float) -> None:
+    """A whisker from low to high on a horizontal bar."""
+    ax.errorbar(
+        span.nominal, place, xerr=[[span.nominal - span.low], [span.high - span.nominal]],
+        ecolor="black", elinewidth=0.6, capsize=1.5, capthick=0.6, fmt="none",
+    )  # fmt: skip
+
+
+def legend_above(ax: Axes, ncols: int = 3, **options: Any) -> None:
+    """The legend, above the axes; `options` are Matplotlib's."""
+    ax.legend(loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=ncols, borderaxespad=0.2, **options)
+
+
+def draw_steps(ax: Axes, names: Sequence[str], values: Sequence[float], texts: Sequence[str], paints: Sequence[Paint]) -> None:
+    """From the first value to the last, a bar a step, as waterfalls are drawn: both ends stand on the axis, what lies between hangs.
+
+    Parameters
+    ----------
+    names, texts, paints : of the bars: the first value, each step, and the last value again
+    values : before the first step and after each one
+    """
+    spans = [(0.0, values[0]), *itertools.pairwise(values), (0.0, values[-1])]
+    for place, ((start, end), text, paint) in enumerate(zip(spans, texts, paints, strict=True)):
+        ax.barh(place, abs(end - start), left=min(start, end), height=BAR, **bar_style(paint))
+        if 0 < place < len(spans) - 1:
+            ax.vlines(end, place - BAR / 2, place + 1 + BAR / 2, colors="#303030", linewidth=0.4)
+        write_beside(ax, max(start, end), place, text, color=LOSS_TEXT if text.endswith(LOSS_MARK) else "black")
+    name_rows(ax, names)
+    ax.set_xlim(0, max(values) * 1.3)
+
+
+def step_texts(ratios: Sequence[float]) -> list[str]:
+    """The speed-up after each step, marked where it shows a loss; `ratios` begins with what was before the first step."""
+    pairs = itertools.pairwise(ratios)
+    return [f"{times(after)} {LOSS_MARK}" if after < before and times(after) != times(before) else times(after) for before, after in pairs]

@@ -7,12 +7,12 @@ from collections.abc import Mapping, Sequence
 from matplotlib.axes import Axes
 from matplotlib.patches import Patch
 
+from accelsim.report.compare import common_label
 from accelsim.report.compare_costs import ENERGY_GROUPS, RunCost
 from accelsim.report.energy import KINDS, Kind
-from accelsim.report.plots.area import draw_range
-from accelsim.report.plots.bars import fold_label
-from accelsim.report.plots.ranged_stacks import ranged_stacks
-from accelsim.report.plots.style import GROUP_PAINT, KIND_PAINT, bar_style, picture
+from accelsim.report.plots.bars import draw_range, fold_label, legend_above, name_rows, stacked_bars
+from accelsim.report.plots.picture import Picture, picture
+from accelsim.report.plots.style import GROUP_PAINT, KIND_PAINT, bar_style, group_paint
 from accelsim.report.span import Span, total
 
 WHOLE = "everything"
@@ -22,7 +22,8 @@ _PITCH = 0.84  # of the room of a component, shared by the runs
 
 def plot_energy(ax: Axes, costs: Sequence[RunCost]) -> None:
     """One stacked bar a run: energy of an inference by component."""
-    ranged_stacks(ax, costs, lambda item: item.energy_by_group_uj, lambda item: item.energy_uj)
+    bars = [{name: span.nominal for name, span in item.energy_by_group_uj.items()} for item in costs]
+    stacked_bars(ax, [fold_label(item.name) for item in costs], bars, group_paint, tuple(GROUP_PAINT), [item.energy_uj for item in costs])
     ax.set_xlabel(f"energy of an inference (µJ)\n{costs[0].cost.energy.technology}, low to high")
 
 
@@ -64,16 +65,13 @@ def plot_energy_kinds(ax: Axes, costs: Sequence[RunCost]) -> None:
             if parts:
                 draw_range(ax, total(parts.values()), place)
         end = max(end, cost.energy_uj.high)
-    ax.set_yticks(range(len(names) + 1), [WHOLE, *names])
-    ax.set_ylim(len(names) + 0.55, -0.55)
+    name_rows(ax, [WHOLE, *names])
     ax.set_xlim(0, 1.06 * end or 1)
     ax.locator_params(axis="x", nbins=5)
-    ax.tick_params(axis="y", length=0)
-    ax.grid(axis="x")
     order = "" if len(costs) == 1 else "\nfrom the top: " + "; ".join(fold_label(cost.name).replace("\n", " ") for cost in costs)
     ax.set_xlabel(f"energy of an inference (µJ), low to high\n{costs[0].cost.energy.technology}{_wrapped(order)}")
     handles = [Patch(label=kind, **bar_style(KIND_PAINT[kind])) for kind in KINDS]
-    ax.legend(handles=handles, loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=3, borderaxespad=0.2)
+    legend_above(ax, handles=handles)
 
 
 def _wrapped(text: str) -> str:
@@ -81,10 +79,14 @@ def _wrapped(text: str) -> str:
     return text.replace("; ", ";\n")
 
 
-def energy_pictures(costs: Sequence[RunCost]) -> dict[str, bytes]:
+def energy_pictures(costs: Sequence[RunCost]) -> list[Picture]:
     """The pictures of the runs' energy; by kind if they are few enough."""
-    out = picture("energy", 40 + 8 * len(costs), lambda ax: plot_energy(ax, costs))
+    of = common_label([item.result for item in costs])
+    bars = 40 + 8 * len(costs)
+    out = [picture("energy", f"Energy of an inference by component\n{of}", bars, lambda ax: plot_energy(ax, costs))]
     if len(costs) <= MAX_RUNS:
         rows = 1 + len({name for cost in costs for name in energy_by_kind_uj(cost)})
-        out |= picture("energy_kinds", 26 + (3 + 1.6 * len(costs)) * rows + 3 * len(costs), lambda ax: plot_energy_kinds(ax, costs))
+        height = 26 + (3 + 1.6 * len(costs)) * rows + 3 * len(costs)
+        title = f"Energy of an inference by component and kind\n{of}"
+        out.append(picture("energy_kinds", title, height, lambda ax: plot_energy_kinds(ax, costs)))
     return out

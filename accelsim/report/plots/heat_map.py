@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import matplotlib as mpl
@@ -16,57 +17,57 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import LinearSegmentedColormap, Normalize
 from matplotlib.patches import Rectangle
 
-from accelsim.report.plots.style import PAPER_COLUMN_MM, ink_on, picture
-from accelsim.report.text import folded, shorten
+from accelsim.report.plots.picture import Picture, picture
+from accelsim.report.plots.style import PAPER_COLUMN_MM, ink_on
+from accelsim.report.text import LABEL_CHARS, distinct, folded
 
 RAMP = LinearSegmentedColormap.from_list("accelsim", [(0.96, 0.97, 0.99), (0.34, 0.61, 0.80), (0.03, 0.25, 0.47)])
 _CHAR_MM = 1.35  # of a digit at the size of the numbers, with its share of the gap
 _ROW_CHAR_MM = 1.3
-_ROW_MM, _FRAME_MM, _LINE_MM = 7.0, 17.0, 3.0
+_ROW_MM, _FRAME_MM, _LINE_MM = 7.0, 14.0, 3.0
 _HATCHED = "hatched: no figure"
-_ROTATED_CHARS = 24
 
 
-def heat_map(
-    ax: Axes,
-    values: Sequence[Sequence[float | None]],
-    rows: Sequence[str],
-    columns: Sequence[str],
-    *,
-    value_label: str,
-    row_label: str = "",
-    column_label: str = "",
-    number: str = ".3g",
-    limits: tuple[float, float] | None = None,
-    note: str = "",
-    width_mm: float = PAPER_COLUMN_MM,
-) -> None:
-    """Draw `values` as tiles.
+@dataclass(frozen=True)
+class Tiles:
+    """What a heat map shows.
 
-    Parameters
+    Attributes
     ----------
-    values : (rows, columns); None or NaN where nothing was measured: the tile is hatched
+    values : (rows, columns), at least one of each; None or NaN where nothing was measured: the tile is hatched
     rows, columns : names of the rows (the first on top) and columns
     value_label, row_label, column_label : what the figures and the axes are, with their units
     number : format of a figure in its tile
     limits : values of the lightest and the darkest tile; None: the least and the largest figure
     note : what else a reader must know of the figures, below the axes
-    width_mm : of the picture, from which follows whether the numbers fit
-
-    Raises
-    ------
-    ValueError
-        The shape of `values` is not (rows, columns), or there is no cell.
     """
-    if not rows or not columns or len(values) != len(rows) or any(len(line) != len(columns) for line in values):
-        raise ValueError(f"values must be {len(rows)} rows of {len(columns)} columns, at least one of each")
-    cells = [[math.nan if value is None else float(value) for value in line] for line in values]
+
+    values: Sequence[Sequence[float | None]]
+    rows: Sequence[str]
+    columns: Sequence[str]
+    value_label: str
+    row_label: str = ""
+    column_label: str = ""
+    number: str = ".3g"
+    limits: tuple[float, float] | None = None
+    note: str = ""
+
+    def __post_init__(self) -> None:
+        rows, columns = len(self.rows), len(self.columns)
+        if not rows or not columns or len(self.values) != rows or any(len(line) != columns for line in self.values):
+            raise ValueError(f"values must be {rows} rows of {columns} columns, at least one of each")
+
+
+def plot_heat_map(ax: Axes, tiles: Tiles, width_mm: float = PAPER_COLUMN_MM) -> None:
+    """Draw the tiles; from the picture's width follows whether numbers fit into them."""
+    rows, columns = tiles.rows, tiles.columns
+    cells = [[math.nan if value is None else float(value) for value in line] for line in tiles.values]
     known = [value for line in cells for value in line if math.isfinite(value)]
-    low, high = limits or (min(known, default=0.0), max(known, default=0.0))
+    low, high = tiles.limits or (min(known, default=0.0), max(known, default=0.0))
     scale = Normalize(low, high if high > low else low + 1)
-    labels = [[format(value, number) if math.isfinite(value) else "" for value in line] for line in cells]
+    labels = [[format(value, tiles.number) if math.isfinite(value) else "" for value in line] for line in cells]
     longest = max(len(text) for line in labels for text in line)
-    names_mm = _ROW_CHAR_MM * max(len(shorten(name)) for name in rows) + (4 if row_label else 0)
+    names_mm = _ROW_CHAR_MM * max(map(len, distinct(rows))) + (4 if tiles.row_label else 0)
     fits = _CHAR_MM * longest <= (width_mm - names_mm - 4) / len(columns)
     for y, line in enumerate(cells):
         for x, value in enumerate(line):
@@ -79,58 +80,29 @@ def heat_map(
             if fits and measured:
                 ax.text(x + 0.5, y + 0.5, labels[y][x], fontsize=6.5, color=ink_on(color[:3]), ha="center", va="center")
     holes = _HATCHED if len(known) < len(rows) * len(columns) else ""
-    below = "\n".join(filter(None, (column_label, folded(note), holes)))
-    _name_axes(ax, rows, columns, row_label, below, (width_mm - names_mm) / len(columns))
-    if fits:
-        ax.set_title(folded(value_label), fontsize=7, loc="left")
-    else:
+    _name_axes(ax, tiles, "\n".join(filter(None, (tiles.column_label, folded(tiles.note), holes))), (width_mm - names_mm) / len(columns))
+    if not fits:
         bar = ax.figure.colorbar(ScalarMappable(scale, RAMP), ax=ax, orientation="horizontal", location="top", aspect=40, pad=0.03)
-        bar.set_label(folded(value_label))
+        bar.set_label(folded(tiles.value_label))
         bar.outline.set_linewidth(mpl.rcParams["axes.linewidth"])
 
 
-def _name_axes(ax: Axes, rows: Sequence[str], columns: Sequence[str], row_label: str, column_label: str, column_mm: float) -> None:
+def _name_axes(ax: Axes, tiles: Tiles, below: str, column_mm: float) -> None:
+    rows, columns = tiles.rows, tiles.columns
     ax.set_xlim(0, len(columns))
     ax.set_ylim(len(rows), 0)
-    ax.set_yticks([y + 0.5 for y in range(len(rows))], [shorten(name) for name in rows])
+    ax.set_yticks([y + 0.5 for y in range(len(rows))], distinct(rows))
     crowded = any(_ROW_CHAR_MM * (len(name) + 2) > column_mm for name in columns)
     turned: dict[str, Any] = {"rotation": 90, "ha": "center"} if crowded else {}
-    ax.set_xticks([x + 0.5 for x in range(len(columns))], [shorten(name) for name in columns], **turned)
+    ax.set_xticks([x + 0.5 for x in range(len(columns))], distinct(columns), **turned)
     ax.tick_params(length=0)
     ax.spines[:].set_visible(False)
-    ax.set_xlabel(column_label)
-    ax.set_ylabel(row_label)
+    ax.set_xlabel(below)
+    ax.set_ylabel(tiles.row_label)
 
 
-def heat_map_picture(
-    name: str,
-    values: Sequence[Sequence[float | None]],
-    rows: Sequence[str],
-    columns: Sequence[str],
-    *,
-    value_label: str,
-    row_label: str = "",
-    column_label: str = "",
-    number: str = ".3g",
-    limits: tuple[float, float] | None = None,
-    note: str = "",
-) -> dict[str, bytes]:
-    """The heat map as SVG and PNG at a paper's column width; parameters as `heat_map`."""
-    sentences = 2 + folded(value_label).count("\n") + folded(note).count("\n")  # below the axes: the note, and what a hatched tile is
-    height = _FRAME_MM + _LINE_MM * sentences + _ROW_MM * len(rows) + _ROW_CHAR_MM * min(_ROTATED_CHARS, max(map(len, columns)))
-
-    def draw(ax: Axes) -> None:
-        heat_map(
-            ax,
-            values,
-            rows,
-            columns,
-            value_label=value_label,
-            row_label=row_label,
-            column_label=column_label,
-            number=number,
-            limits=limits,
-            note=note,
-        )
-
-    return picture(name, height, draw)
+def heat_map_picture(name: str, title: str, tiles: Tiles) -> Picture:
+    """The picture of a heat map; the title says what the figures are."""
+    below = 3 + folded(tiles.note).count("\n")  # the axis, the note, and what a hatched tile is
+    turned = _ROW_CHAR_MM * min(LABEL_CHARS, max(map(len, tiles.columns)))
+    return picture(name, title, _FRAME_MM + _LINE_MM * below + _ROW_MM * len(tiles.rows) + turned, lambda ax: plot_heat_map(ax, tiles))

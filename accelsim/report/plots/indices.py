@@ -12,8 +12,9 @@ from itertools import pairwise
 
 from matplotlib.axes import Axes
 
-from accelsim.report.plots.bars import fold_label, stacked_bars
-from accelsim.report.plots.style import OPERAND_PAINT, bar_style, picture
+from accelsim.report.plots.bars import fold_label, stacked_bars, write_beside
+from accelsim.report.plots.picture import Picture, picture
+from accelsim.report.plots.style import OPERAND_PAINT, bar_style
 from accelsim.report.text import percent
 from accelsim.trace.statistics import IndexUse, TraceStatistics
 
@@ -48,17 +49,18 @@ def plot_signs(ax: Axes, negative_share: Mapping[str, float]) -> None:
     bars = [dict(zip(SIGNS, (100 * share, 100 - 100 * share), strict=True)) for share in negative_share.values()]
     stacked_bars(ax, [fold_label(name) for name in negative_share], bars, lambda name: _PAINTS[name], SIGNS)
     for place, share in enumerate(negative_share.values()):
-        ax.annotate(percent(share, 1), (0, place), xytext=(3, 0), textcoords="offset points", va="center", fontsize=6.5)
+        write_beside(ax, 0, place, percent(share, 1))
     ax.axvline(50, color=_EVEN, linewidth=0.8, linestyle=(0, (4, 2)))
     ax.set_xlabel("weights that have a sign (%)")
 
 
-def index_pictures(found: TraceStatistics) -> dict[str, bytes]:
+def index_pictures(trace: str, found: TraceStatistics) -> list[Picture]:
     """The pictures of a trace: 'indices' of each format with codebooks (numbered if there are several), 'signs' of all formats."""
-    out: dict[str, bytes] = {}
+    out: list[Picture] = []
     for number, (name, use) in enumerate(found.indices.items(), start=1):
         suffix = f"_{number}" if len(found.indices) > 1 else ""
-        out |= picture(f"indices{suffix}", 55, partial(plot_index_use, name=name, use=use))
+        out.append(picture(f"indices{suffix}", f"Use of the codewords\n{trace}", 55, partial(plot_index_use, name=name, use=use)))
     if found.negative_share:
-        out |= picture("signs", 22 + 8 * len(found.negative_share), lambda ax: plot_signs(ax, found.negative_share))
+        height = 22 + 8 * len(found.negative_share)
+        out.append(picture("signs", f"Signs of the weights\n{trace}", height, lambda ax: plot_signs(ax, found.negative_share)))
     return out

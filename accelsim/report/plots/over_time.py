@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 from matplotlib.axes import Axes
 
-from accelsim.report.plots.bars import cycle_unit
+from accelsim.report.plots.bars import cycle_unit, legend_above
 from accelsim.report.plots.style import Paint, bar_style
 
 BINS = 300  # about four in a millimetre at a paper's column width
@@ -126,7 +126,7 @@ def plot_over_time(
     ax.grid(axis="y")
     ax.set_xlabel(unit)
     ax.set_ylabel(y_label)
-    ax.legend(loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=3, borderaxespad=0.2)
+    legend_above(ax)
 
 
 def _closed(values: Floats) -> Floats:

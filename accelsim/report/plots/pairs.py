@@ -7,7 +7,9 @@ from collections.abc import Sequence
 from matplotlib.axes import Axes
 
 from accelsim.report.metrics import category_cycles
-from accelsim.report.plots.style import bar_style, category_paint, picture
+from accelsim.report.plots.bars import legend_above, write_beside
+from accelsim.report.plots.picture import Picture, picture
+from accelsim.report.plots.style import bar_style, category_paint
 from accelsim.report.text import times
 from accelsim.result import CATEGORIES, Result
 
@@ -25,18 +27,17 @@ def plot_pairs(ax: Axes, pairs: Sequence[tuple[Result, Result]], names: tuple[st
             ax.barh([y for y, _ in places], widths, left=left, height=_BAR, label=key, **bar_style(category_paint(key)))
             left = [start + width for start, width in zip(left, widths, strict=True)]
     for (y, _), end, (_, pair_end) in zip(places[1::2], left[1::2], zip(left[::2], left[1::2], strict=True), strict=True):
-        ax.annotate(
-            times(100 / pair_end), (end, y), xytext=(2, 0), textcoords="offset points", va="center", fontsize=6.5, fontweight="bold"
-        )
+        write_beside(ax, end, y, times(100 / pair_end), fontweight="bold")
     ax.set_yticks([y for y, _ in places], [f"{result.accelerator_name}  {names[i % 2]}" for i, (_, result) in enumerate(places)])
     ax.set_ylim(places[-1][0] + 0.35, -0.35)
     ax.set_xlim(0, max(left) * 1.18)
     ax.tick_params(axis="y", length=0)
     ax.grid(axis="x")
     ax.set_xlabel("time, % of the baseline's on the same chip")
-    ax.legend(loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=3, borderaxespad=0.2)
+    legend_above(ax)
 
 
-def pairs_picture(name: str, pairs: Sequence[tuple[Result, Result]], names: tuple[str, str]) -> dict[str, bytes]:
-    """The picture of all chips."""
-    return picture(name, 26 + 9 * len(pairs), lambda ax: plot_pairs(ax, pairs, names))
+def pairs_picture(name: str, pairs: Sequence[tuple[Result, Result]], names: tuple[str, str], traces: tuple[str, str]) -> Picture:
+    """The picture of all chips; `names` as `plot_pairs`, `traces` in full."""
+    title = f"Time by cause on each chip\n{names[0]}: {traces[0]}; {names[1]}: {traces[1]}"
+    return picture(name, title, 26 + 9 * len(pairs), lambda ax: plot_pairs(ax, pairs, names))

@@ -2,32 +2,42 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from accelsim.report.compare import Comparison, fold_layers
+from accelsim.report.compare_costs import RunCost
+from accelsim.report.plots.area import area_bars_picture
+from accelsim.report.plots.costs import cost_pictures
+from accelsim.report.plots.energy import energy_pictures
+from accelsim.report.plots.picture import Picture
 from accelsim.report.plots.roofline import roofline_picture
 from accelsim.report.plots.stalls import cycles_picture, layers_picture
 from accelsim.report.plots.traffic import traffic_picture
 from accelsim.report.plots.waterfall import waterfall_picture
-from accelsim.result import Result
 
 TOP_LAYERS = 8
 
 
-def run_pictures(result: Result) -> dict[str, bytes]:
-    """The pictures of one run: where its cycles go, the same by layer, its traffic, its roofline."""
-    return {
-        **cycles_picture([result], 38),
-        **layers_picture(result),
-        **traffic_picture([result], 38),
-        **roofline_picture(result),
-    }
+def run_pictures(run: RunCost) -> list[Picture]:
+    """The pictures of one run: where its cycles go, the same by layer, its traffic, its roofline, its energy, the chip's area."""
+    result = run.result
+    roofline = roofline_picture(result)
+    return [
+        cycles_picture([result], 38),
+        layers_picture(result),
+        traffic_picture([result], 38),
+        *([] if roofline is None else [roofline]),
+        *energy_pictures([run]),
+        area_bars_picture(run.cost.area),
+    ]
 
 
-def comparison_pictures(comparison: Comparison) -> dict[str, bytes]:
+def comparison_pictures(comparison: Comparison, costs: Sequence[RunCost]) -> list[Picture]:
     """The pictures of a comparison: all runs side by side, and for each other run its waterfalls by cause and by layer."""
     height = 30 + 8 * len(comparison.results)
-    out = {**cycles_picture(comparison.results, height), **traffic_picture(comparison.results, height)}
+    out = [cycles_picture(comparison.results, height), traffic_picture(comparison.results, height)]
     for number, speedup in enumerate(comparison.speedups, start=1):
         suffix = f"_{number}" if len(comparison.speedups) > 1 else ""
-        out |= waterfall_picture(f"waterfall_cause{suffix}", speedup, speedup.by_cause)
-        out |= waterfall_picture(f"waterfall_layer{suffix}", speedup, fold_layers(speedup.by_layer), TOP_LAYERS)
-    return out
+        out.append(waterfall_picture(f"waterfall_cause{suffix}", "cause", speedup, speedup.by_cause))
+        out.append(waterfall_picture(f"waterfall_layer{suffix}", "layer", speedup, fold_layers(speedup.by_layer), TOP_LAYERS))
+    return [*out, *cost_pictures(costs)]

@@ -19,17 +19,24 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.patheffects import withStroke
 
+from accelsim.report.compare import label
 from accelsim.report.metrics import LayerGroup, group_layers
-from accelsim.report.plots.bars import group_label
-from accelsim.report.plots.style import CATEGORY_PAINT, TOTAL_PAINT, category_paint, log_scale, picture
+from accelsim.report.plots.bars import group_labels, legend_above
+from accelsim.report.plots.lettering import fitted
+from accelsim.report.plots.picture import Picture, picture
+from accelsim.report.plots.style import CATEGORY_PAINT, TOTAL_PAINT, category_paint, log_scale
 from accelsim.result import LayerResult, Result, total
 
 MAX_POINTS = 16  # numbered; the layers that take fewer cycles are left to the run's own point
 _HEIGHT_MM, _LINE_MM = 66, 3.1
-_FRAME = (0.84, 0.6)  # share of the picture that the axes take, about; for the places of the numbers
+_FRAME_MM = (70.0, 46.0)  # of the axes, about; for the places of the numbers
 _LETTER, _LINE = 1.3, 2.6  # mm of a figure of the numbers' size
+_REACH = 9  # lines above and below a point where its number may stand
+_NAME_POINTS = 92  # of half the list's width, beside the number
 _HALO = withStroke(linewidth=1.2, foreground="white")  # keeps lines out of the numbers
 _ROOM = 1.35  # of the highest roof, above it
+Place = tuple[float, float]
+Box = tuple[float, float, float, float]
 _ARRAY_COLOR, _MEMORY_COLOR, _DECODE_COLOR = (CATEGORY_PAINT[name].color for name in ("busy", "dram", "decode"))
 
 
@@ -104,13 +111,13 @@ def roofline_of(result: Result) -> Roofline | None:
     run = RooflinePoint(
         "the run", result.macs, result.total_cycles, result.bus_bytes, result.bounds.get("decode", 0), _cause(result.layers)
     )
-    return Roofline(slots / busy, _peak_bytes_per_cycle(result.layers), tuple(_point(group) for group in groups if id(group) in kept), run)
+    shown = [group for group in groups if id(group) in kept]
+    points = tuple(_point(name, group) for name, group in zip(group_labels(shown), shown, strict=True))
+    return Roofline(slots / busy, _peak_bytes_per_cycle(result.layers), points, run)
 
 
-def _point(group: LayerGroup) -> RooflinePoint:
-    return RooflinePoint(
-        group_label(group), group.macs, group.total_cycles, group.bus_bytes, group.bounds.get("decode", 0), _cause(group.layers)
-    )
+def _point(name: str, group: LayerGroup) -> RooflinePoint:
+    return RooflinePoint(name, group.macs, group.total_cycles, group.bus_bytes, group.bounds.get("decode", 0), _cause(group.layers))
 
 
 def _cause(layers: Iterable[LayerResult]) -> str:
@@ -156,7 +163,9 @@ def plot_roofline(ax: Axes, roofline: Roofline) -> None:
         fill = category_paint(point.cause).color if roofline.holds(point) else "white"
         _marker(ax, min(point.macs_per_byte, edge), point, ">" if math.isinf(point.macs_per_byte) else "o", fill)
     _marker(ax, min(roofline.run.macs_per_byte, edge), roofline.run, "*", TOTAL_PAINT.color, size=6)
-    _number(ax, [(min(point.macs_per_byte, edge), point.macs_per_cycle) for point in roofline.layers])
+    others = [(min(point.macs_per_byte, edge), point.decode_roof) for point in points if math.isfinite(point.decode_roof)]
+    run = (min(roofline.run.macs_per_byte, edge), roofline.run.macs_per_cycle)
+    _number(ax, [(min(point.macs_per_byte, edge), point.macs_per_cycle) for point in roofline.layers], [run], others)
     ax.grid(axis="both")
     ax.set_ylabel("useful MACs a core cycle")
     ax.set_xlabel("useful MACs a byte of memory traffic, all operands")
@@ -182,9 +191,9 @@ def _marker(ax: Axes, x: float, point: RooflinePoint, marker: str, fill: str, si
     )  # fmt: skip
 
 
-def _number(ax: Axes, places: Sequence[tuple[float, float]]) -> None:
-    """Numbers from 1 beside the points, one text for points that lie together, where no other text stands."""
-    width, height = (share * inches * 25.4 for share, inches in zip(_FRAME, ax.figure.get_figure(root=True).get_size_inches(), strict=True))
+def _number(ax: Axes, places: Sequence[Place], stars: Sequence[Place], bars: Sequence[Place]) -> None:
+    """Numbers from 1 beside the points, one text for points that lie together, where no other text, point, star or bar stands."""
+    width, height = _FRAME_MM
     ends = [[math.log(end) for end in limits] for limits in (ax.get_xlim(), ax.get_ylim())]
 
     def on_paper(x: float, y: float) -> tuple[float, float]:
@@ -200,28 +209,31 @@ def _number(ax: Axes, places: Sequence[tuple[float, float]]) -> None:
         else:
             near[2].append(number)
     taken = [(x - 0.8, y - 0.8, x + 0.8, y + 0.8) for x, y, _ in spots]
+    taken += [(x - 1.1, y - 1.1, x + 1.1, y + 1.1) for x, y in (on_paper(*star) for star in stars)]
+    taken += [(x - 1.6, y - 0.3, x + 1.6, y + 0.3) for x, y in (on_paper(*bar) for bar in bars)]
     for x, y, numbers in spots:
         text = ",".join(map(str, numbers))
         box = _free_place(x, y, _LETTER * len(text), taken, width)
         taken.append(box)
         offset = ((box[0] - x) * 72 / 25.4, ((box[1] + box[3]) / 2 - y) * 72 / 25.4)
         point = places[numbers[0] - 1]
-        ax.annotate(text, point, xytext=offset, textcoords="offset points", va="center", fontsize=6, zorder=4, path_effects=[_HALO])
-
-
-Box = tuple[float, float, float, float]
+        away = abs((box[1] + box[3]) / 2 - y) > _LINE  # too far to be taken for the point's without a line
+        ax.annotate(
+            text, point, xytext=offset, textcoords="offset points", va="center", fontsize=6, zorder=4, path_effects=[_HALO],
+            arrowprops={"arrowstyle": "-", "linewidth": 0.4, "color": "#606060", "shrinkA": 0, "shrinkB": 2} if away else None,
+        )  # fmt: skip
 
 
 def _free_place(x: float, y: float, wide: float, taken: Sequence[Box], width: float) -> Box:
     """The first place around (x, y), in mm, where a text meets nothing; straight above everything if there is none."""
     half = _LINE / 2
-    for step in (0.0, _LINE, 2 * _LINE, 3 * _LINE, 4 * _LINE):
+    for step in (_LINE * lines for lines in range(_REACH)):
         for left, middle in ((x + 1.1, y + step), (x - 1.1 - wide, y + step), (x + 1.1, y - step), (x - 1.1 - wide, y - step)):
             box = (left, middle - half, left + wide, middle + half)
             inside = left >= 0 and box[2] <= width and box[1] >= 0
             if inside and not any(box[0] < other[2] and other[0] < box[2] and box[1] < other[3] and other[1] < box[3] for other in taken):
                 return box
-    return (x + 1.1, y + 5 * _LINE, x + 1.1 + wide, y + 6 * _LINE)
+    return (x + 1.1, y + _REACH * _LINE, x + 1.1 + wide, y + (_REACH + 1) * _LINE)
 
 
 def _legend(ax: Axes, roofline: Roofline) -> None:
@@ -238,8 +250,8 @@ def _legend(ax: Axes, roofline: Roofline) -> None:
         marks.append(Line2D([], [], marker="o", color="white", label="fed before its turn", **style))
     if any(math.isinf(point.macs_per_byte) for point in roofline.layers):
         marks.append(Line2D([], [], marker=">", color="white", label="no traffic", **style))
-    ax.legend(handles=[*roofs, *marks], loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=2, borderaxespad=0.2)
-    names = [f"{number}  {point.name}" for number, point in enumerate(roofline.layers, start=1)]
+    legend_above(ax, ncols=2, handles=[*roofs, *marks])
+    names = [f"{number}  {fitted(point.name, 6, _NAME_POINTS)}" for number, point in enumerate(roofline.layers, start=1)]
     rows = _rows(roofline)
     for place, part in ((0.0, names[:rows]), (0.5, names[rows:])):
         ax.annotate(
@@ -253,9 +265,10 @@ def _rows(roofline: Roofline) -> int:
     return -(-len(roofline.layers) // 2)
 
 
-def roofline_picture(result: Result) -> dict[str, bytes]:
-    """The picture of a run's roofline; none if nothing is multiplied."""
+def roofline_picture(result: Result) -> Picture | None:
+    """The picture of a run's roofline; None if nothing is multiplied."""
     roofline = roofline_of(result)
     if roofline is None:
-        return {}
-    return picture("roofline", _HEIGHT_MM + _LINE_MM * _rows(roofline), lambda ax: plot_roofline(ax, roofline))
+        return None
+    height = _HEIGHT_MM + _LINE_MM * _rows(roofline)
+    return picture("roofline", f"Layers under their roofs\n{label(result)}", height, lambda ax: plot_roofline(ax, roofline))

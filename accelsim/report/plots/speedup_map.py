@@ -10,14 +10,15 @@ from collections.abc import Sequence
 from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 
-from accelsim.report.plots.style import ink_on, picture
+from accelsim.report.plots.picture import Picture, picture
+from accelsim.report.plots.style import ink_on
 from accelsim.report.speedup_cells import Cell
 from accelsim.report.text import times
 
 _FULL_COLOR_AT = 4.0  # speed-up of the darkest tile
 _LIGHT, _DARK = (0.96, 0.97, 0.99), (0.03, 0.32, 0.55)
 _HEAD_ROWS, _GAP_ROWS = 0.95, 0.35
-_ROW_MM, _FRAME_MM, _TITLE_MM, _LINE_MM = 7.2, 2.0, 6.0, 3.0
+_ROW_MM, _FRAME_MM, _LINE_MM = 7.2, 2.0, 3.0
 
 
 def plot_maps(ax: Axes, cells: Sequence[Cell], column_title: str) -> None:
@@ -61,16 +62,10 @@ def _tile(ax: Axes, x: int, y: float, cell: Cell) -> None:
     ax.text(x + 0.5, y + 0.73, cell.limits, fontsize=5.5, color=ink, ha="center", va="center")
 
 
-def map_picture(name: str, cells: Sequence[Cell], column_title: str, title: str = "", row_title: str = "") -> dict[str, bytes]:
-    """The picture of some maps; above them the title, below them what the columns, the rows and the small print are."""
+def map_picture(name: str, title: str, cells: Sequence[Cell], column_title: str, row_title: str = "") -> Picture:
+    """The picture of some maps; below them what the columns, the rows and the small print are."""
     small_print = "in a tile: speed-up; what limits the baseline→the compressed run"
     lines = [f"columns: {column_title}", *([f"rows: {row_title}"] if row_title else []), small_print]
     rows = sum(_HEAD_ROWS + len({cell.point.row for cell in cells if cell.point.map == item}) for item in _maps(cells))
-    height = _ROW_MM * (rows + _GAP_ROWS * len(_maps(cells))) + _FRAME_MM + (_TITLE_MM if title else 0) + _LINE_MM * len(lines)
-
-    def draw(ax: Axes) -> None:
-        plot_maps(ax, cells, "\n".join(lines))
-        if title:
-            ax.set_title(title, fontsize=7, wrap=True)
-
-    return picture(name, height, draw)
+    height = _ROW_MM * (rows + _GAP_ROWS * len(_maps(cells))) + _FRAME_MM + _LINE_MM * len(lines)
+    return picture(name, title, height, lambda ax: plot_maps(ax, cells, "\n".join(lines)))

@@ -6,10 +6,11 @@ from collections.abc import Mapping, Sequence
 
 from matplotlib.axes import Axes
 
-from accelsim.report.compare import short_labels
+from accelsim.report.compare import common_label, label, short_labels
 from accelsim.report.metrics import category_cycles, group_layers
-from accelsim.report.plots.bars import cycle_unit, fold_label, group_label, stacked_bars
-from accelsim.report.plots.style import category_paint, picture
+from accelsim.report.plots.bars import cycle_unit, fold_label, group_labels, stacked_bars
+from accelsim.report.plots.picture import Picture, picture
+from accelsim.report.plots.style import category_paint
 from accelsim.result import CATEGORIES, Result, total
 
 MAX_BARS = 24
@@ -18,7 +19,7 @@ MAX_BARS = 24
 def plot_cycles(ax: Axes, results: Sequence[Result]) -> None:
     """One stacked bar a run: core cycles by cause; in milliseconds where the clocks differ."""
     unit, factor = cycle_unit(max((result.total_cycles for result in results), default=0))
-    same_clock = len({result.clock_hz for result in results}) == 1
+    same_clock = _same_clock(results)
     scales = [factor if same_clock else 1e3 / result.clock_hz for result in results]
     bars = [_scaled(category_cycles(result), scale) for result, scale in zip(results, scales, strict=True)]
     stacked_bars(ax, [fold_label(name) for name in short_labels(results)], bars, category_paint, CATEGORIES)
@@ -31,23 +32,28 @@ def plot_layers(ax: Axes, result: Result) -> None:
     kept = {id(group) for group in sorted(groups, key=lambda item: -item.total_cycles)[: MAX_BARS - 1]}
     shown = groups if len(groups) <= MAX_BARS else [group for group in groups if id(group) in kept]
     rest = [group for group in groups if group not in shown]
-    names = [group_label(group) for group in shown] + ([f"{len(rest)} others"] if rest else [])
+    names = group_labels(shown) + ([f"{len(rest)} others"] if rest else [])
     cycles = [group.cycles for group in shown] + ([total(group.cycles for group in rest)] if rest else [])
     unit, factor = cycle_unit(max((sum(item.values()) for item in cycles), default=0))
     stacked_bars(ax, names, [_scaled(item, factor) for item in cycles], category_paint, CATEGORIES)
     ax.set_xlabel(unit)
 
 
+def _same_clock(results: Sequence[Result]) -> bool:
+    return len({result.clock_hz for result in results}) == 1
+
+
 def _scaled(values: Mapping[str, int], factor: float) -> dict[str, float]:
     return {name: value * factor for name, value in values.items()}
 
 
-def cycles_picture(results: Sequence[Result], height_mm: float) -> dict[str, bytes]:
+def cycles_picture(results: Sequence[Result], height_mm: float) -> Picture:
     """The picture of the runs' cycles."""
-    return picture("cycles", height_mm, lambda ax: plot_cycles(ax, results))
+    what = "Core cycles" if _same_clock(results) else "Time"
+    return picture("cycles", f"{what} by cause\n{common_label(results)}", height_mm, lambda ax: plot_cycles(ax, results))
 
 
-def layers_picture(result: Result) -> dict[str, bytes]:
+def layers_picture(result: Result) -> Picture:
     """The picture of the layers' cycles."""
     bars = min(MAX_BARS, sum(1 for group in group_layers(result, fold=True) if group.total_cycles))
-    return picture("layers", 32 + 4 * bars, lambda ax: plot_layers(ax, result))
+    return picture("layers", f"Core cycles by layer and cause\n{label(result)}", 32 + 4 * bars, lambda ax: plot_layers(ax, result))

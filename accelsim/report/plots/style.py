@@ -6,23 +6,16 @@ share a resource share a hue and differ in tone and hatch, because fifteen hues 
 
 from __future__ import annotations
 
-import io
 import math
-import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import matplotlib as mpl
-from matplotlib.axes import Axes
 from matplotlib.axis import Axis
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 PAPER_COLUMN_MM = 85
-_MM_PER_INCH = 25.4
-_PNG_DPI = 300
+MM_PER_INCH = 25.4
 _DECADES_WITH_STEPS = 2.5
 
 
@@ -100,7 +93,7 @@ LOSS_PAINT = Paint("#E6E6E6", "////")
 LOSS_TEXT = "#A03000"
 _OTHER_PAINT = Paint("#FFFFFF", "xxxx")
 
-_RC: dict[Any, Any] = {
+RC: dict[Any, Any] = {
     "font.family": "DejaVu Sans",
     "font.size": 7,
     "axes.labelsize": 7,
@@ -171,32 +164,3 @@ def log_scale(axis: Axis) -> None:
     axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if decades < _DECADES_WITH_STEPS else (1.0,)))
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}"))
     axis.set_minor_formatter(NullFormatter())
-
-
-def picture(name: str, height_mm: float, draw: Callable[[Axes], None], width_mm: float = PAPER_COLUMN_MM) -> dict[str, bytes]:
-    """The SVG and the PNG of one picture, {'NAME.svg': ..., 'NAME.png': ...}; equal input gives equal bytes.
-
-    Parameters
-    ----------
-    draw
-        Draws into the axes it is given; legends outside the axes get room by themselves.
-    """
-    return panels(name, height_mm, (1, 1), lambda axes: draw(axes[0]), width_mm)
-
-
-def panels(
-    name: str, height_mm: float, grid: tuple[int, int], draw: Callable[[Sequence[Axes]], None], width_mm: float = PAPER_COLUMN_MM
-) -> dict[str, bytes]:
-    """As `picture`, of rows x columns axes that share their y axis; `draw` gets them row by row.
-
-    What the font has no glyph for is drawn as a box, without a warning: the tables have the whole name.
-    """
-    with mpl.rc_context(_RC), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Glyph .* missing from font", UserWarning)
-        figure = Figure(figsize=(width_mm / _MM_PER_INCH, height_mm / _MM_PER_INCH), layout="constrained")
-        FigureCanvasAgg(figure)
-        draw(list(figure.subplots(*grid, sharey=True, squeeze=False).flat))
-        svg, png = io.BytesIO(), io.BytesIO()
-        figure.savefig(svg, format="svg", metadata={"Date": None, "Creator": None})
-        figure.savefig(png, format="png", dpi=_PNG_DPI, metadata={"Software": None})
-    return {f"{name}.svg": svg.getvalue(), f"{name}.png": png.getvalue()}

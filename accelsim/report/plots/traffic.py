@@ -6,25 +6,28 @@ from collections.abc import Sequence
 
 from matplotlib.axes import Axes
 
-from accelsim.report.compare import short_labels
+from accelsim.report.compare import common_label, short_labels
 from accelsim.report.metrics import traffic_lines
-from accelsim.report.plots.bars import fold_label, stacked_bars
-from accelsim.report.plots.style import operand_paint, picture
+from accelsim.report.plots.bars import byte_unit, fold_label, stacked_bars
+from accelsim.report.plots.picture import Picture, picture
+from accelsim.report.plots.style import operand_paint
 from accelsim.result import OPERANDS, Result
 
 
 def plot_traffic(ax: Axes, results: Sequence[Result]) -> None:
     """One stacked bar a run: bytes on the memory channels by operand, reads and writes together."""
+    unit, factor = byte_unit(max((result.bus_bytes for result in results), default=0))
     bars = []
     for result in results:
-        bytes_of = dict.fromkeys(OPERANDS, 0.0)
+        moved = dict.fromkeys(OPERANDS, 0.0)
         for item in traffic_lines(result):
-            bytes_of[item.operand] = bytes_of.get(item.operand, 0.0) + item.bits / 8e6
-        bars.append(bytes_of)
+            moved[item.operand] = moved.get(item.operand, 0.0) + item.bits / 8 * factor
+        bars.append(moved)
     stacked_bars(ax, [fold_label(name) for name in short_labels(results)], bars, operand_paint, OPERANDS)
-    ax.set_xlabel("memory traffic (MB)")
+    ax.set_xlabel(f"memory traffic ({unit})")
 
 
-def traffic_picture(results: Sequence[Result], height_mm: float) -> dict[str, bytes]:
+def traffic_picture(results: Sequence[Result], height_mm: float) -> Picture:
     """The picture of the runs' traffic."""
-    return picture("traffic", height_mm, lambda ax: plot_traffic(ax, results))
+    title = f"Memory traffic by operand, reads and writes\n{common_label(results)}"
+    return picture("traffic", title, height_mm, lambda ax: plot_traffic(ax, results))

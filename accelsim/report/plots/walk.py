@@ -5,42 +5,25 @@ from __future__ import annotations
 from matplotlib.axes import Axes
 
 from accelsim.report.limits import Walk
-from accelsim.report.plots.style import GAIN_PAINT, LOSS_PAINT, LOSS_TEXT, TOTAL_PAINT, bar_style, picture
+from accelsim.report.plots.bars import LOSS_MARK, draw_steps, step_texts
+from accelsim.report.plots.picture import Picture, picture
+from accelsim.report.plots.style import GAIN_PAINT, LOSS_PAINT, TOTAL_PAINT
 from accelsim.report.text import times
 
 
 def plot_walk(ax: Axes, walk: Walk) -> None:
-    """Bars from each step's speed-up to the next one's; the first and the last step stand on the axis."""
-    last = len(walk.steps)
-    ax.barh(0, walk.start, height=0.72, **bar_style(TOTAL_PAINT))
-    before = walk.start
-    for index, step in enumerate(walk.steps[1:], start=1):
-        paint = GAIN_PAINT if step.speedup >= before else LOSS_PAINT
-        ax.barh(index, abs(step.speedup - before), left=min(step.speedup, before), height=0.72, **bar_style(paint))
-        ax.vlines(step.speedup, index - 0.36, index + 1.36, colors="#303030", linewidth=0.4)
-        lost = step.speedup < before and times(step.speedup) != times(before)  # a loss that the figures show
-        sign = " ▼" if lost else ""
-        _label(ax, max(step.speedup, before), index, times(step.speedup) + sign, LOSS_TEXT if sign else "black")
-        before = step.speedup
-    ax.barh(last, walk.end, height=0.72, **bar_style(TOTAL_PAINT))
-    _label(ax, walk.start, 0, times(walk.start), "black")
-    _label(ax, walk.end, last, times(walk.end), "black")
-    ax.set_yticks(range(last + 1), [*(_name(index, step.name) for index, step in enumerate(walk.steps)), walk.accelerator_name])
-    ax.set_ylim(last + 0.55, -0.55)
-    ax.set_xlim(0, max(step.speedup for step in walk.steps) * 1.3)
-    ax.tick_params(axis="y", length=0)
-    ax.grid(axis="x")
+    """Bars from each step's speed-up to the next one's; the first step, and the chip's own speed-up, stand on the axis."""
+    values = [step.speedup for step in walk.steps]
+    texts = [times(walk.start), *step_texts(values), times(walk.end)]
+    paints = [LOSS_PAINT if text.endswith(LOSS_MARK) else GAIN_PAINT for text in texts[1:-1]]
+    first, *others = (step.name for step in walk.steps)
+    names = [first, *(f"+ {name}" for name in others), walk.accelerator_name]
+    draw_steps(ax, names, values, texts, [TOTAL_PAINT, *paints, TOTAL_PAINT])
     ax.set_xlabel("speed-up of the compressed run")
 
 
-def _name(index: int, name: str) -> str:
-    return f"+ {name}" if index else name
-
-
-def _label(ax: Axes, x: float, y: int, text: str, color: str) -> None:
-    ax.annotate(text, (x, y), xytext=(2, 0), textcoords="offset points", va="center", fontsize=6.5, color=color)
-
-
-def walk_picture(name: str, walk: Walk) -> dict[str, bytes]:
-    """The picture of a walk."""
-    return picture(name, 16 + 4.6 * (len(walk.steps) + 1), lambda ax: plot_walk(ax, walk))
+def walk_picture(name: str, walk: Walk, traces: tuple[str, str]) -> Picture:
+    """The picture of a walk; `traces` are the baseline's and the compressed one's."""
+    baseline, compressed = traces
+    title = f"From the bits of the weights to the speed-up on {walk.accelerator_name}\n{compressed} over {baseline}"
+    return picture(name, title, 16 + 4.6 * (len(walk.steps) + 1), lambda ax: plot_walk(ax, walk))
