@@ -44,7 +44,7 @@ class Curves:
 
 
 def plot_lines(ax: Axes, curves: Curves) -> None:
-    """Draw each series over the places, from zero; series that coincide lie on each other like the rings of a target, the first the widest."""
+    """Draw each series over the places, from zero; series that coincide lie on each other as rings, the first the widest."""
     top = max((value for values in curves.series.values() for value in values if math.isfinite(value)), default=1.0)
     drawn = list(curves.series.values())
     for index, (name, values) in enumerate(zip(distinct(list(curves.series)), curves.series.values(), strict=True)):
