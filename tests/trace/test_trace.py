@@ -254,14 +254,17 @@ def reader(data: np.ndarray) -> Callable[[int, int], np.ndarray]:
     return lambda start, stop: data[start:stop]
 
 
-def test_a_flipped_bit_is_located_in_any_piece_of_a_long_stream() -> None:
-    stream = np.random.default_rng(0).integers(0, 256, 2 * (16 << 20) + 3, np.uint8)  # read in pieces of 16 MiB
+def test_a_flipped_bit_is_located_in_any_piece_of_a_long_stream(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("accelsim.trace.streams._PIECE", 64)
+    stream = np.random.default_rng(0).integers(0, 256, 2 * 64 + 3, np.uint8)
     record = StreamRecord.of("x", 8 * stream.size, stream)
     assert locate_corruption(record, reader(stream)) is None
-    for byte in (0, (16 << 20) - 1, 16 << 20, stream.size - 1):
+    for byte in (0, 63, 64, stream.size - 1):
         stream[byte] ^= 0x20
         assert locate_corruption(record, reader(stream)) == 8 * byte + 5
         stream[byte] ^= 0x20
+    for size in (64, 128, 129, 130):
+        assert locate_corruption(record, reader(stream[:size])) == "several"
 
 
 @settings(max_examples=60, deadline=None)
