@@ -49,6 +49,8 @@ def _layer(trace: Trace, layer: object, args: list[np.ndarray], constant: dict[s
         rows = np.concatenate([constant["prepended"].reshape(-1, width), x[0]]) if layer.prepended_rows else x[0]
         return (rows + (constant["positions"].reshape(-1, width) if layer.positions else 0.0))[None]
     if layer.op == "softmax":
+        if layer.mask == "causal":
+            x = np.where(np.arange(x.shape[-1]) <= np.arange(x.shape[-2])[:, None], x, -np.inf)
         powers = np.exp(x - x.max(axis=-1, keepdims=True))
         return powers / powers.sum(axis=-1, keepdims=True)
     if isinstance(layer, PoolLayer):

@@ -22,14 +22,18 @@ def import_(
     out: Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="The trace's directory.")],
     seed: Annotated[int | None, typer.Option(min=0, help="Draw the weights from this seed.")] = None,
     bind: Annotated[list[str] | None, typer.Option(metavar="NAME=SIZE", help="Size of a symbolic dimension of a .onnx file.")] = None,
+    fill: Annotated[
+        list[str] | None, typer.Option(metavar="NAME=VALUE", help="Value of all of an input of whole numbers (attention_mask=1).")
+    ] = None,
     weights: Annotated[Path | None, typer.Option(metavar="FILE", help="Take the weights of this .safetensors file.")] = None,
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
     """Turn a model into a float trace."""
-    from accelsim.importers.import_model import import_model, parse_bindings
+    from accelsim.importers.import_model import import_model, parse_numbers
 
-    _show_trace(import_model(model, out, seed=seed, bind=parse_bindings(bind or ()), weights=weights), as_json, quiet)
+    sizes, values = parse_numbers(bind or (), "--bind", 1), parse_numbers(fill or (), "--fill", 0)
+    _show_trace(import_model(model, out, seed=seed, bind=sizes, fill=values, weights=weights), as_json, quiet)
 
 
 def compress(

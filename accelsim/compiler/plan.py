@@ -179,7 +179,7 @@ class _Builder:
                     self._product(layer, head)
             elif isinstance(layer, MacLayer):
                 self._product(layer, -1)
-            elif isinstance(layer, SoftmaxLayer) and layer.output.groups > 1:
+            elif (isinstance(layer, SoftmaxLayer) and layer.output.groups > 1) or self._reads_heads(layer):
                 for head in range(self.batch * layer.output.groups):
                     self._row_op(layer, head)
             else:
@@ -204,6 +204,10 @@ class _Builder:
         name = self.alias.get(name, name)
         key = TensorId(name, head)
         return key if key in self.tensors else TensorId(name)
+
+    def _reads_heads(self, layer: Layer) -> bool:
+        """True if an input lies apart, head by head: the product that made it is not part of an attention."""
+        return any(TensorId(self.alias.get(name, name), 0) in self.tensors for name in layer.inputs)
 
     # -- operations
 
@@ -306,6 +310,8 @@ class _Builder:
         index = len(self.ops)
         self._tensor(writes, *shape).producers.append(index)
         for key, _ in reads:
+            if key not in self.tensors:
+                raise CompileError(f"layer {layer.name!r}: reads {key.name!r} whole, but its heads lie apart; allowed: merge 'columns'")
             self.tensors[key].readers.append(index)
         self.ops.append(Op(index, layer, fused, head, image, tuple(reads), writes, *mkn))
 

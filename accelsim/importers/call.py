@@ -16,9 +16,9 @@ from accelsim.importers.expressions import Expression, gelu, gelu_by_tanh
 from accelsim.importers.layout import View
 from accelsim.importers.node import Node
 from accelsim.importers.recorder import Recorder
-from accelsim.importers.values import Constant, Deferred, Fused, Padded, Plain, Vector
+from accelsim.importers.values import Constant, Deferred, Fused, Indices, Masked, Padded, Plain, Vector
 
-Value = Constant | Plain | Deferred | Fused | Padded | Expression
+Value = Constant | Indices | Plain | Deferred | Fused | Padded | Masked | Expression
 Table = Literal["sigmoid", "silu", "hardswish", "tanh"]
 
 
@@ -87,14 +87,14 @@ class Call:
 
     def made(self, value: Value, position: int = 0) -> View:
         """The view of an activation, whose layer is made if it was not."""
-        if isinstance(value, Constant):
+        if isinstance(value, Constant | Indices):
             self.refuse(f"input {position} is {value!r}; allowed: an activation")
         if isinstance(value, Plain):
             return value.view
         if isinstance(value, Deferred | Fused):
             return value.view()
-        if isinstance(value, Padded):
-            self.refuse(f"input {position} is {value!r}; allowed: an activation (a convolution alone takes zeros from before it)")
+        if isinstance(value, Padded | Masked):
+            self.refuse(f"input {position} is {value!r}; allowed: an activation (zeros are read by convolutions, masks by softmax)")
         return self._recognized(value)
 
     def with_factor(self, position: int) -> tuple[View, float]:

@@ -9,7 +9,8 @@ import numpy as np
 
 from accelsim.importers.call import Call, Value
 from accelsim.importers.expressions import Expression, erf
-from accelsim.importers.values import Constant, Deferred, Fused, Plain, Vector
+from accelsim.importers.masks import kind_of_mask, shown_by_sum
+from accelsim.importers.values import Array, Constant, Deferred, Fused, Masked, Plain, Vector
 
 
 def add(call: Call) -> Value:
@@ -60,6 +61,19 @@ def unary(function: Callable[[Vector], Vector]) -> Callable[[Call], Value]:
     return lambda call: call.expression(0).apply(function, call.node)
 
 
+def masked(call: Call, position: int, shown: Array) -> Value:
+    """Scores of which a mask shows some."""
+    kind = kind_of_mask(call, shown, call.shape(position))
+    return Masked(call.view(position)) if kind == "causal" else call.value(position)
+
+
+def softmax_of(call: Call, axis: int) -> Plain:
+    """Softmax over the last dimension, of whole rows or under a causal mask."""
+    value = call.value(0)
+    view, causal = (value.view, True) if isinstance(value, Masked) else (call.view(0), False)
+    return Plain(call.builder.softmax(call.node.path("softmax"), view, axis, causal))
+
+
 def mean_of_rows(call: Call) -> Value:
     """The mean of each row, which stays a column: a step of a normalization."""
     return call.expression(0).apply(lambda x: np.mean(x, axis=1, keepdims=True), call.node)
@@ -93,6 +107,9 @@ def _plus_constant(call: Call, position: int, constant: Constant) -> Value:
     trained = positions and call.recorder.is_trained(constant.sources) and not isinstance(value, Deferred)
     if not trained and not constant.array.any() and np.broadcast_shapes(shape, constant.array.shape) == shape:
         return value  # a mask that hides nothing
+    shown = shown_by_sum(constant.array)
+    if shown is not None and not shown.all():
+        return masked(call, position, shown)
     if constant.array.size == 1 and constant.array.ndim <= len(shape) and not isinstance(value, Fused):
         return call.expression(position).apply(np.add, call.node, constant.array.astype(np.float64).reshape(()))
     if not positions:

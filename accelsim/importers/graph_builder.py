@@ -138,12 +138,12 @@ class GraphBuilder:
         self._replace(layer, scale=layer.scale * factor)
         return view
 
-    def softmax(self, name: str, view: View, dim: int) -> View:
-        """Softmax over the last dimension, which must be the whole columns."""
+    def softmax(self, name: str, view: View, dim: int, causal: bool = False) -> View:
+        """Softmax over the last dimension, which must be the whole columns; `causal`: of each row up to its own column."""
         extent = self._extents[view.producer]
         if dim % len(view.dims) != len(view.dims) - 1 or view.dims[-1] != axis_dim("column", extent.columns):
             raise ImportModelError(f"{name}: softmax over dimension {dim} of {view.shape} is not over whole rows")
-        return self._elementwise(SoftmaxLayer, name, self._bits, view)
+        return self._elementwise(SoftmaxLayer, name, self._bits, view, mask="causal" if causal else None)
 
     def pool(self, name: str, view: View, pool: Pool) -> View:
         """A pool over the windows of an image; logical input (1, C, H, W), logical output (1, C, OY, OX)."""
@@ -315,17 +315,15 @@ class GraphBuilder:
 
     def _decide(self, name: str, producer: str, split: Split) -> None:
         """A reader needs the heads of `producer` to lie this way; one tensor lies one way."""
-        extent = self._extents[producer]
-        if extent.groups == 1:
-            return
-        if self._splits.setdefault(producer, split) != split:
+        extent, layer = self._extents[producer], self._layers.get(producer)
+        if extent.groups > 1 and self._splits.setdefault(producer, split) != split:
             raise ImportModelError(f"{name}: reads the heads of {producer!r} as {split}, but another layer as {self._splits[producer]}")
-        layer = self._layers.get(producer)
-        if split == "columns":
-            if not isinstance(layer, MatmulLayer):
-                raise ImportModelError(f"{name}: reads the {extent.groups} groups of {producer!r} as columns of one matrix")
-            if layer.merge != "columns":
-                self._replace(layer, merge="columns", output=self._shape(1, extent.rows, extent.groups * extent.columns, layer.output.bits))
+        if split == "groups":
+            return
+        if isinstance(layer, MatmulLayer) and layer.merge != "columns":
+            self._replace(layer, merge="columns", output=self._shape(1, extent.rows, extent.groups * extent.columns, layer.output.bits))
+        elif extent.groups > 1 and not isinstance(layer, MatmulLayer):
+            raise ImportModelError(f"{name}: reads the {extent.groups} groups of {producer!r} as columns of one matrix")
 
     def _shape(self, groups: int, rows: int, width: int, bits: Literal[8, 16, 32] | None = None) -> TensorShape:
         return TensorShape(groups=groups, rows=rows, width=width, bits=bits or self._bits)

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     import torch
 
     from accelsim.importers.imported_graph import ImportedGraph
+    from accelsim.importers.onnx_file import OnnxModel
 
 _VIT_DEFAULTS: dict[str, int] = {  # DeiT-tiny
     "hidden_size": 192,
@@ -55,6 +56,7 @@ def import_model(
     activation_bits: Literal[8, 16, 32] = 8,
     residual_bits: Literal[8, 16, 32] = 8,
     bind: Mapping[str, int] | None = None,
+    fill: Mapping[str, int] | None = None,
     weights: Path | None = None,
 ) -> Trace:
     """Import a model as a float trace.
@@ -75,6 +77,8 @@ def import_model(
         Bits of activations, and of the sums of residual connections.
     bind
         Sizes of an '.onnx' file's symbolic dimensions, by name.
+    fill
+        The value of every element of an input of an '.onnx' or '.pt2' file, by name: 1 for an attention mask that hides nothing.
     weights
         A '.safetensors' file whose tensors take the place of the model's (accelsim.importers.weights_file).
 
@@ -92,6 +96,8 @@ def import_model(
         raise ImportModelError(f"model {model!r} is not understood; allowed: vit:option=value,... or a file named *.pt2, *.onnx or *.csv")
     if bind and not is_onnx:
         raise ImportModelError(f"model {model!r}: dimensions can be bound in a file named *.onnx only")
+    if fill and (table or kind == "vit"):
+        raise ImportModelError(f"model {model!r}: inputs can be filled in a file named *.onnx or *.pt2 only")
     if weights is not None and (table or seed is not None):
         raise ImportModelError(f"--weights {weights}: allowed with a model that has trained weights, and without a seed")
     if (kind == "vit" or table) and seed is None and weights is None:
@@ -101,7 +107,13 @@ def import_model(
         trace = import_topology(Path(model), name, seed=seed or 0, activation_bits=activation_bits)
         return _saved(trace, out)
     if is_onnx:
-        return _saved(_import_onnx(Path(model), name, seed, bind or {}, weights, (activation_bits, residual_bits)), out)
+        from accelsim.importers.graph_builder import GraphBuilder
+
+        loaded, builder = _load_onnx(Path(model), bind or {}, fill or {}, weights), GraphBuilder(activation_bits, residual_bits)
+        from accelsim.importers.onnx_walk import walk_onnx
+
+        trace = _trace_of(lambda: walk_onnx(loaded, builder, keep_values=seed is None), model, name, seed, weights or Path(model))
+        return _saved(trace, out)
     if importlib.util.find_spec("torch") is None:
         raise ImportModelError("importing a model needs PyTorch; install accelsim with its extra: pip install 'accelsim[torch]'")
     from accelsim.importers.torch_file import load_program
@@ -113,19 +125,20 @@ def import_model(
 
         put_weights(program, weights, model)
         file = weights
-    trace = import_program(program, name, seed=seed, file=file, activation_bits=activation_bits, residual_bits=residual_bits)
+    trace = import_program(program, name, seed=seed, file=file, fill=fill, activation_bits=activation_bits, residual_bits=residual_bits)
     return _saved(trace, out)
 
 
-def parse_bindings(texts: Iterable[str]) -> dict[str, int]:
-    """{'N': 1} of 'N=1'; ImportModelError for anything else, or a name given twice."""
-    bindings: dict[str, int] = {}
+def parse_numbers(texts: Iterable[str], option: str, least: int) -> dict[str, int]:
+    """{'N': 1} of 'N=1', given with an option of the command line; ImportModelError for anything else, or a name given twice."""
+    numbers: dict[str, int] = {}
     for text in texts:
-        name, _, size = text.rpartition("=")
-        if not name or name in bindings or not size.isdecimal() or len(size) > 7 or not 1 <= int(size) <= _LARGEST_OPTION:
-            raise ImportModelError(f"--bind {text!r}; allowed: NAME=SIZE with a size from 1 to {_LARGEST_OPTION}, each name once")
-        bindings[name] = int(size)
-    return bindings
+        name, _, number = text.rpartition("=")
+        if not name or name in numbers or not number.isdecimal() or len(number) > 7 or not least <= int(number) <= _LARGEST_OPTION:
+            allowed = f"NAME=NUMBER with a number from {least} to {_LARGEST_OPTION}, each name once"
+            raise ImportModelError(f"{option} {text!r}; allowed: {allowed}")
+        numbers[name] = int(number)
+    return numbers
 
 
 def _saved(trace: Trace, out: Path | str | None) -> Trace:
@@ -141,6 +154,7 @@ def import_program(
     *,
     seed: int | None = None,
     file: Path | None = None,
+    fill: Mapping[str, int] | None = None,
     activation_bits: Literal[8, 16, 32] = 8,
     residual_bits: Literal[8, 16, 32] = 8,
 ) -> Trace:
@@ -157,26 +171,25 @@ def import_program(
     if seed is None and file is None:
         raise ImportModelError(f"program {name!r}: weights need a seed, or the file that they come from")
     return _trace_of(
-        lambda: torch_export.walk(program, GraphBuilder(activation_bits, residual_bits), keep_values=seed is None),
+        lambda: torch_export.walk(program, GraphBuilder(activation_bits, residual_bits), keep_values=seed is None, fill=fill),
         f"program {name!r}" if file is None else str(file), name, seed, file,
     )  # fmt: skip
 
 
-def _import_onnx(path: Path, name: str, seed: int | None, bind: Mapping[str, int], weights: Path | None, bits: tuple[Any, Any]) -> Trace:
+def _load_onnx(path: Path, bind: Mapping[str, int], fill: Mapping[str, int], weights: Path | None) -> OnnxModel:
+    """The model of a file, with the values of a file of weights if one is given."""
     if importlib.util.find_spec("onnx") is None:
         raise ImportModelError(
             "importing an ONNX file needs the onnx package; install accelsim with its extra: pip install 'accelsim[import]'"
         )
-    from accelsim.importers.graph_builder import GraphBuilder
     from accelsim.importers.onnx_file import load_onnx
-    from accelsim.importers.onnx_walk import walk_onnx
 
-    model = load_onnx(path, bind)
-    if weights is not None:
-        from accelsim.importers.onnx_weights import with_weights
+    model = load_onnx(path, bind, fill)
+    if weights is None:
+        return model
+    from accelsim.importers.onnx_weights import with_weights
 
-        model = with_weights(model, weights)
-    return _trace_of(lambda: walk_onnx(model, GraphBuilder(*bits), keep_values=seed is None), str(path), name, seed, weights or path)
+    return with_weights(model, weights)
 
 
 def _trace_of(walk: Callable[[], ImportedGraph], what: str, name: str, seed: int | None, file: Path | None) -> Trace:

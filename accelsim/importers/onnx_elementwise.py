@@ -8,10 +8,11 @@ from collections.abc import Callable
 import numpy as np
 
 from accelsim.importers.call import Value
-from accelsim.importers.elementwise import normalize_rows, operand_of, unary
+from accelsim.importers.elementwise import masked, normalize_rows, operand_of, softmax_of, unary
 from accelsim.importers.expressions import gelu, gelu_by_tanh
+from accelsim.importers.masks import hides
 from accelsim.importers.onnx_call import OnnxCall
-from accelsim.importers.onnx_fold import axes_of
+from accelsim.importers.onnx_shapes import axes_of
 from accelsim.importers.onnx_windows import reduce_mean
 from accelsim.importers.values import Constant, Plain, Vector
 
@@ -37,8 +38,11 @@ def hard_sigmoid(call: OnnxCall) -> Value:
 
 
 def where(call: OnnxCall) -> Value:
-    """Where, on functions of one activation: the guard of a softmax against rows that are masked out."""
+    """Where: a mask of scores, or on functions of one activation the guard of a softmax against rows that are masked out."""
     operands = [call.value(position) for position in range(3)]
+    shown, other = operands[0], operands[2]
+    if isinstance(shown, Constant) and isinstance(other, Constant) and hides(other.array) and not isinstance(operands[1], Constant):
+        return masked(call, 1, shown.array.astype(bool))
     start = next((call.expression(position) for position in (1, 2) if not isinstance(operands[position], Constant)), None)
     if start is None:
         call.refuse("chooses between constants; allowed: at least one activation")
@@ -65,7 +69,7 @@ def softmax(call: OnnxCall) -> Value:
     """Softmax over the last dimension."""
     rank = len(call.shape(0))
     axis = call.axis("axis", -1 if call.node.opset >= 13 else 1, rank)
-    return Plain(call.builder.softmax(call.node.path("softmax"), call.view(0), axis))
+    return softmax_of(call, axis)
 
 
 def layer_normalization(call: OnnxCall) -> Plain:

@@ -18,10 +18,10 @@ from onnx import TensorProto
 
 from accelsim.errors import ImportModelError
 from accelsim.importers.onnx_functions import inlined
+from accelsim.importers.onnx_inputs import OnnxInput, read_inputs
 from accelsim.importers.onnx_node import require_text
-from accelsim.importers.onnx_tensors import FLOATS, external_files, read_tensor, type_name
+from accelsim.importers.onnx_tensors import FLOATS, external_files, read_tensor
 from accelsim.importers.values import Array
-from accelsim.registry import suggest
 from accelsim.trace.payload import file_sha256
 
 STANDARD_DOMAINS = ("", "ai.onnx")
@@ -43,7 +43,7 @@ class OnnxModel:
     opset
         Version of the standard operations.
     inputs
-        Shapes of the model's inputs, all sizes known.
+        The model's inputs, all sizes known.
     initializers
         onnx.TensorProto by name.
     replaced
@@ -53,7 +53,7 @@ class OnnxModel:
     path: Path
     graph: Any
     opset: int
-    inputs: dict[str, tuple[int, ...]]
+    inputs: dict[str, OnnxInput]
     initializers: dict[str, Any]
     replaced: Mapping[str, Array] = field(default_factory=dict)
 
@@ -75,7 +75,7 @@ class OnnxModel:
         return tuple(f"external data {file.name}: SHA-256 {file_sha256(file)}" for file in files)
 
 
-def load_onnx(path: Path, bindings: Mapping[str, int]) -> OnnxModel:
+def load_onnx(path: Path, bindings: Mapping[str, int], fill: Mapping[str, int]) -> OnnxModel:
     """Read a model.
 
     Parameters
@@ -84,11 +84,13 @@ def load_onnx(path: Path, bindings: Mapping[str, int]) -> OnnxModel:
         The file.
     bindings
         Sizes of symbolic dimensions by name ('batch'), or of nameless ones by place ('pixel_values.0').
+    fill
+        The value of every element of an input, by name.
 
     Raises
     ------
     ImportModelError
-        Not a whole ONNX file, a dimension without a size, a binding of no dimension, a name given twice, or no opset.
+        Not a whole ONNX file, a dimension without a size, a binding or a filling of nothing, a name given twice, or no opset.
     """
     model = _parse(path)
     graph = model.graph
@@ -107,7 +109,7 @@ def load_onnx(path: Path, bindings: Mapping[str, int]) -> OnnxModel:
         if not tensor.name or tensor.name in initializers:
             raise ImportModelError(f"{path}: initializer {tensor.name!r} has no name, or one that is given twice")
         initializers[tensor.name] = tensor
-    return OnnxModel(path, graph, opset, _input_shapes(path, graph, initializers, bindings), initializers)
+    return OnnxModel(path, graph, opset, read_inputs(path, graph, initializers, bindings, fill), initializers)
 
 
 def _parse(path: Path) -> Any:
@@ -127,42 +129,3 @@ def _parse(path: Path) -> Any:
     if not model.HasField("graph") or not model.graph.node:
         raise ImportModelError(f"{path}: is not an ONNX model: it has no graph with nodes")
     return inlined(model, path, _MAX_NODES) if model.functions else model
-
-
-def _input_shapes(path: Path, graph: Any, initializers: Mapping[str, Any], bindings: Mapping[str, int]) -> dict[str, tuple[int, ...]]:
-    """Shapes of the inputs that are not initializers (old files list these too)."""
-    shapes: dict[str, tuple[int, ...]] = {}
-    free: set[str] = set()
-    for source in graph.input:
-        if source.name in initializers:
-            continue
-        if source.name in shapes or not source.name:
-            raise ImportModelError(f"{path}: input {source.name!r} has no name, or one that is given twice")
-        kind = source.type.tensor_type
-        if not source.type.HasField("tensor_type") or not kind.HasField("shape"):
-            raise ImportModelError(f"{path}: input {source.name!r} is not a tensor with a shape")
-        if kind.elem_type not in FLOATS | {TensorProto.INT8, TensorProto.UINT8}:
-            raise ImportModelError(
-                f"{path}: input {source.name!r} has element type {type_name(kind.elem_type)}; allowed: floating-point or 8-bit activations"
-            )
-        sizes = []
-        for axis, dim in enumerate(kind.shape.dim):
-            symbol = dim.dim_param or f"{source.name}.{axis}"
-            if not dim.HasField("dim_value"):
-                free.add(symbol)
-                if symbol not in bindings:
-                    raise ImportModelError(
-                        f"{path}: dimension {axis} of input {source.name!r} is {symbol!r}, which has no size; give --bind {symbol}=1"
-                    )
-            sizes.append(dim.dim_value if dim.HasField("dim_value") else bindings[symbol])
-        if any(size < 1 for size in sizes):
-            raise ImportModelError(f"{path}: input {source.name!r} has shape {tuple(sizes)}; allowed: sizes of 1 or more")
-        shapes[source.name] = tuple(sizes)
-    for name in bindings:
-        if name not in free:
-            raise ImportModelError(
-                f"{path}: --bind {name}={bindings[name]}: no input has this dimension; free: {sorted(free)}{suggest(name, free)}"
-            )
-    if not shapes:
-        raise ImportModelError(f"{path}: has no input but initializers")
-    return shapes

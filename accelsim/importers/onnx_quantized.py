@@ -19,8 +19,8 @@ from accelsim.importers.expressions import Expression
 from accelsim.importers.graph_builder import GraphBuilder
 from accelsim.importers.layout import View
 from accelsim.importers.onnx_call import OnnxCall
-from accelsim.importers.onnx_fold import along_axis
 from accelsim.importers.onnx_matrix import filtered
+from accelsim.importers.onnx_shapes import along_axis
 from accelsim.importers.products import linear, product
 from accelsim.importers.values import Array, Constant, Deferred
 

@@ -3,13 +3,24 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 
 from accelsim.importers.call import Value
+from accelsim.importers.lookups import look_up
 from accelsim.importers.onnx_call import OnnxCall
-from accelsim.importers.onnx_fold import axes_of, cast_type, resolved_shape, slice_bounds, split_sizes, squeezed, unsqueezed, whole_numbers
-from accelsim.importers.values import Constant, Plain
+from accelsim.importers.onnx_shapes import (
+    axes_of,
+    cast_type,
+    resolved_shape,
+    slice_bounds,
+    split_sizes,
+    squeezed,
+    unsqueezed,
+    whole_numbers,
+)
+from accelsim.importers.values import Constant, Indices, Plain
 from accelsim.importers.views import index_of, moved, neighbours, parts, prepend
 
 
@@ -23,6 +34,9 @@ def same(call: OnnxCall) -> Value:
 
 def cast(call: OnnxCall) -> Value:
     """Cast between numbers: nothing, as the machine has its own. A cast to truth values is refused."""
+    value = call.value(0)
+    if isinstance(value, Indices):
+        return value if cast_type(call.node).kind in "iu" else call.refuse(f"casts {value!r} to other than whole numbers")
     if cast_type(call.node).kind == "b":
         call.refuse("a cast of an activation to truth values is not supported")
     return call.value(0)
@@ -30,7 +44,7 @@ def cast(call: OnnxCall) -> Value:
 
 def reshape(call: OnnxCall) -> Value:
     """Reshape, Flatten, Squeeze and Unsqueeze: the same elements in the same order."""
-    shape, node = call.shape(0), call.node
+    shape, node, value = call.shape(0), call.node, call.value(0)
     if node.op == "Flatten":
         axis = node.integer("axis", 1) % (len(shape) + 1)
         wanted: tuple[int, ...] = (math.prod(shape[:axis]), math.prod(shape[axis:]))
@@ -40,7 +54,7 @@ def reshape(call: OnnxCall) -> Value:
         wanted = squeezed(node, shape, axes_of(node, call.arrays()))
     else:
         wanted = unsqueezed(node, shape, axes_of(node, call.arrays()) or [])
-    return moved(call, lambda view: view.reshape(wanted))
+    return replace(value, shape=wanted) if isinstance(value, Indices) else moved(call, lambda view: view.reshape(wanted))
 
 
 def transpose(call: OnnxCall) -> Value:
@@ -62,7 +76,12 @@ def expand(call: OnnxCall) -> Value:
 
 
 def gather(call: OnnxCall) -> Value:
-    """Gather of one index of a dimension: a row, or a part of a layer that makes several in one."""
+    """Gather of rows of a table by indices of the input, or of one index of a dimension of an activation."""
+    named = call.value(1)
+    if isinstance(named, Indices):
+        if call.axis("axis", 0, len(call.shape(0))):
+            call.refuse("looks up columns; allowed: rows of a table (axis 0)")
+        return look_up(call, call.constant(0), named)
     shape, indices = call.shape(0), call.constant(1).array
     axis = call.axis("axis", 0, len(shape))
     if indices.size != 1 or indices.dtype.kind not in "iu" or not -shape[axis] <= int(indices.reshape(())) < shape[axis]:

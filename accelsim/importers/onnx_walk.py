@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any
 
 from onnx import AttributeProto
 from pydantic import ValidationError
@@ -22,11 +21,12 @@ from accelsim.importers.imported_graph import ImportedGraph
 from accelsim.importers.onnx_call import OnnxCall
 from accelsim.importers.onnx_file import OnnxModel
 from accelsim.importers.onnx_fold import FOLDERS, fold
+from accelsim.importers.onnx_inputs import OnnxInput
 from accelsim.importers.onnx_node import OnnxNode
 from accelsim.importers.onnx_ops import EPILOGUE, HANDLERS, PARTED, PASSED_THROUGH
 from accelsim.importers.onnx_tensors import FLOATS
 from accelsim.importers.recorder import Recorder
-from accelsim.importers.values import Constant, Deferred, Fused, Plain
+from accelsim.importers.values import Constant, Deferred, Fused, Indices, Plain
 
 _FREE_CONSTANTS = 1 << 24  # elements that folding may make in all, besides some for each that the file holds
 _FOLDS_OF_A_WEIGHT = 16
@@ -76,9 +76,10 @@ class _Walk:
         """Visit the nodes that the outputs need."""
         if not self.outputs or len(set(self.outputs)) != len(self.outputs):
             raise ImportModelError(f"{self.model.path}: outputs {self.outputs}; allowed: at least one, each once")
-        for name, shape in self.model.inputs.items():
-            self._bind(name, Plain(self._input(name, shape)))
         needed = self._needed()
+        for name, source in self.model.inputs.items():
+            if name in needed or not source.indices:
+                self._bind(name, self._input(name, source))
         for node in self.nodes:
             if needed.intersection(node.outputs):
                 self._visit(node)
@@ -109,14 +110,18 @@ class _Walk:
                     waiting.extend(_read_by(self.makers[name]))
         return needed
 
-    def _input(self, name: str, shape: tuple[int, ...]) -> Any:
-        builder = self.recorder.builder
+    def _input(self, name: str, source: OnnxInput) -> Value:
+        builder, shape = self.recorder.builder, source.shape
+        if source.filled is not None:
+            return Constant(source.filled)
+        if source.indices:
+            return Indices(name, shape)
         if len(shape) == 4 and shape[0] == 1:
-            return builder.image(name, *shape[1:])
+            return Plain(builder.image(name, *shape[1:]))
         if len(shape) == 3 and shape[0] == 1:
-            return builder.tokens(name, *shape[1:])
+            return Plain(builder.tokens(name, *shape[1:]))
         if len(shape) == 2:
-            return builder.tokens(name, *shape).reshape(shape)
+            return Plain(builder.tokens(name, *shape).reshape(shape))
         allowed = "(1, channels, height, width), (1, rows, width) or (rows, width): one inference at a time"
         raise ImportModelError(f"{self.model.path}: input {name!r} has shape {shape}; allowed: {allowed}")
 
@@ -254,14 +259,16 @@ class _Walk:
 
     def _output(self, name: str) -> str:
         value = self.values.get(name)
-        if value is None or isinstance(value, Constant):
+        if value is None or isinstance(value, Constant | Indices):
             what = "does not depend on the input" if name in self.made or name in self.model.initializers else "is made by no node"
             raise ImportModelError(f"{self.model.path}: output {name!r} {what}")
         maker = self.makers.get(name)
         if isinstance(value, Expression) and maker is not None and maker.op.startswith(("Quantize", "QLinear")):
             return value.leaf.producer  # the integers that stand for it
-        if maker is None or isinstance(value, Plain):
-            return value.view.producer if isinstance(value, Plain) else ""
+        if isinstance(value, Plain):
+            return value.view.producer
+        if maker is None:
+            raise ImportModelError(f"{self.model.path}: output {name!r} is {value!r}; allowed: an activation")
         return OnnxCall(maker, [value], self.recorder, self._sole).view(0).producer
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from accelsim.importers.onnx_call import OnnxCall
-from accelsim.importers.onnx_fold import axes_of, whole_numbers
+from accelsim.importers.onnx_shapes import axes_of, whole_numbers
 from accelsim.importers.values import Padded, Plain
 from accelsim.importers.windows import Pair, Pool
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import operator
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -26,12 +27,15 @@ from accelsim.importers.torch_call import TorchCall
 from accelsim.importers.torch_node import IGNORED, TorchNode, functional
 from accelsim.importers.torch_ops import CUT, EPILOGUE, HANDLERS, VIEWS
 from accelsim.importers.torch_values import Known
-from accelsim.importers.values import Deferred, Fused, Plain
+from accelsim.importers.values import Deferred, Fused, Indices, Plain
+from accelsim.registry import suggest
 
 _MAX_CONSTANT = 1 << 24  # elements that folding a constant may make, where its operands are smaller
 
 
-def walk(program: torch.export.ExportedProgram, builder: GraphBuilder, keep_values: bool) -> ImportedGraph:
+def walk(
+    program: torch.export.ExportedProgram, builder: GraphBuilder, keep_values: bool, fill: Mapping[str, int] | None = None
+) -> ImportedGraph:
     """Turn a program into layers.
 
     Parameters
@@ -42,18 +46,21 @@ def walk(program: torch.export.ExportedProgram, builder: GraphBuilder, keep_valu
         Empty; takes the layers.
     keep_values
         True: also return the trained values; False: shapes are enough.
+    fill
+        The value of every element of an input, by name.
 
     Raises
     ------
     ImportModelError
         An operation, a layout or a shape that is not understood, by name.
     """
-    return _Walk(program, builder, keep_values).run()
+    return _Walk(program, builder, keep_values, fill or {}).run()
 
 
 class _Walk:
-    def __init__(self, program: torch.export.ExportedProgram, builder: GraphBuilder, keep_values: bool) -> None:
+    def __init__(self, program: torch.export.ExportedProgram, builder: GraphBuilder, keep_values: bool, fill: Mapping[str, int]) -> None:
         self.program = program
+        self.fill = fill
         inputs = program.graph_signature.input_specs
         self.trained = frozenset(spec.target for spec in inputs if spec.kind is InputKind.PARAMETER and spec.target is not None)
         self.recorder = Recorder(builder, self.trained, keep_values)
@@ -61,6 +68,10 @@ class _Walk:
 
     def run(self) -> ImportedGraph:
         """Visit every node once, in the program's order."""
+        wrong = set(self.fill) - set(self.program.graph_signature.user_inputs)
+        if wrong:
+            known = sorted(map(str, self.program.graph_signature.user_inputs))
+            raise ImportModelError(f"--fill {min(wrong)}: no input has this name; known: {known}{suggest(min(wrong), known)}")
         specs = {getattr(spec.arg, "name", None): spec for spec in self.program.graph_signature.input_specs}
         outputs: tuple[str, ...] = ()
         for node in self.program.graph.nodes:
@@ -72,7 +83,13 @@ class _Walk:
                 outputs = self._outputs(TorchNode(node))
             else:
                 raise ImportModelError(f"{node.name}: a node of kind {node.op!r} is not understood; allowed: exported ATen calls")
-        return self.recorder.graph(outputs, self.trained - self.recorder.used)
+        return self.recorder.graph(outputs, self._unread())
+
+    def _unread(self) -> set[str]:
+        """Parameters that no layer reads, under any of their names."""
+        stored = self.program.state_dict
+        read = {stored[name].data_ptr() for name in self.recorder.used & self.trained if not stored[name].is_meta}
+        return {name for name in self.trained - self.recorder.used if stored[name].data_ptr() not in read or stored[name].is_meta}
 
     def _placeholder(self, node: torch.fx.Node, spec: Any) -> object:
         if spec.kind in (InputKind.PARAMETER, InputKind.BUFFER):
@@ -82,10 +99,15 @@ class _Walk:
             return Known(self.program.constants[spec.target])
         if spec.kind is not InputKind.USER_INPUT or not isinstance(node.meta.get("val"), torch.Tensor):
             raise ImportModelError(f"{node.name}: an input of kind {spec.kind.name} is not understood; allowed: tensors")
+        value: torch.Tensor = node.meta["val"]
         shape, builder = TorchNode(node).shape, self.recorder.builder
-        if len(shape) not in (3, 4) or shape[0] != 1 or not node.meta["val"].is_floating_point():
-            allowed = "floating-point (1, channels, height, width) or (1, rows, width)"
-            raise ImportModelError(f"input {node.name!r} has shape {shape} of {node.meta['val'].dtype}; allowed: {allowed}")
+        if node.name in self.fill:
+            return Known(torch.full(shape, self.fill[node.name], dtype=value.dtype))
+        if not value.is_floating_point():
+            return Indices(node.name, shape)
+        if len(shape) not in (3, 4) or shape[0] != 1:
+            allowed = "(1, channels, height, width) or (1, rows, width)"
+            raise ImportModelError(f"input {node.name!r} has shape {shape}; allowed: {allowed}")
         return Plain(builder.image(node.name, *shape[1:]) if len(shape) == 4 else builder.tokens(node.name, *shape[1:]))
 
     def _outputs(self, node: TorchNode) -> tuple[str, ...]:

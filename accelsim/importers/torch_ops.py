@@ -10,13 +10,15 @@ from collections.abc import Callable
 import numpy as np
 
 from accelsim.importers import torch_views, torch_windows
-from accelsim.importers.attention import attention_of_heads
+from accelsim.importers.attention import attention_of_heads, is_causal
 from accelsim.importers.call import Call, Table, Value
-from accelsim.importers.elementwise import UNARY, add, divide, joint, multiply, normalize_rows, subtract, unary
+from accelsim.importers.elementwise import UNARY, add, divide, joint, masked, multiply, normalize_rows, softmax_of, subtract, unary
 from accelsim.importers.expressions import Expression
+from accelsim.importers.lookups import look_up
+from accelsim.importers.masks import hides
 from accelsim.importers.products import channel_vector, linear, matmul
 from accelsim.importers.torch_call import TorchCall
-from accelsim.importers.values import Constant, Deferred, Plain
+from accelsim.importers.values import Constant, Deferred, Indices, Plain
 
 
 def _linear(call: TorchCall) -> Deferred:
@@ -39,21 +41,43 @@ def _biased(call: TorchCall, result: Deferred, position: int) -> Deferred:
 
 
 def _attention(call: TorchCall) -> Plain:
-    """Fused attention: a mask hides nothing, or is refused."""
-    mask = call.get(3, "attn_mask")
-    if call.get(5, "is_causal", False) or call.get(7, "enable_gqa", False):
-        call.refuse("causal attention and shared heads of keys and values are not supported")
-    if mask is not None and not _hides_nothing(mask):
-        call.refuse("attention with a mask is not supported")
+    """Fused attention."""
+    if call.get(7, "enable_gqa", False):
+        call.refuse("heads of keys and values that several heads of queries share are not supported")
     query, key, value = (call.view(position) for position in range(3))
-    scale = call.get(6, "scale")
-    return Plain(attention_of_heads(call, query, key, value, query.shape[-1] ** -0.5 if scale is None else float(scale)))
+    mask, scale, causal = call.get(3, "attn_mask"), call.get(6, "scale"), bool(call.get(5, "is_causal", False))
+    if mask is not None and not isinstance(mask, Constant):
+        call.refuse(f"a mask that is {mask!r}; allowed: one that is known")
+    causal = causal or (mask is not None and is_causal(call, mask, query, key))
+    if causal and query.shape[-2] != key.shape[-2]:
+        call.refuse(f"causal attention of {query.shape[-2]} queries over {key.shape[-2]} keys is not supported; allowed: as many")
+    factor = query.shape[-1] ** -0.5 if scale is None else float(scale)
+    return Plain(attention_of_heads(call, query, key, value, factor, causal))
 
 
-def _hides_nothing(mask: object) -> bool:
-    if not isinstance(mask, Constant):
-        return False
-    return bool(mask.array.all() if mask.array.dtype.kind == "b" else not mask.array.any())
+def _embedding(call: TorchCall) -> Plain:
+    """Rows of a table by indices of the input."""
+    indices = call.value(1)
+    if not isinstance(indices, Indices):
+        call.refuse(f"indices are {indices!r}; allowed: whole numbers of the input")
+    return look_up(call, call.constant(0), indices)
+
+
+def _masked_fill(call: TorchCall) -> Value:
+    """A mask that is true where a score is hidden."""
+    hidden, value = call.constant(1), call.get(2, "value")
+    array = value.array if isinstance(value, Constant) else np.array(value)
+    if hidden.array.dtype.kind != "b" or not hides(array):
+        call.refuse(f"fills with {array}; allowed: a mask of scores, with a number that leaves nothing of them")
+    return masked(call, 0, ~hidden.array)
+
+
+def _where(call: TorchCall) -> Value:
+    """A choice between scores and a number that leaves nothing of them: a mask."""
+    shown, other = call.optional(0), call.optional(2)
+    if not isinstance(shown, Constant) or not isinstance(other, Constant) or not hides(other.array):
+        call.refuse("a choice of anything but scores by a known mask is not supported")
+    return masked(call, 1, shown.array.astype(bool))
 
 
 def _without_alpha(function: Callable[[Call], Value]) -> Callable[[TorchCall], Value]:
@@ -81,7 +105,7 @@ def _layer_norm(call: TorchCall) -> Plain:
 
 
 def _softmax(call: TorchCall) -> Plain:
-    return Plain(call.builder.softmax(call.node.path("softmax"), call.view(0), call.get(1, "dim")))
+    return softmax_of(call, call.get(1, "dim"))
 
 
 def _gelu(call: TorchCall) -> Plain:
@@ -182,6 +206,11 @@ HANDLERS: dict[str, Callable[[TorchCall], Value | tuple[Value, ...]]] = {
     "aten._adaptive_avg_pool2d.default": torch_windows.adaptive_avg_pool2d,
     "aten.mean.dim": torch_windows.mean,
     "aten.cat.default": torch_views.cat,
+    "aten.embedding.default": _embedding,
+    "aten.masked_fill.Scalar": _masked_fill,
+    "aten.masked_fill.Tensor": _masked_fill,
+    "aten.where.self": _where,
+    "aten.where.ScalarOther": _where,
     "aten.layer_norm.default": _layer_norm,
     "aten.native_layer_norm.default": lambda call: (_layer_norm(call),),
     "aten.softmax.int": _softmax,

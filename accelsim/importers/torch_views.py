@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from accelsim.importers.call import Value
 from accelsim.importers.torch_call import TorchCall
-from accelsim.importers.values import Plain
+from accelsim.importers.values import Indices, Plain
 from accelsim.importers.views import index_of, moved, neighbours, parts, prepend
 
 
 def same_elements(call: TorchCall) -> Value:
     """A call that changes the shape, or nothing: the same elements in the same order."""
-    shape = call.output
+    shape, value = call.output, call.value(0)
+    if isinstance(value, Indices):
+        return replace(value, shape=shape)
     if not call.node.fx.meta["val"].is_floating_point():
         call.refuse(f"a cast to {call.node.fx.meta['val'].dtype} is not supported; allowed: floating-point types")
     return call.value(0) if call.shape(0) == shape else moved(call, lambda view: view.reshape(shape))

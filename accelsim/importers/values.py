@@ -59,6 +59,40 @@ class Plain:
 
 
 @dataclass(frozen=True, repr=False)
+class Indices:
+    """Whole numbers that arrive with the input (token ids), which can only say which rows of a table are read.
+
+    Attributes
+    ----------
+    source
+        The model's input.
+    shape
+        Logical shape.
+    """
+
+    source: str
+    shape: tuple[int, ...]
+
+    def __repr__(self) -> str:
+        return f"the whole numbers of input {self.source!r} (if they are the same in every element, --fill {self.source}=VALUE says so)"
+
+
+@dataclass(frozen=True, repr=False)
+class Masked:
+    """Scores of attention of which each row hides those of later columns; only a softmax reads them."""
+
+    view: View
+
+    def __repr__(self) -> str:
+        return f"an activation of shape {self.shape} under a causal mask"
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Logical shape."""
+        return self.view.shape
+
+
+@dataclass(frozen=True, repr=False)
 class Padded:
     """An image with zeros around it, (top, left) and (bottom, right), which only a convolution reads."""
 

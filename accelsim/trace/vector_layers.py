@@ -15,13 +15,23 @@ from accelsim.trace.shapes import Bound, TensorShape, window_positions
 
 
 class SoftmaxLayer(SameShapeLayer):
-    """Softmax over each row of each group."""
+    """Softmax over each row of each group.
+
+    Attributes
+    ----------
+    mask
+        "causal": row r is the softmax of its elements 0 to r, and 0 behind them (attention that sees no later token). It costs nothing
+        and saves nothing: the array computes all scores, and the unit passes over whole rows.
+    """
 
     op: Literal["softmax"] = "softmax"
+    mask: Literal["causal"] | None = None
 
     @model_validator(mode="after")
-    def _one_input(self) -> SoftmaxLayer:
+    def _rows_meet_the_mask(self) -> SoftmaxLayer:
         self._expect_inputs(1)
+        if self.mask == "causal" and self.output.rows != self.output.width:
+            raise self._refuse(f"a causal mask of {self.output.rows} rows of {self.output.width}; allowed: as many rows as columns")
         return self
 
 
