@@ -77,6 +77,9 @@ def compress_trace(
         raise TraceError(f"trace {trace.name!r} is not seeded: without its payload its weights would be lost")
     if not payload and companions:
         raise TraceError(f"trace {trace.name!r} shares a codebook with {companions[0].name!r}: without its payload it would be lost")
+    networks = {item.sha256: item for item in (trace, *companions)}
+    if len(networks) <= len(companions):
+        raise TraceError(f"trace {trace.name!r}: a network is given twice; allowed beside it: other networks that share its codebook")
     if out is not None:
         _check_out(Path(out), (trace, *companions))
     for item in (trace, *companions):
@@ -88,7 +91,6 @@ def compress_trace(
         for layer in item.weighted_layers():
             with _naming(item, layer):
                 check_fit(layer, recipe.format_of(layer.name))  # a wrong shape is told before minutes of work
-    networks = {item.sha256: item for item in (trace, *companions)}
     shared = shared_codebooks([_network(networks[key], recipe) for key in sorted(networks)], recipe.seed)
     if companions and not shared:
         raise FormatError(f"trace {companions[0].name!r} shares nothing: no layer takes a format whose codebook networks share")

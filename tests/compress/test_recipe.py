@@ -118,7 +118,7 @@ def test_a_place_that_cannot_be_written_is_told_before_any_layer_is_encoded(tmp_
         compress(tmp_path / "notes" / ".." / "float", load_trace(source))
     universal = make_recipe("universal_vq:k=4,d=8")
     with pytest.raises(TraceError, match="holds the float trace 'tiny_vit_float', whose weights would be lost"):
-        compress_trace(load_trace(TRACES / "tiny_vit_float"), universal, source, companions=[load_trace(source)])
+        compress_trace(ConvNet(4, 6, 6).conv(8).trace("float32"), universal, source, companions=[load_trace(source)])
     assert seen == []
     assert load_trace(source).manifest == load_trace(TRACES / "tiny_vit_float").manifest
 

@@ -245,6 +245,11 @@ def test_more_codewords_than_all_networks_have_subvectors_are_one_message(tmp_pa
     assert not (tmp_path / "out").exists()
 
 
+def test_a_network_beside_itself_is_refused() -> None:
+    with pytest.raises(TraceError, match="trace 'first': a network is given twice"):
+        compress_trace(network(1, "first"), make_recipe(TEXT), companions=[network(2, "second"), network(1, "first")])
+
+
 def test_a_companion_that_does_not_fit_is_named() -> None:
     narrow = ConvNet(4, 6, 6).conv(8).trace("float32")  # 8 outputs
     wide = parse_format("universal_vq:k=4,d=16")
