@@ -151,7 +151,9 @@ def test_a_result_of_schema_version_1_is_read_with_its_one_network_in_every_fram
     assert Result.from_json(json.dumps(fields), "new") == result
     old = {**fields, "schema_version": 1, "frames": [{"layers": frame["layers"]} for frame in fields["frames"]]}
     assert Result.from_json(json.dumps(old), "old") == result
-    for version in (0, 3, True, "1", None):
+    with pytest.raises(ConfigError, match="odd: is not the result of a run: it has no field `schema_version`"):
+        Result.from_json(json.dumps({**fields, "schema_version": None}), "odd")
+    for version in (0, 3, True, "1"):
         with pytest.raises(ConfigError, match=r"`schema_version`: .* cannot be read; allowed: 1\.\.2"):
             Result.from_json(json.dumps({**fields, "schema_version": version}), "odd")
 
