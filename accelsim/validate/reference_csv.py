@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from accelsim.errors import ReferenceDataError
+from accelsim.records import read_text
 from accelsim.registry import suggest
 
 
@@ -61,10 +62,7 @@ def read_reference(path: Path, needed: Iterable[str]) -> list[ReferenceRow]:
     ReferenceDataError
         The file cannot be read, has no row, lacks a needed column, names one twice, or a row has too few or too many cells.
     """
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ReferenceDataError(f"{path}: cannot be read: {error}") from error
+    text = read_text(path, ReferenceDataError, "utf-8-sig")
     reader = csv.reader(text.splitlines(), strict=True)
     try:
         lines = [(reader.line_num, [cell.strip() for cell in cells]) for cells in reader if any(cell.strip() for cell in cells)]

@@ -105,7 +105,12 @@ def test_a_mistyped_list_is_answered_with_the_known_ones():
         (["compress", "tiny_vit_float", "--format", "svq:k=16", "-o", "unused"], "unknown format 'svq'"),
         (["compress", "tiny_vit_float", "--format", "ssvq:k=16,d=8,z=3", "-o", "unused"], "unknown parameter 'z'"),
         (["import", "resnet:depth=3", "-o", "unused", "--seed", "1"], "is not understood; allowed"),
-        (["validate", "core", "nothing.csv"], "nothing.csv"),
+        (["validate", "core", "nothing.csv"], "accelsim: nothing.csv: cannot be read: No such file or directory\n"),
+        (
+            ["dram", "replay", "no.txt", "--device", "ddr4-2400-x64"],
+            "accelsim: no.txt: cannot be read: No such file or directory\n",
+        ),
+        (["report", "no.json", "-o", "r.html"], "accelsim: no.json: cannot be read: No such file or directory\n"),
         (["run", "edge-32x32", "tiny_vit_ssvq", "--frames", "0"], "--frames"),
         (["run", "edge-32x32", "tiny_vit_ssvq", "--frames", "0"], "accelsim: run: --frames has value '0': must be at least 1 (see"),
         (["run", "edge-32x32", "tiny_vit_ssvq", "--frames", "two"], "--frames has value 'two': must be a whole number (see"),

@@ -50,8 +50,10 @@ def read_memory_trace(path: Path) -> MemoryTrace:
     """
     try:
         text = path.read_text(encoding="ascii")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ReferenceDataError(f"{path}: cannot be read as a memory trace: {error}") from error
+    except OSError as error:
+        raise ReferenceDataError(f"{path}: cannot be read: {error.strerror or error}") from error
+    except UnicodeDecodeError as error:
+        raise ReferenceDataError(f"{path}: cannot be read as a memory trace: it is not ASCII text") from error
     words = text.split()
     if len(words) % 3 or not words:
         raise _first_bad_line(path, text)
