@@ -10,11 +10,13 @@ import multiprocessing
 import signal
 from collections import Counter, deque
 from collections.abc import Iterator
+from concurrent.futures import Future
 from contextlib import suppress
 from itertools import chain, islice
 from multiprocessing import forkserver
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import ForkServerContext, ForkServerProcess
+from threading import Thread
 from typing import Any
 
 from accelsim.errors import AccelsimError, ConfigError
@@ -151,9 +153,19 @@ class ProcessPool:
                     source.give_back(index, worker.points)
 
     def _start(self) -> _Worker:
+        """Another process. The fork server takes seconds to load: Ctrl-C is answered meanwhile, and never between halves of an order."""
         with deaf_to_ctrl_c():
-            forkserver.ensure_running()  # or one that Ctrl-C meets while it loads its modules would say so at length
-        return _Worker(self._context, self._technology)
+            forkserver.ensure_running()
+        made: Future[_Worker] = Future()
+
+        def make() -> None:  # in a thread, where nothing interrupts it: half an order makes the fork server complain at length
+            try:
+                made.set_result(_Worker(self._context, self._technology))
+            except OSError as error:
+                made.set_exception(error)
+
+        Thread(target=make, daemon=True).start()
+        return made.result()
 
     def _blame(self, worker: _Worker, status: int, deaths: Counter[str]) -> Iterator[dict[str, Any]]:
         """A row for the point that a dead process was at, if it was the last that is borne; it is taken from the process's hands then."""
