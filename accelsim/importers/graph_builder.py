@@ -180,30 +180,6 @@ class GraphBuilder:
         """A smooth function of each element."""
         return self._elementwise(TableLayer, name, self._bits, view, op=op)
 
-    def fold_batch_norm(self, name: str, view: View, sole_reader: bool) -> bool:
-        """Fold a batch norm over the output channels of a convolution or a linear layer into it, which then has a bias.
-
-        Returns
-        -------
-        bool
-            Whether the layer had a bias before. The caller scales its weights (accelsim.importers.batch_norm).
-
-        Raises
-        ------
-        ImportModelError
-            Nothing to fold it into: another layer, another axis, or another reader of what it normalizes.
-        """
-        layer = self._layers.get(view.producer)
-        channels = view.dims[1] if len(view.dims) > 1 else ()
-        folds = isinstance(layer, (ConvLayer, GemmLayer)) and sole_reader and channels == axis_dim("column", layer.output.width)
-        if not isinstance(layer, (ConvLayer, GemmLayer)) or not folds:
-            raise ImportModelError(
-                f"{name}: a batch norm of {view.producer!r} {view.shape} is not supported; allowed: of the output channels of a "
-                "convolution or a linear layer that nothing else reads"
-            )
-        self._replace(layer, bias=True)
-        return layer.bias
-
     def gelu(self, name: str, view: View) -> View:
         """GELU of each element."""
         return self._elementwise(GeluLayer, name, self._bits, view)

@@ -141,10 +141,10 @@ def _reduce(function: Callable[..., Any]) -> Callable[[OnnxNode, Sequence[Array]
 
 
 def _dequantize(node: OnnxNode, args: Sequence[Array]) -> Array:
-    data, scale = args[0], args[1].astype(np.float64)
-    if len(args) > 2 and np.any(args[2]):
-        raise ImportModelError(f"{node.where}: a zero point other than 0 is not supported: the machine is symmetric")
-    return (data.astype(np.float64) * along_axis(node, scale, data.shape)).astype(np.float32)
+    data, scale = args[0].astype(np.float64), args[1].astype(np.float64)
+    if len(args) > 2 and args[2] is not None and np.any(args[2]):
+        data = data - along_axis(node, args[2].astype(np.float64), data.shape)
+    return (data * along_axis(node, scale, data.shape)).astype(np.float32)
 
 
 FOLDERS: dict[str, Callable[[OnnxNode, Sequence[Array]], Array]] = {

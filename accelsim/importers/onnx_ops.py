@@ -15,7 +15,7 @@ from accelsim.importers.onnx_attention import attention, multi_head_attention, p
 from accelsim.importers.onnx_call import OnnxCall
 from accelsim.importers.onnx_elementwise import clip, gelu_op, hard_sigmoid, layer_normalization, reduction, softmax, where
 from accelsim.importers.onnx_matrix import batch_normalization, convolution, gemm
-from accelsim.importers.onnx_quantized import dequantize, dynamic, integer_product, qlinear_conv, qlinear_matmul, quantize
+from accelsim.importers.onnx_quantized import dequantize, dynamic, dynamic_product, integer_product, qlinear_conv, qlinear_matmul, quantize
 from accelsim.importers.onnx_views import cast, concat, expand, gather, reshape, same, shape_of, slice_, split, transpose
 from accelsim.importers.onnx_windows import global_average, pad, pool
 from accelsim.importers.products import matmul
@@ -45,6 +45,8 @@ QUANTIZED: dict[str, Handler] = {
     "QLinearMatMul": qlinear_matmul,
     "MatMulInteger": integer_product,
     "ConvInteger": integer_product,
+    "DynamicQuantizeLinear": dynamic,
+    "com.microsoft.DynamicQuantizeMatMul": dynamic_product,
 }
 FUNCTIONS: dict[str, Handler] = {
     **{op: unary(function) for op, function in UNARY.items()},
@@ -79,8 +81,7 @@ VIEWS: dict[str, Handler] = {
     "Shape": shape_of,
     "Size": shape_of,
 }
-REFUSED: dict[str, Handler] = {"DynamicQuantizeLinear": dynamic}
-HANDLERS: dict[str, Handler] = {**LAYERS, **FOLDED, **QUANTIZED, **FUNCTIONS, **VIEWS, **REFUSED}
+HANDLERS: dict[str, Handler] = {**LAYERS, **FOLDED, **QUANTIZED, **FUNCTIONS, **VIEWS}
 
 EPILOGUE = {
     "Add",

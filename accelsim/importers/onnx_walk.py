@@ -19,6 +19,7 @@ from accelsim.importers.expressions import Expression
 from accelsim.importers.graph_builder import GraphBuilder
 from accelsim.importers.imported_graph import ImportedGraph
 from accelsim.importers.onnx_call import OnnxCall
+from accelsim.importers.onnx_dynamic import require_cancelling
 from accelsim.importers.onnx_file import OnnxModel
 from accelsim.importers.onnx_fold import FOLDERS, fold
 from accelsim.importers.onnx_inputs import OnnxInput
@@ -137,6 +138,8 @@ class _Walk:
         if folds and (known or node.op in FOLDERS):
             results: Value | tuple[Value, ...] = self._fold(node, operands, known)
         elif node.op in HANDLERS:
+            if node.op == "DynamicQuantizeLinear":
+                require_cancelling(node, self.readers, self._is_known)
             call = OnnxCall(node, operands, self.recorder, self._sole)
             results = self._handled(call)
             if isinstance(results, Expression) and len(self.readers.get(node.outputs[0], [])) != 1:
@@ -190,6 +193,10 @@ class _Walk:
             self._visit(OnnxNode(inner, node.opset, self.model.path.parent))
         for name, source in zip(node.outputs, graph.output, strict=False):
             self._bind(name, self._operand(node, source.name))
+
+    def _is_known(self, name: str) -> bool:
+        """True for a constant: one of the file, or one that is computed already."""
+        return name in self.model.initializers or isinstance(self.values.get(name), Constant)
 
     def _operand(self, node: OnnxNode, name: str) -> Value:
         if name in self.values:

@@ -20,7 +20,6 @@ TABLES = {
     "steps of a function": onnx_ops.FUNCTIONS,
     "views": onnx_ops.VIEWS,
     "computed on constants alone": FOLDERS,
-    "refused with its reason": onnx_ops.REFUSED,
 }
 
 

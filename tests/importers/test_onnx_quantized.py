@@ -88,6 +88,48 @@ def test_unsigned_integers_without_a_zero_point_are_a_relu(tmp_path: Path) -> No
     assert [layer.op for layer in imported(again, tmp_path).layers] == ["gemm", "relu"]
 
 
+DYNAMIC = node("DynamicQuantizeLinear", ["x"], ["xq", "s", "p"])
+SUM, FLOAT = node("MatMulInteger", ["xq", "w", "p", "wz"], ["i"]), node("Cast", ["i"], ["f"], to=1)
+
+
+@pytest.mark.parametrize("zero_points", ["none", "one", "one a column"])
+@pytest.mark.parametrize("scaled", ["together", "apart"])
+def test_a_dynamically_quantized_linear_layer_is_one_gemm_of_real_weights(scaled: str, zero_points: str, tmp_path: Path) -> None:
+    """As onnxruntime's quantize_dynamic writes it: the scale of the activation times that of the weights, times the sum of products."""
+    zero = {"none": np.int8(0), "one": np.int8(3), "one a column": integers(4, seed=3)}[zero_points]
+    scale = [node("Mul", ["s", "ws"], ["both"]), node("Mul", ["f", "both"], ["m"])]
+    apart = [node("Mul", ["f", "s"], ["n"]), node("Mul", ["n", "ws"], ["m"])]
+    nodes = [DYNAMIC, SUM, FLOAT, *(scale if scaled == "together" else apart), node("Add", ["b", "m"], ["y"])]
+    constants = {"w": integers(8, 4), "wz": zero, "ws": WS, "b": random(4)}
+    model = make(nodes, (1, 5, 8), constants)
+    trace = imported(model, tmp_path)
+    assert [layer.op for layer in trace.layers] == ["gemm"]
+    real = (constants["w"].astype(np.float64) - zero) * WS
+    np.testing.assert_allclose(trace.weights(trace.layers[0].name), real, rtol=1e-6)
+    x = random(1, 5, 8)
+    (expected,) = ReferenceEvaluator(model).run(None, {"x": x})
+    step = (x.max() - x.min()) / 255  # of the activations; each of the 8 rounds by half a step at most
+    np.testing.assert_allclose(naive(trace, x), rows(expected), atol=float(step / 2 * np.abs(real).sum(axis=0).max()) + 1e-5)
+    assert trace.manifest.notes[-1].startswith("activations that were quantized with a scale and a zero point of each inference")
+
+
+def test_microsofts_dynamic_product_is_the_same_layer(tmp_path: Path) -> None:
+    constants = {"w": integers(8, 4), "wz": np.int8(3), "ws": np.linspace(0.01, 0.04, 4, dtype=np.float32), "b": random(4)}
+    fused = node("DynamicQuantizeMatMul", ["x", "w", "ws", "wz", "b"], ["y"], domain="com.microsoft")
+    trace = imported(make([fused], (1, 5, 8), constants), tmp_path)
+    assert trace.parameters == 8 * 4 + 4
+    np.testing.assert_allclose(trace.weights(trace.layers[0].name), (constants["w"] - 3.0) * constants["ws"], rtol=1e-6)
+
+
+def test_zero_points_of_weights_are_taken_off_them(tmp_path: Path) -> None:
+    x, constants = on_the_grid(1, 5, 8), {"w": integers(8, 4), "z": np.int8(3)}
+    plain = [node("DequantizeLinear", ["w", "ws", "z"], ["wd"]), node("MatMul", ["x", "wd"], ["y"])]
+    assert_within_rounding(plain, constants, x, 0, tmp_path)
+    assert_within_rounding(
+        [Q, node("QLinearMatMul", ["xq", "xs", "i0", "w", "ws", "z", "ys", "i0"], ["yq"]), DQ], constants, x, 0.51, tmp_path
+    )
+
+
 @pytest.mark.parametrize(
     ("nodes", "message"),
     [
@@ -95,13 +137,14 @@ def test_unsigned_integers_without_a_zero_point_are_a_relu(tmp_path: Path) -> No
             [node("QuantizeLinear", ["x", "xs", "z"], ["xq"]), node("DequantizeLinear", ["xq", "xs", "z"], ["y"])],
             r"zero point, is 3; allowed: 0",
         ),
-        ([Q, node("MatMulInteger", ["xq", "w", "i0", "z"], ["y"])], r"zero point, is 3"),
-        ([Q, node("QLinearMatMul", ["xq", "xs", "i0", "w", "ws", "z", "ys", "i0"], ["y"])], r"zero point, is 3"),
-        ([node("DequantizeLinear", ["w", "ws", "z"], ["wd"]), node("MatMul", ["x", "wd"], ["y"])], r"zero point other than 0"),
-        (
-            [node("DynamicQuantizeLinear", ["x"], ["xq", "s", "p"]), node("MatMulInteger", ["xq", "w"], ["y"])],
-            r"DynamicQuantizeLinear.*zero point",
-        ),
+        ([Q, node("MatMulInteger", ["xq", "w", "z", "i0"], ["y"])], r"zero point, is 3"),
+        ([Q, node("MatMulInteger", ["xq", "w", "i0", "zz"], ["y"])], r"3 zero points for weights of shape \(8, 4\)"),
+        ([DYNAMIC, node("MatMulInteger", ["xq", "w"], ["y"])], r"\(MatMulInteger\) reads its integers"),
+        ([DYNAMIC, node("MatMulInteger", ["xq", "w", "p"], ["y"])], r"'y' is an output of the model"),
+        ([DYNAMIC, SUM, FLOAT, node("Mul", ["f", "ws"], ["y"])], r"\(Mul\) reads its integers, its scale or its zero point"),
+        ([DYNAMIC, SUM, FLOAT, node("Mul", ["f", "s"], ["m"]), node("Add", ["m", "s"], ["y"])], r"\(Add\) reads its integers"),
+        ([DYNAMIC, SUM, FLOAT, node("Mul", ["f", "s"], ["m"]), node("Mul", ["x", "s"], ["y"])], r"\(Mul\) reads its integers"),
+        ([DYNAMIC, node("Cast", ["xq"], ["y"], to=1)], r"\(Cast\) reads its integers"),
         (
             [Q, node("DequantizeLinear", ["xq", "ys", "i0"], ["xd"]), node("Relu", ["xd"], ["y"])],
             r"ends in node .y. \(Relu\) is not understood",
@@ -110,7 +153,7 @@ def test_unsigned_integers_without_a_zero_point_are_a_relu(tmp_path: Path) -> No
     ],
 )
 def test_what_the_symmetric_machine_does_not_have_is_refused(nodes: list[Any], message: str, tmp_path: Path) -> None:
-    constants = {"xs": XS, "ws": WS, "ys": YS, "i0": INT8, "z": np.int8(3), "w": integers(8, 4), "none": np.float32(0)}
+    constants = {"xs": XS, "ws": WS, "ys": YS, "i0": INT8, "z": np.int8(3), "zz": integers(3), "w": integers(8, 4), "none": np.float32(0)}
     with pytest.raises(ImportModelError, match=message) as caught:
         imported(make(nodes, (1, 5, 8), constants), tmp_path)
     assert "\n" not in str(caught.value)
