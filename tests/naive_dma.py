@@ -75,7 +75,8 @@ class NaiveDma:
             return False
         if any(self.landed[write] < jobs[write].size for write in job.after_jobs):
             return False
-        size = min(self.transfer, job.size - self.sent)
+        piece = job.size // job.pieces
+        size = min(self.transfer, piece - self.sent % piece)
         self.serve(-1 - self.next_job, size)
         self.sent += size
         if self.sent == job.size:

@@ -15,7 +15,7 @@ import numpy as np
 
 from accelsim.compiler.live_bytes import LiveBytes
 from accelsim.compiler.placement import ALIGNMENT, Residency, most_live_bytes, needed_bytes, place, shared_places, sharing_hosts
-from accelsim.compiler.plan import Plan, Tensor, TensorId
+from accelsim.compiler.plan import Op, Plan, Tensor, TensorId
 from accelsim.compiler.precedence import Precedence
 from accelsim.errors import CompileError
 from accelsim.quantities import human_bytes
@@ -98,14 +98,19 @@ def too_small(
     """What is live where the buffer is fullest, and by how much that is too much."""
     short_bytes = needed_bytes(stays, hosts, capacity_bytes) - capacity_bytes
     at = LiveBytes(stays, hosts, len(plan.ops)).fullest
-    live: dict[TensorId, Residency] = {}
+    live: dict[TensorId, tuple[TensorId, int]] = {}
     for stay in sorted(stays, key=lambda item: item.first):
         if stay.first <= at <= stay.last:
-            live.setdefault(hosts.get(stay.tensor, stay.tensor), stay)
-    names = ", ".join(f"{_name(stay.tensor)} {human_bytes(stay.bytes)}" for stay in sorted(live.values(), key=lambda item: -item.bytes)[:6])
+            live.setdefault(hosts.get(stay.tensor, stay.tensor), (stay.tensor, stay.bytes))
+    return short_of_room(plan.ops[at], short_bytes, capacity_bytes, why, dict(live.values()), at)
+
+
+def short_of_room(op: Op, short_bytes: int, capacity_bytes: int, why: str, live: Mapping[TensorId, int], at: int) -> ActivationsTooLarge:
+    """The buffer is `short_bytes` too small for the bytes of the tensors that are live during `op`."""
+    largest = sorted(live.items(), key=lambda item: -item[1])[:6]
     return ActivationsTooLarge(
-        f"layer {plan.ops[at].layer.name!r}: activation_buffer.capacity = {capacity_bytes} B is short by {short_bytes} B{why}; "
-        f"live there: {names}",
+        f"layer {op.layer.name!r}: activation_buffer.capacity = {capacity_bytes} B is short by {short_bytes} B{why}; "
+        f"live there: {', '.join(f'{_name(tensor)} {human_bytes(size)}' for tensor, size in largest)}",
         short_bytes,
         at,
     )

@@ -6,7 +6,7 @@ band's rows are loaded under the band before, and stored under the one after, wh
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Set
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import replace
 
 from accelsim.compiler.allocation import (
@@ -15,15 +15,18 @@ from accelsim.compiler.allocation import (
     aligned,
     barriers,
     idlest,
+    short_of_room,
     split_stay,
     too_small,
     whole_stay,
 )
-from accelsim.compiler.bands import can_lie_in_dram, fewest_bands, lines_of, split_plan
+from accelsim.compiler.bands import band_bytes, can_lie_in_dram, fewest_bands, lines_of, split_plan
 from accelsim.compiler.live_bytes import LiveBytes
 from accelsim.compiler.placement import Residency, place, sharing_hosts
 from accelsim.compiler.plan import Op, Plan, Tensor, TensorId
 from accelsim.compiler.precedence import Precedence
+
+IN_BANDS = ", in bands of rows"
 
 
 def allocate_in_bands(plan: Plan, capacity_bytes: int) -> tuple[Plan, Allocation]:
@@ -35,6 +38,7 @@ def allocate_in_bands(plan: Plan, capacity_bytes: int) -> tuple[Plan, Allocation
         A single line of what cannot be split further does not fit: as `allocate`.
     """
     hosts = sharing_hosts(plan, Precedence(plan))
+    _check_single_lines(plan, hosts, capacity_bytes)
     in_dram: set[TensorId] = set()
     finer: dict[int, int] = {}  # operation -> factor on its number of bands, where the first estimate left gaps
     while True:
@@ -52,6 +56,24 @@ def allocate_in_bands(plan: Plan, capacity_bytes: int) -> tuple[Plan, Allocation
                 raise
             in_dram.add(tensor)
             finer = {index: factor for index, factor in finer.items() if not _touches(plan.ops[index], {tensor})}
+
+
+def _check_single_lines(plan: Plan, hosts: Mapping[TensorId, TensorId], capacity_bytes: int) -> None:
+    """Refuse at once what does not fit even if every tensor that can does lie in DRAM and each band is one line."""
+    movable = {key for key, tensor in plan.tensors.items() if can_lie_in_dram(plan, tensor)}
+    for op in plan.ops:
+        places: dict[TensorId, list[TensorId]] = {}
+        for key in dict.fromkeys((op.writes, *(key for key, _ in op.reads))):
+            places.setdefault(hosts.get(key, key), []).append(key)
+        least = {each[0]: _least_bytes(plan, op, each, movable) for each in places.values()}
+        if sum(least.values()) > capacity_bytes:
+            raise short_of_room(op, sum(least.values()) - capacity_bytes, capacity_bytes, IN_BANDS, least, op.index)
+
+
+def _least_bytes(plan: Plan, op: Op, keys: Sequence[TensorId], movable: Set[TensorId]) -> int:
+    """Fewest bytes that tensors which share a place take during `op`: the whole place, or a line of each from DRAM."""
+    whole = max(plan.tensors[key].bytes for key in keys)
+    return min(whole, band_bytes(plan, op, set(keys), lines_of(plan, op))) if movable >= set(keys) else whole
 
 
 def _bands(plan: Plan, op: Op, in_dram: Set[TensorId], hosts: Mapping[TensorId, TensorId], capacity_bytes: int, factor: int) -> int:
@@ -105,22 +127,30 @@ def _allocate(plan: Plan, capacity_bytes: int) -> Allocation:
         found = place(stays, hosts, capacity_bytes) if live.most <= capacity_bytes else None
         if found is not None:
             return Allocation(tuple(found[0]), found[1], tuple(spilled), barriers(plan, found[0], order))
-        at = live.fullest
-        eager = [index for index, stay in enumerate(stays) if _is_early_or_late(plan, stay, at)]
-        if eager:
-            index = max(eager, key=lambda item: stays[item].bytes)
-            stay = stays[index]
-            stays[index] = replace(stay, first=at + 1) if stay.loaded else replace(stay, last=at - 1)
-            live.replace(stay, [stays[index]])
-            continue
-        victim = idlest(stays, at, plan)
-        if victim is None:
-            raise too_small(plan, stays, hosts, capacity_bytes, ", in bands of rows")
-        pieces = split_stay(plan.tensors[victim.tensor], victim, at, order)
-        stays.remove(victim)
-        stays += pieces
-        live.replace(victim, pieces)
-        spilled.append(victim.tensor)
+        relief = _relief(plan, stays, live.fullest, order)
+        if relief is None:
+            raise too_small(plan, stays, hosts, capacity_bytes, IN_BANDS)
+        stay, pieces = relief
+        live.replace(stay, pieces)
+        if len(pieces) > 1:
+            stays.remove(stay)
+            stays += pieces
+            spilled.append(stay.tensor)
+        else:
+            stays[stays.index(stay)] = pieces[0]
+
+
+def _relief(plan: Plan, stays: Sequence[Residency], at: int, order: Precedence) -> tuple[Residency, list[Residency]] | None:
+    """(a stay during `at`, what takes its place and leaves more room there): rows sooner or later, else a spill; None if all are used."""
+    eager = [stay for stay in stays if (stay.first == at or stay.last == at) and _is_early_or_late(plan, stay, at)]
+    if eager:
+        stay = max(eager, key=lambda item: item.bytes)
+        return stay, [replace(stay, first=at + 1) if stay.loaded else replace(stay, last=at - 1)]
+    victim = idlest(stays, at, plan)
+    if victim is not None:
+        return victim, split_stay(plan.tensors[victim.tensor], victim, at, order)
+    early = [stay for stay in stays if stay.loaded and stay.first == at < min(stay.readers, default=at)]
+    return (early[0], [replace(early[0], first=at + 1)]) if early else None
 
 
 def _rows_stay(plan: Plan, tensor: Tensor) -> Residency:

@@ -23,11 +23,22 @@ def can_be_split(op: Op) -> bool:
 
 
 def can_lie_in_dram(plan: Plan, tensor: Tensor) -> bool:
-    """Whether rows of a tensor can come and go: rows of whole bytes, one writer, and no reader that wants planes or heads of it."""
+    """Whether rows of a tensor can come and go: rows of whole bytes, one writer, and no reader that wants heads of it.
+
+    Of the planes of a model's image, all readers must want the same lines of each; those of several images do not lie evenly apart.
+    """
     users = [plan.ops[index] for index in (*tensor.producers, *tensor.readers)]
-    planar = any(isinstance(op.layer, ConvLayer) and op.layer.input_layout == "planar" and op.reads[0][0] == tensor.id for op in users)
+    planar = [op for op in users if _planes(op, tensor.id)]
     one_writer = len(tensor.producers) <= 1 and tensor.id.part < 0
-    return one_writer and not planar and all(op.head < 0 for op in users) and tensor.width * tensor.bits % 8 == 0
+    even = not planar or (len(planar) == len(users) and plan.batch == 1)
+    return one_writer and even and all(op.head < 0 for op in users) and tensor.width * tensor.bits % 8 == 0
+
+
+def _planes(op: Op, key: TensorId) -> int:
+    """Planes of a tensor of which an operation reads the same lines; 0 where the tensor is no image of planes to it."""
+    layer = op.layer
+    planar = isinstance(layer, ConvLayer) and layer.input_layout == "planar" and op.reads[0][0] == key
+    return layer.input_channels if planar and isinstance(layer, ConvLayer) else 0
 
 
 def lines_of(plan: Plan, op: Op) -> int:
@@ -36,7 +47,7 @@ def lines_of(plan: Plan, op: Op) -> int:
 
 
 def rows_read(op: Op, role: Role, tensor: Tensor, first_row: int, rows: int) -> tuple[int, int]:
-    """(first row, rows) of `tensor` that the given rows of the result need; the rows are whole lines where there are lines.
+    """(first row, rows) of `tensor`, or of each of its planes, that the given rows of the result need; whole lines where there are lines.
 
     Of a window at the border only the lines inside the image; with several images, everything from the first image's line on.
     """
@@ -56,7 +67,8 @@ def rows_read(op: Op, role: Role, tensor: Tensor, first_row: int, rows: int) -> 
     stop = max(1, min(height, last_y * layer.strides[0] - layer.padding[0] + span))
     first = image * height + start
     end = max(first + 1, last_image * height + stop)
-    return first * width, (end - first) * width
+    per_line = 1 if _planes(op, tensor.id) else width
+    return first * per_line, (end - first) * per_line
 
 
 def rows_of(plan: Plan, op: Op, key: TensorId, first_row: int, rows: int) -> tuple[int, int]:
@@ -126,7 +138,7 @@ class _Splitter:
         """What a band reads in place of tensor `key`."""
         if key in self.in_dram:
             first, rows = rows_of(self.plan, op, key, first, rows)
-            window = self._rows(key, index, first, rows)
+            window = self._rows(key, index, first, rows, max(1, _planes(op, key)))
             window.sources = tuple(
                 piece.id for piece in self.written[key] if piece.first_row < first + rows and first < piece.first_row + piece.rows
             )
@@ -134,10 +146,12 @@ class _Splitter:
         self.tensors[key].readers.append(index)
         return key
 
-    def _rows(self, key: TensorId, index: int, first: int, rows: int) -> Tensor:
+    def _rows(self, key: TensorId, index: int, first: int, rows: int, planes: int = 1) -> Tensor:
         whole = self.wholes[key]
         at = replace(key, at=index)
-        self.tensors[at] = replace(whole, id=at, rows=rows, first_row=first, whole=whole, producers=[], readers=[], sources=())
+        self.tensors[at] = replace(
+            whole, id=at, rows=planes * rows, first_row=first, planes=planes, whole=whole, producers=[], readers=[], sources=(),
+        )  # fmt: skip
         return self.tensors[at]
 
 
@@ -145,7 +159,7 @@ def fewest_bands(plan: Plan, op: Op, in_dram: Set[TensorId], room_bytes: int) ->
     """Fewest bands of `op` whose rows fit in `room_bytes` twice (one band loads while another computes); one line each if none do."""
     most = lines_of(plan, op)
     for count in _counts(most):
-        if _band_bytes(plan, op, in_dram, count) * (2 if count > 1 else 1) <= room_bytes:
+        if band_bytes(plan, op, in_dram, count) * (2 if count > 1 else 1) <= room_bytes:
             return count
     return most
 
@@ -155,7 +169,7 @@ def _counts(most: int) -> Sequence[int]:
     return sorted({-(-most // lines) for lines in range(1, most + 1)})
 
 
-def _band_bytes(plan: Plan, op: Op, in_dram: Set[TensorId], count: int) -> int:
+def band_bytes(plan: Plan, op: Op, in_dram: Set[TensorId], count: int) -> int:
     """Most bytes that a band reads from DRAM and writes there."""
     most = 0
     for first, rows in band_rows(plan, op, count):
@@ -163,7 +177,7 @@ def _band_bytes(plan: Plan, op: Op, in_dram: Set[TensorId], count: int) -> int:
         for key in dict.fromkeys(key for key, _ in op.reads):
             if key in in_dram:
                 tensor = plan.tensors[key]
-                size += rows_of(plan, op, key, first, rows)[1] * tensor.width * tensor.bits // 8
+                size += rows_of(plan, op, key, first, rows)[1] * max(1, _planes(op, key)) * tensor.width * tensor.bits // 8
         if op.writes in in_dram:
             tensor = plan.tensors[op.writes]
             size += rows * tensor.width * tensor.bits // 8

@@ -103,12 +103,16 @@ def _choose(accelerator: Accelerator, trace: Trace, batch: int, plans: Plans) ->
             problems.append(error)
             continue
         if not allocation.spilled and not allocation.barriers:
-            return Network(trace, candidate, allocation, f"{order}: least estimated cost of {len(ranked)} orders that fit without a spill")
+            return Network(trace, candidate, allocation, f"{order}: least estimated cost of the orders that fit without a spill")
         spilled = sum(candidate.tensors[item].bytes for item in allocation.spilled)
         fitting.append(((spilled, len(allocation.barriers), rank), candidate, allocation))
-    if not fitting and may_spill and buffer.residency != "dram":
-        candidate, allocation = plans.allocate_in_bands(trace, batch, ranked[0], buffer.capacity)
-        why = f"{candidate.head_order}: least estimated cost, as no order fits without bands of rows"
+    for order in ranked if may_spill and not fitting and buffer.residency != "dram" else ():
+        try:
+            candidate, allocation = plans.allocate_in_bands(trace, batch, order, buffer.capacity)
+        except ActivationsTooLarge as error:
+            problems.append(error)
+            continue
+        why = f"{order}: least estimated cost of the orders that fit in bands of rows, as none does without"
         return Network(trace, candidate, allocation, why)
     if not fitting:
         raise min(problems, key=lambda problem: problem.short_bytes)

@@ -29,11 +29,18 @@ def load_tensor(frame: Frame, stay: Residency, op: Op) -> None:
     for index in after:
         low.tasks[index]["notify"] = 1
     operand = "activations_in" if tensor.is_input else "spill_in"
+    pieces, pitch = tensor.planes, (tensor.whole or tensor).bytes // tensor.planes
     address = -1  # without a memory for activations the host puts the input into the buffer, as soon as its place is free
     if frame.accelerator.placement.activations == "dram":
         address = dram_address(frame, tensor)
-        book_traffic(frame, reader.layer.name, operand, "dram", False, tensor.bytes, address)
-    low.jobs.append(ActivationJob(False, address, tensor.bytes, row_bytes, tensor.rows, low.loads, after, writes, operand, layer))
+        for piece in range(pieces):
+            book_traffic(frame, reader.layer.name, operand, "dram", False, tensor.bytes // pieces, address + piece * pitch)
+    low.jobs.append(
+        ActivationJob(
+            write=False, address=address, size=tensor.bytes, row_bytes=row_bytes, rows=tensor.rows, load=low.loads, after=after,
+            after_jobs=writes, operand=operand, layer=layer, pieces=pieces, pitch=pitch,
+        )
+    )  # fmt: skip
     frame.loaded[stay.tensor, stay.first] = task
     low.loads += 1
 
@@ -69,7 +76,7 @@ def stays_of(frame: Frame) -> list[Stay]:
         producers = tensor.producers
         part = f"[{stay.tensor.part}]" if stay.tensor.part >= 0 else ""
         if tensor.whole is not None:
-            part = f"[rows {tensor.first_row} to {tensor.first_row + tensor.rows - 1}]"
+            part = f"[rows {tensor.first_row} to {tensor.first_row + tensor.rows // tensor.planes - 1}]"
         out.append(
             Stay(
                 tensor=f"{stay.tensor.name}{part}",

@@ -57,6 +57,7 @@ class Tensor:
     readers : operations that read it, in program order
     columns_of_producer : columns that each producer writes (the heads of an attention), width if there is one
     whole : the activation in DRAM of which these are rows, from `first_row` on; None: this is all of it
+    planes : planes of an image of which these are the same rows each, counted from `first_row` of a plane; 1: rows of the whole
     sources : rows of `whole`, each written to DRAM by one operation, among which are these
     """
 
@@ -71,6 +72,7 @@ class Tensor:
     is_output: bool = False
     whole: Tensor | None = None
     first_row: int = 0
+    planes: int = 1
     sources: tuple[TensorId, ...] = ()
 
     @property

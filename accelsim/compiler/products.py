@@ -267,11 +267,13 @@ def _image_rows(frame: Frame, layer: ConvLayer, tensor: Tensor, row0: int) -> Re
     """Which line of the input image, or of the lines of it that are here, an output position from row `row0` on waits for."""
     height, width = layer.image
     reach = layer.dilation[0] * (layer.bounds.FY - 1) - layer.padding[0]
-    reach += row0 // layer.bounds.OX * layer.strides[0] - tensor.first_row // width
+    planar = layer.input_layout == "planar"
+    reach += row0 // layer.bounds.OX * layer.strides[0] - tensor.first_row // (1 if planar else width)
     fields: Record = {"in_ox": layer.bounds.OX, "in_stride": layer.strides[0], "in_reach": max(0, reach)}
-    if layer.input_layout == "planar":  # the lines of the last plane arrive last
-        planes = tensor.rows // (height * frame.plan.batch)
-        return {**fields, "in_rows": height, "in_ix": 1, "in_row0": (planes - 1) * height}
+    if planar:  # the lines of the last plane arrive last
+        planes = tensor.planes if tensor.whole is not None else tensor.rows // (height * frame.plan.batch)
+        lines = tensor.rows // planes if tensor.whole is not None else height
+        return {**fields, "in_rows": lines, "in_ix": 1, "in_row0": (planes - 1) * lines}
     return {**fields, "in_rows": height * width if tensor.whole is None else tensor.rows, "in_ix": width, "in_cols": layer.input_channels}
 
 

@@ -113,8 +113,10 @@ class Dma:
             self._cluster.fill(job.load, self._load_offset(job.load), job.rows)
             self._next_job += 1
             return True
-        size = min(self._spec.transfer, job.size - self._job_sent)
-        self._submit("dram", -1 - self._next_job, job.address, self._job_sent, size, job.write)
+        piece_bytes = job.size // job.pieces
+        piece, offset = divmod(self._job_sent, piece_bytes)
+        size = min(self._spec.transfer, piece_bytes - offset)
+        self._submit("dram", -1 - self._next_job, job.address + piece * job.pitch + offset, self._job_sent, size, job.write)
         self._job_sent += size
         if self._job_sent == job.size:
             self._next_job += 1
@@ -141,7 +143,7 @@ class Dma:
         self._in_flight += 1
         self._flights[self._next_id] = (what, offset, size, write)
         self.on_issue(self._next_id, what)
-        self.channels[memory].submit(self._next_id, address + offset, size, write)
+        self.channels[memory].submit(self._next_id, address, size, write)
         self._next_id += 1
 
     def _complete(self, flight: int) -> None:

@@ -17,14 +17,14 @@ from accelsim.compress.open_trace import open_trace
 from accelsim.errors import CompileError
 from accelsim.program import ActivationJob, Program, Stay
 from accelsim.result import CATEGORIES, Result
-from accelsim.simulate import simulate
+from accelsim.simulate import simulate, simulate_recorded
 from accelsim.trace.layers import ConvLayer
 from accelsim.trace.trace import Trace
 from tests.engine.test_machine_twin import compare
 from tests.naive_machine import Landings, NaiveMachine, records, row_source
 from tests.recorded import run_recorded
 from tests.tiny_convnets import AVERAGE, MAX_POOL, ConvNet, every_layer
-from tests.tiny_machines import accelerators, gemm_chain, tiny_accelerator
+from tests.tiny_machines import accelerators, gemm_chain, tiny_accelerator, tiny_encoder
 
 TRACES = Path(__file__).parents[2] / "traces"
 WEIGHTS = {"raw_weights", "indices", "signs", "scales_bias", "codebook", "padding"}
@@ -164,6 +164,56 @@ def test_a_convolution_that_adds_what_it_reads_brings_those_rows_once(taps: int,
     assert moved(result, "spill_out") == batch * 16 * line
     assert moved(result, "spill_in") == 16 * line + halo if batch == 1 else moved(result, "spill_in") >= batch * 16 * line
     compare(chip, trace, frames=2, batch=batch)
+
+
+@pytest.mark.parametrize(("channels", "capacity"), [(1, 256), (3, 640)])
+def test_a_model_image_of_planes_comes_in_bands_of_the_same_lines_of_each_plane(channels: int, capacity: int) -> None:
+    """A 3x3 stem of stride 1 reads 2 lines of each plane again between two bands."""
+    trace = ConvNet(channels, 16, 16).conv(4).trace()
+    chip = machine(capacity, dma__transfer=48)
+    run = simulate_recorded(chip, trace)
+    bands = bands_of(run.result, "conv1")
+    assert bands > 1
+    assert moved(run.result, "activations_in") == channels * (16 + 2 * (bands - 1)) * 16
+    jobs = [job for job in run.program.jobs if job.operand == "activations_in"]
+    assert len(jobs) == bands
+    image = min(job.address for job in jobs)
+    step = -(-16 // bands)
+    for number, job in enumerate(jobs):
+        lines = range(max(0, number * step - 1), min(16, (number + 1) * step + 1))
+        wanted = {plane * 256 + line * 16 + column for plane in range(channels) for line in lines for column in range(16)}
+        flights = [flight for flight, what in run.notes.carries.items() if what == -1 - run.program.jobs.index(job)]
+        requests = [request for request in run.notes.requests["dram"] if request.number in flights]
+        assert {request.address - image + byte for request in requests for byte in range(request.size)} == wanted
+        assert sum(request.size for request in requests) == job.size == len(wanted)
+    compare(chip, trace, frames=2)
+
+
+def test_each_row_of_a_stem_in_bands_waits_for_its_last_line_of_the_last_plane() -> None:
+    trace = ConvNet(3, 16, 16).conv(4, 3, stride=2).trace()
+    program = compile_trace(machine(640), trace)
+    tasks, jobs = records(program.tasks), {job.load: job for job in program.jobs}
+    image, rows = min(job.address for job in program.jobs if job.operand == "activations_in"), 0
+    assert len({run["in_task"] for run in records(program.runs)}) > 1
+    for run in records(program.runs):
+        task = tasks[run["in_task"]]
+        first, lines = (jobs[task["ordinal"]].address - image) // 16, task["units"] // 3
+        for row in range(run["m"]):
+            last = min(15, (rows + row) // 8 * 2 + 1)  # of the lines from 2 y - 1 on
+            assert row_source(run, 0, row, 4) == (run["in_task"], 2 * lines + last - first)
+        rows += run["m"]
+    assert rows == 64
+
+
+def test_an_attention_in_bands_takes_the_order_of_heads_that_fits() -> None:
+    """Scores of 20 x 20 bytes: the next head's under this head's softmax take 400 B more than one head after the other."""
+    trace = tiny_encoder(20, 8, 4, 64, "int8")
+    roomy, tight = (simulate(machine(capacity), trace) for capacity in (1472, 1024))
+    assert "bands" in roomy.choices
+    assert roomy.choices["head_order"].startswith("pipelined")
+    assert tight.choices["head_order"].startswith("sequential")
+    assert tight.macs == roomy.macs == trace.macs
+    compare(machine(1024), trace)
 
 
 def test_products_and_row_functions_without_an_image_run_in_bands_of_rows() -> None:
