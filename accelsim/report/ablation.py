@@ -13,11 +13,11 @@ from typing import Any
 
 from accelsim.errors import ConfigError
 from accelsim.report import gate_counts
-from accelsim.report.action_counts import WEIGHT_STREAM, add_counts, count_actions
+from accelsim.report.action_counts import WEIGHT_STREAM
 from accelsim.report.compare import label
 from accelsim.report.energy import MEMORIES, EnergyLine
 from accelsim.report.recost import Cost, recost
-from accelsim.report.sign_cost import SignChoice, sign_choices
+from accelsim.report.sign_cost import SignCost, sign_bits, sign_costs
 from accelsim.report.span import ZERO, Span, total
 from accelsim.report.technology import Technology
 from accelsim.result import CATEGORIES, Result
@@ -72,37 +72,9 @@ class Part:
         row: dict[str, Any] = {"part": self.name}
         for run, usage in (("coded", self.coded), ("raw", self.raw)):
             for what, unit, span in (("area", "mm2", usage.area_mm2), ("energy", "uj", usage.energy_uj)):
-                row |= {f"{run}_{what}{end}_{unit}": value for end, value in _ends(span)}
+                row |= {f"{run}_{what}{end}_{unit}": value for end, value in span.ends}
             row[f"{run}_cycles"] = usage.cycles
         return {**row, "source": self.source}
-
-
-@dataclass(frozen=True)
-class SignCost:
-    """One circuit that applies the signs: its area, and its energy in the coded run.
-
-    Attributes
-    ----------
-    share_of_array_pct : its gates over those of the PEs
-    energy_uj : of an inference, without leakage; share_of_run_pct : of the whole run's energy, nominal
-    energy_source : of the energy of a gate
-    """
-
-    choice: SignChoice
-    energy_uj: Span
-    share_of_run_pct: float
-    energy_source: str
-
-    def to_row(self) -> dict[str, Any]:
-        """Flat and plain, for a table, CSV or JSON."""
-        component = self.choice.component
-        return {
-            **component.to_row(),
-            "share_of_array_pct": self.choice.share_of_array_pct,
-            **{f"energy{end}_uj": value for end, value in _ends(self.energy_uj)},
-            "share_of_run_pct": self.share_of_run_pct,
-            "energy_source": self.energy_source,
-        }
 
 
 @dataclass(frozen=True)
@@ -168,9 +140,8 @@ def ablate(coded: Result, raw: Result, technology: Technology) -> Ablation:
     gates = _decoder_gates(costs[0])
     usages = [_usage(cost, result, technology, gates, cost is costs[0]) for cost, result in zip(costs, (coded, raw), strict=True)]
     parts = tuple(Part(name, usages[0][name], usages[1][name], _source(name, costs[0])) for name in usages[0])
-    inferences = len(coded.frames) * coded.batch
-    signs = sum(bits for key, bits in coded.traffic.items() if key.operand == "signs")
-    return Ablation(coded, raw, technology.name, parts, _signs(coded, costs[0], technology, inferences), signs / inferences)
+    signs = sign_costs(coded, costs[0], technology)
+    return Ablation(coded, raw, technology.name, parts, signs, sign_bits(coded))
 
 
 def _decoder_gates(cost: Cost) -> dict[str, Span]:
@@ -225,20 +196,3 @@ def _usage(cost: Cost, result: Result, technology: Technology, gates: Mapping[st
 def _less(whole: Span, part: Span) -> Span:
     """What remains of a whole that holds the part: end by end, as both come from one technology's lows and highs."""
     return Span.around(whole.nominal - part.nominal, max(0.0, whole.low - part.low), max(0.0, whole.high - part.high))
-
-
-def _signs(coded: Result, cost: Cost, technology: Technology, inferences: int) -> tuple[SignCost, ...]:
-    """The circuits on this chip: signs of decoded lanes on the load path, of every PE in every cycle inside the array."""
-    counts = {action.name: span for action, span in add_counts(count_actions(coded, cost.accelerator)).items()}
-    lanes, slots = counts.get("sign_lane", ZERO), counts.get("pe_cycle", ZERO)
-    gate, run = technology.energy.gate_pj.span, cost.energy.energy_pj().nominal
-    source = technology.energy.gate_pj.citation
-    each = (lanes * gate_counts.SIGN_LANE, lanes * gate_counts.SIGN_XOR, slots * (gate_counts.SIGN_LANE if lanes.high else 0.0))
-    return tuple(
-        SignCost(choice, gates * gate * (1e-6 / inferences), 100 * gates.nominal * gate.nominal / run, source)
-        for choice, gates in zip(sign_choices(cost.accelerator, technology), each, strict=True)
-    )
-
-
-def _ends(span: Span) -> tuple[tuple[str, float], ...]:
-    return (("", span.nominal), ("_low", span.low), ("_high", span.high))

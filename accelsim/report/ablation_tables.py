@@ -5,9 +5,9 @@ from __future__ import annotations
 from rich.console import Console
 
 from accelsim.report.ablation import Ablation, Part
-from accelsim.report.cost_tables import ends, short
+from accelsim.report.sign_tables import render_sign_costs
 from accelsim.report.terminal import row, say, show, table
-from accelsim.report.text import decimal_bytes
+from accelsim.report.text import decimal_bytes, ends, short
 
 
 def render_ablation(console: Console, ablation: Ablation) -> None:
@@ -50,17 +50,5 @@ def _render_signs(console: Console, ablation: Ablation) -> None:
     if not ablation.sign_bits:
         say(console, "The coded trace holds no signs.")
         return
-    out = table(["circuit", ">GE", ">um2", ">of the PEs", ">uJ", ">low-high", ">of the run"], dense=True)
-    for item in ablation.signs:
-        component = item.choice.component
-        row(
-            out,
-            component.name,
-            short(component.gates.nominal if component.gates else 0.0),
-            short(component.area_um2.nominal),
-            f"{item.choice.share_of_array_pct:.2f} %",
-            short(item.energy_uj.nominal),
-            ends(item.energy_uj),
-            f"{item.share_of_run_pct:.2f} %",
-        )
-    show(console, f"What a sign bit costs, besides the {decimal_bytes(ablation.sign_bits / 8)} of signs that cross the memories", out)
+    moved = decimal_bytes(ablation.sign_bits / 8)
+    render_sign_costs(console, f"What a sign bit costs, besides the {moved} of signs that cross the memories", {"": ablation.signs})

@@ -11,6 +11,7 @@ from typing import Any
 
 from accelsim.report.compare import short_labels
 from accelsim.report.recost import Cost, recost
+from accelsim.report.sign_cost import SignCost, sign_bits, sign_costs
 from accelsim.report.span import ZERO, Span, total
 from accelsim.report.technology import Technology
 from accelsim.result import Result
@@ -34,11 +35,12 @@ ENERGY_GROUPS: Mapping[str, str] = {
 
 @dataclass(frozen=True)
 class RunCost:
-    """One of several runs: what tells it apart, what it took, what it costs."""
+    """One of several runs: what tells it apart, what it took, what it costs; `signs`: by circuit, where its weights have any."""
 
     name: str
     result: Result
     cost: Cost
+    signs: tuple[SignCost, ...] = ()
 
     @property
     def inferences(self) -> int:
@@ -54,6 +56,11 @@ class RunCost:
     def bus_megabytes(self) -> float:
         """Bytes of an inference on all memory channels, 10^6."""
         return self.result.bus_bytes / 1e6 / self.inferences
+
+    @property
+    def sign_megabytes(self) -> float:
+        """Signs of an inference on all memory channels, 10^6 bytes."""
+        return sign_bits(self.result) / 8e6
 
     @property
     def energy_uj(self) -> Span:
@@ -121,6 +128,7 @@ class RunCost:
         """The row, with energy and area by group, and every line of both with its source."""
         return {
             **self.to_row(),
+            "signs": [item.to_row() for item in self.signs],
             "area_rows": self.cost.area.rows(),
             "energy_rows": self.cost.energy.rows(),
             "energy_by_group_uj": {name: _range(span) for name, span in self.energy_by_group_uj.items()},
@@ -146,4 +154,6 @@ def costs_of(results: Iterable[Result], technology: Technology) -> tuple[RunCost
         As `recost`.
     """
     runs = tuple(results)
-    return tuple(RunCost(name, run, recost(run, technology)) for name, run in zip(short_labels(runs), runs, strict=True))
+    costs = [recost(run, technology) for run in runs]
+    signs = [sign_costs(run, cost, technology) if sign_bits(run) else () for run, cost in zip(runs, costs, strict=True)]
+    return tuple(map(RunCost, short_labels(runs), runs, costs, signs))

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from rich.console import Console
 
 from accelsim.report.compare_costs import RunCost
-from accelsim.report.span import Span
+from accelsim.report.sign_tables import render_sign_costs
 from accelsim.report.terminal import row, say, show, table
-from accelsim.report.text import milliseconds, times
+from accelsim.report.text import decimal_bytes, ends, milliseconds, short, times
 
 
 def render_costs(console: Console, costs: Sequence[RunCost]) -> None:
@@ -18,6 +18,10 @@ def render_costs(console: Console, costs: Sequence[RunCost]) -> None:
     _render_absolute(console, costs, technology)
     _render_relative(console, costs)
     _render_codebooks(console, costs)
+    signed = {str(index): item.signs for index, item in enumerate(costs) if item.sign_megabytes}
+    if signed:
+        moved = ", ".join(f"{decimal_bytes(1e6 * costs[int(index)].sign_megabytes)} (run {index})" for index in signed)
+        render_sign_costs(console, f"What a sign bit costs by circuit, besides the signs that cross the memories: {moved}", signed)
     for warning in dict.fromkeys(warning for item in costs for warning in item.cost.area.warnings):
         names = [item.name for item in costs if warning in item.cost.area.warnings]
         say(console, f"warning: {warning}" if len(names) == len(costs) else f"warning: {', '.join(names)}: {warning}", style="yellow")
@@ -77,13 +81,3 @@ def _render_codebooks(console: Console, costs: Sequence[RunCost]) -> None:
             ends(area),
         )
     show(console, "Codebooks", out)
-
-
-def short(value: float) -> str:
-    """Three significant digits, no exponent: 1234.5 -> '1,234', 0.01234 -> '0.0123'."""
-    return f"{value:,.0f}" if value >= 1000 else f"{value:#.3g}".rstrip(".") if value >= 0.001 else f"{value:.4f}"
-
-
-def ends(span: Span) -> str:
-    """Both ends of a range, as `short` writes them."""
-    return f"{short(span.low)}-{short(span.high)}"

@@ -1,19 +1,23 @@
-"""What a sign bit costs in gates: a decoder on the load path against a sign carried into every PE, two's complement against XOR alone.
+"""What a sign bit costs: a decoder on the load path against a sign carried into every PE, two's complement against XOR alone.
 
 Disputable assumption: sign-magnitude codewords save the carry of the decoder and are taken to cost the multiplier nothing; a
-multiplier for sign-magnitude weights was not synthesized.
+multiplier for sign-magnitude weights was not synthesized. A gate costs what a MAC's gate costs, also in every PE and every cycle.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from accelsim.accelerator import Accelerator
 from accelsim.report import gate_counts
+from accelsim.report.action_counts import add_counts, count_actions
 from accelsim.report.components import AreaComponent, logic
 from accelsim.report.gate_counts import SYNTHESIS
-from accelsim.report.span import Span
+from accelsim.report.recost import Cost
+from accelsim.report.span import ZERO, Span
 from accelsim.report.technology import Technology
+from accelsim.result import Result
 
 SIGN_INSIDE_SYNTHESIZED = (1231.7 - 1188.7, 1127.0 - 1038.0)  # GE a PE, psums of 32 and of 24 bits
 
@@ -24,6 +28,54 @@ class SignChoice:
 
     component: AreaComponent
     share_of_array_pct: float
+
+
+@dataclass(frozen=True)
+class SignCost:
+    """One circuit that applies the signs: its area, and its energy in a run.
+
+    Attributes
+    ----------
+    share_of_array_pct : its gates over those of the PEs
+    energy_uj : of an inference, without leakage; share_of_run_pct : of the whole run's energy, nominal
+    energy_source : of the energy of a gate
+    """
+
+    choice: SignChoice
+    energy_uj: Span
+    share_of_run_pct: float
+    energy_source: str
+
+    def to_row(self) -> dict[str, Any]:
+        """Flat and plain, for a table, CSV or JSON."""
+        return {
+            **self.choice.component.to_row(),
+            "share_of_array_pct": self.choice.share_of_array_pct,
+            **{f"energy{end}_uj": value for end, value in self.energy_uj.ends},
+            "share_of_run_pct": self.share_of_run_pct,
+            "energy_source": self.energy_source,
+        }
+
+
+def sign_bits(result: Result) -> float:
+    """Bits of signs that an inference moves over the memories."""
+    return sum(bits for key, bits in result.traffic.items() if key.operand == "signs") / _inferences(result)
+
+
+def sign_costs(result: Result, cost: Cost, technology: Technology) -> tuple[SignCost, ...]:
+    """The circuits on this chip: signs of decoded lanes on the load path, of every PE in every cycle inside the array."""
+    counts = {action.name: span for action, span in add_counts(count_actions(result, cost.accelerator)).items()}
+    lanes, slots = counts.get("sign_lane", ZERO), counts.get("pe_cycle", ZERO)
+    gate, run = technology.energy.gate_pj, cost.energy.energy_pj().nominal
+    each = (lanes * gate_counts.SIGN_LANE, lanes * gate_counts.SIGN_XOR, slots * (gate_counts.SIGN_LANE if lanes.high else 0.0))
+    return tuple(
+        SignCost(choice, gates * gate.span * (1e-6 / _inferences(result)), 100 * gates.nominal * gate.value / run, gate.citation)
+        for choice, gates in zip(sign_choices(cost.accelerator, technology), each, strict=True)
+    )
+
+
+def _inferences(result: Result) -> int:
+    return len(result.frames) * result.batch
 
 
 def sign_choices(accelerator: Accelerator, technology: Technology) -> tuple[SignChoice, ...]:

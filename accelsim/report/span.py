@@ -43,6 +43,11 @@ class Span:
         by = other if isinstance(other, Span) else Span.exact(other)
         return Span(self.nominal / by.nominal, self.low / by.high, self.high / by.low)
 
+    @property
+    def ends(self) -> tuple[tuple[str, float], ...]:
+        """What to add to a name, and the figure: nominal, low and high."""
+        return (("", self.nominal), ("_low", self.low), ("_high", self.high))
+
     def holds(self, value: float) -> bool:
         """Whether `value` lies in the range."""
         return self.low <= value <= self.high

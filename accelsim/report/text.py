@@ -11,6 +11,8 @@ import unicodedata
 from collections import Counter
 from collections.abc import Sequence
 
+from accelsim.report.span import Span
+
 LABEL_CHARS = 24  # of a name in a picture at a paper's column width
 LINE_CHARS = 42  # of a sentence below the axes there
 _KEPT = {" "}
@@ -108,3 +110,13 @@ def duration(milliseconds: float) -> str:
 def milliseconds(value: float) -> str:
     """12.3456 -> '12.346', 0.0012345 -> '0.001234': three decimals, or four digits below 1 ms."""
     return f"{value:,.3f}" if value >= 1 else f"{value:.4g}"
+
+
+def short(value: float) -> str:
+    """Three significant digits, no exponent: 1234.5 -> '1,234', 0.01234 -> '0.0123'."""
+    return f"{value:,.0f}" if value >= 1000 else f"{value:#.3g}".rstrip(".") if value >= 0.001 else f"{value:.4f}"
+
+
+def ends(span: Span) -> str:
+    """Both ends of a range, as `short` writes them."""
+    return f"{short(span.low)}-{short(span.high)}"

@@ -117,6 +117,10 @@ def test_one_command_line_sets_rom_ram_ports_banks_and_formats_side_by_side(tmp_
     assert runs[1]["area_mm2"] > runs[0]["area_mm2"]  # two more read ports of a register file
     rows = list(csv.DictReader((tmp_path / "cmp" / "side_by_side.csv").read_text().splitlines()))
     assert [float(row["energy_uj"]) for row in rows] == [run["energy_uj"] for run in runs]
+    assert [len(run["signs"]) for run in runs] == [3, 3, 3, 3, 0]  # three circuits; int8 has no signs
+    load_path, magnitude, inside = runs[0]["signs"]
+    assert magnitude["area_um2"] < load_path["area_um2"] < inside["area_um2"]
+    assert magnitude["energy_uj"] < load_path["energy_uj"] < inside["energy_uj"] < runs[0]["energy_uj"]
     for index, run in enumerate(runs):
         for name in ("area", "energy"):
             lines = list(csv.DictReader((tmp_path / "cmp" / "runs" / str(index) / f"{name}.csv").read_text().splitlines()))
@@ -131,7 +135,7 @@ def test_the_table_fits_80_columns_and_names_each_run_and_its_codebook() -> None
     shown = text[text.index("Side by side") :]
     assert all(len(line.rstrip()) <= 80 for line in shown.splitlines())
     assert "placed area in mvq40" in shown
-    for word in ("ram, sram", "rom_macro", "4 in 8 banks", "256x8", "EDP", "TOPS/W"):
+    for word in ("ram, sram", "rom_macro", "4 in 8 banks", "256x8", "EDP", "TOPS/W", "What a sign bit costs", "sign carried into"):
         assert word in shown
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from accelsim.report.area import AreaReport
 from accelsim.report.compare_costs import ENERGY_GROUPS
-from accelsim.report.cost_tables import short
 from accelsim.report.energy import EnergyReport
 from accelsim.report.html.elements import Child, folded, paragraph
 from accelsim.report.html.figures import beside, figure
@@ -12,6 +11,7 @@ from accelsim.report.html.run_sections import Run, Section
 from accelsim.report.html.tables import Cell, Column, Row, integer, number, share, swatch, table, value
 from accelsim.report.plots.style import group_paint
 from accelsim.report.span import Span
+from accelsim.report.text import short
 
 _RANGE_NOTE = "low and high are the ends of each figure's range, all errors taken as correlated"
 

@@ -14,7 +14,6 @@ from pathlib import Path
 from accelsim import __version__
 from accelsim.report.compare import Comparison, compare, label, short_labels
 from accelsim.report.compare_costs import RunCost, costs_of
-from accelsim.report.cost_tables import short
 from accelsim.report.html import cost_sections, run_sections
 from accelsim.report.html.comparison_sections import comparison_sections
 from accelsim.report.html.elements import Child, Node, element, paragraph, to_html, verbatim
@@ -24,7 +23,7 @@ from accelsim.report.html.tables import Column, number, table
 from accelsim.report.plots.pictures import comparison_pictures, run_pictures
 from accelsim.report.technology import Technology
 from accelsim.report.terminal import ProgressCallback
-from accelsim.report.text import decimal_bytes, hertz, milliseconds, times
+from accelsim.report.text import decimal_bytes, hertz, milliseconds, short, times
 from accelsim.report.validation_status import SOURCE, UNVALIDATED, VALIDATION_STATUS
 from accelsim.result import Result
 

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from accelsim.report.compare_costs import RunCost
-from accelsim.report.cost_tables import short
 from accelsim.report.html.elements import Child, Node, element, folded, lines, listing, paragraph
 from accelsim.report.html.figures import beside, figure
 from accelsim.report.html.tables import (
@@ -36,7 +35,7 @@ from accelsim.report.metrics import (
     traffic_lines,
 )
 from accelsim.report.plots.style import CATEGORY_PAINT, category_paint, operand_paint
-from accelsim.report.text import hertz, milliseconds
+from accelsim.report.text import hertz, milliseconds, short
 from accelsim.result import BOUND_RESOURCES, Result
 
 
