@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
 
 from accelsim.errors import ImportModelError
 from accelsim.formats.float32 import SPEC as FLOAT32
-from accelsim.importers.layout import Digit, Dim, View, axis_dim, whole
+from accelsim.importers.layout import View, axis_dim, whole
+from accelsim.importers.readings import Extent, Split, flattened_image, heads_of, image_layout, is_rows
 from accelsim.importers.windows import Convolution, Pool
 from accelsim.trace.layers import (
     AddLayer,
@@ -36,17 +36,7 @@ from accelsim.trace.layers import (
 )
 from accelsim.trace.manifest import ModelInput
 
-Split = Literal["columns", "groups"]
 L = TypeVar("L", bound=LayerBase)
-
-
-@dataclass(frozen=True)
-class Extent:
-    """Axes of a produced tensor: `groups` heads (or planes) of rows x columns, before it is known how the heads lie."""
-
-    groups: int
-    rows: int
-    columns: int
 
 
 class GraphBuilder:
@@ -80,7 +70,8 @@ class GraphBuilder:
 
     def linear(self, name: str, view: View, outputs: int, bias: bool) -> View:
         """A linear layer over the last dimension; over a flattened image it is a convolution of one window, the image."""
-        image = self._flattened_image(view)
+        is_input = any(item.name == view.producer for item in self.inputs)
+        image = flattened_image(self._extents[view.producer], view, is_input)
         if image is not None:
             _, _, height, width = image.shape
             whole_image = Convolution(outputs, (height, width), (1, 1), (0, 0), (1, 1), 1)
@@ -239,55 +230,25 @@ class GraphBuilder:
 
     def _require_matrix(self, name: str, view: View, all_rows: bool = False) -> None:
         """Check that the view is whole rows of one matrix (or, unless `all_rows`, one whole row); heads must lie as columns."""
-        extent = self._extents[view.producer]
-        flat = view.reshape((math.prod(view.shape[:-1]), view.shape[-1]))
-        row = axis_dim("row", extent.rows) if view.row is None else ()
-        column = axis_dim("group", extent.groups) + axis_dim("column", extent.columns)
-        if flat.essential != _essential(row, column) or (all_rows and view.row is not None):
+        if not is_rows(self._extents[view.producer], view) or (all_rows and view.row is not None):
             raise ImportModelError(f"{name}: reads {view.producer!r} as {view.shape}, which is not whole rows in memory")
         self._decide(name, view.producer, "columns")
 
     def _operand(self, name: str, view: View, may_transpose: bool = False) -> tuple[Split, bool]:
-        """How a (heads, x, y) view lies: heads as columns or matrices; rows x columns, or columns x rows when transposed."""
-        extent = self._extents[view.producer]
-        heads, x, y = view.shape
-        for transposed in (False, True) if may_transpose else (False,):
-            rows, columns = (y, x) if transposed else (x, y)
-            row, column = axis_dim("row", rows), axis_dim("column", columns)
-            inner = (column, row) if transposed else (row, column)
-            if extent == Extent(heads, rows, columns) and view.dims == (axis_dim("group", heads), *inner):
-                self._splits.setdefault(view.producer, "groups")
-                return self._splits[view.producer], transposed
-            if extent == Extent(1, rows, heads * columns) and view.dims == (axis_dim("column", heads, columns), *inner):
-                return "columns", transposed
-        raise ImportModelError(f"{name}: reads {view.producer!r} as {view.shape}, which is neither heads as columns nor heads as matrices")
-
-    def _flattened_image(self, view: View) -> View | None:
-        """The image (1, C, H, W) of several positions that a view of one row holds flattened, channel after channel; None if it holds none.
-
-        The positions of an activation count on, so its image may as well be one position wide.
-        """
-        extent = self._extents[view.producer]
-        if math.prod(view.shape[:-1]) != 1 or view.row is not None or extent.rows == 1 or extent.columns == 1:
-            return None
-        (digits,) = view.essential
-        if digits == (Digit("column", 1, extent.columns), Digit("row", 1, extent.rows)) and extent.groups == 1:
-            return view.reshape((1, extent.columns, extent.rows, 1))
-        planes = (*axis_dim("group", extent.groups), Digit("row", 1, extent.rows), Digit("column", 1, extent.columns))
-        if digits == planes and any(item.name == view.producer for item in self.inputs):
-            return view.reshape((1, extent.groups, extent.rows, extent.columns))
-        return None
+        """How the heads of a (heads, x, y) view lie, and whether rows and columns are exchanged."""
+        found = heads_of(self._extents[view.producer], view, may_transpose)
+        if found is None:
+            raise ImportModelError(
+                f"{name}: reads {view.producer!r} as {view.shape}, which is neither heads as columns nor heads as matrices"
+            )
+        split, transposed = found
+        return (self._splits.setdefault(view.producer, split) if split == "groups" else split), transposed
 
     def _image_layout(self, name: str, view: View) -> Literal["planar", "interleaved"]:
-        extent = self._extents[view.producer]
-        _, channels, height, width = view.shape
-        planar = (axis_dim("group", channels), axis_dim("row", height), axis_dim("column", width))
-        interleaved = (axis_dim("column", channels), axis_dim("row", height, width), axis_dim("row", width))
-        if extent == Extent(channels, height, width) and view.essential == _essential(*planar):
-            return "planar"
-        if extent == Extent(1, height * width, channels) and view.essential == _essential(*interleaved):
-            return "interleaved"
-        raise ImportModelError(f"{name}: reads {view.producer!r} as {view.shape}, which is neither planes nor rows of channels")
+        layout = image_layout(self._extents[view.producer], view)
+        if layout is None:
+            raise ImportModelError(f"{name}: reads {view.producer!r} as {view.shape}, which is neither planes nor rows of channels")
+        return layout
 
     def _decide(self, name: str, producer: str, split: Split) -> None:
         """A reader needs the heads of `producer` to lie this way; one tensor lies one way."""
@@ -322,7 +283,3 @@ class GraphBuilder:
     def _replace(self, layer: Layer, **changes: object) -> None:
         """The layer with some fields changed, validated again, in its old place."""
         self._layers[layer.name] = layer.with_fields(**changes)
-
-
-def _essential(*dims: Dim) -> tuple[Dim, ...]:
-    return tuple(dim for dim in dims if dim)
