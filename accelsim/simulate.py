@@ -8,8 +8,9 @@ from dataclasses import dataclass
 
 from accelsim.accelerator import Accelerator
 from accelsim.compiler.compile import compile_trace
-from accelsim.compiler.plans import Plans, Recent
+from accelsim.compiler.plans import Plans
 from accelsim.compiler.reads import Answers
+from accelsim.compiler.recent import Recent
 from accelsim.errors import ConservationError
 from accelsim.hw.recorder import Recorder
 from accelsim.kernels.compute_state import RUN_RESULTS

@@ -11,41 +11,65 @@ import numpy as np
 import numpy.typing as npt
 
 from accelsim.compiler.image import Packing, group_bank_cycles, layer_image, stripe_count
+from accelsim.compiler.recent import Recent
 from accelsim.hw.decode_mac_core import CoreGeometry
 from accelsim.trace.layers import WeightedLayer
 from accelsim.trace.trace import Trace
 
+KNOWN_LAYERS = 128  # that are kept: those of a network or two for one codebook
 _SAMPLE = 4096  # groups that are drawn to say what evenly drawn indices would take
+
+
+@dataclass(frozen=True)
+class LayerConflicts:
+    """What banks cost a layer: cycles of each group of its stream, uint8 (groups,), and the same in words."""
+
+    cycles: npt.NDArray[np.uint8]
+    note: str
+
+
+Known = Recent[tuple[str, str, CoreGeometry, Packing, int, int], LayerConflicts]
 
 
 @dataclass
 class BankConflicts:
-    """Cycles of all groups of the layers that were asked for, one layer after the other."""
+    """Cycles of all groups of the layers that were asked for, one layer after the other.
+
+    `known` keeps those of layers that were asked for before, also for other accelerators: they are a function of the trace, the layer,
+    the core's geometry, the packing, the banks and the seed.
+    """
 
     banks: int | None
     seed: int
+    known: Known
     synthetic: bool = False
     _starts: dict[tuple[str, str], int] = field(default_factory=dict)
+    _found: list[LayerConflicts] = field(default_factory=list)
     _notes: dict[tuple[str, str], str] = field(default_factory=dict)
-    _cycles: list[npt.NDArray[np.uint8]] = field(default_factory=list)
     _count: int = 0
 
     def start(self, trace: Trace, layer: WeightedLayer, geometry: CoreGeometry, packing: Packing) -> int:
         """First entry of a layer of `trace` in `array`; -1 where no bank can conflict."""
         if self.banks is None or not geometry.decode:
             return -1
+        self.synthetic |= not trace.has_payload
         key = (trace.name, layer.name)
         if key not in self._starts:
-            cycles = group_bank_cycles(self._indices(trace, layer, geometry, packing), self.banks)
+            asked = (trace.sha256, layer.name, geometry, packing, self.banks, self.seed)
+            found = self.known.of(asked, lambda: self._conflicts(trace, layer, geometry, packing))
             self._starts[key] = self._count
-            self._notes[key] = self._note(trace, geometry, cycles)
-            self._cycles.append(cycles)
-            self._count += cycles.size
+            self._notes[key] = found.note
+            self._found.append(found)
+            self._count += found.cycles.size
         return self._starts[key]
 
     def note(self, trace: Trace, layer: WeightedLayer) -> str:
         """What banks cost a layer that `start` was asked for: cycles a group, where the indices come from, what even ones would take."""
         return self._notes[trace.name, layer.name]
+
+    def _conflicts(self, trace: Trace, layer: WeightedLayer, geometry: CoreGeometry, packing: Packing) -> LayerConflicts:
+        cycles = group_bank_cycles(self._indices(trace, layer, geometry, packing), self.banks or 1)
+        return LayerConflicts(cycles, self._note(trace, geometry, cycles))
 
     def _note(self, trace: Trace, geometry: CoreGeometry, cycles: npt.NDArray[np.uint8]) -> str:
         banks = self.banks or 1
@@ -58,13 +82,12 @@ class BankConflicts:
 
     def array(self) -> npt.NDArray[np.uint8]:
         """Cycles of every group: uint8 (groups,)."""
-        return np.concatenate(self._cycles) if self._cycles else np.zeros(0, np.uint8)
+        return np.concatenate([found.cycles for found in self._found]) if self._found else np.zeros(0, np.uint8)
 
     def _indices(self, trace: Trace, layer: WeightedLayer, geometry: CoreGeometry, packing: Packing) -> npt.NDArray[np.int32]:
         """Indices in the order of the stream: int32 (groups, ports)."""
         if trace.has_payload:
             return layer_image(geometry, layer, trace.arrays(layer.name), packing).indices
-        self.synthetic = True
         name = np.frombuffer(layer.name.encode(), np.uint8)
         draw = np.random.default_rng([self.seed, *name.tolist()])
         groups = geometry.stripe_groups(layer.k) * stripe_count(geometry, layer)

@@ -64,7 +64,7 @@ def compile_trace(
             f"{bursts[weights]} B burst of its {weights}"
         )
     streams = StreamBuilder(accelerator, bursts[weights])
-    low = Lowering(accelerator, streams, BankConflicts(accelerator.codebook.banks, seed), weights, bursts)
+    low = Lowering(accelerator, streams, BankConflicts(accelerator.codebook.banks, seed, plans.conflicts), weights, bursts)
     for turn in range(frames):
         if turn and accelerator.weight_buffer.residency == "stream":
             streams.address = 0  # each inference reads the same image

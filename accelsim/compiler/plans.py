@@ -1,52 +1,25 @@
-"""Plans and allocations that were made before: what depends on the trace, and on the trace and a capacity, is computed once.
+"""Plans, allocations and bank conflicts that were made before: what depends on the trace and little else is computed once.
 
 A plan is made from a trace, a batch and a head order; an allocation from a plan, the buffer's capacity and whether it may, or must,
-spill. Nothing else is passed to either, so an equal question has an equal answer.
+spill; of bank conflicts see `bank_conflicts`. Nothing else is passed to any of them, so an equal question has an equal answer.
 """
 
 from __future__ import annotations
 
-from collections import OrderedDict
-from collections.abc import Callable
-from typing import TypeVar
-
 from accelsim.compiler.allocation import ActivationsTooLarge, Allocation, allocate
 from accelsim.compiler.band_allocation import allocate_in_bands
+from accelsim.compiler.bank_conflicts import KNOWN_LAYERS, Known
 from accelsim.compiler.heads import HeadOrder
 from accelsim.compiler.plan import Plan, plan
+from accelsim.compiler.recent import Recent
 from accelsim.trace.trace import Trace
-
-_Key = TypeVar("_Key")
-_Value = TypeVar("_Value")
-
-
-class Recent(OrderedDict[_Key, _Value]):
-    """The `limit` answers that were asked for last."""
-
-    def __init__(self, limit: int) -> None:
-        super().__init__()
-        self.limit = limit
-
-    def __getitem__(self, key: _Key) -> _Value:
-        self.move_to_end(key)
-        return super().__getitem__(key)
-
-    def __setitem__(self, key: _Key, value: _Value) -> None:
-        super().__setitem__(key, value)
-        if len(self) > self.limit:
-            del self[next(iter(self))]
-
-    def of(self, key: _Key, make: Callable[[], _Value]) -> _Value:
-        """The answer kept under `key`, made if there is none."""
-        if key not in self:
-            self[key] = make()
-        return self[key]
 
 
 class Plans:
-    """Makes plans and allocations, and keeps the last of them."""
+    """Makes plans and allocations, and keeps the last of them; `conflicts` is for who finds bank conflicts."""
 
     def __init__(self) -> None:
+        self.conflicts: Known = Recent(KNOWN_LAYERS)
         self._plans: Recent[tuple[str, int, HeadOrder], Plan] = Recent(64)
         self._allocations: Recent[tuple[str, int, HeadOrder, int, bool, bool], Allocation | ActivationsTooLarge] = Recent(256)
         self._in_bands: Recent[tuple[str, int, HeadOrder, int], tuple[Plan, Allocation] | ActivationsTooLarge] = Recent(64)

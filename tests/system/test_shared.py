@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import fields, replace
+from itertools import product
 
 import numpy as np
 import pytest
@@ -10,12 +11,16 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from accelsim.accelerator import load_accelerator
+from accelsim.compiler.bank_conflicts import KNOWN_LAYERS, BankConflicts
 from accelsim.compiler.compile import compile_trace
-from accelsim.compiler.plans import Recent
+from accelsim.compiler.plans import Plans
+from accelsim.compiler.recent import Recent
 from accelsim.errors import CompileError
+from accelsim.presets import find_trace
 from accelsim.program import ActivationJob, LayerPlan, Stay
 from accelsim.simulate import Shared, simulate
 from accelsim.timing import timing_of
+from accelsim.trace.trace import load_trace
 from tests.tiny_machines import accelerators, nets, tiny_accelerator, tiny_encoder
 
 
@@ -35,6 +40,27 @@ def test_shared_results_equal_unshared_ones_for_random_machines(machines, trace,
         alone = outcome(accelerator, trace, frames=frames, batch=batch)
         assert outcome(accelerator, trace, frames=frames, batch=batch, shared=shared) == alone
     assert len(shared.outcomes) <= len(machines)
+
+
+def test_bank_conflicts_that_are_kept_are_those_that_would_be_found(monkeypatch):
+    plans = Plans()
+    traces = [tiny_encoder(5, 8, 2, 12, "ssvq:16,2"), tiny_encoder(5, 8, 2, 12, "ssvq:4,2")]  # evenly drawn indices
+    asked = [
+        (tiny_accelerator(codebook__banks=banks, codebook__ports=ports), trace, seed)
+        for banks, ports, trace, seed in product((2, 4), (1, 2), traces, (0, 1))
+    ]
+    real = load_trace(find_trace("tiny_vit_ssvq"))
+    asked += [(load_accelerator("edge-32x32", [f"codebook.banks={banks}"]), real, 0) for banks in (4, 8)]
+    alone = [compile_trace(chip, trace, seed=seed) for chip, trace, seed in asked]
+    for chip, trace, seed in asked:
+        compile_trace(chip, trace, seed=seed, plans=plans)
+    assert len(plans.conflicts) < KNOWN_LAYERS  # so nothing is dropped, and nothing needs to be found again
+    monkeypatch.delattr(BankConflicts, "_conflicts")
+    for (chip, trace, seed), expected in zip(asked, alone, strict=True):
+        found = compile_trace(chip, trace, seed=seed, plans=plans)
+        assert found.group_cost.size
+        assert np.array_equal(found.group_cost, expected.group_cost)
+        assert (found.warnings, found.layers) == (expected.warnings, expected.layers)
 
 
 @pytest.mark.parametrize(
