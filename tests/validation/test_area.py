@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import csv
+import re
+from math import gcd, log2
 from pathlib import Path
+from statistics import median
 
+import numpy as np
 import pytest
 from typer.testing import CliRunner
 
@@ -16,6 +20,7 @@ from accelsim.validate.area import area_checks, validate_area
 from accelsim.validate.figure_check import FigureCheck, worst
 
 FOLDER = Path(__file__).parent / "data" / "area"
+PAGE = (Path(__file__).parents[2] / "docs" / "validation.md").read_text(encoding="utf-8")
 FILES = ("synthesis_blocks.csv", "synthesis_cores.csv", "published.csv")
 CHECKS = tuple(check for name in FILES for check in area_checks(FOLDER / name))
 # The one row outside its tolerance; the reason stands in its note.
@@ -69,12 +74,70 @@ def test_mvq40_was_calibrated_on_the_64x64_array_and_the_l2_alone() -> None:
     assert [check.name for check in CHECKS if check.role == "calibrated"] == ["ws array 64x64", "sram 2097152 B, 1RW"]
 
 
+@pytest.mark.parametrize(
+    ("group", "role", "line"),
+    [
+        ("blocks", "fitted", "blocks of the core, Nangate45"),
+        ("blocks", "predicted", "ROMs of 7-bit magnitudes"),
+        ("other libraries", "predicted", "the same blocks, two other libraries"),
+        ("cores", "fitted", "whole cores"),
+        ("core parts", "fitted", "parts of the cores"),
+        ("mvq40", "calibrated", "MVQ, 40 nm"),
+        ("mvq40", "predicted", "MVQ, 40 nm"),
+        ("eva28", "predicted", "EVA, 28 nm"),
+    ],
+)
+def test_the_page_states_rows_median_and_largest_error_of_each_group(group: str, role: str, line: str) -> None:
+    errors = [abs(check.error_pct) for check in CHECKS if (check.group, check.role) == (group, role)]
+    figures = [f"{value:.1f} %" if value >= 0.05 else "0 %" for value in (median(errors), max(errors))]
+    stated = [[cell.strip() for cell in row.split("|")][3:6] for row in PAGE.splitlines() if row.startswith(f"| {line} |")]
+    assert [str(len(errors)), *figures] in stated
+
+
 @pytest.mark.parametrize("size", gate_counts.LOGIC_ROM_GE)
 def test_a_synthesized_rom_that_is_left_out_is_predicted_by_the_others(size: tuple[int, int]) -> None:
     others = {other: gates for other, gates in gate_counts.LOGIC_ROM_GE.items() if other != size}
     error_pct = 100 * (gate_counts.logic_rom(*size, points=others) / gate_counts.LOGIC_ROM_GE[size] - 1)
     # 16 codewords are 4-input functions, which single cells hold: the ROMs above know nothing of them.
     assert abs(error_pct) < (35 if size[0] == 16 else 9)
+
+
+def largest_error_left_out(terms: list[list[float]], gates: list[float], known: list[float]) -> float:
+    """Of rows that are each predicted by least squares of relative errors over the others, percent; `known` gates are not fitted."""
+    design, whole, rest = np.array(terms), np.array(gates), np.array(known)
+    errors = []
+    for row in range(len(whole)):
+        others = np.arange(len(whole)) != row
+        weight = 1 / (whole - rest)[others]
+        found = np.linalg.lstsq(design[others] * weight[:, None], (whole - rest)[others] * weight, rcond=None)[0]
+        errors.append(abs((design[row] @ found + rest[row]) / whole[row] - 1))
+    return 100 * float(max(errors))
+
+
+def synthesized(*blocks: str) -> list[tuple[str, dict[str, int], float]]:
+    """Block, parameters and gate equivalents of the rows of some blocks in Nangate45."""
+    with (FOLDER / "synthesis_blocks.csv").open(encoding="utf-8", newline="") as file:
+        rows = [row for row in csv.DictReader(file) if row["block"] in blocks and row["lib"] == "nangate45"]
+    return [(row["block"], {name: int(n) for name, n in re.findall(r"(\w+)=(\d+)", row["params"])}, float(row["ge"])) for row in rows]
+
+
+def test_codebook_files_and_unpackers_that_are_left_out_of_their_fit_are_predicted_as_the_page_says() -> None:
+    files, terms = synthesized("cb_flop", "cb_latch"), []
+    for block, p, _ in files:
+        bits = 8.0 * p["D"] * p["KCB"]
+        terms.append([bits * (block == "cb_flop"), bits * (block == "cb_latch"), bits * p["P"]])
+    registers = [45.0 * p["D"] * p["P"] for _, p, _ in files]
+    found = largest_error_left_out(terms, [gates for *_, gates in files], registers)
+    assert found == pytest.approx(2.1, abs=0.1)
+    assert f"| a codebook in flops or latches, 1 or 2 ports | {found:.1f} % |" in PAGE
+
+    unpackers, terms = synthesized("unpack"), []
+    for _, p, _ in unpackers:
+        word, pop = p["W"], p["POPW"]
+        held = word + pop + max(word, pop)
+        terms.append([held, word * log2((held - word) / gcd(word, pop) + 1)])
+    found = largest_error_left_out(terms, [gates for *_, gates in unpackers], [0.0] * len(unpackers))
+    assert f"| an unpacker | {found:.0f} % |" in PAGE
 
 
 def test_seven_bit_roms_which_no_fit_used_are_within_three_percent() -> None:
