@@ -67,13 +67,15 @@ def timeline(
         check_over_time_folder(plot)
     from accelsim.timeline.reproduce import reproduce
     from accelsim.timeline.timeline import write_timeline
-    from accelsim.timeline.waveform import check_writer, write_waveform
+    from accelsim.timeline.waveform import check_waveform_window, check_writer, write_waveform
 
     if vcd is not None:
         check_writer()
     written: dict[str, Any] = {}
     with progress(quiet=quiet) as update:
         run = reproduce(saved, str(result), traces=trace or (), seed=seed, progress=update)
+        if vcd is not None:
+            check_waveform_window(run, window)
         summary = write_timeline(run, window, out) if out is not None else None
         signals = write_waveform(run, window, vcd) if vcd is not None else 0
         if plot is not None:

@@ -90,7 +90,7 @@ def write_timeline(run: RecordedRun, window: Window, path: Path) -> TimelineSumm
         context = Context(run, window, out)
         _draw(context, flights, check.finished)
         if not context.sums.cycles and not context.sums.dma_bits and not context.sums.vector_cycles:
-            raise ConfigError(f"nothing of the chosen layers happens in cycles {window.first}..{window.end}")
+            raise ConfigError(_nothing(run, window))
         checked = check_sums(context)
         out.close()
     cycles: Counter[str] = Counter()
@@ -108,6 +108,13 @@ def write_timeline(run: RecordedRun, window: Window, path: Path) -> TimelineSumm
         dma_bytes=sum(context.sums.dma_bits.values()) // 8,
         checked=checked,
     )
+
+
+def _nothing(run: RecordedRun, window: Window) -> str:
+    """Why a window is empty: of a layer that is fused into another, everything belongs to that one."""
+    chosen = [run.result.layers[index] for index in sorted(window.layers)]
+    fused = next((f"; {layer.name!r} is {layer.lowering}: choose that" for layer in chosen if layer.lowering.startswith("fused into")), "")
+    return f"nothing of the chosen layers happens in cycles {window.first}..{window.end}{fused}"
 
 
 def _header(run: RecordedRun, window: Window) -> dict[str, Any]:

@@ -82,6 +82,13 @@ def check_writer() -> None:
         raise ConfigError("a VCD file needs the [vcd] extra: pip install 'accelsim[vcd]'") from error
 
 
+def check_waveform_window(run: RecordedRun, window: Window) -> None:
+    """ConfigError, before anything is written, if the core has ended when the window begins: the rest is the wait for the last write."""
+    cycles = run.outcome.cycles - run.outcome.tail_cycles
+    if window.first >= cycles:
+        raise ConfigError(f"no cycle of the core lies in {window.first}..{window.end}: it ends in cycle {cycles}")
+
+
 def write_waveform(run: RecordedRun, window: Window, path: Path) -> int:
     """Write the cycles of `window` (its layers are not asked for); the number of cycles written.
 
@@ -93,9 +100,8 @@ def write_waveform(run: RecordedRun, window: Window, path: Path) -> int:
         The file cannot be written; then nothing is left of it.
     """
     check_writer()
+    check_waveform_window(run, window)
     replay = ClusterReplay(run)
-    if window.first >= replay.cycles:
-        raise ConfigError(f"no cycle of the core lies in {window.first}..{window.end}: it ends in cycle {replay.cycles}")
     end = min(window.end, replay.cycles)
     issued = _Issued(run)
     with new_file(path) as raw:

@@ -153,6 +153,15 @@ def test_a_wrong_word_is_one_message_and_leaves_nothing(saved: Path, tmp_path: P
     assert list(tmp_path.iterdir()) == []
 
 
+def test_where_one_of_two_files_cannot_be_neither_is_written(saved: Path, tmp_path: Path) -> None:
+    """The last cycle of this run is a wait for the last write: the timeline has it, the core's waveform has ended."""
+    last = load_result(saved).total_cycles - 1
+    found = call("timeline", saved, "-o", tmp_path / "t.json", "--vcd", tmp_path / "w.vcd", "--cycles", f"{last}..")
+    assert (found.exit_code, found.stderr.count("\n")) == (2, 1)
+    assert "no cycle of the core lies in" in found.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_an_old_timeline_stays_when_a_new_one_fails_and_goes_when_it_does_not(saved: Path, tmp_path: Path) -> None:
     file = tmp_path / "t.json.gz"
     assert call("timeline", saved, "-o", file, "--cycles", "0..10", "-q").exit_code == 0

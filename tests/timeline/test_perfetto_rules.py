@@ -30,8 +30,10 @@ CHIPS = (
 )
 
 
-def write(run: RecordedRun, folder: Path, name: str = "t.json") -> Path:
-    write_timeline(run, make_window(run.result, None, None), folder / name)
+def write(
+    run: RecordedRun, folder: Path, name: str = "t.json", layers: str | None = None, cycles: tuple[int, int | None] | None = None
+) -> Path:
+    write_timeline(run, make_window(run.result, layers, cycles), folder / name)
     return folder / name
 
 
@@ -68,6 +70,19 @@ def test_a_viewer_shows_all_of_a_machine_that_collides(name: str, tmp_path: Path
     path = write(run, tmp_path, "t.json.gz")
     for rounding in ROUNDINGS.values():
         check(run, import_trace(path, rounding))
+
+
+@pytest.mark.parametrize("name", MACHINES)
+def test_a_part_of_a_run_is_shown_without_an_error_too(name: str, tmp_path: Path) -> None:
+    """Windows that cut tiles, transfers and arrows; the last one holds the wait for the last write alone."""
+    run = simulate_recorded(*MACHINES[name])
+    whole, last = run.result.total_cycles, next(layer.name for layer in reversed(run.result.layers) if layer.op == "gemm")
+    for cycles in ((whole // 3, whole // 3 + 1), (whole // 3, whole // 2), (whole - 1, None)):
+        for rounding in ROUNDINGS.values():
+            found = import_trace(write(run, tmp_path, cycles=cycles), rounding)
+            assert found.errors == Counter()
+            assert all(before.ts <= after.ts for before, after in found.flows)
+    assert import_trace(write(run, tmp_path, layers=last)).errors == Counter()
 
 
 def test_busy_time_is_that_of_the_result_in_what_a_viewer_measures(tmp_path: Path) -> None:

@@ -177,6 +177,14 @@ def test_a_window_of_cycles_shows_what_the_whole_shows_there(preset: RecordedRun
     assert part.tracks.keys() >= {("core of edge-64x64", "MAC array"), ("core of edge-64x64", "loader and decoder")}
 
 
+def test_a_layer_that_is_fused_into_another_is_named_with_it(tmp_path: Path) -> None:
+    run = simulate_recorded(*MACHINES["ideal memory, each tile loads first"])
+    assert run.result.layers[-1].name == "add13"
+    with pytest.raises(ConfigError, match=r"nothing of the chosen layers happens in cycles .*; 'add13' is fused into gemm12: choose that"):
+        draw(run, tmp_path, layers="add13")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_gzip_holds_the_same_file(preset: RecordedRun, tmp_path: Path) -> None:
     assert draw(preset, tmp_path) == draw(preset, tmp_path, name="t.json.gz")
     assert (tmp_path / "t.json.gz").stat().st_size < (tmp_path / "t.json").stat().st_size / 5
