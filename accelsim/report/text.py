@@ -9,7 +9,7 @@ import re
 import textwrap
 import unicodedata
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from accelsim.report.span import Span
 
@@ -49,18 +49,32 @@ def distinct(names: Sequence[str], width: int = LABEL_CHARS) -> list[str]:
     out = [tail(name, width) for name in names]
     for shown in [text for text, uses in Counter(out).items() if uses > 1]:
         places = [place for place, text in enumerate(out) if text == shown]
-        for place, text in zip(places, _apart([clean(names[place]) for place in places], width), strict=True):
+        others = {text for place, text in enumerate(out) if place not in places}
+        for texts in _apart([clean(names[place]) for place in places], width):
+            if len(set(texts)) == len(texts) and not others & set(texts):
+                break
+        for place, text in zip(places, texts, strict=True):
             out[place] = text
     return out
 
 
-def _apart(names: Sequence[str], width: int) -> list[str]:
-    """Names of one end by the first of their parts that differs, and by their end; by numbers where that is not enough."""
-    parts = zip(*(re.split(r"[./]", name) for name in names), strict=False)
-    heads = [tail(part, width // 2) for part in next((level for level in parts if len(set(level)) > 1), names)]
-    if len(set(heads)) == len(names):
-        return [f"{head}…{tail(name, width - len(head)).removeprefix('…')}" for head, name in zip(heads, names, strict=True)]
-    return [f"{tail(name, width - 3 - len(str(number)))} ({number})" for number, name in enumerate(names, start=1)]
+def _apart(names: Sequence[str], width: int) -> Iterator[list[str]]:
+    """Ways to write names of one end: what lies between their common beginning and end, with whole parts of that end; with numbers."""
+    parts = [re.split(r"(?<=[./])", name) for name in names]
+    begin = _common(parts)
+    end = _common([found[begin:][::-1] for found in parts])
+    own = [tail("".join(found[begin : len(found) - end]).rstrip("./"), width - 1) for found in parts]
+    shared = parts[0][len(parts[0]) - end :]
+    last = ["".join(shared[start:]) for start in range(end + 1)]
+    yield [f"{text}…{next(piece for piece in last if len(text) + 1 + len(piece) <= width)}" for text in own]
+    first = [f".{''.join(shared[:stop])}" for stop in range(end, 0, -1)] + [""]
+    yield [f"{text}{next(piece for piece in first if len(text) + 1 + len(piece) <= width).rstrip('./')}…" for text in own]
+    yield [f"{tail(name, width - 3 - len(str(number)))} ({number})" for number, name in enumerate(names, start=1)]
+
+
+def _common(lists: Sequence[Sequence[str]]) -> int:
+    """How many items all lists begin with."""
+    return next((place for place, items in enumerate(zip(*lists, strict=False)) if len(set(items)) > 1), min(map(len, lists)))
 
 
 def folded(text: str) -> str:

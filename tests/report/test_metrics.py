@@ -83,6 +83,14 @@ def test_short_names_of_several_networks_or_blocks_stay_apart():
     long = "vit.encoder.layer.*.attention.output.dense"
     names = distinct([f"net_a/{long}", f"net_b/{long}", "head"])
     assert names == ["net_a…output.dense", "net_b…output.dense", "head"]
+    assert distinct([f"mobilenet_v2.layer.{block}.conv_3x3.convolution" for block in ("1-2", "10")]) == [
+        "1-2…conv_3x3.convolution",
+        "10…conv_3x3.convolution",
+    ]
+    inner = [f"mobilenet_v2.{part}_1x1.convolution" for part in ("layer.0.expand", "layer.0.reduce", "conv_stem.reduce")]
+    assert distinct(inner, 22) == ["layer.0.expand_1x1…", "layer.0.reduce_1x1…", "conv_stem.reduce_1x1…"]
     same = distinct([f"{'x' * 40}.out"] * 2)
     assert same == [f"…{'x' * 15}.out (1)", f"…{'x' * 15}.out (2)"]
+    stem = [f"mobilenet_v2.{part}.convolution" for part in ("stem.conv_3x3", "stem.reduce_1x1", "b.13-15.conv_3x3", "b.13-15.reduce_1x1")]
+    assert len(set(distinct(stem, 20))) == 4
     assert max(map(len, distinct([f"{'n' * 60}{index}/{long}" for index in range(3)]))) <= LABEL_CHARS

@@ -5,7 +5,7 @@ from __future__ import annotations
 from accelsim.report.area import AreaReport
 from accelsim.report.compare_costs import ENERGY_GROUPS
 from accelsim.report.energy import EnergyReport
-from accelsim.report.html.elements import Child, folded, paragraph
+from accelsim.report.html.elements import Child, element, folded, paragraph
 from accelsim.report.html.figures import beside, figure
 from accelsim.report.html.run_sections import Run, Section
 from accelsim.report.html.tables import Cell, Column, Row, integer, number, share, swatch, table, value
@@ -27,9 +27,12 @@ def energy(run: Run) -> Section:
     ]
     total: Row = ("all", *_range(whole, 1e-6 / inferences), share(whole.nominal, whole.nominal))
     body: list[Child] = [paragraph(f"Energy of one inference in {report.technology}; {_RANGE_NOTE}. {_efficiency(report)}", "note")]
-    drawing = figure(run.figures["energy"], "Energy of an inference by part; the whisker is the range.")
-    body.append(beside(drawing, table(run.name("t-energy"), "Energy by component", columns, rows, (total,))))
-    body.append(figure(run.figures["energy_kinds"], "Energy of an inference by part and kind; whiskers are ranges."))
+    drawn = element(
+        "div",
+        figure(run.figures["energy"], "Energy of an inference by part; the whisker is the range."),
+        figure(run.figures["energy_kinds"], "Energy of an inference by part and kind; whiskers are ranges."),
+    )
+    body.append(beside(drawn, table(run.name("t-energy"), "Energy by component", columns, rows, (total,))))
     body.append(folded(f"{len(report.lines)} actions, with the source of each energy", _actions(run, report)))
     return Section(run.name("energy"), "Energy", tuple(body))
 

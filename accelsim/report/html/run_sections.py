@@ -14,6 +14,7 @@ from accelsim.report.html.tables import (
     Row,
     decimals,
     integer,
+    named_number,
     number,
     pairs,
     share,
@@ -110,8 +111,8 @@ _LAYER_COLUMNS = (
     number("share", "%"),
     Column("by cause", sorts=False),
     number("MACs", "M"),
-    number("waits most for", "%"),
-    number("tightest bound", "%"),
+    named_number("waits most for", "%"),
+    named_number("tightest bound", "%"),
     number("bus", "kB"),
     number("dynamic energy", "µJ"),
 )

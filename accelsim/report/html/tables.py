@@ -8,18 +8,22 @@ from dataclasses import dataclass
 from accelsim.report.html.elements import Child, Node, element
 from accelsim.report.plots.style import Paint
 
-_BAR_WIDTH, _BAR_HEIGHT = 110, 10
+_BAR_WIDTH, _BAR_HEIGHT = 84, 10
 
 
 @dataclass(frozen=True)
 class Column:
-    """A heading; numbers are aligned to the right and sort with the largest first, running text keeps a width that can be read."""
+    """A heading; numbers are aligned to the right and sort with the largest first, running text keeps a width that can be read.
+
+    A number may have a name before it (`named`), and go on in the next line between the two.
+    """
 
     title: str
     unit: str = ""
     number: bool = False
     sorts: bool = True
     text: bool = False
+    named: bool = False
 
 
 @dataclass(frozen=True)
@@ -36,6 +40,10 @@ Row = Sequence[Cell | str]
 
 def number(title: str, unit: str = "") -> Column:
     return Column(title, unit, number=True)
+
+
+def named_number(title: str, unit: str = "") -> Column:
+    return Column(title, unit, number=True, named=True)
 
 
 def value(figure: float, text: str) -> Cell:
@@ -115,7 +123,7 @@ def _row(columns: Sequence[Column], row: Row) -> Node:
 def _cell(column: Column, item: Cell | str, *, first: bool) -> Node:
     cell = Cell(item) if isinstance(item, str) else item
     children: list[Child] = [] if cell.extra is None else [cell.extra]
-    kind = "number" if column.number else "text" if column.text else None
+    kind = "number named" if column.named else "number" if column.number else "text" if column.text else None
     key = None if cell.key is None else repr(float(cell.key))
     if first:
         return element("th", *children, *_breakable(cell.text), scope="row", class_=kind, data_key=key)
