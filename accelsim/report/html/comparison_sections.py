@@ -9,7 +9,7 @@ from accelsim.report.compare_costs import RunCost
 from accelsim.report.compare_tables import traffic_sentence
 from accelsim.report.html.elements import Child, Node, element, listing, paragraph
 from accelsim.report.html.figures import beside, figure
-from accelsim.report.html.run_sections import Section
+from accelsim.report.html.section import Section
 from accelsim.report.html.tables import Cell, Column, Row, number, share, swatch, table, value
 from accelsim.report.metrics import category_cycles, limiting_sentence, traffic_lines
 from accelsim.report.plots.style import operand_paint

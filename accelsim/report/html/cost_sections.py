@@ -7,7 +7,7 @@ from accelsim.report.compare_costs import ENERGY_GROUPS
 from accelsim.report.energy import EnergyReport
 from accelsim.report.html.elements import Child, element, folded, paragraph
 from accelsim.report.html.figures import beside, figure
-from accelsim.report.html.run_sections import Run, Section
+from accelsim.report.html.section import Run, Section
 from accelsim.report.html.tables import Cell, Column, Row, integer, number, share, swatch, table, value
 from accelsim.report.plots.style import group_paint
 from accelsim.report.span import Span

@@ -14,11 +14,11 @@ from pathlib import Path
 from accelsim import __version__
 from accelsim.report.compare import Comparison, compare, label, short_labels
 from accelsim.report.compare_costs import RunCost, costs_of
-from accelsim.report.html import cost_sections, run_sections
+from accelsim.report.html import cost_sections, origin_sections, run_sections
 from accelsim.report.html.comparison_sections import comparison_sections
 from accelsim.report.html.elements import Child, Node, element, paragraph, to_html, verbatim
 from accelsim.report.html.figures import drawings
-from accelsim.report.html.run_sections import Run, Section
+from accelsim.report.html.section import Run, Section
 from accelsim.report.html.tables import Column, number, table
 from accelsim.report.plots.pictures import comparison_pictures, run_pictures
 from accelsim.report.technology import Technology
@@ -106,10 +106,11 @@ def _of(figures: Mapping[str, Node], prefix: str) -> dict[str, Node]:
 def _run_sections(run: Run) -> tuple[Section, ...]:
     return (
         *run_sections.sections(run),
+        origin_sections.choices(run),
         cost_sections.energy(run),
         cost_sections.area(run),
-        run_sections.configuration(run),
-        run_sections.provenance(run),
+        origin_sections.configuration(run),
+        origin_sections.provenance(run),
     )
 
 

@@ -1,13 +1,12 @@
-"""One run, section by section: cycles, layers, traffic, bounds, frames, what the compiler chose, counters, configuration, provenance."""
+"""What a run took, section by section: cycles, layers, traffic, bounds, frames."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
-from accelsim.report.compare_costs import RunCost
-from accelsim.report.html.elements import Child, Node, element, folded, lines, listing, paragraph
+from accelsim.report.html.elements import Child, Node, element, folded, paragraph
 from accelsim.report.html.figures import beside, figure
+from accelsim.report.html.section import Run, Section
 from accelsim.report.html.tables import (
     Cell,
     Column,
@@ -16,7 +15,6 @@ from accelsim.report.html.tables import (
     integer,
     named_number,
     number,
-    pairs,
     share,
     stacked,
     swatch,
@@ -27,55 +25,22 @@ from accelsim.report.metrics import (
     CATEGORY_MEANING,
     OVERHEAD_OPERANDS,
     LayerGroup,
-    Summary,
     bus_bits,
     category_cycles,
     group_layers,
-    summarize,
     tightest_bound,
     traffic_lines,
 )
 from accelsim.report.plots.style import CATEGORY_PAINT, category_paint, operand_paint
-from accelsim.report.text import hertz, milliseconds, short
+from accelsim.report.text import milliseconds, short
 from accelsim.result import BOUND_RESOURCES, Result
-
-
-@dataclass(frozen=True)
-class Section:
-    """A part of the page; `key` is its id."""
-
-    key: str
-    title: str
-    body: tuple[Child, ...]
-
-
-@dataclass(frozen=True)
-class Run:
-    """One of the page's runs: what it took, what it costs, its drawings, and what its ids start with."""
-
-    cost: RunCost
-    figures: Mapping[str, Node]
-    prefix: str
-
-    @property
-    def result(self) -> Result:
-        return self.cost.result
-
-    @property
-    def summary(self) -> Summary:
-        return summarize(self.result)
-
-    def name(self, key: str) -> str:
-        """An id that no other run has."""
-        return f"{self.prefix}{key}"
-
 
 _PLACED = ("cycles", "layers", "traffic", "roofline", "energy", "energy_kinds", "area_bars")  # figures that stand in a section of their own
 
 
 def sections(run: Run) -> tuple[Section, ...]:
-    """What a run says, without its headline and its costs."""
-    found = (cycles(run), layers(run), traffic(run), bounds(run), more_figures(run), frames(run), choices(run))
+    """What a run says, without its headline, its costs and where it comes from."""
+    found = (cycles(run), layers(run), traffic(run), bounds(run), more_figures(run), frames(run))
     return tuple(section for section in found if section is not None)
 
 
@@ -261,44 +226,3 @@ def frames(run: Run) -> Section | None:
         rows.append((integer(index), frame.trace, integer(frame.total_cycles), value(ms, milliseconds(ms)), decimals(moved / 1e3, 1)))
     note = "The first frame of a network is its cold start, the last its steady state."
     return Section(run.name("frames"), "Frames", (paragraph(note, "note"), table(run.name("t-frames"), "Frames", columns, rows)))
-
-
-def choices(run: Run) -> Section | None:
-    """What the compiler decided, and what it and the cost tables warn of."""
-    result, warnings = run.result, (*run.result.warnings, *run.cost.cost.area.warnings)
-    body: list[Child] = []
-    if result.choices:
-        rows = [(name, str(what)) for name, what in result.choices.items()]
-        body.append(table(run.name("t-choices"), "What the compiler chose", (Column("choice"), Column("taken", text=True)), rows))
-    body.append(listing(warnings, "warnings") if warnings else paragraph("No warnings.", "note"))
-    return Section(run.name("choices"), "The compiler's choices, and warnings", tuple(body))
-
-
-def configuration(run: Run) -> Section:
-    """The accelerator as it was resolved, and the units' counters."""
-    result = run.result
-    body: list[Child] = [folded("Accelerator, all defaults written out", lines(result.accelerator))]
-    if result.counters:
-        rows = [(name, integer(count)) for name, count in result.counters.items()]
-        counters = table(run.name("t-counters"), "Counters", (Column("counter"), number("count")), rows)
-        body.append(folded(f"{len(rows)} counters of the units", counters))
-    return Section(run.name("configuration"), "Configuration", tuple(body))
-
-
-def provenance(run: Run) -> Section:
-    """What it takes to get the same numbers again."""
-    result = run.result
-    what: dict[str, Child] = {
-        "run id": result.run_id,
-        "accelerator": result.accelerator_name,
-        "trace": result.trace_name,
-        "trace SHA-256": result.trace_sha256,
-        "weights": result.weights_source,
-        "batch": str(result.batch),
-        "frames": str(len(result.frames)),
-        "core clock": hertz(result.clock_hz),
-        "versions": ", ".join(f"{name} {version}" for name, version in result.versions.items()),
-        "result schema": str(result.schema_version),
-    }
-    note = "The run id is a SHA-256 over accelerator, trace, options and the model's sources: equal ids, equal numbers."
-    return Section(run.name("provenance"), "Provenance", (paragraph(note, "note"), pairs(what)))
