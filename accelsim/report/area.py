@@ -101,7 +101,12 @@ class AreaReport:
             "accelerator": self.accelerator,
             "technology": self.technology,
             "node_nm": self.node_nm,
-            "placement_density": {"value": self.placement_density.nominal, "source": self.density_source},
+            "placement_density": {
+                "value": self.placement_density.nominal,
+                "low": self.placement_density.low,
+                "high": self.placement_density.high,
+                "source": self.density_source,
+            },
             "rows": self.rows(),
             "groups_um2": {name: span.nominal for name, span in self.by_group.items()},
             "clock_limits": [limit.to_row() for limit in self.clock_limits],
