@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 
+import numpy as np
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
@@ -114,3 +115,36 @@ def test_the_last_tick_of_a_stack_has_room_for_its_label_at_the_resolution_that_
         boxes = [label.get_window_extent() for label in inside]
     assert len(boxes) > 2
     assert max(box.x1 for box in boxes) <= figure.bbox.width
+
+
+# Machado, Oliveira, Fernandes: "A Physiologically-based Model for Simulation of Color Vision Deficiency" (2009), severity 1, linear RGB.
+VISION = {
+    "all cones": ((1, 0, 0), (0, 1, 0), (0, 0, 1)),
+    "protanopia": ((0.152286, 1.052583, -0.204868), (0.114503, 0.786281, 0.099216), (-0.003882, -0.048116, 1.051998)),
+    "deuteranopia": ((0.367322, 0.860646, -0.227968), (0.280085, 0.672501, 0.047413), (-0.011820, 0.042940, 0.968881)),
+    "tritanopia": ((1.255528, -0.076749, -0.178779), (-0.078411, 0.930809, 0.147602), (0.004733, 0.691367, 0.303900)),
+}
+TO_XYZ = ((0.4124564, 0.3575761, 0.1804375), (0.2126729, 0.7151522, 0.0721750), (0.0193339, 0.1191920, 0.9503041))  # sRGB, D65
+
+
+def seen(color, vision):
+    """CIE L*a*b* of '#RRGGBB' as an eye sees it: differences of 2.3 are just noticeable side by side."""
+    parts = np.array([int(color[place : place + 2], 16) / 255 for place in (1, 3, 5)])
+    linear = np.where(parts <= 0.04045, parts / 12.92, ((parts + 0.055) / 1.055) ** 2.4)
+    xyz = np.array(TO_XYZ) @ np.clip(np.array(VISION[vision]) @ linear, 0, 1) / (0.95047, 1.0, 1.08883)
+    f = np.where(xyz > 216 / 24389, np.cbrt(xyz), (24389 / 27 * xyz + 16) / 116)
+    return np.array([116 * f[1] - 16, 500 * (f[0] - f[1]), 200 * (f[1] - f[2])])
+
+
+@pytest.mark.parametrize("vision", VISION)
+@pytest.mark.parametrize("table", ["CATEGORY_PAINT", "OPERAND_PAINT", "GROUP_PAINT", "KIND_PAINT"])
+def test_paints_of_one_hatch_differ_in_colour_for_every_eye(table, vision):
+    for (name, paint), (other, other_paint) in itertools.combinations(getattr(style, table).items(), 2):
+        far = float(np.linalg.norm(seen(paint.color, vision) - seen(other_paint.color, vision)))
+        assert paint.hatch != other_paint.hatch or far >= 15, (name, other, far)
+
+
+def test_black_and_white_are_a_hundred_apart_and_red_is_nearly_green_without_one_cone():
+    assert np.linalg.norm(seen("#FFFFFF", "all cones") - seen("#000000", "all cones")) == pytest.approx(100, abs=0.01)
+    red, green = (seen(color, "deuteranopia") for color in ("#B04040", "#6B6B00"))
+    assert np.linalg.norm(red - green) < np.linalg.norm(seen("#B04040", "all cones") - seen("#6B6B00", "all cones")) / 2
