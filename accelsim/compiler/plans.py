@@ -10,7 +10,8 @@ from accelsim.compiler.allocation import ActivationsTooLarge, Allocation, alloca
 from accelsim.compiler.band_allocation import allocate_in_bands
 from accelsim.compiler.bank_conflicts import KNOWN_LAYERS, Known
 from accelsim.compiler.heads import HeadOrder
-from accelsim.compiler.plan import Plan, plan
+from accelsim.compiler.plan import Plan
+from accelsim.compiler.planner import plan
 from accelsim.compiler.recent import Recent
 from accelsim.trace.trace import Trace
 

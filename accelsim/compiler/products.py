@@ -1,4 +1,4 @@
-"""Products of the array: runs, their streams, where their rows and weights come from, the drain that requantizes them.
+"""Products of the array: runs, their streams, the drain that requantizes them.
 
 A product is one run over all its N-stripes while its rows fit the accumulators; with more rows it is one run a stripe and
 M-chunk, and the stripe's weights stay in the weight buffer over its chunks if they fit (else they are read again). A product in
@@ -10,15 +10,16 @@ from __future__ import annotations
 from dataclasses import replace
 
 from accelsim.compiler.access import row_accesses
-from accelsim.compiler.frame import Frame, Record, by_row, last_unit, passes_of, place_is_free, provider
+from accelsim.compiler.frame import Frame, Record, by_row, passes_of, place_is_free
 from accelsim.compiler.geometry import activation_geometry, weight_geometry
 from accelsim.compiler.image import Packing, image_bits
-from accelsim.compiler.plan import Band, Op, Tensor
+from accelsim.compiler.plan import Band, Op
+from accelsim.compiler.product_operands import rows_from, weights_from
 from accelsim.compiler.streams import Stream, layer_batches
 from accelsim.errors import CompileError
 from accelsim.hw.decode_mac_core import CoreGeometry
 from accelsim.kernels import compute_state
-from accelsim.trace.layers import ConvLayer, GemmLayer, MacLayer, MatmulLayer, WeightedLayer
+from accelsim.trace.layers import ConvLayer, MacLayer, MatmulLayer, WeightedLayer
 
 SCALE_BIAS_BYTES = 8  # a channel: float32 scale and int32 bias
 
@@ -54,11 +55,9 @@ def lower_product(frame: Frame, op: Op) -> None:
         "codebook_load": -1,
         "codebook_release": -1,
         "chunk0": -1,
-        **_rows_from(frame, op),
-        **_weights_from(frame, op),
+        **rows_from(frame, op),
+        **weights_from(frame, op),
     }
-    if groups > 1:
-        common["in_fixed"] = last_unit(frame, common["in_task"]) if common["in_task"] >= 0 else -1
     weighted = isinstance(layer, WeightedLayer)
     loads_codebook = weighted and geometry.decode and accelerator.codebook.store == "ram"
     packing: Packing = "stripe" if per_stripe else "layer"
@@ -226,74 +225,6 @@ def _drain(frame: Frame, op: Op, stripes: int, columns: int, cols: int) -> int:
         if layer is not op.layer:
             build.notes.append(f"fused into {op.layer.name}")
     return task
-
-
-def _rows_from(frame: Frame, op: Op) -> Record:
-    """Where the rows of A come from."""
-    layer = op.layer
-    key = next(key for key, role in op.reads if role == "rows")
-    tensor = frame.plan.tensors[key]
-    task, was_loaded = provider(frame, key, op)
-    record = frame.low.tasks[task]
-    fields: Record = {"in_task": task, "in_rows": record["rows"], "in_cols": op.k, "in_fixed": -1, "in_tile_cols": 0}
-    if record["kind"] == compute_state.DRAIN:
-        fields["in_tile_cols"] = record["tile_cols"]
-    several = len(tensor.producers) > 1 and not was_loaded
-    row0 = op.band.first_row if op.band is not None else 0
-    if isinstance(layer, ConvLayer):
-        fields |= _image_rows(frame, layer, tensor, row0)
-        if frame.plan.batch > 1:
-            fields["in_fixed"] = last_unit(frame, task)
-    elif isinstance(layer, MatmulLayer):
-        if layer.a.split == "columns":
-            fields["in_col0"] = (op.head % layer.heads) * op.k
-            fields["in_row0"] = op.image * layer.m
-    elif isinstance(layer, GemmLayer) and layer.input_row is not None:
-        fields["in_row0"] = layer.input_row
-        if frame.plan.batch > 1:
-            fields["in_fixed"] = last_unit(frame, task)
-    elif isinstance(layer, GemmLayer):
-        fields["in_row0"] = row0 - tensor.first_row
-    if several:
-        if frame.plan.batch == 1 and not frame.plan.in_bands(tensor):
-            # heads side by side: drains end in order, so the last head's rows tell of all
-            fields["in_cols"] = tensor.columns_of_producer
-        else:
-            fields["in_fixed"] = last_unit(frame, task)
-    return fields
-
-
-def _image_rows(frame: Frame, layer: ConvLayer, tensor: Tensor, row0: int) -> Record:
-    """Which line of the input image, or of the lines of it that are here, an output position from row `row0` on waits for."""
-    height, width = layer.image
-    reach = layer.dilation[0] * (layer.bounds.FY - 1) - layer.padding[0]
-    planar = layer.input_layout == "planar"
-    reach += row0 // layer.bounds.OX * layer.strides[0] - tensor.first_row // (1 if planar else width)
-    fields: Record = {"in_ox": layer.bounds.OX, "in_stride": layer.strides[0], "in_reach": max(0, reach)}
-    if planar:  # the lines of the last plane arrive last
-        planes = tensor.planes if tensor.whole is not None else tensor.rows // (height * frame.plan.batch)
-        lines = tensor.rows // planes if tensor.whole is not None else height
-        return {**fields, "in_rows": lines, "in_ix": 1, "in_row0": (planes - 1) * lines}
-    return {**fields, "in_rows": height * width if tensor.whole is None else tensor.rows, "in_ix": width, "in_cols": layer.input_channels}
-
-
-def _weights_from(frame: Frame, op: Op) -> Record:
-    """Where the weights come from: the stream of a layer, or a whole operand of an attention product."""
-    key = next((key for key, role in op.reads if role == "weights"), None)
-    if key is None:
-        return {"w_task": -1, "from_activations": 0}
-    task, _ = provider(frame, key, op)
-    record = frame.low.tasks[task]
-    layer = op.layer
-    assert isinstance(layer, MatmulLayer)
-    unit = record["units"] - 1
-    tensor = frame.plan.tensors[key]
-    if layer.b.split == "columns" and len(tensor.producers) == 1 and record["kind"] == compute_state.DRAIN:
-        width = tensor.width // layer.heads
-        tile = ((op.head % layer.heads + 1) * width - 1) // record["tile_cols"]
-        rows = tensor.rows // frame.plan.batch
-        unit = tile * record["rows"] + (op.image + 1) * rows - 1
-    return {"w_task": task, "w_unit": unit, "from_activations": 1}
 
 
 def _bounds(frame: Frame, op: Op, geometry: CoreGeometry, stripes: int, kt_count: int, chunks: int) -> None:

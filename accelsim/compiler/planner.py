@@ -1,0 +1,239 @@
+"""From the layer graph to operations in program order: what runs on the array, what on the vector unit, what is fused.
+
+An element-wise layer that alone reads a product is fused into its requantization. The heads of an attention become
+operations of their own, in an order that `heads` chooses. Batch repeats what has no weights and lengthens what has.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from accelsim.compiler.heads import HeadOrder, head_steps
+from accelsim.compiler.plan import Op, Plan, Role, Tensor, TensorId
+from accelsim.errors import CompileError
+from accelsim.trace.layers import (
+    AddLayer,
+    ClipLayer,
+    ConvLayer,
+    EmbedLayer,
+    GeluLayer,
+    GemmLayer,
+    Layer,
+    LayerNormLayer,
+    MacLayer,
+    MatmulLayer,
+    PoolLayer,
+    SoftmaxLayer,
+    TableLayer,
+    WeightedLayer,
+)
+from accelsim.trace.shapes import TensorShape
+from accelsim.trace.trace import Trace
+
+
+def plan(trace: Trace, batch: int, order: HeadOrder) -> Plan:
+    """The operations of one inference of `batch` images with the heads in `order`.
+
+    Raises
+    ------
+    CompileError
+        A layer that no unit of the machine computes.
+    """
+    builder = _Builder(trace, batch, order)
+    builder.run()
+    return Plan(tuple(builder.ops), builder.tensors, str(order), batch)
+
+
+class _Builder:
+    def __init__(self, trace: Trace, batch: int, order: HeadOrder) -> None:
+        self.trace = trace
+        self.batch = batch
+        self.order = order
+        self.readers: dict[str, list[Layer]] = {}
+        for layer in trace.layers:
+            for name in layer.inputs:
+                self.readers.setdefault(name, []).append(layer)
+        self.ops: list[Op] = []
+        self.tensors: dict[TensorId, Tensor] = {}
+        self.alias: dict[str, str] = {}  # layer -> the layer whose tensor holds its output after fusion
+        self.done: set[str] = set()
+        self.deferred = self._deferred() if order.late_values else {}
+
+    def run(self) -> None:
+        for source in self.trace.manifest.inputs:
+            shape = source.shape
+            rows = shape.groups * shape.rows * self.batch
+            self._tensor(TensorId(source.name), rows, shape.width, shape.bits, shape.width).is_input = True
+            self.done.add(source.name)
+        for layer in self.trace.layers:
+            if layer.name in self.done or layer.name in self.deferred:
+                continue
+            heads = self._attention(layer)
+            if heads is not None:
+                self._heads(*heads)
+            elif isinstance(layer, MatmulLayer):
+                for head in range(self.batch * layer.heads):
+                    self._product(layer, head)
+            elif isinstance(layer, MacLayer):
+                self._product(layer, -1)
+            elif (isinstance(layer, SoftmaxLayer) and layer.output.groups > 1) or self._reads_heads(layer):
+                for head in range(self.batch * layer.output.groups):
+                    self._row_op(layer, head)
+            else:
+                self._row_op(layer, -1)
+        for name in self.trace.manifest.outputs:
+            for tensor in self._parts(name):
+                tensor.is_output = True
+
+    # -- tensors
+
+    def _tensor(self, key: TensorId, rows: int, width: int, bits: int, columns: int) -> Tensor:
+        if key not in self.tensors:
+            self.tensors[key] = Tensor(key, rows, width, bits, columns)
+        return self.tensors[key]
+
+    def _parts(self, name: str) -> list[Tensor]:
+        name = self.alias.get(name, name)
+        return [tensor for key, tensor in self.tensors.items() if key.name == name]
+
+    def _read(self, name: str, head: int) -> TensorId:
+        """The tensor that a reader of layer `name` finds: of the head where heads are apart, else the whole."""
+        name = self.alias.get(name, name)
+        key = TensorId(name, head)
+        return key if key in self.tensors else TensorId(name)
+
+    def _reads_heads(self, layer: Layer) -> bool:
+        """True if an input lies apart, head by head: the product that made it is not part of an attention."""
+        return any(TensorId(self.alias.get(name, name), 0) in self.tensors for name in layer.inputs)
+
+    # -- operations
+
+    def _attention(self, layer: Layer) -> tuple[MatmulLayer, SoftmaxLayer, MatmulLayer] | None:
+        """(scores, softmax, context) if `layer` begins an attention whose values are there or can be made."""
+        chain = self._attention_chain(layer)
+        return chain if chain is not None and chain[2].inputs[1] in self.done | self.deferred.keys() else None
+
+    def _attention_chain(self, layer: Layer) -> tuple[MatmulLayer, SoftmaxLayer, MatmulLayer] | None:
+        """(scores, softmax, context) if `layer` begins such a chain that nobody else reads."""
+        if not isinstance(layer, MatmulLayer) or layer.merge != "groups":
+            return None
+        readers = self.readers.get(layer.name, [])
+        if len(readers) != 1 or not isinstance(readers[0], SoftmaxLayer):
+            return None
+        softmax = readers[0]
+        after = self.readers.get(softmax.name, [])
+        if len(after) != 1 or not isinstance(after[0], MatmulLayer) or after[0].inputs[0] != softmax.name:
+            return None
+        context = after[0]
+        if context.a.split != "groups" or context.merge != "columns":
+            return None
+        return layer, softmax, context
+
+    def _deferred(self) -> dict[str, MacLayer]:
+        """Layers that only the context product reads (the values): they run while the vector unit is on the first softmax."""
+        out: dict[str, MacLayer] = {}
+        layers = {layer.name: layer for layer in self.trace.layers}
+        for layer in self.trace.layers:
+            attention = self._attention_chain(layer)
+            if attention is None:
+                continue
+            values = layers.get(attention[2].inputs[1])
+            source = layers.get(values.inputs[0]) if values is not None and values.inputs else None
+            if isinstance(values, GemmLayer) and source is not None and len(self.readers[values.name]) == 1:
+                out[values.name] = values
+        return out
+
+    def _heads(self, scores: MatmulLayer, softmax: SoftmaxLayer, context: MatmulLayer) -> None:
+        for step, head in head_steps(self.order, self.batch * scores.heads):
+            if step == "context" and context.inputs[1] in self.deferred:
+                self._product(self.deferred.pop(context.inputs[1]), -1)
+            if step == "scores":
+                self._product(scores, head)
+                self._row_op(softmax, head)
+            else:
+                self._product(context, head)
+
+    def _product(self, layer: MacLayer, head: int) -> None:
+        image = head // layer.bounds.G if isinstance(layer, MatmulLayer) else 0
+        if isinstance(layer, MatmulLayer):
+            reads: list[tuple[TensorId, Role]] = [
+                (self._read(layer.inputs[0], head), "rows"),
+                (self._read(layer.inputs[1], head), "weights"),
+            ]
+            m = layer.m
+            fused: tuple[Layer, ...] = ()
+        elif isinstance(layer, (GemmLayer, ConvLayer)):
+            reads = [(self._read(layer.inputs[0], -1), "rows")]
+            m = layer.m * self.batch
+            fused = self._fusable(layer)
+            reads += [(self._read(name, -1), "operand") for item in fused for name in item.inputs if self._is_residual(name, layer, fused)]
+        else:
+            raise CompileError(f"layer {layer.name!r}: no dataflow computes a {type(layer).__name__}")
+        n = layer.n * (layer.bounds.G if isinstance(layer, WeightedLayer) else 1)
+        last = fused[-1] if fused else layer
+        merged = isinstance(layer, MatmulLayer) and layer.merge == "columns"
+        key = TensorId(last.name) if head < 0 or merged else TensorId(last.name, head)
+        for item in (layer, *fused):
+            self.alias[item.name] = last.name
+            self.done.add(item.name)
+        rows, width = self._dims(last.output, head, merged)
+        self._add(layer, fused, head, image, reads, key, (rows, width, last.output.bits, layer.n if merged else width), (m, layer.k, n))
+
+    def _row_op(self, layer: Layer, head: int) -> None:
+        known = (SoftmaxLayer, LayerNormLayer, GeluLayer, ClipLayer, TableLayer, PoolLayer, AddLayer, EmbedLayer)
+        if not isinstance(layer, known):
+            raise CompileError(f"layer {layer.name!r}: the vector unit has no function for op {getattr(layer, 'op', '?')!r}")
+        reads: list[tuple[TensorId, Role]] = [(self._read(name, head), "operand") for name in layer.inputs]
+        self.done.add(layer.name)
+        rows, width = self._dims(layer.output, head, False)
+        self._add(layer, (), head, 0, reads, TensorId(layer.name, head), (rows, width, layer.output.bits, width), (0, 0, 0))
+
+    def _dims(self, shape: TensorShape, head: int, merged: bool) -> tuple[int, int]:
+        if head >= 0 and not merged:
+            return shape.rows, shape.width
+        return shape.groups * shape.rows * self.batch, shape.width
+
+    def _add(
+        self,
+        layer: Layer,
+        fused: tuple[Layer, ...],
+        head: int,
+        image: int,
+        reads: Sequence[tuple[TensorId, Role]],
+        writes: TensorId,
+        shape: tuple[int, int, int, int],
+        mkn: tuple[int, int, int],
+    ) -> None:
+        index = len(self.ops)
+        self._tensor(writes, *shape).producers.append(index)
+        for key, _ in reads:
+            if key not in self.tensors:
+                raise CompileError(f"layer {layer.name!r}: reads {key.name!r} whole, but its heads lie apart; allowed: merge 'columns'")
+            self.tensors[key].readers.append(index)
+        self.ops.append(Op(index, layer, fused, head, image, tuple(reads), writes, *mkn))
+
+    # -- fusion
+
+    def _fusable(self, layer: Layer) -> tuple[Layer, ...]:
+        """Element-wise layers after `layer`, each the only reader of the one before, whose other operand is there already."""
+        chain: list[Layer] = []
+        current = layer
+        outputs = set(self.trace.manifest.outputs)
+        while current.name not in outputs:
+            readers = self.readers.get(current.name, [])
+            if len(readers) != 1:
+                break
+            after = readers[0]
+            if isinstance(after, AddLayer):
+                others = [name for name in after.inputs if name != current.name]
+                operands = sum(isinstance(item, AddLayer) for item in chain)
+                if len(others) != 1 or others[0] not in self.done or operands >= 1:
+                    break
+            elif not isinstance(after, (GeluLayer, ClipLayer, TableLayer)):
+                break
+            chain.append(after)
+            current = after
+        return tuple(chain)
+
+    def _is_residual(self, name: str, layer: Layer, fused: tuple[Layer, ...]) -> bool:
+        return name != layer.name and all(name != item.name for item in fused)
