@@ -152,7 +152,8 @@ class Call:
             before = Expression.of(self._recognized(operand), expression.node)
             return self._recognized(before.apply(function, expression.node))
         if factor is not None:
-            self.refuse(f"{expression.node.where} multiplies an activation by {factor:g}; allowed: before or after a matrix product")
+            who = "" if expression.node.where == self.node.where else f"{expression.node.where} "
+            self.refuse(f"{who}multiplies an activation by {factor:g}; allowed: before or after a matrix product")
         self.refuse(
             f"the function that ends in {expression.node.where} is not understood; "
             "allowed: relu, clip, gelu, sigmoid, silu, hard swish, tanh, softmax, layer normalization"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from accelsim.importers.call import Value
 from accelsim.importers.onnx_call import OnnxCall
 from accelsim.importers.onnx_shapes import axes_of, whole_numbers
 from accelsim.importers.values import Padded, Plain
@@ -35,13 +36,16 @@ def paddings(call: OnnxCall, image: Sequence[int], taps: Pair, strides: Pair, di
     return (pads[0], pads[1]), (pads[2], pads[3])
 
 
-def pad(call: OnnxCall) -> Padded:
-    """Pad: zeros around an image, left to the convolution that reads it."""
-    view, rank = call.view(0), len(call.shape(0))
+def pad(call: OnnxCall) -> Value:
+    """Pad: zeros around an image, left to the convolution that reads it; none at all is nothing."""
+    rank = len(call.shape(0))
     pads, value = call.node.ints("pads"), call.node.number("value", 0.0)
     if pads is None:
         pads = whole_numbers(call.node, call.constant(1).array)
         value = 0.0 if call.optional(2) is None else call.scalar(2)
+    if not any(pads):
+        return call.value(0)
+    view = call.view(0)
     axes = list(range(rank)) if call.optional(3) is None else whole_numbers(call.node, call.constant(3).array)
     mode = call.node.text("mode", "constant")
     inside = len(pads) == 2 * len(axes) and all(-rank <= axis < rank for axis in axes)

@@ -79,6 +79,8 @@ class _Walk:
                 self.values[node.name] = self._placeholder(node, specs[node.name])
             elif node.op == "call_function":
                 self.values[node.name] = self._call(TorchNode(node))
+            elif node.op == "get_attr":  # a graph inside, which some call below applies and is refused for
+                self.values[node.name] = Known(None)
             elif node.op == "output":
                 outputs = self._outputs(TorchNode(node))
             else:
@@ -220,7 +222,9 @@ class _Walk:
         largest = max([_MAX_CONSTANT, *(item.value.numel() for item in known if isinstance(item.value, torch.Tensor))])
         size = math.prod(node.shape) if isinstance(fx.meta.get("val"), torch.Tensor) else 1
         target: Any = fx.target
-        if size > largest or not (str(target).startswith("aten.") or target is operator.getitem):
+        if not (str(target).startswith("aten.") or target is operator.getitem):
+            raise ImportModelError(f"{node.where}: operation {str(target)!r} is not understood, not even of constants; allowed: ATen calls")
+        if size > largest:
             raise ImportModelError(f"{node.where}: constant {target} of {size} elements is not computed; allowed: {largest}")
         args, kwargs = torch.fx.node.map_arg((fx.args, fx.kwargs), lambda arg: self.values[arg.name].value)
         here = {"device": torch.device("cpu")} if "device" in kwargs else {}  # the program may be exported on another device, or on none

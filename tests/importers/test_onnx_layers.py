@@ -319,6 +319,11 @@ def test_zeros_around_an_image_are_its_convolutions_padding(form: str, tmp_path:
     assert (trace.layers[0].padding, trace.layers[0].padding_end) == ((1, 0), (2, 1))
 
 
+def test_a_pad_by_nothing_is_nothing(tmp_path: Path) -> None:
+    nodes = [node("Pad", ["x", "p"], ["z"]), node("MatMul", ["z", "w"], ["y"])]
+    assert ops(assert_equal(make(nodes, X3.shape, {"p": np.zeros(6, dtype=np.int64), "w": random(8, 4)}), X3, tmp_path)) == ["gemm"]
+
+
 @pytest.mark.parametrize(
     ("pads", "value", "message"),
     [([0, 1, 0, 0, 0, 0, 0, 0], 0.0, "zeros around an image"), ([0, 0, 1, 1, 0, 0, 1, 1], 2.0, "zeros around an image"),

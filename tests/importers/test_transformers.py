@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from accelsim.errors import ImportModelError
-from accelsim.importers.import_model import import_model
+from accelsim.importers.import_model import import_model, import_program
 from accelsim.trace.trace import Trace
 from tests import naive_graph
 
@@ -130,6 +130,58 @@ def test_pytorchs_own_encoder_layer_is_three_products_of_one_matrix(first: bool,
     assert trace.macs == LAYERS * BLOCK_MACS
     assert trace.parameters == LAYERS * BLOCK_PARAMETERS
     assert trace.manifest.notes == ()
+
+
+class FusedBlock(torch.nn.Module):
+    """Attention as timm spells it: q, k and v of one product, parted by a reshape; a factor a channel behind the projection."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.norm, self.qkv, self.proj = torch.nn.LayerNorm(WIDTH), torch.nn.Linear(WIDTH, 3 * WIDTH), torch.nn.Linear(WIDTH, WIDTH)
+        self.gamma = torch.nn.Parameter(torch.ones(WIDTH))
+
+    def forward(self, x: Any) -> Any:
+        batch, rows, width = x.shape
+        q, k, v = self.qkv(self.norm(x)).reshape(batch, rows, 3, HEADS, width // HEADS).permute(2, 0, 3, 1, 4).unbind(0)
+        context = torch.nn.functional.scaled_dot_product_attention(q, k, v).transpose(1, 2).reshape(batch, rows, width)
+        return x + self.proj(context) * self.gamma
+
+
+class ChunkedBlock(FusedBlock):
+    """The same without the norm, parted by a chunk, attention spelt out."""
+
+    def forward(self, x: Any) -> Any:
+        batch, rows, width = x.shape
+        q, k, v = (part.view(batch, rows, HEADS, width // HEADS).transpose(1, 2) for part in self.qkv(x).chunk(3, dim=-1))
+        scores = (q @ k.transpose(-2, -1)) * (width // HEADS) ** -0.5
+        return self.proj((scores.softmax(-1) @ v).transpose(1, 2).reshape(batch, rows, width)) / self.gamma
+
+
+@pytest.mark.parametrize("kind", [FusedBlock, ChunkedBlock])
+def test_one_product_parted_into_q_k_and_v_is_three_layers(kind: Any, tmp_path: Path) -> None:
+    network = randomized(kind())
+    x = torch.randn(1, ROWS, WIDTH, generator=torch.Generator().manual_seed(0))
+    trace = import_model(exported(network, (x,), "torch.export", tmp_path))
+    values = naive_graph.run_float(trace, {trace.manifest.inputs[0].name: x.numpy()}, 1e-5)
+    with torch.no_grad():
+        np.testing.assert_allclose(values[trace.manifest.outputs[0]][0], network(x)[0].numpy(), rtol=2e-3, atol=2e-3)
+    assert trace.macs == ROWS * 4 * WIDTH * WIDTH + 2 * ROWS * ROWS * WIDTH
+    assert [layer.weight.n for layer in trace.weighted_layers()] == [WIDTH] * 4
+
+
+def test_a_decoder_with_rotary_embeddings_is_refused_by_name() -> None:
+    sizes = {
+        "hidden_size": WIDTH,
+        "num_hidden_layers": 1,
+        "num_attention_heads": HEADS,
+        "num_key_value_heads": 1,
+        "intermediate_size": INNER,
+    }
+    config = transformers.LlamaConfig(vocab_size=WORDS, use_cache=False, **sizes)
+    program = torch.export.export(transformers.LlamaForCausalLM(config).eval(), (IDS,))
+    with pytest.raises(ImportModelError, match=r"rotary_emb.*is not understood") as caught:
+        import_program(program, "llama", seed=0)
+    assert "\n" not in str(caught.value)
 
 
 class ConvNext(torch.nn.Module):
