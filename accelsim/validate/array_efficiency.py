@@ -4,7 +4,8 @@ MVQ (ASPLOS 2025, arXiv 2412.10261; 40 nm, 0.3 GHz) gives 2.9 TOPS/W for 8-bit w
 enhanced array. Disputable assumptions, which the paper does not state: the network is ResNet-18 with one image; each weight is loaded
 once, through L2, L1 and a 64-bit bus; a layer's activations cross L2 once each way; sums stay in register files at the foot of the columns,
 however many there are, or (one machine, as a classic weight-stationary array has it) in L1; L1 is two macros of 128 KiB, since its
-published area is exactly twice that of the smaller array's; the array waits while a load is longer than its fold. Nothing is fitted.
+published area is exactly twice that of the smaller array's; the array waits while a load is longer than its fold. No
+constant is fitted; device, L1 and the machine with sums in L1 were chosen with the published figures known (docs/validation.md).
 """
 
 from __future__ import annotations
