@@ -92,6 +92,9 @@ def sweep(
         from accelsim.report.folder import check_replaceable
 
         check_replaceable(folder, SWEEP_FOLDER)
+        from accelsim.sweep.pictures import check_pictures, draw
+
+        check_pictures(wanted)
     technology = load_technology(wanted.technology)
     path = store or Path("out") / f"{wanted.name}.sqlite"
     if dry_run:
@@ -122,8 +125,6 @@ def sweep(
         rows = export_sweep(opened, wanted, summary.sweep, export) if export is not None else 0
         findings = ask(read_table(opened, wanted, summary.sweep, question.needs(wanted)), question)
     if folder is not None:
-        from accelsim.sweep.pictures import draw
-
         findings.write(folder, draw(findings.whole))
     if as_json:
         print_json({**asdict(summary), "points_per_s": summary.points_per_s, "store": str(path), "findings": findings.to_dict()})

@@ -20,9 +20,11 @@ from accelsim.report.plots.pareto import DesignPoints, pareto_picture
 from accelsim.report.plots.picture import Picture as Drawn
 from accelsim.report.plots.picture import files_of
 from accelsim.report.plots.speedup_map import map_picture
+from accelsim.report.plots.style import SERIES_MARKERS
 from accelsim.report.speedup_cells import RESOURCE_OF_BOUND, Cell, Limiter, Point
 from accelsim.sweep.pareto import pareto_front
 from accelsim.sweep.picture_spec import HeatMap, Lines, ParetoScatter, Picture, SpeedupMap
+from accelsim.sweep.spec import Sweep
 from accelsim.sweep.table import Table, title
 
 
@@ -42,6 +44,39 @@ def draw(table: Table) -> dict[str, bytes]:
     return files_of(drawn)
 
 
+def check_pictures(sweep: Sweep) -> None:
+    """Before a long sweep: that its pictures can be drawn.
+
+    Raises
+    ------
+    ConfigError
+        A map of speed-ups leaves an axis open, or names a baseline that no point has; more lines than there are markers.
+    """
+    for picture in sweep.pictures:
+        if isinstance(picture, SpeedupMap):
+            _baseline_step(sweep, picture)
+        if isinstance(picture, Lines):
+            count = len(sweep.group_of(picture.lines).steps)
+            if count > len(SERIES_MARKERS):
+                raise ConfigError(
+                    f"picture `{picture.name}`: `{picture.lines}` has {count} values; allowed: at most {len(SERIES_MARKERS)} lines"
+                )
+
+
+def _baseline_step(sweep: Sweep, picture: SpeedupMap) -> int:
+    """The step of the compared axis that is the baseline; ConfigError as `check_pictures`."""
+    axes = sweep.group_of(picture.compared)
+    values = [step[axes.names.index(picture.compared)] for step in axes.steps]
+    wanted = picture.baseline[picture.compared]
+    if wanted not in values:
+        known = ", ".join(map(str, values))
+        raise ConfigError(f"picture `{picture.name}`: {picture.compared} is never {wanted!r}; allowed: {known}")
+    for group in sweep.groups:
+        if len(group.steps) > 1 and not set(group.names) & set(picture.axes_named()):
+            raise ConfigError(f"picture `{picture.name}`: leaves `{group.names[0]}` open; allowed: name it in `maps` or `each`")
+    return values.index(wanted)
+
+
 def speedup_cells(table: Table, picture: SpeedupMap, baselines: Table) -> tuple[Cell, ...]:
     """A cell for each point of `table` that is not on the baseline; the baselines are looked up in `baselines`, over all its points.
 
@@ -52,24 +87,15 @@ def speedup_cells(table: Table, picture: SpeedupMap, baselines: Table) -> tuple[
     """
     sweep = table.sweep
     group, _ = table.axis(picture.compared)
-    wanted = picture.baseline[picture.compared]
-    place = sweep.groups[group].names.index(picture.compared)
-    starts = [number for number, step in enumerate(sweep.groups[group].steps) if step[place] == wanted]
-    if not starts:
-        known = ", ".join(str(step[place]) for step in sweep.groups[group].steps)
-        raise ConfigError(f"picture `{picture.name}`: {picture.compared} is never {wanted!r}; allowed: {known}")
-    named = {table.axis(name)[0] for name in picture.axes_named()}
-    for number, axes in enumerate(sweep.groups):
-        if number not in named and len(axes.steps) > 1:
-            raise ConfigError(f"picture `{picture.name}`: leaves `{axes.names[0]}` open; allowed: name it in `maps` or `each`")
+    start = _baseline_step(sweep, picture)
     stride = math.prod(len(item.steps) for item in sweep.groups[group + 1 :])
     row_of = {int(position): row for row, position in enumerate(baselines.positions)}
     labels = {name: [picture.shown(name, label) for label in table.labels(name)] for name in (picture.rows, picture.columns, *picture.maps)}
     cells = []
     for row, position in enumerate(table.positions.tolist()):
         step = int(table.steps[row, group])
-        baseline = row_of.get(position + (starts[0] - step) * stride)
-        if step == starts[0] or baseline is None:
+        baseline = row_of.get(position + (start - step) * stride)
+        if step == start or baseline is None:
             continue
         cells.append(
             Cell(

@@ -101,6 +101,10 @@ class Sweep:
         """Names of all axes, in order."""
         return tuple(name for group in self.groups for name in group.names)
 
+    def group_of(self, axis: str) -> AxisGroup:
+        """The axes that step together with `axis`, which is one of the sweep."""
+        return next(group for group in self.groups if axis in group.names)
+
     def at(self, position: int) -> dict[str, Any]:
         """The value of each axis at a position in 0..size-1, as written."""
         steps: list[tuple[AxisGroup, int]] = []

@@ -12,7 +12,7 @@ import pytest
 from accelsim.errors import ConfigError
 from accelsim.presets import preset_names
 from accelsim.sweep.picture_spec import SpeedupMap
-from accelsim.sweep.pictures import draw, least_over, speedup_cells
+from accelsim.sweep.pictures import check_pictures, draw, least_over, speedup_cells
 from accelsim.sweep.points import Dropped, Invalid, Point, candidate
 from accelsim.sweep.spec import FOLDER, load_sweep
 from accelsim.sweep.table import Table, steps_of
@@ -128,10 +128,18 @@ def test_no_point_draws_nothing():
     ("changes", "words"),
     [({"baseline": {"trace": "c"}}, "allowed: a, b"), ({"maps": []}, "leaves `control.overlap` open")],
 )
-def test_a_map_that_cannot_be_is_one_message(changes: dict[str, Any], words: str):
+def test_a_map_that_cannot_be_is_one_message_before_anything_runs(changes: dict[str, Any], words: str):
     with pytest.raises(ConfigError) as caught:
-        draw(made_up([{**MAP, **changes}]))
+        check_pictures(made_up([{**MAP, **changes}]).sweep)
     assert words in str(caught.value)
+
+
+def test_more_lines_than_markers_are_one_message_before_anything_runs():
+    picture = {"kind": "lines", "name": "lines", "x": "array.rows", "y": "milliseconds", "lines": "codebook.ports"}
+    wanted = {"name": "many", "base": {"accelerator": "edge-32x32", "trace": "a"}, "axes": {"array.rows": [8, 16]}, "pictures": [picture]}
+    check_pictures(load_sweep({**wanted, "linked": [{"codebook.ports": "1..7 +1"}]}))
+    with pytest.raises(ConfigError, match=r"picture `lines`: `codebook\.ports` has 8 values; allowed: at most 7 lines"):
+        check_pictures(load_sweep({**wanted, "linked": [{"codebook.ports": "1..8 +1"}]}))
 
 
 @pytest.mark.parametrize("name", preset_names(FOLDER))
