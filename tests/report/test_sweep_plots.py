@@ -8,9 +8,10 @@ import pytest
 from matplotlib.collections import PathCollection
 
 from accelsim.report.plots.heat_map import RAMP, Tiles, heat_map_picture, plot_heat_map
+from accelsim.report.plots.lines import Curves, lines_picture
 from accelsim.report.plots.pareto import DesignPoints, pareto_picture, plot_pareto
 from accelsim.report.plots.style import ink_on
-from tests.report.overlaps import axes, check_texts
+from tests.report.overlaps import axes, check_picture, check_texts
 
 ROWS, COLUMNS = ["edge-32x32", "edge-64x64-x16"], ["0.5", "1", "2"]
 VALUES = [[1.0, 2.12, 4.4], [1.1, None, math.nan]]
@@ -152,3 +153,11 @@ def test_pictures_are_equal_for_equal_input():
 def test_ticks_of_nearly_equal_figures_say_their_whole_value():
     svg = pareto_picture("front", "", DesignPoints([2.25, 2.33], [0.139345, 0.13933], [True, True], "x", "y")).svg(titled=True)
     assert b"e\xe2\x88\x92" not in svg  # an exponent's minus, of an offset such as 1e-5 + 1.393e-1
+
+
+def test_long_names_of_groups_and_series_stay_on_the_page_and_apart():
+    names = [f"deit_base_patch16_384_distilled@ssvq:k=256,d={index}" for index in range(7)]
+    points = DesignPoints(range(1, 8), range(7), [False] * 7, "area (mm²)", "energy of an inference (µJ)", groups=names)
+    check_picture(pareto_picture("front", "Energy against area", points))
+    check_picture(lines_picture("lines", "Time", Curves(["1", "2"], {name: [1.0, 2.0] for name in names}, "ports", "time (ms)")))
+    check_picture(heat_map_picture("map", "Time", Tiles([[1.0] * 2] * 7, names, ["1", "2"], "time (ms)", row_label="trace")))

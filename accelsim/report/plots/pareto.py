@@ -21,6 +21,7 @@ Goal = Literal["less", "more"]
 MAX_GROUPS = len(SERIES_PAINT)
 _HEIGHT_MM = 65
 _OTHERS = "others"
+_SHORT = 14  # characters of a name of which three stand side by side
 
 
 @dataclass(frozen=True)
@@ -81,7 +82,7 @@ def plot_pareto(ax: Axes, points: DesignPoints) -> None:
     ax.grid()
     ax.set_xlabel(f"{points.x_label}; {points.goals[0]} is better")
     ax.set_ylabel(f"{points.y_label}; {points.goals[1]} is better")
-    legend_above(ax)
+    legend_above(ax, ncols=3 if max(map(len, kinds), default=0) <= _SHORT else 2)
 
 
 def _staircase(ax: Axes, front: Sequence[tuple[float, float]], goals: tuple[Goal, Goal]) -> None:
