@@ -32,8 +32,8 @@ def members(package: str) -> dict[str, ModuleType]:
 
 
 def lookup(package: str, kind: str, what: str, error: type[AccelsimError] = ConfigError) -> ModuleType:
-    """The module of `kind`, or `error` naming the known ones: "unknown format 'mvqq'; known: [...]"."""
+    """The module of `kind`, or `error` naming the known ones: "unknown format 'mvqq'; known: masked_vq, ..."."""
     known = members(package)
     if kind not in known:
-        raise error(f"unknown {what} {kind!r}; known: {sorted(known)}{suggest(kind, known)}")
+        raise error(f"unknown {what} {kind!r}; known: {', '.join(sorted(known))}{suggest(kind, known)}")
     return known[kind]

@@ -113,7 +113,7 @@ def _timing(flow: Dataflow, convention: Convention) -> FoldTiming:
         return flow.physical
     if convention == "scale_sim":
         return SerialFolds(flow)
-    raise CompileError(f"unknown convention {convention!r}; known: ['physical', 'scale_sim']")
+    raise CompileError(f"unknown convention {convention!r}; known: physical, scale_sim")
 
 
 def _folds(flow: Dataflow, array: SystolicArray, sizes: dict[Loop, int]) -> Iterator[Fold]:

@@ -269,7 +269,7 @@ def _parse_options(options: str) -> dict[str, int]:
     for item in options.split(",") if options else ():
         name, equals, value = (part.strip() for part in item.partition("="))
         if name not in _VIT_DEFAULTS:
-            raise ImportModelError(f"vit: unknown option {name!r}; known: {sorted(_VIT_DEFAULTS)}{suggest(name, _VIT_DEFAULTS)}")
+            raise ImportModelError(f"vit: unknown option {name!r}; known: {', '.join(sorted(_VIT_DEFAULTS))}{suggest(name, _VIT_DEFAULTS)}")
         if not equals or not value.isdecimal() or len(value) > 7 or not 1 <= int(value) <= _LARGEST_OPTION:
             raise ImportModelError(f"vit: option {name!r} has value {value!r}; allowed: a whole number from 1 to {_LARGEST_OPTION}")
         parsed[name] = int(value)
