@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     import torch
 
     from accelsim.importers.imported_graph import ImportedGraph
-    from accelsim.importers.onnx_file import OnnxModel
 
 _VIT_DEFAULTS: dict[str, int] = {  # DeiT-tiny
     "hidden_size": 192,
@@ -107,11 +106,15 @@ def import_model(
         trace = import_topology(Path(model), name, seed=seed or 0, activation_bits=activation_bits)
         return _saved(trace, out)
     if is_onnx:
+        _require_onnx()
         from accelsim.importers.graph_builder import GraphBuilder
-
-        loaded, builder = _load_onnx(Path(model), bind or {}, fill or {}, weights), GraphBuilder(activation_bits, residual_bits)
+        from accelsim.importers.onnx_file import load_onnx
         from accelsim.importers.onnx_walk import walk_onnx
+        from accelsim.importers.onnx_weights import with_weights
 
+        stored = load_onnx(Path(model), bind or {}, fill or {})
+        loaded = stored if weights is None else with_weights(stored, weights)
+        builder = GraphBuilder(activation_bits, residual_bits)
         trace = _trace_of(lambda: walk_onnx(loaded, builder, keep_values=seed is None), model, name, seed, weights or Path(model))
         return _saved(trace, out)
     if importlib.util.find_spec("torch") is None:
@@ -176,20 +179,11 @@ def import_program(
     )  # fmt: skip
 
 
-def _load_onnx(path: Path, bind: Mapping[str, int], fill: Mapping[str, int], weights: Path | None) -> OnnxModel:
-    """The model of a file, with the values of a file of weights if one is given."""
+def _require_onnx() -> None:
     if importlib.util.find_spec("onnx") is None:
         raise ImportModelError(
             "importing an ONNX file needs the onnx package; install accelsim with its extra: pip install 'accelsim[import]'"
         )
-    from accelsim.importers.onnx_file import load_onnx
-
-    model = load_onnx(path, bind, fill)
-    if weights is None:
-        return model
-    from accelsim.importers.onnx_weights import with_weights
-
-    return with_weights(model, weights)
 
 
 def _trace_of(walk: Callable[[], ImportedGraph], what: str, name: str, seed: int | None, file: Path | None) -> Trace:

@@ -205,10 +205,6 @@ class Fused:
         """Logical shape."""
         return self.place.shape
 
-    def viewed(self, place: View) -> Fused:
-        """The same under another view."""
-        return replace(self, place=place)
-
     def counts_channels(self, axis: int) -> bool:
         """True if a dimension is what the channels are cut by."""
         dim = self.place.dims[axis]
