@@ -13,6 +13,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError
+from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import chain, islice
 from pathlib import Path
@@ -73,12 +74,11 @@ class DaskCluster:
         first = list(islice(points, 1))
         if not first:
             return
-        try:
+        with ExitStack() as unless_done:
+            unless_done.callback(self.close)  # the tasks that are on their way are nobody's any more
             self._opened = self._opened or self.open_client()
             yield from self._run(Blocks(chain(first, points)))
-        except BaseException:
-            self.close()  # their tasks are nobody's any more
-            raise
+            unless_done.pop_all()
 
     def close(self) -> None:
         """Leave the cluster, and end it if it was made here; another `run` opens it again."""

@@ -10,13 +10,12 @@ import multiprocessing
 import signal
 from collections import Counter, deque
 from collections.abc import Iterator
-from concurrent.futures import Future
-from contextlib import suppress
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, suppress
 from itertools import chain, islice
 from multiprocessing import forkserver
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import ForkServerContext, ForkServerProcess
-from threading import Thread
 from typing import Any
 
 from accelsim.errors import AccelsimError, ConfigError
@@ -113,12 +112,11 @@ class ProcessPool:
         first = list(islice(points, 1))
         if not first:
             return
-        try:
+        with ExitStack() as unless_done:
+            unless_done.callback(self.close)  # what the processes have in hand is nobody's any more
             self._workers += [self._start() for _ in range(self.size - len(self._workers))]
             yield from self._run(Blocks(chain(first, points)))
-        except BaseException:
-            self.close()  # their points are nobody's any more
-            raise
+            unless_done.pop_all()
 
     def close(self) -> None:
         """End the processes; another `run` starts others."""
@@ -156,16 +154,8 @@ class ProcessPool:
         """Another process. The fork server takes seconds to load: Ctrl-C is answered meanwhile, and never between halves of an order."""
         with deaf_to_ctrl_c():
             forkserver.ensure_running()
-        made: Future[_Worker] = Future()
-
-        def make() -> None:  # in a thread, where nothing interrupts it: half an order makes the fork server complain at length
-            try:
-                made.set_result(_Worker(self._context, self._technology))
-            except OSError as error:
-                made.set_exception(error)
-
-        Thread(target=make, daemon=True).start()
-        return made.result()
+        with ThreadPoolExecutor(1) as uninterrupted:  # no signal ends a thread, and half an order makes the fork server complain at length
+            return uninterrupted.submit(_Worker, self._context, self._technology).result()
 
     def _blame(self, worker: _Worker, status: int, deaths: Counter[str]) -> Iterator[dict[str, Any]]:
         """A row for the point that a dead process was at, if it was the last that is borne; it is taken from the process's hands then."""
