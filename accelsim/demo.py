@@ -24,17 +24,17 @@ from accelsim.accelerator import FOLDER, load_accelerator
 from accelsim.limits.cells import closed_form, limit_cells
 from accelsim.limits.walk import walk
 from accelsim.presets import CONFIGS, preset_names
-from accelsim.report import limit_tables as tables
-from accelsim.report.export import to_csv, to_json
-from accelsim.report.folder import FolderKind, check_replaceable, write_folder
+from accelsim.report.export.folder import FolderKind, check_replaceable, write_folder
+from accelsim.report.export.run import to_csv, to_json
 from accelsim.report.limits import LimitCell, Walk
 from accelsim.report.plots.pairs import pairs_picture
 from accelsim.report.plots.picture import Picture, files_of
 from accelsim.report.plots.speedup_map import map_picture
 from accelsim.report.plots.walk import walk_picture
 from accelsim.report.speedup_cells import Cell, Point
-from accelsim.report.terminal import PIPE_COLUMNS
-from accelsim.report.terminal import say as paragraph
+from accelsim.report.tables import limits as tables
+from accelsim.report.tables.terminal import PIPE_COLUMNS
+from accelsim.report.tables.terminal import say as paragraph
 from accelsim.result import Result
 from accelsim.simulate import simulate
 from accelsim.speedup_map import bandwidth_points, batch_points, lane_points, measure_all, port_points, preset_points

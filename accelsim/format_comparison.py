@@ -10,11 +10,11 @@ from collections.abc import Callable, Sequence
 from accelsim.accelerator import Accelerator
 from accelsim.compiler.codebook_fit import codebook_overrides
 from accelsim.errors import ConfigError
-from accelsim.report.area import area_of
-from accelsim.report.energy import energy_of
+from accelsim.report.cost.area import area_of
+from accelsim.report.cost.energy import energy_of
+from accelsim.report.cost.technology import Technology
 from accelsim.report.format_points import FormatPoint
-from accelsim.report.technology import Technology
-from accelsim.report.trace_tables import format_rows
+from accelsim.report.tables.trace import format_rows
 from accelsim.simulate import simulate
 from accelsim.trace.trace import Trace
 from accelsim.what_if import with_overrides

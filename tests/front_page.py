@@ -8,9 +8,9 @@ from pathlib import Path
 from accelsim.accelerator import load_accelerator
 from accelsim.format_comparison import compare_formats
 from accelsim.presets import find_trace, trace_names
+from accelsim.report.cost.technology import load_technology
 from accelsim.report.format_points import markdown_table, speedup
-from accelsim.report.technology import load_technology
-from accelsim.report.text import milliseconds, times
+from accelsim.report.tables.text import milliseconds, times
 from accelsim.trace.trace import Trace, load_trace
 
 PAGE = Path(__file__).parents[1] / "README.md"

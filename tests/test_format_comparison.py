@@ -18,8 +18,8 @@ from accelsim.compiler.codebook_fit import codebook_overrides
 from accelsim.errors import CompileError, ConfigError
 from accelsim.format_comparison import compare_formats
 from accelsim.presets import preset_names
+from accelsim.report.cost.technology import load_technology
 from accelsim.report.format_points import FormatPoint, short_names
-from accelsim.report.technology import load_technology
 from accelsim.trace.trace import load_trace
 
 ROOT = Path(__file__).parents[1]

@@ -7,9 +7,9 @@ from dataclasses import replace
 from hypothesis import strategies as st
 
 from accelsim.compress.compress_trace import compress_trace, make_recipe
-from accelsim.importers.graph_builder import GraphBuilder
-from accelsim.importers.layout import View
-from accelsim.importers.windows import Convolution, Pool
+from accelsim.importers.graph.builder import GraphBuilder
+from accelsim.importers.graph.layout import View
+from accelsim.importers.graph.windows import Convolution, Pool
 from accelsim.trace.manifest import Manifest
 from accelsim.trace.seeded import seeded_source
 from accelsim.trace.trace import Trace

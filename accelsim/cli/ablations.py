@@ -25,11 +25,11 @@ def ablation(
     quiet: Quiet = False,
 ) -> None:
     """Cycles, energy and area of decoding, against raw weights without it."""
-    from accelsim.report.ablation import ablate
-    from accelsim.report.ablation_export import check_ablation_folder, write_ablation
-    from accelsim.report.ablation_tables import render_ablation
-    from accelsim.report.technology import load_technology
-    from accelsim.report.terminal import progress, stdout_console
+    from accelsim.report.cost.ablation import ablate
+    from accelsim.report.cost.technology import load_technology
+    from accelsim.report.export.ablation import check_ablation_folder, write_ablation
+    from accelsim.report.tables.ablation import render_ablation
+    from accelsim.report.tables.terminal import progress, stdout_console
 
     if out is not None:
         check_ablation_folder(out)

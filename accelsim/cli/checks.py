@@ -36,11 +36,11 @@ def area(
 ) -> None:
     """Area of a chip by component, with its range."""
     from accelsim.accelerator import load_accelerator
-    from accelsim.report.area import area_of
-    from accelsim.report.area_export import check_area_folder, write_area
-    from accelsim.report.area_tables import render_area
-    from accelsim.report.technology import load_technology
-    from accelsim.report.terminal import stdout_console
+    from accelsim.report.cost.area import area_of
+    from accelsim.report.cost.technology import load_technology
+    from accelsim.report.export.area import check_area_folder, write_area
+    from accelsim.report.tables.area import render_area
+    from accelsim.report.tables.terminal import stdout_console
 
     if out is not None:
         check_area_folder(out)
@@ -134,8 +134,8 @@ def validate_outside(reference: Reference, tolerance: Tolerance = None, as_json:
 
 
 def _verdict(report: ValidationReport, as_json: bool, quiet: bool) -> None:
-    from accelsim.report.check_tables import render_validation
-    from accelsim.report.terminal import stdout_console
+    from accelsim.report.tables.check import render_validation
+    from accelsim.report.tables.terminal import stdout_console
 
     if as_json:
         print_json(report.to_dict())
@@ -165,8 +165,8 @@ def replay_trace(
     from accelsim.hw.dram.device import load_device
     from accelsim.hw.dram.memory_trace import read_memory_trace
     from accelsim.hw.dram.replay import replay
-    from accelsim.report.check_tables import render_figures
-    from accelsim.report.terminal import stdout_console
+    from accelsim.report.tables.check import render_figures
+    from accelsim.report.tables.terminal import stdout_console
 
     channel, controller = load_device(device), load_policy(policy)
     result = replay(read_memory_trace(trace), channel, controller, mapping, max_outstanding)

@@ -33,9 +33,9 @@ def formats(
     quiet: Quiet = False,
 ) -> None:
     """Formats on one chip: bits, time, what limits, energy, area."""
+    from accelsim.report.cost.technology import load_technology
     from accelsim.report.format_points import check_formats_folder, format_dict, markdown_table, render_formats, speedup, write_formats
-    from accelsim.report.technology import load_technology
-    from accelsim.report.terminal import progress, stdout_console
+    from accelsim.report.tables.terminal import progress, stdout_console
 
     if out is not None:
         check_formats_folder(out)

@@ -25,14 +25,14 @@ def report(
 
     Nothing is simulated: area and energy follow from what the runs counted, in any technology.
     """
-    from accelsim.report.compare_export import comparison_dict
+    from accelsim.report.cost.technology import load_technology
+    from accelsim.report.export.compare import comparison_dict
+    from accelsim.report.export.whole_file import check_writable, new_file
     from accelsim.report.findings import Findings
     from accelsim.report.html.page import make_report, to_page
     from accelsim.report.metrics import summarize
-    from accelsim.report.technology import load_technology
-    from accelsim.report.terminal import progress, say, stdout_console
-    from accelsim.report.text import decimal_bytes
-    from accelsim.report.whole_file import check_writable, new_file
+    from accelsim.report.tables.terminal import progress, say, stdout_console
+    from accelsim.report.tables.text import decimal_bytes
     from accelsim.result import load_result
 
     if out.suffix.lower() not in SUFFIXES:

@@ -69,7 +69,7 @@ def _guarded() -> Iterator[None]:
 
 def fail(message: str) -> NoReturn:
     """End with status 2 and one message."""
-    from accelsim.report.text import clean
+    from accelsim.report.tables.text import clean
 
     text = "\n".join(clean(line) for line in message.splitlines())
     typer.echo(f"accelsim: {text}", err=True)
@@ -78,13 +78,13 @@ def fail(message: str) -> NoReturn:
 
 def print_line(text: str) -> None:
     """What --quiet leaves: one line on stdout, however long, so that a script can read it."""
-    from accelsim.report.text import clean
+    from accelsim.report.tables.text import clean
 
     typer.echo(clean(text))
 
 
 def print_json(content: Any) -> None:
     """Plain data as JSON on stdout."""
-    from accelsim.report.export import to_json
+    from accelsim.report.export.run import to_json
 
     typer.echo(to_json(content))

@@ -18,7 +18,7 @@ from accelsim.cli.shell import EXIT_CHECK_FAILED, EXIT_INTERRUPTED, print_json, 
 from accelsim.errors import ConfigError
 
 if TYPE_CHECKING:
-    from accelsim.report.technology import Technology
+    from accelsim.report.cost.technology import Technology
     from accelsim.sweep.cluster import Security
     from accelsim.sweep.runner import Backend
     from accelsim.sweep.spec import Sweep
@@ -70,7 +70,7 @@ def sweep(
     Exit status: 0 when every point that the constraints let through has a result, 1 when some failed or have a configuration that
     cannot be, 130 when interrupted (what was done is stored).
     """
-    from accelsim.report.technology import load_technology
+    from accelsim.report.cost.technology import load_technology
     from accelsim.sweep.export import check_export, export_sweep
     from accelsim.sweep.findings import SWEEP_FOLDER, ask, make_question
     from accelsim.sweep.spec import load_sweep
@@ -89,7 +89,7 @@ def sweep(
         raise ConfigError("--trials and --search-seed belong to a search: give --search nsga2 or tpe")
     folder = out or (Path("out") / wanted.name if plot else None)
     if folder is not None:
-        from accelsim.report.folder import check_replaceable
+        from accelsim.report.export.folder import check_replaceable
 
         check_replaceable(folder, SWEEP_FOLDER)
         from accelsim.sweep.pictures import check_pictures, draw
@@ -131,7 +131,7 @@ def sweep(
     else:
         _show(summary, path, quiet)
         if not quiet:
-            from accelsim.report.terminal import stdout_console
+            from accelsim.report.tables.terminal import stdout_console
 
             findings.render(stdout_console())
             if export is not None:
@@ -180,7 +180,7 @@ def _cores() -> int:
 
 
 def _dry_run(wanted: Sweep, path: Path, technology: Technology, limit: int | None, as_json: bool, quiet: bool) -> None:
-    from accelsim.report.text import count
+    from accelsim.report.tables.text import count
     from accelsim.sweep.dry_run import dry_run
     from accelsim.sweep.metrics import costing_id
     from accelsim.sweep.store import open_store
@@ -205,7 +205,7 @@ def _dry_run(wanted: Sweep, path: Path, technology: Technology, limit: int | Non
 
 
 def _show(summary: SweepSummary, path: Path, quiet: bool) -> None:
-    from accelsim.report.text import count
+    from accelsim.report.tables.text import count
 
     parts = {
         "ran": summary.ok,
@@ -228,7 +228,7 @@ def _show(summary: SweepSummary, path: Path, quiet: bool) -> None:
 
 def _refusals(dropped: Mapping[str, int], invalid: int, messages: Mapping[str, int]) -> None:
     """What was refused, and the messages that most points have."""
-    from accelsim.report.text import count
+    from accelsim.report.tables.text import count
 
     for constraint, points in dropped.items():
         if points:
@@ -248,7 +248,7 @@ def _progress(quiet: bool) -> Iterator[Callable[[Progress], None] | None]:
     if quiet:
         yield None
         return
-    from accelsim.report.terminal import noted_progress
+    from accelsim.report.tables.terminal import noted_progress
 
     with noted_progress() as bar:
         last = time.monotonic()
@@ -266,7 +266,7 @@ def _progress(quiet: bool) -> Iterator[Callable[[Progress], None] | None]:
 
 def _tell(text: str) -> None:
     """A paragraph for a person: no wider than the terminal, or 80 columns."""
-    from accelsim.report.terminal import say, stdout_console
+    from accelsim.report.tables.terminal import say, stdout_console
 
     say(stdout_console(), text)
 

@@ -40,8 +40,8 @@ def timeline(
 
     The run is repeated with a recorder, and must give the saved numbers again. What each track means: docs/timeline.md.
     """
-    from accelsim.report.terminal import progress
-    from accelsim.report.whole_file import check_replaceable_file
+    from accelsim.report.export.whole_file import check_replaceable_file
+    from accelsim.report.tables.terminal import progress
     from accelsim.result import load_result
     from accelsim.timeline.window import make_window, parse_cycles
 
@@ -99,7 +99,7 @@ def timeline(
 
 def check_timeline_file(path: Path) -> None:
     """OutputError, before the run, if `path` is no place for a timeline."""
-    from accelsim.report.whole_file import check_replaceable_file
+    from accelsim.report.export.whole_file import check_replaceable_file
     from accelsim.timeline.trace_file import TIMELINE_FILE
 
     check_replaceable_file(path, TIMELINE_FILE)
@@ -107,8 +107,8 @@ def check_timeline_file(path: Path) -> None:
 
 def say_timeline(summary: TimelineSummary, quiet: bool) -> None:
     """What was written: a line, and unless `quiet` where the shown cycles went and what was compared."""
-    from accelsim.report.terminal import row, say, show, stdout_console, table
-    from accelsim.report.text import count, decimal_bytes, percent
+    from accelsim.report.tables.terminal import row, say, show, stdout_console, table
+    from accelsim.report.tables.text import count, decimal_bytes, percent
 
     console = stdout_console()
     part = f"cycles {count(summary.first_cycle)} to {count(summary.end_cycle)}"

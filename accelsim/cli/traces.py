@@ -66,9 +66,9 @@ def compress(
     from accelsim.compress.compress_trace import compress_trace
     from accelsim.compress.open_trace import open_float_trace
     from accelsim.compress.recipe import load_recipe, make_recipe
-    from accelsim.report.compression_tables import compression_line, render_compression
-    from accelsim.report.terminal import progress, stdout_console
-    from accelsim.report.trace_tables import inspect_trace
+    from accelsim.report.tables.compression import compression_line, render_compression
+    from accelsim.report.tables.terminal import progress, stdout_console
+    from accelsim.report.tables.trace import inspect_trace
 
     recipe = make_recipe(format, layers, seed) if format is not None else load_recipe(cast(Path, recipe_file), seed)
     source, others = open_float_trace(trace), [open_float_trace(item) for item in companions or ()]
@@ -92,7 +92,7 @@ def inspect(
 ) -> None:
     """Layers, shapes, formats and bits of a trace; use of its codebooks and balance of its signs."""
     from accelsim.compress.open_trace import open_trace
-    from accelsim.report.trace_export import check_trace_folder, write_trace_folder
+    from accelsim.report.export.trace import check_trace_folder, write_trace_folder
 
     if out is not None:
         check_trace_folder(out)
@@ -101,7 +101,7 @@ def inspect(
         found.verify_payload()
     if regenerate:
         from accelsim.compress.compress_trace import materialize
-        from accelsim.report.terminal import progress
+        from accelsim.report.tables.terminal import progress
 
         with progress(quiet=quiet) as update:
             found = materialize(found, (lambda done, whole, _: update("layers regenerated", done, whole)) if update else None)
@@ -111,8 +111,8 @@ def inspect(
 
 
 def _show_trace(trace: Trace, as_json: bool, quiet: bool) -> None:
-    from accelsim.report.terminal import stdout_console
-    from accelsim.report.trace_tables import inspect_trace, render_trace
+    from accelsim.report.tables.terminal import stdout_console
+    from accelsim.report.tables.trace import inspect_trace, render_trace
 
     if as_json:
         print_json(inspect_trace(trace))

@@ -30,7 +30,7 @@ from accelsim.trace.trace import Trace, save_trace, with_payload
 if TYPE_CHECKING:
     import torch
 
-    from accelsim.importers.imported_graph import ImportedGraph
+    from accelsim.importers.graph.imported_graph import ImportedGraph
 
 _VIT_DEFAULTS: dict[str, int] = {  # DeiT-tiny
     "hidden_size": 192,
@@ -107,10 +107,10 @@ def import_model(
         return _saved(trace, out)
     if is_onnx:
         _require_onnx()
-        from accelsim.importers.graph_builder import GraphBuilder
-        from accelsim.importers.onnx_file import load_onnx
-        from accelsim.importers.onnx_walk import walk_onnx
-        from accelsim.importers.onnx_weights import with_weights
+        from accelsim.importers.from_onnx.file import load_onnx
+        from accelsim.importers.from_onnx.walk import walk_onnx
+        from accelsim.importers.from_onnx.weights import with_weights
+        from accelsim.importers.graph.builder import GraphBuilder
 
         stored = load_onnx(Path(model), bind or {}, fill or {})
         loaded = stored if weights is None else with_weights(stored, weights)
@@ -119,12 +119,12 @@ def import_model(
         return _saved(trace, out)
     if importlib.util.find_spec("torch") is None:
         raise ImportModelError("importing a model needs PyTorch; install accelsim with its extra: pip install 'accelsim[torch]'")
-    from accelsim.importers.torch_file import load_program
+    from accelsim.importers.from_torch.file import load_program
 
     program = _export_vit(options) if kind == "vit" else load_program(Path(model))
     file = Path(model) if kind != "vit" else None
     if weights is not None:
-        from accelsim.importers.torch_weights import put_weights
+        from accelsim.importers.from_torch.weights import put_weights
 
         put_weights(program, weights, model)
         file = weights
@@ -168,13 +168,13 @@ def import_program(
     ImportModelError
         The program is not understood, or neither a seed nor a file is given.
     """
-    from accelsim.importers import torch_export
-    from accelsim.importers.graph_builder import GraphBuilder
+    from accelsim.importers.from_torch import export
+    from accelsim.importers.graph.builder import GraphBuilder
 
     if seed is None and file is None:
         raise ImportModelError(f"program {name!r}: weights need a seed, or the file that they come from")
     return _trace_of(
-        lambda: torch_export.walk(program, GraphBuilder(activation_bits, residual_bits), keep_values=seed is None, fill=fill),
+        lambda: export.walk(program, GraphBuilder(activation_bits, residual_bits), keep_values=seed is None, fill=fill),
         f"program {name!r}" if file is None else str(file), name, seed, file,
     )  # fmt: skip
 

@@ -13,8 +13,8 @@ from typing import Literal
 from pydantic import ValidationError
 
 from accelsim.errors import ImportModelError, TraceError
-from accelsim.importers.graph_builder import GraphBuilder
-from accelsim.importers.windows import Convolution
+from accelsim.importers.graph.builder import GraphBuilder
+from accelsim.importers.graph.windows import Convolution
 from accelsim.problems import one_problem
 from accelsim.records import read_text
 from accelsim.trace.manifest import Manifest

@@ -12,14 +12,14 @@ from typing import Any, Protocol
 
 from rich.console import Console
 
-from accelsim.report.area import AreaReport
-from accelsim.report.area_tables import render_area_groups
-from accelsim.report.check_tables import render_energy
-from accelsim.report.compare_costs import RunCost
-from accelsim.report.energy import EnergyReport
-from accelsim.report.export import to_csv, write_run
+from accelsim.report.cost.area import AreaReport
+from accelsim.report.cost.compare_costs import RunCost
+from accelsim.report.cost.energy import EnergyReport
+from accelsim.report.export.run import to_csv, write_run
 from accelsim.report.metrics import summarize
-from accelsim.report.tables import CheckedLayer, IdealizedRun, render_functional, render_run, render_what_if
+from accelsim.report.tables.area import render_area_groups
+from accelsim.report.tables.check import render_energy
+from accelsim.report.tables.run import CheckedLayer, IdealizedRun, render_functional, render_run, render_what_if
 from accelsim.result import Result
 
 

@@ -12,13 +12,13 @@ from typing import Any
 
 from rich.console import Console
 
-from accelsim.report.export import to_csv, to_json
-from accelsim.report.folder import FolderKind, check_replaceable, write_folder
+from accelsim.report.cost.span import Span
+from accelsim.report.export.folder import FolderKind, check_replaceable, write_folder
+from accelsim.report.export.run import to_csv, to_json
 from accelsim.report.metrics import tightest_bound, weight_bits
-from accelsim.report.span import Span
 from accelsim.report.speedup_cells import RESOURCE_OF_BOUND
-from accelsim.report.terminal import row, say, show, table
-from accelsim.report.text import milliseconds, times
+from accelsim.report.tables.terminal import row, say, show, table
+from accelsim.report.tables.text import milliseconds, times
 from accelsim.result import Result
 
 FORMATS_FILE = "formats.json"

@@ -12,9 +12,9 @@ from rich.console import Console
 
 from accelsim.errors import ConfigError
 from accelsim.registry import suggest
-from accelsim.report.export import to_csv, to_json
-from accelsim.report.folder import FolderKind, write_folder
-from accelsim.report.terminal import row, say, show, table
+from accelsim.report.export.folder import FolderKind, write_folder
+from accelsim.report.export.run import to_csv, to_json
+from accelsim.report.tables.terminal import row, say, show, table
 from accelsim.sweep.best import best, check_figures, front, under
 from accelsim.sweep.columns import COLUMNS, NUMERIC
 from accelsim.sweep.expression import Expression, check_names, parse_expression

@@ -12,11 +12,11 @@ from typing import Any
 import accelsim
 from accelsim.accelerator import Accelerator
 from accelsim.provenance import model_hash, versions
-from accelsim.report.area import area_of
-from accelsim.report.energy import energy_of
+from accelsim.report.cost.area import area_of
+from accelsim.report.cost.energy import energy_of
+from accelsim.report.cost.sram_grid import GRID_FILE
+from accelsim.report.cost.technology import Technology
 from accelsim.report.metrics import WEIGHT_OPERANDS, tightest_bound
-from accelsim.report.sram_grid import GRID_FILE
-from accelsim.report.technology import Technology
 from accelsim.result import BOUND_RESOURCES, CATEGORIES, OPERANDS, Result, limiting_resource
 from accelsim.sweep.columns import METRICS
 from accelsim.sweep.points import Point
@@ -41,9 +41,10 @@ def _imported(start: Path, folder: Path) -> list[Path]:
     while ahead:
         path = ahead.pop()
         found.add(path)
-        names = (node.module or "" for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.ImportFrom))
-        files = {folder / f"{name.removeprefix('accelsim.report.')}.py" for name in names if name.startswith("accelsim.report.")}
-        ahead += files - found
+        nodes = [(node.module or "", node.names) for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.ImportFrom)]
+        names = [name for module, aliases in nodes for name in (module, *(f"{module}.{alias.name}" for alias in aliases))]
+        inside = [name.removeprefix("accelsim.report.").replace(".", "/") for name in names if name.startswith("accelsim.report.")]
+        ahead += {file for name in inside if (file := folder / f"{name}.py").is_file()} - found
     return sorted(found)
 
 

@@ -20,7 +20,7 @@ from typing import Any
 
 from accelsim.errors import AccelsimError, ConfigError
 from accelsim.provenance import model_hash
-from accelsim.report.technology import Technology
+from accelsim.report.cost.technology import Technology
 from accelsim.sweep.blocks import Blocks
 from accelsim.sweep.ctrl_c import deaf_to_ctrl_c
 from accelsim.sweep.points import Point

@@ -12,7 +12,7 @@ from itertools import islice
 from typing import Any, Protocol
 
 from accelsim.errors import ConfigError
-from accelsim.report.technology import Technology
+from accelsim.report.cost.technology import Technology
 from accelsim.sweep.metrics import FAILED, OK, costing_id
 from accelsim.sweep.points import Point, expand
 from accelsim.sweep.spec import Sweep

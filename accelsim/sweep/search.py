@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from accelsim.errors import ConfigError
 from accelsim.registry import suggest
-from accelsim.report.technology import Technology
+from accelsim.report.cost.technology import Technology
 from accelsim.sweep.best import check_figures
 from accelsim.sweep.columns import METRICS, NUMERIC
 from accelsim.sweep.metrics import FAILED, OK, costing_id

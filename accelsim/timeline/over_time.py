@@ -15,8 +15,8 @@ from matplotlib.axes import Axes
 
 from accelsim.hw.channel import peak_bytes_per_s
 from accelsim.report.compare import label
-from accelsim.report.export import to_csv
-from accelsim.report.folder import FolderKind, check_replaceable, write_folder
+from accelsim.report.export.folder import FolderKind, check_replaceable, write_folder
+from accelsim.report.export.run import to_csv
 from accelsim.report.plots.over_time import Binning, Steps, plot_over_time
 from accelsim.report.plots.picture import Picture, files_of, picture
 from accelsim.report.plots.style import OPERAND_PAINT, TOTAL_PAINT, Paint

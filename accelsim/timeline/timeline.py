@@ -17,7 +17,7 @@ import numpy as np
 from accelsim.errors import ConfigError, ConservationError
 from accelsim.program import Int64
 from accelsim.quantities import cycle_at
-from accelsim.report.whole_file import new_file
+from accelsim.report.export.whole_file import new_file
 from accelsim.simulate import RecordedRun
 from accelsim.timeline.context import Context
 from accelsim.timeline.core_tracks import ArrayTrack, CodebookTrack, LayerTrack, LoaderTrack, VectorTrack

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import IO, Any, Literal
 
-from accelsim.report.whole_file import FileKind
+from accelsim.report.export.whole_file import FileKind
 
 TIMELINE_FILE = FileKind("a timeline", (".json", ".json.gz"), b'"traceEvents"')
 PS_PER_NS = 1000

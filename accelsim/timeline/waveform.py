@@ -18,8 +18,8 @@ from accelsim.errors import ConfigError
 from accelsim.kernels.cycle_samples import LOADER_STATES, SAMPLE
 from accelsim.program import Int64
 from accelsim.quantities import PS_PER_S, edge_ps
-from accelsim.report.text import clean
-from accelsim.report.whole_file import FileKind, new_file
+from accelsim.report.export.whole_file import FileKind, new_file
+from accelsim.report.tables.text import clean
 from accelsim.result import CATEGORIES
 from accelsim.simulate import RecordedRun
 from accelsim.timeline.replay import ClusterReplay, Samples

@@ -16,10 +16,10 @@ from typing import Literal, NamedTuple
 
 from accelsim.dataflows.dataflow import SystolicArray
 from accelsim.dataflows.fold_loop import gemm_cycles
-from accelsim.report import gate_counts
-from accelsim.report.span import Span, total
-from accelsim.report.sram_grid import SramPoint, sram_point
-from accelsim.report.technology import Technology
+from accelsim.report.cost import gate_counts
+from accelsim.report.cost.span import Span, total
+from accelsim.report.cost.sram_grid import SramPoint, sram_point
+from accelsim.report.cost.technology import Technology
 from accelsim.validate.area_published import MVQ_WEIGHT_FILE_DEPTH, PUBLISHED_PSUM_BITS, PUBLISHED_WORD_BITS
 from accelsim.validate.load_width import CODEWORD_LENGTH, CODEWORDS, Gemm, resnet18
 

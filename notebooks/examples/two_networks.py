@@ -17,9 +17,9 @@ from accelsim.compiler.codebook_fit import codebook_overrides
 from accelsim.compress.compress_trace import compress_trace
 from accelsim.compress.recipe import make_recipe
 from accelsim.presets import find_trace
-from accelsim.report.area import area_of
-from accelsim.report.energy import energy_of
-from accelsim.report.technology import load_technology
+from accelsim.report.cost.area import area_of
+from accelsim.report.cost.energy import energy_of
+from accelsim.report.cost.technology import load_technology
 from accelsim.result import FrameResult, Result
 from accelsim.simulate import simulate
 from accelsim.trace.seeded import seeded_source

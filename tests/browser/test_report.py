@@ -15,8 +15,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from accelsim.report.cost.technology import load_technology
 from accelsim.report.html.page import make_report, to_page
-from accelsim.report.technology import load_technology
 from tests.browser.chromium import PROGRAM, Browser, Page, chromium
 from tests.synthetic_results import int8, layer, on_chip, read, result, ssvq
 

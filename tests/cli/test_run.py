@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from accelsim.cli import app
-from accelsim.report.export import PICTURES
+from accelsim.report.export.run import PICTURES
 from accelsim.result import CATEGORIES, Result, load_result
 
 RUN = ("run", "edge-32x32", "tiny_vit_ssvq")

@@ -19,7 +19,7 @@ from accelsim.compress.shared_codebooks import shared_codebooks
 from accelsim.errors import CompileError, FormatError, TraceError
 from accelsim.formats.catalog import parse_format
 from accelsim.functional import check_functional
-from accelsim.report.trace_tables import stream_totals
+from accelsim.report.tables.trace import stream_totals
 from accelsim.result import Result
 from accelsim.simulate import simulate
 from accelsim.trace.layers import WeightedLayer, WeightRecord

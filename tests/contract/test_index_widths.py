@@ -10,8 +10,8 @@ import pytest
 from accelsim.accelerator import Accelerator, load_accelerator
 from accelsim.formats.catalog import format_kinds, format_module
 from accelsim.functional import check_functional
-from accelsim.report.area import area_of
-from accelsim.report.technology import load_technology
+from accelsim.report.cost.area import area_of
+from accelsim.report.cost.technology import load_technology
 from accelsim.result import Result
 from accelsim.simulate import simulate
 from accelsim.trace.trace import Trace

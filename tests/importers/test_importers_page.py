@@ -9,16 +9,16 @@ import pytest
 
 pytest.importorskip("onnx")
 
-from accelsim.importers import onnx_ops
-from accelsim.importers.onnx_fold import FOLDERS
+from accelsim.importers.from_onnx import ops
+from accelsim.importers.from_onnx.fold import FOLDERS
 
 PAGE = (Path(__file__).parents[2] / "docs" / "importers.md").read_text()
 TABLES = {
-    "layers": onnx_ops.LAYERS,
-    "folded": onnx_ops.FOLDED,
-    "quantized": onnx_ops.QUANTIZED,
-    "steps of a function": onnx_ops.FUNCTIONS,
-    "views": onnx_ops.VIEWS,
+    "layers": ops.LAYERS,
+    "folded": ops.FOLDED,
+    "quantized": ops.QUANTIZED,
+    "steps of a function": ops.FUNCTIONS,
+    "views": ops.VIEWS,
     "computed on constants alone": FOLDERS,
 }
 
@@ -31,4 +31,4 @@ def test_the_page_lists_the_operations_of_the_table(row: str) -> None:
 
 def test_every_operation_has_one_row() -> None:
     parts = [table for row, table in TABLES.items() if row != "computed on constants alone"]
-    assert sum(len(table) for table in parts) == len(onnx_ops.HANDLERS)
+    assert sum(len(table) for table in parts) == len(ops.HANDLERS)

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from accelsim.errors import ImportModelError
-from accelsim.importers.layout import View, whole
+from accelsim.importers.graph.layout import View, whole
 
 
 def positions(view: View, groups: int, rows: int, columns: int) -> np.ndarray:

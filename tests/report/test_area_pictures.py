@@ -18,11 +18,11 @@ from typer.testing import CliRunner
 from accelsim.accelerator import load_accelerator
 from accelsim.cli import app
 from accelsim.presets import preset_names
-from accelsim.report.area import AreaReport, area_of
+from accelsim.report.cost.area import AreaReport, area_of
+from accelsim.report.cost.technology import load_technology
 from accelsim.report.plots.area import area_pictures, plot_area_bars, plot_area_treemap
 from accelsim.report.plots.picture import look
 from accelsim.report.plots.treemap import Rectangle, squarify
-from accelsim.report.technology import load_technology
 from tests.report.overlaps import check_picture
 
 BANKED = ("codebook.store=rom", "codebook.circuit=rom_macro", "codebook.banks=4", "codebook.codewords=65536")

@@ -12,9 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from accelsim.errors import ConfigError
-from accelsim.report.sram_grid import GRID_FILE, SramPorts, sram_point
-from accelsim.report.sram_macros import Macro
-from accelsim.report.technology import load_technology
+from accelsim.report.cost.sram_grid import GRID_FILE, SramPorts, sram_point
+from accelsim.report.cost.sram_macros import Macro
+from accelsim.report.cost.technology import load_technology
 
 
 def test_a_grid_point_is_cactis_own() -> None:

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from accelsim.report.columns import NAME_COLUMNS, TextTable, column_widths, fitted
-from accelsim.report.terminal import row, show, table
+from accelsim.report.tables.columns import NAME_COLUMNS, TextTable, column_widths, fitted
+from accelsim.report.tables.terminal import row, show, table
 
 NAMES = st.text("abcdefgh._", min_size=1, max_size=60)
 PROSE = st.lists(st.text("abcdefgh", min_size=1, max_size=9), min_size=1, max_size=12).map(" ".join)

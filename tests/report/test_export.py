@@ -10,12 +10,12 @@ import pytest
 
 from accelsim.errors import OutputError
 from accelsim.report.compare import compare
-from accelsim.report.compare_costs import costs_of
-from accelsim.report.compare_export import write_comparison
-from accelsim.report.export import check_run_folder, layer_rows, run_files, to_csv, traffic_rows, write_run
+from accelsim.report.cost.compare_costs import costs_of
+from accelsim.report.cost.technology import load_technology
+from accelsim.report.export.compare import write_comparison
+from accelsim.report.export.run import check_run_folder, layer_rows, run_files, to_csv, traffic_rows, write_run
 from accelsim.report.plots.picture import files_of
 from accelsim.report.plots.pictures import comparison_pictures, run_pictures
-from accelsim.report.technology import load_technology
 from accelsim.result import CATEGORIES, load_result
 from tests.synthetic_results import int8, layer, on_chip, result, ssvq
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from accelsim.report.metrics import group_layers, limiting_sentence, pattern, summarize
-from accelsim.report.text import LABEL_CHARS, clean, decimal_bytes, distinct, milliseconds, tail
+from accelsim.report.tables.text import LABEL_CHARS, clean, decimal_bytes, distinct, milliseconds, tail
 from tests.synthetic_results import int8, layer, result
 
 

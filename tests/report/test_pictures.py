@@ -8,12 +8,12 @@ from dataclasses import replace
 import pytest
 
 from accelsim.report.compare import compare
-from accelsim.report.compare_costs import costs_of
-from accelsim.report.export import PICTURES
+from accelsim.report.cost.compare_costs import costs_of
+from accelsim.report.cost.technology import load_technology
+from accelsim.report.export.run import PICTURES
 from accelsim.report.plots.lettering import broken, fitted, line_points
 from accelsim.report.plots.picture import Picture, look, picture
 from accelsim.report.plots.pictures import comparison_pictures, run_pictures
-from accelsim.report.technology import load_technology
 from accelsim.result import CATEGORIES, Result
 from tests.report.overlaps import check_picture
 from tests.synthetic_results import int8, layer, on_chip, read, result, ssvq

@@ -9,9 +9,9 @@ import pytest
 
 from accelsim.accelerator import load_accelerator
 from accelsim.presets import preset_names
-from accelsim.report.area import area_of
-from accelsim.report.energy import energy_of
-from accelsim.report.technology import Figure, Technology, load_technology
+from accelsim.report.cost.area import area_of
+from accelsim.report.cost.energy import energy_of
+from accelsim.report.cost.technology import Figure, Technology, load_technology
 from accelsim.result import Result
 from tests.synthetic_results import layer, read, result
 

@@ -12,10 +12,10 @@ import pytest
 from accelsim.accelerator import load_accelerator
 from accelsim.errors import ConfigError
 from accelsim.presets import preset_names
-from accelsim.report.area import area_of
-from accelsim.report.energy import energy_of
-from accelsim.report.recost import recost
-from accelsim.report.technology import load_technology
+from accelsim.report.cost.area import area_of
+from accelsim.report.cost.energy import energy_of
+from accelsim.report.cost.recost import recost
+from accelsim.report.cost.technology import load_technology
 from accelsim.result import Result, load_result
 from tests.synthetic_results import int8, layer, read, result
 

@@ -6,9 +6,9 @@ import io
 from dataclasses import dataclass
 
 from accelsim.report.compare import compare
-from accelsim.report.compare_tables import render_comparison
-from accelsim.report.tables import render_functional, render_run, render_what_if
-from accelsim.report.terminal import stdout_console
+from accelsim.report.tables.compare import render_comparison
+from accelsim.report.tables.run import render_functional, render_run, render_what_if
+from accelsim.report.tables.terminal import stdout_console
 from accelsim.result import OPERANDS, Result
 from tests.synthetic_results import int8, layer, read, result, ssvq
 

@@ -15,9 +15,9 @@ import pytest
 
 from accelsim.accelerator import load_accelerator
 from accelsim.errors import ConfigError
-from accelsim.report.area import area_of
-from accelsim.report.energy import energy_of
-from accelsim.report.sram_grid import GRID_FILE
+from accelsim.report.cost.area import area_of
+from accelsim.report.cost.energy import energy_of
+from accelsim.report.cost.sram_grid import GRID_FILE
 from accelsim.simulate import simulate
 from accelsim.sweep import metrics, runner, worker
 from accelsim.sweep import pool as pool_module

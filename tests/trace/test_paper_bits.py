@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from accelsim.formats.catalog import parse_format
-from accelsim.report.trace_tables import inspect_trace
+from accelsim.report.tables.trace import inspect_trace
 from accelsim.trace.layers import GemmLayer, LoopBounds, TensorShape, WeightRecord
 from accelsim.trace.manifest import Manifest, ModelInput
 from accelsim.trace.seeded import seeded_source

@@ -14,7 +14,7 @@ import pytest
 from accelsim.compress.compress_trace import compress_trace, make_recipe
 from accelsim.errors import FormatError, TraceError
 from accelsim.formats.catalog import parse_format
-from accelsim.report.index_tables import bars, statistics_dict
+from accelsim.report.tables.index import bars, statistics_dict
 from accelsim.trace import statistics
 from accelsim.trace.layers import GemmLayer, LoopBounds, TensorShape, WeightRecord
 from accelsim.trace.manifest import Manifest, ModelInput

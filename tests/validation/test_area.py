@@ -14,8 +14,8 @@ from typer.testing import CliRunner
 
 from accelsim.cli import app
 from accelsim.errors import ReferenceDataError
-from accelsim.report import gate_counts
-from accelsim.report.technology import load_technology
+from accelsim.report.cost import gate_counts
+from accelsim.report.cost.technology import load_technology
 from accelsim.validate.area import area_checks, validate_area
 from accelsim.validate.figure_check import FigureCheck, worst
 

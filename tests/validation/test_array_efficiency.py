@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from accelsim.report.technology import load_technology
+from accelsim.report.cost.technology import load_technology
 from accelsim.validate.array_efficiency import MACHINES, PUBLISHED_TOPS_PER_WATT, array_efficiencies, layer_counts
 from accelsim.validate.load_width import Gemm, resnet18
 

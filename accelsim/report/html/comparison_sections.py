@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from accelsim.report.compare import Comparison, Contribution, Speedup, fold_layers, label, waterfall
-from accelsim.report.compare_costs import RunCost
-from accelsim.report.compare_tables import traffic_sentence
+from accelsim.report.cost.compare_costs import RunCost
+from accelsim.report.cost.span import Span
 from accelsim.report.html.elements import Child, Node, element, listing, paragraph
 from accelsim.report.html.figures import beside, figure
 from accelsim.report.html.section import Section
 from accelsim.report.html.tables import Cell, Column, Row, number, share, swatch, table, value
 from accelsim.report.metrics import category_cycles, limiting_sentence, traffic_lines
 from accelsim.report.plots.style import operand_paint
-from accelsim.report.span import Span
-from accelsim.report.text import milliseconds, short, times
+from accelsim.report.tables.compare import traffic_sentence
+from accelsim.report.tables.text import milliseconds, short, times
 from accelsim.result import OPERANDS, limiting_resource
 
 _LISTED_NAMES = 8

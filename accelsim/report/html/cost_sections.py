@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from accelsim.report.area import AreaReport
-from accelsim.report.compare_costs import ENERGY_GROUPS
-from accelsim.report.energy import EnergyReport
+from accelsim.report.cost.area import AreaReport
+from accelsim.report.cost.compare_costs import ENERGY_GROUPS
+from accelsim.report.cost.energy import EnergyReport
+from accelsim.report.cost.span import Span
 from accelsim.report.html.elements import Child, element, folded, paragraph
 from accelsim.report.html.figures import beside, figure
 from accelsim.report.html.section import Run, Section
 from accelsim.report.html.tables import Cell, Column, Row, integer, number, share, swatch, table, value
 from accelsim.report.plots.style import group_paint
-from accelsim.report.span import Span
-from accelsim.report.text import short
+from accelsim.report.tables.text import short
 
 _RANGE_NOTE = "low and high are the ends of each figure's range, all errors taken as correlated"
 

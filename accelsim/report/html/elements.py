@@ -10,7 +10,7 @@ import xml.etree.ElementTree as ET
 from collections.abc import Iterable
 from typing import TypeAlias
 
-from accelsim.report.text import clean
+from accelsim.report.tables.text import clean
 
 Node: TypeAlias = ET.Element
 Child: TypeAlias = Node | str

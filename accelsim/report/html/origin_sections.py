@@ -5,7 +5,7 @@ from __future__ import annotations
 from accelsim.report.html.elements import Child, folded, lines, listing, paragraph
 from accelsim.report.html.section import Run, Section
 from accelsim.report.html.tables import Column, integer, number, pairs, table
-from accelsim.report.text import hertz
+from accelsim.report.tables.text import hertz
 
 
 def choices(run: Run) -> Section:

@@ -13,7 +13,8 @@ from pathlib import Path
 
 from accelsim import __version__
 from accelsim.report.compare import Comparison, compare, label, short_labels
-from accelsim.report.compare_costs import RunCost, costs_of
+from accelsim.report.cost.compare_costs import RunCost, costs_of
+from accelsim.report.cost.technology import Technology
 from accelsim.report.html import cost_sections, origin_sections, run_sections
 from accelsim.report.html.comparison_sections import comparison_sections
 from accelsim.report.html.elements import Child, Node, element, paragraph, to_html, verbatim
@@ -21,9 +22,8 @@ from accelsim.report.html.figures import drawings
 from accelsim.report.html.section import Run, Section
 from accelsim.report.html.tables import Column, number, table
 from accelsim.report.plots.pictures import comparison_pictures, run_pictures
-from accelsim.report.technology import Technology
-from accelsim.report.terminal import ProgressCallback
-from accelsim.report.text import decimal_bytes, hertz, milliseconds, short, times
+from accelsim.report.tables.terminal import ProgressCallback
+from accelsim.report.tables.text import decimal_bytes, hertz, milliseconds, short, times
 from accelsim.report.validation_status import SOURCE, UNVALIDATED, VALIDATION_STATUS
 from accelsim.result import Result
 

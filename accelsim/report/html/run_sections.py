@@ -32,7 +32,7 @@ from accelsim.report.metrics import (
     traffic_lines,
 )
 from accelsim.report.plots.style import CATEGORY_PAINT, category_paint, operand_paint
-from accelsim.report.text import milliseconds, short
+from accelsim.report.tables.text import milliseconds, short
 from accelsim.result import BOUND_RESOURCES, Result
 
 _PLACED = ("cycles", "layers", "traffic", "roofline", "energy", "energy_kinds", "area_bars")  # figures that stand in a section of their own

@@ -13,10 +13,10 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
+from accelsim.report.cost.span import Span
 from accelsim.report.metrics import LayerGroup
 from accelsim.report.plots.style import LOSS_TEXT, Paint, bar_style
-from accelsim.report.span import Span
-from accelsim.report.text import LABEL_CHARS, distinct, shorten, times
+from accelsim.report.tables.text import LABEL_CHARS, distinct, shorten, times
 
 BAR = 0.72  # height of a bar, of the pitch of the rows
 LOSS_MARK = "▼"

@@ -19,7 +19,7 @@ from matplotlib.patches import Rectangle
 
 from accelsim.report.plots.picture import Picture, picture
 from accelsim.report.plots.style import PAPER_COLUMN_MM, ink_on
-from accelsim.report.text import LABEL_CHARS, distinct, folded
+from accelsim.report.tables.text import LABEL_CHARS, distinct, folded
 
 RAMP = LinearSegmentedColormap.from_list("accelsim", [(0.96, 0.97, 0.99), (0.34, 0.61, 0.80), (0.03, 0.25, 0.47)])
 _CHAR_MM = 1.35  # of a digit at the size of the numbers, with its share of the gap

@@ -15,7 +15,7 @@ from matplotlib.axes import Axes
 from accelsim.report.plots.bars import fold_label, stacked_bars, write_beside
 from accelsim.report.plots.picture import Picture, picture
 from accelsim.report.plots.style import OPERAND_PAINT, bar_style
-from accelsim.report.text import percent
+from accelsim.report.tables.text import percent
 from accelsim.trace.statistics import IndexUse, TraceStatistics
 
 SIGNS = ("negative", "zero or positive")

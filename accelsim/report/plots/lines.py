@@ -14,7 +14,7 @@ from matplotlib.axes import Axes
 from accelsim.report.plots.bars import legend_above
 from accelsim.report.plots.picture import Picture, picture
 from accelsim.report.plots.style import SERIES_MARKERS, SERIES_PAINT
-from accelsim.report.text import distinct, folded
+from accelsim.report.tables.text import distinct, folded
 
 _SAME = 0.01  # of the axis: less cannot be told apart
 _HEIGHT_MM, _LEGEND_MM, _LEGEND_COLUMNS = 48, 4.2, 2

@@ -10,7 +10,7 @@ from accelsim.report.metrics import category_cycles
 from accelsim.report.plots.bars import legend_above, write_beside
 from accelsim.report.plots.picture import Picture, picture
 from accelsim.report.plots.style import bar_style, category_paint
-from accelsim.report.text import times
+from accelsim.report.tables.text import times
 from accelsim.result import CATEGORIES, Result
 
 _BAR, _PITCH = 0.4, 1.15

@@ -15,7 +15,7 @@ from matplotlib.axes import Axes
 from accelsim.report.plots.bars import legend_above
 from accelsim.report.plots.picture import Picture, picture
 from accelsim.report.plots.style import SERIES_MARKERS, SERIES_PAINT, log_scale
-from accelsim.report.text import distinct
+from accelsim.report.tables.text import distinct
 
 Goal = Literal["less", "more"]
 MAX_GROUPS = len(SERIES_PAINT)

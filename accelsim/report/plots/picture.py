@@ -19,7 +19,7 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from accelsim.report.plots.lettering import broken
 from accelsim.report.plots.style import MM_PER_INCH, PAPER_COLUMN_MM, RC
-from accelsim.report.text import tail
+from accelsim.report.tables.text import tail
 
 PNG_DPI = 300
 _TITLE_SIZE = 7.0  # points

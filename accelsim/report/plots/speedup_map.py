@@ -13,7 +13,7 @@ from matplotlib.patches import Rectangle
 from accelsim.report.plots.picture import Picture, picture
 from accelsim.report.plots.style import ink_on
 from accelsim.report.speedup_cells import Cell
-from accelsim.report.text import times
+from accelsim.report.tables.text import times
 
 _FULL_COLOR_AT = 4.0  # speed-up of the darkest tile
 _LIGHT, _DARK = (0.96, 0.97, 0.99), (0.03, 0.32, 0.55)

@@ -8,7 +8,7 @@ from accelsim.report.limits import Walk
 from accelsim.report.plots.bars import LOSS_MARK, draw_steps, step_texts
 from accelsim.report.plots.picture import Picture, picture
 from accelsim.report.plots.style import GAIN_PAINT, LOSS_PAINT, TOTAL_PAINT
-from accelsim.report.text import times
+from accelsim.report.tables.text import times
 
 
 def plot_walk(ax: Axes, walk: Walk) -> None:

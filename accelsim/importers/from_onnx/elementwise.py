@@ -1,0 +1,81 @@
+"""ONNX's elementwise and row-wise operations that have attributes, or bounds among their inputs."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+
+from accelsim.importers.from_onnx.call import OnnxCall
+from accelsim.importers.from_onnx.shapes import axes_of
+from accelsim.importers.from_onnx.windows import reduce_mean
+from accelsim.importers.graph.call import Value
+from accelsim.importers.graph.elementwise import masked, normalize_rows, operand_of, softmax_of, unary
+from accelsim.importers.graph.expressions import gelu, gelu_by_tanh
+from accelsim.importers.graph.masks import hides
+from accelsim.importers.graph.values import Constant, Plain, Vector
+
+
+def clip(call: OnnxCall) -> Value:
+    """Clip, with its bounds as attributes (old) or inputs."""
+    bounds = []
+    for position, name, default in ((1, "min", -math.inf), (2, "max", math.inf)):
+        given = call.optional(position) is not None
+        bounds.append(call.scalar(position) if given else call.node.number(name, default))
+    return call.expression(0).apply(lambda x: np.clip(x, bounds[0], bounds[1]), call.node)
+
+
+def gelu_op(call: OnnxCall) -> Value:
+    """Gelu: a vector unit evaluates either form from one table."""
+    return unary(gelu_by_tanh if call.node.text("approximate", "none") == "tanh" else gelu)(call)
+
+
+def hard_sigmoid(call: OnnxCall) -> Value:
+    """HardSigmoid."""
+    alpha, beta = call.node.number("alpha", 0.2), call.node.number("beta", 0.5)
+    return unary(lambda x: np.clip(alpha * x + beta, 0, 1))(call)
+
+
+def where(call: OnnxCall) -> Value:
+    """Where: a mask of scores, or on functions of one activation the guard of a softmax against rows that are masked out."""
+    operands = [call.value(position) for position in range(3)]
+    shown, other = operands[0], operands[2]
+    if isinstance(shown, Constant) and isinstance(other, Constant) and hides(other.array) and not isinstance(operands[1], Constant):
+        return masked(call, 1, shown.array.astype(bool))
+    start = next((call.expression(position) for position in (1, 2) if not isinstance(operands[position], Constant)), None)
+    if start is None:
+        call.refuse("chooses between constants; allowed: at least one activation")
+    values = [operand_of(call, position, start) for position in range(3)]
+    return start.apply(lambda _, *args: np.where(args[0] != 0, *args[1:]), call.node, *values)
+
+
+def reduction(function: Callable[..., Vector]) -> Callable[[OnnxCall], Value]:
+    """A sum, a mean or a maximum of each row, as a step of a normalization."""
+
+    def compute(call: OnnxCall) -> Value:
+        shape = call.shape(0)
+        axes = axes_of(call.node, call.arrays())
+        if axes is None or [axis % len(shape) for axis in axes] != [len(shape) - 1] or not call.node.integer("keepdims", 1):
+            if call.node.op == "ReduceMean":
+                return reduce_mean(call)
+            call.refuse(f"reduces axes {axes} of {shape}; allowed: the last, which stays (keepdims=1)")
+        return call.expression(0).apply(lambda x: function(x, axis=1, keepdims=True), call.node)
+
+    return compute
+
+
+def softmax(call: OnnxCall) -> Value:
+    """Softmax over the last dimension."""
+    rank = len(call.shape(0))
+    axis = call.axis("axis", -1 if call.node.opset >= 13 else 1, rank)
+    return softmax_of(call, axis)
+
+
+def layer_normalization(call: OnnxCall) -> Plain:
+    """LayerNormalization over the last dimension."""
+    rank = len(call.shape(0))
+    axis = call.axis("axis", -1, rank)
+    if axis != rank - 1:
+        call.refuse(f"axis {axis} of {call.shape(0)}; allowed: the last dimension")
+    return normalize_rows(call, call.constant(1), call.optional_constant(2))

@@ -1,0 +1,226 @@
+"""Operations on constants, computed while a graph is imported: shapes, masks, position indices, dequantized weights.
+
+Each is a row of the table at the end. What could grow beyond its operands has its result's size checked before it is computed.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from accelsim.errors import ImportModelError
+from accelsim.importers.from_onnx.node import OnnxNode
+from accelsim.importers.from_onnx.shapes import (
+    along_axis,
+    axes_of,
+    cast_type,
+    fits,
+    resolved_shape,
+    slice_bounds,
+    squeezed,
+    unsqueezed,
+    whole_numbers,
+)
+from accelsim.importers.graph.values import Array
+
+
+def _constant(node: OnnxNode, args: Sequence[Array]) -> Array:
+    for name, kind in (("value_float", np.float32), ("value_floats", np.float32), ("value_int", np.int64), ("value_ints", np.int64)):
+        if node.has(name):
+            return np.asarray(node.attribute(name), dtype=kind)
+    if not node.has("value"):
+        raise ImportModelError(f"{node.where}: has none of the attributes value, value_int, value_ints, value_float, value_floats")
+    return node.tensor("value")
+
+
+def _constant_of_shape(node: OnnxNode, args: Sequence[Array]) -> Array:
+    value = node.tensor("value") if node.has("value") else np.zeros(1, dtype=np.float32)
+    if value.size != 1:
+        raise ImportModelError(f"{node.where}: value has {value.size} elements; allowed: 1")
+    return np.full(fits(node, whole_numbers(node, args[0])), value.reshape(()))
+
+
+def _broadcast(function: Callable[..., Any]) -> Callable[[OnnxNode, Sequence[Array]], Array]:
+    def compute(node: OnnxNode, args: Sequence[Array]) -> Array:
+        fits(node, np.broadcast_shapes(*(arg.shape for arg in args)), args)
+        return np.asarray(function(*args))
+
+    return compute
+
+
+def _divide(x: Array, y: Array) -> Array:
+    """Division; of integers it cuts towards zero, as ONNX has it."""
+    if x.dtype.kind not in "iu":
+        return np.asarray(np.divide(x, y).astype(x.dtype))
+    if not y.all():
+        raise ZeroDivisionError("division by zero")
+    quotient = np.abs(x) // np.abs(y)
+    return np.asarray(np.where((x < 0) != (y < 0), -quotient, quotient).astype(x.dtype))
+
+
+def _gather(node: OnnxNode, args: Sequence[Array]) -> Array:
+    data, indices = args
+    axis = node.integer("axis", 0)
+    fits(node, (indices.size, data.size // max(1, data.shape[axis])), args)
+    return np.take(data, indices, axis=axis)
+
+
+def _slice(node: OnnxNode, args: Sequence[Array]) -> Array:
+    data = args[0]
+    for axis, taken in slice_bounds(node, args, data.shape).items():
+        data = np.take(data, np.arange(taken.start, taken.stop, taken.step), axis=axis)
+    return data
+
+
+def _concat(node: OnnxNode, args: Sequence[Array]) -> Array:
+    return np.concatenate(args, axis=node.integer("axis", 0))
+
+
+def _reshape(node: OnnxNode, args: Sequence[Array]) -> Array:
+    return args[0].reshape(resolved_shape(node, args[0].shape, whole_numbers(node, args[1])))
+
+
+def _transpose(node: OnnxNode, args: Sequence[Array]) -> Array:
+    return np.transpose(args[0], node.ints("perm"))
+
+
+def _expand(node: OnnxNode, args: Sequence[Array]) -> Array:
+    shape = np.broadcast_shapes(args[0].shape, tuple(whole_numbers(node, args[1])))
+    return np.broadcast_to(args[0], fits(node, shape, args))
+
+
+def _tile(node: OnnxNode, args: Sequence[Array]) -> Array:
+    repeats = whole_numbers(node, args[1])
+    fits(node, [size * repeat for size, repeat in zip(args[0].shape, repeats, strict=True)], args)
+    return np.tile(args[0], repeats)
+
+
+def _range(node: OnnxNode, args: Sequence[Array]) -> Array:
+    start, stop, step = (arg.reshape(()).item() for arg in args)
+    fits(node, (max(0, math.ceil((stop - start) / step)),))
+    return np.arange(start, stop, step, dtype=args[0].dtype)
+
+
+def _unsqueeze(node: OnnxNode, args: Sequence[Array]) -> Array:
+    return args[0].reshape(unsqueezed(node, args[0].shape, axes_of(node, args) or []))
+
+
+def _squeeze(node: OnnxNode, args: Sequence[Array]) -> Array:
+    return args[0].reshape(squeezed(node, args[0].shape, axes_of(node, args)))
+
+
+def _cumulative_sum(node: OnnxNode, args: Sequence[Array]) -> Array:
+    if node.integer("exclusive", 0) or node.integer("reverse", 0):
+        raise ImportModelError(f"{node.where}: exclusive and reverse sums are not supported; allowed: 0")
+    return np.cumsum(args[0], axis=int(args[1].reshape(())), dtype=args[0].dtype)
+
+
+def _gather_nd(node: OnnxNode, args: Sequence[Array]) -> Array:
+    data, indices = args
+    if node.integer("batch_dims", 0) or not indices.ndim:
+        raise ImportModelError(f"{node.where}: batch_dims or indices of shape {indices.shape} are not supported")
+    taken = data.shape[indices.shape[-1] :]
+    fits(node, (*indices.shape[:-1], *taken), args)
+    return np.asarray(data[tuple(np.moveaxis(indices, -1, 0))])
+
+
+def _triangle(node: OnnxNode, args: Sequence[Array]) -> Array:
+    offset = int(args[1].reshape(())) if len(args) > 1 else 0
+    return (np.triu if node.integer("upper", 1) else np.tril)(args[0], offset)
+
+
+def _reduce(function: Callable[..., Any]) -> Callable[[OnnxNode, Sequence[Array]], Array]:
+    def compute(node: OnnxNode, args: Sequence[Array]) -> Array:
+        axes = axes_of(node, args)
+        return np.asarray(function(args[0], axis=None if axes is None else tuple(axes), keepdims=bool(node.integer("keepdims", 1))))
+
+    return compute
+
+
+def _dequantize(node: OnnxNode, args: Sequence[Array]) -> Array:
+    data, scale = args[0].astype(np.float64), args[1].astype(np.float64)
+    if len(args) > 2 and args[2] is not None and np.any(args[2]):
+        data = data - along_axis(node, args[2].astype(np.float64), data.shape)
+    return (data * along_axis(node, scale, data.shape)).astype(np.float32)
+
+
+FOLDERS: dict[str, Callable[[OnnxNode, Sequence[Array]], Array]] = {
+    "Constant": _constant,
+    "ConstantOfShape": _constant_of_shape,
+    "Shape": lambda node, args: np.array(args[0].shape[slice(node.integer("start", 0), node.optional_integer("end"))], dtype=np.int64),
+    "Size": lambda node, args: np.array(args[0].size, dtype=np.int64),
+    "Identity": lambda node, args: args[0],
+    "Dropout": lambda node, args: args[0],
+    "Cast": lambda node, args: args[0].astype(cast_type(node)),
+    "CastLike": lambda node, args: args[0].astype(args[1].dtype),
+    "Gather": _gather,
+    "GatherElements": lambda node, args: np.take_along_axis(args[0], args[1], node.integer("axis", 0)),
+    "GatherND": _gather_nd,
+    "Slice": _slice,
+    "CumSum": _cumulative_sum,
+    "Trilu": _triangle,
+    "Concat": _concat,
+    "Reshape": _reshape,
+    "Flatten": lambda node, args: args[0].reshape(math.prod(args[0].shape[: node.integer("axis", 1)]), -1),
+    "Transpose": _transpose,
+    "Unsqueeze": _unsqueeze,
+    "Squeeze": _squeeze,
+    "Expand": _expand,
+    "Tile": _tile,
+    "Range": _range,
+    "Where": _broadcast(np.where),
+    "Add": _broadcast(np.add),
+    "Sub": _broadcast(np.subtract),
+    "Mul": _broadcast(np.multiply),
+    "Div": _broadcast(_divide),
+    "Mod": _broadcast(np.mod),
+    "Pow": _broadcast(np.power),
+    "Min": _broadcast(lambda *args: np.minimum.reduce(np.broadcast_arrays(*args))),
+    "Max": _broadcast(lambda *args: np.maximum.reduce(np.broadcast_arrays(*args))),
+    "Equal": _broadcast(np.equal),
+    "Less": _broadcast(np.less),
+    "LessOrEqual": _broadcast(np.less_equal),
+    "Greater": _broadcast(np.greater),
+    "GreaterOrEqual": _broadcast(np.greater_equal),
+    "And": _broadcast(np.logical_and),
+    "Or": _broadcast(np.logical_or),
+    "Not": lambda node, args: np.logical_not(args[0]),
+    "Xor": _broadcast(np.logical_xor),
+    "IsNaN": lambda node, args: np.isnan(args[0]),
+    "Neg": lambda node, args: -args[0],
+    "Exp": lambda node, args: np.exp(args[0]),
+    "Sin": lambda node, args: np.sin(args[0]),
+    "Cos": lambda node, args: np.cos(args[0]),
+    "Abs": lambda node, args: np.abs(args[0]),
+    "Sqrt": lambda node, args: np.sqrt(args[0]),
+    "Reciprocal": lambda node, args: np.reciprocal(args[0]),
+    "Floor": lambda node, args: np.floor(args[0]),
+    "Ceil": lambda node, args: np.ceil(args[0]),
+    "ReduceSum": _reduce(np.sum),
+    "ReduceProd": _reduce(np.prod),
+    "ReduceMean": _reduce(np.mean),
+    "ReduceMax": _reduce(np.max),
+    "ReduceMin": _reduce(np.min),
+    "DequantizeLinear": _dequantize,
+}
+
+
+def fold(node: OnnxNode, args: Sequence[Array | None]) -> Array:
+    """The value of a node whose operands are all known.
+
+    Raises
+    ------
+    ImportModelError
+        An operation without a row in the table, operands that do not fit it, or a result that is too large.
+    """
+    if node.op not in FOLDERS:
+        raise ImportModelError(f"{node.where}: {node.op} of constants alone is not computed; known: {sorted(FOLDERS)}")
+    try:
+        with np.errstate(all="ignore"):
+            return np.asarray(FOLDERS[node.op](node, args))  # type: ignore[arg-type]  # who needs one that is left out says so below
+    except (ValueError, IndexError, TypeError, AttributeError, ArithmeticError) as error:
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        raise ImportModelError(f"{node.where}: its constants do not fit: {reason}") from None

@@ -1,0 +1,60 @@
+"""ONNX's Gemm, Conv and BatchNormalization, with their attributes."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from accelsim.importers.from_onnx.call import OnnxCall
+from accelsim.importers.from_onnx.windows import paddings, pair
+from accelsim.importers.graph.layout import View
+from accelsim.importers.graph.products import channel_vector, convolve, linear, normalize_channels
+from accelsim.importers.graph.values import Constant, Deferred, Padded
+from accelsim.importers.graph.windows import Convolution
+
+
+def gemm(call: OnnxCall) -> Deferred:
+    """Gemm: alpha A B + beta C with A an activation and B, C constants."""
+    weights = call.constant(1)
+    if call.node.integer("transA", 0):
+        call.refuse("transA=1 turns an activation; allowed: 0")
+    if weights.array.ndim != 2:
+        call.refuse(f"weights of shape {weights.array.shape}; allowed: two dimensions")
+    matrix = weights.array.T if call.node.integer("transB", 0) else weights.array
+    view, factor = call.with_factor(0)
+    result = linear(call, view, factor * call.node.number("alpha", 1.0), replace(weights, array=matrix))
+    bias = call.optional_constant(2)
+    if bias is None:
+        return result
+    term = channel_vector(call, result, bias)
+    return result.shifted(term * call.node.number("beta", 1.0), bias)
+
+
+def convolution(call: OnnxCall) -> Deferred:
+    """Conv: a 2-D convolution."""
+    source = call.value(0)
+    read, factor = (source, 1.0) if isinstance(source, Padded) else call.with_factor(0)
+    result = filtered(call, read, factor, call.constant(1))
+    bias = call.optional_constant(2)
+    return result if bias is None else result.shifted(channel_vector(call, result, bias, flat=True), bias)
+
+
+def filtered(call: OnnxCall, source: View | Padded, factor: float, weights: Constant) -> Deferred:
+    """A convolution whose windows are the node's attributes."""
+    filters = weights.array
+    if filters.ndim != 4 or len(source.shape) != 4:
+        call.refuse(f"an activation of shape {source.shape} and weights of shape {filters.shape}; allowed: two dimensions of space")
+    outputs, _, *taps = filters.shape
+    if (call.node.ints("kernel_shape") or taps) != taps:
+        call.refuse(f"kernel_shape {call.node.ints('kernel_shape')} is not that of weights of shape {filters.shape}")
+    strides, dilation = pair(call, "strides"), pair(call, "dilations")
+    before, after = paddings(call, source.shape[2:], (taps[0], taps[1]), strides, dilation)
+    conv = Convolution(outputs, (taps[0], taps[1]), strides, before, dilation, call.node.integer("group", 1), after)
+    return convolve(call, source, factor, weights, conv)
+
+
+def batch_normalization(call: OnnxCall) -> Deferred:
+    """BatchNormalization."""
+    if call.node.integer("training_mode", 0) or call.node.integer("is_test", 1) == 0:
+        call.refuse("is in training mode; export the model for inference")
+    trained = [call.constant(position) for position in range(1, 5)]
+    return normalize_channels(call, call.value(0), trained, call.node.number("epsilon", 1e-5))

@@ -1,0 +1,107 @@
+"""What each ONNX operation becomes: one row each, by what is done with it.
+
+To support another operation, write its function and its row; docs/importers.md has the same table, and a test compares them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from accelsim.importers.from_onnx.attention import attention, multi_head_attention, packed_attention
+from accelsim.importers.from_onnx.call import OnnxCall
+from accelsim.importers.from_onnx.elementwise import clip, gelu_op, hard_sigmoid, layer_normalization, reduction, softmax, where
+from accelsim.importers.from_onnx.matrix import batch_normalization, convolution, gemm
+from accelsim.importers.from_onnx.quantized import (
+    dequantize,
+    dynamic,
+    dynamic_product,
+    integer_product,
+    qlinear_conv,
+    qlinear_matmul,
+    quantize,
+)
+from accelsim.importers.from_onnx.views import cast, concat, expand, gather, reshape, same, shape_of, slice_, split, transpose
+from accelsim.importers.from_onnx.windows import global_average, pad, pool
+from accelsim.importers.graph.call import Value
+from accelsim.importers.graph.elementwise import UNARY, add, divide, joint, multiply, subtract, unary
+from accelsim.importers.graph.products import matmul
+
+Handler = Callable[[OnnxCall], Value | tuple[Value, ...]]
+
+LAYERS: dict[str, Handler] = {
+    "Conv": convolution,
+    "Gemm": gemm,
+    "MatMul": matmul,
+    "Attention": attention,
+    "com.microsoft.Attention": packed_attention,
+    "com.microsoft.MultiHeadAttention": multi_head_attention,
+    "LayerNormalization": layer_normalization,
+    "Softmax": softmax,
+    "MaxPool": pool,
+    "AveragePool": pool,
+    "GlobalAveragePool": global_average,
+    "Add": add,
+    "Concat": concat,
+}
+FOLDED: dict[str, Handler] = {"BatchNormalization": batch_normalization, "Pad": pad}
+QUANTIZED: dict[str, Handler] = {
+    "QuantizeLinear": quantize,
+    "DequantizeLinear": dequantize,
+    "QLinearConv": qlinear_conv,
+    "QLinearMatMul": qlinear_matmul,
+    "MatMulInteger": integer_product,
+    "ConvInteger": integer_product,
+    "DynamicQuantizeLinear": dynamic,
+    "com.microsoft.DynamicQuantizeMatMul": dynamic_product,
+}
+FUNCTIONS: dict[str, Handler] = {
+    **{op: unary(function) for op, function in UNARY.items()},
+    "Gelu": gelu_op,
+    "com.microsoft.Gelu": gelu_op,
+    "Clip": clip,
+    "HardSigmoid": hard_sigmoid,
+    "Sub": subtract,
+    "Mul": multiply,
+    "Div": divide,
+    "Pow": joint(np.power),
+    "Min": joint(np.minimum),
+    "Max": joint(np.maximum),
+    "Where": where,
+    "ReduceMean": reduction(np.mean),
+    "ReduceSum": reduction(np.sum),
+    "ReduceMax": reduction(np.max),
+}
+VIEWS: dict[str, Handler] = {
+    "Reshape": reshape,
+    "Flatten": reshape,
+    "Squeeze": reshape,
+    "Unsqueeze": reshape,
+    "Transpose": transpose,
+    "Slice": slice_,
+    "Split": split,
+    "Gather": gather,
+    "Expand": expand,
+    "Identity": same,
+    "Dropout": same,
+    "Cast": cast,
+    "Shape": shape_of,
+    "Size": shape_of,
+}
+HANDLERS: dict[str, Handler] = {**LAYERS, **FOLDED, **QUANTIZED, **FUNCTIONS, **VIEWS}
+
+EPILOGUE = {
+    "Add",
+    "Sub",
+    "Mul",
+    "Div",
+    "BatchNormalization",
+    "Cast",
+    "Identity",
+    "Dropout",
+    "DequantizeLinear",
+    "com.microsoft.MultiHeadAttention",
+}
+PASSED_THROUGH = {"Reshape", "Transpose", "Squeeze", "Unsqueeze", "Identity", "Cast", "Dropout"}
+PARTED = {"Split", "Slice", "Gather"}

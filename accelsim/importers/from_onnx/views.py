@@ -1,0 +1,124 @@
+"""ONNX operations that move no data, with their many spellings of shapes, axes and parts."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import numpy as np
+
+from accelsim.importers.from_onnx.call import OnnxCall
+from accelsim.importers.from_onnx.shapes import (
+    axes_of,
+    cast_type,
+    resolved_shape,
+    slice_bounds,
+    split_sizes,
+    squeezed,
+    unsqueezed,
+    whole_numbers,
+)
+from accelsim.importers.graph.call import Value
+from accelsim.importers.graph.lookups import look_up
+from accelsim.importers.graph.values import Constant, Indices, Plain
+from accelsim.importers.graph.views import index_of, moved, neighbours, parts, prepend
+
+
+def same(call: OnnxCall) -> Value:
+    """Identity, and Dropout as inference has it."""
+    mode = call.optional_constant(2)
+    if call.node.op == "Dropout" and mode is not None and mode.array.any():
+        call.refuse("is in training mode; export the model for inference")
+    return call.value(0)
+
+
+def cast(call: OnnxCall) -> Value:
+    """Cast between numbers: nothing, as the machine has its own. A cast to truth values is refused."""
+    value = call.value(0)
+    if isinstance(value, Indices):
+        return value if cast_type(call.node).kind in "iu" else call.refuse(f"casts {value!r} to other than whole numbers")
+    if cast_type(call.node).kind == "b":
+        call.refuse("a cast of an activation to truth values is not supported")
+    return call.value(0)
+
+
+def reshape(call: OnnxCall) -> Value:
+    """Reshape, Flatten, Squeeze and Unsqueeze: the same elements in the same order."""
+    shape, node, value = call.shape(0), call.node, call.value(0)
+    if node.op == "Flatten":
+        axis = node.integer("axis", 1) % (len(shape) + 1)
+        wanted: tuple[int, ...] = (math.prod(shape[:axis]), math.prod(shape[axis:]))
+    elif node.op == "Reshape":
+        wanted = resolved_shape(node, shape, whole_numbers(node, call.constant(1).array))
+    elif node.op == "Squeeze":
+        wanted = squeezed(node, shape, axes_of(node, call.arrays()))
+    else:
+        wanted = unsqueezed(node, shape, axes_of(node, call.arrays()) or [])
+    return replace(value, shape=wanted) if isinstance(value, Indices) else moved(call, lambda view: view.reshape(wanted))
+
+
+def transpose(call: OnnxCall) -> Value:
+    """Transpose."""
+    rank = len(call.shape(0))
+    order = call.node.ints("perm")
+    order = list(range(rank))[::-1] if order is None else order
+    if sorted(order) != list(range(rank)):
+        call.refuse(f"perm {order} is not an order of {rank} dimensions")
+    return moved(call, lambda view: view.permute(order))
+
+
+def expand(call: OnnxCall) -> Value:
+    """Expand to the same shape."""
+    shape = call.shape(0)
+    if np.broadcast_shapes(shape, tuple(whole_numbers(call.node, call.constant(1).array))) != shape:
+        call.refuse(f"an activation of shape {shape} is repeated; allowed: the same shape")
+    return call.value(0)
+
+
+def gather(call: OnnxCall) -> Value:
+    """Gather of rows of a table by indices of the input, or of one index of a dimension of an activation."""
+    named = call.value(1)
+    if isinstance(named, Indices):
+        if call.axis("axis", 0, len(call.shape(0))):
+            call.refuse("looks up columns; allowed: rows of a table (axis 0)")
+        return look_up(call, call.constant(0), named)
+    shape, indices = call.shape(0), call.constant(1).array
+    axis = call.axis("axis", 0, len(shape))
+    if indices.size != 1 or indices.dtype.kind not in "iu" or not -shape[axis] <= int(indices.reshape(())) < shape[axis]:
+        call.refuse(f"indices of shape {indices.shape} along dimension {axis} of {shape}; allowed: one that exists")
+    index = int(indices.reshape(())) % shape[axis]
+    taken = index_of(call, axis, index)
+    return Plain(taken.reshape((*shape[:axis], *indices.shape, *shape[axis + 1 :])))
+
+
+def slice_(call: OnnxCall) -> Value:
+    """Slice: everything, one row, or a part of a layer that makes several in one."""
+    shape = call.shape(0)
+    cut = {axis: taken for axis, taken in slice_bounds(call.node, call.arrays(), shape).items() if taken != range(shape[axis])}
+    if not cut:
+        return call.value(0)
+    if len(cut) > 1 or next(iter(cut.values())).step != 1 or not len(next(iter(cut.values()))):
+        call.refuse(f"a part {list(cut.values())} of {shape}; allowed: neighbours along one dimension")
+    ((axis, taken),) = cut.items()
+    return Plain(neighbours(call, axis, taken.start, taken.stop))
+
+
+def split(call: OnnxCall) -> tuple[Value, ...]:
+    """Split: parts of a layer that makes several in one, or single rows."""
+    shape = call.shape(0)
+    axis = call.axis("axis", 0, len(shape))
+    sizes = split_sizes(call.node, call.arrays(), shape[axis])
+    return parts(call, axis, sizes)
+
+
+def concat(call: OnnxCall) -> Value:
+    """Concat of trained rows before an activation."""
+    values = [call.value(position) for position in range(len(call.values))]
+    return prepend(call, values, call.axis("axis", 0, len(call.shape(len(values) - 1))))
+
+
+def shape_of(call: OnnxCall) -> Value:
+    """Shape: known here."""
+    shape = call.shape(0)
+    part = shape[slice(call.node.integer("start", 0), call.node.optional_integer("end"))]
+    return Constant(np.array(part if call.node.op == "Shape" else math.prod(shape), dtype=np.int64))

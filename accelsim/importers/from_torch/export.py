@@ -1,0 +1,231 @@
+"""A walk of a torch.export program: every ATen call becomes a layer, a change of view, a step of a function, a constant, or a named error.
+
+Only what depends on the model's input becomes a layer; calls on constants alone (position indices, masks) are computed here. Dropout and
+casts between floats are taken as inference has them: nothing.
+"""
+
+from __future__ import annotations
+
+import math
+import operator
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import torch
+from pydantic import ValidationError
+from torch.export.graph_signature import InputKind
+
+from accelsim.errors import ImportModelError
+from accelsim.importers.from_torch.call import TorchCall
+from accelsim.importers.from_torch.node import IGNORED, TorchNode, functional
+from accelsim.importers.from_torch.ops import CUT, EPILOGUE, HANDLERS, VIEWS
+from accelsim.importers.from_torch.values import Known
+from accelsim.importers.graph.builder import GraphBuilder
+from accelsim.importers.graph.call import Value
+from accelsim.importers.graph.expressions import Expression
+from accelsim.importers.graph.imported_graph import ImportedGraph
+from accelsim.importers.graph.layout import View
+from accelsim.importers.graph.recorder import Recorder
+from accelsim.importers.graph.values import Deferred, Fused, Indices, Plain
+from accelsim.registry import suggest
+
+_MAX_CONSTANT = 1 << 24  # elements that folding a constant may make, where its operands are smaller
+
+
+def walk(
+    program: torch.export.ExportedProgram, builder: GraphBuilder, keep_values: bool, fill: Mapping[str, int] | None = None
+) -> ImportedGraph:
+    """Turn a program into layers.
+
+    Parameters
+    ----------
+    program
+        Exported with fixed shapes and batch 1.
+    builder
+        Empty; takes the layers.
+    keep_values
+        True: also return the trained values; False: shapes are enough.
+    fill
+        The value of every element of an input, by name.
+
+    Raises
+    ------
+    ImportModelError
+        An operation, a layout or a shape that is not understood, by name.
+    """
+    return _Walk(program, builder, keep_values, fill or {}).run()
+
+
+class _Walk:
+    def __init__(self, program: torch.export.ExportedProgram, builder: GraphBuilder, keep_values: bool, fill: Mapping[str, int]) -> None:
+        self.program = program
+        self.fill = fill
+        inputs = program.graph_signature.input_specs
+        self.trained = frozenset(spec.target for spec in inputs if spec.kind is InputKind.PARAMETER and spec.target is not None)
+        self.recorder = Recorder(builder, self.trained, keep_values)
+        self.values: dict[str, Any] = {}  # Value, tuple of Value, or Known
+
+    def run(self) -> ImportedGraph:
+        """Visit every node once, in the program's order."""
+        wrong = set(self.fill) - set(self.program.graph_signature.user_inputs)
+        if wrong:
+            known = sorted(map(str, self.program.graph_signature.user_inputs))
+            raise ImportModelError(f"--fill {min(wrong)}: no input has this name; known: {known}{suggest(min(wrong), known)}")
+        specs = {getattr(spec.arg, "name", None): spec for spec in self.program.graph_signature.input_specs}
+        outputs: tuple[str, ...] = ()
+        for node in self.program.graph.nodes:
+            if node.op == "placeholder":
+                self.values[node.name] = self._placeholder(node, specs[node.name])
+            elif node.op == "call_function":
+                self.values[node.name] = self._call(TorchNode(node))
+            elif node.op == "get_attr":  # a graph inside, which some call below applies and is refused for
+                self.values[node.name] = Known(None)
+            elif node.op == "output":
+                outputs = self._outputs(TorchNode(node))
+            else:
+                raise ImportModelError(f"{node.name}: a node of kind {node.op!r} is not understood; allowed: exported ATen calls")
+        return self.recorder.graph(outputs, self._unread())
+
+    def _unread(self) -> set[str]:
+        """Parameters that no layer reads, under any of their names."""
+        stored = self.program.state_dict
+        read = {stored[name].data_ptr() for name in self.recorder.used & self.trained if not stored[name].is_meta}
+        return {name for name in self.trained - self.recorder.used if stored[name].data_ptr() not in read or stored[name].is_meta}
+
+    def _placeholder(self, node: torch.fx.Node, spec: Any) -> object:
+        if spec.kind in (InputKind.PARAMETER, InputKind.BUFFER):
+            stored = self.program.constants if spec.target in self.program.constants else self.program.state_dict
+            return Known(stored[spec.target], (spec.target,))
+        if spec.kind is InputKind.CONSTANT_TENSOR:
+            return Known(self.program.constants[spec.target])
+        if spec.kind is not InputKind.USER_INPUT or not isinstance(node.meta.get("val"), torch.Tensor):
+            raise ImportModelError(f"{node.name}: an input of kind {spec.kind.name} is not understood; allowed: tensors")
+        value: torch.Tensor = node.meta["val"]
+        shape, builder = TorchNode(node).shape, self.recorder.builder
+        if node.name in self.fill:
+            return Known(torch.full(shape, self.fill[node.name], dtype=value.dtype))
+        if not value.is_floating_point():
+            return Indices(node.name, shape)
+        if len(shape) not in (3, 4) or shape[0] != 1:
+            allowed = "(1, channels, height, width) or (1, rows, width)"
+            raise ImportModelError(f"input {node.name!r} has shape {shape}; allowed: {allowed}")
+        return Plain(builder.image(node.name, *shape[1:]) if len(shape) == 4 else builder.tokens(node.name, *shape[1:]))
+
+    def _outputs(self, node: TorchNode) -> tuple[str, ...]:
+        names = []
+        for arg in node.fx.args[0]:
+            if arg is None:
+                continue
+            value = self.values[arg.name] if isinstance(arg, torch.fx.Node) else Known(arg)
+            if isinstance(value, Known | tuple):
+                raise ImportModelError(f"output {arg} does not depend on the input")
+            names.append(self._made(TorchNode(arg), value).producer)
+        return tuple(dict.fromkeys(names))
+
+    def _call(self, node: TorchNode) -> object:
+        fx, in_place = node.fx, functional(str(node.fx.target))[1]
+        if str(fx.target) in IGNORED:
+            return Known(None)
+        if fx.target is operator.getitem and isinstance(self.values[fx.args[0].name], tuple):
+            return self._item(node, self.values[fx.args[0].name], fx.args[1])
+        if all(isinstance(self.values[source.name], Known) for source in fx.all_input_nodes):
+            return self._fold(node)
+        if node.target not in HANDLERS:
+            raise ImportModelError(f"{node.where}: operation {str(fx.target)!r} is not understood; known: {sorted(HANDLERS)}")
+        source = self._changed(node) if in_place else None
+        call = TorchCall(node, self.values, self.recorder, lambda position: self._is_sole(fx.args[position]))
+        result = self._handled(call)
+        if isinstance(result, tuple):
+            return result
+        if source is not None:
+            return self._overwritten(node, source, call.made(result))
+        return self._settled(node, call, result)
+
+    @staticmethod
+    def _handled(call: TorchCall) -> Value | tuple[Value, ...]:
+        """What a call becomes; arguments that no model gives it are its error, whatever they upset."""
+        try:
+            return HANDLERS[call.node.target](call)
+        except ValidationError:
+            raise  # a size that no layer may have: the caller says which
+        except (ValueError, IndexError, TypeError, ArithmeticError) as error:
+            reason = (str(error) or type(error).__name__).splitlines()[0]
+            raise ImportModelError(f"{call.node.where}: its arguments do not fit together: {reason}") from None
+
+    def _made(self, node: TorchNode, value: Value) -> View:
+        return TorchCall(node, {**self.values}, self.recorder, lambda _: False).made(value)
+
+    @staticmethod
+    def _item(node: TorchNode, parts: tuple[Value, ...], index: int) -> Value:
+        if index >= len(parts):
+            raise ImportModelError(f"{node.where}: output {index} of {node.fx.args[0]} is not supported")
+        return parts[index]
+
+    def _settled(self, node: TorchNode, call: TorchCall, result: Value) -> Value:
+        """The result; a layer that nothing more can be folded into is made."""
+        readers = node.readers
+        if isinstance(result, Expression) and len(readers) != 1:
+            return call.settled(result) or result
+        if not isinstance(result, Deferred) or (len(readers) == 1 and str(readers[0].target) in EPILOGUE):
+            return result
+        return Fused.of(result) if result.columns is not None and self._is_cut(node.fx) else Plain(result.view())
+
+    def _is_cut(self, node: torch.fx.Node) -> bool:
+        """True if some reader cuts the result, behind changes of its view or what can be folded."""
+        waiting, seen = [node], {node}
+        while waiting:
+            here = waiting.pop()
+            for reader in here.users:
+                target = str(reader.target)
+                if target in CUT:
+                    return True
+                folds = target in EPILOGUE and all(
+                    isinstance(self.values.get(i.name), Known) for i in reader.all_input_nodes if i is not here
+                )
+                if (target in VIEWS or folds) and reader not in seen:
+                    seen.add(reader)
+                    waiting.append(reader)
+        return False
+
+    def _is_sole(self, source: object) -> bool:
+        """True if nothing else reads an activation, on the whole way from the layer that made it through its views."""
+        while isinstance(source, torch.fx.Node):
+            if len(TorchNode(source).readers) != 1:
+                return False
+            source = source.args[0] if str(source.target) in VIEWS else None
+        return True
+
+    def _changed(self, node: TorchNode) -> View:
+        """The operand of a call in place, whose layer is made."""
+        source = node.fx.all_input_nodes[0]
+        value = self.values[source.name]
+        if isinstance(value, Known | tuple) or source is not node.fx.args[0]:
+            raise ImportModelError(f"{node.where}: {node.fx.target} changes {value!r} in place, which is not supported")
+        view = self._made(TorchNode(source), value)
+        self.values[source.name] = Plain(view)
+        return view
+
+    def _overwritten(self, node: TorchNode, source: View, result: View) -> Plain:
+        """An operation in place: whoever reads its operand from here on, under any view, reads the result."""
+        if source.dims != result.dims or source.row != result.row:
+            raise ImportModelError(f"{node.where}: {node.fx.target} changes {source.producer!r} in place, which is not supported")
+        for name, value in self.values.items():
+            if isinstance(value, Plain) and value.view.producer == source.producer:
+                self.values[name] = Plain(replace(value.view, producer=result.producer))
+        return Plain(result)
+
+    def _fold(self, node: TorchNode) -> Known:
+        """Compute a call whose operands are all known."""
+        fx = node.fx
+        known = [self.values[source.name] for source in fx.all_input_nodes]
+        largest = max([_MAX_CONSTANT, *(item.value.numel() for item in known if isinstance(item.value, torch.Tensor))])
+        size = math.prod(node.shape) if isinstance(fx.meta.get("val"), torch.Tensor) else 1
+        target: Any = fx.target
+        if not (str(target).startswith("aten.") or target is operator.getitem):
+            raise ImportModelError(f"{node.where}: operation {str(target)!r} is not understood, not even of constants; allowed: ATen calls")
+        if size > largest:
+            raise ImportModelError(f"{node.where}: constant {target} of {size} elements is not computed; allowed: {largest}")
+        args, kwargs = torch.fx.node.map_arg((fx.args, fx.kwargs), lambda arg: self.values[arg.name].value)
+        here = {"device": torch.device("cpu")} if "device" in kwargs else {}  # the program may be exported on another device, or on none
+        return Known(target(*args, **{**kwargs, **here}), tuple(dict.fromkeys(name for item in known for name in item.sources)))

@@ -1,0 +1,237 @@
+"""What each ATen operation becomes: a row in the table at the end, and a function that turns one call into layers or a view.
+
+To support another operation, write its function and its row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from accelsim.importers.from_torch import views, windows
+from accelsim.importers.from_torch.call import TorchCall
+from accelsim.importers.graph.attention import attention_of_heads, is_causal
+from accelsim.importers.graph.call import Call, Table, Value
+from accelsim.importers.graph.elementwise import UNARY, add, divide, joint, masked, multiply, normalize_rows, softmax_of, subtract, unary
+from accelsim.importers.graph.expressions import Expression
+from accelsim.importers.graph.lookups import look_up
+from accelsim.importers.graph.masks import hides
+from accelsim.importers.graph.products import channel_vector, linear, matmul
+from accelsim.importers.graph.values import Constant, Deferred, Indices, Plain
+
+
+def _linear(call: TorchCall) -> Deferred:
+    weights = call.constant(1)
+    if weights.array.ndim != 2:
+        call.refuse(f"weights of shape {weights.array.shape}; allowed: (N, K)")
+    return _biased(call, linear(call, *call.with_factor(0), weights.turned()), 2)
+
+
+def _addmm(call: TorchCall) -> Deferred:
+    weights = call.constant(2)
+    if call.get(3, "beta", 1) != 1 or call.get(4, "alpha", 1) != 1 or weights.array.ndim != 2:
+        call.refuse(f"weights of shape {weights.array.shape}, alpha and beta; allowed: (K, N), 1 and 1")
+    return _biased(call, linear(call, *call.with_factor(1), weights), 0)
+
+
+def _biased(call: TorchCall, result: Deferred, position: int) -> Deferred:
+    bias = call.optional_constant(position)
+    return result if bias is None else result.shifted(channel_vector(call, result, bias), bias)
+
+
+def _attention(call: TorchCall) -> Plain:
+    """Fused attention."""
+    if call.get(7, "enable_gqa", False):
+        call.refuse("heads of keys and values that several heads of queries share are not supported")
+    query, key, value = (call.view(position) for position in range(3))
+    mask, scale, causal = call.get(3, "attn_mask"), call.get(6, "scale"), bool(call.get(5, "is_causal", False))
+    if mask is not None and not isinstance(mask, Constant):
+        call.refuse(f"a mask that is {mask!r}; allowed: one that is known")
+    causal = causal or (mask is not None and is_causal(call, mask, query, key))
+    if causal and query.shape[-2] != key.shape[-2]:
+        call.refuse(f"causal attention of {query.shape[-2]} queries over {key.shape[-2]} keys is not supported; allowed: as many")
+    factor = query.shape[-1] ** -0.5 if scale is None else float(scale)
+    return Plain(attention_of_heads(call, query, key, value, factor, causal))
+
+
+def _embedding(call: TorchCall) -> Plain:
+    """Rows of a table by indices of the input."""
+    indices = call.value(1)
+    if not isinstance(indices, Indices):
+        call.refuse(f"indices are {indices!r}; allowed: whole numbers of the input")
+    return look_up(call, call.constant(0), indices)
+
+
+def _masked_fill(call: TorchCall) -> Value:
+    """A mask that is true where a score is hidden."""
+    hidden, value = call.constant(1), call.get(2, "value")
+    array = value.array if isinstance(value, Constant) else np.array(value)
+    if hidden.array.dtype.kind != "b" or not hides(array):
+        call.refuse(f"fills with {array}; allowed: a mask of scores, with a number that leaves nothing of them")
+    return masked(call, 0, ~hidden.array)
+
+
+def _where(call: TorchCall) -> Value:
+    """A choice between scores and a number that leaves nothing of them: a mask."""
+    shown, other = call.optional(0), call.optional(2)
+    if not isinstance(shown, Constant) or not isinstance(other, Constant) or not hides(other.array):
+        call.refuse("a choice of anything but scores by a known mask is not supported")
+    return masked(call, 1, shown.array.astype(bool))
+
+
+def _without_alpha(function: Callable[[Call], Value]) -> Callable[[TorchCall], Value]:
+    """A sum or a difference, whose second operand must not have a factor of its own."""
+
+    def compute(call: TorchCall) -> Value:
+        if call.get(2, "alpha", 1) != 1:
+            call.refuse("a sum with alpha is not supported")
+        return function(call)
+
+    return compute
+
+
+def _divide(call: TorchCall) -> Value:
+    if call.get(2, "rounding_mode") is not None:
+        call.refuse("a division that rounds is not supported")
+    return divide(call)
+
+
+def _layer_norm(call: TorchCall) -> Plain:
+    shape, normalized = call.shape(0), call.get(1, "normalized_shape")
+    if tuple(normalized) != shape[-1:]:
+        call.refuse(f"normalization over {tuple(normalized)} of {shape}; allowed: over the last dimension")
+    return normalize_rows(call, call.optional_constant(2), call.optional_constant(3))
+
+
+def _softmax(call: TorchCall) -> Plain:
+    return softmax_of(call, call.get(1, "dim"))
+
+
+def _gelu(call: TorchCall) -> Plain:
+    """GELU, exact or by tanh: a vector unit evaluates either from one table."""
+    return Plain(call.builder.gelu(call.node.path("gelu"), call.view(0)))
+
+
+def _clip(low: float | None, high: float | None, name: str) -> Callable[[TorchCall], Value]:
+    """Each element held between bounds that the call may state otherwise."""
+
+    def compute(call: TorchCall) -> Value:
+        names = ("min_val", "max_val") if call.node.target.startswith("aten.hardtanh") else ("min", "max")
+        stated = (low is None and high is None) or call.node.target.startswith("aten.hardtanh")
+        bounds = (call.get(1, names[0], low), call.get(2, names[1], high)) if stated else (low, high)
+        if not all(bound is None or isinstance(bound, int | float) for bound in bounds):
+            call.refuse(f"{call.node.fx.target} with bounds that are not numbers is not supported")
+        minimum, maximum = (None if bound is None else float(bound) for bound in bounds)
+        value = call.value(0)
+        if isinstance(value, Expression):  # a step of a function that is spelt out, such as a hard swish
+            return value.apply(lambda x: np.clip(x, minimum, maximum), call.node)
+        return Plain(call.builder.clip(call.node.path(name), call.view(0), minimum, maximum))
+
+    return compute
+
+
+def _table(op: Table) -> Callable[[TorchCall], Value]:
+    return lambda call: Plain(call.builder.table(call.node.path(op), call.view(0), op))
+
+
+CUT: dict[str, Callable[[TorchCall], Value | tuple[Value, ...]]] = {
+    "aten.select.int": views.select,
+    "aten.slice.Tensor": views.slice_,
+    "aten.split.Tensor": views.split,
+    "aten.split.sizes": views.split,
+    "aten.split_with_sizes.default": views.split,
+    "aten.chunk.default": views.split,
+    "aten.unbind.int": views.unbind,
+}
+VIEWS: dict[str, Callable[[TorchCall], Value | tuple[Value, ...]]] = {
+    "aten.dropout.default": views.dropout,
+    "aten.feature_dropout.default": views.dropout,
+    "aten.transpose.int": views.transpose,
+    "aten.permute.default": views.permute,
+    "aten.t.default": views.turn,
+    **dict.fromkeys(
+        (
+            "aten.view.default",
+            "aten._unsafe_view.default",
+            "aten.reshape.default",
+            "aten.flatten.using_ints",
+            "aten.unflatten.int",
+            "aten.unsqueeze.default",
+            "aten.squeeze.default",
+            "aten.squeeze.dim",
+            "aten.squeeze.dims",
+            "aten.expand.default",
+            "aten.contiguous.default",
+            "aten.clone.default",
+            "aten.alias.default",
+            "aten.detach.default",
+            "aten.to.dtype",
+            "aten._to_copy.default",
+        ),
+        views.same_elements,
+    ),
+}
+EPILOGUE: dict[str, Callable[[TorchCall], Value | tuple[Value, ...]]] = {
+    "aten.batch_norm.default": windows.batch_norm,
+    "aten._native_batch_norm_legit_no_training.default": windows.batch_norm_of_inference,
+    "aten.add.Tensor": _without_alpha(add),
+    "aten.add.Scalar": _without_alpha(add),
+    "aten.sub.Tensor": _without_alpha(subtract),
+    "aten.sub.Scalar": _without_alpha(subtract),
+    "aten.mul.Tensor": multiply,
+    "aten.mul.Scalar": multiply,
+    "aten.div.Tensor": _divide,
+    "aten.div.Scalar": _divide,
+}
+HANDLERS: dict[str, Callable[[TorchCall], Value | tuple[Value, ...]]] = {
+    **CUT,
+    **VIEWS,
+    **EPILOGUE,
+    "aten.linear.default": _linear,
+    "aten.addmm.default": _addmm,
+    "aten.matmul.default": matmul,
+    "aten.mm.default": matmul,
+    "aten.bmm.default": matmul,
+    "aten.scaled_dot_product_attention.default": _attention,
+    "aten.conv2d.default": windows.conv2d,
+    "aten.conv2d.padding": windows.conv2d,
+    "aten.convolution.default": windows.convolution,
+    "aten.pad.default": windows.pad,
+    "aten.constant_pad_nd.default": windows.pad,
+    "aten.max_pool2d.default": lambda call: windows.max_pool2d(call)[0],
+    "aten.max_pool2d_with_indices.default": windows.max_pool2d,
+    "aten.avg_pool2d.default": windows.avg_pool2d,
+    "aten.adaptive_avg_pool2d.default": windows.adaptive_avg_pool2d,
+    "aten._adaptive_avg_pool2d.default": windows.adaptive_avg_pool2d,
+    "aten.mean.dim": windows.mean,
+    "aten.cat.default": views.cat,
+    "aten.embedding.default": _embedding,
+    "aten.masked_fill.Scalar": _masked_fill,
+    "aten.masked_fill.Tensor": _masked_fill,
+    "aten.where.self": _where,
+    "aten.where.ScalarOther": _where,
+    "aten.layer_norm.default": _layer_norm,
+    "aten.native_layer_norm.default": lambda call: (_layer_norm(call),),
+    "aten.softmax.int": _softmax,
+    "aten._softmax.default": _softmax,
+    "aten.gelu.default": _gelu,
+    "aten.relu.default": _clip(0.0, None, "relu"),
+    "aten.relu6.default": _clip(0.0, 6.0, "relu6"),
+    "aten.hardtanh.default": _clip(-1.0, 1.0, "clip"),
+    "aten.clamp.default": _clip(None, None, "clip"),
+    "aten.clamp_min.default": _clip(None, None, "clip"),
+    "aten.clip.default": _clip(None, None, "clip"),
+    "aten.silu.default": _table("silu"),
+    "aten.hardswish.default": _table("hardswish"),
+    "aten.hardsigmoid.default": unary(lambda x: np.clip(x / 6 + 0.5, 0, 1)),
+    "aten.pow.Tensor_Scalar": joint(np.power),
+    **{
+        f"aten.{name}.default": unary(UNARY[op])
+        for name, op in {
+            "sigmoid": "Sigmoid", "tanh": "Tanh", "erf": "Erf", "exp": "Exp", "sqrt": "Sqrt", "reciprocal": "Reciprocal", "neg": "Neg",
+            "abs": "Abs",
+        }.items()
+    },
+    "aten.rsqrt.default": unary(lambda x: 1 / np.sqrt(x)),
+}  # fmt: skip

@@ -1,0 +1,157 @@
+"""ATen operations on windows of an image: convolutions, pools, padding, averages, and the batch norms that fold into convolutions.
+
+Padding of its own (an uneven one, as TensorFlow's) is taken only into the convolution that reads it: nothing else knows zeros outside.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from accelsim.importers.from_torch.call import TorchCall
+from accelsim.importers.graph.call import Value
+from accelsim.importers.graph.elementwise import mean_of_rows
+from accelsim.importers.graph.products import channel_vector, convolve, normalize_channels
+from accelsim.importers.graph.values import Constant, Deferred, Padded, Plain
+from accelsim.importers.graph.windows import Convolution, Pair, Pool
+
+
+def conv2d(call: TorchCall) -> Deferred:
+    """A convolution, with the padding of its own and that of a pad before it."""
+    return _convolution(call, call.get(5, "dilation", [1]), call.get(6, "groups", 1))
+
+
+def convolution(call: TorchCall) -> Deferred:
+    """The same as decomposed programs have it."""
+    if call.get(6, "transposed"):
+        call.refuse("a transposed convolution is not supported")
+    return _convolution(call, call.get(5, "dilation"), call.get(8, "groups"))
+
+
+def _convolution(call: TorchCall, dilations: Any, groups: int) -> Deferred:
+    weights, bias, source = call.constant(1), call.optional_constant(2), call.value(0)
+    if weights.array.ndim != 4:
+        call.refuse(f"weights of shape {weights.array.shape}; allowed: two dimensions of space")
+    taps, dilation = (weights.array.shape[2], weights.array.shape[3]), _pair(dilations)
+    before, after = _padding(call.get(4, "padding", [0]), taps, dilation)
+    conv = Convolution(weights.array.shape[0], taps, _pair(call.get(3, "stride", [1])), before, dilation, groups, after)
+    read, factor = (source, 1.0) if isinstance(source, Padded) else call.with_factor(0)
+    result = convolve(call, read, factor, weights, conv)
+    return result if bias is None else result.shifted(channel_vector(call, result, bias, flat=True), bias)
+
+
+def pad(call: TorchCall) -> Padded | Value:
+    """Zeros around an image, left to the convolution that reads it; none at all is nothing."""
+    sizes: list[int] = call.get(1, "pad")
+    plain = call.node.target == "aten.constant_pad_nd.default"
+    mode, value = ("constant", call.get(2, "value", 0)) if plain else (call.get(2, "mode", "constant"), call.get(3, "value"))
+    if not any(sizes):
+        return call.value(0)
+    view = call.view(0)
+    if mode != "constant" or value not in (None, 0) or len(view.shape) != 4 or len(sizes) > 4 or min(sizes) < 0:
+        call.refuse(f"a pad by {sizes} of mode {mode!r} is not supported; allowed: zeros around an image")
+    left, right, top, bottom = (*sizes, 0, 0)[:4]
+    return Padded(view, (top, left), (bottom, right))
+
+
+def max_pool2d(call: TorchCall) -> tuple[Plain]:
+    """The largest element of each window; the places of these elements are not supported."""
+    if _pair(call.get(4, "dilation", [1])) != (1, 1):
+        call.refuse("a pool with dilation is not supported")
+    return (_pool(call, "max_pool2d", bool(call.get(5, "ceil_mode", False)), False),)
+
+
+def avg_pool2d(call: TorchCall) -> Plain:
+    """The average of each window."""
+    if call.get(6, "divisor_override") is not None:
+        call.refuse("an average pool with divisor_override is not supported")
+    return _pool(call, "avg_pool2d", bool(call.get(4, "ceil_mode", False)), bool(call.get(5, "count_include_pad", True)))
+
+
+def adaptive_avg_pool2d(call: TorchCall) -> Plain:
+    """Averages of equal windows that cover the image."""
+    image, places = _image_of(call), _pair(call.get(1, "output_size"))
+    if any(size % count for size, count in zip(image, places, strict=True)):
+        call.refuse(f"{places} averages of an image of {image} have unequal windows; allowed: its divisors")
+    taps = (image[0] // places[0], image[1] // places[1])
+    return Plain(call.builder.pool(call.node.path("pool"), call.view(0), Pool("avg_pool2d", taps, taps)))
+
+
+def mean(call: TorchCall) -> Value:
+    """The average over the positions of an image, over the rows of a matrix, or of each row."""
+    shape = call.shape(0)
+    dims = sorted(dim % len(shape) for dim in call.get(1, "dim") or range(len(shape)))
+    if len(shape) == 4 and dims == [2, 3]:
+        image = _image_of(call)
+        return Plain(call.builder.pool(call.node.path("mean"), call.view(0), Pool("avg_pool2d", image, image)).reshape(call.output))
+    if len(shape) == 3 and dims == [1]:
+        return Plain(call.builder.average_rows(call.node.path("mean"), call.view(0)).reshape(call.output))
+    if dims == [len(shape) - 1] and call.get(2, "keepdim", False):
+        return mean_of_rows(call)
+    call.refuse(f"a mean over dimensions {dims} of {shape}; allowed: an image's positions, a matrix's rows, each row (keepdim)")
+
+
+def batch_norm(call: TorchCall) -> Deferred:
+    """A batch norm of inference, folded into what it normalizes."""
+    if call.get(5, "training", False) or not all(isinstance(call.optional(position), Constant) for position in (3, 4)):
+        call.refuse("a batch norm without running statistics; export the model after model.eval()")
+    return _normalized(call, float(call.get(7, "eps", 1e-5)))
+
+
+def batch_norm_of_inference(call: TorchCall) -> tuple[Deferred]:
+    """The same as decomposed programs have it."""
+    return (_normalized(call, float(call.get(6, "eps"))),)
+
+
+def _normalized(call: TorchCall, epsilon: float) -> Deferred:
+    mean, variance = call.constant(3), call.constant(4)
+    gamma, beta = (
+        Constant(plain(mean.array.shape)) if call.optional(position) is None else call.constant(position)
+        for position, plain in ((1, np.ones), (2, np.zeros))
+    )
+    return normalize_channels(call, call.value(0), [gamma, beta, mean, variance], epsilon)
+
+
+def _pool(call: TorchCall, op: Any, ceil: bool, count: bool) -> Plain:
+    """A pool; rounding sizes up lets the last window reach past the padding, by what is then padded at the end."""
+    image, taps = _image_of(call), _pair(call.get(1, "kernel_size"))
+    strides, before = _pair(call.get(2, "stride") or list(taps)), _pair(call.get(3, "padding", [0]))
+    after = before
+    if ceil:
+        top = _places(image[0], taps[0], strides[0], before[0])
+        left = _places(image[1], taps[1], strides[1], before[1])
+        after = (top, left)
+        if count and before != (0, 0) and (after[0] > before[0] or after[1] > before[1]):
+            call.refuse("an average that counts its padding in windows past it is not supported")
+    pool = Pool(op, taps, strides, before, after, count and before != (0, 0))
+    return Plain(call.builder.pool(call.node.path("pool"), call.view(0), pool))
+
+
+def _places(size: int, taps: int, stride: int, before: int) -> int:
+    """Padding at the end of an axis so that its last window starts inside the image or the padding before it, as PyTorch has it."""
+    count = -(-(size + 2 * before - taps) // stride) + 1
+    if (count - 1) * stride >= size + before:
+        count -= 1
+    return max(0, (count - 1) * stride + taps - size - before)
+
+
+def _image_of(call: TorchCall) -> Pair:
+    shape = call.shape(0)
+    if len(shape) != 4:
+        call.refuse(f"{call.node.fx.target} of {shape}; allowed: an image (1, channels, height, width)")
+    return shape[2], shape[3]
+
+
+def _padding(given: Any, taps: Pair, dilation: Pair) -> tuple[Pair, Pair]:
+    """Padding (top, left) and (bottom, right): numbers, or 'same' (the odd one at the end) or 'valid'."""
+    if isinstance(given, str):
+        both = [0, 0] if given == "valid" else [dilation[i] * (taps[i] - 1) for i in (0, 1)]
+        before = (both[0] // 2, both[1] // 2)
+        return before, (both[0] - before[0], both[1] - before[1])
+    even = _pair(given)
+    return even, even
+
+
+def _pair(values: int | list[int] | tuple[int, ...]) -> Pair:
+    return (values, values) if isinstance(values, int) else (values[0], values[-1])

@@ -1,0 +1,212 @@
+"""One call of an operation with its operands resolved, and what its function may do: make layers, keep trained values, refuse.
+
+It knows no framework: ONNX's and ATen's calls add their attributes (accelsim.importers.from_onnx.call, from_torch.call).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from typing import Literal, NoReturn
+
+import numpy as np
+
+from accelsim.errors import ImportModelError
+from accelsim.importers.graph.expressions import Expression, gelu, gelu_by_tanh
+from accelsim.importers.graph.layout import View
+from accelsim.importers.graph.node import Node
+from accelsim.importers.graph.recorder import Recorder
+from accelsim.importers.graph.values import Constant, Deferred, Fused, Indices, Masked, Padded, Plain, Vector
+
+Value = Constant | Indices | Plain | Deferred | Fused | Padded | Masked | Expression
+Table = Literal["sigmoid", "silu", "hardswish", "tanh"]
+
+
+class Call:
+    """Operands of a node, resolved; `sole` tells whether nothing else reads the layer behind the operand at a position."""
+
+    def __init__(self, node: Node, values: Sequence[Value | None], recorder: Recorder, sole: Callable[[int], bool]) -> None:
+        self.node = node
+        self.values = list(values)
+        self.recorder = recorder
+        self._sole = sole
+        self.builder = recorder.builder
+
+    def refuse(self, message: str) -> NoReturn:
+        """Say what is wrong with this node."""
+        raise ImportModelError(f"{self.node.where}: {message}")
+
+    def value(self, position: int) -> Value:
+        """An operand that must be there."""
+        value = self.values[position] if position < len(self.values) else None
+        if value is None:
+            self.refuse(f"input {position} is missing")
+        return value
+
+    def optional(self, position: int) -> Value | None:
+        """An operand that may be left out."""
+        return self.values[position] if position < len(self.values) else None
+
+    def view(self, position: int) -> View:
+        """An operand that must be an activation; its layer is made, once."""
+        made = self.made(self.value(position), position)
+        self.values[position] = Plain(made)
+        return made
+
+    def constant(self, position: int) -> Constant:
+        """An operand that must not depend on the model's input."""
+        value = self.value(position)
+        if not isinstance(value, Constant):
+            self.refuse(f"input {position} is {value!r}; allowed: a constant")
+        return value
+
+    def optional_constant(self, position: int) -> Constant | None:
+        """The same, or None if it is left out."""
+        return None if self.optional(position) is None else self.constant(position)
+
+    def sole(self, position: int) -> bool:
+        """True if nothing else reads the layer behind an operand."""
+        return self._sole(position)
+
+    def scalar(self, position: int) -> float:
+        """A constant of one element."""
+        array = self.constant(position).array
+        if array.size != 1:
+            self.refuse(f"input {position} has shape {array.shape}; allowed: one number")
+        return float(array.reshape(()))
+
+    def layer_name(self, trained: Iterable[str], operation: str = "", node: Node | None = None) -> str:
+        """A name for a layer that reads these tensors; one that is free, as exporters share equal tensors between modules."""
+        names = list((node or self.node).layer_names(trained, operation))
+        return next((name for name in names if self.builder.unique(name) == name), names[0])
+
+    def shape(self, position: int) -> tuple[int, ...]:
+        """Logical shape of an operand."""
+        value = self.value(position)
+        return value.array.shape if isinstance(value, Constant) else value.shape
+
+    def made(self, value: Value, position: int = 0) -> View:
+        """The view of an activation, whose layer is made if it was not."""
+        if isinstance(value, Constant | Indices):
+            self.refuse(f"input {position} is {value!r}; allowed: an activation")
+        if isinstance(value, Plain):
+            return value.view
+        if isinstance(value, Deferred | Fused):
+            return value.view()
+        if isinstance(value, Padded | Masked):
+            self.refuse(f"input {position} is {value!r}; allowed: an activation (zeros are read by convolutions, masks by softmax)")
+        return self._recognized(value)
+
+    def with_factor(self, position: int) -> tuple[View, float]:
+        """An activation and a factor that multiplies it."""
+        value = self.value(position)
+        factor = value.factor() if isinstance(value, Expression) else None
+        if isinstance(value, Expression) and factor is not None:
+            return value.leaf, factor
+        return self.view(position), 1.0
+
+    def expression(self, position: int) -> Expression:
+        """An activation as the start of a function of it."""
+        value = self.value(position)
+        return value if isinstance(value, Expression) else Expression.of(self.view(position), self.node)
+
+    def normalized(self, expression: Expression) -> Deferred | None:
+        """A normalization of rows that may still take gamma and beta; None if the function is another."""
+        if not expression.normalizes():
+            return None
+        leaf = expression.leaf
+        width = leaf.shape[-1]
+
+        def make(pending: Deferred) -> View:
+            result = self.builder.layernorm(self.layer_name(pending.labels, "layernorm", expression.node), leaf, (width,))
+            gamma, beta = (1.0 if pending.scale is None else pending.scale), (0.0 if pending.shift is None else pending.shift)
+            self.recorder.keep_constant(result, "gamma", np.broadcast_to(gamma, (width,)), pending.sources)
+            self.recorder.keep_constant(result, "beta", np.broadcast_to(beta, (width,)), pending.sources)
+            return result
+
+        return Deferred(leaf.shape, len(leaf.shape) - 1, make)
+
+    def settled(self, expression: Expression) -> Plain | None:
+        """The layer of a function of each element that several nodes read; None if it is only a step."""
+        made = None if expression.factor() is not None else self._elementwise(expression)
+        return None if made is None else Plain(made)
+
+    def _recognized(self, expression: Expression) -> View:
+        """The layer that computes a function of an activation."""
+        factor = expression.factor()
+        if factor is not None and math.isclose(factor, 1, rel_tol=1e-6):
+            return expression.leaf
+        made = self._elementwise(expression)
+        if made is not None:
+            return made
+        normalized = self.normalized(expression)
+        if normalized is not None:
+            return normalized.view()
+        if expression.is_softmax():
+            return self.builder.softmax(expression.node.path("softmax"), expression.leaf, -1)
+        if expression.terms is not None:
+            first, second = (self._recognized(term) for term in expression.terms)
+            return self.builder.add(expression.node.path("add"), first, second)
+        if expression.inner is not None and expression.inner[1].factor() is None:
+            function, operand = expression.inner
+            before = Expression.of(self._recognized(operand), expression.node)
+            return self._recognized(before.apply(function, expression.node))
+        if factor is not None:
+            who = "" if expression.node.where == self.node.where else f"{expression.node.where} "
+            self.refuse(f"{who}multiplies an activation by {factor:g}; allowed: before or after a matrix product")
+        self.refuse(
+            f"the function that ends in {expression.node.where} is not understood; "
+            "allowed: relu, clip, gelu, sigmoid, silu, hard swish, tanh, softmax, layer normalization"
+        )
+
+    def _elementwise(self, expression: Expression) -> View | None:
+        """The layer of a function of each element, or the layers of one after the other; None if it is no such function."""
+        makers = self._chain(expression)
+        if makers is None:
+            return None
+        view = expression.leaf
+        for maker in makers:
+            view = maker(view)
+        return view
+
+    def _chain(self, expression: Expression) -> list[Callable[[View], View]] | None:
+        """What makes the layers of a function of each element, first to last."""
+        maker = self._function(expression)
+        if maker is not None or expression.inner is None:
+            return None if maker is None else [maker]
+        function, operand = expression.inner
+        before = self._chain(operand) if operand.factor() is None else None
+        if before is None:
+            return None
+        last = self._function(Expression.of(expression.leaf, expression.node).apply(function, expression.node))
+        return None if last is None else [*before, last]
+
+    def _function(self, expression: Expression) -> Callable[[View], View] | None:
+        """What makes the one layer of a function of each element."""
+        builder, node = self.builder, expression.node
+        if expression.values.shape != expression.inputs.shape:
+            return None
+        if expression.equals(gelu) or expression.equals(gelu_by_tanh):
+            return lambda view: builder.gelu(node.path("gelu"), view)
+        op = next((op for op, function in _TABLES.items() if expression.equals(function)), None)
+        if op is not None:
+            return lambda view: builder.table(node.path(op), view, op)
+        low, high = (float(bound) for bound in (expression.values.min(), expression.values.max()))
+        if low < high and expression.equals(lambda x: np.clip(x, low, high)):
+            minimum = None if low == expression.inputs.min() else low
+            maximum = None if high == expression.inputs.max() else high
+            name = node.path("relu" if (minimum, maximum) == (0.0, None) else "clip")
+            return lambda view: builder.clip(name, view, minimum, maximum)
+        return None
+
+
+def _sigmoid(x: Vector) -> Vector:
+    return np.asarray(1 / (1 + np.exp(-x)), dtype=np.float64)
+
+
+_TABLES: dict[Table, Callable[[Vector], Vector]] = {
+    "sigmoid": _sigmoid,
+    "silu": lambda x: x * _sigmoid(x),
+    "hardswish": lambda x: x * np.clip(x + 3, 0, 6) / 6,
+    "tanh": np.tanh,
+}

@@ -1,0 +1,136 @@
+"""Matrix products and convolutions as layers: weights are Wt[K,N], factors and sums beside them folded in.
+
+A product with constants is a linear layer, a product of two activations one of attention. Integer products are taken as the real
+numbers that their scales make of them; what rounding between them does is the machine's business, not the trace's.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from accelsim.importers.graph.call import Call, Value
+from accelsim.importers.graph.layout import View
+from accelsim.importers.graph.values import Array, Constant, Deferred, Padded, Vector
+from accelsim.importers.graph.windows import Convolution
+
+
+def matmul(call: Call) -> Deferred:
+    """MatMul: a linear layer, or a product of two activations."""
+    first, second = call.value(0), call.value(1)
+    if isinstance(first, Constant):
+        call.refuse(f"input 0 is {first!r}; allowed: an activation first, times a constant or an activation")
+    if not isinstance(second, Constant):
+        return product(call, *call.with_factor(0), *call.with_factor(1))
+    weights = second.array
+    if weights.ndim < 2 or math.prod(weights.shape[:-2]) != 1:
+        call.refuse(f"weights of shape {weights.shape}; allowed: (K, N)")
+    return linear(call, *call.with_factor(0), replace(second, array=weights.reshape(weights.shape[-2:])))
+
+
+def linear(call: Call, view: View, factor: float, weights: Constant) -> Deferred:
+    """A linear layer over the last dimension, whose weights (K, N) are multiplied by a factor."""
+    reduction, outputs = weights.array.shape
+    if not view.shape or view.shape[-1] != reduction:
+        call.refuse(f"an activation of shape {view.shape} and weights of {reduction} x {outputs} cannot be multiplied")
+
+    def make_columns(pending: Deferred, first: int, stop: int) -> View:
+        scale, shift = (_columns(values, first, stop) for values in (pending.scale, pending.shift))
+        name = call.layer_name((*pending.labels, weights.label))
+        if stop - first < outputs:
+            name = f"{name}[{first}:{stop}]"
+        result = call.builder.linear(name, view, stop - first, shift is not None)
+        part = None if stop - first == outputs else (first, stop)
+        call.recorder.keep_folded(pending.folded, 0 if shift is None else outputs)
+        call.recorder.keep_weight(result, lambda: _scaled(weights.array[:, first:stop], factor, scale), weights.sources, part)
+        if shift is not None:
+            call.recorder.keep_constant(result, "bias", np.broadcast_to(shift, (stop - first,)), pending.sources, part)
+        return result
+
+    shape = (*view.shape[:-1], outputs)
+    return Deferred(shape, len(shape) - 1, lambda pending: make_columns(pending, 0, outputs), columns=make_columns)
+
+
+def product(call: Call, a: View, factor_a: float, b: View, factor_b: float) -> Deferred:
+    """A product of two activations, which takes one factor."""
+    if len(a.shape) < 2 or len(b.shape) < 2:
+        call.refuse(f"activations of shapes {a.shape} and {b.shape} are not matrices")
+
+    def make(pending: Deferred) -> View:
+        view = call.builder.matmul(call.node.path("matmul"), a, b)
+        whole = factor_a * factor_b * (1.0 if pending.scale is None else float(pending.scale))
+        return view if whole == 1.0 else call.builder.scale(call.node.path("mul"), view, whole)
+
+    shape = (*a.shape[:-1], b.shape[-1])
+    return Deferred(shape, len(shape) - 1, make, per_channel=False)
+
+
+def convolve(call: Call, source: View | Padded, factor: float, weights: Constant, given: Convolution) -> Deferred:
+    """A convolution with weights (K, C / groups, FY, FX), which are multiplied by a factor; zeros around its input are its padding.
+
+    `given` has the windows; its outputs and taps are those of the weights.
+    """
+    view, conv = (source.view, given.padded(source.before, source.after)) if isinstance(source, Padded) else (source, given)
+    filters = weights.array
+    if filters.ndim != 4 or len(view.shape) != 4:
+        call.refuse(f"an activation of shape {view.shape} and weights of shape {filters.shape}; allowed: two dimensions of space")
+    groups = conv.groups
+    outputs, per_group = filters.shape[:2]
+    if groups < 1 or view.shape[1] != per_group * groups or outputs % groups:
+        call.refuse(f"an activation of shape {view.shape}, weights of shape {filters.shape} and {groups} groups do not fit together")
+
+    def make(pending: Deferred) -> View:
+        name = call.layer_name((*pending.labels, weights.label))
+        result = call.builder.conv2d(name, view, conv, pending.shift is not None)
+        call.recorder.keep_folded(pending.folded, 0 if pending.shift is None else outputs)
+        call.recorder.keep_weight(result, lambda: _scaled(filters.reshape(outputs, -1).T, factor, pending.scale), weights.sources)
+        if pending.shift is not None:
+            call.recorder.keep_constant(result, "bias", np.broadcast_to(pending.shift, (outputs,)), pending.sources)
+        return result
+
+    return Deferred((view.shape[0], outputs, *conv.positions(view.shape[2:])), 1, make)
+
+
+def normalize_channels(call: Call, before: Value, trained: Sequence[Constant], epsilon: float) -> Deferred:
+    """A batch norm of inference: a factor and a sum a channel, folded into the layer before it.
+
+    y = gamma (x - mean) / sqrt(variance + epsilon) + beta, in float64; what is folded is rounded to float32 once. `trained` has gamma,
+    beta, mean and variance.
+    """
+    if not isinstance(before, Deferred) or not before.per_channel or before.axis != 1:
+        call.refuse(
+            "a batch norm of this activation is not supported; allowed: of the output channels of a convolution or a linear layer that "
+            "nothing else reads"
+        )
+    channels = before.shape[1]
+    if any(constant.array.shape != (channels,) for constant in trained):
+        call.refuse(f"its constants do not have the {channels} elements of the channels")
+    gamma, beta, mean, variance = (constant.array.astype(np.float64) for constant in trained)
+    spread = variance + epsilon
+    if not (spread > 0).all():
+        call.refuse(f"variance plus epsilon is {spread.min()} in a channel; allowed: above 0")
+    factor = gamma / np.sqrt(spread)
+    return before.scaled(factor).shifted(beta - mean * factor, *trained)
+
+
+def channel_vector(call: Call, result: Deferred, constant: Constant, flat: bool = False) -> Vector:
+    """A bias as one value a channel; `flat`: given as such, whatever the channels' dimension."""
+    channels = result.shape[result.axis]
+    vector = constant.array.reshape(-1).astype(np.float64) if flat and constant.array.shape == (channels,) else result.vector(constant)
+    if vector is None or (flat and constant.array.shape != (channels,)):
+        call.refuse(f"a bias of shape {constant.array.shape} for {channels} channels")
+    return vector
+
+
+def _columns(values: Vector | None, first: int, stop: int) -> Vector | None:
+    return values[first:stop] if values is not None and values.ndim else values
+
+
+def _scaled(weights: Array, factor: float, scale: Vector | None) -> Array:
+    """Weights (K, N) times a factor, and a factor a column."""
+    if factor == 1.0 and scale is None:
+        return weights
+    return np.asarray(weights.astype(np.float64) * (factor * (1.0 if scale is None else scale)))

@@ -1,0 +1,74 @@
+"""How a view of a produced tensor reads it: as whole rows, as heads side by side or apart, as an image.
+
+Each function compares the view's digits with those of the reading, so what would need a copy is never taken for it.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+from accelsim.importers.graph.layout import Digit, Dim, View, axis_dim
+
+Split = Literal["columns", "groups"]
+
+
+@dataclass(frozen=True)
+class Extent:
+    """Axes of a produced tensor: `groups` heads (or planes) of rows x columns, before it is known how the heads lie."""
+
+    groups: int
+    rows: int
+    columns: int
+
+
+def is_rows(extent: Extent, view: View) -> bool:
+    """True for whole rows of one matrix, all or one, with the heads side by side."""
+    flat = view.reshape((math.prod(view.shape[:-1]), view.shape[-1]))
+    row = axis_dim("row", extent.rows) if view.row is None else ()
+    return flat.essential == _essential(row, axis_dim("group", extent.groups) + axis_dim("column", extent.columns))
+
+
+def heads_of(extent: Extent, view: View, may_transpose: bool) -> tuple[Split, bool] | None:
+    """How a (heads, x, y) view lies: heads as columns or matrices; rows x columns, or columns x rows when transposed."""
+    heads, x, y = view.shape
+    for transposed in (False, True) if may_transpose else (False,):
+        rows, columns = (y, x) if transposed else (x, y)
+        row, column = axis_dim("row", rows), axis_dim("column", columns)
+        inner = (column, row) if transposed else (row, column)
+        if extent == Extent(heads, rows, columns) and view.dims == (axis_dim("group", heads), *inner):
+            return "groups", transposed
+        if extent == Extent(1, rows, heads * columns) and view.dims == (axis_dim("column", heads, columns), *inner):
+            return "columns", transposed
+    return None
+
+
+def image_layout(extent: Extent, view: View) -> Literal["planar", "interleaved"] | None:
+    """Whether a (1, C, H, W) view is planes, as a model's image arrives, or rows of channels, as an array writes them."""
+    _, channels, height, width = view.shape
+    planar = (axis_dim("group", channels), axis_dim("row", height), axis_dim("column", width))
+    interleaved = (axis_dim("column", channels), axis_dim("row", height, width), axis_dim("row", width))
+    if extent == Extent(channels, height, width) and view.essential == _essential(*planar):
+        return "planar"
+    if extent == Extent(1, height * width, channels) and view.essential == _essential(*interleaved):
+        return "interleaved"
+    return None
+
+
+def flattened_image(extent: Extent, view: View, is_input: bool) -> View | None:
+    """The image (1, C, H, W) of several positions that a view of one row holds flattened, channel after channel; None if it holds none.
+
+    The positions of an activation count on, so its image may as well be one position wide; planes are a model's input only.
+    """
+    if math.prod(view.shape[:-1]) != 1 or view.row is not None or extent.rows == 1 or extent.columns == 1:
+        return None
+    (digits,) = view.essential
+    if digits == (Digit("column", 1, extent.columns), Digit("row", 1, extent.rows)) and extent.groups == 1:
+        return view.reshape((1, extent.columns, extent.rows, 1))
+    planes = (*axis_dim("group", extent.groups), Digit("row", 1, extent.rows), Digit("column", 1, extent.columns))
+    return view.reshape((1, extent.groups, extent.rows, extent.columns)) if digits == planes and is_input else None
+
+
+def _essential(*dims: Dim) -> tuple[Dim, ...]:
+    return tuple(dim for dim in dims if dim)

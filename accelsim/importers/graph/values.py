@@ -1,0 +1,232 @@
+"""What the tensors of a model's graph stand for while it is walked: constants, activations, and activations that are not yet made.
+
+A linear layer is not made when its node is met but when its result is needed: scales, biases and normalizations that follow alone
+are folded into it first. Folding is exact in real numbers; the weights are rounded to float32 once, after it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from accelsim.errors import ImportModelError
+from accelsim.importers.graph.layout import View, whole
+
+Array = npt.NDArray[Any]
+Vector = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, repr=False)
+class Constant:
+    """A value known without the input.
+
+    Attributes
+    ----------
+    array
+        The value.
+    sources
+        The initializers that it was computed from.
+    label
+        The tensor's own name: exporters store equal tensors once, and give each copy its name.
+    """
+
+    array: Array
+    sources: tuple[str, ...] = ()
+    label: str = ""
+
+    def __repr__(self) -> str:
+        return f"a constant of shape {self.array.shape}"
+
+    def turned(self) -> Constant:
+        """The same with its dimensions in reverse."""
+        return replace(self, array=self.array.T)
+
+
+@dataclass(frozen=True)
+class Plain:
+    """An activation as it lies in memory."""
+
+    view: View
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Logical shape."""
+        return self.view.shape
+
+
+@dataclass(frozen=True, repr=False)
+class Indices:
+    """Whole numbers that arrive with the input (token ids), which can only say which rows of a table are read.
+
+    Attributes
+    ----------
+    source
+        The model's input.
+    shape
+        Logical shape.
+    """
+
+    source: str
+    shape: tuple[int, ...]
+
+    def __repr__(self) -> str:
+        return f"the whole numbers of input {self.source!r} (if they are the same in every element, --fill {self.source}=VALUE says so)"
+
+
+@dataclass(frozen=True, repr=False)
+class Masked:
+    """Scores of attention of which each row hides those of later columns; only a softmax reads them."""
+
+    view: View
+
+    def __repr__(self) -> str:
+        return f"an activation of shape {self.shape} under a causal mask"
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Logical shape."""
+        return self.view.shape
+
+
+@dataclass(frozen=True, repr=False)
+class Padded:
+    """An image with zeros around it, (top, left) and (bottom, right), which only a convolution reads."""
+
+    view: View
+    before: tuple[int, int]
+    after: tuple[int, int]
+
+    def __repr__(self) -> str:
+        return f"an activation of shape {self.shape} with zeros around it"
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Logical shape."""
+        batch, channels, height, width = self.view.shape
+        (top, left), (bottom, right) = self.before, self.after
+        return batch, channels, height + top + bottom, width + left + right
+
+
+@dataclass(frozen=True, repr=False)
+class Deferred:
+    """The result of a layer that is made once it is known what is folded into it.
+
+    Attributes
+    ----------
+    shape
+        Logical shape of the result.
+    axis
+        The dimension of its channels.
+    make
+        Makes the layer, with what was folded into it.
+    per_channel
+        False if only one factor for all channels, and no sum, can be folded (a product of two activations).
+    scale, shift
+        What was folded so far: a value a channel, or one for all; None for nothing.
+    folded
+        Constants that went into it besides the layer's own.
+    columns
+        Makes a part of the channels as a layer of its own, from `first` to `stop`; None where that cannot be.
+    """
+
+    shape: tuple[int, ...]
+    axis: int
+    make: Callable[[Deferred], View]
+    per_channel: bool = True
+    scale: Vector | None = None
+    shift: Vector | None = None
+    folded: tuple[Constant, ...] = ()
+    columns: Callable[[Deferred, int, int], View] | None = None
+
+    def __repr__(self) -> str:
+        return f"an activation of shape {self.shape}"
+
+    def view(self) -> View:
+        """Make the layer."""
+        return self.make(self)
+
+    def vector(self, constant: Constant) -> Vector | None:
+        """The constant as one value, or one a channel; None if it is neither."""
+        array = constant.array
+        if array.size == 1 and array.ndim <= len(self.shape):
+            return array.reshape(()).astype(np.float64)
+        padded = (1,) * (len(self.shape) - array.ndim) + array.shape
+        channels = self.shape[self.axis]
+        wanted = tuple(channels if axis == self.axis else 1 for axis in range(len(self.shape)))
+        return array.reshape(-1).astype(np.float64) if self.per_channel and padded == wanted else None
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """Initializers that were folded into it."""
+        return tuple(name for constant in self.folded for name in constant.sources)
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Names of the tensors that were folded into it."""
+        return tuple(constant.label for constant in self.folded)
+
+    def scaled(self, factor: Vector, *origin: Constant) -> Deferred:
+        """The result times a factor."""
+        scale = factor if self.scale is None else self.scale * factor
+        return replace(self, scale=scale, shift=None if self.shift is None else self.shift * factor, folded=self.folded + origin)
+
+    def shifted(self, term: Vector, *origin: Constant) -> Deferred:
+        """The result plus a term."""
+        return replace(self, shift=term if self.shift is None else self.shift + term, folded=self.folded + origin)
+
+
+@dataclass(frozen=True, repr=False)
+class Fused:
+    """A linear layer whose result is cut along its channels (q, k, v in one): each part becomes a layer when it is taken.
+
+    `place` says which channels a logical dimension counts through; its producer has no name yet.
+    """
+
+    linear: Deferred
+    place: View
+    made: dict[tuple[int, int], View] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, linear: Deferred) -> Fused:
+        """The whole result."""
+        channels = linear.shape[-1]
+        rows = int(np.prod(linear.shape[:-1], dtype=np.int64))
+        return cls(linear, whole("", (("group", 1), ("row", rows), ("column", channels))).reshape(linear.shape))
+
+    def __repr__(self) -> str:
+        return f"an activation of shape {self.shape}"
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Logical shape."""
+        return self.place.shape
+
+    def counts_channels(self, axis: int) -> bool:
+        """True if a dimension is what the channels are cut by."""
+        dim = self.place.dims[axis]
+        return len(dim) == 1 and dim[0].axis == "column" and dim[0].stride * dim[0].size == self.linear.shape[-1]
+
+    def view(self) -> View:
+        """All channels, as one layer."""
+        return replace(self.place, producer=self._part(0, self.linear.shape[-1]).producer)
+
+    def part(self, axis: int, first: int, stop: int) -> View:
+        """Indices `first` to `stop` of a dimension that `counts_channels`."""
+        (digit,) = self.place.dims[axis]
+        made = self._part(first * digit.stride, stop * digit.stride)
+        dims = list(self.place.dims)
+        dims[axis] = (replace(digit, size=stop - first),) if stop - first > 1 else ()
+        return replace(self.place, producer=made.producer, dims=tuple(dims))
+
+    def _part(self, first: int, stop: int) -> View:
+        if (first, stop) not in self.made:
+            if any(first < end and begin < stop for begin, end in self.made):
+                raise ImportModelError(f"channels {first} to {stop} of {self.linear!r} are read by several layers, cut differently")
+            wide = stop - first == self.linear.shape[-1]
+            columns = self.linear.columns
+            self.made[first, stop] = self.linear.view() if wide or columns is None else columns(self.linear, first, stop)
+        return self.made[first, stop]

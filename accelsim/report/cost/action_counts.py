@@ -1,0 +1,187 @@
+"""What a run did, counted: MACs, array cycles, SRAM words, lookups, signs, vector operations, bits over each memory; by layer.
+
+Disputable assumptions: what a Result does not hold is bounded, not guessed to a point. An accumulator's read may be missing on a
+first K-tile; rows that are trimmed, or taken from line buffers, read fewer activation words; a vector pass reads none to two
+operands. Codewords are counted at the chip's length, padded groups and re-read stripes included.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
+
+from accelsim.accelerator import Accelerator
+from accelsim.formats.catalog import format_module
+from accelsim.report.cost.span import Span, total
+from accelsim.result import LayerResult, Result
+
+WEIGHT_STREAM = ("indices", "signs", "masks", "raw_weights", "padding", "codebook", "scales_bias", "parameters")
+HEADER = ("codebook", "scales_bias", "parameters")
+
+
+class Action(NamedTuple):
+    """Something that costs energy each time: what does it, what for, and what it is."""
+
+    component: str
+    operand: str
+    name: str
+
+
+Counts = Mapping[Action, Span]
+
+MAC = Action("PE array", "psums", "mac")
+PE_CYCLE = Action("PE array", "activations", "pe_cycle")
+PE_IDLE = Action("PE array", "idle", "pe_idle_cycle")
+SKEW_CYCLE = Action("PE array", "activations", "skew_cycle")
+SKEW_IDLE = Action("PE array", "idle", "skew_idle_cycle")
+ACCUMULATE = Action("accumulators", "psums", "accumulate")
+ACCUMULATOR_READ = Action("accumulators", "psums", "accumulator_read")
+ACCUMULATOR_WRITE = Action("accumulators", "psums", "accumulator_write")
+ROW_READ = Action("activation buffer", "activations", "activation_read")
+LOADER_READ = Action("activation buffer", "activations as weights", "activation_read")
+VECTOR_READ = Action("activation buffer", "vector operands", "activation_read")
+VECTOR_WRITE = Action("activation buffer", "outputs", "activation_write")
+DMA_READ = Action("activation buffer", "spills and outputs", "activation_read")
+DMA_WRITE = Action("activation buffer", "spills and inputs", "activation_write")
+WEIGHT_WRITE = Action("weight buffer", "weights", "weight_write")
+WEIGHT_READ = Action("weight buffer", "weights", "weight_read")
+UNPACK = Action("unpack buffer", "weights", "unpack_cycle")
+LOOKUP = Action("codebook", "weights", "lookup")
+CODEBOOK_WRITE = Action("codebook", "codebook", "codebook_write_bit")
+SIGN = Action("sign decoder", "weights", "sign_lane")
+MASK = Action("mask decoder", "weights", "mask_pattern")
+ROUTE = Action("PE array", "psums", "route_product")
+SHADOW_WRITE = Action("PE array", "weights", "shadow_write")
+VECTOR_OP = Action("vector unit", "outputs", "vector_op")
+CONTROL = Action("control", "idle", "control_cycle")
+# The clock of registers that hold what they have, in every cycle: busy ones as well, since the cycle's own action adds to it.
+HELD = tuple(Action(component, "idle", f"{name}_held_cycle") for component, name in (
+    ("unpack buffer", "unpack"), ("codebook", "codebook"), ("vector unit", "vector"), ("DMA", "dma"),
+))  # fmt: skip
+
+
+def moved(memory: str, operand: str) -> Action:
+    """A bit of `operand` over the pins of `memory`."""
+    return Action(memory, operand, f"{memory}_bit")
+
+
+def carried(operand: str) -> Action:
+    """A bit of `operand` through the DMA and its fabric."""
+    return Action("DMA", operand, "dma_bit")
+
+
+def count_actions(result: Result, accelerator: Accelerator) -> tuple[Counts, ...]:
+    """Counts of every layer of every frame, in the order of `result.layers`."""
+    signed, masked = (_formats_with(result, operand) for operand in ("signs", "masks"))
+    return tuple(_layer_counts(layer, accelerator, layer.format in signed, layer.format in masked) for layer in result.layers)
+
+
+def _formats_with(result: Result, operand: str) -> set[str]:
+    """Formats whose streams have that operand: a layer whose weights are pinned moves it in the first frame alone."""
+    return {layer.format for layer in result.layers if any(item.operand == operand for item in layer.traffic)}
+
+
+def add_counts(layers: Iterable[Counts]) -> dict[Action, Span]:
+    """Sum over layers."""
+    spans: dict[Action, list[Span]] = {}
+    for counts in layers:
+        for action, span in counts.items():
+            spans.setdefault(action, []).append(span)
+    return {action: total(found) for action, found in spans.items()}
+
+
+def _layer_counts(layer: LayerResult, accelerator: Accelerator, signed: bool, masked: bool) -> dict[Action, Span]:
+    tile = accelerator.array.sparse_tile
+    share = tile.q / tile.d if tile is not None and masked else 1.0  # of the weights: on sparse tiles those that the masks keep
+    cycles = layer.total_cycles
+    return {
+        **(_array_counts(layer, accelerator, share, cycles) if cycles else {}),
+        **_load_counts(layer, accelerator, share, signed, masked),
+        **_vector_counts(layer, accelerator),
+        **_traffic_counts(layer, accelerator),
+        **_exact(dict.fromkeys((CONTROL, *HELD), cycles)),
+    }
+
+
+def _exact(counts: Mapping[Action, float]) -> dict[Action, Span]:
+    """What is known for sure, of what happens at all."""
+    return {action: Span(count, count, count) for action, count in counts.items() if count}
+
+
+def _array_counts(layer: LayerResult, accelerator: Accelerator, share: float, cycles: int) -> dict[Action, Span]:
+    """Each busy cycle clocks R x C PEs, reads a row of R activations and puts a psum a column into the accumulators."""
+    array, buffer = accelerator.array, accelerator.activation_buffer
+    size = array.rows * array.cols
+    busy = layer.pe_cycles // size
+    psums = float(busy * array.cols)
+    words = float(busy * buffer.accesses(array.rows))
+    counts = {
+        MAC: layer.macs * share,
+        ROUTE: layer.macs * share if array.sparse_tile is not None else 0.0,
+        PE_CYCLE: layer.pe_cycles,
+        PE_IDLE: max(0, cycles * size - layer.pe_cycles),
+        SKEW_CYCLE: busy,
+        SKEW_IDLE: max(0, cycles - busy),
+        ACCUMULATE: psums,
+        ACCUMULATOR_WRITE: psums,
+    }
+    ranges = {ACCUMULATOR_READ: Span(psums, 0.0, psums), ROW_READ: Span(words, 0.5 * words, words)} if busy else {}
+    return {**_exact(counts), **ranges}
+
+
+def _load_counts(layer: LayerResult, accelerator: Accelerator, share: float, signed: bool, masked: bool) -> dict[Action, Span]:
+    """The bounds of a layer are its words and groups: `buffer_width` words of W bits and `decode` groups of P records were taken."""
+    words, groups = layer.bounds.get("buffer_width", 0), layer.bounds.get("decode", 0)
+    codebook, buffer = accelerator.codebook, accelerator.activation_buffer
+    records = groups * codebook.ports
+    lanes = float(records * codebook.codeword_length)
+    header = sum(item.bits for item in layer.traffic if item.operand in HEADER)
+    header_words = -(-header // accelerator.weight_buffer.word_bits)
+    counts: dict[Action, float] = {UNPACK: groups, SHADOW_WRITE: lanes * share, WEIGHT_READ: header_words}
+    if not layer.format:  # a product of activations, or no product at all
+        counts[LOADER_READ] = words * buffer.accesses(buffer.loader_bits // 8)
+        return _exact(counts)
+    counts[WEIGHT_READ] = words + header_words
+    if format_module(layer.format.partition(":")[0]).SPEC.codebook_scope != "none":
+        counts[LOOKUP] = records
+        if signed:
+            counts[SIGN] = lanes
+        if codebook.mask is not None and masked:
+            counts[MASK] = lanes / codebook.mask.of
+    return _exact(counts)
+
+
+def _vector_counts(layer: LayerResult, accelerator: Accelerator) -> dict[Action, Span]:
+    """A cycle of work is at most an operation a lane; a pass writes its result at most once and reads none to two operands."""
+    lanes = accelerator.vector_unit.lanes
+    if not lanes or not layer.vector_cycles:
+        return {}
+    operations = float(layer.vector_cycles * lanes)
+    accesses = float(layer.vector_cycles * accelerator.activation_buffer.accesses(lanes))
+    return {
+        VECTOR_OP: Span(operations, 0.7 * operations, operations),
+        VECTOR_WRITE: Span(accesses, accesses / 3, accesses),
+        VECTOR_READ: Span(accesses, 0.0, 2 * accesses),
+    }
+
+
+def _traffic_counts(layer: LayerResult, accelerator: Accelerator) -> dict[Action, Span]:
+    """Bits over each memory, whole bursts included; and what the DMA puts into, or takes from, the buffers."""
+    counts: dict[Action, float] = {}
+
+    def add(action: Action, count: float) -> None:
+        counts[action] = counts.get(action, 0.0) + count
+
+    width, word = accelerator.activation_buffer.width_bits, accelerator.weight_buffer.word_bits
+    for item in layer.traffic:
+        add(moved(item.memory, item.operand), item.bits)
+        if item.operand == "burst_rounding":
+            continue
+        add(carried(item.operand), item.bits)
+        if item.operand in WEIGHT_STREAM:
+            add(WEIGHT_WRITE, item.bits / word)
+            if item.operand == "codebook":
+                add(CODEBOOK_WRITE, item.bits)
+        else:
+            add(DMA_READ if item.write else DMA_WRITE, item.bits / width)
+    return _exact(counts)

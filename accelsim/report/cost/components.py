@@ -1,0 +1,54 @@
+"""One component of an area report, and how gate equivalents become silicon."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from accelsim.report.cost.span import Span
+from accelsim.report.cost.technology import Technology
+
+
+@dataclass(frozen=True)
+class AreaComponent:
+    """A part of the chip.
+
+    Attributes
+    ----------
+    name, group : what it is, and what it is drawn with
+    kind : logic (cells; divided by the placement density) or memory (macros; not divided)
+    gates : gate equivalents; None for a macro
+    area_um2 : cell or macro area at the node, um2
+    source : where the figure comes from
+    notes : what was extrapolated, assumed or left out
+    """
+
+    name: str
+    group: str
+    kind: Literal["logic", "memory"]
+    gates: Span | None
+    area_um2: Span
+    source: str
+    notes: tuple[str, ...] = ()
+
+    def to_row(self) -> dict[str, Any]:
+        """Flat and plain, for a table, CSV or JSON."""
+        return {
+            "component": self.name,
+            "group": self.group,
+            "kind": self.kind,
+            "gate_equivalents": None if self.gates is None else self.gates.nominal,
+            "area_um2": self.area_um2.nominal,
+            "area_low_um2": self.area_um2.low,
+            "area_high_um2": self.area_um2.high,
+            "source": self.source,
+            "notes": "; ".join(self.notes),
+        }
+
+
+def logic(name: str, group: str, gates: Span, technology: Technology, source: str, notes: tuple[str, ...] = ()) -> AreaComponent:
+    """A component of gates: its range is that of the count times that of um2 a GE."""
+    per_gate = technology.logic.um2_per_ge
+    return AreaComponent(
+        name, group, "logic", gates, gates * per_gate.span, f"{source}; {per_gate.value:g} um2/GE: {per_gate.citation}", notes
+    )

@@ -1,0 +1,158 @@
+"""The logic of an accelerator: which block of `gate_counts` it has, how large, and how well that block's formula is known.
+
+Disputable assumptions: the unpack buffer is sized for the widest record, raw bytes of a codeword's length, and may be filled at
+any bit because formats of other widths run on the same core; paths for raw values and for codewords both exist.
+"""
+
+from __future__ import annotations
+
+from math import comb
+
+from accelsim.accelerator import Accelerator
+from accelsim.formats.decode_path import DecodePath
+from accelsim.report.cost import gate_counts, sparse_tile
+from accelsim.report.cost.components import AreaComponent, logic
+from accelsim.report.cost.gate_counts import SYNTHESIS
+from accelsim.report.cost.span import Span
+from accelsim.report.cost.technology import Technology
+
+# Error of each formula against the rows that it was fitted to, widened to whole percents: tests/validation/test_area.py holds them.
+FIT_ERROR = {
+    "pe": 0.03,
+    "skew": 0.03,
+    "unpack": 0.13,
+    "sign": 0.01,
+    "adder": 0.03,
+    "control": 0.05,
+}
+_RAW_WIDTHS = 8  # raw values of 1 to 8 bits
+ESTIMATE = "own estimate, not synthesized"
+
+
+def logic_components(accelerator: Accelerator, technology: Technology) -> tuple[AreaComponent, ...]:
+    """Everything made of gates but the codebook."""
+    array, codebook = accelerator.array, accelerator.codebook
+    lanes = codebook.ports * codebook.codeword_length
+    flow = technology.logic.mac_array_factor
+    tile = array.sparse_tile
+    if tile is None:
+        pes, pe_source = _fitted("pe", array.rows * array.cols * gate_counts.pe(array.psum_bits)), f"{SYNTHESIS}, PE within 3 %"
+    else:
+        pes = sparse_tile.tile_row(array.psum_bits, tile.d, tile.q) * (array.rows * array.cols // tile.d)
+        pe_source = f"{tile.q} multipliers for {tile.d} columns; parts of the PE by {SYNTHESIS}, routing an {ESTIMATE}"
+    pes = pes * flow.span
+    psum_note = () if array.psum_bits in range(16, 33) else (f"psums of {array.psum_bits} bits: fitted for 16 to 32, extrapolated",)
+    core_note = () if array.max_m <= 65536 else (f"max_m = {array.max_m}: synthesized at 256, extrapolated",)
+    vector_note = (
+        "0 lanes stand for an ideal unit: no area" if accelerator.vector_unit.lanes == 0 else "range: requantizer only to full 32-bit lanes"
+    )
+    word_bits = accelerator.weight_buffer.word_bits
+    return (
+        logic("PE array", "array", pes, technology, f"{pe_source}; flow: {flow.citation}", psum_note),
+        *_second_shadow(accelerator, technology),
+        logic("skew registers", "array", _fitted("skew", gate_counts.skew_registers(array.rows, array.cols)), technology, SYNTHESIS),
+        logic(
+            "accumulator adders",
+            "accumulators",
+            _fitted("adder", gate_counts.accumulator_adders(array.cols, array.psum_bits)),
+            technology,
+            SYNTHESIS,
+            psum_note,
+        ),
+        _unpacker(accelerator, technology),
+        logic(
+            "sign decoder",
+            "decoder",
+            _fitted("sign", gate_counts.sign_decoder(lanes)),
+            technology,
+            f"{SYNTHESIS}: eight XOR and a carry a lane, two's complement",
+        ),
+        *_masks(accelerator, technology),
+        logic(
+            "control",
+            "control",
+            _fitted("control", gate_counts.control(array.rows, array.cols, array.max_m, lanes, lanes)),
+            technology,
+            SYNTHESIS,
+            core_note,
+        ),
+        logic(
+            "activation buffer switch",
+            "buffers",
+            gate_counts.buffer_switch(accelerator.activation_buffer.banks, accelerator.activation_buffer.width_bits),
+            technology,
+            ESTIMATE,
+        ),
+        logic("vector unit", "vector unit", gate_counts.vector_unit(accelerator.vector_unit.lanes), technology, ESTIMATE, (vector_note,)),
+        logic(
+            "DMA",
+            "dma",
+            gate_counts.dma_engine(accelerator.dma.max_transfers, accelerator.dma.max_outstanding_bursts, word_bits),
+            technology,
+            ESTIMATE,
+            ("memory controller and PHY are not counted",),
+        ),
+    )
+
+
+def _masks(accelerator: Accelerator, technology: Technology) -> tuple[AreaComponent, ...]:
+    """What expands masks on the load path and, for sparse tiles, closes the gaps that they leave."""
+    codebook, tile = accelerator.codebook, accelerator.array.sparse_tile
+    if codebook.mask is None:
+        return ()
+    lanes = codebook.ports * codebook.codeword_length
+    keep, of = codebook.mask.keep, codebook.mask.of
+    note = (f"{comb(of, keep)} patterns of {of} bits for each {of} of {lanes} lanes a cycle",)
+    parts = [logic("mask decoder", "decoder", sparse_tile.mask_decoder(keep, of, lanes), technology, ESTIMATE, note)]
+    if tile is not None:
+        note = (f"{tile.q} of each {tile.d} lanes",)
+        parts.append(logic("weight compactor", "decoder", sparse_tile.weight_compactor(lanes, tile.d, tile.q), technology, ESTIMATE, note))
+    return tuple(parts)
+
+
+def _second_shadow(accelerator: Accelerator, technology: Technology) -> tuple[AreaComponent, ...]:
+    """What a second shadow set adds; nothing with one set, which the PE has."""
+    array = accelerator.array
+    if array.shadow_sets == 1:
+        return ()
+    gates = gate_counts.second_shadow_weights(array.rows, array.cols)
+    source = f"registers and multiplexers, each at its cost by {SYNTHESIS}; {ESTIMATE} as a whole"
+    return (logic("second shadow weights", "array", gates, technology, source),)
+
+
+def _unpacker(accelerator: Accelerator, technology: Technology) -> AreaComponent:
+    """Sized for raw records; nominal: records of any width; low: one fixed width; high: and what takes any width out.
+
+    That is a shifter by any number of bits; with padded index fields a multiplexer over the few widths that are left will do.
+    """
+    codebook = accelerator.codebook
+    word_bits = max(accelerator.weight_buffer.word_bits, accelerator.activation_buffer.loader_bits)
+    raw = DecodePath(decode=False, sign=False, codewords=0, d=0, raw_bits=8)
+    pop_bits = codebook.ports * raw.record_bits(codebook.codeword_length)
+    fixed = gate_counts.unpack_buffer(word_bits, pop_bits)
+    free = gate_counts.unpack_buffer(word_bits, pop_bits, step_bits=1)
+    held = word_bits + pop_bits + max(word_bits, pop_bits)
+    out_shifter = gate_counts.READ_MUX * held * max(1, (pop_bits - 1).bit_length())
+    what = "a shifter for any record width"
+    if codebook.index_field == "padded":
+        field_bits = max(1, (codebook.codewords - 1).bit_length())
+        widths = 2 * len({1 << (bits - 1).bit_length() for bits in range(1, field_bits + 1)}) + _RAW_WIDTHS  # with and without signs
+        out_shifter = min(out_shifter, gate_counts.record_aligner(pop_bits, widths))
+        what = f"a multiplexer over {widths} record widths"
+    error = FIT_ERROR["unpack"]
+    return logic(
+        "unpack buffer",
+        "decoder",
+        Span(free, (1 - error) * fixed, (1 + error) * (free + out_shifter)),
+        technology,
+        f"{SYNTHESIS}, within 13 % for one fixed record width",
+        (
+            f"W = {word_bits}, n = {pop_bits} bits (raw records, the widest); filled at any bit: the fit's step taken as 1, extrapolated"
+            f"; high: {what} at its output",
+        ),
+    )
+
+
+def _fitted(name: str, gates: float) -> Span:
+    """A count from a fit, with the fit's error around it."""
+    return Span(gates, gates * (1 - FIT_ERROR[name]), gates * (1 + FIT_ERROR[name]))

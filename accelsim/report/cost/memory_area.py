@@ -1,0 +1,89 @@
+"""The SRAMs of an accelerator: weight buffer, activation buffer and accumulators, as silicon.
+
+Disputable assumptions: nominal is the circuit of `sram_macros`; the ranges hold cheaper and dearer ways to serve the same accesses
+(one port and banks that alternate, accumulators in shared macros, a second port in every activation bank).
+"""
+
+from __future__ import annotations
+
+from accelsim.accelerator import Accelerator
+from accelsim.report.cost.codebook_area import codebook_components
+from accelsim.report.cost.components import AreaComponent
+from accelsim.report.cost.span import Span
+from accelsim.report.cost.sram_grid import AREA_DEVICE
+from accelsim.report.cost.sram_macros import SMALL_BYTES, Macro, accumulator_macro, activation_macro, buffer_macro, weight_macro
+from accelsim.report.cost.technology import Technology
+
+Sized = tuple[AreaComponent, float | None]  # and the cycle time of its macro, ns (None: not a macro of the grid)
+
+
+def memory_components(accelerator: Accelerator, technology: Technology) -> tuple[Sized, ...]:
+    """Weight buffer, activation buffer, accumulators, and the parts of the codebook."""
+    weights, activations, columns = weight_macro(accelerator), activation_macro(accelerator), accumulator_macro(accelerator)
+    ports = accelerator.activation_buffer.ports
+    activation_notes: tuple[str, ...] = ("the DMA's own port is an idle bank's; high: a second port in every bank",)
+    extra = max(0, ports - 2)
+    if extra:
+        activation_notes += (f"{ports} ports a bank: the grid has 2, each further one adds the area of one port, extrapolated",)
+    shared = buffer_macro(columns.count * columns.size_bytes, accelerator.array.accumulator_banks, 256, "1rw")
+    return (
+        _buffer(
+            "accumulator memory", "accumulators", columns, technology, low=shared, notes=("one macro a column; low: shared 256-bit words",)
+        ),
+        *((part, None) for part in codebook_components(accelerator.codebook, technology)),
+        _buffer(
+            "weight buffer",
+            "buffers",
+            weights,
+            technology,
+            low=Macro(weights.count, weights.size_bytes, weights.word_bits, "1rw"),
+            notes=("read and written in one cycle: 1R1W; low: one port",) if weights.ports == "1r1w" else (),
+        ),
+        _buffer(
+            "activation buffer",
+            "buffers",
+            activations,
+            technology,
+            high=Macro(activations.count, activations.size_bytes, activations.word_bits, "1r1w"),
+            extra_ports=extra,
+            notes=activation_notes,
+        ),
+    )
+
+
+def _buffer(
+    name: str,
+    group: str,
+    macro: Macro,
+    technology: Technology,
+    low: Macro | None = None,
+    high: Macro | None = None,
+    extra_ports: int = 0,
+    notes: tuple[str, ...] = (),
+) -> Sized:
+    """An SRAM from the grid; `low` and `high` are cheaper and dearer ways to build it."""
+    memory = technology.memory
+    area = macro.area_um2(memory)
+    if extra_ports:
+        one = Macro(macro.count, macro.size_bytes, macro.word_bits, "1rw").area_um2(memory)
+        area = Span(
+            area.nominal + extra_ports * one.nominal, area.low + 0.5 * extra_ports * one.low, area.high + 2 * extra_ports * one.high
+        )
+    floor = area.low if low is None else min(area.low, low.area_um2(memory).low)
+    ceiling = area.high if high is None else max(area.high, high.area_um2(memory).high)
+    point = macro.point(memory)
+    small = macro.size_bytes < SMALL_BYTES or area.nominal > point.area_um2 * memory.area_factor.value * macro.count * 1.001
+    correction = (f"CACTI corrected for small sizes: {memory.small_sram_um2_per_bit.citation}",) if small and not extra_ports else ()
+    what = f"{macro.count} x {macro.size_bytes} B, words of {macro.word_bits} bits, {macro.ports.upper()}, area as of device {AREA_DEVICE}"
+    return (
+        AreaComponent(
+            name,
+            group,
+            "memory",
+            None,
+            Span(area.nominal, floor, ceiling),
+            f"CACTI 7 at {memory.grid_node_nm} nm ({what}); factor {memory.area_factor.value:g}: {memory.area_factor.citation}",
+            (*notes, *correction, *point.notes),
+        ),
+        point.cycle_ns,
+    )

@@ -1,0 +1,1 @@
+"""What is written: JSON, CSV and folders, whole or not at all."""

@@ -1,0 +1,80 @@
+"""A comparison as files: comparison.json, the splits as CSV, and each run in a folder of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from accelsim.report.compare import Comparison
+from accelsim.report.cost.compare_costs import RunCost
+from accelsim.report.export.folder import FolderKind, check_replaceable, write_folder
+from accelsim.report.export.run import run_files, to_csv, to_json
+
+COMPARISON_FILE = "comparison.json"
+RUNS_FOLDER = "runs"
+COSTS_FILE = "side_by_side.csv"
+_PICTURES = ("cycles", "traffic", "energy", "area", "side_by_side", "waterfall_cause", "waterfall_layer")
+COMPARISON_FOLDER = FolderKind(
+    COMPARISON_FILE,
+    (
+        COMPARISON_FILE,
+        RUNS_FOLDER,
+        COSTS_FILE,
+        "by_cause.csv",
+        "by_layer.csv",
+        *(f"{name}*.{end}" for name in _PICTURES for end in ("svg", "png")),
+    ),
+)
+
+
+def split_rows(comparison: Comparison, field: str) -> list[dict[str, Any]]:
+    """One row a run and part: `field` is 'by_cause' or 'by_layer'."""
+    return [
+        {
+            "run": index,
+            "accelerator": speedup.other.accelerator_name,
+            "trace": speedup.other.trace_name,
+            "name": part.name,
+            "baseline_ticks": part.baseline_ticks,
+            "this_run_ticks": part.other_ticks,
+            "saved_ticks": part.saved_ticks,
+            "tick_hz": speedup.tick_hz,
+        }
+        for index, speedup in enumerate(comparison.speedups, start=1)
+        for part in getattr(speedup, field)
+    ]
+
+
+def check_comparison_folder(folder: Path) -> None:
+    """OutputError, before the simulations, if `folder` cannot take a comparison."""
+    check_replaceable(folder, COMPARISON_FOLDER)
+
+
+def comparison_dict(comparison: Comparison, costs: Sequence[RunCost] = ()) -> dict[str, Any]:
+    """The comparison as JSON can hold it, with what each run costs where that was asked for."""
+    return {**comparison.to_dict(), **({"side_by_side": [item.to_dict() for item in costs]} if costs else {})}
+
+
+def write_comparison(folder: Path, comparison: Comparison, pictures: Mapping[str, bytes], costs: Sequence[RunCost] = ()) -> Path:
+    """Write a comparison's folder, all or nothing; run 0 is the baseline.
+
+    Raises
+    ------
+    OutputError
+        The place is taken by something that is not a comparison, or cannot be written.
+    """
+    files = {
+        COMPARISON_FILE: to_json(comparison_dict(comparison, costs)).encode(),
+        "by_cause.csv": to_csv(split_rows(comparison, "by_cause")).encode(),
+        "by_layer.csv": to_csv(split_rows(comparison, "by_layer")).encode(),
+        **pictures,
+    }
+    if costs:
+        files[COSTS_FILE] = to_csv({"run": index, **item.to_row()} for index, item in enumerate(costs)).encode()
+    for index, result in enumerate(comparison.results):
+        files |= {f"{RUNS_FOLDER}/{index}/{name}": content for name, content in run_files(result).items()}
+    for index, item in enumerate(costs):  # every figure of a run's costs, with its source
+        files[f"{RUNS_FOLDER}/{index}/area.csv"] = to_csv(item.cost.area.rows()).encode()
+        files[f"{RUNS_FOLDER}/{index}/energy.csv"] = to_csv(item.cost.energy.rows()).encode()
+    return write_folder(folder, COMPARISON_FOLDER, files)

@@ -1,0 +1,1 @@
+"""What is printed: the tables of the commands, fitted to a terminal."""

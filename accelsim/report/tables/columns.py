@@ -1,0 +1,67 @@
+"""A table of text and how wide its columns are: numbers are never cut, sentences break between words, names lose their beginning.
+
+Assumes that a wide table is better than a wrong one: where even shortened names leave too little room, lines are longer than the room.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from rich.cells import cell_len
+
+from accelsim.report.tables.text import clean, tail
+
+NAME_COLUMNS = 8  # that a name keeps however narrow the room is
+
+
+@dataclass
+class TextTable:
+    """A table under way: `headings` with '>' before those of columns of numbers, which stand to the right; rows with a style each."""
+
+    headings: tuple[str, ...]
+    gap: int
+    rows: list[tuple[tuple[str, ...], str | None]] = field(default_factory=list)
+
+    def add(self, cells: Sequence[str], style: str | None = None) -> None:
+        """Add a row of plain text; nothing in it is read as markup."""
+        if len(cells) != len(self.headings):
+            raise ValueError(f"{len(cells)} cells in a table of {len(self.headings)} columns")
+        self.rows.append((tuple(clean(cell) for cell in cells), style))
+
+    def numeric(self, column: int) -> bool:
+        return self.headings[column].startswith(">")
+
+    def column(self, index: int) -> list[str]:
+        """Heading and cells of a column."""
+        return [self.headings[index].removeprefix(">"), *(cells[index] for cells, _ in self.rows)]
+
+
+def column_widths(table: TextTable, room: int) -> list[int]:
+    """Columns of the terminal for each column of the table, without the gaps between them, so that all fit in `room` if they can.
+
+    What is too much is taken from the widest columns of text: first so far that their longest word still fits, then so far that a name
+    keeps `NAME_COLUMNS`. At last figures of several words ('dram 60%') are folded between them; a number is never cut.
+    """
+    texts = [table.column(index) for index in range(len(table.headings))]
+    widths = [max(cell_len(line) for text in column for line in text.split("\n")) for column in texts]
+    words = [max((cell_len(word) for text in column for word in text.split()), default=0) for column in texts]
+    headings = [max((cell_len(word) for word in column[0].split()), default=0) for column in texts]
+    names = [min(word, max(NAME_COLUMNS, heading)) for word, heading in zip(words, headings, strict=True)]
+    numeric = [table.numeric(index) for index in range(len(texts))]
+    for least, takes in ((words, False), (names, False), (words, True)):
+        for _ in range(sum(widths) - room):
+            giving = [index for index, width in enumerate(widths) if numeric[index] == takes and width > least[index]]
+            if not giving:
+                break
+            widths[max(giving, key=widths.__getitem__)] -= 1
+    return widths
+
+
+def fitted(cell: str, width: int) -> str:
+    """A cell whose words that are longer than its column are shortened from the left: a name's end tells it from others."""
+    return "\n".join(" ".join(_word(word, width) for word in line.split(" ")) for line in cell.split("\n"))
+
+
+def _word(word: str, width: int) -> str:
+    return word if cell_len(word) <= width else tail(word, width)

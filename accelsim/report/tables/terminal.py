@@ -1,0 +1,103 @@
+"""Where text goes: a console of 80 columns on a pipe, a progress bar on a terminal's stderr, tables without markup.
+
+Nothing from a file is read as markup: every cell is cleaned and shown as it is.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+
+from rich import box
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.table import Table
+from rich.text import Text
+
+from accelsim.report.tables.columns import TextTable, column_widths, fitted
+from accelsim.report.tables.text import clean
+
+PIPE_COLUMNS = 80
+ProgressCallback = Callable[[str, int, int], None]
+
+
+class _Console(Console):
+    """A console that leaves it to the command line what happens when the reader goes away."""
+
+    def on_broken_pipe(self) -> None:
+        raise BrokenPipeError
+
+
+def stdout_console() -> Console:
+    """The console of results: coloured on a terminal, plain text of 80 columns elsewhere."""
+    return _Console(file=sys.stdout, width=None if sys.stdout.isatty() else PIPE_COLUMNS, highlight=False, markup=False, emoji=False)
+
+
+def table(columns: Sequence[str], *, dense: bool = False) -> TextTable:
+    """An empty table; a column whose heading starts with '>' holds numbers and is aligned to the right; `dense` for many columns."""
+    return TextTable(tuple(columns), 1 if dense else 2)
+
+
+def row(out: TextTable, *cells: str, style: str | None = None) -> None:
+    """Add a row of plain text."""
+    out.add(cells, style)
+
+
+def show(console: Console, title: str, out: TextTable) -> bool:
+    """Print a table under its title, with a blank line before both; whether names in it were shortened.
+
+    In a terminal of less than 80 columns it is as wide as on 80: lines that a terminal wraps are easier to read than cut numbers.
+    """
+    console.print()
+    say(console, title, style="bold")
+    lined = console.is_terminal
+    between = (len(out.headings) - 1) * (out.gap + lined)
+    widths = column_widths(out, max(console.width, PIPE_COLUMNS) - between)
+    shown = Table(box=box.SIMPLE_HEAD if lined else None, pad_edge=False, padding=(0, out.gap, 0, 0), show_edge=False)
+    shown.width = sum(widths) + between
+    for index, width in enumerate(widths):
+        heading = Text(fitted(out.headings[index].removeprefix(">"), width))
+        shown.add_column(heading, justify="right" if out.numeric(index) else "left", width=width)
+    shortened = False
+    for cells, style in out.rows:
+        fitting = [fitted(cell, width) for cell, width in zip(cells, widths, strict=True)]
+        shortened |= fitting != list(cells)
+        shown.add_row(*map(Text, fitting), style=style)
+    console.print(shown, crop=False)
+    return shortened
+
+
+def say(console: Console, text: str, style: str | None = None) -> None:
+    """Print a paragraph of plain text, wrapped."""
+    console.print(Text(clean(text)), style=style)
+
+
+@contextmanager
+def noted_progress() -> Iterator[ProgressCallback | None]:
+    """A callback (note, done, total) that moves one bar on stderr and changes the note beside it; None where nobody watches."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    columns = (BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}", markup=False))
+    with Progress(*columns, console=Console(file=sys.stderr), transient=True) as bar:
+        task = bar.add_task("", total=None)
+        yield lambda note, done, whole: bar.update(task, description=clean(note), completed=done, total=whole)
+
+
+@contextmanager
+def progress(*, quiet: bool) -> Iterator[ProgressCallback | None]:
+    """A callback (what, done, total) that moves a bar on stderr; None where nobody watches."""
+    if quiet or not sys.stderr.isatty():
+        yield None
+        return
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=Console(file=sys.stderr), transient=True) as bar:
+        tasks: dict[str, TaskID] = {}
+
+        def update(what: str, done: int, whole: int) -> None:
+            if what not in tasks:
+                tasks[what] = bar.add_task(clean(what), total=whole)
+            bar.update(tasks[what], completed=done, total=whole)
+
+        yield update

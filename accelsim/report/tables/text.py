@@ -1,0 +1,136 @@
+"""How numbers and names are written for people: grouped digits, decimal prefixes, percent; names from files made harmless.
+
+Traffic is given in decimal units (1 MB = 10^6 bytes), as bandwidths are; buffer sizes elsewhere in binary ones.
+"""
+
+from __future__ import annotations
+
+import re
+import textwrap
+import unicodedata
+from collections import Counter
+from collections.abc import Iterator, Sequence
+
+from accelsim.report.cost.span import Span
+
+LABEL_CHARS = 24  # of a name in a picture at a paper's column width
+LINE_CHARS = 42  # of a sentence below the axes there
+_KEPT = {" "}
+
+
+def clean(text: str) -> str:
+    """`text` with control, format and surrogate characters written as escapes, so that no name can steer a terminal."""
+    return "".join(
+        char if char in _KEPT or unicodedata.category(char)[0] not in "CZ" else char.encode("unicode_escape").decode("ascii")
+        for char in text
+    )
+
+
+def tail(text: str, width: int) -> str:
+    """The end of a dotted name, whole parts where they fit: ('vit.encoder.layer.*.output.dense', 22) -> '…layer.*.output.dense'."""
+    shown = clean(text)
+    if len(shown) <= width:
+        return shown
+    cut = shown[len(shown) - width + 1 :]
+    dot = cut.find(".")
+    return "…" + (cut[dot + 1 :] if 0 <= dot <= width // 2 else cut)
+
+
+def shorten(text: str) -> str:
+    """A name that fits beside a bar or a tile."""
+    return tail(text, LABEL_CHARS)
+
+
+def distinct(names: Sequence[str], width: int = LABEL_CHARS) -> list[str]:
+    """Short names that stay apart: of those that would be cut to the same, the part that differs is kept.
+
+    ('net_a/vit.layer.attention.output', 'net_b/vit.layer.attention.output') -> 'net_a…attention.output', 'net_b…attention.output'
+    """
+    out = [tail(name, width) for name in names]
+    for shown in [text for text, uses in Counter(out).items() if uses > 1]:
+        places = [place for place, text in enumerate(out) if text == shown]
+        others = {text for place, text in enumerate(out) if place not in places}
+        for texts in _apart([clean(names[place]) for place in places], width):
+            if len(set(texts)) == len(texts) and not others & set(texts):
+                break
+        for place, text in zip(places, texts, strict=True):
+            out[place] = text
+    return out
+
+
+def _apart(names: Sequence[str], width: int) -> Iterator[list[str]]:
+    """Ways to write names of one end: what lies between their common beginning and end, with whole parts of that end; with numbers."""
+    parts = [re.split(r"(?<=[./])", name) for name in names]
+    begin = _common(parts)
+    end = _common([found[begin:][::-1] for found in parts])
+    own = [tail("".join(found[begin : len(found) - end]).rstrip("./"), width - 1) for found in parts]
+    shared = parts[0][len(parts[0]) - end :]
+    last = ["".join(shared[start:]) for start in range(end + 1)]
+    yield [f"{text}…{next(piece for piece in last if len(text) + 1 + len(piece) <= width)}" for text in own]
+    first = [f".{''.join(shared[:stop])}" for stop in range(end, 0, -1)] + [""]
+    yield [f"{text}{next(piece for piece in first if len(text) + 1 + len(piece) <= width).rstrip('./')}…" for text in own]
+    yield [f"{tail(name, width - 3 - len(str(number)))} ({number})" for number, name in enumerate(names, start=1)]
+
+
+def _common(lists: Sequence[Sequence[str]]) -> int:
+    """How many items all lists begin with."""
+    return next((place for place, items in enumerate(zip(*lists, strict=False)) if len(set(items)) > 1), min(map(len, lists)))
+
+
+def folded(text: str) -> str:
+    """A sentence on as many lines as it takes in a picture at a paper's column width."""
+    return textwrap.fill(clean(text), LINE_CHARS)
+
+
+def count(value: int) -> str:
+    """1234567 -> '1,234,567'."""
+    return f"{value:,}"
+
+
+def percent(part: float, whole: float) -> str:
+    """'12.3 %' of a whole; '-' where there is no whole."""
+    return f"{100 * part / whole:.1f} %" if whole else "-"
+
+
+def decimal_bytes(value: float) -> str:
+    """1708544 -> '1.709 MB'."""
+    for unit, size in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if abs(value) >= size:
+            return f"{value / size:.3f} {unit}"
+    return f"{value:.0f} B"
+
+
+def hertz(value: int) -> str:
+    """800000000 -> '800 MHz'."""
+    for unit, size in (("GHz", 10**9), ("MHz", 10**6), ("kHz", 10**3)):
+        if value >= size:
+            return f"{value / size:g} {unit}"
+    return f"{value} Hz"
+
+
+def times(ratio: float) -> str:
+    """2.2 -> '2.20x'."""
+    return f"{ratio:.2f}x"
+
+
+def duration(milliseconds: float) -> str:
+    """12.3456 -> '12.346 ms', 0.008809 -> '8.809 us', 61000 -> '61.000 s': the unit in which a person reads it."""
+    for unit, size in (("s", 1e3), ("ms", 1.0), ("us", 1e-3)):
+        if milliseconds >= size:
+            return f"{milliseconds / size:.3f} {unit}"
+    return f"{milliseconds * 1e6:.0f} ns"
+
+
+def milliseconds(value: float) -> str:
+    """12.3456 -> '12.346', 0.0012345 -> '0.001234': three decimals, or four digits below 1 ms."""
+    return f"{value:,.3f}" if value >= 1 else f"{value:.4g}"
+
+
+def short(value: float) -> str:
+    """Three significant digits, no exponent: 1234.5 -> '1,234', 0.01234 -> '0.0123'."""
+    return f"{value:,.0f}" if value >= 1000 else f"{value:#.3g}".rstrip(".") if value >= 0.001 else f"{value:.4f}"
+
+
+def ends(span: Span) -> str:
+    """Both ends of a range, as `short` writes them."""
+    return f"{short(span.low)}-{short(span.high)}"

@@ -1,0 +1,161 @@
+"""A trace as tables: its layers with shapes, MACs and formats, the bits of its weights by stream and format, and what the bits say.
+
+Bits are those of the trace's streams; what a chip's memory image adds (padding, bursts) depends on the accelerator and is in a run.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+from rich.console import Console
+
+from accelsim.formats.catalog import describe_format
+from accelsim.formats.weight_format import BitCount
+from accelsim.report.tables.index import render_statistics, statistics_dict
+from accelsim.report.tables.terminal import row, say, show, table
+from accelsim.report.tables.text import count, decimal_bytes, times
+from accelsim.trace.layers import Layer, MacLayer, WeightedLayer
+from accelsim.trace.statistics import trace_statistics
+from accelsim.trace.trace import Trace
+
+_SUMS = ("matrices", "weights", "paper_bits", "stored_bits", "padding_bits")
+
+
+def trace_rows(trace: Trace) -> list[dict[str, Any]]:
+    """One row a layer: shape as GEMM, output, work, format, bits by stream."""
+    return [_layer_row(layer) for layer in trace.layers]
+
+
+def _layer_row(layer: Layer) -> dict[str, Any]:
+    gemm = layer.bounds if isinstance(layer, MacLayer) else None
+    weight = layer.weight if isinstance(layer, WeightedLayer) else None
+    streams = weight.format.streams(weight.k, weight.n) if weight else {}
+    bits = weight.format.bit_count(weight.k, weight.n) if weight else BitCount(0, 0, 0)
+    return {
+        "layer": layer.name,
+        "op": layer.op,
+        "m": gemm.m if gemm else None,
+        "k": gemm.k if gemm else None,
+        "n": gemm.n if gemm else None,
+        "groups": gemm.G if gemm else None,
+        "output_groups": layer.output.groups,
+        "output_rows": layer.output.rows,
+        "output_width": layer.output.width,
+        "output_bits": layer.output.bits,
+        "macs": layer.macs,
+        "parameters": layer.parameters,
+        "format": describe_format(weight.format) if weight else "",
+        "weights": weight.count if weight else 0,
+        "stream_bits": {name: stream.total_bits for name, stream in streams.items() if not stream.shared},
+        "paper_bits": bits.paper,
+        "stored_bits": bits.stored,
+    }
+
+
+def stream_totals(trace: Trace) -> dict[tuple[str, str], int]:
+    """(format, stream) -> bits over all layers."""
+    total: Counter[tuple[str, str]] = Counter()
+    for item in trace_rows(trace):
+        for name, bits in item["stream_bits"].items():
+            total[item["format"], name] += bits
+    return dict(total)
+
+
+def format_rows(trace: Trace) -> list[dict[str, Any]]:
+    """One row a format: bits a weight as papers count them (indices, signs, masks, raw weights) and as stored, with codebooks, scales and
+    padding; and the ratio to float32. A codebook in the chip's ROM is no layer's, and stands beside."""
+    rows: dict[str, dict[str, Any]] = {}
+    for layer in trace.weighted_layers():
+        weight, name = layer.weight, describe_format(layer.weight.format)
+        bits, streams = weight.format.bit_count(weight.k, weight.n), weight.format.streams(weight.k, weight.n).values()
+        chip_bits = sum(stream.total_bits for stream in streams if stream.shared)
+        found = rows.setdefault(name, {"format": name, **dict.fromkeys(_SUMS, 0), "chip_codebook_bits": chip_bits})
+        found["matrices"] += 1
+        found["weights"] += weight.count
+        found["paper_bits"] += bits.paper
+        found["stored_bits"] += bits.stored
+        found["padding_bits"] += bits.padding
+    for found in rows.values():
+        found["paper_bits_per_weight"] = found["paper_bits"] / found["weights"]
+        found["stored_bits_per_weight"] = found["stored_bits"] / found["weights"]
+        found["paper_ratio"] = 32 * found["weights"] / found["paper_bits"]
+        found["stored_ratio"] = 32 * found["weights"] / found["stored_bits"]
+    return list(rows.values())
+
+
+def inspect_trace(trace: Trace) -> dict[str, Any]:
+    """What `accelsim inspect --json` prints; `statistics` is null without a payload."""
+    return {
+        "trace": trace.name,
+        "sha256": trace.sha256,
+        "source": trace.manifest.source.model_dump(mode="json"),
+        "has_payload": trace.has_payload,
+        "macs": trace.macs,
+        "parameters": trace.parameters,
+        "notes": list(trace.manifest.notes),
+        "metrics": dict(trace.manifest.metrics),
+        "formats": format_rows(trace),
+        "streams": [{"format": format, "stream": name, "bits": bits} for (format, name), bits in stream_totals(trace).items()],
+        "layers": trace_rows(trace),
+        "statistics": statistics_dict(trace_statistics(trace)) if trace.has_payload else None,
+    }
+
+
+def render_trace(console: Console, trace: Trace) -> None:
+    """A trace for a person."""
+    say(console, trace.name, style="bold")
+    say(console, f"{len(trace.layers)} layers, {count(trace.macs)} MACs, {count(trace.parameters)} parameters")
+    payload = "with its payload" if trace.has_payload else "a manifest without payload"
+    say(console, f"weights: {trace.manifest.source.kind}; {payload}; SHA-256 {trace.sha256[:16]}")
+    for note in trace.manifest.notes:
+        say(console, f"note: {note}")
+    rows = trace_rows(trace)
+    out = table(["layer", "op", ">m x k x n", ">M MACs", "format", ">bits/\nweight"])
+    for item in rows:
+        bits = sum(item["stream_bits"].values())
+        shape = f"{item['m']} x {item['k']} x {item['n']}" + (f" x{item['groups']}" if item["groups"] != 1 else "") if item["m"] else ""
+        per_weight = f"{bits / item['weights']:.2f}" if item["weights"] else ""
+        row(out, item["layer"], item["op"], shape, f"{item['macs'] / 1e6:.2f}" if item["macs"] else "", item["format"], per_weight)
+    if show(console, "Layers", out):
+        say(console, "Long names are cut; a wider terminal or --json has them whole.")
+
+    streams = table(["format", "stream", ">bits", ">size", ">bits/weight"])
+    weights: Counter[str] = Counter()
+    for item in rows:
+        weights[item["format"]] += item["weights"]
+    for (format, name), bits in stream_totals(trace).items():
+        row(streams, format, name, count(bits), decimal_bytes(bits / 8), f"{bits / weights[format]:.4f}")
+    whole, all_weights = sum(stream_totals(trace).values()), sum(weights.values())
+    if all_weights:
+        row(streams, "all", "", count(whole), decimal_bytes(whole / 8), f"{whole / all_weights:.4f}", style="bold")
+    show(console, "Bits of the weights by stream", streams)
+    _render_formats(console, trace)
+    if trace.has_payload:
+        render_statistics(console, trace_statistics(trace))
+    elif trace.manifest.compression is not None:
+        say(console, "No payload, so no indices or signs to count; a seeded trace has them with --regenerate.")
+    if trace.manifest.metrics:
+        say(console, "metrics: " + ", ".join(f"{name} {value:g}" for name, value in trace.manifest.metrics.items()))
+
+
+def _render_formats(console: Console, trace: Trace) -> None:
+    heading = ["format", ">matrices", ">weights", ">bits/weight\npaper", ">\nstored", ">smaller than float32\npaper", ">\nstored"]
+    out = table(heading, dense=True)
+    rows = format_rows(trace)
+    for item in rows:
+        bits = f"{item['paper_bits_per_weight']:.4f}", f"{item['stored_bits_per_weight']:.4f}"
+        row(
+            out,
+            item["format"],
+            count(item["matrices"]),
+            count(item["weights"]),
+            *bits,
+            times(item["paper_ratio"]),
+            times(item["stored_ratio"]),
+        )
+    show(console, "Bits a weight: indices, signs, masks and raw weights, as papers count; and everything stored", out)
+    for item in rows:
+        if item["chip_codebook_bits"]:
+            size = decimal_bytes(item["chip_codebook_bits"] / 8)
+            say(console, f"{item['format']}: its codebook of {size} is the chip's, and counted nowhere here.")
