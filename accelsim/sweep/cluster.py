@@ -28,10 +28,11 @@ from accelsim.sweep.ctrl_c import deaf_to_ctrl_c
 from accelsim.sweep.points import Point
 from accelsim.sweep.worker import check_model, failed_row, run_point
 
-BATCH = 16  # points in a task: neighbours share most, and a task costs the scheduler about a millisecond
+BATCH = 8  # points in a task: neighbours share most, and a task costs the scheduler about a millisecond
 AHEAD = 2  # tasks in the hands of each thread of a worker, beside the running one
 PATIENCE_SECONDS = 30  # for the scheduler, and for a worker where there is none
 LOOK_SECONDS = 5  # after which who waits for a task looks at the workers that are there
+LEAN = {"distributed.worker.profile.enabled": False}  # Dask's settings here: nobody looks at a profile, and to take it costs a worker time
 
 _CONTINUES = "what was done is stored, and the same command continues"
 _GONE = f"the scheduler of the cluster went away; {_CONTINUES}"
@@ -176,14 +177,16 @@ def start_local(workers: int, technology: Technology) -> DaskCluster:
     _distributed()
 
     def open_client() -> tuple[Any, ...]:
-        with deaf_to_ctrl_c():
-            cluster = _distributed().LocalCluster(
+        distributed = _distributed()
+        with deaf_to_ctrl_c(), importlib.import_module("dask").config.set(LEAN):
+            cluster = distributed.LocalCluster(
                 n_workers=workers,
                 threads_per_worker=1,
                 processes=True,
                 host="127.0.0.1",
                 dashboard_address="127.0.0.1:0",
                 silence_logs=logging.ERROR,
+                preload=["accelsim.sweep.warm"],
             )
         return _client(cluster), cluster
 

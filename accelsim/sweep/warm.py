@@ -1,6 +1,7 @@
 """Importing this module loads every compiled kernel of a simulation, so that processes forked afterwards have them at once.
 
-The fork server of the process pool preloads it (only a module can be preloaded, hence work at import); nothing else imports it. What is
+The fork server of the process pool and the workers of a local cluster preload it (only a module can be preloaded, hence work at import);
+nothing else imports it. What is
 alive then is taken out of the garbage collector's sight: it stays, and to look through it again and again costs each point milliseconds.
 """
 
