@@ -16,7 +16,8 @@ import pytest
 from PIL import Image
 
 from accelsim.report.cost.technology import load_technology
-from accelsim.report.html.page import make_report, to_page
+from accelsim.report.html.page import to_page
+from accelsim.report.report import make_report
 from tests.browser.chromium import PROGRAM, Browser, Page, chromium
 from tests.synthetic_results import int8, layer, on_chip, read, result, ssvq
 

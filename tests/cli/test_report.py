@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import resource
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -49,12 +51,15 @@ def test_a_folder_and_its_result_file_are_the_same_run(saved: Path, tmp_path: Pa
     assert (tmp_path / "a.html").read_bytes() == (tmp_path / "b.html").read_bytes()
 
 
-def test_without_a_name_it_is_report_html_here(saved: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_file_it_prints_what_run_and_compare_print(saved: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    outcome = call(saved / "raw", "-q")
-    assert outcome.exit_code == 0, outcome.output
-    assert len(outcome.stdout.splitlines()) == 1
-    assert (tmp_path / "report.html").is_file()
+    one, two = call(saved / "vq", "--technology", "range28"), call(saved / "raw", saved / "vq")
+    assert (one.exit_code, two.exit_code) == (0, 0), one.output + two.output
+    assert "Energy of an inference in range28, by component" in one.stdout
+    assert "Area in range28, 28 nm" in one.stdout
+    assert "Side by side" in two.stdout
+    assert len(call(saved / "raw", saved / "vq", "-q").stdout.splitlines()) == 1
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_another_technology_is_another_cost_of_the_same_run(saved: Path, tmp_path: Path) -> None:
@@ -73,6 +78,14 @@ def test_another_technology_is_another_cost_of_the_same_run(saved: Path, tmp_pat
     assert len(found["range28"]["comparison"]["others"]) == 1
 
 
+def test_a_saved_run_is_costed_again_in_a_second_of_the_command(saved: Path) -> None:
+    words = [sys.executable, "-m", "accelsim", "report", str(saved / "vq"), "--technology", "range28"]
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    subprocess.run(words, check=True, stdout=subprocess.DEVNULL)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 1.5  # 0.6 measured; imports, mostly
+
+
 def test_a_saved_run_is_costed_again_in_well_under_a_second(saved: Path) -> None:
     run, node = load_result(saved / "vq"), load_technology("range28")
     recost(run, load_technology("nangate45"))
@@ -82,8 +95,6 @@ def test_a_saved_run_is_costed_again_in_well_under_a_second(saved: Path) -> None
 
 
 def test_nothing_that_simulates_is_loaded(saved: Path, tmp_path: Path) -> None:
-    import subprocess
-
     code = (
         "import sys; from accelsim.cli import main; sys.argv = ['accelsim', 'report', sys.argv[1], '-o', sys.argv[2], '-q']\n"
         "try: main()\nexcept SystemExit as end: assert not end.code\n"

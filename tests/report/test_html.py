@@ -16,8 +16,9 @@ from accelsim.accelerator import load_accelerator
 from accelsim.errors import ConfigError
 from accelsim.report.cost.technology import load_technology
 from accelsim.report.html import page as page_module
-from accelsim.report.html.page import make_report, to_page
+from accelsim.report.html.page import to_page
 from accelsim.report.metrics import limiting_sentence
+from accelsim.report.report import make_report
 from accelsim.report.validation_status import UNVALIDATED, VALIDATION_STATUS
 from accelsim.result import Result
 from tests.report.html_reader import Page

@@ -8,13 +8,11 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from accelsim import __version__
-from accelsim.report.compare import Comparison, compare, label, short_labels
-from accelsim.report.cost.compare_costs import RunCost, costs_of
-from accelsim.report.cost.technology import Technology
+from accelsim.report.compare import label
+from accelsim.report.cost.compare_costs import RunCost
 from accelsim.report.html import cost_sections, origin_sections, run_sections
 from accelsim.report.html.comparison_sections import comparison_sections
 from accelsim.report.html.elements import Child, Node, element, paragraph, to_html, verbatim
@@ -22,39 +20,12 @@ from accelsim.report.html.figures import drawings
 from accelsim.report.html.section import Run, Section
 from accelsim.report.html.tables import Column, number, table
 from accelsim.report.plots.pictures import comparison_pictures, run_pictures
+from accelsim.report.report import Report
 from accelsim.report.tables.terminal import ProgressCallback
 from accelsim.report.tables.text import decimal_bytes, hertz, milliseconds, short, times
 from accelsim.report.validation_status import SOURCE, UNVALIDATED, VALIDATION_STATUS
-from accelsim.result import Result
 
 _ASSETS = Path(__file__).parent
-
-
-@dataclass(frozen=True)
-class Report:
-    """What a page shows: runs with their costs in one technology, and their comparison if there are several."""
-
-    costs: tuple[RunCost, ...]
-    comparison: Comparison | None
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """What tells the runs apart, numbered, because two may be called the same."""
-        results = [item.result for item in self.costs]
-        if len(results) == 1:
-            return (label(results[0]),)
-        return tuple(f"{index} · {name}" for index, name in enumerate(short_labels(results)))
-
-
-def make_report(results: Sequence[Result], technology: Technology) -> Report:
-    """`results` costed in `technology`, the first one the baseline; nothing is simulated.
-
-    Raises
-    ------
-    ConfigError
-        As `recost` and `compare`.
-    """
-    return Report(costs_of(results, technology), compare(results[0], results[1:]) if len(results) > 1 else None)
 
 
 def to_page(report: Report, progress: ProgressCallback | None = None) -> str:

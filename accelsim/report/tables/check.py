@@ -88,7 +88,10 @@ def render_energy(console: Console, report: EnergyReport, inferences: int) -> No
             f"{_range(everything)} TOPS/W with memories outside the chip, {_range(on_chip)} without (2 operations a useful MAC); "
             f"energy-delay product {delay:.3g} Js",
         )
-    say(console, f"Each of the {len(report.lines)} actions has its source in --json, in energy.csv of -o, and in accelsim report.")
+    say(
+        console,
+        f"Each of the {len(report.lines)} actions has its source in --json, in energy.csv of -o, and in the page of accelsim report -o.",
+    )
 
 
 def _range(span: Span) -> str:
