@@ -169,7 +169,7 @@ def compare(baseline: Result, others: Iterable[Result]) -> Comparison:
     ConservationError
         The parts of a split do not add up to the difference of the totals.
     """
-    limit = limiting_sentence(category_cycles(baseline), baseline.bounds)
+    limit = limiting_sentence(category_cycles(baseline), baseline.bounds, baseline.utilization)
     return Comparison(baseline, limit, tuple(_speedup(baseline, other) for other in others))
 
 

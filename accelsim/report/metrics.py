@@ -116,7 +116,7 @@ def summarize(result: Result) -> Summary:
         bus_bytes_per_cycle=_over(result.bus_bytes, cycles),
         bus_bytes_per_mac=_over(result.bus_bytes, result.macs),
         limiting_resource=limiting_resource(result.cycles, result.bounds),
-        limiting_sentence=limiting_sentence(category_cycles(result), result.bounds),
+        limiting_sentence=limiting_sentence(category_cycles(result), result.bounds, result.utilization),
         tightest_bound=tightest,
         achieved_of_tightest_pct=100 * _over(bound, cycles),
         cycles=category_cycles(result),
@@ -128,8 +128,12 @@ def _over(part: float, whole: float) -> float:
     return part / whole if whole else 0.0
 
 
-def limiting_sentence(cycles: Mapping[str, int], bounds: Mapping[str, int]) -> str:
-    """What limits a run: a bound that it nearly meets, else what the array spends most cycles on or waiting for, with the causes."""
+def limiting_sentence(cycles: Mapping[str, int], bounds: Mapping[str, int], utilization: float | None = None) -> str:
+    """What limits a run: a bound that it nearly meets, else what the array spends most cycles on or waiting for, with the causes.
+
+    `utilization`, MACs over multipliers times cycles, says whether an array that limits is also filled: one that is not limits by its
+    shape, not by its size.
+    """
     whole = sum(cycles.values())
     if not whole:
         return "Nothing runs on the array."
@@ -143,8 +147,16 @@ def limiting_sentence(cycles: Mapping[str, int], bounds: Mapping[str, int]) -> s
     causes = ", ".join(f"{item} {100 * value / whole:.1f} %" for value, item in parts if value)
     share = f"{100 * sum(value for value, _ in parts) / whole:.1f} %"
     if name == "MAC array":
-        return f"The MAC array limits: it works in {share} of the cycles ({causes})."
+        return f"The MAC array limits: it works in {share} of the cycles ({causes}){_fill(cycles, utilization)}."
     return f"The array waits for the {name} in {share} of the cycles ({causes}); nothing else takes more."
+
+
+def _fill(cycles: Mapping[str, int], utilization: float | None) -> str:
+    """What a busy cycle leaves idle, where that is most of the array."""
+    busy = cycles.get("busy", 0)
+    if utilization is None or not busy or (filled := utilization * sum(cycles.values()) / busy) >= 0.5:
+        return ""
+    return f", but a busy cycle uses {100 * filled:.1f} % of its multipliers"
 
 
 def tightest_bound(bounds: Mapping[str, int]) -> tuple[str, int]:

@@ -94,3 +94,11 @@ def test_short_names_of_several_networks_or_blocks_stay_apart():
     stem = [f"mobilenet_v2.{part}.convolution" for part in ("stem.conv_3x3", "stem.reduce_1x1", "b.13-15.conv_3x3", "b.13-15.reduce_1x1")]
     assert len(set(distinct(stem, 20))) == 4
     assert max(map(len, distinct([f"{'n' * 60}{index}/{long}" for index in range(3)]))) <= LABEL_CHARS
+
+
+def test_an_array_that_limits_half_empty_is_said_to() -> None:
+    cycles, bounds = {"busy": 80, "dram": 20}, {"array": 80, "dram": 10}
+    assert limiting_sentence(cycles, bounds, 0.04) == (
+        "The MAC array limits: it works in 80.0 % of the cycles (busy 80.0 %), but a busy cycle uses 5.0 % of its multipliers."
+    )
+    assert limiting_sentence(cycles, bounds, 0.4) == limiting_sentence(cycles, bounds)

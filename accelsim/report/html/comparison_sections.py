@@ -45,7 +45,7 @@ def _speedups(comparison: Comparison, names: Sequence[str], figures: Mapping[str
         )
         for name, result, ratio in zip(names, comparison.results, ratios, strict=True)
     ]
-    sentences = (limiting_sentence(category_cycles(result), result.bounds) for result in comparison.results)
+    sentences = (limiting_sentence(category_cycles(result), result.bounds, result.utilization) for result in comparison.results)
     limits = [f"{name}: {sentence}" for name, sentence in zip(names, sentences, strict=True)]
     shown = table("t-speedup", "Speed-up over the baseline", columns, rows)
     body = (

@@ -26,7 +26,7 @@ def render_comparison(console: Console, comparison: Comparison) -> None:
     for name, speedup in zip(names[1:], comparison.speedups, strict=True):
         console.print()
         say(console, f"{name}: {times(speedup.speedup)} over {names[0]}", style="bold")
-        say(console, limiting_sentence(category_cycles(speedup.other), speedup.other.bounds))
+        say(console, limiting_sentence(category_cycles(speedup.other), speedup.other.bounds, speedup.other.utilization))
         _render_split(console, "By cause", "cause", speedup, speedup.by_cause, None)
         _render_split(console, "By layer, repeated blocks summed", "layer", speedup, fold_layers(speedup.by_layer), TOP_LAYERS)
         _render_unmatched(console, speedup)
