@@ -48,13 +48,30 @@ def test_a_name_loses_its_beginning_and_only_as_much_as_it_must() -> None:
     whole = "vision.encoder.layers.11.attention.output.projection"
     assert column_widths(out, 100) == [len(whole), 6]
     assert column_widths(out, 40) == [34, 6]
-    assert len(fitted(whole, 34)) <= 34
-    assert whole.endswith(fitted(whole, 34).removeprefix("…"))
+    (cut,) = fitted([whole], 34)
+    assert len(cut) <= 34
+    assert whole.endswith(cut.removeprefix("…"))
     assert column_widths(out, 10) == [NAME_COLUMNS, 6]
     assert printed(out, 100) == (
         ["layer" + " " * (len(whole) - 5) + "  cycles", f"{whole}       1", "head" + " " * (len(whole) + 3) + "2"],
         False,
     )
+
+
+def test_names_that_would_be_cut_to_the_same_keep_what_differs() -> None:
+    names = [f"vit.layers.{layer}.attention.{what}_proj" for layer in range(12) for what in "qkv"]
+    shown = fitted([*names, "vit.pooler"], 20)
+    assert len(set(shown)) == len(shown)
+    assert shown[:2] == ["0.attention.q_proj", "0.attention.k_proj"] or shown[0].startswith(("…0.", "0…"))
+    assert shown[-1] == "vit.pooler"
+    assert max(map(len, shown)) <= 20
+
+
+@given(st.lists(NAMES, min_size=1, max_size=8, unique=True), st.integers(NAME_COLUMNS, 40))
+def test_a_column_of_names_is_never_wider_than_its_room(names: list[str], width: int) -> None:
+    shown = fitted(names, width)
+    assert max(map(len, shown)) <= width
+    assert [cell for cell in names if len(cell) <= width] == [cell for cell, name in zip(shown, names, strict=True) if len(name) <= width]
 
 
 def test_sentences_are_folded_before_names_are_shortened() -> None:

@@ -1,4 +1,4 @@
-"""A table of text and how wide its columns are: numbers are never cut, sentences break between words, names lose their beginning.
+"""A table of text and how wide its columns are: numbers are never cut, sentences break between words, names are shortened and stay apart.
 
 Assumes that a wide table is better than a wrong one: where even shortened names leave too little room, lines are longer than the room.
 """
@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from rich.cells import cell_len
 
-from accelsim.report.tables.text import clean, tail
+from accelsim.report.tables.text import clean, distinct
 
 NAME_COLUMNS = 8  # that a name keeps however narrow the room is
 
@@ -58,10 +58,8 @@ def column_widths(table: TextTable, room: int) -> list[int]:
     return widths
 
 
-def fitted(cell: str, width: int) -> str:
-    """A cell whose words that are longer than its column are shortened from the left: a name's end tells it from others."""
-    return "\n".join(" ".join(_word(word, width) for word in line.split(" ")) for line in cell.split("\n"))
-
-
-def _word(word: str, width: int) -> str:
-    return word if cell_len(word) <= width else tail(word, width)
+def fitted(cells: Sequence[str], width: int) -> list[str]:
+    """A column whose words that are longer than it are shortened: they lose their beginning, or, to stay apart, what they share."""
+    words = dict.fromkeys(word for cell in cells for word in cell.split() if cell_len(word) > width)
+    short = dict(zip(words, distinct(list(words), width), strict=True))
+    return ["\n".join(" ".join(short.get(word, word) for word in line.split(" ")) for line in cell.split("\n")) for cell in cells]

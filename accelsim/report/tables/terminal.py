@@ -56,16 +56,13 @@ def show(console: Console, title: str, out: TextTable) -> bool:
     widths = column_widths(out, max(console.width, PIPE_COLUMNS) - between)
     shown = Table(box=box.SIMPLE_HEAD if lined else None, pad_edge=False, padding=(0, out.gap, 0, 0), show_edge=False)
     shown.width = sum(widths) + between
+    columns = [fitted(out.column(index), width) for index, width in enumerate(widths)]
     for index, width in enumerate(widths):
-        heading = Text(fitted(out.headings[index].removeprefix(">"), width))
-        shown.add_column(heading, justify="right" if out.numeric(index) else "left", width=width)
-    shortened = False
-    for cells, style in out.rows:
-        fitting = [fitted(cell, width) for cell, width in zip(cells, widths, strict=True)]
-        shortened |= fitting != list(cells)
-        shown.add_row(*map(Text, fitting), style=style)
+        shown.add_column(Text(columns[index][0]), justify="right" if out.numeric(index) else "left", width=width)
+    for number, (_, style) in enumerate(out.rows, start=1):
+        shown.add_row(*(Text(column[number]) for column in columns), style=style)
     console.print(shown, crop=False)
-    return shortened
+    return any(column != out.column(index) for index, column in enumerate(columns))
 
 
 def say(console: Console, text: str, style: str | None = None) -> None:

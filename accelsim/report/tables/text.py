@@ -47,14 +47,20 @@ def distinct(names: Sequence[str], width: int = LABEL_CHARS) -> list[str]:
     ('net_a/vit.layer.attention.output', 'net_b/vit.layer.attention.output') -> 'net_a…attention.output', 'net_b…attention.output'
     """
     out = [tail(name, width) for name in names]
-    for shown in [text for text, uses in Counter(out).items() if uses > 1]:
-        places = [place for place, text in enumerate(out) if text == shown]
-        others = {text for place, text in enumerate(out) if place not in places}
+    uses = Counter(out)
+    alike: dict[str, list[int]] = {}
+    for place, text in enumerate(out):
+        alike.setdefault(text, []).append(place)
+    for shown, places in alike.items():
+        if len(places) == 1:
+            continue
         for texts in _apart([clean(names[place]) for place in places], width):
-            if len(set(texts)) == len(texts) and not others & set(texts):
+            if len(set(texts)) == len(texts) and not any(uses[text] for text in texts if text != shown):
                 break
         for place, text in zip(places, texts, strict=True):
             out[place] = text
+        uses[shown] = 0
+        uses.update(texts)
     return out
 
 
