@@ -6,7 +6,6 @@ the one that the model states for its kind: the error of a fit as it was made, 2
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +13,7 @@ from pathlib import Path
 from accelsim.errors import ReferenceDataError
 from accelsim.validate import area_published, area_sram, area_synthesis
 from accelsim.validate.figure_check import FigureCheck
-from accelsim.validate.reference_csv import ReferenceRow, read_reference
+from accelsim.validate.reference_csv import ReferenceRow, check_tolerance, read_reference
 from accelsim.validate.report import RowVerdict, ValidationReport
 
 TOLERANCE = "tolerance_pct"
@@ -52,8 +51,7 @@ def validate_area(csv_path: Path, tolerance_pct: float | None = None) -> Validat
     ReferenceDataError
         The file, line, column and value that cannot be used, and what is allowed.
     """
-    if tolerance_pct is not None and not 0 <= tolerance_pct < math.inf:
-        raise ReferenceDataError(f"tolerance {tolerance_pct} is not allowed; allowed: a finite percentage of at least 0")
+    check_tolerance(tolerance_pct)
     verdicts = [_verdict(row, check, tolerance_pct) for row, check in _checks(csv_path)]
     return ValidationReport("area", str(csv_path), tuple(verdicts))
 

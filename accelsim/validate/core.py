@@ -5,13 +5,11 @@ The rows are judged exactly unless the file or the caller allows more: a cycle-l
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from pathlib import Path
 
-from accelsim.errors import ReferenceDataError
 from accelsim.hw.decode_mac_core import CoreGeometry, WordSupply, run_stand_alone
-from accelsim.validate.reference_csv import ReferenceRow, read_reference
+from accelsim.validate.reference_csv import ReferenceRow, check_tolerance, read_reference
 from accelsim.validate.report import RowVerdict, ValidationReport, relative_error_pct
 
 JUDGED = ("cycles", "st_start", "st_tile", "ld_bits", "ld_haz", "cp_rows", "words")
@@ -71,8 +69,7 @@ def validate_core(csv_path: Path, tolerance_pct: float | None = None) -> Validat
     ReferenceDataError
         The file, line, column and value that cannot be used, and what is allowed.
     """
-    if tolerance_pct is not None and not 0 <= tolerance_pct < math.inf:
-        raise ReferenceDataError(f"tolerance {tolerance_pct} is not allowed; allowed: a finite percentage of at least 0")
+    check_tolerance(tolerance_pct)
     rows = read_reference(csv_path, (*PARAMETERS, *JUDGED))
     cases = [read_case(row) for row in rows]
     verdicts = [verdict for row, case in zip(rows, cases, strict=True) for verdict in _judge(row, case, tolerance_pct)]

@@ -5,14 +5,13 @@ Every figure is judged, the misses too: a row outside its tolerance stays in the
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from accelsim.errors import ReferenceDataError
 from accelsim.registry import suggest
 from accelsim.validate.load_width import load_width_figures
-from accelsim.validate.reference_csv import ReferenceRow, read_reference
+from accelsim.validate.reference_csv import ReferenceRow, check_tolerance, read_reference
 from accelsim.validate.report import RowVerdict, ValidationReport, relative_error_pct
 from accelsim.validate.vector_lut import BANDWIDTH_POINT, DECODE_POINT, vector_lut_figures
 from accelsim.validate.vela_like import vela_figures
@@ -44,8 +43,7 @@ def validate_outside(csv_path: Path, tolerance_pct: float | None = None) -> Vali
     ReferenceDataError
         The file, line, column and value that cannot be used, and what is allowed; a fitting point that is missing.
     """
-    if tolerance_pct is not None and not 0 <= tolerance_pct < math.inf:
-        raise ReferenceDataError(f"tolerance {tolerance_pct} is not allowed; allowed: a finite percentage of at least 0")
+    check_tolerance(tolerance_pct)
     rows = read_reference(csv_path, COLUMNS)
     published = _published(rows)
     for check, points in FITTING_POINTS.items():

@@ -82,6 +82,12 @@ def read_reference(path: Path, needed: Iterable[str]) -> list[ReferenceRow]:
     return rows
 
 
+def check_tolerance(tolerance_pct: float | None) -> None:
+    """ReferenceDataError unless a tolerance for all rows, in percent, is one that figures can be held to (or none is given)."""
+    if tolerance_pct is not None and not 0 <= tolerance_pct < math.inf:
+        raise ReferenceDataError(f"tolerance {tolerance_pct} is not allowed; allowed: a finite percentage of at least 0")
+
+
 def _check_header(path: Path, header: list[str], needed: Iterable[str]) -> None:
     """ReferenceDataError if a needed column is missing or a column is named twice."""
     for column in needed:

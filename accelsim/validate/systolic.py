@@ -6,7 +6,6 @@ file's figure at 4 decimals, whichever way a tie is rounded.
 
 from __future__ import annotations
 
-import math
 from fractions import Fraction
 from pathlib import Path
 
@@ -14,7 +13,7 @@ from accelsim.dataflows.dataflow import MAX_SIDE, SystolicArray
 from accelsim.dataflows.fold_loop import MAX_BOUND, FoldResult, gemm_cycles
 from accelsim.errors import CompileError, ReferenceDataError
 from accelsim.registry import suggest
-from accelsim.validate.reference_csv import ReferenceRow, read_reference
+from accelsim.validate.reference_csv import ReferenceRow, check_tolerance, read_reference
 from accelsim.validate.report import RowVerdict, ValidationReport, relative_error_pct
 
 SHORT_NAMES = {"os": "output_stationary", "ws": "weight_stationary", "is": "input_stationary"}
@@ -47,8 +46,7 @@ def validate_systolic(csv_path: Path, tolerance_pct: float | None = None) -> Val
     ReferenceDataError
         The file, line, column and value that cannot be used, and what is allowed.
     """
-    if tolerance_pct is not None and not 0 <= tolerance_pct < math.inf:
-        raise ReferenceDataError(f"tolerance {tolerance_pct} is not allowed; allowed: a finite percentage of at least 0")
+    check_tolerance(tolerance_pct)
     rows = read_reference(csv_path, NEEDED)
     results = [_replay(row) for row in rows]
     verdicts = [verdict for row, result in zip(rows, results, strict=True) for verdict in _judge(row, result, tolerance_pct)]

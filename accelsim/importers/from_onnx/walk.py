@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from onnx import AttributeProto
-from pydantic import ValidationError
 
 from accelsim.errors import ImportModelError
 from accelsim.importers.from_onnx.call import OnnxCall
@@ -141,23 +140,13 @@ class _Walk:
             if node.op == "DynamicQuantizeLinear":
                 require_cancelling(node, self.readers, self._is_known)
             call = OnnxCall(node, operands, self.recorder, self._sole)
-            results = self._handled(call)
+            with call.fitting("operands or attributes"):
+                results = HANDLERS[node.op](call)
             if isinstance(results, Expression) and len(self.readers.get(node.outputs[0], [])) != 1:
                 results = call.settled(results) or results
         else:
             raise ImportModelError(f"{node.where}: operation {node.op!r} is not understood; known: {sorted(HANDLERS)}")
         self._take(node, results if isinstance(results, tuple) else (results,))
-
-    @staticmethod
-    def _handled(call: OnnxCall) -> Value | tuple[Value, ...]:
-        """What a node becomes; attributes and shapes that no model of the operation has are its error, whatever they upset."""
-        try:
-            return HANDLERS[call.node.op](call)
-        except ValidationError:
-            raise  # a size that no layer may have: the caller says which
-        except (ValueError, IndexError, TypeError, ArithmeticError) as error:
-            reason = (str(error) or type(error).__name__).splitlines()[0]
-            raise ImportModelError(f"{call.node.where}: its operands or attributes do not fit together: {reason}") from None
 
     def _take(self, node: OnnxNode, results: tuple[Value, ...]) -> None:
         for position, name in enumerate(node.outputs):

@@ -13,7 +13,6 @@ from dataclasses import replace
 from typing import Any
 
 import torch
-from pydantic import ValidationError
 from torch.export.graph_signature import InputKind
 
 from accelsim.errors import ImportModelError
@@ -135,23 +134,13 @@ class _Walk:
             raise ImportModelError(f"{node.where}: operation {str(fx.target)!r} is not understood; known: {sorted(HANDLERS)}")
         source = self._changed(node) if in_place else None
         call = TorchCall(node, self.values, self.recorder, lambda position: self._is_sole(fx.args[position]))
-        result = self._handled(call)
+        with call.fitting("arguments"):
+            result = HANDLERS[node.target](call)
         if isinstance(result, tuple):
             return result
         if source is not None:
             return self._overwritten(node, source, call.made(result))
         return self._settled(node, call, result)
-
-    @staticmethod
-    def _handled(call: TorchCall) -> Value | tuple[Value, ...]:
-        """What a call becomes; arguments that no model gives it are its error, whatever they upset."""
-        try:
-            return HANDLERS[call.node.target](call)
-        except ValidationError:
-            raise  # a size that no layer may have: the caller says which
-        except (ValueError, IndexError, TypeError, ArithmeticError) as error:
-            reason = (str(error) or type(error).__name__).splitlines()[0]
-            raise ImportModelError(f"{call.node.where}: its arguments do not fit together: {reason}") from None
 
     def _made(self, node: TorchNode, value: Value) -> View:
         return TorchCall(node, {**self.values}, self.recorder, lambda _: False).made(value)

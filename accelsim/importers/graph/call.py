@@ -6,10 +6,12 @@ It knows no framework: ONNX's and ATen's calls add their attributes (accelsim.im
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Literal, NoReturn
 
 import numpy as np
+from pydantic import ValidationError
 
 from accelsim.errors import ImportModelError
 from accelsim.importers.graph.expressions import Expression, gelu, gelu_by_tanh
@@ -35,6 +37,17 @@ class Call:
     def refuse(self, message: str) -> NoReturn:
         """Say what is wrong with this node."""
         raise ImportModelError(f"{self.node.where}: {message}")
+
+    @contextmanager
+    def fitting(self, what: str) -> Iterator[None]:
+        """Make operands that no model gives the operation its error, whatever they upset; `what` is what does not fit together."""
+        try:
+            yield
+        except ValidationError:
+            raise  # a size that no layer may have: the caller says which
+        except (ValueError, IndexError, TypeError, ArithmeticError) as error:
+            reason = (str(error) or type(error).__name__).splitlines()[0]
+            raise ImportModelError(f"{self.node.where}: its {what} do not fit together: {reason}") from None
 
     def value(self, position: int) -> Value:
         """An operand that must be there."""
