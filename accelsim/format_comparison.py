@@ -5,21 +5,20 @@ Disputable assumption: a format meets the chip with the codebook that it asks fo
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from accelsim.accelerator import Accelerator
 from accelsim.compiler.codebook_fit import codebook_overrides
+from accelsim.cost.area import area_of
+from accelsim.cost.energy import energy_of
+from accelsim.cost.technology import Technology
 from accelsim.errors import ConfigError
-from accelsim.report.cost.area import area_of
-from accelsim.report.cost.energy import energy_of
-from accelsim.report.cost.technology import Technology
+from accelsim.progress import Progress
 from accelsim.report.format_points import FormatPoint
 from accelsim.report.tables.trace import format_rows
 from accelsim.simulate import simulate
 from accelsim.trace.trace import Trace
 from accelsim.what_if import with_overrides
-
-Progress = Callable[[str, int, int], None]
 
 
 def compare_formats(

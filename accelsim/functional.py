@@ -24,12 +24,12 @@ from accelsim.hw.decode_mac_core import CoreGeometry
 from accelsim.kernels.decode import Words, codeword_words, stream_words
 from accelsim.kernels.decode_masked import NO_MASKS, MaskTable, mask_table
 from accelsim.kernels.stripe import accumulate, append_one, decode_stripe
+from accelsim.progress import Progress
 from accelsim.trace.layers import ConvLayer, GemmLayer, MacLayer, MatmulLayer, PoolLayer, WeightedLayer
 from accelsim.trace.streams import locate_corruption
 from accelsim.trace.trace import Trace
 
 Int8 = npt.NDArray[np.int8]
-Progress = Callable[[str, int, int], None]
 Tamper = Callable[[str, LayerImage], LayerImage]
 
 
@@ -114,8 +114,7 @@ def check_functional(
     CompileError
         A layer does not fit the accelerator.
     """
-    regenerated = partial(_regenerated, progress) if progress is not None else None
-    wholes = [materialize(trace, regenerated) for trace in traces]
+    wholes = [materialize(trace, progress) for trace in traces]
     layers = [(whole, layer) for whole in wholes for layer in whole.layers if isinstance(layer, (MacLayer, PoolLayer))]
     checks: list[LayerCheck] = []
     for done, (whole, layer) in enumerate(layers):
@@ -127,10 +126,6 @@ def check_functional(
     if progress is not None:
         progress("functional check", len(layers), len(layers))
     return FunctionalReport(tuple(checks))
-
-
-def _regenerated(progress: Progress, done: int, layers: int, _: str) -> None:
-    progress("layers regenerated", done, layers)
 
 
 def _check_layer(

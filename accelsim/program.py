@@ -66,7 +66,7 @@ class ActivationJob:
 
 
 @dataclass(frozen=True)
-class Stay:
+class Slot:
     """A tensor in the activation buffer for a while.
 
     Attributes
@@ -126,7 +126,7 @@ class Program:
     group_cost: npt.NDArray[np.uint8]
     transfers: Transfers
     jobs: tuple[ActivationJob, ...]
-    stays: tuple[Stay, ...]
+    stays: tuple[Slot, ...]
     loads: int
     units: int
     layers: tuple[LayerPlan, ...]

@@ -12,12 +12,13 @@ from accelsim.compiler.plans import Plans
 from accelsim.compiler.reads import Answers
 from accelsim.compiler.recent import Recent
 from accelsim.errors import ConservationError
-from accelsim.hw.recorder import Recorder
+from accelsim.hw.recorder import RunRecorder
 from accelsim.kernels.compute_state import RUN_RESULTS
 from accelsim.program import LayerPlan, Program
+from accelsim.progress import Progress
 from accelsim.provenance import run_id, traces_sha256, versions
 from accelsim.result import CATEGORIES, FrameResult, LayerResult, Result, Traffic
-from accelsim.system import Outcome, Progress, run_program
+from accelsim.system import Outcome, run_program
 from accelsim.trace.trace import Trace
 
 
@@ -79,7 +80,7 @@ class RecordedRun:
     program: Program
     outcome: Outcome
     result: Result
-    notes: Recorder
+    notes: RunRecorder
 
 
 def simulate_recorded(
@@ -87,7 +88,7 @@ def simulate_recorded(
 ) -> RecordedRun:
     """`simulate`, with notes of what passes between the units; the result is the same."""
     program = compile_trace(accelerator, *traces, frames=frames, batch=batch, seed=seed)
-    notes = Recorder()
+    notes = RunRecorder()
     outcome = run_program(accelerator, program, progress, notes)
     result = gather(accelerator, traces, program, outcome, {"frames": frames, "batch": batch, "seed": seed})
     return RecordedRun(accelerator, program, outcome, result, notes)

@@ -6,7 +6,7 @@ What must add up is checked here in every run: each cycle in one category, each 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, MutableMapping
+from collections.abc import MutableMapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,14 +19,14 @@ from accelsim.hw.channel import capacity_bytes, open_channel
 from accelsim.hw.compute_cluster import ComputeCluster
 from accelsim.hw.dma import Dma
 from accelsim.hw.memory import Channel, Complete
-from accelsim.hw.recorder import RecordedChannel, RecordedCluster, Recorder
+from accelsim.hw.recorder import RecordedChannel, RecordedCluster, RunRecorder
 from accelsim.kernels.compute_state import RUN_RESULTS
 from accelsim.program import Program
+from accelsim.progress import Progress
 from accelsim.quantities import cycle_at
 from accelsim.timing import Timing, timing_of
 
 SERVED = 0.98  # share of a background client's rate below which the result says so
-Progress = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ def run_program(
     accelerator: Accelerator,
     program: Program,
     progress: Progress | None = None,
-    recorder: Recorder | None = None,
+    recorder: RunRecorder | None = None,
     outcomes: MutableMapping[str, Outcome] | None = None,
 ) -> Outcome:
     """Run a program to its end, and check that everything adds up.
@@ -81,7 +81,7 @@ def run_program(
     return outcome
 
 
-def _run(timing: Timing, progress: Progress | None, recorder: Recorder | None) -> Outcome:
+def _run(timing: Timing, progress: Progress | None, recorder: RunRecorder | None) -> Outcome:
     """The machine's own run."""
     program = timing.program
     env = simpy.Environment()

@@ -12,11 +12,11 @@ from dataclasses import dataclass
 import yaml
 
 from accelsim.accelerator import Accelerator, load_accelerator
+from accelsim.progress import Progress
 from accelsim.result import CATEGORIES, Result
 from accelsim.simulate import simulate
 from accelsim.trace.trace import Trace
 
-Progress = Callable[[str, int, int], None]
 HUGE_BYTES = 2**34  # of an ideal buffer: the most that a specification may say
 MANY_ROWS = 2**20  # rows a cycle of an ideal array, likewise
 MANY_PORTS = 8

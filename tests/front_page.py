@@ -6,9 +6,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from accelsim.accelerator import load_accelerator
+from accelsim.cost.technology import load_technology
 from accelsim.format_comparison import compare_formats
 from accelsim.presets import find_trace, trace_names
-from accelsim.report.cost.technology import load_technology
 from accelsim.report.format_points import markdown_table, speedup
 from accelsim.report.tables.text import milliseconds, times
 from accelsim.trace.trace import Trace, load_trace

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from accelsim.demo import Scope, run_demo, where_it_holds
 from accelsim.errors import OutputError
 from accelsim.report.speedup_cells import Cell, Limiter, Point
-from accelsim.speedup_map import bandwidth_points, batch_points, lane_points, measure, port_points
+from accelsim.studies.demo import Scope, run_demo, where_it_holds
+from accelsim.studies.speedup_map import bandwidth_points, batch_points, lane_points, measure, port_points
 from accelsim.trace.trace import load_trace
 
 ROOT = Path(__file__).resolve().parents[1]

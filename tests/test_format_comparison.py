@@ -15,10 +15,10 @@ from accelsim.accelerator import FOLDER, load_accelerator
 from accelsim.cli import app
 from accelsim.cli.formats import packed_traces
 from accelsim.compiler.codebook_fit import codebook_overrides
+from accelsim.cost.technology import load_technology
 from accelsim.errors import CompileError, ConfigError
 from accelsim.format_comparison import compare_formats
 from accelsim.presets import preset_names
-from accelsim.report.cost.technology import load_technology
 from accelsim.report.format_points import FormatPoint, short_names
 from accelsim.trace.trace import load_trace
 

@@ -25,8 +25,8 @@ def ablation(
     quiet: Quiet = False,
 ) -> None:
     """Cycles, energy and area of decoding, against raw weights without it."""
-    from accelsim.report.cost.ablation import ablate
-    from accelsim.report.cost.technology import load_technology
+    from accelsim.cost.ablation import ablate
+    from accelsim.cost.technology import load_technology
     from accelsim.report.export.ablation import check_ablation_folder, write_ablation
     from accelsim.report.tables.ablation import render_ablation
     from accelsim.report.tables.terminal import progress, stdout_console

@@ -36,8 +36,8 @@ def area(
 ) -> None:
     """Area of a chip by component, with its range."""
     from accelsim.accelerator import load_accelerator
-    from accelsim.report.cost.area import area_of
-    from accelsim.report.cost.technology import load_technology
+    from accelsim.cost.area import area_of
+    from accelsim.cost.technology import load_technology
     from accelsim.report.export.area import check_area_folder, write_area
     from accelsim.report.tables.area import render_area
     from accelsim.report.tables.terminal import stdout_console

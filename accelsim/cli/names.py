@@ -68,6 +68,9 @@ def _outline(module: str) -> tuple[dict[str, ast.ClassDef], dict[str, str]]:
     """The classes that a module of accelsim defines, and the module behind each name that it imports from accelsim."""
     tree = ast.parse(_path(module).read_text(encoding="utf-8"))
     classes = {node.name: node for node in tree.body if isinstance(node, ast.ClassDef)}
+    for node in tree.body:  # SPEC = SsvqFormat
+        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name) and isinstance(node.value, ast.Name):
+            classes |= {node.targets[0].id: classes[node.value.id]} if node.value.id in classes else {}
     imported = {
         alias.name: str(node.module).removeprefix("accelsim.")
         for node in tree.body

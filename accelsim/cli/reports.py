@@ -28,7 +28,7 @@ def report(
 
     Nothing is simulated: area and energy follow from what the runs counted. Several runs are compared with the first.
     """
-    from accelsim.report.cost.technology import load_technology
+    from accelsim.cost.technology import load_technology
     from accelsim.report.export.compare import comparison_dict
     from accelsim.report.findings import Findings
     from accelsim.report.report import make_report

@@ -56,9 +56,9 @@ def run(
     quiet: Quiet = False,
 ) -> None:
     """Time, stalls, traffic, energy and area of a trace on a chip; of several traces that take turns, with --then."""
-    from accelsim.report.cost.area import area_of
-    from accelsim.report.cost.compare_costs import costs_of
-    from accelsim.report.cost.technology import load_technology
+    from accelsim.cost.area import area_of
+    from accelsim.cost.compare_costs import costs_of
+    from accelsim.cost.technology import load_technology
     from accelsim.report.export.run import check_run_folder
     from accelsim.report.findings import Findings
     from accelsim.report.tables.terminal import progress, stdout_console
@@ -166,15 +166,15 @@ def compare(
     quiet: Quiet = False,
 ) -> None:
     """Speed-ups over the first run by cause and layer; energy and area."""
+    from accelsim.cost.area import area_of
+    from accelsim.cost.compare_costs import costs_of
+    from accelsim.cost.technology import load_technology
     from accelsim.report.compare import compare as compare_results
-    from accelsim.report.compare import short_labels
-    from accelsim.report.cost.area import area_of
-    from accelsim.report.cost.compare_costs import costs_of
-    from accelsim.report.cost.technology import load_technology
     from accelsim.report.export.compare import check_comparison_folder, comparison_dict, write_comparison
     from accelsim.report.tables.compare import render_comparison
     from accelsim.report.tables.cost import render_costs
     from accelsim.report.tables.terminal import progress, stdout_console
+    from accelsim.run_labels import short_labels
 
     chosen = pairs(items)
     if out is not None:
@@ -215,8 +215,8 @@ def demo(
     quiet: Quiet = False,
 ) -> None:
     """Compare int8 with SSVQ on every preset; map where which speed-up holds."""
-    from accelsim.demo import DEMO_FOLDER, run_demo
     from accelsim.report.tables.terminal import progress
+    from accelsim.studies.demo import DEMO_FOLDER, run_demo
 
     with progress(quiet=quiet) as update:
         folder = run_demo(out, _unsaid if as_json or quiet else typer.echo, update)

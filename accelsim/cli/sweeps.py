@@ -18,11 +18,11 @@ from accelsim.cli.shell import EXIT_CHECK_FAILED, EXIT_INTERRUPTED, print_json, 
 from accelsim.errors import ConfigError
 
 if TYPE_CHECKING:
-    from accelsim.report.cost.technology import Technology
+    from accelsim.cost.technology import Technology
     from accelsim.sweep.cluster import Security
     from accelsim.sweep.runner import Backend
     from accelsim.sweep.spec import Sweep
-    from accelsim.sweep.tally import Progress, SweepSummary
+    from accelsim.sweep.tally import SweepProgress, SweepSummary
 
 PLAIN_SECONDS = 10.0  # between two lines of progress where there is no terminal
 SHOWN_MESSAGES = 5
@@ -70,7 +70,7 @@ def sweep(
     Exit status: 0 when every point that the constraints let through has a result, 1 when some failed or have a configuration that
     cannot be, 130 when interrupted (what was done is stored).
     """
-    from accelsim.report.cost.technology import load_technology
+    from accelsim.cost.technology import load_technology
     from accelsim.sweep.export import check_export, export_sweep
     from accelsim.sweep.findings import SWEEP_FOLDER, ask, make_question
     from accelsim.sweep.spec import load_sweep
@@ -243,7 +243,7 @@ def _refusals(dropped: Mapping[str, int], invalid: int, messages: Mapping[str, i
 
 
 @contextmanager
-def _progress(quiet: bool) -> Iterator[Callable[[Progress], None] | None]:
+def _progress(quiet: bool) -> Iterator[Callable[[SweepProgress], None] | None]:
     """A callback that shows how far a sweep is: a bar on a terminal, a line now and then elsewhere."""
     if quiet:
         yield None
@@ -253,7 +253,7 @@ def _progress(quiet: bool) -> Iterator[Callable[[Progress], None] | None]:
     with noted_progress() as bar:
         last = time.monotonic()
 
-        def update(state: Progress) -> None:
+        def update(state: SweepProgress) -> None:
             nonlocal last
             if bar is not None:
                 bar(_rate(state), state.done, state.total)
@@ -271,7 +271,7 @@ def _tell(text: str) -> None:
     say(stdout_console(), text)
 
 
-def _rate(state: Progress) -> str:
+def _rate(state: SweepProgress) -> str:
     if state.seconds_left is None:
         return "starting"
     minutes, seconds = divmod(round(state.seconds_left), 60)

@@ -73,8 +73,7 @@ def compress(
     recipe = make_recipe(format, layers, seed) if format is not None else load_recipe(cast(Path, recipe_file), seed)
     source, others = open_float_trace(trace), [open_float_trace(item) for item in companions or ()]
     with progress(quiet=quiet) as update:
-        callback = (lambda done, whole, _: update("layers encoded", done, whole)) if update else None
-        packed, report = compress_trace(source, recipe, out, payload=payload, companions=others, progress=callback)
+        packed, report = compress_trace(source, recipe, out, payload=payload, companions=others, progress=update)
     if as_json:
         print_json({**inspect_trace(packed), "compression": report.to_dict()})
     elif quiet:
@@ -104,7 +103,7 @@ def inspect(
         from accelsim.report.tables.terminal import progress
 
         with progress(quiet=quiet) as update:
-            found = materialize(found, (lambda done, whole, _: update("layers regenerated", done, whole)) if update else None)
+            found = materialize(found, update)
     if out is not None:
         write_trace_folder(out, found)
     _show_trace(found, as_json, quiet)

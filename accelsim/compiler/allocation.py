@@ -14,7 +14,7 @@ from functools import cached_property
 import numpy as np
 
 from accelsim.compiler.live_bytes import LiveBytes
-from accelsim.compiler.placement import ALIGNMENT, Residency, most_live_bytes, needed_bytes, place, shared_places, sharing_hosts
+from accelsim.compiler.placement import ALIGNMENT, LiveRange, most_live_bytes, needed_bytes, place, shared_places, sharing_hosts
 from accelsim.compiler.plan import Op, Plan, Tensor, TensorId
 from accelsim.compiler.precedence import Precedence
 from accelsim.errors import CompileError
@@ -37,18 +37,18 @@ class Allocation:
     `barriers`: operation -> earlier readers that it must wait for before it writes, because it takes their operands' place.
     """
 
-    residencies: tuple[Residency, ...]
+    residencies: tuple[LiveRange, ...]
     peak_bytes: int
     spilled: tuple[TensorId, ...]
     barriers: Mapping[int, tuple[int, ...]]
 
-    def of(self, tensor: TensorId) -> list[Residency]:
+    def of(self, tensor: TensorId) -> list[LiveRange]:
         """Stays of a tensor, in time order."""
         return self._by_tensor.get(tensor, [])
 
     @cached_property
-    def _by_tensor(self) -> dict[TensorId, list[Residency]]:
-        out: dict[TensorId, list[Residency]] = {}
+    def _by_tensor(self) -> dict[TensorId, list[LiveRange]]:
+        out: dict[TensorId, list[LiveRange]] = {}
         for item in self.residencies:
             out.setdefault(item.tensor, []).append(item)
         return out
@@ -93,7 +93,7 @@ def allocate(plan: Plan, capacity_bytes: int, may_spill: bool, always_spill: boo
 
 
 def too_small(
-    plan: Plan, stays: Sequence[Residency], hosts: Mapping[TensorId, TensorId], capacity_bytes: int, why: str
+    plan: Plan, stays: Sequence[LiveRange], hosts: Mapping[TensorId, TensorId], capacity_bytes: int, why: str
 ) -> ActivationsTooLarge:
     """What is live where the buffer is fullest, and by how much that is too much."""
     short_bytes = needed_bytes(stays, hosts, capacity_bytes) - capacity_bytes
@@ -120,7 +120,7 @@ def _name(tensor: TensorId) -> str:
     return tensor.name if tensor.part < 0 else f"{tensor.name}[{tensor.part}]"
 
 
-def barriers(plan: Plan, stays: Sequence[Residency], order: Precedence) -> dict[int, tuple[int, ...]]:
+def barriers(plan: Plan, stays: Sequence[LiveRange], order: Precedence) -> dict[int, tuple[int, ...]]:
     """Operation -> readers of what lay in its place that could still be reading when it writes."""
     last, offset, end = (np.array(column) for column in zip(*((s.last, s.offset, s.offset + s.bytes) for s in stays), strict=True))
     users = [(*stay.readers, *plan.tensors[stay.tensor].producers) for stay in stays]
@@ -137,46 +137,46 @@ def barriers(plan: Plan, stays: Sequence[Residency], order: Precedence) -> dict[
     return out
 
 
-def whole_stay(tensor: Tensor, order: Precedence, tight: bool) -> Residency:
+def whole_stay(tensor: Tensor, order: Precedence, tight: bool) -> LiveRange:
     """The stay of a tensor that is never spilled; a tight one ends with its last reader, whose end the next tenant must await."""
     first = tensor.producers[0] if tensor.producers else 0
     end = len(order.plan.ops) - 1
     uses = [*tensor.readers, *tensor.producers]
     last = end if tensor.is_output or not tensor.readers else max(uses) if tight else min(end, order.free_from(uses) - 1)
-    return Residency(tensor.id, first, last, tuple(tensor.readers), tensor.is_input, tensor.is_output, aligned(tensor.bytes))
+    return LiveRange(tensor.id, first, last, tuple(tensor.readers), tensor.is_input, tensor.is_output, aligned(tensor.bytes))
 
 
 def aligned(size: int) -> int:
     return -(-size // ALIGNMENT) * ALIGNMENT
 
 
-def split_stay(tensor: Tensor, stay: Residency, at: int, order: Precedence) -> list[Residency]:
+def split_stay(tensor: Tensor, stay: LiveRange, at: int, order: Precedence) -> list[LiveRange]:
     """`stay` as two: up to the last use before operation `at`, and from shortly before the next use."""
     before = tuple(op for op in stay.readers if op < at)
     after = tuple(op for op in stay.readers if op > at)
     used = [*before, *(op for op in tensor.producers if stay.first <= op < at), stay.first]
     out_last = min(order.free_from(used) - 1, at - 1)
     return [
-        Residency(stay.tensor, stay.first, max(out_last, max(used)), before, stay.loaded, True, stay.bytes),
-        Residency(stay.tensor, max(at + 1, after[0] - 1), stay.last, after, True, stay.stored and tensor.is_output, stay.bytes),
+        LiveRange(stay.tensor, stay.first, max(out_last, max(used)), before, stay.loaded, True, stay.bytes),
+        LiveRange(stay.tensor, max(at + 1, after[0] - 1), stay.last, after, True, stay.stored and tensor.is_output, stay.bytes),
     ]
 
 
-def _every_use_apart(tensor: Tensor, stay: Residency, order: Precedence) -> list[Residency]:
+def _every_use_apart(tensor: Tensor, stay: LiveRange, order: Precedence) -> list[LiveRange]:
     """`stay` as one for its producers and one for each reader: every tensor goes through DRAM."""
-    out: list[Residency] = []
+    out: list[LiveRange] = []
     if tensor.producers:
         last = min(order.free_from(tensor.producers) - 1, len(order.plan.ops) - 1)
-        out.append(Residency(stay.tensor, stay.first, last, (), False, True, stay.bytes))
+        out.append(LiveRange(stay.tensor, stay.first, last, (), False, True, stay.bytes))
     for reader in stay.readers:
         last = min(order.free_from([reader]) - 1, len(order.plan.ops) - 1)
-        out.append(Residency(stay.tensor, reader, last, (reader,), True, False, stay.bytes))
+        out.append(LiveRange(stay.tensor, reader, last, (reader,), True, False, stay.bytes))
     return out
 
 
-def idlest(stays: Sequence[Residency], at: int, plan: Plan) -> Residency | None:
+def idlest(stays: Sequence[LiveRange], at: int, plan: Plan) -> LiveRange | None:
     """The stay that spans `at` without a use there, and for the longest time; None if all are used."""
-    best: Residency | None = None
+    best: LiveRange | None = None
     longest = 1
     for stay in stays:
         if not stay.first < at <= stay.last:

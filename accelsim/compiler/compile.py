@@ -16,9 +16,9 @@ import numpy as np
 from accelsim.accelerator import Accelerator
 from accelsim.compiler.allocation import ActivationsTooLarge, Allocation
 from accelsim.compiler.bank_conflicts import BankConflicts
-from accelsim.compiler.frame import LayerBuild, Lowering, Network, as_array
 from accelsim.compiler.heads import HEAD_ORDERS, HeadOrder, estimate_cycles
-from accelsim.compiler.lowering import lower_frame
+from accelsim.compiler.inference import LayerBuild, Lowering, PlacedNetwork, as_array
+from accelsim.compiler.lowering import lower_inference
 from accelsim.compiler.plan import Plan
 from accelsim.compiler.plans import Plans
 from accelsim.compiler.rom import check_rom
@@ -69,7 +69,7 @@ def compile_trace(
         if turn and accelerator.weight_buffer.residency == "stream":
             streams.address = 0  # each inference reads the same image
         for number, network in enumerate(networks):
-            lower_frame(low, network, turn * len(networks) + number)
+            lower_inference(low, network, turn * len(networks) + number)
     _check_pinned(accelerator, streams)
     weight_bytes = streams.address
     base = -(-weight_bytes // ACTIVATION_REGION) * ACTIVATION_REGION if weights == "dram" else 0
@@ -87,7 +87,7 @@ def _check_names(traces: Sequence[Trace]) -> None:
             raise CompileError(f"{names.count(name)} networks are called {name!r}; allowed: names that differ (`frames` repeats a network)")
 
 
-def _choose(accelerator: Accelerator, trace: Trace, batch: int, plans: Plans) -> Network:
+def _choose(accelerator: Accelerator, trace: Trace, batch: int, plans: Plans) -> PlacedNetwork:
     """A network in the head order with the least estimated cost among those that fit best."""
     buffer = accelerator.activation_buffer
     may_spill = accelerator.placement.activations == "dram"
@@ -103,22 +103,22 @@ def _choose(accelerator: Accelerator, trace: Trace, batch: int, plans: Plans) ->
             problems.append(error)
             continue
         if not allocation.spilled and not allocation.barriers:
-            return Network(trace, candidate, allocation, f"{order}: least estimated cost of the orders that fit without a spill")
+            return PlacedNetwork(trace, candidate, allocation, f"{order}: least estimated cost of the orders that fit without a spill")
         spilled = sum(candidate.tensors[item].bytes for item in allocation.spilled)
         fitting.append(((spilled, len(allocation.barriers), rank), candidate, allocation))
     for order in ranked if may_spill and not fitting and buffer.residency != "dram" else ():
         try:
-            candidate, allocation = plans.allocate_in_bands(trace, batch, order, buffer.capacity)
+            candidate, allocation = plans.allocate_in_row_tiles(trace, batch, order, buffer.capacity)
         except ActivationsTooLarge as error:
             problems.append(error)
             continue
-        why = f"{order}: least estimated cost of the orders that fit in bands of rows, as none does without"
-        return Network(trace, candidate, allocation, why)
+        why = f"{order}: least estimated cost of the orders that fit in row tiles, as none does without"
+        return PlacedNetwork(trace, candidate, allocation, why)
     if not fitting:
         raise min(problems, key=lambda problem: problem.short_bytes)
     (spilled, barriers, _), candidate, allocation = min(fitting, key=lambda item: item[0])
     why = f"{candidate.head_order}: of {len(ranked)} orders the one with least spills ({human_bytes(spilled)}) and barriers ({barriers})"
-    return Network(trace, candidate, allocation, why)
+    return PlacedNetwork(trace, candidate, allocation, why)
 
 
 def _attention_estimate(accelerator: Accelerator, trace: Trace, order: HeadOrder) -> int:
@@ -157,7 +157,7 @@ def _check_capacity(accelerator: Accelerator, weight_bytes: int, dram_bytes: int
 
 
 def _program(
-    accelerator: Accelerator, low: Lowering, networks: Sequence[Network], base: int, batch: int, notes: tuple[str, ...]
+    accelerator: Accelerator, low: Lowering, networks: Sequence[PlacedNetwork], base: int, batch: int, notes: tuple[str, ...]
 ) -> Program:
     control, buffer = accelerator.control, accelerator.activation_buffer
     machine = {
@@ -221,7 +221,7 @@ def _layer_plan(clock_hz: int, rates: dict[str, Fraction | None], build: LayerBu
     )
 
 
-def _choices(accelerator: Accelerator, networks: Sequence[Network], low: Lowering) -> dict[str, str]:
+def _choices(accelerator: Accelerator, networks: Sequence[PlacedNetwork], low: Lowering) -> dict[str, str]:
     held = sum(any("held over" in note for note in build.notes) for build in low.layers)
     again = sum(any("read again" in note for note in build.notes) for build in low.layers)
     out: dict[str, str] = {}
@@ -235,17 +235,17 @@ def _choices(accelerator: Accelerator, networks: Sequence[Network], low: Lowerin
     }
 
 
-def _network_choices(accelerator: Accelerator, network: Network) -> dict[str, str]:
+def _network_choices(accelerator: Accelerator, network: PlacedNetwork) -> dict[str, str]:
     allocation = network.allocation
     names = ", ".join(dict.fromkeys(item.name for item in (*network.plan.in_dram, *allocation.spilled)))
-    split = {op.layer.name for op in network.plan.ops if op.band is not None}
-    bands = {"bands": f"{len(split)} layers run in bands of rows"} if split else {}
+    split = {op.layer.name for op in network.plan.ops if op.row_tile is not None}
+    row_tiles = {"row_tiles": f"{len(split)} layers run in row tiles"} if split else {}
     return {
         "head_order": network.why if any(isinstance(op.layer, MatmulLayer) for op in network.plan.ops) else "no attention",
         "activations": f"peak {human_bytes(allocation.peak_bytes)} of {human_bytes(accelerator.activation_buffer.capacity)}",
         "spills": names or "none",
         "barriers": f"{len(allocation.barriers)} operations wait for the readers of the place that they write",
-    } | bands
+    } | row_tiles
 
 
 def _in_flight_shortage(accelerator: Accelerator) -> str:

@@ -14,10 +14,10 @@ import numpy as np
 from accelsim.accelerator import Accelerator
 from accelsim.compiler.allocation import Allocation
 from accelsim.compiler.bank_conflicts import BankConflicts
-from accelsim.compiler.placement import Residency
+from accelsim.compiler.placement import LiveRange
 from accelsim.compiler.plan import Op, Plan, TensorId
 from accelsim.compiler.streams import StreamBuilder
-from accelsim.program import ActivationJob, Stay
+from accelsim.program import ActivationJob, Slot
 from accelsim.trace.layers import (
     AddLayer,
     ClipLayer,
@@ -31,7 +31,7 @@ from accelsim.trace.layers import (
 )
 from accelsim.trace.trace import Trace
 
-Record = dict[str, int]
+KernelFields = dict[str, int]
 Bits = Counter[tuple[str, str, bool]]
 
 
@@ -58,14 +58,14 @@ class Lowering:
     weight_memory: str
     burst_bytes: dict[str, int]
     activation_address: int = 0
-    runs: list[Record] = field(default_factory=list)
-    tasks: list[Record] = field(default_factory=list)
+    runs: list[KernelFields] = field(default_factory=list)
+    tasks: list[KernelFields] = field(default_factory=list)
     drains: list[int] = field(default_factory=list)
     row_tasks: list[int] = field(default_factory=list)
     cb_runs: list[int] = field(default_factory=list)
     cb_words: list[int] = field(default_factory=list)
     jobs: list[ActivationJob] = field(default_factory=list)
-    stays: list[Stay] = field(default_factory=list)
+    stays: list[Slot] = field(default_factory=list)
     layers: list[LayerBuild] = field(default_factory=list)
     loads: int = 0
     units: int = 0
@@ -87,7 +87,7 @@ class Lowering:
 
 
 @dataclass(frozen=True)
-class Network:
+class PlacedNetwork:
     """A trace as it was planned and placed; `why` says for which reason its head order was taken."""
 
     trace: Trace
@@ -96,10 +96,10 @@ class Network:
     why: str
 
 
-class Frame:
+class Inference:
     """One inference that is being lowered: what its operations have made so far, and the last tasks of the inference before."""
 
-    def __init__(self, low: Lowering, network: Network) -> None:
+    def __init__(self, low: Lowering, network: PlacedNetwork) -> None:
         self.low, self.trace, self.plan, self.allocation = low, network.trace, network.plan, network.allocation
         self.before = (low.drains[-1] if low.drains else -1, low.row_tasks[-1] if low.row_tasks else -1)
         self.first_drain, self.first_row = len(low.drains), len(low.row_tasks)
@@ -110,66 +110,68 @@ class Frame:
         self.loaded: dict[tuple[TensorId, int], int] = {}  # (tensor, first operation of the stay) -> load task
         self.address_of: dict[TensorId, int] = {}
         self.stores: dict[TensorId, int] = {}  # tensor -> job that writes it
-        self.tokens: list[tuple[Residency, int]] = []  # stays that leave for DRAM, and the task whose unit 0 says they have
-        self.kept_weights: dict[str, dict[tuple[int, int], Record]] = {}  # layer -> (group, stripe) -> its stream, for the next bands
+        self.tokens: list[tuple[LiveRange, int]] = []  # stays that leave for DRAM, and the task whose unit 0 says they have
+        self.kept_weights: dict[
+            str, dict[tuple[int, int], KernelFields]
+        ] = {}  # layer -> (group, stripe) -> its stream, for the next row tiles
         self.parameters: dict[str, int] = {}  # layer -> transfer that ends the parameters of its row function
         self.context_tasks: dict[str, int] = {}  # layer -> first of the consecutive drain tasks of its heads
 
 
-def provider(frame: Frame, key: TensorId, op: Op) -> tuple[int, bool]:
+def provider(inference: Inference, key: TensorId, op: Op) -> tuple[int, bool]:
     """(task that provides `key` to `op`: the last one if several do, whether it was loaded)."""
-    for stay in frame.allocation.of(key):
+    for stay in inference.allocation.of(key):
         if stay.loaded and op.index in stay.readers:
-            return frame.loaded[key, stay.first], True
-    return frame.writers[key][-1], False
+            return inference.loaded[key, stay.first], True
+    return inference.writers[key][-1], False
 
 
-def last_unit(frame: Frame, task: int) -> int:
-    return frame.low.tasks[task]["units"] - 1
+def last_unit(inference: Inference, task: int) -> int:
+    return inference.low.tasks[task]["units"] - 1
 
 
-def by_row(frame: Frame, key: TensorId, op: Op, rows: int, shift: int = 0) -> Record:
+def by_row(inference: Inference, key: TensorId, op: Op, rows: int, shift: int = 0) -> KernelFields:
     """Fields (task, base, step) of a dependency of row r on the same row (less `shift`) of `key`, as a whole row."""
-    task, _ = provider(frame, key, op)
-    record = frame.low.tasks[task]
-    tensor = frame.plan.tensors[key]
-    apart = len(tensor.producers) > 1 and frame.plan.batch > 1  # each image has producers of its own
-    if apart or frame.plan.in_bands(tensor) or tensor.rows + shift != rows:
+    task, _ = provider(inference, key, op)
+    record = inference.low.tasks[task]
+    tensor = inference.plan.tensors[key]
+    apart = len(tensor.producers) > 1 and inference.plan.batch > 1  # each image has producers of its own
+    if apart or inference.plan.in_row_tiles(tensor) or tensor.rows + shift != rows:
         return {"task": task, "base": record["units"] - 1, "step": 0}
     base = (record["units"] // record["rows"] - 1) * record["rows"]
     return {"task": task, "base": base - shift, "step": 1}
 
 
-def place_is_free(frame: Frame, op: Op) -> Record:
+def place_is_free(inference: Inference, op: Op) -> KernelFields:
     """What must have ended before `op` may write its place, beyond what the program's order already says.
 
     The newest of each kind will do: writes to DRAM, drains and row functions each end in order. The places of the inference before are
     free once it has ended, so the first drain waits for its last row function and the first row function for its last drain.
     """
-    drain, row = frame.before
-    if not op.on_array or len(frame.low.drains) != frame.first_drain:
+    drain, row = inference.before
+    if not op.on_array or len(inference.low.drains) != inference.first_drain:
         row = -1
-    if op.on_array or len(frame.low.row_tasks) != frame.first_row:
+    if op.on_array or len(inference.low.row_tasks) != inference.first_row:
         drain = -1
-    here = next((stay for stay in frame.allocation.of(op.writes) if stay.first <= op.index <= stay.last), None)
+    here = next((stay for stay in inference.allocation.of(op.writes) if stay.first <= op.index <= stay.last), None)
     if here is None:
         return {"after1": drain, "after2": row}
     end = here.offset + here.bytes
-    before = [(stay, token) for stay, token in frame.tokens if stay.last < here.first]
+    before = [(stay, token) for stay, token in inference.tokens if stay.last < here.first]
     tokens = [token for stay, token in before if stay.offset < end and here.offset < stay.offset + stay.bytes]
-    readers = frame.allocation.barriers.get(op.index, ())
-    drains = [reader for reader in readers if frame.plan.ops[reader].on_array]
-    rows = [reader for reader in readers if not frame.plan.ops[reader].on_array]
+    readers = inference.allocation.barriers.get(op.index, ())
+    drains = [reader for reader in readers if inference.plan.ops[reader].on_array]
+    rows = [reader for reader in readers if not inference.plan.ops[reader].on_array]
     return {
         "after0": tokens[-1] if tokens else -1,
-        "after1": frame.task_of[max(drains)] if drains else drain,
-        "after2": frame.task_of[max(rows)] if rows else row,
+        "after1": inference.task_of[max(drains)] if drains else drain,
+        "after2": inference.task_of[max(rows)] if rows else row,
     }
 
 
-def passes_of(frame: Frame, layer: Layer) -> int:
+def passes_of(inference: Inference, layer: Layer) -> int:
     """Passes that the vector unit makes for a layer over a row of its result; a pool makes some for each tap."""
-    passes = frame.accelerator.vector_unit.passes
+    passes = inference.accelerator.vector_unit.passes
     if isinstance(layer, PoolLayer):
         return passes.pool * layer.taps[0] * layer.taps[1]
     table: dict[type, int] = {
@@ -184,7 +186,7 @@ def passes_of(frame: Frame, layer: Layer) -> int:
     return table[type(layer)]
 
 
-def as_array(records: list[Record], dtype: np.dtype[np.void]) -> np.ndarray:
+def as_array(records: list[KernelFields], dtype: np.dtype[np.void]) -> np.ndarray:
     """Records as one structured array; fields that a record leaves out are 0."""
     names = dtype.names or ()
     return np.array([tuple(record.get(name, 0) for name in names) for record in records], dtype)

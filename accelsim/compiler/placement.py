@@ -18,7 +18,7 @@ ALIGNMENT = 64  # bytes: no two tensors share a burst or a word
 
 
 @dataclass(frozen=True)
-class Residency:
+class LiveRange:
     """One stay of a tensor in the buffer.
 
     Attributes
@@ -39,7 +39,7 @@ class Residency:
     offset: int = 0
 
 
-class Span(NamedTuple):
+class Lifetime(NamedTuple):
     """Bytes that are taken from operation `first` to operation `last`."""
 
     first: int
@@ -47,7 +47,7 @@ class Span(NamedTuple):
     bytes: int
 
 
-def place(stays: Sequence[Residency], hosts: Mapping[TensorId, TensorId], capacity_bytes: int) -> tuple[list[Residency], int] | None:
+def place(stays: Sequence[LiveRange], hosts: Mapping[TensorId, TensorId], capacity_bytes: int) -> tuple[list[LiveRange], int] | None:
     """The first of several greedy placements that fits, results over their hosts: stays with offsets in time order, bytes used.
 
     None if none fits. Tensors of nearly the same size leave gaps that none of them fits, so places are first tried in steps of 1/128 of
@@ -64,7 +64,7 @@ def place(stays: Sequence[Residency], hosts: Mapping[TensorId, TensorId], capaci
     return None
 
 
-def needed_bytes(stays: Sequence[Residency], hosts: Mapping[TensorId, TensorId], capacity_bytes: int) -> int:
+def needed_bytes(stays: Sequence[LiveRange], hosts: Mapping[TensorId, TensorId], capacity_bytes: int) -> int:
     """Bytes of the tightest placement that `place` tries; where no placement could fit, the most bytes that live at once."""
     _, groups = shared_places(stays, hosts)
     least = most_live_bytes(groups)
@@ -75,31 +75,31 @@ def needed_bytes(stays: Sequence[Residency], hosts: Mapping[TensorId, TensorId],
     return min(_peak(offsets, groups) for offsets in tries if offsets is not None)
 
 
-def _peak(offsets: Sequence[int], groups: Sequence[Span]) -> int:
+def _peak(offsets: Sequence[int], groups: Sequence[Lifetime]) -> int:
     return max((offset + group.bytes for offset, group in zip(offsets, groups, strict=True)), default=0)
 
 
-def _attempts(groups: Sequence[Span], capacity_bytes: int) -> Iterator[tuple[list[Span], list[int]]]:
+def _attempts(groups: Sequence[Lifetime], capacity_bytes: int) -> Iterator[tuple[list[Lifetime], list[int]]]:
     """(groups in steps of a size, order in which they are placed) of each placement that is tried."""
     for step in (max(ALIGNMENT, capacity_bytes // 128 // ALIGNMENT * ALIGNMENT), ALIGNMENT):
-        sized = [Span(first, last, -(-size // step) * step) for first, last, size in groups]
+        sized = [Lifetime(first, last, -(-size // step) * step) for first, last, size in groups]
         for sort_key in _SORT_KEYS:
             yield sized, sorted(range(len(sized)), key=lambda index: (sort_key(sized[index]), index))
 
 
-def shared_places(stays: Sequence[Residency], hosts: Mapping[TensorId, TensorId]) -> tuple[list[list[Residency]], list[Span]]:
+def shared_places(stays: Sequence[LiveRange], hosts: Mapping[TensorId, TensorId]) -> tuple[list[list[LiveRange]], list[Lifetime]]:
     """(stays that take one place together, for each of these how long and large all of them are); what was split shares with nobody."""
     pieces = Counter(stay.tensor for stay in stays)
     apart = {hosts.get(tensor, tensor) for tensor, count in pieces.items() if count > 1}
-    members: dict[tuple[TensorId, int], list[Residency]] = {}
+    members: dict[tuple[TensorId, int], list[LiveRange]] = {}
     for index, stay in enumerate(stays):
         root = hosts.get(stay.tensor, stay.tensor)
         members.setdefault((root, -1) if root not in apart else (stay.tensor, index), []).append(stay)
-    groups = [Span(min(s.first for s in each), max(s.last for s in each), each[0].bytes) for each in members.values()]
+    groups = [Lifetime(min(s.first for s in each), max(s.last for s in each), each[0].bytes) for each in members.values()]
     return list(members.values()), groups
 
 
-def most_live_bytes(groups: Sequence[Span]) -> int:
+def most_live_bytes(groups: Sequence[Lifetime]) -> int:
     """Most bytes that live at once: no placement uses less."""
     change: Counter[int] = Counter()
     for first, last, size in groups:
@@ -112,15 +112,15 @@ def most_live_bytes(groups: Sequence[Span]) -> int:
     return most
 
 
-_SORT_KEYS: tuple[Callable[[Span], tuple[int, ...]], ...] = (
-    lambda span: (-span.bytes, span.first),
-    lambda span: (span.first - span.last, -span.bytes),  # longest first
-    lambda span: (span.first, span.first - span.last),  # as they come
+_SORT_KEYS: tuple[Callable[[Lifetime], tuple[int, ...]], ...] = (
+    lambda lifetime: (-lifetime.bytes, lifetime.first),
+    lambda lifetime: (lifetime.first - lifetime.last, -lifetime.bytes),  # longest first
+    lambda lifetime: (lifetime.first, lifetime.first - lifetime.last),  # as they come
 )
 
 
-def _greedy(spans: Sequence[Span], order: Sequence[int], highest: Sequence[int]) -> list[int] | None:
-    """Offset of each span: in `order`, each at the lowest address that is free while it lives; None once one lies above its `highest`."""
+def _greedy(spans: Sequence[Lifetime], order: Sequence[int], highest: Sequence[int]) -> list[int] | None:
+    """Offset of each lifetime: in `order`, each at the lowest address that is free while it lives; None if one lies above its `highest`."""
     offsets = [0] * len(spans)
     at_op: dict[int, list[int]] = {}  # operation -> spans placed that live during it
     for index in order:
@@ -147,7 +147,7 @@ def sharing_hosts(plan: Plan, order: Precedence) -> dict[TensorId, TensorId]:
         for key, role in op.reads:
             operand = plan.tensors[key]
             others = [reader for reader in operand.readers if reader not in result.producers]
-            alone = (len(result.producers) == 1 or plan.in_bands(result)) and operand.whole is result.whole is None
+            alone = (len(result.producers) == 1 or plan.in_row_tiles(result)) and operand.whole is result.whole is None
             alone = alone and not (operand.is_input or operand.is_output or result.is_output)
             if (
                 role == "operand" and alone and operand.bytes == result.bytes and op.writes not in host

@@ -60,8 +60,8 @@ class Tensor:
 
 
 @dataclass(frozen=True)
-class Band:
-    """Rows of a layer's result that one operation computes: band `index` of `count`, `rows` from `first_row` on, of `all_rows`."""
+class RowTile:
+    """Rows of a layer's result that one operation computes: row tile `index` of `count`, `rows` from `first_row` on, of `all_rows`."""
 
     index: int
     count: int
@@ -80,7 +80,7 @@ class Op:
     head : index over the batch's images and heads, -1 for a layer as a whole; image : of the batch
     reads : (tensor, role); writes : tensor
     m, k, n : of the product (m: rows of all images together for a layer as a whole)
-    band : the rows that it computes; None: all of them
+    row tile : the rows that it computes; None: all of them
     """
 
     index: int
@@ -93,7 +93,7 @@ class Op:
     m: int = 0
     k: int = 0
     n: int = 0
-    band: Band | None = None
+    row_tile: RowTile | None = None
 
     @property
     def on_array(self) -> bool:
@@ -102,7 +102,7 @@ class Op:
 
 @dataclass(frozen=True)
 class Plan:
-    """Operations in program order and the tensors between them; `in_dram` are those of which only bands of rows are in the buffer."""
+    """Operations in program order and the tensors between them; `in_dram` are those of which only row tiles are in the buffer."""
 
     ops: tuple[Op, ...]
     tensors: dict[TensorId, Tensor]
@@ -110,6 +110,6 @@ class Plan:
     batch: int
     in_dram: tuple[TensorId, ...] = ()
 
-    def in_bands(self, tensor: Tensor) -> bool:
-        """Whether the bands of a layer write this tensor one after the other."""
-        return bool(tensor.producers) and self.ops[tensor.producers[0]].band is not None and len(tensor.producers) > 1
+    def in_row_tiles(self, tensor: Tensor) -> bool:
+        """Whether the row tiles of a layer write this tensor one after the other."""
+        return bool(tensor.producers) and self.ops[tensor.producers[0]].row_tile is not None and len(tensor.producers) > 1

@@ -7,12 +7,12 @@ spill; of bank conflicts see `bank_conflicts`. Nothing else is passed to any of 
 from __future__ import annotations
 
 from accelsim.compiler.allocation import ActivationsTooLarge, Allocation, allocate
-from accelsim.compiler.band_allocation import allocate_in_bands
 from accelsim.compiler.bank_conflicts import KNOWN_LAYERS, Known
 from accelsim.compiler.heads import HeadOrder
 from accelsim.compiler.plan import Plan
 from accelsim.compiler.planner import plan
 from accelsim.compiler.recent import Recent
+from accelsim.compiler.row_tile_allocation import allocate_in_row_tiles
 from accelsim.trace.trace import Trace
 
 
@@ -23,7 +23,7 @@ class Plans:
         self.conflicts: Known = Recent(KNOWN_LAYERS)
         self._plans: Recent[tuple[str, int, HeadOrder], Plan] = Recent(64)
         self._allocations: Recent[tuple[str, int, HeadOrder, int, bool, bool], Allocation | ActivationsTooLarge] = Recent(256)
-        self._in_bands: Recent[tuple[str, int, HeadOrder, int], tuple[Plan, Allocation] | ActivationsTooLarge] = Recent(64)
+        self._in_row_tiles: Recent[tuple[str, int, HeadOrder, int], tuple[Plan, Allocation] | ActivationsTooLarge] = Recent(64)
 
     def plan(self, trace: Trace, batch: int, order: HeadOrder) -> Plan:
         """As `plan`."""
@@ -47,16 +47,16 @@ class Plans:
             raise ActivationsTooLarge(str(answer), answer.short_bytes)
         return chosen, answer
 
-    def allocate_in_bands(self, trace: Trace, batch: int, order: HeadOrder, capacity_bytes: int) -> tuple[Plan, Allocation]:
-        """As `allocate_in_bands`; raises as that."""
+    def allocate_in_row_tiles(self, trace: Trace, batch: int, order: HeadOrder, capacity_bytes: int) -> tuple[Plan, Allocation]:
+        """As `allocate_in_row_tiles`; raises as that."""
 
         def make() -> tuple[Plan, Allocation] | ActivationsTooLarge:
             try:
-                return allocate_in_bands(self.plan(trace, batch, order), capacity_bytes)
+                return allocate_in_row_tiles(self.plan(trace, batch, order), capacity_bytes)
             except ActivationsTooLarge as error:
                 return ActivationsTooLarge(str(error), error.short_bytes)
 
-        answer = self._in_bands.of((trace.sha256, batch, order, capacity_bytes), make)
+        answer = self._in_row_tiles.of((trace.sha256, batch, order, capacity_bytes), make)
         if isinstance(answer, ActivationsTooLarge):
             raise ActivationsTooLarge(str(answer), answer.short_bytes)
         return answer

@@ -6,75 +6,75 @@ grouped convolutions, and of several images, every row waits for all of the oper
 
 from __future__ import annotations
 
-from accelsim.compiler.frame import Frame, Record, last_unit, provider
+from accelsim.compiler.inference import Inference, KernelFields, last_unit, provider
 from accelsim.compiler.plan import Op, Tensor
 from accelsim.kernels import compute_state
 from accelsim.trace.layers import ConvLayer, GemmLayer, MatmulLayer
 
 
-def rows_from(frame: Frame, op: Op) -> Record:
+def rows_from(inference: Inference, op: Op) -> KernelFields:
     """Where the rows of A come from."""
     layer = op.layer
     key = next(key for key, role in op.reads if role == "rows")
-    tensor = frame.plan.tensors[key]
-    task, was_loaded = provider(frame, key, op)
-    record = frame.low.tasks[task]
-    fields: Record = {"in_task": task, "in_rows": record["rows"], "in_cols": op.k, "in_fixed": -1, "in_tile_cols": 0}
+    tensor = inference.plan.tensors[key]
+    task, was_loaded = provider(inference, key, op)
+    record = inference.low.tasks[task]
+    fields: KernelFields = {"in_task": task, "in_rows": record["rows"], "in_cols": op.k, "in_fixed": -1, "in_tile_cols": 0}
     if record["kind"] == compute_state.DRAIN:
         fields["in_tile_cols"] = record["tile_cols"]
     several = len(tensor.producers) > 1 and not was_loaded
-    row0 = op.band.first_row if op.band is not None else 0
+    row0 = op.row_tile.first_row if op.row_tile is not None else 0
     if isinstance(layer, ConvLayer):
-        fields |= _image_rows(frame, layer, tensor, row0)
-        if frame.plan.batch > 1 or layer.bounds.G > 1:
-            fields["in_fixed"] = last_unit(frame, task)
+        fields |= _image_rows(inference, layer, tensor, row0)
+        if inference.plan.batch > 1 or layer.bounds.G > 1:
+            fields["in_fixed"] = last_unit(inference, task)
     elif isinstance(layer, MatmulLayer):
         if layer.a.split == "columns":
             fields["in_col0"] = (op.head % layer.heads) * op.k
             fields["in_row0"] = op.image * layer.m
     elif isinstance(layer, GemmLayer) and layer.input_row is not None:
         fields["in_row0"] = layer.input_row
-        if frame.plan.batch > 1:
-            fields["in_fixed"] = last_unit(frame, task)
+        if inference.plan.batch > 1:
+            fields["in_fixed"] = last_unit(inference, task)
     elif isinstance(layer, GemmLayer):
         fields["in_row0"] = row0 - tensor.first_row
     if several:
-        if frame.plan.batch == 1 and not frame.plan.in_bands(tensor):
+        if inference.plan.batch == 1 and not inference.plan.in_row_tiles(tensor):
             # heads side by side: drains end in order, so the last head's rows tell of all
             fields["in_cols"] = tensor.columns_of_producer
         else:
-            fields["in_fixed"] = last_unit(frame, task)
+            fields["in_fixed"] = last_unit(inference, task)
     return fields
 
 
-def _image_rows(frame: Frame, layer: ConvLayer, tensor: Tensor, row0: int) -> Record:
+def _image_rows(inference: Inference, layer: ConvLayer, tensor: Tensor, row0: int) -> KernelFields:
     """Which line of the input image, or of the lines of it that are here, an output position from row `row0` on waits for."""
     height, width = layer.image
     reach = layer.dilation[0] * (layer.bounds.FY - 1) - layer.padding[0]
     planar = layer.input_layout == "planar"
     reach += row0 // layer.bounds.OX * layer.strides[0] - tensor.first_row // (1 if planar else width)
-    fields: Record = {"in_ox": layer.bounds.OX, "in_stride": layer.strides[0], "in_reach": max(0, reach)}
+    fields: KernelFields = {"in_ox": layer.bounds.OX, "in_stride": layer.strides[0], "in_reach": max(0, reach)}
     if planar:  # the lines of the last plane arrive last
-        planes = tensor.planes if tensor.whole is not None else tensor.rows // (height * frame.plan.batch)
+        planes = tensor.planes if tensor.whole is not None else tensor.rows // (height * inference.plan.batch)
         lines = tensor.rows // planes if tensor.whole is not None else height
         return {**fields, "in_rows": lines, "in_ix": 1, "in_row0": (planes - 1) * lines}
     return {**fields, "in_rows": height * width if tensor.whole is None else tensor.rows, "in_ix": width, "in_cols": layer.input_channels}
 
 
-def weights_from(frame: Frame, op: Op) -> Record:
+def weights_from(inference: Inference, op: Op) -> KernelFields:
     """Where the weights come from: the stream of a layer, or a whole operand of an attention product."""
     key = next((key for key, role in op.reads if role == "weights"), None)
     if key is None:
         return {"w_task": -1, "from_activations": 0}
-    task, _ = provider(frame, key, op)
-    record = frame.low.tasks[task]
+    task, _ = provider(inference, key, op)
+    record = inference.low.tasks[task]
     layer = op.layer
     assert isinstance(layer, MatmulLayer)
     unit = record["units"] - 1
-    tensor = frame.plan.tensors[key]
+    tensor = inference.plan.tensors[key]
     if layer.b.split == "columns" and len(tensor.producers) == 1 and record["kind"] == compute_state.DRAIN:
         width = tensor.width // layer.heads
         tile = ((op.head % layer.heads + 1) * width - 1) // record["tile_cols"]
-        rows = tensor.rows // frame.plan.batch
+        rows = tensor.rows // inference.plan.batch
         unit = tile * record["rows"] + (op.image + 1) * rows - 1
     return {"w_task": task, "w_unit": unit, "from_activations": 1}

@@ -2,7 +2,7 @@
 
 A product is one run over all its N-stripes while its rows fit the accumulators; with more rows it is one run a stripe and
 M-chunk, and the stripe's weights stay in the weight buffer over its chunks if they fit (else they are read again). A product in
-bands of rows does that in each band; its weights stay over all bands if the buffer holds the whole layer.
+row tiles does that in each row tile; its weights stay over all row tiles if the buffer holds the whole layer.
 """
 
 from __future__ import annotations
@@ -10,12 +10,12 @@ from __future__ import annotations
 from dataclasses import replace
 
 from accelsim.compiler.access import row_accesses
-from accelsim.compiler.frame import Frame, Record, by_row, passes_of, place_is_free
 from accelsim.compiler.geometry import activation_geometry, weight_geometry
 from accelsim.compiler.image import Packing, image_bits
-from accelsim.compiler.plan import Band, Op
+from accelsim.compiler.inference import Inference, KernelFields, by_row, passes_of, place_is_free
+from accelsim.compiler.plan import Op, RowTile
 from accelsim.compiler.product_operands import rows_from, weights_from
-from accelsim.compiler.streams import Stream, layer_batches
+from accelsim.compiler.streams import RunStream, layer_batches
 from accelsim.errors import CompileError
 from accelsim.hw.decode_mac_core import CoreGeometry
 from accelsim.kernels import compute_state
@@ -24,23 +24,23 @@ from accelsim.trace.layers import ConvLayer, MacLayer, MatmulLayer, WeightedLaye
 SCALE_BIAS_BYTES = 8  # a channel: float32 scale and int32 bias
 
 
-def lower_product(frame: Frame, op: Op) -> None:
+def lower_product(inference: Inference, op: Op) -> None:
     """Append the runs of a product, their streams and its drain."""
-    low, accelerator, layer = frame.low, frame.accelerator, op.layer
+    low, accelerator, layer = inference.low, inference.accelerator, op.layer
     assert isinstance(layer, MacLayer)  # the plan puts nothing else on the array
     array = accelerator.array
-    geometry = _geometry(frame, op)
+    geometry = _geometry(inference, op)
     groups = layer.bounds.G if isinstance(layer, ConvLayer) else 1
     columns = op.n // groups
     stripes, kt_count = -(-columns // geometry.cols), -(-op.k // array.rows)
-    drain = _drain(frame, op, stripes * groups, columns, geometry.cols)
+    drain = _drain(inference, op, stripes * groups, columns, geometry.cols)
     chunks = -(-op.m // array.max_m)
     chunk_rows = -(-op.m // chunks)
-    band = op.band or Band(0, 1, 0, op.m, op.m)
-    per_stripe = band.all_rows > array.max_m
-    build = low.layers[frame.layer_index[layer.name]]
-    common: Record = {
-        "layer": frame.layer_index[layer.name],
+    row_tile = op.row_tile or RowTile(0, 1, 0, op.m, op.m)
+    per_stripe = row_tile.all_rows > array.max_m
+    build = low.layers[inference.layer_index[layer.name]]
+    common: KernelFields = {
+        "layer": inference.layer_index[layer.name],
         "k": op.k,
         "kt_count": kt_count,
         "d": geometry.codeword_length * (array.cols // geometry.cols),  # as the kernel counts records: over all columns
@@ -55,27 +55,27 @@ def lower_product(frame: Frame, op: Op) -> None:
         "codebook_load": -1,
         "codebook_release": -1,
         "chunk0": -1,
-        **rows_from(frame, op),
-        **weights_from(frame, op),
+        **rows_from(inference, op),
+        **weights_from(inference, op),
     }
     weighted = isinstance(layer, WeightedLayer)
     loads_codebook = weighted and geometry.decode and accelerator.codebook.store == "ram"
     packing: Packing = "stripe" if per_stripe else "layer"
-    costs = low.conflicts.start(frame.trace, layer, geometry, packing) if isinstance(layer, WeightedLayer) else -1
+    costs = low.conflicts.start(inference.trace, layer, geometry, packing) if isinstance(layer, WeightedLayer) else -1
     if costs >= 0 and isinstance(layer, WeightedLayer):
-        build.notes.append(low.conflicts.note(frame.trace, layer))
+        build.notes.append(low.conflicts.note(inference.trace, layer))
     fetches = 0
-    header = _header_bytes(frame, op) if weighted else 0
+    header = _header_bytes(inference, op) if weighted else 0
     stripe_bytes = header + geometry.words(op.k, 1) * geometry.word_bits // 8  # of the first; one answer for all stripes
     hold = not per_stripe or stripe_bytes <= accelerator.weight_buffer.capacity
     layer_words = groups * (stripes * geometry.words(op.k, 1) if per_stripe else geometry.words(op.k, stripes))
-    kept = band.count > 1 and header + layer_words * geometry.word_bits // 8 <= accelerator.weight_buffer.capacity
-    places = frame.kept_weights.setdefault(layer.name, {})
+    kept = row_tile.count > 1 and header + layer_words * geometry.word_bits // 8 <= accelerator.weight_buffer.capacity
+    places = inference.kept_weights.setdefault(layer.name, {})
     for group in range(groups):
         for first_stripe in range(0, stripes, 1 if per_stripe else stripes):
             count = 1 if per_stripe else stripes
             words = geometry.words(op.k, count)
-            stream = Stream(
+            stream = RunStream(
                 layer=common["layer"],
                 header_bytes=header if group == 0 and first_stripe == 0 else 0,
                 word_bytes=geometry.word_bits // 8,
@@ -84,13 +84,13 @@ def lower_product(frame: Frame, op: Op) -> None:
                 gates=(0,),
                 buffered=accelerator.weight_buffer.residency == "stream",
             )
-            place: Record = places[group, first_stripe] if kept and band.index else {}
+            place: KernelFields = places[group, first_stripe] if kept and row_tile.index else {}
             for chunk in range(chunks):
-                if weighted and (chunk == 0 or not hold) and not (kept and band.index):
-                    if chunk or band.index:
+                if weighted and (chunk == 0 or not hold) and not (kept and row_tile.index):
+                    if chunk or row_tile.index:
                         stream = replace(stream, header_bytes=0)
-                    part = f"{group}.{first_stripe}.{chunk}" + (f".{band.index}" if band.index else "")
-                    place = _stream(frame, op, stream, geometry, kt_count * count, part)
+                    part = f"{group}.{first_stripe}.{chunk}" + (f".{row_tile.index}" if row_tile.index else "")
+                    place = _stream(inference, op, stream, geometry, kt_count * count, part)
                     fetches += place.pop("fetched")
                     places[group, first_stripe] = place
                 m0 = chunk * chunk_rows
@@ -105,54 +105,57 @@ def lower_product(frame: Frame, op: Op) -> None:
                     **place,
                     "cost0": costs + (group * stripes + first_stripe) * geometry.stripe_groups(op.k) if costs >= 0 else -1,
                     "frees": int(
-                        weighted and stream.buffered and (not hold or chunk == chunks - 1) and (not kept or band.index == band.count - 1)
+                        weighted
+                        and stream.buffered
+                        and (not hold or chunk == chunks - 1)
+                        and (not kept or row_tile.index == row_tile.count - 1)
                     ),
                 }
                 if loads_codebook:
-                    run["codebook_load"] = len(low.cb_runs) - (0 if group == first_stripe == chunk == band.index == 0 else 1)
-                    if group == first_stripe == chunk == band.index == 0:
+                    run["codebook_load"] = len(low.cb_runs) - (0 if group == first_stripe == chunk == row_tile.index == 0 else 1)
+                    if group == first_stripe == chunk == row_tile.index == 0:
                         low.cb_runs.append(len(low.runs))
                         low.cb_words.append(geometry.codewords)
                 low.runs.append(run)
                 low.tiles += kt_count * count
-    if loads_codebook and band.index == band.count - 1:
+    if loads_codebook and row_tile.index == row_tile.count - 1:
         low.runs[-1]["codebook_release"] = len(low.cb_runs) - 1
     if geometry.cols < array.cols:
         build.notes.append(f"no masks for the sparse tiles: {geometry.cols} of {array.cols} columns a pass")
-    if band.count > 1:
-        build.notes.append(f"{band.count} bands of rows, weights {'kept over' if kept else 'fetched for each of'} them")
-    if chunks > 1 and band.index == 0:
+    if row_tile.count > 1:
+        build.notes.append(f"{row_tile.count} row tiles, weights {'kept over' if kept else 'fetched for each of'} them")
+    if chunks > 1 and row_tile.index == 0:
         what = "held over" if hold else "read again for"
         build.notes.append(f"{chunks} M-chunks of {chunk_rows} rows, stripe {what} them")
-    _bounds(frame, op, geometry, stripes * groups, kt_count, chunks)
+    _bounds(inference, op, geometry, stripes * groups, kt_count, chunks)
     if weighted:
-        _weight_traffic(frame, op, geometry, packing, fetches // (groups * (stripes if per_stripe else 1)))
-    frame.task_of[op.index] = drain
-    frame.writers.setdefault(op.writes, []).append(drain)
+        _weight_traffic(inference, op, geometry, packing, fetches // (groups * (stripes if per_stripe else 1)))
+    inference.task_of[op.index] = drain
+    inference.writers.setdefault(op.writes, []).append(drain)
 
 
-def _geometry(frame: Frame, op: Op) -> CoreGeometry:
+def _geometry(inference: Inference, op: Op) -> CoreGeometry:
     layer = op.layer
     if isinstance(layer, WeightedLayer):
-        return weight_geometry(frame.accelerator, layer)
+        return weight_geometry(inference.accelerator, layer)
     assert isinstance(layer, MatmulLayer)  # the plan makes products of these two only
     for key, _ in op.reads:
-        if frame.plan.tensors[key].bits != 8:
-            raise CompileError(f"layer {layer.name!r}: operand {key.name!r} has {frame.plan.tensors[key].bits} bits; the array takes 8")
-    return activation_geometry(frame.accelerator, layer.transposed_b)
+        if inference.plan.tensors[key].bits != 8:
+            raise CompileError(f"layer {layer.name!r}: operand {key.name!r} has {inference.plan.tensors[key].bits} bits; the array takes 8")
+    return activation_geometry(inference.accelerator, layer.transposed_b)
 
 
-def _header_bytes(frame: Frame, op: Op) -> int:
+def _header_bytes(inference: Inference, op: Op) -> int:
     layer = op.layer
     assert isinstance(layer, WeightedLayer)
-    codebook = layer.weight.format.codebook_bytes(op.k, layer.weight.n) if frame.accelerator.codebook.store == "ram" else 0
+    codebook = layer.weight.format.codebook_bytes(op.k, layer.weight.n) if inference.accelerator.codebook.store == "ram" else 0
     return SCALE_BIAS_BYTES * layer.weight.n + codebook
 
 
-def _stream(frame: Frame, op: Op, stream: Stream, geometry: CoreGeometry, tiles: int, part: str) -> Record:
+def _stream(inference: Inference, op: Op, stream: RunStream, geometry: CoreGeometry, tiles: int, part: str) -> KernelFields:
     """Place one stream; fields of the runs that read it."""
-    low, accelerator = frame.low, frame.accelerator
-    key = (frame.trace.name, f"{op.layer.name}/{part}")
+    low, accelerator = inference.low, inference.accelerator
+    key = (inference.trace.name, f"{op.layer.name}/{part}")
     if key in low.pinned:
         chunk0, count, base = low.pinned[key]
         return {
@@ -160,7 +163,7 @@ def _stream(frame: Frame, op: Op, stream: Stream, geometry: CoreGeometry, tiles:
             "stream_bytes": stream.bytes, "fetched": 0,
         }  # fmt: skip
     if accelerator.control.overlap != "prefetch":
-        stream = _gated(frame, stream, geometry, op.k, tiles)
+        stream = _gated(inference, stream, geometry, op.k, tiles)
     base = low.streams.buffered_bytes
     if stream.buffered and stream.header_bytes + accelerator.dma.transfer > accelerator.weight_buffer.capacity:
         short = stream.header_bytes + accelerator.dma.transfer - accelerator.weight_buffer.capacity
@@ -179,7 +182,7 @@ def _stream(frame: Frame, op: Op, stream: Stream, geometry: CoreGeometry, tiles:
     }  # fmt: skip
 
 
-def _gated(frame: Frame, stream: Stream, geometry: CoreGeometry, k: int, tiles: int) -> Stream:
+def _gated(inference: Inference, stream: RunStream, geometry: CoreGeometry, k: int, tiles: int) -> RunStream:
     """`stream` in batches that load before they compute: a layer (or what fits of it), or a tile."""
     kt_count = -(-k // geometry.rows)
     groups = 0
@@ -188,38 +191,38 @@ def _gated(frame: Frame, stream: Stream, geometry: CoreGeometry, k: int, tiles: 
         groups += geometry.tile_groups(k, tile % kt_count)
         tile_words.append(min(stream.words, -(-groups * geometry.pop_bits // geometry.word_bits)))
     ends = layer_batches(
-        tile_words, stream.words, stream.header_bytes, stream.word_bytes, frame.accelerator.weight_buffer.capacity,
-        frame.accelerator.control.overlap == "none",
+        tile_words, stream.words, stream.header_bytes, stream.word_bytes, inference.accelerator.weight_buffer.capacity,
+        inference.accelerator.control.overlap == "none",
     )  # fmt: skip
     gates: list[int] = []
     before = 0
     for end in ends:
-        gates.append(frame.low.tiles + (tile_words.index(before) + 1 if before else 0))
+        gates.append(inference.low.tiles + (tile_words.index(before) + 1 if before else 0))
         before = end
-    return Stream(stream.layer, stream.header_bytes, stream.word_bytes, stream.words, ends, tuple(gates), stream.buffered)
+    return RunStream(stream.layer, stream.header_bytes, stream.word_bytes, stream.words, ends, tuple(gates), stream.buffered)
 
 
-def _drain(frame: Frame, op: Op, stripes: int, columns: int, cols: int) -> int:
+def _drain(inference: Inference, op: Op, stripes: int, columns: int, cols: int) -> int:
     """The task that requantizes what the array puts out (`columns` of each group, `cols` a stripe), with the fused functions' passes."""
-    low, vector = frame.low, frame.accelerator.vector_unit
-    passes = vector.passes.requantize + sum(passes_of(frame, layer) for layer in op.fused)
+    low, vector = inference.low, inference.accelerator.vector_unit
+    passes = vector.passes.requantize + sum(passes_of(inference, layer) for layer in op.fused)
     operands = [key for key, role in op.reads if role == "operand"]
-    fields: Record = {}
+    fields: KernelFields = {}
     for number, key in enumerate(operands):
-        row = by_row(frame, key, op, op.m)
+        row = by_row(inference, key, op, op.m)
         fields |= {f"dep{number}": row["task"], f"dep{number}_base": row["base"], f"dep{number}_step": row["step"]}
-    fields |= place_is_free(frame, op)
-    pieces = [min(cols, columns) * frame.plan.tensors[key].bits // 8 for key in (op.writes, *operands)]
+    fields |= place_is_free(inference, op)
+    pieces = [min(cols, columns) * inference.plan.tensors[key].bits // 8 for key in (op.writes, *operands)]
     accesses = low.vector_accesses(pieces, vector.row_cycles(min(cols, columns), passes))
     task = low.task(
         kind=compute_state.DRAIN, ordinal=len(low.drains), units=op.m * stripes, rows=op.m, tile_cols=cols, width=columns,
-        passes=passes, latency=vector.latency, accesses=accesses, layer=frame.layer_index[op.layer.name], **fields,
+        passes=passes, latency=vector.latency, accesses=accesses, layer=inference.layer_index[op.layer.name], **fields,
     )  # fmt: skip
     low.drains.append(task)
     full, rest = divmod(columns, cols)
     per_row = op.n // columns * (full * vector.row_cycles(cols, 1) + (vector.row_cycles(rest, 1) if rest else 0))
-    for layer, count in ((op.layer, vector.passes.requantize), *((item, passes_of(frame, item)) for item in op.fused)):
-        build = low.layers[frame.layer_index[layer.name]]
+    for layer, count in ((op.layer, vector.passes.requantize), *((item, passes_of(inference, item)) for item in op.fused)):
+        build = low.layers[inference.layer_index[layer.name]]
         build.vector_cycles += op.m * per_row * count
         build.bounds["vector"] += op.m * per_row * count
         if layer is not op.layer:
@@ -227,28 +230,28 @@ def _drain(frame: Frame, op: Op, stripes: int, columns: int, cols: int) -> int:
     return task
 
 
-def _bounds(frame: Frame, op: Op, geometry: CoreGeometry, stripes: int, kt_count: int, chunks: int) -> None:
+def _bounds(inference: Inference, op: Op, geometry: CoreGeometry, stripes: int, kt_count: int, chunks: int) -> None:
     """Least cycles of each resource of the core for this product."""
-    build = frame.low.layers[frame.layer_index[op.layer.name]]
+    build = inference.low.layers[inference.layer_index[op.layer.name]]
     groups = geometry.stripe_groups(op.k) * stripes * chunks
     rows = -(-op.m // chunks)
-    cycles = sum(-(-min(rows, op.m - first) // frame.accelerator.array.rows_per_cycle) for first in range(0, op.m, rows))
+    cycles = sum(-(-min(rows, op.m - first) // inference.accelerator.array.rows_per_cycle) for first in range(0, op.m, rows))
     build.bounds["array"] += cycles * stripes * kt_count
     build.bounds["decode"] += groups
     build.bounds["buffer_width"] += -(-groups * geometry.pop_bits // geometry.word_bits)
 
 
-def _weight_traffic(frame: Frame, op: Op, geometry: CoreGeometry, packing: Packing, fetches: int) -> None:
+def _weight_traffic(inference: Inference, op: Op, geometry: CoreGeometry, packing: Packing, fetches: int) -> None:
     """Book the image, as often as it is fetched, by operand; scales, biases and codebook come once."""
-    layer, low = op.layer, frame.low
+    layer, low = op.layer, inference.low
     if not fetches or not isinstance(layer, WeightedLayer):
         return
     image = image_bits(geometry, layer, packing)
-    bits, memory = low.layers[frame.layer_index[layer.name]].bits, low.weight_memory
+    bits, memory = low.layers[inference.layer_index[layer.name]].bits, low.weight_memory
     parts = {"indices": image.index, "signs": image.sign, "masks": image.mask, "raw_weights": image.raw, "padding": image.padding}
     for name, count in parts.items():
         bits[name, memory, False] += count * fetches
     scales = SCALE_BIAS_BYTES * layer.weight.n
-    if op.band is None or op.band.index == 0:
+    if op.row_tile is None or op.row_tile.index == 0:
         bits["scales_bias", memory, False] += 8 * scales
-        bits["codebook", memory, False] += 8 * (_header_bytes(frame, op) - scales)
+        bits["codebook", memory, False] += 8 * (_header_bytes(inference, op) - scales)

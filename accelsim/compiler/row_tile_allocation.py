@@ -1,7 +1,7 @@
-"""Which tensors lie in DRAM, in how many bands their operations run, and where those rows are in the activation buffer.
+"""Which tensors lie in DRAM, in how many row tiles their operations run, and where those rows are in the activation buffer.
 
-Greedy: the largest tensor of the operation that is short of room goes to DRAM, and each operation takes the fewest bands that fit. A
-band's rows are loaded under the band before, and stored under the one after, where there is room; else they wait for their turn.
+Greedy: the largest tensor of the operation that is short of room goes to DRAM, and each operation takes the fewest row tiles that fit. A
+row tile's rows are loaded under the row tile before, and stored under the one after, where there is room; else they wait for their turn.
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ from accelsim.compiler.allocation import (
     too_small,
     whole_stay,
 )
-from accelsim.compiler.bands import band_bytes, can_lie_in_dram, fewest_bands, lines_of, split_plan
 from accelsim.compiler.live_bytes import LiveBytes
-from accelsim.compiler.placement import Residency, place, sharing_hosts
+from accelsim.compiler.placement import LiveRange, place, sharing_hosts
 from accelsim.compiler.plan import Op, Plan, Tensor, TensorId
 from accelsim.compiler.precedence import Precedence
+from accelsim.compiler.row_tiles import can_lie_in_dram, fewest_row_tiles, lines_of, row_tile_bytes, split_plan
 
-IN_BANDS = ", in bands of rows"
+IN_BANDS = ", in row tiles"
 
 
-def allocate_in_bands(plan: Plan, capacity_bytes: int) -> tuple[Plan, Allocation]:
-    """`plan` with operations in bands, and the place of every tensor, in a buffer that is too small for `plan` as it is.
+def allocate_in_row_tiles(plan: Plan, capacity_bytes: int) -> tuple[Plan, Allocation]:
+    """`plan` with operations in row tiles, and the place of every tensor, in a buffer that is too small for `plan` as it is.
 
     Raises
     ------
@@ -40,9 +40,9 @@ def allocate_in_bands(plan: Plan, capacity_bytes: int) -> tuple[Plan, Allocation
     hosts = sharing_hosts(plan, Precedence(plan))
     _check_single_lines(plan, hosts, capacity_bytes)
     in_dram: set[TensorId] = set()
-    finer: dict[int, int] = {}  # operation -> factor on its number of bands, where the first estimate left gaps
+    finer: dict[int, int] = {}  # operation -> factor on its number of row tiles, where the first estimate left gaps
     while True:
-        counts = {op.index: _bands(plan, op, in_dram, hosts, capacity_bytes, finer.get(op.index, 1)) for op in plan.ops}
+        counts = {op.index: _row_tiles(plan, op, in_dram, hosts, capacity_bytes, finer.get(op.index, 1)) for op in plan.ops}
         split, origins = split_plan(plan, in_dram, counts)
         try:
             return split, _allocate(split, capacity_bytes)
@@ -59,7 +59,7 @@ def allocate_in_bands(plan: Plan, capacity_bytes: int) -> tuple[Plan, Allocation
 
 
 def _check_single_lines(plan: Plan, hosts: Mapping[TensorId, TensorId], capacity_bytes: int) -> None:
-    """Refuse at once what does not fit even if every tensor that can does lie in DRAM and each band is one line."""
+    """Refuse at once what does not fit even if every tensor that can does lie in DRAM and each row tile is one line."""
     movable = {key for key, tensor in plan.tensors.items() if can_lie_in_dram(plan, tensor)}
     for op in plan.ops:
         places: dict[TensorId, list[TensorId]] = {}
@@ -73,18 +73,18 @@ def _check_single_lines(plan: Plan, hosts: Mapping[TensorId, TensorId], capacity
 def _least_bytes(plan: Plan, op: Op, keys: Sequence[TensorId], movable: Set[TensorId]) -> int:
     """Fewest bytes that tensors which share a place take during `op`: the whole place, or a line of each from DRAM."""
     whole = max(plan.tensors[key].bytes for key in keys)
-    return min(whole, band_bytes(plan, op, set(keys), lines_of(plan, op))) if movable >= set(keys) else whole
+    return min(whole, row_tile_bytes(plan, op, set(keys), lines_of(plan, op))) if movable >= set(keys) else whole
 
 
-def _bands(plan: Plan, op: Op, in_dram: Set[TensorId], hosts: Mapping[TensorId, TensorId], capacity_bytes: int, factor: int) -> int:
-    """Bands of `op`: the fewest that fit beside what idles on chip meanwhile; if none do, beside nothing."""
+def _row_tiles(plan: Plan, op: Op, in_dram: Set[TensorId], hosts: Mapping[TensorId, TensorId], capacity_bytes: int, factor: int) -> int:
+    """Row tiles of `op`: the fewest that fit beside what idles on chip meanwhile; if none do, beside nothing."""
     if not _touches(op, in_dram):
         return 1
     touched, idle = _bytes_on_chip(plan, op, in_dram, hosts)
     most = lines_of(plan, op)
-    count = fewest_bands(plan, op, in_dram, capacity_bytes - touched - idle)
+    count = fewest_row_tiles(plan, op, in_dram, capacity_bytes - touched - idle)
     if count == most:
-        count = fewest_bands(plan, op, in_dram, capacity_bytes - touched)
+        count = fewest_row_tiles(plan, op, in_dram, capacity_bytes - touched)
     return min(most, factor * count)
 
 
@@ -117,7 +117,7 @@ def _largest(plan: Plan, op: Op, in_dram: Set[TensorId]) -> TensorId | None:
 
 
 def _allocate(plan: Plan, capacity_bytes: int) -> Allocation:
-    """Place the tensors of a plan with bands: rows early and late where there is room, whole tensors as in `allocate`."""
+    """Place the tensors of a plan with row tiles: rows early and late where there is room, whole tensors as in `allocate`."""
     order = Precedence(plan)
     hosts = sharing_hosts(plan, order)
     stays = [whole_stay(tensor, order, True) if tensor.whole is None else _rows_stay(plan, tensor) for tensor in plan.tensors.values()]
@@ -140,7 +140,7 @@ def _allocate(plan: Plan, capacity_bytes: int) -> Allocation:
             stays[stays.index(stay)] = pieces[0]
 
 
-def _relief(plan: Plan, stays: Sequence[Residency], at: int, order: Precedence) -> tuple[Residency, list[Residency]] | None:
+def _relief(plan: Plan, stays: Sequence[LiveRange], at: int, order: Precedence) -> tuple[LiveRange, list[LiveRange]] | None:
     """(a stay during `at`, what takes its place and leaves more room there): rows sooner or later, else a spill; None if all are used."""
     eager = [stay for stay in stays if (stay.first == at or stay.last == at) and _is_early_or_late(plan, stay, at)]
     if eager:
@@ -153,20 +153,20 @@ def _relief(plan: Plan, stays: Sequence[Residency], at: int, order: Precedence) 
     return (early[0], [replace(early[0], first=at + 1)]) if early else None
 
 
-def _rows_stay(plan: Plan, tensor: Tensor) -> Residency:
-    """The stay of a band's rows: loaded under the operation before if all of them are in DRAM by then, stored under the band after."""
+def _rows_stay(plan: Plan, tensor: Tensor) -> LiveRange:
+    """The live range of a row tile: loaded under the operation before if its rows are in DRAM by then, stored under the next row tile."""
     size = aligned(tensor.bytes)
     if tensor.readers:
         (reader,) = tensor.readers
         written = max((producer for key in tensor.sources for producer in plan.tensors[key].producers), default=-1)
-        return Residency(tensor.id, max(reader - 1, written + 1, 0), reader, (reader,), True, False, size)
+        return LiveRange(tensor.id, max(reader - 1, written + 1, 0), reader, (reader,), True, False, size)
     (writer,) = tensor.producers
-    band = plan.ops[writer].band
-    more = band is not None and band.index + 1 < band.count
-    return Residency(tensor.id, writer, writer + more, (), False, True, size)
+    row_tile = plan.ops[writer].row_tile
+    more = row_tile is not None and row_tile.index + 1 < row_tile.count
+    return LiveRange(tensor.id, writer, writer + more, (), False, True, size)
 
 
-def _is_early_or_late(plan: Plan, stay: Residency, at: int) -> bool:
-    """Whether these rows are in the buffer during `at` only to be moved under another band."""
+def _is_early_or_late(plan: Plan, stay: LiveRange, at: int) -> bool:
+    """Whether these rows are in the buffer during `at` only to be moved under another row tile."""
     moved_apart = stay.first == at < stay.last if stay.loaded else stay.first < at == stay.last
     return moved_apart and plan.tensors[stay.tensor].whole is not None

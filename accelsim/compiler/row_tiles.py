@@ -1,8 +1,8 @@
-"""Operations in bands of rows: what runs when the tensors of one operation do not fit the activation buffer together.
+"""Operations in row tiles: what runs when the tensors of one operation do not fit the activation buffer together.
 
-A tensor that does not fit lies in DRAM. Each operation that writes or reads it is split into several, one a band of its result's rows:
-a band brings the rows that it reads, and writes its own to DRAM. Disputable assumption: nothing of a band stays for the next one, so
-rows that two bands need (the halo of a window) are read twice.
+A tensor that does not fit lies in DRAM. Each operation that writes or reads it is split into several, one per row tile of its result:
+each loads the rows that it reads, and writes its own to DRAM. Disputable assumption: nothing of a row tile is kept for the next one, so
+rows that two row tiles need (the halo of a window) are read twice.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import replace
 
-from accelsim.compiler.plan import Band, Op, Plan, Role, Tensor, TensorId
+from accelsim.compiler.plan import Op, Plan, Role, RowTile, Tensor, TensorId
 from accelsim.trace.layers import AddLayer, ClipLayer, ConvLayer, GeluLayer, GemmLayer, LayerNormLayer, PoolLayer, TableLayer
 
 _BY_ROWS = (AddLayer, ClipLayer, ConvLayer, GeluLayer, GemmLayer, LayerNormLayer, PoolLayer, TableLayer)
@@ -42,7 +42,7 @@ def _planes(op: Op, key: TensorId) -> int:
 
 
 def lines_of(plan: Plan, op: Op) -> int:
-    """Most bands that an operation can have: lines of its result's image, or rows; of all images of the batch together."""
+    """Most row tiles that an operation can have: lines of its result's image, or rows; of all images of the batch together."""
     return plan.tensors[op.writes].rows // _line_rows(op) if can_be_split(op) else 1
 
 
@@ -90,15 +90,15 @@ def _line_rows(op: Op) -> int:
     return op.layer.bounds.OX if isinstance(op.layer, ConvLayer) else 1
 
 
-def band_rows(plan: Plan, op: Op, count: int) -> list[tuple[int, int]]:
-    """(first row, rows) of each of about `count` bands: equal numbers of lines, the last with what is left."""
+def tile_row_ranges(plan: Plan, op: Op, count: int) -> list[tuple[int, int]]:
+    """(first row, rows) of each of about `count` row tiles: equal numbers of lines, the last with what is left."""
     rows, line = plan.tensors[op.writes].rows, _line_rows(op)
     step = -(-(rows // line) // count) * line if can_be_split(op) else rows
     return [(first, min(step, rows - first)) for first in range(0, rows, step)]
 
 
 def split_plan(plan: Plan, in_dram: Set[TensorId], counts: Mapping[int, int]) -> tuple[Plan, list[int]]:
-    """`plan` with the tensors `in_dram` in DRAM and operation i in `counts[i]` bands; (plan, operation of `plan` that each stems from)."""
+    """`plan` with the tensors `in_dram` in DRAM and operation i in `counts[i]` row tiles; (plan, the operation of `plan` behind each)."""
     splitter = _Splitter(plan, in_dram, counts)
     for op in plan.ops:
         splitter.split(op)
@@ -118,8 +118,8 @@ class _Splitter:
 
     def split(self, op: Op) -> None:
         result = self.plan.tensors[op.writes]
-        bands = band_rows(self.plan, op, self.counts.get(op.index, 1))
-        for number, (first, rows) in enumerate(bands):
+        row_tiles = tile_row_ranges(self.plan, op, self.counts.get(op.index, 1))
+        for number, (first, rows) in enumerate(row_tiles):
             index = len(self.ops)
             found = {key: self._read(op, key, index, first, rows) for key, _ in op.reads}
             reads = tuple((found[key], role) for key, role in op.reads)
@@ -129,13 +129,13 @@ class _Splitter:
                 self.written[writes].append(piece)
                 writes = piece.id
             self.tensors[writes].producers.append(index)
-            band = Band(number, len(bands), first, rows, result.rows) if len(bands) > 1 else None
-            m = rows if band is not None and op.on_array else op.m
-            self.ops.append(replace(op, index=index, reads=reads, writes=writes, m=m, band=band))
+            row_tile = RowTile(number, len(row_tiles), first, rows, result.rows) if len(row_tiles) > 1 else None
+            m = rows if row_tile is not None and op.on_array else op.m
+            self.ops.append(replace(op, index=index, reads=reads, writes=writes, m=m, row_tile=row_tile))
             self.origins.append(op.index)
 
     def _read(self, op: Op, key: TensorId, index: int, first: int, rows: int) -> TensorId:
-        """What a band reads in place of tensor `key`."""
+        """What a row tile reads in place of tensor `key`."""
         if key in self.in_dram:
             first, rows = rows_of(self.plan, op, key, first, rows)
             window = self._rows(key, index, first, rows, max(1, _planes(op, key)))
@@ -155,24 +155,24 @@ class _Splitter:
         return self.tensors[at]
 
 
-def fewest_bands(plan: Plan, op: Op, in_dram: Set[TensorId], room_bytes: int) -> int:
-    """Fewest bands of `op` whose rows fit in `room_bytes` twice (one band loads while another computes); one line each if none do."""
+def fewest_row_tiles(plan: Plan, op: Op, in_dram: Set[TensorId], room_bytes: int) -> int:
+    """Fewest row tiles of `op` whose rows fit in `room_bytes` twice (one loads while another computes); one line each if none do."""
     most = lines_of(plan, op)
     for count in _counts(most):
-        if band_bytes(plan, op, in_dram, count) * (2 if count > 1 else 1) <= room_bytes:
+        if row_tile_bytes(plan, op, in_dram, count) * (2 if count > 1 else 1) <= room_bytes:
             return count
     return most
 
 
 def _counts(most: int) -> Sequence[int]:
-    """Numbers of bands that differ in their lines."""
+    """Numbers of row tiles that differ in their lines."""
     return sorted({-(-most // lines) for lines in range(1, most + 1)})
 
 
-def band_bytes(plan: Plan, op: Op, in_dram: Set[TensorId], count: int) -> int:
-    """Most bytes that a band reads from DRAM and writes there."""
+def row_tile_bytes(plan: Plan, op: Op, in_dram: Set[TensorId], count: int) -> int:
+    """Most bytes that a row tile reads from DRAM and writes there."""
     most = 0
-    for first, rows in band_rows(plan, op, count):
+    for first, rows in tile_row_ranges(plan, op, count):
         size = 0
         for key in dict.fromkeys(key for key, _ in op.reads):
             if key in in_dram:

@@ -16,7 +16,7 @@ from accelsim.program import Transfers
 
 
 @dataclass(frozen=True)
-class Stream:
+class RunStream:
     """One stream in issue order.
 
     Attributes
@@ -55,7 +55,7 @@ class StreamBuilder:
         """Transfers so far."""
         return len(self._columns[0])
 
-    def add(self, stream: Stream, what: str) -> tuple[int, int, int]:
+    def add(self, stream: RunStream, what: str) -> tuple[int, int, int]:
         """Append a stream; return (first transfer, number of transfers, bytes on the bus).
 
         Raises

@@ -7,7 +7,7 @@ company changes a layer's bits.
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -18,10 +18,11 @@ import numpy.typing as npt
 from accelsim.compress.compression_report import CompressionReport, LayerCompression
 from accelsim.compress.encoder import Matrix, encode, encode_with, reconstruct
 from accelsim.compress.recipe import Recipe, Rule, check_fit, make_recipe
-from accelsim.compress.shared_codebooks import Codebooks, Network, shared_codebooks
+from accelsim.compress.shared_codebooks import Codebooks, NetworkMatrices, shared_codebooks
 from accelsim.errors import FormatError, TraceError
 from accelsim.formats.catalog import describe_format
 from accelsim.formats.weight_format import WeightFormat
+from accelsim.progress import Progress
 from accelsim.trace.layers import WeightedLayer, WeightRecord
 from accelsim.trace.manifest import CompressionRecord, Manifest, SeededSource
 from accelsim.trace.seeded import float_weights, seeded_weights
@@ -31,7 +32,6 @@ from accelsim.trace.trace import Trace, check_replaceable_trace, save_trace, wit
 __all__ = ["CompressionReport", "Recipe", "Rule", "compress_trace", "make_recipe", "materialize"]
 
 Bytes = npt.NDArray[np.uint8]
-Progress = Callable[[int, int, str], None]
 
 
 def compress_trace(
@@ -61,7 +61,7 @@ def compress_trace(
     companions
         Other float traces, on which a codebook that networks share is drawn too, by the same recipe.
     progress
-        Called as (layers done, layers in all, layer about to be encoded).
+        Called before each layer as (phase, layers done, layers in all).
 
     Returns
     -------
@@ -101,7 +101,7 @@ def compress_trace(
     rows: list[LayerCompression] = []
     for position, layer in enumerate(weighted):
         if progress is not None:
-            progress(position, len(weighted), layer.name)
+            progress("layers encoded", position, len(weighted))
         with _naming(trace, layer):
             weights = float_weights(trace, layer.name)
             record, streams, row = _compress_layer(layer, recipe.format_of(layer.name), weights, recipe.seed, shared)
@@ -160,7 +160,7 @@ def materialize(trace: Trace, progress: Progress | None = None) -> Trace:
     shared = shared_codebooks([network], origin.seed)
     for position, layer in enumerate(weighted):
         if progress is not None:
-            progress(position, len(weighted), layer.name)
+            progress("layers regenerated", position, len(weighted))
         weights = load[layer.name]()
         record, streams, _ = _compress_layer(layer, layer.weight.format, weights, origin.seed, shared)
         if layer.weight.streams and record.streams != layer.weight.streams:
@@ -188,7 +188,7 @@ def _naming(trace: Trace, layer: WeightedLayer) -> Iterator[None]:
         raise FormatError(f"trace {trace.name!r}, layer {layer.name!r}: {error}") from None
 
 
-def _network(trace: Trace, recipe: Recipe) -> Network:
+def _network(trace: Trace, recipe: Recipe) -> NetworkMatrices:
     """The layers of a float trace with the formats that a recipe gives them."""
     return [
         (recipe.format_of(layer.name), Matrix(layer.weight.k, layer.weight.n, partial(float_weights, trace, layer.name)))

@@ -12,13 +12,13 @@ from accelsim.compress.encoder import Arrays, Floats, channel_range
 from accelsim.compress.int8_codebook import int8_codebook
 from accelsim.compress.kmeans import Kept
 from accelsim.compress.subvectors import subvectors
-from accelsim.formats.masked_vq import SPEC
+from accelsim.formats.masked_vq import MaskedVqFormat
 from accelsim.formats.masks import pattern_numbers
 
 KIND = "masked_vq"
 
 
-def encode(spec: SPEC, weights: Floats, rng: np.random.Generator) -> Arrays:
+def encode(spec: MaskedVqFormat, weights: Floats, rng: np.random.Generator) -> Arrays:
     """Arrays `indices`, `masks` (pattern numbers), `codebook` (-127..127) and `scales`."""
     k, n = weights.shape
     unit = channel_range(weights, "tensor")

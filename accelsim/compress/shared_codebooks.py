@@ -16,10 +16,10 @@ from accelsim.formats.catalog import describe_format
 from accelsim.formats.weight_format import WeightFormat
 
 Codebooks = Mapping[WeightFormat, Codebook]
-Network = Sequence[tuple[WeightFormat, Matrix]]
+NetworkMatrices = Sequence[tuple[WeightFormat, Matrix]]
 
 
-def shared_codebooks(networks: Sequence[Network], seed: int) -> Codebooks:
+def shared_codebooks(networks: Sequence[NetworkMatrices], seed: int) -> Codebooks:
     """The codebook of each shared format among the networks' layers; empty without such a format.
 
     Parameters

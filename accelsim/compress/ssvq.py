@@ -11,12 +11,12 @@ import numpy as np
 from accelsim.compress.encoder import Arrays, Floats, channel_range
 from accelsim.compress.int8_codebook import int8_codebook
 from accelsim.compress.subvectors import subvectors
-from accelsim.formats.ssvq import SPEC
+from accelsim.formats.ssvq import SsvqFormat
 
 KIND = "ssvq"
 
 
-def encode(spec: SPEC, weights: Floats, rng: np.random.Generator) -> Arrays:
+def encode(spec: SsvqFormat, weights: Floats, rng: np.random.Generator) -> Arrays:
     """Arrays `indices`, `signs` (1 = negative), `codebook` and `scales`."""
     unit = channel_range(weights, spec.scale)
     found = int8_codebook(subvectors(np.abs(weights / unit), spec.d, spec.axis), spec.k, unit, rng)

@@ -8,12 +8,12 @@ from __future__ import annotations
 import numpy as np
 
 from accelsim.compress.encoder import Arrays, Floats, channel_range
-from accelsim.formats.uniform import SPEC
+from accelsim.formats.uniform import UniformFormat
 
 KIND = "uniform"
 
 
-def encode(spec: SPEC, weights: Floats, rng: np.random.Generator) -> Arrays:
+def encode(spec: UniformFormat, weights: Floats, rng: np.random.Generator) -> Arrays:
     """Arrays `weights` [K,N] and `scales`; levels are symmetric, -(2^(b-1)-1)..2^(b-1)-1; `rng` is not used."""
     top = (1 << spec.bits - 1) - 1
     scales = channel_range(weights, spec.scale) / np.float32(top)

@@ -16,7 +16,7 @@ from accelsim.compress.encoder import Arrays, Codebook, Floats, Matrix
 from accelsim.compress.kmeans import nearest_codewords
 from accelsim.compress.subvectors import check_codewords, subvectors
 from accelsim.errors import FormatError
-from accelsim.formats.universal_vq import SPEC
+from accelsim.formats.universal_vq import UniversalVqFormat
 
 KIND = "universal_vq"
 LEVELS = 32  # of a codeword's int8 a deviation: -127..127 reach to 3.97 deviations, and rounding costs 1/12288 of the variance
@@ -25,7 +25,7 @@ _TOP = 127
 _LEAST = float(np.finfo(np.float32).smallest_subnormal)  # a scale is never 0
 
 
-def make_codebook(spec: SPEC, networks: Sequence[Sequence[Matrix]], rng: np.random.Generator) -> Codebook:
+def make_codebook(spec: UniversalVqFormat, networks: Sequence[Sequence[Matrix]], rng: np.random.Generator) -> Codebook:
     """Draw a codebook for networks: a subvector of theirs, each network as likely as the others, plus the kernel's noise.
 
     Parameters
@@ -57,12 +57,12 @@ def make_codebook(spec: SPEC, networks: Sequence[Sequence[Matrix]], rng: np.rand
     return levels
 
 
-def encode(spec: SPEC, weights: Floats, rng: np.random.Generator) -> Arrays:
+def encode(spec: UniversalVqFormat, weights: Floats, rng: np.random.Generator) -> Arrays:
     """Arrays of a matrix that is a whole network by itself: `indices`, `codebook` and `scales`."""
     return encode_with(spec, weights, make_codebook(spec, [[Matrix(weights.shape[0], weights.shape[1], lambda: weights)]], rng))
 
 
-def encode_with(spec: SPEC, weights: Floats, codebook: Codebook) -> Arrays:
+def encode_with(spec: UniversalVqFormat, weights: Floats, codebook: Codebook) -> Arrays:
     """Arrays `indices` (nearest codewords of the matrix in its deviations), `codebook` (as given) and `scales`."""
     k, n = weights.shape
     unit = _deviation(weights)
@@ -80,12 +80,12 @@ def _deviation(weights: Floats) -> float:
     return float(np.sqrt((weights.astype(np.float64) ** 2).mean()))
 
 
-def _count(spec: SPEC, matrix: Matrix) -> int:
+def _count(spec: UniversalVqFormat, matrix: Matrix) -> int:
     """Subvectors of a matrix."""
     return prod(spec.streams(matrix.k, matrix.n)["indices"].shape)
 
 
-def _pool(spec: SPEC, network: Sequence[Matrix], rng: np.random.Generator) -> Floats:
+def _pool(spec: UniversalVqFormat, network: Sequence[Matrix], rng: np.random.Generator) -> Floats:
     """At most about `SUBVECTORS` subvectors of a network, of each matrix in proportion to its size, in deviations: float32 [count, d]."""
     counts = [_count(spec, matrix) for matrix in network]
     share = min(1.0, SUBVECTORS / sum(counts))

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from accelsim.compress.encoder import Arrays, Floats
-from accelsim.formats.vecq import SPEC
+from accelsim.formats.vecq import VecqFormat
 
 KIND = "vecq"
 # arXiv 2005.08501: the step in deviations that loses least orientation on N(0,1), for each number of bits.
@@ -17,7 +17,7 @@ LAMBDA = {2: 0.9957, 3: 0.5860, 4: 0.3352, 5: 0.1881, 6: 0.1041, 7: 0.0569, 8: 0
 _LEAST = float(np.finfo(np.float32).smallest_subnormal)  # a scale is never 0
 
 
-def encode(spec: SPEC, weights: Floats, rng: np.random.Generator) -> Arrays:
+def encode(spec: VecqFormat, weights: Floats, rng: np.random.Generator) -> Arrays:
     """Arrays `weights` (u = v - 1/2) and `scales` (alpha / 2, one a layer); `rng` is not used."""
     exact = weights.astype(np.float64)
     deviation = float(exact.std()) or 1.0

@@ -10,12 +10,12 @@ import numpy as np
 from accelsim.compress.encoder import Arrays, Floats, channel_range
 from accelsim.compress.int8_codebook import int8_codebook
 from accelsim.compress.subvectors import subvectors
-from accelsim.formats.vq import SPEC
+from accelsim.formats.vq import VqFormat
 
 KIND = "vq"
 
 
-def encode(spec: SPEC, weights: Floats, rng: np.random.Generator) -> Arrays:
+def encode(spec: VqFormat, weights: Floats, rng: np.random.Generator) -> Arrays:
     """Arrays `indices`, `codebook` (-127..127) and `scales`."""
     unit = channel_range(weights, spec.scale)
     found = int8_codebook(subvectors(weights / unit, spec.d, spec.axis), spec.k, unit, rng)

@@ -11,16 +11,16 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from accelsim.cost import gate_counts
+from accelsim.cost.action_counts import WEIGHT_STREAM
+from accelsim.cost.energy import MEMORIES, EnergyLine
+from accelsim.cost.recost import Cost, recost
+from accelsim.cost.sign_cost import SignCost, sign_bits, sign_costs
+from accelsim.cost.span import ZERO, Span, total
+from accelsim.cost.technology import Technology
 from accelsim.errors import ConfigError
-from accelsim.report.compare import label
-from accelsim.report.cost import gate_counts
-from accelsim.report.cost.action_counts import WEIGHT_STREAM
-from accelsim.report.cost.energy import MEMORIES, EnergyLine
-from accelsim.report.cost.recost import Cost, recost
-from accelsim.report.cost.sign_cost import SignCost, sign_bits, sign_costs
-from accelsim.report.cost.span import ZERO, Span, total
-from accelsim.report.cost.technology import Technology
 from accelsim.result import CATEGORIES, Result
+from accelsim.run_labels import label
 
 REST = "everything else"
 DECODER_ONLY = ("codebook", "sign decoder")  # parts that a chip for raw weights does not have

@@ -11,8 +11,8 @@ from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from accelsim.accelerator import Accelerator
+from accelsim.cost.span import Span, total
 from accelsim.formats.catalog import format_module
-from accelsim.report.cost.span import Span, total
 from accelsim.result import LayerResult, Result
 
 WEIGHT_STREAM = ("indices", "signs", "masks", "raw_weights", "padding", "codebook", "scales_bias", "parameters")

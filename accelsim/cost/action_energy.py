@@ -10,11 +10,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from accelsim.accelerator import Accelerator
-from accelsim.report.cost import gate_counts, sparse_tile
-from accelsim.report.cost.span import ZERO, Span
-from accelsim.report.cost.sram_grid import SramPoint, sram_point
-from accelsim.report.cost.sram_macros import Macro, accumulator_macro, activation_macro, codebook_macro, weight_macro
-from accelsim.report.cost.technology import Figure, Technology
+from accelsim.cost import gate_counts, sparse_tile
+from accelsim.cost.span import ZERO, Span
+from accelsim.cost.sram_grid import SramPoint, sram_point
+from accelsim.cost.sram_macros import Macro, accumulator_macro, activation_macro, codebook_macro, weight_macro
+from accelsim.cost.technology import Figure, Technology
 
 
 @dataclass(frozen=True)

@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from accelsim.accelerator import Accelerator
-from accelsim.report.cost.clock_limits import ClockLimit, clock_limits
-from accelsim.report.cost.components import AreaComponent
-from accelsim.report.cost.logic_area import logic_components
-from accelsim.report.cost.memory_area import memory_components
-from accelsim.report.cost.span import Span, total
-from accelsim.report.cost.technology import Technology
+from accelsim.cost.clock_limits import ClockLimit, clock_limits
+from accelsim.cost.components import AreaComponent
+from accelsim.cost.logic_area import logic_components
+from accelsim.cost.memory_area import memory_components
+from accelsim.cost.span import Span, total
+from accelsim.cost.technology import Technology
 
 
 @dataclass(frozen=True)

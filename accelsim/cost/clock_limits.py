@@ -13,9 +13,9 @@ from math import ceil, gcd, log2
 from typing import Any
 
 from accelsim.accelerator import Accelerator
-from accelsim.report.cost.span import Span
-from accelsim.report.cost.sram_macros import codebook_macro
-from accelsim.report.cost.technology import Technology
+from accelsim.cost.span import Span
+from accelsim.cost.sram_macros import codebook_macro
+from accelsim.cost.technology import Technology
 
 MUX_LEVELS = 2  # gates in a row of a two-to-one multiplexer
 SIGN_LEVELS = 10  # an XOR and a carry over eight bits

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from math import ceil, log2
 
+from accelsim.cost import gate_counts
+from accelsim.cost.components import AreaComponent, logic
+from accelsim.cost.gate_counts import SYNTHESIS
+from accelsim.cost.span import Span
+from accelsim.cost.technology import Technology
 from accelsim.errors import ConfigError
 from accelsim.hw.decode_mac_core import CodebookSpec
-from accelsim.report.cost import gate_counts
-from accelsim.report.cost.components import AreaComponent, logic
-from accelsim.report.cost.gate_counts import SYNTHESIS
-from accelsim.report.cost.span import Span
-from accelsim.report.cost.technology import Technology
 
 
 def codebook_components(codebook: CodebookSpec, technology: Technology) -> tuple[AreaComponent, ...]:

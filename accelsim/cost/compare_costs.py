@@ -9,12 +9,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from accelsim.report.compare import short_labels
-from accelsim.report.cost.recost import Cost, recost
-from accelsim.report.cost.sign_cost import SignCost, sign_bits, sign_costs
-from accelsim.report.cost.span import ZERO, Span, total
-from accelsim.report.cost.technology import Technology
+from accelsim.cost.recost import Cost, recost
+from accelsim.cost.sign_cost import SignCost, sign_bits, sign_costs
+from accelsim.cost.span import ZERO, Span, total
+from accelsim.cost.technology import Technology
 from accelsim.result import Result
+from accelsim.run_labels import short_labels
 
 # Component of an energy report -> group of an area report, so that both are drawn in the same colours.
 ENERGY_GROUPS: Mapping[str, str] = {

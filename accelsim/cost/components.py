@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from accelsim.report.cost.span import Span
-from accelsim.report.cost.technology import Technology
+from accelsim.cost.span import Span
+from accelsim.cost.technology import Technology
 
 
 @dataclass(frozen=True)

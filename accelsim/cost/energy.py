@@ -14,15 +14,15 @@ from typing import Any, Literal
 import yaml
 
 from accelsim.accelerator import Accelerator, load_accelerator
+from accelsim.cost.action_counts import Action, Counts, add_counts, count_actions
+from accelsim.cost.action_energy import ActionEnergy, action_energies
+from accelsim.cost.area import area_of
+from accelsim.cost.span import Span, total
+from accelsim.cost.sram_grid import SramPoint
+from accelsim.cost.sram_macros import accumulator_macro, activation_macro, codebook_macro, weight_macro
+from accelsim.cost.technology import MemoryTable, Technology
 from accelsim.errors import ConfigError
 from accelsim.hw.memory import IDEAL
-from accelsim.report.cost.action_counts import Action, Counts, add_counts, count_actions
-from accelsim.report.cost.action_energy import ActionEnergy, action_energies
-from accelsim.report.cost.area import area_of
-from accelsim.report.cost.span import Span, total
-from accelsim.report.cost.sram_grid import SramPoint
-from accelsim.report.cost.sram_macros import accumulator_macro, activation_macro, codebook_macro, weight_macro
-from accelsim.report.cost.technology import MemoryTable, Technology
 from accelsim.result import Result
 
 MEMORIES = ("dram", "flash")

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from math import gcd, log2
 
-from accelsim.report.cost.span import Span
+from accelsim.cost.span import Span
 
 SYNTHESIS = "own fit to yosys 0.23 / Nangate45 synthesis"
 

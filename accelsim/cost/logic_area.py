@@ -9,12 +9,12 @@ from __future__ import annotations
 from math import comb
 
 from accelsim.accelerator import Accelerator
+from accelsim.cost import gate_counts, sparse_tile
+from accelsim.cost.components import AreaComponent, logic
+from accelsim.cost.gate_counts import SYNTHESIS
+from accelsim.cost.span import Span
+from accelsim.cost.technology import Technology
 from accelsim.formats.decode_path import DecodePath
-from accelsim.report.cost import gate_counts, sparse_tile
-from accelsim.report.cost.components import AreaComponent, logic
-from accelsim.report.cost.gate_counts import SYNTHESIS
-from accelsim.report.cost.span import Span
-from accelsim.report.cost.technology import Technology
 
 # Error of each formula against the rows that it was fitted to, widened to whole percents: tests/validation/test_area.py holds them.
 FIT_ERROR = {

@@ -7,12 +7,12 @@ Disputable assumptions: nominal is the circuit of `sram_macros`; the ranges hold
 from __future__ import annotations
 
 from accelsim.accelerator import Accelerator
-from accelsim.report.cost.codebook_area import codebook_components
-from accelsim.report.cost.components import AreaComponent
-from accelsim.report.cost.span import Span
-from accelsim.report.cost.sram_grid import AREA_DEVICE
-from accelsim.report.cost.sram_macros import SMALL_BYTES, Macro, accumulator_macro, activation_macro, buffer_macro, weight_macro
-from accelsim.report.cost.technology import Technology
+from accelsim.cost.codebook_area import codebook_components
+from accelsim.cost.components import AreaComponent
+from accelsim.cost.span import Span
+from accelsim.cost.sram_grid import AREA_DEVICE
+from accelsim.cost.sram_macros import SMALL_BYTES, Macro, accumulator_macro, activation_macro, buffer_macro, weight_macro
+from accelsim.cost.technology import Technology
 
 Sized = tuple[AreaComponent, float | None]  # and the cycle time of its macro, ns (None: not a macro of the grid)
 

@@ -8,9 +8,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from accelsim.accelerator import Accelerator
-from accelsim.report.cost.area import AreaReport, area_of
-from accelsim.report.cost.energy import EnergyReport, accelerator_of, energy_of
-from accelsim.report.cost.technology import Technology
+from accelsim.cost.area import AreaReport, area_of
+from accelsim.cost.energy import EnergyReport, accelerator_of, energy_of
+from accelsim.cost.technology import Technology
 from accelsim.result import Result
 
 

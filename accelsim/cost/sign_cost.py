@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from accelsim.accelerator import Accelerator
-from accelsim.report.cost import gate_counts
-from accelsim.report.cost.action_counts import add_counts, count_actions
-from accelsim.report.cost.components import AreaComponent, logic
-from accelsim.report.cost.gate_counts import SYNTHESIS
-from accelsim.report.cost.recost import Cost
-from accelsim.report.cost.span import ZERO, Span
-from accelsim.report.cost.technology import Technology
+from accelsim.cost import gate_counts
+from accelsim.cost.action_counts import add_counts, count_actions
+from accelsim.cost.components import AreaComponent, logic
+from accelsim.cost.gate_counts import SYNTHESIS
+from accelsim.cost.recost import Cost
+from accelsim.cost.span import ZERO, Span
+from accelsim.cost.technology import Technology
 from accelsim.result import Result
 
 SIGN_INSIDE_SYNTHESIZED = (1231.7 - 1188.7, 1127.0 - 1038.0)  # GE a PE, psums of 32 and of 24 bits

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 from math import comb
 
-from accelsim.report.cost import gate_counts
-from accelsim.report.cost.span import Span
+from accelsim.cost import gate_counts
+from accelsim.cost.span import Span
 
 PRODUCT_BITS = 16
 ZERO_COUNT = 4.0  # GE a bit: finds the next set bit of a mask and clears it (a priority chain: AND, OR, inverter); estimate

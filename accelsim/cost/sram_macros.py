@@ -9,9 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from accelsim.accelerator import Accelerator
-from accelsim.report.cost.span import Span
-from accelsim.report.cost.sram_grid import SramPoint, SramPorts, sram_point
-from accelsim.report.cost.technology import MemoryTable
+from accelsim.cost.span import Span
+from accelsim.cost.sram_grid import SramPoint, SramPorts, sram_point
+from accelsim.cost.technology import MemoryTable
 
 SINGLE_PORT: SramPorts = "1rw"
 SMALL_BYTES = 4096  # up to here CACTI's SRAM is smaller than compiled macros: FakeRAM45 has 0.50-0.62 um2/bit, CACTI 0.40-0.44

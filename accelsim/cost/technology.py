@@ -9,10 +9,10 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from accelsim.cost.span import Span
+from accelsim.cost.sram_grid import Device, grid_nodes
 from accelsim.presets import find_preset
 from accelsim.records import Record, build, read_yaml
-from accelsim.report.cost.span import Span
-from accelsim.report.cost.sram_grid import Device, grid_nodes
 
 FOLDER = "technology"
 

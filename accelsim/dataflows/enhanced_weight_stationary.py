@@ -14,7 +14,7 @@ from accelsim.dataflows.scale_sim import preloaded_fold_cycles
 KIND = "enhanced_weight_stationary"
 
 
-class SPEC(Dataflow):
+class EnhancedWeightStationary(Dataflow):
     """Weights pass the decoder once, on their way into the files: every format of at most 8 bits fits.
 
     A double-buffered array has two files a PE, which change roles behind the swap wave; in a single one a weight may be overwritten
@@ -35,3 +35,6 @@ class SPEC(Dataflow):
     def scale_sim_fold_cycles(self, array: SystolicArray, fold: Fold) -> int:
         """By analogy (SCALE-Sim has no such dataflow): R for each tile to load, then M for each, and R + C - 2 of skew."""
         return preloaded_fold_cycles(array, fold)
+
+
+SPEC = EnhancedWeightStationary

@@ -13,7 +13,7 @@ from accelsim.dataflows.scale_sim import preloaded_fold_cycles
 KIND = "input_stationary"
 
 
-class SPEC(Dataflow):
+class InputStationary(Dataflow):
     """Weights stream past, again for each M-tile: a decoder would have to feed a weight to each row a cycle, so they come raw."""
 
     kind = KIND
@@ -26,3 +26,6 @@ class SPEC(Dataflow):
     def scale_sim_fold_cycles(self, array: SystolicArray, fold: Fold) -> int:
         """2R + C + N - 2."""
         return preloaded_fold_cycles(array, fold)
+
+
+SPEC = InputStationary

@@ -38,7 +38,7 @@ class AccumulateInPlace(FoldTiming):
         return start + fold.steps + 2 * array.rows + array.cols - 1
 
 
-class SPEC(Dataflow):
+class OutputStationary(Dataflow):
     """Weights stream past, again for each M-tile: a decoder would have to feed a weight to each column a cycle, so they come raw."""
 
     kind = KIND
@@ -51,3 +51,6 @@ class SPEC(Dataflow):
     def scale_sim_fold_cycles(self, array: SystolicArray, fold: Fold) -> int:
         """K + R + C - 2: the sums are not read out."""
         return skewed_cycles(array, fold)
+
+
+SPEC = OutputStationary

@@ -12,7 +12,7 @@ from accelsim.dataflows.scale_sim import preloaded_fold_cycles
 KIND = "weight_stationary"
 
 
-class SPEC(Dataflow):
+class WeightStationary(Dataflow):
     """Weights pass the decoder once, on their way into the array: every format of at most 8 bits fits."""
 
     kind = KIND
@@ -25,3 +25,6 @@ class SPEC(Dataflow):
     def scale_sim_fold_cycles(self, array: SystolicArray, fold: Fold) -> int:
         """2R + C + M - 2."""
         return preloaded_fold_cycles(array, fold)
+
+
+SPEC = WeightStationary

@@ -18,7 +18,7 @@ KIND = "float32"
 EXAMPLES = ("float32",)
 
 
-class SPEC(WeightFormat):
+class Float32Format(WeightFormat):
     """Streams: weights [K,N] of 32 bits."""
 
     kind: Literal["float32"] = "float32"
@@ -39,3 +39,6 @@ class SPEC(WeightFormat):
     def dequantize(self, arrays: Arrays, k: int, n: int) -> npt.NDArray[Any]:
         """The float32 weights themselves: this is the one format whose result is not an integer."""
         return arrays["weights"].astype(np.float32, copy=False)
+
+
+SPEC = Float32Format

@@ -22,7 +22,7 @@ KIND = "masked_vq"
 EXAMPLES = ("masked_vq:k=16,d=8,keep=2,of=4", "masked_vq:k=5,d=4,keep=1,of=2,axis=1", "masked_vq:k=20,d=8,keep=3,of=8")
 
 
-class SPEC(WeightFormat):
+class MaskedVqFormat(WeightFormat):
     """Streams: indices [K,N/d], masks [K,N/of] (axis 0; along K for axis 1), codebook [k,d] int8, scale.
 
     `keep` of each `of` neighbours along the codeword are not zero; `of` divides d.
@@ -38,7 +38,7 @@ class SPEC(WeightFormat):
     axis: Axis = 0
 
     @model_validator(mode="after")
-    def _mask_fits(self) -> SPEC:
+    def _mask_fits(self) -> MaskedVqFormat:
         if self.keep >= self.of:
             raise FormatError(f"format 'masked_vq': keep={self.keep} of={self.of} masks nothing; allowed: keep from 1 to {self.of - 1}")
         if self.d % self.of:
@@ -71,3 +71,6 @@ class SPEC(WeightFormat):
         """int8 [K,N]: the codewords' elements where the mask keeps them, else 0."""
         kept = look_up(mask_patterns(self.keep, self.of), arrays["masks"], self.axis)
         return look_up(arrays["codebook"], arrays["indices"], self.axis) * kept
+
+
+SPEC = MaskedVqFormat

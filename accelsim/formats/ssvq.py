@@ -19,7 +19,7 @@ KIND = "ssvq"
 EXAMPLES = ("ssvq:k=16,d=8", "ssvq:k=5,d=4,axis=1", "ssvq:k=1,d=2", "ssvq:k=300,d=8,scale=channel")
 
 
-class SPEC(WeightFormat):
+class SsvqFormat(WeightFormat):
     """Streams: indices [K,N/d] (axis 0) or [K/d,N] (axis 1), signs [K,N], codebook [k,d] int8, scales.
 
     Axis 0: d neighbouring outputs share a codeword; axis 1: d neighbouring inputs do.
@@ -58,3 +58,6 @@ class SPEC(WeightFormat):
         """int8 [K,N]: sign ? -c : c."""
         magnitudes = look_up(arrays["codebook"], arrays["indices"], self.axis)
         return np.where(arrays["signs"].astype(np.bool_), -magnitudes, magnitudes)
+
+
+SPEC = SsvqFormat

@@ -18,7 +18,7 @@ KIND = "uniform"
 EXAMPLES = ("uniform", "uniform:bits=2,scale=tensor", "uniform:bits=5", "uniform:bits=16")
 
 
-class SPEC(WeightFormat):
+class UniformFormat(WeightFormat):
     """Streams: weights [K,N] of `bits` bits, scales."""
 
     kind: Literal["uniform"] = "uniform"
@@ -39,3 +39,6 @@ class SPEC(WeightFormat):
     def dequantize(self, arrays: Arrays, k: int, n: int) -> npt.NDArray[Any]:
         """The stored integers: int8 up to 8 bits, int16 above."""
         return arrays["weights"].astype(np.int8 if self.bits <= 8 else np.int16, copy=False)
+
+
+SPEC = UniformFormat

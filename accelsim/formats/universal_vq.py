@@ -19,7 +19,7 @@ KIND = "universal_vq"
 EXAMPLES = ("universal_vq:k=256,d=8", "universal_vq:k=300,d=4,axis=1", "universal_vq:k=2,d=1")
 
 
-class SPEC(WeightFormat):
+class UniversalVqFormat(WeightFormat):
     """Streams: indices [K,N/d] (axis 0) or [K/d,N] (axis 1), the shared codebook [k,d] int8, and the layer's scale."""
 
     kind: Literal["universal_vq"] = "universal_vq"
@@ -49,3 +49,6 @@ class SPEC(WeightFormat):
     def dequantize(self, arrays: Arrays, k: int, n: int) -> npt.NDArray[Any]:
         """int8 [K,N]: the codewords."""
         return look_up(arrays["codebook"], arrays["indices"], self.axis)
+
+
+SPEC = UniversalVqFormat

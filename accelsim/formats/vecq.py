@@ -19,7 +19,7 @@ KIND = "vecq"
 EXAMPLES = ("vecq:bits=2", "vecq", "vecq:bits=7", "vecq:bits=8")
 
 
-class SPEC(WeightFormat):
+class VecqFormat(WeightFormat):
     """Streams: weights [K,N] of `bits` bits (u), and the scale alpha / 2 of the layer."""
 
     kind: Literal["vecq"] = "vecq"
@@ -40,3 +40,6 @@ class SPEC(WeightFormat):
         """The odd integers 2u + 1, -(2^b - 1)..2^b - 1: int8 up to 7 bits, int16 for 8."""
         stored = arrays["weights"].astype(np.int16)
         return (2 * stored + 1).astype(np.int8 if self.bits < 8 else np.int16)
+
+
+SPEC = VecqFormat

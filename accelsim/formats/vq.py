@@ -18,7 +18,7 @@ KIND = "vq"
 EXAMPLES = ("vq:k=16,d=4", "vq:k=5,d=4,axis=1", "vq:k=1,d=2", "vq:k=300,d=8,scale=channel")
 
 
-class SPEC(WeightFormat):
+class VqFormat(WeightFormat):
     """Streams: indices [K,N/d] (axis 0) or [K/d,N] (axis 1), codebook [k,d] int8, scales.
 
     Axis 0: d neighbouring outputs share a codeword; axis 1: d neighbouring inputs do.
@@ -52,3 +52,6 @@ class SPEC(WeightFormat):
     def dequantize(self, arrays: Arrays, k: int, n: int) -> npt.NDArray[Any]:
         """int8 [K,N]: the codewords."""
         return look_up(arrays["codebook"], arrays["indices"], self.axis)
+
+
+SPEC = VqFormat

@@ -27,7 +27,7 @@ class Request:
 
 
 @dataclass
-class Recorder:
+class RunRecorder:
     """Notes of one run, in the order of time.
 
     Attributes
@@ -51,7 +51,7 @@ class Recorder:
 class RecordedCluster(ComputeCluster):
     """A cluster whose landings and fills are noted."""
 
-    def __init__(self, env: simpy.Environment, clock_hz: int, program: Program, recorder: Recorder) -> None:
+    def __init__(self, env: simpy.Environment, clock_hz: int, program: Program, recorder: RunRecorder) -> None:
         super().__init__(env, clock_hz, program)
         self._recorder = recorder
 
@@ -67,7 +67,7 @@ class RecordedCluster(ComputeCluster):
 class RecordedChannel:
     """A memory channel whose transfers are noted; made before the channel, which needs its `complete`."""
 
-    def __init__(self, env: simpy.Environment, name: str, complete: Complete, recorder: Recorder) -> None:
+    def __init__(self, env: simpy.Environment, name: str, complete: Complete, recorder: RunRecorder) -> None:
         self._env, self._ended = env, complete
         self._requests = recorder.requests.setdefault(name, [])
         self._completed = recorder.completed_ps.setdefault(name, {})

@@ -12,9 +12,9 @@ from typing import Any, Protocol
 
 from rich.console import Console
 
-from accelsim.report.cost.area import AreaReport
-from accelsim.report.cost.compare_costs import RunCost
-from accelsim.report.cost.energy import EnergyReport
+from accelsim.cost.area import AreaReport
+from accelsim.cost.compare_costs import RunCost
+from accelsim.cost.energy import EnergyReport
 from accelsim.report.export.run import to_csv, write_run
 from accelsim.report.metrics import summarize
 from accelsim.report.tables.area import render_area_groups

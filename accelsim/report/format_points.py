@@ -12,7 +12,7 @@ from typing import Any
 
 from rich.console import Console
 
-from accelsim.report.cost.span import Span
+from accelsim.cost.span import Span
 from accelsim.report.export.folder import FolderKind, check_replaceable, write_folder
 from accelsim.report.export.run import to_csv, to_json
 from accelsim.report.metrics import tightest_bound, weight_bits

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from accelsim.report.compare import Comparison, compare, label, short_labels
-from accelsim.report.cost.compare_costs import RunCost, costs_of
-from accelsim.report.cost.technology import Technology
+from accelsim.cost.compare_costs import RunCost, costs_of
+from accelsim.cost.technology import Technology
+from accelsim.report.compare import Comparison, compare
 from accelsim.result import Result
+from accelsim.run_labels import label, short_labels
 
 
 @dataclass(frozen=True)

@@ -1,1 +1,1 @@
-"""Limits that the whole machine must reach: cells that a closed form gives, and the walk from there to a preset's own figure."""
+"""Studies of published claims: the 3x maps, the walk from 5.33x, and machines like those of Vela and vector-LUT silicon."""

@@ -6,17 +6,15 @@ the whole network (attention and patch embedding too) at full utilisation; so th
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
-from accelsim.limits.ideals import closed_form_machine
-from accelsim.limits.traces import compressed_matrices, stacked
-from accelsim.report.limits import LimitCell
+from accelsim.progress import Progress
 from accelsim.simulate import simulate
+from accelsim.studies.ideal_machines import closed_form_machine
+from accelsim.studies.network_parts import compressed_matrices, stacked
+from accelsim.studies.study_records import LimitCell
 from accelsim.trace.trace import Trace
 
 ARRAYS = (16, 32, 64)
 BYTES_PER_CYCLE = (0.5, 1.0, 2.0, 4.0, 8.0)
-Progress = Callable[[str, int, int], None]
 
 
 def closed_form(baseline: Trace, other: Trace, array: int, bytes_per_cycle: float) -> tuple[float, float]:

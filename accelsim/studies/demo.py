@@ -21,27 +21,27 @@ from typing import Any
 from rich.console import Console
 
 from accelsim.accelerator import FOLDER, load_accelerator
-from accelsim.limits.cells import closed_form, limit_cells
-from accelsim.limits.walk import walk
 from accelsim.presets import CONFIGS, preset_names
+from accelsim.progress import Progress
 from accelsim.report.export.folder import FolderKind, check_replaceable, write_folder
 from accelsim.report.export.run import to_csv, to_json
-from accelsim.report.limits import LimitCell, Walk
 from accelsim.report.plots.pairs import pairs_picture
 from accelsim.report.plots.picture import Picture, files_of
 from accelsim.report.plots.speedup_map import map_picture
-from accelsim.report.plots.walk import walk_picture
 from accelsim.report.speedup_cells import Cell, Point
-from accelsim.report.tables import limits as tables
 from accelsim.report.tables.terminal import PIPE_COLUMNS
 from accelsim.report.tables.terminal import say as paragraph
 from accelsim.result import Result
 from accelsim.simulate import simulate
-from accelsim.speedup_map import bandwidth_points, batch_points, lane_points, measure_all, port_points, preset_points
+from accelsim.studies import study_tables as tables
+from accelsim.studies.closed_form import closed_form, limit_cells
+from accelsim.studies.speedup_map import bandwidth_points, batch_points, lane_points, measure_all, port_points, preset_points
+from accelsim.studies.study_records import LimitCell, Walk
+from accelsim.studies.walk import walk
+from accelsim.studies.walk_plot import walk_picture
 from accelsim.trace.trace import load_trace
 
 Say = Callable[[str], None]
-Progress = Callable[[str, int, int], None]
 NAMES = ("int8", "ssvq")
 MAX_WORKERS = 4
 AROUND_THREE = (2.5, 3.5)

@@ -6,18 +6,18 @@ buffers, lanes and ports of its own preset, and bytes a cycle come from a memory
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import Executor
 from functools import partial
 from pathlib import Path
 
 from accelsim.accelerator import load_accelerator
+from accelsim.progress import Progress
 from accelsim.report.speedup_cells import Cell, Limiter, Point
 from accelsim.result import Result
 from accelsim.simulate import simulate
 from accelsim.trace.trace import Trace, load_trace
 
-Progress = Callable[[str, int, int], None]
 PRESET_OF_ARRAY = {16: "mcu-16x16", 32: "edge-32x32", 64: "edge-64x64"}
 ARRAYS = tuple(PRESET_OF_ARRAY)
 BYTES_PER_CYCLE = (0.5, 1.0, 2.0, 4.0, 8.0)

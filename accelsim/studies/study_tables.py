@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 from rich.console import Console
 
-from accelsim.report.limits import LimitCell, Walk
 from accelsim.report.speedup_cells import Cell, Limiter
 from accelsim.report.tables.terminal import row, say, show, table
 from accelsim.report.tables.text import count, decimal_bytes, milliseconds, times
+from accelsim.studies.study_records import LimitCell, Walk
 
 
 def render_presets(console: Console, cells: Sequence[Cell], names: tuple[str, str]) -> None:

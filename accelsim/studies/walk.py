@@ -12,14 +12,13 @@ import yaml
 
 from accelsim.accelerator import Accelerator, load_accelerator
 from accelsim.hw.channel import peak_bytes_per_s
-from accelsim.limits.ideals import HUGE
-from accelsim.limits.traces import compressed_matrices, products_alone, stacked
-from accelsim.report.limits import Walk, WalkStep
+from accelsim.progress import Progress
 from accelsim.result import Result
 from accelsim.simulate import simulate
+from accelsim.studies.ideal_machines import HUGE
+from accelsim.studies.network_parts import compressed_matrices, products_alone, stacked
+from accelsim.studies.study_records import Walk, WalkStep
 from accelsim.trace.trace import Trace
-
-Progress = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True)

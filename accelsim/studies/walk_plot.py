@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from matplotlib.axes import Axes
 
-from accelsim.report.limits import Walk
 from accelsim.report.plots.bars import LOSS_MARK, draw_steps, step_texts
 from accelsim.report.plots.picture import Picture, picture
 from accelsim.report.plots.style import GAIN_PAINT, LOSS_PAINT, TOTAL_PAINT
 from accelsim.report.tables.text import times
+from accelsim.studies.study_records import Walk
 
 
 def plot_walk(ax: Axes, walk: Walk) -> None:

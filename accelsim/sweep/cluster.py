@@ -20,9 +20,9 @@ from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any
 
+from accelsim.cost.technology import Technology
 from accelsim.errors import ConfigError
 from accelsim.provenance import model_hash
-from accelsim.report.cost.technology import Technology
 from accelsim.sweep.blocks import Blocks
 from accelsim.sweep.ctrl_c import deaf_to_ctrl_c
 from accelsim.sweep.points import Point

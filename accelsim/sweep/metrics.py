@@ -11,11 +11,11 @@ from typing import Any
 
 import accelsim
 from accelsim.accelerator import Accelerator
+from accelsim.cost.area import area_of
+from accelsim.cost.energy import energy_of
+from accelsim.cost.sram_grid import GRID_FILE
+from accelsim.cost.technology import Technology
 from accelsim.provenance import model_hash, versions
-from accelsim.report.cost.area import area_of
-from accelsim.report.cost.energy import energy_of
-from accelsim.report.cost.sram_grid import GRID_FILE
-from accelsim.report.cost.technology import Technology
 from accelsim.report.metrics import WEIGHT_OPERANDS, tightest_bound
 from accelsim.result import BOUND_RESOURCES, CATEGORIES, OPERANDS, Result, limiting_resource
 from accelsim.sweep.columns import METRICS

@@ -18,9 +18,9 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.context import ForkServerContext, ForkServerProcess
 from typing import Any
 
+from accelsim.cost.technology import Technology
 from accelsim.errors import AccelsimError, ConfigError
 from accelsim.provenance import model_hash
-from accelsim.report.cost.technology import Technology
 from accelsim.sweep.blocks import Blocks
 from accelsim.sweep.ctrl_c import deaf_to_ctrl_c
 from accelsim.sweep.points import Point

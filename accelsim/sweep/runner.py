@@ -11,13 +11,13 @@ from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from typing import Any, Protocol
 
+from accelsim.cost.technology import Technology
 from accelsim.errors import ConfigError
-from accelsim.report.cost.technology import Technology
 from accelsim.sweep.metrics import FAILED, OK, costing_id
 from accelsim.sweep.points import Point, expand
 from accelsim.sweep.spec import Sweep
 from accelsim.sweep.store import Store
-from accelsim.sweep.tally import Progress, SweepSummary, Tally
+from accelsim.sweep.tally import SweepProgress, SweepSummary, Tally
 
 MAX_POINTS = 1_000_000  # of a sweep without a limit: the product of a few long axes is easily a mistake
 LOOKUP = 256  # points that are looked up in the store at once
@@ -67,7 +67,7 @@ def run_sweep(
     *,
     limit: int | None = None,
     retry_failed: bool = False,
-    progress: Callable[[Progress], None] | None = None,
+    progress: Callable[[SweepProgress], None] | None = None,
 ) -> SweepSummary:
     """Run what the store does not have of a sweep.
 

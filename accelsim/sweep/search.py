@@ -11,9 +11,9 @@ from collections.abc import Callable, Mapping, Sequence
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
+from accelsim.cost.technology import Technology
 from accelsim.errors import ConfigError
 from accelsim.registry import suggest
-from accelsim.report.cost.technology import Technology
 from accelsim.sweep.best import check_figures
 from accelsim.sweep.columns import METRICS, NUMERIC
 from accelsim.sweep.metrics import FAILED, OK, costing_id
@@ -21,7 +21,7 @@ from accelsim.sweep.points import candidate
 from accelsim.sweep.runner import Backend
 from accelsim.sweep.spec import AxisGroup, Sweep
 from accelsim.sweep.store import Store
-from accelsim.sweep.tally import Progress, SweepSummary, Tally
+from accelsim.sweep.tally import SweepProgress, SweepSummary, Tally
 
 if TYPE_CHECKING:
     import optuna
@@ -41,7 +41,7 @@ def search(
     sampler: str = "nsga2",
     seed: int = 0,
     retry_failed: bool = False,
-    progress: Callable[[Progress], None] | None = None,
+    progress: Callable[[SweepProgress], None] | None = None,
 ) -> SweepSummary:
     """Propose `trials` points of a sweep's product that have little of the objectives, and run those that the store does not have.
 
@@ -80,7 +80,7 @@ def search(
             done += len(asked)
             if progress is not None:
                 tally = runs.tally
-                progress(Progress(done, trials, tally.ran, tally.counts[FAILED], done / tally.seconds if tally.seconds else 0.0))
+                progress(SweepProgress(done, trials, tally.ran, tally.counts[FAILED], done / tally.seconds if tally.seconds else 0.0))
     finally:
         backend.close()
     return runs.tally.summary(runs.number)

@@ -15,7 +15,7 @@ from accelsim.sweep.store import Store
 
 
 @dataclass(frozen=True)
-class Progress:
+class SweepProgress:
     """How far a sweep is: of `total` points (as far as is known, without those that are refused) `done` are settled."""
 
     done: int
@@ -96,12 +96,12 @@ class Tally:
     def seconds(self) -> float:
         return time.monotonic() - self.started
 
-    def progress(self) -> Progress:
+    def progress(self) -> SweepProgress:
         refused = self.dropped.total() + self.counts["invalid"]
         total = min(self.whole, self.size - refused)
         done = self.ran + sum(self.counts[name] for name in ("reused", "equal", "failed_before"))
         since = time.monotonic() - self.first_row if self.first_row is not None else 0.0
-        return Progress(done, max(done, total), self.ran, self.counts[FAILED], self.ran / since if since > 0.5 else 0.0)
+        return SweepProgress(done, max(done, total), self.ran, self.counts[FAILED], self.ran / since if since > 0.5 else 0.0)
 
     def keep(self, part: Sequence[Candidate], number: int, store: Store) -> list[Point]:
         """The points among candidates; the others are counted, and those that are invalid are stored."""

@@ -12,9 +12,9 @@ from functools import cache, lru_cache
 from typing import Any
 
 from accelsim.compress.open_trace import open_trace
+from accelsim.cost.technology import Technology
 from accelsim.errors import AccelsimError, ConfigError, TraceError
 from accelsim.provenance import model_hash
-from accelsim.report.cost.technology import Technology
 from accelsim.simulate import Shared, simulate
 from accelsim.sweep.metrics import FAILED, OK, costing_id, identity, metrics
 from accelsim.sweep.points import Point

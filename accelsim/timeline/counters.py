@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from accelsim.program import Int64, Stay
+from accelsim.program import Int64, Slot
 from accelsim.timeline.context import Context
 from accelsim.timeline.flights import Flight
 from accelsim.timeline.layout import COUNTERS
@@ -97,7 +97,7 @@ def draw_activations(context: Context, flights: Sequence[Flight], finished: Int6
     changes = sorted({cycle for start, end, _ in spans for cycle in (start, end)})
     window = context.window
     opening = sorted(spans, key=lambda item: item[0])
-    live: list[tuple[int, int, Stay]] = []
+    live: list[tuple[int, int, Slot]] = []
     taken, before = 0, -1
     for cycle in changes:
         while taken < len(opening) and opening[taken][0] <= cycle:
@@ -110,7 +110,7 @@ def draw_activations(context: Context, flights: Sequence[Flight], finished: Int6
         before = held
 
 
-def _lives(context: Context, stay: Stay, flights: Sequence[Flight], finished: Int64) -> tuple[int, int]:
+def _lives(context: Context, stay: Slot, flights: Sequence[Flight], finished: Int64) -> tuple[int, int]:
     """(first cycle in which a stay holds its place, first cycle in which it does not)."""
     tasks, end = context.tasks, context.run.outcome.cycles
 

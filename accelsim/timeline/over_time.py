@@ -14,12 +14,12 @@ from typing import Any
 from matplotlib.axes import Axes
 
 from accelsim.hw.channel import peak_bytes_per_s
-from accelsim.report.compare import label
 from accelsim.report.export.folder import FolderKind, check_replaceable, write_folder
 from accelsim.report.export.run import to_csv
 from accelsim.report.plots.over_time import Binning, Steps, plot_over_time
 from accelsim.report.plots.picture import Picture, files_of, picture
 from accelsim.report.plots.style import OPERAND_PAINT, TOTAL_PAINT, Paint
+from accelsim.run_labels import label
 from accelsim.simulate import RecordedRun
 from accelsim.timeline.context import Context
 from accelsim.timeline.counters import Bandwidth, WeightBuffer, draw_activations

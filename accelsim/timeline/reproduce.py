@@ -14,11 +14,11 @@ import yaml
 from accelsim.accelerator import Accelerator, load_accelerator
 from accelsim.errors import ConfigError
 from accelsim.presets import TRACES, trace_names
+from accelsim.progress import Progress
 from accelsim.provenance import run_id, traces_sha256
 from accelsim.records import parse_yaml
 from accelsim.result import LayerResult, Result
 from accelsim.simulate import RecordedRun, simulate_recorded
-from accelsim.system import Progress
 from accelsim.trace.trace import Trace, load_trace
 
 

@@ -11,7 +11,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, StringConstraints, model_validator
 
 from accelsim.errors import TraceError
-from accelsim.trace.shapes import Record, TensorShape
+from accelsim.trace.shapes import ManifestRecord, TensorShape
 from accelsim.trace.streams import StreamRecord
 
 Name = Annotated[str, StringConstraints(min_length=1, max_length=256, pattern=r"^[^\x00-\x1f\x7f]+$")]
@@ -20,7 +20,7 @@ Pad = Annotated[int, Field(ge=0, le=1 << 16)]
 ConstantBits = Literal[8, 16, 32]
 
 
-class LayerBase(Record, ABC):
+class LayerBase(ManifestRecord, ABC):
     """What every layer has.
 
     Attributes

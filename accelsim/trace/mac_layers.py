@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from accelsim.trace.layer_base import LayerBase, Pad, Step
-from accelsim.trace.shapes import Bound, LoopBounds, Record, TensorShape, window_positions
+from accelsim.trace.shapes import Bound, LoopBounds, ManifestRecord, TensorShape, window_positions
 from accelsim.trace.streams import WeightRecord
 
 
@@ -145,7 +145,7 @@ class ConvLayer(WeightedLayer):
         self._expect("input", shapes[0].dims, (self.input_channels, height, width) if planar else (1, height * width, self.input_channels))
 
 
-class Operand(Record):
+class Operand(ManifestRecord):
     """How the heads lie in an operand of an attention matmul.
 
     "columns": head h is columns [h*w, (h+1)*w) of one matrix (q, k, v, context); "groups": each head is a matrix of its own (scores).

@@ -17,7 +17,7 @@ from accelsim.errors import TraceError
 from accelsim.problems import MISSING, UNKNOWN_FIELD, UNKNOWN_KIND, field_place, in_words, shown, unknown_field
 from accelsim.registry import suggest
 from accelsim.trace.layers import Layer, Name, WeightedLayer
-from accelsim.trace.shapes import Record, TensorShape
+from accelsim.trace.shapes import ManifestRecord, TensorShape
 from accelsim.trace.streams import StreamRecord
 
 SCHEMA_VERSION = 1
@@ -26,7 +26,7 @@ Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 Text = Annotated[str, StringConstraints(max_length=4096)]
 
 
-class SeededSource(Record):
+class SeededSource(ManifestRecord):
     """Weights drawn from a seed: shapes and sizes are those of the model, values are not trained.
 
     Attributes
@@ -44,7 +44,7 @@ class SeededSource(Record):
     statement: Text
 
 
-class CheckpointSource(Record):
+class CheckpointSource(ManifestRecord):
     """Weights of a real model: the file's name and SHA-256."""
 
     kind: Literal["checkpoint"] = "checkpoint"
@@ -55,14 +55,14 @@ class CheckpointSource(Record):
 Source = Annotated[SeededSource | CheckpointSource, Field(discriminator="kind")]
 
 
-class ModelInput(Record):
+class ModelInput(ManifestRecord):
     """An input of the whole model, such as the image."""
 
     name: Name
     shape: TensorShape
 
 
-class PayloadRecord(Record):
+class PayloadRecord(ManifestRecord):
     """The payload beside the manifest: file name, size and SHA-256."""
 
     file: Annotated[str, StringConstraints(min_length=1, max_length=255)]
@@ -78,7 +78,7 @@ class PayloadRecord(Record):
         return self
 
 
-class CompressionRecord(Record):
+class CompressionRecord(ManifestRecord):
     """How a float trace became this one: rules in order (pattern, format), the encoder's seed, and the float trace's SHA-256."""
 
     rules: tuple[tuple[Text, Text], ...]
@@ -90,7 +90,7 @@ MetricName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,63}$")
 Metrics = Annotated[dict[MetricName, float], Field(max_length=256)]
 
 
-class Manifest(Record):
+class Manifest(ManifestRecord):
     """Everything of a trace but the bits of its weights.
 
     Attributes

@@ -17,13 +17,13 @@ MAX_ELEMENTS = 1 << 32  # of a tensor
 Bound = Annotated[int, Field(ge=1, le=MAX_BOUND)]
 
 
-class Record(BaseModel):
+class ManifestRecord(BaseModel):
     """Base of what a manifest holds: immutable, no unknown fields, no conversions ('5' is not 5)."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
 
-class TensorShape(Record):
+class TensorShape(ManifestRecord):
     """An activation: `groups` matrices of `rows` x `width` elements of `bits` bits, row-major, one after the other.
 
     Attributes
@@ -74,7 +74,7 @@ def window_positions(size: int, taps: int, stride: int, before: int, after: int,
     return (size + before + after - dilation * (taps - 1) - 1) // stride + 1
 
 
-class LoopBounds(Record):
+class LoopBounds(ManifestRecord):
     """The seven loops of a layer and its groups, in the names of the field.
 
     B batch, K output channels and C input channels (of one group), OY and OX output positions, FY and FX filter taps, G groups. A

@@ -17,7 +17,7 @@ from pydantic import BeforeValidator, Field, SerializeAsAny, StringConstraints, 
 from accelsim.errors import FormatError, TraceError
 from accelsim.formats.catalog import format_from_mapping
 from accelsim.formats.weight_format import WeightFormat
-from accelsim.trace.shapes import MAX_ELEMENTS, Bound, Record
+from accelsim.trace.shapes import MAX_ELEMENTS, Bound, ManifestRecord
 
 _CHUNK = 1 << 20  # bytes at a time that the bit locator works on
 _PIECE = 16 * _CHUNK  # bytes at a time that are read
@@ -54,7 +54,7 @@ def bit_locator(data: Bytes, first: int = 0) -> int:
     return result
 
 
-class StreamRecord(Record):
+class StreamRecord(ManifestRecord):
     """One packed stream of the payload.
 
     Attributes
@@ -125,7 +125,7 @@ def _format_of(value: object) -> object:
     return format_from_mapping(value) if isinstance(value, dict) else value
 
 
-class WeightRecord(Record):
+class WeightRecord(ManifestRecord):
     """The weights of a layer: Wt[K,N] in GEMM orientation, in a format, as named streams.
 
     Groups of a grouped convolution lie side by side: N counts the outputs of all groups.

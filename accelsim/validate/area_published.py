@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from accelsim.report.cost import gate_counts
-from accelsim.report.cost.span import Span
-from accelsim.report.cost.sram_grid import sram_point
-from accelsim.report.cost.technology import Technology, load_technology
+from accelsim.cost import gate_counts
+from accelsim.cost.span import Span
+from accelsim.cost.sram_grid import sram_point
+from accelsim.cost.technology import Technology, load_technology
 from accelsim.validate.figure_check import FigureCheck
 from accelsim.validate.reference_csv import ReferenceRow
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import cast, get_args
 
-from accelsim.report.cost.sram_grid import AREA_DEVICE, Device, SramPoint, SramPorts, grid_nodes, is_grid_point, sram_point
+from accelsim.cost.sram_grid import AREA_DEVICE, Device, SramPoint, SramPorts, grid_nodes, is_grid_point, sram_point
 from accelsim.validate.figure_check import FigureCheck
 from accelsim.validate.reference_csv import ReferenceRow
 

@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple
 
-from accelsim.report.cost import gate_counts
+from accelsim.cost import gate_counts
 from accelsim.validate.figure_check import FigureCheck
 from accelsim.validate.reference_csv import ReferenceRow
 

@@ -14,14 +14,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
+from accelsim.cost import gate_counts
+from accelsim.cost.span import Span, total
+from accelsim.cost.sram_grid import SramPoint, sram_point
+from accelsim.cost.technology import Technology
 from accelsim.dataflows.dataflow import SystolicArray
 from accelsim.dataflows.fold_loop import gemm_cycles
-from accelsim.report.cost import gate_counts
-from accelsim.report.cost.span import Span, total
-from accelsim.report.cost.sram_grid import SramPoint, sram_point
-from accelsim.report.cost.technology import Technology
+from accelsim.studies.load_width import CODEWORD_LENGTH, CODEWORDS, Gemm, resnet18
 from accelsim.validate.area_published import MVQ_WEIGHT_FILE_DEPTH, PUBLISHED_PSUM_BITS, PUBLISHED_WORD_BITS
-from accelsim.validate.load_width import CODEWORD_LENGTH, CODEWORDS, Gemm, resnet18
 
 SIDE = 64
 CLOCK_HZ = 300_000_000

@@ -10,11 +10,11 @@ from pathlib import Path
 
 from accelsim.errors import ReferenceDataError
 from accelsim.registry import suggest
-from accelsim.validate.load_width import load_width_figures
+from accelsim.studies.load_width import load_width_figures
+from accelsim.studies.vector_lut import BANDWIDTH_POINT, DECODE_POINT, vector_lut_figures
+from accelsim.studies.vela_like import vela_figures
 from accelsim.validate.reference_csv import ReferenceRow, check_tolerance, read_reference
 from accelsim.validate.report import RowVerdict, ValidationReport, relative_error_pct
-from accelsim.validate.vector_lut import BANDWIDTH_POINT, DECODE_POINT, vector_lut_figures
-from accelsim.validate.vela_like import vela_figures
 
 COLUMNS = ("check", "figure", "reference", "tolerance_pct")
 Figures = Mapping[str, float]

@@ -16,10 +16,10 @@ from accelsim.accelerator import load_accelerator
 from accelsim.compiler.codebook_fit import codebook_overrides
 from accelsim.compress.compress_trace import compress_trace
 from accelsim.compress.recipe import make_recipe
+from accelsim.cost.area import area_of
+from accelsim.cost.energy import energy_of
+from accelsim.cost.technology import load_technology
 from accelsim.presets import find_trace
-from accelsim.report.cost.area import area_of
-from accelsim.report.cost.energy import energy_of
-from accelsim.report.cost.technology import load_technology
 from accelsim.result import FrameResult, Result
 from accelsim.simulate import simulate
 from accelsim.trace.seeded import seeded_source

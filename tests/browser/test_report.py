@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from accelsim.report.cost.technology import load_technology
+from accelsim.cost.technology import load_technology
 from accelsim.report.html.page import to_page
 from accelsim.report.report import make_report
 from tests.browser.chromium import PROGRAM, Browser, Page, chromium

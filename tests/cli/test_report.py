@@ -14,9 +14,9 @@ from click.testing import Result as Outcome
 from typer.testing import CliRunner
 
 from accelsim.cli import app
-from accelsim.report.cost.energy import energy_of
-from accelsim.report.cost.recost import recost
-from accelsim.report.cost.technology import load_technology
+from accelsim.cost.energy import energy_of
+from accelsim.cost.recost import recost
+from accelsim.cost.technology import load_technology
 from accelsim.result import Result, load_result
 from accelsim.simulate import simulate
 from tests.tiny_machines import gemm_chain, tiny_accelerator

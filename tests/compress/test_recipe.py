@@ -98,7 +98,7 @@ def test_a_shape_that_does_not_fit_is_told_before_any_layer_is_encoded() -> None
     seen: list[str] = []
     recipe = Recipe((Rule("classifier", parse_format("ssvq:k=4,d=3")), Rule("*", parse_format("uniform"))))
     with pytest.raises(FormatError, match=r"layer 'classifier': ssvq: d=3 does not divide N=10"):
-        compress_trace(load_trace(TRACES / "tiny_vit_float"), recipe, progress=lambda done, of, name: seen.append(name))
+        compress_trace(load_trace(TRACES / "tiny_vit_float"), recipe, progress=lambda phase, done, of: seen.append(phase))
     assert seen == []
 
 
@@ -106,7 +106,7 @@ def test_a_place_that_cannot_be_written_is_told_before_any_layer_is_encoded(tmp_
     seen: list[str] = []
 
     def compress(out: Path, trace: Trace) -> None:
-        compress_trace(trace, make_recipe("uniform"), out, progress=lambda done, of, name: seen.append(name))
+        compress_trace(trace, make_recipe("uniform"), out, progress=lambda phase, done, of: seen.append(phase))
 
     source = tmp_path / "float"
     shutil.copytree(TRACES / "tiny_vit_float", source)
@@ -153,7 +153,7 @@ def test_more_codewords_than_subvectors_are_one_message_with_the_layer_before_an
         compress_trace(
             load_trace(TRACES / "tiny_vit_float"),
             Recipe((*rules, Rule("*", parse_format("uniform")))),
-            progress=lambda done, of, name: seen.append(name),
+            progress=lambda phase, done, of: seen.append(phase),
         )
     assert seen == []
 

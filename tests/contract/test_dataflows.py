@@ -171,7 +171,13 @@ TIMING_MUTANTS = [
     TimingMutant("trimmed tiles load fewer groups", "weight_stationary", preloaded, "_load_cycles", lambda array, fold: array.rows),
     TimingMutant("sums leave later", "weight_stationary", Preloaded, "total", lambda s, a, t, f: t + f.steps + a.rows + a.cols - 1),
     TimingMutant("a load may hold the next fold back", "input_stationary", Preloaded, "next_start", lambda s, a, t, f, g: t + f.steps),
-    TimingMutant("a file holds 16 tiles", "enhanced_weight_stationary", enhanced_weight_stationary.SPEC, "tiles_a_fold", lambda s, a: 1),
+    TimingMutant(
+        "a file holds 16 tiles",
+        "enhanced_weight_stationary",
+        enhanced_weight_stationary.EnhancedWeightStationary,
+        "tiles_a_fold",
+        lambda s, a: 1,
+    ),
     TimingMutant(
         "every tile of a file is loaded", "enhanced_weight_stationary", Preloaded, "next_start", lambda s, a, t, f, g: t + f.cycles
     ),

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from accelsim.accelerator import Accelerator, load_accelerator
+from accelsim.cost.area import area_of
+from accelsim.cost.technology import load_technology
 from accelsim.formats.catalog import format_kinds, format_module
 from accelsim.functional import check_functional
-from accelsim.report.cost.area import area_of
-from accelsim.report.cost.technology import load_technology
 from accelsim.result import Result
 from accelsim.simulate import simulate
 from accelsim.trace.trace import Trace

@@ -12,14 +12,13 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from accelsim.accelerator import load_accelerator
+from accelsim.cost.area import AreaReport
+from accelsim.cost.compare_costs import RunCost
+from accelsim.cost.components import AreaComponent
+from accelsim.cost.energy import EnergyLine, EnergyReport
+from accelsim.cost.recost import Cost
+from accelsim.cost.span import ZERO, Span
 from accelsim.report.compare import compare
-from accelsim.report.cost.area import AreaReport
-from accelsim.report.cost.compare_costs import RunCost
-from accelsim.report.cost.components import AreaComponent
-from accelsim.report.cost.energy import EnergyLine, EnergyReport
-from accelsim.report.cost.recost import Cost
-from accelsim.report.cost.span import ZERO, Span
-from accelsim.report.limits import Walk, WalkStep
 from accelsim.report.plots.area import plot_area_bars, plot_area_treemap
 from accelsim.report.plots.costs import plot_area, plot_side_by_side
 from accelsim.report.plots.energy import plot_energy, plot_energy_kinds
@@ -35,10 +34,11 @@ from accelsim.report.plots.speedup_map import plot_maps
 from accelsim.report.plots.stalls import plot_cycles, plot_layers
 from accelsim.report.plots.style import PAPER_COLUMN_MM, SERIES_PAINT
 from accelsim.report.plots.traffic import plot_traffic
-from accelsim.report.plots.walk import plot_walk
 from accelsim.report.plots.waterfall import plot_waterfall
 from accelsim.report.speedup_cells import Cell, Limiter, Point
 from accelsim.result import Result
+from accelsim.studies.study_records import Walk, WalkStep
+from accelsim.studies.walk_plot import plot_walk
 from accelsim.trace.statistics import index_use
 from tests.synthetic_results import int8, ssvq
 

@@ -12,10 +12,10 @@ from typer.testing import CliRunner
 
 from accelsim.accelerator import load_accelerator
 from accelsim.cli import app
+from accelsim.cost.ablation import Ablation, Usage, ablate
+from accelsim.cost.recost import recost
+from accelsim.cost.technology import load_technology
 from accelsim.errors import ConfigError
-from accelsim.report.cost.ablation import Ablation, Usage, ablate
-from accelsim.report.cost.recost import recost
-from accelsim.report.cost.technology import load_technology
 from accelsim.result import Result
 from tests.synthetic_results import int8, result, ssvq
 

@@ -17,9 +17,9 @@ from typer.testing import CliRunner
 
 from accelsim.accelerator import load_accelerator
 from accelsim.cli import app
+from accelsim.cost.area import AreaReport, area_of
+from accelsim.cost.technology import load_technology
 from accelsim.presets import preset_names
-from accelsim.report.cost.area import AreaReport, area_of
-from accelsim.report.cost.technology import load_technology
 from accelsim.report.plots.area import area_pictures, plot_area_bars, plot_area_treemap
 from accelsim.report.plots.picture import look
 from accelsim.report.plots.treemap import Rectangle, squarify

@@ -12,11 +12,11 @@ from typer.testing import CliRunner
 
 from accelsim.accelerator import load_accelerator
 from accelsim.cli import app
+from accelsim.cost.area import AreaReport, area_of
+from accelsim.cost.span import Span
+from accelsim.cost.technology import load_technology
 from accelsim.errors import ConfigError
 from accelsim.presets import preset_names
-from accelsim.report.cost.area import AreaReport, area_of
-from accelsim.report.cost.span import Span
-from accelsim.report.cost.technology import load_technology
 
 NANGATE45 = load_technology("nangate45")
 

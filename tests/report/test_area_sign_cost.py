@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from accelsim.accelerator import load_accelerator
-from accelsim.report.cost.sign_cost import sign_choices
-from accelsim.report.cost.technology import load_technology
+from accelsim.cost.sign_cost import sign_choices
+from accelsim.cost.technology import load_technology
 
 
 def test_a_decoder_on_the_load_path_is_a_hundred_times_cheaper_than_a_sign_in_every_pe() -> None:

@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from accelsim.cost.sram_grid import GRID_FILE, SramPorts, sram_point
+from accelsim.cost.sram_macros import Macro
+from accelsim.cost.technology import load_technology
 from accelsim.errors import ConfigError
-from accelsim.report.cost.sram_grid import GRID_FILE, SramPorts, sram_point
-from accelsim.report.cost.sram_macros import Macro
-from accelsim.report.cost.technology import load_technology
 
 
 def test_a_grid_point_is_cactis_own() -> None:

@@ -8,10 +8,10 @@ import pytest
 import yaml
 
 from accelsim.accelerator import load_accelerator
+from accelsim.cost.action_energy import action_energies
+from accelsim.cost.technology import Figure, load_technology
 from accelsim.errors import ConfigError
 from accelsim.presets import CONFIGS, preset_names
-from accelsim.report.cost.action_energy import action_energies
-from accelsim.report.cost.technology import Figure, load_technology
 
 
 def figures(value: object) -> list[Figure]:

@@ -13,14 +13,14 @@ from typer.testing import CliRunner
 
 from accelsim.accelerator import load_accelerator
 from accelsim.cli import app
-from accelsim.report.compare import short_labels
-from accelsim.report.cost.compare_costs import ENERGY_GROUPS, RunCost, costs_of
-from accelsim.report.cost.technology import load_technology
+from accelsim.cost.compare_costs import ENERGY_GROUPS, RunCost, costs_of
+from accelsim.cost.technology import load_technology
 from accelsim.report.plots.costs import cost_pictures
 from accelsim.report.plots.energy import energy_by_kind_uj, plot_energy_kinds
 from accelsim.report.plots.picture import files_of, look
 from accelsim.report.plots.style import GROUP_PAINT
 from accelsim.result import Result
+from accelsim.run_labels import short_labels
 from tests.report.overlaps import check_picture
 from tests.synthetic_results import int8, ssvq
 

@@ -9,9 +9,7 @@ from dataclasses import replace
 import pytest
 
 from accelsim.accelerator import Accelerator, load_accelerator
-from accelsim.errors import ConfigError
-from accelsim.presets import preset_names
-from accelsim.report.cost.action_counts import (
+from accelsim.cost.action_counts import (
     ACCUMULATOR_WRITE,
     HELD,
     LOADER_READ,
@@ -29,11 +27,13 @@ from accelsim.report.cost.action_counts import (
     count_actions,
     moved,
 )
-from accelsim.report.cost.action_energy import action_energies
-from accelsim.report.cost.energy import EnergyReport, accelerator_of, energy_of
-from accelsim.report.cost.span import Span
-from accelsim.report.cost.sram_grid import sram_point
-from accelsim.report.cost.technology import load_technology
+from accelsim.cost.action_energy import action_energies
+from accelsim.cost.energy import EnergyReport, accelerator_of, energy_of
+from accelsim.cost.span import Span
+from accelsim.cost.sram_grid import sram_point
+from accelsim.cost.technology import load_technology
+from accelsim.errors import ConfigError
+from accelsim.presets import preset_names
 from accelsim.result import Result
 from accelsim.validate.energy_ratios import energy_ratios
 from tests.synthetic_results import layer, read, result

@@ -8,10 +8,10 @@ import json
 
 import pytest
 
+from accelsim.cost.compare_costs import costs_of
+from accelsim.cost.technology import load_technology
 from accelsim.errors import OutputError
 from accelsim.report.compare import compare
-from accelsim.report.cost.compare_costs import costs_of
-from accelsim.report.cost.technology import load_technology
 from accelsim.report.export.compare import write_comparison
 from accelsim.report.export.run import check_run_folder, layer_rows, run_files, to_csv, traffic_rows, write_run
 from accelsim.report.plots.picture import files_of

@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from accelsim.accelerator import load_accelerator
+from accelsim.cost.technology import load_technology
 from accelsim.errors import ConfigError
-from accelsim.report.cost.technology import load_technology
 from accelsim.report.html import page as page_module
 from accelsim.report.html.page import to_page
 from accelsim.report.metrics import limiting_sentence

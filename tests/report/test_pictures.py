@@ -7,9 +7,9 @@ from dataclasses import replace
 
 import pytest
 
+from accelsim.cost.compare_costs import costs_of
+from accelsim.cost.technology import load_technology
 from accelsim.report.compare import compare
-from accelsim.report.cost.compare_costs import costs_of
-from accelsim.report.cost.technology import load_technology
 from accelsim.report.export.run import PICTURES
 from accelsim.report.plots.lettering import broken, fitted, line_points
 from accelsim.report.plots.picture import Picture, look, picture

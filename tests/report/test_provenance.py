@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from accelsim.accelerator import load_accelerator
+from accelsim.cost.area import area_of
+from accelsim.cost.energy import energy_of
+from accelsim.cost.technology import Figure, Technology, load_technology
 from accelsim.presets import preset_names
-from accelsim.report.cost.area import area_of
-from accelsim.report.cost.energy import energy_of
-from accelsim.report.cost.technology import Figure, Technology, load_technology
 from accelsim.result import Result
 from tests.synthetic_results import layer, read, result
 

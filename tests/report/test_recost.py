@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 
 from accelsim.accelerator import load_accelerator
+from accelsim.cost.area import area_of
+from accelsim.cost.energy import energy_of
+from accelsim.cost.recost import recost
+from accelsim.cost.technology import load_technology
 from accelsim.errors import ConfigError
 from accelsim.presets import preset_names
-from accelsim.report.cost.area import area_of
-from accelsim.report.cost.energy import energy_of
-from accelsim.report.cost.recost import recost
-from accelsim.report.cost.technology import load_technology
 from accelsim.result import Result, load_result
 from tests.synthetic_results import int8, layer, read, result
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from accelsim.accelerator import load_accelerator
-from accelsim.report.cost.action_energy import action_energies
-from accelsim.report.cost.area import area_of
-from accelsim.report.cost.technology import load_technology
+from accelsim.cost.action_energy import action_energies
+from accelsim.cost.area import area_of
+from accelsim.cost.technology import load_technology
 
 NODE = load_technology("nangate45")
 ONE = load_accelerator("edge-32x32")

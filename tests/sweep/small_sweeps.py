@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from accelsim.report.cost.technology import load_technology
+from accelsim.cost.technology import load_technology
 from accelsim.sweep.columns import CIRCUMSTANCES, COLUMNS
 from accelsim.sweep.points import Point
 from accelsim.sweep.spec import load_sweep

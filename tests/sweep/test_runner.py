@@ -14,10 +14,10 @@ from pathlib import Path
 import pytest
 
 from accelsim.accelerator import load_accelerator
+from accelsim.cost.area import area_of
+from accelsim.cost.energy import energy_of
+from accelsim.cost.sram_grid import GRID_FILE
 from accelsim.errors import ConfigError
-from accelsim.report.cost.area import area_of
-from accelsim.report.cost.energy import energy_of
-from accelsim.report.cost.sram_grid import GRID_FILE
 from accelsim.simulate import simulate
 from accelsim.sweep import metrics, runner, worker
 from accelsim.sweep import pool as pool_module

@@ -21,7 +21,7 @@ from accelsim.trace.trace import Trace, load_trace
 from tests.engine.test_machine_twin import compare
 from tests.naive_machine import NaiveMachine
 from tests.recorded import run_recorded
-from tests.system.test_bands import check_places
+from tests.system.test_row_tiles import check_places
 from tests.tiny_machines import accelerators, gemm_chain, nets, tiny_accelerator, tiny_encoder
 
 TRACES = Path(__file__).parents[2] / "traces"

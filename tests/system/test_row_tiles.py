@@ -1,4 +1,4 @@
-"""Operations in bands of rows: what does not fit the activation buffer moves the bytes that a hand counts, and nothing is overwritten."""
+"""Operations in row tiles: what does not fit the activation buffer moves the bytes that a hand counts, and nothing is overwritten."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from accelsim.accelerator import Accelerator, load_accelerator
 from accelsim.compiler.compile import compile_trace
 from accelsim.compress.open_trace import open_trace
 from accelsim.errors import CompileError
-from accelsim.program import ActivationJob, Program, Stay
+from accelsim.program import ActivationJob, Program, Slot
 from accelsim.result import CATEGORIES, Result
 from accelsim.simulate import simulate, simulate_recorded
 from accelsim.trace.layers import ConvLayer
@@ -41,9 +41,9 @@ def moved(result: Result, *operands: str) -> int:
     return sum(bits for key, bits in result.traffic.items() if key.operand in operands) // 8
 
 
-def bands_of(result: Result, layer: str) -> int:
+def row_tiles_of(result: Result, layer: str) -> int:
     (found,) = (item.lowering for item in result.layers if item.name == layer)
-    match = re.search(r"(\d+) bands of rows", found)
+    match = re.search(r"(\d+) row tiles", found)
     return int(match[1]) if match else 1
 
 
@@ -68,11 +68,11 @@ def test_published_networks_run_on_the_presets_with_dram(network: str, preset: s
 
 
 def test_the_stem_of_resnet18_is_written_once_and_read_with_its_halo() -> None:
-    """112 lines of 112 positions of 64 channels; a 3x3 pool of stride 2 reads one line again at each edge between two bands."""
+    """112 lines of 112 positions of 64 channels; a 3x3 pool of stride 2 reads one line again at each edge between two row tiles."""
     result = simulate(load_accelerator("edge-64x64"), open_trace(f"{TRACES}/resnet18_float@uniform:bits=8"))
     line = 112 * 64
     assert moved(result, "spill_out") == 112 * line
-    assert moved(result, "spill_in") == (112 + bands_of(result, "resnet.embedder.pooler.pool") - 1) * line
+    assert moved(result, "spill_in") == (112 + row_tiles_of(result, "resnet.embedder.pooler.pool") - 1) * line
 
 
 @pytest.mark.parametrize("network", ["resnet18", "mobilenet_v2"])
@@ -97,26 +97,26 @@ def two_convolutions(stride: int = 1) -> ConvNet:
 
 @pytest.mark.parametrize("stride", [1, 2])
 def test_spilled_bytes_of_a_convolution_are_those_of_the_hand_count(stride: int) -> None:
-    """Between two bands of lines, a 3x3 window reads 2 lines again at stride 1, and 1 at stride 2."""
+    """Between two row tiles of lines, a 3x3 window reads 2 lines again at stride 1, and 1 at stride 2."""
     result = simulate(machine(1472), two_convolutions(stride).trace())
-    bands = bands_of(result, "conv2")
-    assert bands > 1
+    row_tiles = row_tiles_of(result, "conv2")
+    assert row_tiles > 1
     whole, line = 16 * 16 * 8, 16 * 8
     assert moved(result, "spill_out") == whole
-    assert moved(result, "spill_in") == whole + (bands - 1) * (3 - stride) * line
+    assert moved(result, "spill_in") == whole + (row_tiles - 1) * (3 - stride) * line
 
 
-def test_weights_that_do_not_stay_are_read_again_for_each_band() -> None:
+def test_weights_that_do_not_stay_are_read_again_for_each_row_tile() -> None:
     trace = two_convolutions().trace()
     kept, again = (
         next(item for item in simulate(chip, trace).layers if item.name == "conv2")
         for chip in (machine(1472), machine(1472).model_copy(update={"weight_buffer": small_weight_buffer()}))
     )
-    bands = int(re.findall(r"(\d+) bands", again.lowering)[0])
+    row_tiles = int(re.findall(r"(\d+) row tiles", again.lowering)[0])
     bits = {name: {t.operand: t.bits for t in layer.traffic} for name, layer in (("kept", kept), ("again", again))}
     assert "weights kept over them" in kept.lowering
     assert "weights fetched for each of them" in again.lowering
-    assert bits["again"]["raw_weights"] == bands * bits["kept"]["raw_weights"] == bands * 8 * 72 * 8
+    assert bits["again"]["raw_weights"] == row_tiles * bits["kept"]["raw_weights"] == row_tiles * 8 * 72 * 8
     assert bits["again"]["scales_bias"] == bits["kept"]["scales_bias"] == 8 * 8 * 8
 
 
@@ -126,24 +126,24 @@ def small_weight_buffer() -> object:
 
 @pytest.mark.parametrize("overlap", ["prefetch", "layer", "none"])
 @pytest.mark.parametrize("capacity", [512, 4096])
-def test_a_codebook_is_loaded_once_for_all_bands(overlap: str, capacity: int) -> None:
+def test_a_codebook_is_loaded_once_for_all_row_tiles(overlap: str, capacity: int) -> None:
     trace = two_convolutions().trace("ssvq:k=8,d=4", "conv2")
     chip = machine(1472, control__overlap=overlap, codebook__sets=1)
     chip = chip.model_copy(update={"weight_buffer": chip.weight_buffer.model_copy(update={"capacity": capacity})})
     result = simulate(chip, trace)
-    assert bands_of(result, "conv2") > 1
+    assert row_tiles_of(result, "conv2") > 1
     assert moved(result, "codebook") == 8 * 4
     compare(chip, trace, frames=2)
 
 
 @pytest.mark.parametrize("batch", [1, 3])
 @pytest.mark.parametrize("form", ["uniform", "ssvq:k=8,d=4"])
-def test_every_kind_of_layer_in_bands_does_the_work_of_the_whole(form: str, batch: int) -> None:
+def test_every_kind_of_layer_in_row_tiles_does_the_work_of_the_whole(form: str, batch: int) -> None:
     trace = every_layer(channels=32).trace(form, "conv[234]")
     whole = simulate(machine(65536), trace, batch=batch)
     tight = simulate(machine(1280 * batch), trace, batch=batch)
-    assert "bands" in tight.choices
-    assert "bands" not in whole.choices
+    assert "row tiles" in tight.choices
+    assert "row tiles" not in whole.choices
     assert [layer.macs for layer in tight.layers] == [layer.macs for layer in whole.layers]
     assert [layer.vector_cycles for layer in tight.layers] == [layer.vector_cycles for layer in whole.layers]
     assert moved(tight, *WEIGHTS) == moved(whole, *WEIGHTS)
@@ -152,33 +152,33 @@ def test_every_kind_of_layer_in_bands_does_the_work_of_the_whole(form: str, batc
 @pytest.mark.parametrize("taps", [1, 3])
 @pytest.mark.parametrize("batch", [1, 2])
 def test_a_convolution_that_adds_what_it_reads_brings_those_rows_once(taps: int, batch: int) -> None:
-    """x + conv(x): a band reads the lines of its windows, among which are those that it adds."""
+    """x + conv(x): a row tile reads the lines of its windows, among which are those that it adds."""
     net = ConvNet(1, 16, 16).conv(8, 1)
     stem = net.at
     trace = net.conv(8, taps).add(stem).trace()
     chip = machine(1536 * batch)
     result = simulate(chip, trace, batch=batch)
-    bands, line = bands_of(result, "conv2"), 16 * 8
-    assert bands > 1
-    halo = (bands - 1) * (taps - 1) * line
+    row_tiles, line = row_tiles_of(result, "conv2"), 16 * 8
+    assert row_tiles > 1
+    halo = (row_tiles - 1) * (taps - 1) * line
     assert moved(result, "spill_out") == batch * 16 * line
     assert moved(result, "spill_in") == 16 * line + halo if batch == 1 else moved(result, "spill_in") >= batch * 16 * line
     compare(chip, trace, frames=2, batch=batch)
 
 
 @pytest.mark.parametrize(("channels", "capacity"), [(1, 256), (3, 640)])
-def test_a_model_image_of_planes_comes_in_bands_of_the_same_lines_of_each_plane(channels: int, capacity: int) -> None:
-    """A 3x3 stem of stride 1 reads 2 lines of each plane again between two bands."""
+def test_a_model_image_of_planes_comes_in_row_tiles_of_the_same_lines_of_each_plane(channels: int, capacity: int) -> None:
+    """A 3x3 stem of stride 1 reads 2 lines of each plane again between two row tiles."""
     trace = ConvNet(channels, 16, 16).conv(4).trace()
     chip = machine(capacity, dma__transfer=48)
     run = simulate_recorded(chip, trace)
-    bands = bands_of(run.result, "conv1")
-    assert bands > 1
-    assert moved(run.result, "activations_in") == channels * (16 + 2 * (bands - 1)) * 16
+    row_tiles = row_tiles_of(run.result, "conv1")
+    assert row_tiles > 1
+    assert moved(run.result, "activations_in") == channels * (16 + 2 * (row_tiles - 1)) * 16
     jobs = [job for job in run.program.jobs if job.operand == "activations_in"]
-    assert len(jobs) == bands
+    assert len(jobs) == row_tiles
     image = min(job.address for job in jobs)
-    step = -(-16 // bands)
+    step = -(-16 // row_tiles)
     for number, job in enumerate(jobs):
         lines = range(max(0, number * step - 1), min(16, (number + 1) * step + 1))
         wanted = {plane * 256 + line * 16 + column for plane in range(channels) for line in lines for column in range(16)}
@@ -189,7 +189,7 @@ def test_a_model_image_of_planes_comes_in_bands_of_the_same_lines_of_each_plane(
     compare(chip, trace, frames=2)
 
 
-def test_each_row_of_a_stem_in_bands_waits_for_its_last_line_of_the_last_plane() -> None:
+def test_each_row_of_a_stem_in_row_tiles_waits_for_its_last_line_of_the_last_plane() -> None:
     trace = ConvNet(3, 16, 16).conv(4, 3, stride=2).trace()
     program = compile_trace(machine(640), trace)
     tasks, jobs = records(program.tasks), {job.load: job for job in program.jobs}
@@ -205,32 +205,32 @@ def test_each_row_of_a_stem_in_bands_waits_for_its_last_line_of_the_last_plane()
     assert rows == 64
 
 
-def test_an_attention_in_bands_takes_the_order_of_heads_that_fits() -> None:
+def test_an_attention_in_row_tiles_takes_the_order_of_heads_that_fits() -> None:
     """Scores of 20 x 20 bytes: the next head's under this head's softmax take 400 B more than one head after the other."""
     trace = tiny_encoder(20, 8, 4, 64, "int8")
     roomy, tight = (simulate(machine(capacity), trace) for capacity in (1472, 1024))
-    assert "bands" in roomy.choices
+    assert "row tiles" in roomy.choices
     assert roomy.choices["head_order"].startswith("pipelined")
     assert tight.choices["head_order"].startswith("sequential")
     assert tight.macs == roomy.macs == trace.macs
     compare(machine(1024), trace)
 
 
-def test_products_and_row_functions_without_an_image_run_in_bands_of_rows() -> None:
+def test_products_and_row_functions_without_an_image_run_in_row_tiles() -> None:
     trace = gemm_chain(40, [8, 32, 32, 8], ["int8"] * 3, ["gelu", "layernorm", ""])
     whole, tight = (simulate(machine(capacity), trace) for capacity in (65536, 1536))
-    assert "bands" in tight.choices
+    assert "row tiles" in tight.choices
     assert moved(tight, "parameters") == moved(whole, "parameters") > 0
     assert moved(tight, *WEIGHTS) == moved(whole, *WEIGHTS)
     assert moved(tight, "spill_in") == moved(tight, "spill_out")  # rows have no halo
 
 
-def test_the_message_names_what_is_short_even_in_bands() -> None:
-    with pytest.raises(CompileError, match=r"layer 'conv\d': activation_buffer.capacity = 256 B is short by \d+ B, in bands of rows; live"):
+def test_the_message_names_what_is_short_even_in_row_tiles() -> None:
+    with pytest.raises(CompileError, match=r"layer 'conv\d': activation_buffer.capacity = 256 B is short by \d+ B, in row tiles; live"):
         simulate(machine(256), two_convolutions().trace())
 
 
-def test_a_chip_without_a_memory_for_activations_takes_no_bands() -> None:
+def test_a_chip_without_a_memory_for_activations_takes_no_row_tiles() -> None:
     with pytest.raises(CompileError, match="allows no spill"):
         simulate(machine(1472, placement={"activations": "none"}), two_convolutions().trace())
 
@@ -240,7 +240,7 @@ def test_a_chip_without_a_memory_for_activations_takes_no_bands() -> None:
 
 @st.composite
 def tight(draw: st.DrawFn, images: int = 1) -> tuple[Accelerator, Trace, Program]:
-    """A small machine whose activation buffer holds a part of what the network would take, the network, and its program with bands."""
+    """A small machine whose activation buffer holds a part of what the network would take, the network, and its program with row tiles."""
     channels = 4 * draw(st.integers(1, 3))
     net = ConvNet(1, draw(st.integers(6, 9)), draw(st.integers(6, 9))).conv(channels, draw(st.sampled_from([1, 3])))
     for step in draw(
@@ -268,7 +268,7 @@ def tight(draw: st.DrawFn, images: int = 1) -> tuple[Accelerator, Trace, Program
     except CompileError:
         assume(False)
         raise
-    assume("bands" in program.choices)
+    assume("row tiles" in program.choices)
     return chip, trace, program
 
 
@@ -278,7 +278,7 @@ FEW_HAVE_BANDS = (HealthCheck.filter_too_much, HealthCheck.too_slow)
 @pytest.mark.parametrize("images", [1, 2])
 @settings(max_examples=8, suppress_health_check=FEW_HAVE_BANDS)
 @given(st.data())
-def test_random_networks_in_bands_equal_the_twin(images: int, data: st.DataObject) -> None:
+def test_random_networks_in_row_tiles_equal_the_twin(images: int, data: st.DataObject) -> None:
     chip, _, program = data.draw(tight(images))
     assert program.peak_activation_bytes <= chip.activation_buffer.capacity
     outcome, landings = run_recorded(chip, program)
@@ -329,12 +329,12 @@ def check_places(program: Program, twin: NaiveMachine, landings: Landings) -> No
     """Of two tensors that share bytes, one is gone before the other comes, unless it is made in the other's place row by row."""
     tasks = records(program.tasks)
 
-    def start(stay: Stay) -> int:
+    def start(stay: Slot) -> int:
         if stay.load >= 0:
             return landings.units[tasks[stay.load]["ordinal"], 0]
         return min(twin.left_vector[task, 0] for task in stay.writers)
 
-    def end(stay: Stay) -> int:
+    def end(stay: Slot) -> int:
         return max((twin.left_vector[task, tasks[task]["units"] - 1] for task in (*stay.readers, *stay.writers)), default=0)
 
     for stay in program.stays:
@@ -366,7 +366,7 @@ def test_each_row_of_a_convolution_waits_for_the_last_position_that_it_reads(cas
             continue
         job = jobs[task["ordinal"]]
         start = base.setdefault((layer.inputs[0], run["layer"]), job.address) if first == 0 else base[layer.inputs[0], run["layer"]]
-        loaded = (job.address - start) // layer.input_channels  # first position in the buffer; a layer's first band begins at line 0
+        loaded = (job.address - start) // layer.input_channels  # first position in the buffer; a layer's first row tile begins at line 0
         height, width = layer.image
         for row in range(run["m"]):
             y = (first + row) // layer.bounds.OX

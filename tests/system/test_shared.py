@@ -17,7 +17,7 @@ from accelsim.compiler.plans import Plans
 from accelsim.compiler.recent import Recent
 from accelsim.errors import CompileError
 from accelsim.presets import find_trace
-from accelsim.program import ActivationJob, LayerPlan, Stay
+from accelsim.program import ActivationJob, LayerPlan, Slot
 from accelsim.simulate import Shared, simulate
 from accelsim.timing import timing_of
 from accelsim.trace.trace import load_trace
@@ -117,7 +117,7 @@ def test_the_identity_of_a_timing_sees_every_field_of_a_program():
     assert len(keys) == count
 
 
-@pytest.mark.parametrize("record", [LayerPlan, ActivationJob, Stay])
+@pytest.mark.parametrize("record", [LayerPlan, ActivationJob, Slot])
 def test_a_record_that_counts_by_its_text_holds_nothing_that_text_shortens(record):
     """NumPy writes a long array as 'a, b, ..., z': such a field would hide a difference."""
     allowed = {"int", "str", "bool", "tuple[int, ...]", "Mapping[tuple[str, str, bool], int]", "Mapping[str, int]"}

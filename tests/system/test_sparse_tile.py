@@ -9,12 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from accelsim.accelerator import Accelerator, load_accelerator
+from accelsim.cost.action_counts import LOOKUP, MAC, MASK, ROUTE, SHADOW_WRITE, Counts, count_actions
+from accelsim.cost.area import area_of
+from accelsim.cost.energy import energy_of
+from accelsim.cost.technology import load_technology
 from accelsim.errors import CompileError, ConfigError
 from accelsim.functional import check_functional
-from accelsim.report.cost.action_counts import LOOKUP, MAC, MASK, ROUTE, SHADOW_WRITE, Counts, count_actions
-from accelsim.report.cost.area import area_of
-from accelsim.report.cost.energy import energy_of
-from accelsim.report.cost.technology import load_technology
 from accelsim.simulate import simulate
 from accelsim.trace.shapes import TensorShape
 from accelsim.trace.trace import Trace

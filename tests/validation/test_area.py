@@ -13,9 +13,9 @@ import pytest
 from typer.testing import CliRunner
 
 from accelsim.cli import app
+from accelsim.cost import gate_counts
+from accelsim.cost.technology import load_technology
 from accelsim.errors import ReferenceDataError
-from accelsim.report.cost import gate_counts
-from accelsim.report.cost.technology import load_technology
 from accelsim.validate.area import area_checks, validate_area
 from accelsim.validate.figure_check import FigureCheck, worst
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from accelsim.report.cost.technology import load_technology
+from accelsim.cost.technology import load_technology
+from accelsim.studies.load_width import Gemm, resnet18
 from accelsim.validate.array_efficiency import MACHINES, PUBLISHED_TOPS_PER_WATT, array_efficiencies, layer_counts
-from accelsim.validate.load_width import Gemm, resnet18
 
 PAGE = re.sub(r"\s+", " ", (Path(__file__).parents[2] / "docs" / "validation.md").read_text(encoding="utf-8"))
 FOUND = {item.name: item for item in array_efficiencies(load_technology("mvq40"))}

@@ -10,12 +10,12 @@ import pytest
 
 from accelsim.accelerator import load_accelerator
 from accelsim.errors import TraceError
-from accelsim.limits.cells import closed_form, limit_cells
-from accelsim.limits.ideals import Overlap, closed_form_machine
-from accelsim.limits.traces import compressed_matrices, products_alone, stacked
-from accelsim.limits.walk import walk
 from accelsim.report.compare import compare
 from accelsim.simulate import simulate
+from accelsim.studies.closed_form import closed_form, limit_cells
+from accelsim.studies.ideal_machines import Overlap, closed_form_machine
+from accelsim.studies.network_parts import compressed_matrices, products_alone, stacked
+from accelsim.studies.walk import walk
 from accelsim.trace.trace import Trace, load_trace
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -9,12 +9,12 @@ import pytest
 
 from accelsim.accelerator import load_accelerator
 from accelsim.errors import ReferenceDataError
+from accelsim.studies.load_width import ARRAYS, core, load_width_figures, resnet18
+from accelsim.studies.vector_lut import FORMATS, fitted, matrix_vector_layers, vector_lut_figures
+from accelsim.studies.vela_like import MACHINES, TRACE, recoded, vela_figures
 from accelsim.trace.trace import load_trace
-from accelsim.validate.load_width import ARRAYS, core, load_width_figures, resnet18
 from accelsim.validate.outside import validate_outside
 from accelsim.validate.report import ValidationReport
-from accelsim.validate.vector_lut import FORMATS, fitted, matrix_vector_layers, vector_lut_figures
-from accelsim.validate.vela_like import MACHINES, TRACE, recoded, vela_figures
 
 PUBLISHED = Path(__file__).parent / "data" / "outside" / "published.csv"
 HEADER = "check,figure,reference,tolerance_pct"

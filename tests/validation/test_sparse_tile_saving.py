@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from accelsim.report.cost import gate_counts, sparse_tile
+from accelsim.cost import gate_counts, sparse_tile
 from accelsim.validate.area_published import MVQ_WEIGHT_FILE_DEPTH, PUBLISHED_PSUM_BITS
 
 # "reduces the size of the systolic array by 55 % when compared with the base EWS accelerator": abstract of arXiv 2412.10261v2. The array

@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 from accelsim.dataflows import fold_loop
 from accelsim.dataflows.dataflow import SpatialMap, SystolicArray
 from accelsim.dataflows.fold_loop import gemm_cycles
-from accelsim.dataflows.input_stationary import SPEC as INPUT_STATIONARY
-from accelsim.dataflows.output_stationary import SPEC as OUTPUT_STATIONARY
+from accelsim.dataflows.input_stationary import InputStationary as INPUT_STATIONARY
+from accelsim.dataflows.output_stationary import OutputStationary as OUTPUT_STATIONARY
 from accelsim.dataflows.scale_sim import SerialFolds
-from accelsim.dataflows.weight_stationary import SPEC as WEIGHT_STATIONARY
+from accelsim.dataflows.weight_stationary import WeightStationary as WEIGHT_STATIONARY
 from accelsim.errors import ReferenceDataError
 from accelsim.validate.systolic import validate_systolic
 

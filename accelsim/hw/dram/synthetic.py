@@ -66,7 +66,7 @@ class Tile(_Case):
             yield 0, self.op, self.base + row * self.pitch, self.row_bytes
 
 
-class Stream(Record):
+class RequestStream(Record):
     """One of several streams: `bytes` from `base` on, `chunk` bytes in turn."""
 
     base: Offset
@@ -79,7 +79,7 @@ class Streams(_Case):
     """Streams served in turn, a chunk each, until all are at their end."""
 
     kind: Literal["streams"]
-    streams: tuple[Stream, ...] = Field(min_length=1)
+    streams: tuple[RequestStream, ...] = Field(min_length=1)
 
     def requests(self) -> Iterator[Request]:
         offset = [0] * len(self.streams)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 from accelsim.importers.from_onnx.node import OnnxNode
 from accelsim.importers.graph.call import Call, Value
-from accelsim.importers.graph.recorder import Recorder
+from accelsim.importers.graph.recorder import GraphRecorder
 from accelsim.importers.graph.values import Array, Constant
 
 
@@ -15,7 +15,7 @@ class OnnxCall(Call):
 
     node: OnnxNode
 
-    def __init__(self, node: OnnxNode, values: Sequence[Value | None], recorder: Recorder, sole: Callable[[str], bool]) -> None:
+    def __init__(self, node: OnnxNode, values: Sequence[Value | None], recorder: GraphRecorder, sole: Callable[[str], bool]) -> None:
         super().__init__(node, values, recorder, lambda position: sole(node.inputs[position]))
 
     def arrays(self) -> list[Array | None]:

@@ -25,7 +25,7 @@ from accelsim.importers.graph.builder import GraphBuilder
 from accelsim.importers.graph.call import Value
 from accelsim.importers.graph.expressions import Expression
 from accelsim.importers.graph.imported_graph import ImportedGraph
-from accelsim.importers.graph.recorder import Recorder
+from accelsim.importers.graph.recorder import GraphRecorder
 from accelsim.importers.graph.values import Constant, Deferred, Fused, Indices, Plain
 
 _FREE_CONSTANTS = 1 << 24  # elements that folding may make in all, besides some for each that the file holds
@@ -56,7 +56,7 @@ def walk_onnx(model: OnnxModel, builder: GraphBuilder, keep_values: bool) -> Imp
 class _Walk:
     def __init__(self, model: OnnxModel, builder: GraphBuilder, keep_values: bool) -> None:
         self.model = model
-        self.recorder = Recorder(builder, model.trained, keep_values)
+        self.recorder = GraphRecorder(builder, model.trained, keep_values)
         self.nodes = [OnnxNode(proto, model.opset, model.path.parent) for proto in model.graph.node]
         self.outputs = [output.name for output in model.graph.output]
         self.makers = {name: node for node in self.nodes for name in node.outputs if name}

@@ -8,7 +8,7 @@ from typing import Any
 from accelsim.importers.from_torch.node import TorchNode, arguments
 from accelsim.importers.from_torch.values import NUMBER_TYPES, Known
 from accelsim.importers.graph.call import Call, Value
-from accelsim.importers.graph.recorder import Recorder
+from accelsim.importers.graph.recorder import GraphRecorder
 
 
 class TorchCall(Call):
@@ -16,7 +16,7 @@ class TorchCall(Call):
 
     node: TorchNode
 
-    def __init__(self, node: TorchNode, values: dict[str, Any], recorder: Recorder, sole: Callable[[int], bool]) -> None:
+    def __init__(self, node: TorchNode, values: dict[str, Any], recorder: GraphRecorder, sole: Callable[[int], bool]) -> None:
         args, kwargs = arguments(node.fx, values)
         self._args = [self._resolved(arg, node) for arg in args]
         self._kwargs = {name: self._resolved(arg, node) for name, arg in kwargs.items()}

@@ -25,7 +25,7 @@ from accelsim.importers.graph.call import Value
 from accelsim.importers.graph.expressions import Expression
 from accelsim.importers.graph.imported_graph import ImportedGraph
 from accelsim.importers.graph.layout import View
-from accelsim.importers.graph.recorder import Recorder
+from accelsim.importers.graph.recorder import GraphRecorder
 from accelsim.importers.graph.values import Deferred, Fused, Indices, Plain
 from accelsim.registry import suggest
 
@@ -62,7 +62,7 @@ class _Walk:
         self.fill = fill
         inputs = program.graph_signature.input_specs
         self.trained = frozenset(spec.target for spec in inputs if spec.kind is InputKind.PARAMETER and spec.target is not None)
-        self.recorder = Recorder(builder, self.trained, keep_values)
+        self.recorder = GraphRecorder(builder, self.trained, keep_values)
         self.values: dict[str, Any] = {}  # Value, tuple of Value, or Known
 
     def run(self) -> ImportedGraph:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import Any, Literal, TypeVar
 
 from accelsim.errors import ImportModelError
-from accelsim.formats.float32 import SPEC as FLOAT32
+from accelsim.formats.float32 import Float32Format
 from accelsim.importers.graph.layout import View, axis_dim, whole
 from accelsim.importers.graph.readings import Extent, Split, flattened_image, heads_of, image_layout, is_rows
 from accelsim.importers.graph.windows import Convolution, Pool
@@ -81,7 +81,7 @@ class GraphBuilder:
         bounds = LoopBounds(K=outputs, C=reduction, OX=positions)
         layer = self._make(
             GemmLayer, name=name, inputs=(view.producer,), output=self._shape(1, positions, outputs), bounds=bounds, bias=bias,
-            weight=WeightRecord(format=FLOAT32(), k=bounds.k, n=outputs), input_row=view.row,
+            weight=WeightRecord(format=Float32Format(), k=bounds.k, n=outputs), input_row=view.row,
         )  # fmt: skip
         return self._add(layer, Extent(1, positions, outputs)).reshape((*view.shape[:-1], outputs))
 
@@ -97,7 +97,7 @@ class GraphBuilder:
         depthwise = per_group.G > 1 and per_group.C == 1 and per_group.K == 1
         layer = self._make(
             ConvLayer, name=name, op="depthwise_conv2d" if depthwise else "conv2d", inputs=(view.producer,), bounds=per_group, bias=bias,
-            output=self._shape(1, oy * ox, conv.outputs), weight=WeightRecord(format=FLOAT32(), k=per_group.k, n=conv.outputs),
+            output=self._shape(1, oy * ox, conv.outputs), weight=WeightRecord(format=Float32Format(), k=per_group.k, n=conv.outputs),
             strides=conv.strides, padding=conv.padding, padding_end=None if far == conv.padding else far, dilation=conv.dilation,
             image=(height, width),
             input_layout=self._image_layout(name, view),

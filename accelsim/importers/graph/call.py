@@ -17,7 +17,7 @@ from accelsim.errors import ImportModelError
 from accelsim.importers.graph.expressions import Expression, gelu, gelu_by_tanh
 from accelsim.importers.graph.layout import View
 from accelsim.importers.graph.node import Node
-from accelsim.importers.graph.recorder import Recorder
+from accelsim.importers.graph.recorder import GraphRecorder
 from accelsim.importers.graph.values import Constant, Deferred, Fused, Indices, Masked, Padded, Plain, Vector
 
 Value = Constant | Indices | Plain | Deferred | Fused | Padded | Masked | Expression
@@ -27,7 +27,7 @@ Table = Literal["sigmoid", "silu", "hardswish", "tanh"]
 class Call:
     """Operands of a node, resolved; `sole` tells whether nothing else reads the layer behind the operand at a position."""
 
-    def __init__(self, node: Node, values: Sequence[Value | None], recorder: Recorder, sole: Callable[[int], bool]) -> None:
+    def __init__(self, node: Node, values: Sequence[Value | None], recorder: GraphRecorder, sole: Callable[[int], bool]) -> None:
         self.node = node
         self.values = list(values)
         self.recorder = recorder

@@ -20,7 +20,7 @@ _LISTED = 5
 Columns = tuple[int, int] | None  # of a matrix that is cut into several layers
 
 
-class Recorder:
+class GraphRecorder:
     """Takes what the layers read, by the names of the model's tensors.
 
     Parameters

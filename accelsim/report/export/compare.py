@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from accelsim.cost.compare_costs import RunCost
 from accelsim.report.compare import Comparison
-from accelsim.report.cost.compare_costs import RunCost
 from accelsim.report.export.folder import FolderKind, check_replaceable, write_folder
 from accelsim.report.export.run import run_files, to_csv, to_json
 

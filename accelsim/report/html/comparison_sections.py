@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from accelsim.report.compare import Comparison, Contribution, Speedup, fold_layers, label, waterfall
-from accelsim.report.cost.compare_costs import RunCost
-from accelsim.report.cost.span import Span
+from accelsim.cost.compare_costs import RunCost
+from accelsim.cost.span import Span
+from accelsim.report.compare import Comparison, Contribution, Speedup, fold_layers, waterfall
 from accelsim.report.html.elements import Child, Node, element, listing, paragraph
 from accelsim.report.html.figures import beside, figure
 from accelsim.report.html.section import Section
@@ -16,6 +16,7 @@ from accelsim.report.plots.style import operand_paint
 from accelsim.report.tables.compare import traffic_sentence
 from accelsim.report.tables.text import milliseconds, short, times
 from accelsim.result import OPERANDS, limiting_resource
+from accelsim.run_labels import label
 
 _LISTED_NAMES = 8
 

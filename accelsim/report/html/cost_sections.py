@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from accelsim.report.cost.area import AreaReport
-from accelsim.report.cost.compare_costs import ENERGY_GROUPS
-from accelsim.report.cost.energy import EnergyReport
-from accelsim.report.cost.span import Span
+from accelsim.cost.area import AreaReport
+from accelsim.cost.compare_costs import ENERGY_GROUPS
+from accelsim.cost.energy import EnergyReport
+from accelsim.cost.span import Span
 from accelsim.report.html.elements import Child, element, folded, paragraph
 from accelsim.report.html.figures import beside, figure
 from accelsim.report.html.section import Run, Section

@@ -11,8 +11,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from accelsim import __version__
-from accelsim.report.compare import label
-from accelsim.report.cost.compare_costs import RunCost
+from accelsim.cost.compare_costs import RunCost
+from accelsim.progress import Progress
 from accelsim.report.html import cost_sections, origin_sections, run_sections
 from accelsim.report.html.comparison_sections import comparison_sections
 from accelsim.report.html.elements import Child, Node, element, paragraph, to_html, verbatim
@@ -21,14 +21,14 @@ from accelsim.report.html.section import Run, Section
 from accelsim.report.html.tables import Column, number, table
 from accelsim.report.plots.pictures import comparison_pictures, run_pictures
 from accelsim.report.report import Report
-from accelsim.report.tables.terminal import ProgressCallback
 from accelsim.report.tables.text import decimal_bytes, hertz, milliseconds, short, times
 from accelsim.report.validation_status import SOURCE, UNVALIDATED, VALIDATION_STATUS
+from accelsim.run_labels import label
 
 _ASSETS = Path(__file__).parent
 
 
-def to_page(report: Report, progress: ProgressCallback | None = None) -> str:
+def to_page(report: Report, progress: Progress | None = None) -> str:
     """The report as one HTML document; `progress` hears of each run whose figures are drawn."""
     pictures = _pictures(report, progress)
     drawn = drawings(pictures)
@@ -57,7 +57,7 @@ def to_page(report: Report, progress: ProgressCallback | None = None) -> str:
     return to_html(element("html", *_head(title, body), lang="en"))
 
 
-def _pictures(report: Report, progress: ProgressCallback | None) -> dict[str, bytes]:
+def _pictures(report: Report, progress: Progress | None) -> dict[str, bytes]:
     """'run0/cycles', ..., 'all/side_by_side' -> SVG; the page captions them."""
     out: dict[str, bytes] = {}
     for index, cost in enumerate(report.costs):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from accelsim.report.cost.compare_costs import RunCost
+from accelsim.cost.compare_costs import RunCost
 from accelsim.report.html.elements import Child, Node
 from accelsim.report.metrics import Summary, summarize
 from accelsim.result import Result

@@ -15,7 +15,7 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.patches import Patch
 from matplotlib.patches import Rectangle as Box
 
-from accelsim.report.cost.area import AreaReport
+from accelsim.cost.area import AreaReport
 from accelsim.report.plots.bars import BAR, draw_range, name_rows, write_beside
 from accelsim.report.plots.lettering import broken, line_points
 from accelsim.report.plots.picture import Picture, picture

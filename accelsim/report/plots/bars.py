@@ -13,7 +13,7 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
-from accelsim.report.cost.span import Span
+from accelsim.cost.span import Span
 from accelsim.report.metrics import LayerGroup
 from accelsim.report.plots.style import LOSS_TEXT, Paint, bar_style
 from accelsim.report.tables.text import LABEL_CHARS, distinct, shorten, times

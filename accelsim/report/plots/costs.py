@@ -6,13 +6,13 @@ from collections.abc import Callable, Sequence
 
 from matplotlib.axes import Axes
 
-from accelsim.report.compare import common_label
-from accelsim.report.cost.compare_costs import RunCost
-from accelsim.report.cost.span import Span
+from accelsim.cost.compare_costs import RunCost
+from accelsim.cost.span import Span
 from accelsim.report.plots.bars import BAR, draw_range, fold_label, name_rows, stacked_bars, write_beside
 from accelsim.report.plots.energy import energy_pictures
 from accelsim.report.plots.picture import Picture, picture
 from accelsim.report.plots.style import GAIN_PAINT, GROUP_PAINT, bar_style, group_paint
+from accelsim.run_labels import common_label
 
 # What is compared, its units from the largest (each a thousandth of the one before it), and its value in the first of them.
 _FIGURES: Sequence[tuple[str, Sequence[str], Callable[[RunCost], Span]]] = (

@@ -7,13 +7,13 @@ from collections.abc import Mapping, Sequence
 from matplotlib.axes import Axes
 from matplotlib.patches import Patch
 
-from accelsim.report.compare import common_label
-from accelsim.report.cost.compare_costs import ENERGY_GROUPS, RunCost
-from accelsim.report.cost.energy import KINDS, Kind
-from accelsim.report.cost.span import Span, total
+from accelsim.cost.compare_costs import ENERGY_GROUPS, RunCost
+from accelsim.cost.energy import KINDS, Kind
+from accelsim.cost.span import Span, total
 from accelsim.report.plots.bars import draw_range, fold_label, legend_above, name_rows, stacked_bars
 from accelsim.report.plots.picture import Picture, picture
 from accelsim.report.plots.style import GROUP_PAINT, KIND_PAINT, bar_style, group_paint
+from accelsim.run_labels import common_label
 
 WHOLE = "everything"
 MAX_RUNS = 4  # bars of a component that can be told apart

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from accelsim.cost.compare_costs import RunCost
 from accelsim.report.compare import Comparison, fold_layers
-from accelsim.report.cost.compare_costs import RunCost
 from accelsim.report.plots.area import area_bars_picture
 from accelsim.report.plots.costs import cost_pictures
 from accelsim.report.plots.energy import energy_pictures

@@ -19,13 +19,13 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.patheffects import withStroke
 
-from accelsim.report.compare import label
 from accelsim.report.metrics import LayerGroup, group_layers
 from accelsim.report.plots.bars import group_labels, legend_above
 from accelsim.report.plots.lettering import fitted
 from accelsim.report.plots.picture import Picture, picture
 from accelsim.report.plots.style import CATEGORY_PAINT, TOTAL_PAINT, category_paint, log_scale
 from accelsim.result import LayerResult, Result, total
+from accelsim.run_labels import label
 
 MAX_POINTS = 16  # numbered; the layers that take fewer cycles are left to the run's own point
 _HEIGHT_MM, _LINE_MM = 66, 3.1

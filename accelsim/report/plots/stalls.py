@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 
 from matplotlib.axes import Axes
 
-from accelsim.report.compare import common_label, label, short_labels
 from accelsim.report.metrics import category_cycles, group_layers
 from accelsim.report.plots.bars import cycle_unit, fold_label, group_labels, stacked_bars
 from accelsim.report.plots.picture import Picture, picture
 from accelsim.report.plots.style import category_paint
 from accelsim.result import CATEGORIES, Result, total
+from accelsim.run_labels import common_label, label, short_labels
 
 MAX_BARS = 24
 

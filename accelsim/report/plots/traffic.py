@@ -6,12 +6,12 @@ from collections.abc import Sequence
 
 from matplotlib.axes import Axes
 
-from accelsim.report.compare import common_label, short_labels
 from accelsim.report.metrics import traffic_lines
 from accelsim.report.plots.bars import byte_unit, fold_label, stacked_bars
 from accelsim.report.plots.picture import Picture, picture
 from accelsim.report.plots.style import operand_paint
 from accelsim.result import OPERANDS, Result
+from accelsim.run_labels import common_label, short_labels
 
 
 def plot_traffic(ax: Axes, results: Sequence[Result]) -> None:

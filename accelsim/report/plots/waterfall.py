@@ -6,11 +6,12 @@ from collections.abc import Sequence
 
 from matplotlib.axes import Axes
 
-from accelsim.report.compare import Contribution, Speedup, common_label, short_labels, waterfall
+from accelsim.report.compare import Contribution, Speedup, waterfall
 from accelsim.report.plots.bars import cycle_unit, draw_steps, fold_label, step_texts
 from accelsim.report.plots.picture import Picture, picture
 from accelsim.report.plots.style import CATEGORY_PAINT, GAIN_PAINT, LOSS_PAINT, TOTAL_PAINT
 from accelsim.report.tables.text import distinct, times
+from accelsim.run_labels import common_label, short_labels
 
 
 def plot_waterfall(ax: Axes, speedup: Speedup, parts: Sequence[Contribution], top: int | None = None) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rich.console import Console
 
-from accelsim.report.cost.ablation import Ablation, Part
+from accelsim.cost.ablation import Ablation, Part
 from accelsim.report.tables.sign import render_sign_costs
 from accelsim.report.tables.terminal import row, say, show, table
 from accelsim.report.tables.text import decimal_bytes, ends, short

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from rich.console import Console
 
-from accelsim.report.cost.area import AreaReport
-from accelsim.report.cost.span import Span
+from accelsim.cost.area import AreaReport
+from accelsim.cost.span import Span
 from accelsim.report.tables.terminal import row, say, show, table
 from accelsim.report.tables.text import count
 

@@ -8,8 +8,8 @@ from typing import Protocol
 
 from rich.console import Console
 
-from accelsim.report.cost.energy import KINDS, EnergyReport
-from accelsim.report.cost.span import Span
+from accelsim.cost.energy import KINDS, EnergyReport
+from accelsim.cost.span import Span
 from accelsim.report.tables.terminal import row, say, show, table
 from accelsim.report.tables.text import count, percent
 

@@ -6,11 +6,12 @@ from collections.abc import Iterable, Sequence
 
 from rich.console import Console
 
-from accelsim.report.compare import Comparison, Contribution, Speedup, fold_layers, label, short_labels, waterfall
+from accelsim.report.compare import Comparison, Contribution, Speedup, fold_layers, waterfall
 from accelsim.report.metrics import category_cycles, limiting_sentence, traffic_lines
 from accelsim.report.tables.terminal import row, say, show, table
 from accelsim.report.tables.text import count, decimal_bytes, milliseconds, percent, times
 from accelsim.result import OPERANDS, Result, limiting_resource
+from accelsim.run_labels import label, short_labels
 
 TOP_LAYERS = 10
 _LISTED_NAMES = 8

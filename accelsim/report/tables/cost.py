@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from rich.console import Console
 
-from accelsim.report.cost.compare_costs import RunCost
+from accelsim.cost.compare_costs import RunCost
 from accelsim.report.tables.sign import render_sign_costs
 from accelsim.report.tables.terminal import row, say, show, table
 from accelsim.report.tables.text import decimal_bytes, ends, milliseconds, short, times

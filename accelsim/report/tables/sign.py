@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from rich.console import Console
 
-from accelsim.report.cost.sign_cost import SignCost
+from accelsim.cost.sign_cost import SignCost
 from accelsim.report.tables.terminal import row, show, table
 from accelsim.report.tables.text import ends, short
 

@@ -6,20 +6,21 @@ Nothing from a file is read as markup: every cell is cleaned and shown as it is.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
+import rich.progress
 from rich import box
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
 
+from accelsim.progress import Progress
 from accelsim.report.tables.columns import TextTable, column_widths, fitted
 from accelsim.report.tables.text import clean
 
 PIPE_COLUMNS = 80
-ProgressCallback = Callable[[str, int, int], None]
 
 
 class _Console(Console):
@@ -71,25 +72,25 @@ def say(console: Console, text: str, style: str | None = None) -> None:
 
 
 @contextmanager
-def noted_progress() -> Iterator[ProgressCallback | None]:
+def noted_progress() -> Iterator[Progress | None]:
     """A callback (note, done, total) that moves one bar on stderr and changes the note beside it; None where nobody watches."""
     if not sys.stderr.isatty():
         yield None
         return
     columns = (BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}", markup=False))
-    with Progress(*columns, console=Console(file=sys.stderr), transient=True) as bar:
+    with rich.progress.Progress(*columns, console=Console(file=sys.stderr), transient=True) as bar:
         task = bar.add_task("", total=None)
         yield lambda note, done, whole: bar.update(task, description=clean(note), completed=done, total=whole)
 
 
 @contextmanager
-def progress(*, quiet: bool) -> Iterator[ProgressCallback | None]:
+def progress(*, quiet: bool) -> Iterator[Progress | None]:
     """A callback (what, done, total) that moves a bar on stderr; None where nobody watches."""
     if quiet or not sys.stderr.isatty():
         yield None
         return
     columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=Console(file=sys.stderr), transient=True) as bar:
+    with rich.progress.Progress(*columns, console=Console(file=sys.stderr), transient=True) as bar:
         tasks: dict[str, TaskID] = {}
 
         def update(what: str, done: int, whole: int) -> None:

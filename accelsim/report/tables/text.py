@@ -11,7 +11,7 @@ import unicodedata
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
-from accelsim.report.cost.span import Span
+from accelsim.cost.span import Span
 
 LABEL_CHARS = 24  # of a name in a picture at a paper's column width
 LINE_CHARS = 42  # of a sentence below the axes there
