@@ -1,4 +1,4 @@
-"""Kinds found by folder: a module in `formats/`, `dataflows/` or `hw/` that defines `KIND` and `SPEC` adds a member by existing."""
+"""Kinds found by folder: a module in `formats/` or `dataflows/` that defines `KIND` and `SPEC` adds a member by existing."""
 
 from __future__ import annotations
 

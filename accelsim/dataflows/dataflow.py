@@ -112,7 +112,7 @@ class Dataflow(ABC):
 
     Attributes
     ----------
-    kind : its name
+    kind : its name; short_name : as SCALE-Sim's files abbreviate it, "" if they do not
     stationary : the operand that stays in the PEs
     spatial : the spatial map
     outer : the spatial loop whose folds change last; the other one is the inner loop
@@ -120,6 +120,7 @@ class Dataflow(ABC):
     """
 
     kind: ClassVar[str]
+    short_name: ClassVar[str] = ""
     stationary: ClassVar[Literal["weights", "outputs", "inputs"]]
     spatial: ClassVar[SpatialMap]
     outer: ClassVar[Loop]

@@ -17,6 +17,7 @@ class InputStationary(Dataflow):
     """Weights stream past, again for each M-tile: a decoder would have to feed a weight to each row a cycle, so they come raw."""
 
     kind = KIND
+    short_name = "is"
     stationary = "inputs"
     spatial = SpatialMap(rows="K", cols="M", time="N")
     outer = "M"

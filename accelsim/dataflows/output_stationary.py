@@ -42,6 +42,7 @@ class OutputStationary(Dataflow):
     """Weights stream past, again for each M-tile: a decoder would have to feed a weight to each column a cycle, so they come raw."""
 
     kind = KIND
+    short_name = "os"
     stationary = "outputs"
     spatial = SpatialMap(rows="M", cols="N", time="K")
     outer = "N"

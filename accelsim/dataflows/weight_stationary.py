@@ -16,6 +16,7 @@ class WeightStationary(Dataflow):
     """Weights pass the decoder once, on their way into the array: every format of at most 8 bits fits."""
 
     kind = KIND
+    short_name = "ws"
     stationary = "weights"
     spatial = SpatialMap(rows="K", cols="N", time="M")
     outer = "N"

@@ -16,8 +16,6 @@ from pydantic import Field, model_validator
 from accelsim.kernels import compute, compute_state
 from accelsim.records import Record, fact
 
-KIND = "decode_mac_core"
-
 
 class SparseTile(Record):
     """In each row, d columns share q multipliers (MVQ, arXiv 2412.10261: H x d becomes H x Q); sums and their registers stay d wide."""

@@ -21,8 +21,6 @@ from accelsim.program import Program
 from accelsim.quantities import Bytes, Picoseconds, edge_ps
 from accelsim.records import Record
 
-KIND = "dma"
-
 
 class DmaSpec(Record):
     """Sizes of the engine and of the path to memory."""

@@ -11,8 +11,6 @@ from pydantic import Field
 from accelsim.quantities import PS_PER_S, Bytes, BytesPerSecond, Hertz
 from accelsim.records import Record
 
-KIND = "flash"
-
 
 class FlashSpec(Record):
     """Timing of a serial flash."""

@@ -13,8 +13,6 @@ from pydantic import Field, field_validator, model_validator
 from accelsim.quantities import Bytes
 from accelsim.records import Record
 
-KIND = "sram"
-
 
 class WeightBufferSpec(Record):
     """Holds the compressed stream between DMA and unpacker; read one word a cycle."""

@@ -11,8 +11,6 @@ from pydantic import Field
 
 from accelsim.records import Record
 
-KIND = "vector_unit"
-
 
 class VectorFunctions(Record):
     """Passes over the data of each function.

@@ -9,6 +9,7 @@ from __future__ import annotations
 from fractions import Fraction
 from pathlib import Path
 
+from accelsim.dataflows.catalog import dataflow_kinds, find_dataflow
 from accelsim.dataflows.dataflow import MAX_SIDE, SystolicArray
 from accelsim.dataflows.fold_loop import MAX_BOUND, FoldResult, gemm_cycles
 from accelsim.errors import CompileError, ReferenceDataError
@@ -16,7 +17,6 @@ from accelsim.registry import suggest
 from accelsim.validate.reference_csv import ReferenceRow, check_tolerance, read_reference
 from accelsim.validate.report import RowVerdict, ValidationReport, relative_error_pct
 
-SHORT_NAMES = {"os": "output_stationary", "ws": "weight_stationary", "is": "input_stationary"}
 SIZES = {"rows": MAX_SIDE, "cols": MAX_SIDE, "m": MAX_BOUND, "n": MAX_BOUND, "k": MAX_BOUND}
 NEEDED = ("dataflow", *SIZES, "total_cycles")
 PERCENTAGES = ("overall_util_pct", "mapping_eff_pct")
@@ -55,13 +55,13 @@ def validate_systolic(csv_path: Path, tolerance_pct: float | None = None) -> Val
 
 def _replay(row: ReferenceRow) -> FoldResult:
     """The row's GEMM, run."""
-    short = row.cells["dataflow"].lower()
-    kind = SHORT_NAMES.get(short, short)
-    if kind not in SHORT_NAMES.values():
-        raise row.error("dataflow", f"{', '.join((*SHORT_NAMES, *SHORT_NAMES.values()))}{suggest(short, SHORT_NAMES.values())}")
+    name = row.cells["dataflow"].lower()
+    kinds = {spelling: kind for kind in dataflow_kinds() for spelling in (kind, find_dataflow(kind).short_name) if spelling}
+    if name not in kinds:
+        raise row.error("dataflow", f"{', '.join(kinds)}{suggest(name, kinds)}")
     size = {column: row.integer(column, 1, largest) for column, largest in SIZES.items()}
     try:
-        return gemm_cycles(kind, SystolicArray(size["rows"], size["cols"]), size["m"], size["k"], size["n"], "scale_sim")
+        return gemm_cycles(kinds[name], SystolicArray(size["rows"], size["cols"]), size["m"], size["k"], size["n"], "scale_sim")
     except CompileError as error:
         raise ReferenceDataError(f"{row.path}: line {row.line}: {error}") from error
 

@@ -17,9 +17,9 @@ from accelsim.importers.scale_sim_config import read_scale_sim_config
 from accelsim.simulate import simulate
 from accelsim.trace.layers import ConvLayer, WeightedLayer
 from accelsim.trace.trace import Trace, load_trace
-from accelsim.validate.systolic import SHORT_NAMES
 
 REFERENCE = Path(__file__).parent.parent / "validation" / "data" / "systolic" / "deit_tiny_layers.csv"
+KINDS = {"os": "output_stationary", "ws": "weight_stationary", "is": "input_stationary"}
 CONV_HEADER = "Layer name, IFMAP Height, IFMAP Width, Filter Height, Filter Width, Channels, Num Filter, Strides,"
 GEMM_HEADER = "Layer, M, N, K,"
 
@@ -120,7 +120,7 @@ def test_the_layers_of_a_table_take_the_cycles_of_the_systolic_reference(tmp_pat
     trace = import_model(table(tmp_path, GEMM_HEADER, *lines), seed=1)
     for row, layer in zip(rows, trace.weighted_layers(), strict=True):
         array = SystolicArray(int(row["rows"]), int(row["cols"]))
-        result = gemm_cycles(SHORT_NAMES[row["dataflow"]], array, layer.m, layer.k, layer.n, "scale_sim")
+        result = gemm_cycles(KINDS[row["dataflow"]], array, layer.m, layer.k, layer.n, "scale_sim")
         assert result.total_cycles == int(row["total_cycles"])
 
 

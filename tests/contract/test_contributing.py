@@ -1,0 +1,114 @@
+"""CONTRIBUTING's table is true: for each row a member is added by the one file that the row names, and is used."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+from typer.testing import CliRunner
+
+from accelsim.accelerator import load_accelerator
+from accelsim.cli import app
+from accelsim.compress.open_trace import open_trace
+from accelsim.cost.area import area_of
+from accelsim.cost.technology import load_technology
+from accelsim.errors import ReferenceDataError
+from accelsim.presets import CONFIGS
+from accelsim.simulate import simulate
+from accelsim.validate.systolic import validate_systolic
+from tests.added_members import added_member
+
+ROOT = Path(__file__).parents[2]
+
+
+def rows() -> dict[str, str]:
+    """The rows of the table: member -> the file to write."""
+    table = re.findall(r"^\| (an? [^|]+?) \| ([^|]+?) \|", (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8"), re.MULTILINE)
+    return dict(table)
+
+
+PROVED = {
+    "a dataflow's cycle rule": "test_a_dataflow_is_one_file",
+    "a DRAM device": "test_a_dram_device_is_one_file",
+    "a technology": "test_a_technology_is_one_file",
+}
+
+
+def test_the_table_names_every_member_that_is_added_below() -> None:
+    assert rows().keys() >= PROVED.keys()
+    assert all(name in globals() for name in PROVED.values())
+
+
+DATAFLOW = '''
+    """One PE column at a time: a toy whose folds take exactly their steps."""
+
+    from accelsim.dataflows.dataflow import Dataflow, SpatialMap
+    from accelsim.dataflows.weight_stationary import WeightStationary
+
+    KIND = "one_step"
+
+
+    class OneStep(Dataflow):
+        """Weights stay; a fold takes as many cycles as rows of activations pass."""
+
+        kind = KIND
+        short_name = "one"
+        stationary = "weights"
+        spatial = SpatialMap(rows="K", cols="N", time="M")
+        outer = "N"
+        decodes = True
+        physical = WeightStationary.physical
+
+        def scale_sim_fold_cycles(self, array, fold):
+            """The steps, and nothing else."""
+            return fold.steps
+
+
+    SPEC = OneStep
+'''
+
+
+def test_a_dataflow_is_one_file(tmp_path: Path) -> None:
+    """GEMM 10 x 8 by 8 x 4 on a 4x4 array: 2 folds along K, 1 along N, 10 steps each; the total is the last cycle's number, 19."""
+    table = tmp_path / "rows.csv"
+    table.write_text("dataflow,rows,cols,m,n,k,total_cycles\none,4,4,10,4,8,19\none_step,4,4,10,4,8,19\n")
+    with added_member("accelsim.dataflows", tmp_path, "one_step", DATAFLOW):
+        assert validate_systolic(table).ok
+        assert "one_step" in CliRunner().invoke(app, ["list", "dataflows"]).stdout
+    with pytest.raises(ReferenceDataError, match="'one' is not allowed"):
+        validate_systolic(table)
+
+
+def test_a_dram_device_is_one_file(tmp_path: Path) -> None:
+    """A copy of a device is as fast as the device; one with half the memory clock is slower, and no faster than its bus allows."""
+    fields = yaml.safe_load((CONFIGS / "dram" / "lpddr4-3200-x16.yaml").read_text(encoding="utf-8"))
+    trace = open_trace("tiny_vit_int8")
+
+    def cycles(device: str) -> int:
+        return simulate(load_accelerator("edge-64x64-x16", [f"dram.device={device}"]), trace).total_cycles
+
+    found = {}
+    for name, t_ck_fs in (("mine", 625_000), ("half", 1_250_000)):
+        file = tmp_path / f"{name}.yaml"
+        file.write_text(yaml.safe_dump({**fields, "name": name, "t_ck_fs": t_ck_fs}), encoding="utf-8")
+        found[name] = cycles(str(file))
+    assert found["mine"] == cycles("lpddr4-3200-x16") < found["half"]
+    bus_bytes = simulate(load_accelerator("edge-64x64-x16"), trace).bus_bytes
+    assert found["half"] >= bus_bytes / 3.2  # 16 pins at 1.6 Gb/s are 3.2 bytes per cycle of 1 GHz
+
+
+def test_a_technology_is_one_file(tmp_path: Path) -> None:
+    """Gates of twice the size take twice the logic area, and macros stay as they are."""
+    text = (CONFIGS / "technology" / "range28.yaml").read_text(encoding="utf-8")
+    assert text.count("{value: 0.311, low: 0.29, high: 0.5,") == 1
+    text = text.replace("{value: 0.311, low: 0.29, high: 0.5,", "{value: 0.622, low: 0.58, high: 1.0,").replace(
+        "name: range28", "name: wide28"
+    )
+    (tmp_path / "wide28.yaml").write_text(text, encoding="utf-8")
+    chip = load_accelerator("edge-64x64")
+    before, after = (area_of(chip, load_technology(name)) for name in ("range28", str(tmp_path / "wide28.yaml")))
+    assert after.technology == "wide28"
+    assert after.of_kind("logic").nominal == pytest.approx(2 * before.of_kind("logic").nominal, rel=1e-12)
+    assert after.of_kind("memory") == before.of_kind("memory")
