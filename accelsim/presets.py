@@ -1,45 +1,169 @@
-"""Named presets: YAML files in `configs/` and traces in `traces/`, found by name, and files that a user names by path."""
+"""Presets, traces and reference figures by name: the folders of ACCELSIM_PATH are searched first, then those that come with accelsim.
+
+All folders of presets have one layout:
+
+    accelerators/NAME.yaml    dram/NAME.yaml    technology/NAME.yaml    sweeps/NAME.yaml
+    traces/NAME/trace.json    references/KIND/NAME.csv
+
+An installed accelsim has such a folder in `_data`; a checkout keeps the same files in `configs/`, `traces/` and
+`tests/validation/data/`. The first folder with a name wins, so a user's preset replaces a built-in one of its name. A name is
+therefore no identity: run ids cover contents.
+"""
 
 from __future__ import annotations
 
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from accelsim.errors import ConfigError
 from accelsim.registry import suggest
 
-CONFIGS = Path(__file__).resolve().parent.parent / "configs"
-TRACES = CONFIGS.parent / "traces"
+PATH_VARIABLE = "ACCELSIM_PATH"
+BUILT_IN = "built-in"
+TRACES = "traces"
+REFERENCES = "references"
+KINDS = ("accelerators", "dram", "technology", "sweeps", TRACES, REFERENCES)
+
+_PACKAGE = Path(__file__).resolve().parent
+_REFERENCE_KINDS = ("area", "core", "dram", "outside", "systolic")
 
 
-def preset_names(folder: str) -> list[str]:
-    """Names of the presets in `configs/FOLDER`, sorted."""
-    return sorted(path.stem for path in (CONFIGS / folder).glob("*.yaml"))
+@dataclass(frozen=True)
+class Preset:
+    """A name and the file or the trace directory behind it.
+
+    Attributes
+    ----------
+    origin : the folder of ACCELSIM_PATH that holds it, or BUILT_IN
+    replaces : origin of the preset of the same name that it takes the place of; '' if there is none
+    """
+
+    name: str
+    path: Path
+    origin: str
+    replaces: str = ""
 
 
-def find_preset(folder: str, name: str, what: str) -> Path:
-    """Path of a preset by name, or of a file; ConfigError naming the known ones."""
+@dataclass(frozen=True)
+class PresetFolder:
+    """One folder to search; in a checkout, traces and references lie beside the other kinds."""
+
+    origin: str
+    configs: Path
+    traces: Path
+    references: Path
+
+    def entries(self, kind: str) -> dict[str, Path]:
+        """Path of each preset of a kind ('dram', 'traces', 'references/core', ...) by its name; unsorted."""
+        if kind == TRACES:
+            return {path.parent.name: path.parent for path in self.traces.glob("*/trace.json")}
+        if kind.startswith(f"{REFERENCES}/"):
+            return {path.stem: path for path in (self.references / kind.partition("/")[2]).glob("*.csv")}
+        return {path.stem: path for path in (self.configs / kind).glob("*.yaml")}
+
+
+@cache
+def built_in() -> PresetFolder:
+    """The presets that come with accelsim; ConfigError if this copy of it has none."""
+    shipped, checkout = _PACKAGE / "_data", _PACKAGE.parent
+    if shipped.is_dir():
+        return _preset_folder(BUILT_IN, shipped)
+    if (checkout / "configs" / "accelerators").is_dir():
+        return PresetFolder(BUILT_IN, checkout / "configs", checkout / "traces", checkout / "tests" / "validation" / "data")
+    raise ConfigError(
+        f"this accelsim has no presets and no traces: there is no folder {shipped}; install a wheel that `pip wheel .` built in a "
+        "complete checkout"
+    )
+
+
+def search_path() -> list[PresetFolder]:
+    """All folders of presets, the first to be searched first.
+
+    Raises
+    ------
+    ConfigError
+        ACCELSIM_PATH names no folder, or one without presets; this accelsim has none of its own.
+    """
+    entries = [entry for entry in os.environ.get(PATH_VARIABLE, "").split(os.pathsep) if entry]
+    return [*(_user_folder(entry) for entry in entries), built_in()]
+
+
+def presets(kind: str) -> Mapping[str, Preset]:
+    """The presets of a kind by name, sorted."""
+    found: dict[str, Preset] = {}
+    for folder in reversed(search_path()):
+        for name, path in folder.entries(kind).items():
+            found[name] = Preset(name, path, folder.origin, found[name].origin if name in found else "")
+    return dict(sorted(found.items()))
+
+
+def preset_names(kind: str) -> list[str]:
+    """Names of the presets of a kind, sorted."""
+    return list(presets(kind))
+
+
+def trace_names() -> list[str]:
+    """Names of the traces, sorted."""
+    return preset_names(TRACES)
+
+
+def reference_presets() -> list[Preset]:
+    """Reference figures of every kind, named as `accelsim validate` takes them: 'core core_cycles'."""
+    return [
+        Preset(f"{kind} {item.name}", item.path, item.origin, item.replaces)
+        for kind in _REFERENCE_KINDS
+        for item in presets(f"{REFERENCES}/{kind}").values()
+    ]
+
+
+def find_preset(kind: str, name: str, what: str) -> Path:
+    """Path of a preset by name, or of a YAML file; ConfigError naming the known ones."""
     if name.endswith((".yaml", ".yml")) or "/" in name:
         path = Path(name)
         if not path.is_file():
             raise ConfigError(f"{what} {name!r}: no such file")
         return path
-    known = preset_names(folder)
-    if name not in known:
-        raise ConfigError(f"unknown {what} {name!r}; known: {', '.join(known)} (or the path of a .yaml file){suggest(name, known)}")
-    return CONFIGS / folder / f"{name}.yaml"
-
-
-def trace_names() -> list[str]:
-    """Names of the traces in `traces/`, sorted."""
-    return sorted(item.parent.name for item in TRACES.glob("*/trace.json"))
+    return _named(kind, name, what, "the path of a .yaml file")
 
 
 def find_trace(name: str) -> Path:
-    """The directory of a trace given by path, or by its name in `traces/`; ConfigError with the known names."""
+    """Directory of a trace by path or by name; ConfigError naming the known ones."""
     path = Path(name)
     if path.is_dir() or "/" in name:
         return path
-    known = trace_names()
-    if name not in known:
-        raise ConfigError(f"unknown trace {name!r}; known: {', '.join(known)} (or the path of a trace's directory){suggest(name, known)}")
-    return TRACES / name
+    return _named(TRACES, name, "trace", "the path of a trace's directory")
+
+
+def find_reference(kind: str, name: str) -> Path:
+    """Path of a file of reference figures, by path or by its name among those of `kind`; ConfigError naming the known ones."""
+    path = Path(name)
+    if path.is_file() or "/" in name or path.suffix == ".csv":
+        return path
+    return _named(f"{REFERENCES}/{kind}", name, f"{kind} reference", "the path of a .csv file")
+
+
+def _named(kind: str, name: str, what: str, alternative: str) -> Path:
+    for folder in search_path():
+        if (path := folder.entries(kind).get(name)) is not None:
+            return path
+    known = preset_names(kind)
+    raise ConfigError(f"unknown {what} {name!r}; known: {', '.join(known)} (or {alternative}){suggest(name, known)}")
+
+
+def _user_folder(entry: str) -> PresetFolder:
+    root = Path(entry).absolute()
+    if not root.is_dir():
+        problem = "is not a folder" if root.exists() else "does not exist"
+        raise ConfigError(f"{PATH_VARIABLE}: {entry!r} {problem}; allowed: folders of presets, separated by {os.pathsep!r}")
+    if not any((root / kind).is_dir() for kind in KINDS):
+        raise ConfigError(
+            f"{PATH_VARIABLE}: {entry!r} holds no presets; allowed: a folder with any of {', '.join(f'{kind}/' for kind in KINDS)}"
+        )
+    return _preset_folder(entry, root)
+
+
+def _preset_folder(origin: str, root: Path) -> PresetFolder:
+    return PresetFolder(origin, root, root / TRACES, root / REFERENCES)

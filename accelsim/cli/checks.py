@@ -3,25 +3,36 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from accelsim.cli.completion import choices, presets
+from accelsim.cli.completion import choices, presets, references
 from accelsim.cli.inputs import AcceleratorName, AsJson, OutFolder, Overrides, Quiet, TechnologyName
 from accelsim.cli.shell import EXIT_CHECK_FAILED, GuardedGroup, print_json, print_line
 from accelsim.errors import ConfigError
-from accelsim.presets import trace_names
+from accelsim.presets import find_reference
 
 if TYPE_CHECKING:
+    from accelsim.presets import Preset
     from accelsim.validate.report import ValidationReport
 
-LISTS = ("formats", "dataflows", "dram", "units", "presets", "technologies", "traces", "sweeps")
+LISTS = ("formats", "dataflows", "dram", "units", "presets", "technologies", "traces", "sweeps", "references")
 validate_app = typer.Typer(
     cls=GuardedGroup, no_args_is_help=True, rich_markup_mode=None, help="Replay reference figures; print each row's error."
 )
 dram_app = typer.Typer(cls=GuardedGroup, no_args_is_help=True, rich_markup_mode=None, help="The memory channel alone.")
-Reference = Annotated[Path, typer.Argument(metavar="REFERENCE.csv", help="The reference figures.")]
+
+
+def _reference(kind: str) -> Any:
+    return typer.Argument(metavar="REFERENCE", help="A name (accelsim list references) or a CSV file.", autocompletion=references(kind))
+
+
+CoreReference = Annotated[str, _reference("core")]
+SystolicReference = Annotated[str, _reference("systolic")]
+DramReference = Annotated[str, _reference("dram")]
+AreaReference = Annotated[str, _reference("area")]
+OutsideReference = Annotated[str, _reference("outside")]
 Tolerance = Annotated[float | None, typer.Option(min=0, metavar="PCT", help="Allowed error where the file states none; default exact.")]
 Policy = Annotated[str, typer.Option(metavar="NAME", help="Controller: a preset's name or a YAML file.")]
 
@@ -59,62 +70,68 @@ def area(
 
 
 def list_(
-    what: Annotated[str, typer.Argument(metavar="|".join(LISTS), help="What to list.", autocompletion=choices(*LISTS))],
+    what: Annotated[str, typer.Argument(metavar="WHAT", help=f"One of {', '.join(LISTS)}.", autocompletion=choices(*LISTS))],
     as_json: AsJson = False,
 ) -> None:
-    """Names that commands and files may use."""
-    names = _listed(what)
+    """Names that commands and files may use; for files, where each is from."""
+    listed = _listed(what)
     if as_json:
-        print_json(names)
-    else:
-        for name in names:
-            typer.echo(name)
+        print_json(list(listed))
+        return
+    width = max(map(len, listed), default=0)
+    for name, origin in listed.items():
+        print_line(f"{name:{width}}  {origin}" if origin else name)
 
 
-def _listed(what: str) -> list[str]:
-    from accelsim.presets import preset_names
+def _listed(what: str) -> dict[str, str]:
+    """Names, and where each comes from; '' for a part of the program."""
+    from accelsim.presets import TRACES, presets, reference_presets
     from accelsim.registry import members, suggest
 
-    folders = {"dram": "dram", "presets": "accelerators", "technologies": "technology", "sweeps": "sweeps"}
+    folders = {"dram": "dram", "presets": "accelerators", "technologies": "technology", "traces": TRACES, "sweeps": "sweeps"}
     packages = {"formats": "accelsim.formats", "dataflows": "accelsim.dataflows", "units": "accelsim.hw"}
     if what in folders:
-        return preset_names(folders[what])
+        return {item.name: _origin(item) for item in presets(folders[what]).values()}
+    if what == "references":
+        return {item.name: _origin(item) for item in reference_presets()}
     if what in packages:
-        return sorted(members(packages[what]))
-    if what == "traces":
-        return trace_names()
+        return dict.fromkeys(sorted(members(packages[what])), "")
     raise ConfigError(f"cannot list {what!r}; known: {', '.join(LISTS)}{suggest(what, LISTS)}")
 
 
+def _origin(preset: Preset) -> str:
+    return f"{preset.origin}, replaces the one of {preset.replaces}" if preset.replaces else preset.origin
+
+
 @validate_app.command("core")
-def validate_core(reference: Reference, tolerance: Tolerance = None, as_json: AsJson = False, quiet: Quiet = False) -> None:
+def validate_core(reference: CoreReference, tolerance: Tolerance = None, as_json: AsJson = False, quiet: Quiet = False) -> None:
     """The decode-and-MAC core against cycles and counters of its RTL."""
     from accelsim.validate.core import validate_core as validate
 
-    _verdict(validate(reference, tolerance), as_json, quiet)
+    _verdict(validate(find_reference("core", reference), tolerance), as_json, quiet)
 
 
 @validate_app.command("systolic")
-def validate_systolic(reference: Reference, tolerance: Tolerance = None, as_json: AsJson = False, quiet: Quiet = False) -> None:
+def validate_systolic(reference: SystolicReference, tolerance: Tolerance = None, as_json: AsJson = False, quiet: Quiet = False) -> None:
     """The array's fold loop against cycles of a systolic array simulator."""
     from accelsim.validate.systolic import validate_systolic as validate
 
-    _verdict(validate(reference, tolerance), as_json, quiet)
+    _verdict(validate(find_reference("systolic", reference), tolerance), as_json, quiet)
 
 
 @validate_app.command("dram")
 def validate_dram(
-    reference: Reference, tolerance: Tolerance = None, policy: Policy = "frfcfs", as_json: AsJson = False, quiet: Quiet = False
+    reference: DramReference, tolerance: Tolerance = None, policy: Policy = "frfcfs", as_json: AsJson = False, quiet: Quiet = False
 ) -> None:
     """The memory channel against cycles, latency, row hits and refreshes of DRAM simulators."""
     from accelsim.validate.dram import validate_dram as validate
 
-    _verdict(validate(reference, tolerance, policy), as_json, quiet)
+    _verdict(validate(find_reference("dram", reference), tolerance, policy), as_json, quiet)
 
 
 @validate_app.command("area")
 def validate_area(
-    reference: Reference,
+    reference: AreaReference,
     tolerance: Annotated[float | None, typer.Option(min=0, metavar="PCT", help="Allowed error where the file states none.")] = None,
     as_json: AsJson = False,
     quiet: Quiet = False,
@@ -122,15 +139,15 @@ def validate_area(
     """The area model against synthesized blocks or cores, published areas, or CACTI's SRAM points."""
     from accelsim.validate.area import validate_area as validate
 
-    _verdict(validate(reference, tolerance), as_json, quiet)
+    _verdict(validate(find_reference("area", reference), tolerance), as_json, quiet)
 
 
 @validate_app.command("outside")
-def validate_outside(reference: Reference, tolerance: Tolerance = None, as_json: AsJson = False, quiet: Quiet = False) -> None:
+def validate_outside(reference: OutsideReference, tolerance: Tolerance = None, as_json: AsJson = False, quiet: Quiet = False) -> None:
     """Configurations of other people's machines against what they published."""
     from accelsim.validate.outside import validate_outside as validate
 
-    _verdict(validate(reference, tolerance), as_json, quiet)
+    _verdict(validate(find_reference("outside", reference), tolerance), as_json, quiet)
 
 
 def _verdict(report: ValidationReport, as_json: bool, quiet: bool) -> None:

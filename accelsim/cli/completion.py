@@ -15,16 +15,22 @@ from contextlib import contextmanager, redirect_stdout
 import typer
 
 from accelsim.cli.names import accelerator_paths, kinds, parameters
-from accelsim.presets import preset_names, trace_names
+from accelsim.errors import ConfigError
+from accelsim.presets import REFERENCES, TRACES, preset_names
 
 INSTRUCTION = "_ACCELSIM_COMPLETE"
 _BREAKS = re.compile(r"[:=@]+")
 _IDEAL = "ideal"  # the DRAM device without a file
 
 
-def presets(folder: str) -> Callable[[str], list[str]]:
-    """The completion of names in `configs/FOLDER`."""
-    return lambda incomplete: _starting(incomplete, preset_names(folder))
+def presets(kind: str) -> Callable[[str], list[str]]:
+    """The completion of presets of a kind."""
+    return lambda incomplete: _starting(incomplete, _known(kind))
+
+
+def references(kind: str) -> Callable[[str], list[str]]:
+    """The completion of reference figures for one part of the model."""
+    return presets(f"{REFERENCES}/{kind}")
 
 
 def choices(*names: str) -> Callable[[str], list[str]]:
@@ -47,14 +53,14 @@ def traces(incomplete: str) -> list[str]:
     name, sign, text = incomplete.partition("@")
     if sign:
         return [f"{name}@{item}" for item in formats(text)]
-    return _starting(incomplete, trace_names())
+    return _starting(incomplete, _known(TRACES))
 
 
 def overrides(incomplete: str) -> list[str]:
     """PATH= of each field of an accelerator; after dram.device= the devices."""
     path, equals, text = incomplete.partition("=")
     if equals:
-        return [f"{path}={item}" for item in _starting(text, (*preset_names("dram"), _IDEAL))] if path == "dram.device" else []
+        return [f"{path}={item}" for item in _starting(text, (*_known("dram"), _IDEAL))] if path == "dram.device" else []
     return _starting(incomplete, (f"{item}=" for item in accelerator_paths()))
 
 
@@ -68,7 +74,15 @@ def pairs(incomplete: str) -> list[str]:
     name, plus, change = accel.rpartition("+")
     if plus:
         return [f"{name}+{item}" for item in overrides(change)]
-    return [*_starting(incomplete, (f"{item}:" for item in preset_names("accelerators"))), *traces(incomplete)]
+    return [*_starting(incomplete, (f"{item}:" for item in _known("accelerators"))), *traces(incomplete)]
+
+
+def _known(kind: str) -> list[str]:
+    """Names of presets; none where ACCELSIM_PATH is wrong, which is for the command to say, not for a completion."""
+    try:
+        return preset_names(kind)
+    except ConfigError:
+        return []
 
 
 def _starting(incomplete: str, names: Iterable[str]) -> list[str]:

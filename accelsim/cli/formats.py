@@ -21,7 +21,7 @@ def formats(
     traces: Annotated[
         list[str],
         typer.Argument(
-            metavar="TRACE...", help="The baseline first; 'deit_tiny_*' names all of traces/ that match.", autocompletion=complete_traces
+            metavar="TRACE...", help="The baseline first; 'deit_tiny_*' names all traces that match.", autocompletion=complete_traces
         ),
     ],
     overrides: Overrides = None,

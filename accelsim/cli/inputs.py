@@ -21,7 +21,7 @@ AcceleratorName = Annotated[
 ]
 TraceName = Annotated[
     str,
-    typer.Argument(metavar="TRACE", help="A trace's directory, a name in traces/, or NAME@FORMAT for its shapes.", autocompletion=traces),
+    typer.Argument(metavar="TRACE", help="A name (accelsim list traces), a directory, or NAME@FORMAT: its shapes.", autocompletion=traces),
 ]
 Then = Annotated[
     list[str] | None,

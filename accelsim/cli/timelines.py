@@ -30,7 +30,7 @@ def timeline(
     cycles: Annotated[str | None, typer.Option("--cycles", metavar="A..B", help="Only core cycles from A to before B.")] = None,
     trace: Annotated[
         list[Path] | None,
-        typer.Option("--trace", metavar="DIR", help="What was run, if it is not in traces/; repeat for more."),
+        typer.Option("--trace", metavar="DIR", help="What was run, if it has no name (accelsim list traces); repeat for more."),
     ] = None,
     seed: Seed = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print what was written as JSON.")] = False,

@@ -38,7 +38,8 @@ def import_(
 
 def compress(
     trace: Annotated[
-        str, typer.Argument(metavar="TRACE", help="A float trace's directory, or its name in traces/.", autocompletion=complete_traces)
+        str,
+        typer.Argument(metavar="TRACE", help="A float trace: a name (accelsim list traces) or directory.", autocompletion=complete_traces),
     ],
     out: Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="The packed trace's directory.")],
     format: Annotated[

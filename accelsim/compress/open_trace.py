@@ -20,7 +20,7 @@ SIGN = "@"
 
 
 def open_trace(name: str) -> Trace:
-    """The trace of a directory, of a name in `traces/`, or of NAME@FORMAT: the shapes of NAME with the usual recipe for FORMAT.
+    """The trace of a name, of a directory, or of NAME@FORMAT: the shapes of NAME with the usual recipe for FORMAT.
 
     Raises
     ------
@@ -34,7 +34,7 @@ def open_trace(name: str) -> Trace:
 
 
 def open_float_trace(name: str) -> Trace:
-    """The trace of a directory or of a name in `traces/`, whose weights are to be encoded.
+    """The trace of a name or a directory, whose weights are to be encoded.
 
     Raises
     ------

@@ -15,12 +15,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from math import exp, log
+from pathlib import Path
 from typing import Literal
 
 from accelsim.errors import ConfigError
-from accelsim.presets import CONFIGS
-
-GRID_FILE = CONFIGS / "technology" / "cacti7_sram.csv"
+from accelsim.presets import built_in
 
 Device = Literal["hp", "lop", "lstp"]
 SramPorts = Literal["1rw", "1r1w"]
@@ -52,10 +51,15 @@ AREA_DEVICE: Device = "lop"
 _MACRO = ("node_nm", "ports", "word_bits", "size_bytes")
 
 
+def grid_file() -> Path:
+    """The table of CACTI points."""
+    return built_in().configs / "technology" / "cacti7_sram.csv"
+
+
 @cache
 def _grid() -> dict[tuple[int, str, str], dict[int, dict[int, SramPoint]]]:
     """(node, device, ports) -> word bits -> bytes -> point."""
-    with GRID_FILE.open(encoding="utf-8", newline="") as file:
+    with grid_file().open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     areas = {tuple(row[name] for name in _MACRO): float(row["area_um2"]) for row in rows if row["device"] == AREA_DEVICE}
     tables: dict[tuple[int, str, str], dict[int, dict[int, SramPoint]]] = {}

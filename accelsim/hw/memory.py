@@ -45,7 +45,7 @@ class BackgroundSpec(Record):
 class MemorySpec(Record):
     """The shared channel or channels."""
 
-    device: str = Field(description="name in configs/dram, path of such a file, or 'ideal'")
+    device: str = Field(description="a device's name, the path of such a file, or 'ideal'")
     channels: int = Field(default=1, ge=1, le=16)
     interleave: Bytes = Field(default=1024, ge=64, le=2**20, description="consecutive bytes in one channel")
     mapping: str = Field(default="RoBaBgCo", description="address bits of a DRAM, most significant first")

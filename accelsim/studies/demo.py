@@ -21,7 +21,7 @@ from typing import Any
 from rich.console import Console
 
 from accelsim.accelerator import FOLDER, load_accelerator
-from accelsim.presets import CONFIGS, preset_names
+from accelsim.presets import TRACES, built_in, presets
 from accelsim.progress import Progress
 from accelsim.report.export.folder import FolderKind, check_replaceable, write_folder
 from accelsim.report.export.run import to_csv, to_json
@@ -43,6 +43,7 @@ from accelsim.trace.trace import load_trace
 
 Say = Callable[[str], None]
 NAMES = ("int8", "ssvq")
+TRACE_NAMES = ("deit_tiny_int8", "deit_tiny_ssvq_k16d8")
 MAX_WORKERS = 4
 AROUND_THREE = (2.5, 3.5)
 AROUND_ONE = 1.1
@@ -65,10 +66,10 @@ class Scope:
 
     @staticmethod
     def full() -> Scope:
-        """Every preset and every map."""
-        presets = tuple(preset_names(FOLDER))
-        points = {"bandwidth": bandwidth_points(), "lanes": lane_points(presets), "ports": port_points(), "batch": batch_points()}
-        return Scope(presets, points)
+        """Every built-in preset and every map."""
+        chips = tuple(sorted(built_in().entries(FOLDER)))
+        points = {"bandwidth": bandwidth_points(), "lanes": lane_points(chips), "ports": port_points(), "batch": batch_points()}
+        return Scope(chips, points)
 
 
 def run_demo(
@@ -77,7 +78,7 @@ def run_demo(
     progress: Progress | None = None,
     *,
     scope: Scope | None = None,
-    traces: tuple[Path, Path] = (CONFIGS.parent / "traces" / "deit_tiny_int8", CONFIGS.parent / "traces" / "deit_tiny_ssvq_k16d8"),
+    traces: tuple[Path, Path] | None = None,
     workers: int | None = None,
 ) -> Path:
     """Simulate everything, say it, and write tables and pictures to `out`.
@@ -85,6 +86,7 @@ def run_demo(
     Parameters
     ----------
     say : called with each part of the text
+    traces : directories of the baseline and of its rival; None: TRACE_NAMES
     progress : called with (phase, done, total)
     workers : processes; None: as many as there are cores, at most MAX_WORKERS
 
@@ -95,6 +97,7 @@ def run_demo(
     """
     check_replaceable(out, DEMO_FOLDER)
     scope = scope or Scope.full()
+    traces = traces or _default_traces()
     text = _Text(say)
     baseline, other = (path.name for path in traces)
     title = f"{other} against {baseline}: one network, compressed twice, on {len(scope.presets)} chips of equal weight."
@@ -151,6 +154,12 @@ def _places(cells: Sequence[Cell]) -> str:
         rows.setdefault((cell.point.map, cell.point.row), []).append(cell.point.column)
     places = "; ".join(f"{row} with {name.replace(': ', ' = ')} at {', '.join(columns)}" for (name, row), columns in rows.items())
     return f", where {' or '.join(limits)} limits the baseline: {places} bytes a cycle"
+
+
+def _default_traces() -> tuple[Path, Path]:
+    known = presets(TRACES)
+    baseline, other = (known[name].path for name in TRACE_NAMES)
+    return baseline, other
 
 
 class _Text:

@@ -12,7 +12,7 @@ from itertools import pairwise
 
 from accelsim.accelerator import Accelerator, load_accelerator
 from accelsim.formats.catalog import parse_format
-from accelsim.presets import CONFIGS
+from accelsim.presets import built_in
 from accelsim.simulate import simulate
 from accelsim.trace.layers import GemmLayer
 from accelsim.trace.manifest import Manifest, ModelInput
@@ -21,7 +21,7 @@ from accelsim.trace.shapes import LoopBounds, TensorShape
 from accelsim.trace.streams import WeightRecord
 from accelsim.trace.trace import Trace
 
-MACHINE = CONFIGS / "validation" / "vector-lut.yaml"
+MACHINE = "vector-lut.yaml"  # in configs/validation
 SIDE = 4096
 # Bits a weight, in the words of the reference file, and a format that stores them. Below 4 bit an index stands for 8 weights.
 FORMATS = {
@@ -52,10 +52,11 @@ def fitted(int8_ms: float, decode_ms: float) -> Accelerator:
     """
     bits = sum(stream.total_bits for stream in parse_format(FORMATS[BANDWIDTH_POINT]).streams(SIDE, SIDE).values())
     bandwidth = round(bits / 8 / int8_ms * 1000)
-    unhindered = load_accelerator(str(MACHINE), ("dram.bandwidth=0 B/s",))
+    source = str(built_in().configs / "validation" / MACHINE)
+    unhindered = load_accelerator(source, ("dram.bandwidth=0 B/s",))
     cycles = _seconds_a_layer(unhindered, FORMATS[DECODE_POINT]) * unhindered.clock
     clock = int(cycles * 1000 / Fraction(str(decode_ms))) // _HZ_STEP * _HZ_STEP
-    return load_accelerator(str(MACHINE), (f"dram.bandwidth={bandwidth} B/s", f"clock={clock} Hz"))
+    return load_accelerator(source, (f"dram.bandwidth={bandwidth} B/s", f"clock={clock} Hz"))
 
 
 def _seconds_a_layer(machine: Accelerator, spec: str) -> Fraction:

@@ -10,25 +10,26 @@ from collections.abc import Iterable, Mapping
 
 from accelsim.accelerator import load_accelerator
 from accelsim.formats.catalog import parse_format
-from accelsim.presets import CONFIGS
+from accelsim.presets import built_in
 from accelsim.result import Result
 from accelsim.simulate import simulate
 from accelsim.trace.layers import WeightedLayer, WeightRecord
 from accelsim.trace.manifest import Manifest
 from accelsim.trace.trace import Trace, load_trace
 
-TRACE = CONFIGS.parent / "traces" / "deit_tiny_int8"
-MACHINES = {"dram": CONFIGS / "validation" / "vela-like.yaml", "flash": CONFIGS / "validation" / "vela-like-flash.yaml"}
+TRACE = "deit_tiny_int8"
+MACHINES = {"dram": "vela-like.yaml", "flash": "vela-like-flash.yaml"}  # in configs/validation
 FORMATS = {"full": "uniform:bits=8", "half": "uniform:bits=4", "quarter": "uniform:bits=2"}
 WEIGHT_OPERANDS = ("raw_weights", "scales_bias", "padding")
 
 
 def vela_figures(overrides: Iterable[str] = ()) -> Mapping[str, float]:
     """Cycles, traffic and speed-ups by the names of the reference file, on both MACHINES with `overrides` like 'array.cols=32'."""
-    network, changes = load_trace(TRACE), tuple(overrides)
+    data, changes = built_in(), tuple(overrides)
+    network = load_trace(data.traces / TRACE)
     figures: dict[str, float] = {}
     for place, machine in MACHINES.items():
-        accelerator = load_accelerator(str(machine), changes)
+        accelerator = load_accelerator(str(data.configs / "validation" / machine), changes)
         runs = {amount: simulate(accelerator, recoded(network, spec)) for amount, spec in FORMATS.items()}
         if place == "dram":
             figures["cycles"] = runs["full"].total_cycles

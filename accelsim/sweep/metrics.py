@@ -13,7 +13,7 @@ import accelsim
 from accelsim.accelerator import Accelerator
 from accelsim.cost.area import area_of
 from accelsim.cost.energy import energy_of
-from accelsim.cost.sram_grid import GRID_FILE
+from accelsim.cost.sram_grid import grid_file
 from accelsim.cost.technology import Technology
 from accelsim.provenance import model_hash, versions
 from accelsim.report.metrics import WEIGHT_OPERANDS, tightest_bound
@@ -27,7 +27,7 @@ OK, FAILED = "ok", "failed"
 @cache
 def costing_id(technology: Technology) -> str:
     """SHA-256 of what turns counted actions into area and energy: the technology, CACTI's points, the sources that a row is made with."""
-    digest = hashlib.sha256(technology.model_dump_json().encode() + GRID_FILE.read_bytes())
+    digest = hashlib.sha256(technology.model_dump_json().encode() + grid_file().read_bytes())
     root = Path(accelsim.__file__).parent
     for path in (root / "result.py", *_imported(root / "sweep" / "metrics.py", root / "report")):
         digest.update(path.relative_to(root).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")

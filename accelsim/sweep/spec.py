@@ -52,7 +52,7 @@ class SweepSpec(Record):
 
     name: Name
     description: str = Field(default="", max_length=10_000)
-    technology: str = Field(default="nangate45", description="name in configs/technology, or a file: for area and energy")
+    technology: str = Field(default="nangate45", description="a technology's name, or a file: for area and energy")
     base: dict[str, Any] = Field(default={}, description="field -> value, for all points")
     axes: dict[str, Any] = Field(default={}, description="field -> values: a list or a range")
     linked: tuple[dict[str, Any], ...] = Field(default=(), description="groups of axes that step together")

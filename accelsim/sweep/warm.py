@@ -10,11 +10,12 @@ from __future__ import annotations
 import gc
 
 from accelsim.accelerator import load_accelerator
-from accelsim.presets import find_trace
+from accelsim.presets import built_in
 from accelsim.simulate import simulate
 from accelsim.trace.trace import load_trace
 
+_data = built_in()  # whatever a user's presets of the same names hold
 for _preset, _trace in (("edge-32x32", "tiny_vit_int8"), ("mcu-16x16", "tiny_vit_ssvq")):
-    simulate(load_accelerator(_preset), load_trace(find_trace(_trace)))
+    simulate(load_accelerator(str(_data.configs / "accelerators" / f"{_preset}.yaml")), load_trace(_data.traces / _trace))
 gc.collect()
 gc.freeze()

@@ -53,6 +53,10 @@ def check_model(expected: str) -> None:
 def _figures(point: Point, technology: Technology) -> dict[str, Any]:
     trace = _trace(point.trace, point.trace_sha256)
     result = simulate(point.accelerator, trace, frames=point.frames, batch=point.batch, seed=point.seed, shared=_shared())
+    if result.run_id != point.run_id:
+        raise ConfigError(
+            "a file that the accelerator names (`dram.device` or `dram.policy`) says something else here than where the sweep began"
+        )
     stated = trace.manifest.metrics
     of_trace = {"trace_metrics": json.dumps(stated), "model_error": stated.get(MODEL_ERROR)}
     return {**metrics(result, point.accelerator, technology), **of_trace}

@@ -13,7 +13,7 @@ import yaml
 
 from accelsim.accelerator import Accelerator, load_accelerator
 from accelsim.errors import ConfigError
-from accelsim.presets import TRACES, trace_names
+from accelsim.presets import TRACES, presets
 from accelsim.progress import Progress
 from accelsim.provenance import run_id, traces_sha256
 from accelsim.records import parse_yaml
@@ -28,7 +28,7 @@ def reproduce(saved: Result, source: str, *, traces: Sequence[Path] = (), seed: 
     Parameters
     ----------
     source : the result's file, for messages
-    traces : directories of its networks; those that are not given are looked up in `traces/` by their names
+    traces : directories of its networks; those that are not given are looked up by their names
     seed : that it was run with
 
     Raises
@@ -72,11 +72,14 @@ def _networks(saved: Result, source: str, given: Sequence[Path]) -> tuple[Trace,
     strange = [name for name in loaded if name not in names]
     if strange:
         raise ConfigError(f"{source}: was run with {', '.join(map(repr, names))}; --trace gives {', '.join(map(repr, strange))}")
+    known = presets(TRACES)
     for name in names:
-        if name not in loaded and name in trace_names():
-            loaded[name] = load_trace(TRACES / name)
+        if name not in loaded and name in known:
+            loaded[name] = load_trace(known[name].path)
         if name not in loaded:
-            raise ConfigError(f"{source}: its network {name!r} is not among those in traces/; give its directory with --trace DIR")
+            raise ConfigError(
+                f"{source}: its network {name!r} is not a known trace (accelsim list traces); give its directory with --trace DIR"
+            )
     traces = tuple(loaded[name] for name in names)
     found = traces_sha256(traces)
     if found != saved.trace_sha256:

@@ -13,12 +13,12 @@ import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from accelsim.accelerator import load_accelerator
-from accelsim.presets import CONFIGS
+from accelsim.presets import built_in
 from accelsim.simulate import simulate
 from accelsim.trace.trace import load_trace
 
 Show = Callable[[str, str, str], None]
-TRACES = CONFIGS.parent / "traces"
+TRACES = built_in().traces
 MIB_LIMIT = 400
 
 

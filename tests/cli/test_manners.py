@@ -71,7 +71,7 @@ def test_the_version_is_printed():
     ],
 )
 def test_lists_name_their_members(what, member):
-    assert member in call("list", what).stdout.splitlines()
+    assert member in [line.partition(" ")[0] for line in call("list", what).stdout.splitlines()]
     assert member in json.loads(call("list", what, "--json").stdout)
 
 

@@ -94,7 +94,10 @@ def moved_between_causes(fields: dict[str, Any]) -> None:
         (moved_between_causes, "has other cycles or bytes here"),
         (lambda fields: fields["counters"].update(dma_received_bytes=1), "dma_received_bytes is 1"),
         (lambda fields: fields.update(trace_sha256="0" * 64), "--trace DIR"),
-        (lambda fields: [frame.update(trace="unheard_of") for frame in fields["frames"]], "'unheard_of' is not among those in traces/"),
+        (
+            lambda fields: [frame.update(trace="unheard_of") for frame in fields["frames"]],
+            "'unheard_of' is not a known trace (accelsim list traces)",
+        ),
         (lambda fields: fields.update(accelerator="- 1"), "field `accelerator`"),
         (lambda fields: fields.update(accelerator="clock: ["), "field `accelerator`"),
     ],

@@ -15,7 +15,7 @@ from accelsim.compress.open_trace import open_trace
 from accelsim.cost.area import area_of
 from accelsim.cost.technology import load_technology
 from accelsim.errors import ReferenceDataError
-from accelsim.presets import CONFIGS
+from accelsim.presets import built_in
 from accelsim.simulate import simulate
 from accelsim.validate.systolic import validate_systolic
 from tests.added_members import added_member
@@ -83,7 +83,7 @@ def test_a_dataflow_is_one_file(tmp_path: Path) -> None:
 
 def test_a_dram_device_is_one_file(tmp_path: Path) -> None:
     """A copy of a device is as fast as the device; one with half the memory clock is slower, and no faster than its bus allows."""
-    fields = yaml.safe_load((CONFIGS / "dram" / "lpddr4-3200-x16.yaml").read_text(encoding="utf-8"))
+    fields = yaml.safe_load((built_in().configs / "dram" / "lpddr4-3200-x16.yaml").read_text(encoding="utf-8"))
     trace = open_trace("tiny_vit_int8")
 
     def cycles(device: str) -> int:
@@ -101,7 +101,7 @@ def test_a_dram_device_is_one_file(tmp_path: Path) -> None:
 
 def test_a_technology_is_one_file(tmp_path: Path) -> None:
     """Gates of twice the size take twice the logic area, and macros stay as they are."""
-    text = (CONFIGS / "technology" / "range28.yaml").read_text(encoding="utf-8")
+    text = (built_in().configs / "technology" / "range28.yaml").read_text(encoding="utf-8")
     assert text.count("{value: 0.311, low: 0.29, high: 0.5,") == 1
     text = text.replace("{value: 0.311, low: 0.29, high: 0.5,", "{value: 0.622, low: 0.58, high: 1.0,").replace(
         "name: range28", "name: wide28"

@@ -17,7 +17,7 @@ from accelsim.hw.dram.memory_trace import MemoryTrace, read_memory_trace, transf
 from accelsim.hw.dram.replay import ReplayResult, replay, run_replay
 from accelsim.kernels import dram
 from accelsim.kernels import dram_state as at
-from accelsim.presets import CONFIGS, preset_names
+from accelsim.presets import built_in, preset_names
 from accelsim.quantities import edge_ps
 
 FRFCFS = POLICIES["frfcfs"]
@@ -190,7 +190,7 @@ def test_unknown_names_and_numbers_out_of_range_say_what_is_known() -> None:
     ],
 )
 def test_a_wrong_device_table_is_one_message_with_field_and_value(tmp_path: Path, old: str, new: str, message: str) -> None:
-    text = (CONFIGS / "dram" / "ddr4-2400-x64.yaml").read_text()
+    text = (built_in().configs / "dram" / "ddr4-2400-x64.yaml").read_text()
     assert old in text
     path = tmp_path / "device.yaml"
     path.write_text(text.replace(old, new))

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from accelsim.cost.sram_grid import GRID_FILE, SramPorts, sram_point
+from accelsim.cost.sram_grid import SramPorts, grid_file, sram_point
 from accelsim.cost.sram_macros import Macro
 from accelsim.cost.technology import load_technology
 from accelsim.errors import ConfigError
@@ -79,7 +79,7 @@ def test_one_byte_beyond_the_grid_is_not_a_smaller_memory() -> None:
 
 def test_the_area_of_a_memory_does_not_depend_on_its_device() -> None:
     # CACTI's medians of hp and lstp over lop are within 0.1 %; single points are up to 31 % apart, by other choices of sub-arrays.
-    with GRID_FILE.open(encoding="utf-8", newline="") as file:
+    with grid_file().open(encoding="utf-8", newline="") as file:
         areas = {(row["device"], row["node_nm"], row["ports"], row["word_bits"], row["size_bytes"]): float(row["area_um2"])
                  for row in csv.DictReader(file)}  # fmt: skip
     for device in ("hp", "lstp"):

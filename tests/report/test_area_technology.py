@@ -11,7 +11,7 @@ from accelsim.accelerator import load_accelerator
 from accelsim.cost.action_energy import action_energies
 from accelsim.cost.technology import Figure, load_technology
 from accelsim.errors import ConfigError
-from accelsim.presets import CONFIGS, preset_names
+from accelsim.presets import built_in, preset_names
 
 
 def figures(value: object) -> list[Figure]:
@@ -22,7 +22,7 @@ def figures(value: object) -> list[Figure]:
 
 def changed(tmp_path: Path, path: str, value: object) -> str:
     """nangate45 with one field set (or, for None, left out), as a file."""
-    fields = yaml.safe_load((CONFIGS / "technology" / "nangate45.yaml").read_text())
+    fields = yaml.safe_load((built_in().configs / "technology" / "nangate45.yaml").read_text())
     *groups, last = path.split(".")
     inner = fields
     for group in groups:

@@ -7,7 +7,7 @@ import math
 import pytest
 
 from accelsim.accelerator import load_accelerator
-from accelsim.presets import TRACES
+from accelsim.presets import built_in
 from accelsim.report.metrics import group_layers
 from accelsim.report.plots.roofline import MAX_POINTS, plot_roofline, roofline_of, roofline_picture
 from accelsim.simulate import simulate
@@ -33,7 +33,7 @@ def test_the_roofs_and_points_of_a_small_run_are_those_worked_out_by_hand():
 @pytest.mark.parametrize("trace", ["tiny_vit_int8", "tiny_vit_ssvq"])
 def test_a_run_lies_under_its_roofs_and_without_overlap_so_does_every_layer(trace, overlap):
     machine = load_accelerator("edge-32x32", [f"control.overlap={overlap}"])
-    found = roofline_of(simulate(machine, load_trace(TRACES / trace)))
+    found = roofline_of(simulate(machine, load_trace(built_in().traces / trace)))
     assert found.peak_macs_per_cycle == machine.array.rows * machine.array.cols
     assert found.holds(found.run)
     if overlap == "none":
@@ -42,7 +42,7 @@ def test_a_run_lies_under_its_roofs_and_without_overlap_so_does_every_layer(trac
 
 def test_the_decode_roof_is_lookups_a_cycle_times_weights_of_a_lookup_times_rows_of_the_layer():
     """CORE 2: T = rows x G records a tile, P a cycle; where P divides them, K*N/(P*d) cycles decode K*N weights, each used M times."""
-    machine, trace = load_accelerator("edge-32x32", ["array.rows=16", "array.cols=16"]), load_trace(TRACES / "tiny_vit_ssvq")
+    machine, trace = load_accelerator("edge-32x32", ["array.rows=16", "array.cols=16"]), load_trace(built_in().traces / "tiny_vit_ssvq")
     run = simulate(machine, trace)
     rate = machine.codebook.ports * machine.codebook.codeword_length
     sizes = {item.name: item for item in trace.layers if isinstance(item, MacLayer)}

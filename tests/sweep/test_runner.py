@@ -16,7 +16,7 @@ import pytest
 from accelsim.accelerator import load_accelerator
 from accelsim.cost.area import area_of
 from accelsim.cost.energy import energy_of
-from accelsim.cost.sram_grid import GRID_FILE
+from accelsim.cost.sram_grid import grid_file
 from accelsim.errors import ConfigError
 from accelsim.simulate import simulate
 from accelsim.sweep import metrics, runner, worker
@@ -126,6 +126,15 @@ def test_a_trace_that_vanishes_or_changes_under_a_sweep_fails_its_points(tmp_pat
     assert "is not a directory" in gone["message"]
 
 
+def test_a_device_that_is_another_one_where_a_point_runs_fails_it():
+    (point,) = expand(sweep(axes={"trace": ["tiny_vit_int8"]}, constraints=[]))
+    assert isinstance(point, Point)
+    assert run_point(point, TECHNOLOGY)["status"] == "ok"
+    other = run_point(replace(point, run_id="0" * 64), TECHNOLOGY)
+    assert other["status"] == "failed"
+    assert "`dram.device`" in other["message"]
+
+
 def test_invalid_configurations_are_counted_and_kept(tmp_path):
     path = tmp_path / "s.sqlite"
     summary = run(path, of=sweep(axes={"trace": ["tiny_vit_int8"], "array.cols": [12, 16]}, constraints=[]))
@@ -163,8 +172,8 @@ def test_an_edit_of_what_costs_a_run_runs_it_again(tmp_path):
 def test_an_edit_of_the_memories_points_runs_it_again(tmp_path, monkeypatch):
     before = costing_id(TECHNOLOGY)
     grid = tmp_path / "grid.csv"
-    grid.write_bytes(GRID_FILE.read_bytes() + b"\n")
-    monkeypatch.setattr(metrics, "GRID_FILE", grid)
+    grid.write_bytes(grid_file().read_bytes() + b"\n")
+    monkeypatch.setattr(metrics, "grid_file", lambda: grid)
     costing_id.cache_clear()
     assert costing_id(TECHNOLOGY) != before
     costing_id.cache_clear()

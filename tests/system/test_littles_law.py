@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 
 from accelsim.accelerator import load_accelerator
-from accelsim.presets import CONFIGS
+from accelsim.presets import built_in
 from accelsim.simulate import simulate
 from accelsim.trace.trace import load_trace
 
-TRACE = CONFIGS.parent / "traces" / "deit_tiny_int8"
+TRACE = built_in().traces / "deit_tiny_int8"
 
 
 @pytest.mark.parametrize("outstanding", [4, 16])

@@ -125,10 +125,10 @@ def test_a_record_that_counts_by_its_text_holds_nothing_that_text_shortens(recor
 
 
 def test_a_device_file_that_changes_is_another_timing(tmp_path):
-    from accelsim.presets import CONFIGS
+    from accelsim.presets import built_in
 
     device = tmp_path / "device.yaml"
-    text = (CONFIGS / "dram" / "lpddr4-3200-x16.yaml").read_text()
+    text = (built_in().configs / "dram" / "lpddr4-3200-x16.yaml").read_text()
     trace = tiny_encoder(5, 8, 2, 12, "ssvq:16,2")
     keys = []
     for n_rcd in (29, 30):

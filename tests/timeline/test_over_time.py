@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 from accelsim.accelerator import load_accelerator
 from accelsim.cli import app
 from accelsim.hw.channel import burst_bytes
-from accelsim.presets import TRACES
+from accelsim.presets import built_in
 from accelsim.report.plots.over_time import Steps, plot_over_time
 from accelsim.report.plots.style import Paint
 from accelsim.simulate import simulate_recorded
@@ -26,7 +26,7 @@ BLUE, RED = Paint("#0072B2"), Paint("#D55E00")
 @pytest.fixture(scope="module", params=[("edge-32x32", "tiny_vit_ssvq"), ("mcu-16x16", "tiny_vit_int8")])
 def recorded(request):
     chip, trace = request.param
-    return simulate_recorded(load_accelerator(chip), load_trace(TRACES / trace))
+    return simulate_recorded(load_accelerator(chip), load_trace(built_in().traces / trace))
 
 
 def test_the_bins_of_the_bandwidth_sum_to_the_bytes_of_the_result(recorded):

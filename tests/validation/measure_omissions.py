@@ -10,7 +10,7 @@ import tempfile
 from pathlib import Path
 
 from accelsim.accelerator import load_accelerator
-from accelsim.presets import CONFIGS
+from accelsim.presets import built_in
 from accelsim.simulate import simulate
 from accelsim.trace.trace import Trace, load_trace
 
@@ -53,7 +53,7 @@ CASES: tuple[tuple[str, tuple[str, ...]], ...] = (
 
 def main() -> None:
     """Write the table, row by row."""
-    traces = [load_trace(CONFIGS.parent / "traces" / name) for name in TRACES]
+    traces = [load_trace(built_in().traces / name) for name in TRACES]
     with tempfile.TemporaryDirectory() as folder:
         device = without_refresh(Path(folder))
         base = [[_cycles(chip, trace) for trace in traces] for chip in CHIPS]
@@ -78,7 +78,7 @@ def _cycles(chip: str, trace: Trace, *overrides: str) -> int:
 
 def without_refresh(folder: Path) -> Path:
     """The device with an interval between refreshes that no run reaches."""
-    lines = (CONFIGS / "dram" / f"{DEVICE}.yaml").read_text(encoding="utf-8").splitlines()
+    lines = (built_in().configs / "dram" / f"{DEVICE}.yaml").read_text(encoding="utf-8").splitlines()
     path = folder / "no-refresh.yaml"
     path.write_text("\n".join("n_refi: 10000000" if line.startswith("n_refi:") else line for line in lines) + "\n", encoding="utf-8")
     return path

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from accelsim.accelerator import load_accelerator
-from accelsim.presets import CONFIGS
+from accelsim.presets import built_in
 from accelsim.simulate import simulate
 from accelsim.trace.trace import load_trace
 from tests.validation.measure_omissions import CASES, CHIPS, NO_REFRESH, without_refresh
@@ -29,7 +29,7 @@ def test_the_page_has_a_row_for_every_case_in_order() -> None:
 
 
 def test_only_the_device_without_refresh_is_never_refreshed(tmp_path: Path) -> None:
-    trace = load_trace(CONFIGS.parent / "traces" / "deit_tiny_int8")
+    trace = load_trace(built_in().traces / "deit_tiny_int8")
     chips = [load_accelerator(CHIPS[0], overrides) for overrides in ((), (f"dram.device={without_refresh(tmp_path)}",))]
     refreshed, never = (simulate(chip, trace).counters["dram_refreshes"] for chip in chips)
     assert refreshed > 300  # a run of 1.4 ms, every 3.9 us

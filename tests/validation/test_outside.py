@@ -9,6 +9,7 @@ import pytest
 
 from accelsim.accelerator import load_accelerator
 from accelsim.errors import ReferenceDataError
+from accelsim.presets import built_in
 from accelsim.studies.load_width import ARRAYS, core, load_width_figures, resnet18
 from accelsim.studies.vector_lut import FORMATS, fitted, matrix_vector_layers, vector_lut_figures
 from accelsim.studies.vela_like import MACHINES, TRACE, recoded, vela_figures
@@ -39,7 +40,8 @@ def test_compressed_weights_do_not_help_where_feature_maps_spill_and_saturate_in
 
 
 def test_the_two_machines_differ_only_in_where_the_weights_are() -> None:
-    first, second = (load_accelerator(str(MACHINES[place])).model_dump() for place in ("dram", "flash"))
+    folder = built_in().configs / "validation"
+    first, second = (load_accelerator(str(folder / MACHINES[place])).model_dump() for place in ("dram", "flash"))
     assert {field for field in first if first[field] != second[field]} == {"name", "description", "flash", "placement"}
 
 
@@ -52,7 +54,7 @@ def test_on_chip_activations_make_weights_the_limit_again() -> None:
 
 
 def test_another_format_leaves_the_network_as_it_was() -> None:
-    trace = load_trace(TRACE)
+    trace = load_trace(built_in().traces / TRACE)
     other = recoded(trace, "uniform:bits=2")
     assert (other.macs, len(other.layers)) == (trace.macs, len(trace.layers))
     assert {str(layer.weight.format.kind) for layer in other.weighted_layers()} == {"uniform"}

@@ -15,8 +15,8 @@ import simpy
 
 from accelsim.hw.background import FIRST_ID
 from accelsim.hw.dram.channel import parameters
-from accelsim.hw.dram.controller import load_policy
-from accelsim.hw.dram.device import load_device
+from accelsim.hw.dram.controller import ControllerPolicy, load_policy
+from accelsim.hw.dram.device import DramDevice, load_device
 from accelsim.hw.engine import CycleEngine
 from accelsim.hw.memory import Complete, MemorySpec
 from accelsim.kernels import dram
@@ -97,13 +97,14 @@ def channel_pieces(spec: MemorySpec, burst_bytes: int, first: int, end: int) -> 
 
 def channel_parameters(spec: MemorySpec, max_outstanding_bursts: int, fabric_latency_ps: int) -> at.Ints:
     """What the kernels know of each channel of a memory."""
-    release = 1 + -(-fabric_latency_ps * load_device(spec.device).clock_hz // PS_PER_S)
-    return _parameters(spec.device, spec.policy, spec.mapping, max_outstanding_bursts, release)
+    device = load_device(spec.device)
+    release = 1 + -(-fabric_latency_ps * device.clock_hz // PS_PER_S)
+    return _parameters(device, load_policy(spec.policy), spec.mapping, max_outstanding_bursts, release)
 
 
 @cache
-def _parameters(device: str, policy: str, mapping: str, max_outstanding_bursts: int, release: int) -> at.Ints:
-    return parameters(load_device(device), load_policy(policy), mapping, max_outstanding_bursts, release, MAX_TRANSFERS)
+def _parameters(device: DramDevice, policy: ControllerPolicy, mapping: str, max_outstanding_bursts: int, release: int) -> at.Ints:
+    return parameters(device, policy, mapping, max_outstanding_bursts, release, MAX_TRANSFERS)
 
 
 class _Channel(CycleEngine):

@@ -1,0 +1,173 @@
+"""A user's own folders of presets: where names are looked for, which one wins, and what is said of a folder that is wrong."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from typer.testing import CliRunner
+
+import accelsim
+from accelsim.accelerator import load_accelerator
+from accelsim.cli import app
+from accelsim.presets import PATH_VARIABLE, built_in, find_preset, find_trace
+from accelsim.result import Result
+from accelsim.simulate import simulate
+from accelsim.trace.trace import load_trace
+
+DATA = built_in()
+
+
+@pytest.fixture
+def mine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A user's folder on the search path: a chip, a replaced chip, a replaced device, and one of everything else."""
+    folder = tmp_path / "mine"
+    chip = yaml.safe_load((DATA.configs / "accelerators" / "edge-32x32.yaml").read_text())
+    device = yaml.safe_load((DATA.configs / "dram" / "lpddr4-3200-x16.yaml").read_text())
+    write(folder / "accelerators" / "npu.yaml", {**chip, "name": "npu", "array": {**chip["array"], "rows": 16}})
+    write(folder / "accelerators" / "edge-64x64.yaml", {**chip, "name": "edge-64x64"})
+    write(folder / "dram" / "lpddr4-3200-x16.yaml", {**device, "n_rcd": device["n_rcd"] + 10})
+    write(folder / "technology" / "fab.yaml", yaml.safe_load((DATA.configs / "technology" / "nangate45.yaml").read_text()))
+    points = {"name": "few", "base": {"accelerator": "npu", "trace": "net"}, "axes": {"codebook.ports": [1, 2]}}
+    write(folder / "sweeps" / "few.yaml", points)
+    shutil.copytree(DATA.traces / "tiny_vit_int8", folder / "traces" / "net")
+    (folder / "references" / "systolic").mkdir(parents=True)
+    shutil.copy(DATA.references / "systolic" / "random_gemms.csv", folder / "references" / "systolic" / "ours.csv")
+    monkeypatch.setenv(PATH_VARIABLE, str(folder))
+    monkeypatch.chdir(tmp_path)
+    return folder
+
+
+def write(path: Path, fields: object) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(yaml.safe_dump(fields))
+
+
+def call(*words: str) -> str:
+    outcome = CliRunner().invoke(app, words, prog_name="accelsim")
+    assert outcome.exit_code == 0, outcome.output
+    return outcome.stdout
+
+
+def refused(*words: str) -> str:
+    """The one message of a call that must end with status 2."""
+    outcome = CliRunner().invoke(app, words, prog_name="accelsim")
+    assert (outcome.exit_code, outcome.stdout, outcome.stderr.count("\n")) == (2, "", 1), outcome.output
+    return outcome.stderr
+
+
+def listed(what: str) -> dict[str, str]:
+    """What `accelsim list` says: name -> origin."""
+    columns = (line.split("  ", 1) for line in call("list", what).splitlines())
+    return {name: origin.strip() for name, origin in columns}
+
+
+def test_without_folders_of_ones_own_every_preset_is_built_in() -> None:
+    for what in ("presets", "dram", "technologies", "traces", "sweeps", "references"):
+        assert set(listed(what).values()) == {"built-in"}
+
+
+def test_lists_say_where_each_name_comes_from(mine: Path) -> None:
+    found = listed("presets")
+    assert list(found) == sorted(found)
+    assert found["npu"] == str(mine)
+    assert found["edge-64x64"] == f"{mine}, replaces the one of built-in"
+    assert found["edge-32x32"] == "built-in"
+    assert listed("traces")["net"] == listed("technologies")["fab"] == listed("sweeps")["few"] == str(mine)
+    assert listed("references")["systolic ours"] == str(mine)
+    assert "npu" in json.loads(call("list", "presets", "--json"))
+
+
+def test_names_of_every_kind_are_found_in_the_users_folder(mine: Path) -> None:
+    assert call("run", "npu", "net", "--technology", "fab", "-q").startswith("npu tiny_vit_int8: ")
+    assert "2 points" in call("sweep", "few", "--dry-run")
+    assert "ours.csv: 72 of 72 figures" in call("validate", "systolic", "ours", "-q")
+    assert call("inspect", "net").startswith("tiny_vit_int8\n32 layers")
+
+
+def test_a_users_preset_replaces_the_built_in_one_of_its_name(mine: Path) -> None:
+    assert find_preset("accelerators", "edge-64x64", "accelerator") == mine / "accelerators" / "edge-64x64.yaml"
+    assert load_accelerator("edge-64x64").array.rows == 32
+    shutil.copytree(DATA.traces / "tiny_vit_ssvq", mine / "traces" / "tiny_vit_int8")
+    assert load_trace(find_trace("tiny_vit_int8")).name == "tiny_vit_ssvq"
+
+
+def test_the_first_of_several_folders_wins_and_an_empty_entry_is_none(mine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = mine.parent / "first"
+    write(first / "accelerators" / "npu.yaml", {**yaml.safe_load((mine / "accelerators" / "npu.yaml").read_text()), "clock": "500 MHz"})
+    monkeypatch.setenv(PATH_VARIABLE, os.pathsep.join([str(first), "", str(mine)]))
+    assert load_accelerator("npu").clock == 500_000_000
+    assert listed("presets")["npu"] == f"{first}, replaces the one of {mine}"
+
+
+def test_a_folder_may_be_named_relative_to_the_current_one(mine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(PATH_VARIABLE, "mine")
+    assert listed("presets")["npu"] == "mine"
+    assert find_preset("accelerators", "npu", "accelerator") == mine / "accelerators" / "npu.yaml"
+
+
+def test_a_device_of_the_same_name_is_another_run(mine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def result() -> Result:
+        return simulate(load_accelerator("edge-32x32"), load_trace(DATA.traces / "tiny_vit_int8"))
+
+    slow = result()
+    monkeypatch.delenv(PATH_VARIABLE)
+    fast = result()
+    assert slow.run_id != fast.run_id
+    assert slow.total_cycles > fast.total_cycles  # n_rcd is ten cycles longer
+
+
+@pytest.mark.parametrize(
+    ("entry", "message"),
+    [
+        ("nowhere", "accelsim: ACCELSIM_PATH: 'nowhere' does not exist; allowed: folders of presets, separated by ':'\n"),
+        ("file", "accelsim: ACCELSIM_PATH: 'file' is not a folder; allowed: folders of presets, separated by ':'\n"),
+        (
+            "mine/accelerators",
+            "accelsim: ACCELSIM_PATH: 'mine/accelerators' holds no presets; allowed: a folder with any of accelerators/, ",
+        ),
+    ],
+)
+@pytest.mark.parametrize("words", [("run", "edge-32x32", "tiny_vit_int8"), ("list", "presets"), ("sweep", "codebook"), ("area", "npu")])
+def test_a_folder_that_is_wrong_is_one_message(
+    words: tuple[str, ...], entry: str, message: str, mine: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (mine.parent / "file").touch()
+    monkeypatch.setenv(PATH_VARIABLE, os.pathsep.join([str(mine), entry]))
+    assert refused(*words).startswith(message)
+
+
+def test_a_completion_offers_the_users_names_and_is_silent_where_the_path_is_wrong(mine: Path) -> None:
+    def offered(path: Path) -> str:
+        asked = {"_ACCELSIM_COMPLETE": "complete_bash", "COMP_WORDS": "accelsim\nrun\nnp", "COMP_CWORD": "2", PATH_VARIABLE: str(path)}
+        done = subprocess.run([sys.executable, "-m", "accelsim"], env={**os.environ, **asked}, capture_output=True, text=True, check=True)
+        return done.stdout + done.stderr
+
+    assert offered(mine).split() == ["npu"]
+    assert offered(mine / "nowhere").split() == []
+
+
+def test_references_are_named_or_given_as_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    shutil.copy(DATA.references / "systolic" / "random_gemms.csv", "table")
+    for reference in ("random_gemms", "table", str(DATA.references / "systolic" / "random_gemms.csv")):
+        assert "72 of 72 figures" in call("validate", "systolic", reference, "-q")
+    said = refused("validate", "systolic", "random_gem")
+    assert "unknown systolic reference 'random_gem'; known: deit_tiny_layers, random_gemms (or the path of a .csv file)" in said
+    assert "did you mean 'random_gemms'?" in said
+
+
+def test_an_accelsim_without_data_says_so(tmp_path: Path) -> None:
+    shutil.copytree(Path(accelsim.__file__).parent, tmp_path / "accelsim", ignore=shutil.ignore_patterns("_data", "__pycache__"))
+    for words in (["list", "presets"], ["run", "edge-32x32", "tiny_vit_int8"], ["validate", "core", "core_cycles"], ["demo"]):
+        command = [sys.executable, "-m", "accelsim", *words]
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+        assert (done.returncode, done.stdout) == (2, "")
+        assert done.stderr.startswith(f"accelsim: this accelsim has no presets and no traces: there is no folder {tmp_path / 'accelsim'}")
+        assert done.stderr.count("\n") == 1
