@@ -16,20 +16,10 @@ from accelsim.cli.names import accelerator_paths
 from accelsim.report.metrics import CATEGORY_MEANING
 from accelsim.result import BOUND_RESOURCES, CATEGORIES, OPERANDS
 from tests.front_page import PAGE, TABLES, table_on
+from tests.page_commands import commands
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md"), ROOT / "traces" / "README.md"])
-COMMAND = re.compile(r"^(?:    |\| `)accelsim (.*)$")
-
-
-def commands(page: Path) -> list[str]:
-    """The command lines of a page: indented ones, up to two spaces in a row (what follows explains) or a semicolon."""
-    found = []
-    for line in page.read_text().splitlines():
-        if match := COMMAND.match(line):
-            for part in re.split(r"\s{2,}|`", match[1])[0].split("; accelsim "):
-                found.append(part.strip())
-    return [item for item in found if "..." not in item and "|" not in item]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
