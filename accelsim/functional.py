@@ -11,6 +11,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -23,7 +24,7 @@ from accelsim.compress.compress_trace import materialize
 from accelsim.hw.decode_mac_core import CoreGeometry
 from accelsim.kernels.decode import Words, codeword_words, stream_words
 from accelsim.kernels.decode_masked import NO_MASKS, MaskTable, mask_table
-from accelsim.kernels.stripe import accumulate, append_one, decode_stripe
+from accelsim.kernels.stripe import Float32, append_one, decode_stripes, multiply
 from accelsim.progress import Progress
 from accelsim.trace.layers import ConvLayer, GemmLayer, MacLayer, MatmulLayer, PoolLayer, WeightedLayer
 from accelsim.trace.streams import locate_corruption
@@ -31,6 +32,7 @@ from accelsim.trace.trace import Trace
 
 Int8 = npt.NDArray[np.int8]
 Tamper = Callable[[str, LayerImage], LayerImage]
+PANEL_COLUMNS = 320  # decoded, then multiplied: wide enough that BLAS seldom packs the same activations, and a panel fits a cache
 
 
 @dataclass(frozen=True)
@@ -198,39 +200,58 @@ def _corruption(trace: Trace, layer: WeightedLayer, geometry: CoreGeometry) -> s
 
 
 def _compare(geometry: CoreGeometry, item: _Product) -> str | None:
-    """Run a product stripe by stripe, M-chunk by M-chunk; say where it first differs from what it must be."""
-    m, k = item.rows.shape
-    panel = np.zeros((geometry.cols, k), np.int8)
-    for stripe, first in enumerate(range(0, item.weights.shape[1], geometry.cols)):
-        weights = item.weights[:, first : first + geometry.cols]
-        used = weights.shape[1]
-        sums = np.zeros((m, used), np.int32)
-        for m0 in range(0, m, geometry.max_m):
-            _decode(geometry, item, item.nt0 + stripe, panel)
-            accumulate(item.rows[m0 : m0 + geometry.max_m], panel[:used], sums[m0 : m0 + geometry.max_m])
-        wrong = np.argwhere(weights != panel[:used].T)
-        if wrong.size:
-            row, column = wrong[0].tolist()
-            tile = f"tile (nt={item.nt0 + stripe}, kt={row // geometry.rows})"
-            return f"{tile}: weight [{row % geometry.rows},{column}] decodes to {panel[column, row]}, not {weights[row, column]}"
-        wrong = np.argwhere(sums != item.sums[:, first : first + used])
-        if wrong.size:
-            row, column = wrong[0].tolist()
-            found, wanted = sums[row, column], item.sums[row, first + column]
-            return f"stripe nt={item.nt0 + stripe}: the weights are right, but sum [{row},{column}] is {found}, not {wanted}"
+    """Run a product panel by panel; say where the first stripe that differs from what it must be does so."""
+    activations = item.rows.astype(np.float32)
+    for stripes in panels(geometry.cols, -(-item.weights.shape[1] // geometry.cols)):
+        panel = _decode(geometry, item, stripes)
+        sums = np.empty((activations.shape[0], panel.shape[1]), np.int32)
+        multiply(activations, panel, sums, np.empty(sums.shape, np.float32))
+        for place, stripe in enumerate(stripes):
+            own = slice(place * geometry.cols, (place + 1) * geometry.cols)
+            problem = _compare_stripe(geometry, item, stripe, panel[:, own], sums[:, own])
+            if problem is not None:
+                return problem
     return None
 
 
-def _decode(geometry: CoreGeometry, item: _Product, nt: int, panel: Int8) -> None:
-    """Write the weights of a stripe into `panel`, (C, K), as the core decodes them."""
+def panels(cols: int, stripes: int) -> list[range]:
+    """Stripes of `cols` columns, parted evenly into panels of at most PANEL_COLUMNS, or of one stripe."""
+    count = -(-stripes // max(1, PANEL_COLUMNS // cols))
+    edges = [stripes * part // count for part in range(count + 1)]
+    return [range(first, last) for first, last in pairwise(edges)]
+
+
+def _compare_stripe(geometry: CoreGeometry, item: _Product, stripe: int, panel: Float32, sums: npt.NDArray[np.int32]) -> str | None:
+    """Where a decoded stripe, (K, C), or its sums, (M, C), differ from what they must be; columns past the last weight are free."""
+    first, nt = stripe * geometry.cols, item.nt0 + stripe
+    weights = item.weights[:, first : first + geometry.cols]
+    used = weights.shape[1]
+    wrong = np.argwhere(weights != panel[:, :used])
+    if wrong.size:
+        row, column = wrong[0].tolist()
+        tile = f"tile (nt={nt}, kt={row // geometry.rows})"
+        return f"{tile}: weight [{row % geometry.rows},{column}] decodes to {int(panel[row, column])}, not {weights[row, column]}"
+    wrong = np.argwhere(item.sums[:, first : first + used] != sums[:, :used])
+    if wrong.size:
+        row, column = wrong[0].tolist()
+        found, wanted = sums[row, column], item.sums[row, first + column]
+        return f"stripe nt={nt}: the weights are right, but sum [{row},{column}] is {found}, not {wanted}"
+    return None
+
+
+def _decode(geometry: CoreGeometry, item: _Product, stripes: range) -> Float32:
+    """The weights of some stripes, (K, columns), as the core decodes them."""
     tables = item.tables
-    decode_stripe(
-        tables.words, item.image.tile_first_bit(nt, 0), item.image.tile_bits, geometry.rows, geometry.codeword_length, geometry.axis,
+    first_bits = np.array([item.image.tile_first_bit(item.nt0 + stripe, 0) for stripe in stripes])
+    panel = np.empty((item.rows.shape[1], len(stripes) * geometry.cols), np.float32)
+    decode_stripes(
+        tables.words, first_bits, item.image.tile_bits, geometry.rows, geometry.codeword_length, geometry.axis,
         geometry.index_field_bits, geometry.sign, 0 if geometry.decode else geometry.raw_bits, tables.codebook,
         tables.masks.lanes, tables.masks.bits, tables.masks.words, panel,
     )  # fmt: skip
     if item.image.odd:
         append_one(panel)
+    return panel
 
 
 def _draw(rng: np.random.Generator, *shape: int) -> Int8:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from accelsim.kernels.kernel import kernel
+from accelsim.kernels.kernel import inlined_kernel, kernel
 
 Words = npt.NDArray[np.uint64]
 
@@ -19,8 +19,11 @@ _HALVES = np.uint64(0x0000000100000001)
 _QUARTERS = np.uint64(0x0001000100010001)
 _BYTE = np.uint64(0xFF)
 _63 = np.uint64(63)
+_32 = np.uint64(32)
+_31 = np.uint64(31)
 _8 = np.uint64(8)
 _6 = np.uint64(6)
+_5 = np.uint64(5)
 _1 = np.uint64(1)
 
 
@@ -92,6 +95,47 @@ def _raw_lanes(bits, width):
     return (((lanes ^ top) | _TOP) - top) ^ _TOP
 
 
+@inlined_kernel
+def _decode_indices(words, position, record_step, index_bits, sign, parts, checked, codebook, records):
+    """Decode records with an index. LLVM drops what a caller's constants rule out: signs, further words, the check of the index."""
+    past = 0
+    codewords = np.uint64(codebook.shape[0])
+    index_mask = (_1 << index_bits) - _1
+    for record in range(records.shape[0]):
+        bits = fetch_bits(words, position)
+        index = bits & index_mask
+        if checked and index >= codewords:
+            past += 1
+            for part in range(parts):
+                records[record, part] = np.uint64(0)
+        else:
+            lanes = codebook[index, 0]
+            records[record, 0] = _negated(lanes, (bits >> index_bits) & _BYTE) if sign else lanes
+            for part in range(1, parts):
+                lanes = codebook[index, part]
+                if sign:
+                    lanes = _negated(lanes, fetch_bits(words, position + index_bits + _8 * np.uint64(part)) & _BYTE)
+                records[record, part] = lanes
+        position += record_step
+    return past
+
+
+@inlined_kernel
+def _decode_signed(halves, position, record_step, index_bits, codebook, flips, records):
+    """Decode records of one word that have signs, where every index has a codeword: half of the instructions of `_decode_indices`.
+
+    A record is read as two neighbouring 32-bit words: 33 bits at least, whatever its first bit. `flips`, uint64 (codewords,), holds the
+    bits in which the lanes of a codeword differ from their negations.
+    """
+    index_mask = (_1 << index_bits) - _1
+    for record in range(records.shape[0]):
+        half = position >> _5
+        bits = (np.uint64(halves[half]) | (np.uint64(halves[half + _1]) << _32)) >> (position & _31)
+        index = bits & index_mask
+        records[record, 0] = codebook[index, 0] ^ (flips[index] & _SPREAD[(bits >> index_bits) & _BYTE])
+        position += record_step
+
+
 @kernel
 def decode_records(words, first_bit, d, index_bits, sign, raw_bits, codebook, records):
     """Unpack records, look their codewords up and apply the signs.
@@ -130,25 +174,15 @@ def decode_records(words, first_bit, d, index_bits, sign, raw_bits, codebook, re
                 records[record, part] = _raw_lanes(fetch_bits(words, position + _8 * width * np.uint64(part)), width)
             position += record_step
         return 0
-    past = 0
-    codewords = np.uint64(codebook.shape[0])
     index_step = np.uint64(index_bits)
-    index_mask = (_1 << index_step) - _1
-    for record in range(records.shape[0]):
-        bits = fetch_bits(words, position)
-        index = bits & index_mask
-        known = index < codewords
-        if not known:
-            past += 1
-            index = np.uint64(0)
-        lanes = codebook[index, 0]
-        if sign:
-            lanes = _negated(lanes, (bits >> index_step) & _BYTE)
-        records[record, 0] = lanes if known else np.uint64(0)
-        for part in range(1, parts):
-            lanes = codebook[index, part]
-            if sign:
-                lanes = _negated(lanes, fetch_bits(words, position + index_step + _8 * np.uint64(part)) & _BYTE)
-            records[record, part] = lanes if known else np.uint64(0)
-        position += record_step
-    return past
+    if parts > 1 or np.uint64(codebook.shape[0]) < _1 << index_step:
+        return _decode_indices(words, position, record_step, index_step, sign, parts, True, codebook, records)
+    if not sign:
+        return _decode_indices(words, position, record_step, index_step, False, 1, False, codebook, records)
+    if index_bits > 25 or codebook.shape[0] > records.shape[0]:  # more flips than records
+        return _decode_indices(words, position, record_step, index_step, True, 1, False, codebook, records)
+    flips = np.empty(codebook.shape[0], np.uint64)
+    for index in range(flips.size):
+        flips[index] = codebook[index, 0] ^ _negated(codebook[index, 0], _BYTE)
+    _decode_signed(words.view(np.uint32), position, record_step, index_step, codebook, flips, records)
+    return 0

@@ -1,28 +1,27 @@
-"""Speed is shown beside its target, and judged only where both sides of a ratio were measured in the same run."""
+"""Speed beside its target. Only a ratio of times of one run is judged, and only by `make bench`: `make test` runs the same work once."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import pytest
 
-TARGETS = pytest.StashKey[list[tuple[str, str, str]]]()
+from tests.benchmarks.speed import Speed
+
+SPEED = pytest.StashKey[Speed]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    config.stash[TARGETS] = []
+    config.stash[SPEED] = Speed(judged=not config.getoption("benchmark_disable"))
 
 
 @pytest.fixture
-def show_target(request: pytest.FixtureRequest) -> Callable[[str, str, str], None]:
-    """show_target(what, target, measured): a line of the table that closes the run."""
-    rows = request.config.stash[TARGETS]
-    return lambda what, target, measured: rows.append((what, target, measured))
+def speed(request: pytest.FixtureRequest) -> Speed:
+    """The measurements of this run."""
+    return request.config.stash[SPEED]
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     """The table of targets, if a benchmark of this run has one."""
-    rows = config.stash[TARGETS]
+    rows = config.stash[SPEED].rows
     if not rows:
         return
     terminalreporter.section("target and measured")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import numba
@@ -15,6 +14,7 @@ from threadpoolctl import threadpool_limits
 from accelsim.compress.compress_trace import compress_trace, make_recipe
 from accelsim.compress.kmeans import nearest_codewords
 from accelsim.trace.trace import load_trace
+from tests.benchmarks.speed import Speed
 
 pytestmark = pytest.mark.skipif(
     bool(numba.config.DISABLE_JIT), reason="targets are those of compiled kernels; `make test` runs this folder compiled"
@@ -27,34 +27,19 @@ def by_matrix_product(points: np.ndarray, codebook: np.ndarray) -> np.ndarray:
     return ((codebook**2).sum(axis=1) - 2 * points @ codebook.T).argmin(axis=1)
 
 
-def best_seconds(work: Callable[[], object]) -> float:
-    """Shortest of 5 calls."""
-    times = []
-    for _ in range(5):
-        start = time.perf_counter()
-        work()
-        times.append(time.perf_counter() - start)
-    return min(times)
-
-
-def test_an_assignment_is_not_much_slower_than_by_a_blas_library(
-    benchmark: BenchmarkFixture, show_target: Callable[[str, str, str], None]
-) -> None:
+def test_an_assignment_is_not_much_slower_than_by_a_blas_library(benchmark: BenchmarkFixture, speed: Speed) -> None:
     rng = np.random.default_rng(0)
     points, codebook = rng.standard_normal((18_432, 8)).astype(np.float32), rng.standard_normal((256, 8)).astype(np.float32)
     nearest, _ = nearest_codewords(points, codebook)  # compiles
     assert (nearest == by_matrix_product(points, codebook)).mean() > 0.999  # equal but for ties within float32
     benchmark(lambda: nearest_codewords(points, codebook))
     with threadpool_limits(1):
-        ratio = best_seconds(lambda: by_matrix_product(points, codebook)) / best_seconds(lambda: nearest_codewords(points, codebook))
-    show_target("nearest of 256 codewords, d=8, of NumPy's speed", ">= 0.5", f"{ratio:.2f}")
-    assert ratio >= 0.5
+        product, own = speed.seconds(lambda: by_matrix_product(points, codebook), lambda: nearest_codewords(points, codebook))
+    speed.judge("nearest of 256 codewords, d=8, of NumPy's speed", product / own, 0.5)
 
 
-def test_kmeans_of_all_of_deit_tiny_is_shown_beside_its_target(
-    benchmark: BenchmarkFixture, show_target: Callable[[str, str, str], None]
-) -> None:
+def test_kmeans_of_all_of_deit_tiny_is_shown_beside_its_target(benchmark: BenchmarkFixture, speed: Speed) -> None:
     source = load_trace(TRACES / "deit_tiny_float")
     start = time.process_time()
     benchmark.pedantic(lambda: compress_trace(source, make_recipe("vq:k=256,d=8")), rounds=1)
-    show_target("k-means of DeiT-tiny's 72 matrices, k=256 d=8, CPU s", "< 30", f"{time.process_time() - start:.1f}")
+    speed.show("k-means of DeiT-tiny's 72 matrices, k=256 d=8, CPU s", "< 30", f"{time.process_time() - start:.1f}")

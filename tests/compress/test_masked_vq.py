@@ -24,7 +24,7 @@ from accelsim.formats.masks import mask_patterns, pattern_bits, pattern_numbers
 from accelsim.functional import check_functional
 from accelsim.kernels.decode import codeword_words, stream_words
 from accelsim.kernels.decode_masked import decode_masked_records, mask_table
-from accelsim.kernels.stripe import decode_stripe
+from accelsim.kernels.stripe import decode_stripes
 from accelsim.simulate import simulate
 from accelsim.trace.trace import load_trace
 from tests import naive_formats as naive
@@ -225,7 +225,7 @@ def test_what_lies_past_codebook_or_patterns_decodes_as_zeros_and_is_counted() -
         with pytest.raises(ValueError, match="masks and records do not fit together"):
             decode_masked_records(words, 0, 4, lanes, 2, bits, codebook, masks.words, records)
     with pytest.raises(ValueError, match="does not divide"):
-        decode_stripe(words, 0, 8, 4, 4, 0, 2, False, 0, codebook, *masks, np.ones((6, 4), np.int8))
+        decode_stripes(words, np.zeros(1, np.int64), 8, 4, 4, 0, 2, False, 0, codebook, *masks, np.ones((4, 6), np.float32))
 
 
 def test_an_unknown_number_among_several_groups_of_wide_records_is_counted() -> None:

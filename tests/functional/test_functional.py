@@ -20,8 +20,8 @@ from accelsim.compiler.image import LayerImage
 from accelsim.compress.open_trace import open_trace
 from accelsim.errors import TraceError
 from accelsim.formats.catalog import format_from_mapping
-from accelsim.functional import check_functional, gather
-from accelsim.kernels.stripe import accumulate
+from accelsim.functional import check_functional, gather, panels
+from accelsim.kernels.stripe import multiply
 from accelsim.trace.layers import ConvLayer, GemmLayer, Layer
 from accelsim.trace.manifest import CheckpointSource, Manifest, ModelInput
 from accelsim.trace.seeded import seeded_source
@@ -227,10 +227,9 @@ def test_patches_equal_a_convolution_read_one_element_at_a_time(layout: str, gro
 
 def test_sums_past_32_bits_wrap_in_the_twin_as_in_the_accumulators() -> None:
     a, b = np.full((1, 1 << 17), -128, np.int8), np.full((1 << 17, 1), -128, np.int64)
-    out = np.zeros((1, 1), np.int32)
-    if not numba.config.DISABLE_JIT:  # NumPy's scalars warn where hardware wraps
-        accumulate(a, np.ascontiguousarray(b.T.astype(np.int8)), out)
-        assert out.tolist() == [[-(2**31)]]  # 2^14 * 2^17 = 2^31
+    sums = np.zeros((1, 1), np.int32)
+    multiply(a.astype(np.float32), b.astype(np.float32), sums, np.empty((1, 1), np.float32))
+    assert sums.tolist() == [[-(2**31)]]  # 2^14 * 2^17 = 2^31
     assert functional_twin.product(a, b).tolist() == [[-(2**31)]]
 
 
@@ -264,13 +263,19 @@ def test_a_bit_flipped_in_the_padding_of_the_image_changes_nothing() -> None:
 
 
 def test_a_wrong_sum_of_right_weights_names_the_stripe(monkeypatch: pytest.MonkeyPatch) -> None:
-    def forgetful(rows: np.ndarray, panel: np.ndarray, sums: np.ndarray) -> None:
-        accumulate(rows, panel, sums)
-        sums[-1, -1] += 1
+    def forgetful(rows: np.ndarray, panel: np.ndarray, sums: np.ndarray, scratch: np.ndarray) -> None:
+        multiply(rows, panel, sums, scratch)
+        sums[-1, 11] += 1
 
-    monkeypatch.setattr(functional, "accumulate", forgetful)
+    monkeypatch.setattr(functional, "multiply", forgetful)
     report = check_functional(small_chip(), gemm_trace(4, 20, 20, {"kind": "uniform"}))
-    assert "stripe nt=0: the weights are right, but sum [3,7]" in report.layers[0].message
+    assert "stripe nt=1: the weights are right, but sum [3,3]" in report.layers[0].message
+
+
+def test_stripes_are_parted_evenly_into_panels_that_fit() -> None:
+    assert panels(64, 9) == [range(4), range(4, 9)]  # 576 columns: 256 and 320
+    assert panels(512, 2) == [range(1), range(1, 2)]  # no stripe is cut
+    assert panels(8, 3) == [range(3)]
 
 
 def tampered_copy(tmp_path: Path, tensor: str, bits: list[int]) -> Trace:

@@ -13,7 +13,7 @@ from accelsim.formats.catalog import format_from_mapping
 from accelsim.hw.decode_mac_core import CoreGeometry
 from accelsim.kernels.decode import codeword_words, decode_records, stream_words
 from accelsim.kernels.decode_masked import NO_MASKS
-from accelsim.kernels.stripe import accumulate, decode_stripe, place_records
+from accelsim.kernels.stripe import EXACT_K, append_one, decode_stripes, multiply, place_records
 from accelsim.trace.layers import ConvLayer, GemmLayer, WeightedLayer
 from accelsim.trace.shapes import LoopBounds, TensorShape
 from accelsim.trace.streams import WeightRecord
@@ -89,19 +89,18 @@ def gemm(k: int, n: int, fields: dict[str, object]) -> GemmLayer:
 
 
 def decoded(core: NaiveRecords, layer: WeightedLayer, image: LayerImage) -> np.ndarray:
-    """Wt of an image through the kernels, with columns padded: (stripes, C, K)."""
+    """The weights of an image through the kernels, with columns padded: (K, stripes * C)."""
     geometry = geometry_of(core)
     words, book = stream_words(image.data), codeword_words(image.codebook)
-    stripes = stripe_count(geometry, layer)
-    panels = np.zeros((stripes, core.C, layer.k), np.int8)
+    first_bits = np.array([image.tile_first_bit(nt, 0) for nt in range(stripe_count(geometry, layer))])
+    panel = np.full((layer.k, core.C * first_bits.size), np.nan, np.float32)
     raw_bits = 0 if core.DECODE else core.b
-    for nt in range(stripes):
-        past = decode_stripe(
-            words, image.tile_first_bit(nt, 0), image.tile_bits, core.R, core.D, core.AXIS, geometry.index_field_bits, bool(core.SIGN),
-            raw_bits, book, *NO_MASKS, panels[nt],
-        )  # fmt: skip
-        assert past == 0
-    return panels
+    past = decode_stripes(
+        words, first_bits, image.tile_bits, core.R, core.D, core.AXIS, geometry.index_field_bits, bool(core.SIGN),
+        raw_bits, book, *NO_MASKS, panel,
+    )  # fmt: skip
+    assert past == 0
+    return panel
 
 
 @given(cores(), st.integers(1, 20), st.integers(1, 12), st.integers(0, 2**32))
@@ -131,26 +130,31 @@ def test_bits_of_an_image_in_closed_form_equal_those_of_the_built_one(core: Naiv
 def test_decoded_stripes_equal_the_bit_by_bit_decoder(core: NaiveRecords, record_rows: int, record_columns: int, seed: int) -> None:
     case = _Case(core, record_rows, record_columns, seed)
     image = layer_image(geometry_of(core), case.layer, case.arrays)
-    panels = decoded(core, case.layer, image)
+    panel = decoded(core, case.layer, image)
     expected = naive_decode.decode(core, case.k, case.n, case.naive_image()[0], case.codebook.tolist())
-    assert panels.transpose(2, 0, 1).reshape(case.k, -1)[:, : case.n].tolist() == expected
+    assert panel[:, : case.n].tolist() == expected
+
+
+def multiplied(a: np.ndarray, b: np.ndarray) -> list[list[int]]:
+    """a x b of int8 matrices through BLAS."""
+    sums = np.full((a.shape[0], b.shape[1]), 7, np.int32)
+    multiply(a.astype(np.float32), b.astype(np.float32), sums, np.full(sums.shape, np.nan, np.float32))
+    return sums.tolist()  # type: ignore[no-any-return]
 
 
 @given(st.integers(1, 11), st.integers(1, 40), st.integers(1, 11), st.integers(0, 2**32))
 def test_products_of_full_range_int8_are_exact(m: int, k: int, n: int, seed: int) -> None:
     rng = np.random.default_rng(seed)
-    a, b = rng.integers(-128, 128, (m, k)).astype(np.int8), rng.integers(-128, 128, (n, k)).astype(np.int8)
-    out = rng.integers(-(2**20), 2**20, (m, n)).astype(np.int32)
-    expected = [[int(out[i, j]) + sum(int(x) * int(y) for x, y in zip(a[i], b[j], strict=True)) for j in range(n)] for i in range(m)]
-    accumulate(a, b, out)
-    assert out.tolist() == expected
+    a, b = rng.integers(-128, 128, (m, k)).astype(np.int8), rng.integers(-128, 128, (k, n)).astype(np.int8)
+    assert multiplied(a, b) == [[sum(int(x) * int(y) for x, y in zip(row, column, strict=True)) for column in b.T] for row in a]
 
 
-def test_largest_products_do_not_overflow_at_a_reduction_of_4096() -> None:
-    a, b = np.full((5, 4096), -128, np.int8), np.full((6, 4096), -128, np.int8)
-    out = np.zeros((5, 6), np.int32)
-    accumulate(a, b, out)
-    assert (out == 128 * 128 * 4096).all()
+@pytest.mark.parametrize("k", [EXACT_K, EXACT_K + 1, 2 * EXACT_K + 1, 4 * EXACT_K])
+def test_the_largest_products_are_exact_in_every_block_of_the_reduction(k: int) -> None:
+    # 1024 products of 2^14 are 2^24, up to which float32 holds every integer. One product is odd, so that a rounded sum would show.
+    a, b = np.full((5, k), -128, np.int8), np.full((k, 6), -128, np.int8)
+    a[:, 0], b[0] = 1, 127
+    assert multiplied(a, b) == [[127 + (k - 1) * 2**14] * 6] * 5
 
 
 def test_an_index_past_the_codebook_is_counted_and_decodes_as_zeros() -> None:
@@ -179,17 +183,25 @@ def test_a_stream_that_ends_before_the_records_is_refused() -> None:
 
 
 def test_shapes_that_do_not_fit_are_refused() -> None:
-    words, records, panel = stream_words(np.zeros(64, np.uint8)), np.zeros((2, 1), np.uint64), np.zeros((8, 2), np.int8)
+    words, records, panel = stream_words(np.zeros(64, np.uint8)), np.zeros((2, 1), np.uint64), np.zeros((2, 8), np.float32)
     with pytest.raises(ValueError, match="do not fit the codeword length"):
         decode_records(words, 0, 9, 0, False, 8, NO_BOOK, records)
     with pytest.raises(ValueError, match="do not fit the codeword length"):
         decode_records(words, 0, 8, 4, False, 0, NO_BOOK, records)
     with pytest.raises(ValueError, match="does not fit its panel"):
-        place_records(records.view(np.int8), 8, 0, 1, 2, panel)
+        place_records(records.view(np.int8), 8, 0, 1, 2, 0, 8, panel)
     with pytest.raises(ValueError, match="does not fit its panel"):
-        place_records(records.view(np.int8)[:1], 8, 0, 0, 2, panel)
+        place_records(records.view(np.int8), 8, 0, 0, 2, 1, 8, panel)
+    with pytest.raises(ValueError, match="does not fit its records"):
+        place_records(records.view(np.int8)[:1], 8, 0, 0, 2, 0, 8, panel)
     with pytest.raises(ValueError, match="do not fit together"):
-        accumulate(np.zeros((3, 4), np.int8), np.zeros((2, 5), np.int8), np.zeros((3, 2), np.int32))
+        multiplied(np.zeros((3, 4), np.int8), np.zeros((5, 2), np.int8))
+
+
+def test_a_one_is_appended_to_raw_values() -> None:
+    panel = np.array([[-4, -1], [0, 3]], np.float32)
+    append_one(panel)
+    assert panel.tolist() == [[-7, -1], [1, 7]]
 
 
 def test_a_group_takes_the_cycles_of_its_most_loaded_bank_and_equal_indices_merge() -> None:
@@ -235,8 +247,8 @@ def test_rows_of_an_interleaved_convolution_follow_taps_then_channels() -> None:
     # Step (fy, fx, c) takes row (c, fy, fx): 2 x 3 taps, so row c*6 + fy*3 + fx.
     assert order.tolist() == [c * 6 + fy * 3 + fx for fy in range(2) for fx in range(3) for c in range(3)]
     raw = np.arange(18 * 5).reshape(18, 5).astype(np.int8)
-    panels = decoded(RAW, layer, layer_image(geometry_of(RAW), layer, {"weights": raw}))
-    assert panels.transpose(2, 0, 1).reshape(18, -1)[:, :5].tolist() == raw[order].tolist()
+    panel = decoded(RAW, layer, layer_image(geometry_of(RAW), layer, {"weights": raw}))
+    assert panel[:, :5].tolist() == raw[order].tolist()
 
 
 def test_rows_keep_their_order_when_planar_or_covered_by_codewords_along_k() -> None:
@@ -251,12 +263,10 @@ def test_each_group_of_a_convolution_has_stripes_of_its_own() -> None:
     raw = (np.arange(12 * 15) % 251).reshape(12, 15).astype(np.int8)
     assert stripe_count(geometry, layer) == 6  # 5 outputs a group on 4 columns: 2 stripes, 3 groups
     image = layer_image(geometry, layer, {"weights": raw})
-    panels = decoded(RAW, layer, image)
-    expected = np.zeros((6, 4, 12), np.int8)
+    expected = np.zeros((12, 24), np.int8)
     for group in range(3):
-        expected[2 * group] = raw[:, 5 * group : 5 * group + 4].T
-        expected[2 * group + 1, 0] = raw[:, 5 * group + 4]
-    assert (panels == expected).all()
+        expected[:, 8 * group : 8 * group + 5] = raw[:, 5 * group : 5 * group + 5]
+    assert (decoded(RAW, layer, image) == expected).all()
     assert (image.stripe_bits[::2] % 16 == 0).all()
     counted = image_bits(geometry, layer)
     assert (counted.total, counted.raw) == (image.words * 16, 12 * 15 * 8)
