@@ -7,20 +7,18 @@ from __future__ import annotations
 
 import io
 import os
-import signal
-import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Executor, ProcessPoolExecutor
+from concurrent.futures import Executor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import partial
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
 from accelsim.accelerator import FOLDER, load_accelerator
+from accelsim.interrupts import WorkerPool
 from accelsim.presets import TRACES, built_in, presets
 from accelsim.progress import Progress
 from accelsim.report.export.folder import FolderKind, check_replaceable, write_folder
@@ -186,27 +184,12 @@ def _pool(workers: int | None) -> Iterator[Executor | None]:
     if count < 2:
         yield None
         return
-    with ProcessPoolExecutor(count, get_context("spawn")) as pool:
-        with _deaf_to_interrupts():
-            pool.submit(os.getpid)  # starts the processes
+    with WorkerPool(count) as pool:
         try:
             yield pool
         except KeyboardInterrupt:
             pool.shutdown(cancel_futures=True)
             raise
-
-
-@contextmanager
-def _deaf_to_interrupts() -> Iterator[None]:
-    """Processes started here never hear of Ctrl-C, which reaches the whole group: the parent ends them, and it alone speaks."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
 
 
 def _limit_cells(traces: tuple[Path, Path], progress: Progress | None) -> tuple[tuple[LimitCell, ...], tuple[tuple[float, float], ...]]:

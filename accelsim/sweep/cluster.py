@@ -22,9 +22,9 @@ from typing import Any
 
 from accelsim.cost.technology import Technology
 from accelsim.errors import ConfigError
+from accelsim.interrupts import sigint_held
 from accelsim.provenance import model_hash
 from accelsim.sweep.blocks import Blocks
-from accelsim.sweep.ctrl_c import deaf_to_ctrl_c
 from accelsim.sweep.points import Point
 from accelsim.sweep.worker import check_model, failed_row, run_point
 
@@ -178,7 +178,7 @@ def start_local(workers: int, technology: Technology) -> DaskCluster:
 
     def open_client() -> tuple[Any, ...]:
         distributed = _distributed()
-        with deaf_to_ctrl_c(), importlib.import_module("dask").config.set(LEAN):
+        with sigint_held(), importlib.import_module("dask").config.set(LEAN):
             cluster = distributed.LocalCluster(
                 n_workers=workers,
                 threads_per_worker=1,

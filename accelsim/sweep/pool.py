@@ -7,10 +7,8 @@ kernel's memory killer, a person's SIGKILL) are not held against it.
 from __future__ import annotations
 
 import multiprocessing
-import signal
 from collections import Counter, deque
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from itertools import chain, islice
 from multiprocessing import forkserver
@@ -20,9 +18,9 @@ from typing import Any
 
 from accelsim.cost.technology import Technology
 from accelsim.errors import AccelsimError, ConfigError
+from accelsim.interrupts import sigint_held
 from accelsim.provenance import model_hash
 from accelsim.sweep.blocks import Blocks
-from accelsim.sweep.ctrl_c import deaf_to_ctrl_c
 from accelsim.sweep.points import Point
 from accelsim.sweep.worker import check_model, failed_row, run_point
 
@@ -34,7 +32,6 @@ GRACE_SECONDS = 2.0  # for a process to end when it is told to
 
 def serve(connection: Connection, technology: Technology, model: str) -> None:
     """A process of the pool: runs what comes through the pipe, in order, until its other end is closed."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent ends the pool
     try:
         check_model(model)
         connection.send(None)  # ready
@@ -151,11 +148,10 @@ class ProcessPool:
                     source.give_back(index, worker.points)
 
     def _start(self) -> _Worker:
-        """Another process. The fork server takes seconds to load: Ctrl-C is answered meanwhile, and never between halves of an order."""
-        with deaf_to_ctrl_c():
-            forkserver.ensure_running()
-        with ThreadPoolExecutor(1) as uninterrupted:  # no signal ends a thread, and half an order makes the fork server complain at length
-            return uninterrupted.submit(_Worker, self._context, self._technology).result()
+        """Another process. Ctrl-C waits for it: the fork server complains at length about half an order."""
+        with sigint_held():
+            forkserver.ensure_running()  # before the pipe: a server that starts later would inherit its ends
+            return _Worker(self._context, self._technology)
 
     def _blame(self, worker: _Worker, status: int, deaths: Counter[str]) -> Iterator[dict[str, Any]]:
         """A row for the point that a dead process was at, if it was the last that is borne; it is taken from the process's hands then."""

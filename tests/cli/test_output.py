@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from typer.main import get_command
 from typer.testing import CliRunner
 
 from accelsim.cli import app
-from tests.processes import start_group, wait_until_busy
+from tests.processes import start_group, wait_until_busy, wait_until_started
 
 ROOT = Path(__file__).resolve().parents[2]
 DATA = ROOT / "tests" / "validation" / "data"
@@ -175,6 +176,17 @@ def test_a_reader_of_a_run_who_leaves_ends_it_quietly() -> None:
 def test_an_interrupted_command_says_so_in_one_line_and_leaves_nothing(words: str, tmp_path: Path) -> None:
     process = start_group([sys.executable, "-m", "accelsim", *words.format(new=tmp_path / "new").split()], ROOT)
     wait_until_busy(process, 3.0)
+    os.killpg(process.pid, signal.SIGINT)
+    _, said = process.communicate(timeout=120)
+    assert (process.returncode, said) == (130, "accelsim: interrupted\n")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("wait", [0.0, 0.05, 0.2, 0.5, 1.0])
+def test_a_demo_interrupted_while_its_processes_start_says_so_in_one_line(wait: float, tmp_path: Path) -> None:
+    process = start_group([sys.executable, "-m", "accelsim", "demo", "-o", str(tmp_path / "new")], ROOT)
+    wait_until_started(process, "multiprocessing.spawn")
+    time.sleep(wait)  # the interpreters start, then they import; wherever the signal finds them, they say nothing
     os.killpg(process.pid, signal.SIGINT)
     _, said = process.communicate(timeout=120)
     assert (process.returncode, said) == (130, "accelsim: interrupted\n")

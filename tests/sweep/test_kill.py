@@ -12,7 +12,6 @@ from pathlib import Path
 
 import numpy as np
 
-from accelsim.sweep.ctrl_c import deaf_to_ctrl_c
 from accelsim.sweep.runner import run_sweep
 from accelsim.sweep.store import open_store
 from tests.processes import start_group, wait_until_started
@@ -98,14 +97,6 @@ def test_ctrl_c_keeps_what_was_done_and_says_how_to_continue(tmp_path):
     assert 10 <= stored(store) < POINTS
     with open_store(store) as opened:
         assert opened.sweep("small").ok == stored(store)
-
-
-def test_what_is_started_deaf_to_ctrl_c_is_deaf_and_who_started_it_is_not():
-    ask = "import signal; print(signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, ()))"
-    with deaf_to_ctrl_c():
-        process = subprocess.run([sys.executable, "-c", ask], capture_output=True, text=True, check=True)
-    assert process.stdout == "True\n"
-    assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, ())
 
 
 def test_ctrl_c_at_the_start_is_one_line(tmp_path):
