@@ -13,7 +13,7 @@ Work = Callable[[], object]
 
 @dataclass(frozen=True)
 class Speed:
-    """Measures and judges where benchmarks are enabled; elsewhere all work runs once, unmeasured as far as anybody can see.
+    """Measures and judges where benchmarks are enabled; elsewhere all work runs once, and its time is told to nobody.
 
     Attributes
     ----------
@@ -35,13 +35,16 @@ class Speed:
                     best[index] = min(best[index], clock() - start)
         return tuple(best)
 
-    def show(self, what: str, target: str, measured: str) -> None:
-        """A line of the table; for what depends on the machine, such as seconds."""
+    def show(self, what: str, value: float, *, at_least: float | None = None, at_most: float | None = None) -> None:
+        """A line of the table, of what depends on the machine: a target that is missed is marked."""
+        target = f">= {at_least:,g}" if at_least is not None else f"<= {at_most:,g}" if at_most is not None else ""
+        missed = (at_least is not None and value < at_least) or (at_most is not None and value > at_most)
+        measured = f"{value:,.0f}" if value >= 1000 else f"{value:.3g}"
         if self.judged:
-            self.rows.append((what, target, measured))
+            self.rows.append((what, target, f"{measured}{'  missed' if missed else ''}"))
 
-    def judge(self, what: str, ratio: float, at_least: float) -> None:
-        """A line of the table, and a failure of `make bench` if a ratio of two times of this run misses its target."""
-        self.show(what, f">= {at_least:g}", f"{ratio:.2f}{' (missed)' if ratio < at_least else ''}")
+    def judge(self, what: str, ratio: float, *, at_least: float) -> None:
+        """A line of the table, of a ratio of two times of this run: `make bench` fails if it misses its target."""
+        self.show(what, ratio, at_least=at_least)
         if self.judged and ratio < at_least:
-            pytest.fail(f"{what}: {ratio:.2f}, target at least {at_least:g}", pytrace=False)
+            pytest.fail(f"{what}: {ratio:.3g}, target at least {at_least:g}", pytrace=False)

@@ -35,11 +35,11 @@ def test_an_assignment_is_not_much_slower_than_by_a_blas_library(benchmark: Benc
     benchmark(lambda: nearest_codewords(points, codebook))
     with threadpool_limits(1):
         product, own = speed.seconds(lambda: by_matrix_product(points, codebook), lambda: nearest_codewords(points, codebook))
-    speed.judge("nearest of 256 codewords, d=8, of NumPy's speed", product / own, 0.5)
+    speed.judge("nearest of 256 codewords, d=8, of NumPy's speed", product / own, at_least=0.5)
 
 
 def test_kmeans_of_all_of_deit_tiny_is_shown_beside_its_target(benchmark: BenchmarkFixture, speed: Speed) -> None:
     source = load_trace(TRACES / "deit_tiny_float")
     start = time.process_time()
     benchmark.pedantic(lambda: compress_trace(source, make_recipe("vq:k=256,d=8")), rounds=1)
-    speed.show("k-means of DeiT-tiny's 72 matrices, k=256 d=8, CPU s", "< 30", f"{time.process_time() - start:.1f}")
+    speed.show("k-means of DeiT-tiny's 72 matrices, k=256 d=8, CPU s", time.process_time() - start, at_most=30)

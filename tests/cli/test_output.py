@@ -133,19 +133,6 @@ def test_no_help_imports_what_a_command_needs() -> None:
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"
 
 
-def test_help_answers_at_once() -> None:
-    fastest = min(_seconds([sys.executable, "-m", "accelsim", "run", "--help"]) for _ in range(5))
-    assert fastest < 0.3
-
-
-def _seconds(command: list[str]) -> float:
-    """Processor time of a command, which other work on the machine does not stretch."""
-    before = os.times()
-    subprocess.run(command, capture_output=True, check=True, cwd=ROOT)
-    after = os.times()
-    return after.children_user + after.children_system - before.children_user - before.children_system
-
-
 @pytest.mark.parametrize(
     "command", [("run", "edge-32x32", "tiny_vit_ssvq"), ("inspect", "tiny_vit_ssvq"), ("area", "edge-32x32")], ids=" ".join
 )
@@ -184,7 +171,8 @@ def test_an_interrupted_command_says_so_in_one_line_and_leaves_nothing(words: st
 
 @pytest.mark.parametrize("wait", [0.0, 0.05, 0.2, 0.5, 1.0])
 def test_a_demo_interrupted_while_its_processes_start_says_so_in_one_line(wait: float, tmp_path: Path) -> None:
-    process = start_group([sys.executable, "-m", "accelsim", "demo", "-o", str(tmp_path / "new")], ROOT)
+    two_cores = "import os; os.cpu_count = lambda: 2; from accelsim.cli import main; main()"
+    process = start_group([sys.executable, "-c", two_cores, "demo", "-o", str(tmp_path / "new")], ROOT)
     wait_until_started(process, "multiprocessing.spawn")
     time.sleep(wait)  # the interpreters start, then they import; wherever the signal finds them, they say nothing
     os.killpg(process.pid, signal.SIGINT)

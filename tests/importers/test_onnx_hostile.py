@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import os
 import resource
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -24,13 +23,12 @@ W = {"w": random(8, 4)}
 
 
 def refused(model: Any, folder: Path, **options: Any) -> str:
-    """The one message of a refusal, which is quick, small and leaves nothing behind."""
-    before, start = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.process_time()
+    """The one message of a refusal, which takes little memory and leaves nothing behind."""
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     path = model if isinstance(model, str) else save(model, folder)
     with pytest.raises(ImportModelError) as caught:
         import_model(path, folder / "out", **options)
     assert not (folder / "out").exists()
-    assert time.process_time() - start < 5
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 400_000  # KiB
     assert "\n" not in str(caught.value)
     assert len(str(caught.value)) < 2500

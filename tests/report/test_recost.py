@@ -1,9 +1,8 @@
-"""A saved result, costed in another technology: no simulation, its own accelerator, under a second."""
+"""A saved result, costed in another technology: no simulation, its own accelerator."""
 
 from __future__ import annotations
 
 import json
-import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -42,13 +41,6 @@ def test_a_saved_result_costs_what_its_own_accelerator_costs_in_any_technology(s
     assert cost.area == area_of(CHIP, technology)
     assert cost.energy == energy_of(saved, CHIP, technology)
     assert (cost.area.technology, cost.energy.technology) == (name, name)
-
-
-def test_another_technology_of_a_large_result_takes_under_a_second(saved: Result) -> None:
-    technology = load_technology("range28")
-    start = time.process_time()
-    recost(saved, technology)
-    assert time.process_time() - start < 1
 
 
 def test_a_smaller_node_is_smaller_and_moves_nothing_that_is_off_the_chip(saved: Result) -> None:

@@ -64,15 +64,14 @@ def test_a_sweep_killed_ten_times_ends_as_one_that_was_left_alone(tmp_path):
     file = write_sweep(tmp_path / "small.yaml", axes=AXES, constraints=[])
     store = tmp_path / "killed.sqlite"
     rng = np.random.default_rng(6)
-    # Ten marks from 6 % to 65 % of the points, and up to 0.1 s after each: the rest is a second's work, so that a signal that comes
-    # late, from a busy machine, still comes before 95 %.
+    # Ten marks from 6 % to 65 % of the points, and up to 0.1 s after each: at any moment, between transactions and within one.
     marks = np.sort(rng.choice(np.arange(POINTS * 6 // 100, POINTS * 65 // 100, 10), KILLS, replace=False))
     for mark in marks:
         process = start(file, store)
         wait_for(store, int(mark), process)
         time.sleep(rng.uniform(0, 0.1))
         kill_group(process)
-        assert 0.05 * POINTS <= stored(store) <= 0.95 * POINTS
+        assert stored(store) >= mark
     process = start(file, store)
     out, err = process.communicate(timeout=120)
     assert (process.returncode, err) == (0, ""), out
@@ -85,7 +84,8 @@ def test_a_sweep_killed_ten_times_ends_as_one_that_was_left_alone(tmp_path):
 
 
 def test_ctrl_c_keeps_what_was_done_and_says_how_to_continue(tmp_path):
-    file = write_sweep(tmp_path / "small.yaml", axes=AXES, constraints=[])
+    many = AXES | {"vector_unit.latency": "1..2400 +1"}  # minutes of work: the signal comes before its end on any machine
+    file = write_sweep(tmp_path / "small.yaml", axes=many, constraints=[])
     store = tmp_path / "s.sqlite"
     process = start(file, store)
     wait_for(store, 10, process)
@@ -94,7 +94,7 @@ def test_ctrl_c_keeps_what_was_done_and_says_how_to_continue(tmp_path):
     assert process.returncode == 130
     assert out == ""
     assert err == f"accelsim: interrupted; what was done is in {store}, and the same command continues\n"
-    assert 10 <= stored(store) < POINTS
+    assert 10 <= stored(store) < 100 * POINTS
     with open_store(store) as opened:
         assert opened.sweep("small").ok == stored(store)
 
