@@ -38,7 +38,7 @@ def _layer(trace: Trace, layer: object, args: list[np.ndarray], constant: dict[s
     if isinstance(layer, ConvLayer):
         return _convolution(layer, x, trace.weights(layer.name).astype(np.float64), constant.get("bias", 0.0))
     if isinstance(layer, MatmulLayer):
-        a, b = (_heads(value, operand.split, layer.heads) for value, operand in zip(args, (layer.a, layer.b), strict=True))
+        a, b = (heads(value, operand.split, layer.heads) for value, operand in zip(args, (layer.a, layer.b), strict=True))
         product = layer.scale * (a @ (b.transpose(0, 2, 1) if layer.transposed_b else b))
         return product if layer.merge == "groups" else np.concatenate(list(product), axis=1)[None]
     if isinstance(layer, LayerNormLayer):
@@ -64,7 +64,8 @@ def _layer(trace: Trace, layer: object, args: list[np.ndarray], constant: dict[s
     return x + args[1]
 
 
-def _heads(value: np.ndarray, split: str, heads: int) -> np.ndarray:
+def heads(value: np.ndarray, split: str, heads: int) -> np.ndarray:
+    """An operand of a product of activations, head by head: (heads, rows, width)."""
     return value if split == "groups" else np.stack(np.split(value[0], heads, axis=1))
 
 

@@ -13,7 +13,7 @@ from onnx.reference import ReferenceEvaluator
 
 from accelsim.importers.import_model import import_model
 from accelsim.trace.trace import Trace
-from tests import naive_graph
+from tests import naive_graph, rounding
 
 OPSET = 18
 node = helper.make_node
@@ -51,10 +51,16 @@ def imported(model: onnx.ModelProto, folder: Path, **options: Any) -> Trace:
 
 def naive(trace: Trace, x: np.ndarray, epsilon: float = 1e-5) -> np.ndarray:
     """The trace's output, by its definition: (rows, width)."""
+    return naive_and_bound(trace, x, epsilon)[0]
+
+
+def naive_and_bound(trace: Trace, x: np.ndarray, epsilon: float = 1e-5) -> tuple[np.ndarray, float]:
+    """The trace's output, by its definition, (rows, width), and how far float32 may be from it."""
     (source,) = trace.manifest.inputs
     values = naive_graph.run_float(trace, {source.name: x.reshape(source.shape.dims)}, epsilon)
-    (found,) = values[trace.manifest.outputs[0]]
-    return found
+    output = trace.manifest.outputs[0]
+    (found,) = values[output]
+    return found, rounding.of_network(trace, values)[output]
 
 
 def rows(array: np.ndarray) -> np.ndarray:
@@ -62,11 +68,12 @@ def rows(array: np.ndarray) -> np.ndarray:
     return array[0].reshape(array.shape[1], -1).T if array.ndim == 4 else array.reshape(-1, array.shape[-1])
 
 
-def assert_equal(model: onnx.ModelProto, x: np.ndarray, folder: Path, tolerance: float = 1e-5, epsilon: float = 1e-5) -> Trace:
-    """The imported trace computes what onnx's reference evaluator computes; returns it."""
+def assert_equal(model: onnx.ModelProto, x: np.ndarray, folder: Path, approximation: float = 0.0, epsilon: float = 1e-5) -> Trace:
+    """The imported trace computes what onnx's reference evaluator computes in float32, which may approximate a function; returns it."""
     trace = imported(model, folder)
     (expected,) = ReferenceEvaluator(model).run(None, {"x": x})
-    np.testing.assert_allclose(naive(trace, x, epsilon), rows(expected), rtol=tolerance, atol=tolerance)
+    found, bound = naive_and_bound(trace, x, epsilon)
+    np.testing.assert_allclose(rows(expected), found, rtol=0, atol=bound + approximation)
     return trace
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from accelsim.errors import ImportModelError
-from tests.importers.onnx_models import assert_equal, imported, make, naive, node, random
+from tests.importers.onnx_models import assert_equal, imported, make, naive, naive_and_bound, node, random
 
 X3, X4 = random(1, 5, 8), random(1, 6, 9, 7)
 
@@ -115,7 +115,7 @@ def test_gelu_by_tanh_is_a_gelu(tmp_path: Path) -> None:
         node("Mul", ["s", "r"], ["t"]), node("Tanh", ["t"], ["u"]), node("Add", ["u", "one"], ["v"]), node("Mul", ["h", "half"], ["z"]),
         node("Mul", ["z", "v"], ["y"]),
     ]  # fmt: skip
-    trace = assert_equal(make(nodes, X3.shape, constants), X3, tmp_path, tolerance=2e-3)  # the naive interpreter has the exact form
+    trace = assert_equal(make(nodes, X3.shape, constants), X3, tmp_path, approximation=2e-3)  # the naive interpreter has the exact form
     assert ops(trace) == ["gemm", "gelu"]
 
 
@@ -164,7 +164,7 @@ def test_a_layer_norm_is_recognized_in_its_parts(form: str, epsilon: float, tmp_
         node("ReduceMean", ["sq", "axes"], ["v"]), node("Add", ["v", "eps"], ["ve"]), *NORMALIZE[form], node("Mul", ["n", "g"], ["s"]),
         node("Add", ["s", "b"], ["y"]),
     ]  # fmt: skip
-    trace = assert_equal(make(nodes, X3.shape, constants), X3, tmp_path, tolerance=1e-4, epsilon=epsilon)
+    trace = assert_equal(make(nodes, X3.shape, constants), X3, tmp_path, epsilon=epsilon)
     assert ops(trace) == ["layernorm"]
     np.testing.assert_array_equal(trace.constant(trace.layers[0].name, "gamma"), constants["g"])
 
@@ -231,7 +231,8 @@ def test_microsofts_attention_is_the_same_graph_spelt_out(tmp_path: Path) -> Non
     )
     trace = imported(packed, tmp_path)
     assert sorted(ops(trace)) == sorted(ops(spelt))
-    np.testing.assert_allclose(naive(trace, X3), naive(spelt, X3), rtol=1e-6)
+    found, bound = naive_and_bound(trace, X3)
+    np.testing.assert_allclose(found, naive(spelt, X3), rtol=0, atol=bound)
 
 
 def test_microsofts_multi_head_attention_takes_the_biases_itself(tmp_path: Path) -> None:
@@ -246,7 +247,8 @@ def test_microsofts_multi_head_attention_takes_the_biases_itself(tmp_path: Path)
     expected = assert_equal(make(spelt, X3.shape, constants | biases, opset=23), X3, tmp_path)
     trace = imported(make([*products, joined, PROJECTION], X3.shape, constants), tmp_path)
     assert ops(trace) == ops(expected)
-    np.testing.assert_allclose(naive(trace, X3), naive(expected, X3), rtol=1e-6)
+    found, bound = naive_and_bound(trace, X3)
+    np.testing.assert_allclose(found, naive(expected, X3), rtol=0, atol=bound)
 
 
 @pytest.mark.parametrize(

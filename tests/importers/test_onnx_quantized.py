@@ -10,7 +10,7 @@ import pytest
 from onnx.reference import ReferenceEvaluator
 
 from accelsim.errors import ImportModelError
-from tests.importers.onnx_models import imported, make, naive, node, random, rows
+from tests.importers.onnx_models import imported, make, naive_and_bound, node, random, rows
 
 INT8, UINT8 = np.int8(0), np.uint8(0)
 XS, WS, YS = np.float32(0.02), np.float32(0.01), np.float32(0.05)
@@ -30,8 +30,9 @@ def assert_within_rounding(nodes: list[Any], constants: dict[str, np.ndarray], x
     model = make(nodes, x.shape, {"xs": XS, "ws": WS, "ys": YS, "i0": INT8, "u0": UINT8, **constants}, opset=19)
     trace = imported(model, folder)
     (expected,) = ReferenceEvaluator(model).run(None, {"x": x})
-    held = np.clip(naive(trace, x), -128 * YS, 127 * YS) if steps else naive(trace, x)
-    np.testing.assert_allclose(held, rows(expected.astype(np.float64)), atol=steps * float(YS) + 1e-5)
+    found, bound = naive_and_bound(trace, x)
+    held = np.clip(found, -128 * YS, 127 * YS) if steps else found
+    np.testing.assert_allclose(held, rows(expected.astype(np.float64)), rtol=0, atol=steps * float(YS) + bound)
     return trace
 
 
@@ -109,7 +110,8 @@ def test_a_dynamically_quantized_linear_layer_is_one_gemm_of_real_weights(scaled
     x = random(1, 5, 8)
     (expected,) = ReferenceEvaluator(model).run(None, {"x": x})
     step = (x.max() - x.min()) / 255  # of the activations; each of the 8 rounds by half a step at most
-    np.testing.assert_allclose(naive(trace, x), rows(expected), atol=float(step / 2 * np.abs(real).sum(axis=0).max()) + 1e-5)
+    found, bound = naive_and_bound(trace, x)
+    np.testing.assert_allclose(found, rows(expected), rtol=0, atol=float(step / 2 * np.abs(real).sum(axis=0).max()) + bound)
     assert trace.manifest.notes[-1].startswith("activations that were quantized with a scale and a zero point of each inference")
 
 

@@ -15,7 +15,7 @@ from accelsim.errors import ImportModelError
 from accelsim.importers.import_model import import_model, import_program
 from accelsim.trace.layers import ConvLayer, GemmLayer, MatmulLayer
 from accelsim.trace.trace import load_trace
-from tests import naive_graph
+from tests import naive_graph, rounding
 
 torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
@@ -114,8 +114,9 @@ def test_convolutions_compute_what_the_model_computes(tmp_path: Path) -> None:
     image = torch.randn(1, 3, 11, 9, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
         expected = network(image)[0].numpy()  # K, OY, OX
-    (found,) = naive_graph.run_float(trace, {trace.manifest.inputs[0].name: image[0].numpy()}, 0.0)["grouped"]
-    np.testing.assert_allclose(found.T.reshape(expected.shape), expected, rtol=1e-4, atol=1e-5)
+    values = naive_graph.run_float(trace, {trace.manifest.inputs[0].name: image[0].numpy()}, 0.0)
+    (found,) = values["grouped"]
+    np.testing.assert_allclose(expected, found.T.reshape(expected.shape), rtol=0, atol=rounding.of_network(trace, values)["grouped"])
 
 
 def test_a_real_models_constants_survive_compression(tmp_path: Path) -> None:
@@ -195,7 +196,8 @@ def test_factors_and_sums_are_folded_into_the_layer_before(name: str, tmp_path: 
     with torch.no_grad():
         expected = network(x)[0].numpy()
     values = naive_graph.run_float(trace, {trace.manifest.inputs[0].name: x.numpy()}, 0.0)
-    np.testing.assert_allclose(values[trace.manifest.outputs[0]][0], expected, rtol=1e-5, atol=1e-5)
+    output = trace.manifest.outputs[0]
+    np.testing.assert_allclose(expected, values[output][0], rtol=0, atol=rounding.of_network(trace, values)[output])
     assert {layer.op for layer in trace.layers} == {"gemm"}
     assert trace.parameters == numbers
 
