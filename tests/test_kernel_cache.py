@@ -74,6 +74,14 @@ def test_a_flag_that_changes_the_code_has_a_folder_of_its_own(package: Path) -> 
     assert all(Path(folder).parent == package / "cache" for folder in folders)
 
 
+def test_code_for_another_processor_is_not_reused(package: Path) -> None:
+    assert run(package, HITS) == "0"
+    assert run(package, HITS, NUMBA_CPU_NAME="generic") == "0"
+    assert run(package, HITS, NUMBA_CPU_NAME="generic") == "1"
+    assert run(package, HITS, NUMBA_CPU_NAME="generic", NUMBA_CPU_FEATURES="+sse4.2") == "0"
+    assert run(package, HITS) == "1"
+
+
 def test_without_the_compiler_there_is_no_cache_and_the_same_result(package: Path) -> None:
     assert run(package, FOLDER, NUMBA_DISABLE_JIT="1") == ""
     assert run(package, TWICE, NUMBA_DISABLE_JIT="1") == "12"
