@@ -25,9 +25,9 @@ from accelsim.hw.decode_mac_core import CoreGeometry
 from accelsim.kernels.decode import Words, codeword_words, stream_words
 from accelsim.kernels.decode_masked import NO_MASKS, MaskTable, mask_table
 from accelsim.kernels.stripe import Float32, append_one, decode_stripes, multiply
+from accelsim.ops.weight_record import locate_corruption
 from accelsim.progress import Progress
-from accelsim.trace.layers import ConvLayer, GemmLayer, MacLayer, MatmulLayer, PoolLayer, WeightedLayer
-from accelsim.trace.streams import locate_corruption
+from accelsim.trace.layers import ConvLayer, GemmLayer, MatmulLayer, VectorLayer, WeightedLayer
 from accelsim.trace.trace import Trace
 
 Int8 = npt.NDArray[np.int8]
@@ -117,13 +117,17 @@ def check_functional(
         A layer does not fit the accelerator.
     """
     wholes = [materialize(trace, progress) for trace in traces]
-    layers = [(whole, layer) for whole in wholes for layer in whole.layers if isinstance(layer, (MacLayer, PoolLayer))]
+    layers = [(whole, layer) for whole in wholes for layer in whole.layers if layer.exact]
     checks: list[LayerCheck] = []
     for done, (whole, layer) in enumerate(layers):
         if progress is not None:
             progress("functional check", done, len(layers))
         rng = np.random.default_rng([seed, zlib.crc32(layer.name.encode())])
-        check = _check_pool(layer, rng) if isinstance(layer, PoolLayer) else _check_layer(accelerator, whole, layer, rng, tamper)
+        check = (
+            _check_sums(layer, whole.shapes[layer.inputs[0]].rows, rng)
+            if isinstance(layer, VectorLayer)
+            else _check_layer(accelerator, whole, layer, rng, tamper)
+        )
         checks.append(check if len(wholes) == 1 else replace(check, name=f"{whole.name}/{check.name}"))
     if progress is not None:
         progress("functional check", len(layers), len(layers))
@@ -152,29 +156,13 @@ def _check_layer(
     return LayerCheck(layer.name, layer.op, True, tiles, "bit-exact")
 
 
-def _check_pool(layer: PoolLayer, rng: np.random.Generator) -> LayerCheck:
-    height, width = layer.image
-    image = _draw(rng, height * width, layer.output.width)
-    wrong = np.argwhere(pool_windows(layer, image) != twin.windows(layer, image))
+def _check_sums(layer: VectorLayer, rows: int, rng: np.random.Generator) -> LayerCheck:
+    image = _draw(rng, rows, layer.output.width)
+    wrong = np.argwhere(layer.unit_sums(image) != layer.exact_sums(image))
     if wrong.size == 0:
         return LayerCheck(layer.name, layer.op, True, 0, "bit-exact")
     row, column = wrong[0].tolist()
     return LayerCheck(layer.name, layer.op, False, 0, f"layer {layer.name!r}: element [{row},{column}] differs")
-
-
-def pool_windows(layer: PoolLayer, image: Int8) -> npt.NDArray[np.int64]:
-    """What a pool makes of `image` (height*width, channels) before requantization, (OY*OX, channels): tap by tap, read by address."""
-    (height, width), (oys, oxs) = layer.image, layer.positions
-    largest = layer.op == "max_pool2d"
-    oy, ox = (axis.reshape(-1) for axis in np.meshgrid(np.arange(oys), np.arange(oxs), indexing="ij"))
-    out = np.full((oys * oxs, image.shape[1]), -(1 << 31) if largest else 0, np.int64)
-    for tap in range(layer.taps[0] * layer.taps[1]):
-        y = oy * layer.strides[0] - layer.padding[0] + tap // layer.taps[1]
-        x = ox * layer.strides[1] - layer.padding[1] + tap % layer.taps[1]
-        inside = (y >= 0) & (y < height) & (x >= 0) & (x < width)
-        element = image[y[inside] * width + x[inside]]
-        out[inside] = np.maximum(out[inside], element) if largest else out[inside] + element
-    return out
 
 
 def _corruption(trace: Trace, layer: WeightedLayer, geometry: CoreGeometry) -> str | None:

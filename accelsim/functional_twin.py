@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from accelsim.errors import TraceError
-from accelsim.trace.layers import ConvLayer, PoolLayer, WeightedLayer
+from accelsim.trace.layers import ConvLayer, WeightedLayer
 from accelsim.trace.trace import Trace
 
 Int8 = npt.NDArray[np.int8]
@@ -90,18 +90,6 @@ def patches(layer: ConvLayer, planes: Int8, group: int) -> Int8:
     spans = (dy * (bounds.FY - 1) + 1, dx * (bounds.FX - 1) + 1)
     windows = np.lib.stride_tricks.sliding_window_view(padded, spans, axis=(1, 2))[:, ::sy, ::sx, ::dy, ::dx]
     return windows.transpose(1, 2, 0, 3, 4).reshape(bounds.OY * bounds.OX, bounds.k)
-
-
-def windows(layer: PoolLayer, image: Int8) -> Int64:
-    """What a pool makes of `image` (height*width, channels), int64 (OY*OX, channels): the largest or the sum of each window's elements."""
-    height, width = layer.image
-    largest = layer.op == "max_pool2d"
-    planes = image.astype(np.int64).T.reshape(-1, height, width)
-    padding = ((0, 0), *zip(layer.padding, layer.far_padding, strict=True))
-    padded = np.pad(planes, padding, constant_values=np.iinfo(np.int64).min if largest else 0)
-    found = np.lib.stride_tricks.sliding_window_view(padded, layer.taps, axis=(1, 2))[:, :: layer.strides[0], :: layer.strides[1]]
-    pooled: Int64 = found.max(axis=(3, 4)) if largest else found.sum(axis=(3, 4))
-    return pooled.reshape(pooled.shape[0], -1).T
 
 
 def product(a: npt.NDArray[Any], b: npt.NDArray[Any]) -> npt.NDArray[np.int32]:

@@ -14,7 +14,7 @@ import accelsim
 from accelsim.accelerator import Accelerator
 from accelsim.trace.trace import Trace
 
-MODEL_PACKAGES = ("kernels", "hw", "compiler", "dataflows", "formats", "trace")
+MODEL_PACKAGES = ("kernels", "hw", "compiler", "dataflows", "formats", "ops", "trace")
 MODEL_MODULES = ("accelerator.py", "program.py", "system.py", "timing.py", "simulate.py", "quantities.py")
 
 LIBRARIES = ("numpy", "numba", "simpy", "pydantic")

@@ -8,7 +8,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from accelsim.trace.layers import EmbedLayer, LayerNormLayer, MatmulLayer, PoolLayer, WeightedLayer
+from accelsim.ops.embed import EmbedLayer
+from accelsim.ops.layernorm import LayerNormLayer
+from accelsim.ops.pool import PoolLayer
+from accelsim.trace.layers import MatmulLayer, WeightedLayer
 from accelsim.trace.trace import Trace
 from tests.naive_graph import heads
 

@@ -12,6 +12,7 @@ from functools import cache
 from pathlib import Path
 
 PACKAGE = Path(__file__).resolve().parent.parent
+_PASS_NAME = re.compile(r'^    pass_name = "(\w+)"$', re.MULTILINE)
 _KIND = re.compile(r'^KIND = "(\w+)"$', re.MULTILINE)
 
 
@@ -33,7 +34,16 @@ def parameters(kind: str) -> list[str]:
 
 def accelerator_paths() -> list[str]:
     """Dotted names of an accelerator's fields that are values, not groups: 'array.rows', 'dram.background.bandwidth'."""
-    return field_paths("accelerator", "Accelerator")
+    out: list[str] = []
+    for path in field_paths("accelerator", "Accelerator"):
+        out += [f"{path}.{name}" for name in _pass_names()] if path == "vector_unit.passes" else [path]
+    return out
+
+
+def _pass_names() -> list[str]:
+    """Passes of the vector unit, by the names that the operations give them."""
+    sources = (path.read_text(encoding="utf-8") for path in sorted((PACKAGE / "ops").glob("*.py")))
+    return ["requantize", *sorted({name for source in sources for name in _PASS_NAME.findall(source)})]
 
 
 def field_paths(module: str, record: str) -> list[str]:

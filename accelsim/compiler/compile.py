@@ -131,7 +131,7 @@ def _attention_estimate(accelerator: Accelerator, trace: Trace, order: HeadOrder
             continue
         tiles = -(-scores.n // array.cols) * -(-scores.k // array.rows)
         drain = scores.m * vector.row_cycles(scores.n, vector.passes.requantize)
-        softmax = scores.m * vector.row_cycles(scores.n, vector.passes.softmax)
+        softmax = scores.m * vector.row_cycles(scores.n, vector.passes.of("softmax"))
         product = max(scores.m * tiles, drain)
         width = scores.heads * scores.k  # of the projection that makes the values
         values = scores.m * -(-width // array.cols) * -(-width // array.rows)

@@ -18,17 +18,7 @@ from accelsim.compiler.placement import LiveRange
 from accelsim.compiler.plan import Op, Plan, TensorId
 from accelsim.compiler.streams import StreamBuilder
 from accelsim.program import ActivationJob, Slot
-from accelsim.trace.layers import (
-    AddLayer,
-    ClipLayer,
-    EmbedLayer,
-    GeluLayer,
-    Layer,
-    LayerNormLayer,
-    PoolLayer,
-    SoftmaxLayer,
-    TableLayer,
-)
+from accelsim.trace.layers import Layer, VectorLayer
 from accelsim.trace.trace import Trace
 
 KernelFields = dict[str, int]
@@ -169,21 +159,10 @@ def place_is_free(inference: Inference, op: Op) -> KernelFields:
     }
 
 
-def passes_of(inference: Inference, layer: Layer) -> int:
-    """Passes that the vector unit makes for a layer over a row of its result; a pool makes some for each tap."""
-    passes = inference.accelerator.vector_unit.passes
-    if isinstance(layer, PoolLayer):
-        return passes.pool * layer.taps[0] * layer.taps[1]
-    table: dict[type, int] = {
-        SoftmaxLayer: passes.softmax,
-        LayerNormLayer: passes.layernorm,
-        GeluLayer: passes.gelu,
-        ClipLayer: passes.relu,
-        TableLayer: passes.table,
-        AddLayer: passes.add,
-        EmbedLayer: passes.add,
-    }
-    return table[type(layer)]
+def passes_of(inference: Inference, layer: Layer, fused: bool) -> int:
+    """Passes that the vector unit makes for a layer over a row of its result."""
+    assert isinstance(layer, VectorLayer)  # the plan gives the unit nothing else
+    return layer.passes(inference.accelerator.vector_unit.passes.of, fused)
 
 
 def as_array(records: list[KernelFields], dtype: np.dtype[np.void]) -> np.ndarray:

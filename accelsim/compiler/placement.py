@@ -12,7 +12,6 @@ from typing import NamedTuple
 
 from accelsim.compiler.plan import Plan, TensorId
 from accelsim.compiler.precedence import Precedence
-from accelsim.trace.layers import PoolLayer
 
 ALIGNMENT = 64  # bytes: no two tensors share a burst or a word
 
@@ -152,7 +151,7 @@ def sharing_hosts(plan: Plan, order: Precedence) -> dict[TensorId, TensorId]:
             if (
                 role == "operand" and alone and operand.bytes == result.bytes and op.writes not in host
                 and all(order.safe(reader, result.producers[0]) for reader in others)
-                and not isinstance(op.layer, PoolLayer)  # windows overlap
+                and op.window_of(role) is None  # windows overlap
             ):  # fmt: skip
                 host[op.writes] = host.get(key, key)
     return host

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
+from accelsim.ops.operation import LineWindow
 from accelsim.trace.layers import Layer
 
 Role = Literal["rows", "weights", "operand"]
@@ -98,6 +99,10 @@ class Op:
     @property
     def on_array(self) -> bool:
         return self.m > 0
+
+    def window_of(self, role: Role) -> LineWindow | None:
+        """The window in which it reads an activation: a fused residual sum reads rows, whatever the product before it does."""
+        return self.layer.window if role == ("rows" if self.on_array else "operand") else None
 
 
 @dataclass(frozen=True)

@@ -11,24 +11,11 @@ from collections.abc import Sequence
 from accelsim.compiler.heads import HeadOrder, head_steps
 from accelsim.compiler.plan import Op, Plan, Role, Tensor, TensorId
 from accelsim.errors import CompileError
-from accelsim.trace.layers import (
-    AddLayer,
-    ClipLayer,
-    ConvLayer,
-    EmbedLayer,
-    GeluLayer,
-    GemmLayer,
-    Layer,
-    LayerNormLayer,
-    MacLayer,
-    MatmulLayer,
-    PoolLayer,
-    SoftmaxLayer,
-    TableLayer,
-    WeightedLayer,
-)
-from accelsim.trace.shapes import TensorShape
+from accelsim.ops.shapes import TensorShape
+from accelsim.trace.layers import ConvLayer, GemmLayer, Layer, MacLayer, MatmulLayer, VectorLayer, WeightedLayer
 from accelsim.trace.trace import Trace
+
+MOST_FUSED_OPERANDS = 1  # activations besides the product that a requantization reads
 
 
 def plan(trace: Trace, batch: int, order: HeadOrder) -> Plan:
@@ -76,7 +63,7 @@ class _Builder:
                     self._product(layer, head)
             elif isinstance(layer, MacLayer):
                 self._product(layer, -1)
-            elif (isinstance(layer, SoftmaxLayer) and layer.output.groups > 1) or self._reads_heads(layer):
+            elif (layer.by_group and layer.output.groups > 1) or self._reads_heads(layer):
                 for head in range(self.batch * layer.output.groups):
                     self._row_op(layer, head)
             else:
@@ -108,17 +95,17 @@ class _Builder:
 
     # -- operations
 
-    def _attention(self, layer: Layer) -> tuple[MatmulLayer, SoftmaxLayer, MatmulLayer] | None:
+    def _attention(self, layer: Layer) -> tuple[MatmulLayer, Layer, MatmulLayer] | None:
         """(scores, softmax, context) if `layer` begins an attention whose values are there or can be made."""
         chain = self._attention_chain(layer)
         return chain if chain is not None and chain[2].inputs[1] in self.done | self.deferred.keys() else None
 
-    def _attention_chain(self, layer: Layer) -> tuple[MatmulLayer, SoftmaxLayer, MatmulLayer] | None:
+    def _attention_chain(self, layer: Layer) -> tuple[MatmulLayer, Layer, MatmulLayer] | None:
         """(scores, softmax, context) if `layer` begins such a chain that nobody else reads."""
         if not isinstance(layer, MatmulLayer) or layer.merge != "groups":
             return None
         readers = self.readers.get(layer.name, [])
-        if len(readers) != 1 or not isinstance(readers[0], SoftmaxLayer):
+        if len(readers) != 1 or not readers[0].by_group:
             return None
         softmax = readers[0]
         after = self.readers.get(softmax.name, [])
@@ -143,7 +130,7 @@ class _Builder:
                 out[values.name] = values
         return out
 
-    def _heads(self, scores: MatmulLayer, softmax: SoftmaxLayer, context: MatmulLayer) -> None:
+    def _heads(self, scores: MatmulLayer, softmax: Layer, context: MatmulLayer) -> None:
         for step, head in head_steps(self.order, self.batch * scores.heads):
             if step == "context" and context.inputs[1] in self.deferred:
                 self._product(self.deferred.pop(context.inputs[1]), -1)
@@ -180,9 +167,8 @@ class _Builder:
         self._add(layer, fused, head, image, reads, key, (rows, width, last.output.bits, layer.n if merged else width), (m, layer.k, n))
 
     def _row_op(self, layer: Layer, head: int) -> None:
-        known = (SoftmaxLayer, LayerNormLayer, GeluLayer, ClipLayer, TableLayer, PoolLayer, AddLayer, EmbedLayer)
-        if not isinstance(layer, known):
-            raise CompileError(f"layer {layer.name!r}: the vector unit has no function for op {getattr(layer, 'op', '?')!r}")
+        if not isinstance(layer, VectorLayer):
+            raise CompileError(f"layer {layer.name!r}: the vector unit has no function for op {layer.op!r}")
         reads: list[tuple[TensorId, Role]] = [(self._read(name, head), "operand") for name in layer.inputs]
         self.done.add(layer.name)
         rows, width = self._dims(layer.output, head, False)
@@ -217,6 +203,7 @@ class _Builder:
     def _fusable(self, layer: Layer) -> tuple[Layer, ...]:
         """Element-wise layers after `layer`, each the only reader of the one before, whose other operand is there already."""
         chain: list[Layer] = []
+        operands = 0
         current = layer
         outputs = set(self.trace.manifest.outputs)
         while current.name not in outputs:
@@ -224,12 +211,11 @@ class _Builder:
             if len(readers) != 1:
                 break
             after = readers[0]
-            if isinstance(after, AddLayer):
-                others = [name for name in after.inputs if name != current.name]
-                operands = sum(isinstance(item, AddLayer) for item in chain)
-                if len(others) != 1 or others[0] not in self.done or operands >= 1:
-                    break
-            elif not isinstance(after, (GeluLayer, ClipLayer, TableLayer)):
+            others = [name for name in after.inputs if name != current.name]
+            if not after.fusable or len(others) != len(after.inputs) - 1 or not self.done.issuperset(others):
+                break
+            operands += len(others)
+            if operands > MOST_FUSED_OPERANDS:
                 break
             chain.append(after)
             current = after

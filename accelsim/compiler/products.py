@@ -205,7 +205,7 @@ def _gated(inference: Inference, stream: RunStream, geometry: CoreGeometry, k: i
 def _drain(inference: Inference, op: Op, stripes: int, columns: int, cols: int) -> int:
     """The task that requantizes what the array puts out (`columns` of each group, `cols` a stripe), with the fused functions' passes."""
     low, vector = inference.low, inference.accelerator.vector_unit
-    passes = vector.passes.requantize + sum(passes_of(inference, layer) for layer in op.fused)
+    passes = vector.passes.requantize + sum(passes_of(inference, layer, True) for layer in op.fused)
     operands = [key for key, role in op.reads if role == "operand"]
     fields: KernelFields = {}
     for number, key in enumerate(operands):
@@ -221,7 +221,7 @@ def _drain(inference: Inference, op: Op, stripes: int, columns: int, cols: int) 
     low.drains.append(task)
     full, rest = divmod(columns, cols)
     per_row = op.n // columns * (full * vector.row_cycles(cols, 1) + (vector.row_cycles(rest, 1) if rest else 0))
-    for layer, count in ((op.layer, vector.passes.requantize), *((item, passes_of(inference, item)) for item in op.fused)):
+    for layer, count in ((op.layer, vector.passes.requantize), *((item, passes_of(inference, item, True)) for item in op.fused)):
         build = low.layers[inference.layer_index[layer.name]]
         build.vector_cycles += op.m * per_row * count
         build.bounds["vector"] += op.m * per_row * count

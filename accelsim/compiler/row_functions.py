@@ -10,7 +10,7 @@ from accelsim.compiler.inference import Inference, KernelFields, by_row, passes_
 from accelsim.compiler.plan import Op
 from accelsim.compiler.streams import RunStream
 from accelsim.kernels import compute_state
-from accelsim.trace.layers import ClipLayer, EmbedLayer, PoolLayer
+from accelsim.ops.operation import LineWindow
 
 
 def lower_row_function(inference: Inference, op: Op) -> None:
@@ -18,21 +18,22 @@ def lower_row_function(inference: Inference, op: Op) -> None:
     tensor = inference.plan.tensors[op.writes]
     rows = op.row_tile.rows if op.row_tile is not None else tensor.rows
     fields: KernelFields = {}
-    for number, (key, _) in enumerate(op.reads if not isinstance(layer, PoolLayer) else ()):
-        shift = layer.prepended_rows if isinstance(layer, EmbedLayer) and inference.plan.batch == 1 else 0
+    window = layer.window
+    for number, (key, _) in enumerate(op.reads if window is None else ()):
+        shift = layer.leading_rows if inference.plan.batch == 1 else 0
         row = by_row(inference, key, op, rows, shift)
         fields |= {f"dep{number}": row["task"], f"dep{number}_base": row["base"], f"dep{number}_step": row["step"]}
-    if isinstance(layer, PoolLayer):
-        fields |= _window(inference, op, layer)
+    if window is not None:
+        fields |= _window(inference, op, window)
     if layer.parameter_bytes:
         fields["chunk"] = _parameters(inference, op)
     fields |= place_is_free(inference, op)
-    passes = max(1, passes_of(inference, layer)) if isinstance(layer, ClipLayer) else passes_of(inference, layer)
+    passes = passes_of(inference, layer, False)
     pieces = [
         inference.plan.tensors[key].width * inference.plan.tensors[key].bits // 8 for key in (op.writes, *(key for key, _ in op.reads))
     ]
-    if isinstance(layer, PoolLayer):
-        pieces = [pieces[0], *[pieces[1] * layer.taps[1]] * layer.taps[0]]
+    if window is not None:
+        pieces = [pieces[0], *[pieces[1] * window.taps] * window.span]
     task = low.task(
         kind=compute_state.ROW, ordinal=len(low.row_tasks), units=rows, rows=rows, width=tensor.width,
         passes=passes, latency=vector.latency, accesses=low.vector_accesses(pieces, vector.row_cycles(tensor.width, passes)),
@@ -48,7 +49,7 @@ def lower_row_function(inference: Inference, op: Op) -> None:
     build.bounds["vector"] += rows * vector.row_cycles(tensor.width, passes)
 
 
-def _window(inference: Inference, op: Op, layer: PoolLayer) -> KernelFields:
+def _window(inference: Inference, op: Op, window: LineWindow) -> KernelFields:
     """Which line of the image, or of the lines of it that are here, a window waits for: its last, as far as there are lines."""
     key = op.reads[0][0]
     task, _ = provider(inference, key, op)
@@ -58,10 +59,10 @@ def _window(inference: Inference, op: Op, layer: PoolLayer) -> KernelFields:
     if inference.plan.batch > 1 or len(tensor.producers) > 1:
         return {"dep0": task, "dep0_base": record["units"] - 1, "dep0_step": 0}
     row0 = op.row_tile.first_row if op.row_tile is not None else 0
-    reach = layer.taps[0] - 1 - layer.padding[0] + row0 // layer.positions[1] * layer.strides[0] - tensor.first_row // layer.image[1]
+    reach = window.span - 1 - window.padding + row0 // window.positions * window.stride - tensor.first_row // window.width
     return {
-        "dep0": task, "dep0_base": base, "dep0_step": 0, "dep_ox": layer.positions[1], "dep_stride": layer.strides[0],
-        "dep_reach": reach, "dep_ix": layer.image[1], "dep_rows": tensor.rows,
+        "dep0": task, "dep0_base": base, "dep0_step": 0, "dep_ox": window.positions, "dep_stride": window.stride,
+        "dep_reach": reach, "dep_ix": window.width, "dep_rows": tensor.rows,
     }  # fmt: skip
 
 

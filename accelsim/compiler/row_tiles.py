@@ -11,15 +11,11 @@ from collections.abc import Mapping, Sequence, Set
 from dataclasses import replace
 
 from accelsim.compiler.plan import Op, Plan, Role, RowTile, Tensor, TensorId
-from accelsim.trace.layers import AddLayer, ClipLayer, ConvLayer, GeluLayer, GemmLayer, LayerNormLayer, PoolLayer, TableLayer
-
-_BY_ROWS = (AddLayer, ClipLayer, ConvLayer, GeluLayer, GemmLayer, LayerNormLayer, PoolLayer, TableLayer)
 
 
 def can_be_split(op: Op) -> bool:
     """Whether an operation computes its result line by line, or row by row, from the same rows or windows of what it reads."""
-    one_row = isinstance(op.layer, GemmLayer) and op.layer.input_row is not None
-    return op.head < 0 and isinstance(op.layer, _BY_ROWS) and not one_row
+    return op.head < 0 and op.layer.by_rows
 
 
 def can_lie_in_dram(plan: Plan, tensor: Tensor) -> bool:
@@ -36,9 +32,7 @@ def can_lie_in_dram(plan: Plan, tensor: Tensor) -> bool:
 
 def _planes(op: Op, key: TensorId) -> int:
     """Planes of a tensor of which an operation reads the same lines; 0 where the tensor is no image of planes to it."""
-    layer = op.layer
-    planar = isinstance(layer, ConvLayer) and layer.input_layout == "planar" and op.reads[0][0] == key
-    return layer.input_channels if planar and isinstance(layer, ConvLayer) else 0
+    return op.layer.input_planes if op.reads[0][0] == key else 0
 
 
 def lines_of(plan: Plan, op: Op) -> int:
@@ -51,23 +45,19 @@ def rows_read(op: Op, role: Role, tensor: Tensor, first_row: int, rows: int) -> 
 
     Of a window at the border only the lines inside the image; with several images, everything from the first image's line on.
     """
-    layer = op.layer
-    windowed = (isinstance(layer, ConvLayer) and role == "rows") or isinstance(layer, PoolLayer)
+    window = op.window_of(role)
     if not can_be_split(op):
         return 0, tensor.rows
-    if not windowed:
+    if window is None:
         return first_row, rows
-    assert isinstance(layer, ConvLayer | PoolLayer)
-    (height, width), line = layer.image, _line_rows(op)
-    lines = _lines(layer)
-    span = layer.taps[0] if isinstance(layer, PoolLayer) else layer.dilation[0] * (layer.bounds.FY - 1) + 1
-    image, y = divmod(first_row // line, lines)
-    last_image, last_y = divmod((first_row + rows) // line - 1, lines)
-    start = min(height - 1, max(0, y * layer.strides[0] - layer.padding[0]))
-    stop = max(1, min(height, last_y * layer.strides[0] - layer.padding[0] + span))
-    first = image * height + start
-    end = max(first + 1, last_image * height + stop)
-    per_line = 1 if _planes(op, tensor.id) else width
+    line = window.positions
+    image, y = divmod(first_row // line, window.lines)
+    last_image, last_y = divmod((first_row + rows) // line - 1, window.lines)
+    start = min(window.height - 1, max(0, y * window.stride - window.padding))
+    stop = max(1, min(window.height, last_y * window.stride - window.padding + window.span))
+    first = image * window.height + start
+    end = max(first + 1, last_image * window.height + stop)
+    per_line = 1 if _planes(op, tensor.id) else window.width
     return first * per_line, (end - first) * per_line
 
 
@@ -79,15 +69,9 @@ def rows_of(plan: Plan, op: Op, key: TensorId, first_row: int, rows: int) -> tup
     return first, max(start + count for start, count in needed) - first
 
 
-def _lines(layer: ConvLayer | PoolLayer) -> int:
-    return layer.positions[0] if isinstance(layer, PoolLayer) else layer.bounds.OY
-
-
 def _line_rows(op: Op) -> int:
     """Rows that an operation computes at least: a line of its image."""
-    if isinstance(op.layer, PoolLayer):
-        return op.layer.positions[1]
-    return op.layer.bounds.OX if isinstance(op.layer, ConvLayer) else 1
+    return op.layer.window.positions if op.layer.window is not None else 1
 
 
 def tile_row_ranges(plan: Plan, op: Op, count: int) -> list[tuple[int, int]]:

@@ -22,11 +22,11 @@ from accelsim.compress.shared_codebooks import Codebooks, NetworkMatrices, share
 from accelsim.errors import FormatError, TraceError
 from accelsim.formats.catalog import describe_format
 from accelsim.formats.weight_format import WeightFormat
+from accelsim.ops.weight_record import StreamRecord
 from accelsim.progress import Progress
 from accelsim.trace.layers import WeightedLayer, WeightRecord
 from accelsim.trace.manifest import CompressionRecord, Manifest, SeededSource
 from accelsim.trace.seeded import float_weights, seeded_weights
-from accelsim.trace.streams import StreamRecord
 from accelsim.trace.trace import Trace, check_replaceable_trace, save_trace, with_payload
 
 __all__ = ["CompressionReport", "Recipe", "Rule", "compress_trace", "make_recipe", "materialize"]

@@ -11,9 +11,9 @@ from typing import Any
 import numpy.typing as npt
 
 from accelsim.errors import FormatError, TraceError
+from accelsim.ops.weight_record import StreamRecord
 from accelsim.trace.layers import WeightedLayer
 from accelsim.trace.manifest import Manifest
-from accelsim.trace.streams import StreamRecord
 from accelsim.trace.trace import Trace, with_payload
 
 Arrays = Mapping[str, npt.NDArray[Any]]

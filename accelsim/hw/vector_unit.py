@@ -7,28 +7,47 @@ stand for an ideal unit that takes no time.
 
 from __future__ import annotations
 
-from pydantic import Field
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
+from pydantic import Field, create_model, model_validator
+
+from accelsim.ops.catalog import pass_ranges
 from accelsim.records import Record
 
+MOST_PASSES = 64
+REQUANTIZE = "requantize"
+_NO_LONGER_READ = "copy_rows"  # in files of versions before 0.2; no operation made such passes
 
-class VectorFunctions(Record):
-    """Passes over the data of each function.
 
-    Defaults: max, exponent and sum, divide for softmax; moments and normalize for layernorm; a table's value for gelu, sigmoid and
-    their kind. A clip (relu, relu6) that is fused into a requantization costs nothing, because the saturation of the requantizer has
-    bounds anyway; one on its own reads and writes its data, so it takes at least one pass. A pool takes `pool` passes a tap.
-    """
+class VectorPasses(Record):
+    """Passes over the data, by the names that operations give them, beside those of the requantization."""
 
-    requantize: int = Field(default=1, ge=0, le=64)
-    softmax: int = Field(default=3, ge=1, le=64)
-    layernorm: int = Field(default=2, ge=1, le=64)
-    gelu: int = Field(default=1, ge=1, le=64)
-    add: int = Field(default=1, ge=1, le=64)
-    relu: int = Field(default=0, ge=0, le=64, description="of a clip that is fused; on its own at least 1")
-    table: int = Field(default=1, ge=1, le=64, description="of sigmoid, silu, hardswish, tanh")
-    copy_rows: int = Field(default=1, ge=1, le=64)
-    pool: int = Field(default=1, ge=1, le=64, description="a tap of the window")
+    requantize: int = Field(default=1, ge=0, le=MOST_PASSES, description="passes over what the array puts out")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_old_names(cls, fields: Any) -> Any:
+        return {name: count for name, count in fields.items() if name != _NO_LONGER_READ} if isinstance(fields, Mapping) else fields
+
+    def of(self, name: str) -> int:
+        """Passes of the field `name`."""
+        count: int = getattr(self, name)
+        return count
+
+
+if TYPE_CHECKING:
+    VectorFunctions = VectorPasses
+else:
+    VectorFunctions = create_model(
+        "VectorFunctions",
+        __base__=VectorPasses,
+        __doc__=VectorPasses.__doc__,
+        **{
+            name: (int, Field(default=known.default, ge=known.least, le=MOST_PASSES, description=f"passes: {known.note}"))
+            for name, known in pass_ranges().items()
+        },
+    )
 
 
 class VectorUnitSpec(Record):

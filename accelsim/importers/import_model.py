@@ -18,13 +18,13 @@ from pydantic import ValidationError
 
 from accelsim.errors import ImportModelError, TraceError
 from accelsim.importers.topology import import_topology
+from accelsim.ops.weight_record import StreamRecord
 from accelsim.problems import one_problem
 from accelsim.registry import suggest
 from accelsim.trace.layers import Layer, WeightedLayer, WeightRecord
 from accelsim.trace.manifest import CheckpointSource, Manifest
 from accelsim.trace.payload import file_sha256
 from accelsim.trace.seeded import seeded_source
-from accelsim.trace.streams import StreamRecord
 from accelsim.trace.trace import Trace, save_trace, with_payload
 
 if TYPE_CHECKING:

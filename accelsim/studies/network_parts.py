@@ -9,10 +9,10 @@ from collections.abc import Iterable
 from math import gcd
 
 from accelsim.errors import TraceError
+from accelsim.ops.shapes import LoopBounds, TensorShape
+from accelsim.ops.weight_record import WeightRecord
 from accelsim.trace.layers import ConvLayer, GemmLayer, WeightedLayer
 from accelsim.trace.manifest import Manifest, ModelInput
-from accelsim.trace.shapes import LoopBounds, TensorShape
-from accelsim.trace.streams import WeightRecord
 from accelsim.trace.trace import Trace
 
 PARTS = 12  # matrices of a stack, where their number divides the weights: one a block of DeiT-tiny

@@ -12,13 +12,13 @@ from itertools import pairwise
 
 from accelsim.accelerator import Accelerator, load_accelerator
 from accelsim.formats.catalog import parse_format
+from accelsim.ops.shapes import LoopBounds, TensorShape
+from accelsim.ops.weight_record import WeightRecord
 from accelsim.presets import built_in
 from accelsim.simulate import simulate
 from accelsim.trace.layers import GemmLayer
 from accelsim.trace.manifest import Manifest, ModelInput
 from accelsim.trace.seeded import seeded_source
-from accelsim.trace.shapes import LoopBounds, TensorShape
-from accelsim.trace.streams import WeightRecord
 from accelsim.trace.trace import Trace
 
 MACHINE = "vector-lut.yaml"  # in configs/validation

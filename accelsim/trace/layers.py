@@ -7,42 +7,24 @@ the width of a bias and of a requantization scale belongs to the machine.
 
 from __future__ import annotations
 
-from typing import Annotated
+from functools import reduce
+from operator import or_
+from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field
 
-from accelsim.trace.layer_base import LayerBase, Name
-from accelsim.trace.mac_layers import ConvLayer, GemmLayer, MacLayer, MatmulLayer, Operand, WeightedLayer
-from accelsim.trace.shapes import LoopBounds, TensorShape
-from accelsim.trace.streams import WeightRecord
-from accelsim.trace.vector_layers import (
-    AddLayer,
-    ClipLayer,
-    EmbedLayer,
-    GeluLayer,
-    LayerNormLayer,
-    PoolLayer,
-    SoftmaxLayer,
-    TableLayer,
-)
+from accelsim.ops.catalog import vector_operations
+from accelsim.ops.mac_layers import ConvLayer, GemmLayer, MacLayer, MatmulLayer, Operand, WeightedLayer
+from accelsim.ops.operation import LayerBase, Name, VectorLayer
+from accelsim.ops.shapes import LoopBounds, TensorShape
+from accelsim.ops.weight_record import WeightRecord
 
 __all__ = [
-    "AddLayer", "ClipLayer", "ConvLayer", "EmbedLayer", "GeluLayer", "GemmLayer", "Layer", "LayerBase", "LayerNormLayer", "LoopBounds",
-    "MacLayer", "MatmulLayer", "Name", "Operand", "PoolLayer", "SoftmaxLayer", "TableLayer", "TensorShape", "WeightRecord",
-    "WeightedLayer",
+    "ConvLayer", "GemmLayer", "Layer", "LayerBase", "LoopBounds", "MacLayer", "MatmulLayer", "Name", "Operand", "TensorShape",
+    "VectorLayer", "WeightRecord", "WeightedLayer",
 ]  # fmt: skip
 
-Layer = Annotated[
-    GemmLayer
-    | ConvLayer
-    | MatmulLayer
-    | SoftmaxLayer
-    | LayerNormLayer
-    | GeluLayer
-    | ClipLayer
-    | TableLayer
-    | PoolLayer
-    | AddLayer
-    | EmbedLayer,
-    Field(discriminator="op"),
-]
+if TYPE_CHECKING:
+    Layer = GemmLayer | ConvLayer | MatmulLayer | VectorLayer
+else:
+    Layer = Annotated[reduce(or_, (GemmLayer, ConvLayer, MatmulLayer, *vector_operations())), Field(discriminator="op")]

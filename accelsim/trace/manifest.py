@@ -14,11 +14,11 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, StringConstraints, TypeAdapter, ValidationError, model_validator
 
 from accelsim.errors import TraceError
+from accelsim.ops.shapes import ManifestRecord, TensorShape
+from accelsim.ops.weight_record import StreamRecord
 from accelsim.problems import MISSING, UNKNOWN_FIELD, UNKNOWN_KIND, field_place, in_words, shown, unknown_field
 from accelsim.registry import suggest
 from accelsim.trace.layers import Layer, Name, WeightedLayer
-from accelsim.trace.shapes import ManifestRecord, TensorShape
-from accelsim.trace.streams import StreamRecord
 
 SCHEMA_VERSION = 1
 MAX_MANIFEST_BYTES = 64 << 20

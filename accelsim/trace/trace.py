@@ -20,13 +20,13 @@ import safetensors.numpy
 from pydantic import ValidationError
 
 from accelsim.errors import FormatError, TraceError
+from accelsim.ops.shapes import TensorShape
+from accelsim.ops.weight_record import Read, StreamRecord, locate_corruption
 from accelsim.problems import one_problem
 from accelsim.registry import suggest
 from accelsim.trace.layers import Layer, WeightedLayer
 from accelsim.trace.manifest import Manifest, PayloadRecord, read_manifest
 from accelsim.trace.payload import FilePayload, MemoryPayload, Payload, file_sha256
-from accelsim.trace.shapes import TensorShape
-from accelsim.trace.streams import Read, StreamRecord, locate_corruption
 
 MANIFEST_FILE = "trace.json"
 PAYLOAD_FILE = "tensors.safetensors"

@@ -19,9 +19,9 @@ from accelsim.hw.decode_mac_core import CoreGeometry
 from accelsim.kernels.decode import codeword_words, decode_records, stream_words
 from accelsim.kernels.decode_masked import NO_MASKS, decode_masked_records, mask_table
 from accelsim.kernels.stripe import decode_stripes, multiply
+from accelsim.ops.shapes import LoopBounds, TensorShape
+from accelsim.ops.weight_record import WeightRecord
 from accelsim.trace.layers import GemmLayer
-from accelsim.trace.shapes import LoopBounds, TensorShape
-from accelsim.trace.streams import WeightRecord
 from tests.benchmarks.speed import Speed
 
 pytestmark = pytest.mark.skipif(

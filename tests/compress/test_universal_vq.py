@@ -19,12 +19,12 @@ from accelsim.compress.shared_codebooks import shared_codebooks
 from accelsim.errors import CompileError, FormatError, TraceError
 from accelsim.formats.catalog import parse_format
 from accelsim.functional import check_functional
+from accelsim.ops.weight_record import StreamRecord
 from accelsim.report.tables.trace import stream_totals
 from accelsim.result import Result
 from accelsim.simulate import simulate
 from accelsim.trace.layers import WeightedLayer, WeightRecord
 from accelsim.trace.seeded import seeded_source
-from accelsim.trace.streams import StreamRecord
 from accelsim.trace.trace import Trace, load_trace, with_payload
 from tests import naive_formats as naive
 from tests.tiny_convnets import ConvNet

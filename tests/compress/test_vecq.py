@@ -18,10 +18,10 @@ from accelsim.compress.encoder import encode, reconstruct
 from accelsim.compress.vecq import LAMBDA
 from accelsim.errors import CompileError, FormatError
 from accelsim.formats.catalog import parse_format
+from accelsim.ops.shapes import LoopBounds, TensorShape
+from accelsim.ops.weight_record import WeightRecord
 from accelsim.trace.layers import GemmLayer
 from accelsim.trace.seeded import float_weights
-from accelsim.trace.shapes import LoopBounds, TensorShape
-from accelsim.trace.streams import WeightRecord
 from accelsim.trace.trace import load_trace
 from tests import naive_formats as naive
 

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from pathlib import Path
+from textwrap import dedent
 
 import pytest
 import yaml
@@ -30,6 +33,7 @@ def rows() -> dict[str, str]:
 
 
 PROVED = {
+    "an operation of the vector unit": "test_an_operation_is_one_file",
     "a dataflow's cycle rule": "test_a_dataflow_is_one_file",
     "a DRAM device": "test_a_dram_device_is_one_file",
     "a technology": "test_a_technology_is_one_file",
@@ -112,3 +116,53 @@ def test_a_technology_is_one_file(tmp_path: Path) -> None:
     assert after.technology == "wide28"
     assert after.of_kind("logic").nominal == pytest.approx(2 * before.of_kind("logic").nominal, rel=1e-12)
     assert after.of_kind("memory") == before.of_kind("memory")
+
+
+CUBE = '''
+    """The cube of each element."""
+
+    from typing import Literal
+
+    from accelsim.ops.operation import VectorLayer
+
+    KIND = "cube"
+
+
+    class CubeLayer(VectorLayer):
+        """x^3."""
+
+        pass_name = "cube"
+        default_passes = 2
+        fusable = True
+
+        op: Literal["cube"] = "cube"
+
+        def evaluate(self, operands, constants):
+            return operands[0] ** 3
+
+
+    SPEC = CubeLayer
+    EXAMPLES = ()
+'''
+USE = """
+import importlib, json, sys
+sys.path.insert(0, {root!r})
+import accelsim.ops
+accelsim.ops.__path__.append({folder!r})
+from accelsim.simulate import simulate
+from accelsim.trace.manifest import Manifest
+from accelsim.trace.trace import Trace
+from tests.tiny_machines import Net, tiny_accelerator
+net = Net(3, 4)
+net.same("cube", net.gemm("x", 8))
+chip = tiny_accelerator(vector_unit={{"lanes": 1, "passes": {{"cube": 5}}}})
+print([layer.vector_cycles for layer in simulate(chip, net.trace()).layers])
+"""
+
+
+def test_an_operation_is_one_file(tmp_path: Path) -> None:
+    """In a process of its own, since records of chips and traces are built when they are imported: 3 rows x 8 elements x 5 passes."""
+    (tmp_path / "cube.py").write_text(dedent(CUBE), encoding="utf-8")
+    program = USE.format(root=str(ROOT), folder=str(tmp_path))
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert done.stdout.strip() == "[24, 120]", done.stderr

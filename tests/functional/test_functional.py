@@ -22,11 +22,11 @@ from accelsim.errors import TraceError
 from accelsim.formats.catalog import format_from_mapping
 from accelsim.functional import check_functional, gather, panels
 from accelsim.kernels.stripe import multiply
+from accelsim.ops.shapes import LoopBounds, TensorShape
+from accelsim.ops.weight_record import StreamRecord, WeightRecord
 from accelsim.trace.layers import ConvLayer, GemmLayer, Layer
 from accelsim.trace.manifest import CheckpointSource, Manifest, ModelInput
 from accelsim.trace.seeded import seeded_source
-from accelsim.trace.shapes import LoopBounds, TensorShape
-from accelsim.trace.streams import StreamRecord, WeightRecord
 from accelsim.trace.trace import Trace, load_trace, with_payload
 from tests import naive_formats
 

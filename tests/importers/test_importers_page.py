@@ -31,4 +31,4 @@ def test_the_page_lists_the_operations_of_the_table(row: str) -> None:
 
 def test_every_operation_has_one_row() -> None:
     parts = [table for row, table in TABLES.items() if row != "computed on constants alone"]
-    assert sum(len(table) for table in parts) == len(ops.HANDLERS)
+    assert sum(len(table) for table in parts) + len(ops.NAMED) == len(ops.HANDLERS)

@@ -15,8 +15,9 @@ from accelsim.accelerator import load_accelerator
 from accelsim.compress.compress_trace import compress_trace, make_recipe
 from accelsim.errors import ImportModelError, TraceError
 from accelsim.importers.import_model import import_model
+from accelsim.ops.softmax import SoftmaxLayer
 from accelsim.simulate import simulate
-from accelsim.trace.layers import SoftmaxLayer, TensorShape
+from accelsim.trace.layers import TensorShape
 from tests.importers.onnx_models import assert_equal, imported, make, naive_and_bound, node, random, save
 
 X3 = random(1, 5, 8)

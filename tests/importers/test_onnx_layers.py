@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from accelsim.errors import ImportModelError
-from tests.importers.onnx_models import assert_equal, imported, make, naive, naive_and_bound, node, random
+from tests.importers.onnx_models import assert_equal, imported, make, naive, naive_and_bound, node, random, rows
 
 X3, X4 = random(1, 5, 8), random(1, 6, 9, 7)
 
@@ -172,6 +172,16 @@ def test_a_layer_norm_is_recognized_in_its_parts(form: str, epsilon: float, tmp_
 def test_a_layer_norm_is_taken_whole(tmp_path: Path) -> None:
     model = make([node("LayerNormalization", ["x", "g", "b"], ["y"], axis=-1)], X3.shape, {"g": random(8), "b": random(8, seed=1)})
     assert ops(assert_equal(model, X3, tmp_path)) == ["layernorm"]
+
+
+def test_an_rms_norm_is_known_by_its_name(tmp_path: Path) -> None:
+    """Expected by the definition, in float32: x over the root of the mean of its squares, times gamma."""
+    gamma = random(8)
+    trace = imported(make([node("RMSNormalization", ["x", "g"], ["y"], axis=-1, epsilon=0.0)], X3.shape, {"g": gamma}, opset=23), tmp_path)
+    assert ops(trace) == ["rmsnorm"]
+    np.testing.assert_array_equal(trace.constant(trace.layers[0].name, "gamma"), gamma)
+    expected = X3 / np.sqrt((X3.astype(np.float64) ** 2).mean(axis=-1, keepdims=True)) * gamma
+    np.testing.assert_allclose(naive(trace, X3), rows(expected), rtol=1e-6)
 
 
 PROJECTION = node("MatMul", ["context", "o"], ["y"])

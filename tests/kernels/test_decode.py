@@ -14,9 +14,9 @@ from accelsim.hw.decode_mac_core import CoreGeometry
 from accelsim.kernels.decode import codeword_words, decode_records, stream_words
 from accelsim.kernels.decode_masked import NO_MASKS
 from accelsim.kernels.stripe import EXACT_K, append_one, decode_stripes, multiply, place_records
+from accelsim.ops.shapes import LoopBounds, TensorShape
+from accelsim.ops.weight_record import WeightRecord
 from accelsim.trace.layers import ConvLayer, GemmLayer, WeightedLayer
-from accelsim.trace.shapes import LoopBounds, TensorShape
-from accelsim.trace.streams import WeightRecord
 from tests import naive_decode
 from tests.naive_decode import NaiveRecords
 

@@ -9,13 +9,13 @@ import pytest
 
 from accelsim.accelerator import Accelerator, load_accelerator
 from accelsim.formats.catalog import parse_format
+from accelsim.ops.shapes import LoopBounds, TensorShape
+from accelsim.ops.weight_record import StreamRecord, WeightRecord
 from accelsim.result import LayerResult
 from accelsim.simulate import simulate
 from accelsim.trace.layers import GemmLayer
 from accelsim.trace.manifest import Manifest, ModelInput
 from accelsim.trace.seeded import seeded_source
-from accelsim.trace.shapes import LoopBounds, TensorShape
-from accelsim.trace.streams import StreamRecord, WeightRecord
 from accelsim.trace.trace import Trace, with_payload
 
 K, N, D, CODEWORDS, PORTS, BANKS = 16, 16, 2, 16, 4, 4

@@ -14,13 +14,13 @@ import pytest
 from accelsim.compress.compress_trace import compress_trace, make_recipe
 from accelsim.errors import FormatError, TraceError
 from accelsim.formats.catalog import parse_format
+from accelsim.ops.weight_record import StreamRecord
 from accelsim.report.tables.index import bars, statistics_dict
 from accelsim.trace import statistics
 from accelsim.trace.layers import GemmLayer, LoopBounds, TensorShape, WeightRecord
 from accelsim.trace.manifest import Manifest, ModelInput
 from accelsim.trace.seeded import seeded_source
 from accelsim.trace.statistics import index_use, trace_statistics
-from accelsim.trace.streams import StreamRecord
 from accelsim.trace.trace import Trace, load_trace, save_trace, with_payload
 
 TRACES = Path(__file__).parents[2] / "traces"

@@ -19,7 +19,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from accelsim.errors import TraceError
-from accelsim.trace.streams import StreamRecord, bit_locator, locate_corruption
+from accelsim.ops.weight_record import StreamRecord, bit_locator, locate_corruption
 from accelsim.trace.trace import load_trace, save_trace, with_metrics
 from tests import naive_formats as naive
 
@@ -255,7 +255,7 @@ def reader(data: np.ndarray) -> Callable[[int, int], np.ndarray]:
 
 
 def test_a_flipped_bit_is_located_in_any_piece_of_a_long_stream(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("accelsim.trace.streams._PIECE", 64)
+    monkeypatch.setattr("accelsim.ops.weight_record._PIECE", 64)
     stream = np.random.default_rng(0).integers(0, 256, 2 * 64 + 3, np.uint8)
     record = StreamRecord.of("x", 8 * stream.size, stream)
     assert locate_corruption(record, reader(stream)) is None

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
 
@@ -11,10 +12,11 @@ from accelsim.importers.from_onnx.call import OnnxCall
 from accelsim.importers.from_onnx.shapes import axes_of
 from accelsim.importers.from_onnx.windows import reduce_mean
 from accelsim.importers.graph.call import Value
-from accelsim.importers.graph.elementwise import masked, normalize_rows, operand_of, softmax_of, unary
+from accelsim.importers.graph.elementwise import masked, named_operation, operand_of, softmax_of, unary
 from accelsim.importers.graph.expressions import gelu, gelu_by_tanh
 from accelsim.importers.graph.masks import hides
-from accelsim.importers.graph.values import Constant, Plain, Vector
+from accelsim.importers.graph.values import Constant, Vector
+from accelsim.ops.operation import VectorLayer
 
 
 def clip(call: OnnxCall) -> Value:
@@ -72,10 +74,13 @@ def softmax(call: OnnxCall) -> Value:
     return softmax_of(call, axis)
 
 
-def layer_normalization(call: OnnxCall) -> Plain:
-    """LayerNormalization over the last dimension."""
-    rank = len(call.shape(0))
-    axis = call.axis("axis", -1, rank)
-    if axis != rank - 1:
-        call.refuse(f"axis {axis} of {call.shape(0)}; allowed: the last dimension")
-    return normalize_rows(call, call.constant(1), call.optional_constant(2))
+def named(kind: type[VectorLayer], fields: Mapping[str, Any]) -> Callable[[OnnxCall], Value]:
+    """An operation that the registry knows by its ONNX name: trained constants follow its activation."""
+
+    def compute(call: OnnxCall) -> Value:
+        rank = len(call.shape(0))
+        if kind.walk == "rows" and (axis := call.axis("axis", -1, rank)) != rank - 1:
+            call.refuse(f"axis {axis} of {call.shape(0)}; allowed: the last dimension")
+        return named_operation(call, kind, fields, [call.optional_constant(1 + place) for place in range(len(kind.constant_defaults))])
+
+    return compute

@@ -11,7 +11,7 @@ import numpy as np
 
 from accelsim.importers.from_onnx.attention import attention, multi_head_attention, packed_attention
 from accelsim.importers.from_onnx.call import OnnxCall
-from accelsim.importers.from_onnx.elementwise import clip, gelu_op, hard_sigmoid, layer_normalization, reduction, softmax, where
+from accelsim.importers.from_onnx.elementwise import clip, gelu_op, hard_sigmoid, named, reduction, softmax, where
 from accelsim.importers.from_onnx.matrix import batch_normalization, convolution, gemm
 from accelsim.importers.from_onnx.quantized import (
     dequantize,
@@ -27,6 +27,7 @@ from accelsim.importers.from_onnx.windows import global_average, pad, pool
 from accelsim.importers.graph.call import Value
 from accelsim.importers.graph.elementwise import UNARY, add, divide, joint, multiply, subtract, unary
 from accelsim.importers.graph.products import matmul
+from accelsim.ops.catalog import imported_by_name
 
 Handler = Callable[[OnnxCall], Value | tuple[Value, ...]]
 
@@ -37,13 +38,15 @@ LAYERS: dict[str, Handler] = {
     "Attention": attention,
     "com.microsoft.Attention": packed_attention,
     "com.microsoft.MultiHeadAttention": multi_head_attention,
-    "LayerNormalization": layer_normalization,
     "Softmax": softmax,
     "MaxPool": pool,
     "AveragePool": pool,
     "GlobalAveragePool": global_average,
     "Add": add,
     "Concat": concat,
+}
+NAMED: dict[str, Handler] = {
+    name: named(kind, fields) for name, (kind, fields) in imported_by_name().items() if not name.startswith("aten.")
 }
 FOLDED: dict[str, Handler] = {"BatchNormalization": batch_normalization, "Pad": pad}
 QUANTIZED: dict[str, Handler] = {
@@ -89,7 +92,7 @@ VIEWS: dict[str, Handler] = {
     "Shape": shape_of,
     "Size": shape_of,
 }
-HANDLERS: dict[str, Handler] = {**LAYERS, **FOLDED, **QUANTIZED, **FUNCTIONS, **VIEWS}
+HANDLERS: dict[str, Handler] = {**LAYERS, **NAMED, **FOLDED, **QUANTIZED, **FUNCTIONS, **VIEWS}
 
 EPILOGUE = {
     "Add",

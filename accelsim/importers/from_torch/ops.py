@@ -5,20 +5,24 @@ To support another operation, write its function and its row.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
 
 from accelsim.importers.from_torch import views, windows
 from accelsim.importers.from_torch.call import TorchCall
 from accelsim.importers.graph.attention import attention_of_heads, is_causal
-from accelsim.importers.graph.call import Call, Table, Value
-from accelsim.importers.graph.elementwise import UNARY, add, divide, joint, masked, multiply, normalize_rows, softmax_of, subtract, unary
+from accelsim.importers.graph.call import Call, Value
+from accelsim.importers.graph.elementwise import UNARY, add, divide, joint, masked, multiply, named_operation, softmax_of, subtract, unary
 from accelsim.importers.graph.expressions import Expression
 from accelsim.importers.graph.lookups import look_up
 from accelsim.importers.graph.masks import hides
 from accelsim.importers.graph.products import channel_vector, linear, matmul
 from accelsim.importers.graph.values import Constant, Deferred, Indices, Plain
+from accelsim.ops.catalog import imported_by_name
+from accelsim.ops.layernorm import LayerNormLayer
+from accelsim.ops.operation import VectorLayer
 
 
 def _linear(call: TorchCall) -> Deferred:
@@ -97,20 +101,25 @@ def _divide(call: TorchCall) -> Value:
     return divide(call)
 
 
-def _layer_norm(call: TorchCall) -> Plain:
-    shape, normalized = call.shape(0), call.get(1, "normalized_shape")
-    if tuple(normalized) != shape[-1:]:
-        call.refuse(f"normalization over {tuple(normalized)} of {shape}; allowed: over the last dimension")
-    return normalize_rows(call, call.optional_constant(2), call.optional_constant(3))
+def _named(kind: type[VectorLayer], fields: Mapping[str, Any]) -> Callable[[TorchCall], Plain]:
+    """An operation that the registry knows by its name; over rows, the normalized shape and then its trained constants follow."""
+
+    def compute(call: TorchCall) -> Plain:
+        if kind.walk == "rows":
+            shape, normalized = call.shape(0), call.get(1, "normalized_shape")
+            if tuple(normalized) != shape[-1:]:
+                call.refuse(f"normalization over {tuple(normalized)} of {shape}; allowed: over the last dimension")
+        return named_operation(call, kind, fields, [call.optional_constant(2 + place) for place in range(len(kind.constant_defaults))])
+
+    return compute
+
+
+def _layer_norm_with_moments(call: TorchCall) -> tuple[Plain]:
+    return (_named(LayerNormLayer, {})(call),)
 
 
 def _softmax(call: TorchCall) -> Plain:
     return softmax_of(call, call.get(1, "dim"))
-
-
-def _gelu(call: TorchCall) -> Plain:
-    """GELU, exact or by tanh: a vector unit evaluates either from one table."""
-    return Plain(call.builder.gelu(call.node.path("gelu"), call.view(0)))
 
 
 def _clip(low: float | None, high: float | None, name: str) -> Callable[[TorchCall], Value]:
@@ -129,10 +138,6 @@ def _clip(low: float | None, high: float | None, name: str) -> Callable[[TorchCa
         return Plain(call.builder.clip(call.node.path(name), call.view(0), minimum, maximum))
 
     return compute
-
-
-def _table(op: Table) -> Callable[[TorchCall], Value]:
-    return lambda call: Plain(call.builder.table(call.node.path(op), call.view(0), op))
 
 
 CUT: dict[str, Callable[[TorchCall], Value | tuple[Value, ...]]] = {
@@ -211,19 +216,16 @@ HANDLERS: dict[str, Callable[[TorchCall], Value | tuple[Value, ...]]] = {
     "aten.masked_fill.Tensor": _masked_fill,
     "aten.where.self": _where,
     "aten.where.ScalarOther": _where,
-    "aten.layer_norm.default": _layer_norm,
-    "aten.native_layer_norm.default": lambda call: (_layer_norm(call),),
+    "aten.native_layer_norm.default": _layer_norm_with_moments,
+    **{name: _named(kind, fields) for name, (kind, fields) in imported_by_name().items() if name.startswith("aten.")},
     "aten.softmax.int": _softmax,
     "aten._softmax.default": _softmax,
-    "aten.gelu.default": _gelu,
     "aten.relu.default": _clip(0.0, None, "relu"),
     "aten.relu6.default": _clip(0.0, 6.0, "relu6"),
     "aten.hardtanh.default": _clip(-1.0, 1.0, "clip"),
     "aten.clamp.default": _clip(None, None, "clip"),
     "aten.clamp_min.default": _clip(None, None, "clip"),
     "aten.clip.default": _clip(None, None, "clip"),
-    "aten.silu.default": _table("silu"),
-    "aten.hardswish.default": _table("hardswish"),
     "aten.hardsigmoid.default": unary(lambda x: np.clip(x / 6 + 0.5, 0, 1)),
     "aten.pow.Tensor_Scalar": joint(np.power),
     **{

@@ -15,25 +15,23 @@ from accelsim.formats.float32 import Float32Format
 from accelsim.importers.graph.layout import View, axis_dim, whole
 from accelsim.importers.graph.readings import Extent, Split, flattened_image, heads_of, image_layout, is_rows
 from accelsim.importers.graph.windows import Convolution, Pool
+from accelsim.ops.add import AddLayer
+from accelsim.ops.clip import ClipLayer
+from accelsim.ops.embed import EmbedLayer
+from accelsim.ops.pool import PoolLayer
+from accelsim.ops.softmax import SoftmaxLayer
 from accelsim.trace.layers import (
-    AddLayer,
-    ClipLayer,
     ConvLayer,
-    EmbedLayer,
-    GeluLayer,
     GemmLayer,
     Layer,
     LayerBase,
-    LayerNormLayer,
     LoopBounds,
     MatmulLayer,
     Operand,
-    PoolLayer,
-    SoftmaxLayer,
-    TableLayer,
     TensorShape,
+    VectorLayer,
     WeightRecord,
-)
+)  # fmt: skip
 from accelsim.trace.manifest import ModelInput
 
 L = TypeVar("L", bound=LayerBase)
@@ -165,15 +163,7 @@ class GraphBuilder:
     def clip(self, name: str, view: View, minimum: float | None, maximum: float | None) -> View:
         """Each element held between two bounds; from 0 up it is a relu."""
         bounds = {} if (minimum, maximum) == (0.0, None) else {"op": "clip", "minimum": minimum, "maximum": maximum}
-        return self._elementwise(ClipLayer, name, self._bits, view, **bounds)
-
-    def table(self, name: str, view: View, op: Literal["sigmoid", "silu", "hardswish", "tanh"]) -> View:
-        """A smooth function of each element."""
-        return self._elementwise(TableLayer, name, self._bits, view, op=op)
-
-    def gelu(self, name: str, view: View) -> View:
-        """GELU of each element."""
-        return self._elementwise(GeluLayer, name, self._bits, view)
+        return self.element_operation(ClipLayer, name, view, **bounds)
 
     def add(self, name: str, first: View, second: View) -> View:
         """The sum of two activations of one shape and layout."""
@@ -183,13 +173,17 @@ class GraphBuilder:
             )
         return self._elementwise(AddLayer, name, self._residual_bits, first, second)
 
-    def layernorm(self, name: str, view: View, normalized: Sequence[int]) -> View:
-        """Layer normalization over the last dimension, with gamma and beta."""
+    def element_operation(self, kind: type[VectorLayer], name: str, view: View, **fields: Any) -> View:
+        """An operation of one activation, element by element."""
+        return self._elementwise(kind, name, self._bits, view, **fields)
+
+    def row_operation(self, kind: type[VectorLayer], name: str, view: View, normalized: Sequence[int], **fields: Any) -> View:
+        """An operation over the last dimension, row by row, such as a normalization."""
         if tuple(normalized) != view.shape[-1:]:
             raise ImportModelError(f"{name}: normalization over {tuple(normalized)} of {view.shape}; allowed: over the last dimension")
         self._require_matrix(name, view, all_rows=True)
         rows, width = math.prod(view.shape[:-1]), view.shape[-1]
-        layer = self._make(LayerNormLayer, name=name, inputs=(view.producer,), output=self._shape(1, rows, width))
+        layer = self._make(kind, name=name, inputs=(view.producer,), output=self._shape(1, rows, width), **fields)
         return self._add(layer, Extent(1, rows, width)).reshape(view.shape)
 
     def prepend_rows(self, name: str, view: View, rows: int) -> View:

@@ -19,6 +19,9 @@ from accelsim.importers.graph.layout import View
 from accelsim.importers.graph.node import Node
 from accelsim.importers.graph.recorder import GraphRecorder
 from accelsim.importers.graph.values import Constant, Deferred, Fused, Indices, Masked, Padded, Plain, Vector
+from accelsim.ops.gelu import GeluLayer
+from accelsim.ops.layernorm import LayerNormLayer
+from accelsim.ops.table import TableLayer
 
 Value = Constant | Indices | Plain | Deferred | Fused | Padded | Masked | Expression
 Table = Literal["sigmoid", "silu", "hardswish", "tanh"]
@@ -131,7 +134,9 @@ class Call:
         width = leaf.shape[-1]
 
         def make(pending: Deferred) -> View:
-            result = self.builder.layernorm(self.layer_name(pending.labels, "layernorm", expression.node), leaf, (width,))
+            result = self.builder.row_operation(
+                LayerNormLayer, self.layer_name(pending.labels, "layernorm", expression.node), leaf, (width,)
+            )
             gamma, beta = (1.0 if pending.scale is None else pending.scale), (0.0 if pending.shift is None else pending.shift)
             self.recorder.keep_constant(result, "gamma", np.broadcast_to(gamma, (width,)), pending.sources)
             self.recorder.keep_constant(result, "beta", np.broadcast_to(beta, (width,)), pending.sources)
@@ -200,10 +205,10 @@ class Call:
         if expression.values.shape != expression.inputs.shape:
             return None
         if expression.equals(gelu) or expression.equals(gelu_by_tanh):
-            return lambda view: builder.gelu(node.path("gelu"), view)
+            return lambda view: builder.element_operation(GeluLayer, node.path("gelu"), view)
         op = next((op for op, function in _TABLES.items() if expression.equals(function)), None)
         if op is not None:
-            return lambda view: builder.table(node.path(op), view, op)
+            return lambda view: builder.element_operation(TableLayer, node.path(op), view, op=op)
         low, high = (float(bound) for bound in (expression.values.min(), expression.values.max()))
         if low < high and expression.equals(lambda x: np.clip(x, low, high)):
             minimum = None if low == expression.inputs.min() else low

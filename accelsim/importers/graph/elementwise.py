@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -11,6 +12,7 @@ from accelsim.importers.graph.call import Call, Value
 from accelsim.importers.graph.expressions import Expression, erf
 from accelsim.importers.graph.masks import kind_of_mask, shown_by_sum
 from accelsim.importers.graph.values import Array, Constant, Deferred, Fused, Masked, Plain, Vector
+from accelsim.ops.operation import VectorLayer
 
 
 def add(call: Call) -> Value:
@@ -79,17 +81,20 @@ def mean_of_rows(call: Call) -> Value:
     return call.expression(0).apply(lambda x: np.mean(x, axis=1, keepdims=True), call.node)
 
 
-def normalize_rows(call: Call, gamma: Constant | None, beta: Constant | None) -> Plain:
-    """Layer normalization over the last dimension, whose gamma and beta are 1 and 0 where they are left out."""
+def named_operation(call: Call, kind: type[VectorLayer], fields: Mapping[str, Any], constants: Sequence[Constant | None]) -> Plain:
+    """An operation that the registry knows by the framework's name for it; a trained constant that is left out has its default."""
     view = call.view(0)
+    name = fields.get("op", kind.model_fields["op"].default)
+    if kind.walk != "rows":
+        return Plain(call.builder.element_operation(kind, call.node.path(name), view, **fields))
     width = view.shape[-1] if view.shape else 0
-    labels = tuple(constant.label for constant in (gamma, beta) if constant is not None)
-    result = call.builder.layernorm(call.layer_name(labels, "layernorm"), view, (width,))
-    for name, constant, plain in (("gamma", gamma, np.ones), ("beta", beta, np.zeros)):
+    labels = tuple(constant.label for constant in constants if constant is not None)
+    result = call.builder.row_operation(kind, call.layer_name(labels, name), view, (width,), **fields)
+    for (parameter, default), constant in zip(kind.constant_defaults.items(), constants, strict=True):
         if constant is not None and constant.array.shape != (width,):
-            call.refuse(f"{name} of shape {constant.array.shape} for rows of {width}; allowed: one for each element")
-        values = plain(width) if constant is None else constant.array
-        call.recorder.keep_constant(result, name, values, () if constant is None else constant.sources)
+            call.refuse(f"{parameter} of shape {constant.array.shape} for rows of {width}; allowed: one for each element")
+        values = np.full(width, default) if constant is None else constant.array
+        call.recorder.keep_constant(result, parameter, values, () if constant is None else constant.sources)
     return Plain(result)
 
 

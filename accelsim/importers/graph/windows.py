@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from accelsim.trace.shapes import window_positions
+from accelsim.ops.shapes import window_positions
 
 Pair = tuple[int, int]
 

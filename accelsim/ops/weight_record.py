@@ -17,7 +17,7 @@ from pydantic import BeforeValidator, Field, SerializeAsAny, StringConstraints, 
 from accelsim.errors import FormatError, TraceError
 from accelsim.formats.catalog import format_from_mapping
 from accelsim.formats.weight_format import WeightFormat
-from accelsim.trace.shapes import MAX_ELEMENTS, Bound, ManifestRecord
+from accelsim.ops.shapes import MAX_ELEMENTS, Bound, ManifestRecord
 
 _CHUNK = 1 << 20  # bytes at a time that the bit locator works on
 _PIECE = 16 * _CHUNK  # bytes at a time that are read

@@ -9,13 +9,15 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from accelsim.trace.layer_base import LayerBase, Pad, Step
-from accelsim.trace.shapes import Bound, LoopBounds, ManifestRecord, TensorShape, window_positions
-from accelsim.trace.streams import WeightRecord
+from accelsim.ops.operation import LayerBase, LineWindow, Pad, Step
+from accelsim.ops.shapes import Bound, LoopBounds, ManifestRecord, TensorShape, window_positions
+from accelsim.ops.weight_record import WeightRecord
 
 
 class MacLayer(LayerBase):
     """A layer that runs on the MAC array."""
+
+    exact = True
 
     bounds: LoopBounds
 
@@ -78,6 +80,11 @@ class GemmLayer(WeightedLayer):
     op: Literal["gemm"] = "gemm"
     input_row: Annotated[int, Field(ge=0)] | None = None
 
+    @property
+    def by_rows(self) -> bool:
+        """Unless it reads one row alone."""
+        return self.input_row is None
+
     def check_inputs(self, shapes: tuple[TensorShape, ...]) -> None:
         """One matrix of k columns; its rows are m, or `input_row` selects one."""
         (source,) = shapes
@@ -137,6 +144,22 @@ class ConvLayer(WeightedLayer):
     def input_channels(self) -> int:
         """Channels of all groups."""
         return self.bounds.C * self.bounds.G
+
+    @property
+    def by_rows(self) -> bool:
+        """Line by line."""
+        return True
+
+    @property
+    def window(self) -> LineWindow:
+        """Its taps, by lines of the image."""
+        span = self.dilation[0] * (self.bounds.FY - 1) + 1
+        return LineWindow(*self.image, self.bounds.OY, self.bounds.OX, span, self.bounds.FX, self.strides[0], self.padding[0])
+
+    @property
+    def input_planes(self) -> int:
+        """Its channels, where the image arrives plane by plane."""
+        return self.input_channels if self.input_layout == "planar" else 0
 
     def check_inputs(self, shapes: tuple[TensorShape, ...]) -> None:
         """The image in the stated layout."""

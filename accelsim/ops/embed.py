@@ -1,0 +1,69 @@
+"""Trained rows before the input (a class token), and a trained matrix added to all rows (position embeddings)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Literal
+
+import numpy as np
+from pydantic import Field
+
+from accelsim.ops.example import Example
+from accelsim.ops.operation import ConstantBits, Floats, VectorLayer
+from accelsim.ops.shapes import TensorShape
+
+KIND = "embed"
+
+
+class EmbedLayer(VectorLayer):
+    """Put trained rows (class token) before the input's rows, and add a trained matrix (position embeddings) to all of them."""
+
+    pass_name = "add"
+    default_passes = 1
+    pass_note = "of a residual sum, and of position embeddings"
+
+    op: Literal["embed"] = "embed"
+    prepended_rows: Annotated[int, Field(ge=0, le=1 << 16)]
+    positions: bool
+    parameter_bits: ConstantBits = 8
+
+    @property
+    def by_rows(self) -> bool:
+        """False: its rows are not those of the input."""
+        return False
+
+    @property
+    def leading_rows(self) -> int:
+        """The prepended rows."""
+        return self.prepended_rows
+
+    def check_inputs(self, shapes: tuple[TensorShape, ...]) -> None:
+        """One matrix, shorter than the output by the prepended rows."""
+        self._expect("input", shapes[0].dims, (1, self.output.rows - self.prepended_rows, self.output.width))
+
+    @property
+    def constant_sizes(self) -> dict[str, int]:
+        """Prepended rows and position embeddings."""
+        sizes = {"prepended": self.prepended_rows * self.output.width, "positions": self.output.elements if self.positions else 0}
+        return {name: size for name, size in sizes.items() if size}
+
+    @property
+    def parameter_bytes(self) -> int:
+        """The same as read from memory."""
+        return self.parameters * self.parameter_bits // 8
+
+    def evaluate(self, operands: Sequence[Floats], constants: Mapping[str, Floats]) -> Floats:
+        """Prepended rows, the input's rows, and the positions on top of all."""
+        rows = operands[0]
+        if self.prepended_rows:
+            rows = np.concatenate([constants["prepended"].reshape(1, self.prepended_rows, -1), rows], axis=1)
+        return rows + constants["positions"].reshape(rows.shape) if self.positions else rows
+
+
+SPEC = EmbedLayer
+EXAMPLES = (
+    Example(
+        {"prepended_rows": 1, "positions": True}, ((1.0, 2.0),), (10.0, 21.0, 31.0, 42.0),
+        {"prepended": (10.0, 20.0), "positions": (0.0, 1.0, 30.0, 40.0)}, output_rows=2,
+    ),
+)  # fmt: skip

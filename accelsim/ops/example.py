@@ -1,0 +1,27 @@
+"""An operation's example, worked by hand: what the contract tests hold `evaluate` to."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class Example:
+    """One input and the output that the definition gives.
+
+    Attributes
+    ----------
+    fields : of the record, beside name, inputs and output
+    operands : elements of each operand, row by row
+    output : elements of the result, row by row
+    constants : trained numbers by name
+    rows, output_rows : rows of the operands and of the result
+    """
+
+    fields: Mapping[str, object]
+    operands: tuple[tuple[float, ...], ...]
+    output: tuple[float, ...]
+    constants: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    rows: int = 1
+    output_rows: int = 1

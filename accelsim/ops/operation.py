@@ -1,0 +1,206 @@
+"""The base of every operation: its record (name, inputs, output, trained constants), and the questions that the rest asks of it.
+
+Planner, row tiles, lowering, importers and functional check ask an operation these questions and never which class it is.
+Disputable assumption: a layer writes one activation and reads whole activations; batch is 1, a machine that batches repeats.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import Field, StringConstraints, model_validator
+
+from accelsim.errors import TraceError
+from accelsim.ops.shapes import ManifestRecord, TensorShape
+from accelsim.ops.weight_record import StreamRecord
+
+Name = Annotated[str, StringConstraints(min_length=1, max_length=256, pattern=r"^[^\x00-\x1f\x7f]+$")]
+Step = Annotated[int, Field(ge=1, le=1 << 16)]
+Pad = Annotated[int, Field(ge=0, le=1 << 16)]
+ConstantBits = Literal[8, 16, 32]
+Floats = npt.NDArray[np.float64]  # (groups, rows, width)
+Integers = npt.NDArray[np.int64]  # (rows, width)
+
+
+@dataclass(frozen=True)
+class LineWindow:
+    """How a line of an image is computed from a window of lines of another.
+
+    Attributes
+    ----------
+    height, width : lines of the input image, and positions per line
+    lines, positions : the same of the result
+    span : input lines that a window covers; taps : positions that it reads of a line
+    stride : lines from one window to the next; padding : lines above the image
+    """
+
+    height: int
+    width: int
+    lines: int
+    positions: int
+    span: int
+    taps: int
+    stride: int
+    padding: int
+
+
+class LayerBase(ManifestRecord, ABC):
+    """The base of all layers.
+
+    Attributes
+    ----------
+    exact
+        Up to its requantization it is exact integers, which the functional check compares with a twin.
+    fusable
+        The requantization of a product can compute it as well, element by element; a second operand must be there already.
+    by_group
+        Each group (an attention head) is computed by itself, as soon as it is there.
+    constants
+        Float32 streams by the names of `constant_sizes`, all or none: a real model's payload holds them. No timing depends on them.
+    """
+
+    if TYPE_CHECKING:
+        op: str  # every layer says which of its kind's operations it is
+
+    exact: ClassVar[bool] = False
+    fusable: ClassVar[bool] = False
+    by_group: ClassVar[bool] = False
+
+    name: Name
+    inputs: tuple[Name, ...]
+    output: TensorShape
+    constants: dict[str, StreamRecord] = Field(default_factory=dict)
+
+    def with_fields(self, **changes: object) -> Self:
+        """The same layer with some fields replaced, validated again."""
+        fields = {name: getattr(self, name) for name in type(self).model_fields}
+        return type(self)(**{**fields, **changes})
+
+    @property
+    def macs(self) -> int:
+        """Multiply-accumulates; 0 for vector layers."""
+        return 0
+
+    @property
+    def by_rows(self) -> bool:
+        """True if each row, or line, of the result needs only the same row, or a window of lines, of what is read."""
+        return False
+
+    @property
+    def window(self) -> LineWindow | None:
+        """The window of lines that a line of the result needs; None if rows meet rows."""
+        return None
+
+    @property
+    def input_planes(self) -> int:
+        """Planes of the input image, one after the other, of which each line of the result needs the same lines; 0 without planes."""
+        return 0
+
+    @property
+    def leading_rows(self) -> int:
+        """Rows of the result before the one that the first row of the input makes."""
+        return 0
+
+    @property
+    def constant_sizes(self) -> dict[str, int]:
+        """Trained numbers besides the weights, by name."""
+        return {}
+
+    @property
+    def parameters(self) -> int:
+        """Trained numbers: weights, biases, normalization, embeddings."""
+        return sum(self.constant_sizes.values())
+
+    @property
+    def parameter_bytes(self) -> int:
+        """Bytes read from memory besides weights and bias."""
+        return 0
+
+    @model_validator(mode="after")
+    def _constants_are_those_of_the_op(self) -> Self:
+        found = {name: record.bits for name, record in self.constants.items()}
+        wanted = {name: 32 * size for name, size in self.constant_sizes.items()}
+        if found and found != wanted:
+            raise self._refuse(f"constants hold {found} bits; the layer has {wanted} (float32)")
+        return self
+
+    @abstractmethod
+    def check_inputs(self, shapes: tuple[TensorShape, ...]) -> None:
+        """Check that the inputs' shapes are those this layer reads; TraceError if not."""
+
+    def _refuse(self, message: str) -> TraceError:
+        return TraceError(f"layer {self.name!r}: {message}")
+
+    def _expect(self, what: str, found: tuple[int, int, int], wanted: tuple[int, int, int]) -> None:
+        if found != wanted:
+            as_text = " x ".join(map(str, wanted))
+            raise self._refuse(f"{what} is {' x '.join(map(str, found))} (groups x rows x width), but the layer needs {as_text}")
+
+    def _expect_inputs(self, count: int) -> None:
+        if len(self.inputs) != count:
+            raise self._refuse(f"has {len(self.inputs)} inputs {list(self.inputs)}; {self.op} takes {count}")
+
+
+class VectorLayer(LayerBase):
+    """An operation of the vector unit.
+
+    Attributes
+    ----------
+    operands
+        Activations that it reads.
+    walk
+        How it goes over the data: element by element, by whole rows, or by windows of an image.
+    pass_name, default_passes, least_passes
+        Field of the chip's `vector_unit.passes` that says how often it passes over the data, its default and the least allowed.
+    pass_note
+        The meaning of that field, beyond "passes over a row".
+    constant_defaults
+        Value of a trained constant that a model leaves out, by the names of `constant_sizes` in the order of a model's inputs.
+    importer_names
+        Operations of ONNX and of PyTorch's exported graphs that are this one by their name alone -> fields of the record.
+    """
+
+    operands: ClassVar[int] = 1
+    walk: ClassVar[Literal["elements", "rows", "windows"]] = "elements"
+    pass_name: ClassVar[str]
+    default_passes: ClassVar[int]
+    least_passes: ClassVar[int] = 1
+    pass_note: ClassVar[str] = ""
+    constant_defaults: ClassVar[Mapping[str, float]] = {}
+    importer_names: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
+
+    @model_validator(mode="after")
+    def _inputs_are_the_operands(self) -> Self:
+        self._expect_inputs(self.operands)
+        return self
+
+    @property
+    def by_rows(self) -> bool:
+        """True: rows of the result need the same rows of the operands."""
+        return True
+
+    def check_inputs(self, shapes: tuple[TensorShape, ...]) -> None:
+        """Every input has the output's groups, rows and width (not necessarily its bits)."""
+        for name, shape in zip(self.inputs, shapes, strict=True):
+            self._expect(f"input {name!r}", shape.dims, self.output.dims)
+
+    def passes(self, chip: Callable[[str], int], fused: bool) -> int:
+        """Passes over a row of the result on a chip that makes `chip(pass_name)` of them, fused into a requantization or alone."""
+        return chip(self.pass_name)
+
+    @abstractmethod
+    def evaluate(self, operands: Sequence[Floats], constants: Mapping[str, Floats]) -> Floats:
+        """The operation by its definition: operands and result float64 (groups, rows, width), constants by name."""
+
+    def unit_sums(self, image: npt.NDArray[np.int8]) -> Integers:
+        """Of an `exact` operation: its result of int8 (rows, width) before requantization, read by address as the vector unit does."""
+        raise self._refuse("is not computed in exact integers")
+
+    def exact_sums(self, image: npt.NDArray[np.int8]) -> Integers:
+        """Of an `exact` operation: the same by its definition, for the functional check."""
+        raise self._refuse("is not computed in exact integers")

@@ -1,0 +1,168 @@
+"""Every operation that the registry finds: its record, its definition against examples worked by hand, and a run of it."""
+
+from __future__ import annotations
+
+import json
+from itertools import product
+
+import numpy as np
+import pytest
+from pydantic import ValidationError
+
+from accelsim.accelerator import load_accelerator
+from accelsim.errors import AccelsimError, TraceError
+from accelsim.ops.catalog import imported_by_name, pass_ranges, vector_operations
+from accelsim.ops.example import Example
+from accelsim.ops.operation import VectorLayer
+from accelsim.ops.shapes import TensorShape
+from accelsim.registry import members
+from accelsim.simulate import simulate
+from accelsim.trace.manifest import Manifest
+from accelsim.trace.trace import Trace
+from tests import naive_graph
+from tests.tiny_machines import SOURCE, tiny_accelerator
+
+EXAMPLES = [(kind, example) for kind, module in members("accelsim.ops").items() for example in module.EXAMPLES]
+IDS = [f"{kind}{number}" for number, (kind, _) in enumerate(EXAMPLES)]
+each_example = pytest.mark.parametrize(("kind", "example"), EXAMPLES, ids=IDS)
+
+
+def layer_of(kind: str, example: Example, output_rows: int | None = None) -> VectorLayer:
+    """The example's layer, of inputs x0, x1, ..."""
+    record: type[VectorLayer] = members("accelsim.ops")[kind].SPEC
+    rows = example.output_rows if output_rows is None else output_rows
+    fields = {
+        "name": "it",
+        "inputs": tuple(f"x{number}" for number in range(record.operands)),
+        "output": TensorShape(rows=rows, width=len(example.output) // example.output_rows),
+    }
+    return record(**{**fields, **example.fields})
+
+
+def trace_of(layer: VectorLayer, rows: int) -> Trace:
+    """A network of that layer alone, behind a product that its first operand comes from."""
+    width = layer.output.width
+    weight = {"format": {"kind": "uniform", "bits": 8}, "k": 4, "n": width}
+    gemm = {
+        "op": "gemm", "name": "x0", "inputs": ["x"], "output": {"rows": rows, "width": width}, "bounds": {"K": width, "C": 4, "OX": rows},
+        "weight": weight,
+    }  # fmt: skip
+    others = [{"name": name, "shape": {"rows": rows, "width": width}} for name in layer.inputs[1:]]
+    fields = {
+        "name": "one",
+        "source": SOURCE,
+        "inputs": [{"name": "x", "shape": {"rows": rows, "width": 4}}, *others],
+        "outputs": ["it"],
+        "layers": [gemm, layer.model_dump(mode="json")],
+    }
+    return Trace(Manifest.model_validate_json(json.dumps(fields)))
+
+
+def operands_of(example: Example) -> list[np.ndarray]:
+    return [np.array(values, np.float64).reshape(1, example.rows, -1) for values in example.operands]
+
+
+@each_example
+def test_a_record_survives_its_own_text(kind: str, example: Example) -> None:
+    layer = layer_of(kind, example)
+    assert type(layer).model_validate_json(layer.model_dump_json()) == layer
+
+
+@each_example
+def test_the_definition_gives_what_was_worked_by_hand(kind: str, example: Example) -> None:
+    layer = layer_of(kind, example)
+    constants = {name: np.array(values, np.float64) for name, values in example.constants.items()}
+    assert constants.keys() == layer.constant_sizes.keys()
+    found = layer.evaluate(operands_of(example), constants)
+    assert found.shape == (1, layer.output.rows, layer.output.width)
+    np.testing.assert_allclose(found.reshape(-1), example.output, rtol=1e-9, atol=1e-9)
+
+
+@each_example
+def test_operands_of_another_shape_or_number_are_refused(kind: str, example: Example) -> None:
+    layer = layer_of(kind, example)
+    right = TensorShape(rows=example.rows, width=layer.output.width)
+    layer.check_inputs((right,) * layer.operands)
+    for wrong in (TensorShape(rows=example.rows + 1, width=layer.output.width), TensorShape(rows=example.rows, width=right.width + 1)):
+        with pytest.raises(TraceError, match="'it'"):
+            layer.check_inputs((wrong,) * layer.operands)
+    with pytest.raises((TraceError, ValidationError), match="inputs"):
+        layer.with_fields(inputs=(*layer.inputs, "another"))
+
+
+@each_example
+def test_a_network_of_it_runs_and_every_cycle_and_byte_is_booked(kind: str, example: Example) -> None:
+    """`simulate` checks all sums. Lanes that are halved never save time, and parameters cross the memory once."""
+    layer = layer_of(kind, example)
+    trace = trace_of(layer, example.rows)
+    fast, slow = (simulate(tiny_accelerator(vector_unit={"lanes": lanes}), trace) for lanes in (4, 2))
+    assert slow.total_cycles >= fast.total_cycles
+    read = sum(item.bits for found in fast.layers for item in found.traffic if item.operand == "parameters")
+    assert read == 8 * layer.parameter_bytes
+
+
+@each_example
+def test_more_passes_take_as_many_more_cycles_of_the_vector_unit(kind: str, example: Example) -> None:
+    """One lane, so a pass over a row takes its width; the count of passes is the operation's own."""
+    layer = layer_of(kind, example)
+    trace = trace_of(layer, example.rows)
+    known = pass_ranges()[layer.pass_name]
+    for count in (max(1, known.least), 7):
+        chip = tiny_accelerator(vector_unit={"lanes": 1, "passes": {layer.pass_name: count}})
+        found = next(item for item in simulate(chip, trace).layers if item.name == "it")
+        fused = "fused" in found.lowering
+        assert fused == layer.fusable
+        assert found.vector_cycles == layer.output.rows * layer.output.width * layer.passes({layer.pass_name: count}.__getitem__, fused)
+
+
+@each_example
+def test_rows_that_come_in_tiles_move_as_many_bytes_as_the_whole(kind: str, example: Example) -> None:
+    """Three times the rows; a buffer that holds only some of them spills, and the layer still reads and writes each row once."""
+    layer = layer_of(kind, example)
+    if not layer.by_rows or layer.window is not None:
+        return  # heads, prepended rows and windows with halos have tests of their own
+    rows = 96
+    tall = layer_of(kind, example, rows)
+    trace = trace_of(tall, rows)
+    size = rows * tall.output.width
+    tight = simulate(tiny_accelerator(activation_buffer__capacity=max(384, 2 * size)), trace)
+    whole = simulate(tiny_accelerator(), trace)
+    assert tight.macs == whole.macs
+    assert sum(item.vector_cycles for item in tight.layers) == sum(item.vector_cycles for item in whole.layers)
+
+
+def test_operations_that_share_a_name_for_their_passes_agree_on_them() -> None:
+    for first, second in product(vector_operations(), repeat=2):
+        if first.pass_name == second.pass_name:
+            assert (first.default_passes, first.least_passes) == (second.default_passes, second.least_passes)
+
+
+def test_a_name_of_a_framework_means_one_operation() -> None:
+    assert len(imported_by_name()) == sum(len(kind.importer_names) for kind in vector_operations())
+
+
+def test_exact_operations_give_by_address_what_their_definition_gives() -> None:
+    rng = np.random.default_rng(5)
+    for kind, example in EXAMPLES:
+        layer = layer_of(kind, example)
+        if layer.exact:
+            image = rng.integers(-128, 128, (example.rows, layer.output.width), np.int8)
+            assert np.array_equal(layer.unit_sums(image), layer.exact_sums(image))
+
+
+def test_the_passes_of_a_chip_are_those_that_operations_name() -> None:
+    assert load_accelerator("edge-64x64", ["vector_unit.passes.rmsnorm=5"]).vector_unit.passes.of("rmsnorm") == 5
+    with pytest.raises(AccelsimError, match=r"vector_unit\.passes\.rmsnorn.*did you mean 'rmsnorm'"):
+        load_accelerator("edge-64x64", ["vector_unit.passes.rmsnorn=5"])
+
+
+def test_definitions_agree_with_those_of_the_graph_twin() -> None:
+    """The importers' tests run graphs by definitions of their own; both are given the same random rows."""
+    rng = np.random.default_rng(3)
+    x, y = rng.normal(size=(2, 1, 4, 6))
+    shape = TensorShape(rows=4, width=6)
+    for kind, fields in (("softmax", {}), ("gelu", {}), ("clip", {"op": "relu"}), ("table", {"op": "silu"}), ("add", {})):
+        record = members("accelsim.ops")[kind].SPEC
+        layer = record(name="it", inputs=("x", "y")[: record.operands], output=shape, **fields)
+        found = layer.evaluate([x, y][: record.operands], {})
+        np.testing.assert_allclose(found, naive_graph.layer_value(None, layer, [x, y][: record.operands], {}, 0.0), rtol=1e-6, atol=1e-7)
