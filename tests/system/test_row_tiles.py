@@ -142,8 +142,8 @@ def test_every_kind_of_layer_in_row_tiles_does_the_work_of_the_whole(form: str, 
     trace = every_layer(channels=32).trace(form, "conv[234]")
     whole = simulate(machine(65536), trace, batch=batch)
     tight = simulate(machine(1280 * batch), trace, batch=batch)
-    assert "row tiles" in tight.choices
-    assert "row tiles" not in whole.choices
+    assert "row_tiles" in tight.choices
+    assert "row_tiles" not in whole.choices
     assert [layer.macs for layer in tight.layers] == [layer.macs for layer in whole.layers]
     assert [layer.vector_cycles for layer in tight.layers] == [layer.vector_cycles for layer in whole.layers]
     assert moved(tight, *WEIGHTS) == moved(whole, *WEIGHTS)
@@ -209,7 +209,7 @@ def test_an_attention_in_row_tiles_takes_the_order_of_heads_that_fits() -> None:
     """Scores of 20 x 20 bytes: the next head's under this head's softmax take 400 B more than one head after the other."""
     trace = tiny_encoder(20, 8, 4, 64, "int8")
     roomy, tight = (simulate(machine(capacity), trace) for capacity in (1472, 1024))
-    assert "row tiles" in roomy.choices
+    assert "row_tiles" in roomy.choices
     assert roomy.choices["head_order"].startswith("pipelined")
     assert tight.choices["head_order"].startswith("sequential")
     assert tight.macs == roomy.macs == trace.macs
@@ -219,7 +219,7 @@ def test_an_attention_in_row_tiles_takes_the_order_of_heads_that_fits() -> None:
 def test_products_and_row_functions_without_an_image_run_in_row_tiles() -> None:
     trace = gemm_chain(40, [8, 32, 32, 8], ["int8"] * 3, ["gelu", "layernorm", ""])
     whole, tight = (simulate(machine(capacity), trace) for capacity in (65536, 1536))
-    assert "row tiles" in tight.choices
+    assert "row_tiles" in tight.choices
     assert moved(tight, "parameters") == moved(whole, "parameters") > 0
     assert moved(tight, *WEIGHTS) == moved(whole, *WEIGHTS)
     assert moved(tight, "spill_in") == moved(tight, "spill_out")  # rows have no halo
@@ -268,7 +268,7 @@ def tight(draw: st.DrawFn, images: int = 1) -> tuple[Accelerator, Trace, Program
     except CompileError:
         assume(False)
         raise
-    assume("row tiles" in program.choices)
+    assume("row_tiles" in program.choices)
     return chip, trace, program
 
 
