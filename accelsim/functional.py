@@ -20,6 +20,7 @@ from accelsim import functional_twin as twin
 from accelsim.accelerator import Accelerator
 from accelsim.compiler.geometry import activation_geometry, weight_geometry
 from accelsim.compiler.image import LayerImage, layer_image, matrix_image, reduction_order, tile_of_weight
+from accelsim.compiler.target import Target, target_of
 from accelsim.compress.compress_trace import materialize
 from accelsim.hw.decode_mac_core import CoreGeometry
 from accelsim.kernels.decode import Words, codeword_words, stream_words
@@ -117,6 +118,7 @@ def check_functional(
         A layer does not fit the accelerator.
     """
     wholes = [materialize(trace, progress) for trace in traces]
+    target = target_of(accelerator, wholes)
     layers = [(whole, layer) for whole in wholes for layer in whole.layers if layer.exact]
     checks: list[LayerCheck] = []
     for done, (whole, layer) in enumerate(layers):
@@ -126,7 +128,7 @@ def check_functional(
         check = (
             _check_sums(layer, whole.shapes[layer.inputs[0]].rows, rng)
             if isinstance(layer, VectorLayer)
-            else _check_layer(accelerator, whole, layer, rng, tamper)
+            else _check_layer(target, whole, layer, rng, tamper)
         )
         checks.append(check if len(wholes) == 1 else replace(check, name=f"{whole.name}/{check.name}"))
     if progress is not None:
@@ -135,17 +137,17 @@ def check_functional(
 
 
 def _check_layer(
-    accelerator: Accelerator, trace: Trace, layer: GemmLayer | ConvLayer | MatmulLayer, rng: np.random.Generator, tamper: Tamper | None
+    target: Target, trace: Trace, layer: GemmLayer | ConvLayer | MatmulLayer, rng: np.random.Generator, tamper: Tamper | None
 ) -> LayerCheck:
     tiles = 0
     if isinstance(layer, WeightedLayer):
-        geometry, part = weight_geometry(accelerator, layer), "group"
+        geometry, part = weight_geometry(target, layer), "group"
         corrupted = _corruption(trace, layer, geometry)
         if corrupted is not None:
             return LayerCheck(layer.name, layer.op, False, 0, corrupted)
         products = _weighted_products(geometry, trace, layer, rng, tamper)
     else:
-        geometry, part = activation_geometry(accelerator, layer.transposed_b), "head"
+        geometry, part = activation_geometry(target, layer.transposed_b), "head"
         products = _head_products(geometry, trace, layer, rng, tamper)
     for index, item in enumerate(products):
         problem = _compare(geometry, item)

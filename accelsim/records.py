@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -30,14 +30,6 @@ class Record(BaseModel):
 
 
 _R = TypeVar("_R", bound=BaseModel)
-_Method = TypeVar("_Method", bound=Callable[..., Any])
-
-
-def fact(method: _Method) -> _Method:
-    """Mark a method of a record as one whose answer is all that a caller learns of the fields behind it (see `compiler.reads`)."""
-    method.is_fact = True  # type: ignore[attr-defined]
-    return method
-
 
 _LARGEST_FILE = 64 << 20  # bytes of text that a person writes
 _LARGEST_YAML = 1_000_000  # values that a file may mean, each alias counted as what it stands for

@@ -7,10 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from accelsim.accelerator import Accelerator
+from accelsim.compiler.caches import Caches
 from accelsim.compiler.compile import compile_trace
-from accelsim.compiler.plans import Plans
-from accelsim.compiler.reads import Answers
-from accelsim.compiler.recent import Recent
+from accelsim.compiler.lru_cache import LruCache
 from accelsim.errors import ConservationError
 from accelsim.hw.recorder import RunRecorder
 from accelsim.kernels.compute_state import RUN_RESULTS
@@ -22,21 +21,12 @@ from accelsim.system import Outcome, run_program
 from accelsim.trace.trace import Trace
 
 
-class Shared:
-    """What simulations of one process take over from each other, exactly: programs, plans, allocations, outcomes of equal timing."""
+class Shared(Caches):
+    """All that simulations of one process take over from earlier ones, exactly: what the compiler caches, and outcomes by `Timing.key`."""
 
     def __init__(self) -> None:
-        self.plans = Plans()
-        self.programs: Recent[tuple[str, ...], Answers[Accelerator, Program]] = Recent(16)
-        self.outcomes: Recent[str, Outcome] = Recent(256)
-
-    def program(self, accelerator: Accelerator, traces: Sequence[Trace], frames: int, batch: int, seed: int) -> Program:
-        """As `compile_trace`; of accelerators that are equal in all that it reads, only the first one is compiled for."""
-        files = accelerator.dram.named_files() if accelerator.dram is not None else {}
-        key = (traces_sha256(traces), f"{frames} {batch} {seed} {files}")
-        return self.programs.of(key, Answers).of(
-            accelerator, lambda seen: compile_trace(seen, *traces, frames=frames, batch=batch, seed=seed, plans=self.plans)
-        )
+        super().__init__()
+        self.outcomes: LruCache[str, Outcome] = LruCache(256)
 
 
 def simulate(
@@ -63,12 +53,8 @@ def simulate(
     CompileError, DeadlockError, ConservationError
         See `compile_trace` and `run_program`.
     """
-    if shared is None:
-        program = compile_trace(accelerator, *traces, frames=frames, batch=batch, seed=seed)
-        outcome = run_program(accelerator, program, progress)
-    else:
-        program = shared.program(accelerator, traces, frames, batch, seed)
-        outcome = run_program(accelerator, program, progress, outcomes=shared.outcomes)
+    program = compile_trace(accelerator, *traces, frames=frames, batch=batch, seed=seed, caches=shared)
+    outcome = run_program(accelerator, program, progress, outcomes=None if shared is None else shared.outcomes)
     return gather(accelerator, traces, program, outcome, {"frames": frames, "batch": batch, "seed": seed})
 
 

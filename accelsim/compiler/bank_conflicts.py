@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from accelsim.compiler.image import Packing, group_bank_cycles, layer_image, stripe_count
-from accelsim.compiler.recent import Recent
+from accelsim.compiler.lru_cache import LruCache
 from accelsim.hw.decode_mac_core import CoreGeometry
 from accelsim.trace.layers import WeightedLayer
 from accelsim.trace.trace import Trace
@@ -28,7 +28,7 @@ class LayerConflicts:
     note: str
 
 
-Known = Recent[tuple[str, str, CoreGeometry, Packing, int, int], LayerConflicts]
+Known = LruCache[tuple[str, str, CoreGeometry, Packing, int, int], LayerConflicts]
 
 
 @dataclass

@@ -9,14 +9,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from accelsim.accelerator import Accelerator
+from accelsim.compiler.target import Target
 from accelsim.errors import CompileError
 from accelsim.formats.decode_path import DecodePath
 from accelsim.hw.decode_mac_core import CoreGeometry
 from accelsim.trace.layers import WeightedLayer
 
 
-def weight_geometry(accelerator: Accelerator, layer: WeightedLayer) -> CoreGeometry:
+def weight_geometry(target: Target, layer: WeightedLayer) -> CoreGeometry:
     """The core as the runs of a layer with weights see it.
 
     Raises
@@ -25,90 +25,88 @@ def weight_geometry(accelerator: Accelerator, layer: WeightedLayer) -> CoreGeome
         The layer's format does not fit this chip: names the layer, the field and what is allowed.
     """
     path = layer.weight.format.decode_path()
-    book = accelerator.codebook
+    book = target.codebook
     name = f"layer {layer.name!r} ({layer.weight.format.kind})"
     if not path.decode:
         if not 1 <= path.lane_bits <= 8:
             raise CompileError(
-                f"{name}: {path.lane_bits}-bit weights do not fit the 8-bit array of {accelerator.name!r}; allowed: at most 8 bits"
+                f"{name}: {path.lane_bits}-bit weights do not fit the 8-bit array of {target.name!r}; allowed: at most 8 bits"
                 + (" (compress the float trace first)" if path.raw_bits == 32 else "")
                 + (f" (odd integers take a bit more than the {path.raw_bits} that are stored)" if path.odd else "")
             )
-        raw = _geometry(accelerator, book.codeword_length, 1, False, False, 0, path.raw_bits, accelerator.weight_buffer.word_bits)
-        return _dense(accelerator, raw)
+        raw = _geometry(target, book.codeword_length, 1, False, False, 0, path.raw_bits, target.weight_buffer.word_bits)
+        return _dense(target, raw)
     if layer.weight.format.codebook_scope == "shared" and book.store == "ram":
         raise CompileError(
-            f"{name}: its codebook is the chip's, but codebook.store = 'ram' of {accelerator.name!r} is loaded layer by layer; "
+            f"{name}: its codebook is the chip's, but codebook.store = 'ram' of {target.name!r} is loaded layer by layer; "
             "allowed: codebook.store = 'rom' (with codebook.circuit = 'logic_rom' or 'rom_macro' for its area)"
         )
     if path.d > book.codeword_length:
-        raise CompileError(f"{name}: d = {path.d} exceeds codebook.codeword_length = {book.codeword_length} of {accelerator.name!r}")
-    if not book.holds(path.codewords):
-        raise CompileError(f"{name}: k = {path.codewords} codewords exceed codebook.codewords = {book.codewords} of {accelerator.name!r}")
-    _check_mask(accelerator, path, name)
-    along, length = ("cols", accelerator.array.cols) if path.axis == 0 else ("rows", accelerator.array.rows)
+        raise CompileError(f"{name}: d = {path.d} exceeds codebook.codeword_length = {book.codeword_length} of {target.name!r}")
+    if path.codewords > book.codewords:
+        raise CompileError(f"{name}: k = {path.codewords} codewords exceed codebook.codewords = {book.codewords} of {target.name!r}")
+    _check_mask(target, path, name)
+    along, length = ("cols", target.array.cols) if path.axis == 0 else ("rows", target.array.rows)
     if length % path.d:
-        raise CompileError(f"{name}: d = {path.d} does not divide array.{along} = {length} of {accelerator.name!r}")
-    coded = _geometry(accelerator, path.d, path.codewords, True, path.sign, path.axis, 8, accelerator.weight_buffer.word_bits)
+        raise CompileError(f"{name}: d = {path.d} does not divide array.{along} = {length} of {target.name!r}")
+    coded = _geometry(target, path.d, path.codewords, True, path.sign, path.axis, 8, target.weight_buffer.word_bits)
     if path.mask is not None:
         return replace(coded, mask_bits=path.mask_bits)
-    if accelerator.array.dense_cols % path.d:
+    if target.array.dense_cols % path.d:
         raise CompileError(
-            f"{name}: d = {path.d} does not divide the {accelerator.array.dense_cols} columns that weights without a mask take a pass "
-            f"on the sparse tiles of {accelerator.name!r}"
+            f"{name}: d = {path.d} does not divide the {target.array.dense_cols} columns that weights without a mask take a pass "
+            f"on the sparse tiles of {target.name!r}"
         )
-    return _dense(accelerator, coded)
+    return _dense(target, coded)
 
 
-def _check_mask(accelerator: Accelerator, path: DecodePath, name: str) -> None:
+def _check_mask(target: Target, path: DecodePath, name: str) -> None:
     """A mask must be one that the chip decodes, and lie as its sparse tiles do."""
-    mask, tile = accelerator.codebook.mask, accelerator.array.sparse_tile
+    mask = target.codebook.mask
     if path.mask is not None and mask is not None and path.mask != (mask.keep, mask.of):
         raise CompileError(
-            f"{name}: its masks keep {path.mask[0]} of {path.mask[1]}; codebook.mask of {accelerator.name!r} is {mask.keep} of {mask.of}"
+            f"{name}: its masks keep {path.mask[0]} of {path.mask[1]}; codebook.mask of {target.name!r} is {mask.keep} of {mask.of}"
         )
-    if tile is not None and path.axis == 1:
+    if path.axis == 1 and target.array.has_sparse_tiles:
         raise CompileError(
-            f"{name}: axis = 1 (along the reduction) does not fit the sparse tiles of {accelerator.name!r}, whose columns share "
+            f"{name}: axis = 1 (along the reduction) does not fit the sparse tiles of {target.name!r}, whose columns share "
             "multipliers; allowed: axis = 0, or array.sparse_tile = null"
         )
 
 
-def _dense(accelerator: Accelerator, geometry: CoreGeometry) -> CoreGeometry:
+def _dense(target: Target, geometry: CoreGeometry) -> CoreGeometry:
     """The core as weights without a matching mask see it: on sparse tiles one column for each multiplier, so d / q times the stripes."""
-    cols = accelerator.array.dense_cols
+    cols = target.array.dense_cols
     return replace(geometry, cols=cols, ports=min(geometry.ports, geometry.rows * cols // geometry.codeword_length))
 
 
-def activation_geometry(accelerator: Accelerator, transposed: bool) -> CoreGeometry:
+def activation_geometry(target: Target, transposed: bool) -> CoreGeometry:
     """The core as an attention product sees it: raw int8 records out of the activation buffer.
 
     Keys lie with their head's elements side by side, which is the reduction of Q x K^T: axis 1, no transposing write.
     """
-    if accelerator.array.sparse_tile is not None:
+    if target.array.has_sparse_tiles:
         raise CompileError(
-            f"accelerator {accelerator.name!r}: a product of two activations (attention) has no masks for array.sparse_tile; "
+            f"accelerator {target.name!r}: a product of two activations (attention) has no masks for array.sparse_tile; "
             "allowed: networks whose products all have weights, or array.sparse_tile = null"
         )
-    d = accelerator.codebook.codeword_length
-    return _geometry(accelerator, d, 1, False, False, 1 if transposed else 0, 8, accelerator.activation_buffer.loader_bits)
+    d = target.codebook.codeword_length
+    return _geometry(target, d, 1, False, False, 1 if transposed else 0, 8, target.activation_buffer.loader_bits)
 
 
-def _geometry(
-    accelerator: Accelerator, d: int, codewords: int, decode: bool, sign: bool, axis: int, raw_bits: int, word_bits: int
-) -> CoreGeometry:
+def _geometry(target: Target, d: int, codewords: int, decode: bool, sign: bool, axis: int, raw_bits: int, word_bits: int) -> CoreGeometry:
     return CoreGeometry(
-        rows=accelerator.array.rows,
-        cols=accelerator.array.cols,
+        rows=target.array.rows,
+        cols=target.array.cols,
         codeword_length=d,
         codewords=codewords,
-        ports=min(accelerator.codebook.ports, accelerator.array.rows * accelerator.array.cols // d),  # no more than a tile has records
+        ports=min(target.codebook.ports, target.array.rows * target.array.cols // d),  # no more than a tile has records
         word_bits=word_bits,
         decode=decode,
         sign=sign,
         axis=axis,
-        max_m=accelerator.array.max_m,
+        max_m=target.array.max_m,
         raw_bits=raw_bits,
-        shadow_sets=accelerator.array.shadow_sets,
-        padded_index=accelerator.codebook.index_field == "padded",
+        shadow_sets=target.array.shadow_sets,
+        padded_index=target.codebook.index_field == "padded",
     )

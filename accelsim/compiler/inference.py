@@ -11,12 +11,12 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from accelsim.accelerator import Accelerator
 from accelsim.compiler.allocation import Allocation
 from accelsim.compiler.bank_conflicts import BankConflicts
 from accelsim.compiler.placement import LiveRange
 from accelsim.compiler.plan import Op, Plan, TensorId
 from accelsim.compiler.streams import StreamBuilder
+from accelsim.compiler.target import Target
 from accelsim.program import ActivationJob, Slot
 from accelsim.trace.layers import Layer, VectorLayer
 from accelsim.trace.trace import Trace
@@ -42,7 +42,7 @@ class LayerBuild:
 class Lowering:
     """Growing arrays of a program."""
 
-    accelerator: Accelerator
+    accelerator: Target
     streams: StreamBuilder
     conflicts: BankConflicts
     weight_memory: str

@@ -9,13 +9,13 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 
-from accelsim.accelerator import Accelerator
+from accelsim.compiler.target import Target
 from accelsim.errors import CompileError
 from accelsim.trace.layers import WeightedLayer
 from accelsim.trace.trace import Trace
 
 
-def check_rom(accelerator: Accelerator, traces: Sequence[Trace]) -> tuple[str, ...]:
+def check_rom(target: Target, traces: Sequence[Trace]) -> tuple[str, ...]:
     """Check that one ROM can hold the codebooks of all layers of all traces, if any of them is universal: it holds a single codebook.
 
     Returns
@@ -31,19 +31,19 @@ def check_rom(accelerator: Accelerator, traces: Sequence[Trace]) -> tuple[str, .
     coded = [(trace, layers) for trace, layers in coded if layers]
     shared = [(trace, layer) for trace, layers in coded for layer in layers if layer.weight.format.codebook_scope == "shared"]
     if not shared:
-        return _books_in_rom(accelerator, sum(len(layers) for _, layers in coded))
+        return _books_in_rom(target, sum(len(layers) for _, layers in coded))
     for trace, layers in coded:
         for layer in layers:
-            _check_same(accelerator, shared[0], (trace, layer))
+            _check_same(target, shared[0], (trace, layer))
     unproved = [trace.name for trace, _ in coded if not trace.has_payload]
     if len(coded) == 1 or not unproved:
         return ()
     return (f"{', '.join(unproved)}: no payload and no record of an encoder; their formats agree, so they are taken to share one codebook",)
 
 
-def _books_in_rom(accelerator: Accelerator, books: int) -> tuple[str, ...]:
+def _books_in_rom(target: Target, books: int) -> tuple[str, ...]:
     """What to know of codebooks of the layers' own on a chip with a ROM."""
-    if accelerator.codebook.store != "rom" or books < 2:
+    if target.codebook.store != "rom" or books < 2:
         return ()
     return (
         f"codebook.store = 'rom' holds one codebook, and {books} layers have their own: they are taken to lie in ROM and are never loaded, "
@@ -55,7 +55,7 @@ def _coded(trace: Trace) -> list[WeightedLayer]:
     return [layer for layer in trace.weighted_layers() if layer.weight.format.codebook_scope != "none"]
 
 
-def _check_same(accelerator: Accelerator, first: tuple[Trace, WeightedLayer], other: tuple[Trace, WeightedLayer]) -> None:
+def _check_same(target: Target, first: tuple[Trace, WeightedLayer], other: tuple[Trace, WeightedLayer]) -> None:
     inside = first[0] is other[0]
     same = _in_network(first[1]) == _in_network(other[1]) if inside else _identity(*first) == _identity(*other)
     if same:
@@ -67,7 +67,7 @@ def _check_same(accelerator: Accelerator, first: tuple[Trace, WeightedLayer], ot
         else "networks compressed together (accelsim compress --with), with their payloads"
     )
     raise CompileError(
-        f"layers {names[0]} and {names[1]} need different codebooks, but the ROM of {accelerator.name!r} holds one; allowed: {allowed}"
+        f"layers {names[0]} and {names[1]} need different codebooks, but the ROM of {target.name!r} holds one; allowed: {allowed}"
     )
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from accelsim.accelerator import Accelerator
+from accelsim.compiler.target import Target
 from accelsim.errors import CompileError
 from accelsim.program import Transfers
 
@@ -44,7 +44,7 @@ class RunStream:
 class StreamBuilder:
     """Collects streams, gives them addresses, and cuts them into transfers."""
 
-    accelerator: Accelerator
+    accelerator: Target
     burst_bytes: int
     buffered_bytes: int = 0  # of all streams so far: what the loader's progress is counted against
     address: int = 0

@@ -14,7 +14,7 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from accelsim.kernels import compute, compute_state
-from accelsim.records import Record, fact
+from accelsim.records import Record
 
 
 class SparseTile(Record):
@@ -87,11 +87,6 @@ class CodebookSpec(Record):
     )
     codeword_length: int = Field(default=8, ge=1, le=256, description="elements of an entry, and of a raw record")
     mask: MaskDecoder | None = Field(default=None, description="the N:M masks behind the codebook; none: no area or energy of a decoder")
-
-    @fact
-    def holds(self, codewords: int) -> bool:
-        """Whether a codebook of so many entries fits."""
-        return codewords <= self.codewords
 
 
 class ControlSpec(Record):

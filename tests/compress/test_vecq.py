@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from accelsim.accelerator import load_accelerator
 from accelsim.compiler.geometry import weight_geometry
+from accelsim.compiler.target import target_of
 from accelsim.compress.compress_trace import compress_trace, make_recipe
 from accelsim.compress.compression_report import LayerCompression
 from accelsim.compress.encoder import encode, reconstruct
@@ -142,7 +143,7 @@ def layer_of(text: str) -> GemmLayer:
 
 
 def test_odd_integers_of_eight_bits_do_not_fit_an_8_bit_array() -> None:
-    chip = load_accelerator("edge-32x32")
+    chip = target_of(load_accelerator("edge-32x32"), ())
     assert weight_geometry(chip, layer_of("vecq:bits=7")).raw_bits == 7
     with pytest.raises(CompileError, match=r"layer 'fc' \(vecq\): 9-bit weights .* 8-bit array.*more than the 8 that are stored"):
         weight_geometry(chip, layer_of("vecq:bits=8"))

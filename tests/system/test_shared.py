@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from accelsim.accelerator import load_accelerator
 from accelsim.compiler.bank_conflicts import KNOWN_LAYERS, BankConflicts
+from accelsim.compiler.caches import Caches
 from accelsim.compiler.compile import compile_trace
-from accelsim.compiler.plans import Plans
-from accelsim.compiler.recent import Recent
+from accelsim.compiler.lru_cache import LruCache
 from accelsim.errors import CompileError
 from accelsim.presets import find_trace
 from accelsim.program import ActivationJob, LayerPlan, Slot
@@ -43,7 +43,7 @@ def test_shared_results_equal_unshared_ones_for_random_machines(machines, trace,
 
 
 def test_bank_conflicts_that_are_kept_are_those_that_would_be_found(monkeypatch):
-    plans = Plans()
+    caches = Caches()
     traces = [tiny_encoder(5, 8, 2, 12, "ssvq:16,2"), tiny_encoder(5, 8, 2, 12, "ssvq:4,2")]  # evenly drawn indices
     asked = [
         (tiny_accelerator(codebook__banks=banks, codebook__ports=ports), trace, seed)
@@ -53,11 +53,12 @@ def test_bank_conflicts_that_are_kept_are_those_that_would_be_found(monkeypatch)
     asked += [(load_accelerator("edge-32x32", [f"codebook.banks={banks}"]), real, 0) for banks in (4, 8)]
     alone = [compile_trace(chip, trace, seed=seed) for chip, trace, seed in asked]
     for chip, trace, seed in asked:
-        compile_trace(chip, trace, seed=seed, plans=plans)
-    assert len(plans.conflicts) < KNOWN_LAYERS  # so nothing is dropped, and nothing needs to be found again
+        compile_trace(chip, trace, seed=seed, caches=caches)
+    assert len(caches.conflicts) < KNOWN_LAYERS  # so nothing is dropped, and nothing needs to be found again
+    caches.programs.clear()
     monkeypatch.delattr(BankConflicts, "_conflicts")
     for (chip, trace, seed), expected in zip(asked, alone, strict=True):
-        found = compile_trace(chip, trace, seed=seed, plans=plans)
+        found = compile_trace(chip, trace, seed=seed, caches=caches)
         assert found.group_cost.size
         assert np.array_equal(found.group_cost, expected.group_cost)
         assert (found.warnings, found.layers) == (expected.warnings, expected.layers)
@@ -138,8 +139,8 @@ def test_a_device_file_that_changes_is_another_timing(tmp_path):
     assert keys[0] != keys[1]
 
 
-def test_the_answers_that_are_kept_are_the_last_ones_asked_for():
-    recent: Recent[str, int] = Recent(2)
+def test_the_least_recently_used_entry_is_dropped_first():
+    cache: LruCache[str, int] = LruCache(2)
     made = []
 
     def make(key: str) -> int:
@@ -147,6 +148,19 @@ def test_the_answers_that_are_kept_are_the_last_ones_asked_for():
         return len(made)
 
     for key in ("a", "b", "a", "c", "a", "b"):
-        recent.of(key, lambda key=key: make(key))
-    assert made == ["a", "b", "c", "b"]  # c took b's place, because a was asked for after b
-    assert list(recent) == ["a", "b"]
+        cache.of(key, lambda key=key: make(key))
+    assert made == ["a", "b", "c", "b"]  # c took b's place, because a was used after b
+    assert list(cache) == ["a", "b"]
+
+
+@pytest.mark.parametrize(("activations", "row_tiles"), [("none", False), ("dram", True)])
+def test_activations_that_do_not_fit_are_refused_again_without_a_second_try(activations, row_tiles, monkeypatch):
+    shared = Shared()
+    chip = tiny_accelerator(activation_buffer__capacity=16, placement={"activations": activations})
+    trace = tiny_encoder(5, 8, 2, 12, "ssvq:16,2")
+    first = outcome(chip, trace, shared=shared)
+    assert "activation_buffer.capacity = 16 B is short by" in first
+    assert ("row tiles" in first) == row_tiles
+    monkeypatch.setattr("accelsim.compiler.caches.allocate", None)
+    monkeypatch.setattr("accelsim.compiler.caches.allocate_in_row_tiles", None)
+    assert outcome(chip, trace, shared=shared) == first

@@ -1,4 +1,4 @@
-"""Answers that are kept, the last so many that were asked for."""
+"""An LRU cache."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ _Key = TypeVar("_Key")
 _Value = TypeVar("_Value")
 
 
-class Recent(OrderedDict[_Key, _Value]):
-    """The `limit` answers that were asked for last."""
+class LruCache(OrderedDict[_Key, _Value]):
+    """A mapping that drops the least recently used entry when it holds more than `limit`."""
 
     def __init__(self, limit: int) -> None:
         super().__init__()
@@ -27,7 +27,7 @@ class Recent(OrderedDict[_Key, _Value]):
             del self[next(iter(self))]
 
     def of(self, key: _Key, make: Callable[[], _Value]) -> _Value:
-        """The answer kept under `key`, made if there is none."""
+        """The value of `key`; made and stored if it is absent."""
         if key not in self:
             self[key] = make()
         return self[key]

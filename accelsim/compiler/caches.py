@@ -1,0 +1,61 @@
+"""Programs, plans, allocations and bank conflicts of earlier compilations.
+
+Each is computed from its key and nothing else, so an equal key has an equal value: a program from a target, traces and options; a plan
+from a trace, a batch and a head order; an allocation from a plan, the buffer's capacity and how it may spill; for bank conflicts see
+`bank_conflicts`.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from accelsim.compiler.allocation import ActivationsTooLarge, Allocation, allocate
+from accelsim.compiler.bank_conflicts import KNOWN_LAYERS, Known
+from accelsim.compiler.heads import HeadOrder
+from accelsim.compiler.lru_cache import LruCache
+from accelsim.compiler.plan import Plan
+from accelsim.compiler.planner import plan
+from accelsim.compiler.row_tile_allocation import allocate_in_row_tiles
+from accelsim.compiler.target import Target
+from accelsim.program import Program
+from accelsim.trace.trace import Trace
+
+Spill = Literal["never", "if needed", "always", "row tiles"]
+Placed = tuple[Plan, Allocation]
+
+
+class Caches:
+    """An LRU cache for each of them; `programs` and `conflicts` are filled by their makers."""
+
+    def __init__(self) -> None:
+        self.programs: LruCache[tuple[Target, str, int, int, int], Program] = LruCache(256)
+        self.conflicts: Known = LruCache(KNOWN_LAYERS)
+        self._plans: LruCache[tuple[str, int, HeadOrder], Plan] = LruCache(64)
+        self._placed: LruCache[tuple[str, int, HeadOrder, int, Spill], Placed | ActivationsTooLarge] = LruCache(256)
+
+    def place(self, trace: Trace, batch: int, order: HeadOrder, capacity_bytes: int, spill: Spill) -> Placed:
+        """The plan and its allocation: see `allocate`, and for "row tiles" `allocate_in_row_tiles`.
+
+        Raises
+        ------
+        ActivationsTooLarge
+            They do not fit; a fresh exception each time, as one that was raised holds on to the frames it passed.
+        """
+
+        def make() -> Placed | ActivationsTooLarge:
+            whole = self._plans.of((trace.sha256, batch, order), lambda: plan(trace, batch, order))
+            try:
+                if spill == "row tiles":
+                    return allocate_in_row_tiles(whole, capacity_bytes)
+                return whole, allocate(whole, capacity_bytes, spill != "never", spill == "always")
+            except ActivationsTooLarge as error:
+                return _fresh(error)
+
+        found = self._placed.of((trace.sha256, batch, order, capacity_bytes, spill), make)
+        if isinstance(found, ActivationsTooLarge):
+            raise _fresh(found)
+        return found
+
+
+def _fresh(error: ActivationsTooLarge) -> ActivationsTooLarge:
+    return ActivationsTooLarge(str(error), error.short_bytes)

@@ -1,0 +1,150 @@
+"""All that the compiler reads of an accelerator, as one narrow record.
+
+The compiler is given this record and not the accelerator, so equal targets have equal programs whatever else differs: a circuit, the
+psum width, a DRAM's page policy. A field that the compiler is to read has to be put here first, and is then part of a program's key.
+Memories are reduced to what bounds and addresses take of them, in core cycles, so no clock and no device file is left to be read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field, fields
+from fractions import Fraction
+from typing import Any, Literal, TypeVar
+
+from accelsim.accelerator import Accelerator, Placement
+from accelsim.compiler.in_flight import in_flight_shortage
+from accelsim.hw.channel import burst_bytes, capacity_bytes, peak_bytes_per_s
+from accelsim.hw.decode_mac_core import ControlSpec, MaskDecoder
+from accelsim.hw.sram import ActivationBufferSpec
+from accelsim.hw.vector_unit import VectorUnitSpec
+from accelsim.trace.trace import Trace
+
+
+@dataclass(frozen=True)
+class TargetArray:
+    """See `ArraySpec`; of sparse tiles the `dense_cols` are left, fewer than `cols`."""
+
+    rows: int
+    cols: int
+    max_m: int
+    accumulator_banks: int
+    shadow_sets: int
+    dense_cols: int
+    rows_per_cycle: int
+
+    @property
+    def has_sparse_tiles(self) -> bool:
+        """Whether columns share multipliers."""
+        return self.dense_cols < self.cols
+
+
+@dataclass(frozen=True)
+class TargetCodebook:
+    """See `CodebookSpec`; entries beyond the largest codebook of the traces are left out of `codewords`."""
+
+    store: Literal["ram", "rom"]
+    ports: int
+    banks: int | None
+    sets: int
+    latency: int
+    codewords: int
+    index_field: Literal["exact", "padded"]
+    codeword_length: int
+    mask: MaskDecoder | None
+
+
+@dataclass(frozen=True)
+class TargetWeightBuffer:
+    """See `WeightBufferSpec`."""
+
+    capacity: int
+    word_bits: int
+    residency: Literal["stream", "pinned"]
+
+
+@dataclass(frozen=True)
+class TargetDma:
+    """See `DmaSpec`."""
+
+    transfer: int
+
+
+@dataclass(frozen=True)
+class TargetMemory:
+    """A memory, or the absence of one.
+
+    Attributes
+    ----------
+    burst_bytes : the least that it moves; 1 if it has no bursts
+    capacity_bytes : None if unbounded or absent
+    bytes_per_cycle : peak, per cycle of the core; None if infinite or absent
+    """
+
+    burst_bytes: int
+    capacity_bytes: int | None
+    bytes_per_cycle: Fraction | None
+
+
+@dataclass(frozen=True)
+class Target:
+    """An accelerator as the compiler sees it; attributes are named as in `Accelerator`.
+
+    Attributes
+    ----------
+    name : for error messages, which no program contains; not compared
+    warnings : about the accelerator alone, whatever it runs
+    """
+
+    name: str = field(compare=False)
+    array: TargetArray
+    codebook: TargetCodebook
+    weight_buffer: TargetWeightBuffer
+    activation_buffer: ActivationBufferSpec
+    vector_unit: VectorUnitSpec
+    dma: TargetDma
+    control: ControlSpec
+    dram: TargetMemory
+    flash: TargetMemory
+    placement: Placement
+    warnings: tuple[str, ...]
+
+    def memory(self, name: str) -> TargetMemory:
+        """The memory `dram` or `flash`."""
+        return self.flash if name == "flash" else self.dram
+
+
+def target_of(accelerator: Accelerator, traces: Iterable[Trace]) -> Target:
+    """What the compiler reads of `accelerator` when it compiles `traces`."""
+    formats = {layer.weight.format for trace in traces for layer in trace.weighted_layers()}
+    needed = max((item.decode_path().codewords for item in formats), default=0)
+    entries = min(accelerator.codebook.codewords, needed)  # a larger codebook compiles to the same program
+    shortage = in_flight_shortage(accelerator)
+    return Target(
+        name=accelerator.name,
+        array=_part(TargetArray, accelerator.array),
+        codebook=_part(TargetCodebook, accelerator.codebook, codewords=entries),
+        weight_buffer=_part(TargetWeightBuffer, accelerator.weight_buffer),
+        activation_buffer=accelerator.activation_buffer,
+        vector_unit=accelerator.vector_unit,
+        dma=_part(TargetDma, accelerator.dma),
+        control=accelerator.control,
+        dram=_memory(accelerator, "dram"),
+        flash=_memory(accelerator, "flash"),
+        placement=accelerator.placement,
+        warnings=(shortage,) if shortage else (),
+    )
+
+
+_Part = TypeVar("_Part", TargetArray, TargetCodebook, TargetWeightBuffer, TargetDma)
+
+
+def _part(kind: type[_Part], spec: Any, **normalized: int) -> _Part:
+    """The fields of `spec` that `kind` has; some of them `normalized`."""
+    return kind(**{item.name: normalized.get(item.name, getattr(spec, item.name)) for item in fields(kind)})
+
+
+def _memory(accelerator: Accelerator, name: str) -> TargetMemory:
+    spec = accelerator.memory(name)
+    rate = peak_bytes_per_s(spec)
+    return TargetMemory(burst_bytes(spec), capacity_bytes(spec), None if rate is None else rate / accelerator.clock)
