@@ -19,7 +19,7 @@ from accelsim.hw.memory import MemorySpec
 from accelsim.hw.sram import ActivationBufferSpec, WeightBufferSpec
 from accelsim.hw.vector_unit import VectorUnitSpec
 from accelsim.presets import find_preset
-from accelsim.quantities import PS_PER_S, Hertz, parse_bytes_per_s, parse_ps
+from accelsim.quantities import PS_PER_S, Hertz
 from accelsim.records import Record, build, dump_yaml, parse_yaml, read_yaml, yaml_problem
 
 FOLDER = "accelerators"
@@ -106,20 +106,9 @@ class Accelerator(Record):
         return _writable(self)
 
 
-_UNITS = {parse_ps: "ps", parse_bytes_per_s: "B/s"}
-
-
 def _writable(record: Record) -> dict[str, Any]:
-    """Fields of a record, with the units that their parsers ask for."""
-    out: dict[str, Any] = {}
-    for name, field in type(record).model_fields.items():
-        value = getattr(record, name)
-        units = [_UNITS[item.func] for item in field.metadata if getattr(item, "func", None) in _UNITS]
-        if isinstance(value, Record):
-            out[name] = _writable(value)
-        else:
-            out[name] = f"{value} {units[0]}" if units else value
-    return out
+    """Fields of a record and of the records in it, with the units that their parsers ask for."""
+    return {name: _writable(value) if isinstance(value, Record) else value for name, value in record.as_given().items()}
 
 
 def load_accelerator(source: str | Mapping[str, Any], overrides: Iterable[str] = ()) -> Accelerator:

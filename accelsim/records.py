@@ -4,19 +4,54 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from accelsim.errors import AccelsimError, ConfigError
 from accelsim.problems import MISSING, UNKNOWN_FIELD, UNKNOWN_KIND, field_place, in_words, shown, unknown_field
+from accelsim.quantities import parse_bytes_per_s, parse_ps
+
+_UNITS = {parse_ps: "ps", parse_bytes_per_s: "B/s"}
 
 
-class Record(BaseModel):
+class FrozenModel(BaseModel):
+    """An immutable model without unknown fields, of which every copy with changed fields is validated."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    def as_given(self) -> dict[str, Any]:
+        """Every field as validation takes it again; models in it as they are."""
+        return {name: getattr(self, name) for name in type(self).model_fields}
+
+    def with_fields(self, **changes: Any) -> Self:
+        """The same record with some fields replaced by values as a file would give them, validated."""
+        return type(self).model_validate({**self.as_given(), **changes})
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """A copy; pydantic's own would take any `update`, this one is `with_fields`."""
+        changed = self.with_fields(**update) if update else self
+        return super(FrozenModel, changed).model_copy(deep=deep)
+
+    def copy(self, **options: Any) -> Self:
+        """The older name of `model_copy`, closed in the same way."""
+        return self.model_copy(**options)
+
+
+class Record(FrozenModel):
     """Base of every record that comes from YAML or JSON."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=False, ser_json_inf_nan="constants", allow_inf_nan=False)
+    model_config = ConfigDict(ser_json_inf_nan="constants", allow_inf_nan=False)
+
+    def as_given(self) -> dict[str, Any]:
+        """Every field as validation takes it again, with the units that their parsers ask for; records in it as they are."""
+        out = super().as_given()
+        for name, field in type(self).model_fields.items():
+            units = [_UNITS[item.func] for item in field.metadata if getattr(item, "func", None) in _UNITS]
+            if units:
+                out[name] = f"{out[name]} {units[0]}"
+        return out
 
     @model_validator(mode="before")
     @classmethod

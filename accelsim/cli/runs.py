@@ -143,7 +143,7 @@ def _changed(accel: str, trace: str, overrides: Sequence[str] | None, fit: bool)
     if not changes:
         return machine, network
     label = "+".join([machine.name, *changes])
-    return machine.model_copy(update={"name": label if len(label) <= MAX_NAME else f"{label[: MAX_NAME - 1]}…"}), network
+    return machine.with_fields(name=label if len(label) <= MAX_NAME else f"{label[: MAX_NAME - 1]}…"), network
 
 
 def compare(

@@ -52,7 +52,7 @@ def repack(trace: Trace, arrays: Mapping[str, Arrays], note: str) -> Trace:
             stream: StreamRecord.of(weight.streams[stream].tensor, weight.streams[stream].bits, data) for stream, data in packed.items()
         }
         tensors.update({records[stream].tensor: data for stream, data in packed.items()})
-        done[name] = layer.with_fields(weight=weight.model_copy(update={"streams": records}))
+        done[name] = layer.with_fields(weight=weight.with_fields(streams=records))
     fields = {field: getattr(trace.manifest, field) for field in Manifest.model_fields}
     fields |= {
         "layers": tuple(done.get(layer.name, layer) for layer in trace.layers),

@@ -13,11 +13,12 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import BaseModel, ConfigDict
+from pydantic import ConfigDict
 
 from accelsim.errors import FormatError
 from accelsim.formats.bits import Bytes, pack_bits, packed_bytes, unpack_bits
 from accelsim.formats.decode_path import DecodePath
+from accelsim.records import FrozenModel
 
 Arrays = Mapping[str, npt.NDArray[Any]]
 Streams = Mapping[str, npt.NDArray[np.uint8]]
@@ -91,10 +92,10 @@ class BitsPerWeight:
     total: float
 
 
-class WeightFormat(BaseModel, ABC):
+class WeightFormat(FrozenModel, ABC):
     """Base of every format's SPEC: the parameters, and what they imply for a matrix of K x N weights."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    model_config = ConfigDict(strict=True)
 
     kind: str
     codebook_scope: ClassVar[Literal["none", "layer", "shared"]] = "none"

@@ -76,11 +76,6 @@ class LayerBase(ManifestRecord, ABC):
     output: TensorShape
     constants: dict[str, StreamRecord] = Field(default_factory=dict)
 
-    def with_fields(self, **changes: object) -> Self:
-        """The same layer with some fields replaced, validated again."""
-        fields = {name: getattr(self, name) for name in type(self).model_fields}
-        return type(self)(**{**fields, **changes})
-
     @property
     def macs(self) -> int:
         """Multiply-accumulates; 0 for vector layers."""

@@ -8,19 +8,20 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
 from accelsim.errors import TraceError
+from accelsim.records import FrozenModel
 
 MAX_BOUND = 1 << 24  # of any one loop or dimension: beyond every network known, and far below what overflows 63 bits in a product of three
 MAX_ELEMENTS = 1 << 32  # of a tensor
 Bound = Annotated[int, Field(ge=1, le=MAX_BOUND)]
 
 
-class ManifestRecord(BaseModel):
+class ManifestRecord(FrozenModel):
     """Base of what a manifest holds: immutable, no unknown fields, no conversions ('5' is not 5)."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+    model_config = ConfigDict(strict=True, allow_inf_nan=False)
 
 
 class TensorShape(ManifestRecord):

@@ -26,7 +26,7 @@ class Channel:
     """A channel with its logs and its transfers, submitted when the run reaches their arrival."""
 
     def __init__(self, name: str, policy: str, seed: int = 5) -> None:
-        device = load_device(name).model_copy(update={"n_refi": 800})
+        device = load_device(name).with_fields(n_refi=800)
         self.params = parameters(device, POLICIES[policy], "RoBaBgCo", 8, 3, max_transfers=60)
         self.state = dram.new_state(self.params)
         self.log, self.samples = np.zeros((4000, at.LOG_WIDTH), np.int64), np.zeros(1000, np.int64)

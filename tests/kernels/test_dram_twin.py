@@ -51,10 +51,10 @@ def kernel_run(
 @pytest.mark.parametrize("name", DEVICES)
 def test_kernel_issues_the_commands_of_the_twin(name: str, mapping: str, policy: str) -> None:
     preset = POLICIES[policy]
-    small = preset.model_copy(update={"read_queue": 6, "write_queue": 8, "drain_above": 5, "drain_below": min(3, preset.drain_below)})
+    small = preset.with_fields(read_queue=6, write_queue=8, drain_above=5, drain_below=min(3, preset.drain_below))
     loads = ((1, 0.0, 4, 900, preset, 1), (2, 0.5, 32, 700, preset, 1), (3, 0.9, 3, 800, small, 30), (4, 0.3, 32, 1100, small, 1))
     for seed, writes, mo, refresh, chosen, release in loads:
-        device = load_device(name).model_copy(update={"n_refi": refresh})
+        device = load_device(name).with_fields(n_refi=refresh)
         transfers = collisions(np.random.default_rng(seed), device, mapping, writes)
         twin = NaiveDram(device, chosen, mapping, mo, release)
         twin.run(transfers, CYCLES)

@@ -34,7 +34,7 @@ def attempt(accelerator: Accelerator, trace: Trace, **options: int) -> Result:
 def with_fields(accelerator: Accelerator, **sections: dict[str, Any]) -> Accelerator:
     """The same machine with some fields of its sections replaced."""
     fields = {name: getattr(accelerator, name) for name in sections}
-    return accelerator.model_copy(update={name: fields[name].model_copy(update=changes) for name, changes in sections.items()})
+    return accelerator.with_fields(**{name: fields[name].with_fields(**changes) for name, changes in sections.items()})
 
 
 @given(accelerators(), st.one_of(nets, convnets()))
@@ -102,8 +102,8 @@ single = accelerators(dram=False)
 
 @given(single, chains(), st.integers(1, 8))
 def test_a_faster_ideal_memory_never_hurts(accelerator: Accelerator, trace: Trace, factor: int) -> None:
-    slow = with_fields(accelerator, dram={"bandwidth": 500_000_000, "latency": 20_000})
-    fast = with_fields(accelerator, dram={"bandwidth": 500_000_000 * factor, "latency": 20_000})
+    slow = with_fields(accelerator, dram={"bandwidth": "500 MB/s", "latency": "20 ns"})
+    fast = with_fields(accelerator, dram={"bandwidth": f"{500 * factor} MB/s", "latency": "20 ns"})
     assert attempt(fast, trace).total_cycles <= attempt(slow, trace).total_cycles
 
 

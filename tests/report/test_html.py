@@ -126,7 +126,7 @@ def test_only_the_pages_own_style_and_script_may_run(one: str) -> None:
 
 def test_names_from_files_stay_text() -> None:
     parts = (layer(HOSTILE, {"busy": 9}, op=HOSTILE, format="uniform", macs=3, traffic=(read("indices", 64),)),)
-    chip = load_accelerator("edge-32x32").model_copy(update={"name": HOSTILE[:40]}).dump_yaml()
+    chip = load_accelerator("edge-32x32").with_fields(name=HOSTILE[:40]).dump_yaml()
     run = replace(
         result(parts, parts, trace=HOSTILE, accelerator=HOSTILE, warnings=(HOSTILE,)),
         accelerator=chip,

@@ -163,7 +163,7 @@ def test_progress_says_how_far_a_sweep_is(tmp_path, monkeypatch):
 def test_an_edit_of_what_costs_a_run_runs_it_again(tmp_path):
     path = tmp_path / "s.sqlite"
     assert run(path, limit=1).ok == 1
-    other = TECHNOLOGY.model_copy(update={"name": "other"})
+    other = TECHNOLOGY.with_fields(name="other")
     assert costing_id(other) != costing_id(TECHNOLOGY)
     with open_store(path) as store:
         assert run_sweep(sweep(), store, Here(), other, limit=1).ok == 1

@@ -48,8 +48,8 @@ def row_tiles_of(result: Result, layer: str) -> int:
 
 
 def with_capacity(accelerator: Accelerator, capacity_bytes: int) -> Accelerator:
-    buffer = accelerator.activation_buffer.model_copy(update={"capacity": capacity_bytes})
-    return accelerator.model_copy(update={"activation_buffer": buffer})
+    buffer = accelerator.activation_buffer.with_fields(capacity=capacity_bytes)
+    return accelerator.with_fields(activation_buffer=buffer)
 
 
 # -- published networks on the presets
@@ -110,7 +110,7 @@ def test_weights_that_do_not_stay_are_read_again_for_each_row_tile() -> None:
     trace = two_convolutions().trace()
     kept, again = (
         next(item for item in simulate(chip, trace).layers if item.name == "conv2")
-        for chip in (machine(1472), machine(1472).model_copy(update={"weight_buffer": small_weight_buffer()}))
+        for chip in (machine(1472), machine(1472).with_fields(weight_buffer=small_weight_buffer()))
     )
     row_tiles = int(re.findall(r"(\d+) row tiles", again.lowering)[0])
     bits = {name: {t.operand: t.bits for t in layer.traffic} for name, layer in (("kept", kept), ("again", again))}
@@ -121,7 +121,7 @@ def test_weights_that_do_not_stay_are_read_again_for_each_row_tile() -> None:
 
 
 def small_weight_buffer() -> object:
-    return machine(1472).weight_buffer.model_copy(update={"capacity": 512})
+    return machine(1472).weight_buffer.with_fields(capacity=512)
 
 
 @pytest.mark.parametrize("overlap", ["prefetch", "layer", "none"])
@@ -129,7 +129,7 @@ def small_weight_buffer() -> object:
 def test_a_codebook_is_loaded_once_for_all_row_tiles(overlap: str, capacity: int) -> None:
     trace = two_convolutions().trace("ssvq:k=8,d=4", "conv2")
     chip = machine(1472, control__overlap=overlap, codebook__sets=1)
-    chip = chip.model_copy(update={"weight_buffer": chip.weight_buffer.model_copy(update={"capacity": capacity})})
+    chip = chip.with_fields(weight_buffer=chip.weight_buffer.with_fields(capacity=capacity))
     result = simulate(chip, trace)
     assert row_tiles_of(result, "conv2") > 1
     assert moved(result, "codebook") == 8 * 4
