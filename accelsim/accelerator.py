@@ -20,7 +20,7 @@ from accelsim.hw.sram import ActivationBufferSpec, WeightBufferSpec
 from accelsim.hw.vector_unit import VectorUnitSpec
 from accelsim.presets import find_preset
 from accelsim.quantities import PS_PER_S, Hertz
-from accelsim.records import Record, build, dump_yaml, parse_yaml, read_yaml, yaml_problem
+from accelsim.records import Record, build, dump_yaml, parse_yaml, read_yaml, written_fields, yaml_problem
 
 FOLDER = "accelerators"
 
@@ -28,26 +28,30 @@ FOLDER = "accelerators"
 class Placement(Record):
     """Which memory each class of tensors lives in; activations in `none` may not spill."""
 
-    weights: Literal["dram", "flash"] = "dram"
-    activations: Literal["dram", "none"] = "dram"
+    weights: Literal["dram", "flash"] = Field(default="dram", description="memory that the weights come from")
+    activations: Literal["dram", "none"] = Field(default="dram", description="memory that activations spill to; none: a spill is an error")
 
 
 class Accelerator(Record):
     """A chip and its memories."""
 
-    name: str = Field(min_length=1, max_length=100)
-    description: str = ""
-    clock: Hertz = Field(ge=10**6, le=10**11, description="Hz of the core")
-    array: ArraySpec
-    codebook: CodebookSpec
-    weight_buffer: WeightBufferSpec
-    activation_buffer: ActivationBufferSpec
-    vector_unit: VectorUnitSpec
-    dma: DmaSpec
-    control: ControlSpec = ControlSpec()
-    dram: MemorySpec | None = None
-    flash: FlashSpec | None = None
-    placement: Placement = Placement()
+    name: str = Field(min_length=1, max_length=100, description="name in tables and results")
+    description: str = Field(default="", description="one line for lists")
+    clock: Hertz = Field(ge=10**6, le=10**11, description="clock of the core")
+    array: ArraySpec = Field(description="MAC array and its accumulators")
+    codebook: CodebookSpec = Field(description="where codewords live, and lookups per cycle")
+    weight_buffer: WeightBufferSpec = Field(description="buffer of the weight stream between DMA and unpacker")
+    activation_buffer: ActivationBufferSpec = Field(description="buffer of activations")
+    vector_unit: VectorUnitSpec = Field(description="requantization, softmax, normalization and other functions without MACs")
+    dma: DmaSpec = Field(description="engine that moves data between the memories and the buffers")
+    control: ControlSpec = Field(default=ControlSpec(), description="what may overlap with what")
+    dram: MemorySpec | None = Field(default=None, description="memory channels", examples=[{"device": "lpddr4-3200-x32", "channels": 1}])
+    flash: FlashSpec | None = Field(
+        default=None,
+        description="serial flash that may hold the weights (placement.weights: flash)",
+        examples=[{"bandwidth": "0.4 GB/s", "clock": "200 MHz", "command_cycles": 8, "dummy_cycles": 20, "capacity": "64 MiB"}],
+    )
+    placement: Placement = Field(default=Placement(), description="which memory holds which tensors")
 
     @model_validator(mode="after")
     def _consistent(self) -> Accelerator:
@@ -105,6 +109,10 @@ class Accelerator(Record):
         """Every field as plain data that `load_accelerator` takes again, with the units that it asks for."""
         return _writable(self)
 
+    def written(self) -> dict[str, Any]:
+        """Every field as a person writes it: '64 KiB', '100 ns'; `load_accelerator` takes it again."""
+        return written_fields(self)
+
 
 def _writable(record: Record) -> dict[str, Any]:
     """Fields of a record and of the records in it, with the units that their parsers ask for."""
@@ -123,6 +131,11 @@ def load_accelerator(source: str | Mapping[str, Any], overrides: Iterable[str] =
     for override in overrides:
         fields = _override(fields, override)
         where = f"{where} --set {override}"
+    return build_accelerator(fields, where)
+
+
+def build_accelerator(fields: Mapping[str, Any], where: str) -> Accelerator:
+    """The accelerator of fields that `read_accelerator` gave; ConfigError names `where` and the field."""
     return build(Accelerator, fields, where)
 
 

@@ -6,10 +6,13 @@ Binary prefixes (KiB, MiB, GiB) are powers of 1024, decimal ones (kB, MB, GB) po
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
+from dataclasses import dataclass
 from fractions import Fraction
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import BeforeValidator
+from pydantic import BeforeValidator, GetJsonSchemaHandler
+from pydantic_core import CoreSchema
 
 _NUMBER = re.compile(r"^\s*([+-]?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?)\s*([A-Za-z/]*)\s*$")
 
@@ -72,10 +75,48 @@ def parse_bytes_per_s(value: object) -> int:
     return _parse(value, _BYTES_PER_S, "a bandwidth")
 
 
-Bytes = Annotated[int, BeforeValidator(parse_bytes)]
-Picoseconds = Annotated[int, BeforeValidator(parse_ps)]
-Hertz = Annotated[int, BeforeValidator(parse_hz)]
-BytesPerSecond = Annotated[int, BeforeValidator(parse_bytes_per_s)]
+@dataclass(frozen=True)
+class Unit:
+    """The unit of a field, as metadata of its type.
+
+    Attributes
+    ----------
+    name : as a person reads it: "bytes", "cycles"
+    scales : units that a file may write behind the number; empty if it writes the number alone
+    """
+
+    name: str
+    scales: Mapping[str, int] | None = None
+
+    def written(self, value: int) -> int | str:
+        """The value as a person writes it in a file, exactly: 65536 bytes -> '64 KiB'."""
+        if not self.scales or not value:
+            return value
+        scale, largest = max((scale, name) for name, scale in self.scales.items() if name and value % scale == 0)
+        return f"{value // scale} {largest}"
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        """A number, or text with one of the units."""
+        plain = handler(schema)
+        if not self.scales:
+            return plain
+        bare = plain if "" in self.scales else {**plain, "const": 0}
+        names = "|".join(re.escape(name) for name in self.scales if name)
+        text = rf"^\s*\+?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?\s*({names}){'?' if '' in self.scales else ''}\s*$"
+        return {"anyOf": [bare, {"type": "string", "pattern": text}]}
+
+
+def unit(name: str) -> Unit:
+    """The unit of a field that a file gives as a bare number: `rows: Annotated[int, unit("PEs")]`."""
+    return Unit(name)
+
+
+Bytes = Annotated[int, BeforeValidator(parse_bytes), Unit("bytes", _BYTES)]
+Picoseconds = Annotated[int, BeforeValidator(parse_ps), Unit("ps", _PS)]
+Hertz = Annotated[int, BeforeValidator(parse_hz), Unit("Hz", _HZ)]
+BytesPerSecond = Annotated[int, BeforeValidator(parse_bytes_per_s), Unit("B/s", _BYTES_PER_S)]
+Cycles = Annotated[int, Unit("cycles")]
+Bits = Annotated[int, Unit("bits")]
 
 PS_PER_S = 10**12
 

@@ -8,10 +8,11 @@ from typing import Any, Self, TypeVar
 
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+from pydantic.fields import FieldInfo
 
 from accelsim.errors import AccelsimError, ConfigError
 from accelsim.problems import MISSING, UNKNOWN_FIELD, UNKNOWN_KIND, field_place, in_words, shown, unknown_field
-from accelsim.quantities import parse_bytes_per_s, parse_ps
+from accelsim.quantities import Unit, parse_bytes_per_s, parse_ps
 
 _UNITS = {parse_ps: "ps", parse_bytes_per_s: "B/s"}
 
@@ -96,6 +97,23 @@ def field_paths(record: type[BaseModel]) -> list[str]:
         for inner in options:
             if isinstance(inner, type) and issubclass(inner, BaseModel):
                 out += [f"{name}.{path}" for path in field_paths(inner)]
+    return out
+
+
+def unit_of(field: FieldInfo) -> Unit | None:
+    """The unit that a field's type carries, if it carries one."""
+    return next((item for item in reversed(field.metadata) if isinstance(item, Unit)), None)
+
+
+def written_fields(record: BaseModel) -> dict[str, Any]:
+    """The fields of a record as a person writes them, groups as mappings: '64 KiB', not 65536."""
+    out: dict[str, Any] = {}
+    for name, field in type(record).model_fields.items():
+        value, unit = getattr(record, name), unit_of(field)
+        if isinstance(value, BaseModel):
+            out[name] = written_fields(value)
+        else:
+            out[name] = unit.written(value) if unit is not None and isinstance(value, int) else value
     return out
 
 

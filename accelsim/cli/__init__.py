@@ -12,7 +12,7 @@ from typing import Annotated, TextIO
 import typer
 
 from accelsim import __version__
-from accelsim.cli import ablations, checks, formats, reports, runs, sweeps, timelines, traces
+from accelsim.cli import ablations, checks, describe, doctor, formats, lists, reports, runs, sweeps, timelines, traces
 from accelsim.cli.completion import bash_words
 from accelsim.cli.shell import GuardedGroup
 
@@ -36,7 +36,11 @@ app.command("compress")(traces.compress)
 app.command("inspect")(traces.inspect)
 app.command("area")(checks.area)
 app.command("ablation")(ablations.ablation)
-app.command("list")(checks.list_)
+app.command("list")(lists.list_)
+app.command("describe")(describe.describe)
+app.command("schema")(describe.schema)
+app.command("doctor")(doctor.doctor)
+app.add_typer(describe.new_app, name="new")
 app.add_typer(checks.validate_app, name="validate")
 app.add_typer(checks.dram_app, name="dram")
 

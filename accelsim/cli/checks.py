@@ -1,4 +1,4 @@
-"""validate, dram, area and list: parts of the model alone, against references or by themselves."""
+"""validate, dram and area: parts of the model alone, against references or by themselves."""
 
 from __future__ import annotations
 
@@ -7,17 +7,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from accelsim.cli.completion import choices, presets, references
+from accelsim.cli.completion import presets, references
 from accelsim.cli.inputs import AcceleratorName, AsJson, OutFolder, Overrides, Quiet, TechnologyName
 from accelsim.cli.shell import EXIT_CHECK_FAILED, GuardedGroup, print_json, print_line
-from accelsim.errors import ConfigError
 from accelsim.presets import find_reference
 
 if TYPE_CHECKING:
-    from accelsim.presets import Preset
     from accelsim.validate.report import ValidationReport
 
-LISTS = ("formats", "dataflows", "dram", "units", "presets", "technologies", "traces", "sweeps", "references")
 validate_app = typer.Typer(
     cls=GuardedGroup, no_args_is_help=True, rich_markup_mode=None, help="Replay reference figures; print each row's error."
 )
@@ -67,40 +64,6 @@ def area(
         print_line(f"{report.accelerator}: {report.placed_um2.nominal / 1e6:.3f} mm2 in {report.technology}")
     else:
         render_area(stdout_console(), report)
-
-
-def list_(
-    what: Annotated[str, typer.Argument(metavar="WHAT", help=f"One of {', '.join(LISTS)}.", autocompletion=choices(*LISTS))],
-    as_json: AsJson = False,
-) -> None:
-    """Names that commands and files may use; for files, where each is from."""
-    listed = _listed(what)
-    if as_json:
-        print_json(list(listed))
-        return
-    width = max(map(len, listed), default=0)
-    for name, origin in listed.items():
-        print_line(f"{name:{width}}  {origin}" if origin else name)
-
-
-def _listed(what: str) -> dict[str, str]:
-    """Names, and where each comes from; '' for a part of the program."""
-    from accelsim.presets import TRACES, presets, reference_presets
-    from accelsim.registry import members, suggest
-
-    folders = {"dram": "dram", "presets": "accelerators", "technologies": "technology", "traces": TRACES, "sweeps": "sweeps"}
-    packages = {"formats": "accelsim.formats", "dataflows": "accelsim.dataflows", "units": "accelsim.hw"}
-    if what in folders:
-        return {item.name: _origin(item) for item in presets(folders[what]).values()}
-    if what == "references":
-        return {item.name: _origin(item) for item in reference_presets()}
-    if what in packages:
-        return dict.fromkeys(sorted(members(packages[what])), "")
-    raise ConfigError(f"cannot list {what!r}; known: {', '.join(LISTS)}{suggest(what, LISTS)}")
-
-
-def _origin(preset: Preset) -> str:
-    return f"{preset.origin}, replaces the one of {preset.replaces}" if preset.replaces else preset.origin
 
 
 @validate_app.command("core")

@@ -14,9 +14,10 @@ from contextlib import contextmanager, redirect_stdout
 
 import typer
 
-from accelsim.cli.names import accelerator_paths, kinds, parameters
+from accelsim.cli.names import accelerator_paths, field_paths, kinds, parameters
 from accelsim.errors import ConfigError
 from accelsim.presets import REFERENCES, TRACES, preset_names
+from accelsim.reference.kinds import KINDS
 
 INSTRUCTION = "_ACCELSIM_COMPLETE"
 _BREAKS = re.compile(r"[:=@]+")
@@ -62,6 +63,16 @@ def overrides(incomplete: str) -> list[str]:
     if equals:
         return [f"{path}={item}" for item in _starting(text, (*_known("dram"), _IDEAL))] if path == "dram.device" else []
     return _starting(incomplete, (f"{item}=" for item in accelerator_paths()))
+
+
+def described_fields(incomplete: str) -> list[str]:
+    """Fields and groups of an accelerator, kinds of files, and after KIND. the fields of that kind."""
+    kind, dot, rest = incomplete.partition(".")
+    file = KINDS.get(kind)
+    inside = [f"{kind}.{path}" for path in field_paths(file.module, file.record) if path.startswith(rest)] if file and dot else []
+    values = accelerator_paths()
+    groups = {path.rpartition(".")[0] for path in values} - {""}
+    return [*dict.fromkeys([*_starting(incomplete, [*values, *sorted(groups), *KINDS]), *inside])]
 
 
 def pairs(incomplete: str) -> list[str]:

@@ -51,7 +51,8 @@ def run(
     technology: TechnologyName = "nangate45",
     out: OutFolder = None,
     as_json: AsJson = False,
-    layers: Annotated[bool, typer.Option("--layers", help="List each layer, not sums over repeated blocks.")] = False,
+    full: Annotated[bool, typer.Option("--full", help="Print all tables, not the summary.")] = False,
+    layers: Annotated[bool, typer.Option("--layers", help="As --full, with each layer, not sums over repeated blocks.")] = False,
     timeline: TimelineFile = None,
     quiet: Quiet = False,
 ) -> None:
@@ -104,10 +105,18 @@ def run(
         print_line(line)
         for wrong in (item for item in checked.layers if not item.ok) if checked else ():
             print_line(f"{wrong.name}: {wrong.message}")
-    else:
+    elif full or layers:
         findings.render(stdout_console(), all_layers=layers)
+    else:
+        findings.render_summary(stdout_console(), elsewhere=_elsewhere(out))
     if not findings.ok:
         raise typer.Exit(EXIT_CHECK_FAILED)
+
+
+def _elsewhere(out: Path | None) -> str:
+    """Where a run says all that its summary leaves out."""
+    folder = "-o DIR writes tables, JSON and pictures" if out is None else f"tables, JSON and pictures are in {out}"
+    return f"--full prints all tables, --layers each layer; {folder}"
 
 
 def pairs(items: Sequence[str]) -> list[tuple[str, str]]:

@@ -119,18 +119,18 @@ def make_recipe(format_text: str, pattern: str | None = None, seed: int = 0) -> 
     return Recipe((Rule(chosen, spec), Rule(EVERYTHING, parse_format(REST))), seed)
 
 
-class _RuleRecord(Record):
+class RecipeRule(Record):
     """An item of a recipe file: a shell pattern over layers' names, and the format of those that it matches."""
 
-    layers: Text
-    format: Text
+    layers: Text = Field(description="shell pattern over the names of layers: '*.mlp.*'")
+    format: Text = Field(description="format of the layers that match: 'ssvq:k=16,d=8'")
 
 
-class _RecipeFile(Record):
+class RecipeFile(Record):
     """A recipe file: `rules` in order, and the format of the `rest`."""
 
-    rules: Annotated[tuple[_RuleRecord, ...], Field(min_length=1, max_length=1000)]
-    rest: Text = REST
+    rules: tuple[RecipeRule, ...] = Field(min_length=1, max_length=1000, description="in order: the first that matches a layer holds")
+    rest: Text = Field(default=REST, description="format of the layers that no rule matches")
 
 
 def load_recipe(path: Path | str, seed: int = 0) -> Recipe:
@@ -142,7 +142,7 @@ def load_recipe(path: Path | str, seed: int = 0) -> Recipe:
         The file cannot be read or has other fields than `rules` (items of `layers` and `format`) and `rest`; a text describes no format.
     """
     path = Path(path)
-    found = build(_RecipeFile, read_yaml(path), str(path), FormatError)
+    found = build(RecipeFile, read_yaml(path), str(path), FormatError)
     texts = [
         *((f"rules.{place}.format", item.layers, item.format) for place, item in enumerate(found.rules)),
         ("rest", EVERYTHING, found.rest),

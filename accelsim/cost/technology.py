@@ -12,11 +12,12 @@ from pydantic import Field, model_validator
 from accelsim.cost.span import Span
 from accelsim.cost.sram_grid import Device, grid_nodes
 from accelsim.presets import find_preset
+from accelsim.quantities import unit
 from accelsim.records import Record, build, read_yaml
 
 FOLDER = "technology"
 
-Positive = Annotated[float, Field(gt=0, le=1e12)]
+Positive = Annotated[float, Field(gt=0, le=1e12), unit("that of the figure's name")]
 
 
 class Figure(Record):
@@ -26,11 +27,13 @@ class Figure(Record):
     (nobody's figure: a stated guess with a wide range), unverified (second hand).
     """
 
-    value: Positive
-    low: Positive
-    high: Positive
-    source: str = Field(min_length=3)
-    status: Literal["read", "measured", "derived", "estimate", "unverified"]
+    value: Positive = Field(description="nominal figure")
+    low: Positive = Field(description="lower end of its range")
+    high: Positive = Field(description="upper end of its range")
+    source: str = Field(min_length=3, description="where it comes from, with table or page")
+    status: Literal["read", "measured", "derived", "estimate", "unverified"] = Field(
+        description="read in the source, measured with the tool named, derived from such figures, a stated estimate, or unverified"
+    )
 
     @model_validator(mode="after")
     def _ordered(self) -> Figure:
@@ -51,9 +54,9 @@ class Figure(Record):
 class LogicTable(Record):
     """From gate equivalents (1 GE = one two-input NAND of drive 1) to silicon."""
 
-    um2_per_ge: Figure
+    um2_per_ge: Figure = Field(description="area of a gate equivalent")
     mac_array_factor: Figure = Field(description="area of the PEs over that of the synthesis that the gate counts were fitted to")
-    placement_density: Figure = Field(description="cell area over placed area; memories are not divided by it")
+    placement_density: Annotated[Figure, unit("ratio")] = Field(description="cell area over placed area; memories are not divided by it")
     pe_delay_ns: Figure = Field(description="longest path of a PE, before wires")
     gate_delay_ns: Figure = Field(description="a gate of a longest path, before wires")
 
@@ -71,11 +74,11 @@ class MemoryTable(Record):
     device: Device = Field(description="hp: high performance; lop: low operating power; lstp: low standby power (ITRS)")
     area_factor: Figure = Field(description="area over CACTI's at the grid's node")
     energy_factor: Figure = Field(description="energy of an access over CACTI's at the grid's node")
-    leakage_factor: Figure
+    leakage_factor: Figure = Field(description="leakage over CACTI's at the grid's node")
     small_sram_um2_per_bit: Figure = Field(description="least um2 a bit of a one-port SRAM of up to 4 KiB, where CACTI is too small")
-    codebook_sram_um2_per_bit: Figure
-    codebook_sram_fixed_um2: Figure
-    rom_macro_um2_per_bit: Figure
+    codebook_sram_um2_per_bit: Figure = Field(description="area of a bit of a codebook SRAM")
+    codebook_sram_fixed_um2: Figure = Field(description="area of a codebook SRAM besides its bits")
+    rom_macro_um2_per_bit: Figure = Field(description="area of a bit of a ROM macro")
 
     @model_validator(mode="after")
     def _node_has_table(self) -> MemoryTable:
@@ -94,11 +97,11 @@ class EnergyTable(Record):
     gate_pj: Figure = Field(description="a gate equivalent of a block in use, an action")
     vector_op_pj: Figure = Field(description="one lane's operation on an element")
     dma_pj_per_bit: Figure = Field(description="a bit through the DMA and the fabric on chip")
-    dram_pj_per_bit: Figure
+    dram_pj_per_bit: Figure = Field(description="a bit across the DRAM bus, with the device's own work")
     dram_background_mw: Figure = Field(description="a channel's standby and refresh power")
-    flash_pj_per_bit: Figure
-    flash_background_mw: Figure
-    logic_leakage_nw_per_ge: Figure
+    flash_pj_per_bit: Figure = Field(description="a bit read from flash")
+    flash_background_mw: Figure = Field(description="standby power of the flash")
+    logic_leakage_nw_per_ge: Figure = Field(description="leakage of a gate equivalent")
 
     @model_validator(mode="after")
     def _fractions(self) -> EnergyTable:
@@ -110,12 +113,12 @@ class EnergyTable(Record):
 class Technology(Record):
     """A node, or a calibration at it."""
 
-    name: str = Field(min_length=1, max_length=100)
-    description: str = Field(min_length=1)
-    node_nm: int = Field(ge=1, le=1000)
-    logic: LogicTable
-    memory: MemoryTable
-    energy: EnergyTable
+    name: str = Field(min_length=1, max_length=100, description="name in tables and results")
+    description: str = Field(min_length=1, description="one line for lists")
+    node_nm: int = Field(ge=1, le=1000, description="process node")
+    logic: LogicTable = Field(description="area and delay of logic")
+    memory: MemoryTable = Field(description="area, energy and leakage of memories on chip")
+    energy: EnergyTable = Field(description="energy of actions, background power and leakage")
 
 
 def load_technology(name: str) -> Technology:

@@ -14,11 +14,12 @@ from pydantic import Field
 from accelsim.errors import FormatError
 from accelsim.formats.decode_path import DecodePath
 from accelsim.formats.weight_format import Stream
+from accelsim.quantities import unit
 
 Integers = npt.NDArray[Any]
-Axis = Literal[0, 1]
-Codewords = Annotated[int, Field(ge=1, le=65536)]  # of a codebook
-Lanes = Annotated[int, Field(ge=1, le=64)]  # of a codeword
+Axis = Annotated[Literal[0, 1], Field(description="axis of a codeword: 0 along the outputs, 1 along the reduction"), unit("axis")]
+Codewords = Annotated[int, Field(ge=1, le=65536, description="codewords of a codebook"), unit("codewords")]
+Lanes = Annotated[int, Field(ge=1, le=64, description="elements of a codeword"), unit("elements")]
 
 
 def index_shape(kind: str, d: int, axis: Axis, k: int, n: int) -> tuple[int, int]:

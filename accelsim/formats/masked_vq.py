@@ -17,6 +17,7 @@ from accelsim.formats.codewords import Axis, Codewords, check_indices, codebook_
 from accelsim.formats.decode_path import DecodePath
 from accelsim.formats.masks import mask_patterns, pattern_bits
 from accelsim.formats.weight_format import Arrays, Stream, WeightFormat, scale_stream
+from accelsim.quantities import unit
 
 KIND = "masked_vq"
 EXAMPLES = ("masked_vq:k=16,d=8,keep=2,of=4", "masked_vq:k=5,d=4,keep=1,of=2,axis=1", "masked_vq:k=20,d=8,keep=3,of=8")
@@ -32,9 +33,9 @@ class MaskedVqFormat(WeightFormat):
     codebook_scope = "layer"
 
     k: Codewords
-    d: Annotated[int, Field(ge=2, le=64)]
-    keep: Annotated[int, Field(ge=1, le=15)]
-    of: Annotated[int, Field(ge=2, le=16)]
+    d: Annotated[int, Field(ge=2, le=64, description="elements of a codeword"), unit("elements")]
+    keep: Annotated[int, Field(ge=1, le=15, description="N: elements of each group that are not zero"), unit("elements")]
+    of: Annotated[int, Field(ge=2, le=16, description="M: neighbouring elements of a group; divides d"), unit("elements")]
     axis: Axis = 0
 
     @model_validator(mode="after")

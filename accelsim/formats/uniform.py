@@ -22,7 +22,7 @@ class UniformFormat(WeightFormat):
     """Streams: weights [K,N] of `bits` bits, scales."""
 
     kind: Literal["uniform"] = "uniform"
-    bits: Annotated[int, Field(ge=2, le=16)] = 8
+    bits: Annotated[int, Field(ge=2, le=16, description="bits of a weight")] = 8
     scale: ScaleGranularity = "channel"
 
     def decode_path(self) -> DecodePath:

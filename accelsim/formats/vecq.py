@@ -23,7 +23,7 @@ class VecqFormat(WeightFormat):
     """Streams: weights [K,N] of `bits` bits (u), and the scale alpha / 2 of the layer."""
 
     kind: Literal["vecq"] = "vecq"
-    bits: Annotated[int, Field(ge=2, le=8)] = 4
+    bits: Annotated[int, Field(ge=2, le=8, description="bits of a weight")] = 4
 
     def decode_path(self) -> DecodePath:
         """Raw values that stand for odd integers."""

@@ -9,11 +9,11 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import ConfigDict
+from pydantic import ConfigDict, Field
 
 from accelsim.errors import FormatError
 from accelsim.formats.bits import Bytes, pack_bits, packed_bytes, unpack_bits
@@ -22,7 +22,7 @@ from accelsim.records import FrozenModel
 
 Arrays = Mapping[str, npt.NDArray[Any]]
 Streams = Mapping[str, npt.NDArray[np.uint8]]
-ScaleGranularity = Literal["tensor", "channel"]
+ScaleGranularity = Annotated[Literal["tensor", "channel"], Field(description="one scale per matrix, or one per output channel")]
 
 
 @dataclass(frozen=True)

@@ -8,20 +8,23 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import ceil, log2
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
 from pydantic import Field, model_validator
 
 from accelsim.kernels import compute, compute_state
+from accelsim.quantities import Bits, Cycles, unit
 from accelsim.records import Record
 
 
 class SparseTile(Record):
     """In each row, d columns share q multipliers (MVQ, arXiv 2412.10261: H x d becomes H x Q); sums and their registers stay d wide."""
 
-    d: int = Field(ge=2, le=64, description="columns of a tile")
-    q: int = Field(ge=1, le=32, description="multipliers of a row of a tile: weights that a mask keeps there")
+    d: Annotated[int, unit("columns")] = Field(ge=2, le=64, description="columns of a tile")
+    q: Annotated[int, unit("multipliers")] = Field(
+        ge=1, le=32, description="multipliers of a row of a tile: weights that a mask keeps there"
+    )
 
     @model_validator(mode="after")
     def _fewer(self) -> SparseTile:
@@ -33,8 +36,8 @@ class SparseTile(Record):
 class MaskDecoder(Record):
     """Expands the numbers of N:M patterns: `keep` of each `of` neighbours."""
 
-    keep: int = Field(ge=1, le=15)
-    of: int = Field(ge=2, le=16)
+    keep: Annotated[int, unit("elements")] = Field(ge=1, le=15, description="N: elements of each group that are not zero")
+    of: Annotated[int, unit("elements")] = Field(ge=2, le=16, description="M: neighbouring elements of a group")
 
     @model_validator(mode="after")
     def _masks(self) -> MaskDecoder:
@@ -46,14 +49,24 @@ class MaskDecoder(Record):
 class ArraySpec(Record):
     """The MAC array and its accumulators."""
 
-    rows: int = Field(ge=1, le=4096, description="R: PEs along the reduction")
-    cols: int = Field(ge=1, le=4096, description="C: PEs along the outputs")
-    max_m: int = Field(ge=1, le=2**20, description="MAXM: rows that one accumulator bank holds")
-    accumulator_banks: Literal[1, 2] = 1
-    shadow_sets: Literal[1, 2] = Field(default=1, description="2: a tile loads while the one before still waits in the other set")
-    psum_bits: int = Field(default=32, ge=16, le=64)
-    sparse_tile: SparseTile | None = Field(default=None, description="multipliers for the weights that a mask keeps alone")
-    rows_per_cycle: int = Field(default=1, ge=1, le=2**20, description="1; more imagines an array that is not the limit (what-if)")
+    rows: Annotated[int, unit("PEs")] = Field(ge=1, le=4096, description="R: PEs along the reduction")
+    cols: Annotated[int, unit("PEs")] = Field(ge=1, le=4096, description="C: PEs along the outputs")
+    max_m: Annotated[int, unit("rows")] = Field(ge=1, le=2**20, description="MAXM: rows that one accumulator bank holds")
+    accumulator_banks: Annotated[Literal[1, 2], unit("banks")] = Field(
+        default=1, description="2: one bank drains while the other takes the sums of the next run"
+    )
+    shadow_sets: Annotated[Literal[1, 2], unit("weight sets")] = Field(
+        default=1, description="2: a tile loads while the one before still waits in the other set"
+    )
+    psum_bits: Bits = Field(default=32, ge=16, le=64, description="width of an accumulator")
+    sparse_tile: SparseTile | None = Field(
+        default=None,
+        description="multipliers for the weights that a mask keeps alone; needs a codebook.mask that keeps q of each d",
+        examples=[{"d": 16, "q": 4}],
+    )
+    rows_per_cycle: Annotated[int, unit("rows/cycle")] = Field(
+        default=1, ge=1, le=2**20, description="activation rows that the array takes in; more than 1 imagines an array that never limits"
+    )
 
     @model_validator(mode="after")
     def _whole_tiles(self) -> ArraySpec:
@@ -75,28 +88,43 @@ class CodebookSpec(Record):
     take as many cycles as its most loaded bank (equal indices merge).
     """
 
-    store: Literal["ram", "rom"] = "ram"
-    circuit: Literal["sram", "flops", "latches", "logic_rom", "rom_macro"] = Field(default="flops", description="for area and energy")
-    ports: int = Field(ge=1, le=1024, description="P: lookups a cycle, and records that the unpacker gives out")
-    banks: int | None = Field(default=None, ge=1, le=1024, description="single-ported banks in place of ports; `ports` is then the group")
-    sets: Literal[1, 2] = Field(default=2, description="2: the next layer's codebook loads while this one decodes")
-    latency: int = Field(default=1, ge=1, le=64, description="cycles from index to codeword")
-    codewords: int = Field(default=256, ge=1, le=2**20, description="entries that fit")
+    store: Literal["ram", "rom"] = Field(default="ram", description="ram: loaded for each layer; rom: one universal codebook, never loaded")
+    circuit: Literal["sram", "flops", "latches", "logic_rom", "rom_macro"] = Field(
+        default="flops", description="what it is built of; sets area and energy"
+    )
+    ports: Annotated[int, unit("lookups/cycle")] = Field(ge=1, le=1024, description="P: codebook lookups and unpacked records per cycle")
+    banks: Annotated[int | None, unit("banks")] = Field(
+        default=None, ge=1, le=1024, description="single-ported banks in place of ports, whose number is then that of a group; null: ports"
+    )
+    sets: Annotated[Literal[1, 2], unit("codebooks")] = Field(
+        default=2, description="2: the next layer's codebook loads while this one decodes"
+    )
+    latency: Cycles = Field(default=1, ge=1, le=64, description="from index to codeword")
+    codewords: Annotated[int, unit("codewords")] = Field(default=256, ge=1, le=2**20, description="entries that fit")
     index_field: Literal["exact", "padded"] = Field(
         default="exact", description="padded: an index takes the next of 1, 2, 4, 8, 16 bits in the memory image; exact: ceil(log2 k)"
     )
-    codeword_length: int = Field(default=8, ge=1, le=256, description="elements of an entry, and of a raw record")
-    mask: MaskDecoder | None = Field(default=None, description="the N:M masks behind the codebook; none: no area or energy of a decoder")
+    codeword_length: Annotated[int, unit("elements")] = Field(
+        default=8, ge=1, le=256, description="elements of an entry, and of a raw record"
+    )
+    mask: MaskDecoder | None = Field(
+        default=None,
+        description="decoder of N:M masks behind the codebook; without it, it costs no area and energy",
+        examples=[{"keep": 4, "of": 16}],
+    )
 
 
 class ControlSpec(Record):
     """What may overlap with what."""
 
     overlap: Literal["prefetch", "layer", "none"] = Field(
-        default="prefetch", description="layer: a layer's weights load before it computes; none: each tile's do"
+        default="prefetch",
+        description="prefetch: weights load under earlier layers; layer: before their layer computes; none: before their tile does",
     )
-    runs: Literal["chained", "isolated"] = Field(default="chained", description="chained: the next run's first tile loads under this run")
-    issue_overhead_cycles: int = Field(default=0, ge=0, le=10**6, description="cycles to issue a run")
+    runs: Literal["chained", "isolated"] = Field(
+        default="chained", description="chained: the next run's first tile loads under this run; isolated: after it"
+    )
+    issue_overhead_cycles: Cycles = Field(default=0, ge=0, le=10**6, description="time to issue a run")
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cached_property
+from typing import Annotated
 
 import simpy
 from pydantic import Field
@@ -18,17 +19,19 @@ from accelsim.hw.engine import DMA_DECIDES, at_time
 from accelsim.hw.memory import Channel, Complete
 from accelsim.kernels.compute_state import LOAD
 from accelsim.program import Program
-from accelsim.quantities import Bytes, Picoseconds, edge_ps
+from accelsim.quantities import Bytes, Picoseconds, edge_ps, unit
 from accelsim.records import Record
 
 
 class DmaSpec(Record):
     """Sizes of the engine and of the path to memory."""
 
-    transfer: Bytes = Field(gt=0, le=2**24, description="bytes of one transfer; the last of a stream may be shorter")
-    max_transfers: int = Field(default=4, ge=1, le=64, description="transfers in flight")
-    max_outstanding_bursts: int = Field(default=64, ge=1, le=4096, description="read bursts in flight at one channel")
-    fabric_latency: Picoseconds = Field(default=100_000, ge=0, le=10**9, description="ps from data at the channel to data in the buffer")
+    transfer: Bytes = Field(gt=0, le=2**24, description="size of one transfer; the last of a stream may be shorter")
+    max_transfers: Annotated[int, unit("transfers")] = Field(default=4, ge=1, le=64, description="transfers in flight")
+    max_outstanding_bursts: Annotated[int, unit("bursts")] = Field(
+        default=64, ge=1, le=4096, description="read bursts in flight at one channel"
+    )
+    fabric_latency: Picoseconds = Field(default=100_000, ge=0, le=10**9, description="from data at the channel to data in the buffer")
 
 
 class Dma:

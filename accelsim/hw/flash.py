@@ -8,18 +8,18 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from accelsim.quantities import PS_PER_S, Bytes, BytesPerSecond, Hertz
+from accelsim.quantities import PS_PER_S, Bytes, BytesPerSecond, Cycles, Hertz
 from accelsim.records import Record
 
 
 class FlashSpec(Record):
     """Timing of a serial flash."""
 
-    bandwidth: BytesPerSecond = Field(gt=0, le=10**12, description="bytes a second while it streams")
-    clock: Hertz = Field(gt=0, le=10**11, description="Hz of the command and dummy cycles")
-    command_cycles: int = Field(ge=0, le=1000, description="command and address, clock cycles")
-    dummy_cycles: int = Field(ge=0, le=1000)
-    capacity: Bytes = Field(gt=0, le=2**40)
+    bandwidth: BytesPerSecond = Field(gt=0, le=10**12, description="rate while it streams")
+    clock: Hertz = Field(gt=0, le=10**11, description="clock of the command and dummy cycles")
+    command_cycles: Cycles = Field(ge=0, le=1000, description="command and address of a read that starts anew")
+    dummy_cycles: Cycles = Field(ge=0, le=1000, description="wait between the address and the first data")
+    capacity: Bytes = Field(gt=0, le=2**40, description="size of the flash")
 
 
 class FlashTiming:

@@ -6,7 +6,7 @@ An ideal device has a latency and a bandwidth and nothing else; bandwidth 0 stan
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Annotated, Any, Protocol
 
 from pydantic import Field, field_validator, model_validator
 
@@ -14,7 +14,7 @@ from accelsim.errors import ConfigError
 from accelsim.hw.dram.controller import load_policy
 from accelsim.hw.dram.device import load_device
 from accelsim.hw.dram.mapping import MAPPINGS
-from accelsim.quantities import PS_PER_S, Bytes, BytesPerSecond, Picoseconds
+from accelsim.quantities import PS_PER_S, Bytes, BytesPerSecond, Picoseconds, unit
 from accelsim.records import Record
 from accelsim.registry import suggest
 
@@ -38,21 +38,23 @@ class Channel(Protocol):
 class BackgroundSpec(Record):
     """Another client of the channel (CPU, camera): reads at a steady rate, in its own address range."""
 
-    bandwidth: BytesPerSecond = Field(gt=0, le=10**12)
-    transfer: Bytes = Field(default=512, gt=0, le=2**20, description="bytes of one of its reads")
+    bandwidth: BytesPerSecond = Field(gt=0, le=10**12, description="rate at which it asks for data; less than the memory's peak")
+    transfer: Bytes = Field(default=512, gt=0, le=2**20, description="size of one of its reads")
 
 
 class MemorySpec(Record):
     """The shared channel or channels."""
 
     device: str = Field(description="a device's name, the path of such a file, or 'ideal'")
-    channels: int = Field(default=1, ge=1, le=16)
+    channels: Annotated[int, unit("channels")] = Field(default=1, ge=1, le=16, description="equal channels side by side")
     interleave: Bytes = Field(default=1024, ge=64, le=2**20, description="consecutive bytes in one channel")
-    mapping: str = Field(default="RoBaBgCo", description="address bits of a DRAM, most significant first")
-    policy: str = Field(default="frfcfs", description="controller preset of a DRAM")
-    latency: Picoseconds = Field(default=0, ge=0, le=10**9, description="of the ideal device")
-    bandwidth: BytesPerSecond = Field(default=0, ge=0, le=10**15, description="of the ideal device; 0: infinite")
-    background: BackgroundSpec | None = None
+    mapping: str = Field(default="RoBaBgCo", description=f"address bits of a DRAM, most significant first: {' or '.join(MAPPINGS)}")
+    policy: str = Field(default="frfcfs", description="controller of a DRAM: a preset's name or the path of a YAML file")
+    latency: Picoseconds = Field(default=0, ge=0, le=10**9, description="from request to data of the ideal device")
+    bandwidth: BytesPerSecond = Field(default=0, ge=0, le=10**15, description="peak of the ideal device; 0: infinite")
+    background: BackgroundSpec | None = Field(
+        default=None, description="another client of the channel (CPU, camera)", examples=[{"bandwidth": "200 MB/s", "transfer": "512 B"}]
+    )
 
     def named_files(self) -> dict[str, Any]:
         """What the files say that `device` and `policy` name: a device whose table was edited is another device."""

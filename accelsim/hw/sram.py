@@ -6,22 +6,23 @@ banks x ports accesses in every cycle; the DMA has a port of its own.
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from accelsim.quantities import Bytes
+from accelsim.quantities import Bits, Bytes, unit
 from accelsim.records import Record
 
 
 class WeightBufferSpec(Record):
     """Holds the compressed stream between DMA and unpacker; read one word a cycle."""
 
-    capacity: Bytes = Field(gt=0, le=2**34, description="bytes")
-    word_bits: int = Field(gt=0, le=2**16, description="W: bits that the unpacker takes in a cycle")
-    banks: int = Field(default=1, ge=1, le=1024)
+    capacity: Bytes = Field(gt=0, le=2**34, description="size of the buffer")
+    word_bits: Bits = Field(gt=0, le=2**16, description="W: what the unpacker takes in per cycle; a multiple of 8")
+    banks: Annotated[int, unit("banks")] = Field(default=1, ge=1, le=1024, description="SRAM macros side by side")
     residency: Literal["stream", "pinned"] = Field(
-        default="stream", description="pinned: all weights are loaded once and stay; a CompileError if they do not fit"
+        default="stream",
+        description="stream: weights pass through; pinned: all weights are loaded once and stay; a CompileError if they do not fit",
     )
 
     @field_validator("word_bits")
@@ -35,13 +36,14 @@ class WeightBufferSpec(Record):
 class ActivationBufferSpec(Record):
     """Holds activations: row reads of the array, weights that are activations, the vector unit's reads and writes."""
 
-    capacity: Bytes = Field(gt=0, le=2**34, description="bytes")
-    banks: int = Field(ge=1, le=1024)
-    width_bits: int = Field(gt=0, le=2**16, description="bits of one access to one bank")
-    ports: int = Field(default=1, ge=1, le=8, description="accesses a bank serves in a cycle")
-    loader_bits: int = Field(gt=0, le=2**16, description="word in which activations are read as weights, bits a cycle")
+    capacity: Bytes = Field(gt=0, le=2**34, description="size of the buffer")
+    banks: Annotated[int, unit("banks")] = Field(ge=1, le=1024, description="banks that serve accesses at once")
+    width_bits: Bits = Field(gt=0, le=2**16, description="width of one access to one bank; a multiple of 8")
+    ports: Annotated[int, unit("accesses/cycle")] = Field(default=1, ge=1, le=8, description="accesses a bank serves in a cycle")
+    loader_bits: Bits = Field(gt=0, le=2**16, description="activations read as weights per cycle; a multiple of 8")
     residency: Literal["buffer", "dram"] = Field(
-        default="buffer", description="dram: every activation is written out and read back by each reader"
+        default="buffer",
+        description="buffer: spilled only where they do not fit; dram: every activation is written out and read back by each reader",
     )
 
     @field_validator("width_bits", "loader_bits")

@@ -8,12 +8,15 @@ stand for an ideal unit that takes no time.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field, create_model, model_validator
 
 from accelsim.ops.catalog import pass_ranges
+from accelsim.quantities import Cycles, unit
 from accelsim.records import Record
+
+Passes = Annotated[int, unit("passes")]
 
 MOST_PASSES = 64
 REQUANTIZE = "requantize"
@@ -23,7 +26,7 @@ _NO_LONGER_READ = "copy_rows"  # in files of versions before 0.2; no operation m
 class VectorPasses(Record):
     """Passes over the data, by the names that operations give them, beside those of the requantization."""
 
-    requantize: int = Field(default=1, ge=0, le=MOST_PASSES, description="passes over what the array puts out")
+    requantize: Passes = Field(default=1, ge=0, le=MOST_PASSES, description="from the array's sums to 8 bit")
 
     @model_validator(mode="before")
     @classmethod
@@ -44,7 +47,7 @@ else:
         __base__=VectorPasses,
         __doc__=VectorPasses.__doc__,
         **{
-            name: (int, Field(default=known.default, ge=known.least, le=MOST_PASSES, description=f"passes: {known.note}"))
+            name: (Passes, Field(default=known.default, ge=known.least, le=MOST_PASSES, description=known.note))
             for name, known in pass_ranges().items()
         },
     )
@@ -53,9 +56,9 @@ else:
 class VectorUnitSpec(Record):
     """Lanes, passes and latency."""
 
-    lanes: int = Field(ge=0, le=2**16, description="elements a cycle; 0: ideal")
-    latency: int = Field(default=8, ge=0, le=10**6, description="cycles from the last pass to a result that can be used")
-    passes: VectorFunctions = VectorFunctions()
+    lanes: Annotated[int, unit("elements/cycle")] = Field(ge=0, le=2**16, description="elements that one pass takes per cycle; 0: ideal")
+    latency: Cycles = Field(default=8, ge=0, le=10**6, description="from the last pass to a result that can be used")
+    passes: VectorFunctions = Field(default=VectorFunctions(), description="passes over the data of each function")
 
     def row_cycles(self, width: int, passes: int) -> int:
         """Cycles that one row of `width` elements takes."""

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
 from pydantic import model_validator
 
 from accelsim.ops.example import Example
 from accelsim.ops.operation import Floats, VectorLayer
+from accelsim.quantities import unit
 
 KIND = "clip"
 
@@ -30,8 +31,8 @@ class ClipLayer(VectorLayer):
     fusable = True
 
     op: Literal["relu", "clip"] = "relu"
-    minimum: float | None = None
-    maximum: float | None = None
+    minimum: Annotated[float | None, unit("activation's real value")] = None
+    maximum: Annotated[float | None, unit("activation's real value")] = None
 
     @model_validator(mode="after")
     def _bounds_belong_to_the_op(self) -> ClipLayer:

@@ -11,6 +11,7 @@ from pydantic import Field
 from accelsim.ops.example import Example
 from accelsim.ops.operation import ConstantBits, Floats, VectorLayer
 from accelsim.ops.shapes import TensorShape
+from accelsim.quantities import unit
 
 KIND = "embed"
 
@@ -23,8 +24,8 @@ class EmbedLayer(VectorLayer):
     pass_note = "of a residual sum, and of position embeddings"
 
     op: Literal["embed"] = "embed"
-    prepended_rows: Annotated[int, Field(ge=0, le=1 << 16)]
-    positions: bool
+    prepended_rows: Annotated[int, Field(ge=0, le=1 << 16, description="trained rows put before the input"), unit("rows")]
+    positions: bool = Field(description="true: a trained matrix is added to all rows")
     parameter_bits: ConstantBits = 8
 
     @property

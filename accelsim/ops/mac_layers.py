@@ -12,6 +12,7 @@ from pydantic import Field, model_validator
 from accelsim.ops.operation import LayerBase, LineWindow, Pad, Step
 from accelsim.ops.shapes import Bound, LoopBounds, ManifestRecord, TensorShape, window_positions
 from accelsim.ops.weight_record import WeightRecord
+from accelsim.quantities import unit
 
 
 class MacLayer(LayerBase):
@@ -19,7 +20,7 @@ class MacLayer(LayerBase):
 
     exact = True
 
-    bounds: LoopBounds
+    bounds: LoopBounds = Field(description="loops of the multiply-accumulates")
 
     @property
     def m(self) -> int:
@@ -45,8 +46,8 @@ class MacLayer(LayerBase):
 class WeightedLayer(MacLayer):
     """A MAC layer whose second operand is weights: Wt[k, n*G]."""
 
-    weight: WeightRecord
-    bias: bool = False
+    weight: WeightRecord = Field(description="the weights")
+    bias: bool = Field(default=False, description="true: a bias per output channel is added")
 
     @property
     def constant_sizes(self) -> dict[str, int]:
@@ -78,7 +79,7 @@ class GemmLayer(WeightedLayer):
     """
 
     op: Literal["gemm"] = "gemm"
-    input_row: Annotated[int, Field(ge=0)] | None = None
+    input_row: Annotated[int, Field(ge=0), unit("row")] | None = None
 
     @property
     def by_rows(self) -> bool:
@@ -174,7 +175,7 @@ class Operand(ManifestRecord):
     "columns": head h is columns [h*w, (h+1)*w) of one matrix (q, k, v, context); "groups": each head is a matrix of its own (scores).
     """
 
-    split: Literal["columns", "groups"]
+    split: Literal["columns", "groups"] = Field(description="columns: heads side by side in one matrix; groups: a matrix per head")
 
 
 class MatmulLayer(MacLayer):
@@ -193,11 +194,11 @@ class MatmulLayer(MacLayer):
     """
 
     op: Literal["matmul"] = "matmul"
-    a: Operand
-    b: Operand
+    a: Operand = Field(description="first operand")
+    b: Operand = Field(description="second operand")
     transposed_b: bool = False
     merge: Literal["columns", "groups"]
-    scale: float = 1.0
+    scale: Annotated[float, unit("ratio")] = 1.0
 
     @property
     def heads(self) -> int:

@@ -18,11 +18,12 @@ from pydantic import Field, StringConstraints, model_validator
 from accelsim.errors import TraceError
 from accelsim.ops.shapes import ManifestRecord, TensorShape
 from accelsim.ops.weight_record import StreamRecord
+from accelsim.quantities import unit
 
 Name = Annotated[str, StringConstraints(min_length=1, max_length=256, pattern=r"^[^\x00-\x1f\x7f]+$")]
-Step = Annotated[int, Field(ge=1, le=1 << 16)]
-Pad = Annotated[int, Field(ge=0, le=1 << 16)]
-ConstantBits = Literal[8, 16, 32]
+Step = Annotated[int, Field(ge=1, le=1 << 16), unit("elements")]
+Pad = Annotated[int, Field(ge=0, le=1 << 16), unit("elements")]
+ConstantBits = Annotated[Literal[8, 16, 32], Field(description="width of the layer's trained constants as read from memory")]
 Floats = npt.NDArray[np.float64]  # (groups, rows, width)
 Integers = npt.NDArray[np.int64]  # (rows, width)
 
@@ -71,9 +72,9 @@ class LayerBase(ManifestRecord, ABC):
     fusable: ClassVar[bool] = False
     by_group: ClassVar[bool] = False
 
-    name: Name
-    inputs: tuple[Name, ...]
-    output: TensorShape
+    name: Name = Field(description="name of the layer and of its output")
+    inputs: tuple[Name, ...] = Field(description="names of earlier layers or model inputs that it reads")
+    output: TensorShape = Field(description="shape of its output")
     constants: dict[str, StreamRecord] = Field(default_factory=dict)
 
     @property

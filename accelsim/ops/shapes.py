@@ -11,11 +11,14 @@ from typing import Annotated, Literal
 from pydantic import ConfigDict, Field, model_validator
 
 from accelsim.errors import TraceError
+from accelsim.quantities import unit
 from accelsim.records import FrozenModel
 
 MAX_BOUND = 1 << 24  # of any one loop or dimension: beyond every network known, and far below what overflows 63 bits in a product of three
 MAX_ELEMENTS = 1 << 32  # of a tensor
-Bound = Annotated[int, Field(ge=1, le=MAX_BOUND)]
+Bound = Annotated[int, Field(ge=1, le=MAX_BOUND), unit("elements")]
+
+Loop = Annotated[Bound, unit("iterations")]
 
 
 class ManifestRecord(FrozenModel):
@@ -39,8 +42,8 @@ class TensorShape(ManifestRecord):
         Bits of an element.
     """
 
-    groups: Bound = 1
-    rows: Bound
+    groups: Annotated[Bound, unit("matrices")] = 1
+    rows: Annotated[Bound, unit("rows")]
     width: Bound
     bits: Literal[8, 16, 32] = 8
 
@@ -82,14 +85,14 @@ class LoopBounds(ManifestRecord):
     matrix product of M rows is a 1 x 1 convolution over OX = M positions; the heads of attention are G.
     """
 
-    B: Bound = 1
-    K: Bound
-    C: Bound
-    OY: Bound = 1
-    OX: Bound = 1
-    FY: Bound = 1
-    FX: Bound = 1
-    G: Bound = 1
+    B: Loop = Field(default=1, description="batch")
+    K: Loop = Field(description="output channels of one group")
+    C: Loop = Field(description="input channels of one group")
+    OY: Loop = Field(default=1, description="output rows")
+    OX: Loop = Field(default=1, description="output columns; rows of a matrix product")
+    FY: Loop = Field(default=1, description="filter rows")
+    FX: Loop = Field(default=1, description="filter columns")
+    G: Loop = Field(default=1, description="groups of a convolution, heads of attention")
 
     @property
     def m(self) -> int:

@@ -18,6 +18,7 @@ from accelsim.errors import FormatError, TraceError
 from accelsim.formats.catalog import format_from_mapping
 from accelsim.formats.weight_format import WeightFormat
 from accelsim.ops.shapes import MAX_ELEMENTS, Bound, ManifestRecord
+from accelsim.quantities import unit
 
 _CHUNK = 1 << 20  # bytes at a time that the bit locator works on
 _PIECE = 16 * _CHUNK  # bytes at a time that are read
@@ -71,8 +72,8 @@ class StreamRecord(ManifestRecord):
 
     tensor: Annotated[str, StringConstraints(min_length=1, max_length=512)]
     bits: Annotated[int, Field(ge=1, le=64 * MAX_ELEMENTS)]
-    crc32: Annotated[int, Field(ge=0, lt=1 << 32)]
-    bit_locator: Annotated[int, Field(ge=0, lt=1 << 62)]
+    crc32: Annotated[int, Field(ge=0, lt=1 << 32), unit("checksum")]
+    bit_locator: Annotated[int, Field(ge=0, lt=1 << 62), unit("checksum")]
 
     @property
     def bytes(self) -> int:
@@ -141,8 +142,8 @@ class WeightRecord(ManifestRecord):
     """
 
     format: Annotated[SerializeAsAny[WeightFormat], BeforeValidator(_format_of)]
-    k: Bound
-    n: Bound
+    k: Annotated[Bound, unit("rows")]
+    n: Annotated[Bound, unit("columns")]
     streams: dict[str, StreamRecord] = Field(default_factory=dict)
 
     @model_validator(mode="after")

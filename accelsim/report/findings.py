@@ -20,6 +20,7 @@ from accelsim.report.metrics import summarize
 from accelsim.report.tables.area import render_area_groups
 from accelsim.report.tables.check import render_energy
 from accelsim.report.tables.run import CheckedLayer, IdealizedRun, render_functional, render_run, render_what_if
+from accelsim.report.tables.summary import render_summary
 from accelsim.result import Result
 
 
@@ -93,6 +94,14 @@ class Findings:
         render_run(console, self.result, all_layers=all_layers)
         render_energy(console, self.energy, len(self.result.frames) * self.result.batch)
         render_area_groups(console, self.area)
+        self._render_checks(console)
+
+    def render_summary(self, console: Console, *, elsewhere: str) -> None:
+        """At most 20 lines, and the tables of the checks that were asked for; `elsewhere` says where the rest is."""
+        render_summary(console, self.cost, elsewhere=elsewhere)
+        self._render_checks(console)
+
+    def _render_checks(self, console: Console) -> None:
         if self.what_if is not None:
             render_what_if(console, self.what_if)
         if self.functional is not None:

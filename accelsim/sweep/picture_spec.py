@@ -46,10 +46,10 @@ class SpeedupMap(_Picture):
 
     kind: Literal["speedup_map"]
     baseline: dict[str, Any] = Field(min_length=1, max_length=1, description="axis: the value of the baseline")
-    rows: str
-    columns: str
-    row_title: Title = ""
-    column_title: Title = ""
+    rows: str = Field(description="axis along the rows")
+    columns: str = Field(description="axis along the columns")
+    row_title: Title = Field(default="", description="heading of the rows; empty: the axis")
+    column_title: Title = Field(default="", description="heading of the columns; empty: the axis")
     maps: tuple[str, ...] = Field(default=(), max_length=4, description="axes: one block of tiles for each of their values")
 
     @property
@@ -65,9 +65,9 @@ class HeatMap(_Picture):
     """Tiles with a figure."""
 
     kind: Literal["heat_map"]
-    figure: str
-    rows: str
-    columns: str
+    figure: str = Field(description="column of the sweep's table to show")
+    rows: str = Field(description="axis along the rows")
+    columns: str = Field(description="axis along the columns")
 
     def axes_named(self) -> list[str]:
         return [*super().axes_named(), self.rows, self.columns]
@@ -80,10 +80,10 @@ class ParetoScatter(_Picture):
     """One marker a point, and the Pareto front; less is better in both figures."""
 
     kind: Literal["pareto"]
-    x: str
-    y: str
+    x: str = Field(description="figure on the x axis")
+    y: str = Field(description="figure on the y axis")
     groups: str | None = Field(default=None, description="axis: one colour for each of its values")
-    log: bool = False
+    log: bool = Field(default=False, description="true: logarithmic axes")
 
     def axes_named(self) -> list[str]:
         return [*super().axes_named(), *((self.groups,) if self.groups else ())]
@@ -96,9 +96,9 @@ class Lines(_Picture):
     """A figure over an axis, one line for each value of another."""
 
     kind: Literal["lines"]
-    x: str
-    y: str
-    lines: str
+    x: str = Field(description="axis of the sweep along x")
+    y: str = Field(description="figure on the y axis")
+    lines: str = Field(description="axis: one line for each of its values")
 
     def axes_named(self) -> list[str]:
         return [*super().axes_named(), self.x, self.lines]

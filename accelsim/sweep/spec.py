@@ -50,8 +50,8 @@ Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,9
 class SweepSpec(Record):
     """The fields of a sweep file, as written."""
 
-    name: Name
-    description: str = Field(default="", max_length=10_000)
+    name: Name = Field(description="name of the sweep's store and files")
+    description: str = Field(default="", max_length=10_000, description="one line for lists and reports")
     technology: str = Field(default="nangate45", description="a technology's name, or a file: for area and energy")
     base: dict[str, Any] = Field(default={}, description="field -> value, for all points")
     axes: dict[str, Any] = Field(default={}, description="field -> values: a list or a range")

@@ -17,11 +17,13 @@ from accelsim.errors import TraceError
 from accelsim.ops.shapes import ManifestRecord, TensorShape
 from accelsim.ops.weight_record import StreamRecord
 from accelsim.problems import MISSING, UNKNOWN_FIELD, UNKNOWN_KIND, field_place, in_words, shown, unknown_field
+from accelsim.quantities import unit
 from accelsim.registry import suggest
 from accelsim.trace.layers import Layer, Name, WeightedLayer
 
 SCHEMA_VERSION = 1
 MAX_MANIFEST_BYTES = 64 << 20
+Seed = Annotated[int, Field(ge=0, lt=1 << 63), unit("seed")]
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 Text = Annotated[str, StringConstraints(max_length=4096)]
 
@@ -38,7 +40,7 @@ class SeededSource(ManifestRecord):
     """
 
     kind: Literal["seeded"] = "seeded"
-    seed: Annotated[int, Field(ge=0, lt=1 << 63)]
+    seed: Seed = Field(description="seed of the weights")
     generator: Literal["pcg64-sum16"] = "pcg64-sum16"
     distribution: Text
     statement: Text
@@ -48,8 +50,8 @@ class CheckpointSource(ManifestRecord):
     """Weights of a real model: the file's name and SHA-256."""
 
     kind: Literal["checkpoint"] = "checkpoint"
-    file: Text
-    sha256: Sha256
+    file: Text = Field(description="name of the model's file")
+    sha256: Sha256 = Field(description="SHA-256 of the model's file")
 
 
 Source = Annotated[SeededSource | CheckpointSource, Field(discriminator="kind")]
@@ -58,16 +60,16 @@ Source = Annotated[SeededSource | CheckpointSource, Field(discriminator="kind")]
 class ModelInput(ManifestRecord):
     """An input of the whole model, such as the image."""
 
-    name: Name
-    shape: TensorShape
+    name: Name = Field(description="name by which layers read it")
+    shape: TensorShape = Field(description="its shape")
 
 
 class PayloadRecord(ManifestRecord):
     """The payload beside the manifest: file name, size and SHA-256."""
 
-    file: Annotated[str, StringConstraints(min_length=1, max_length=255)]
-    bytes: Annotated[int, Field(ge=8, le=1 << 40)]
-    sha256: Sha256
+    file: Annotated[str, StringConstraints(min_length=1, max_length=255)] = Field(description="plain file name beside the manifest")
+    bytes: Annotated[int, Field(ge=8, le=1 << 40)] = Field(description="size of the file")
+    sha256: Sha256 = Field(description="SHA-256 of the file")
 
     @model_validator(mode="after")
     def _stays_inside(self) -> PayloadRecord:
@@ -81,13 +83,13 @@ class PayloadRecord(ManifestRecord):
 class CompressionRecord(ManifestRecord):
     """How a float trace became this one: rules in order (pattern, format), the encoder's seed, and the float trace's SHA-256."""
 
-    rules: tuple[tuple[Text, Text], ...]
-    seed: Annotated[int, Field(ge=0, lt=1 << 63)]
-    float_trace_sha256: Sha256
+    rules: tuple[tuple[Text, Text], ...] = Field(description="pairs of a pattern over names of layers and a format, in order")
+    seed: Seed = Field(description="seed of the encoder")
+    float_trace_sha256: Sha256 = Field(description="SHA-256 of the float trace's manifest")
 
 
 MetricName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
-Metrics = Annotated[dict[MetricName, float], Field(max_length=256)]
+Metrics = Annotated[dict[MetricName, Annotated[float, unit("that of the metric")]], Field(max_length=256)]
 
 
 class Manifest(ManifestRecord):
@@ -101,16 +103,16 @@ class Manifest(ManifestRecord):
         know the field refuses it by name, and a manifest without it stays valid.
     """
 
-    schema_version: Literal[1] = 1
-    name: Name
-    source: Source
-    inputs: Annotated[tuple[ModelInput, ...], Field(min_length=1)]
-    outputs: Annotated[tuple[Name, ...], Field(min_length=1)]
-    layers: Annotated[tuple[Layer, ...], Field(min_length=1, max_length=100_000)]
-    payload: PayloadRecord | None = None
-    compression: CompressionRecord | None = None
+    schema_version: Annotated[Literal[1], unit("version")] = Field(default=1, description="version of this file's fields")
+    name: Name = Field(description="name in tables and results")
+    source: Source = Field(description="where the weights come from")
+    inputs: Annotated[tuple[ModelInput, ...], Field(min_length=1, description="inputs of the model")]
+    outputs: Annotated[tuple[Name, ...], Field(min_length=1, description="layers whose outputs are the model's")]
+    layers: Annotated[tuple[Layer, ...], Field(min_length=1, max_length=100_000, description="the network in topological order")]
+    payload: PayloadRecord | None = Field(default=None, description="file with the packed weights; absent: the seed describes them")
+    compression: CompressionRecord | None = Field(default=None, description="how a float trace became this one")
     metrics: Metrics = Field(default_factory=dict)
-    notes: tuple[Text, ...] = ()
+    notes: tuple[Text, ...] = Field(default=(), description="remarks for a reader")
 
     @model_validator(mode="after")
     def _graph_holds(self) -> Manifest:

@@ -56,6 +56,12 @@ def offered(*words: str) -> list[str]:
         (["ablation", "edge-32x32", "a", "tiny_vit_s"], ["tiny_vit_ssvq"]),
         (["dram", "replay", "--device", "lpddr5"], ["lpddr5-6400-x16"]),
         (["list", "tech"], ["technologies"]),
+        (["describe", "array.sh"], ["array.shadow_sets"]),
+        (["describe", "codeb"], ["codebook", "codebook.ports"]),
+        (["describe", "sweep.ax"], ["sweep.axes"]),
+        (["describe", "dram.n_rc"], ["dram.n_rcd"]),
+        (["schema", "tr"], ["trace"]),
+        (["new", "accelerator", "--from", "mcu"], ["mcu-16x16"]),
         (["inspect", "tiny_vit_f"], ["tiny_vit_float"]),
     ],
 )

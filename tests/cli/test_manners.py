@@ -64,7 +64,6 @@ def test_the_version_is_printed():
     [
         ("formats", "ssvq"),
         ("dram", "lpddr4-3200-x16"),
-        ("units", "decode_mac_core"),
         ("presets", "edge-32x32"),
         ("technologies", "nangate45"),
         ("traces", "tiny_vit_ssvq"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -64,8 +65,9 @@ def refused(*words: str) -> str:
 
 def listed(what: str) -> dict[str, str]:
     """What `accelsim list` says: name -> origin."""
-    columns = (line.split("  ", 1) for line in call("list", what).splitlines())
-    return {name: origin.strip() for name, origin in columns}
+    entries = re.split(r"\n(?=\S)", call("list", what))  # what goes on in a further line is indented
+    columns = (entry.split("  ", 1) for entry in entries)
+    return {name: " ".join(text.split()).rpartition("(")[2].removesuffix(")") for name, text in columns}
 
 
 def test_without_folders_of_ones_own_every_preset_is_built_in() -> None:

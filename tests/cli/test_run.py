@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import csv
 import json
+from dataclasses import replace
 
 import pytest
 from typer.testing import CliRunner
 
 from accelsim.cli import app
+from accelsim.cost.compare_costs import costs_of
+from accelsim.cost.technology import load_technology
 from accelsim.report.export.run import PICTURES
+from accelsim.report.tables.summary import summary_lines
 from accelsim.result import CATEGORIES, Result, load_result
+from tests.synthetic_results import int8, on_chip
 
 RUN = ("run", "edge-32x32", "tiny_vit_ssvq")
 COMPARE = ("compare", "edge-64x64-x16:tiny_vit_int8", "tiny_vit_ssvq")
@@ -28,7 +33,7 @@ def numbers(line: str) -> list[int]:
 
 
 def test_a_run_prints_tables_of_80_columns_without_escapes():
-    text = call(*RUN)
+    text = call(*RUN, "--full")
     assert max(map(len, text.splitlines())) <= 80
     assert "\x1b" not in text
     for title in ("Where the cycles go", "Layers, repeated blocks summed", "Traffic", "Bounds", "What the compiler chose"):
@@ -36,7 +41,7 @@ def test_a_run_prints_tables_of_80_columns_without_escapes():
 
 
 def test_the_printed_causes_add_up_to_the_printed_total():
-    lines = call(*RUN).split("Where the cycles go\n")[1].split("\n\n")[0].splitlines()[1:]
+    lines = call(*RUN, "--full").split("Where the cycles go\n")[1].split("\n\n")[0].splitlines()[1:]
     *causes, total = ([line.split()[0], numbers(line)[0]] for line in lines)
     assert sum(cycles for _, cycles in causes) == total[1]
     assert {name for name, _ in causes} <= set(CATEGORIES)
@@ -55,6 +60,40 @@ def test_json_holds_the_whole_result():
     assert found["summary"]["total_cycles"] == result.total_cycles
     assert sum(found["summary"]["cycles"].values()) == result.total_cycles
     assert found["summary"]["bus_bytes"] >= found["summary"]["useful_bytes"]
+
+
+@pytest.mark.parametrize("columns", [80, 120])
+@pytest.mark.parametrize("more", [(), ("--frames", 3), ("--then", "tiny_vit_int8"), ("-o", "{tmp}/out"), ("--set", "clock=3 GHz")], ids=str)
+def test_a_summary_has_at_most_20_lines_that_fit(columns, more, tmp_path, monkeypatch):
+    monkeypatch.setattr("accelsim.report.tables.terminal.PIPE_COLUMNS", columns)
+    lines = call(*RUN, *(str(word).format(tmp=tmp_path) for word in more)).splitlines()
+    assert len(lines) <= 20
+    assert max(len(line) for line in lines if str(tmp_path) not in line) <= columns
+    starts = [line.split("  ")[0] for line in lines]
+    for label in ("time", "limit", "bounds", "cycles", "traffic", "energy", "area", "weights", "more"):
+        assert label in starts
+    assert "--full" in " ".join(lines[-3:])
+
+
+def test_a_summary_says_the_figures_of_the_whole_result():
+    text, found = " ".join(call(*RUN).split()), json.loads(call(*RUN, "--json"))
+    summary = found["summary"]
+    assert f"{summary['total_cycles']:,} cycles" in text
+    assert summary["limiting_sentence"] in text
+    busy = 100 * summary["cycles"]["busy"] / summary["total_cycles"]
+    assert f"busy {busy:.1f} %" in text
+    assert f"{summary['bus_bytes'] / 1e3:.3f} kB on the bus" in text
+
+
+def test_warnings_that_find_no_room_are_counted():
+    warnings = tuple(f"warning {number} {'word ' * 30}" for number in range(9))
+    (cost,) = costs_of([replace(on_chip(int8()), warnings=warnings)], load_technology("nangate45"))
+    lines = [line for line, _ in summary_lines(cost, 80, "--full")]
+    assert len(lines) <= 20
+    shown = sum(f"warning {number} " in line for number in range(9) for line in lines)
+    (left,) = (int(line.split()[1]) for line in lines if line.endswith(" more"))
+    assert 1 <= shown <= 9
+    assert left >= 9 - shown  # the technology adds warnings of its own
 
 
 def test_quiet_is_one_line():
@@ -147,7 +186,7 @@ def test_energy_and_area_stand_beside_the_result(tmp_path):
 
 
 def test_networks_that_take_turns_are_listed_frame_by_frame(tmp_path):
-    text = call(*RUN, "--then", "tiny_vit_int8", "--frames", 2, "--functional", "-o", tmp_path / "run")
+    text = call(*RUN, "--full", "--then", "tiny_vit_int8", "--frames", 2, "--functional", "-o", tmp_path / "run")
     assert max(map(len, text.splitlines())) <= 80
     lines = text.split("Networks in turn\n")[1].split("\n\n")[0].splitlines()
     assert [name for line in lines for name in ("tiny_vit_ssvq", "tiny_vit_int8") if name in line] == ["tiny_vit_ssvq", "tiny_vit_int8"] * 2

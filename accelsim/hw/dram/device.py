@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
 from pydantic import Field, model_validator
@@ -31,6 +31,7 @@ from accelsim.kernels.dram_state import (
     Ints,
 )
 from accelsim.presets import find_preset
+from accelsim.quantities import unit
 from accelsim.records import Record, build, read_yaml
 
 FOLDER = "dram"
@@ -44,35 +45,37 @@ class DramDevice(Record):
     (1,200,480,192 Hz for a period of 0.833 ns: 2e-10 of it is lost); edge n is at ceil(n * 10^12 / clock_hz) ps.
     """
 
-    name: str = Field(min_length=1, max_length=100)
-    description: str = ""
-    t_ck_fs: int = Field(ge=1000, le=10**8, description="femtoseconds")
-    bus_bits: int = Field(ge=4, le=1024)
-    burst_length: int = Field(ge=1, le=64)
-    burst_bytes: int = Field(ge=1, le=1024)
-    bank_groups: int = Field(ge=1, le=16)
-    banks_per_group: int = Field(ge=1, le=32)
-    rows: int = Field(ge=1, le=2**24)
-    bursts_per_row: int = Field(ge=1, le=2**16)
-    n_burst: int = Field(ge=1, le=64)
-    n_cl: int = Field(ge=1, le=200)
-    n_cwl: int = Field(ge=1, le=200)
-    n_rcd: int = Field(ge=1, le=1000)
-    n_rp: int = Field(ge=1, le=1000)
-    n_ras: int = Field(ge=1, le=1000)
-    n_rc: int = Field(ge=1, le=2000)
-    n_rrd_s: int = Field(ge=1, le=200)
-    n_rrd_l: int = Field(ge=1, le=200)
-    n_faw: int = Field(ge=1, le=1000)
-    n_ccd_s: int = Field(ge=1, le=200)
-    n_ccd_l: int = Field(ge=1, le=200)
-    n_wr: int = Field(ge=1, le=1000)
-    n_wtr_s: int = Field(ge=1, le=1000)
-    n_wtr_l: int = Field(ge=1, le=1000)
-    n_rtp: int = Field(ge=1, le=1000)
-    n_rtw_gap: int = Field(ge=0, le=200)
-    n_refi: int = Field(ge=1, le=10**7)
-    n_rfc: int = Field(ge=1, le=10**6)
+    name: str = Field(min_length=1, max_length=100, description="name in lists and results")
+    description: str = Field(default="", description="one line for lists")
+    t_ck_fs: int = Field(ge=1000, le=10**8, description="period of the memory clock CK")
+    bus_bits: int = Field(ge=4, le=1024, description="data pins of the channel")
+    burst_length: Annotated[int, unit("transfers")] = Field(ge=1, le=64, description="transfers of one burst")
+    burst_bytes: int = Field(ge=1, le=1024, description="bus_bits * burst_length / 8")
+    bank_groups: Annotated[int, unit("bank groups")] = Field(
+        ge=1, le=16, description="bank groups of the rank; 1 where the standard has none"
+    )
+    banks_per_group: Annotated[int, unit("banks")] = Field(ge=1, le=32, description="banks of one bank group")
+    rows: Annotated[int, unit("rows")] = Field(ge=1, le=2**24, description="rows of one bank")
+    bursts_per_row: Annotated[int, unit("bursts")] = Field(ge=1, le=2**16, description="bursts that an open row holds")
+    n_burst: int = Field(ge=1, le=64, description="data-bus time of a burst (B)")
+    n_cl: int = Field(ge=1, le=200, description="RD to first data (CL, RL)")
+    n_cwl: int = Field(ge=1, le=200, description="WR to first data (CWL, WL)")
+    n_rcd: int = Field(ge=1, le=1000, description="ACT to RD or WR of the bank (tRCD)")
+    n_rp: int = Field(ge=1, le=1000, description="PRE to ACT or REF (tRP)")
+    n_ras: int = Field(ge=1, le=1000, description="ACT to PRE of the bank (tRAS)")
+    n_rc: int = Field(ge=1, le=2000, description="ACT to ACT of the bank (tRC)")
+    n_rrd_s: int = Field(ge=1, le=200, description="ACT to ACT, other bank group (tRRD_S)")
+    n_rrd_l: int = Field(ge=1, le=200, description="ACT to ACT, same bank group (tRRD_L)")
+    n_faw: int = Field(ge=1, le=1000, description="window that holds at most four ACT (tFAW)")
+    n_ccd_s: int = Field(ge=1, le=200, description="RD to RD or WR to WR, other bank group (tCCD_S); a burst if that is longer")
+    n_ccd_l: int = Field(ge=1, le=200, description="RD to RD or WR to WR, same bank group (tCCD_L)")
+    n_wr: int = Field(ge=1, le=1000, description="end of write data to PRE of the bank (tWR)")
+    n_wtr_s: int = Field(ge=1, le=1000, description="end of write data to RD, other bank group (tWTR_S)")
+    n_wtr_l: int = Field(ge=1, le=1000, description="end of write data to RD, same bank group (tWTR_L)")
+    n_rtp: int = Field(ge=1, le=1000, description="RD to PRE of the bank (tRTP)")
+    n_rtw_gap: int = Field(ge=0, le=200, description="idle data-bus cycles between a read's data and a write's")
+    n_refi: int = Field(ge=1, le=10**7, description="refresh interval (tREFI)")
+    n_rfc: int = Field(ge=1, le=10**6, description="all-bank REF to ACT (tRFC)")
     n_aad: int = Field(default=0, ge=0, le=15, description="ACT to its second command at most; 0: ACT is one command")
     wck_sync: bool = Field(default=False, description="a CAS must start the data clock before a RD or WR that finds it stopped")
     n_wck_post: int = Field(default=0, ge=0, le=1000, description="cycles that the data clock runs on after the last data")

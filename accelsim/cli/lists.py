@@ -1,0 +1,138 @@
+"""list: the names that commands and files may use, each with one line on what it is."""
+
+from __future__ import annotations
+
+import inspect
+import textwrap
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from accelsim.cli.completion import choices
+from accelsim.cli.inputs import AsJson
+from accelsim.cli.shell import print_json, print_line
+from accelsim.errors import ConfigError
+from accelsim.presets import TRACES, presets, reference_presets
+from accelsim.registry import lookup, members, suggest
+
+if TYPE_CHECKING:
+    from accelsim.presets import Preset
+    from accelsim.trace.manifest import Manifest
+
+NAMES = ("formats", "dataflows", "presets", "dram", "technologies", "sweeps", "traces", "references")
+_MATRIX = 768  # K and N of the matrix that a format's bits per weight are counted on
+_RETIRED = {"units": "a chip's units are the groups of its file, which no name chooses: accelsim describe accelerator"}
+
+
+def list_(
+    what: Annotated[str, typer.Argument(metavar="WHAT", help=f"One of {', '.join(NAMES)}.", autocompletion=choices(*NAMES))],
+    as_json: AsJson = False,
+) -> None:
+    """Names that commands and files may use, with one line each; names alone with --json."""
+    if what in _RETIRED:
+        typer.echo(f"there is no list of {what}: {_RETIRED[what]}", err=True)
+        if as_json:
+            print_json([])
+        return
+    if what not in LISTS:
+        raise ConfigError(f"cannot list {what!r}; known: {', '.join(LISTS)}{suggest(what, LISTS)}")
+    found = LISTS[what]()
+    if as_json:
+        print_json(list(found))
+        return
+    width = max(map(len, found), default=0) + 2
+    for name, line in found.items():
+        _print_entry(f"{name:<{width}}", line())
+
+
+def _print_entry(name: str, text: str) -> None:
+    """A name and its line, folded under itself on a terminal or pipe that is too narrow for it."""
+    from accelsim.report.tables.terminal import PIPE_COLUMNS, stdout_console
+
+    columns = max(stdout_console().width, PIPE_COLUMNS)
+    lines = textwrap.wrap(
+        text, columns, initial_indent=name, subsequent_indent=" " * len(name), break_long_words=False, break_on_hyphens=False
+    )
+    for line in lines or [name.rstrip()]:
+        print_line(line)
+
+
+def _preset(preset: Preset) -> str:
+    """The description in a preset's file."""
+    from accelsim.records import read_yaml
+
+    return _from(str(read_yaml(preset.path).get("description", "")), preset)
+
+
+def _from(text: str, preset: Preset) -> str:
+    """`text`, and where the preset comes from."""
+    replaces = f", replaces the one of {preset.replaces}" if preset.replaces else ""
+    return f"{text} ({preset.origin}{replaces})".strip()
+
+
+def _format(kind: str) -> str:
+    """'k=1..65,536 d=1..64 axis=0|1 (0); 1.5 bits per weight as ssvq:k=16,d=8. Sign-splitting ...'."""
+    from accelsim.formats.catalog import parse_format
+    from accelsim.reference.fields import NEEDED, record_fields
+
+    module = lookup("accelsim.formats", kind, "format")
+    example = parse_format(module.EXAMPLES[0])
+    parameters = []
+    for item in record_fields("trace", module.SPEC):
+        if item.path != "kind":
+            default = "" if item.default == NEEDED else f", default {item.default}"
+            parameters.append(f"{item.path} ({item.words.allowed}{default})")
+    bits = f"{example.bits_per_weight(_MATRIX, _MATRIX).paper:g} bits per weight as {module.EXAMPLES[0]}"
+    return f"{_first_sentence(module)} Parameters: {', '.join(parameters) or 'none'}; {bits}"
+
+
+def _dataflow(kind: str) -> str:
+    return f"cycle rule for `validate systolic`: {_first_sentence(lookup('accelsim.dataflows', kind, 'dataflow'))}"
+
+
+def _first_sentence(module: object) -> str:
+    """The first paragraph of a docstring, on one line."""
+    return " ".join((inspect.getdoc(module) or "").partition("\n\n")[0].split())
+
+
+def _trace(preset: Preset) -> str:
+    from accelsim.trace.manifest import read_manifest
+
+    return _from(_network(read_manifest(preset.path / "trace.json")), preset)
+
+
+def _reference(preset: Preset) -> str:
+    return _from(f"figures for `accelsim validate {preset.name}`", preset)
+
+
+def _network(manifest: Manifest) -> str:
+    """'62 layers, 5.72 M parameters, ssvq:k=16,d=8 and uniform; seeded weights'."""
+    from accelsim.formats.catalog import describe_format
+    from accelsim.trace.layers import WeightedLayer
+
+    formats = dict.fromkeys(describe_format(layer.weight.format) for layer in manifest.layers if isinstance(layer, WeightedLayer))
+    millions = sum(layer.parameters for layer in manifest.layers) / 1e6
+    return f"{len(manifest.layers)} layers, {millions:.2f} M parameters, {' and '.join(formats)}; weights: {manifest.source.kind}"
+
+
+def _members(package: str, line: Callable[[str], str]) -> dict[str, Callable[[], str]]:
+    return {kind: partial(line, kind) for kind in sorted(members(package))}
+
+
+def _presets(found: Iterable[Preset], line: Callable[[Preset], str]) -> dict[str, Callable[[], str]]:
+    return {preset.name: partial(line, preset) for preset in found}
+
+
+# What can be listed: names, each with the call that gives its line.
+LISTS: Mapping[str, Callable[[], dict[str, Callable[[], str]]]] = {
+    "formats": lambda: _members("accelsim.formats", _format),
+    "dataflows": lambda: _members("accelsim.dataflows", _dataflow),
+    "presets": lambda: _presets(presets("accelerators").values(), _preset),
+    "dram": lambda: _presets(presets("dram").values(), _preset),
+    "technologies": lambda: _presets(presets("technology").values(), _preset),
+    "sweeps": lambda: _presets(presets("sweeps").values(), _preset),
+    "traces": lambda: _presets(presets(TRACES).values(), _trace),
+    "references": lambda: _presets(reference_presets(), _reference),
+}

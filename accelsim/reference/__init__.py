@@ -1,0 +1,1 @@
+"""The files that accelsim reads, described from the records that read them: fields, JSON Schema, a commented template, a page."""

@@ -1,0 +1,115 @@
+"""A run in at most 20 lines: time, what limits it, bounds, stalls, traffic, energy, area, warnings, and where the rest is."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterable, Mapping
+
+from rich.console import Console
+from rich.text import Text
+
+from accelsim.cost.compare_costs import RunCost
+from accelsim.report.metrics import Summary, summarize, traffic_lines
+from accelsim.report.tables.terminal import PIPE_COLUMNS
+from accelsim.report.tables.text import clean, count, decimal_bytes, duration, ends, hertz, percent, short, tail
+from accelsim.result import Result
+
+MAX_LINES = 20
+_TOP = 4  # stalls, operands, bounds that are named; the rest is summed
+_NAME = 48  # columns of a chip's or network's name
+_LABEL = 9  # columns of a line's heading
+_MAX_SENTENCE = 4  # lines of one entry
+
+
+def render_summary(console: Console, cost: RunCost, *, elsewhere: str) -> None:
+    """Print the summary; its last line is `elsewhere`, where the rest is."""
+    for text, style in summary_lines(cost, max(console.width, PIPE_COLUMNS), elsewhere):
+        console.print(Text(text), style=style, soft_wrap=True)
+
+
+def summary_lines(cost: RunCost, columns: int, elsewhere: str) -> list[tuple[str, str | None]]:
+    """(line, style): at most MAX_LINES of at most `columns`, as far as words allow; warnings that find no room are counted."""
+    result, summary = cost.result, summarize(cost.result)
+    lines: list[tuple[str, str | None]] = [(f"{tail(summary.accelerator, _NAME)} runs {tail(summary.trace, _NAME)}"[:columns], "bold")]
+    for label, text in _entries(cost, result, summary):
+        lines += [(line, None) for line in _wrapped(label, text, columns)]
+    last = _wrapped("more", elsewhere, columns)
+    return [
+        *lines,
+        *_warnings([*result.warnings, *cost.cost.area.warnings], columns, MAX_LINES - len(lines) - len(last)),
+        *((line, "dim") for line in last),
+    ]
+
+
+def _entries(cost: RunCost, result: Result, summary: Summary) -> Iterable[tuple[str, str]]:
+    yield (
+        "time",
+        f"{duration(summary.milliseconds_per_inference)} per inference, {summary.inferences_per_s:,.1f} frames/s; {_cycles(summary)}",
+    )
+    turns = _turns(result)
+    if turns:
+        yield "networks", turns
+    elif summary.frames > 1:
+        yield "frames", f"cold start {duration(summary.cold_ms)} (first), steady state {duration(summary.steady_ms)} (last)"
+    yield "limit", summary.limiting_sentence
+    yield "bounds", f"least cycles over cycles taken: {_shares(result.bounds, summary.total_cycles, rest=False)}"
+    yield "cycles", _shares(summary.cycles, summary.total_cycles, rest=True)
+    moved: dict[str, int] = {}
+    for item in traffic_lines(result):
+        moved[item.operand] = moved.get(item.operand, 0) + item.bits
+    share = f": {_shares(moved, sum(moved.values()), rest=True)}" if moved else ""
+    yield "traffic", f"{decimal_bytes(summary.bus_bytes)} on the bus, {decimal_bytes(summary.useful_bytes)} of it useful{share}"
+    node = cost.cost.area.technology
+    yield "energy", f"{short(cost.energy_uj.nominal)} uJ per inference ({ends(cost.energy_uj)}) in {tail(node, _NAME)}"
+    yield (
+        "area",
+        f"{short(cost.area_mm2.nominal)} mm2 ({ends(cost.area_mm2)}); array utilization {summary.utilization_pct:.1f} % of the MAC slots",
+    )
+    yield "weights", result.weights_source
+
+
+def _cycles(summary: Summary) -> str:
+    inferences = (
+        "one inference" if summary.inferences == 1 else f"{summary.inferences} inferences ({summary.frames} frames x batch {summary.batch})"
+    )
+    return f"{count(summary.total_cycles)} cycles at {hertz(summary.clock_hz)} for {inferences}"
+
+
+def _turns(result: Result) -> str:
+    """Time of each network of a run in which several take turns, all its frames summed."""
+    cycles: dict[str, int] = {}
+    for frame in result.frames:
+        cycles[frame.trace] = cycles.get(frame.trace, 0) + frame.total_cycles
+    if len(cycles) < 2:
+        return ""
+    shown = [f"{tail(name, _NAME)} {duration(1e3 * value / result.clock_hz)}" for name, value in list(cycles.items())[:_TOP]]
+    return ", ".join(shown) + (f" and {len(cycles) - _TOP} more" if len(cycles) > _TOP else "")
+
+
+def _shares(parts: Mapping[str, int], whole: int, *, rest: bool) -> str:
+    """'busy 60.1 %, dram 20.0 %, ..., other 1.2 %' of a whole, the largest first."""
+    found = sorted(((value, name) for name, value in parts.items() if value), key=lambda item: -item[0])
+    shown = [f"{name} {percent(value, whole)}" for value, name in found[:_TOP]]
+    left = sum(value for value, _ in found[_TOP:])
+    return ", ".join([*shown, f"others {percent(left, whole)}"] if rest and left else shown) or "none"
+
+
+def _wrapped(label: str, text: str, columns: int) -> list[str]:
+    first = f"{label:<{_LABEL}}"
+    lines = textwrap.wrap(
+        clean(text), columns, initial_indent=first, subsequent_indent=" " * _LABEL, break_long_words=False, break_on_hyphens=False
+    )
+    return lines if len(lines) <= _MAX_SENTENCE else [*lines[: _MAX_SENTENCE - 1], f"{' ' * _LABEL}..."]
+
+
+def _warnings(warnings: Iterable[str], columns: int, room: int) -> list[tuple[str, str | None]]:
+    """As many warnings as fit into `room` lines; of those that do not, how many there are."""
+    lines: list[str] = []
+    texts = list(dict.fromkeys(warnings))
+    for index, text in enumerate(texts):
+        wrapped = _wrapped("warning", text, columns)
+        if len(lines) + len(wrapped) > room - (index < len(texts) - 1):
+            lines.append(f"{'warning':<{_LABEL}}{len(texts) - index} more")
+            break
+        lines += wrapped
+    return [(line, "yellow") for line in lines]
