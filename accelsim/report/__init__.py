@@ -1,1 +1,1 @@
-"""What people read: metrics, area, tables, plots. Reads Results only."""
+"""Views of results: metrics, tables, plots, pages and files. Reads Results only."""

@@ -1,7 +1,7 @@
-"""Where a speed-up comes from: the difference of two runs, split exactly by cause and by layer.
+"""Where a speed-up comes from: the difference of two runs, split exactly by category and by layer.
 
-Time is counted in ticks: the least common multiple of both clocks, so that both are integers; with equal clocks a tick is a cycle.
-The split is additive in time and has no order; only the running speed-up of a waterfall depends on the order of its steps.
+Time is counted in ticks of the least common multiple of both clocks, so that both are integers; with equal clocks a tick is a cycle.
+The split is additive in time and unordered; only the running speed-up of a waterfall depends on the order of its steps.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from accelsim.run_labels import label
 
 @dataclass(frozen=True)
 class Contribution:
-    """What one cause or layer took in both runs, in ticks."""
+    """Time of one category or layer in both runs, in ticks."""
 
     name: str
     baseline_ticks: int
@@ -33,7 +33,7 @@ class Contribution:
 
 @dataclass(frozen=True)
 class Step:
-    """One step of a waterfall: what it saves, the time that remains after it, and the speed-up so far."""
+    """One step of a waterfall: its saving, the remaining time, and the cumulative speed-up."""
 
     name: str
     saved_ticks: int
@@ -43,7 +43,7 @@ class Step:
 
 @dataclass(frozen=True)
 class TrafficRatio:
-    """Traffic of the baseline against the other's.
+    """Traffic of both runs.
 
     Attributes
     ----------
@@ -79,7 +79,7 @@ class Speedup:
     Attributes
     ----------
     by_cause, by_layer
-        Exact splits: the sum of what they save is baseline_ticks - other_ticks. Layers are matched by name over all frames.
+        Exact splits: the savings sum to baseline_ticks - other_ticks. Layers are matched by name over all inferences.
     only_in_baseline, only_in_other
         Layers without a partner; they are in `by_layer` with 0 on the other side.
     """
@@ -108,7 +108,7 @@ class Speedup:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Several runs against the first."""
+    """Several runs relative to the first."""
 
     baseline: Result
     limit: str
@@ -120,7 +120,7 @@ class Comparison:
         return (self.baseline, *(item.other for item in self.speedups))
 
     def to_dict(self) -> dict[str, Any]:
-        """The comparison as JSON can hold it: identities, speed-ups, both splits, traffic."""
+        """The comparison as plain JSON data: identities, speed-ups, both splits, traffic."""
         return {
             "baseline": {**_identity(self.baseline), "limit": self.limit},
             "others": [
@@ -161,7 +161,7 @@ def _contribution(part: Contribution) -> dict[str, Any]:
 
 
 def compare(baseline: Result, others: Iterable[Result]) -> Comparison:
-    """Each of `others` against `baseline`.
+    """Compare each of `others` with `baseline`.
 
     Raises
     ------
@@ -198,7 +198,7 @@ def _speedup(baseline: Result, other: Result) -> Speedup:
         only_in_other=tuple(name for name in other_layers if name not in base_layers),
         traffic=_traffic_ratio(baseline, other),
     )
-    for what, parts in (("causes", out.by_cause), ("layers", out.by_layer)):
+    for what, parts in (("categories", out.by_cause), ("layers", out.by_layer)):
         found = sum(part.saved_ticks for part in parts)
         if found != out.baseline_ticks - out.other_ticks:
             raise ConservationError(
@@ -208,7 +208,7 @@ def _speedup(baseline: Result, other: Result) -> Speedup:
 
 
 def _layer_cycles(result: Result) -> dict[str, int]:
-    """Layer name -> cycles of all frames, in program order."""
+    """Layer name -> cycles of all inferences, in program order."""
     return total({layer.name: layer.total_cycles} for layer in result.layers)
 
 
@@ -255,12 +255,12 @@ def fold_layers(parts: Iterable[Contribution]) -> tuple[Contribution, ...]:
 
 
 def waterfall(speedup: Speedup, parts: Iterable[Contribution], top: int | None = None) -> tuple[Step, ...]:
-    """Steps from the baseline's time to the other's: the largest saving first, losses last, parts that save nothing left out.
+    """Steps from the baseline's time to the other run's: largest saving first, losses last, zero steps omitted.
 
     Parameters
     ----------
     top
-        So many of the largest steps (by size, gains or losses) stand alone; the rest is summed into one last step. None: all.
+        Number of largest steps (by magnitude) shown individually; the rest is summed into one last step. None: all.
     """
     moved = sorted((part for part in parts if part.saved_ticks), key=lambda part: -abs(part.saved_ticks))
     kept = moved if top is None or len(moved) <= top else moved[:top]

@@ -1,6 +1,6 @@
-"""All that `accelsim run` found out: the result, area and energy in a technology, and the checks that were asked for.
+"""Findings of `accelsim run`: the result, area and energy in a technology, and the requested checks.
 
-One record goes to the screen, to JSON and to a folder, so that the three say the same.
+One record goes to the screen, to JSON and to a folder, so the three agree.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from accelsim.result import Result
 
 
 class FunctionalCheck(Protocol):
-    """Every layer decoded and multiplied for real."""
+    """Outcome of the functional check of every layer."""
 
     @property
     def layers(self) -> Sequence[CheckedLayer]: ...
@@ -35,7 +35,7 @@ class FunctionalCheck(Protocol):
 
 @dataclass(frozen=True)
 class Findings:
-    """What one run found; `what_if` and `functional` are None where they were not asked for."""
+    """Findings of one run; `what_if` and `functional` are None unless requested."""
 
     cost: RunCost
     what_if: Sequence[IdealizedRun] | None = None
@@ -43,7 +43,7 @@ class Findings:
 
     @property
     def result(self) -> Result:
-        """What was simulated."""
+        """The simulated result."""
         return self.cost.result
 
     @property
@@ -58,11 +58,11 @@ class Findings:
 
     @property
     def ok(self) -> bool:
-        """Whether every check that was asked for holds."""
+        """Whether every requested check passed."""
         return self.functional is None or self.functional.ok
 
     def to_dict(self) -> dict[str, Any]:
-        """What `accelsim run --json` prints; `result` is a record that `Result.from_json` reads."""
+        """The output of `accelsim run --json`; `result` is a record that `Result.from_json` reads."""
         out: dict[str, Any] = {
             "summary": summarize(self.result).to_dict(),
             "result": asdict(self.result),
@@ -77,7 +77,7 @@ class Findings:
 
     def write(self, folder: Path) -> Path:
         """The run's folder with its pictures, all or nothing; OutputError as `write_run`."""
-        from accelsim.report.plots.picture import files_of  # Matplotlib takes longer to load than a run takes
+        from accelsim.report.plots.picture import files_of  # loading Matplotlib takes longer than a run
         from accelsim.report.plots.pictures import run_pictures
 
         files = files_of(run_pictures(self.cost))

@@ -1,4 +1,4 @@
-"""Formats side by side on one chip: what each stores, how long it takes, what limits it, and what energy and area it costs.
+"""Formats compared on one chip: storage, time, critical resource, energy and area of each.
 
 Disputable assumption: each format has the chip with its own codebook; the rest of the chip is the same for all, and fits none exactly.
 """
@@ -24,7 +24,7 @@ from accelsim.result import Result
 FORMATS_FILE = "formats.json"
 FORMATS_FOLDER = FolderKind(FORMATS_FILE, (FORMATS_FILE, "formats.csv", "formats.md"))
 _SPANS = ("energy_pj", "area_um2", "codebook_um2")
-_HEADINGS = ("trace", "bits/weight", "weights, MB", "ms", "speed-up", "nearest its bound", "energy, uJ", "area, mm2", "codebook, mm2")
+_HEADINGS = ("trace", "bits/weight", "weights, MB", "ms", "speed-up", "critical resource", "energy, uJ", "area, mm2", "codebook, mm2")
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class FormatPoint:
     Attributes
     ----------
     formats
-        The formats of its matrices, by the number of weights, the most first.
+        The formats of its matrices, by descending number of weights.
     paper_bits_per_weight
         Of the matrices in the first of them, as papers count.
     relative_mse
@@ -42,7 +42,7 @@ class FormatPoint:
     overrides
         What was set on the chip for this trace.
     energy_pj, area_um2, codebook_um2
-        Of an inference with the memories outside the chip; of the chip as placed, and of the codebook in it.
+        Energy of an inference, off-chip memories included; placed area of the chip, and of its codebook.
     """
 
     trace: str
@@ -67,7 +67,7 @@ class FormatPoint:
         return RESOURCE_OF_BOUND.get(name, name), cycles / self.result.total_cycles
 
     def to_dict(self, baseline: FormatPoint) -> dict[str, Any]:
-        """The point as JSON can hold it, against a baseline."""
+        """The point as plain JSON data, relative to a baseline."""
         resource, share = self.limiter
         return {
             "trace": self.trace,
@@ -89,7 +89,7 @@ class FormatPoint:
 
 
 def format_dict(points: Sequence[FormatPoint]) -> dict[str, Any]:
-    """All points against the first, as JSON can hold them."""
+    """All points relative to the first, as plain JSON data."""
     return {"accelerator": points[0].result.accelerator_name, "points": [point.to_dict(points[0]) for point in points]}
 
 
@@ -118,9 +118,9 @@ def format_cells(baseline: FormatPoint, point: FormatPoint) -> tuple[str, ...]:
 
 
 def render_formats(console: Console, points: Sequence[FormatPoint]) -> None:
-    """All points against the first."""
+    """All points relative to the first."""
     chip = points[0].result.accelerator_name
-    headings = ["trace", ">bits/\nweight", ">MB", ">ms", ">speed-\nup", "nearest\nits bound", ">uJ", ">mm2", ">codebook\nmm2"]
+    headings = ["trace", ">bits/\nweight", ">MB", ">ms", ">speed-\nup", "critical\nresource", ">uJ", ">mm2", ">codebook\nmm2"]
     out = table(headings, dense=True)
     names = short_names([point.trace for point in points])
     for name, point in zip(names, points, strict=True):
@@ -129,13 +129,13 @@ def render_formats(console: Console, points: Sequence[FormatPoint]) -> None:
     say(
         console,
         "bits/weight: of the compressed matrices, as papers count. MB: weights and codebooks of the whole model on the way to the chip. "
-        "nearest its bound: the resource of the tightest bound, its least cycles in percent of those taken. uJ: an inference with the "
+        "critical resource: that of the tightest bound, its least cycles in percent of those taken. uJ: an inference with the "
         "memory outside the chip. mm2: the chip as placed, with this format's codebook.",
     )
 
 
 def markdown_table(points: Sequence[FormatPoint]) -> str:
-    """All points against the first, as a table for a page."""
+    """All points relative to the first, as a Markdown table."""
     lines = [_HEADINGS, ("---",) * len(_HEADINGS), *((f"`{point.trace}`", *format_cells(points[0], point)) for point in points)]
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
@@ -146,7 +146,7 @@ def check_formats_folder(folder: Path) -> None:
 
 
 def write_formats(folder: Path, points: Sequence[FormatPoint]) -> Path:
-    """Write formats.json (everything), formats.csv (a row a trace) and formats.md (the table), all or nothing; OutputError as the check."""
+    """Write formats.json (everything), formats.csv (one row per trace) and formats.md (the table), all or nothing."""
     found = format_dict(points)
     flat = [{name: value for name, value in item.items() if not isinstance(value, (list, dict))} for item in found["points"]]
     spans = [{f"{name}_{end}": item[name][end] for name in _SPANS for end in item[name]} for item in found["points"]]
@@ -156,7 +156,7 @@ def write_formats(folder: Path, points: Sequence[FormatPoint]) -> Path:
 
 
 def short_names(names: Sequence[str]) -> list[str]:
-    """Names without the words, ended by '_', that all of them begin with."""
+    """Names without the common prefix of words that end with '_'."""
     words = [name.split("_") for name in names]
     shared = 0
     while all(len(item) > shared + 1 and item[shared] == words[0][shared] for item in words):

@@ -15,7 +15,7 @@ from typing import Any
 
 from accelsim.result import CATEGORIES, OPERANDS, RESOURCES, LayerResult, Result, Traffic, limiting_resource, nearest_bound, total
 
-# What the array does in a cycle of each category, for tables; MODEL's table "where a cycle goes" in short.
+# The array's activity in a cycle of each category, for tables.
 CATEGORY_MEANING: Mapping[str, str] = {
     "busy": "the array multiplies",
     "fill_drain": "fills or drains",
@@ -41,11 +41,11 @@ WEIGHT_OPERANDS = ("indices", "signs", "masks", "codebook", "raw_weights")
 
 @dataclass(frozen=True)
 class Summary:
-    """The headline of a run; an inference is one of `batch` inputs of one of the frames.
+    """The headline of a run; an inference is one of the `batch` inputs of one of `frames`.
 
     Attributes
     ----------
-    cold_ms, steady_ms : the first and the last frame (the same one if there is only one)
+    cold_ms, steady_ms : the first and the last of the frames (the same one if there is only one)
     bounds_cycles : resource -> least cycles; achieved_of_tightest_pct : the largest of them in percent of the cycles taken
     """
 
@@ -77,12 +77,12 @@ class Summary:
     bounds_cycles: Mapping[str, int]
 
     def to_dict(self) -> dict[str, Any]:
-        """The summary as JSON can hold it."""
+        """The summary as plain JSON data."""
         return asdict(self)
 
 
 def category_cycles(result: Result) -> dict[str, int]:
-    """Category -> cycles of all frames, in the table's order; categories that a result adds come last."""
+    """Category -> cycles of all inferences, in the table's order; unknown categories of a result come last."""
     found = total(layer.cycles for layer in result.layers)
     return {**dict.fromkeys(CATEGORIES, 0), **found}
 
@@ -129,9 +129,9 @@ def _over(part: float, whole: float) -> float:
 
 
 def limiting_sentence(cycles: Mapping[str, int], bounds: Mapping[str, int], utilization: float | None = None) -> str:
-    """What limits a run: a bound that it nearly meets, else what the array spends most cycles on or waiting for, with the causes.
+    """The limiting resource in a sentence: a nearly reached bound, else the resource the array spends most cycles on or waiting for.
 
-    `utilization`, MACs over multipliers times cycles, says whether an array that limits is also filled: one that is not limits by its
+    `utilization`, MACs over multipliers times cycles, tells whether a limiting array is also filled: one that is not limits by its
     shape, not by its size.
     """
     whole = sum(cycles.values())
@@ -152,7 +152,7 @@ def limiting_sentence(cycles: Mapping[str, int], bounds: Mapping[str, int], util
 
 
 def _fill(cycles: Mapping[str, int], utilization: float | None) -> str:
-    """What a busy cycle leaves idle, where that is most of the array."""
+    """Utilization of the multipliers in a busy cycle, if below one half; else ''."""
     busy = cycles.get("busy", 0)
     if utilization is None or not busy or (filled := utilization * sum(cycles.values()) / busy) >= 0.5:
         return ""
@@ -175,7 +175,7 @@ def useful_bits(traffic: tuple[Traffic, ...]) -> int:
 
 
 def weight_bits(traffic: tuple[Traffic, ...]) -> int:
-    """Bits of weights however stored: indices, signs, codebooks, raw values; no scales or biases."""
+    """Bits of weights in any form: indices, signs, codebooks, raw values; no scales or biases."""
     return sum(item.bits for item in traffic if item.operand in WEIGHT_OPERANDS)
 
 
@@ -188,7 +188,7 @@ def traffic_lines(result: Result) -> tuple[Traffic, ...]:
 
 @dataclass(frozen=True)
 class LayerGroup:
-    """Layers that a table or picture shows as one: a layer in all frames, or the same layer of all blocks."""
+    """Layers that a table or picture shows as one: a layer in all inferences, or the same layer of all blocks."""
 
     name: str
     op: str
@@ -224,12 +224,12 @@ class LayerGroup:
 
     @property
     def top_stall(self) -> tuple[str, int]:
-        """The cause, other than work, that takes most cycles; ('', 0) if none does."""
+        """The stall reason with most cycles; ('', 0) if there is none."""
         return tightest_bound({name: value for name, value in self.cycles.items() if name != "busy"})
 
 
 def group_layers(result: Result, *, fold: bool) -> tuple[LayerGroup, ...]:
-    """One group for each layer name (all frames), or, with `fold`, for each set of repeated layers; by first appearance."""
+    """One group per layer name (all inferences), or, with `fold`, for each set of repeated layers; by first appearance."""
     found: dict[tuple[object, ...], list[LayerResult]] = {}
     for layer in result.layers:
         key = (pattern(layer.name), layer.op, layer.format, layer.macs) if fold else (layer.name,)

@@ -1,4 +1,4 @@
-"""What a report is of: saved runs, costed in a technology and compared; it is shown in a terminal, as JSON or as a page."""
+"""The contents of a report: saved runs, costed in a technology and compared; shown in a terminal, as JSON or as a page."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Report:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """What tells the runs apart, numbered, because two may be called the same."""
+        """Distinct names of the runs, numbered, because two may have the same name."""
         results = [item.result for item in self.costs]
         if len(results) == 1:
             return (label(results[0]),)

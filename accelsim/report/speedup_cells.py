@@ -28,7 +28,7 @@ _SHORT = {"memory": "mem", "vector unit": "vec", "decoder": "dec", "buffer width
 
 @dataclass(frozen=True)
 class Point:
-    """One cell to be simulated: where it stands in its map, and the accelerator and batch that it asks for."""
+    """One cell to be simulated: its position in the map, its accelerator and its batch."""
 
     map: str
     row: str
@@ -40,7 +40,7 @@ class Point:
 
 @dataclass(frozen=True)
 class Limiter:
-    """What a run is closest to: the resource of its tightest bound, and the least cycles of it in percent of the cycles taken.
+    """The critical resource of a run: that of its tightest bound, and its least cycles in percent of the cycles taken.
 
     `waits_most_for` is the resource that the array spends most cycles on or waiting for (`limiting_resource`), which is the array
     itself where loads hide under work.
@@ -74,7 +74,7 @@ class Cell:
 
     @property
     def limits(self) -> str:
-        """What limits both runs in short, once if it is the same: 'mem→array'."""
+        """Short limiters of both runs, once if they are the same: 'mem→array'."""
         both = (self.baseline_limiter.resource, self.other_limiter.resource)
         return "→".join(dict.fromkeys(_SHORT.get(name, name) for name in both))
 

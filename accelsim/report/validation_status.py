@@ -1,6 +1,6 @@
-"""Which part of the model is held against what, and how far off it is: the summary of docs/validation.md, as data.
+"""Validation status: each part of the model, its reference and its error; the summary of docs/validation.md, as data.
 
-A report carries it, so that whoever gets the file alone still learns what stands behind its numbers. A test holds every figure here to
+A report carries it, so that a reader of the file alone learns how its numbers were validated. A test compares every figure here with
 that page, whose figures come from commands.
 """
 
@@ -23,8 +23,8 @@ class ValidationRow:
     rows, judged : of the reference, and figures compared
     median_pct, largest_pct : error relative to the reference; '' where nothing is judged
     outside : figures outside their tolerance
-    section : of docs/validation.md, which has the misses with their causes
-    remark : what the figures do not show
+    section : of docs/validation.md, which explains the misses
+    remark : limits of the figures
     """
 
     part: str
@@ -59,7 +59,7 @@ VALIDATION_STATUS: Sequence[ValidationRow] = (
         "1.10",
         "0",
         "Memory channel",
-        "Right within a group's tolerance, set from how far the simulators lie apart; flash and ideal memories have no reference.",
+        "Right within a group's tolerance, set from the spread of the simulators; flash and ideal memories have no reference.",
     ),
     ValidationRow(
         "dataflows of a plain systolic array",
@@ -103,10 +103,10 @@ VALIDATION_STATUS: Sequence[ValidationRow] = (
         "",
         "",
         "Energy",
-        "Nothing is judged: take energies as ranges.",
+        "Not judged: treat energies as ranges.",
     ),
     ValidationRow(
-        "whole machine, against other people's",
+        "whole machine, against published ones",
         "other people's machines",
         "19",
         "19",

@@ -210,7 +210,7 @@ def test_the_command_names_a_source_for_each_figure_and_what_was_extrapolated() 
     done = CliRunner().invoke(app, ["area", "edge-32x32", "--set", "activation_buffer.capacity=32 MiB"])
     assert done.exit_code == 0, done.output
     assert all(len(line.rstrip()) <= 80 for line in done.stdout.splitlines())
-    table, sources = done.stdout.split("Where the figures come from")
+    table, sources = done.stdout.split("Sources")
     for line in table.splitlines()[4:-1]:
         number = line.split()[-1]
         assert "total, cells" in line or re.search(rf"^ *{number}  \S", sources, re.MULTILINE), line

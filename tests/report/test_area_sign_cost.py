@@ -1,4 +1,4 @@
-"""What a sign bit costs, by circuit."""
+"""The cost of a sign bit by circuit."""
 
 from __future__ import annotations
 

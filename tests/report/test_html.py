@@ -50,7 +50,7 @@ def test_the_limiting_resource_stands_in_a_sentence(one: str) -> None:
 def test_cycles_and_traffic_are_the_results(one: str) -> None:
     tables = Page(one).tables
     cycles = tables["t-cycles"]  # worked by hand: two blocks of 150 + 250 and a head of 60 + 100 + 40
-    assert dict(zip(cycles.column("cause"), cycles.column("core cycles"), strict=True)) == {"busy": "360", "dram": "600", "vector": "40"}
+    assert dict(zip(cycles.column("category"), cycles.column("core cycles"), strict=True)) == {"busy": "360", "dram": "600", "vector": "40"}
     assert cycles.column("share") == ["36.0", "60.0", "4.0"]
     assert cycles.foot[0][:3] == ["all", "1,000", "100.0"]
     traffic = tables["t-traffic"]
@@ -64,7 +64,7 @@ def test_repeated_blocks_are_summed_and_each_layer_can_be_unfolded(one: str) -> 
     assert tables["t-layers"].column("layer")[:2] == ["blocks.*.fc", "head"]
     assert tables["t-layers"].body[0][1] == "2"
     assert tables["t-layers"].column("core cycles") == ["800", "200"]
-    assert tables["t-layers"].column("waits most for") == ["dram 62.5", "dram 50.0"]
+    assert tables["t-layers"].column("main stall reason") == ["dram 62.5", "dram 50.0"]
     assert tables["t-all-layers"].column("layer") == ["blocks.0.fc", "blocks.1.fc", "head"]
     assert tables["t-all-layers"].column("bus") == ["0.6", "0.6", "0.4"]
 
@@ -85,7 +85,7 @@ def test_several_runs_are_compared_with_the_first(two: str) -> None:
     assert tables["t-speedup"].column("speed-up") == ["1.00x", "2.00x"]
     assert tables["t-speedup"].column("run") == ["0 · net_int8", "1 · net_ssvq"]
     split = tables["t-causes-1"]
-    assert dict(zip(split.column("cause"), split.column("saved"), strict=True)) == {"dram": "+530", "vector": "-10", "decode": "-20"}
+    assert dict(zip(split.column("category"), split.column("saved"), strict=True)) == {"dram": "+530", "vector": "-10", "decode": "-20"}
     assert split.foot[0][1:4] == ["1,000", "500", "+500"]
     assert tables["t-traffic-of-all"].foot[1][1:] == ["1,640", "680"]
     assert {"run0-t-layers", "run1-t-layers"} <= tables.keys()
@@ -189,7 +189,7 @@ def test_the_validation_status_is_that_of_the_page_on_validation(one: str) -> No
     headings = {line.removeprefix("## ") for line in lines if line.startswith("## ")}
     assert {row.section for row in VALIDATION_STATUS} <= headings
     shown = Page(one).tables["t-validation"]
-    assert shown.column("held against") == list(said)
+    assert shown.column("compared with") == list(said)
     assert set(shown.column("section of docs/validation.md")) <= headings
     readme = (ROOT / "README.md").read_text()
     assert "| whole machine | a clock-by-clock twin of ours, random programs; no silicon or RTL |" in readme

@@ -89,7 +89,7 @@ def test_what_all_runs_share_stands_in_the_title_and_not_at_every_bar() -> None:
     runs = [on_chip(int8()), on_chip(ssvq())]
     titles = [item.title for item in comparison_pictures(compare(runs[0], runs[1:]), costs_of(runs, NODE))]
     assert {title.splitlines()[1] for title in titles} == {"on chip"}
-    assert "Where 2.00x comes from, by cause\non chip" in titles
+    assert "Where 2.00x comes from, by category\non chip" in titles
 
 
 def test_a_title_is_broken_between_words_and_inside_a_word_that_is_too_long() -> None:

@@ -1,4 +1,4 @@
-"""Bars are exact, paints are one for each cause, and no text overlaps at a paper's column width."""
+"""Bars are exact, one paint per category, and no text overlaps at a paper's column width."""
 
 from __future__ import annotations
 

@@ -88,5 +88,5 @@ def test_what_if_prints_what_a_free_resource_is_worth(monkeypatch):
 
 def test_a_bound_above_the_cycles_taken_is_explained(monkeypatch):
     run = result((layer("a", {"busy": 10}, bounds={"dram": 15}),))
-    assert "fetched under earlier layers" in text_of(monkeypatch, render_run, run)
-    assert "fetched under earlier layers" not in text_of(monkeypatch, render_run, int8())
+    assert "prefetched during earlier layers" in text_of(monkeypatch, render_run, run)
+    assert "prefetched during earlier layers" not in text_of(monkeypatch, render_run, int8())

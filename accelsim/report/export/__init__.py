@@ -1,1 +1,1 @@
-"""What is written: JSON, CSV and folders, whole or not at all."""
+"""Export of results: JSON, CSV and folders, written completely or not at all."""

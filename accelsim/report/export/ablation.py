@@ -23,7 +23,7 @@ def write_ablation(folder: Path, ablation: Ablation) -> Path:
     Raises
     ------
     OutputError
-        The place is taken by something that is not an ablation, or cannot be written.
+        The folder holds something that is not an ablation, or cannot be written.
     """
     files = {
         ABLATION_FILE: to_json(ablation.to_dict()).encode(),

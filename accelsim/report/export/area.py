@@ -1,4 +1,4 @@
-"""A chip's area as files: area.json (everything), area.csv (one row a component) and the pictures."""
+"""A chip's area as files: area.json (everything), area.csv (one row per component) and the pictures."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def write_area(folder: Path, report: AreaReport, pictures: Mapping[str, bytes]) 
     Raises
     ------
     OutputError
-        The place is taken by something that is not a chip's area, or cannot be written.
+        The folder holds something that is not a chip's area, or cannot be written.
     """
     files = {AREA_FILE: to_json(report.to_dict()).encode(), "area.csv": to_csv(report.rows()).encode(), **pictures}
     return write_folder(folder, AREA_FOLDER, files)

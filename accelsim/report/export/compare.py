@@ -29,7 +29,7 @@ COMPARISON_FOLDER = FolderKind(
 
 
 def split_rows(comparison: Comparison, field: str) -> list[dict[str, Any]]:
-    """One row a run and part: `field` is 'by_cause' or 'by_layer'."""
+    """One row per run and part: `field` is 'by_cause' or 'by_layer'."""
     return [
         {
             "run": index,
@@ -52,7 +52,7 @@ def check_comparison_folder(folder: Path) -> None:
 
 
 def comparison_dict(comparison: Comparison, costs: Sequence[RunCost] = ()) -> dict[str, Any]:
-    """The comparison as JSON can hold it, with what each run costs where that was asked for."""
+    """The comparison as plain JSON data, with the costs of each run where requested."""
     return {**comparison.to_dict(), **({"side_by_side": [item.to_dict() for item in costs]} if costs else {})}
 
 
@@ -62,7 +62,7 @@ def write_comparison(folder: Path, comparison: Comparison, pictures: Mapping[str
     Raises
     ------
     OutputError
-        The place is taken by something that is not a comparison, or cannot be written.
+        The folder holds something that is not a comparison, or cannot be written.
     """
     files = {
         COMPARISON_FILE: to_json(comparison_dict(comparison, costs)).encode(),
@@ -74,7 +74,7 @@ def write_comparison(folder: Path, comparison: Comparison, pictures: Mapping[str
         files[COSTS_FILE] = to_csv({"run": index, **item.to_row()} for index, item in enumerate(costs)).encode()
     for index, result in enumerate(comparison.results):
         files |= {f"{RUNS_FOLDER}/{index}/{name}": content for name, content in run_files(result).items()}
-    for index, item in enumerate(costs):  # every figure of a run's costs, with its source
+    for index, item in enumerate(costs):  # each cost figure of a run, with its source
         files[f"{RUNS_FOLDER}/{index}/area.csv"] = to_csv(item.cost.area.rows()).encode()
         files[f"{RUNS_FOLDER}/{index}/energy.csv"] = to_csv(item.cost.energy.rows()).encode()
     return write_folder(folder, COMPARISON_FOLDER, files)

@@ -1,4 +1,4 @@
-"""A folder of results that appears whole under its name or not at all, and that never replaces anything but its like."""
+"""Atomic output folders: written completely or not at all, and replacing only earlier results of the same kind."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from accelsim.errors import OutputError
 
 @dataclass(frozen=True)
 class FolderKind:
-    """A kind of folder: the file by which it is told, and shell patterns of every name that it may hold at its top."""
+    """A kind of output folder: its marker file, and shell patterns of every name allowed at its top level."""
 
     marker: str
     names: tuple[str, ...]
@@ -25,12 +25,12 @@ class FolderKind:
 
 
 def check_replaceable(folder: Path, kind: FolderKind) -> None:
-    """Say, before long work, that `folder` cannot take the results.
+    """Fail before long work if `folder` cannot take the results.
 
     Raises
     ------
     OutputError
-        It is a file, holds something that is not of its kind, or lies where nothing can be written.
+        It is a file, holds something of another kind, or is not writable.
     """
     allowed = "allowed: a new folder, an empty one, or earlier results to replace"
     try:
@@ -51,7 +51,7 @@ def check_replaceable(folder: Path, kind: FolderKind) -> None:
 
 
 def write_folder(folder: Path, kind: FolderKind, files: Mapping[str, bytes]) -> Path:
-    """Write `files` (path inside the folder -> content) as `folder`; nothing of earlier results remains.
+    """Write `files` (path inside the folder -> content) as `folder`; earlier results are removed completely.
 
     The files are written beside the folder and moved there in one step; when the last step fails, the earlier results are put back.
 

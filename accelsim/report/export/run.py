@@ -50,7 +50,7 @@ def to_csv(rows: Iterable[Mapping[str, Any]]) -> str:
 
 
 def layer_rows(result: Result) -> list[dict[str, Any]]:
-    """One row a layer and frame."""
+    """One row per layer and frame."""
     resources = list(dict.fromkeys(name for layer in result.layers for name in layer.bounds))
     categories = list(dict.fromkeys((*CATEGORIES, *(name for layer in result.layers for name in layer.cycles))))
     return [
@@ -79,7 +79,7 @@ def layer_rows(result: Result) -> list[dict[str, Any]]:
 
 
 def total_row(result: Result) -> dict[str, Any]:
-    """One row for the run: identity, headline, cycles by cause, bounds, counters."""
+    """One row for the run: identity, headline, cycles by category, bounds, counters."""
     summary = summarize(result).to_dict()
     cycles, bounds = summary.pop("cycles"), summary.pop("bounds_cycles")
     return {
@@ -94,7 +94,7 @@ def total_row(result: Result) -> dict[str, Any]:
 
 
 def traffic_rows(result: Result) -> list[dict[str, Any]]:
-    """One row a frame, layer, operand, memory and direction."""
+    """One row per frame, layer, operand, memory and direction."""
     return [
         {
             "frame": frame_index,
@@ -134,7 +134,7 @@ def write_run(folder: Path, result: Result, extra: Mapping[str, bytes] | None = 
     Raises
     ------
     OutputError
-        The place is taken by something that is not a run, or cannot be written.
+        The folder holds something that is not a run, or cannot be written.
     """
     return write_folder(folder, RUN_FOLDER, {**run_files(result), **(extra or {})})
 

@@ -1,4 +1,4 @@
-"""What is in a trace, as a folder: JSON, tables of its layers, formats and statistics, and pictures of its indices and signs."""
+"""Contents of a trace as a folder: JSON, tables of its layers, formats and statistics, and pictures of its indices and signs."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def write_trace_folder(folder: Path, trace: Trace) -> Path:
     Raises
     ------
     OutputError
-        The place is taken by something else, or cannot be written.
+        The folder holds something else, or cannot be written.
     """
     files = {
         "inspect.json": to_json(inspect_trace(trace)).encode(),
@@ -53,7 +53,7 @@ def _flat(trace: Trace) -> list[dict[str, Any]]:
 
 
 def _statistics(found: TraceStatistics) -> list[dict[str, Any]]:
-    """One row a layer with weights."""
+    """One row per layer with weights."""
     return [
         {
             "layer": layer.name,

@@ -1,4 +1,4 @@
-"""A file that appears whole under its name or not at all."""
+"""Atomic output files: written completely or not at all."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from typing import IO, cast
 
 from accelsim.errors import OutputError
 
-_MARKED_BYTES = 4096  # of a file, that tell its kind
+_MARKED_BYTES = 4096  # bytes that identify a file's kind
 
 
 @contextmanager
 def new_file(path: Path) -> Iterator[IO[bytes]]:
-    """A file that appears under `path` when the block ends well, and not at all when it does not; gzipped if `path` ends in .gz.
+    """A file that appears under `path` if the block succeeds, and not at all otherwise; gzipped if `path` ends in .gz.
 
     Raises
     ------
@@ -65,7 +65,7 @@ def check_writable(path: Path) -> None:
 
 @dataclass(frozen=True)
 class FileKind:
-    """A kind of file that a command writes: what it is, how its name ends, and text that stands in the first bytes of each."""
+    """A kind of output file: its description, its suffixes, and the text that marks its first bytes."""
 
     what: str
     suffixes: tuple[str, ...]
@@ -73,12 +73,12 @@ class FileKind:
 
 
 def check_replaceable_file(path: Path, kind: FileKind) -> None:
-    """Say, before long work, that `path` cannot take a file of this kind: a slip of the keyboard must not cost a result.
+    """Fail before long work if `path` cannot take a file of this kind: a typing error must not overwrite a result.
 
     Raises
     ------
     OutputError
-        Its name ends otherwise, something else is there, or it cannot be written.
+        It has another suffix, is taken by something else, or cannot be written.
     """
     if not path.name.lower().endswith(kind.suffixes):
         raise OutputError(f"{path}: {kind.what} must have a name that ends with {' or '.join(kind.suffixes)}")

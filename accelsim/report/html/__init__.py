@@ -1,1 +1,1 @@
-"""A report of runs as one HTML file that needs nothing else: no network, no font, no library."""
+"""A report of runs as one self-contained HTML file: no network, no font, no library."""

@@ -1,4 +1,4 @@
-"""Several runs against the first: speed-ups, what they come from, costs side by side, traffic by operand."""
+"""Several runs relative to the first: speed-ups and their sources, costs, traffic by operand."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _LISTED_NAMES = 8
 def comparison_sections(
     comparison: Comparison, costs: Sequence[RunCost], names: Sequence[str], figures: Mapping[str, Node]
 ) -> tuple[Section, ...]:
-    """All of a comparison; `names` tell the runs apart, the baseline first."""
+    """The comparison's sections; `names` identify the runs, the baseline first."""
     return (
         _speedups(comparison, names, figures),
         _side_by_side(costs, names, figures),
@@ -50,8 +50,8 @@ def _speedups(comparison: Comparison, names: Sequence[str], figures: Mapping[str
     limits = [f"{name}: {sentence}" for name, sentence in zip(names, sentences, strict=True)]
     shown = table("t-speedup", "Speed-up over the baseline", columns, rows)
     body = (
-        paragraph(f"Against the baseline {label(comparison.baseline)}.", "note"),
-        beside(figure(figures["cycles"], "Time of all runs by cause."), shown),
+        paragraph(f"Relative to the baseline {label(comparison.baseline)}.", "note"),
+        beside(figure(figures["cycles"], "Time of all runs by category."), shown),
         listing(limits),
     )
     return Section("speedup", "Speed-up", body)
@@ -87,7 +87,7 @@ def _side_by_side(costs: Sequence[RunCost], names: Sequence[str], figures: Mappi
         for name, item in zip(names, costs, strict=True)
     ]
     body = (
-        paragraph(f"One inference; energy and placed area in {technology}, memories outside the chip included in the energy.", "note"),
+        paragraph(f"One inference; energy and placed area in {technology}, off-chip memories included in the energy.", "note"),
         figure(figures["side_by_side"], "Time, traffic, energy and area of each run; whiskers are ranges."),
         element(
             "div",
@@ -108,11 +108,11 @@ def _origin(index: int, item: Speedup, names: Sequence[str], figures: Mapping[st
         paragraph(f"The steps add up to the difference, largest saving first; times in {unit}.", "note"),
         element(
             "div",
-            figure(figures[f"waterfall_cause{suffix}"], "From the baseline's time to this run's, by cause."),
+            figure(figures[f"waterfall_cause{suffix}"], "From the baseline's time to this run's, by category."),
             figure(figures[f"waterfall_layer{suffix}"], "The same by layer, repeated blocks summed."),
             class_="figures",
         ),
-        _split(f"t-causes-{index}", "cause", item, item.by_cause),
+        _split(f"t-causes-{index}", "category", item, item.by_cause),
         _split(f"t-layers-{index}", "layer", item, fold_layers(item.by_layer)),
     ]
     for where, found in (("the baseline", item.only_in_baseline), ("this run", item.only_in_other)):

@@ -13,7 +13,7 @@ from accelsim.report.html.tables import Cell, Column, Row, integer, number, shar
 from accelsim.report.plots.style import group_paint
 from accelsim.report.tables.text import short
 
-_RANGE_NOTE = "low and high are the ends of each figure's range, all errors taken as correlated"
+_RANGE_NOTE = "low and high are the ends of each figure's range, with all errors assumed correlated"
 
 
 def energy(run: Run) -> Section:
@@ -42,7 +42,7 @@ def _efficiency(report: EnergyReport) -> str:
         return ""
     everything, chip = report.tops_per_watt(), report.tops_per_watt(off_chip=False)
     return (
-        f"{_ends(everything)} TOPS/W with the memories outside the chip, {_ends(chip)} without (2 operations a useful MAC); "
+        f"{_ends(everything)} TOPS/W with off-chip memories, {_ends(chip)} without (2 operations per useful MAC); "
         f"SRAM of type {report.device}."
     )
 

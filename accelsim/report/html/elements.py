@@ -1,4 +1,4 @@
-"""HTML as a tree of elements: text is escaped because it is text, never because somebody thought of it.
+"""HTML as a tree of elements, in which all text is escaped by construction.
 
 Every string that enters is cleaned of control and format characters first, so a layer's name can neither open a tag nor turn the
 direction of the line. The tree is written in HTML's own syntax (void elements, no namespaces), which browsers of the last ten years read.
@@ -53,12 +53,12 @@ def listing(items: Iterable[str], class_: str | None = None) -> Node:
 
 
 def folded(title: str, *children: Child) -> Node:
-    """What is shown on demand."""
+    """A collapsible part."""
     return element("details", element("summary", title), *children)
 
 
 def verbatim(tag: str, text: str) -> Node:
-    """A style or script of ours, which HTML does not escape."""
+    """Our own style or script, which HTML does not escape."""
     out = ET.Element(tag)
     out.text = text
     return out

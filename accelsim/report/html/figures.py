@@ -1,4 +1,4 @@
-"""Matplotlib's SVG as part of a page: no styles, no ids of its own, and what all figures define (glyphs, hatches, clips) only once.
+"""Matplotlib's SVG as part of a page: no styles, no ids of its own, and shared definitions (glyphs, hatches, clips) only once.
 
 Disputable assumption: a definition may stand in another SVG element of the same document, which every browser since 2015 draws.
 """
@@ -38,7 +38,7 @@ def drawings(pictures: Mapping[str, bytes]) -> Drawings:
 
 
 def figure(drawing: Node, caption: str) -> Node:
-    """A drawing with what it shows."""
+    """A drawing with its caption."""
     drawing.set("aria-label", caption)
     return element("figure", drawing, element("figcaption", caption))
 

@@ -1,4 +1,4 @@
-"""Where a run's numbers come from: what the compiler chose and warned of, the resolved configuration, what it takes to get them again."""
+"""Where a run's numbers come from: compiler choices and warnings, the resolved configuration, and how to reproduce them."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from accelsim.report.tables.text import hertz
 
 
 def choices(run: Run) -> Section:
-    """What the compiler decided, and what it and the cost tables warn of."""
+    """The compiler's choices, and the warnings of the compiler and the cost tables."""
     result, warnings = run.result, (*run.result.warnings, *run.cost.cost.area.warnings)
     body: list[Child] = []
     if result.choices:
         rows = [(name, str(what)) for name, what in result.choices.items()]
-        body.append(table(run.name("t-choices"), "What the compiler chose", (Column("choice"), Column("taken", text=True)), rows))
+        body.append(table(run.name("t-choices"), "Compiler choices", (Column("choice"), Column("taken", text=True)), rows))
     body.append(listing(warnings, "warnings") if warnings else paragraph("No warnings.", "note"))
-    return Section(run.name("choices"), "The compiler's choices, and warnings", tuple(body))
+    return Section(run.name("choices"), "Compiler choices and warnings", tuple(body))
 
 
 def configuration(run: Run) -> Section:
@@ -31,7 +31,7 @@ def configuration(run: Run) -> Section:
 
 
 def provenance(run: Run) -> Section:
-    """What it takes to get the same numbers again."""
+    """Everything needed to reproduce the numbers."""
     result = run.result
     what: dict[str, Child] = {
         "run id": result.run_id,

@@ -1,4 +1,4 @@
-"""The page: head, contents, headline, the runs' sections, a comparison where there are several, what the numbers rest on.
+"""The page: head, contents, headline, the runs' sections, a comparison if there are several, and the validation summary.
 
 Nothing in it depends on the time, the place or the machine: equal results give equal bytes.
 """
@@ -29,7 +29,7 @@ _ASSETS = Path(__file__).parent
 
 
 def to_page(report: Report, progress: Progress | None = None) -> str:
-    """The report as one HTML document; `progress` hears of each run whose figures are drawn."""
+    """The report as one HTML document; `progress` is called for each run whose figures are drawn."""
     pictures = _pictures(report, progress)
     drawn = drawings(pictures)
     runs = [
@@ -128,7 +128,7 @@ def _part(heading: str, contents: Sequence[Section], run: Run | None) -> list[Ch
 
 
 def _banner(report: Report) -> Node:
-    """Title, the answer in a sentence, and the figures that everybody asks for."""
+    """Title, verdict in a sentence, and headline figures."""
     first = report.costs[0]
     if report.comparison is None:
         title, names = label(first.result), "One run"
@@ -142,7 +142,7 @@ def _banner(report: Report) -> Node:
 
 
 def _tiles(cost: RunCost) -> Node:
-    """The headline's figures: what, how much, what else about it."""
+    """The headline's figures: label, value, note."""
     summary, energy, area = Run(cost, {}, "").summary, cost.energy_uj, cost.area_mm2
     report = cost.cost.energy
     efficiency = f"{short(report.tops_per_watt().nominal)} TOPS/W" if report.energy_pj().low > 0 else "-"
@@ -150,11 +150,11 @@ def _tiles(cost: RunCost) -> Node:
     tiles = [
         ("Latency of an inference", f"{latency} ms", f"{summary.inferences_per_s:,.1f} inferences/s"),
         ("Core cycles", f"{summary.total_cycles:,}", f"at {hertz(summary.clock_hz)}, {_inferences(summary.frames, summary.batch)}"),
-        ("Nearest bound", summary.tightest_bound or "none", f"{summary.achieved_of_tightest_pct:.1f} % of the cycles taken"),
+        ("Critical resource", summary.tightest_bound or "none", f"{summary.achieved_of_tightest_pct:.1f} % of the cycles taken"),
         ("MAC utilization", f"{summary.utilization_pct:.1f} %", f"{summary.macs / 1e6:,.1f} M multiply-accumulates"),
         ("On the bus", decimal_bytes(summary.bus_bytes), f"{decimal_bytes(summary.useful_bytes)} of it useful"),
         ("Energy of an inference", f"{short(energy.nominal)} µJ", f"{short(energy.low)} to {short(energy.high)} µJ"),
-        ("Efficiency", efficiency, "2 operations a MAC; memories outside the chip included"),
+        ("Efficiency", efficiency, "2 operations per MAC; off-chip memories included"),
         ("Placed area", f"{short(area.nominal)} mm²", f"{short(area.low)} to {short(area.high)} mm²"),
     ]
     cells = [element("div", element("dt", name), element("dd", figure), element("dd", more, class_="more")) for name, figure, more in tiles]
@@ -168,19 +168,21 @@ def _inferences(frames: int, batch: int) -> str:
 def _validation() -> Section:
     columns = (
         Column("part of the model", text=True),
-        Column("held against"),
+        Column("compared with"),
         number("rows"),
         number("figures judged"),
         number("median error", "%"),
         number("largest", "%"),
         number("outside tolerance"),
-        Column("what it does not show", sorts=False, text=True),
+        Column("not covered", sorts=False, text=True),
         Column(f"section of {SOURCE}"),
     )
     rows = [
         (row.part, row.reference, row.rows, row.judged, row.median_pct, row.largest_pct, row.outside, row.remark, row.section)
         for row in VALIDATION_STATUS
     ]
-    note = f"How far to trust these numbers: errors against others' figures. {SOURCE} has the commands, and each miss with its cause."
+    note = (
+        f"How far to trust these numbers: errors relative to external references. {SOURCE} has the commands, and each miss with its cause."
+    )
     shown = table("t-validation", "Validation by reference", columns, rows)
     return Section("validation", "Validation", (paragraph(note, "note"), shown, paragraph(UNVALIDATED)))

@@ -1,4 +1,4 @@
-"""What a run took, section by section: cycles, layers, traffic, bounds, frames."""
+"""A run's sections: cycles, layers, traffic, bounds, inferences."""
 
 from __future__ import annotations
 
@@ -35,20 +35,20 @@ from accelsim.report.plots.style import CATEGORY_PAINT, category_paint, operand_
 from accelsim.report.tables.text import milliseconds, short
 from accelsim.result import BOUND_RESOURCES, Result
 
-_PLACED = ("cycles", "layers", "traffic", "roofline", "energy", "energy_kinds", "area_bars")  # figures that stand in a section of their own
+_PLACED = ("cycles", "layers", "traffic", "roofline", "energy", "energy_kinds", "area_bars")  # figures with their own section
 
 
 def sections(run: Run) -> tuple[Section, ...]:
-    """What a run says, without its headline, its costs and where it comes from."""
+    """The sections of a run, without headline, costs and provenance."""
     found = (cycles(run), layers(run), traffic(run), bounds(run), more_figures(run), frames(run))
     return tuple(section for section in found if section is not None)
 
 
 def cycles(run: Run) -> Section:
-    """Where the cycles go, by cause."""
+    """Where the cycles go, by category."""
     whole = run.result.total_cycles
     found = {name: count for name, count in category_cycles(run.result).items() if count}
-    columns = (Column("cause"), number("core cycles"), number("share", "%"), Column("meaning: the array …", sorts=False, text=True))
+    columns = (Column("category"), number("core cycles"), number("share", "%"), Column("meaning: the array …", sorts=False, text=True))
     rows: list[Row] = [
         (swatch(name, category_paint(name)), integer(taken), share(taken, whole), CATEGORY_MEANING.get(name, ""))
         for name, taken in found.items()
@@ -58,10 +58,12 @@ def cycles(run: Run) -> Section:
         run.name("cycles"),
         "Where the cycles go",
         (
-            paragraph("Each cycle of the array falls in exactly one cause; the causes add up to the run.", "note"),
+            paragraph(
+                "Each array cycle is booked to one category (busy, fill_drain or a stall reason); the categories add up to the run.", "note"
+            ),
             beside(
-                figure(run.figures["cycles"], "Core cycles by cause."),
-                table(run.name("t-cycles"), "Core cycles by cause", columns, rows, (total,)),
+                figure(run.figures["cycles"], "Core cycles by category."),
+                table(run.name("t-cycles"), "Core cycles by category", columns, rows, (total,)),
             ),
         ),
     )
@@ -74,9 +76,9 @@ _LAYER_COLUMNS = (
     Column("weights"),
     number("core cycles"),
     number("share", "%"),
-    Column("by cause", sorts=False),
+    Column("by category", sorts=False),
     number("MACs", "M"),
-    named_number("waits most for", "%"),
+    named_number("main stall reason", "%"),
     named_number("tightest bound", "%"),
     number("bus", "kB"),
     number("dynamic energy", "µJ"),
@@ -89,18 +91,18 @@ def layers(run: Run) -> Section:
     energy = {id(layer): span.nominal for layer, (_, span) in zip(result.layers, run.cost.cost.energy.layers_pj, strict=True)}
     summed = group_layers(result, fold=True)
     note = "Repeated blocks are summed" + (f", and {len(result.frames)} frames." if len(result.frames) > 1 else ".")
-    body: list[Child] = [paragraph(f"{note} Bars are as long as a layer's share of the longest one.", "note")]
+    body: list[Child] = [paragraph(f"{note} Bar lengths are relative to the longest layer.", "note")]
     if any(group.total_cycles for group in summed):
-        body.append(figure(run.figures["layers"], "Core cycles by layer and cause."))
+        body.append(figure(run.figures["layers"], "Core cycles by layer and category."))
     body.append(_layer_table(run, "t-layers", summed, energy))
     if any(tightest_bound(group.bounds)[1] > group.total_cycles > 0 for group in summed):
-        body.append(paragraph("A bound above 100 %: what the layer needs was fetched under earlier layers.", "note"))
+        body.append(paragraph("A bound above 100 %: the layer's data was prefetched during earlier layers.", "note"))
     each = group_layers(result, fold=False)
     if len(each) > len(summed):
         body.append(folded(f"All {len(each)} layers", _layer_table(run, "t-all-layers", each, energy)))
     lowered = [(layer.name, layer.lowering) for layer in result.frames[0].layers if layer.lowering] if result.frames else []
     if lowered:
-        columns = (Column("layer"), Column("what the compiler chose", text=True))
+        columns = (Column("layer"), Column("compiler choices", text=True))
         body.append(folded("How each layer was lowered", table(run.name("t-lowering"), "How each layer was lowered", columns, lowered)))
     return Section(run.name("layers"), "Layers", tuple(body))
 
@@ -145,7 +147,7 @@ def _layer_row(group: LayerGroup, result: Result, longest: int, energy_uj: float
 
 
 def _named_share(item: tuple[str, int], cycles: int) -> Cell:
-    """'dram 60.0' percent of a layer's cycles, sorted by the share; nothing where there is nothing to name."""
+    """'dram 60.0' percent of a layer's cycles, sorted by the share; empty where there is nothing to name."""
     name, part = item
     return value(part / cycles, f"{name} {100 * part / cycles:.1f}") if name and cycles else Cell("")
 
@@ -155,7 +157,7 @@ def _figure(figure: float) -> Cell:
 
 
 def traffic(run: Run) -> Section:
-    """What crosses the memory channels, by operand."""
+    """Memory traffic by operand."""
     found = traffic_lines(run.result)
     whole = sum(item.bits for item in found) / 8
     useful = sum(item.bits for item in found if item.operand not in OVERHEAD_OPERANDS) / 8
@@ -178,9 +180,9 @@ def traffic(run: Run) -> Section:
     totals: list[Row] = [("useful", "", "", *_bytes(useful, whole)), ("on the bus", "", "", *_bytes(whole, whole))]
     summary = run.summary
     text = (
-        f"{summary.bus_gb_per_s:.3f} GB/s, {summary.bus_bytes_per_cycle:.3f} bytes a core cycle, "
-        f"{summary.bus_bytes_per_mac:.4f} bytes a multiply-accumulate on average. "
-        "Padding is what the packed image adds, burst rounding what whole bursts add."
+        f"{summary.bus_gb_per_s:.3f} GB/s, {summary.bus_bytes_per_cycle:.3f} bytes per core cycle, "
+        f"{summary.bus_bytes_per_mac:.4f} bytes per multiply-accumulate on average. "
+        "Padding is added by the packed image, burst rounding by whole bursts."
     )
     picture = figure(run.figures["traffic"], "Memory traffic by operand, reads and writes.") if whole else None
     shown = beside(picture, table(run.name("t-traffic"), "Traffic by operand", columns, rows, totals))
@@ -192,13 +194,13 @@ def _bytes(size: float, whole: float) -> tuple[Cell, Cell]:
 
 
 def bounds(run: Run) -> Section:
-    """The least cycles that each resource needs, beside the cycles taken."""
+    """The least cycles of each resource, beside the cycles taken."""
     taken = run.result.total_cycles
     columns = (Column("resource"), Column("part of the chip"), number("least core cycles"), number("of the cycles taken", "%"))
     ranked = sorted(run.result.bounds.items(), key=lambda item: -item[1])
     rows: list[Row] = [(name, BOUND_RESOURCES.get(name, ""), integer(least), share(least, taken)) for name, least in ranked]
     total: Row = ("taken", "", integer(taken), share(taken, taken))
-    note = "No run can be shorter than its tightest bound; what lies between is latency, dependency and what did not overlap."
+    note = "No run can be shorter than its tightest bound; the gap is latency, dependencies and imperfect overlap."
     shown = table(run.name("t-bounds"), "Least cycles by resource", columns, rows, (total,))
     drawing = run.figures.get("roofline")
     caption = "Layers under the roofs of array, memory and decoder; a hollow one was fed while other layers ran."
@@ -208,13 +210,13 @@ def bounds(run: Run) -> Section:
 
 
 def more_figures(run: Run) -> Section | None:
-    """What `run_pictures` draws besides."""
+    """The remaining pictures of `run_pictures`."""
     rest = [figure(drawing, name.replace("_", " ").capitalize()) for name, drawing in run.figures.items() if name not in _PLACED]
     return Section(run.name("figures"), "More figures", (element("div", *rest, class_="figures"),)) if rest else None
 
 
 def frames(run: Run) -> Section | None:
-    """Each inference, where there are several."""
+    """Each inference, if there are several."""
     result = run.result
     if len(result.frames) < 2:
         return None
@@ -224,5 +226,5 @@ def frames(run: Run) -> Section | None:
         moved = sum(bus_bits(layer.traffic) for layer in frame.layers) / 8
         ms = 1e3 * frame.total_cycles / result.clock_hz
         rows.append((integer(index), frame.trace, integer(frame.total_cycles), value(ms, milliseconds(ms)), decimals(moved / 1e3, 1)))
-    note = "The first frame of a network is its cold start, the last its steady state."
+    note = "The first inference of a network is its cold start, the last its steady state."
     return Section(run.name("frames"), "Frames", (paragraph(note, "note"), table(run.name("t-frames"), "Frames", columns, rows)))

@@ -1,4 +1,4 @@
-"""A part of the page, and what each part of a run is made from."""
+"""A section of the page, and the inputs of a run's sections."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Section:
 
 @dataclass(frozen=True)
 class Run:
-    """One of the page's runs: what it took, what it costs, its drawings, and what its ids start with."""
+    """One of the page's runs: result, costs, drawings, and the prefix of its ids."""
 
     cost: RunCost
     figures: Mapping[str, Node]
@@ -37,5 +37,5 @@ class Run:
         return summarize(self.result)
 
     def name(self, key: str) -> str:
-        """An id that no other run has."""
+        """A page-wide unique id."""
         return f"{self.prefix}{key}"

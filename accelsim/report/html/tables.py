@@ -1,4 +1,4 @@
-"""Tables that sort: a button in each heading, the value to sort by in each cell, totals apart so that they stay at the end."""
+"""Tables that sort: a button in each heading, the value to sort by in each cell, totals separate so that they remain at the end."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Column:
 
 @dataclass(frozen=True)
 class Cell:
-    """What stands in a cell; `key` is what it sorts by if that is not its text; `extra` stands before the text."""
+    """A cell; `key` is its sort key if that is not its text; `extra` precedes the text."""
 
     text: str
     key: float | None = None
@@ -47,7 +47,7 @@ def named_number(title: str, unit: str = "") -> Column:
 
 
 def value(figure: float, text: str) -> Cell:
-    """A figure as it is written, sorted by what it is."""
+    """A formatted figure, sorted by its value."""
     return Cell(text, figure)
 
 
@@ -71,7 +71,7 @@ def swatch(name: str, paint: Paint) -> Cell:
 
 
 def stacked(parts: Mapping[str, int], paints: Mapping[str, Paint], whole: float) -> Cell:
-    """A bar of `parts` in their colours, as long as they are of `whole`; the text says it for those who do not see it."""
+    """A bar of `parts` in their colours, as long as they are of `whole`; the text is the accessible description."""
     total = sum(parts.values())
     text = ", ".join(f"{name} {100 * cycles / total:.0f} %" for name, cycles in parts.items() if cycles) if total else ""
     bar = element("svg", element("title", text), class_="stack", viewBox=f"0 0 {_BAR_WIDTH} {_BAR_HEIGHT}", role="img")
@@ -93,11 +93,11 @@ def table(name: str, label: str, columns: Sequence[Column], rows: Sequence[Row],
     Parameters
     ----------
     name
-        Its id, which also tells it in the page's address when somebody links to a sorted table.
+        Its id, also used in the page's address to link to a sorted table.
     label
-        What it shows, for a screen reader.
+        Description for a screen reader.
     totals
-        Rows that stay at the end.
+        Rows kept at the end.
     """
     head = element("thead", element("tr", *(_heading(column) for column in columns)))
     parts = [head, element("tbody", *(_row(columns, row) for row in rows))]
@@ -137,7 +137,7 @@ def _breakable(text: str) -> list[Child]:
 
 
 def pairs(items: Mapping[str, Child]) -> Node:
-    """Names and what they are, one a line."""
+    """Names with their values, one per line."""
     entries: list[Node] = []
     for name, what in items.items():
         entries += [element("dt", name), element("dd", what)]

@@ -33,7 +33,7 @@ _PAPER: Mapping[str, Any] = {"facecolor": "white", "edgecolor": "none", "pad": 0
 
 
 def plot_area_bars(ax: Axes, report: AreaReport) -> None:
-    """The whole chip, stacked by group, over one bar a group; whiskers show low and high, beside them stand the figures in mm2."""
+    """The whole chip, stacked by group, over one bar per group; whiskers show low and high, beside them stand the figures in mm2."""
     groups = {name: span * 1e-6 for name, span in report.placed_by_group.items()}
     whole = report.placed_um2 * 1e-6
     left = 0.0

@@ -1,4 +1,4 @@
-"""Horizontal stacked bars with names beside them: what several families of pictures are made of.
+"""Horizontal stacked bars with names beside them, shared by several families of pictures.
 
 Bars are exact (their sums equal the tables); labels may be shortened.
 """
@@ -63,11 +63,11 @@ def stacked_bars(
     order: Sequence[str],
     ranges: Sequence[Span] = (),
 ) -> None:
-    """Horizontal stacked bars, first on top, with a legend of what occurs above the axes (it may reach over the labels' room).
+    """Horizontal stacked bars, first on top, with a legend of the occurring parts above the axes (it may extend over the labels' room).
 
     Parameters
     ----------
-    names, bars : a name, and what it is made of, for each bar
+    names, bars : a name, and its parts, for each bar
     order : of the parts; others follow
     ranges : low and high of each bar's sum, drawn as whiskers
     """
@@ -89,7 +89,7 @@ def stacked_bars(
 
 
 def name_rows(ax: Axes, names: Sequence[str]) -> None:
-    """Names of horizontal bars, one a unit from the top, and a grid for their lengths."""
+    """Names of horizontal bars, one per unit from the top, and a grid for their lengths."""
     ax.set_yticks(range(len(names)), names)
     ax.set_ylim(len(names) - 0.45, -0.55)
     ax.tick_params(axis="y", length=0)
@@ -115,7 +115,7 @@ def legend_above(ax: Axes, ncols: int = 3, **options: Any) -> None:
 
 
 def draw_steps(ax: Axes, names: Sequence[str], values: Sequence[float], texts: Sequence[str], paints: Sequence[Paint]) -> None:
-    """From the first value to the last, a bar a step, as waterfalls are drawn: both ends stand on the axis, what lies between hangs.
+    """From the first value to the last, a bar per step, as waterfalls are drawn: both ends stand on the axis, the steps between them float.
 
     Parameters
     ----------
@@ -133,6 +133,6 @@ def draw_steps(ax: Axes, names: Sequence[str], values: Sequence[float], texts: S
 
 
 def step_texts(ratios: Sequence[float]) -> list[str]:
-    """The speed-up after each step, marked where it shows a loss; `ratios` begins with what was before the first step."""
+    """The speed-up after each step, marked where it shows a loss; `ratios` begins with the value before the first step."""
     pairs = itertools.pairwise(ratios)
     return [f"{times(after)} {LOSS_MARK}" if after < before and times(after) != times(before) else times(after) for before, after in pairs]

@@ -1,4 +1,4 @@
-"""Pictures of what several runs cost: four figures of each side by side, and energy and area by component; whiskers show low and high."""
+"""Pictures of the costs of several runs: four figures of each, and energy and area by component; whiskers show low and high."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from accelsim.report.plots.picture import Picture, picture
 from accelsim.report.plots.style import GAIN_PAINT, GROUP_PAINT, bar_style, group_paint
 from accelsim.run_labels import common_label
 
-# What is compared, its units from the largest (each a thousandth of the one before it), and its value in the first of them.
+# Compared figures: name, units from the largest (each a thousandth of the one before it), and value in the first of them.
 _FIGURES: Sequence[tuple[str, Sequence[str], Callable[[RunCost], Span]]] = (
     ("time", ("ms", "µs", "ns"), lambda item: Span.exact(item.milliseconds)),
     ("traffic", ("MB", "kB", "B"), lambda item: Span.exact(item.bus_megabytes)),
@@ -48,7 +48,7 @@ def _unit(largest: float, units: Sequence[str]) -> tuple[str, float]:
 
 
 def plot_area(ax: Axes, costs: Sequence[RunCost]) -> None:
-    """One stacked bar a run: placed area by component."""
+    """One stacked bar per run: placed area by component."""
     bars = [{name: span.nominal for name, span in item.area_by_group_mm2.items()} for item in costs]
     stacked_bars(ax, [fold_label(item.name) for item in costs], bars, group_paint, tuple(GROUP_PAINT), [item.area_mm2 for item in costs])
     ax.set_xlabel(f"placed area (mm²)\n{costs[0].cost.area.technology}, low to high")

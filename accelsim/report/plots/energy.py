@@ -1,4 +1,4 @@
-"""Where the energy goes: a stacked bar a run by component, and each component by kind (dynamic, leakage, background) with its range."""
+"""Where the energy goes: a stacked bar per run by component, and each component by kind (dynamic, leakage, background) with its range."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from accelsim.report.plots.style import GROUP_PAINT, KIND_PAINT, bar_style, grou
 from accelsim.run_labels import common_label
 
 WHOLE = "everything"
-MAX_RUNS = 4  # bars of a component that can be told apart
+MAX_RUNS = 4  # bars of a component that remain distinguishable
 _PITCH = 0.84  # of the room of a component, shared by the runs
 
 
 def plot_energy(ax: Axes, costs: Sequence[RunCost]) -> None:
-    """One stacked bar a run: energy of an inference by component."""
+    """One stacked bar per run: energy of an inference by component."""
     bars = [{name: span.nominal for name, span in item.energy_by_group_uj.items()} for item in costs]
     stacked_bars(ax, [fold_label(item.name) for item in costs], bars, group_paint, tuple(GROUP_PAINT), [item.energy_uj for item in costs])
     ax.set_xlabel(f"energy of an inference (µJ)\n{costs[0].cost.energy.technology}, low to high")
@@ -40,12 +40,12 @@ def energy_by_kind_uj(cost: RunCost) -> dict[str, dict[Kind, Span]]:
 
 
 def plot_energy_kinds(ax: Axes, costs: Sequence[RunCost]) -> None:
-    """A row a component over the runs' bars, in their order from the top; the first row is the whole. Whiskers are low to high.
+    """A row per component over the runs' bars, in their order from the top; the first row is the whole. Whiskers are low to high.
 
     Raises
     ------
     ValueError
-        There are no runs, or more than can be told apart.
+        There are no runs, or more than MAX_RUNS.
     """
     if not 0 < len(costs) <= MAX_RUNS:
         raise ValueError(f"a picture of kinds holds 1 to {MAX_RUNS} runs; got {len(costs)}")
@@ -75,7 +75,7 @@ def plot_energy_kinds(ax: Axes, costs: Sequence[RunCost]) -> None:
 
 
 def _wrapped(text: str) -> str:
-    """A line a run."""
+    """A line per run."""
     return text.replace("; ", ";\n")
 
 

@@ -1,4 +1,4 @@
-"""A heat map of plain figures: one tile a cell, darker for more, with its number where it fits and a colour bar where it does not.
+"""A heat map of plain figures: one tile per cell, darker for larger values, with its number where it fits, else a colour bar.
 
 Disputable assumption: colour is linear in the value between the least and the largest one shown, so two heat maps have two scales
 unless `limits` says otherwise.
@@ -30,16 +30,16 @@ _HATCHED = "hatched: no figure"
 
 @dataclass(frozen=True)
 class Tiles:
-    """What a heat map shows.
+    """Data of a heat map.
 
     Attributes
     ----------
     values : (rows, columns), at least one of each; None or NaN where nothing was measured: the tile is hatched
     rows, columns : names of the rows (the first on top) and columns
-    value_label, row_label, column_label : what the figures and the axes are, with their units
+    value_label, row_label, column_label : labels of the figures and of the axes, with their units
     number : format of a figure in its tile
     limits : values of the lightest and the darkest tile; None: the least and the largest figure
-    note : what else a reader must know of the figures, below the axes
+    note : further remarks on the figures, below the axes
     """
 
     values: Sequence[Sequence[float | None]]

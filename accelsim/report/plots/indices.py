@@ -1,4 +1,4 @@
-"""How a trace uses its codebooks, and how its signs are balanced: a ranked histogram a format, and one bar a format.
+"""Codebook use and sign balance of a trace: a ranked histogram per format, and one bar per format.
 
 Disputable assumption: codewords are ranked by use, so the picture shows how unevenly they are used and not which. Codebooks of several
 layers are added rank by rank: the histogram is that of their mean.
@@ -24,7 +24,7 @@ _EVEN = "#303030"
 
 
 def plot_index_use(ax: Axes, name: str, use: IndexUse) -> None:
-    """Mean uses of a codeword over its rank; the dashed line is where all would be used alike."""
+    """Mean uses of a codeword over its rank; the dashed line marks uniform use."""
     size = use.codewords // use.codebooks
     edges = [place * size // len(use.bars) for place in range(len(use.bars) + 1)]
     scale = 1 / use.codebooks
@@ -45,7 +45,7 @@ def plot_index_use(ax: Axes, name: str, use: IndexUse) -> None:
 
 
 def plot_signs(ax: Axes, negative_share: Mapping[str, float]) -> None:
-    """One bar a format: how many of its weights are negative; the line is half."""
+    """One bar per format: how many of its weights are negative; the line is half."""
     bars = [dict(zip(SIGNS, (100 * share, 100 - 100 * share), strict=True)) for share in negative_share.values()]
     stacked_bars(ax, [fold_label(name) for name in negative_share], bars, lambda name: _PAINTS[name], SIGNS)
     for place, share in enumerate(negative_share.values()):

@@ -1,4 +1,4 @@
-"""How wide a line of type is, and text broken into lines that a width holds.
+"""Text metrics: the width of a line, and text broken into lines of a given width.
 
 Disputable assumption: widths are those of the font's outlines; hinting can make a line a little wider, for which 4 % are kept free.
 """

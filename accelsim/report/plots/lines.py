@@ -16,7 +16,7 @@ from accelsim.report.plots.picture import Picture, picture
 from accelsim.report.plots.style import SERIES_MARKERS, SERIES_PAINT
 from accelsim.report.tables.text import distinct, folded
 
-_SAME = 0.01  # of the axis: less cannot be told apart
+_SAME = 0.01  # of the axis: smaller differences are invisible
 _HEIGHT_MM, _LEGEND_MM, _LEGEND_COLUMNS = 48, 4.2, 2
 
 
@@ -28,8 +28,8 @@ class Curves:
     ----------
     places : the values of the axis, in order
     series : name of a design -> its figure at each place; a NaN is a gap
-    x_label, y_label : what places and figures are, with their units
-    note : what else a reader must know of the figures, below the axes
+    x_label, y_label : labels of places and figures, with their units
+    note : further remarks on the figures, below the axes
     """
 
     places: Sequence[str]
@@ -61,7 +61,7 @@ def plot_lines(ax: Axes, curves: Curves) -> None:
 
 
 def _coincide(first: Sequence[float], second: Sequence[float], within: float) -> bool:
-    """Whether no figure of the first that can be seen lies further than `within` from the second's."""
+    """Whether no visible figure of the first lies further than `within` from the second's."""
     return all(abs(one - other) <= within for one, other in zip(first, second, strict=True) if math.isfinite(one))
 
 

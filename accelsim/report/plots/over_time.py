@@ -1,7 +1,7 @@
 """Values that hold from one time to the next, as filled steps over core cycles: bandwidth, occupancy of a buffer.
 
 Disputable assumption: a run is longer than a picture is wide, so steps are drawn in equal bins of cycles: the mean of each (a rate,
-whose sum stays) or its highest value (an occupancy, whose peak stays).
+whose sum is preserved) or its highest value (an occupancy, whose peak is preserved).
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ Binning = Literal["mean", "peak"]
 
 @dataclass(frozen=True)
 class Steps:
-    """Something that changes at times: `values[i]` holds from `cycles[i]` to `cycles[i + 1]`, the last one to `end`.
+    """A step function of time: `values[i]` holds from `cycles[i]` to `cycles[i + 1]`, the last one to `end`.
 
     Attributes
     ----------
@@ -92,7 +92,7 @@ def plot_over_time(
     how: Binning = "mean",
     limit: tuple[str, float] | None = None,
 ) -> None:
-    """Series stacked on each other in the order given, and a dashed line at what they cannot exceed.
+    """Series stacked in the order given, and a dashed line at their upper limit.
 
     Parameters
     ----------

@@ -17,7 +17,7 @@ _BAR, _PITCH = 0.4, 1.15
 
 
 def plot_pairs(ax: Axes, pairs: Sequence[tuple[Result, Result]], names: tuple[str, str]) -> None:
-    """Two stacked bars a chip, the baseline above; its bar is 100 %."""
+    """Two stacked bars per chip, the baseline above; its bar is 100 %."""
     places = [(pair * _PITCH + half * _BAR, pairs[pair][half]) for pair in range(len(pairs)) for half in (0, 1)]
     wholes = [pairs[pair][0].total_cycles for pair in range(len(pairs)) for _ in (0, 1)]
     left = [0.0] * len(places)
@@ -33,11 +33,11 @@ def plot_pairs(ax: Axes, pairs: Sequence[tuple[Result, Result]], names: tuple[st
     ax.set_xlim(0, max(left) * 1.18)
     ax.tick_params(axis="y", length=0)
     ax.grid(axis="x")
-    ax.set_xlabel("time, % of the baseline's on the same chip")
+    ax.set_xlabel("time, % of the baseline on the same chip")
     legend_above(ax)
 
 
 def pairs_picture(name: str, pairs: Sequence[tuple[Result, Result]], names: tuple[str, str], traces: tuple[str, str]) -> Picture:
     """The picture of all chips; `names` as `plot_pairs`, `traces` in full."""
-    title = f"Time by cause on each chip\n{names[0]}: {traces[0]}; {names[1]}: {traces[1]}"
+    title = f"Time by category on each chip\n{names[0]}: {traces[0]}; {names[1]}: {traces[1]}"
     return picture(name, title, 26 + 9 * len(pairs), lambda ax: plot_pairs(ax, pairs, names))

@@ -32,7 +32,7 @@ class DesignPoints:
     ----------
     x, y : figures of each point
     on_front : whether no other point is at least as good in both and better in one
-    x_label, y_label : what they are, with their units
+    x_label, y_label : their labels, with units
     goals : whether less or more is better, of x and of y
     groups : name of each point's group (a format, a chip): colour and marker; beyond MAX_GROUPS groups the rest share one
     log : logarithmic axes
@@ -49,14 +49,14 @@ class DesignPoints:
 
     def __post_init__(self) -> None:
         if len({len(self.x), len(self.y), len(self.on_front), *([] if self.groups is None else [len(self.groups)])}) != 1:
-            raise ValueError("x, y, on_front and groups must have one entry a point")
+            raise ValueError("x, y, on_front and groups must have one entry per point")
         for values, logarithmic, name in ((self.x, self.log[0], self.x_label), (self.y, self.log[1], self.y_label)):
             if logarithmic and any(value <= 0 for value in values):
                 raise ValueError(f"{name}: a logarithmic axis needs positive values")
 
 
 def plot_pareto(ax: Axes, points: DesignPoints) -> None:
-    """One marker a point, the points of the front filled and joined by a staircase."""
+    """One marker per point, the points of the front filled and joined by a staircase."""
     x, y, on_front = points.x, points.y, points.on_front
     _staircase(ax, sorted((x[i], y[i]) for i in range(len(x)) if on_front[i]), points.goals)
     names = list(points.groups) if points.groups is not None else [""] * len(x)
@@ -86,7 +86,7 @@ def plot_pareto(ax: Axes, points: DesignPoints) -> None:
 
 
 def _staircase(ax: Axes, front: Sequence[tuple[float, float]], goals: tuple[Goal, Goal]) -> None:
-    """What the front reaches: from a point on, its y holds until the next one's x (or, where more x is better, since the last one's)."""
+    """Staircase of the front: a point's y holds until the next point's x (or, where more x is better, from the previous one's)."""
     where: Literal["pre", "post"] = "post" if goals[0] == "less" else "pre"
     if front:
         xs, ys = zip(*front, strict=True)

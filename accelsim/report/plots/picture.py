@@ -1,4 +1,4 @@
-"""A picture before it is drawn: its name, what its title says, its height, and the function that draws it.
+"""A picture before it is drawn: its name, title, height, and drawing function.
 
 A folder gets it as SVG and PNG with the title; a page, which captions its figures, as SVG without.
 """
@@ -24,7 +24,7 @@ from accelsim.report.tables.text import tail
 PNG_DPI = 300
 _TITLE_SIZE = 7.0  # points
 _TITLE_LINE_MM = 3.1
-_TITLE_CHARS = 100  # of what is drawn, and of what it is drawn of: two lines each, about
+_TITLE_CHARS = 100  # of the title's two parts: about two lines each
 _POINTS_PER_MM = 72 / MM_PER_INCH
 _MARGIN_MM = 1.0
 
@@ -36,7 +36,7 @@ class Picture:
     Attributes
     ----------
     name : of its files, without their endings
-    title : what is drawn, and in the next line of what; from files or not, its control characters do no harm
+    title : the quantity, and on the next line its subject; control characters are escaped
     height_mm : without the title
     draw : draws into the axes it is given, row by row; legends outside the axes get room by themselves
     grid : rows and columns of axes, which share their y axis
@@ -85,7 +85,7 @@ def files_of(pictures: Iterable[Picture]) -> dict[str, bytes]:
 
 @contextmanager
 def look() -> Iterator[None]:
-    """Within it, Matplotlib draws in our style; what the font has no glyph for is a box, without a warning: the tables have the name."""
+    """Context in which Matplotlib uses our style; a missing glyph is drawn as a box, without a warning: the tables have the name."""
     with mpl.rc_context(RC), warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph .* missing from font", UserWarning)
         yield

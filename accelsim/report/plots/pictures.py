@@ -1,4 +1,4 @@
-"""Which pictures a run has, and which a comparison; each family of pictures is a module of its own."""
+"""The pictures of a run and of a comparison; each family of pictures has its own module."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ TOP_LAYERS = 8
 
 
 def run_pictures(run: RunCost) -> list[Picture]:
-    """The pictures of one run: where its cycles go, the same by layer, its traffic, its roofline, its energy, the chip's area."""
+    """The pictures of one run: cycle breakdown, the same by layer, traffic, roofline, energy, the chip's area."""
     result = run.result
     roofline = roofline_picture(result)
     return [
@@ -33,11 +33,11 @@ def run_pictures(run: RunCost) -> list[Picture]:
 
 
 def comparison_pictures(comparison: Comparison, costs: Sequence[RunCost]) -> list[Picture]:
-    """The pictures of a comparison: all runs side by side, and for each other run its waterfalls by cause and by layer."""
+    """The pictures of a comparison: all runs side by side, and for each other run its waterfalls by category and by layer."""
     height = 30 + 8 * len(comparison.results)
     out = [cycles_picture(comparison.results, height), traffic_picture(comparison.results, height)]
     for number, speedup in enumerate(comparison.speedups, start=1):
         suffix = f"_{number}" if len(comparison.speedups) > 1 else ""
-        out.append(waterfall_picture(f"waterfall_cause{suffix}", "cause", speedup, speedup.by_cause))
+        out.append(waterfall_picture(f"waterfall_cause{suffix}", "category", speedup, speedup.by_cause))
         out.append(waterfall_picture(f"waterfall_layer{suffix}", "layer", speedup, fold_layers(speedup.by_layer), TOP_LAYERS))
     return [*out, *cost_pictures(costs)]

@@ -1,4 +1,4 @@
-"""A run's layers under their roofs: multiply-accumulates a cycle over multiply-accumulates a byte of memory traffic.
+"""A run's layers under their roofs: multiply-accumulates per cycle over multiply-accumulates per byte of memory traffic.
 
 The roofs are the array, the peak rate of the memories and, for each layer, the rate at which its weights can be decoded: a weight that is
 decoded serves as many multiply-accumulates as the layer has rows, so this roof is flat, and lower for a layer of few rows.
@@ -61,7 +61,7 @@ class RooflinePoint:
 
     @property
     def macs_per_cycle(self) -> float:
-        """What was achieved."""
+        """Achieved multiply-accumulates per cycle."""
         return self.macs / self.cycles
 
     @property
@@ -71,7 +71,7 @@ class RooflinePoint:
 
     @property
     def decode_roof(self) -> float:
-        """Multiply-accumulates a cycle at the decoder's full rate: lookups x weights of a lookup x uses of a weight."""
+        """Multiply-accumulates per cycle at the decoder's full rate: lookups x weights of a lookup x uses of a weight."""
         return self.macs / self.decode_cycles if self.decode_cycles else math.inf
 
 
@@ -92,7 +92,7 @@ class Roofline:
     run: RooflinePoint
 
     def shared_roof(self, macs_per_byte: float) -> float:
-        """The lower one of array and memories at an intensity, multiply-accumulates a cycle."""
+        """The lower one of array and memories at an intensity, multiply-accumulates per cycle."""
         return min(self.peak_macs_per_cycle, self.peak_bytes_per_cycle * macs_per_byte)
 
     def holds(self, point: RooflinePoint) -> bool:
@@ -142,7 +142,7 @@ def _peak_bytes_per_cycle(layers: Sequence[LayerResult]) -> float:
 
 
 def plot_roofline(ax: Axes, roofline: Roofline) -> None:
-    """Numbered points in the colour of the cause that takes most of their cycles, hollow above a roof; the decode rate as a bar a layer."""
+    """Numbered points in the colour of the category that takes most of their cycles, hollow above a roof; decode rates as bars."""
     points = (*roofline.layers, roofline.run)
     left, right, edge = _width(roofline, points)
     roofs = [roofline.peak_macs_per_cycle, *(point.decode_roof for point in points if math.isfinite(point.decode_roof))]
@@ -167,8 +167,8 @@ def plot_roofline(ax: Axes, roofline: Roofline) -> None:
     run = (min(roofline.run.macs_per_byte, edge), roofline.run.macs_per_cycle)
     _number(ax, [(min(point.macs_per_byte, edge), point.macs_per_cycle) for point in roofline.layers], [run], others)
     ax.grid(axis="both")
-    ax.set_ylabel("useful MACs a core cycle")
-    ax.set_xlabel("useful MACs a byte of memory traffic, all operands")
+    ax.set_ylabel("useful MACs per core cycle")
+    ax.set_xlabel("useful MACs per byte of memory traffic, all operands")
     _legend(ax, roofline)
 
 

@@ -1,4 +1,4 @@
-"""Where the cycles go, by cause: a stacked bar a run, or a stacked bar a layer of one run."""
+"""Cycle breakdown by category: a stacked bar per run, or a stacked bar per layer of one run."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ MAX_BARS = 24
 
 
 def plot_cycles(ax: Axes, results: Sequence[Result]) -> None:
-    """One stacked bar a run: core cycles by cause; in milliseconds where the clocks differ."""
+    """One stacked bar per run: core cycles by category; in milliseconds where the clocks differ."""
     unit, factor = cycle_unit(max((result.total_cycles for result in results), default=0))
     same_clock = _same_clock(results)
     scales = [factor if same_clock else 1e3 / result.clock_hz for result in results]
@@ -27,7 +27,7 @@ def plot_cycles(ax: Axes, results: Sequence[Result]) -> None:
 
 
 def plot_layers(ax: Axes, result: Result) -> None:
-    """One stacked bar a layer, repeated blocks summed: core cycles by cause; the smallest layers are summed if there are too many."""
+    """One stacked bar per layer, repeated blocks summed: core cycles by category; the smallest layers are summed if there are too many."""
     groups = [group for group in group_layers(result, fold=True) if group.total_cycles]
     kept = {id(group) for group in sorted(groups, key=lambda item: -item.total_cycles)[: MAX_BARS - 1]}
     shown = groups if len(groups) <= MAX_BARS else [group for group in groups if id(group) in kept]
@@ -50,10 +50,10 @@ def _scaled(values: Mapping[str, int], factor: float) -> dict[str, float]:
 def cycles_picture(results: Sequence[Result], height_mm: float) -> Picture:
     """The picture of the runs' cycles."""
     what = "Core cycles" if _same_clock(results) else "Time"
-    return picture("cycles", f"{what} by cause\n{common_label(results)}", height_mm, lambda ax: plot_cycles(ax, results))
+    return picture("cycles", f"{what} by category\n{common_label(results)}", height_mm, lambda ax: plot_cycles(ax, results))
 
 
 def layers_picture(result: Result) -> Picture:
     """The picture of the layers' cycles."""
     bars = min(MAX_BARS, sum(1 for group in group_layers(result, fold=True) if group.total_cycles))
-    return picture("layers", f"Core cycles by layer and cause\n{label(result)}", 32 + 4 * bars, lambda ax: plot_layers(ax, result))
+    return picture("layers", f"Core cycles by layer and category\n{label(result)}", 32 + 4 * bars, lambda ax: plot_layers(ax, result))

@@ -1,7 +1,7 @@
-"""The look of every picture: sizes, fonts, and one colour for each cause and each operand, the same everywhere.
+"""The look of every picture: sizes, fonts, and one colour per category and per operand, the same everywhere.
 
-Colours are those of Okabe and Ito (jfly.uni-koeln.de/color, "Color Universal Design", 2008) and lighter tones of them: causes that
-share a resource share a hue and differ in tone and hatch, because fifteen hues cannot be told apart by everybody.
+Colours are those of Okabe and Ito (jfly.uni-koeln.de/color, "Color Universal Design", 2008) and lighter tones of them: stall reasons that
+share a resource share a hue and differ in tone and hatch, because not everybody can distinguish fifteen hues.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ OPERAND_PAINT: Mapping[str, Paint] = {
     "burst_rounding": Paint("#5A5A5A"),
 }
 
-# Parts of a chip, for area and energy alike; what stands outside the chip shares grey with leakage and differs in hatch.
+# Parts of a chip, for area and energy alike; off-chip parts share grey with leakage and differ in hatch.
 GROUP_PAINT: Mapping[str, Paint] = {
     "array": Paint("#0072B2"),
     "accumulators": Paint("#56B4E9"),
@@ -83,7 +83,7 @@ KIND_PAINT: Mapping[str, Paint] = {
     "background": Paint("#5A5A5A", "...."),
 }
 
-# Groups of points or series that are neither causes nor operands, in the order in which they occur; a marker of its own each.
+# Groups of points or series that are neither categories nor operands, in the order in which they occur; a marker of its own each.
 SERIES_PAINT: Sequence[Paint] = tuple(map(Paint, ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#5A5A5A")))
 SERIES_MARKERS: Sequence[str] = ("o", "s", "^", "D", "v", "P", "X")
 
@@ -122,7 +122,7 @@ RC: dict[Any, Any] = {
 
 
 def category_paint(name: str) -> Paint:
-    """Colour and hatch of a cause."""
+    """Colour and hatch of a cycle category."""
     return CATEGORY_PAINT.get(name, _OTHER_PAINT)
 
 

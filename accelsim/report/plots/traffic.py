@@ -1,4 +1,4 @@
-"""What crosses the memory channels, by operand: a stacked bar a run."""
+"""Memory traffic by operand: a stacked bar per run."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from accelsim.run_labels import common_label, short_labels
 
 
 def plot_traffic(ax: Axes, results: Sequence[Result]) -> None:
-    """One stacked bar a run: bytes on the memory channels by operand, reads and writes together."""
+    """One stacked bar per run: bytes on the memory channels by operand, reads and writes together."""
     unit, factor = byte_unit(max((result.bus_bytes for result in results), default=0))
     bars = []
     for result in results:

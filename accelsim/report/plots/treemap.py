@@ -31,7 +31,7 @@ def squarify(weights: Sequence[float], whole: Rectangle) -> tuple[Rectangle, ...
     Returns
     -------
     tuple of Rectangle
-        One a weight: disjoint, and together `whole` (empty if all weights are zero).
+        One per weight: disjoint, and together `whole` (empty if all weights are zero).
     """
     scale = whole.width * whole.height / (sum(weights) or 1)
     order = sorted(range(len(weights)), key=lambda index: -weights[index])

@@ -1,4 +1,4 @@
-"""Where a speed-up comes from: from the baseline's time to the other's, one bar a cause or a layer."""
+"""Breakdown of a speed-up: from the baseline's time to the other run's, one bar per category or layer."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from accelsim.run_labels import common_label, short_labels
 
 
 def plot_waterfall(ax: Axes, speedup: Speedup, parts: Sequence[Contribution], top: int | None = None) -> None:
-    """From the baseline's time to the other's, one bar a part; each bar carries the speed-up reached so far, losses marked."""
+    """From the baseline's time to the other run's, one bar per part; each bar carries the cumulative speed-up, losses marked."""
     unit, scale = cycle_unit(speedup.baseline_ticks) if speedup.ticks_are_cycles else ("time (ms)", 1e3 / speedup.tick_hz)
     steps = waterfall(speedup, parts, top)
     first, last = (fold_label(name) for name in short_labels((speedup.baseline, speedup.other)))
@@ -28,7 +28,7 @@ def plot_waterfall(ax: Axes, speedup: Speedup, parts: Sequence[Contribution], to
 
 
 def waterfall_picture(name: str, what: str, speedup: Speedup, parts: Sequence[Contribution], top: int | None = None) -> Picture:
-    """The picture of a waterfall; `what` the parts are, other parameters as `plot_waterfall`."""
+    """The picture of a waterfall; `what` names the parts, other parameters as in `plot_waterfall`."""
     height = 20 + 5 * (len(waterfall(speedup, parts, top)) + 2)
     title = f"Where {times(speedup.speedup)} comes from, by {what}\n{common_label((speedup.baseline, speedup.other))}"
     return picture(name, title, height, lambda ax: plot_waterfall(ax, speedup, parts, top))

@@ -1,1 +1,1 @@
-"""What is printed: the tables of the commands, fitted to a terminal."""
+"""Terminal output: the tables of the commands, fitted to the width."""

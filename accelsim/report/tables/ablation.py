@@ -1,4 +1,4 @@
-"""An ablation as tables: what each part of the decoder takes in both runs, what it saves, and what a sign bit costs by circuit."""
+"""An ablation as tables: each part of the decoder in both runs, its saving, and the cost of a sign bit by circuit."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ def render_ablation(console: Console, ablation: Ablation) -> None:
             short(part.raw.area_mm2.nominal),
             style="bold" if part.name == "whole" else None,
         )
-    show(console, f"An inference by part, in {ablation.technology}; cycles that wait for it", out)
+    show(console, f"One inference by part, in {ablation.technology}; cycles that wait for the part", out)
     _render_ranges(console, ablation)
     _render_signs(console, ablation)
-    say(console, "Each figure has its source in --json and in the files of -o.")
+    say(console, "--json and the files of -o have the source of each figure.")
     say(
         console,
         f"{coded.cycles / raw.cycles:.2f}x the cycles, {coded.energy_uj.nominal / raw.energy_uj.nominal:.2f}x the energy and "
@@ -43,7 +43,7 @@ def _render_ranges(console: Console, ablation: Ablation) -> None:
     for part in ablation.parts[:-1]:
         energy, area = part.coded.energy_uj, part.coded.area_mm2
         row(out, part.name, short(energy.nominal), ends(energy), short(area.nominal), ends(area))
-    show(console, "The coded run's parts with their ranges", out)
+    show(console, "Parts of the coded run, with ranges", out)
 
 
 def _render_signs(console: Console, ablation: Ablation) -> None:
@@ -51,4 +51,4 @@ def _render_signs(console: Console, ablation: Ablation) -> None:
         say(console, "The coded trace holds no signs.")
         return
     moved = decimal_bytes(ablation.sign_bits / 8)
-    render_sign_costs(console, f"What a sign bit costs, besides the {moved} of signs that cross the memories", {"": ablation.signs})
+    render_sign_costs(console, f"Cost of a sign bit, besides the {moved} of signs that cross the memories", {"": ablation.signs})

@@ -11,7 +11,7 @@ from accelsim.report.tables.text import count
 
 
 def render_area(console: Console, report: AreaReport) -> None:
-    """Area by component with its range and the number of its source; the totals; sources; what was extrapolated or assumed."""
+    """Area by component with its range and the number of its source; the totals; sources; extrapolations and assumptions."""
     say(console, f"{report.accelerator} in {report.technology} ({report.node_nm} nm)", style="bold")
     sources = list(dict.fromkeys(component.source for component in report.components))
     out = table(["component", ">gates", ">um2", ">low", ">high", ">source"], dense=True)
@@ -33,7 +33,7 @@ def _render_sources(console: Console, sources: list[str]) -> None:
     out = table([">", "source"])
     for number, source in enumerate(sources, start=1):
         row(out, str(number), source)
-    show(console, "Where the figures come from", out)
+    show(console, "Sources", out)
     console.print()
 
 

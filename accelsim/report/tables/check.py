@@ -85,12 +85,12 @@ def render_energy(console: Console, report: EnergyReport, inferences: int) -> No
         delay = report.energy_delay_product_js.nominal / inferences**2
         say(
             console,
-            f"{_range(everything)} TOPS/W with memories outside the chip, {_range(on_chip)} without (2 operations a useful MAC); "
+            f"{_range(everything)} TOPS/W with off-chip memories, {_range(on_chip)} without (2 operations per useful MAC); "
             f"energy-delay product {delay:.3g} Js",
         )
     say(
         console,
-        f"Each of the {len(report.lines)} actions has its source in --json, in energy.csv of -o, and in the page of accelsim report -o.",
+        f"--json, energy.csv of -o, and the page of accelsim report -o have the source of each of the {len(report.lines)} actions.",
     )
 
 
@@ -104,7 +104,7 @@ def _microjoules(energy_pj: Span, inferences: int) -> tuple[str, str, str]:
 
 
 def render_figures(console: Console, title: str, figures: Mapping[str, object]) -> None:
-    """Named figures, one a line; the names carry the units."""
+    """Named figures, one per line; units are in the names."""
     out = table(["figure", ">value"])
     for name, value in figures.items():
         row(out, name, _figure(value) if isinstance(value, (int, float)) else str(value))

@@ -1,4 +1,4 @@
-"""A table of text and how wide its columns are: numbers are never cut, sentences break between words, names are shortened and stay apart.
+"""A text table with fitted columns: numbers are never cut, sentences break between words, shortened names remain distinct.
 
 Assumes that a wide table is better than a wrong one: where even shortened names leave too little room, lines are longer than the room.
 """
@@ -12,12 +12,12 @@ from rich.cells import cell_len
 
 from accelsim.report.tables.text import clean, distinct
 
-NAME_COLUMNS = 8  # that a name keeps however narrow the room is
+NAME_COLUMNS = 8  # minimum width of a name
 
 
 @dataclass
 class TextTable:
-    """A table under way: `headings` with '>' before those of columns of numbers, which stand to the right; rows with a style each."""
+    """A table under construction: `headings` with '>' before those of right-aligned columns of numbers; rows with a style each."""
 
     headings: tuple[str, ...]
     gap: int
@@ -59,7 +59,7 @@ def column_widths(table: TextTable, room: int) -> list[int]:
 
 
 def fitted(cells: Sequence[str], width: int) -> list[str]:
-    """A column whose words that are longer than it are shortened: they lose their beginning, or, to stay apart, what they share."""
+    """A column whose words that are longer than it are shortened: they lose their beginning, or, to remain distinct, their common part."""
     words = dict.fromkeys(word for cell in cells for word in cell.split() if cell_len(word) > width)
     short = dict(zip(words, distinct(list(words), width), strict=True))
     return ["\n".join(" ".join(short.get(word, word) for word in line.split(" ")) for line in cell.split("\n")) for cell in cells]

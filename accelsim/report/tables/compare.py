@@ -1,4 +1,4 @@
-"""A comparison as tables: what limits the baseline, the speed-ups, where each comes from, and the traffic side by side."""
+"""A comparison as tables: the baseline's limiting resource, the speed-ups, their breakdown, and the traffic of all runs."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _HEADING_CHARS = 62
 
 
 def render_comparison(console: Console, comparison: Comparison) -> None:
-    """Everything a comparison says."""
+    """All tables of a comparison."""
     names = short_labels(comparison.results)
     say(console, f"baseline {label(comparison.baseline)}", style="bold")
     say(console, comparison.limit)
@@ -28,7 +28,7 @@ def render_comparison(console: Console, comparison: Comparison) -> None:
         console.print()
         say(console, f"{name}: {times(speedup.speedup)} over {names[0]}", style="bold")
         say(console, limiting_sentence(category_cycles(speedup.other), speedup.other.bounds, speedup.other.utilization))
-        _render_split(console, "By cause", "cause", speedup, speedup.by_cause, None)
+        _render_split(console, "By category", "category", speedup, speedup.by_cause, None)
         _render_split(console, "By layer, repeated blocks summed", "layer", speedup, fold_layers(speedup.by_layer), TOP_LAYERS)
         _render_unmatched(console, speedup)
     _render_traffic(console, comparison.results, names)

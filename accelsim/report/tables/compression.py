@@ -1,4 +1,4 @@
-"""What a compression did, as tables: bits a weight counted twice, how much smaller that is, and how far the weights moved."""
+"""A compression as tables: bits per weight counted two ways, compression ratios, and errors of the weights."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from accelsim.report.tables.text import count, decimal_bytes
 
 
 class Compressed(Protocol):
-    """What a compression made of some layers."""
+    """Compression of a group of layers."""
 
     @property
     def name(self) -> str: ...
@@ -65,7 +65,7 @@ def compression_line(name: str, report: Compression) -> str:
 
 
 def render_compression(console: Console, report: Compression, *, per_layer: bool = False) -> None:
-    """Every format (and every layer), all matrices, and the compression ratio both ways."""
+    """Every format (and every layer), all matrices, and the compression ratio counted both ways."""
     if per_layer:
         _render(console, "Layers", "layer", ((item.name, item) for item in report.layers), None)
     _render(console, "Compression", "format", report.by_format.items(), report.total)

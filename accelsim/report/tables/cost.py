@@ -21,7 +21,7 @@ def render_costs(console: Console, costs: Sequence[RunCost]) -> None:
     signed = {str(index): item.signs for index, item in enumerate(costs) if item.sign_megabytes}
     if signed:
         moved = ", ".join(f"{decimal_bytes(1e6 * costs[int(index)].sign_megabytes)} (run {index})" for index in signed)
-        render_sign_costs(console, f"What a sign bit costs by circuit, besides the signs that cross the memories: {moved}", signed)
+        render_sign_costs(console, f"Cost of a sign bit by circuit, besides the signs that cross the memories: {moved}", signed)
     for warning in dict.fromkeys(warning for item in costs for warning in item.cost.area.warnings):
         names = [item.name for item in costs if warning in item.cost.area.warnings]
         say(console, f"warning: {warning}" if len(names) == len(costs) else f"warning: {', '.join(names)}: {warning}", style="yellow")
@@ -41,7 +41,7 @@ def _render_absolute(console: Console, costs: Sequence[RunCost], technology: str
             short(item.area_mm2.nominal),
             ends(item.area_mm2),
         )
-    show(console, f"Side by side: an inference, on the bus, energy and placed area in {technology}", out)
+    show(console, f"Side by side: one inference, bus traffic, energy and placed area in {technology}", out)
 
 
 def _render_relative(console: Console, costs: Sequence[RunCost]) -> None:
@@ -62,7 +62,7 @@ def _render_relative(console: Console, costs: Sequence[RunCost]) -> None:
             short(energy.tops_per_watt().nominal),
             short(energy.tops_per_watt(off_chip=False).nominal),
         )
-    show(console, "Over run 0; EDP: energy x delay; TOPS/W with memories outside the chip, and without", out)
+    show(console, "Relative to run 0; EDP: energy x delay; TOPS/W with off-chip memories, and without", out)
 
 
 def _render_codebooks(console: Console, costs: Sequence[RunCost]) -> None:

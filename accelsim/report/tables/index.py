@@ -1,4 +1,4 @@
-"""How a trace uses its codebooks, and how its signs are balanced, as tables: entropy, unused codewords, the most used one, and bars.
+"""Codebook use and sign balance of a trace as tables: entropy, unused codewords, the most used one, and bars.
 
 A bar's height is how often a codeword is named, from the most used on the left to the least used; a flat row is a codebook used evenly.
 """
@@ -20,7 +20,7 @@ _BLOCKS, _ASCII = " ▁▂▃▄▅▆▇█", " .:-=+*#@"
 
 
 def statistics_dict(found: TraceStatistics) -> dict[str, Any]:
-    """The statistics as JSON can hold them."""
+    """The statistics as plain JSON data."""
     return {
         "indices": {name: asdict(use) for name, use in found.indices.items()},
         "negative_share": dict(found.negative_share),

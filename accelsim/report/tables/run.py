@@ -1,4 +1,4 @@
-"""A run as tables that a person can read in 80 columns: headline, where the cycles go, layers, traffic, bounds, choices."""
+"""A run as tables of 80 columns: headline, cycle breakdown, layers, traffic, bounds, choices."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from accelsim.result import Result
 
 
 class CheckedLayer(Protocol):
-    """What a functional check says of one layer."""
+    """Verdict of the functional check on one layer."""
 
     @property
     def name(self) -> str: ...
@@ -37,7 +37,7 @@ class CheckedLayer(Protocol):
 
 
 class IdealizedRun(Protocol):
-    """What making one thing ideal comes to."""
+    """Outcome of one idealization."""
 
     @property
     def name(self) -> str: ...
@@ -52,7 +52,7 @@ class IdealizedRun(Protocol):
 
 
 def render_run(console: Console, result: Result, *, all_layers: bool = False) -> None:
-    """Everything a run says."""
+    """All tables of a run."""
     summary = summarize(result)
     render_headline(console, result, summary)
     render_cycles(console, result)
@@ -116,8 +116,8 @@ def render_frames(console: Console, result: Result) -> None:
 
 
 def render_cycles(console: Console, result: Result) -> None:
-    """Where the cycles go, by cause; the causes add up to all cycles."""
-    out = table(["cause", ">cycles", ">share", "the array ..."])
+    """Where the cycles go, by category; the categories add up to all cycles."""
+    out = table(["category", ">cycles", ">share", "the array ..."])
     cycles = category_cycles(result)
     for name, value in cycles.items():
         if value:
@@ -131,7 +131,7 @@ def render_layers(console: Console, result: Result, *, all_layers: bool) -> None
     groups = group_layers(result, fold=not all_layers)
     frames = f", {len(result.frames)} frames summed" if len(result.frames) > 1 else ""
     title = f"Layers{frames}" if all_layers else f"Layers, repeated blocks summed{frames} (--layers lists each)"
-    out = table(["layer", "", ">cycles", ">share", ">bus\nkB", ">tightest\nbound", ">waits\nmost for"], dense=True)
+    out = table(["layer", "", ">cycles", ">share", ">bus\nkB", ">tightest\nbound", ">main stall\nreason"], dense=True)
     for group in groups:
         cycles = group.total_cycles
         row(
@@ -148,7 +148,7 @@ def render_layers(console: Console, result: Result, *, all_layers: bool) -> None
     row(out, "total", "", count(result.total_cycles), percent(1, 1), f"{bus / 1e3:,.1f}", "", "", style="bold")
     show(console, title, out)
     if any(tightest_bound(group.bounds)[1] > group.total_cycles > 0 for group in groups):
-        say(console, "A bound above 100 %: what the layer needs was fetched under earlier layers.")
+        say(console, "A bound above 100 %: the layer's data was prefetched during earlier layers.")
 
 
 def _named_share(item: tuple[str, int], cycles: int) -> str:
@@ -158,7 +158,7 @@ def _named_share(item: tuple[str, int], cycles: int) -> str:
 
 
 def render_traffic(console: Console, result: Result, summary: Summary) -> None:
-    """What crosses the memory channels, by operand; useful bytes and overhead apart."""
+    """Memory traffic by operand; useful bytes and overhead separately."""
     out = table(["operand", "memory", "direction", ">bytes", ">of the bus", ">bytes/MAC"])
     whole = sum(item.bits for item in traffic_lines(result)) / 8
     for item in traffic_lines(result):
@@ -179,7 +179,7 @@ def render_traffic(console: Console, result: Result, summary: Summary) -> None:
     show(console, "Traffic", out)
     say(
         console,
-        f"on the bus: {summary.bus_gb_per_s:.3f} GB/s, {summary.bus_bytes_per_cycle:.3f} B/cycle, "
+        f"bus traffic: {summary.bus_gb_per_s:.3f} GB/s, {summary.bus_bytes_per_cycle:.3f} B/cycle, "
         f"{summary.bus_bytes_per_mac:.4f} bytes/MAC (average over the run)",
     )
 
@@ -189,7 +189,7 @@ def _per(part: float, whole: int) -> str:
 
 
 def render_bounds(console: Console, result: Result) -> None:
-    """The least cycles that each resource needs, beside the cycles taken."""
+    """The least cycles of each resource, beside the cycles taken."""
     tightest, _ = tightest_bound(result.bounds)
     out = table(["resource", ">least cycles", ">of the cycles taken", ""])
     for name, value in sorted(result.bounds.items(), key=lambda item: -item[1]):
@@ -200,13 +200,13 @@ def render_bounds(console: Console, result: Result) -> None:
 
 
 def render_choices(console: Console, result: Result) -> None:
-    """What the compiler decided."""
+    """The compiler's choices."""
     if not result.choices:
         return
     out = table(["choice", "taken"])
     for name, value in result.choices.items():
         row(out, name, str(value))
-    show(console, "What the compiler chose", out)
+    show(console, "Compiler choices", out)
 
 
 def render_functional(console: Console, layers: Iterable[CheckedLayer], ok: bool) -> None:
@@ -216,14 +216,14 @@ def render_functional(console: Console, layers: Iterable[CheckedLayer], ok: bool
     for layer in layers:
         checked += 1
         row(out, layer.name, count(layer.tiles), "bit-exact" if layer.ok else f"WRONG: {layer.message}", style=None if layer.ok else "red")
-    show(console, "Functional check: decoded and multiplied for real", out)
+    show(console, "Functional check: decoded and multiplied", out)
     say(console, f"{checked} layers bit-exact" if ok else "the check failed", style="green" if ok else "red")
 
 
 def render_what_if(console: Console, runs: Iterable[IdealizedRun]) -> None:
-    """What each resource would be worth if it were free."""
+    """The table of idealizations."""
     out = table(["if free", ">cycles", ">speed-up", "meaning"])
     for item in runs:
         note = f" ({item.explanation})" if item.explanation else ""
         row(out, item.name, count(item.result.total_cycles), times(item.speedup), f"{item.description}{note}")
-    show(console, "What if one thing were ideal", out)
+    show(console, "Idealizations, one at a time", out)

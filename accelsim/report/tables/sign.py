@@ -1,4 +1,4 @@
-"""What a sign bit costs, as a table: a line a circuit, for one run or for several."""
+"""The cost of a sign bit as a table: a line per circuit, for one run or several."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where text goes: a console of 80 columns on a pipe, a progress bar on a terminal's stderr, tables without markup.
+"""Terminal output: a console of 80 columns on a pipe, a progress bar on a terminal's stderr, tables without markup.
 
 Nothing from a file is read as markup: every cell is cleaned and shown as it is.
 """
@@ -24,7 +24,7 @@ PIPE_COLUMNS = 80
 
 
 class _Console(Console):
-    """A console that leaves it to the command line what happens when the reader goes away."""
+    """A console that leaves broken pipes to the command line."""
 
     def on_broken_pipe(self) -> None:
         raise BrokenPipeError
@@ -73,7 +73,7 @@ def say(console: Console, text: str, style: str | None = None) -> None:
 
 @contextmanager
 def noted_progress() -> Iterator[Progress | None]:
-    """A callback (note, done, total) that moves one bar on stderr and changes the note beside it; None where nobody watches."""
+    """A callback (note, done, total) that moves one bar on stderr and changes the note beside it; None without a terminal."""
     if not sys.stderr.isatty():
         yield None
         return
@@ -85,7 +85,7 @@ def noted_progress() -> Iterator[Progress | None]:
 
 @contextmanager
 def progress(*, quiet: bool) -> Iterator[Progress | None]:
-    """A callback (what, done, total) that moves a bar on stderr; None where nobody watches."""
+    """A callback (what, done, total) that moves a bar on stderr; None without a terminal."""
     if quiet or not sys.stderr.isatty():
         yield None
         return

@@ -1,4 +1,4 @@
-"""How numbers and names are written for people: grouped digits, decimal prefixes, percent; names from files made harmless.
+"""Formatting of numbers and names: grouped digits, decimal prefixes, percent; names from files escaped.
 
 Traffic is given in decimal units (1 MB = 10^6 bytes), as bandwidths are; buffer sizes elsewhere in binary ones.
 """
@@ -42,7 +42,7 @@ def shorten(text: str) -> str:
 
 
 def distinct(names: Sequence[str], width: int = LABEL_CHARS) -> list[str]:
-    """Short names that stay apart: of those that would be cut to the same, the part that differs is kept.
+    """Short distinct names: of those that would be cut to the same, the part that differs is kept.
 
     ('net_a/vit.layer.attention.output', 'net_b/vit.layer.attention.output') -> 'net_a…attention.output', 'net_b…attention.output'
     """
@@ -79,7 +79,7 @@ def _apart(names: Sequence[str], width: int) -> Iterator[list[str]]:
 
 
 def _common(lists: Sequence[Sequence[str]]) -> int:
-    """How many items all lists begin with."""
+    """Length of the common prefix of all lists."""
     return next((place for place, items in enumerate(zip(*lists, strict=False)) if len(set(items)) > 1), min(map(len, lists)))
 
 

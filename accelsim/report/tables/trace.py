@@ -1,6 +1,6 @@
-"""A trace as tables: its layers with shapes, MACs and formats, the bits of its weights by stream and format, and what the bits say.
+"""A trace as tables: layers with shapes, MACs and formats, bits of the weights by stream and format, and statistics of the bits.
 
-Bits are those of the trace's streams; what a chip's memory image adds (padding, bursts) depends on the accelerator and is in a run.
+Bits are those of the trace's streams; the overhead of a memory image (padding, bursts) depends on the accelerator and is in a run.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _SUMS = ("matrices", "weights", "paper_bits", "stored_bits", "padding_bits")
 
 
 def trace_rows(trace: Trace) -> list[dict[str, Any]]:
-    """One row a layer: shape as GEMM, output, work, format, bits by stream."""
+    """One row per layer: shape as GEMM, output, work, format, bits by stream."""
     return [_layer_row(layer) for layer in trace.layers]
 
 
@@ -63,8 +63,8 @@ def stream_totals(trace: Trace) -> dict[tuple[str, str], int]:
 
 
 def format_rows(trace: Trace) -> list[dict[str, Any]]:
-    """One row a format: bits a weight as papers count them (indices, signs, masks, raw weights) and as stored, with codebooks, scales and
-    padding; and the ratio to float32. A codebook in the chip's ROM is no layer's, and stands beside."""
+    """One row per format: bits per weight as papers count them (indices, signs, masks, raw weights) and as stored, with codebooks, scales
+    and padding; and the ratio to float32. A codebook in the chip's ROM belongs to no layer and is reported separately."""
     rows: dict[str, dict[str, Any]] = {}
     for layer in trace.weighted_layers():
         weight, name = layer.weight, describe_format(layer.weight.format)
@@ -85,7 +85,7 @@ def format_rows(trace: Trace) -> list[dict[str, Any]]:
 
 
 def inspect_trace(trace: Trace) -> dict[str, Any]:
-    """What `accelsim inspect --json` prints; `statistics` is null without a payload."""
+    """The output of `accelsim inspect --json`; `statistics` is null without a payload."""
     return {
         "trace": trace.name,
         "sha256": trace.sha256,
@@ -103,7 +103,7 @@ def inspect_trace(trace: Trace) -> dict[str, Any]:
 
 
 def render_trace(console: Console, trace: Trace) -> None:
-    """A trace for a person."""
+    """Print a trace."""
     say(console, trace.name, style="bold")
     say(console, f"{len(trace.layers)} layers, {count(trace.macs)} MACs, {count(trace.parameters)} parameters")
     payload = "with its payload" if trace.has_payload else "a manifest without payload"
@@ -118,7 +118,7 @@ def render_trace(console: Console, trace: Trace) -> None:
         per_weight = f"{bits / item['weights']:.2f}" if item["weights"] else ""
         row(out, item["layer"], item["op"], shape, f"{item['macs'] / 1e6:.2f}" if item["macs"] else "", item["format"], per_weight)
     if show(console, "Layers", out):
-        say(console, "Long names are cut; a wider terminal or --json has them whole.")
+        say(console, "Long names are shortened; use a wider terminal or --json for full names.")
 
     streams = table(["format", "stream", ">bits", ">size", ">bits/weight"])
     weights: Counter[str] = Counter()
@@ -134,7 +134,7 @@ def render_trace(console: Console, trace: Trace) -> None:
     if trace.has_payload:
         render_statistics(console, trace_statistics(trace))
     elif trace.manifest.compression is not None:
-        say(console, "No payload, so no indices or signs to count; a seeded trace has them with --regenerate.")
+        say(console, "No payload, so no indices or signs to count; for a seeded trace, --regenerate creates them.")
     if trace.manifest.metrics:
         say(console, "metrics: " + ", ".join(f"{name} {value:g}" for name, value in trace.manifest.metrics.items()))
 
@@ -154,8 +154,8 @@ def _render_formats(console: Console, trace: Trace) -> None:
             times(item["paper_ratio"]),
             times(item["stored_ratio"]),
         )
-    show(console, "Bits a weight: indices, signs, masks and raw weights, as papers count; and everything stored", out)
+    show(console, "Bits per weight: indices, signs, masks and raw weights, as papers count; and everything stored", out)
     for item in rows:
         if item["chip_codebook_bits"]:
             size = decimal_bytes(item["chip_codebook_bits"] / 8)
-            say(console, f"{item['format']}: its codebook of {size} is the chip's, and counted nowhere here.")
+            say(console, f"{item['format']}: its codebook of {size} belongs to the chip and is not counted here.")
