@@ -1,1 +1,1 @@
-"""A run as a timeline: recorded, run again unit by unit, and written for viewers of traces and of waveforms."""
+"""A run as a timeline: recorded, replayed unit by unit, and written for Perfetto and for waveform viewers."""

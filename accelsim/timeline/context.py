@@ -1,4 +1,4 @@
-"""What every track needs to know of a recorded run: names of runs and tasks, times of cycles, the window, and what was written so far."""
+"""Context shared by the tracks of a recorded run: names of runs and tasks, times of cycles, the window, and running totals."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from accelsim.timeline.window import Window
 
 @dataclass
 class Sums:
-    """What was written, to be compared with the result.
+    """Totals of the written slices, to be compared with the result.
 
     Attributes
     ----------

@@ -1,7 +1,7 @@
-"""Tracks of the core, from the samples of its replay: layers, array tiles with their causes inside, loader, codebook load, vector unit.
+"""Tracks of the core, from the samples of its replay: layers, array tiles with their categories inside, loader, codebook load, vector unit.
 
 A slice of the array is a tile with all cycles from the last row of the tile before it, so the tiles of a run tile its time; inside it
-stand its causes, in the categories of the result. A slice of the loader goes from its first cycle at the tile to the last group.
+stand its cycles by category, as in the result. A slice of the loader goes from its first cycle at the tile to the last group.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _BUSY = CATEGORIES.index("busy")
 
 
 class LayerTrack:
-    """Which layer the array is at."""
+    """Layers, as the array works on them."""
 
     def __init__(self, context: Context) -> None:
         self._context = context
@@ -46,7 +46,7 @@ class LayerTrack:
 
 
 class ArrayTrack:
-    """Tiles of the MAC array, with the causes of their cycles inside."""
+    """Tiles of the MAC array, with their cycles by category inside."""
 
     def __init__(self, context: Context, flows: Flows) -> None:
         self._context, self._flows = context, flows
@@ -57,7 +57,7 @@ class ArrayTrack:
         self._take(self._segments.feed(piece, piece.of("run", "tile", "category"), piece.column("row")))
 
     def flush(self) -> None:
-        """What is open, and the wait for the last write, which is booked to the last run."""
+        """Close open slices, and draw the wait for the last write, booked to the last run."""
         self._take(self._segments.flush())
         self._draw()
         outcome, last = self._context.run.outcome, len(self._context.runs) - 1

@@ -1,7 +1,7 @@
-"""Counter tracks: bandwidth of each memory in bytes a core cycle, and what the weight buffer and the activation buffer hold.
+"""Counter tracks: bandwidth of each memory in bytes per core cycle, and the occupancy of the weight and activation buffers.
 
 Bandwidth is the mean over bins of a power of two of core cycles, so that bytes over cycles is exact as a binary fraction; a burst counts
-in the bin of its last bit. A tensor holds its place from its first result, or from the issue of its load, to the end of its last reader.
+in the bin of its last bit. A tensor occupies its slot from its first result, or from the issue of its load, to the end of its last reader.
 """
 
 from __future__ import annotations
@@ -87,13 +87,13 @@ class WeightBuffer:
 
 
 def draw_activations(context: Context, flights: Sequence[Flight], finished: Int64) -> None:
-    """Bytes of the activation buffer that hold a tensor which somebody still reads.
+    """Bytes of the activation buffer that hold live tensors.
 
     Parameters
     ----------
     finished : int64 (units,): cycle in which each unit of each task was done
     """
-    spans = [(*_lives(context, stay, flights, finished), stay) for stay in context.run.program.stays]
+    spans = [(*_live_range(context, slot, flights, finished), slot) for slot in context.run.program.stays]
     changes = sorted({cycle for start, end, _ in spans for cycle in (start, end)})
     window = context.window
     opening = sorted(spans, key=lambda item: item[0])
@@ -110,23 +110,23 @@ def draw_activations(context: Context, flights: Sequence[Flight], finished: Int6
         before = held
 
 
-def _lives(context: Context, stay: Slot, flights: Sequence[Flight], finished: Int64) -> tuple[int, int]:
-    """(first cycle in which a stay holds its place, first cycle in which it does not)."""
+def _live_range(context: Context, slot: Slot, flights: Sequence[Flight], finished: Int64) -> tuple[int, int]:
+    """The live range of a slot: first cycle in which it is taken, first cycle in which it is free again."""
     tasks, end = context.tasks, context.run.outcome.cycles
 
     def done(task: int, unit: int) -> int:
         return min(end, int(finished[tasks[task]["offset"] + unit]))
 
-    if stay.load >= 0:
-        ordinal = tasks[stay.load]["ordinal"]
+    if slot.load >= 0:
+        ordinal = tasks[slot.load]["ordinal"]
         job = next(index for index, job in enumerate(context.run.program.jobs) if job.load == ordinal)
         issues = [flight.start_ps for flight in flights if flight.what == -1 - job]
-        start = context.cycle(min(issues)) if issues else done(stay.load, 0)
+        start = context.cycle(min(issues)) if issues else done(slot.load, 0)
     else:
-        start = min((done(task, 0) for task in stay.writers), default=0)
-    ends = [done(task, tasks[task]["units"] - 1) for task in stay.readers]
-    if stay.stored >= 0:
-        ends.append(done(stay.stored, 0))
+        start = min((done(task, 0) for task in slot.writers), default=0)
+    ends = [done(task, tasks[task]["units"] - 1) for task in slot.readers]
+    if slot.stored >= 0:
+        ends.append(done(slot.stored, 0))
     return start, max(start, max(ends)) if ends else end
 
 

@@ -1,4 +1,4 @@
-"""DMA transfers of a recorded run: what each moved, for which layer, in which place in flight, from when to when."""
+"""DMA transfers of a recorded run: operand, layer, in-flight slot, start and end of each."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Flight:
     Attributes
     ----------
     what : weight-side transfer of the program, or -1 - job
-    place : place in flight that it took from `start_ps` (issued) to `end_ps` (the memory was done with it)
+    place : in-flight slot from `start_ps` (issued) to `end_ps` (completed by the memory)
     landed_ps : when its data had crossed the fabric
     """
 
@@ -84,6 +84,6 @@ def transfer_layers(program: Program) -> np.ndarray[tuple[int], np.dtype[np.int6
 
 
 def _operands(program: Program, layer: int, memory: str) -> str:
-    """What the streams of a layer hold; records mix them."""
+    """Operands in the streams of a layer; records mix them."""
     found: Sequence[str] = [name for name in WEIGHT_SIDE if (name, memory, False) in program.layers[layer].bits]
     return " + ".join(found)

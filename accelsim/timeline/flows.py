@@ -81,7 +81,7 @@ class Flows:
         return [flight] if flight is not None else []
 
     def arrive(self, run: int, tile: int) -> Load | None:
-        """What was loaded for a tile that the array has computed."""
+        """Loads that belong to a tile the array has computed."""
         return self._loads.pop((run, tile), None)
 
     def draw(self, load: Load | None, use_ps: int) -> None:

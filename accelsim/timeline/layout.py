@@ -1,4 +1,4 @@
-"""Which track is where: the processes and threads of a timeline, in the order in which a viewer shows them.
+"""Layout of the tracks: the processes and threads of a timeline, in display order.
 
 A thread's number is that of no other thread and of no process: viewers know a thread by its number alone, or show one that has its
 process's number before all others.

@@ -108,13 +108,13 @@ def _draw_dram(context: Context, number: int, name: str, spec: MemorySpec) -> It
     for transfer, time in context.run.notes.completed_ps[name].items():
         if ended.get(transfer) != time:
             raise ConservationError(
-                f"the recorded run cannot be repeated: transfer {transfer} of {name} completes at {ended.get(transfer)} ps, "
+                f"the recorded run cannot be reproduced: transfer {transfer} of {name} completes at {ended.get(transfer)} ps, "
                 f"in the run at {time}"
             )
 
 
 def _by_channel(context: Context, name: str, spec: MemorySpec, device: DramDevice) -> list[list[ChannelRequest]]:
-    """What each channel took, in the order of arrival."""
+    """Requests of each channel, in the order of arrival."""
     out: list[list[ChannelRequest]] = [[] for _ in range(spec.channels)]
     burst = device.burst_bytes
     for request in context.run.notes.requests[name]:

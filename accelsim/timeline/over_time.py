@@ -1,7 +1,7 @@
-"""The counters of a recorded run as figures for a paper: bandwidth of each memory, what the two buffers hold.
+"""The counters of a recorded run as figures for a paper: bandwidth of each memory, occupancy of both buffers.
 
 The values are those of the counter tracks, from the same code; slices and arrows are left out. Writes are posted:
-what a memory still holds when the run ends has not crossed its bus, and is not in the bandwidth.
+writes still queued in a memory when the run ends have not crossed its bus and are not in the bandwidth.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ def counters_of(run: RecordedRun, window: Window) -> Counters:
     Raises
     ------
     ConservationError
-        The run cannot be repeated.
+        The run cannot be reproduced.
     """
     check = ClusterReplay(run)
     for _ in check.samples():
@@ -91,7 +91,7 @@ def _steps(context: Context, found: list[tuple[int, Mapping[str, int | float]]])
 
 
 def over_time_pictures(run: RecordedRun, counters: Counters) -> list[Picture]:
-    """A picture a counter track, with the memory's peak rate or the buffer's capacity."""
+    """A picture per counter track, with the memory's peak rate or the buffer's capacity."""
     chip, of = run.accelerator, label(run.result)
     out: list[Picture] = []
     for name, series in counters.items():
@@ -126,14 +126,14 @@ def check_over_time_folder(folder: Path) -> None:
 
 
 def write_over_time(run: RecordedRun, window: Window, folder: Path) -> Path:
-    """Write the figures and what they show, every step of it, as CSV: all or nothing.
+    """Write the figures, and their data step by step as CSV: all or nothing.
 
     Raises
     ------
     ConservationError
         As `counters_of`.
     OutputError
-        The place is taken by something else, or cannot be written.
+        The folder holds something else, or cannot be written.
     """
     counters = counters_of(run, window)
     rows = [

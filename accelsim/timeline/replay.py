@@ -1,6 +1,6 @@
-"""A recorded run of the compute cluster, stepped again one cycle at a time.
+"""Replay of a recorded run of the compute cluster, one cycle at a time.
 
-The cluster gets what it got in the run in the same cycles, so it does the same; that its results are equal is checked at the end.
+The cluster gets the same inputs in the same cycles as in the run, so it behaves the same; at the end its results are compared.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ CHUNK = 1 << 15  # cycles that are held at once
 
 @dataclass(frozen=True)
 class Samples:
-    """What the cluster did in consecutive cycles: row i of `values` (int64, columns of SAMPLE) is cycle `first` + i."""
+    """Samples of consecutive cycles: row i of `values` (int64, columns of SAMPLE) is cycle `first` + i."""
 
     first: int
     values: Int64
@@ -78,7 +78,7 @@ class ClusterReplay:
         Raises
         ------
         ConservationError
-            The cluster did something else than in the run.
+            The replay differs from the run.
         """
         while not self._carry[2]:
             first = self.cycle
@@ -89,7 +89,7 @@ class ClusterReplay:
             yield Samples(first, buffer[:filled])
         if self.cycle != self.cycles or not np.array_equal(self._results, self._run.outcome.run_results):
             raise ConservationError(
-                f"the recorded run cannot be repeated: stepped, it ends in cycle {self.cycle}, the run in {self.cycles}; or runs differ"
+                f"the recorded run cannot be reproduced: the replay ends in cycle {self.cycle}, the run in {self.cycles}; or runs differ"
             )
 
     @property
@@ -97,7 +97,7 @@ class ClusterReplay:
         return int(self._state[0]["cycle"])
 
     def _next_input(self) -> int:
-        """Give the cluster what arrives by now; the cycle of what comes next."""
+        """Deliver due inputs to the cluster; the cycle of the next one."""
         now = self.cycle
         while self._taken < len(self._inputs) and self._inputs[self._taken][0] <= now:
             cycle, what, offset, units = self._inputs[self._taken]

@@ -1,7 +1,7 @@
-"""A saved result, run again with a recorder: a result holds sums, a timeline needs what happened.
+"""A saved result, run again with a recorder: a result holds sums, a timeline needs events.
 
-The accelerator is the one in the result, the traces are found by name or given, and must have the result's SHA-256. The run counts only
-if it gives the saved cycles, traffic and counters again; sources of the model that differ are no harm as long as the numbers do not.
+The accelerator is the one in the result; traces are found by name or given, and must match the result's SHA-256. The run is accepted only
+if it reproduces the saved cycles, traffic and counters; other sources of the model are fine as long as the numbers agree.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from accelsim.trace.trace import Trace, load_trace
 
 
 def reproduce(saved: Result, source: str, *, traces: Sequence[Path] = (), seed: int = 0, progress: Progress | None = None) -> RecordedRun:
-    """The run of a saved result, with notes.
+    """Run a saved result again, recorded.
 
     Parameters
     ----------
@@ -34,7 +34,7 @@ def reproduce(saved: Result, source: str, *, traces: Sequence[Path] = (), seed: 
     Raises
     ------
     ConfigError
-        A network is not found or is another one, or the run gives other numbers than the result has.
+        A network is not found or does not match, or the run does not reproduce the result.
     """
     accelerator = _accelerator(saved, source)
     networks = _networks(saved, source, traces)
@@ -45,10 +45,10 @@ def reproduce(saved: Result, source: str, *, traces: Sequence[Path] = (), seed: 
         why = "although both runs have the same id"
         if run_id(accelerator, networks, options) != saved.run_id:
             made = (
-                f"the result was made with accelsim {saved.versions.get('accelsim', '?')}, with other sources of the model or another seed"
+                f"the result is from accelsim {saved.versions.get('accelsim', '?')}, from other sources of the model or with another seed"
             )
             why = f"{made}: run it again, or give its seed with --seed"
-        raise ConfigError(f"{source}: cannot be repeated: {difference}; {why}")
+        raise ConfigError(f"{source}: cannot be reproduced: {difference}; {why}")
     return run
 
 

@@ -33,13 +33,13 @@ from accelsim.timeline.window import Window
 
 @dataclass(frozen=True)
 class TimelineSummary:
-    """What a timeline shows.
+    """Summary of a written timeline.
 
     Attributes
     ----------
     events : slices, counter values and ends of arrows in the file
     cycles : category -> cycles of the array's slices in the window; vector_cycles : of the vector unit's
-    dma_bytes : of the DMA's slices; checked : what was found equal to the result
+    dma_bytes : of the DMA's slices; checked : figures found equal to the result
     """
 
     path: str
@@ -74,11 +74,11 @@ def write_timeline(run: RecordedRun, window: Window, path: Path) -> TimelineSumm
     Raises
     ------
     ConfigError
-        Nothing happens in the window.
+        The window is empty.
     ConservationError
-        The run cannot be repeated, or what is drawn is not what the result says.
+        The run cannot be reproduced, or the drawn totals differ from the result.
     OutputError
-        The file cannot be written; then nothing is left of it.
+        The file cannot be written; no partial file remains.
     """
     check = ClusterReplay(run)
     for _ in check.samples():
@@ -111,10 +111,12 @@ def write_timeline(run: RecordedRun, window: Window, path: Path) -> TimelineSumm
 
 
 def _nothing(run: RecordedRun, window: Window) -> str:
-    """Why a window is empty: of a layer that is fused into another, everything belongs to that one."""
+    """Why a window is empty: the work of a fused layer is booked to the layer it is fused into."""
     chosen = [run.result.layers[index] for index in sorted(window.layers)]
-    fused = next((f"; {layer.name!r} is {layer.lowering}: choose that" for layer in chosen if layer.lowering.startswith("fused into")), "")
-    return f"nothing of the chosen layers happens in cycles {window.first}..{window.end}{fused}"
+    fused = next(
+        (f"; {layer.name!r} is {layer.lowering}: choose that layer" for layer in chosen if layer.lowering.startswith("fused into")), ""
+    )
+    return f"the chosen layers have no activity in cycles {window.first}..{window.end}{fused}"
 
 
 def _header(run: RecordedRun, window: Window) -> dict[str, Any]:
@@ -132,7 +134,7 @@ def _header(run: RecordedRun, window: Window) -> dict[str, Any]:
 
 
 def _around_layers(run: RecordedRun, window: Window, flights: Sequence[Flight], finished: Int64) -> Window:
-    """The window from the first to the last thing that the chosen layers do, if layers and no cycles were chosen."""
+    """The window from the first to the last activity of the chosen layers, if layers and no cycles were chosen."""
     if window.all_layers or not window.all_cycles:
         return window
     clock, program = run.accelerator.clock, run.program
@@ -166,12 +168,12 @@ def _draw(context: Context, flights: Sequence[Flight], finished: Int64) -> None:
 
 
 def check_sums(context: Context) -> tuple[str, ...]:
-    """Compare what was drawn with the result, layer by layer, as far as layers are shown whole; what was compared.
+    """Compare the drawn totals with the result, layer by layer, for layers shown whole; return the names of the checks.
 
     Raises
     ------
     ConservationError
-        Something is drawn twice or not at all.
+        Something is drawn twice or missing.
     """
     run, window, sums = context.run, context.window, context.sums
     checked: list[str] = []

@@ -39,7 +39,7 @@ class Track:
 
 @dataclass(frozen=True)
 class Slice:
-    """Something that a unit did from `start_ps` to `end_ps`; slices of a track nest or do not touch."""
+    """A unit's activity from `start_ps` to `end_ps`; slices of a track nest or are disjoint."""
 
     track: Track
     name: str
@@ -50,7 +50,7 @@ class Slice:
 
 
 class TraceFile:
-    """A file under way: `close` it after the last event.
+    """A file being written: `close` it after the last event.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""The core's key signals over a window of cycles as a value change dump (VCD, IEEE 1364-2005, clause 18), for viewers of waveforms.
+"""The core's key signals over a window of cycles as a value change dump (VCD, IEEE 1364-2005, clause 18), for waveform viewers.
 
 A value stands from the clock edge that begins its cycle to the next. Registers hold what they held before the edge that ends the cycle,
 as a simulator of the RTL would show them; which of the array's categories a cycle belongs to is a wire of its own for each.
@@ -97,7 +97,7 @@ def write_waveform(run: RecordedRun, window: Window, path: Path) -> int:
     ConfigError
         The cluster has ended before the window begins, or the [vcd] extra is not installed.
     OutputError
-        The file cannot be written; then nothing is left of it.
+        The file cannot be written; no partial file remains.
     """
     check_writer()
     check_waveform_window(run, window)
@@ -178,7 +178,7 @@ def _values(run: RecordedRun, piece: Samples, columns: Int64) -> Int64:
 
 
 class _Dump:
-    """The file under way: only what changes is written."""
+    """The file being written: only changes are written."""
 
     def __init__(self, out: IO[str], run: RecordedRun, first: int) -> None:
         from vcd import VCDWriter

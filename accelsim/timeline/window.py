@@ -1,4 +1,4 @@
-"""What part of a run a timeline shows: layers by a pattern of their names, and core cycles from one to before another."""
+"""The window of a timeline: layers by a name pattern, and a half-open range of core cycles."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Window:
 
     Attributes
     ----------
-    all_cycles : no cycles were chosen: of the layers everything is shown, of the rest of the machine what happens meanwhile
+    all_cycles : no cycles were chosen: the layers are shown whole, the rest of the machine for the same time
     all_layers : no layers were chosen
     """
 
@@ -55,7 +55,7 @@ def parse_cycles(text: str) -> tuple[int, int | None]:
     Raises
     ------
     ConfigError
-        It does not look like that, or holds no cycle.
+        The text has another form, or the range is empty.
     """
     match = _CYCLES.match(text)
     if match is None:
