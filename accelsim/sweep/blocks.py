@@ -12,9 +12,9 @@ BLOCK = 256  # points in a row that one process takes on; what is left of a bloc
 
 
 class Blocks:
-    """Points in blocks of neighbours, one block for each who runs them; one without points takes half of what the fullest has left.
+    """Points in blocks of neighbours, one block per runner; a runner without points takes half of the fullest block's rest.
 
-    Who runs them may come and go: what one leaves behind is taken by the others.
+    Runners may come and go: the points one leaves behind are taken by the others.
     """
 
     def __init__(self, points: Iterator[Point]) -> None:
@@ -39,5 +39,5 @@ class Blocks:
         return out
 
     def give_back(self, runner: Hashable, points: Sequence[Point]) -> None:
-        """Put what a runner that died had in hand in front of its block."""
+        """Put the queued points of a dead runner back in front of its block."""
         self._blocks[runner].extendleft(reversed(points))

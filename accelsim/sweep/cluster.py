@@ -76,7 +76,7 @@ class DaskCluster:
         if not first:
             return
         with ExitStack() as unless_done:
-            unless_done.callback(self.close)  # the tasks that are on their way are nobody's any more
+            unless_done.callback(self.close)  # drop the tasks in flight
             self._opened = self._opened or self.open_client()
             yield from self._run(Blocks(chain(first, points)))
             unless_done.pop_all()
@@ -116,7 +116,7 @@ class DaskCluster:
                 return
             try:
                 future = done.get(timeout=LOOK_SECONDS)
-            except Empty:  # Dask forgets a task whose worker was the last one, also when others come
+            except Empty:  # Dask forgets a task whose worker was the last one, even if others join
                 for future in [future for future, (slot, _) in tasks.items() if slots and slot not in slots]:
                     slot, batch = tasks.pop(future)
                     in_hand[slot] -= 1

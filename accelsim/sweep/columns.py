@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from accelsim.result import BOUND_RESOURCES, CATEGORIES, OPERANDS
 
-# What a row is a run of. The run id covers accelerator, trace, options and the sources of the model; the costing covers what turns
+# Identity of a row. The run id covers accelerator, trace, options and the sources of the model; the costing covers the inputs that turn
 # counted actions into area and energy: the technology and the sources of those models.
 IDENTITY: dict[str, tuple[str, str]] = {
     "run_id": ("TEXT NOT NULL", "SHA-256 of accelerator, trace, options and the model's sources"),
@@ -21,7 +21,7 @@ IDENTITY: dict[str, tuple[str, str]] = {
     "seed": ("INTEGER NOT NULL", "of what the trace leaves open"),
 }
 
-# What a run that is ok says; NULL in one that failed.
+# Figures of a successful run; NULL in one that failed.
 METRICS: dict[str, tuple[str, str]] = {
     "clock_hz": ("INTEGER", "core clock"),
     "total_cycles": ("INTEGER", "core cycles of all frames"),
@@ -42,15 +42,15 @@ METRICS: dict[str, tuple[str, str]] = {
     "area_mm2": ("REAL", "placed area of the chip"),
     "area_low_mm2": ("REAL", "its lower end"),
     "area_high_mm2": ("REAL", "its upper end"),
-    "trace_metrics": ("TEXT", "JSON: what the trace states of the compressed model, by name"),
+    "trace_metrics": ("TEXT", "JSON: metrics of the compressed model that the trace states, by name"),
     "model_error": ("REAL", "relative error of the network's output that its compression causes, where the trace states it"),
     **{f"{name}_cycles": ("INTEGER", f"cycles of category {name}") for name in CATEGORIES},
     **{f"bound_{name}_cycles": ("INTEGER", f"least cycles of resource {name}") for name in BOUND_RESOURCES},
     **{f"{name}_bits": ("INTEGER", f"bits of {name} on all memory channels") for name in OPERANDS},
-    "warnings": ("TEXT", "JSON list of what a reader should know"),
+    "warnings": ("TEXT", "JSON list of warnings"),
 }
 
-# When and by what it was made: two runs of one point may differ here and nowhere else.
+# Provenance: two runs of one point may differ here and nowhere else.
 CIRCUMSTANCES: dict[str, tuple[str, str]] = {
     "versions": ("TEXT NOT NULL", "JSON: versions of accelsim, Python and the libraries"),
     "model_sha256": ("TEXT NOT NULL", "SHA-256 of the model's sources"),

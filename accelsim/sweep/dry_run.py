@@ -1,4 +1,4 @@
-"""What a sweep would do, without doing it: how many points there are, which are refused and why, and which are stored already."""
+"""Dry run of a sweep: how many points there are, which are refused and why, and which are already stored."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from accelsim.sweep.store import Store
 
 @dataclass(frozen=True)
 class DryRun:
-    """Points of a sweep by what would become of them; `size` counts them before constraints.
+    """Points of a sweep by expected outcome; `size` counts them before constraints.
 
     Attributes
     ----------

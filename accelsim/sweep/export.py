@@ -1,4 +1,4 @@
-"""A sweep's runs as a table in a file: CSV, or Parquet with the [parquet] extra; one row a point, axes first, units in the names."""
+"""A sweep's runs as a table in a file: CSV, or Parquet with the [parquet] extra; one row per point, axes first, units in the names."""
 
 from __future__ import annotations
 

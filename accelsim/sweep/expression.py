@@ -68,7 +68,7 @@ class Expression:
         Raises
         ------
         ConfigError
-            It compares or computes what does not go together (text with a number, an absent value), divides by zero, or is not a
+            It combines incompatible values (text with a number, an absent value), divides by zero, or is not a
             condition.
         """
         try:

@@ -1,4 +1,4 @@
-"""What a sweep says, in words and files: its best points, its Pareto front, what each axis buys, and the pictures that it asks for."""
+"""Findings of a sweep as text and files: best points, Pareto front, sensitivity to each axis, and the requested pictures."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ SHOWN_ROWS = 20
 
 @dataclass(frozen=True)
 class Question:
-    """What is asked of a sweep.
+    """A question to a sweep.
 
     Attributes
     ----------
-    figures : those of the Pareto front, one to three; the first is what the best points have least of
-    conditions : that a point must meet to be considered
+    figures : objectives of the Pareto front, one to three; the best points are ranked by the first
+    conditions : conditions a point must meet to be considered
     count : of best points
     """
 
@@ -81,7 +81,7 @@ class SweepFindings:
     ratios: dict[str, tuple[Ratio, ...]]
 
     def to_dict(self) -> dict[str, Any]:
-        """What `accelsim sweep --json` prints beside the counts."""
+        """The output of `accelsim sweep --json`, besides the counts."""
         return {
             "figures": list(self.question.figures),
             "conditions": [item.text for item in self.question.conditions],
@@ -93,12 +93,12 @@ class SweepFindings:
         }
 
     def render(self, console: Console) -> None:
-        """The best points, the front and what the axes buy, as tables; long ones are cut and say so."""
+        """The best points, the front and the sensitivities as tables; long ones are truncated with a note."""
         if not self.considered:
             say(console, "No point that ran meets the conditions." if len(self.whole) else "No point ran.")
             return
         first = title(self.question.figures[0])
-        _render_points(console, f"The {len(self.best)} points of least {first}", self.best, self.question.figures)
+        _render_points(console, f"Best {len(self.best)} points by {first}", self.best, self.question.figures)
         names = ", ".join(title(name) for name in self.question.figures)
         heading = f"Pareto front of {names}: {len(self.front)} of {self.considered} points"
         _render_points(console, heading, self.front, self.question.figures)
@@ -139,7 +139,7 @@ def ask(whole: Table, question: Question) -> SweepFindings:
 
 
 def point_rows(points: Table, figures: Sequence[str]) -> list[dict[str, Any]]:
-    """One flat row a point: its place, its axes as written, and the figures."""
+    """One flat row per point: its place, its axes as written, and the figures."""
     labels = {axis: points.labels(axis) for axis in points.sweep.axes}
     values = {figure: points.numbers(figure).tolist() for figure in figures}
     limits = points["limiting_resource"].tolist()
@@ -155,7 +155,7 @@ def point_rows(points: Table, figures: Sequence[str]) -> list[dict[str, Any]]:
 
 
 def _render_points(console: Console, heading: str, points: Table, figures: Sequence[str]) -> None:
-    """Points with the axes that differ among them; what they share is said once."""
+    """Points with the axes that differ among them; common values are printed once."""
     rows = point_rows(points, figures)
     axes = [axis for axis in points.sweep.axes if len({item[axis] for item in rows}) > 1]
     headings = [*(axis.replace(".", ".\n") for axis in axes), *(">" + title(figure).replace(" (", "\n(") for figure in figures)]
@@ -165,13 +165,13 @@ def _render_points(console: Console, heading: str, points: Table, figures: Seque
     show(console, heading, out)
     shared = [f"{axis} = {rows[0][axis]}" for axis in points.sweep.axes if axis not in axes and rows]
     if shared:
-        say(console, "All of them: " + ", ".join(shared) + ".")
+        say(console, "Common to all: " + ", ".join(shared) + ".")
     if len(rows) > SHOWN_ROWS:
-        say(console, f"{len(rows) - SHOWN_ROWS} more are in pareto_front.csv (-o DIR) and in --json.")
+        say(console, f"{len(rows) - SHOWN_ROWS} more: see pareto_front.csv (-o DIR) or --json.")
 
 
 def _render_ratios(console: Console, figure: str, ratios: Sequence[Ratio]) -> None:
-    """One line a change; several that start from the same value of an axis stand below it."""
+    """One line per change; several that start from the same value of an axis stand below it."""
     out = table(["axis and change", ">pairs", ">median", ">least", ">most"], dense=True)
     for (axis, before), changes in groupby(ratios, key=lambda item: (item.axis, item.before)):
         found = list(changes)
@@ -181,4 +181,4 @@ def _render_ratios(console: Console, figure: str, ratios: Sequence[Ratio]) -> No
             names = [f"  {item.after}" for item in found]
         for name, item in zip(names, found, strict=True):
             row(out, name, str(item.pairs), *(f"x {value:.3f}" for value in (item.median, item.least, item.most)))
-    show(console, f"What each axis does to {title(figure)}, all else equal", out)
+    show(console, f"Sensitivity of {title(figure)} to each axis, all else equal", out)

@@ -49,7 +49,7 @@ def _imported(start: Path, folder: Path) -> list[Path]:
 
 
 def identity(point: Point, costing: str, technology: str) -> dict[str, Any]:
-    """The columns that say what a row is a run of; its status comes with the run."""
+    """The columns that identify a run; its status comes with the run."""
     return {
         "run_id": point.run_id,
         "costing": costing,

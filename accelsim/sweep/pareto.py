@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 
 def pareto_front(costs: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
-    """Which rows are on the front, less being better in each column.
+    """Rows on the front, less being better in each column.
 
     Parameters
     ----------

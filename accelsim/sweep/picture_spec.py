@@ -1,4 +1,4 @@
-"""What a sweep's file asks to be drawn of its points.
+"""Pictures that a sweep's file requests of its points.
 
     pictures:
       - {kind: speedup_map, name: map, baseline: {trace: deit_tiny_int8}, rows: array.rows, columns: dram.bandwidth, each: [trace]}
@@ -26,10 +26,10 @@ class _Picture(Record):
     name: FileName = Field(description="of its files")
     title: Title = Field(default="", description="above the picture")
     each: tuple[str, ...] = Field(default=(), max_length=4, description="axes: one picture for each of their values")
-    names: dict[str, dict[str | int | float, Title]] = Field(default={}, description="axis: {value: what the picture calls it}")
+    names: dict[str, dict[str | int | float, Title]] = Field(default={}, description="axis: {value: its label in the picture}")
 
     def shown(self, axis: str, label: str) -> str:
-        """What the picture calls a value of an axis."""
+        """The picture's label of a value of an axis."""
         return {str(value): name for value, name in self.names.get(axis, {}).items()}.get(label, label)
 
     def axes_named(self) -> list[str]:
@@ -77,7 +77,7 @@ class HeatMap(_Picture):
 
 
 class ParetoScatter(_Picture):
-    """One marker a point, and the Pareto front; less is better in both figures."""
+    """One marker per point, and the Pareto front; less is better in both figures."""
 
     kind: Literal["pareto"]
     x: str = Field(description="figure on the x axis")

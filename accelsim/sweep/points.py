@@ -1,7 +1,7 @@
 """The points of a sweep, one after the other: configurations built and checked, constraints applied, each with its run id.
 
-A point that a constraint refuses is dropped; one whose configuration cannot be is invalid. Which it is when both hold: dropped, if
-the constraint can be told from the parts of the configuration that are right by themselves.
+A point that a constraint refuses is dropped; one with an impossible configuration is invalid. If both hold, it is dropped if
+the constraint can be evaluated on the valid parts of the configuration.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ class Dropped:
 
 @dataclass(frozen=True)
 class Invalid:
-    """A point whose configuration cannot be: its axes as written, and why."""
+    """A point with an invalid configuration: its axes as written, and the reason."""
 
     position: int
     axes: Mapping[str, Any]
@@ -143,7 +143,7 @@ def _holds(
 
 
 def _part(fields: Mapping[str, Any], path: str) -> Any:
-    """The value at a path of a configuration that does not hold together: its first part is read alone."""
+    """The value at a path of an inconsistent configuration: its first part is read alone."""
     first, _, rest = path.partition(".")
     info = Accelerator.model_fields[first]
     try:
@@ -157,7 +157,7 @@ def _part(fields: Mapping[str, Any], path: str) -> Any:
 
 @cache
 def _reader(field: str) -> TypeAdapter[Any]:
-    """What reads one field of an accelerator, alone."""
+    """Parser of a single field of an accelerator."""
     info = Accelerator.model_fields[field]
     return TypeAdapter(Annotated[info.annotation, info])  # type: ignore[arg-type]  # a type made at run time
 
@@ -174,7 +174,7 @@ def _trace(name: str) -> Trace:
 
 @lru_cache(maxsize=1024)
 def _codebook(accelerator: str, trace: str) -> Mapping[str, Any]:
-    """The codebook that a trace asks of a chip."""
+    """The codebook that a trace needs on a chip."""
     fields, where = _fields(accelerator)
     return codebook_fields(build(Accelerator, fields, where), _trace(trace))
 

@@ -1,6 +1,6 @@
-"""Points in processes of this machine: each has its own pipe, so a process that dies takes along no more than the point it was at.
+"""Points in processes of this machine: each has its own pipe, so a process that dies loses only its current point.
 
-Disputable assumption: a point at whose side three processes died is to blame, and is recorded as failed; one or two deaths (the
+Disputable assumption: a point during which three processes died is to blame, and is recorded as failed; one or two deaths (the
 kernel's memory killer, a person's SIGKILL) are not held against it.
 """
 
@@ -24,10 +24,10 @@ from accelsim.sweep.blocks import Blocks
 from accelsim.sweep.points import Point
 from accelsim.sweep.worker import check_model, failed_row, run_point
 
-AHEAD = 4  # points in a process's hands: enough that it never waits for the next, few enough that the last ones are shared out
-DEATHS = 3  # after which a point is to blame
-FALSE_STARTS = 3  # of processes in a row that are borne
-GRACE_SECONDS = 2.0  # for a process to end when it is told to
+AHEAD = 4  # points queued per process: enough to keep it busy, few enough to balance the load at the end
+DEATHS = 3  # deaths after which a point is to blame
+FALSE_STARTS = 3  # consecutive start-up failures tolerated
+GRACE_SECONDS = 2.0  # time limit of a requested exit
 
 
 def serve(connection: Connection, technology: Technology, model: str) -> None:
@@ -61,7 +61,7 @@ class _Worker:
             self.connection.send(point)
 
     def answers(self) -> Iterator[dict[str, Any]]:
-        """What has come back so far; EOFError once it is dead and has said all."""
+        """Rows received so far; EOFError once the process is dead and its pipe is drained."""
         while self.connection.poll():
             try:
                 answer = self.connection.recv()
@@ -87,7 +87,7 @@ class _Worker:
 
 
 class ProcessPool:
-    """Runs points in `workers` processes, which start with the first point and stay until the pool is closed."""
+    """Runs points in `workers` processes, which start with the first point and run until the pool is closed."""
 
     def __init__(self, workers: int, technology: Technology) -> None:
         if workers < 1:
@@ -110,7 +110,7 @@ class ProcessPool:
         if not first:
             return
         with ExitStack() as unless_done:
-            unless_done.callback(self.close)  # what the processes have in hand is nobody's any more
+            unless_done.callback(self.close)  # drop the processes' queued points
             self._workers += [self._start() for _ in range(self.size - len(self._workers))]
             yield from self._run(Blocks(chain(first, points)))
             unless_done.pop_all()
@@ -142,7 +142,7 @@ class ProcessPool:
                     status = worker.end()
                     false_starts = 0 if worker.ready else false_starts + 1
                     if false_starts > FALSE_STARTS:
-                        raise ConfigError(f"the processes of the pool do not start: exit status {status}") from None
+                        raise ConfigError(f"the pool's processes fail to start: exit status {status}") from None
                     workers[index] = self._start()
                     yield from self._blame(worker, status, deaths)
                     source.give_back(index, worker.points)
@@ -154,7 +154,7 @@ class ProcessPool:
             return _Worker(self._context, self._technology)
 
     def _blame(self, worker: _Worker, status: int, deaths: Counter[str]) -> Iterator[dict[str, Any]]:
-        """A row for the point that a dead process was at, if it was the last that is borne; it is taken from the process's hands then."""
+        """A failed row for the point a dead process was running, if its deaths are used up; the point is then removed from its queue."""
         if not worker.ready or not worker.points:
             return
         point = worker.points[0]

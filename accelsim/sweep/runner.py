@@ -1,4 +1,4 @@
-"""A sweep from its first point to its last: what is stored is not run again, what is run is stored at once.
+"""A sweep from its first point to its last: stored runs are not repeated, new runs are stored at once.
 
 Points are made, looked up, handed out and stored in a stream, so memory does not grow with their number. Only this process writes the
 store; whoever runs the points sends rows back.
@@ -25,10 +25,10 @@ FLUSH_SECONDS = 0.2  # a row waits no longer for others before it is stored
 
 
 class Backend(Protocol):
-    """Who runs points: a pool of processes or a cluster."""
+    """Backend that runs points: a pool of processes or a cluster."""
 
     def run(self, points: Iterator[Point]) -> Iterator[dict[str, Any]]:
-        """A row for each point, in any order; takes points from the iterator as it can run them. What it starts stays for the next."""
+        """A row for each point, in any order; takes points from the iterator as capacity allows. Started processes are kept."""
 
     def close(self) -> None:
         """End what `run` started."""
@@ -119,7 +119,7 @@ def run_sweep(
 
 
 def check_size(sweep: Sweep, limit: int | None) -> None:
-    """ConfigError for a sweep that nobody can want in full."""
+    """ConfigError for a sweep that is too large to run in full."""
     if limit is None and sweep.size > MAX_POINTS:
         raise ConfigError(
             f"sweep {sweep.name!r} has {sweep.size:,} points before constraints; allowed: {MAX_POINTS:,}, or the first N with --limit N"

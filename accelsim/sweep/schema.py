@@ -79,7 +79,7 @@ def _switch_to_wal(connection: sqlite3.Connection) -> None:
 
 def _check(kind: int, version: int, where: str) -> None:
     if kind != APPLICATION_ID:
-        raise ConfigError(f"{where}: is an SQLite file of something else, not an accelsim store")
+        raise ConfigError(f"{where}: is an SQLite file of another program, not an accelsim store")
     if version > VERSION:
         raise ConfigError(
             f"{where}: has schema {version} of a newer accelsim; this one reads up to {VERSION}: update accelsim, or use another store"

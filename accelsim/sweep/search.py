@@ -87,7 +87,7 @@ def search(
 
 
 class _Runs:
-    """What a search ran and was told: the figures of every place that it asked for."""
+    """State of a search: the figures of every proposed point."""
 
     def __init__(self, sweep: Sweep, store: Store, backend: Backend, costing: str, objectives: tuple[str, ...], retry_failed: bool) -> None:
         self.sweep, self.store, self.backend, self.costing, self.objectives = sweep, store, backend, costing, objectives

@@ -1,4 +1,4 @@
-"""What each axis buys: a figure's ratio between points that differ in one axis alone, over all places of the others.
+"""Sensitivity to each axis: a figure's ratio between points that differ in one axis alone, over all places of the others.
 
 Rising numbers are compared step by step, other values with the first of their axis. Disputable assumption: steps of a numeric axis are
 compared as if the figure followed a power law between them: a step from 16 to 64 counts as two doublings of equal ratio. Constraints
@@ -21,12 +21,12 @@ DOUBLING = "doubling"
 
 @dataclass(frozen=True)
 class Ratio:
-    """What a change of one axis does to a figure: after over before.
+    """Effect of a change of one axis on a figure: after over before.
 
     Attributes
     ----------
     axis : its name; linked ones joined by ' + '
-    before, after : values of it, linked ones joined by ', '; before is None and after 'doubling' for what a doubling does
+    before, after : values of it, linked ones joined by ', '; before is None and after 'doubling' for the effect of a doubling
     pairs : points compared
     median, least, most : of the ratios
     """
@@ -46,7 +46,7 @@ class Ratio:
 
 
 def sensitivity(table: Table, figure: str) -> tuple[Ratio, ...]:
-    """Of each axis, what a doubling does to `figure` (where its values are rising numbers), or each value in place of the first."""
+    """For each axis, the effect on `figure` of a doubling (where its values are rising numbers), or of each value in place of the first."""
     values = table.numbers(figure)
     out: list[Ratio] = []
     for number, group in enumerate(table.sweep.groups):
@@ -87,7 +87,7 @@ def _pairs(table: Table, number: int, start: npt.NDArray[np.int64], further: int
 def _doublings(
     table: Table, names: tuple[str, ...], before: npt.NDArray[np.int64], after: npt.NDArray[np.int64]
 ) -> npt.NDArray[np.float64] | None:
-    """How many doublings lie between neighbours; None for linked axes, and for one that is not rising positive numbers."""
+    """Number of doublings between neighbours; None for linked axes, and for one that is not rising positive numbers."""
     column = table[names[0]]
     if len(names) > 1 or column.dtype != np.float64 or not len(column) or np.isnan(column).any() or column.min() <= 0:
         return None

@@ -1,4 +1,4 @@
-"""A sweep as YAML describes it: what all points share, axes, linked axes, constraints.
+"""A sweep described in YAML: common fields, axes, linked axes, constraints.
 
     name: rom_and_buffer
     base: {accelerator: edge-32x32, dram.device: lpddr5-6400-x16}
@@ -12,7 +12,7 @@
       - weight_buffer.capacity >= array.rows * array.cols
 
 With `fit_codebook: true` each point's chip has the codebook that its trace asks for, as far as no axis and no `base` says otherwise.
-`pictures` says what to draw of the points that ran (see `picture_spec`).
+`pictures` says the pictures to draw of the points that ran (see `picture_spec`).
 
 An axis goes over any field of an accelerator, or over `accelerator`, `trace`, `frames`, `batch` and `seed`. The points are the product
 of all axes; linked axes step together. The last axis moves fastest: axes, then linked groups, in the order of the file.
@@ -41,7 +41,7 @@ from accelsim.sweep.expression import Expression, check_names, parse_expression
 from accelsim.sweep.picture_spec import Picture
 
 FOLDER = "sweeps"
-RUN_NAMES = ("accelerator", "trace", "frames", "batch", "seed")  # what an axis may go over beside the fields of an accelerator
+RUN_NAMES = ("accelerator", "trace", "frames", "batch", "seed")  # axes besides the fields of an accelerator
 RUN_DEFAULTS: Mapping[str, int] = {"frames": 1, "batch": 1, "seed": 0}
 
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,99}$")]
@@ -58,7 +58,7 @@ class SweepSpec(Record):
     linked: tuple[dict[str, Any], ...] = Field(default=(), description="groups of axes that step together")
     constraints: tuple[str, ...] = Field(default=(), max_length=100, description="conditions that a point must meet")
     fit_codebook: bool = Field(default=False, description="true: each chip has the codebook that its trace asks for")
-    pictures: tuple[Picture, ...] = Field(default=(), max_length=100, description="what to draw")
+    pictures: tuple[Picture, ...] = Field(default=(), max_length=100, description="pictures to draw")
 
 
 @dataclass(frozen=True)
@@ -75,10 +75,10 @@ class Sweep:
 
     Attributes
     ----------
-    base : field -> value of what all points share
+    base : field -> value common to all points
     groups : axes and linked axes; the last moves fastest
     fit_codebook : each chip has the codebook that its trace asks for, unless an axis or `base` says otherwise
-    sha256 : identity of the points that the sweep asks for (not of its name, description and pictures)
+    sha256 : identity of the sweep's points (not of its name, description and pictures)
     """
 
     name: str
@@ -167,7 +167,7 @@ def _sweep(spec: SweepSpec) -> Sweep:
 
 
 def _check_pictures(pictures: tuple[Picture, ...], axes: list[str]) -> None:
-    """Every axis that a picture names is one of the sweep, and every figure a column of its store."""
+    """Every axis that a picture names is one of the sweep, and every figure per column of its store."""
     taken: list[str] = []
     for picture in pictures:
         where = f"picture `{picture.name}`"

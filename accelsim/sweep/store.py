@@ -1,10 +1,10 @@
-"""The store of sweeps: one SQLite file, one row a run, append-only; several sweeps, also at once, may share it.
+"""The store of sweeps: one SQLite file, one row per run, append-only; several sweeps, also at once, may share it.
 
 Disputable assumption: a run that is stored is never computed again as long as its run id and costing stand, so what is not in them
 (the machine that computed it) must not move a number. A row that is ok is never changed; one that failed may be replaced by a later try.
 
 Tables: `runs` (see `columns`), `sweeps` (one row for each state of a sweep's file and of the model that ran it), `members` (which run is
-which point of a sweep, with its axes as JSON), `invalid` (points whose configuration cannot be), `dropped` (how many points each
+which point of a sweep, with its axes as JSON), `invalid` (points with an invalid configuration), `dropped` (how many points each
 constraint refuses), `attempts` (one row for each run that was handed in, also for one that was there already).
 """
 
@@ -66,7 +66,7 @@ class Store:
         self.close()
 
     def close(self) -> None:
-        """Close the file; what was stored stays."""
+        """Close the file; stored rows persist."""
         self._connection.close()
 
     # -- writing
@@ -87,25 +87,25 @@ class Store:
         return int(found[0])
 
     def add_members(self, sweep: int, costing: str, points: Iterable[Point]) -> None:
-        """Say which run is which point of a sweep; saying it again changes nothing."""
+        """Assign runs to points of a sweep; idempotent."""
         rows = [(sweep, point.position, point.run_id, costing, json.dumps(point.axes)) for point in points]
         with self._transaction() as cursor:
             cursor.executemany("INSERT OR REPLACE INTO members (sweep, position, run_id, costing, axes) VALUES (?, ?, ?, ?, ?)", rows)
 
     def add_invalid(self, sweep: int, points: Iterable[Invalid]) -> None:
-        """Say which points of a sweep have a configuration that cannot be."""
+        """Record the points of a sweep with an invalid configuration."""
         rows = [(sweep, item.position, json.dumps(item.axes, default=str), item.message) for item in points]
         with self._transaction() as cursor:
             cursor.executemany("INSERT OR REPLACE INTO invalid (sweep, position, axes, message) VALUES (?, ?, ?, ?)", rows)
 
     def set_dropped(self, sweep: int, counts: Mapping[str, int]) -> None:
-        """Say how many points of a sweep each constraint refuses."""
+        """Record how many points of a sweep each constraint refuses."""
         rows = [(sweep, *item) for item in counts.items()]
         with self._transaction() as cursor:
             cursor.executemany("INSERT OR REPLACE INTO dropped (sweep, by, points) VALUES (?, ?, ?)", rows)
 
     def add_runs(self, rows: Sequence[Row]) -> None:
-        """Store runs, all or none; one that is stored already as ok stays as it is."""
+        """Store runs, all or none; a run already stored as ok is left unchanged."""
         names = ", ".join(COLUMNS)
         marks = ", ".join(f":{name}" for name in COLUMNS)
         changes = ", ".join(f"{name} = excluded.{name}" for name in COLUMNS if name not in ("run_id", "costing"))
@@ -190,7 +190,7 @@ class Store:
         return dict(self._query("SELECT by, points FROM dropped WHERE sweep = ?", (sweep,)))
 
     def invalid(self, sweep: int) -> Iterator[Invalid]:
-        """The points of a sweep whose configuration cannot be, in order."""
+        """The points of a sweep with an invalid configuration, in order."""
         for position, axes, message in self._query(
             "SELECT position, axes, message FROM invalid WHERE sweep = ? ORDER BY position", (sweep,)
         ):
@@ -222,7 +222,7 @@ class Store:
         except FileNotFoundError:
             there = False
         if not there:
-            raise OutputError(f"{self.path}: was removed or replaced while it was in use; what it held is lost to this sweep")
+            raise OutputError(f"{self.path}: was removed or replaced while in use; its contents are lost to this sweep")
 
 
 def open_store(path: Path | str, *, create: bool = True, busy_seconds: float = BUSY_SECONDS) -> Store:
@@ -262,7 +262,7 @@ _MESSAGES = {
 
 @contextmanager
 def _explained(path: Path) -> Iterator[None]:
-    """What goes wrong in SQLite as a message for a person; what is a bug stays as it is."""
+    """Turn SQLite errors into messages for users; bugs propagate unchanged."""
     try:
         yield
     except sqlite3.DatabaseError as error:

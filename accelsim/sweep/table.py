@@ -77,7 +77,7 @@ class Table:
         raise ConfigError(f"sweep {self.sweep.name!r} has no axis {name!r}{suggest(name, known)}; known: {', '.join(known)}")
 
 
-# What every answer and every map of speed-ups needs beside the figures that are asked for.
+# Needed by every answer and every map of speed-ups, besides the requested figures.
 ALWAYS = ("total_cycles", "milliseconds", "weight_bytes", "tightest_bound", "achieved_of_tightest_pct", "limiting_resource")
 
 
@@ -126,7 +126,7 @@ _NAMES = {"milliseconds": "time (ms)", "milliseconds_per_inference": "time an in
 
 
 def title(name: str) -> str:
-    """What a figure is, with its unit: 'energy_uj' -> 'energy (uJ)'; an axis stays as it is written."""
+    """Title of a figure, with its unit: 'energy_uj' -> 'energy (uJ)'; an axis stays as it is written."""
     if name in _NAMES or name not in COLUMNS:
         return _NAMES.get(name, name)
     for end, unit in _UNITS.items():

@@ -1,4 +1,4 @@
-"""Counts of a sweep or a search: how far it is while it runs, and what it came to."""
+"""Counts of a sweep or a search: progress and outcome."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from accelsim.sweep.store import Store
 
 @dataclass(frozen=True)
 class SweepProgress:
-    """How far a sweep is: of `total` points (as far as is known, without those that are refused) `done` are settled."""
+    """Progress of a sweep: of `total` points (as far as known, refused ones excluded) `done` are settled."""
 
     done: int
     total: int
@@ -32,14 +32,14 @@ class SweepProgress:
 
 @dataclass(frozen=True)
 class SweepSummary:
-    """What a sweep came to.
+    """Outcome of a sweep.
 
     Attributes
     ----------
     sweep : id in the store; size : points before constraints
     ok, failed : points that ran now; reused : points whose run was stored already as ok; equal : points whose run is another point's
     failed_before : points whose run failed at an earlier time and was not tried again
-    dropped : constraint -> points that it refuses; invalid : points whose configuration cannot be; messages : of some of these and of
+    dropped : constraint -> points that it refuses; invalid : points with an invalid configuration; messages : of some of these and of
         failed points, with how many have it
     """
 
@@ -115,7 +115,7 @@ class Tally:
         return [item for item in part if isinstance(item, Point)]
 
     def summary(self, number: int) -> SweepSummary:
-        """What it came to, of sweep `number` of a store."""
+        """The outcome, of sweep `number` of a store."""
         return SweepSummary(
             sweep=number,
             name=self.name,

@@ -2,7 +2,7 @@
 
 The fork server of the process pool and the workers of a local cluster preload it (only a module can be preloaded, hence work at import);
 nothing else imports it. What is
-alive then is taken out of the garbage collector's sight: it stays, and to look through it again and again costs each point milliseconds.
+alive then is frozen for the garbage collector: it lives on, and scanning it repeatedly would cost each point milliseconds.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """One point, run in whatever process: a row of the store comes back, also when the point fails.
 
-What a process keeps between points: loaded traces (their payload is memory-mapped, so processes share its pages), and what simulations
+A process keeps between points: loaded traces (their payload is memory-mapped, so processes share its pages), and data that simulations
 may share exactly (`simulate.Shared`).
 """
 
@@ -31,7 +31,7 @@ def run_point(point: Point, technology: Technology) -> dict[str, Any]:
         status, message = OK, ""
     except AccelsimError as error:
         figures, status, message = {}, FAILED, str(error)
-    except Exception as error:  # noqa: BLE001  # a bug that shows at one point must not cost the others: its row says what it was
+    except Exception as error:  # noqa: BLE001  # a bug at one point must not cost the others: its row carries the message
         figures, status, message = {}, FAILED, f"internal error, {type(error).__name__}: {error}"
     outcome = {"status": status, "message": message, "run_seconds": time.thread_time() - started}
     return {**identity(point, costing_id(technology), technology.name), **figures, **outcome}
@@ -43,7 +43,7 @@ def failed_row(point: Point, technology: Technology, message: str) -> dict[str, 
 
 
 def check_model(expected: str) -> None:
-    """ConfigError if this process simulates with other sources than the one that asks: their rows must not mix."""
+    """ConfigError if this process has other model sources than the caller: their rows must not mix."""
     if model_hash() != expected:
         raise ConfigError(
             f"a worker runs another accelsim: its model is {model_hash()[:12]}, the sweep's {expected[:12]}; install the same one"
@@ -69,7 +69,7 @@ def _shared() -> Shared:
 
 @lru_cache(maxsize=64)
 def _trace(name: str, sha256: str) -> Trace:
-    """The trace of a name, if it is still the one that the sweep began with."""
+    """The trace of a name, if it is unchanged since the sweep began."""
     trace = open_trace(name)
     if trace.sha256 != sha256:
         raise TraceError(f"trace {name!r} has changed since the sweep began; start the sweep again")
