@@ -1,1 +1,1 @@
-"""What a run and a chip cost: area and energy from counted actions and a technology, each figure with its range and its source."""
+"""Costs of a run and a chip: area and energy from counted actions and a technology, each figure with its range and its source."""

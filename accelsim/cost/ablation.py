@@ -1,8 +1,8 @@
-"""What decoding costs and what it saves: a coded run against one of raw weights on the same chip without the decoder, part by part.
+"""Costs and savings of decoding: a coded run against one of raw weights on the same chip without the decoder, part by part.
 
 Disputable assumptions: the chip of the raw run lacks codebook, sign decoder and the registers where signs wait, and nothing else; it
 has the same unpack buffer, which raw values need, and is as fast as the chip that was simulated. A gate costs what a MAC's gate costs,
-also where a sign is applied in every PE and every cycle. Cycles that wait for P records a cycle count with the codebook in both runs.
+also where a sign is applied in every PE and every cycle. Cycles that wait for P records per cycle count with the codebook in both runs.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ _COMPONENTS: Mapping[str, tuple[str, ...]] = {
 
 @dataclass(frozen=True)
 class Usage:
-    """What a part takes in one of the runs: placed area, energy of an inference, core cycles of an inference that wait for it."""
+    """Figures of a part in one of the runs: placed area, energy of an inference, core cycles of an inference that wait for it."""
 
     area_mm2: Span
     energy_uj: Span
@@ -100,14 +100,14 @@ class Ablation:
         return Usage(total(item.area_mm2 for item in usages), total(item.energy_uj for item in usages), sum(item.cycles for item in usages))
 
     def rows(self) -> list[dict[str, Any]]:
-        """One row a part, then the sum."""
+        """One row per part, then the sum."""
         return [
             *(part.to_row() for part in self.parts),
             Part("whole", self.whole("coded"), self.whole("raw"), "sum of the lines above").to_row(),
         ]
 
     def to_dict(self) -> dict[str, Any]:
-        """The ablation as JSON can hold it."""
+        """The ablation as plain JSON data."""
         return {
             "accelerator": self.coded.accelerator_name,
             "coded_trace": self.coded.trace_name,
@@ -130,7 +130,7 @@ def ablate(coded: Result, raw: Result, technology: Technology) -> Ablation:
     if coded.accelerator != raw.accelerator or coded.clock_hz != raw.clock_hz:
         raise ConfigError(f"{label(coded)} and {label(raw)}: an ablation needs two runs of one accelerator")
     if (len(coded.frames), coded.batch) != (len(raw.frames), raw.batch):
-        raise ConfigError(f"{label(coded)} and {label(raw)}: an ablation needs the same number of frames and images of both")
+        raise ConfigError(f"{label(coded)} and {label(raw)}: an ablation needs the same number of inferences and images of both")
     costs = recost(coded, technology), recost(raw, technology)
     lookups = [any(line.action == "lookup" for line in cost.energy.lines) for cost in costs]
     if not lookups[0]:
@@ -168,7 +168,7 @@ def _usage(cost: Cost, result: Result, technology: Technology, gates: Mapping[st
     """Part -> what it takes in a run; the chip of a run that does not decode lacks the decoder."""
     inferences = len(result.frames) * result.batch
     area, energy, cycles = cost.area, cost.energy, result.cycles
-    leak = technology.energy.logic_leakage_nw_per_ge.span * (energy.seconds * 1e3)  # pJ a GE
+    leak = technology.energy.logic_leakage_nw_per_ge.span * (energy.seconds * 1e3)  # pJ per GE
     out: dict[str, Usage] = {}
     absent_area = absent_energy = ZERO
     macros = {
@@ -194,5 +194,5 @@ def _usage(cost: Cost, result: Result, technology: Technology, gates: Mapping[st
 
 
 def _less(whole: Span, part: Span) -> Span:
-    """What remains of a whole that holds the part: end by end, as both come from one technology's lows and highs."""
+    """The whole less the part, bound by bound, as both come from one technology's lows and highs."""
     return Span.around(whole.nominal - part.nominal, max(0.0, whole.low - part.low), max(0.0, whole.high - part.high))

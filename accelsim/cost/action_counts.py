@@ -1,4 +1,4 @@
-"""What a run did, counted: MACs, array cycles, SRAM words, lookups, signs, vector operations, bits over each memory; by layer.
+"""Action counts of a run: MACs, array cycles, SRAM words, lookups, signs, vector operations, bits over each memory; by layer.
 
 Disputable assumptions: what a Result does not hold is bounded, not guessed to a point. An accumulator's read may be missing on a
 first K-tile; rows that are trimmed, or taken from line buffers, read fewer activation words; a vector pass reads none to two
@@ -104,12 +104,12 @@ def _layer_counts(layer: LayerResult, accelerator: Accelerator, signed: bool, ma
 
 
 def _exact(counts: Mapping[Action, float]) -> dict[Action, Span]:
-    """What is known for sure, of what happens at all."""
+    """Counts that a result determines exactly, for actions that occur."""
     return {action: Span(count, count, count) for action, count in counts.items() if count}
 
 
 def _array_counts(layer: LayerResult, accelerator: Accelerator, share: float, cycles: int) -> dict[Action, Span]:
-    """Each busy cycle clocks R x C PEs, reads a row of R activations and puts a psum a column into the accumulators."""
+    """Each busy cycle clocks R x C PEs, reads a row of R activations and puts a psum per column into the accumulators."""
     array, buffer = accelerator.array, accelerator.activation_buffer
     size = array.rows * array.cols
     busy = layer.pe_cycles // size
@@ -152,7 +152,7 @@ def _load_counts(layer: LayerResult, accelerator: Accelerator, share: float, sig
 
 
 def _vector_counts(layer: LayerResult, accelerator: Accelerator) -> dict[Action, Span]:
-    """A cycle of work is at most an operation a lane; a pass writes its result at most once and reads none to two operands."""
+    """A cycle of work is at most an operation per lane; a pass writes its result at most once and reads none to two operands."""
     lanes = accelerator.vector_unit.lanes
     if not lanes or not layer.vector_cycles:
         return {}

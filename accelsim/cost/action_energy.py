@@ -78,7 +78,7 @@ def _held(name: str, bits: int, technology: Technology) -> ActionEnergy:
 
 
 def _held_bits(accelerator: Accelerator) -> dict[str, int]:
-    """Register bits outside array and control. Latches have no clock; a codebook of flops has one a bit."""
+    """Register bits outside array and control. Latches have no clock; a codebook of flops has one per bit."""
     codebook, dma = accelerator.codebook, accelerator.dma
     word_bits = accelerator.weight_buffer.word_bits
     stored = 8 * codebook.codewords * codebook.codeword_length * (codebook.sets if codebook.store == "ram" else 1)

@@ -86,7 +86,7 @@ class AreaReport:
         return {group: total(area(item) for item in self.components if item.group == group) for group in groups}
 
     def rows(self) -> list[dict[str, Any]]:
-        """One flat row a component, then the totals: units in the names, None where there are no gates."""
+        """One flat row per component, then the totals: units in the names, None where there are no gates."""
         rows = [component.to_row() for component in self.components]
         for name, gates, span, source in (
             ("total, cells and macros", self.gates, self.cells_um2, "sum of the lines above"),
@@ -96,7 +96,7 @@ class AreaReport:
         return rows
 
     def to_dict(self) -> dict[str, Any]:
-        """The report as JSON can hold it."""
+        """The report as plain JSON data."""
         return {
             "accelerator": self.accelerator,
             "technology": self.technology,

@@ -80,10 +80,10 @@ def clock_limits(accelerator: Accelerator, technology: Technology, memory_cycle_
     return (
         ClockLimit(
             "a PE", pe.span, 1, pe.citation,
-            "multiplier and adder must be pipelined apart, which area, and fill and drain cycles, do not count",
+            "multiplier and adder must be pipelined separately, which area, and fill and drain cycles, do not include",
         ),
-        _logic("the unpack buffer", _unpack_levels(accelerator), 1, "its shifter must be pipelined, which no cycle counts", technology),
-        _logic("the sign decoder", CLOCK_TO_Q_LEVELS + SIGN_LEVELS, 1, "it must be pipelined, which no cycle counts", technology),
+        _logic("the unpack buffer", _unpack_levels(accelerator), 1, "its shifter must be pipelined, not in the cycles", technology),
+        _logic("the sign decoder", CLOCK_TO_Q_LEVELS + SIGN_LEVELS, 1, "it must be pipelined, which the cycles do not include", technology),
         _codebook(accelerator, technology),
         *(
             ClockLimit(

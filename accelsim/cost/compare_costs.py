@@ -1,4 +1,4 @@
-"""What several runs take, side by side: latency, traffic, energy and area of each, and of its codebook.
+"""Costs of several runs: latency, traffic, energy and area of each, and of its codebook.
 
 Disputable assumption: the runs share one technology, so their ranges rise and fall together; ratios are of nominal figures.
 """
@@ -35,7 +35,7 @@ ENERGY_GROUPS: Mapping[str, str] = {
 
 @dataclass(frozen=True)
 class RunCost:
-    """One of several runs: what tells it apart, what it took, what it costs; `signs`: by circuit, where its weights have any."""
+    """One of several runs: name, result, costs; `signs`: by circuit, where its weights have any."""
 
     name: str
     result: Result

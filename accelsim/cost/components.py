@@ -47,7 +47,7 @@ class AreaComponent:
 
 
 def logic(name: str, group: str, gates: Span, technology: Technology, source: str, notes: tuple[str, ...] = ()) -> AreaComponent:
-    """A component of gates: its range is that of the count times that of um2 a GE."""
+    """A component of gates: its range is that of the count times that of um2 per GE."""
     per_gate = technology.logic.um2_per_ge
     return AreaComponent(
         name, group, "logic", gates, gates * per_gate.span, f"{source}; {per_gate.value:g} um2/GE: {per_gate.citation}", notes

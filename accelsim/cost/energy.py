@@ -74,7 +74,7 @@ class EnergyReport:
     Attributes
     ----------
     seconds : time of the run; operations : 2 x useful MACs
-    lines : one a component, operand and action
+    lines : one per component, operand and action
     layers : (name, action counts) of each layer of each frame, in order; energies : of each action
     """
 
@@ -100,7 +100,7 @@ class EnergyReport:
         )
 
     def tops_per_watt(self, *, off_chip: bool = True) -> Span:
-        """Useful operations (2 a MAC) over energy: 10^12 a joule."""
+        """Useful operations (2 a MAC) over energy: 10^12 per joule."""
         energy = self.energy_pj(off_chip=off_chip)
         return Span.exact(float(self.operations)) / energy
 
@@ -124,11 +124,11 @@ class EnergyReport:
         return {name: total(line.energy_pj for line in self.lines if key(line) == name) for name in names}
 
     def rows(self) -> list[dict[str, Any]]:
-        """One flat row a line."""
+        """One flat row per line."""
         return [line.to_row() for line in self.lines]
 
     def to_dict(self) -> dict[str, Any]:
-        """The report as JSON can hold it."""
+        """The report as plain JSON data."""
         chip, everything = self.tops_per_watt(off_chip=False), self.tops_per_watt()
         return {
             "accelerator": self.accelerator,

@@ -14,14 +14,14 @@ from accelsim.cost.span import Span
 
 SYNTHESIS = "own fit to yosys 0.23 / Nangate45 synthesis"
 
-FLOP = 5.67  # GE a bit without enable: 45.3 GE for 8 bits
-FLOP_ENABLE = 8.0  # GE a bit with enable: 64.0 GE for 8 bits
-LATCH = 3.25  # GE a bit: fit to the latch codebooks
-READ_MUX = 2.15  # GE a bit and read port: least squares of relative errors, flop and latch codebooks at one and two ports
+FLOP = 5.67  # GE per bit without enable: 45.3 GE for 8 bits
+FLOP_ENABLE = 8.0  # GE per bit with enable: 64.0 GE for 8 bits
+LATCH = 3.25  # GE per bit: fit to the latch codebooks
+READ_MUX = 2.15  # GE per bit and read port: least squares of relative errors, flop and latch codebooks at one and two ports
 MULTIPLIER_8X8 = 579.0  # GE: synthesized
 PE_ADDER = 7.13  # GE a bit of the PE's adder, fitted inside the PE for psums of 16 to 32 bits
-ACCUMULATOR_SELECT = 1.46  # GE a bit: an accumulator starts anew or adds; 4,458.6 GE for 16 columns of 32 bits, less the adders
-SIGN_LANE = 38.3  # GE a lane: eight XOR and a carry (two's complement)
+ACCUMULATOR_SELECT = 1.46  # GE per bit: an accumulator restarts or adds; 4,458.6 GE for 16 columns of 32 bits, less the adders
+SIGN_LANE = 38.3  # GE per lane: eight XOR and a carry (two's complement)
 SIGN_XOR = 2.0  # GE: one XOR; eight of them, a lane in one's complement, took 16.0
 VECTOR_LANE_REGISTER_BITS = 200  # of a lane of the vector unit: estimate
 OUTPUT_REGISTER_ELEMENT = 45.0  # GE for the 8 flops of one codeword element
@@ -57,7 +57,7 @@ def pe(psum_bits: int) -> float:
 
 
 def second_shadow_weights(rows: int, cols: int) -> Span:
-    """A second shadow weight a PE, the multiplexer before the active one, and a bit that travels with the swap token. Estimate.
+    """A second shadow weight per PE, the multiplexer before the active one, and a bit that travels with the swap token. Estimate.
 
     Bits with enable and multiplexers at the synthesized cost of their kind; low: latches; high: a quarter more for enables.
     """
@@ -101,7 +101,7 @@ def unpack_buffer(word_bits: int, pop_bits: int, step_bits: int | None = None) -
 
     Parameters
     ----------
-    word_bits, pop_bits : W and n, bits a cycle in and out
+    word_bits, pop_bits : W and n, bits per cycle in and out
     step_bits : greatest common divisor of all fill levels' distances; gcd(W, n) for one fixed n, 1 if records of any width come
     """
     held = unpack_register_bits(word_bits, pop_bits)
@@ -115,22 +115,22 @@ def record_aligner(pop_bits: int, widths: int) -> float:
 
 
 def sign_decoder(lanes: int) -> float:
-    """Negation of `lanes` codeword elements a cycle on the load path, two's complement."""
+    """Negation of `lanes` codeword elements per cycle on the load path, two's complement."""
     return SIGN_LANE * lanes
 
 
 def sign_decoder_xor(lanes: int) -> float:
-    """One's complement of `lanes` elements: eight XOR a lane and no carry (W becomes -W - 1)."""
+    """One's complement of `lanes` elements: eight XOR per lane and no carry (W becomes -W - 1)."""
     return 8 * SIGN_XOR * lanes
 
 
 def accumulator_adders(cols: int, psum_bits: int) -> float:
-    """One adder a column, behind the accumulator's memory, and the choice of what it adds to."""
+    """One adder per column, behind the accumulator's memory, and the choice of what it adds to."""
     return cols * (adder(psum_bits) + ACCUMULATOR_SELECT * psum_bits)
 
 
 def control(rows: int, cols: int, max_m: int, sign_lanes: int, raw_lanes: int) -> float:
-    """Counters, address chains and enables; registers of signs (1 bit a lane) and of raw values (8 bits a lane) that wait a cycle."""
+    """Counters, address chains and enables; registers of signs (1 bit per lane) and of raw values (8 bits per lane) that wait a cycle."""
     chains = 7.0 * (rows + cols) * (4 + log2(max_m))
     return 1750 + chains + 10.6 * rows + FLOP_ENABLE * (sign_lanes + 8 * raw_lanes)
 
@@ -180,15 +180,15 @@ def output_registers(ports: int, codeword_length: int) -> float:
 
 
 def register_file(bits: int, ports: int, cell: float) -> float:
-    """`bits` of storage (`cell` GE each, FLOP_ENABLE or LATCH) with a read multiplexer a port."""
+    """`bits` of storage (`cell` GE each, FLOP_ENABLE or LATCH) with a read multiplexer per port."""
     return bits * (cell + READ_MUX * ports)
 
 
 def bank_crossbar(ports: int, banks: int, index_bits: int, codeword_length: int) -> Span:
     """Between P lookups and B banks: data multiplexers, request routing, arbitration, comparators that merge equal indices. Estimate.
 
-    A data bit of a B-to-1 multiplexer counts READ_MUX a bank, as in a register file; arbitration 6 GE a port and bank; a
-    comparator 3 GE a bit for each pair of ports.
+    A data bit of a B-to-1 multiplexer counts READ_MUX a bank, as in a register file; arbitration 6 GE per port and bank; a
+    comparator 3 GE per bit for each pair of ports.
     """
     data = READ_MUX * ports * banks * 8 * codeword_length
     requests = READ_MUX * ports * banks * index_bits
@@ -216,7 +216,7 @@ def dma_register_bits(max_transfers: int, max_outstanding_bursts: int, word_bits
 
 
 def dma_engine(max_transfers: int, max_outstanding_bursts: int, word_bits: int) -> Span:
-    """DMA: a descriptor of 128 bits a transfer, 24 bits a burst in flight, two words of staging, address units. Estimate."""
+    """DMA: a descriptor of 128 bits per transfer, 24 bits a burst in flight, two words of staging, address units. Estimate."""
     nominal = 6_000.0 + FLOP_ENABLE * dma_register_bits(max_transfers, max_outstanding_bursts, word_bits)
     return Span(nominal, 0.4 * nominal, 3.0 * nominal)
 

@@ -96,7 +96,7 @@ def logic_components(accelerator: Accelerator, technology: Technology) -> tuple[
 
 
 def _masks(accelerator: Accelerator, technology: Technology) -> tuple[AreaComponent, ...]:
-    """What expands masks on the load path and, for sparse tiles, closes the gaps that they leave."""
+    """Logic that expands masks on the load path and, for sparse tiles, compacts the kept weights."""
     codebook, tile = accelerator.codebook, accelerator.array.sparse_tile
     if codebook.mask is None:
         return ()
@@ -111,7 +111,7 @@ def _masks(accelerator: Accelerator, technology: Technology) -> tuple[AreaCompon
 
 
 def _second_shadow(accelerator: Accelerator, technology: Technology) -> tuple[AreaComponent, ...]:
-    """What a second shadow set adds; nothing with one set, which the PE has."""
+    """Area added by a second shadow set; the PE includes the first."""
     array = accelerator.array
     if array.shadow_sets == 1:
         return ()

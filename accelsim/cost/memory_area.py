@@ -28,7 +28,12 @@ def memory_components(accelerator: Accelerator, technology: Technology) -> tuple
     shared = buffer_macro(columns.count * columns.size_bytes, accelerator.array.accumulator_banks, 256, "1rw")
     return (
         _buffer(
-            "accumulator memory", "accumulators", columns, technology, low=shared, notes=("one macro a column; low: shared 256-bit words",)
+            "accumulator memory",
+            "accumulators",
+            columns,
+            technology,
+            low=shared,
+            notes=("one macro per column; low: shared 256-bit words",),
         ),
         *((part, None) for part in codebook_components(accelerator.codebook, technology)),
         _buffer(

@@ -1,4 +1,4 @@
-"""What a result costs in a technology, without running anything: area and energy of the accelerator that the result carries.
+"""Costs of a saved result in a technology, without simulation: area and energy of the accelerator that the result carries.
 
 Disputable assumption: a technology changes no cycle. A clock that its components cannot reach is a warning of the area, not a slower run.
 """

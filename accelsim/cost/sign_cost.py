@@ -1,4 +1,4 @@
-"""What a sign bit costs: a decoder on the load path against a sign carried into every PE, two's complement against XOR alone.
+"""The cost of a sign bit: a decoder on the load path against a sign carried into every PE, two's complement against XOR alone.
 
 Disputable assumption: sign-magnitude codewords save the carry of the decoder and are taken to cost the multiplier nothing; a
 multiplier for sign-magnitude weights was not synthesized. A gate costs what a MAC's gate costs, also in every PE and every cycle.
@@ -19,7 +19,7 @@ from accelsim.cost.span import ZERO, Span
 from accelsim.cost.technology import Technology
 from accelsim.result import Result
 
-SIGN_INSIDE_SYNTHESIZED = (1231.7 - 1188.7, 1127.0 - 1038.0)  # GE a PE, psums of 32 and of 24 bits
+SIGN_INSIDE_SYNTHESIZED = (1231.7 - 1188.7, 1127.0 - 1038.0)  # GE per PE, psums of 32 and of 24 bits
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ def sign_choices(accelerator: Accelerator, technology: Technology) -> tuple[Sign
     array = accelerator.array
     lanes = accelerator.codebook.ports * accelerator.codebook.codeword_length
     pes = array.rows * array.cols
-    waiting = gate_counts.FLOP_ENABLE * lanes  # a register a lane: the signs wait a cycle for their codeword
+    waiting = gate_counts.FLOP_ENABLE * lanes  # a register per lane: the signs wait a cycle for their codeword
     inside = gate_counts.pe_sign_inside(array.psum_bits) - gate_counts.pe(array.psum_bits)
     choices = (
         (
@@ -95,7 +95,7 @@ def sign_choices(accelerator: Accelerator, technology: Technology) -> tuple[Sign
         (
             "decoder on the load path, sign-magnitude",
             _within(gate_counts.SIGN_XOR * lanes + waiting, 0.01),
-            f"{SYNTHESIS}: one XOR a lane",
+            f"{SYNTHESIS}: one XOR per lane",
             ("a multiplier for sign-magnitude weights was not synthesized: taken to cost nothing more",),
         ),
         (

@@ -45,7 +45,7 @@ class Span:
 
     @property
     def ends(self) -> tuple[tuple[str, float], ...]:
-        """What to add to a name, and the figure: nominal, low and high."""
+        """Pairs of a name's suffix and the figure: nominal, low and high."""
         return (("", self.nominal), ("_low", self.low), ("_high", self.high))
 
     def holds(self, value: float) -> bool:

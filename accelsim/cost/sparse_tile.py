@@ -14,8 +14,8 @@ from accelsim.cost import gate_counts
 from accelsim.cost.span import Span
 
 PRODUCT_BITS = 16
-ZERO_COUNT = 4.0  # GE a bit: finds the next set bit of a mask and clears it (a priority chain: AND, OR, inverter); estimate
-LANE_GATE = 1.33  # GE a bit: AND2_X1 of Nangate45, 1.064 um2
+ZERO_COUNT = 4.0  # GE per bit: finds the next set bit of a mask and clears it (a priority chain: AND, OR, inverter); estimate
+LANE_GATE = 1.33  # GE per bit: AND2_X1 of Nangate45, 1.064 um2
 
 
 def tile_row(psum_bits: int, d: int, q: int, weight_file: int = 2) -> Span:

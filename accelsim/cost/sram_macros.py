@@ -62,7 +62,7 @@ def activation_macro(accelerator: Accelerator) -> Macro:
 
 
 def accumulator_macro(accelerator: Accelerator) -> Macro:
-    """A macro a column and bank: max_m psums, read and written back in one cycle."""
+    """A macro per column and bank: max_m psums, read and written back in one cycle."""
     array = accelerator.array
     return Macro(array.cols * array.accumulator_banks, -(-array.max_m * array.psum_bits // 8), array.psum_bits, "1r1w")
 

@@ -1,6 +1,6 @@
 """The demonstration: DeiT-tiny at 8 bit against SSVQ k=16 d=8 on every preset, the maps around them, and the limits.
 
-Disputable assumption: the presets have equal weight, and none was chosen for its ratio; what holds where is read off the maps.
+Disputable assumption: the presets have equal weight, and none was chosen for its ratio; the maps show what holds where.
 """
 
 from __future__ import annotations
@@ -46,9 +46,9 @@ MAX_WORKERS = 4
 AROUND_THREE = (2.5, 3.5)
 AROUND_ONE = 1.1
 _COLUMNS = {
-    "bandwidth": "bytes a cycle from memory",
+    "bandwidth": "bytes per cycle from memory",
     "lanes": "lanes of the vector unit",
-    "ports": "codebook lookups a cycle",
+    "ports": "codebook lookups per cycle",
     "batch": "images of one inference",
 }
 DEMO_FOLDER = FolderKind("demo.json", ("demo.json", "demo.txt", "*.csv", "*.svg", "*.png"))
@@ -56,7 +56,7 @@ DEMO_FOLDER = FolderKind("demo.json", ("demo.json", "demo.txt", "*.csv", "*.svg"
 
 @dataclass(frozen=True)
 class Scope:
-    """What the demonstration covers; the default is all of it."""
+    """The scope of the demonstration; the default is everything."""
 
     presets: tuple[str, ...]
     points: Mapping[str, tuple[Point, ...]]
@@ -79,7 +79,7 @@ def run_demo(
     traces: tuple[Path, Path] | None = None,
     workers: int | None = None,
 ) -> Path:
-    """Simulate everything, say it, and write tables and pictures to `out`.
+    """Simulate everything, report it, and write tables and pictures to `out`.
 
     Parameters
     ----------
@@ -91,7 +91,7 @@ def run_demo(
     Raises
     ------
     OutputError
-        `out` is taken by something that is not a demonstration, or cannot be written.
+        `out` holds something that is not a demonstration, or cannot be written.
     """
     check_replaceable(out, DEMO_FOLDER)
     scope = scope or Scope.full()
@@ -143,7 +143,7 @@ def where_it_holds(cells: Sequence[Cell]) -> str:
 
 
 def _places(cells: Sequence[Cell]) -> str:
-    """', where memory limits the baseline: 32x32 with overlap = prefetch at 0.5, 1; ... bytes a cycle'; '' for no cells."""
+    """', where memory limits the baseline: 32x32 with overlap = prefetch at 0.5, 1; ... bytes per cycle'; '' for no cells."""
     if not cells:
         return ""
     limits = list(dict.fromkeys(cell.baseline_limiter.resource for cell in cells))
@@ -151,7 +151,7 @@ def _places(cells: Sequence[Cell]) -> str:
     for cell in cells:
         rows.setdefault((cell.point.map, cell.point.row), []).append(cell.point.column)
     places = "; ".join(f"{row} with {name.replace(': ', ' = ')} at {', '.join(columns)}" for (name, row), columns in rows.items())
-    return f", where {' or '.join(limits)} limits the baseline: {places} bytes a cycle"
+    return f", where {' or '.join(limits)} limits the baseline: {places} bytes per cycle"
 
 
 def _default_traces() -> tuple[Path, Path]:
@@ -161,7 +161,7 @@ def _default_traces() -> tuple[Path, Path]:
 
 
 class _Text:
-    """What was said, so that it can be written too."""
+    """Collects the printed text, so that it can be written too."""
 
     def __init__(self, say: Say) -> None:
         self._say = say
@@ -179,7 +179,7 @@ class _Text:
 
 @contextmanager
 def _pool(workers: int | None) -> Iterator[Executor | None]:
-    """A pool of processes, or None where one worker is to do."""
+    """A pool of processes, or None for a single worker."""
     count = min(MAX_WORKERS, os.cpu_count() or 1) if workers is None else workers
     if count < 2:
         yield None

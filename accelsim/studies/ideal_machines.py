@@ -1,7 +1,7 @@
-"""Machines of which all but a named part is ideal, made by configuration alone.
+"""Machines that are ideal except for a named part, by configuration alone.
 
-Disputable assumption: an ideal decoder gives one array row of codewords a cycle. More would not help: the shadow registers
-are written behind the swap wave, which frees one row a cycle.
+Disputable assumption: an ideal decoder gives one array row of codewords per cycle. More would not help: the shadow registers
+are written behind the swap wave, which frees one row per cycle.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def closed_form_machine(array: int, bytes_per_cycle: float, overlap: Overlap) ->
     row_bits = 8 * array
     return load_accelerator(
         {
-            "name": f"ideal {array}x{array}, {bytes_per_cycle:g} B a cycle, {overlap}",
+            "name": f"ideal {array}x{array}, {bytes_per_cycle:g} B per cycle, {overlap}",
             "clock": f"{_CLOCK_HZ} Hz",
             "array": {"rows": array, "cols": array, "max_m": 256, "accumulator_banks": 2},
             "codebook": {"store": "rom", "ports": array // CODEWORD_LENGTH, "codeword_length": CODEWORD_LENGTH},

@@ -48,7 +48,7 @@ def resnet18() -> Iterator[Gemm]:
 
 
 def core(array: int, decode: bool, max_m: int | None = None) -> CoreGeometry:
-    """An array x array core with array/8 lookups a cycle and a 64-bit load; int8 through the same ports unless it decodes."""
+    """An array x array core with array/8 lookups per cycle and a 64-bit load; int8 through the same ports unless it decodes."""
     depth = max_m or max(gemm.m for gemm in resnet18())
     return CoreGeometry(
         rows=array, cols=array, codeword_length=CODEWORD_LENGTH, codewords=CODEWORDS, ports=array // CODEWORD_LENGTH,

@@ -1,6 +1,6 @@
-"""Parts of a network as traces of their own: what a closed form speaks of, and the steps of a walk from there to the whole.
+"""Parts of a network as separate traces: the matrices of a closed form, and the steps of a walk from there to the whole.
 
-Disputable assumption: a matrix product that stands alone finds its rows in the activation buffer, put there by the host.
+Disputable assumption: a stand-alone matrix product finds its rows in the activation buffer, placed there by the host.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from accelsim.trace.layers import ConvLayer, GemmLayer, WeightedLayer
 from accelsim.trace.manifest import Manifest, ModelInput
 from accelsim.trace.trace import Trace
 
-PARTS = 12  # matrices of a stack, where their number divides the weights: one a block of DeiT-tiny
+PARTS = 12  # matrices of a stack, where their number divides the weights: one per block of DeiT-tiny
 
 
 def compressed_matrices(baseline: Trace, other: Trace) -> tuple[str, ...]:
@@ -29,12 +29,12 @@ def compressed_matrices(baseline: Trace, other: Trace) -> tuple[str, ...]:
     formats = {layer.name: layer.weight.format for layer in baseline.weighted_layers()}
     names = tuple(layer.name for layer in other.weighted_layers() if formats.get(layer.name, layer.weight.format) != layer.weight.format)
     if not names:
-        raise TraceError(f"traces {baseline.name!r} and {other.name!r} store every layer in the same format: there is nothing to compare")
+        raise TraceError(f"traces {baseline.name!r} and {other.name!r} store every layer in the same format; give two that differ")
     return names
 
 
 def products_alone(trace: Trace, names: Iterable[str] | None = None) -> Trace:
-    """The layers with weights (those of `names`, or all) without what lies between them: each multiplies a model input."""
+    """The layers with weights (those of `names`, or all) without the layers between them: each multiplies a model input."""
     chosen = None if names is None else set(names)
     layers = [_as_gemm(layer) for layer in trace.weighted_layers() if chosen is None or layer.name in chosen]
     return _network(f"{trace.name}, products alone", trace, layers)
@@ -43,8 +43,8 @@ def products_alone(trace: Trace, names: Iterable[str] | None = None) -> Trace:
 def stacked(trace: Trace, names: Iterable[str], array_columns: int, rows: int) -> Trace:
     """The weights of `names` as a few equal, narrow matrices, each multiplied by `rows` rows.
 
-    The same bits and as many MACs a row as the matrices themselves, but the array is full and hardly a scale, bias or codebook
-    is left beside them: a matrix carries 8 bytes a column of those, and there are few columns.
+    The same bits and as many MACs per row as the matrices themselves, but the array is full and hardly a scale, bias or codebook
+    is left beside them: a matrix carries 8 bytes per column of those, and there are few columns.
 
     Parameters
     ----------

@@ -1,7 +1,7 @@
 """Where compression pays: the speed-up of one trace over another along the axes that decide it, with the limiter of each cell.
 
 Disputable assumption: a map varies one or two fields of a preset and keeps the rest, so an array of another size brings the
-buffers, lanes and ports of its own preset, and bytes a cycle come from a memory that has a latency but neither rows nor banks.
+buffers, lanes and ports of its own preset, and bytes per cycle come from a memory that has a latency but neither rows nor banks.
 """
 
 from __future__ import annotations
@@ -78,8 +78,8 @@ def _lanes(preset: str, count: int) -> tuple[str, ...]:
 
 
 def port_points(preset: str = STARVED, ports: Sequence[int] = PORTS) -> tuple[Point, ...]:
-    """Lookups a cycle on one preset."""
-    return tuple(Point("lookups a cycle (P)", preset, str(count), preset, (f"codebook.ports={count}",)) for count in ports)
+    """Lookups per cycle on one preset."""
+    return tuple(Point("lookups per cycle (P)", preset, str(count), preset, (f"codebook.ports={count}",)) for count in ports)
 
 
 def batch_points(preset: str = STARVED, batches: Sequence[int] = BATCHES) -> tuple[Point, ...]:
@@ -106,7 +106,7 @@ def measure(point: Point, baseline: Trace, other: Trace) -> Cell:
 
 
 def _weight_bytes(result: Result) -> int:
-    """Bytes of everything that is trained, as they cross the memory, without padding and burst rounding."""
+    """Bytes of all trained parameters as they cross the memory, without padding and burst rounding."""
     trained = ("indices", "signs", "masks", "codebook", "raw_weights", "scales_bias", "parameters")
     return sum(bits for key, bits in result.traffic.items() if key.operand in trained) // 8
 

@@ -1,4 +1,4 @@
-"""What is known of an idealised machine: cells of a closed form, and the steps of a walk from there to a real chip."""
+"""Records of idealized machines: cells of a closed form, and the steps of a walk from there to a real chip."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class LimitCell:
 
 @dataclass(frozen=True)
 class WalkStep:
-    """One step: what it adds to the idealisation before it, and where that leaves both runs.
+    """One step: the effect it adds, and both runs with it.
 
     Attributes
     ----------

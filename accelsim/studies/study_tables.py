@@ -1,4 +1,4 @@
-"""Limits, walks and maps as tables that a person can read in 80 columns."""
+"""Limits, walks and maps as tables of 80 columns."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from accelsim.studies.study_records import LimitCell, Walk
 
 
 def render_presets(console: Console, cells: Sequence[Cell], names: tuple[str, str]) -> None:
-    """All presets with equal weight: time, speed-up, weight traffic and what each run is limited by."""
+    """All presets with equal weight: time, speed-up, weight traffic and the limiter of each run."""
     first, second = names
     headings = ["chip", f">{first}\nms", f">{second}\nms", ">speed-\nup", f">{first}\nweights", f">{second}\nweights", "limited by"]
     out = table(headings, dense=True)
@@ -37,7 +37,7 @@ def _limiter(limiter: Limiter) -> str:
 
 
 def render_maps(console: Console, cells: Sequence[Cell], column_title: str) -> None:
-    """Each map of `cells` as a table: speed-up, and below it what limits both runs."""
+    """Each map of `cells` as a table: speed-up, and below it the limiters of both runs."""
     for name in dict.fromkeys(cell.point.map for cell in cells):
         block = [cell for cell in cells if cell.point.map == name]
         columns = list(dict.fromkeys(cell.point.column for cell in block))
@@ -47,7 +47,7 @@ def render_maps(console: Console, cells: Sequence[Cell], column_title: str) -> N
             row(out, label, *(times(found[column].speedup) for column in columns), style="bold")
             row(out, "", *(found[column].limits for column in columns))
         show(console, f"{name}; columns: {column_title}", out)
-    say(console, "Below each speed-up: what limits the baseline → the compressed run (one name: both).")
+    say(console, "Below each speed-up: limiter of the baseline → limiter of the compressed run (one name: both).")
 
 
 def render_limit_cells(console: Console, cells: Sequence[LimitCell], expected: Sequence[tuple[float, float]]) -> None:

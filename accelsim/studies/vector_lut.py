@@ -1,7 +1,7 @@
 """Matrix-vector layers whose weights are entries of a lookup table: two measured points fit a machine that predicts five more.
 
 Disputable assumption: decoding takes equally long whatever the index's width, so below the width at which bandwidth limits the time
-is one constant; the silicon is 25 % slower at 0.25 bit than at 1.5, for which this model has no cause.
+is one constant; the silicon is 25 % slower at 0.25 bit than at 1.5, which this model does not explain.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from accelsim.trace.trace import Trace
 
 MACHINE = "vector-lut.yaml"  # in configs/validation
 SIDE = 4096
-# Bits a weight, in the words of the reference file, and a format that stores them. Below 4 bit an index stands for 8 weights.
+# Bits per weight as the reference file writes them, and a format that stores them. Below 4 bit an index stands for 8 weights.
 FORMATS = {
     "8": "uniform:bits=8",
     "4": "uniform:bits=4",
@@ -39,7 +39,7 @@ _HZ_STEP = 10**6  # a clock is a whole number of MHz
 
 
 def vector_lut_figures(measured_ms: Mapping[str, float]) -> Mapping[str, float]:
-    """ms a layer for each row of FORMATS, on the machine that is fitted to the BANDWIDTH_POINT and DECODE_POINT of `measured_ms`."""
+    """ms per layer for each row of FORMATS, on the machine fitted to the BANDWIDTH_POINT and DECODE_POINT of `measured_ms`."""
     machine = fitted(measured_ms[BANDWIDTH_POINT], measured_ms[DECODE_POINT])
     return {bits: float(1000 * _seconds_a_layer(machine, spec)) for bits, spec in FORMATS.items()}
 

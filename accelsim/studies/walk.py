@@ -26,17 +26,17 @@ class _Stage:
     name: str
     meaning: str
     network: str
-    undone: tuple[str, ...]  # parts that are ideal up to here and real from here on
+    undone: tuple[str, ...]  # parts that become real in this step
 
 
 _STAGES = (
     _Stage("array and bandwidth", "block matrices at the memory's peak rate, overlapped", "stacked", ()),
-    _Stage("scales, biases, codebooks", "8 bytes a channel and the codewords", "matrices", ()),
+    _Stage("scales, biases, codebooks", "8 bytes per channel and the codewords", "matrices", ()),
     _Stage("patches, classifier", "the layers left at 8 bit", "products", ()),
     _Stage("attention, layer order", "the whole graph; parameters of layernorm and embedding", "whole", ()),
     _Stage("image and logits", "activations that cross the memory", "whole", ("activations",)),
     _Stage("real memory", "rows, banks, refresh or commands; latency, DMA", "whole", ("memory",)),
-    _Stage("real decoder and widths", "P lookups, W bits a cycle", "whole", ("decoder",)),
+    _Stage("real decoder and widths", "P lookups, W bits per cycle", "whole", ("decoder",)),
     _Stage("vector unit", "its lanes and passes", "whole", ("vector",)),
     _Stage("buffers, accumulators", "the chip itself", "whole", ("buffers",)),
 )

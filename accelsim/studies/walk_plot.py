@@ -1,4 +1,4 @@
-"""The walk from the ratio of the weights' bits to a chip's speed-up as a picture: one bar a step, on the axis of the speed-up."""
+"""The walk from the ratio of the weights' bits to a chip's speed-up as a picture: one bar per step, on the axis of the speed-up."""
 
 from __future__ import annotations
 

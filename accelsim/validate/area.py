@@ -1,6 +1,6 @@
 """The area model against a file of reference figures: synthesized blocks, synthesized cores, published areas, or CACTI's SRAM points.
 
-Which of them a file holds is read off its header. Disputable assumption: where neither file nor caller states a tolerance, a figure's is
+The kind of a file follows from its header. Disputable assumption: where neither file nor caller states a tolerance, a figure's is
 the one that the model states for its kind: the error of a fit as it was made, 2 % for a core, 15 % for a predicted array or SRAM.
 """
 
@@ -21,7 +21,7 @@ TOLERANCE = "tolerance_pct"
 
 @dataclass(frozen=True)
 class _Kind:
-    """A kind of file: the column that tells it from the others, the columns that it needs, and what checks a row."""
+    """A kind of file: the column that identifies it, the columns it needs, and the check of a row."""
 
     mark: str
     columns: tuple[str, ...]
@@ -44,7 +44,7 @@ def validate_area(csv_path: Path, tolerance_pct: float | None = None) -> Validat
     csv_path : Path
         A CSV file with the columns of one of KINDS. A column `tolerance_pct`, where there is one, is each row's tolerance.
     tolerance_pct : float, optional
-        Tolerance of rows without their own, in percent; what the model states for its kind if it is not given.
+        Tolerance of rows without their own, in percent; by default the model's own for the kind.
 
     Raises
     ------
@@ -80,7 +80,7 @@ def _kind(path: Path, header: Mapping[str, str]) -> _Kind:
             return kind
     marks = ", ".join(repr(kind.mark) for kind in KINDS)
     known = ", ".join(header)
-    raise ReferenceDataError(f"{path}: column {marks} is missing, one of which tells what the file holds; the header has: {known}")
+    raise ReferenceDataError(f"{path}: no column identifies the kind of file; allowed: one of {marks}; the header has: {known}")
 
 
 def _verdict(row: ReferenceRow, check: FigureCheck, default_pct: float | None) -> RowVerdict:

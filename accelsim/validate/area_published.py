@@ -1,7 +1,7 @@
 """Published areas against the model: MVQ's arrays, SRAMs and codebook register files at 40 nm, EVA's array at 28 nm.
 
 Disputable assumptions about the papers' machines, which do not state them: psums of 24 bits in both arrays, SRAM words of the
-64 bits of MVQ's DMA, weight and codebook register files of latches with a read multiplexer a port.
+64 bits of MVQ's DMA, weight and codebook register files of latches with a read multiplexer per port.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ TOLERANCES: Mapping[str, float] = {"ws_array": 15, "ews_array": 15, "sram": 15, 
 CALIBRATED_PCT = 0.1
 
 _NOTES = {
-    ("mvq40", "ews_array", "16"): "outside: the published array grows by 672 um2 a PE over the plain one here, by 396 at 32x32 and 348"
-    " at 64x64, so it holds a part of some 0.07 mm2 that does not scale with the PEs and that the model does not have",
+    ("mvq40", "ews_array", "16"): "outside: the published array grows by 672 um2 per PE over the plain one here, by 396 at 32x32 and 348"
+    " at 64x64, so it holds a part of some 0.07 mm2 that does not scale with the PEs and is not modelled",
     ("mvq40", "codebook_file", "65536"): "latches; a file of flops would be 28-46 % too large",
     ("eva28", "ws_array", "32"): "the 40 nm calibration scaled by area; EVA was not used",
 }

@@ -1,7 +1,7 @@
 """CACTI's SRAM points against the grid that the model interpolates in: area, energies, leakage and cycle time.
 
 Disputable assumption: a point that lies between the grid's sizes is as far off as the grid's own points are when each is left out, at most;
-CACTI chooses its sub-arrays anew at every size, so neighbours differ by more than a line between them can hold.
+CACTI chooses its sub-arrays at every size, so neighbours scatter around a line between them.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Gate counts against synthesis: single blocks in three libraries, and whole cores with their parts.
 
 The formulas were fitted to blocks and cores in Nangate45, so their rows there show the error of a fit; rows of another library were used
-for nothing. A ROM that was synthesized is a point of the model: its row is met exactly, and its note says what the other points predict.
+for nothing. A ROM that was synthesized is a point of the model: its row is met exactly, and its note has the prediction from the others.
 Disputable assumption: cores have psums of 32 bits and 256 accumulator rows, and memories are left out, as in the reference.
 """
 

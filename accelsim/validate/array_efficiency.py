@@ -2,7 +2,7 @@
 
 MVQ (ASPLOS 2025, arXiv 2412.10261; 40 nm, 0.3 GHz) gives 2.9 TOPS/W for 8-bit weights and 3.8 for plain vector quantization on the
 enhanced array. Disputable assumptions, which the paper does not state: the network is ResNet-18 with one image; each weight is loaded
-once, through L2, L1 and a 64-bit bus; a layer's activations cross L2 once each way; sums stay in register files at the foot of the columns,
+once, through L2, L1 and a 64-bit bus; a layer's activations cross L2 once each way; sums lie in register files at the foot of the columns,
 however many there are, or (one machine, as a classic weight-stationary array has it) in L1; L1 is two macros of 128 KiB, since its
 published area is exactly twice that of the smaller array's; the array waits while a load is longer than its fold. No
 constant is fitted; device, L1 and the machine with sums in L1 were chosen with the published figures known (docs/validation.md).
@@ -32,7 +32,7 @@ MUX_SHARE = Span(0.1, 0.01, 1.0)  # gates of a read multiplexer that switch in a
 
 @dataclass(frozen=True)
 class Machine:
-    """An array: its dataflow, what its weights are, and where sums wait between two K-tiles."""
+    """An array: its dataflow, its weight format, and the storage of sums between two K-tiles."""
 
     dataflow: str
     weights: Literal["int8", "vq"] = "int8"
@@ -63,7 +63,7 @@ class ArrayEfficiency:
 
     Attributes
     ----------
-    parts_pj : what -> energy, leakage as a part of its own
+    parts_pj : part -> energy, leakage as a separate part
     """
 
     name: str
@@ -72,13 +72,13 @@ class ArrayEfficiency:
     parts_pj: Mapping[str, Span]
 
     def tops_per_watt(self, *, leakage: bool = True) -> Span:
-        """Operations (2 a MAC) over energy: 10^12 a joule."""
+        """Operations (2 a MAC) over energy: 10^12 per joule."""
         energy = total(span for what, span in self.parts_pj.items() if leakage or what != "leakage")
         return Span.exact(2.0 * self.macs) / energy
 
 
 class LayerCounts(NamedTuple):
-    """What a layer, or a network, does on a machine."""
+    """Action counts of a layer, or a network, on a machine."""
 
     macs: int
     cycles: int
@@ -157,7 +157,7 @@ def _word(technology: Technology, size_bytes: int) -> tuple[Span, Span]:
 
 
 def _leakage(technology: Technology, machine: Machine) -> Span:
-    """Of the array and both SRAMs, pJ a second."""
+    """Of the array and both SRAMs, pJ per second."""
     wide = gate_counts.pe_weight_file(PUBLISHED_PSUM_BITS, MVQ_WEIGHT_FILE_DEPTH)
     one = wide if machine.has_weight_file else gate_counts.pe(PUBLISHED_PSUM_BITS)
     srams = L1_MACROS * _macro(technology, L1_MACRO_BYTES).leakage_mw + _macro(technology, L2_BYTES).leakage_mw

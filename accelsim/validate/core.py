@@ -1,6 +1,6 @@
 """Replays runs of the core's RTL: cycles and the six counters of each row, through the kernel that the machine uses.
 
-The rows are judged exactly unless the file or the caller allows more: a cycle-level model of a core that exists has no reason to be near.
+The rows are judged exactly unless the file or the caller allows more: a cycle-level model of an existing core has to be exact.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ MAX_COUNT = 2**62
 
 @dataclass(frozen=True)
 class CoreCase:
-    """One row's question: a GEMM of (m x k) by (k x n) on a core with a word supply."""
+    """A row's experiment: a GEMM of (m x k) by (k x n) on a core with a word supply."""
 
     geometry: CoreGeometry
     supply: WordSupply
@@ -77,7 +77,7 @@ def validate_core(csv_path: Path, tolerance_pct: float | None = None) -> Validat
 
 
 def read_case(row: ReferenceRow) -> CoreCase:
-    """What a row asks of the core; ReferenceDataError where a parameter is out of range or parameters do not fit each other."""
+    """Parameters of a row; ReferenceDataError if one is out of range or they do not fit each other."""
     p = {column: row.integer(column, low, high) for column, (low, high) in PARAMETERS.items()}
     along = "ROWS" if p["AXIS"] else "COLS"
     if p[along] % p["D"]:

@@ -3,7 +3,7 @@
 Rows with the same trace, device, mapping and `mo` are one group: what several simulators, under the same timing and the same
 injection rules, made of one trace. A result is right when it lies between the smallest and the largest of them, or within
 the tolerance of the nearest. Disputable assumption: controllers differ legitimately in policy, so a result between two of
-them is not an error; `compare_presets` asks the harder question, each reference against the policy that stands for it.
+them is not an error; `compare_presets` asks the harder question, each reference against the policy that models it.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from accelsim.validate.report import RowVerdict, ValidationReport, relative_erro
 
 CASES = "cases.json"
 KEY = ("trace", "device", "mapping", "mo")
-REFRESH_TOLERANCE = 1.0  # commands: the last one may fall on either side of the last data
+REFRESH_TOLERANCE = 1.0  # commands: the last one may come before or after the last data
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ _COLUMNS = (
 )
 NEEDED = (*KEY, "reference", *(column.name for column in _COLUMNS))
 
-# The policy preset that stands for each simulator of the carried references.
+# The policy preset that models each simulator of the references.
 PRESET_OF_REFERENCE = {"ramulator2.1": "frfcfs", "ramulator2.1-RowHit": "frfcfs-row-hit", "dramsim3": "bank-queues"}
 
 
@@ -69,7 +69,7 @@ class _Replays:
         self._replay = cache(self._run)
 
     def _read(self, name: str) -> MemoryTrace:
-        """The trace of a file; of one that is not there, as the cases beside the reference describe it."""
+        """The trace of a file; if it is missing, generated from the cases beside the reference."""
         path = self._folder / name
         cases = self._folder / CASES
         if path.exists() or not cases.is_file():
@@ -77,12 +77,12 @@ class _Replays:
         case_name, _, burst_bytes = path.name.removesuffix(".txt").rpartition(".")
         case = next((case for case in read_cases(cases) if case.name == case_name), None)
         if case is None or not burst_bytes.isdecimal():
-            what = "no such file, and no case for it beside the reference (those files are named CASE.BURST_BYTES.txt)"
+            what = "no such file, and no case for it beside the reference (such files are named CASE.BURST_BYTES.txt)"
             raise ReferenceDataError(f"{path}: {what}")
         return make_trace(case, int(burst_bytes))
 
     def result(self, row: ReferenceRow, policy: str) -> ReplayResult:
-        """What `policy` makes of the row's trace."""
+        """Replay the row's trace under `policy`."""
         if row.cells["mapping"] not in MAPPINGS:
             raise row.error("mapping", ", ".join(MAPPINGS))
         expected, found = row.cells.get("sha256_16", ""), self._sha256(row.cells["trace"])
@@ -152,9 +152,9 @@ def validate_dram(path: Path, tolerance_pct: float | None = None, policy: str = 
 
 
 def compare_presets(path: Path, tolerance_pct: float | None = None) -> ValidationReport:
-    """Replay each row under the preset that stands for its simulator (PRESET_OF_REFERENCE) and judge it alone.
+    """Replay each row under the preset that models its simulator (PRESET_OF_REFERENCE) and judge it alone.
 
-    Rows of other references are left out. Parameters, return and errors as for `validate_dram`.
+    Rows of other references are left out. For parameters, return and errors see `validate_dram`.
     """
     replays = _Replays(path.parent)
     verdicts = []

@@ -43,9 +43,9 @@ def energy_ratios(technology: Technology) -> tuple[FigureCheck, ...]:
         "codebook register file": Span(0.1 * gate.nominal, 0.01 * gate.low, gate.high) * multiplexer + register * 8,
     }
     notes = {
-        "L2, 2 MiB": "CACTI reads it as one array; of macros of 128 KiB it would take what the L1 takes, and the wires between them",
-        "psum register file": "24 clocked bits; the paper's figure is what 16 of them would take",
-        "weight register file": "a weight that stays: the clock-gated share of its registers",
+        "L2, 2 MiB": "CACTI reads it as one array; built of macros of 128 KiB it would take the L1's energy plus wires",
+        "psum register file": "24 clocked bits; the paper's figure corresponds to 16",
+        "weight register file": "a weight that is held: the clock-gated share of its registers",
         "codebook register file": "a read multiplexer over all entries, a tenth of whose gates switch; the paper's figure would need one"
         " in some thousand: a file with decoded word lines, or a ratio that counts a lookup once for all reuses of its weights",
     }

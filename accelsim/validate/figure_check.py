@@ -1,4 +1,4 @@
-"""One reference figure of an area, or of an energy, beside the model's: what it is, how far off, and what part it had in the model."""
+"""One reference figure of area or energy beside the model's: identity, error, and role in the fit."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class FigureCheck:
     expected, got : in `unit`
     low, high : range that the technology's constants give; equal to `got` where a check has none
     tolerance_pct : largest error allowed; infinite: shown, not judged
-    note : why a row is missed, or what was assumed
+    note : why a row is missed, or its assumptions
     """
 
     group: str

@@ -1,6 +1,6 @@
-"""Published figures of other people's machines against ours, in configurations that say what is known, fitted and assumed.
+"""Published figures of other machines against ours, in configurations that state which parameters are known, fitted and assumed.
 
-Every figure is judged, the misses too: a row outside its tolerance stays in the table, and `docs/validation.md` says why it differs.
+Every figure is judged, misses included: a row outside its tolerance is reported, and `docs/validation.md` explains the difference.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from accelsim.validate.report import RowVerdict, ValidationReport, relative_erro
 COLUMNS = ("check", "figure", "reference", "tolerance_pct")
 Figures = Mapping[str, float]
 
-# Check: our figures by name. A check that is fitted reads its fitting points from the reference.
+# Check: our figures by name. A fitted check reads its fitting points from the reference.
 CHECKS: Mapping[str, Callable[[Figures], Figures]] = {
     "vela_like": lambda _: vela_figures(),
     "vector_lut_ms": vector_lut_figures,

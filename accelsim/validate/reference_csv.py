@@ -1,7 +1,7 @@
-"""CSV files of reference figures, read by column name with an error that says where and what is allowed.
+"""CSV files of reference figures, read by column name; errors name the location and the allowed values.
 
 A file is taken whole or refused: a row that cannot be read is never skipped, because a reference that silently shrinks proves less
-than it says. Columns that nobody asks for are ignored.
+than it says. Unused columns are ignored.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class ReferenceRow:
     cells: Mapping[str, str]
 
     def error(self, column: str, allowed: str) -> ReferenceDataError:
-        """The error for a cell that is not what is allowed."""
+        """The error for an invalid cell."""
         where = f"{self.path}: line {self.line}, column {column}"
         return ReferenceDataError(f"{where}: {self.cells[column]!r:.80} is not allowed; allowed: {allowed}")
 
@@ -83,7 +83,7 @@ def read_reference(path: Path, needed: Iterable[str]) -> list[ReferenceRow]:
 
 
 def check_tolerance(tolerance_pct: float | None) -> None:
-    """ReferenceDataError unless a tolerance for all rows, in percent, is one that figures can be held to (or none is given)."""
+    """ReferenceDataError unless the tolerance for all rows, in percent, is None, or finite and at least 0."""
     if tolerance_pct is not None and not 0 <= tolerance_pct < math.inf:
         raise ReferenceDataError(f"tolerance {tolerance_pct} is not allowed; allowed: a finite percentage of at least 0")
 
@@ -95,4 +95,4 @@ def _check_header(path: Path, header: list[str], needed: Iterable[str]) -> None:
             raise ReferenceDataError(f"{path}: column {column!r} is missing; the header has: {', '.join(header)}{suggest(column, header)}")
     for column in header:
         if column and header.count(column) > 1:
-            raise ReferenceDataError(f"{path}: column {column!r} is there twice")
+            raise ReferenceDataError(f"{path}: column {column!r} appears twice")

@@ -1,4 +1,4 @@
-"""The verdict on a file of reference figures: one record for each judged figure, and what they come to.
+"""The verdict on a file of reference figures: one record per judged figure, and a summary.
 
 The error of a figure is relative to the reference, in percent, unless the reference file says that its tolerance is absolute.
 """
@@ -17,7 +17,7 @@ class RowVerdict:
     Attributes
     ----------
     row : str
-        What the file calls the row, and its line.
+        The file's name of the row, and its line.
     column : str
         The judged column.
     expected, got : float
@@ -86,7 +86,7 @@ class ValidationReport:
         return max((row.error for row in self.rows), default=0.0)
 
     def to_dict(self) -> dict[str, object]:
-        """The report as JSON can hold it: the summary, then every row (an infinite error is the string "inf")."""
+        """The report as plain JSON data: the summary, then every row (an infinite error is the string "inf")."""
         return {
             "kind": self.kind,
             "source": self.source,

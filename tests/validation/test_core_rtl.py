@@ -106,7 +106,7 @@ def test_a_gemm_too_large_to_replay_is_refused(tmp_path: Path) -> None:
         ('ROWS,"COLS\n4,4\n', "not CSV"),
         (CORE_CSV.read_text().splitlines()[0], "no rows"),
         (CORE_CSV.read_text().splitlines()[0] + "\n1,2,3\n", "line 2: has 3 cells, the header has 24"),
-        (CORE_CSV.read_text().splitlines()[0] + ",M\n", "column 'M' is there twice"),
+        (CORE_CSV.read_text().splitlines()[0] + ",M\n", "column 'M' appears twice"),
     ],
 )
 def test_a_file_that_is_not_a_reference_says_what_is_wrong(tmp_path: Path, text: str, message: str) -> None:

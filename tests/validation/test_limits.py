@@ -102,7 +102,7 @@ def test_each_step_of_a_walk_moves_at_least_the_macs_and_bytes_of_the_one_before
 
 
 def test_traces_in_one_format_have_no_walk(traces: tuple[Trace, Trace]) -> None:
-    with pytest.raises(TraceError, match="nothing to compare"):
+    with pytest.raises(TraceError, match="give two that differ"):
         compressed_matrices(traces[0], traces[0])
 
 
