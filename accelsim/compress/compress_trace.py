@@ -55,7 +55,7 @@ def compress_trace(
     out
         Directory to write; None returns the trace only.
     payload
-        False writes the manifest alone: checksums stay, and `materialize` regenerates the bits if the trace is seeded.
+        False writes the manifest alone: checksums are kept, and `materialize` regenerates the bits if the trace is seeded.
     name
         Name of the result; by default the directory's.
     companions
@@ -172,7 +172,7 @@ def materialize(trace: Trace, progress: Progress | None = None) -> Trace:
 
 
 def _check_out(out: Path, sources: Sequence[Trace]) -> None:
-    """What would be found out after the work, before it: the place is not free, or it is a float trace's own."""
+    """Fail before the work if `out` is taken, or is the directory of a float trace."""
     check_replaceable_trace(out)
     for trace in sources:
         if trace.directory is not None and out.resolve() == trace.directory.resolve():
@@ -181,7 +181,7 @@ def _check_out(out: Path, sources: Sequence[Trace]) -> None:
 
 @contextmanager
 def _naming(trace: Trace, layer: WeightedLayer) -> Iterator[None]:
-    """What a format refuses, with the names of trace and layer before it."""
+    """Prefix a format's errors with the names of trace and layer."""
     try:
         yield
     except FormatError as error:

@@ -1,4 +1,4 @@
-"""What became of a trace's weights: bits counted as papers count them and with everything, and how far the weights moved.
+"""Report of a compression: bits as papers count them and in total, and errors of the weights.
 
 Errors are those of weights, each matrix or group of matrices taken as one vector; what they do to a model's answers is not known here.
 """
@@ -15,7 +15,7 @@ _DIGITS = 6  # of a metric in a manifest: the last ones of a double depend on th
 
 @dataclass(frozen=True)
 class LayerCompression:
-    """What became of one layer, or of several as one.
+    """Compression of one layer, or of several as one.
 
     Attributes
     ----------
@@ -73,7 +73,7 @@ class LayerCompression:
         return 1 - self.cosine + (sqrt(self.squared_norm) - sqrt(self.quantized_norm)) ** 2
 
     def to_dict(self) -> dict[str, Any]:
-        """Everything, as JSON can hold it."""
+        """Everything as plain JSON data."""
         return {
             **asdict(self),
             "paper_bits_per_weight": self.paper_bits_per_weight,
@@ -109,7 +109,7 @@ class CompressionReport:
 
     @property
     def by_format(self) -> dict[str, LayerCompression]:
-        """Sums over the layers of each format: the compressed matrices apart from those left at 8 bit."""
+        """Sums over the layers of each format: the compressed matrices separately from those left at 8 bit."""
         kinds = dict.fromkeys(layer.format for layer in self.layers)
         return {kind: _sum(kind, tuple(layer for layer in self.layers if layer.format == kind)) for kind in kinds}
 
@@ -126,13 +126,13 @@ class CompressionReport:
         return 32 * (total.weights + self.other_parameters) / (total.stored_bits + self.other_bits)
 
     def metrics(self) -> dict[str, float]:
-        """What a manifest keeps of all matrices, to six digits."""
+        """Metrics of all matrices for a manifest, to six digits."""
         total = self.total.to_dict()
         names = ("relative_mse", "cosine", "vector_loss", "paper_bits_per_weight", "stored_bits_per_weight")
         return {name: float(f"{total[name]:.{_DIGITS}g}") for name in names}
 
     def to_dict(self) -> dict[str, Any]:
-        """Everything, as JSON can hold it."""
+        """Everything as plain JSON data."""
         return {
             "layers": [layer.to_dict() for layer in self.layers],
             "by_format": {name: item.to_dict() for name, item in self.by_format.items()},

@@ -1,4 +1,4 @@
-"""What an encoder is: float weights in, the arrays of a format out; one module a format, found by its KIND.
+"""The interface of an encoder: float weights in, the arrays of a format out; one module per format, found by its KIND.
 
 The error is measured on what the format can say (integers times scales), not on the encoder's intermediate floats.
 """

@@ -57,7 +57,7 @@ def kmeans(points: Floats, k: int, rng: np.random.Generator, kept: Kept | None =
     Parameters
     ----------
     kept
-        [points, d]; None: all lanes. A lane that no point of a cluster keeps stays as it was.
+        [points, d]; None: all lanes. A lane that no point of a cluster keeps is left unchanged.
 
     Raises
     ------

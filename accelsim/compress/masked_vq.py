@@ -1,4 +1,4 @@
-"""Encoder of masked vector quantization: the largest N of each M weights stay, and k-means clusters what stays.
+"""Encoder of masked vector quantization: the largest N of each M weights are kept, and k-means clusters the kept weights.
 
 Post-training, as the other encoders: MVQ prunes and fine-tunes before it clusters, and its codebook after, so sizes and traffic are
 exact and the error is an upper bound.

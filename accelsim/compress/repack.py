@@ -1,6 +1,6 @@
 """A packed trace whose layers hold other indices, signs or codewords in the same formats: what fine-tuning hands back.
 
-Formats and shapes stay, so cycles and traffic do; the metrics that were measured on the old weights are dropped.
+Formats and shapes are unchanged, and so are cycles and traffic; the metrics that were measured on the old weights are dropped.
 """
 
 from __future__ import annotations

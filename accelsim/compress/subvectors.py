@@ -19,4 +19,4 @@ def subvectors(matrix: Floats, d: int, axis: int) -> Floats:
 def check_codewords(k: int, subvectors: int) -> None:
     """FormatError if a codebook has more codewords than there are subvectors to describe."""
     if k > subvectors:
-        raise FormatError(f"k={k} codewords for {subvectors} subvectors; allowed: at most one codeword a subvector")
+        raise FormatError(f"k={k} codewords for {subvectors} subvectors; allowed: at most one codeword per subvector")

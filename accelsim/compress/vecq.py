@@ -18,7 +18,7 @@ _LEAST = float(np.finfo(np.float32).smallest_subnormal)  # a scale is never 0
 
 
 def encode(spec: VecqFormat, weights: Floats, rng: np.random.Generator) -> Arrays:
-    """Arrays `weights` (u = v - 1/2) and `scales` (alpha / 2, one a layer); `rng` is not used."""
+    """Arrays `weights` (u = v - 1/2) and `scales` (alpha / 2, one per layer); `rng` is not used."""
     exact = weights.astype(np.float64)
     deviation = float(exact.std()) or 1.0
     half = 1 << spec.bits - 1

@@ -1,6 +1,6 @@
-"""What every dataflow has in common: how a GEMM lies on a systolic array, in which order its folds run, and when each may start.
+"""The base of all dataflows: mapping of a GEMM to a systolic array, order of its folds, and the earliest start of each.
 
-A GEMM is Y[M,N] = A[M,K] x Wt[K,N]. Two of its loops are spatial, over rows and columns of PEs; the third is time, one step a cycle.
+A GEMM is Y[M,N] = A[M,K] x Wt[K,N]. Two of its loops are spatial, over rows and columns of PEs; the third is time, one step per cycle.
 A spatial loop longer than the array is cut into folds; the last one is trimmed, and the PEs that it leaves idle are still clocked.
 """
 
@@ -16,7 +16,7 @@ from accelsim.formats.weight_format import WeightFormat
 Loop = Literal["M", "N", "K"]
 Convention = Literal["physical", "scale_sim"]
 MAX_SIDE = 4096  # PEs
-MAX_WEIGHT_FILE = 256  # values a PE
+MAX_WEIGHT_FILE = 256  # values per PE
 MAX_RAW_BITS = 8  # the multipliers' width
 
 
@@ -113,7 +113,7 @@ class Dataflow(ABC):
     Attributes
     ----------
     kind : its name; short_name : as SCALE-Sim's files abbreviate it, "" if they do not
-    stationary : the operand that stays in the PEs
+    stationary : the operand held in the PEs
     spatial : the spatial map
     outer : the spatial loop whose folds change last; the other one is the inner loop
     decodes : takes any weight format, because weights pass the decoder on their way into the array; otherwise raw integers only

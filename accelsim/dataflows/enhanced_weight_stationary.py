@@ -2,7 +2,7 @@
 
 As in MVQ (ASPLOS 2025, arXiv 2412.10261), whose files hold 16 weights. Assumptions, because no text at hand gives the order: the
 file holds neighbouring N-tiles, one weight of each; an activation stays at a PE for as many cycles as there are tiles and meets one
-weight a cycle; K-tiles are the inner loop, so that one stripe of sums for all tiles of the file is accumulated at a time.
+weight per cycle; K-tiles are the inner loop, so that one stripe of sums for all tiles of the file is accumulated at a time.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ KIND = "enhanced_weight_stationary"
 class EnhancedWeightStationary(Dataflow):
     """Weights pass the decoder once, on their way into the files: every format of at most 8 bits fits.
 
-    A double-buffered array has two files a PE, which change roles behind the swap wave; in a single one a weight may be overwritten
+    A double-buffered array has two files per PE, which change roles behind the swap wave; in a single one a weight may be overwritten
     when the last activation row has met it. Accumulators hold M sums for each tile of the file.
     """
 

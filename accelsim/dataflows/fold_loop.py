@@ -21,7 +21,7 @@ MAX_FOLDS = 1 << 22  # some seconds
 
 @dataclass(frozen=True)
 class FoldResult:
-    """What a GEMM took.
+    """Cycles and utilization of a GEMM.
 
     Attributes
     ----------
@@ -31,7 +31,7 @@ class FoldResult:
     macs : multiply-accumulates, each once
     pes : PEs of the array
     mapped_pes : PEs that folds used, summed over the folds
-    rows_read : rows of the passing operand (columns of weights where inputs stay) that were read from their buffer; each is as long as
+    rows_read : rows of the passing operand (weight columns if inputs are stationary) that were read from their buffer; each is as long as
         the array side that it enters. An output stationary array reads as many of both operands
     """
 

@@ -1,4 +1,4 @@
-"""Input stationary: a tile of R x C activations stays, K down the rows and M across the columns, while N weight columns pass.
+"""Input stationary: a tile of R x C activations is stationary, K down the rows and M across the columns, while N weight columns pass.
 
 It is weight stationary for the transposed product, Y^T = Wt^T A^T, so it shares that timing; activations are loaded as weights are
 there. M-tiles are outside and K-tiles inside, so that one stripe of sums is accumulated at a time.
@@ -14,7 +14,7 @@ KIND = "input_stationary"
 
 
 class InputStationary(Dataflow):
-    """Weights stream past, again for each M-tile: a decoder would have to feed a weight to each row a cycle, so they come raw."""
+    """Weights stream past, again for each M-tile: a decoder would have to feed a weight to each row per cycle, so they come raw."""
 
     kind = KIND
     short_name = "is"

@@ -1,4 +1,4 @@
-"""Weight stationary: a tile of R x C weights stays, K down the rows and N across the columns, while M activation rows pass.
+"""Weight stationary: a tile of R x C weights is stationary, K down the rows and N across the columns, while M activation rows pass.
 
 The order of the folds is the core's: N-tiles outside, K-tiles inside, so that one stripe of sums is accumulated at a time.
 """

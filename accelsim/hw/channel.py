@@ -1,4 +1,4 @@
-"""Memory channels: what each kind of memory promises to the DMA, and the engines that keep the promise.
+"""Memory channels: the interface of each kind of memory to the DMA, and the engines behind it.
 
 A channel takes transfers (id, address, bytes, direction) in the order of their arrival and calls back when each is complete.
 """
@@ -101,7 +101,7 @@ def capacity_bytes(spec: MemorySpec | FlashSpec | None) -> int | None:
 
 
 def peak_bytes_per_s(spec: MemorySpec | FlashSpec | None) -> Fraction | None:
-    """Peak bytes a second; None where that is infinite or the memory is absent."""
+    """Peak bytes per second; None where that is infinite or the memory is absent."""
     if isinstance(spec, FlashSpec):
         return Fraction(spec.bandwidth)
     if spec is None:

@@ -14,7 +14,7 @@ from accelsim.kernels import compute, compute_state
 from accelsim.program import Program
 
 NEVER = int(compute_state.NEVER)
-LOOK_AHEAD = 2048  # cycles: as far as a prediction may be in vain
+LOOK_AHEAD = 2048  # cycles: limit of a prediction that may be discarded
 
 
 _FIELDS: Mapping[str, tuple[Any, ...]] = compute_state.STATE.fields or {}
@@ -160,7 +160,7 @@ class ComputeCluster(CycleEngine):
     # -- what it waits for
 
     def waiting(self) -> str:
-        """What the cluster waits for, in words, for the message of a deadlock."""
+        """Describe the cluster's pending work, for a deadlock's message."""
         names = ("cycle", "a_run", "a_tile", "l_run", "l_tile", "pushed", "d_task", "r_task")
         s = {name: int(self._state.ints[_AT[name]]) for name in names}
         runs = self._program.runs

@@ -19,7 +19,7 @@ from accelsim.records import Record
 
 
 class SparseTile(Record):
-    """In each row, d columns share q multipliers (MVQ, arXiv 2412.10261: H x d becomes H x Q); sums and their registers stay d wide."""
+    """In each row, d columns share q multipliers (MVQ, arXiv 2412.10261: H x d becomes H x Q); sums and their registers remain d wide."""
 
     d: Annotated[int, unit("columns")] = Field(ge=2, le=64, description="columns of a tile")
     q: Annotated[int, unit("multipliers")] = Field(
@@ -115,7 +115,7 @@ class CodebookSpec(Record):
 
 
 class ControlSpec(Record):
-    """What may overlap with what."""
+    """Overlap of loading, computing and issuing."""
 
     overlap: Literal["prefetch", "layer", "none"] = Field(
         default="prefetch",
@@ -135,7 +135,7 @@ class CoreGeometry:
     ----------
     rows, cols : PEs along the reduction and along the outputs
     codeword_length : elements D of a codeword; along the outputs for axis 0, along the reduction for axis 1
-    codewords : entries of the codebook; ports : lookups a cycle
+    codewords : entries of the codebook; ports : lookups per cycle
     word_bits : width of the weight buffer's read port, a cycle
     decode : a record is an index (and codeword_length sign bits if `sign`), else that many raw values of `raw_bits`
     max_m : rows that the accumulators hold
@@ -235,7 +235,7 @@ class CoreCounters:
 
 
 def run_stand_alone(geometry: CoreGeometry, m: int, k: int, n: int, supply: WordSupply | None = None) -> CoreCounters:
-    """One GEMM of (m x k) by (k x n) on a core that is alone: ceil(m / max_m) runs, whose supply starts anew; sums over them."""
+    """One GEMM of (m x k) by (k x n) on a stand-alone core: ceil(m / max_m) runs, each with a fresh supply; sums over them."""
     supply = supply or WordSupply()
     total = CoreCounters(0, 0, 0, 0, 0, 0, 0)
     for first in range(0, m, geometry.max_m):

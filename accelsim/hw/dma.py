@@ -192,7 +192,7 @@ class Dma:
         at_time(self._env, max(int(self._env.now), edge_ps(cycle, self._cluster.clock_hz)), end)
 
     def waiting(self) -> str:
-        """What the engine waits for, in words."""
+        """Describe the engine's pending work, for a deadlock's message."""
         return (
             f"DMA: weight transfer {self._next_weight} of {len(self._issues)}, activation job {self._next_job} of "
             f"{len(self._program.jobs)}, {len(self._flights)} transfers on their way"

@@ -1,9 +1,9 @@
-"""Cycle engines in an event simulation: predict to the next output, commit exactly, wake only for what somebody sees.
+"""Cycle engines in an event simulation: predict to the next output, commit exactly, wake only for visible events.
 
 An engine holds its committed state and a look-ahead copy. Inputs arrive on normal events; a late event of the same instant
 (all arrivals of the instant are in) then commits the state up to now, takes the inputs in, and runs the copy ahead
 to its first output. A wake-up at that time adopts the copy, unless an input came first: then the prediction is dropped and
-made anew. So the outcome is that of a clock-by-clock simulation, and two busy engines need not step in turn.
+recomputed. So the outcome is that of a clock-by-clock simulation, and two busy engines need not step in turn.
 
 Rules: no output in the cycle of its input; outputs on normal events, decisions on late ones; a busy engine always has a
 wake-up in the queue, so an empty queue with work left is a deadlock.
@@ -26,7 +26,7 @@ LATE = EventPriority(3)  # then the engines decide, with what the DMA has issued
 
 
 class _Call:
-    """As much of an event as SimPy's `step` asks for: decided when it is scheduled, with one callback. A run makes tens of thousands."""
+    """A minimal event for SimPy's `step`: triggered when scheduled, with one callback. A run creates tens of thousands."""
 
     __slots__ = ("callbacks",)
     _ok = True
@@ -37,7 +37,7 @@ class _Call:
 
 def at_time(env: simpy.Environment, time_ps: int, callback: Callable[[Any], None], priority: EventPriority = NORMAL) -> None:
     """Call `callback` at `time_ps`, which is not before now."""
-    env.schedule(_Call(callback), priority, time_ps - env.now)  # type: ignore[arg-type]  # all of an event that is asked for
+    env.schedule(_Call(callback), priority, time_ps - env.now)  # type: ignore[arg-type]  # all that SimPy needs of an event
 
 
 class CycleEngine(ABC):
@@ -60,7 +60,7 @@ class CycleEngine(ABC):
         return self._instant[1]
 
     def poke(self) -> None:
-        """Something outside changed: decide anew at the end of this instant."""
+        """Signal an external change: re-evaluate at the end of this instant."""
         if not self._poked:
             self._poked = True
             at_time(self.env, int(self.env.now), self._decide, LATE)
@@ -96,7 +96,7 @@ class CycleEngine(ABC):
 
     @abstractmethod
     def must_repredict(self) -> bool:
-        """Whether what changed can alter the prediction; if not, the change is taken in by this call."""
+        """Whether the change can alter the prediction; if not, this call takes it in."""
 
     @abstractmethod
     def commit(self, cycle: int) -> None:
@@ -116,4 +116,4 @@ class CycleEngine(ABC):
 
     @abstractmethod
     def publish(self) -> None:
-        """Tell the others what was put out."""
+        """Deliver the outputs to their receivers."""

@@ -32,7 +32,7 @@ class Channel(Protocol):
         """Named totals, with `bus_bytes` among them."""
 
     def waiting(self) -> str:
-        """What is pending, in words."""
+        """Describe the pending transfers."""
 
 
 class BackgroundSpec(Record):
@@ -57,7 +57,7 @@ class MemorySpec(Record):
     )
 
     def named_files(self) -> dict[str, Any]:
-        """What the files say that `device` and `policy` name: a device whose table was edited is another device."""
+        """Contents of the files that `device` and `policy` name: a device with an edited table is another device."""
         if self.device == IDEAL:
             return {}
         return {"device": load_device(self.device).model_dump(mode="json"), "policy": load_policy(self.policy).model_dump(mode="json")}

@@ -1,7 +1,7 @@
-"""What crosses the borders between the units of a machine in one run, noted as it happens: enough to run each unit again alone.
+"""Recorder of the traffic between the units of a machine in one run: enough to replay each unit alone.
 
-Only public inputs are noted (a transfer that is issued, completes or lands, a tensor that is filled), so a unit does not know that it
-is watched. What a unit did inside is found by running it again on these inputs, which gives the same run to the cycle.
+Only public inputs are recorded (a transfer that is issued, completes or lands, a tensor that is filled), so a unit does not know that it
+is watched. A unit's internal activity is recovered by replaying it on these inputs, which gives the same run to the cycle.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ class Request:
 
 @dataclass
 class RunRecorder:
-    """Notes of one run, in the order of time.
+    """Records of one run, in time order.
 
     Attributes
     ----------
     landed : (core cycle, weight-side transfer) of each that is in its buffer
     filled : (core cycle, load, first unit in the unit arrays, units) of each fill of a load task
     carries : number of a DMA transfer -> weight-side transfer of the program, or -1 - job
-    requests : memory -> what it took; completed_ps : memory -> number of a transfer -> when the memory was done with it
+    requests : memory -> transfers it accepted; completed_ps : memory -> number of a transfer -> when the memory was done with it
     """
 
     landed: list[tuple[int, int]] = field(default_factory=list)
@@ -49,7 +49,7 @@ class RunRecorder:
 
 
 class RecordedCluster(ComputeCluster):
-    """A cluster whose landings and fills are noted."""
+    """A cluster whose landings and fills are recorded."""
 
     def __init__(self, env: simpy.Environment, clock_hz: int, program: Program, recorder: RunRecorder) -> None:
         super().__init__(env, clock_hz, program)
@@ -65,7 +65,7 @@ class RecordedCluster(ComputeCluster):
 
 
 class RecordedChannel:
-    """A memory channel whose transfers are noted; made before the channel, which needs its `complete`."""
+    """A memory channel whose transfers are recorded; created before the channel, which needs its `complete`."""
 
     def __init__(self, env: simpy.Environment, name: str, complete: Complete, recorder: RunRecorder) -> None:
         self._env, self._ended = env, complete

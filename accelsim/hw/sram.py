@@ -15,7 +15,7 @@ from accelsim.records import Record
 
 
 class WeightBufferSpec(Record):
-    """Holds the compressed stream between DMA and unpacker; read one word a cycle."""
+    """Holds the compressed stream between DMA and unpacker; read one word per cycle."""
 
     capacity: Bytes = Field(gt=0, le=2**34, description="size of the buffer")
     word_bits: Bits = Field(gt=0, le=2**16, description="W: what the unpacker takes in per cycle; a multiple of 8")

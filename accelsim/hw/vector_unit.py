@@ -1,6 +1,6 @@
 """The vector unit: lanes that requantize what the array puts out and compute softmax, layernorm, GELU and sums.
 
-Disputable assumption: a function takes a whole number of passes over its row, each at one element a lane a cycle, and a
+Disputable assumption: a function takes a whole number of passes over its row, each at one element per lane and cycle, and a
 fixed latency after the last; it keeps the row meanwhile, so the activation buffer sees each operand and each result once; 0 lanes
 stand for an ideal unit that takes no time.
 """

@@ -77,7 +77,7 @@ class DramChannels:
         return totals
 
     def waiting(self) -> str:
-        """What is pending, in words."""
+        """Describe the pending transfers."""
         return f"DRAM: {len(self._parts)} transfers pending"
 
 
@@ -96,7 +96,7 @@ def channel_pieces(spec: MemorySpec, burst_bytes: int, first: int, end: int) -> 
 
 
 def channel_parameters(spec: MemorySpec, max_outstanding_bursts: int, fabric_latency_ps: int) -> at.Ints:
-    """What the kernels know of each channel of a memory."""
+    """Kernel parameters of each channel of a memory."""
     device = load_device(spec.device)
     release = 1 + -(-fabric_latency_ps * device.clock_hz // PS_PER_S)
     return _parameters(device, load_policy(spec.policy), spec.mapping, max_outstanding_bursts, release)

@@ -1,4 +1,4 @@
-"""How a burst's number is cut into row, bank, bank group and column: a table of orders, most significant field first.
+"""Address mapping: a burst's number as row, bank, bank group and column, in a table of orders, most significant field first.
 
 Disputable assumption: plain bit fields; no hashing of bank bits.
 """
@@ -13,8 +13,8 @@ from accelsim.registry import suggest
 
 # Ro row, Ba bank in its group, Bg bank group, Co column (burst in the row).
 MAPPINGS: dict[str, tuple[str, str, str, str]] = {
-    "RoBaBgCo": ("row", "bank", "group", "column"),  # a stream stays in a row, then goes on in the next bank group
-    "RoCoBaBg": ("row", "column", "bank", "group"),  # a stream goes round the bank groups, then round the banks
+    "RoBaBgCo": ("row", "bank", "group", "column"),  # a stream keeps to a row, then continues in the next bank group
+    "RoCoBaBg": ("row", "column", "bank", "group"),  # a stream rotates over the bank groups, then over the banks
 }
 DEFAULT_MAPPING = "RoBaBgCo"
 

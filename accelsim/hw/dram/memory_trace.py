@@ -1,4 +1,4 @@
-"""A memory trace: text lines `CYCLE R|W 0xADDR`, one burst a line, in the order in which they are offered.
+"""A request trace: text lines `CYCLE R|W 0xADDR`, one burst per line, in the order in which they are offered.
 
 Disputable assumption: an address is the byte address of a burst in one channel and is rounded down to the burst's start.
 """
@@ -53,7 +53,7 @@ def read_memory_trace(path: Path) -> MemoryTrace:
     except OSError as error:
         raise ReferenceDataError(f"{path}: cannot be read: {error.strerror or error}") from error
     except UnicodeDecodeError as error:
-        raise ReferenceDataError(f"{path}: cannot be read as a memory trace: it is not ASCII text") from error
+        raise ReferenceDataError(f"{path}: cannot be read as a request trace: it is not ASCII text") from error
     words = text.split()
     if len(words) % 3 or not words:
         raise _first_bad_line(path, text)
@@ -100,7 +100,7 @@ def _first_bad_line(path: Path, text: str) -> ReferenceDataError:
         _check_lines(path, text)
     except ReferenceDataError as error:
         return error
-    return ReferenceDataError(f"{path}: is not a memory trace; {ALLOWED}")
+    return ReferenceDataError(f"{path}: is not a request trace; {ALLOWED}")
 
 
 def transfers_of(trace: MemoryTrace, device: DramDevice) -> tuple[Ints, Ints, Ints, Ints]:

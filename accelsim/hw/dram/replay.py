@@ -1,4 +1,4 @@
-"""Replay of a memory trace on one channel: what it took, in figures with their units in their names.
+"""Replay of a request trace on one channel; the figures carry their units in their names.
 
 Disputable assumption: `cycles` ends with the last data on the bus, so a refresh after it does not count; writes are posted, so
 only reads have a latency (from acceptance to the last data).
@@ -24,7 +24,7 @@ TRANSFERS = 256  # submitted to the kernel at once, at least; twice the reads in
 
 @dataclass(frozen=True)
 class ReplayResult:
-    """What one replay took; cycles are of the memory clock."""
+    """Figures of one replay; cycles are of the memory clock."""
 
     device: str
     mapping: str
@@ -35,7 +35,7 @@ class ReplayResult:
     cycles: int  # to the end of the last data on the bus
     time_us: float
     bus_bytes: int
-    bandwidth_gb_per_s: float  # 10^9 bytes a second
+    bandwidth_gb_per_s: float  # 10^9 bytes per second
     peak_bandwidth_gb_per_s: float
     bus_busy_pct: float
     row_hits: int
@@ -58,7 +58,7 @@ class ReplayResult:
     writes_left: int  # that the policy never drained
 
     def to_dict(self) -> dict[str, object]:
-        """The fields by name, as JSON can hold them."""
+        """The fields by name, as plain JSON data."""
         return asdict(self)
 
 
@@ -108,7 +108,7 @@ def replay(
     mapping: str = DEFAULT_MAPPING,
     max_outstanding_bursts: int = 32,
 ) -> ReplayResult:
-    """Offer the bursts of `trace` in order, at most one a cycle and `max_outstanding_bursts` reads in flight, until all are served."""
+    """Offer the bursts of `trace` in order, at most one per cycle and `max_outstanding_bursts` reads in flight, until all are served."""
     return run_replay(trace, device, policy, mapping, max_outstanding_bursts).result
 
 

@@ -1,4 +1,4 @@
-"""Synthetic memory traces from their description: sequential, tiled, several streams, random, bursts with gaps.
+"""Synthetic request traces from their description: sequential, tiled, several streams, random, bursts with gaps.
 
 `python -m accelsim.hw.dram.synthetic CASES.json -o DIR` writes NAME.BYTES.txt for each case and burst size (default 32 and 64).
 Randomness is splitmix64 (Steele, Lea, Flood, OOPSLA 2014), so that a trace can be made again in any language, and its
@@ -190,8 +190,8 @@ def write_traces(cases: Path, folder: Path, burst_bytes: tuple[int, ...] = (32, 
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Write the traces that the command line asks for."""
-    parser = argparse.ArgumentParser(prog="python -m accelsim.hw.dram.synthetic", description="Write synthetic memory traces.")
+    """Entry point: write the requested traces."""
+    parser = argparse.ArgumentParser(prog="python -m accelsim.hw.dram.synthetic", description="Write synthetic request traces.")
     parser.add_argument("cases", type=Path, help="JSON file of cases")
     parser.add_argument("-o", "--output", type=Path, required=True, help="folder for NAME.BYTES.txt")
     parser.add_argument("--burst-bytes", type=int, nargs="+", default=[32, 64], choices=(16, 32, 64, 128))
