@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 class AccelsimError(Exception):
-    """Base of every error whose cause lies in what the user gave."""
+    """Base of every error caused by user input."""
 
 
 class ConfigError(AccelsimError):
@@ -28,7 +28,7 @@ class CompileError(AccelsimError):
 
 
 class DeadlockError(AccelsimError):
-    """Every unit waits: the message lists each one and what it waits for."""
+    """Every unit waits: the message lists each unit and the event it waits for."""
 
 
 class ConservationError(AccelsimError):
@@ -36,7 +36,7 @@ class ConservationError(AccelsimError):
 
 
 class ReferenceDataError(AccelsimError):
-    """A file of reference figures, or a memory trace, is wrong."""
+    """A file of reference figures, or a request trace, is wrong."""
 
 
 class OutputError(AccelsimError):

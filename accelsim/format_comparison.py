@@ -1,6 +1,6 @@
-"""Several traces of one network, each in its format, on one chip: simulated, costed, and put side by side.
+"""Several traces of one network, one per format, on one chip: simulated, costed and compared.
 
-Disputable assumption: a format meets the chip with the codebook that it asks for (`fit`), so that no format pays for another's.
+Disputable assumption: each format gets the chip with the codebook it asks for (`fit`), so no format pays for another's.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from accelsim.what_if import with_overrides
 def compare_formats(
     accelerator: Accelerator, traces: Sequence[Trace], technology: Technology, *, fit: bool = True, progress: Progress | None = None
 ) -> tuple[FormatPoint, ...]:
-    """Each trace on the chip, in order; the first is what the others are compared with.
+    """Each trace on the chip, in order; the first is the baseline.
 
     Parameters
     ----------

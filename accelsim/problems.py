@@ -1,4 +1,4 @@
-"""What is wrong with a value from a file, in words: the field, the value as the file writes it, and what is allowed.
+"""Validation errors in words: the field, the value as the file writes it, and what is allowed.
 
 A reader of a YAML or JSON file need not know Python: text, numbers, lists and groups of fields, not str, int, tuple and dict.
 """
@@ -23,7 +23,7 @@ _OTHER = "must be another kind of value"
 _GROUP, _LIST, _TEXT = "must be a group of fields", "must be a list", "must be text"
 _WHOLE, _NUMBER, _TRUTH = "must be a whole number", "must be a number", "must be true or false"
 
-# What each type of pydantic's errors means to a person; what stands in braces comes with the error.
+# Each type of pydantic error in words; names in braces come with the error.
 _WORDS: Mapping[str, str] = {
     MISSING: "is missing, and has no default",
     UNKNOWN_FIELD: "unknown field",
@@ -73,7 +73,7 @@ _WORDS: Mapping[str, str] = {
 
 
 def in_words(problem: ErrorDetails) -> str:
-    """What is allowed, as the end of a sentence: 'must be at least 1', "must be 'ram' or 'rom'; did you mean 'rom'?"."""
+    """Allowed values, as the end of a sentence: 'must be at least 1', "must be 'ram' or 'rom'; did you mean 'rom'?"."""
     context: Mapping[str, Any] = problem.get("ctx", {})
     text = _WORDS.get(problem["type"], _OTHER).format(**{name: _figure(value) for name, value in context.items()})
     name = context["tag"] if problem["type"] == UNKNOWN_KIND else problem["input"] if problem["type"] == "literal_error" else None
@@ -81,7 +81,7 @@ def in_words(problem: ErrorDetails) -> str:
 
 
 def shown(value: Any) -> str:
-    """A value as its file might write it, at most a line's worth."""
+    """A value as its file might write it, on at most one line."""
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
     text = repr(list(value) if isinstance(value, tuple) else value)
@@ -96,7 +96,7 @@ def one_problem(error: ValidationError) -> str:
 
 
 def field_place(problem: ErrorDetails, fields: Any) -> tuple[int | str, ...]:
-    """Where in `fields` the problem lies: names and positions, without the kinds of record that pydantic puts between them."""
+    """Path of the problem in `fields`: names and positions, without the record kinds that pydantic inserts."""
     place: list[int | str] = []
     here = fields
     for part in problem["loc"]:
@@ -120,7 +120,7 @@ def unknown_field(problem: ErrorDetails, record: type[BaseModel]) -> str:
 
 
 def fields_at(record: type[BaseModel], path: tuple[int | str, ...]) -> list[str]:
-    """Fields of the records that may stand at `path` (as pydantic gives it: with the kinds of tagged records between the names)."""
+    """Fields of the records that may stand at `path` (pydantic's form, with the kinds of tagged records between the names)."""
     current = [record]
     for part in path:
         if isinstance(part, int):

@@ -1,6 +1,6 @@
-"""What the compiler hands to the machine: runs of the core, tasks of the vector unit, transfers and activation jobs.
+"""The compiled program: runs of the core, tasks of the vector unit, transfers and activation jobs.
 
-Only data: arrays with the dtypes of the compute kernel, and records that say to which layer each piece belongs.
+Only data: arrays with the dtypes of the compute kernel, and records that assign each piece to a layer.
 """
 
 from __future__ import annotations
@@ -67,11 +67,11 @@ class ActivationJob:
 
 @dataclass(frozen=True)
 class Slot:
-    """A tensor in the activation buffer for a while.
+    """A slot of the activation buffer, taken by a tensor for its live range.
 
     Attributes
     ----------
-    tensor : name, with the head where heads are apart
+    tensor : name, with the head where heads are stored separately
     offset, size : bytes in the buffer
     load : the load task that brings it, -1 if the program computes it
     writers : tasks that compute it; readers : tasks that read it; stored : the task whose unit 0 says that it was written to DRAM, or -1
@@ -88,7 +88,7 @@ class Slot:
 
 @dataclass(frozen=True)
 class LayerPlan:
-    """What is known of a layer before it runs.
+    """Static figures of a layer, known before it runs.
 
     Attributes
     ----------

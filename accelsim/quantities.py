@@ -1,4 +1,4 @@
-"""Quantities with units, as people write them, turned into integers: bytes, picoseconds, hertz, bytes a second.
+"""Quantities with units, converted to integers: bytes, picoseconds, hertz, bytes per second.
 
 Binary prefixes (KiB, MiB, GiB) are powers of 1024, decimal ones (kB, MB, GB) powers of 1000, as IEC 80000-13 has them.
 """
@@ -69,7 +69,7 @@ def parse_hz(value: object) -> int:
 
 
 def parse_bytes_per_s(value: object) -> int:
-    """'0.4 GB/s' -> 400,000,000 bytes a second. A bare number is refused unless it is 0."""
+    """'0.4 GB/s' -> 400,000,000 bytes per second. A bare number is refused unless it is 0."""
     if value == 0 and not isinstance(value, bool):
         return 0
     return _parse(value, _BYTES_PER_S, "a bandwidth")

@@ -68,11 +68,11 @@ class Record(FrozenModel):
 _R = TypeVar("_R", bound=BaseModel)
 
 _LARGEST_FILE = 64 << 20  # bytes of text that a person writes
-_LARGEST_YAML = 1_000_000  # values that a file may mean, each alias counted as what it stands for
+_LARGEST_YAML = 1_000_000  # values in a file, with every alias expanded
 
 
 def explain(error: ValidationError, source: str, record: type[BaseModel], fields: Any) -> str:
-    """'FILE: field `a.b`: MESSAGE (got VALUE)' for each problem that pydantic found in `fields`, one a line."""
+    """'FILE: field `a.b`: MESSAGE (got VALUE)' for each problem that pydantic found in `fields`, one per line."""
     lines = []
     problems = error.errors(include_url=False)
     for problem in problems:
@@ -130,7 +130,7 @@ _SafeDumper: type[yaml.SafeDumper] = getattr(yaml, "CSafeDumper", yaml.SafeDumpe
 
 
 class _UniqueKeyLoader(_SafeLoader):  # type: ignore[valid-type, misc]  # the base is chosen at run time
-    """Safe YAML that refuses a key given twice: the first would be lost without a word."""
+    """Safe YAML that rejects duplicate keys: the first value would be dropped silently."""
 
 
 def _mapping(loader: _UniqueKeyLoader, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
@@ -145,15 +145,15 @@ _UniqueKeyLoader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG,
 
 
 def parse_yaml(text: str) -> Any:
-    """What YAML text says; yaml.YAMLError if it is none, gives a key twice, or grows past all measure by its aliases."""
+    """Parse YAML text; yaml.YAMLError if it is invalid, repeats a key, or expands beyond the limit through aliases."""
     content = yaml.load(text, _UniqueKeyLoader)
     if _values(content, {}) > _LARGEST_YAML:
-        raise yaml.constructor.ConstructorError(None, None, f"its aliases stand for more than {_LARGEST_YAML} values")
+        raise yaml.constructor.ConstructorError(None, None, f"its aliases expand to more than {_LARGEST_YAML} values")
     return content
 
 
 def _values(content: Any, known: dict[int, int]) -> int:
-    """Values in what a file says, written out; `known` by identity, so that the work is that of the text."""
+    """Number of values with aliases expanded; `known` caches by identity, so the work is linear in the text."""
     if not isinstance(content, dict | list):
         return 1
     if id(content) not in known:
@@ -164,7 +164,7 @@ def _values(content: Any, known: dict[int, int]) -> int:
 
 
 def read_text(path: Path, error: type[AccelsimError] = ConfigError, encoding: str = "utf-8") -> str:
-    """The text of a file of at most 64 MiB; `error` if it cannot be read, is longer or is no text."""
+    """The text of a file of at most 64 MiB; `error` if it cannot be read, is longer or is not text."""
     try:
         with path.open("rb") as file:
             content = file.read(_LARGEST_FILE + 1)

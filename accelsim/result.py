@@ -1,6 +1,6 @@
-"""What a simulation says: cycles by cause, traffic by operand, bounds, counters; a frozen record that a file can hold.
+"""The result of a simulation: cycles by category, traffic by operand, bounds, counters; a frozen, serializable record.
 
-Nothing here computes physics; sums and shares of what was counted, no more. Area and energy are derived in `report`.
+Nothing here computes physics, only sums and shares of counts. Area and energy are derived in `cost`.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from accelsim.errors import ConfigError
 from accelsim.kernels.compute_state import CATEGORIES as CATEGORIES  # of a cycle: the same order and colours everywhere
 from accelsim.problems import in_words, shown
 
-SCHEMA_VERSION = 2  # 2: each frame names its network; files of version 1, of a single network each, are read too
+SCHEMA_VERSION = 2  # 2: each inference names its network; version 1 files, of a single network each, are read too
 
-# What crosses a memory channel. `padding` is what the packed image adds, `burst_rounding` what whole bursts add.
+# Operands on a memory channel. `padding` is added by the packed image, `burst_rounding` by whole bursts.
 OPERANDS = (
     "indices",
     "signs",
@@ -55,7 +55,7 @@ class Traffic:
 
 @dataclass(frozen=True)
 class LayerResult:
-    """One layer in one frame.
+    """One layer in one inference.
 
     Attributes
     ----------
@@ -65,7 +65,7 @@ class LayerResult:
     bounds : resource -> least core cycles that the layer needs of it (dram, flash, array, decode, buffer_width, vector)
     start_cycle, end_cycle : first cycle and first cycle after, on the array's time line; equal for a layer without a GEMM. Heads of an
         attention interleave with other layers, so the span may hold cycles of others: `cycles` counts the layer's own
-    lowering : what the compiler chose for it
+    lowering : the compiler's choices for it
     """
 
     name: str
@@ -119,9 +119,9 @@ class Result:
     run_id : SHA-256 over accelerator, trace, options and the hash of the model's sources
     accelerator : the resolved configuration as `Accelerator.dump_yaml` writes it
     trace_name : of several networks their names, joined by ' + '; trace_sha256 : identity of one, or of all in order
-    frames : one record an inference, in order; a network's first is its cold start, its last the steady state
+    frames : one record per inference, in order; a network's first is its cold start, its last the steady state
     counters : named totals of the units (DRAM commands, row hits, DMA transfers, ...)
-    choices : what the compiler decided for the whole program
+    choices : the compiler's choices for the whole program
     """
 
     run_id: str
@@ -141,7 +141,7 @@ class Result:
 
     @property
     def total_cycles(self) -> int:
-        """Core cycles of all frames."""
+        """Core cycles of all inferences."""
         return sum(frame.total_cycles for frame in self.frames)
 
     @property
@@ -150,12 +150,12 @@ class Result:
 
     @cached_property
     def layers(self) -> tuple[LayerResult, ...]:
-        """Layers of all frames, in order."""
+        """Layers of all inferences, in order."""
         return tuple(layer for frame in self.frames for layer in frame.layers)
 
     @cached_property
     def cycles(self) -> dict[str, int]:
-        """Category -> core cycles of all frames."""
+        """Category -> core cycles of all inferences."""
         return {name: sum(frame.cycles[name] for frame in self.frames) for name in CATEGORIES}
 
     @property
@@ -178,7 +178,7 @@ class Result:
 
     @property
     def useful_bytes(self) -> int:
-        """Bytes on all memory channels that somebody asked for: without padding and burst rounding."""
+        """Useful bytes on all memory channels: without padding and burst rounding."""
         return sum(bits for key, bits in self.traffic.items() if key.operand not in ("padding", "burst_rounding")) // 8
 
     @cached_property
@@ -232,7 +232,7 @@ class Result:
 
 @cache
 def _reader() -> TypeAdapter[Result]:
-    """What says which field of a file is not of its type: dataclasses take any value."""
+    """Validator of field types: dataclasses accept any value."""
     return TypeAdapter(Result)
 
 
@@ -252,7 +252,7 @@ def load_result(path: Path) -> Result:
     return Result.from_json(text, str(file))
 
 
-# How the categories group into resources that an architect can buy more of.
+# Stall reasons by the resource that an architect could enlarge.
 RESOURCES: Mapping[str, tuple[str, ...]] = {
     "MAC array": ("busy", "fill_drain", "swap"),
     "weight memory": ("dram", "codebook_load"),
@@ -267,7 +267,7 @@ RESOURCES: Mapping[str, tuple[str, ...]] = {
 }
 
 
-# The resource behind each bound, and the share of the cycles from which a bound says alone what limits: there is no more to gain.
+# The resource behind each bound, and the share of the cycles from which a bound alone decides what limits: there is no more to gain.
 BOUND_RESOURCES: Mapping[str, str] = {
     "array": "MAC array",
     "dram": "weight memory",
@@ -280,9 +280,9 @@ NEARLY_BOUND = 0.9
 
 
 def nearest_bound(cycles: Mapping[str, int], bounds: Mapping[str, int]) -> str | None:
-    """The bound that the cycles nearly meet, None if none is so near.
+    """The bound that the cycles nearly reach; None if there is none.
 
-    Loads that hide under work leave no stall behind, so the array looks busiest although a faster one would gain nothing.
+    Loads hidden under compute cause no stalls, so the array looks busiest although a faster one would gain nothing.
     """
     if not bounds:
         return None
@@ -291,7 +291,7 @@ def nearest_bound(cycles: Mapping[str, int], bounds: Mapping[str, int]) -> str |
 
 
 def limiting_resource(cycles: Mapping[str, int], bounds: Mapping[str, int]) -> str:
-    """The resource whose bound is nearly met, else the one that the array spends most cycles on or waiting for."""
+    """The limiting resource: whose bound is nearly reached, else the one the array spends most cycles on or waiting for."""
     near = nearest_bound(cycles, bounds)
     if near is not None:
         return BOUND_RESOURCES[near]

@@ -1,4 +1,4 @@
-"""The machine: cluster, DMA and memories wired together, run to the end of a program, and checked.
+"""The machine: cluster, DMA and memories wired together, run to the end of a program and checked.
 
 What must add up is checked here in every run: each cycle in one category, each byte received, each MAC once.
 """
@@ -31,15 +31,15 @@ SERVED = 0.98  # share of a background client's rate below which the result says
 
 @dataclass(frozen=True)
 class Outcome:
-    """What the machine did.
+    """Outcome of a run of the machine.
 
     Attributes
     ----------
-    cycles : core cycles until the last result was where it belongs
-    tail_cycles : of them, after the cluster had ended, until the last write had landed
+    cycles : core cycles until the last result reached its destination
+    tail_cycles : of these, cycles after the cluster had ended, until the last write landed
     run_results : int64 (runs, columns of RUN_RESULTS)
     counters : named totals of the units
-    warnings : what a reader should know of this run
+    warnings : caveats of this run
     """
 
     cycles: int
@@ -60,13 +60,13 @@ def run_program(
 
     Parameters
     ----------
-    recorder : takes notes of what passes between the units; the run is the same without
-    outcomes : of earlier runs, by `Timing.key`: an equal one is taken from there, a new one is added (not with a recorder)
+    recorder : records the traffic between the units; the run is the same without
+    outcomes : cache of earlier outcomes by `Timing.key`; read and extended unless there is a recorder
 
     Raises
     ------
     DeadlockError
-        Every unit waits: says for what.
+        Every unit waits; the message names the event each one waits for.
     ConservationError
         Cycles or bytes do not add up.
     """
@@ -82,7 +82,7 @@ def run_program(
 
 
 def _run(timing: Timing, progress: Progress | None, recorder: RunRecorder | None) -> Outcome:
-    """The machine's own run."""
+    """Run the machine itself, without cache or checks."""
     program = timing.program
     env = simpy.Environment()
     clock = timing.clock_hz
@@ -135,7 +135,7 @@ def _run(timing: Timing, progress: Progress | None, recorder: RunRecorder | None
     counters["weight_buffer_taken_bytes"] = cluster.taken_bytes
     counters["vector_busy_cycles"] = cluster.vector_busy_cycles
     late = [client.served_share for client in others if client.served_share < SERVED]
-    warnings = tuple(f"the background client got {100 * share:.0f} % of the bandwidth that it asked for" for share in late)
+    warnings = tuple(f"the background client got {100 * share:.0f} % of its requested bandwidth" for share in late)
     return Outcome(end, end - cluster.done_cycle, cluster.results, dict(counters), warnings)
 
 
@@ -145,7 +145,7 @@ def check_outcome(program: Program, outcome: Outcome) -> None:
     Raises
     ------
     ConservationError
-        A cycle that is in no category or in two, a byte that was lost or made up, a row that the array did not see once.
+        A cycle in no category or in two, a byte lost or duplicated, a row the array did not see exactly once.
     """
     column = {name: index for index, name in enumerate(RUN_RESULTS)}
     categories = column["start"]

@@ -1,8 +1,8 @@
-"""All that moves a cycle: the part of an accelerator and of a program that the machine is given, and its identity.
+"""Everything that affects timing: the part of an accelerator and of a program that the machine sees, and its identity.
 
 The machine runs on this record and on nothing else, so two runs with equal records take equal cycles whatever else differs (a codebook's
-circuit, a buffer that is larger than anything in it, a report's bounds): their outcome is computed once. What a future machine is to
-read has to be put here first, and is then part of the identity.
+circuit, a buffer larger than its contents, a report's bounds): their outcome is computed once. A field that a future machine
+reads has to be added here first, and is then part of the identity.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ from accelsim.program import Program
 
 @dataclass(frozen=True)
 class Timing:
-    """What the machine is made of and what it runs.
+    """The machine's parameters and the program it runs.
 
     Attributes
     ----------
     weight_memory : dram or flash
-    device : what the files say that the memory names
-    program : without what is only reported: of a layer its name is left
+    device : contents of the files that the memory names
+    program : without fields that are only reported; of a layer only its name
     """
 
     clock_hz: int
@@ -55,7 +55,7 @@ class Timing:
 
 
 def timing_of(accelerator: Accelerator, program: Program) -> Timing:
-    """What moves a cycle when `program` runs on `accelerator`."""
+    """Everything that affects timing when `program` runs on `accelerator`."""
     layers = tuple(replace(layer, format="", macs=0, bits={}, vector_cycles=0, bounds={}, lowering="") for layer in program.layers)
     timed = replace(program, layers=layers, stays=(), choices={}, warnings=(), batch=0, peak_activation_bytes=0)
     dram = accelerator.dram
@@ -64,7 +64,7 @@ def timing_of(accelerator: Accelerator, program: Program) -> Timing:
 
 
 def _feed(digest: Any, value: Any) -> None:
-    """Add a value to a hash; what it is made of keeps its place by lengths and types."""
+    """Add a value to a hash, with lengths and types so that no two values collide."""
     if isinstance(value, np.ndarray):
         digest.update(f"{value.dtype.descr}{value.shape}".encode())
         digest.update(np.ascontiguousarray(value).tobytes())

@@ -1,7 +1,7 @@
-"""What each resource would be worth if it were free: the same run again, with one thing ideal at a time.
+"""Idealizations: the same run again with one resource ideal at a time, as an upper bound on its worth.
 
 Disputable assumption: a resource is made ideal through the configuration alone, so the machine keeps every other rule; the
-gains of two rows do not add up, because what the first one hid the second one uncovers.
+gains of two rows do not add up, because one bottleneck hides another.
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ from accelsim.simulate import simulate
 from accelsim.trace.trace import Trace
 
 HUGE_BYTES = 2**34  # of an ideal buffer: the most that a specification may say
-MANY_ROWS = 2**20  # rows a cycle of an ideal array, likewise
+MANY_ROWS = 2**20  # rows per cycle of an ideal array, likewise
 MANY_PORTS = 8
 
 
 @dataclass(frozen=True)
 class WhatIf:
-    """A run with one thing ideal.
+    """A run under one idealization.
 
     Attributes
     ----------
     speedup : baseline cycles over this run's cycles
-    explanation : '' unless this run is slower than the baseline, or equal because nothing was to be changed
+    explanation : '' unless this run is slower than the baseline, or equal because the chip already is that way
     """
 
     name: str
@@ -41,7 +41,7 @@ class WhatIf:
 
 @dataclass(frozen=True)
 class Ideal:
-    """One thing to make ideal, as overrides of an accelerator's fields."""
+    """One idealization, as overrides of an accelerator's fields."""
 
     name: str
     description: str
@@ -55,7 +55,7 @@ def _memory(accelerator: Accelerator, traces: Sequence[Trace]) -> tuple[str, ...
 
 
 def _background(accelerator: Accelerator) -> str:
-    """Another client stays: what is free is the channel."""
+    """Keep the background client: only the channel is ideal."""
     client = accelerator.dram.background if accelerator.dram is not None else None
     return f", background: {{bandwidth: {client.bandwidth} B/s, transfer: {client.transfer} B}}" if client else ""
 
@@ -89,7 +89,7 @@ def _width(accelerator: Accelerator, traces: Sequence[Trace]) -> tuple[str, ...]
 
 IDEALS: tuple[Ideal, ...] = (
     Ideal("memory", "weights and activations cross it in no time", _memory),
-    Ideal("decoder", "an array row of codewords a cycle, next codebook loads aside", _decoder),
+    Ideal("decoder", "an array row of codewords per cycle, next codebook loads aside", _decoder),
     Ideal("buffer width", "every decode cycle's bits in one word", _width),
     Ideal("array", "all rows of a tile in one cycle", lambda *_: (f"array.rows_per_cycle={MANY_ROWS}",)),
     Ideal("vector unit", "its functions take no time", lambda *_: ("vector_unit.lanes=0", "vector_unit.latency=0")),
@@ -100,7 +100,7 @@ IDEALS: tuple[Ideal, ...] = (
     ),
     Ideal("accumulators", "a second bank drains while the first one fills", lambda *_: ("array.accumulator_banks=2",)),
     Ideal("shadow weights", "a second set loads while the first one waits", lambda *_: ("array.shadow_sets=2",)),
-    Ideal("buffer ports", f"{MANY_PORTS} accesses a bank and cycle", lambda *_: (f"activation_buffer.ports={MANY_PORTS}",)),
+    Ideal("buffer ports", f"{MANY_PORTS} accesses per bank and cycle", lambda *_: (f"activation_buffer.ports={MANY_PORTS}",)),
 )
 
 
@@ -133,7 +133,7 @@ def what_if(
             progress("what if", number, len(IDEALS))
         other = with_overrides(accelerator, ideal.overrides(accelerator, traces))
         if other == accelerator:
-            out.append(WhatIf(ideal.name, ideal.description, baseline, 1.0, "the chip has it so already"))
+            out.append(WhatIf(ideal.name, ideal.description, baseline, 1.0, "the chip is already configured this way"))
             continue
         result = simulate(other, *traces, frames=len(baseline.frames) // len(traces), batch=baseline.batch, seed=seed)
         speedup = baseline.total_cycles / result.total_cycles
@@ -147,7 +147,7 @@ def with_overrides(accelerator: Accelerator, overrides: tuple[str, ...]) -> Acce
 
 
 def explain(baseline: Result, result: Result) -> str:
-    """Why `result` is slower than `baseline`: the causes that grew and shrank, and what the compiler chose otherwise; '' if it is not."""
+    """Why `result` is slower than `baseline`: stall reasons that grew or shrank, and changed compiler choices; '' if it is not."""
     lost = result.total_cycles - baseline.total_cycles
     if lost <= 0:
         return ""
@@ -158,4 +158,4 @@ def explain(baseline: Result, result: Result) -> str:
     other = [f"{name}: {value}" for name, value in result.choices.items() if value != baseline.choices.get(name)]
     bytes_more = result.bus_bytes - baseline.bus_bytes
     traffic = f"; {bytes_more:+,} bytes on the bus" if bytes_more else ""
-    return text + traffic + (f"; the compiler chose {'; '.join(other)}" if other else "")
+    return text + traffic + (f"; compiler choices changed: {'; '.join(other)}" if other else "")

@@ -25,7 +25,7 @@ def test_aliases_that_stand_for_more_than_a_million_values_are_refused(tmp_path:
     lines += [f"a{level}: &a{level} [" + ", ".join([f"*a{level - 1}"] * 10) + "]" for level in range(1, 30)]
     path = tmp_path / "laughs.yaml"
     path.write_text("\n".join(lines))
-    with pytest.raises(ConfigError, match=r"laughs\.yaml: not valid YAML: its aliases stand for more than 1000000 values"):
+    with pytest.raises(ConfigError, match=r"laughs\.yaml: not valid YAML: its aliases expand to more than 1000000 values"):
         read_yaml(path)
 
 

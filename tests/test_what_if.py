@@ -61,7 +61,7 @@ def test_a_chip_that_has_it_already_is_not_run_again() -> None:
     baseline = simulate(accelerator, trace)
     row = next(row for row in what_if(accelerator, trace, baseline) if row.name == "accumulators")
     assert row.result is baseline
-    assert row.explanation == "the chip has it so already"
+    assert row.explanation == "the chip is already configured this way"
 
 
 def test_frames_and_batch_are_those_of_the_baseline() -> None:
@@ -80,11 +80,11 @@ def test_an_override_keeps_every_other_field() -> None:
     assert with_overrides(other, ("vector_unit.lanes=64",)) == accelerator
 
 
-def test_a_slower_run_is_explained_by_the_causes_that_moved() -> None:
+def test_a_slower_run_is_explained_by_the_stall_reasons_that_moved() -> None:
     before = result((layer("fc", {"busy": 100, "dram": 40}, traffic=(read("raw_weights", 50),)),))
     after = result((layer("fc", {"busy": 100, "dram": 10, "vector": 45}, traffic=(read("raw_weights", 58),)),))
     after = replace(after, choices={"weights": "pinned"})
     # 155 - 140 = 15 cycles; dram 10 - 40; vector 45 - 0; 8 bytes more
-    expected = "slower by 15 cycles: vector +45 outweigh dram -30; +8 bytes on the bus; the compiler chose weights: pinned"
+    expected = "slower by 15 cycles: vector +45 outweigh dram -30; +8 bytes on the bus; compiler choices changed: weights: pinned"
     assert explain(before, after) == expected
     assert explain(after, before) == ""

@@ -36,7 +36,7 @@ def test_a_run_prints_tables_of_80_columns_without_escapes():
     text = call(*RUN, "--full")
     assert max(map(len, text.splitlines())) <= 80
     assert "\x1b" not in text
-    for title in ("Where the cycles go", "Layers, repeated blocks summed", "Traffic", "Bounds", "What the compiler chose"):
+    for title in ("Where the cycles go", "Layers, repeated blocks summed", "Traffic", "Bounds", "Compiler choices"):
         assert title in text
 
 
@@ -131,7 +131,7 @@ def test_a_comparison_first_says_what_limits_the_baseline():
 
 def test_the_printed_savings_add_up_to_the_difference():
     text = call(*COMPARE)
-    for title in ("By cause, in cycles\n", "By layer, repeated blocks summed, in cycles\n"):
+    for title in ("By category, in cycles\n", "By layer, repeated blocks summed, in cycles\n"):
         *parts, total = text.split(title)[1].split("\n\n")[0].splitlines()[1:]
         saved = [
             int(word.replace(",", ""))

@@ -90,7 +90,7 @@ def moved_between_causes(fields: dict[str, Any]) -> None:
     ("change", "message"),
     [
         (lambda fields: fields.update(schema_version=99), "schema_version"),
-        (one_cycle_more, "cannot be repeated: the result has"),
+        (one_cycle_more, "cannot be reproduced: the result has"),
         (moved_between_causes, "has other cycles or bytes here"),
         (lambda fields: fields["counters"].update(dma_received_bytes=1), "dma_received_bytes is 1"),
         (lambda fields: fields.update(trace_sha256="0" * 64), "--trace DIR"),
