@@ -1,0 +1,41 @@
+"""House style that a search can check: docstrings name a thing or an action, rates say per, and banned phrases stay out."""
+
+from __future__ import annotations
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PACKAGES = ("hw", "timeline", "report", "sweep", "validate", "studies", "cost", "dataflows", "compress")
+MODULES = (
+    *("errors", "problems", "quantities", "records", "registry", "what_if", "format_comparison", "system", "timing", "program", "result"),
+)
+SOURCES = sorted(
+    [path for package in PACKAGES for path in (ROOT / "accelsim" / package).rglob("*.py")]
+    + [ROOT / "accelsim" / f"{module}.py" for module in MODULES]
+)
+PAGES = sorted((ROOT / "docs").glob("*.md"))
+BANNED = re.compile(
+    r"\b(?:bits a weight|bytes a (?:core )?cycle|MACs a cycle|lookups a cycle|rows a cycle|bytes a second|bytes a channel)\b"
+    r"|nearest its bound|memory trace\b|worked out anew|that are borne|comes along|\b[Bb]y cause\b",
+)
+
+
+def docstrings(path: Path) -> list[str]:
+    """Every docstring of a module."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    kinds = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+    return [ast.get_docstring(node) or "" for node in ast.walk(tree) if isinstance(node, kinds)]
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_docstrings_open_with_a_verb_or_a_noun(path: Path) -> None:
+    assert [text for text in docstrings(path) if text.startswith("What ")] == []
+
+
+@pytest.mark.parametrize("path", SOURCES + PAGES, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_phrases_of_the_glossary_are_used(path: Path) -> None:
+    assert BANNED.findall(path.read_text(encoding="utf-8")) == []
