@@ -134,7 +134,7 @@ def test_a_file_of_something_else_is_refused_and_left_alone(tmp_path):
     connection = sqlite3.connect(other)
     connection.execute("CREATE TABLE birds (name TEXT)")
     connection.close()
-    refused(other, ConfigError, "is an SQLite file of something else")
+    refused(other, ConfigError, "is an SQLite file of another program")
     refused(tmp_path, ConfigError, "is a directory")
     refused(tmp_path / "no" / "folder.sqlite", OutputError, "cannot be opened")
     with pytest.raises(ConfigError, match="no such store"):
@@ -191,10 +191,10 @@ def test_a_store_that_is_taken_away_is_one_message_and_not_written_on_unseen(tmp
     with open_store(path) as store:
         store.add_runs([row(1)])
         path.rename(tmp_path / "elsewhere.sqlite")
-        with pytest.raises(OutputError, match="was removed or replaced while it was in use"):
+        with pytest.raises(OutputError, match="was removed or replaced while in use"):
             store.add_runs([row(2)])
         open_store(path).close()
-        with pytest.raises(OutputError, match="was removed or replaced while it was in use"):
+        with pytest.raises(OutputError, match="was removed or replaced while in use"):
             store.add_runs([row(2)])
 
 
