@@ -75,7 +75,7 @@ class MemoryTable(Record):
     area_factor: Figure = Field(description="area over CACTI's at the grid's node")
     energy_factor: Figure = Field(description="energy of an access over CACTI's at the grid's node")
     leakage_factor: Figure = Field(description="leakage over CACTI's at the grid's node")
-    small_sram_um2_per_bit: Figure = Field(description="least um2 a bit of a one-port SRAM of up to 4 KiB, where CACTI is too small")
+    small_sram_um2_per_bit: Figure = Field(description="least um2 per bit of a one-port SRAM of up to 4 KiB, where CACTI is too small")
     codebook_sram_um2_per_bit: Figure = Field(description="area of a bit of a codebook SRAM")
     codebook_sram_fixed_um2: Figure = Field(description="area of a codebook SRAM besides its bits")
     rom_macro_um2_per_bit: Figure = Field(description="area of a bit of a ROM macro")
