@@ -8,14 +8,14 @@ from pkgutil import walk_packages
 from typing import Any
 
 import pytest
-from accelsim.trace.shapes import TensorShape
-from accelsim.trace.streams import WeightRecord
 from pydantic import BaseModel, ValidationError
 
 import accelsim
 from accelsim.accelerator import load_accelerator
 from accelsim.errors import FormatError, TraceError
 from accelsim.formats.catalog import parse_format
+from accelsim.ops.shapes import TensorShape
+from accelsim.ops.weight_record import WeightRecord
 from accelsim.records import FrozenModel
 from tests.tiny_machines import tiny_accelerator, tiny_encoder
 

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 import yaml
-from accelsim.trace.shapes import ManifestRecord
 from jsonschema import Draft202012Validator
 
 from accelsim.accelerator import load_accelerator
+from accelsim.ops.shapes import ManifestRecord
 from accelsim.presets import built_in, preset_names, trace_names
 from accelsim.quantities import parse_bytes, parse_bytes_per_s, parse_hz, parse_ps
 from accelsim.records import Record, unit_of
