@@ -16,7 +16,7 @@ from accelsim.errors import ConfigError
 from accelsim.progress import Progress
 from accelsim.report.format_points import FormatPoint
 from accelsim.report.tables.trace import format_rows
-from accelsim.simulate import simulate
+from accelsim.simulation import simulate
 from accelsim.trace.trace import Trace
 from accelsim.what_if import with_overrides
 

@@ -21,7 +21,7 @@ from accelsim.accelerator import Accelerator
 from accelsim.compiler.geometry import activation_geometry, weight_geometry
 from accelsim.compiler.image import LayerImage, layer_image, matrix_image, reduction_order, tile_of_weight
 from accelsim.compiler.target import Target, target_of
-from accelsim.compress.compress_trace import materialize
+from accelsim.compression.compress_trace import materialize
 from accelsim.hw.decode_mac_core import CoreGeometry
 from accelsim.kernels.decode import Words, codeword_words, stream_words
 from accelsim.kernels.decode_masked import NO_MASKS, MaskTable, mask_table

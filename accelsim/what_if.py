@@ -14,7 +14,7 @@ import yaml
 from accelsim.accelerator import Accelerator, load_accelerator
 from accelsim.progress import Progress
 from accelsim.result import CATEGORIES, Result
-from accelsim.simulate import simulate
+from accelsim.simulation import simulate
 from accelsim.trace.trace import Trace
 
 HUGE_BYTES = 2**34  # of an ideal buffer: the most that a specification may say

@@ -32,8 +32,8 @@ with WorkerPool(2) as pool:
     print(list(pool.map(operator.neg, range(4))), len(signals) > 1)
 """
 SWEEP = """
-from accelsim.sweep.points import Point, expand
-from accelsim.sweep.pool import ProcessPool
+from accelsim.sweeps.points import Point, expand
+from accelsim.sweeps.pool import ProcessPool
 from tests.sweep.small_sweeps import TECHNOLOGY, sweep
 points = [item for item in expand(sweep()) if isinstance(item, Point)][:4]
 pool = ProcessPool(2, TECHNOLOGY)

@@ -15,7 +15,7 @@ from accelsim.errors import ConfigError, FormatError, TraceError
 from accelsim.formats.catalog import parse_format
 from accelsim.problems import in_words, shown
 from accelsim.records import Record, build
-from accelsim.sweep.spec import load_sweep
+from accelsim.sweeps.spec import load_sweep
 
 PHRASES = re.compile(
     r"Input|should|valid (?!YAML)|parse|Extra|permitted|Field required|dictionary|instance|string|integer|boolean|tuple|None|True|False|"

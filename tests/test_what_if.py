@@ -9,7 +9,7 @@ import pytest
 
 from accelsim.accelerator import load_accelerator
 from accelsim.presets import preset_names
-from accelsim.simulate import simulate
+from accelsim.simulation import simulate
 from accelsim.trace.trace import load_trace
 from accelsim.what_if import IDEALS, explain, what_if, with_overrides
 from tests.synthetic_results import layer, read, result

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from hypothesis import strategies as st
 
-from accelsim.compress.compress_trace import compress_trace, make_recipe
+from accelsim.compression.compress_trace import compress_trace, make_recipe
 from accelsim.importers.graph.builder import GraphBuilder
 from accelsim.importers.graph.layout import View
 from accelsim.importers.graph.windows import Convolution, Pool

@@ -35,7 +35,7 @@ def ablation(
         check_ablation_folder(out)
     inputs = [load_inputs(accel, name, overrides) for name in (trace, raw_trace)]
     node = load_technology(technology)
-    from accelsim.simulate import simulate  # after the checks: a wrong name is answered without loading the machine
+    from accelsim.simulation import simulate  # after the checks: a wrong name is answered without loading the machine
 
     with progress(quiet=quiet) as update:
         coded, raw = (simulate(machine, network, seed=seed, progress=update) for machine, network in inputs)

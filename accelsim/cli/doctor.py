@@ -168,8 +168,8 @@ def _version(project: str) -> str | None:
 def _self_check() -> Finding:
     """The small simulation."""
     from accelsim.accelerator import load_accelerator
-    from accelsim.compress.open_trace import open_trace
-    from accelsim.simulate import simulate
+    from accelsim.compression.open_trace import open_trace
+    from accelsim.simulation import simulate
 
     chip, trace, cycles = SELF_CHECK
     name = f"{trace} on {chip}"

@@ -66,7 +66,7 @@ def packed_traces(names: Sequence[str]) -> list[Trace]:
     """
     from fnmatch import fnmatchcase
 
-    from accelsim.compress.open_trace import open_trace
+    from accelsim.compression.open_trace import open_trace
     from accelsim.presets import trace_names
     from accelsim.registry import suggest
 

@@ -55,7 +55,7 @@ Seed = Annotated[int, typer.Option(min=0, help="Seed of what the trace leaves op
 
 def load_others(names: Sequence[str] | None) -> tuple[Trace, ...]:
     """The traces that take turns with the first."""
-    from accelsim.compress.open_trace import open_trace
+    from accelsim.compression.open_trace import open_trace
 
     return tuple(open_trace(name) for name in names or ())
 
@@ -69,7 +69,7 @@ def load_accelerator_of(accelerator: str, overrides: Sequence[str] | None) -> Ac
 
 def load_inputs(accelerator: str, trace: str, overrides: Sequence[str] | None, *, fit: bool = False) -> tuple[Accelerator, Trace]:
     """The accelerator and the trace that a command names; with `fit` the accelerator has the codebook that the trace asks for."""
-    from accelsim.compress.open_trace import open_trace
+    from accelsim.compression.open_trace import open_trace
 
     machine, network = load_accelerator_of(accelerator, overrides), open_trace(trace)
     if not fit:

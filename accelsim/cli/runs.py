@@ -73,7 +73,7 @@ def run(
     others = load_others(then)
     node = load_technology(technology)
     area_of(machine, node)  # a codebook that no circuit can hold is answered before the simulation
-    from accelsim.simulate import simulate, simulate_recorded  # after the checks: a wrong name is answered without loading the machine
+    from accelsim.simulation import simulate, simulate_recorded  # after the checks: a wrong name is answered without loading the machine
 
     with progress(quiet=quiet) as update:
         if timeline is None:
@@ -192,7 +192,7 @@ def compare(
     node = load_technology(technology)
     for machine, _ in machines:
         area_of(machine, node)  # a codebook that no circuit can hold is answered before the simulations
-    from accelsim.simulate import simulate
+    from accelsim.simulation import simulate
 
     results: list[Result] = []
     with progress(quiet=quiet) as update:

@@ -19,10 +19,10 @@ from accelsim.errors import ConfigError
 
 if TYPE_CHECKING:
     from accelsim.cost.technology import Technology
-    from accelsim.sweep.cluster import Security
-    from accelsim.sweep.runner import Backend
-    from accelsim.sweep.spec import Sweep
-    from accelsim.sweep.tally import SweepProgress, SweepSummary
+    from accelsim.sweeps.cluster import Security
+    from accelsim.sweeps.runner import Backend
+    from accelsim.sweeps.spec import Sweep
+    from accelsim.sweeps.tally import SweepProgress, SweepSummary
 
 PLAIN_SECONDS = 10.0  # between two lines of progress where there is no terminal
 SHOWN_MESSAGES = 5
@@ -71,18 +71,18 @@ def sweep(
     cannot be, 130 when interrupted (what was done is stored).
     """
     from accelsim.cost.technology import load_technology
-    from accelsim.sweep.export import check_export, export_sweep
-    from accelsim.sweep.findings import SWEEP_FOLDER, ask, make_question
-    from accelsim.sweep.spec import load_sweep
-    from accelsim.sweep.store import open_store
-    from accelsim.sweep.table import read_table
+    from accelsim.sweeps.export import check_export, export_sweep
+    from accelsim.sweeps.findings import SWEEP_FOLDER, ask, make_question
+    from accelsim.sweeps.spec import load_sweep
+    from accelsim.sweeps.store import open_store
+    from accelsim.sweeps.table import read_table
 
     wanted = load_sweep(name)
     question = make_question(wanted, pareto, under or (), best)
     if search is not None:
         if limit is not None or dry_run:
             raise ConfigError("--limit and --dry-run belong to the whole product; how many points a search proposes say --trials")
-        from accelsim.sweep.search import check_search
+        from accelsim.sweeps.search import check_search
 
         check_search(search, question.figures)
     elif trials is not None or search_seed is not None:
@@ -92,7 +92,7 @@ def sweep(
         from accelsim.report.export.folder import check_replaceable
 
         check_replaceable(folder, SWEEP_FOLDER)
-        from accelsim.sweep.pictures import check_pictures, draw
+        from accelsim.sweeps.pictures import check_pictures, draw
 
         check_pictures(wanted)
     technology = load_technology(wanted.technology)
@@ -109,11 +109,11 @@ def sweep(
         try:
             with _progress(quiet) as update:
                 if search is None:
-                    from accelsim.sweep.runner import run_sweep
+                    from accelsim.sweeps.runner import run_sweep
 
                     summary = run_sweep(wanted, opened, backend, technology, limit=limit, retry_failed=retry_failed, progress=update)
                 else:
-                    from accelsim.sweep.search import search as run_search
+                    from accelsim.sweeps.search import search as run_search
 
                     summary = run_search(
                         wanted, opened, backend, technology, question.figures, trials or 200,
@@ -149,12 +149,12 @@ def _backend(
     if scheduler is None and cluster is None:
         if any(tls):
             raise ConfigError("--tls-ca-file, --tls-cert and --tls-key belong to a cluster: give --scheduler tls://HOST:PORT")
-        from accelsim.sweep.pool import ProcessPool
+        from accelsim.sweeps.pool import ProcessPool
 
         return ProcessPool(workers or _cores(), technology)
     if scheduler is not None and cluster is not None:
         raise ConfigError("--scheduler and --cluster exclude each other: a cluster that is there, or one made here")
-    from accelsim.sweep.cluster import Security, connect, start_local
+    from accelsim.sweeps.cluster import Security, connect, start_local
 
     if cluster is not None:
         if cluster != "local":
@@ -181,9 +181,9 @@ def _cores() -> int:
 
 def _dry_run(wanted: Sweep, path: Path, technology: Technology, limit: int | None, as_json: bool, quiet: bool) -> None:
     from accelsim.report.tables.text import count
-    from accelsim.sweep.dry_run import dry_run
-    from accelsim.sweep.metrics import costing_id
-    from accelsim.sweep.store import open_store
+    from accelsim.sweeps.dry_run import dry_run
+    from accelsim.sweeps.metrics import costing_id
+    from accelsim.sweeps.store import open_store
 
     if path.exists():
         with open_store(path, create=False) as opened:

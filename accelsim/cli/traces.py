@@ -64,9 +64,9 @@ def compress(
     """Encode a float trace's weights in a format, or each layer as a recipe says."""
     if (format is None) == (recipe_file is None) or (layers is not None and format is None):
         raise ConfigError("compress needs one of --format FORMAT (with --layers PATTERN if not the usual ones) and --recipe FILE")
-    from accelsim.compress.compress_trace import compress_trace
-    from accelsim.compress.open_trace import open_float_trace
-    from accelsim.compress.recipe import load_recipe, make_recipe
+    from accelsim.compression.compress_trace import compress_trace
+    from accelsim.compression.open_trace import open_float_trace
+    from accelsim.compression.recipe import load_recipe, make_recipe
     from accelsim.report.tables.compression import compression_line, render_compression
     from accelsim.report.tables.terminal import progress, stdout_console
     from accelsim.report.tables.trace import inspect_trace
@@ -91,7 +91,7 @@ def inspect(
     quiet: Quiet = False,
 ) -> None:
     """Layers, shapes, formats and bits of a trace; use of its codebooks and balance of its signs."""
-    from accelsim.compress.open_trace import open_trace
+    from accelsim.compression.open_trace import open_trace
     from accelsim.report.export.trace import check_trace_folder, write_trace_folder
 
     if out is not None:
@@ -100,7 +100,7 @@ def inspect(
     if found.has_payload:
         found.verify_payload()
     if regenerate:
-        from accelsim.compress.compress_trace import materialize
+        from accelsim.compression.compress_trace import materialize
         from accelsim.report.tables.terminal import progress
 
         with progress(quiet=quiet) as update:

@@ -1,5 +1,5 @@
 """Axis 1: how weights are stored. One module a format, found by its KIND.
 
 To add one: a module with KIND, SPEC (a WeightFormat) and EXAMPLES (texts that `parse_format` takes, over which the contract tests run);
-and, if weights can be turned into it, a module of the same KIND in `accelsim.compress`.
+and, if weights can be turned into it, a module of the same KIND in `accelsim.compression`.
 """

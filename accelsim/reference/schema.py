@@ -14,7 +14,7 @@ from accelsim.formats.catalog import format_kinds, format_module
 from accelsim.formats.weight_format import WeightFormat
 from accelsim.records import field_paths
 from accelsim.reference.kinds import find_kind
-from accelsim.sweep.spec import RUN_NAMES
+from accelsim.sweeps.spec import RUN_NAMES
 
 _EXPONENT = r"^[+-]?[0-9]+(\.[0-9]*)?[eE][+-]?[0-9]+$"
 DIALECT = "https://json-schema.org/draft/2020-12/schema"

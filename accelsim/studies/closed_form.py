@@ -7,7 +7,7 @@ the whole network (attention and patch embedding too) at full utilisation; so th
 from __future__ import annotations
 
 from accelsim.progress import Progress
-from accelsim.simulate import simulate
+from accelsim.simulation import simulate
 from accelsim.studies.ideal_machines import closed_form_machine
 from accelsim.studies.network_parts import compressed_matrices, stacked
 from accelsim.studies.study_records import LimitCell

@@ -30,7 +30,7 @@ from accelsim.report.speedup_cells import Cell, Point
 from accelsim.report.tables.terminal import PIPE_COLUMNS
 from accelsim.report.tables.terminal import say as paragraph
 from accelsim.result import Result
-from accelsim.simulate import simulate
+from accelsim.simulation import simulate
 from accelsim.studies import study_tables as tables
 from accelsim.studies.closed_form import closed_form, limit_cells
 from accelsim.studies.speedup_map import bandwidth_points, batch_points, lane_points, measure_all, port_points, preset_points

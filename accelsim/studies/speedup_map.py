@@ -15,7 +15,7 @@ from accelsim.accelerator import load_accelerator
 from accelsim.progress import Progress
 from accelsim.report.speedup_cells import Cell, Limiter, Point
 from accelsim.result import Result
-from accelsim.simulate import simulate
+from accelsim.simulation import simulate
 from accelsim.trace.trace import Trace, load_trace
 
 PRESET_OF_ARRAY = {16: "mcu-16x16", 32: "edge-32x32", 64: "edge-64x64"}

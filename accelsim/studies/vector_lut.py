@@ -15,7 +15,7 @@ from accelsim.formats.catalog import parse_format
 from accelsim.ops.shapes import LoopBounds, TensorShape
 from accelsim.ops.weight_record import WeightRecord
 from accelsim.presets import built_in
-from accelsim.simulate import simulate
+from accelsim.simulation import simulate
 from accelsim.trace.layers import GemmLayer
 from accelsim.trace.manifest import Manifest, ModelInput
 from accelsim.trace.seeded import seeded_source

@@ -12,7 +12,7 @@ from accelsim.accelerator import load_accelerator
 from accelsim.formats.catalog import parse_format
 from accelsim.presets import built_in
 from accelsim.result import Result
-from accelsim.simulate import simulate
+from accelsim.simulation import simulate
 from accelsim.trace.layers import WeightedLayer, WeightRecord
 from accelsim.trace.manifest import Manifest
 from accelsim.trace.trace import Trace, load_trace

@@ -14,7 +14,7 @@ from accelsim.accelerator import Accelerator, load_accelerator
 from accelsim.hw.channel import peak_bytes_per_s
 from accelsim.progress import Progress
 from accelsim.result import Result
-from accelsim.simulate import simulate
+from accelsim.simulation import simulate
 from accelsim.studies.ideal_machines import HUGE
 from accelsim.studies.network_parts import compressed_matrices, products_alone, stacked
 from accelsim.studies.study_records import Walk, WalkStep

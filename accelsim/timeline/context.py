@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import Any
 
 from accelsim.quantities import cycle_at, edge_ps
-from accelsim.simulate import RecordedRun
+from accelsim.simulation import RecordedRun
 from accelsim.timeline.trace_file import Slice, TraceFile, Track
 from accelsim.timeline.window import Window
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from accelsim.kernels.compute_state import ROW
 from accelsim.program import Program
-from accelsim.simulate import RecordedRun
+from accelsim.simulation import RecordedRun
 
 WEIGHT_SIDE = ("indices", "signs", "masks", "codebook", "raw_weights", "scales_bias", "parameters")
 

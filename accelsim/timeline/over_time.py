@@ -20,7 +20,7 @@ from accelsim.report.plots.over_time import Binning, Steps, plot_over_time
 from accelsim.report.plots.picture import Picture, files_of, picture
 from accelsim.report.plots.style import OPERAND_PAINT, TOTAL_PAINT, Paint
 from accelsim.run_labels import label
-from accelsim.simulate import RecordedRun
+from accelsim.simulation import RecordedRun
 from accelsim.timeline.context import Context
 from accelsim.timeline.counters import Bandwidth, WeightBuffer, draw_activations
 from accelsim.timeline.flights import flights_of

@@ -14,7 +14,7 @@ from accelsim.errors import ConservationError
 from accelsim.kernels import compute_state
 from accelsim.kernels.cycle_samples import CARRY, SAMPLE, sample_cycles
 from accelsim.program import Int64
-from accelsim.simulate import RecordedRun
+from accelsim.simulation import RecordedRun
 
 NEVER = int(compute_state.NEVER)
 CHUNK = 1 << 15  # cycles that are held at once

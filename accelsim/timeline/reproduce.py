@@ -18,7 +18,7 @@ from accelsim.progress import Progress
 from accelsim.provenance import run_id, traces_sha256
 from accelsim.records import parse_yaml
 from accelsim.result import LayerResult, Result
-from accelsim.simulate import RecordedRun, simulate_recorded
+from accelsim.simulation import RecordedRun, simulate_recorded
 from accelsim.trace.trace import Trace, load_trace
 
 

@@ -18,7 +18,7 @@ from accelsim.errors import ConfigError, ConservationError
 from accelsim.program import Int64
 from accelsim.quantities import cycle_at
 from accelsim.report.export.whole_file import new_file
-from accelsim.simulate import RecordedRun
+from accelsim.simulation import RecordedRun
 from accelsim.timeline.context import Context
 from accelsim.timeline.core_tracks import ArrayTrack, CodebookTrack, LayerTrack, LoaderTrack, VectorTrack
 from accelsim.timeline.counters import Bandwidth, WeightBuffer, draw_activations

@@ -21,7 +21,7 @@ from accelsim.quantities import PS_PER_S, edge_ps
 from accelsim.report.export.whole_file import FileKind, new_file
 from accelsim.report.tables.text import clean
 from accelsim.result import CATEGORIES
-from accelsim.simulate import RecordedRun
+from accelsim.simulation import RecordedRun
 from accelsim.timeline.replay import ClusterReplay, Samples
 from accelsim.timeline.window import Window
 

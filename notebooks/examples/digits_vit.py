@@ -21,9 +21,9 @@ import torch
 from sklearn.datasets import load_digits
 from transformers import ViTConfig, ViTForImageClassification
 
-from accelsim.compress.compress_trace import compress_trace
-from accelsim.compress.encoder import reconstruct
-from accelsim.compress.recipe import make_recipe
+from accelsim.compression.compress_trace import compress_trace
+from accelsim.compression.encoder import reconstruct
+from accelsim.compression.recipe import make_recipe
 from accelsim.importers.import_model import import_model
 from accelsim.trace.trace import Trace, with_metrics
 

@@ -18,9 +18,9 @@ import numpy.typing as npt
 import torch
 from torch.func import functional_call
 
-from accelsim.compress.compress_trace import compress_trace
-from accelsim.compress.recipe import make_recipe
-from accelsim.compress.repack import repack
+from accelsim.compression.compress_trace import compress_trace
+from accelsim.compression.recipe import make_recipe
+from accelsim.compression.repack import repack
 from accelsim.trace.trace import Trace
 from notebooks.examples.digits_vit import BATCH, Digits, accuracy, digits, to_trace, train, weights_of, with_weights
 

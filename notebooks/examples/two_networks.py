@@ -14,14 +14,14 @@ from pathlib import Path
 
 from accelsim.accelerator import load_accelerator
 from accelsim.compiler.codebook_fit import codebook_overrides
-from accelsim.compress.compress_trace import compress_trace
-from accelsim.compress.recipe import make_recipe
+from accelsim.compression.compress_trace import compress_trace
+from accelsim.compression.recipe import make_recipe
 from accelsim.cost.area import area_of
 from accelsim.cost.energy import energy_of
 from accelsim.cost.technology import load_technology
 from accelsim.presets import find_trace
 from accelsim.result import FrameResult, Result
-from accelsim.simulate import simulate
+from accelsim.simulation import simulate
 from accelsim.trace.seeded import seeded_source
 from accelsim.trace.trace import Trace, load_trace
 

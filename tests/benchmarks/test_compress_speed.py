@@ -11,8 +11,8 @@ import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 from threadpoolctl import threadpool_limits
 
-from accelsim.compress.compress_trace import compress_trace, make_recipe
-from accelsim.compress.kmeans import nearest_codewords
+from accelsim.compression.compress_trace import compress_trace, make_recipe
+from accelsim.compression.kmeans import nearest_codewords
 from accelsim.trace.trace import load_trace
 from tests.benchmarks.speed import Speed
 

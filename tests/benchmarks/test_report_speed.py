@@ -15,9 +15,9 @@ from accelsim.accelerator import load_accelerator
 from accelsim.cost.recost import recost
 from accelsim.cost.technology import load_technology
 from accelsim.result import load_result
-from accelsim.simulate import simulate
-from accelsim.sweep.pareto import pareto_front
-from accelsim.sweep.store import open_store
+from accelsim.simulation import simulate
+from accelsim.sweeps.pareto import pareto_front
+from accelsim.sweeps.store import open_store
 from accelsim.trace.trace import load_trace
 from tests.benchmarks.speed import Speed
 from tests.sweep.test_store import row

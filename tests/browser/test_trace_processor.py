@@ -13,7 +13,7 @@ import pytest
 
 from accelsim.accelerator import load_accelerator
 from accelsim.presets import find_trace
-from accelsim.simulate import simulate_recorded
+from accelsim.simulation import simulate_recorded
 from accelsim.trace.trace import load_trace
 from tests.browser.chromium import PROGRAM, Browser, chromium
 from tests.browser.trace_processor import trace_processor

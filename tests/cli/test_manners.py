@@ -163,7 +163,7 @@ def test_an_array_beyond_the_memory_is_one_message(monkeypatch):
     def too_large(*_: object) -> None:
         np.empty(1 << 60, np.float32)
 
-    monkeypatch.setattr("accelsim.compress.open_trace.open_trace", too_large)
+    monkeypatch.setattr("accelsim.compression.open_trace.open_trace", too_large)
     assert refused("inspect", "tiny_vit_float") == (
         "accelsim: out of memory: Unable to allocate 4.00 EiB for an array with shape (1152921504606846976,) and data type float32\n"
     )

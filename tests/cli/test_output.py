@@ -186,7 +186,7 @@ def test_a_demo_interrupted_while_its_processes_start_says_so_in_one_line(wait: 
 
 
 def test_an_interrupted_compression_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from accelsim.compress import compress_trace
+    from accelsim.compression import compress_trace
 
     done = iter(range(3))
 

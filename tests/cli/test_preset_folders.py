@@ -19,7 +19,7 @@ from accelsim.accelerator import load_accelerator
 from accelsim.cli import app
 from accelsim.presets import PATH_VARIABLE, built_in, find_preset, find_trace
 from accelsim.result import Result
-from accelsim.simulate import simulate
+from accelsim.simulation import simulate
 from accelsim.trace.trace import load_trace
 
 DATA = built_in()

@@ -16,7 +16,7 @@ from accelsim.cost.energy import energy_of
 from accelsim.cost.recost import recost
 from accelsim.cost.technology import load_technology
 from accelsim.result import Result, load_result
-from accelsim.simulate import simulate
+from accelsim.simulation import simulate
 from tests.tiny_machines import gemm_chain, tiny_accelerator
 
 
@@ -80,7 +80,7 @@ def test_nothing_that_simulates_is_loaded(saved: Path, tmp_path: Path) -> None:
     code = (
         "import sys; from accelsim.cli import main; sys.argv = ['accelsim', 'report', sys.argv[1], '-o', sys.argv[2], '-q']\n"
         "try: main()\nexcept SystemExit as end: assert not end.code\n"
-        "assert not {'accelsim.simulate', 'accelsim.system', 'accelsim.compiler'} & set(sys.modules)"
+        "assert not {'accelsim.simulation', 'accelsim.system', 'accelsim.compiler'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code, saved / "raw", tmp_path / "r.html"], check=True, stdout=subprocess.DEVNULL, timeout=120)
 

@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 from accelsim.cli import app
 from accelsim.result import load_result
-from accelsim.simulate import simulate
+from accelsim.simulation import simulate
 from accelsim.trace.manifest import Manifest
 from accelsim.trace.trace import Trace
 from tests.timeline.trace_reader import read_trace

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from accelsim.compress.compress_trace import compress_trace, make_recipe
+from accelsim.compression.compress_trace import compress_trace, make_recipe
 from accelsim.errors import TraceError
 from accelsim.trace.trace import load_trace
 

@@ -11,10 +11,10 @@ import numba
 import numpy as np
 import pytest
 
-from accelsim.compress.compress_trace import Recipe, Rule, compress_trace, make_recipe, materialize
-from accelsim.compress.encoder import encode, reconstruct
-from accelsim.compress.open_trace import open_trace
-from accelsim.compress.recipe import BLOCK_PATTERN
+from accelsim.compression.compress_trace import Recipe, Rule, compress_trace, make_recipe, materialize
+from accelsim.compression.encoder import encode, reconstruct
+from accelsim.compression.open_trace import open_trace
+from accelsim.compression.recipe import BLOCK_PATTERN
 from accelsim.errors import FormatError, TraceError
 from accelsim.formats.catalog import parse_format
 from accelsim.trace.manifest import Manifest, ModelInput
@@ -128,7 +128,7 @@ def test_materialize_refuses_what_it_cannot_regenerate(tmp_path: Path) -> None:
 
 def test_another_process_makes_the_same_bits(tmp_path: Path) -> None:
     code = (
-        "import sys; from accelsim.compress.compress_trace import *; from accelsim.trace.trace import load_trace\n"
+        "import sys; from accelsim.compression.compress_trace import *; from accelsim.trace.trace import load_trace\n"
         "compress_trace(load_trace(sys.argv[1]), make_recipe('ssvq:k=16,d=8'), sys.argv[2])"
     )
     subprocess.run([sys.executable, "-c", code, str(TRACES / "tiny_vit_float"), str(tmp_path / "tiny_vit_ssvq")], check=True)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from accelsim.compress.kmeans import kmeans, nearest_codewords
+from accelsim.compression.kmeans import kmeans, nearest_codewords
 from accelsim.errors import FormatError
 
 

@@ -13,10 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from accelsim.accelerator import load_accelerator
-from accelsim.compress.compress_trace import compress_trace, make_recipe
-from accelsim.compress.encoder import encode, reconstruct
-from accelsim.compress.kmeans import kmeans
-from accelsim.compress.masked_vq import largest
+from accelsim.compression.compress_trace import compress_trace, make_recipe
+from accelsim.compression.encoder import encode, reconstruct
+from accelsim.compression.kmeans import kmeans
+from accelsim.compression.masked_vq import largest
 from accelsim.errors import FormatError
 from accelsim.formats.bits import pack_bits
 from accelsim.formats.catalog import parse_format
@@ -25,7 +25,7 @@ from accelsim.functional import check_functional
 from accelsim.kernels.decode import codeword_words, stream_words
 from accelsim.kernels.decode_masked import decode_masked_records, mask_table
 from accelsim.kernels.stripe import decode_stripes
-from accelsim.simulate import simulate
+from accelsim.simulation import simulate
 from accelsim.trace.trace import load_trace
 from tests import naive_formats as naive
 

@@ -16,10 +16,10 @@ import pytest
 import safetensors.numpy
 
 from accelsim.accelerator import load_accelerator
-from accelsim.compress.compress_trace import compress_trace, make_recipe
+from accelsim.compression.compress_trace import compress_trace, make_recipe
 from accelsim.functional import check_functional
 from accelsim.ops.weight_record import StreamRecord
-from accelsim.simulate import simulate
+from accelsim.simulation import simulate
 from accelsim.trace.layers import GemmLayer, LoopBounds, TensorShape, WeightRecord
 from accelsim.trace.manifest import CheckpointSource, Manifest, ModelInput
 from accelsim.trace.payload import file_sha256

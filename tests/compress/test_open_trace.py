@@ -6,9 +6,9 @@ import pytest
 
 from accelsim.accelerator import load_accelerator
 from accelsim.cli.runs import pairs
-from accelsim.compress.open_trace import open_trace
+from accelsim.compression.open_trace import open_trace
 from accelsim.errors import AccelsimError
-from accelsim.simulate import simulate
+from accelsim.simulation import simulate
 
 
 @pytest.mark.parametrize(

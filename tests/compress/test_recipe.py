@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from accelsim.compress.compress_trace import compress_trace
-from accelsim.compress.recipe import Recipe, Rule, load_recipe, make_recipe
+from accelsim.compression.compress_trace import compress_trace
+from accelsim.compression.recipe import Recipe, Rule, load_recipe, make_recipe
 from accelsim.errors import AccelsimError, FormatError, TraceError
 from accelsim.formats.catalog import describe_format, parse_format
 from accelsim.ops.weight_record import StreamRecord

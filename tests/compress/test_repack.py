@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from accelsim.compress.compress_trace import compress_trace, make_recipe
-from accelsim.compress.repack import repack
+from accelsim.compression.compress_trace import compress_trace, make_recipe
+from accelsim.compression.repack import repack
 from accelsim.errors import AccelsimError, TraceError
 from accelsim.trace.trace import load_trace, save_trace
 

@@ -12,17 +12,17 @@ from hypothesis import strategies as st
 
 from accelsim.accelerator import Accelerator, load_accelerator
 from accelsim.compiler.compile import compile_trace
-from accelsim.compress.compress_trace import Recipe, Rule, compress_trace, make_recipe, materialize
-from accelsim.compress.encoder import Matrix, encode_with, make_codebook
-from accelsim.compress.open_trace import open_trace
-from accelsim.compress.shared_codebooks import shared_codebooks
+from accelsim.compression.compress_trace import Recipe, Rule, compress_trace, make_recipe, materialize
+from accelsim.compression.encoder import Matrix, encode_with, make_codebook
+from accelsim.compression.open_trace import open_trace
+from accelsim.compression.shared_codebooks import shared_codebooks
 from accelsim.errors import CompileError, FormatError, TraceError
 from accelsim.formats.catalog import parse_format
 from accelsim.functional import check_functional
 from accelsim.ops.weight_record import StreamRecord
 from accelsim.report.tables.trace import stream_totals
 from accelsim.result import Result
-from accelsim.simulate import simulate
+from accelsim.simulation import simulate
 from accelsim.trace.layers import WeightedLayer, WeightRecord
 from accelsim.trace.seeded import seeded_source
 from accelsim.trace.trace import Trace, load_trace, with_payload

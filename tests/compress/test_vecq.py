@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from accelsim.accelerator import load_accelerator
 from accelsim.compiler.geometry import weight_geometry
 from accelsim.compiler.target import target_of
-from accelsim.compress.compress_trace import compress_trace, make_recipe
-from accelsim.compress.compression_report import LayerCompression
-from accelsim.compress.encoder import encode, reconstruct
-from accelsim.compress.vecq import LAMBDA
+from accelsim.compression.compress_trace import compress_trace, make_recipe
+from accelsim.compression.compression_report import LayerCompression
+from accelsim.compression.encoder import encode, reconstruct
+from accelsim.compression.vecq import LAMBDA
 from accelsim.errors import CompileError, FormatError
 from accelsim.formats.catalog import parse_format
 from accelsim.ops.shapes import LoopBounds, TensorShape

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from accelsim.compress.encoder import encode, reconstruct
+from accelsim.compression.encoder import encode, reconstruct
 from accelsim.errors import FormatError
 from accelsim.formats.bits import pack_bits
 from accelsim.formats.catalog import parse_format

@@ -14,12 +14,12 @@ from typer.testing import CliRunner
 
 from accelsim.accelerator import load_accelerator
 from accelsim.cli import app
-from accelsim.compress.open_trace import open_trace
+from accelsim.compression.open_trace import open_trace
 from accelsim.cost.area import area_of
 from accelsim.cost.technology import load_technology
 from accelsim.errors import ReferenceDataError
 from accelsim.presets import built_in
-from accelsim.simulate import simulate
+from accelsim.simulation import simulate
 from accelsim.validate.systolic import validate_systolic
 from tests.added_members import added_member
 
@@ -149,7 +149,7 @@ import importlib, json, sys
 sys.path.insert(0, {root!r})
 import accelsim.ops
 accelsim.ops.__path__.append({folder!r})
-from accelsim.simulate import simulate
+from accelsim.simulation import simulate
 from accelsim.trace.manifest import Manifest
 from accelsim.trace.trace import Trace
 from tests.tiny_machines import Net, tiny_accelerator

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from accelsim.compress.encoder import encode, reconstruct
+from accelsim.compression.encoder import encode, reconstruct
 from accelsim.errors import FormatError
 from accelsim.formats.bits import pack_bits, unpack_bits
 from accelsim.formats.catalog import describe_format, format_examples, format_kinds, parse_format
@@ -18,7 +18,7 @@ from accelsim.registry import members
 from tests import naive_formats as naive
 
 EXAMPLES = format_examples()
-ENCODED = [text for text in EXAMPLES if parse_format(text).kind in members("accelsim.compress")]
+ENCODED = [text for text in EXAMPLES if parse_format(text).kind in members("accelsim.compression")]
 
 
 def random_arrays(spec: WeightFormat, k: int, n: int, rng: np.random.Generator) -> dict[str, np.ndarray]:

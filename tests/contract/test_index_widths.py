@@ -13,7 +13,7 @@ from accelsim.cost.technology import load_technology
 from accelsim.formats.catalog import format_kinds, format_module
 from accelsim.functional import check_functional
 from accelsim.result import Result
-from accelsim.simulate import simulate
+from accelsim.simulation import simulate
 from accelsim.trace.trace import Trace
 from tests.functional.test_functional import gemm_trace
 

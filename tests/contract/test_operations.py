@@ -16,7 +16,7 @@ from accelsim.ops.example import Example
 from accelsim.ops.operation import VectorLayer
 from accelsim.ops.shapes import TensorShape
 from accelsim.registry import members
-from accelsim.simulate import simulate
+from accelsim.simulation import simulate
 from accelsim.trace.manifest import Manifest
 from accelsim.trace.trace import Trace
 from tests import naive_graph

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 import pytest
 import simpy
 
-from accelsim.simulate import simulate
+from accelsim.simulation import simulate
 from tests.engine.machines import machines
 
 

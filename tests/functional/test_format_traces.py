@@ -10,11 +10,11 @@ import pytest
 
 from accelsim.accelerator import FOLDER, Accelerator, load_accelerator
 from accelsim.compiler.codebook_fit import codebook_overrides
-from accelsim.compress.compress_trace import compress_trace, make_recipe
+from accelsim.compression.compress_trace import compress_trace, make_recipe
 from accelsim.formats.catalog import format_kinds, parse_format
 from accelsim.functional import check_functional
 from accelsim.presets import preset_names
-from accelsim.simulate import simulate
+from accelsim.simulation import simulate
 from accelsim.trace.trace import Trace, load_trace
 
 TRACES = Path(__file__).parents[2] / "traces"

@@ -17,7 +17,7 @@ import pytest
 from accelsim import functional, functional_twin
 from accelsim.accelerator import Accelerator, load_accelerator
 from accelsim.compiler.image import LayerImage
-from accelsim.compress.open_trace import open_trace
+from accelsim.compression.open_trace import open_trace
 from accelsim.errors import TraceError
 from accelsim.formats.catalog import format_from_mapping
 from accelsim.functional import check_functional, gather, panels

@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from accelsim.accelerator import Accelerator, load_accelerator
-from accelsim.compress.open_trace import open_trace
+from accelsim.compression.open_trace import open_trace
 from accelsim.errors import AccelsimError
 from accelsim.result import Result
-from accelsim.simulate import simulate
+from accelsim.simulation import simulate
 from accelsim.trace.trace import Trace
 from tests.tiny_machines import gemm_chain, tiny_accelerator, tiny_encoder
 

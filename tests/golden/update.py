@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from accelsim.accelerator import load_accelerator
-from accelsim.simulate import simulate
+from accelsim.simulation import simulate
 from accelsim.trace.trace import load_trace
 
 FILE = Path(__file__).with_name("machine.json")

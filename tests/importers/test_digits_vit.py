@@ -11,10 +11,10 @@ import pytest
 
 from accelsim.accelerator import load_accelerator
 from accelsim.compiler.codebook_fit import codebook_overrides
-from accelsim.compress.compress_trace import compress_trace
-from accelsim.compress.recipe import make_recipe
+from accelsim.compression.compress_trace import compress_trace
+from accelsim.compression.recipe import make_recipe
 from accelsim.functional import check_functional
-from accelsim.simulate import simulate
+from accelsim.simulation import simulate
 from accelsim.trace.trace import load_trace, save_trace
 
 torch = pytest.importorskip("torch")

@@ -12,11 +12,11 @@ from onnx import TensorProto, helper
 from onnx.reference import ReferenceEvaluator
 
 from accelsim.accelerator import load_accelerator
-from accelsim.compress.compress_trace import compress_trace, make_recipe
+from accelsim.compression.compress_trace import compress_trace, make_recipe
 from accelsim.errors import ImportModelError, TraceError
 from accelsim.importers.import_model import import_model
 from accelsim.ops.softmax import SoftmaxLayer
-from accelsim.simulate import simulate
+from accelsim.simulation import simulate
 from accelsim.trace.layers import TensorShape
 from tests.importers.onnx_models import assert_equal, imported, make, naive_and_bound, node, random, save
 

@@ -11,9 +11,9 @@ import pytest
 from safetensors.numpy import save_file
 
 from accelsim.accelerator import load_accelerator
-from accelsim.compress.compress_trace import compress_trace, make_recipe
+from accelsim.compression.compress_trace import compress_trace, make_recipe
 from accelsim.importers.import_model import import_model
-from accelsim.simulate import simulate
+from accelsim.simulation import simulate
 from accelsim.trace.layers import ConvLayer, WeightedLayer
 from accelsim.trace.trace import Trace, load_trace
 from tests import naive_graph, rounding

@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 
 from accelsim.accelerator import load_accelerator
-from accelsim.compress.compress_trace import compress_trace, make_recipe
+from accelsim.compression.compress_trace import compress_trace, make_recipe
 from accelsim.dataflows.dataflow import SystolicArray
 from accelsim.dataflows.fold_loop import gemm_cycles
 from accelsim.errors import ImportModelError
 from accelsim.importers.import_model import import_model
 from accelsim.importers.scale_sim_config import read_scale_sim_config
-from accelsim.simulate import simulate
+from accelsim.simulation import simulate
 from accelsim.trace.layers import ConvLayer, WeightedLayer
 from accelsim.trace.trace import Trace, load_trace
 

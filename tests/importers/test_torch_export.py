@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from accelsim.compress.compress_trace import compress_trace, make_recipe
+from accelsim.compression.compress_trace import compress_trace, make_recipe
 from accelsim.errors import ImportModelError
 from accelsim.importers.import_model import import_model, import_program
 from accelsim.trace.layers import ConvLayer, GemmLayer, MatmulLayer

@@ -21,7 +21,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from accelsim.accelerator import load_accelerator
 from accelsim.presets import built_in
-from accelsim.simulate import simulate
+from accelsim.simulation import simulate
 from accelsim.trace.trace import load_trace
 from tests.packaging.environment import ROOT, Installed
 from tests.page_commands import commands, python_blocks, quoted_commands

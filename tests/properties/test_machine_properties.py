@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from accelsim.accelerator import Accelerator, load_accelerator
 from accelsim.errors import CompileError
 from accelsim.result import CATEGORIES, Result
-from accelsim.simulate import simulate
+from accelsim.simulation import simulate
 from accelsim.trace.trace import Trace
 from tests.tiny_convnets import convnets
 from tests.tiny_machines import accelerators, chains, encoders, gemm_chain, nets, tiny_accelerator, tiny_encoder

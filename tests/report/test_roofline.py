@@ -10,7 +10,7 @@ from accelsim.accelerator import load_accelerator
 from accelsim.presets import built_in
 from accelsim.report.metrics import group_layers
 from accelsim.report.plots.roofline import MAX_POINTS, plot_roofline, roofline_of, roofline_picture
-from accelsim.simulate import simulate
+from accelsim.simulation import simulate
 from accelsim.trace.layers import MacLayer
 from accelsim.trace.trace import load_trace
 from tests.report.overlaps import axes, check_texts

@@ -9,11 +9,11 @@ from typing import Any
 import yaml
 
 from accelsim.cost.technology import load_technology
-from accelsim.sweep.columns import CIRCUMSTANCES, COLUMNS
-from accelsim.sweep.points import Point
-from accelsim.sweep.spec import load_sweep
-from accelsim.sweep.store import open_store
-from accelsim.sweep.worker import run_point
+from accelsim.sweeps.columns import CIRCUMSTANCES, COLUMNS
+from accelsim.sweeps.points import Point
+from accelsim.sweeps.spec import load_sweep
+from accelsim.sweeps.store import open_store
+from accelsim.sweeps.worker import run_point
 
 TECHNOLOGY = load_technology("nangate45")
 MODELLED = tuple(name for name in COLUMNS if name not in CIRCUMSTANCES)

@@ -9,12 +9,12 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from accelsim.errors import ConfigError
-from accelsim.sweep.best import best, front, under
-from accelsim.sweep.expression import parse_expression
-from accelsim.sweep.pareto import pareto_front
-from accelsim.sweep.sensitivity import sensitivity
-from accelsim.sweep.spec import Sweep, load_sweep
-from accelsim.sweep.table import Table, steps_of, title
+from accelsim.sweeps.best import best, front, under
+from accelsim.sweeps.expression import parse_expression
+from accelsim.sweeps.pareto import pareto_front
+from accelsim.sweeps.sensitivity import sensitivity
+from accelsim.sweeps.spec import Sweep, load_sweep
+from accelsim.sweeps.table import Table, steps_of, title
 
 
 def made_up(positions: list[int] | None = None, **changes: object) -> Table:

@@ -15,12 +15,12 @@ from pathlib import Path
 import pytest
 
 from accelsim.errors import ConfigError
-from accelsim.sweep import cluster as cluster_module
-from accelsim.sweep.cluster import DaskCluster, Security, connect, run_batch
-from accelsim.sweep.points import expand
-from accelsim.sweep.pool import ProcessPool
-from accelsim.sweep.runner import run_sweep
-from accelsim.sweep.store import open_store
+from accelsim.sweeps import cluster as cluster_module
+from accelsim.sweeps.cluster import DaskCluster, Security, connect, run_batch
+from accelsim.sweeps.points import expand
+from accelsim.sweeps.pool import ProcessPool
+from accelsim.sweeps.runner import run_sweep
+from accelsim.sweeps.store import open_store
 from tests.sweep.small_sweeps import TECHNOLOGY, modelled_rows, sweep
 
 pytest.importorskip("distributed")

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from accelsim.errors import ConfigError
-from accelsim.sweep import cluster
-from accelsim.sweep.cluster import DaskCluster, run_batch
-from accelsim.sweep.points import Point, expand
+from accelsim.sweeps import cluster
+from accelsim.sweeps.cluster import DaskCluster, run_batch
+from accelsim.sweeps.points import Point, expand
 from tests.sweep.small_sweeps import TECHNOLOGY, sweep
 
 distributed = pytest.importorskip("distributed")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from accelsim.errors import ConfigError
-from accelsim.sweep.expression import MAX_LENGTH, parse_expression
+from accelsim.sweeps.expression import MAX_LENGTH, parse_expression
 
 VALUES = {
     "array.rows": 32,

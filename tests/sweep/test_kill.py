@@ -12,8 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
-from accelsim.sweep.runner import run_sweep
-from accelsim.sweep.store import open_store
+from accelsim.sweeps.runner import run_sweep
+from accelsim.sweeps.store import open_store
 from tests.processes import start_group, wait_until_started
 from tests.sweep.small_sweeps import TECHNOLOGY, Here, modelled_rows, sweep, write_sweep
 

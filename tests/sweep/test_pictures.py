@@ -11,11 +11,11 @@ import pytest
 
 from accelsim.errors import ConfigError
 from accelsim.presets import preset_names
-from accelsim.sweep.picture_spec import SpeedupMap
-from accelsim.sweep.pictures import check_pictures, draw, least_over, speedup_cells
-from accelsim.sweep.points import Dropped, Invalid, Point, candidate
-from accelsim.sweep.spec import FOLDER, load_sweep
-from accelsim.sweep.table import Table, steps_of
+from accelsim.sweeps.picture_spec import SpeedupMap
+from accelsim.sweeps.pictures import check_pictures, draw, least_over, speedup_cells
+from accelsim.sweeps.points import Dropped, Invalid, Point, candidate
+from accelsim.sweeps.spec import FOLDER, load_sweep
+from accelsim.sweeps.table import Table, steps_of
 
 MAP = {
     "kind": "speedup_map",

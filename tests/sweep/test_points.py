@@ -13,9 +13,9 @@ import yaml
 from accelsim.accelerator import load_accelerator
 from accelsim.errors import AccelsimError, ConfigError, TraceError
 from accelsim.provenance import run_id
-from accelsim.sweep.axis import axis_values
-from accelsim.sweep.points import Dropped, Invalid, Point, expand
-from accelsim.sweep.spec import load_sweep
+from accelsim.sweeps.axis import axis_values
+from accelsim.sweeps.points import Dropped, Invalid, Point, expand
+from accelsim.sweeps.spec import load_sweep
 from accelsim.trace.trace import load_trace
 
 TRACES = Path(__file__).parents[2] / "traces"

@@ -18,16 +18,16 @@ from accelsim.cost.area import area_of
 from accelsim.cost.energy import energy_of
 from accelsim.cost.sram_grid import grid_file
 from accelsim.errors import ConfigError
-from accelsim.simulate import simulate
-from accelsim.sweep import metrics, runner, worker
-from accelsim.sweep import pool as pool_module
-from accelsim.sweep import store as store_module
-from accelsim.sweep.metrics import costing_id
-from accelsim.sweep.points import Point, expand
-from accelsim.sweep.pool import ProcessPool
-from accelsim.sweep.runner import run_sweep
-from accelsim.sweep.store import open_store
-from accelsim.sweep.worker import run_point
+from accelsim.simulation import simulate
+from accelsim.sweeps import metrics, runner, worker
+from accelsim.sweeps import pool as pool_module
+from accelsim.sweeps import store as store_module
+from accelsim.sweeps.metrics import costing_id
+from accelsim.sweeps.points import Point, expand
+from accelsim.sweeps.pool import ProcessPool
+from accelsim.sweeps.runner import run_sweep
+from accelsim.sweeps.store import open_store
+from accelsim.sweeps.worker import run_point
 from accelsim.trace.trace import load_trace
 from tests.sweep.small_sweeps import TECHNOLOGY, Here, modelled_rows, sweep
 

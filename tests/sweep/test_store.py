@@ -13,12 +13,12 @@ from typing import Any
 import pytest
 
 from accelsim.errors import AccelsimError, ConfigError, OutputError
-from accelsim.sweep.columns import CIRCUMSTANCES, COLUMNS, IDENTITY, METRICS
-from accelsim.sweep.export import export_sweep
-from accelsim.sweep.points import Invalid, Point, expand
-from accelsim.sweep.schema import VERSION
-from accelsim.sweep.spec import load_sweep
-from accelsim.sweep.store import open_store
+from accelsim.sweeps.columns import CIRCUMSTANCES, COLUMNS, IDENTITY, METRICS
+from accelsim.sweeps.export import export_sweep
+from accelsim.sweeps.points import Invalid, Point, expand
+from accelsim.sweeps.schema import VERSION
+from accelsim.sweeps.spec import load_sweep
+from accelsim.sweeps.store import open_store
 
 SWEEP = load_sweep(
     {"name": "test", "base": {"accelerator": "edge-32x32", "trace": "tiny_vit_int8"}, "axes": {"codebook.ports": [1, 2], "frames": [1, 2]}}

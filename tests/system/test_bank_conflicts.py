@@ -12,7 +12,7 @@ from accelsim.formats.catalog import parse_format
 from accelsim.ops.shapes import LoopBounds, TensorShape
 from accelsim.ops.weight_record import StreamRecord, WeightRecord
 from accelsim.result import LayerResult
-from accelsim.simulate import simulate
+from accelsim.simulation import simulate
 from accelsim.trace.layers import GemmLayer
 from accelsim.trace.manifest import Manifest, ModelInput
 from accelsim.trace.seeded import seeded_source

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from accelsim.accelerator import load_accelerator
-from accelsim.compress.compress_trace import compress_trace, make_recipe
+from accelsim.compression.compress_trace import compress_trace, make_recipe
 from accelsim.importers.import_model import import_model
-from accelsim.simulate import simulate
+from accelsim.simulation import simulate
 
 GROUPS, SIDE = 40, 16
 

@@ -6,7 +6,7 @@ import pytest
 
 from accelsim.accelerator import load_accelerator
 from accelsim.presets import built_in
-from accelsim.simulate import simulate
+from accelsim.simulation import simulate
 from accelsim.trace.trace import load_trace
 
 TRACE = built_in().traces / "deit_tiny_int8"

@@ -16,7 +16,7 @@ from accelsim.hw.decode_mac_core import CoreGeometry, run_stand_alone
 from accelsim.hw.dram.device import load_device
 from accelsim.presets import preset_names
 from accelsim.result import CATEGORIES
-from accelsim.simulate import simulate
+from accelsim.simulation import simulate
 from accelsim.system import run_program
 from accelsim.trace.layers import MatmulLayer, WeightedLayer
 from accelsim.trace.trace import Trace, load_trace

@@ -17,11 +17,11 @@ from accelsim.hw.channel import IdealChannel
 from accelsim.hw.compute_cluster import ComputeCluster
 from accelsim.kernels.compute_state import RUN_RESULTS
 from accelsim.program import LayerPlan, Program
-from accelsim.simulate import simulate
+from accelsim.simulation import simulate
 from accelsim.system import Outcome, check_outcome, run_program
 from tests.tiny_machines import tiny_accelerator, tiny_encoder
 
-simulate_module = importlib.import_module("accelsim.simulate")
+simulate_module = importlib.import_module("accelsim.simulation")
 COLUMN = {name: index for index, name in enumerate(RUN_RESULTS)}
 
 

@@ -11,11 +11,11 @@ from hypothesis import given, settings
 
 from accelsim.accelerator import Accelerator, load_accelerator
 from accelsim.compiler.compile import compile_trace
-from accelsim.compress.compress_trace import compress_trace, make_recipe
+from accelsim.compression.compress_trace import compress_trace, make_recipe
 from accelsim.errors import CompileError, ConfigError
 from accelsim.functional import check_functional
 from accelsim.result import Result
-from accelsim.simulate import simulate
+from accelsim.simulation import simulate
 from accelsim.trace.seeded import seeded_source
 from accelsim.trace.trace import Trace, load_trace
 from tests.engine.test_machine_twin import compare

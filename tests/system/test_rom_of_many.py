@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from accelsim.accelerator import load_accelerator
-from accelsim.compress.open_trace import open_trace
-from accelsim.simulate import simulate
+from accelsim.compression.open_trace import open_trace
+from accelsim.simulation import simulate
 
 
 @pytest.mark.parametrize(

@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 
 from accelsim.accelerator import Accelerator, load_accelerator
 from accelsim.compiler.compile import compile_trace
-from accelsim.compress.open_trace import open_trace
+from accelsim.compression.open_trace import open_trace
 from accelsim.errors import CompileError
 from accelsim.program import ActivationJob, Program, Slot
 from accelsim.result import CATEGORIES, Result
-from accelsim.simulate import simulate, simulate_recorded
+from accelsim.simulation import simulate, simulate_recorded
 from accelsim.trace.layers import ConvLayer
 from accelsim.trace.trace import Trace
 from tests.engine.test_machine_twin import compare

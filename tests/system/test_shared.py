@@ -18,7 +18,7 @@ from accelsim.compiler.lru_cache import LruCache
 from accelsim.errors import CompileError
 from accelsim.presets import find_trace
 from accelsim.program import ActivationJob, LayerPlan, Slot
-from accelsim.simulate import Shared, simulate
+from accelsim.simulation import Shared, simulate
 from accelsim.timing import timing_of
 from accelsim.trace.trace import load_trace
 from tests.tiny_machines import accelerators, nets, tiny_accelerator, tiny_encoder

@@ -16,7 +16,7 @@ from accelsim.cost.technology import load_technology
 from accelsim.errors import CompileError, ConfigError
 from accelsim.functional import check_functional
 from accelsim.ops.shapes import TensorShape
-from accelsim.simulate import simulate
+from accelsim.simulation import simulate
 from accelsim.trace.trace import Trace
 from tests.engine.test_machine_twin import compare
 from tests.functional.test_functional import conv, gemm_trace, network

@@ -6,7 +6,7 @@ import pytest
 
 from accelsim.accelerator import load_accelerator
 from accelsim.compiler.compile import compile_trace
-from accelsim.simulate import simulate
+from accelsim.simulation import simulate
 from tests.tiny_machines import gemm_chain, tiny_accelerator
 
 # 16 columns of 40 int8 weights on 4x4: 4 stripes of 40 x 4 = 160 B; scales and biases: 8 x 16 = 128 B before the first.

@@ -13,13 +13,13 @@ from accelsim.accelerator import Accelerator, load_accelerator
 from accelsim.compiler.caches import Caches
 from accelsim.compiler.compile import compile_for, compile_trace
 from accelsim.compiler.target import Target, target_of
-from accelsim.compress.open_trace import open_trace
+from accelsim.compression.open_trace import open_trace
 from accelsim.errors import CompileError
 from accelsim.presets import find_trace
 from accelsim.program import Program
 from accelsim.records import field_paths
 from accelsim.result import Result
-from accelsim.simulate import Shared, simulate
+from accelsim.simulation import Shared, simulate
 from accelsim.trace.trace import Trace, load_trace
 from tests.system.reads_oracle import EVERYTHING, leaf_paths, watched
 from tests.tiny_convnets import every_layer

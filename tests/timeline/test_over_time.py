@@ -14,7 +14,7 @@ from accelsim.hw.channel import burst_bytes
 from accelsim.presets import built_in
 from accelsim.report.plots.over_time import Steps, plot_over_time
 from accelsim.report.plots.style import Paint
-from accelsim.simulate import simulate_recorded
+from accelsim.simulation import simulate_recorded
 from accelsim.timeline.over_time import counters_of, over_time_pictures
 from accelsim.timeline.window import make_window
 from accelsim.trace.trace import load_trace

@@ -12,7 +12,7 @@ import pytest
 
 from accelsim.accelerator import load_accelerator
 from accelsim.presets import find_trace
-from accelsim.simulate import RecordedRun, simulate_recorded
+from accelsim.simulation import RecordedRun, simulate_recorded
 from accelsim.timeline.timeline import write_timeline
 from accelsim.timeline.trace_file import microseconds
 from accelsim.timeline.window import make_window

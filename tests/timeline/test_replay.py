@@ -11,7 +11,7 @@ from accelsim.accelerator import Accelerator
 from accelsim.errors import CompileError
 from accelsim.kernels.compute_state import RUN_RESULTS
 from accelsim.result import CATEGORIES
-from accelsim.simulate import simulate, simulate_recorded
+from accelsim.simulation import simulate, simulate_recorded
 from accelsim.timeline.replay import ClusterReplay
 from accelsim.trace.trace import Trace
 from tests.engine.machines import machines

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from accelsim.accelerator import Accelerator, load_accelerator
 from accelsim.errors import CompileError, ConfigError
 from accelsim.presets import find_trace
-from accelsim.simulate import RecordedRun, simulate_recorded
+from accelsim.simulation import RecordedRun, simulate_recorded
 from accelsim.timeline.timeline import write_timeline
 from accelsim.timeline.window import make_window, parse_cycles
 from accelsim.trace.trace import Trace, load_trace

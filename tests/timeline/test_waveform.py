@@ -11,7 +11,7 @@ import pytest
 
 from accelsim.errors import ConfigError
 from accelsim.result import CATEGORIES
-from accelsim.simulate import RecordedRun, simulate_recorded
+from accelsim.simulation import RecordedRun, simulate_recorded
 from accelsim.timeline.waveform import SIGNALS, write_waveform
 from accelsim.timeline.window import make_window
 from tests.engine.machines import machines

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from accelsim.compress.compress_trace import compress_trace, make_recipe
+from accelsim.compression.compress_trace import compress_trace, make_recipe
 from accelsim.errors import FormatError, TraceError
 from accelsim.formats.catalog import parse_format
 from accelsim.ops.weight_record import StreamRecord

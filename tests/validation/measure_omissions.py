@@ -11,7 +11,7 @@ from pathlib import Path
 
 from accelsim.accelerator import load_accelerator
 from accelsim.presets import built_in
-from accelsim.simulate import simulate
+from accelsim.simulation import simulate
 from accelsim.trace.trace import Trace, load_trace
 
 CHIPS = ("edge-32x32", "edge-64x64-x16")

@@ -11,7 +11,7 @@ import pytest
 from accelsim.accelerator import load_accelerator
 from accelsim.errors import TraceError
 from accelsim.report.compare import compare
-from accelsim.simulate import simulate
+from accelsim.simulation import simulate
 from accelsim.studies.closed_form import closed_form, limit_cells
 from accelsim.studies.ideal_machines import Overlap, closed_form_machine
 from accelsim.studies.network_parts import compressed_matrices, products_alone, stacked

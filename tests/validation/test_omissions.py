@@ -8,7 +8,7 @@ import pytest
 
 from accelsim.accelerator import load_accelerator
 from accelsim.presets import built_in
-from accelsim.simulate import simulate
+from accelsim.simulation import simulate
 from accelsim.trace.trace import load_trace
 from tests.validation.measure_omissions import CASES, CHIPS, NO_REFRESH, without_refresh
 

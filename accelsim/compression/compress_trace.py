@@ -1,0 +1,228 @@
+"""From a float trace to a packed trace, by a recipe: which layers take which format.
+
+Each layer is encoded on its own, with a generator made of the recipe's seed and the layer's name, so that neither order nor
+company changes a layer's bits.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from accelsim.compression.compression_report import CompressionReport, LayerCompression
+from accelsim.compression.encoder import Matrix, encode, encode_with, reconstruct
+from accelsim.compression.recipe import Recipe, Rule, check_fit, make_recipe
+from accelsim.compression.shared_codebooks import Codebooks, NetworkMatrices, shared_codebooks
+from accelsim.errors import FormatError, TraceError
+from accelsim.formats.catalog import describe_format
+from accelsim.formats.weight_format import WeightFormat
+from accelsim.ops.weight_record import StreamRecord
+from accelsim.progress import Progress
+from accelsim.trace.layers import WeightedLayer, WeightRecord
+from accelsim.trace.manifest import CompressionRecord, Manifest, SeededSource
+from accelsim.trace.seeded import float_weights, seeded_weights
+from accelsim.trace.trace import Trace, check_replaceable_trace, save_trace, with_payload
+
+__all__ = ["CompressionReport", "Recipe", "Rule", "compress_trace", "make_recipe", "materialize"]
+
+Bytes = npt.NDArray[np.uint8]
+
+
+def compress_trace(
+    trace: Trace,
+    recipe: Recipe,
+    out: Path | str | None = None,
+    *,
+    payload: bool = True,
+    name: str | None = None,
+    companions: Sequence[Trace] = (),
+    progress: Progress | None = None,
+) -> tuple[Trace, CompressionReport]:
+    """Encode every weight matrix of a float trace.
+
+    Parameters
+    ----------
+    trace
+        A float trace, with payload or seeded.
+    recipe
+        Which layers take which format; each of its patterns must decide about a layer of this trace or of a companion.
+    out
+        Directory to write; None returns the trace only.
+    payload
+        False writes the manifest alone: checksums are kept, and `materialize` regenerates the bits if the trace is seeded.
+    name
+        Name of the result; by default the directory's.
+    companions
+        Other float traces, on which a codebook that networks share is drawn too, by the same recipe.
+    progress
+        Called before each layer as (phase, layers done, layers in all).
+
+    Returns
+    -------
+    The packed trace, with its payload in memory whatever `payload` says and the report's metrics in its manifest, and the report.
+
+    Raises
+    ------
+    TraceError, FormatError
+        Not a float trace, a pattern that matches nothing, a format that does not fit a layer, weights that are not finite or
+        differ from their checksums; `out` cannot be written, or is a float trace's own directory.
+    """
+    if not payload and not isinstance(trace.manifest.source, SeededSource):
+        raise TraceError(f"trace {trace.name!r} is not seeded: without its payload its weights would be lost")
+    if not payload and companions:
+        raise TraceError(f"trace {trace.name!r} shares a codebook with {companions[0].name!r}: without its payload it would be lost")
+    networks = {item.sha256: item for item in (trace, *companions)}
+    if len(networks) <= len(companions):
+        raise TraceError(f"trace {trace.name!r}: a network is given twice; allowed beside it: other networks that share its codebook")
+    if out is not None:
+        _check_out(Path(out), (trace, *companions))
+    for item in (trace, *companions):
+        if item.has_payload:
+            item.verify_payload()
+    weighted = trace.weighted_layers()
+    recipe.check_patterns(list(dict.fromkeys(layer.name for item in (trace, *companions) for layer in item.weighted_layers())))
+    for item in (trace, *companions):
+        for layer in item.weighted_layers():
+            with _naming(item, layer):
+                check_fit(layer, recipe.format_of(layer.name))  # a wrong shape is told before minutes of work
+    shared = shared_codebooks([_network(networks[key], recipe) for key in sorted(networks)], recipe.seed)
+    if companions and not shared:
+        raise FormatError(f"trace {companions[0].name!r} shares nothing: no layer takes a format whose codebook networks share")
+    tensors = {
+        record.tensor: trace.payload.read(record.tensor) for layer in trace.layers for record in layer.constants.values() if trace.payload
+    }
+    done: dict[str, WeightedLayer] = {}
+    rows: list[LayerCompression] = []
+    for position, layer in enumerate(weighted):
+        if progress is not None:
+            progress("layers encoded", position, len(weighted))
+        with _naming(trace, layer):
+            weights = float_weights(trace, layer.name)
+            record, streams, row = _compress_layer(layer, recipe.format_of(layer.name), weights, recipe.seed, shared)
+        tensors.update(streams)
+        done[layer.name] = layer.with_fields(weight=record)
+        rows.append(row)
+    origin = CompressionRecord(
+        rules=tuple((rule.pattern, describe_format(rule.format)) for rule in recipe.rules),
+        seed=recipe.seed,
+        float_trace_sha256=trace.sha256,
+    )
+    report = CompressionReport(
+        tuple(rows),
+        rest=describe_format(recipe.rest) if recipe.rest is not None else None,
+        other_parameters=trace.parameters - sum(layer.weight.count for layer in weighted),
+        other_bits=sum(8 * layer.parameter_bytes for layer in trace.layers)
+        + 32 * sum(sum(layer.constant_sizes.values()) for layer in weighted),
+    )
+    fields = {field: getattr(trace.manifest, field) for field in type(trace.manifest).model_fields}
+    fields |= {
+        "name": name or (Path(out).name if out is not None else f"{trace.name}_{recipe.rules[0].format.kind}"),
+        "layers": tuple(done.get(layer.name, layer) for layer in trace.layers),
+        "payload": None,
+        "compression": origin,
+        "metrics": report.metrics(),
+    }
+    manifest = Manifest(**fields)
+    packed = with_payload(manifest, tensors)
+    if out is not None:
+        save_trace(packed if payload else Trace(manifest), out)
+    return packed, report
+
+
+def materialize(trace: Trace, progress: Progress | None = None) -> Trace:
+    """The trace with its payload: as it is if it has one, else regenerated from its seed by the same encoders (NumPy and Numba only).
+
+    A trace of shapes alone, without checksums, gets those of the bits. `progress` is called as by `compress_trace`.
+
+    Raises
+    ------
+    TraceError
+        The weights come from a checkpoint, or the regenerated bits differ from the checksums in the manifest.
+    """
+    if trace.has_payload:
+        return trace
+    source, origin = trace.manifest.source, trace.manifest.compression
+    if not isinstance(source, SeededSource):
+        raise TraceError(f"trace {trace.name!r} has no payload, and its weights come from {source.file!r}: they cannot be regenerated")
+    if origin is None:
+        raise TraceError(f"trace {trace.name!r} is a float trace: compress it first")
+    tensors: dict[str, Bytes] = {}
+    done: dict[str, WeightedLayer] = {}
+    weighted = trace.weighted_layers()
+    load = {layer.name: partial(seeded_weights, source.seed, layer.name, layer.weight.k, layer.weight.n) for layer in weighted}
+    network = [(layer.weight.format, Matrix(layer.weight.k, layer.weight.n, load[layer.name])) for layer in weighted]
+    shared = shared_codebooks([network], origin.seed)
+    for position, layer in enumerate(weighted):
+        if progress is not None:
+            progress("layers regenerated", position, len(weighted))
+        weights = load[layer.name]()
+        record, streams, _ = _compress_layer(layer, layer.weight.format, weights, origin.seed, shared)
+        if layer.weight.streams and record.streams != layer.weight.streams:
+            raise TraceError(f"trace {trace.name!r}, layer {layer.name!r}: regenerated weights differ from the manifest's checksums")
+        tensors.update(streams)
+        done[layer.name] = layer.with_fields(weight=record)
+    fields = {field: getattr(trace.manifest, field) for field in Manifest.model_fields}
+    return with_payload(Manifest(**{**fields, "layers": tuple(done.get(layer.name, layer) for layer in trace.layers)}), tensors)
+
+
+def _check_out(out: Path, sources: Sequence[Trace]) -> None:
+    """Fail before the work if `out` is taken, or is the directory of a float trace."""
+    check_replaceable_trace(out)
+    for trace in sources:
+        if trace.directory is not None and out.resolve() == trace.directory.resolve():
+            raise TraceError(f"{out}: holds the float trace {trace.name!r}, whose weights would be lost; allowed: another directory")
+
+
+@contextmanager
+def _naming(trace: Trace, layer: WeightedLayer) -> Iterator[None]:
+    """Prefix a format's errors with the names of trace and layer."""
+    try:
+        yield
+    except FormatError as error:
+        raise FormatError(f"trace {trace.name!r}, layer {layer.name!r}: {error}") from None
+
+
+def _network(trace: Trace, recipe: Recipe) -> NetworkMatrices:
+    """The layers of a float trace with the formats that a recipe gives them."""
+    return [
+        (recipe.format_of(layer.name), Matrix(layer.weight.k, layer.weight.n, partial(float_weights, trace, layer.name)))
+        for layer in trace.weighted_layers()
+    ]
+
+
+def _compress_layer(
+    layer: WeightedLayer, spec: WeightFormat, weights: npt.NDArray[np.float32], seed: int, shared: Codebooks
+) -> tuple[WeightRecord, dict[str, Bytes], LayerCompression]:
+    """Encode, pack and measure one matrix; the streams are keyed by tensor."""
+    k, n = weights.shape
+    if spec in shared:
+        arrays = encode_with(spec, weights, shared[spec])
+    else:
+        draw = np.random.SeedSequence([seed, zlib.crc32(layer.name.encode())])
+        arrays = encode(spec, weights, np.random.Generator(np.random.PCG64(draw)))
+    packed = spec.pack(arrays, k, n)
+    table, bits = spec.streams(k, n), spec.bit_count(k, n)
+    records = {
+        stream: StreamRecord.of(f"{describe_format(spec) if table[stream].shared else layer.name}.{stream}", table[stream].total_bits, data)
+        for stream, data in packed.items()
+    }
+    exact, quantized = weights.astype(np.float64), reconstruct(spec, arrays, k, n)
+    row = LayerCompression(
+        name=layer.name,
+        format=describe_format(spec),
+        weights=k * n,
+        paper_bits=bits.paper,
+        stored_bits=bits.stored,
+        padding_bits=bits.padding,
+        squared_error=float(((exact - quantized) ** 2).sum()),
+        squared_norm=float((exact**2).sum()),
+        quantized_norm=float((quantized**2).sum()),
+    )
+    record = WeightRecord(format=spec, k=k, n=n, streams=records)
+    return record, {records[stream].tensor: data for stream, data in packed.items()}, row

@@ -1,0 +1,87 @@
+"""A trace by name, and the shapes of a float trace in another format: `deit_tiny_float@ssvq:k=16,d=8`.
+
+Cycles, traffic, area and energy follow from shapes and formats; nothing is encoded, so such a trace has no bits to multiply, its bank
+conflicts are those of evenly drawn indices, and it says nothing of the error.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from accelsim.compression.recipe import Recipe, check_fit, make_recipe
+from accelsim.errors import FormatError, TraceError
+from accelsim.formats.catalog import describe_format
+from accelsim.presets import find_trace
+from accelsim.trace.layers import WeightedLayer, WeightRecord
+from accelsim.trace.manifest import CompressionRecord, Manifest
+from accelsim.trace.trace import Trace, load_trace
+
+SIGN = "@"
+
+
+def open_trace(name: str) -> Trace:
+    """The trace of a name, of a directory, or of NAME@FORMAT: the shapes of NAME with the usual recipe for FORMAT.
+
+    Raises
+    ------
+    ConfigError, TraceError, FormatError
+        There is no such trace, it cannot be read; NAME@FORMAT of a trace that is compressed already, or a format that does not fit.
+    """
+    source, sign, format_text = name.rpartition(SIGN)
+    if not sign or Path(name).is_dir():
+        return load_trace(find_trace(name))
+    return in_format(load_trace(find_trace(source)), make_recipe(format_text), name)
+
+
+def open_float_trace(name: str) -> Trace:
+    """The trace of a name or a directory, whose weights are to be encoded.
+
+    Raises
+    ------
+    ConfigError, TraceError
+        There is no such trace or it cannot be read; the name is NAME@FORMAT, which has no weights.
+    """
+    source, sign, format_text = name.rpartition(SIGN)
+    if sign and not Path(name).is_dir():
+        raise TraceError(
+            f"{name!r}: NAME{SIGN}FORMAT is shapes without weights to encode; allowed: a float trace, such as {source!r} "
+            f"(with --format {format_text} for that format)"
+        )
+    return load_trace(find_trace(name))
+
+
+def in_format(trace: Trace, recipe: Recipe, name: str) -> Trace:
+    """The shapes of a float trace with the formats of a recipe, under another name, without bits.
+
+    Raises
+    ------
+    TraceError, FormatError
+        Not a float trace; a pattern that matches nothing, or a format that does not fit a layer.
+    """
+    weighted = trace.weighted_layers()
+    if trace.manifest.compression is not None:
+        raise TraceError(f"{name!r}: trace {trace.name!r} is compressed already; allowed before {SIGN!r}: a float trace")
+    recipe.check_patterns([layer.name for layer in weighted])
+    chosen = {layer.name: recipe.format_of(layer.name) for layer in weighted}
+    for layer in weighted:
+        try:
+            check_fit(layer, chosen[layer.name])
+        except FormatError as error:
+            raise FormatError(f"{name!r}, layer {layer.name!r}: {error}") from None
+    fields = {field: getattr(trace.manifest, field) for field in Manifest.model_fields}
+    fields |= {
+        "name": name,
+        "layers": tuple(
+            layer.with_fields(weight=WeightRecord(format=chosen[layer.name], k=layer.weight.k, n=layer.weight.n))
+            if isinstance(layer, WeightedLayer)
+            else layer
+            for layer in trace.layers
+        ),
+        "payload": None,
+        "compression": CompressionRecord(
+            rules=tuple((rule.pattern, describe_format(rule.format)) for rule in recipe.rules),
+            seed=recipe.seed,
+            float_trace_sha256=trace.sha256,
+        ),
+    }
+    return Trace(Manifest(**fields))

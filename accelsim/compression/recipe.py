@@ -1,0 +1,156 @@
+"""Which layer takes which format: rules in order, from a command line's one format or from a recipe file.
+
+Assumes that what a rule does not name may stay at 8 bit, as the papers keep the first and the last layer; a rule that names no layer is
+taken for a mistake.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field, StringConstraints
+
+from accelsim.compression.subvectors import check_codewords
+from accelsim.errors import FormatError
+from accelsim.formats.catalog import parse_format
+from accelsim.formats.weight_format import WeightFormat
+from accelsim.records import Record, build, read_yaml
+from accelsim.registry import lookup, suggest
+from accelsim.trace.layers import WeightedLayer
+
+BLOCK_PATTERN = "*.[0-9]*.*"  # layers inside a numbered block: 'vit.layers.0.mlp.fc1', not 'classifier'
+EVERYTHING = "*"
+REST = "uniform:bits=8"
+MAX_SEED = (1 << 63) - 1  # a manifest's
+_SHOWN_NAMES = 6
+Text = Annotated[str, StringConstraints(min_length=1, max_length=256)]
+
+
+@dataclass(frozen=True)
+class Rule:
+    """Layers whose name matches a shell pattern take a format."""
+
+    pattern: str
+    format: WeightFormat
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Rules in order: the first that matches a layer's name holds; a layer that none matches is an error."""
+
+    rules: tuple[Rule, ...]
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.seed <= MAX_SEED:
+            raise FormatError(f"the recipe's seed has value {self.seed}; allowed: 0 to {MAX_SEED:,}")
+
+    @property
+    def rest(self) -> WeightFormat | None:
+        """The format of what the other rules leave; None if the last rule does not take everything."""
+        return self.rules[-1].format if self.rules and self.rules[-1].pattern == EVERYTHING else None
+
+    def format_of(self, layer: str) -> WeightFormat:
+        """The format of a layer; FormatError if no rule matches."""
+        return self.rules[self._place(layer)].format
+
+    def check_patterns(self, layers: Sequence[str]) -> None:
+        """Every rule but a last one for everything else decides about a layer.
+
+        Raises
+        ------
+        FormatError
+            A rule's pattern matches no layer, or only layers that earlier rules take; or no rule matches a layer.
+        """
+        used = {self._place(layer) for layer in layers}
+        for place, rule in enumerate(self.rules):
+            if place in used or (rule.pattern == EVERYTHING and place == len(self.rules) - 1):
+                continue
+            if any(fnmatchcase(layer, rule.pattern) for layer in layers):
+                raise FormatError(f"the pattern {rule.pattern!r} decides about no layer: earlier rules take all that it matches")
+            shown = ", ".join(repr(layer) for layer in layers[:_SHOWN_NAMES]) + (", ..." if len(layers) > _SHOWN_NAMES else "")
+            raise FormatError(f"the pattern {rule.pattern!r} matches no layer with weights{suggest(rule.pattern, layers)}; layers: {shown}")
+
+    def _place(self, layer: str) -> int:
+        for place, rule in enumerate(self.rules):
+            if fnmatchcase(layer, rule.pattern):
+                return place
+        raise FormatError(f"no rule of the recipe matches layer {layer!r}; rules: {[rule.pattern for rule in self.rules]}")
+
+
+def check_fit(layer: WeightedLayer, spec: WeightFormat) -> None:
+    """A layer's weights can be encoded in a format.
+
+    Raises
+    ------
+    FormatError
+        The format has no encoder, the shape does not fit, a codebook of the layer's own has more codewords than the layer has
+        subvectors, or codewords along the outputs would cross the groups of a grouped or depthwise convolution.
+    """
+    lookup(__package__, spec.kind, "encoder", FormatError)
+    table, path = spec.streams(layer.weight.k, layer.weight.n), spec.decode_path()
+    if spec.codebook_scope == "layer":
+        check_codewords(path.codewords, table["indices"].count)
+    if path.decode and path.axis == 0 and layer.n % path.d:
+        raise FormatError(
+            f"{spec.kind}: codewords of d={path.d} outputs cross its {layer.bounds.G} groups of {layer.n}; "
+            f"allowed: a divisor of {layer.n}, or a recipe that leaves this layer at 8 bit"
+        )
+
+
+def make_recipe(format_text: str, pattern: str | None = None, seed: int = 0) -> Recipe:
+    """The usual recipe: one format for the layers that match `pattern`, int8 for the others.
+
+    Without a pattern a uniform format goes to all layers, and any other to those inside numbered blocks: patch embedding and
+    classifier stay at 8 bit, as the SSVQ paper has it.
+
+    Raises
+    ------
+    FormatError
+        The text describes no format.
+    """
+    spec = parse_format(format_text)
+    usual = EVERYTHING if spec.kind == "uniform" else BLOCK_PATTERN
+    chosen = usual if pattern is None else pattern
+    return Recipe((Rule(chosen, spec), Rule(EVERYTHING, parse_format(REST))), seed)
+
+
+class RecipeRule(Record):
+    """An item of a recipe file: a shell pattern over layers' names, and the format of those that it matches."""
+
+    layers: Text = Field(description="shell pattern over the names of layers: '*.mlp.*'")
+    format: Text = Field(description="format of the layers that match: 'ssvq:k=16,d=8'")
+
+
+class RecipeFile(Record):
+    """A recipe file: `rules` in order, and the format of the `rest`."""
+
+    rules: tuple[RecipeRule, ...] = Field(min_length=1, max_length=1000, description="in order: the first that matches a layer holds")
+    rest: Text = Field(default=REST, description="format of the layers that no rule matches")
+
+
+def load_recipe(path: Path | str, seed: int = 0) -> Recipe:
+    """A recipe from a YAML file.
+
+    Raises
+    ------
+    ConfigError, FormatError
+        The file cannot be read or has other fields than `rules` (items of `layers` and `format`) and `rest`; a text describes no format.
+    """
+    path = Path(path)
+    found = build(RecipeFile, read_yaml(path), str(path), FormatError)
+    texts = [
+        *((f"rules.{place}.format", item.layers, item.format) for place, item in enumerate(found.rules)),
+        ("rest", EVERYTHING, found.rest),
+    ]
+    rules = []
+    for field, pattern, text in texts:
+        try:
+            rules.append(Rule(pattern, parse_format(text)))
+        except FormatError as error:
+            raise FormatError(f"{path}: field `{field}`: {error}") from None
+    return Recipe(tuple(rules), seed)

@@ -1,0 +1,58 @@
+"""The best points of a sweep under conditions, and its Pareto front, over axes and figures alike."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from accelsim.errors import ConfigError
+from accelsim.sweeps.expression import Expression, check_names
+from accelsim.sweeps.pareto import pareto_front
+from accelsim.sweeps.table import Table
+
+
+def under(table: Table, conditions: Sequence[Expression]) -> Table:
+    """The points that meet every condition.
+
+    Raises
+    ------
+    ConfigError
+        A condition names neither an axis nor a figure, or has no meaning at a point.
+    """
+    for condition in conditions:
+        check_names(condition, table.columns.__contains__, list(table.columns))
+    names = list(dict.fromkeys(path for condition in conditions for path in condition.paths))
+    columns = [table[name].tolist() for name in names]
+    kept = np.ones(len(table), bool)
+    for row in range(len(table)):
+        here = {name: column[row] for name, column in zip(names, columns, strict=True)}
+        kept[row] = not any(value != value for value in here.values()) and all(item.holds(here.__getitem__) for item in conditions)
+    return table.where(kept)
+
+
+def best(table: Table, figure: str, count: int = 1) -> Table:
+    """The points with the least `figure`, the best first; equal ones in the order of the sweep."""
+    values = table.numbers(figure)
+    order = np.argsort(values, kind="stable")
+    return table.where(order[np.isfinite(values[order])][:count])
+
+
+def check_figures(figures: Sequence[str]) -> None:
+    """ConfigError unless there are one to three different figures."""
+    if not 1 <= len(figures) <= 3 or len(set(figures)) != len(figures):
+        raise ConfigError(f"Pareto front over {', '.join(figures) or 'nothing'}: allowed: one to three different figures")
+
+
+def front(table: Table, figures: Sequence[str]) -> Table:
+    """The Pareto front over one to three figures, less being better, by the first.
+
+    Raises
+    ------
+    ConfigError
+        More figures than three, one given twice, or one that is not a number.
+    """
+    check_figures(figures)
+    costs = np.stack([table.numbers(name) for name in figures], axis=1)
+    chosen = np.flatnonzero(pareto_front(costs))
+    return table.where(chosen[np.lexsort(costs[chosen].T[::-1])])

@@ -1,0 +1,192 @@
+"""The points of a sweep, one after the other: configurations built and checked, constraints applied, each with its run id.
+
+A point that a constraint refuses is dropped; one with an impossible configuration is invalid. If both hold, it is dropped if
+the constraint can be evaluated on the valid parts of the configuration.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache, lru_cache
+from typing import Annotated, Any
+
+from pydantic import BaseModel, TypeAdapter, ValidationError
+
+from accelsim.accelerator import Accelerator, read_accelerator, set_field
+from accelsim.compiler.codebook_fit import codebook_fields
+from accelsim.compression.open_trace import open_trace
+from accelsim.errors import ConfigError
+from accelsim.provenance import run_id
+from accelsim.records import build
+from accelsim.sweeps.expression import Expression
+from accelsim.sweeps.spec import RUN_DEFAULTS, RUN_NAMES, Sweep
+from accelsim.trace.trace import Trace
+
+MAX_COUNT = 1024  # frames and batch, as the compiler allows
+MAX_SEED = 2**63 - 1
+
+
+@dataclass(frozen=True)
+class Point:
+    """One simulation to be done.
+
+    Attributes
+    ----------
+    position : in the sweep's product, from 0
+    run_id : of accelerator, trace and options; two points with one run id are one run
+    trace : as the sweep names it; trace_sha256 : what it must be when it is loaded to run
+    axes : axis -> its value here, as the loaded configuration holds it (bytes, ps, Hz as integers)
+    """
+
+    position: int
+    run_id: str
+    accelerator: Accelerator
+    trace: str
+    trace_sha256: str
+    frames: int
+    batch: int
+    seed: int
+    axes: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Dropped:
+    """A point that a constraint refuses."""
+
+    position: int
+    constraint: str
+
+
+@dataclass(frozen=True)
+class Invalid:
+    """A point with an invalid configuration: its axes as written, and the reason."""
+
+    position: int
+    axes: Mapping[str, Any]
+    message: str
+
+
+Candidate = Point | Dropped | Invalid
+
+
+def expand(sweep: Sweep) -> Iterator[Candidate]:
+    """Every point of `sweep`, in order, made when it is asked for.
+
+    Raises
+    ------
+    ConfigError, TraceError
+        An accelerator or trace that cannot be read, or a constraint that has no meaning at a point: the sweep itself is wrong.
+    """
+    for cached in (_fields, _trace):
+        cached.cache_clear()  # a file that was edited since the last sweep of this process is read again
+    for position in range(sweep.size):
+        yield candidate(sweep, position)
+
+
+def candidate(sweep: Sweep, position: int) -> Candidate:
+    """The point at `position`; raises as `expand`."""
+    written = {**sweep.base, **sweep.at(position)}
+    run = {**RUN_DEFAULTS, **{name: written.pop(name) for name in RUN_NAMES if name in written}}
+    fields, where = _fields(_text("accelerator", run["accelerator"]))
+    trace = _trace(_text("trace", run["trace"]))
+    options = {name: _count(name, run[name]) for name in RUN_DEFAULTS}
+    problem = ""
+    accelerator: Accelerator | None = None
+    try:
+        if sweep.fit_codebook:
+            written = {**_codebook(run["accelerator"], run["trace"]), **written}
+        for path, value in written.items():
+            fields = set_field(fields, path, value)
+        accelerator = build(Accelerator, fields, where)
+    except ConfigError as error:
+        problem = str(error)
+    for constraint in sweep.constraints:
+        if not _holds(constraint, run, accelerator, fields, problem):
+            return Dropped(position, constraint.text)
+    if accelerator is None:
+        return Invalid(position, sweep.at(position), problem)
+    return Point(
+        position=position,
+        run_id=run_id(accelerator, (trace,), options),
+        accelerator=accelerator,
+        trace=run["trace"],
+        trace_sha256=trace.sha256,
+        **options,
+        axes={name: run[name] if name in run else _plain(field_at(accelerator, name)) for name in sweep.axes},
+    )
+
+
+def field_at(accelerator: Accelerator, path: str) -> Any:
+    """The value at a dotted path; None below a group that is absent."""
+    value: Any = accelerator
+    for name in path.split("."):
+        value = None if value is None else getattr(value, name)
+    return value
+
+
+def _plain(value: Any) -> Any:
+    return value.model_dump(mode="json") if isinstance(value, BaseModel) else value
+
+
+def _holds(
+    constraint: Expression, run: Mapping[str, Any], accelerator: Accelerator | None, fields: Mapping[str, Any], problem: str
+) -> bool:
+    """Whether a point meets a constraint; of an invalid configuration, as far as its parts can tell."""
+    if accelerator is not None:
+        whole = accelerator
+        return constraint.holds(lambda path: run[path] if path in run else _plain(field_at(whole, path)))
+    try:
+        return constraint.holds(lambda path: run[path] if path in run else _part(fields, path))
+    except ConfigError:
+        return True  # the invalid configuration is what is reported
+
+
+def _part(fields: Mapping[str, Any], path: str) -> Any:
+    """The value at a path of an inconsistent configuration: its first part is read alone."""
+    first, _, rest = path.partition(".")
+    info = Accelerator.model_fields[first]
+    try:
+        value = _reader(first).validate_python(fields[first]) if first in fields else info.get_default(call_default_factory=True)
+    except ValidationError as error:
+        raise ConfigError(f"field `{first}` is wrong") from error
+    for name in rest.split(".") if rest else ():
+        value = getattr(value, name, None)
+    return _plain(value)
+
+
+@cache
+def _reader(field: str) -> TypeAdapter[Any]:
+    """Parser of a single field of an accelerator."""
+    info = Accelerator.model_fields[field]
+    return TypeAdapter(Annotated[info.annotation, info])  # type: ignore[arg-type]  # a type made at run time
+
+
+@lru_cache(maxsize=64)
+def _fields(source: str) -> tuple[Mapping[str, Any], str]:
+    return read_accelerator(source)
+
+
+@lru_cache(maxsize=64)
+def _trace(name: str) -> Trace:
+    return open_trace(name)
+
+
+@lru_cache(maxsize=1024)
+def _codebook(accelerator: str, trace: str) -> Mapping[str, Any]:
+    """The codebook that a trace needs on a chip."""
+    fields, where = _fields(accelerator)
+    return codebook_fields(build(Accelerator, fields, where), _trace(trace))
+
+
+def _text(name: str, value: Any) -> str:
+    if not isinstance(value, str) or not value:
+        raise ConfigError(f"`{name}`: {value!r:.80} is not the name of one")
+    return value
+
+
+def _count(name: str, value: Any) -> int:
+    low, high = (0, MAX_SEED) if name == "seed" else (1, MAX_COUNT)
+    if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
+        raise ConfigError(f"`{name}`: {value!r:.80} is not allowed; allowed: {low}..{high}")
+    return value
