@@ -92,6 +92,11 @@ class Accelerator(Record):
                 f" weights take a pass (array.cols x q / d)"
             )
 
+    def __repr__(self) -> str:
+        return f"<Accelerator {self.name}: {self.array.rows} x {self.array.cols} MACs at {self.clock / 1e9:g} GHz>"
+
+    __str__ = __repr__
+
     def memory(self, name: str) -> MemorySpec | FlashSpec | None:
         """The memory `dram` or `flash`, None if the chip has none."""
         return self.flash if name == "flash" else self.dram

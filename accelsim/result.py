@@ -86,12 +86,15 @@ class LayerResult:
         return sum(self.cycles.values())
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class FrameResult:
     """One inference: its layers in program order, and the name of its network."""
 
     layers: tuple[LayerResult, ...]
     trace: str
+
+    def __repr__(self) -> str:
+        return f"<FrameResult {self.trace}: {self.total_cycles:,} cycles, {len(self.layers)} layers>"
 
     @cached_property
     def cycles(self) -> dict[str, int]:
@@ -110,7 +113,7 @@ class FrameResult:
         return sum(layer.macs for layer in self.layers)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Result:
     """A run of one network, or of several that take turns, on one accelerator.
 
@@ -138,6 +141,10 @@ class Result:
     warnings: tuple[str, ...]
     versions: Mapping[str, str]
     schema_version: int = field(default=SCHEMA_VERSION)
+
+    def __repr__(self) -> str:
+        where = f"{self.accelerator_name}:{self.trace_name}"
+        return f"<Result {where}: {self.total_cycles:,} cycles, {self.milliseconds:.4g} ms, {len(self.layers)} layers>"
 
     @property
     def total_cycles(self) -> int:

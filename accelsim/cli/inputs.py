@@ -55,44 +55,27 @@ Seed = Annotated[int, typer.Option(min=0, help="Seed of what the trace leaves op
 
 def load_others(names: Sequence[str] | None) -> tuple[Trace, ...]:
     """The traces that take turns with the first."""
-    from accelsim.compression.open_trace import open_trace
+    from accelsim.api.trace import trace_of
 
-    return tuple(open_trace(name) for name in names or ())
+    return tuple(trace_of(name) for name in names or ())
 
 
 def load_accelerator_of(accelerator: str, overrides: Sequence[str] | None) -> Accelerator:
     """The accelerator that a command names."""
-    from accelsim.accelerator import load_accelerator
+    from accelsim.api.inputs import accelerator_of
 
-    return load_accelerator(accelerator, _expanded(overrides or ()))
+    return accelerator_of(accelerator, overrides, warn)
 
 
 def load_inputs(accelerator: str, trace: str, overrides: Sequence[str] | None, *, fit: bool = False) -> tuple[Accelerator, Trace]:
     """The accelerator and the trace that a command names; with `fit` the accelerator has the codebook that the trace asks for."""
-    from accelsim.compression.open_trace import open_trace
+    from accelsim.api.inputs import fitted
+    from accelsim.api.trace import trace_of
 
-    machine, network = load_accelerator_of(accelerator, overrides), open_trace(trace)
-    if not fit:
-        return machine, network
-    from accelsim.compiler.codebook_fit import codebook_overrides
-    from accelsim.what_if import with_overrides
-
-    return with_overrides(machine, codebook_overrides(machine, network)), network
+    machine, network = load_accelerator_of(accelerator, overrides), trace_of(trace)
+    return fitted(machine, network) if fit else machine, network
 
 
-def _expanded(overrides: Sequence[str]) -> list[str]:
-    """`overrides` with each SCALE-Sim configuration replaced by what it says; what it says in vain is a warning."""
-    out: list[str] = []
-    for item in overrides:
-        if "=" in item or not item.endswith(".cfg"):
-            out.append(item)
-            continue
-        from accelsim.importers.scale_sim_config import read_scale_sim_config
-
-        config = read_scale_sim_config(Path(item))
-        out += config.overrides
-        for warning in config.warnings:
-            typer.echo(f"warning: {item}: {warning}", err=True)
-        if config.dataflow not in ("", "weight_stationary"):
-            typer.echo(f"warning: {item}: dataflow {config.dataflow}: a run is weight stationary", err=True)
-    return out
+def warn(text: str) -> None:
+    """Print a warning on stderr."""
+    typer.echo(f"warning: {text}", err=True)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -24,17 +23,10 @@ from accelsim.cli.inputs import (
     TraceName,
     load_inputs,
     load_others,
+    warn,
 )
 from accelsim.cli.shell import EXIT_CHECK_FAILED, print_json, print_line
 from accelsim.cli.timelines import TimelineFile, check_timeline_file
-from accelsim.errors import ConfigError
-
-if TYPE_CHECKING:
-    from accelsim.accelerator import Accelerator
-    from accelsim.result import Result
-    from accelsim.trace.trace import Trace
-
-MAX_NAME = 100  # characters of an accelerator's name
 
 
 def run(
@@ -58,10 +50,8 @@ def run(
 ) -> None:
     """Time, stalls, traffic, energy and area of a trace on a chip; of several traces that take turns, with --then."""
     from accelsim.cost.area import area_of
-    from accelsim.cost.compare_costs import costs_of
     from accelsim.cost.technology import load_technology
     from accelsim.report.export.run import check_run_folder
-    from accelsim.report.findings import Findings
     from accelsim.report.tables.terminal import progress, stdout_console
     from accelsim.report.tables.text import count, duration
 
@@ -73,29 +63,23 @@ def run(
     others = load_others(then)
     node = load_technology(technology)
     area_of(machine, node)  # a codebook that no circuit can hold is answered before the simulation
-    from accelsim.simulation import simulate, simulate_recorded  # after the checks: a wrong name is answered without loading the machine
+    from accelsim.api.simulate import examined, simulate  # after the checks: a wrong name is answered without loading the machine
 
     with progress(quiet=quiet) as update:
         if timeline is None:
-            result = simulate(machine, network, *others, frames=frames, batch=batch, seed=seed, progress=update)
+            run = simulate(
+                machine, network, then=others, frames=frames, batch=batch, seed=seed,
+                what_if=what_if, functional=functional, progress=update or False,
+            )  # fmt: skip
         else:
+            from accelsim.simulation import simulate_recorded
             from accelsim.timeline.timeline import write_timeline
             from accelsim.timeline.window import make_window
 
             recorded = simulate_recorded(machine, network, *others, frames=frames, batch=batch, seed=seed, progress=update)
-            result = recorded.result
-            write_timeline(recorded, make_window(result, None, None), timeline)
-        ideals = checked = None
-        if what_if:
-            from accelsim.what_if import what_if as run_what_if
-
-            ideals = run_what_if(machine, network, result, progress=update, then=others, seed=seed)
-        if functional:
-            from accelsim.functional import check_functional
-
-            checked = check_functional(machine, network, *others, seed=seed, progress=update)
-    (cost,) = costs_of([result], node)
-    findings = Findings(cost, ideals, checked)
+            write_timeline(recorded, make_window(recorded.result, None, None), timeline)
+            run = examined(machine, (network, *others), recorded.result, what_if=what_if, functional=functional, seed=seed, progress=update)
+    findings, result, checked = run.findings(node), run.record, run.checked
     if out is not None:
         findings.write(out)
     if as_json:
@@ -119,42 +103,6 @@ def _elsewhere(out: Path | None) -> str:
     return f"--full prints all tables, --layers each layer; {folder}"
 
 
-def pairs(items: Sequence[str]) -> list[tuple[str, str]]:
-    """(accelerator, trace) of each ACCEL:TRACE; ':TRACE', 'TRACE' and 'ACCEL:' take the missing part from the first item.
-
-    An accelerator may carry changes, 'NAME+codebook.ports=4'; '+codebook.ports=4:' changes the first one.
-
-    Raises
-    ------
-    ConfigError
-        Fewer than two items, or a first one that is not ACCEL:TRACE.
-    """
-    if len(items) < 2:
-        raise ConfigError(f"compare needs a baseline and at least one other ACCEL:TRACE; given: {', '.join(items) or 'nothing'}")
-    first_accel, _, first_trace = items[0].partition(":")
-    if not first_accel or not first_trace:
-        raise ConfigError(f"the first item of compare must be ACCEL:TRACE; given: {items[0]!r}")
-    out = [(first_accel, first_trace)]
-    for item in items[1:]:
-        accel, colon, trace = item.partition(":")
-        if "@" in accel:  # the colon is that of TRACE@FORMAT
-            accel, colon, trace = "", "", item
-        elif accel.startswith("+"):
-            accel, colon = first_accel.partition("+")[0] + accel, ":"
-        out.append((accel or first_accel, trace or first_trace) if colon else (first_accel, item))
-    return out
-
-
-def _changed(accel: str, trace: str, overrides: Sequence[str] | None, fit: bool) -> tuple[Accelerator, Trace]:
-    """What 'NAME+path=value+...' and a trace name; the changes come after `--set` and are part of the chip's name."""
-    name, *changes = accel.split("+")
-    machine, network = load_inputs(name, trace, [*(overrides or ()), *changes], fit=fit)
-    if not changes:
-        return machine, network
-    label = "+".join([machine.name, *changes])
-    return machine.with_fields(name=label if len(label) <= MAX_NAME else f"{label[: MAX_NAME - 1]}…"), network
-
-
 def compare(
     items: Annotated[
         list[str],
@@ -175,33 +123,27 @@ def compare(
     quiet: Quiet = False,
 ) -> None:
     """Speed-ups over the first run by cause and layer; energy and area."""
+    from accelsim.api.pairs import load_pairs
     from accelsim.cost.area import area_of
     from accelsim.cost.compare_costs import costs_of
     from accelsim.cost.technology import load_technology
-    from accelsim.report.compare import compare as compare_results
     from accelsim.report.export.compare import check_comparison_folder, comparison_dict, write_comparison
     from accelsim.report.tables.compare import render_comparison
     from accelsim.report.tables.cost import render_costs
     from accelsim.report.tables.terminal import progress, stdout_console
     from accelsim.run_labels import short_labels
 
-    chosen = pairs(items)
     if out is not None:
         check_comparison_folder(out)
-    machines = [_changed(accel, trace, overrides, fit_codebook) for accel, trace in chosen]
+    machines = load_pairs(items, overrides, fit=fit_codebook, warn=warn)
     node = load_technology(technology)
     for machine, _ in machines:
         area_of(machine, node)  # a codebook that no circuit can hold is answered before the simulations
-    from accelsim.simulation import simulate
+    from accelsim.api.comparison import compare_pairs
 
-    results: list[Result] = []
     with progress(quiet=quiet) as update:
-        for index, (machine, network) in enumerate(machines):
-            if update:
-                update("runs", index, len(machines))
-            results.append(simulate(machine, network, frames=frames, batch=batch, seed=seed, progress=update))
-    comparison = compare_results(results[0], results[1:])
-    costs = costs_of(results, node)
+        comparison = compare_pairs(machines, frames=frames, batch=batch, seed=seed, progress=update or False).record
+    costs = costs_of(comparison.results, node)
     if out is not None:
         from accelsim.report.plots.picture import files_of
         from accelsim.report.plots.pictures import comparison_pictures

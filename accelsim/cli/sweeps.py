@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -149,9 +148,9 @@ def _backend(
     if scheduler is None and cluster is None:
         if any(tls):
             raise ConfigError("--tls-ca-file, --tls-cert and --tls-key belong to a cluster: give --scheduler tls://HOST:PORT")
-        from accelsim.sweeps.pool import ProcessPool
+        from accelsim.sweeps.pool import ProcessPool, usable_cores
 
-        return ProcessPool(workers or _cores(), technology)
+        return ProcessPool(workers or usable_cores(), technology)
     if scheduler is not None and cluster is not None:
         raise ConfigError("--scheduler and --cluster exclude each other: a cluster that is there, or one made here")
     from accelsim.sweeps.cluster import Security, connect, start_local
@@ -159,7 +158,9 @@ def _backend(
     if cluster is not None:
         if cluster != "local":
             raise ConfigError(f"--cluster {cluster!r}: allowed: local")
-        return start_local(workers or _cores(), technology)
+        from accelsim.sweeps.pool import usable_cores
+
+        return start_local(workers or usable_cores(), technology)
     if workers is not None:
         raise ConfigError("--workers belongs to processes of this machine; a cluster that is there has its own")
     assert scheduler is not None  # one of the two was given
@@ -173,10 +174,6 @@ def _security(kind: type[Security], tls: tuple[Path | None, ...]) -> Security | 
     if ca_file is None or cert is None or key is None:
         raise ConfigError("--tls-ca-file, --tls-cert and --tls-key go together")
     return kind(ca_file, cert, key)
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _dry_run(wanted: Sweep, path: Path, technology: Technology, limit: int | None, as_json: bool, quiet: bool) -> None:

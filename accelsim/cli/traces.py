@@ -30,10 +30,11 @@ def import_(
     quiet: Quiet = False,
 ) -> None:
     """Turn a model into a float trace."""
-    from accelsim.importers.import_model import import_model, parse_numbers
+    from accelsim.api.models import import_model
+    from accelsim.importers.import_model import parse_numbers
 
     sizes, values = parse_numbers(bind or (), "--bind", 1), parse_numbers(fill or (), "--fill", 0)
-    _show_trace(import_model(model, out, seed=seed, bind=sizes, fill=values, weights=weights), as_json, quiet)
+    _show_trace(import_model(model, out=out, seed=seed, bind=sizes, fill=values, weights=weights).record, as_json, quiet)
 
 
 def compress(
@@ -64,17 +65,18 @@ def compress(
     """Encode a float trace's weights in a format, or each layer as a recipe says."""
     if (format is None) == (recipe_file is None) or (layers is not None and format is None):
         raise ConfigError("compress needs one of --format FORMAT (with --layers PATTERN if not the usual ones) and --recipe FILE")
-    from accelsim.compression.compress_trace import compress_trace
-    from accelsim.compression.open_trace import open_float_trace
-    from accelsim.compression.recipe import load_recipe, make_recipe
+    from accelsim.api.models import compress as compress_model
     from accelsim.report.tables.compression import compression_line, render_compression
     from accelsim.report.tables.terminal import progress, stdout_console
     from accelsim.report.tables.trace import inspect_trace
 
-    recipe = make_recipe(format, layers, seed) if format is not None else load_recipe(cast(Path, recipe_file), seed)
-    source, others = open_float_trace(trace), [open_float_trace(item) for item in companions or ()]
+    wanted = format if format is not None else cast(Path, recipe_file)
     with progress(quiet=quiet) as update:
-        packed, report = compress_trace(source, recipe, out, payload=payload, companions=others, progress=update)
+        made = compress_model(
+            trace, wanted, out=out, layers=layers, companions=companions or (), payload=payload, seed=seed, progress=update or False
+        )
+    packed, report = made.record, made.report
+    assert report is not None  # of a trace that was just made
     if as_json:
         print_json({**inspect_trace(packed), "compression": report.to_dict()})
     elif quiet:

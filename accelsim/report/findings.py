@@ -70,9 +70,9 @@ class Findings:
             "energy": self.energy.to_dict(),
         }
         if self.what_if is not None:
-            out["what_if"] = self._what_if_rows()
+            out["what_if"] = self.what_if_rows()
         if self.functional is not None:
-            out["functional"] = {"ok": self.functional.ok, "layers": self._functional_rows()}
+            out["functional"] = {"ok": self.functional.ok, "layers": self.functional_rows()}
         return out
 
     def write(self, folder: Path) -> Path:
@@ -84,9 +84,9 @@ class Findings:
         files["area.csv"] = to_csv(self.area.rows()).encode()
         files["energy.csv"] = to_csv(self.energy.rows()).encode()
         if self.what_if is not None:
-            files["what_if.csv"] = to_csv(self._what_if_rows()).encode()
+            files["what_if.csv"] = to_csv(self.what_if_rows()).encode()
         if self.functional is not None:
-            files["functional.csv"] = to_csv(self._functional_rows()).encode()
+            files["functional.csv"] = to_csv(self.functional_rows()).encode()
         return write_run(folder, self.result, files)
 
     def render(self, console: Console, *, all_layers: bool) -> None:
@@ -107,12 +107,14 @@ class Findings:
         if self.functional is not None:
             render_functional(console, self.functional.layers, self.functional.ok)
 
-    def _what_if_rows(self) -> list[dict[str, Any]]:
+    def what_if_rows(self) -> list[dict[str, Any]]:
+        """One row per idealized run, as CSV and JSON have it."""
         return [
             {"if_free": item.name, "total_cycles": item.result.total_cycles, "speedup": item.speedup, "note": item.explanation}
             for item in self.what_if or ()
         ]
 
-    def _functional_rows(self) -> list[dict[str, Any]]:
+    def functional_rows(self) -> list[dict[str, Any]]:
+        """One row per layer of the functional check, as CSV and JSON have it."""
         layers = self.functional.layers if self.functional else ()
         return [{"layer": item.name, "bit_exact": item.ok, "tiles": item.tiles, "message": item.message} for item in layers]

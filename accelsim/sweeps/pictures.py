@@ -28,8 +28,8 @@ from accelsim.sweeps.spec import Sweep
 from accelsim.sweeps.table import Table, title
 
 
-def draw(table: Table) -> dict[str, bytes]:
-    """All pictures of the table's sweep: file name -> bytes. One without any point is left out.
+def pictures_of(table: Table) -> list[Drawn]:
+    """The pictures of the table's sweep. One without any point is left out.
 
     Raises
     ------
@@ -41,7 +41,12 @@ def draw(table: Table) -> dict[str, bytes]:
         for suffix, heading, part in _each(table, picture):
             heading = ": ".join(filter(None, (picture.title, heading)))
             drawn += _DRAW[type(picture)](f"{picture.name}{suffix}", heading, part, table, picture)
-    return files_of(drawn)
+    return drawn
+
+
+def draw(table: Table) -> dict[str, bytes]:
+    """All pictures of the table's sweep: file name -> bytes; see `pictures_of`."""
+    return files_of(pictures_of(table))
 
 
 def check_pictures(sweep: Sweep) -> None:

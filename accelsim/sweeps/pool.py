@@ -7,6 +7,7 @@ kernel's memory killer, a person's SIGKILL) are not held against it.
 from __future__ import annotations
 
 import multiprocessing
+import os
 from collections import Counter, deque
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
@@ -28,6 +29,11 @@ AHEAD = 4  # points queued per process: enough to keep it busy, few enough to ba
 DEATHS = 3  # deaths after which a point is to blame
 FALSE_STARTS = 3  # consecutive start-up failures tolerated
 GRACE_SECONDS = 2.0  # time limit of a requested exit
+
+
+def usable_cores() -> int:
+    """Cores that this process may run on."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def serve(connection: Connection, technology: Technology, model: str) -> None:

@@ -12,8 +12,8 @@ import pytest
 from typer.testing import CliRunner
 
 from accelsim import __version__
+from accelsim.api.pairs import pairs
 from accelsim.cli import app
-from accelsim.cli.runs import pairs
 from accelsim.errors import ConfigError
 
 CORE_CSV = Path(__file__).parents[1] / "validation" / "data" / "core" / "core_cycles.csv"

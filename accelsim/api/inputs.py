@@ -1,0 +1,138 @@
+"""What may be given as an accelerator or a technology, and how overrides change it; the command line reads its arguments here too."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from accelsim.accelerator import Accelerator
+from accelsim.accelerator import load_accelerator as read_accelerator
+from accelsim.errors import ConfigError
+from accelsim.problems import shown
+
+if TYPE_CHECKING:
+    from accelsim.cost.technology import Technology
+    from accelsim.trace.trace import Trace
+
+    TechnologyLike = str | Path | Technology
+
+AcceleratorLike = str | Path | Mapping[str, Any] | Accelerator
+Overrides = Mapping[str, Any] | Sequence[str]
+Warn = Callable[[str], None]
+
+DEFAULT_TECHNOLOGY = "nangate45"
+
+
+def as_warning(text: str) -> None:
+    """Python's own warning."""
+    warnings.warn(text, UserWarning, stacklevel=4)
+
+
+def load_accelerator(accelerator: AcceleratorLike, *, set: Overrides | None = None) -> Accelerator:
+    """The chip of a preset's name, a YAML file, a mapping of its fields, or another chip, with fields overridden.
+
+    Parameters
+    ----------
+    accelerator : a name of `accelsim list presets`, the path of a YAML file, plain data, or an `Accelerator`
+    set : fields by their dotted paths, {'codebook.ports': 2}, or texts as the command line takes them, ['codebook.ports=2']
+
+    Raises
+    ------
+    AccelsimError
+        Unknown preset, unreadable file, unknown or ill-fitting field: names the file, the field, the value and what is allowed.
+    """
+    return accelerator_of(accelerator, set)
+
+
+def accelerator_of(source: AcceleratorLike, overrides: Overrides | None = None, warn: Warn = as_warning) -> Accelerator:
+    """See `load_accelerator`; `warn` takes what a SCALE-Sim configuration says in vain."""
+    texts = _expanded(override_texts(overrides), warn)
+    if isinstance(source, Accelerator):
+        if not texts:
+            return source
+        from accelsim.what_if import with_overrides
+
+        return with_overrides(source, tuple(texts))
+    if not isinstance(source, str | Path | Mapping):
+        raise wrong_type("accelerator", source, "a preset's name, the path of a YAML file, a mapping of fields or an Accelerator")
+    return read_accelerator(path_text(source) if isinstance(source, Path) else source, texts)
+
+
+def fitted(accelerator: Accelerator, trace: Trace) -> Accelerator:
+    """`accelerator` with the codebook that `trace` asks for."""
+    from accelsim.compiler.codebook_fit import codebook_overrides
+    from accelsim.what_if import with_overrides
+
+    return with_overrides(accelerator, codebook_overrides(accelerator, trace))
+
+
+def technology_of(source: TechnologyLike) -> Technology:
+    """The technology of a preset's name, a YAML file or an object."""
+    from accelsim.cost.technology import Technology, load_technology
+
+    if isinstance(source, Technology):
+        return source
+    if not isinstance(source, str | Path):
+        raise wrong_type("technology", source, "a preset's name, the path of a YAML file or a Technology")
+    return load_technology(path_text(source) if isinstance(source, Path) else source)
+
+
+def override_texts(overrides: Overrides | None) -> list[str]:
+    """Overrides as 'path=value'; the values of a mapping are written as JSON, strings as they are."""
+    if overrides is None:
+        return []
+    if isinstance(overrides, str) or not isinstance(overrides, Mapping | Sequence):
+        raise wrong_type("set", overrides, "a mapping such as {'codebook.ports': 2} or a list such as ['codebook.ports=2']")
+    if not isinstance(overrides, Mapping):
+        for item in overrides:
+            if not isinstance(item, str):
+                raise wrong_type("an item of set", item, "a text such as 'codebook.ports=2'")
+        return list(overrides)
+    return [f"{path}={value if isinstance(value, str) else _as_json(str(path), value)}" for path, value in overrides.items()]
+
+
+def _as_json(path: str, value: Any) -> str:
+    try:
+        return json.dumps(value)
+    except (TypeError, ValueError):
+        raise wrong_type(f"set: {path!r}", value, "a number, a text, None, True, False, or a list or mapping of these") from None
+
+
+def _expanded(overrides: Sequence[str], warn: Warn) -> list[str]:
+    """`overrides` with each SCALE-Sim configuration (FILE.cfg) replaced by the overrides in it."""
+    out: list[str] = []
+    for item in overrides:
+        if "=" in item or not item.endswith(".cfg"):
+            out.append(item)
+            continue
+        from accelsim.importers.scale_sim_config import read_scale_sim_config
+
+        config = read_scale_sim_config(Path(item))
+        out += config.overrides
+        for warning in config.warnings:
+            warn(f"{item}: {warning}")
+        if config.dataflow not in ("", "weight_stationary"):
+            warn(f"{item}: dataflow {config.dataflow}: a run is weight stationary")
+    return out
+
+
+def path_text(path: Path) -> str:
+    """A path as text that cannot be taken for a preset's name."""
+    return str(path) if "/" in str(path) else f"./{path}"
+
+
+def wrong_type(what: str, value: object, allowed: str) -> ConfigError:
+    """The error of an argument of another type than those allowed."""
+    return ConfigError(f"{what}: {shown(value)} is of type {type(value).__name__}; allowed: {allowed}")
+
+
+def check_count(what: str, value: object, least: int, most: int | None = None) -> None:
+    """ConfigError unless `value` is a whole number from `least` to `most`."""
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise wrong_type(what, value, "a whole number")
+    if value < least or (most is not None and value > most):
+        allowed = f"{least} or more" if most is None else f"{least} to {most:,}"
+        raise ConfigError(f"{what} has value {value}; allowed: {allowed}")

@@ -1,0 +1,139 @@
+"""The pictures of runs, comparisons and sweeps by name, as Matplotlib figures that can be saved."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from accelsim.api.inputs import DEFAULT_TECHNOLOGY
+from accelsim.errors import ConfigError, OutputError
+from accelsim.registry import suggest
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from accelsim.api.inputs import TechnologyLike
+    from accelsim.report.plots.picture import Picture
+
+FIGURE_DPI = 200
+ENDINGS = (".svg", ".png", ".pdf")
+
+
+def drawn(picture: Picture, file: str | Path | None) -> Figure:
+    """The figure of a picture, saved to `file` if that is given; OutputError for another ending or a file that cannot be written."""
+    from accelsim.report.export.whole_file import new_file
+    from accelsim.report.plots.picture import look
+
+    path = None if file is None else Path(file)
+    if path is not None and path.suffix.lower() not in ENDINGS:
+        raise OutputError(f"{path}: must end with {', '.join(ENDINGS)}")
+    with look():
+        figure = picture.figure(dpi=FIGURE_DPI)
+        if path is not None:
+            with new_file(path) as out:
+                figure.savefig(out, format=path.suffix.lower()[1:])
+    return figure
+
+
+def named(pictures: Iterable[Picture], name: str, of: str) -> Picture:
+    """The picture of a name; ConfigError with the known ones."""
+    found = {item.name: item for item in pictures}
+    if name not in found:
+        raise ConfigError(f"{of} has no picture {name!r}{suggest(name, found)}; it has: {', '.join(found) or 'none'}")
+    return found[name]
+
+
+class _Plots:
+    """Pictures that are made when one is asked for, in the technology asked for."""
+
+    def __init__(self, of: str, pictures: Callable[[TechnologyLike], Sequence[Picture]]) -> None:
+        self._of, self._pictures = of, pictures
+
+    def _draw(self, name: str, file: str | Path | None, technology: TechnologyLike = DEFAULT_TECHNOLOGY) -> Figure:
+        return drawn(named(self._pictures(technology), name, self._of), file)
+
+    def __repr__(self) -> str:
+        methods = [name for name in dir(type(self)) if not name.startswith("_")]
+        return f"<pictures of {self._of}: {', '.join(methods)}>"
+
+
+class RunPlots(_Plots):
+    """The pictures of a run; each returns a Matplotlib figure and, with `file`, writes it (.svg, .png, .pdf)."""
+
+    def cycles(self, *, file: str | Path | None = None) -> Figure:
+        """Where the cycles go, by stall reason."""
+        return self._draw("cycles", file)
+
+    def layers(self, *, file: str | Path | None = None) -> Figure:
+        """Where the cycles go, layer by layer."""
+        return self._draw("layers", file)
+
+    def traffic(self, *, file: str | Path | None = None) -> Figure:
+        """Bytes on the memory channels, by operand."""
+        return self._draw("traffic", file)
+
+    def roofline(self, *, file: str | Path | None = None) -> Figure:
+        """The layers under the roofs of array and memory; AccelsimError for a run without products or memory."""
+        return self._draw("roofline", file)
+
+    def energy(self, technology: TechnologyLike = DEFAULT_TECHNOLOGY, *, file: str | Path | None = None) -> Figure:
+        """Energy per inference by component."""
+        return self._draw("energy", file, technology)
+
+    def energy_kinds(self, technology: TechnologyLike = DEFAULT_TECHNOLOGY, *, file: str | Path | None = None) -> Figure:
+        """Energy per inference by kind: dynamic, leakage, off chip."""
+        return self._draw("energy_kinds", file, technology)
+
+    def area_bars(self, technology: TechnologyLike = DEFAULT_TECHNOLOGY, *, file: str | Path | None = None) -> Figure:
+        """Area of the chip by component."""
+        return self._draw("area_bars", file, technology)
+
+
+class ComparisonPlots(_Plots):
+    """The pictures of a comparison; `run` counts the runs after the baseline from 1."""
+
+    def __init__(
+        self, of: str, pictures: Callable[[TechnologyLike], Sequence[Picture]], walk: Callable[[int], Picture], others: int
+    ) -> None:
+        super().__init__(of, pictures)
+        self._walk, self._others = walk, others
+
+    def cycles(self, *, file: str | Path | None = None) -> Figure:
+        """Where the cycles of each run go, by stall reason."""
+        return self._draw("cycles", file)
+
+    def traffic(self, *, file: str | Path | None = None) -> Figure:
+        """Bytes of each run on the memory channels, by operand."""
+        return self._draw("traffic", file)
+
+    def waterfall_cause(self, run: int = 1, *, file: str | Path | None = None) -> Figure:
+        """From the baseline's time to a run's, one step per stall reason."""
+        return self._draw(f"waterfall_cause{self._suffix(run)}", file)
+
+    def waterfall_layer(self, run: int = 1, *, file: str | Path | None = None) -> Figure:
+        """From the baseline's time to a run's, one step per layer."""
+        return self._draw(f"waterfall_layer{self._suffix(run)}", file)
+
+    def walk(self, run: int = 1, *, file: str | Path | None = None) -> Figure:
+        """From the ratio of the weights' bits to the speed-up, one effect at a time; see `Comparison.walk`."""
+        return drawn(self._walk(run), file)
+
+    def side_by_side(self, technology: TechnologyLike = DEFAULT_TECHNOLOGY, *, file: str | Path | None = None) -> Figure:
+        """Time, traffic, energy and area of each run."""
+        return self._draw("side_by_side", file, technology)
+
+    def energy(self, technology: TechnologyLike = DEFAULT_TECHNOLOGY, *, file: str | Path | None = None) -> Figure:
+        """Energy per inference of each run, by component."""
+        return self._draw("energy", file, technology)
+
+    def energy_kinds(self, technology: TechnologyLike = DEFAULT_TECHNOLOGY, *, file: str | Path | None = None) -> Figure:
+        """Energy per inference of each run, by component and kind; AccelsimError for more runs than fit."""
+        return self._draw("energy_kinds", file, technology)
+
+    def area(self, technology: TechnologyLike = DEFAULT_TECHNOLOGY, *, file: str | Path | None = None) -> Figure:
+        """Placed area of each chip, by part."""
+        return self._draw("area", file, technology)
+
+    def _suffix(self, run: int) -> str:
+        return f"_{run}" if self._others > 1 else "" if run == 1 else f"_{run}"

@@ -1,0 +1,241 @@
+"""A run as users get it: figures, tables, costs and pictures of one result record."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from accelsim.accelerator import Accelerator
+from accelsim.api.cost import Cost
+from accelsim.api.display import html_table, rendered, short_text
+from accelsim.api.inputs import DEFAULT_TECHNOLOGY, technology_of, wrong_type
+from accelsim.api.plots import RunPlots
+from accelsim.api.table import Table
+from accelsim.cost.compare_costs import costs_of
+from accelsim.cost.energy import accelerator_of
+from accelsim.errors import OutputError
+from accelsim.report.export.run import layer_rows
+from accelsim.report.export.whole_file import new_file
+from accelsim.report.findings import Findings
+from accelsim.report.metrics import CATEGORY_MEANING, Summary, category_cycles, summarize, traffic_lines
+from accelsim.report.report import make_report
+from accelsim.report.tables.run import render_headline
+from accelsim.report.tables.text import count, decimal_bytes, duration
+from accelsim.result import BOUND_RESOURCES
+from accelsim.result import Result as Record
+from accelsim.result import load_result as read_result
+from accelsim.run_labels import label
+
+if TYPE_CHECKING:
+    from accelsim.api.inputs import TechnologyLike
+    from accelsim.functional import FunctionalReport
+    from accelsim.report.plots.picture import Picture
+    from accelsim.trace.trace import Trace
+    from accelsim.what_if import WhatIf
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class Result:
+    """One run: its time, where the time goes, its traffic, and what limits it.
+
+    Attributes
+    ----------
+    record : the result as the simulator wrote it, of whole numbers only
+    idealized : runs with one thing made ideal at a time, where `simulate(what_if=True)` asked for them
+    checked : the functional check, where `simulate(functional=True)` asked for it
+    traces : the networks, where the run was made in this process
+    """
+
+    record: Record
+    idealized: tuple[WhatIf, ...] | None = None
+    checked: FunctionalReport | None = None
+    traces: tuple[Trace, ...] = ()
+
+    @cached_property
+    def _summary(self) -> Summary:
+        return summarize(self.record)
+
+    @cached_property
+    def accelerator(self) -> Accelerator:
+        """The chip, resolved."""
+        return accelerator_of(self.record)
+
+    @property
+    def name(self) -> str:
+        """'ACCELERATOR:TRACE'."""
+        return label(self.record)
+
+    @property
+    def cycles(self) -> int:
+        """Core cycles of the whole run."""
+        return self.record.total_cycles
+
+    @property
+    def milliseconds(self) -> float:
+        """Time of the whole run."""
+        return self.record.milliseconds
+
+    @property
+    def cycles_by_cause(self) -> dict[str, int]:
+        """'busy' or a stall reason -> core cycles; the sum is `cycles`."""
+        return {name: value for name, value in category_cycles(self.record).items() if value}
+
+    @property
+    def bounds(self) -> Mapping[str, int]:
+        """Resource -> the least core cycles that the run needs of it."""
+        return self.record.bounds
+
+    @property
+    def bus_bytes(self) -> int:
+        """Bytes on all memory channels, whole bursts."""
+        return self.record.bus_bytes
+
+    @property
+    def useful_bytes(self) -> int:
+        """The same without padding and burst rounding."""
+        return self.record.useful_bytes
+
+    @property
+    def traffic(self) -> Table:
+        """Bytes by operand, memory and direction."""
+        rows = (
+            {"operand": item.operand, "memory": item.memory, "direction": "write" if item.write else "read", "bytes": item.bits / 8}
+            for item in traffic_lines(self.record)
+        )
+        return Table(f"Traffic of {self.name}", rows)
+
+    @property
+    def layers(self) -> Table:
+        """One row per layer and frame: cycles by stall reason, MACs, bytes, bounds; the rows of layers.csv."""
+        return Table(f"Layers of {self.name}", layer_rows(self.record))
+
+    @property
+    def verdict(self) -> str:
+        """What limits the run, in a sentence."""
+        return self._summary.limiting_sentence
+
+    @property
+    def limiting_resource(self) -> str:
+        """The resource that the verdict names."""
+        return self._summary.limiting_resource
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What the run wants to be known."""
+        return self.record.warnings
+
+    @property
+    def bit_exact(self) -> bool | None:
+        """Whether every layer that was decoded and multiplied for real is right; None if none was."""
+        return None if self.checked is None else self.checked.ok
+
+    def limits(self) -> Table:
+        """Bounds of the resources, and stalls, in cycles and in percent of the cycles taken: the first bound is the tightest."""
+        bounds = sorted(self.bounds.items(), key=lambda item: -item[1])
+        stalls = sorted(self.cycles_by_cause.items(), key=lambda item: -item[1])
+        rows = [("bound", name, value, f"least cycles of the {BOUND_RESOURCES.get(name, name)}") for name, value in bounds]
+        rows += [("busy" if name == "busy" else "stall", name, value, CATEGORY_MEANING.get(name, "")) for name, value in stalls]
+        named = (
+            {"kind": kind, "name": name, "cycles": value, "percent": self._percent(value), "meaning": text}
+            for kind, name, value, text in rows
+        )
+        return Table(f"Limits of {self.name}", named)
+
+    def _percent(self, value: int) -> float:
+        return 100 * value / self.cycles if self.cycles else 0.0
+
+    def what_if(self) -> Table:
+        """Speed-ups with one thing made ideal at a time; without rows unless `simulate(what_if=True)` asked for them."""
+        rows = self.findings().what_if_rows() if self.idealized is not None else []
+        return Table(f"What if, {self.name}", rows)
+
+    def functional(self) -> Table:
+        """One row per layer that was decoded and multiplied; without rows unless `simulate(functional=True)` asked for it."""
+        return Table(f"Functional check of {self.name}", self.findings().functional_rows() if self.checked is not None else [])
+
+    def cost(self, technology: TechnologyLike = DEFAULT_TECHNOLOGY) -> Cost:
+        """Area and energy in a technology; nothing is simulated again."""
+        return Cost(self.findings(technology).cost)
+
+    def findings(self, technology: TechnologyLike = DEFAULT_TECHNOLOGY) -> Findings:
+        """The record of `accelsim run`: result, costs and checks together."""
+        (cost,) = costs_of([self.record], technology_of(technology))
+        return Findings(cost, self.idealized, self.checked)
+
+    @property
+    def plot(self) -> RunPlots:
+        """The run's pictures: `result.plot.layers(file="layers.svg")`."""
+        return RunPlots(self.name, self._pictures)
+
+    def _pictures(self, technology: TechnologyLike) -> list[Picture]:
+        from accelsim.report.plots.pictures import run_pictures
+
+        return run_pictures(self.findings(technology).cost)
+
+    def summary(self, *, full: bool = False, technology: TechnologyLike = DEFAULT_TECHNOLOGY) -> str:
+        """The headline as text, or, with `full`, every table of `accelsim run`."""
+        if full:
+            return rendered(lambda console: self.findings(technology).render(console, all_layers=False))
+        return rendered(lambda console: render_headline(console, self.record, self._summary))
+
+    def to_dict(self, technology: TechnologyLike = DEFAULT_TECHNOLOGY) -> dict[str, Any]:
+        """Everything as plain data: the content of `accelsim run --json`."""
+        return self.findings(technology).to_dict()
+
+    def to_frame(self) -> Any:
+        """One row per layer and frame as a `pandas.DataFrame`; AccelsimError without pandas."""
+        return self.layers.to_frame()
+
+    def save(self, path: str | Path, technology: TechnologyLike = DEFAULT_TECHNOLOGY) -> Path:
+        """Write a folder as `accelsim run -o` does; a '.json' file, which `load_result` reads; or a '.html' page.
+
+        Raises
+        ------
+        AccelsimError
+            Something else is there, it cannot be written, or the name has another ending.
+        """
+        if not isinstance(path, str | Path):
+            raise wrong_type("path", path, "a folder's path, or that of a .json or .html file")
+        target = Path(path)
+        if target.suffix.lower() not in (".json", ".html", ".htm"):
+            return self.findings(technology).write(target)
+        if target.is_dir():
+            raise OutputError(f"{target}: is a folder; allowed: the name of a file to write")
+        with new_file(target) as file:
+            file.write((self.record.to_json() if target.suffix.lower() == ".json" else self._page(technology)).encode())
+        return target
+
+    def _page(self, technology: TechnologyLike) -> str:
+        from accelsim.report.html.page import to_page
+
+        return to_page(make_report([self.record], technology_of(technology)))
+
+    def __repr__(self) -> str:
+        return short_text(self.summary().splitlines())
+
+    def _repr_html_(self) -> str:
+        facts = [
+            ("chip", self.record.accelerator_name),
+            ("network", self.record.trace_name),
+            ("time per inference", duration(self._summary.milliseconds_per_inference)),
+            ("cycles", count(self.cycles)),
+            ("on the bus", decimal_bytes(self.bus_bytes)),
+            ("verdict", self.verdict),
+        ]
+        return html_table("Run", facts)
+
+
+def load_result(path: str | Path) -> Result:
+    """The run in a folder of `accelsim run -o`, of `Result.save`, or in a 'result.json'.
+
+    Raises
+    ------
+    AccelsimError
+        There is no such file, or it is not the result of a run that this version reads.
+    """
+    if not isinstance(path, str | Path):
+        raise wrong_type("path", path, "the path of a run's folder or of a result.json")
+    return Result(read_result(Path(path)))

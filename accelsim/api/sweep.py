@@ -1,0 +1,202 @@
+"""Many designs at once: run what a store does not hold yet, and ask the points for the best ones."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from accelsim.api.display import html_table, rendered, short_text, watched
+from accelsim.api.inputs import check_count, path_text, wrong_type
+from accelsim.api.plots import drawn, named
+from accelsim.api.table import Table
+from accelsim.cost.technology import load_technology
+from accelsim.progress import Progress
+from accelsim.sweeps.best import best as best_points
+from accelsim.sweeps.best import front, under
+from accelsim.sweeps.columns import NUMERIC
+from accelsim.sweeps.expression import parse_expression
+from accelsim.sweeps.findings import DEFAULT_FIGURES, SweepFindings, ask, make_question
+from accelsim.sweeps.pictures import check_pictures, draw, pictures_of
+from accelsim.sweeps.pool import ProcessPool, usable_cores
+from accelsim.sweeps.runner import run_sweep
+from accelsim.sweeps.sensitivity import sensitivity
+from accelsim.sweeps.spec import load_sweep
+from accelsim.sweeps.store import open_store
+from accelsim.sweeps.table import Table as Points
+from accelsim.sweeps.table import read_table
+from accelsim.sweeps.tally import SweepProgress, SweepSummary
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+MOST_WORKERS = 1024
+
+
+class SweepPlots:
+    """The pictures that a sweep's file asks for: `plot.names`, and `plot(name)` for a Matplotlib figure."""
+
+    def __init__(self, points: Points) -> None:
+        self._points = points
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the pictures."""
+        return tuple(item.name for item in pictures_of(self._points))
+
+    def __call__(self, name: str, *, file: str | Path | None = None) -> Figure:
+        """Draw a picture and, with `file`, write it (.svg, .png, .pdf); AccelsimError for an unknown name."""
+        return drawn(named(pictures_of(self._points), name, f"sweep {self._points.sweep.name!r}"), file)
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class SweepTable:
+    """The points of a sweep that ran.
+
+    Attributes
+    ----------
+    points : columns of axes and figures as the reports read them
+    counts : how many points ran, were stored before, failed, or were refused
+    store : the file that holds the runs
+    """
+
+    points: Points
+    counts: SweepSummary
+    store: Path
+
+    @property
+    def name(self) -> str:
+        """Name of the sweep."""
+        return self.points.sweep.name
+
+    @property
+    def axes(self) -> tuple[str, ...]:
+        """Names of the axes."""
+        return self.points.sweep.axes
+
+    def __len__(self) -> int:
+        return len(self.points)
+
+    @property
+    def rows(self) -> Table:
+        """One row per point: its axes, all numbers of its run, and what limits it."""
+        return self._table(f"Points of {self.name}", self.points)
+
+    def best(self, count: int = 5, *, figure: str = DEFAULT_FIGURES[0], under: Sequence[str] = ()) -> Table:
+        """The points with the least `figure` among those that meet the conditions, ['area_mm2 < 4']."""
+        check_count("count", count, 1)
+        return self._table(f"Best of {self.name} by {figure}", best_points(self._under(under), figure, count))
+
+    def pareto_front(self, *figures: str, under: Sequence[str] = ()) -> Table:
+        """The points that no other one beats in all of one to three figures (default: time, energy and area)."""
+        chosen = figures or DEFAULT_FIGURES
+        return self._table(f"Pareto front of {', '.join(chosen)}", front(self._under(under), chosen))
+
+    def sensitivity(self, figure: str = DEFAULT_FIGURES[0], *, under: Sequence[str] = ()) -> Table:
+        """What a change of one axis does to a figure, all else equal: median, least and most of after over before."""
+        ratios = sensitivity(self._under(under), figure)
+        return Table(f"What each axis does to {figure}", ({**asdict(item), "change": item.change} for item in ratios))
+
+    def findings(self, figures: Sequence[str] = (), *, under: Sequence[str] = (), count: int = 5) -> SweepFindings:
+        """Best points, Pareto front and sensitivities together: the record of `accelsim sweep`."""
+        return ask(self.points, make_question(self.points.sweep, ",".join(figures) or None, list(under), count))
+
+    @property
+    def plot(self) -> SweepPlots:
+        """The pictures that the sweep asks for: `table.plot("map", file="map.svg")`."""
+        return SweepPlots(self.points)
+
+    def summary(self, figures: Sequence[str] = (), *, under: Sequence[str] = (), count: int = 5) -> str:
+        """The tables of `accelsim sweep` as text."""
+        return rendered(self.findings(figures, under=under, count=count).render)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The counts, and the rows as plain data."""
+        return {**asdict(self.counts), "store": str(self.store), "rows": self.rows.to_dict()}
+
+    def to_frame(self) -> Any:
+        """One row per point as a `pandas.DataFrame`; AccelsimError without pandas."""
+        return self.rows.to_frame()
+
+    def save(self, folder: str | Path) -> Path:
+        """Write tables and pictures as `accelsim sweep -o` does; AccelsimError if something else is there."""
+        return self.findings().write(Path(folder), draw(self.points))
+
+    def _under(self, conditions: Sequence[str]) -> Points:
+        if isinstance(conditions, str):
+            raise wrong_type("under", conditions, "a list of conditions such as ['area_mm2 < 4']")
+        return under(self.points, [parse_expression(text) for text in conditions])
+
+    def _table(self, title: str, points: Points) -> Table:
+        figures = {name: points[name].tolist() for name in (*NUMERIC, "limiting_resource")}
+        rows = (
+            {**points.sweep.at(int(position)), **{name: column[row] for name, column in figures.items() if name not in self.axes}}
+            for row, position in enumerate(points.positions)
+        )
+        return Table(title, rows)
+
+    def _facts(self) -> list[tuple[str, str]]:
+        counts = self.counts
+        parts = {
+            "ran now": counts.ok,
+            "stored before": counts.reused,
+            "failed": counts.failed + counts.failed_before,
+            "refused by constraints": sum(counts.dropped.values()),
+            "invalid": counts.invalid,
+        }
+        return [("points", f"{len(self):,}"), *((what, f"{number:,}") for what, number in parts.items() if number)]
+
+    def __repr__(self) -> str:
+        facts = ", ".join(f"{what} {number}" for what, number in self._facts())
+        return short_text([f"Sweep {self.name}: {facts}", f"  axes: {', '.join(self.axes)}"])
+
+    def _repr_html_(self) -> str:
+        return html_table(f"Sweep {self.name}", [*self._facts(), ("axes", ", ".join(self.axes))])
+
+
+def sweep(
+    sweep: str | Path | Mapping[str, Any],
+    *,
+    workers: int | None = None,
+    store: str | Path | None = None,
+    limit: int | None = None,
+    retry_failed: bool = False,
+    progress: bool | Progress = False,
+) -> SweepTable:
+    """Run the points of a sweep that its store does not hold, in processes of this machine.
+
+    Parameters
+    ----------
+    sweep : a name of `accelsim list sweeps`, a YAML file, or a mapping of its fields
+    workers : processes; by default one per core
+    store : file of the runs; by default out/NAME.sqlite, as on the command line
+    limit : run the first so many points only
+    retry_failed : run points again that failed before
+
+    Raises
+    ------
+    AccelsimError
+        An unknown name or field, an axis or constraint that cannot be read, or a store that cannot be written. A point that fails is
+        counted in `SweepTable.counts`, with its message.
+    """
+    if not isinstance(sweep, str | Path | Mapping):
+        raise wrong_type("sweep", sweep, "a sweep's name, the path of a YAML file, or a mapping of its fields")
+    for name, value in (("workers", workers), ("limit", limit)):
+        if value is not None:
+            check_count(name, value, 1, MOST_WORKERS if name == "workers" else None)
+    wanted = load_sweep(path_text(sweep) if isinstance(sweep, Path) else sweep)
+    check_pictures(wanted)
+    technology = load_technology(wanted.technology)
+    path = Path("out") / f"{wanted.name}.sqlite" if store is None else Path(store)
+    if store is None:
+        path.parent.mkdir(exist_ok=True)
+    with open_store(path) as opened, watched(progress) as update:
+        backend = ProcessPool(workers or usable_cores(), technology)
+        note = None if update is None else _note(update)
+        counts = run_sweep(wanted, opened, backend, technology, limit=limit, retry_failed=retry_failed, progress=note)
+        return SweepTable(read_table(opened, wanted, counts.sweep), counts, path)
+
+
+def _note(update: Progress) -> Callable[[SweepProgress], None]:
+    return lambda state: update("points", state.done, state.total)

@@ -1,0 +1,104 @@
+"""Rows of named columns, as the face returns them: a sequence of dicts that prints itself and turns into a pandas frame."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, overload
+
+from accelsim.api.display import html_table, short_text
+from accelsim.errors import ConfigError
+from accelsim.registry import suggest
+from accelsim.report.export.run import to_csv
+from accelsim.report.export.whole_file import new_file
+from accelsim.report.tables.text import clean
+
+SHOWN_ROWS = 10
+_WIDTH = 100  # characters of a line of the repr
+_CELL = 40
+
+
+class Table(Sequence[dict[str, Any]]):
+    """Rows of equal keys: `table[0]` is a row, `table["cycles"]` a column; units are in the columns' names.
+
+    Attributes
+    ----------
+    title : what the rows are
+    columns : names of the columns, in order
+    """
+
+    def __init__(self, title: str, rows: Iterable[Mapping[str, Any]]) -> None:
+        self.title = title
+        self._rows = tuple(dict(row) for row in rows)
+        self.columns: tuple[str, ...] = tuple(self._rows[0]) if self._rows else ()
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        return (dict(row) for row in self._rows)
+
+    @overload
+    def __getitem__(self, key: int) -> dict[str, Any]: ...
+    @overload
+    def __getitem__(self, key: slice) -> Table: ...
+    @overload
+    def __getitem__(self, key: str) -> list[Any]: ...
+    def __getitem__(self, key: int | slice | str) -> Any:
+        """A row by its place, rows by a slice, or a column by its name; ConfigError with the known names."""
+        if isinstance(key, str):
+            if key not in self.columns:
+                raise ConfigError(f"{self.title}: there is no column {key!r}{suggest(key, self.columns)}; known: {', '.join(self.columns)}")
+            return [row[key] for row in self._rows]
+        return Table(self.title, self._rows[key]) if isinstance(key, slice) else dict(self._rows[key])
+
+    def to_dict(self) -> list[dict[str, Any]]:
+        """The rows as plain data."""
+        return list(self)
+
+    def to_frame(self) -> Any:
+        """The rows as a `pandas.DataFrame`; ConfigError without pandas, which is optional."""
+        try:
+            import pandas
+        except ImportError:
+            raise ConfigError("to_frame needs pandas; install accelsim with its extra: pip install 'accelsim[pandas]'") from None
+        return pandas.DataFrame(self.to_dict(), columns=list(self.columns))
+
+    def save(self, file: str | Path) -> Path:
+        """Write the rows as a CSV file; OutputError if it cannot be written."""
+        path = Path(file)
+        with new_file(path) as out:
+            out.write(to_csv(self._rows).encode())
+        return path
+
+    def __repr__(self) -> str:
+        heading = f"{self.title}: {len(self)} rows" if len(self) != 1 else f"{self.title}: 1 row"
+        columns = [(name, [_cell(row[name]) for row in self._rows[:SHOWN_ROWS]]) for name in self.columns]
+        shown: list[list[str]] = []
+        used = 0
+        for name, cells in columns:
+            width = max(map(len, (name, *cells)))
+            if shown and used + width > _WIDTH:
+                break
+            shown.append([name.ljust(width), *(cell.ljust(width) for cell in cells)])
+            used += width + 2
+        lines = ["  ".join(line).rstrip() for line in zip(*shown, strict=True)]
+        more = [f"... {len(self) - SHOWN_ROWS} more rows"] if len(self) > SHOWN_ROWS else []
+        hidden = self.columns[len(shown) :]
+        more += [_cut(f"... more columns: {', '.join(hidden)}", _WIDTH)] if hidden else []
+        return short_text([clean(heading), *lines, *more])
+
+    def _repr_html_(self) -> str:
+        rows = [[_cell(row[name]) for name in self.columns] for row in self._rows[:SHOWN_ROWS]]
+        more = f" (the first {SHOWN_ROWS} of {len(self)})" if len(self) > SHOWN_ROWS else ""
+        return html_table(f"{self.title}{more}", rows, self.columns)
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    return _cut(clean(f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)), _CELL)
+
+
+def _cut(text: str, width: int) -> str:
+    return text if len(text) <= width else f"{text[: width - 1]}…"

@@ -1,0 +1,168 @@
+"""A network as users get it: its layers, its weights as floats, and what is in its bits."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from accelsim.api.display import html_table, rendered, watched
+from accelsim.api.inputs import path_text, wrong_type
+from accelsim.api.table import Table
+from accelsim.compression.compress_trace import materialize
+from accelsim.compression.compression_report import CompressionReport
+from accelsim.compression.encoder import reconstruct
+from accelsim.compression.open_trace import open_float_trace, open_trace
+from accelsim.progress import Progress
+from accelsim.report.tables.text import count
+from accelsim.report.tables.trace import inspect_trace, render_trace, trace_rows
+from accelsim.trace import trace as core
+from accelsim.trace.layers import Layer
+
+
+@dataclass(frozen=True, repr=False)
+class Trace:
+    """A network: a graph of layers, and the bits of its weights where they are stored.
+
+    Attributes
+    ----------
+    record : the trace as the simulator reads it
+    report : what `compress` did to each layer; None for a trace that it did not just make
+    """
+
+    record: core.Trace
+    report: CompressionReport | None = None
+
+    @property
+    def name(self) -> str:
+        """Name of the trace."""
+        return self.record.name
+
+    @property
+    def layers(self) -> tuple[Layer, ...]:
+        """Layers in topological order: records with `name`, `op`, `macs`, `parameters` and `output`."""
+        return self.record.layers
+
+    @property
+    def weighted_layers(self) -> tuple[str, ...]:
+        """Names of the layers that have weights, in order."""
+        return tuple(layer.name for layer in self.record.weighted_layers())
+
+    @property
+    def macs(self) -> int:
+        """Multiply-accumulates of one inference."""
+        return self.record.macs
+
+    @property
+    def parameters(self) -> int:
+        """Trained numbers of all layers."""
+        return self.record.parameters
+
+    @property
+    def source(self) -> str:
+        """Origin of the weights: 'seeded', or 'checkpoint' for those of a model."""
+        return self.record.manifest.source.kind
+
+    def weights(self, layer: str) -> npt.NDArray[np.float32]:
+        """The dequantized weights of a layer, scales applied.
+
+        Returns
+        -------
+        float32 [K, N]: K inputs (of a convolution: channels x taps), N outputs.
+
+        Raises
+        ------
+        AccelsimError
+            No such layer, a layer without weights, a trace whose bits are not stored, or bits that differ from their checksum.
+        """
+        arrays = self.record.arrays(layer)
+        weight = next(item.weight for item in self.record.weighted_layers() if item.name == layer)
+        return reconstruct(weight.format, arrays, weight.k, weight.n).astype(np.float32)
+
+    def inspect(self) -> dict[str, Any]:
+        """Shapes, formats, bits and, of stored bits, codebook statistics: the content of `accelsim inspect --json`."""
+        return inspect_trace(self.record)
+
+    def compression(self) -> Table:
+        """Bits per weight and error of each layer and of all ('total'); without rows for a trace that `compress` did not just make."""
+        rows = [] if self.report is None else [item.to_dict() for item in (*self.report.layers, self.report.total)]
+        return Table(f"Compression of {self.name}", rows)
+
+    def regenerate(self, *, progress: bool | Progress = False) -> Trace:
+        """The same trace with its bits made again; AccelsimError for one that is not seeded."""
+        with watched(progress) as update:
+            return Trace(materialize(self.record, update), self.report)
+
+    def save(self, folder: str | Path) -> Path:
+        """Write the trace's directory; AccelsimError if something else is there or it cannot be written."""
+        return core.save_trace(self.record, folder)
+
+    def summary(self) -> str:
+        """The tables of `accelsim inspect` as text."""
+        return rendered(lambda console: render_trace(console, self.record))
+
+    def to_dict(self) -> dict[str, Any]:
+        """See `inspect`."""
+        return self.inspect()
+
+    def to_frame(self) -> Any:
+        """One row per layer as a `pandas.DataFrame`: shape, work, format, bits; AccelsimError without pandas."""
+        return Table(self.name, trace_rows(self.record)).to_frame()
+
+    def _facts(self) -> tuple[tuple[str, str], ...]:
+        formats = dict.fromkeys(layer.weight.format.kind for layer in self.record.weighted_layers())
+        return (
+            ("layers", count(len(self.layers))),
+            ("MACs", count(self.macs)),
+            ("parameters", count(self.parameters)),
+            ("formats", ", ".join(formats)),
+            ("weights", f"{self.source}, {'stored' if self.record.has_payload else 'not stored'}"),
+        )
+
+    def __repr__(self) -> str:
+        return f"<Trace {self.name}: {', '.join(f'{what} {value}' for what, value in self._facts())}>"
+
+    def _repr_html_(self) -> str:
+        return html_table(f"Trace {self.name}", self._facts())
+
+
+TraceLike = str | Path | Trace | core.Trace
+
+
+def load_trace(trace: TraceLike) -> Trace:
+    """The network of a name, of a trace's directory, or the shapes of one in a format (NAME@FORMAT).
+
+    Parameters
+    ----------
+    trace : 'deit_tiny_int8', 'path/to/directory', or 'deit_tiny_float@ssvq:k=16,d=8', which has no bits
+
+    Raises
+    ------
+    AccelsimError
+        There is no such trace, it cannot be read, or the format does not fit.
+    """
+    return trace if isinstance(trace, Trace) else Trace(trace_of(trace))
+
+
+def trace_of(source: TraceLike) -> core.Trace:
+    """The simulator's record of what is given as a trace."""
+    return _record(source, open_trace)
+
+
+def float_trace_of(source: TraceLike) -> core.Trace:
+    """The same of what is to be compressed: NAME@FORMAT has no weights to encode."""
+    return _record(source, open_float_trace)
+
+
+def _record(source: TraceLike, read: Callable[[str], core.Trace]) -> core.Trace:
+    if isinstance(source, Trace):
+        return source.record
+    if isinstance(source, core.Trace):
+        return source
+    if not isinstance(source, str | Path):
+        raise wrong_type("trace", source, "a trace's name, the path of its directory, NAME@FORMAT or a Trace")
+    return read(path_text(source) if isinstance(source, Path) else source)
