@@ -15,13 +15,22 @@ from accelsim.report.tables.terminal import progress as progress_bar
 from accelsim.report.tables.text import clean
 
 REPR_LINES = 15
-_STYLE = "text-align:left;vertical-align:top"
 
 
 def rendered(render: Callable[[Console], None]) -> str:
     """The text that `render` prints, 80 columns wide, without colours."""
     out = io.StringIO()
-    render(Console(file=out, width=PIPE_COLUMNS, highlight=False, markup=False, emoji=False, color_system=None))
+    plain = Console(
+        file=out,
+        width=PIPE_COLUMNS,
+        highlight=False,
+        markup=False,
+        emoji=False,
+        color_system=None,
+        force_terminal=False,
+        force_jupyter=False,
+    )
+    render(plain)
     return "\n".join(line.rstrip() for line in out.getvalue().splitlines())
 
 
@@ -35,15 +44,13 @@ def short_text(lines: Iterable[str]) -> str:
 
 def html_table(caption: str, rows: Iterable[Sequence[str]], headings: Sequence[str] = ()) -> str:
     """A table in HTML, every cell escaped; a row's first cell is its heading where there are no others."""
-    head = "".join(f'<th style="{_STYLE}">{_safe(item)}</th>' for item in headings)
+    head = "".join(f"<th>{_safe(item)}</th>" for item in headings)
     body = [
-        "".join(
-            f'<{tag} style="{_STYLE}">{_safe(cell)}</{tag}>' for tag, cell in zip(_tags(len(cells), bool(headings)), cells, strict=True)
-        )
+        "".join(f"<{tag}>{_safe(cell)}</{tag}>" for tag, cell in zip(_tags(len(cells), bool(headings)), cells, strict=True))
         for cells in rows
     ]
     lines = "".join(f"<tr>{item}</tr>" for item in ([head] if head else []) + body)
-    return f'<table><caption style="{_STYLE}">{_safe(caption)}</caption>{lines}</table>'
+    return f"<table><caption>{_safe(caption)}</caption>{lines}</table>"
 
 
 def _tags(count: int, headed: bool) -> list[str]:

@@ -79,6 +79,8 @@ class Trace:
         AccelsimError
             No such layer, a layer without weights, a trace whose bits are not stored, or bits that differ from their checksum.
         """
+        self.record.layer(layer)  # a wrong name is answered before missing bits
+        self.record.required_payload(layer)
         arrays = self.record.arrays(layer)
         weight = next(item.weight for item in self.record.weighted_layers() if item.name == layer)
         return reconstruct(weight.format, arrays, weight.k, weight.n).astype(np.float32)

@@ -1,0 +1,87 @@
+"""Comparisons of the face: the figures of the command line, from names or from results."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+import accelsim
+from accelsim.cli import app
+from accelsim.report.export.compare import COMPARISON_FOLDER
+
+CHIP, INT8, SSVQ = "edge-32x32", "tiny_vit_int8", "tiny_vit_ssvq"
+
+
+@pytest.fixture(scope="module")
+def pair() -> accelsim.Comparison:
+    return accelsim.compare(accelsim.simulate(CHIP, INT8), accelsim.simulate(CHIP, SSVQ))
+
+
+def test_the_speed_up_is_the_ratio_of_the_times(pair):
+    first, second = pair.results
+    assert pair.speed_up == pytest.approx(first.milliseconds / second.milliseconds)
+    assert sum(pair.by_cause()["saved_ticks"]) == sum(pair.by_layer()["saved_ticks"]) == first.cycles - second.cycles
+
+
+def test_results_and_texts_give_the_figures_of_the_command_line(pair):
+    outcome = CliRunner().invoke(app, ["compare", f"{CHIP}:{INT8}", SSVQ, "--json"], prog_name="accelsim")
+    found = json.loads(outcome.stdout)
+    assert json.loads(json.dumps(pair.to_dict())) == found
+    assert json.loads(json.dumps(accelsim.compare(f"{CHIP}:{INT8}", SSVQ).to_dict())) == found
+    assert pair.speed_up == found["others"][0]["speedup"]
+
+
+def test_several_others_have_a_speed_up_each():
+    several = accelsim.compare(f"{CHIP}:{INT8}", SSVQ, "+codebook.ports=1:", frames=2)
+    assert isinstance(several.speed_up, tuple)
+    assert list(several.speed_up) == several.runs()["speed_up"][1:]
+    assert several.results[2].accelerator.codebook.ports == 1
+
+
+def test_options_of_runs_belong_to_texts(pair):
+    with pytest.raises(accelsim.AccelsimError, match="belong to runs that compare makes"):
+        accelsim.compare(*pair.results, frames=2)
+    with pytest.raises(accelsim.AccelsimError, match="not both at once"):
+        accelsim.compare(pair.results[0], f"{CHIP}:{SSVQ}")
+
+
+def test_a_walk_ends_at_the_speed_up(pair, tmp_path):
+    walk = pair.walk()
+    assert walk[0]["speed_up"] > 1
+    assert walk[-1]["speed_up"] == pytest.approx(pair.speed_up)
+    stored = [accelsim.load_result(item.save(tmp_path / f"{place}.json")) for place, item in enumerate(pair.results)]
+    with pytest.raises(accelsim.AccelsimError, match="made in this process"):
+        accelsim.compare(*stored).walk()
+    with pytest.raises(accelsim.AccelsimError, match="run has value 2; allowed: 1 to 1"):
+        pair.walk(2)
+
+
+def test_every_picture_of_a_comparison_has_a_method(pair, tmp_path):
+    names = {name for name in dir(type(pair.plot)) if not name.startswith("_")} - {"walk"}
+    pair.save(tmp_path / "pair")
+    assert {path.stem for path in (tmp_path / "pair").glob("*.svg")} == names
+    for name in sorted(names):
+        assert getattr(pair.plot, name)(file=tmp_path / f"{name}.png").axes
+    with pytest.raises(accelsim.AccelsimError, match="has no picture 'waterfall_cause_2'"):
+        pair.plot.waterfall_cause(2)
+
+
+def files_below(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_a_saved_comparison_holds_what_the_command_line_writes(pair, tmp_path):
+    assert CliRunner().invoke(app, ["compare", f"{CHIP}:{INT8}", SSVQ, "-q", "-o", str(tmp_path / "theirs")]).exit_code == 0
+    pair.save(tmp_path / "ours")
+    ours, theirs = (files_below(tmp_path / name) for name in ("ours", "theirs"))
+    assert ours == theirs
+    assert COMPARISON_FOLDER.marker in ours
+
+
+def test_costs_stand_side_by_side(pair):
+    rows = pair.costs("mvq40")
+    assert [row["technology"] for row in rows] == ["mvq40", "mvq40"]
+    assert rows[1]["energy_uj"] == pair.results[1].cost("mvq40").energy_uj.nominal
