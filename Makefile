@@ -39,11 +39,13 @@ notebooks: $(STAMPS)/torch
 chromium:
 	command -v chromium >/dev/null || { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium; }
 
-# The reference: the pages of the command line and of the fields are committed (tests hold them to the code), the Python pages are not.
+# The reference: the pages of the command line, of the fields and of the Python names are committed (tests hold them to the code), the
+# pages with whole docstrings are not.
 docs: $(STAMPS)/dev
 	$(BIN)/python -m typer accelsim.cli utils docs --name accelsim --output docs/reference/cli.md
 	$(BIN)/python -m accelsim.reference.page docs/reference/fields.md
-	$(BIN)/pdoc --docformat numpy --no-show-source --output-directory out/docs accelsim
+	$(BIN)/python -m tests.python_page
+	$(BIN)/pdoc --docformat numpy --no-show-source --output-directory out/docs accelsim '!accelsim.'
 
 bench: $(STAMPS)/dev
 	$(BIN)/python -m pytest tests/benchmarks --benchmark-only

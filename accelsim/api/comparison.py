@@ -75,11 +75,11 @@ class Comparison:
         return Table("Runs", rows)
 
     def by_cause(self) -> Table:
-        """What each stall reason took in the baseline and in each run; the savings add up to the difference."""
+        """Time of each stall reason in the baseline and in each run; the savings add up to the difference."""
         return Table("By cause", split_rows(self.record, "by_cause"))
 
     def by_layer(self) -> Table:
-        """What each layer took in the baseline and in each run; the savings add up to the difference."""
+        """Time of each layer in the baseline and in each run; the savings add up to the difference."""
         return Table("By layer", split_rows(self.record, "by_layer"))
 
     def costs(self, technology: TechnologyLike = DEFAULT_TECHNOLOGY) -> Table:

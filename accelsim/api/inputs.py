@@ -1,4 +1,4 @@
-"""What may be given as an accelerator or a technology, and how overrides change it; the command line reads its arguments here too."""
+"""Accelerators and technologies as users give them, and overrides of their fields; the command line reads its arguments here too."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def load_accelerator(accelerator: AcceleratorLike, *, set: Overrides | None = No
 
 
 def accelerator_of(source: AcceleratorLike, overrides: Overrides | None = None, warn: Warn = as_warning) -> Accelerator:
-    """See `load_accelerator`; `warn` takes what a SCALE-Sim configuration says in vain."""
+    """See `load_accelerator`; `warn` is called with each setting of a SCALE-Sim configuration that has no effect."""
     texts = _expanded(override_texts(overrides), warn)
     if isinstance(source, Accelerator):
         if not texts:

@@ -114,7 +114,7 @@ class Result:
 
     @property
     def verdict(self) -> str:
-        """What limits the run, in a sentence."""
+        """The limiting resource, and by how much it limits, in a sentence."""
         return self._summary.limiting_sentence
 
     @property
@@ -124,7 +124,7 @@ class Result:
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """What the run wants to be known."""
+        """Remarks of the compiler and the machine that a reader of the figures should know."""
         return self.record.warnings
 
     @property

@@ -94,7 +94,7 @@ class SweepTable:
         return self._table(f"Pareto front of {', '.join(chosen)}", front(self._under(under), chosen))
 
     def sensitivity(self, figure: str = DEFAULT_FIGURES[0], *, under: Sequence[str] = ()) -> Table:
-        """What a change of one axis does to a figure, all else equal: median, least and most of after over before."""
+        """Effect of a change of one axis on a figure, all else equal: median, least and most of after over before."""
         ratios = sensitivity(self._under(under), figure)
         return Table(f"What each axis does to {figure}", ({**asdict(item), "change": item.change} for item in ratios))
 
