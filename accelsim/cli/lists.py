@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from accelsim.presets import Preset
     from accelsim.trace.manifest import Manifest
 
-NAMES = ("formats", "dataflows", "presets", "dram", "technologies", "sweeps", "traces", "references")
+NAMES = ("formats", "operations", "dataflows", "presets", "dram", "technologies", "sweeps", "traces", "references")
 _MATRIX = 768  # K and N of the matrix that a format's bits per weight are counted on
 _RETIRED = {"units": "a chip's units are the groups of its file, which no name chooses: accelsim describe accelerator"}
 
@@ -88,6 +88,11 @@ def _format(kind: str) -> str:
     return f"{_first_sentence(module)} Parameters: {', '.join(parameters) or 'none'}; {bits}"
 
 
+def _operation(kind: str) -> str:
+    module = lookup("accelsim.ops", kind, "operation")
+    return f"{_first_sentence(module)} Passes: vector_unit.passes.{module.SPEC.pass_name}, default {module.SPEC.default_passes}"
+
+
 def _dataflow(kind: str) -> str:
     return f"cycle rule for `validate systolic`: {_first_sentence(lookup('accelsim.dataflows', kind, 'dataflow'))}"
 
@@ -128,6 +133,7 @@ def _presets(found: Iterable[Preset], line: Callable[[Preset], str]) -> dict[str
 # What can be listed: names, each with the call that gives its line.
 LISTS: Mapping[str, Callable[[], dict[str, Callable[[], str]]]] = {
     "formats": lambda: _members("accelsim.formats", _format),
+    "operations": lambda: _members("accelsim.ops", _operation),
     "dataflows": lambda: _members("accelsim.dataflows", _dataflow),
     "presets": lambda: _presets(presets("accelerators").values(), _preset),
     "dram": lambda: _presets(presets("dram").values(), _preset),

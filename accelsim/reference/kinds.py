@@ -40,8 +40,8 @@ KINDS: Mapping[str, FileKind] = {
     "accelerator": FileKind("A chip and its memories", "accelerator", "Accelerator", "configs/accelerators/NAME.yaml"),
     "dram": FileKind("A DRAM device", "hw.dram.device", "DramDevice", "configs/dram/NAME.yaml"),
     "technology": FileKind("A technology for area and energy", "cost.technology", "Technology", "configs/technology/NAME.yaml"),
-    "sweep": FileKind("A sweep over designs", "sweep.spec", "SweepSpec", "configs/sweeps/NAME.yaml"),
-    "recipe": FileKind("Formats by layer, for `accelsim compress --recipe`", "compress.recipe", "RecipeFile", "RECIPE.yaml"),
+    "sweep": FileKind("A sweep over designs", "sweeps.spec", "SweepSpec", "configs/sweeps/NAME.yaml"),
+    "recipe": FileKind("Formats by layer, for `accelsim compress --recipe`", "compression.recipe", "RecipeFile", "RECIPE.yaml"),
     "trace": FileKind("A network", "trace.manifest", "Manifest", "traces/NAME/trace.json"),
 }
 
