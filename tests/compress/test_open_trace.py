@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from accelsim.accelerator import load_accelerator
-from accelsim.cli.runs import pairs
+from accelsim.api.pairs import pairs
 from accelsim.compression.open_trace import open_trace
 from accelsim.errors import AccelsimError
 from accelsim.simulation import simulate
