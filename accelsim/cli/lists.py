@@ -115,9 +115,8 @@ def _reference(preset: Preset) -> str:
 def _network(manifest: Manifest) -> str:
     """'62 layers, 5.72 M parameters, ssvq:k=16,d=8 and uniform; seeded weights'."""
     from accelsim.formats.catalog import describe_format
-    from accelsim.trace.layers import WeightedLayer
 
-    formats = dict.fromkeys(describe_format(layer.weight.format) for layer in manifest.layers if isinstance(layer, WeightedLayer))
+    formats = dict.fromkeys(describe_format(layer.weights.format) for layer in manifest.layers if layer.weights is not None)
     millions = sum(layer.parameters for layer in manifest.layers) / 1e6
     return f"{len(manifest.layers)} layers, {millions:.2f} M parameters, {' and '.join(formats)}; weights: {manifest.source.kind}"
 

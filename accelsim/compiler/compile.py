@@ -29,7 +29,7 @@ from accelsim.kernels import compute_state
 from accelsim.program import LayerPlan, Program
 from accelsim.provenance import traces_sha256
 from accelsim.quantities import human_bytes
-from accelsim.trace.layers import MatmulLayer, WeightedLayer
+from accelsim.trace.layers import MatmulLayer
 from accelsim.trace.trace import Trace
 
 ACTIVATION_REGION = 4096  # bytes: alignment of what follows the weights in DRAM
@@ -217,7 +217,7 @@ def _layer_plan(rates: dict[str, Fraction | None], build: LayerBuild, several: b
         trace=build.trace,
         name=f"{build.trace}/{layer.name}" if several else layer.name,
         op=layer.op,
-        format=layer.weight.format.kind if isinstance(layer, WeightedLayer) else "",
+        format=layer.weights.format.kind if layer.weights is not None else "",
         macs=layer.macs,
         bits={key: bits for key, bits in build.bits.items() if bits},
         vector_cycles=build.vector_cycles,
@@ -257,7 +257,7 @@ def _warnings(target: Target, low: Lowering) -> tuple[str, ...]:
     out: list[str] = []
     if low.conflicts.synthetic:
         out.append(f"bank conflicts come from evenly drawn indices (seed {low.conflicts.seed}): the trace has no payload")
-    masked = {build.layer.weight.format.decode_path().mask for build in low.layers if isinstance(build.layer, WeightedLayer)} - {None}
+    masked = {build.layer.weights.format.decode_path().mask for build in low.layers if build.layer.weights is not None} - {None}
     if masked and target.codebook.mask is None:
         names = ", ".join(f"{{keep: {mask[0]}, of: {mask[1]}}}" for mask in sorted(item for item in masked if item))
         out.append(f"no mask decoder is in this chip's area and energy, although weights are masked: set codebook.mask={names}")

@@ -66,5 +66,5 @@ def repack(trace: Trace, arrays: Mapping[str, Arrays], note: str) -> Trace:
 
 
 def _records(layer: Any) -> list[StreamRecord]:
-    weights = layer.weight.streams if isinstance(layer, WeightedLayer) else {}
+    weights = layer.weights.streams if layer.weights is not None else {}
     return [*weights.values(), *layer.constants.values()]

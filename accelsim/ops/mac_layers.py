@@ -50,6 +50,11 @@ class WeightedLayer(MacLayer):
     bias: bool = Field(default=False, description="true: a bias per output channel is added")
 
     @property
+    def weights(self) -> WeightRecord:
+        """Wt[k, n*G]."""
+        return self.weight
+
+    @property
     def constant_sizes(self) -> dict[str, int]:
         """Bias."""
         return {"bias": self.bounds.K * self.bounds.G} if self.bias else {}

@@ -17,7 +17,7 @@ from pydantic import Field, StringConstraints, model_validator
 
 from accelsim.errors import TraceError
 from accelsim.ops.shapes import ManifestRecord, TensorShape
-from accelsim.ops.weight_record import StreamRecord
+from accelsim.ops.weight_record import StreamRecord, WeightRecord
 from accelsim.quantities import unit
 
 Name = Annotated[str, StringConstraints(min_length=1, max_length=256, pattern=r"^[^\x00-\x1f\x7f]+$")]
@@ -81,6 +81,11 @@ class LayerBase(ManifestRecord, ABC):
     def macs(self) -> int:
         """Multiply-accumulates; 0 for vector layers."""
         return 0
+
+    @property
+    def weights(self) -> WeightRecord | None:
+        """Its trained matrix; None without one."""
+        return None
 
     @property
     def by_rows(self) -> bool:

@@ -19,7 +19,7 @@ from accelsim.ops.weight_record import StreamRecord
 from accelsim.problems import MISSING, UNKNOWN_FIELD, UNKNOWN_KIND, field_place, in_words, shown, unknown_field
 from accelsim.quantities import unit
 from accelsim.registry import suggest
-from accelsim.trace.layers import Layer, Name, WeightedLayer
+from accelsim.trace.layers import Layer, Name
 
 SCHEMA_VERSION = 1
 MAX_MANIFEST_BYTES = 64 << 20
@@ -132,7 +132,7 @@ class Manifest(ManifestRecord):
                 raise TraceError(f"outputs: {name!r} is not a layer{suggest(name, shapes)}")
         if self.payload is not None:
             for layer in self.layers:
-                if isinstance(layer, WeightedLayer) and not layer.weight.streams:
+                if layer.weights is not None and not layer.weights.streams:
                     raise TraceError(f"layer {layer.name!r}: weight.streams is empty, but the manifest names a payload")
         return self
 
@@ -146,7 +146,7 @@ class Manifest(ManifestRecord):
         """
         records: dict[str, StreamRecord] = {}
         for layer in self.layers:
-            weights = layer.weight.streams if isinstance(layer, WeightedLayer) else {}
+            weights = layer.weights.streams if layer.weights is not None else {}
             for record in (*weights.values(), *layer.constants.values()):
                 if records.setdefault(record.tensor, record) != record:
                     raise TraceError(f"layer {layer.name!r}: tensor {record.tensor!r} is described differently by another layer")

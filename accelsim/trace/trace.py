@@ -154,7 +154,7 @@ class Trace:
         if self.payload is None:
             raise TraceError(f"trace {self.name!r} has no payload to verify")
         for layer in self.layers:
-            weights = layer.weight.streams if isinstance(layer, WeightedLayer) else {}
+            weights = layer.weights.streams if layer.weights is not None else {}
             for name, record in (*weights.items(), *layer.constants.items()):
                 self._check(layer.name, name, record, partial(self.payload.read_part, record.tensor))
         record_of_file = self.manifest.payload
