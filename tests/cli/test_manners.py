@@ -75,7 +75,7 @@ def test_lists_name_their_members(what, member):
 
 
 def test_a_mistyped_list_is_answered_with_the_known_ones():
-    assert "cannot list 'fromats'; known: formats, dataflows" in refused("list", "fromats")
+    assert "cannot list 'fromats'; known: formats, operations" in refused("list", "fromats")
     assert "did you mean 'formats'?" in refused("list", "fromats")
 
 

@@ -89,7 +89,7 @@ def test_every_span_of_an_ablation_is_in_order() -> None:
         (on(int8()), on(int8()), "decodes no codeword; the first trace"),
         (on(ssvq()), on(ssvq()), "looks up codewords; the second trace"),
         (on(ssvq()), on(int8(), "codebook.ports=4"), "two runs of one accelerator"),
-        (on(ssvq()), on(result(*[int8().frames[0].layers] * 2)), "same number of frames"),
+        (on(ssvq()), on(result(*[int8().frames[0].layers] * 2)), "same number of inferences"),
     ],
 )
 def test_runs_that_cannot_be_compared_are_one_message(coded: Result, raw: Result, message: str) -> None:
