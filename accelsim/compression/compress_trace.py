@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from accelsim.compression.compression_report import CompressionReport, LayerCompression
-from accelsim.compression.encoder import Matrix, encode, encode_with, reconstruct
+from accelsim.compression.encoder import Matrix, encode, encode_with, find_encoder, reconstruct
 from accelsim.compression.recipe import Recipe, Rule, check_fit, make_recipe
 from accelsim.compression.shared_codebooks import Codebooks, NetworkMatrices, shared_codebooks
 from accelsim.errors import FormatError, TraceError
@@ -90,7 +90,9 @@ def compress_trace(
     for item in (trace, *companions):
         for layer in item.weighted_layers():
             with _naming(item, layer):
-                check_fit(layer, recipe.format_of(layer.name))  # a wrong shape is told before minutes of work
+                spec = recipe.format_of(layer.name)
+                find_encoder(spec)  # what cannot be encoded is told before minutes of work
+                check_fit(layer, spec)
     shared = shared_codebooks([_network(networks[key], recipe) for key in sorted(networks)], recipe.seed)
     if companions and not shared:
         raise FormatError(f"trace {companions[0].name!r} shares nothing: no layer takes a format whose codebook networks share")

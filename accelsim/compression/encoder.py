@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from types import ModuleType
 from typing import Any, cast
 
 import numpy as np
@@ -40,15 +41,13 @@ def encode(spec: WeightFormat, weights: Floats, rng: np.random.Generator) -> Arr
         The format has no encoder, does not fit the shape, or the weights are not finite.
     """
     _check(spec, weights)
-    encoder = lookup(__package__, spec.kind, "encoder", FormatError)
-    return cast(Callable[[WeightFormat, Floats, np.random.Generator], Arrays], encoder.encode)(spec, weights, rng)
+    return cast(Callable[[WeightFormat, Floats, np.random.Generator], Arrays], find_encoder(spec).encode)(spec, weights, rng)
 
 
 def encode_with(spec: WeightFormat, weights: Floats, codebook: Codebook) -> Arrays:
     """The arrays of `spec`, whose codebook is shared, for the weights Wt[K,N] and a codebook that is given; errors as `encode`."""
     _check(spec, weights)
-    encoder = lookup(__package__, spec.kind, "encoder", FormatError)
-    return cast(Callable[[WeightFormat, Floats, Codebook], Arrays], encoder.encode_with)(spec, weights, codebook)
+    return cast(Callable[[WeightFormat, Floats, Codebook], Arrays], find_encoder(spec).encode_with)(spec, weights, codebook)
 
 
 def make_codebook(spec: WeightFormat, networks: Sequence[Sequence[Matrix]], rng: np.random.Generator) -> Codebook:
@@ -59,9 +58,13 @@ def make_codebook(spec: WeightFormat, networks: Sequence[Sequence[Matrix]], rng:
     FormatError
         The format has no encoder, or does not fit a matrix.
     """
-    encoder = lookup(__package__, spec.kind, "encoder", FormatError)
-    make = cast(Callable[[WeightFormat, Sequence[Sequence[Matrix]], np.random.Generator], Codebook], encoder.make_codebook)
+    make = cast(Callable[[WeightFormat, Sequence[Sequence[Matrix]], np.random.Generator], Codebook], find_encoder(spec).make_codebook)
     return make(spec, networks, rng)
+
+
+def find_encoder(spec: WeightFormat) -> ModuleType:
+    """The module that encodes a format; FormatError if none does."""
+    return lookup(__package__, spec.kind, "encoder", FormatError)
 
 
 def reconstruct(spec: WeightFormat, arrays: Arrays, k: int, n: int) -> npt.NDArray[np.float64]:

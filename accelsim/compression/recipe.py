@@ -19,7 +19,7 @@ from accelsim.errors import FormatError
 from accelsim.formats.catalog import parse_format
 from accelsim.formats.weight_format import WeightFormat
 from accelsim.records import Record, build, read_yaml
-from accelsim.registry import lookup, suggest
+from accelsim.registry import suggest
 from accelsim.trace.layers import WeightedLayer
 
 BLOCK_PATTERN = "*.[0-9]*.*"  # layers inside a numbered block: 'vit.layers.0.mlp.fc1', not 'classifier'
@@ -83,15 +83,14 @@ class Recipe:
 
 
 def check_fit(layer: WeightedLayer, spec: WeightFormat) -> None:
-    """A layer's weights can be encoded in a format.
+    """A layer's weights can be in a format.
 
     Raises
     ------
     FormatError
-        The format has no encoder, the shape does not fit, a codebook of the layer's own has more codewords than the layer has
+        The shape does not fit, a codebook of the layer's own has more codewords than the layer has
         subvectors, or codewords along the outputs would cross the groups of a grouped or depthwise convolution.
     """
-    lookup(__package__, spec.kind, "encoder", FormatError)
     table, path = spec.streams(layer.weight.k, layer.weight.n), spec.decode_path()
     if spec.codebook_scope == "layer":
         check_codewords(path.codewords, table["indices"].count)

@@ -7,7 +7,7 @@ import pytest
 from accelsim.accelerator import load_accelerator
 from accelsim.api.pairs import pairs
 from accelsim.compression.open_trace import open_trace
-from accelsim.errors import AccelsimError
+from accelsim.errors import AccelsimError, CompileError
 from accelsim.simulation import simulate
 
 
@@ -32,7 +32,6 @@ def test_shapes_alone_take_the_cycles_and_the_traffic_of_the_encoded_trace(text:
         ("tiny_vit_int8@ssvq:k=16,d=8", "compressed already"),
         ("tiny_vit_flaot@ssvq:k=16,d=8", "did you mean 'tiny_vit_float'"),
         ("tiny_vit_float@", "unknown format ''"),
-        ("tiny_vit_float@float32", "unknown encoder 'float32'"),
         ("tiny_vit_float@vq:k=289,d=8", "layer 'vit.layers.0.attention.q_proj': k=289 codewords for 288 subvectors"),
     ],
 )
@@ -40,6 +39,11 @@ def test_what_cannot_be_is_one_message(text: str, words: str):
     with pytest.raises(AccelsimError) as caught:
         open_trace(text)
     assert words in str(caught.value)
+
+
+def test_a_format_that_no_array_takes_is_refused_by_the_machine():
+    with pytest.raises(CompileError, match="32-bit weights do not fit the 8-bit array"):
+        simulate(load_accelerator("edge-32x32"), open_trace("tiny_vit_float@float32"))
 
 
 def test_a_directory_whose_name_holds_the_sign_is_a_directory(tmp_path):
