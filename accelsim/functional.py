@@ -22,6 +22,7 @@ from accelsim.compiler.geometry import activation_geometry, weight_geometry
 from accelsim.compiler.image import LayerImage, layer_image, matrix_image, reduction_order, tile_of_weight
 from accelsim.compiler.target import Target, target_of
 from accelsim.compression.compress_trace import materialize
+from accelsim.errors import CompileError
 from accelsim.hw.decode_mac_core import CoreGeometry
 from accelsim.kernels.decode import Words, codeword_words, stream_words
 from accelsim.kernels.decode_masked import NO_MASKS, MaskTable, mask_table
@@ -115,8 +116,9 @@ def check_functional(
     TraceError
         The trace has no payload and none can be regenerated.
     CompileError
-        A layer does not fit the accelerator.
+        A layer does not fit the accelerator, or its format holds what the core does not compute with.
     """
+    check_computable(*traces)
     wholes = [materialize(trace, progress) for trace in traces]
     target = target_of(accelerator, wholes)
     layers = [(whole, layer) for whole in wholes for layer in whole.layers if layer.exact]
@@ -134,6 +136,25 @@ def check_functional(
     if progress is not None:
         progress("functional check", len(layers), len(layers))
     return FunctionalReport(tuple(checks))
+
+
+def check_computable(*traces: Trace) -> None:
+    """Refuse weights that the machine loads whole but cannot multiply: their format's table has scales finer than a channel, or the like.
+
+    Raises
+    ------
+    CompileError
+        Names the layer, the format and the stream.
+    """
+    for trace in traces:
+        for layer in trace.weighted_layers():
+            weight = layer.weight
+            for name, stream in weight.format.side_data(weight.k, weight.n).items():
+                raise CompileError(
+                    f"layer {layer.name!r} ({weight.format.kind}): the functional check cannot apply the {stream.count} values of stream "
+                    f"{name!r}, because the core scales each of the {weight.n} output channels as a whole; "
+                    "allowed: the same run without --functional"
+                )
 
 
 def _check_layer(
@@ -181,7 +202,7 @@ def _corruption(trace: Trace, layer: WeightedLayer, geometry: CoreGeometry) -> s
         if position >= record.bits:
             return f"{what}: bit {position}, in the padding of the last byte, is flipped"
         stream = table[name]
-        if not stream.in_paper_count or len(stream.shape) != 2:
+        if stream.place != "record" or len(stream.shape) != 2:
             return f"{what}: bit {position} is flipped; every tile depends on it"
         row, column = divmod(position // stream.bits, stream.shape[1])
         tile = tile_of_weight(geometry, layer, row * weight.k // stream.shape[0], column * weight.n // stream.shape[1])

@@ -29,6 +29,7 @@ OPERANDS = (
     "codebook",
     "raw_weights",
     "scales_bias",
+    "side_data",
     "parameters",
     "activations_in",
     "activations_out",
@@ -38,6 +39,8 @@ OPERANDS = (
     "burst_rounding",
 )
 
+# Of these, all that is trained: streams of the weights, requantization, parameters of the vector unit.
+TRAINED_OPERANDS = ("indices", "signs", "masks", "codebook", "raw_weights", "scales_bias", "side_data", "parameters")
 
 Count = Annotated[int, Field(ge=0)]
 Positive = Annotated[int, Field(ge=1)]

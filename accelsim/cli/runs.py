@@ -63,6 +63,10 @@ def run(
     others = load_others(then)
     node = load_technology(technology)
     area_of(machine, node)  # a codebook that no circuit can hold is answered before the simulation
+    if functional:
+        from accelsim.functional import check_computable
+
+        check_computable(network, *others)
     from accelsim.api.simulate import examined, simulate  # after the checks: a wrong name is answered without loading the machine
 
     with progress(quiet=quiet) as update:

@@ -28,27 +28,20 @@ _STRIPES = 8  # packed at a time: 8 stripes of any number of bits are whole byte
 
 @dataclass(frozen=True)
 class ImageBits:
-    """Bits of an image by what they are: they add up to its words.
+    """Bits of an image: they add up to its words.
 
     Attributes
     ----------
-    index, sign, mask, raw : useful bits
+    streams : stream of the format's table -> its bits, all of them useful
     padding : padded columns, rows and records, what is above an index in a padded field, and the rest of a last word
     """
 
-    index: int
-    sign: int
-    mask: int
-    raw: int
+    streams: Mapping[str, int]
     padding: int
 
     @property
-    def useful(self) -> int:
-        return self.index + self.sign + self.mask + self.raw
-
-    @property
     def total(self) -> int:
-        return self.useful + self.padding
+        return sum(self.streams.values()) + self.padding
 
 
 @dataclass(frozen=True)
@@ -161,15 +154,12 @@ def matrix_image(geometry: CoreGeometry, matrix: npt.NDArray[np.int8]) -> LayerI
 
 
 def image_bits(geometry: CoreGeometry, layer: WeightedLayer, packing: Packing = "layer") -> ImageBits:
-    """What the bits of the image of a layer are, in closed form."""
-    weights, stripes = layer.weight.count, stripe_count(geometry, layer)
-    index = weights // geometry.codeword_length * geometry.index_bits if geometry.decode else 0
-    sign = weights if geometry.decode and geometry.sign else 0
-    mask = weights // geometry.codeword_length * geometry.mask_bits if geometry.decode else 0
-    raw = 0 if geometry.decode else weights * geometry.raw_bits
+    """The bits of the image of a layer: those of its format's records, and what the words of the core hold besides."""
+    weight, stripes = layer.weight, stripe_count(geometry, layer)
+    streams = {name: stream.total_bits for name, stream in weight.format.placed("record", weight.k, weight.n).items()}
     together = stripes // layer.bounds.G if packing == "layer" else 1
     words = stripes // together * geometry.words(layer.k, together)
-    return ImageBits(index, sign, mask, raw, words * geometry.word_bits - index - sign - mask - raw)
+    return ImageBits(streams, words * geometry.word_bits - sum(streams.values()))
 
 
 def group_bank_cycles(indices: npt.NDArray[np.int32], banks: int) -> npt.NDArray[np.uint8]:

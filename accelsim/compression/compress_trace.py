@@ -210,10 +210,8 @@ def _compress_layer(
         arrays = encode(spec, weights, np.random.Generator(np.random.PCG64(draw)))
     packed = spec.pack(arrays, k, n)
     table, bits = spec.streams(k, n), spec.bit_count(k, n)
-    records = {
-        stream: StreamRecord.of(f"{describe_format(spec) if table[stream].shared else layer.name}.{stream}", table[stream].total_bits, data)
-        for stream, data in packed.items()
-    }
+    owners = {name: describe_format(spec) if stream.place == "chip" else layer.name for name, stream in table.items()}
+    records = {name: StreamRecord.of(f"{owners[name]}.{name}", table[name].total_bits, data) for name, data in packed.items()}
     exact, quantized = weights.astype(np.float64), reconstruct(spec, arrays, k, n)
     row = LayerCompression(
         name=layer.name,

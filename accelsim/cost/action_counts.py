@@ -13,10 +13,10 @@ from typing import NamedTuple
 from accelsim.accelerator import Accelerator
 from accelsim.cost.span import Span, total
 from accelsim.formats.catalog import format_module
-from accelsim.result import LayerResult, Result
+from accelsim.result import TRAINED_OPERANDS, LayerResult, Result
 
-WEIGHT_STREAM = ("indices", "signs", "masks", "raw_weights", "padding", "codebook", "scales_bias", "parameters")
-HEADER = ("codebook", "scales_bias", "parameters")
+WEIGHT_STREAM = (*TRAINED_OPERANDS, "padding")
+HEADER = ("codebook", "scales_bias", "side_data", "parameters")
 
 
 class Action(NamedTuple):

@@ -13,7 +13,7 @@ from pydantic import Field
 
 from accelsim.errors import FormatError
 from accelsim.formats.decode_path import DecodePath
-from accelsim.formats.weight_format import Stream
+from accelsim.formats.weight_format import Place, Stream
 from accelsim.quantities import unit
 
 Integers = npt.NDArray[Any]
@@ -38,12 +38,15 @@ def index_shape(kind: str, d: int, axis: Axis, k: int, n: int) -> tuple[int, int
 
 def index_stream(kind: str, path: DecodePath, k: int, n: int) -> Stream:
     """The `indices` of a K x N matrix, one a subvector; errors as `index_shape`."""
-    return Stream(shape=index_shape(kind, path.d, path.axis, k, n), bits=path.index_bits, number="unsigned", in_paper_count=True)
+    return Stream(
+        shape=index_shape(kind, path.d, path.axis, k, n), bits=path.index_bits, number="unsigned", place="record", in_paper_count=True
+    )
 
 
 def codebook_stream(path: DecodePath, *, shared: bool = False) -> Stream:
     """The `codebook` [codewords, d], int8; `shared`: the chip's, and no layer's."""
-    return Stream(shape=(path.codewords, path.d), bits=8, number="signed", in_paper_count=False, shared=shared)
+    place: Place = "chip" if shared else "header"
+    return Stream(shape=(path.codewords, path.d), bits=8, number="signed", place=place, in_paper_count=False)
 
 
 def check_indices(kind: str, indices: Integers, codewords: int) -> None:

@@ -63,6 +63,14 @@ class DecodePath:
         keep, of = self.mask
         return self.d // of * pattern_bits(keep, of)
 
+    def stream_bits(self, weights: int) -> dict[str, int]:
+        """Stream -> bits that the records of so many weights hold of it, under the names that every format gives its records."""
+        if not self.decode:
+            return {"weights": weights * self.raw_bits}
+        records = weights // self.d
+        bits = {"indices": records * self.index_bits, "signs": weights if self.sign else 0, "masks": records * self.mask_bits}
+        return {name: count for name, count in bits.items() if count}
+
     def record_bits(self, d_chip: int) -> int:
         """Bits of a record on a chip with `d_chip` lanes a record.
 

@@ -29,7 +29,7 @@ class Float32Format(WeightFormat):
 
     def streams(self, k: int, n: int) -> dict[str, Stream]:
         """Any shape is taken."""
-        return {"weights": Stream(shape=(k, n), bits=32, number="float", in_paper_count=True)}
+        return {"weights": Stream(shape=(k, n), bits=32, number="float", place="record", in_paper_count=True)}
 
     def validate_arrays(self, arrays: Arrays, k: int, n: int) -> None:
         """NaN and infinity are refused here, before an encoder meets them."""

@@ -56,7 +56,7 @@ class MaskedVqFormat(WeightFormat):
         masks = index_shape(self.kind, self.of, self.axis, k, n)
         return {
             "indices": index_stream(self.kind, path, k, n),
-            "masks": Stream(shape=masks, bits=pattern_bits(self.keep, self.of), number="unsigned", in_paper_count=True),
+            "masks": Stream(shape=masks, bits=pattern_bits(self.keep, self.of), number="unsigned", place="record", in_paper_count=True),
             "codebook": codebook_stream(path),
             "scales": scale_stream("tensor", n),
         }

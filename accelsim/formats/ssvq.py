@@ -42,7 +42,7 @@ class SsvqFormat(WeightFormat):
         path = self.decode_path()
         return {
             "indices": index_stream(self.kind, path, k, n),
-            "signs": Stream(shape=(k, n), bits=1, number="unsigned", in_paper_count=True),
+            "signs": Stream(shape=(k, n), bits=1, number="unsigned", place="record", in_paper_count=True),
             "codebook": codebook_stream(path),
             "scales": scale_stream(self.scale, n),
         }

@@ -32,7 +32,7 @@ class VecqFormat(WeightFormat):
     def streams(self, k: int, n: int) -> dict[str, Stream]:
         """Any shape is taken."""
         return {
-            "weights": Stream(shape=(k, n), bits=self.bits, number="signed", in_paper_count=True),
+            "weights": Stream(shape=(k, n), bits=self.bits, number="signed", place="record", in_paper_count=True),
             "scales": scale_stream("tensor", n),
         }
 

@@ -1,7 +1,8 @@
 """What every weight format has in common: named streams, packed to the bit, that unpack to the integers the array multiplies.
 
 A matrix is Wt[K,N] in GEMM orientation: K is the reduction, N the outputs. A format states its streams as a table; packing,
-unpacking, sizes and bit accounting follow from that table, so a new format writes the table, its checks and `dequantize`.
+unpacking, sizes, bit accounting and the traffic of a simulated layer follow from that table, so a new format writes the table, its
+checks and `dequantize`.
 """
 
 from __future__ import annotations
@@ -23,6 +24,10 @@ from accelsim.records import FrozenModel
 Arrays = Mapping[str, npt.NDArray[Any]]
 Streams = Mapping[str, npt.NDArray[np.uint8]]
 ScaleGranularity = Annotated[Literal["tensor", "channel"], Field(description="one scale per matrix, or one per output channel")]
+Place = Literal["record", "header", "requantization", "chip"]
+_FLOAT_TYPES: Mapping[int, str] = {16: "<f2", 32: "<f4"}  # bits -> IEEE 754 binary16 or binary32, little-endian
+_INTEGER_BITS = range(1, 17)
+CODEBOOK = "codebook"  # the one stream of a header that the core computes with
 
 
 @dataclass(frozen=True)
@@ -34,20 +39,29 @@ class Stream:
     shape
         Shape of the unpacked array, row-major in the stream.
     bits
-        Bits of one value: 1..16 for integers, 32 for float32.
+        Bits of one value: 1..16 for integers, 16 or 32 for floats.
     number
-        "unsigned", "signed" (two's complement) or "float" (IEEE 754 binary32, little-endian).
+        "unsigned", "signed" (two's complement) or "float" (IEEE 754, little-endian).
+    place
+        Where the stream goes on the chip. "record": packed into the records of the tiles, as the decode path says (indices, signs,
+        masks, raw weights). "header": loaded once per layer, ahead of the records (the layer's codebook, scales finer than an output
+        channel, zero points). "requantization": folded into the requantization multipliers, which the chip loads at a width of its
+        own (one scale per tensor or output channel). "chip": one copy serves every layer and network and lies in the chip; no layer
+        loads it, and no layer's bits contain it.
     in_paper_count
-        Counted by papers as "bits a weight" (indices, signs, masks, raw weights); codebooks and scales are not.
-    shared
-        One copy serves every layer and network, and lies in the chip: no layer loads it, and no layer's bits contain it.
+        Counted by papers as "bits per weight" (indices, signs, masks, raw weights); codebooks and scales are not.
     """
 
     shape: tuple[int, ...]
     bits: int
     number: Literal["unsigned", "signed", "float"]
+    place: Place
     in_paper_count: bool
-    shared: bool = False
+
+    def __post_init__(self) -> None:
+        allowed = _FLOAT_TYPES if self.number == "float" else _INTEGER_BITS
+        if self.bits not in allowed:
+            raise FormatError(f"a {self.number} stream has {self.bits} bits per value; allowed: {', '.join(map(str, allowed))}")
 
     @property
     def count(self) -> int:
@@ -121,14 +135,35 @@ class WeightFormat(FrozenModel, ABC):
     def validate_arrays(self, arrays: Arrays, k: int, n: int) -> None:
         """Check what shape and width do not: ranges of indices, signs of codewords. FormatError when violated."""
 
-    def codebook_bytes(self, k: int, n: int) -> int:
-        """Bytes of the codebook that this layer loads; 0 without one, and for a shared one."""
-        codebook = self.streams(k, n).get("codebook")
-        return codebook.bytes if codebook and not codebook.shared else 0
+    def placed(self, place: Place, k: int, n: int) -> dict[str, Stream]:
+        """The streams of a K x N matrix that go to `place`.
+
+        Raises
+        ------
+        FormatError
+            The format cannot take this shape; its records are not those of its decode path; or a stream for the requantization holds
+            neither one value nor one per output.
+        """
+        found = {name: stream for name, stream in self.streams(k, n).items() if stream.place == place}
+        if place == "record":
+            bits, read = {name: stream.total_bits for name, stream in found.items()}, self.decode_path().stream_bits(k * n)
+            if bits != read:
+                raise FormatError(f"{self.kind}: its records of a {k} x {n} matrix have the bits {bits}, but its decode path reads {read}")
+        for name, stream in found.items():
+            if place == "requantization" and stream.count not in (1, n):
+                raise FormatError(
+                    f"{self.kind} stream {name!r}: {stream.count} values do not fold into the requantization of {n} outputs; "
+                    f"allowed: 1 or {n} values, or the place 'header'"
+                )
+        return found
+
+    def side_data(self, k: int, n: int) -> dict[str, Stream]:
+        """The streams of the header beside the codebook, such as group scales: loaded, but not part of what the array multiplies."""
+        return {name: stream for name, stream in self.placed("header", k, n).items() if name != CODEBOOK}
 
     def bit_count(self, k: int, n: int) -> BitCount:
         """Bits of a K x N matrix, both ways."""
-        own = [stream for stream in self.streams(k, n).values() if not stream.shared]
+        own = [stream for stream in self.streams(k, n).values() if stream.place != "chip"]
         stored = 8 * sum(stream.bytes for stream in own)
         paper = sum(stream.total_bits for stream in own if stream.in_paper_count)
         return BitCount(paper, stored, stored - sum(stream.total_bits for stream in own))
@@ -148,11 +183,10 @@ class WeightFormat(FrozenModel, ABC):
         """
         table = self.streams(k, n)
         _same_names(self.kind, table, arrays)
-        for name, stream in table.items():
-            _check_array(f"{self.kind} stream {name!r}", stream, arrays[name])
-        self._check_scales(arrays)
-        self.validate_arrays(arrays, k, n)
-        return {name: _pack_stream(stream, arrays[name]) for name, stream in table.items()}
+        stored = {name: _as_stored(f"{self.kind} stream {name!r}", stream, arrays[name]) for name, stream in table.items()}
+        self._check_scales(stored)
+        self.validate_arrays(stored, k, n)
+        return {name: _pack_stream(stream, stored[name]) for name, stream in table.items()}
 
     def unpack(self, streams: Streams, k: int, n: int) -> dict[str, npt.NDArray[Any]]:
         """Unpack and validate each stream (uint8, 1-D) into its array.
@@ -181,8 +215,9 @@ class WeightFormat(FrozenModel, ABC):
 
 
 def scale_stream(granularity: ScaleGranularity, n: int) -> Stream:
-    """The `scales` stream: one float32 a tensor, or one an output channel."""
-    return Stream(shape=(1,) if granularity == "tensor" else (n,), bits=32, number="float", in_paper_count=False)
+    """The `scales` stream: one float32 per tensor, or one per output channel."""
+    shape = (1,) if granularity == "tensor" else (n,)
+    return Stream(shape=shape, bits=32, number="float", place="requantization", in_paper_count=False)
 
 
 def _same_names(kind: str, table: Mapping[str, Stream], given: Mapping[str, object]) -> None:
@@ -190,21 +225,33 @@ def _same_names(kind: str, table: Mapping[str, Stream], given: Mapping[str, obje
         raise FormatError(f"{kind} needs the streams {sorted(table)}, but these were given: {sorted(given)}")
 
 
-def _check_array(what: str, stream: Stream, array: npt.NDArray[Any]) -> None:
+def _as_stored(what: str, stream: Stream, array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """The values as the stream holds them: floats rounded to its width. FormatError if the shape or a value does not fit."""
     if array.shape != stream.shape:
         raise FormatError(f"{what}: shape {array.shape} does not match {stream.shape}")
     if stream.number == "float":
-        return
+        return _rounded(what, stream, array)
     if array.dtype.kind not in "iu":
         raise FormatError(f"{what}: dtype {array.dtype} is not an integer type")
     low, high = (-(1 << stream.bits - 1), (1 << stream.bits - 1) - 1) if stream.number == "signed" else (0, (1 << stream.bits) - 1)
     if array.size and (int(array.min()) < low or int(array.max()) > high):
         raise FormatError(f"{what}: values must lie in {low}..{high} to fit {stream.bits} bits")
+    return array
+
+
+def _rounded(what: str, stream: Stream, array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Floats of the stream's width; FormatError for a finite value beyond its range."""
+    with np.errstate(over="ignore"):  # a value out of range becomes infinite, and is refused below
+        stored = array.astype(_FLOAT_TYPES[stream.bits], copy=False)
+    if not np.array_equal(np.isfinite(array), np.isfinite(stored)):
+        largest = np.finfo(stored.dtype).max
+        raise FormatError(f"{what}: a value does not fit a float of {stream.bits} bits; allowed: magnitudes of at most {largest:g}")
+    return stored
 
 
 def _pack_stream(stream: Stream, array: npt.NDArray[Any]) -> Bytes:
     if stream.number == "float":
-        return np.frombuffer(array.astype("<f4").tobytes(), dtype=np.uint8)
+        return np.frombuffer(array.tobytes(), dtype=np.uint8)
     return pack_bits(array, stream.bits)
 
 
@@ -213,6 +260,6 @@ def _unpack_stream(stream: Stream, data: Bytes) -> npt.NDArray[Any]:
         raise FormatError(f"is {data.dtype} with {data.ndim} dimensions; allowed: one-dimensional uint8")
     if stream.number == "float":
         if data.size != stream.bytes:
-            raise FormatError(f"holds {data.size} bytes, but {stream.count} float32 values take {stream.bytes}")
-        return np.frombuffer(data.tobytes(), dtype="<f4").reshape(stream.shape)
+            raise FormatError(f"holds {data.size} bytes, but {stream.count} float{stream.bits} values take {stream.bytes}")
+        return np.frombuffer(data.tobytes(), dtype=_FLOAT_TYPES[stream.bits]).reshape(stream.shape)
     return unpack_bits(data, stream.count, stream.bits, signed=stream.number == "signed").reshape(stream.shape)

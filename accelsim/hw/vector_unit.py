@@ -58,7 +58,18 @@ class VectorUnitSpec(Record):
 
     lanes: Annotated[int, unit("elements/cycle")] = Field(ge=0, le=2**16, description="elements that one pass takes per cycle; 0: ideal")
     latency: Cycles = Field(default=8, ge=0, le=10**6, description="from the last pass to a result that can be used")
+    multiplier_bits: Annotated[int, unit("bits")] = Field(
+        default=32, ge=8, le=64, multiple_of=8, description="requantization multiplier of an output channel, its weights' scale included"
+    )
+    bias_bits: Annotated[int, unit("bits")] = Field(
+        default=32, ge=8, le=64, multiple_of=8, description="bias of an output channel, loaded also where it is 0"
+    )
     passes: VectorFunctions = Field(default=VectorFunctions(), description="passes over the data of each function")
+
+    @property
+    def channel_bits(self) -> int:
+        """Bits that are loaded for the requantization of one output channel."""
+        return self.multiplier_bits + self.bias_bits
 
     def row_cycles(self, width: int, passes: int) -> int:
         """Cycles that one row of `width` elements takes."""

@@ -14,7 +14,7 @@ from pathlib import Path
 from accelsim.accelerator import load_accelerator
 from accelsim.progress import Progress
 from accelsim.report.speedup_cells import Cell, Limiter, Point
-from accelsim.result import Result
+from accelsim.result import TRAINED_OPERANDS, Result
 from accelsim.simulation import simulate
 from accelsim.trace.trace import Trace, load_trace
 
@@ -107,8 +107,7 @@ def measure(point: Point, baseline: Trace, other: Trace) -> Cell:
 
 def _weight_bytes(result: Result) -> int:
     """Bytes of all trained parameters as they cross the memory, without padding and burst rounding."""
-    trained = ("indices", "signs", "masks", "codebook", "raw_weights", "scales_bias", "parameters")
-    return sum(bits for key, bits in result.traffic.items() if key.operand in trained) // 8
+    return sum(bits for key, bits in result.traffic.items() if key.operand in TRAINED_OPERANDS) // 8
 
 
 def measure_from(point: Point, baseline: Path, other: Path) -> Cell:

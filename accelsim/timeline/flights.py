@@ -9,9 +9,8 @@ import numpy as np
 
 from accelsim.kernels.compute_state import ROW
 from accelsim.program import Program
+from accelsim.result import TRAINED_OPERANDS
 from accelsim.simulation import RecordedRun
-
-WEIGHT_SIDE = ("indices", "signs", "masks", "codebook", "raw_weights", "scales_bias", "parameters")
 
 
 @dataclass(frozen=True)
@@ -85,5 +84,5 @@ def transfer_layers(program: Program) -> np.ndarray[tuple[int], np.dtype[np.int6
 
 def _operands(program: Program, layer: int, memory: str) -> str:
     """Operands in the streams of a layer; records mix them."""
-    found: Sequence[str] = [name for name in WEIGHT_SIDE if (name, memory, False) in program.layers[layer].bits]
+    found: Sequence[str] = [name for name in TRAINED_OPERANDS if (name, memory, False) in program.layers[layer].bits]
     return " + ".join(found)

@@ -76,7 +76,7 @@ def test_no_bit_a_weight_is_the_codebooks() -> None:
     spec = parse_format("universal_vq:k=65536,d=8")
     bits = spec.bits_per_weight(192, 192)
     assert (bits.paper, bits.total) == (2.0, pytest.approx(2 + 32 / 192**2))
-    assert spec.codebook_bytes(192, 192) == 0
+    assert spec.placed("header", 192, 192) == {}
     assert spec.streams(192, 192)["codebook"].bytes == 1 << 19
 
 

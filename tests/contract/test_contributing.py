@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import sys
@@ -21,6 +22,7 @@ from accelsim.errors import ReferenceDataError
 from accelsim.presets import built_in
 from accelsim.simulation import simulate
 from accelsim.validate.systolic import validate_systolic
+from tests import toy_format
 from tests.added_members import added_member
 
 ROOT = Path(__file__).parents[2]
@@ -33,6 +35,7 @@ def rows() -> dict[str, str]:
 
 
 PROVED = {
+    "a compression format": "test_a_compression_format_is_one_file",
     "an operation of the vector unit": "test_an_operation_is_one_file",
     "a dataflow's cycle rule": "test_a_dataflow_is_one_file",
     "a DRAM device": "test_a_dram_device_is_one_file",
@@ -43,6 +46,25 @@ PROVED = {
 def test_the_table_names_every_member_that_is_added_below() -> None:
     assert rows().keys() >= PROVED.keys()
     assert all(name in globals() for name in PROVED.values())
+
+
+def test_a_compression_format_is_one_file(tmp_path: Path) -> None:
+    """Blocks of tiny ViT in a format with a scale per 32 weights: a run pays for them, and only `--functional` is refused."""
+    run = ["run", "edge-32x32", "tiny_vit_float@toy", "--json"]
+    with added_member("accelsim.formats", tmp_path, "toy", toy_format.SOURCE):
+        blocks = [layer.weight for layer in open_trace("tiny_vit_float@toy").weighted_layers() if layer.weight.format.kind == "toy"]
+        listed = CliRunner().invoke(app, ["list", "formats"])
+        timed = CliRunner().invoke(app, run)
+        refused = CliRunner().invoke(app, [*run, "--functional"])
+    assert "toy" in listed.stdout
+    assert timed.exit_code == 0, timed.output
+    layers = json.loads(timed.stdout)["result"]["frames"][0]["layers"]
+    moved = sum(item["bits"] for layer in layers for item in layer["traffic"] if item["operand"] == "side_data")
+    assert moved == sum(16 * -(-weight.k // 32) * weight.n for weight in blocks) > 0
+    assert refused.exit_code == 2
+    assert len(refused.stderr.splitlines()) == 1
+    assert "the functional check cannot apply the" in refused.stderr
+    assert CliRunner().invoke(app, run).exit_code == 2
 
 
 DATAFLOW = '''

@@ -13,7 +13,8 @@ from accelsim.compression.encoder import encode, reconstruct
 from accelsim.errors import FormatError
 from accelsim.formats.bits import pack_bits, unpack_bits
 from accelsim.formats.catalog import describe_format, format_examples, format_kinds, parse_format
-from accelsim.formats.weight_format import WeightFormat
+from accelsim.formats.decode_path import DecodePath
+from accelsim.formats.weight_format import Arrays, Stream, WeightFormat
 from accelsim.registry import members
 from tests import naive_formats as naive
 
@@ -114,6 +115,52 @@ def test_bits_pack_as_one_big_integer_does(width: int, signed: bool, data: st.Da
     assert packed.tobytes() == naive.stream_bytes(values, width)
     assert unpack_bits(packed, len(values), width, signed).tolist() == values
     assert naive.stream_values(packed.tobytes(), len(values), width, signed) == values
+
+
+class Halves(WeightFormat):
+    """Scales in IEEE 754 binary16, and nothing else."""
+
+    kind: str = "halves"
+
+    def decode_path(self) -> DecodePath:
+        return DecodePath(decode=False, sign=False, codewords=0, d=0, raw_bits=0)
+
+    def streams(self, k: int, n: int) -> dict[str, Stream]:
+        return {"scales": Stream(shape=(k, n), bits=16, number="float", place="header", in_paper_count=False)}
+
+    def dequantize(self, arrays: Arrays, k: int, n: int) -> np.ndarray:
+        return np.zeros((k, n), np.int8)
+
+
+def test_binary16_is_packed_little_endian_and_rounded_to_even() -> None:
+    """IEEE 754: 1.0 is 0x3C00, 65504 (the largest) 0x7BFF, 2^-24 (the smallest) 0x0001; 1 + 2^-11 lies between 1.0 and 0x3C01."""
+    values = np.array([[1.0, 65504.0, 2.0**-24, 1 + 2.0**-11]])
+    packed = Halves().pack({"scales": values}, 1, 4)
+    assert packed["scales"].tobytes() == bytes.fromhex("003c ff7b 0100 003c")
+    back = Halves().unpack(packed, 1, 4)["scales"]
+    assert back.dtype == np.float16
+    assert back.tolist() == [[1.0, 65504.0, 2.0**-24, 1.0]]
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [(65520.0, "does not fit a float of 16 bits; allowed: magnitudes of at most 65504"), (2.0**-25, "not a positive finite number")],
+)
+def test_a_scale_that_binary16_cannot_hold_is_refused(value: float, words: str) -> None:
+    """65520 would round to infinity, and 2^-25 to 0."""
+    with pytest.raises(FormatError, match=words):
+        Halves().pack({"scales": np.array([[value]])}, 1, 1)
+
+
+def test_a_binary16_stream_of_the_wrong_length_is_refused() -> None:
+    with pytest.raises(FormatError, match="holds 3 bytes, but 2 float16 values take 4"):
+        Halves().unpack({"scales": np.zeros(3, np.uint8)}, 1, 2)
+
+
+@pytest.mark.parametrize(("number", "bits"), [("float", 8), ("float", 64), ("unsigned", 0), ("signed", 17)])
+def test_a_stream_of_a_width_that_is_not_packed_is_refused(number: str, bits: int) -> None:
+    with pytest.raises(FormatError, match=f"a {number} stream has {bits} bits per value; allowed: 1"):
+        Stream(shape=(1,), bits=bits, number=number, place="header", in_paper_count=False)  # type: ignore[arg-type]
 
 
 def test_packing_across_chunks_keeps_every_bit() -> None:

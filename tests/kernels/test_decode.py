@@ -59,9 +59,9 @@ class _Case:
         self.raw = rng.integers(-(1 << core.b - 1), 1 << core.b - 1, (self.k, self.n)).astype(np.int8)
         self.core = core
         if core.DECODE:
-            # `ssvq` stands for every format with indices: the image asks the geometry whether there are signs.
             self.arrays = {"indices": self.indices, "signs": self.signs, "codebook": self.codebook}
-            fields: dict[str, object] = {"kind": "ssvq", "k": core.KCB, "d": core.D, "axis": core.AXIS}
+            kind = "ssvq" if core.SIGN else "vq"
+            fields: dict[str, object] = {"kind": kind, "k": core.KCB, "d": core.D, "axis": core.AXIS}
         else:
             self.arrays = {"weights": self.raw}
             fields = {"kind": "uniform", "bits": core.b}
@@ -120,9 +120,11 @@ def test_bits_of_an_image_in_closed_form_equal_those_of_the_built_one(core: Naiv
     for packing, stripe_words in (("layer", False), ("stripe", True)):
         counted = image_bits(geometry_of(core), case.layer, packing)  # type: ignore[arg-type]
         assert counted.total == len(case.naive_image(stripe_words)[0])
-        assert counted.index == (rows * columns * core.IDXW if core.DECODE else 0)
-        assert counted.sign == (case.k * case.n if core.SIGN else 0)
-        assert counted.raw == (0 if core.DECODE else case.k * case.n * core.b)
+        if core.DECODE:
+            signs = {"signs": case.k * case.n} if core.SIGN else {}
+            assert counted.streams == {"indices": rows * columns * core.IDXW, **signs}
+        else:
+            assert counted.streams == {"weights": case.k * case.n * core.b}
         assert counted.padding >= 0
 
 
@@ -269,7 +271,7 @@ def test_each_group_of_a_convolution_has_stripes_of_its_own() -> None:
     assert (decoded(RAW, layer, image) == expected).all()
     assert (image.stripe_bits[::2] % 16 == 0).all()
     counted = image_bits(geometry, layer)
-    assert (counted.total, counted.raw) == (image.words * 16, 12 * 15 * 8)
+    assert (counted.total, counted.streams) == (image.words * 16, {"weights": 12 * 15 * 8})
 
 
 def test_tile_of_a_weight_counts_groups_and_permuted_rows() -> None:

@@ -52,6 +52,7 @@ OPERAND_PAINT: Mapping[str, Paint] = {
     "codebook": Paint("#A9D8F5", "////"),
     "raw_weights": Paint("#D55E00"),
     "scales_bias": Paint("#E69F00"),
+    "side_data": Paint("#E69F00", "...."),
     "parameters": Paint("#F0E442"),
     "activations_in": Paint("#009E73"),
     "activations_out": Paint("#7FD0B9", "\\\\\\\\"),

@@ -47,7 +47,7 @@ def _layer_row(layer: Layer) -> dict[str, Any]:
         "parameters": layer.parameters,
         "format": describe_format(weight.format) if weight else "",
         "weights": weight.count if weight else 0,
-        "stream_bits": {name: stream.total_bits for name, stream in streams.items() if not stream.shared},
+        "stream_bits": {name: stream.total_bits for name, stream in streams.items() if stream.place != "chip"},
         "paper_bits": bits.paper,
         "stored_bits": bits.stored,
     }
@@ -69,7 +69,7 @@ def format_rows(trace: Trace) -> list[dict[str, Any]]:
     for layer in trace.weighted_layers():
         weight, name = layer.weight, describe_format(layer.weight.format)
         bits, streams = weight.format.bit_count(weight.k, weight.n), weight.format.streams(weight.k, weight.n).values()
-        chip_bits = sum(stream.total_bits for stream in streams if stream.shared)
+        chip_bits = sum(stream.total_bits for stream in streams if stream.place == "chip")
         found = rows.setdefault(name, {"format": name, **dict.fromkeys(_SUMS, 0), "chip_codebook_bits": chip_bits})
         found["matrices"] += 1
         found["weights"] += weight.count

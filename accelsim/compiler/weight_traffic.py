@@ -1,0 +1,47 @@
+"""Bits that a layer's weights cost on the bus, by operand: what its format's table of streams says, and the chip's words per output.
+
+Records are packed into the image, which is fetched as often as the runs need it. The header comes once: what the vector unit takes for
+the requantization of each output channel, into which a scale per tensor or channel is folded; the layer's codebook, unless it is in the
+chip's ROM; and all other streams that the table puts there, such as group scales, each padded to whole bytes.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+
+from accelsim.compiler.image import ImageBits
+from accelsim.formats.weight_format import CODEBOOK
+from accelsim.hw.vector_unit import VectorUnitSpec
+from accelsim.trace.layers import WeightRecord
+
+_RECORD_OPERANDS = {"weights": "raw_weights"}  # stream -> operand; the other records are operands of their own name
+
+
+def record_traffic(image: ImageBits) -> dict[str, int]:
+    """Operand -> bits of one fetch of an image."""
+    return {**{_RECORD_OPERANDS.get(name, name): bits for name, bits in image.streams.items()}, "padding": image.padding}
+
+
+def header_traffic(weight: WeightRecord, vector: VectorUnitSpec, codebook_in_rom: bool) -> Mapping[str, int]:
+    """Operand -> bits of a layer's header, whole bytes together.
+
+    Raises
+    ------
+    FormatError
+        A stream that the table folds into the requantization has values for less than an output channel.
+    """
+    table, k, n = weight.format, weight.k, weight.n
+    table.placed("requantization", k, n)  # checked, then held by the multipliers
+    bits: Counter[str] = Counter(scales_bias=n * vector.channel_bits)
+    for name, stream in table.placed("header", k, n).items():
+        if name == CODEBOOK and codebook_in_rom:
+            continue
+        bits["codebook" if name == CODEBOOK else "side_data"] += stream.total_bits
+        bits["padding"] += 8 * stream.bytes - stream.total_bits
+    return bits
+
+
+def header_bytes(weight: WeightRecord, vector: VectorUnitSpec, codebook_in_rom: bool) -> int:
+    """Bytes of a layer's header; errors as `header_traffic`."""
+    return sum(header_traffic(weight, vector, codebook_in_rom).values()) // 8
