@@ -109,6 +109,8 @@ def _limits(metadata: Iterable[Any], unit: Unit | None) -> str:
         parts.append(f"{figure(found['ge'])} to {figure(found['le'])}")
     else:
         parts += [f"{_LIMITS[name]} {figure(found[name])}" for name in ("ge", "gt", "le", "lt") if name in found]
+    if "multiple_of" in found:
+        parts.append(f"{_LIMITS['multiple_of']} {figure(found['multiple_of'])}")
     lengths = [f"{_LIMITS[name]} {found[name]:,}" for name in ("min_length", "max_length") if name in found]
     if lengths:
         parts.append(f"length {' and '.join(lengths)}")
@@ -122,6 +124,7 @@ _LIMITS = {
     "gt": "more than",
     "le": "at most",
     "lt": "less than",
+    "multiple_of": "a multiple of",
     "min_length": "at least",
     "max_length": "at most",
     "pattern": "of the form",

@@ -72,6 +72,7 @@ def test_a_field_is_described_by_its_record() -> None:
         ("array.rows", {"file": "accelerator", "path": "array.rows"}),
         ("dram.background.bandwidth", {"unit": "B/s", "set": "--set 'dram.background.bandwidth=200 MB/s'"}),
         ("dram.n_rcd", {"file": "dram", "path": "n_rcd", "unit": "cycles of CK"}),
+        ("vector_unit.bias_bits", {"unit": "bits", "default": "32", "allowed": "8 to 64, a multiple of 8"}),
         ("sweep.axes", {"file": "sweep", "path": "axes", "default": "{}"}),
         ("dma.fabric_latency", {"unit": "ps", "default": "100 ns", "set": "--set 'dma.fabric_latency=100 ns'"}),
         ("layers.gemm.bias", {"file": "trace", "type": "true or false", "default": "false"}),
