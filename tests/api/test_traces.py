@@ -72,7 +72,7 @@ def test_an_exported_program_is_imported_with_its_weights():
     import torch
 
     net = torch.nn.Sequential(torch.nn.Linear(8, 4)).eval()
-    program = torch.export.export(net, (torch.zeros(2, 8),))
+    program = torch.export.export(net, (torch.zeros(1, 2, 8),))
     trace = accelsim.import_model(program, name="tiny")
     assert (trace.name, trace.source) == ("tiny", "checkpoint")
     np.testing.assert_array_equal(trace.weights(trace.weighted_layers[0]), net[0].weight.detach().numpy().T)
