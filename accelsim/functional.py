@@ -1,7 +1,7 @@
 """The functional check: every product of a trace, decoded out of its DRAM image and multiplied, against an independent twin.
 
-Pools are read window by window as the vector unit does, up to what is requantized (a sum is divided there). Activations are drawn
-over all of int8 for each layer, so that each is judged by itself; what flows between layers (requantization, softmax, ...) is not
+Pools are read window by window as the vector unit does, up to the requantization (which divides a sum). Activations are drawn
+over all of int8 for each layer, so that each is checked separately; values between layers (requantization, softmax, ...) are not
 computed. Outputs of softmax are drawn as int8 too, although a machine has them unsigned.
 """
 
@@ -39,12 +39,12 @@ PANEL_COLUMNS = 320  # decoded, then multiplied: wide enough that BLAS seldom pa
 
 @dataclass(frozen=True)
 class LayerCheck:
-    """What became of one layer.
+    """The outcome of one layer.
 
     Attributes
     ----------
     tiles : decoded and compared, over all groups or heads; 0 for a pool
-    message : "bit-exact", or where and how it differs
+    message : "bit-exact", or the position and kind of the difference
     """
 
     name: str
@@ -82,7 +82,7 @@ class _Tables:
 
 @dataclass(frozen=True)
 class _Product:
-    """One product on the array: rows in the order of its reduction, its stripes from `nt0` on, and what must come out.
+    """One product on the array: rows in the order of its reduction, its stripes from `nt0` on, and the expected result.
 
     `weights` is (K, N) in the order of the reduction, `sums` (M, N).
     """
@@ -107,9 +107,9 @@ def check_functional(
     seed
         Of the activations, together with each layer's name.
     progress
-        Called as (what, layers done, layers in all).
+        Called as (label, layers done, total layers).
     tamper
-        Given a layer's name and its image, returns the image that is decoded: how a test flips a bit.
+        Given a layer's name and its image, returns the image that is decoded; lets a test flip a bit.
 
     Raises
     ------
@@ -189,7 +189,7 @@ def _check_sums(layer: VectorLayer, rows: int, rng: np.random.Generator) -> Laye
 
 
 def _corruption(trace: Trace, layer: WeightedLayer, geometry: CoreGeometry) -> str | None:
-    """Which of a layer's streams differs from its record, and where; None if none does."""
+    """The first stream of a layer that differs from its record, and the position; None if none does."""
     weight, payload = layer.weight, trace.required_payload(layer.name)
     table = weight.format.streams(weight.k, weight.n)
     for name, record in weight.streams.items():
@@ -198,7 +198,7 @@ def _corruption(trace: Trace, layer: WeightedLayer, geometry: CoreGeometry) -> s
             continue
         what = f"layer {layer.name!r}, stream {name!r}"
         if position == "several":
-            return f"{what}: several bits differ from what was written"
+            return f"{what}: several bits differ from those written"
         if position >= record.bits:
             return f"{what}: bit {position}, in the padding of the last byte, is flipped"
         stream = table[name]
@@ -211,7 +211,7 @@ def _corruption(trace: Trace, layer: WeightedLayer, geometry: CoreGeometry) -> s
 
 
 def _compare(geometry: CoreGeometry, item: _Product) -> str | None:
-    """Run a product panel by panel; say where the first stripe that differs from what it must be does so."""
+    """Run a product panel by panel; locate the first difference from the expected result."""
     activations = item.rows.astype(np.float32)
     for stripes in panels(geometry.cols, -(-item.weights.shape[1] // geometry.cols)):
         panel = _decode(geometry, item, stripes)
@@ -226,14 +226,14 @@ def _compare(geometry: CoreGeometry, item: _Product) -> str | None:
 
 
 def panels(cols: int, stripes: int) -> list[range]:
-    """Stripes of `cols` columns, parted evenly into panels of at most PANEL_COLUMNS, or of one stripe."""
+    """Stripes of `cols` columns, divided evenly into panels of at most PANEL_COLUMNS, or of one stripe."""
     count = -(-stripes // max(1, PANEL_COLUMNS // cols))
     edges = [stripes * part // count for part in range(count + 1)]
     return [range(first, last) for first, last in pairwise(edges)]
 
 
 def _compare_stripe(geometry: CoreGeometry, item: _Product, stripe: int, panel: Float32, sums: npt.NDArray[np.int32]) -> str | None:
-    """Where a decoded stripe, (K, C), or its sums, (M, C), differ from what they must be; columns past the last weight are free."""
+    """The first error in a decoded stripe, (K, C), or its sums, (M, C); columns past the last weight may hold anything."""
     first, nt = stripe * geometry.cols, item.nt0 + stripe
     weights = item.weights[:, first : first + geometry.cols]
     used = weights.shape[1]

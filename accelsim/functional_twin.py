@@ -1,6 +1,6 @@
-"""What every product of a trace must be, worked out apart from the machine: packed streams, plain indexing, exact sums.
+"""The expected products of a trace, computed independently of the machine: packed streams, plain indexing, exact sums.
 
-It shares neither the image nor any unpacking with what it judges: bits come from `numpy.unpackbits`, products from float64
+It shares neither the image nor any unpacking with the code it checks: bits come from `numpy.unpackbits`, products from float64
 matrices, which are exact for int8 as long as a sum stays below 2^53.
 """
 
@@ -28,7 +28,7 @@ def weights(trace: Trace, layer: WeightedLayer) -> Int64:
     Raises
     ------
     TraceError
-        Streams of which no weights can be made here.
+        Streams that the twin cannot decode.
     """
     record = layer.weight
     k, n = record.k, record.n
@@ -70,7 +70,7 @@ def _kept_lanes(keep: int, of: int) -> Int64:
 
 
 def _integers(trace: Trace, layer: WeightedLayer, stream: str, count: int, *, signed: bool) -> Int64:
-    """`count` integers of a stream, each of as many bits as the manifest leaves for one, least significant first."""
+    """`count` integers of a stream, each of the width that the manifest implies, least significant first."""
     width = layer.weight.streams[stream].bits // count
     bits = np.unpackbits(trace.stream(layer.name, stream), bitorder="little")[: count * width].reshape(count, width)
     places = np.int64(1) << np.arange(width, dtype=np.int64)

@@ -126,7 +126,7 @@ class Program:
     group_cost: npt.NDArray[np.uint8]
     transfers: Transfers
     jobs: tuple[ActivationJob, ...]
-    stays: tuple[Slot, ...]
+    slots: tuple[Slot, ...]
     loads: int
     units: int
     layers: tuple[LayerPlan, ...]

@@ -9,9 +9,23 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-PACKAGES = ("hw", "timeline", "report", "sweep", "validate", "studies", "cost", "dataflows", "compress")
+PACKAGES = ("hw", "timeline", "report", "sweep", "validate", "studies", "cost", "dataflows", "compress", "ops", "formats", "trace")
 MODULES = (
-    *("errors", "problems", "quantities", "records", "registry", "what_if", "format_comparison", "system", "timing", "program", "result"),
+    *(
+        "errors",
+        "problems",
+        "quantities",
+        "records",
+        "registry",
+        "what_if",
+        "format_comparison",
+        "system",
+        "timing",
+        "program",
+        "result",
+        "functional",
+        "functional_twin",
+    ),
 )
 SOURCES = sorted(
     [path for package in PACKAGES for path in (ROOT / "accelsim" / package).rglob("*.py")]

@@ -1,7 +1,7 @@
-"""Where activations live in the activation buffer, and what is spilled to DRAM when they do not fit.
+"""The allocation of activations to slots of the activation buffer, with spills to DRAM when they do not fit.
 
-A tensor's place is free again only for operations that cannot start before its last reader has ended. Where that does not fit,
-the place is free with the last reader, and the next tenant's writer gets a barrier. When that does not fit either, the tensor that
+A tensor's slot is free again only for operations that cannot start before its last reader has ended. Where that does not fit,
+the slot is free with the last reader, and the next tenant's writer gets a barrier. When that does not fit either, the tensor that
 idles longest across the fullest operation is written out after its last use before the gap and read back before the next.
 """
 
@@ -14,7 +14,7 @@ from functools import cached_property
 import numpy as np
 
 from accelsim.compiler.live_bytes import LiveBytes
-from accelsim.compiler.placement import ALIGNMENT, LiveRange, most_live_bytes, needed_bytes, place, shared_places, sharing_hosts
+from accelsim.compiler.placement import ALIGNMENT, LiveRange, most_live_bytes, needed_bytes, place, shared_slots, sharing_hosts
 from accelsim.compiler.plan import Op, Plan, Tensor, TensorId
 from accelsim.compiler.precedence import Precedence
 from accelsim.errors import CompileError
@@ -32,9 +32,9 @@ class ActivationsTooLarge(CompileError):
 
 @dataclass(frozen=True)
 class Allocation:
-    """All stays with their addresses, and the most bytes in use at once.
+    """All live ranges with their addresses, and the most bytes in use at once.
 
-    `barriers`: operation -> earlier readers that it must wait for before it writes, because it takes their operands' place.
+    `barriers`: operation -> earlier readers that it must wait for before it writes, because it reuses their operands' slots.
     """
 
     residencies: tuple[LiveRange, ...]
@@ -43,7 +43,7 @@ class Allocation:
     barriers: Mapping[int, tuple[int, ...]]
 
     def of(self, tensor: TensorId) -> list[LiveRange]:
-        """Stays of a tensor, in time order."""
+        """Live ranges of a tensor, in time order."""
         return self._by_tensor.get(tensor, [])
 
     @cached_property
@@ -60,48 +60,48 @@ def allocate(plan: Plan, capacity_bytes: int, may_spill: bool, always_spill: boo
     Raises
     ------
     ActivationsTooLarge
-        It does not fit: names the operation, what is live there, and by how many bytes the buffer is short.
+        It does not fit: names the operation, the tensors live there, and the bytes missing.
     """
     order = Precedence(plan)
     hosts = {} if always_spill else sharing_hosts(plan, order)
     if not always_spill:
-        stays = [whole_stay(tensor, order, True) for tensor in plan.tensors.values()]
-        tight = most_live_bytes(shared_places(stays, hosts)[1]) <= capacity_bytes  # if these do not fit, no others do
-        found = place([whole_stay(tensor, order, False) for tensor in plan.tensors.values()], hosts, capacity_bytes) if tight else None
+        live_ranges = [whole_range(tensor, order, True) for tensor in plan.tensors.values()]
+        tight = most_live_bytes(shared_slots(live_ranges, hosts)[1]) <= capacity_bytes  # if these do not fit, no others do
+        found = place([whole_range(tensor, order, False) for tensor in plan.tensors.values()], hosts, capacity_bytes) if tight else None
         if found is not None:
             return Allocation(tuple(found[0]), found[1], (), {})
-        found = place(stays, hosts, capacity_bytes)
+        found = place(live_ranges, hosts, capacity_bytes)
         if found is not None:
             return Allocation(tuple(found[0]), found[1], (), barriers(plan, found[0], order))
         if not may_spill:
-            raise too_small(plan, stays, hosts, capacity_bytes, " and placement.activations = 'none' allows no spill")
-    stays = [whole_stay(tensor, order, False) for tensor in plan.tensors.values()]
+            raise too_small(plan, live_ranges, hosts, capacity_bytes, " and placement.activations = 'none' allows no spill")
+    live_ranges = [whole_range(tensor, order, False) for tensor in plan.tensors.values()]
     if always_spill:
-        stays = [piece for stay in stays for piece in _every_use_apart(plan.tensors[stay.tensor], stay, order)]
-    spilled: list[TensorId] = [stay.tensor for stay in stays if stay.stored] if always_spill else []
+        live_ranges = [piece for live_range in live_ranges for piece in _one_per_use(plan.tensors[live_range.tensor], live_range, order)]
+    spilled: list[TensorId] = [live_range.tensor for live_range in live_ranges if live_range.stored] if always_spill else []
     while True:
-        found = place(stays, hosts, capacity_bytes)
+        found = place(live_ranges, hosts, capacity_bytes)
         if found is not None:
             return Allocation(tuple(found[0]), found[1], tuple(spilled), {})
-        at = LiveBytes(stays, {}, len(plan.ops)).fullest
-        victim = idlest(stays, at, plan)
+        at = LiveBytes(live_ranges, {}, len(plan.ops)).fullest
+        victim = idlest(live_ranges, at, plan)
         if victim is None:
-            raise too_small(plan, stays, hosts, capacity_bytes, "")
-        stays.remove(victim)
-        stays += split_stay(plan.tensors[victim.tensor], victim, at, order)
+            raise too_small(plan, live_ranges, hosts, capacity_bytes, "")
+        live_ranges.remove(victim)
+        live_ranges += split_range(plan.tensors[victim.tensor], victim, at, order)
         spilled.append(victim.tensor)
 
 
 def too_small(
-    plan: Plan, stays: Sequence[LiveRange], hosts: Mapping[TensorId, TensorId], capacity_bytes: int, why: str
+    plan: Plan, live_ranges: Sequence[LiveRange], hosts: Mapping[TensorId, TensorId], capacity_bytes: int, why: str
 ) -> ActivationsTooLarge:
-    """What is live where the buffer is fullest, and by how much that is too much."""
-    short_bytes = needed_bytes(stays, hosts, capacity_bytes) - capacity_bytes
-    at = LiveBytes(stays, hosts, len(plan.ops)).fullest
+    """The error for the fullest point: the live tensors, and the bytes that are missing."""
+    short_bytes = needed_bytes(live_ranges, hosts, capacity_bytes) - capacity_bytes
+    at = LiveBytes(live_ranges, hosts, len(plan.ops)).fullest
     live: dict[TensorId, tuple[TensorId, int]] = {}
-    for stay in sorted(stays, key=lambda item: item.first):
-        if stay.first <= at <= stay.last:
-            live.setdefault(hosts.get(stay.tensor, stay.tensor), (stay.tensor, stay.bytes))
+    for live_range in sorted(live_ranges, key=lambda item: item.first):
+        if live_range.first <= at <= live_range.last:
+            live.setdefault(hosts.get(live_range.tensor, live_range.tensor), (live_range.tensor, live_range.bytes))
     return short_of_room(plan.ops[at], short_bytes, capacity_bytes, why, dict(live.values()), at)
 
 
@@ -120,25 +120,25 @@ def _name(tensor: TensorId) -> str:
     return tensor.name if tensor.part < 0 else f"{tensor.name}[{tensor.part}]"
 
 
-def barriers(plan: Plan, stays: Sequence[LiveRange], order: Precedence) -> dict[int, tuple[int, ...]]:
-    """Operation -> readers of what lay in its place that could still be reading when it writes."""
-    last, offset, end = (np.array(column) for column in zip(*((s.last, s.offset, s.offset + s.bytes) for s in stays), strict=True))
-    users = [(*stay.readers, *plan.tensors[stay.tensor].producers) for stay in stays]
+def barriers(plan: Plan, live_ranges: Sequence[LiveRange], order: Precedence) -> dict[int, tuple[int, ...]]:
+    """Operation -> readers of the slot's earlier tensors that could still be reading when it writes."""
+    last, offset, end = (np.array(column) for column in zip(*((s.last, s.offset, s.offset + s.bytes) for s in live_ranges), strict=True))
+    users = [(*live_range.readers, *plan.tensors[live_range.tensor].producers) for live_range in live_ranges]
     out: dict[int, tuple[int, ...]] = {}
-    for stay in stays:
-        if stay.loaded:
+    for live_range in live_ranges:
+        if live_range.loaded:
             continue
-        tenants = np.flatnonzero((last < stay.first) & (offset < stay.offset + stay.bytes) & (end > stay.offset))
+        tenants = np.flatnonzero((last < live_range.first) & (offset < live_range.offset + live_range.bytes) & (end > live_range.offset))
         before = {reader for tenant in tenants.tolist() for reader in users[tenant]}
-        for writer in plan.tensors[stay.tensor].producers:
+        for writer in plan.tensors[live_range.tensor].producers:
             readers = order.unsafe(before, writer)
             if readers:
                 out[writer] = tuple(sorted(readers))
     return out
 
 
-def whole_stay(tensor: Tensor, order: Precedence, tight: bool) -> LiveRange:
-    """The stay of a tensor that is never spilled; a tight one ends with its last reader, whose end the next tenant must await."""
+def whole_range(tensor: Tensor, order: Precedence, tight: bool) -> LiveRange:
+    """The live range of a tensor that is never spilled; a tight one ends with its last reader, whose end the next tenant must await."""
     first = tensor.producers[0] if tensor.producers else 0
     end = len(order.plan.ops) - 1
     uses = [*tensor.readers, *tensor.producers]
@@ -150,39 +150,47 @@ def aligned(size: int) -> int:
     return -(-size // ALIGNMENT) * ALIGNMENT
 
 
-def split_stay(tensor: Tensor, stay: LiveRange, at: int, order: Precedence) -> list[LiveRange]:
-    """`stay` as two: up to the last use before operation `at`, and from shortly before the next use."""
-    before = tuple(op for op in stay.readers if op < at)
-    after = tuple(op for op in stay.readers if op > at)
-    used = [*before, *(op for op in tensor.producers if stay.first <= op < at), stay.first]
+def split_range(tensor: Tensor, live_range: LiveRange, at: int, order: Precedence) -> list[LiveRange]:
+    """`live_range` split in two: up to the last use before operation `at`, and from shortly before the next use."""
+    before = tuple(op for op in live_range.readers if op < at)
+    after = tuple(op for op in live_range.readers if op > at)
+    used = [*before, *(op for op in tensor.producers if live_range.first <= op < at), live_range.first]
     out_last = min(order.free_from(used) - 1, at - 1)
     return [
-        LiveRange(stay.tensor, stay.first, max(out_last, max(used)), before, stay.loaded, True, stay.bytes),
-        LiveRange(stay.tensor, max(at + 1, after[0] - 1), stay.last, after, True, stay.stored and tensor.is_output, stay.bytes),
+        LiveRange(live_range.tensor, live_range.first, max(out_last, max(used)), before, live_range.loaded, True, live_range.bytes),
+        LiveRange(
+            live_range.tensor,
+            max(at + 1, after[0] - 1),
+            live_range.last,
+            after,
+            True,
+            live_range.stored and tensor.is_output,
+            live_range.bytes,
+        ),
     ]
 
 
-def _every_use_apart(tensor: Tensor, stay: LiveRange, order: Precedence) -> list[LiveRange]:
-    """`stay` as one for its producers and one for each reader: every tensor goes through DRAM."""
+def _one_per_use(tensor: Tensor, live_range: LiveRange, order: Precedence) -> list[LiveRange]:
+    """`live_range` split into one for its producers and one for each reader: every tensor goes through DRAM."""
     out: list[LiveRange] = []
     if tensor.producers:
         last = min(order.free_from(tensor.producers) - 1, len(order.plan.ops) - 1)
-        out.append(LiveRange(stay.tensor, stay.first, last, (), False, True, stay.bytes))
-    for reader in stay.readers:
+        out.append(LiveRange(live_range.tensor, live_range.first, last, (), False, True, live_range.bytes))
+    for reader in live_range.readers:
         last = min(order.free_from([reader]) - 1, len(order.plan.ops) - 1)
-        out.append(LiveRange(stay.tensor, reader, last, (reader,), True, False, stay.bytes))
+        out.append(LiveRange(live_range.tensor, reader, last, (reader,), True, False, live_range.bytes))
     return out
 
 
-def idlest(stays: Sequence[LiveRange], at: int, plan: Plan) -> LiveRange | None:
-    """The stay that spans `at` without a use there, and for the longest time; None if all are used."""
+def idlest(live_ranges: Sequence[LiveRange], at: int, plan: Plan) -> LiveRange | None:
+    """The live range that spans `at` without a use there, and for the longest time; None if all are used."""
     best: LiveRange | None = None
     longest = 1
-    for stay in stays:
-        if not stay.first < at <= stay.last:
+    for live_range in live_ranges:
+        if not live_range.first < at <= live_range.last:
             continue
-        producers = plan.tensors[stay.tensor].producers
-        uses = {*stay.readers, *(op for op in producers if stay.first <= op <= stay.last), stay.first}
+        producers = plan.tensors[live_range.tensor].producers
+        uses = {*live_range.readers, *(op for op in producers if live_range.first <= op <= live_range.last), live_range.first}
         if at in uses:
             continue
         before = max(op for op in uses if op < at)
@@ -190,6 +198,6 @@ def idlest(stays: Sequence[LiveRange], at: int, plan: Plan) -> LiveRange | None:
         if after is None or any(op > at for op in producers):
             continue
         gap = after - before
-        if gap > longest or (gap == longest and best is not None and stay.bytes > best.bytes):
-            best, longest = stay, gap
+        if gap > longest or (gap == longest and best is not None and live_range.bytes > best.bytes):
+            best, longest = live_range, gap
     return best

@@ -16,13 +16,13 @@ from accelsim.hw.decode_mac_core import CoreGeometry
 from accelsim.trace.layers import WeightedLayer
 from accelsim.trace.trace import Trace
 
-KNOWN_LAYERS = 128  # that are kept: those of a network or two for one codebook
-_SAMPLE = 4096  # groups that are drawn to say what evenly drawn indices would take
+KNOWN_LAYERS = 128  # cached: those of a network or two for one codebook
+_SAMPLE = 4096  # groups drawn to estimate the cost of evenly drawn indices
 
 
 @dataclass(frozen=True)
 class LayerConflicts:
-    """What banks cost a layer: cycles of each group of its stream, uint8 (groups,), and the same in words."""
+    """The cost of banks for a layer: cycles of each group of its stream, uint8 (groups,), and a summary."""
 
     cycles: npt.NDArray[np.uint8]
     note: str
@@ -33,9 +33,9 @@ Known = LruCache[tuple[str, str, CoreGeometry, Packing, int, int], LayerConflict
 
 @dataclass
 class BankConflicts:
-    """Cycles of all groups of the layers that were asked for, one layer after the other.
+    """Cycles of all groups of the requested layers, one layer after the other.
 
-    `known` keeps those of layers that were asked for before, also for other accelerators: they are a function of the trace, the layer,
+    `known` caches the layers of earlier requests, also for other accelerators: they are a function of the trace, the layer,
     the core's geometry, the packing, the banks and the seed.
     """
 
@@ -64,7 +64,7 @@ class BankConflicts:
         return self._starts[key]
 
     def note(self, trace: Trace, layer: WeightedLayer) -> str:
-        """What banks cost a layer that `start` was asked for: cycles a group, where the indices come from, what even ones would take."""
+        """Describe the cost of banks for a layer after `start`: cycles per group, the source of the indices, the cost of even ones."""
         return self._notes[trace.name, layer.name]
 
     def _conflicts(self, trace: Trace, layer: WeightedLayer, geometry: CoreGeometry, packing: Packing) -> LayerConflicts:
@@ -73,7 +73,7 @@ class BankConflicts:
 
     def _note(self, trace: Trace, geometry: CoreGeometry, cycles: npt.NDArray[np.uint8]) -> str:
         banks = self.banks or 1
-        taken = f"{banks} banks: {cycles.mean():.2f} cycles a group of {geometry.ports}, at most {cycles.max()}"
+        taken = f"{banks} banks: {cycles.mean():.2f} cycles per group of {geometry.ports}, at most {cycles.max()}"
         if not trace.has_payload:
             return f"{taken}, with evenly drawn indices"
         draw = np.random.default_rng([self.seed, geometry.ports, banks])

@@ -1,8 +1,8 @@
-"""The codebook that a trace asks of a chip, as fields to set: the store, the entries and the length of a codeword.
+"""The codebook that a trace requires of a chip, as fields to set: the store, the entries and the length of a codeword.
 
 Assumes that a designer who builds a chip for one format gives it this format's codebook and nothing else: a RAM for codebooks of the
-layers (macros where flops would be many), a ROM for one that they share, a single entry where no layer has any; and a decoder for their
-masks if they all keep as many of as many. Ports, sets, banks and latency stay the chip's own.
+layers (macros where flops would be many), a ROM for a shared one, a single entry where no layer has any; and a decoder for their
+masks if all have the same N:M. Ports, sets, banks and latency remain the chip's own.
 """
 
 from __future__ import annotations

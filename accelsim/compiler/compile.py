@@ -1,6 +1,6 @@
 """The compiler's entry: choose, place and lower a network, or several in turn, for an accelerator.
 
-What it may choose: the order of the heads, M-splits, which tensors stay on chip, which stripes are held, addresses. It ranks
+Free choices: the order of the heads, M-splits, which tensors remain on chip, which stripes are held, addresses. It ranks
 head orders by estimated cost and takes the first whose activations fit without a spill (else the one that spills least).
 """
 
@@ -41,12 +41,12 @@ def compile_trace(
     """Place `frames` inferences of `batch` images of each trace on `accelerator`; several traces take turns.
 
     All their weights lie in the memory at once, so the next network's are prefetched under the one before, as a layer's are. `caches`
-    holds what earlier compilations share with this one.
+    holds the results that earlier compilations share with this one.
 
     Raises
     ------
     CompileError
-        A layer does not fit: names it, the buffer, and by how many bytes that is short; no unit computes it; networks that cannot
+        A layer does not fit: names it, the buffer, and the bytes missing; no unit computes it; networks that cannot
         share the chip.
     """
     for name, value in (("frames", frames), ("batch", batch)):
@@ -85,7 +85,7 @@ def compile_for(target: Target, traces: Sequence[Trace], frames: int, batch: int
 
 
 def _check_names(traces: Sequence[Trace]) -> None:
-    """A network's name tells its layers from another's."""
+    """Check that the networks' names differ, as they qualify the names of layers."""
     if not traces:
         raise CompileError("no trace is given; allowed: one, or several that take turns")
     names = [trace.name for trace in traces]
@@ -140,7 +140,7 @@ def _attention_estimate(target: Target, trace: Trace, order: HeadOrder) -> int:
         drain = scores.m * vector.row_cycles(scores.n, vector.passes.requantize)
         softmax = scores.m * vector.row_cycles(scores.n, vector.passes.of("softmax"))
         product = max(scores.m * tiles, drain)
-        width = scores.heads * scores.k  # of the projection that makes the values
+        width = scores.heads * scores.k  # of the projection that computes the values
         values = scores.m * -(-width // array.cols) * -(-width // array.rows)
         total += estimate_cycles(order, scores.heads, product, softmax, product, values)
     return total
@@ -192,7 +192,7 @@ def _program(target: Target, low: Lowering, networks: Sequence[PlacedNetwork], b
         group_cost=low.conflicts.array(),
         transfers=low.streams.transfers(),
         jobs=jobs,
-        stays=tuple(low.stays),
+        slots=tuple(low.slots),
         loads=low.loads,
         units=low.units,
         layers=tuple(_layer_plan(rates, build, len(networks) > 1) for build in low.layers),
@@ -249,7 +249,7 @@ def _network_choices(target: Target, network: PlacedNetwork) -> dict[str, str]:
         "head_order": network.why if any(isinstance(op.layer, MatmulLayer) for op in network.plan.ops) else "no attention",
         "activations": f"peak {human_bytes(allocation.peak_bytes)} of {human_bytes(target.activation_buffer.capacity)}",
         "spills": names or "none",
-        "barriers": f"{len(allocation.barriers)} operations wait for the readers of the place that they write",
+        "barriers": f"{len(allocation.barriers)} operations wait for the last readers of the slot that they overwrite",
     } | row_tiles
 
 
@@ -264,7 +264,7 @@ def _warnings(target: Target, low: Lowering) -> tuple[str, ...]:
     out += target.warnings
     narrow = sorted({run["word_bits"] for run in low.runs if run["from_activations"] and run["word_bits"] < run["pop_bits"]})
     if narrow:
-        out.append(f"attention loads its weights at {narrow[0]} bits a cycle, fewer than the ports can take: it is load-bound")
+        out.append(f"attention loads its weights at {narrow[0]} bits per cycle, fewer than the ports can take: it is load-bound")
     wide = [run for run in low.runs if not run["from_activations"] and run["word_bits"] < run["pop_bits"]]
     if wide:
         names = ", ".join(sorted({low.layers[run["layer"]].layer.name for run in wide})[:3])

@@ -1,8 +1,8 @@
-"""The form in which a layer's weights meet the core: which record, how many a cycle, along which axis.
+"""The geometry of a layer's weights at the core: record, records per cycle, axis.
 
-DECODE, SIGN, AXIS, D and P belong to a run, not to the chip: what a format needs is checked against what the chip has.
+DECODE, SIGN, AXIS, D and P belong to a run, not to the chip: the needs of a format are checked against the chip.
 Disputable assumption: on sparse tiles weights without a mask take d / q passes, each with one column for every multiplier; keys and
-values of an attention, which are weights that nobody masked, are refused.
+values of an attention, which are unmasked weights, are refused.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def weight_geometry(target: Target, layer: WeightedLayer) -> CoreGeometry:
             raise CompileError(
                 f"{name}: {path.lane_bits}-bit weights do not fit the 8-bit array of {target.name!r}; allowed: at most 8 bits"
                 + (" (compress the float trace first)" if path.raw_bits == 32 else "")
-                + (f" (odd integers take a bit more than the {path.raw_bits} that are stored)" if path.odd else "")
+                + (f" (odd integers take one bit more than the {path.raw_bits} that are stored)" if path.odd else "")
             )
         raw = _geometry(target, book.codeword_length, 1, False, False, 0, path.raw_bits, target.weight_buffer.word_bits)
         return _dense(target, raw)
@@ -54,14 +54,14 @@ def weight_geometry(target: Target, layer: WeightedLayer) -> CoreGeometry:
         return replace(coded, mask_bits=path.mask_bits)
     if target.array.dense_cols % path.d:
         raise CompileError(
-            f"{name}: d = {path.d} does not divide the {target.array.dense_cols} columns that weights without a mask take a pass "
+            f"{name}: d = {path.d} does not divide the {target.array.dense_cols} columns that weights without a mask take per pass "
             f"on the sparse tiles of {target.name!r}"
         )
     return _dense(target, coded)
 
 
 def _check_mask(target: Target, path: DecodePath, name: str) -> None:
-    """A mask must be one that the chip decodes, and lie as its sparse tiles do."""
+    """Check that the chip decodes the mask, along the axis of its sparse tiles."""
     mask = target.codebook.mask
     if path.mask is not None and mask is not None and path.mask != (mask.keep, mask.of):
         raise CompileError(

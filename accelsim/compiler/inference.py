@@ -1,6 +1,6 @@
 """The state of a lowering: the growing arrays of a program, and one inference of it.
 
-Products, row functions and moves of activations append to it; what provides an operand is found here.
+Products, row functions and moves of activations append to it; the provider of an operand is found here.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ Bits = Counter[tuple[str, str, bool]]
 
 @dataclass
 class LayerBuild:
-    """What is gathered about a layer of one frame while it is lowered."""
+    """Data collected on a layer of one inference during lowering."""
 
     layer: Layer
     frame: int
@@ -55,12 +55,12 @@ class Lowering:
     cb_runs: list[int] = field(default_factory=list)
     cb_words: list[int] = field(default_factory=list)
     jobs: list[ActivationJob] = field(default_factory=list)
-    stays: list[Slot] = field(default_factory=list)
+    slots: list[Slot] = field(default_factory=list)
     layers: list[LayerBuild] = field(default_factory=list)
     loads: int = 0
     units: int = 0
     tiles: int = 0
-    pinned: dict[tuple[str, str], tuple[int, int, int]] = field(default_factory=dict)  # (network, what) -> its stream, loaded once
+    pinned: dict[tuple[str, str], tuple[int, int, int]] = field(default_factory=dict)  # (network, name) -> its stream, loaded once
 
     def task(self, **fields: int) -> int:
         """Append a task and its units; return its index."""
@@ -71,14 +71,14 @@ class Lowering:
         return len(self.tasks) - 1
 
     def vector_accesses(self, row_bytes: Iterable[int], cycles: int) -> int:
-        """Activation SRAM accesses a cycle while a row is worked on for `cycles`: it is read and written once, whatever the passes."""
+        """Activation SRAM accesses per cycle while a row is processed for `cycles`: it is read and written once, whatever the passes."""
         total = sum(self.accelerator.activation_buffer.accesses(size) for size in row_bytes)
         return -(-total // cycles) if cycles else 0
 
 
 @dataclass(frozen=True)
 class PlacedNetwork:
-    """A trace as it was planned and placed; `why` says for which reason its head order was taken."""
+    """A trace as it was planned and placed; `why` says the reason for its head order."""
 
     trace: Trace
     plan: Plan
@@ -87,7 +87,7 @@ class PlacedNetwork:
 
 
 class Inference:
-    """One inference that is being lowered: what its operations have made so far, and the last tasks of the inference before."""
+    """One inference that is being lowered: the results of its operations so far, and the last tasks of the inference before."""
 
     def __init__(self, low: Lowering, network: PlacedNetwork) -> None:
         self.low, self.trace, self.plan, self.allocation = low, network.trace, network.plan, network.allocation
@@ -97,10 +97,10 @@ class Inference:
         self.layer_index: dict[str, int] = {}
         self.task_of: dict[int, int] = {}  # operation -> its drain or row task
         self.writers: dict[TensorId, list[int]] = {}  # tensor -> tasks that wrote it
-        self.loaded: dict[tuple[TensorId, int], int] = {}  # (tensor, first operation of the stay) -> load task
+        self.loaded: dict[tuple[TensorId, int], int] = {}  # (tensor, first operation of the live range) -> load task
         self.address_of: dict[TensorId, int] = {}
         self.stores: dict[TensorId, int] = {}  # tensor -> job that writes it
-        self.tokens: list[tuple[LiveRange, int]] = []  # stays that leave for DRAM, and the task whose unit 0 says they have
+        self.tokens: list[tuple[LiveRange, int]] = []  # live ranges stored to DRAM, and the task whose unit 0 marks completion
         self.kept_weights: dict[
             str, dict[tuple[int, int], KernelFields]
         ] = {}  # layer -> (group, stripe) -> its stream, for the next row tiles
@@ -110,9 +110,9 @@ class Inference:
 
 def provider(inference: Inference, key: TensorId, op: Op) -> tuple[int, bool]:
     """(task that provides `key` to `op`: the last one if several do, whether it was loaded)."""
-    for stay in inference.allocation.of(key):
-        if stay.loaded and op.index in stay.readers:
-            return inference.loaded[key, stay.first], True
+    for live_range in inference.allocation.of(key):
+        if live_range.loaded and op.index in live_range.readers:
+            return inference.loaded[key, live_range.first], True
     return inference.writers[key][-1], False
 
 
@@ -121,7 +121,7 @@ def last_unit(inference: Inference, task: int) -> int:
 
 
 def by_row(inference: Inference, key: TensorId, op: Op, rows: int, shift: int = 0) -> KernelFields:
-    """Fields (task, base, step) of a dependency of row r on the same row (less `shift`) of `key`, as a whole row."""
+    """Fields (task, base, step) of the dependency of row r on the same row (less `shift`) of `key`, as a whole row."""
     task, _ = provider(inference, key, op)
     record = inference.low.tasks[task]
     tensor = inference.plan.tensors[key]
@@ -133,9 +133,9 @@ def by_row(inference: Inference, key: TensorId, op: Op, rows: int, shift: int = 
 
 
 def place_is_free(inference: Inference, op: Op) -> KernelFields:
-    """What must have ended before `op` may write its place, beyond what the program's order already says.
+    """Dependencies of `op` before it may write its slot, beyond those implied by program order.
 
-    The newest of each kind will do: writes to DRAM, drains and row functions each end in order. The places of the inference before are
+    The newest of each kind suffices: writes to DRAM, drains and row functions each end in order. The slots of the inference before are
     free once it has ended, so the first drain waits for its last row function and the first row function for its last drain.
     """
     drain, row = inference.before
@@ -143,12 +143,12 @@ def place_is_free(inference: Inference, op: Op) -> KernelFields:
         row = -1
     if op.on_array or len(inference.low.row_tasks) != inference.first_row:
         drain = -1
-    here = next((stay for stay in inference.allocation.of(op.writes) if stay.first <= op.index <= stay.last), None)
+    here = next((live_range for live_range in inference.allocation.of(op.writes) if live_range.first <= op.index <= live_range.last), None)
     if here is None:
         return {"after1": drain, "after2": row}
     end = here.offset + here.bytes
-    before = [(stay, token) for stay, token in inference.tokens if stay.last < here.first]
-    tokens = [token for stay, token in before if stay.offset < end and here.offset < stay.offset + stay.bytes]
+    before = [(live_range, token) for live_range, token in inference.tokens if live_range.last < here.first]
+    tokens = [token for live_range, token in before if live_range.offset < end and here.offset < live_range.offset + live_range.bytes]
     readers = inference.allocation.barriers.get(op.index, ())
     drains = [reader for reader in readers if inference.plan.ops[reader].on_array]
     rows = [reader for reader in readers if not inference.plan.ops[reader].on_array]
@@ -161,7 +161,7 @@ def place_is_free(inference: Inference, op: Op) -> KernelFields:
 
 def passes_of(inference: Inference, layer: Layer, fused: bool) -> int:
     """Passes that the vector unit makes for a layer over a row of its result."""
-    assert isinstance(layer, VectorLayer)  # the plan gives the unit nothing else
+    assert isinstance(layer, VectorLayer)  # the plan assigns the unit nothing else
     return layer.passes(inference.accelerator.vector_unit.passes.of, fused)
 
 

@@ -1,6 +1,6 @@
-"""Bytes that live in the buffer during each operation, kept up to date while single stays change.
+"""Bytes live in the buffer during each operation, updated as single live ranges change.
 
-A place that several stays share counts once, from the first of them to the last, as in `placement`.
+A slot that several live ranges share counts once, from the first of them to the last, as in `placement`.
 """
 
 from __future__ import annotations
@@ -9,40 +9,40 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from accelsim.compiler.placement import LiveRange, shared_places
+from accelsim.compiler.placement import LiveRange, shared_slots
 from accelsim.compiler.plan import TensorId
 
 
 class LiveBytes:
-    """Of `stays` in a program of so many `operations`."""
+    """The live bytes of `live_ranges` in a program of `operations` operations."""
 
-    def __init__(self, stays: Sequence[LiveRange], hosts: Mapping[TensorId, TensorId], operations: int) -> None:
+    def __init__(self, live_ranges: Sequence[LiveRange], hosts: Mapping[TensorId, TensorId], operations: int) -> None:
         self._hosts = hosts
         self._bytes = np.zeros(operations, np.int64)
-        self._sharing: dict[TensorId, list[LiveRange]] = {}  # tensor whose place it is -> stays there
-        for stay in stays:
-            self._sharing.setdefault(hosts.get(stay.tensor, stay.tensor), []).append(stay)
+        self._sharing: dict[TensorId, list[LiveRange]] = {}  # tensor that owns the slot -> live ranges there
+        for live_range in live_ranges:
+            self._sharing.setdefault(hosts.get(live_range.tensor, live_range.tensor), []).append(live_range)
         for sharing in self._sharing.values():
             self._add(sharing, 1)
 
     @property
     def most(self) -> int:
-        """Most bytes that live at once."""
+        """Most bytes live at once."""
         return int(self._bytes.max(initial=0))
 
     @property
     def fullest(self) -> int:
-        """The first operation during which so many live."""
+        """The first operation with the most live bytes."""
         return int(self._bytes.argmax())
 
-    def replace(self, stay: LiveRange, pieces: Sequence[LiveRange]) -> None:
-        """Count `pieces` in place of `stay`."""
-        sharing = self._sharing[self._hosts.get(stay.tensor, stay.tensor)]
+    def replace(self, live_range: LiveRange, pieces: Sequence[LiveRange]) -> None:
+        """Count `pieces` in place of `live_range`."""
+        sharing = self._sharing[self._hosts.get(live_range.tensor, live_range.tensor)]
         self._add(sharing, -1)
-        sharing.remove(stay)
+        sharing.remove(live_range)
         sharing.extend(pieces)
         self._add(sharing, 1)
 
     def _add(self, sharing: Sequence[LiveRange], sign: int) -> None:
-        for first, last, size in shared_places(sharing, self._hosts)[1]:
+        for first, last, size in shared_slots(sharing, self._hosts)[1]:
             self._bytes[first : last + 1] += sign * size

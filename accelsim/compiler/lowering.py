@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from accelsim.compiler.inference import Inference, LayerBuild, Lowering, PlacedNetwork
-from accelsim.compiler.moves import load_tensor, stays_of, store_results
+from accelsim.compiler.moves import load_tensor, slots_of, store_results
 from accelsim.compiler.placement import LiveRange
 from accelsim.compiler.products import lower_product
 from accelsim.compiler.row_functions import lower_row_function
@@ -19,15 +19,15 @@ def lower_inference(low: Lowering, network: PlacedNetwork, index: int) -> None:
                 inference.layer_index[layer.name] = len(low.layers)
                 low.layers.append(LayerBuild(layer, index, network.trace.name))
     starts: dict[int, list[LiveRange]] = {}
-    for stay in inference.allocation.residencies:
-        if stay.loaded:
-            starts.setdefault(stay.first, []).append(stay)
+    for live_range in inference.allocation.residencies:
+        if live_range.loaded:
+            starts.setdefault(live_range.first, []).append(live_range)
     for op in plan.ops:
-        for stay in starts.get(op.index, ()):
-            load_tensor(inference, stay, op)
+        for live_range in starts.get(op.index, ()):
+            load_tensor(inference, live_range, op)
         if op.on_array:
             lower_product(inference, op)
         else:
             lower_row_function(inference, op)
         store_results(inference, op)
-    low.stays += stays_of(inference)
+    low.slots += slots_of(inference)

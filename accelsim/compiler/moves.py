@@ -10,17 +10,17 @@ from accelsim.kernels import compute_state
 from accelsim.program import ActivationJob, Slot
 
 
-def load_tensor(inference: Inference, stay: LiveRange, op: Op) -> None:
-    """A stay that begins with a read from DRAM: a load task, and the job that fills it."""
-    low, tensor = inference.low, inference.plan.tensors[stay.tensor]
+def load_tensor(inference: Inference, live_range: LiveRange, op: Op) -> None:
+    """Lower a live range that begins with a read from DRAM: a load task, and the job that fills it."""
+    low, tensor = inference.low, inference.plan.tensors[live_range.tensor]
     if inference.accelerator.placement.activations == "none" and not tensor.is_input:
         raise CompileError(f"layer {op.layer.name!r}: {tensor.id.name!r} would be read back, but placement.activations = 'none'")
     row_bytes = max(1, tensor.bytes // tensor.rows)
     writes = tuple(inference.stores[key] for key in (tensor.sources or (tensor.id,)) if key in inference.stores)
-    reader = inference.plan.ops[stay.readers[0]] if stay.readers else op
+    reader = inference.plan.ops[live_range.readers[0]] if live_range.readers else op
     layer = inference.layer_index[reader.layer.name]
     task = low.task(kind=compute_state.LOAD, ordinal=low.loads, units=tensor.rows, rows=tensor.rows, layer=layer)
-    before = [item for item in inference.plan.ops[: stay.first] if item.index in inference.task_of]
+    before = [item for item in inference.plan.ops[: live_range.first] if item.index in inference.task_of]
     after = tuple(
         inference.task_of[max(item.index for item in before if item.on_array is kind)]
         for kind in (True, False)
@@ -30,7 +30,7 @@ def load_tensor(inference: Inference, stay: LiveRange, op: Op) -> None:
         low.tasks[index]["notify"] = 1
     operand = "activations_in" if tensor.is_input else "spill_in"
     pieces, pitch = tensor.planes, (tensor.whole or tensor).bytes // tensor.planes
-    address = -1  # without a memory for activations the host puts the input into the buffer, as soon as its place is free
+    address = -1  # without a memory for activations the host puts the input into the buffer, as soon as its slot is free
     if inference.accelerator.placement.activations == "dram":
         address = dram_address(inference, tensor)
         for piece in range(pieces):
@@ -41,7 +41,7 @@ def load_tensor(inference: Inference, stay: LiveRange, op: Op) -> None:
             after_jobs=writes, operand=operand, layer=layer, pieces=pieces, pitch=pitch,
         )
     )  # fmt: skip
-    inference.loaded[stay.tensor, stay.first] = task
+    inference.loaded[live_range.tensor, live_range.first] = task
     low.loads += 1
 
 
@@ -51,8 +51,8 @@ def store_results(inference: Inference, op: Op) -> None:
     tensor = inference.plan.tensors[op.writes]
     if op.index != tensor.producers[-1] or inference.accelerator.placement.activations == "none":
         return
-    stay = inference.allocation.of(op.writes)[0]
-    if not stay.stored:
+    live_range = inference.allocation.of(op.writes)[0]
+    if not live_range.stored:
         return
     address = dram_address(inference, tensor)
     last = inference.task_of[op.index]
@@ -63,29 +63,31 @@ def store_results(inference: Inference, op: Op) -> None:
     low.jobs.append(ActivationJob(True, address, tensor.bytes, tensor.bytes, 1, low.loads, (last,), (), operand, layer))
     low.loads += 1
     inference.stores[op.writes] = len(low.jobs) - 1
-    inference.tokens.append((stay, token))
+    inference.tokens.append((live_range, token))
     book_traffic(inference, op.layer.name, operand, "dram", True, tensor.bytes, address)
 
 
-def stays_of(inference: Inference) -> list[Slot]:
-    """Where each tensor of the lowered frame stays, by the tasks that write and read it."""
+def slots_of(inference: Inference) -> list[Slot]:
+    """The slot of each tensor of the lowered inference, with the tasks that write and read it."""
     out: list[Slot] = []
     tokens = dict(inference.tokens)
-    for stay in inference.allocation.residencies:
-        tensor = inference.plan.tensors[stay.tensor]
+    for live_range in inference.allocation.residencies:
+        tensor = inference.plan.tensors[live_range.tensor]
         producers = tensor.producers
-        part = f"[{stay.tensor.part}]" if stay.tensor.part >= 0 else ""
+        part = f"[{live_range.tensor.part}]" if live_range.tensor.part >= 0 else ""
         if tensor.whole is not None:
             part = f"[rows {tensor.first_row} to {tensor.first_row + tensor.rows // tensor.planes - 1}]"
         out.append(
             Slot(
-                tensor=f"{stay.tensor.name}{part}",
-                offset=stay.offset,
-                size=stay.bytes,
-                load=inference.loaded[stay.tensor, stay.first] if stay.loaded else -1,
-                writers=() if stay.loaded else tuple(inference.task_of[op] for op in producers if stay.first <= op <= stay.last),
-                readers=tuple(inference.task_of[op] for op in stay.readers),
-                stored=tokens.get(stay, -1),
+                tensor=f"{live_range.tensor.name}{part}",
+                offset=live_range.offset,
+                size=live_range.bytes,
+                load=inference.loaded[live_range.tensor, live_range.first] if live_range.loaded else -1,
+                writers=()
+                if live_range.loaded
+                else tuple(inference.task_of[op] for op in producers if live_range.first <= op <= live_range.last),
+                readers=tuple(inference.task_of[op] for op in live_range.readers),
+                stored=tokens.get(live_range, -1),
             )
         )
     return out

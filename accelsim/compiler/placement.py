@@ -1,6 +1,6 @@
-"""Addresses for stays in a buffer: greedy, at the lowest address that is free while a tensor lives, in several orders until one fits.
+"""Addresses for live ranges in a buffer: greedy, at the lowest address that is free while a tensor lives, in several orders until one fits.
 
-Results that may take the place of an operand share its address.
+Results that may overwrite an operand share its address.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ ALIGNMENT = 64  # bytes: no two tensors share a burst or a word
 
 @dataclass(frozen=True)
 class LiveRange:
-    """One stay of a tensor in the buffer.
+    """One live range of a tensor in the buffer.
 
     Attributes
     ----------
-    first, last : operations between which it stays; the first writes it (or begins its read from DRAM)
-    readers : operations that read it during this stay
+    first, last : operations between which it is live; the first writes it (or begins its read from DRAM)
+    readers : operations that read it during this live range
     loaded : it comes from DRAM; stored : it goes there when it is complete
     offset : byte address in the buffer
     """
@@ -39,33 +39,33 @@ class LiveRange:
 
 
 class Lifetime(NamedTuple):
-    """Bytes that are taken from operation `first` to operation `last`."""
+    """Bytes occupied from operation `first` to operation `last`."""
 
     first: int
     last: int
     bytes: int
 
 
-def place(stays: Sequence[LiveRange], hosts: Mapping[TensorId, TensorId], capacity_bytes: int) -> tuple[list[LiveRange], int] | None:
-    """The first of several greedy placements that fits, results over their hosts: stays with offsets in time order, bytes used.
+def place(live_ranges: Sequence[LiveRange], hosts: Mapping[TensorId, TensorId], capacity_bytes: int) -> tuple[list[LiveRange], int] | None:
+    """The first of several greedy placements that fits, results over their hosts: live ranges with offsets in time order, bytes used.
 
-    None if none fits. Tensors of nearly the same size leave gaps that none of them fits, so places are first tried in steps of 1/128 of
+    None if none fits. Tensors of nearly the same size leave gaps that none of them fits, so slots are first tried in steps of 1/128 of
     the buffer.
     """
-    members, groups = shared_places(stays, hosts)
+    members, groups = shared_slots(live_ranges, hosts)
     if most_live_bytes(groups) > capacity_bytes:
         return None
     for sized, order in _attempts(groups, capacity_bytes):
         offsets = _greedy(sized, order, [capacity_bytes - group.bytes for group in groups])
         if offsets is not None:
-            out = [replace(stay, offset=offset) for each, offset in zip(members, offsets, strict=True) for stay in each]
-            return sorted(out, key=lambda stay: (stay.first, stay.offset)), _peak(offsets, groups)
+            out = [replace(live_range, offset=offset) for each, offset in zip(members, offsets, strict=True) for live_range in each]
+            return sorted(out, key=lambda live_range: (live_range.first, live_range.offset)), _peak(offsets, groups)
     return None
 
 
-def needed_bytes(stays: Sequence[LiveRange], hosts: Mapping[TensorId, TensorId], capacity_bytes: int) -> int:
-    """Bytes of the tightest placement that `place` tries; where no placement could fit, the most bytes that live at once."""
-    _, groups = shared_places(stays, hosts)
+def needed_bytes(live_ranges: Sequence[LiveRange], hosts: Mapping[TensorId, TensorId], capacity_bytes: int) -> int:
+    """Bytes of the tightest placement that `place` tries; where no placement could fit, the most bytes live at once."""
+    _, groups = shared_slots(live_ranges, hosts)
     least = most_live_bytes(groups)
     if least > capacity_bytes:
         return least
@@ -86,20 +86,20 @@ def _attempts(groups: Sequence[Lifetime], capacity_bytes: int) -> Iterator[tuple
             yield sized, sorted(range(len(sized)), key=lambda index: (sort_key(sized[index]), index))
 
 
-def shared_places(stays: Sequence[LiveRange], hosts: Mapping[TensorId, TensorId]) -> tuple[list[list[LiveRange]], list[Lifetime]]:
-    """(stays that take one place together, for each of these how long and large all of them are); what was split shares with nobody."""
-    pieces = Counter(stay.tensor for stay in stays)
+def shared_slots(live_ranges: Sequence[LiveRange], hosts: Mapping[TensorId, TensorId]) -> tuple[list[list[LiveRange]], list[Lifetime]]:
+    """(live ranges that share a slot, lifetime and size of each slot); a split live range shares with none."""
+    pieces = Counter(live_range.tensor for live_range in live_ranges)
     apart = {hosts.get(tensor, tensor) for tensor, count in pieces.items() if count > 1}
     members: dict[tuple[TensorId, int], list[LiveRange]] = {}
-    for index, stay in enumerate(stays):
-        root = hosts.get(stay.tensor, stay.tensor)
-        members.setdefault((root, -1) if root not in apart else (stay.tensor, index), []).append(stay)
+    for index, live_range in enumerate(live_ranges):
+        root = hosts.get(live_range.tensor, live_range.tensor)
+        members.setdefault((root, -1) if root not in apart else (live_range.tensor, index), []).append(live_range)
     groups = [Lifetime(min(s.first for s in each), max(s.last for s in each), each[0].bytes) for each in members.values()]
     return list(members.values()), groups
 
 
 def most_live_bytes(groups: Sequence[Lifetime]) -> int:
-    """Most bytes that live at once: no placement uses less."""
+    """Most bytes live at once: no placement uses less."""
     change: Counter[int] = Counter()
     for first, last, size in groups:
         change[first] += size
@@ -119,7 +119,7 @@ _SORT_KEYS: tuple[Callable[[Lifetime], tuple[int, ...]], ...] = (
 
 
 def _greedy(spans: Sequence[Lifetime], order: Sequence[int], highest: Sequence[int]) -> list[int] | None:
-    """Offset of each lifetime: in `order`, each at the lowest address that is free while it lives; None if one lies above its `highest`."""
+    """Offset of each lifetime: in `order`, each at the lowest address that is free while it lives; None if one exceeds its `highest`."""
     offsets = [0] * len(spans)
     at_op: dict[int, list[int]] = {}  # operation -> spans placed that live during it
     for index in order:
@@ -139,7 +139,7 @@ def _greedy(spans: Sequence[Lifetime], order: Sequence[int], highest: Sequence[i
 
 
 def sharing_hosts(plan: Plan, order: Precedence) -> dict[TensorId, TensorId]:
-    """Result -> the tensor whose place it takes: an operand of its own size that nobody reads after it."""
+    """Result -> the tensor whose slot it reuses: an operand of its own size with no later reader."""
     host: dict[TensorId, TensorId] = {}
     for op in plan.ops:
         result = plan.tensors[op.writes]

@@ -1,6 +1,6 @@
 """A plan: the operations of one inference in program order, and the tensors between them.
 
-Disputable assumption: a tensor is rows of elements of one width; what lies in it by head or by plane is a matter of who reads it.
+Disputable assumption: a tensor is rows of elements of one width; its layout by head or by plane depends on the reader.
 """
 
 from __future__ import annotations
@@ -116,5 +116,5 @@ class Plan:
     in_dram: tuple[TensorId, ...] = ()
 
     def in_row_tiles(self, tensor: Tensor) -> bool:
-        """Whether the row tiles of a layer write this tensor one after the other."""
+        """True if the row tiles of a layer write this tensor one after the other."""
         return bool(tensor.producers) and self.ops[tensor.producers[0]].row_tile is not None and len(tensor.producers) > 1

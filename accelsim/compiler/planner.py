@@ -1,7 +1,7 @@
-"""From the layer graph to operations in program order: what runs on the array, what on the vector unit, what is fused.
+"""From the layer graph to operations in program order: array, vector unit, fusion.
 
 An element-wise layer that alone reads a product is fused into its requantization. The heads of an attention become
-operations of their own, in an order that `heads` chooses. Batch repeats what has no weights and lengthens what has.
+operations of their own, in an order that `heads` chooses. Batch repeats layers without weights and lengthens those with weights.
 """
 
 from __future__ import annotations
@@ -84,24 +84,24 @@ class _Builder:
         return [tensor for key, tensor in self.tensors.items() if key.name == name]
 
     def _read(self, name: str, head: int) -> TensorId:
-        """The tensor that a reader of layer `name` finds: of the head where heads are apart, else the whole."""
+        """The tensor that a reader of layer `name` finds: per head where heads are separate, else the whole."""
         name = self.alias.get(name, name)
         key = TensorId(name, head)
         return key if key in self.tensors else TensorId(name)
 
     def _reads_heads(self, layer: Layer) -> bool:
-        """True if an input lies apart, head by head: the product that made it is not part of an attention."""
+        """True if an input is stored per head: the product that made it is not part of an attention."""
         return any(TensorId(self.alias.get(name, name), 0) in self.tensors for name in layer.inputs)
 
     # -- operations
 
     def _attention(self, layer: Layer) -> tuple[MatmulLayer, Layer, MatmulLayer] | None:
-        """(scores, softmax, context) if `layer` begins an attention whose values are there or can be made."""
+        """(scores, softmax, context) if `layer` begins an attention whose values are available or can be computed."""
         chain = self._attention_chain(layer)
         return chain if chain is not None and chain[2].inputs[1] in self.done | self.deferred.keys() else None
 
     def _attention_chain(self, layer: Layer) -> tuple[MatmulLayer, Layer, MatmulLayer] | None:
-        """(scores, softmax, context) if `layer` begins such a chain that nobody else reads."""
+        """(scores, softmax, context) if `layer` begins such a chain without other readers."""
         if not isinstance(layer, MatmulLayer) or layer.merge != "groups":
             return None
         readers = self.readers.get(layer.name, [])
@@ -194,14 +194,16 @@ class _Builder:
         self._tensor(writes, *shape).producers.append(index)
         for key, _ in reads:
             if key not in self.tensors:
-                raise CompileError(f"layer {layer.name!r}: reads {key.name!r} whole, but its heads lie apart; allowed: merge 'columns'")
+                raise CompileError(
+                    f"layer {layer.name!r}: expects a merged tensor, but {key.name!r} is stored per head; allowed: merge 'columns'"
+                )
             self.tensors[key].readers.append(index)
         self.ops.append(Op(index, layer, fused, head, image, tuple(reads), writes, *mkn))
 
     # -- fusion
 
     def _fusable(self, layer: Layer) -> tuple[Layer, ...]:
-        """Element-wise layers after `layer`, each the only reader of the one before, whose other operand is there already."""
+        """Element-wise layers after `layer`, each the only reader of the one before, whose other operand is available already."""
         chain: list[Layer] = []
         operands = 0
         current = layer

@@ -1,4 +1,4 @@
-"""What is sure to have ended before an operation writes its first result, from the order of the array and its operands."""
+"""The operations certain to have ended before another writes its first result, by the order of the array and its operands."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from accelsim.compiler.plan import Plan
 
 
 class Precedence:
-    """Questions about two operations of a plan."""
+    """The guaranteed order between operations of a plan."""
 
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
@@ -22,7 +22,7 @@ class Precedence:
                 self.runs_before.append(max((self.runs_before[p] if not plan.ops[p].on_array else p for p in producers), default=0))
             awaited = [
                 p for key, role in op.reads if role != "operand" or not op.on_array for p in plan.tensors[key].producers
-            ]  # what a drain reads is not awaited by the array
+            ]  # the array does not wait for a drain's operands
             closure = frozenset().union(*(ended[p] for p in awaited)) if awaited else frozenset()
             ended.append(closure if op.on_array else closure | {op.index})
         self._ended = ended
@@ -34,7 +34,7 @@ class Precedence:
                 done |= ended[op.index]
 
     def safe(self, reader: int, writer: int) -> bool:
-        """Whether `writer` cannot write before `reader` has read everything."""
+        """True if `writer` cannot write before `reader` has read everything."""
         return not self.unsafe((reader,), writer)
 
     def unsafe(self, readers: Iterable[int], writer: int) -> list[int]:

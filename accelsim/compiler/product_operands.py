@@ -1,4 +1,4 @@
-"""Where the rows and the weights of a product come from: which unit of which task each of them waits for.
+"""The sources of a product's rows and weights: the unit and task that each of them waits for.
 
 Disputable assumption: a row of a convolution waits for whole lines of its image, up to the last one that its window reaches; of
 grouped convolutions, and of several images, every row waits for all of the operand.
@@ -13,7 +13,7 @@ from accelsim.trace.layers import ConvLayer, GemmLayer, MatmulLayer
 
 
 def rows_from(inference: Inference, op: Op) -> KernelFields:
-    """Where the rows of A come from."""
+    """The source of the rows of A."""
     layer = op.layer
     key = next(key for key, role in op.reads if role == "rows")
     tensor = inference.plan.tensors[key]
@@ -40,7 +40,7 @@ def rows_from(inference: Inference, op: Op) -> KernelFields:
         fields["in_row0"] = row0 - tensor.first_row
     if several:
         if inference.plan.batch == 1 and not inference.plan.in_row_tiles(tensor):
-            # heads side by side: drains end in order, so the last head's rows tell of all
+            # heads side by side: drains end in order, so the last head's rows cover all
             fields["in_cols"] = tensor.columns_of_producer
         else:
             fields["in_fixed"] = last_unit(inference, task)
@@ -48,7 +48,7 @@ def rows_from(inference: Inference, op: Op) -> KernelFields:
 
 
 def _image_rows(inference: Inference, layer: ConvLayer, tensor: Tensor, row0: int) -> KernelFields:
-    """Which line of the input image, or of the lines of it that are here, an output position from row `row0` on waits for."""
+    """The line of the input image, or of its buffered lines, that an output position from row `row0` on waits for."""
     height, width = layer.image
     reach = layer.dilation[0] * (layer.bounds.FY - 1) - layer.padding[0]
     planar = layer.input_layout == "planar"
@@ -62,7 +62,7 @@ def _image_rows(inference: Inference, layer: ConvLayer, tensor: Tensor, row0: in
 
 
 def weights_from(inference: Inference, op: Op) -> KernelFields:
-    """Where the weights come from: the stream of a layer, or a whole operand of an attention product."""
+    """The source of the weights: the stream of a layer, or a whole operand of an attention product."""
     key = next((key for key, role in op.reads if role == "weights"), None)
     if key is None:
         return {"w_task": -1, "from_activations": 0}

@@ -1,4 +1,4 @@
-"""What one ROM can serve: layers, and networks, that share one universal codebook and have none of their own.
+"""The layers and networks that one ROM can serve: those that share one universal codebook and have none of their own.
 
 Disputable assumption: networks without payload and without an encoder's record state shapes only; if their formats agree they are taken
 to share the codebook that the chip will have, and the result says so.
@@ -20,7 +20,7 @@ def check_rom(target: Target, traces: Sequence[Trace]) -> tuple[str, ...]:
 
     Returns
     -------
-    What a reader of the result should know.
+    Notes for the reader of the result.
 
     Raises
     ------
@@ -42,7 +42,7 @@ def check_rom(target: Target, traces: Sequence[Trace]) -> tuple[str, ...]:
 
 
 def _books_in_rom(target: Target, books: int) -> tuple[str, ...]:
-    """What to know of codebooks of the layers' own on a chip with a ROM."""
+    """Notes on per-layer codebooks on a chip with a ROM."""
     if target.codebook.store != "rom" or books < 2:
         return ()
     return (
@@ -72,13 +72,13 @@ def _check_same(target: Target, first: tuple[Trace, WeightedLayer], other: tuple
 
 
 def _in_network(layer: WeightedLayer) -> tuple[object, ...]:
-    """What tells one codebook of a network from another: its record in the payload, or without one the format."""
+    """The identity of a codebook within a network: its record in the payload, or without one the format."""
     record = layer.weight.streams.get("codebook")
     return (record,) if record is not None else (layer.weight.format,)
 
 
 def _identity(trace: Trace, layer: WeightedLayer) -> tuple[object, ...]:
-    """What tells the codebooks of several networks apart: their bytes; without payload what they would be made of again."""
+    """The identity of a codebook across networks: its bytes; without payload the inputs of its regeneration."""
     spec, own = layer.weight.format, layer.weight
     path = spec.decode_path()
     scope = spec.codebook_scope

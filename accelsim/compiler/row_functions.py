@@ -1,4 +1,4 @@
-"""Row functions of the vector unit: softmax, layernorm, pools and what could not be fused.
+"""Row functions of the vector unit: softmax, layernorm, pools and layers that could not be fused.
 
 Disputable assumption: a pool reads every window as a whole, so overlapping windows read a position several times; each line of a
 window is one consecutive piece of the activation buffer.
@@ -50,7 +50,7 @@ def lower_row_function(inference: Inference, op: Op) -> None:
 
 
 def _window(inference: Inference, op: Op, window: LineWindow) -> KernelFields:
-    """Which line of the image, or of the lines of it that are here, a window waits for: its last, as far as there are lines."""
+    """The line of the image, or of its buffered lines, that a window waits for: its last one inside the image."""
     key = op.reads[0][0]
     task, _ = provider(inference, key, op)
     record = inference.low.tasks[task]
@@ -67,7 +67,7 @@ def _window(inference: Inference, op: Op, window: LineWindow) -> KernelFields:
 
 
 def _parameters(inference: Inference, op: Op) -> int:
-    """Fetch what a row function reads besides its rows, once for all row tiles; the transfer that ends it."""
+    """Fetch the parameters of a row function, once for all row tiles; the transfer that ends it."""
     low, layer = inference.low, op.layer
     if op.row_tile is not None and op.row_tile.index:
         return inference.parameters[layer.name]

@@ -1,7 +1,7 @@
-"""Which tensors lie in DRAM, in how many row tiles their operations run, and where those rows are in the activation buffer.
+"""The choice of tensors in DRAM and of row tiles per operation, and the slots of those rows in the activation buffer.
 
 Greedy: the largest tensor of the operation that is short of room goes to DRAM, and each operation takes the fewest row tiles that fit. A
-row tile's rows are loaded under the row tile before, and stored under the one after, where there is room; else they wait for their turn.
+row tile's rows are loaded under the row tile before, and stored under the one after, where there is room; else at their turn.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from accelsim.compiler.allocation import (
     barriers,
     idlest,
     short_of_room,
-    split_stay,
+    split_range,
     too_small,
-    whole_stay,
+    whole_range,
 )
 from accelsim.compiler.live_bytes import LiveBytes
 from accelsim.compiler.placement import LiveRange, place, sharing_hosts
@@ -26,16 +26,16 @@ from accelsim.compiler.plan import Op, Plan, Tensor, TensorId
 from accelsim.compiler.precedence import Precedence
 from accelsim.compiler.row_tiles import can_lie_in_dram, fewest_row_tiles, lines_of, row_tile_bytes, split_plan
 
-IN_BANDS = ", in row tiles"
+IN_ROW_TILES = ", in row tiles"
 
 
 def allocate_in_row_tiles(plan: Plan, capacity_bytes: int) -> tuple[Plan, Allocation]:
-    """`plan` with operations in row tiles, and the place of every tensor, in a buffer that is too small for `plan` as it is.
+    """`plan` with operations in row tiles, and the slot of every tensor, in a buffer that is too small for `plan` as it is.
 
     Raises
     ------
     ActivationsTooLarge
-        A single line of what cannot be split further does not fit: as `allocate`.
+        A single line of what cannot be split further does not fit: see `allocate`.
     """
     hosts = sharing_hosts(plan, Precedence(plan))
     _check_single_lines(plan, hosts, capacity_bytes)
@@ -67,17 +67,17 @@ def _check_single_lines(plan: Plan, hosts: Mapping[TensorId, TensorId], capacity
             places.setdefault(hosts.get(key, key), []).append(key)
         least = {each[0]: _least_bytes(plan, op, each, movable) for each in places.values()}
         if sum(least.values()) > capacity_bytes:
-            raise short_of_room(op, sum(least.values()) - capacity_bytes, capacity_bytes, IN_BANDS, least, op.index)
+            raise short_of_room(op, sum(least.values()) - capacity_bytes, capacity_bytes, IN_ROW_TILES, least, op.index)
 
 
 def _least_bytes(plan: Plan, op: Op, keys: Sequence[TensorId], movable: Set[TensorId]) -> int:
-    """Fewest bytes that tensors which share a place take during `op`: the whole place, or a line of each from DRAM."""
+    """Fewest bytes that tensors in a shared slot take during `op`: the whole slot, or a line of each from DRAM."""
     whole = max(plan.tensors[key].bytes for key in keys)
     return min(whole, row_tile_bytes(plan, op, set(keys), lines_of(plan, op))) if movable >= set(keys) else whole
 
 
 def _row_tiles(plan: Plan, op: Op, in_dram: Set[TensorId], hosts: Mapping[TensorId, TensorId], capacity_bytes: int, factor: int) -> int:
-    """Row tiles of `op`: the fewest that fit beside what idles on chip meanwhile; if none do, beside nothing."""
+    """Row tiles of `op`: the fewest that fit beside the tensors idle on chip meanwhile; if none do, beside nothing."""
     if not _touches(op, in_dram):
         return 1
     touched, idle = _bytes_on_chip(plan, op, in_dram, hosts)
@@ -93,7 +93,7 @@ def _touches(op: Op, in_dram: Set[TensorId]) -> bool:
 
 
 def _bytes_on_chip(plan: Plan, op: Op, in_dram: Set[TensorId], hosts: Mapping[TensorId, TensorId]) -> tuple[int, int]:
-    """Bytes of the places that are taken as a whole during `op`: (of what it reads and writes, of what idles until a later reader)."""
+    """Bytes of the slots occupied whole during `op`: (by its operands and results, by tensors idle until a later reader)."""
 
     def place_of(key: TensorId) -> TensorId:
         host = hosts.get(key, key)
@@ -120,40 +120,46 @@ def _allocate(plan: Plan, capacity_bytes: int) -> Allocation:
     """Place the tensors of a plan with row tiles: rows early and late where there is room, whole tensors as in `allocate`."""
     order = Precedence(plan)
     hosts = sharing_hosts(plan, order)
-    stays = [whole_stay(tensor, order, True) if tensor.whole is None else _rows_stay(plan, tensor) for tensor in plan.tensors.values()]
-    live = LiveBytes(stays, hosts, len(plan.ops))
+    live_ranges = [
+        whole_range(tensor, order, True) if tensor.whole is None else _rows_range(plan, tensor) for tensor in plan.tensors.values()
+    ]
+    live = LiveBytes(live_ranges, hosts, len(plan.ops))
     spilled: list[TensorId] = []
     while True:
-        found = place(stays, hosts, capacity_bytes) if live.most <= capacity_bytes else None
+        found = place(live_ranges, hosts, capacity_bytes) if live.most <= capacity_bytes else None
         if found is not None:
             return Allocation(tuple(found[0]), found[1], tuple(spilled), barriers(plan, found[0], order))
-        relief = _relief(plan, stays, live.fullest, order)
+        relief = _relief(plan, live_ranges, live.fullest, order)
         if relief is None:
-            raise too_small(plan, stays, hosts, capacity_bytes, IN_BANDS)
-        stay, pieces = relief
-        live.replace(stay, pieces)
+            raise too_small(plan, live_ranges, hosts, capacity_bytes, IN_ROW_TILES)
+        live_range, pieces = relief
+        live.replace(live_range, pieces)
         if len(pieces) > 1:
-            stays.remove(stay)
-            stays += pieces
-            spilled.append(stay.tensor)
+            live_ranges.remove(live_range)
+            live_ranges += pieces
+            spilled.append(live_range.tensor)
         else:
-            stays[stays.index(stay)] = pieces[0]
+            live_ranges[live_ranges.index(live_range)] = pieces[0]
 
 
-def _relief(plan: Plan, stays: Sequence[LiveRange], at: int, order: Precedence) -> tuple[LiveRange, list[LiveRange]] | None:
-    """(a stay during `at`, what takes its place and leaves more room there): rows sooner or later, else a spill; None if all are used."""
-    eager = [stay for stay in stays if (stay.first == at or stay.last == at) and _is_early_or_late(plan, stay, at)]
+def _relief(plan: Plan, live_ranges: Sequence[LiveRange], at: int, order: Precedence) -> tuple[LiveRange, list[LiveRange]] | None:
+    """(a live range during `at`, its smaller replacement): rows sooner or later, else a spill; None if all are used."""
+    eager = [
+        live_range
+        for live_range in live_ranges
+        if (live_range.first == at or live_range.last == at) and _is_early_or_late(plan, live_range, at)
+    ]
     if eager:
-        stay = max(eager, key=lambda item: item.bytes)
-        return stay, [replace(stay, first=at + 1) if stay.loaded else replace(stay, last=at - 1)]
-    victim = idlest(stays, at, plan)
+        live_range = max(eager, key=lambda item: item.bytes)
+        return live_range, [replace(live_range, first=at + 1) if live_range.loaded else replace(live_range, last=at - 1)]
+    victim = idlest(live_ranges, at, plan)
     if victim is not None:
-        return victim, split_stay(plan.tensors[victim.tensor], victim, at, order)
-    early = [stay for stay in stays if stay.loaded and stay.first == at < min(stay.readers, default=at)]
+        return victim, split_range(plan.tensors[victim.tensor], victim, at, order)
+    early = [live_range for live_range in live_ranges if live_range.loaded and live_range.first == at < min(live_range.readers, default=at)]
     return (early[0], [replace(early[0], first=at + 1)]) if early else None
 
 
-def _rows_stay(plan: Plan, tensor: Tensor) -> LiveRange:
+def _rows_range(plan: Plan, tensor: Tensor) -> LiveRange:
     """The live range of a row tile: loaded under the operation before if its rows are in DRAM by then, stored under the next row tile."""
     size = aligned(tensor.bytes)
     if tensor.readers:
@@ -166,7 +172,7 @@ def _rows_stay(plan: Plan, tensor: Tensor) -> LiveRange:
     return LiveRange(tensor.id, writer, writer + more, (), False, True, size)
 
 
-def _is_early_or_late(plan: Plan, stay: LiveRange, at: int) -> bool:
-    """Whether these rows are in the buffer during `at` only to be moved under another row tile."""
-    moved_apart = stay.first == at < stay.last if stay.loaded else stay.first < at == stay.last
-    return moved_apart and plan.tensors[stay.tensor].whole is not None
+def _is_early_or_late(plan: Plan, live_range: LiveRange, at: int) -> bool:
+    """True if these rows are in the buffer during `at` only to be moved under another row tile."""
+    moved_apart = live_range.first == at < live_range.last if live_range.loaded else live_range.first < at == live_range.last
+    return moved_apart and plan.tensors[live_range.tensor].whole is not None

@@ -1,7 +1,7 @@
-"""Operations in row tiles: what runs when the tensors of one operation do not fit the activation buffer together.
+"""Operations in row tiles: the fallback when the tensors of one operation do not fit the activation buffer together.
 
 A tensor that does not fit lies in DRAM. Each operation that writes or reads it is split into several, one per row tile of its result:
-each loads the rows that it reads, and writes its own to DRAM. Disputable assumption: nothing of a row tile is kept for the next one, so
+each loads the rows that it reads, and writes its own to DRAM. Disputable assumption: no row of a row tile is kept for the next one, so
 rows that two row tiles need (the halo of a window) are read twice.
 """
 
@@ -14,14 +14,14 @@ from accelsim.compiler.plan import Op, Plan, Role, RowTile, Tensor, TensorId
 
 
 def can_be_split(op: Op) -> bool:
-    """Whether an operation computes its result line by line, or row by row, from the same rows or windows of what it reads."""
+    """True if an operation computes its result line by line, or row by row, from the same rows or windows of its operands."""
     return op.head < 0 and op.layer.by_rows
 
 
 def can_lie_in_dram(plan: Plan, tensor: Tensor) -> bool:
-    """Whether rows of a tensor can come and go: rows of whole bytes, one writer, and no reader that wants heads of it.
+    """True if a tensor can be buffered by rows: rows of whole bytes, one writer, and no reader of single heads.
 
-    Of the planes of a model's image, all readers must want the same lines of each; those of several images do not lie evenly apart.
+    Of the planes of a model's image, all readers must read the same lines of each; those of several images are not evenly spaced.
     """
     users = [plan.ops[index] for index in (*tensor.producers, *tensor.readers)]
     planar = [op for op in users if _planes(op, tensor.id)]
@@ -62,7 +62,7 @@ def rows_read(op: Op, role: Role, tensor: Tensor, first_row: int, rows: int) -> 
 
 
 def rows_of(plan: Plan, op: Op, key: TensorId, first_row: int, rows: int) -> tuple[int, int]:
-    """(first row, rows) of tensor `key` that the given rows of the result need in all its roles: a residual block may add what it reads."""
+    """(first row, rows) of tensor `key` that the given rows of the result need in all its roles: a residual block may add its own input."""
     tensor = plan.tensors[key]
     needed = [rows_read(op, role, tensor, first_row, rows) for name, role in op.reads if name == key]
     first = min(start for start, _ in needed)
@@ -75,7 +75,7 @@ def _line_rows(op: Op) -> int:
 
 
 def tile_row_ranges(plan: Plan, op: Op, count: int) -> list[tuple[int, int]]:
-    """(first row, rows) of each of about `count` row tiles: equal numbers of lines, the last with what is left."""
+    """(first row, rows) of each of about `count` row tiles: equal numbers of lines, the last with the remainder."""
     rows, line = plan.tensors[op.writes].rows, _line_rows(op)
     step = -(-(rows // line) // count) * line if can_be_split(op) else rows
     return [(first, min(step, rows - first)) for first in range(0, rows, step)]
@@ -119,7 +119,7 @@ class _Splitter:
             self.origins.append(op.index)
 
     def _read(self, op: Op, key: TensorId, index: int, first: int, rows: int) -> TensorId:
-        """What a row tile reads in place of tensor `key`."""
+        """The rows that a row tile reads instead of tensor `key`."""
         if key in self.in_dram:
             first, rows = rows_of(self.plan, op, key, first, rows)
             window = self._rows(key, index, first, rows, max(1, _planes(op, key)))

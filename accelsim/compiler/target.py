@@ -1,8 +1,8 @@
-"""All that the compiler reads of an accelerator, as one narrow record.
+"""The fields of an accelerator that the compiler reads, as one narrow record.
 
 The compiler is given this record and not the accelerator, so equal targets have equal programs whatever else differs: a circuit, the
 psum width, a DRAM's page policy. A field that the compiler is to read has to be put here first, and is then part of a program's key.
-Memories are reduced to what bounds and addresses take of them, in core cycles, so no clock and no device file is left to be read.
+Memories are reduced to what bounds and addresses need, in core cycles, so no clock and no device file is left to be read.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class TargetArray:
 
     @property
     def has_sparse_tiles(self) -> bool:
-        """Whether columns share multipliers."""
+        """True if columns share multipliers."""
         return self.dense_cols < self.cols
 
 
@@ -76,7 +76,7 @@ class TargetMemory:
 
     Attributes
     ----------
-    burst_bytes : the least that it moves; 1 if it has no bursts
+    burst_bytes : smallest transfer; 1 if it has no bursts
     capacity_bytes : None if unbounded or absent
     bytes_per_cycle : peak, per cycle of the core; None if infinite or absent
     """
@@ -115,7 +115,7 @@ class Target:
 
 
 def target_of(accelerator: Accelerator, traces: Iterable[Trace]) -> Target:
-    """What the compiler reads of `accelerator` when it compiles `traces`."""
+    """The target of `accelerator` for compiling `traces`."""
     formats = {layer.weight.format for trace in traces for layer in trace.weighted_layers()}
     needed = max((item.decode_path().codewords for item in formats), default=0)
     entries = min(accelerator.codebook.codewords, needed)  # a larger codebook compiles to the same program

@@ -1,4 +1,4 @@
-"""Axis 1: how weights are stored. One module a format, found by its KIND.
+"""Axis 1: the storage of weights. One module per format, found by its KIND.
 
 To add one: a module with KIND, SPEC (a WeightFormat) and EXAMPLES (texts that `parse_format` takes, over which the contract tests run);
 and, if weights can be turned into it, a module of the same KIND in `accelsim.compression`.

@@ -56,7 +56,7 @@ def parse_format(text: str) -> WeightFormat:
     Raises
     ------
     FormatError
-        The text is not KIND or KIND:name=value,...; or as `format_from_mapping`.
+        The text is not KIND or KIND:name=value,...; or an error of `format_from_mapping`.
     """
     kind, colon, rest = text.strip().partition(":")
     fields: dict[str, object] = {}

@@ -1,4 +1,4 @@
-"""What the formats with a codebook share: one index a subvector of d neighbours, along the outputs (axis 0) or the reduction (axis 1).
+"""Parts shared by formats with a codebook: one index per subvector of d neighbours, along the outputs (axis 0) or the reduction (axis 1).
 
 A subvector never crosses the edge of a matrix: d must divide the dimension along which it lies.
 """
@@ -37,14 +37,14 @@ def index_shape(kind: str, d: int, axis: Axis, k: int, n: int) -> tuple[int, int
 
 
 def index_stream(kind: str, path: DecodePath, k: int, n: int) -> Stream:
-    """The `indices` of a K x N matrix, one a subvector; errors as `index_shape`."""
+    """The `indices` of a K x N matrix, one per subvector. Errors: see `index_shape`."""
     return Stream(
         shape=index_shape(kind, path.d, path.axis, k, n), bits=path.index_bits, number="unsigned", place="record", in_paper_count=True
     )
 
 
 def codebook_stream(path: DecodePath, *, shared: bool = False) -> Stream:
-    """The `codebook` [codewords, d], int8; `shared`: the chip's, and no layer's."""
+    """The `codebook` [codewords, d], int8; `shared`: owned by the chip, not by a layer."""
     place: Place = "chip" if shared else "header"
     return Stream(shape=(path.codewords, path.d), bits=8, number="signed", place=place, in_paper_count=False)
 
@@ -56,7 +56,7 @@ def check_indices(kind: str, indices: Integers, codewords: int) -> None:
 
 
 def look_up(codebook: Integers, indices: Integers, axis: Axis) -> npt.NDArray[np.int8]:
-    """The codewords where their indices say: int8 [K, N] out of a codebook [codewords, d]."""
+    """The matrix that the indices select: int8 [K, N] out of a codebook [codewords, d]."""
     rows, columns = indices.shape
     d = codebook.shape[1]
     codewords = codebook.astype(np.int8, copy=False)[indices.astype(np.intp)]

@@ -1,6 +1,6 @@
-"""What a format asks of the decode-and-MAC core: an index, signs and a codebook, or raw values that bypass both.
+"""Requirements of a format on the decode-and-MAC core: an index, signs and a codebook, or raw values that bypass both.
 
-The record layout is the core's own: the index in the lowest bits, then one sign bit a lane; raw lanes follow each other.
+The record layout is the core's own: the index in the lowest bits, then one sign bit per lane; raw lanes are consecutive.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ class DecodePath:
     Attributes
     ----------
     decode
-        True: a record is an index (and sign bits). False: a record is raw values, one a lane.
+        True: a record is an index (and sign bits). False: a record is raw values, one per lane.
     sign
         True: each lane has a sign bit (1 = negate). Only with `decode`.
     codewords
         Entries of the codebook; 0 without `decode`.
     d
-        Weights a codeword; 0 without `decode`: raw values take the chip's number of lanes.
+        Weights per codeword; 0 without `decode`: raw values take the chip's number of lanes.
     raw_bits
         Bits of a raw value; 0 with `decode`.
     axis
@@ -33,7 +33,7 @@ class DecodePath:
     odd
         True: a raw value u stands for the odd integer 2u + 1. Only without `decode`.
     mask
-        (N, M): N of each M lanes are kept, as a pattern's number after the index says; None: all are. Only with `decode`.
+        (N, M): N of each M lanes are kept, selected by the pattern number after the index; None: all are. Only with `decode`.
     """
 
     decode: bool
@@ -72,7 +72,7 @@ class DecodePath:
         return {name: count for name, count in bits.items() if count}
 
     def record_bits(self, d_chip: int) -> int:
-        """Bits of a record on a chip with `d_chip` lanes a record.
+        """Bits of a record on a chip with `d_chip` lanes per record.
 
         Raises
         ------

@@ -1,6 +1,6 @@
 """Uncompressed float32 weights, as an importer writes them.
 
-No decode path of the core takes them: a float trace is what the encoders read, and the compiler asks for compressed weights.
+No decode path of the core takes them: encoders read a float trace, and the compiler requires compressed weights.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class Float32Format(WeightFormat):
         return {"weights": Stream(shape=(k, n), bits=32, number="float", place="record", in_paper_count=True)}
 
     def validate_arrays(self, arrays: Arrays, k: int, n: int) -> None:
-        """NaN and infinity are refused here, before an encoder meets them."""
+        """Refuse NaN and infinity before they reach an encoder."""
         if not bool(np.all(np.isfinite(arrays["weights"].astype(np.float32, copy=False)))):
             raise FormatError("float32 stream 'weights': holds NaN or an infinity")
 

@@ -1,8 +1,8 @@
 """Masked vector quantization (MVQ, ASPLOS 2025, arXiv 2412.10261): W = C[A] o mask, N of each M neighbours kept, the others zero.
 
 A mask is stored as the number of its pattern, ceil(log2 C(M,N)) bits for M weights; codebook int8 with one scale. Disputable
-assumption: the core expands the masks into zeros and runs dense tile cycles; a chip with `array.sparse_tile` multiplies only what is
-kept, in the same cycles with fewer multipliers. Area and energy of the mask decoder are counted where the chip states `codebook.mask`.
+assumption: the core expands the masks into zeros and runs dense tile cycles; a chip with `array.sparse_tile` multiplies only the
+kept weights, in the same cycles with fewer multipliers. Area and energy of the mask decoder count where the chip states `codebook.mask`.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Sign-splitting vector quantization (SSVQ, ICCV 2025, arXiv 2503.08668): W = C[A] o sign, one index a subvector, one sign a weight.
+"""Sign-splitting vector quantization (SSVQ, ICCV 2025, arXiv 2503.08668): W = C[A] o sign, one index per subvector, one sign per weight.
 
 The codebook is int8 with one scale and holds magnitudes only; a weight whose codeword element is 0 is 0 whatever its sign.
 """

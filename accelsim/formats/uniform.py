@@ -1,4 +1,4 @@
-"""Uniform quantization: b-bit two's-complement integers, one float32 scale a tensor or an output channel.
+"""Uniform quantization: b-bit two's-complement integers, one float32 scale per tensor or per output channel.
 
 The zero point is 0: the grid is symmetric, and the value -2^(b-1) is stored but never chosen by our encoder.
 """

@@ -1,7 +1,7 @@
 """Universal vector quantization (VQ4ALL, arXiv 2412.06875): W = C[A] with one frozen codebook C for all layers of all networks.
 
-The codebook is the chip's, in ROM: it belongs to no layer, nobody loads it, and no count of bits a weight contains it; its price is
-ROM area, a copy a port. Disputable assumption: a layer scales the codebook by one number of its own, where the paper's text that we
+The codebook is the chip's, in ROM: it belongs to no layer, it is never loaded, and no count of bits per weight contains it; its cost
+is ROM area, one copy per port. Disputable assumption: a layer scales the codebook by one number of its own, where the paper's text that we
 could read is silent.
 """
 

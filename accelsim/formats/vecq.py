@@ -1,7 +1,7 @@
 """VecQ (IEEE TC 2020, arXiv 2005.08501): W = alpha * v, half-integers v with no level at zero, and no codebook to decode.
 
 Stored is u = v - 1/2, b bits in two's complement; the array multiplies 2v = 2u + 1, which is u with a 1 appended below its lowest
-bit: wires, but one bit more. So b = 8 needs nine bits a multiplier operand, and an 8-bit array takes b of at most 7.
+bit: wires, but one bit more. So b = 8 needs nine bits per multiplier operand, and an 8-bit array takes b of at most 7.
 """
 
 from __future__ import annotations

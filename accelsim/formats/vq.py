@@ -1,6 +1,6 @@
-"""Conventional vector quantization: W = C[A], one index a subvector, and a signed int8 codebook a layer with one scale.
+"""Conventional vector quantization: W = C[A], one index per subvector, and a signed int8 codebook per layer with one scale.
 
-The count is MVQ's for its plain baseline (arXiv 2412.10261): papers count indices alone, ceil(log2 k)/d bits a weight; the codebook
+The count is MVQ's for its plain baseline (arXiv 2412.10261): papers count indices alone, ceil(log2 k)/d bits per weight; the codebook
 (k x d int8) and the scale come on top, and weigh on small layers.
 """
 

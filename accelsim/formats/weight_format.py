@@ -1,4 +1,4 @@
-"""What every weight format has in common: named streams, packed to the bit, that unpack to the integers the array multiplies.
+"""The base of every weight format: named streams, packed to the bit, that unpack to the integers the array multiplies.
 
 A matrix is Wt[K,N] in GEMM orientation: K is the reduction, N the outputs. A format states its streams as a table; packing,
 unpacking, sizes, bit accounting and the traffic of a simulated layer follow from that table, so a new format writes the table, its
@@ -46,7 +46,7 @@ class Stream:
         Where the stream goes on the chip. "record": packed into the records of the tiles, as the decode path says (indices, signs,
         masks, raw weights). "header": loaded once per layer, ahead of the records (the layer's codebook, scales finer than an output
         channel, zero points). "requantization": folded into the requantization multipliers, which the chip loads at a width of its
-        own (one scale per tensor or output channel). "chip": one copy serves every layer and network and lies in the chip; no layer
+        own (one scale per tensor or output channel). "chip": one copy serves every layer and network and is built into the chip; no layer
         loads it, and no layer's bits contain it.
     in_paper_count
         Counted by papers as "bits per weight" (indices, signs, masks, raw weights); codebooks and scales are not.
@@ -90,7 +90,7 @@ class BitCount:
     stored
         Every stream of the layer's own, padded to whole bytes.
     padding
-        Of `stored`, what only fills the last bytes.
+        Bits of `stored` that only fill the last bytes.
     """
 
     paper: int
@@ -100,14 +100,14 @@ class BitCount:
 
 @dataclass(frozen=True)
 class BitsPerWeight:
-    """Bits a weight, counted twice: as papers do (indices, signs, masks), and with the layer's codebook, scales and byte padding."""
+    """Bits per weight, counted twice: as papers do (indices, signs, masks), and with the layer's codebook, scales and byte padding."""
 
     paper: float
     total: float
 
 
 class WeightFormat(FrozenModel, ABC):
-    """Base of every format's SPEC: the parameters, and what they imply for a matrix of K x N weights."""
+    """Base of every format's SPEC: the parameters, and their consequences for a matrix of K x N weights."""
 
     model_config = ConfigDict(strict=True)
 
@@ -116,7 +116,7 @@ class WeightFormat(FrozenModel, ABC):
 
     @abstractmethod
     def decode_path(self) -> DecodePath:
-        """What the core does with a record of this format."""
+        """The core's path for a record of this format."""
 
     @abstractmethod
     def streams(self, k: int, n: int) -> dict[str, Stream]:
@@ -130,10 +130,10 @@ class WeightFormat(FrozenModel, ABC):
 
     @abstractmethod
     def dequantize(self, arrays: Arrays, k: int, n: int) -> npt.NDArray[Any]:
-        """The weights as the array multiplies them, [K,N]: int8 (int16 above 8 bits); the scale stays apart."""
+        """The weights as the array multiplies them, [K,N]: int8 (int16 above 8 bits); without the scale."""
 
     def validate_arrays(self, arrays: Arrays, k: int, n: int) -> None:
-        """Check what shape and width do not: ranges of indices, signs of codewords. FormatError when violated."""
+        """Check the values beyond shape and width: ranges of indices, signs of codewords. FormatError when violated."""
 
     def placed(self, place: Place, k: int, n: int) -> dict[str, Stream]:
         """The streams of a K x N matrix that go to `place`.
@@ -169,7 +169,7 @@ class WeightFormat(FrozenModel, ABC):
         return BitCount(paper, stored, stored - sum(stream.total_bits for stream in own))
 
     def bits_per_weight(self, k: int, n: int) -> BitsPerWeight:
-        """Bits a weight of a K x N matrix, both ways."""
+        """Bits per weight of a K x N matrix, both ways."""
         count = self.bit_count(k, n)
         return BitsPerWeight(count.paper / (k * n), count.stored / (k * n))
 

@@ -14,7 +14,7 @@ _PACKAGE = "accelsim.ops"
 
 @dataclass(frozen=True)
 class PassRange:
-    """How often operations pass over a row: the field of a chip's `vector_unit.passes`."""
+    """Passes of the operations over a row: the field of a chip's `vector_unit.passes`."""
 
     default: int
     least: int
@@ -33,5 +33,5 @@ def pass_ranges() -> dict[str, PassRange]:
 
 
 def imported_by_name() -> dict[str, tuple[type[VectorLayer], Mapping[str, Any]]]:
-    """Operation of ONNX or of an exported PyTorch graph -> (the record that it is, fields of it)."""
+    """Operation of ONNX or of an exported PyTorch graph -> (its record class, fields of the record)."""
     return {name: (kind, fields) for kind in vector_operations() for name, fields in kind.importer_names.items()}

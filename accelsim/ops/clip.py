@@ -1,4 +1,4 @@
-"""Each element held between two bounds: ReLU, ReLU6, hard tanh."""
+"""Each element clamped between two bounds: ReLU, ReLU6, hard tanh."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ KIND = "clip"
 
 
 class ClipLayer(VectorLayer):
-    """Each element held between two bounds: ReLU (from 0 up), ReLU6 (from 0 to 6), hard tanh.
+    """Each element clamped between two bounds: ReLU (from 0 up), ReLU6 (from 0 to 6), hard tanh.
 
     Attributes
     ----------
     minimum, maximum
-        Bounds of a clip, in the activation's real values; one of them may be absent. A relu has its own: 0 and none.
+        Bounds of a clip, in the activation's real values; one of them may be absent. A relu has 0 and no maximum.
     """
 
     pass_name = "relu"
@@ -45,7 +45,7 @@ class ClipLayer(VectorLayer):
 
     @property
     def range(self) -> tuple[float, float]:
-        """(lowest, highest) value that comes out."""
+        """(lowest, highest) value of the result."""
         if self.op == "relu":
             return 0.0, float("inf")
         return (-float("inf") if self.minimum is None else self.minimum, float("inf") if self.maximum is None else self.maximum)

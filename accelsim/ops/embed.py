@@ -50,7 +50,7 @@ class EmbedLayer(VectorLayer):
 
     @property
     def parameter_bytes(self) -> int:
-        """The same as read from memory."""
+        """Bytes of both as read from memory."""
         return self.parameters * self.parameter_bits // 8
 
     def evaluate(self, operands: Sequence[Floats], constants: Mapping[str, Floats]) -> Floats:

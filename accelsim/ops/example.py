@@ -1,4 +1,4 @@
-"""An operation's example, worked by hand: what the contract tests hold `evaluate` to."""
+"""A worked example of an operation, against which the contract tests check `evaluate`."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ KIND = "gelu"
 
 
 class GeluLayer(VectorLayer):
-    """GELU of each element: a table holds either form, exact or by tanh."""
+    """GELU of each element: a table holds either form, exact or the tanh approximation."""
 
     pass_name = "gelu"
     default_passes = 1

@@ -37,7 +37,7 @@ class LayerNormLayer(VectorLayer):
         return self.parameters * self.parameter_bits // 8
 
     def evaluate(self, operands: Sequence[Floats], constants: Mapping[str, Floats]) -> Floats:
-        """(x - mean) over the standard deviation, times gamma, plus beta; without an epsilon, which the record does not keep."""
+        """(x - mean) over the standard deviation, times gamma, plus beta; without an epsilon, which the record does not store."""
         x = operands[0]
         centred = x - x.mean(axis=2, keepdims=True)
         deviation = np.sqrt((centred**2).mean(axis=2, keepdims=True))

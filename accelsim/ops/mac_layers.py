@@ -1,6 +1,6 @@
 """Layers that run on the MAC array: linear layers, convolutions, and products of two activations.
 
-Disputable assumption: a convolution is a GEMM of its output positions, one for each group; heads and groups are independent products.
+Disputable assumption: a convolution is one GEMM over the output positions per group; heads and groups are independent products.
 """
 
 from __future__ import annotations
@@ -105,7 +105,7 @@ class GemmLayer(WeightedLayer):
 
 
 class ConvLayer(WeightedLayer):
-    """A convolution as a GEMM of m = OY*OX, k = C*FY*FX (C slowest, then FY, then FX), n = K, one for each of G groups.
+    """A convolution as a GEMM of m = OY*OX, k = C*FY*FX (C slowest, then FY, then FX), n = K, one per group.
 
     Attributes
     ----------
@@ -116,8 +116,8 @@ class ConvLayer(WeightedLayer):
     image
         (height, width) of the input.
     input_layout
-        "planar": the input is one plane a channel (groups = channels, rows = height, width = width), as a model's image arrives;
-        "interleaved": one row a position (rows = height*width, width = channels), as the array writes its output.
+        "planar": the input is one plane per channel (groups = channels, rows = height, width = width), as a model's image arrives;
+        "interleaved": one row per position (rows = height*width, width = channels), as the array writes its output.
     """
 
     op: Literal["conv2d", "depthwise_conv2d"] = "conv2d"
@@ -175,16 +175,16 @@ class ConvLayer(WeightedLayer):
 
 
 class Operand(ManifestRecord):
-    """How the heads lie in an operand of an attention matmul.
+    """The layout of the heads in an operand of an attention matmul.
 
-    "columns": head h is columns [h*w, (h+1)*w) of one matrix (q, k, v, context); "groups": each head is a matrix of its own (scores).
+    "columns": head h is columns [h*w, (h+1)*w) of one matrix (q, k, v, context); "groups": each head is a separate matrix (scores).
     """
 
     split: Literal["columns", "groups"] = Field(description="columns: heads side by side in one matrix; groups: a matrix per head")
 
 
 class MatmulLayer(MacLayer):
-    """A product of two activations, one for each head: Y[m,n] = A[m,k] x B[k,n], or x B[n,k] transposed.
+    """A product of two activations per head: Y[m,n] = A[m,k] x B[k,n], or x B[n,k] transposed.
 
     `inputs` is (A, B). Loop bounds: OX = m, C = k, K = n, G = heads.
 
@@ -193,7 +193,7 @@ class MatmulLayer(MacLayer):
     transposed_b
         B is stored as [n,k] (Q x K^T).
     merge
-        How the heads lie in the output, as `Operand.split`.
+        Layout of the heads in the output; see `Operand.split`.
     scale
         Factor on the product, folded into its requantization (1/sqrt(head width)).
     """
@@ -222,7 +222,7 @@ class MatmulLayer(MacLayer):
         return self
 
     def check_inputs(self, shapes: tuple[TensorShape, ...]) -> None:
-        """A of m x k and B of k x n (or n x k) a head, in the stated splits."""
+        """A of m x k and B of k x n (or n x k) per head, in the stated splits."""
         self._expect("operand a", shapes[0].dims, self._operand_dims(self.a.split, self.m, self.k))
         rows, width = (self.n, self.k) if self.transposed_b else (self.k, self.n)
         self._expect("operand b", shapes[1].dims, self._operand_dims(self.b.split, rows, width))

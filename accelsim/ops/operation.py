@@ -1,6 +1,6 @@
-"""The base of every operation: its record (name, inputs, output, trained constants), and the questions that the rest asks of it.
+"""The base of every operation: its record (name, inputs, output, trained constants), and the properties that the rest queries.
 
-Planner, row tiles, lowering, importers and functional check ask an operation these questions and never which class it is.
+Planner, row tiles, lowering, importers and functional check query these properties, never the class.
 Disputable assumption: a layer writes one activation and reads whole activations; batch is 1, a machine that batches repeats.
 """
 
@@ -30,7 +30,7 @@ Integers = npt.NDArray[np.int64]  # (rows, width)
 
 @dataclass(frozen=True)
 class LineWindow:
-    """How a line of an image is computed from a window of lines of another.
+    """The window of input lines from which a line of an image is computed.
 
     Attributes
     ----------
@@ -58,15 +58,15 @@ class LayerBase(ManifestRecord, ABC):
     exact
         Up to its requantization it is exact integers, which the functional check compares with a twin.
     fusable
-        The requantization of a product can compute it as well, element by element; a second operand must be there already.
+        The requantization of a product can compute it as well, element by element; a second operand must be available already.
     by_group
-        Each group (an attention head) is computed by itself, as soon as it is there.
+        Each group (an attention head) is computed separately, as soon as it is available.
     constants
         Float32 streams by the names of `constant_sizes`, all or none: a real model's payload holds them. No timing depends on them.
     """
 
     if TYPE_CHECKING:
-        op: str  # every layer says which of its kind's operations it is
+        op: str  # the operation within the layer's kind
 
     exact: ClassVar[bool] = False
     fusable: ClassVar[bool] = False
@@ -89,22 +89,22 @@ class LayerBase(ManifestRecord, ABC):
 
     @property
     def by_rows(self) -> bool:
-        """True if each row, or line, of the result needs only the same row, or a window of lines, of what is read."""
+        """True if each row, or line, of the result needs only the same row, or a window of lines, of the input."""
         return False
 
     @property
     def window(self) -> LineWindow | None:
-        """The window of lines that a line of the result needs; None if rows meet rows."""
+        """The window of lines that a line of the result needs; None if row maps to row."""
         return None
 
     @property
     def input_planes(self) -> int:
-        """Planes of the input image, one after the other, of which each line of the result needs the same lines; 0 without planes."""
+        """Consecutive planes of the input image, of which each line of the result needs the same lines; 0 without planes."""
         return 0
 
     @property
     def leading_rows(self) -> int:
-        """Rows of the result before the one that the first row of the input makes."""
+        """Rows of the result before the one computed from the first row of the input."""
         return 0
 
     @property
@@ -155,7 +155,7 @@ class VectorLayer(LayerBase):
     operands
         Activations that it reads.
     walk
-        How it goes over the data: element by element, by whole rows, or by windows of an image.
+        Order of access to the data: element by element, by whole rows, or by windows of an image.
     pass_name, default_passes, least_passes
         Field of the chip's `vector_unit.passes` that says how often it passes over the data, its default and the least allowed.
     pass_note
@@ -163,7 +163,7 @@ class VectorLayer(LayerBase):
     constant_defaults
         Value of a trained constant that a model leaves out, by the names of `constant_sizes` in the order of a model's inputs.
     importer_names
-        Operations of ONNX and of PyTorch's exported graphs that are this one by their name alone -> fields of the record.
+        Operations of ONNX and of PyTorch's exported graphs identified as this one by name alone -> fields of the record.
     """
 
     operands: ClassVar[int] = 1

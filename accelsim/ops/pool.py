@@ -22,7 +22,7 @@ class PoolLayer(VectorLayer):
     Attributes
     ----------
     image
-        (height, width) of the input, which lies as the array writes it: one row per position (rows = height*width, width = channels).
+        (height, width) of the input, in the layout that the array writes: one row per position (rows = height*width, width = channels).
     taps
         (FY, FX) of the window.
     strides, padding
@@ -88,7 +88,7 @@ class PoolLayer(VectorLayer):
         return LineWindow(height, width, lines, positions, *self.taps, self.strides[0], self.padding[0])
 
     def passes(self, chip: Callable[[str], int], fused: bool) -> int:
-        """Some for each tap."""
+        """The chip's passes per tap."""
         return chip(self.pass_name) * self.taps[0] * self.taps[1]
 
     def evaluate(self, operands: Sequence[Floats], constants: Mapping[str, Floats]) -> Floats:

@@ -42,7 +42,7 @@ class RmsNormLayer(VectorLayer):
         return self.parameters * self.parameter_bits // 8
 
     def evaluate(self, operands: Sequence[Floats], constants: Mapping[str, Floats]) -> Floats:
-        """X over the root of the mean of its squares, times gamma; without an epsilon, which the record does not keep."""
+        """X over the root of the mean of its squares, times gamma; without an epsilon, which the record does not store."""
         x = operands[0]
         return np.asarray(x / np.sqrt((x**2).mean(axis=2, keepdims=True)) * constants["gamma"], np.float64)
 

@@ -22,7 +22,7 @@ Loop = Annotated[Bound, unit("iterations")]
 
 
 class ManifestRecord(FrozenModel):
-    """Base of what a manifest holds: immutable, no unknown fields, no conversions ('5' is not 5)."""
+    """Base of a manifest's records: immutable, no unknown fields, no conversions ('5' is not 5)."""
 
     model_config = ConfigDict(strict=True, allow_inf_nan=False)
 
@@ -74,7 +74,7 @@ class TensorShape(ManifestRecord):
 
 
 def window_positions(size: int, taps: int, stride: int, before: int, after: int, dilation: int = 1) -> int:
-    """Places of a window of `taps` along an axis of `size` elements, padded by `before` and `after`; below 1 if it fits nowhere."""
+    """Positions of a window of `taps` along an axis of `size` elements, padded by `before` and `after`; below 1 if none fits."""
     return (size + before + after - dilation * (taps - 1) - 1) // stride + 1
 
 

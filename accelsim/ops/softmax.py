@@ -20,7 +20,7 @@ class SoftmaxLayer(VectorLayer):
     Attributes
     ----------
     mask
-        "causal": row r is the softmax of its elements 0 to r, and 0 behind them (attention that sees no later token). It costs nothing
+        "causal": row r is the softmax of its elements 0 to r, and 0 after them (attention that sees no later token). It costs nothing
         and saves nothing: the array computes all scores, and the unit passes over whole rows.
     """
 
@@ -41,7 +41,7 @@ class SoftmaxLayer(VectorLayer):
 
     @property
     def by_rows(self) -> bool:
-        """False: its rows belong to heads, which are its own way to be split."""
+        """False: it is split by head, not by row."""
         return False
 
     def evaluate(self, operands: Sequence[Floats], constants: Mapping[str, Floats]) -> Floats:

@@ -1,4 +1,4 @@
-"""Records of packed streams, and what finds a corrupted bit in them.
+"""Records of packed streams, and the checks that locate a corrupted bit.
 
 A CRC-32 detects corruption; the bit locator, the XOR over (position + 1) of every set bit (a Hamming syndrome), tells where
 a single flipped bit lies. Neither protects against malice: the payload's SHA-256 does.
@@ -87,12 +87,12 @@ class StreamRecord(ManifestRecord):
 
 
 def locate_corruption(record: StreamRecord, read: Read) -> int | Literal["several"] | None:
-    """What is wrong with a stream: None if nothing, the position of the one flipped bit, or "several" for anything else.
+    """Locate corruption in a stream: None if intact, the position of a single flipped bit, or "several".
 
     Parameters
     ----------
     read
-        Gives bytes `start` to `stop` of the stream, fewer where it ends; it is asked for 16 MiB at a time.
+        Returns bytes `start` to `stop` of the stream, fewer at its end; called for 16 MiB at a time.
     """
     crc, size = 0, 0
     for _, piece in _pieces(record, read):
@@ -115,7 +115,7 @@ def locate_corruption(record: StreamRecord, read: Read) -> int | Literal["severa
 
 
 def _pieces(record: StreamRecord, read: Read) -> Iterator[tuple[int, Bytes]]:
-    """The stream's pieces and where they start; at its end a byte more is asked for, which must not be there."""
+    """The stream's chunks with their offsets; one byte past the end is requested and must be absent."""
     for start in range(0, record.bytes, _PIECE):
         stop = min(start + _PIECE, record.bytes)
         yield start, read(start, stop + (stop == record.bytes))

@@ -93,7 +93,7 @@ def draw_activations(context: Context, flights: Sequence[Flight], finished: Int6
     ----------
     finished : int64 (units,): cycle in which each unit of each task was done
     """
-    spans = [(*_live_range(context, slot, flights, finished), slot) for slot in context.run.program.stays]
+    spans = [(*_live_range(context, slot, flights, finished), slot) for slot in context.run.program.slots]
     changes = sorted({cycle for start, end, _ in spans for cycle in (start, end)})
     window = context.window
     opening = sorted(spans, key=lambda item: item[0])

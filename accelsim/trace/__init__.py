@@ -1,1 +1,1 @@
-"""What a network is: layers as a graph, packed tensors, and the trace directory that holds both."""
+"""A network: layers as a graph, packed tensors, and the trace directory that holds both."""

@@ -1,4 +1,4 @@
-"""The layers of a network: what each computes, on which shapes, with which weights and constants.
+"""The layers of a network: operations, shapes, weights and constants.
 
 A layer reads earlier layers or model inputs by name and writes one activation. Batch is 1: a machine that batches repeats.
 Constants beside the weights (bias, normalization, embeddings) are counted here; bias bytes are the compiler's, because

@@ -1,6 +1,6 @@
 """The manifest of a trace (trace.json): the network as a graph in topological order, and where its weights came from.
 
-What pydantic cannot say of one field, the graph checks here say of several: names are unique, inputs exist earlier, and every
+The graph checks span several fields: names are unique, inputs exist earlier, and every
 input has the shape that its reader needs.
 """
 
@@ -34,9 +34,9 @@ class SeededSource(ManifestRecord):
     Attributes
     ----------
     generator, distribution
-        How `accelsim.trace.seeded` draws them.
+        The method of `accelsim.trace.seeded`.
     statement
-        What a reader must know: no accuracy can be measured with these weights.
+        Caveat for the reader: no accuracy can be measured with these weights.
     """
 
     kind: Literal["seeded"] = "seeded"
@@ -81,7 +81,7 @@ class PayloadRecord(ManifestRecord):
 
 
 class CompressionRecord(ManifestRecord):
-    """How a float trace became this one: rules in order (pattern, format), the encoder's seed, and the float trace's SHA-256."""
+    """The compression of a float trace: rules in order (pattern, format), the encoder's seed, and the float trace's SHA-256."""
 
     rules: tuple[tuple[Text, Text], ...] = Field(description="pairs of a pattern over names of layers and a format, in order")
     seed: Seed = Field(description="seed of the encoder")
@@ -98,7 +98,7 @@ class Manifest(ManifestRecord):
     Attributes
     ----------
     metrics
-        What was measured of the compressed model, by name: `relative_mse`, `cosine`, `vector_loss` and bits a weight of all matrices by
+        Measurements of the compressed model, by name: `relative_mse`, `cosine`, `vector_loss` and bits per weight of all matrices by
         `compress`, others (an accuracy) by whoever measured them. No simulated number depends on them; an older reader that does not
         know the field refuses it by name, and a manifest without it stays valid.
     """
@@ -153,7 +153,7 @@ class Manifest(ManifestRecord):
         return records
 
     def to_json(self) -> str:
-        """The manifest as trace.json holds it: one line a field, and one line a layer, so that differences read well."""
+        """The manifest as trace.json holds it: one line per field and one per layer, so that diffs are readable."""
         fields = {name: value for name, value in self.model_dump(mode="json").items() if value is not None and value != {}}
         layers = ",\n  ".join(json.dumps(_without_absent(layer)) for layer in fields.pop("layers"))
         lines = [f" {json.dumps(name)}: {json.dumps(value)}" for name, value in fields.items()]
@@ -212,7 +212,7 @@ def read_manifest(path: Path) -> Manifest:
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """A JSON object; ValueError for a key given twice, of which one would be lost without a word."""
+    """A JSON object; ValueError for a key given twice, of which one would be lost silently."""
     fields = dict(pairs)
     if len(fields) != len(pairs):
         keys = [key for key, _ in pairs]
@@ -221,7 +221,7 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _name_the_layer(raw: dict[str, Any]) -> str | None:
-    """The message of the first layer that is wrong in itself, with its name; None when only the graph is wrong."""
+    """The message of the first invalid layer, with its name; None when only the graph is invalid."""
     adapter: TypeAdapter[Layer] = TypeAdapter(Layer)
     for layer in raw["layers"]:
         try:

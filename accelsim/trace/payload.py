@@ -25,10 +25,10 @@ class Payload(Protocol):
     """Streams by tensor key."""
 
     def read(self, tensor: str) -> Bytes:
-        """The stream of a key, uint8, 1-D; TraceError if it is not there."""
+        """The stream of a key, uint8, 1-D; TraceError if it is absent."""
 
     def read_part(self, tensor: str, start: int, stop: int) -> Bytes:
-        """Bytes `start` to `stop` of the stream of a key, fewer where it ends; errors as `read`."""
+        """Bytes `start` to `stop` of the stream of a key, fewer at its end; see `read` for errors."""
 
     def sizes(self) -> dict[str, int]:
         """Bytes of each tensor."""

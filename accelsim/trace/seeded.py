@@ -27,9 +27,9 @@ def seeded_source(seed: int) -> SeededSource:
 
 
 def seeded_weights(seed: int, layer: str, k: int, n: int) -> npt.NDArray[np.float32]:
-    """Wt[K,N] of a layer, float32, drawn from the seed and the layer's name alone (not from its place in the model)."""
+    """Wt[K,N] of a layer, float32, drawn from the seed and the layer's name alone (not from its position in the model)."""
     bits = np.random.PCG64(np.random.SeedSequence([seed, zlib.crc32(layer.encode())]))
-    words = _UNIFORMS // 4  # of 64 bits a weight
+    words = _UNIFORMS // 4  # of 64 bits per weight
     variance = _UNIFORMS * (_LEVELS**2 - 1) / 12
     factor = 1.0 / np.sqrt(variance * k)
     weights = np.empty(k * n, dtype=np.float32)

@@ -1,7 +1,7 @@
-"""What the bits of a trace say: how often each codeword is used, and how many weights are negative.
+"""Statistics of packed weights: uses of each codeword, and the share of negative weights.
 
-Streams are read a piece at a time and counted, so memory is bounded by one codebook a format, however large a trace is. The entropy is
-that of single indices; what a code over neighbours could save beyond it is not looked at.
+Streams are read a piece at a time and counted, so memory is bounded by one codebook per format, however large a trace is. The entropy is
+that of single indices; the further gain of a code over neighbours is not estimated.
 """
 
 from __future__ import annotations
@@ -28,22 +28,22 @@ Counts = npt.NDArray[np.int64]
 
 @dataclass(frozen=True)
 class IndexUse:
-    """How the codewords of one codebook, or of the codebooks of several layers, are used.
+    """The use of the codewords of one codebook, or of the codebooks of several layers.
 
     Attributes
     ----------
     codebooks, codewords
-        How many codebooks, and codewords of all of them.
+        Number of codebooks, and of codewords in all of them.
     indices
-        How many indices were counted.
+        Number of indices counted.
     index_bits
         Bits of an index as stored.
     entropy_bits
-        Entropy of an index in bits: what an ideal code of single indices would take. Over several codebooks the mean of an index.
+        Entropy of an index in bits: what an ideal code of single indices would take. Over several codebooks: the mean per index.
     unused
         Codewords that no index names.
     most_used, most_used_share
-        The index that occurs most (the lowest of equals; None over several codebooks), and the largest share that one has of its layer.
+        The most frequent index (the lowest of equals; None over several codebooks), and the largest share that one has of its layer.
     bars
         Mean uses of a codeword, from the most to the least used, in at most 32 groups; over several codebooks added rank by rank.
     """

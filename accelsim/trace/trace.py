@@ -1,6 +1,6 @@
 """A trace: a manifest and, where there is one, the payload of its packed weights; loading and saving its directory.
 
-Loading checks the manifest, the graph, and that each stream is there with its length. A stream is compared with its checksum when it
+Loading checks the manifest, the graph, and that each stream is present with its length. A stream is compared with its checksum when it
 is read, so no figure rests on corrupted bits; `verify_payload` reads them all.
 """
 
@@ -43,7 +43,7 @@ class Trace:
     payload
         The bits; None when the trace is a manifest alone (it can be timed, not multiplied).
     directory
-        Where it was loaded from; None for a trace in memory.
+        Directory it was loaded from; None for a trace in memory.
     """
 
     manifest: Manifest
@@ -62,7 +62,7 @@ class Trace:
 
     @property
     def has_payload(self) -> bool:
-        """True when the bits of the weights are at hand."""
+        """True when the bits of the weights are available."""
         return self.payload is not None
 
     @cached_property
@@ -116,7 +116,7 @@ class Trace:
         return data
 
     def required_payload(self, layer: str) -> Payload:
-        """The payload, of which the weights of `layer` are wanted; TraceError if there is none."""
+        """The payload, read for the weights of `layer`; TraceError if there is none."""
         if self.payload is None:
             raise TraceError(f"trace {self.name!r} has no payload: the weights of layer {layer!r} are not stored")
         return self.payload
@@ -144,7 +144,7 @@ class Trace:
         return np.frombuffer(data.tobytes(), dtype="<f4")
 
     def verify_payload(self) -> None:
-        """Read the whole payload, a piece at a time, and compare every stream with its record.
+        """Read the whole payload, in chunks, and compare every stream with its record.
 
         Raises
         ------
@@ -167,7 +167,7 @@ class Trace:
     def _check(self, layer: str, name: str, record: StreamRecord, read: Read) -> None:
         where = locate_corruption(record, read)
         if where is not None:
-            what = f"bit {where} is flipped" if isinstance(where, int) else "several bits differ from what was written"
+            what = f"bit {where} is flipped" if isinstance(where, int) else "several bits differ from those written"
             raise TraceError(f"trace {self.name!r}, layer {layer!r}, stream {name!r} is corrupted: {what}")
 
     def _weighted(self, name: str) -> WeightedLayer:
@@ -183,7 +183,7 @@ def load_trace(directory: Path | str) -> Trace:
     Raises
     ------
     TraceError
-        No such directory or manifest, a wrong field, a graph that does not fit together, or a payload that is missing, truncated,
+        No such directory or manifest, a wrong field, an inconsistent graph, or a payload that is missing, truncated,
         outside the directory, or without a stream that the manifest names.
     """
     directory = Path(directory)
@@ -254,7 +254,7 @@ def save_trace(trace: Trace, directory: Path | str) -> Path:
     Raises
     ------
     TraceError
-        The place is taken by something that is not a trace, or cannot be written.
+        The path holds something that is not a trace, or cannot be written.
     """
     directory = Path(directory)
     check_replaceable_trace(directory)

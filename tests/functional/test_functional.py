@@ -319,7 +319,7 @@ def test_a_bit_flipped_in_the_payload_is_reported_as_layer_stream_and_tile(tmp_p
 def test_several_flipped_bits_are_reported_as_layer_and_stream(tmp_path: Path) -> None:
     report = check_functional(load_accelerator("mcu-16x16"), tampered_copy(tmp_path, f"{fc1()}.signs", [5, 9, 100]))
     broken = [layer.message for layer in report.layers if not layer.ok]
-    assert broken == [f"layer {fc1()!r}, stream 'signs': several bits differ from what was written"]
+    assert broken == [f"layer {fc1()!r}, stream 'signs': several bits differ from those written"]
 
 
 # -- no payload

@@ -64,7 +64,7 @@ def layer_of(trace: Trace, banks: int | None = BANKS) -> LayerResult:
 )
 def test_a_group_takes_the_cycles_of_its_most_loaded_bank(index: Callable[[np.ndarray], np.ndarray], cycles: int) -> None:
     layer = layer_of(trace_of(index))
-    said = f"4 banks: {cycles}.00 cycles a group of 4, at most {cycles}, with the trace's indices (evenly drawn ones: "
+    said = f"4 banks: {cycles}.00 cycles per group of 4, at most {cycles}, with the trace's indices (evenly drawn ones: "
     assert layer.lowering.startswith(said)
     # A tile's 8 groups take 8 x cycles, against 3 rows: the array waits for each of the 3 tiles after the first, and for the first.
     assert layer.cycles["bank_conflict"] <= 4 * 8 * (cycles - 1)

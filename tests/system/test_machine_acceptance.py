@@ -1,4 +1,4 @@
-"""What the whole machine must give: the core's own cycles when all else is ideal, the DRAM reference's time on a stream, sums that hold."""
+"""Requirements on the whole machine: the core's own cycles when all else is ideal, the DRAM reference's time on a stream, and sums."""
 
 from __future__ import annotations
 

@@ -329,23 +329,23 @@ def check_places(program: Program, twin: NaiveMachine, landings: Landings) -> No
     """Of two tensors that share bytes, one is gone before the other comes, unless it is made in the other's place row by row."""
     tasks = records(program.tasks)
 
-    def start(stay: Slot) -> int:
-        if stay.load >= 0:
-            return landings.units[tasks[stay.load]["ordinal"], 0]
-        return min(twin.left_vector[task, 0] for task in stay.writers)
+    def start(slot: Slot) -> int:
+        if slot.load >= 0:
+            return landings.units[tasks[slot.load]["ordinal"], 0]
+        return min(twin.left_vector[task, 0] for task in slot.writers)
 
-    def end(stay: Slot) -> int:
-        return max((twin.left_vector[task, tasks[task]["units"] - 1] for task in (*stay.readers, *stay.writers)), default=0)
+    def end(slot: Slot) -> int:
+        return max((twin.left_vector[task, tasks[task]["units"] - 1] for task in (*slot.readers, *slot.writers)), default=0)
 
-    for stay in program.stays:
-        for other in program.stays:
-            shared = stay.offset < other.offset + other.size and other.offset < stay.offset + stay.size
-            in_place = set(other.writers) <= set(stay.readers) and other.writers
-            at_once = start(stay) == start(other) and stay.writers and set(stay.writers) <= set(other.readers)  # an ideal vector unit
-            if stay is not other and shared and not in_place and not at_once and start(stay) <= start(other):
-                assert end(stay) <= start(other), (stay, other)
-                if stay.stored >= 0 and other.writers:
-                    assert landings.units[tasks[stay.stored]["ordinal"], 0] <= start(other)
+    for slot in program.slots:
+        for other in program.slots:
+            shared = slot.offset < other.offset + other.size and other.offset < slot.offset + slot.size
+            in_place = set(other.writers) <= set(slot.readers) and other.writers
+            at_once = start(slot) == start(other) and slot.writers and set(slot.writers) <= set(other.readers)  # an ideal vector unit
+            if slot is not other and shared and not in_place and not at_once and start(slot) <= start(other):
+                assert end(slot) <= start(other), (slot, other)
+                if slot.stored >= 0 and other.writers:
+                    assert landings.units[tasks[slot.stored]["ordinal"], 0] <= start(other)
 
 
 @settings(max_examples=30, suppress_health_check=FEW_HAVE_BANDS)

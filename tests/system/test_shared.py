@@ -1,4 +1,4 @@
-"""What simulations share changes no bit: the result with what earlier ones left behind is the result alone."""
+"""Sharing between simulations changes no bit: a result with caches of earlier runs equals the result alone."""
 
 from __future__ import annotations
 

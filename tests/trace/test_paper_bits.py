@@ -62,7 +62,7 @@ def test_ssvq_of_16_codewords_is_one_and_a_half_bits_and_21_times_smaller() -> N
 
 
 def test_ssvq_of_256_codewords_is_two_bits_and_its_codebooks_a_fifth_of_a_bit() -> None:
-    # 8 / 8 + 1; 72 codebooks of 256 x 8 int8 are 0.2222 bits a weight more.
+    # 8 / 8 + 1; 72 codebooks of 256 x 8 int8 are 0.2222 bits per weight more.
     found = deit_tiny("ssvq:k=256,d=8")
     assert found["paper_bits_per_weight"] == 2.0
     assert found["stored_bits_per_weight"] == pytest.approx(2 + 72 * (256 * 64 + 32) / BLOCK_WEIGHTS)
