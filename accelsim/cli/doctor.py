@@ -28,7 +28,7 @@ LIBRARIES = ("numpy", "numba", "llvmlite", "simpy", "pydantic", "matplotlib")  #
 SELF_CHECK = ("edge-32x32", "tiny_vit_ssvq", 8809)
 _EXTRA = re.compile(r"extra == ['\"](\w+)['\"]")
 _PROJECT = re.compile(r"[A-Za-z0-9._-]+")
-_MODULES = {"PyYAML": "yaml"}  # where a project and what it is imported as differ
+_MODULES = {"pyyaml": "yaml"}  # project, as the metadata of a wheel spells it, -> its module, where they differ
 _DEVELOPMENT = ("dev",)  # extras for work on accelsim itself
 
 
@@ -72,7 +72,7 @@ def _libraries() -> Iterator[Finding]:
 
 def _library(project: str) -> Finding:
     try:
-        importlib.import_module(_MODULES.get(project, project))
+        importlib.import_module(_MODULES.get(project.lower(), project))
         return Finding("versions", project, "ok", version(project))
     except (ImportError, PackageNotFoundError) as error:
         return Finding("versions", project, "broken", f"{error}; to get it: pip install --force-reinstall accelsim")
