@@ -1,4 +1,4 @@
-"""Bytes of a tensor out of a large file: only those that are wanted, and one message where they cannot be had."""
+"""Read a tensor's bytes from a large file without reading the rest; one message on failure."""
 
 from __future__ import annotations
 

@@ -187,7 +187,7 @@ def _require_onnx() -> None:
 
 
 def _trace_of(walk: Callable[[], ImportedGraph], what: str, name: str, seed: int | None, file: Path | None) -> Trace:
-    """The trace of a graph; what no layer of a trace may have is one message that starts with `what`."""
+    """The trace of a graph; violations of a layer's limits give one message that starts with `what`."""
     try:
         return _to_trace(walk(), name, seed, file)
     except ValidationError as error:  # a size or a name
@@ -210,7 +210,7 @@ def _to_trace(graph: ImportedGraph, name: str, seed: int | None, source: Path | 
 
 
 def _notes(graph: ImportedGraph) -> tuple[str, ...]:
-    """What the manifest says besides: parameters that no layer reads."""
+    """The manifest's note on parameters that no layer reads."""
     unread = f"parameters that no layer reads: {', '.join(graph.unused)}"
     return (
         *graph.notes,

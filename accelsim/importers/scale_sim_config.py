@@ -1,6 +1,6 @@
 """Configurations of SCALE-Sim (.cfg) as overrides of an accelerator: the array, the buffers and the dataflow.
 
-Only what has a counterpart is taken: the buffers for inputs and outputs become one activation buffer, a kB there is 1024 bytes, and
+Only settings with a counterpart are taken: the buffers for inputs and outputs become one activation buffer, a kB there is 1024 bytes, and
 all else (addresses, request queues, SRAM banks, bandwidths) is named as a warning, because our memories are described otherwise.
 """
 
@@ -21,7 +21,7 @@ DATAFLOWS = {"os": "output_stationary", "ws": "weight_stationary", "is": "input_
 
 @dataclass(frozen=True)
 class ScaleSimConfig:
-    """What a configuration says of the chip.
+    """Settings of a chip read from a configuration.
 
     Attributes
     ----------

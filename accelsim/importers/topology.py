@@ -31,7 +31,7 @@ MAX_NAMES_IN_NOTE = 20
 
 @dataclass(frozen=True)
 class Row:
-    """One layer of the table: where it stands, its name, its sizes, and what follows the sizes."""
+    """One layer of the table: where it stands, its name, its sizes, and the text after the sizes."""
 
     where: str
     name: str
@@ -107,21 +107,21 @@ def _add_layer(builder: GraphBuilder, row: Row, notes: _Notes) -> None:
 
 
 def _covered(where: str, axis: str, image: int, taps: int, stride: int) -> int:
-    """Rows or columns that the windows cover: those of the image, and what the last window needs past it."""
+    """Rows or columns that the windows cover: those of the image, and those the last window needs past it."""
     if taps > image:
         raise ImportModelError(f"{where}, column Filter {axis}: {taps} is not allowed; allowed: 1..{image}, the image")
     return -(-(image - taps) // stride) * stride + taps
 
 
 class _Notes:
-    """What a reader of the trace must know, collected while layers are added."""
+    """Remarks for readers of the trace, collected while layers are added."""
 
     def __init__(self) -> None:
         self.past_the_image: list[str] = []
         self._sparse: list[str] = []
 
     def sparse(self, row: Row, name: str, rest: tuple[str, ...]) -> None:
-        """What follows the sizes: a sparsity ratio n:m or nothing; ImportModelError for anything else."""
+        """Parse the text after the sizes: a sparsity ratio n:m or nothing; ImportModelError for anything else."""
         if not rest:
             return
         kept, colon, of = rest[0].partition(":")
@@ -156,7 +156,7 @@ def _read(path: Path) -> tuple[list[Row], bool]:
     has_header = bool(lines) and not (len(lines[0][1]) >= len(GEMM) and all(cell.isdecimal() for cell in lines[0][1][1:4]))
     body = lines[1:] if has_header else lines
     if not body:
-        raise ImportModelError(f"{path}: holds no layers; allowed: a header, then one layer a line")
+        raise ImportModelError(f"{path}: holds no layers; allowed: a header, then one layer per line")
     if len(body) > MAX_LAYERS:
         raise ImportModelError(f"{path}: holds {len(body)} layers; allowed: at most {MAX_LAYERS}")
     columns = CONVOLUTION if len(body[0][1]) >= len(CONVOLUTION) - 1 else GEMM

@@ -1,4 +1,4 @@
-"""A '.safetensors' file of trained weights, matched by name to what a model wants.
+"""A '.safetensors' file of trained weights, matched by name to a model's tensors.
 
 All or nothing: a tensor that is missing, unexpected or of another shape is an error that lists them, never a layer with old weights.
 Counters of a batch norm's training steps are the one thing that is passed over.
@@ -83,9 +83,9 @@ def open_weights(path: Path) -> WeightsFile:
             size = int.from_bytes(file.read(8), "little")
             header = json.loads(file.read(size))
     except (SafetensorError, OSError, ValueError, RecursionError) as error:
-        raise ImportModelError(f"{path}: is not a whole safetensors file: {str(error).splitlines()[0]}") from None
+        raise ImportModelError(f"{path}: is not a complete safetensors file: {str(error).splitlines()[0]}") from None
     except MemoryError:  # safetensors maps the whole file to check it
-        raise ImportModelError(f"{path}: its {path.stat().st_size} bytes cannot be mapped into the memory that there is") from None
+        raise ImportModelError(f"{path}: its {path.stat().st_size} bytes do not fit in memory") from None
     header.pop("__metadata__", None)
     return WeightsFile(path, header, 8 + size)
 
@@ -124,7 +124,7 @@ def match(file: WeightsFile, wanted: Mapping[str, tuple[int, ...]], model: str) 
 
 
 def _spellings(name: str) -> tuple[str, str]:
-    """A tensor's name, and what it is called in files from the hub."""
+    """A tensor's name, and its name in files from the hub."""
     hub = name
     for new, old in _HUB_NAMES:
         hub = hub.replace(new, old)

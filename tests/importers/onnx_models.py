@@ -64,7 +64,7 @@ def naive_and_bound(trace: Trace, x: np.ndarray, epsilon: float = 1e-5) -> tuple
 
 
 def rows(array: np.ndarray) -> np.ndarray:
-    """A model's output as a trace has it: one row a position or a token."""
+    """A model's output as a trace has it: one row per position or token."""
     return array[0].reshape(array.shape[1], -1).T if array.ndim == 4 else array.reshape(-1, array.shape[-1])
 
 

@@ -57,7 +57,7 @@ def test_a_filled_input_is_a_constant(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("nodes", "message"),
     [
-        ([node("Relu", ["x"], ["y"])], "the whole numbers of input 'x' (if they are the same in every element, --fill x=VALUE says so)"),
+        ([node("Relu", ["x"], ["y"])], "the integers of input 'x' (if all elements are equal, give --fill x=VALUE)"),
         ([node("Cast", ["x"], ["y"], to=TensorProto.FLOAT)], "--fill x=VALUE says so"),
         ([node("Gather", ["table", "x"], ["y"], axis=1)], "looks up columns; allowed: rows of a table"),
         ([node("Gather", ["cube", "x"], ["y"])], "into a table of shape (2, 3, 4)"),

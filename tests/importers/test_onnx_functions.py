@@ -1,4 +1,4 @@
-"""Local functions of an ONNX file: put in the place of their calls, and counted before."""
+"""Local functions of an ONNX file: inlined, and counted before."""
 
 from __future__ import annotations
 

@@ -223,7 +223,7 @@ def test_a_graph_nested_without_end_is_refused(tmp_path: Path) -> None:
     for _ in range(3000):
         content = field(0x0A, field(0x2A, field(0x32, content)))  # a node, its attribute, and the graph that this holds
     (tmp_path / "m.onnx").write_bytes(field(0x3A, content))
-    assert "is not a whole ONNX model" in refused(str(tmp_path / "m.onnx"), tmp_path)
+    assert "is not a complete ONNX model" in refused(str(tmp_path / "m.onnx"), tmp_path)
 
 
 @pytest.mark.parametrize(

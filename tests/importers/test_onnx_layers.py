@@ -188,7 +188,7 @@ PROJECTION = node("MatMul", ["context", "o"], ["y"])
 
 
 def attention(scaled: str, rows: int = 5, heads: int = 2, width: int = 8) -> tuple[list[Any], dict[str, np.ndarray]]:
-    """Self-attention as exporters write it: q, k, v of one product, heads parted by a reshape."""
+    """Self-attention as exporters write it: q, k, v of one product, heads split by a reshape."""
     constants = {
         "w": random(width, 3 * width), "b": random(3 * width), "parts": np.array([1, rows, 3, heads, width // heads]),
         "i0": np.int64(0), "i1": np.int64(1), "i2": np.int64(2), "s": np.float32(0.5), "back": np.array([0, 0, -1]),

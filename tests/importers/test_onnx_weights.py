@@ -1,4 +1,4 @@
-"""Weights of a safetensors file on a graph: by name, all or nothing, and never from a file that is not whole."""
+"""Weights of a safetensors file on a graph: by name, all or nothing, and never from an incomplete file."""
 
 from __future__ import annotations
 
@@ -120,7 +120,7 @@ HOSTILE = {
 def test_a_file_that_is_not_whole_is_one_message(name: str, tmp_path: Path) -> None:
     path = tmp_path / "w.safetensors"
     path.write_bytes(HOSTILE[name])
-    with pytest.raises(ImportModelError, match="is not a whole safetensors file") as caught:
+    with pytest.raises(ImportModelError, match="is not a complete safetensors file") as caught:
         import_model(model(tmp_path), weights=path)
     assert "\n" not in str(caught.value)
 
@@ -137,7 +137,7 @@ def test_a_file_that_is_not_whole_is_one_message(name: str, tmp_path: Path) -> N
     ],
 )
 def test_tensors_that_do_not_lie_in_the_file_are_refused(header: dict[str, Any], data: bytes, tmp_path: Path) -> None:
-    with pytest.raises(ImportModelError, match="is not a whole safetensors file"):
+    with pytest.raises(ImportModelError, match="is not a complete safetensors file"):
         import_model(model(tmp_path), weights=raw(tmp_path, header, data))
 
 
@@ -181,5 +181,5 @@ def test_a_sparse_file_beyond_the_memory_is_one_message(tmp_path: Path) -> None:
     with path.open("r+b") as file:
         file.truncate(path.stat().st_size + size)
     found = subprocess.run([sys.executable, "-c", code, str(path)], capture_output=True, text=True, check=False)
-    assert "bytes cannot be mapped into the memory that there is" in found.stderr
+    assert "bytes do not fit in memory" in found.stderr
     assert found.stderr.count("\n") == 1

@@ -1,4 +1,4 @@
-"""Convolutional networks imported from PyTorch compute what PyTorch computes, and count what is published of them."""
+"""Convolutional networks imported from PyTorch compute what PyTorch computes, and have the published counts."""
 
 from __future__ import annotations
 

@@ -174,7 +174,7 @@ def scaled_product_read_twice(net: Any, x: Any) -> Any:
         (lambda net, x: x.to(torch.int32), "cast to torch.int32"),
         (scaled_product_read_twice, "multiplies an activation by 0.5"),
         (lambda net, x: torch.relu(x) * 2, "multiplies an activation by 2"),
-        (lambda net, x: torch.relu(x) * net.scale, "allowed: one number, or one a channel after its layer"),
+        (lambda net, x: torch.relu(x) * net.scale, "allowed: one number, or one per channel after its layer"),
         (lambda net, x: x[:, 1:3], "allowed: one row, or channels of a layer made for them"),
     ],
 )

@@ -133,7 +133,7 @@ def test_pytorchs_own_encoder_layer_is_three_products_of_one_matrix(first: bool,
 
 
 class FusedBlock(torch.nn.Module):
-    """Attention as timm spells it: q, k and v of one product, parted by a reshape; a factor a channel behind the projection."""
+    """Attention as timm spells it: q, k and v of one product, split by a reshape; a factor per channel behind the projection."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -148,7 +148,7 @@ class FusedBlock(torch.nn.Module):
 
 
 class ChunkedBlock(FusedBlock):
-    """The same without the norm, parted by a chunk, attention spelt out."""
+    """The same without the norm, split by a chunk, attention spelled out."""
 
     def forward(self, x: Any) -> Any:
         batch, rows, width = x.shape
@@ -158,7 +158,7 @@ class ChunkedBlock(FusedBlock):
 
 
 @pytest.mark.parametrize("kind", [FusedBlock, ChunkedBlock])
-def test_one_product_parted_into_q_k_and_v_is_three_layers(kind: Any, tmp_path: Path) -> None:
+def test_one_product_split_into_q_k_and_v_is_three_layers(kind: Any, tmp_path: Path) -> None:
     network = randomized(kind())
     x = torch.randn(1, ROWS, WIDTH, generator=torch.Generator().manual_seed(0))
     trace = import_model(exported(network, (x,), "torch.export", tmp_path))

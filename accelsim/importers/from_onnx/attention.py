@@ -32,7 +32,7 @@ def attention(call: OnnxCall) -> tuple[Value, ...]:
 
 
 def multi_head_attention(call: OnnxCall) -> tuple[Value, ...]:
-    """com.microsoft.MultiHeadAttention of Q, K, V as (1, rows, heads x width), with a bias a channel of each."""
+    """com.microsoft.MultiHeadAttention of Q, K, V as (1, rows, heads x width), with a bias per channel of each."""
     _only_first_output(call)
     _plain_attributes(call)
     bias = call.optional_constant(3)
@@ -52,7 +52,7 @@ def multi_head_attention(call: OnnxCall) -> tuple[Value, ...]:
 
 
 def packed_attention(call: OnnxCall) -> tuple[Value, ...]:
-    """com.microsoft.Attention: the linear layers of Q, K and V lie in one matrix, and are made as three."""
+    """com.microsoft.Attention: the linear layers of Q, K and V share one matrix and become three layers."""
     _only_first_output(call)
     _plain_attributes(call)
     if call.node.ints("qkv_hidden_sizes") is not None or call.node.integer("rotary_embedding_dim", 0):
@@ -74,7 +74,7 @@ def packed_attention(call: OnnxCall) -> tuple[Value, ...]:
 
 
 def _by_columns(call: OnnxCall, views: list[View], heads: int, mask: int, flag: str) -> Value:
-    """Heads lie side by side in the columns of Q, K and V, and of the result."""
+    """Heads are merged in the columns of Q, K, V and the result."""
     shapes = [view.shape for view in views]
     if heads < 1 or any(len(shape) != 3 or shape[0] != 1 or shape[-1] % heads for shape in shapes):
         call.refuse(f"activations of shapes {shapes} and {heads} heads do not fit together; allowed: (1, rows, heads x width)")

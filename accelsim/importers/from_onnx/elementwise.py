@@ -61,7 +61,7 @@ def reduction(function: Callable[..., Vector]) -> Callable[[OnnxCall], Value]:
         if axes is None or [axis % len(shape) for axis in axes] != [len(shape) - 1] or not call.node.integer("keepdims", 1):
             if call.node.op == "ReduceMean":
                 return reduce_mean(call)
-            call.refuse(f"reduces axes {axes} of {shape}; allowed: the last, which stays (keepdims=1)")
+            call.refuse(f"reduces axes {axes} of {shape}; allowed: the last, with keepdims=1")
         return call.expression(0).apply(lambda x: function(x, axis=1, keepdims=True), call.node)
 
     return compute

@@ -1,7 +1,7 @@
 """An ONNX file, read and checked as far as it can be without knowing any operation: names, shapes of inputs, opsets.
 
 Model-local functions are inlined by the onnx package, once it is known that they end. Shapes come from the inputs alone, never from
-the file's own annotations of what lies between: those may be wrong.
+the file's annotations of intermediate tensors: those may be wrong.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ class OnnxModel:
         return frozenset(name for name, tensor in self.initializers.items() if tensor.data_type in kinds and list(tensor.dims))
 
     def external_notes(self) -> tuple[str, ...]:
-        """One line a file of external data: its name and SHA-256."""
+        """One line per file of external data: its name and SHA-256."""
         files = external_files(self.initializers.values(), self.path.parent)
         return tuple(f"external data {file.name}: SHA-256 {file_sha256(file)}" for file in files)
 
@@ -125,7 +125,7 @@ def _parse(path: Path) -> Any:
     try:
         model.ParseFromString(content)
     except (DecodeError, RecursionError) as error:
-        raise ImportModelError(f"{path}: is not a whole ONNX model: {str(error).splitlines()[0]}") from None
+        raise ImportModelError(f"{path}: is not a complete ONNX model: {str(error).splitlines()[0]}") from None
     if not model.HasField("graph") or not model.graph.node:
         raise ImportModelError(f"{path}: is not an ONNX model: it has no graph with nodes")
     return inlined(model, path, _MAX_NODES) if model.functions else model

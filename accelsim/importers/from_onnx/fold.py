@@ -1,6 +1,6 @@
 """Operations on constants, computed while a graph is imported: shapes, masks, position indices, dequantized weights.
 
-Each is a row of the table at the end. What could grow beyond its operands has its result's size checked before it is computed.
+Each is a row of the table at the end. An operation whose result can outgrow its operands has the size checked first.
 """
 
 from __future__ import annotations

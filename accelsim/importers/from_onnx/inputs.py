@@ -1,4 +1,4 @@
-"""The inputs of an ONNX model: their sizes, bound where they are symbolic, and what fills those that are no activations.
+"""The inputs of an ONNX model: their sizes, bound where they are symbolic, and the constants that fill inputs other than activations.
 
 Whole numbers of more than 8 bits are indices (token ids) or masks: a network's activations are never of these types.
 """

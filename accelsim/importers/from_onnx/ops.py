@@ -1,4 +1,4 @@
-"""What each ONNX operation becomes: one row each, by what is done with it.
+"""Translation of each ONNX operation: one row each, grouped by treatment.
 
 To support another operation, write its function and its row; docs/importers.md has the same table, and a test compares them.
 """

@@ -55,7 +55,7 @@ def dynamic_product(call: OnnxCall) -> Deferred:
     """com.microsoft.DynamicQuantizeMatMul: an activation that is quantized inside, times integers with a scale, plus a bias."""
     weights, scale, bias = _centred(call, 1, 3), call.constant(2), call.optional_constant(4)
     if weights.array.ndim != 2 or scale.array.size not in (1, weights.array.shape[1]):
-        call.refuse(f"weights of shape {weights.array.shape} with {scale.array.size} scales; allowed: (K, N), one scale or one a column")
+        call.refuse(f"weights of shape {weights.array.shape} with {scale.array.size} scales; allowed: (K, N), one scale or one per column")
     real = replace(weights, array=weights.array * scale.array.astype(np.float64).reshape(-1))
     result = linear(call, *call.with_factor(0), real)
     return result if bias is None else result.shifted(channel_vector(call, result, bias), bias)
@@ -70,7 +70,7 @@ def qlinear_conv(call: OnnxCall) -> Value:
     view, factor = _real(call, 0, scale)
     per_output = call.constant(4).array.astype(np.float64).reshape(-1)
     if per_output.size not in (1, weights.array.shape[0]):
-        call.refuse(f"{per_output.size} scales for weights of shape {weights.array.shape}; allowed: one, or one an output channel")
+        call.refuse(f"{per_output.size} scales for weights of shape {weights.array.shape}; allowed: one, or one per output channel")
     real = weights.array * per_output.reshape(-1, *[1] * (weights.array.ndim - 1))
     result = filtered(call, view, factor, replace(weights, array=real))
     bias = call.optional_constant(8)
@@ -88,7 +88,7 @@ def qlinear_matmul(call: OnnxCall) -> Value:
     if isinstance(second, Constant):
         scales = call.constant(4).array.astype(np.float64).reshape(-1)
         if second.array.ndim != 2 or scales.size not in (1, second.array.shape[1]):
-            call.refuse(f"weights of shape {second.array.shape} with {scales.size} scales; allowed: (K, N), one scale or one a column")
+            call.refuse(f"weights of shape {second.array.shape} with {scales.size} scales; allowed: (K, N), one scale or one per column")
         result = linear(call, view, factor, replace(second, array=second.array * scales))
     else:
         _zero_point(call, 5)
@@ -142,13 +142,13 @@ def _scale(call: OnnxCall, position: int) -> float:
 
 
 def _centred(call: OnnxCall, position: int, zero_point: int, outputs_first: bool = False) -> Constant:
-    """Weights without their zero point (one, or one an output channel): what a trace holds is their real values."""
+    """Weights minus their zero point (one, or one per output channel): a trace holds real values."""
     weights, zero = call.constant(position), call.optional_constant(zero_point)
     if zero is None or not zero.array.any():
         return weights
     outputs = weights.array.shape[0 if outputs_first else -1] if weights.array.ndim else 0
     if zero.array.size not in (1, outputs):
-        call.refuse(f"{zero.array.size} zero points for weights of shape {weights.array.shape}; allowed: one, or one an output channel")
+        call.refuse(f"{zero.array.size} zero points for weights of shape {weights.array.shape}; allowed: one, or one per output channel")
     shape = (-1, *[1] * (weights.array.ndim - 1)) if outputs_first else (-1,)
     return replace(weights, array=weights.array.astype(np.int32) - zero.array.astype(np.int32).reshape(shape))
 

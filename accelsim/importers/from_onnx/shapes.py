@@ -1,4 +1,4 @@
-"""Shapes, axes, parts and element types as ONNX's operations state them: what a fold and a change of view have in common."""
+"""Shapes, axes, parts and element types as ONNX's operations state them, shared by folds and views."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ MAX_ELEMENTS = 1 << 22  # that folding may make where its operands are smaller
 
 
 def fits(node: OnnxNode, shape: Sequence[int], operands: Sequence[Array] = ()) -> tuple[int, ...]:
-    """The shape, if so many elements may be made; ImportModelError if not."""
+    """The shape, or ImportModelError if it has too many elements."""
     allowed = max([MAX_ELEMENTS, *(operand.size for operand in operands)])
     if len(shape) > 32 or any(size < 0 for size in shape) or math.prod(shape) > allowed:
         raise ImportModelError(f"{node.where}: a constant of shape {tuple(shape)} is not computed; allowed: {allowed} elements")
@@ -112,13 +112,13 @@ def squeezed(node: OnnxNode, shape: Sequence[int], axes: Sequence[int] | None) -
 
 
 def along_axis(node: OnnxNode, scale: Array, shape: Sequence[int]) -> Array:
-    """A scale for all, or one a slice of `axis`, so that it multiplies a tensor of this shape."""
+    """One scale, or one per slice of `axis`, so that it multiplies a tensor of this shape."""
     axis = node.integer("axis", 1)
     if scale.size == 1:
         return scale.reshape(())
     if scale.ndim != 1 or not -len(shape) <= axis < len(shape) or shape[axis] != scale.size or node.integer("block_size", 0):
         raise ImportModelError(
-            f"{node.where}: scales of shape {scale.shape} for axis {axis} of {tuple(shape)}; allowed: one, or one a slice"
+            f"{node.where}: scales of shape {scale.shape} for axis {axis} of {tuple(shape)}; allowed: one, or one per slice"
         )
     return scale.reshape([scale.size if place == axis % len(shape) else 1 for place in range(len(shape))])
 

@@ -36,7 +36,7 @@ def cast(call: OnnxCall) -> Value:
     """Cast between numbers: nothing, as the machine has its own. A cast to truth values is refused."""
     value = call.value(0)
     if isinstance(value, Indices):
-        return value if cast_type(call.node).kind in "iu" else call.refuse(f"casts {value!r} to other than whole numbers")
+        return value if cast_type(call.node).kind in "iu" else call.refuse(f"casts {value!r} to a type other than integers")
     if cast_type(call.node).kind == "b":
         call.refuse("a cast of an activation to truth values is not supported")
     return call.value(0)

@@ -38,7 +38,7 @@ class TorchCall(Call):
 
 
 def _operand(arg: Any) -> Value | None:
-    """An argument as an operand: numbers are constants; lists and what else there is are not operands."""
+    """An argument as an operand: numbers are constants; lists and other objects are not operands."""
     if isinstance(arg, NUMBER_TYPES):
         return Known(arg).constant("")
     return arg if isinstance(arg, Value) else None

@@ -1,6 +1,6 @@
 """A walk of a torch.export program: every ATen call becomes a layer, a change of view, a step of a function, a constant, or a named error.
 
-Only what depends on the model's input becomes a layer; calls on constants alone (position indices, masks) are computed here. Dropout and
+Only calls that depend on the model's input become layers; calls on constants alone (position indices, masks) are computed here. Dropout and
 casts between floats are taken as inference has them: nothing.
 """
 

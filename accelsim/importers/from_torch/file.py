@@ -99,7 +99,7 @@ def _tensors_only() -> Iterator[None]:
 
 @contextmanager
 def _hearing(reasons: _Reasons) -> Iterator[None]:
-    """What torch.export logs goes to `reasons`: it logs the cause with its traceback, and raises that there is one."""
+    """Redirect torch.export's log to `reasons`: the cause is logged with its traceback, and the exception only says there is one."""
     logger = logging.getLogger("torch.export")
     before = logger.propagate, logger.handlers
     logger.propagate, logger.handlers = False, [reasons]

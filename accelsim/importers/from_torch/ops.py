@@ -1,4 +1,4 @@
-"""What each ATen operation becomes: a row in the table at the end, and a function that turns one call into layers or a view.
+"""Translation of each ATen operation: a row in the table at the end, and a function that turns one call into layers or a view.
 
 To support another operation, write its function and its row.
 """
@@ -63,7 +63,7 @@ def _embedding(call: TorchCall) -> Plain:
     """Rows of a table by indices of the input."""
     indices = call.value(1)
     if not isinstance(indices, Indices):
-        call.refuse(f"indices are {indices!r}; allowed: whole numbers of the input")
+        call.refuse(f"indices are {indices!r}; allowed: integer inputs")
     return look_up(call, call.constant(0), indices)
 
 
@@ -72,12 +72,12 @@ def _masked_fill(call: TorchCall) -> Value:
     hidden, value = call.constant(1), call.get(2, "value")
     array = value.array if isinstance(value, Constant) else np.array(value)
     if hidden.array.dtype.kind != "b" or not hides(array):
-        call.refuse(f"fills with {array}; allowed: a mask of scores, with a number that leaves nothing of them")
+        call.refuse(f"fills with {array}; allowed: a mask of scores, with a number low enough to suppress them")
     return masked(call, 0, ~hidden.array)
 
 
 def _where(call: TorchCall) -> Value:
-    """A choice between scores and a number that leaves nothing of them: a mask."""
+    """A choice between scores and a number that suppresses them: a mask."""
     shown, other = call.optional(0), call.optional(2)
     if not isinstance(shown, Constant) or not isinstance(other, Constant) or not hides(other.array):
         call.refuse("a choice of anything but scores by a known mask is not supported")

@@ -1,4 +1,4 @@
-"""What an exported program knows without the input: trained tensors, buffers and what is computed from them, as PyTorch's own values.
+"""Constants of an exported program: trained tensors, buffers and results computed from them, as PyTorch values.
 
 A tensor on PyTorch's meta device has a shape and no numbers; one that the model stores stands for its shape then, any other is refused.
 """

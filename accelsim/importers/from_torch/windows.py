@@ -93,7 +93,7 @@ def mean(call: TorchCall) -> Value:
 
 
 def batch_norm(call: TorchCall) -> Deferred:
-    """A batch norm of inference, folded into what it normalizes."""
+    """A batch norm of inference, folded into the layer that it normalizes."""
     if call.get(5, "training", False) or not all(isinstance(call.optional(position), Constant) for position in (3, 4)):
         call.refuse("a batch norm without running statistics; export the model after model.eval()")
     return _normalized(call, float(call.get(7, "eps", 1e-5)))
@@ -114,7 +114,7 @@ def _normalized(call: TorchCall, epsilon: float) -> Deferred:
 
 
 def _pool(call: TorchCall, op: Any, ceil: bool, count: bool) -> Plain:
-    """A pool; rounding sizes up lets the last window reach past the padding, by what is then padded at the end."""
+    """A pool; rounding sizes up lets the last window reach past the padding, by extra padding at the end."""
     image, taps = _image_of(call), _pair(call.get(1, "kernel_size"))
     strides, before = _pair(call.get(2, "stride") or list(taps)), _pair(call.get(3, "padding", [0]))
     after = before

@@ -1,1 +1,1 @@
-"""What imported graphs are made of, whatever framework they come from: calls, values and products are read here, once."""
+"""The framework-independent part of importing: calls, values, products and views of an imported graph."""

@@ -229,7 +229,7 @@ class GraphBuilder:
         self._decide(name, view.producer, "columns")
 
     def _operand(self, name: str, view: View, may_transpose: bool = False) -> tuple[Split, bool]:
-        """How the heads of a (heads, x, y) view lie, and whether rows and columns are exchanged."""
+        """Layout of the heads of a (heads, x, y) view, and whether it is transposed."""
         found = heads_of(self._extents[view.producer], view, may_transpose)
         if found is None:
             raise ImportModelError(
@@ -245,7 +245,7 @@ class GraphBuilder:
         return layout
 
     def _decide(self, name: str, producer: str, split: Split) -> None:
-        """A reader needs the heads of `producer` to lie this way; one tensor lies one way."""
+        """Require this layout of the heads of `producer`; a tensor has one layout."""
         extent, layer = self._extents[producer], self._layers.get(producer)
         if extent.groups > 1 and self._splits.setdefault(producer, split) != split:
             raise ImportModelError(f"{name}: reads the heads of {producer!r} as {split}, but another layer as {self._splits[producer]}")

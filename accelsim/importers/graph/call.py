@@ -1,4 +1,4 @@
-"""One call of an operation with its operands resolved, and what its function may do: make layers, keep trained values, refuse.
+"""One call of an operation with resolved operands; its function makes layers, keeps trained values or refuses.
 
 It knows no framework: ONNX's and ATen's calls add their attributes (accelsim.importers.from_onnx.call, from_torch.call).
 """
@@ -38,12 +38,12 @@ class Call:
         self.builder = recorder.builder
 
     def refuse(self, message: str) -> NoReturn:
-        """Say what is wrong with this node."""
+        """Raise an ImportModelError that names this node."""
         raise ImportModelError(f"{self.node.where}: {message}")
 
     @contextmanager
     def fitting(self, what: str) -> Iterator[None]:
-        """Make operands that no model gives the operation its error, whatever they upset; `what` is what does not fit together."""
+        """Report any failure inside as mismatched operands of this node; `what` names them."""
         try:
             yield
         except ValidationError:
@@ -188,7 +188,7 @@ class Call:
         return view
 
     def _chain(self, expression: Expression) -> list[Callable[[View], View]] | None:
-        """What makes the layers of a function of each element, first to last."""
+        """Constructors of the layers of an elementwise function, first to last."""
         maker = self._function(expression)
         if maker is not None or expression.inner is None:
             return None if maker is None else [maker]
@@ -200,7 +200,7 @@ class Call:
         return None if last is None else [*before, last]
 
     def _function(self, expression: Expression) -> Callable[[View], View] | None:
-        """What makes the one layer of a function of each element."""
+        """Constructor of the single layer of an elementwise function."""
         builder, node = self.builder, expression.node
         if expression.values.shape != expression.inputs.shape:
             return None

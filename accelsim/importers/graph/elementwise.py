@@ -77,7 +77,7 @@ def softmax_of(call: Call, axis: int) -> Plain:
 
 
 def mean_of_rows(call: Call) -> Value:
-    """The mean of each row, which stays a column: a step of a normalization."""
+    """The mean of each row as a column: a step of a normalization."""
     return call.expression(0).apply(lambda x: np.mean(x, axis=1, keepdims=True), call.node)
 
 
@@ -137,7 +137,7 @@ def _times(call: Call, position: int, constant: Constant) -> Value:
             return value.scaled(vector, constant)
     shape = call.shape(position)
     if constant.array.size != 1 or constant.array.ndim > max(1, len(shape)):
-        call.refuse(f"an activation {shape} times {constant!r} is not supported; allowed: one number, or one a channel after its layer")
+        call.refuse(f"an activation {shape} times {constant!r} is not supported; allowed: one number, or one per channel after its layer")
     return call.expression(position).apply(np.multiply, call.node, constant.array.astype(np.float64).reshape(()))
 
 

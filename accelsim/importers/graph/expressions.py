@@ -102,7 +102,7 @@ class Expression:
 
     @property
     def inputs(self) -> Vector:
-        """What the function was applied to."""
+        """The activation that the function is applied to."""
         return samples(self.leaf.shape)
 
     def apply(self, function: Callable[..., Vector], node: Node, *others: Expression | Vector) -> Expression:

@@ -1,4 +1,4 @@
-"""What a walk of a model hands over: the layers, and the trained values that they read, in the trace's own orientation."""
+"""The result of walking a model: its layers and the trained values that they read, in the trace's orientation."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Floats = npt.NDArray[np.float32]
 
 @dataclass(frozen=True)
 class ImportedGraph:
-    """What a model holds.
+    """Layers and trained values of a model.
 
     Attributes
     ----------
@@ -31,7 +31,7 @@ class ImportedGraph:
     stored
         The initializer that holds exactly a layer's weights (turned or not), by layer.
     notes
-        What a reader of the trace must know besides.
+        Remarks for readers of the trace.
     """
 
     builder: GraphBuilder

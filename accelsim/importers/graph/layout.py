@@ -118,7 +118,7 @@ def axis_dim(axis: Axis, size: int, stride: int = 1) -> Dim:
 
 
 def _merged(digits: Sequence[Digit]) -> Dim:
-    """Neighbouring digits that count on as one, joined: (stride 64, size 3)(stride 1, size 64) is (stride 1, size 192)."""
+    """Neighbouring digits that count on as one, merged: (stride 64, size 3)(stride 1, size 64) is (stride 1, size 192)."""
     merged: list[Digit] = []
     for digit in digits:
         if merged and merged[-1].axis == digit.axis and merged[-1].stride == digit.stride * digit.size:

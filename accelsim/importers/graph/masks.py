@@ -29,7 +29,7 @@ def hides(value: Array) -> bool:
 
 
 def kind_of_mask(call: Call, shown: Array, scores: tuple[int, ...]) -> Mask:
-    """What a mask hides.
+    """Classify a mask of scores.
 
     Parameters
     ----------

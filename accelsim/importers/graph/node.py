@@ -1,4 +1,4 @@
-"""What a node of a model's graph must say of itself, whatever the framework: its place for a message, and names for its layers."""
+"""The framework-independent interface of a graph node: its location for messages, and names for its layers."""
 
 from __future__ import annotations
 

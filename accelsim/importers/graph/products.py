@@ -95,7 +95,7 @@ def convolve(call: Call, source: View | Padded, factor: float, weights: Constant
 
 
 def normalize_channels(call: Call, before: Value, trained: Sequence[Constant], epsilon: float) -> Deferred:
-    """A batch norm of inference: a factor and a sum a channel, folded into the layer before it.
+    """A batch norm at inference: a factor and a term per channel, folded into the layer before it.
 
     y = gamma (x - mean) / sqrt(variance + epsilon) + beta, in float64; what is folded is rounded to float32 once. `trained` has gamma,
     beta, mean and variance.
@@ -117,7 +117,7 @@ def normalize_channels(call: Call, before: Value, trained: Sequence[Constant], e
 
 
 def channel_vector(call: Call, result: Deferred, constant: Constant, flat: bool = False) -> Vector:
-    """A bias as one value a channel; `flat`: given as such, whatever the channels' dimension."""
+    """A bias as one value per channel; `flat`: given as such, whatever the channels' dimension."""
     channels = result.shape[result.axis]
     vector = constant.array.reshape(-1).astype(np.float64) if flat and constant.array.shape == (channels,) else result.vector(constant)
     if vector is None or (flat and constant.array.shape != (channels,)):
@@ -130,7 +130,7 @@ def _columns(values: Vector | None, first: int, stop: int) -> Vector | None:
 
 
 def _scaled(weights: Array, factor: float, scale: Vector | None) -> Array:
-    """Weights (K, N) times a factor, and a factor a column."""
+    """Weights (K, N) times a factor, and a factor per column."""
     if factor == 1.0 and scale is None:
         return weights
     return np.asarray(weights.astype(np.float64) * (factor * (1.0 if scale is None else scale)))

@@ -1,6 +1,6 @@
-"""How a view of a produced tensor reads it: as whole rows, as heads side by side or apart, as an image.
+"""Interpretation of a view: whole rows, heads merged in columns or stored per head, or an image.
 
-Each function compares the view's digits with those of the reading, so what would need a copy is never taken for it.
+Each function compares the view's digits with those of the reading, so a view that would need a copy never matches.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ Split = Literal["columns", "groups"]
 
 @dataclass(frozen=True)
 class Extent:
-    """Axes of a produced tensor: `groups` heads (or planes) of rows x columns, before it is known how the heads lie."""
+    """Axes of a produced tensor: `groups` heads (or planes) of rows x columns, before the layout of the heads is known."""
 
     groups: int
     rows: int
@@ -31,7 +31,7 @@ def is_rows(extent: Extent, view: View) -> bool:
 
 
 def heads_of(extent: Extent, view: View, may_transpose: bool) -> tuple[Split, bool] | None:
-    """How a (heads, x, y) view lies: heads as columns or matrices; rows x columns, or columns x rows when transposed."""
+    """Layout of a (heads, x, y) view: heads as columns or matrices; rows x columns, or columns x rows when transposed."""
     heads, x, y = view.shape
     for transposed in (False, True) if may_transpose else (False,):
         rows, columns = (y, x) if transposed else (x, y)

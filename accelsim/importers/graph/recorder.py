@@ -21,7 +21,7 @@ Columns = tuple[int, int] | None  # of a matrix that is cut into several layers
 
 
 class GraphRecorder:
-    """Takes what the layers read, by the names of the model's tensors.
+    """Collects the trained values that layers read, by tensor name.
 
     Parameters
     ----------
@@ -71,12 +71,12 @@ class GraphRecorder:
         return bool(names) and self.trained.issuperset(names)
 
     def note(self, text: str) -> None:
-        """Something that a reader of the trace must know, once."""
+        """Add a remark for readers of the trace, once."""
         if text not in self._notes:
             self._notes.append(text)
 
     def graph(self, outputs: tuple[str, ...], unused: Iterable[str], read: dict[str, tuple[int, ...]] | None = None) -> ImportedGraph:
-        """What the walk hands over."""
+        """The imported graph."""
         return ImportedGraph(
             self.builder, outputs, self._weights, self._constants, tuple(sorted(unused)), read or {}, self._stored, self._all_notes()
         )  # fmt: skip

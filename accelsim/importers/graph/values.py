@@ -1,4 +1,4 @@
-"""What the tensors of a model's graph stand for while it is walked: constants, activations, and activations that are not yet made.
+"""Values of a graph's tensors during the walk: constants, activations, and activations whose layer is not made yet.
 
 A linear layer is not made when its node is met but when its result is needed: scales, biases and normalizations that follow alone
 are folded into it first. Folding is exact in real numbers; the weights are rounded to float32 once, after it.
@@ -60,7 +60,7 @@ class Plain:
 
 @dataclass(frozen=True, repr=False)
 class Indices:
-    """Whole numbers that arrive with the input (token ids), which can only say which rows of a table are read.
+    """Integer inputs (token ids), which can only select rows of a table.
 
     Attributes
     ----------
@@ -74,7 +74,7 @@ class Indices:
     shape: tuple[int, ...]
 
     def __repr__(self) -> str:
-        return f"the whole numbers of input {self.source!r} (if they are the same in every element, --fill {self.source}=VALUE says so)"
+        return f"the integers of input {self.source!r} (if all elements are equal, give --fill {self.source}=VALUE)"
 
 
 @dataclass(frozen=True, repr=False)
@@ -113,7 +113,7 @@ class Padded:
 
 @dataclass(frozen=True, repr=False)
 class Deferred:
-    """The result of a layer that is made once it is known what is folded into it.
+    """The result of a layer that is made once all that folds into it is known.
 
     Attributes
     ----------
@@ -122,11 +122,11 @@ class Deferred:
     axis
         The dimension of its channels.
     make
-        Makes the layer, with what was folded into it.
+        Makes the layer from the folded factors and terms.
     per_channel
         False if only one factor for all channels, and no sum, can be folded (a product of two activations).
     scale, shift
-        What was folded so far: a value a channel, or one for all; None for nothing.
+        Folded so far: one value per channel, or one for all; None for nothing.
     folded
         Constants that went into it besides the layer's own.
     columns
@@ -150,7 +150,7 @@ class Deferred:
         return self.make(self)
 
     def vector(self, constant: Constant) -> Vector | None:
-        """The constant as one value, or one a channel; None if it is neither."""
+        """The constant as one value, or one per channel; None if it is neither."""
         array = constant.array
         if array.size == 1 and array.ndim <= len(self.shape):
             return array.reshape(()).astype(np.float64)
@@ -206,7 +206,7 @@ class Fused:
         return self.place.shape
 
     def counts_channels(self, axis: int) -> bool:
-        """True if a dimension is what the channels are cut by."""
+        """True if the channels are split along this dimension."""
         dim = self.place.dims[axis]
         return len(dim) == 1 and dim[0].axis == "column" and dim[0].stride * dim[0].size == self.linear.shape[-1]
 

@@ -1,4 +1,4 @@
-"""Operations that move no data: another shape, another order, a part. What would need a copy is refused by the view or its reader."""
+"""Operations that move no data: another shape, another order, a part. A view that would need a copy is refused."""
 
 from __future__ import annotations
 
