@@ -1,4 +1,4 @@
-"""Ctrl-C while processes start: it reaches the whole group of a terminal, but the process that started the others answers alone."""
+"""Ctrl-C while processes start: the terminal signals the whole group, but only the parent handles it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _T = TypeVar("_T")
 def sigint_held() -> Iterator[None]:
     """Processes and threads that are started within never get SIGINT; for this one it is held back until the end.
 
-    What is started inherits the signals that its starter blocks, from its first instruction on. That alone does not hold a signal back
+    Children inherit the signals that its starter blocks, from its first instruction on. That alone does not hold a signal back
     here: another thread, say one of a BLAS library, may take it, and Python then interrupts the main thread all the same.
     """
     resource_tracker.ensure_running()  # `multiprocessing` would start it first of all, and unblock SIGINT after that

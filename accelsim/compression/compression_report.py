@@ -1,6 +1,6 @@
 """Report of a compression: bits as papers count them and in total, and errors of the weights.
 
-Errors are those of weights, each matrix or group of matrices taken as one vector; what they do to a model's answers is not known here.
+Errors are those of weights, each matrix or group of matrices taken as one vector; their effect on accuracy is not known here.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ class LayerCompression:
     weights
         Number of weights.
     paper_bits
-        Bits of indices, signs, masks or raw weights: what papers count.
+        Bits of indices, signs, masks or raw weights, as papers count them.
     stored_bits
         Bits of the layer's streams as stored, with its codebook, scales and byte padding; a codebook in the chip's ROM is no layer's.
     padding_bits
-        Of these, what only fills the last bytes.
+        Of these, bits that pad the last byte.
     squared_error, squared_norm, quantized_norm
         Sums of (W - Wq)^2, of W^2 and of Wq^2.
     """
@@ -43,12 +43,12 @@ class LayerCompression:
 
     @property
     def paper_bits_per_weight(self) -> float:
-        """Bits a weight as papers count them."""
+        """Bits per weight as papers count them."""
         return self.paper_bits / self.weights
 
     @property
     def stored_bits_per_weight(self) -> float:
-        """Bits a weight with everything."""
+        """Bits per weight with everything."""
         return self.stored_bits / self.weights
 
     @property
@@ -63,7 +63,7 @@ class LayerCompression:
 
     @property
     def cosine(self) -> float:
-        """Of the angle between the weights and what they became, each as one vector; 0 if one of them has no length."""
+        """Cosine of the angle between original and encoded weights, each as one vector; 0 if either is zero."""
         both = sqrt(self.squared_norm * self.quantized_norm)
         return min(1.0, (self.squared_norm + self.quantized_norm - self.squared_error) / (2 * both)) if both else 0.0
 
@@ -87,7 +87,7 @@ class LayerCompression:
 
 @dataclass(frozen=True)
 class CompressionReport:
-    """All layers, sums over them, and what else the model holds.
+    """All layers, sums over them, and the model's other parameters.
 
     Attributes
     ----------

@@ -1,6 +1,6 @@
 """The interface of an encoder: float weights in, the arrays of a format out; one module per format, found by its KIND.
 
-The error is measured on what the format can say (integers times scales), not on the encoder's intermediate floats.
+The error is measured on the values that the format can represent (integers times scales), not on the encoder's intermediate floats.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Which layer takes which format: rules in order, from a command line's one format or from a recipe file.
 
-Assumes that what a rule does not name may stay at 8 bit, as the papers keep the first and the last layer; a rule that names no layer is
+Assumes that layers named by no rule may keep 8 bits, as the papers keep the first and the last layer; a rule that names no layer is
 taken for a mistake.
 """
 
@@ -51,7 +51,7 @@ class Recipe:
 
     @property
     def rest(self) -> WeightFormat | None:
-        """The format of what the other rules leave; None if the last rule does not take everything."""
+        """The format of layers matched by no other rule; None if the last rule does not take everything."""
         return self.rules[-1].format if self.rules and self.rules[-1].pattern == EVERYTHING else None
 
     def format_of(self, layer: str) -> WeightFormat:
@@ -105,7 +105,7 @@ def make_recipe(format_text: str, pattern: str | None = None, seed: int = 0) -> 
     """The usual recipe: one format for the layers that match `pattern`, int8 for the others.
 
     Without a pattern a uniform format goes to all layers, and any other to those inside numbered blocks: patch embedding and
-    classifier stay at 8 bit, as the SSVQ paper has it.
+    classifier keep 8 bits, as the SSVQ paper has it.
 
     Raises
     ------

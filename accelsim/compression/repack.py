@@ -1,4 +1,4 @@
-"""A packed trace whose layers hold other indices, signs or codewords in the same formats: what fine-tuning hands back.
+"""A packed trace whose layers hold other indices, signs or codewords in the same formats, as after fine-tuning.
 
 Formats and shapes are unchanged, and so are cycles and traffic; the metrics that were measured on the old weights are dropped.
 """

@@ -1,7 +1,7 @@
 """Encoder of universal vector quantization: a codebook drawn from the density of several networks' subvectors, and nearest codewords.
 
 Each matrix is measured in its own deviations (root mean square), so that wide and narrow layers share one codebook. The bandwidth is
-Scott's rule a lane, which the paper's text that we could read does not settle; neither fine-tuning of the assignments nor
+Scott's rule per lane, which the paper's text that we could read does not settle; neither fine-tuning of the assignments nor
 progressive construction takes place, so sizes and traffic are exact and the error is an upper bound.
 """
 

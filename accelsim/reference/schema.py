@@ -1,6 +1,6 @@
 """JSON Schema of each kind of file, for editors and other programs.
 
-A schema holds what one field says of itself. What several fields say of each other (codeword_length divides cols), limits of a number
+A schema holds constraints on single fields. Constraints between fields (codeword_length divides cols), limits of a number
 that is written with a unit, and whether a name names something are checked when the file is loaded.
 """
 
