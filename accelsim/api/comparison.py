@@ -76,7 +76,7 @@ class Comparison:
 
     def by_cause(self) -> Table:
         """Time of each stall reason in the baseline and in each run; the savings add up to the difference."""
-        return Table("By cause", split_rows(self.record, "by_cause"))
+        return Table("By stall reason", split_rows(self.record, "by_cause"))
 
     def by_layer(self) -> Table:
         """Time of each layer in the baseline and in each run; the savings add up to the difference."""

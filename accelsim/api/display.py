@@ -1,4 +1,4 @@
-"""How objects of the face show themselves: text of few lines, HTML of a few rows without outside resources, progress, files."""
+"""Display of the API's objects: text of few lines, HTML of a few rows without outside resources, progress, files."""
 
 from __future__ import annotations
 

@@ -44,7 +44,7 @@ class Result:
     Attributes
     ----------
     record : the result as the simulator wrote it, of whole numbers only
-    idealized : runs with one thing made ideal at a time, where `simulate(what_if=True)` asked for them
+    idealized : the idealizations, where `simulate(what_if=True)` asked for them
     checked : the functional check, where `simulate(functional=True)` asked for it
     traces : the networks, where the run was made in this process
     """
@@ -109,12 +109,12 @@ class Result:
 
     @property
     def layers(self) -> Table:
-        """One row per layer and frame: cycles by stall reason, MACs, bytes, bounds; the rows of layers.csv."""
+        """One row per layer and inference: cycles by stall reason, MACs, bytes, bounds; the rows of layers.csv."""
         return Table(f"Layers of {self.name}", layer_rows(self.record))
 
     @property
     def verdict(self) -> str:
-        """The limiting resource, and by how much it limits, in a sentence."""
+        """The limiting resource and its margin, in a sentence."""
         return self._summary.limiting_sentence
 
     @property
@@ -148,7 +148,7 @@ class Result:
         return 100 * value / self.cycles if self.cycles else 0.0
 
     def what_if(self) -> Table:
-        """Speed-ups with one thing made ideal at a time; without rows unless `simulate(what_if=True)` asked for them."""
+        """Speed-up of each idealization; without rows unless `simulate(what_if=True)` asked for them."""
         rows = self.findings().what_if_rows() if self.idealized is not None else []
         return Table(f"What if, {self.name}", rows)
 
@@ -186,7 +186,7 @@ class Result:
         return self.findings(technology).to_dict()
 
     def to_frame(self) -> Any:
-        """One row per layer and frame as a `pandas.DataFrame`; AccelsimError without pandas."""
+        """One row per layer and inference as a `pandas.DataFrame`; AccelsimError without pandas."""
         return self.layers.to_frame()
 
     def save(self, path: str | Path, technology: TechnologyLike = DEFAULT_TECHNOLOGY) -> Path:

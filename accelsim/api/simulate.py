@@ -41,8 +41,8 @@ def simulate(
     set : fields of the chip to override: {'codebook.ports': 2} or ['codebook.ports=2']
     fit_codebook : give the chip the codebook that the trace asks for
     frames, batch : inferences of each network, one after the other, and images per inference, 1 to 1,024
-    seed : of what a trace leaves open
-    what_if : also run with one thing made ideal at a time
+    seed : of the values that a trace leaves open
+    what_if : also simulate each idealization
     functional : also decode the memory image and multiply, checked bit for bit
     progress : True for a bar in a terminal, or a function that is called with (phase, done, total)
 

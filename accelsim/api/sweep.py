@@ -1,4 +1,4 @@
-"""Many designs at once: run what a store does not hold yet, and ask the points for the best ones."""
+"""Sweeps over designs: run the points missing from the store, and rank them."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ class SweepTable:
 
     @property
     def rows(self) -> Table:
-        """One row per point: its axes, all numbers of its run, and what limits it."""
+        """One row per point: its axes, all numbers of its run, and its limiting resource."""
         return self._table(f"Points of {self.name}", self.points)
 
     def best(self, count: int = 5, *, figure: str = DEFAULT_FIGURES[0], under: Sequence[str] = ()) -> Table:
@@ -171,7 +171,7 @@ def sweep(
     sweep : a name of `accelsim list sweeps`, a YAML file, or a mapping of its fields
     workers : processes; by default one per core
     store : file of the runs; by default out/NAME.sqlite, as on the command line
-    limit : run the first so many points only
+    limit : run only the first `limit` points
     retry_failed : run points again that failed before
 
     Raises

@@ -1,4 +1,4 @@
-"""Rows of named columns, as the face returns them: a sequence of dicts that prints itself and turns into a pandas frame."""
+"""Rows of named columns, as the API returns them: a sequence of dicts that prints itself and turns into a pandas DataFrame."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Table(Sequence[dict[str, Any]]):
 
     Attributes
     ----------
-    title : what the rows are
+    title : a name for the rows
     columns : names of the columns, in order
     """
 

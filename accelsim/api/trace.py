@@ -1,4 +1,4 @@
-"""A network as users get it: its layers, its weights as floats, and what is in its bits."""
+"""A network as users get it: its layers, its weights as floats, and its bits."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Trace:
     Attributes
     ----------
     record : the trace as the simulator reads it
-    report : what `compress` did to each layer; None for a trace that it did not just make
+    report : the effect of `compress` on each layer; None for a trace that it did not just make
     """
 
     record: core.Trace
@@ -151,12 +151,12 @@ def load_trace(trace: TraceLike) -> Trace:
 
 
 def trace_of(source: TraceLike) -> core.Trace:
-    """The simulator's record of what is given as a trace."""
+    """The simulator's record of a trace argument."""
     return _record(source, open_trace)
 
 
 def float_trace_of(source: TraceLike) -> core.Trace:
-    """The same of what is to be compressed: NAME@FORMAT has no weights to encode."""
+    """The same for a trace to compress: NAME@FORMAT has no weights to encode."""
     return _record(source, open_float_trace)
 
 

@@ -1,6 +1,6 @@
 """The command line: each command parses, calls one public function and renders what it returns.
 
-What a command needs is imported when it runs, so that `--help` answers at once.
+A command's dependencies are imported when it runs, so that `--help` is fast.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def main() -> None:
 
 
 def _nowhere() -> TextIO:
-    """What Python leaves out when a shell closes a stream (`accelsim ... >&-`)."""
+    """The null device, in place of a stream that the shell closed (`accelsim ... >&-`)."""
     return open(os.devnull, "w", encoding="utf-8")
 
 

@@ -130,7 +130,7 @@ def _verdict(report: ValidationReport, as_json: bool, quiet: bool) -> None:
 
 @dram_app.command("replay")
 def replay_trace(
-    trace: Annotated[Path, typer.Argument(metavar="TRACE", help="Text lines CYCLE R|W 0xADDR, one burst a line.")],
+    trace: Annotated[Path, typer.Argument(metavar="TRACE", help="Text lines CYCLE R|W 0xADDR, one burst per line.")],
     device: Annotated[
         str, typer.Option(metavar="NAME", help="A device's name (accelsim list dram) or a YAML file.", autocompletion=presets("dram"))
     ],
@@ -140,7 +140,7 @@ def replay_trace(
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
-    """Offer a memory trace to one channel: cycles, bandwidth, row hits, latency."""
+    """Offer a request trace to one channel: cycles, bandwidth, row hits, latency."""
     from accelsim.hw.dram.controller import load_policy
     from accelsim.hw.dram.device import load_device
     from accelsim.hw.dram.memory_trace import read_memory_trace

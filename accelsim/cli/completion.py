@@ -1,7 +1,7 @@
-"""What a shell offers where a name is expected: presets, traces, technologies, formats, devices, fields.
+"""Shell completion of names: presets, traces, technologies, formats, devices, fields.
 
 A path is the shell's own business: where no name fits, it completes files. Bash parts words at ':', '=' and '@'; here they are put
-together again, and what bash has already is left out of the answer.
+together again, and the part that bash already has is dropped.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""doctor: is this installation whole, and what can be added to it?
+"""doctor: check that the installation is complete, and list optional extras.
 
 Its self-check is one small simulation whose number of cycles is known; it needs the presets, the traces and the compiled kernels.
 """
@@ -83,7 +83,7 @@ def _needed() -> list[str]:
 
 
 def _requirements() -> list[str]:
-    """What the installed package asks for; nothing where the sources are run without being installed."""
+    """Requirements of the installed package; none if the sources run without being installed."""
     try:
         return requires("accelsim") or []
     except PackageNotFoundError:

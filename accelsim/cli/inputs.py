@@ -50,7 +50,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of tabl
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress, no tables: one line.")]
 Frames = Annotated[int, typer.Option(min=1, max=1024, help="Inferences of each network, one after the other; the first is the cold start.")]
 Batch = Annotated[int, typer.Option(min=1, max=1024, help="Images of one inference.")]
-Seed = Annotated[int, typer.Option(min=0, help="Seed of what the trace leaves open.")]
+Seed = Annotated[int, typer.Option(min=0, help="Seed of the values that a trace leaves open.")]
 
 
 def load_others(names: Sequence[str] | None) -> tuple[Trace, ...]:

@@ -1,4 +1,4 @@
-"""list: the names that commands and files may use, each with one line on what it is."""
+"""list: the names that commands and files may use, each with a one-line description."""
 
 from __future__ import annotations
 

@@ -64,7 +64,7 @@ def _write(out: Path, made: Report, *, quiet: bool) -> None:
 
 
 def _say(out: Path | None, made: Report, technology: str, *, quiet: bool) -> None:
-    """What was written, and what an inference of each run came to."""
+    """Report the written file, and time, energy and area of each run's inference."""
     from accelsim.report.metrics import summarize
     from accelsim.report.tables.terminal import say, stdout_console
     from accelsim.report.tables.text import decimal_bytes, duration

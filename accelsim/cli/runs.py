@@ -34,7 +34,7 @@ def run(
     trace: TraceName,
     then: Then = None,
     functional: Annotated[bool, typer.Option("--functional", help="Also decode and multiply for real, and compare every bit.")] = False,
-    what_if: Annotated[bool, typer.Option("--what-if", help="Also make one thing ideal at a time.")] = False,
+    what_if: Annotated[bool, typer.Option("--what-if", help="Also simulate each idealization.")] = False,
     frames: Frames = 1,
     batch: Batch = 1,
     seed: Seed = 0,
@@ -126,7 +126,7 @@ def compare(
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
-    """Speed-ups over the first run by cause and layer; energy and area."""
+    """Speed-ups over the first run by stall reason and layer; energy and area."""
     from accelsim.api.pairs import load_pairs
     from accelsim.cost.area import area_of
     from accelsim.cost.compare_costs import costs_of

@@ -1,4 +1,4 @@
-"""What all commands share of a shell's manners: exit statuses, one message for a user's mistake, JSON on stdout.
+"""Shell conventions shared by all commands: exit statuses, one message for a user's mistake, JSON on stdout.
 
 Exit status: 0 done, 1 a check failed, 2 the user's input was wrong, 130 interrupted, 141 the reader of our output went away.
 """
@@ -25,7 +25,7 @@ EXIT_BROKEN_PIPE = 141
 
 
 class GuardedGroup(TyperGroup):
-    """Turns what a user can cause into one message on stderr; what is left is a bug and shows its traceback."""
+    """Turns errors that a user can cause into one message on stderr; any other is a bug and shows its traceback."""
 
     def make_context(self, *args: Any, **kwargs: Any) -> Any:
         with _guarded():
@@ -77,7 +77,7 @@ def fail(message: str) -> NoReturn:
 
 
 def print_line(text: str) -> None:
-    """What --quiet leaves: one line on stdout, however long, so that a script can read it."""
+    """Print the output of --quiet: one line on stdout, however long, so that a script can read it."""
     from accelsim.report.tables.text import clean
 
     typer.echo(clean(text))

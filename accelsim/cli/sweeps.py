@@ -32,7 +32,7 @@ def sweep(
         str, typer.Argument(metavar="SWEEP", help="A sweep's name (accelsim list sweeps) or a YAML file.", autocompletion=presets("sweeps"))
     ],
     store: Annotated[Path | None, typer.Option("--store", metavar="FILE", help="The store [default: out/SWEEP.sqlite].")] = None,
-    workers: Annotated[int | None, typer.Option("--workers", min=1, metavar="N", help="Processes [default: one a core].")] = None,
+    workers: Annotated[int | None, typer.Option("--workers", min=1, metavar="N", help="Processes [default: one per core].")] = None,
     scheduler: Annotated[str | None, typer.Option("--scheduler", metavar="ADDRESS", help="Run on a Dask cluster: tcp://HOST:PORT.")] = None,
     cluster: Annotated[
         str | None,
@@ -53,7 +53,7 @@ def sweep(
     under: Annotated[
         list[str] | None, typer.Option("--under", metavar="CONDITION", help="Consider these points only: 'area_mm2 < 4'.")
     ] = None,
-    best: Annotated[int, typer.Option("--best", min=1, max=1000, metavar="N", help="Points of least first figure to list.")] = 5,
+    best: Annotated[int, typer.Option("--best", min=1, max=1000, metavar="N", help="Best points by the first figure to list.")] = 5,
     plot: Annotated[bool, typer.Option("--plot", help="Draw what the sweep asks for, into -o.")] = False,
     out: Annotated[Path | None, typer.Option("--out", "-o", metavar="DIR", help="Write tables and pictures [default: out/SWEEP].")] = None,
     search: Annotated[str | None, typer.Option("--search", metavar="SAMPLER", help="Search the axes: nsga2 or tpe.")] = None,
@@ -80,7 +80,7 @@ def sweep(
     question = make_question(wanted, pareto, under or (), best)
     if search is not None:
         if limit is not None or dry_run:
-            raise ConfigError("--limit and --dry-run belong to the whole product; how many points a search proposes say --trials")
+            raise ConfigError("--limit and --dry-run belong to a full sweep; a search takes its number of points from --trials")
         from accelsim.sweeps.search import check_search
 
         check_search(search, question.figures)
@@ -152,7 +152,7 @@ def _backend(
 
         return ProcessPool(workers or usable_cores(), technology)
     if scheduler is not None and cluster is not None:
-        raise ConfigError("--scheduler and --cluster exclude each other: a cluster that is there, or one made here")
+        raise ConfigError("--scheduler and --cluster exclude each other: an existing cluster, or one started here")
     from accelsim.sweeps.cluster import Security, connect, start_local
 
     if cluster is not None:
@@ -162,7 +162,7 @@ def _backend(
 
         return start_local(workers or usable_cores(), technology)
     if workers is not None:
-        raise ConfigError("--workers belongs to processes of this machine; a cluster that is there has its own")
+        raise ConfigError("--workers belongs to local processes; an existing cluster has its own")
     assert scheduler is not None  # one of the two was given
     return connect(scheduler, technology, _security(Security, tls))
 
@@ -224,14 +224,14 @@ def _show(summary: SweepSummary, path: Path, quiet: bool) -> None:
 
 
 def _refusals(dropped: Mapping[str, int], invalid: int, messages: Mapping[str, int]) -> None:
-    """What was refused, and the messages that most points have."""
+    """Print the refused points and the most frequent messages."""
     from accelsim.report.tables.text import count
 
     for constraint, points in dropped.items():
         if points:
             _tell(f"  dropped by {constraint}: {count(points)}")
     if invalid:
-        _tell(f"  configurations that cannot be: {count(invalid)}")
+        _tell(f"  invalid configurations: {count(invalid)}")
     ranked = sorted(messages.items(), key=lambda item: -item[1])
     for message, points in ranked[:SHOWN_MESSAGES]:
         _tell(f"  {count(points)} x {message}")

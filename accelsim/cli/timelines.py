@@ -106,7 +106,7 @@ def check_timeline_file(path: Path) -> None:
 
 
 def say_timeline(summary: TimelineSummary, quiet: bool) -> None:
-    """What was written: a line, and unless `quiet` where the shown cycles went and what was compared."""
+    """Report the written file and, unless `quiet`, where the shown cycles went and the comparison with the result."""
     from accelsim.report.tables.terminal import row, say, show, stdout_console, table
     from accelsim.report.tables.text import count, decimal_bytes, percent
 

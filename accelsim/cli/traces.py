@@ -1,4 +1,4 @@
-"""import, compress and inspect: from a model to a trace, and what is in it."""
+"""import, compress and inspect: from a model to a trace, and its contents."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def import_(
     seed: Annotated[int | None, typer.Option(min=0, help="Draw the weights from this seed.")] = None,
     bind: Annotated[list[str] | None, typer.Option(metavar="NAME=SIZE", help="Size of a symbolic dimension of a .onnx file.")] = None,
     fill: Annotated[
-        list[str] | None, typer.Option(metavar="NAME=VALUE", help="Value of all of an input of whole numbers (attention_mask=1).")
+        list[str] | None, typer.Option(metavar="NAME=VALUE", help="One value for all elements of an integer input (attention_mask=1).")
     ] = None,
     weights: Annotated[Path | None, typer.Option(metavar="FILE", help="Take the weights of this .safetensors file.")] = None,
     as_json: AsJson = False,

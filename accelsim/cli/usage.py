@@ -1,6 +1,6 @@
 """A command line that cannot be parsed, as one message in the words of all others.
 
-Assumes Typer's exceptions as it has them since 0.29: what a value must be is a pydantic error behind the exception.
+Assumes Typer's exceptions as it has them since 0.29: the allowed values are in a pydantic error behind the exception.
 """
 
 from __future__ import annotations

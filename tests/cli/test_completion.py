@@ -1,4 +1,4 @@
-"""What a shell is offered when a name is to be completed, through the protocol that the installed scripts use."""
+"""Completion of names through the protocol that the installed scripts use."""
 
 from __future__ import annotations
 

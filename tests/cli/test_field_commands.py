@@ -1,4 +1,4 @@
-"""new, describe, schema, list and doctor: what they print, and what they refuse."""
+"""new, describe, schema, list and doctor: output and refusals."""
 
 from __future__ import annotations
 

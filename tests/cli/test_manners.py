@@ -1,4 +1,4 @@
-"""What every command owes its user: an answer at once, one message for a mistake, and nothing half-written."""
+"""Conventions that every command keeps: fast help, one message for a mistake, and nothing half-written."""
 
 from __future__ import annotations
 

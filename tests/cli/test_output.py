@@ -1,4 +1,4 @@
-"""What every command prints: tables for a person, JSON for a program, one line when it is to be quiet, plain text on a pipe."""
+"""Output of every command: tables for a person, JSON for a program, one line when it is to be quiet, plain text on a pipe."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ COMMANDS = dict(leaves(get_command(app)))
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A saved run, a small memory trace, a table of layers and a small sweep."""
+    """A saved run, a small request trace, a table of layers and a small sweep."""
     made = tmp_path_factory.mktemp("made")
     done = CliRunner().invoke(app, ["run", "edge-32x32", "tiny_vit_ssvq", "-q", "-o", str(made / "run")])
     assert done.exit_code == 0, done.output

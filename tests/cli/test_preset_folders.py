@@ -1,4 +1,4 @@
-"""A user's own folders of presets: where names are looked for, which one wins, and what is said of a folder that is wrong."""
+"""A user's own folders of presets: where names are looked for, which one wins, and the message for a wrong folder."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def refused(*words: str) -> str:
 
 
 def listed(what: str) -> dict[str, str]:
-    """What `accelsim list` says: name -> origin."""
+    """Names and origins in `accelsim list`: name -> origin."""
     entries = re.split(r"\n(?=\S)", call("list", what))  # what goes on in a further line is indented
     columns = (entry.split("  ", 1) for entry in entries)
     return {name: " ".join(text.split()).rpartition("(")[2].removesuffix(")") for name, text in columns}

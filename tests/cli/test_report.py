@@ -1,4 +1,4 @@
-"""accelsim report: one file from saved runs, in any technology without a simulation; one message for each thing that can be wrong."""
+"""accelsim report: one file from saved runs, in any technology without a simulation; one message for each mistake."""
 
 from __future__ import annotations
 

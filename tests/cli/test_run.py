@@ -1,4 +1,4 @@
-"""run and compare on the tiny network: what is printed, what is written, and that both say the same."""
+"""run and compare on the tiny network: printed and written results, and that both agree."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""accelsim timeline: what it writes, and one message for each thing that can be wrong, with nothing left behind."""
+"""accelsim timeline: its files, and one message for each thing that can be wrong, with nothing left behind."""
 
 from __future__ import annotations
 
