@@ -9,23 +9,13 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-PACKAGES = ("hw", "timeline", "report", "sweep", "validate", "studies", "cost", "dataflows", "compress", "ops", "formats", "trace")
+PACKAGES = (
+    *("hw", "timeline", "report", "sweeps", "validate", "studies", "cost", "dataflows", "ops", "formats", "trace"),
+    *("importers", "compression", "cli", "api", "reference"),
+)
 MODULES = (
-    *(
-        "errors",
-        "problems",
-        "quantities",
-        "records",
-        "registry",
-        "what_if",
-        "format_comparison",
-        "system",
-        "timing",
-        "program",
-        "result",
-        "functional",
-        "functional_twin",
-    ),
+    *("errors", "problems", "quantities", "records", "registry", "what_if", "format_comparison", "system", "timing", "program", "result"),
+    *("functional", "functional_twin", "presets", "interrupts"),
 )
 SOURCES = sorted(
     [path for package in PACKAGES for path in (ROOT / "accelsim" / package).rglob("*.py")]
