@@ -102,10 +102,10 @@ def test_a_table_that_cannot_be_written_is_refused_before_anything_runs(file, tm
     [
         (("--cluster", "cloud"), "--cluster 'cloud': allowed: local"),
         (("--cluster", "local", "--scheduler", "tcp://127.0.0.1:1"), "exclude each other"),
-        (("--scheduler", "tcp://127.0.0.1:1", "--workers", "2"), "--workers belongs to processes of this machine"),
+        (("--scheduler", "tcp://127.0.0.1:1", "--workers", "2"), "--workers belongs to local processes"),
         (("--scheduler", "tcp://127.0.0.1:1", "--tls-cert", "x"), "go together"),
         (("--tls-cert", "x"), "belong to a cluster"),
-        (("--search", "tpe", "--limit", "2"), "belong to the whole product"),
+        (("--search", "tpe", "--limit", "2"), "belong to a full sweep"),
         (("--trials", "2"), "belong to a search"),
         (("--search-seed", "2"), "belong to a search"),
     ],
@@ -128,7 +128,7 @@ def test_a_sweep_says_which_points_are_best_and_writes_what_it_found(file, tmp_p
     first = call("sweep", file, "--store", store, "--workers", 1, "--plot", "-o", folder, "--pareto", "milliseconds,area_mm2")
     assert first.exit_code == 0
     assert "Pareto front of time (ms), area (mm2)" in first.stdout
-    assert "x " in first.stdout.split("What each axis does to area")[1]
+    assert "x " in first.stdout.split("Sensitivity of area (mm2) to each axis")[1]
     assert max(len(line) for line in first.stdout.splitlines()[1:]) <= max(80, len(str(folder)) + 30)
     assert {"sweep.json", "points.csv", "pareto_front.csv", "sensitivity.csv"} <= {item.name for item in folder.iterdir()}
     with (folder / "points.csv").open() as lines:
