@@ -96,7 +96,7 @@ class SweepTable:
     def sensitivity(self, figure: str = DEFAULT_FIGURES[0], *, under: Sequence[str] = ()) -> Table:
         """Effect of a change of one axis on a figure, all else equal: median, least and most of after over before."""
         ratios = sensitivity(self._under(under), figure)
-        return Table(f"What each axis does to {figure}", ({**asdict(item), "change": item.change} for item in ratios))
+        return Table(f"Sensitivity of {figure} to each axis", ({**asdict(item), "change": item.change} for item in ratios))
 
     def findings(self, figures: Sequence[str] = (), *, under: Sequence[str] = (), count: int = 5) -> SweepFindings:
         """Best points, Pareto front and sensitivities together: the record of `accelsim sweep`."""
