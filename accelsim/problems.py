@@ -27,6 +27,7 @@ _WHOLE, _NUMBER, _TRUTH = "must be a whole number", "must be a number", "must be
 _WORDS: Mapping[str, str] = {
     MISSING: "is missing, and has no default",
     UNKNOWN_FIELD: "unknown field",
+    "unexpected_keyword_argument": "unknown field",
     "invalid_key": "must have names that are text",
     "none_required": "must be null",
     "model_type": _GROUP,

@@ -13,11 +13,11 @@ from functools import cache, cached_property
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import Field, TypeAdapter, ValidationError
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, with_config
 
 from accelsim.errors import ConfigError
 from accelsim.kernels.compute_state import CATEGORIES as CATEGORIES  # of a cycle: the same order and colours everywhere
-from accelsim.problems import in_words, shown
+from accelsim.problems import MISSING, in_words, shown
 
 SCHEMA_VERSION = 2  # 2: each inference names its network; version 1 files, of a single network each, are read too
 
@@ -44,8 +44,10 @@ TRAINED_OPERANDS = ("indices", "signs", "masks", "codebook", "raw_weights", "sca
 
 Count = Annotated[int, Field(ge=0)]
 Positive = Annotated[int, Field(ge=1)]
+_CLOSED = with_config(ConfigDict(extra="forbid"))  # a stored record has no other fields
 
 
+@_CLOSED
 @dataclass(frozen=True)
 class Traffic:
     """Bits of one operand over one memory, in one direction."""
@@ -56,6 +58,7 @@ class Traffic:
     bits: Count
 
 
+@_CLOSED
 @dataclass(frozen=True)
 class LayerResult:
     """One layer in one inference.
@@ -89,11 +92,12 @@ class LayerResult:
         return sum(self.cycles.values())
 
 
+@_CLOSED
 @dataclass(frozen=True, repr=False)
 class FrameResult:
     """One inference: its layers in program order, and the name of its network."""
 
-    layers: tuple[LayerResult, ...]
+    layers: Annotated[tuple[LayerResult, ...], Field(min_length=1)]
     trace: str
 
     def __repr__(self) -> str:
@@ -116,6 +120,7 @@ class FrameResult:
         return sum(layer.macs for layer in self.layers)
 
 
+@_CLOSED
 @dataclass(frozen=True, repr=False)
 class Result:
     """A run of one network, or of several that take turns, on one accelerator.
@@ -138,7 +143,7 @@ class Result:
     trace_sha256: str
     weights_source: str
     batch: Positive
-    frames: tuple[FrameResult, ...]
+    frames: Annotated[tuple[FrameResult, ...], Field(min_length=1)]
     counters: Mapping[str, Count]
     choices: Mapping[str, str]
     warnings: tuple[str, ...]
@@ -220,34 +225,25 @@ class Result:
             raise ConfigError(f"{source}: not a result file: {error}") from error
         if version is None:
             raise ConfigError(f"{source}: is not the result of a run: it has no field `schema_version`")
-        if version not in range(1, SCHEMA_VERSION + 1) or isinstance(version, bool):
-            raise ConfigError(f"{source}: field `schema_version`: {version!r} cannot be read; allowed: 1..{SCHEMA_VERSION}")
+        if type(version) is not int or not 1 <= version <= SCHEMA_VERSION:
+            raise ConfigError(f"{source}: field `schema_version`: {shown(version)} cannot be read; allowed: 1..{SCHEMA_VERSION}")
+        if version == 1 and isinstance(frames := fields.get("frames"), list):
+            name = fields.get("trace_name")
+            fields["frames"] = [{**frame, "trace": name} if isinstance(frame, dict) else frame for frame in frames]
         try:
-            frames = tuple(
-                FrameResult(tuple(_layer(item) for item in frame["layers"]), fields["trace_name"] if version == 1 else frame["trace"])
-                for frame in fields["frames"]
-            )
-            found = Result(**{**fields, "frames": frames, "warnings": tuple(fields["warnings"]), "schema_version": SCHEMA_VERSION})
-            _reader().validate_json(found.to_json(), strict=True)
+            return _reader().validate_json(json.dumps({**fields, "schema_version": SCHEMA_VERSION}), strict=True)
         except ValidationError as error:
             problem = error.errors(include_url=False)[0]
             place = ".".join(map(str, problem["loc"]))
+            if problem["type"] == MISSING:
+                raise ConfigError(f"{source}: not a result file: field `{place}` is missing") from error
             raise ConfigError(f"{source}: field `{place}`: {in_words(problem)} (got {shown(problem['input'])})") from error
-        except KeyError as error:
-            raise ConfigError(f"{source}: not a result file: field `{error.args[0]}` is missing") from error
-        except (TypeError, ValueError) as error:
-            raise ConfigError(f"{source}: not a result file: {error}") from error
-        return found
 
 
 @cache
 def _reader() -> TypeAdapter[Result]:
-    """Validator of field types: dataclasses accept any value."""
+    """Reader of stored fields, which checks their types and refuses unknown ones."""
     return TypeAdapter(Result)
-
-
-def _layer(fields: Mapping[str, Any]) -> LayerResult:
-    return LayerResult(**{**fields, "traffic": tuple(Traffic(**item) for item in fields["traffic"])})
 
 
 def load_result(path: Path) -> Result:
