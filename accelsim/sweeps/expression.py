@@ -15,6 +15,7 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import lru_cache
 from typing import Any, NoReturn
 
 from accelsim.errors import ConfigError
@@ -60,7 +61,6 @@ class Expression:
 
     text: str
     paths: tuple[str, ...]
-    _root: _Node
 
     def holds(self, lookup: Lookup) -> bool:
         """Whether the condition is true where `lookup` gives the value of each name.
@@ -72,7 +72,7 @@ class Expression:
             condition.
         """
         try:
-            value = self._root(lookup)
+            value = _compiled(self.text)[0](lookup)
         except RecursionError:
             raise ConfigError(f"constraint {self.text[:40]!r}...: nested too deeply") from None
         if not isinstance(value, bool):
@@ -84,12 +84,17 @@ def parse_expression(text: str) -> Expression:
     """The condition that `text` writes; ConfigError with the position of what is wrong."""
     if len(text) > MAX_LENGTH:
         raise ConfigError(f"constraint {text[:40]!r}...: has {len(text)} characters; allowed: at most {MAX_LENGTH}")
-    parser = _Parser(text)
     try:
-        root = parser.whole()
+        return Expression(text, _compiled(text)[1])
     except RecursionError:
         raise ConfigError(f"constraint {text[:40]!r}...: nested too deeply") from None
-    return Expression(text, tuple(dict.fromkeys(parser.paths)), root)
+
+
+@lru_cache(maxsize=256)
+def _compiled(text: str) -> tuple[_Node, tuple[str, ...]]:
+    """The function of a condition and the names that it reads; kept here, so that an `Expression` is plain data."""
+    parser = _Parser(text)
+    return parser.whole(), tuple(dict.fromkeys(parser.paths))
 
 
 def _shown(value: Any) -> str:
