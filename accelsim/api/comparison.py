@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from accelsim.accelerator import Accelerator
+from accelsim.api.checks import check_flags, wrong_type
 from accelsim.api.display import html_table, rendered, short_text, watched
-from accelsim.api.inputs import DEFAULT_TECHNOLOGY, Overrides, technology_of, wrong_type
+from accelsim.api.inputs import DEFAULT_TECHNOLOGY, Overrides, technology_of
 from accelsim.api.pairs import load_pairs
+from accelsim.api.paths import saved
 from accelsim.api.plots import ComparisonPlots
 from accelsim.api.result import Result
 from accelsim.api.simulate import simulate
@@ -21,6 +23,8 @@ from accelsim.progress import Progress
 from accelsim.report.compare import Comparison as Record
 from accelsim.report.compare import compare as compare_results
 from accelsim.report.export.compare import comparison_dict, split_rows, write_comparison
+from accelsim.report.export.run import to_json
+from accelsim.report.report import make_report
 from accelsim.report.tables.compare import render_comparison
 from accelsim.report.tables.cost import render_costs
 from accelsim.report.tables.text import duration, times
@@ -156,11 +160,28 @@ class Comparison:
         """One row per run as a `pandas.DataFrame`; AccelsimError without pandas."""
         return self.runs().to_frame()
 
-    def save(self, folder: str | Path, technology: TechnologyLike = DEFAULT_TECHNOLOGY) -> Path:
-        """Write a folder as `accelsim compare -o` does; AccelsimError if something else is there or it cannot be written."""
+    def save(self, path: str | Path, technology: TechnologyLike = DEFAULT_TECHNOLOGY) -> Path:
+        """Write a folder as `accelsim compare -o` does; a '.json' file of `to_dict`; or a '.html' page.
+
+        Raises
+        ------
+        AccelsimError
+            Something else is there, it cannot be written, or the name has another ending.
+        """
+        return saved(path, lambda folder: self._write(folder, technology), lambda: self._json(technology), lambda: self._page(technology))
+
+    def _write(self, folder: Path, technology: TechnologyLike) -> Path:
         from accelsim.report.plots.picture import files_of
 
-        return write_comparison(Path(folder), self.record, files_of(self._pictures(technology)), self._costs(technology))
+        return write_comparison(folder, self.record, files_of(self._pictures(technology)), self._costs(technology))
+
+    def _json(self, technology: TechnologyLike) -> str:
+        return to_json(self.to_dict(technology))
+
+    def _page(self, technology: TechnologyLike) -> str:
+        from accelsim.report.html.page import to_page
+
+        return to_page(make_report(self.record.results, technology_of(technology)))
 
     def __repr__(self) -> str:
         return short_text(self._lines())
@@ -195,6 +216,7 @@ def compare(
     AccelsimError
         Fewer than two runs, a mixture of texts and results, an unknown name, or runs of different frames or batch.
     """
+    check_flags(fit_codebook=fit_codebook)
     texts = [item for item in runs if isinstance(item, str)]
     if texts or not runs:
         if len(texts) != len(runs):

@@ -9,6 +9,7 @@ from html import escape
 
 from rich.console import Console
 
+from accelsim.api.checks import wrong_type
 from accelsim.progress import Progress
 from accelsim.report.tables.terminal import PIPE_COLUMNS
 from accelsim.report.tables.terminal import progress as progress_bar
@@ -67,5 +68,7 @@ def watched(progress: bool | Progress) -> Iterator[Progress | None]:
     if callable(progress):
         yield progress
         return
+    if not isinstance(progress, bool):
+        raise wrong_type("progress", progress, "True, False, or a function of (phase, done, total)")
     with progress_bar(quiet=not progress) as update:
         yield update

@@ -8,10 +8,12 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from accelsim.accelerator import Accelerator
 from accelsim.accelerator import load_accelerator as read_accelerator
-from accelsim.errors import ConfigError
-from accelsim.problems import shown
+from accelsim.api.checks import wrong_type
+from accelsim.api.paths import path_text
 
 if TYPE_CHECKING:
     from accelsim.cost.technology import Technology
@@ -37,7 +39,7 @@ def load_accelerator(accelerator: AcceleratorLike, *, set: Overrides | None = No
     Parameters
     ----------
     accelerator : a name of `accelsim list presets`, the path of a YAML file, plain data, or an `Accelerator`
-    set : fields by their dotted paths, {'codebook.ports': 2}, or texts as the command line takes them, ['codebook.ports=2']
+    set : fields by their dotted paths, {'codebook.ports': 2}, a text as it is, or as on the command line, ['codebook.ports=2']
 
     Raises
     ------
@@ -58,7 +60,7 @@ def accelerator_of(source: AcceleratorLike, overrides: Overrides | None = None, 
         return with_overrides(source, tuple(texts))
     if not isinstance(source, str | Path | Mapping):
         raise wrong_type("accelerator", source, "a preset's name, the path of a YAML file, a mapping of fields or an Accelerator")
-    return read_accelerator(path_text(source) if isinstance(source, Path) else source, texts)
+    return read_accelerator(path_text("accelerator", source) if isinstance(source, str | Path) else source, texts)
 
 
 def fitted(accelerator: Accelerator, trace: Trace) -> Accelerator:
@@ -77,11 +79,11 @@ def technology_of(source: TechnologyLike) -> Technology:
         return source
     if not isinstance(source, str | Path):
         raise wrong_type("technology", source, "a preset's name, the path of a YAML file or a Technology")
-    return load_technology(path_text(source) if isinstance(source, Path) else source)
+    return load_technology(path_text("technology", source))
 
 
 def override_texts(overrides: Overrides | None) -> list[str]:
-    """Overrides as 'path=value'; the values of a mapping are written as JSON, strings as they are."""
+    """Overrides as 'path=value'; the values of a mapping are written as JSON, so that a text is that text and never a number or null."""
     if overrides is None:
         return []
     if isinstance(overrides, str) or not isinstance(overrides, Mapping | Sequence):
@@ -91,14 +93,23 @@ def override_texts(overrides: Overrides | None) -> list[str]:
             if not isinstance(item, str):
                 raise wrong_type("an item of set", item, "a text such as 'codebook.ports=2'")
         return list(overrides)
-    return [f"{path}={value if isinstance(value, str) else _as_json(str(path), value)}" for path, value in overrides.items()]
+    return [f"{path}={_as_json(str(path), value)}" for path, value in overrides.items()]
 
 
 def _as_json(path: str, value: Any) -> str:
     try:
-        return json.dumps(value)
+        return json.dumps(value, default=_plain, ensure_ascii=False)
     except (TypeError, ValueError):
         raise wrong_type(f"set: {path!r}", value, "a number, a text, None, True, False, or a list or mapping of these") from None
+
+
+def _plain(value: object) -> int | float:
+    """A number of NumPy as Python's own; TypeError for anything else."""
+    if isinstance(value, np.integer):
+        return int(value)
+    if isinstance(value, np.floating):
+        return float(value)
+    raise TypeError
 
 
 def _expanded(overrides: Sequence[str], warn: Warn) -> list[str]:
@@ -117,22 +128,3 @@ def _expanded(overrides: Sequence[str], warn: Warn) -> list[str]:
         if config.dataflow not in ("", "weight_stationary"):
             warn(f"{item}: dataflow {config.dataflow}: a run is weight stationary")
     return out
-
-
-def path_text(path: Path) -> str:
-    """A path as text that cannot be taken for a preset's name."""
-    return str(path) if "/" in str(path) else f"./{path}"
-
-
-def wrong_type(what: str, value: object, allowed: str) -> ConfigError:
-    """The error of an argument of another type than those allowed."""
-    return ConfigError(f"{what}: {shown(value)} is of type {type(value).__name__}; allowed: {allowed}")
-
-
-def check_count(what: str, value: object, least: int, most: int | None = None) -> None:
-    """ConfigError unless `value` is a whole number from `least` to `most`."""
-    if not isinstance(value, int) or isinstance(value, bool):
-        raise wrong_type(what, value, "a whole number")
-    if value < least or (most is not None and value > most):
-        allowed = f"{least} or more" if most is None else f"{least} to {most:,}"
-        raise ConfigError(f"{what} has value {value}; allowed: {allowed}")

@@ -8,8 +8,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from accelsim.api.checks import check_flags, count_of, wrong_type
 from accelsim.api.display import watched
-from accelsim.api.inputs import check_count, wrong_type
+from accelsim.api.paths import path_of
 from accelsim.api.trace import Trace, TraceLike, float_trace_of
 from accelsim.compression.compress_trace import compress_trace
 from accelsim.compression.recipe import EVERYTHING, REST, Recipe, Rule, load_recipe, make_recipe
@@ -55,21 +56,21 @@ def import_model(
         The model is not understood, an extra is not installed, or a model without weights has no seed.
     """
     if seed is not None:
-        check_count("seed", seed, 0)
+        seed = count_of("seed", seed, 0)
     with tempfile.TemporaryDirectory() as scratch:
         if not isinstance(model, str | Path):
             model = _saved_program(model, Path(scratch) / f"{name or 'program'}.pt2")
         return Trace(
             import_file(
-                str(model),
-                out,
+                str(path_of("model", model)) if isinstance(model, Path) else model,
+                None if out is None else path_of("out", out),
                 seed=seed,
                 name=name,
                 activation_bits=activation_bits,
                 residual_bits=residual_bits,
                 bind=bind,
                 fill=fill,
-                weights=None if weights is None else Path(weights),
+                weights=None if weights is None else path_of("weights", weights),
             )
         )
 
@@ -118,7 +119,9 @@ def compress(
     AccelsimError
         Not a float trace, an unknown format or one that does not fit a layer, a pattern that matches nothing, or `out` cannot be written.
     """
-    check_count("seed", seed, 0)
+    seed = count_of("seed", seed, 0)
+    check_flags(payload=payload)
+    out = None if out is None else path_of("out", out)
     recipe = _recipe(format, layers, seed)
     source, others = float_trace_of(trace), [float_trace_of(item) for item in companions]
     with watched(progress) as update:
@@ -131,7 +134,7 @@ def _recipe(format: str | Mapping[str, str] | Path, layers: str | None, seed: in
     if layers is not None:
         raise ConfigError("`layers` belongs to a single format; a recipe's own patterns say which layers it is of")
     if isinstance(format, Path):
-        return load_recipe(format, seed)
+        return load_recipe(path_of("format", format), seed)
     if not isinstance(format, Mapping):
         raise wrong_type("format", format, "a text such as 'ssvq:k=16,d=8', a mapping of patterns to formats, or a recipe's Path")
     rules = [Rule(pattern, parse_format(text)) for pattern, text in format.items()]

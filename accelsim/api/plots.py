@@ -6,7 +6,9 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from accelsim.api.checks import check_text
 from accelsim.api.inputs import DEFAULT_TECHNOLOGY
+from accelsim.api.paths import path_of
 from accelsim.errors import ConfigError, OutputError
 from accelsim.registry import suggest
 
@@ -25,7 +27,7 @@ def drawn(picture: Picture, file: str | Path | None) -> Figure:
     from accelsim.report.export.whole_file import new_file
     from accelsim.report.plots.picture import look
 
-    path = None if file is None else Path(file)
+    path = None if file is None else path_of("file", file)
     if path is not None and path.suffix.lower() not in ENDINGS:
         raise OutputError(f"{path}: must end with {', '.join(ENDINGS)}")
     with look():
@@ -38,6 +40,7 @@ def drawn(picture: Picture, file: str | Path | None) -> Figure:
 
 def named(pictures: Iterable[Picture], name: str, of: str) -> Picture:
     """The picture of a name; ConfigError with the known ones."""
+    check_text("name", name, "the name of a picture")
     found = {item.name: item for item in pictures}
     if name not in found:
         raise ConfigError(f"{of} has no picture {name!r}{suggest(name, found)}; it has: {', '.join(found) or 'none'}")

@@ -11,14 +11,13 @@ from typing import TYPE_CHECKING, Any
 from accelsim.accelerator import Accelerator
 from accelsim.api.cost import Cost
 from accelsim.api.display import html_table, rendered, short_text
-from accelsim.api.inputs import DEFAULT_TECHNOLOGY, technology_of, wrong_type
+from accelsim.api.inputs import DEFAULT_TECHNOLOGY, technology_of
+from accelsim.api.paths import path_of, saved
 from accelsim.api.plots import RunPlots
 from accelsim.api.table import Table
 from accelsim.cost.compare_costs import costs_of
 from accelsim.cost.energy import accelerator_of
-from accelsim.errors import OutputError
 from accelsim.report.export.run import layer_rows
-from accelsim.report.export.whole_file import new_file
 from accelsim.report.findings import Findings
 from accelsim.report.metrics import CATEGORY_MEANING, Summary, category_cycles, summarize, traffic_lines
 from accelsim.report.report import make_report
@@ -197,16 +196,7 @@ class Result:
         AccelsimError
             Something else is there, it cannot be written, or the name has another ending.
         """
-        if not isinstance(path, str | Path):
-            raise wrong_type("path", path, "a folder's path, or that of a .json or .html file")
-        target = Path(path)
-        if target.suffix.lower() not in (".json", ".html", ".htm"):
-            return self.findings(technology).write(target)
-        if target.is_dir():
-            raise OutputError(f"{target}: is a folder; allowed: the name of a file to write")
-        with new_file(target) as file:
-            file.write((self.record.to_json() if target.suffix.lower() == ".json" else self._page(technology)).encode())
-        return target
+        return saved(path, lambda folder: self.findings(technology).write(folder), self.record.to_json, lambda: self._page(technology))
 
     def _page(self, technology: TechnologyLike) -> str:
         from accelsim.report.html.page import to_page
@@ -236,6 +226,4 @@ def load_result(path: str | Path) -> Result:
     AccelsimError
         There is no such file, or it is not the result of a run that this version reads.
     """
-    if not isinstance(path, str | Path):
-        raise wrong_type("path", path, "the path of a run's folder or of a result.json")
-    return Result(read_result(Path(path)))
+    return Result(read_result(path_of("path", path, "the path of a run's folder or of a result.json")))

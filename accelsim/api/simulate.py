@@ -6,8 +6,9 @@ from collections.abc import Sequence
 
 from accelsim import simulation
 from accelsim.accelerator import Accelerator
+from accelsim.api.checks import check_flags, count_of, wrong_type
 from accelsim.api.display import watched
-from accelsim.api.inputs import AcceleratorLike, Overrides, accelerator_of, check_count, fitted, wrong_type
+from accelsim.api.inputs import AcceleratorLike, Overrides, accelerator_of, fitted
 from accelsim.api.result import Result
 from accelsim.api.trace import TraceLike, trace_of
 from accelsim.progress import Progress
@@ -51,9 +52,8 @@ def simulate(
     AccelsimError
         An unknown name, a wrong field, a network that does not fit the chip; the sentences of the command line.
     """
-    for name, value in (("frames", frames), ("batch", batch)):
-        check_count(name, value, 1, MOST)
-    check_count("seed", seed, 0)
+    frames, batch, seed = count_of("frames", frames, 1, MOST), count_of("batch", batch, 1, MOST), count_of("seed", seed, 0)
+    check_flags(fit_codebook=fit_codebook, what_if=what_if, functional=functional)
     if isinstance(then, str) or not isinstance(then, Sequence):
         raise wrong_type("then", then, "a list of traces")
     machine, networks = accelerator_of(accelerator, set), [trace_of(item) for item in (trace, *then)]

@@ -7,8 +7,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from accelsim.api.checks import check_flags, check_text, check_texts, count_of, wrong_type
 from accelsim.api.display import html_table, rendered, short_text, watched
-from accelsim.api.inputs import check_count, path_text, wrong_type
+from accelsim.api.paths import path_of, path_text
 from accelsim.api.plots import drawn, named
 from accelsim.api.table import Table
 from accelsim.cost.technology import load_technology
@@ -18,6 +19,7 @@ from accelsim.sweeps.best import front, under
 from accelsim.sweeps.columns import NUMERIC
 from accelsim.sweeps.expression import parse_expression
 from accelsim.sweeps.findings import DEFAULT_FIGURES, SweepFindings, ask, make_question
+from accelsim.sweeps.in_process import InProcess
 from accelsim.sweeps.pictures import check_pictures, draw, pictures_of
 from accelsim.sweeps.pool import ProcessPool, usable_cores
 from accelsim.sweeps.runner import run_sweep
@@ -32,6 +34,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 MOST_WORKERS = 1024
+_FIGURE = "the name of a figure such as 'area_mm2'"
+_CONDITIONS = "a list of conditions such as ['area_mm2 < 4']"
 
 
 class SweepPlots:
@@ -85,21 +89,27 @@ class SweepTable:
 
     def best(self, count: int = 5, *, figure: str = DEFAULT_FIGURES[0], under: Sequence[str] = ()) -> Table:
         """The points with the least `figure` among those that meet the conditions, ['area_mm2 < 4']."""
-        check_count("count", count, 1)
+        count = count_of("count", count, 1)
+        check_text("figure", figure, _FIGURE)
         return self._table(f"Best of {self.name} by {figure}", best_points(self._under(under), figure, count))
 
     def pareto_front(self, *figures: str, under: Sequence[str] = ()) -> Table:
         """The points that no other one beats in all of one to three figures (default: time, energy and area)."""
+        check_texts("figures", figures, _FIGURE)
         chosen = figures or DEFAULT_FIGURES
         return self._table(f"Pareto front of {', '.join(chosen)}", front(self._under(under), chosen))
 
     def sensitivity(self, figure: str = DEFAULT_FIGURES[0], *, under: Sequence[str] = ()) -> Table:
         """Effect of a change of one axis on a figure, all else equal: median, least and most of after over before."""
+        check_text("figure", figure, _FIGURE)
         ratios = sensitivity(self._under(under), figure)
         return Table(f"Sensitivity of {figure} to each axis", ({**asdict(item), "change": item.change} for item in ratios))
 
     def findings(self, figures: Sequence[str] = (), *, under: Sequence[str] = (), count: int = 5) -> SweepFindings:
         """Best points, Pareto front and sensitivities together: the record of `accelsim sweep`."""
+        count = count_of("count", count, 1)
+        check_texts("figures", figures, f"a list of figures, each {_FIGURE}")
+        check_texts("under", under, _CONDITIONS)
         return ask(self.points, make_question(self.points.sweep, ",".join(figures) or None, list(under), count))
 
     @property
@@ -121,11 +131,10 @@ class SweepTable:
 
     def save(self, folder: str | Path) -> Path:
         """Write tables and pictures as `accelsim sweep -o` does; AccelsimError if something else is there."""
-        return self.findings().write(Path(folder), draw(self.points))
+        return self.findings().write(path_of("folder", folder), draw(self.points))
 
     def _under(self, conditions: Sequence[str]) -> Points:
-        if isinstance(conditions, str):
-            raise wrong_type("under", conditions, "a list of conditions such as ['area_mm2 < 4']")
+        check_texts("under", conditions, _CONDITIONS)
         return under(self.points, [parse_expression(text) for text in conditions])
 
     def _table(self, title: str, points: Points) -> Table:
@@ -169,7 +178,7 @@ def sweep(
     Parameters
     ----------
     sweep : a name of `accelsim list sweeps`, a YAML file, or a mapping of its fields
-    workers : processes; by default one per core
+    workers : processes, by default one per core; 1 runs in this process, more need `if __name__ == "__main__":` in a script
     store : file of the runs; by default out/NAME.sqlite, as on the command line
     limit : run only the first `limit` points
     retry_failed : run points again that failed before
@@ -182,17 +191,18 @@ def sweep(
     """
     if not isinstance(sweep, str | Path | Mapping):
         raise wrong_type("sweep", sweep, "a sweep's name, the path of a YAML file, or a mapping of its fields")
-    for name, value in (("workers", workers), ("limit", limit)):
-        if value is not None:
-            check_count(name, value, 1, MOST_WORKERS if name == "workers" else None)
-    wanted = load_sweep(path_text(sweep) if isinstance(sweep, Path) else sweep)
+    processes = usable_cores() if workers is None else count_of("workers", workers, 1, MOST_WORKERS)
+    limit = None if limit is None else count_of("limit", limit, 1)
+    check_flags(retry_failed=retry_failed)
+    path = None if store is None else path_of("store", store)
+    wanted = load_sweep(path_text("sweep", sweep) if isinstance(sweep, str | Path) else sweep)
     check_pictures(wanted)
     technology = load_technology(wanted.technology)
-    path = Path("out") / f"{wanted.name}.sqlite" if store is None else Path(store)
-    if store is None:
+    if path is None:
+        path = Path("out") / f"{wanted.name}.sqlite"
         path.parent.mkdir(exist_ok=True)
     with open_store(path) as opened, watched(progress) as update:
-        backend = ProcessPool(workers or usable_cores(), technology)
+        backend = InProcess(technology) if processes == 1 else ProcessPool(processes, technology)
         note = None if update is None else _note(update)
         counts = run_sweep(wanted, opened, backend, technology, limit=limit, retry_failed=retry_failed, progress=note)
         return SweepTable(read_table(opened, wanted, counts.sweep), counts, path)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, overload
 
 from accelsim.api.display import html_table, short_text
+from accelsim.api.paths import path_of
 from accelsim.errors import ConfigError
 from accelsim.registry import suggest
 from accelsim.report.export.run import to_csv
@@ -66,7 +67,7 @@ class Table(Sequence[dict[str, Any]]):
 
     def save(self, file: str | Path) -> Path:
         """Write the rows as a CSV file; OutputError if it cannot be written."""
-        path = Path(file)
+        path = path_of("file", file)
         with new_file(path) as out:
             out.write(to_csv(self._rows).encode())
         return path

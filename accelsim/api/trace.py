@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from accelsim.api.checks import wrong_type
 from accelsim.api.display import html_table, rendered, watched
-from accelsim.api.inputs import path_text, wrong_type
+from accelsim.api.paths import path_of, path_text
 from accelsim.api.table import Table
 from accelsim.compression.compress_trace import materialize
 from accelsim.compression.compression_report import CompressionReport
@@ -101,7 +102,7 @@ class Trace:
 
     def save(self, folder: str | Path) -> Path:
         """Write the trace's directory; AccelsimError if something else is there or it cannot be written."""
-        return core.save_trace(self.record, folder)
+        return core.save_trace(self.record, path_of("folder", folder))
 
     def summary(self) -> str:
         """The tables of `accelsim inspect` as text."""
@@ -167,4 +168,4 @@ def _record(source: TraceLike, read: Callable[[str], core.Trace]) -> core.Trace:
         return source
     if not isinstance(source, str | Path):
         raise wrong_type("trace", source, "a trace's name, the path of its directory, NAME@FORMAT or a Trace")
-    return read(path_text(source) if isinstance(source, Path) else source)
+    return read(path_text("trace", source))

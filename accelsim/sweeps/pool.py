@@ -148,7 +148,8 @@ class ProcessPool:
                     status = worker.end()
                     false_starts = 0 if worker.ready else false_starts + 1
                     if false_starts > FALSE_STARTS:
-                        raise ConfigError(f"the pool's processes fail to start: exit status {status}") from None
+                        guard = "a script that runs a sweep must do so below `if __name__ == '__main__':`"
+                        raise ConfigError(f"the pool's processes fail to start: exit status {status}; {guard}") from None
                     workers[index] = self._start()
                     yield from self._blame(worker, status, deaths)
                     source.give_back(index, worker.points)

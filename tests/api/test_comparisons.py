@@ -85,3 +85,10 @@ def test_costs_stand_side_by_side(pair):
     rows = pair.costs("mvq40")
     assert [row["technology"] for row in rows] == ["mvq40", "mvq40"]
     assert rows[1]["energy_uj"] == pair.results[1].cost("mvq40").energy_uj.nominal
+
+
+def test_a_comparison_is_saved_as_the_ending_says(pair, tmp_path):
+    assert json.loads(pair.save(tmp_path / "c.json").read_text()) == json.loads(json.dumps(pair.to_dict()))
+    assert "<html" in pair.save(tmp_path / "c.html").read_text()
+    with pytest.raises(accelsim.AccelsimError, match=r"ends with \.csv; allowed: \.json, \.html, or a folder"):
+        pair.save(tmp_path / "c.csv")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 from typer.testing import CliRunner
 
@@ -60,6 +61,11 @@ WRONG = [
     (lambda: accelsim.compress("tiny_vit_float", {"*": "vecq:bits=3"}, layers="*"), "`layers` belongs to a single format"),
     (lambda: accelsim.simulate(CHIP, NETWORK).cost(1), "technology: 1 is of type int"),
     (lambda: accelsim.simulate(CHIP, NETWORK).save(1), "path: 1 is of type int"),
+    (lambda: accelsim.simulate(CHIP, NETWORK, what_if="yes"), "what_if: 'yes' is of type str; allowed: True or False"),
+    (lambda: accelsim.simulate(CHIP, NETWORK, fit_codebook=1), "fit_codebook: 1 is of type int; allowed: True or False"),
+    (lambda: accelsim.simulate(CHIP, NETWORK, progress=3), "progress: 3 is of type int; allowed: True, False, or a function"),
+    (lambda: accelsim.simulate(CHIP, NETWORK, set={"codebook.ports": "2"}), "ports"),
+    (lambda: accelsim.simulate(CHIP, NETWORK).save("run.csv"), "run.csv: ends with .csv; allowed: .json, .html, or a folder"),
     (lambda: accelsim.load_trace(NETWORK).weights("nothing"), "has no layer 'nothing'"),
 ]
 
@@ -69,3 +75,40 @@ def test_a_wrong_value_is_one_sentence_that_says_what_is_allowed(act, message):
     with pytest.raises(accelsim.AccelsimError, match=message) as error:
         act()
     assert "\n" not in str(error.value)
+
+
+BAD_PATHS = [(3, "3 is of type int"), ("a\0b", "cannot be a file's name"), ("", "cannot be a file's name"), ("n" * 300, "is too long")]
+USES_OF_A_PATH = {
+    "load_result": accelsim.load_result,
+    "load_trace": accelsim.load_trace,
+    "load_accelerator": accelsim.load_accelerator,
+    "sweep": accelsim.sweep,
+    "sweep's store": lambda path: accelsim.sweep("codebook", store=path),
+    "compress": lambda path: accelsim.compress("tiny_vit_float", "uniform:bits=8", out=path),
+    "import_model": lambda path: accelsim.import_model("vit:hidden_size=192", out=path, seed=1),
+    "trace": lambda path: accelsim.load_trace(NETWORK).save(path),
+    "run": lambda path: accelsim.simulate(CHIP, NETWORK).save(path),
+    "table": lambda path: accelsim.simulate(CHIP, NETWORK).limits().save(path),
+    "picture": lambda path: accelsim.simulate(CHIP, NETWORK).plot.cycles(file=path),
+    "comparison": lambda path: accelsim.compare(f"{CHIP}:{NETWORK}", "tiny_vit_ssvq").save(path),
+}
+
+
+@pytest.mark.parametrize("use", USES_OF_A_PATH.values(), ids=USES_OF_A_PATH)
+@pytest.mark.parametrize(("path", "message"), BAD_PATHS, ids=["number", "nul", "empty", "long"])
+def test_a_path_that_no_file_can_have_is_one_sentence(use, path, message):
+    with pytest.raises(accelsim.AccelsimError, match=message) as error:
+        use(path)
+    assert "\n" not in str(error.value)
+
+
+def test_whole_numbers_of_numpy_are_whole_numbers():
+    mine = accelsim.simulate(CHIP, NETWORK, frames=2, batch=2, seed=3, set={"codebook.ports": 2})
+    one, two, three = (np.int64(value) for value in (1, 2, 3))
+    theirs = accelsim.simulate(CHIP, NETWORK, frames=two, batch=one + one, seed=three, set={"codebook.ports": two})
+    assert theirs.record.to_json() == mine.record.to_json()
+
+
+@pytest.mark.parametrize("name", ["null", "12", "a: b", "it's {x}"])
+def test_a_text_in_a_mapping_is_that_text(name):
+    assert accelsim.load_accelerator(CHIP, set={"name": name}).name == name

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import multiprocessing
+import pickle
+
 import pytest
 
 import accelsim
@@ -66,3 +69,34 @@ def test_wrong_questions_are_one_message(table):
         table.best(under="area_mm2 < 4")
     with pytest.raises(accelsim.AccelsimError, match="no axis or figure 'area'"):
         table.best(figure="area")
+
+
+def test_a_table_survives_pickling(table):
+    copy = pickle.loads(pickle.dumps(table))
+    assert copy.rows.to_dict() == table.rows.to_dict()
+    assert copy.best(1, under=["codebook.ports >= 2"]).to_dict() == table.best(1, under=["codebook.ports >= 2"]).to_dict()
+
+
+QUESTIONS = [
+    (lambda table: table.best(figure=3), "figure: 3 is of type int; allowed: the name of a figure"),
+    (lambda table: table.best(under=[3]), "an item of under: 3 is of type int; allowed: a list of conditions"),
+    (lambda table: table.sensitivity(None), "figure: null is of type NoneType"),
+    (lambda table: table.plot(3), "name: 3 is of type int; allowed: the name of a picture"),
+    (lambda table: table.plot([]), r"name: \[\] is of type list"),
+    (lambda table: table.pareto_front(3), "an item of figures: 3 is of type int"),
+    (lambda table: table.findings([3]), "an item of figures: 3 is of type int"),
+    (lambda table: table.summary(count="x"), "count: 'x' is of type str; allowed: a whole number"),
+    (lambda table: table.findings(count=0), "count has value 0; allowed: 1 or more"),
+]
+
+
+@pytest.mark.parametrize(("ask", "message"), QUESTIONS, ids=[item[1][:25] for item in QUESTIONS])
+def test_a_question_of_a_wrong_type_names_the_argument(table, ask, message):
+    with pytest.raises(accelsim.AccelsimError, match=message):
+        ask(table)
+
+
+def test_one_worker_starts_no_process(monkeypatch, tmp_path, table):
+    monkeypatch.setattr(multiprocessing, "get_context", None)
+    alone = accelsim.sweep(SMALL, workers=1, store=tmp_path / "alone.sqlite")
+    assert alone.rows.to_dict() == table.rows.to_dict()

@@ -1,0 +1,50 @@
+"""Paths as users give them: checked before anything is read or written."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from accelsim.api.checks import wrong_type
+from accelsim.errors import ConfigError, OutputError
+from accelsim.problems import shown
+from accelsim.report.export.whole_file import new_file
+
+MOST_BYTES, MOST_NAME_BYTES = 4095, 255  # of a path and of each name in it, as file systems allow
+_PAGE = (".html", ".htm")
+
+
+def path_of(what: str, path: object, allowed: str = "a path, as text or a Path") -> Path:
+    """`path` as a Path; ConfigError for another type, or for a name that no file can have."""
+    if not isinstance(path, str | Path):
+        raise wrong_type(what, path, allowed)
+    try:
+        raw = os.fsencode(path)
+    except UnicodeEncodeError:
+        raw = b"\0"
+    if not raw or b"\0" in raw:
+        raise ConfigError(f"{what}: {shown(str(path))} cannot be a file's name; allowed: {allowed}")
+    if len(raw) > MOST_BYTES or max(map(len, raw.split(b"/"))) > MOST_NAME_BYTES:
+        limits = f"at most {MOST_BYTES} bytes, {MOST_NAME_BYTES} per name"
+        raise ConfigError(f"{what}: {shown(str(path))} is too long; allowed: {limits}")
+    return Path(path)
+
+
+def path_text(what: str, source: str | Path) -> str:
+    """A preset's name as it is; a Path as text that cannot be taken for a name."""
+    path = path_of(what, source)
+    return source if isinstance(source, str) else str(path) if "/" in str(path) else f"./{path}"
+
+
+def saved(path: str | Path, folder: Callable[[Path], Path], json: Callable[[], str], page: Callable[[], str]) -> Path:
+    """Write a folder, a '.json' file or a '.html' page, as the path's ending says; OutputError for another ending."""
+    target = path_of("path", path, "a folder's path, or that of a .json or .html file")
+    ending = target.suffix.lower()
+    if not ending or (target.is_dir() and ending not in (".json", *_PAGE)):
+        return folder(target)
+    if ending not in (".json", *_PAGE):
+        raise OutputError(f"{target}: ends with {ending}; allowed: .json, .html, or a folder's name without an ending")
+    with new_file(target) as file:
+        file.write((json() if ending == ".json" else page()).encode())
+    return target
