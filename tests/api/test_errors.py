@@ -64,7 +64,6 @@ WRONG = [
     (lambda: accelsim.simulate(CHIP, NETWORK, what_if="yes"), "what_if: 'yes' is of type str; allowed: True or False"),
     (lambda: accelsim.simulate(CHIP, NETWORK, fit_codebook=1), "fit_codebook: 1 is of type int; allowed: True or False"),
     (lambda: accelsim.simulate(CHIP, NETWORK, progress=3), "progress: 3 is of type int; allowed: True, False, or a function"),
-    (lambda: accelsim.simulate(CHIP, NETWORK, set={"codebook.ports": "2"}), "ports"),
     (lambda: accelsim.simulate(CHIP, NETWORK).save("run.csv"), "run.csv: ends with .csv; allowed: .json, .html, or a folder"),
     (lambda: accelsim.load_trace(NETWORK).weights("nothing"), "has no layer 'nothing'"),
 ]
