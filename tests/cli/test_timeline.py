@@ -133,7 +133,7 @@ def test_a_trace_of_another_place_is_given_by_its_folder(saved: Path, tmp_path: 
         (("-o", "{}/t.json", "--cycles", "5-9"), "--cycles '5-9'"),
         (("-o", "{}/t.json", "--cycles", "9000000.."), "no cycle of the run"),
         (("-o", "{}/t.json", "--layers", "*fc3*"), "no layer has such a name"),
-        (("-o", "{}/t.json", "--layers", "*fc2*", "--cycles", "0..10"), "nothing of the chosen layers happens"),
+        (("-o", "{}/t.json", "--layers", "*fc2*", "--cycles", "0..10"), "the chosen layers have no activity"),
         (
             (
                 "-o",

@@ -180,7 +180,7 @@ def test_a_window_of_cycles_shows_what_the_whole_shows_there(preset: RecordedRun
 def test_a_layer_that_is_fused_into_another_is_named_with_it(tmp_path: Path) -> None:
     run = simulate_recorded(*MACHINES["ideal memory, each tile loads first"])
     assert run.result.layers[-1].name == "add13"
-    with pytest.raises(ConfigError, match=r"nothing of the chosen layers happens in cycles .*; 'add13' is fused into gemm12: choose that"):
+    with pytest.raises(ConfigError, match=r"the chosen layers have no activity in cycles .*; 'add13' is fused into gemm12: choose that"):
         draw(run, tmp_path, layers="add13")
     assert list(tmp_path.iterdir()) == []
 
