@@ -190,7 +190,7 @@ SRAM = "size_B,node_nm,word_bits,ports,cell,area_mm2\n"
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("a,b\n1,2\n", r"column 'block', 'ROWS', 'check', 'size_B' is missing"),
+        ("a,b\n1,2\n", r"no column identifies the kind of file; allowed: one of 'block', 'ROWS', 'check', 'size_B'"),
         ("block,params\nadder,N=8\n", r"column 'lib' is missing"),
         (BLOCKS + "flux,N=8,nangate45,4,\n", r"line 2, column block: 'flux' is not allowed; allowed: one of mul8x8"),
         (BLOCKS + "adder,M=8,nangate45,4,\n", r"column params: 'M=8' is not allowed; allowed: each of N=N"),
