@@ -96,7 +96,7 @@ def test_a_mistyped_list_is_answered_with_the_known_ones():
         (["run", "edge-32x32", "tiny_vit_ssvq", "--set", "array.rwos=3"], "did you mean 'rows'?"),
         (["run", "edge-32x32", "tiny_vit_ssvq", "--set", "clock.fast=3"], "'clock' is a value, not a group of fields"),
         (["run", "edge-32x32", "tiny_vit_ssvq", "--set", "array={"], "is not a YAML value"),
-        (["run", "x" * 5000 + "/", "tiny_vit_ssvq"], "File name too long"),
+        (["run", "x" * 5000 + "/", "tiny_vit_ssvq"], "is too long; allowed: at most 4095 bytes, 255 per name"),
         (["compare", "edge-32x32:tiny_vit_int8"], "needs a baseline and at least one other"),
         (["compare", "tiny_vit_int8", "tiny_vit_ssvq"], "the first item of compare must be ACCEL:TRACE; given: 'tiny_vit_int8'"),
         (["inspect", "nothing"], "unknown trace 'nothing'"),

@@ -197,7 +197,7 @@ def test_a_timeline_never_replaces_a_result(saved: Path) -> None:
     ("content", "message"),
     [
         ("{}", "is not the result of a run: it has no field `schema_version`"),
-        ('{"schema_version": 2}', "field `frames` is missing"),
+        ('{"schema_version": 2}', "not a result file: field `run_id` is missing"),
         ('{"schema_version": 3}', "field `schema_version`: 3 cannot be read; allowed: 1..2"),
         ("\xff", "it is not UTF-8 text"),
         ("text", "not a result file"),
