@@ -42,7 +42,7 @@ class LayerBuild:
 class Lowering:
     """Growing arrays of a program."""
 
-    accelerator: Target
+    target: Target
     streams: StreamBuilder
     conflicts: BankConflicts
     weight_memory: str
@@ -72,7 +72,7 @@ class Lowering:
 
     def vector_accesses(self, row_bytes: Iterable[int], cycles: int) -> int:
         """Activation SRAM accesses per cycle while a row is processed for `cycles`: it is read and written once, whatever the passes."""
-        total = sum(self.accelerator.activation_buffer.accesses(size) for size in row_bytes)
+        total = sum(self.target.activation_buffer.accesses(size) for size in row_bytes)
         return -(-total // cycles) if cycles else 0
 
 
@@ -93,7 +93,7 @@ class Inference:
         self.low, self.trace, self.plan, self.allocation = low, network.trace, network.plan, network.allocation
         self.before = (low.drains[-1] if low.drains else -1, low.row_tasks[-1] if low.row_tasks else -1)
         self.first_drain, self.first_row = len(low.drains), len(low.row_tasks)
-        self.accelerator = low.accelerator
+        self.target = low.target
         self.layer_index: dict[str, int] = {}
         self.task_of: dict[int, int] = {}  # operation -> its drain or row task
         self.writers: dict[TensorId, list[int]] = {}  # tensor -> tasks that wrote it
@@ -162,7 +162,7 @@ def place_is_free(inference: Inference, op: Op) -> KernelFields:
 def passes_of(inference: Inference, layer: Layer, fused: bool) -> int:
     """Passes that the vector unit makes for a layer over a row of its result."""
     assert isinstance(layer, VectorLayer)  # the plan assigns the unit nothing else
-    return layer.passes(inference.accelerator.vector_unit.passes.of, fused)
+    return layer.passes(inference.target.vector_unit.passes.of, fused)
 
 
 def as_array(records: list[KernelFields], dtype: np.dtype[np.void]) -> np.ndarray:

@@ -13,7 +13,7 @@ from accelsim.program import ActivationJob, Slot
 def load_tensor(inference: Inference, live_range: LiveRange, op: Op) -> None:
     """Lower a live range that begins with a read from DRAM: a load task, and the job that fills it."""
     low, tensor = inference.low, inference.plan.tensors[live_range.tensor]
-    if inference.accelerator.placement.activations == "none" and not tensor.is_input:
+    if inference.target.placement.activations == "none" and not tensor.is_input:
         raise CompileError(f"layer {op.layer.name!r}: {tensor.id.name!r} would be read back, but placement.activations = 'none'")
     row_bytes = max(1, tensor.bytes // tensor.rows)
     writes = tuple(inference.stores[key] for key in (tensor.sources or (tensor.id,)) if key in inference.stores)
@@ -31,7 +31,7 @@ def load_tensor(inference: Inference, live_range: LiveRange, op: Op) -> None:
     operand = "activations_in" if tensor.is_input else "spill_in"
     pieces, pitch = tensor.planes, (tensor.whole or tensor).bytes // tensor.planes
     address = -1  # without a memory for activations the host puts the input into the buffer, as soon as its slot is free
-    if inference.accelerator.placement.activations == "dram":
+    if inference.target.placement.activations == "dram":
         address = dram_address(inference, tensor)
         for piece in range(pieces):
             book_traffic(inference, reader.layer.name, operand, "dram", False, tensor.bytes // pieces, address + piece * pitch)
@@ -49,7 +49,7 @@ def store_results(inference: Inference, op: Op) -> None:
     """Jobs that write what `op` completed to DRAM: spills, and the outputs of the model."""
     low = inference.low
     tensor = inference.plan.tensors[op.writes]
-    if op.index != tensor.producers[-1] or inference.accelerator.placement.activations == "none":
+    if op.index != tensor.producers[-1] or inference.target.placement.activations == "none":
         return
     live_range = inference.allocation.of(op.writes)[0]
     if not live_range.stored:
@@ -104,7 +104,7 @@ def dram_address(inference: Inference, tensor: Tensor) -> int:
 
 def book_traffic(inference: Inference, layer: str, operand: str, memory: str, write: bool, size: int, address: int) -> None:
     """Book `size` useful bytes at `address`, and what whole bursts add to each of their transfers."""
-    burst, transfer = inference.low.burst_bytes[memory], inference.accelerator.dma.transfer
+    burst, transfer = inference.low.burst_bytes[memory], inference.target.dma.transfer
     ends = [min(first + transfer, address + size) for first in range(address, address + size, transfer)]
     bus = sum(-(-end // burst) - first // burst for first, end in zip((address, *ends), ends, strict=False)) * burst
     bits = inference.low.layers[inference.layer_index[layer]].bits

@@ -44,11 +44,11 @@ class WeightReuse:
 
 def weight_reuse(inference: Inference, layer: Layer, split: ProductSplit) -> WeightReuse:
     """How long the weights of a product stay."""
-    accelerator = inference.accelerator
+    target = inference.target
     header = 0
     if isinstance(layer, WeightedLayer):
-        header = header_bytes(layer.weight, accelerator.vector_unit, accelerator.codebook.store == "rom")
-    capacity = accelerator.weight_buffer.capacity
+        header = header_bytes(layer.weight, target.vector_unit, target.codebook.store == "rom")
+    capacity = target.weight_buffer.capacity
     stream_bytes = split.stream_words * split.geometry.word_bits // 8
     return WeightReuse(
         header_bytes=header,
@@ -63,7 +63,7 @@ def weights_of_run(
     """(fields of a run that say where its weights are, whether they are fetched anew)."""
     places = inference.kept_weights.setdefault(layer.name, {})
     key, fetched = (part.group, part.stripe), False
-    buffered = inference.accelerator.weight_buffer.residency == "stream"
+    buffered = inference.target.weight_buffer.residency == "stream"
     if reuse.fetches(split, part):
         words = split.stream_words
         stream = RunStream(
@@ -81,20 +81,20 @@ def weights_of_run(
 
 def _place(inference: Inference, layer: WeightedLayer, split: ProductSplit, part: Part, stream: RunStream) -> tuple[KernelFields, bool]:
     """(fields of the runs that read a stream, whether it is fetched: what is pinned is fetched once for all inferences)."""
-    low, accelerator = inference.low, inference.accelerator
+    low, target = inference.low, inference.target
     row_tile = split.row_tile.index
     name = f"{part.group}.{part.stripe}.{part.chunk}" + (f".{row_tile}" if row_tile else "")
     key = (inference.trace.name, f"{layer.name}/{name}")
     fetched = key not in low.pinned
     if fetched:
-        if accelerator.control.overlap != "prefetch":
+        if target.control.overlap != "prefetch":
             stream = _gated(inference, stream, split)
         base = low.streams.buffered_bytes
         _check_header(inference, layer, stream)
         chunk0, count, bus = low.streams.add(stream, f"layer {layer.name!r}")
         if bus > stream.bytes:
             low.layers[stream.layer].bits["burst_rounding", low.weight_memory, False] += 8 * (bus - stream.bytes)
-        if accelerator.weight_buffer.residency == "pinned":
+        if target.weight_buffer.residency == "pinned":
             low.pinned[key] = (chunk0, count, base)
     else:
         chunk0, count, base = low.pinned[key]
@@ -105,8 +105,8 @@ def _place(inference: Inference, layer: WeightedLayer, split: ProductSplit, part
 
 def _check_header(inference: Inference, layer: WeightedLayer, stream: RunStream) -> None:
     """A header waits in the buffer until the records behind it have begun to come."""
-    capacity = inference.accelerator.weight_buffer.capacity
-    short = stream.header_bytes + inference.accelerator.dma.transfer - capacity
+    capacity = inference.target.weight_buffer.capacity
+    short = stream.header_bytes + inference.target.dma.transfer - capacity
     if stream.buffered and short > 0:
         raise CompileError(
             f"layer {layer.name!r}: codebook, scales and biases ({stream.header_bytes} B) and one transfer do not fit "
@@ -116,14 +116,14 @@ def _check_header(inference: Inference, layer: WeightedLayer, stream: RunStream)
 
 def _gated(inference: Inference, stream: RunStream, split: ProductSplit) -> RunStream:
     """`stream` in batches that load before they compute: a layer (or what fits of it), or a tile."""
-    geometry, control = split.geometry, inference.accelerator.control
+    geometry, control = split.geometry, inference.target.control
     groups = 0
     tile_words: list[int] = []
     for tile in range(split.kt_count * split.run_stripes):
         groups += geometry.tile_groups(split.k, tile % split.kt_count)
         tile_words.append(min(stream.words, -(-groups * geometry.pop_bits // geometry.word_bits)))
     ends = layer_batches(
-        tile_words, stream.words, stream.header_bytes, stream.word_bytes, inference.accelerator.weight_buffer.capacity,
+        tile_words, stream.words, stream.header_bytes, stream.word_bytes, inference.target.weight_buffer.capacity,
         control.overlap == "none",
     )  # fmt: skip
     gates: list[int] = []
@@ -138,10 +138,10 @@ def book_weights(inference: Inference, layer: WeightedLayer, split: ProductSplit
     """Book the image, as often as it is fetched, and the header, which comes with the first fetch alone."""
     if not fetches:
         return
-    low, accelerator = inference.low, inference.accelerator
+    low, target = inference.low, inference.target
     bits = low.layers[inference.layer_index[layer.name]].bits
     for operand, count in record_traffic(image_bits(split.geometry, layer, split.packing)).items():
         bits[operand, low.weight_memory, False] += count * fetches
     if split.row_tile.index == 0:
-        for operand, count in header_traffic(layer.weight, accelerator.vector_unit, accelerator.codebook.store == "rom").items():
+        for operand, count in header_traffic(layer.weight, target.vector_unit, target.codebook.store == "rom").items():
             bits[operand, low.weight_memory, False] += count

@@ -18,7 +18,7 @@ from accelsim.trace.layers import MacLayer, MatmulLayer, WeightedLayer
 def lower_product(inference: Inference, op: Op) -> None:
     """Append the runs of a product, their streams and its drain."""
     low, layer = inference.low, op.layer
-    split = split_product(op, _geometry(inference, op), inference.accelerator.array.max_m)
+    split = split_product(op, _geometry(inference, op), inference.target.array.max_m)
     drain = _drain(inference, op, split.all_stripes, split.columns, split.geometry.cols)
     common = _fields_of_all_runs(inference, op, split, drain)
     conflicts = _bank_conflicts(inference, op, split)
@@ -40,8 +40,8 @@ def lower_product(inference: Inference, op: Op) -> None:
     if loads_codebook and split.row_tile.index == split.row_tile.count - 1:
         low.runs[-1]["codebook_release"] = len(low.cb_runs) - 1
     build = low.layers[inference.layer_index[layer.name]]
-    _note(build, split, reuse, inference.accelerator.array.cols)
-    _bound(build, split, inference.accelerator.array.rows_per_cycle)
+    _note(build, split, reuse, inference.target.array.cols)
+    _bound(build, split, inference.target.array.rows_per_cycle)
     if isinstance(layer, WeightedLayer):
         book_weights(inference, layer, split, fetches // split.stream_count)
     inference.task_of[op.index] = drain
@@ -51,23 +51,23 @@ def lower_product(inference: Inference, op: Op) -> None:
 def _geometry(inference: Inference, op: Op) -> CoreGeometry:
     layer = op.layer
     if isinstance(layer, WeightedLayer):
-        return weight_geometry(inference.accelerator, layer)
+        return weight_geometry(inference.target, layer)
     assert isinstance(layer, MatmulLayer)  # the plan makes products of these two only
     for key, _ in op.reads:
         if inference.plan.tensors[key].bits != 8:
             raise CompileError(f"layer {layer.name!r}: operand {key.name!r} has {inference.plan.tensors[key].bits} bits; the array takes 8")
-    return activation_geometry(inference.accelerator, layer.transposed_b)
+    return activation_geometry(inference.target, layer.transposed_b)
 
 
 def _fields_of_all_runs(inference: Inference, op: Op, split: ProductSplit, drain: int) -> KernelFields:
     """Fields that the runs of a product have in common; without a codebook and a stream of weights, which a run may add."""
-    accelerator, geometry, layer = inference.accelerator, split.geometry, op.layer
+    target, geometry, layer = inference.target, split.geometry, op.layer
     assert isinstance(layer, MacLayer)  # the plan puts nothing else on the array
     return {
         "layer": inference.layer_index[layer.name],
         "k": op.k,
         "kt_count": split.kt_count,
-        "d": geometry.codeword_length * (accelerator.array.cols // geometry.cols),  # as the kernel counts records: over all columns
+        "d": geometry.codeword_length * (target.array.cols // geometry.cols),  # as the kernel counts records: over all columns
         "axis": geometry.axis,
         "ports": geometry.ports,
         "pop_bits": geometry.pop_bits,
@@ -75,7 +75,7 @@ def _fields_of_all_runs(inference: Inference, op: Op, split: ProductSplit, drain
         "word_bits": geometry.word_bits,
         "out_task": drain,
         "out_rows": op.m,
-        "row_accesses": row_accesses(accelerator.activation_buffer, layer, accelerator.array.rows),
+        "row_accesses": row_accesses(target.activation_buffer, layer, target.array.rows),
         "codebook_load": -1,
         "codebook_release": -1,
         "chunk0": -1,
@@ -111,7 +111,7 @@ def _bank_conflicts(inference: Inference, op: Op, split: ProductSplit) -> int:
 
 def _loads_codebook(inference: Inference, op: Op, split: ProductSplit) -> bool:
     """Whether the runs decode with a codebook that is loaded for their layer."""
-    return isinstance(op.layer, WeightedLayer) and split.geometry.decode and inference.accelerator.codebook.store == "ram"
+    return isinstance(op.layer, WeightedLayer) and split.geometry.decode and inference.target.codebook.store == "ram"
 
 
 def _codebook_load(low: Lowering, split: ProductSplit, part: Part) -> int:
@@ -124,7 +124,7 @@ def _codebook_load(low: Lowering, split: ProductSplit, part: Part) -> int:
 
 def _drain(inference: Inference, op: Op, stripes: int, columns: int, cols: int) -> int:
     """The task that requantizes what the array puts out (`columns` of each group, `cols` a stripe), with the fused functions' passes."""
-    low, vector = inference.low, inference.accelerator.vector_unit
+    low, vector = inference.low, inference.target.vector_unit
     passes = vector.passes.requantize + sum(passes_of(inference, layer, True) for layer in op.fused)
     operands = [key for key, role in op.reads if role == "operand"]
     fields: KernelFields = {}

@@ -14,7 +14,7 @@ from accelsim.ops.operation import LineWindow
 
 
 def lower_row_function(inference: Inference, op: Op) -> None:
-    low, vector, layer = inference.low, inference.accelerator.vector_unit, op.layer
+    low, vector, layer = inference.low, inference.target.vector_unit, op.layer
     tensor = inference.plan.tensors[op.writes]
     rows = op.row_tile.rows if op.row_tile is not None else tensor.rows
     fields: KernelFields = {}
@@ -76,14 +76,14 @@ def _parameters(inference: Inference, op: Op) -> int:
         inference.parameters[layer.name] = low.pinned[key][0] + low.pinned[key][1] - 1
         return inference.parameters[layer.name]
     index = inference.layer_index[layer.name]
-    gate = low.tiles if inference.accelerator.control.overlap != "prefetch" else 0
+    gate = low.tiles if inference.target.control.overlap != "prefetch" else 0
     stream = RunStream(index, layer.parameter_bytes, 1, 0, (0,), (gate,), False)
     chunk0, count, bus = low.streams.add(stream, f"layer {layer.name!r}")
     bits = low.layers[index].bits
     bits["parameters", low.weight_memory, False] += 8 * layer.parameter_bytes
     if bus > layer.parameter_bytes:
         bits["burst_rounding", low.weight_memory, False] += 8 * (bus - layer.parameter_bytes)
-    if inference.accelerator.weight_buffer.residency == "pinned":
+    if inference.target.weight_buffer.residency == "pinned":
         low.pinned[key] = (chunk0, count, 0)
     inference.parameters[layer.name] = chunk0 + count - 1
     return chunk0 + count - 1

@@ -44,7 +44,7 @@ class RunStream:
 class StreamBuilder:
     """Collects streams, gives them addresses, and cuts them into transfers."""
 
-    accelerator: Target
+    target: Target
     burst_bytes: int
     buffered_bytes: int = 0  # of all streams so far: what the loader's progress is counted against
     address: int = 0
@@ -63,8 +63,8 @@ class StreamBuilder:
         CompileError
             A batch that must be in the weight buffer at once does not fit.
         """
-        accelerator, transfer = self.accelerator, self.accelerator.dma.transfer
-        capacity = accelerator.weight_buffer.capacity
+        target, transfer = self.target, self.target.dma.transfer
+        capacity = target.weight_buffer.capacity
         address, size, need, gate, visible, end = self._columns
         first = self.count
         start = 0
@@ -76,11 +76,11 @@ class StreamBuilder:
             if stream.buffered and len(stream.batch_words) > 1 and stop - start > capacity:
                 raise CompileError(
                     f"{what}: {stop - start} B must be in the weight buffer at once with control.overlap = "
-                    f"{accelerator.control.overlap!r}; weight_buffer.capacity = {capacity} B is short by {stop - start - capacity} B"
+                    f"{target.control.overlap!r}; weight_buffer.capacity = {capacity} B is short by {stop - start - capacity} B"
                 )
             pieces = list(range(start, stop, transfer))
             last = self.count + len(pieces) - 1
-            gated = accelerator.control.overlap != "prefetch" and stream.buffered
+            gated = target.control.overlap != "prefetch" and stream.buffered
             for piece in pieces:
                 bytes_here = min(transfer, stop - piece)
                 address.append(self.address + piece)
