@@ -1,6 +1,6 @@
 """Text metrics: the width of a line, and text broken into lines of a given width.
 
-Disputable assumption: widths are those of the font's outlines; hinting can make a line a little wider, for which 4 % are kept free.
+Disputable assumption: widths are those of the unhinted font; hinting can make a line a little wider, for which 4 % are kept free.
 """
 
 from __future__ import annotations
@@ -8,15 +8,16 @@ from __future__ import annotations
 from bisect import bisect_right
 
 from matplotlib.font_manager import FontProperties
-from matplotlib.textpath import TextPath
+from matplotlib.textpath import text_to_path
 
 FONT = "DejaVu Sans"
-_SHARE = 0.96  # of a width that outlines may fill
+_SHARE = 0.96  # of a width that a line may fill
 
 
 def line_points(line: str, size: float) -> float:
-    """Width of a line in a type size, both in points."""
-    return float(TextPath((0, 0), line, size=size, prop=FontProperties(family=FONT)).get_extents().width) if line.strip() else 0.0
+    """Width of a line in a type size, both in points; to be measured within `look`, which draws a missing glyph as a box."""
+    width, _, _ = text_to_path.get_text_width_height_descent(line, FontProperties(family=FONT, size=size), ismath=False)
+    return float(width)
 
 
 def broken(text: str, size: float, width: float) -> list[str]:
