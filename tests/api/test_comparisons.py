@@ -20,6 +20,12 @@ def pair() -> accelsim.Comparison:
     return accelsim.compare(accelsim.simulate(CHIP, INT8), accelsim.simulate(CHIP, SSVQ))
 
 
+@pytest.fixture(scope="module")
+def folder(pair, tmp_path_factory) -> Path:
+    """The pair as it is saved."""
+    return pair.save(tmp_path_factory.mktemp("saved") / "pair")
+
+
 def test_the_speed_up_is_the_ratio_of_the_times(pair):
     first, second = pair.results
     assert pair.speed_up == pytest.approx(first.milliseconds / second.milliseconds)
@@ -59,10 +65,9 @@ def test_a_walk_ends_at_the_speed_up(pair, tmp_path):
         pair.walk(2)
 
 
-def test_every_picture_of_a_comparison_has_a_method(pair, tmp_path):
+def test_every_picture_of_a_comparison_has_a_method(pair, folder, tmp_path):
     names = {name for name in dir(type(pair.plot)) if not name.startswith("_")} - {"walk"}
-    pair.save(tmp_path / "pair")
-    assert {path.stem for path in (tmp_path / "pair").glob("*.svg")} == names
+    assert {path.stem for path in folder.glob("*.svg")} == names
     for name in sorted(names):
         assert getattr(pair.plot, name)(file=tmp_path / f"{name}.png").axes
     with pytest.raises(accelsim.AccelsimError, match="has no picture 'waterfall_cause_2'"):
@@ -73,10 +78,9 @@ def files_below(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
-def test_a_saved_comparison_holds_what_the_command_line_writes(pair, tmp_path):
+def test_a_saved_comparison_holds_what_the_command_line_writes(folder, tmp_path):
     assert CliRunner().invoke(app, ["compare", f"{CHIP}:{INT8}", SSVQ, "-q", "-o", str(tmp_path / "theirs")]).exit_code == 0
-    pair.save(tmp_path / "ours")
-    ours, theirs = (files_below(tmp_path / name) for name in ("ours", "theirs"))
+    ours, theirs = files_below(folder), files_below(tmp_path / "theirs")
     assert ours == theirs
     assert COMPARISON_FOLDER.marker in ours
 

@@ -30,6 +30,12 @@ def run() -> accelsim.Result:
     return accelsim.simulate(CHIP, NETWORK)
 
 
+@pytest.fixture(scope="module")
+def folder(run, tmp_path_factory) -> Path:
+    """The run as it is saved."""
+    return run.save(tmp_path_factory.mktemp("saved") / "run")
+
+
 def lines(text: str) -> int:
     return len(text.splitlines())
 
@@ -107,13 +113,12 @@ def test_pages_show_escaped_text_and_nothing_from_outside(run):
     assert "&lt;script src=&#x27;http://x&#x27;&gt;&amp;" in wicked._repr_html_()
 
 
-def test_a_saved_folder_is_the_command_lines(run, tmp_path):
+def test_a_saved_folder_is_the_command_lines(run, folder, tmp_path):
     assert CliRunner().invoke(app, ["run", CHIP, NETWORK, "-q", "-o", str(tmp_path / "theirs")]).exit_code == 0
-    run.save(tmp_path / "ours")
     files = {path.name: path.read_bytes() for path in (tmp_path / "theirs").iterdir()}
-    assert {path.name: path.read_bytes() for path in (tmp_path / "ours").iterdir()} == files
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == files
     assert set(files) <= set(RUN_FOLDER.names)
-    assert accelsim.load_result(tmp_path / "ours").record == run.record
+    assert accelsim.load_result(folder).record == run.record
 
 
 def test_a_result_is_saved_as_a_file_and_as_a_page(run, tmp_path):
@@ -152,11 +157,11 @@ def test_without_pandas_the_message_names_the_extra(run, monkeypatch):
         run.to_frame()
 
 
-def test_a_table_is_read_by_row_column_and_slice(run, tmp_path):
+def test_a_table_is_read_by_row_column_and_slice(run, folder, tmp_path):
     table = run.layers
     assert table[0] == table.to_dict()[0]
     assert table["layer"][:2] == [row["layer"] for row in table[:2]]
-    assert table.save(tmp_path / "layers.csv").read_text() == (run.save(tmp_path / "run") / "layers.csv").read_text()
+    assert table.save(tmp_path / "layers.csv").read_text() == (folder / "layers.csv").read_text()
     with pytest.raises(accelsim.AccelsimError, match="no column 'laier'; did you mean 'layer'"):
         table["laier"]
     assert repr(accelsim.Table("nothing", [])) == "nothing: 0 rows"
