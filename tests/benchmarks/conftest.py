@@ -1,4 +1,4 @@
-"""Speed beside its target. Only a ratio of times of one run is judged, and only by `make bench`: `make test` runs the same work once."""
+"""Speed beside its target. Only a ratio of times of one run is judged, and only by `make bench`: `make test` runs the same code once."""
 
 from __future__ import annotations
 

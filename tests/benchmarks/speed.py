@@ -13,7 +13,7 @@ Work = Callable[[], object]
 
 @dataclass(frozen=True)
 class Speed:
-    """Measures and judges where benchmarks are enabled; elsewhere all work runs once, and its time is told to nobody.
+    """Measures and judges where benchmarks are enabled; elsewhere work runs once, on less input, and its time is told to nobody.
 
     Attributes
     ----------
@@ -23,6 +23,10 @@ class Speed:
 
     judged: bool
     rows: list[tuple[str, str, str]] = field(default_factory=list)
+
+    def size(self, full: int, small: int) -> int:
+        """Amount of input: `full` where it is measured, `small` where it only has to work."""
+        return full if self.judged else small
 
     def seconds(self, *works: Work, clock: Callable[[], float] = time.perf_counter, turns: int = 5, calls: int = 4) -> tuple[float, ...]:
         """Shortest call of each. They take turns of some calls, so that a machine that slows down slows all of them."""

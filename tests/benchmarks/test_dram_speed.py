@@ -16,11 +16,10 @@ from accelsim.kernels import dram
 from accelsim.kernels import dram_state as at
 from tests.benchmarks.speed import Speed
 
-BURSTS = 1_000_000
-
 
 @pytest.mark.skipif(numba.config.DISABLE_JIT, reason="targets are those of compiled kernels; `make test` runs this folder compiled")
 def test_a_burst_of_a_stream_costs_a_third_of_a_burst_at_random_or_less(benchmark: BenchmarkFixture, speed: Speed) -> None:
+    count = speed.size(1_000_000, 10_000)
     device = load_device("lpddr4-3200-x32")
     params = parameters(device, POLICIES["frfcfs"], "RoBaBgCo", 32)
     log, samples = np.zeros((0, at.LOG_WIDTH), np.int64), np.zeros(0, np.int64)
@@ -29,11 +28,11 @@ def test_a_burst_of_a_stream_costs_a_third_of_a_burst_at_random_or_less(benchmar
         dram.replay(dram.new_state(params), params, first * 0, first * 0, first, bursts, log, samples)
 
     one = np.ones(1, np.int64)
-    addresses = np.random.default_rng(1).integers(0, device.bursts, BURSTS // 10)
+    addresses = np.random.default_rng(1).integers(0, device.bursts, count // 10)
     run(one, one)  # compiles
-    benchmark.pedantic(run, (one * 0, one * BURSTS), rounds=3)
+    benchmark.pedantic(run, (one * 0, one * count), rounds=3)
     stream, random = speed.seconds(
-        lambda: run(one * 0, one * BURSTS), lambda: run(addresses, np.ones_like(addresses)), clock=time.process_time, turns=3, calls=1
+        lambda: run(one * 0, one * count), lambda: run(addresses, np.ones_like(addresses)), clock=time.process_time, turns=3, calls=1
     )
-    speed.show("DRAM kernel, sequential bursts per CPU second", BURSTS / stream, at_least=10_000_000)
-    speed.judge("DRAM kernel, sequential bursts, of the speed of random ones", random / len(addresses) * BURSTS / stream, at_least=3)
+    speed.show("DRAM kernel, sequential bursts per CPU second", count / stream, at_least=10_000_000)
+    speed.judge("DRAM kernel, sequential bursts, of the speed of random ones", random / len(addresses) * count / stream, at_least=3)
