@@ -9,6 +9,10 @@ PINNED := PIP_CONSTRAINT=constraints.txt PIP_BUILD_CONSTRAINT=constraints.txt
 INSTALL := $(PINNED) $(BIN)/python -m pip install --quiet --disable-pip-version-check
 TORCH := torch==2.13.0
 
+# One process of tests per core, up to eight; WORKERS=0 runs all in one. A file's tests stay together, for its fixtures.
+WORKERS ?= auto
+PARALLEL_PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --maxprocesses 8 --dist loadfile
+
 # These run three times: as plain Python (on smaller inputs, see tests/conftest.py), with every index checked, and as users run them.
 KERNEL_TESTS := tests/kernels
 
@@ -18,10 +22,14 @@ KERNEL_TESTS := tests/kernels
 demo: $(STAMPS)/base
 	$(BIN)/python -m accelsim demo -o out/demo
 
+# Each process of tests has a core of its own, so its matrix products take one thread. Kernels are compiled by one process: that with
+# checked indices, and a run before all the others.
+test: export OPENBLAS_NUM_THREADS := 1
 test: lint
-	NUMBA_DISABLE_JIT=1 $(BIN)/python -m pytest $(KERNEL_TESTS)
+	NUMBA_DISABLE_JIT=1 $(PARALLEL_PYTEST) $(KERNEL_TESTS)
 	NUMBA_BOUNDSCHECK=1 $(BIN)/python -m pytest $(KERNEL_TESTS)
-	$(BIN)/python -m pytest -m "not torch and not browser and not notebook and not wheel" --benchmark-disable
+	$(BIN)/python -m accelsim run edge-32x32 tiny_vit_ssvq --functional --quiet
+	$(PARALLEL_PYTEST) -m "not torch and not browser and not notebook and not wheel" --benchmark-disable
 
 lint: $(STAMPS)/dev
 	$(BIN)/ruff check .
