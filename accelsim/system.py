@@ -27,6 +27,7 @@ from accelsim.quantities import cycle_at
 from accelsim.timing import Timing, timing_of
 
 SERVED = 0.98  # share of a background client's rate below which the result says so
+_COLUMN = {name: index for index, name in enumerate(RUN_RESULTS)}
 
 
 @dataclass(frozen=True)
@@ -147,22 +148,37 @@ def check_outcome(program: Program, outcome: Outcome) -> None:
     ConservationError
         A cycle in no category or in two, a byte lost or duplicated, a row the array did not see exactly once.
     """
-    column = {name: index for index, name in enumerate(RUN_RESULTS)}
-    categories = column["start"]
-    results = outcome.run_results
+    _check_cycles(outcome)
+    _check_rows(program, outcome)
+    _check_macs(program)
+    _check_loads(program, outcome)
+    _check_traffic(program, outcome)
+
+
+def _check_cycles(outcome: Outcome) -> None:
+    """Every cycle falls in exactly one category, run by run and in total."""
+    results, categories = outcome.run_results, _COLUMN["start"]
     booked = int(results[:, :categories].sum())
     clock = outcome.cycles - outcome.tail_cycles
     if booked != clock:
         raise ConservationError(f"categories of all runs sum to {booked} cycles, the clock counted {clock}")
-    sums, spans = results[:, :categories].sum(axis=1), results[:, column["end"]] - results[:, column["start"]]
+    sums, spans = results[:, :categories].sum(axis=1), results[:, _COLUMN["end"]] - results[:, _COLUMN["start"]]
     if not np.array_equal(sums, spans):
         index = int(np.flatnonzero(sums != spans)[0])
         raise ConservationError(f"run {index}: categories sum to {int(sums[index])}, its span is {int(spans[index])} cycles")
-    issued = results[:, column["cp_rows"]]
+
+
+def _check_rows(program: Program, outcome: Outcome) -> None:
+    """The array sees each row of each tile once."""
+    issued = outcome.run_results[:, _COLUMN["cp_rows"]]
     wanted = program.runs["m"] * program.runs["kt_count"] * program.runs["nt_count"]
     if not np.array_equal(issued, wanted):
         index = int(np.flatnonzero(issued != wanted)[0])
         raise ConservationError(f"run {index}: the array saw {int(issued[index])} rows, the program has {int(wanted[index])}")
+
+
+def _check_macs(program: Program) -> None:
+    """The runs multiply each weight of a layer with each row once, and a reduction has as many K-tiles as it takes."""
     macs = Counter(dict.fromkeys(range(len(program.layers)), 0))
     for layer, m, k, columns in program.runs[["layer", "m", "k", "columns"]].tolist():
         macs[layer] += m * k * columns
@@ -175,11 +191,25 @@ def check_outcome(program: Program, outcome: Outcome) -> None:
     if not np.array_equal(tiles, program.runs["kt_count"]):
         index = int(np.flatnonzero(tiles != program.runs["kt_count"])[0])
         raise ConservationError(f"run {index}: {int(program.runs['kt_count'][index])} K-tiles, its reduction takes {int(tiles[index])}")
-    words = results[:, column["pushed"]]
+
+
+def _check_loads(program: Program, outcome: Outcome) -> None:
+    """The loader reads each stream to its end, and frees all that was fetched."""
+    words = outcome.run_results[:, _COLUMN["pushed"]]
     if not np.array_equal(words, program.runs["words"]):
         index = int(np.flatnonzero(words != program.runs["words"])[0])
         have = int(program.runs["words"][index])
         raise ConservationError(f"run {index}: the loader read {int(words[index])} words, its stream has {have}")
+    streams = program.runs[program.runs["frees"] == 1]
+    fetched = int((streams["base_bytes"] + streams["stream_bytes"]).max()) if streams.size else 0
+    if outcome.counters["weight_buffer_taken_bytes"] != fetched:
+        raise ConservationError(
+            f"the weight buffer gave {outcome.counters['weight_buffer_taken_bytes']} bytes to the loader, its streams have {fetched}"
+        )
+
+
+def _check_traffic(program: Program, outcome: Outcome) -> None:
+    """Bits booked to operands are those that the DMA moved; with burst rounding, those that the memories moved."""
     planned = {True: 0, False: 0}
     bus = 0
     for layer in program.layers:
@@ -193,9 +223,3 @@ def check_outcome(program: Program, outcome: Outcome) -> None:
     sent = sum(value for key, value in outcome.counters.items() if key.endswith("_bus_bytes"))
     if bus != 8 * sent:
         raise ConservationError(f"operands and rounding of all layers sum to {bus} bits, the memories moved {sent} bytes")
-    streams = program.runs[program.runs["frees"] == 1]
-    fetched = int((streams["base_bytes"] + streams["stream_bytes"]).max()) if streams.size else 0
-    if outcome.counters["weight_buffer_taken_bytes"] != fetched:
-        raise ConservationError(
-            f"the weight buffer gave {outcome.counters['weight_buffer_taken_bytes']} bytes to the loader, its streams have {fetched}"
-        )

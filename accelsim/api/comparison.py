@@ -20,7 +20,7 @@ from accelsim.api.table import Table
 from accelsim.cost.compare_costs import RunCost, costs_of
 from accelsim.errors import ConfigError
 from accelsim.progress import Progress
-from accelsim.report.compare import Comparison as Record
+from accelsim.report.compare import Comparison as ComparisonRecord
 from accelsim.report.compare import compare as compare_results
 from accelsim.report.export.compare import comparison_dict, split_rows, write_comparison
 from accelsim.report.export.run import to_json
@@ -48,7 +48,7 @@ class Comparison:
     results : all runs, the baseline first
     """
 
-    record: Record
+    record: ComparisonRecord
     results: tuple[Result, ...]
 
     @property

@@ -24,7 +24,7 @@ from accelsim.report.report import make_report
 from accelsim.report.tables.run import render_headline
 from accelsim.report.tables.text import count, decimal_bytes, duration
 from accelsim.result import BOUND_RESOURCES
-from accelsim.result import Result as Record
+from accelsim.result import Result as RunRecord
 from accelsim.result import load_result as read_result
 from accelsim.run_labels import label
 
@@ -48,7 +48,7 @@ class Result:
     traces : the networks, where the run was made in this process
     """
 
-    record: Record
+    record: RunRecord
     idealized: tuple[WhatIf, ...] | None = None
     checked: FunctionalReport | None = None
     traces: tuple[Trace, ...] = ()

@@ -12,7 +12,7 @@ from accelsim.api.inputs import AcceleratorLike, Overrides, accelerator_of, fitt
 from accelsim.api.result import Result
 from accelsim.api.trace import TraceLike, trace_of
 from accelsim.progress import Progress
-from accelsim.result import Result as Record
+from accelsim.result import Result as RunRecord
 from accelsim.trace import trace as core
 
 MOST = 1024  # frames, or images of a batch
@@ -67,7 +67,7 @@ def simulate(
 def examined(
     accelerator: Accelerator,
     traces: Sequence[core.Trace],
-    record: Record,
+    record: RunRecord,
     *,
     what_if: bool,
     functional: bool,

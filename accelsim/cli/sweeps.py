@@ -79,11 +79,7 @@ def sweep(
     wanted = load_sweep(name)
     question = make_question(wanted, pareto, under or (), best)
     if search is not None:
-        if limit is not None or dry_run:
-            raise ConfigError("--limit and --dry-run belong to a full sweep; a search takes its number of points from --trials")
-        from accelsim.sweeps.search import check_search
-
-        check_search(search, question.figures)
+        _check_search(search, question.figures, limit, dry_run)
     elif trials is not None or search_seed is not None:
         raise ConfigError("--trials and --search-seed belong to a search: give --search nsga2 or tpe")
     folder = out or (Path("out") / wanted.name if plot else None)
@@ -139,6 +135,15 @@ def sweep(
                 _tell(f"tables and pictures in {folder}")
     if summary.failed or summary.failed_before or summary.invalid:
         raise typer.Exit(EXIT_CHECK_FAILED)
+
+
+def _check_search(sampler: str, figures: tuple[str, ...], limit: int | None, dry_run: bool) -> None:
+    """ConfigError for options of a full sweep, an unknown sampler or objective, or without the extra that searches."""
+    if limit is not None or dry_run:
+        raise ConfigError("--limit and --dry-run belong to a full sweep; a search takes its number of points from --trials")
+    from accelsim.sweeps.search import check_search
+
+    check_search(sampler, figures)
 
 
 def _backend(

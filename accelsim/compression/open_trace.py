@@ -12,7 +12,6 @@ from accelsim.compression.recipe import Recipe, check_fit, make_recipe
 from accelsim.errors import FormatError, TraceError
 from accelsim.formats.catalog import describe_format
 from accelsim.presets import find_trace
-from accelsim.trace.layers import WeightedLayer, WeightRecord
 from accelsim.trace.manifest import CompressionRecord, Manifest
 from accelsim.trace.trace import Trace, load_trace
 
@@ -71,12 +70,7 @@ def in_format(trace: Trace, recipe: Recipe, name: str) -> Trace:
     fields = {field: getattr(trace.manifest, field) for field in Manifest.model_fields}
     fields |= {
         "name": name,
-        "layers": tuple(
-            layer.with_fields(weight=WeightRecord(format=chosen[layer.name], k=layer.weight.k, n=layer.weight.n))
-            if isinstance(layer, WeightedLayer)
-            else layer
-            for layer in trace.layers
-        ),
+        "layers": tuple(layer.in_format(chosen[layer.name]) if layer.name in chosen else layer for layer in trace.layers),
         "payload": None,
         "compression": CompressionRecord(
             rules=tuple((rule.pattern, describe_format(rule.format)) for rule in recipe.rules),

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from accelsim.errors import FormatError, TraceError
 from accelsim.ops.weight_record import StreamRecord
-from accelsim.trace.layers import WeightedLayer
+from accelsim.trace.layers import Layer
 from accelsim.trace.manifest import Manifest
 from accelsim.trace.trace import Trace, with_payload
 
@@ -38,12 +38,12 @@ def repack(trace: Trace, arrays: Mapping[str, Arrays], note: str) -> Trace:
     tensors = {
         record.tensor: trace.required_payload(layer.name).read(record.tensor) for layer in trace.layers for record in _records(layer)
     }
-    done: dict[str, WeightedLayer] = {}
+    done: dict[str, Layer] = {}
     for name, replaced in arrays.items():
         layer = trace.layer(name)
-        if not isinstance(layer, WeightedLayer):
+        weight = layer.weights
+        if weight is None:
             raise TraceError(f"layer {name!r} is a {layer.op}: it has no weights to replace")
-        weight = layer.weight
         try:
             packed = weight.format.pack(replaced, weight.k, weight.n)
         except FormatError as error:

@@ -21,7 +21,7 @@ from accelsim.importers.topology import import_topology
 from accelsim.ops.weight_record import StreamRecord
 from accelsim.problems import one_problem
 from accelsim.registry import suggest
-from accelsim.trace.layers import Layer, WeightedLayer, WeightRecord
+from accelsim.trace.layers import Layer
 from accelsim.trace.manifest import CheckpointSource, Manifest
 from accelsim.trace.payload import file_sha256
 from accelsim.trace.seeded import seeded_source
@@ -228,9 +228,9 @@ def _with_values(layer: Layer, graph: ImportedGraph, tensors: dict[str, npt.NDAr
         return record
 
     fields: dict[str, Any] = {"constants": {name: stored(name, values) for name, values in graph.constants.get(layer.name, {}).items()}}
-    if isinstance(layer, WeightedLayer):
+    if layer.weights is not None:
         streams = {"weights": stored("weights", graph.weights[layer.name])}
-        fields["weight"] = WeightRecord(format=layer.weight.format, k=layer.weight.k, n=layer.weight.n, streams=streams)
+        fields["weight"] = layer.weights.with_fields(streams=streams)
     return layer.with_fields(**fields)
 
 

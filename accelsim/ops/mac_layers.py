@@ -5,10 +5,11 @@ Disputable assumption: a convolution is one GEMM over the output positions per g
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
+from accelsim.formats.weight_format import WeightFormat
 from accelsim.ops.operation import LayerBase, LineWindow, Pad, Step
 from accelsim.ops.shapes import Bound, LoopBounds, ManifestRecord, TensorShape, window_positions
 from accelsim.ops.weight_record import WeightRecord
@@ -21,6 +22,11 @@ class MacLayer(LayerBase):
     exact = True
 
     bounds: LoopBounds = Field(description="loops of the multiply-accumulates")
+
+    @property
+    def loops(self) -> LoopBounds:
+        """Its bounds."""
+        return self.bounds
 
     @property
     def m(self) -> int:
@@ -42,6 +48,11 @@ class MacLayer(LayerBase):
         """Multiply-accumulates of all groups or heads."""
         return self.bounds.macs
 
+    @property
+    def contiguous(self) -> int:
+        """Consecutive elements of a row of A in the activation buffer: the whole row."""
+        return self.k
+
 
 class WeightedLayer(MacLayer):
     """A MAC layer whose second operand is weights: Wt[k, n*G]."""
@@ -53,6 +64,10 @@ class WeightedLayer(MacLayer):
     def weights(self) -> WeightRecord:
         """Wt[k, n*G]."""
         return self.weight
+
+    def in_format(self, weight_format: WeightFormat) -> Self:
+        """Its weights in another format, without their bits."""
+        return self.with_fields(weight=WeightRecord(format=weight_format, k=self.weight.k, n=self.weight.n))
 
     @property
     def constant_sizes(self) -> dict[str, int]:
@@ -150,6 +165,14 @@ class ConvLayer(WeightedLayer):
     def input_channels(self) -> int:
         """Channels of all groups."""
         return self.bounds.C * self.bounds.G
+
+    @property
+    def contiguous(self) -> int:
+        """Taps of a line of a plane; or all channels of a position, and of its neighbours in the line if they are adjacent taps."""
+        adjacent = self.bounds.FX if self.dilation[1] == 1 else 1
+        if self.input_layout == "planar":
+            return adjacent
+        return self.bounds.C * adjacent if self.bounds.G == 1 else self.bounds.C
 
     @property
     def by_rows(self) -> bool:

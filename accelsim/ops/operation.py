@@ -16,7 +16,8 @@ import numpy.typing as npt
 from pydantic import Field, StringConstraints, model_validator
 
 from accelsim.errors import TraceError
-from accelsim.ops.shapes import ManifestRecord, TensorShape
+from accelsim.formats.weight_format import WeightFormat
+from accelsim.ops.shapes import LoopBounds, ManifestRecord, TensorShape
 from accelsim.ops.weight_record import StreamRecord, WeightRecord
 from accelsim.quantities import unit
 
@@ -83,9 +84,18 @@ class LayerBase(ManifestRecord, ABC):
         return 0
 
     @property
+    def loops(self) -> LoopBounds | None:
+        """Loops of its multiply-accumulates; None for vector layers."""
+        return None
+
+    @property
     def weights(self) -> WeightRecord | None:
         """Its trained matrix; None without one."""
         return None
+
+    def in_format(self, weight_format: WeightFormat) -> Self:
+        """The layer with its weights in another format, without their bits; itself if it has none."""
+        return self
 
     @property
     def by_rows(self) -> bool:

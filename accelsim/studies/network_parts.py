@@ -11,7 +11,7 @@ from math import gcd
 from accelsim.errors import TraceError
 from accelsim.ops.shapes import LoopBounds, TensorShape
 from accelsim.ops.weight_record import WeightRecord
-from accelsim.trace.layers import ConvLayer, GemmLayer, WeightedLayer
+from accelsim.trace.layers import GemmLayer, WeightedLayer
 from accelsim.trace.manifest import Manifest, ModelInput
 from accelsim.trace.trace import Trace
 
@@ -69,7 +69,7 @@ def stacked(trace: Trace, names: Iterable[str], array_columns: int, rows: int) -
 
 def _as_gemm(layer: WeightedLayer) -> GemmLayer:
     """A layer with weights as the matrix product that the array computes."""
-    if isinstance(layer, ConvLayer) and layer.bounds.G > 1:
+    if layer.bounds.G > 1:
         raise TraceError(f"layer {layer.name!r}: a grouped convolution is not one matrix product")
     record = WeightRecord(format=layer.weight.format, k=layer.weight.k, n=layer.weight.n)
     return _gemm(layer.name, layer.m, record)

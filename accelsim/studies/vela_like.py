@@ -13,7 +13,6 @@ from accelsim.formats.catalog import parse_format
 from accelsim.presets import built_in
 from accelsim.result import Result
 from accelsim.simulation import simulate
-from accelsim.trace.layers import WeightedLayer, WeightRecord
 from accelsim.trace.manifest import Manifest
 from accelsim.trace.trace import Trace, load_trace
 
@@ -48,11 +47,6 @@ def weight_bytes(result: Result) -> int:
 def recoded(trace: Trace, spec: str) -> Trace:
     """The network of `trace` with all weights in the format `spec`: a manifest alone, to be timed."""
     weight_format = parse_format(spec)
-    layers = tuple(
-        layer.with_fields(weight=WeightRecord(format=weight_format, k=layer.weight.k, n=layer.weight.n), constants={})
-        if isinstance(layer, WeightedLayer)
-        else layer.with_fields(constants={})
-        for layer in trace.layers
-    )
+    layers = tuple(layer.in_format(weight_format).with_fields(constants={}) for layer in trace.layers)
     old = trace.manifest
     return Trace(Manifest(name=f"{trace.name} as {spec}", source=old.source, inputs=old.inputs, outputs=old.outputs, layers=layers))

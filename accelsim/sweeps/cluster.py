@@ -88,7 +88,6 @@ class DaskCluster:
             item.close()
 
     def _run(self, source: Blocks) -> Iterator[dict[str, Any]]:
-        distributed = _distributed()
         client = self._opened[0]
         tasks: dict[Any, tuple[Slot, list[Point]]] = {}
         in_hand: Counter[Slot] = Counter()
@@ -127,17 +126,23 @@ class DaskCluster:
                 continue
             slot, batch = tasks.pop(future)
             in_hand[slot] -= 1
-            try:
-                yield from future.result()
-            except distributed.KilledWorker:
-                if len(batch) == 1:
-                    yield failed_row(batch[0], self._technology, "the workers that ran it died, one after the other")
-                for point in batch if len(batch) > 1 else ():
-                    submit(slot, [point])  # one of them is to blame
-            except CancelledError as error:
-                raise ConfigError(_GONE) from error
-            except ImportError as error:
-                raise ConfigError(f"a worker of the cluster cannot import the sweep's code: {error}") from error
+            rows, again = self._outcome(future, batch)
+            for point in again:
+                submit(slot, [point])
+            yield from rows
+
+    def _outcome(self, future: Any, batch: list[Point]) -> tuple[Rows, list[Point]]:
+        """Rows of a finished task, and the points to run again one by one if its workers died: one of them is to blame."""
+        try:
+            return future.result(), []
+        except _distributed().KilledWorker:
+            if len(batch) > 1:
+                return [], batch
+            return [failed_row(batch[0], self._technology, "the workers that ran it died, one after the other")], []
+        except CancelledError as error:
+            raise ConfigError(_GONE) from error
+        except ImportError as error:
+            raise ConfigError(f"a worker of the cluster cannot import the sweep's code: {error}") from error
 
 
 def _slots(client: Any) -> list[Slot]:

@@ -15,7 +15,7 @@ from accelsim.formats.weight_format import BitCount
 from accelsim.report.tables.index import render_statistics, statistics_dict
 from accelsim.report.tables.terminal import row, say, show, table
 from accelsim.report.tables.text import count, decimal_bytes, times
-from accelsim.trace.layers import Layer, MacLayer
+from accelsim.trace.layers import Layer
 from accelsim.trace.statistics import trace_statistics
 from accelsim.trace.trace import Trace
 
@@ -28,7 +28,7 @@ def trace_rows(trace: Trace) -> list[dict[str, Any]]:
 
 
 def _layer_row(layer: Layer) -> dict[str, Any]:
-    gemm = layer.bounds if isinstance(layer, MacLayer) else None
+    gemm = layer.loops
     weight = layer.weights
     streams = weight.format.streams(weight.k, weight.n) if weight else {}
     bits = weight.format.bit_count(weight.k, weight.n) if weight else BitCount(0, 0, 0)
