@@ -1,6 +1,6 @@
 """The Accelerator: the specs of all units, composed; read from YAML with dotted overrides.
 
-Nothing is defined here that belongs to one unit; what is checked here concerns several.
+Nothing is defined here that belongs to one unit; the checks here concern several.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class Accelerator(Record):
     activation_buffer: ActivationBufferSpec = Field(description="buffer of activations")
     vector_unit: VectorUnitSpec = Field(description="requantization, softmax, normalization and other functions without MACs")
     dma: DmaSpec = Field(description="engine that moves data between the memories and the buffers")
-    control: ControlSpec = Field(default=ControlSpec(), description="what may overlap with what")
+    control: ControlSpec = Field(default=ControlSpec(), description="overlap of loading, computing and issuing")
     dram: MemorySpec | None = Field(default=None, description="memory channels", examples=[{"device": "lpddr4-3200-x32", "channels": 1}])
     flash: FlashSpec | None = Field(
         default=None,

@@ -1,4 +1,4 @@
-"""What identifies a run: SHA-256 over accelerator, trace, options and the sources of the model."""
+"""Identity of a run: SHA-256 over accelerator, trace, options and the sources of the model."""
 
 from __future__ import annotations
 

@@ -89,7 +89,7 @@ def explain(error: ValidationError, source: str, record: type[BaseModel], fields
 
 
 def field_paths(record: type[BaseModel]) -> list[str]:
-    """Dotted names of all fields of `record`, groups and what is in them."""
+    """Dotted names of all fields of `record`, groups and their members."""
     out: list[str] = []
     for name, field in record.model_fields.items():
         out.append(name)

@@ -28,7 +28,7 @@ def short_labels(results: Iterable[Result]) -> tuple[str, ...]:
 
 
 def common_label(results: Iterable[Result]) -> str:
-    """What `short_labels` leaves out, because it is the same of all runs; of a single run all."""
+    """The part of the labels that `short_labels` leaves out, the same in all runs; the whole label of a single run."""
     runs = tuple(results)
     if len(runs) == 1:
         return label(runs[0])

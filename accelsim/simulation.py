@@ -22,7 +22,7 @@ from accelsim.trace.trace import Trace
 
 
 class Shared(Caches):
-    """All that simulations of one process take over from earlier ones, exactly: what the compiler caches, and outcomes by `Timing.key`."""
+    """Exact reuse between the simulations of one process: the compiler's caches, and outcomes by `Timing.key`."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -44,7 +44,7 @@ def simulate(
     ----------
     traces : one network, or several whose inferences take turns (first, second, first, second, ...) in one program; of several, the
         layers in the result are called 'network/layer'
-    seed : of what the trace leaves open (codebook indices of a trace without payload, under bank conflicts)
+    seed : of values that the trace leaves open (codebook indices of a trace without payload, under bank conflicts)
     progress : called with (phase, done, total) now and then
     shared : of several simulations in a row; the result is the same to the bit
 
@@ -72,7 +72,7 @@ class RecordedRun:
 def simulate_recorded(
     accelerator: Accelerator, *traces: Trace, frames: int = 1, batch: int = 1, seed: int = 0, progress: Progress | None = None
 ) -> RecordedRun:
-    """`simulate`, with notes of what passes between the units; the result is the same."""
+    """`simulate`, with a record of the traffic between the units; the result is the same."""
     program = compile_trace(accelerator, *traces, frames=frames, batch=batch, seed=seed)
     notes = RunRecorder()
     outcome = run_program(accelerator, program, progress, notes)
@@ -86,7 +86,7 @@ def gather(accelerator: Accelerator, traces: Sequence[Trace], program: Program, 
     Raises
     ------
     ConservationError
-        What it says in sum is not what the machine did and the traces say.
+        Its sums differ from the machine's or from the traces'.
     """
     result = Result(
         run_id=run_id(accelerator, traces, options),
@@ -155,7 +155,7 @@ def _layer(plan: LayerPlan, cycles: Counter[str], start: int, end: int, array_si
 
 
 def _check_result(result: Result, traces: Sequence[Trace], outcome: Outcome) -> None:
-    """What a Result says in sum is what the machine and the traces say; and no layer set beats its bounds."""
+    """The sums of a result equal the machine's and the traces', and no set of layers beats its bounds."""
     if result.total_cycles != outcome.cycles:
         raise ConservationError(f"layers sum to {result.total_cycles} cycles, the machine ran {outcome.cycles}")
     known = {trace.name: trace.macs * result.batch for trace in traces}

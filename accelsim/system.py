@@ -1,6 +1,6 @@
 """The machine: cluster, DMA and memories wired together, run to the end of a program and checked.
 
-What must add up is checked here in every run: each cycle in one category, each byte received, each MAC once.
+The sums of every run are checked here: each cycle in one category, each byte received, each MAC once.
 """
 
 from __future__ import annotations

@@ -13,17 +13,27 @@ PACKAGES = (
     *("hw", "timeline", "report", "sweeps", "validate", "studies", "cost", "dataflows", "ops", "formats", "trace"),
     *("importers", "compression", "cli", "api", "reference"),
 )
+KERNELS = (
+    *("__init__", "cycle_samples", "decode", "decode_masked", "dram", "dram_bank_queues", "dram_device", "dram_flow", "dram_frfcfs"),
+    *("dram_state", "kernel", "kmeans", "stripe"),
+)
 MODULES = (
-    *("errors", "problems", "quantities", "records", "registry", "what_if", "format_comparison", "system", "timing", "program", "result"),
+    *("__init__", "__main__", "accelerator", "errors", "problems", "quantities", "records", "registry", "what_if", "format_comparison"),
+    *("system", "timing", "program", "progress", "provenance", "result", "run_labels", "simulation"),
     *("functional", "functional_twin", "presets", "interrupts"),
 )
 SOURCES = sorted(
     [path for package in PACKAGES for path in (ROOT / "accelsim" / package).rglob("*.py")]
     + [ROOT / "accelsim" / f"{module}.py" for module in MODULES]
+    + [ROOT / "accelsim" / "kernels" / f"{module}.py" for module in KERNELS]
 )
-PAGES = sorted((ROOT / "docs").glob("*.md"))
+RENAMES = ROOT / "docs" / "reference" / "renames.md"  # quotes the old words
+PAGES = sorted(
+    {*(ROOT / "docs").rglob("*.md"), *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "traces/README.md"))} - {RENAMES}
+)
 BANNED = re.compile(
     r"\b(?:bits a weight|bytes a (?:core )?cycle|MACs a cycle|lookups a cycle|rows a cycle|bytes a second|bytes a channel)\b"
+    r"|\b(?:once|one|rank|queue|sign bit|rows?|lanes|words|bursts?) a (?:(?:core |memory )?cycle|channel|bank|direction|lane|record|word)\b"
     r"|nearest its bound|memory trace\b|worked out anew|that are borne|comes along|\b[Bb]y cause\b",
 )
 

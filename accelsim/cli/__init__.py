@@ -1,4 +1,4 @@
-"""The command line: each command parses, calls one public function and renders what it returns.
+"""The command line: each command parses, calls one public function and renders its result.
 
 A command's dependencies are imported when it runs, so that `--help` is fast.
 """

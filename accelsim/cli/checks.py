@@ -107,7 +107,7 @@ def validate_area(
 
 @validate_app.command("outside")
 def validate_outside(reference: OutsideReference, tolerance: Tolerance = None, as_json: AsJson = False, quiet: Quiet = False) -> None:
-    """Configurations of other people's machines against what they published."""
+    """Configurations of published machines against their published figures."""
     from accelsim.validate.outside import validate_outside as validate
 
     _verdict(validate(find_reference("outside", reference), tolerance), as_json, quiet)

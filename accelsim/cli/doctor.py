@@ -34,7 +34,7 @@ _DEVELOPMENT = ("dev",)  # extras for work on accelsim itself
 
 @dataclass(frozen=True)
 class Finding:
-    """One line of the report; `missing` is what can be added, `broken` what must be repaired."""
+    """One line of the report; `missing` can be added, `broken` must be repaired."""
 
     topic: str
     name: str
@@ -63,7 +63,7 @@ def _broken(findings: list[Finding]) -> list[Finding]:
 
 
 def _libraries() -> Iterator[Finding]:
-    """Python, this package, and what it cannot run without."""
+    """Python, this package, and the libraries it needs."""
     yield Finding("versions", "python", "ok", platform.python_version())
     yield Finding("versions", "accelsim", "ok", accelsim.__version__)
     for name in dict.fromkeys((*LIBRARIES, *_needed())):

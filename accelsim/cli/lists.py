@@ -129,7 +129,7 @@ def _presets(found: Iterable[Preset], line: Callable[[Preset], str]) -> dict[str
     return {preset.name: partial(line, preset) for preset in found}
 
 
-# What can be listed: names, each with the call that gives its line.
+# The lists: names, each with the call that gives its line.
 LISTS: Mapping[str, Callable[[], dict[str, Callable[[], str]]]] = {
     "formats": lambda: _members("accelsim.formats", _format),
     "operations": lambda: _members("accelsim.ops", _operation),

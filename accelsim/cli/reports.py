@@ -26,7 +26,7 @@ def report(
 ) -> None:
     """Show saved runs again, in any technology; as one HTML file with -o.
 
-    Nothing is simulated: area and energy follow from what the runs counted. Several runs are compared with the first.
+    Nothing is simulated: area and energy follow from the runs' counts. Several runs are compared with the first.
     """
     from accelsim.cost.technology import load_technology
     from accelsim.report.export.compare import comparison_dict

@@ -54,7 +54,7 @@ def sweep(
         list[str] | None, typer.Option("--under", metavar="CONDITION", help="Consider these points only: 'area_mm2 < 4'.")
     ] = None,
     best: Annotated[int, typer.Option("--best", min=1, max=1000, metavar="N", help="Best points by the first figure to list.")] = 5,
-    plot: Annotated[bool, typer.Option("--plot", help="Draw what the sweep asks for, into -o.")] = False,
+    plot: Annotated[bool, typer.Option("--plot", help="Draw the sweep's pictures into -o.")] = False,
     out: Annotated[Path | None, typer.Option("--out", "-o", metavar="DIR", help="Write tables and pictures [default: out/SWEEP].")] = None,
     search: Annotated[str | None, typer.Option("--search", metavar="SAMPLER", help="Search the axes: nsga2 or tpe.")] = None,
     trials: Annotated[
@@ -64,7 +64,7 @@ def sweep(
     as_json: AsJson = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress; one line.")] = False,
 ) -> None:
-    """Run many points; stored ones never again. Tell what they say.
+    """Run the points of a sweep that are not stored, and rank them.
 
     Exit status: 0 when every point that the constraints let through has a result, 1 when some failed or have a configuration that
     cannot be, 130 when interrupted (what was done is stored).

@@ -30,10 +30,10 @@ def timeline(
     cycles: Annotated[str | None, typer.Option("--cycles", metavar="A..B", help="Only core cycles from A to before B.")] = None,
     trace: Annotated[
         list[Path] | None,
-        typer.Option("--trace", metavar="DIR", help="What was run, if it has no name (accelsim list traces); repeat for more."),
+        typer.Option("--trace", metavar="DIR", help="Directory of a network without a name (accelsim list traces); repeat for more."),
     ] = None,
     seed: Seed = 0,
-    as_json: Annotated[bool, typer.Option("--json", help="Print what was written as JSON.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print a summary of the file as JSON.")] = False,
     quiet: Quiet = False,
 ) -> None:
     """Show a run in time: a file for Perfetto (-o), for GTKWave (--vcd), for a paper (--plot).

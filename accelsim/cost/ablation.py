@@ -1,7 +1,7 @@
 """Costs and savings of decoding: a coded run against one of raw weights on the same chip without the decoder, part by part.
 
 Disputable assumptions: the chip of the raw run lacks codebook, sign decoder and the registers where signs wait, and nothing else; it
-has the same unpack buffer, which raw values need, and is as fast as the chip that was simulated. A gate costs what a MAC's gate costs,
+has the same unpack buffer, which raw values need, and is as fast as the chip that was simulated. A gate costs as much as a MAC's gate,
 also where a sign is applied in every PE and every cycle. Cycles that wait for P records per cycle count with the codebook in both runs.
 """
 

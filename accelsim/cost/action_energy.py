@@ -1,7 +1,7 @@
 """Energy of one action of each kind, pJ: from the technology's constants, CACTI's SRAM points and the gate counts.
 
 Disputable assumption: a block of gates that nobody measured (unpacker, sign decoder, logic ROM, control) costs, for each action,
-what the MAC's gates cost in one operation, gate for gate, within a factor of about four either way; none of them costs nothing.
+as much as the MAC's gates in one operation, gate for gate, within a factor of about four either way; none of them costs nothing.
 """
 
 from __future__ import annotations
@@ -101,7 +101,7 @@ def _codebook_write(accelerator: Accelerator, technology: Technology) -> ActionE
 
 
 def _codebook_macro(accelerator: Accelerator, technology: Technology) -> tuple[SramPoint, str]:
-    """The SRAM of a bank or of a port's copy, and what it is."""
+    """The SRAM of a bank or of a port's copy, and its description."""
     memory, macro = technology.memory, codebook_macro(accelerator)
     point = macro.point(memory)
     notes = "".join(f" ({note})" for note in point.notes)

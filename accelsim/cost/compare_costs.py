@@ -64,7 +64,7 @@ class RunCost:
 
     @property
     def energy_uj(self) -> Span:
-        """Energy of an inference, memories outside the chip included."""
+        """Energy per inference, off-chip memories included."""
         return self.cost.energy.energy_pj() * (1e-6 / self.inferences)
 
     @property
@@ -74,7 +74,7 @@ class RunCost:
 
     @property
     def energy_by_group_uj(self) -> dict[str, Span]:
-        """Group of components -> energy of an inference; the sum is `energy_uj`."""
+        """Group of components -> energy per inference; the sum is `energy_uj`."""
         parts = self.cost.energy.by_component
         groups = dict.fromkeys(ENERGY_GROUPS.get(name, name) for name in parts)
         scale = 1e-6 / self.inferences

@@ -100,7 +100,7 @@ class EnergyReport:
         )
 
     def tops_per_watt(self, *, off_chip: bool = True) -> Span:
-        """Useful operations (2 a MAC) over energy: 10^12 per joule."""
+        """Useful operations (2 per MAC) over energy: 10^12 per joule."""
         energy = self.energy_pj(off_chip=off_chip)
         return Span.exact(float(self.operations)) / energy
 

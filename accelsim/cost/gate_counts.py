@@ -216,7 +216,7 @@ def dma_register_bits(max_transfers: int, max_outstanding_bursts: int, word_bits
 
 
 def dma_engine(max_transfers: int, max_outstanding_bursts: int, word_bits: int) -> Span:
-    """DMA: a descriptor of 128 bits per transfer, 24 bits a burst in flight, two words of staging, address units. Estimate."""
+    """DMA: a descriptor of 128 bits per transfer, 24 bits per burst in flight, two words of staging, address units. Estimate."""
     nominal = 6_000.0 + FLOP_ENABLE * dma_register_bits(max_transfers, max_outstanding_bursts, word_bits)
     return Span(nominal, 0.4 * nominal, 3.0 * nominal)
 

@@ -102,7 +102,7 @@ def _masks(accelerator: Accelerator, technology: Technology) -> tuple[AreaCompon
         return ()
     lanes = codebook.ports * codebook.codeword_length
     keep, of = codebook.mask.keep, codebook.mask.of
-    note = (f"{comb(of, keep)} patterns of {of} bits for each {of} of {lanes} lanes a cycle",)
+    note = (f"{comb(of, keep)} patterns of {of} bits for each {of} of {lanes} lanes per cycle",)
     parts = [logic("mask decoder", "decoder", sparse_tile.mask_decoder(keep, of, lanes), technology, ESTIMATE, note)]
     if tile is not None:
         note = (f"{tile.q} of each {tile.d} lanes",)

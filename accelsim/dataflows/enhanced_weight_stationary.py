@@ -1,7 +1,7 @@
 """Enhanced weight stationary: a PE keeps a file of weights, and an activation row that is read once meets all of them.
 
 As in MVQ (ASPLOS 2025, arXiv 2412.10261), whose files hold 16 weights. Assumptions, because no text at hand gives the order: the
-file holds neighbouring N-tiles, one weight of each; an activation stays at a PE for as many cycles as there are tiles and meets one
+file holds neighbouring N-tiles, one weight of each; an activation is held at a PE for as many cycles as there are tiles and meets one
 weight per cycle; K-tiles are the inner loop, so that one stripe of sums for all tiles of the file is accumulated at a time.
 """
 

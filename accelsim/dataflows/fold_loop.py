@@ -46,7 +46,7 @@ class FoldResult:
 
     @property
     def overall_util(self) -> Fraction:
-        """MACs over what the PEs could have done in `total_cycles`; 0 if the convention counts no cycle (one step on one PE)."""
+        """MACs over the PEs' capacity in `total_cycles`; 0 if the convention counts no cycle (one step on one PE)."""
         return Fraction(self.macs, self.total_cycles * self.pes) if self.total_cycles else Fraction(0)
 
     @property

@@ -1,7 +1,7 @@
 """Output stationary: a tile of R x C sums is stationary, M down the rows and N across the columns, while K steps of both operands pass.
 
 Activations enter from the left and weights from the top, each skewed by a cycle a row or column; a sum is complete in place after K
-steps. Assumption: sums leave downwards, one per cycle a column, when the column's last sum is complete; a tag on the top sum stops
+steps. Assumption: sums leave downwards, one per cycle and column, when the column's last sum is complete; a tag on the top sum stops
 the shift row by row behind it, so that a row is free for the next fold R cycles after its sum came.
 """
 
@@ -39,7 +39,7 @@ class AccumulateInPlace(FoldTiming):
 
 
 class OutputStationary(Dataflow):
-    """Weights stream past, again for each M-tile: a decoder would have to feed a weight to each column a cycle, so they come raw."""
+    """Weights stream past, again for each M-tile: a decoder would have to feed a weight to each column per cycle, so they come raw."""
 
     kind = KIND
     short_name = "os"

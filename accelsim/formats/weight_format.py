@@ -158,7 +158,7 @@ class WeightFormat(FrozenModel, ABC):
         return found
 
     def side_data(self, k: int, n: int) -> dict[str, Stream]:
-        """The streams of the header beside the codebook, such as group scales: loaded, but not part of what the array multiplies."""
+        """The streams of the header beside the codebook, such as group scales: loaded, but not multiplied by the array."""
         return {name: stream for name, stream in self.placed("header", k, n).items() if name != CODEBOOK}
 
     def bit_count(self, k: int, n: int) -> BitCount:

@@ -157,7 +157,7 @@ class ComputeCluster(CycleEngine):
     def _advance(self, state: _State, until: int, freed: int, tiles: int, look_ahead: int) -> int:
         return int(compute.advance(state.record, *self._arrays, until, freed, tiles, look_ahead))
 
-    # -- what it waits for
+    # -- waiting
 
     def waiting(self) -> str:
         """Describe the cluster's pending work, for a deadlock's message."""

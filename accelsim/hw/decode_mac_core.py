@@ -90,7 +90,7 @@ class CodebookSpec(Record):
 
     store: Literal["ram", "rom"] = Field(default="ram", description="ram: loaded for each layer; rom: one universal codebook, never loaded")
     circuit: Literal["sram", "flops", "latches", "logic_rom", "rom_macro"] = Field(
-        default="flops", description="what it is built of; sets area and energy"
+        default="flops", description="circuit that it is built of; sets area and energy"
     )
     ports: Annotated[int, unit("lookups/cycle")] = Field(ge=1, le=1024, description="P: codebook lookups and unpacked records per cycle")
     banks: Annotated[int | None, unit("banks")] = Field(

@@ -37,7 +37,7 @@ class DmaSpec(Record):
 class Dma:
     """Issues the weight-side transfers of a program in order and its activation jobs in order, as far as room and gates allow.
 
-    A listener may set `on_issue`: it is called with the number of each transfer before its memory gets it, and with what it moves (a
+    A listener may set `on_issue`: it is called with the number of each transfer before its memory gets it, and with its content (a
     weight-side transfer of the program, or -1 - job).
     """
 
@@ -87,7 +87,7 @@ class Dma:
         return bool(self._flights) or self._deciding
 
     def pump(self) -> None:
-        """Something changed: issue what may be issued, once this instant's events are over."""
+        """Signal a change: issue pending transfers once this instant's events are over."""
         if not self._deciding:
             self._deciding = True
             at_time(self._env, int(self._env.now), self._decide, DMA_DECIDES)

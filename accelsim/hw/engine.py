@@ -69,7 +69,7 @@ class CycleEngine(ABC):
         self._poked = False
         now = self.now_cycle
         if self._wake is not None and self._wake <= now:
-            return  # what is put out then was settled before this instant; the wake-up comes, and pokes
+            return  # its outputs were determined before this instant; the wake-up comes, and pokes
         if not self.must_repredict():
             return
         self.commit(now)

@@ -17,7 +17,7 @@ class FlashSpec(Record):
 
     bandwidth: BytesPerSecond = Field(gt=0, le=10**12, description="rate while it streams")
     clock: Hertz = Field(gt=0, le=10**11, description="clock of the command and dummy cycles")
-    command_cycles: Cycles = Field(ge=0, le=1000, description="command and address of a read that starts anew")
+    command_cycles: Cycles = Field(ge=0, le=1000, description="command and address of a read that does not continue the last one")
     dummy_cycles: Cycles = Field(ge=0, le=1000, description="wait between the address and the first data")
     capacity: Bytes = Field(gt=0, le=2**40, description="size of the flash")
 

@@ -18,11 +18,11 @@ class WeightBufferSpec(Record):
     """Holds the compressed stream between DMA and unpacker; read one word per cycle."""
 
     capacity: Bytes = Field(gt=0, le=2**34, description="size of the buffer")
-    word_bits: Bits = Field(gt=0, le=2**16, description="W: what the unpacker takes in per cycle; a multiple of 8")
+    word_bits: Bits = Field(gt=0, le=2**16, description="W: bits that the unpacker takes in per cycle; a multiple of 8")
     banks: Annotated[int, unit("banks")] = Field(default=1, ge=1, le=1024, description="SRAM macros side by side")
     residency: Literal["stream", "pinned"] = Field(
         default="stream",
-        description="stream: weights pass through; pinned: all weights are loaded once and stay; a CompileError if they do not fit",
+        description="stream: weights pass through; pinned: all weights are loaded once and kept; a CompileError if they do not fit",
     )
 
     @field_validator("word_bits")
@@ -39,7 +39,7 @@ class ActivationBufferSpec(Record):
     capacity: Bytes = Field(gt=0, le=2**34, description="size of the buffer")
     banks: Annotated[int, unit("banks")] = Field(ge=1, le=1024, description="banks that serve accesses at once")
     width_bits: Bits = Field(gt=0, le=2**16, description="width of one access to one bank; a multiple of 8")
-    ports: Annotated[int, unit("accesses/cycle")] = Field(default=1, ge=1, le=8, description="accesses a bank serves in a cycle")
+    ports: Annotated[int, unit("accesses/cycle")] = Field(default=1, ge=1, le=8, description="accesses that a bank serves per cycle")
     loader_bits: Bits = Field(gt=0, le=2**16, description="activations read as weights per cycle; a multiple of 8")
     residency: Literal["buffer", "dram"] = Field(
         default="buffer",

@@ -1,4 +1,4 @@
-"""The vector unit: lanes that requantize what the array puts out and compute softmax, layernorm, GELU and sums.
+"""The vector unit: lanes that requantize the array's sums and compute softmax, layernorm, GELU and sums.
 
 Disputable assumption: a function takes a whole number of passes over its row, each at one element per lane and cycle, and a
 fixed latency after the last; it keeps the row meanwhile, so the activation buffer sees each operand and each result once; 0 lanes

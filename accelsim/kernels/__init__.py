@@ -1,1 +1,1 @@
-"""Cycle loops on plain arrays, compiled by Numba: the only code that runs once a cycle. Imports NumPy and Numba only."""
+"""Cycle loops on plain arrays, compiled by Numba: the only code that runs once per cycle. Imports NumPy and Numba only."""

@@ -1,7 +1,7 @@
-"""What the compute cluster does in each cycle, written down: the cluster's own kernel, stepped one cycle at a time.
+"""Samples of the compute cluster, one per cycle: the cluster's own kernel, stepped one cycle at a time.
 
 Nothing is modelled here. Any split of a run into calls of `advance` gives the same run, so a run that is stepped is the run that
-was timed; what a cycle did is read from the state before and after it. A simulation does not pay for this: it calls `advance` itself.
+was timed; a cycle's activity is read from the state before and after it. A simulation does not pay for this: it calls `advance` itself.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from accelsim.kernels.compute import advance
 from accelsim.kernels.compute_state import DONE, NEVER
 from accelsim.kernels.kernel import borrowing_kernel
 
-# Columns of a sample, one row a cycle.
+# Columns of a sample, one row per cycle.
 SAMPLE = (
     "category",  # of the array's cycle, by its place in CATEGORIES
     "run",  # run that the cycle is booked to
@@ -36,7 +36,7 @@ SAMPLE = (
 LOADER_STATES = ("idle", "pop", "behind_swap_wave", "short_of_bits")
 IDLE, POP, BEHIND_WAVE, SHORT = range(len(LOADER_STATES))
 
-CARRY = ("task", "unit", "done")  # what the lanes work on, and whether the program has ended
+CARRY = ("task", "unit", "done")  # task and unit that the lanes work on, and whether the program has ended
 
 
 @borrowing_kernel
@@ -48,10 +48,10 @@ def sample_cycles(
 
     Parameters
     ----------
-    state ... results, until : as `compute.advance` takes them
+    state ... results, until : see `compute.advance`
     before : int64 (categories,), scratch
     carry : int64 (len(CARRY),), -1, -1, 0 at first; kept between calls
-    samples : int64 (n, len(SAMPLE)), one row a cycle from `state.cycle` on
+    samples : int64 (n, len(SAMPLE)), one row per cycle from `state.cycle` on
     """
     s = state[0]
     written = 0
@@ -70,7 +70,7 @@ def sample_cycles(
         if reason == DONE:
             carry[2] = 1
             break
-        s.notified = 0  # nobody waits for it
+        s.notified = 0  # no receiver waits for it
         out = samples[written]
         for booked in range(run, s.a_run + 1):
             for category in range(before.size):

@@ -1,4 +1,4 @@
-"""Decode records out of packed words: raw lanes, or codewords by their indices with a sign bit a lane.
+"""Decode records out of packed words: raw lanes, or codewords by their indices with a sign bit per lane.
 
 Eight lanes are handled as one 64-bit word, lane 0 in its lowest byte, which takes a little-endian host.
 """
@@ -53,7 +53,7 @@ def stream_words(data: npt.NDArray[np.uint8]) -> Words:
 
 
 def codeword_words(codebook: npt.NDArray[np.int8]) -> Words:
-    """A codebook with eight lanes a word: int8 (codewords, d) -> uint64 (codewords, ceil(d / 8))."""
+    """A codebook with eight lanes per word: int8 (codewords, d) -> uint64 (codewords, ceil(d / 8))."""
     codewords, d = codebook.shape
     padded = np.zeros((codewords, -(-d // 8) * 8), np.int8)
     padded[:, :d] = codebook
@@ -80,8 +80,8 @@ def _negated(lanes, signs):
 def _raw_lanes(bits, width):
     """Eight lanes of `width` bits, two's complement, as eight int8 lanes; all uint64.
 
-    Halves move apart three times (4 lanes a half of the word, 2 a quarter, 1 a byte), then each lane's sign is extended: u ^ t - t with
-    t its top bit, subtracted with bit 7 of each byte set so that no lane borrows from the next.
+    Halves move apart three times (4 lanes per half of the word, 2 per quarter, 1 per byte), then each lane's sign is extended:
+    u ^ t - t with t its top bit, subtracted with bit 7 of each byte set so that no lane borrows from the next.
     """
     if width == _8:
         return bits
@@ -145,10 +145,10 @@ def decode_records(words, first_bit, d, index_bits, sign, raw_bits, codebook, re
     words : uint64 (n,), the stream with its spare word (`stream_words`)
     first_bit : of the first record
     d : lanes of a record
-    index_bits, sign : form of a record with an index, and whether a sign bit a lane follows it; unused for raw records
+    index_bits, sign : form of a record with an index, and whether a sign bit per lane follows it; unused for raw records
     raw_bits : bits of a raw lane, at most 8; 0: records are indices
     codebook : uint64 (codewords, ceil(d / 8)), `codeword_words`; at least one codeword if it is used
-    records : uint64 (records, ceil(d / 8)), written: eight int8 lanes a word; lanes past d are undefined
+    records : uint64 (records, ceil(d / 8)), written: eight int8 lanes per word; lanes past d are undefined
 
     Returns
     -------

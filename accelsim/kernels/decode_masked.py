@@ -22,7 +22,7 @@ _0 = np.uint64(0)
 
 
 class MaskTable(NamedTuple):
-    """What each number of a group of lanes keeps.
+    """The lanes that each pattern number of a group keeps.
 
     Attributes
     ----------
@@ -64,7 +64,7 @@ def decode_masked_records(words, first_bit, d, mask_lanes, index_bits, mask_bits
     d, mask_lanes : lanes of a record, and of a group that one number masks
     index_bits, mask_bits : of the index, and of each of the d / mask_lanes numbers that follow it
     codebook : uint64 (codewords, ceil(d / 8)), `codeword_words`; masks : uint64 (2^mask_bits, 2), the words of a `MaskTable`
-    records : uint64 (records, ceil(d / 8)), written: eight int8 lanes a word; lanes past d are undefined
+    records : uint64 (records, ceil(d / 8)), written: eight int8 lanes per word; lanes past d are undefined
 
     Returns
     -------
@@ -92,7 +92,7 @@ def decode_masked_records(words, first_bit, d, mask_lanes, index_bits, mask_bits
     position = np.uint64(first_bit)
     record_step = np.uint64(step)
     past = 0
-    if narrow and groups == 1 and parts == 1:  # the usual case, without what groups across words need
+    if narrow and groups == 1 and parts == 1:  # the usual case: no group crosses a word
         for record in range(records.shape[0]):
             bits = fetch_bits(words, position)
             position += record_step

@@ -8,7 +8,7 @@ A call advances the state to `until` (exclusive) or stops after the first cycle 
 one array, and any split of a run into calls gives the same commands in the same cycles: a caller may copy the state, run the
 copy ahead, and come back.
 
-Disputable assumptions: one command and one accepted burst a memory cycle; one rank; refresh is all-bank and never postponed.
+Disputable assumptions: one command and one accepted burst per memory cycle; one rank; refresh is all-bank and never postponed.
 """
 
 from __future__ import annotations
@@ -62,11 +62,11 @@ def _run(state: Ints, params: Ints, until: int, max_completed: int, stop_when_qu
     state[REPORTED] = 0
     now = state[NOW]  # the cycle under way
     first = now  # the earliest cycle whose command is not settled: now, or now + 1 once its offer may come
-    stale = True  # whether command_at, kind and which must be found anew
+    stale = True  # whether command_at, kind and which must be recomputed
     command_at, kind, which = NEVER, QUEUED_REQUEST, NONE
     while True:
         offer_at = max(now, next_offer(state, params))
-        if stale and (first == now or offer_at > now):  # what is accepted in this cycle counts for the next command
+        if stale and (first == now or offer_at > now):  # a burst accepted in this cycle counts for the next command
             if shared_queue:
                 command_at, kind, which = choose(state, params, first)
             else:
@@ -176,13 +176,13 @@ def replay(
 ) -> int:
     """Submit every transfer of a trace in order and run until the channel is quiet.
 
-    Transfers are submitted anew when half of those that fit are complete, so there must be room for twice the reads in flight: then
+    More transfers are submitted when half of those that fit are complete, so there must be room for twice the reads in flight: then
     one that may be offered is always there.
 
     Parameters
     ----------
-    arrival_cycle, is_write, first_burst, n_bursts : int64 (transfers,), as `submit` takes them.
-    state, params, log, samples : as `advance` takes them.
+    arrival_cycle, is_write, first_burst, n_bursts : int64 (transfers,), see `submit`.
+    state, params, log, samples : see `advance`.
     """
     count = arrival_cycle.shape[0]
     i = 0

@@ -1,10 +1,10 @@
-"""The controller policy BANK_QUEUES: a short queue a bank, served in turn, behind a read queue and a write buffer.
+"""The controller policy BANK_QUEUES: a short queue per bank, served in turn, behind a read queue and a write buffer.
 
-One burst a cycle moves from the read queue, or from the write buffer while it drains, into its bank's queue; banks are
+One burst per cycle moves from the read queue, or from the write buffer while it drains, into its bank's queue; banks are
 asked in turn for their first request whose next command may be issued now. Only the head of a bank's queue may close a
 row, and it leaves the row's pending hits alone until `hits_before_cut` of them were served. A drain takes all the writes
 that wait; it starts when the buffer is full, or when more than `drain_above` wait and the banks' queues are empty, so the
-last few writes may stay for ever. A refresh that is due stops everything: one PRE for each open bank, then REF. Close to
+last few writes may wait for ever. A refresh that is due stops everything: one PRE for each open bank, then REF. Close to
 DRAMsim3.
 
 Disputable assumption: a write that waits behind an older read of the same burst lets that read move first (DRAMsim3 stops the
@@ -128,7 +128,7 @@ def choose_in_turn(state: Ints, params: Ints, now: int) -> tuple[int, int]:
 
 @borrowing_kernel
 def issue_in_turn(state: Ints, params: Ints, log: Ints, samples: Ints, b: int, now: int) -> None:
-    """Issue what `choose_in_turn` chose."""
+    """Issue the command that `choose_in_turn` chose."""
     if state[REFRESH_PENDING] > 0:
         if b == NONE:
             issue_ref(state, params, log, now)

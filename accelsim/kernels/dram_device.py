@@ -4,7 +4,7 @@ Every constraint is a row of one table (scope, previous command, next command, c
 the window of four ACT. A command that is issued pushes the earliest cycle of each later one, for its bank, its bank group
 and the rank; so a question costs three loads.
 
-Disputable assumptions: one command a cycle, each one cycle long; a rank's rows hold for a bank group's own banks too, which
+Disputable assumptions: one command per cycle, each one cycle long; a rank's rows hold for a bank group's own banks too, which
 is right because no device has a longer distance between bank groups than inside one (checked where the table is loaded).
 """
 

@@ -1,6 +1,6 @@
-"""What flows through a DRAM channel whatever its policy: transfers that offer bursts, slots that hold them, reads that return.
+"""The flow through a DRAM channel, the same for every policy: transfers that offer bursts, slots that hold them, reads that return.
 
-Bursts are offered in the order of their transfers, at most one a cycle, when the transfer has arrived and, for a read, a
+Bursts are offered in the order of their transfers, at most one per cycle, when the transfer has arrived and, for a read, a
 place among the outstanding ones is free. A read's place is released a fixed time after its data; a transfer of reads is
 complete when all its data is there, a transfer of writes when its last burst is in the controller's queue (posted).
 
@@ -69,7 +69,7 @@ def submit(state: Ints, params: Ints, ident: int, arrival_cycle: int, is_write: 
     Parameters
     ----------
     state, params : int64 arrays of `new_state` and of the device's `parameters`.
-    ident : what `report_of` calls the transfer.
+    ident : the transfer's id in `report_of`.
     arrival_cycle : first cycle in which its first burst may be offered.
     is_write : 0 or 1.
     first_burst : byte address / burst bytes.

@@ -1,4 +1,4 @@
-"""The controller policy FRFCFS: of one queue a direction, the oldest request whose next command may be issued now.
+"""The controller policy FRFCFS: of one queue per direction, the oldest request whose next command may be issued now.
 
 Each cycle issues the first of these that is ready: the oldest request whose row was opened for it; the next step of a
 refresh that is due (one PRE of all banks, then REF); the oldest request of the queue that is served now; the second half of
@@ -7,7 +7,7 @@ is due no queued request moves, and no PRE closes a row that was opened for a re
 a PRE may not overtake an older hit of its bank (`row_hits_first`). Close to Ramulator 2.1's FRFCFS and FRFCFS-RowHit.
 
 Requests of one direction and row are kept as a train: only its oldest can be the oldest that is ready, so a choice costs
-one look a train, and a sequential stream has one or two of them. When nothing is ready, the choice is also the time at
+one look per train, and a sequential stream has one or two of them. When nothing is ready, the choice is also the time at
 which something will be, so the cycles between are skipped.
 
 Disputable assumption: the queue that is served changes only in cycles in which neither of the first two issues anything.
@@ -180,7 +180,7 @@ def serve(state: Ints, params: Ints, log: Ints, samples: Ints, b: int, s: int, n
 
 @borrowing_kernel
 def issue(state: Ints, params: Ints, log: Ints, samples: Ints, kind: int, which: int, now: int) -> None:
-    """Issue what `choose` chose."""
+    """Issue the command that `choose` chose."""
     if kind == SECOND_ACT:
         issue_act2(state, params, log, now)
         return

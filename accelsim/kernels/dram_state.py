@@ -1,10 +1,10 @@
-"""Where each number of a DRAM channel lives: one int64 array for what changes, one for what does not.
+"""The layout of a DRAM channel's numbers: one int64 array for the state, one for the parameters.
 
 A copy of the state array is a copy of the whole channel, so a caller may run a copy ahead and come back. The state is cut
 into tables by offsets that stand among the parameters. A slot, a train and a transfer are named by the place in the state
 where their fields start, so that a link is such a place and a field is state[slot + SLOT_ROW].
 
-Disputable assumption: one rank a channel. It is built into the layout: a second rank is a second table of banks.
+Disputable assumption: one rank per channel. It is built into the layout: a second rank is a second table of banks.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ ACT, PRE, RD, WR, REF = range(N_COMMANDS)
 ACT2, CAS = N_COMMANDS, N_COMMANDS + 1
 COMMANDS = ("ACT", "PRE", "RD", "WR", "REF", "ACT2", "CAS")
 
-# Kinds of policy: one shared queue a direction, oldest ready command first; or a queue a bank, served in turn.
+# Kinds of policy: one shared queue per direction, oldest ready command first; or a queue per bank, served in turn.
 FRFCFS, BANK_QUEUES = range(2)
 
 (
@@ -207,7 +207,7 @@ def done_at(params: Ints, i: int) -> int:
 
 @kernel
 def report_of(state: Ints, params: Ints) -> Ints:
-    """(TRANSFERS, DONE_WIDTH): (cycle, id) of what the last call completed; the first state[REPORTED] are in use."""
+    """(TRANSFERS, DONE_WIDTH): (cycle, id) of each transfer that the last call completed; the first state[REPORTED] are in use."""
     return state[params[P_AT_REPORT] : params[P_STATE_SIZE]].reshape((params[P_TRANSFERS], DONE_WIDTH))
 
 

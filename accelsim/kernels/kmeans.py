@@ -1,7 +1,7 @@
 """Lloyd's algorithm on small vectors: nearest codeword of each point, and the mean of each codeword's points.
 
-A lane that a point does not keep (MVQ's masks) neither costs nor pulls. Sums run in the order of the points, in float64, so that the
-result does not depend on threads or on a BLAS library.
+A lane that a point does not keep (MVQ's masks) adds neither to the distance nor to the mean. Sums run in the order of the points,
+in float64, so that the result does not depend on threads or on a BLAS library.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Stripes for real: their tiles decoded into a panel of weights, and the panel's products as int32 sums.
+"""Stripes in full: their tiles decoded into a panel of weights, and the panel's products as int32 sums.
 
 The array adds up K-tiles one after the other; here whole columns are multiplied at once. int32 sums wrap and are associative, so
 the result is the same to the bit.
@@ -24,7 +24,7 @@ def place_records(records, d, axis, first_row, rows, first_column, cols, panel):
 
     Parameters
     ----------
-    records : int8 (records, at least d), one record a row: the bytes of `decode_records`
+    records : int8 (records, at least d), one record per row: the bytes of `decode_records`
     d, axis : lanes of a record, and whether they lie along the columns (0) or the rows (1) of the tile
     first_row, rows : of the tile, in the reduction; lanes past the last row are dropped
     first_column, cols : of the tile, in the panel
@@ -62,7 +62,7 @@ def place_records(records, d, axis, first_row, rows, first_column, cols, panel):
 def decode_stripes(
     words, first_bits, tile_bits, tile_rows, d, axis, index_bits, sign, raw_bits, codebook, mask_lanes, mask_bits, masks, panel
 ):
-    """Decode the K-tiles of N-stripes, in order, into `panel`, which is written as float32: what BLAS multiplies.
+    """Decode the K-tiles of N-stripes, in order, into `panel`, which is written as float32 for BLAS.
 
     Parameters
     ----------
@@ -71,13 +71,13 @@ def decode_stripes(
     tile_bits : from the start of a tile to that of the next
     tile_rows : rows of a tile; the last one has fewer
     d, axis : lanes of a record, and whether they lie along the columns (0) or the rows (1)
-    index_bits, sign, raw_bits, codebook : as `decode_records` takes them
-    mask_lanes, mask_bits, masks : as `decode_masked_records` takes them; `mask_lanes` = 0: records have no masks
+    index_bits, sign, raw_bits, codebook : see `decode_records`
+    mask_lanes, mask_bits, masks : see `decode_masked_records`; `mask_lanes` = 0: records have no masks
     panel : float32 (K, stripes * C), integers of int8; stripe s is written to columns s * C to s * C + C - 1
 
     Returns
     -------
-    What the records name past the codebook or the masks; it decodes as zeros.
+    Number of indices past the codebook and of unknown masks; they decode as zeros.
 
     Raises
     ------

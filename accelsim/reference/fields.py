@@ -71,7 +71,7 @@ class FieldDoc:
 
 @cache
 def fields_of(kind: str) -> tuple[FieldDoc, ...]:
-    """All fields of a kind of file, a group before what is in it."""
+    """All fields of a kind of file, a group before its members."""
     return tuple(_walk(kind, find_kind(kind).load(), ""))
 
 

@@ -40,9 +40,9 @@ class FormatPoint:
     relative_mse
         Of all matrices, from the trace's metrics; None if it has none.
     overrides
-        What was set on the chip for this trace.
+        Fields of the chip that were set for this trace.
     energy_pj, area_um2, codebook_um2
-        Energy of an inference, off-chip memories included; placed area of the chip, and of its codebook.
+        Energy per inference, off-chip memories included; placed area of the chip, and of its codebook.
     """
 
     trace: str

@@ -1,4 +1,4 @@
-"""One cell of a map of speed-ups: where it stands, what both runs took, and what each of them is limited by.
+"""One cell of a map of speed-ups: its position, the time of both runs, and the limiter of each.
 
 Disputable assumption: a run is limited by the resource of its tightest bound. The array always seems busiest where loads hide
 under its work, though a faster array would change nothing there.

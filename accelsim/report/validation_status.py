@@ -118,7 +118,7 @@ VALIDATION_STATUS: Sequence[ValidationRow] = (
     ),
 )
 
-# What no outside reference covers; the README's table "How far to trust it" says the same.
+# Parts that no outside reference covers; the README's table "How far to trust it" says the same.
 UNVALIDATED = (
     "No silicon or RTL stands behind the whole machine (DMA, buffers, vector unit, control): it is checked against a clock-by-clock "
     "twin of ours on random programs, and every run checks its sums of cycles, bytes and MACs."

@@ -38,7 +38,7 @@ def preset_points(presets: Iterable[str]) -> tuple[Point, ...]:
 def bandwidth_points(
     arrays: Sequence[int] = ARRAYS, rates: Sequence[float] = BYTES_PER_CYCLE, overlaps: Sequence[str] = OVERLAPS
 ) -> tuple[Point, ...]:
-    """Bytes a cycle by array size, a map for each overlap mode."""
+    """Bytes per cycle by array size, a map for each overlap mode."""
     return tuple(
         Point(
             f"overlap: {overlap}",

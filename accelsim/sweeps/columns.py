@@ -18,7 +18,7 @@ IDENTITY: dict[str, tuple[str, str]] = {
     "technology": ("TEXT NOT NULL", "name of the technology"),
     "frames": ("INTEGER NOT NULL", "inferences one after the other"),
     "batch": ("INTEGER NOT NULL", "images of one inference"),
-    "seed": ("INTEGER NOT NULL", "of what the trace leaves open"),
+    "seed": ("INTEGER NOT NULL", "of values that the trace leaves open"),
 }
 
 # Figures of a successful run; NULL in one that failed.

@@ -26,7 +26,7 @@ OK, FAILED = "ok", "failed"
 
 @cache
 def costing_id(technology: Technology) -> str:
-    """SHA-256 of what turns counted actions into area and energy: the technology, CACTI's points, the sources that a row is made with."""
+    """SHA-256 of the inputs of area and energy besides counts: the technology, CACTI's points, the sources that make a row."""
     digest = hashlib.sha256(technology.model_dump_json().encode() + grid_file().read_bytes())
     root = Path(accelsim.__file__).parent
     for path in (root / "result.py", *_imported(root / "sweeps" / "metrics.py", root / "report")):

@@ -69,7 +69,7 @@ def run_sweep(
     retry_failed: bool = False,
     progress: Callable[[SweepProgress], None] | None = None,
 ) -> SweepSummary:
-    """Run what the store does not have of a sweep.
+    """Run the points of a sweep that the store does not hold.
 
     Parameters
     ----------

@@ -28,7 +28,7 @@ class Table:
 
     Attributes
     ----------
-    sweep : what it is a table of
+    sweep : whose points the rows are
     positions : int64 (points,), places in the sweep's product
     steps : int64 (points, groups of axes)
     columns : axis or figure -> (points,); numbers as float64 (NaN where there is none), the rest as objects

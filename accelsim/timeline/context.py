@@ -67,7 +67,7 @@ class Context:
         return {"layer": self.layer_name(layer), "frame": self.run.program.layers[layer].frame}
 
     def tile_name(self, run: int, tile: int) -> str:
-        """'fc1 [n3 k1]': layer, N-tile and K-tile; 'fc1 [drain]' for what follows a run's last tile."""
+        """'fc1 [n3 k1]': layer, N-tile and K-tile; 'fc1 [drain]' for the time after a run's last tile."""
         record = self.runs[run]
         layer = self.layer_name(record["layer"])
         if tile == record["kt_count"] * record["nt_count"]:

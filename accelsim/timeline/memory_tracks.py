@@ -183,7 +183,7 @@ class _DramChannel:
                 yield Moved(edge_ps(start + device.n_burst, device.clock_hz), device.burst_bytes, write)
 
     def close(self) -> None:
-        """Draw what is open when the last request is complete."""
+        """Draw the slices that are open when the last request is complete."""
         end = max(self._last + 1, self._data.end if self._data else 0)
         for place in list(self._rows):
             self._close(place, end)

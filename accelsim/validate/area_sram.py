@@ -17,7 +17,7 @@ COLUMNS = ("size_B", "node_nm", "word_bits", "ports", "cell", "area_mm2")
 OTHER_DEVICE_AREA_PCT = 33.0  # CACTI's other choices of sub-arrays: over the grid, hp and lstp are 0.79 to 1.31 times lop
 MAX_BYTES, MAX_WORD_BITS = 2**30, 2**16
 
-# What is judged: unit, the reference's figure in it, the model's, and the largest error of the grid's inner points when each is left
+# Judged figures: unit, the reference's figure in it, the model's, and the largest error of the grid's inner points when each is left
 # out, percent (tests/report/test_area_sram_grid.py measures it). Areas are those of device lop (`sram_grid`).
 _Figure = tuple[str, Callable[[ReferenceRow], float], Callable[[SramPoint], float], float]
 FIGURES: Mapping[str, _Figure] = {

@@ -83,7 +83,7 @@ def block_checks(row: ReferenceRow) -> Iterator[FigureCheck]:
 
 
 def _rom(p: _Parameters, magnitudes: bool) -> tuple[float, str, str]:
-    """Gate equivalents of a ROM, fitted or predicted, and for a point of the model what it would be without that point."""
+    """Gate equivalents of a ROM, fitted or predicted, and for a point of the model the prediction without that point."""
     size = (p["K"], p["D"])
     if magnitudes:
         return gate_counts.logic_rom(p["K"], p["D"] * 7 / 8), "predicted", ""

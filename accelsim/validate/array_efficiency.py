@@ -72,7 +72,7 @@ class ArrayEfficiency:
     parts_pj: Mapping[str, Span]
 
     def tops_per_watt(self, *, leakage: bool = True) -> Span:
-        """Operations (2 a MAC) over energy: 10^12 per joule."""
+        """Operations (2 per MAC) over energy: 10^12 per joule."""
         energy = total(span for what, span in self.parts_pj.items() if leakage or what != "leakage")
         return Span.exact(2.0 * self.macs) / energy
 

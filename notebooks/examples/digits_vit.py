@@ -67,7 +67,7 @@ class Digits:
 
 @dataclass(frozen=True)
 class Measured:
-    """A format: bits a weight of the compressed matrices, as papers count and as stored, the error of all weights, and the accuracy."""
+    """A format: bits per weight of the compressed matrices, as papers count and as stored, the error of all weights, and the accuracy."""
 
     format: str
     paper_bits_per_weight: float

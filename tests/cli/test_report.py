@@ -53,7 +53,7 @@ def test_without_a_file_it_prints_what_run_and_compare_print(saved: Path, tmp_pa
     monkeypatch.chdir(tmp_path)
     one, two = call(saved / "vq", "--technology", "range28"), call(saved / "raw", saved / "vq")
     assert (one.exit_code, two.exit_code) == (0, 0), one.output + two.output
-    assert "Energy of an inference in range28, by component" in one.stdout
+    assert "Energy per inference in range28, by component" in one.stdout
     assert "Area in range28, 28 nm" in one.stdout
     assert "Side by side" in two.stdout
     assert len(call(saved / "raw", saved / "vq", "-q").stdout.splitlines()) == 1

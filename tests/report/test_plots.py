@@ -13,11 +13,13 @@ from accelsim.report.compare import compare
 from accelsim.report.plots import style
 from accelsim.report.plots.bars import stacked_bars
 from accelsim.report.plots.picture import PNG_DPI, look
+from accelsim.report.plots.speedup_map import map_picture
 from accelsim.report.plots.stalls import MAX_BARS, plot_cycles, plot_layers
 from accelsim.report.plots.traffic import plot_traffic
 from accelsim.report.plots.waterfall import plot_waterfall
+from accelsim.report.speedup_cells import Cell, Limiter, Point
 from accelsim.result import CATEGORIES, OPERANDS
-from tests.report.overlaps import axes, check_texts
+from tests.report.overlaps import axes, check_picture, check_texts
 from tests.synthetic_results import int8, layer, read, result, ssvq
 
 
@@ -100,6 +102,16 @@ def drawings():
 def test_no_text_overlaps_or_leaves_the_picture_at_column_width(name):
     height_mm, draw = drawings()[name]
     check_texts(draw, height_mm, dpi=PNG_DPI)
+
+
+def test_the_tiles_of_a_map_have_room_for_two_limiters():
+    memory, array = Limiter("memory", 94.0, "memory"), Limiter("array", 65.0, "array")
+    cells = [
+        Cell(Point("vector lanes", row, column, row, ()), 2030, 1000, 2.03, 1.0, 6, 2, memory, array)
+        for row in ("edge-32x32-x32", "edge-64x64-x16")
+        for column in ("16", "32", "64", "128", "ideal")
+    ]
+    check_picture(map_picture("map", "Speed-up of deit_tiny_ssvq_k16d8\nover deit_tiny_int8", cells, "lanes of the vector unit"))
 
 
 @pytest.mark.parametrize("end", [58.9, 99.9, 117.84, 493.69, 1003.742])

@@ -29,7 +29,7 @@ def parameters(
 
     Parameters
     ----------
-    device, policy : what the channel is.
+    device, policy : of the channel.
     mapping : a name of `MAPPINGS`.
     max_outstanding_bursts : reads that were accepted and whose place was not released, at most.
     slot_release_cycles : memory cycles from a read's data to the release of its place (1 + the fabric's latency).

@@ -17,7 +17,7 @@ from accelsim.registry import suggest
 
 
 class ControllerPolicy(Record):
-    """One policy; the kernels `dram_frfcfs` and `dram_bank_queues` say what each kind does."""
+    """One policy; the kernels `dram_frfcfs` and `dram_bank_queues` implement the kinds."""
 
     name: str = Field(min_length=1, max_length=100)
     kind: Literal["frfcfs", "bank_queues"]

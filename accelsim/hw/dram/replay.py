@@ -64,7 +64,7 @@ class ReplayResult:
 
 @dataclass(frozen=True)
 class ReplayRun:
-    """A replay with what it leaves: the result, the state, the command log int64 (n, 6) and the read latencies int64 (reads,)."""
+    """Outcome of a replay: the result, the final state, the command log int64 (n, 6) and the read latencies int64 (reads,)."""
 
     result: ReplayResult
     state: Ints

@@ -91,7 +91,7 @@ def _side_by_side(costs: Sequence[RunCost], names: Sequence[str], figures: Mappi
         figure(figures["side_by_side"], "Time, traffic, energy and area of each run; whiskers are ranges."),
         element(
             "div",
-            figure(figures["energy"], "Energy of an inference by part."),
+            figure(figures["energy"], "Energy per inference by part."),
             figure(figures["area"], "Placed area by part."),
             *(figure(figures[name], "Energy by part and kind, runs in order.") for name in ("energy_kinds",) if name in figures),
             class_="figures",

@@ -29,8 +29,8 @@ def energy(run: Run) -> Section:
     body: list[Child] = [paragraph(f"Energy of one inference in {report.technology}; {_RANGE_NOTE}. {_efficiency(report)}", "note")]
     drawn = element(
         "div",
-        figure(run.figures["energy"], "Energy of an inference by part; the whisker is the range."),
-        figure(run.figures["energy_kinds"], "Energy of an inference by part and kind; whiskers are ranges."),
+        figure(run.figures["energy"], "Energy per inference by part; the whisker is the range."),
+        figure(run.figures["energy_kinds"], "Energy per inference by part and kind; whiskers are ranges."),
     )
     body.append(beside(drawn, table(run.name("t-energy"), "Energy by component", columns, rows, (total,))))
     body.append(folded(f"{len(report.lines)} actions, with the source of each energy", _actions(run, report)))

@@ -153,7 +153,7 @@ def _tiles(cost: RunCost) -> Node:
         ("Critical resource", summary.tightest_bound or "none", f"{summary.achieved_of_tightest_pct:.1f} % of the cycles taken"),
         ("MAC utilization", f"{summary.utilization_pct:.1f} %", f"{summary.macs / 1e6:,.1f} M multiply-accumulates"),
         ("On the bus", decimal_bytes(summary.bus_bytes), f"{decimal_bytes(summary.useful_bytes)} of it useful"),
-        ("Energy of an inference", f"{short(energy.nominal)} µJ", f"{short(energy.low)} to {short(energy.high)} µJ"),
+        ("Energy per inference", f"{short(energy.nominal)} µJ", f"{short(energy.low)} to {short(energy.high)} µJ"),
         ("Efficiency", efficiency, "2 operations per MAC; off-chip memories included"),
         ("Placed area", f"{short(area.nominal)} mm²", f"{short(area.low)} to {short(area.high)} mm²"),
     ]

@@ -21,14 +21,14 @@ _PITCH = 0.84  # of the room of a component, shared by the runs
 
 
 def plot_energy(ax: Axes, costs: Sequence[RunCost]) -> None:
-    """One stacked bar per run: energy of an inference by component."""
+    """One stacked bar per run: energy per inference, by component."""
     bars = [{name: span.nominal for name, span in item.energy_by_group_uj.items()} for item in costs]
     stacked_bars(ax, [fold_label(item.name) for item in costs], bars, group_paint, tuple(GROUP_PAINT), [item.energy_uj for item in costs])
-    ax.set_xlabel(f"energy of an inference (µJ)\n{costs[0].cost.energy.technology}, low to high")
+    ax.set_xlabel(f"energy per inference (µJ)\n{costs[0].cost.energy.technology}, low to high")
 
 
 def energy_by_kind_uj(cost: RunCost) -> dict[str, dict[Kind, Span]]:
-    """Group of components -> kind -> energy of an inference; all of them add up to `cost.energy_uj`."""
+    """Group of components -> kind -> energy per inference; all of them add up to `cost.energy_uj`."""
     scale = 1e-6 / cost.inferences
     lines = [(ENERGY_GROUPS.get(line.component, line.component), line) for line in cost.cost.energy.lines]
     found = dict.fromkeys(group for group, _ in lines)
@@ -69,7 +69,7 @@ def plot_energy_kinds(ax: Axes, costs: Sequence[RunCost]) -> None:
     ax.set_xlim(0, 1.06 * end or 1)
     ax.locator_params(axis="x", nbins=5)
     order = "" if len(costs) == 1 else "\nfrom the top: " + "; ".join(fold_label(cost.name).replace("\n", " ") for cost in costs)
-    ax.set_xlabel(f"energy of an inference (µJ), low to high\n{costs[0].cost.energy.technology}{_wrapped(order)}")
+    ax.set_xlabel(f"energy per inference (µJ)\n{costs[0].cost.energy.technology}, low to high{_wrapped(order)}")
     handles = [Patch(label=kind, **bar_style(KIND_PAINT[kind])) for kind in KINDS]
     legend_above(ax, handles=handles)
 
@@ -83,10 +83,10 @@ def energy_pictures(costs: Sequence[RunCost]) -> list[Picture]:
     """The pictures of the runs' energy; by kind if they are few enough."""
     of = common_label([item.result for item in costs])
     bars = 40 + 8 * len(costs)
-    out = [picture("energy", f"Energy of an inference by component\n{of}", bars, lambda ax: plot_energy(ax, costs))]
+    out = [picture("energy", f"Energy per inference by component\n{of}", bars, lambda ax: plot_energy(ax, costs))]
     if len(costs) <= MAX_RUNS:
         rows = 1 + len({name for cost in costs for name in energy_by_kind_uj(cost)})
         height = 26 + (3 + 1.6 * len(costs)) * rows + 3 * len(costs)
-        title = f"Energy of an inference by component and kind\n{of}"
+        title = f"Energy per inference by component and kind\n{of}"
         out.append(picture("energy_kinds", title, height, lambda ax: plot_energy_kinds(ax, costs)))
     return out

@@ -102,7 +102,7 @@ def _name_axes(ax: Axes, tiles: Tiles, below: str, column_mm: float) -> None:
 
 
 def heat_map_picture(name: str, title: str, tiles: Tiles) -> Picture:
-    """The picture of a heat map; the title says what the figures are."""
-    below = 3 + folded(tiles.note).count("\n")  # the axis, the note, and what a hatched tile is
+    """The picture of a heat map; the title names the figures."""
+    below = 3 + folded(tiles.note).count("\n")  # the axis, the note, and the meaning of a hatched tile
     turned = _ROW_CHAR_MM * min(LABEL_CHARS, max(map(len, tiles.columns)))
     return picture(name, title, _FRAME_MM + _LINE_MM * below + _ROW_MM * len(tiles.rows) + turned, lambda ax: plot_heat_map(ax, tiles))

@@ -32,6 +32,7 @@ _HEIGHT_MM, _LINE_MM = 66, 3.1
 _FRAME_MM = (70.0, 46.0)  # of the axes, about; for the places of the numbers
 _LETTER, _LINE = 1.3, 2.6  # mm of a figure of the numbers' size
 _REACH = 9  # lines above and below a point where its number may stand
+_NAMES_POINTS, _PITCH_POINTS = 32, 7.5  # from the axes to the baseline of the first name, and from one to the next
 _NAME_POINTS = 92  # of half the list's width, beside the number
 _HALO = withStroke(linewidth=1.2, foreground="white")  # keeps lines out of the numbers
 _ROOM = 1.35  # of the highest roof, above it
@@ -101,7 +102,7 @@ class Roofline:
 
 
 def roofline_of(result: Result) -> Roofline | None:
-    """The roofline of a run from what the result says alone; None if nothing is multiplied."""
+    """The roofline of a run from the result alone; None if nothing is multiplied."""
     groups = [group for group in group_layers(result, fold=True) if group.macs and group.total_cycles]
     busy = sum(layer.cycles.get("busy", 0) for layer in result.layers)
     slots = sum(layer.pe_cycles for layer in result.layers)
@@ -173,7 +174,7 @@ def plot_roofline(ax: Axes, roofline: Roofline) -> None:
 
 
 def _width(roofline: Roofline, points: Sequence[RooflinePoint]) -> tuple[float, float, float]:
-    """(left end, right end, place of what has no traffic) of the axis."""
+    """(left end, right end, place of layers without traffic) of the axis."""
     finite = [point.macs_per_byte for point in points if math.isfinite(point.macs_per_byte)]
     knee = roofline.peak_macs_per_cycle / roofline.peak_bytes_per_cycle
     low = min([*finite, *([knee] if knee else [])], default=1.0) / 2
@@ -243,7 +244,7 @@ def _legend(ax: Axes, roofline: Roofline) -> None:
         roofs.append(Line2D([], [], color=_MEMORY_COLOR, label=f"memory peak: {roofline.peak_bytes_per_cycle:.4g} B/cycle"))
     roofs.append(Line2D([], [], color=_DECODE_COLOR, label="decode rate, layer by layer"))
     style: dict[str, Any] = {"linestyle": "none", "markeredgecolor": "#303030", "markersize": 4, "markeredgewidth": 0.4}
-    causes = dict.fromkeys(point.cause for point in roofline.layers if roofline.holds(point))
+    causes = dict.fromkeys(point.cause for point in roofline.layers)
     marks = [Line2D([], [], marker="*", color=TOTAL_PAINT.color, linestyle="none", label="the run")]
     marks += [Line2D([], [], marker="o", color=category_paint(name).color, label=f"most cycles: {name}", **style) for name in causes]
     if any(not roofline.holds(point) for point in roofline.layers):
@@ -253,11 +254,12 @@ def _legend(ax: Axes, roofline: Roofline) -> None:
     legend_above(ax, ncols=2, handles=[*roofs, *marks])
     names = [f"{number}  {fitted(point.name, 6, _NAME_POINTS)}" for number, point in enumerate(roofline.layers, start=1)]
     rows = _rows(roofline)
-    for place, part in ((0.0, names[:rows]), (0.5, names[rows:])):
+    for index, name in enumerate(names):
+        column, line = divmod(index, rows)
+        below = _NAMES_POINTS + line * _PITCH_POINTS
         ax.annotate(
-            "\n".join(part), (place, 0), xytext=(0, -26), xycoords="axes fraction", textcoords="offset points",
-            va="top", fontsize=6, linespacing=1.25,
-        )  # fmt: skip
+            name, (0.5 * column, 0), xytext=(0, -below), xycoords="axes fraction", textcoords="offset points", va="baseline", fontsize=6
+        )
 
 
 def _rows(roofline: Roofline) -> int:

@@ -63,8 +63,8 @@ def _tile(ax: Axes, x: int, y: float, cell: Cell) -> None:
 
 
 def map_picture(name: str, title: str, cells: Sequence[Cell], column_title: str, row_title: str = "") -> Picture:
-    """The picture of some maps; below them the meaning of columns, rows and small print."""
-    small_print = "in a tile: speed-up; limiter of the baseline→limiter of the compressed run"
+    """The picture of some maps; below them the meaning of columns and rows, and the small print."""
+    small_print = "in a tile: speed-up; limiter of baseline→compressed run"
     lines = [f"columns: {column_title}", *([f"rows: {row_title}"] if row_title else []), small_print]
     rows = sum(_HEAD_ROWS + len({cell.point.row for cell in cells if cell.point.map == item}) for item in _maps(cells))
     height = _ROW_MM * (rows + _GAP_ROWS * len(_maps(cells))) + _FRAME_MM + _LINE_MM * len(lines)

@@ -11,7 +11,7 @@ from accelsim.report.tables.text import decimal_bytes, ends, short
 
 
 def render_ablation(console: Console, ablation: Ablation) -> None:
-    """Cycles, energy and area, the ranges of what decoding adds, and the circuits for signs."""
+    """Cycles, energy and area, the ranges of decoding's share, and the circuits for signs."""
     coded, raw = ablation.whole("coded"), ablation.whole("raw")
     say(console, f"{ablation.coded.trace_name} on {ablation.coded.accelerator_name}, against {ablation.raw.trace_name} without the decoder")
     out = table(["part", ">cycles", ">raw", ">uJ", ">raw", ">mm2", ">raw"], dense=True)

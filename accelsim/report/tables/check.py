@@ -70,14 +70,14 @@ def _figure(value: float) -> str:
 
 
 def render_energy(console: Console, report: EnergyReport, inferences: int) -> None:
-    """Energy of an inference by component and by operand with ranges, its kinds, and the efficiency with and without memories off chip."""
+    """Energy per inference by component and by operand with ranges, its kinds, and the efficiency with and without off-chip memories."""
     whole = report.energy_pj()
     for what, parts in (("component", report.by_component), ("operand", report.by_operand)):
         out = table([what, ">uJ", ">low", ">high", ">share"])
         for name, energy_pj in parts.items():
             row(out, name, *_microjoules(energy_pj, inferences), percent(energy_pj.nominal, whole.nominal))
         row(out, "total", *_microjoules(whole, inferences), percent(whole.nominal, whole.nominal), style="bold")
-        show(console, f"Energy of an inference in {report.technology}, by {what}", out)
+        show(console, f"Energy per inference in {report.technology}, by {what}", out)
     dynamic, leakage, background = (percent(report.energy_pj(kind=kind).nominal, whole.nominal) for kind in KINDS)
     say(console, f"{dynamic} dynamic, {leakage} leakage (SRAM of device {report.device}), {background} background of memories")
     if whole.low > 0:

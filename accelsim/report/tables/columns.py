@@ -40,7 +40,7 @@ class TextTable:
 def column_widths(table: TextTable, room: int) -> list[int]:
     """Columns of the terminal for each column of the table, without the gaps between them, so that all fit in `room` if they can.
 
-    What is too much is taken from the widest columns of text: first so far that their longest word still fits, then so far that a name
+    Excess width is taken from the widest columns of text: first so far that their longest word still fits, then so far that a name
     keeps `NAME_COLUMNS`. At last figures of several words ('dram 60%') are folded between them; a number is never cut.
     """
     texts = [table.column(index) for index in range(len(table.headings))]

@@ -15,7 +15,7 @@ from accelsim.report.tables.terminal import row, say, show, table
 from accelsim.report.tables.text import count, percent
 from accelsim.trace.statistics import IndexUse, TraceStatistics
 
-_BAR_COLUMNS = 16  # half of what the statistics give: two neighbours a character
+_BAR_COLUMNS = 16  # half of the statistics' bars: two neighbours per character
 _BLOCKS, _ASCII = " ▁▂▃▄▅▆▇█", " .:-=+*#@"
 
 

@@ -1,4 +1,4 @@
-"""A run in at most 20 lines: time, what limits it, bounds, stalls, traffic, energy, area, warnings, and where the rest is."""
+"""A run in at most 20 lines: time, limiting resource, bounds, stalls, traffic, energy, area, warnings, and where the rest is."""
 
 from __future__ import annotations
 

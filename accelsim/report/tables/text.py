@@ -65,7 +65,7 @@ def distinct(names: Sequence[str], width: int = LABEL_CHARS) -> list[str]:
 
 
 def _apart(names: Sequence[str], width: int) -> Iterator[list[str]]:
-    """Ways to write names of one end: what lies between their common beginning and end, with whole parts of that end; with numbers."""
+    """Ways to write names of one end: the part between their common beginning and end, with whole parts of that end; with numbers."""
     parts = [re.split(r"(?<=[./])", name) for name in names]
     begin = _common(parts)
     end = _common([found[begin:][::-1] for found in parts])
