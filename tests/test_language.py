@@ -53,3 +53,22 @@ def test_docstrings_open_with_a_verb_or_a_noun(path: Path) -> None:
 @pytest.mark.parametrize("path", SOURCES + PAGES, ids=lambda path: path.relative_to(ROOT).as_posix())
 def test_phrases_of_the_glossary_are_used(path: Path) -> None:
     assert BANNED.findall(path.read_text(encoding="utf-8")) == []
+
+
+def names_bound(path: Path) -> list[str]:
+    """Names that a module gives to a class, a type or an import under another name."""
+    found: list[str] = []
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ClassDef):
+            found.append(node.name)
+        elif isinstance(node, ast.Assign):
+            found += [target.id for target in node.targets if isinstance(target, ast.Name)]
+        elif isinstance(node, ast.ImportFrom):
+            found += [item.asname for item in node.names if item.asname not in (None, item.name)]
+    return found
+
+
+def test_a_word_of_the_glossary_names_one_thing() -> None:
+    bound = [name for path in (ROOT / "accelsim").rglob("*.py") for name in names_bound(path)]
+    counts = {name: bound.count(name) for name in ("Record", "Stream", "Span", "Recorder", "Network", "Progress")}
+    assert counts == {"Record": 1, "Stream": 1, "Span": 1, "Recorder": 0, "Network": 0, "Progress": 1}
