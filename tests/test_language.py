@@ -28,6 +28,7 @@ SOURCES = sorted(
     + [ROOT / "accelsim" / "kernels" / f"{module}.py" for module in KERNELS]
 )
 RENAMES = ROOT / "docs" / "reference" / "renames.md"  # quotes the old words
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 PAGES = sorted(
     {*(ROOT / "docs").rglob("*.md"), *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "traces/README.md"))} - {RENAMES}
 )
@@ -50,7 +51,7 @@ def test_docstrings_open_with_a_verb_or_a_noun(path: Path) -> None:
     assert [text for text in docstrings(path) if text.startswith("What ")] == []
 
 
-@pytest.mark.parametrize("path", SOURCES + PAGES, ids=lambda path: path.relative_to(ROOT).as_posix())
+@pytest.mark.parametrize("path", SOURCES + PAGES + NOTEBOOKS, ids=lambda path: path.relative_to(ROOT).as_posix())
 def test_phrases_of_the_glossary_are_used(path: Path) -> None:
     assert BANNED.findall(path.read_text(encoding="utf-8")) == []
 
