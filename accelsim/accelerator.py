@@ -18,7 +18,7 @@ from accelsim.hw.flash import FlashSpec
 from accelsim.hw.memory import MemorySpec
 from accelsim.hw.sram import ActivationBufferSpec, WeightBufferSpec
 from accelsim.hw.vector_unit import VectorUnitSpec
-from accelsim.presets import find_preset
+from accelsim.presets import find_preset, source_name
 from accelsim.quantities import PS_PER_S, Hertz
 from accelsim.records import Record, build, dump_yaml, parse_yaml, read_yaml, written_fields, yaml_problem
 
@@ -147,7 +147,7 @@ def build_accelerator(fields: Mapping[str, Any], where: str) -> Accelerator:
 def read_accelerator(source: str) -> tuple[dict[str, Any], str]:
     """(the fields that a preset or YAML file gives, unchecked; the file's name); ConfigError if there is none to read."""
     path = find_preset(FOLDER, source, "accelerator")
-    return read_yaml(path), path.name
+    return read_yaml(path), source_name(path)
 
 
 def set_field(fields: Mapping[str, Any], path: str, value: Any) -> dict[str, Any]:

@@ -59,10 +59,10 @@ class PresetFolder:
     def entries(self, kind: str) -> dict[str, Path]:
         """Path of each preset of a kind ('dram', 'traces', 'references/core', ...) by its name; unsorted."""
         if kind == TRACES:
-            return {path.parent.name: path.parent for path in self.traces.glob("*/trace.json")}
+            return {path.name: path for path in _entries(self.traces) if _is_file(path / "trace.json")}
         if kind.startswith(f"{REFERENCES}/"):
-            return {path.stem: path for path in (self.references / kind.partition("/")[2]).glob("*.csv")}
-        return {path.stem: path for path in (self.configs / kind).glob("*.yaml")}
+            return _files(self.references / kind.partition("/")[2], ".csv")
+        return _files(self.configs / kind, ".yaml")
 
 
 @cache
@@ -119,6 +119,11 @@ def reference_presets() -> list[Preset]:
     ]
 
 
+def source_name(path: Path) -> str:
+    """A file as messages name it: with its folder, unless it is built in; a user's own may have the name of a built-in one."""
+    return path.name if path.is_relative_to(built_in().configs) else str(path)
+
+
 def find_preset(kind: str, name: str, what: str) -> Path:
     """Path of a preset by name, or of a YAML file; ConfigError naming the known ones."""
     if name.endswith((".yaml", ".yml")) or "/" in name:
@@ -148,6 +153,8 @@ def find_reference(kind: str, name: str) -> Path:
 def _named(kind: str, name: str, what: str, alternative: str) -> Path:
     for folder in search_path():
         if (path := folder.entries(kind).get(name)) is not None:
+            if not path.exists():
+                raise ConfigError(f"{what} {name!r}: {path} is a link to a file that does not exist")
             return path
     known = preset_names(kind)
     raise ConfigError(f"unknown {what} {name!r}; known: {', '.join(known)} (or {alternative}){suggest(name, known)}")
@@ -163,6 +170,25 @@ def _user_folder(entry: str) -> PresetFolder:
             f"{PATH_VARIABLE}: {entry!r} holds no presets; allowed: a folder with any of {', '.join(f'{kind}/' for kind in KINDS)}"
         )
     return _preset_folder(entry, root)
+
+
+def _entries(folder: Path) -> list[Path]:
+    """All that is in a folder, sorted; nothing if there is no such folder: none need have every kind of preset."""
+    try:
+        return sorted(folder.iterdir())
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    except OSError as error:
+        raise ConfigError(f"{folder}: cannot be read: {error.strerror}") from None
+
+
+def _files(folder: Path, suffix: str) -> dict[str, Path]:
+    return {path.stem: path for path in _entries(folder) if path.suffix == suffix and _is_file(path)}
+
+
+def _is_file(path: Path) -> bool:
+    """Whether a file is there, or a link that leads nowhere: that one is named where it is used, not passed over."""
+    return path.is_file() or (path.is_symlink() and not path.exists())
 
 
 def _preset_folder(origin: str, root: Path) -> PresetFolder:

@@ -12,8 +12,8 @@ import typer
 
 from accelsim.cli.completion import choices
 from accelsim.cli.inputs import AsJson
-from accelsim.cli.shell import print_json, print_line
-from accelsim.errors import ConfigError
+from accelsim.cli.shell import EXIT_CHECK_FAILED, print_json, print_line
+from accelsim.errors import AccelsimError, ConfigError
 from accelsim.presets import TRACES, presets, reference_presets
 from accelsim.registry import lookup, members, suggest
 
@@ -30,7 +30,12 @@ def list_(
     what: Annotated[str, typer.Argument(metavar="WHAT", help=f"One of {', '.join(NAMES)}.", autocompletion=choices(*NAMES))],
     as_json: AsJson = False,
 ) -> None:
-    """Names that commands and files may use, with one line each; names alone with --json."""
+    """Names that commands and files may use, with one line each; names alone with --json.
+
+    A file that cannot be used is left out, named on stderr with the reason, and makes the exit status 1.
+    """
+    from accelsim.report.tables.text import clean
+
     if what in _RETIRED:
         typer.echo(f"there is no list of {what}: {_RETIRED[what]}", err=True)
         if as_json:
@@ -38,13 +43,28 @@ def list_(
         return
     if what not in LISTS:
         raise ConfigError(f"cannot list {what!r}; known: {', '.join(LISTS)}{suggest(what, LISTS)}")
-    found = LISTS[what]()
+    found, broken = _read(LISTS[what]())
     if as_json:
         print_json(list(found))
-        return
-    width = max(map(len, found), default=0) + 2
-    for name, line in found.items():
-        _print_entry(f"{name:<{width}}", line())
+    else:
+        width = max(map(len, found), default=0) + 2
+        for name, line in found.items():
+            _print_entry(f"{name:<{width}}", line)
+    for name, problem in broken.items():
+        typer.echo(clean(f"accelsim: cannot use {name!r}: {problem}"), err=True)
+    if broken:
+        raise typer.Exit(EXIT_CHECK_FAILED)  # as doctor: the call was right, a file that it looked at is not
+
+
+def _read(entries: Mapping[str, Callable[[], str]]) -> tuple[dict[str, str], dict[str, str]]:
+    """The line of each name, and of each name that cannot be used the reason."""
+    found, broken = {}, {}
+    for name, line in entries.items():
+        try:
+            found[name] = line()
+        except AccelsimError as error:
+            broken[name] = "; ".join(str(error).splitlines())
+    return found, broken
 
 
 def _print_entry(name: str, text: str) -> None:
@@ -59,11 +79,28 @@ def _print_entry(name: str, text: str) -> None:
         print_line(line)
 
 
-def _preset(preset: Preset) -> str:
-    """The description in a preset's file."""
-    from accelsim.records import read_yaml
+def _chip(preset: Preset) -> str:
+    from accelsim.accelerator import load_accelerator
 
-    return _from(str(read_yaml(preset.path).get("description", "")), preset)
+    return _from(load_accelerator(str(preset.path)).description, preset)
+
+
+def _device(preset: Preset) -> str:
+    from accelsim.hw.dram.device import load_device
+
+    return _from(load_device(str(preset.path)).description, preset)
+
+
+def _technology(preset: Preset) -> str:
+    from accelsim.cost.technology import load_technology
+
+    return _from(load_technology(str(preset.path)).description, preset)
+
+
+def _sweep(preset: Preset) -> str:
+    from accelsim.sweeps.spec import load_sweep
+
+    return _from(load_sweep(str(preset.path)).description, preset)
 
 
 def _from(text: str, preset: Preset) -> str:
@@ -109,6 +146,9 @@ def _trace(preset: Preset) -> str:
 
 
 def _reference(preset: Preset) -> str:
+    from accelsim.validate.reference_csv import read_reference
+
+    read_reference(preset.path, needed=())
     return _from(f"figures for `accelsim validate {preset.name}`", preset)
 
 
@@ -134,10 +174,10 @@ LISTS: Mapping[str, Callable[[], dict[str, Callable[[], str]]]] = {
     "formats": lambda: _members("accelsim.formats", _format),
     "operations": lambda: _members("accelsim.ops", _operation),
     "dataflows": lambda: _members("accelsim.dataflows", _dataflow),
-    "presets": lambda: _presets(presets("accelerators").values(), _preset),
-    "dram": lambda: _presets(presets("dram").values(), _preset),
-    "technologies": lambda: _presets(presets("technology").values(), _preset),
-    "sweeps": lambda: _presets(presets("sweeps").values(), _preset),
+    "presets": lambda: _presets(presets("accelerators").values(), _chip),
+    "dram": lambda: _presets(presets("dram").values(), _device),
+    "technologies": lambda: _presets(presets("technology").values(), _technology),
+    "sweeps": lambda: _presets(presets("sweeps").values(), _sweep),
     "traces": lambda: _presets(presets(TRACES).values(), _trace),
     "references": lambda: _presets(reference_presets(), _reference),
 }

@@ -11,7 +11,7 @@ from pydantic import Field, model_validator
 
 from accelsim.cost.span import Span
 from accelsim.cost.sram_grid import Device, grid_nodes
-from accelsim.presets import find_preset
+from accelsim.presets import find_preset, source_name
 from accelsim.quantities import unit
 from accelsim.records import Record, build, read_yaml
 
@@ -130,4 +130,4 @@ def load_technology(name: str) -> Technology:
         Unknown name, unreadable file, a missing or negative constant, low above high, a node without a table.
     """
     path = find_preset(FOLDER, name, "technology")
-    return build(Technology, read_yaml(path), path.name)
+    return build(Technology, read_yaml(path), source_name(path))

@@ -32,7 +32,7 @@ from pydantic import Field, StringConstraints
 
 from accelsim.accelerator import Accelerator
 from accelsim.errors import ConfigError
-from accelsim.presets import find_preset
+from accelsim.presets import find_preset, source_name
 from accelsim.records import Record, build, field_paths, read_yaml
 from accelsim.registry import suggest
 from accelsim.sweeps.axis import axis_values
@@ -125,7 +125,8 @@ def load_sweep(source: str | Mapping[str, Any]) -> Sweep:
     """
     if isinstance(source, str):
         path = find_preset(FOLDER, source, "sweep")
-        return _located(path.name, build(SweepSpec, read_yaml(path), path.name))
+        where = source_name(path)
+        return _located(where, build(SweepSpec, read_yaml(path), where))
     return _located("sweep", build(SweepSpec, source, "sweep"))
 
 

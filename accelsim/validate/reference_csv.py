@@ -69,7 +69,8 @@ def read_reference(path: Path, needed: Iterable[str]) -> list[ReferenceRow]:
     except csv.Error as error:
         raise ReferenceDataError(f"{path}: line {reader.line_num}: not CSV: {error}") from error
     if not lines:
-        raise ReferenceDataError(f"{path}: is empty; a header with the columns {', '.join(needed)} is needed")
+        columns = f" with the columns {', '.join(needed)}" if (needed := tuple(needed)) else ""
+        raise ReferenceDataError(f"{path}: is empty; a header{columns} is needed")
     (_, header), *body = lines
     _check_header(path, header, needed)
     rows = []

@@ -108,6 +108,80 @@ def test_the_first_of_several_folders_wins_and_an_empty_entry_is_none(mine: Path
     assert listed("presets")["npu"] == f"{first}, replaces the one of {mine}"
 
 
+def broken(*words: str) -> tuple[str, list[str]]:
+    """Stdout, and the lines on stderr, of a list in which some files cannot be used."""
+    outcome = CliRunner().invoke(app, words, prog_name="accelsim")
+    assert outcome.exit_code == 1, outcome.output  # 1: a check failed; 2 would blame the call
+    return outcome.stdout, outcome.stderr.splitlines()
+
+
+def test_a_list_goes_on_after_a_file_that_cannot_be_used_and_names_it(mine: Path) -> None:
+    chips = mine / "accelerators"
+    (chips / "edge-64x64.yaml").write_text("name: [")
+    (chips / "gone.yaml").symlink_to(mine / "nowhere.yaml")
+    (chips / "loop.yaml").symlink_to(chips / "loop.yaml")
+    write(chips / "npu.yaml", {"name": "npu", "clock": "1 GHz", "arry": {}})
+    stdout, lines = broken("list", "presets")
+    assert [line.split("  ")[0] for line in stdout.splitlines() if line[0] != " "] == [
+        "edge-32x32", "edge-32x32-x32", "edge-64x64-x16", "mcu-16x16"
+    ]  # fmt: skip
+    assert [line.split(":")[1] for line in lines] == [f" cannot use {name!r}" for name in ("edge-64x64", "gone", "loop", "npu")]
+    assert f"{chips / 'edge-64x64.yaml'}: not valid YAML: line 2, column 1" in lines[0]
+    assert "no such file" in lines[1]
+    assert "field `arry`: unknown field; allowed: name," in lines[3]
+    assert json.loads(broken("list", "presets", "--json")[0]) == ["edge-32x32", "edge-32x32-x32", "edge-64x64-x16", "mcu-16x16"]
+
+
+@pytest.mark.parametrize(
+    ("what", "file", "problem"),
+    [
+        ("dram", "dram/mine.yaml", "field `t_ck_fs`: is missing"),
+        ("technologies", "technology/mine.yaml", "field `node_nm`: is missing"),
+        ("sweeps", "sweeps/mine.yaml", "there is no `accelerator`"),
+        ("traces", "traces/mine/trace.json", "is not JSON"),
+        ("references", "references/core/mine.csv", "has a header but no rows"),
+    ],
+)
+def test_a_file_of_each_kind_that_cannot_be_used_is_named(what: str, file: str, problem: str, mine: Path) -> None:
+    (mine / file).parent.mkdir(parents=True, exist_ok=True)
+    (mine / file).write_text("name: mine")
+    stdout, (line,) = broken("list", what)
+    assert str(mine / file) in line
+    assert problem in line
+    assert "built-in" in stdout
+
+
+def test_a_folder_that_is_called_as_a_preset_is_none(mine: Path) -> None:
+    (mine / "accelerators" / "folder.yaml").mkdir()
+    (mine / "traces" / "folder" / "trace.json").mkdir(parents=True)
+    assert "folder" not in listed("presets")
+    assert "folder" not in listed("traces")
+    assert "unknown accelerator 'folder'" in refused("run", "folder", "net")
+
+
+def test_a_link_that_leads_nowhere_is_named_where_it_is_used(mine: Path) -> None:
+    link = mine / "dram" / "gone.yaml"
+    link.symlink_to(mine / "nowhere.yaml")
+    assert f"DRAM device 'gone': {link} is a link to a file that does not exist" in refused(
+        "run", "npu", "net", "--set", "dram.device=gone"
+    )
+
+
+def test_a_folder_that_cannot_be_read_is_named(mine: Path) -> None:
+    loop = mine / "technology"
+    shutil.rmtree(loop)
+    loop.symlink_to(loop)
+    assert refused("list", "technologies").startswith(f"accelsim: {loop}: cannot be read: ")
+
+
+def test_a_message_about_a_users_file_names_its_folder(mine: Path) -> None:
+    for kind, words in {"accelerators": ("area", "edge-64x64"), "sweeps": ("sweep", "codebook", "--dry-run")}.items():
+        path = mine / kind / f"{words[1]}.yaml"
+        write(path, {"nmae": "x"})
+        assert f"{path}: field `nmae`: unknown field" in CliRunner().invoke(app, words).stderr
+    assert "accelsim: edge-32x32.yaml --set clock=1: field `clock`" in refused("area", "edge-32x32", "--set", "clock=1")
+
+
 def test_a_folder_may_be_named_relative_to_the_current_one(mine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(PATH_VARIABLE, "mine")
     assert listed("presets")["npu"] == "mine"

@@ -30,7 +30,7 @@ from accelsim.kernels.dram_state import (
     WR,
     Ints,
 )
-from accelsim.presets import find_preset
+from accelsim.presets import find_preset, source_name
 from accelsim.quantities import unit
 from accelsim.records import Record, build, read_yaml
 
@@ -206,4 +206,4 @@ def load_device(name: str) -> DramDevice:
 @cache
 def _load(path: Path, modified_ns: int) -> DramDevice:
     del modified_ns  # part of the key: a file that was edited is read again
-    return build(DramDevice, read_yaml(path), str(path))
+    return build(DramDevice, read_yaml(path), source_name(path))
