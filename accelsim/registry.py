@@ -5,17 +5,46 @@ from __future__ import annotations
 import difflib
 import importlib
 import pkgutil
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from functools import cache
 from types import ModuleType
 
 from accelsim.errors import AccelsimError, ConfigError
 
 
+@dataclass(frozen=True)
+class KnownNames:
+    """The names that a text field takes, as metadata of its type: `policy: Annotated[str, KnownNames(lambda: POLICIES)]`.
+
+    Attributes
+    ----------
+    names : read when they are shown, since a user's folder of presets adds some
+    or_file : the path of a YAML file is taken too
+    """
+
+    names: Callable[[], Iterable[str]]
+    or_file: bool = False
+
+    def __str__(self) -> str:
+        return either([*self.names(), *(["the path of a .yaml file"] if self.or_file else [])])
+
+
+def either(items: Iterable[str]) -> str:
+    """'a', 'a or b', 'a, b or c'."""
+    *most, last = items
+    return f"{', '.join(most)} or {last}" if most else last
+
+
 def suggest(name: str, known: Iterable[str]) -> str:
     """'; did you mean 'ssvq'?' or '' for a mistyped name."""
-    close = difflib.get_close_matches(name, list(known), n=1)
+    close = close_names(name, known)
     return f"; did you mean {close[0]!r}?" if close else ""
+
+
+def close_names(name: str, known: Iterable[str]) -> list[str]:
+    """Up to three names that resemble `name`, the closest first."""
+    return difflib.get_close_matches(name, list(known), n=3)
 
 
 @cache

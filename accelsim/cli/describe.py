@@ -12,13 +12,14 @@ from accelsim.cli.inputs import AsJson, Quiet
 from accelsim.cli.shell import GuardedGroup, print_json, print_line
 from accelsim.errors import ConfigError, OutputError
 from accelsim.reference.kinds import KINDS, find_kind
-from accelsim.registry import suggest
+from accelsim.registry import close_names, either
 
 if TYPE_CHECKING:
     from accelsim.reference.fields import FieldDoc
 
 new_app = typer.Typer(cls=GuardedGroup, no_args_is_help=True, rich_markup_mode=None, help="Write a commented file to start from.")
 PRESET = "edge-64x64"  # a new chip's, where none is named
+_MOST_NEAR = 3  # names that a message offers in place of an unknown one
 
 
 def describe(
@@ -107,8 +108,13 @@ def _found(name: str) -> tuple[FieldDoc | None, list[str]]:
     if name in KINDS:
         return None, []
     endings = [full for full in fields if full.endswith(f".{name}")]
-    near = f"; did you mean '{endings[0]}'?" if endings else suggest(name, [*KINDS, *fields, *(full.partition(".")[2] for full in fields)])
-    raise ConfigError(f"unknown field {name!r}{near}; allowed: a field or a group of a file ({', '.join(KINDS)})")
+    containing = [full for full in fields if name.lower() in full]
+    near = endings or close_names(name, [*KINDS, *fields, *(full.partition(".")[2] for full in fields)]) or containing
+    meant = f"; did you mean {either(map(repr, near[:_MOST_NEAR]))}?" if near else ""
+    raise ConfigError(
+        f"unknown field {name!r}{meant}; allowed: a field, a group or a kind of file ({', '.join(KINDS)}); "
+        "`accelsim describe accelerator` lists the fields of a chip"
+    )
 
 
 def _inside(group: FieldDoc) -> list[FieldDoc]:

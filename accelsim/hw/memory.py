@@ -11,12 +11,13 @@ from typing import Annotated, Any, Protocol
 from pydantic import Field, field_validator, model_validator
 
 from accelsim.errors import ConfigError
-from accelsim.hw.dram.controller import load_policy
-from accelsim.hw.dram.device import load_device
+from accelsim.hw.dram.controller import POLICIES, load_policy
+from accelsim.hw.dram.device import FOLDER, load_device
 from accelsim.hw.dram.mapping import MAPPINGS
+from accelsim.presets import preset_names
 from accelsim.quantities import PS_PER_S, Bytes, BytesPerSecond, Picoseconds, unit
 from accelsim.records import Record
-from accelsim.registry import suggest
+from accelsim.registry import KnownNames, suggest
 
 IDEAL = "ideal"
 Complete = Callable[[int], None]
@@ -45,11 +46,15 @@ class BackgroundSpec(Record):
 class MemorySpec(Record):
     """The shared channel or channels."""
 
-    device: str = Field(description="a device's name, the path of such a file, or 'ideal'")
+    device: Annotated[str, KnownNames(lambda: (*preset_names(FOLDER), IDEAL), or_file=True)] = Field(
+        description="DRAM device, or an ideal one"
+    )
     channels: Annotated[int, unit("channels")] = Field(default=1, ge=1, le=16, description="equal channels side by side")
     interleave: Bytes = Field(default=1024, ge=64, le=2**20, description="consecutive bytes in one channel")
-    mapping: str = Field(default="RoBaBgCo", description=f"address bits of a DRAM, most significant first: {' or '.join(MAPPINGS)}")
-    policy: str = Field(default="frfcfs", description="controller of a DRAM: a preset's name or the path of a YAML file")
+    mapping: Annotated[str, KnownNames(lambda: MAPPINGS)] = Field(
+        default="RoBaBgCo", description="address bits of a DRAM, most significant first"
+    )
+    policy: Annotated[str, KnownNames(lambda: POLICIES, or_file=True)] = Field(default="frfcfs", description="controller of a DRAM")
     latency: Picoseconds = Field(default=0, ge=0, le=10**9, description="from request to data of the ideal device")
     bandwidth: BytesPerSecond = Field(default=0, ge=0, le=10**15, description="peak of the ideal device; 0: infinite")
     background: BackgroundSpec | None = Field(

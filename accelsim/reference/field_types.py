@@ -6,7 +6,7 @@ Read from the annotation and the constraints that pydantic enforces, so that the
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
@@ -15,6 +15,7 @@ from pydantic.fields import FieldInfo
 
 from accelsim.problems import shown
 from accelsim.quantities import Unit
+from accelsim.registry import KnownNames, either
 
 NUMBERS = ("whole number", "number")
 _LEAVES = {bool: "true or false", int: NUMBERS[0], float: NUMBERS[1], str: "text"}
@@ -42,11 +43,17 @@ _CK_CYCLES = "n_"  # of a DRAM device's fields
 
 @dataclass(frozen=True)
 class FieldType:
-    """Words for a type; `unit` and `allowed` are empty where there is nothing to say."""
+    """Words for a type; `unit` and `limits` are empty where there is nothing to say, `names` is None where any text is taken."""
 
     kind: str
     unit: str = ""
-    allowed: str = ""
+    limits: str = ""
+    names: KnownNames | None = None
+
+    @property
+    def allowed(self) -> str:
+        """The names or the limits."""
+        return self.limits if self.names is None else str(self.names)
 
     @property
     def is_number(self) -> bool:
@@ -57,7 +64,7 @@ class FieldType:
 def field_type(name: str, field: FieldInfo) -> FieldType:
     """The type of a record's field."""
     found = _read(field.annotation, field.metadata)
-    return found if found.unit or "true" in found.kind else FieldType(found.kind, _unit_in_name(name), found.allowed)
+    return found if found.unit or "true" in found.kind else replace(found, unit=_unit_in_name(name))
 
 
 def _read(annotation: Any, metadata: Iterable[Any]) -> FieldType:
@@ -70,7 +77,7 @@ def _read(annotation: Any, metadata: Iterable[Any]) -> FieldType:
         return _either([_read(item, meta) for item in items if item is not NoneType], NoneType in items)
     if origin is Literal:
         return FieldType(
-            "choice" if isinstance(items[0], str) else NUMBERS[0], unit.name if unit else "", _or([shown(item) for item in items])
+            "choice" if isinstance(items[0], str) else NUMBERS[0], unit.name if unit else "", either(shown(item) for item in items)
         )
     if origin is tuple:
         inner = _read(items[0], [item for item in meta if isinstance(item, Unit)])
@@ -86,7 +93,8 @@ def _read(annotation: Any, metadata: Iterable[Any]) -> FieldType:
     kind = _LEAVES.get(annotation, "any value")
     if unit is not None and unit.scales:
         kind = f"{kind} or text with a unit" if "" in unit.scales else "text with a unit"
-    return FieldType(kind, unit.name if unit else "", _limits(meta, unit))
+    names = next((item for item in meta if isinstance(item, KnownNames)), None)
+    return FieldType(kind, unit.name if unit else "", _limits(meta, unit), names)
 
 
 def _either(found: list[FieldType], nullable: bool) -> FieldType:
@@ -149,10 +157,6 @@ def _unit_in_name(name: str) -> str:
         return "cycles of CK"
     fits = [ending for ending in _ENDINGS if name.endswith(ending)]
     return _ENDINGS[max(fits, key=len)] if fits else ""
-
-
-def _or(items: list[str]) -> str:
-    return items[0] if len(items) == 1 else f"{', '.join(items[:-1])} or {items[-1]}"
 
 
 def _plural(kind: str) -> str:

@@ -32,15 +32,15 @@ from pydantic import Field, StringConstraints
 
 from accelsim.accelerator import Accelerator
 from accelsim.errors import ConfigError
-from accelsim.presets import find_preset, source_name
+from accelsim.presets import find_preset, preset_names, source_name
 from accelsim.records import Record, build, field_paths, read_yaml
-from accelsim.registry import suggest
+from accelsim.registry import KnownNames, suggest
 from accelsim.sweeps.axis import axis_values
 from accelsim.sweeps.columns import NUMERIC
 from accelsim.sweeps.expression import Expression, check_names, parse_expression
 from accelsim.sweeps.picture_spec import Picture
 
-FOLDER = "sweeps"
+FOLDER, TECHNOLOGIES = "sweeps", "technology"
 RUN_NAMES = ("accelerator", "trace", "frames", "batch", "seed")  # axes besides the fields of an accelerator
 RUN_DEFAULTS: Mapping[str, int] = {"frames": 1, "batch": 1, "seed": 0}
 
@@ -52,7 +52,9 @@ class SweepSpec(Record):
 
     name: Name = Field(description="name of the sweep's store and files")
     description: str = Field(default="", max_length=10_000, description="one line for lists and reports")
-    technology: str = Field(default="nangate45", description="a technology's name, or a file: for area and energy")
+    technology: Annotated[str, KnownNames(lambda: preset_names(TECHNOLOGIES), or_file=True)] = Field(
+        default="nangate45", description="technology for area and energy"
+    )
     base: dict[str, Any] = Field(default={}, description="field -> value, for all points")
     axes: dict[str, Any] = Field(default={}, description="field -> values: a list or a range")
     linked: tuple[dict[str, Any], ...] = Field(default=(), description="groups of axes that step together")

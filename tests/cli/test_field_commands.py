@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -91,8 +92,43 @@ def test_a_group_lists_its_fields() -> None:
 
 
 def test_an_unknown_field_is_answered_with_a_near_one() -> None:
-    assert "unknown field 'array.rwos'; did you mean 'array.rows'?" in refused("describe", "array.rwos")
+    assert "unknown field 'array.rwos'; did you mean 'array.rows', 'array.cols' or 'array'?" in refused("describe", "array.rwos")
     assert "did you mean 'accelerator.array.shadow_sets'?" in refused("describe", "shadow_sets")
+    assert "did you mean 'accelerator.codebook.ports' or 'accelerator.activation_buffer.ports'?" in refused("describe", "PORT")
+    nothing_near = refused("describe", "xyzzy")
+    assert "did you mean" not in nothing_near
+    assert "`accelsim describe accelerator` lists the fields of a chip" in nothing_near
+
+
+def test_names_that_a_field_takes_are_listed_also_a_users_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "frfcfs, frfcfs-row-hit, bank-queues or the path of a .yaml file" in call("describe", "dram.policy").stdout
+    assert "RoBaBgCo or RoCoBaBg" in call("describe", "dram.mapping").stdout
+    (tmp_path / "dram").mkdir()
+    (tmp_path / "dram" / "mine.yaml").touch()
+    monkeypatch.setenv("ACCELSIM_PATH", str(tmp_path))
+    allowed = json.loads(call("describe", "dram.device", "--json").stdout)["allowed"]
+    assert allowed == "ddr4-2400-x64, lpddr4-3200-x16, lpddr4-3200-x32, lpddr5-6400-x16, mine, ideal or the path of a .yaml file"
+
+
+def in_schema(schema: dict[str, Any], part: dict[str, Any], prefix: str = "") -> Iterator[str]:
+    """Dotted names of the properties of a JSON Schema, groups and their fields."""
+    for option in (part, *part.get("anyOf", ())):
+        here = schema["$defs"][option["$ref"].rpartition("/")[2]] if "$ref" in option else option
+        for name, inner in here.get("properties", {}).items():
+            yield prefix + name
+            yield from in_schema(schema, inner, f"{prefix}{name}.")
+
+
+def test_each_field_of_the_schema_of_a_chip_is_described() -> None:
+    schema = json.loads(call("schema", "accelerator").stdout)
+    names = list(in_schema(schema, schema))
+    assert {"clock", "dram.background.bandwidth", "vector_unit.passes.softmax", "array.sparse_tile.d"} <= set(names)
+    for name in names:
+        found = json.loads(call("describe", f"accelerator.{name}", "--json").stdout)
+        assert found["meaning"]
+        assert found["type"]
+        assert found["needed"] or found["default"], name
+        assert found["unit"] or not found["type"].startswith(("whole number", "number")), name
 
 
 def test_a_schema_is_a_json_schema() -> None:
