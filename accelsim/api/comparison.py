@@ -161,12 +161,12 @@ class Comparison:
         return self.runs().to_frame()
 
     def save(self, path: str | Path, technology: TechnologyLike = DEFAULT_TECHNOLOGY) -> Path:
-        """Write a folder as `accelsim compare -o` does; a '.json' file of `to_dict`; or a '.html' page.
+        """Write a '.json' file of `to_dict`, a '.html' page, or else a folder as `accelsim compare -o` does.
 
         Raises
         ------
         AccelsimError
-            Something else is there, it cannot be written, or the name has another ending.
+            Something else is there, it cannot be written, or the ending is that of another kind of file ('c.csv').
         """
         return saved(path, lambda folder: self._write(folder, technology), lambda: self._json(technology), lambda: self._page(technology))
 

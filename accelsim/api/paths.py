@@ -9,10 +9,14 @@ from pathlib import Path
 from accelsim.api.checks import wrong_type
 from accelsim.errors import ConfigError, OutputError
 from accelsim.problems import shown
+from accelsim.registry import close_names, suggest
 from accelsim.report.export.whole_file import new_file
 
 MOST_BYTES, MOST_NAME_BYTES = 4095, 255  # of a path and of each name in it, as file systems allow
-_PAGE = (".html", ".htm")
+_JSON, _PAGE = ".json", (".html", ".htm")
+# Endings of files that `saved` does not write; any other belongs to a folder's name, as in 'run.v2'
+_OTHER_FILES = (".csv", ".txt", ".md", ".yaml", ".yml", ".toml", ".xml", ".xlsx", ".parquet", ".pkl", ".sqlite", ".zip", ".gz")
+_PICTURES = (".svg", ".png", ".pdf", ".jpg")
 
 
 def path_of(what: str, path: object, allowed: str = "a path, as text or a Path") -> Path:
@@ -38,13 +42,15 @@ def path_text(what: str, source: str | Path) -> str:
 
 
 def saved(path: str | Path, folder: Callable[[Path], Path], json: Callable[[], str], page: Callable[[], str]) -> Path:
-    """Write a folder, a '.json' file or a '.html' page, as the path's ending says; OutputError for another ending."""
+    """Write a '.json' file, a '.html' page, or else a folder; OutputError for the ending of another kind of file, or a mistyped one."""
     target = path_of("path", path, "a folder's path, or that of a .json or .html file")
     ending = target.suffix.lower()
-    if not ending or (target.is_dir() and ending not in (".json", *_PAGE)):
+    if ending not in (_JSON, *_PAGE):
+        known = ending in (*_OTHER_FILES, *_PICTURES)
+        if not target.is_dir() and (known or close_names(ending, (_JSON, *_PAGE))):
+            hint = "; `plot` makes pictures" if ending in _PICTURES else "" if known else suggest(ending, (_JSON, *_PAGE))
+            raise OutputError(f"{target}: ends with {ending}; allowed: .json, .html, or a folder's name{hint}")
         return folder(target)
-    if ending not in (".json", *_PAGE):
-        raise OutputError(f"{target}: ends with {ending}; allowed: .json, .html, or a folder's name without an ending")
     with new_file(target) as file:
-        file.write((json() if ending == ".json" else page()).encode())
+        file.write((json() if ending == _JSON else page()).encode())
     return target

@@ -189,12 +189,12 @@ class Result:
         return self.layers.to_frame()
 
     def save(self, path: str | Path, technology: TechnologyLike = DEFAULT_TECHNOLOGY) -> Path:
-        """Write a folder as `accelsim run -o` does; a '.json' file, which `load_result` reads; or a '.html' page.
+        """Write a '.json' file, which `load_result` reads; a '.html' page; or else a folder as `accelsim run -o` does ('run', 'run.v2').
 
         Raises
         ------
         AccelsimError
-            Something else is there, it cannot be written, or the name has another ending.
+            Something else is there, it cannot be written, or the ending is that of another kind of file ('run.csv').
         """
         return saved(path, lambda folder: self.findings(technology).write(folder), self.record.to_json, lambda: self._page(technology))
 

@@ -51,3 +51,36 @@ def test_versions_one_and_two_are_read(stored, tmp_path):
         file = tmp_path / "result.json"
         file.write_text(json.dumps(fields))
         assert json.loads(accelsim.load_result(file).record.to_json()) == stored
+
+
+@pytest.mark.parametrize("name", ["run", "run.v2", "edge-64x64.deit.final", "lauf ü 2.0", "run.", ".run"])
+def test_a_name_without_the_ending_of_a_file_is_a_folder(name, tmp_path):
+    result = accelsim.simulate("edge-32x32", "tiny_vit_int8")
+    folder = result.save(tmp_path / name)
+    assert folder == tmp_path / name
+    assert (folder / "result.json").is_file()
+    assert accelsim.load_result(folder).record == result.record
+    assert result.save(folder) == folder  # its own folder may be written again
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("run.csv", "ends with .csv; allowed: .json, .html, or a folder's name"),
+        ("run.PNG", "ends with .png; allowed: .json, .html, or a folder's name; `plot` makes pictures"),
+        ("run.jsn", "ends with .jsn; allowed: .json, .html, or a folder's name; did you mean '.json'?"),
+        ("run.json.gz", "ends with .gz; allowed: .json, .html, or a folder's name"),
+    ],
+)
+def test_the_ending_of_another_kind_of_file_is_refused(name, message, tmp_path):
+    with pytest.raises(accelsim.AccelsimError) as error:
+        accelsim.simulate("edge-32x32", "tiny_vit_int8").save(tmp_path / name)
+    assert str(error.value) == f"{tmp_path / name}: {message}"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_is_there_is_taken_whatever_its_name(tmp_path):
+    folder = tmp_path / "runs.csv"
+    folder.mkdir()
+    result = accelsim.simulate("edge-32x32", "tiny_vit_int8")
+    assert accelsim.load_result(result.save(folder)).record == result.record
