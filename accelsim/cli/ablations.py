@@ -9,6 +9,7 @@ import typer
 from accelsim.cli.completion import traces as complete_traces
 from accelsim.cli.inputs import AcceleratorName, AsJson, OutFolder, Overrides, Quiet, Seed, TechnologyName, TraceName, load_inputs
 from accelsim.cli.shell import print_json, print_line
+from accelsim.cli.simulating import simulating
 
 
 def ablation(
@@ -29,7 +30,7 @@ def ablation(
     from accelsim.cost.technology import load_technology
     from accelsim.report.export.ablation import check_ablation_folder, write_ablation
     from accelsim.report.tables.ablation import render_ablation
-    from accelsim.report.tables.terminal import progress, stdout_console
+    from accelsim.report.tables.terminal import stdout_console
 
     if out is not None:
         check_ablation_folder(out)
@@ -37,7 +38,7 @@ def ablation(
     node = load_technology(technology)
     from accelsim.simulation import simulate  # after the checks: a wrong name is answered without loading the machine
 
-    with progress(quiet=quiet) as update:
+    with simulating(quiet=quiet) as update:
         coded, raw = (simulate(machine, network, seed=seed, progress=update) for machine, network in inputs)
     found = ablate(coded, raw, node)
     if out is not None:

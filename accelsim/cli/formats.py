@@ -10,6 +10,7 @@ import typer
 from accelsim.cli.completion import traces as complete_traces
 from accelsim.cli.inputs import AcceleratorName, AsJson, OutFolder, Overrides, Quiet, TechnologyName, load_accelerator_of
 from accelsim.cli.shell import print_json, print_line
+from accelsim.cli.simulating import simulating
 from accelsim.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -35,14 +36,14 @@ def formats(
     """Formats on one chip: bits, time, what limits, energy, area."""
     from accelsim.cost.technology import load_technology
     from accelsim.report.format_points import check_formats_folder, format_dict, markdown_table, render_formats, speedup, write_formats
-    from accelsim.report.tables.terminal import progress, stdout_console
+    from accelsim.report.tables.terminal import stdout_console
 
     if out is not None:
         check_formats_folder(out)
     machine, node, networks = load_accelerator_of(accel, overrides), load_technology(technology), packed_traces(traces)
     from accelsim.format_comparison import compare_formats
 
-    with progress(quiet=quiet) as update:
+    with simulating(quiet=quiet) as update:
         points = compare_formats(machine, networks, node, fit=fit, progress=update)
     if out is not None:
         write_formats(out, points)

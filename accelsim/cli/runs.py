@@ -26,6 +26,7 @@ from accelsim.cli.inputs import (
     warn,
 )
 from accelsim.cli.shell import EXIT_CHECK_FAILED, print_json, print_line
+from accelsim.cli.simulating import simulating
 from accelsim.cli.timelines import TimelineFile, check_timeline_file
 
 
@@ -52,7 +53,7 @@ def run(
     from accelsim.cost.area import area_of
     from accelsim.cost.technology import load_technology
     from accelsim.report.export.run import check_run_folder
-    from accelsim.report.tables.terminal import progress, stdout_console
+    from accelsim.report.tables.terminal import stdout_console
     from accelsim.report.tables.text import count, duration
 
     if out is not None:
@@ -69,7 +70,7 @@ def run(
         check_computable(network, *others)
     from accelsim.api.simulate import examined, simulate  # after the checks: a wrong name is answered without loading the machine
 
-    with progress(quiet=quiet) as update:
+    with simulating(quiet=quiet) as update:
         if timeline is None:
             run = simulate(
                 machine, network, then=others, frames=frames, batch=batch, seed=seed,
@@ -134,7 +135,7 @@ def compare(
     from accelsim.report.export.compare import check_comparison_folder, comparison_dict, write_comparison
     from accelsim.report.tables.compare import render_comparison
     from accelsim.report.tables.cost import render_costs
-    from accelsim.report.tables.terminal import progress, stdout_console
+    from accelsim.report.tables.terminal import stdout_console
     from accelsim.run_labels import short_labels
 
     if out is not None:
@@ -145,7 +146,7 @@ def compare(
         area_of(machine, node)  # a codebook that no circuit can hold is answered before the simulations
     from accelsim.api.comparison import compare_pairs
 
-    with progress(quiet=quiet) as update:
+    with simulating(quiet=quiet) as update:
         comparison = compare_pairs(machines, frames=frames, batch=batch, seed=seed, progress=update or False).record
     costs = costs_of(comparison.results, node)
     if out is not None:
@@ -170,10 +171,9 @@ def demo(
     quiet: Quiet = False,
 ) -> None:
     """Compare int8 with SSVQ on every preset; map where which speed-up holds."""
-    from accelsim.report.tables.terminal import progress
     from accelsim.studies.demo import DEMO_FOLDER, run_demo
 
-    with progress(quiet=quiet) as update:
+    with simulating(quiet=quiet) as update:
         folder = run_demo(out, _unsaid if as_json or quiet else typer.echo, update)
     if as_json:
         typer.echo((folder / DEMO_FOLDER.marker).read_text(encoding="utf-8"), nl=False)

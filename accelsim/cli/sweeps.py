@@ -14,6 +14,7 @@ import typer
 from accelsim.cli.completion import choices, presets
 from accelsim.cli.inputs import AsJson
 from accelsim.cli.shell import EXIT_CHECK_FAILED, EXIT_INTERRUPTED, print_json, print_line
+from accelsim.cli.simulating import note_compilation
 from accelsim.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -102,6 +103,7 @@ def sweep(
         path.parent.mkdir(exist_ok=True)
     with open_store(path) as opened:
         try:
+            note_compilation(quiet=quiet or scheduler is not None)  # other machines have kernels of their own
             with _progress(quiet) as update:
                 if search is None:
                     from accelsim.sweeps.runner import run_sweep

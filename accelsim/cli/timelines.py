@@ -9,6 +9,7 @@ import typer
 
 from accelsim.cli.inputs import Quiet, Seed
 from accelsim.cli.shell import print_json, print_line
+from accelsim.cli.simulating import simulating
 from accelsim.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -41,7 +42,6 @@ def timeline(
     The run is repeated with a recorder, and must give the saved numbers again. What each track means: docs/timeline.md.
     """
     from accelsim.report.export.whole_file import check_replaceable_file
-    from accelsim.report.tables.terminal import progress
     from accelsim.result import load_result
     from accelsim.timeline.window import make_window, parse_cycles
 
@@ -72,7 +72,7 @@ def timeline(
     if vcd is not None:
         check_writer()
     written: dict[str, Any] = {}
-    with progress(quiet=quiet) as update:
+    with simulating(quiet=quiet) as update:
         run = reproduce(saved, str(result), traces=trace or (), seed=seed, progress=update)
         if vcd is not None:
             check_waveform_window(run, window)

@@ -48,6 +48,13 @@ def _cache_dir() -> str:
 CACHE_DIR = "" if numba.config.DISABLE_JIT else _cache_dir()
 
 
+def is_cached(function: Callable[..., object]) -> bool:
+    """Whether a kernel need not be compiled: the disk cache has it for this place of installation, or kernels run as plain Python."""
+    stats = getattr(function, "stats", None)
+    name = f"{function.__module__.rpartition('.')[2]}.{function.__qualname__}-*.nbi"
+    return stats is None or any(Path(stats.cache_path).glob(name))
+
+
 def uncompiled(function: Callable[_P, _T]) -> Callable[_P, _T]:
     """`function` as plain Python; Numba reads `array[i].field`, for which NumPy needs a structured array to be a record array."""
 
