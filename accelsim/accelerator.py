@@ -17,7 +17,7 @@ from accelsim.hw.dma import DmaSpec
 from accelsim.hw.flash import FlashSpec
 from accelsim.hw.memory import MemorySpec
 from accelsim.hw.sram import ActivationBufferSpec, WeightBufferSpec
-from accelsim.hw.vector_unit import VectorUnitSpec
+from accelsim.hw.vector_unit import NO_LONGER_READ, VectorUnitSpec
 from accelsim.presets import find_preset, source_name
 from accelsim.quantities import PS_PER_S, Hertz
 from accelsim.records import Record, build, dump_yaml, parse_yaml, read_yaml, written_fields, yaml_problem
@@ -152,7 +152,7 @@ def read_accelerator(source: str) -> tuple[dict[str, Any], str]:
 
 def set_field(fields: Mapping[str, Any], path: str, value: Any) -> dict[str, Any]:
     """A copy of an accelerator's fields with one at a dotted path replaced; ConfigError if the path leads through a value."""
-    return _replaced(fields, path.split("."), value, f"field `{path}`")
+    return _changed(fields, path.split("."), value, f"field `{path}`")
 
 
 def _override(fields: Mapping[str, Any], override: str) -> dict[str, Any]:
@@ -165,7 +165,25 @@ def _override(fields: Mapping[str, Any], override: str) -> dict[str, Any]:
         value = parse_yaml(text)
     except yaml.YAMLError as error:
         raise ConfigError(f"--set {override!r}: {text!r} is not a YAML value: {yaml_problem(error)}") from error
-    return _replaced(fields, names, value, f"--set {override!r}")
+    return _changed(fields, names, value, f"--set {override!r}")
+
+
+def _changed(fields: Mapping[str, Any], names: list[str], value: Any, where: str) -> dict[str, Any]:
+    """`_replaced`, but a name that only old files may have is refused where a person sets it: it would have no effect."""
+    out = _replaced(fields, names, value, where)
+    if _retired(out) not in (None, _retired(fields)):
+        raise ConfigError(
+            f"{where}: `vector_unit.passes.{NO_LONGER_READ}` may stand in old files, where it has no effect; allowed: other passes"
+        )
+    return out
+
+
+def _retired(fields: Mapping[str, Any]) -> Any:
+    """The value of the field that is no longer read; None without it."""
+    here: Any = fields
+    for name in ("vector_unit", "passes", NO_LONGER_READ):
+        here = here.get(name) if isinstance(here, Mapping) else None
+    return here
 
 
 def _replaced(fields: Mapping[str, Any], names: list[str], value: Any, where: str) -> dict[str, Any]:

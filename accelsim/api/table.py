@@ -6,6 +6,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, overload
 
+import numpy as np
+
+from accelsim.api.checks import wrong_type
 from accelsim.api.display import html_table, short_text
 from accelsim.api.paths import path_of
 from accelsim.errors import ConfigError
@@ -51,6 +54,8 @@ class Table(Sequence[dict[str, Any]]):
             if key not in self.columns:
                 raise ConfigError(f"{self.title}: there is no column {key!r}{suggest(key, self.columns)}; known: {', '.join(self.columns)}")
             return [row[key] for row in self._rows]
+        if not isinstance(key, int | slice | np.integer):
+            raise wrong_type(f"{self.title}, a row or column", key, "a row's place, a slice of rows, or a column's name")
         return Table(self.title, self._rows[key]) if isinstance(key, slice) else dict(self._rows[key])
 
     def to_dict(self) -> list[dict[str, Any]]:

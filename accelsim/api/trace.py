@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from accelsim.api.checks import wrong_type
+from accelsim.api.checks import check_text, wrong_type
 from accelsim.api.display import html_table, rendered, watched
 from accelsim.api.paths import path_of, path_text
 from accelsim.api.table import Table
@@ -80,6 +80,7 @@ class Trace:
         AccelsimError
             No such layer, a layer without weights, a trace whose bits are not stored, or bits that differ from their checksum.
         """
+        check_text("layer", layer, "a layer's name")
         self.record.layer(layer)  # a wrong name is answered before missing bits
         self.record.required_payload(layer)
         arrays = self.record.arrays(layer)

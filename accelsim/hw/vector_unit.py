@@ -20,7 +20,7 @@ Passes = Annotated[int, unit("passes")]
 
 MOST_PASSES = 64
 REQUANTIZE = "requantize"
-_NO_LONGER_READ = "copy_rows"  # in files of versions before 0.2; no operation made such passes
+NO_LONGER_READ = "copy_rows"  # in files of versions before 0.2; no operation made such passes
 
 
 class VectorPasses(Record):
@@ -31,7 +31,7 @@ class VectorPasses(Record):
     @model_validator(mode="before")
     @classmethod
     def _without_old_names(cls, fields: Any) -> Any:
-        return {name: count for name, count in fields.items() if name != _NO_LONGER_READ} if isinstance(fields, Mapping) else fields
+        return {name: count for name, count in fields.items() if name != NO_LONGER_READ} if isinstance(fields, Mapping) else fields
 
     def of(self, name: str) -> int:
         """Passes of the field `name`."""

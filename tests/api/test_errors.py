@@ -66,6 +66,8 @@ WRONG = [
     (lambda: accelsim.simulate(CHIP, NETWORK, progress=3), "progress: 3 is of type int; allowed: True, False, or a function"),
     (lambda: accelsim.simulate(CHIP, NETWORK).save("run.csv"), "run.csv: ends with .csv; allowed: .json, .html, or a folder"),
     (lambda: accelsim.load_trace(NETWORK).weights("nothing"), "has no layer 'nothing'"),
+    (lambda: accelsim.load_trace(NETWORK).weights(3), "layer: 3 is of type int; allowed: a layer's name"),
+    (lambda: accelsim.simulate(CHIP, NETWORK).layers[None], "a row or column: null is of type NoneType; allowed: a row's place"),
 ]
 
 
@@ -111,3 +113,20 @@ def test_whole_numbers_of_numpy_are_whole_numbers():
 @pytest.mark.parametrize("name", ["null", "12", "a: b", "it's {x}"])
 def test_a_text_in_a_mapping_is_that_text(name):
     assert accelsim.load_accelerator(CHIP, set={"name": name}).name == name
+
+
+@pytest.mark.parametrize("changes", [{"vector_unit.passes.copy_rows": 3}, ["vector_unit.passes={copy_rows: 3}"]])
+def test_a_field_of_old_files_cannot_be_set_as_it_has_no_effect(changes):
+    with pytest.raises(accelsim.AccelsimError, match="copy_rows` may stand in old files, where it has no effect"):
+        accelsim.load_accelerator(CHIP, set=changes)
+
+
+def test_a_field_of_old_files_is_passed_over_in_a_file_with_other_fields_set():
+    fields = accelsim.load_accelerator(CHIP).written()
+    fields["vector_unit"]["passes"]["copy_rows"] = 1
+    assert accelsim.load_accelerator(fields, set={"codebook.ports": 2}) == accelsim.load_accelerator(CHIP, set={"codebook.ports": 2})
+
+
+def test_a_row_may_be_given_by_a_whole_number_of_numpy():
+    layers = accelsim.simulate(CHIP, NETWORK).layers
+    assert layers[np.int64(1)] == layers[1]
