@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import re
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
@@ -59,12 +60,24 @@ def field_paths(module: str, record: str) -> list[str]:
     for line in definition.body:
         if not (isinstance(line, ast.AnnAssign) and isinstance(line.target, ast.Name)) or line.target.id.startswith("_"):
             continue
-        names = {node.id for node in ast.walk(line.annotation) if isinstance(node, ast.Name)}
+        names = set(_type_names(line.annotation))
         if "ClassVar" in names:
             continue
         inner = [path for name in sorted(names) for path in _paths_of(name, module, classes, imported)]
         out += [f"{line.target.id}.{path}" for path in inner] or [line.target.id]
     return out
+
+
+def _type_names(annotation: ast.expr) -> Iterator[str]:
+    """Names in an annotation, without those in the metadata of an Annotated."""
+    if isinstance(annotation, ast.Subscript) and isinstance(annotation.slice, ast.Tuple) and ast.unparse(annotation.value) == "Annotated":
+        yield from _type_names(annotation.slice.elts[0])
+    elif isinstance(annotation, ast.Name):
+        yield annotation.id
+    else:
+        for node in ast.iter_child_nodes(annotation):
+            if isinstance(node, ast.expr):
+                yield from _type_names(node)
 
 
 def _paths_of(name: str, module: str, classes: dict[str, ast.ClassDef], imported: dict[str, str]) -> list[str]:
