@@ -28,7 +28,7 @@ REFERENCES = "references"
 KINDS = ("accelerators", "dram", "technology", "sweeps", TRACES, REFERENCES)
 
 _PACKAGE = Path(__file__).resolve().parent
-_REFERENCE_KINDS = ("area", "core", "dram", "outside", "systolic")
+_REFERENCE_KINDS = ("area", "cluster", "core", "dram", "outside", "systolic")
 
 
 @dataclass(frozen=True)

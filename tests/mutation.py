@@ -1,4 +1,4 @@
-"""Mutants of the core's model: its own sources with named pieces of text replaced, run uncompiled and never saved."""
+"""Mutants of the core's and the cluster's model: their own sources with named pieces of text replaced, run uncompiled and never saved."""
 
 from __future__ import annotations
 
@@ -8,12 +8,15 @@ from dataclasses import asdict
 from pathlib import Path
 from types import ModuleType
 
-from accelsim.hw import decode_mac_core
-from accelsim.kernels import array_step, compute, compute_state, dependencies, loader_step, vector_step
+from accelsim.hw import compute_cluster, decode_mac_core
+from accelsim.kernels import accumulator_reuse, array_step, compute, compute_state, dependencies, loader_step, vector_step
 from accelsim.kernels.kernel import uncompiled
+from accelsim.program import Program
+from accelsim.validate import cluster_machine
 
-KERNEL, CORE = compute, decode_mac_core
-KERNEL_PARTS = (compute_state, dependencies, vector_step, array_step, loader_step, compute)  # each imports only from those before
+KERNEL, CORE, CLUSTER, PROGRAM = compute, decode_mac_core, compute_cluster, cluster_machine
+# Each imports only from those before.
+KERNEL_PARTS = (compute_state, dependencies, accumulator_reuse, vector_step, array_step, loader_step, compute)
 
 Change = tuple[ModuleType, str, str]
 """A module, the text in it (which must be there exactly once), and what stands there instead."""
@@ -52,3 +55,23 @@ def mutant_core(*changes: Change) -> Callable[[tuple[int, ...]], dict[str, int]]
         return asdict(core.run_stand_alone(geometry, m, k, n, core.WordSupply(*supply)))
 
     return run
+
+
+def mutant_cluster(*changes: Change) -> Callable[[cluster_machine.ClusterMachine, int], cluster_machine.ClusterOutcome]:
+    """`run_cluster` of the mutant."""
+    run: Callable[[cluster_machine.ClusterMachine, int], cluster_machine.ClusterOutcome] = _mutant_program(changes).run_cluster
+    return run
+
+
+def mutant_alone(*changes: Change) -> Callable[[Program, cluster_machine.Supply | None], cluster_machine.ClusterOutcome]:
+    """`run_alone` of the mutant."""
+    run: Callable[[Program, cluster_machine.Supply | None], cluster_machine.ClusterOutcome] = _mutant_program(changes).run_alone
+    return run
+
+
+def _mutant_program(changes: tuple[Change, ...]) -> ModuleType:
+    """The module that runs programs on the cluster alone, over the mutant's engine and kernels."""
+    cluster, program = _mutated(CLUSTER, changes), _mutated(PROGRAM, changes)
+    cluster.__dict__["compute"] = cluster.__dict__["compute_state"] = _mutated(KERNEL, changes)
+    program.__dict__["ComputeCluster"] = cluster.__dict__["ComputeCluster"]
+    return program

@@ -2,8 +2,8 @@
 
 It takes a program and the cycles in which what comes from outside has landed, and gives the cycles of each run by category.
 Written from the specification of the core (unpack buffer, loader, swap, wave), the machine's mechanisms (runs that chain,
-accumulator banks, requantization lanes, codebook sets, ports) and the table of where a cycle goes. No state is kept that the
-hardware would not have, nothing is skipped, and nothing is shared with the package but the fields of a Program.
+accumulator banks, requantization lanes, codebook sets, ports) and the table of where a cycle goes. Nothing is shared with the package but
+the fields of a Program. The accumulators hold numbers: a row that is overwritten before it was drained is a wrong sum.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from accelsim.program import Program
+from tests.naive_accumulators import NaiveAccumulators
 
 Row = Mapping[str, int]
 DRAIN, ROW, LOAD = range(3)  # kinds of tasks, as the dtype's comment lists them
@@ -69,6 +70,11 @@ class NaiveMachine:
         self.left: list[int | None] = [None] * self.machine["shadow_sets"]  # swap of the tile that was in the set before
         self.debt = 0
         self.freed = 0
+        # accumulators
+        self.sums = NaiveAccumulators(self.rows, self.machine["lanes"])
+        self.place: dict[tuple[int, int], tuple[int, int, list[int]]] = {}  # (task, unit) -> bank, row, whole sums
+        self.expected: dict[tuple[int, int], int] = {}  # drains on their way, in order -> cycle in which they should begin
+        self.reserved_for: tuple[int, int] | None = None  # newest drain that a row relies on which is issued into its accumulators
         # array
         self.run, self.tile, self.row, self.active = 0, 0, 0, False
         self.got_ports = self.tiles_done = 0
@@ -109,14 +115,21 @@ class NaiveMachine:
             if self.drain_units:
                 task, unit = self.drain_units[0]
                 if self.put_out.get((task, unit), FOREVER) <= self.t and self.operands_usable(task, unit % self.tasks[task]["rows"]):
-                    self.work(task, unit, self.drained_columns(task, unit))
+                    self.delay_drains(self.t)
+                    columns = self.drained_columns(task, unit)
+                    self.work(task, unit, self.lane_cycles(task, columns))
                     self.drain_units.pop(0)
+                    del self.expected[task, unit]
+                    bank, row, sums = self.place[task, unit]
+                    self.sums.take(self.t, bank, row, sums[:columns])
                     continue
             if self.row_units:
                 task, unit = self.row_units[0]
                 chunk = self.tasks[task]["chunk"]
-                if self.operands_usable(task, unit) and (chunk < 0 or self.landed(chunk)):
-                    self.work(task, unit, self.tasks[task]["width"])
+                cycles = self.lane_cycles(task, self.tasks[task]["width"])
+                if self.operands_usable(task, unit) and (chunk < 0 or self.landed(chunk)) and not self.reserved(self.t + cycles):
+                    self.delay_drains(self.t + cycles)
+                    self.work(task, unit, cycles)
                     self.row_units.pop(0)
                     continue
             return
@@ -129,15 +142,29 @@ class NaiveMachine:
             stripe -= ceil_div(record["width"], record["tile_cols"])
         return min(record["tile_cols"], record["width"] - stripe * record["tile_cols"])
 
-    def work(self, task: int, unit: int, width: int) -> None:
-        """Passes over `width` elements, stretched where its accesses of the activation buffer take several cycles a pass."""
+    def lane_cycles(self, task: int, width: int) -> int:
+        """Cycles of passes over `width` elements, stretched where accesses of the activation buffer take several cycles a pass."""
         lanes, record = self.machine["lanes"], self.tasks[task]
-        cycles = 0
-        if lanes:
-            cycles = record["passes"] * ceil_div(width, lanes) * max(1, ceil_div(record["accesses"], self.machine["port_accesses"]))
+        if not lanes:
+            return 0
+        return record["passes"] * ceil_div(width, lanes) * max(1, ceil_div(record["accesses"], self.machine["port_accesses"]))
+
+    def work(self, task: int, unit: int, cycles: int) -> None:
         self.vector_free = self.left_vector[task, unit] = self.t + cycles
-        self.done[task, unit] = self.t + cycles + (record["latency"] if lanes else 0)
-        self.vector_ports = record["accesses"]
+        self.done[task, unit] = self.t + cycles + (self.tasks[task]["latency"] if self.machine["lanes"] else 0)
+        self.vector_ports = self.tasks[task]["accesses"]
+
+    def delay_drains(self, lanes_free: int) -> None:
+        """All drains on their way begin later by as much as the next one does, if the lanes are free for it from `lanes_free` on."""
+        if self.expected:
+            late = max(0, lanes_free - next(iter(self.expected.values())))
+            self.expected = {drain: start + late for drain, start in self.expected.items()}
+
+    def reserved(self, end: int) -> bool:
+        """Whether a row function that ends in cycle `end` would delay a drain that somebody relies on."""
+        if self.reserved_for is None or self.reserved_for in self.left_vector:
+            return False
+        return end > self.put_out[self.drain_units[0]]
 
     # -- codebook: filled one codeword a cycle, as soon as its bytes and a free set are there
 
@@ -195,34 +222,41 @@ class NaiveMachine:
         self.run, self.tile, self.row = self.run + 1, 0, 0
 
     def row_waits(self, run: Row) -> str:
-        """Why the next row may not be issued, the later of two reasons; '' if it may."""
+        """Why the next row may not be issued: its accumulators first, then its operand; '' if it may."""
         kt = self.tile % run["kt_count"]
+        if kt == 0 and not self.accumulators_free():
+            return "accumulator"
         source = row_source(run, kt, self.row, self.rows)
-        operand = self.source_ready(source)
-        accumulator = self.accumulator_free() if kt == 0 else 0
-        if max(operand, accumulator) <= self.t:
+        if source is None or self.source_ready(source) <= self.t:
             return ""
-        if accumulator > operand:
-            return "accumulator" if self.machine["accumulator_banks"] == 1 else "vector"
-        assert source is not None  # a row without a source is there from the start
         return "dram_activation" if self.tasks[source[0]]["kind"] == LOAD else "vector"
 
-    def accumulator_free(self) -> int:
-        """Cycle from which the next row may be issued so that its sums come after the lanes took those that stand in their place.
+    def undrained(self) -> tuple[int, int] | None:
+        """(drain, unit) of the last stripe's sums where the next row of a first K-tile goes, if their drain has not begun.
 
-        Sums that are still on their way out of the array are taken as they come, if the lanes keep up: if no drain waits for them.
+        Older stripes of the bank are not asked: the sums tell whether that is right.
         """
         banks = self.machine["accumulator_banks"]
         if len(self.stripes) < banks:
-            return 0
+            return None
         task, first, rows = self.stripes[-banks]
-        unit = first + self.row
-        if self.row >= rows:
-            return 0
-        keep_up = all(self.put_out.get(waiting, FOREVER) > self.t for waiting in self.drain_units)
-        if self.put_out[task, unit] > self.t and (task, unit) not in self.left_vector and keep_up:
-            return 0
-        return self.left_vector.get((task, unit), FOREVER) - self.rows - self.cols
+        return None if self.row >= rows or (task, first + self.row) in self.left_vector else (task, first + self.row)
+
+    def accumulators_free(self) -> bool:
+        """Whether the drain of what the next row overwrites begins by cycle t + 1 + R, in which column 0 is written."""
+        target = self.undrained()
+        if target is None:
+            return True
+        on_their_way = list(self.expected)
+        ahead = {task for task, _ in on_their_way[: on_their_way.index(target) + 1]}
+        if not all(self.operands_usable(task, self.tasks[task]["rows"] - 1) for task in ahead):
+            return False
+        if self.machine["accumulator_rule"] == 0:
+            return self.expected[target] <= self.t + 1 + self.rows
+        row_a_cycle = all(self.lane_cycles(task, self.tasks[task]["tile_cols"]) <= 1 for task in ahead)
+        nothing_waits = self.put_out[on_their_way[0]] > self.t and self.vector_free <= self.t + 1
+        issued = self.put_out[target] - 1 - self.rows - self.cols
+        return row_a_cycle and nothing_waits and self.t >= issued + self.cols
 
     def source_ready(self, source: tuple[int, int] | None) -> int:
         """Cycle from which a row's operand may be used, as far as it is known in this cycle."""
@@ -238,8 +272,15 @@ class NaiveMachine:
         self.got_ports = 0
         kt, stripe = self.tile % run["kt_count"], run["nt0"] + self.tile // run["kt_count"]
         first = stripe * run["out_rows"] + run["m0"]
+        if kt == 0:
+            self.reserved_for = self.undrained() or self.reserved_for
+        bank, stripe_sums = len(self.stripes) % self.machine["accumulator_banks"], [self.partial_sums(tile) for tile in range(kt + 1)]
+        self.sums.add(self.t, bank, self.row, stripe_sums[kt], first=kt == 0)
         if kt == run["kt_count"] - 1:
-            self.put_out[run["out_task"], first + self.row] = self.t + 1 + self.rows + self.cols
+            unit = run["out_task"], first + self.row
+            self.put_out[unit] = self.t + 1 + self.rows + self.cols
+            self.expect(*unit)
+            self.place[unit] = bank, self.row, [sum(column) for column in zip(*stripe_sums, strict=True)]
         self.row += 1
         if self.row < run["m"]:
             return
@@ -249,6 +290,19 @@ class NaiveMachine:
         self.tile += 1
         if kt == run["kt_count"] - 1:
             self.stripes.append((run["out_task"], first, run["m"]))
+
+    def expect(self, task: int, unit: int) -> None:
+        """The drain begins when the row is out and the lanes are done with the drains before it."""
+        free = self.vector_free
+        if self.expected:
+            (before, last), start = list(self.expected.items())[-1]
+            free = start + self.lane_cycles(before, self.drained_columns(before, last))
+        self.expected[task, unit] = max(self.put_out[task, unit], free)
+
+    def partial_sums(self, kt: int) -> list[int]:
+        """Any numbers that differ: what K-tile kt of this stripe adds to the row."""
+        stripe = len(self.stripes)
+        return [hash((stripe, kt, self.row, column)) % 65_521 for column in range(self.cols)]
 
     # -- loader: push a word, pop a group; why the array waits if it waits for this
 
@@ -346,6 +400,7 @@ class NaiveMachine:
             last_result = max(self.done.values(), default=0)
             last_run = self.run + 1 == len(self.runs) and self.finished(self.run)
             if last_run and not pending and self.t >= max(last_result, self.drained_at):
+                self.sums.clock(self.t)
                 return self.t, [dict(count) for count in self.count]
             self.codebook()
             reason, left = self.array()
@@ -361,6 +416,7 @@ class NaiveMachine:
                     self.debt -= 1  # memory had kept this tile waiting while the array was busy
                     reason = "dram"
             self.count[booked][reason] += 1
+            self.sums.clock(self.t)
             self.t += 1
         raise AssertionError(f"the twin does not end within {limit} cycles: run {self.run} tile {self.tile} of {len(self.runs)} runs")
 

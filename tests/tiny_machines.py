@@ -169,6 +169,7 @@ def accelerators(draw: st.DrawFn, dram: bool = True) -> Accelerator:
             "cols": cols,
             "max_m": draw(st.sampled_from([3, 8, 32])),
             "accumulator_banks": draw(st.sampled_from([1, 2])),
+            "accumulator_rule": draw(st.sampled_from(["predicted", "simple"])),
             "shadow_sets": draw(st.sampled_from([1, 2])),
         },
         codebook={

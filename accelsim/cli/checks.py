@@ -26,6 +26,7 @@ def _reference(kind: str) -> Any:
 
 
 CoreReference = Annotated[str, _reference("core")]
+ClusterReference = Annotated[str, _reference("cluster")]
 SystolicReference = Annotated[str, _reference("systolic")]
 DramReference = Annotated[str, _reference("dram")]
 AreaReference = Annotated[str, _reference("area")]
@@ -72,6 +73,14 @@ def validate_core(reference: CoreReference, tolerance: Tolerance = None, as_json
     from accelsim.validate.core import validate_core as validate
 
     _verdict(validate(find_reference("core", reference), tolerance), as_json, quiet)
+
+
+@validate_app.command("cluster")
+def validate_cluster(reference: ClusterReference, tolerance: Tolerance = None, as_json: AsJson = False, quiet: Quiet = False) -> None:
+    """The compute cluster (chained runs, accumulators, requantization, weight supply) against programs of its RTL."""
+    from accelsim.validate.cluster import validate_cluster as validate
+
+    _verdict(validate(find_reference("cluster", reference), tolerance), as_json, quiet)
 
 
 @validate_app.command("systolic")

@@ -29,6 +29,7 @@ class TargetArray:
     cols: int
     max_m: int
     accumulator_banks: int
+    accumulator_rule: Literal["predicted", "simple"]
     shadow_sets: int
     dense_cols: int
     rows_per_cycle: int

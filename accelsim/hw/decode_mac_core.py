@@ -55,6 +55,11 @@ class ArraySpec(Record):
     accumulator_banks: Annotated[Literal[1, 2], unit("banks")] = Field(
         default=1, description="2: one bank drains while the other takes the sums of the next run"
     )
+    accumulator_rule: Literal["predicted", "simple"] = Field(
+        default="predicted",
+        description="when the next sums may replace those that are not drained yet: predicted: as the start of the drain is known; "
+        "simple: as it has begun, or is sure to begin when the row comes out",
+    )
     shadow_sets: Annotated[Literal[1, 2], unit("weight sets")] = Field(
         default=1, description="2: a tile loads while the one before still waits in the other set"
     )
@@ -250,7 +255,7 @@ def _one_run(geometry: CoreGeometry, m: int, k: int, n: int, supply: WordSupply)
 
     machine = np.zeros(1, compute_state.MACHINE)
     machine["rows"], machine["cols"] = geometry.rows, geometry.cols
-    for name in ("codebook_latency", "codebook_sets", "accumulator_banks", "port_accesses", "rows_per_cycle"):
+    for name in ("codebook_latency", "codebook_sets", "port_accesses", "rows_per_cycle"):
         machine[name] = 1
     machine["shadow_sets"] = geometry.shadow_sets
 
@@ -274,7 +279,7 @@ def _one_run(geometry: CoreGeometry, m: int, k: int, n: int, supply: WordSupply)
     compute.advance(
         state, machine, run, task, np.zeros(1, np.int64), nothing, nothing, nothing, np.zeros(0, np.uint8),
         arrivals, np.arange(words), -(-np.arange(1, words + 1) * geometry.word_bits // 8), np.zeros(words, np.int64),
-        nothing, units, units.copy(), results, compute_state.NEVER, compute_state.NEVER, compute_state.NEVER, 1,
+        nothing, units, units.copy(), units.copy(), results, compute_state.NEVER, compute_state.NEVER, compute_state.NEVER, 1,
     )  # fmt: skip
     out = dict(zip(compute_state.RUN_RESULTS, results[0].tolist(), strict=True))
     return CoreCounters(

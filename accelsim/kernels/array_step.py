@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from accelsim.kernels.accumulator_reuse import predict_drain, promise, reuse_at
 from accelsim.kernels.compute_state import (
     ACCUMULATOR,
     ASK_LOADER,
@@ -21,42 +22,20 @@ from accelsim.kernels.kernel import inlined_kernel
 
 
 @inlined_kernel
-def _row_gate(s, machine, runs, tasks, drains, avail, fin, loaded, kt, row):
+def _row_gate(s, machine, runs, tasks, drains, avail, due, fin, loaded, kt, row):
     """(cycle from which row `row` of the array's next tile may be issued, category of the wait, cycle in which that may change).
 
-    A row that still stands in the accumulators must be drained first. One that is still in the wave is taken as it comes out, if
-    the lanes keep up: if nothing that was put out waits for them.
+    A row waits for its accumulators first, then for its operand.
     """
     run = runs[s.a_run]
-    ready = 0
-    look = NEVER
-    why = DEPENDENCY
-    if run.in_task >= 0:
-        task, unit = row_source(run, kt, row, machine.rows)
-        ready = ready_at(task, unit, tasks, s, fin, loaded)
-        why = DRAM_ACTIVATION if tasks[task].kind == LOAD else VECTOR
     if kt == 0:
-        if machine.accumulator_banks == 1:
-            before, base, count, reason = s.p1_task, s.p1_base, s.p1_rows, ACCUMULATOR
-        else:
-            before, base, count, reason = s.p2_task, s.p2_base, s.p2_rows, VECTOR
-        if before >= 0 and row < count:
-            drain = tasks[before]
-            at = 0
-            if drain.ordinal < s.d_task or (drain.ordinal == s.d_task and base + row < s.d_unit):
-                at = fin[drain.offset + base + row] - drain.latency - machine.rows - machine.cols
-            else:
-                comes_out = avail[drain.offset + base + row]
-                head = tasks[drains[s.d_task]]
-                next_out = avail[head.offset + s.d_unit]  # issued: this row is, and comes no earlier
-                if comes_out <= s.cycle or next_out <= s.cycle:
-                    at = NEVER
-                else:
-                    look = min(comes_out, next_out)
-            if at > ready:
-                ready = at
-                why = reason
-    return ready, why, look
+        free, look = reuse_at(s, machine, tasks, drains, avail, due, fin, loaded, row)
+        if free > s.cycle:
+            return free, ACCUMULATOR, look
+    if run.in_task < 0:
+        return 0, DEPENDENCY, NEVER
+    task, unit = row_source(run, kt, row, machine.rows)
+    return ready_at(task, unit, tasks, s, fin, loaded), DRAM_ACTIVATION if tasks[task].kind == LOAD else VECTOR, NEVER
 
 
 @inlined_kernel
@@ -87,16 +66,20 @@ def close_run(s, runs, results, end):
 
 
 @inlined_kernel
-def _issue(s, machine, runs, tasks, avail, results):
+def _issue(s, machine, runs, tasks, avail, due, results):
     """Issue one row in this cycle and book what follows from it."""
     run = runs[s.a_run]
     s.count[BUSY] += 1
     s.cp_rows += 1
     s.row_got = 0
+    if s.a_kt == 0:
+        promise(s, machine, tasks, s.a_row)
     if s.a_kt == run.kt_count - 1:
         task = tasks[run.out_task]
         unit = s.a_nt * run.out_rows + run.m0 + s.a_row
-        avail[task.offset + unit] = s.cycle + 1 + machine.rows + machine.cols
+        out = s.cycle + 1 + machine.rows + machine.cols
+        avail[task.offset + unit] = out
+        due[task.offset + unit] = predict_drain(s, machine, task, unit, out)
         s.issued_ordinal = task.ordinal
         s.issued = unit + 1
     s.a_row += 1
@@ -118,7 +101,7 @@ def _issue(s, machine, runs, tasks, avail, results):
 
 
 @inlined_kernel
-def step_array(s, machine, runs, tasks, drains, avail, fin, loaded, results):
+def step_array(s, machine, runs, tasks, drains, avail, due, fin, loaded, results):
     """Issue a row, swap a tile in, or say why not.
 
     Returns (state changed, ISSUED or ASK_LOADER or the category of the wait, wake, accesses left).
@@ -139,7 +122,7 @@ def step_array(s, machine, runs, tasks, drains, avail, fin, loaded, results):
         at = s.tpl0 + 1 + machine.codebook_latency
         if t < at:
             return False, DECODE, at, left
-    ready, why, look = _row_gate(s, machine, runs, tasks, drains, avail, fin, loaded, s.a_kt, s.a_row)
+    ready, why, look = _row_gate(s, machine, runs, tasks, drains, avail, due, fin, loaded, s.a_kt, s.a_row)
     if ready > t:
         if ready >= NEVER and why == DRAM_ACTIVATION:
             s.starved = min(s.starved, t)
@@ -157,11 +140,11 @@ def step_array(s, machine, runs, tasks, drains, avail, fin, loaded, results):
         s.loaded_tiles -= 1
         s.tpl0 = s.tpl1
         s.l_debt = 0
-    _issue(s, machine, runs, tasks, avail, results)
+    _issue(s, machine, runs, tasks, avail, due, results)
     extra = machine.rows_per_cycle - 1
-    while extra > 0 and s.active == 1 and _row_gate(s, machine, runs, tasks, drains, avail, fin, loaded, s.a_kt, s.a_row)[0] <= t:
+    while extra > 0 and s.active == 1 and _row_gate(s, machine, runs, tasks, drains, avail, due, fin, loaded, s.a_kt, s.a_row)[0] <= t:
         s.count[BUSY] -= 1  # the cycle is booked once, however many rows it takes
-        _issue(s, machine, runs, tasks, avail, results)
+        _issue(s, machine, runs, tasks, avail, due, results)
         extra -= 1
     return True, ISSUED, NEVER, left
 

@@ -6,12 +6,12 @@ outside (a transfer that landed, a tensor that was loaded) is an array that only
 
 A call advances `state` to `until` (exclusive), or stops after the first cycle that somebody outside waits for. What one
 call does is the same as what any split of it into several calls does; the state is one record, so a caller may copy it,
-look ahead, and come back. The large arrays `avail` and `fin` are written in time order and read only up to the progress
-that the state records, so a look-ahead needs no copy of them.
+look ahead, and come back. The large arrays `avail`, `due` and `fin` are written in time order and read only up to the
+progress that the state records, so a look-ahead needs no copy of them.
 
-Disputable assumptions: rows are issued one a cycle and a bubble travels with the wave; the drain of the accumulators
+Disputable assumptions: rows are issued one per cycle and a bubble travels with the wave; the drain of the accumulators
 goes before other vector work; other vector tasks run in program order; a port that a unit uses is taken for the cycle;
-a row that is still in the wave when its accumulators are used again is taken by the requantizer as it comes out.
+accumulators are used again as `accumulator_reuse` says.
 """
 
 from __future__ import annotations
@@ -24,7 +24,6 @@ from accelsim.kernels.compute_state import (
     DECODE,
     DONE,
     DRAM,
-    FILL_DRAIN,
     FREED,
     HELD_BY_WAVE,
     ISSUED,
@@ -42,7 +41,7 @@ from accelsim.kernels.vector_step import step_vector
 @borrowing_kernel
 def advance(
     state, machines, runs, tasks, drains, row_tasks, cb_runs, cb_words, group_cost, land, visible, chunk_end, chunk_need,
-    loaded, avail, fin, results, until, stop_freed, stop_tiles, lookahead,
+    loaded, avail, due, fin, results, until, stop_freed, stop_tiles, lookahead,
 ):  # fmt: skip
     """Run the cluster up to cycle `until` or to the first thing that somebody waits for; return why it stopped.
 
@@ -55,7 +54,8 @@ def advance(
     land, visible, chunk_end, chunk_need : int64 (transfers,): cycle from which a transfer can be read (NEVER: not known);
         the transfer whose landing makes it usable; stream bytes up to its end; freed bytes that make room for it
     loaded : int64 (loads,): units of each load task that are known
-    avail, fin : int64 (units,): cycle in which a unit left the array, and its vector work was done
+    avail, due, fin : int64 (units,): cycle in which a unit left the array, for which the start of its drain was predicted (less the
+        state's due_shift), and in which its vector work was done
     results : int64 (runs, len(RUN_RESULTS))
     lookahead : 1: return BLOCKED where nothing more can happen; 0: book the wait up to `until`
     until : cycle to stop before; stop_freed, stop_tiles : stop once that many stream bytes are free, tiles are done
@@ -70,13 +70,13 @@ def advance(
     last = runs.size - 1
     while s.cycle < until:
         t = s.cycle
-        v_acted, v_wake = step_vector(s, machine, tasks, drains, row_tasks, avail, fin, land, visible, loaded)
+        v_acted, v_wake = step_vector(s, machine, tasks, drains, row_tasks, avail, due, fin, land, visible, loaded)
         if s.a_run == last and s.d_task == drains.size and s.r_task == row_tasks.size and t >= max(s.last_fin, s.a_end):
             s.finish = t
             close_run(s, runs, results, t)
             return DONE
         c_acted, c_wake = step_codebook(s, machine, runs, cb_runs, cb_words, land, visible, chunk_end)
-        a_acted, why, a_wake, left = step_array(s, machine, runs, tasks, drains, avail, fin, loaded, results)
+        a_acted, why, a_wake, left = step_array(s, machine, runs, tasks, drains, avail, due, fin, loaded, results)
         l_acted, l_why, l_wake, tally = step_loader(
             s, machine, runs, tasks, fin, loaded, group_cost, land, visible, chunk_end, chunk_need, results, left
         )
@@ -111,7 +111,7 @@ def advance(
             s.count[why] += span - charged
             if s.run_ts0 < 0:
                 s.st_start += span
-            elif why != FILL_DRAIN:
+            elif s.a_tile < runs[s.a_run].kt_count * runs[s.a_run].nt_count:
                 s.st_tile += span
         if tally == HELD_BY_WAVE:
             s.ld_haz += span

@@ -55,6 +55,10 @@ PRESENT = -1
 # What the counters of the loader take from a cycle.
 NOTHING, HELD_BY_WAVE, SHORT_OF_BITS = range(3)
 
+# When a row of accumulators may be used again (see `accumulator_reuse`).
+ACCUMULATOR_RULES = ("predicted", "simple")
+PREDICTED, SIMPLE = range(len(ACCUMULATOR_RULES))
+
 # What a task is: the drain of a GEMM, a row function of the vector unit, a tensor that the DMA brings.
 DRAIN, ROW, LOAD = range(3)
 
@@ -67,13 +71,14 @@ MACHINE = np.dtype(
             "lanes",  # of the vector unit; 0: ideal, takes no time
             "codebook_latency",  # cycles from pop to a valid codeword (1 in CORE.md)
             "codebook_sets",
-            "accumulator_banks",
+            "accumulator_banks",  # 0: none is drained, as each column's sum is put out when it is whole (the core alone)
             "issue_overhead",  # cycles a run
             "chained",  # 1: the next run's first tile loads under this run
             "port_accesses",  # accesses a cycle that the activation SRAM serves
             "loader_accesses",  # accesses that one word for the loader takes there
             "shadow_sets",
             "rows_per_cycle",  # 1; more for an array that is imagined ideal
+            "accumulator_rule",  # PREDICTED or SIMPLE: when a row of accumulators may be used again
         )
     ]
 )
@@ -186,6 +191,8 @@ _STATE_FIELDS = (
     "p2_task",
     "p2_base",
     "p2_rows",
+    "promised_ordinal",  # newest drain that must begin when predicted, as its accumulators are in use again: its task's ordinal
+    "promised",  # and units of that task up to it
     # loader
     "l_run",
     "l_tile",
@@ -217,6 +224,8 @@ _STATE_FIELDS = (
     "d_unit",
     "r_task",
     "r_unit",
+    "due_shift",  # cycles by which drains began later than predicted, ever
+    "due_end",  # predicted end of the newest issued drain, less due_shift
     "v_busy",
     "last_fin",
     # outside
@@ -239,7 +248,7 @@ RUN_RESULTS = (*CATEGORIES, "start", "ts_first", "st_start", "st_tile", "ld_bits
 def new_state() -> np.ndarray:
     """A cluster at cycle 0 with nothing loaded: array of shape (1,), dtype STATE."""
     state = np.zeros(1, STATE)
-    for name in ("ts", "ts_older", "p1_task", "p2_task", "issued_ordinal", "tpl0", "tpl1", "cb_until", "run_ts0"):
+    for name in ("ts", "ts_older", "p1_task", "p2_task", "issued_ordinal", "promised_ordinal", "tpl0", "tpl1", "cb_until", "run_ts0"):
         state[name] = -1
     state["l_start"] = state["l_groups"] = -1
     state["l_fresh"] = 1

@@ -49,6 +49,24 @@ def operands_ready_at(task, row, tasks, s, fin, loaded):
 
 
 @inlined_kernel
+def drained_columns(task, unit):
+    """Columns of a unit of a drain: its stripe's, which is one of a group of a grouped convolution."""
+    stripe = (unit // task.rows) % -(-task.width // task.tile_cols)
+    return min(task.tile_cols, task.width - stripe * task.tile_cols)
+
+
+@inlined_kernel
+def lane_cycles(machine, task, width):
+    """Cycles for which a row of `width` elements occupies the lanes."""
+    if machine.lanes == 0:
+        return 0
+    cycles = task.passes * -(-width // machine.lanes)
+    if task.accesses > machine.port_accesses:
+        cycles *= -(-task.accesses // machine.port_accesses)
+    return cycles
+
+
+@inlined_kernel
 def tile_groups(run, kt, rows, cols):
     """Decode cycles L of a tile with K-index `kt`."""
     used = min(rows, run.k - kt * rows)

@@ -1,23 +1,23 @@
-"""One cycle of the vector unit: the drain of the accumulators first, then row functions in program order."""
+"""One cycle of the vector unit: the drain of the accumulators first, then row functions in program order.
+
+A row function does not start while it would delay a drain whose accumulators are in use again (see `accumulator_reuse`).
+"""
 
 from __future__ import annotations
 
+from accelsim.kernels.accumulator_reuse import delay_predictions, drain_issued, lanes_promised
 from accelsim.kernels.compute_state import NEVER
-from accelsim.kernels.dependencies import operands_ready_at
+from accelsim.kernels.dependencies import drained_columns, lane_cycles, operands_ready_at
 from accelsim.kernels.kernel import inlined_kernel
 
 
 @inlined_kernel
-def _work(s, machine, tasks, index, unit, width, fin):
-    """Put the lanes on `unit` of task `index`, a row of `width` elements."""
+def _work(s, machine, tasks, index, unit, cycles, fin):
+    """Occupy the lanes with `unit` of task `index` for `cycles`."""
     task = tasks[index]
-    cycles = 0
-    done = s.cycle
+    done = s.cycle + cycles
     if machine.lanes > 0:
-        cycles = task.passes * -(-width // machine.lanes)
-        if task.accesses > machine.port_accesses:
-            cycles *= -(-task.accesses // machine.port_accesses)
-        done += cycles + task.latency
+        done += task.latency
     fin[task.offset + unit] = done
     s.v_until = s.cycle + cycles
     s.v_accesses = task.accesses
@@ -28,7 +28,7 @@ def _work(s, machine, tasks, index, unit, width, fin):
 
 
 @inlined_kernel
-def step_vector(s, machine, tasks, drains, row_tasks, avail, fin, land, visible, loaded):
+def step_vector(s, machine, tasks, drains, row_tasks, avail, due, fin, land, visible, loaded):
     """Start what the vector unit can start in this cycle; return (acted, next cycle that could change that)."""
     t = s.cycle
     acted = False
@@ -38,13 +38,13 @@ def step_vector(s, machine, tasks, drains, row_tasks, avail, fin, land, visible,
         s.v_accesses = 0
         started = False
         wake = NEVER
-        if s.d_task < drains.size and (s.d_task < s.issued_ordinal or (s.d_task == s.issued_ordinal and s.d_unit < s.issued)):
+        if drain_issued(s):
             index = drains[s.d_task]
             task = tasks[index]
             at = max(avail[task.offset + s.d_unit], operands_ready_at(index, s.d_unit % task.rows, tasks, s, fin, loaded))
             if at <= t:
-                stripe = (s.d_unit // task.rows) % -(-task.width // task.tile_cols)  # of its group of a grouped convolution
-                _work(s, machine, tasks, index, s.d_unit, min(task.tile_cols, task.width - stripe * task.tile_cols), fin)
+                delay_predictions(s, tasks, drains, due, t)
+                _work(s, machine, tasks, index, s.d_unit, lane_cycles(machine, task, drained_columns(task, s.d_unit)), fin)
                 started = True
                 s.d_unit += 1
                 if s.d_unit == task.units:
@@ -61,12 +61,17 @@ def step_vector(s, machine, tasks, drains, row_tasks, avail, fin, land, visible,
                 if landed_at >= NEVER:
                     s.starved = min(s.starved, t)
             if at <= t:
-                _work(s, machine, tasks, index, s.r_unit, task.width, fin)
-                started = True
-                s.r_unit += 1
-                if s.r_unit == task.units:
-                    s.r_task += 1
-                    s.r_unit = 0
+                cycles = lane_cycles(machine, task, task.width)
+                if lanes_promised(s, tasks, drains, avail, t + cycles):
+                    at = NEVER  # until the next drain begins
+                else:
+                    delay_predictions(s, tasks, drains, due, t + cycles)
+                    _work(s, machine, tasks, index, s.r_unit, cycles, fin)
+                    started = True
+                    s.r_unit += 1
+                    if s.r_unit == task.units:
+                        s.r_task += 1
+                        s.r_unit = 0
             wake = min(wake, at)
         if not started:
             return acted, wake

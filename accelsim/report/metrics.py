@@ -26,7 +26,7 @@ CATEGORY_MEANING: Mapping[str, str] = {
     "decode": "waits for codebook lookups",
     "swap": "waits behind the swap wave",
     "buffer_full": "waits for a buffer slot",
-    "accumulator": "waits for an accumulator bank",
+    "accumulator": "waits for accumulators to drain",
     "port": "waits for an activation buffer port",
     "vector": "waits for the vector unit",
     "dram_activation": "waits for activations from memory",

@@ -54,7 +54,7 @@ class ValidationReport:
     Attributes
     ----------
     kind : str
-        "core", "systolic", "dram", "area" or "outside".
+        "core", "cluster", "systolic", "dram", "area" or "outside".
     source : str
         The reference file.
     rows : tuple of RowVerdict

@@ -71,6 +71,7 @@ CALLS: dict[tuple[str, ...], str] = {
     ("schema",): "sweep",
     ("doctor",): "",
     ("new", "accelerator"): "-o {new}.yaml",
+    ("validate", "cluster"): f"{DATA}/cluster/cluster.csv",
     ("validate", "core"): f"{DATA}/core/core_cycles.csv",
     ("validate", "area"): f"{DATA}/area/published.csv",
     ("validate", "outside"): f"{DATA}/outside/published.csv",

@@ -69,10 +69,15 @@ def test_frames_and_batches_equal_the_twin(accelerator: Accelerator, trace: Trac
         return
 
 
-@pytest.mark.parametrize("field", ["codebook_latency", "accumulator_banks", "chained", "lanes", "port_accesses", "shadow_sets"])
+@pytest.mark.parametrize(
+    "field", ["codebook_latency", "accumulator_banks", "accumulator_rule", "chained", "lanes", "port_accesses", "shadow_sets"]
+)
 def test_a_machine_that_differs_in_one_number_differs_from_the_twin(field: str) -> None:
     """The twin is not blind: told another machine than the one that ran, it finds other cycles."""
-    accelerator = tiny_accelerator(codebook__codeword_length=4, dram={"device": "ideal"}, activation_buffer__banks=1)
+    accelerator = tiny_accelerator(
+        codebook={"ports": 4, "codeword_length": 4, "codewords": 64}, dram={"device": "ideal"}, activation_buffer__banks=1,
+        weight_buffer={"capacity": 1024, "word_bits": 256}, vector_unit={"lanes": 2, "latency": 3},
+    )  # fmt: skip
     program = compile_trace(accelerator, tiny_encoder(9, 8, 2, 8, "int8"))
     outcome, landings = run_recorded(accelerator, program)
     program.machine[field] += -1 if field == "chained" else 1

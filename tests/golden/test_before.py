@@ -10,11 +10,25 @@ from pathlib import Path
 
 import pytest
 
-from tests.golden.before import FOLDER, measure, points
+from tests.golden.before import CONVNETS, FOLDER, PRESETS, measure, points
 
 FILES = sorted(FOLDER.glob("before_*.json"))
+# Points that moved as accumulators were used again by another rule: all that ran but `tiny_vit_*` on the chips with DRAM.
+ACCUMULATOR_REUSE = frozenset(
+    [
+        *(
+            f"{chip} deit_tiny_{name}"
+            for chip in PRESETS
+            for name in ("int8", "ssvq_k16d8", "ssvq_k256d8", "uniform_b4", "vecq_b2", "vecq_b3", "vecq_b4")
+        ),
+        "mcu-16x16 tiny_vit_int8",
+        "mcu-16x16 tiny_vit_ssvq",
+        *(f"edge-64x64 {name}" for name in CONVNETS),
+        "tiny encoder",
+    ]
+)
 # File -> points that CHANGELOG says have moved since.
-MOVED: dict[str, frozenset[str]] = {"before_seams": frozenset(), "before_cluster": frozenset()}
+MOVED: dict[str, frozenset[str]] = {"before_seams": ACCUMULATOR_REUSE, "before_cluster": ACCUMULATOR_REUSE}
 
 
 @pytest.fixture(scope="module")

@@ -19,7 +19,7 @@ CARRIED = {
     "accelsim": "accelsim/",
     "configs": DATA,
     "traces": f"{DATA}traces/",
-    **{f"tests/validation/data/{kind}": f"{DATA}references/{kind}/" for kind in ("area", "core", "dram", "outside", "systolic")},
+    **{f"tests/validation/data/{kind}": f"{DATA}references/{kind}/" for kind in ("area", "cluster", "core", "dram", "outside", "systolic")},
 }
 
 

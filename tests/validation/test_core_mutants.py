@@ -174,7 +174,7 @@ MUTANTS = [
         "the run ends when the last row has left the last column",
         1,
         (KERNEL, "s.a_end = s.cycle + 1 + machine.rows + machine.cols", "s.a_end = s.cycle + machine.rows + machine.cols"),
-        (KERNEL, "avail[task.offset + unit] = s.cycle + 1 + machine", "avail[task.offset + unit] = s.cycle + machine"),
+        (KERNEL, "out = s.cycle + 1 + machine.rows", "out = s.cycle + machine.rows"),
     ),
     Mutant(
         "st_start ends with the first row",
@@ -184,7 +184,11 @@ MUTANTS = [
     Mutant(
         "st_tile does not count the drain",
         1,
-        (KERNEL, "elif why != FILL_DRAIN:\n                s.st_tile", "else:\n                s.st_tile"),
+        (
+            KERNEL,
+            "elif s.a_tile < runs[s.a_run].kt_count * runs[s.a_run].nt_count:\n                s.st_tile",
+            "else:\n                s.st_tile",
+        ),
     ),
     Mutant(
         "ld_haz counts every cycle of a wait",
