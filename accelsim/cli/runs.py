@@ -171,8 +171,10 @@ def demo(
     quiet: Quiet = False,
 ) -> None:
     """Compare int8 with SSVQ on every preset; map where which speed-up holds."""
+    from accelsim.presets import built_in
     from accelsim.studies.demo import DEMO_FOLDER, run_demo
 
+    built_in()  # an installation without presets is answered before kernels are announced
     with simulating(quiet=quiet) as update:
         folder = run_demo(out, _unsaid if as_json or quiet else typer.echo, update)
     if as_json:
