@@ -10,13 +10,14 @@ from accelsim.api.checks import wrong_type
 from accelsim.errors import ConfigError, OutputError
 from accelsim.problems import shown
 from accelsim.registry import close_names, suggest
-from accelsim.report.export.whole_file import new_file
+from accelsim.report.export.whole_file import FileKind, check_replaceable_file, new_file
 
 MOST_BYTES, MOST_NAME_BYTES = 4095, 255  # of a path and of each name in it, as file systems allow
 _JSON, _PAGE = ".json", (".html", ".htm")
 # Endings of files that `saved` does not write; any other belongs to a folder's name, as in 'run.v2'
 _OTHER_FILES = (".csv", ".txt", ".md", ".yaml", ".yml", ".toml", ".xml", ".xlsx", ".parquet", ".pkl", ".sqlite", ".zip", ".gz")
 _PICTURES = (".svg", ".png", ".pdf", ".jpg")
+_JSON_FILE = FileKind("the result of a run or a comparison", (_JSON,), b'"run_id"')
 
 
 def path_of(what: str, path: object, allowed: str = "a path, as text or a Path") -> Path:
@@ -51,6 +52,13 @@ def saved(path: str | Path, folder: Callable[[Path], Path], json: Callable[[], s
             hint = "; `plot` makes pictures" if ending in _PICTURES else "" if known else suggest(ending, (_JSON, *_PAGE))
             raise OutputError(f"{target}: ends with {ending}; allowed: .json, .html, or a folder's name{hint}")
         return folder(target)
+    check_replaceable_file(target, _JSON_FILE if ending == _JSON else _page_kind())
     with new_file(target) as file:
         file.write((json() if ending == _JSON else page()).encode())
     return target
+
+
+def _page_kind() -> FileKind:
+    from accelsim.report.html.page import PAGE_FILE
+
+    return PAGE_FILE

@@ -9,12 +9,9 @@ import typer
 
 from accelsim.cli.inputs import AsJson, Quiet, TechnologyName
 from accelsim.cli.shell import print_json, print_line
-from accelsim.errors import OutputError
 
 if TYPE_CHECKING:
     from accelsim.report.report import Report
-
-SUFFIXES = (".html", ".htm")  # a mistyped -o never replaces a result
 
 
 def report(
@@ -34,8 +31,6 @@ def report(
     from accelsim.report.report import make_report
     from accelsim.result import load_result
 
-    if out is not None and out.suffix.lower() not in SUFFIXES:
-        raise OutputError(f"{out}: must end with {' or '.join(SUFFIXES)}")
     node = load_technology(technology)
     made = make_report([load_result(path) for path in results], node)
     if out is not None:
@@ -52,11 +47,11 @@ def report(
 
 def _write(out: Path, made: Report, *, quiet: bool) -> None:
     """The HTML file, whole or not at all."""
-    from accelsim.report.export.whole_file import check_writable, new_file
-    from accelsim.report.html.page import to_page
+    from accelsim.report.export.whole_file import check_replaceable_file, new_file
+    from accelsim.report.html.page import PAGE_FILE, to_page
     from accelsim.report.tables.terminal import progress
 
-    check_writable(out)
+    check_replaceable_file(out, PAGE_FILE)
     with progress(quiet=quiet) as update:
         page = to_page(made, update).encode()
     with new_file(out) as file:

@@ -84,3 +84,15 @@ def test_a_folder_that_is_there_is_taken_whatever_its_name(tmp_path):
     folder.mkdir()
     result = accelsim.simulate("edge-32x32", "tiny_vit_int8")
     assert accelsim.load_result(result.save(folder)).record == result.record
+
+
+@pytest.mark.parametrize(("name", "kind"), [("notes.json", "the result of a run or a comparison"), ("notes.html", "a report")])
+def test_a_file_of_another_kind_is_not_overwritten(tmp_path, name, kind):
+    result = accelsim.simulate("edge-32x32", "tiny_vit_int8")
+    foreign = tmp_path / name
+    foreign.write_text('{"mine": 1}')
+    for value in (result, accelsim.compare(result, result)):
+        with pytest.raises(accelsim.AccelsimError, match=f"holds something that is not {kind}"):
+            value.save(foreign)
+    assert foreign.read_text() == '{"mine": 1}'
+    assert result.save(tmp_path / f"own{foreign.suffix}") == result.save(tmp_path / f"own{foreign.suffix}")

@@ -120,7 +120,7 @@ def test_each_wrong_word_is_one_message_and_leaves_nothing(saved: Path, tmp_path
         ((bad / "bits.json", "-o", out), "field `frames.0.layers.0.traffic.0.bits`: must be at least 0 (got -8)"),
         ((saved / "raw", bad / "batch.json", "-o", out), "a comparison needs the same of both"),
         ((saved / "raw", "-o", work / "empty.html"), "is a folder"),
-        ((saved / "raw", "-o", work / "result.json"), "must end with .html or .htm"),
+        ((saved / "raw", "-o", work / "result.json"), "a report must have a name that ends with .html or .htm"),
         ((saved / "raw", bad / "batch.json", "-o", work / "new" / "r.html"), "a comparison needs the same of both"),
         ((saved / "raw", "-o", "/dev/null/r.html"), "cannot be written"),
         ((saved / "raw", "--technology", "nangate54", "-o", out), "did you mean"),

@@ -49,7 +49,7 @@ def external(location: str, **fields: str) -> onnx.ModelProto:
     return model
 
 
-@pytest.mark.parametrize("content", [b"", b"\x00" * 100, b"not a model", os.urandom(64)])
+@pytest.mark.parametrize("content", [b"", b"\x00" * 100, b"not a model", bytes(range(255, 191, -1))])
 def test_what_is_no_model_is_refused(content: bytes, tmp_path: Path) -> None:
     (tmp_path / "m.onnx").write_bytes(content)
     assert "is not a" in refused(str(tmp_path / "m.onnx"), tmp_path)

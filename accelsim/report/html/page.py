@@ -13,6 +13,7 @@ from pathlib import Path
 from accelsim import __version__
 from accelsim.cost.compare_costs import RunCost
 from accelsim.progress import Progress
+from accelsim.report.export.whole_file import FileKind
 from accelsim.report.html import cost_sections, origin_sections, run_sections
 from accelsim.report.html.comparison_sections import comparison_sections
 from accelsim.report.html.elements import Child, Node, element, paragraph, to_html, verbatim
@@ -26,6 +27,7 @@ from accelsim.report.validation_status import SOURCE, UNVALIDATED, VALIDATION_ST
 from accelsim.run_labels import label
 
 _ASSETS = Path(__file__).parent
+PAGE_FILE = FileKind("a report", (".html", ".htm"), b'name="generator" content="accelsim')
 
 
 def to_page(report: Report, progress: Progress | None = None) -> str:
