@@ -149,6 +149,13 @@ def check_computable(*traces: Trace) -> None:
     for trace in traces:
         for layer in trace.weighted_layers():
             weight = layer.weight
+            path = weight.format.decode_path()
+            for part in path.timed_only:
+                if part.record_bits(max(1, path.d)):
+                    raise CompileError(
+                        f"layer {layer.name!r} ({weight.format.kind}): the functional check cannot decode its records: {part.words}; "
+                        "allowed: the same run without --functional"
+                    )
             for name, stream in weight.format.side_data(weight.k, weight.n).items():
                 raise CompileError(
                     f"layer {layer.name!r} ({weight.format.kind}): the functional check cannot apply the {stream.count} values of stream "

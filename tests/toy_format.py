@@ -7,7 +7,8 @@ SOURCE = '''
 
     import numpy as np
 
-    from accelsim.formats.decode_path import DecodePath
+    from accelsim.formats.decode_path import raw_path
+    from accelsim.formats.parts import Scale
     from accelsim.formats.weight_format import Stream, WeightFormat
 
     KIND = "toy"
@@ -21,7 +22,7 @@ SOURCE = '''
 
         def decode_path(self):
             """Raw values."""
-            return DecodePath(decode=False, sign=False, codewords=0, d=0, raw_bits=4)
+            return raw_path(4, Scale(32, 16))
 
         def streams(self, k, n):
             """Any shape is taken."""

@@ -18,7 +18,7 @@ def codebook_fields(accelerator: Accelerator, trace: Trace) -> dict[str, str | i
     """Fields, by their dotted paths, that give the chip the codebook of a trace; entries are rounded up to a power of two."""
     formats = dict.fromkeys(layer.weight.format for layer in trace.weighted_layers())
     coded = [item for item in formats if item.codebook_scope != "none"]
-    entries = max((1 << (item.decode_path().codewords - 1).bit_length() for item in coded), default=1)
+    entries = max((1 << (item.decode_path().entries - 1).bit_length() for item in coded), default=1)
     length = max([accelerator.codebook.codeword_length, *(item.decode_path().d for item in coded)])
     bits = 8 * entries * length
     if any(item.codebook_scope == "shared" for item in coded):

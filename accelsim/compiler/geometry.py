@@ -8,10 +8,12 @@ values of an attention, which are unmasked weights, are refused.
 from __future__ import annotations
 
 from dataclasses import replace
+from fractions import Fraction
 
 from accelsim.compiler.target import Target
 from accelsim.errors import CompileError
 from accelsim.formats.decode_path import DecodePath
+from accelsim.formats.parts import Lookup, Part
 from accelsim.hw.decode_mac_core import CoreGeometry
 from accelsim.trace.layers import WeightedLayer
 
@@ -27,13 +29,13 @@ def weight_geometry(target: Target, layer: WeightedLayer) -> CoreGeometry:
     path = layer.weight.format.decode_path()
     book = target.codebook
     name = f"layer {layer.name!r} ({layer.weight.format.kind})"
-    if not path.decode:
-        if not 1 <= path.lane_bits <= 8:
-            raise CompileError(
-                f"{name}: {path.lane_bits}-bit weights do not fit the 8-bit array of {target.name!r}; allowed: at most 8 bits"
-                + (" (compress the float trace first)" if path.raw_bits == 32 else "")
-                + (f" (odd integers take one bit more than the {path.raw_bits} that are stored)" if path.odd else "")
-            )
+    if not 1 <= path.lane_bits <= 8:
+        raise CompileError(
+            f"{name}: {path.lane_bits}-bit weights do not fit the 8-bit array of {target.name!r}; allowed: at most 8 bits"
+            + (" (compress the float trace first)" if path.raw_bits == 32 else "")
+            + (f" (odd integers take one bit more than the {path.raw_bits} that are stored)" if path.odd else "")
+        )
+    if path.lookup is None:
         raw = _geometry(target, book.codeword_length, 1, False, False, 0, path.raw_bits, target.weight_buffer.word_bits)
         return _dense(target, raw)
     if layer.weight.format.codebook_scope == "shared" and book.store == "ram":
@@ -43,13 +45,17 @@ def weight_geometry(target: Target, layer: WeightedLayer) -> CoreGeometry:
         )
     if path.d > book.codeword_length:
         raise CompileError(f"{name}: d = {path.d} exceeds codebook.codeword_length = {book.codeword_length} of {target.name!r}")
-    if path.codewords > book.codewords:
-        raise CompileError(f"{name}: k = {path.codewords} codewords exceed codebook.codewords = {book.codewords} of {target.name!r}")
+    if path.entries > book.codewords:
+        more = f" in {path.entries // path.codewords} codebooks" if path.entries > path.codewords else ""
+        raise CompileError(f"{name}: k = {path.codewords} codewords{more} exceed codebook.codewords = {book.codewords} of {target.name!r}")
     _check_mask(target, path, name)
+    _check_lookups(target, path.lookup, path.timed_only, name)
     along, length = ("cols", target.array.cols) if path.axis == 0 else ("rows", target.array.rows)
     if length % path.d:
         raise CompileError(f"{name}: d = {path.d} does not divide array.{along} = {length} of {target.name!r}")
-    coded = _geometry(target, path.d, path.codewords, True, path.sign, path.axis, 8, target.weight_buffer.word_bits)
+    lookup = path.lookup
+    coded = _geometry(target, path.d, path.codewords, True, path.sign, path.axis, 8, target.weight_buffer.word_bits, lookup.books)
+    coded = replace(coded, tables=lookup.books * lookup.tables, parity=path.signs.group if path.signs else 0)
     if path.mask is not None:
         return replace(coded, mask_bits=path.mask_bits)
     if target.array.dense_cols % path.d:
@@ -58,6 +64,21 @@ def weight_geometry(target: Target, layer: WeightedLayer) -> CoreGeometry:
             f"on the sparse tiles of {target.name!r}"
         )
     return _dense(target, coded)
+
+
+def _check_lookups(target: Target, lookup: Lookup, timed_only: tuple[Part, ...], name: str) -> None:
+    """Check that a cycle has ports for all lookups of a vector, and that no bank conflicts are asked for that only real indices show."""
+    book = target.codebook
+    if lookup.books > book.ports:
+        raise CompileError(
+            f"{name}: {lookup.books} lookups per vector exceed codebook.ports = {book.ports} of {target.name!r}; "
+            f"allowed: at least {lookup.books} ports"
+        )
+    if timed_only and book.banks is not None:
+        raise CompileError(
+            f"{name}: conflicts of codebook.banks = {book.banks} of {target.name!r} are not modeled for a decoder with "
+            f"{timed_only[0].words}; allowed: codebook.banks = null"
+        )
 
 
 def _check_mask(target: Target, path: DecodePath, name: str) -> None:
@@ -94,13 +115,23 @@ def activation_geometry(target: Target, transposed: bool) -> CoreGeometry:
     return _geometry(target, d, 1, False, False, 1 if transposed else 0, 8, target.activation_buffer.loader_bits)
 
 
-def _geometry(target: Target, d: int, codewords: int, decode: bool, sign: bool, axis: int, raw_bits: int, word_bits: int) -> CoreGeometry:
+def _geometry(
+    target: Target,
+    d: int,
+    codewords: int,
+    decode: bool,
+    sign: bool,
+    axis: int,
+    raw_bits: int | Fraction,
+    word_bits: int,
+    books: int = 1,
+) -> CoreGeometry:
     return CoreGeometry(
         rows=target.array.rows,
         cols=target.array.cols,
         codeword_length=d,
         codewords=codewords,
-        ports=min(target.codebook.ports, target.array.rows * target.array.cols // d),  # no more than a tile has records
+        ports=min(target.codebook.ports // books, target.array.rows * target.array.cols // d),  # no more than a tile has records
         word_bits=word_bits,
         decode=decode,
         sign=sign,
@@ -109,4 +140,5 @@ def _geometry(target: Target, d: int, codewords: int, decode: bool, sign: bool, 
         raw_bits=raw_bits,
         shadow_sets=target.array.shadow_sets,
         padded_index=target.codebook.index_field == "padded",
+        books=books,
     )

@@ -129,7 +129,7 @@ def layer_image(geometry: CoreGeometry, layer: WeightedLayer, arrays: Mapping[st
     order = reduction_order(layer)
     rows = slice(None) if order is None else order
     if not geometry.decode:
-        lanes = _Field(_lane_grid(geometry, arrays["weights"][rows], groups), geometry.raw_bits)
+        lanes = _Field(_lane_grid(geometry, arrays["weights"][rows], groups), int(geometry.raw_bits))
         image = _image(geometry, layer.k, [lanes], packing, groups, None)
         return replace(image, odd=weight.format.decode_path().odd)
     d = geometry.codeword_length
@@ -150,7 +150,7 @@ def layer_image(geometry: CoreGeometry, layer: WeightedLayer, arrays: Mapping[st
 
 def matrix_image(geometry: CoreGeometry, matrix: npt.NDArray[np.int8]) -> LayerImage:
     """The words in which the loader reads an activation matrix [K,N] as raw weights, packed as one stream."""
-    return _image(geometry, matrix.shape[0], [_Field(_lane_grid(geometry, matrix, 1), geometry.raw_bits)], "layer", 1, None)
+    return _image(geometry, matrix.shape[0], [_Field(_lane_grid(geometry, matrix, 1), int(geometry.raw_bits))], "layer", 1, None)
 
 
 def image_bits(geometry: CoreGeometry, layer: WeightedLayer, packing: Packing = "layer") -> ImageBits:

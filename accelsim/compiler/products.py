@@ -118,7 +118,7 @@ def _codebook_load(low: Lowering, split: ProductSplit, part: Part) -> int:
     """Number of the codebook that a run decodes with; the first run of a layer loads it."""
     if part.first and split.row_tile.index == 0:
         low.cb_runs.append(len(low.runs))
-        low.cb_words.append(split.geometry.codewords)
+        low.cb_words.append(split.geometry.codewords * split.geometry.tables)
     return len(low.cb_runs) - 1
 
 

@@ -118,7 +118,7 @@ class Target:
 def target_of(accelerator: Accelerator, traces: Iterable[Trace]) -> Target:
     """The target of `accelerator` for compiling `traces`."""
     formats = {layer.weight.format for trace in traces for layer in trace.weighted_layers()}
-    needed = max((item.decode_path().codewords for item in formats), default=0)
+    needed = max((item.decode_path().entries for item in formats), default=0)
     entries = min(accelerator.codebook.codewords, needed)  # a larger codebook compiles to the same program
     shortage = in_flight_shortage(accelerator)
     return Target(

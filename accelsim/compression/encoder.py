@@ -68,9 +68,8 @@ def find_encoder(spec: WeightFormat) -> ModuleType:
 
 
 def reconstruct(spec: WeightFormat, arrays: Arrays, k: int, n: int) -> npt.NDArray[np.float64]:
-    """The weights that the arrays stand for, float64 [K,N]: integers times scales."""
-    integers = spec.dequantize(arrays, k, n).astype(np.float64)
-    return integers * arrays["scales"].astype(np.float64) if "scales" in arrays else integers
+    """The weights that the arrays stand for, float64 [K,N]."""
+    return spec.reconstruct(arrays, k, n)
 
 
 def _check(spec: WeightFormat, weights: Floats) -> None:

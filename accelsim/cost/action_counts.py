@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from accelsim.accelerator import Accelerator
 from accelsim.cost.span import Span, total
-from accelsim.formats.catalog import format_module
+from accelsim.formats.catalog import parse_format
 from accelsim.result import TRAINED_OPERANDS, LayerResult, Result
 
 WEIGHT_STREAM = (*TRAINED_OPERANDS, "padding")
@@ -133,7 +133,10 @@ def _load_counts(layer: LayerResult, accelerator: Accelerator, share: float, sig
     """The bounds of a layer are its words and groups: `buffer_width` words of W bits and `decode` groups of P records were taken."""
     words, groups = layer.bounds.get("buffer_width", 0), layer.bounds.get("decode", 0)
     codebook, buffer = accelerator.codebook, accelerator.activation_buffer
-    records = groups * codebook.ports
+    spec = parse_format(layer.format) if layer.format else None
+    lookup = spec.decode_path().lookup if spec else None
+    books = lookup.books if lookup else 1
+    records = groups * (codebook.ports // books)
     lanes = float(records * codebook.codeword_length)
     header = sum(item.bits for item in layer.traffic if item.operand in HEADER)
     header_words = -(-header // accelerator.weight_buffer.word_bits)
@@ -142,8 +145,8 @@ def _load_counts(layer: LayerResult, accelerator: Accelerator, share: float, sig
         counts[LOADER_READ] = words * buffer.accesses(buffer.loader_bits // 8)
         return _exact(counts)
     counts[WEIGHT_READ] = words + header_words
-    if format_module(layer.format.partition(":")[0]).SPEC.codebook_scope != "none":
-        counts[LOOKUP] = records
+    if lookup is not None:
+        counts[LOOKUP] = records * books
         if signed:
             counts[SIGN] = lanes
         if codebook.mask is not None and masked:

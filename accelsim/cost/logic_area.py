@@ -14,7 +14,7 @@ from accelsim.cost.components import AreaComponent, logic
 from accelsim.cost.gate_counts import SYNTHESIS
 from accelsim.cost.span import Span
 from accelsim.cost.technology import Technology
-from accelsim.formats.decode_path import DecodePath
+from accelsim.formats.decode_path import raw_path
 
 # Error of each formula against the rows that it was fitted to, widened to whole percents: tests/validation/test_area.py holds them.
 FIT_ERROR = {
@@ -127,8 +127,7 @@ def _unpacker(accelerator: Accelerator, technology: Technology) -> AreaComponent
     """
     codebook = accelerator.codebook
     word_bits = max(accelerator.weight_buffer.word_bits, accelerator.activation_buffer.loader_bits)
-    raw = DecodePath(decode=False, sign=False, codewords=0, d=0, raw_bits=8)
-    pop_bits = codebook.ports * raw.record_bits(codebook.codeword_length)
+    pop_bits = codebook.ports * raw_path(8).record_bits(codebook.codeword_length)
     fixed = gate_counts.unpack_buffer(word_bits, pop_bits)
     free = gate_counts.unpack_buffer(word_bits, pop_bits, step_bits=1)
     held = word_bits + pop_bits + max(word_bits, pop_bits)

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from pydantic import Field
 
 from accelsim.errors import FormatError
-from accelsim.formats.decode_path import DecodePath
+from accelsim.formats.parts import Lookup
 from accelsim.formats.weight_format import Place, Stream
 from accelsim.quantities import unit
 
@@ -36,17 +36,18 @@ def index_shape(kind: str, d: int, axis: Axis, k: int, n: int) -> tuple[int, int
     return (k, n // d) if axis == 0 else (k // d, n)
 
 
-def index_stream(kind: str, path: DecodePath, k: int, n: int) -> Stream:
-    """The `indices` of a K x N matrix, one per subvector. Errors: see `index_shape`."""
-    return Stream(
-        shape=index_shape(kind, path.d, path.axis, k, n), bits=path.index_bits, number="unsigned", place="record", in_paper_count=True
-    )
+def index_stream(kind: str, lookup: Lookup, axis: Axis, k: int, n: int) -> Stream:
+    """The `indices` of a K x N matrix, one per subvector, or one per book and subvector side by side. Errors: see `index_shape`."""
+    shape: tuple[int, ...] = index_shape(kind, lookup.d, axis, k, n)
+    if lookup.books > 1:
+        shape = (*shape, lookup.books)
+    return Stream(shape=shape, bits=lookup.index_bits, number="unsigned", place="record", in_paper_count=True)
 
 
-def codebook_stream(path: DecodePath, *, shared: bool = False) -> Stream:
-    """The `codebook` [codewords, d], int8; `shared`: owned by the chip, not by a layer."""
-    place: Place = "chip" if shared else "header"
-    return Stream(shape=(path.codewords, path.d), bits=8, number="signed", place=place, in_paper_count=False)
+def codebook_stream(lookup: Lookup) -> Stream:
+    """The `codebook` [entries, d] of signed integers, books and tables one after the other; a shared one is the chip's, not a layer's."""
+    place: Place = "chip" if lookup.scope == "shared" else "header"
+    return Stream(shape=(lookup.entries, lookup.d), bits=lookup.element_bits, number="signed", place=place, in_paper_count=False)
 
 
 def check_indices(kind: str, indices: Integers, codewords: int) -> None:

@@ -1,75 +1,128 @@
-"""Requirements of a format on the decode-and-MAC core: an index, signs and a codebook, or raw values that bypass both.
+"""The path of a record through the decoder: its parts in order, and the form of the record that follows from them.
 
-The record layout is the core's own: the index in the lowest bits, then one sign bit per lane; raw lanes are consecutive.
+The record layout is the core's own: the index in the lowest bits, then signs or mask numbers; raw lanes are consecutive.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from fractions import Fraction
+from math import ceil
+from typing import Literal, TypeVar
 
 from accelsim.errors import FormatError
-from accelsim.formats.masks import pattern_bits
+from accelsim.formats.parts import Lookup, Mask, Part, Raw, Signs
+
+_Kind = TypeVar("_Kind", bound=Part)
 
 
 @dataclass(frozen=True)
 class DecodePath:
-    """The path of one record through the core.
+    """The parts that a record passes, at most one of a kind except for scales and offsets.
 
     Attributes
     ----------
-    decode
-        True: a record is an index (and sign bits). False: a record is raw values, one per lane.
-    sign
-        True: each lane has a sign bit (1 = negate). Only with `decode`.
-    codewords
-        Entries of the codebook; 0 without `decode`.
-    d
-        Weights per codeword; 0 without `decode`: raw values take the chip's number of lanes.
-    raw_bits
-        Bits of a raw value; 0 with `decode`.
+    parts
+        A `Lookup` or a `Raw` first, then what is applied to its integers.
     axis
         0: a codeword lies along N (outputs); 1: along K (reduction). Raw values take either order.
-    odd
-        True: a raw value u stands for the odd integer 2u + 1. Only without `decode`.
-    mask
-        (N, M): N of each M lanes are kept, selected by the pattern number after the index; None: all are. Only with `decode`.
     """
 
-    decode: bool
-    sign: bool
-    codewords: int
-    d: int
-    raw_bits: int
+    parts: tuple[Part, ...]
     axis: Literal[0, 1] = 0
-    odd: bool = False
-    mask: tuple[int, int] | None = None
+
+    def __post_init__(self) -> None:
+        if (self.lookup is None) == (self.raw is None):
+            raise FormatError(f"a decode path has either a lookup or raw fields; given: {[part.words for part in self.parts]}")
+
+    def _part(self, kind: type[_Kind]) -> _Kind | None:
+        return next((part for part in self.parts if isinstance(part, kind)), None)
+
+    @property
+    def lookup(self) -> Lookup | None:
+        """The lookup; None for raw fields."""
+        return self._part(Lookup)
+
+    @property
+    def raw(self) -> Raw | None:
+        """The raw fields; None with a lookup."""
+        return self._part(Raw)
+
+    @property
+    def signs(self) -> Signs | None:
+        """The sign bits, if weights have any."""
+        return self._part(Signs)
+
+    @property
+    def decode(self) -> bool:
+        """A record is an index (and sign bits); otherwise raw values, one per lane."""
+        return self.lookup is not None
+
+    @property
+    def sign(self) -> bool:
+        """Records hold sign bits (1 = negate)."""
+        return self.signs is not None
+
+    @property
+    def codewords(self) -> int:
+        """Entries of a codebook; 0 for raw values."""
+        return self.lookup.codewords if self.lookup else 0
+
+    @property
+    def entries(self) -> int:
+        """Entries of all codebooks of a layer; 0 for raw values."""
+        return self.lookup.entries if self.lookup else 0
+
+    @property
+    def d(self) -> int:
+        """Weights per codeword; 0 for raw values, which take the chip's number of lanes."""
+        return self.lookup.d if self.lookup else 0
+
+    @property
+    def raw_bits(self) -> int | Fraction:
+        """Bits of a raw value; 0 with a lookup."""
+        return self.raw.bits if self.raw else 0
+
+    @property
+    def odd(self) -> bool:
+        """A raw value u stands for the odd integer 2u + 1."""
+        return self.raw is not None and self.raw.odd
+
+    @property
+    def mask(self) -> tuple[int, int] | None:
+        """(N, M): N of each M lanes are kept, by the pattern number after the index; None: all are."""
+        mask = self._part(Mask)
+        return None if mask is None else (mask.keep, mask.of)
 
     @property
     def lane_bits(self) -> int:
-        """Bits of an integer that the array multiplies: an odd integer is its raw value with a 1 below; codewords are int8."""
-        return 8 if self.decode else self.raw_bits + self.odd
+        """Bits of an integer that the array multiplies."""
+        return self.lookup.lane_bits if self.lookup else self.raw.lane_bits if self.raw else 0
 
     @property
     def index_bits(self) -> int:
         """Bits of an index: max(1, ceil(log2 codewords)); 0 for raw values."""
-        return max(1, (self.codewords - 1).bit_length()) if self.decode else 0
+        return self.lookup.index_bits if self.lookup else 0
 
     @property
     def mask_bits(self) -> int:
         """Bits of the pattern numbers of a record; 0 without a mask."""
-        if self.mask is None:
-            return 0
-        keep, of = self.mask
-        return self.d // of * pattern_bits(keep, of)
+        mask = self._part(Mask)
+        return 0 if mask is None else int(mask.record_bits(self.d)["masks"])
+
+    @property
+    def sign_bits(self) -> Fraction:
+        """Sign bits per weight: 0 without signs, less than 1 where a parity replaces some."""
+        return self.signs.bits if self.signs else Fraction(0)
+
+    @property
+    def timed_only(self) -> tuple[Part, ...]:
+        """The parts that the core does not compute for real."""
+        return tuple(part for part in self.parts if not part.in_core)
 
     def stream_bits(self, weights: int) -> dict[str, int]:
         """Stream -> bits that the records of so many weights hold of it, under the names that every format gives its records."""
-        if not self.decode:
-            return {"weights": weights * self.raw_bits}
-        records = weights // self.d
-        bits = {"indices": records * self.index_bits, "signs": weights if self.sign else 0, "masks": records * self.mask_bits}
-        return {name: count for name, count in bits.items() if count}
+        return {name: ceil(bits) for part in self.parts for name, bits in part.record_bits(weights).items() if bits}
 
     def record_bits(self, d_chip: int) -> int:
         """Bits of a record on a chip with `d_chip` lanes per record.
@@ -79,8 +132,11 @@ class DecodePath:
         FormatError
             The codeword length differs from the chip's lanes.
         """
-        if not self.decode:
-            return self.raw_bits * d_chip
-        if d_chip != self.d:
+        if self.decode and d_chip != self.d:
             raise FormatError(f"codewords of d={self.d} weights do not fit records of {d_chip} lanes; allowed: a chip with d={self.d}")
-        return self.index_bits + (d_chip if self.sign else 0) + self.mask_bits
+        return ceil(sum(bits for part in self.parts for bits in part.record_bits(d_chip).values()))
+
+
+def raw_path(bits: int, *scales: Part, odd: bool = False) -> DecodePath:
+    """The path of plain integers of `bits` bits."""
+    return DecodePath((Raw(bits, odd=odd), *scales))

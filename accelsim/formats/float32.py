@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from accelsim.errors import FormatError
-from accelsim.formats.decode_path import DecodePath
+from accelsim.formats.decode_path import DecodePath, raw_path
 from accelsim.formats.weight_format import Arrays, Stream, WeightFormat
 
 KIND = "float32"
@@ -25,7 +25,7 @@ class Float32Format(WeightFormat):
 
     def decode_path(self) -> DecodePath:
         """Raw values of 32 bits, which no preset's array multiplies."""
-        return DecodePath(decode=False, sign=False, codewords=0, d=0, raw_bits=32)
+        return raw_path(32)
 
     def streams(self, k: int, n: int) -> dict[str, Stream]:
         """Any shape is taken."""

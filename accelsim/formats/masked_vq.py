@@ -16,6 +16,7 @@ from accelsim.errors import FormatError
 from accelsim.formats.codewords import Axis, Codewords, check_indices, codebook_stream, index_shape, index_stream, look_up
 from accelsim.formats.decode_path import DecodePath
 from accelsim.formats.masks import mask_patterns, pattern_bits
+from accelsim.formats.parts import Lookup, Mask, Scale
 from accelsim.formats.weight_format import Arrays, Stream, WeightFormat, scale_stream
 from accelsim.quantities import unit
 
@@ -30,7 +31,6 @@ class MaskedVqFormat(WeightFormat):
     """
 
     kind: Literal["masked_vq"] = "masked_vq"
-    codebook_scope = "layer"
 
     k: Codewords
     d: Annotated[int, Field(ge=2, le=64, description="elements of a codeword"), unit("elements")]
@@ -46,18 +46,20 @@ class MaskedVqFormat(WeightFormat):
             raise FormatError(f"format 'masked_vq': of={self.of} does not divide d={self.d}; allowed: a divisor of {self.d}")
         return self
 
+    def _lookup(self) -> Lookup:
+        return Lookup(self.k, self.d)
+
     def decode_path(self) -> DecodePath:
         """Index, masks and codebook; codewords carry their signs."""
-        return DecodePath(decode=True, sign=False, codewords=self.k, d=self.d, raw_bits=0, axis=self.axis, mask=(self.keep, self.of))
+        return DecodePath((self._lookup(), Mask(self.keep, self.of), Scale("tensor")), self.axis)
 
     def streams(self, k: int, n: int) -> dict[str, Stream]:
         """d must divide N (axis 0) or K (axis 1)."""
-        path = self.decode_path()
         masks = index_shape(self.kind, self.of, self.axis, k, n)
         return {
-            "indices": index_stream(self.kind, path, k, n),
+            "indices": index_stream(self.kind, self._lookup(), self.axis, k, n),
             "masks": Stream(shape=masks, bits=pattern_bits(self.keep, self.of), number="unsigned", place="record", in_paper_count=True),
-            "codebook": codebook_stream(path),
+            "codebook": codebook_stream(self._lookup()),
             "scales": scale_stream("tensor", n),
         }
 

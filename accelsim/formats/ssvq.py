@@ -13,6 +13,7 @@ import numpy.typing as npt
 from accelsim.errors import FormatError
 from accelsim.formats.codewords import Axis, Codewords, Lanes, check_indices, codebook_stream, index_stream, look_up
 from accelsim.formats.decode_path import DecodePath
+from accelsim.formats.parts import Lookup, Scale, Signs
 from accelsim.formats.weight_format import Arrays, ScaleGranularity, Stream, WeightFormat, scale_stream
 
 KIND = "ssvq"
@@ -26,24 +27,25 @@ class SsvqFormat(WeightFormat):
     """
 
     kind: Literal["ssvq"] = "ssvq"
-    codebook_scope = "layer"
 
     k: Codewords
     d: Lanes
     axis: Axis = 0
     scale: ScaleGranularity = "tensor"
 
+    def _lookup(self) -> Lookup:
+        return Lookup(self.k, self.d)
+
     def decode_path(self) -> DecodePath:
         """Index, codebook, signs."""
-        return DecodePath(decode=True, sign=True, codewords=self.k, d=self.d, raw_bits=0, axis=self.axis)
+        return DecodePath((self._lookup(), Signs(), Scale(self.scale)), self.axis)
 
     def streams(self, k: int, n: int) -> dict[str, Stream]:
         """d must divide N (axis 0) or K (axis 1)."""
-        path = self.decode_path()
         return {
-            "indices": index_stream(self.kind, path, k, n),
+            "indices": index_stream(self.kind, self._lookup(), self.axis, k, n),
             "signs": Stream(shape=(k, n), bits=1, number="unsigned", place="record", in_paper_count=True),
-            "codebook": codebook_stream(path),
+            "codebook": codebook_stream(self._lookup()),
             "scales": scale_stream(self.scale, n),
         }
 

@@ -11,7 +11,8 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
-from accelsim.formats.decode_path import DecodePath
+from accelsim.formats.decode_path import DecodePath, raw_path
+from accelsim.formats.parts import Scale
 from accelsim.formats.weight_format import Arrays, ScaleGranularity, Stream, WeightFormat, scale_stream
 
 KIND = "uniform"
@@ -27,7 +28,7 @@ class UniformFormat(WeightFormat):
 
     def decode_path(self) -> DecodePath:
         """Raw values: no index, no codebook."""
-        return DecodePath(decode=False, sign=False, codewords=0, d=0, raw_bits=self.bits)
+        return raw_path(self.bits, Scale(self.scale))
 
     def streams(self, k: int, n: int) -> dict[str, Stream]:
         """Any shape is taken."""

@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from accelsim.formats.codewords import Axis, Codewords, Lanes, check_indices, codebook_stream, index_stream, look_up
 from accelsim.formats.decode_path import DecodePath
+from accelsim.formats.parts import Lookup, Scale
 from accelsim.formats.weight_format import Arrays, Stream, WeightFormat, scale_stream
 
 KIND = "universal_vq"
@@ -23,22 +24,23 @@ class UniversalVqFormat(WeightFormat):
     """Streams: indices [K,N/d] (axis 0) or [K/d,N] (axis 1), the shared codebook [k,d] int8, and the layer's scale."""
 
     kind: Literal["universal_vq"] = "universal_vq"
-    codebook_scope = "shared"
 
     k: Codewords
     d: Lanes
     axis: Axis = 0
 
+    def _lookup(self) -> Lookup:
+        return Lookup(self.k, self.d, scope="shared")
+
     def decode_path(self) -> DecodePath:
         """Index and codebook; codewords carry their signs."""
-        return DecodePath(decode=True, sign=False, codewords=self.k, d=self.d, raw_bits=0, axis=self.axis)
+        return DecodePath((self._lookup(), Scale("tensor")), self.axis)
 
     def streams(self, k: int, n: int) -> dict[str, Stream]:
         """d must divide N (axis 0) or K (axis 1)."""
-        path = self.decode_path()
         return {
-            "indices": index_stream(self.kind, path, k, n),
-            "codebook": codebook_stream(path, shared=True),
+            "indices": index_stream(self.kind, self._lookup(), self.axis, k, n),
+            "codebook": codebook_stream(self._lookup()),
             "scales": scale_stream("tensor", n),
         }
 

@@ -12,7 +12,8 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
-from accelsim.formats.decode_path import DecodePath
+from accelsim.formats.decode_path import DecodePath, raw_path
+from accelsim.formats.parts import Scale
 from accelsim.formats.weight_format import Arrays, Stream, WeightFormat, scale_stream
 
 KIND = "vecq"
@@ -27,7 +28,7 @@ class VecqFormat(WeightFormat):
 
     def decode_path(self) -> DecodePath:
         """Raw values that stand for odd integers."""
-        return DecodePath(decode=False, sign=False, codewords=0, d=0, raw_bits=self.bits, odd=True)
+        return raw_path(self.bits, Scale("tensor"), odd=True)
 
     def streams(self, k: int, n: int) -> dict[str, Stream]:
         """Any shape is taken."""

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from accelsim.formats.codewords import Axis, Codewords, Lanes, check_indices, codebook_stream, index_stream, look_up
 from accelsim.formats.decode_path import DecodePath
+from accelsim.formats.parts import Lookup, Scale
 from accelsim.formats.weight_format import Arrays, ScaleGranularity, Stream, WeightFormat, scale_stream
 
 KIND = "vq"
@@ -25,23 +26,24 @@ class VqFormat(WeightFormat):
     """
 
     kind: Literal["vq"] = "vq"
-    codebook_scope = "layer"
 
     k: Codewords
     d: Lanes
     axis: Axis = 0
     scale: ScaleGranularity = "tensor"
 
+    def _lookup(self) -> Lookup:
+        return Lookup(self.k, self.d)
+
     def decode_path(self) -> DecodePath:
         """Index and codebook; codewords carry their signs."""
-        return DecodePath(decode=True, sign=False, codewords=self.k, d=self.d, raw_bits=0, axis=self.axis)
+        return DecodePath((self._lookup(), Scale(self.scale)), self.axis)
 
     def streams(self, k: int, n: int) -> dict[str, Stream]:
         """d must divide N (axis 0) or K (axis 1)."""
-        path = self.decode_path()
         return {
-            "indices": index_stream(self.kind, path, k, n),
-            "codebook": codebook_stream(path),
+            "indices": index_stream(self.kind, self._lookup(), self.axis, k, n),
+            "codebook": codebook_stream(self._lookup()),
             "scales": scale_stream(self.scale, n),
         }
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -24,7 +24,7 @@ from accelsim.records import FrozenModel
 Arrays = Mapping[str, npt.NDArray[Any]]
 Streams = Mapping[str, npt.NDArray[np.uint8]]
 ScaleGranularity = Annotated[Literal["tensor", "channel"], Field(description="one scale per matrix, or one per output channel")]
-Place = Literal["record", "header", "requantization", "chip"]
+Place = Literal["record", "header", "requantization", "chip", "container"]
 _FLOAT_TYPES: Mapping[int, str] = {16: "<f2", 32: "<f4"}  # bits -> IEEE 754 binary16 or binary32, little-endian
 _INTEGER_BITS = range(1, 17)
 CODEBOOK = "codebook"  # the one stream of a header that the core computes with
@@ -47,7 +47,7 @@ class Stream:
         masks, raw weights). "header": loaded once per layer, ahead of the records (the layer's codebook, scales finer than an output
         channel, zero points). "requantization": folded into the requantization multipliers, which the chip loads at a width of its
         own (one scale per tensor or output channel). "chip": one copy serves every layer and network and is built into the chip; no layer
-        loads it, and no layer's bits contain it.
+        loads it, and no layer's bits contain it. "container": a mixture of fields, which `WeightFormat.chip_streams` takes apart.
     in_paper_count
         Counted by papers as "bits per weight" (indices, signs, masks, raw weights); codebooks and scales are not.
     """
@@ -112,11 +112,16 @@ class WeightFormat(FrozenModel, ABC):
     model_config = ConfigDict(strict=True)
 
     kind: str
-    codebook_scope: ClassVar[Literal["none", "layer", "shared"]] = "none"
 
     @abstractmethod
     def decode_path(self) -> DecodePath:
         """The core's path for a record of this format."""
+
+    @property
+    def codebook_scope(self) -> Literal["none", "layer", "shared"]:
+        """The owner of the codebook: a layer, or the chip for all layers and networks; "none" without lookups."""
+        lookup = self.decode_path().lookup
+        return "none" if lookup is None else lookup.scope
 
     @abstractmethod
     def streams(self, k: int, n: int) -> dict[str, Stream]:
@@ -130,7 +135,26 @@ class WeightFormat(FrozenModel, ABC):
 
     @abstractmethod
     def dequantize(self, arrays: Arrays, k: int, n: int) -> npt.NDArray[Any]:
-        """The weights as the array multiplies them, [K,N]: int8 (int16 above 8 bits); without the scale."""
+        """The weights as the array multiplies them, [K,N]: int8 (int16 above 8 bits); without scales, zero points and minima."""
+
+    def reconstruct(self, arrays: Arrays, k: int, n: int) -> npt.NDArray[np.float64]:
+        """The weights that the arrays stand for, [K,N]: by default integers times `scales` of the tensor or of each channel."""
+        integers = self.dequantize(arrays, k, n).astype(np.float64)
+        return integers * arrays["scales"].astype(np.float64) if "scales" in arrays else integers
+
+    def chip_streams(self, k: int, n: int) -> dict[str, Stream]:
+        """The streams as the chip loads them: those that are stored, unless these mix fields that go to different places."""
+        return self.streams(k, n)
+
+    def chip_arrays(self, arrays: Arrays, k: int, n: int) -> dict[str, npt.NDArray[Any]]:
+        """The values of `chip_streams`."""
+        return dict(arrays)
+
+    @property
+    def k_step(self) -> int:
+        """Weights along the reduction that are stored together, of which K is a multiple."""
+        path = self.decode_path()
+        return path.d if path.axis == 1 else 1
 
     def validate_arrays(self, arrays: Arrays, k: int, n: int) -> None:
         """Check the values beyond shape and width: ranges of indices, signs of codewords. FormatError when violated."""
@@ -144,7 +168,7 @@ class WeightFormat(FrozenModel, ABC):
             The format cannot take this shape; its records are not those of its decode path; or a stream for the requantization holds
             neither one value nor one per output.
         """
-        found = {name: stream for name, stream in self.streams(k, n).items() if stream.place == place}
+        found = {name: stream for name, stream in self.chip_streams(k, n).items() if stream.place == place}
         if place == "record":
             bits, read = {name: stream.total_bits for name, stream in found.items()}, self.decode_path().stream_bits(k * n)
             if bits != read:

@@ -7,6 +7,7 @@ as a formula), through the kernel that the machine uses; the validation against 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from fractions import Fraction
 from math import ceil, log2
 from typing import Annotated, Literal
 
@@ -140,13 +141,15 @@ class CoreGeometry:
     ----------
     rows, cols : PEs along the reduction and along the outputs
     codeword_length : elements D of a codeword; along the outputs for axis 0, along the reduction for axis 1
-    codewords : entries of the codebook; ports : lookups per cycle
+    codewords : entries of a codebook; ports : vectors looked up per cycle
     word_bits : width of the weight buffer's read port, a cycle
     decode : a record is an index (and codeword_length sign bits if `sign`), else that many raw values of `raw_bits`
     max_m : rows that the accumulators hold
     mask_bits : bits of the mask numbers that follow an index; 0 without masks
     padded_index : an index takes a power of two of bits in its record; the bits above it are zero and are padding
     shadow_sets : tiles that wait for their swap; with 2, a tile loads behind the wave of the tile before the last
+    books : indices of a record, whose codewords are added up; tables : codebooks of a layer, `books` for each share of the outputs
+    parity : neighbouring weights of which one sign is the parity of the others, and has no bit; 0: each sign has
     """
 
     rows: int
@@ -159,10 +162,13 @@ class CoreGeometry:
     sign: bool
     axis: int
     max_m: int
-    raw_bits: int = 8
+    raw_bits: int | Fraction = 8
     mask_bits: int = 0
     shadow_sets: int = 1
     padded_index: bool = False
+    books: int = 1
+    tables: int = 1
+    parity: int = 0
 
     @property
     def index_bits(self) -> int:
@@ -174,15 +180,17 @@ class CoreGeometry:
         return 1 << (self.index_bits - 1).bit_length() if self.padded_index else self.index_bits
 
     @property
-    def record_bits(self) -> int:
+    def record_bits(self) -> int | Fraction:
+        """Bits of a record; a fraction where several records share bits."""
         if not self.decode:
             return self.raw_bits * self.codeword_length
-        return self.index_field_bits + (self.codeword_length if self.sign else 0) + self.mask_bits
+        signs = self.codeword_length if self.sign else 0
+        return self.books * self.index_field_bits + signs - (Fraction(signs, self.parity) if self.parity else 0) + self.mask_bits
 
     @property
     def pop_bits(self) -> int:
         """Bits n that one decode cycle takes."""
-        return self.ports * self.record_bits
+        return ceil(self.ports * self.record_bits)
 
     @property
     def buffer_bits(self) -> int:

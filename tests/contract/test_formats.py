@@ -13,7 +13,7 @@ from accelsim.compression.encoder import encode, reconstruct
 from accelsim.errors import FormatError
 from accelsim.formats.bits import pack_bits, unpack_bits
 from accelsim.formats.catalog import describe_format, format_examples, format_kinds, parse_format
-from accelsim.formats.decode_path import DecodePath
+from accelsim.formats.decode_path import DecodePath, raw_path
 from accelsim.formats.weight_format import Arrays, Stream, WeightFormat
 from accelsim.registry import members
 from tests import naive_formats as naive
@@ -123,7 +123,7 @@ class Halves(WeightFormat):
     kind: str = "halves"
 
     def decode_path(self) -> DecodePath:
-        return DecodePath(decode=False, sign=False, codewords=0, d=0, raw_bits=0)
+        return raw_path(1)
 
     def streams(self, k: int, n: int) -> dict[str, Stream]:
         return {"scales": Stream(shape=(k, n), bits=16, number="float", place="header", in_paper_count=False)}

@@ -10,14 +10,14 @@ import pytest
 from accelsim.accelerator import Accelerator, load_accelerator
 from accelsim.cost.area import area_of
 from accelsim.cost.technology import load_technology
-from accelsim.formats.catalog import format_kinds, format_module
+from accelsim.formats.catalog import format_from_mapping, format_kinds, format_module
 from accelsim.functional import check_functional
 from accelsim.result import Result
 from accelsim.simulation import simulate
 from accelsim.trace.trace import Trace
 from tests.functional.test_functional import gemm_trace
 
-CODED = [kind for kind in format_kinds() if format_module(kind).SPEC.codebook_scope != "none"]
+CODED = [kind for kind in format_kinds() if {"k", "d"} <= format_module(kind).SPEC.model_fields.keys()]  # any number of codewords
 # codewords -> (bits of an index, bits of its padded field), around and between the powers of two up to 4096
 WIDTHS = {
     3: (2, 2), 5: (3, 4), 6: (3, 4), 7: (3, 4), 9: (4, 4), 12: (4, 4), 15: (4, 4), 17: (5, 8), 24: (5, 8), 31: (5, 8), 33: (6, 8),
@@ -32,7 +32,7 @@ def fields(kind: str, k: int) -> dict[str, object]:
 
 
 def chip(kind: str, k: int, field: str) -> Accelerator:
-    shared = format_module(kind).SPEC.codebook_scope == "shared"
+    shared = format_from_mapping(fields(kind, k)).codebook_scope == "shared"
     store = ["codebook.store=rom", "codebook.circuit=logic_rom"] if shared else []
     sizes = [f"codebook.codewords={k}", "codebook.ports=3", "weight_buffer.word_bits=40", f"codebook.index_field={field}"]
     return load_accelerator("mcu-16x16", ["array.rows=8", "array.cols=16", *sizes, *store])

@@ -21,7 +21,7 @@ from accelsim.accelerator import Accelerator
 from accelsim.cost.action_counts import HEADER, WEIGHT_READ, WEIGHT_WRITE, add_counts, count_actions, moved
 from accelsim.errors import CompileError, ConfigError, FormatError
 from accelsim.formats.catalog import format_examples, parse_format
-from accelsim.formats.decode_path import DecodePath
+from accelsim.formats.decode_path import DecodePath, raw_path
 from accelsim.formats.weight_format import Stream, WeightFormat
 from accelsim.functional import check_functional
 from accelsim.result import OPERANDS, TRAINED_OPERANDS, Result
@@ -174,7 +174,7 @@ class Table(WeightFormat):
     raw_bits: int = 4
 
     def decode_path(self) -> DecodePath:
-        return DecodePath(decode=False, sign=False, codewords=0, d=0, raw_bits=self.raw_bits)
+        return raw_path(self.raw_bits)
 
     def streams(self, k: int, n: int) -> dict[str, Stream]:
         weights = Stream(shape=(k, n), bits=4, number="signed", place="record", in_paper_count=True)

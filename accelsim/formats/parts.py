@@ -1,0 +1,232 @@
+"""Parts of a decoder: what turns the bits of a record into the integers that the array multiplies, and what scales them.
+
+A part states the bits that a record holds for it, its lookups, and whether the core computes it for real or only takes the time of it.
+Disputable assumption: every part is pipelined. Signs, fields, masks and scales cost no cycles, and a vector takes one cycle of as many
+codebook ports as it has lookups.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Literal
+
+from accelsim.formats.masks import pattern_bits
+
+Scope = Literal["layer", "shared"]
+
+
+@dataclass(frozen=True)
+class Part:
+    """Base of all parts; by default one that leaves records alone."""
+
+    def record_bits(self, weights: int) -> Mapping[str, Fraction | int]:
+        """Stream -> bits that the records of so many weights hold for this part."""
+        return {}
+
+    @property
+    def in_core(self) -> bool:
+        """The core computes this part for real, bit by bit; otherwise a run takes its time and traffic only."""
+        return False
+
+    @property
+    def words(self) -> str:
+        """A phrase for lists and messages."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class Lookup(Part):
+    """Codewords by index; those of several books are added up.
+
+    Attributes
+    ----------
+    codewords, d : entries of a book, elements of an entry
+    books : lookups per vector, each in a book of its own
+    tables : sets of books, one for each equal share of the outputs
+    element_bits : bits of an element
+    scope : "layer": loaded for each layer; "shared": one for all layers and networks, in ROM
+    """
+
+    codewords: int
+    d: int
+    books: int = 1
+    tables: int = 1
+    element_bits: int = 8
+    scope: Scope = "layer"
+
+    @property
+    def index_bits(self) -> int:
+        """Bits of an index: max(1, ceil(log2 codewords))."""
+        return max(1, (self.codewords - 1).bit_length())
+
+    @property
+    def entries(self) -> int:
+        """Codewords of all books and tables."""
+        return self.codewords * self.books * self.tables
+
+    @property
+    def lane_bits(self) -> int:
+        """Bits of a sum of one element of each book."""
+        return self.element_bits + (self.books - 1).bit_length()
+
+    def record_bits(self, weights: int) -> Mapping[str, Fraction | int]:
+        """The indices."""
+        return {"indices": weights // self.d * self.books * self.index_bits}
+
+    @property
+    def in_core(self) -> bool:
+        """One int8 codebook per layer."""
+        return self.books == self.tables == 1 and self.element_bits == 8
+
+    @property
+    def words(self) -> str:
+        """'lookup of 8 elements in 256 codewords (ROM)'."""
+        summed = f"{self.books} lookups, summed," if self.books > 1 else "lookup"
+        place = "ROM" if self.scope == "shared" else f"{self.tables} tables per layer" if self.tables > 1 else "per layer"
+        return f"{summed} of {self.d} x {self.element_bits} bits by an index of {self.index_bits} ({self.codewords} codewords, {place})"
+
+
+@dataclass(frozen=True)
+class Signs(Part):
+    """A sign bit per weight, or one less for each `group` of weights, whose last sign makes the number of negative ones even.
+
+    Attributes
+    ----------
+    group : weights that share a parity; 0: every weight has its own bit
+    """
+
+    group: int = 0
+
+    @property
+    def bits(self) -> Fraction:
+        """Bits per weight."""
+        return Fraction(self.group - 1, self.group) if self.group else Fraction(1)
+
+    def record_bits(self, weights: int) -> Mapping[str, Fraction | int]:
+        """The sign bits."""
+        return {"signs": weights * self.bits}
+
+    @property
+    def in_core(self) -> bool:
+        """A bit per weight."""
+        return not self.group
+
+    @property
+    def words(self) -> str:
+        """'7 signs and their parity for 8 weights'."""
+        return f"{self.group - 1} signs and their parity per {self.group} weights" if self.group else "a sign per weight"
+
+
+@dataclass(frozen=True)
+class Mask(Part):
+    """N of each M lanes are kept, by the number of their pattern."""
+
+    keep: int
+    of: int
+
+    def record_bits(self, weights: int) -> Mapping[str, Fraction | int]:
+        """The numbers of the patterns."""
+        return {"masks": weights // self.of * pattern_bits(self.keep, self.of)}
+
+    @property
+    def in_core(self) -> bool:
+        """Zeros where a lane is dropped."""
+        return True
+
+    @property
+    def words(self) -> str:
+        """'mask of 2:4'."""
+        return f"mask of {self.keep}:{self.of}"
+
+
+@dataclass(frozen=True)
+class Raw(Part):
+    """A field per weight: two's complement, an odd integer, or the number of a level.
+
+    Attributes
+    ----------
+    bits : bits of a field; a fraction where several weights are packed into common bits (five ternary ones into a byte)
+    odd : a field u stands for 2u + 1
+    levels : the integer of each number; None: the field itself, in two's complement
+    packing : a phrase for a packing other than one field after the other
+    """
+
+    bits: int | Fraction
+    odd: bool = False
+    levels: tuple[int, ...] | None = None
+    packing: str = ""
+
+    @property
+    def lane_bits(self) -> int:
+        """Bits of an integer that the array multiplies, in two's complement."""
+        if self.levels is not None:
+            return max(level.bit_length() if level >= 0 else (-level - 1).bit_length() for level in self.levels) + 1
+        return int(self.bits) + self.odd
+
+    def record_bits(self, weights: int) -> Mapping[str, Fraction | int]:
+        """The fields."""
+        return {"weights": weights * self.bits}
+
+    @property
+    def in_core(self) -> bool:
+        """Two's complement and odd integers."""
+        return self.levels is None
+
+    @property
+    def words(self) -> str:
+        """'field of 4 bits, -8 to 7'."""
+        bits = f"{float(self.bits):g}"
+        if self.levels is None:
+            return f"{'odd integer' if self.odd else 'integer'} of {bits} bits"
+        low, high = min(self.levels), max(self.levels)
+        kind = "integer" if set(self.levels) == set(range(low, high + 1)) else f"one of {len(set(self.levels))} levels"
+        return f"{kind} from {low} to {high} in {bits} bits{self.packing and ', ' + self.packing}"
+
+
+@dataclass(frozen=True)
+class Scale(Part):
+    """A factor for a tensor, a channel, or a group of weights along the reduction.
+
+    Attributes
+    ----------
+    over : "tensor", "channel", or the weights of a group
+    bits, number : of a factor
+    """
+
+    over: Literal["tensor", "channel"] | int
+    bits: int = 32
+    number: str = "float"
+
+    @property
+    def in_core(self) -> bool:
+        """Folded into the requantization of a channel."""
+        return not isinstance(self.over, int)
+
+    @property
+    def words(self) -> str:
+        """'scale per 32 weights (float of 16 bits)'."""
+        over = f"{self.over} weights" if isinstance(self.over, int) else self.over
+        return f"scale per {over} ({self.number} of {self.bits} bits)"
+
+
+@dataclass(frozen=True)
+class Offset(Part):
+    """A number added to the weights of a group: an integer zero point ahead of the scale, a shift of codewords, or a minimum after it.
+
+    Attributes
+    ----------
+    what : "zero point", "shift" or "minimum"
+    over : weights of a group along the reduction
+    bits : of each
+    """
+
+    what: Literal["zero point", "shift", "minimum"]
+    over: int
+    bits: int
+
+    @property
+    def words(self) -> str:
+        """'zero point per 32 weights (4 bits)'."""
+        return f"{self.what} per {self.over} weights ({self.bits} bits)"
