@@ -7,12 +7,11 @@ operands. Codewords are counted at the chip's length, padded groups and re-read 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 from typing import NamedTuple
 
 from accelsim.accelerator import Accelerator
 from accelsim.cost.span import Span, total
-from accelsim.formats.catalog import parse_format
 from accelsim.result import TRAINED_OPERANDS, LayerResult, Result
 
 WEIGHT_STREAM = (*TRAINED_OPERANDS, "padding")
@@ -72,13 +71,10 @@ def carried(operand: str) -> Action:
 
 def count_actions(result: Result, accelerator: Accelerator) -> tuple[Counts, ...]:
     """Counts of every layer of every frame, in the order of `result.layers`."""
-    signed, masked = (_formats_with(result, operand) for operand in ("signs", "masks"))
-    return tuple(_layer_counts(layer, accelerator, layer.format in signed, layer.format in masked) for layer in result.layers)
-
-
-def _formats_with(result: Result, operand: str) -> set[str]:
-    """Formats whose streams have that operand: a layer whose weights are pinned moves it in the first frame alone."""
-    return {layer.format for layer in result.layers if any(item.operand == operand for item in layer.traffic)}
+    moved: dict[str, set[str]] = {}  # a layer whose weights are pinned moves them in the first frame alone
+    for layer in result.layers:
+        moved.setdefault(layer.name, set()).update(item.operand for item in layer.traffic)
+    return tuple(_layer_counts(layer, accelerator, moved[layer.name]) for layer in result.layers)
 
 
 def add_counts(layers: Iterable[Counts]) -> dict[Action, Span]:
@@ -90,13 +86,16 @@ def add_counts(layers: Iterable[Counts]) -> dict[Action, Span]:
     return {action: total(found) for action, found in spans.items()}
 
 
-def _layer_counts(layer: LayerResult, accelerator: Accelerator, signed: bool, masked: bool) -> dict[Action, Span]:
+def _layer_counts(layer: LayerResult, accelerator: Accelerator, operands: Set[str]) -> dict[Action, Span]:
+    """Counts of a layer whose weights have the streams that are among `operands`."""
     tile = accelerator.array.sparse_tile
-    share = tile.q / tile.d if tile is not None and masked else 1.0  # of the weights: on sparse tiles those that the masks keep
+    share = (
+        tile.q / tile.d if tile is not None and "masks" in operands else 1.0
+    )  # of the weights: on sparse tiles those that the masks keep
     cycles = layer.total_cycles
     return {
         **(_array_counts(layer, accelerator, share, cycles) if cycles else {}),
-        **_load_counts(layer, accelerator, share, signed, masked),
+        **_load_counts(layer, accelerator, share, operands),
         **_vector_counts(layer, accelerator),
         **_traffic_counts(layer, accelerator),
         **_exact(dict.fromkeys((CONTROL, *HELD), cycles)),
@@ -129,14 +128,14 @@ def _array_counts(layer: LayerResult, accelerator: Accelerator, share: float, cy
     return {**_exact(counts), **ranges}
 
 
-def _load_counts(layer: LayerResult, accelerator: Accelerator, share: float, signed: bool, masked: bool) -> dict[Action, Span]:
-    """The bounds of a layer are its words and groups: `buffer_width` words of W bits and `decode` groups of P records were taken."""
+def _load_counts(layer: LayerResult, accelerator: Accelerator, share: float, operands: Set[str]) -> dict[Action, Span]:
+    """The bounds of a layer are its words and groups: `buffer_width` words of W bits and `decode` groups of P lookups were taken.
+
+    Lanes are counted per lookup, also where those of several codebooks are added up.
+    """
     words, groups = layer.bounds.get("buffer_width", 0), layer.bounds.get("decode", 0)
     codebook, buffer = accelerator.codebook, accelerator.activation_buffer
-    spec = parse_format(layer.format) if layer.format else None
-    lookup = spec.decode_path().lookup if spec else None
-    books = lookup.books if lookup else 1
-    records = groups * (codebook.ports // books)
+    records = groups * codebook.ports
     lanes = float(records * codebook.codeword_length)
     header = sum(item.bits for item in layer.traffic if item.operand in HEADER)
     header_words = -(-header // accelerator.weight_buffer.word_bits)
@@ -145,11 +144,11 @@ def _load_counts(layer: LayerResult, accelerator: Accelerator, share: float, sig
         counts[LOADER_READ] = words * buffer.accesses(buffer.loader_bits // 8)
         return _exact(counts)
     counts[WEIGHT_READ] = words + header_words
-    if lookup is not None:
-        counts[LOOKUP] = records * books
-        if signed:
+    if "indices" in operands:
+        counts[LOOKUP] = records
+        if "signs" in operands:
             counts[SIGN] = lanes
-        if codebook.mask is not None and masked:
+        if codebook.mask is not None and "masks" in operands:
             counts[MASK] = lanes / codebook.mask.of
     return _exact(counts)
 
