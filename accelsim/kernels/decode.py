@@ -33,7 +33,7 @@ def _spread_table() -> Words:
     return (bits * 255).astype(np.uint8).view(np.uint64).reshape(256)
 
 
-_SPREAD = _spread_table()
+SPREAD = _spread_table()
 
 
 def stream_words(data: npt.NDArray[np.uint8]) -> Words:
@@ -69,9 +69,9 @@ def fetch_bits(words, position):
 
 
 @kernel
-def _negated(lanes, signs):
+def negated(lanes, signs):
     """Eight int8 lanes, those negated whose bit in the byte `signs` is set: ~c + 1 in each, with no carry between lanes."""
-    mask = _SPREAD[signs]
+    mask = SPREAD[signs]
     flipped = lanes ^ mask
     return ((flipped & _LOW7) + (mask & _ONES)) ^ (flipped & _TOP)
 
@@ -110,11 +110,11 @@ def _decode_indices(words, position, record_step, index_bits, sign, parts, check
                 records[record, part] = np.uint64(0)
         else:
             lanes = codebook[index, 0]
-            records[record, 0] = _negated(lanes, (bits >> index_bits) & _BYTE) if sign else lanes
+            records[record, 0] = negated(lanes, (bits >> index_bits) & _BYTE) if sign else lanes
             for part in range(1, parts):
                 lanes = codebook[index, part]
                 if sign:
-                    lanes = _negated(lanes, fetch_bits(words, position + index_bits + _8 * np.uint64(part)) & _BYTE)
+                    lanes = negated(lanes, fetch_bits(words, position + index_bits + _8 * np.uint64(part)) & _BYTE)
                 records[record, part] = lanes
         position += record_step
     return past
@@ -132,7 +132,7 @@ def _decode_signed(halves, position, record_step, index_bits, codebook, flips, r
         half = position >> _5
         bits = (np.uint64(halves[half]) | (np.uint64(halves[half + _1]) << _32)) >> (position & _31)
         index = bits & index_mask
-        records[record, 0] = codebook[index, 0] ^ (flips[index] & _SPREAD[(bits >> index_bits) & _BYTE])
+        records[record, 0] = codebook[index, 0] ^ (flips[index] & SPREAD[(bits >> index_bits) & _BYTE])
         position += record_step
 
 
@@ -183,6 +183,6 @@ def decode_records(words, first_bit, d, index_bits, sign, raw_bits, codebook, re
         return _decode_indices(words, position, record_step, index_step, True, 1, False, codebook, records)
     flips = np.empty(codebook.shape[0], np.uint64)
     for index in range(flips.size):
-        flips[index] = codebook[index, 0] ^ _negated(codebook[index, 0], _BYTE)
+        flips[index] = codebook[index, 0] ^ negated(codebook[index, 0], _BYTE)
     _decode_signed(words.view(np.uint32), position, record_step, index_step, codebook, flips, records)
     return 0

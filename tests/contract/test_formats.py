@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from math import comb
+from math import lcm
 
 import numpy as np
 import pytest
@@ -17,29 +17,15 @@ from accelsim.formats.decode_path import DecodePath, raw_path
 from accelsim.formats.weight_format import Arrays, Stream, WeightFormat
 from accelsim.registry import members
 from tests import naive_formats as naive
+from tests.random_weights import random_arrays
 
 EXAMPLES = format_examples()
 ENCODED = [text for text in EXAMPLES if parse_format(text).kind in members("accelsim.compression")]
 
 
-def random_arrays(spec: WeightFormat, k: int, n: int, rng: np.random.Generator) -> dict[str, np.ndarray]:
-    """Arrays within the ranges that the format's definition allows."""
-    arrays: dict[str, np.ndarray] = {}
-    for name, stream in spec.streams(k, n).items():
-        if name == "indices":
-            arrays[name] = rng.integers(0, spec.decode_path().codewords, stream.shape)
-        elif name == "masks":
-            keep, of = spec.decode_path().mask or (0, 0)
-            arrays[name] = rng.integers(0, comb(of, keep), stream.shape)
-        elif name == "codebook":
-            arrays[name] = rng.integers(0, 128, stream.shape).astype(np.int8)
-        elif stream.number == "float":
-            arrays[name] = rng.uniform(0.1, 2.0, stream.shape).astype(np.float32)
-        elif stream.number == "signed":
-            arrays[name] = rng.integers(-(1 << stream.bits - 1), 1 << stream.bits - 1, stream.shape)
-        else:
-            arrays[name] = rng.integers(0, 1 << stream.bits, stream.shape)
-    return arrays
+def shape(spec: WeightFormat, rows: int, columns: int) -> tuple[int, int]:
+    """A matrix of so many eights, and of whole steps along K."""
+    return lcm(8, spec.k_step) * rows, 8 * columns
 
 
 def test_every_registered_format_gives_examples() -> None:
@@ -58,7 +44,7 @@ def test_a_format_survives_its_own_description(text: str) -> None:
 @given(rows=st.integers(1, 4), columns=st.integers(1, 4), seed=st.integers(0, 2**32 - 1))
 def test_pack_and_unpack_return_the_same_arrays(text: str, rows: int, columns: int, seed: int) -> None:
     spec = parse_format(text)
-    k, n = 8 * rows, 8 * columns
+    k, n = shape(spec, rows, columns)
     arrays = random_arrays(spec, k, n, np.random.default_rng(seed))
     packed = spec.pack(arrays, k, n)
     table = spec.streams(k, n)
@@ -73,23 +59,49 @@ def test_pack_and_unpack_return_the_same_arrays(text: str, rows: int, columns: i
 @pytest.mark.parametrize("text", EXAMPLES)
 def test_total_bits_are_eight_times_the_packed_bytes_of_the_layers_own_streams(text: str) -> None:
     spec = parse_format(text)
-    packed = spec.pack(random_arrays(spec, 16, 24, np.random.default_rng(1)), 16, 24)
+    k, n = shape(spec, 2, 3)
+    packed = spec.pack(random_arrays(spec, k, n, np.random.default_rng(1)), k, n)
     own = [data.size for name, data in packed.items() if name != "codebook" or spec.codebook_scope != "shared"]
-    assert spec.bits_per_weight(16, 24).total * 16 * 24 == pytest.approx(8 * sum(own), abs=1e-9)
+    assert spec.bits_per_weight(k, n).total * k * n == pytest.approx(8 * sum(own), abs=1e-9)
 
 
 @pytest.mark.parametrize("text", EXAMPLES)
 def test_a_stream_too_short_too_long_or_missing_is_refused(text: str) -> None:
     spec = parse_format(text)
-    packed = spec.pack(random_arrays(spec, 16, 24, np.random.default_rng(1)), 16, 24)
+    k, n = shape(spec, 2, 3)
+    packed = spec.pack(random_arrays(spec, k, n, np.random.default_rng(1)), k, n)
     for name, data in packed.items():
         for wrong in (data[:-1], np.append(data, np.uint8(0))):
             with pytest.raises(FormatError, match=name):
-                spec.unpack({**packed, name: wrong}, 16, 24)
+                spec.unpack({**packed, name: wrong}, k, n)
         with pytest.raises(FormatError, match="needs the streams"):
-            spec.unpack({other: value for other, value in packed.items() if other != name}, 16, 24)
+            spec.unpack({other: value for other, value in packed.items() if other != name}, k, n)
     with pytest.raises(FormatError, match="needs the streams"):
-        spec.unpack({**packed, "extra": packed[next(iter(packed))]}, 16, 24)
+        spec.unpack({**packed, "extra": packed[next(iter(packed))]}, k, n)
+
+
+@pytest.mark.parametrize("text", EXAMPLES)
+def test_what_the_chip_loads_has_the_bits_that_are_stored_and_the_shapes_of_its_table(text: str) -> None:
+    spec = parse_format(text)
+    k, n = shape(spec, 2, 3)
+    chip, stored = spec.chip_streams(k, n), spec.streams(k, n)
+    assert sum(item.total_bits for item in chip.values() if item.place != "chip") == sum(
+        item.total_bits for item in stored.values() if item.place != "chip"
+    )
+    arrays = spec.chip_arrays(random_arrays(spec, k, n, np.random.default_rng(1)), k, n)
+    assert {name: array.shape for name, array in arrays.items()} == {name: stream.shape for name, stream in chip.items()}
+
+
+@pytest.mark.parametrize("text", EXAMPLES)
+def test_integers_have_the_bits_that_the_decode_path_states_and_weights_are_finite(text: str) -> None:
+    spec = parse_format(text)
+    k, n = shape(spec, 2, 3)
+    arrays = random_arrays(spec, k, n, np.random.default_rng(1))
+    integers, weights, bits = spec.dequantize(arrays, k, n), spec.reconstruct(arrays, k, n), spec.decode_path().lane_bits
+    assert integers.shape == weights.shape == (k, n)
+    assert np.isfinite(weights).all()
+    if bits < 32:
+        assert -(1 << bits - 1) <= int(integers.min()) <= int(integers.max()) < 1 << bits - 1
 
 
 @pytest.mark.parametrize("text", ENCODED)

@@ -33,25 +33,33 @@ from tests.added_members import added_member
 from tests.tiny_machines import REAL_DRAM, Net, tiny_accelerator
 from tests.toy_format import SOURCE
 
-M, K, N = 8, 64, 40
+M, N = 8, 40
 CHANNELS = 64 * N  # bits: a multiplier and a bias of 32 bits each
 RUN = [text for text in format_examples() if parse_format(text).decode_path().lane_bits <= 8]  # the others do not fit an 8-bit array
 
 
+def reduction(spec: WeightFormat) -> int:
+    """K: 64, or a block."""
+    return max(64, spec.k_step)
+
+
 def product(spec: WeightFormat, m: int = M) -> Trace:
     """x[m, K] by weights [K, N] in a format, without bits."""
-    net = Net(m, K)
+    net = Net(m, reduction(spec))
     net.gemm("x", N)
     plain = net.trace()
-    layer = plain.weighted_layers()[0].with_fields(weight=WeightRecord(format=spec, k=K, n=N))
+    layer = plain.weighted_layers()[0].with_fields(weight=WeightRecord(format=spec, k=reduction(spec), n=N))
     fields = {name: getattr(plain.manifest, name) for name in Manifest.model_fields}
     return Trace(Manifest(**{**fields, "layers": (layer,)}))
 
 
 def machine(spec: WeightFormat, **changes: Any) -> Accelerator:
-    """A chip that takes `spec`: a codebook in ROM only for a format whose codebook is the chip's."""
+    """A chip that takes `spec`: a codebook in ROM only for a format whose codebook is the chip's, and groups of whole bits."""
     path = spec.decode_path()
-    book = {"ports": 1, "codeword_length": max(1, path.d), "codewords": max(2, path.codewords)}
+    lanes = path.d or Fraction(path.raw_bits).denominator
+    record = sum(Fraction(bits) for part in path.parts for bits in part.record_bits(lanes).values())
+    ports = record.denominator * (path.lookup.books if path.lookup else 1)
+    book = {"ports": ports, "codeword_length": lanes, "codewords": max(2, path.entries)}
     if spec.codebook_scope == "shared":
         book |= {"store": "rom"}
     fields: dict[str, Any] = {
@@ -71,7 +79,7 @@ def read_bits(result: Result) -> dict[str, int]:
 def table_bits(spec: WeightFormat) -> dict[str, int]:
     """Operand -> bits, read off the format's table."""
     bits = Counter(scales_bias=CHANNELS)
-    for name, stream in spec.streams(K, N).items():
+    for name, stream in spec.chip_streams(reduction(spec), N).items():
         size = prod(stream.shape) * stream.bits
         if stream.place == "record":
             bits["raw_weights" if name == "weights" else name] += size
@@ -82,15 +90,15 @@ def table_bits(spec: WeightFormat) -> dict[str, int]:
     return dict(bits)
 
 
-def check_bus(result: Result, useful: Mapping[str, int], records: int) -> None:
+def check_bus(result: Result, useful: Mapping[str, int], records: int, k: int = 64) -> None:
     """Bytes on the bus: what is useful, what whole stripes and words add to `records` bits, what whole bursts add."""
     image = 32 * ceil(Fraction(records * 48, 40) / 32)
     stream = (sum(useful.values()) - records + image) // 8
     traffic = {key.operand: bits for key, bits in result.traffic.items()}
     assert traffic["padding"] == image - records
     assert traffic.get("burst_rounding", 0) == 8 * (-stream % 32)
-    assert result.bus_bytes == stream + -stream % 32 + 512 + 320
-    assert result.useful_bytes == sum(useful.values()) // 8 + 512 + 320
+    assert result.bus_bytes == stream + -stream % 32 + M * k + 320
+    assert result.useful_bytes == sum(useful.values()) // 8 + M * k + 320
 
 
 @pytest.mark.parametrize("text", RUN)
@@ -99,8 +107,9 @@ def test_the_traffic_of_a_layer_is_what_the_table_of_its_format_says(text: str) 
     result = simulate(machine(spec), product(spec))
     expected = table_bits(spec)
     assert read_bits(result) == expected
-    records = sum(prod(stream.shape) * stream.bits for stream in spec.streams(K, N).values() if stream.place == "record")
-    check_bus(result, expected, records)
+    k = reduction(spec)
+    records = sum(prod(stream.shape) * stream.bits for stream in spec.chip_streams(k, N).values() if stream.place == "record")
+    check_bus(result, expected, records, k)
 
 
 @pytest.mark.parametrize("text", sorted(set(format_examples()) - set(RUN)))
@@ -201,7 +210,7 @@ def test_a_header_stream_fills_whole_bytes() -> None:
             more("requantization", 2, N),
             "table stream 'more': 80 values do not fold into the requantization of 40 outputs; allowed: 1 or 40",
         ),
-        (more("record", K, N), r"its records of a 64 x 40 matrix have the bits .*'more': 7680.*, but its decode path reads .*10240"),
+        (more("record", 64, N), r"its records of a 64 x 40 matrix have the bits .*'more': 7680.*, but its decode path reads .*10240"),
         (Table(raw_bits=5), r"have the bits .*10240.*, but its decode path reads .*12800"),
     ],
 )
