@@ -68,14 +68,20 @@ def _read(entries: Mapping[str, Callable[[], str]]) -> tuple[dict[str, str], dic
 
 
 def _print_entry(name: str, text: str) -> None:
-    """A name and its line, folded under itself on a terminal or pipe that is too narrow for it."""
+    """A name and its lines, folded under themselves on a terminal or pipe that is too narrow for them."""
     from accelsim.report.tables.terminal import PIPE_COLUMNS, stdout_console
 
     columns = max(stdout_console().width, PIPE_COLUMNS)
-    lines = textwrap.wrap(
-        text, columns, initial_indent=name, subsequent_indent=" " * len(name), break_long_words=False, break_on_hyphens=False
-    )
-    for line in lines or [name.rstrip()]:
+    indent = " " * len(name)
+    lines = [
+        line
+        for part in text.splitlines()
+        for line in textwrap.wrap(
+            part, columns, initial_indent=indent, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
+        )
+    ]
+    print_line(name + lines[0][len(name) :] if lines else name.rstrip())
+    for line in lines[1:]:
         print_line(line)
 
 
@@ -110,19 +116,22 @@ def _from(text: str, preset: Preset) -> str:
 
 
 def _format(kind: str) -> str:
-    """'k=1..65,536 d=1..64 axis=0|1 (0); 1.5 bits per weight as ssvq:k=16,d=8. Sign-splitting ...'."""
+    """The format and its parameters, then a line per example: '1.5 bits per weight as ssvq:k=16,d=8: lookup of ..., a sign ...'."""
     from accelsim.formats.catalog import parse_format
     from accelsim.reference.fields import NEEDED, record_fields
 
     module = lookup("accelsim.formats", kind, "format")
-    example = parse_format(module.EXAMPLES[0])
     parameters = []
     for item in record_fields("trace", module.SPEC):
         if item.path != "kind":
             default = "" if item.default == NEEDED else f", default {item.default}"
             parameters.append(f"{item.path} ({item.words.allowed}{default})")
-    bits = f"{example.bits_per_weight(_MATRIX, _MATRIX).paper:g} bits per weight as {module.EXAMPLES[0]}"
-    return f"{_first_sentence(module)} Parameters: {', '.join(parameters) or 'none'}; {bits}"
+    lines = [f"{_first_sentence(module)} Parameters: {', '.join(parameters) or 'none'}"]
+    for text in module.EXAMPLES:
+        example = parse_format(text)
+        decoder = ", ".join(part.words for part in example.decode_path().parts)
+        lines.append(f"{example.bits_per_weight(_MATRIX, _MATRIX).paper:g} bits per weight as {text}: {decoder}")
+    return "\n".join(lines)
 
 
 def _operation(kind: str) -> str:

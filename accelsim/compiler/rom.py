@@ -82,6 +82,8 @@ def _identity(trace: Trace, layer: WeightedLayer) -> tuple[object, ...]:
     spec, own = layer.weight.format, layer.weight
     path = spec.decode_path()
     scope = spec.codebook_scope
+    if scope == "shared" and "codebook" not in spec.streams(own.k, own.n):
+        return scope, path.lookup  # built into the format
     if scope == "shared" and trace.has_payload and "codebook" in own.streams:
         return scope, path.codewords, path.d, hashlib.sha256(trace.stream(layer.name, "codebook").tobytes()).hexdigest()
     return scope, spec, trace.manifest.compression if scope == "shared" else (trace.name, layer.name)

@@ -93,7 +93,7 @@ def check_fit(layer: WeightedLayer, spec: WeightFormat) -> None:
     """
     table, path = spec.streams(layer.weight.k, layer.weight.n), spec.decode_path()
     if spec.codebook_scope == "layer":
-        check_codewords(path.codewords, table["indices"].count)
+        check_codewords(path.codewords, table["indices"].count * path.codewords // path.entries)
     if path.decode and path.axis == 0 and layer.n % path.d:
         raise FormatError(
             f"{spec.kind}: codewords of d={path.d} outputs cross its {layer.bounds.G} groups of {layer.n}; "

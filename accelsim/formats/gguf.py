@@ -29,6 +29,7 @@ Type = Literal[
     "IQ2_XS", "IQ2_S", "IQ3_XXS", "IQ3_S", "IQ4_NL", "IQ4_XS", "MXFP4", "NVFP4",
 ]  # fmt: skip
 _RECORDS = ("weights", "indices", "signs")
+_NUMBERS = {"float16": "float"}
 _SIGN_GROUP = 8  # weights per field of signs
 
 
@@ -65,7 +66,7 @@ class GgufFormat(WeightFormat):
         return DecodePath((raw, *self._factors()))
 
     def _factors(self) -> tuple[Part, ...]:
-        """Shifts, scales and minima, the finest first."""
+        """Shifts, scales and minima."""
         layout = self.layout
         found: list[Part] = []
         for name, field in layout.fields.items():
@@ -73,7 +74,9 @@ class GgufFormat(WeightFormat):
             if name == "shifts":
                 found.append(Offset("shift", over, field.bits))
             elif "scales" in name:
-                found.append(Scale(over, field.bits, "integer" if name == "sub_scales" else layout.scale_code))
+                found.append(
+                    Scale(over, field.bits, "integer" if name == "sub_scales" else _NUMBERS.get(layout.scale_code, layout.scale_code))
+                )
             elif "minima" in name:
                 found.append(Offset("minimum", over, field.bits))
         return tuple(found)

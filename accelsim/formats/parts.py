@@ -82,7 +82,7 @@ class Lookup(Part):
 
     @property
     def words(self) -> str:
-        """'lookup of 8 elements in 256 codewords (ROM)'."""
+        """'lookup of 8 x 8 bits by an index of 4 (16 codewords, per layer)'."""
         summed = f"{self.books} lookups, summed," if self.books > 1 else "lookup"
         place = "ROM" if self.scope == "shared" else f"{self.tables} tables per layer" if self.tables > 1 else "per layer"
         return f"{summed} of {self.d} x {self.element_bits} bits by an index of {self.index_bits} ({self.codewords} codewords, {place})"
@@ -192,7 +192,8 @@ class Scale(Part):
     Attributes
     ----------
     over : "tensor", "channel", or the weights of a group
-    bits, number : of a factor
+    bits : of a factor
+    number : "float", "integer", or the name of another number format
     """
 
     over: Literal["tensor", "channel"] | int
@@ -206,9 +207,10 @@ class Scale(Part):
 
     @property
     def words(self) -> str:
-        """'scale per 32 weights (float of 16 bits)'."""
+        """'scale per 32 weights (float16)'."""
         over = f"{self.over} weights" if isinstance(self.over, int) else self.over
-        return f"scale per {over} ({self.number} of {self.bits} bits)"
+        written = {"float": f"float{self.bits}", "integer": f"integer of {self.bits} bits"}
+        return f"scale per {over} ({written.get(self.number, self.number)})"
 
 
 @dataclass(frozen=True)
@@ -229,4 +231,4 @@ class Offset(Part):
     @property
     def words(self) -> str:
         """'zero point per 32 weights (4 bits)'."""
-        return f"{self.what} per {self.over} weights ({self.bits} bits)"
+        return f"{self.what} per {self.over} weights ({self.bits} bit{'s' if self.bits > 1 else ''})"

@@ -46,8 +46,9 @@ class Stream:
         Where the stream goes on the chip. "record": packed into the records of the tiles, as the decode path says (indices, signs,
         masks, raw weights). "header": loaded once per layer, ahead of the records (the layer's codebook, scales finer than an output
         channel, zero points). "requantization": folded into the requantization multipliers, which the chip loads at a width of its
-        own (one scale per tensor or output channel). "chip": one copy serves every layer and network and is built into the chip; no layer
-        loads it, and no layer's bits contain it. "container": a mixture of fields, which `WeightFormat.chip_streams` takes apart.
+        own (one scale per tensor, output channel or equal share of the channels). "chip": one copy serves every layer and network and
+        is built into the chip; no layer loads it, and no layer's bits contain it. "container": a mixture of fields, which
+        `WeightFormat.chip_streams` takes apart.
     in_paper_count
         Counted by papers as "bits per weight" (indices, signs, masks, raw weights); codebooks and scales are not.
     """
@@ -165,8 +166,8 @@ class WeightFormat(FrozenModel, ABC):
         Raises
         ------
         FormatError
-            The format cannot take this shape; its records are not those of its decode path; or a stream for the requantization holds
-            neither one value nor one per output.
+            The format cannot take this shape; its records are not those of its decode path; or the outputs cannot share the values of
+            a stream for the requantization equally.
         """
         found = {name: stream for name, stream in self.chip_streams(k, n).items() if stream.place == place}
         if place == "record":
@@ -174,10 +175,10 @@ class WeightFormat(FrozenModel, ABC):
             if bits != read:
                 raise FormatError(f"{self.kind}: its records of a {k} x {n} matrix have the bits {bits}, but its decode path reads {read}")
         for name, stream in found.items():
-            if place == "requantization" and stream.count not in (1, n):
+            if place == "requantization" and n % stream.count:
                 raise FormatError(
                     f"{self.kind} stream {name!r}: {stream.count} values do not fold into the requantization of {n} outputs; "
-                    f"allowed: 1 or {n} values, or the place 'header'"
+                    f"allowed: a divisor of {n} values, or the place 'header'"
                 )
         return found
 

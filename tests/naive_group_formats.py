@@ -1,0 +1,34 @@
+"""Group, palette and additive formats, weight by weight from their definitions: slow twins on plain lists and Python integers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from fractions import Fraction
+from typing import Any
+
+Arrays = Mapping[str, Any]
+
+
+def int_group_weight(arrays: Arrays, group: int, row: int, column: int) -> Fraction:
+    """scale * (u - zero), or scale * u without zero points."""
+    part = row // group
+    integer = int(arrays["weights"][row][column])
+    if "zeros" in arrays:
+        integer -= int(arrays["zeros"][part][column])
+    return Fraction(float(arrays["scales"][part][column])) * integer
+
+
+def palette_weight(arrays: Arrays, bits: int, d: int, axis: int, outputs_per_table: int, row: int, column: int) -> Fraction:
+    """Element (row or column) mod d of the entry that the index names in the table of this output."""
+    table = column // outputs_per_table
+    place = (row, column // d) if axis == 0 else (row // d, column)
+    entry = arrays["codebook"][table * 2**bits + int(arrays["indices"][place[0]][place[1]])]
+    return Fraction(float(arrays["scales"][table])) * int(entry[(column if axis == 0 else row) % d])
+
+
+def aqlm_weight(arrays: Arrays, books: int, bits: int, d: int, row: int, column: int) -> Fraction:
+    """The sum of element row mod d of one codeword of each book."""
+    named: Sequence[Any] = arrays["indices"][row // d][column]
+    indices = [int(index) for index in named] if books > 1 else [int(named)]  # type: ignore[call-overload]
+    total = sum(int(arrays["codebook"][book * 2**bits + index][row % d]) for book, index in enumerate(indices))
+    return Fraction(float(arrays["scales"][column])) * total
