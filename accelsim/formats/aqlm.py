@@ -27,7 +27,7 @@ class AqlmFormat(WeightFormat):
 
     kind: Literal["aqlm"] = "aqlm"
 
-    books: Annotated[int, Field(ge=1, le=8, description="codebooks, whose codewords are summed")]
+    books: Annotated[int, Field(ge=1, le=8, description="codebooks, whose codewords are summed"), unit("codebooks")]
     bits: Annotated[int, Field(ge=2, le=16, description="bits of an index")]
     d: Annotated[int, Field(ge=1, le=64, description="inputs of a codeword"), unit("elements")] = 8
     element_bits: Annotated[int, Field(ge=2, le=8, description="bits of an element of a codeword")] = 7

@@ -18,7 +18,12 @@ from accelsim.formats.weight_format import Arrays, Stream, WeightFormat
 from accelsim.quantities import unit
 
 KIND = "int_group"
-EXAMPLES = ("int_group:bits=4,group=32", "int_group:bits=4,group=128,zero=1", "int_group:bits=2,group=64,zero=1", "int_group:bits=8")
+EXAMPLES = (
+    "int_group:bits=4,group=32",
+    "int_group:bits=4,group=128,zero=1",
+    "int_group:bits=2,group=64,zero=1",
+    "int_group:bits=8,group=256",
+)
 _SCALE_BITS = 16
 
 
@@ -30,9 +35,9 @@ class IntGroupFormat(WeightFormat):
 
     kind: Literal["int_group"] = "int_group"
 
-    bits: Annotated[int, Field(ge=2, le=8, description="bits of a weight")] = 4
-    group: Annotated[int, Field(ge=8, le=4096, description="inputs of a group"), unit("weights")] = 128
-    zero: Annotated[Literal[0, 1], Field(description="zero point per group: 0 none, 1 an integer as wide as a weight")] = 0
+    bits: Annotated[int, Field(ge=2, le=8, description="bits of a weight")]
+    group: Annotated[int, Field(ge=8, le=4096, description="inputs of a group"), unit("weights")]
+    zero: Annotated[Literal[0, 1], Field(description="zero points per group, integers as wide as a weight"), unit("zero points")] = 0
 
     def decode_path(self) -> DecodePath:
         """Raw values, less a zero point; a scale per group."""

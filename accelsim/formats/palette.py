@@ -17,6 +17,7 @@ from accelsim.formats.codewords import Axis, codebook_stream, index_stream, look
 from accelsim.formats.decode_path import DecodePath
 from accelsim.formats.parts import Lookup, Scale
 from accelsim.formats.weight_format import Arrays, Stream, WeightFormat
+from accelsim.quantities import unit
 
 KIND = "palette"
 EXAMPLES = ("palette:bits=4", "palette:bits=4,tables=8", "palette:bits=6,d=2,tables=4", "palette:bits=8,d=4,axis=1")
@@ -30,9 +31,9 @@ class PaletteFormat(WeightFormat):
 
     kind: Literal["palette"] = "palette"
 
-    bits: Annotated[int, Field(ge=1, le=8, description="bits of an index")] = 4
-    d: Annotated[int, Field(ge=1, le=16, description="elements of an entry: 1 for single values")] = 1
-    tables: Annotated[int, Field(ge=1, le=4096, description="tables per matrix, each for an equal share of the outputs")] = 1
+    bits: Annotated[int, Field(ge=1, le=8, description="bits of an index")]
+    d: Annotated[int, Field(ge=1, le=16, description="elements of an entry: 1 for single values"), unit("elements")] = 1
+    tables: Annotated[int, Field(ge=1, le=4096, description="tables per matrix, one per equal share of the outputs"), unit("tables")] = 1
     axis: Axis = 0
 
     def _lookup(self) -> Lookup:

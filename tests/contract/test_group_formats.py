@@ -147,9 +147,9 @@ def test_a_scale_that_is_not_positive_and_finite_is_refused(text: str, value: fl
         ("palette:bits=4,tables=5", "tables=5 of d=1 do not part N=24 into equal shares of whole entries; allowed: a divisor of 24"),
         ("palette:bits=4,d=4,tables=4", "allowed: a divisor of 24 whose share is a multiple of d"),
         ("aqlm:books=2,bits=8,d=16", r"d=16 does not divide K=40 \(axis=1\)"),
-        ("int_group:bits=9", "'bits' has value 9"),
+        ("int_group:bits=9,group=32", "'bits' has value 9"),
         ("int_group:bits=4,group=4", "'group' has value 4"),
-        ("int_group:bits=4,zero=2", "'zero' has value 2"),
+        ("int_group:bits=4,group=32,zero=2", "'zero' has value 2"),
     ],
 )
 def test_parameters_that_do_not_fit_are_refused(text: str, words: str) -> None:
@@ -159,7 +159,7 @@ def test_parameters_that_do_not_fit_are_refused(text: str, words: str) -> None:
 
 def test_weights_too_large_for_binary16_scales_are_refused() -> None:
     with pytest.raises(FormatError, match="a group needs a scale of 142857; allowed: at most 65504"):
-        encode(parse_format("int_group:bits=4"), np.full((8, 8), 1e6, np.float32), np.random.default_rng(0))
+        encode(parse_format("int_group:bits=4,group=128"), np.full((8, 8), 1e6, np.float32), np.random.default_rng(0))
 
 
 def test_a_group_format_goes_to_the_layers_of_numbered_blocks() -> None:
