@@ -16,6 +16,7 @@ from accelsim.errors import FormatError
 Bytes = npt.NDArray[np.uint8]
 Integers = npt.NDArray[Any]  # an integer type that the width decides at run time
 _CHUNK = 1 << 20  # values at a time: a multiple of 8, so that every chunk but the last fills whole bytes
+_WORDS = 1 << 13  # of eight values at a time: what a cache holds
 
 
 def packed_bytes(count: int, width: int) -> int:
@@ -70,8 +71,12 @@ def unpack_bits(data: Bytes, count: int, width: int, signed: bool = False) -> In
     narrow = 1 if width <= 8 else 2
     if width in (8, 16):
         values: Integers = np.frombuffer(data.tobytes(), dtype=f"<u{narrow}").astype(f"u{narrow}")
+    elif width == 1:
+        values = np.unpackbits(data, count=count, bitorder="little")
+    elif narrow == 1:
+        values = _lanes(data, count, width)
     else:
-        values = np.empty(count, dtype=f"u{narrow}")
+        values = np.empty(count, dtype="u2")
         for start in range(0, count, _CHUNK):
             size = min(_CHUNK, count - start)
             first = start * width // 8
@@ -81,6 +86,27 @@ def unpack_bits(data: Bytes, count: int, width: int, signed: bool = False) -> In
         return values
     shift = 8 * narrow - width  # move the sign bit to the top, then shift back arithmetically
     return (values << shift).view(f"i{narrow}") >> shift
+
+
+def _lanes(data: Bytes, count: int, width: int) -> Bytes:
+    """Values of 2 to 7 bits, eight from a word: its halves move apart three times, until each value has a byte."""
+    octets = np.zeros((-(-count // 8), 8), np.uint8)
+    whole = data.size // width
+    octets[:whole, :width] = data[: whole * width].reshape(whole, width)
+    octets[whole:, : data.size - whole * width] = data[whole * width :]
+    words = octets.reshape(-1).view("<u8")
+    high = np.empty(min(words.size, _WORDS), dtype="<u8")
+    for start in range(0, words.size, _WORDS):
+        part = words[start : start + _WORDS]
+        moved = high[: part.size]
+        for lanes, repeats in ((4, 0x1), (2, 0x0000000100000001), (1, 0x0001000100010001)):
+            kept = np.uint64(((1 << lanes * width) - 1) * repeats)
+            np.right_shift(part, np.uint64(lanes * width), out=moved)
+            np.bitwise_and(moved, kept, out=moved)
+            np.left_shift(moved, np.uint64(8 * lanes), out=moved)
+            np.bitwise_and(part, kept, out=part)
+            np.bitwise_or(part, moved, out=part)
+    return octets.reshape(-1)[:count]
 
 
 def _join(bits: Bytes, values: Integers) -> None:
