@@ -62,9 +62,15 @@ def _background(accelerator: Accelerator) -> str:
 
 def _decoder(accelerator: Accelerator, traces: Sequence[Trace]) -> tuple[str, ...]:
     book = accelerator.codebook
-    row = accelerator.array.cols // min(_codeword_lengths(accelerator, traces))
+    row = _lookups(traces) * accelerator.array.cols // min(_codeword_lengths(accelerator, traces))
     ports = max(book.ports, book.banks or 0, row)
     return (f"codebook.ports={ports}", "codebook.banks=null", "codebook.sets=2", "codebook.latency=1")
+
+
+def _lookups(traces: Sequence[Trace]) -> int:
+    """Lookups of a vector, at most, over all layers."""
+    found = (layer.weight.format.decode_path().lookup for trace in traces for layer in trace.weighted_layers())
+    return max((lookup.books for lookup in found if lookup is not None), default=1)
 
 
 def _codeword_lengths(accelerator: Accelerator, traces: Sequence[Trace]) -> set[int]:
