@@ -48,11 +48,18 @@ def layer_value(trace: Trace | None, layer: object, args: list[np.ndarray], cons
     if isinstance(layer, LayerNormLayer):
         mean, variance = x.mean(axis=-1, keepdims=True), x.var(axis=-1, keepdims=True)
         return (x - mean) / np.sqrt(variance + epsilon) * constant["gamma"] + constant["beta"]
+    if layer.op == "rmsnorm":
+        return x / np.sqrt((x**2).mean(axis=-1, keepdims=True) + epsilon) * constant["gamma"]
+    if layer.op == "groupnorm":
+        return _group_norm(layer, x[0], epsilon) * constant["gamma"] + constant["beta"]
     if isinstance(layer, EmbedLayer):
         width = layer.output.width
         rows = np.concatenate([constant["prepended"].reshape(-1, width), x[0]]) if layer.prepended_rows else x[0]
         return (rows + (constant["positions"].reshape(-1, width) if layer.positions else 0.0))[None]
     if layer.op == "softmax":
+        if layer.bias_groups:  # matrix g is that of group g modulo their number
+            matrices = constant["bias"].reshape(layer.bias_groups, *x.shape[1:])
+            x = x + np.stack([matrices[group % layer.bias_groups] for group in range(len(x))])
         if layer.mask == "causal":
             x = np.where(np.arange(x.shape[-1]) <= np.arange(x.shape[-2])[:, None], x, -np.inf)
         powers = np.exp(x - x.max(axis=-1, keepdims=True))
@@ -72,6 +79,12 @@ def layer_value(trace: Trace | None, layer: object, args: list[np.ndarray], cons
 def heads(value: np.ndarray, split: str, heads: int) -> np.ndarray:
     """An operand of a product of activations, head by head: (heads, rows, width)."""
     return value if split == "groups" else np.stack(np.split(value[0], heads, axis=1))
+
+
+def _group_norm(layer: object, x: np.ndarray, epsilon: float) -> np.ndarray:
+    """Group by group: its channels at all positions less their mean, over their deviation."""
+    parts = np.split(x, layer.channel_groups, axis=1)
+    return np.concatenate([(part - part.mean()) / np.sqrt(part.var() + epsilon) for part in parts], axis=1)[None]
 
 
 def _pool(layer: PoolLayer, x: np.ndarray) -> np.ndarray:

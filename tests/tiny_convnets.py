@@ -10,6 +10,7 @@ from accelsim.compression.compress_trace import compress_trace, make_recipe
 from accelsim.importers.graph.builder import GraphBuilder
 from accelsim.importers.graph.layout import View
 from accelsim.importers.graph.windows import Convolution, Pool
+from accelsim.ops.add import AddLayer
 from accelsim.trace.manifest import Manifest
 from accelsim.trace.seeded import seeded_source
 from accelsim.trace.trace import Trace
@@ -42,7 +43,7 @@ class ConvNet:
         return self
 
     def add(self, other: View) -> ConvNet:
-        self.at = self.builder.add(self.name("add"), self.at, other)
+        self.at = self.builder.pair(AddLayer, self.name("add"), self.at, other)
         return self
 
     def head(self, outputs: int) -> ConvNet:

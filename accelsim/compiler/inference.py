@@ -121,7 +121,10 @@ def last_unit(inference: Inference, task: int) -> int:
 
 
 def by_row(inference: Inference, key: TensorId, op: Op, rows: int, shift: int = 0) -> KernelFields:
-    """Fields (task, base, step) of the dependency of row r on the same row (less `shift`) of `key`, as a whole row."""
+    """Fields (task, base, step) of the dependency of row r on the same row (less `shift`) of `key`, as a whole row.
+
+    It waits for all of `key` where that has not `rows` rows.
+    """
     task, _ = provider(inference, key, op)
     record = inference.low.tasks[task]
     tensor = inference.plan.tensors[key]
@@ -161,8 +164,13 @@ def place_is_free(inference: Inference, op: Op) -> KernelFields:
 
 def passes_of(inference: Inference, layer: Layer, fused: bool) -> int:
     """Passes that the vector unit makes for a layer over a row of its result."""
+    return vector_layer(layer).passes(inference.target.vector_unit.passes.of, fused)
+
+
+def vector_layer(layer: Layer) -> VectorLayer:
+    """The layer of a row function, or one that is fused into a product."""
     assert isinstance(layer, VectorLayer)  # the plan assigns the unit nothing else
-    return layer.passes(inference.target.vector_unit.passes.of, fused)
+    return layer
 
 
 def as_array(records: list[KernelFields], dtype: np.dtype[np.void]) -> np.ndarray:

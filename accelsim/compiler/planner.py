@@ -214,7 +214,8 @@ class _Builder:
                 break
             after = readers[0]
             others = [name for name in after.inputs if name != current.name]
-            if not after.fusable or len(others) != len(after.inputs) - 1 or not self.done.issuperset(others):
+            in_place = after.output.dims == current.output.dims  # and not broadcast over another operand
+            if not (after.fusable and in_place) or len(others) != len(after.inputs) - 1 or not self.done.issuperset(others):
                 break
             operands += len(others)
             if operands > MOST_FUSED_OPERANDS:

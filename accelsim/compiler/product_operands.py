@@ -32,6 +32,8 @@ def rows_from(inference: Inference, op: Op) -> KernelFields:
         if layer.a.split == "columns":
             fields["in_col0"] = (op.head % layer.heads) * op.k
             fields["in_row0"] = op.image * layer.m
+        elif key.part < 0:  # the heads' matrices one after the other
+            fields["in_row0"] = op.head * layer.m
     elif isinstance(layer, GemmLayer) and layer.input_row is not None:
         fields["in_row0"] = layer.input_row
         if inference.plan.batch > 1:

@@ -6,7 +6,7 @@ window is one consecutive piece of the activation buffer.
 
 from __future__ import annotations
 
-from accelsim.compiler.inference import Inference, KernelFields, by_row, passes_of, place_is_free, provider
+from accelsim.compiler.inference import Inference, KernelFields, by_row, passes_of, place_is_free, provider, vector_layer
 from accelsim.compiler.plan import Op
 from accelsim.compiler.streams import RunStream
 from accelsim.kernels import compute_state
@@ -21,7 +21,7 @@ def lower_row_function(inference: Inference, op: Op) -> None:
     window = layer.window
     for number, (key, _) in enumerate(op.reads if window is None else ()):
         shift = layer.leading_rows if inference.plan.batch == 1 else 0
-        row = by_row(inference, key, op, rows, shift)
+        row = by_row(inference, key, op, rows if layer.in_step else 0, shift)
         fields |= {f"dep{number}": row["task"], f"dep{number}_base": row["base"], f"dep{number}_step": row["step"]}
     if window is not None:
         fields |= _window(inference, op, window)
@@ -29,11 +29,9 @@ def lower_row_function(inference: Inference, op: Op) -> None:
         fields["chunk"] = _parameters(inference, op)
     fields |= place_is_free(inference, op)
     passes = passes_of(inference, layer, False)
-    pieces = [
-        inference.plan.tensors[key].width * inference.plan.tensors[key].bits // 8 for key in (op.writes, *(key for key, _ in op.reads))
-    ]
-    if window is not None:
-        pieces = [pieces[0], *[pieces[1] * window.taps] * window.span]
+    operands = [inference.plan.tensors[key] for key, _ in op.reads]
+    read = vector_layer(layer).row_pieces([operand.width for operand in operands])
+    pieces = [tensor.width * tensor.bits // 8, *(-(-piece.elements * operands[piece.operand].bits // 8) for piece in read)]
     task = low.task(
         kind=compute_state.ROW, ordinal=len(low.row_tasks), units=rows, rows=rows, width=tensor.width,
         passes=passes, latency=vector.latency, accesses=low.vector_accesses(pieces, vector.row_cycles(tensor.width, passes)),
@@ -67,9 +65,9 @@ def _window(inference: Inference, op: Op, window: LineWindow) -> KernelFields:
 
 
 def _parameters(inference: Inference, op: Op) -> int:
-    """Fetch the parameters of a row function, once for all row tiles; the transfer that ends it."""
+    """Fetch the parameters of a row function, once for all row tiles and heads; the transfer that ends it."""
     low, layer = inference.low, op.layer
-    if op.row_tile is not None and op.row_tile.index:
+    if layer.name in inference.parameters:
         return inference.parameters[layer.name]
     key = (inference.trace.name, f"{layer.name}/parameters")
     if key in low.pinned:

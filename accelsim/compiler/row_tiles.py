@@ -40,16 +40,20 @@ def lines_of(plan: Plan, op: Op) -> int:
     return plan.tensors[op.writes].rows // _line_rows(op) if can_be_split(op) else 1
 
 
-def rows_read(op: Op, role: Role, tensor: Tensor, first_row: int, rows: int) -> tuple[int, int]:
+def rows_read(plan: Plan, op: Op, role: Role, tensor: Tensor, first_row: int, rows: int) -> tuple[int, int]:
     """(first row, rows) of `tensor`, or of each of its planes, that the given rows of the result need; whole lines where there are lines.
 
-    Of a window at the border only the lines inside the image; with several images, everything from the first image's line on.
+    Of a window at the border only the lines inside the image; with several images, everything from the first image's line on. Of an
+    operand that is broadcast, the row of each image.
     """
     window = op.window_of(role)
     if not can_be_split(op):
         return 0, tensor.rows
+    if window is None and op.layer.in_step and tensor.rows < plan.tensors[op.writes].rows:
+        per_row = plan.tensors[op.writes].rows // tensor.rows
+        return first_row // per_row, (first_row + rows - 1) // per_row - first_row // per_row + 1
     if window is None:
-        return first_row, rows
+        return op.layer.operand_rows(first_row, rows)
     line = window.positions
     image, y = divmod(first_row // line, window.lines)
     last_image, last_y = divmod((first_row + rows) // line - 1, window.lines)
@@ -64,7 +68,7 @@ def rows_read(op: Op, role: Role, tensor: Tensor, first_row: int, rows: int) -> 
 def rows_of(plan: Plan, op: Op, key: TensorId, first_row: int, rows: int) -> tuple[int, int]:
     """(first row, rows) of tensor `key` that the given rows of the result need in all its roles: a residual block may add its own input."""
     tensor = plan.tensors[key]
-    needed = [rows_read(op, role, tensor, first_row, rows) for name, role in op.reads if name == key]
+    needed = [rows_read(plan, op, role, tensor, first_row, rows) for name, role in op.reads if name == key]
     first = min(start for start, _ in needed)
     return first, max(start + count for start, count in needed) - first
 

@@ -1,4 +1,4 @@
-"""The sum of two activations: a residual connection."""
+"""The sum of two activations: a residual connection, or a term per channel."""
 
 from __future__ import annotations
 
@@ -6,19 +6,17 @@ from collections.abc import Mapping, Sequence
 from typing import Literal
 
 from accelsim.ops.example import Example
-from accelsim.ops.operation import Floats, VectorLayer
+from accelsim.ops.operation import Floats
+from accelsim.ops.pair import PairLayer
 
 KIND = "add"
 
 
-class AddLayer(VectorLayer):
+class AddLayer(PairLayer):
     """The sum of two activations: a residual connection."""
 
-    operands = 2
     pass_name = "add"
-    default_passes = 1
     pass_note = "of a residual sum, and of position embeddings"
-    fusable = True
 
     op: Literal["add"] = "add"
 

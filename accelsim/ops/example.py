@@ -17,6 +17,8 @@ class Example:
     output : elements of the result, row by row
     constants : trained numbers by name
     rows, output_rows : rows of the operands and of the result
+    operand_rows : rows of each operand, where they differ; () for `rows`
+    width : elements of an operand's row; 0: those of the result
     """
 
     fields: Mapping[str, object]
@@ -25,3 +27,5 @@ class Example:
     constants: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
     rows: int = 1
     output_rows: int = 1
+    operand_rows: tuple[int, ...] = ()
+    width: int = 0

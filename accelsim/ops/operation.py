@@ -51,6 +51,14 @@ class LineWindow:
     padding: int
 
 
+@dataclass(frozen=True)
+class Piece:
+    """Consecutive elements of operand number `operand`, which one row of a result needs."""
+
+    operand: int
+    elements: int
+
+
 class LayerBase(ManifestRecord, ABC):
     """The base of all layers.
 
@@ -99,8 +107,17 @@ class LayerBase(ManifestRecord, ABC):
 
     @property
     def by_rows(self) -> bool:
-        """True if each row, or line, of the result needs only the same row, or a window of lines, of the input."""
+        """True if each row, or line, of the result needs only some rows, or a window of lines, of the input."""
         return False
+
+    @property
+    def in_step(self) -> bool:
+        """True if a row of the result needs the same row of each operand and no other; of a result by windows it says nothing."""
+        return True
+
+    def operand_rows(self, first_row: int, rows: int) -> tuple[int, int]:
+        """(first row, rows) of an operand, of all images, that these rows of a result `by_rows` without a window need."""
+        return first_row, rows
 
     @property
     def window(self) -> LineWindow | None:
@@ -203,6 +220,12 @@ class VectorLayer(LayerBase):
     def passes(self, chip: Callable[[str], int], fused: bool) -> int:
         """Passes over a row of the result on a chip that makes `chip(pass_name)` of them, fused into a requantization or alone."""
         return chip(self.pass_name)
+
+    def row_pieces(self, widths: Sequence[int]) -> list[Piece]:
+        """Consecutive pieces of the operands, whose rows have these widths, that are read for one row of the result."""
+        if self.window is not None:
+            return [Piece(0, widths[0] * self.window.taps)] * self.window.span
+        return [Piece(operand, width) for operand, width in enumerate(widths)]
 
     @abstractmethod
     def evaluate(self, operands: Sequence[Floats], constants: Mapping[str, Floats]) -> Floats:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Literal
+from collections.abc import Callable, Mapping, Sequence
+from typing import Annotated, Literal
 
 import numpy as np
-from pydantic import model_validator
+from pydantic import Field, model_validator
 
 from accelsim.ops.example import Example
-from accelsim.ops.operation import Floats, VectorLayer
+from accelsim.ops.operation import ConstantBits, Floats, VectorLayer
+from accelsim.ops.shapes import MAX_BOUND
+from accelsim.quantities import unit
 
 KIND = "softmax"
 
@@ -22,6 +24,9 @@ class SoftmaxLayer(VectorLayer):
     mask
         "causal": row r is the softmax of its elements 0 to r, and 0 after them (attention that sees no later token). It costs nothing
         and saves nothing: the array computes all scores, and the unit passes over whole rows.
+    bias_groups
+        Trained matrices that are added first, group g with matrix g modulo their number (relative positions, any mask); 0: none. They are
+        `parameter_bits` wide and cost a pass.
     """
 
     walk = "rows"
@@ -32,12 +37,30 @@ class SoftmaxLayer(VectorLayer):
 
     op: Literal["softmax"] = "softmax"
     mask: Literal["causal"] | None = None
+    bias_groups: Annotated[int, Field(ge=0, le=MAX_BOUND), unit("matrices")] = 0
+    parameter_bits: ConstantBits = 8
 
     @model_validator(mode="after")
     def _rows_meet_the_mask(self) -> SoftmaxLayer:
         if self.mask == "causal" and self.output.rows != self.output.width:
             raise self._refuse(f"a causal mask of {self.output.rows} rows of {self.output.width}; allowed: as many rows as columns")
+        if self.bias_groups and self.output.groups % self.bias_groups:
+            raise self._refuse(f"bias_groups={self.bias_groups}; allowed: divisors of its {self.output.groups} groups")
         return self
+
+    @property
+    def constant_sizes(self) -> dict[str, int]:
+        """Bias of the scores."""
+        return {"bias": self.bias_groups * self.output.rows * self.output.width} if self.bias_groups else {}
+
+    @property
+    def parameter_bytes(self) -> int:
+        """The bias as read from memory."""
+        return self.parameters * self.parameter_bits // 8
+
+    def passes(self, chip: Callable[[str], int], fused: bool) -> int:
+        """The chip's passes, and one for a bias."""
+        return chip(self.pass_name) + (1 if self.bias_groups else 0)
 
     @property
     def by_rows(self) -> bool:
@@ -47,6 +70,9 @@ class SoftmaxLayer(VectorLayer):
     def evaluate(self, operands: Sequence[Floats], constants: Mapping[str, Floats]) -> Floats:
         """exp(x) over its sum; the largest element of a row is subtracted first."""
         scores = operands[0]
+        if self.bias_groups:
+            bias = constants["bias"].reshape(self.bias_groups, *scores.shape[1:])
+            scores = scores + np.tile(bias, (scores.shape[0] // self.bias_groups, 1, 1))
         if self.mask == "causal":
             scores = np.where(np.tri(scores.shape[1], dtype=bool), scores, -np.inf)
         exponents = np.exp(scores - scores.max(axis=2, keepdims=True))
@@ -57,4 +83,5 @@ SPEC = SoftmaxLayer
 EXAMPLES = (
     # e^ln3 : e^0 = 3 : 1
     Example({}, ((np.log(3.0), 0.0),), (0.75, 0.25)),
+    Example({"bias_groups": 1}, ((0.0, 5.0),), (0.75, 0.25), {"bias": (np.log(3.0), -5.0)}),
 )

@@ -1,45 +1,124 @@
-"""Smooth functions of each element, read from a table: sigmoid, SiLU, hard swish, tanh."""
+"""Functions of each element that a vector unit reads from a table of its 256 values: sigmoid, SiLU, exponential, ..."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, Literal
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
+from pydantic import model_validator
 
 from accelsim.ops.example import Example
 from accelsim.ops.operation import Floats, VectorLayer
+from accelsim.quantities import unit
 
 KIND = "table"
 
 
+def _sigmoid(x: Floats) -> Floats:
+    return np.asarray(1 / (1 + np.exp(-x)), np.float64)
+
+
+def _softplus(x: Floats) -> Floats:
+    return np.asarray(np.logaddexp(0, x), np.float64)
+
+
+FUNCTIONS: Mapping[str, Callable[[Floats], Floats]] = {
+    "sigmoid": _sigmoid,
+    "silu": lambda x: x * _sigmoid(x),
+    "hardswish": lambda x: x * np.clip(x / 6 + 0.5, 0, 1),
+    "tanh": np.tanh,
+    "hardsigmoid": lambda x: np.clip(x / 6 + 0.5, 0, 1),
+    "quick_gelu": lambda x: x * _sigmoid(1.702 * x),
+    "softplus": _softplus,
+    "mish": lambda x: x * np.tanh(_softplus(x)),
+    "exp": np.exp,
+    "log": np.log,
+    "sqrt": np.sqrt,
+    "rsqrt": lambda x: 1 / np.sqrt(x),
+    "reciprocal": lambda x: 1 / x,
+    "square": np.square,
+    "squared_relu": lambda x: np.square(np.maximum(x, 0)),
+    "abs": np.abs,
+    "softsign": lambda x: x / (1 + np.abs(x)),
+    "sin": np.sin,
+    "cos": np.cos,
+    "erf": lambda x: np.array([math.erf(item) for item in x.flat], np.float64).reshape(x.shape),
+}
+WITH_SLOPE: Mapping[str, Callable[[Floats, float], Floats]] = {
+    "leaky_relu": lambda x, slope: np.where(x < 0, slope * x, x),
+    "elu": lambda x, slope: np.where(x < 0, slope * np.expm1(np.minimum(x, 0)), x),
+}
+
+
 class TableLayer(VectorLayer):
-    """A smooth function of each element, which a vector unit reads from a table of its 256 values: sigmoid, SiLU, hard swish, tanh."""
+    """A function of each element, which a vector unit reads from a table of its 256 values.
+
+    Attributes
+    ----------
+    slope
+        Of leaky_relu below 0, and of elu at 0; None for other functions.
+    """
 
     pass_name = "table"
     default_passes = 1
-    pass_note = "of sigmoid, silu, hardswish, tanh"
+    pass_note = "of sigmoid, silu, tanh and any other function of one element, but for gelu and clips"
     fusable = True
     importer_names: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "aten.silu.default": {"op": "silu"},
         "aten.hardswish.default": {"op": "hardswish"},
+        "aten.mish.default": {"op": "mish"},
+        "Softplus": {"op": "softplus"},
+        "Mish": {"op": "mish"},
+        "Softsign": {"op": "softsign"},
     }
 
-    op: Literal["sigmoid", "silu", "hardswish", "tanh"]
+    op: Literal[
+        "sigmoid", "silu", "hardswish", "tanh", "hardsigmoid", "quick_gelu", "softplus", "mish", "exp", "log", "sqrt", "rsqrt",
+        "reciprocal", "square", "squared_relu", "abs", "softsign", "sin", "cos", "erf", "leaky_relu", "elu",
+    ]  # fmt: skip
+    slope: Annotated[float, unit("ratio")] | None = None
+
+    @model_validator(mode="after")
+    def _slope_belongs_to_the_op(self) -> TableLayer:
+        if (self.slope is None) == (self.op in WITH_SLOPE):
+            raise self._refuse(f"{self.op} has slope={self.slope}; allowed: a number with {', '.join(WITH_SLOPE)}, none with others")
+        return self
 
     def evaluate(self, operands: Sequence[Floats], constants: Mapping[str, Floats]) -> Floats:
         """The function itself."""
-        x = operands[0]
-        sigmoid = 1 / (1 + np.exp(-x))
-        functions = {"sigmoid": sigmoid, "silu": x * sigmoid, "hardswish": x * np.clip(x / 6 + 0.5, 0, 1), "tanh": np.tanh(x)}
-        return np.asarray(functions[self.op], np.float64)
+        if self.slope is not None:
+            return WITH_SLOPE[self.op](operands[0], self.slope)
+        return np.asarray(FUNCTIONS[self.op](operands[0]), np.float64)
 
 
 SPEC = TableLayer
+_LN3 = math.log(3.0)
 EXAMPLES = (
     # e^-ln3 = 1/3: 1 / (1 + 1/3) = 3/4; tanh(ln3) = (3 - 1/3) / (3 + 1/3) = 0.8
-    Example({"op": "sigmoid"}, ((0.0, np.log(3.0)),), (0.5, 0.75)),
-    Example({"op": "silu"}, ((0.0, np.log(3.0)),), (0.0, 0.75 * np.log(3.0))),
+    Example({"op": "sigmoid"}, ((0.0, _LN3),), (0.5, 0.75)),
+    Example({"op": "silu"}, ((0.0, _LN3),), (0.0, 0.75 * _LN3)),
     Example({"op": "hardswish"}, ((-3.0, 0.0, 1.0, 3.0),), (0.0, 0.0, 2.0 / 3.0, 3.0)),
-    Example({"op": "tanh"}, ((0.0, np.log(3.0)),), (0.0, 0.8)),
+    Example({"op": "tanh"}, ((0.0, _LN3),), (0.0, 0.8)),
+    Example({"op": "hardsigmoid"}, ((-4.0, 0.0, 1.5, 3.0),), (0.0, 0.5, 0.75, 1.0)),
+    Example({"op": "quick_gelu"}, ((0.0, _LN3 / 1.702),), (0.0, 0.75 * _LN3 / 1.702)),
+    # ln(1 + e^0) = ln 2, ln(1 + e^ln3) = ln 4; tanh(ln 4) = (4 - 1/4) / (4 + 1/4)
+    Example({"op": "softplus"}, ((0.0, _LN3),), (math.log(2.0), math.log(4.0))),
+    Example({"op": "mish"}, ((0.0, _LN3),), (0.0, _LN3 * (4 - 1 / 4) / (4 + 1 / 4))),
+    Example({"op": "exp"}, ((0.0, _LN3),), (1.0, 3.0)),
+    Example({"op": "log"}, ((1.0, 3.0),), (0.0, _LN3)),
+    Example({"op": "sqrt"}, ((4.0, 9.0),), (2.0, 3.0)),
+    Example({"op": "rsqrt"}, ((4.0, 0.25),), (0.5, 2.0)),
+    Example({"op": "reciprocal"}, ((4.0, -0.5),), (0.25, -2.0)),
+    Example({"op": "square"}, ((3.0, -2.0),), (9.0, 4.0)),
+    Example({"op": "squared_relu"}, ((3.0, -2.0),), (9.0, 0.0)),
+    Example({"op": "abs"}, ((3.0, -2.0),), (3.0, 2.0)),
+    Example({"op": "softsign"}, ((3.0, -1.0),), (0.75, -0.5)),
+    # sin and cos of 30 and 60 degrees; erf(1) = 0.8427007929 (Abramowitz and Stegun, table 7.1)
+    Example({"op": "sin"}, ((math.pi / 6, 0.0),), (0.5, 0.0)),
+    Example({"op": "cos"}, ((math.pi / 3, 0.0),), (0.5, 1.0)),
+    Example({"op": "erf"}, ((1.0, -1.0),), (0.8427007929, -0.8427007929)),
+    Example({"op": "leaky_relu", "slope": 0.1}, ((-2.0, 3.0),), (-0.2, 3.0)),
+    Example({"op": "elu", "slope": 2.0}, ((-_LN3, 3.0),), (2.0 * (1 / 3 - 1), 3.0)),
 )

@@ -118,21 +118,23 @@ def test_the_attention_of_opset_23_may_be_causal(form: str, tmp_path: Path) -> N
     assert [layer.mask for layer in trace.layers if isinstance(layer, SoftmaxLayer)] == ["causal"]
 
 
-@pytest.mark.parametrize(
-    ("mask", "message"),
-    [
-        (np.where(LOWER.T, 0, -1e9), r"a mask of shape \(5, 5\) of scores .* is not supported"),
-        (np.where(np.eye(5, dtype=bool), 0, -1e9), "is not supported; allowed: causal, or none"),
-    ],
-)
-def test_other_masks_are_refused(mask: np.ndarray, message: str, tmp_path: Path) -> None:
-    with pytest.raises(ImportModelError, match=message):
-        imported(make(attention(node("Add", ["p", "bias"], ["m"])), X3.shape, {**WEIGHTS, "bias": mask.astype(np.float32)}), tmp_path)
+@pytest.mark.parametrize("shown", [LOWER.T, np.eye(5, dtype=bool)], ids=["later tokens alone", "itself alone"])
+def test_another_mask_is_a_bias_of_the_softmax(shown: np.ndarray, tmp_path: Path) -> None:
+    mask = np.where(shown, 0, -1e9).astype(np.float32)
+    trace = assert_equal(make(attention(node("Add", ["p", "bias"], ["m"])), X3.shape, {**WEIGHTS, "bias": mask}), X3, tmp_path)
+    (softmax,) = (layer for layer in trace.layers if isinstance(layer, SoftmaxLayer))
+    assert (softmax.mask, softmax.bias_groups, softmax.parameter_bytes) == (None, 1, 25)
+
+
+def test_a_mask_of_another_shape_is_refused(tmp_path: Path) -> None:
+    mask = np.where(np.tri(4, dtype=bool), 0, -1e9).astype(np.float32)
+    with pytest.raises(ImportModelError, match=r"do not fit together|allowed: "):
+        imported(make(attention(node("Add", ["p", "bias"], ["m"])), X3.shape, {**WEIGHTS, "bias": mask}), tmp_path)
 
 
 def test_masked_scores_are_read_by_a_softmax_alone(tmp_path: Path) -> None:
     nodes = [*attention(node("Add", ["p", "bias"], ["m"]))[:6], node("Relu", ["m"], ["y"])]
-    with pytest.raises(ImportModelError, match="under a causal mask; allowed: an activation"):
+    with pytest.raises(ImportModelError, match="under a mask or a bias; allowed: an activation"):
         imported(make(nodes, X3.shape, {**WEIGHTS, "bias": np.where(LOWER, 0, -1e9).astype(np.float32)}), tmp_path)
 
 

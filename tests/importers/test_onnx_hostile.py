@@ -86,9 +86,9 @@ def test_sparse_external_data_larger_than_any_layer_is_refused_unread(seed: int 
 
 
 def test_a_message_about_a_node_names_the_file(tmp_path: Path) -> None:
-    broken = make([helper.make_node("Sin", ["x"], ["y"])], (1, 5, 8))
+    broken = make([helper.make_node("Tan", ["x"], ["y"])], (1, 5, 8))
     (tmp_path / "m.onnx").write_bytes(broken.SerializeToString())
-    assert refused(str(tmp_path / "m.onnx"), tmp_path).startswith(f"{tmp_path / 'm.onnx'}: node 'y' (Sin)")
+    assert refused(str(tmp_path / "m.onnx"), tmp_path).startswith(f"{tmp_path / 'm.onnx'}: node 'y' (Tan)")
 
 
 @pytest.mark.parametrize(
@@ -236,7 +236,7 @@ def test_a_graph_nested_without_end_is_refused(tmp_path: Path) -> None:
         ([node("Relu", ["x"], ["w"]), node("Relu", ["w"], ["y"])], "'w' is given twice"),
         ([node("Relu", ["x"], ["z"])], "output 'y' is made by no node"),
         ([node("Identity", ["w"], ["y"])], "does not depend on the input"),
-        ([node("NonMaxSuppression", ["x"], ["y"])], "'NonMaxSuppression' is not understood; known:"),
+        ([node("NonMaxSuppression", ["x"], ["y"])], "'NonMaxSuppression' is not understood"),
         ([node("Relu", ["x"], ["y"], domain="my.own")], "'my.own.Relu' is not understood"),
         ([node("Loop", ["", "", "x"], ["y"], body=EMPTY)], "loops are not supported"),
         ([node("If", ["x"], ["y"], then_branch=EMPTY, else_branch=EMPTY)], "its condition depends on the model's input"),
@@ -244,7 +244,6 @@ def test_a_graph_nested_without_end_is_refused(tmp_path: Path) -> None:
         ([node("Conv", ["x", "w"], ["y"])], "two dimensions of space"),
         ([node("Transpose", ["x"], ["t"], perm=[0, 0, 1]), node("Relu", ["t"], ["y"])], "is not an order"),
         ([node("Softmax", ["x"], ["y"], axis=7)], "axis 7 is not a dimension"),
-        ([node("Softmax", ["x"], ["y"], axis=1)], "not over whole rows"),
         ([node("Reshape", ["x", "shape"], ["r"]), node("Relu", ["r"], ["y"])], "cannot become"),
         ([node("Gemm", ["x", "w"], ["y"], transA=1)], "transA=1"),
         ([node("MatMul", ["w", "x"], ["y"])], "an activation first"),

@@ -6,7 +6,7 @@ Masks are causal or hide nothing; others, caches and grouped heads are refused: 
 from __future__ import annotations
 
 from accelsim.importers.from_onnx.call import OnnxCall
-from accelsim.importers.graph.attention import attention_of_heads, is_causal
+from accelsim.importers.graph.attention import attention_of_heads
 from accelsim.importers.graph.call import Value
 from accelsim.importers.graph.layout import View
 from accelsim.importers.graph.products import channel_vector, linear
@@ -87,10 +87,10 @@ def _heads(call: OnnxCall, views: list[View], mask: int, flag: str) -> View:
     """Attention whose mask is at an input, or causal by an attribute."""
     q, k, v = views
     given = call.optional_constant(mask)
-    causal = bool(call.node.integer(flag, 0)) or (given is not None and is_causal(call, given, q, k))
+    causal = bool(call.node.integer(flag, 0))
     if causal and q.shape[-2] != k.shape[-2]:
         call.refuse(f"causal attention of {q.shape[-2]} queries over {k.shape[-2]} keys is not supported; allowed: as many")
-    return attention_of_heads(call, q, k, v, call.node.number("scale", 0.0) or q.shape[-1] ** -0.5, causal)
+    return attention_of_heads(call, q, k, v, call.node.number("scale", 0.0) or q.shape[-1] ** -0.5, causal, given)
 
 
 def _only_first_output(call: OnnxCall) -> None:

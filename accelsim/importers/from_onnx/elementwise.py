@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -12,10 +13,11 @@ from accelsim.importers.from_onnx.call import OnnxCall
 from accelsim.importers.from_onnx.shapes import axes_of
 from accelsim.importers.from_onnx.windows import reduce_mean
 from accelsim.importers.graph.call import Value
-from accelsim.importers.graph.elementwise import masked, named_operation, operand_of, softmax_of, unary
+from accelsim.importers.graph.elementwise import named_operation, operand_of, slopes, softmax_of, unary
 from accelsim.importers.graph.expressions import gelu, gelu_by_tanh
-from accelsim.importers.graph.masks import hides
-from accelsim.importers.graph.values import Constant, Vector
+from accelsim.importers.graph.masks import hides, masked
+from accelsim.importers.graph.values import Constant, Plain, Vector
+from accelsim.ops.add import AddLayer
 from accelsim.ops.operation import VectorLayer
 
 
@@ -39,12 +41,34 @@ def hard_sigmoid(call: OnnxCall) -> Value:
     return unary(lambda x: np.clip(alpha * x + beta, 0, 1))(call)
 
 
+def with_slope(default: float, function: Callable[[Vector, float], Vector]) -> Callable[[OnnxCall], Value]:
+    """LeakyRelu and Elu: functions with one attribute."""
+
+    def compute(call: OnnxCall) -> Value:
+        alpha = call.node.number("alpha", default)
+        return unary(lambda x: function(x, alpha))(call)
+
+    return compute
+
+
+def prelu(call: OnnxCall) -> Value:
+    """PRelu."""
+    return slopes(call, call.constant(1))
+
+
+def total(call: OnnxCall) -> Value:
+    """Sum of any number of activations."""
+    views = [call.view(position) for position in range(len(call.values))]
+    name = call.node.path("add")
+    return Plain(reduce(lambda first, second: call.builder.pair(AddLayer, name, first, second), views))
+
+
 def where(call: OnnxCall) -> Value:
     """Where: a mask of scores, or on functions of one activation the guard of a softmax against rows that are masked out."""
     operands = [call.value(position) for position in range(3)]
     shown, other = operands[0], operands[2]
     if isinstance(shown, Constant) and isinstance(other, Constant) and hides(other.array) and not isinstance(operands[1], Constant):
-        return masked(call, 1, shown.array.astype(bool))
+        return masked(call, operands[1], shown.array.astype(bool))
     start = next((call.expression(position) for position in (1, 2) if not isinstance(operands[position], Constant)), None)
     if start is None:
         call.refuse("chooses between constants; allowed: at least one activation")

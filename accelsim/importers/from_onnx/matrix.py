@@ -7,7 +7,7 @@ from dataclasses import replace
 from accelsim.importers.from_onnx.call import OnnxCall
 from accelsim.importers.from_onnx.windows import paddings, pair
 from accelsim.importers.graph.layout import View
-from accelsim.importers.graph.products import channel_vector, convolve, linear, normalize_channels
+from accelsim.importers.graph.products import channel_vector, convolve, convolve_line, linear, normalize_channels
 from accelsim.importers.graph.values import Constant, Deferred, Padded
 from accelsim.importers.graph.windows import Convolution
 
@@ -32,10 +32,27 @@ def gemm(call: OnnxCall) -> Deferred:
 def convolution(call: OnnxCall) -> Deferred:
     """Conv: a 2-D convolution."""
     source = call.value(0)
+    if call.constant(1).array.ndim == 3:
+        result, bias = _line(call), call.optional_constant(2)
+        return result if bias is None else result.shifted(channel_vector(call, result, bias, flat=True), bias)
     read, factor = (source, 1.0) if isinstance(source, Padded) else call.with_factor(0)
     result = filtered(call, read, factor, call.constant(1))
     bias = call.optional_constant(2)
     return result if bias is None else result.shifted(channel_vector(call, result, bias, flat=True), bias)
+
+
+def _line(call: OnnxCall) -> Deferred:
+    """A convolution along one dimension."""
+    weights = call.constant(1)
+    node, taps = call.node, weights.array.shape[2]
+    (stride,), (dilation,) = (node.ints(name) or [1] for name in ("strides", "dilations"))
+    pads = node.ints("pads") or [0, 0]
+    if node.text("auto_pad", "NOTSET") not in ("NOTSET", "VALID", "") or len(pads) != 2 or min(*pads, stride - 1, dilation - 1) < 0:
+        call.refuse(f"strides, dilations and pads {pads} of a convolution along one dimension; allowed: pads of 0 or more")
+    view, factor = call.with_factor(0)
+    before, after = (0, pads[0]), (0, pads[1])
+    conv = Convolution(weights.array.shape[0], (1, taps), (1, stride), before, (1, dilation), node.integer("group", 1), after)
+    return convolve_line(call, view, factor, weights, conv)
 
 
 def filtered(call: OnnxCall, source: View | Padded, factor: float, weights: Constant) -> Deferred:

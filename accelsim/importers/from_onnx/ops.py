@@ -11,7 +11,7 @@ import numpy as np
 
 from accelsim.importers.from_onnx.attention import attention, multi_head_attention, packed_attention
 from accelsim.importers.from_onnx.call import OnnxCall
-from accelsim.importers.from_onnx.elementwise import clip, gelu_op, hard_sigmoid, named, reduction, softmax, where
+from accelsim.importers.from_onnx.elementwise import clip, gelu_op, hard_sigmoid, named, prelu, reduction, softmax, total, where, with_slope
 from accelsim.importers.from_onnx.matrix import batch_normalization, convolution, gemm
 from accelsim.importers.from_onnx.quantized import (
     dequantize,
@@ -23,7 +23,17 @@ from accelsim.importers.from_onnx.quantized import (
     quantize,
 )
 from accelsim.importers.from_onnx.views import cast, concat, expand, gather, reshape, same, shape_of, slice_, split, transpose
-from accelsim.importers.from_onnx.windows import global_average, pad, pool
+from accelsim.importers.from_onnx.windows import (
+    depth_to_space,
+    global_average,
+    group_normalization,
+    instance_normalization,
+    local_response,
+    pad,
+    pool,
+    resize,
+    transposed,
+)
 from accelsim.importers.graph.call import Value
 from accelsim.importers.graph.elementwise import UNARY, add, divide, joint, multiply, subtract, unary
 from accelsim.importers.graph.products import matmul
@@ -43,7 +53,15 @@ LAYERS: dict[str, Handler] = {
     "AveragePool": pool,
     "GlobalAveragePool": global_average,
     "Add": add,
+    "Sum": total,
     "Concat": concat,
+    "ConvTranspose": transposed,
+    "InstanceNormalization": instance_normalization,
+    "GroupNormalization": group_normalization,
+    "LRN": local_response,
+    "PRelu": prelu,
+    "Resize": resize,
+    "Upsample": resize,
 }
 NAMED: dict[str, Handler] = {
     name: named(kind, fields) for name, (kind, fields) in imported_by_name().items() if not name.startswith("aten.")
@@ -68,6 +86,8 @@ FUNCTIONS: dict[str, Handler] = {
     "Sub": subtract,
     "Mul": multiply,
     "Div": divide,
+    "LeakyRelu": with_slope(0.01, lambda x, slope: np.where(x < 0, slope * x, x)),
+    "Elu": with_slope(1.0, lambda x, slope: np.where(x < 0, slope * np.expm1(np.minimum(x, 0)), x)),
     "Pow": joint(np.power),
     "Min": joint(np.minimum),
     "Max": joint(np.maximum),
@@ -85,6 +105,7 @@ VIEWS: dict[str, Handler] = {
     "Slice": slice_,
     "Split": split,
     "Gather": gather,
+    "DepthToSpace": depth_to_space,
     "Expand": expand,
     "Identity": same,
     "Dropout": same,

@@ -21,7 +21,7 @@ from accelsim.importers.from_onnx.shapes import (
 from accelsim.importers.graph.call import Value
 from accelsim.importers.graph.lookups import look_up
 from accelsim.importers.graph.values import Constant, Indices, Plain
-from accelsim.importers.graph.views import index_of, moved, neighbours, parts, prepend
+from accelsim.importers.graph.views import concatenate, index_of, moved, neighbours, parts, reshaped
 
 
 def same(call: OnnxCall) -> Value:
@@ -54,7 +54,7 @@ def reshape(call: OnnxCall) -> Value:
         wanted = squeezed(node, shape, axes_of(node, call.arrays()))
     else:
         wanted = unsqueezed(node, shape, axes_of(node, call.arrays()) or [])
-    return replace(value, shape=wanted) if isinstance(value, Indices) else moved(call, lambda view: view.reshape(wanted))
+    return replace(value, shape=wanted) if isinstance(value, Indices) else reshaped(call, wanted)
 
 
 def transpose(call: OnnxCall) -> Value:
@@ -97,10 +97,11 @@ def slice_(call: OnnxCall) -> Value:
     cut = {axis: taken for axis, taken in slice_bounds(call.node, call.arrays(), shape).items() if taken != range(shape[axis])}
     if not cut:
         return call.value(0)
-    if len(cut) > 1 or next(iter(cut.values())).step != 1 or not len(next(iter(cut.values()))):
-        call.refuse(f"a part {list(cut.values())} of {shape}; allowed: neighbours along one dimension")
-    ((axis, taken),) = cut.items()
-    return Plain(neighbours(call, axis, taken.start, taken.stop))
+    if not all(cut.values()) or any(taken.step < 0 for taken in cut.values()):
+        call.refuse(f"a part {list(cut.values())} of {shape}; allowed: some elements, forwards")
+    for axis, taken in cut.items():
+        call.values[0] = Plain(neighbours(call, axis, taken))
+    return call.value(0)
 
 
 def split(call: OnnxCall) -> tuple[Value, ...]:
@@ -112,9 +113,9 @@ def split(call: OnnxCall) -> tuple[Value, ...]:
 
 
 def concat(call: OnnxCall) -> Value:
-    """Concat of trained rows before an activation."""
+    """Concat."""
     values = [call.value(position) for position in range(len(call.values))]
-    return prepend(call, values, call.axis("axis", 0, len(call.shape(len(values) - 1))))
+    return concatenate(call, values, call.axis("axis", 0, len(call.shape(len(values) - 1))))
 
 
 def shape_of(call: OnnxCall) -> Value:

@@ -27,6 +27,7 @@ from accelsim.importers.graph.expressions import Expression
 from accelsim.importers.graph.imported_graph import ImportedGraph
 from accelsim.importers.graph.recorder import GraphRecorder
 from accelsim.importers.graph.values import Constant, Deferred, Fused, Indices, Plain
+from accelsim.registry import suggest
 
 _FREE_CONSTANTS = 1 << 24  # elements that folding may make in all, besides some for each that the file holds
 _FOLDS_OF_A_WEIGHT = 16
@@ -118,6 +119,9 @@ class _Walk:
             return Indices(name, shape)
         if len(shape) == 4 and shape[0] == 1:
             return Plain(builder.image(name, *shape[1:]))
+        readers = self.readers.get(name, [])
+        if len(shape) == 3 and shape[0] == 1 and readers and all(node is not None and node.op == "Conv" for node in readers):
+            return Plain(builder.image(name, shape[1], 1, shape[2]).reshape(shape))
         if len(shape) == 3 and shape[0] == 1:
             return Plain(builder.tokens(name, *shape[1:]))
         if len(shape) == 2:
@@ -145,7 +149,7 @@ class _Walk:
             if isinstance(results, Expression) and len(self.readers.get(node.outputs[0], [])) != 1:
                 results = call.settled(results) or results
         else:
-            raise ImportModelError(f"{node.where}: operation {node.op!r} is not understood; known: {sorted(HANDLERS)}")
+            raise ImportModelError(f"{node.where}: operation {node.op!r} is not understood{suggest(node.op, HANDLERS)}")
         self._take(node, results if isinstance(results, tuple) else (results,))
 
     def _take(self, node: OnnxNode, results: tuple[Value, ...]) -> None:

@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
+
+import numpy as np
 
 from accelsim.importers.from_onnx.call import OnnxCall
 from accelsim.importers.from_onnx.shapes import axes_of, whole_numbers
 from accelsim.importers.graph.call import Value
+from accelsim.importers.graph.elementwise import group_norm
+from accelsim.importers.graph.products import convolve_transposed
 from accelsim.importers.graph.values import Padded, Plain
+from accelsim.importers.graph.views import moved
 from accelsim.importers.graph.windows import Pair, Pool
+from accelsim.ops.lrn import LrnLayer
 
 
 def pair(call: OnnxCall, name: str) -> Pair:
@@ -69,14 +76,85 @@ def pool(call: OnnxCall) -> Plain:
         call.refuse("its indices are an output; allowed: its values alone")
     taps, strides = (shape[0], shape[1]), pair(call, "strides")
     before, after = paddings(call, view.shape[2:], taps, strides)
-    if call.node.integer("ceil_mode", 0):
-        over = [(size + before[i] + after[i] - taps[i]) % strides[i] for i, size in enumerate(view.shape[2:])]
-        if any(over):
-            call.refuse("ceil_mode=1 adds windows that do not fit; allowed: windows that do")
     maximum = call.node.op == "MaxPool"
     counts = not maximum and bool(call.node.integer("count_include_pad", 0)) and any((*before, *after))
+    if call.node.integer("ceil_mode", 0):
+        over = [-(size + before[i] + after[i] - taps[i]) % strides[i] for i, size in enumerate(view.shape[2:])]
+        starts = [size + before[i] + after[i] + over[i] - taps[i] for i, size in enumerate(view.shape[2:])]
+        inside = [start < view.shape[2 + i] + before[i] for i, start in enumerate(starts)]  # a last window in the padding is left out
+        ends = [after[i] + (over[i] if inside[i] else 0) for i in (0, 1)]
+        if counts and tuple(ends) != after:
+            call.refuse("an average that counts its padding in windows past it is not supported")
+        after = (ends[0], ends[1])
     what = Pool("max_pool2d" if maximum else "avg_pool2d", taps, strides, before, after, counts)
     return Plain(call.builder.pool(call.node.path("max_pool" if maximum else "avg_pool"), view, what))
+
+
+def transposed(call: OnnxCall) -> Plain:
+    """ConvTranspose."""
+    if pair(call, "dilations") != (1, 1) or call.node.ints("output_shape") or len(call.shape(0)) != 4:
+        call.refuse("a transposed convolution with dilations or an output_shape, or not of an image, is not supported")
+    weights = call.constant(1)
+    strides, extra = pair(call, "strides"), call.node.ints("output_padding") or [0, 0]
+    before, after = paddings(call, call.shape(0)[2:], (1, 1), strides)
+    if call.node.text("auto_pad", "NOTSET") not in ("NOTSET", "VALID", "") or len(extra) != 2:
+        call.refuse("auto_pad of a transposed convolution is not supported; allowed: pads")
+    more = (extra[0] + before[0] - after[0], extra[1] + before[1] - after[1])
+    bias, groups = call.optional_constant(2), call.node.integer("group", 1)
+    return Plain(convolve_transposed(call, call.view(0), weights, bias, strides, before, more, groups))
+
+
+def local_response(call: OnnxCall) -> Plain:
+    """LRN."""
+    if not call.node.has("size"):
+        call.refuse("has no size")
+    size, alpha = call.node.integer("size", 1), call.node.number("alpha", 1e-4)
+    fields = {"size": size, "alpha": alpha, "beta": call.node.number("beta", 0.75), "bias": call.node.number("bias", 1.0)}
+    return Plain(call.builder.channel_operation(LrnLayer, call.node.path("lrn"), call.view(0), 1, **fields))
+
+
+def instance_normalization(call: OnnxCall) -> Value:
+    """InstanceNormalization."""
+    return group_norm(call, call.shape(0)[1], call.constant(1), call.constant(2))
+
+
+def group_normalization(call: OnnxCall) -> Value:
+    """GroupNormalization with a factor and a term per channel (opset 21)."""
+    return group_norm(call, call.node.integer("num_groups", 1), call.constant(1), call.constant(2))
+
+
+def resize(call: OnnxCall) -> Value:
+    """Resize and Upsample of an image: to the nearest by whole factors, or bilinear."""
+    shape, old = call.shape(0), call.node.op == "Upsample" or call.node.opset < 11
+    scales, sizes = call.optional_constant(1 if old else 2), call.optional_constant(3) if not old else None
+    if len(shape) != 4:
+        call.refuse(f"resizes {shape}; allowed: an image (1, C, H, W)")
+    if sizes is not None and sizes.array.size:
+        size = tuple(whole_numbers(call.node, sizes.array))
+    elif scales is not None and scales.array.size == 4:
+        size = tuple(int(np.floor(old_size * float(scale))) for old_size, scale in zip(shape, scales.array, strict=True))
+    else:
+        call.refuse("has neither sizes nor a scale for each of four dimensions")
+    mode, place = call.node.text("mode", "nearest"), call.node.text("coordinate_transformation_mode", "asymmetric" if old else "half_pixel")
+    if len(size) != 4 or size[:2] != shape[:2]:
+        call.refuse(f"resizes {shape} to {size}; allowed: height and width")
+    times = (size[2] // shape[2], size[3] // shape[3])
+    if mode == "nearest" and size[2:] == (times[0] * shape[2], times[1] * shape[3]) and place in ("asymmetric", "half_pixel"):
+        return moved(call, lambda view: view.repeat(2, times[0], each=True).repeat(3, times[1], each=True))
+    corners: dict[str, Literal["edges", "centres"]] = {"half_pixel": "edges", "pytorch_half_pixel": "edges", "align_corners": "centres"}
+    if mode != "linear" or place not in corners:
+        call.refuse(f"mode {mode!r} by {place!r} to {size}; allowed: nearest by whole factors, linear by {sorted(corners)}")
+    return Plain(call.builder.resize(call.node.path("resize"), call.view(0), (size[2], size[3]), corners[place]))
+
+
+def depth_to_space(call: OnnxCall) -> Value:
+    """DepthToSpace: channels to positions."""
+    (batch, channels, height, width), r = call.shape(0), call.node.integer("blocksize", 1)
+    depth_first = call.node.text("mode", "DCR") == "DCR"
+    inner = (r, r, channels // r**2) if depth_first else (channels // r**2, r, r)
+    order = (0, 3, 4, 1, 5, 2) if depth_first else (0, 1, 4, 2, 5, 3)
+    result = (batch, channels // r**2, height * r, width * r)
+    return moved(call, lambda view: view.reshape((batch, *inner, height, width)).permute(order).reshape(result))
 
 
 def global_average(call: OnnxCall) -> Plain:

@@ -10,6 +10,7 @@ import math
 import operator
 from collections.abc import Mapping
 from dataclasses import replace
+from types import NoneType
 from typing import Any
 
 import torch
@@ -19,7 +20,7 @@ from accelsim.errors import ImportModelError
 from accelsim.importers.from_torch.call import TorchCall
 from accelsim.importers.from_torch.node import IGNORED, TorchNode, functional
 from accelsim.importers.from_torch.ops import CUT, EPILOGUE, HANDLERS, VIEWS
-from accelsim.importers.from_torch.values import Known
+from accelsim.importers.from_torch.values import NUMBER_TYPES, Known
 from accelsim.importers.graph.builder import GraphBuilder
 from accelsim.importers.graph.call import Value
 from accelsim.importers.graph.expressions import Expression
@@ -98,6 +99,8 @@ class _Walk:
             return Known(stored[spec.target], (spec.target,))
         if spec.kind is InputKind.CONSTANT_TENSOR:
             return Known(self.program.constants[spec.target])
+        if spec.kind is InputKind.USER_INPUT and isinstance(node.meta.get("val"), (*NUMBER_TYPES, NoneType)):
+            return Known(node.meta["val"])  # an argument that the export fixed, such as use_cache
         if spec.kind is not InputKind.USER_INPUT or not isinstance(node.meta.get("val"), torch.Tensor):
             raise ImportModelError(f"{node.name}: an input of kind {spec.kind.name} is not understood; allowed: tensors")
         value: torch.Tensor = node.meta["val"]
@@ -106,9 +109,13 @@ class _Walk:
             return Known(torch.full(shape, self.fill[node.name], dtype=value.dtype))
         if not value.is_floating_point():
             return Indices(node.name, shape)
-        if len(shape) not in (3, 4) or shape[0] != 1:
-            allowed = "(1, channels, height, width) or (1, rows, width)"
+        if len(shape) not in (2, 3, 4) or shape[0] != 1:
+            allowed = "(1, channels, height, width), (1, rows, width) or (1, width)"
             raise ImportModelError(f"input {node.name!r} has shape {shape}; allowed: {allowed}")
+        if len(shape) == 2:
+            return Plain(builder.tokens(node.name, *shape).reshape(shape))
+        if len(shape) == 3 and all(str(reader.target).startswith("aten.conv1d") for reader in TorchNode(node).readers):
+            return Plain(builder.image(node.name, shape[1], 1, shape[2]).reshape(shape))
         return Plain(builder.image(node.name, *shape[1:]) if len(shape) == 4 else builder.tokens(node.name, *shape[1:]))
 
     def _outputs(self, node: TorchNode) -> tuple[str, ...]:
@@ -131,7 +138,7 @@ class _Walk:
         if all(isinstance(self.values[source.name], Known) for source in fx.all_input_nodes):
             return self._fold(node)
         if node.target not in HANDLERS:
-            raise ImportModelError(f"{node.where}: operation {str(fx.target)!r} is not understood; known: {sorted(HANDLERS)}")
+            raise ImportModelError(f"{node.where}: operation {str(fx.target)!r} is not understood{suggest(str(fx.target), HANDLERS)}")
         source = self._changed(node) if in_place else None
         call = TorchCall(node, self.values, self.recorder, lambda position: self._is_sole(fx.args[position]))
         with call.fitting("arguments"):

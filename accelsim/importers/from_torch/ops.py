@@ -12,14 +12,25 @@ import numpy as np
 
 from accelsim.importers.from_torch import views, windows
 from accelsim.importers.from_torch.call import TorchCall
-from accelsim.importers.graph.attention import attention_of_heads, is_causal
+from accelsim.importers.graph.attention import attention_of_heads
 from accelsim.importers.graph.call import Call, Value
-from accelsim.importers.graph.elementwise import UNARY, add, divide, joint, masked, multiply, named_operation, softmax_of, subtract, unary
+from accelsim.importers.graph.elementwise import (
+    UNARY,
+    add,
+    divide,
+    joint,
+    multiply,
+    named_operation,
+    slopes,
+    softmax_of,
+    subtract,
+    unary,
+)
 from accelsim.importers.graph.expressions import Expression
 from accelsim.importers.graph.lookups import look_up
-from accelsim.importers.graph.masks import hides
+from accelsim.importers.graph.masks import hides, masked
 from accelsim.importers.graph.products import channel_vector, linear, matmul
-from accelsim.importers.graph.values import Constant, Deferred, Indices, Plain
+from accelsim.importers.graph.values import Constant, Deferred, Indices, Plain, Vector
 from accelsim.ops.catalog import imported_by_name
 from accelsim.ops.layernorm import LayerNormLayer
 from accelsim.ops.operation import VectorLayer
@@ -52,11 +63,10 @@ def _attention(call: TorchCall) -> Plain:
     mask, scale, causal = call.get(3, "attn_mask"), call.get(6, "scale"), bool(call.get(5, "is_causal", False))
     if mask is not None and not isinstance(mask, Constant):
         call.refuse(f"a mask that is {mask!r}; allowed: one that is known")
-    causal = causal or (mask is not None and is_causal(call, mask, query, key))
     if causal and query.shape[-2] != key.shape[-2]:
         call.refuse(f"causal attention of {query.shape[-2]} queries over {key.shape[-2]} keys is not supported; allowed: as many")
     factor = query.shape[-1] ** -0.5 if scale is None else float(scale)
-    return Plain(attention_of_heads(call, query, key, value, factor, causal))
+    return Plain(attention_of_heads(call, query, key, value, factor, causal, mask))
 
 
 def _embedding(call: TorchCall) -> Plain:
@@ -73,7 +83,7 @@ def _masked_fill(call: TorchCall) -> Value:
     array = value.array if isinstance(value, Constant) else np.array(value)
     if hidden.array.dtype.kind != "b" or not hides(array):
         call.refuse(f"fills with {array}; allowed: a mask of scores, with a number low enough to suppress them")
-    return masked(call, 0, ~hidden.array)
+    return masked(call, call.value(0), ~hidden.array)
 
 
 def _where(call: TorchCall) -> Value:
@@ -81,7 +91,7 @@ def _where(call: TorchCall) -> Value:
     shown, other = call.optional(0), call.optional(2)
     if not isinstance(shown, Constant) or not isinstance(other, Constant) or not hides(other.array):
         call.refuse("a choice of anything but scores by a known mask is not supported")
-    return masked(call, 1, shown.array.astype(bool))
+    return masked(call, call.value(1), shown.array.astype(bool))
 
 
 def _without_alpha(function: Callable[[Call], Value]) -> Callable[[TorchCall], Value]:
@@ -122,6 +132,15 @@ def _softmax(call: TorchCall) -> Plain:
     return softmax_of(call, call.get(1, "dim"))
 
 
+def _with_slope(call: TorchCall, default: float, function: Callable[[Vector, float], Vector]) -> Value:
+    """A function with one number of its own; what else the call says must be what it says by default."""
+    number = float(call.get(1, "negative_slope", default))
+    others = [call.get(position, "", 0) for position in (2, 3)]
+    if any(other not in (0, 1, 20) for other in others):
+        call.refuse(f"{call.node.fx.target} with {others} is not supported; allowed: their defaults")
+    return unary(lambda x: function(x, number))(call)
+
+
 def _clip(low: float | None, high: float | None, name: str) -> Callable[[TorchCall], Value]:
     """Each element held between bounds that the call may state otherwise."""
 
@@ -155,6 +174,8 @@ VIEWS: dict[str, Callable[[TorchCall], Value | tuple[Value, ...]]] = {
     "aten.transpose.int": views.transpose,
     "aten.permute.default": views.permute,
     "aten.t.default": views.turn,
+    "aten.expand.default": views.expand,
+    "aten.expand_as.default": views.expand,
     **dict.fromkeys(
         (
             "aten.view.default",
@@ -166,12 +187,15 @@ VIEWS: dict[str, Callable[[TorchCall], Value | tuple[Value, ...]]] = {
             "aten.squeeze.default",
             "aten.squeeze.dim",
             "aten.squeeze.dims",
-            "aten.expand.default",
+            "aten.view_as.default",
+            "aten.reshape_as.default",
             "aten.contiguous.default",
             "aten.clone.default",
             "aten.alias.default",
             "aten.detach.default",
             "aten.to.dtype",
+            "aten.to.dtype_layout",
+            "aten.to.device",
             "aten._to_copy.default",
         ),
         views.same_elements,
@@ -201,6 +225,13 @@ HANDLERS: dict[str, Callable[[TorchCall], Value | tuple[Value, ...]]] = {
     "aten.scaled_dot_product_attention.default": _attention,
     "aten.conv2d.default": windows.conv2d,
     "aten.conv2d.padding": windows.conv2d,
+    "aten.conv1d.default": windows.conv2d,
+    "aten.conv1d.padding": windows.conv2d,
+    "aten.conv_transpose2d.input": windows.conv_transpose2d,
+    "aten.group_norm.default": windows.group_norm,
+    "aten.instance_norm.default": windows.instance_norm,
+    "aten.upsample_bilinear2d.vec": windows.upsample_bilinear,
+    "aten.upsample_bilinear2d.default": windows.upsample_bilinear,
     "aten.convolution.default": windows.convolution,
     "aten.pad.default": windows.pad,
     "aten.constant_pad_nd.default": windows.pad,
@@ -209,6 +240,7 @@ HANDLERS: dict[str, Callable[[TorchCall], Value | tuple[Value, ...]]] = {
     "aten.avg_pool2d.default": windows.avg_pool2d,
     "aten.adaptive_avg_pool2d.default": windows.adaptive_avg_pool2d,
     "aten._adaptive_avg_pool2d.default": windows.adaptive_avg_pool2d,
+    "aten.adaptive_avg_pool1d.default": windows.adaptive_avg_pool1d,
     "aten.mean.dim": windows.mean,
     "aten.cat.default": views.cat,
     "aten.embedding.default": _embedding,
@@ -226,13 +258,23 @@ HANDLERS: dict[str, Callable[[TorchCall], Value | tuple[Value, ...]]] = {
     "aten.clamp.default": _clip(None, None, "clip"),
     "aten.clamp_min.default": _clip(None, None, "clip"),
     "aten.clip.default": _clip(None, None, "clip"),
+    "aten.leaky_relu.default": lambda call: _with_slope(call, 0.01, lambda x, slope: np.where(x < 0, slope * x, x)),
+    "aten.elu.default": lambda call: _with_slope(call, 1.0, lambda x, slope: np.where(x < 0, slope * np.expm1(np.minimum(x, 0)), x)),
+    "aten.softplus.default": lambda call: _with_slope(call, 1.0, lambda x, beta: np.logaddexp(0, beta * x) / beta),
+    "aten.prelu.default": lambda call: slopes(call, call.constant(1)),
+    "aten.pixel_shuffle.default": views.pixel_shuffle,
+    "aten.pixel_unshuffle.default": views.pixel_unshuffle,
+    "aten.channel_shuffle.default": views.channel_shuffle,
+    "aten.roll.default": views.roll,
+    "aten.upsample_nearest2d.vec": views.upsample_nearest,
+    "aten.upsample_nearest2d.default": views.upsample_nearest,
     "aten.hardsigmoid.default": unary(lambda x: np.clip(x / 6 + 0.5, 0, 1)),
     "aten.pow.Tensor_Scalar": joint(np.power),
     **{
         f"aten.{name}.default": unary(UNARY[op])
         for name, op in {
             "sigmoid": "Sigmoid", "tanh": "Tanh", "erf": "Erf", "exp": "Exp", "sqrt": "Sqrt", "reciprocal": "Reciprocal", "neg": "Neg",
-            "abs": "Abs",
+            "abs": "Abs", "log": "Log", "sin": "Sin", "cos": "Cos",
         }.items()
     },
     "aten.rsqrt.default": unary(lambda x: 1 / np.sqrt(x)),

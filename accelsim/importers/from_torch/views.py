@@ -7,7 +7,7 @@ from dataclasses import replace
 from accelsim.importers.from_torch.call import TorchCall
 from accelsim.importers.graph.call import Value
 from accelsim.importers.graph.values import Indices, Plain
-from accelsim.importers.graph.views import index_of, moved, neighbours, parts, prepend
+from accelsim.importers.graph.views import concatenate, index_of, moved, neighbours, parts, reshaped
 
 
 def same_elements(call: TorchCall) -> Value:
@@ -17,7 +17,13 @@ def same_elements(call: TorchCall) -> Value:
         return replace(value, shape=shape)
     if not call.node.fx.meta["val"].is_floating_point():
         call.refuse(f"a cast to {call.node.fx.meta['val'].dtype} is not supported; allowed: floating-point types")
-    return call.value(0) if call.shape(0) == shape else moved(call, lambda view: view.reshape(shape))
+    return call.value(0) if call.shape(0) == shape else reshaped(call, shape)
+
+
+def expand(call: TorchCall) -> Value:
+    """Dimensions of one element repeated."""
+    shape = call.output
+    return call.value(0) if call.shape(0) == shape else moved(call, lambda view: view.expand(shape))
 
 
 def dropout(call: TorchCall) -> Value:
@@ -57,9 +63,9 @@ def slice_(call: TorchCall) -> Value:
     taken = range(size)[slice(call.get(2, "start"), call.get(3, "end"), call.get(4, "step", 1))]
     if taken == range(size):
         return call.value(0)
-    if taken.step != 1 or not taken:
-        call.refuse(f"a part {taken} of {size}; allowed: neighbours")
-    return Plain(neighbours(call, dim % len(shape), taken.start, taken.stop))
+    if not taken:
+        call.refuse(f"a part {taken} of {size} is empty")
+    return Plain(neighbours(call, dim % len(shape), taken))
 
 
 def split(call: TorchCall) -> tuple[Value, ...]:
@@ -82,6 +88,51 @@ def unbind(call: TorchCall) -> tuple[Value, ...]:
     return tuple(Plain(index_of(call, dim % len(shape), index)) for index in range(shape[dim]))
 
 
+def pixel_shuffle(call: TorchCall) -> Value:
+    """Channels to positions: (C r r, H, W) to (C, H r, W r)."""
+    (_, channels, height, width), r = call.shape(0), call.get(1, "upscale_factor")
+    apart = (1, channels // r**2, r, r, height, width)
+    return moved(call, lambda view: view.reshape(apart).permute((0, 1, 4, 2, 5, 3)).reshape(call.output))
+
+
+def pixel_unshuffle(call: TorchCall) -> Value:
+    """Positions to channels: (C, H r, W r) to (C r r, H, W)."""
+    (_, channels, height, width), r = call.shape(0), call.get(1, "downscale_factor")
+    apart = (1, channels, height // r, r, width // r, r)
+    return moved(call, lambda view: view.reshape(apart).permute((0, 1, 3, 5, 2, 4)).reshape(call.output))
+
+
+def channel_shuffle(call: TorchCall) -> Value:
+    """Channels of groups side by side in turn."""
+    (_, channels, *image), groups = call.shape(0), call.get(1, "groups")
+    apart = (1, groups, channels // groups, *image)
+    return moved(call, lambda view: view.reshape(apart).transpose(1, 2).reshape(call.output))
+
+
+def roll(call: TorchCall) -> Value:
+    """Indices of some dimensions moved on, the last of them to the front."""
+    view, shifts, dims = call.view(0), call.get(1, "shifts"), call.get(2, "dims", [])
+    if len(shifts) != len(dims):
+        call.refuse("a roll of the flattened activation is not supported; allowed: of dimensions")
+    for shift, dim in zip(shifts, dims, strict=True):
+        size = view.shape[dim]
+        first = -shift % size
+        if first:
+            name = call.node.path("roll")
+            halves = [call.builder.narrowed(name, view, dim % len(view.shape), part) for part in (range(first, size), range(first))]
+            view = call.builder.join(name, halves, dim)
+    return Plain(view)
+
+
+def upsample_nearest(call: TorchCall) -> Value:
+    """Each position repeated, by whole factors."""
+    shape, output = call.shape(0), call.output
+    times = [new // old for new, old in zip(output, shape, strict=True)]
+    if [old * factor for old, factor in zip(shape, times, strict=True)] != list(output):
+        call.refuse(f"an up-sampling of {shape} to {output}; allowed: by whole factors")
+    return moved(call, lambda view: view.repeat(2, times[2], each=True).repeat(3, times[3], each=True))
+
+
 def cat(call: TorchCall) -> Value:
-    """Trained rows before an activation."""
-    return prepend(call, call.get(0, "tensors"), call.get(1, "dim", 0))
+    """A concatenation."""
+    return concatenate(call, call.get(0, "tensors"), call.get(1, "dim", 0))

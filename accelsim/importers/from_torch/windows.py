@@ -5,14 +5,15 @@ Padding of its own (an uneven one, as TensorFlow's) is taken only into the convo
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from accelsim.importers.from_torch.call import TorchCall
 from accelsim.importers.graph.call import Value
+from accelsim.importers.graph.elementwise import group_norm as normalize_groups
 from accelsim.importers.graph.elementwise import mean_of_rows
-from accelsim.importers.graph.products import channel_vector, convolve, normalize_channels
+from accelsim.importers.graph.products import channel_vector, convolve, convolve_line, convolve_transposed, normalize_channels
 from accelsim.importers.graph.values import Constant, Deferred, Padded, Plain
 from accelsim.importers.graph.windows import Convolution, Pair, Pool
 
@@ -22,23 +23,69 @@ def conv2d(call: TorchCall) -> Deferred:
     return _convolution(call, call.get(5, "dilation", [1]), call.get(6, "groups", 1))
 
 
-def convolution(call: TorchCall) -> Deferred:
+def conv_transpose2d(call: TorchCall) -> Plain:
+    """A transposed convolution."""
+    return _transposed(call, call.get(5, "output_padding", [0]), call.get(6, "groups", 1), call.get(7, "dilation", [1]))
+
+
+def _transposed(call: TorchCall, extra: Any, groups: int, dilations: Any) -> Plain:
+    if _pair(dilations) != (1, 1) or len(call.shape(0)) != 4:
+        call.refuse(f"a transposed convolution of {call.shape(0)} with dilation {dilations}; allowed: an image, without")
+    strides, padding = _pair(call.get(3, "stride", [1])), _pair(call.get(4, "padding", [0]))
+    bias = call.optional_constant(2)
+    return Plain(convolve_transposed(call, call.view(0), call.constant(1), bias, strides, padding, _pair(extra), groups))
+
+
+def group_norm(call: TorchCall) -> Value:
+    """A group norm."""
+    return normalize_groups(call, call.get(1, "num_groups"), call.optional_constant(2), call.optional_constant(3))
+
+
+def instance_norm(call: TorchCall) -> Value:
+    """An instance norm by the moments of its input."""
+    if not call.get(5, "use_input_stats"):
+        call.refuse("an instance norm with stored moments is not supported")
+    return normalize_groups(call, call.shape(0)[1], call.optional_constant(1), call.optional_constant(2))
+
+
+def upsample_bilinear(call: TorchCall) -> Value:
+    """A bilinear interpolation."""
+    size = call.output[2:]
+    if size == call.shape(0)[2:]:
+        return call.value(0)
+    corners: Literal["edges", "centres"] = "centres" if call.get(2, "align_corners") else "edges"
+    return Plain(call.builder.resize(call.node.path("resize"), call.view(0), (size[0], size[1]), corners))
+
+
+def convolution(call: TorchCall) -> Deferred | Plain:
     """The same as decomposed programs have it."""
     if call.get(6, "transposed"):
-        call.refuse("a transposed convolution is not supported")
+        return _transposed(call, call.get(7, "output_padding"), call.get(8, "groups"), call.get(5, "dilation"))
     return _convolution(call, call.get(5, "dilation"), call.get(8, "groups"))
 
 
 def _convolution(call: TorchCall, dilations: Any, groups: int) -> Deferred:
     weights, bias, source = call.constant(1), call.optional_constant(2), call.value(0)
-    if weights.array.ndim != 4:
-        call.refuse(f"weights of shape {weights.array.shape}; allowed: two dimensions of space")
+    if weights.array.ndim not in (3, 4):
+        call.refuse(f"weights of shape {weights.array.shape}; allowed: one or two dimensions of space")
+    if weights.array.ndim == 3:
+        result = _line(call, weights, dilations, groups)
+        return result if bias is None else result.shifted(channel_vector(call, result, bias, flat=True), bias)
     taps, dilation = (weights.array.shape[2], weights.array.shape[3]), _pair(dilations)
     before, after = _padding(call.get(4, "padding", [0]), taps, dilation)
     conv = Convolution(weights.array.shape[0], taps, _pair(call.get(3, "stride", [1])), before, dilation, groups, after)
     read, factor = (source, 1.0) if isinstance(source, Padded) else call.with_factor(0)
     result = convolve(call, read, factor, weights, conv)
     return result if bias is None else result.shifted(channel_vector(call, result, bias, flat=True), bias)
+
+
+def _line(call: TorchCall, weights: Constant, dilations: Any, groups: int) -> Deferred:
+    taps, dilation = (1, weights.array.shape[2]), (1, _pair(dilations)[1])
+    given = call.get(4, "padding", [0])
+    before, after = _padding(given if isinstance(given, str) else [0, _pair(given)[1]], taps, dilation)
+    strides = (1, _pair(call.get(3, "stride", [1]))[1])
+    view, factor = call.with_factor(0)
+    return convolve_line(call, view, factor, weights, Convolution(weights.array.shape[0], taps, strides, before, dilation, groups, after))
 
 
 def pad(call: TorchCall) -> Padded | Value:
@@ -49,9 +96,11 @@ def pad(call: TorchCall) -> Padded | Value:
     if not any(sizes):
         return call.value(0)
     view = call.view(0)
-    if mode != "constant" or value not in (None, 0) or len(view.shape) != 4 or len(sizes) > 4 or min(sizes) < 0:
-        call.refuse(f"a pad by {sizes} of mode {mode!r} is not supported; allowed: zeros around an image")
+    if mode != "constant" or len(view.shape) != 4 or len(sizes) > 4 or min(sizes) < 0:
+        call.refuse(f"a pad by {sizes} of mode {mode!r} is not supported; allowed: positions of one value around an image")
     left, right, top, bottom = (*sizes, 0, 0)[:4]
+    if value not in (None, 0):
+        return Plain(call.builder.pad(call.node.path("pad"), view, (top, left), (bottom, right), float(value)))
     return Padded(view, (top, left), (bottom, right))
 
 
@@ -76,6 +125,16 @@ def adaptive_avg_pool2d(call: TorchCall) -> Plain:
         call.refuse(f"{places} averages of an image of {image} have unequal windows; allowed: its divisors")
     taps = (image[0] // places[0], image[1] // places[1])
     return Plain(call.builder.pool(call.node.path("pool"), call.view(0), Pool("avg_pool2d", taps, taps)))
+
+
+def adaptive_avg_pool1d(call: TorchCall) -> Plain:
+    """Averages of equal windows along the last dimension."""
+    (batch, channels, length), places = call.shape(0), _pair(call.get(1, "output_size"))[1]
+    if length % places:
+        call.refuse(f"{places} averages of {length} positions have unequal windows; allowed: its divisors")
+    taps = (1, length // places)
+    line = call.builder.reshaped(call.node.path("pool"), call.view(0), (batch, channels, 1, length))
+    return Plain(call.builder.pool(call.node.path("pool"), line, Pool("avg_pool2d", taps, taps)).reshape(call.output))
 
 
 def mean(call: TorchCall) -> Value:
@@ -118,6 +177,8 @@ def _pool(call: TorchCall, op: Any, ceil: bool, count: bool) -> Plain:
     image, taps = _image_of(call), _pair(call.get(1, "kernel_size"))
     strides, before = _pair(call.get(2, "stride") or list(taps)), _pair(call.get(3, "padding", [0]))
     after = before
+    if ceil and before == (0, 0):  # a window larger than the image reads the image
+        taps = (min(taps[0], image[0]), min(taps[1], image[1]))
     if ceil:
         top = _places(image[0], taps[0], strides[0], before[0])
         left = _places(image[1], taps[1], strides[1], before[1])

@@ -1,7 +1,7 @@
 """Layers of a trace, built from operations on views: the part of importing that knows no framework.
 
-A view must lie in memory as the layer vocabulary can say it: whole rows, heads as columns or as matrices. Anything else is an
-ImportModelError, because a silent copy would be traffic that the simulator does not charge.
+A view that lies in memory as the layer vocabulary can say it (whole rows, heads as columns or as matrices, an image) is free. Any other is
+copied by a move, which is a layer, so its traffic and its time are charged.
 """
 
 from __future__ import annotations
@@ -10,15 +10,22 @@ import math
 from collections.abc import Sequence
 from typing import Any, Literal, TypeVar
 
+import numpy as np
+
 from accelsim.errors import ImportModelError
 from accelsim.formats.float32 import Float32Format
+from accelsim.importers.graph.copies import Order, Source, loops_of
 from accelsim.importers.graph.layout import View, axis_dim, whole
-from accelsim.importers.graph.readings import Extent, Split, flattened_image, heads_of, image_layout, is_rows
+from accelsim.importers.graph.readings import Extent, Split, covers, flattened_image, heads_of, image_layout, is_rows
 from accelsim.importers.graph.windows import Convolution, Pool
-from accelsim.ops.add import AddLayer
 from accelsim.ops.clip import ClipLayer
+from accelsim.ops.concat import ConcatLayer
 from accelsim.ops.embed import EmbedLayer
+from accelsim.ops.move import MoveLayer
+from accelsim.ops.pad import PadLayer
+from accelsim.ops.pair import PairLayer
 from accelsim.ops.pool import PoolLayer
+from accelsim.ops.resize import ResizeLayer
 from accelsim.ops.softmax import SoftmaxLayer
 from accelsim.trace.layers import (
     ConvLayer,
@@ -45,6 +52,8 @@ class GraphBuilder:
         self._layers: dict[str, Layer] = {}
         self._extents: dict[str, Extent] = {}
         self._splits: dict[str, Split] = {}  # how the heads of a produced tensor lie, once a reader has said so
+        self._copies: dict[tuple[View, Order], View] = {}
+        self._joins: dict[tuple[tuple[View, ...], int], View] = {}
         self._bits = activation_bits
         self._residual_bits = residual_bits
 
@@ -75,7 +84,7 @@ class GraphBuilder:
             whole_image = Convolution(outputs, (height, width), (1, 1), (0, 0), (1, 1), 1)
             return self.conv2d(name, image, whole_image, bias).reshape((*view.shape[:-1], outputs))
         reduction, positions = view.shape[-1], math.prod(view.shape[:-1])
-        self._require_matrix(name, view)
+        view = self._matrix(name, view)
         bounds = LoopBounds(K=outputs, C=reduction, OX=positions)
         layer = self._make(
             GemmLayer, name=name, inputs=(view.producer,), output=self._shape(1, positions, outputs), bounds=bounds, bias=bias,
@@ -93,12 +102,13 @@ class GraphBuilder:
             K=conv.outputs // conv.groups, C=channels // conv.groups, OY=oy, OX=ox, FY=conv.taps[0], FX=conv.taps[1], G=conv.groups
         )
         depthwise = per_group.G > 1 and per_group.C == 1 and per_group.K == 1
+        view, layout = self._image(name, view)
         layer = self._make(
             ConvLayer, name=name, op="depthwise_conv2d" if depthwise else "conv2d", inputs=(view.producer,), bounds=per_group, bias=bias,
             output=self._shape(1, oy * ox, conv.outputs), weight=WeightRecord(format=Float32Format(), k=per_group.k, n=conv.outputs),
             strides=conv.strides, padding=conv.padding, padding_end=None if far == conv.padding else far, dilation=conv.dilation,
             image=(height, width),
-            input_layout=self._image_layout(name, view),
+            input_layout=layout,
         )  # fmt: skip
         written = self._add(layer, Extent(1, oy * ox, conv.outputs))
         return written.reshape((1, oy, ox, conv.outputs)).permute((0, 3, 1, 2))
@@ -106,38 +116,46 @@ class GraphBuilder:
     def matmul(self, name: str, a: View, b: View) -> View:
         """(..., H, m, k) x (..., H, k, n), the leading dimensions equal."""
         m, k, n = a.shape[-2], a.shape[-1], b.shape[-1]
-        heads = math.prod(a.shape[:-2])
+        heads, shape = math.prod(a.shape[:-2]), (*a.shape[:-1], n)
         if a.shape[:-2] != b.shape[:-2] or b.shape[-2] != k:
             raise ImportModelError(
                 f"{name}: operands of shapes {a.shape} and {b.shape} cannot be multiplied (broadcasting is not supported)"
             )
-        split_a, _ = self._operand(name, a.reshape((heads, m, k)))
-        split_b, transposed = self._operand(name, b.reshape((heads, k, n)), may_transpose=True)
+        a, split_a, _ = self._operand(name, self.reshaped(name, a, (heads, m, k)))
+        b, split_b, transposed = self._operand(name, self.reshaped(name, b, (heads, k, n)), may_transpose=True)
         layer = self._make(
             MatmulLayer, name=name, inputs=(a.producer, b.producer), bounds=LoopBounds(K=n, C=k, OX=m, G=heads), a=Operand(split=split_a),
             b=Operand(split=split_b), transposed_b=transposed, merge="groups", output=self._shape(heads, m, n),
         )  # fmt: skip
-        return self._add(layer, Extent(heads, m, n)).reshape((*a.shape[:-1], n))
+        return self._add(layer, Extent(heads, m, n)).reshape(shape)
 
-    def scale(self, name: str, view: View, factor: float) -> View:
-        """A factor on a matmul's whole output, folded into it."""
-        layer = self._layers.get(view.producer)
-        if not isinstance(layer, MatmulLayer):
-            raise ImportModelError(f"{name}: a multiplication by {factor} of anything but an attention product is not supported")
+    def scale(self, view: View, factor: float) -> View:
+        """A factor on a product of two activations, folded into it."""
+        layer = self._layers[view.producer]
+        assert isinstance(layer, MatmulLayer)  # called by the product that made it
         self._replace(layer, scale=layer.scale * factor)
         return view
 
-    def softmax(self, name: str, view: View, dim: int, causal: bool = False) -> View:
-        """Softmax over the last dimension, which must be the whole columns; `causal`: of each row up to its own column."""
+    def softmax(self, name: str, view: View, dim: int, causal: bool = False, bias_groups: int = 0) -> View:
+        """Softmax over a dimension; `causal`: of each row up to its own column; `bias_groups`: matrices added to the scores first."""
+        rank = len(view.dims)
+        if dim % rank != rank - 1:
+            turned = self.softmax(name, view.transpose(dim, -1), -1, causal)
+            return turned.transpose(dim, -1)
         extent = self._extents[view.producer]
-        if dim % len(view.dims) != len(view.dims) - 1 or view.dims[-1] != axis_dim("column", extent.columns):
-            raise ImportModelError(f"{name}: softmax over dimension {dim} of {view.shape} is not over whole rows")
-        return self._elementwise(SoftmaxLayer, name, self._bits, view, mask="causal" if causal else None)
+        in_rows = view.dims[-1] == axis_dim("column", extent.columns) and covers(extent, view)
+        if not in_rows or not self._may(view.producer, "groups"):
+            order = Order(tuple(range(rank - 2)), (rank - 2,), (rank - 1,)) if causal or bias_groups else Order.matrix(rank)
+            view = self.arranged(name, view, order)
+        return self._elementwise(SoftmaxLayer, name, self._bits, view, mask="causal" if causal else None, bias_groups=bias_groups)
 
     def pool(self, name: str, view: View, pool: Pool) -> View:
         """A pool over the windows of an image; logical input (1, C, H, W), logical output (1, C, OY, OX)."""
-        if len(view.shape) != 4 or view.shape[0] != 1 or self._image_layout(name, view) != "interleaved":
+        if len(view.shape) != 4 or view.shape[0] != 1:
             raise ImportModelError(f"{name}: a pool of {view.producer!r} {view.shape}; allowed: an activation of shape (1, C, H, W)")
+        view, layout = self._image(name, view)
+        if layout == "planar":
+            view = self.arranged(name, view, Order.natural(4))
         _, channels, height, width = view.shape
         far, (oy, ox) = pool.far, pool.positions((height, width))
         if min(oy, ox) < 1:
@@ -150,9 +168,29 @@ class GraphBuilder:
         written = self._add(layer, Extent(1, oy * ox, channels))
         return written.reshape((1, oy, ox, channels)).permute((0, 3, 1, 2))
 
+    def resize(self, name: str, view: View, size: tuple[int, int], corners: Literal["edges", "centres"]) -> View:
+        """Bilinear interpolation; logical input (1, C, H, W), logical output (1, C, *size)."""
+        height, width = view.shape[2:]
+        return self._image_operation(ResizeLayer, name, view, size, image=(height, width), size=size, corners=corners)
+
+    def pad(self, name: str, view: View, before: tuple[int, int], after: tuple[int, int], value: float = 0.0) -> View:
+        """Positions of a value around an image; logical input (1, C, H, W)."""
+        height, width = view.shape[2:]
+        size = (before[0] + height + after[0], before[1] + width + after[1])
+        return self._image_operation(
+            PadLayer, name, view, size, image=(height, width), padding=before, padding_end=after, value=value
+        )  # fmt: skip
+
+    def _image_operation(self, kind: type[VectorLayer], name: str, view: View, result: tuple[int, int], **fields: Any) -> View:
+        channels = view.shape[1]
+        view = self._lying(name, view, Order.natural(4))
+        layer = self._make(kind, name=name, inputs=(view.producer,), output=self._shape(1, result[0] * result[1], channels), **fields)
+        written = self._add(layer, Extent(1, result[0] * result[1], channels))
+        return written.reshape((1, *result, channels)).permute((0, 3, 1, 2))
+
     def average_rows(self, name: str, view: View) -> View:
         """The average over all rows of a matrix (tokens, or positions of an image): logical output (1, width)."""
-        self._require_matrix(name, view, all_rows=True)
+        view = self._matrix(name, view, all_rows=True)
         rows, width = math.prod(view.shape[:-1]), view.shape[-1]
         layer = self._make(
             PoolLayer, name=name, op="avg_pool2d", inputs=(view.producer,), output=self._shape(1, 1, width), image=(rows, 1),
@@ -165,26 +203,132 @@ class GraphBuilder:
         bounds = {} if (minimum, maximum) == (0.0, None) else {"op": "clip", "minimum": minimum, "maximum": maximum}
         return self.element_operation(ClipLayer, name, view, **bounds)
 
-    def add(self, name: str, first: View, second: View) -> View:
-        """The sum of two activations of one shape and layout."""
-        if first.dims != second.dims or self._extents[first.producer] != self._extents[second.producer]:
-            raise ImportModelError(
-                f"{name}: the sum of {first.producer!r} {first.shape} and {second.producer!r} {second.shape} needs one layout"
-            )
-        return self._elementwise(AddLayer, name, self._residual_bits, first, second)
+    def pair(self, kind: type[PairLayer], name: str, first: View, second: View) -> View:
+        """An operation of two activations, element by element; shapes are broadcast."""
+        bits = self._residual_bits if kind.pass_name == "add" else self._bits
+        if first.dims == second.dims and self._extents[first.producer] == self._extents[second.producer]:
+            return self._elementwise(kind, name, bits, first, second)
+        shape = tuple(np.broadcast_shapes(first.shape, second.shape))
+        first = first.expand(shape)
+        second = second.expand((1,) * (len(shape) - len(second.shape)) + second.shape)
+        order = Order.natural(len(shape))
+        if self._lies(first, Order.matrix(len(shape))):
+            order = Order.matrix(len(shape))
+        across = {second.shape[place] == shape[place] for place in order.rows if shape[place] > 1}
+        along = {second.shape[place] == shape[place] for place in order.columns if shape[place] > 1}
+        if len(across) > 1 or len(along) > 1:  # neither a row for all rows nor a column for all columns
+            second = second.expand(shape)
+        first, second = (self._lying(name, view, order) for view in (first, second))
+        extent = order.extent(shape)
+        layer = self._make(
+            kind, name=name, inputs=(first.producer, second.producer), output=self._shape(1, extent.rows, extent.columns, bits)
+        )  # fmt: skip
+        return order.view(self._add(layer, extent), shape)
+
+    def join(self, name: str, views: Sequence[View], dim: int) -> View:
+        """Activations one after the other along a dimension, two at a time; a join of the first few that exists is taken."""
+        parts, dim = list(views), dim % len(views[0].shape)
+        while len(parts) > 1:
+            known = next((count for count in range(len(parts), 1, -1) if (tuple(parts[:count]), dim) in self._joins), 0)
+            if known:
+                parts[:known] = [self._joins[tuple(parts[:known]), dim]]
+                continue
+            place = min(range(len(parts) - 1), key=lambda at: parts[at].shape[dim] + parts[at + 1].shape[dim])
+            parts[place : place + 2] = [self._join(name, parts[place], parts[place + 1], dim)]
+        self._joins[tuple(views), dim] = parts[0]
+        return parts[0]
+
+    def _join(self, name: str, first: View, second: View, dim: int) -> View:
+        shape = tuple(size + second.shape[place] if place == dim else size for place, size in enumerate(first.shape))
+        order = Order.natural(len(shape))
+        if any(self._lies(view, Order.matrix(len(shape))) for view in (first, second)):
+            order = Order.matrix(len(shape))
+        first, second = (self._lying(name, view, order) for view in (first, second))
+        inner = math.prod(shape[place] for place in order.all[order.all.index(dim) + 1 :])
+        extent = order.extent(shape)
+        layer = self._make(
+            ConcatLayer, name=name, inputs=(first.producer, second.producer), output=self._shape(1, extent.rows, extent.columns),
+            turns=(first.shape[dim] * inner, second.shape[dim] * inner),
+        )  # fmt: skip
+        return order.view(self._add(layer, extent), shape)
+
+    def narrowed(self, name: str, view: View, dim: int, taken: range) -> View:
+        """Some indices of a dimension."""
+        part = view.narrow(dim, taken)
+        return self.arranged(name, view, Order.natural(len(view.shape))).narrow(dim, taken) or view if part is None else part
+
+    def reshaped(self, name: str, view: View, shape: Sequence[int]) -> View:
+        """The same elements in row-major order under a new shape, copied where the old dimensions cannot say it."""
+        if math.prod(shape) == math.prod(view.shape) and not view.can_become(shape):
+            view = self._lying(name, view, Order.matrix(len(view.shape)))
+            if not view.can_become(shape):
+                view = self.arranged(name, view.reshape((math.prod(shape),)), Order.matrix(1), width=shape[-1])
+        return view.reshape(shape)
+
+    def arranged(self, name: str, view: View, order: Order, width: int = 0) -> View:
+        """A copy of a view in an order; the same copy where it was made before. `width`: of its rows, where one dimension makes several."""
+        if (view, order) in self._copies and not width:
+            return self._copies[view, order]
+        extent = self._extents[view.producer]
+        if extent.groups > 1 and view.producer not in self._splits and isinstance(self._layers.get(view.producer), MatmulLayer):
+            self._decide(name, view.producer, "columns")
+        if extent.groups > 1 and self._held_by_head(view.producer):
+            raise ImportModelError(f"{name}: reads {view.producer!r} {view.shape} in an order that its separate heads do not have")
+        source = Source.of(extent, self._splits.get(view.producer, "groups"))
+        start, loops = loops_of(source, view, order)
+        result = order.extent(view.shape)
+        if width:
+            result, loops = Extent(1, result.columns // width, width), ((result.columns // width, width), (width, 1))
+        layer = self._make(
+            MoveLayer, name=f"{name}.move", inputs=(view.producer,), output=self._shape(result.groups, result.rows, result.columns),
+            source=source.dims, start=start, nest=loops,
+        )  # fmt: skip
+        made = self._add(layer, result)
+        copy = made.reshape(view.shape) if width else order.view(made, view.shape)
+        self._copies[view, order] = copy
+        return copy
+
+    def _held_by_head(self, producer: str) -> bool:
+        """True if a tensor of several groups is stored as one tensor for each: a product of activations, or what was computed from it."""
+        layer = self._layers.get(producer)
+        if layer is None or layer.output.groups == 1 or isinstance(layer, MoveLayer):
+            return False
+        return isinstance(layer, MatmulLayer) or layer.by_group or any(self._held_by_head(name) for name in layer.inputs)
+
+    def _lies(self, view: View, order: Order) -> bool:
+        """True if a view is a whole tensor in this order."""
+        extent = order.extent(view.shape)
+        if self._extents[view.producer] != extent or view.row is not None or any(view.start):
+            return False
+        return view == order.view(self._whole(view.producer), view.shape)
+
+    def _lying(self, name: str, view: View, order: Order) -> View:
+        return view if self._lies(view, order) else self.arranged(name, view, order)
+
+    def _whole(self, producer: str) -> View:
+        extent = self._extents[producer]
+        return whole(producer, (("group", extent.groups), ("row", extent.rows), ("column", extent.columns)))
 
     def element_operation(self, kind: type[VectorLayer], name: str, view: View, **fields: Any) -> View:
         """An operation of one activation, element by element."""
+        return self._elementwise(kind, name, self._bits, view, **fields)
+
+    def channel_operation(self, kind: type[VectorLayer], name: str, view: View, axis: int, **fields: Any) -> View:
+        """An operation of one activation with a trained constant per index of a dimension."""
+        extent = self._extents[view.producer]
+        if extent.groups > 1 or view.dims[axis] != axis_dim("column", extent.columns) or not covers(extent, view):
+            others = tuple(place for place in range(len(view.shape)) if place != axis)
+            view = self.arranged(name, view, Order((), others, (axis,)))
         return self._elementwise(kind, name, self._bits, view, **fields)
 
     def row_operation(self, kind: type[VectorLayer], name: str, view: View, normalized: Sequence[int], **fields: Any) -> View:
         """An operation over the last dimension, row by row, such as a normalization."""
         if tuple(normalized) != view.shape[-1:]:
             raise ImportModelError(f"{name}: normalization over {tuple(normalized)} of {view.shape}; allowed: over the last dimension")
-        self._require_matrix(name, view, all_rows=True)
-        rows, width = math.prod(view.shape[:-1]), view.shape[-1]
+        view, shape = self._matrix(name, view, all_rows=True), view.shape
+        rows, width = math.prod(shape[:-1]), shape[-1]
         layer = self._make(kind, name=name, inputs=(view.producer,), output=self._shape(1, rows, width), **fields)
-        return self._add(layer, Extent(1, rows, width)).reshape(view.shape)
+        return self._add(layer, Extent(1, rows, width)).reshape(shape)
 
     def prepend_rows(self, name: str, view: View, rows: int) -> View:
         """`rows` trained rows before the view's rows; logical shape (1, r, width) -> (1, rows + r, width)."""
@@ -192,15 +336,15 @@ class GraphBuilder:
 
     def add_positions(self, name: str, view: View, sole_reader: bool) -> View:
         """A trained matrix added to all rows: joined with the layer that prepends rows, if nothing else reads that one."""
+        view = self._matrix(name, view, all_rows=True)
         layer = self._layers.get(view.producer)
-        self._require_matrix(name, view, all_rows=True)
         if isinstance(layer, EmbedLayer) and not layer.positions and sole_reader:
             self._replace(layer, positions=True)
             return view
         return self._embed(name, view, 0, positions=True)
 
     def _embed(self, name: str, view: View, prepended: int, positions: bool) -> View:
-        self._require_matrix(name, view, all_rows=True)
+        view = self._matrix(name, view, all_rows=True)
         rows, width = prepended + math.prod(view.shape[:-1]), view.shape[-1]
         layer = self._make(
             EmbedLayer, name=name, inputs=(view.producer,), output=self._shape(1, rows, width, self._residual_bits),
@@ -210,51 +354,67 @@ class GraphBuilder:
 
     def _elementwise(self, kind: type[Any], name: str, bits: Literal[8, 16, 32], *views: View, **fields: Any) -> View:
         """A vector layer that writes each element where it read it; separate heads stay separate."""
+        if not all(covers(self._extents[view.producer], view) for view in views):
+            views = tuple(self.arranged(name, view, Order.natural(len(view.shape))) for view in views)
         extent = self._extents[views[0].producer]
+        heads_aside = kind.walk == "elements" and isinstance(self._layers.get(views[0].producer), MatmulLayer)
+        merged = heads_aside and is_rows(extent, views[0])
+        split = self._splits.get(views[0].producer, "columns" if merged else "groups")
         for view in views:
-            if math.prod(view.shape) != extent.groups * extent.rows * extent.columns:
-                raise ImportModelError(f"{name}: reads only a part of {view.producer!r}")
-            self._decide(name, view.producer, "groups")
+            self._decide(name, view.producer, split)
+        groups, columns = (1, extent.groups * extent.columns) if split == "columns" else (extent.groups, extent.columns)
         inputs = tuple(view.producer for view in views)
-        output = self._shape(extent.groups, extent.rows, extent.columns, bits)
-        layer = self._make(kind, name=name, inputs=inputs, output=output, **fields)
+        layer = self._make(kind, name=name, inputs=inputs, output=self._shape(groups, extent.rows, columns, bits), **fields)
         self._add(layer, extent)
-        self._decide(name, layer.name, "groups")
+        self._splits.update({layer.name: split} if extent.groups > 1 else {})
         return View(layer.name, views[0].dims)
 
-    def _require_matrix(self, name: str, view: View, all_rows: bool = False) -> None:
-        """Check that the view is whole rows of one matrix (or, unless `all_rows`, one whole row); heads must lie as columns."""
-        if not is_rows(self._extents[view.producer], view) or (all_rows and view.row is not None):
-            raise ImportModelError(f"{name}: reads {view.producer!r} as {view.shape}, which is not whole rows in memory")
+    def _matrix(self, name: str, view: View, all_rows: bool = False) -> View:
+        """The view, or a copy: whole rows of one matrix (or, unless `all_rows`, one whole row), heads side by side."""
+        if (
+            not is_rows(self._extents[view.producer], view)
+            or (all_rows and view.row is not None)
+            or not self._may(view.producer, "columns")
+        ):
+            view = self.arranged(name, view, Order.matrix(len(view.shape)))
         self._decide(name, view.producer, "columns")
+        return view
 
-    def _operand(self, name: str, view: View, may_transpose: bool = False) -> tuple[Split, bool]:
-        """Layout of the heads of a (heads, x, y) view, and whether it is transposed."""
+    def _operand(self, name: str, view: View, may_transpose: bool = False) -> tuple[View, Split, bool]:
+        """A (heads, x, y) view or a copy of it, the layout of its heads, and whether it is transposed."""
         found = heads_of(self._extents[view.producer], view, may_transpose)
-        if found is None:
-            raise ImportModelError(
-                f"{name}: reads {view.producer!r} as {view.shape}, which is neither heads as columns nor heads as matrices"
-            )
+        if found is None or not self._may(view.producer, found[0]):
+            turned = may_transpose and view.dims[1][-1:] == axis_dim("column", view.shape[1])[-1:]
+            view = self.arranged(name, view, Order((0,), (2,), (1,)) if turned else Order((0,), (1,), (2,)))
+            return view, "groups", turned
         split, transposed = found
-        return (self._splits.setdefault(view.producer, split) if split == "groups" else split), transposed
+        self._decide(name, view.producer, split)
+        return view, split, transposed
 
-    def _image_layout(self, name: str, view: View) -> Literal["planar", "interleaved"]:
+    def _image(self, name: str, view: View) -> tuple[View, Literal["planar", "interleaved"]]:
+        """The view or a copy of it, and its layout."""
         layout = image_layout(self._extents[view.producer], view)
         if layout is None:
-            raise ImportModelError(f"{name}: reads {view.producer!r} as {view.shape}, which is neither planes nor rows of channels")
-        return layout
+            return self.arranged(name, view, Order.natural(4)), "interleaved"
+        return view, layout
+
+    def _may(self, producer: str, split: Split) -> bool:
+        """True if the groups of a tensor may lie so: those of a product either way, until a reader has said which."""
+        if self._extents[producer].groups == 1:
+            return True
+        layer = self._layers.get(producer)
+        by_itself = "groups" if not isinstance(layer, MatmulLayer) else split
+        return self._splits.get(producer, by_itself) == split
 
     def _decide(self, name: str, producer: str, split: Split) -> None:
         """Require this layout of the heads of `producer`; a tensor has one layout."""
         extent, layer = self._extents[producer], self._layers.get(producer)
-        if extent.groups > 1 and self._splits.setdefault(producer, split) != split:
-            raise ImportModelError(f"{name}: reads the heads of {producer!r} as {split}, but another layer as {self._splits[producer]}")
-        if split == "groups":
-            return
-        if isinstance(layer, MatmulLayer) and layer.merge != "columns":
+        if not self._may(producer, split):
+            raise ImportModelError(f"{name}: reads the {extent.groups} groups of {producer!r} as {split}, but they lie otherwise")
+        if extent.groups > 1:
+            self._splits[producer] = split
+        if split == "columns" and isinstance(layer, MatmulLayer) and layer.merge != "columns":
             self._replace(layer, merge="columns", output=self._shape(1, extent.rows, extent.groups * extent.columns, layer.output.bits))
-        elif extent.groups > 1 and not isinstance(layer, MatmulLayer):
-            raise ImportModelError(f"{name}: reads the {extent.groups} groups of {producer!r} as columns of one matrix")
 
     def _shape(self, groups: int, rows: int, width: int, bits: Literal[8, 16, 32] | None = None) -> TensorShape:
         return TensorShape(groups=groups, rows=rows, width=width, bits=bits or self._bits)

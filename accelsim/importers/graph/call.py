@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Literal, NoReturn
+from typing import NoReturn
 
 import numpy as np
 from pydantic import ValidationError
@@ -19,12 +19,15 @@ from accelsim.importers.graph.layout import View
 from accelsim.importers.graph.node import Node
 from accelsim.importers.graph.recorder import GraphRecorder
 from accelsim.importers.graph.values import Constant, Deferred, Fused, Indices, Masked, Padded, Plain, Vector
+from accelsim.ops.affine import AffineLayer
 from accelsim.ops.gelu import GeluLayer
 from accelsim.ops.layernorm import LayerNormLayer
-from accelsim.ops.table import TableLayer
+from accelsim.ops.operation import VectorLayer
+from accelsim.ops.rmsnorm import RmsNormLayer
+from accelsim.ops.table import FUNCTIONS, WITH_SLOPE, TableLayer
 
 Value = Constant | Indices | Plain | Deferred | Fused | Padded | Masked | Expression
-Table = Literal["sigmoid", "silu", "hardswish", "tanh"]
+_FAR = 80.0  # an exponential of its negative is nothing
 
 
 class Call:
@@ -109,8 +112,10 @@ class Call:
             return value.view
         if isinstance(value, Deferred | Fused):
             return value.view()
-        if isinstance(value, Padded | Masked):
-            self.refuse(f"input {position} is {value!r}; allowed: an activation (zeros are read by convolutions, masks by softmax)")
+        if isinstance(value, Padded):
+            return self.builder.pad(self.node.path("pad"), value.view, value.before, value.after)
+        if isinstance(value, Masked):
+            self.refuse(f"input {position} is {value!r}; allowed: an activation (masks and biases of scores are read by softmax)")
         return self._recognized(value)
 
     def with_factor(self, position: int) -> tuple[View, float]:
@@ -128,25 +133,53 @@ class Call:
 
     def normalized(self, expression: Expression) -> Deferred | None:
         """A normalization of rows that may still take gamma and beta; None if the function is another."""
-        if not expression.normalizes():
+        kind: type[VectorLayer]
+        if expression.normalizes():
+            kind = LayerNormLayer
+        elif expression.normalizes_by_rms():
+            kind = RmsNormLayer
+        else:
             return None
         leaf = expression.leaf
         width = leaf.shape[-1]
 
         def make(pending: Deferred) -> View:
-            result = self.builder.row_operation(
-                LayerNormLayer, self.layer_name(pending.labels, "layernorm", expression.node), leaf, (width,)
-            )
-            gamma, beta = (1.0 if pending.scale is None else pending.scale), (0.0 if pending.shift is None else pending.shift)
-            self.recorder.keep_constant(result, "gamma", np.broadcast_to(gamma, (width,)), pending.sources)
-            self.recorder.keep_constant(result, "beta", np.broadcast_to(beta, (width,)), pending.sources)
+            name = self.layer_name(pending.labels, kind.pass_name, expression.node)
+            result = self.builder.row_operation(kind, name, leaf, (width,))
+            folded = {"gamma": pending.scale, "beta": pending.shift}
+            for constant, default in kind.constant_defaults.items():
+                found = folded.pop(constant)
+                value = default if found is None else found
+                self.recorder.keep_constant(result, constant, np.broadcast_to(value, (width,)), pending.sources)
+            for rest in folded.values():
+                result = result if rest is None else self._plus_vector(result, rest, pending)
             return result
 
         return Deferred(leaf.shape, len(leaf.shape) - 1, make)
 
+    def _plus_vector(self, view: View, term: Vector, origin: Deferred) -> View:
+        return self.channels(view, len(view.shape) - 1).shifted(term, *origin.folded).view()
+
+    def channels(self, view: View, axis: int) -> Deferred:
+        """A factor and a term per index of a dimension, as a layer of its own that takes them as they come."""
+        size = view.shape[axis]
+
+        def make(pending: Deferred) -> View:
+            name = self.layer_name(pending.labels, "affine")
+            factor, term = (1.0 if pending.scale is None else pending.scale), (0.0 if pending.shift is None else pending.shift)
+            if np.ndim(factor) == np.ndim(term) == 0:
+                return self.builder.element_operation(AffineLayer, name, view, factor=float(factor), term=float(term))
+            result = self.builder.channel_operation(AffineLayer, name, view, axis, per_channel=True)
+            self.recorder.keep_folded(pending.folded, 2 * size)
+            self.recorder.keep_constant(result, "scale", np.broadcast_to(factor, (size,)), pending.sources)
+            self.recorder.keep_constant(result, "shift", np.broadcast_to(term, (size,)), pending.sources)
+            return result
+
+        return Deferred(view.shape, axis, make)
+
     def settled(self, expression: Expression) -> Plain | None:
         """The layer of a function of each element that several nodes read; None if it is only a step."""
-        made = None if expression.factor() is not None else self._elementwise(expression)
+        made = None if expression.line() is not None else self._elementwise(expression)
         return None if made is None else Plain(made)
 
     def _recognized(self, expression: Expression) -> View:
@@ -163,18 +196,16 @@ class Call:
         if expression.is_softmax():
             return self.builder.softmax(expression.node.path("softmax"), expression.leaf, -1)
         if expression.terms is not None:
-            first, second = (self._recognized(term) for term in expression.terms)
-            return self.builder.add(expression.node.path("add"), first, second)
-        if expression.inner is not None and expression.inner[1].factor() is None:
+            kind, *terms = expression.terms
+            first, second = (self._recognized(term) for term in terms)
+            return self.builder.pair(kind, expression.node.path(kind.model_fields["op"].default), first, second)
+        if expression.inner is not None and expression.inner[1].values is not expression.inputs:
             function, operand = expression.inner
             before = Expression.of(self._recognized(operand), expression.node)
             return self._recognized(before.apply(function, expression.node))
-        if factor is not None:
-            who = "" if expression.node.where == self.node.where else f"{expression.node.where} "
-            self.refuse(f"{who}multiplies an activation by {factor:g}; allowed: before or after a matrix product")
         self.refuse(
-            f"the function that ends in {expression.node.where} is not understood; "
-            "allowed: relu, clip, gelu, sigmoid, silu, hard swish, tanh, softmax, layer normalization"
+            f"the function that ends in {expression.node.where} is not understood; allowed: clips, gelu, softmax, layer and RMS "
+            f"normalization, a factor and a term, {', '.join((*FUNCTIONS, *WITH_SLOPE))}"
         )
 
     def _elementwise(self, expression: Expression) -> View | None:
@@ -193,7 +224,7 @@ class Call:
         if maker is not None or expression.inner is None:
             return None if maker is None else [maker]
         function, operand = expression.inner
-        before = self._chain(operand) if operand.factor() is None else None
+        before = self._chain(operand)
         if before is None:
             return None
         last = self._function(Expression.of(expression.leaf, expression.node).apply(function, expression.node))
@@ -206,25 +237,32 @@ class Call:
             return None
         if expression.equals(gelu) or expression.equals(gelu_by_tanh):
             return lambda view: builder.element_operation(GeluLayer, node.path("gelu"), view)
-        op = next((op for op, function in _TABLES.items() if expression.equals(function)), None)
-        if op is not None:
-            return lambda view: builder.element_operation(TableLayer, node.path(op), view, op=op)
         low, high = (float(bound) for bound in (expression.values.min(), expression.values.max()))
         if low < high and expression.equals(lambda x: np.clip(x, low, high)):
             minimum = None if low == expression.inputs.min() else low
             maximum = None if high == expression.inputs.max() else high
             name = node.path("relu" if (minimum, maximum) == (0.0, None) else "clip")
             return lambda view: builder.clip(name, view, minimum, maximum)
+        table = _table_of(expression)
+        if table is not None:
+            return lambda view: builder.element_operation(TableLayer, node.path(str(table["op"])), view, **table)
+        line = expression.line()
+        if line is not None and expression.values is not expression.inputs:
+            return lambda view: builder.element_operation(AffineLayer, node.path("affine"), view, factor=line[0], term=line[1])
         return None
 
 
-def _sigmoid(x: Vector) -> Vector:
-    return np.asarray(1 / (1 + np.exp(-x)), dtype=np.float64)
+def _with_slope(op: str, slope: float) -> Callable[[Vector], Vector]:
+    return lambda x: WITH_SLOPE[op](x, slope)
 
 
-_TABLES: dict[Table, Callable[[Vector], Vector]] = {
-    "sigmoid": _sigmoid,
-    "silu": lambda x: x * _sigmoid(x),
-    "hardswish": lambda x: x * np.clip(x + 3, 0, 6) / 6,
-    "tanh": np.tanh,
-}
+def _table_of(expression: Expression) -> dict[str, object] | None:
+    """Fields of the table that holds a function of each element."""
+    op = next((op for op, function in FUNCTIONS.items() if expression.equals(function)), None)
+    if op is not None:
+        return {"op": op}
+    (near, value), (_, limit) = expression.near(-1.0), expression.near(-_FAR)
+    for op, slope in (("leaky_relu", value / near), ("elu", -limit)):
+        if np.isfinite(slope) and expression.equals(_with_slope(op, slope)):
+            return {"op": op, "slope": slope}
+    return None

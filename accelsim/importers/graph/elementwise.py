@@ -10,9 +10,16 @@ import numpy as np
 
 from accelsim.importers.graph.call import Call, Value
 from accelsim.importers.graph.expressions import Expression, erf
-from accelsim.importers.graph.masks import kind_of_mask, shown_by_sum
-from accelsim.importers.graph.values import Array, Constant, Deferred, Fused, Masked, Plain, Vector
+from accelsim.importers.graph.masks import biased, masked, shown_by_sum, softmax
+from accelsim.importers.graph.values import Constant, Deferred, Fused, Masked, Plain, Vector
+from accelsim.ops.add import AddLayer
+from accelsim.ops.divide import DivideLayer
+from accelsim.ops.groupnorm import GroupNormLayer
+from accelsim.ops.multiply import MultiplyLayer
 from accelsim.ops.operation import VectorLayer
+from accelsim.ops.pair import PairLayer
+from accelsim.ops.prelu import PReluLayer
+from accelsim.ops.subtract import SubtractLayer
 
 
 def add(call: Call) -> Value:
@@ -22,7 +29,7 @@ def add(call: Call) -> Value:
         return _plus_constant(call, 0, second)
     if isinstance(first, Constant):
         return _plus_constant(call, 1, first)
-    return _sum(call)
+    return _pair(call, AddLayer, np.add)
 
 
 def subtract(call: Call) -> Value:
@@ -30,7 +37,7 @@ def subtract(call: Call) -> Value:
     second = call.value(1)
     if isinstance(second, Constant):
         return _plus_constant(call, 0, replace(second, array=-second.array))
-    return _joint(call, np.subtract)
+    return _pair(call, SubtractLayer, np.subtract)
 
 
 def multiply(call: Call) -> Value:
@@ -40,7 +47,7 @@ def multiply(call: Call) -> Value:
         return _times(call, 0, second)
     if isinstance(first, Constant):
         return _times(call, 1, first)
-    return _joint(call, np.multiply)
+    return _pair(call, MultiplyLayer, np.multiply)
 
 
 def divide(call: Call) -> Value:
@@ -50,7 +57,7 @@ def divide(call: Call) -> Value:
         if not second.array.all():
             call.refuse("divides by 0")
         return _times(call, 0, replace(second, array=1 / second.array.astype(np.float64)))
-    return _joint(call, np.divide)
+    return _pair(call, DivideLayer, np.divide)
 
 
 def joint(function: Callable[..., Vector]) -> Callable[[Call], Value]:
@@ -63,17 +70,9 @@ def unary(function: Callable[[Vector], Vector]) -> Callable[[Call], Value]:
     return lambda call: call.expression(0).apply(function, call.node)
 
 
-def masked(call: Call, position: int, shown: Array) -> Value:
-    """Scores of which a mask shows some."""
-    kind = kind_of_mask(call, shown, call.shape(position))
-    return Masked(call.view(position)) if kind == "causal" else call.value(position)
-
-
 def softmax_of(call: Call, axis: int) -> Plain:
-    """Softmax over the last dimension, of whole rows or under a causal mask."""
-    value = call.value(0)
-    view, causal = (value.view, True) if isinstance(value, Masked) else (call.view(0), False)
-    return Plain(call.builder.softmax(call.node.path("softmax"), view, axis, causal))
+    """Softmax over the last dimension, of whole rows, under a causal mask or with a bias."""
+    return Plain(softmax(call, call.value(0), axis))
 
 
 def mean_of_rows(call: Call) -> Value:
@@ -98,6 +97,35 @@ def named_operation(call: Call, kind: type[VectorLayer], fields: Mapping[str, An
     return Plain(result)
 
 
+def group_norm(call: Call, channel_groups: int, gamma: Constant | None, beta: Constant | None) -> Value:
+    """A normalization of groups of channels (dimension 1) over all positions."""
+    view, shape = call.view(0), call.shape(0)
+    if len(shape) < 3 or shape[1] % channel_groups:
+        call.refuse(f"{channel_groups} groups of the channels of {shape}; allowed: divisors of them")
+    trained = {"gamma": gamma, "beta": beta}
+    labels = tuple(constant.label for constant in trained.values() if constant is not None)
+    name = call.layer_name(labels, "groupnorm")
+    result = call.builder.channel_operation(GroupNormLayer, name, view, 1, channel_groups=channel_groups)
+    for parameter, constant in trained.items():
+        default = np.full(shape[1], GroupNormLayer.constant_defaults[parameter])
+        values = default if constant is None else constant.array
+        call.recorder.keep_constant(result, parameter, values, () if constant is None else constant.sources)
+    return Plain(result)
+
+
+def slopes(call: Call, constant: Constant) -> Value:
+    """A ReLU with one trained slope, or one per channel."""
+    values = constant.array.reshape(-1).astype(np.float64)
+    if values.size == 1:
+        return unary(lambda x: np.where(x < 0, values[0] * x, x))(call)
+    view, shape = call.view(0), call.shape(0)
+    if len(shape) < 2 or values.size != shape[1]:
+        call.refuse(f"slopes of shape {constant.array.shape} of {shape}; allowed: one, or one per channel")
+    result = call.builder.channel_operation(PReluLayer, call.layer_name((constant.label,), "prelu"), view, 1)
+    call.recorder.keep_constant(result, "slope", values, constant.sources)
+    return Plain(result)
+
+
 def _plus_constant(call: Call, position: int, constant: Constant) -> Value:
     value = call.value(position)
     if isinstance(value, Expression):
@@ -114,13 +142,16 @@ def _plus_constant(call: Call, position: int, constant: Constant) -> Value:
         return value  # a mask that hides nothing
     shown = shown_by_sum(constant.array)
     if shown is not None and not shown.all():
-        return masked(call, position, shown)
+        return masked(call, value, shown)
+    if isinstance(value, Masked) or (isinstance(value, Deferred) and not value.per_channel and constant.array.size > 1):
+        return biased(call, value, constant)
     if constant.array.size == 1 and constant.array.ndim <= len(shape) and not isinstance(value, Fused):
         return call.expression(position).apply(np.add, call.node, constant.array.astype(np.float64).reshape(()))
+    axis = None if positions else _channel_axis(shape, constant)
+    if axis is not None:
+        return call.channels(call.view(position), axis).shifted(constant.array.reshape(-1).astype(np.float64), constant)
     if not positions:
-        call.refuse(
-            f"the sum of an activation {shape} with {constant!r} is not supported; allowed: a bias after its layer, positions, zeros"
-        )
+        call.refuse(f"the sum of an activation {shape} with {constant!r} is not supported; allowed: a bias, positions, zeros")
     result = call.builder.add_positions(call.node.path("positions"), call.view(position), call.sole(position))
     call.recorder.keep_constant(result, "positions", constant.array, constant.sources)
     return Plain(result)
@@ -136,19 +167,32 @@ def _times(call: Call, position: int, constant: Constant) -> Value:
         if vector is not None:
             return value.scaled(vector, constant)
     shape = call.shape(position)
-    if constant.array.size != 1 or constant.array.ndim > max(1, len(shape)):
-        call.refuse(f"an activation {shape} times {constant!r} is not supported; allowed: one number, or one per channel after its layer")
-    return call.expression(position).apply(np.multiply, call.node, constant.array.astype(np.float64).reshape(()))
+    if constant.array.size == 1 and constant.array.ndim <= max(1, len(shape)):
+        return call.expression(position).apply(np.multiply, call.node, constant.array.astype(np.float64).reshape(()))
+    axis = _channel_axis(shape, constant)
+    if axis is None:
+        call.refuse(f"an activation {shape} times {constant!r} is not supported; allowed: one number, or one per index of a dimension")
+    return call.channels(call.view(position), axis).scaled(constant.array.reshape(-1).astype(np.float64), constant)
 
 
-def _sum(call: Call) -> Value:
-    """The sum of two activations; of two functions of one, it may be a step of a third."""
+def _channel_axis(shape: tuple[int, ...], constant: Constant) -> int | None:
+    """The one dimension along which a constant varies; None if it varies along several, or has dimensions of its own."""
+    padded = (1,) * (len(shape) - constant.array.ndim) + constant.array.shape
+    varied = [axis for axis, size in enumerate(padded) if size > 1]
+    return varied[0] if len(padded) == len(shape) and len(varied) == 1 and padded[varied[0]] == shape[varied[0]] else None
+
+
+def _pair(call: Call, kind: type[PairLayer], function: Callable[..., Vector]) -> Value:
+    """Two activations; of two functions of one, it may be a step of a third."""
     first, second = call.value(0), call.value(1)
+    if isinstance(first, Constant) or isinstance(second, Constant):
+        return _joint(call, function)
     if isinstance(first, Expression | Plain) and isinstance(second, Expression | Plain):
         left, right = (_leaf(value) for value in (first, second))
         if left == right and left is not None:
-            return call.expression(0).plus(call.expression(1), call.node)
-    return Plain(call.builder.add(call.node.path("add"), call.view(0), call.view(1)))
+            return call.expression(0).with_other(kind, function, call.expression(1), call.node)
+    name = call.node.path(kind.model_fields["op"].default)
+    return Plain(call.builder.pair(kind, name, call.view(0), call.view(1)))
 
 
 def _leaf(value: Expression | Plain) -> object:
@@ -170,7 +214,7 @@ def operand_of(call: Call, position: int, start: Expression) -> Expression | Vec
         return np.asarray(value.array.reshape(()), dtype=np.float64)
     found = call.expression(position)
     if found.leaf != start.leaf:
-        call.refuse("combines two activations; allowed: sums of two, products of matrices, functions of one")
+        call.refuse("combines two activations; allowed: sums, differences, products and quotients of two, functions of one")
     return found
 
 
@@ -185,5 +229,8 @@ UNARY: dict[str, Callable[[Vector], Vector]] = {
     "Reciprocal": np.reciprocal,
     "Neg": np.negative,
     "Abs": np.abs,
+    "Log": np.log,
+    "Sin": np.sin,
+    "Cos": np.cos,
     "IsNaN": lambda x: np.isnan(x).astype(np.float64),
 }

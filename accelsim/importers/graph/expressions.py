@@ -18,6 +18,7 @@ from accelsim.errors import ImportModelError
 from accelsim.importers.graph.layout import View
 from accelsim.importers.graph.node import Node
 from accelsim.importers.graph.values import Vector
+from accelsim.ops.pair import PairLayer
 
 _POINTS = 513
 _REACH = 12.0  # beyond it, every activation function in use is a straight line
@@ -72,17 +73,17 @@ class Expression:
     node
         The node that computed it last.
     terms
-        The two summands, if the last node was a sum: they may be layers of their own.
+        The operation and the two operands, if the last node had two: they may be layers of their own.
     inner
         The function of one operand that the last node was, and that operand, which may be a layer of its own.
     depth
-        Sums and such functions below this one.
+        Such operations and functions below this one.
     """
 
     leaf: View
     values: Vector
     node: Node
-    terms: tuple[Expression, Expression] | None = None
+    terms: tuple[type[PairLayer], Expression, Expression] | None = None
     inner: tuple[Callable[[Vector], Vector], Expression] | None = None
     depth: int = 0
 
@@ -116,13 +117,14 @@ class Expression:
         constants = operands
         return Expression(self.leaf, values, node, inner=(lambda x: function(x, *constants), self), depth=self.depth + 1)
 
-    def plus(self, other: Expression, node: Node) -> Expression:
-        """The sum of two functions of the same activation."""
+    def with_other(self, kind: type[PairLayer], function: Callable[..., Vector], other: Expression, node: Node) -> Expression:
+        """A function of two functions of the same activation, which may turn out to be an operation on two layers' results."""
         depth = 1 + max(self.depth, other.depth)
         if depth > _MAX_DEPTH:
-            raise ImportModelError(f"{node.where}: more than {_MAX_DEPTH} sums of one activation with itself are not supported")
+            raise ImportModelError(f"{node.where}: more than {_MAX_DEPTH} steps of one activation with itself are not supported")
         with np.errstate(all="ignore"):
-            return Expression(self.leaf, self.values + other.values, node, terms=(self, other), depth=depth)
+            values = np.asarray(function(self.values, other.values), np.float64)
+        return Expression(self.leaf, values, node, terms=(kind, self, other), depth=depth)
 
     def equals(self, function: Callable[[Vector], Vector]) -> bool:
         """True if this is that function."""
@@ -139,6 +141,34 @@ class Expression:
         largest = np.unravel_index(np.argmax(x), x.shape)
         factor = float(self.values[largest] / x[largest])
         return factor if factor and np.allclose(self.values, factor * x, rtol=1e-9, atol=0) else None
+
+    def near(self, x: float) -> tuple[float, float]:
+        """(argument, value) at the sample nearest to x, of a function of each element."""
+        place = int(np.abs(self.inputs - x).argmin())
+        return float(self.inputs.flat[place]), float(self.values.flat[place])
+
+    def line(self) -> tuple[float, float] | None:
+        """(a, b) if the function is a times its argument plus b; None for any other."""
+        x, y = self.inputs.reshape(-1), self.values.reshape(-1)
+        if x.shape != y.shape or not np.isfinite(y).all():
+            return None
+        first, last = int(np.argmin(x)), int(np.argmax(x))
+        slope = float((y[last] - y[first]) / (x[last] - x[first])) if x[last] > x[first] else 0.0
+        term = float(y[last] - slope * x[last])
+        term = 0.0 if abs(term) < _TOLERANCE * abs(slope) else term
+        return (slope, term) if slope and _same(y, slope * x + term) else None
+
+    def normalizes_by_rms(self) -> bool:
+        """True if each row is divided by its root mean square, with any small epsilon in the root."""
+        x = self.inputs
+        if self.values.shape != x.shape or x.shape[1] < 2 or not np.isfinite(self.values).all():
+            return False
+        mean_square = (x**2).mean(axis=1)
+        slope = (self.values * x).sum(axis=1) / (x**2).sum(axis=1)
+        if (slope <= 0).any() or not _same(self.values, slope[:, None] * x):
+            return False
+        epsilon = slope[0] ** -2 - mean_square[0]
+        return bool(-1e-12 <= epsilon <= _LARGEST_EPSILON and _same(slope**-2, mean_square + max(epsilon, 0)))
 
     def normalizes(self) -> bool:
         """True if each row has its mean taken off and is divided by its deviation, with any small epsilon in the root."""
@@ -160,4 +190,4 @@ class Expression:
 
 
 def _same(found: Vector, wanted: Vector) -> bool:
-    return found.shape == wanted.shape and bool(np.allclose(found, wanted, rtol=_TOLERANCE, atol=_TOLERANCE))
+    return found.shape == wanted.shape and bool(np.allclose(found, wanted, rtol=_TOLERANCE, atol=_TOLERANCE, equal_nan=True))

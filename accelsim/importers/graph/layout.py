@@ -26,6 +26,7 @@ class Digit:
 
 
 Dim = tuple[Digit, ...]
+_AXES: tuple[Axis, ...] = ("group", "row", "column")
 
 
 @dataclass(frozen=True)
@@ -40,11 +41,14 @@ class View:
         Logical dimensions; one of size 1 has no digits.
     row
         The selected row, after select(); None when all rows are there.
+    start
+        Group, row and column of the first element, after narrow().
     """
 
     producer: str
     dims: tuple[Dim, ...]
     row: int | None = None
+    start: tuple[int, int, int] = (0, 0, 0)
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -95,14 +99,72 @@ class View:
             dims.insert(0, _merged(taken))
         return replace(self, dims=tuple(dims))
 
+    def can_become(self, shape: Sequence[int]) -> bool:
+        """True if `reshape` to this shape cuts through no digit."""
+        try:
+            self.reshape(shape)
+        except ImportModelError:
+            return False
+        return True
+
+    def narrow(self, position: int, taken: range) -> View | None:
+        """Some indices of a dimension, evenly apart; None if they cut through digits that do not lie in one line."""
+        dim = self.dims[position]
+        inner = math.prod(digit.size for digit in dim[1:])
+        kept: Dim
+        if not dim or (taken.start == 0 and len(taken) == dim[0].size * inner):
+            return self
+        if len(taken) == 1:
+            kept, index, moved = (), taken.start, self
+            for digit in reversed(dim):
+                index, place = divmod(index, digit.size)
+                moved = moved._shifted(digit, place)
+        elif taken.start % inner == 0 and len(taken) % inner == 0 and (taken.step == 1 or inner == 1):
+            first, *rest = dim
+            size = len(taken) // inner
+            kept = (*((Digit(first.axis, first.stride * taken.step, size),) if size > 1 else ()), *rest)
+            moved = self._shifted(first, taken.start // inner)
+        else:
+            return None
+        dims = list(self.dims)
+        dims[position] = kept
+        return replace(moved, dims=tuple(dims))
+
+    def _shifted(self, digit: Digit, index: int) -> View:
+        start = list(self.start)
+        start[_AXES.index(digit.axis)] += index * digit.stride
+        return replace(self, start=(start[0], start[1], start[2]))
+
+    def repeat(self, position: int, times: int, each: bool = False) -> View:
+        """A dimension repeated as a whole, or each of its indices: the same elements read several times."""
+        repeated = axis_dim("column", times, 0)
+        dims = list(self.dims)
+        dims[position] = _merged((*dims[position], *repeated) if each else (*repeated, *dims[position]))
+        return replace(self, dims=tuple(dims))
+
+    def expand(self, shape: Sequence[int]) -> View:
+        """Broadcast to a shape: dimensions of one element repeated, new ones put before."""
+        padded = replace(self, dims=((),) * (len(shape) - len(self.dims)) + self.dims)
+        for position, (size, wanted) in enumerate(zip(padded.shape, shape, strict=True)):
+            if size != wanted:
+                padded = padded.repeat(position, wanted)
+        return padded
+
+    def is_row(self, position: int) -> bool:
+        """True if a dimension is the row axis alone, or has one element: `select` takes an index of it."""
+        place = position % len(self.dims)
+        elsewhere = {digit.axis for other, dim in enumerate(self.dims) if other != place for digit in dim}
+        dim = self.dims[place]
+        alone = len(dim) == 1 and dim[0].axis == "row" and dim[0].stride == 1 and "row" not in elsewhere
+        return not dim or (alone and self.row is None and not any(self.start))
+
     def select(self, position: int, index: int) -> View:
-        """One index of a dimension that is the whole row axis, or any dimension of size 1."""
+        """One index of a dimension that is the whole row axis (`is_row`), or any dimension of size 1."""
         dim = self.dims[position]
         dims = tuple(other for place, other in enumerate(self.dims) if place != position % len(self.dims))
         if not dim:
             return replace(self, dims=dims)
-        elsewhere = {digit.axis for remaining in dims for digit in remaining}
-        if len(dim) != 1 or dim[0].axis != "row" or dim[0].stride != 1 or "row" in elsewhere or self.row is not None:
+        if not self.is_row(position):
             raise ImportModelError(f"view of {self.producer!r}: a selection of anything but one row is not supported")
         return replace(self, dims=dims, row=index % dim[0].size)
 

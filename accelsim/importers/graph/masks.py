@@ -1,19 +1,22 @@
-"""Masks of attention that are known when a model is imported: those that hide nothing, and causal ones.
+"""Masks and biases of attention's scores that are known when a model is imported: none, causal masks, and sums with constants.
 
-A mask is added to the scores (0 or a number so low that nothing is left) or chooses between a score and such a number. Any other mask
-is refused: a trace's softmax has whole rows, or the part of each row up to its own column.
+A mask is added to the scores (0 or a number so low that nothing is left) or chooses between a score and such a number. A causal one is a
+property of the softmax; any other is a bias that the softmax adds, with its bytes and a pass.
 """
 
 from __future__ import annotations
 
+import math
+from dataclasses import replace
 from typing import Literal
 
 import numpy as np
 
-from accelsim.importers.graph.call import Call
-from accelsim.importers.graph.values import Array
+from accelsim.importers.graph.call import Call, Value
+from accelsim.importers.graph.layout import View
+from accelsim.importers.graph.values import Array, Constant, Masked
 
-Mask = Literal["nothing", "causal"]
+Mask = Literal["nothing", "causal", "other"]
 _HIDDEN = -1e4  # float16's masks are -65504, those of half-precision models -10000
 
 
@@ -39,16 +42,60 @@ def kind_of_mask(call: Call, shown: Array, scores: tuple[int, ...]) -> Mask:
         Truth values that broadcast to the scores; those that are true are read.
     scores
         Shape (..., rows, columns).
-
-    Raises
-    ------
-    ImportModelError
-        Another mask, or one of another shape.
     """
     if shown.all():
         return "nothing"
     rows, columns = scores[-2:] if len(scores) > 1 else (0, 0)
     whole = np.broadcast_shapes(shown.shape, scores) == scores and shown.ndim >= 2 and shown.shape[-2:] == (rows, columns)
-    if not whole or rows != columns or not np.array_equal(shown, np.broadcast_to(np.tri(rows, dtype=bool), shown.shape)):
-        call.refuse(f"a mask of shape {shown.shape} of scores {scores} is not supported; allowed: causal, or none")
-    return "causal"
+    if whole and rows == columns and np.array_equal(shown, np.broadcast_to(np.tri(rows, dtype=bool), shown.shape)):
+        return "causal"
+    if np.broadcast_shapes(shown.shape, scores) != scores:
+        call.refuse(f"a mask of shape {shown.shape} of scores {scores}; allowed: one that broadcasts to them")
+    return "other"
+
+
+def masked(call: Call, value: Value, shown: Array) -> Value:
+    """Scores of which a mask shows some."""
+    kind = kind_of_mask(call, shown, _shape_of(call, value))
+    if kind == "nothing":
+        return value
+    if kind == "causal" and not isinstance(value, Masked):
+        return Masked(call.made(value), causal=True)
+    return biased(call, value, Constant(np.where(shown, np.float32(0), np.float32(_HIDDEN))))
+
+
+def biased(call: Call, value: Value, bias: Constant) -> Masked:
+    """Scores plus a constant that broadcasts to them; of numbers as low as a mask's, -10000 is left."""
+    shape = _shape_of(call, value)
+    if np.broadcast_shapes(shape, bias.array.shape) != shape or len(shape) < 2:
+        call.refuse(f"a sum of scores {shape} with {bias!r}; allowed: a bias that broadcasts to them")
+    before = value if isinstance(value, Masked) else Masked(call.made(value))
+    if before.causal:
+        lower = np.where(np.tri(shape[-2], dtype=bool), np.float32(0), np.float32(_HIDDEN))
+        before = Masked(before.view, bias=Constant(lower))
+    array = np.maximum(bias.array.astype(np.float64), _HIDDEN)
+    if before.bias is None:
+        return Masked(before.view, bias=replace(bias, array=array))
+    sources = (*before.bias.sources, *bias.sources)
+    return Masked(before.view, bias=Constant(np.maximum(before.bias.array + array, _HIDDEN), sources, before.bias.label or bias.label))
+
+
+def softmax(call: Call, value: Value, axis: int) -> View:
+    """Softmax of scores with what is known of their mask and their bias."""
+    name = call.node.path("softmax")
+    if not isinstance(value, Masked) or value.bias is None:
+        causal = isinstance(value, Masked) and value.causal
+        return call.builder.softmax(name, value.view if isinstance(value, Masked) else call.made(value), axis, causal)
+    shape, bias = value.shape, value.bias
+    if axis % len(shape) != len(shape) - 1:
+        call.refuse(f"a softmax over dimension {axis} of scores with a bias; allowed: the last")
+    lead = list((1,) * (len(shape) - bias.array.ndim) + bias.array.shape)[:-2]
+    varied = next((place for place, size in enumerate(lead) if size > 1), len(lead))
+    lead[varied:] = shape[varied : len(lead)]  # matrix g modulo their number: only what is slowest may repeat
+    result = call.builder.softmax(name, value.view, axis, bias_groups=math.prod(lead))
+    call.recorder.keep_constant(result, "bias", np.broadcast_to(bias.array, (*lead, *shape[-2:])), bias.sources)
+    return result
+
+
+def _shape_of(call: Call, value: Value) -> tuple[int, ...]:
+    return value.array.shape if isinstance(value, Constant) else value.shape

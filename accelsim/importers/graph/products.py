@@ -15,7 +15,7 @@ import numpy as np
 from accelsim.importers.graph.call import Call, Value
 from accelsim.importers.graph.layout import View
 from accelsim.importers.graph.values import Array, Constant, Deferred, Padded, Vector
-from accelsim.importers.graph.windows import Convolution
+from accelsim.importers.graph.windows import Convolution, Pair
 
 
 def matmul(call: Call) -> Deferred:
@@ -62,7 +62,7 @@ def product(call: Call, a: View, factor_a: float, b: View, factor_b: float) -> D
     def make(pending: Deferred) -> View:
         view = call.builder.matmul(call.node.path("matmul"), a, b)
         whole = factor_a * factor_b * (1.0 if pending.scale is None else float(pending.scale))
-        return view if whole == 1.0 else call.builder.scale(call.node.path("mul"), view, whole)
+        return view if whole == 1.0 else call.builder.scale(view, whole)
 
     shape = (*a.shape[:-1], b.shape[-1])
     return Deferred(shape, len(shape) - 1, make, per_channel=False)
@@ -94,17 +94,66 @@ def convolve(call: Call, source: View | Padded, factor: float, weights: Constant
     return Deferred((view.shape[0], outputs, *conv.positions(view.shape[2:])), 1, make)
 
 
+def convolve_line(call: Call, view: View, factor: float, weights: Constant, given: Convolution) -> Deferred:
+    """A convolution along one dimension, with weights (K, C / groups, FX): over an image of one line."""
+    if weights.array.ndim != 3 or len(view.shape) != 3:
+        call.refuse(f"an activation of shape {view.shape} and weights of shape {weights.array.shape}; allowed: one dimension of space")
+    line = call.builder.reshaped(call.node.path(), view, (view.shape[0], view.shape[1], 1, view.shape[2]))
+    result = convolve(call, line, factor, replace(weights, array=weights.array[:, :, None]), given)
+    shape = (result.shape[0], result.shape[1], result.shape[3])
+    return replace(result, shape=shape, make=lambda pending: result.make(pending).reshape(shape))
+
+
+def convolve_transposed(
+    call: Call, view: View, weights: Constant, bias: Constant | None, strides: Pair, padding: Pair, extra: Pair, groups: int
+) -> View:
+    """A transposed convolution with weights (C, K / groups, FY, FX): a convolution for all phases of a stride, then a shuffle.
+
+    Output s q + p of an axis is the sum over t of input q - t times tap p + s t: a convolution of ceil(F / s) taps for each phase p. Taps
+    that the weights lack are zeros, which are multiplied too; a note says how many.
+    """
+    _, channels, height, width = view.shape
+    filters = weights.array
+    if filters.ndim != 4 or filters.shape[0] != channels or groups != 1:
+        call.refuse(
+            f"weights of shape {filters.shape} and {groups} groups for {channels} channels; allowed: two dimensions of space, one group"
+        )
+    outputs, (fy, fx), (sy, sx) = filters.shape[1], filters.shape[2:], strides
+    ty, tx = -(-fy // sy), -(-fx // sx)
+    size = ((height - 1) * sy - 2 * padding[0] + fy + extra[0], (width - 1) * sx - 2 * padding[1] + fx + extra[1])
+    whole = ((height + ty - 1) * sy, (width + tx - 1) * sx)
+    if any(padding[axis] + size[axis] > whole[axis] or size[axis] < 1 for axis in (0, 1)):
+        call.refuse(f"an output of {size} from {(height, width)} by strides {strides}; its end has no input")
+    full = np.zeros((channels, outputs, ty * sy, tx * sx), filters.dtype)
+    full[:, :, :fy, :fx] = filters
+    phases = full.reshape(channels, outputs, ty, sy, tx, sx)[:, :, ::-1, :, ::-1]  # the last tap meets the first input
+    matrix = phases.transpose(1, 3, 5, 0, 2, 4).reshape(outputs * sy * sx, channels, ty, tx)
+    given = Convolution(outputs * sy * sx, (ty, tx), (1, 1), (ty - 1, tx - 1), (1, 1), 1)
+    result = convolve(call, view, 1.0, replace(weights, array=matrix), given)
+    if bias is not None:
+        result = result.shifted(np.repeat(bias.array.reshape(-1).astype(np.float64), sy * sx), bias)
+    made = result.view()
+    needed = height * width * channels * outputs * fy * fx
+    done = (height + ty - 1) * (width + tx - 1) * ty * tx * channels * outputs * sy * sx
+    if done > needed:
+        call.recorder.note(
+            f"transposed convolution {made.producer!r}: {done:,} multiply-accumulates for {needed:,}, with zeros and a border"
+        )
+    apart = made.reshape((1, outputs, sy, sx, height + ty - 1, width + tx - 1)).permute((0, 1, 4, 2, 5, 3)).reshape((1, outputs, *whole))
+    name = call.node.path("crop")
+    for axis in (0, 1):
+        apart = call.builder.narrowed(name, apart, axis + 2, range(padding[axis], padding[axis] + size[axis]))
+    return apart
+
+
 def normalize_channels(call: Call, before: Value, trained: Sequence[Constant], epsilon: float) -> Deferred:
-    """A batch norm at inference: a factor and a term per channel, folded into the layer before it.
+    """A batch norm at inference: a factor and a term per channel, folded into the layer before it, or a layer of its own.
 
     y = gamma (x - mean) / sqrt(variance + epsilon) + beta, in float64; what is folded is rounded to float32 once. `trained` has gamma,
     beta, mean and variance.
     """
     if not isinstance(before, Deferred) or not before.per_channel or before.axis != 1:
-        call.refuse(
-            "a batch norm of this activation is not supported; allowed: of the output channels of a convolution or a linear layer that "
-            "nothing else reads"
-        )
+        before = call.channels(call.made(before), 1)
     channels = before.shape[1]
     if any(constant.array.shape != (channels,) for constant in trained):
         call.refuse(f"its constants do not have the {channels} elements of the channels")

@@ -79,12 +79,24 @@ class Indices:
 
 @dataclass(frozen=True, repr=False)
 class Masked:
-    """Scores of attention of which each row hides those of later columns; only a softmax reads them."""
+    """Scores of attention before their softmax: each row hides those of later columns, or a known bias (or any mask) is added.
+
+    Attributes
+    ----------
+    view
+        The scores.
+    causal
+        Each row hides those of later columns.
+    bias
+        Added to the scores; broadcast to their shape.
+    """
 
     view: View
+    causal: bool = False
+    bias: Constant | None = None
 
     def __repr__(self) -> str:
-        return f"an activation of shape {self.shape} under a causal mask"
+        return f"an activation of shape {self.shape} under a mask or a bias"
 
     @property
     def shape(self) -> tuple[int, ...]:

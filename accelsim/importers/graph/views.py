@@ -1,4 +1,4 @@
-"""Operations that move no data: another shape, another order, a part. A view that would need a copy is refused."""
+"""Operations that move no data: another shape, another order, a part. Whoever reads a view may have to copy it (accelsim.ops.move)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 from accelsim.importers.graph.call import Call, Value
 from accelsim.importers.graph.expressions import Expression
 from accelsim.importers.graph.layout import View
-from accelsim.importers.graph.values import Constant, Deferred, Fused, Plain
+from accelsim.importers.graph.values import Constant, Deferred, Fused, Masked, Plain
 
 
 def moved(call: Call, move: Callable[[View], View]) -> Value:
@@ -23,24 +23,37 @@ def moved(call: Call, move: Callable[[View], View]) -> Value:
     return Plain(result) if factor == 1.0 else Expression.of(result, call.node).apply(lambda x: x * factor, call.node)
 
 
+def reshaped(call: Call, shape: Sequence[int]) -> Value:
+    """The same elements in the same order, of scores with their bias as well."""
+    value = call.value(0)
+    if isinstance(value, Masked):
+        bias = value.bias and replace(value.bias, array=np.broadcast_to(value.bias.array, value.shape).reshape(shape))
+        return replace(value, view=value.view.reshape(shape), bias=bias)
+    return moved(call, lambda view: call.builder.reshaped(call.node.path(), view, shape))
+
+
 def index_of(call: Call, axis: int, index: int) -> View:
     """One index of a dimension, which is gone: a row, or a part of a layer that makes several in one."""
     value = _parted(call)
     if isinstance(value, Fused) and value.counts_channels(axis):
         part = value.part(axis, index, index + 1)
         return part.reshape(tuple(size for place, size in enumerate(part.shape) if place != axis))
-    return call.view(0).select(axis, index)
+    view = call.view(0)
+    if view.is_row(axis):
+        return view.select(axis, index)
+    part = call.builder.narrowed(call.node.path("slice"), view, axis, range(index, index + 1))
+    return part.reshape(tuple(size for place, size in enumerate(part.shape) if place != axis))
 
 
-def neighbours(call: Call, axis: int, first: int, stop: int) -> View:
-    """Indices `first` to `stop` of a dimension: one row, or a part of a layer that makes several in one."""
+def neighbours(call: Call, axis: int, taken: range) -> View:
+    """Some indices of a dimension: a part of a layer that makes several in one, or a view that its reader may have to copy."""
     value = _parted(call)
-    if isinstance(value, Fused) and value.counts_channels(axis):
-        return value.part(axis, first, stop)
-    shape = call.shape(0)
-    if stop - first != 1:
-        call.refuse(f"indices {first} to {stop} along dimension {axis} of {shape}; allowed: one row, or channels of a layer made for them")
-    return call.view(0).select(axis, first).reshape((*shape[:axis], 1, *shape[axis + 1 :]))
+    if isinstance(value, Fused) and value.counts_channels(axis) and taken.step == 1:
+        return value.part(axis, taken.start, taken.stop)
+    shape, view = call.shape(0), call.view(0)
+    if len(taken) == 1 and view.is_row(axis):
+        return view.select(axis, taken.start).reshape((*shape[:axis], 1, *shape[axis + 1 :]))
+    return call.builder.narrowed(call.node.path("slice"), view, axis, taken)
 
 
 def parts(call: Call, axis: int, sizes: Sequence[int]) -> tuple[Value, ...]:
@@ -48,19 +61,24 @@ def parts(call: Call, axis: int, sizes: Sequence[int]) -> tuple[Value, ...]:
     if len(sizes) == 1:
         return (call.value(0),)
     starts = [sum(sizes[:index]) for index in range(len(sizes))]
-    return tuple(Plain(neighbours(call, axis, start, start + size)) for start, size in zip(starts, sizes, strict=True))
+    return tuple(Plain(neighbours(call, axis, range(start, start + size))) for start, size in zip(starts, sizes, strict=True))
 
 
-def prepend(call: Call, values: Sequence[Value], axis: int) -> Value:
-    """Trained rows before an activation: a class token."""
+def concatenate(call: Call, values: Sequence[Value], axis: int) -> Value:
+    """Activations one after the other along a dimension, or trained rows before one: a class token."""
+    if len(values) == 1:
+        return values[0]
     *first, last = values
+    if not any(isinstance(value, Constant) for value in values):
+        views = [call.made(value, position) for position, value in enumerate(values)]
+        return Plain(call.builder.join(call.node.path("concat"), views, axis))
     if isinstance(last, Constant):
-        call.refuse("a concatenation of anything but trained rows before an activation is not supported")
+        call.refuse("a concatenation of anything but activations, or trained rows before one, is not supported")
     shape = last.shape
     trained = [value for value in first if isinstance(value, Constant)]
     fits = len(shape) == 3 and axis % 3 == 1 and len(trained) == len(first)
     if not fits or any(value.array.ndim != 3 or value.array.shape[::2] != shape[::2] for value in trained):
-        call.refuse("a concatenation of anything but trained rows before an activation is not supported")
+        call.refuse("a concatenation of anything but activations, or trained rows before one, is not supported")
     sources = tuple(name for value in trained for name in value.sources)
     result = call.builder.prepend_rows(call.node.path(), call.made(last, len(first)), sum(value.array.shape[1] for value in trained))
     call.recorder.keep_constant(result, "prepended", np.concatenate([value.array.reshape(-1) for value in trained]), sources)

@@ -1,0 +1,33 @@
+"""The quotient of two activations, element by element.
+
+Disputable assumption: the vector unit multiplies by a reciprocal from a table, one pass for each of the two.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Literal
+
+from accelsim.ops.example import Example
+from accelsim.ops.operation import Floats
+from accelsim.ops.pair import PairLayer
+
+KIND = "divide"
+
+
+class DivideLayer(PairLayer):
+    """The quotient of two activations, the first over the second."""
+
+    pass_name = "divide"
+    default_passes = 2
+    pass_note = "reciprocal, product"
+
+    op: Literal["divide"] = "divide"
+
+    def evaluate(self, operands: Sequence[Floats], constants: Mapping[str, Floats]) -> Floats:
+        """Element by element."""
+        return operands[0] / operands[1]
+
+
+SPEC = DivideLayer
+EXAMPLES = (Example({}, ((1.0, 2.0), (10.0, -4.0)), (0.1, -0.5)),)

@@ -1,0 +1,1 @@
+"""Networks that no library here defines, written from their papers."""
