@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from accelsim.compiler.plan import Plan, TensorId
@@ -16,8 +15,7 @@ from accelsim.compiler.precedence import Precedence
 ALIGNMENT = 64  # bytes: no two tensors share a burst or a word
 
 
-@dataclass(frozen=True)
-class LiveRange:
+class LiveRange(NamedTuple):
     """One live range of a tensor in the buffer.
 
     Attributes
@@ -58,7 +56,7 @@ def place(live_ranges: Sequence[LiveRange], hosts: Mapping[TensorId, TensorId], 
     for sized, order in _attempts(groups, capacity_bytes):
         offsets = _greedy(sized, order, [capacity_bytes - group.bytes for group in groups])
         if offsets is not None:
-            out = [replace(live_range, offset=offset) for each, offset in zip(members, offsets, strict=True) for live_range in each]
+            out = [live_range._replace(offset=offset) for each, offset in zip(members, offsets, strict=True) for live_range in each]
             return sorted(out, key=lambda live_range: (live_range.first, live_range.offset)), _peak(offsets, groups)
     return None
 

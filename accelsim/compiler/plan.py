@@ -6,7 +6,7 @@ Disputable assumption: a tensor is rows of elements of one width; its layout by 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from accelsim.ops.operation import LineWindow
 from accelsim.trace.layers import Layer
@@ -14,8 +14,7 @@ from accelsim.trace.layers import Layer
 Role = Literal["rows", "weights", "operand"]
 
 
-@dataclass(frozen=True)
-class TensorId:
+class TensorId(NamedTuple):
     """An activation: the layer (after fusion: the last of the fused ones) and the head it belongs to, -1 for all heads.
 
     `at` is for an activation that lies in DRAM: the operation whose rows of it are in the buffer; -1: all rows.

@@ -6,56 +6,56 @@ from collections.abc import Collection, Iterable
 
 from accelsim.compiler.plan import Plan
 
+_HORIZON = 32  # operations after the last reader that are tried as the next writer
+
 
 class Precedence:
-    """The guaranteed order between operations of a plan."""
+    """The guaranteed order between operations of a plan: two numbers per operation, in time proportional to the plan."""
 
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
-        self.runs_before: list[int] = []  # operations below this index that run on the array have issued every row
-        ended: list[frozenset[int]] = []  # row functions that have ended once this operation has
+        never = len(plan.ops)
+        self._on_array = [op.on_array for op in plan.ops]
+        self._runs_before: list[int] = []  # operations below this index that run on the array have issued every row
+        self._ended_from = [never] * never  # row function -> first operation of the array that is issued after its end
+        ended: list[frozenset[int]] = []  # row functions that have ended once this operation has, without those known to have ended before
         for op in plan.ops:
-            producers = [producer for key, _ in op.reads for producer in plan.tensors[key].producers]
+            producers = {producer for key, _ in op.reads for producer in plan.tensors[key].producers}
             if op.on_array:
-                self.runs_before.append(op.index)
-            else:
-                self.runs_before.append(max((self.runs_before[p] if not plan.ops[p].on_array else p for p in producers), default=0))
-            awaited = [
-                p for key, role in op.reads if role != "operand" or not op.on_array for p in plan.tensors[key].producers
-            ]  # the array does not wait for a drain's operands
-            closure = frozenset().union(*(ended[p] for p in awaited)) if awaited else frozenset()
-            ended.append(closure if op.on_array else closure | {op.index})
-        self._ended = ended
-        self._vector_done: list[frozenset[int]] = []  # by operation: row functions ended once all array operations below have issued
-        done: frozenset[int] = frozenset()
-        for op in plan.ops:
-            self._vector_done.append(done)
+                self._runs_before.append(op.index)
+                awaited = {producer for key, role in op.reads if role != "operand" for producer in plan.tensors[key].producers}
+            else:  # the array does not wait for a drain's operands, a row function waits for all
+                rows = (producer if self._on_array[producer] else self._runs_before[producer] for producer in producers)
+                self._runs_before.append(max(rows, default=0))
+                awaited = producers
+            before = frozenset(row for producer in awaited for row in ended[producer] if self._ended_from[row] > op.index)
             if op.on_array:
-                done |= ended[op.index]
+                for row in before:
+                    self._ended_from[row] = op.index + 1
+            ended.append(before if op.on_array else before | {op.index})
 
     def safe(self, reader: int, writer: int) -> bool:
-        """True if `writer` cannot write before `reader` has read everything."""
-        return not self.unsafe((reader,), writer)
-
-    def unsafe(self, readers: Iterable[int], writer: int) -> list[int]:
-        """Those of `readers` that could still be reading when `writer` begins to write.
+        """True if `writer` cannot write before `reader` has read everything.
 
         Row functions run in order; the drain of a product, which may read too, goes before every later drain.
         """
-        ops, limit = self.plan.ops, self.runs_before[writer]
-        ended = self._vector_done[min(limit, len(ops) - 1)]
-        in_order = not ops[writer].on_array
-        return [
-            reader
-            for reader in readers
-            if writer <= reader or not (reader < limit if ops[reader].on_array else in_order or reader in ended)
-        ]
+        if writer <= reader:
+            return False
+        if self._on_array[reader]:
+            return reader < self._runs_before[writer]
+        return not self._on_array[writer] or self._ended_from[reader] <= writer
+
+    def unsafe(self, readers: Iterable[int], writer: int) -> list[int]:
+        """Those of `readers` that could still be reading when `writer` begins to write."""
+        return [reader for reader in readers if not self.safe(reader, writer)]
 
     def free_from(self, readers: Collection[int]) -> int:
         """First operation from which on every writer is safe after all `readers`."""
         last = max(readers)
-        unsafe = last
-        for writer in range(last + 1, min(last + 33, len(self.plan.ops))):
-            if self.unsafe(readers, writer):
-                unsafe = writer
-        return unsafe + 1
+        on_array, runs_before = self._on_array, self._runs_before
+        product = max((reader for reader in readers if on_array[reader]), default=-1)
+        ended_from = max((self._ended_from[reader] for reader in readers if not on_array[reader]), default=0)
+        for writer in range(min(last + _HORIZON, len(on_array) - 1), last, -1):
+            if (writer < ended_from) if on_array[writer] else runs_before[writer] <= product:
+                return writer + 1
+        return last + 1

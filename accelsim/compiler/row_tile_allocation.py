@@ -7,7 +7,6 @@ row tile's rows are loaded under the row tile before, and stored under the one a
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence, Set
-from dataclasses import replace
 
 from accelsim.compiler.allocation import (
     ActivationsTooLarge,
@@ -151,12 +150,12 @@ def _relief(plan: Plan, live_ranges: Sequence[LiveRange], at: int, order: Preced
     ]
     if eager:
         live_range = max(eager, key=lambda item: item.bytes)
-        return live_range, [replace(live_range, first=at + 1) if live_range.loaded else replace(live_range, last=at - 1)]
+        return live_range, [live_range._replace(first=at + 1) if live_range.loaded else live_range._replace(last=at - 1)]
     victim = idlest(live_ranges, at, plan)
     if victim is not None:
         return victim, split_range(plan.tensors[victim.tensor], victim, at, order)
     early = [live_range for live_range in live_ranges if live_range.loaded and live_range.first == at < min(live_range.readers, default=at)]
-    return (early[0], [replace(early[0], first=at + 1)]) if early else None
+    return (early[0], [early[0]._replace(first=at + 1)]) if early else None
 
 
 def _rows_range(plan: Plan, tensor: Tensor) -> LiveRange:

@@ -136,7 +136,7 @@ class _Splitter:
 
     def _rows(self, key: TensorId, index: int, first: int, rows: int, planes: int = 1) -> Tensor:
         whole = self.wholes[key]
-        at = replace(key, at=index)
+        at = key._replace(at=index)
         self.tensors[at] = replace(
             whole, id=at, rows=planes * rows, first_row=first, planes=planes, whole=whole, producers=[], readers=[], sources=(),
         )  # fmt: skip
