@@ -26,7 +26,7 @@ from accelsim.compiler.streams import StreamBuilder
 from accelsim.compiler.target import Target, target_of
 from accelsim.errors import CompileError
 from accelsim.kernels import compute_state
-from accelsim.program import LayerPlan, Program
+from accelsim.program import LayerPlan, Program, Structured
 from accelsim.provenance import traces_sha256
 from accelsim.quantities import human_bytes
 from accelsim.trace.layers import MatmulLayer
@@ -180,11 +180,12 @@ def _program(target: Target, low: Lowering, networks: Sequence[PlacedNetwork], b
         "shadow_sets": target.array.shadow_sets,
         "rows_per_cycle": target.array.rows_per_cycle,
     }
+    runs = low.runs.array()
     rates = {memory: target.memory(memory).bytes_per_cycle for memory in ("dram", "flash")}
     jobs = tuple(job if job.address < 0 else replace(job, address=job.address + base) for job in low.jobs)
     return Program(
         machine=as_array([machine], compute_state.MACHINE),
-        runs=as_array(low.runs, compute_state.RUN),
+        runs=runs,
         tasks=as_array(low.tasks, compute_state.TASK),
         drains=np.array(low.drains, np.int64),
         row_tasks=np.array(low.row_tasks, np.int64),
@@ -198,7 +199,7 @@ def _program(target: Target, low: Lowering, networks: Sequence[PlacedNetwork], b
         units=low.units,
         layers=tuple(_layer_plan(rates, build, len(networks) > 1) for build in low.layers),
         choices=_choices(target, networks, low),
-        warnings=(*notes, *_warnings(target, low)),
+        warnings=(*notes, *_warnings(target, low, runs)),
         batch=batch,
         peak_activation_bytes=max(network.allocation.peak_bytes for network in networks),
     )
@@ -254,7 +255,7 @@ def _network_choices(target: Target, network: PlacedNetwork) -> dict[str, str]:
     } | row_tiles
 
 
-def _warnings(target: Target, low: Lowering) -> tuple[str, ...]:
+def _warnings(target: Target, low: Lowering, runs: Structured) -> tuple[str, ...]:
     out: list[str] = []
     if low.conflicts.synthetic:
         out.append(f"bank conflicts come from evenly drawn indices (seed {low.conflicts.seed}): the trace has no payload")
@@ -263,14 +264,15 @@ def _warnings(target: Target, low: Lowering) -> tuple[str, ...]:
         names = ", ".join(f"{{keep: {mask[0]}, of: {mask[1]}}}" for mask in sorted(item for item in masked if item))
         out.append(f"no mask decoder is in this chip's area and energy, although weights are masked: set codebook.mask={names}")
     out += target.warnings
-    narrow = sorted({run["word_bits"] for run in low.runs if run["from_activations"] and run["word_bits"] < run["pop_bits"]})
-    if narrow:
-        out.append(f"attention loads its weights at {narrow[0]} bits per cycle, fewer than the ports can take: it is load-bound")
-    wide = [run for run in low.runs if not run["from_activations"] and run["word_bits"] < run["pop_bits"]]
-    if wide:
-        names = ", ".join(sorted({low.layers[run["layer"]].layer.name for run in wide})[:3])
+    slow = runs[runs["word_bits"] < runs["pop_bits"]]
+    narrow, wide = slow[slow["from_activations"] == 1], slow[slow["from_activations"] == 0]
+    if narrow.size:
+        bits = narrow["word_bits"].min()
+        out.append(f"attention loads its weights at {bits} bits per cycle, fewer than the ports can take: it is load-bound")
+    if wide.size:
+        names = ", ".join(sorted({low.layers[layer].layer.name for layer in set(wide["layer"].tolist())})[:3])
         out.append(
             f"weight_buffer.word_bits = {target.weight_buffer.word_bits} is below the {wide[0]['pop_bits']} bits of a decode cycle: "
-            f"the buffer's width limits {len(wide)} runs ({names}, ...)"
+            f"the buffer's width limits {wide.size} runs ({names}, ...)"
         )
     return tuple(out)

@@ -8,15 +8,20 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from itertools import repeat
 
 import numpy as np
 
 from accelsim.compiler.allocation import Allocation
 from accelsim.compiler.bank_conflicts import BankConflicts
+from accelsim.compiler.fetched_streams import FetchedStreams
 from accelsim.compiler.placement import LiveRange
 from accelsim.compiler.plan import Op, Plan, TensorId
+from accelsim.compiler.product_facts import ProductFacts
+from accelsim.compiler.record_table import RecordTable
 from accelsim.compiler.streams import StreamBuilder
 from accelsim.compiler.target import Target
+from accelsim.kernels import compute_state
 from accelsim.program import ActivationJob, Slot
 from accelsim.trace.layers import Layer, VectorLayer
 from accelsim.trace.trace import Trace
@@ -48,7 +53,7 @@ class Lowering:
     weight_memory: str
     burst_bytes: dict[str, int]
     activation_address: int = 0
-    runs: list[KernelFields] = field(default_factory=list)
+    runs: RecordTable = field(default_factory=lambda: RecordTable(compute_state.RUN))
     tasks: list[KernelFields] = field(default_factory=list)
     drains: list[int] = field(default_factory=list)
     row_tasks: list[int] = field(default_factory=list)
@@ -60,7 +65,9 @@ class Lowering:
     loads: int = 0
     units: int = 0
     tiles: int = 0
-    pinned: dict[tuple[str, str], tuple[int, int, int]] = field(default_factory=dict)  # (network, name) -> its stream, loaded once
+    products: dict[tuple[object, ...], ProductFacts] = field(default_factory=dict)  # by `product_key`
+    pinned_weights: dict[tuple[str, str, int], FetchedStreams] = field(default_factory=dict)  # (network, layer, row tile) -> loaded once
+    pinned_parameters: dict[tuple[str, str], int] = field(default_factory=dict)  # (network, layer) -> transfer that ends them
 
     def task(self, **fields: int) -> int:
         """Append a task and its units; return its index."""
@@ -101,9 +108,7 @@ class Inference:
         self.address_of: dict[TensorId, int] = {}
         self.stores: dict[TensorId, int] = {}  # tensor -> job that writes it
         self.tokens: list[tuple[LiveRange, int]] = []  # live ranges stored to DRAM, and the task whose unit 0 marks completion
-        self.kept_weights: dict[
-            str, dict[tuple[int, int], KernelFields]
-        ] = {}  # layer -> (group, stripe) -> its stream, for the next row tiles
+        self.kept_weights: dict[str, FetchedStreams] = {}  # layer -> its streams, for the next row tiles
         self.parameters: dict[str, int] = {}  # layer -> transfer that ends the parameters of its row function
         self.context_tasks: dict[str, int] = {}  # layer -> first of the consecutive drain tasks of its heads
 
@@ -176,4 +181,5 @@ def vector_layer(layer: Layer) -> VectorLayer:
 def as_array(records: list[KernelFields], dtype: np.dtype[np.void]) -> np.ndarray:
     """Records as one structured array; fields that a record leaves out are 0."""
     names = dtype.names or ()
-    return np.array([tuple(record.get(name, 0) for name in names) for record in records], dtype)
+    rows = np.array([list(map(record.get, names, repeat(0))) for record in records], np.int64)
+    return rows.reshape(len(records), len(names)).view(dtype).reshape(-1)

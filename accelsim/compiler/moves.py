@@ -20,12 +20,8 @@ def load_tensor(inference: Inference, live_range: LiveRange, op: Op) -> None:
     reader = inference.plan.ops[live_range.readers[0]] if live_range.readers else op
     layer = inference.layer_index[reader.layer.name]
     task = low.task(kind=compute_state.LOAD, ordinal=low.loads, units=tensor.rows, rows=tensor.rows, layer=layer)
-    before = [item for item in inference.plan.ops[: live_range.first] if item.index in inference.task_of]
-    after = tuple(
-        inference.task_of[max(item.index for item in before if item.on_array is kind)]
-        for kind in (True, False)
-        if any(item.on_array is kind for item in before)
-    ) or tuple(task for task in inference.before if task >= 0)
+    latest = (low.drains[inference.first_drain :][-1:], low.row_tasks[inference.first_row :][-1:])
+    after = (*latest[0], *latest[1]) or tuple(task for task in inference.before if task >= 0)
     for index in after:
         low.tasks[index]["notify"] = 1
     operand = "activations_in" if tensor.is_input else "spill_in"

@@ -6,32 +6,21 @@ M-chunk, so that the weights of one stripe are used by all chunks before the nex
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
 
 from accelsim.compiler.image import Packing
 from accelsim.compiler.plan import Op, RowTile
 from accelsim.hw.decode_mac_core import CoreGeometry
+from accelsim.program import Int64
 from accelsim.trace.layers import ConvLayer
 
 
 @dataclass(frozen=True)
-class Part:
-    """One run of a product: its group, its first N-stripe within the group, and its M-chunk."""
-
-    group: int
-    stripe: int
-    chunk: int
-
-    @property
-    def first(self) -> bool:
-        """Whether it is the first run of the product."""
-        return self.group == self.stripe == self.chunk == 0
-
-
-@dataclass(frozen=True)
 class ProductSplit:
-    """The runs of a product, in one row tile of it.
+    """The runs of a product, in one row tile of it: by stream of weights (group and stripe), then by M-chunk.
 
     Attributes
     ----------
@@ -68,6 +57,11 @@ class ProductSplit:
         return 1 if self.per_stripe else self.stripes
 
     @property
+    def run_tiles(self) -> int:
+        """Tiles of a run."""
+        return self.kt_count * self.run_stripes
+
+    @property
     def all_stripes(self) -> int:
         """N-stripes of all groups."""
         return self.stripes * self.groups
@@ -78,35 +72,60 @@ class ProductSplit:
         return self.all_stripes // self.run_stripes
 
     @property
+    def runs(self) -> int:
+        """Number of runs."""
+        return self.stream_count * self.chunks
+
+    @cached_property
+    def stripe_groups(self) -> int:
+        """Groups of lookups of one N-stripe."""
+        return self.geometry.stripe_groups(self.k)
+
+    @cached_property
     def stream_words(self) -> int:
         """Words of one stream of weights."""
         return self.geometry.words(self.k, self.run_stripes)
 
     @property
+    def stream_bytes(self) -> int:
+        """Bytes of the words of one stream of weights."""
+        return self.stream_words * self.geometry.word_bits // 8
+
+    @property
     def image_bytes(self) -> int:
         """Bytes of all words of the weights."""
-        return self.stream_count * self.stream_words * self.geometry.word_bits // 8
+        return self.stream_count * self.stream_bytes
 
-    def parts(self) -> Iterator[Part]:
-        """The runs, in the order in which the array takes them."""
-        for group in range(self.groups):
-            for stripe in range(0, self.stripes, self.run_stripes):
-                for chunk in range(self.chunks):
-                    yield Part(group, stripe, chunk)
+    @cached_property
+    def streams(self) -> Int64:
+        """The stream of weights that each run reads: int64 (runs,)."""
+        return np.arange(self.runs) // self.chunks
 
-    def nt0(self, part: Part) -> int:
-        """Number of a run's first N-stripe among those of all groups."""
-        return part.group * self.stripes + part.stripe
+    @cached_property
+    def nt0(self) -> Int64:
+        """Number of each run's first N-stripe among those of all groups: int64 (runs,)."""
+        return self.streams * self.run_stripes
 
-    def run_columns(self, part: Part) -> int:
-        """Outputs of a run, without those that only fill its last stripe."""
-        cols = self.geometry.cols
-        return min(self.columns, (part.stripe + self.run_stripes) * cols) - part.stripe * cols
+    @cached_property
+    def run_columns(self) -> Int64:
+        """Outputs of each run, without those that only fill its last stripe: int64 (runs,)."""
+        first = self.nt0 % self.stripes * self.geometry.cols
+        return np.minimum(self.columns - first, self.run_stripes * self.geometry.cols)
 
-    def rows_of(self, part: Part) -> tuple[int, int]:
-        """(first row, rows) of a run's chunk."""
-        first = part.chunk * self.chunk_rows
-        return first, min(self.chunk_rows, self.m - first)
+    @cached_property
+    def run_chunks(self) -> Int64:
+        """The M-chunk of each run: int64 (runs,)."""
+        return np.arange(self.runs) % self.chunks
+
+    @cached_property
+    def first_rows(self) -> Int64:
+        """First row of each run's M-chunk: int64 (runs,)."""
+        return self.run_chunks * self.chunk_rows
+
+    @cached_property
+    def run_rows(self) -> Int64:
+        """Rows of each run: int64 (runs,)."""
+        return np.minimum(self.chunk_rows, self.m - self.first_rows)
 
 
 def split_product(op: Op, geometry: CoreGeometry, max_m: int) -> ProductSplit:

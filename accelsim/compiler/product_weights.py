@@ -1,147 +1,115 @@
 """The weights of a product's runs: which run fetches them, how long the weight buffer holds them, and when a fetch may begin.
 
-The weights of a stripe stay in the weight buffer over its M-chunks if they fit (else they are read again for each). A product in row
-tiles repeats that in each row tile; its weights stay over all row tiles if the buffer holds the whole layer.
+The weights of a stripe remain in the weight buffer over its M-chunks if they fit (else they are read again for each). A product in row
+tiles repeats that in each row tile; its weights remain over all row tiles if the buffer holds the whole layer.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import replace
 
-from accelsim.compiler.image import image_bits
-from accelsim.compiler.inference import Inference, KernelFields
-from accelsim.compiler.product_split import Part, ProductSplit
+import numpy as np
+
+from accelsim.compiler.fetched_streams import FetchedStreams
+from accelsim.compiler.inference import Inference
+from accelsim.compiler.product_facts import ProductFacts
+from accelsim.compiler.product_split import ProductSplit
+from accelsim.compiler.record_table import Fields
 from accelsim.compiler.streams import RunStream, layer_batches
-from accelsim.compiler.weight_traffic import header_bytes, header_traffic, record_traffic
 from accelsim.errors import CompileError
-from accelsim.trace.layers import Layer, WeightedLayer
+from accelsim.trace.layers import WeightedLayer
+
+_AT_ONCE = np.zeros(1, np.int64)
 
 
-@dataclass(frozen=True)
-class WeightReuse:
-    """How long the weight buffer holds what a product fetches.
-
-    Attributes
-    ----------
-    header_bytes : of the layer, ahead of its first records; 0 for a product of two activations
-    over_chunks : a stripe's weights serve all of its M-chunks
-    over_row_tiles : the layer's weights serve all row tiles
-    """
-
-    header_bytes: int
-    over_chunks: bool
-    over_row_tiles: bool
-
-    def fetches(self, split: ProductSplit, part: Part) -> bool:
-        """Whether a run fetches its weights, rather than finds them in the buffer."""
-        return (part.chunk == 0 or not self.over_chunks) and not (self.over_row_tiles and split.row_tile.index)
-
-    def frees(self, split: ProductSplit, part: Part) -> bool:
-        """Whether a run is the last that needs the weights that it reads."""
-        last_chunk, last_row_tile = part.chunk == split.chunks - 1, split.row_tile.index == split.row_tile.count - 1
-        return (last_chunk or not self.over_chunks) and (last_row_tile or not self.over_row_tiles)
+def weights_of_runs(inference: Inference, layer: WeightedLayer, facts: ProductFacts) -> tuple[Fields, int]:
+    """(fields of all runs that say where their weights are, how often the whole image is fetched)."""
+    fetches = 0
+    if facts.reuse.fetches(facts.split):
+        inference.kept_weights[layer.name], fetched = _fetch(inference, layer, facts)
+        fetches = fetched * facts.split.chunks // facts.reuse.runs_per_fetch(facts.split)
+    return inference.kept_weights[layer.name].of_runs(facts.streams), fetches
 
 
-def weight_reuse(inference: Inference, layer: Layer, split: ProductSplit) -> WeightReuse:
-    """How long the weights of a product stay."""
-    target = inference.target
-    header = 0
-    if isinstance(layer, WeightedLayer):
-        header = header_bytes(layer.weight, target.vector_unit, target.codebook.store == "rom")
-    capacity = target.weight_buffer.capacity
-    stream_bytes = split.stream_words * split.geometry.word_bits // 8
-    return WeightReuse(
+def _fetch(inference: Inference, layer: WeightedLayer, facts: ProductFacts) -> tuple[FetchedStreams, bool]:
+    """(the streams, whether they are fetched: what is pinned is fetched once for all inferences)."""
+    low, split, reuse = inference.low, facts.split, facts.reuse
+    pinned = inference.target.weight_buffer.residency == "pinned"
+    key = (inference.trace.name, layer.name, split.row_tile.index)
+    if pinned and key in low.pinned_weights:
+        return low.pinned_weights[key], False
+    header = reuse.header_bytes if split.row_tile.index == 0 else 0
+    runs = reuse.runs_per_fetch(split)
+    first = RunStream(
         header_bytes=header,
-        over_chunks=not split.per_stripe or header + stream_bytes <= capacity,
-        over_row_tiles=split.row_tile.count > 1 and header + split.image_bytes <= capacity,
+        word_bytes=split.geometry.word_bits // 8,
+        words=split.stream_words,
+        batch_words=np.array([split.stream_words]),
+        gates=_AT_ONCE,
+        buffered=not pinned,
     )
+    if first.buffered:
+        _check_header(inference, layer, header)
+    streams = [_gated(inference, first, split)]
+    if split.runs > runs:
+        others = replace(first, header_bytes=0, copies=split.runs // runs - 1)
+        streams.append(_gated(inference, others, split, runs * split.run_tiles))
+    placed = [low.streams.add(stream, f"layer {layer.name!r}") for stream in streams]
+    rounding = sum(place.bus_bytes - stream.copies * stream.bytes for place, stream in zip(placed, streams, strict=True))
+    if rounding:
+        low.layers[inference.layer_index[layer.name]].bits["burst_rounding", low.weight_memory, False] += 8 * rounding
+    found = FetchedStreams(
+        chunk0=placed[0].first,
+        base_bytes=placed[0].base,
+        header_bytes=header,
+        stream_bytes=first.bytes,
+        words_bytes=streams[-1].bytes,
+        chunk_count=placed[0].count,
+        words_chunk_count=placed[-1].count,
+        buffered=first.buffered,
+    )
+    if pinned:
+        low.pinned_weights[key] = found
+    return found, True
 
 
-def weights_of_run(
-    inference: Inference, layer: WeightedLayer, split: ProductSplit, reuse: WeightReuse, part: Part
-) -> tuple[KernelFields, bool]:
-    """(fields of a run that say where its weights are, whether they are fetched anew)."""
-    places = inference.kept_weights.setdefault(layer.name, {})
-    key, fetched = (part.group, part.stripe), False
-    buffered = inference.target.weight_buffer.residency == "stream"
-    if reuse.fetches(split, part):
-        words = split.stream_words
-        stream = RunStream(
-            layer=inference.layer_index[layer.name],
-            header_bytes=reuse.header_bytes if part.first and split.row_tile.index == 0 else 0,
-            word_bytes=split.geometry.word_bits // 8,
-            words=words,
-            batch_words=(words,),
-            gates=(0,),
-            buffered=buffered,
-        )
-        places[key], fetched = _place(inference, layer, split, part, stream)
-    return {**places[key], "frees": int(buffered and reuse.frees(split, part))}, fetched
-
-
-def _place(inference: Inference, layer: WeightedLayer, split: ProductSplit, part: Part, stream: RunStream) -> tuple[KernelFields, bool]:
-    """(fields of the runs that read a stream, whether it is fetched: what is pinned is fetched once for all inferences)."""
-    low, target = inference.low, inference.target
-    row_tile = split.row_tile.index
-    name = f"{part.group}.{part.stripe}.{part.chunk}" + (f".{row_tile}" if row_tile else "")
-    key = (inference.trace.name, f"{layer.name}/{name}")
-    fetched = key not in low.pinned
-    if fetched:
-        if target.control.overlap != "prefetch":
-            stream = _gated(inference, stream, split)
-        base = low.streams.buffered_bytes
-        _check_header(inference, layer, stream)
-        chunk0, count, bus = low.streams.add(stream, f"layer {layer.name!r}")
-        if bus > stream.bytes:
-            low.layers[stream.layer].bits["burst_rounding", low.weight_memory, False] += 8 * (bus - stream.bytes)
-        if target.weight_buffer.residency == "pinned":
-            low.pinned[key] = (chunk0, count, base)
-    else:
-        chunk0, count, base = low.pinned[key]
-    return {
-        "chunk0": chunk0, "chunk_count": count, "base_bytes": base, "header_bytes": stream.header_bytes, "stream_bytes": stream.bytes,
-    }, fetched  # fmt: skip
-
-
-def _check_header(inference: Inference, layer: WeightedLayer, stream: RunStream) -> None:
+def _check_header(inference: Inference, layer: WeightedLayer, header: int) -> None:
     """A header waits in the buffer until the records behind it have begun to come."""
     capacity = inference.target.weight_buffer.capacity
-    short = stream.header_bytes + inference.target.dma.transfer - capacity
-    if stream.buffered and short > 0:
+    short = header + inference.target.dma.transfer - capacity
+    if short > 0:
         raise CompileError(
-            f"layer {layer.name!r}: codebook, scales and biases ({stream.header_bytes} B) and one transfer do not fit "
+            f"layer {layer.name!r}: codebook, scales and biases ({header} B) and one transfer do not fit "
             f"weight_buffer.capacity = {capacity} B: short by {short} B"
         )
 
 
-def _gated(inference: Inference, stream: RunStream, split: ProductSplit) -> RunStream:
-    """`stream` in batches that load before they compute: a layer (or what fits of it), or a tile."""
-    geometry, control = split.geometry, inference.target.control
-    groups = 0
-    tile_words: list[int] = []
-    for tile in range(split.kt_count * split.run_stripes):
-        groups += geometry.tile_groups(split.k, tile % split.kt_count)
-        tile_words.append(min(stream.words, -(-groups * geometry.pop_bits // geometry.word_bits)))
-    ends = layer_batches(
-        tile_words, stream.words, stream.header_bytes, stream.word_bytes, inference.target.weight_buffer.capacity,
-        control.overlap == "none",
-    )  # fmt: skip
-    gates: list[int] = []
-    before = 0
-    for end in ends:
-        gates.append(inference.low.tiles + (tile_words.index(before) + 1 if before else 0))
-        before = end
-    return RunStream(stream.layer, stream.header_bytes, stream.word_bytes, stream.words, ends, tuple(gates), stream.buffered)
+def _gated(inference: Inference, stream: RunStream, split: ProductSplit, tiles: int = 0) -> RunStream:
+    """`stream` in batches that load before they compute, unless weights are prefetched: a layer (or what fits of it), or a tile.
+
+    `tiles` lie between the gates of one copy and the next, and before those of the first.
+    """
+    geometry, overlap = split.geometry, inference.target.control.overlap
+    if overlap == "prefetch":
+        return stream
+    groups = np.full(split.kt_count, geometry.tile_groups(split.k, 0))
+    groups[-1] = geometry.tile_groups(split.k, split.kt_count - 1)
+    bits = np.cumsum(np.tile(groups, split.run_stripes)) * geometry.pop_bits
+    tile_words = np.minimum(stream.words, -(-bits // geometry.word_bits))
+    capacity = inference.target.weight_buffer.capacity
+    ends = layer_batches(tile_words, stream.words, stream.header_bytes, stream.word_bytes, capacity, overlap == "none")
+    done = np.append(0, np.searchsorted(tile_words, ends[:-1]) + 1)  # tiles of this stream before each batch
+    return replace(stream, batch_words=ends, gates=inference.low.tiles + tiles + done, gate_step=tiles)
 
 
-def book_weights(inference: Inference, layer: WeightedLayer, split: ProductSplit, fetches: int) -> None:
+def book_weights(inference: Inference, layer: WeightedLayer, facts: ProductFacts, fetches: int) -> None:
     """Book the image, as often as it is fetched, and the header, which comes with the first fetch alone."""
     if not fetches:
         return
-    low, target = inference.low, inference.target
-    bits = low.layers[inference.layer_index[layer.name]].bits
-    for operand, count in record_traffic(image_bits(split.geometry, layer, split.packing)).items():
-        bits[operand, low.weight_memory, False] += count * fetches
-    if split.row_tile.index == 0:
-        for operand, count in header_traffic(layer.weight, target.vector_unit, target.codebook.store == "rom").items():
-            bits[operand, low.weight_memory, False] += count
+    memory = inference.low.weight_memory
+    bits = inference.low.layers[inference.layer_index[layer.name]].bits
+    for operand, count in facts.records.items():
+        bits[operand, memory, False] += count * fetches
+    if facts.split.row_tile.index == 0:
+        for operand, count in facts.header.items():
+            bits[operand, memory, False] += count

@@ -2,124 +2,98 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from accelsim.compiler.access import row_accesses
-from accelsim.compiler.geometry import activation_geometry, weight_geometry
 from accelsim.compiler.inference import Inference, KernelFields, LayerBuild, Lowering, by_row, passes_of, place_is_free
 from accelsim.compiler.plan import Op
+from accelsim.compiler.product_facts import ProductFacts, WeightReuse, product_facts, product_key
 from accelsim.compiler.product_operands import rows_from, weights_from
-from accelsim.compiler.product_split import Part, ProductSplit, split_product
-from accelsim.compiler.product_weights import WeightReuse, book_weights, weight_reuse, weights_of_run
+from accelsim.compiler.product_split import ProductSplit
+from accelsim.compiler.product_weights import book_weights, weights_of_runs
+from accelsim.compiler.record_table import Fields
 from accelsim.errors import CompileError
-from accelsim.hw.decode_mac_core import CoreGeometry
 from accelsim.kernels import compute_state
 from accelsim.trace.layers import MacLayer, MatmulLayer, WeightedLayer
+
+_NO_STREAM = {"chunk0": -1, "codebook_load": -1, "codebook_release": -1, "cost0": -1}  # a product of two activations
 
 
 def lower_product(inference: Inference, op: Op) -> None:
     """Append the runs of a product, their streams and its drain."""
-    low, layer = inference.low, op.layer
-    split = split_product(op, _geometry(inference, op), inference.target.array.max_m)
+    low, layer, target = inference.low, op.layer, inference.target
+    assert isinstance(layer, MacLayer)  # the plan puts nothing else on the array
+    facts = _facts(inference, op)
+    split = facts.split
     drain = _drain(inference, op, split.all_stripes, split.columns, split.geometry.cols)
-    common = _fields_of_all_runs(inference, op, split, drain)
-    conflicts = _bank_conflicts(inference, op, split)
-    reuse = weight_reuse(inference, layer, split)
-    loads_codebook = _loads_codebook(inference, op, split)
+    fields = {
+        **facts.fields,
+        **_NO_STREAM,
+        "layer": inference.layer_index[layer.name],
+        "out_task": drain,
+        "out_rows": op.m,
+        "row_accesses": row_accesses(target.activation_buffer, layer, target.array.rows),
+        **rows_from(inference, op),
+        **weights_from(inference, op),
+    }
     fetches = 0
-    for part in split.parts():
-        run = {**common, **_fields_of_run(split, part), "cost0": -1}
-        if conflicts >= 0:
-            run["cost0"] = conflicts + split.nt0(part) * split.geometry.stripe_groups(split.k)
-        if isinstance(layer, WeightedLayer):
-            weights, fetched = weights_of_run(inference, layer, split, reuse, part)
-            run |= weights
-            fetches += fetched
-        if loads_codebook:
-            run["codebook_load"] = _codebook_load(low, split, part)
-        low.runs.append(run)
-        low.tiles += split.kt_count * split.run_stripes
-    if loads_codebook and split.row_tile.index == split.row_tile.count - 1:
-        low.runs[-1]["codebook_release"] = len(low.cb_runs) - 1
-    build = low.layers[inference.layer_index[layer.name]]
-    _note(build, split, reuse, inference.target.array.cols)
-    _bound(build, split, inference.target.array.rows_per_cycle)
     if isinstance(layer, WeightedLayer):
-        book_weights(inference, layer, split, fetches // split.stream_count)
+        fields |= _bank_conflicts(inference, layer, facts)
+        fields |= _codebook(low, split) if split.geometry.decode and target.codebook.store == "ram" else {}
+        weights, fetches = weights_of_runs(inference, layer, facts)
+        fields |= weights
+    low.runs.append(split.runs, fields)
+    low.tiles += split.runs * split.run_tiles
+    build = low.layers[inference.layer_index[layer.name]]
+    _note(build, split, facts.reuse, target.array.cols)
+    for resource, cycles in facts.bounds.items():
+        build.bounds[resource] += cycles
+    if isinstance(layer, WeightedLayer):
+        book_weights(inference, layer, facts, fetches)
     inference.task_of[op.index] = drain
     inference.writers.setdefault(op.writes, []).append(drain)
 
 
-def _geometry(inference: Inference, op: Op) -> CoreGeometry:
-    layer = op.layer
-    if isinstance(layer, WeightedLayer):
-        return weight_geometry(inference.target, layer)
-    assert isinstance(layer, MatmulLayer)  # the plan makes products of these two only
+def _facts(inference: Inference, op: Op) -> ProductFacts:
+    """The facts of a product, computed once for all that are equal."""
+    if isinstance(op.layer, MatmulLayer):
+        _check_operands(inference, op)
+    known, key = inference.low.products, product_key(op)
+    if key not in known:
+        known[key] = product_facts(inference.target, op)
+    return known[key]
+
+
+def _check_operands(inference: Inference, op: Op) -> None:
     for key, _ in op.reads:
-        if inference.plan.tensors[key].bits != 8:
-            raise CompileError(f"layer {layer.name!r}: operand {key.name!r} has {inference.plan.tensors[key].bits} bits; the array takes 8")
-    return activation_geometry(inference.target, layer.transposed_b)
+        bits = inference.plan.tensors[key].bits
+        if bits != 8:
+            raise CompileError(f"layer {op.layer.name!r}: operand {key.name!r} has {bits} bits; the array takes 8")
 
 
-def _fields_of_all_runs(inference: Inference, op: Op, split: ProductSplit, drain: int) -> KernelFields:
-    """Fields that the runs of a product have in common; without a codebook and a stream of weights, which a run may add."""
-    target, geometry, layer = inference.target, split.geometry, op.layer
-    assert isinstance(layer, MacLayer)  # the plan puts nothing else on the array
-    return {
-        "layer": inference.layer_index[layer.name],
-        "k": op.k,
-        "kt_count": split.kt_count,
-        "d": geometry.codeword_length * (target.array.cols // geometry.cols),  # as the kernel counts records: over all columns
-        "axis": geometry.axis,
-        "ports": geometry.ports,
-        "pop_bits": geometry.pop_bits,
-        "buffer_bits": geometry.buffer_bits,
-        "word_bits": geometry.word_bits,
-        "out_task": drain,
-        "out_rows": op.m,
-        "row_accesses": row_accesses(target.activation_buffer, layer, target.array.rows),
-        "codebook_load": -1,
-        "codebook_release": -1,
-        "chunk0": -1,
-        "frees": 0,
-        **rows_from(inference, op),
-        **weights_from(inference, op),
-    }
+def _bank_conflicts(inference: Inference, layer: WeightedLayer, facts: ProductFacts) -> Fields:
+    """First of each run's entries among the decode cycles of all groups of lookups; none where no bank can conflict."""
+    low = inference.low
+    first = low.conflicts.start(inference.trace, layer, facts.split.geometry, facts.split.packing)
+    if first < 0:
+        return {}
+    low.layers[inference.layer_index[layer.name]].notes.append(low.conflicts.note(inference.trace, layer))
+    return {"cost0": first + facts.first_group}
 
 
-def _fields_of_run(split: ProductSplit, part: Part) -> KernelFields:
-    """Rows, stripes and words of one run."""
-    first_row, rows = split.rows_of(part)
-    return {
-        "m": rows,
-        "m0": first_row,
-        "nt0": split.nt0(part),
-        "nt_count": split.run_stripes,
-        "columns": split.run_columns(part),
-        "words": split.stream_words,
-    }
-
-
-def _bank_conflicts(inference: Inference, op: Op, split: ProductSplit) -> int:
-    """First of the layer's entries among the decode cycles of all groups of lookups; -1 where no bank can conflict."""
-    low, layer = inference.low, op.layer
-    if not isinstance(layer, WeightedLayer):
-        return -1
-    first = low.conflicts.start(inference.trace, layer, split.geometry, split.packing)
-    if first >= 0:
-        low.layers[inference.layer_index[layer.name]].notes.append(low.conflicts.note(inference.trace, layer))
-    return first
-
-
-def _loads_codebook(inference: Inference, op: Op, split: ProductSplit) -> bool:
-    """Whether the runs decode with a codebook that is loaded for their layer."""
-    return isinstance(op.layer, WeightedLayer) and split.geometry.decode and inference.target.codebook.store == "ram"
-
-
-def _codebook_load(low: Lowering, split: ProductSplit, part: Part) -> int:
-    """Number of the codebook that a run decodes with; the first run of a layer loads it."""
-    if part.first and split.row_tile.index == 0:
-        low.cb_runs.append(len(low.runs))
+def _codebook(low: Lowering, split: ProductSplit) -> Fields:
+    """The codebook that the runs decode with: the first run of a layer loads it, and the last one releases it."""
+    if split.row_tile.index == 0:
+        low.cb_runs.append(low.runs.rows)
         low.cb_words.append(split.geometry.codewords * split.geometry.tables)
-    return len(low.cb_runs) - 1
+    number = len(low.cb_runs) - 1
+    if split.row_tile.index < split.row_tile.count - 1:
+        return {"codebook_load": number, "codebook_release": -1}
+    if split.runs == 1:
+        return {"codebook_load": number, "codebook_release": number}
+    release = np.full(split.runs, -1)
+    release[-1] = number
+    return {"codebook_load": number, "codebook_release": release}
 
 
 def _drain(inference: Inference, op: Op, stripes: int, columns: int, cols: int) -> int:
@@ -160,13 +134,3 @@ def _note(build: LayerBuild, split: ProductSplit, reuse: WeightReuse, cols: int)
     if split.chunks > 1 and row_tile.index == 0:
         what = "held over" if reuse.over_chunks else "read again for"
         build.notes.append(f"{split.chunks} M-chunks of {split.chunk_rows} rows, stripe {what} them")
-
-
-def _bound(build: LayerBuild, split: ProductSplit, rows_per_cycle: int) -> None:
-    """Add the least cycles of each resource of the core for this product."""
-    geometry = split.geometry
-    groups = geometry.stripe_groups(split.k) * split.all_stripes * split.chunks
-    cycles = sum(-(-min(split.chunk_rows, split.m - first) // rows_per_cycle) for first in range(0, split.m, split.chunk_rows))
-    build.bounds["array"] += cycles * split.all_stripes * split.kt_count
-    build.bounds["decode"] += groups
-    build.bounds["buffer_width"] += -(-groups * geometry.pop_bits // geometry.word_bits)

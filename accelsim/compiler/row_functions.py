@@ -6,6 +6,8 @@ window is one consecutive piece of the activation buffer.
 
 from __future__ import annotations
 
+import numpy as np
+
 from accelsim.compiler.inference import Inference, KernelFields, by_row, passes_of, place_is_free, provider, vector_layer
 from accelsim.compiler.plan import Op
 from accelsim.compiler.streams import RunStream
@@ -69,19 +71,20 @@ def _parameters(inference: Inference, op: Op) -> int:
     low, layer = inference.low, op.layer
     if layer.name in inference.parameters:
         return inference.parameters[layer.name]
-    key = (inference.trace.name, f"{layer.name}/parameters")
-    if key in low.pinned:
-        inference.parameters[layer.name] = low.pinned[key][0] + low.pinned[key][1] - 1
+    key = (inference.trace.name, layer.name)
+    if key in low.pinned_parameters:
+        inference.parameters[layer.name] = low.pinned_parameters[key]
         return inference.parameters[layer.name]
     index = inference.layer_index[layer.name]
     gate = low.tiles if inference.target.control.overlap != "prefetch" else 0
-    stream = RunStream(index, layer.parameter_bytes, 1, 0, (0,), (gate,), False)
-    chunk0, count, bus = low.streams.add(stream, f"layer {layer.name!r}")
+    stream = RunStream(layer.parameter_bytes, 1, 0, np.zeros(1, np.int64), np.array([gate]), buffered=False)
+    placed = low.streams.add(stream, f"layer {layer.name!r}")
     bits = low.layers[index].bits
     bits["parameters", low.weight_memory, False] += 8 * layer.parameter_bytes
-    if bus > layer.parameter_bytes:
-        bits["burst_rounding", low.weight_memory, False] += 8 * (bus - layer.parameter_bytes)
+    if placed.bus_bytes > layer.parameter_bytes:
+        bits["burst_rounding", low.weight_memory, False] += 8 * (placed.bus_bytes - layer.parameter_bytes)
+    last = placed.first + placed.count - 1
     if inference.target.weight_buffer.residency == "pinned":
-        low.pinned[key] = (chunk0, count, 0)
-    inference.parameters[layer.name] = chunk0 + count - 1
-    return chunk0 + count - 1
+        low.pinned_parameters[key] = last
+    inference.parameters[layer.name] = last
+    return last

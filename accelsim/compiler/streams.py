@@ -12,32 +12,74 @@ import numpy as np
 
 from accelsim.compiler.target import Target
 from accelsim.errors import CompileError
-from accelsim.program import Transfers
+from accelsim.program import Int64, Transfers
 
 
 @dataclass(frozen=True)
 class RunStream:
-    """One stream in issue order.
+    """Streams of equal size that follow each other, in issue order.
 
     Attributes
     ----------
-    header_bytes, word_bytes, words : sizes
-    batch_words : words that each batch ends at, ascending, the last of them `words` (one entry where nothing is gated)
-    gates : tiles that must be finished before each batch is issued
+    header_bytes, word_bytes, words : sizes of one of them
+    batch_words : int64 (batches,), words that each batch ends at, ascending, the last of them `words` (one entry where nothing is gated)
+    gates : int64 (batches,), tiles that must be finished before each batch of the first stream is issued
     buffered : it takes room in the weight buffer until it is read
+    copies : number of streams; gate_step : tiles by which the gates of each lie behind those of the one before
     """
 
-    layer: int
     header_bytes: int
     word_bytes: int
     words: int
-    batch_words: tuple[int, ...]
-    gates: tuple[int, ...]
+    batch_words: Int64
+    gates: Int64
     buffered: bool
+    copies: int = 1
+    gate_step: int = 0
 
     @property
     def bytes(self) -> int:
+        """Bytes of one stream."""
         return self.header_bytes + self.words * self.word_bytes
+
+    @property
+    def batch_bytes(self) -> Int64:
+        """Bytes of a stream before each of its batches and up to its end: int64 (2, batches)."""
+        out = np.zeros((2, self.batch_words.size), np.int64)
+        out[1] = self.header_bytes + self.batch_words * self.word_bytes
+        out[0, 1:] = out[1, :-1]
+        return out
+
+    @property
+    def buffered_bytes(self) -> int:
+        """Bytes of one stream that take room in the weight buffer."""
+        return self.bytes if self.buffered else 0
+
+
+@dataclass(frozen=True)
+class Placed:
+    """The first of the streams that were added.
+
+    Attributes
+    ----------
+    first : its first transfer, of `count`; those of its copies follow
+    base : bytes of all buffered streams before it
+    bus_bytes : of all copies together, in whole bursts
+    """
+
+    first: int
+    count: int
+    base: int
+    bus_bytes: int
+
+
+@dataclass(frozen=True)
+class _Added:
+    """Streams as they were added: the address of the first of them, and the buffered bytes before it."""
+
+    stream: RunStream
+    address: int
+    base: int
 
 
 @dataclass
@@ -45,76 +87,113 @@ class StreamBuilder:
     """Collects streams, gives them addresses, and cuts them into transfers."""
 
     target: Target
-    burst_bytes: int
+    burst_bytes: int  # a divisor of a transfer
     buffered_bytes: int = 0  # of all streams so far: what the loader's progress is counted against
     address: int = 0
-    _columns: tuple[list[int], ...] = field(default_factory=lambda: ([], [], [], [], [], []))
+    count: int = 0  # transfers so far
+    _added: list[_Added] = field(default_factory=list)
 
-    @property
-    def count(self) -> int:
-        """Transfers so far."""
-        return len(self._columns[0])
-
-    def add(self, stream: RunStream, what: str) -> tuple[int, int, int]:
-        """Append a stream; return (first transfer, number of transfers, bytes on the bus).
+    def add(self, stream: RunStream, what: str) -> Placed:
+        """Append the copies of a stream.
 
         Raises
         ------
         CompileError
             A batch that must be in the weight buffer at once does not fit.
         """
-        target, transfer = self.target, self.target.dma.transfer
-        capacity = target.weight_buffer.capacity
-        address, size, need, gate, visible, end = self._columns
-        first = self.count
-        start = 0
-        bus_bytes = 0
-        for words, tiles in zip(stream.batch_words, stream.gates, strict=True):
-            stop = stream.header_bytes + words * stream.word_bytes
-            if stop == start:
-                continue
-            if stream.buffered and len(stream.batch_words) > 1 and stop - start > capacity:
-                raise CompileError(
-                    f"{what}: {stop - start} B must be in the weight buffer at once with control.overlap = "
-                    f"{target.control.overlap!r}; weight_buffer.capacity = {capacity} B is short by {stop - start - capacity} B"
-                )
-            pieces = list(range(start, stop, transfer))
-            last = self.count + len(pieces) - 1
-            gated = target.control.overlap != "prefetch" and stream.buffered
-            for piece in pieces:
-                bytes_here = min(transfer, stop - piece)
-                address.append(self.address + piece)
-                size.append(bytes_here)
-                need.append(self.buffered_bytes + piece + bytes_here - capacity if stream.buffered else 0)
-                gate.append(tiles)
-                visible.append(last if gated else self.count - 1)
-                end.append(piece + bytes_here)
-                bus_bytes += self._bursts(self.address + piece, bytes_here) * self.burst_bytes
-            start = stop
-        self.address += -(-stream.bytes // self.burst_bytes) * self.burst_bytes
-        if stream.buffered:
-            self.buffered_bytes += stream.bytes
-        return first, self.count - first, bus_bytes
+        count, bursts = self._cut(stream, what)
+        self._added.append(_Added(stream, self.address, self.buffered_bytes))
+        placed = Placed(self.count, count, self.buffered_bytes, stream.copies * bursts * self.burst_bytes)
+        self.count += stream.copies * count
+        self.address += stream.copies * self._stride(stream)
+        self.buffered_bytes += stream.copies * stream.buffered_bytes
+        return placed
 
-    def _bursts(self, address: int, size: int) -> int:
-        return -(-(address + size) // self.burst_bytes) - address // self.burst_bytes
+    def _cut(self, stream: RunStream, what: str) -> tuple[int, int]:
+        """(transfers, bursts) of one copy."""
+        transfer, burst = self.target.dma.transfer, self.burst_bytes
+        if stream.batch_words.size == 1:
+            return -(-stream.bytes // transfer), -(-stream.bytes // burst)
+        starts, stops = stream.batch_bytes
+        sizes = stops - starts
+        if stream.buffered:
+            self._check_room(sizes, what)
+        pieces = -(-sizes // transfer)
+        late = starts % burst  # a stream begins with a burst; where a batch does not, none of its transfers does
+        bursts = (pieces - 1) * (transfer // burst + (late > 0)) - (-(late + sizes - (pieces - 1) * transfer) // burst)
+        return int(pieces.sum()), int(bursts[sizes > 0].sum())
+
+    def _stride(self, stream: RunStream) -> int:
+        """Bytes from one copy to the next in the memory."""
+        return -(-stream.bytes // self.burst_bytes) * self.burst_bytes
+
+    def _check_room(self, sizes: Int64, what: str) -> None:
+        """Check that each batch fits the weight buffer at once."""
+        capacity = self.target.weight_buffer.capacity
+        large = sizes[sizes > capacity]
+        if large.size:
+            raise CompileError(
+                f"{what}: {large[0]} B must be in the weight buffer at once with control.overlap = "
+                f"{self.target.control.overlap!r}; weight_buffer.capacity = {capacity} B is short by {large[0] - capacity} B"
+            )
 
     def transfers(self) -> Transfers:
-        """All transfers as arrays."""
-        address, size, need, gate, visible, end = (np.array(column, np.int64) for column in self._columns)
-        return Transfers(address, size, need, gate, visible, end)
+        """All transfers as arrays: streams are repeated by copy, then by batch, then by transfer."""
+        if not self._added:
+            return Transfers(*np.zeros((6, 0), np.int64))
+        gated = self.target.control.overlap != "prefetch"
+        copies, batches, address, stride, base, room, gate_step, together = np.array(
+            [
+                (
+                    item.stream.copies, item.stream.batch_words.size, item.address, self._stride(item.stream), item.base,
+                    item.stream.buffered_bytes, item.stream.gate_step, gated and item.stream.buffered,
+                )
+                for item in self._added
+            ],
+            np.int64,
+        ).T  # fmt: skip
+        added, copy = _spread(copies)
+        copied, batch = _spread(batches[added])
+        batch += (np.cumsum(batches) - batches)[added][copied]  # among the batches of all streams, without copies
+        starts, stops = np.concatenate([item.stream.batch_bytes for item in self._added], axis=1)[:, batch]
+        gates = np.concatenate([item.stream.gates for item in self._added])[batch] + (gate_step[added] * copy)[copied]
+        pieces = -(-(stops - starts) // self.target.dma.transfer)
+        of_batch, piece = _spread(pieces)
+        of_stream = copied[of_batch]
+        start = starts[of_batch] + piece * self.target.dma.transfer
+        end = np.minimum(start + self.target.dma.transfer, stops[of_batch])
+        before = (base[added] + room[added] * copy)[of_stream]
+        return Transfers(
+            address=(address[added] + stride[added] * copy)[of_stream] + start,
+            size=end - start,
+            need=np.where((room[added] > 0)[of_stream], before + end - self.target.weight_buffer.capacity, 0),
+            gate=gates[of_batch],
+            visible=np.where((together[added] == 1)[of_stream], (np.cumsum(pieces) - 1)[of_batch], np.arange(self.count)),
+            end=end,
+        )
 
 
-def layer_batches(tile_words: list[int], words: int, header_bytes: int, word_bytes: int, capacity: int, each_tile: bool) -> tuple[int, ...]:
-    """Words at which each batch of tiles ends: as many whole tiles as the buffer takes, or one tile each.
+def _spread(counts: Int64) -> tuple[Int64, Int64]:
+    """(owner, number within the owner) of each of `counts[i]` things that belong to owner i, in order."""
+    owner = np.repeat(np.arange(counts.size), counts)
+    return owner, np.arange(owner.size) - np.repeat(np.cumsum(counts) - counts, counts)
+
+
+def layer_batches(tile_words: Int64, words: int, header_bytes: int, word_bytes: int, capacity: int, each_tile: bool) -> Int64:
+    """Words at which each batch of tiles ends, int64 (batches,): as many whole tiles as the buffer takes, or one tile each.
 
     `tile_words[i]` is the number of words that hold tiles 0..i (the last may hold the first bits of the next tile).
     """
-    out: list[int] = []
-    start_bytes = 0
-    for index, words_here in enumerate(tile_words):
-        more = index + 1 < len(tile_words)
-        if each_tile or not more or header_bytes + tile_words[index + 1] * word_bytes - start_bytes > capacity:
-            out.append(words_here if more else words)
-            start_bytes = header_bytes + out[-1] * word_bytes
-    return tuple(out)
+    last = tile_words.size - 1
+    if each_tile:
+        return np.append(tile_words[:last], words)
+    ends: list[int] = []
+    tile = start_bytes = 0
+    while tile < last:
+        fitting = int(np.searchsorted(tile_words, (capacity + start_bytes - header_bytes) // word_bytes, "right"))
+        tile = max(tile, fitting - 1)  # a tile that is too large is a batch of its own, and is refused later
+        if tile < last:
+            ends.append(int(tile_words[tile]))
+            start_bytes = header_bytes + ends[-1] * word_bytes
+            tile += 1
+    return np.array([*ends, words], np.int64)

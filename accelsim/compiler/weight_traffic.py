@@ -40,8 +40,3 @@ def header_traffic(weight: WeightRecord, vector: VectorUnitSpec, codebook_in_rom
         bits["codebook" if name == CODEBOOK else "side_data"] += stream.total_bits
         bits["padding"] += 8 * stream.bytes - stream.total_bits
     return bits
-
-
-def header_bytes(weight: WeightRecord, vector: VectorUnitSpec, codebook_in_rom: bool) -> int:
-    """Bytes of a layer's header; errors as `header_traffic`."""
-    return sum(header_traffic(weight, vector, codebook_in_rom).values()) // 8

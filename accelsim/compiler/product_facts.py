@@ -1,0 +1,161 @@
+"""All that products of equal shape and format have in common on a chip: their split, how their weights are reused, traffic and bounds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from accelsim.compiler.geometry import activation_geometry, weight_geometry
+from accelsim.compiler.image import image_bits
+from accelsim.compiler.plan import Op
+from accelsim.compiler.product_split import ProductSplit, split_product
+from accelsim.compiler.record_table import Fields
+from accelsim.compiler.target import Target
+from accelsim.compiler.weight_traffic import header_traffic, record_traffic
+from accelsim.program import Int64
+from accelsim.trace.layers import MatmulLayer, WeightedLayer
+
+
+@dataclass(frozen=True)
+class WeightReuse:
+    """How long the weight buffer holds what a product fetches.
+
+    Attributes
+    ----------
+    header_bytes : of the layer, ahead of its first records; 0 for a product of two activations
+    over_chunks : a stripe's weights serve all of its M-chunks
+    over_row_tiles : the layer's weights serve all row tiles
+    """
+
+    header_bytes: int
+    over_chunks: bool
+    over_row_tiles: bool
+
+    def fetches(self, split: ProductSplit) -> bool:
+        """Whether the runs of this row tile fetch their weights, rather than find them in the buffer."""
+        return not (self.over_row_tiles and split.row_tile.index)
+
+    def runs_per_fetch(self, split: ProductSplit) -> int:
+        """Consecutive runs that a fetched stream serves."""
+        return split.chunks if self.over_chunks else 1
+
+    def frees(self, split: ProductSplit) -> Int64:
+        """1 for each run that is the last that needs the weights that it reads: int64 (runs,)."""
+        if self.over_row_tiles and split.row_tile.index < split.row_tile.count - 1:
+            return np.zeros(split.runs, np.int64)
+        return np.where(self.over_chunks, split.run_chunks == split.chunks - 1, True).astype(np.int64)
+
+
+@dataclass(frozen=True)
+class ProductFacts:
+    """What equal products have in common.
+
+    Attributes
+    ----------
+    fields : of their runs
+    streams : which of the fetched streams each run reads
+    first_group : groups of lookups in the image before each run's first stripe
+    records, header : operand -> bits of one fetch of the image, and of what comes ahead of it; empty for a product of two activations
+    bounds : resource of the core -> least cycles
+    """
+
+    split: ProductSplit
+    reuse: WeightReuse
+    fields: Fields
+    streams: int | Int64
+    first_group: int | Int64
+    records: Mapping[str, int]
+    header: Mapping[str, int]
+    bounds: Mapping[str, int]
+
+
+def product_key(op: Op) -> tuple[object, ...]:
+    """All that `product_facts` reads of an operation, but for names in messages."""
+    layer = op.layer
+    if isinstance(layer, WeightedLayer):
+        weight = layer.weight
+        return (type(layer), weight.format, weight.k, weight.n, layer.n, layer.bounds.G, op.m, op.k, op.n, op.row_tile)
+    return (type(layer), isinstance(layer, MatmulLayer) and layer.transposed_b, op.m, op.k, op.n, op.row_tile)
+
+
+def product_facts(target: Target, op: Op) -> ProductFacts:
+    """The facts of a product.
+
+    Raises
+    ------
+    CompileError, FormatError
+        Its format does not fit the chip.
+    """
+    layer = op.layer
+    if isinstance(layer, WeightedLayer):
+        geometry = weight_geometry(target, layer)
+    else:
+        assert isinstance(layer, MatmulLayer)  # the plan makes products of these two only
+        geometry = activation_geometry(target, layer.transposed_b)
+    split = split_product(op, geometry, target.array.max_m)
+    header: Mapping[str, int] = {}
+    records: Mapping[str, int] = {}
+    if isinstance(layer, WeightedLayer):
+        header = header_traffic(layer.weight, target.vector_unit, target.codebook.store == "rom")
+        records = record_traffic(image_bits(geometry, layer, split.packing))
+    reuse = _reuse(target, split, sum(header.values()) // 8)
+    frees = isinstance(layer, WeightedLayer) and target.weight_buffer.residency == "stream"
+    return ProductFacts(
+        split=split,
+        reuse=reuse,
+        fields={**_fields(target, split), "frees": _of_runs(reuse.frees(split)) if frees else 0},
+        streams=_of_runs(np.arange(split.runs) // reuse.runs_per_fetch(split)),
+        first_group=_of_runs(split.nt0 * split.stripe_groups),
+        records=records,
+        header=header,
+        bounds=_bounds(target, split),
+    )
+
+
+def _of_runs(values: Int64) -> int | Int64:
+    """A value of each run; of a single run, as most products are, a number."""
+    return values if values.size > 1 else int(values[0])
+
+
+def _reuse(target: Target, split: ProductSplit, header_bytes: int) -> WeightReuse:
+    capacity = target.weight_buffer.capacity
+    return WeightReuse(
+        header_bytes=header_bytes,
+        over_chunks=not split.per_stripe or header_bytes + split.stream_bytes <= capacity,
+        over_row_tiles=split.row_tile.count > 1 and header_bytes + split.image_bytes <= capacity,
+    )
+
+
+def _fields(target: Target, split: ProductSplit) -> Fields:
+    """Rows, stripes and words of the runs."""
+    geometry = split.geometry
+    return {
+        "k": split.k,
+        "kt_count": split.kt_count,
+        "d": geometry.codeword_length * (target.array.cols // geometry.cols),  # as the kernel counts records: over all columns
+        "axis": geometry.axis,
+        "ports": geometry.ports,
+        "pop_bits": geometry.pop_bits,
+        "buffer_bits": geometry.buffer_bits,
+        "word_bits": geometry.word_bits,
+        "m": _of_runs(split.run_rows),
+        "m0": _of_runs(split.first_rows),
+        "nt0": _of_runs(split.nt0),
+        "nt_count": split.run_stripes,
+        "columns": _of_runs(split.run_columns),
+        "words": split.stream_words,
+    }
+
+
+def _bounds(target: Target, split: ProductSplit) -> Mapping[str, int]:
+    """Least cycles of each resource of the core."""
+    geometry = split.geometry
+    groups = split.stripe_groups * split.all_stripes * split.chunks
+    cycles = int((-(-split.run_rows // target.array.rows_per_cycle)).sum()) * split.run_tiles
+    return {
+        "array": cycles,
+        "decode": groups,
+        "buffer_width": -(-groups * geometry.pop_bits // geometry.word_bits),
+    }
