@@ -14,7 +14,7 @@ from functools import cached_property
 import numpy as np
 
 from accelsim.compiler.live_bytes import LiveBytes
-from accelsim.compiler.placement import ALIGNMENT, LiveRange, most_live_bytes, needed_bytes, place, shared_slots, sharing_hosts
+from accelsim.compiler.placement import ALIGNMENT, LiveRange, needed_bytes, place, sharing_hosts
 from accelsim.compiler.plan import Op, Plan, Tensor, TensorId
 from accelsim.compiler.precedence import Precedence
 from accelsim.errors import CompileError
@@ -64,19 +64,18 @@ def allocate(plan: Plan, capacity_bytes: int, may_spill: bool, always_spill: boo
     """
     order = Precedence(plan)
     hosts = {} if always_spill else sharing_hosts(plan, order)
+    live_ranges = [whole_range(tensor, order, False) for tensor in plan.tensors.values()]
     if not always_spill:
-        live_ranges = [whole_range(tensor, order, True) for tensor in plan.tensors.values()]
-        tight = most_live_bytes(shared_slots(live_ranges, hosts)[1]) <= capacity_bytes  # if these do not fit, no others do
-        found = place([whole_range(tensor, order, False) for tensor in plan.tensors.values()], hosts, capacity_bytes) if tight else None
+        found = place(live_ranges, hosts, capacity_bytes)
         if found is not None:
             return Allocation(tuple(found[0]), found[1], (), {})
-        found = place(live_ranges, hosts, capacity_bytes)
+        tight = [whole_range(tensor, order, True) for tensor in plan.tensors.values()]
+        found = place(tight, hosts, capacity_bytes)
         if found is not None:
             return Allocation(tuple(found[0]), found[1], (), barriers(plan, found[0], order))
         if not may_spill:
-            raise too_small(plan, live_ranges, hosts, capacity_bytes, " and placement.activations = 'none' allows no spill")
-    live_ranges = [whole_range(tensor, order, False) for tensor in plan.tensors.values()]
-    if always_spill:
+            raise too_small(plan, tight, hosts, capacity_bytes, " and placement.activations = 'none' allows no spill")
+    else:
         live_ranges = [piece for live_range in live_ranges for piece in _one_per_use(plan.tensors[live_range.tensor], live_range, order)]
     spilled: list[TensorId] = [live_range.tensor for live_range in live_ranges if live_range.stored] if always_spill else []
     while True:
@@ -122,15 +121,18 @@ def _name(tensor: TensorId) -> str:
 
 def barriers(plan: Plan, live_ranges: Sequence[LiveRange], order: Precedence) -> dict[int, tuple[int, ...]]:
     """Operation -> readers of the slot's earlier tensors that could still be reading when it writes."""
-    last, offset, end = (np.array(column) for column in zip(*((s.last, s.offset, s.offset + s.bytes) for s in live_ranges), strict=True))
     users = [(*live_range.readers, *plan.tensors[live_range.tensor].producers) for live_range in live_ranges]
+    last, offset, end = (np.array(column) for column in zip(*((s.last, s.offset, s.offset + s.bytes) for s in live_ranges), strict=True))
+    safe_from = np.array([order.safe_from(each) if each else 0 for each in users])
     out: dict[int, tuple[int, ...]] = {}
     for live_range in live_ranges:
-        if live_range.loaded:
+        producers = plan.tensors[live_range.tensor].producers
+        if live_range.loaded or not producers:
             continue
-        tenants = np.flatnonzero((last < live_range.first) & (offset < live_range.offset + live_range.bytes) & (end > live_range.offset))
+        earlier = (last < live_range.first) & (safe_from > producers[0])
+        tenants = np.flatnonzero(earlier & (offset < live_range.offset + live_range.bytes) & (end > live_range.offset))
         before = {reader for tenant in tenants.tolist() for reader in users[tenant]}
-        for writer in plan.tensors[live_range.tensor].producers:
+        for writer in producers if before else ():
             readers = order.unsafe(before, writer)
             if readers:
                 out[writer] = tuple(sorted(readers))

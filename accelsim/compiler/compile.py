@@ -131,18 +131,16 @@ def _choose(target: Target, trace: Trace, batch: int, caches: Caches) -> PlacedN
 def _attention_estimate(target: Target, trace: Trace, order: HeadOrder) -> int:
     """Estimated cycles of all attentions in an order."""
     array, vector = target.array, target.vector_unit
+    found = (layer for layer in trace.layers if isinstance(layer, MatmulLayer) and layer.merge == "groups")
     total = 0
-    layers = list(trace.layers)
-    for scores in layers:
-        if not isinstance(scores, MatmulLayer) or scores.merge != "groups":
-            continue
-        tiles = -(-scores.n // array.cols) * -(-scores.k // array.rows)
-        drain = scores.m * vector.row_cycles(scores.n, vector.passes.requantize)
-        softmax = scores.m * vector.row_cycles(scores.n, vector.passes.of("softmax"))
-        product = max(scores.m * tiles, drain)
-        width = scores.heads * scores.k  # of the projection that computes the values
-        values = scores.m * -(-width // array.cols) * -(-width // array.rows)
-        total += estimate_cycles(order, scores.heads, product, softmax, product, values)
+    for (m, k, n, heads), count in Counter((scores.m, scores.k, scores.n, scores.heads) for scores in found).items():
+        tiles = -(-n // array.cols) * -(-k // array.rows)
+        drain = m * vector.row_cycles(n, vector.passes.requantize)
+        softmax = m * vector.row_cycles(n, vector.passes.of("softmax"))
+        product = max(m * tiles, drain)
+        width = heads * k  # of the projection that computes the values
+        values = m * -(-width // array.cols) * -(-width // array.rows)
+        total += count * estimate_cycles(order, heads, product, softmax, product, values)
     return total
 
 

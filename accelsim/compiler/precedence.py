@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Collection, Iterable
+from itertools import accumulate
 
 from accelsim.compiler.plan import Plan
 
@@ -33,6 +35,8 @@ class Precedence:
                 for row in before:
                     self._ended_from[row] = op.index + 1
             ended.append(before if op.on_array else before | {op.index})
+        rows = (never if op.on_array else runs for op, runs in zip(reversed(plan.ops), reversed(self._runs_before), strict=True))
+        self._least_before = list(accumulate(rows, min))[::-1]  # least `_runs_before` of all row functions from an operation on
 
     def safe(self, reader: int, writer: int) -> bool:
         """True if `writer` cannot write before `reader` has read everything.
@@ -49,8 +53,15 @@ class Precedence:
         """Those of `readers` that could still be reading when `writer` begins to write."""
         return [reader for reader in readers if not self.safe(reader, writer)]
 
+    def safe_from(self, readers: Iterable[int]) -> int:
+        """An operation from which on every writer, however late, is safe after all `readers`."""
+        return max(
+            max(reader + 1, bisect_right(self._least_before, reader) if self._on_array[reader] else self._ended_from[reader])
+            for reader in readers
+        )
+
     def free_from(self, readers: Collection[int]) -> int:
-        """First operation from which on every writer is safe after all `readers`."""
+        """First operation from which on every writer is safe after all `readers`, as far as the next few operations tell."""
         last = max(readers)
         on_array, runs_before = self._on_array, self._runs_before
         product = max((reader for reader in readers if on_array[reader]), default=-1)
