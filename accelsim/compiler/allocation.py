@@ -7,9 +7,9 @@ idles longest across the fullest operation is written out after its last use bef
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 
 import numpy as np
 
@@ -54,13 +54,15 @@ class Allocation:
         return out
 
 
-def allocate(plan: Plan, capacity_bytes: int, may_spill: bool, always_spill: bool = False) -> Allocation:
+Shortage = Callable[[], ActivationsTooLarge]  # a fresh error each time; it is found by a search, which most shortages do not need
+
+
+def allocate(plan: Plan, capacity_bytes: int, may_spill: bool, always_spill: bool = False) -> Allocation | Shortage:
     """Place every tensor of `plan` in a buffer of `capacity_bytes`.
 
-    Raises
-    ------
-    ActivationsTooLarge
-        It does not fit: names the operation, the tensors live there, and the bytes missing.
+    Returns
+    -------
+    If it does not fit, the error that names the operation, the tensors live there, and the bytes missing.
     """
     order = Precedence(plan)
     hosts = {} if always_spill else sharing_hosts(plan, order)
@@ -74,7 +76,7 @@ def allocate(plan: Plan, capacity_bytes: int, may_spill: bool, always_spill: boo
         if found is not None:
             return Allocation(tuple(found[0]), found[1], (), barriers(plan, found[0], order))
         if not may_spill:
-            raise too_small(plan, tight, hosts, capacity_bytes, " and placement.activations = 'none' allows no spill")
+            return partial(too_small, plan, tight, hosts, capacity_bytes, " and placement.activations = 'none' allows no spill")
     else:
         live_ranges = [piece for live_range in live_ranges for piece in _one_per_use(plan.tensors[live_range.tensor], live_range, order)]
     spilled: list[TensorId] = [live_range.tensor for live_range in live_ranges if live_range.stored] if always_spill else []
@@ -85,7 +87,7 @@ def allocate(plan: Plan, capacity_bytes: int, may_spill: bool, always_spill: boo
         at = LiveBytes(live_ranges, {}, len(plan.ops)).fullest
         victim = idlest(live_ranges, at, plan)
         if victim is None:
-            raise too_small(plan, live_ranges, hosts, capacity_bytes, "")
+            return partial(too_small, plan, live_ranges, hosts, capacity_bytes, "")
         live_ranges.remove(victim)
         live_ranges += split_range(plan.tensors[victim.tensor], victim, at, order)
         spilled.append(victim.tensor)

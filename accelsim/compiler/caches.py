@@ -7,9 +7,10 @@ from a trace, a batch and a head order; an allocation from a plan, the buffer's 
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Literal
 
-from accelsim.compiler.allocation import ActivationsTooLarge, Allocation, allocate
+from accelsim.compiler.allocation import ActivationsTooLarge, Allocation, Shortage, allocate
 from accelsim.compiler.bank_conflicts import KNOWN_LAYERS, Known
 from accelsim.compiler.heads import HeadOrder
 from accelsim.compiler.lru_cache import LruCache
@@ -31,31 +32,19 @@ class Caches:
         self.programs: LruCache[tuple[Target, str, int, int, int], Program] = LruCache(256)
         self.conflicts: Known = LruCache(KNOWN_LAYERS)
         self._plans: LruCache[tuple[str, int, HeadOrder], Plan] = LruCache(64)
-        self._placed: LruCache[tuple[str, int, HeadOrder, int, Spill], Placed | ActivationsTooLarge] = LruCache(256)
+        self._placed: LruCache[tuple[str, int, HeadOrder, int, Spill], Placed | Shortage] = LruCache(256)
 
-    def place(self, trace: Trace, batch: int, order: HeadOrder, capacity_bytes: int, spill: Spill) -> Placed:
-        """The plan and its allocation: see `allocate`, and for "row tiles" `allocate_in_row_tiles`.
+    def place(self, trace: Trace, batch: int, order: HeadOrder, capacity_bytes: int, spill: Spill) -> Placed | Shortage:
+        """The plan and its allocation, or the error that they do not fit: see `allocate`, and for "row tiles" `allocate_in_row_tiles`."""
 
-        Raises
-        ------
-        ActivationsTooLarge
-            They do not fit; a fresh exception each time, as one that was raised holds on to the frames it passed.
-        """
-
-        def make() -> Placed | ActivationsTooLarge:
+        def make() -> Placed | Shortage:
             whole = self._plans.of((trace.sha256, batch, order), lambda: plan(trace, batch, order))
+            if spill != "row tiles":
+                found = allocate(whole, capacity_bytes, spill != "never", spill == "always")
+                return (whole, found) if isinstance(found, Allocation) else found
             try:
-                if spill == "row tiles":
-                    return allocate_in_row_tiles(whole, capacity_bytes)
-                return whole, allocate(whole, capacity_bytes, spill != "never", spill == "always")
-            except ActivationsTooLarge as error:
-                return _fresh(error)
+                return allocate_in_row_tiles(whole, capacity_bytes)
+            except ActivationsTooLarge as error:  # without the frames it passed
+                return partial(ActivationsTooLarge, str(error), error.short_bytes)
 
-        found = self._placed.of((trace.sha256, batch, order, capacity_bytes, spill), make)
-        if isinstance(found, ActivationsTooLarge):
-            raise _fresh(found)
-        return found
-
-
-def _fresh(error: ActivationsTooLarge) -> ActivationsTooLarge:
-    return ActivationsTooLarge(str(error), error.short_bytes)
+        return self._placed.of((trace.sha256, batch, order, capacity_bytes, spill), make)

@@ -14,7 +14,7 @@ from fractions import Fraction
 import numpy as np
 
 from accelsim.accelerator import Accelerator
-from accelsim.compiler.allocation import ActivationsTooLarge, Allocation
+from accelsim.compiler.allocation import Allocation, Shortage
 from accelsim.compiler.bank_conflicts import BankConflicts
 from accelsim.compiler.caches import Caches, Spill
 from accelsim.compiler.heads import HEAD_ORDERS, HeadOrder, estimate_cycles
@@ -102,27 +102,25 @@ def _choose(target: Target, trace: Trace, batch: int, caches: Caches) -> PlacedN
     if not any(isinstance(layer, MatmulLayer) for layer in trace.layers):
         ranked = ranked[:1]
     fitting: list[tuple[tuple[int, int, int], Plan, Allocation]] = []
-    problems: list[ActivationsTooLarge] = []
+    shortages: list[Shortage] = []
     for rank, order in enumerate(ranked):
-        try:
-            candidate, allocation = caches.place(trace, batch, order, buffer.capacity, spill)
-        except ActivationsTooLarge as error:
-            problems.append(error)
+        found = caches.place(trace, batch, order, buffer.capacity, spill)
+        if not isinstance(found, tuple):
+            shortages.append(found)
             continue
+        candidate, allocation = found
         if not allocation.spilled and not allocation.barriers:
             return PlacedNetwork(trace, candidate, allocation, f"{order}: least estimated cost of the orders that fit without a spill")
         spilled = sum(candidate.tensors[item].bytes for item in allocation.spilled)
         fitting.append(((spilled, len(allocation.barriers), rank), candidate, allocation))
     for order in ranked if spill == "if needed" and not fitting else ():
-        try:
-            candidate, allocation = caches.place(trace, batch, order, buffer.capacity, "row tiles")
-        except ActivationsTooLarge as error:
-            problems.append(error)
-            continue
-        why = f"{order}: least estimated cost of the orders that fit in row tiles, as none does without"
-        return PlacedNetwork(trace, candidate, allocation, why)
+        found = caches.place(trace, batch, order, buffer.capacity, "row tiles")
+        if isinstance(found, tuple):
+            why = f"{order}: least estimated cost of the orders that fit in row tiles, as none does without"
+            return PlacedNetwork(trace, *found, why)
+        shortages.append(found)
     if not fitting:
-        raise min(problems, key=lambda problem: problem.short_bytes)
+        raise min((shortage() for shortage in shortages), key=lambda error: error.short_bytes)
     (spilled, barriers, _), candidate, allocation = min(fitting, key=lambda item: item[0])
     why = f"{candidate.head_order}: of {len(ranked)} orders the one with least spills ({human_bytes(spilled)}) and barriers ({barriers})"
     return PlacedNetwork(trace, candidate, allocation, why)
@@ -205,10 +203,10 @@ def _program(target: Target, low: Lowering, networks: Sequence[PlacedNetwork], b
 
 def _layer_plan(rates: dict[str, Fraction | None], build: LayerBuild, several: bool) -> LayerPlan:
     layer = build.layer
-    bounds = Counter(build.bounds)
-    moved: Counter[str] = Counter()
+    bounds = dict(build.bounds)
+    moved: dict[str, int] = {}
     for (_, memory, _), bits in build.bits.items():
-        moved[memory] += bits
+        moved[memory] = moved.get(memory, 0) + bits
     for memory, bits in moved.items():
         rate = rates[memory]
         bounds[memory] = bits * rate.denominator // (8 * rate.numerator) if rate else 0
@@ -221,7 +219,7 @@ def _layer_plan(rates: dict[str, Fraction | None], build: LayerBuild, several: b
         macs=layer.macs,
         bits={key: bits for key, bits in build.bits.items() if bits},
         vector_cycles=build.vector_cycles,
-        bounds=dict(bounds),
+        bounds=bounds,
         lowering="; ".join(dict.fromkeys(build.notes)),
     )
 
