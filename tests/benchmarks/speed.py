@@ -19,10 +19,12 @@ class Speed:
     ----------
     judged : benchmarks are enabled
     rows : what, target and measured, of the table that closes the run
+    values : what -> measured
     """
 
     judged: bool
     rows: list[tuple[str, str, str]] = field(default_factory=list)
+    values: dict[str, float] = field(default_factory=dict)
 
     def size(self, full: int, small: int) -> int:
         """Amount of input: `full` where it is measured, `small` where it only has to work."""
@@ -46,6 +48,7 @@ class Speed:
         measured = f"{value:,.0f}" if value >= 1000 else f"{value:.3g}"
         if self.judged:
             self.rows.append((what, target, f"{measured}{'  missed' if missed else ''}"))
+            self.values[what] = value
 
     def judge(self, what: str, ratio: float, *, at_least: float) -> None:
         """A line of the table, of a ratio of two times of this run: `make bench` fails if it misses its target."""
