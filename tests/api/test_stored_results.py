@@ -17,6 +17,12 @@ def stored(tmp_path_factory) -> dict[str, Any]:
     return fields
 
 
+@pytest.fixture
+def undrawn(monkeypatch) -> None:
+    """Folders without their pictures, which take most of the time of saving and are compared elsewhere."""
+    monkeypatch.setattr("accelsim.report.plots.picture.files_of", lambda pictures: {})
+
+
 DAMAGES = [
     ("frames", [], r"`frames`: must have 1 or more items, has 0 \(got \[\]\)"),
     ("frames", {}, r"`frames`: must be a list \(got {}\)"),
@@ -53,6 +59,7 @@ def test_versions_one_and_two_are_read(stored, tmp_path):
         assert json.loads(accelsim.load_result(file).record.to_json()) == stored
 
 
+@pytest.mark.usefixtures("undrawn")
 @pytest.mark.parametrize("name", ["run", "run.v2", "edge-64x64.deit.final", "lauf ü 2.0", "run.", ".run"])
 def test_a_name_without_the_ending_of_a_file_is_a_folder(name, tmp_path):
     result = accelsim.simulate("edge-32x32", "tiny_vit_int8")
@@ -79,6 +86,7 @@ def test_the_ending_of_another_kind_of_file_is_refused(name, message, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_folder_that_is_there_is_taken_whatever_its_name(tmp_path):
     folder = tmp_path / "runs.csv"
     folder.mkdir()
