@@ -6,7 +6,7 @@ The sums of every run are checked here: each cycle in one category, each byte re
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import MutableMapping
+from collections.abc import Mapping, MutableMapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,8 +18,11 @@ from accelsim.hw.background import FIRST_ID, REGION_BYTES, BackgroundClient
 from accelsim.hw.channel import capacity_bytes, open_channel
 from accelsim.hw.compute_cluster import ComputeCluster
 from accelsim.hw.dma import Dma
-from accelsim.hw.memory import Channel, Complete
+from accelsim.hw.flash import FlashSpec
+from accelsim.hw.memory import Channel, Complete, MemorySpec
+from accelsim.hw.memory_side import can_run
 from accelsim.hw.recorder import RecordedChannel, RecordedCluster, RunRecorder
+from accelsim.hw.two_sides import run_sides
 from accelsim.kernels.compute_state import RUN_RESULTS
 from accelsim.program import Program
 from accelsim.progress import Progress
@@ -56,12 +59,14 @@ def run_program(
     progress: Progress | None = None,
     recorder: RunRecorder | None = None,
     outcomes: MutableMapping[str, Outcome] | None = None,
+    by_events: bool = False,
 ) -> Outcome:
     """Run a program to its end, and check that everything adds up.
 
     Parameters
     ----------
     recorder : records the traffic between the units; the run is the same without
+    by_events : simulate events where the machine could be run as two sides; the same outcome, later
     outcomes : cache of earlier outcomes by `Timing.key`; read and extended unless there is a recorder
 
     Raises
@@ -73,17 +78,36 @@ def run_program(
     """
     timing = timing_of(accelerator, program)
     if outcomes is None or recorder is not None:
-        outcome = _run(timing, progress, recorder)
+        outcome = _run(timing, progress, recorder, by_events)
     else:
         if timing.key not in outcomes:
-            outcomes[timing.key] = _run(timing, progress, None)
+            outcomes[timing.key] = _run(timing, progress, None, by_events)
         outcome = outcomes[timing.key]
     check_outcome(program, outcome)
     return outcome
 
 
-def _run(timing: Timing, progress: Progress | None, recorder: RunRecorder | None) -> Outcome:
+def _run(timing: Timing, progress: Progress | None, recorder: RunRecorder | None, by_events: bool) -> Outcome:
     """Run the machine itself, without cache or checks."""
+    memories = timing.memories
+    if recorder is None and not by_events and can_run(memories.values()):
+        return _run_sides(timing, memories, progress)
+    return _run_events(timing, memories, progress, recorder)
+
+
+def _run_sides(timing: Timing, memories: Mapping[str, MemorySpec | FlashSpec], progress: Progress | None) -> Outcome:
+    """Run it as two sides that exchange promises."""
+    cluster, memory = run_sides(timing.clock_hz, timing.dma, timing.program, memories, timing.weight_memory, progress)
+    assert cluster.done_cycle is not None
+    end = max(cluster.done_cycle, cycle_at(memory.last_landing_ps, timing.clock_hz))
+    counters = memory.counters() | {"weight_buffer_taken_bytes": cluster.taken_bytes, "vector_busy_cycles": cluster.vector_busy_cycles}
+    return Outcome(end, end - cluster.done_cycle, cluster.results, counters)
+
+
+def _run_events(
+    timing: Timing, memories: Mapping[str, MemorySpec | FlashSpec], progress: Progress | None, recorder: RunRecorder | None
+) -> Outcome:
+    """Run it as a simulation of events."""
     program = timing.program
     env = simpy.Environment()
     clock = timing.clock_hz
@@ -92,8 +116,7 @@ def _run(timing: Timing, progress: Progress | None, recorder: RunRecorder | None
     others: list[BackgroundClient] = []
 
     def open_memory(name: str, complete: Complete) -> Channel:
-        spec = timing.memory(name)
-        assert spec is not None  # the accelerator's own check: a placement names a memory that is there
+        spec = memories[name]
 
         def ended(transfer: int) -> None:
             if transfer >= FIRST_ID:

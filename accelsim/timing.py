@@ -42,9 +42,12 @@ class Timing:
     device: Mapping[str, Any]
     program: Program
 
-    def memory(self, name: str) -> MemorySpec | FlashSpec | None:
-        """The memory `dram` or `flash`, None if the chip has none."""
-        return self.flash if name == "flash" else self.dram
+    @property
+    def memories(self) -> dict[str, MemorySpec | FlashSpec]:
+        """The memories that the program uses, by name."""
+        names = {self.weight_memory} | ({"dram"} if any(job.address >= 0 for job in self.program.jobs) else set())
+        specs = {"dram": self.dram, "flash": self.flash}
+        return {name: spec for name in sorted(names) if (spec := specs[name]) is not None}
 
     @cached_property
     def key(self) -> str:

@@ -1,7 +1,8 @@
 """What passes between the units of a machine in a run, recorded at their public inputs.
 
 `run_recorded` gives what the compute cluster got from outside, in core cycles; `run_logged` every transfer that was issued, landed
-or filled a tensor, in picoseconds, sorted (within one instant the order of the units is not part of the contract).
+or filled a tensor, in picoseconds, sorted (within one instant the order of the units is not part of the contract). Both simulate
+events; `sides_logged` gives the same log of a machine that is run as two sides.
 """
 
 from __future__ import annotations
@@ -9,14 +10,18 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
 
 from accelsim.accelerator import Accelerator
 from accelsim.hw.channel import FlashChannel, IdealChannel
 from accelsim.hw.compute_cluster import ComputeCluster
 from accelsim.hw.dram.channels import DramChannels
+from accelsim.hw.two_sides import run_sides
+from accelsim.kernels import dma_state
 from accelsim.program import Program
 from accelsim.system import Outcome, run_program
+from accelsim.timing import timing_of
 from tests.naive_machine import Landings
 
 Log = list[tuple[int, str, tuple[int, ...]]]
@@ -37,7 +42,7 @@ def run_recorded(accelerator: Accelerator, program: Program) -> tuple[Outcome, L
     with pytest.MonkeyPatch.context() as patch:
         _before(patch, ComputeCluster, "land", note_land)
         _before(patch, ComputeCluster, "fill", note_fill)
-        outcome = run_program(accelerator, program)
+        outcome = run_program(accelerator, program, by_events=True)
     return outcome, Landings(transfers, units)
 
 
@@ -65,8 +70,22 @@ def run_logged(accelerator: Accelerator, program: Program) -> tuple[Outcome, Log
 
         patch.setattr(DramChannels, "__init__", with_env)
         _before(patch, DramChannels, "submit", note("submit"))
-        outcome = run_program(accelerator, program)
+        outcome = run_program(accelerator, program, by_events=True)
     return outcome, sorted(log)
+
+
+def sides_logged(accelerator: Accelerator, program: Program) -> Log:
+    """Run a program as two sides; the log that `run_logged` gives of the events."""
+    timing = timing_of(accelerator, program)
+    events = np.zeros((1 << 16, dma_state.EVENT_WIDTH), np.int64)
+    _, memory = run_sides(timing.clock_hz, timing.dma, program, timing.memories, timing.weight_memory, events=events)
+    assert memory.logged < len(events)
+    kinds = {dma_state.LOG_SUBMIT: ("submit", 4), dma_state.LOG_LAND: ("land", 1), dma_state.LOG_FILL: ("fill", 3)}
+    log: Log = []
+    for time, kind, *numbers in events[: memory.logged].tolist():
+        what, count = kinds[kind]
+        log.append((time, what, tuple(numbers[:count])))
+    return sorted(log)
 
 
 def _before(patch: pytest.MonkeyPatch, unit: type, method: str, note: Callable[..., None]) -> None:

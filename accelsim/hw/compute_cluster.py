@@ -2,36 +2,24 @@
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable
 
 import numpy as np
 import simpy
 
+from accelsim.hw.cluster_state import FIELD_AT, NEVER, ClusterState, StateRecord
 from accelsim.hw.engine import CycleEngine
 from accelsim.kernels import compute, compute_state
 from accelsim.program import Program
 
-NEVER = int(compute_state.NEVER)
 LOOK_AHEAD = 2048  # cycles: limit of a prediction that may be discarded
 
 
-_FIELDS: Mapping[str, tuple[Any, ...]] = compute_state.STATE.fields or {}
-_AT = {name: field[1] // 8 for name, field in _FIELDS.items()}  # place of each field in a state that is seen as int64
-_CYCLE, _STARVED, _FREED, _TILES = _AT["cycle"], _AT["starved"], _AT["freed"], _AT["tiles_done"]
-_NOTIFIED, _DRAINS, _ROWS, _FINISH = _AT["notified"], _AT["d_task"], _AT["r_task"], _AT["finish"]
+_AT = FIELD_AT
+_CYCLE, _STARVED, _FREED, _TILES, _FINISH = _AT["cycle"], _AT["starved"], _AT["freed"], _AT["tiles_done"], _AT["finish"]
 
 
-class _State:
-    """A state record of the kernel, and the same bytes as int64: reading one field of a structured array costs microseconds."""
-
-    def __init__(self) -> None:
-        self.record = compute_state.new_state()
-        self.ints = self.record.view(np.int64)
-
-
-class ComputeCluster(CycleEngine):
+class ComputeCluster(ClusterState, CycleEngine):
     """Runs a program's products and vector tasks.
 
     Listeners are set by the system: `on_room` when the freed bytes or finished tiles that the DMA waits for are reached,
@@ -39,24 +27,9 @@ class ComputeCluster(CycleEngine):
     """
 
     def __init__(self, env: simpy.Environment, clock_hz: int, program: Program) -> None:
-        super().__init__(env, clock_hz)
-        count = program.transfers.address.size
-        self._program = program
-        self._state = _State()
-        self._look = _State()
-        self._land = np.full(count, NEVER, np.int64)
-        self._loaded = np.zeros(max(1, program.loads), np.int64)
-        self._avail = np.zeros(program.units, np.int64)
-        self._due = np.zeros(program.units, np.int64)
-        self._fin = np.full(program.units, NEVER, np.int64)
-        self.results = np.zeros((program.runs.size, len(compute_state.RUN_RESULTS)), np.int64)
-        transfers = program.transfers
-        self._arrays = (
-            program.machine, program.runs, program.tasks, program.drains, program.row_tasks, program.cb_runs, program.cb_words,
-            program.group_cost, self._land, transfers.visible, transfers.end, transfers.need, self._loaded, self._avail, self._due,
-            self._fin, self.results,
-        )  # fmt: skip
-        self._awaited_drains, self._awaited_rows = _awaited(program, program.drains), _awaited(program, program.row_tasks)
+        ClusterState.__init__(self, program)
+        CycleEngine.__init__(self, env, clock_hz)
+        self._look = StateRecord()
         self._reason = compute_state.REACHED
         self._valid = False
         self._landed: list[int] = []
@@ -64,7 +37,6 @@ class ComputeCluster(CycleEngine):
         self.stop_freed = NEVER
         self.stop_tiles = NEVER
         self._new_stops = False
-        self.done_cycle: int | None = None
         self.on_room: Callable[[], None] = _nothing
         self.on_task: Callable[[int, int], None] = _nothing_of_task
 
@@ -143,54 +115,15 @@ class ComputeCluster(CycleEngine):
         self._valid = False
 
     def publish(self) -> None:
-        state = self._state.ints
         if self._reason == compute_state.DONE:
-            self.done_cycle = int(state[_FINISH])
-        if state[_NOTIFIED]:
-            state[_NOTIFIED] = 0
-            for awaited, done in ((self._awaited_drains, state[_DRAINS]), (self._awaited_rows, state[_ROWS])):
-                while awaited and awaited[0][0] < done:
-                    _, task, last_unit = awaited.popleft()
-                    self.on_task(task, int(self._fin[last_unit]))
+            self.done_cycle = int(self._state.ints[_FINISH])
+        for task, cycle in self._ended_tasks():
+            self.on_task(task, cycle)
         if self._reason in (compute_state.FREED, compute_state.TILES):
             self.on_room()
 
-    def _advance(self, state: _State, until: int, freed: int, tiles: int, look_ahead: int) -> int:
+    def _advance(self, state: StateRecord, until: int, freed: int, tiles: int, look_ahead: int) -> int:
         return int(compute.advance(state.record, *self._arrays, until, freed, tiles, look_ahead))
-
-    # -- waiting
-
-    def waiting(self) -> str:
-        """Describe the cluster's pending work, for a deadlock's message."""
-        names = ("cycle", "a_run", "a_tile", "l_run", "l_tile", "pushed", "d_task", "r_task")
-        s = {name: int(self._state.ints[_AT[name]]) for name in names}
-        runs = self._program.runs
-        layer = self._program.layers[int(runs[min(s["a_run"], runs.size - 1)]["layer"])].name
-        return (
-            f"core at cycle {s['cycle']}: run {s['a_run']} of {runs.size} (layer {layer!r}) at tile {s['a_tile']}, loader at "
-            f"run {s['l_run']} tile {s['l_tile']} after {s['pushed']} words; vector unit: drain {s['d_task']}, row function {s['r_task']}"
-        )
-
-    @property
-    def taken_bytes(self) -> int:
-        """Stream bytes that the loader has read and given free."""
-        return int(self._state.ints[_FREED])
-
-    @property
-    def run_index(self) -> int:
-        """Run that the array is at."""
-        return int(self._state.ints[_AT["a_run"]])
-
-    @property
-    def vector_busy_cycles(self) -> int:
-        return int(self._state.ints[_AT["v_busy"]])
-
-
-def _awaited(program: Program, queue: np.ndarray) -> deque[tuple[int, int, int]]:
-    """(place in its queue, task, last of its units in the unit arrays) of each task of a queue whose end a job waits for, in order."""
-    tasks = program.tasks[queue]
-    ends = tasks["offset"] + tasks["units"] - 1
-    return deque((place, int(queue[place]), int(ends[place])) for place in np.flatnonzero(tasks["notify"]).tolist())
 
 
 def _nothing() -> None:

@@ -14,7 +14,8 @@ from typing import Annotated
 import simpy
 from pydantic import Field
 
-from accelsim.hw.compute_cluster import NEVER, ComputeCluster
+from accelsim.hw.cluster_state import NEVER
+from accelsim.hw.compute_cluster import ComputeCluster
 from accelsim.hw.engine import DMA_DECIDES, at_time
 from accelsim.hw.memory import Channel, Complete
 from accelsim.kernels.compute_state import LOAD

@@ -57,7 +57,8 @@ def advance(
     avail, due, fin : int64 (units,): cycle in which a unit left the array, for which the start of its drain was predicted (less the
         state's due_shift), and in which its vector work was done
     results : int64 (runs, len(RUN_RESULTS))
-    lookahead : 1: return BLOCKED where nothing more can happen; 0: book the wait up to `until`
+    lookahead : 1: return BLOCKED where nothing more can happen; 2: and after the first cycle that asked for what has not landed; 0:
+        book the wait up to `until`
     until : cycle to stop before; stop_freed, stop_tiles : stop once that many stream bytes are free, tiles are done
 
     Returns
@@ -118,6 +119,8 @@ def advance(
         elif tally == SHORT_OF_BITS:
             s.ld_bits += span
         s.cycle += span
+        if lookahead == 2 and s.starved < NEVER:
+            return BLOCKED
         if s.notified:
             return NOTIFY
         if s.freed >= stop_freed:

@@ -230,6 +230,7 @@ _STATE_FIELDS = (
     "last_fin",
     # outside
     "starved",  # first cycle in which something outside was missing; NEVER: nothing was
+    "rooms",  # transfers that may be on their way: one that has no room yet has certainly not landed
     "notified",  # 1: the end of a task that somebody outside waits for is settled
     "st_start",
     "st_tile",
@@ -252,5 +253,5 @@ def new_state() -> np.ndarray:
         state[name] = -1
     state["l_start"] = state["l_groups"] = -1
     state["l_fresh"] = 1
-    state["starved"] = NEVER
+    state["starved"] = state["rooms"] = NEVER
     return state

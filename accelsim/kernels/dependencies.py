@@ -1,6 +1,7 @@
 """When something may be used: units of tasks, rows of operands, groups behind the swap wave.
 
-Everything here only reads the state: progress is what the queues have started, and `fin` tells when that is over.
+Everything here only reads the state, but for the note that something outside is missing: progress is what the queues have
+started, and `fin` tells when that is over.
 """
 
 from __future__ import annotations
@@ -14,7 +15,10 @@ def ready_at(task, unit, tasks, s, fin, loaded):
     """Cycle from which `unit` of `task` may be used; NEVER while that is unknown."""
     kind = tasks[task].kind
     if kind == LOAD:
-        return fin[tasks[task].offset + unit] if unit < loaded[tasks[task].ordinal] else NEVER
+        if unit < loaded[tasks[task].ordinal]:
+            return fin[tasks[task].offset + unit]
+        s.starved = min(s.starved, s.cycle)
+        return NEVER
     ordinal = tasks[task].ordinal
     if kind == DRAIN:
         known = ordinal < s.d_task or (ordinal == s.d_task and unit < s.d_unit)

@@ -75,7 +75,7 @@ def _missing_word(s, machine, runs, tasks, fin, loaded, land, visible, chunk_end
             chunk = run.chunk0 + s.l_chunk
             at = land[visible[chunk]]
             if at > t:
-                if at >= NEVER and room:
+                if at >= NEVER and room and visible[chunk] < s.rooms:
                     s.starved = min(s.starved, t)
                 return BUFFER_FULL if s.freed < chunk_need[chunk] else DRAM, at
             s.l_landed = chunk_end[chunk]
@@ -185,16 +185,17 @@ def step_codebook(s, machine, runs, cb_runs, cb_words, land, visible, chunk_end)
     if s.cb_started < cb_runs.size and s.cb_started - s.cb_released < machine.codebook_sets:
         run = runs[cb_runs[s.cb_started]]
         at = 0
+        chunk = 0
         if run.chunk0 >= 0:
-            chunk = 0
             while chunk_end[run.chunk0 + chunk] < run.header_bytes:
                 chunk += 1
-            at = land[visible[run.chunk0 + chunk]]
+            chunk = visible[run.chunk0 + chunk]
+            at = land[chunk]
         if at <= t:
             s.cb_until = t + cb_words[s.cb_started]
             s.cb_started += 1
             return True, s.cb_until
-        if at >= NEVER:
+        if at >= NEVER and chunk < s.rooms:
             s.starved = min(s.starved, t)
         return False, at
     return False, NEVER

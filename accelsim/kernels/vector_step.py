@@ -58,7 +58,7 @@ def step_vector(s, machine, tasks, drains, row_tasks, avail, due, fin, land, vis
             if task.chunk >= 0:
                 landed_at = land[visible[task.chunk]]
                 at = max(at, landed_at)
-                if landed_at >= NEVER:
+                if landed_at >= NEVER and visible[task.chunk] < s.rooms:
                     s.starved = min(s.starved, t)
             if at <= t:
                 cycles = lane_cycles(machine, task, task.width)

@@ -122,6 +122,6 @@ def test_a_stream_through_the_dma_takes_the_time_of_the_dram_reference(device: s
         dram={"device": device, "mapping": mapping},
         dma={"transfer": 4096, "max_transfers": 16, "max_outstanding_bursts": 32, "fabric_latency": "0 ns"},
     )  # fmt: skip
-    run_program(accelerator, compile_trace(accelerator, gemm_chain(1, [1024, 1024], ["int8"], [""])))
+    run_program(accelerator, compile_trace(accelerator, gemm_chain(1, [1024, 1024], ["int8"], [""])), by_events=True)
     cycles = landed[(1 << 20) // 4096 - 1] * 1000 / load_device(device).t_ck_fs
     assert 0.99 * min(references) <= cycles <= 1.01 * max(references)

@@ -102,7 +102,7 @@ def test_a_channel_that_miscounts_is_caught(monkeypatch: pytest.MonkeyPatch) -> 
     count = IdealChannel.counters
     monkeypatch.setattr(IdealChannel, "counters", lambda channel: {**count(channel), "bus_bytes": count(channel)["bus_bytes"] - 32})
     with pytest.raises(ConservationError, match="the memories moved"):
-        run_program(machine(), program())
+        run_program(machine(), program(), by_events=True)
 
 
 @pytest.mark.parametrize("lost", [0, 3, 7])
@@ -117,7 +117,7 @@ def test_a_transfer_that_never_ends_is_a_deadlock_that_lists_each_unit(lost: int
 
     monkeypatch.setattr(IdealChannel, "submit", forgetful)
     with pytest.raises(DeadlockError) as error:
-        run_program(machine(), program())
+        run_program(machine(), program(), by_events=True)
     units = ("core at cycle", "loader at run", "vector unit: drain", "DMA: weight transfer", "activation job", "ideal memory")
     for unit in units:
         assert unit in str(error.value)
@@ -129,7 +129,7 @@ def test_a_landing_that_the_cluster_is_not_told_of_is_a_deadlock_in_its_layer(mo
     victim = int(good.runs["chunk0"][1])
     monkeypatch.setattr(ComputeCluster, "land", lambda cluster, transfer: None if transfer == victim else land(cluster, transfer))
     with pytest.raises(DeadlockError, match="loader at run 1"):
-        run_program(machine(), good)
+        run_program(machine(), good, by_events=True)
 
 
 def test_a_lost_product_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,7 +7,7 @@ cycle and the fabric's latency after its last beat.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import cache
 
 import numpy as np
@@ -68,17 +68,21 @@ class DramChannels:
             "write_bytes": self._bytes["write"],
             "background_bytes": self._bytes["background"],
         }
-        names = {
-            "activates": at.ACTIVATES, "precharges": at.PRECHARGES, "refreshes": at.REFRESHES, "reads": at.READS, "writes": at.WRITES,
-            "conflicts": at.CONFLICTS, "turnarounds": at.TURNAROUNDS, "merged": at.MERGED, "forwarded_reads": at.FORWARDED_READS,
-        }  # fmt: skip
-        for name, place in names.items():
-            totals[name] = sum(engine.count(place) for engine in self._engines)
-        return totals
+        return totals | command_counters([engine.state for engine in self._engines])
 
     def waiting(self) -> str:
         """Describe the pending transfers."""
         return f"DRAM: {len(self._parts)} transfers pending"
+
+
+def command_counters(states: Iterable[at.Ints]) -> dict[str, int]:
+    """Totals of the commands of channels, and of what became of their bursts."""
+    names = {
+        "activates": at.ACTIVATES, "precharges": at.PRECHARGES, "refreshes": at.REFRESHES, "reads": at.READS, "writes": at.WRITES,
+        "conflicts": at.CONFLICTS, "turnarounds": at.TURNAROUNDS, "merged": at.MERGED, "forwarded_reads": at.FORWARDED_READS,
+    }  # fmt: skip
+    channels = list(states)
+    return {name: sum(int(state[place]) for state in channels) for name, place in names.items()}
 
 
 def channel_pieces(spec: MemorySpec, burst_bytes: int, first: int, end: int) -> list[tuple[int, int, int]]:
@@ -122,8 +126,9 @@ class _Channel(CycleEngine):
         self._arrived.append((transfer, self.now_cycle, int(write), first_burst, bursts))
         self.poke()
 
-    def count(self, place: int) -> int:
-        return int(self._state[place])
+    @property
+    def state(self) -> at.Ints:
+        return self._state
 
     def must_repredict(self) -> bool:
         return bool(self._arrived) or not self._valid

@@ -1,0 +1,87 @@
+"""The compute cluster as one of two sides that exchange promises: it runs ahead until it has to know what the memory side has not told."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from accelsim.hw.cluster_state import FIELD_AT, NEVER, ClusterState, StateRecord
+from accelsim.kernels import compute_state, run_ahead
+from accelsim.program import Program
+from accelsim.quantities import edge_ps
+
+STRETCH = 512  # cycles beyond the promises that are taken back at most
+
+_CYCLE, _FINISH = FIELD_AT["cycle"], FIELD_AT["finish"]
+
+
+class ClusterAhead(ClusterState):
+    """Runs a program's products and vector tasks.
+
+    Attributes
+    ----------
+    land : int64 (transfers,): core cycle from which each transfer can be read, NEVER while it is not known; written by the memory side
+    promises, room, opened : as `run_ahead` writes them
+    task_end : int64 (tasks,): ps at which each awaited task has ended, NEVER while it is not known
+    """
+
+    def __init__(self, clock_hz: int, program: Program) -> None:
+        super().__init__(program)
+        self._clock_hz = clock_hz
+        count = program.transfers.address.size
+        self._saved = StateRecord()
+        self.land = self._land
+        self.promises = np.zeros(run_ahead.PROMISES, np.int64)
+        self.room = np.full(count, NEVER, np.int64)
+        self.opened = np.full(count, NEVER, np.int64)
+        self.task_end = np.full(program.tasks.size, NEVER, np.int64)
+        self._ends = 0
+        self._fills: list[list[int]] = []  # that are told and do not count yet, latest first
+
+    @property
+    def cycle(self) -> int:
+        """First cycle that was not run; NEVER when the program has ended."""
+        return NEVER if self.done else int(self._state.ints[_CYCLE])
+
+    @property
+    def done(self) -> bool:
+        """Whether the program has ended."""
+        return self.done_cycle is not None
+
+    @property
+    def told(self) -> int:
+        """Rooms, gates and ends that have been told."""
+        return int(self.promises.sum()) + self._ends
+
+    def fill(self, fills: list[list[int]]) -> None:
+        """Take fills of tensors, in time order: (core cycle, load, first of its units in the unit arrays, units that are there)."""
+        self._fills = fills[::-1] + self._fills
+
+    def advance(self, known: int) -> None:
+        """Run as far as it goes when all that lands up to cycle `known` has been told."""
+        reason = compute_state.REACHED
+        while not self.done and reason != compute_state.BLOCKED:
+            reason = self._run(known, 0)
+
+    def advance_until_told(self) -> None:
+        """Run to the next thing to tell, when nothing lands before; not at all if there will be none."""
+        reason = compute_state.REACHED
+        while not self.done and reason == compute_state.REACHED:
+            reason = self._run(NEVER, 1)
+
+    def _run(self, known: int, until_told: int) -> int:
+        """One call of the kernel, up to the next fill at most; why it stopped."""
+        while self._fills and self._fills[-1][0] <= self._state.ints[_CYCLE]:
+            cycle, load, offset, units = self._fills.pop()
+            self._fin[offset + self._loaded[load] : offset + units] = cycle
+            self._loaded[load] = units
+        until = self._fills[-1][0] if self._fills else NEVER
+        reason = run_ahead.run_ahead(
+            self._state.record, *self._arrays, self._program.transfers.gate, self._saved.record, self.promises, self.room, self.opened,
+            known, until, STRETCH, until_told,
+        )  # fmt: skip
+        if reason == compute_state.DONE:
+            self.done_cycle = int(self._state.ints[_FINISH])
+        for task, end in self._ended_tasks():
+            self.task_end[task] = edge_ps(max(end, int(self._state.ints[_CYCLE])), self._clock_hz)
+            self._ends += 1
+        return int(reason)

@@ -1,0 +1,112 @@
+"""A machine that is run as two sides does what the same machine does as a simulation of events: every instant, every number.
+
+The events are the readable twin: compared are whole logs (every submission, landing and fill with its picosecond), the results of
+every run and every counter. How far the cluster may run beyond what it has been told changes nothing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+
+from accelsim.accelerator import Accelerator, load_accelerator
+from accelsim.compiler.compile import compile_trace
+from accelsim.errors import CompileError, DeadlockError
+from accelsim.hw import cluster_ahead, memory_side
+from accelsim.hw.memory_side import can_run
+from accelsim.presets import built_in
+from accelsim.program import Program
+from accelsim.system import run_program
+from accelsim.timing import timing_of
+from accelsim.trace.trace import Trace, load_trace
+from tests.engine.machines import machines
+from tests.recorded import run_logged, sides_logged
+from tests.tiny_convnets import convnets
+from tests.tiny_machines import accelerators, nets, tiny_accelerator, tiny_encoder
+
+MACHINES = {name: item for name, item in machines().items() if can_run(spec for spec in (item[0].dram, item[0].flash) if spec is not None)}
+
+
+def compare(accelerator: Accelerator, program: Program) -> None:
+    twin, log = run_logged(accelerator, program)
+    outcome = run_program(accelerator, program)
+    assert (outcome.cycles, outcome.tail_cycles, outcome.counters) == (twin.cycles, twin.tail_cycles, twin.counters)
+    assert np.array_equal(outcome.run_results, twin.run_results)
+    assert sides_logged(accelerator, program) == log
+
+
+@pytest.mark.parametrize("name", MACHINES)
+def test_each_machine_that_collides_does_what_its_events_do(name: str) -> None:
+    accelerator, trace = MACHINES[name]
+    compare(accelerator, compile_trace(accelerator, trace))
+
+
+@pytest.mark.parametrize(
+    ("accelerator", "trace"), [("edge-32x32", "tiny_vit_int8"), ("edge-64x64-x16", "tiny_vit_ssvq"), ("mcu-16x16", "tiny_vit_ssvq")]
+)
+def test_presets_do_what_their_events_do(accelerator: str, trace: str) -> None:
+    chip = load_accelerator(accelerator)
+    compare(chip, compile_trace(chip, load_trace(built_in().traces / trace)))
+
+
+def compare_random(accelerator: Accelerator, trace: Trace, copies: int = 1) -> None:
+    try:
+        program = compile_trace(accelerator, trace, frames=copies, batch=copies)
+    except CompileError:
+        return  # a net that does not fit says so; the compiler's own tests judge that
+    if can_run(timing_of(accelerator, program).memories.values()):
+        compare(accelerator, program)
+
+
+@settings(max_examples=30)
+@given(accelerators(), nets)
+def test_random_nets_on_random_machines_do_what_their_events_do(accelerator: Accelerator, trace: Trace) -> None:
+    compare_random(accelerator, trace)
+
+
+@settings(max_examples=12)
+@given(accelerators(), convnets())
+def test_random_convolutional_nets_on_random_machines_do_what_their_events_do(accelerator: Accelerator, trace: Trace) -> None:
+    compare_random(accelerator, trace)
+
+
+@settings(max_examples=6)
+@given(accelerators(), nets)
+def test_inferences_in_turn_do_what_their_events_do(accelerator: Accelerator, trace: Trace) -> None:
+    compare_random(accelerator, trace, copies=2)
+
+
+@pytest.mark.parametrize("name", MACHINES)
+def test_how_far_the_cluster_runs_beyond_what_it_knows_changes_nothing(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    accelerator, trace = MACHINES[name]
+    program = compile_trace(accelerator, trace)
+    expected = sides_logged(accelerator, program)
+    for cycles in (1, 7, 1 << 40):
+        monkeypatch.setattr(cluster_ahead, "STRETCH", cycles)
+        assert sides_logged(accelerator, program) == expected, f"STRETCH = {cycles}"
+
+
+def test_fills_that_do_not_fit_into_one_call_come_with_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
+    accelerator, trace = MACHINES["DRAM, 777 MHz core, every activation through it"]
+    program = compile_trace(accelerator, trace)
+    monkeypatch.setattr(memory_side, "FILLS", 1)
+    compare(accelerator, program)
+
+
+@pytest.mark.parametrize("by_events", [False, True])
+@pytest.mark.parametrize("index", [0, 3, 7])
+def test_a_gate_that_never_opens_is_a_deadlock_that_lists_each_unit(index: int, by_events: bool) -> None:
+    accelerator = tiny_accelerator(codebook__codeword_length=4)
+    program = compile_trace(accelerator, tiny_encoder(5, 8, 2, 12, "ssvq:16,4"))
+    gate = program.transfers.gate.copy()
+    gate[index:] = 1 << 40
+    shut = replace(program, transfers=replace(program.transfers, gate=gate))
+    with pytest.raises(DeadlockError) as error:
+        run_program(accelerator, shut, by_events=by_events)
+    message = str(error.value)
+    assert "every unit waits" in message
+    assert "core at cycle" in message
+    assert f"weight transfer {index} of {gate.size}" in message
