@@ -9,9 +9,10 @@ PINNED := PIP_CONSTRAINT=constraints.txt PIP_BUILD_CONSTRAINT=constraints.txt
 INSTALL := $(PINNED) $(BIN)/python -m pip install --quiet --disable-pip-version-check
 TORCH := torch==2.13.0
 
-# One process of tests per core, up to eight; WORKERS=0 runs all in one. A file's tests stay together, for its fixtures.
+# One process of tests per core, up to eight; WORKERS=0 runs all in one. A file's tests stay together, for its fixtures. Files come in the
+# order of their names: by number of tests, the longest single tests would come last, and one core would wait for the other.
 WORKERS ?= auto
-PARALLEL_PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --maxprocesses 8 --dist loadfile
+PARALLEL_PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --maxprocesses 8 --dist loadfile --no-loadscope-reorder
 
 # These run three times: as plain Python (on smaller inputs, see tests/conftest.py), with every index checked, and as users run them.
 KERNEL_TESTS := tests/kernels
