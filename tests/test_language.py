@@ -11,6 +11,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 PACKAGES = (
     *("hw", "timeline", "report", "sweeps", "validate", "studies", "cost", "dataflows", "ops", "formats", "trace"),
+    "compiler",
     *("importers", "compression", "cli", "api", "reference"),
 )
 KERNELS = (

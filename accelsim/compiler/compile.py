@@ -255,7 +255,8 @@ def _warnings(target: Target, low: Lowering, runs: Structured) -> tuple[str, ...
     out: list[str] = []
     if low.conflicts.synthetic:
         out.append(f"bank conflicts come from evenly drawn indices (seed {low.conflicts.seed}): the trace has no payload")
-    masked = {build.layer.weights.format.decode_path().mask for build in low.layers if build.layer.weights is not None} - {None}
+    formats = {build.layer.weights.format for build in low.layers if build.layer.weights is not None}
+    masked = {item.decode_path().mask for item in formats} - {None}
     if masked and target.codebook.mask is None:
         names = ", ".join(f"{{keep: {mask[0]}, of: {mask[1]}}}" for mask in sorted(item for item in masked if item))
         out.append(f"no mask decoder is in this chip's area and energy, although weights are masked: set codebook.mask={names}")

@@ -179,7 +179,9 @@ def group_bank_cycles(indices: npt.NDArray[np.int32], banks: int) -> npt.NDArray
         More ports than the cycles of a group can count.
     """
     if indices.shape[1] > 255:
-        raise CompileError(f"codebook.banks: groups of {indices.shape[1]} lookups can conflict for too long; allowed: at most 255 a cycle")
+        raise CompileError(
+            f"codebook.banks: groups of {indices.shape[1]} lookups can conflict for too long; allowed: at most 255 per cycle"
+        )
     cycles = np.zeros(indices.shape[0], np.uint8)
     block = max(1, (1 << 20) // max(banks, indices.shape[1]))
     for start in range(0, indices.shape[0], block):
@@ -207,12 +209,12 @@ def _striped(grid: Integers, groups: int, width: int) -> Integers:
 
 
 def _record_grid(geometry: CoreGeometry, indices: Integers, groups: int) -> Integers:
-    """One value a record: (record rows, record columns) -> (stripes, record rows, record columns of a stripe, 1)."""
+    """One value per record: (record rows, record columns) -> (stripes, record rows, record columns of a stripe, 1)."""
     return _striped(indices, groups, _record_columns(geometry))[..., None]
 
 
 def _lane_grid(geometry: CoreGeometry, matrix: Integers, groups: int, span: int = 1) -> Integers:
-    """One value a weight, or each `span` weights along a codeword: (K, N) -> (stripes, record rows, record columns, values)."""
+    """One value per weight, or per `span` weights along a codeword: (K, N) -> (stripes, record rows, record columns, values)."""
     d = geometry.codeword_length // span
     striped = _striped(matrix, groups, geometry.cols // span if geometry.axis == 0 else geometry.cols)
     stripes, k, cols = striped.shape

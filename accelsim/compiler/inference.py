@@ -28,6 +28,7 @@ from accelsim.trace.trace import Trace
 
 KernelFields = dict[str, int]
 Bits = Counter[tuple[str, str, bool]]
+_WAITS_FOR_NOTHING: KernelFields = dict.fromkeys(("chunk", "dep0", "dep1", "after0", "after1", "after2"), -1)
 
 
 @dataclass
@@ -71,15 +72,14 @@ class Lowering:
 
     def task(self, **fields: int) -> int:
         """Append a task and its units; return its index."""
-        nothing = dict.fromkeys(("chunk", "dep0", "dep1", "after0", "after1", "after2"), -1)
-        record = {**nothing, "offset": self.units, **fields}
+        record = {**_WAITS_FOR_NOTHING, "offset": self.units, **fields}
         self.units += record["units"]
         self.tasks.append(record)
         return len(self.tasks) - 1
 
     def vector_accesses(self, row_bytes: Iterable[int], cycles: int) -> int:
         """Activation SRAM accesses per cycle while a row is processed for `cycles`: it is read and written once, whatever the passes."""
-        total = sum(self.target.activation_buffer.accesses(size) for size in row_bytes)
+        total = sum(map(self.target.activation_buffer.accesses, row_bytes))
         return -(-total // cycles) if cycles else 0
 
 

@@ -50,7 +50,7 @@ class WeightReuse:
 
 @dataclass(frozen=True)
 class ProductFacts:
-    """What equal products have in common.
+    """Facts that equal products have in common.
 
     Attributes
     ----------
@@ -76,7 +76,8 @@ def product_key(op: Op) -> tuple[object, ...]:
     layer = op.layer
     if isinstance(layer, WeightedLayer):
         weight = layer.weight
-        return (type(layer), weight.format, weight.k, weight.n, layer.n, layer.bounds.G, op.m, op.k, op.n, op.row_tile)
+        form = (type(weight.format), *vars(weight.format).values())  # compares faster than the record, of which each layer has its own
+        return (type(layer), form, weight.k, weight.n, layer.bounds.G, op.m, op.k, op.n, op.row_tile)
     return (type(layer), isinstance(layer, MatmulLayer) and layer.transposed_b, op.m, op.k, op.n, op.row_tile)
 
 
