@@ -10,9 +10,9 @@ import functools
 import hashlib
 import os
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import ParamSpec, TypeVar, cast
+from typing import Any, ParamSpec, TypeVar, cast
 
 import numba
 import numpy as np
@@ -88,6 +88,17 @@ def _compile(function: Callable[_P, _T], **flags: bool) -> Callable[_P, _T]:
     saved = numba.config.CACHE_DIR
     numba.config.CACHE_DIR = CACHE_DIR
     try:
-        return cast(Callable[_P, _T], numba.njit(cache=True, **flags)(function))
+        return cast(Callable[_P, _T], _without_literals(numba.njit(cache=True, **flags)(function)))
     finally:
         numba.config.CACHE_DIR = saved
+
+
+def _without_literals(dispatcher: Any) -> Any:
+    """Make one build serve all constants that kernels pass to it: Numba would compile it once for each, and LLVM inlines it anyway."""
+    call_template = dispatcher.get_call_template
+
+    def get_call_template(args: tuple[Any, ...], kws: Mapping[str, Any]) -> Any:
+        return call_template(tuple(numba.types.unliteral(arg) for arg in args), kws)
+
+    dispatcher.get_call_template = get_call_template
+    return dispatcher
