@@ -76,8 +76,7 @@ def product_key(op: Op) -> tuple[object, ...]:
     layer = op.layer
     if isinstance(layer, WeightedLayer):
         weight = layer.weight
-        form = (type(weight.format), *vars(weight.format).values())  # compares faster than the record, of which each layer has its own
-        return (type(layer), form, weight.k, weight.n, layer.bounds.G, op.m, op.k, op.n, op.row_tile)
+        return (type(layer), weight.format, weight.k, weight.n, layer.bounds.G, op.m, op.k, op.n, op.row_tile)
     return (type(layer), isinstance(layer, MatmulLayer) and layer.transposed_b, op.m, op.k, op.n, op.row_tile)
 
 
