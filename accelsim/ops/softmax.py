@@ -37,8 +37,9 @@ class SoftmaxLayer(VectorLayer):
 
     op: Literal["softmax"] = "softmax"
     mask: Literal["causal"] | None = None
-    bias_groups: Annotated[int, Field(ge=0, le=MAX_BOUND), unit("matrices")] = 0
-    parameter_bits: ConstantBits = 8
+    # Written only where they say something, so that traces of versions without them stay the same to the byte.
+    bias_groups: Annotated[int, Field(ge=0, le=MAX_BOUND, exclude_if=lambda count: count == 0), unit("matrices")] = 0
+    parameter_bits: Annotated[ConstantBits, Field(exclude_if=lambda bits: bits == 8)] = 8
 
     @model_validator(mode="after")
     def _rows_meet_the_mask(self) -> SoftmaxLayer:
