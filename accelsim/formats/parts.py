@@ -7,6 +7,7 @@ codebook ports as it has lookups.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
@@ -18,7 +19,7 @@ Scope = Literal["layer", "shared"]
 
 
 @dataclass(frozen=True)
-class Part:
+class Part(ABC):
     """Base of all parts; by default one that leaves records alone."""
 
     def record_bits(self, weights: int) -> Mapping[str, Fraction | int]:
@@ -31,9 +32,9 @@ class Part:
         return False
 
     @property
+    @abstractmethod
     def words(self) -> str:
         """A phrase for lists and messages."""
-        raise NotImplementedError
 
 
 @dataclass(frozen=True)
