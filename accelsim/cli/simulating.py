@@ -11,7 +11,7 @@ import typer
 if TYPE_CHECKING:
     from accelsim.progress import Progress
 
-COMPILING = "compiling kernels, once per machine and version: about 20 s"
+COMPILING = "compiling kernels, once per machine and version: up to a minute"
 
 
 @contextmanager

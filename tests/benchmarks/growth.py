@@ -91,7 +91,7 @@ def draw(found: list[Point], path: Path) -> None:
         axis.set_xlabel(label)
         axis.spines[["top", "right"]].set_visible(False)
     figure.axes[0].set_ylabel("CPU seconds")
-    figure.axes[0].legend(frameon=False, loc="upper left")
+    figure.legend(*figure.axes[0].get_legend_handles_labels(), loc="outside upper left", ncols=3, frameon=False)
     figure.savefig(path, dpi=110)
 
 
