@@ -20,7 +20,8 @@ from accelsim.hw.sram import ActivationBufferSpec, WeightBufferSpec
 from accelsim.hw.vector_unit import NO_LONGER_READ, VectorUnitSpec
 from accelsim.presets import find_preset, source_name
 from accelsim.quantities import PS_PER_S, Hertz
-from accelsim.records import Record, build, dump_yaml, parse_yaml, read_yaml, written_fields, yaml_problem
+from accelsim.reading import dump_yaml, parse_yaml, read_yaml, yaml_problem
+from accelsim.records import Record, build, written_fields
 
 FOLDER = "accelerators"
 

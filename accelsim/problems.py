@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
 from pydantic import BaseModel
 
 from accelsim.registry import suggest
+from accelsim.wording import shown
 
 if TYPE_CHECKING:
     from pydantic import ValidationError
     from pydantic_core import ErrorDetails
 
-SHOWN_CHARS = 80
 UNKNOWN_FIELD, UNKNOWN_KIND, MISSING = "extra_forbidden", "union_tag_invalid", "missing"
 _OTHER = "must be another kind of value"
 _GROUP, _LIST, _TEXT = "must be a group of fields", "must be a list", "must be text"
@@ -79,14 +79,6 @@ def in_words(problem: ErrorDetails) -> str:
     text = _WORDS.get(problem["type"], _OTHER).format(**{name: _figure(value) for name, value in context.items()})
     name = context["tag"] if problem["type"] == UNKNOWN_KIND else problem["input"] if problem["type"] == "literal_error" else None
     return text + suggest(name, re.findall(r"'([^']*)'", text)) if isinstance(name, str) else text
-
-
-def shown(value: Any) -> str:
-    """A value as its file might write it, on at most one line."""
-    if value is None or isinstance(value, bool):
-        return {None: "null", True: "true", False: "false"}[value]
-    text = repr(list(value) if isinstance(value, tuple) else value)
-    return text if len(text) <= SHOWN_CHARS else f"{text[: SHOWN_CHARS - 3]}..."
 
 
 def one_problem(error: ValidationError) -> str:

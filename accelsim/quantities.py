@@ -14,7 +14,10 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, GetJsonSchemaHandler
 from pydantic_core import CoreSchema
 
-_NUMBER = re.compile(r"^\s*([+-]?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?)\s*([A-Za-z/]*)\s*$")
+from accelsim.wording import shown
+
+# At most 40 digits before and behind the point and two in the exponent: more than any field takes, and exact arithmetic stays quick.
+_NUMBER = re.compile(r"^\s*([+-]?[0-9]{1,40}(?:\.[0-9]{1,40})?(?:[eE][+-]?[0-9]{1,2})?)\s*([A-Za-z/]*)\s*$")
 
 _BYTES = {"": 1, "B": 1, "kB": 10**3, "MB": 10**6, "GB": 10**9, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
 _PS = {"ps": 1, "ns": 10**3, "us": 10**6, "ms": 10**9, "s": 10**12}
@@ -28,22 +31,22 @@ UNITS = {name: scale for table in (_BYTES, _PS, _HZ, _BYTES_PER_S) for name, sca
 def _parse(value: object, units: dict[str, int], what: str) -> int:
     """Return `value` in the base unit of `units`; ValueError (pydantic turns it into a message with the field) if it is not exact."""
     if isinstance(value, bool) or not isinstance(value, (int, float, str)):
-        raise ValueError(f"{value!r} is not {what}")
+        raise ValueError(f"{shown(value)} is not {what}")
     if isinstance(value, str):
         match = _NUMBER.match(value)
         if match is None:
-            raise ValueError(f"{value!r} is not {what}; allowed: a number and one of {_names(units)}")
+            raise ValueError(f"{shown(value)} is not {what}; allowed: a number and one of {_names(units)}")
         number, unit = Fraction(match.group(1)), match.group(2)
     else:
         try:
             number, unit = Fraction(value), ""
         except (ValueError, OverflowError) as error:
-            raise ValueError(f"{value!r} is not {what}") from error
+            raise ValueError(f"{shown(value)} is not {what}") from error
     if unit not in units:
-        raise ValueError(f"{value!r} has unit {unit!r}, which is not one of {what}; allowed: {_names(units)}")
+        raise ValueError(f"{shown(value)} has unit {unit!r}, which is not one of {what}; allowed: {_names(units)}")
     scaled = number * units[unit]
     if scaled.denominator != 1:
-        raise ValueError(f"{value!r} is not a whole number of the smallest unit of {what}")
+        raise ValueError(f"{shown(value)} is not a whole number of the smallest unit of {what}")
     return int(scaled)
 
 

@@ -17,8 +17,11 @@ from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, with_confi
 
 from accelsim.errors import ConfigError
 from accelsim.kernels.compute_state import CATEGORIES as CATEGORIES  # of a cycle: the same order and colours everywhere
-from accelsim.problems import MISSING, in_words, shown
+from accelsim.problems import MISSING, in_words
+from accelsim.reading import parse_json, read_text
+from accelsim.wording import shown
 
+LARGEST_RESULT = 1 << 30  # bytes of a stored result
 SCHEMA_VERSION = 2  # 2: each inference names its network; version 1 files, of a single network each, are read too
 
 # Operands on a memory channel. `padding` is added by the packed image, `burst_rounding` by whole bursts.
@@ -219,9 +222,9 @@ class Result:
     def from_json(text: str, source: str) -> Result:
         """A Result that `to_json` wrote; ConfigError for anything else or an unknown schema version."""
         try:
-            fields: dict[str, Any] = json.loads(text)
+            fields: dict[str, Any] = parse_json(text)
             version = fields.get("schema_version")
-        except (ValueError, AttributeError, RecursionError) as error:
+        except (ValueError, AttributeError) as error:
             raise ConfigError(f"{source}: not a result file: {error}") from error
         if version is None:
             raise ConfigError(f"{source}: is not the result of a run: it has no field `schema_version`")
@@ -249,13 +252,7 @@ def _reader() -> TypeAdapter[Result]:
 def load_result(path: Path) -> Result:
     """The Result in `result.json` (or in a run's folder that holds one)."""
     file = path / "result.json" if path.is_dir() else path
-    try:
-        text = file.read_text(encoding="utf-8")
-    except OSError as error:
-        raise ConfigError(f"{file}: cannot be read: {error.strerror or error}") from error
-    except UnicodeDecodeError as error:
-        raise ConfigError(f"{file}: not a result file: it is not UTF-8 text") from error
-    return Result.from_json(text, str(file))
+    return Result.from_json(read_text(file, limit=LARGEST_RESULT), str(file))
 
 
 # Stall reasons by the resource that an architect could enlarge.

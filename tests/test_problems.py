@@ -13,9 +13,10 @@ from pydantic_core._pydantic_core import list_all_errors
 from accelsim.accelerator import load_accelerator
 from accelsim.errors import ConfigError, FormatError, TraceError
 from accelsim.formats.catalog import parse_format
-from accelsim.problems import in_words, shown
+from accelsim.problems import in_words
 from accelsim.records import Record, build
 from accelsim.sweeps.spec import load_sweep
+from accelsim.wording import shown
 
 PHRASES = re.compile(
     r"Input|should|valid (?!YAML)|parse|Extra|permitted|Field required|dictionary|instance|string|integer|boolean|tuple|None|True|False|"

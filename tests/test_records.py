@@ -9,7 +9,9 @@ import pytest
 from pydantic import Field
 
 from accelsim.errors import ConfigError, TraceError
-from accelsim.records import Record, build, parse_yaml, read_text, read_yaml
+from accelsim.reading import parse_json, parse_yaml, read_text, read_yaml
+from accelsim.records import Record, build
+from accelsim.wording import shown
 
 
 class _Item(Record):
@@ -62,3 +64,65 @@ def test_a_wrong_item_is_one_problem_and_not_also_a_short_list() -> None:
     assert str(problem.value) == "f.yaml: field `items.0.nmae`: unknown field; allowed: name; did you mean 'name'?"
     with pytest.raises(ConfigError, match="field `items`: must have 1 or more items"):
         build(_List, {"items": []}, "f.yaml")
+
+
+HOSTILE_YAML = {
+    "a number of 5,000 digits": ("rows: " + "9" * 5000, "line 1, column 7: a number of 5,000 characters; allowed: at most 40"),
+    "a hexadecimal bomb": ("rows: 0x" + "f" * 99, "a number of 101 characters"),
+    "base 60": ("rows: 1:30", "'1:30' without quotes is a number in base 60"),
+    "base 60 without end": ("rows: " + ":".join(["1"] * 3000), "a number of 5,999 characters"),
+    "a list as a key": ("? [1, 2]\n: 3", "[1, 2] cannot be the name of a field"),
+    "a mapping as a key": ("{a: 1}: 3", "{'a': 1} cannot be the name of a field"),
+    "a tag that does not fit": ("rows: !!int abc", "'abc' cannot be read as !!int"),
+    "a truth value that is none": ("rows: !!bool 7", "'7' cannot be read as !!bool"),
+    "a day that is none": ("rows: !!timestamp x", "must be a whole number"),
+    "a nest": ("rows: " + "[" * 20_000 + "]" * 20_000, "nested too deeply"),
+    "an object of Python": ("rows: !!python/object:os.system {}", "could not determine a constructor"),
+}
+
+
+class Rows(Record):
+    """A record of one whole number."""
+
+    rows: int
+
+
+@pytest.mark.parametrize(("text", "message"), HOSTILE_YAML.values(), ids=HOSTILE_YAML)
+def test_hostile_yaml_is_one_short_sentence(text: str, message: str, tmp_path: Path) -> None:
+    file = tmp_path / "hostile.yaml"
+    file.write_text(text)
+    with pytest.raises(ConfigError) as caught:
+        build(Rows, read_yaml(file), str(file))
+    told = str(caught.value)
+    assert message in told
+    assert told.startswith(str(file))
+    assert "\n" not in told
+    assert len(told) < len(str(file)) + 200
+
+
+def test_a_date_is_text_also_one_that_no_calendar_has() -> None:
+    assert parse_yaml("[2020-01-31, 2020-13-45]") == ["2020-01-31", "2020-13-45"]
+
+
+def test_json_with_a_number_without_end_a_nest_or_a_key_twice_is_one_line() -> None:
+    for text, message in (("9" * 50, "50 characters"), ("[" * 200_000, "nested too deeply"), ('{"a": 1, "a": 2}', "'a' is given twice")):
+        with pytest.raises(ValueError, match=message) as caught:
+            parse_json(text)
+        assert "\n" not in str(caught.value)
+    assert parse_json("9" * 40) == 10**40 - 1
+
+
+def test_a_message_shows_numbers_and_nests_that_python_does_not_write() -> None:
+    nest: list[object] = []
+    for _ in range(100_000):
+        nest = [nest]
+    assert shown(10**5000) == "a number of thousands of digits"
+    assert shown(nest) == "values nested too deeply to be shown"
+
+
+def test_a_message_lists_twenty_problems_and_counts_the_others() -> None:
+    with pytest.raises(ConfigError) as caught:
+        build(Rows, {f"field_{number}": 0 for number in range(50)}, "file")
+    lines = str(caught.value).split("\n")
+    assert len(lines) == 21
+    assert lines[-1] == "and 31 more problems"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from accelsim.errors import ConfigError
-from accelsim.problems import shown
+from accelsim.wording import shown
 
 
 def wrong_type(what: str, value: object, allowed: str) -> ConfigError:

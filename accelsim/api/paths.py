@@ -8,9 +8,9 @@ from pathlib import Path
 
 from accelsim.api.checks import wrong_type
 from accelsim.errors import ConfigError, OutputError
-from accelsim.problems import shown
 from accelsim.registry import close_names, suggest
 from accelsim.report.export.whole_file import FileKind, check_replaceable_file, new_file
+from accelsim.wording import shown
 
 MOST_BYTES, MOST_NAME_BYTES = 4095, 255  # of a path and of each name in it, as file systems allow
 _JSON, _PAGE = ".json", (".html", ".htm")

@@ -148,7 +148,7 @@ def _set_example(item: FieldDoc) -> str | None:
         return None
     from accelsim.accelerator import load_accelerator
     from accelsim.presets import preset_names
-    from accelsim.records import dump_yaml
+    from accelsim.reading import dump_yaml
 
     default = item.default
     for name in preset_names("accelerators"):

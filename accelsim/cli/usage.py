@@ -28,7 +28,8 @@ def _said(error: typer.TyperException, context: Any) -> str:
     if isinstance(name, str) and name not in options:
         return f"there is no option {name!r}{suggest(name, options)}"
     if parameter is not None and hasattr(reason, "errors"):
-        from accelsim.problems import in_words, shown
+        from accelsim.problems import in_words
+        from accelsim.wording import shown
 
         problem = reason.errors()[0]
         return f"{_called(parameter)} has value {shown(problem['input'])}: {in_words(problem)}"

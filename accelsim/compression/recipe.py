@@ -18,7 +18,8 @@ from accelsim.compression.subvectors import check_codewords
 from accelsim.errors import FormatError
 from accelsim.formats.catalog import parse_format
 from accelsim.formats.weight_format import WeightFormat
-from accelsim.records import Record, build, read_yaml
+from accelsim.reading import read_yaml
+from accelsim.records import Record, build
 from accelsim.registry import suggest
 from accelsim.trace.layers import WeightedLayer
 

@@ -23,6 +23,7 @@ from accelsim.cost.sram_macros import accumulator_macro, activation_macro, codeb
 from accelsim.cost.technology import MemoryTable, Technology
 from accelsim.errors import ConfigError
 from accelsim.hw.memory import IDEAL
+from accelsim.reading import parse_yaml, yaml_problem
 from accelsim.result import Result
 
 MEMORIES = ("dram", "flash")
@@ -187,9 +188,9 @@ def accelerator_of(result: Result) -> Accelerator:
         The configuration in the result is not one that this version reads.
     """
     try:
-        fields = yaml.safe_load(result.accelerator)
+        fields = parse_yaml(result.accelerator)
     except yaml.YAMLError as error:
-        raise ConfigError(f"result {result.run_id[:12]}: field `accelerator` is not YAML: {error}") from error
+        raise ConfigError(f"result {result.run_id[:12]}: field `accelerator` is not YAML: {yaml_problem(error)}") from error
     if not isinstance(fields, dict):
         raise ConfigError(f"result {result.run_id[:12]}: field `accelerator` must be a mapping, is a {type(fields).__name__}")
     return load_accelerator(fields)

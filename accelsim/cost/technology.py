@@ -13,7 +13,8 @@ from accelsim.cost.span import Span
 from accelsim.cost.sram_grid import Device, grid_nodes
 from accelsim.presets import find_preset, source_name
 from accelsim.quantities import unit
-from accelsim.records import Record, build, read_yaml
+from accelsim.reading import read_yaml
+from accelsim.records import Record, build
 
 FOLDER = "technology"
 

@@ -11,8 +11,9 @@ from pydantic import ValidationError
 
 from accelsim.errors import FormatError
 from accelsim.formats.weight_format import WeightFormat
-from accelsim.problems import MISSING, UNKNOWN_FIELD, in_words, shown
+from accelsim.problems import MISSING, UNKNOWN_FIELD, in_words
 from accelsim.registry import lookup, members, suggest
+from accelsim.wording import shown
 
 _INTEGER = re.compile(r"-?[0-9]{1,18}$")
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from accelsim.errors import ImportModelError
-from accelsim.records import read_text
+from accelsim.reading import read_text
 
 SECTION = "architecture_presets"
 MAX_VALUE = 1 << 20  # PEs on a side, or KiB

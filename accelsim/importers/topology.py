@@ -17,7 +17,7 @@ from accelsim.importers.graph.builder import GraphBuilder
 from accelsim.importers.graph.windows import Convolution
 from accelsim.ops.shapes import MAX_BOUND
 from accelsim.problems import one_problem
-from accelsim.records import read_text
+from accelsim.reading import read_text
 from accelsim.trace.manifest import Manifest
 from accelsim.trace.seeded import seeded_source
 from accelsim.trace.trace import Trace

@@ -6,7 +6,6 @@ Counters of a batch norm's training steps are the one thing that is passed over.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +17,7 @@ from safetensors import SafetensorError, safe_open
 
 from accelsim.errors import ImportModelError
 from accelsim.importers.file_bytes import read_bytes
+from accelsim.reading import parse_json
 
 Floats = npt.NDArray[np.float32]
 
@@ -81,8 +81,8 @@ def open_weights(path: Path) -> WeightsFile:
             pass
         with path.open("rb") as file:
             size = int.from_bytes(file.read(8), "little")
-            header = json.loads(file.read(size))
-    except (SafetensorError, OSError, ValueError, RecursionError) as error:
+            header = parse_json(file.read(size))
+    except (SafetensorError, OSError, ValueError) as error:
         raise ImportModelError(f"{path}: is not a complete safetensors file: {str(error).splitlines()[0]}") from None
     except MemoryError:  # safetensors maps the whole file to check it
         raise ImportModelError(f"{path}: its {path.stat().st_size} bytes do not fit in memory") from None

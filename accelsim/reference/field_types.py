@@ -13,9 +13,9 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from accelsim.problems import shown
 from accelsim.quantities import Unit
 from accelsim.registry import KnownNames, either
+from accelsim.wording import shown
 
 NUMBERS = ("whole number", "number")
 _LEAVES = {bool: "true or false", int: NUMBERS[0], float: NUMBERS[1], str: "text"}

@@ -19,10 +19,10 @@ from pydantic.fields import FieldInfo
 
 from accelsim.formats.catalog import format_kinds, format_module
 from accelsim.formats.weight_format import WeightFormat
-from accelsim.problems import shown
 from accelsim.records import unit_of
 from accelsim.reference.field_types import FieldType, field_type
 from accelsim.reference.kinds import KINDS, find_kind
+from accelsim.wording import shown
 
 NEEDED = "needed"
 _ENTRY = re.compile(r"^(\w+(?:, \w+)*)(?: : (.*))?$")

@@ -12,7 +12,8 @@ from typing import Any
 from pydantic import BaseModel
 
 from accelsim.accelerator import Accelerator
-from accelsim.records import dump_yaml, unit_of
+from accelsim.reading import dump_yaml
+from accelsim.records import unit_of
 from accelsim.reference.fields import NEEDED, FieldDoc, record_fields
 
 KIND = "accelerator"

@@ -33,7 +33,8 @@ from pydantic import Field, StringConstraints
 from accelsim.accelerator import Accelerator
 from accelsim.errors import ConfigError
 from accelsim.presets import find_preset, preset_names, source_name
-from accelsim.records import Record, build, field_paths, read_yaml
+from accelsim.reading import read_yaml
+from accelsim.records import Record, build, field_paths
 from accelsim.registry import KnownNames, suggest
 from accelsim.sweeps.axis import axis_values
 from accelsim.sweeps.columns import NUMERIC

@@ -16,7 +16,7 @@ from accelsim.errors import ConfigError
 from accelsim.presets import TRACES, presets
 from accelsim.progress import Progress
 from accelsim.provenance import run_id, traces_sha256
-from accelsim.records import parse_yaml
+from accelsim.reading import parse_yaml
 from accelsim.result import LayerResult, Result
 from accelsim.simulation import RecordedRun, simulate_recorded
 from accelsim.trace.trace import Trace, load_trace

@@ -9,17 +9,22 @@ from __future__ import annotations
 import hashlib
 import json
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field, StringConstraints, TypeAdapter, ValidationError, model_validator
 
 from accelsim.errors import TraceError
 from accelsim.ops.shapes import ManifestRecord, TensorShape
 from accelsim.ops.weight_record import StreamRecord
-from accelsim.problems import MISSING, UNKNOWN_FIELD, UNKNOWN_KIND, field_place, in_words, shown, unknown_field
+from accelsim.problems import MISSING, UNKNOWN_FIELD, UNKNOWN_KIND, field_place, in_words, unknown_field
 from accelsim.quantities import unit
+from accelsim.reading import parse_json, read_text
 from accelsim.registry import suggest
 from accelsim.trace.layers import Layer, Name
+from accelsim.wording import first_lines, shown
+
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
 
 SCHEMA_VERSION = 1
 MAX_MANIFEST_BYTES = 64 << 20
@@ -186,63 +191,50 @@ def read_manifest(path: Path) -> Manifest:
     TraceError
         One message: the file, the field (with the layer's name), the value, and what is allowed.
     """
+    text = read_text(path, TraceError, limit=MAX_MANIFEST_BYTES)
     try:
-        if path.stat().st_size > MAX_MANIFEST_BYTES:
-            raise TraceError(f"{path}: the manifest has {path.stat().st_size} bytes; allowed: at most {MAX_MANIFEST_BYTES}")
-        text = path.read_bytes().decode("utf-8")
-    except OSError as error:
-        raise TraceError(f"{path}: cannot be read: {error.strerror}") from None
-    except UnicodeDecodeError:
-        raise TraceError(f"{path}: is not UTF-8 text") from None
-    try:
-        raw = json.loads(text, object_pairs_hook=_unique)
-    except (ValueError, RecursionError) as error:
+        raw = parse_json(text)
+    except ValueError as error:
         raise TraceError(f"{path}: is not JSON: {error}") from None
     if not isinstance(raw, dict):
         raise TraceError(f"{path}: holds a {type(raw).__name__}; allowed: an object with the fields of a manifest")
     version = raw.get("schema_version")
     if version != SCHEMA_VERSION or isinstance(version, bool):
-        raise TraceError(f"{path}: schema_version has value {version!r}; allowed: {SCHEMA_VERSION}")
+        raise TraceError(f"{path}: schema_version has value {shown(version)}; allowed: {SCHEMA_VERSION}")
     try:
         return Manifest.model_validate_json(text)
     except ValidationError as error:
-        raise TraceError(f"{path}: {_first_problem(error, raw)}") from None
+        problems = [_in_place(problem, problem["loc"], raw) for problem in error.errors(include_url=False)]
     except TraceError as error:
-        raise TraceError(f"{path}: {_name_the_layer(raw) or error}") from None
+        problems = _layer_problems(raw["layers"]) or [str(error)]
+    raise TraceError(first_lines(f"{path}: {problem}" for problem in problems)) from None
 
 
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """A JSON object; ValueError for a key given twice, of which one would be lost silently."""
-    fields = dict(pairs)
-    if len(fields) != len(pairs):
-        keys = [key for key, _ in pairs]
-        raise ValueError(f"key {next(key for key in keys if keys.count(key) > 1)!r} is given twice")
-    return fields
-
-
-def _name_the_layer(raw: dict[str, Any]) -> str | None:
-    """The message of the first invalid layer, with its name; None when only the graph is invalid."""
+def _layer_problems(layers: list[Any]) -> list[str]:
+    """Every invalid layer's problems, with its name; none when only the graph is invalid."""
     adapter: TypeAdapter[Layer] = TypeAdapter(Layer)
-    for layer in raw["layers"]:
+    out = []
+    for index, layer in enumerate(layers):
         try:
             adapter.validate_json(json.dumps(layer))
+        except ValidationError as error:
+            out += [_in_place(item, ("layers", index, *item["loc"]), {"layers": layers}) for item in error.errors(include_url=False)]
         except TraceError as error:
             text = str(error)
-            return text if text.startswith("layer ") else f"layer {layer.get('name')!r}: {text}"
-    return None
+            out.append(text if text.startswith("layer ") else f"layer {shown(layer.get('name'))}: {text}")
+    return out
 
 
-def _first_problem(error: ValidationError, raw: dict[str, Any]) -> str:
-    """The first problem as 'layers[3].output.rows (layer 'fc1') has value -1: must be at least 1'."""
-    problem = error.errors(include_url=False)[0]
-    place = field_place(problem, raw)
+def _in_place(problem: ErrorDetails, location: tuple[int | str, ...], raw: dict[str, Any]) -> str:
+    """A problem as 'layers[3].output.rows (layer 'fc1') has value -1: must be at least 1'."""
+    place = field_place({**problem, "loc": location}, raw)
     path = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in place).removeprefix(".")
     layer = ""
     if len(place) > 1 and place[0] == "layers" and isinstance(place[1], int):
         found = raw["layers"][place[1]]
-        layer = f" (layer {found.get('name')!r})" if isinstance(found, dict) else ""
+        layer = f" (layer {shown(found.get('name'))})" if isinstance(found, dict) else ""
     if problem["type"] == UNKNOWN_FIELD:
-        return f"{path}{layer}: {unknown_field(problem, Manifest)}"
+        return f"{path}{layer}: {unknown_field({**problem, 'loc': location}, Manifest)}"
     if problem["type"] == MISSING:
         return f"{path}{layer} {in_words(problem)}"
     value = problem["ctx"]["tag"] if problem["type"] == UNKNOWN_KIND else problem["input"]

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from accelsim.errors import ReferenceDataError
-from accelsim.records import read_text
+from accelsim.reading import read_text
 from accelsim.registry import suggest
 
 

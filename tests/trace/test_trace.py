@@ -99,8 +99,8 @@ HOSTILE: list[tuple[str, Damage, str]] = [
     ("unknown field of the manifest", lambda m: m.update(author="x"), "author: unknown field"),
     ("unknown field of a layer", lambda m: layer_of(m, "fc1").update(stride=1), "stride (layer 'vit.layers.0.mlp.fc1'): unknown field"),
     ("newer schema", lambda m: m.update(schema_version=2), "schema_version has value 2; allowed: 1"),
-    ("schema of another type", lambda m: m.update(schema_version=True), "schema_version has value True"),
-    ("no schema", lambda m: m.pop("schema_version"), "schema_version has value None"),
+    ("schema of another type", lambda m: m.update(schema_version=True), "schema_version has value true"),
+    ("no schema", lambda m: m.pop("schema_version"), "schema_version has value null"),
     ("missing field", lambda m: layer_of(m, "fc1").pop("output"), "output (layer 'vit.layers.0.mlp.fc1') is missing"),
     ("unknown op", lambda m: layer_of(m, "fc1").update(op="gem"), "did you mean 'gemm'"),
     ("shape mismatch", lambda m: layer_of(m, "fc1")["output"].update(width=97), "output is 1 x 17 x 97"),
@@ -325,3 +325,35 @@ def test_metrics_are_added_and_a_wrong_one_is_one_message() -> None:
     for wrong in ({"Top 1": 0.9}, {"a": float("nan")}, {"a": float("inf")}, {"a": "0.9"}):
         with pytest.raises(TraceError, match="trace 'tiny_vit_int8': metrics"):
             with_metrics(trace, wrong)  # type: ignore[arg-type]
+
+
+def test_a_manifest_with_two_mistakes_lists_both(tmp_path: Path) -> None:
+    shutil.copytree(SSVQ, tmp_path / "t")
+    manifest = json.loads((SSVQ / "trace.json").read_text())
+    first, last = manifest["layers"][0], manifest["layers"][-1]
+    first["typo"] = 1
+    last["output"]["rows"] = -1
+    (tmp_path / "t" / "trace.json").write_text(json.dumps(manifest))
+    with pytest.raises(TraceError) as caught:
+        load_trace(tmp_path / "t")
+    lines = str(caught.value).split("\n")
+    assert len(lines) == 2
+    assert all(line.startswith(str(tmp_path)) for line in lines)
+    assert first["name"] in lines[0]
+    assert "typo" in lines[0]
+    assert last["name"] in lines[1]
+    assert "has value -1" in lines[1]
+
+
+def test_a_mistake_within_a_layer_hides_none_of_another(tmp_path: Path) -> None:
+    """A check over several fields of a layer ends the reading of the manifest: the others are read one by one."""
+    shutil.copytree(SSVQ, tmp_path / "t")
+    manifest = json.loads((SSVQ / "trace.json").read_text())
+    product = next(layer for layer in manifest["layers"] if layer["op"] == "gemm")
+    product["output"]["rows"] += 1
+    manifest["layers"][-1]["typo"] = 1
+    (tmp_path / "t" / "trace.json").write_text(json.dumps(manifest))
+    with pytest.raises(TraceError) as caught:
+        load_trace(tmp_path / "t")
+    assert product["name"] in str(caught.value)
+    assert "typo" in str(caught.value)

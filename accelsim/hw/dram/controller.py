@@ -12,7 +12,8 @@ from pydantic import Field, model_validator
 
 from accelsim.errors import ConfigError
 from accelsim.presets import find_preset
-from accelsim.records import Record, build, read_yaml
+from accelsim.reading import read_yaml
+from accelsim.records import Record, build
 from accelsim.registry import suggest
 
 

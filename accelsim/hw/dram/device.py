@@ -32,7 +32,8 @@ from accelsim.kernels.dram_state import (
 )
 from accelsim.presets import find_preset, source_name
 from accelsim.quantities import unit
-from accelsim.records import Record, build, read_yaml
+from accelsim.reading import read_yaml
+from accelsim.records import Record, build
 
 FOLDER = "dram"
 FS_PER_S = 10**15

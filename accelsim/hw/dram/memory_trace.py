@@ -13,9 +13,11 @@ import numpy as np
 from accelsim.errors import ReferenceDataError
 from accelsim.hw.dram.device import DramDevice
 from accelsim.kernels.dram_state import Ints
+from accelsim.reading import read_text
 
 ALLOWED = "allowed: CYCLE R|W 0xADDR, as in `120 R 0x1f40`"
 MAX_CYCLE = 2**50
+LARGEST_TRACE = 1 << 30  # bytes of text
 
 
 @dataclass(frozen=True)
@@ -48,12 +50,7 @@ def read_memory_trace(path: Path) -> MemoryTrace:
     ReferenceDataError
         If the file cannot be read, or a line is not `CYCLE R|W 0xADDR`, or its cycle lies before the one above.
     """
-    try:
-        text = path.read_text(encoding="ascii")
-    except OSError as error:
-        raise ReferenceDataError(f"{path}: cannot be read: {error.strerror or error}") from error
-    except UnicodeDecodeError as error:
-        raise ReferenceDataError(f"{path}: cannot be read as a request trace: it is not ASCII text") from error
+    text = read_text(path, ReferenceDataError, "ascii", LARGEST_TRACE)
     words = text.split()
     if len(words) % 3 or not words:
         raise _first_bad_line(path, text)

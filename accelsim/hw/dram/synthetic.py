@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import hashlib
-import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,6 +21,7 @@ from pydantic import Field
 
 from accelsim.errors import AccelsimError, ReferenceDataError
 from accelsim.hw.dram.memory_trace import MemoryTrace
+from accelsim.reading import parse_json, read_text
 from accelsim.records import Record, build
 
 REQUEST_BYTES = 64
@@ -147,8 +147,8 @@ def splitmix64(seed: int) -> Iterator[int]:
 def read_cases(path: Path) -> tuple[Case, ...]:
     """The cases of a JSON file; ReferenceDataError if it does not fit."""
     try:
-        fields = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        fields = parse_json(read_text(path, ReferenceDataError))
+    except ValueError as error:
         raise ReferenceDataError(f"{path}: not a file of trace cases: {error}") from error
     return build(Cases, fields, f"{path}: not a file of trace cases", ReferenceDataError).cases
 

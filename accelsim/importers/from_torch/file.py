@@ -8,7 +8,6 @@ code when they are read: PyTorch is made to read tensors only, and constants of 
 from __future__ import annotations
 
 import importlib
-import json
 import logging
 import os
 import pickle
@@ -21,6 +20,7 @@ from pathlib import Path
 import torch
 
 from accelsim.errors import ImportModelError
+from accelsim.reading import parse_json
 
 _UNKNOWN_RESULT = re.compile(
     r"Deserializing (transformers\.(?:modeling_outputs|models\.\w+\.modeling_\w+))\.\w+ in pytree is not registered"
@@ -77,7 +77,7 @@ def _refuse_objects(path: Path) -> None:
                 continue
             if entry.file_size > _LARGEST_LIST:
                 raise ImportModelError(f"{path}: {entry.filename} has {entry.file_size} bytes; allowed: at most {_LARGEST_LIST}")
-            listed = json.loads(archive.read(entry))
+            listed = parse_json(archive.read(entry))
             constants = listed.get("config") if isinstance(listed, dict) else None
             for name, constant in constants.items() if isinstance(constants, dict) else ():
                 if not isinstance(constant, dict) or not str(constant.get("path_name")).startswith(_TENSOR):
