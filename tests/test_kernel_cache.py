@@ -36,7 +36,8 @@ def package(tmp_path: Path) -> Path:
     kernels.mkdir(parents=True)
     (tmp_path / "accelsim" / "__init__.py").write_text("")
     (kernels / "__init__.py").write_text("")
-    shutil.copy(str(kernel_module.__file__), kernels / "kernel.py")
+    for name in ("kernel.py", "kernel_cache.py"):
+        shutil.copy(Path(kernel_module.__file__).with_name(name), kernels / name)
     (kernels / "callee.py").write_text(CALLEE)
     (kernels / "caller.py").write_text(CALLER)
     return tmp_path
@@ -92,3 +93,66 @@ def test_a_cache_folder_that_cannot_be_written_is_replaced_by_a_private_one(pack
     (package / "cache").write_text("a file where the folder would be")
     assert Path(run(package, FOLDER)).name.startswith("accelsim-kernels-")
     assert run(package, TWICE) == "12"
+
+
+def files(package: Path) -> list[Path]:
+    """The compiled kernels on disk."""
+    return sorted(package.glob("cache/**/*.kernel"))
+
+
+def run_again(package: Path) -> tuple[str, str]:
+    """What `HITS` prints on stdout and stderr in a process that finds the cache as it is."""
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("NUMBA_")}
+    variables = {**clean, "PYTHONPATH": str(package), "ACCELSIM_CACHE_DIR": str(package / "cache")}
+    done = subprocess.run([sys.executable, "-c", HITS], env=variables, cwd=package, capture_output=True, text=True, check=True)
+    return done.stdout.strip(), done.stderr.strip()
+
+
+@pytest.mark.parametrize("damage", ["empty", "cut", "flipped", "foreign"])
+def test_a_damaged_file_is_compiled_anew_with_one_line_and_then_used(package: Path, damage: str) -> None:
+    assert run(package, HITS) == "0"
+    for path in files(package):
+        content = path.read_bytes()
+        middle = len(content) // 2
+        path.write_bytes(
+            {
+                "empty": b"",
+                "cut": content[:middle],
+                "flipped": content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :],
+                "foreign": b"not a kernel at all",
+            }[damage]
+        )
+    hits, told = run_again(package)
+    assert hits == "0"
+    assert told.endswith("are damaged: they are compiled anew")
+    assert told.count("\n") == 0
+    assert run_again(package) == ("1", "")
+
+
+def test_a_file_that_others_may_write_is_not_loaded(package: Path) -> None:
+    run(package, HITS)
+    assert all(path.stat().st_mode & 0o077 == 0 for path in files(package))
+    for path in files(package):
+        path.chmod(0o666)
+    hits, told = run_again(package)
+    assert hits == "0"
+    assert "others may write them" in told
+    assert run_again(package) == ("1", "")
+
+
+def test_a_file_under_the_name_of_another_signature_is_not_used(package: Path) -> None:
+    run(package, "from accelsim.kernels.callee import step; step(10); step(1.5)")
+    first, second = (path for path in files(package) if path.name.startswith("callee"))
+    first.write_bytes(second.read_bytes())
+    code = "from accelsim.kernels.callee import step; print(step(10), step(1.5))"
+    assert run(package, code) == "11 2.5"
+
+
+def test_a_full_disk_costs_the_cache_alone(package: Path) -> None:
+    code = (
+        "import errno, tempfile; from accelsim.kernels import kernel_cache\n"
+        "def full(*args, **options): raise OSError(errno.ENOSPC, 'No space left on device')\n"
+        "kernel_cache.tempfile.mkstemp = full\n" + TWICE
+    )
+    assert run(package, code) == "12"
+    assert files(package) == []

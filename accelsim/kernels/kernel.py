@@ -17,6 +17,8 @@ from typing import Any, ParamSpec, TypeVar, cast
 import numba
 import numpy as np
 
+from accelsim.kernels.kernel_cache import KernelCache, cached_files
+
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
 
@@ -37,7 +39,7 @@ def _cache_dir() -> str:
     root = Path(base) if base else Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "accelsim"
     folder = root / f"kernels-{_sources_hash()}"
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
             pass
     except OSError:
@@ -50,9 +52,7 @@ CACHE_DIR = "" if numba.config.DISABLE_JIT else _cache_dir()
 
 def is_cached(function: Callable[..., object]) -> bool:
     """Whether a kernel need not be compiled: the disk cache has it for this place of installation, or kernels run as plain Python."""
-    stats = getattr(function, "stats", None)
-    name = f"{function.__module__.rpartition('.')[2]}.{function.__qualname__}-*.nbi"
-    return stats is None or any(Path(stats.cache_path).glob(name))
+    return not hasattr(function, "stats") or bool(cached_files(function))
 
 
 def uncompiled(function: Callable[_P, _T]) -> Callable[_P, _T]:
@@ -88,7 +88,9 @@ def _compile(function: Callable[_P, _T], **flags: bool) -> Callable[_P, _T]:
     saved = numba.config.CACHE_DIR
     numba.config.CACHE_DIR = CACHE_DIR
     try:
-        return cast(Callable[_P, _T], _without_literals(numba.njit(cache=True, **flags)(function)))
+        dispatcher = numba.njit(**flags)(function)
+        dispatcher._cache = KernelCache(function)  # in the place of Numba's own, which `cache=True` sets
+        return cast(Callable[_P, _T], _without_literals(dispatcher))
     finally:
         numba.config.CACHE_DIR = saved
 

@@ -45,15 +45,15 @@ def test_kernels_in_the_cache_are_not_announced() -> None:
     assert stderr(*RUN) == ""
 
 
-def test_a_kernel_is_cached_once_the_folder_of_its_installation_has_its_index(tmp_path: Path) -> None:
+def test_a_kernel_is_cached_once_the_folder_of_its_installation_has_its_file(tmp_path: Path) -> None:
     class Kernel:
         __module__, __qualname__ = "accelsim.kernels.compute", "advance"
         stats = SimpleNamespace(cache_path=str(tmp_path))
 
     assert not kernel.is_cached(Kernel)
-    (tmp_path / "dram.advance-147.py311.nbi").touch()
+    (tmp_path / "dram.advance-147.py311.0123456789abcdef.kernel").touch()
     assert not kernel.is_cached(Kernel)
-    (tmp_path / "compute.advance-43.py311.nbi").touch()
+    (tmp_path / "compute.advance-43.py311.0123456789abcdef.kernel").touch()
     assert kernel.is_cached(Kernel)
 
 
