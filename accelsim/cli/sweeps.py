@@ -68,7 +68,7 @@ def sweep(
     """Run the points of a sweep that are not stored, and rank them.
 
     Exit status: 0 when every point that the constraints let through has a result, 1 when some failed or have a configuration that
-    cannot be, 130 when interrupted (what was done is stored).
+    cannot be, 2 when no point has a configuration that can be, 130 when interrupted (what was done is stored).
     """
     from accelsim.cost.technology import load_technology
     from accelsim.sweeps.export import check_export, export_sweep
@@ -123,6 +123,7 @@ def sweep(
         findings = ask(read_table(opened, wanted, summary.sweep, question.needs(wanted)), question)
     if folder is not None:
         findings.write(folder, draw(findings.whole))
+    _check_any_point(wanted.name, summary.settled, summary.messages)
     if as_json:
         print_json({**asdict(summary), "points_per_s": summary.points_per_s, "store": str(path), "findings": findings.to_dict()})
     else:
@@ -194,6 +195,7 @@ def _dry_run(wanted: Sweep, path: Path, technology: Technology, limit: int | Non
             found = dry_run(wanted, opened, costing_id(technology), limit)
     else:
         found = dry_run(wanted, None, costing_id(technology), limit)
+    _check_any_point(wanted.name, found.points, found.messages)
     if as_json:
         print_json(asdict(found))
         return
@@ -206,6 +208,12 @@ def _dry_run(wanted: Sweep, path: Path, technology: Technology, limit: int | Non
         return
     _tell(line)
     _refusals(found.dropped, found.invalid, found.messages)
+
+
+def _check_any_point(name: str, points: int, messages: Mapping[str, int]) -> None:
+    """ConfigError if every point has an invalid configuration: the sweep's file is wrong, not some corners of it."""
+    if not points and messages:
+        raise ConfigError(f"sweep {name!r} has no point that can run: {max(messages, key=lambda message: messages[message])}")
 
 
 def _show(summary: SweepSummary, path: Path, quiet: bool) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from accelsim.errors import ConfigError, OutputError
+from accelsim.report.tables.text import cell
 from accelsim.sweeps.columns import COLUMNS
 from accelsim.sweeps.spec import Sweep
 from accelsim.sweeps.store import Store
@@ -84,7 +85,7 @@ def _write_csv(path: Path, types: Mapping[str, type], rows: Iterator[tuple[Any, 
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(types)
         for row in rows:
-            writer.writerow(row)
+            writer.writerow(map(cell, row))
             count += 1
     return count
 

@@ -57,6 +57,11 @@ class SweepSummary:
     seconds: float
 
     @property
+    def settled(self) -> int:
+        """Points with a configuration that can be: each has a run, now or before."""
+        return self.ok + self.failed + self.reused + self.equal + self.failed_before
+
+    @property
     def points_per_s(self) -> float:
         """Points that ran now over the time that it took."""
         return (self.ok + self.failed) / self.seconds if self.seconds else 0.0

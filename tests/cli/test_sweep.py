@@ -22,6 +22,14 @@ def file(tmp_path) -> Path:
     return write_sweep(tmp_path / "small.yaml", axes=AXES, constraints=["array.cols % 8 == 0"])
 
 
+def test_a_sweep_without_any_configuration_that_can_be_is_refused(tmp_path):
+    file = write_sweep(tmp_path / "bad.yaml", axes={"trace": ["tiny_vit_int8"], "clock": ["1e999999999 Hz", "0x10 GHz"]})
+    for options in (["--dry-run"], ["--workers", 1]):
+        told = refused("sweep", file, "--store", tmp_path / "s.sqlite", *options)
+        assert "has no point that can run" in told
+        assert "is not a frequency" in told
+
+
 def test_a_sweep_runs_says_what_it_did_and_continues(file, tmp_path):
     store = tmp_path / "s.sqlite"
     dry = call("sweep", file, "--store", store, "--dry-run")

@@ -51,6 +51,15 @@ def test_a_name_with_control_characters_stays_one_field_of_csv():
     assert [row["layer"] for row in csv.DictReader(io.StringIO(text))] == ['evil\\n",\\x1b[31m']
 
 
+@pytest.mark.parametrize("name", ["=HYPERLINK(1)", "+1+1", "-2+3", "@SUM(1)"])
+def test_no_cell_is_a_formula(name):
+    assert to_csv([{"layer": name, "cycles": -3}]) == f"layer,cycles\n'{name},-3\n"
+
+
+def test_a_number_written_as_text_stays_a_number():
+    assert to_csv([{"share": "-1.5e-3", "name": "a=b"}]) == "share,name\n-1.5e-3,a=b\n"
+
+
 def test_earlier_results_are_replaced_whole(tmp_path):
     write_run(tmp_path / "run", int8(), {"what_if.csv": b"old"})
     write_run(tmp_path / "run", ssvq())

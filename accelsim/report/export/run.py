@@ -14,7 +14,7 @@ from typing import Any
 
 from accelsim.report.export.folder import FolderKind, check_replaceable, write_folder
 from accelsim.report.metrics import bus_bits, summarize, useful_bits
-from accelsim.report.tables.text import clean
+from accelsim.report.tables.text import cell
 from accelsim.result import CATEGORIES, Result
 
 RESULT_FILE = "result.json"
@@ -39,13 +39,13 @@ RUN_FOLDER = FolderKind(
 
 
 def to_csv(rows: Iterable[Mapping[str, Any]]) -> str:
-    """Rows of equal keys as CSV text, LF line ends, control characters in names written as escapes."""
+    """Rows of equal keys as CSV text, LF line ends, control characters in names written as escapes and no cell a formula."""
     items = list(rows)
     columns: Sequence[str] = list(items[0]) if items else []
     out = io.StringIO()
     writer = csv.DictWriter(out, columns, lineterminator="\n")
     writer.writeheader()
-    writer.writerows({key: clean(value) if isinstance(value, str) else value for key, value in item.items()} for item in items)
+    writer.writerows({key: cell(value) for key, value in item.items()} for item in items)
     return out.getvalue()
 
 

@@ -16,6 +16,8 @@ from accelsim.cost.span import Span
 LABEL_CHARS = 24  # of a name in a picture at a paper's column width
 LINE_CHARS = 42  # of a sentence below the axes there
 _KEPT = {" "}
+_FORMULA = ("=", "+", "-", "@")
+_NUMBER = re.compile(r"[+-]?[0-9.]+([eE][+-]?[0-9]+)?")
 
 
 def clean(text: str) -> str:
@@ -24,6 +26,14 @@ def clean(text: str) -> str:
         char if char in _KEPT or unicodedata.category(char)[0] not in "CZ" else char.encode("unicode_escape").decode("ascii")
         for char in text
     )
+
+
+def cell(value: object) -> object:
+    """`value` as a cell of a CSV file: text that a spreadsheet would run as a formula begins with an apostrophe, as it shows text."""
+    if not isinstance(value, str):
+        return value
+    shown = clean(value)
+    return f"'{shown}" if shown[:1] in _FORMULA and not _NUMBER.fullmatch(shown) else shown
 
 
 def tail(text: str, width: int) -> str:
