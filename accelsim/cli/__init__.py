@@ -12,7 +12,7 @@ from typing import Annotated, TextIO
 import typer
 
 from accelsim import __version__
-from accelsim.cli import ablations, checks, describe, doctor, formats, lists, reports, runs, sweeps, timelines, traces
+from accelsim.cli import ablations, calibration, checks, describe, doctor, formats, lists, reports, runs, sweeps, timelines, traces
 from accelsim.cli.completion import bash_words
 from accelsim.cli.shell import GuardedGroup
 
@@ -36,6 +36,7 @@ app.command("compress")(traces.compress)
 app.command("inspect")(traces.inspect)
 app.command("area")(checks.area)
 app.command("ablation")(ablations.ablation)
+app.command("calibrate")(calibration.calibrate)
 app.command("list")(lists.list_)
 app.command("describe")(describe.describe)
 app.command("schema")(describe.schema)
