@@ -52,8 +52,11 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")  # a terminal without Unicode gets a '?', not a traceback
-    with bash_words():
-        app(prog_name="accelsim")
+    try:
+        with bash_words():
+            app(prog_name="accelsim")
+    finally:
+        exec("")  # CPython notes an interrupt that ends an exec of text (a class being made); unless one ends well, `-m` dies of SIGINT
 
 
 def _nowhere() -> TextIO:

@@ -180,6 +180,24 @@ def test_an_interrupted_command_says_so_in_one_line_and_leaves_nothing(words: st
     assert list(tmp_path.iterdir()) == []
 
 
+def test_an_interrupt_that_meets_a_class_being_made_ends_with_status_130(tmp_path: Path) -> None:
+    """Dataclasses and numba run text by `exec`, of which CPython remembers that it was interrupted, also when that was answered."""
+    (tmp_path / "interrupted.py").write_text(
+        "import sys, accelsim.cli\n"
+        "from accelsim.__main__ import main\n"
+        "def app(**_):\n"
+        "    try:\n"
+        "        exec('raise KeyboardInterrupt')\n"
+        "    except KeyboardInterrupt:\n"
+        "        sys.exit(130)\n"
+        "accelsim.cli.app = app\n"
+        "main()\n"
+    )
+    paths = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), str(ROOT)])}
+    done = subprocess.run([sys.executable, "-m", "interrupted"], capture_output=True, text=True, check=False, env=paths, cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (130, "")
+
+
 @pytest.mark.parametrize("wait", [0.0, 0.2, 1.0])
 def test_a_demo_interrupted_while_its_processes_start_says_so_in_one_line(wait: float, tmp_path: Path) -> None:
     two_cores = "import os; os.cpu_count = lambda: 2; from accelsim.cli import main; main()"
