@@ -71,7 +71,8 @@ class MemorySide:
             self._jobs, after, parts, cluster.task_end, self._memories, self._states, memory_params, flights, cluster.land,
             self._fills, events, _NO_COMMANDS, _NO_SAMPLES,
         )  # fmt: skip
-        self._host_jobs = int((self._jobs[:, at.J_ADDRESS] < 0).sum())
+        host_jobs = np.flatnonzero(self._jobs[:, at.J_ADDRESS] < 0)
+        self._last_host_job = params[at.D_LAST_HOST_JOB] = int(host_jobs[-1]) if host_jobs.size else -1
 
     def advance(self, known: int) -> int:
         """Run as far as it goes when rooms, gates and ends are told up to cycle `known`; the cycle up to which all landings are told."""
@@ -85,7 +86,7 @@ class MemorySide:
                 break
         if time >= NEVER:
             return NEVER
-        left = self._host_jobs and bool((self._jobs[self._dma[at.NEXT_JOB] :, at.J_ADDRESS] < 0).any())
+        left = self._dma[at.NEXT_JOB] <= self._last_host_job
         return cycle_at(time if left else time + self._fabric_ps, self._clock_hz) - 1  # what the host puts there needs no fabric
 
     @property

@@ -10,8 +10,9 @@ from __future__ import annotations
     D_CORE_HZ,
     D_WEIGHTS,  # memory of the weight-side transfers
     D_ACTIVATIONS,  # memory of the jobs
+    D_LAST_HOST_JOB,  # the last job that the host does, -1: none
     DMA_PARAMETERS,
-) = range(7)
+) = range(8)
 
 # State.
 (

@@ -14,6 +14,7 @@ from accelsim.kernels.dma_state import (
     D_ACTIVATIONS,
     D_CORE_HZ,
     D_FABRIC,
+    D_LAST_HOST_JOB,
     D_PLACES,
     D_TRANSFER,
     D_WEIGHTS,
@@ -62,7 +63,7 @@ from accelsim.kernels.dma_state import (
     WAITS_FOR_ROOM,
 )
 from accelsim.kernels.kernel import borrowing_kernel
-from accelsim.kernels.memories import KIND, SERIAL, ends_at, run_to_end, submit, take
+from accelsim.kernels.memories import KIND, SERIAL, earliest_landing, ends_at, run_to_end, submit, take
 from accelsim.kernels.run_ahead import GATES, ROOMS
 
 UNKNOWN = NEVER + 1  # a time that depends on what the cluster has not told
@@ -161,7 +162,7 @@ def issue_job(dma, params, jobs, memories, states, memory_params, flights, fills
         return
     piece = dma[JOB_SENT] // job[J_PIECE_BYTES]
     offset = dma[JOB_SENT] - piece * job[J_PIECE_BYTES]
-    size = min(params[D_TRANSFER], job[J_PIECE_BYTES] - offset)
+    size = next_piece(dma, params, job)
     address = job[J_ADDRESS] + piece * job[J_PITCH] + offset
     launch(
         dma, params, memories, states, memory_params, flights, log, params[D_ACTIVATIONS], -1 - number, dma[JOB_PART], address, size,
@@ -299,6 +300,30 @@ def next_end(memories, states, memory_params, until, no_commands, no_samples):
 
 
 @borrowing_kernel
+def next_piece(dma, params, job):
+    """Bytes of a job's next transfer."""
+    return min(params[D_TRANSFER], job[J_PIECE_BYTES] - dma[JOB_SENT] % job[J_PIECE_BYTES])
+
+
+@borrowing_kernel
+def lands_from(dma, params, size, jobs, memories, states, memory_params, horizon):
+    """Ps before which nothing ends, when no decision falls before `horizon`: what is issued then takes its time in the memory."""
+    if dma[NEXT_JOB] <= params[D_LAST_HOST_JOB]:
+        return horizon  # what the host puts there is there at once
+    weight = size[dma[NEXT_WEIGHT]] if dma[NEXT_WEIGHT] < size.shape[0] else 0
+    piece = next_piece(dma, params, jobs[dma[NEXT_JOB]]) if dma[NEXT_JOB] < jobs.shape[0] else 0
+    end = NEVER
+    for m in range(memories.shape[0]):
+        first = 0
+        if weight and m == params[D_WEIGHTS]:
+            first = weight
+        if piece and m == params[D_ACTIVATIONS]:
+            first = min(first, piece) if first else piece
+        end = min(end, earliest_landing(memories[m], states[m], memory_params[m], horizon, first))
+    return max(end, horizon)
+
+
+@borrowing_kernel
 def run_memory_side(
     dma, params, address, size, promises, room, opened, known, jobs, after, parts, task_end, memories, states, memory_params, flights,
     land, fills, log, no_commands, no_samples,
@@ -323,7 +348,7 @@ def run_memory_side(
         now = next_end(memories, states, memory_params, min(decision, horizon), no_commands, no_samples)
         if now >= horizon:
             dma[QUIET] = 1 if dma[IN_FLIGHT] == 0 and decision >= NEVER else 0
-            return horizon
+            return horizon if horizon >= NEVER else lands_from(dma, params, size, jobs, memories, states, memory_params, horizon)
         dma[NOW] = now
         for m in range(memories.shape[0]):
             while ends_at(memories[m], states[m], now):

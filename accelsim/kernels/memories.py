@@ -10,7 +10,7 @@ from accelsim.kernels.clocks import NEVER, cycle_at, edge_ps
 from accelsim.kernels.dram import advance
 from accelsim.kernels.dram_flow import submit as submit_bursts
 from accelsim.kernels.kernel import borrowing_kernel
-from accelsim.kernels.serial_memory import next_end, serve, take_ended
+from accelsim.kernels.serial_memory import earliest_end, next_end, serve, take_ended
 
 SERIAL, DRAM = range(2)
 # Columns of `memories`: the kind, clock and burst of a DRAM, and bytes that were read and written so far.
@@ -42,6 +42,14 @@ def run_to_end(memory, state, params, until, log, samples):
         if state[at.NOW] < cycle:
             advance(state, params, cycle, log, samples)
     return edge_ps(state[at.NOW], memory[CLOCK_HZ]) if state[at.REPORTED] > 0 else NEVER
+
+
+@borrowing_kernel
+def earliest_landing(memory, state, params, time, size):
+    """Ps before which nothing ends here if no transfer but one of `size` bytes (0: none) arrives, at `time` ps or later."""
+    if memory[KIND] != SERIAL:
+        return time
+    return min(next_end(state), earliest_end(state, params, time, size) if size else NEVER)
 
 
 @borrowing_kernel

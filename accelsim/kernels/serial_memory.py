@@ -65,6 +65,17 @@ def next_end(state):
 
 
 @borrowing_kernel
+def earliest_end(state, params, time, size):
+    """Ps before which no transfer of `size` bytes ends that arrives at `time` ps or later."""
+    end = max(time, state[FREE])
+    if params[S_BANDWIDTH]:  # sizes are added up before they are rounded, so one may take a picosecond less
+        end += scaled_up(size, PS_PER_S, params[S_BANDWIDTH]) - 1
+    else:
+        end = time
+    return end + params[S_LATENCY] if params[S_IDEAL] else end
+
+
+@borrowing_kernel
 def take_ended(state):
     """The transfer that ended."""
     transfer = state[RING + 2 * (state[FIRST] % PLACES) + 1]
