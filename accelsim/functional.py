@@ -327,7 +327,8 @@ def _head_products(
     """The heads of a product of two activations: the second is read as raw records."""
     first, second = (_draw(rng, *trace.shapes[name].dims) for name in layer.inputs)
     for head in range(layer.heads):
-        a = _head(first, layer.a.split, layer.k, head)
+        own = range(head * layer.shared, (head + 1) * layer.shared)
+        a = np.concatenate([_head(first, layer.a.split, layer.k, query) for query in own])
         b = _head(second, layer.b.split, layer.k if layer.transposed_b else layer.n, head)
         matrix = b.T if layer.transposed_b else b
         image = matrix_image(geometry, matrix)

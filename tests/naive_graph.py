@@ -42,14 +42,16 @@ def layer_value(trace: Trace | None, layer: object, args: list[np.ndarray], cons
     if isinstance(layer, ConvLayer):
         return _convolution(layer, x, trace.weights(layer.name).astype(np.float64), constant.get("bias", 0.0))
     if isinstance(layer, MatmulLayer):
-        a, b = (heads(value, operand.split, layer.heads) for value, operand in zip(args, (layer.a, layer.b), strict=True))
+        a, b = heads(args[0], layer.a.split, layer.heads * layer.shared), heads(args[1], layer.b.split, layer.heads)
+        b = np.stack([b[head // layer.shared] for head in range(len(a))])  # consecutive heads of a share one of b
         product = layer.scale * (a @ (b.transpose(0, 2, 1) if layer.transposed_b else b))
         return product if layer.merge == "groups" else np.concatenate(list(product), axis=1)[None]
     if isinstance(layer, LayerNormLayer):
         mean, variance = x.mean(axis=-1, keepdims=True), x.var(axis=-1, keepdims=True)
         return (x - mean) / np.sqrt(variance + epsilon) * constant["gamma"] + constant["beta"]
     if layer.op == "rmsnorm":
-        return x / np.sqrt((x**2).mean(axis=-1, keepdims=True) + epsilon) * constant["gamma"]
+        parts = np.split(x, layer.heads, axis=-1)
+        return np.concatenate([part / np.sqrt((part**2).mean(axis=-1, keepdims=True) + epsilon) * constant["gamma"] for part in parts], -1)
     if layer.op == "groupnorm":
         return _group_norm(layer, x[0], epsilon) * constant["gamma"] + constant["beta"]
     if isinstance(layer, EmbedLayer):
@@ -61,7 +63,8 @@ def layer_value(trace: Trace | None, layer: object, args: list[np.ndarray], cons
             matrices = constant["bias"].reshape(layer.bias_groups, *x.shape[1:])
             x = x + np.stack([matrices[group % layer.bias_groups] for group in range(len(x))])
         if layer.mask == "causal":
-            x = np.where(np.arange(x.shape[-1]) <= np.arange(x.shape[-2])[:, None], x, -np.inf)
+            behind = np.arange(x.shape[-2])[:, None] - np.arange(x.shape[-1])
+            x = np.where((behind >= 0) & (behind < (layer.reach or x.shape[-1])), x, -np.inf)
         powers = np.exp(x - x.max(axis=-1, keepdims=True))
         return powers / powers.sum(axis=-1, keepdims=True)
     if isinstance(layer, PoolLayer):

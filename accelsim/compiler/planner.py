@@ -42,6 +42,7 @@ class _Builder:
                 self.readers.setdefault(name, []).append(layer)
         self.ops: list[Op] = []
         self.tensors: dict[TensorId, Tensor] = {}
+        self.stored: dict[str, int] = {}  # tensors of its own that each layer has by head
         self.alias: dict[str, str] = {}  # layer -> the layer whose tensor holds its output after fusion
         self.done: set[str] = set()
         self.deferred = self._deferred() if order.late_values else {}
@@ -64,10 +65,11 @@ class _Builder:
             elif isinstance(layer, MacLayer):
                 self._product(layer, -1)
             elif (layer.by_group and layer.output.groups > 1) or self._reads_heads(layer):
-                for head in range(self.batch * layer.output.groups):
-                    self._row_op(layer, head)
+                parts = self._parts_of(layer)
+                for head in range(self.batch * parts):
+                    self._row_op(layer, head, parts)
             else:
-                self._row_op(layer, -1)
+                self._row_op(layer, -1, 1)
         for name in self.trace.manifest.outputs:
             for tensor in self._parts(name):
                 tensor.is_output = True
@@ -77,6 +79,7 @@ class _Builder:
     def _tensor(self, key: TensorId, rows: int, width: int, bits: int, columns: int) -> Tensor:
         if key not in self.tensors:
             self.tensors[key] = Tensor(key, rows, width, bits, columns)
+            self.stored[key.name] = self.stored.get(key.name, 0) + (key.part >= 0)
         return self.tensors[key]
 
     def _parts(self, name: str) -> list[Tensor]:
@@ -92,6 +95,11 @@ class _Builder:
     def _reads_heads(self, layer: Layer) -> bool:
         """True if an input is stored per head: the product that made it is not part of an attention."""
         return any(TensorId(self.alias.get(name, name), 0) in self.tensors for name in layer.inputs)
+
+    def _parts_of(self, layer: Layer) -> int:
+        """Parts of an image that a layer works on by themselves: as many as its input is stored in, else its groups."""
+        stored = max(self.stored.get(self.alias.get(name, name), 0) for name in layer.inputs) // self.batch
+        return stored if stored and layer.output.groups % stored == 0 else layer.output.groups
 
     # -- operations
 
@@ -136,7 +144,7 @@ class _Builder:
                 self._product(self.deferred.pop(context.inputs[1]), -1)
             if step == "scores":
                 self._product(scores, head)
-                self._row_op(softmax, head)
+                self._row_op(softmax, head, scores.heads)
             else:
                 self._product(context, head)
 
@@ -163,20 +171,22 @@ class _Builder:
         for item in (layer, *fused):
             self.alias[item.name] = last.name
             self.done.add(item.name)
-        rows, width = self._dims(last.output, head, merged)
-        self._add(layer, fused, head, image, reads, key, (rows, width, last.output.bits, layer.n if merged else width), (m, layer.k, n))
+        rows, width = self._dims(last.output, head, merged, layer.shared if isinstance(layer, MatmulLayer) else 1)
+        columns = layer.n * layer.shared if merged and isinstance(layer, MatmulLayer) else width
+        self._add(layer, fused, head, image, reads, key, (rows, width, last.output.bits, columns), (m, layer.k, n))
 
-    def _row_op(self, layer: Layer, head: int) -> None:
+    def _row_op(self, layer: Layer, head: int, parts: int) -> None:
         if not isinstance(layer, VectorLayer):
             raise CompileError(f"layer {layer.name!r}: the vector unit has no function for op {layer.op!r}")
         reads: list[tuple[TensorId, Role]] = [(self._read(name, head), "operand") for name in layer.inputs]
         self.done.add(layer.name)
-        rows, width = self._dims(layer.output, head, False)
+        rows, width = self._dims(layer.output, head, False, layer.output.groups // parts)
         self._add(layer, (), head, 0, reads, TensorId(layer.name, head), (rows, width, layer.output.bits, width), (0, 0, 0))
 
-    def _dims(self, shape: TensorShape, head: int, merged: bool) -> tuple[int, int]:
+    def _dims(self, shape: TensorShape, head: int, merged: bool, groups: int) -> tuple[int, int]:
+        """(rows, width) of a result: of so many of its groups where heads are separate."""
         if head >= 0 and not merged:
-            return shape.rows, shape.width
+            return shape.rows * groups, shape.width
         return shape.groups * shape.rows * self.batch, shape.width
 
     def _add(

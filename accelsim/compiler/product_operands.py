@@ -1,7 +1,7 @@
 """The sources of a product's rows and weights: the unit and task that each of them waits for.
 
 Disputable assumption: a row of a convolution waits for whole lines of its image, up to the last one that its window reaches; of
-grouped convolutions, and of several images, every row waits for all of the operand.
+grouped convolutions, of several images, and of heads that share keys or values, every row waits for all of the operand.
 """
 
 from __future__ import annotations
@@ -34,13 +34,17 @@ def rows_from(inference: Inference, op: Op) -> KernelFields:
             fields["in_row0"] = op.image * layer.m
         elif key.part < 0:  # the heads' matrices one after the other
             fields["in_row0"] = op.head * layer.m
+        if layer.shared > 1 and key.part < 0:
+            fields["in_fixed"] = last_unit(inference, task)
     elif isinstance(layer, GemmLayer) and layer.input_row is not None:
         fields["in_row0"] = layer.input_row
         if inference.plan.batch > 1:
             fields["in_fixed"] = last_unit(inference, task)
     elif isinstance(layer, GemmLayer):
         fields["in_row0"] = row0 - tensor.first_row
-    if several:
+    if record["kind"] == compute_state.DRAIN and record["rows"] > tensor.rows:  # the rows of heads that shared a product, head after head
+        fields["in_fixed"] = last_unit(inference, task)
+    elif several:
         if inference.plan.batch == 1 and not inference.plan.in_row_tiles(tensor):
             # heads side by side: drains end in order, so the last head's rows cover all
             fields["in_cols"] = tensor.columns_of_producer

@@ -209,10 +209,13 @@ class Operand(ManifestRecord):
 class MatmulLayer(MacLayer):
     """A product of two activations per head: Y[m,n] = A[m,k] x B[k,n], or x B[n,k] transposed.
 
-    `inputs` is (A, B). Loop bounds: OX = m, C = k, K = n, G = heads.
+    `inputs` is (A, B). Loop bounds: OX = m, C = k, K = n, G = heads of B.
 
     Attributes
     ----------
+    shared
+        Heads of A and of the output that meet one head of B (grouped queries, Ainslie et al., arXiv 2305.13245): head h of A meets head
+        h // shared of B, which is read once for all of them. Their rows are those of one product, m of them, head after head.
     transposed_b
         B is stored as [n,k] (Q x K^T).
     merge
@@ -227,25 +230,35 @@ class MatmulLayer(MacLayer):
     transposed_b: bool = False
     merge: Literal["columns", "groups"]
     scale: Annotated[float, unit("ratio")] = 1.0
+    shared: Annotated[Bound, Field(exclude_if=lambda count: count == 1), unit("heads")] = 1
 
     @property
     def heads(self) -> int:
         """Independent products."""
         return self.bounds.G
 
-    def _operand_dims(self, split: str, rows: int, width: int) -> tuple[int, int, int]:
-        return (self.heads, rows, width) if split == "groups" else (1, rows, self.heads * width)
+    @property
+    def head_rows(self) -> int:
+        """Rows of one head of A."""
+        return self.m // self.shared
+
+    @staticmethod
+    def _operand_dims(split: str, heads: int, rows: int, width: int) -> tuple[int, int, int]:
+        return (heads, rows, width) if split == "groups" else (1, rows, heads * width)
 
     @model_validator(mode="after")
     def _output_matches_bounds(self) -> MatmulLayer:
         self._expect_inputs(2)
         if self.bounds.FY != 1 or self.bounds.FX != 1:
             raise self._refuse("a matmul has no filter taps; allowed: FY=1, FX=1")
-        self._expect("output", self.output.dims, self._operand_dims(self.merge, self.m, self.n))
+        if self.m % self.shared:
+            raise self._refuse(f"shared={self.shared}; allowed: divisors of its {self.m} rows")
+        self._expect("output", self.output.dims, self._operand_dims(self.merge, self.heads * self.shared, self.head_rows, self.n))
         return self
 
     def check_inputs(self, shapes: tuple[TensorShape, ...]) -> None:
         """A of m x k and B of k x n (or n x k) per head, in the stated splits."""
-        self._expect("operand a", shapes[0].dims, self._operand_dims(self.a.split, self.m, self.k))
+        first = self._operand_dims(self.a.split, self.heads * self.shared, self.head_rows, self.k)
+        self._expect("operand a", shapes[0].dims, first)
         rows, width = (self.n, self.k) if self.transposed_b else (self.k, self.n)
-        self._expect("operand b", shapes[1].dims, self._operand_dims(self.b.split, rows, width))
+        self._expect("operand b", shapes[1].dims, self._operand_dims(self.b.split, self.heads, rows, width))

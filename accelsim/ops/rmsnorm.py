@@ -1,20 +1,29 @@
-"""Root mean square normalization of each row (Zhang and Sennrich, arXiv 1910.07467): a layer normalization without a mean."""
+"""Root mean square normalization of each row, or of each head in it (Zhang and Sennrich, arXiv 1910.07467): no mean is taken off."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
+from pydantic import Field, model_validator
 
 from accelsim.ops.example import Example
 from accelsim.ops.operation import ConstantBits, Floats, VectorLayer
+from accelsim.ops.shapes import Bound
+from accelsim.quantities import unit
 
 KIND = "rmsnorm"
 
 
 class RmsNormLayer(VectorLayer):
-    """RMS normalization of each row, with gamma of `parameter_bits` bits per channel."""
+    """RMS normalization of each row, with gamma of `parameter_bits` bits per channel.
+
+    Attributes
+    ----------
+    heads
+        Equal parts of a row that are each normalized, with the same gamma: heads of queries or keys.
+    """
 
     walk = "rows"
     pass_name = "rmsnorm"
@@ -30,11 +39,18 @@ class RmsNormLayer(VectorLayer):
 
     op: Literal["rmsnorm"] = "rmsnorm"
     parameter_bits: ConstantBits = 32
+    heads: Annotated[Bound, Field(exclude_if=lambda count: count == 1), unit("heads")] = 1
+
+    @model_validator(mode="after")
+    def _heads_fill_a_row(self) -> RmsNormLayer:
+        if self.output.width % self.heads:
+            raise self._refuse(f"heads={self.heads}; allowed: divisors of the {self.output.width} elements of a row")
+        return self
 
     @property
     def constant_sizes(self) -> dict[str, int]:
         """Gamma."""
-        return {"gamma": self.output.width}
+        return {"gamma": self.output.width // self.heads}
 
     @property
     def parameter_bytes(self) -> int:
@@ -43,12 +59,13 @@ class RmsNormLayer(VectorLayer):
 
     def evaluate(self, operands: Sequence[Floats], constants: Mapping[str, Floats]) -> Floats:
         """X over the root of the mean of its squares, times gamma; without an epsilon, which the record does not store."""
-        x = operands[0]
-        return np.asarray(x / np.sqrt((x**2).mean(axis=2, keepdims=True)) * constants["gamma"], np.float64)
+        x = operands[0].reshape(*self.output.dims[:2], self.heads, -1)
+        return np.asarray(x / np.sqrt((x**2).mean(axis=3, keepdims=True)) * constants["gamma"], np.float64).reshape(self.output.dims)
 
 
 SPEC = RmsNormLayer
 EXAMPLES = (
     # mean of 1 and 49 is 25: 1 / 5, 7 / 5
     Example({}, ((1.0, 7.0),), (0.4, 4.2), {"gamma": (2.0, 3.0)}),
+    Example({"heads": 2}, ((1.0, 7.0, 7.0, 1.0),), (0.4, 4.2, 2.8, 0.6), {"gamma": (2.0, 3.0)}),
 )

@@ -68,11 +68,10 @@ def transpose(call: OnnxCall) -> Value:
 
 
 def expand(call: OnnxCall) -> Value:
-    """Expand to the same shape."""
+    """Dimensions of one element repeated."""
     shape = call.shape(0)
-    if np.broadcast_shapes(shape, tuple(whole_numbers(call.node, call.constant(1).array))) != shape:
-        call.refuse(f"an activation of shape {shape} is repeated; allowed: the same shape")
-    return call.value(0)
+    wanted = tuple(np.broadcast_shapes(shape, tuple(whole_numbers(call.node, call.constant(1).array))))
+    return call.value(0) if wanted == shape else moved(call, lambda view: view.expand(wanted))
 
 
 def gather(call: OnnxCall) -> Value:

@@ -6,7 +6,6 @@ casts between floats are taken as inference has them: nothing.
 
 from __future__ import annotations
 
-import math
 import operator
 from collections.abc import Mapping
 from dataclasses import replace
@@ -18,6 +17,7 @@ from torch.export.graph_signature import InputKind
 
 from accelsim.errors import ImportModelError
 from accelsim.importers.from_torch.call import TorchCall
+from accelsim.importers.from_torch.fold import folded
 from accelsim.importers.from_torch.node import IGNORED, TorchNode, functional
 from accelsim.importers.from_torch.ops import CUT, EPILOGUE, HANDLERS, VIEWS
 from accelsim.importers.from_torch.values import NUMBER_TYPES, Known
@@ -29,8 +29,6 @@ from accelsim.importers.graph.layout import View
 from accelsim.importers.graph.recorder import GraphRecorder
 from accelsim.importers.graph.values import Deferred, Fused, Indices, Plain
 from accelsim.registry import suggest
-
-_MAX_CONSTANT = 1 << 24  # elements that folding a constant may make, where its operands are smaller
 
 
 def walk(
@@ -79,8 +77,8 @@ class _Walk:
                 self.values[node.name] = self._placeholder(node, specs[node.name])
             elif node.op == "call_function":
                 self.values[node.name] = self._call(TorchNode(node))
-            elif node.op == "get_attr":  # a graph inside, which some call below applies and is refused for
-                self.values[node.name] = Known(None)
+            elif node.op == "get_attr":  # a graph inside, which some call below applies
+                self.values[node.name] = Known(getattr(self.program.graph_module, str(node.target), None))
             elif node.op == "output":
                 outputs = self._outputs(TorchNode(node))
             else:
@@ -136,7 +134,7 @@ class _Walk:
         if fx.target is operator.getitem and isinstance(self.values[fx.args[0].name], tuple):
             return self._item(node, self.values[fx.args[0].name], fx.args[1])
         if all(isinstance(self.values[source.name], Known) for source in fx.all_input_nodes):
-            return self._fold(node)
+            return folded(node, self.values)
         if node.target not in HANDLERS:
             raise ImportModelError(f"{node.where}: operation {str(fx.target)!r} is not understood{suggest(str(fx.target), HANDLERS)}")
         source = self._changed(node) if in_place else None
@@ -168,21 +166,25 @@ class _Walk:
         return Fused.of(result) if result.columns is not None and self._is_cut(node.fx) else Plain(result.view())
 
     def _is_cut(self, node: torch.fx.Node) -> bool:
-        """True if some reader cuts the result, behind changes of its view or what can be folded."""
-        waiting, seen = [node], {node}
+        """True if some reader cuts the result, behind changes of its view or what can be folded, and none beside it reads the whole."""
+        waiting, seen, is_cut = [node], {node}, False
         while waiting:
             here = waiting.pop()
-            for reader in here.users:
+            for reader in TorchNode(here).readers:
                 target = str(reader.target)
                 if target in CUT:
-                    return True
+                    is_cut = True
+                    continue
                 folds = target in EPILOGUE and all(
                     isinstance(self.values.get(i.name), Known) for i in reader.all_input_nodes if i is not here
                 )
-                if (target in VIEWS or folds) and reader not in seen:
+                if not (target in VIEWS or folds):
+                    if any(str(other.target) in CUT for other in here.users):
+                        return False
+                elif reader not in seen:
                     seen.add(reader)
                     waiting.append(reader)
-        return False
+        return is_cut
 
     def _is_sole(self, source: object) -> bool:
         """True if nothing else reads an activation, on the whole way from the layer that made it through its views."""
@@ -210,18 +212,3 @@ class _Walk:
             if isinstance(value, Plain) and value.view.producer == source.producer:
                 self.values[name] = Plain(replace(value.view, producer=result.producer))
         return Plain(result)
-
-    def _fold(self, node: TorchNode) -> Known:
-        """Compute a call whose operands are all known."""
-        fx = node.fx
-        known = [self.values[source.name] for source in fx.all_input_nodes]
-        largest = max([_MAX_CONSTANT, *(item.value.numel() for item in known if isinstance(item.value, torch.Tensor))])
-        size = math.prod(node.shape) if isinstance(fx.meta.get("val"), torch.Tensor) else 1
-        target: Any = fx.target
-        if not (str(target).startswith("aten.") or target is operator.getitem):
-            raise ImportModelError(f"{node.where}: operation {str(target)!r} is not understood, not even of constants; allowed: ATen calls")
-        if size > largest:
-            raise ImportModelError(f"{node.where}: constant {target} of {size} elements is not computed; allowed: {largest}")
-        args, kwargs = torch.fx.node.map_arg((fx.args, fx.kwargs), lambda arg: self.values[arg.name].value)
-        here = {"device": torch.device("cpu")} if "device" in kwargs else {}  # the program may be exported on another device, or on none
-        return Known(target(*args, **{**kwargs, **here}), tuple(dict.fromkeys(name for item in known for name in item.sources)))

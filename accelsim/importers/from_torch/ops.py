@@ -57,9 +57,10 @@ def _biased(call: TorchCall, result: Deferred, position: int) -> Deferred:
 
 def _attention(call: TorchCall) -> Plain:
     """Fused attention."""
-    if call.get(7, "enable_gqa", False):
-        call.refuse("heads of keys and values that several heads of queries share are not supported")
     query, key, value = (call.view(position) for position in range(3))
+    if call.get(7, "enable_gqa", False):
+        times = query.shape[1] // key.shape[1]
+        key, value = (view.repeat(1, times, each=True) if times > 1 else view for view in (key, value))
     mask, scale, causal = call.get(3, "attn_mask"), call.get(6, "scale"), bool(call.get(5, "is_causal", False))
     if mask is not None and not isinstance(mask, Constant):
         call.refuse(f"a mask that is {mask!r}; allowed: one that is known")
@@ -183,6 +184,7 @@ VIEWS: dict[str, Callable[[TorchCall], Value | tuple[Value, ...]]] = {
             "aten.reshape.default",
             "aten.flatten.using_ints",
             "aten.unflatten.int",
+            "aten.type_as.default",
             "aten.unsqueeze.default",
             "aten.squeeze.default",
             "aten.squeeze.dim",

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
+
 from accelsim.importers.from_torch.call import TorchCall
 from accelsim.importers.graph.call import Value
-from accelsim.importers.graph.values import Indices, Plain
+from accelsim.importers.graph.values import Constant, Indices, Plain
 from accelsim.importers.graph.views import concatenate, index_of, moved, neighbours, parts, reshaped
 
 
@@ -64,7 +66,7 @@ def slice_(call: TorchCall) -> Value:
     if taken == range(size):
         return call.value(0)
     if not taken:
-        call.refuse(f"a part {taken} of {size} is empty")
+        return Constant(np.zeros(call.output, np.float32))
     return Plain(neighbours(call, dim % len(shape), taken))
 
 
@@ -134,5 +136,6 @@ def upsample_nearest(call: TorchCall) -> Value:
 
 
 def cat(call: TorchCall) -> Value:
-    """A concatenation."""
-    return concatenate(call, call.get(0, "tensors"), call.get(1, "dim", 0))
+    """A concatenation; empty parts add nothing."""
+    values = [value for value in call.get(0, "tensors") if not (isinstance(value, Constant) and value.array.size == 0)]
+    return concatenate(call, values, call.get(1, "dim", 0))

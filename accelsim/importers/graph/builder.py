@@ -16,7 +16,7 @@ from accelsim.errors import ImportModelError
 from accelsim.formats.float32 import Float32Format
 from accelsim.importers.graph.copies import Order, Source, loops_of
 from accelsim.importers.graph.layout import View, axis_dim, whole
-from accelsim.importers.graph.readings import Extent, Split, covers, flattened_image, heads_of, image_layout, is_rows
+from accelsim.importers.graph.readings import Extent, Split, covers, flattened_image, heads_of, image_layout, is_rows, without_repeats
 from accelsim.importers.graph.windows import Convolution, Pool
 from accelsim.ops.clip import ClipLayer
 from accelsim.ops.concat import ConcatLayer
@@ -26,6 +26,7 @@ from accelsim.ops.pad import PadLayer
 from accelsim.ops.pair import PairLayer
 from accelsim.ops.pool import PoolLayer
 from accelsim.ops.resize import ResizeLayer
+from accelsim.ops.rotary import RotaryLayer
 from accelsim.ops.softmax import SoftmaxLayer
 from accelsim.trace.layers import (
     ConvLayer,
@@ -114,7 +115,7 @@ class GraphBuilder:
         return written.reshape((1, oy, ox, conv.outputs)).permute((0, 3, 1, 2))
 
     def matmul(self, name: str, a: View, b: View) -> View:
-        """(..., H, m, k) x (..., H, k, n), the leading dimensions equal."""
+        """(..., H, m, k) x (..., H, k, n), the leading dimensions equal; heads of b that are repeated for several of a are read once."""
         m, k, n = a.shape[-2], a.shape[-1], b.shape[-1]
         heads, shape = math.prod(a.shape[:-2]), (*a.shape[:-1], n)
         if a.shape[:-2] != b.shape[:-2] or b.shape[-2] != k:
@@ -122,10 +123,12 @@ class GraphBuilder:
                 f"{name}: operands of shapes {a.shape} and {b.shape} cannot be multiplied (broadcasting is not supported)"
             )
         a, split_a, _ = self._operand(name, self.reshaped(name, a, (heads, m, k)))
-        b, split_b, transposed = self._operand(name, self.reshaped(name, b, (heads, k, n)), may_transpose=True)
+        b, shared = without_repeats(self.reshaped(name, b, (heads, k, n)))
+        b, split_b, transposed = self._operand(name, b, may_transpose=True)
+        bounds = LoopBounds(K=n, C=k, OX=shared * m, G=heads // shared)
         layer = self._make(
-            MatmulLayer, name=name, inputs=(a.producer, b.producer), bounds=LoopBounds(K=n, C=k, OX=m, G=heads), a=Operand(split=split_a),
-            b=Operand(split=split_b), transposed_b=transposed, merge="groups", output=self._shape(heads, m, n),
+            MatmulLayer, name=name, inputs=(a.producer, b.producer), bounds=bounds, a=Operand(split=split_a),
+            b=Operand(split=split_b), transposed_b=transposed, merge="groups", output=self._shape(heads, m, n), shared=shared,
         )  # fmt: skip
         return self._add(layer, Extent(heads, m, n)).reshape(shape)
 
@@ -136,18 +139,23 @@ class GraphBuilder:
         self._replace(layer, scale=layer.scale * factor)
         return view
 
-    def softmax(self, name: str, view: View, dim: int, causal: bool = False, bias_groups: int = 0) -> View:
-        """Softmax over a dimension; `causal`: of each row up to its own column; `bias_groups`: matrices added to the scores first."""
+    def softmax(self, name: str, view: View, dim: int, causal: bool = False, reach: int = 0, bias_groups: int = 0) -> View:
+        """Softmax over a dimension.
+
+        `causal`: of each row up to its own column, and of `reach` columns unless that is 0; `bias_groups`: matrices added first.
+        """
         rank = len(view.dims)
         if dim % rank != rank - 1:
-            turned = self.softmax(name, view.transpose(dim, -1), -1, causal)
+            turned = self.softmax(name, view.transpose(dim, -1), -1, causal, reach)
             return turned.transpose(dim, -1)
         extent = self._extents[view.producer]
         in_rows = view.dims[-1] == axis_dim("column", extent.columns) and covers(extent, view)
         if not in_rows or not self._may(view.producer, "groups"):
             order = Order(tuple(range(rank - 2)), (rank - 2,), (rank - 1,)) if causal or bias_groups else Order.matrix(rank)
             view = self.arranged(name, view, order)
-        return self._elementwise(SoftmaxLayer, name, self._bits, view, mask="causal" if causal else None, bias_groups=bias_groups)
+        return self._elementwise(
+            SoftmaxLayer, name, self._bits, view, mask="causal" if causal else None, reach=reach, bias_groups=bias_groups
+        )
 
     def pool(self, name: str, view: View, pool: Pool) -> View:
         """A pool over the windows of an image; logical input (1, C, H, W), logical output (1, C, OY, OX)."""
@@ -325,10 +333,30 @@ class GraphBuilder:
         """An operation over the last dimension, row by row, such as a normalization."""
         if tuple(normalized) != view.shape[-1:]:
             raise ImportModelError(f"{name}: normalization over {tuple(normalized)} of {view.shape}; allowed: over the last dimension")
-        view, shape = self._matrix(name, view, all_rows=True), view.shape
-        rows, width = math.prod(shape[:-1]), shape[-1]
+        shape = view.shape
+        heads = self._heads_in_rows(view) if "heads" in kind.model_fields else 1
+        if heads > 1:
+            view, fields = view.reshape((*shape[:-2], heads * shape[-1])), {**fields, "heads": heads}
+        view = self._matrix(name, view, all_rows=True)
+        rows, width = math.prod(view.shape[:-1]), view.shape[-1]
         layer = self._make(kind, name=name, inputs=(view.producer,), output=self._shape(1, rows, width), **fields)
         return self._add(layer, Extent(1, rows, width)).reshape(shape)
+
+    def rotary(self, name: str, view: View, **fields: Any) -> View:
+        """A rotation of the elements of each head by position; logical shape (1, rows, heads, width)."""
+        _, rows, heads, width = shape = view.shape
+        view = self._matrix(name, self.reshaped(name, view, (1, rows, heads * width)), all_rows=True)
+        output = self._shape(1, rows, heads * width)
+        layer = self._make(RotaryLayer, name=name, inputs=(view.producer,), output=output, head_width=width, **fields)
+        return self._add(layer, Extent(1, rows, heads * width)).reshape(shape)
+
+    def _heads_in_rows(self, view: View) -> int:
+        """Heads in each row of a (..., rows, heads, width) view, if its last two dimensions make up whole rows; else 1."""
+        if len(view.shape) < 3 or view.shape[-2] == 1 or view.row is not None:
+            return 1
+        flat = (*view.shape[:-2], view.shape[-2] * view.shape[-1])
+        whole_rows = view.can_become(flat) and is_rows(self._extents[view.producer], view.reshape(flat))
+        return view.shape[-2] if whole_rows and not is_rows(self._extents[view.producer], view) else 1
 
     def prepend_rows(self, name: str, view: View, rows: int) -> View:
         """`rows` trained rows before the view's rows; logical shape (1, r, width) -> (1, rows + r, width)."""

@@ -18,6 +18,7 @@ from accelsim.importers.graph.expressions import Expression, gelu, gelu_by_tanh
 from accelsim.importers.graph.layout import View
 from accelsim.importers.graph.node import Node
 from accelsim.importers.graph.recorder import GraphRecorder
+from accelsim.importers.graph.rotations import Turned, of_view
 from accelsim.importers.graph.values import Constant, Deferred, Fused, Indices, Masked, Padded, Plain, Vector
 from accelsim.ops.affine import AffineLayer
 from accelsim.ops.gelu import GeluLayer
@@ -26,7 +27,7 @@ from accelsim.ops.operation import VectorLayer
 from accelsim.ops.rmsnorm import RmsNormLayer
 from accelsim.ops.table import FUNCTIONS, WITH_SLOPE, TableLayer
 
-Value = Constant | Indices | Plain | Deferred | Fused | Padded | Masked | Expression
+Value = Constant | Indices | Plain | Deferred | Fused | Padded | Masked | Expression | Turned
 _FAR = 80.0  # an exponential of its negative is nothing
 
 
@@ -116,7 +117,33 @@ class Call:
             return self.builder.pad(self.node.path("pad"), value.view, value.before, value.after)
         if isinstance(value, Masked):
             self.refuse(f"input {position} is {value!r}; allowed: an activation (masks and biases of scores are read by softmax)")
+        if isinstance(value, Turned):
+            return self._rotated(value)
         return self._recognized(value)
+
+    def turned(self, value: Value, otherwise: Callable[[], View]) -> Turned | None:
+        """An activation as the start of a rotation; None if it can be none."""
+        if isinstance(value, Turned):
+            return value
+        if isinstance(value, Expression):
+            factor = value.factor()
+            return None if factor is None else of_view(value.leaf, otherwise, factor)
+        return of_view(self.made(value), otherwise) if isinstance(value, Plain | Fused) else None
+
+    def _rotated(self, value: Turned) -> View:
+        """The layer of a rotation, or those of a step that is none."""
+        if not value.made:
+            found, view = value.rotation(), value.source
+            if found is None or len(view.shape) != 4:
+                value.made.append(value.otherwise())
+                return value.made[0]
+            order = (0, found.axis, 3 - found.axis, 3)
+            pairs = "neighbours" if found.neighbours else "halves"
+            result = self.builder.rotary(self.node.path("rotary"), view.permute(order), turned=found.turned, pairs=pairs)
+            for name, angles in (("cos", found.cos), ("sin", found.sin)):
+                self.recorder.keep_constant(result, name, angles, ())
+            value.made.append(result.permute(order))
+        return value.made[0]
 
     def with_factor(self, position: int) -> tuple[View, float]:
         """An activation and a factor that multiplies it."""

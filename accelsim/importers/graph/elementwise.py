@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
 from accelsim.importers.graph.call import Call, Value
 from accelsim.importers.graph.expressions import Expression, erf
 from accelsim.importers.graph.masks import biased, masked, shown_by_sum, softmax
+from accelsim.importers.graph.rotations import Turned
 from accelsim.importers.graph.values import Constant, Deferred, Fused, Masked, Plain, Vector
 from accelsim.ops.add import AddLayer
 from accelsim.ops.divide import DivideLayer
@@ -169,10 +170,25 @@ def _times(call: Call, position: int, constant: Constant) -> Value:
     shape = call.shape(position)
     if constant.array.size == 1 and constant.array.ndim <= max(1, len(shape)):
         return call.expression(position).apply(np.multiply, call.node, constant.array.astype(np.float64).reshape(()))
-    axis = _channel_axis(shape, constant)
+    axis = None if isinstance(value, Turned) else _channel_axis(shape, constant)
     if axis is None:
-        call.refuse(f"an activation {shape} times {constant!r} is not supported; allowed: one number, or one per index of a dimension")
+        turned = _times_each(call, position, constant)
+        return turned or _refused_factor(call, shape, constant)
     return call.channels(call.view(position), axis).scaled(constant.array.reshape(-1).astype(np.float64), constant)
+
+
+def _times_each(call: Call, position: int, constant: Constant) -> Turned | None:
+    """A factor for each position and column: a step of a rotation; None if it can be none."""
+    shape, array = call.shape(position), constant.array
+    padded = (1,) * (len(shape) - array.ndim) + array.shape
+    if len(shape) != 4 or len(padded) != 4 or np.broadcast_shapes(shape, padded) != shape or padded[-1] != shape[-1]:
+        return None
+    start = call.turned(call.value(position), lambda: call.view(position))
+    return start and start.times(array.reshape(padded).astype(np.float64), lambda: _refused_factor(call, shape, constant))
+
+
+def _refused_factor(call: Call, shape: tuple[int, ...], constant: Constant) -> NoReturn:
+    call.refuse(f"an activation {shape} times {constant!r} is not supported; allowed: one number, or one per index of a dimension")
 
 
 def _channel_axis(shape: tuple[int, ...], constant: Constant) -> int | None:
@@ -185,6 +201,12 @@ def _channel_axis(shape: tuple[int, ...], constant: Constant) -> int | None:
 def _pair(call: Call, kind: type[PairLayer], function: Callable[..., Vector]) -> Value:
     """Two activations; of two functions of one, it may be a step of a third."""
     first, second = call.value(0), call.value(1)
+    if isinstance(first, Turned) and isinstance(second, Turned) and kind in (AddLayer, SubtractLayer):
+        name = call.node.path(kind.model_fields["op"].default)
+        sign = 1.0 if kind is AddLayer else -1.0
+        both = first.plus(second, sign, lambda: call.builder.pair(kind, name, call.view(0), call.view(1)))
+        if both is not None:
+            return both
     if isinstance(first, Constant) or isinstance(second, Constant):
         return _joint(call, function)
     if isinstance(first, Expression | Plain) and isinstance(second, Expression | Plain):

@@ -47,11 +47,23 @@ def kind_of_mask(call: Call, shown: Array, scores: tuple[int, ...]) -> Mask:
         return "nothing"
     rows, columns = scores[-2:] if len(scores) > 1 else (0, 0)
     whole = np.broadcast_shapes(shown.shape, scores) == scores and shown.ndim >= 2 and shown.shape[-2:] == (rows, columns)
-    if whole and rows == columns and np.array_equal(shown, np.broadcast_to(np.tri(rows, dtype=bool), shown.shape)):
+    if whole and rows == columns and np.array_equal(shown, np.broadcast_to(_causal(rows, _reach(shown)), shown.shape)):
         return "causal"
     if np.broadcast_shapes(shown.shape, scores) != scores:
         call.refuse(f"a mask of shape {shown.shape} of scores {scores}; allowed: one that broadcasts to them")
     return "other"
+
+
+def _causal(rows: int, reach: int) -> Array:
+    """Where a causal mask shows its scores: of each row its own column, and those before it or `reach` in all."""
+    lower = np.tri(rows, dtype=bool)
+    return lower & ~np.tri(rows, k=-reach, dtype=bool) if reach else lower
+
+
+def _reach(shown: Array) -> int:
+    """Columns that the last row of a sliding window shows; 0 for all."""
+    count = int(shown[..., -1, :].reshape(-1, shown.shape[-1])[0].sum())
+    return count if count < shown.shape[-1] else 0
 
 
 def masked(call: Call, value: Value, shown: Array) -> Value:
@@ -60,7 +72,7 @@ def masked(call: Call, value: Value, shown: Array) -> Value:
     if kind == "nothing":
         return value
     if kind == "causal" and not isinstance(value, Masked):
-        return Masked(call.made(value), causal=True)
+        return Masked(call.made(value), causal=True, reach=_reach(shown))
     return biased(call, value, Constant(np.where(shown, np.float32(0), np.float32(_HIDDEN))))
 
 
@@ -71,7 +83,7 @@ def biased(call: Call, value: Value, bias: Constant) -> Masked:
         call.refuse(f"a sum of scores {shape} with {bias!r}; allowed: a bias that broadcasts to them")
     before = value if isinstance(value, Masked) else Masked(call.made(value))
     if before.causal:
-        lower = np.where(np.tri(shape[-2], dtype=bool), np.float32(0), np.float32(_HIDDEN))
+        lower = np.where(_causal(shape[-2], before.reach), np.float32(0), np.float32(_HIDDEN))
         before = Masked(before.view, bias=Constant(lower))
     array = np.maximum(bias.array.astype(np.float64), _HIDDEN)
     if before.bias is None:
@@ -84,8 +96,8 @@ def softmax(call: Call, value: Value, axis: int) -> View:
     """Softmax of scores with what is known of their mask and their bias."""
     name = call.node.path("softmax")
     if not isinstance(value, Masked) or value.bias is None:
-        causal = isinstance(value, Masked) and value.causal
-        return call.builder.softmax(name, value.view if isinstance(value, Masked) else call.made(value), axis, causal)
+        causal, reach = (value.causal, value.reach) if isinstance(value, Masked) else (False, 0)
+        return call.builder.softmax(name, value.view if isinstance(value, Masked) else call.made(value), axis, causal, reach)
     shape, bias = value.shape, value.bias
     if axis % len(shape) != len(shape) - 1:
         call.refuse(f"a softmax over dimension {axis} of scores with a bias; allowed: the last")

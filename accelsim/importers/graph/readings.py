@@ -48,6 +48,12 @@ def heads_of(extent: Extent, view: View, may_transpose: bool) -> tuple[Split, bo
     return None
 
 
+def without_repeats(view: View) -> tuple[View, int]:
+    """A (heads, x, y) view without the repetitions of each head, and how often each was there."""
+    *kept, last = view.dims[0] or (Digit("column", 1, 1),)
+    return (View(view.producer, (tuple(kept), *view.dims[1:]), view.row, view.start), last.size) if last.stride == 0 else (view, 1)
+
+
 def image_layout(extent: Extent, view: View) -> Literal["planar", "interleaved"] | None:
     """Whether a (1, C, H, W) view is planes, as a model's image arrives, or rows of channels, as an array writes them."""
     _, channels, height, width = view.shape

@@ -87,6 +87,8 @@ class Masked:
         The scores.
     causal
         Each row hides those of later columns.
+    reach
+        Of a sliding window: columns that a row shows of those up to its own; 0 for all.
     bias
         Added to the scores; broadcast to their shape.
     """
@@ -94,6 +96,7 @@ class Masked:
     view: View
     causal: bool = False
     bias: Constant | None = None
+    reach: int = 0
 
     def __repr__(self) -> str:
         return f"an activation of shape {self.shape} under a mask or a bias"

@@ -10,6 +10,7 @@ import numpy as np
 from accelsim.importers.graph.call import Call, Value
 from accelsim.importers.graph.expressions import Expression
 from accelsim.importers.graph.layout import View
+from accelsim.importers.graph.rotations import Turned, joined
 from accelsim.importers.graph.values import Constant, Deferred, Fused, Masked, Plain
 
 
@@ -70,8 +71,12 @@ def concatenate(call: Call, values: Sequence[Value], axis: int) -> Value:
         return values[0]
     *first, last = values
     if not any(isinstance(value, Constant) for value in values):
-        views = [call.made(value, position) for position, value in enumerate(values)]
-        return Plain(call.builder.join(call.node.path("concat"), views, axis))
+
+        def join() -> View:
+            views = [call.made(value, position) for position, value in enumerate(values)]
+            return call.builder.join(call.node.path("concat"), views, axis)
+
+        return _rearranged(call, values, axis, join) or Plain(join())
     if isinstance(last, Constant):
         call.refuse("a concatenation of anything but activations, or trained rows before one, is not supported")
     shape = last.shape
@@ -83,6 +88,16 @@ def concatenate(call: Call, values: Sequence[Value], axis: int) -> Value:
     result = call.builder.prepend_rows(call.node.path(), call.made(last, len(first)), sum(value.array.shape[1] for value in trained))
     call.recorder.keep_constant(result, "prepended", np.concatenate([value.array.reshape(-1) for value in trained]), sources)
     return Plain(result)
+
+
+def _rearranged(call: Call, values: Sequence[Value], axis: int, join: Callable[[], View]) -> Turned | None:
+    """Parts of the last dimension of one activation of heads, one of them negative or turned; None if it is another join."""
+    shapes = [() if isinstance(value, Constant) else value.shape for value in values]
+    started = any(isinstance(value, Turned) or (isinstance(value, Expression) and value.factor() == -1.0) for value in values)
+    if not started or len(shapes[0]) != 4 or axis % 4 != 3:
+        return None
+    parts = [call.turned(value, join) for value in values]
+    return joined([part for part in parts if part is not None], join) if all(parts) else None
 
 
 def _parted(call: Call) -> Value:
