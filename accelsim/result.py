@@ -34,6 +34,8 @@ OPERANDS = (
     "scales_bias",
     "side_data",
     "parameters",
+    "kv_read",
+    "kv_write",
     "activations_in",
     "activations_out",
     "spill_out",

@@ -147,7 +147,9 @@ def whole_range(tensor: Tensor, order: Precedence, tight: bool) -> LiveRange:
     end = len(order.plan.ops) - 1
     uses = [*tensor.readers, *tensor.producers]
     last = end if tensor.is_output or not tensor.readers else max(uses) if tight else min(end, order.free_from(uses) - 1)
-    return LiveRange(tensor.id, first, last, tuple(tensor.readers), tensor.is_input, tensor.is_output, aligned(tensor.bytes))
+    return LiveRange(
+        tensor.id, first, last, tuple(tensor.readers), tensor.is_input, tensor.is_output or tensor.in_cache, aligned(tensor.bytes)
+    )
 
 
 def aligned(size: int) -> int:

@@ -101,8 +101,8 @@ def _dense(target: Target, geometry: CoreGeometry) -> CoreGeometry:
     return replace(geometry, cols=cols, ports=min(geometry.ports, geometry.rows * cols // geometry.codeword_length))
 
 
-def activation_geometry(target: Target, transposed: bool) -> CoreGeometry:
-    """The core as an attention product sees it: raw int8 records out of the activation buffer.
+def activation_geometry(target: Target, transposed: bool, cached: bool = False) -> CoreGeometry:
+    """The core as an attention product sees it: raw int8 records out of the activation buffer, or out of a cache by the weight buffer.
 
     Keys lie with their head's elements side by side, which is the reduction of Q x K^T: axis 1, no transposing write.
     """
@@ -112,7 +112,8 @@ def activation_geometry(target: Target, transposed: bool) -> CoreGeometry:
             "allowed: networks whose products all have weights, or array.sparse_tile = null"
         )
     d = target.codebook.codeword_length
-    return _geometry(target, d, 1, False, False, 1 if transposed else 0, 8, target.activation_buffer.loader_bits)
+    word_bits = target.weight_buffer.word_bits if cached else target.activation_buffer.loader_bits
+    return _geometry(target, d, 1, False, False, 1 if transposed else 0, 8, word_bits)
 
 
 def _geometry(

@@ -53,7 +53,7 @@ def store_results(inference: Inference, op: Op) -> None:
     address = dram_address(inference, tensor)
     last = inference.task_of[op.index]
     low.tasks[last]["notify"] = 1
-    operand = "activations_out" if tensor.is_output else "spill_out"
+    operand = "kv_write" if tensor.in_cache else "activations_out" if tensor.is_output else "spill_out"
     layer = inference.layer_index[op.layer.name]
     token = low.task(kind=compute_state.LOAD, ordinal=low.loads, units=1, rows=1, layer=layer)
     low.jobs.append(ActivationJob(True, address, tensor.bytes, tensor.bytes, 1, low.loads, (last,), (), operand, layer))

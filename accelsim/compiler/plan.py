@@ -35,6 +35,7 @@ class Tensor:
     producers : operations that write it, in program order; empty for a model input
     readers : operations that read it, in program order
     columns_of_producer : columns that each producer writes (the heads of an attention), width if there is one
+    in_cache : its rows are appended to a cache of keys or values in DRAM
     whole : the activation in DRAM of which these are rows, from `first_row` on; None: this is all of it
     planes : planes of an image of which these are the same rows each, counted from `first_row` of a plane; 1: rows of the whole
     sources : rows of `whole`, each written to DRAM by one operation, among which are these
@@ -49,6 +50,7 @@ class Tensor:
     readers: list[int] = field(default_factory=list)
     is_input: bool = False
     is_output: bool = False
+    in_cache: bool = False
     whole: Tensor | None = None
     first_row: int = 0
     planes: int = 1

@@ -73,6 +73,9 @@ class _Builder:
         for name in self.trace.manifest.outputs:
             for tensor in self._parts(name):
                 tensor.is_output = True
+        for layer in self.trace.layers:
+            for tensor in self._parts(layer.inputs[1]) if isinstance(layer, MatmulLayer) and layer.cache_rows is not None else ():
+                tensor.in_cache = True
 
     # -- tensors
 
@@ -151,10 +154,9 @@ class _Builder:
     def _product(self, layer: MacLayer, head: int) -> None:
         image = head // layer.bounds.G if isinstance(layer, MatmulLayer) else 0
         if isinstance(layer, MatmulLayer):
-            reads: list[tuple[TensorId, Role]] = [
-                (self._read(layer.inputs[0], head), "rows"),
-                (self._read(layer.inputs[1], head), "weights"),
-            ]
+            reads: list[tuple[TensorId, Role]] = [(self._read(layer.inputs[0], head), "rows")]
+            if not layer.from_cache:
+                reads.append((self._read(layer.inputs[1], head), "weights"))
             m = layer.m
             fused: tuple[Layer, ...] = ()
         elif isinstance(layer, (GemmLayer, ConvLayer)):

@@ -77,7 +77,8 @@ def product_key(op: Op) -> tuple[object, ...]:
     if isinstance(layer, WeightedLayer):
         weight = layer.weight
         return (type(layer), weight.format, weight.k, weight.n, layer.bounds.G, op.m, op.k, op.n, op.row_tile)
-    return (type(layer), isinstance(layer, MatmulLayer) and layer.transposed_b, op.m, op.k, op.n, op.row_tile)
+    assert isinstance(layer, MatmulLayer)  # the plan makes products of these two only
+    return (type(layer), layer.transposed_b, layer.from_cache, op.m, op.k, op.n, op.row_tile)
 
 
 def product_facts(target: Target, op: Op) -> ProductFacts:
@@ -93,15 +94,19 @@ def product_facts(target: Target, op: Op) -> ProductFacts:
         geometry = weight_geometry(target, layer)
     else:
         assert isinstance(layer, MatmulLayer)  # the plan makes products of these two only
-        geometry = activation_geometry(target, layer.transposed_b)
+        geometry = activation_geometry(target, layer.transposed_b, layer.from_cache)
     split = split_product(op, geometry, target.array.max_m)
     header: Mapping[str, int] = {}
     records: Mapping[str, int] = {}
     if isinstance(layer, WeightedLayer):
         header = header_traffic(layer.weight, target.vector_unit, target.codebook.store == "rom")
         records = record_traffic(image_bits(geometry, layer, split.packing))
+    elif layer.from_cache:
+        useful = 8 * op.k * op.n
+        records = {"kv_read": useful, "padding": 8 * split.image_bytes - useful}
     reuse = _reuse(target, split, sum(header.values()) // 8)
-    frees = isinstance(layer, WeightedLayer) and target.weight_buffer.residency == "stream"
+    fetched = isinstance(layer, WeightedLayer) or layer.from_cache
+    frees = fetched and target.weight_buffer.residency == "stream"
     return ProductFacts(
         split=split,
         reuse=reuse,

@@ -17,25 +17,25 @@ from accelsim.compiler.product_split import ProductSplit
 from accelsim.compiler.record_table import Fields
 from accelsim.compiler.streams import RunStream, layer_batches
 from accelsim.errors import CompileError
-from accelsim.trace.layers import WeightedLayer
+from accelsim.trace.layers import Layer
 
 _AT_ONCE = np.zeros(1, np.int64)
 
 
-def weights_of_runs(inference: Inference, layer: WeightedLayer, facts: ProductFacts) -> tuple[Fields, int]:
-    """(fields of all runs that say where their weights are, how often the whole image is fetched)."""
+def weights_of_runs(inference: Inference, layer: str, matrix: str, facts: ProductFacts) -> tuple[Fields, int]:
+    """(fields of all runs that say where their weights are, how often the whole image is fetched); `matrix` is one of the layer's."""
     fetches = 0
     if facts.reuse.fetches(facts.split):
-        inference.kept_weights[layer.name], fetched = _fetch(inference, layer, facts)
+        inference.kept_weights[matrix], fetched = _fetch(inference, layer, facts)
         fetches = fetched * facts.split.chunks // facts.reuse.runs_per_fetch(facts.split)
-    return inference.kept_weights[layer.name].of_runs(facts.streams), fetches
+    return inference.kept_weights[matrix].of_runs(facts.streams), fetches
 
 
-def _fetch(inference: Inference, layer: WeightedLayer, facts: ProductFacts) -> tuple[FetchedStreams, bool]:
+def _fetch(inference: Inference, layer: str, facts: ProductFacts) -> tuple[FetchedStreams, bool]:
     """(the streams, whether they are fetched: what is pinned is fetched once for all inferences)."""
     low, split, reuse = inference.low, facts.split, facts.reuse
     pinned = inference.target.weight_buffer.residency == "pinned"
-    key = (inference.trace.name, layer.name, split.row_tile.index)
+    key = (inference.trace.name, layer, split.row_tile.index)
     if pinned and key in low.pinned_weights:
         return low.pinned_weights[key], False
     header = reuse.header_bytes if split.row_tile.index == 0 else 0
@@ -54,10 +54,10 @@ def _fetch(inference: Inference, layer: WeightedLayer, facts: ProductFacts) -> t
     if split.runs > runs:
         others = replace(first, header_bytes=0, copies=split.runs // runs - 1)
         streams.append(_gated(inference, others, split, runs * split.run_tiles))
-    placed = [low.streams.add(stream, f"layer {layer.name!r}") for stream in streams]
+    placed = [low.streams.add(stream, f"layer {layer!r}") for stream in streams]
     rounding = sum(place.bus_bytes - stream.copies * stream.bytes for place, stream in zip(placed, streams, strict=True))
     if rounding:
-        low.layers[inference.layer_index[layer.name]].bits["burst_rounding", low.weight_memory, False] += 8 * rounding
+        low.layers[inference.layer_index[layer]].bits["burst_rounding", low.weight_memory, False] += 8 * rounding
     found = FetchedStreams(
         chunk0=placed[0].first,
         base_bytes=placed[0].base,
@@ -73,13 +73,13 @@ def _fetch(inference: Inference, layer: WeightedLayer, facts: ProductFacts) -> t
     return found, True
 
 
-def _check_header(inference: Inference, layer: WeightedLayer, header: int) -> None:
+def _check_header(inference: Inference, layer: str, header: int) -> None:
     """A header waits in the buffer until the records behind it have begun to come."""
     capacity = inference.target.weight_buffer.capacity
     short = header + inference.target.dma.transfer - capacity
     if short > 0:
         raise CompileError(
-            f"layer {layer.name!r}: codebook, scales and biases ({header} B) and one transfer do not fit "
+            f"layer {layer!r}: codebook, scales and biases ({header} B) and one transfer do not fit "
             f"weight_buffer.capacity = {capacity} B: short by {short} B"
         )
 
@@ -102,7 +102,7 @@ def _gated(inference: Inference, stream: RunStream, split: ProductSplit, tiles: 
     return replace(stream, batch_words=ends, gates=inference.low.tiles + tiles + done, gate_step=tiles)
 
 
-def book_weights(inference: Inference, layer: WeightedLayer, facts: ProductFacts, fetches: int) -> None:
+def book_weights(inference: Inference, layer: Layer, facts: ProductFacts, fetches: int) -> None:
     """Book the image, as often as it is fetched, and the header, which comes with the first fetch alone."""
     if not fetches:
         return

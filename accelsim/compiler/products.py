@@ -40,7 +40,11 @@ def lower_product(inference: Inference, op: Op) -> None:
     if isinstance(layer, WeightedLayer):
         fields |= _bank_conflicts(inference, layer, facts)
         fields |= _codebook(low, split) if split.geometry.decode and target.codebook.store == "ram" else {}
-        weights, fetches = weights_of_runs(inference, layer, facts)
+        weights, fetches = weights_of_runs(inference, layer.name, layer.name, facts)
+        fields |= weights
+    elif isinstance(layer, MatmulLayer) and layer.from_cache:
+        _check_cache(inference, layer)
+        weights, fetches = weights_of_runs(inference, layer.name, f"{layer.name}[{op.head}]", facts)
         fields |= weights
     low.runs.append(split.runs, fields)
     low.tiles += split.runs * split.run_tiles
@@ -48,8 +52,7 @@ def lower_product(inference: Inference, op: Op) -> None:
     _note(build, split, facts.reuse, target.array.cols)
     for resource, cycles in facts.bounds.items():
         build.bounds[resource] += cycles
-    if isinstance(layer, WeightedLayer):
-        book_weights(inference, layer, facts, fetches)
+    book_weights(inference, layer, facts, fetches)
     inference.task_of[op.index] = drain
     inference.writers.setdefault(op.writes, []).append(drain)
 
@@ -69,6 +72,18 @@ def _check_operands(inference: Inference, op: Op) -> None:
         bits = inference.plan.tensors[key].bits
         if bits != 8:
             raise CompileError(f"layer {op.layer.name!r}: operand {key.name!r} has {bits} bits; the array takes 8")
+
+
+def _check_cache(inference: Inference, layer: MatmulLayer) -> None:
+    """A cache lies in DRAM, and is longer than what a weight buffer may hold for good."""
+    target = inference.target
+    if target.placement.weights != "dram" or target.placement.activations != "dram":
+        raise CompileError(
+            f"layer {layer.name!r}: its cache of keys or values lies in DRAM; allowed: placement.weights = 'dram' and "
+            f"placement.activations = 'dram' of {target.name!r}"
+        )
+    if target.weight_buffer.residency == "pinned":
+        raise CompileError(f"layer {layer.name!r}: reads a cache; allowed: weight_buffer.residency = 'stream' of {target.name!r}")
 
 
 def _bank_conflicts(inference: Inference, layer: WeightedLayer, facts: ProductFacts) -> Fields:

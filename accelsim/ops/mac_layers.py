@@ -216,6 +216,9 @@ class MatmulLayer(MacLayer):
     shared
         Heads of A and of the output that meet one head of B (grouped queries, Ainslie et al., arXiv 2305.13245): head h of A meets head
         h // shared of B, which is read once for all of them. Their rows are those of one product, m of them, head after head.
+    cache_rows
+        Rows of B (tokens) that come from a cache in DRAM, all of them; the last are those of `inputs[1]`, which are appended to it first.
+        0: they are appended, and read from the activation buffer; None: there is no cache.
     transposed_b
         B is stored as [n,k] (Q x K^T).
     merge
@@ -232,10 +235,17 @@ class MatmulLayer(MacLayer):
     scale: Annotated[float, unit("ratio")] = 1.0
     shared: Annotated[Bound, Field(exclude_if=lambda count: count == 1), unit("heads")] = 1
 
+    cache_rows: Annotated[Bound | Literal[0], unit("rows")] | None = Field(default=None, exclude_if=lambda count: count is None)
+
     @property
     def heads(self) -> int:
         """Independent products."""
         return self.bounds.G
+
+    @property
+    def from_cache(self) -> bool:
+        """B is read from a cache in DRAM."""
+        return bool(self.cache_rows)
 
     @property
     def head_rows(self) -> int:
@@ -261,4 +271,8 @@ class MatmulLayer(MacLayer):
         first = self._operand_dims(self.a.split, self.heads * self.shared, self.head_rows, self.k)
         self._expect("operand a", shapes[0].dims, first)
         rows, width = (self.n, self.k) if self.transposed_b else (self.k, self.n)
+        if self.from_cache:
+            if self.cache_rows != rows or shapes[1].rows > rows:
+                raise self._refuse(f"cache_rows={self.cache_rows} of {rows} rows, {shapes[1].rows} of them appended; allowed: all rows")
+            rows = shapes[1].rows
         self._expect("operand b", shapes[1].dims, self._operand_dims(self.b.split, self.heads, rows, width))

@@ -169,18 +169,17 @@ def test_one_product_split_into_q_k_and_v_is_three_layers(kind: Any, tmp_path: P
     assert [layer.weight.n for layer in trace.weighted_layers()] == [WIDTH] * 4
 
 
-def test_a_decoder_with_rotary_embeddings_is_refused_by_name() -> None:
-    sizes = {
-        "hidden_size": WIDTH,
-        "num_hidden_layers": 1,
-        "num_attention_heads": HEADS,
-        "num_key_value_heads": 1,
-        "intermediate_size": INNER,
-    }
-    config = transformers.LlamaConfig(vocab_size=WORDS, use_cache=False, **sizes)
-    program = torch.export.export(transformers.LlamaForCausalLM(config).eval(), (IDS,))
-    with pytest.raises(ImportModelError, match=r"rotary_emb.*is not understood") as caught:
-        import_program(program, "llama", seed=0)
+class Undifferentiated(torch.nn.Module):
+    def forward(self, x: Any) -> Any:
+        with torch.no_grad():
+            y = x * 2
+        return y.requires_grad_()
+
+
+def test_a_region_without_gradients_that_reads_the_input_is_refused_by_name() -> None:
+    program = torch.export.export(Undifferentiated(), (torch.zeros(1, 4, 8),))
+    with pytest.raises(ImportModelError, match=r"set_grad_enabled.* is not understood") as caught:
+        import_program(program, "region", seed=0)
     assert "\n" not in str(caught.value)
 
 

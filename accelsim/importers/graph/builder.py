@@ -14,9 +14,10 @@ import numpy as np
 
 from accelsim.errors import ImportModelError
 from accelsim.formats.float32 import Float32Format
+from accelsim.importers.graph import readings
 from accelsim.importers.graph.copies import Order, Source, loops_of
 from accelsim.importers.graph.layout import View, axis_dim, whole
-from accelsim.importers.graph.readings import Extent, Split, covers, flattened_image, heads_of, image_layout, is_rows, without_repeats
+from accelsim.importers.graph.readings import Extent, Split, covers, heads_of, image_layout, is_rows
 from accelsim.importers.graph.windows import Convolution, Pool
 from accelsim.ops.clip import ClipLayer
 from accelsim.ops.concat import ConcatLayer
@@ -39,7 +40,7 @@ from accelsim.trace.layers import (
     TensorShape,
     VectorLayer,
     WeightRecord,
-)  # fmt: skip
+)
 from accelsim.trace.manifest import ModelInput
 
 L = TypeVar("L", bound=LayerBase)
@@ -79,7 +80,7 @@ class GraphBuilder:
     def linear(self, name: str, view: View, outputs: int, bias: bool) -> View:
         """A linear layer over the last dimension; over a flattened image it is a convolution of one window, the image."""
         is_input = any(item.name == view.producer for item in self.inputs)
-        image = flattened_image(self._extents[view.producer], view, is_input)
+        image = readings.flattened_image(self._extents[view.producer], view, is_input)
         if image is not None:
             _, _, height, width = image.shape
             whole_image = Convolution(outputs, (height, width), (1, 1), (0, 0), (1, 1), 1)
@@ -123,7 +124,7 @@ class GraphBuilder:
                 f"{name}: operands of shapes {a.shape} and {b.shape} cannot be multiplied (broadcasting is not supported)"
             )
         a, split_a, _ = self._operand(name, self.reshaped(name, a, (heads, m, k)))
-        b, shared = without_repeats(self.reshaped(name, b, (heads, k, n)))
+        b, shared = readings.without_repeats(self.reshaped(name, b, (heads, k, n)))
         b, split_b, transposed = self._operand(name, b, may_transpose=True)
         bounds = LoopBounds(K=n, C=k, OX=shared * m, G=heads // shared)
         layer = self._make(
@@ -334,7 +335,7 @@ class GraphBuilder:
         if tuple(normalized) != view.shape[-1:]:
             raise ImportModelError(f"{name}: normalization over {tuple(normalized)} of {view.shape}; allowed: over the last dimension")
         shape = view.shape
-        heads = self._heads_in_rows(view) if "heads" in kind.model_fields else 1
+        heads = readings.heads_in_rows(self._extents[view.producer], view) if "heads" in kind.model_fields else 1
         if heads > 1:
             view, fields = view.reshape((*shape[:-2], heads * shape[-1])), {**fields, "heads": heads}
         view = self._matrix(name, view, all_rows=True)
@@ -349,14 +350,6 @@ class GraphBuilder:
         output = self._shape(1, rows, heads * width)
         layer = self._make(RotaryLayer, name=name, inputs=(view.producer,), output=output, head_width=width, **fields)
         return self._add(layer, Extent(1, rows, heads * width)).reshape(shape)
-
-    def _heads_in_rows(self, view: View) -> int:
-        """Heads in each row of a (..., rows, heads, width) view, if its last two dimensions make up whole rows; else 1."""
-        if len(view.shape) < 3 or view.shape[-2] == 1 or view.row is not None:
-            return 1
-        flat = (*view.shape[:-2], view.shape[-2] * view.shape[-1])
-        whole_rows = view.can_become(flat) and is_rows(self._extents[view.producer], view.reshape(flat))
-        return view.shape[-2] if whole_rows and not is_rows(self._extents[view.producer], view) else 1
 
     def prepend_rows(self, name: str, view: View, rows: int) -> View:
         """`rows` trained rows before the view's rows; logical shape (1, r, width) -> (1, rows + r, width)."""

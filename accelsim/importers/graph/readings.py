@@ -48,6 +48,15 @@ def heads_of(extent: Extent, view: View, may_transpose: bool) -> tuple[Split, bo
     return None
 
 
+def heads_in_rows(extent: Extent, view: View) -> int:
+    """Heads in each row of a (..., rows, heads, width) view, if its last two dimensions make up whole rows; else 1."""
+    if len(view.shape) < 3 or view.shape[-2] == 1 or view.row is not None:
+        return 1
+    flat = (*view.shape[:-2], view.shape[-2] * view.shape[-1])
+    whole_rows = view.can_become(flat) and is_rows(extent, view.reshape(flat))
+    return view.shape[-2] if whole_rows and not is_rows(extent, view) else 1
+
+
 def without_repeats(view: View) -> tuple[View, int]:
     """A (heads, x, y) view without the repetitions of each head, and how often each was there."""
     *kept, last = view.dims[0] or (Digit("column", 1, 1),)

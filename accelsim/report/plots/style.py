@@ -54,6 +54,8 @@ OPERAND_PAINT: Mapping[str, Paint] = {
     "scales_bias": Paint("#E69F00"),
     "side_data": Paint("#E69F00", "...."),
     "parameters": Paint("#F0E442"),
+    "kv_read": Paint("#8C564B"),
+    "kv_write": Paint("#8C564B", "////"),
     "activations_in": Paint("#009E73"),
     "activations_out": Paint("#7FD0B9", "\\\\\\\\"),
     "spill_out": Paint("#CC79A7"),

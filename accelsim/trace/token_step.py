@@ -1,0 +1,114 @@
+"""A causal language model at other numbers of tokens: the layers of a prefill, or of a decode step over a cache of keys and values.
+
+Disputable assumptions: logits are computed of the last token alone; a cache holds 8-bit elements, token after token; what a step appends
+is read back from it with the rest, but does not wait for its own write.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from accelsim.errors import TraceError
+from accelsim.ops.softmax import SoftmaxLayer
+from accelsim.trace.layers import GemmLayer, Layer, MatmulLayer, TensorShape, VectorLayer, WeightedLayer
+from accelsim.trace.manifest import Manifest
+from accelsim.trace.trace import Trace
+
+
+def at_tokens(trace: Trace, tokens: int, context: int) -> Trace:
+    """A step of `tokens` tokens after `context` tokens in the cache, without the bits of the weights.
+
+    Parameters
+    ----------
+    trace
+        A model whose attentions have causal masks, at any number of tokens above 1.
+    tokens
+        Rows of the step.
+    context
+        Tokens in the cache before the step; 0: keys and values are read from the activation buffer, and only appended.
+
+    Raises
+    ------
+    TraceError
+        The trace has no causal attention, or a layer whose rows are not its tokens.
+    """
+    step = _Step(trace, tokens, context)
+    layers = tuple(step.layer(layer) for layer in trace.layers)
+    inputs = tuple(item.model_copy(update={"shape": step.rows_of(item.name, item.shape)}) for item in trace.manifest.inputs)
+    fields: dict[str, Any] = {name: getattr(trace.manifest, name) for name in Manifest.model_fields}
+    changes = {"name": f"{trace.name}@{context}+{tokens}", "inputs": inputs, "layers": layers, "payload": None}
+    try:
+        return Trace(Manifest(**{**fields, **changes}))
+    except TraceError as error:
+        raise TraceError(f"trace {trace.name!r} cannot be run at {tokens} tokens: {error}") from None
+
+
+class _Step:
+    def __init__(self, trace: Trace, tokens: int, context: int) -> None:
+        self.name, self.tokens, self.context = trace.name, tokens, context
+        self.layers = {layer.name: layer for layer in trace.layers}
+        masked = [layer for layer in trace.layers if isinstance(layer, SoftmaxLayer) and layer.mask == "causal"]
+        if not masked:
+            raise TraceError(f"trace {trace.name!r} has no causal attention; allowed: models that generate token after token")
+        self.before = masked[0].output.rows
+        self.seen = {self._scores_of(layer): self._columns(layer.reach) for layer in masked}  # scores -> tokens that they see
+        self.last = self._after_all_attention(trace)
+
+    def rows_of(self, name: str, shape: TensorShape) -> TensorShape:
+        """An activation's shape in the step."""
+        if shape.rows != self.before:
+            raise TraceError(f"trace {self.name!r}: {name!r} has {shape.rows} rows for {self.before} tokens; allowed: a row per token")
+        columns = self.seen.get(name, shape.width)
+        return shape.model_copy(update={"rows": 1 if name in self.last else self.tokens, "width": columns})
+
+    def layer(self, layer: Layer) -> Layer:
+        """A layer in the step."""
+        if isinstance(layer, MatmulLayer):
+            return self._product(layer)
+        if isinstance(layer, VectorLayer) and layer.inputs[0] in self.seen:
+            self.seen[layer.name] = self.seen[layer.inputs[0]]
+        fields: dict[str, Any] = {"output": self.rows_of(layer.name, layer.output), "constants": {}}
+        if isinstance(layer, WeightedLayer):
+            rows = fields["output"].rows
+            fields |= {"bounds": layer.bounds.model_copy(update={"OX": rows}), "weight": layer.in_format(layer.weight.format).weight}
+            if isinstance(layer, GemmLayer) and rows < self.tokens:
+                fields["input_row"] = self.tokens - 1
+        if isinstance(layer, SoftmaxLayer) and self.context:
+            fields |= {"mask": None, "reach": 0}
+        return layer.with_fields(**fields)
+
+    def _product(self, layer: MatmulLayer) -> MatmulLayer:
+        """A product of attention, whose second operand is in the cache."""
+        found = self.seen.get(layer.name) or self.seen.get(layer.inputs[0])
+        if found is None:
+            raise TraceError(f"layer {layer.name!r}: is no product of a causal attention")
+        loops = {"OX": layer.shared * self.tokens, "K" if layer.transposed_b else "C": found}
+        return layer.with_fields(
+            output=self.rows_of(layer.name, layer.output),
+            bounds=layer.bounds.model_copy(update=loops),
+            cache_rows=found if self.context else 0,
+        )
+
+    def _columns(self, reach: int) -> int:
+        """Tokens that the rows of a step see together."""
+        seen = self.context + self.tokens
+        return min(seen, reach + self.tokens - 1) if reach and self.context else seen
+
+    def _scores_of(self, softmax: SoftmaxLayer) -> str:
+        """The product of queries and keys whose scores a softmax reads, behind a cap or none."""
+        layer: Layer | None = self.layers.get(softmax.inputs[0])
+        while isinstance(layer, VectorLayer):
+            layer = self.layers.get(layer.inputs[0])
+        if not isinstance(layer, MatmulLayer) or not layer.transposed_b:
+            raise TraceError(f"layer {softmax.name!r}: its scores are no product of queries and keys")
+        return layer.name
+
+    def _after_all_attention(self, trace: Trace) -> set[str]:
+        """The head and what follows it, which a step computes of its last token alone."""
+        names: set[str] = set()
+        layer: Layer | None = self.layers.get(trace.manifest.outputs[0])
+        while isinstance(layer, VectorLayer) and len(layer.inputs) == 1:
+            names.add(layer.name)
+            layer = self.layers.get(layer.inputs[0])
+        whole = isinstance(layer, GemmLayer) and layer.input_row is None and len(trace.manifest.outputs) == 1
+        return {*names, layer.name} if whole and layer is not None else set()
