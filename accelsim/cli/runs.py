@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -12,10 +12,13 @@ from accelsim.cli.inputs import (
     AcceleratorName,
     AsJson,
     Batch,
+    Context,
+    Decode,
     FitCodebook,
     Frames,
     OutFolder,
     Overrides,
+    Prefill,
     Quiet,
     Seed,
     TechnologyName,
@@ -25,9 +28,14 @@ from accelsim.cli.inputs import (
     load_others,
     warn,
 )
-from accelsim.cli.shell import EXIT_CHECK_FAILED, print_json, print_line
+from accelsim.cli.shell import EXIT_CHECK_FAILED, fail, print_json, print_line
 from accelsim.cli.simulating import simulating
 from accelsim.cli.timelines import TimelineFile, check_timeline_file
+
+if TYPE_CHECKING:
+    from accelsim.accelerator import Accelerator
+    from accelsim.cost.technology import Technology
+    from accelsim.trace.trace import Trace
 
 
 def run(
@@ -38,6 +46,9 @@ def run(
     what_if: Annotated[bool, typer.Option("--what-if", help="Also simulate each idealization.")] = False,
     frames: Frames = 1,
     batch: Batch = 1,
+    prefill: Prefill = 0,
+    decode: Decode = 0,
+    context: Context = 0,
     seed: Seed = 0,
     overrides: Overrides = None,
     fit_codebook: FitCodebook = False,
@@ -63,6 +74,19 @@ def run(
     machine, network = load_inputs(accel, trace, overrides, fit=fit_codebook)
     others = load_others(then)
     node = load_technology(technology)
+    if prefill or decode or context:
+        unused = {
+            "--then": then,
+            "--functional": functional,
+            "--what-if": what_if,
+            "--frames": frames > 1,
+            "-o": out,
+            "--timeline": timeline,
+        }
+        for name in (name for name, given in unused.items() if given):
+            fail(f"{name}: allowed without --prefill, --decode and --context")
+        _run_tokens(machine, network, node, prefill, decode, context, batch, seed, as_json=as_json, quiet=quiet)
+        return
     area_of(machine, node)  # a codebook that no circuit can hold is answered before the simulation
     if functional:
         from accelsim.functional import check_computable
@@ -100,6 +124,31 @@ def run(
         findings.render_summary(stdout_console(), elsewhere=_elsewhere(out))
     if not findings.ok:
         raise typer.Exit(EXIT_CHECK_FAILED)
+
+
+def _run_tokens(
+    machine: Accelerator, network: Trace, node: Technology, prefill: int, decode: int, context: int, batch: int, seed: int, *,
+    as_json: bool, quiet: bool,
+) -> None:  # fmt: skip
+    """Print the steps of a language model."""
+    from accelsim.api.tokens import run_tokens
+    from accelsim.report.tables.text import count
+
+    with simulating(quiet=quiet) as update:
+        run = run_tokens(
+            machine, network, node, prefill=prefill, decode=decode, context=context, batch=batch, seed=seed, progress=update
+        )  # fmt: skip
+    if as_json:
+        print_json(run.to_dict())
+        return
+    print_line(f"{run.trace} on {run.accelerator}: weights {', '.join(run.formats)}, cache 8 bits, {batch} sequences")
+    if run.prefill is not None:
+        rest = f"{run.prefill.joules_per_token * 1e3:.3g} mJ per token, limited by {run.prefill.limiter}"
+        print_line(f"prefill of {prefill} tokens after {context}: first token after {run.prefill.milliseconds:.3f} ms, {rest}")
+    for step in run.decode:
+        cache = f"{count(step.bytes.get('kv_read', 0))} B of cache read, {count(step.bytes.get('kv_write', 0))} B written"
+        rest = f"{step.joules_per_token * 1e3:.3g} mJ per token, limited by {step.limiter}; {cache}"
+        print_line(f"decode after {step.context} tokens: {step.tokens_per_second:.2f} tokens per second, {rest}")
 
 
 def _elsewhere(out: Path | None) -> str:

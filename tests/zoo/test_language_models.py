@@ -12,10 +12,13 @@ import pytest
 
 from accelsim.accelerator import load_accelerator
 from accelsim.compression.compress_trace import compress_trace, make_recipe
+from accelsim.formats.uniform import UniformFormat
 from accelsim.functional import check_functional
 from accelsim.importers.import_model import import_model
 from accelsim.simulation import simulate
 from accelsim.trace.layers import MatmulLayer
+from accelsim.trace.manifest import Manifest
+from accelsim.trace.token_step import at_tokens
 from accelsim.trace.trace import Trace
 from tests import naive_graph
 
@@ -141,6 +144,19 @@ def test_shared_heads_run_and_multiply_bit_for_bit(name: str, tmp_path: Path) ->
     chip = load_accelerator("edge-64x64")
     assert simulate(chip, trace).macs == macs(KV_HEADS)
     assert check_functional(chip, trace).ok
+
+
+@pytest.mark.parametrize(("name", "rows"), [("Llama", (21, 21)), ("Gemma2", (3, 21))])
+def test_an_imported_model_decodes_over_its_cache(name: str, rows: tuple[int, int], tmp_path: Path) -> None:
+    """20 tokens and the current one, or those in the window of the first block; the head is computed of one token."""
+    step = at_tokens(imported(network(name), tmp_path), 1, 20)
+    layers = tuple(layer.in_format(UniformFormat(bits=8)) for layer in step.layers)
+    result = simulate(load_accelerator("edge-64x64"), Trace(Manifest(**{**dict(step.manifest), "layers": layers})))
+    moved = {key.operand: bits // 8 for key, bits in result.traffic.items()}
+    assert (moved["kv_read"], moved["kv_write"]) == (2 * KV_HEADS * WIDTH * sum(rows), 2 * KV_HEADS * WIDTH * BLOCKS)
+    weights = BLOCKS * (2 * HEADS * WIDTH * HIDDEN + 2 * KV_HEADS * WIDTH * HIDDEN + 3 * HIDDEN * INNER) + HIDDEN * WORDS
+    assert moved["raw_weights"] == weights
+    assert result.macs == weights + 2 * HEADS * WIDTH * sum(rows)
 
 
 def test_rotations_and_shared_heads_come_through_onnx(tmp_path: Path) -> None:

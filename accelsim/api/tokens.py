@@ -1,0 +1,136 @@
+"""Runs of a causal language model over tokens: a prefill, then one token after the other over a growing cache.
+
+Disputable assumption: each step runs alone, its weights fetched anew. Nothing is interpolated: every figure is a simulation at its context.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from accelsim import simulation
+from accelsim.accelerator import Accelerator
+from accelsim.cost.energy import energy_of
+from accelsim.cost.technology import Technology
+from accelsim.errors import ConfigError
+from accelsim.progress import Progress
+from accelsim.result import Result, limiting_resource
+from accelsim.trace.token_step import at_tokens
+from accelsim.trace.trace import Trace
+
+CONTEXTS = 4  # of a long decode that are simulated, evenly apart, the first and the last among them
+MOST_TOKENS = 1 << 20
+
+
+@dataclass(frozen=True)
+class TokenStep:
+    """One step.
+
+    Attributes
+    ----------
+    tokens, context : of each sequence in the step, and in its cache before it
+    batch : sequences, each with a cache of its own
+    milliseconds, joules : of the step, all sequences together
+    limiter : the resource that limits it
+    bytes : operand -> useful bytes over the memories
+    """
+
+    tokens: int
+    context: int
+    batch: int
+    milliseconds: float
+    joules: float
+    limiter: str
+    bytes: dict[str, int]
+
+    @property
+    def tokens_per_second(self) -> float:
+        """Of all sequences together."""
+        return 1e3 * self.tokens * self.batch / self.milliseconds
+
+    @property
+    def joules_per_token(self) -> float:
+        """Energy of the step over its tokens."""
+        return self.joules / (self.tokens * self.batch)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain, for JSON."""
+        return {
+            "tokens": self.tokens, "context": self.context, "milliseconds": self.milliseconds, "tokens_per_second": self.tokens_per_second,
+            "joules_per_token": self.joules_per_token, "limiter": self.limiter, "bytes": self.bytes,
+        }  # fmt: skip
+
+
+@dataclass(frozen=True)
+class TokenRun:
+    """A prefill, or None, and the simulated steps of a decode."""
+
+    accelerator: str
+    trace: str
+    formats: tuple[str, ...]
+    prefill: TokenStep | None
+    decode: tuple[TokenStep, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain, for JSON; figures of the decode by their context."""
+        return {
+            "accelerator": self.accelerator,
+            "trace": self.trace,
+            "weight_formats": list(self.formats),
+            "cache_bits": 8,
+            "time_to_first_token_ms": None if self.prefill is None else self.prefill.milliseconds,
+            "tokens_per_second": {str(step.context): step.tokens_per_second for step in self.decode},
+            "joules_per_token": {str(step.context): step.joules_per_token for step in self.decode},
+            "prefill": None if self.prefill is None else self.prefill.to_dict(),
+            "decode": [step.to_dict() for step in self.decode],
+        }
+
+
+def run_tokens(
+    accelerator: Accelerator,
+    trace: Trace,
+    technology: Technology,
+    *,
+    prefill: int,
+    decode: int,
+    context: int,
+    batch: int = 1,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> TokenRun:
+    """Run `prefill` tokens after `context`, then `decode` tokens one by one.
+
+    Raises
+    ------
+    ConfigError
+        Neither tokens to prefill nor to decode, or too many.
+    TraceError
+        The trace is no causal language model.
+    CompileError
+        A step does not fit the chip.
+    """
+    for name, value in (("prefill", prefill), ("decode", decode), ("context", context)):
+        if not 0 <= value <= MOST_TOKENS:
+            raise ConfigError(f"{name} = {value}: allowed: 0..{MOST_TOKENS}")
+    if prefill + decode == 0:
+        raise ConfigError("prefill = 0 and decode = 0: allowed: tokens of at least one of them")
+
+    def step(tokens: int, before: int) -> TokenStep:
+        result = simulation.simulate(accelerator, at_tokens(trace, tokens, before), batch=batch, seed=seed, progress=progress)
+        joules = energy_of(result, accelerator, technology).energy_pj().nominal * 1e-12
+        return TokenStep(
+            tokens, before, batch, result.milliseconds, joules, limiting_resource(result.cycles, result.bounds), _bytes(result)
+        )
+
+    first = step(prefill, context) if prefill else None
+    start, count = context + prefill, min(decode, CONTEXTS)
+    apart = [start + (decode - 1) * place // max(1, count - 1) for place in range(count)]
+    formats = tuple(dict.fromkeys(layer.weight.format.kind for layer in trace.weighted_layers()))
+    return TokenRun(accelerator.name, trace.name, formats, first, tuple(step(1, before) for before in apart))
+
+
+def _bytes(result: Result) -> dict[str, int]:
+    found: dict[str, int] = {}
+    for key, bits in result.traffic.items():
+        found[key.operand] = found.get(key.operand, 0) + bits
+    return {operand: bits // 8 for operand, bits in found.items()}

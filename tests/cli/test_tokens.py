@@ -1,0 +1,57 @@
+"""accelsim run over tokens: what it prints, and its figures as JSON."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from accelsim.cli import app
+from accelsim.trace.trace import save_trace
+from tests.trace.test_token_step import KV_HEADS, WIDTH, model
+
+RUN = CliRunner()
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> str:
+    save_trace(model(), tmp_path / "lm")
+    return str(tmp_path / "lm")
+
+
+def test_time_to_first_token_and_tokens_per_second_are_printed(folder: str) -> None:
+    found = RUN.invoke(app, ["run", "edge-64x64", folder, "--prefill", "12", "--decode", "2", "--context", "50", "--quiet"])
+    assert found.exit_code == 0
+    assert "prefill of 12 tokens after 50: first token after" in found.stdout
+    assert "decode after 62 tokens:" in found.stdout
+    assert "decode after 63 tokens:" in found.stdout
+
+
+def test_json_has_the_figures_of_each_context_and_the_operands(folder: str) -> None:
+    found = RUN.invoke(app, ["run", "edge-64x64", folder, "--prefill", "12", "--decode", "9", "--batch", "2", "--json", "--quiet"])
+    assert found.exit_code == 0
+    said = json.loads(found.stdout)
+    assert list(said["tokens_per_second"]) == list(said["joules_per_token"]) == ["12", "14", "17", "20"]
+    assert said["time_to_first_token_ms"] == said["prefill"]["milliseconds"] > 0
+    row = 2 * KV_HEADS * WIDTH
+    assert [step["bytes"]["kv_read"] for step in said["decode"]] == [2 * row * (context + 1) for context in (12, 14, 17, 20)]
+    assert {step["bytes"]["kv_write"] for step in said["decode"]} == {2 * row}
+    assert said["prefill"]["bytes"]["kv_write"] == 2 * row * 12
+    for step in said["decode"]:
+        assert step["tokens_per_second"] == pytest.approx(2e3 / step["milliseconds"])
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--context", "5"], "prefill = 0 and decode = 0"),
+        (["--decode", "1", "--functional"], "--functional: allowed without --prefill"),
+        (["--decode", "2000000"], "decode = 2000000: allowed: 0..1048576"),
+    ],
+)
+def test_what_cannot_be_run_over_tokens_is_one_message(options: list[str], message: str, folder: str) -> None:
+    found = RUN.invoke(app, ["run", "edge-64x64", folder, *options])
+    assert found.exit_code == 2
+    assert message in found.stderr
