@@ -1,7 +1,6 @@
-"""From a MODEL argument to a float trace: 'vit:hidden_size=192,...' (a transformers ViT), a '.pt2' or '.onnx' file, or a '.csv' table.
+"""From a MODEL argument to a trace: 'vit:...' (a transformers ViT), a '.pt2', '.onnx' or '.gguf' file, or a '.csv' table.
 
-A described model or a table has no trained weights, so it needs a seed; those of a '.pt2' or '.onnx' file are stored unless a seed
-replaces them.
+A described model or a table has no trained weights, so it needs a seed; those of a file are stored unless a seed replaces them.
 """
 
 from __future__ import annotations
@@ -58,14 +57,14 @@ def import_model(
     fill: Mapping[str, int] | None = None,
     weights: Path | None = None,
 ) -> Trace:
-    """Import a model as a float trace.
+    """Import a model as a float trace; weights that a '.gguf' file holds quantized stay as they are stored.
 
     Parameters
     ----------
     model
         'vit' or 'vit:option=value,...' with options of transformers' ViTConfig (DeiT-tiny's values where none is given), or the
-        path of a '.pt2' file (torch.export.save), of an '.onnx' file, or of a '.csv' file (SCALE-Sim's topology tables:
-        accelsim.importers.topology).
+        path of a '.pt2' file (torch.export.save), of an '.onnx' file, of a '.gguf' file, or of a '.csv' file (SCALE-Sim's topology
+        tables: accelsim.importers.topology).
     out
         Directory to write; None returns the trace only.
     seed
@@ -75,7 +74,7 @@ def import_model(
     activation_bits, residual_bits
         Bits of activations, and of the sums of residual connections.
     bind
-        Sizes of an '.onnx' file's symbolic dimensions, by name.
+        Sizes of an '.onnx' file's symbolic dimensions, by name; of a '.gguf' file `tokens`, the length of the prompt.
     fill
         The value of every element of an input of an '.onnx' or '.pt2' file, by name: 1 for an attention mask that hides nothing.
     weights
@@ -91,13 +90,16 @@ def import_model(
     kind, _, options = model.partition(":")
     table = kind != "vit" and model.lower().endswith(".csv")
     is_onnx = kind != "vit" and model.lower().endswith(".onnx")
-    if kind != "vit" and not table and not is_onnx and not model.endswith(".pt2"):
-        raise ImportModelError(f"model {model!r} is not understood; allowed: vit:option=value,... or a file named *.pt2, *.onnx or *.csv")
-    if bind and not is_onnx:
-        raise ImportModelError(f"model {model!r}: dimensions can be bound in a file named *.onnx only")
-    if fill and (table or kind == "vit"):
+    is_gguf = kind != "vit" and model.lower().endswith(".gguf")
+    if kind != "vit" and not table and not is_onnx and not is_gguf and not model.endswith(".pt2"):
+        raise ImportModelError(
+            f"model {model!r} is not understood; allowed: vit:option=value,... or a file named *.pt2, *.onnx, *.gguf or *.csv"
+        )
+    if bind and not is_onnx and not is_gguf:
+        raise ImportModelError(f"model {model!r}: dimensions can be bound in a file named *.onnx or *.gguf only")
+    if fill and (table or is_gguf or kind == "vit"):
         raise ImportModelError(f"model {model!r}: inputs can be filled in a file named *.onnx or *.pt2 only")
-    if weights is not None and (table or seed is not None):
+    if weights is not None and (table or is_gguf or seed is not None):
         raise ImportModelError(f"--weights {weights}: allowed with a model that has trained weights, and without a seed")
     if (kind == "vit" or table) and seed is None and weights is None:
         raise ImportModelError(f"model {model!r} is a description without weights: give a seed, or a file of weights (--weights)")
@@ -105,8 +107,13 @@ def import_model(
     if table:
         trace = import_topology(Path(model), name, seed=seed or 0, activation_bits=activation_bits)
         return _saved(trace, out)
+    if is_gguf:
+        _require("gguf", "a GGUF file")
+        from accelsim.importers.from_gguf.walk import import_gguf
+
+        return _saved(import_gguf(Path(model), name, bind or {}, seed, activation_bits, residual_bits), out)
     if is_onnx:
-        _require_onnx()
+        _require("onnx", "an ONNX file")
         from accelsim.importers.from_onnx.file import load_onnx
         from accelsim.importers.from_onnx.walk import walk_onnx
         from accelsim.importers.from_onnx.weights import with_weights
@@ -179,10 +186,10 @@ def import_program(
     )  # fmt: skip
 
 
-def _require_onnx() -> None:
-    if importlib.util.find_spec("onnx") is None:
+def _require(package: str, what: str) -> None:
+    if importlib.util.find_spec(package) is None:
         raise ImportModelError(
-            "importing an ONNX file needs the onnx package; install accelsim with its extra: pip install 'accelsim[import]'"
+            f"importing {what} needs the {package} package; install accelsim with its extra: pip install 'accelsim[import]'"
         )
 
 

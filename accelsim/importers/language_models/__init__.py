@@ -1,0 +1,1 @@
+"""Language models by their architecture: a table of families, and the one graph that they share."""

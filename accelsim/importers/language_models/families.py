@@ -1,0 +1,55 @@
+"""Families of decoder-only language models: the ways in which their blocks differ, a row each.
+
+Read off llama.cpp's graphs (src/models) and transformers' modeling files; names are those of a GGUF file's `general.architecture`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True)
+class Family:
+    """The form of a block.
+
+    Attributes
+    ----------
+    gate
+        Function of the gated feed-forward part: SwiGLU or GeGLU.
+    pairs
+        Elements of a head that a GGUF file's rotary embedding turns together.
+    fused
+        Queries, keys and values are one stored matrix, and so are gate and up.
+    biases
+        Queries, keys and values have biases.
+    head_norms
+        Each head of queries and of keys is normalized.
+    post_norms
+        The results of attention and of the feed-forward part are normalized before they are added.
+    scaled_embeddings
+        Embeddings are multiplied by the root of their width.
+    global_every
+        With a sliding window: every so many-th block sees all tokens; 0: none does.
+    """
+
+    gate: Literal["silu", "gelu"] = "silu"
+    pairs: Literal["halves", "neighbours"] = "halves"
+    fused: bool = False
+    biases: bool = False
+    head_norms: bool = False
+    post_norms: bool = False
+    scaled_embeddings: bool = False
+    global_every: int = 0
+
+
+FAMILIES: Mapping[str, Family] = {
+    "llama": Family(pairs="neighbours"),  # the converter reorders the rows of q and k
+    "qwen2": Family(biases=True),
+    "qwen3": Family(head_norms=True),
+    "phi3": Family(fused=True),
+    "gemma": Family(gate="gelu", scaled_embeddings=True),
+    "gemma2": Family(gate="gelu", scaled_embeddings=True, post_norms=True, global_every=2),
+    "gemma3": Family(gate="gelu", scaled_embeddings=True, post_norms=True, head_norms=True, global_every=6),
+}

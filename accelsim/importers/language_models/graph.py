@@ -1,0 +1,151 @@
+"""The one graph of the decoder-only families: norms, attention with grouped heads and rotary embedding, a gated feed-forward part.
+
+Its input is the embeddings of the tokens: rows of a table that no layer multiplies. Only the last token's row goes through the head, as
+whoever generates text needs no other logits.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from accelsim.importers.graph.builder import GraphBuilder
+from accelsim.importers.graph.layout import View
+from accelsim.importers.language_models.language_model import LanguageModel
+from accelsim.importers.language_models.rotary_angles import Floats, Rotary
+from accelsim.ops.add import AddLayer
+from accelsim.ops.affine import AffineLayer
+from accelsim.ops.gelu import GeluLayer
+from accelsim.ops.multiply import MultiplyLayer
+from accelsim.ops.rmsnorm import RmsNormLayer
+from accelsim.ops.table import TableLayer
+
+INPUT = "embeddings"
+
+
+@dataclass(frozen=True)
+class Part:
+    """Outputs `first` to `stop` of a stored tensor."""
+
+    tensor: str
+    first: int
+    stop: int
+
+
+@dataclass
+class DecoderGraph:
+    """Builds the layers of a model, and notes the tensors that they read.
+
+    Attributes
+    ----------
+    weights
+        The stored matrix of each layer.
+    constants
+        Stored vectors of each layer, by the names that the layer gives them.
+    computed
+        Constants that follow from the positions.
+    """
+
+    model: LanguageModel
+    builder: GraphBuilder
+    weights: dict[str, Part] = field(default_factory=dict)
+    constants: dict[str, dict[str, Part]] = field(default_factory=dict)
+    computed: dict[str, dict[str, Floats]] = field(default_factory=dict)
+
+    def build(self, rows: int) -> str:
+        """Add all layers for a prompt of `rows` tokens; the name of the last."""
+        view = self.builder.tokens(INPUT, rows, self.model.width)
+        for block in range(self.model.blocks):
+            view = self._block(f"blk.{block}", block, view)
+        view = self._norm("output_norm", view)
+        if rows > 1:
+            view = view.select(1, rows - 1).reshape((1, 1, self.model.width))
+        tensor = "token_embd.weight" if self.model.tied else "output.weight"
+        view = self._linear("output", view, Part(tensor, 0, self.model.vocabulary))
+        return self._capped("output", view, self.model.logit_cap).producer
+
+    def _block(self, name: str, block: int, view: View) -> View:
+        """One block: two residual sums."""
+        attended = self._attention(name, block, self._norm(f"{name}.attn_norm", view))
+        if self.model.family.post_norms:
+            attended = self._norm(f"{name}.post_attention_norm", attended)
+        view = self.builder.pair(AddLayer, f"{name}.attn_add", view, attended)
+        fed = self._feed_forward(name, self._norm(f"{name}.ffn_norm", view))
+        if self.model.family.post_norms:
+            fed = self._norm(f"{name}.post_ffw_norm", fed)
+        return self.builder.pair(AddLayer, f"{name}.ffn_add", view, fed)
+
+    def _attention(self, name: str, block: int, view: View) -> View:
+        """Grouped-query attention (Ainslie et al., arXiv 2305.13245) with a causal mask."""
+        model, reach = self.model, self.model.reach(block)
+        rotary = model.local_rotary if reach else model.rotary
+        query = self._heads(name, "q", view, rotary)
+        key = self._heads(name, "k", view, rotary)
+        value = self._heads(name, "v", view, None)
+        times = model.heads // model.kv_heads
+        if times > 1:
+            key, value = (kept.repeat(1, times, each=True) for kept in (key, value))
+        scores = self.builder.matmul(f"{name}.scores", query, key.transpose(-2, -1))
+        scores = self.builder.scale(scores, model.score_scale / (model.score_cap or 1.0))
+        if model.score_cap:
+            scores = self._bent(f"{name}.scores", scores, model.score_cap)
+        seen = reach if 0 < reach < view.shape[1] else 0
+        weights = self.builder.softmax(f"{name}.softmax", scores, -1, causal=True, reach=seen)
+        context = self.builder.matmul(f"{name}.context", weights, value)
+        rows = context.permute((0, 2, 1, 3)).reshape((1, view.shape[1], model.query_width))
+        return self._linear(f"{name}.attn_output", rows, Part(f"{name}.attn_output.weight", 0, model.width))
+
+    def _heads(self, name: str, part: str, view: View, rotary: Rotary | None) -> View:
+        """Queries, keys or values as (1, heads, rows, width), normalized and turned as the family has it."""
+        model = self.model
+        layer, size = f"{name}.attn_{part}", model.query_width if part == "q" else model.kv_width
+        stored = Part(f"{layer}.weight", 0, size)
+        if model.family.fused:
+            first = {"q": 0, "k": model.query_width, "v": model.query_width + model.kv_width}[part]
+            stored = Part(f"{name}.attn_qkv.weight", first, first + size)
+        bias = f"{layer}.bias" if model.family.biases else ""
+        heads = self._linear(layer, view, stored, bias).reshape((1, view.shape[1], size // model.head_width, model.head_width))
+        if model.family.head_norms and rotary is not None:
+            heads = self._norm(f"{layer}_norm", heads)
+        if rotary is not None:
+            heads = self.builder.rotary(f"{layer}_rotary", heads, turned=rotary.turned, pairs=model.family.pairs)
+            self.computed[heads.producer] = rotary.angles(view.shape[1])
+        return heads.permute((0, 2, 1, 3))
+
+    def _feed_forward(self, name: str, view: View) -> View:
+        """A gated linear unit (Shazeer, arXiv 2002.05202)."""
+        size, fused = self.model.feed_forward, self.model.family.fused
+        parts = {
+            "gate": Part(f"{name}.ffn_{'up' if fused else 'gate'}.weight", 0, size),
+            "up": Part(f"{name}.ffn_up.weight", size if fused else 0, 2 * size if fused else size),
+        }
+        gate, up = (self._linear(f"{name}.ffn_{part}", view, stored) for part, stored in parts.items())
+        kinds: dict[str, tuple[type[Any], dict[str, Any]]] = {"silu": (TableLayer, {"op": "silu"}), "gelu": (GeluLayer, {})}
+        kind, fields = kinds[self.model.family.gate]
+        gate = self.builder.element_operation(kind, f"{name}.ffn_{self.model.family.gate}", gate, **fields)
+        gated = self.builder.pair(MultiplyLayer, f"{name}.ffn_gated", gate, up)
+        return self._linear(f"{name}.ffn_down", gated, Part(f"{name}.ffn_down.weight", 0, self.model.width))
+
+    def _linear(self, layer: str, view: View, stored: Part, bias: str = "") -> View:
+        size = stored.stop - stored.first
+        result = self.builder.linear(layer, view, size, bool(bias))
+        self.weights[result.producer] = stored
+        if bias:
+            self.constants[result.producer] = {"bias": Part(bias, 0, size)}
+        return result
+
+    def _norm(self, layer: str, view: View) -> View:
+        result = self.builder.row_operation(RmsNormLayer, layer, view, view.shape[-1:])
+        self.constants[result.producer] = {"gamma": Part(f"{layer}.weight", 0, view.shape[-1])}
+        return result
+
+    def _capped(self, name: str, view: View, cap: float) -> View:
+        """Logits x as cap * tanh(x / cap)."""
+        if not cap:
+            return view
+        return self._bent(name, self.builder.element_operation(AffineLayer, f"{name}_scale", view, factor=1.0 / cap), cap)
+
+    def _bent(self, name: str, view: View, cap: float) -> View:
+        """The hyperbolic tangent of values that are in units of the cap, times the cap."""
+        bent = self.builder.element_operation(TableLayer, f"{name}_tanh", view, op="tanh")
+        return self.builder.element_operation(AffineLayer, f"{name}_cap", bent, factor=cap)

@@ -1,0 +1,136 @@
+"""A language model's sizes, and the tensors that it has by them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from accelsim.errors import ImportModelError
+from accelsim.importers.language_models.families import Family
+from accelsim.importers.language_models.rotary_angles import Rotary
+from accelsim.ops.shapes import MAX_BOUND
+
+MAX_BLOCKS = 1024
+_LISTED = 5
+
+
+@dataclass(frozen=True)
+class LanguageModel:
+    """Sizes and constants of a decoder.
+
+    Attributes
+    ----------
+    heads, kv_heads
+        Heads of queries; of keys and values, each of which as many heads of queries share.
+    head_width
+        Elements of a head.
+    score_scale
+        Factor of the scores of attention.
+    window
+        Tokens that a block with a sliding window sees; 0: no block has one.
+    score_cap, logit_cap
+        c in c * tanh(x / c) of scores and of logits; 0: none.
+    rotary, local_rotary
+        Rotary embedding of blocks that see all tokens, and of those with a sliding window.
+    tied
+        The head's matrix is that of the embeddings.
+    """
+
+    family: Family
+    blocks: int
+    width: int
+    heads: int
+    kv_heads: int
+    head_width: int
+    feed_forward: int
+    vocabulary: int
+    context: int
+    score_scale: float
+    rotary: Rotary
+    local_rotary: Rotary
+    window: int = 0
+    score_cap: float = 0.0
+    logit_cap: float = 0.0
+    tied: bool = False
+
+    def __post_init__(self) -> None:
+        sizes = ("blocks", "width", "heads", "kv_heads", "head_width", "feed_forward", "vocabulary", "context")
+        for name in sizes:
+            most = MAX_BLOCKS if name == "blocks" else MAX_BOUND
+            if not 1 <= getattr(self, name) <= most:
+                raise ImportModelError(f"{name} is {getattr(self, name)}; allowed: 1 to {most}")
+        if self.heads % self.kv_heads:
+            raise ImportModelError(f"{self.heads} heads of queries share {self.kv_heads} of keys; allowed: a divisor of {self.heads}")
+        if self.rotary.turned % 2 or not 2 <= self.rotary.turned <= self.head_width:
+            raise ImportModelError(
+                f"{self.rotary.turned} elements of a head are turned; allowed: even numbers from 2 to the head's width {self.head_width}"
+            )
+
+    @property
+    def query_width(self) -> int:
+        """Elements of all heads of queries."""
+        return self.heads * self.head_width
+
+    @property
+    def kv_width(self) -> int:
+        """Elements of all heads of keys, or of values."""
+        return self.kv_heads * self.head_width
+
+    def reach(self, block: int) -> int:
+        """Tokens that a block sees; 0: all before its own."""
+        every = self.family.global_every
+        return 0 if every and block % every == every - 1 else self.window
+
+    def tensors(self) -> dict[str, tuple[int, ...]]:
+        """Shapes of all tensors by GGUF's names, matrices as (outputs, inputs)."""
+        found: dict[str, tuple[int, ...]] = {
+            "token_embd.weight": (self.vocabulary, self.width),
+            "output_norm.weight": (self.width,),
+        }
+        if not self.tied:
+            found["output.weight"] = (self.vocabulary, self.width)
+        for block in range(self.blocks):
+            found.update({f"blk.{block}.{name}": shape for name, shape in self._block_tensors().items()})
+        return found
+
+    def _block_tensors(self) -> dict[str, tuple[int, ...]]:
+        family = self.family
+        heads = {"q": self.query_width, "k": self.kv_width, "v": self.kv_width}
+        found: dict[str, tuple[int, ...]] = {"attn_norm.weight": (self.width,), "ffn_norm.weight": (self.width,)}
+        if family.fused:
+            found["attn_qkv.weight"] = (sum(heads.values()), self.width)
+            found["ffn_up.weight"] = (2 * self.feed_forward, self.width)
+        else:
+            found.update({f"attn_{part}.weight": (size, self.width) for part, size in heads.items()})
+            found.update({f"ffn_{part}.weight": (self.feed_forward, self.width) for part in ("gate", "up")})
+        if family.biases:
+            found.update({f"attn_{part}.bias": (size,) for part, size in heads.items()})
+        if family.head_norms:
+            found.update({f"attn_{part}_norm.weight": (self.head_width,) for part in ("q", "k")})
+        if family.post_norms:
+            found.update({f"post_{part}_norm.weight": (self.width,) for part in ("attention", "ffw")})
+        found["attn_output.weight"] = (self.width, self.query_width)
+        found["ffn_down.weight"] = (self.width, self.feed_forward)
+        return found
+
+
+def check_tensors(found: Mapping[str, tuple[int, ...]], wanted: Mapping[str, tuple[int, ...]], what: str) -> None:
+    """Compare the tensors of a file with those of its architecture.
+
+    Raises
+    ------
+    ImportModelError
+        Tensors that are missing, unexpected, or of another shape, by name.
+    """
+    problems = {
+        "missing": [name for name in wanted if name not in found],
+        "unexpected": [name for name in found if name not in wanted],
+        "of another shape": [f"{name} {found[name]} for {shape}" for name, shape in wanted.items() if found.get(name, shape) != shape],
+    }
+    texts = [
+        f"{len(names)} {problem} ({', '.join(names[:_LISTED])}{', ...' if len(names) > _LISTED else ''})"
+        for problem, names in problems.items()
+        if names
+    ]
+    if texts:
+        raise ImportModelError(f"{what}: its tensors are not those of its architecture: {'; '.join(texts)}")

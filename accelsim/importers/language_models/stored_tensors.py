@@ -1,0 +1,34 @@
+"""A file's tensors as a language model reads them: matrices in the format that they are stored in, and vectors of floats."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from accelsim.formats.weight_format import WeightFormat
+
+Floats = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class StoredMatrix:
+    """Wt[K,N] in a format: the arrays that its `pack` takes."""
+
+    format: WeightFormat
+    k: int
+    n: int
+    arrays: Mapping[str, npt.NDArray[Any]]
+
+
+class TensorSource(Protocol):
+    """The tensors of a file (or of a folder), under the names that a GGUF file gives them."""
+
+    def vector(self, name: str) -> Floats:
+        """A one-dimensional tensor."""
+
+    def matrix(self, name: str, first: int, stop: int) -> StoredMatrix:
+        """Outputs `first` to `stop` of a matrix."""
