@@ -41,12 +41,12 @@ def import_model(
 
     Parameters
     ----------
-    model : a '.onnx', '.pt2' or '.csv' (SCALE-Sim topology) file, 'vit:hidden_size=192,...', or a program of `torch.export.export`
+    model : a '.onnx', '.pt2', '.gguf' or '.csv' (SCALE-Sim topology) file, 'vit:hidden_size=192,...', or a program of `torch.export.export`
     out : directory to write; None keeps the trace in memory
     seed : draw the weights from it in place of the model's; needed for models that have none
     name : of the trace; by default the directory's, or the model's
     activation_bits, residual_bits : bits of activations, and of the sums of residual connections
-    bind : sizes of symbolic dimensions of an ONNX file, by name
+    bind : sizes of symbolic dimensions of an ONNX file, by name; of a GGUF file {'tokens': length of the prompt}
     fill : the value of every element of an input, by name: {'attention_mask': 1}
     weights : a '.safetensors' file whose tensors take the place of the model's
 
@@ -79,7 +79,7 @@ def _saved_program(model: object, file: Path) -> Path:
     """An exported program as the file that the importer reads; ConfigError for an object of any other type."""
     torch = sys.modules.get("torch")  # who has a program has imported it
     if torch is None or not isinstance(model, torch.export.ExportedProgram):
-        raise wrong_type("model", model, "the path of a .onnx, .pt2 or .csv file, a text such as 'vit:...', or an ExportedProgram")
+        raise wrong_type("model", model, "the path of a .onnx, .pt2, .gguf or .csv file, a text such as 'vit:...', or an ExportedProgram")
     torch.export.save(model, file)
     return file
 

@@ -53,6 +53,14 @@ def test_names_from_a_manifest_cannot_steer_the_terminal(tmp_path):
     assert not {"\u202e", "\u009b", "\x1b"} & set(outcome.output)
 
 
+def test_a_truncated_gguf_file_is_one_message_and_exit_status_2(tmp_path):
+    (tmp_path / "m.gguf").write_bytes(b"GGUF\x03\x00\x00\x00")
+    outcome = call("import", tmp_path / "m.gguf", "-o", tmp_path / "trace")
+    assert outcome.exit_code == 2
+    assert "ends after 8 bytes, within the number of tensors" in " ".join(outcome.output.split())
+    assert not (tmp_path / "trace").exists()
+
+
 def test_compress_writes_a_trace_that_inspect_reads(tmp_path):
     outcome = call("compress", "tiny_vit_float", "--format", "ssvq:k=4,d=4", "-o", tmp_path / "packed", "--seed", 3)
     assert outcome.exit_code == 0, outcome.output

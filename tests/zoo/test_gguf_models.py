@@ -1,0 +1,93 @@
+"""GGUF files of transformers' own models, tiny and of random floats: the imported graph computes the logits of the library."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from accelsim.importers.import_model import import_model
+from tests.naive_graph import run_float
+from tests.tiny_decoders import Sizes, write_gguf
+
+torch = pytest.importorskip("torch")
+transformers = pytest.importorskip("transformers")
+pytestmark = pytest.mark.torch
+T: Any = transformers
+
+IDS = torch.tensor([[3, 1, 4, 1, 5, 9, 2]])
+TOKENS, EPSILON = IDS.shape[1], 1e-6
+CLASSES = {"llama": "Llama", "qwen2": "Qwen2", "qwen3": "Qwen3", "phi3": "Phi3", "gemma": "Gemma", "gemma2": "Gemma2"}
+FIELDS: dict[str, dict[str, Any]] = {
+    "gemma2": {"sliding_window": 3, "attn_logit_softcapping": 5.0, "final_logit_softcapping": 4.0, "query_pre_attn_scalar": 64},
+    "phi3": {"sliding_window": 3},
+}
+KEYS: dict[str, dict[str, int | float | str]] = {
+    "gemma2": {"attention.sliding_window": 3, "attn_logit_softcapping": 5.0, "final_logit_softcapping": 4.0},
+    "phi3": {"attention.sliding_window": 3},
+}
+NAMES = {  # the library's name of a tensor -> that of llama.cpp's converter
+    "model.embed_tokens": "token_embd", "model.norm": "output_norm", "lm_head": "output", "model.layers": "blk",
+    "input_layernorm": "attn_norm", "self_attn.q_proj": "attn_q", "self_attn.k_proj": "attn_k", "self_attn.v_proj": "attn_v",
+    "self_attn.o_proj": "attn_output", "self_attn.qkv_proj": "attn_qkv", "self_attn.q_norm": "attn_q_norm",
+    "self_attn.k_norm": "attn_k_norm", "mlp.gate_proj": "ffn_gate", "mlp.up_proj": "ffn_up", "mlp.down_proj": "ffn_down",
+    "mlp.gate_up_proj": "ffn_up", "pre_feedforward_layernorm": "ffn_norm", "post_feedforward_layernorm": "post_ffw_norm",
+}  # fmt: skip
+
+
+def model_of(sizes: Sizes) -> Any:
+    """The library's model, all parameters random."""
+    fields: dict[str, Any] = {
+        "hidden_size": sizes.width, "intermediate_size": sizes.feed_forward, "num_hidden_layers": sizes.blocks,
+        "head_dim": sizes.head_width,
+        "num_attention_heads": sizes.heads, "num_key_value_heads": sizes.kv_heads, "vocab_size": sizes.vocabulary, "pad_token_id": 0,
+        "max_position_embeddings": sizes.context, "rms_norm_eps": EPSILON, "tie_word_embeddings": sizes.tied, "use_cache": False,
+        **FIELDS.get(sizes.architecture, {}),
+    }  # fmt: skip
+    config = getattr(T, f"{CLASSES[sizes.architecture]}Config")(**fields, attn_implementation="eager")
+    model = getattr(T, f"{CLASSES[sizes.architecture]}ForCausalLM")(config)
+    generator = torch.Generator().manual_seed(7)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.copy_(torch.randn(parameter.shape, generator=generator) / max(2, parameter[0].numel()) ** 0.5)
+        model.get_input_embeddings().weight.mul_(8)  # a trace stores no epsilon: nothing that is normalized is small
+    if sizes.architecture.startswith("gemma"):
+        for block in model.model.layers:
+            block.mlp.act_fn = torch.nn.GELU()  # a trace does not tell it from GELU by tanh, which differs by 5e-4
+    return model.double().eval()
+
+
+def as_converted(sizes: Sizes, model: Any) -> dict[str, tuple[str, np.ndarray]]:
+    """The model's tensors as llama.cpp's converter stores them: Llama's q and k reordered, one added to Gemma's norms."""
+    found: dict[str, tuple[str, np.ndarray]] = {}
+    post = "post_attention_norm" if sizes.architecture == "gemma2" else "ffn_norm"
+    for library, values in model.state_dict().items():
+        name, array = library, values.numpy()
+        for old, new in {**NAMES, "post_attention_layernorm": post}.items():
+            name = name.replace(f"{old}.", f"{new}.")
+        if sizes.architecture == "llama" and name.split(".")[-2] in ("attn_q", "attn_k"):
+            array = array.reshape(-1, 2, sizes.head_width // 2, sizes.width).swapaxes(1, 2).reshape(array.shape)
+        if sizes.architecture.startswith("gemma") and "norm" in name:
+            array = array + 1
+        if not (sizes.tied and name == "output.weight"):
+            found[name] = "F32", array.astype(np.float32)
+    return found
+
+
+@pytest.mark.parametrize("tied", [False, True], ids=["own head", "tied head"])
+@pytest.mark.parametrize("architecture", CLASSES)
+def test_the_logits_of_the_last_token_are_those_of_the_library(architecture: str, tied: bool, tmp_path: Path) -> None:
+    sizes = Sizes(architecture, tied=tied)
+    model = model_of(sizes)
+    write_gguf(tmp_path / "m.gguf", sizes, as_converted(sizes, model), KEYS.get(architecture))
+    trace = import_model(str(tmp_path / "m.gguf"), bind={"tokens": TOKENS})
+    with torch.no_grad():
+        expected = model(input_ids=IDS).logits[0, -1].numpy()
+        rows = model.get_input_embeddings().weight[IDS[0]].numpy()
+    if architecture.startswith("gemma"):
+        rows = rows * sizes.width**0.5
+    values = run_float(trace, {"embeddings": rows[None]}, EPSILON)
+    (output,) = trace.manifest.outputs
+    np.testing.assert_allclose(values[output][0, 0], expected, rtol=1e-4, atol=1e-4 * np.abs(expected).max())
