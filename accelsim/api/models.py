@@ -41,12 +41,13 @@ def import_model(
 
     Parameters
     ----------
-    model : a '.onnx', '.pt2', '.gguf' or '.csv' (SCALE-Sim topology) file, 'vit:hidden_size=192,...', or a program of `torch.export.export`
+    model : a '.onnx', '.pt2', '.gguf' or '.csv' (SCALE-Sim topology) file, a folder of config.json and safetensors files,
+        'vit:hidden_size=192,...', or a program of `torch.export.export`
     out : directory to write; None keeps the trace in memory
     seed : draw the weights from it in place of the model's; needed for models that have none
     name : of the trace; by default the directory's, or the model's
     activation_bits, residual_bits : bits of activations, and of the sums of residual connections
-    bind : sizes of symbolic dimensions of an ONNX file, by name; of a GGUF file {'tokens': length of the prompt}
+    bind : sizes of symbolic dimensions of an ONNX file, by name; of a GGUF file or a folder {'tokens': length of the prompt}
     fill : the value of every element of an input, by name: {'attention_mask': 1}
     weights : a '.safetensors' file whose tensors take the place of the model's
 

@@ -18,11 +18,12 @@ if TYPE_CHECKING:
 
 
 def import_(
-    model: Annotated[str, typer.Argument(metavar="MODEL", help="vit:option=value,..., or a .pt2, .onnx, .gguf or .csv file.")],
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="vit:option=value,..., a .pt2, .onnx, .gguf or .csv file, or a folder.")],
     out: Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="The trace's directory.")],
     seed: Annotated[int | None, typer.Option(min=0, help="Draw the weights from this seed.")] = None,
     bind: Annotated[
-        list[str] | None, typer.Option(metavar="NAME=SIZE", help="Size of a symbolic dimension of a .onnx file; tokens of a .gguf file.")
+        list[str] | None,
+        typer.Option(metavar="NAME=SIZE", help="Size of a symbolic dimension of a .onnx file; tokens of a .gguf file or folder."),
     ] = None,
     fill: Annotated[
         list[str] | None, typer.Option(metavar="NAME=VALUE", help="One value for all elements of an integer input (attention_mask=1).")

@@ -1,4 +1,4 @@
-"""From a MODEL argument to a trace: 'vit:...' (a transformers ViT), a '.pt2', '.onnx' or '.gguf' file, or a '.csv' table.
+"""From a MODEL argument to a trace: 'vit:...' (a transformers ViT), a '.pt2', '.onnx', '.gguf' or '.csv' file, or a folder.
 
 A described model or a table has no trained weights, so it needs a seed; those of a file are stored unless a seed replaces them.
 """
@@ -62,9 +62,9 @@ def import_model(
     Parameters
     ----------
     model
-        'vit' or 'vit:option=value,...' with options of transformers' ViTConfig (DeiT-tiny's values where none is given), or the
-        path of a '.pt2' file (torch.export.save), of an '.onnx' file, of a '.gguf' file, or of a '.csv' file (SCALE-Sim's topology
-        tables: accelsim.importers.topology).
+        'vit' or 'vit:option=value,...' with options of transformers' ViTConfig (DeiT-tiny's values where none is given), or the path
+        of a '.pt2' file (torch.export.save), an '.onnx' file, a '.gguf' file, a '.csv' file (SCALE-Sim's topology tables:
+        accelsim.importers.topology), or a folder with config.json and safetensors files.
     out
         Directory to write; None returns the trace only.
     seed
@@ -74,7 +74,7 @@ def import_model(
     activation_bits, residual_bits
         Bits of activations, and of the sums of residual connections.
     bind
-        Sizes of an '.onnx' file's symbolic dimensions, by name; of a '.gguf' file `tokens`, the length of the prompt.
+        Sizes of an '.onnx' file's symbolic dimensions, by name; of a '.gguf' file or a folder `tokens`, the length of the prompt.
     fill
         The value of every element of an input of an '.onnx' or '.pt2' file, by name: 1 for an attention mask that hides nothing.
     weights
@@ -90,16 +90,18 @@ def import_model(
     kind, _, options = model.partition(":")
     table = kind != "vit" and model.lower().endswith(".csv")
     is_onnx = kind != "vit" and model.lower().endswith(".onnx")
-    is_gguf = kind != "vit" and model.lower().endswith(".gguf")
-    if kind != "vit" and not table and not is_onnx and not is_gguf and not model.endswith(".pt2"):
+    is_folder = kind != "vit" and Path(model).is_dir()
+    is_gguf = kind != "vit" and not is_folder and model.lower().endswith(".gguf")
+    decoder = is_folder or is_gguf
+    if kind != "vit" and not table and not is_onnx and not decoder and not model.endswith(".pt2"):
         raise ImportModelError(
-            f"model {model!r} is not understood; allowed: vit:option=value,... or a file named *.pt2, *.onnx, *.gguf or *.csv"
+            f"model {model!r} is not understood; allowed: vit:option=value,..., a file named *.pt2, *.onnx, *.gguf or *.csv, or a folder"
         )
-    if bind and not is_onnx and not is_gguf:
-        raise ImportModelError(f"model {model!r}: dimensions can be bound in a file named *.onnx or *.gguf only")
-    if fill and (table or is_gguf or kind == "vit"):
+    if bind and not is_onnx and not decoder:
+        raise ImportModelError(f"model {model!r}: dimensions can be bound in a file named *.onnx or *.gguf, or in a folder, only")
+    if fill and (table or decoder or kind == "vit"):
         raise ImportModelError(f"model {model!r}: inputs can be filled in a file named *.onnx or *.pt2 only")
-    if weights is not None and (table or is_gguf or seed is not None):
+    if weights is not None and (table or decoder or seed is not None):
         raise ImportModelError(f"--weights {weights}: allowed with a model that has trained weights, and without a seed")
     if (kind == "vit" or table) and seed is None and weights is None:
         raise ImportModelError(f"model {model!r} is a description without weights: give a seed, or a file of weights (--weights)")
@@ -112,6 +114,10 @@ def import_model(
         from accelsim.importers.from_gguf.walk import import_gguf
 
         return _saved(import_gguf(Path(model), name, bind or {}, seed, activation_bits, residual_bits), out)
+    if is_folder:
+        from accelsim.importers.from_huggingface.folder import import_folder
+
+        return _saved(import_folder(Path(model), name, bind or {}, seed, activation_bits, residual_bits), out)
     if is_onnx:
         _require("onnx", "an ONNX file")
         from accelsim.importers.from_onnx.file import load_onnx

@@ -1,4 +1,4 @@
-"""GGUF files of transformers' own models, tiny and of random floats: the imported graph computes the logits of the library."""
+"""GGUF files and folders of transformers' own models, tiny and of random floats: the imported graph computes the logits of the library."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from accelsim.importers.import_model import import_model
+from accelsim.trace.trace import Trace
 from tests.naive_graph import run_float
 from tests.tiny_decoders import Sizes, write_gguf
 
@@ -37,14 +38,14 @@ NAMES = {  # the library's name of a tensor -> that of llama.cpp's converter
 }  # fmt: skip
 
 
-def model_of(sizes: Sizes) -> Any:
+def model_of(sizes: Sizes, **changes: Any) -> Any:
     """The library's model, all parameters random."""
     fields: dict[str, Any] = {
         "hidden_size": sizes.width, "intermediate_size": sizes.feed_forward, "num_hidden_layers": sizes.blocks,
         "head_dim": sizes.head_width,
         "num_attention_heads": sizes.heads, "num_key_value_heads": sizes.kv_heads, "vocab_size": sizes.vocabulary, "pad_token_id": 0,
         "max_position_embeddings": sizes.context, "rms_norm_eps": EPSILON, "tie_word_embeddings": sizes.tied, "use_cache": False,
-        **FIELDS.get(sizes.architecture, {}),
+        **FIELDS.get(sizes.architecture, {}), **changes,
     }  # fmt: skip
     config = getattr(T, f"{CLASSES[sizes.architecture]}Config")(**fields, attn_implementation="eager")
     model = getattr(T, f"{CLASSES[sizes.architecture]}ForCausalLM")(config)
@@ -76,6 +77,18 @@ def as_converted(sizes: Sizes, model: Any) -> dict[str, tuple[str, np.ndarray]]:
     return found
 
 
+def check_logits(trace: Trace, model: Any, sizes: Sizes) -> None:
+    """Compare the logits of the last token with the library's."""
+    with torch.no_grad():
+        expected = model(input_ids=IDS).logits[0, -1].numpy()
+        rows = model.get_input_embeddings().weight[IDS[0]].numpy()
+    if sizes.architecture.startswith("gemma"):
+        rows = rows * sizes.width**0.5
+    values = run_float(trace, {"embeddings": rows[None]}, EPSILON)
+    (output,) = trace.manifest.outputs
+    np.testing.assert_allclose(values[output][0, 0], expected, rtol=1e-4, atol=1e-4 * np.abs(expected).max())
+
+
 @pytest.mark.parametrize("tied", [False, True], ids=["own head", "tied head"])
 @pytest.mark.parametrize("architecture", CLASSES)
 def test_the_logits_of_the_last_token_are_those_of_the_library(architecture: str, tied: bool, tmp_path: Path) -> None:
@@ -83,11 +96,35 @@ def test_the_logits_of_the_last_token_are_those_of_the_library(architecture: str
     model = model_of(sizes)
     write_gguf(tmp_path / "m.gguf", sizes, as_converted(sizes, model), KEYS.get(architecture))
     trace = import_model(str(tmp_path / "m.gguf"), bind={"tokens": TOKENS})
-    with torch.no_grad():
-        expected = model(input_ids=IDS).logits[0, -1].numpy()
-        rows = model.get_input_embeddings().weight[IDS[0]].numpy()
-    if architecture.startswith("gemma"):
-        rows = rows * sizes.width**0.5
-    values = run_float(trace, {"embeddings": rows[None]}, EPSILON)
-    (output,) = trace.manifest.outputs
-    np.testing.assert_allclose(values[output][0, 0], expected, rtol=1e-4, atol=1e-4 * np.abs(expected).max())
+    check_logits(trace, model, sizes)
+
+
+@pytest.mark.parametrize("architecture", CLASSES)
+def test_a_folder_that_the_library_saves_computes_its_logits(architecture: str, tmp_path: Path) -> None:
+    sizes = Sizes(architecture)
+    model = model_of(sizes)
+    model.float().save_pretrained(tmp_path / "model", max_shard_size="1MB")
+    trace = import_model(str(tmp_path / "model"), bind={"tokens": TOKENS})
+    check_logits(trace, model.double(), sizes)
+    assert any(": SHA-256 " in note for note in trace.manifest.notes)  # of the other shards
+
+
+@pytest.mark.parametrize(
+    "rope",
+    [
+        {"rope_type": "linear", "rope_theta": 1e4, "factor": 4.0},
+        {
+            "rope_type": "llama3", "rope_theta": 100.0, "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0,
+            "original_max_position_embeddings": 32,
+        },
+    ],
+)  # fmt: skip
+def test_scaled_positions_are_those_of_the_library(rope: dict[str, Any], tmp_path: Path) -> None:
+    sizes = Sizes()
+    model = model_of(sizes, rope_parameters=rope)
+    model.float().save_pretrained(tmp_path / "model")
+    trace = import_model(str(tmp_path / "model"), bind={"tokens": TOKENS})
+    assert not np.allclose(
+        trace.constant("blk.0.attn_q_rotary", "cos"), np.cos(np.arange(TOKENS)[:, None] * 1e4 ** (-np.arange(32) / 32)).ravel()
+    )
+    check_logits(trace, model.double(), sizes)

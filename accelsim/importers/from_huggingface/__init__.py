@@ -1,0 +1,1 @@
+"""Folders as the Hugging Face hub has them: config.json and safetensors, without code and without pickle."""

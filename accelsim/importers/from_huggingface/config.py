@@ -1,0 +1,142 @@
+"""A folder's config.json as a language model."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from math import isfinite, pi, sqrt
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from accelsim.errors import ImportModelError
+from accelsim.importers.language_models.families import FAMILIES
+from accelsim.importers.language_models.language_model import LanguageModel
+from accelsim.importers.language_models.rotary_angles import Rotary
+from accelsim.registry import suggest
+
+_FAMILIES = {"mistral": "llama", **{name: name for name in ("llama", "qwen2", "qwen3", "phi3", "gemma", "gemma2")}}
+_MOST_BYTES = 1 << 20
+_REFUSED = ("quantization_config", "quantization", "attention_bias", "mlp_bias")  # where they say anything
+
+
+@dataclass(frozen=True)
+class Config:
+    """Fields of a config.json."""
+
+    path: Path
+    fields: Mapping[str, Any]
+
+    def whole(self, name: str, default: int | None = None) -> int:
+        """A whole number; the default where it is absent or null."""
+        value = default if self.fields.get(name) is None else self.fields[name]
+        if isinstance(value, bool) or not isinstance(value, int):
+            raise self.refuse(name, "a whole number")
+        return value
+
+    def real(self, name: str, default: float) -> float:
+        """A finite number; the default where it is absent or null."""
+        value = default if self.fields.get(name) is None else self.fields[name]
+        if isinstance(value, bool) or not isinstance(value, int | float) or not isfinite(value):
+            raise self.refuse(name, "a finite number")
+        return float(value)
+
+    def refuse(self, name: str, allowed: str) -> ImportModelError:
+        """The message on a field's value."""
+        return ImportModelError(f"{self.path}: field {name!r} has value {self.fields.get(name)!r}; allowed: {allowed}")
+
+
+def read_config(path: Path) -> Config:
+    """Read a config.json.
+
+    Raises
+    ------
+    ImportModelError
+        No such file, too large, or not an object of JSON.
+    """
+    try:
+        if path.stat().st_size > _MOST_BYTES:
+            raise ImportModelError(f"{path}: has {path.stat().st_size} bytes; allowed: at most {_MOST_BYTES}")
+        fields = json.loads(path.read_bytes())
+    except OSError as error:
+        raise ImportModelError(f"{path}: cannot be read: {error.strerror}") from None
+    except (ValueError, RecursionError) as error:
+        raise ImportModelError(f"{path}: is not JSON: {error}") from None
+    if not isinstance(fields, dict):
+        raise ImportModelError(f"{path}: holds a {type(fields).__name__}; allowed: an object")
+    return Config(path, fields)
+
+
+def language_model_of(config: Config) -> LanguageModel:
+    """The model that the fields describe; its rotary embedding pairs halves, as the library's does.
+
+    Raises
+    ------
+    ImportModelError
+        An unknown model type, a field that is missing or has no allowed value, or quantized weights.
+    """
+    kind = config.fields.get("model_type")
+    if kind not in _FAMILIES:
+        known = ", ".join(sorted(_FAMILIES))
+        raise config.refuse("model_type", f"one of {known}{suggest(str(kind), _FAMILIES)}")
+    for name in _REFUSED:
+        if config.fields.get(name) and not (name == "attention_bias" and kind == "qwen2"):
+            raise config.refuse(name, "none: weights of floats, and biases only where the family has them")
+    width, heads = config.whole("hidden_size"), config.whole("num_attention_heads")
+    head_width = config.whole("head_dim", width // max(heads, 1))
+    family = replace(FAMILIES[_FAMILIES[kind]], pairs="halves")
+    rotary = _rotary(config, head_width)
+    windowed = config.fields.get("use_sliding_window", not kind.startswith("qwen"))
+    try:
+        return LanguageModel(
+            family=family,
+            blocks=config.whole("num_hidden_layers"),
+            width=width,
+            heads=heads,
+            kv_heads=config.whole("num_key_value_heads", heads),
+            head_width=head_width,
+            feed_forward=config.whole("intermediate_size"),
+            vocabulary=config.whole("vocab_size"),
+            context=config.whole("max_position_embeddings"),
+            score_scale=1 / sqrt(max(config.real("query_pre_attn_scalar", head_width), 1)),
+            rotary=rotary,
+            local_rotary=rotary,
+            window=config.whole("sliding_window", 0) if windowed else 0,
+            score_cap=config.real("attn_logit_softcapping", 0.0),
+            logit_cap=config.real("final_logit_softcapping", 0.0),
+            tied=bool(config.fields.get("tie_word_embeddings", kind.startswith("gemma"))),
+        )
+    except ImportModelError as error:
+        message = str(error)
+        raise ImportModelError(message if message.startswith(str(config.path)) else f"{config.path}: {message}") from None
+
+
+def _rotary(config: Config, head_width: int) -> Rotary:
+    """Base and scaling: none, linear, or Llama 3's."""
+    nested = config.fields.get("rope_parameters") or config.fields.get("rope_scaling") or {}
+    if not isinstance(nested, dict):
+        raise config.refuse("rope_parameters", "an object")
+    rope = Config(config.path, {"rope_theta": config.fields.get("rope_theta"), **nested})
+    kind = nested.get("rope_type", nested.get("type", "default"))
+    if kind not in ("default", "linear", "llama3"):
+        raise config.refuse("rope_parameters", "rope_type default, linear or llama3")
+    part = rope.real("partial_rotary_factor", config.real("partial_rotary_factor", 1.0))
+    base, factor = rope.real("rope_theta", 10_000.0), rope.real("factor", 1.0)
+    if base <= 0 or factor <= 0:
+        raise config.refuse("rope_parameters", "rope_theta and factor above 0")
+    turned = int(head_width * part)
+    if kind != "llama3":
+        return Rotary(turned, base, factor if kind == "linear" else 1.0)
+    return Rotary(turned, base, factors=_by_wavelength(rope, base, turned, factor))
+
+
+def _by_wavelength(rope: Config, base: float, turned: int, factor: float) -> tuple[float, ...]:
+    """Llama 3's divisors: none of short waves, `factor` of long ones, and a blend of both between."""
+    low, high = rope.real("low_freq_factor", 1.0), rope.real("high_freq_factor", 4.0)
+    if high <= low:
+        raise rope.refuse("high_freq_factor", f"above low_freq_factor = {low}")
+    turns = rope.whole("original_max_position_embeddings", 8192) * base ** -(np.arange(0, turned, 2) / turned) / (2 * pi)
+    blend = np.clip((turns - low) / (high - low), 0.0, 1.0)  # full turns within the original context
+    return tuple(float(value) for value in 1 / ((1 - blend) / factor + blend))

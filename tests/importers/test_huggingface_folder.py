@@ -1,0 +1,81 @@
+"""Folders of config.json and safetensors files, written by hand: what does not fit is named."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from safetensors.numpy import save_file
+
+from accelsim.errors import ImportModelError
+from accelsim.importers.import_model import import_model
+
+CONFIG: dict[str, Any] = {
+    "model_type": "llama", "hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2, "num_key_value_heads": 1,
+    "intermediate_size": 12, "vocab_size": 10, "max_position_embeddings": 16,
+}  # fmt: skip
+BLOCK = {
+    "input_layernorm": (8,), "post_attention_layernorm": (8,), "self_attn.q_proj": (8, 8), "self_attn.k_proj": (4, 8),
+    "self_attn.v_proj": (4, 8), "self_attn.o_proj": (8, 8), "mlp.gate_proj": (12, 8), "mlp.up_proj": (12, 8), "mlp.down_proj": (8, 12),
+}  # fmt: skip
+SHAPES: dict[str, tuple[int, ...]] = {
+    "model.embed_tokens.weight": (10, 8), "model.norm.weight": (8,), "lm_head.weight": (10, 8),
+    **{f"model.layers.0.{name}.weight": shape for name, shape in BLOCK.items()},
+}  # fmt: skip
+
+
+def tensors() -> dict[str, np.ndarray]:
+    rng = np.random.default_rng(1)
+    return {name: rng.normal(size=shape).astype(np.float32) for name, shape in SHAPES.items()}
+
+
+def folder(path: Path, config: dict[str, Any], stored: dict[str, np.ndarray]) -> str:
+    (path / "config.json").write_text(json.dumps(config))
+    save_file(stored, path / "model.safetensors")
+    return str(path)
+
+
+def test_matrices_are_float_and_keep_their_values(tmp_path: Path) -> None:
+    stored = tensors()
+    trace = import_model(folder(tmp_path, CONFIG, stored), bind={"tokens": 3})
+    np.testing.assert_array_equal(trace.weights("blk.0.ffn_down").T, stored["model.layers.0.mlp.down_proj.weight"])
+    np.testing.assert_array_equal(trace.constant("output_norm", "gamma"), stored["model.norm.weight"])
+    projections, feed_forward, attention = 2 * 8 * 8 + 2 * 8 * 4, 3 * 8 * 12, 2 * 3 * 8
+    assert trace.macs == 3 * (projections + feed_forward + attention) + 8 * 10
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"model_type": "lama"}, r"field 'model_type' has value 'lama'; allowed: one of gemma, .*did you mean 'llama'"),
+        ({"quantization_config": {"quant_method": "gptq"}}, "field 'quantization_config' has value .*'gptq'.*; allowed: none"),
+        ({"attention_bias": True}, "field 'attention_bias' has value True; allowed: none"),
+        ({"hidden_size": "8"}, "field 'hidden_size' has value '8'; allowed: a whole number"),
+        ({"num_hidden_layers": 1 << 60}, "blocks is 1152921504606846976; allowed: 1 to 1024"),
+        ({"num_key_value_heads": 3}, "2 heads of queries share 3 of keys"),
+        ({"rope_scaling": {"rope_type": "yarn"}}, "allowed: rope_type default, linear or llama3"),
+        ({"rope_parameters": 4}, "field 'rope_parameters' has value 4; allowed: an object"),
+        ({"num_hidden_layers": 2}, r"9 missing \(blk.1.attn_norm.weight"),
+    ],
+)
+def test_a_field_without_a_meaning_is_named(change: dict[str, Any], message: str, tmp_path: Path) -> None:
+    with pytest.raises(ImportModelError, match=message):
+        import_model(folder(tmp_path, {**CONFIG, **change}, tensors()))
+
+
+@pytest.mark.parametrize(("content", "message"), [("[1]", "holds a list; allowed: an object"), ("{", "is not JSON")])
+def test_a_configuration_that_is_no_object_is_refused(content: str, message: str, tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text(content)
+    with pytest.raises(ImportModelError, match=message):
+        import_model(str(tmp_path))
+
+
+def test_a_folder_without_a_configuration_or_weights_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ImportModelError, match=r"config\.json: cannot be read: No such file"):
+        import_model(str(tmp_path))
+    (tmp_path / "config.json").write_text(json.dumps(CONFIG))
+    with pytest.raises(ImportModelError, match="holds no file named"):
+        import_model(str(tmp_path))
