@@ -66,6 +66,11 @@ class Accelerator(Record):
                 f"codebook.codeword_length = {self.codebook.codeword_length} must divide array.rows = {self.array.rows}"
                 " (the keys of an attention are records along the rows)"
             )
+        if self.array.accumulator_read == "deskew" and 0 < self.vector_unit.lanes < self.array.cols:
+            raise ValueError(
+                f"array.accumulator_read = deskew needs vector_unit.lanes of at least array.cols = {self.array.cols},"
+                f" is {self.vector_unit.lanes}: a row of sums cannot wait for lanes; allowed there: second_port, stall"
+            )
         self._check_sparse_tile()
         if self.placement.weights == "dram" and self.dram is None:
             raise ValueError("placement.weights = 'dram' needs `dram`")

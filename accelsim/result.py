@@ -265,7 +265,7 @@ RESOURCES: Mapping[str, tuple[str, ...]] = {
     "decoder": ("decode", "bank_conflict"),
     "weight buffer width": ("buffer_width",),
     "buffer capacity": ("buffer_full",),
-    "accumulators": ("accumulator",),
+    "accumulators": ("accumulator", "accumulator_read"),
     "activation buffer ports": ("port",),
     "vector unit": ("vector",),
     "control": ("issue", "dependency"),

@@ -105,6 +105,7 @@ IDEALS: tuple[Ideal, ...] = (
         lambda *_: (f"weight_buffer.capacity={HUGE_BYTES}", f"activation_buffer.capacity={HUGE_BYTES}"),
     ),
     Ideal("accumulators", "a second bank drains while the first one fills", lambda *_: ("array.accumulator_banks=2",)),
+    Ideal("accumulator read", "a second port drains while later rows are added up", lambda *_: ("array.accumulator_read=second_port",)),
     Ideal("shadow weights", "a second set loads while the first one waits", lambda *_: ("array.shadow_sets=2",)),
     Ideal("buffer ports", f"{MANY_PORTS} accesses per bank and cycle", lambda *_: (f"activation_buffer.ports={MANY_PORTS}",)),
 )

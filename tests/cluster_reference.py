@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from itertools import groupby
 from pathlib import Path
 
+from accelsim.kernels.compute_state import SECOND_PORT
 from accelsim.result import CATEGORIES
 from accelsim.validate.cluster import NEEDED, ClusterCase, read_case
 from accelsim.validate.cluster_machine import ClusterMachine, ClusterOutcome, chain_program, run_cluster
@@ -21,15 +22,17 @@ def rtl_programs(path: Path = CLUSTER_CSV) -> dict[str, ClusterCase]:
     return {name: read_case(tuple(group)) for name, group in groupby(rows, key=lambda row: row.cells["program"])}
 
 
-def twin_of(machine: ClusterMachine, rule: int, landings: tuple[int, ...], twin: type[NaiveMachine] = NaiveMachine) -> NaiveMachine:
+def twin_of(
+    machine: ClusterMachine, rule: int, landings: tuple[int, ...], twin: type[NaiveMachine] = NaiveMachine, read: int = SECOND_PORT
+) -> NaiveMachine:
     """The twin of a program, told when its transfers land."""
-    return twin(chain_program(machine, rule), Landings(dict(enumerate(landings)), {}))
+    return twin(chain_program(machine, rule, read), Landings(dict(enumerate(landings)), {}))
 
 
-def assert_equals_twin(machine: ClusterMachine, rule: int) -> ClusterOutcome:
+def assert_equals_twin(machine: ClusterMachine, rule: int, read: int = SECOND_PORT) -> ClusterOutcome:
     """Run a program in the model and in the twin, whose sums must be right; cycles by category are the same."""
-    outcome = run_cluster(machine, rule)
-    cycles, runs = twin_of(machine, rule, outcome.landings).simulate()
+    outcome = run_cluster(machine, rule, read)
+    cycles, runs = twin_of(machine, rule, outcome.landings, read=read).simulate()
     assert cycles == outcome.cycles
     assert [by_category(figures) for figures in outcome.runs] == runs
     return outcome

@@ -1,7 +1,9 @@
 """The accumulators' contents, cycle by cycle: sums that the array writes and the lanes read, as numbers.
 
-Column c of a row that is issued in cycle t is written at the end of cycle t + 1 + R + c; the lanes read `lanes` columns per cycle from the
-start of the row's drain on. A sum that was overwritten, or is read before it is whole, is another number than the one that is wanted.
+Column c of a row that is issued in cycle t is read, unless the row is of a first K-tile, and written at the end of cycle t + 1 + R + c; the
+lanes read `lanes` columns per cycle from the start of the row's drain on. A sum that was overwritten, or is read before it is whole, is
+another number than the one that is wanted. With one read port, a macro that the array and the lanes read in one cycle is an error; with
+deskew registers, so is a row that the lanes do not take in the cycle in which the registers hold it whole.
 """
 
 from __future__ import annotations
@@ -9,25 +11,36 @@ from __future__ import annotations
 from collections import defaultdict
 from dataclasses import dataclass, field
 
+SECOND_PORT, DESKEW, STALL = range(3)  # how sums leave the accumulators, as the field's choices are listed
+Place = tuple[int, int, int]  # bank, row, column
+
 
 class WrongSum(AssertionError):
     """The lanes read a sum that is not the product's."""
 
 
+class PortConflict(AssertionError):
+    """Array and lanes read one macro in one cycle, through one port."""
+
+
 @dataclass
 class NaiveAccumulators:
-    """Banks of rows x columns; `rows` of the array, `lanes` of the vector unit (0: a whole row at once)."""
+    """Banks of rows x columns; `rows` and `cols` of the array, `lanes` of the vector unit (0: a whole row at once)."""
 
     rows: int
+    cols: int
     lanes: int
-    held: dict[tuple[int, int, int], int] = field(default_factory=dict)  # (bank, row, column) -> sum
-    _writes: dict[int, list[tuple[tuple[int, int, int], int, bool]]] = field(default_factory=lambda: defaultdict(list))
-    _reads: dict[int, list[tuple[tuple[int, int, int], int]]] = field(default_factory=lambda: defaultdict(list))
+    read: int = SECOND_PORT
+    held: dict[Place, int] = field(default_factory=dict)  # in the banks
+    deskewed: dict[int, dict[Place, int]] = field(default_factory=lambda: defaultdict(dict))  # cycle -> whole rows at the registers' end
+    _writes: dict[int, list[tuple[Place, int, bool, int | None]]] = field(default_factory=lambda: defaultdict(list))
+    _reads: dict[int, list[tuple[Place, int]]] = field(default_factory=lambda: defaultdict(list))
 
-    def add(self, t: int, bank: int, row: int, partial_sums: list[int], first: bool) -> None:
-        """A row was issued in cycle t; the first K-tile's sums replace what stands there."""
+    def add(self, t: int, bank: int, row: int, partial_sums: list[int], first: bool, last: bool = False) -> None:
+        """A row was issued in cycle t; the first K-tile's sums replace what stands there, the last one's are the product's."""
+        out = t + 1 + self.rows + self.cols if last and self.read == DESKEW else None
         for column, value in enumerate(partial_sums):
-            self._writes[t + 1 + self.rows + column].append(((bank, row, column), value, first))
+            self._writes[t + 1 + self.rows + column].append(((bank, row, column), value, first, out))
 
     def take(self, start: int, bank: int, row: int, wanted: list[int]) -> None:
         """The drain of a row begins in cycle `start`, and wants these sums."""
@@ -36,8 +49,17 @@ class NaiveAccumulators:
 
     def clock(self, t: int) -> None:
         """Cycle t: what is read is what stood there before this cycle's writes."""
-        for place, value in self._reads.pop(t, []):
-            if self.held.get(place) != value:
-                raise WrongSum(f"cycle {t}: (bank, row, column) {place} holds {self.held.get(place)}, the drain wants {value}")
-        for place, value, first in self._writes.pop(t, []):
-            self.held[place] = value if first else self.held[place] + value
+        at_lanes = self.deskewed.pop(t, {}) if self.read == DESKEW else self.held
+        drained = self._reads.pop(t, [])
+        for place, value in drained:
+            if at_lanes.get(place) != value:
+                raise WrongSum(f"cycle {t}: (bank, row, column) {place} holds {at_lanes.get(place)}, the drain wants {value}")
+        macros = {(bank, column) for (bank, _, column), _ in drained}
+        for place, value, first, out in self._writes.pop(t, []):
+            if self.read == STALL and not first and (place[0], place[2]) in macros:
+                raise PortConflict(f"cycle {t}: array and lanes read (bank, row, column) {place}")
+            total = value if first else self.held[place] + value
+            if out is None:
+                self.held[place] = total
+            else:
+                self.deskewed[out][place] = total

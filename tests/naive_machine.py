@@ -16,9 +16,9 @@ from typing import Any
 import numpy as np
 
 from accelsim.program import Program
-from tests.naive_accumulators import NaiveAccumulators
+from tests.naive_accumulators import DESKEW, STALL
+from tests.naive_drains import NaiveDrains, Row, ceil_div
 
-Row = Mapping[str, int]
 DRAIN, ROW, LOAD = range(3)  # kinds of tasks, as the dtype's comment lists them
 FOREVER = 10**12
 
@@ -40,15 +40,13 @@ class Tile:
 
 
 @dataclass
-class NaiveMachine:
+class NaiveMachine(NaiveDrains):
     """Registers of the cluster; `cycle` advances all units by one clock."""
 
     program: Program
     landings: Landings
     t: int = 0
     done: dict[tuple[int, int], int] = field(default_factory=dict)  # (task, unit) -> cycle from which its result may be used
-    left_vector: dict[tuple[int, int], int] = field(default_factory=dict)  # (task, unit) -> cycle after the lanes were done with it
-    put_out: dict[tuple[int, int], int] = field(default_factory=dict)  # (task, unit) -> cycle from which the sums stand in the accumulators
 
     def __post_init__(self) -> None:
         p = self.program
@@ -70,15 +68,10 @@ class NaiveMachine:
         self.left: list[int | None] = [None] * self.machine["shadow_sets"]  # swap of the tile that was in the set before
         self.debt = 0
         self.freed = 0
-        # accumulators
-        self.sums = NaiveAccumulators(self.rows, self.machine["lanes"])
-        self.place: dict[tuple[int, int], tuple[int, int, list[int]]] = {}  # (task, unit) -> bank, row, whole sums
-        self.expected: dict[tuple[int, int], int] = {}  # drains on their way, in order -> cycle in which they should begin
-        self.reserved_for: tuple[int, int] | None = None  # newest drain that a row relies on which is issued into its accumulators
+        self.start_drains()
         # array
         self.run, self.tile, self.row, self.active = 0, 0, 0, False
         self.got_ports = self.tiles_done = 0
-        self.stripes: list[tuple[int, int, int]] = []  # (drain, first unit, rows) of the finished N-stripes, newest last
         self.drained_at = 0  # first cycle after the last issued row has left the array
         # codebook
         self.books_started = self.books_done = self.books_released = 0
@@ -87,25 +80,34 @@ class NaiveMachine:
 
     # -- what may be used
 
-    def usable(self, task: int, unit: int) -> bool:
+    def known_at(self, task: int, unit: int) -> int:
+        """Cycle from which a unit may be used, as far as it is known in this cycle."""
         if self.tasks[task]["kind"] == LOAD:
-            return self.landings.units.get((self.tasks[task]["ordinal"], unit), FOREVER) <= self.t
-        return self.done.get((task, unit), FOREVER) <= self.t
+            at = self.landings.units.get((self.tasks[task]["ordinal"], unit), FOREVER)
+            return at if at <= self.t else FOREVER
+        return self.done.get((task, unit), FOREVER)
+
+    def usable(self, task: int, unit: int) -> bool:
+        return self.known_at(task, unit) <= self.t
 
     def landed(self, transfer: int) -> bool:
         return self.landings.transfers.get(int(self.program.transfers.visible[transfer]), FOREVER) <= self.t
 
     def operands_usable(self, task: int, row: int) -> bool:
-        record = self.tasks[task]
+        return self.operands_at(task, row) <= self.t
+
+    def operands_at(self, task: int, row: int) -> int:
+        """Cycle from which a row of a vector task has its other operands, as far as it is known."""
+        record, at = self.tasks[task], 0
         for name in ("dep0", "dep1"):
             unit = record[f"{name}_base"] + record[f"{name}_step"] * row
             if name == "dep0" and record["dep_ox"]:  # a window: everything up to the end of its last line, as far as there are lines
                 last_line = record["dep_reach"] + record["dep_stride"] * (row // record["dep_ox"])
                 unit = record["dep0_base"] + min((last_line + 1) * record["dep_ix"], record["dep_rows"]) - 1
-            if record[name] >= 0 and unit >= 0 and not self.usable(record[name], unit):
-                return False
-        awaited = (record[name] for name in ("after0", "after1", "after2"))
-        return all(task < 0 or self.usable(task, self.tasks[task]["units"] - 1) for task in awaited)
+            if record[name] >= 0 and unit >= 0:
+                at = max(at, self.known_at(record[name], unit))
+        awaited = [record[name] for name in ("after0", "after1", "after2") if record[name] >= 0]
+        return max([at, *(self.known_at(task, self.tasks[task]["units"] - 1) for task in awaited)])
 
     # -- vector unit: one job at a time, the drain of the accumulators first
 
@@ -134,37 +136,10 @@ class NaiveMachine:
                     continue
             return
 
-    def drained_columns(self, task: int, unit: int) -> int:
-        """Columns that a unit of a drain holds: a whole tile's, or what the last stripe of a group of a grouped convolution has left."""
-        record = self.tasks[task]
-        stripe = unit // record["rows"]
-        while stripe * record["tile_cols"] >= record["width"]:  # the group before
-            stripe -= ceil_div(record["width"], record["tile_cols"])
-        return min(record["tile_cols"], record["width"] - stripe * record["tile_cols"])
-
-    def lane_cycles(self, task: int, width: int) -> int:
-        """Cycles of passes over `width` elements, stretched where accesses of the activation buffer take several cycles a pass."""
-        lanes, record = self.machine["lanes"], self.tasks[task]
-        if not lanes:
-            return 0
-        return record["passes"] * ceil_div(width, lanes) * max(1, ceil_div(record["accesses"], self.machine["port_accesses"]))
-
     def work(self, task: int, unit: int, cycles: int) -> None:
         self.vector_free = self.left_vector[task, unit] = self.t + cycles
         self.done[task, unit] = self.t + cycles + (self.tasks[task]["latency"] if self.machine["lanes"] else 0)
         self.vector_ports = self.tasks[task]["accesses"]
-
-    def delay_drains(self, lanes_free: int) -> None:
-        """All drains on their way begin later by as much as the next one does, if the lanes are free for it from `lanes_free` on."""
-        if self.expected:
-            late = max(0, lanes_free - next(iter(self.expected.values())))
-            self.expected = {drain: start + late for drain, start in self.expected.items()}
-
-    def reserved(self, end: int) -> bool:
-        """Whether a row function that ends in cycle `end` would delay a drain that somebody relies on."""
-        if self.reserved_for is None or self.reserved_for in self.left_vector:
-            return False
-        return end > self.put_out[self.drain_units[0]]
 
     # -- codebook: filled one codeword a cycle, as soon as its bytes and a free set are there
 
@@ -224,62 +199,44 @@ class NaiveMachine:
     def row_waits(self, run: Row) -> str:
         """Why the next row may not be issued: its accumulators first, then its operand; '' if it may."""
         kt = self.tile % run["kt_count"]
-        if kt == 0 and not self.accumulators_free():
-            return "accumulator"
+        if self.read == DESKEW:
+            wait = self.not_sure_to_be_taken(run) if kt == run["kt_count"] - 1 else ""
+        elif kt == 0:
+            wait = "" if self.accumulators_free() else self.accumulator_wait()
+        else:
+            wait = "accumulator_read" if self.read == STALL and not self.port_free() else ""
+        if wait:
+            return wait
         source = row_source(run, kt, self.row, self.rows)
         if source is None or self.source_ready(source) <= self.t:
             return ""
         return "dram_activation" if self.tasks[source[0]]["kind"] == LOAD else "vector"
 
-    def undrained(self) -> tuple[int, int] | None:
-        """(drain, unit) of the last stripe's sums where the next row of a first K-tile goes, if their drain has not begun.
-
-        Older stripes of the bank are not asked: the sums tell whether that is right.
-        """
-        banks = self.machine["accumulator_banks"]
-        if len(self.stripes) < banks:
-            return None
-        task, first, rows = self.stripes[-banks]
-        return None if self.row >= rows or (task, first + self.row) in self.left_vector else (task, first + self.row)
-
-    def accumulators_free(self) -> bool:
-        """Whether the drain of what the next row overwrites begins by cycle t + 1 + R, in which column 0 is written."""
-        target = self.undrained()
-        if target is None:
-            return True
-        on_their_way = list(self.expected)
-        ahead = {task for task, _ in on_their_way[: on_their_way.index(target) + 1]}
-        if not all(self.operands_usable(task, self.tasks[task]["rows"] - 1) for task in ahead):
-            return False
-        if self.machine["accumulator_rule"] == 0:
-            return self.expected[target] <= self.t + 1 + self.rows
-        row_a_cycle = all(self.lane_cycles(task, self.tasks[task]["tile_cols"]) <= 1 for task in ahead)
-        nothing_waits = self.put_out[on_their_way[0]] > self.t and self.vector_free <= self.t + 1
-        issued = self.put_out[target] - 1 - self.rows - self.cols
-        return row_a_cycle and nothing_waits and self.t >= issued + self.cols
-
     def source_ready(self, source: tuple[int, int] | None) -> int:
         """Cycle from which a row's operand may be used, as far as it is known in this cycle."""
         if source is None:
             return 0
-        task, unit = source
-        if self.tasks[task]["kind"] == LOAD:
-            at = self.landings.units.get((self.tasks[task]["ordinal"], unit), FOREVER)
-            return at if at <= self.t else FOREVER
-        return self.done.get((task, unit), FOREVER)
+        return self.known_at(*source)
 
     def issue(self, run: Row) -> None:
         self.got_ports = 0
         kt, stripe = self.tile % run["kt_count"], run["nt0"] + self.tile // run["kt_count"]
         first = stripe * run["out_rows"] + run["m0"]
-        if kt == 0:
-            self.reserved_for = self.undrained() or self.reserved_for
+        self.reserve(kt)
         bank, stripe_sums = len(self.stripes) % self.machine["accumulator_banks"], [self.partial_sums(tile) for tile in range(kt + 1)]
-        self.sums.add(self.t, bank, self.row, stripe_sums[kt], first=kt == 0)
+        self.sums.add(self.t, bank, self.row, stripe_sums[kt], first=kt == 0, last=kt == run["kt_count"] - 1)
         if kt == run["kt_count"] - 1:
             unit = run["out_task"], first + self.row
-            self.put_out[unit] = self.t + 1 + self.rows + self.cols
-            self.expect(*unit)
+            out = self.t + 1 + self.rows + self.cols
+            if self.read == DESKEW:
+                self.reserved_for = unit
+            if self.read == STALL and kt > 0:
+                self.unfinished.append((*unit, out))
+            else:
+                self.put_out[unit] = out
+                self.expect(*unit)
+            if self.row + 1 == run["m"]:
+                self.hand_over()
             self.place[unit] = bank, self.row, [sum(column) for column in zip(*stripe_sums, strict=True)]
         self.row += 1
         if self.row < run["m"]:
@@ -290,14 +247,6 @@ class NaiveMachine:
         self.tile += 1
         if kt == run["kt_count"] - 1:
             self.stripes.append((run["out_task"], first, run["m"]))
-
-    def expect(self, task: int, unit: int) -> None:
-        """The drain begins when the row is out and the lanes are done with the drains before it."""
-        free = self.vector_free
-        if self.expected:
-            (before, last), start = list(self.expected.items())[-1]
-            free = start + self.lane_cycles(before, self.drained_columns(before, last))
-        self.expected[task, unit] = max(self.put_out[task, unit], free)
 
     def partial_sums(self, kt: int) -> list[int]:
         """Any numbers that differ: what K-tile kt of this stripe adds to the row."""
@@ -444,7 +393,3 @@ def row_source(run: Row, kt: int, row: int, rows: int) -> tuple[int, int] | None
 
 def records(array: np.ndarray[Any, Any]) -> list[Row]:
     return [dict(zip(array.dtype.names or (), (int(value) for value in item), strict=True)) for item in array.tolist()]
-
-
-def ceil_div(a: int, b: int) -> int:
-    return -(-a // b)

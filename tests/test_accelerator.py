@@ -73,3 +73,10 @@ def _written(folder: Path, text: str) -> Path:
     path = folder / "chip.yaml"
     path.write_text(text)
     return path
+
+
+def test_deskew_registers_need_lanes_for_a_whole_row() -> None:
+    for lanes in (32, 64, 0):
+        load_accelerator("edge-32x32", ["array.accumulator_read=deskew", f"vector_unit.lanes={lanes}"])
+    with pytest.raises(ConfigError, match=r"deskew needs vector_unit.lanes of at least array.cols = 32, is 16: .*second_port, stall"):
+        load_accelerator("edge-32x32", ["array.accumulator_read=deskew", "vector_unit.lanes=16"])

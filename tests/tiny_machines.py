@@ -153,7 +153,7 @@ nets = st.one_of(chains(), encoders())
 @st.composite
 def accelerators(draw: st.DrawFn, dram: bool = True) -> Accelerator:
     """Small machines over every choice of control, buffers, ports, banks, vector unit and memory."""
-    rows, cols = draw(st.sampled_from([4, 8])), draw(st.sampled_from([4, 8]))
+    rows, cols, lanes = draw(st.sampled_from([4, 8])), draw(st.sampled_from([4, 8])), draw(st.sampled_from([0, 1, 4, 16]))
     memories: list[Mapping[str, Any]] = [
         {"device": "ideal"},
         {"device": "ideal", "latency": "35 ns", "bandwidth": "1 GB/s"},
@@ -170,6 +170,7 @@ def accelerators(draw: st.DrawFn, dram: bool = True) -> Accelerator:
             "max_m": draw(st.sampled_from([3, 8, 32])),
             "accumulator_banks": draw(st.sampled_from([1, 2])),
             "accumulator_rule": draw(st.sampled_from(["predicted", "simple"])),
+            "accumulator_read": draw(st.sampled_from(["second_port", "stall", "deskew"] if lanes in (0, 16) else ["second_port", "stall"])),
             "shadow_sets": draw(st.sampled_from([1, 2])),
         },
         codebook={
@@ -188,7 +189,7 @@ def accelerators(draw: st.DrawFn, dram: bool = True) -> Accelerator:
             "width_bits": draw(st.sampled_from([16, 32])),
             "loader_bits": draw(st.sampled_from([8, 16])),
         },
-        vector_unit={"lanes": draw(st.sampled_from([0, 1, 4, 16])), "latency": draw(st.sampled_from([0, 1, 5]))},
+        vector_unit={"lanes": lanes, "latency": draw(st.sampled_from([0, 1, 5]))},
         dma={
             "transfer": draw(st.sampled_from([32, 64, 256])),
             "max_transfers": draw(st.sampled_from([1, 2, 4])),

@@ -168,6 +168,7 @@ def _program(target: Target, low: Lowering, networks: Sequence[PlacedNetwork], b
         "codebook_latency": target.codebook.latency,
         "codebook_sets": target.codebook.sets,
         "accumulator_banks": target.array.accumulator_banks,
+        "accumulator_read": compute_state.ACCUMULATOR_READS.index(target.array.accumulator_read),
         "accumulator_rule": compute_state.ACCUMULATOR_RULES.index(target.array.accumulator_rule),
         "issue_overhead": control.issue_overhead_cycles,
         "chained": int(control.runs == "chained"),

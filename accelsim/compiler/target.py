@@ -30,6 +30,7 @@ class TargetArray:
     max_m: int
     accumulator_banks: int
     accumulator_rule: Literal["predicted", "simple"]
+    accumulator_read: Literal["second_port", "deskew", "stall"]
     shadow_sets: int
     dense_cols: int
     rows_per_cycle: int

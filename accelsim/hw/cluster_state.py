@@ -41,13 +41,14 @@ class ClusterState:
         self._loaded = np.zeros(max(1, program.loads), np.int64)
         self._avail = np.zeros(program.units, np.int64)
         self._due = np.zeros(program.units, np.int64)
+        self._held = np.zeros((2, program.units), np.int64)
         self._fin = np.full(program.units, NEVER, np.int64)
         self.results = np.zeros((program.runs.size, len(compute_state.RUN_RESULTS)), np.int64)
         transfers = program.transfers
         self._arrays = (
             program.machine, program.runs, program.tasks, program.drains, program.row_tasks, program.cb_runs, program.cb_words,
             program.group_cost, self._land, transfers.visible, transfers.end, transfers.need, self._loaded, self._avail, self._due,
-            self._fin, self.results,
+            self._held, self._fin, self.results,
         )  # fmt: skip
         self._awaited = (_awaited(program, program.drains), _awaited(program, program.row_tasks))
         self.done_cycle: int | None = None

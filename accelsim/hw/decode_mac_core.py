@@ -61,6 +61,11 @@ class ArraySpec(Record):
         description="when the next sums may replace those that are not drained yet: predicted: as the start of the drain is known; "
         "simple: as it has begun, or is sure to begin when the row comes out",
     )
+    accumulator_read: Literal["second_port", "deskew", "stall"] = Field(
+        default="second_port",
+        description="how sums reach the vector unit: second_port: each macro has one more read port; deskew: from the adders, through "
+        "registers (needs lanes for a whole row); stall: through the only read port, once the stripe is added up",
+    )
     shadow_sets: Annotated[Literal[1, 2], unit("weight sets")] = Field(
         default=1, description="2: a tile loads while the one before still waits in the other set"
     )
@@ -287,7 +292,8 @@ def _one_run(geometry: CoreGeometry, m: int, k: int, n: int, supply: WordSupply)
     compute.advance(
         state, machine, run, task, np.zeros(1, np.int64), nothing, nothing, nothing, np.zeros(0, np.uint8),
         arrivals, np.arange(words), -(-np.arange(1, words + 1) * geometry.word_bits // 8), np.zeros(words, np.int64),
-        nothing, units, units.copy(), units.copy(), results, compute_state.NEVER, compute_state.NEVER, compute_state.NEVER, 1,
+        nothing, units, units.copy(), np.zeros((2, units.size), np.int64), units.copy(), results,
+        compute_state.NEVER, compute_state.NEVER, compute_state.NEVER, 1,
     )  # fmt: skip
     out = dict(zip(compute_state.RUN_RESULTS, results[0].tolist(), strict=True))
     return CoreCounters(

@@ -6,7 +6,7 @@ cycle from its start on, so nothing is lost if the drain of the sums before star
 predicted: drains go first and in order, so the start of each is known when its row is issued; it is kept beside the accumulators. A row
     function that takes the lanes, or an operand that comes late, moves the starts of all drains on their way by one common shift.
 simple: the drain has begun; or it takes a cycle per row, no drain waits, the lanes are not held, and the row was issued at least C
-    cycles ago, so that its drain starts as its last column arrives.
+    cycles ago, so that its drain starts as its last column arrives. Where drains wait for a read port (`stall`), only the first counts.
 
 Under both rules a row that relies on a drain that has not begun reserves the lanes: until then, a row function starts only if it ends
 before the next row comes out. A drain whose operands are not all there has no known start.
@@ -14,7 +14,7 @@ before the next row comes out. A drain whose operands are not all there has no k
 
 from __future__ import annotations
 
-from accelsim.kernels.compute_state import NEVER, PREDICTED
+from accelsim.kernels.compute_state import NEVER, PREDICTED, STALL
 from accelsim.kernels.dependencies import drained_columns, lane_cycles, operands_ready_at
 from accelsim.kernels.kernel import inlined_kernel
 
@@ -32,7 +32,7 @@ def _begun(s, ordinal, unit):
 
 
 @inlined_kernel
-def _previous(s, machine):
+def previous_stripe(s, machine):
     """(drain task, first unit, rows) of the stripe whose sums are in the bank of the array's stripe; task -1: none are.
 
     Older stripes of the bank do not matter: they are drained before this one's first row, which the new stripe's first row waits for.
@@ -47,7 +47,7 @@ def _previous(s, machine):
 @inlined_kernel
 def reuse_at(s, machine, tasks, drains, avail, due, fin, loaded, row):
     """(cycle from which row `row` of a first K-tile may be issued as for its accumulators, cycle in which that may change)."""
-    before, base, count = _previous(s, machine)
+    before, base, count = previous_stripe(s, machine)
     if before < 0 or row >= count or _begun(s, tasks[before].ordinal, base + row):
         return 0, NEVER
     single = True
@@ -61,6 +61,8 @@ def reuse_at(s, machine, tasks, drains, avail, due, fin, loaded, row):
     unit = tasks[before].offset + base + row
     if machine.accumulator_rule == PREDICTED:
         return due[unit] + s.due_shift - 1 - machine.rows, NEVER
+    if machine.accumulator_read == STALL:
+        return max(s.cycle + 1, due[unit] + s.due_shift), NEVER
     next_out = avail[tasks[drains[s.d_task]].offset + s.d_unit]
     if not single or next_out <= s.cycle:
         return NEVER, NEVER
@@ -72,18 +74,19 @@ def reuse_at(s, machine, tasks, drains, avail, due, fin, loaded, row):
 @inlined_kernel
 def promise(s, machine, tasks, row):
     """Reserve the lanes for the drain that row `row` of a first K-tile relies on as it is issued."""
-    before, base, count = _previous(s, machine)
+    before, base, count = previous_stripe(s, machine)
     if before >= 0 and row < count and not _begun(s, tasks[before].ordinal, base + row):
         s.promised_ordinal = tasks[before].ordinal
         s.promised = base + row + 1
 
 
 @inlined_kernel
-def lanes_promised(s, tasks, drains, avail, end):
+def lanes_promised(s, tasks, drains, avail, held, end):
     """Whether work of the lanes until `end` would delay a drain that they are reserved for."""
     if s.promised_ordinal < s.d_task or (s.promised_ordinal == s.d_task and s.promised <= s.d_unit):
         return False
-    return end > avail[tasks[drains[s.d_task]].offset + s.d_unit]
+    unit = tasks[drains[s.d_task]].offset + s.d_unit
+    return end > max(avail[unit], held[0, unit])
 
 
 @inlined_kernel

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+from accelsim.kernels.accumulator_read import hand_over, port_free_at, postponed_reuse_at, postpones, promise_port, taken_at
 from accelsim.kernels.accumulator_reuse import predict_drain, promise, reuse_at
 from accelsim.kernels.compute_state import (
     ACCUMULATOR,
+    ACCUMULATOR_READ,
     ASK_LOADER,
     BUSY,
     DECODE,
     DEPENDENCY,
+    DESKEW,
     DRAM_ACTIVATION,
     FILL_DRAIN,
     ISSUED,
     LOAD,
     NEVER,
     PORT,
+    STALL,
     VECTOR,
 )
 from accelsim.kernels.dependencies import ready_at, row_source
@@ -22,16 +26,26 @@ from accelsim.kernels.kernel import inlined_kernel
 
 
 @inlined_kernel
-def _row_gate(s, machine, runs, tasks, drains, avail, due, fin, loaded, kt, row):
+def _row_gate(s, machine, runs, tasks, drains, avail, due, held, fin, loaded, kt, row):
     """(cycle from which row `row` of the array's next tile may be issued, category of the wait, cycle in which that may change).
 
     A row waits for its accumulators first, then for its operand.
     """
     run = runs[s.a_run]
-    if kt == 0:
+    free, why, look = 0, ACCUMULATOR, NEVER
+    if machine.accumulator_read == DESKEW:
+        if kt == run.kt_count - 1:
+            free, why = taken_at(s, machine, run, tasks, fin, loaded, s.a_nt * run.out_rows + run.m0 + row)
+    elif machine.accumulator_read == STALL:
+        if kt == 0:
+            free, why, look = postponed_reuse_at(s, machine, tasks, drains, avail, due, held, fin, loaded, row)
+        else:
+            free, look = port_free_at(s, machine, tasks, drains, avail, due, fin, loaded)
+            why = ACCUMULATOR_READ
+    elif kt == 0:
         free, look = reuse_at(s, machine, tasks, drains, avail, due, fin, loaded, row)
-        if free > s.cycle:
-            return free, ACCUMULATOR, look
+    if free > s.cycle:
+        return free, why, look
     if run.in_task < 0:
         return 0, DEPENDENCY, NEVER
     task, unit = row_source(run, kt, row, machine.rows)
@@ -66,22 +80,29 @@ def close_run(s, runs, results, end):
 
 
 @inlined_kernel
-def _issue(s, machine, runs, tasks, avail, due, results):
+def _issue(s, machine, runs, tasks, avail, due, held, results):
     """Issue one row in this cycle and book what follows from it."""
     run = runs[s.a_run]
     s.count[BUSY] += 1
     s.cp_rows += 1
     s.row_got = 0
-    if s.a_kt == 0:
+    if s.a_kt == 0 and machine.accumulator_read != DESKEW:
         promise(s, machine, tasks, s.a_row)
+    elif machine.accumulator_read == STALL:
+        promise_port(s, machine, tasks)
     if s.a_kt == run.kt_count - 1:
         task = tasks[run.out_task]
         unit = s.a_nt * run.out_rows + run.m0 + s.a_row
         out = s.cycle + 1 + machine.rows + machine.cols
         avail[task.offset + unit] = out
-        due[task.offset + unit] = predict_drain(s, machine, task, unit, out)
-        s.issued_ordinal = task.ordinal
-        s.issued = unit + 1
+        if not postpones(machine, run):
+            due[task.offset + unit] = predict_drain(s, machine, task, unit, out)
+            s.issued_ordinal = task.ordinal
+            s.issued = unit + 1
+        elif s.a_row == run.m - 1:
+            hand_over(s, machine, run, task, unit - s.a_row, avail, due, held)
+        if machine.accumulator_read == DESKEW:
+            s.promised_ordinal, s.promised = task.ordinal, unit + 1
     s.a_row += 1
     if s.a_row < run.m:
         return
@@ -101,7 +122,7 @@ def _issue(s, machine, runs, tasks, avail, due, results):
 
 
 @inlined_kernel
-def step_array(s, machine, runs, tasks, drains, avail, due, fin, loaded, results):
+def step_array(s, machine, runs, tasks, drains, avail, due, held, fin, loaded, results):
     """Issue a row, swap a tile in, or say why not.
 
     Returns (state changed, ISSUED or ASK_LOADER or the category of the wait, wake, accesses left).
@@ -122,7 +143,7 @@ def step_array(s, machine, runs, tasks, drains, avail, due, fin, loaded, results
         at = s.tpl0 + 1 + machine.codebook_latency
         if t < at:
             return False, DECODE, at, left
-    ready, why, look = _row_gate(s, machine, runs, tasks, drains, avail, due, fin, loaded, s.a_kt, s.a_row)
+    ready, why, look = _row_gate(s, machine, runs, tasks, drains, avail, due, held, fin, loaded, s.a_kt, s.a_row)
     if ready > t:
         if ready >= NEVER and why == DRAM_ACTIVATION:
             s.starved = min(s.starved, t)
@@ -140,11 +161,13 @@ def step_array(s, machine, runs, tasks, drains, avail, due, fin, loaded, results
         s.loaded_tiles -= 1
         s.tpl0 = s.tpl1
         s.l_debt = 0
-    _issue(s, machine, runs, tasks, avail, due, results)
+    _issue(s, machine, runs, tasks, avail, due, held, results)
     extra = machine.rows_per_cycle - 1
-    while extra > 0 and s.active == 1 and _row_gate(s, machine, runs, tasks, drains, avail, due, fin, loaded, s.a_kt, s.a_row)[0] <= t:
+    while (
+        extra > 0 and s.active == 1 and _row_gate(s, machine, runs, tasks, drains, avail, due, held, fin, loaded, s.a_kt, s.a_row)[0] <= t
+    ):
         s.count[BUSY] -= 1  # the cycle is booked once, however many rows it takes
-        _issue(s, machine, runs, tasks, avail, due, results)
+        _issue(s, machine, runs, tasks, avail, due, held, results)
         extra -= 1
     return True, ISSUED, NEVER, left
 
@@ -158,7 +181,7 @@ def steady_rows(s, machine, runs, tasks, fin, loaded):
     run = runs[s.a_run]
     if s.active == 0 or s.a_kt == run.kt_count - 1 or run.row_accesses > machine.port_accesses:
         return 0
-    if s.a_kt == 0:
+    if s.a_kt == 0 or machine.accumulator_read == STALL:
         before, end = s.p1_task, s.p1_base + s.p1_rows - 1
         if machine.accumulator_banks > 1:
             before, end = s.p2_task, s.p2_base + s.p2_rows - 1

@@ -6,7 +6,7 @@ outside (a transfer that landed, a tensor that was loaded) is an array that only
 
 A call advances `state` to `until` (exclusive), or stops after the first cycle that somebody outside waits for. What one
 call does is the same as what any split of it into several calls does; the state is one record, so a caller may copy it,
-look ahead, and come back. The large arrays `avail`, `due` and `fin` are written in time order and read only up to the
+look ahead, and come back. The large arrays `avail`, `due`, `held` and `fin` are written in time order and read only up to the
 progress that the state records, so a look-ahead needs no copy of them.
 
 Disputable assumptions: rows are issued one per cycle and a bubble travels with the wave; the drain of the accumulators
@@ -41,7 +41,7 @@ from accelsim.kernels.vector_step import step_vector
 @borrowing_kernel
 def advance(
     state, machines, runs, tasks, drains, row_tasks, cb_runs, cb_words, group_cost, land, visible, chunk_end, chunk_need,
-    loaded, avail, due, fin, results, until, stop_freed, stop_tiles, lookahead,
+    loaded, avail, due, held, fin, results, until, stop_freed, stop_tiles, lookahead,
 ):  # fmt: skip
     """Run the cluster up to cycle `until` or to the first thing that somebody waits for; return why it stopped.
 
@@ -56,6 +56,8 @@ def advance(
     loaded : int64 (loads,): units of each load task that are known
     avail, due, fin : int64 (units,): cycle in which a unit left the array, for which the start of its drain was predicted (less the
         state's due_shift), and in which its vector work was done
+    held : int64 (2, units): cycle before which the bank's read port is not free for the drain of a unit, and cycles by which that
+        postpones its start
     results : int64 (runs, len(RUN_RESULTS))
     lookahead : 1: return BLOCKED where nothing more can happen; 2: and after the first cycle that asked for what has not landed; 0:
         book the wait up to `until`
@@ -71,13 +73,13 @@ def advance(
     last = runs.size - 1
     while s.cycle < until:
         t = s.cycle
-        v_acted, v_wake = step_vector(s, machine, tasks, drains, row_tasks, avail, due, fin, land, visible, loaded)
+        v_acted, v_wake = step_vector(s, machine, tasks, drains, row_tasks, avail, due, held, fin, land, visible, loaded)
         if s.a_run == last and s.d_task == drains.size and s.r_task == row_tasks.size and t >= max(s.last_fin, s.a_end):
             s.finish = t
             close_run(s, runs, results, t)
             return DONE
         c_acted, c_wake = step_codebook(s, machine, runs, cb_runs, cb_words, land, visible, chunk_end)
-        a_acted, why, a_wake, left = step_array(s, machine, runs, tasks, drains, avail, due, fin, loaded, results)
+        a_acted, why, a_wake, left = step_array(s, machine, runs, tasks, drains, avail, due, held, fin, loaded, results)
         l_acted, l_why, l_wake, tally = step_loader(
             s, machine, runs, tasks, fin, loaded, group_cost, land, visible, chunk_end, chunk_need, results, left
         )

@@ -21,6 +21,7 @@ CATEGORIES = (
     "swap",
     "buffer_full",
     "accumulator",
+    "accumulator_read",
     "port",
     "vector",
     "dram_activation",
@@ -38,6 +39,7 @@ CATEGORIES = (
     SWAP,
     BUFFER_FULL,
     ACCUMULATOR,
+    ACCUMULATOR_READ,
     PORT,
     VECTOR,
     DRAM_ACTIVATION,
@@ -59,6 +61,10 @@ NOTHING, HELD_BY_WAVE, SHORT_OF_BITS = range(3)
 ACCUMULATOR_RULES = ("predicted", "simple")
 PREDICTED, SIMPLE = range(len(ACCUMULATOR_RULES))
 
+# How sums leave the accumulators (see `accumulator_read`).
+ACCUMULATOR_READS = ("second_port", "deskew", "stall")
+SECOND_PORT, DESKEW, STALL = range(len(ACCUMULATOR_READS))
+
 # What a task is: the drain of a GEMM, a row function of the vector unit, a tensor that the DMA brings.
 DRAIN, ROW, LOAD = range(3)
 
@@ -79,6 +85,7 @@ MACHINE = np.dtype(
             "shadow_sets",
             "rows_per_cycle",  # 1; more for an array that is imagined ideal
             "accumulator_rule",  # PREDICTED or SIMPLE: when a row of accumulators may be used again
+            "accumulator_read",  # SECOND_PORT, DESKEW or STALL: how sums leave the accumulators
         )
     ]
 )

@@ -42,7 +42,7 @@ CARRY = ("task", "unit", "done")  # task and unit that the lanes work on, and wh
 @borrowing_kernel
 def sample_cycles(
     state, machines, runs, tasks, drains, row_tasks, cb_runs, cb_words, group_cost, land, visible, chunk_end, chunk_need,
-    loaded, avail, due, fin, results, until, before, carry, samples,
+    loaded, avail, due, held, fin, results, until, before, carry, samples,
 ):  # fmt: skip
     """Step the cluster cycle by cycle up to `until`, to the end of the program, or until `samples` is full; return the rows written.
 
@@ -65,7 +65,7 @@ def sample_cycles(
             before[category] = s.count[category]
         reason = advance(
             state, machines, runs, tasks, drains, row_tasks, cb_runs, cb_words, group_cost, land, visible, chunk_end, chunk_need,
-            loaded, avail, due, fin, results, t + 1, NEVER, NEVER, 0,
+            loaded, avail, due, held, fin, results, t + 1, NEVER, NEVER, 0,
         )  # fmt: skip
         if reason == DONE:
             carry[2] = 1

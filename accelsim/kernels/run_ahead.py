@@ -33,7 +33,7 @@ def write_down(s, promises, need, gate, room, opened):
 @borrowing_kernel
 def run_ahead(
     state, machines, runs, tasks, drains, row_tasks, cb_runs, cb_words, group_cost, land, visible, chunk_end, chunk_need,
-    loaded, avail, due, fin, results, gate, saved, promises, room, opened, known, until, stretch, until_told,
+    loaded, avail, due, held, fin, results, gate, saved, promises, room, opened, known, until, stretch, until_told,
 ):  # fmt: skip
     """Run the cluster up to cycle `until`, or to where it needs to know more; return why it stopped.
 
@@ -69,7 +69,7 @@ def run_ahead(
             s.starved = NEVER
         reason = advance(
             state, machines, runs, tasks, drains, row_tasks, cb_runs, cb_words, group_cost, land, visible, chunk_end, chunk_need,
-            loaded, avail, due, fin, results, end, stop_freed, stop_tiles, lookahead,
+            loaded, avail, due, held, fin, results, end, stop_freed, stop_tiles, lookahead,
         )  # fmt: skip
         if not sure and s.starved < NEVER:
             question = s.starved

@@ -28,7 +28,7 @@ def _work(s, machine, tasks, index, unit, cycles, fin):
 
 
 @inlined_kernel
-def step_vector(s, machine, tasks, drains, row_tasks, avail, due, fin, land, visible, loaded):
+def step_vector(s, machine, tasks, drains, row_tasks, avail, due, held, fin, land, visible, loaded):
     """Start what the vector unit can start in this cycle; return (acted, next cycle that could change that)."""
     t = s.cycle
     acted = False
@@ -41,7 +41,8 @@ def step_vector(s, machine, tasks, drains, row_tasks, avail, due, fin, land, vis
         if drain_issued(s):
             index = drains[s.d_task]
             task = tasks[index]
-            at = max(avail[task.offset + s.d_unit], operands_ready_at(index, s.d_unit % task.rows, tasks, s, fin, loaded))
+            unit = task.offset + s.d_unit
+            at = max(max(avail[unit], held[0, unit]), operands_ready_at(index, s.d_unit % task.rows, tasks, s, fin, loaded))
             if at <= t:
                 delay_predictions(s, tasks, drains, due, t)
                 _work(s, machine, tasks, index, s.d_unit, lane_cycles(machine, task, drained_columns(task, s.d_unit)), fin)
@@ -62,7 +63,7 @@ def step_vector(s, machine, tasks, drains, row_tasks, avail, due, fin, land, vis
                     s.starved = min(s.starved, t)
             if at <= t:
                 cycles = lane_cycles(machine, task, task.width)
-                if lanes_promised(s, tasks, drains, avail, t + cycles):
+                if lanes_promised(s, tasks, drains, avail, held, t + cycles):
                     at = NEVER  # until the next drain begins
                 else:
                     delay_predictions(s, tasks, drains, due, t + cycles)

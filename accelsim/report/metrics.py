@@ -27,6 +27,7 @@ CATEGORY_MEANING: Mapping[str, str] = {
     "swap": "waits behind the swap wave",
     "buffer_full": "waits for a buffer slot",
     "accumulator": "waits for accumulators to drain",
+    "accumulator_read": "waits for the accumulators' read port",
     "port": "waits for an activation buffer port",
     "vector": "waits for the vector unit",
     "dram_activation": "waits for activations from memory",

@@ -59,6 +59,7 @@ class ClusterReplay:
         self._loaded = np.zeros(max(1, program.loads), np.int64)
         self._avail = np.zeros(program.units, np.int64)
         self._due = np.zeros(program.units, np.int64)
+        self._held = np.zeros((2, program.units), np.int64)
         self.finished = np.full(program.units, NEVER, np.int64)
         self._results = np.zeros((program.runs.size, len(compute_state.RUN_RESULTS)), np.int64)
         self._before = np.zeros(len(compute_state.CATEGORIES), np.int64)
@@ -117,6 +118,6 @@ class ClusterReplay:
             sample_cycles(
                 self._state, program.machine, program.runs, program.tasks, program.drains, program.row_tasks, program.cb_runs,
                 program.cb_words, program.group_cost, self._land, transfers.visible, transfers.end, transfers.need, self._loaded,
-                self._avail, self._due, self.finished, self._results, self._next_input(), self._before, self._carry, buffer,
+                self._avail, self._due, self._held, self.finished, self._results, self._next_input(), self._before, self._carry, buffer,
             )
         )  # fmt: skip

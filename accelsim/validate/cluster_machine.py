@@ -108,15 +108,15 @@ class ClusterOutcome:
     landings: tuple[int, ...]
 
 
-def run_cluster(machine: ClusterMachine, accumulator_rule: int) -> ClusterOutcome:
-    """Run the program under an accumulator rule, PREDICTED or SIMPLE of `compute_state`.
+def run_cluster(machine: ClusterMachine, accumulator_rule: int, accumulator_read: int = compute_state.SECOND_PORT) -> ClusterOutcome:
+    """Run the program under an accumulator rule, PREDICTED or SIMPLE of `compute_state`, and one of its ACCUMULATOR_READS.
 
     Raises
     ------
     DeadlockError
         Transfers do not fit their ring.
     """
-    return run_alone(chain_program(machine, accumulator_rule), machine.supply)
+    return run_alone(chain_program(machine, accumulator_rule, accumulator_read), machine.supply)
 
 
 def run_alone(program: Program, supply: Supply | None) -> ClusterOutcome:
@@ -171,7 +171,7 @@ class _ScheduledMemory:
         return f"{len(self.landings)} transfers scheduled"
 
 
-def chain_program(machine: ClusterMachine, accumulator_rule: int) -> Program:
+def chain_program(machine: ClusterMachine, accumulator_rule: int, accumulator_read: int = compute_state.SECOND_PORT) -> Program:
     """The program that the machine runs."""
     core = machine.runs[0].geometry
     fields = dict.fromkeys(("codebook_latency", "codebook_sets", "chained", "port_accesses", "rows_per_cycle"), 1) | {
@@ -181,6 +181,7 @@ def chain_program(machine: ClusterMachine, accumulator_rule: int) -> Program:
         "accumulator_banks": machine.accumulator_banks,
         "shadow_sets": core.shadow_sets,
         "accumulator_rule": accumulator_rule,
+        "accumulator_read": accumulator_read,
     }
     pieces = machine.pieces()
     bases = np.cumsum([0, *(run.stream_bytes for run in machine.runs)]).tolist()

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from accelsim.accelerator import Accelerator
 from accelsim.compiler.compile import compile_trace
 from accelsim.errors import CompileError
+from accelsim.kernels.compute_state import STALL
 from accelsim.result import CATEGORIES
 from accelsim.trace.trace import Trace
 from tests.engine.machines import machines
@@ -70,7 +71,8 @@ def test_frames_and_batches_equal_the_twin(accelerator: Accelerator, trace: Trac
 
 
 @pytest.mark.parametrize(
-    "field", ["codebook_latency", "accumulator_banks", "accumulator_rule", "chained", "lanes", "port_accesses", "shadow_sets"]
+    "field",
+    ["codebook_latency", "accumulator_banks", "accumulator_rule", "accumulator_read", "chained", "lanes", "port_accesses", "shadow_sets"],
 )
 def test_a_machine_that_differs_in_one_number_differs_from_the_twin(field: str) -> None:
     """The twin is not blind: told another machine than the one that ran, it finds other cycles."""
@@ -80,7 +82,7 @@ def test_a_machine_that_differs_in_one_number_differs_from_the_twin(field: str) 
     )  # fmt: skip
     program = compile_trace(accelerator, tiny_encoder(9, 8, 2, 8, "int8"))
     outcome, landings = run_recorded(accelerator, program)
-    program.machine[field] += -1 if field == "chained" else 1
+    program.machine[field] += {"chained": -1, "accumulator_read": STALL}.get(field, 1)
     cycles, runs = NaiveMachine(program, landings).simulate()
     ours = [{name: count for name, count in zip(CATEGORIES, row, strict=False) if count} for row in outcome.run_results.tolist()]
     assert (cycles, runs) != (outcome.cycles - outcome.tail_cycles, ours)

@@ -117,7 +117,8 @@ LEFT_OUT = {
 IDEAL_CHANGES: dict[str, tuple[Any, ...]] = {
     "name": ("other", "third"), "description": ("other", "third"), "clock": ("900 MHz", "2 GHz"),
     "array.rows": (8, 16), "array.cols": (8, 16), "array.max_m": (5, 16), "array.accumulator_banks": (2,), "array.shadow_sets": (2,),
-    "array.accumulator_rule": ("simple",), "array.psum_bits": (24, 40), "array.rows_per_cycle": (2, 3),
+    "array.accumulator_rule": ("simple",), "array.accumulator_read": ("stall", "deskew"),
+    "array.psum_bits": (24, 40), "array.rows_per_cycle": (2, 3),
     "codebook.store": ("rom",), "codebook.circuit": ("latches", "sram"), "codebook.ports": (2, 4), "codebook.banks": (2, 4),
     "codebook.sets": (1,), "codebook.latency": (2, 3), "codebook.codewords": (32, 8), "codebook.index_field": ("padded",),
     "codebook.codeword_length": (4, 1),

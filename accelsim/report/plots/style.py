@@ -39,6 +39,7 @@ CATEGORY_PAINT: Mapping[str, Paint] = {
     "buffer_width": Paint("#CC79A7"),
     "buffer_full": Paint("#E4B5CF", "----"),
     "accumulator": Paint("#F2DDE9", "...."),
+    "accumulator_read": Paint("#F2DDE9", "xxxx"),
     "port": Paint("#E69F00"),
     "vector": Paint("#F0E442"),
     "issue": Paint("#B0B0B0", "...."),

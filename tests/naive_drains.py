@@ -1,0 +1,176 @@
+"""The drains of the machine's twin: when each should begin, and which rows of the array may be issued because of that.
+
+Written from the specification of the cluster, rules for accumulators that are used again and for sums that leave by a port of their own,
+by the adders or by the only port. Nothing here finds a start by a formula where asking every column and every drain will do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from tests.naive_accumulators import DESKEW, STALL, NaiveAccumulators
+
+Row = Mapping[str, int]
+Unit = tuple[int, int]  # task, unit of it
+
+
+class NaiveDrains:
+    """The part of `NaiveMachine` that knows accumulators and lanes; the machine has the clock and the array's place."""
+
+    machine: Row
+    tasks: list[Row]
+    drain_units: list[Unit]
+    t: int
+    rows: int
+    cols: int
+    row: int
+    vector_free: int
+
+    def operands_at(self, task: int, row: int) -> int:
+        """Cycle from which a row of a vector task has its other operands, as far as it is known."""
+        raise NotImplementedError
+
+    def start_drains(self) -> None:
+        """Accumulators without sums, and no drain on its way."""
+        self.read = self.machine["accumulator_read"]
+        self.sums = NaiveAccumulators(self.rows, self.cols, self.machine["lanes"], self.read)
+        self.place: dict[tuple[int, int], tuple[int, int, list[int]]] = {}  # (task, unit) -> bank, row, whole sums
+        self.expected: dict[tuple[int, int], int] = {}  # drains on their way, in order -> cycle in which they should begin
+        self.unfinished: list[tuple[int, int, int]] = []  # (task, unit, cycle from which it is whole) of a stripe that reads the only port
+        self.postponed: dict[tuple[int, int], int] = {}  # (task, unit) -> cycles by which the port postpones its drain
+        self.reserved_for: tuple[int, int] | None = None  # newest drain that a row relies on which is issued into its accumulators
+        self.stripes: list[tuple[int, int, int]] = []  # (drain, first unit, rows) of the finished N-stripes, newest last
+        self.left_vector: dict[Unit, int] = {}  # cycle after the lanes were done with it
+        self.put_out: dict[Unit, int] = {}  # cycle from which a drain may read the sums
+
+    def drained_columns(self, task: int, unit: int) -> int:
+        """Columns that a unit of a drain holds: a whole tile's, or what the last stripe of a group of a grouped convolution has left."""
+        record = self.tasks[task]
+        stripe = unit // record["rows"]
+        while stripe * record["tile_cols"] >= record["width"]:  # the group before
+            stripe -= ceil_div(record["width"], record["tile_cols"])
+        return min(record["tile_cols"], record["width"] - stripe * record["tile_cols"])
+
+    def lane_cycles(self, task: int, width: int) -> int:
+        """Cycles of passes over `width` elements, stretched where accesses of the activation buffer take several cycles a pass."""
+        lanes, record = self.machine["lanes"], self.tasks[task]
+        if not lanes:
+            return 0
+        return record["passes"] * ceil_div(width, lanes) * max(1, ceil_div(record["accesses"], self.machine["port_accesses"]))
+
+    def not_sure_to_be_taken(self, run: Row) -> str:
+        """Why the lanes might not take the next row in the cycle in which the registers at the adders hold it whole; '' if they will."""
+        out = self.t + 1 + self.rows + self.cols
+        if self.operands_at(run["out_task"], (run["m0"] + self.row) % self.tasks[run["out_task"]]["rows"]) > out:
+            return "vector"
+        return "accumulator_read" if self.lanes_free() > out else ""
+
+    def port_free(self) -> bool:
+        """Whether no drain of the bank's stripe before is in the way of a row that reads it from cycle t + 1 + R on."""
+        banks = self.machine["accumulator_banks"]
+        if len(self.stripes) < banks:
+            return True
+        task, first, rows = self.stripes[-banks]
+        last = task, first + rows - 1
+        if last in self.left_vector:
+            return True
+        return self.starts_known(last) and self.machine["accumulator_rule"] == 0 and self.expected[last] < self.t + 1 + self.rows
+
+    def accumulator_wait(self) -> str:
+        """The read port's wait, if without it the next row could be issued in this cycle."""
+        target = self.undrained()
+        if self.read != STALL or target is None or not self.starts_known(target):
+            return "accumulator"
+        simple = self.machine["accumulator_rule"] == 1
+        free = max(self.t + 1, self.expected[target]) if simple else self.expected[target] - 1 - self.rows
+        return "accumulator_read" if free - self.postponed.get(target, 0) <= self.t else "accumulator"
+
+    def undrained(self) -> tuple[int, int] | None:
+        """(drain, unit) of the last stripe's sums where the next row of a first K-tile goes, if their drain has not begun.
+
+        Older stripes of the bank are not asked: the sums tell whether that is right.
+        """
+        banks = self.machine["accumulator_banks"]
+        if len(self.stripes) < banks:
+            return None
+        task, first, rows = self.stripes[-banks]
+        return None if self.row >= rows or (task, first + self.row) in self.left_vector else (task, first + self.row)
+
+    def accumulators_free(self) -> bool:
+        """Whether the drain of what the next row overwrites begins by cycle t + 1 + R, in which column 0 is written."""
+        target = self.undrained()
+        if target is None:
+            return True
+        if not self.starts_known(target):
+            return False
+        if self.machine["accumulator_rule"] == 0:
+            return self.expected[target] <= self.t + 1 + self.rows
+        if self.read == STALL:
+            return False
+        on_their_way = list(self.expected)
+        ahead = self.drains_up_to(target)
+        row_a_cycle = all(self.lane_cycles(task, self.tasks[task]["tile_cols"]) <= 1 for task in ahead)
+        nothing_waits = self.put_out[on_their_way[0]] > self.t and self.vector_free <= self.t + 1
+        issued = self.put_out[target] - 1 - self.rows - self.cols
+        return row_a_cycle and nothing_waits and self.t >= issued + self.cols
+
+    def drains_up_to(self, target: tuple[int, int]) -> set[int]:
+        """Tasks of the drains on their way up to a unit."""
+        on_their_way = list(self.expected)
+        return {task for task, _ in on_their_way[: on_their_way.index(target) + 1]}
+
+    def starts_known(self, target: tuple[int, int]) -> bool:
+        """Whether no drain up to that of `target` may have to wait for operands."""
+        return all(self.operands_at(task, self.tasks[task]["rows"] - 1) <= self.t for task in self.drains_up_to(target))
+
+    def expect(self, task: int, unit: int) -> None:
+        """The drain begins when the row is out and the lanes are done with the drains before it."""
+        self.expected[task, unit] = max(self.put_out[task, unit], self.lanes_free())
+
+    def lanes_free(self) -> int:
+        """Cycle in which the lanes are done with what they do and with the drains on their way."""
+        if not self.expected:
+            return self.vector_free
+        (before, last), start = list(self.expected.items())[-1]
+        return start + self.lane_cycles(before, self.drained_columns(before, last))
+
+    def hand_over(self) -> None:
+        """The stripe that reads the only port is issued: a drain that began earlier would read a column in the cycle of the last row."""
+        rows, self.unfinished = self.unfinished, []
+        without_port = self.lanes_free()
+        for task, unit, out in rows:
+            columns, lanes = self.drained_columns(task, unit), self.machine["lanes"]
+            too_early = max(self.t + 1 + self.rows + column - (column // lanes if lanes else 0) for column in range(columns))
+            self.put_out[task, unit] = max(out, too_early + 1)
+            without_port = max(out, without_port)
+            self.expect(task, unit)
+            self.postponed[task, unit] = self.expected[task, unit] - without_port
+            without_port += self.lane_cycles(task, columns)
+
+    def reserve(self, kt: int) -> None:
+        """The row that is issued relies on the drain that it overwrites, or on all that would read the bank's only port with it."""
+        banks = self.machine["accumulator_banks"]
+        if self.read == DESKEW:
+            return
+        if kt == 0:
+            self.reserved_for = self.undrained() or self.reserved_for
+        elif self.read == STALL and len(self.stripes) >= banks:
+            task, first, rows = self.stripes[-banks]
+            if (task, first + rows - 1) not in self.left_vector:
+                self.reserved_for = task, first + rows - 1
+
+    def delay_drains(self, lanes_free: int) -> None:
+        """All drains on their way begin later by as much as the next one does, if the lanes are free for it from `lanes_free` on."""
+        if self.expected:
+            late = max(0, lanes_free - next(iter(self.expected.values())))
+            self.expected = {drain: start + late for drain, start in self.expected.items()}
+
+    def reserved(self, end: int) -> bool:
+        """Whether a row function that ends in cycle `end` would delay a drain that somebody relies on."""
+        if self.reserved_for is None or self.reserved_for in self.left_vector:
+            return False
+        return end > self.put_out[self.drain_units[0]]
+
+
+def ceil_div(a: int, b: int) -> int:
+    return -(-a // b)
