@@ -1,8 +1,9 @@
 """Action counts of a run: MACs, array cycles, SRAM words, lookups, signs, vector operations, bits over each memory; by layer.
 
-Disputable assumptions: what a Result does not hold is bounded, not guessed to a point. An accumulator's read may be missing on a
-first K-tile; rows that are trimmed, or taken from line buffers, read fewer activation words; a vector pass reads none to two
-operands. Codewords are counted at the chip's length, padded groups and re-read stripes included.
+Disputable assumptions: what a Result does not hold is bounded, not guessed to a point. An accumulator is read once per column and
+busy cycle: a first K-tile reads none, the drain of its stripe as many (none through deskew registers, low). Rows that are trimmed, or taken
+from line buffers, read fewer activation words; a vector pass reads none to two operands. Codewords are counted at the chip's length,
+padded groups and re-read stripes included.
 """
 
 from __future__ import annotations
@@ -36,6 +37,8 @@ SKEW_IDLE = Action("PE array", "idle", "skew_idle_cycle")
 ACCUMULATE = Action("accumulators", "psums", "accumulate")
 ACCUMULATOR_READ = Action("accumulators", "psums", "accumulator_read")
 ACCUMULATOR_WRITE = Action("accumulators", "psums", "accumulator_write")
+DESKEW_CYCLE = Action("accumulators", "psums", "deskew_cycle")
+DESKEW_IDLE = Action("accumulators", "idle", "deskew_idle_cycle")
 ROW_READ = Action("activation buffer", "activations", "activation_read")
 LOADER_READ = Action("activation buffer", "activations as weights", "activation_read")
 VECTOR_READ = Action("activation buffer", "vector operands", "activation_read")
@@ -124,6 +127,8 @@ def _array_counts(layer: LayerResult, accelerator: Accelerator, share: float, cy
         ACCUMULATE: psums,
         ACCUMULATOR_WRITE: psums,
     }
+    if array.accumulator_read == "deskew":
+        counts |= {DESKEW_CYCLE: busy, DESKEW_IDLE: max(0, cycles - busy)}
     ranges = {ACCUMULATOR_READ: Span(psums, 0.0, psums), ROW_READ: Span(words, 0.5 * words, words)} if busy else {}
     return {**_exact(counts), **ranges}
 

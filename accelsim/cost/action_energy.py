@@ -34,6 +34,7 @@ def action_energies(accelerator: Accelerator, technology: Technology) -> Mapping
         "mac": _cited(table.mac_pj.span, table.mac_pj),
         **_clocked("pe", 8 + array.psum_bits, 8 * (1 + array.shadow_sets), technology),
         **_clocked("skew", gate_counts.skew_register_bits(array.rows, array.cols), 0, technology),
+        **_clocked("deskew", gate_counts.deskew_register_bits(array.cols, array.psum_bits), 0, technology),
         "shadow_write": _shadow_write(accelerator, technology),
         "accumulate": _cited(table.psum_add_pj.span, table.psum_add_pj),
         **_sram("accumulator", psums, technology),
@@ -151,7 +152,7 @@ def _sram(name: str, macro: Macro, technology: Technology, switch: Span = ZERO) 
     point = macro.point(memory)
     cheaper = sram_point(memory.grid_node_nm, memory.device, "1rw", macro.size_bytes, macro.word_bits)
     factor = memory.energy_factor
-    what = f"CACTI 7 at {memory.grid_node_nm} nm, {macro.size_bytes} B, {macro.word_bits} bits, {macro.ports.upper()}, {memory.device}"
+    what = f"CACTI 7 at {memory.grid_node_nm} nm, {macro.size_bytes} B, {macro.word_bits} bits, {macro.ports_label}, {memory.device}"
     what += "".join(f" ({note})" for note in point.notes)
     out = {}
     for access, pj, least in (("read", point.read_pj, cheaper.read_pj), ("write", point.write_pj, cheaper.write_pj)):

@@ -8,7 +8,7 @@ in GE (`accelsim validate area` lists every row). Blocks that were never synthes
 from __future__ import annotations
 
 from collections.abc import Mapping
-from math import gcd, log2
+from math import ceil, gcd, log2
 
 from accelsim.cost.span import Span
 
@@ -127,6 +127,38 @@ def sign_decoder_xor(lanes: int) -> float:
 def accumulator_adders(cols: int, psum_bits: int) -> float:
     """One adder per column, behind the accumulator's memory, and the choice of what it adds to."""
     return cols * (adder(psum_bits) + ACCUMULATOR_SELECT * psum_bits)
+
+
+def deskew_register_bits(cols: int, psum_bits: int) -> int:
+    """Triangle of psum registers behind the adders: column c waits for C - 1 - c cycles."""
+    return psum_bits * cols * (cols - 1) // 2
+
+
+def deskew_registers(cols: int, psum_bits: int) -> float:
+    """The registers of `deskew_register_bits`, of the same flops as the skew registers."""
+    return FLOP * deskew_register_bits(cols, psum_bits)
+
+
+def drain_start_bits(rows: int, cols: int, slots: int, row_cycles: int) -> tuple[int, int]:
+    """(slots, bits of each) of the table of drain starts: a cycle within what the drains of all slots may take, and whether it is to come.
+
+    Parameters
+    ----------
+    slots : accumulator rows of all banks
+    row_cycles : cycles for which a row occupies the lanes
+    """
+    horizon = slots * row_cycles + rows + cols + 1
+    return slots, ceil(log2(horizon)) + 1
+
+
+def drain_start_table(slots: int, bits: int) -> Span:
+    """Starts of the drains on their way, written and read at one slot per cycle; and what computes and compares a start. Estimate.
+
+    Nominal: latches with a read multiplexer, two adders and a comparator of that width with their registers; high: flops.
+    """
+    arithmetic = (3 * 7.63 + 3 * FLOP_ENABLE) * bits
+    nominal, high = (register_file(slots * bits, 1, cell) + arithmetic for cell in (LATCH, FLOP_ENABLE))
+    return Span(nominal, 0.5 * nominal, high)
 
 
 def control(rows: int, cols: int, max_m: int, sign_lanes: int, raw_lanes: int) -> float:

@@ -59,6 +59,7 @@ def logic_components(accelerator: Accelerator, technology: Technology) -> tuple[
             SYNTHESIS,
             psum_note,
         ),
+        *_drain_parts(accelerator, technology),
         _unpacker(accelerator, technology),
         logic(
             "sign decoder",
@@ -93,6 +94,20 @@ def logic_components(accelerator: Accelerator, technology: Technology) -> tuple[
             ("memory controller and PHY are not counted",),
         ),
     )
+
+
+def _drain_parts(accelerator: Accelerator, technology: Technology) -> tuple[AreaComponent, ...]:
+    """Deskew registers behind the adders, or the table of starts by which accumulators are used again."""
+    array, vector = accelerator.array, accelerator.vector_unit
+    if array.accumulator_read == "deskew":
+        gates = _fitted("skew", gate_counts.deskew_registers(array.cols, array.psum_bits))
+        return (logic("deskew registers", "accumulators", gates, technology, SYNTHESIS),)
+    if array.accumulator_rule != "predicted":
+        return ()
+    row_cycles = vector.passes.requantize * -(-array.cols // vector.lanes) if vector.lanes else 1
+    slots, bits = gate_counts.drain_start_bits(array.rows, array.cols, array.max_m * array.accumulator_banks, row_cycles)
+    note = (f"{slots} accumulator rows, {bits} bits each: a start within {1 << (bits - 1)} cycles and whether it is still to come",)
+    return (logic("drain start table", "accumulators", gate_counts.drain_start_table(slots, bits), technology, ESTIMATE, note),)
 
 
 def _masks(accelerator: Accelerator, technology: Technology) -> tuple[AreaComponent, ...]:

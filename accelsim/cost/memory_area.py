@@ -6,12 +6,14 @@ Disputable assumptions: nominal is the circuit of `sram_macros`; the ranges hold
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from accelsim.accelerator import Accelerator
 from accelsim.cost.codebook_area import codebook_components
 from accelsim.cost.components import AreaComponent
 from accelsim.cost.span import Span
 from accelsim.cost.sram_grid import AREA_DEVICE
-from accelsim.cost.sram_macros import SMALL_BYTES, Macro, accumulator_macro, activation_macro, buffer_macro, weight_macro
+from accelsim.cost.sram_macros import Macro, accumulator_macro, activation_macro, buffer_macro, weight_macro
 from accelsim.cost.technology import Technology
 
 Sized = tuple[AreaComponent, float | None]  # and the cycle time of its macro, ns (None: not a macro of the grid)
@@ -22,10 +24,13 @@ def memory_components(accelerator: Accelerator, technology: Technology) -> tuple
     weights, activations, columns = weight_macro(accelerator), activation_macro(accelerator), accumulator_macro(accelerator)
     ports = accelerator.activation_buffer.ports
     activation_notes: tuple[str, ...] = ("the DMA's own port is an idle bank's; high: a second port in every bank",)
-    extra = max(0, ports - 2)
-    if extra:
+    if activations.extra_ports:
         activation_notes += (f"{ports} ports a bank: the grid has 2, each further one adds the area of one port, extrapolated",)
+    column_notes: tuple[str, ...] = ("one macro per column; low: shared 256-bit words",)
+    if columns.extra_ports:
+        column_notes += ("a second read port for the drain: 2R1W, the area of one port more, extrapolated",)
     shared = buffer_macro(columns.count * columns.size_bytes, accelerator.array.accumulator_banks, 256, "1rw")
+    shared = replace(shared, extra_ports=columns.extra_ports)
     return (
         _buffer(
             "accumulator memory",
@@ -33,7 +38,7 @@ def memory_components(accelerator: Accelerator, technology: Technology) -> tuple
             columns,
             technology,
             low=shared,
-            notes=("one macro per column; low: shared 256-bit words",),
+            notes=column_notes,
         ),
         *((part, None) for part in codebook_components(accelerator.codebook, technology)),
         _buffer(
@@ -49,8 +54,7 @@ def memory_components(accelerator: Accelerator, technology: Technology) -> tuple
             "buffers",
             activations,
             technology,
-            high=Macro(activations.count, activations.size_bytes, activations.word_bits, "1r1w"),
-            extra_ports=extra,
+            high=replace(activations, ports="1r1w"),
             notes=activation_notes,
         ),
     )
@@ -63,23 +67,16 @@ def _buffer(
     technology: Technology,
     low: Macro | None = None,
     high: Macro | None = None,
-    extra_ports: int = 0,
     notes: tuple[str, ...] = (),
 ) -> Sized:
     """An SRAM from the grid; `low` and `high` are cheaper and dearer ways to build it."""
     memory = technology.memory
     area = macro.area_um2(memory)
-    if extra_ports:
-        one = Macro(macro.count, macro.size_bytes, macro.word_bits, "1rw").area_um2(memory)
-        area = Span(
-            area.nominal + extra_ports * one.nominal, area.low + 0.5 * extra_ports * one.low, area.high + 2 * extra_ports * one.high
-        )
     floor = area.low if low is None else min(area.low, low.area_um2(memory).low)
     ceiling = area.high if high is None else max(area.high, high.area_um2(memory).high)
     point = macro.point(memory)
-    small = macro.size_bytes < SMALL_BYTES or area.nominal > point.area_um2 * memory.area_factor.value * macro.count * 1.001
-    correction = (f"CACTI corrected for small sizes: {memory.small_sram_um2_per_bit.citation}",) if small and not extra_ports else ()
-    what = f"{macro.count} x {macro.size_bytes} B, words of {macro.word_bits} bits, {macro.ports.upper()}, area as of device {AREA_DEVICE}"
+    correction = (f"CACTI corrected for small sizes: {memory.small_sram_um2_per_bit.citation}",) if macro.is_corrected(memory) else ()
+    what = f"{macro.count} x {macro.size_bytes} B, words of {macro.word_bits} bits, {macro.ports_label}, area as of device {AREA_DEVICE}"
     return (
         AreaComponent(
             name,

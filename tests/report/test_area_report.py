@@ -66,10 +66,31 @@ def test_the_gates_of_edge_32x32_are_those_worked_by_hand() -> None:
 
 def test_the_accumulators_hold_max_m_psums_a_column_and_bank() -> None:
     # 32 columns x 256 psums of 32 bits = 32 KiB; CACTI, 1 KiB, 32 bits, 1R1W, 45 nm lop: 8067.42 um2 against 3757.47 um2 for 1RW;
-    # the correction asks for 0.55 um2 a bit of a one-port SRAM: 0.55*8192*(8067.42/3757.47) = 9673.8 um2.
-    assert area("accumulator memory") == pytest.approx(32 * 9673.8, rel=1e-3)
+    # the correction asks for 0.55 um2 a bit of a one-port SRAM: 0.55*8192*(8067.42/3757.47) = 9673.8 um2, and 4505.6 um2 for one more port.
+    assert area("accumulator memory") == pytest.approx(32 * (9673.8 + 4505.6), rel=1e-3)
+    for way in ("deskew", "stall"):
+        assert area("accumulator memory", f"array.accumulator_read={way}") == pytest.approx(32 * 9673.8, rel=1e-3)
     assert area("accumulator memory", "array.accumulator_banks=2") == pytest.approx(2 * area("accumulator memory"))
     assert any("FakeRAM45" in note for note in report().component("accumulator memory").notes)
+    assert any("2R1W" in note for note in report().component("accumulator memory").notes)
+
+
+def test_deskew_registers_hold_a_triangle_of_psums() -> None:
+    # Column c of 32 waits 31 - c cycles: 31 + 30 + ... + 0 = 496 psums of 32 bits, flops of 5.67 GE.
+    assert gates("deskew registers", "array.accumulator_read=deskew") == pytest.approx(5.67 * 496 * 32)
+    for way in ("second_port", "stall"):
+        assert "deskew registers" not in {part.name for part in report(f"array.accumulator_read={way}").components}
+
+
+def test_the_predicted_rule_keeps_a_start_for_each_accumulator_row() -> None:
+    # 256 rows, a cycle of the lanes each, and 65 cycles from issue to the sums: 321 cycles, 9 bits, and one for a start to come.
+    # Latches of 3.25 GE with a read multiplexer of 2.15; two adders and a comparator of 7.63, three registers of 8.0 GE a bit.
+    assert gates("drain start table") == pytest.approx(2560 * (3.25 + 2.15) + 10 * 3 * (7.63 + 8.0))
+    # Two banks of 256 rows that take 8 cycles each on 4 lanes: 4161 cycles, 13 bits and one.
+    slow = ("array.accumulator_banks=2", "vector_unit.lanes=4")
+    assert gates("drain start table", *slow) == pytest.approx(512 * 14 * (3.25 + 2.15) + 14 * 3 * (7.63 + 8.0))
+    for override in ("array.accumulator_rule=simple", "array.accumulator_read=deskew"):
+        assert "drain start table" not in {part.name for part in report(override).components}
 
 
 @pytest.mark.parametrize(
