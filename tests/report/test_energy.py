@@ -120,6 +120,25 @@ def test_energies_of_actions_are_those_worked_by_hand() -> None:
     assert energies["dram_bit"].pj == Span(12.0, 8.0, 20.0)
 
 
+def test_the_drains_read_port_costs_as_much_as_the_second_port_and_deskew_registers_their_clock() -> None:
+    # 1 KiB, 32-bit words, CACTI 7, 45 nm lop: read 0.583393 pJ as 1R1W, 0.496592 as 1RW; leakage 0.11942 and 0.0996897 mW.
+    ports = action_energies(chip("array.accumulator_read=stall"), NANGATE45)["accumulator_read"].pj
+    assert ports.nominal == pytest.approx(0.583393)
+    assert action_energies(chip(), NANGATE45)["accumulator_read"].pj.nominal == pytest.approx(2 * 0.583393 - 0.496592)
+    leakage = {
+        way: next(
+            line for line in report(f"array.accumulator_read={way}").lines if (line.component, line.kind) == ("accumulators", "leakage")
+        )
+        for way in ("second_port", "deskew")
+    }
+    ratio = leakage["second_port"].pj_each.nominal / leakage["deskew"].pj_each.nominal
+    assert ratio == pytest.approx((2 * 0.11942 - 0.0996897) / 0.11942)
+    # 31 + 30 + ... + 0 psums of 32 bits take a value in each of 300 busy cycles, and in 350 others 0.15 of that.
+    registers = sum(line.energy_pj.nominal for line in report("array.accumulator_read=deskew").lines if line.action.startswith("deskew"))
+    assert registers == pytest.approx(496 * 32 * 0.004 * (300 + 350 * 0.15))
+    assert not [line for line in report().lines if line.action.startswith("deskew")]
+
+
 def test_lines_add_up_by_component_by_operand_and_by_layer() -> None:
     energy = report()
     total = energy.energy_pj().nominal
