@@ -26,7 +26,11 @@ class NaiveCore:
     AXIS: int
     MAXM: int
     b: int = 8
-    sets: int = 1  # of shadow registers: an option of the machine that the specification of the core names, not part of its RTL
+    # Options of the machine, not part of the core's RTL:
+    sets: int = 1  # of shadow registers
+    g: int = 0  # rows of the reduction that share a scale; 0: a scale per column, outside
+    SB: int = 0  # bits of a group's scale
+    taps: int = 1  # places of a column where sums of groups are scaled: the foot, or every R / taps rows
 
     @property
     def index_bits(self) -> int:
@@ -65,6 +69,25 @@ class NaiveCore:
             return last_record // (self.C // self.D)
         return (last_record // self.C) * self.D + self.D - 1
 
+    def spans(self, K: int) -> list[tuple[int, int]]:
+        """(first row, rows) of the K-tiles: as many rows as fit, but a row belongs to the tile before only if its scale can be applied."""
+        found: list[list[int]] = []
+        for row in range(K):
+            fits = bool(found) and len(found[-1]) < self.R
+            if fits and self.g and row % self.g == 0:  # a new group may share the tile if taps stand at every group's end, and it is whole
+                place = len(found[-1])
+                fits = self.taps > 1 and self.g % (self.R // self.taps) == 0 and place + self.g <= self.R
+            if fits:
+                found[-1].append(row)
+            else:
+                found.append([row])
+        return [(rows[0], len(rows)) for rows in found]
+
+    def scale_pops(self, first: int, rows: int) -> int:
+        """Pops of the scales of the groups that begin in a tile, for all its columns."""
+        begun = sum(row % self.g == 0 for row in range(first, first + rows)) if self.g else 0
+        return ceil_div(begun * self.C * self.SB, self.pop_bits)
+
 
 def ceil_div(a: int, b: int) -> int:
     return -(-a // b)
@@ -75,19 +98,21 @@ def available_from(word: int, wb_num: int, wb_den: int, wb_lat: int) -> int:
     return 0 if wb_num == 0 else wb_lat + word * wb_den // wb_num
 
 
-def groups_per_tile(core: NaiveCore, K: int, N: int) -> list[int]:
-    """Groups of each tile of the stream: N-tiles outside, K-tiles inside, rows trimmed, columns not."""
-    return [core.groups(min(core.R, K - top)) for _ in range(0, N, core.C) for top in range(0, K, core.R)]
+def pops_per_tile(core: NaiveCore, K: int, N: int) -> list[tuple[int, int]]:
+    """(pops of scales, groups) of each tile of the stream: N-tiles outside, K-tiles inside, rows trimmed, columns not."""
+    spans = core.spans(K)
+    return [(core.scale_pops(first, rows), core.groups(rows)) for _ in range(0, N, core.C) for first, rows in spans]
 
 
 def simulate_run(core: NaiveCore, M: int, K: int, N: int, wb_num: int, wb_den: int, wb_lat: int) -> dict[str, int]:
     """One run of M <= MAXM rows over the whole stream, one clock cycle at a time."""
-    tiles = groups_per_tile(core, K, N)
+    tiles = pops_per_tile(core, K, N)
     n, W, B = core.pop_bits, core.W, core.buffer_bits
-    words = ceil_div(sum(tiles) * n, W)
+    words = ceil_div(sum(sum(pops) for pops in tiles) * n, W)
+    drain = core.R + core.C + (core.taps > 1)
 
     held_bits = pushed_words = 0
-    tile = group = 0  # the next group to pop
+    tile = group = scale = 0  # the next group to pop; pops of scales ahead of it
     last_pops: list[int] = []  # when the last group of each tile that waits in a shadow set was popped, oldest first
     swapped = 0  # tiles that were swapped in
     last_swap: int | None = None
@@ -106,14 +131,15 @@ def simulate_run(core: NaiveCore, M: int, K: int, N: int, wb_num: int, wb_den: i
             left[swapped % core.sets] = last_swap = t
             swapped += 1
 
-        if swapped == len(tiles) and last_swap is not None and t >= last_swap + M + core.R + core.C:
+        if swapped == len(tiles) and last_swap is not None and t >= last_swap + M + drain:
             break  # the first cycle that is no longer busy
 
         if tile < len(tiles):
             push = pushed_words < words and t >= available_from(pushed_words, wb_num, wb_den, wb_lat) and held_bits <= B - W
             vacated = left[tile % core.sets]
             shadow_is_free = tile - swapped < core.sets and (vacated is None or t >= vacated + 1)
-            behind_wave = vacated is None or t >= vacated + core.last_row(group) + core.C - 2
+            ahead = scale < tiles[tile][0]  # into registers of their own, which no wave passes
+            behind_wave = ahead or vacated is None or t >= vacated + core.last_row(group) + core.C - 2
             pop = shadow_is_free and behind_wave and held_bits >= n
             if shadow_is_free and not behind_wave:
                 ld_haz += 1
@@ -124,9 +150,12 @@ def simulate_run(core: NaiveCore, M: int, K: int, N: int, wb_num: int, wb_den: i
                 pushed_words += 1
             if pop:
                 held_bits -= n
-                group += 1
-                if group == tiles[tile]:
-                    tile, group = tile + 1, 0
+                if ahead:
+                    scale += 1
+                else:
+                    group += 1
+                if group == tiles[tile][1]:
+                    tile, group, scale = tile + 1, 0, 0
                     last_pops.append(t)
         t += 1
 
@@ -153,9 +182,12 @@ def simulate_core(
     wb_lat: int = 0,
     b: int = 8,
     sets: int = 1,
+    g: int = 0,
+    SB: int = 0,
+    taps: int = 1,
 ) -> dict[str, int]:
     """Cycles and counters of Y[M,N] = A[M,K] x Wt[K,N], summed over the runs that the depth of the accumulators asks for."""
-    core = NaiveCore(R, C, D, KCB, P, W, DECODE, SIGN, AXIS, MAXM, b, sets)
+    core = NaiveCore(R, C, D, KCB, P, W, DECODE, SIGN, AXIS, MAXM, b, sets, g, SB, taps)
     total = dict.fromkeys(COUNTERS, 0)
     for start in range(0, M, MAXM):
         run = simulate_run(core, min(MAXM, M - start), K, N, wb_num, wb_den, wb_lat)

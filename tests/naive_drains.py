@@ -21,7 +21,7 @@ class NaiveDrains:
     tasks: list[Row]
     drain_units: list[Unit]
     t: int
-    rows: int
+    foot: int
     cols: int
     row: int
     vector_free: int
@@ -33,7 +33,7 @@ class NaiveDrains:
     def start_drains(self) -> None:
         """Accumulators without sums, and no drain on its way."""
         self.read = self.machine["accumulator_read"]
-        self.sums = NaiveAccumulators(self.rows, self.cols, self.machine["lanes"], self.read)
+        self.sums = NaiveAccumulators(self.foot, self.cols, self.machine["lanes"], self.read)
         self.place: dict[tuple[int, int], tuple[int, int, list[int]]] = {}  # (task, unit) -> bank, row, whole sums
         self.expected: dict[tuple[int, int], int] = {}  # drains on their way, in order -> cycle in which they should begin
         self.unfinished: list[tuple[int, int, int]] = []  # (task, unit, cycle from which it is whole) of a stripe that reads the only port
@@ -60,7 +60,7 @@ class NaiveDrains:
 
     def not_sure_to_be_taken(self, run: Row) -> str:
         """Why the lanes might not take the next row in the cycle in which the registers at the adders hold it whole; '' if they will."""
-        out = self.t + 1 + self.rows + self.cols
+        out = self.t + 1 + self.foot + self.cols
         if self.operands_at(run["out_task"], (run["m0"] + self.row) % self.tasks[run["out_task"]]["rows"]) > out:
             return "vector"
         return "accumulator_read" if self.lanes_free() > out else ""
@@ -74,7 +74,7 @@ class NaiveDrains:
         last = task, first + rows - 1
         if last in self.left_vector:
             return True
-        return self.starts_known(last) and self.machine["accumulator_rule"] == 0 and self.expected[last] < self.t + 1 + self.rows
+        return self.starts_known(last) and self.machine["accumulator_rule"] == 0 and self.expected[last] < self.t + 1 + self.foot
 
     def accumulator_wait(self) -> str:
         """The read port's wait, if without it the next row could be issued in this cycle."""
@@ -82,7 +82,7 @@ class NaiveDrains:
         if self.read != STALL or target is None or not self.starts_known(target):
             return "accumulator"
         simple = self.machine["accumulator_rule"] == 1
-        free = max(self.t + 1, self.expected[target]) if simple else self.expected[target] - 1 - self.rows
+        free = max(self.t + 1, self.expected[target]) if simple else self.expected[target] - 1 - self.foot
         return "accumulator_read" if free - self.postponed.get(target, 0) <= self.t else "accumulator"
 
     def undrained(self) -> tuple[int, int] | None:
@@ -104,14 +104,14 @@ class NaiveDrains:
         if not self.starts_known(target):
             return False
         if self.machine["accumulator_rule"] == 0:
-            return self.expected[target] <= self.t + 1 + self.rows
+            return self.expected[target] <= self.t + 1 + self.foot
         if self.read == STALL:
             return False
         on_their_way = list(self.expected)
         ahead = self.drains_up_to(target)
         row_a_cycle = all(self.lane_cycles(task, self.tasks[task]["tile_cols"]) <= 1 for task in ahead)
         nothing_waits = self.put_out[on_their_way[0]] > self.t and self.vector_free <= self.t + 1
-        issued = self.put_out[target] - 1 - self.rows - self.cols
+        issued = self.put_out[target] - 1 - self.foot - self.cols
         return row_a_cycle and nothing_waits and self.t >= issued + self.cols
 
     def drains_up_to(self, target: tuple[int, int]) -> set[int]:
@@ -140,7 +140,7 @@ class NaiveDrains:
         without_port = self.lanes_free()
         for task, unit, out in rows:
             columns, lanes = self.drained_columns(task, unit), self.machine["lanes"]
-            too_early = max(self.t + 1 + self.rows + column - (column // lanes if lanes else 0) for column in range(columns))
+            too_early = max(self.t + 1 + self.foot + column - (column // lanes if lanes else 0) for column in range(columns))
             self.put_out[task, unit] = max(out, too_early + 1)
             without_port = max(out, without_port)
             self.expect(task, unit)

@@ -55,10 +55,12 @@ class NaiveMachine(NaiveDrains):
         self.drain_units = [(int(task), unit) for task in p.drains for unit in range(self.tasks[int(task)]["units"])]
         self.row_units = [(int(task), unit) for task in p.row_tasks for unit in range(self.tasks[int(task)]["units"])]
         self.rows, self.cols = self.machine["rows"], self.machine["cols"]
+        self.foot = self.rows + self.machine["drain_stages"]  # cycles that a sum takes down its column
         self.vector_free = 0
         self.vector_ports = 0
         # loader
         self.load_run, self.load_tile, self.load_group, self.groups_of_run = 0, 0, 0, 0
+        self.load_scales = 0  # pops of scales of this tile
         self.load_start: int | None = None  # first cycle in which the run may load
         self.held_bits = self.pushed = 0
         self.busy_until = 0  # banks that serve a group
@@ -227,7 +229,7 @@ class NaiveMachine(NaiveDrains):
         self.sums.add(self.t, bank, self.row, stripe_sums[kt], first=kt == 0, last=kt == run["kt_count"] - 1)
         if kt == run["kt_count"] - 1:
             unit = run["out_task"], first + self.row
-            out = self.t + 1 + self.rows + self.cols
+            out = self.t + 1 + self.foot + self.cols
             if self.read == DESKEW:
                 self.reserved_for = unit
             if self.read == STALL and kt > 0:
@@ -243,7 +245,7 @@ class NaiveMachine(NaiveDrains):
             return
         self.active, self.row = False, 0
         self.tiles_done += 1
-        self.drained_at = self.t + 1 + self.rows + self.cols
+        self.drained_at = self.t + 1 + self.foot + self.cols
         self.tile += 1
         if kt == run["kt_count"] - 1:
             self.stripes.append((run["out_task"], first, run["m"]))
@@ -275,11 +277,12 @@ class NaiveMachine(NaiveDrains):
         if self.busy_until > self.t:
             why = "bank_conflict"
         elif len(self.shadow) < len(self.left) and (vacated is None or self.t > vacated):
-            if vacated is not None and self.t < vacated + self.lowest_row(run) + self.cols - 2:
+            ahead = self.scales_left(run)  # into registers of their own, which no wave passes
+            if vacated is not None and not ahead and self.t < vacated + self.lowest_row(run) + self.cols - 2:
                 why = "swap"
             elif self.held_bits < run["pop_bits"]:
                 why, short = missing or "buffer_width", True
-            elif run["codebook_load"] >= self.books_done:
+            elif not ahead and run["codebook_load"] >= self.books_done:
                 why = "codebook_load"
             else:
                 pop = True
@@ -313,20 +316,32 @@ class NaiveMachine(NaiveDrains):
         last = min(self.load_group * run["ports"] + run["ports"] - 1, self.rows * self.cols // run["d"] - 1)
         return last // (self.cols // run["d"]) if run["axis"] == 0 else last // self.cols * run["d"] + run["d"] - 1
 
+    def scales_left(self, run: Row) -> bool:
+        """Whether scales of groups that begin in the tile are still to be popped."""
+        bits = 0
+        for row in tile_span(run, self.load_tile % run["kt_count"], self.rows):
+            for level in ("fine", "coarse"):
+                if run[f"{level}_group"] and row % run[f"{level}_group"] == 0:
+                    bits += run[f"{level}_bits"]
+        return self.load_scales < ceil_div(bits, run["pop_bits"])
+
     def pop(self, run: Row) -> None:
         self.held_bits -= run["pop_bits"]
+        if self.scales_left(run):
+            self.load_scales += 1
+            return
         if run["cost0"] >= 0:
             self.busy_until = self.t + int(self.program.group_cost[run["cost0"] + self.groups_of_run])
         self.groups_of_run += 1
         self.load_group += 1
-        used = min(self.rows, run["k"] - self.load_tile % run["kt_count"] * self.rows)
+        used = len(tile_span(run, self.load_tile % run["kt_count"], self.rows))
         records_of_tile = used * (self.cols // run["d"]) if run["axis"] == 0 else ceil_div(used, run["d"]) * self.cols
         if self.load_group < ceil_div(records_of_tile, run["ports"]):
             return
         self.shadow.append(Tile(self.load_run, max(self.t, self.busy_until - 1)))
         self.loaded += 1
         self.first_tile = False
-        self.load_group = 0
+        self.load_group = self.load_scales = 0
         self.load_tile += 1
         if self.load_tile < run["kt_count"] * run["nt_count"]:
             return
@@ -370,6 +385,16 @@ class NaiveMachine(NaiveDrains):
         raise AssertionError(f"the twin does not end within {limit} cycles: run {self.run} tile {self.tile} of {len(self.runs)} runs")
 
 
+def tile_span(run: Row, kt: int, rows: int) -> range:
+    """Rows of the reduction in a K-tile: blocks one after the other, each in tiles of R rows, the last tile of a block trimmed."""
+    tiles = [
+        range(first, min(first + rows, start + run["block"], run["k"]))
+        for start in range(0, run["k"], run["block"])
+        for first in range(start, min(start + run["block"], run["k"]), rows)
+    ]
+    return tiles[kt]
+
+
 def row_source(run: Row, kt: int, row: int, rows: int) -> tuple[int, int] | None:
     """(task, unit) that a row of A needs in K-tile `kt`; None where it is there from the start."""
     if run["in_task"] < 0:
@@ -383,7 +408,7 @@ def row_source(run: Row, kt: int, row: int, rows: int) -> tuple[int, int] | None
     position += run["in_row0"]
     if not run["in_tile_cols"]:
         return run["in_task"], position
-    last_column = run["in_cols"] if run["in_ox"] else min(run["in_cols"], (kt + 1) * rows)
+    last_column = run["in_cols"] if run["in_ox"] else min(run["in_cols"], tile_span(run, kt, rows).stop)
     column = run["in_col0"] + last_column - 1
     task = run["in_task"]
     if run["in_task_cols"]:

@@ -176,6 +176,7 @@ def _program(target: Target, low: Lowering, networks: Sequence[PlacedNetwork], b
         "loader_accesses": buffer.accesses(buffer.loader_bits // 8),
         "shadow_sets": target.array.shadow_sets,
         "rows_per_cycle": target.array.rows_per_cycle,
+        "drain_stages": target.array.drain_stages,
     }
     runs = low.runs.array()
     rates = {memory: target.memory(memory).bytes_per_cycle for memory in ("dram", "flash")}

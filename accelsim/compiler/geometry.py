@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import replace
 from fractions import Fraction
 
+from accelsim.compiler.group_scales import with_scales
 from accelsim.compiler.target import Target
 from accelsim.errors import CompileError
 from accelsim.formats.decode_path import DecodePath
@@ -37,7 +38,7 @@ def weight_geometry(target: Target, layer: WeightedLayer) -> CoreGeometry:
         )
     if path.lookup is None:
         raw = _geometry(target, book.codeword_length, 1, False, False, 0, path.raw_bits, target.weight_buffer.word_bits)
-        return _dense(target, raw)
+        return with_scales(target, _dense(target, raw), layer.weight.format, name)
     if layer.weight.format.codebook_scope == "shared" and book.store == "ram":
         raise CompileError(
             f"{name}: its codebook is the chip's, but codebook.store = 'ram' of {target.name!r} is loaded layer by layer; "
@@ -63,7 +64,7 @@ def weight_geometry(target: Target, layer: WeightedLayer) -> CoreGeometry:
             f"{name}: d = {path.d} does not divide the {target.array.dense_cols} columns that weights without a mask take per pass "
             f"on the sparse tiles of {target.name!r}"
         )
-    return _dense(target, coded)
+    return with_scales(target, _dense(target, coded), layer.weight.format, name)
 
 
 def _check_lookups(target: Target, lookup: Lookup, timed_only: tuple[Part, ...], name: str) -> None:
@@ -142,4 +143,5 @@ def _geometry(
         shadow_sets=target.array.shadow_sets,
         padded_index=target.codebook.index_field == "padded",
         books=books,
+        drain_stages=target.array.drain_stages,
     )

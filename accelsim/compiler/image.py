@@ -32,8 +32,8 @@ class ImageBits:
 
     Attributes
     ----------
-    streams : stream of the format's table -> its bits, all of them useful
-    padding : padded columns, rows and records, what is above an index in a padded field, and the rest of a last word
+    streams : stream of the format's table -> its bits, all of them useful; "side_data": those of scales ahead of their tiles
+    padding : padded columns, rows, records and pops of scales, what is above an index in a padded field, and the rest of a last word
     """
 
     streams: Mapping[str, int]
@@ -157,9 +157,24 @@ def image_bits(geometry: CoreGeometry, layer: WeightedLayer, packing: Packing = 
     """The bits of the image of a layer: those of its format's records, and what the words of the core hold besides."""
     weight, stripes = layer.weight, stripe_count(geometry, layer)
     streams = {name: stream.total_bits for name, stream in weight.format.placed("record", weight.k, weight.n).items()}
+    if geometry.scales:
+        streams["side_data"] = _scale_bits(geometry, layer)
     together = stripes // layer.bounds.G if packing == "layer" else 1
     words = stripes // together * geometry.words(layer.k, together)
     return ImageBits(streams, words * geometry.word_bits - sum(streams.values()))
+
+
+def _scale_bits(geometry: CoreGeometry, layer: WeightedLayer) -> int:
+    """Bits of the scales and offsets of all groups, which travel ahead of their tiles."""
+    weight = layer.weight
+    stored = sum(stream.total_bits for stream in weight.format.side_data(weight.k, weight.n).values())
+    sent = weight.n * sum(-(-weight.k // group) * bits for group, bits in geometry.scales)
+    if stored != sent:
+        raise CompileError(
+            f"layer {layer.name!r} ({weight.format.kind}): its scales and offsets are {stored} bits, but the groups of its decode path "
+            f"have {sent}"
+        )
+    return stored
 
 
 def group_bank_cycles(indices: npt.NDArray[np.int32], banks: int) -> npt.NDArray[np.uint8]:

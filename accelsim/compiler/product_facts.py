@@ -139,6 +139,7 @@ def _fields(target: Target, split: ProductSplit) -> Fields:
     return {
         "k": split.k,
         "kt_count": split.kt_count,
+        **geometry.scale_fields(),
         "d": geometry.codeword_length * (target.array.cols // geometry.cols),  # as the kernel counts records: over all columns
         "axis": geometry.axis,
         "ports": geometry.ports,
@@ -162,5 +163,5 @@ def _bounds(target: Target, split: ProductSplit) -> Mapping[str, int]:
     return {
         "array": cycles,
         "decode": groups,
-        "buffer_width": -(-groups * geometry.pop_bits // geometry.word_bits),
+        "buffer_width": -(-geometry.stripe_pops(split.k) * split.all_stripes * split.chunks * geometry.pop_bits // geometry.word_bits),
     }

@@ -140,7 +140,7 @@ def split_product(op: Op, geometry: CoreGeometry, max_m: int) -> ProductSplit:
         groups=groups,
         columns=columns,
         stripes=-(-columns // geometry.cols),
-        kt_count=-(-op.k // geometry.rows),
+        kt_count=geometry.tile_count(op.k),
         chunks=chunks,
         chunk_rows=-(-op.m // chunks),
         row_tile=row_tile,

@@ -92,9 +92,7 @@ def _gated(inference: Inference, stream: RunStream, split: ProductSplit, tiles: 
     geometry, overlap = split.geometry, inference.target.control.overlap
     if overlap == "prefetch":
         return stream
-    groups = np.full(split.kt_count, geometry.tile_groups(split.k, 0))
-    groups[-1] = geometry.tile_groups(split.k, split.kt_count - 1)
-    bits = np.cumsum(np.tile(groups, split.run_stripes)) * geometry.pop_bits
+    bits = np.cumsum(np.tile(geometry.tile_pops(split.k), split.run_stripes)) * geometry.pop_bits
     tile_words = np.minimum(stream.words, -(-bits // geometry.word_bits))
     capacity = inference.target.weight_buffer.capacity
     ends = layer_batches(tile_words, stream.words, stream.header_bytes, stream.word_bytes, capacity, overlap == "none")

@@ -34,11 +34,19 @@ class TargetArray:
     shadow_sets: int
     dense_cols: int
     rows_per_cycle: int
+    scale_at: Literal["channel", "weight", "group"]
+    scale_taps: int | None
+    weight_bits: int
 
     @property
     def has_sparse_tiles(self) -> bool:
         """True if columns share multipliers."""
         return self.dense_cols < self.cols
+
+    @property
+    def drain_stages(self) -> int:
+        """See `ArraySpec`."""
+        return int((self.scale_taps or 1) > 1)
 
 
 @dataclass(frozen=True)

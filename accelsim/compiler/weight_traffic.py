@@ -1,8 +1,9 @@
 """Bits that a layer's weights cost on the bus, by operand: what its format's table of streams says, and the chip's words per output.
 
-Records are packed into the image, which is fetched as often as the runs need it. The header comes once: what the vector unit takes for
-the requantization of each output channel, into which a scale per tensor or channel is folded; the layer's codebook, unless it is in the
-chip's ROM; and all other streams that the table puts there, such as group scales, each padded to whole bytes.
+Records are packed into the image, which is fetched as often as the runs need it; scales and offsets of groups lie there ahead of their
+tiles. The header comes once: what the vector unit takes for the requantization of each output channel, into which a scale per tensor or
+channel is folded; the layer's codebook, unless it is in the chip's ROM; and all other streams that the table puts there, each padded to
+whole bytes.
 """
 
 from __future__ import annotations
@@ -34,8 +35,9 @@ def header_traffic(weight: WeightRecord, vector: VectorUnitSpec, codebook_in_rom
     table, k, n = weight.format, weight.k, weight.n
     table.placed("requantization", k, n)  # checked, then held by the multipliers
     bits: Counter[str] = Counter(scales_bias=n * vector.channel_bits)
+    in_image = table.decode_path().scale_levels
     for name, stream in table.placed("header", k, n).items():
-        if name == CODEBOOK and codebook_in_rom:
+        if codebook_in_rom if name == CODEBOOK else in_image:
             continue
         bits["codebook" if name == CODEBOOK else "side_data"] += stream.total_bits
         bits["padding"] += 8 * stream.bytes - stream.total_bits

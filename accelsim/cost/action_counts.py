@@ -16,7 +16,7 @@ from accelsim.cost.span import Span, total
 from accelsim.result import TRAINED_OPERANDS, LayerResult, Result
 
 WEIGHT_STREAM = (*TRAINED_OPERANDS, "padding")
-HEADER = ("codebook", "scales_bias", "side_data", "parameters")
+HEADER = ("codebook", "scales_bias", "parameters")  # side data travels with the records
 
 
 class Action(NamedTuple):

@@ -11,7 +11,7 @@ from math import ceil
 from typing import Literal, TypeVar
 
 from accelsim.errors import FormatError
-from accelsim.formats.parts import Lookup, Mask, Part, Raw, Signs
+from accelsim.formats.parts import Lookup, Mask, Offset, Part, Raw, Scale, Signs
 
 _Kind = TypeVar("_Kind", bound=Part)
 
@@ -114,6 +114,20 @@ class DecodePath:
     def sign_bits(self) -> Fraction:
         """Sign bits per weight: 0 without signs, less than 1 where a parity replaces some."""
         return self.signs.bits if self.signs else Fraction(0)
+
+    @property
+    def scale_levels(self) -> tuple[tuple[int, int], ...]:
+        """(weights of a group along the reduction, bits of its scales and offsets), finest first; none if scales are per channel.
+
+        Offsets of finer groups than any scale are counted with the finest scale.
+        """
+        groups = [part.over for part in self.parts if isinstance(part, Scale) and isinstance(part.over, int)]
+        bits = dict.fromkeys(sorted(groups), 0)
+        for part in self.parts:
+            if isinstance(part, Scale | Offset) and isinstance(part.over, int):
+                over = max(part.over, min(groups))
+                bits[over] += part.bits * over // part.over
+        return tuple(bits.items())
 
     @property
     def timed_only(self) -> tuple[Part, ...]:

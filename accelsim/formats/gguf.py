@@ -50,6 +50,20 @@ class GgufFormat(WeightFormat):
         """Weights of a block."""
         return self.layout.weights
 
+    @property
+    def scaled_bits(self) -> int | None:
+        """Of the largest value times the largest sub-scale; minima are left to the sums."""
+        layout = self.layout
+        if "sub_scales" not in layout.fields:
+            return None
+        bits = layout.fields["sub_scales"].bits
+        stored = (-(1 << bits - 1), (1 << bits - 1) - 1) if layout.signed_sub_scale else (0, (1 << bits) - 1)
+        factor, offset = layout.sub_scale
+        values = layout.levels or (-128,)
+        if layout.grid:
+            values = (8 * int(grid_of(layout.grid).max()) + 1,) if "shifts" in layout.fields else (int(grid_of(layout.grid).max()),)
+        return (max(map(abs, values)) * max(abs(factor * scale + offset) for scale in stored)).bit_length() + 1
+
     def decode_path(self) -> DecodePath:
         """Grid and signs, or numbers of levels; then shifts, scales and minima."""
         layout = self.layout

@@ -45,11 +45,11 @@ class Stream:
         "unsigned", "signed" (two's complement) or "float" (IEEE 754, little-endian).
     place
         Where the stream goes on the chip. "record": packed into the records of the tiles, as the decode path says (indices, signs,
-        masks, raw weights). "header": loaded once per layer, ahead of the records (the layer's codebook, scales finer than an output
-        channel, zero points). "requantization": folded into the requantization multipliers, which the chip loads at a width of its
-        own (one scale per tensor, output channel or equal share of the channels). "chip": one copy serves every layer and network and
-        is built into the chip; no layer loads it, and no layer's bits contain it. "container": a mixture of fields, which
-        `WeightFormat.chip_streams` takes apart.
+        masks, raw weights). "header": loaded ahead of the records: once per layer (its codebook), or with the tiles of its groups
+        (scales finer than an output channel, zero points). "requantization": folded into the requantization multipliers,
+        which the chip loads at a width of its own (one scale per tensor, output channel or equal share of the channels). "chip": one copy
+        serves every layer and network and is built into the chip; no layer loads it, and no layer's bits contain it. "container": a
+        mixture of fields, which `WeightFormat.chip_streams` takes apart.
     in_paper_count
         Counted by papers as "bits per weight" (indices, signs, masks, raw weights); codebooks and scales are not.
     """
@@ -151,6 +151,11 @@ class WeightFormat(FrozenModel, ABC):
     def chip_arrays(self, arrays: Arrays, k: int, n: int) -> dict[str, npt.NDArray[Any]]:
         """The values of `chip_streams`."""
         return dict(arrays)
+
+    @property
+    def scaled_bits(self) -> int | None:
+        """Bits of a weight times its integer scales, in two's complement; None without integer scales of groups."""
+        return None
 
     @property
     def k_step(self) -> int:

@@ -79,8 +79,29 @@ class ArraySpec(Record):
         default=1, ge=1, le=2**20, description="activation rows that the array takes in; more than 1 imagines an array that never limits"
     )
 
+    scale_at: Literal["channel", "weight", "group"] = Field(
+        default="group",
+        description="where scales per group of weights are applied: group: to a group's sum as it leaves its column; weight: integer "
+        "scales to each decoded weight; channel: nowhere, such formats are refused",
+    )
+    scale_taps: Annotated[int | None, unit("taps")] = Field(
+        default=None,
+        ge=1,
+        le=4096,
+        description="multipliers of a column for the sums of groups, evenly spaced along the rows; 1: at the foot; null: at the foot, but "
+        "neither area nor energy is counted. A group without a tap at its end takes a K-tile of its own",
+    )
+    weight_bits: Bits = Field(default=8, ge=8, le=16, description="width of a weight in the PEs; more than 8 for scale_at: weight")
+
     @model_validator(mode="after")
     def _whole_tiles(self) -> ArraySpec:
+        taps = self.scale_taps or 1
+        if taps > 1 and self.scale_at != "group":
+            raise ValueError(f"scale_taps = {taps} needs scale_at = 'group'; allowed with {self.scale_at!r}: 1 or null")
+        if self.rows % taps:
+            raise ValueError(f"scale_taps = {taps} must divide rows = {self.rows}")
+        if self.weight_bits > 8 and self.scale_at != "weight":
+            raise ValueError(f"weight_bits = {self.weight_bits} needs scale_at = 'weight'; allowed with {self.scale_at!r}: 8")
         if self.sparse_tile is not None and self.cols % self.sparse_tile.d:
             raise ValueError(f"sparse_tile.d = {self.sparse_tile.d} must divide cols = {self.cols}")
         return self
@@ -155,6 +176,9 @@ class CoreGeometry:
     shadow_sets : tiles that wait for their swap; with 2, a tile loads behind the wave of the tile before the last
     books : indices of a record, whose codewords are added up; tables : codebooks of a layer, `books` for each share of the outputs
     parity : neighbouring weights of which one sign is the parity of the others, and has no bit; 0: each sign has
+    block : rows of the reduction after which K-tiles begin anew, so that a scale's group ends with a tile; 0: `rows`
+    scales : (rows of a group, bits of its scales per output), finest of at most two first; popped ahead of a tile in which groups begin
+    drain_stages : registers between the last PE of a column and its accumulator
     """
 
     rows: int
@@ -174,6 +198,9 @@ class CoreGeometry:
     books: int = 1
     tables: int = 1
     parity: int = 0
+    block: int = 0
+    scales: tuple[tuple[int, int], ...] = ()
+    drain_stages: int = 0
 
     @property
     def index_bits(self) -> int:
@@ -202,9 +229,32 @@ class CoreGeometry:
         """Bits B of the unpack buffer: one word and one group, and a second of the larger."""
         return self.word_bits + self.pop_bits + max(self.word_bits, self.pop_bits)
 
+    @property
+    def block_rows(self) -> int:
+        """Rows of the reduction after which K-tiles begin anew."""
+        return self.block or self.rows
+
+    def tile_count(self, k: int) -> int:
+        """K-tiles of a stripe."""
+        blocks, rest = divmod(k, self.block_rows)
+        return blocks * -(-self.block_rows // self.rows) + -(-rest // self.rows)
+
+    def tile_rows(self, k: int, kt: int) -> range:
+        """Rows of the reduction that a tile holds."""
+        block, inside = divmod(kt, -(-self.block_rows // self.rows))
+        first = block * self.block_rows + inside * self.rows
+        return range(first, min(first + self.rows, (block + 1) * self.block_rows, k))
+
+    def scale_pops(self, k: int, kt: int) -> int:
+        """Pops that the scales of all groups that begin in a tile take ahead of its records."""
+        if not self.scales:
+            return 0
+        own = self.tile_rows(k, kt)
+        return -(-self.cols * sum(bits * (-(-own.stop // group) - -(-own.start // group)) for group, bits in self.scales) // self.pop_bits)
+
     def tile_groups(self, k: int, kt: int) -> int:
         """Decode cycles of a tile: its records over the ports, rounded up; rows are trimmed, columns are not."""
-        used = min(self.rows, k - kt * self.rows)
+        used = len(self.tile_rows(k, kt))
         if self.axis == 0:
             records = used * (self.cols // self.codeword_length)
         else:
@@ -213,12 +263,33 @@ class CoreGeometry:
 
     def stripe_groups(self, k: int) -> int:
         """Decode cycles of one N-stripe: all its K-tiles."""
+        if self.block:
+            return sum(self.tile_groups(k, kt) for kt in range(self.tile_count(k)))
         kt_count = -(-k // self.rows)
         return (kt_count - 1) * self.tile_groups(k, 0) + self.tile_groups(k, kt_count - 1)
 
+    def tile_pops(self, k: int) -> np.ndarray:
+        """Pops of each K-tile of a stripe, of scales and of records: int64 (tiles,)."""
+        return np.array([self.scale_pops(k, kt) + self.tile_groups(k, kt) for kt in range(self.tile_count(k))], np.int64)
+
+    def stripe_pops(self, k: int) -> int:
+        """Pops of one N-stripe, of scales and of records."""
+        return int(self.tile_pops(k).sum()) if self.scales else self.stripe_groups(k)
+
     def words(self, k: int, stripes: int) -> int:
         """Words of the weight buffer that hold `stripes` N-stripes, packed without gaps."""
-        return -(-self.stripe_groups(k) * stripes * self.pop_bits // self.word_bits)
+        return -(-self.stripe_pops(k) * stripes * self.pop_bits // self.word_bits)
+
+    def scale_fields(self) -> dict[str, int]:
+        """The fields of a run that say where its tiles end and which scales travel ahead of them."""
+        (fine, fine_bits), (coarse, coarse_bits) = (*self.scales, (0, 0), (0, 0))[:2]
+        return {
+            "block": self.block_rows,
+            "fine_group": fine,
+            "fine_bits": self.cols * fine_bits,
+            "coarse_group": coarse,
+            "coarse_bits": self.cols * coarse_bits,
+        }
 
 
 @dataclass(frozen=True)
@@ -270,11 +341,13 @@ def _one_run(geometry: CoreGeometry, m: int, k: int, n: int, supply: WordSupply)
     machine["rows"], machine["cols"] = geometry.rows, geometry.cols
     for name in ("codebook_latency", "codebook_sets", "port_accesses", "rows_per_cycle"):
         machine[name] = 1
-    machine["shadow_sets"] = geometry.shadow_sets
+    machine["shadow_sets"], machine["drain_stages"] = geometry.shadow_sets, geometry.drain_stages
 
     run = np.zeros(1, compute_state.RUN)
     run["m"] = run["out_rows"] = m
-    run["k"], run["nt_count"], run["kt_count"] = k, stripes, -(-k // geometry.rows)
+    run["k"], run["nt_count"], run["kt_count"] = k, stripes, geometry.tile_count(k)
+    for name, value in geometry.scale_fields().items():
+        run[name] = value
     run["d"], run["axis"], run["ports"] = geometry.codeword_length, geometry.axis, geometry.ports
     run["pop_bits"], run["buffer_bits"], run["word_bits"] = geometry.pop_bits, geometry.buffer_bits, geometry.word_bits
     run["words"] = run["chunk_count"] = words

@@ -31,7 +31,7 @@ def _columns_behind(machine, columns):
 @inlined_kernel
 def taken_at(s, machine, run, tasks, fin, loaded, unit):
     """(cycle from which the row of `unit` may be issued so that the lanes take it as it comes out, category of the wait): deskew."""
-    flight = 1 + machine.rows + machine.cols
+    flight = 1 + machine.rows + machine.drain_stages + machine.cols
     operands = operands_ready_at(run.out_task, unit % tasks[run.out_task].rows, tasks, s, fin, loaded)
     if operands > s.cycle + flight:
         return NEVER if operands >= NEVER else operands - flight, VECTOR
@@ -71,7 +71,7 @@ def port_free_at(s, machine, tasks, drains, avail, due, fin, loaded):
 @inlined_kernel
 def hand_over(s, machine, run, task, first, avail, due, held):
     """Hand the stripe from unit `first` on, whose last row is issued in this cycle, to the lanes as soon as the port is free: stall."""
-    port = s.cycle + 2 + machine.rows + _columns_behind(machine, drained_columns(task, first))
+    port = s.cycle + 2 + machine.rows + machine.drain_stages + _columns_behind(machine, drained_columns(task, first))
     lanes = s.due_end if drain_issued(s) else s.v_until - s.due_shift
     for unit in range(first, first + run.m):
         index = task.offset + unit

@@ -60,7 +60,7 @@ def reuse_at(s, machine, tasks, drains, avail, due, fin, loaded, row):
         single = single and lane_cycles(machine, task, task.tile_cols) <= 1
     unit = tasks[before].offset + base + row
     if machine.accumulator_rule == PREDICTED:
-        return due[unit] + s.due_shift - 1 - machine.rows, NEVER
+        return due[unit] + s.due_shift - 1 - machine.rows - machine.drain_stages, NEVER
     if machine.accumulator_read == STALL:
         return max(s.cycle + 1, due[unit] + s.due_shift), NEVER
     next_out = avail[tasks[drains[s.d_task]].offset + s.d_unit]
@@ -68,7 +68,7 @@ def reuse_at(s, machine, tasks, drains, avail, due, fin, loaded, row):
         return NEVER, NEVER
     if s.v_until > s.cycle + 1:
         return NEVER, min(s.v_until - 1, next_out)
-    return avail[unit] - 1 - machine.rows, next_out
+    return avail[unit] - 1 - machine.rows - machine.drain_stages, next_out
 
 
 @inlined_kernel

@@ -93,7 +93,7 @@ def _issue(s, machine, runs, tasks, avail, due, held, results):
     if s.a_kt == run.kt_count - 1:
         task = tasks[run.out_task]
         unit = s.a_nt * run.out_rows + run.m0 + s.a_row
-        out = s.cycle + 1 + machine.rows + machine.cols
+        out = s.cycle + 1 + machine.rows + machine.cols + machine.drain_stages
         avail[task.offset + unit] = out
         if not postpones(machine, run):
             due[task.offset + unit] = predict_drain(s, machine, task, unit, out)
@@ -108,7 +108,7 @@ def _issue(s, machine, runs, tasks, avail, due, held, results):
         return
     s.active = 0
     s.tiles_done += 1
-    s.a_end = s.cycle + 1 + machine.rows + machine.cols
+    s.a_end = s.cycle + 1 + machine.rows + machine.cols + machine.drain_stages
     s.a_row = 0
     s.a_tile += 1
     s.a_kt += 1

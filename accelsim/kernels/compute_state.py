@@ -86,6 +86,7 @@ MACHINE = np.dtype(
             "rows_per_cycle",  # 1; more for an array that is imagined ideal
             "accumulator_rule",  # PREDICTED or SIMPLE: when a row of accumulators may be used again
             "accumulator_read",  # SECOND_PORT, DESKEW or STALL: how sums leave the accumulators
+            "drain_stages",  # cycles that a sum takes from the last PE of its column to the accumulator, beside the adder's own
         )
     ]
 )
@@ -102,6 +103,11 @@ RUN = np.dtype(
             "nt_count",
             "columns",  # useful outputs of its stripes
             "kt_count",
+            "block",  # rows of the reduction after which K-tiles begin anew; R, or the end of groups of weights that share a scale
+            "fine_group",  # rows of such a group; 0: none
+            "fine_bits",  # of its scales, over all columns
+            "coarse_group",  # the same for a second level
+            "coarse_bits",
             "d",
             "axis",
             "ports",  # P
@@ -204,7 +210,7 @@ _STATE_FIELDS = (
     "l_run",
     "l_tile",
     "l_kt",
-    "l_group",
+    "l_group",  # negative: pops of scales that are left
     "l_groups",
     "l_cost",  # groups popped in this run, for group_cost
     "l_start",  # first cycle in which the run may load

@@ -71,9 +71,30 @@ def lane_cycles(machine, task, width):
 
 
 @inlined_kernel
+def tile_rows(run, kt, rows):
+    """(first row of the reduction, rows) of a tile with K-index `kt`: tiles end where a block does."""
+    tiles = -(-run.block // rows)
+    inside = kt % tiles * rows
+    first = kt // tiles * run.block + inside
+    return first, min(rows, run.block - inside, run.k - first)
+
+
+@inlined_kernel
+def scale_pops(run, kt, rows):
+    """Pops H that the scales take ahead of a tile: those of all groups that begin in it."""
+    first, used = tile_rows(run, kt, rows)
+    bits = 0
+    if run.fine_group > 0:
+        bits += (-(-(first + used) // run.fine_group) - -(-first // run.fine_group)) * run.fine_bits
+    if run.coarse_group > 0:
+        bits += (-(-(first + used) // run.coarse_group) - -(-first // run.coarse_group)) * run.coarse_bits
+    return -(-bits // run.pop_bits)
+
+
+@inlined_kernel
 def tile_groups(run, kt, rows, cols):
     """Decode cycles L of a tile with K-index `kt`."""
-    used = min(rows, run.k - kt * rows)
+    used = tile_rows(run, kt, rows)[1]
     if run.axis == 0:
         records = used * (cols // run.d)
     else:
@@ -106,7 +127,8 @@ def row_source(run, kt, row, rows):
         return run.in_task, source
     column = run.in_cols - 1
     if run.in_ox == 0:
-        column = min(column, (kt + 1) * rows - 1)
+        first, used = tile_rows(run, kt, rows)
+        column = min(column, first + used - 1)
     column += run.in_col0
     task = run.in_task
     if run.in_task_cols > 0:

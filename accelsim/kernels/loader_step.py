@@ -22,7 +22,7 @@ from accelsim.kernels.compute_state import (
     SWAP,
     VECTOR,
 )
-from accelsim.kernels.dependencies import ready_at, tile_groups, wave
+from accelsim.kernels.dependencies import ready_at, scale_pops, tile_groups, wave
 from accelsim.kernels.kernel import inlined_kernel
 
 
@@ -104,6 +104,7 @@ def step_loader(s, machine, runs, tasks, fin, loaded, group_cost, land, visible,
     run = runs[s.l_run]
     if s.l_groups < 0:
         s.l_groups = tile_groups(run, 0, rows, cols)
+        s.l_group = -scale_pops(run, 0, rows)
     wake = NEVER
     room = s.ucnt <= run.buffer_bits - run.word_bits
     missing = PRESENT
@@ -126,7 +127,7 @@ def step_loader(s, machine, runs, tasks, fin, loaded, group_cost, land, visible,
         wake = min(wake, s.held_until)
     elif free_sets > 0 and (s.l_fresh or vacated < t):
         behind = 0
-        if not s.l_fresh and vacated >= 0:
+        if not s.l_fresh and vacated >= 0 and s.l_group >= 0:  # scales have registers of their own
             behind = vacated + wave(run, s.l_group, rows, cols)
         if t < behind:
             why = SWAP
@@ -135,7 +136,7 @@ def step_loader(s, machine, runs, tasks, fin, loaded, group_cost, land, visible,
         elif s.ucnt < run.pop_bits:
             why = missing if missing != PRESENT else BUFFER_WIDTH
             tally = SHORT_OF_BITS
-        elif run.codebook_load >= 0 and s.cb_done <= run.codebook_load:
+        elif s.l_group >= 0 and run.codebook_load >= 0 and s.cb_done <= run.codebook_load:
             why = CODEBOOK_LOAD
         else:
             pop = True
@@ -149,9 +150,10 @@ def step_loader(s, machine, runs, tasks, fin, loaded, group_cost, land, visible,
             s.freed = run.base_bytes + run.header_bytes + s.pushed * run.word_bits // 8
     if pop:
         s.ucnt -= run.pop_bits
-        if run.cost0 >= 0:
-            s.held_until = t + group_cost[run.cost0 + s.l_cost]
-        s.l_cost += 1
+        if s.l_group >= 0:
+            if run.cost0 >= 0:
+                s.held_until = t + group_cost[run.cost0 + s.l_cost]
+            s.l_cost += 1
         s.l_group += 1
         if s.l_group == s.l_groups:
             last = max(t, s.held_until - 1)
@@ -170,6 +172,7 @@ def step_loader(s, machine, runs, tasks, fin, loaded, group_cost, land, visible,
                 _next_load_run(s, machine, runs, results)
             else:
                 s.l_groups = tile_groups(run, s.l_kt, rows, cols)
+                s.l_group = -scale_pops(run, s.l_kt, rows)
     return push or pop, why, wake, tally
 
 

@@ -90,12 +90,32 @@ def table_bits(spec: WeightFormat) -> dict[str, int]:
     return dict(bits)
 
 
-def check_bus(result: Result, useful: Mapping[str, int], records: int, k: int = 64) -> None:
-    """Bytes on the bus: what is useful, what whole stripes and words add to `records` bits, what whole bursts add."""
-    image = 32 * ceil(Fraction(records * 48, 40) / 32)
-    stream = (sum(useful.values()) - records + image) // 8
+def padded_records(records: int) -> int:
+    """Bits of an image of records alone, in whole stripes and words."""
+    return 32 * ceil(Fraction(records * 48, 40) / 32)
+
+
+def tiles_with_scales(spec: WeightFormat, chip: Accelerator, k: int) -> int:
+    """Bits of an image whose tiles of 16 rows follow the scales of the groups that begin in them, for groups of whole tiles."""
+    table = spec.chip_streams(k, N)
+    records = sum(stream.total_bits for stream in table.values() if stream.place == "record")
+    group = Fraction(records * chip.codebook.ports * chip.codebook.codeword_length, k * N)  # bits of a pop
+    pops = 0
+    for first in range(0, k, 16):
+        bits = 0
+        for name, stream in table.items():
+            if stream.place == "header" and name != "codebook":
+                over = -(-k // (stream.count // N))
+                bits += 16 * stream.bits * sum(row % over == 0 for row in range(first, first + 16))
+        pops += ceil(bits / group) + 16 * 16 // (chip.codebook.ports * chip.codebook.codeword_length)
+    return 32 * ceil(3 * pops * group / 32)
+
+
+def check_bus(result: Result, useful: Mapping[str, int], in_image: int, image: int, k: int = 64) -> None:
+    """Bytes on the bus: what is useful, what an image of `image` bits adds to the `in_image` useful ones, what whole bursts add."""
+    stream = (sum(useful.values()) - in_image + image) // 8
     traffic = {key.operand: bits for key, bits in result.traffic.items()}
-    assert traffic["padding"] == image - records
+    assert traffic["padding"] == image - in_image
     assert traffic.get("burst_rounding", 0) == 8 * (-stream % 32)
     assert result.bus_bytes == stream + -stream % 32 + M * k + 320
     assert result.useful_bytes == sum(useful.values()) // 8 + M * k + 320
@@ -109,7 +129,9 @@ def test_the_traffic_of_a_layer_is_what_the_table_of_its_format_says(text: str) 
     assert read_bits(result) == expected
     k = reduction(spec)
     records = sum(prod(stream.shape) * stream.bits for stream in spec.chip_streams(k, N).values() if stream.place == "record")
-    check_bus(result, expected, records, k)
+    scales = expected.get("side_data", 0)
+    image = tiles_with_scales(spec, machine(spec), k) if scales else padded_records(records)
+    check_bus(result, expected, records + scales, image, k)
 
 
 @pytest.mark.parametrize("text", sorted(set(format_examples()) - set(RUN)))
@@ -137,7 +159,10 @@ def test_bits_of_each_operand_equal_those_counted_by_hand(text: str, expected: d
 
 
 def test_a_format_with_a_scale_per_32_weights_pays_for_them(tmp_path: Path) -> None:
-    """2560 weights of 4 bits; 2 groups of 32 along K in each of 40 columns, 16 bits each; 8 bytes per channel."""
+    """2560 weights of 4 bits; 2 groups of 32 along K in each of 40 columns, 16 bits each; 8 bytes per channel.
+
+    A group begins in every other tile of 16 x 16 weights: its 256 bits take 64 pops of a 4-bit record, ahead of the 256 of the weights.
+    """
     expected = {"raw_weights": 10240, "side_data": 1280, "scales_bias": 2560}
     with added_member("accelsim.formats", tmp_path, "toy", SOURCE):
         spec = parse_format("toy")
@@ -145,18 +170,19 @@ def test_a_format_with_a_scale_per_32_weights_pays_for_them(tmp_path: Path) -> N
         result = simulate(chip, product(spec))
         actions = add_counts(count_actions(result, chip))
     assert read_bits(result) == expected
-    check_bus(result, expected, 10240)
+    image = 3 * 2 * (2 * 1024 + 256)
+    check_bus(result, expected, 10240 + 1280, image)
     assert actions[moved("dram", "side_data")].nominal == 1280
-    # The image, 64 x 48 x 4 bits, and the header cross the weight buffer once each way, in words of 32 bits.
-    assert actions[WEIGHT_WRITE].nominal == actions[WEIGHT_READ].nominal == (64 * 48 * 4 + 1280 + 2560) / 32
+    # The image and the header cross the weight buffer once each way, in words of 32 bits.
+    assert actions[WEIGHT_WRITE].nominal == actions[WEIGHT_READ].nominal == (image + 2560) / 32
 
 
-def test_side_data_comes_once_however_often_the_records_are_read(tmp_path: Path) -> None:
-    """20 rows on 8 accumulators: 3 M-chunks, and a buffer that does not hold a stripe's 512 bytes beside a header of 480."""
+def test_scales_of_groups_come_as_often_as_their_records(tmp_path: Path) -> None:
+    """20 rows on 8 accumulators: 3 M-chunks, and a buffer that does not hold a stripe's 576 bytes beside a header of 320."""
     with added_member("accelsim.formats", tmp_path, "toy", SOURCE):
         spec = parse_format("toy")
-        chip = machine(spec, array={"rows": 16, "cols": 16, "max_m": 8}, weight_buffer={"capacity": 991, "word_bits": 32})
-        assert read_bits(simulate(chip, product(spec, 20))) == {"raw_weights": 3 * 10240, "side_data": 1280, "scales_bias": 2560}
+        chip = machine(spec, array={"rows": 16, "cols": 16, "max_m": 8}, weight_buffer={"capacity": 895, "word_bits": 32})
+        assert read_bits(simulate(chip, product(spec, 20))) == {"raw_weights": 3 * 10240, "side_data": 3 * 1280, "scales_bias": 2560}
 
 
 def test_the_chip_says_how_wide_a_multiplier_and_a_bias_are() -> None:

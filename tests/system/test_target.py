@@ -15,12 +15,14 @@ from accelsim.compiler.compile import compile_for, compile_trace
 from accelsim.compiler.target import Target, target_of
 from accelsim.compression.open_trace import open_trace
 from accelsim.errors import CompileError
+from accelsim.formats.catalog import parse_format
 from accelsim.presets import find_trace
 from accelsim.program import Program
 from accelsim.records import field_paths
 from accelsim.result import Result
 from accelsim.simulation import Shared, simulate
 from accelsim.trace.trace import Trace, load_trace
+from tests.contract.test_weight_traffic import machine, product
 from tests.system.reads_oracle import EVERYTHING, leaf_paths, watched
 from tests.tiny_convnets import every_layer
 from tests.tiny_machines import gemm_chain, tiny_accelerator, tiny_encoder
@@ -48,6 +50,8 @@ class Case:
 TINY = {overlap: tiny_accelerator(weight_buffer=ROOM, control__overlap=overlap) for overlap in ("prefetch", "layer", "none")}
 ON_FLASH = tiny_accelerator(weight_buffer={**ROOM, "residency": "pinned"}, flash=FLASH, placement={"weights": "flash"})
 IN_ROW_TILES = tiny_accelerator(activation_buffer__capacity=1280, array__max_m=32, codebook__codeword_length=4)
+IQ2_XXS = parse_format("gguf:type=IQ2_XXS")
+SCALED = machine(IQ2_XXS, array={"rows": 16, "cols": 16, "max_m": 32, "scale_at": "weight", "weight_bits": 12})
 EDGE = load_accelerator("edge-64x64", ["codebook.codeword_length=8"])
 
 CASES = {
@@ -58,6 +62,7 @@ CASES = {
     "pinned in flash": Case(ON_FLASH, (ENCODER,), frames=2),
     "sparse tiles": Case(tiny_accelerator(**SPARSE), (MASKED,)),
     "masks without a decoder": Case(tiny_accelerator(codebook__codeword_length=4), (MASKED,)),
+    "scales in the decoder": Case(SCALED, (product(IQ2_XXS),)),
     "two networks": Case(TINY["prefetch"], (ENCODER, every_layer().trace()), batch=2),
     "DeiT-tiny in int8": Case(EDGE, (load_trace(find_trace("deit_tiny_int8")),)),
     "DeiT-tiny in SSVQ": Case(EDGE, (load_trace(find_trace("deit_tiny_ssvq_k16d8")),)),
@@ -119,6 +124,8 @@ IDEAL_CHANGES: dict[str, tuple[Any, ...]] = {
     "array.rows": (8, 16), "array.cols": (8, 16), "array.max_m": (5, 16), "array.accumulator_banks": (2,), "array.shadow_sets": (2,),
     "array.accumulator_rule": ("simple",), "array.accumulator_read": ("stall", "deskew"),
     "array.psum_bits": (24, 40), "array.rows_per_cycle": (2, 3),
+    "array.scale_at": ("weight", "channel"), "array.scale_taps": (1, 4),
+    "array.weight_bits": ("array.scale_at=weight\narray.weight_bits=12", "array.scale_at=weight\narray.weight_bits=16"),
     "codebook.store": ("rom",), "codebook.circuit": ("latches", "sram"), "codebook.ports": (2, 4), "codebook.banks": (2, 4),
     "codebook.sets": (1,), "codebook.latency": (2, 3), "codebook.codewords": (32, 8), "codebook.index_field": ("padded",),
     "codebook.codeword_length": (4, 1),
