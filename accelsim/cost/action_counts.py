@@ -53,6 +53,8 @@ CODEBOOK_WRITE = Action("codebook", "codebook", "codebook_write_bit")
 SIGN = Action("sign decoder", "weights", "sign_lane")
 MASK = Action("mask decoder", "weights", "mask_pattern")
 ROUTE = Action("PE array", "psums", "route_product")
+SCALE_SUM = Action("PE array", "psums", "scale_sum")
+SCALE_WEIGHT = Action("sign decoder", "weights", "scale_weight")
 SHADOW_WRITE = Action("PE array", "weights", "shadow_write")
 VECTOR_OP = Action("vector unit", "outputs", "vector_op")
 CONTROL = Action("control", "idle", "control_cycle")
@@ -98,6 +100,7 @@ def _layer_counts(layer: LayerResult, accelerator: Accelerator, operands: Set[st
     cycles = layer.total_cycles
     return {
         **(_array_counts(layer, accelerator, share, cycles) if cycles else {}),
+        **(_scale_counts(layer, accelerator) if "side_data" in operands else {}),
         **_load_counts(layer, accelerator, share, operands),
         **_vector_counts(layer, accelerator),
         **_traffic_counts(layer, accelerator),
@@ -131,6 +134,17 @@ def _array_counts(layer: LayerResult, accelerator: Accelerator, share: float, cy
         counts |= {DESKEW_CYCLE: busy, DESKEW_IDLE: max(0, cycles - busy)}
     ranges = {ACCUMULATOR_READ: Span(psums, 0.0, psums), ROW_READ: Span(words, 0.5 * words, words)} if busy else {}
     return {**_exact(counts), **ranges}
+
+
+def _scale_counts(layer: LayerResult, accelerator: Accelerator) -> dict[Action, Span]:
+    """Each busy cycle scales a sum per column and tap; a decoder that scales weights does so in each lane of a group."""
+    array, codebook = accelerator.array, accelerator.codebook
+    counts: dict[Action, float] = {}
+    if array.scale_at == "weight" or array.scale_taps is not None:
+        counts[SCALE_SUM] = layer.pe_cycles // array.rows * (array.scale_taps or 1)
+    if array.scale_at == "weight":
+        counts[SCALE_WEIGHT] = layer.bounds.get("decode", 0) * codebook.ports * codebook.codeword_length
+    return _exact(counts)
 
 
 def _load_counts(layer: LayerResult, accelerator: Accelerator, share: float, operands: Set[str]) -> dict[Action, Span]:

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from accelsim.accelerator import Accelerator
-from accelsim.cost import gate_counts, sparse_tile
+from accelsim.cost import gate_counts, scale_gates, sparse_tile
 from accelsim.cost.span import ZERO, Span
 from accelsim.cost.sram_grid import SramPoint, sram_point
 from accelsim.cost.sram_macros import Macro, accumulator_macro, activation_macro, codebook_macro, weight_macro
@@ -32,7 +32,7 @@ def action_energies(accelerator: Accelerator, technology: Technology) -> Mapping
     control = gate_counts.control(array.rows, array.cols, array.max_m, 0, 0)
     return {
         "mac": _cited(table.mac_pj.span, table.mac_pj),
-        **_clocked("pe", 8 + array.psum_bits, 8 * (1 + array.shadow_sets), technology),
+        **_clocked("pe", 8 + array.psum_bits, array.weight_bits * (1 + array.shadow_sets), technology),
         **_clocked("skew", gate_counts.skew_register_bits(array.rows, array.cols), 0, technology),
         **_clocked("deskew", gate_counts.deskew_register_bits(array.cols, array.psum_bits), 0, technology),
         "shadow_write": _shadow_write(accelerator, technology),
@@ -44,6 +44,7 @@ def action_energies(accelerator: Accelerator, technology: Technology) -> Mapping
         "lookup": _lookup(accelerator, technology),
         "codebook_write_bit": _codebook_write(accelerator, technology),
         **_mask_energies(accelerator, technology),
+        **_scale_energies(accelerator, technology),
         "sign_lane": _gates(gate_counts.SIGN_LANE, technology, "sign decoder"),
         "vector_op": _cited(table.vector_op_pj.span, table.vector_op_pj),
         "control_cycle": _cited(
@@ -132,6 +133,19 @@ def _mask_energies(accelerator: Accelerator, technology: Technology) -> dict[str
         gates = sparse_tile.routing(tile.d, tile.q) * (1 / tile.q)
         what = f"a product's share of a tile's routing, {gates.nominal:.0f} GE (low: a tenth)"
         out["route_product"] = ActionEnergy(gate.span * Span(gates.nominal, 0.1 * gates.low, gates.high), f"{what}: {gate.citation}")
+    return out
+
+
+def _scale_energies(accelerator: Accelerator, technology: Technology) -> dict[str, ActionEnergy]:
+    """A sum of a group that is scaled, and a weight that the decoder scales; nothing where the chip states no such multipliers."""
+    array, gate = accelerator.array, technology.energy.gate_pj
+    out = {}
+    if array.scale_at == "weight" or array.scale_taps is not None:
+        gates = scale_gates.tap(array.psum_bits)
+        out["scale_sum"] = ActionEnergy(gate.span * gates, f"a tap's multiplier and adder, {gates.nominal:.0f} GE: {gate.citation}")
+    if array.scale_at == "weight":
+        gates = scale_gates.decoder_multiplier()
+        out["scale_weight"] = ActionEnergy(gate.span * gates, f"a lane's multiplier, {gates.nominal:.0f} GE: {gate.citation}")
     return out
 
 

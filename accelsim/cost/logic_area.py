@@ -9,7 +9,7 @@ from __future__ import annotations
 from math import comb
 
 from accelsim.accelerator import Accelerator
-from accelsim.cost import gate_counts, sparse_tile
+from accelsim.cost import gate_counts, scale_gates, sparse_tile
 from accelsim.cost.components import AreaComponent, logic
 from accelsim.cost.gate_counts import SYNTHESIS
 from accelsim.cost.span import Span
@@ -50,6 +50,7 @@ def logic_components(accelerator: Accelerator, technology: Technology) -> tuple[
     return (
         logic("PE array", "array", pes, technology, f"{pe_source}; flow: {flow.citation}", psum_note),
         *_second_shadow(accelerator, technology),
+        *_group_scales(accelerator, technology),
         logic("skew registers", "array", _fitted("skew", gate_counts.skew_registers(array.rows, array.cols)), technology, SYNTHESIS),
         logic(
             "accumulator adders",
@@ -122,6 +123,27 @@ def _masks(accelerator: Accelerator, technology: Technology) -> tuple[AreaCompon
     if tile is not None:
         note = (f"{tile.q} of each {tile.d} lanes",)
         parts.append(logic("weight compactor", "decoder", sparse_tile.weight_compactor(lanes, tile.d, tile.q), technology, ESTIMATE, note))
+    return tuple(parts)
+
+
+def _group_scales(accelerator: Accelerator, technology: Technology) -> tuple[AreaComponent, ...]:
+    """Logic that scales sums of groups at the columns' taps, or weights in the decoder; none on a chip that states neither."""
+    array, codebook = accelerator.array, accelerator.codebook
+    if array.scale_at == "channel" or (array.scale_at == "group" and array.scale_taps is None):
+        return ()
+    taps = array.scale_taps or 1
+    count = array.cols * taps
+    note = (f"{count} multipliers of {scale_gates.SUM_BITS}-bit sums at {taps} tap{'s' if taps > 1 else ''} per column",)
+    registers = logic("scale registers", "array", scale_gates.scale_registers(array, taps), technology, ESTIMATE, ("double-buffered",))
+    parts = [logic("group scales", "array", scale_gates.tap(array.psum_bits) * count, technology, ESTIMATE, note), registers]
+    if array.scale_at == "weight":
+        lanes = codebook.ports * codebook.codeword_length
+        note = (f"{lanes} multipliers of a weight by an integer scale",)
+        parts.append(logic("weight scales", "decoder", scale_gates.decoder_multiplier() * lanes, technology, ESTIMATE, note))
+    if array.weight_bits > 8:
+        more = scale_gates.wider_pes(array)
+        gates = Span(more, 0.75 * more, 1.5 * more)
+        parts.append(logic("wider weights", "array", gates, technology, ESTIMATE, (f"PEs of {array.weight_bits}-bit weights",)))
     return tuple(parts)
 
 

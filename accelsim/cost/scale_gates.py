@@ -1,0 +1,39 @@
+"""Gates that apply scales of groups: multipliers at the columns' taps or in the decoder, and the double registers that scales wait in.
+
+Never synthesized. Disputable assumptions: a multiplier costs an 8x8 one's gates per pair of bits; a sum that is scaled has 24 bits; a
+binary16 scale multiplies by its 11 bits, the exponent's shift and a float adder are in the range alone.
+"""
+
+from __future__ import annotations
+
+from accelsim.cost.gate_counts import FLOP, FLOP_ENABLE, MULTIPLIER_8X8, adder
+from accelsim.cost.span import Span
+from accelsim.hw.decode_mac_core import ArraySpec
+
+_BIT_PRODUCT = MULTIPLIER_8X8 / 64  # GE per pair of bits
+SUM_BITS = 24  # of a group of 32: eight bits of activation, weight and sub-scale each, at most
+_SCALE_BITS = Span(11.0, 8.0, 16.0)  # that multiply a sum
+_DECODER_SCALE_BITS = Span(6.0, 4.0, 8.0)  # integer sub-scales
+_HELD_BITS = Span(16.0, 8.0, 32.0)  # of a group's scales and offsets
+
+
+def tap(psum_bits: int) -> Span:
+    """A multiplier at a column, the adder behind it and its register; high: with a second multiply-add, for minima."""
+    once = _SCALE_BITS * (SUM_BITS * _BIT_PRODUCT) + Span.exact(adder(psum_bits) + FLOP * psum_bits)
+    return Span(once.nominal, once.low, 2 * once.high)
+
+
+def decoder_multiplier() -> Span:
+    """A multiplier of one lane of the decoder: 8 bits by an integer scale."""
+    return _DECODER_SCALE_BITS * (8 * _BIT_PRODUCT)
+
+
+def scale_registers(array: ArraySpec, taps: int) -> Span:
+    """Two scales per column and tap: one in use, and one that travels ahead of the next tile."""
+    return _HELD_BITS * (FLOP_ENABLE * 2 * array.cols * taps)
+
+
+def wider_pes(array: ArraySpec) -> float:
+    """Area that weights of more than 8 bits add to all PEs: their multipliers, and two registers per PE and set."""
+    more = array.weight_bits - 8
+    return array.rows * array.cols * more * (8 * _BIT_PRODUCT + FLOP_ENABLE * (1 + array.shadow_sets))
