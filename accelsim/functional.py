@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -20,9 +21,11 @@ from accelsim import functional_twin as twin
 from accelsim.accelerator import Accelerator
 from accelsim.compiler.geometry import activation_geometry, weight_geometry
 from accelsim.compiler.image import LayerImage, layer_image, matrix_image, reduction_order, tile_of_weight
+from accelsim.compiler.scaled_image import scaled_image
 from accelsim.compiler.target import Target, target_of
 from accelsim.compression.compress_trace import materialize
 from accelsim.errors import CompileError
+from accelsim.functional_groups import check_scale_place, computes_groups, decode_scaled, scaled_sums
 from accelsim.hw.decode_mac_core import CoreGeometry
 from accelsim.kernels.decode import Words, codeword_words, stream_words
 from accelsim.kernels.decode_masked import NO_MASKS, MaskTable, mask_table
@@ -84,7 +87,8 @@ class _Tables:
 class _Product:
     """One product on the array: rows in the order of its reduction, its stripes from `nt0` on, and the expected result.
 
-    `weights` is (K, N) in the order of the reduction, `sums` (M, N).
+    `weights` is (K, N) in the order of the reduction, `sums` (M, N): int32, or float32 where groups have scales. `wide` are those in
+    float64, None where they are exact; `zeros` says that groups have zero points.
     """
 
     rows: Int8
@@ -92,7 +96,16 @@ class _Product:
     tables: _Tables
     nt0: int
     weights: npt.NDArray[np.int64]
-    sums: npt.NDArray[np.int32]
+    sums: npt.NDArray[Any]
+    wide: npt.NDArray[np.float64] | None = None
+    zeros: bool = False
+
+    @property
+    def float_error(self) -> float:
+        """Largest error of the sums, relative to the largest sum; 0 where they are exact."""
+        if self.wide is None or not self.wide.any():
+            return 0.0
+        return float(np.abs(self.sums - self.wide).max() / np.abs(self.wide).max())
 
 
 def check_functional(
@@ -150,6 +163,8 @@ def check_computable(*traces: Trace) -> None:
         for layer in trace.weighted_layers():
             weight = layer.weight
             path = weight.format.decode_path()
+            if computes_groups(weight.format, weight.k, weight.n):
+                continue
             for part in path.timed_only:
                 if part.record_bits(max(1, path.d)):
                     raise CompileError(
@@ -159,7 +174,7 @@ def check_computable(*traces: Trace) -> None:
             for name, stream in weight.format.side_data(weight.k, weight.n).items():
                 raise CompileError(
                     f"layer {layer.name!r} ({weight.format.kind}): the functional check cannot apply the {stream.count} values of stream "
-                    f"{name!r}, because the core scales each of the {weight.n} output channels as a whole; "
+                    f"{name!r}, as it scales sums of groups with one binary16 scale and channels alone; "
                     "allowed: the same run without --functional"
                 )
 
@@ -173,17 +188,22 @@ def _check_layer(
         corrupted = _corruption(trace, layer, geometry)
         if corrupted is not None:
             return LayerCheck(layer.name, layer.op, False, 0, corrupted)
+        if geometry.scales:
+            check_scale_place(target.array.scale_at, layer)
         products = _weighted_products(geometry, trace, layer, rng, tamper)
     else:
         geometry, part = activation_geometry(target, layer.transposed_b), "head"
         products = _head_products(geometry, trace, layer, rng, tamper)
+    error = 0.0
     for index, item in enumerate(products):
+        error = max(error, item.float_error)
         problem = _compare(geometry, item)
         if problem is not None:
             where = f", {part} {index}" if layer.bounds.G > 1 else ""
             return LayerCheck(layer.name, layer.op, False, tiles, f"layer {layer.name!r}{where}, {problem}")
-        tiles += -(-layer.n // geometry.cols) * -(-layer.k // geometry.rows)
-    return LayerCheck(layer.name, layer.op, True, tiles, "bit-exact")
+        tiles += -(-layer.n // geometry.cols) * geometry.tile_count(layer.k)
+    rounding = f"; float32 sums within {error:.1e} of float64" if geometry.scales else ""
+    return LayerCheck(layer.name, layer.op, True, tiles, f"bit-exact{rounding}")
 
 
 def _check_sums(layer: VectorLayer, rows: int, rng: np.random.Generator) -> LayerCheck:
@@ -221,15 +241,27 @@ def _compare(geometry: CoreGeometry, item: _Product) -> str | None:
     """Run a product panel by panel; locate the first difference from the expected result."""
     activations = item.rows.astype(np.float32)
     for stripes in panels(geometry.cols, -(-item.weights.shape[1] // geometry.cols)):
-        panel = _decode(geometry, item, stripes)
-        sums = np.empty((activations.shape[0], panel.shape[1]), np.int32)
-        multiply(activations, panel, sums, np.empty(sums.shape, np.float32))
+        panel, sums = _run_panel(geometry, item, activations, stripes)
         for place, stripe in enumerate(stripes):
             own = slice(place * geometry.cols, (place + 1) * geometry.cols)
             problem = _compare_stripe(geometry, item, stripe, panel[:, own], sums[:, own])
             if problem is not None:
                 return problem
     return None
+
+
+def _run_panel(
+    geometry: CoreGeometry, item: _Product, activations: Float32, stripes: range
+) -> tuple[Float32, npt.NDArray[np.int32] | Float32]:
+    """(weights (K, columns), sums (M, columns)) of some stripes, as the core computes them."""
+    if geometry.scales:
+        own = [item.nt0 + stripe for stripe in stripes]
+        panel, scales = decode_scaled(geometry, item.image, item.tables.words, own, activations.shape[1], item.zeros)
+        return panel, scaled_sums(geometry, activations, panel, scales)
+    panel = _decode(geometry, item, stripes)
+    sums = np.empty((activations.shape[0], panel.shape[1]), np.int32)
+    multiply(activations, panel, sums, np.empty(sums.shape, np.float32))
+    return panel, sums
 
 
 def panels(cols: int, stripes: int) -> list[range]:
@@ -239,7 +271,9 @@ def panels(cols: int, stripes: int) -> list[range]:
     return [range(first, last) for first, last in pairwise(edges)]
 
 
-def _compare_stripe(geometry: CoreGeometry, item: _Product, stripe: int, panel: Float32, sums: npt.NDArray[np.int32]) -> str | None:
+def _compare_stripe(
+    geometry: CoreGeometry, item: _Product, stripe: int, panel: Float32, sums: npt.NDArray[np.int32] | Float32
+) -> str | None:
     """The first error in a decoded stripe, (K, C), or its sums, (M, C); columns past the last weight may hold anything."""
     first, nt = stripe * geometry.cols, item.nt0 + stripe
     weights = item.weights[:, first : first + geometry.cols]
@@ -247,8 +281,9 @@ def _compare_stripe(geometry: CoreGeometry, item: _Product, stripe: int, panel: 
     wrong = np.argwhere(weights != panel[:, :used])
     if wrong.size:
         row, column = wrong[0].tolist()
-        tile = f"tile (nt={nt}, kt={row // geometry.rows})"
-        return f"{tile}: weight [{row % geometry.rows},{column}] decodes to {int(panel[row, column])}, not {weights[row, column]}"
+        kt = geometry.tile_of_row(row)
+        tile, inside = f"tile (nt={nt}, kt={kt})", row - geometry.tile_rows(weights.shape[0], kt).start
+        return f"{tile}: weight [{inside},{column}] decodes to {int(panel[row, column])}, not {weights[row, column]}"
     wrong = np.argwhere(item.sums[:, first : first + used] != sums[:, :used])
     if wrong.size:
         row, column = wrong[0].tolist()
@@ -280,7 +315,8 @@ def _weighted_products(
     geometry: CoreGeometry, trace: Trace, layer: WeightedLayer, rng: np.random.Generator, tamper: Tamper | None
 ) -> Iterator[_Product]:
     """The groups of a layer with weights, which share one image."""
-    image = layer_image(geometry, layer, trace.arrays(layer.name), "stripe" if layer.m > geometry.max_m else "layer")
+    make_image = scaled_image if geometry.scales else layer_image
+    image = make_image(geometry, layer, trace.arrays(layer.name), "stripe" if layer.m > geometry.max_m else "layer")
     if tamper is not None:
         image = tamper(layer.name, image)
     tables = _Tables.of(geometry, image)
@@ -298,7 +334,14 @@ def _weighted_products(
             rows = activation if at is None else activation[at : at + 1]
             as_twin = rows
         ordered = own if order is None else own[order]
-        yield _Product(rows, image, tables, group * -(-layer.n // geometry.cols), ordered, twin.product(as_twin, own))
+        nt0 = group * -(-layer.n // geometry.cols)
+        if geometry.scales:
+            outputs = slice(group * layer.n, (group + 1) * layer.n)
+            ends = [geometry.tile_rows(layer.k, kt).stop for kt in range(geometry.tile_count(layer.k))]
+            sums, wide = twin.scaled_product(trace, layer, as_twin, own, outputs, ends)
+            yield _Product(rows, image, tables, nt0, ordered, sums, wide, "zeros" in layer.weight.streams)
+        else:
+            yield _Product(rows, image, tables, nt0, ordered, twin.product(as_twin, own))
 
 
 def gather(layer: ConvLayer, planes: Int8, group: int, order: npt.NDArray[np.int64] | None) -> Int8:

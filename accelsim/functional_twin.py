@@ -6,7 +6,8 @@ matrices, which are exact for int8 as long as a sum stays below 2^53.
 
 from __future__ import annotations
 
-from itertools import combinations
+from collections.abc import Sequence
+from itertools import combinations, pairwise
 from math import comb
 from typing import Any
 
@@ -34,6 +35,10 @@ def weights(trace: Trace, layer: WeightedLayer) -> Int64:
     k, n = record.k, record.n
     known = set(record.streams) - {"scales"}
     row, column = np.arange(k)[:, None], np.arange(n)[None, :]
+    if known == {"weights", "zeros"}:
+        group = record.format.decode_path().scale_levels[0][0]
+        raw = _integers(trace, layer, "weights", k * n, signed=False).reshape(k, n)
+        return raw - _integers(trace, layer, "zeros", -(-k // group) * n, signed=False).reshape(-1, n)[row // group, column]
     if known == {"weights"}:
         raw = _integers(trace, layer, "weights", k * n, signed=True).reshape(k, n)
         return 2 * raw + 1 if record.format.decode_path().odd else raw
@@ -59,6 +64,32 @@ def weights(trace: Trace, layer: WeightedLayer) -> Int64:
         else:
             values = values * table[numbers.reshape(k // of, n)[row // of, column], row % of]
     return values
+
+
+def scaled_product(
+    trace: Trace, layer: WeightedLayer, a: npt.NDArray[Any], integers: Int64, outputs: slice, tile_ends: Sequence[int]
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float64]]:
+    """(sums (M, N) in float32, the same in float64) of weights with a binary16 scale per group of inputs.
+
+    A sum of neighbouring inputs is exact until the group or the K-tile ends; then it is multiplied by its scale and added, each result
+    rounded to float32. K ascends.
+
+    Parameters
+    ----------
+    a, integers : activations (M, K) and weights before their scales (K, N)
+    outputs : the columns of the layer's matrix that these are
+    tile_ends : row after each K-tile
+    """
+    group = layer.weight.format.decode_path().scale_levels[0][0]
+    scales = np.frombuffer(trace.stream(layer.name, "scales").tobytes(), "<f2").reshape(-1, layer.weight.n)[:, outputs].astype(np.float64)
+    k = integers.shape[0]
+    ends = sorted({*tile_ends, *range(group, k, group), k})
+    total, wide = np.zeros((a.shape[0], integers.shape[1]), np.float32), np.zeros((a.shape[0], integers.shape[1]))
+    for first, last in pairwise([0, *ends]):
+        exact = a[:, first:last].astype(np.float64) @ integers[first:last].astype(np.float64) * scales[first // group]
+        total = total + exact.astype(np.float32)
+        wide += exact
+    return total, wide
 
 
 def _kept_lanes(keep: int, of: int) -> Int64:

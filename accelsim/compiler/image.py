@@ -87,13 +87,19 @@ def reduction_order(layer: WeightedLayer) -> npt.NDArray[np.int64] | None:
     """Which row of Wt[K,N] each reduction step of the array takes, int64 (K,); None: the rows in their own order.
 
     An interleaved image holds a position's channels side by side, so its convolution reduces over FY, FX, C; the trace's order is
-    C, FY, FX. Codewords along K pin the order of the rows that they cover, and the rows stay where they are.
+    C, FY, FX. Codewords and groups along K pin the order of the rows that they cover, and the rows stay where they are.
     """
     bounds = layer.bounds
     taps = bounds.FY * bounds.FX
-    if not isinstance(layer, ConvLayer) or layer.input_layout != "interleaved" or taps == 1 or bounds.C == 1 or layer.weight.axis == 1:
+    if not isinstance(layer, ConvLayer) or layer.input_layout != "interleaved" or taps == 1 or bounds.C == 1 or _pinned(layer):
         return None
     return np.arange(bounds.k, dtype=np.int64).reshape(bounds.C, taps).T.reshape(-1)
+
+
+def _pinned(layer: WeightedLayer) -> bool:
+    """Whether codewords or groups of scales lie along the reduction."""
+    path = layer.weight.format.decode_path()
+    return path.axis == 1 or bool(path.scale_levels)
 
 
 def stripe_count(geometry: CoreGeometry, layer: WeightedLayer) -> int:
@@ -106,7 +112,7 @@ def tile_of_weight(geometry: CoreGeometry, layer: WeightedLayer, row: int, colum
     group, inside = divmod(column, layer.n)
     order = reduction_order(layer)
     step = row if order is None else int(np.flatnonzero(order == row)[0])
-    return group * -(-layer.n // geometry.cols) + inside // geometry.cols, step // geometry.rows
+    return group * -(-layer.n // geometry.cols) + inside // geometry.cols, geometry.tile_of_row(step)
 
 
 def layer_image(geometry: CoreGeometry, layer: WeightedLayer, arrays: Mapping[str, Integers], packing: Packing = "layer") -> LayerImage:
@@ -214,7 +220,7 @@ def _record_columns(geometry: CoreGeometry) -> int:
     return geometry.cols // geometry.codeword_length if geometry.axis == 0 else geometry.cols
 
 
-def _striped(grid: Integers, groups: int, width: int) -> Integers:
+def striped(grid: Integers, groups: int, width: int) -> Integers:
     """(rows, groups * columns) -> (stripes, rows, width), the columns of each group padded with zeros to whole stripes."""
     rows, columns = grid.shape[0], grid.shape[1] // groups
     stripes = -(-columns // width)
@@ -225,18 +231,18 @@ def _striped(grid: Integers, groups: int, width: int) -> Integers:
 
 def _record_grid(geometry: CoreGeometry, indices: Integers, groups: int) -> Integers:
     """One value per record: (record rows, record columns) -> (stripes, record rows, record columns of a stripe, 1)."""
-    return _striped(indices, groups, _record_columns(geometry))[..., None]
+    return striped(indices, groups, _record_columns(geometry))[..., None]
 
 
 def _lane_grid(geometry: CoreGeometry, matrix: Integers, groups: int, span: int = 1) -> Integers:
     """One value per weight, or per `span` weights along a codeword: (K, N) -> (stripes, record rows, record columns, values)."""
     d = geometry.codeword_length // span
-    striped = _striped(matrix, groups, geometry.cols // span if geometry.axis == 0 else geometry.cols)
-    stripes, k, cols = striped.shape
+    whole = striped(matrix, groups, geometry.cols // span if geometry.axis == 0 else geometry.cols)
+    stripes, k, cols = whole.shape
     if geometry.axis == 0:
-        return striped.reshape(stripes, k, cols // d, d)
+        return whole.reshape(stripes, k, cols // d, d)
     padded = np.zeros((stripes, -(-k // d) * d, cols), matrix.dtype)
-    padded[:, :k] = striped
+    padded[:, :k] = whole
     return padded.reshape(stripes, -1, d, cols).transpose(0, 1, 3, 2)
 
 

@@ -245,6 +245,11 @@ class CoreGeometry:
         first = block * self.block_rows + inside * self.rows
         return range(first, min(first + self.rows, (block + 1) * self.block_rows, k))
 
+    def tile_of_row(self, row: int) -> int:
+        """The K-tile that holds a row of the reduction."""
+        block, inside = divmod(row, self.block_rows)
+        return block * -(-self.block_rows // self.rows) + inside // self.rows
+
     def scale_pops(self, k: int, kt: int) -> int:
         """Pops that the scales of all groups that begin in a tile take ahead of its records."""
         if not self.scales:
