@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import itertools
 from pathlib import Path
 
 import pytest
@@ -83,13 +84,37 @@ def test_line_ends_commas_headers_and_comments_do_not_matter(tmp_path: Path) -> 
     for index, lines in enumerate(
         [
             ("anything", "a,2,3,4,", "b,5,6,7,"),
-            ("M,N,K,Layer,what,not", "a, 2 , 3, 4", "", " , ,", "b,5,6,7,# the last"),
+            ("K ,m,LAYER,n,what,not", "4, 2 , a, 3", "", " , ,", "7,5,b,6,# the last"),
+            ("Layer\tM\tN\tK", "a\t2\t3\t4", "\t", "b\t5\t6\t7\t"),
+            ("what; M; N; K", "a;2;3;4", "b;5;6;7;"),
             ("\ufeffLayer,M,N,K", "a,2,3,4,1:1", "b,5,6,7,,,,"),
             ("a,2,3,4", "b,5,6,7"),  # no header at all
         ]
     ):
         for end in ("\n", "\r\n", "\r"):
             assert (index, layers(import_model(table(tmp_path, *lines, end=end), seed=1))) == (index, plain)
+
+
+@pytest.mark.parametrize("order", list(itertools.permutations(range(4))))
+def test_the_header_decides_the_columns_of_a_gemm(order: tuple[int, ...], tmp_path: Path) -> None:
+    columns, cells = GEMM_HEADER.strip(",").split(","), ["a", "2", "3", "4"]
+    lines = (",".join(text[place] for place in order) for text in (columns, cells))
+    assert layers(import_model(table(tmp_path, *lines), seed=1)) == [("a", "gemm", 2, 4, 3, 24)]
+
+
+def test_the_header_decides_the_columns_of_a_convolution(tmp_path: Path) -> None:
+    header = "Num Filter, Stride Width, Filter H, Filter W, Name, Channels, Batch, IFMAP Width, IFMAP Height, Strides"
+    (layer,) = import_model(table(tmp_path, header, "8, 2, 3, 1, c, 4, 1, 9, 5, 1"), seed=1).layers
+    assert isinstance(layer, ConvLayer)
+    assert (layer.image, layer.strides, layer.bounds.FY, layer.bounds.FX, layer.bounds.C, layer.bounds.K) == ((5, 9), (1, 2), 3, 1, 4, 8)
+
+
+def test_headings_and_columns_that_are_not_read_are_named(tmp_path: Path) -> None:
+    rows = ("Vision part,", "c1, 8, 8, 3, 3, 4, 8, 1,,,6", "Language part", GEMM_HEADER, "a,2,3,4")
+    trace = import_model(table(tmp_path, f"{CONV_HEADER},,Eh", *rows), seed=1)
+    assert layers(trace) == [("c1", "conv2d", 36, 36, 8, 36 * 36 * 8), ("a", "gemm", 2, 4, 3, 24)]
+    assert trace.manifest.notes[1].endswith("not read: Vision part, Language part")
+    assert trace.manifest.notes[2] == "columns that are not read: Eh"
 
 
 def test_a_table_without_a_header_says_so(tmp_path: Path) -> None:
@@ -154,6 +179,10 @@ def test_a_table_is_saved_compressed_and_run(tmp_path: Path) -> None:
         ((CONV_HEADER, "c,9,2,3,3,1,1,1"), r"line 2, column Filter Width: 3 is not allowed; allowed: 1\.\.2, the image"),
         ((CONV_HEADER, "c,9,9,3,3,1,1,-1"), "line 2, column Strides: '-1' is not allowed"),
         ((CONV_HEADER, "c,9,9,3,3,1,1,1,x"), "line 2: 'x' after the sizes is not allowed; allowed: nothing, or a ratio n:m"),
+        ((f"{CONV_HEADER} Batch Size", "c,9,9,3,3,1,1,1,4"), "line 2, column Batch Size: 4 .*; allowed: 1 .* --batch 4"),
+        (("Layer, M, K, Batch", "a,2,3,4"), "line 1: columns N are missing; allowed: Layer, M, N, K, in any order"),
+        (("Layer, M, N, K, M", "a,2,3,4,5"), "line 1: column 'M' stands twice"),
+        ((CONV_HEADER, "Vision part", "a,b", "c,9,9,3,3,1,1,1"), "line 3: has 2 cells; allowed: Layer name, IFMAP Height"),
         ((GEMM_HEADER, *["a,1,1,1"] * 4097), "holds 4097 layers; allowed: at most 4096"),
     ],
 )
