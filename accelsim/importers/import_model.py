@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -126,7 +127,7 @@ def import_model(
         from accelsim.importers.graph.builder import GraphBuilder
 
         stored = load_onnx(Path(model), bind or {}, fill or {})
-        loaded = stored if weights is None else with_weights(stored, weights)
+        loaded = replace(stored, shapes_only=seed is not None) if weights is None else with_weights(stored, weights)
         builder = GraphBuilder(activation_bits, residual_bits)
         trace = _trace_of(lambda: walk_onnx(loaded, builder, keep_values=seed is None), model, name, seed, weights or Path(model))
         return _saved(trace, out)
@@ -212,6 +213,8 @@ def _trace_of(walk: Callable[[], ImportedGraph], what: str, name: str, seed: int
 
 def _to_trace(graph: ImportedGraph, name: str, seed: int | None, source: Path | None) -> Trace:
     """The float trace of an imported graph: seeded without payload, or with the model's weights."""
+    if not graph.builder.layers:
+        raise ImportModelError("its operations only change how the input is seen, and make no layer; allowed: a model that computes")
     notes = _notes(graph)
     fields: dict[str, Any] = {"name": name, "inputs": tuple(graph.builder.inputs), "outputs": graph.outputs, "notes": notes}
     if seed is not None or source is None:

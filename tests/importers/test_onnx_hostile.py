@@ -82,7 +82,8 @@ def test_sparse_external_data_larger_than_any_layer_is_refused_unread(seed: int 
         file.truncate(1 << 40)
     model = external("w.bin", length=str(1 << 40))
     model.graph.initializer[0].dims[:] = [1 << 18, 1 << 20]
-    assert "has length 1099511627776; allowed: at most 4294967296" in refused(model, tmp_path, seed=seed)
+    assert "1099511627776" in (message := refused(model, tmp_path, seed=seed))
+    assert "allowed: at most 4294967296" in message
 
 
 def test_a_message_about_a_node_names_the_file(tmp_path: Path) -> None:
@@ -174,10 +175,11 @@ GROWING: dict[str, list[Any]] = {
 }  # fmt: skip
 
 
+@pytest.mark.parametrize("seed", [None, 1])
 @pytest.mark.parametrize("name", GROWING)
-def test_constants_that_grow_without_bound(name: str, tmp_path: Path) -> None:
-    message = refused(make([*GROWING[name], node("Add", ["x", "c"], ["y"])], (1, 5, 8), {"w0": random(8)}), tmp_path)
-    assert "is not computed" in message or "grow to more" in message
+def test_constants_that_grow_without_bound(name: str, seed: int | None, tmp_path: Path) -> None:
+    message = refused(make([*GROWING[name], node("Add", ["x", "c"], ["y"])], (1, 5, 8), {"w0": random(8)}), tmp_path, seed=seed)
+    assert any(part in message for part in ("is not computed", "grow to more", *(("do not fit together",) if seed else ())))
 
 
 def test_names_that_are_no_text_are_refused(tmp_path: Path) -> None:

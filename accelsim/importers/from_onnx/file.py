@@ -20,6 +20,7 @@ from accelsim.errors import ImportModelError
 from accelsim.importers.from_onnx.functions import inlined
 from accelsim.importers.from_onnx.inputs import OnnxInput, read_inputs
 from accelsim.importers.from_onnx.node import require_text
+from accelsim.importers.from_onnx.stand_ins import find_stand_ins, stand_in
 from accelsim.importers.from_onnx.tensors import FLOATS, external_files, read_tensor
 from accelsim.importers.graph.values import Array
 from accelsim.trace.payload import file_sha256
@@ -48,6 +49,8 @@ class OnnxModel:
         onnx.TensorProto by name.
     replaced
         Values that stand for those of initializers, by name.
+    shapes_only
+        True: trained values are not wanted, so that weights are not read and may be absent.
     """
 
     path: Path
@@ -56,12 +59,20 @@ class OnnxModel:
     inputs: dict[str, OnnxInput]
     initializers: dict[str, Any]
     replaced: Mapping[str, Array] = field(default_factory=dict)
+    shapes_only: bool = False
 
     def read(self, name: str) -> Array:
         """The values of an initializer."""
         if name in self.replaced:
             return self.replaced[name]
-        return read_tensor(self.initializers[name], self.path.parent, f"{self.path}: initializer {name!r}")
+        what = f"{self.path}: initializer {name!r}"
+        if name in self._stand_ins:
+            return stand_in(self.initializers[name], what)
+        return read_tensor(self.initializers[name], self.path.parent, what)
+
+    @cached_property
+    def _stand_ins(self) -> dict[str, bool]:
+        return find_stand_ins(self.graph, self.initializers, self.path.parent) if self.shapes_only else {}
 
     @cached_property
     def trained(self) -> frozenset[str]:
@@ -69,8 +80,11 @@ class OnnxModel:
         kinds = FLOATS | {TensorProto.INT8, TensorProto.UINT8}
         return frozenset(name for name, tensor in self.initializers.items() if tensor.data_type in kinds and list(tensor.dims))
 
-    def external_notes(self) -> tuple[str, ...]:
-        """One line per file of external data: its name and SHA-256."""
+    def notes(self) -> tuple[str, ...]:
+        """One line per file of external data that is read, with its SHA-256; or one on the tensors of which only the shape is there."""
+        if self.shapes_only:
+            absent = sum(self._stand_ins.values())
+            return (f"{absent} trained tensors of the file have no values: their shapes are used",) if absent else ()
         files = external_files(self.initializers.values(), self.path.parent)
         return tuple(f"external data {file.name}: SHA-256 {file_sha256(file)}" for file in files)
 

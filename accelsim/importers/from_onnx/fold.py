@@ -14,6 +14,7 @@ import numpy as np
 from accelsim.errors import ImportModelError
 from accelsim.importers.from_onnx.node import OnnxNode
 from accelsim.importers.from_onnx.shapes import (
+    MAX_ELEMENTS,
     along_axis,
     axes_of,
     cast_type,
@@ -24,6 +25,7 @@ from accelsim.importers.from_onnx.shapes import (
     unsqueezed,
     whole_numbers,
 )
+from accelsim.importers.graph.repeated import distinct, elementwise, held, repeated
 from accelsim.importers.graph.values import Array
 
 
@@ -40,13 +42,14 @@ def _constant_of_shape(node: OnnxNode, args: Sequence[Array]) -> Array:
     value = node.tensor("value") if node.has("value") else np.zeros(1, dtype=np.float32)
     if value.size != 1:
         raise ImportModelError(f"{node.where}: value has {value.size} elements; allowed: 1")
-    return np.full(fits(node, whole_numbers(node, args[0])), value.reshape(()))
+    return repeated(value.reshape(()), fits(node, whole_numbers(node, args[0]), repeated=True))
 
 
 def _broadcast(function: Callable[..., Any]) -> Callable[[OnnxNode, Sequence[Array]], Array]:
     def compute(node: OnnxNode, args: Sequence[Array]) -> Array:
-        fits(node, np.broadcast_shapes(*(arg.shape for arg in args)), args)
-        return np.asarray(function(*args))
+        fits(node, np.broadcast_shapes(*(arg.shape for arg in args)), repeated=True)
+        fits(node, np.broadcast_shapes(*(distinct(arg).shape for arg in args)), args)
+        return elementwise(function, *args)
 
     return compute
 
@@ -64,19 +67,30 @@ def _divide(x: Array, y: Array) -> Array:
 def _gather(node: OnnxNode, args: Sequence[Array]) -> Array:
     data, indices = args
     axis = node.integer("axis", 0)
-    fits(node, (indices.size, data.size // max(1, data.shape[axis])), args)
-    return np.take(data, indices, axis=axis)
+    kept = distinct(data, keep=axis % data.ndim)
+    fits(node, (indices.size, kept.size // max(1, data.shape[axis])), args)
+    first = axis % data.ndim
+    return repeated(np.take(kept, indices, axis=axis), (*data.shape[:first], *indices.shape, *data.shape[first + 1 :]))
 
 
 def _slice(node: OnnxNode, args: Sequence[Array]) -> Array:
     data = args[0]
+    parts = [slice(None)] * data.ndim
     for axis, taken in slice_bounds(node, args, data.shape).items():
-        data = np.take(data, np.arange(taken.start, taken.stop, taken.step), axis=axis)
-    return data
+        parts[axis] = slice(taken.start, taken.stop if taken.stop >= 0 else None, taken.step) if taken else slice(0)
+    return data[tuple(parts)]
 
 
 def _concat(node: OnnxNode, args: Sequence[Array]) -> Array:
-    return np.concatenate(args, axis=node.integer("axis", 0))
+    axis = node.integer("axis", 0)
+    kept = [distinct(arg, keep=axis % arg.ndim) for arg in args]
+    if len({part.shape[: axis % part.ndim] + part.shape[axis % part.ndim + 1 :] for part in kept}) > 1:
+        return np.concatenate(args, axis=axis)
+    if sum(part.size for part in kept) > MAX_ELEMENTS + sum(held(arg) for arg in args):
+        fits(node, [sum(part.size for part in kept)])
+    shape = list(args[0].shape)
+    shape[axis] = sum(arg.shape[axis] for arg in args)
+    return repeated(np.concatenate(kept, axis=axis), shape)
 
 
 def _reshape(node: OnnxNode, args: Sequence[Array]) -> Array:
@@ -141,11 +155,13 @@ def _reduce(function: Callable[..., Any]) -> Callable[[OnnxNode, Sequence[Array]
 
 
 def _dequantize(node: OnnxNode, args: Sequence[Array]) -> Array:
-    data, scale = args[0].astype(np.float64), args[1].astype(np.float64)
+    data, scale = elementwise(lambda x: x.astype(np.float64), args[0]), args[1].astype(np.float64)
     if len(args) > 2 and args[2] is not None and np.any(args[2]):
-        data = data - along_axis(node, args[2].astype(np.float64), data.shape)
-    return (data * along_axis(node, scale, data.shape)).astype(np.float32)
+        data = elementwise(np.subtract, data, along_axis(node, args[2].astype(np.float64), data.shape))
+    return elementwise(lambda x, factor: (x * factor).astype(np.float32), data, along_axis(node, scale, data.shape))
 
+
+_HOLD_ALL = {"GatherElements", "GatherND", "CumSum", "Trilu", "ReduceSum", "ReduceProd", "ReduceMean", "ReduceMax", "ReduceMin"}
 
 FOLDERS: dict[str, Callable[[OnnxNode, Sequence[Array]], Array]] = {
     "Constant": _constant,
@@ -154,8 +170,8 @@ FOLDERS: dict[str, Callable[[OnnxNode, Sequence[Array]], Array]] = {
     "Size": lambda node, args: np.array(args[0].size, dtype=np.int64),
     "Identity": lambda node, args: args[0],
     "Dropout": lambda node, args: args[0],
-    "Cast": lambda node, args: args[0].astype(cast_type(node)),
-    "CastLike": lambda node, args: args[0].astype(args[1].dtype),
+    "Cast": lambda node, args: elementwise(lambda x: x.astype(cast_type(node)), args[0]),
+    "CastLike": lambda node, args: elementwise(lambda x: x.astype(args[1].dtype), args[0]),
     "Gather": _gather,
     "GatherElements": lambda node, args: np.take_along_axis(args[0], args[1], node.integer("axis", 0)),
     "GatherND": _gather_nd,
@@ -187,18 +203,18 @@ FOLDERS: dict[str, Callable[[OnnxNode, Sequence[Array]], Array]] = {
     "GreaterOrEqual": _broadcast(np.greater_equal),
     "And": _broadcast(np.logical_and),
     "Or": _broadcast(np.logical_or),
-    "Not": lambda node, args: np.logical_not(args[0]),
+    "Not": _broadcast(np.logical_not),
     "Xor": _broadcast(np.logical_xor),
-    "IsNaN": lambda node, args: np.isnan(args[0]),
-    "Neg": lambda node, args: -args[0],
-    "Exp": lambda node, args: np.exp(args[0]),
-    "Sin": lambda node, args: np.sin(args[0]),
-    "Cos": lambda node, args: np.cos(args[0]),
-    "Abs": lambda node, args: np.abs(args[0]),
-    "Sqrt": lambda node, args: np.sqrt(args[0]),
-    "Reciprocal": lambda node, args: np.reciprocal(args[0]),
-    "Floor": lambda node, args: np.floor(args[0]),
-    "Ceil": lambda node, args: np.ceil(args[0]),
+    "IsNaN": _broadcast(np.isnan),
+    "Neg": _broadcast(np.negative),
+    "Exp": _broadcast(np.exp),
+    "Sin": _broadcast(np.sin),
+    "Cos": _broadcast(np.cos),
+    "Abs": _broadcast(np.abs),
+    "Sqrt": _broadcast(np.sqrt),
+    "Reciprocal": _broadcast(np.reciprocal),
+    "Floor": _broadcast(np.floor),
+    "Ceil": _broadcast(np.ceil),
     "ReduceSum": _reduce(np.sum),
     "ReduceProd": _reduce(np.prod),
     "ReduceMean": _reduce(np.mean),
@@ -218,6 +234,9 @@ def fold(node: OnnxNode, args: Sequence[Array | None]) -> Array:
     """
     if node.op not in FOLDERS:
         raise ImportModelError(f"{node.where}: {node.op} of constants alone is not computed; known: {sorted(FOLDERS)}")
+    for array in args if node.op in _HOLD_ALL else ():
+        if array is not None:
+            fits(node, array.shape, [array])
     try:
         with np.errstate(all="ignore"):
             return np.asarray(FOLDERS[node.op](node, args))  # type: ignore[arg-type]  # who needs one that is left out says so below

@@ -87,13 +87,14 @@ def _shape(path: Path, name: str, dims: Any, bindings: Mapping[str, int], free: 
     sizes = []
     for axis, dim in enumerate(dims):
         symbol = dim.dim_param or f"{name}.{axis}"
-        if not dim.HasField("dim_value"):
+        known = dim.HasField("dim_value") and dim.dim_value != -1
+        if not known:
             free.add(symbol)
             if symbol not in bindings:
                 raise ImportModelError(
                     f"{path}: dimension {axis} of input {name!r} is {symbol!r}, which has no size; give --bind {symbol}=1"
                 )
-        sizes.append(dim.dim_value if dim.HasField("dim_value") else bindings[symbol])
+        sizes.append(dim.dim_value if known else bindings[symbol])
     if any(size < 1 for size in sizes):
         raise ImportModelError(f"{path}: input {name!r} has shape {tuple(sizes)}; allowed: sizes of 1 or more")
     return tuple(sizes)

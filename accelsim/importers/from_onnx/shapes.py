@@ -12,6 +12,7 @@ from onnx import TensorProto, helper
 from accelsim.errors import ImportModelError
 from accelsim.importers.from_onnx.node import OnnxNode
 from accelsim.importers.from_onnx.tensors import type_name
+from accelsim.importers.graph.repeated import held
 from accelsim.importers.graph.values import Array
 
 _CASTS = {
@@ -19,11 +20,12 @@ _CASTS = {
     TensorProto.INT64, TensorProto.UINT8, TensorProto.UINT16, TensorProto.UINT32, TensorProto.UINT64,
 }  # fmt: skip
 MAX_ELEMENTS = 1 << 22  # that folding may make where its operands are smaller
+MAX_REPEATED = 1 << 31  # of one value, which take no memory
 
 
-def fits(node: OnnxNode, shape: Sequence[int], operands: Sequence[Array] = ()) -> tuple[int, ...]:
-    """The shape, or ImportModelError if it has too many elements."""
-    allowed = max([MAX_ELEMENTS, *(operand.size for operand in operands)])
+def fits(node: OnnxNode, shape: Sequence[int], operands: Sequence[Array] = (), repeated: bool = False) -> tuple[int, ...]:
+    """The shape, or ImportModelError if it has too many elements; `repeated`: it holds one."""
+    allowed = MAX_REPEATED if repeated else max([MAX_ELEMENTS, *(held(operand) for operand in operands)])
     if len(shape) > 32 or any(size < 0 for size in shape) or math.prod(shape) > allowed:
         raise ImportModelError(f"{node.where}: a constant of shape {tuple(shape)} is not computed; allowed: {allowed} elements")
     return tuple(int(size) for size in shape)

@@ -25,12 +25,12 @@ _BITS = {
     TensorProto.UINT4: 4, TensorProto.UINT8: 8, TensorProto.UINT16: 16, TensorProto.UINT32: 32, TensorProto.UINT64: 64,
 }  # fmt: skip
 FLOATS = {TensorProto.FLOAT, TensorProto.DOUBLE, TensorProto.FLOAT16, TensorProto.BFLOAT16}
-_FIELDS = {  # where a tensor's values lie when they are not raw bytes; 4-bit values come two a word
+FIELDS = {  # where a tensor's values lie when they are not raw bytes; 4-bit values come two a word
     TensorProto.FLOAT: "float_data", TensorProto.DOUBLE: "double_data", TensorProto.INT64: "int64_data",
     TensorProto.UINT32: "uint64_data", TensorProto.UINT64: "uint64_data",
 }  # fmt: skip
 _MAX_DIMENSIONS = 32  # NumPy's own limit was 32 for twenty years; no model has more
-_MAX_BYTES = 1 << 32  # of one tensor: 2^30 float32 numbers, more than any one layer of a machine of this kind
+MAX_BYTES = 1 << 32  # of one tensor: 2^30 float32 numbers, more than any one layer of a machine of this kind
 
 
 def type_name(data_type: int) -> str:
@@ -69,7 +69,7 @@ def read_tensor(tensor: Any, folder: Path, what: str) -> Array:
     elif tensor.HasField("raw_data"):
         _require_length(what, shape, needed, len(tensor.raw_data), "bytes")
     else:
-        stored = len(getattr(tensor, _FIELDS.get(tensor.data_type, "int32_data")))
+        stored = len(getattr(tensor, FIELDS.get(tensor.data_type, "int32_data")))
         _require_length(what, shape, -(-count // 2) if _BITS[tensor.data_type] == 4 else count, stored, "values")
     array: Array = numpy_helper.to_array(tensor)
     if tensor.data_type == TensorProto.BFLOAT16:
@@ -104,8 +104,8 @@ def _external_bytes(entries: Any, folder: Path, needed: int, what: str) -> bytes
     offset, length = (_whole_number(fields, name, default, what) for name, default in (("offset", 0), ("length", needed)))
     if length != needed:
         raise ImportModelError(f"{what}: external data {location!r} has length {length}, but the shape needs {needed} bytes")
-    if length > _MAX_BYTES:
-        raise ImportModelError(f"{what}: external data {location!r} has length {length}; allowed: at most {_MAX_BYTES}")
+    if length > MAX_BYTES:
+        raise ImportModelError(f"{what}: external data {location!r} has length {length}; allowed: at most {MAX_BYTES}")
     if offset + length > size:
         raise ImportModelError(f"{what}: external data {location!r} has {size} bytes, but bytes {offset} to {offset + length} are wanted")
     return read_bytes(path, offset, length, what)

@@ -26,6 +26,7 @@ from accelsim.importers.graph.call import Value
 from accelsim.importers.graph.expressions import Expression
 from accelsim.importers.graph.imported_graph import ImportedGraph
 from accelsim.importers.graph.recorder import GraphRecorder
+from accelsim.importers.graph.repeated import held
 from accelsim.importers.graph.values import Constant, Deferred, Fused, Indices, Plain
 from accelsim.registry import suggest
 
@@ -87,7 +88,7 @@ class _Walk:
         outputs = tuple(self._output(name) for name in self.outputs)
         recorder = self.recorder
         unused = tuple(sorted(self.model.trained - recorder.used - self._folded_away()))
-        for text in self.model.external_notes():
+        for text in self.model.notes():
             recorder.note(text)
         stored = {name: tensor for name, tensor in self.model.initializers.items() if tensor.data_type in FLOATS and list(tensor.dims)}
         shapes = {name: tuple(tensor.dims) for name, tensor in stored.items()} | self.copies
@@ -127,6 +128,8 @@ class _Walk:
         if len(shape) == 2:
             return Plain(builder.tokens(name, *shape).reshape(shape))
         allowed = "(1, channels, height, width), (1, rows, width) or (rows, width): one inference at a time"
+        if len(shape) in (3, 4):
+            allowed = f"one inference at a time: export the model for a batch of 1, and run its trace with --batch {shape[0]}"
         raise ImportModelError(f"{self.model.path}: input {name!r} has shape {shape}; allowed: {allowed}")
 
     def _visit(self, node: OnnxNode) -> None:
@@ -165,9 +168,11 @@ class _Walk:
         arrays = [operand.array if isinstance(operand, Constant) else None for operand in operands]
         sources = () if node.op in ("Shape", "Size") else tuple(dict.fromkeys(name for operand in known for name in operand.sources))
         result = fold(node, arrays)
-        self.budget -= result.size
+        self.budget -= result.size if self.recorder.keep_values else held(result)
         if self.budget < 0:
-            raise ImportModelError(f"{node.where}: the file's constants grow to more than {_FREE_CONSTANTS} elements when computed")
+            raise ImportModelError(
+                f"{node.where}: the file's constants grow to more than {_FREE_CONSTANTS} elements when computed; --seed takes shapes alone"
+            )
         if node.op == "Identity" and self.model.trained.issuperset(sources) and sources:
             name = node.outputs[0]
             self.copies[name] = result.shape
