@@ -18,8 +18,11 @@ from accelsim.importers.from_onnx.quantized import (
     dynamic,
     dynamic_product,
     integer_product,
+    qlinear_average,
     qlinear_conv,
+    qlinear_gemm,
     qlinear_matmul,
+    qlinear_sum,
     quantize,
 )
 from accelsim.importers.from_onnx.views import cast, concat, expand, gather, reshape, same, shape_of, slice_, split, transpose
@@ -76,6 +79,9 @@ QUANTIZED: dict[str, Handler] = {
     "ConvInteger": integer_product,
     "DynamicQuantizeLinear": dynamic,
     "com.microsoft.DynamicQuantizeMatMul": dynamic_product,
+    "com.microsoft.QGemm": qlinear_gemm,
+    "com.microsoft.QLinearAdd": qlinear_sum,
+    "com.microsoft.QLinearGlobalAveragePool": qlinear_average,
 }
 FUNCTIONS: dict[str, Handler] = {
     **{op: unary(function) for op, function in UNARY.items()},

@@ -268,7 +268,11 @@ class _Walk:
             what = "does not depend on the input" if name in self.made or name in self.model.initializers else "is made by no node"
             raise ImportModelError(f"{self.model.path}: output {name!r} {what}")
         maker = self.makers.get(name)
-        if isinstance(value, Expression) and maker is not None and maker.op.startswith(("Quantize", "QLinear")):
+        if (
+            isinstance(value, Expression)
+            and maker is not None
+            and maker.op.removeprefix("com.microsoft.").startswith(("Quantize", "QLinear", "QGemm"))
+        ):
             return value.leaf.producer  # the integers that stand for it
         if isinstance(value, Plain):
             return value.view.producer

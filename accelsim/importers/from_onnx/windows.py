@@ -11,6 +11,8 @@ from accelsim.importers.from_onnx.call import OnnxCall
 from accelsim.importers.from_onnx.shapes import axes_of, whole_numbers
 from accelsim.importers.graph.call import Value
 from accelsim.importers.graph.elementwise import group_norm
+from accelsim.importers.graph.expressions import Expression
+from accelsim.importers.graph.layout import View
 from accelsim.importers.graph.products import convolve_transposed
 from accelsim.importers.graph.values import Padded, Plain
 from accelsim.importers.graph.views import moved
@@ -64,8 +66,16 @@ def pad(call: OnnxCall) -> Value:
     return Padded(view, (top, left), (bottom, right))
 
 
-def pool(call: OnnxCall) -> Plain:
-    """MaxPool and AveragePool."""
+def pool(call: OnnxCall) -> Value:
+    """MaxPool and AveragePool; a maximum of integers, whose line from real values rises, is that of these values."""
+    view, slope, term = call.with_line(0)
+    if call.node.op != "MaxPool" or slope < 0 or (slope, term) == (1.0, 0.0):
+        return Plain(_pooled(call))
+    call.values[0] = Plain(view)
+    return Expression.of(_pooled(call), call.node).apply(lambda x: slope * x + term, call.node)
+
+
+def _pooled(call: OnnxCall) -> View:
     view = call.view(0)
     shape = call.node.ints("kernel_shape") or []
     if len(shape) != 2 or len(view.shape) != 4:
@@ -87,7 +97,7 @@ def pool(call: OnnxCall) -> Plain:
             call.refuse("an average that counts its padding in windows past it is not supported")
         after = (ends[0], ends[1])
     what = Pool("max_pool2d" if maximum else "avg_pool2d", taps, strides, before, after, counts)
-    return Plain(call.builder.pool(call.node.path("max_pool" if maximum else "avg_pool"), view, what))
+    return call.builder.pool(call.node.path("max_pool" if maximum else "avg_pool"), view, what)
 
 
 def transposed(call: OnnxCall) -> Plain:

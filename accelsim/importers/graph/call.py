@@ -153,6 +153,14 @@ class Call:
             return value.leaf, factor
         return self.view(position), 1.0
 
+    def with_line(self, position: int) -> tuple[View, float, float]:
+        """An activation, a factor that multiplies it and a term that is added, where it is no other function."""
+        value = self.value(position)
+        line = value.line() if isinstance(value, Expression) and value.factor() is None else None
+        if isinstance(value, Expression) and line is not None:
+            return value.leaf, *line
+        return *self.with_factor(position), 0.0
+
     def expression(self, position: int) -> Expression:
         """An activation as the start of a function of it."""
         value = self.value(position)

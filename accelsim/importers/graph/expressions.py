@@ -140,7 +140,7 @@ class Expression:
             return None
         largest = np.unravel_index(np.argmax(x), x.shape)
         factor = float(self.values[largest] / x[largest])
-        return factor if factor and np.allclose(self.values, factor * x, rtol=1e-9, atol=0) else None
+        return factor if factor and np.allclose(self.values, factor * x, rtol=1e-9, atol=1e-12 * abs(factor)) else None
 
     def near(self, x: float) -> tuple[float, float]:
         """(argument, value) at the sample nearest to x, of a function of each element."""

@@ -15,13 +15,13 @@ from accelsim.importers.graph.values import Constant, Deferred, Fused, Masked, P
 
 
 def moved(call: Call, move: Callable[[View], View]) -> Value:
-    """The operand under another view; a factor stays beside it, and a layer of several parts stays unmade."""
+    """The operand under another view; a factor and a term stay beside it, and a layer of several parts stays unmade."""
     value = _parted(call)
     if isinstance(value, Fused):
         return replace(value, place=move(value.place))
-    view, factor = call.with_factor(0)
+    view, factor, term = call.with_line(0)
     result = move(view)
-    return Plain(result) if factor == 1.0 else Expression.of(result, call.node).apply(lambda x: x * factor, call.node)
+    return Plain(result) if (factor, term) == (1.0, 0.0) else Expression.of(result, call.node).apply(lambda x: x * factor + term, call.node)
 
 
 def reshaped(call: Call, shape: Sequence[int]) -> Value:

@@ -1,0 +1,171 @@
+"""Static quantization as onnxruntime writes it by default: asymmetric activations of 8 bits, in QDQ form and with integer operations."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto
+from onnx.reference import ReferenceEvaluator
+
+from tests.importers.onnx_models import imported, make, naive_and_bound, node, random, rows
+
+XS, WS, YS = (np.asarray(scale, np.float32) for scale in (0.02, 0.01, 0.05))
+KINDS = {"u8": (np.uint8, 117), "s8": (np.int8, -9)}
+
+
+def integers(*shape: int, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng([seed, *shape]).integers(-127, 128, size=shape, dtype=np.int8)
+
+
+def scales(kind: str) -> dict[str, np.ndarray]:
+    """Constants of a file with activations of this type."""
+    numbers, zero = KINDS[kind]
+    return {"xs": XS, "ws": WS, "ys": YS, "xz": np.array(zero, numbers), "yz": np.array(zero + 20, numbers), "wz": np.array(0, np.int8)}
+
+
+def on_the_grid(kind: str, *shape: int) -> np.ndarray:
+    """Inputs that quantize without rounding, over the whole range of the type."""
+    numbers, zero = KINDS[kind]
+    least = np.iinfo(numbers).min
+    drawn = np.random.default_rng(7).integers(least, least + 256, size=shape)
+    return ((drawn - zero) * XS).astype(np.float32)
+
+
+def evaluated(model: onnx.ModelProto, x: np.ndarray) -> np.ndarray:
+    """The model's output by onnx's reference evaluator."""
+    (result,) = ReferenceEvaluator(model).run(None, {"x": x})
+    return np.asarray(result)
+
+
+def q(source: str, name: str, scale: str = "x") -> Any:
+    return node("QuantizeLinear", [source, f"{scale}s", f"{scale}z"], [name])
+
+
+def dq(source: str, name: str, scale: str = "x") -> Any:
+    return node("DequantizeLinear", [source, f"{scale}s", f"{scale}z"], [name])
+
+
+def assert_real(model: onnx.ModelProto, expected: np.ndarray, x: np.ndarray, kind: str, steps: float, folder: Path) -> Any:
+    """The trace computes the real values, up to so many quantization steps of the output."""
+    trace = imported(model, folder)
+    found, bound = naive_and_bound(trace, x)
+    numbers, zero = KINDS[kind]
+    least, most = (float((limit - zero - 20) * YS) for limit in (np.iinfo(numbers).min, np.iinfo(numbers).max))
+    held = np.clip(found, least, most) if steps else found
+    np.testing.assert_allclose(held, rows(expected.astype(np.float64)), rtol=0, atol=steps * float(YS) + bound)
+    assert any(note.startswith("activations with a zero point") for note in trace.manifest.notes)
+    return trace
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_padded_qdq_convolution_takes_its_weights_as_integers_times_their_scale(kind: str, tmp_path: Path) -> None:
+    """What surrounds the image is the zero point, which is 0 as a real number."""
+    nodes = [
+        q("x", "xq"), dq("xq", "xd"), node("DequantizeLinear", ["w", "wv", "wzs"], ["wd"], axis=0),
+        node("DequantizeLinear", ["b", "bs", "bz"], ["bd"], axis=0), node("Conv", ["xd", "wd", "bd"], ["h"], pads=[1, 1, 1, 1]),
+        q("h", "hq", "y"), dq("hq", "y", "y"),
+    ]  # fmt: skip
+    per_channel = np.linspace(0.001, 0.004, 4, dtype=np.float32)
+    constants = {
+        "w": integers(4, 3, 3, 3), "wv": per_channel, "wzs": np.zeros(4, np.int8), "b": integers(4).astype(np.int32),
+        "bs": XS * per_channel, "bz": np.zeros(4, np.int32), **scales(kind),
+    }  # fmt: skip
+    x = on_the_grid(kind, 1, 3, 6, 6)
+    model = make(nodes, x.shape, constants, opset=19)
+    expected = evaluated(model, x)
+    trace = assert_real(model, expected, x, kind, 0.51, tmp_path)
+    assert [layer.op for layer in trace.layers] == ["conv2d"]
+    whole = trace.weights(trace.layers[0].name) / per_channel.astype(np.float64)
+    np.testing.assert_array_equal(np.rint(whole), constants["w"].reshape(4, -1).T)
+    np.testing.assert_allclose(whole, np.rint(whole), rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_qlinear_operations_and_a_pool_of_integers(kind: str, tmp_path: Path) -> None:
+    convolution = [q("x", "xq"), node("QLinearConv", ["xq", "xs", "xz", "w", "ws", "wz", "ys", "yz"], ["c"])]
+    x = on_the_grid(kind, 1, 3, 6, 6)
+
+    def behind(*nodes: Any) -> onnx.ModelProto:
+        return make([*convolution, *nodes], x.shape, {"w": integers(4, 3, 3, 3) // 9, **scales(kind)}, opset=19)
+
+    model = behind(node("MaxPool", ["c"], ["p"], kernel_shape=[2, 2]), dq("p", "y", "y"))
+    whole = behind(dq("c", "y", "y"))  # the evaluator's pools take no integers
+    image = evaluated(whole, x)
+    expected = np.lib.stride_tricks.sliding_window_view(image, (2, 2), axis=(2, 3)).max(axis=(4, 5))
+    trace = assert_real(model, expected, x, kind, 0.51, tmp_path)
+    assert [layer.op for layer in trace.layers] == ["conv2d", "max_pool2d"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_integer_sums_take_the_zero_point_off(kind: str, tmp_path: Path) -> None:
+    nodes = [
+        q("x", "xq"), node("MatMulInteger", ["xq", "w", "xz", "wz"], ["s"]), node("Cast", ["s"], ["f"], to=TensorProto.FLOAT),
+        node("Mul", ["f", "both"], ["y"]),
+    ]  # fmt: skip
+    x = on_the_grid(kind, 1, 5, 8)
+    model = make(nodes, x.shape, {"w": integers(8, 4), "both": XS * WS, **scales(kind)}, opset=19)
+    expected = evaluated(model, x)
+    assert [layer.op for layer in assert_real(model, expected, x, kind, 0, tmp_path).layers] == ["gemm"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_product_of_two_asymmetric_activations_is_one_product(kind: str, tmp_path: Path) -> None:
+    nodes = [
+        q("x", "xq"), dq("xq", "xd"), node("Transpose", ["xd"], ["t"], perm=[0, 2, 1]), node("MatMul", ["xd", "t"], ["h"]),
+        q("h", "hq", "y"), dq("hq", "y", "y"),
+    ]  # fmt: skip
+    x = on_the_grid(kind, 1, 5, 8)
+    model = make(nodes, x.shape, scales(kind), opset=19)
+    expected = evaluated(model, x)
+    assert [layer.op for layer in assert_real(model, expected, x, kind, 0.51, tmp_path).layers] == ["matmul"]
+
+
+def test_a_quantizer_whose_least_integer_is_zero_is_a_relu(tmp_path: Path) -> None:
+    """onnxruntime leaves the relu before it out."""
+    quantizer = ["ys", "low"]
+    nodes = [
+        node("MatMul", ["x", "w"], ["h"]), node("QuantizeLinear", ["h", *quantizer], ["hq"]),
+        node("DequantizeLinear", ["hq", *quantizer], ["y"]),
+    ]  # fmt: skip
+    x = random(1, 5, 8)
+    model = make(nodes, x.shape, {"w": random(8, 4) / 3, "ys": YS, "low": np.array(-128, np.int8)}, opset=19)
+    expected = evaluated(model, x)
+    trace = imported(model, tmp_path)
+    assert [layer.op for layer in trace.layers] == ["gemm", "relu"]
+    found, bound = naive_and_bound(trace, x)
+    np.testing.assert_allclose(found, rows(expected), rtol=0, atol=0.51 * float(YS) + bound)
+
+
+def quantize(values: np.ndarray, scale: float, zero: int, kind: Any) -> np.ndarray:
+    """QuantizeLinear, from its definition."""
+    levels: np.ndarray = np.clip(np.rint(values / scale) + zero, np.iinfo(kind).min, np.iinfo(kind).max).astype(np.int64)
+    return levels
+
+
+@pytest.mark.parametrize("turned", [0, 1])
+@pytest.mark.parametrize("kind", KINDS)
+def test_onnxruntimes_operations_equal_their_definitions(kind: str, turned: int, tmp_path: Path) -> None:
+    """QLinearGlobalAveragePool, QGemm and QLinearAdd: sums of integers less their zero points, by their scales, rounded once."""
+    numbers, zero = KINDS[kind]
+    microsoft = "com.microsoft"
+    gemm = ["f", "ys", "yz", "w", "wv", "wz", "b", "ys", "yz"]
+    nodes = [
+        q("x", "xq"), node("QLinearGlobalAveragePool", ["xq", "xs", "xz", "ys", "yz"], ["a"], domain=microsoft),
+        node("Flatten", ["a"], ["f"]), node("QGemm", gemm, ["g"], domain=microsoft, transB=turned),
+        node("QLinearAdd", ["g", "ys", "yz", "f", "ys", "yz", "ys", "yz"], ["s"], domain=microsoft), dq("s", "y", "y"),
+    ]  # fmt: skip
+    weights, bias, per_channel = integers(6, 6) // 4, integers(6).astype(np.int32), np.linspace(0.004, 0.01, 6, dtype=np.float32)
+    constants = {**scales(kind), "w": weights.T if turned else weights, "b": bias, "wv": per_channel}
+    x = on_the_grid(kind, 1, 6, 4, 4)
+    model = make(nodes, x.shape, constants, opset=19)
+    taken = quantize(x, float(XS), zero, numbers) - zero
+    average = quantize(taken.mean(axis=(2, 3)) * float(XS), float(YS), zero + 20, numbers) - zero - 20
+    product = quantize((average @ weights + bias) * (float(YS) * per_channel), float(YS), zero + 20, numbers) - zero - 20
+    total = (quantize((product + average) * float(YS), float(YS), zero + 20, numbers) - zero - 20) * float(YS)
+    trace = assert_real(model, total, x, kind, 0.5 * (2 + np.abs(weights * per_channel).sum(axis=0).max() + 1), tmp_path)
+    assert [layer.op for layer in trace.layers] == ["move", "avg_pool2d", "gemm", "add"]
+    np.testing.assert_array_equal(np.rint(trace.weights(trace.layers[2].name) / per_channel), weights)
