@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, cast
 
@@ -14,12 +15,13 @@ from accelsim.cli.shell import print_json, print_line
 from accelsim.errors import ConfigError
 
 if TYPE_CHECKING:
+    from accelsim.importers.obstacle import Obstacle
     from accelsim.trace.trace import Trace
 
 
 def import_(
     model: Annotated[str, typer.Argument(metavar="MODEL", help="vit:option=value,..., a .pt2, .onnx, .gguf or .csv file, or a folder.")],
-    out: Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="The trace's directory.")],
+    out: Annotated[Path | None, typer.Option("--out", "-o", metavar="DIR", help="The trace's directory.")] = None,
     seed: Annotated[int | None, typer.Option(min=0, help="Draw the weights from this seed.")] = None,
     bind: Annotated[
         list[str] | None,
@@ -29,15 +31,35 @@ def import_(
         list[str] | None, typer.Option(metavar="NAME=VALUE", help="One value for all elements of an integer input (attention_mask=1).")
     ] = None,
     weights: Annotated[Path | None, typer.Option(metavar="FILE", help="Take the weights of this .safetensors file.")] = None,
+    explain: Annotated[bool, typer.Option("--explain", help="List all that a .onnx file has and an import cannot take.")] = False,
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
     """Turn a model into a float trace."""
     from accelsim.api.models import import_model
-    from accelsim.importers.import_model import parse_numbers
+    from accelsim.importers.import_model import explain_model, parse_numbers
 
     sizes, values = parse_numbers(bind or (), "--bind", 1), parse_numbers(fill or (), "--fill", 0)
+    if explain:
+        _show_obstacles(explain_model(model, sizes, values), as_json)
+        return
+    if out is None:
+        raise ConfigError("import: --out is missing (see accelsim import --help)")
     _show_trace(import_model(model, out=out, seed=seed, bind=sizes, fill=values, weights=weights).record, as_json, quiet)
+
+
+def _show_obstacles(obstacles: tuple[Obstacle, ...], as_json: bool) -> None:
+    """One line per obstacle; exit status 1 if there is any."""
+    if as_json:
+        print_json([asdict(obstacle) for obstacle in obstacles])
+    else:
+        for obstacle in obstacles:
+            shapes = ", ".join("x".join(str(size) for size in shape) or "number" for shape in obstacle.shapes)
+            behind = f"; {obstacle.behind} nodes behind it are not judged" if obstacle.behind else ""
+            print_line(f"{obstacle.message} [operands {shapes or 'unknown'}]{behind}")
+        print_line(f"{len(obstacles)} obstacles" if obstacles else "no obstacles: the model imports")
+    if obstacles:
+        raise typer.Exit(1)
 
 
 def compress(

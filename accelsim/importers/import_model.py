@@ -17,6 +17,7 @@ import numpy.typing as npt
 from pydantic import ValidationError
 
 from accelsim.errors import ImportModelError, TraceError
+from accelsim.importers.obstacle import Obstacle
 from accelsim.importers.topology import import_topology
 from accelsim.ops.weight_record import StreamRecord
 from accelsim.problems import one_problem
@@ -144,6 +145,23 @@ def import_model(
         file = weights
     trace = import_program(program, name, seed=seed, file=file, fill=fill, activation_bits=activation_bits, residual_bits=residual_bits)
     return _saved(trace, out)
+
+
+def explain_model(model: str, bind: Mapping[str, int] | None = None, fill: Mapping[str, int] | None = None) -> tuple[Obstacle, ...]:
+    """All obstacles that an import of an '.onnx' file by its shapes would meet, in the order of its nodes.
+
+    Raises
+    ------
+    ImportModelError
+        Another kind of model, or a file that cannot be read or lacks sizes (`bind`).
+    """
+    if not model.lower().endswith(".onnx"):
+        raise ImportModelError(f"--explain of {model!r}: allowed: a file named *.onnx")
+    _require_onnx()
+    from accelsim.importers.from_onnx.explain import explain_onnx
+    from accelsim.importers.from_onnx.file import load_onnx
+
+    return explain_onnx(replace(load_onnx(Path(model), bind or {}, fill or {}), shapes_only=True))
 
 
 def parse_numbers(texts: Iterable[str], option: str, least: int) -> dict[str, int]:

@@ -27,6 +27,7 @@ from accelsim.importers.from_onnx.shapes import (
 )
 from accelsim.importers.graph.repeated import distinct, elementwise, held, repeated
 from accelsim.importers.graph.values import Array
+from accelsim.registry import suggest
 
 
 def _constant(node: OnnxNode, args: Sequence[Array]) -> Array:
@@ -233,7 +234,7 @@ def fold(node: OnnxNode, args: Sequence[Array | None]) -> Array:
         An operation without a row in the table, operands that do not fit it, or a result that is too large.
     """
     if node.op not in FOLDERS:
-        raise ImportModelError(f"{node.where}: {node.op} of constants alone is not computed; known: {sorted(FOLDERS)}")
+        raise ImportModelError(f"{node.where}: {node.op} of constants alone is not computed{suggest(node.op, FOLDERS)}")
     for array in args if node.op in _HOLD_ALL else ():
         if array is not None:
             fits(node, array.shape, [array])

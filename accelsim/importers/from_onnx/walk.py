@@ -52,10 +52,12 @@ def walk_onnx(model: OnnxModel, builder: GraphBuilder, keep_values: bool) -> Imp
     ImportModelError
         A node, an operation, a layout or a value that is not understood, by name.
     """
-    return _Walk(model, builder, keep_values).run()
+    return OnnxWalk(model, builder, keep_values).run()
 
 
-class _Walk:
+class OnnxWalk:
+    """The state of a walk: values by tensor name, and who reads each tensor."""
+
     def __init__(self, model: OnnxModel, builder: GraphBuilder, keep_values: bool) -> None:
         self.model = model
         self.recorder = GraphRecorder(builder, model.trained, keep_values)
