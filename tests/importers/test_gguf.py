@@ -73,7 +73,7 @@ def test_the_multiply_accumulates_of_an_architecture_are_those_of_its_matrices(a
     query, kv = 8 * 32, 2 * 32
     matrices = 2 * query * 256 + 2 * kv * 256 + 3 * 256 * 512
     attention = 2 * TOKENS * TOKENS * 8 * 32  # scores and context, for every pair of tokens
-    assert trace.macs == 2 * (TOKENS * matrices + attention) + 96 * 256  # the head: the last token alone
+    assert trace.macs == 2 * (TOKENS * matrices + attention) + TOKENS * 96 * 256
     shared = [layer.shared for layer in trace.layers if isinstance(layer, MatmulLayer)]
     assert shared == [4] * 4
 

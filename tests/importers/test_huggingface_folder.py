@@ -44,7 +44,7 @@ def test_matrices_are_float_and_keep_their_values(tmp_path: Path) -> None:
     np.testing.assert_array_equal(trace.weights("blk.0.ffn_down").T, stored["model.layers.0.mlp.down_proj.weight"])
     np.testing.assert_array_equal(trace.constant("output_norm", "gamma"), stored["model.norm.weight"])
     projections, feed_forward, attention = 2 * 8 * 8 + 2 * 8 * 4, 3 * 8 * 12, 2 * 3 * 8
-    assert trace.macs == 3 * (projections + feed_forward + attention) + 8 * 10
+    assert trace.macs == 3 * (projections + feed_forward + attention + 8 * 10)
 
 
 @pytest.mark.parametrize(

@@ -69,10 +69,7 @@ def decoder_trace(
 
 def _notes(model: LanguageModel, tokens: int) -> tuple[str, ...]:
     scaled = ", times the root of their width" if model.family.scaled_embeddings else ""
-    return (
-        f"the input is the embeddings of {tokens} tokens{scaled}: rows of 'token_embd.weight', read at the bits of an activation",
-        "the head multiplies the last token's row alone",
-    )
+    return (f"the input is the embeddings of {tokens} tokens{scaled}: rows of 'token_embd.weight', read at the bits of an activation",)
 
 
 def _with_tensors(layer: Layer, graph: DecoderGraph, tensors: TensorSource, values: bool, streams: dict[str, Bytes]) -> Layer:

@@ -1,7 +1,7 @@
 """The one graph of the decoder-only families: norms, attention with grouped heads and rotary embedding, a gated feed-forward part.
 
-Its input is the embeddings of the tokens: rows of a table that no layer multiplies. Only the last token's row goes through the head, as
-whoever generates text needs no other logits.
+Its input is the embeddings of the tokens: rows of a table that no layer multiplies. All rows go through the head, as in the library's own
+graphs; a run over tokens takes the rows that it needs.
 """
 
 from __future__ import annotations
@@ -58,8 +58,6 @@ class DecoderGraph:
         for block in range(self.model.blocks):
             view = self._block(f"blk.{block}", block, view)
         view = self._norm("output_norm", view)
-        if rows > 1:
-            view = view.select(1, rows - 1).reshape((1, 1, self.model.width))
         tensor = "token_embd.weight" if self.model.tied else "output.weight"
         view = self._linear("output", view, Part(tensor, 0, self.model.vocabulary))
         return self._capped("output", view, self.model.logit_cap).producer
