@@ -72,7 +72,7 @@ MUTANTS: dict[str, tuple[str, tuple[Change, ...]]] = {
     ),
     "a wait for accumulators is told before a wait for operands": (
         "7-83",
-        ((KERNEL, "return free, ACCUMULATOR, look", "return free, ACCUMULATOR if run.in_task < 0 else VECTOR, look"),),
+        ((KERNEL, "free, why, look = 0, ACCUMULATOR, NEVER", "free, why, look = 0, ACCUMULATOR if run.in_task < 0 else VECTOR, NEVER"),),
     ),
     "st_tile leaves out the requantization after the last row": (
         "6-71",
@@ -150,7 +150,7 @@ EQUIVALENT: dict[str, tuple[str, tuple[Change, ...]]] = {
     # The first K-tile of the stripe has waited for the same drain.
     "rows of later K-tiles wait for the drain of the stripe before too": (
         "1-39",
-        ((KERNEL, "    if kt == 0:\n        free, look", "    if kt >= 0:\n        free, look"),),
+        ((KERNEL, "    elif kt == 0:\n        free, look", "    elif kt >= 0:\n        free, look"),),
     ),
 }
 
