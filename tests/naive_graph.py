@@ -57,6 +57,7 @@ def layer_value(trace: Trace | None, layer: object, args: list[np.ndarray], cons
     if isinstance(layer, EmbedLayer):
         width = layer.output.width
         rows = np.concatenate([constant["prepended"].reshape(-1, width), x[0]]) if layer.prepended_rows else x[0]
+        rows = np.concatenate([rows, constant["appended"].reshape(-1, width)]) if layer.appended_rows else rows
         return (rows + (constant["positions"].reshape(-1, width) if layer.positions else 0.0))[None]
     if layer.op == "softmax":
         if layer.bias_groups:  # matrix g is that of group g modulo their number
@@ -72,6 +73,8 @@ def layer_value(trace: Trace | None, layer: object, args: list[np.ndarray], cons
     if layer.op in ("relu", "clip"):
         low, high = (0.0, None) if layer.op == "relu" else (layer.minimum, layer.maximum)
         return np.clip(x, low, high)
+    if layer.op == "gelu" and layer.approximate == "tanh":
+        return 0.5 * x * (1 + np.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3)))
     if layer.op in _FUNCTIONS:
         return _FUNCTIONS[layer.op](x)
     if layer.op == "add":

@@ -1,4 +1,4 @@
-"""Trained rows before the input (a class token), and a trained matrix added to all rows (position embeddings)."""
+"""Trained rows before or after the input's (a class token, queries), and a trained matrix added to all rows (position embeddings)."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ KIND = "embed"
 
 
 class EmbedLayer(VectorLayer):
-    """Put trained rows (class token) before the input's rows, and add a trained matrix (position embeddings) to all of them."""
+    """Put trained rows (class token) before and after the input's, and add a trained matrix (position embeddings) to all of them."""
 
     pass_name = "add"
     default_passes = 1
@@ -25,6 +25,9 @@ class EmbedLayer(VectorLayer):
 
     op: Literal["embed"] = "embed"
     prepended_rows: Annotated[int, Field(ge=0, le=1 << 16, description="trained rows put before the input"), unit("rows")]
+    appended_rows: Annotated[
+        int, Field(ge=0, le=1 << 16, exclude_if=lambda rows: rows == 0, description="trained rows put after the input"), unit("rows")
+    ] = 0
     positions: bool = Field(description="true: a trained matrix is added to all rows")
     parameter_bits: ConstantBits = 8
 
@@ -39,25 +42,30 @@ class EmbedLayer(VectorLayer):
         return self.prepended_rows
 
     def check_inputs(self, shapes: tuple[TensorShape, ...]) -> None:
-        """One matrix, shorter than the output by the prepended rows."""
-        self._expect("input", shapes[0].dims, (1, self.output.rows - self.prepended_rows, self.output.width))
+        """One matrix, shorter than the output by the trained rows."""
+        trained = self.prepended_rows + self.appended_rows
+        self._expect("input", shapes[0].dims, (1, self.output.rows - trained, self.output.width))
 
     @property
     def constant_sizes(self) -> dict[str, int]:
-        """Prepended rows and position embeddings."""
-        sizes = {"prepended": self.prepended_rows * self.output.width, "positions": self.output.elements if self.positions else 0}
+        """Rows before and after the input's, and position embeddings."""
+        width = self.output.width
+        sizes = {
+            "prepended": self.prepended_rows * width,
+            "appended": self.appended_rows * width,
+            "positions": self.output.elements if self.positions else 0,
+        }
         return {name: size for name, size in sizes.items() if size}
 
     @property
     def parameter_bytes(self) -> int:
-        """Bytes of both as read from memory."""
+        """Bytes of all as read from memory."""
         return self.parameters * self.parameter_bits // 8
 
     def evaluate(self, operands: Sequence[Floats], constants: Mapping[str, Floats]) -> Floats:
-        """Prepended rows, the input's rows, and the positions on top of all."""
-        rows = operands[0]
-        if self.prepended_rows:
-            rows = np.concatenate([constants["prepended"].reshape(1, self.prepended_rows, -1), rows], axis=1)
+        """Trained rows around the input's, and the positions on top of all."""
+        before, after = (constants.get(name, np.empty(0)).reshape(1, -1, self.output.width) for name in ("prepended", "appended"))
+        rows = np.concatenate([before, operands[0], after], axis=1)
         return rows + constants["positions"].reshape(rows.shape) if self.positions else rows
 
 
@@ -66,5 +74,9 @@ EXAMPLES = (
     Example(
         {"prepended_rows": 1, "positions": True}, ((1.0, 2.0),), (10.0, 21.0, 31.0, 42.0),
         {"prepended": (10.0, 20.0), "positions": (0.0, 1.0, 30.0, 40.0)}, output_rows=2,
+    ),
+    Example(
+        {"prepended_rows": 0, "appended_rows": 1, "positions": False}, ((1.0, 2.0),), (1.0, 2.0, 10.0, 20.0), {"appended": (10.0, 20.0)},
+        output_rows=2,
     ),
 )  # fmt: skip

@@ -216,10 +216,8 @@ def viewed_and_changed(net: Any, x: Any) -> Any:
         (lambda net, x: nn.functional.max_pool2d(x, 2, dilation=2), "with dilation"),
         (lambda net, x: nn.functional.avg_pool2d(x, 2, divisor_override=3), "divisor_override"),
         (lambda net, x: nn.functional.avg_pool2d(x, 4, 3, 1, ceil_mode=True), "counts its padding"),
-        (lambda net, x: nn.functional.adaptive_avg_pool2d(x, 4), "unequal windows"),
-        (lambda net, x: x.mean(1), "a mean over dimensions [1]"),
-        (lambda net, x: torch.clamp(x, torch.tensor(0.0)), "aten.clamp.Tensor"),
-        (lambda net, x: nn.functional.glu(x, 1), "operation 'aten.glu.default' is not understood"),
+        (lambda net, x: torch.topk(x, 2)[0], "operation 'aten.topk.default' is not understood"),
+        (lambda net, x: torch.linalg.vector_norm(x, 1, 1), "a norm of order 1"),
         (lambda net, x: nn.functional.interpolate(x, scale_factor=1.5), "allowed: by whole factors"),
         (
             lambda net, x: nn.functional.max_pool2d(x, 2, return_indices=True)[1].float(),

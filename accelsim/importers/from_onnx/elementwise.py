@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import reduce
 from typing import Any
 
@@ -11,8 +11,7 @@ import numpy as np
 
 from accelsim.importers.from_onnx.call import OnnxCall
 from accelsim.importers.from_onnx.shapes import axes_of
-from accelsim.importers.from_onnx.windows import reduce_mean
-from accelsim.importers.graph.call import Value
+from accelsim.importers.graph.call import Call, Value
 from accelsim.importers.graph.elementwise import named_operation, operand_of, slopes, softmax_of, unary
 from accelsim.importers.graph.expressions import gelu, gelu_by_tanh
 from accelsim.importers.graph.masks import hides, masked
@@ -76,17 +75,12 @@ def where(call: OnnxCall) -> Value:
     return start.apply(lambda _, *args: np.where(args[0] != 0, *args[1:]), call.node, *values)
 
 
-def reduction(function: Callable[..., Vector]) -> Callable[[OnnxCall], Value]:
-    """A sum, a mean or a maximum of each row, as a step of a normalization."""
+def reduction(function: Callable[[Call, Sequence[int], bool], Value]) -> Callable[[OnnxCall], Value]:
+    """A sum, a mean, a maximum or a norm over some axes, or over all."""
 
     def compute(call: OnnxCall) -> Value:
-        shape = call.shape(0)
         axes = axes_of(call.node, call.arrays())
-        if axes is None or [axis % len(shape) for axis in axes] != [len(shape) - 1] or not call.node.integer("keepdims", 1):
-            if call.node.op == "ReduceMean":
-                return reduce_mean(call)
-            call.refuse(f"reduces axes {axes} of {shape}; allowed: the last, with keepdims=1")
-        return call.expression(0).apply(lambda x: function(x, axis=1, keepdims=True), call.node)
+        return function(call, range(len(call.shape(0))) if axes is None else list(axes), bool(call.node.integer("keepdims", 1)))
 
     return compute
 

@@ -40,6 +40,7 @@ from accelsim.importers.from_onnx.windows import (
 from accelsim.importers.graph.call import Value
 from accelsim.importers.graph.elementwise import UNARY, add, divide, joint, multiply, subtract, unary
 from accelsim.importers.graph.products import matmul
+from accelsim.importers.graph.reductions import max_over, mean_over, norm_over, sum_over
 from accelsim.ops.catalog import imported_by_name
 
 Handler = Callable[[OnnxCall], Value | tuple[Value, ...]]
@@ -98,9 +99,10 @@ FUNCTIONS: dict[str, Handler] = {
     "Min": joint(np.minimum),
     "Max": joint(np.maximum),
     "Where": where,
-    "ReduceMean": reduction(np.mean),
-    "ReduceSum": reduction(np.sum),
-    "ReduceMax": reduction(np.max),
+    "ReduceMean": reduction(mean_over),
+    "ReduceSum": reduction(sum_over),
+    "ReduceMax": reduction(max_over),
+    "ReduceL2": reduction(norm_over),
 }
 VIEWS: dict[str, Handler] = {
     "Reshape": reshape,

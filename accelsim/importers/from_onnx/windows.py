@@ -8,12 +8,13 @@ from typing import Literal
 import numpy as np
 
 from accelsim.importers.from_onnx.call import OnnxCall
-from accelsim.importers.from_onnx.shapes import axes_of, whole_numbers
+from accelsim.importers.from_onnx.shapes import whole_numbers
 from accelsim.importers.graph.call import Value
 from accelsim.importers.graph.elementwise import group_norm
 from accelsim.importers.graph.expressions import Expression
 from accelsim.importers.graph.layout import View
 from accelsim.importers.graph.products import convolve_transposed
+from accelsim.importers.graph.reduce_dims import reduce_dims
 from accelsim.importers.graph.values import Padded, Plain
 from accelsim.importers.graph.views import moved
 from accelsim.importers.graph.windows import Pair, Pool
@@ -169,27 +170,7 @@ def depth_to_space(call: OnnxCall) -> Value:
 
 def global_average(call: OnnxCall) -> Plain:
     """GlobalAveragePool: (1, C, H, W) to (1, C, 1, 1)."""
-    return _average(call, call.view(0).shape[2:], keep=True)
-
-
-def reduce_mean(call: OnnxCall) -> Plain:
-    """ReduceMean over an image's positions, or over a sequence's rows."""
-    shape = call.shape(0)
-    rank, keep = len(shape), bool(call.node.integer("keepdims", 1))
-    axes = axes_of(call.node, call.arrays())
-    reduced = None if axes is None else sorted(axis % rank for axis in axes)
-    if rank == 4 and reduced == [2, 3]:
-        return _average(call, shape[2:], keep)
-    if rank != 3 or reduced != [1]:
-        call.refuse(f"a mean over axes {axes} of {shape}; allowed: over the positions of an image, the rows of a sequence, or each row")
-    result = call.builder.average_rows(call.node.path("mean"), call.view(0))
-    return Plain(result.reshape((shape[0], 1, shape[2])) if keep else result)
-
-
-def _average(call: OnnxCall, image: Sequence[int], keep: bool) -> Plain:
     view = call.view(0)
     if len(view.shape) != 4:
         call.refuse(f"an activation of shape {view.shape}; allowed: (1, C, H, W)")
-    height, width = image
-    result = call.builder.pool(call.node.path("avg_pool"), view, Pool("avg_pool2d", (height, width), (height, width)))
-    return Plain(result if keep else result.reshape(view.shape[:2]))
+    return Plain(reduce_dims(call.builder, call.node.path("avg_pool"), view, (2, 3), "avg_pool2d"))

@@ -12,11 +12,13 @@ from dataclasses import replace
 from types import NoneType
 from typing import Any
 
+import numpy as np
 import torch
 from torch.export.graph_signature import InputKind
 
 from accelsim.errors import ImportModelError
 from accelsim.importers.from_torch.call import TorchCall
+from accelsim.importers.from_torch.decompose import decomposed
 from accelsim.importers.from_torch.fold import folded
 from accelsim.importers.from_torch.node import IGNORED, TorchNode, functional
 from accelsim.importers.from_torch.ops import CUT, EPILOGUE, HANDLERS, VIEWS
@@ -27,8 +29,10 @@ from accelsim.importers.graph.expressions import Expression
 from accelsim.importers.graph.imported_graph import ImportedGraph
 from accelsim.importers.graph.layout import View
 from accelsim.importers.graph.recorder import GraphRecorder
-from accelsim.importers.graph.values import Deferred, Fused, Indices, Plain
+from accelsim.importers.graph.values import Constant, Deferred, Fused, Indices, Plain
 from accelsim.registry import suggest
+
+_WRAPPERS = {"wrap_with_set_grad_enabled": 1, "wrap_with_autocast": 4}  # position of the graph among a call's arguments
 
 
 def walk(
@@ -52,7 +56,7 @@ def walk(
     ImportModelError
         An operation, a layout or a shape that is not understood, by name.
     """
-    return _Walk(program, builder, keep_values, fill or {}).run()
+    return _Walk(decomposed(program, HANDLERS), builder, keep_values, fill or {}).run()
 
 
 class _Walk:
@@ -72,7 +76,10 @@ class _Walk:
             raise ImportModelError(f"--fill {min(wrong)}: no input has this name; known: {known}{suggest(min(wrong), known)}")
         specs = {getattr(spec.arg, "name", None): spec for spec in self.program.graph_signature.input_specs}
         outputs: tuple[str, ...] = ()
+        live = _live(self.program.graph)
         for node in self.program.graph.nodes:
+            if node.op == "call_function" and node not in live:
+                continue
             if node.op == "placeholder":
                 self.values[node.name] = self._placeholder(node, specs[node.name])
             elif node.op == "call_function":
@@ -131,6 +138,8 @@ class _Walk:
         fx, in_place = node.fx, functional(str(node.fx.target))[1]
         if str(fx.target) in IGNORED:
             return Known(None)
+        if str(fx.target) in _WRAPPERS:
+            return self._inside(node)
         if fx.target is operator.getitem and isinstance(self.values[fx.args[0].name], tuple):
             return self._item(node, self.values[fx.args[0].name], fx.args[1])
         if all(isinstance(self.values[source.name], Known) for source in fx.all_input_nodes):
@@ -147,6 +156,23 @@ class _Walk:
             return self._overwritten(node, source, call.made(result))
         return self._settled(node, call, result)
 
+    def _inside(self, node: TorchNode) -> tuple[Any, ...]:
+        """The results of a graph within the program's, which only sets how gradients or casts are treated."""
+        place = _WRAPPERS[str(node.fx.target)]
+        graph = getattr(self.program.graph_module, node.fx.args[place].target).graph
+        operands = iter([self.values[arg.name] for arg in node.fx.args[place + 1 :]])
+        outside, self.values = self.values, {}
+        results: tuple[Any, ...] = ()
+        for inner in graph.nodes:
+            if inner.op == "placeholder":
+                self.values[inner.name] = next(operands)
+            elif inner.op == "call_function":
+                self.values[inner.name] = self._call(TorchNode(inner))
+            elif inner.op == "output":
+                results = tuple(self.values[arg.name] for arg in inner.args[0])
+        self.values = outside
+        return results
+
     def _made(self, node: TorchNode, value: Value) -> View:
         return TorchCall(node, {**self.values}, self.recorder, lambda _: False).made(value)
 
@@ -156,9 +182,11 @@ class _Walk:
             raise ImportModelError(f"{node.where}: output {index} of {node.fx.args[0]} is not supported")
         return parts[index]
 
-    def _settled(self, node: TorchNode, call: TorchCall, result: Value) -> Value:
+    def _settled(self, node: TorchNode, call: TorchCall, result: Value) -> Value | Known:
         """The result; a layer that nothing more can be folded into is made."""
         readers = node.readers
+        if isinstance(result, Constant):
+            return Known(torch.from_numpy(np.array(result.array)), result.sources)
         if isinstance(result, Expression) and len(readers) != 1:
             return call.settled(result) or result
         if not isinstance(result, Deferred) or (len(readers) == 1 and str(readers[0].target) in EPILOGUE):
@@ -212,3 +240,13 @@ class _Walk:
             if isinstance(value, Plain) and value.view.producer == source.producer:
                 self.values[name] = Plain(replace(value.view, producer=result.producer))
         return Plain(result)
+
+
+def _live(graph: torch.fx.Graph) -> set[torch.fx.Node]:
+    """Calls that an output needs, or that change an operand in place."""
+    live: set[torch.fx.Node] = set()
+    for node in reversed(graph.nodes):
+        in_place = node.op == "call_function" and functional(str(node.target))[1]
+        if node.op == "output" or in_place or any(user in live for user in node.users):
+            live.add(node)
+    return live

@@ -26,10 +26,12 @@ from accelsim.importers.graph.elementwise import (
     subtract,
     unary,
 )
-from accelsim.importers.graph.expressions import Expression
+from accelsim.importers.graph.expressions import Expression, gelu, gelu_by_tanh
+from accelsim.importers.graph.layout import View
 from accelsim.importers.graph.lookups import look_up
 from accelsim.importers.graph.masks import hides, masked
 from accelsim.importers.graph.products import channel_vector, linear, matmul
+from accelsim.importers.graph.reductions import max_over, mean_over, sum_over
 from accelsim.importers.graph.values import Constant, Deferred, Indices, Plain, Vector
 from accelsim.ops.catalog import imported_by_name
 from accelsim.ops.layernorm import LayerNormLayer
@@ -55,18 +57,26 @@ def _biased(call: TorchCall, result: Deferred, position: int) -> Deferred:
     return result if bias is None else result.shifted(channel_vector(call, result, bias), bias)
 
 
+def _operand(call: TorchCall, position: int) -> View | Constant:
+    value = call.value(position)
+    return value if isinstance(value, Constant) else call.view(position)
+
+
 def _attention(call: TorchCall) -> Plain:
     """Fused attention."""
-    query, key, value = (call.view(position) for position in range(3))
+    query, key, value = (_operand(call, position) for position in range(3))
     if call.get(7, "enable_gqa", False):
+        if isinstance(key, Constant) or isinstance(value, Constant):
+            call.refuse("trained keys or values that several heads of queries share are not supported")
         times = query.shape[1] // key.shape[1]
         key, value = (view.repeat(1, times, each=True) if times > 1 else view for view in (key, value))
     mask, scale, causal = call.get(3, "attn_mask"), call.get(6, "scale"), bool(call.get(5, "is_causal", False))
     if mask is not None and not isinstance(mask, Constant):
         call.refuse(f"a mask that is {mask!r}; allowed: one that is known")
-    if causal and query.shape[-2] != key.shape[-2]:
-        call.refuse(f"causal attention of {query.shape[-2]} queries over {key.shape[-2]} keys is not supported; allowed: as many")
-    factor = query.shape[-1] ** -0.5 if scale is None else float(scale)
+    queries, keys = call.shape(0)[-2], call.shape(1)[-2]
+    if causal and queries != keys:
+        call.refuse(f"causal attention of {queries} queries over {keys} keys is not supported; allowed: as many")
+    factor = call.shape(0)[-1] ** -0.5 if scale is None else float(scale)
     return Plain(attention_of_heads(call, query, key, value, factor, causal, mask))
 
 
@@ -243,7 +253,12 @@ HANDLERS: dict[str, Callable[[TorchCall], Value | tuple[Value, ...]]] = {
     "aten.adaptive_avg_pool2d.default": windows.adaptive_avg_pool2d,
     "aten._adaptive_avg_pool2d.default": windows.adaptive_avg_pool2d,
     "aten.adaptive_avg_pool1d.default": windows.adaptive_avg_pool1d,
-    "aten.mean.dim": windows.mean,
+    "aten.mean.dim": windows.reduction(mean_over),
+    "aten.mean.default": windows.reduction(mean_over),
+    "aten.sum.dim_IntList": windows.reduction(sum_over),
+    "aten.amax.default": windows.reduction(max_over),
+    "aten.max.dim": lambda call: (windows.reduction(max_over)(call),),
+    "aten.linalg_vector_norm.default": windows.vector_norm,
     "aten.cat.default": views.cat,
     "aten.embedding.default": _embedding,
     "aten.masked_fill.Scalar": _masked_fill,
@@ -267,10 +282,15 @@ HANDLERS: dict[str, Callable[[TorchCall], Value | tuple[Value, ...]]] = {
     "aten.pixel_shuffle.default": views.pixel_shuffle,
     "aten.pixel_unshuffle.default": views.pixel_unshuffle,
     "aten.channel_shuffle.default": views.channel_shuffle,
+    "aten.im2col.default": views.unfold,
+    "aten.col2im.default": views.fold,
+    "aten.repeat.default": views.repeat,
+    "aten.flip.default": views.flip,
     "aten.roll.default": views.roll,
     "aten.upsample_nearest2d.vec": views.upsample_nearest,
     "aten.upsample_nearest2d.default": views.upsample_nearest,
     "aten.hardsigmoid.default": unary(lambda x: np.clip(x / 6 + 0.5, 0, 1)),
+    "aten.gelu.default": lambda call: unary(gelu_by_tanh if call.get(1, "approximate", "none") == "tanh" else gelu)(call),
     "aten.pow.Tensor_Scalar": joint(np.power),
     **{
         f"aten.{name}.default": unary(UNARY[op])

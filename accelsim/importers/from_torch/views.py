@@ -8,8 +8,12 @@ import numpy as np
 
 from accelsim.importers.from_torch.call import TorchCall
 from accelsim.importers.graph.call import Value
+from accelsim.importers.graph.expressions import Expression
+from accelsim.importers.graph.layout import View
 from accelsim.importers.graph.values import Constant, Indices, Plain
 from accelsim.importers.graph.views import concatenate, index_of, moved, neighbours, parts, reshaped
+
+_BROADCASTING = {"aten.add.Tensor", "aten.sub.Tensor", "aten.mul.Tensor", "aten.div.Tensor"}
 
 
 def same_elements(call: TorchCall) -> Value:
@@ -24,8 +28,10 @@ def same_elements(call: TorchCall) -> Value:
 
 def expand(call: TorchCall) -> Value:
     """Dimensions of one element repeated."""
-    shape = call.output
-    return call.value(0) if call.shape(0) == shape else moved(call, lambda view: view.expand(shape))
+    shape, value = call.output, call.value(0)
+    if isinstance(value, Expression) and all(str(reader.target) in _BROADCASTING for reader in call.node.readers):
+        return value  # one number of each row, beside the row's elements
+    return value if call.shape(0) == shape else moved(call, lambda view: view.expand(shape))
 
 
 def dropout(call: TorchCall) -> Value:
@@ -104,11 +110,42 @@ def pixel_unshuffle(call: TorchCall) -> Value:
     return moved(call, lambda view: view.reshape(apart).permute((0, 1, 3, 5, 2, 4)).reshape(call.output))
 
 
+def unfold(call: TorchCall) -> Value:
+    """Windows of an image that meet and do not overlap, each as a column: (C, H, W) to (C FY FX, windows)."""
+    (_, channels, height, width), (fy, fx) = call.shape(0), _apart(call, 1, call.shape(0)[2:])
+    apart = (1, channels, height // fy, fy, width // fx, fx)
+    return moved(call, lambda view: view.reshape(apart).permute((0, 1, 3, 5, 2, 4)).reshape(call.output))
+
+
+def fold(call: TorchCall) -> Value:
+    """The image of such windows: (C FY FX, windows) to (C, H, W)."""
+    (_, channels, height, width), (fy, fx) = call.output, _apart(call, 2, call.output[2:])
+    apart = (1, channels, fy, fx, height // fy, width // fx)
+    return moved(call, lambda view: view.reshape(apart).permute((0, 1, 4, 2, 5, 3)).reshape(call.output))
+
+
+def _apart(call: TorchCall, first: int, image: tuple[int, ...]) -> tuple[int, int]:
+    """(FY, FX) of windows that meet and do not overlap; arguments from `first` on are taps, dilation, padding and stride."""
+    taps, dilation, padding, stride = (call.get(first + place, "") for place in range(4))
+    if list(taps) != list(stride) or any(padding) or set(dilation) != {1} or any(size % tap for size, tap in zip(image, taps, strict=True)):
+        call.refuse(f"windows of {taps} by strides {stride} with padding {padding}; allowed: windows that meet and fill {image}")
+    return taps[0], taps[1]
+
+
 def channel_shuffle(call: TorchCall) -> Value:
     """Channels of groups side by side in turn."""
     (_, channels, *image), groups = call.shape(0), call.get(1, "groups")
     apart = (1, groups, channels // groups, *image)
     return moved(call, lambda view: view.reshape(apart).transpose(1, 2).reshape(call.output))
+
+
+def flip(call: TorchCall) -> Value:
+    """Indices of some dimensions in reverse."""
+    view = call.view(0)
+    for dim in call.get(1, "dims"):
+        place = dim % len(view.shape)
+        view = call.builder.narrowed(call.node.path("flip"), view, place, range(view.shape[place] - 1, -1, -1))
+    return Plain(view)
 
 
 def roll(call: TorchCall) -> Value:
@@ -133,6 +170,19 @@ def upsample_nearest(call: TorchCall) -> Value:
     if [old * factor for old, factor in zip(shape, times, strict=True)] != list(output):
         call.refuse(f"an up-sampling of {shape} to {output}; allowed: by whole factors")
     return moved(call, lambda view: view.repeat(2, times[2], each=True).repeat(3, times[3], each=True))
+
+
+def repeat(call: TorchCall) -> Value:
+    """Dimensions repeated as a whole, new ones put before."""
+    times = call.get(1, "repeats")
+
+    def tiled(view: View) -> View:
+        view = view.expand((*(1,) * (len(times) - len(view.shape)), *view.shape))
+        for place, count in enumerate(times):
+            view = view.repeat(place, count) if count > 1 else view
+        return view
+
+    return moved(call, tiled)
 
 
 def cat(call: TorchCall) -> Value:

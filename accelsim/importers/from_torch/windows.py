@@ -5,15 +5,18 @@ Padding of its own (an uneven one, as TensorFlow's) is taken only into the convo
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 import numpy as np
 
 from accelsim.importers.from_torch.call import TorchCall
-from accelsim.importers.graph.call import Value
+from accelsim.importers.graph.call import Call, Value
 from accelsim.importers.graph.elementwise import group_norm as normalize_groups
-from accelsim.importers.graph.elementwise import mean_of_rows
+from accelsim.importers.graph.layout import View
 from accelsim.importers.graph.products import channel_vector, convolve, convolve_line, convolve_transposed, normalize_channels
+from accelsim.importers.graph.reduce_dims import reduce_dims
+from accelsim.importers.graph.reductions import norm_over
 from accelsim.importers.graph.values import Constant, Deferred, Padded, Plain
 from accelsim.importers.graph.windows import Convolution, Pair, Pool
 
@@ -119,12 +122,23 @@ def avg_pool2d(call: TorchCall) -> Plain:
 
 
 def adaptive_avg_pool2d(call: TorchCall) -> Plain:
-    """Averages of equal windows that cover the image."""
+    """Averages of windows that cover the image: equal ones in one pool, others line by line and joined."""
     image, places = _image_of(call), _pair(call.get(1, "output_size"))
     if any(size % count for size, count in zip(image, places, strict=True)):
-        call.refuse(f"{places} averages of an image of {image} have unequal windows; allowed: its divisors")
+        return Plain(_unequal(call, places))
     taps = (image[0] // places[0], image[1] // places[1])
     return Plain(call.builder.pool(call.node.path("pool"), call.view(0), Pool("avg_pool2d", taps, taps)))
+
+
+def _unequal(call: TorchCall, places: Pair) -> View:
+    """Averages of the lines from floor(i H / n) to ceil((i + 1) H / n), then of columns alike (PyTorch's adaptive pool)."""
+    view, name = call.view(0), call.node.path("pool")
+    for dim, count in zip((2, 3), places, strict=True):
+        size = view.shape[dim]
+        parts = [range(i * size // count, -(-(i + 1) * size // count)) for i in range(count)]
+        means = [reduce_dims(call.builder, name, call.builder.narrowed(name, view, dim, part), (dim,), "avg_pool2d") for part in parts]
+        view = call.builder.join(name, means, dim)
+    return view
 
 
 def adaptive_avg_pool1d(call: TorchCall) -> Plain:
@@ -137,18 +151,23 @@ def adaptive_avg_pool1d(call: TorchCall) -> Plain:
     return Plain(call.builder.pool(call.node.path("pool"), line, Pool("avg_pool2d", taps, taps)).reshape(call.output))
 
 
-def mean(call: TorchCall) -> Value:
-    """The average over the positions of an image, over the rows of a matrix, or of each row."""
-    shape = call.shape(0)
-    dims = sorted(dim % len(shape) for dim in call.get(1, "dim") or range(len(shape)))
-    if len(shape) == 4 and dims == [2, 3]:
-        image = _image_of(call)
-        return Plain(call.builder.pool(call.node.path("mean"), call.view(0), Pool("avg_pool2d", image, image)).reshape(call.output))
-    if len(shape) == 3 and dims == [1]:
-        return Plain(call.builder.average_rows(call.node.path("mean"), call.view(0)).reshape(call.output))
-    if dims == [len(shape) - 1] and call.get(2, "keepdim", False):
-        return mean_of_rows(call)
-    call.refuse(f"a mean over dimensions {dims} of {shape}; allowed: an image's positions, a matrix's rows, each row (keepdim)")
+def reduction(function: Callable[[Call, Sequence[int], bool], Value], dims_at: int = 1) -> Callable[[TorchCall], Value]:
+    """A mean, a sum or a maximum over some dimensions, or over all; dims and keepdim are arguments `dims_at` and the next."""
+
+    def compute(call: TorchCall) -> Value:
+        given = call.get(dims_at, "dim")
+        every = given is None or given == []
+        dims = range(len(call.shape(0))) if every else [given] if isinstance(given, int) else given
+        return function(call, list(dims), bool(call.get(dims_at + 1, "keepdim", False)))
+
+    return compute
+
+
+def vector_norm(call: TorchCall) -> Value:
+    """The Euclidean norm."""
+    if call.get(1, "ord", 2) != 2:
+        call.refuse(f"a norm of order {call.get(1, 'ord')} is not supported; allowed: 2")
+    return reduction(norm_over, 2)(call)
 
 
 def batch_norm(call: TorchCall) -> Deferred:

@@ -197,16 +197,6 @@ class GraphBuilder:
         written = self._add(layer, Extent(1, result[0] * result[1], channels))
         return written.reshape((1, *result, channels)).permute((0, 3, 1, 2))
 
-    def average_rows(self, name: str, view: View) -> View:
-        """The average over all rows of a matrix (tokens, or positions of an image): logical output (1, width)."""
-        view = self._matrix(name, view, all_rows=True)
-        rows, width = math.prod(view.shape[:-1]), view.shape[-1]
-        layer = self._make(
-            PoolLayer, name=name, op="avg_pool2d", inputs=(view.producer,), output=self._shape(1, 1, width), image=(rows, 1),
-            taps=(rows, 1), strides=(rows, 1),
-        )  # fmt: skip
-        return self._add(layer, Extent(1, 1, width)).reshape((1, width))
-
     def clip(self, name: str, view: View, minimum: float | None, maximum: float | None) -> View:
         """Each element held between two bounds; from 0 up it is a relu."""
         bounds = {} if (minimum, maximum) == (0.0, None) else {"op": "clip", "minimum": minimum, "maximum": maximum}
@@ -351,25 +341,25 @@ class GraphBuilder:
         layer = self._make(RotaryLayer, name=name, inputs=(view.producer,), output=output, head_width=width, **fields)
         return self._add(layer, Extent(1, rows, heads * width)).reshape(shape)
 
-    def prepend_rows(self, name: str, view: View, rows: int) -> View:
-        """`rows` trained rows before the view's rows; logical shape (1, r, width) -> (1, rows + r, width)."""
-        return self._embed(name, view, rows, positions=False)
+    def surround(self, name: str, view: View, before: int, after: int) -> View:
+        """Trained rows before and after the view's; logical shape (1, r, width) -> (1, before + r + after, width)."""
+        return self._embed(name, view, before, after, positions=False)
 
     def add_positions(self, name: str, view: View, sole_reader: bool) -> View:
         """A trained matrix added to all rows: joined with the layer that prepends rows, if nothing else reads that one."""
         view = self._matrix(name, view, all_rows=True)
         layer = self._layers.get(view.producer)
-        if isinstance(layer, EmbedLayer) and not layer.positions and sole_reader:
+        if isinstance(layer, EmbedLayer) and not layer.positions and sole_reader and view.shape[-2:] == layer.output.dims[1:]:
             self._replace(layer, positions=True)
             return view
-        return self._embed(name, view, 0, positions=True)
+        return self._embed(name, view, 0, 0, positions=True).reshape(view.shape)
 
-    def _embed(self, name: str, view: View, prepended: int, positions: bool) -> View:
+    def _embed(self, name: str, view: View, before: int, after: int, positions: bool) -> View:
         view = self._matrix(name, view, all_rows=True)
-        rows, width = prepended + math.prod(view.shape[:-1]), view.shape[-1]
+        rows, width = before + math.prod(view.shape[:-1]) + after, view.shape[-1]
         layer = self._make(
             EmbedLayer, name=name, inputs=(view.producer,), output=self._shape(1, rows, width, self._residual_bits),
-            prepended_rows=prepended, positions=positions,
+            prepended_rows=before, appended_rows=after, positions=positions,
         )  # fmt: skip
         return self._add(layer, Extent(1, rows, width))
 

@@ -8,16 +8,19 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import NoReturn
 
 import numpy as np
 from pydantic import ValidationError
 
 from accelsim.errors import ImportModelError
+from accelsim.importers.graph.builder import GraphBuilder
 from accelsim.importers.graph.expressions import Expression, gelu, gelu_by_tanh
 from accelsim.importers.graph.layout import View
 from accelsim.importers.graph.node import Node
 from accelsim.importers.graph.recorder import GraphRecorder
+from accelsim.importers.graph.reduce_dims import reduce_dims
 from accelsim.importers.graph.rotations import Turned, of_view
 from accelsim.importers.graph.values import Constant, Deferred, Fused, Indices, Masked, Padded, Plain, Vector
 from accelsim.ops.affine import AffineLayer
@@ -168,12 +171,11 @@ class Call:
 
     def normalized(self, expression: Expression) -> Deferred | None:
         """A normalization of rows that may still take gamma and beta; None if the function is another."""
-        kind: type[VectorLayer]
-        if expression.normalizes():
-            kind = LayerNormLayer
-        elif expression.normalizes_by_rms():
-            kind = RmsNormLayer
-        else:
+        kind: type[VectorLayer] = LayerNormLayer
+        factor: float | None = 1.0
+        if not expression.normalizes():
+            kind, factor = RmsNormLayer, expression.rms_factor()
+        if factor is None:
             return None
         leaf = expression.leaf
         width = leaf.shape[-1]
@@ -190,7 +192,7 @@ class Call:
                 result = result if rest is None else self._plus_vector(result, rest, pending)
             return result
 
-        return Deferred(leaf.shape, len(leaf.shape) - 1, make)
+        return Deferred(leaf.shape, len(leaf.shape) - 1, make, scale=None if factor == 1 else np.array(factor))
 
     def _plus_vector(self, view: View, term: Vector, origin: Deferred) -> View:
         return self.channels(view, len(view.shape) - 1).shifted(term, *origin.folded).view()
@@ -230,6 +232,12 @@ class Call:
             return normalized.view()
         if expression.is_softmax():
             return self.builder.softmax(expression.node.path("softmax"), expression.leaf, -1)
+        if (found := expression.of_means()) is not None:
+            factor, averaged = found
+            means = reduce_dims(self.builder, expression.node.path("mean"), self._recognized(averaged), (-1,), "avg_pool2d")
+            return self._recognized(Expression.of(means, expression.node).apply(lambda x: factor * x, expression.node))
+        if (operand := expression.of_maxima()) is not None:
+            return reduce_dims(self.builder, expression.node.path("max"), self._recognized(operand), (-1,), "max_pool2d")
         if expression.terms is not None:
             kind, *terms = expression.terms
             first, second = (self._recognized(term) for term in terms)
@@ -270,8 +278,9 @@ class Call:
         builder, node = self.builder, expression.node
         if expression.values.shape != expression.inputs.shape:
             return None
-        if expression.equals(gelu) or expression.equals(gelu_by_tanh):
-            return lambda view: builder.element_operation(GeluLayer, node.path("gelu"), view)
+        for form, approximate in ((gelu, None), (gelu_by_tanh, "tanh")):
+            if expression.equals(form):
+                return partial(_gelu, builder, node, approximate)
         low, high = (float(bound) for bound in (expression.values.min(), expression.values.max()))
         if low < high and expression.equals(lambda x: np.clip(x, low, high)):
             minimum = None if low == expression.inputs.min() else low
@@ -285,6 +294,10 @@ class Call:
         if line is not None and expression.values is not expression.inputs:
             return lambda view: builder.element_operation(AffineLayer, node.path("affine"), view, factor=line[0], term=line[1])
         return None
+
+
+def _gelu(builder: GraphBuilder, node: Node, approximate: str | None, view: View) -> View:
+    return builder.element_operation(GeluLayer, node.path("gelu"), view, approximate=approximate)
 
 
 def _with_slope(op: str, slope: float) -> Callable[[Vector], Vector]:

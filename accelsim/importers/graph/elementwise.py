@@ -35,7 +35,10 @@ def add(call: Call) -> Value:
 
 def subtract(call: Call) -> Value:
     """Sub: Add of the negative."""
-    second = call.value(1)
+    first, second = call.value(0), call.value(1)
+    if isinstance(first, Constant) and first.array.size > 1:
+        call.values[1] = call.expression(1).apply(np.negative, call.node)
+        return _plus_constant(call, 1, first)
     if isinstance(second, Constant):
         return _plus_constant(call, 0, replace(second, array=-second.array))
     return _pair(call, SubtractLayer, np.subtract)
@@ -74,11 +77,6 @@ def unary(function: Callable[[Vector], Vector]) -> Callable[[Call], Value]:
 def softmax_of(call: Call, axis: int) -> Plain:
     """Softmax over the last dimension, of whole rows, under a causal mask or with a bias."""
     return Plain(softmax(call, call.value(0), axis))
-
-
-def mean_of_rows(call: Call) -> Value:
-    """The mean of each row as a column: a step of a normalization."""
-    return call.expression(0).apply(lambda x: np.mean(x, axis=1, keepdims=True), call.node)
 
 
 def named_operation(call: Call, kind: type[VectorLayer], fields: Mapping[str, Any], constants: Sequence[Constant | None]) -> Plain:
@@ -127,7 +125,17 @@ def slopes(call: Call, constant: Constant) -> Value:
     return Plain(result)
 
 
+def _widened(call: Call, position: int, constant: Constant) -> None:
+    """Give an activation the leading dimensions of one element that a constant beside it has."""
+    shape = call.shape(position)
+    if constant.array.ndim > len(shape) > 0 and np.broadcast_shapes(shape, constant.array.shape)[-len(shape) :] == shape:
+        whole = np.broadcast_shapes(shape, constant.array.shape)
+        if np.prod(whole) == np.prod(shape):
+            call.values[position] = Plain(call.view(position).reshape(whole))
+
+
 def _plus_constant(call: Call, position: int, constant: Constant) -> Value:
+    _widened(call, position, constant)
     value = call.value(position)
     if isinstance(value, Expression):
         value = call.normalized(value) or value
@@ -151,15 +159,18 @@ def _plus_constant(call: Call, position: int, constant: Constant) -> Value:
     axis = None if positions else _channel_axis(shape, constant)
     if axis is not None:
         return call.channels(call.view(position), axis).shifted(constant.array.reshape(-1).astype(np.float64), constant)
-    if not positions:
-        call.refuse(f"the sum of an activation {shape} with {constant!r} is not supported; allowed: a bias, positions, zeros")
+    if np.broadcast_shapes(shape, constant.array.shape) != shape or len(shape) < 2:
+        call.refuse(f"the sum of an activation {shape} with {constant!r} is not supported; allowed: a constant that broadcasts to it")
     result = call.builder.add_positions(call.node.path("positions"), call.view(position), call.sole(position))
-    call.recorder.keep_constant(result, "positions", constant.array, constant.sources)
+    call.recorder.keep_constant(result, "positions", np.broadcast_to(constant.array, shape), constant.sources)
     return Plain(result)
 
 
 def _times(call: Call, position: int, constant: Constant) -> Value:
+    _widened(call, position, constant)
     value = call.value(position)
+    if not constant.array.any() and constant.array.size > 1 and not constant.sources:  # the state before a recurrent layer's first step
+        return Constant(np.zeros(np.broadcast_shapes(call.shape(position), constant.array.shape), np.float32))
     vector = None
     if isinstance(value, Expression) and constant.array.size > 1:
         value = call.normalized(value) or value

@@ -158,17 +158,39 @@ class Expression:
         term = 0.0 if abs(term) < _TOLERANCE * abs(slope) else term
         return (slope, term) if slope and _same(y, slope * x + term) else None
 
-    def normalizes_by_rms(self) -> bool:
-        """True if each row is divided by its root mean square, with any small epsilon in the root."""
+    def rms_factor(self) -> float | None:
+        """f if each row is f times itself over its root mean square, with any small epsilon in the root; None for any other function."""
         x = self.inputs
         if self.values.shape != x.shape or x.shape[1] < 2 or not np.isfinite(self.values).all():
-            return False
+            return None
         mean_square = (x**2).mean(axis=1)
         slope = (self.values * x).sum(axis=1) / (x**2).sum(axis=1)
         if (slope <= 0).any() or not _same(self.values, slope[:, None] * x):
-            return False
-        epsilon = slope[0] ** -2 - mean_square[0]
-        return bool(-1e-12 <= epsilon <= _LARGEST_EPSILON and _same(slope**-2, mean_square + max(epsilon, 0)))
+            return None
+        largest = int(np.argmax(mean_square))  # there the epsilon is nothing
+        factor = float(slope[largest] * math.sqrt(mean_square[largest]))
+        factor = 1.0 if math.isclose(factor, 1, rel_tol=_TOLERANCE) else factor
+        wanted = (factor / slope) ** 2
+        epsilon = wanted[0] - mean_square[0]
+        fits = -1e-12 <= epsilon <= _LARGEST_EPSILON and _same(wanted, mean_square + max(epsilon, 0))
+        return factor if fits else None
+
+    def of_maxima(self) -> Expression | None:
+        """The function whose largest value in each row the last step takes; None for any other step."""
+        reduces = self.inner is not None and self.values.shape == (len(self.inputs), 1)
+        if not reduces or self.inner is None or self.inner[1].values.shape != self.inputs.shape:
+            return None
+        return self.inner[1] if _same(self.values, self.inner[1].values.max(axis=1, keepdims=True)) else None
+
+    def of_means(self) -> tuple[float, Expression] | None:
+        """(f, the function that is averaged) if the last step gives f times the mean of each row; None for any other."""
+        if self.inner is None or self.values.shape != (len(self.inputs), 1) or self.inner[1].values.shape != self.inputs.shape:
+            return None
+        means = self.inner[1].values.mean(axis=1, keepdims=True)
+        largest = int(np.argmax(np.where(np.isfinite(means), np.abs(means), 0)))
+        factor = float(self.values[largest, 0] / means[largest, 0]) if means[largest, 0] else 0.0
+        with np.errstate(all="ignore"):
+            return (factor, self.inner[1]) if factor and _same(self.values, factor * means) else None
 
     def normalizes(self) -> bool:
         """True if each row has its mean taken off and is divided by its deviation, with any small epsilon in the root."""
@@ -186,7 +208,7 @@ class Expression:
     def is_softmax(self) -> bool:
         """True if each row is the softmax of the activation's."""
         powers = np.exp(self.inputs - self.inputs.max(axis=1, keepdims=True))
-        return _same(self.values, powers / powers.sum(axis=1, keepdims=True))
+        return _same(self.values, powers / (self.leaf.shape[-1] * powers.mean(axis=1, keepdims=True)))
 
 
 def _same(found: Vector, wanted: Vector) -> bool:

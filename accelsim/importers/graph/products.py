@@ -14,21 +14,54 @@ import numpy as np
 
 from accelsim.importers.graph.call import Call, Value
 from accelsim.importers.graph.layout import View
-from accelsim.importers.graph.values import Array, Constant, Deferred, Padded, Vector
+from accelsim.importers.graph.values import Array, Constant, Deferred, Padded, Plain, Vector
 from accelsim.importers.graph.windows import Convolution, Pair
 
 
-def matmul(call: Call) -> Deferred:
+def matmul(call: Call) -> Value:
     """MatMul: a linear layer, or a product of two activations."""
     first, second = call.value(0), call.value(1)
-    if isinstance(first, Constant):
-        call.refuse(f"input 0 is {first!r}; allowed: an activation first, times a constant or an activation")
-    if not isinstance(second, Constant):
-        return product(call, *call.with_factor(0), *call.with_factor(1))
-    weights = second.array
-    if weights.ndim < 2 or math.prod(weights.shape[:-2]) != 1:
-        call.refuse(f"weights of shape {weights.shape}; allowed: (K, N)")
-    return linear(call, *call.with_factor(0), replace(second, array=weights.reshape(weights.shape[-2:])))
+    if isinstance(first, Constant) and not isinstance(second, Constant):
+        view, factor = call.with_factor(1)
+        return multiplied(call, first, 1.0, view, factor)
+    if isinstance(second, Constant):
+        view, factor = call.with_factor(0)
+        return multiplied(call, view, factor, second, 1.0)
+    return product(call, *call.with_factor(0), *call.with_factor(1))
+
+
+def multiplied(call: Call, a: View | Constant, factor_a: float, b: View | Constant, factor_b: float) -> Value:
+    """A product of matrices, either of which may be constant: C X is the transpose of X' C'."""
+    if isinstance(a, View) and isinstance(b, View):
+        return product(call, a, factor_a, b, factor_b)
+    if isinstance(a, View) and isinstance(b, Constant):
+        return _times_constant(call, a, factor_a * factor_b, b)
+    if isinstance(b, View) and isinstance(a, Constant):
+        turned = _times_constant(call, b.transpose(-2, -1), factor_a * factor_b, replace(a, array=np.swapaxes(a.array, -2, -1)))
+        return Plain(turned.view().transpose(-2, -1))
+    call.refuse("a product of two constants")
+
+
+def _times_constant(call: Call, view: View, factor: float, constant: Constant) -> Deferred:
+    """A linear layer; with a matrix per head a convolution of 1 x 1 with a group for each."""
+    weights = constant.array
+    heads = math.prod(weights.shape[:-2])
+    if weights.ndim < 2 or (heads != 1 and weights.shape[:-2] != view.shape[:-2]):
+        call.refuse(f"an activation {view.shape} times weights {weights.shape}; allowed: (K, N), or a matrix for each of its own")
+    rows, reduction, outputs = view.shape[-2], *weights.shape[-2:]
+    if heads == 1:
+        return linear(call, view, factor, replace(constant, array=weights.reshape(reduction, outputs)))
+    image = call.builder.reshaped(call.node.path(), view, (heads, rows, reduction)).permute((0, 2, 1))
+    image = call.builder.reshaped(call.node.path(), image, (1, heads * reduction, rows, 1))
+    matrix = weights.reshape(heads, reduction, outputs).transpose(0, 2, 1).reshape(heads * outputs, reduction, 1, 1)
+    given = Convolution(heads * outputs, (1, 1), (1, 1), (0, 0), (1, 1), heads)
+    result = convolve(call, image, factor, replace(constant, array=matrix), given)
+    shape = (*view.shape[:-1], outputs)
+
+    def make(pending: Deferred) -> View:
+        return result.make(pending).reshape((heads, outputs, rows)).permute((0, 2, 1)).reshape(shape)
+
+    return replace(result, shape=shape, axis=len(shape) - 1, make=make, per_channel=False)
 
 
 def linear(call: Call, view: View, factor: float, weights: Constant) -> Deferred:
@@ -60,12 +93,23 @@ def product(call: Call, a: View, factor_a: float, b: View, factor_b: float) -> D
         call.refuse(f"activations of shapes {a.shape} and {b.shape} are not matrices")
 
     def make(pending: Deferred) -> View:
-        view = call.builder.matmul(call.node.path("matmul"), a, b)
+        name = call.node.path("matmul")
+        per_head = pending.scale is not None and pending.scale.ndim > 0
+        view = call.builder.matmul(name, _scaled_heads(call, a, pending) if per_head else a, b)
+        if per_head:
+            return view if factor_a * factor_b == 1.0 else call.builder.scale(view, factor_a * factor_b)
         whole = factor_a * factor_b * (1.0 if pending.scale is None else float(pending.scale))
         return view if whole == 1.0 else call.builder.scale(view, whole)
 
     shape = (*a.shape[:-1], b.shape[-1])
-    return Deferred(shape, len(shape) - 1, make, per_channel=False)
+    heads = len(shape) - 3 if len(shape) > 2 and shape[-3] > 1 else None
+    return Deferred(shape, len(shape) - 1, make, per_channel=False, heads=heads)
+
+
+def _scaled_heads(call: Call, view: View, pending: Deferred) -> View:
+    """The first operand with a factor per head, as the product itself takes one factor for all."""
+    scaled = call.channels(view, len(view.shape) - 3)
+    return replace(scaled, scale=pending.scale, folded=pending.folded).view()
 
 
 def convolve(call: Call, source: View | Padded, factor: float, weights: Constant, given: Convolution) -> Deferred:

@@ -140,6 +140,8 @@ class Deferred:
         Makes the layer from the folded factors and terms.
     per_channel
         False if only one factor for all channels, and no sum, can be folded (a product of two activations).
+    heads
+        The dimension of the heads, of a product of two activations: a factor for each can be folded before any other is.
     scale, shift
         Folded so far: one value per channel, or one for all; None for nothing.
     folded
@@ -152,6 +154,7 @@ class Deferred:
     axis: int
     make: Callable[[Deferred], View]
     per_channel: bool = True
+    heads: int | None = None
     scale: Vector | None = None
     shift: Vector | None = None
     folded: tuple[Constant, ...] = ()
@@ -172,6 +175,9 @@ class Deferred:
         padded = (1,) * (len(self.shape) - array.ndim) + array.shape
         channels = self.shape[self.axis]
         wanted = tuple(channels if axis == self.axis else 1 for axis in range(len(self.shape)))
+        if not self.per_channel and self.heads is not None and self.scale is None:
+            wanted = tuple(size if axis == self.heads else 1 for axis, size in enumerate(self.shape))
+            return array.reshape(-1).astype(np.float64) if padded == wanted else None
         return array.reshape(-1).astype(np.float64) if self.per_channel and padded == wanted else None
 
     @property

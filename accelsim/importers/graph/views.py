@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
@@ -66,28 +67,49 @@ def parts(call: Call, axis: int, sizes: Sequence[int]) -> tuple[Value, ...]:
 
 
 def concatenate(call: Call, values: Sequence[Value], axis: int) -> Value:
-    """Activations one after the other along a dimension, or trained rows before one: a class token."""
-    if len(values) == 1:
-        return values[0]
-    *first, last = values
-    if not any(isinstance(value, Constant) for value in values):
+    """Activations and trained tensors (class tokens, queries) one after the other along a dimension; empty tensors are nothing."""
+    parts = [value for value in values if not isinstance(value, Constant) or value.array.size]
+    moving = [place for place, value in enumerate(parts) if not isinstance(value, Constant)]
+    if not moving:
+        call.refuse("a concatenation without an activation is not supported")
+    if len(parts) == 1:
+        return parts[0]
+    if len(moving) == len(parts):
 
         def join() -> View:
-            views = [call.made(value, position) for position, value in enumerate(values)]
-            return call.builder.join(call.node.path("concat"), views, axis)
+            made = [call.made(value, position) for position, value in enumerate(parts)]
+            return call.builder.join(call.node.path("concat"), made, axis)
 
-        return _rearranged(call, values, axis, join) or Plain(join())
-    if isinstance(last, Constant):
-        call.refuse("a concatenation of anything but activations, or trained rows before one, is not supported")
-    shape = last.shape
-    trained = [value for value in first if isinstance(value, Constant)]
-    fits = len(shape) == 3 and axis % 3 == 1 and len(trained) == len(first)
-    if not fits or any(value.array.ndim != 3 or value.array.shape[::2] != shape[::2] for value in trained):
-        call.refuse("a concatenation of anything but activations, or trained rows before one, is not supported")
-    sources = tuple(name for value in trained for name in value.sources)
-    result = call.builder.prepend_rows(call.node.path(), call.made(last, len(first)), sum(value.array.shape[1] for value in trained))
-    call.recorder.keep_constant(result, "prepended", np.concatenate([value.array.reshape(-1) for value in trained]), sources)
-    return Plain(result)
+        return _rearranged(call, parts, axis, join) or Plain(join())
+    views, before = [], 0
+    for place in moving:  # with the trained tensors before it, and the last with those after it
+        stop = place if place != moving[-1] else len(parts)
+        after = [value for value in parts[place + 1 : stop] if isinstance(value, Constant)]
+        trained = [value for value in parts[before:place] if isinstance(value, Constant)]
+        views.append(surrounded(call, call.made(parts[place], place), axis, trained, after))
+        before = place + 1
+    return Plain(views[0] if len(views) == 1 else call.builder.join(call.node.path("concat"), views, axis))
+
+
+def surrounded(call: Call, view: View, axis: int, before: Sequence[Constant], after: Sequence[Constant]) -> View:
+    """Trained tensors before and after an activation along a dimension, which becomes its slowest."""
+    rank, shape, dim = len(view.shape), view.shape, axis % len(view.shape)
+    for value in (*before, *after):
+        if [*value.array.shape[:dim], *value.array.shape[dim + 1 :]] != [*shape[:dim], *shape[dim + 1 :]]:
+            call.refuse(f"a concatenation of an activation {shape} and {value!r} along dimension {dim}")
+    if not before and not after:
+        return view
+    order = [dim, *(place for place in range(rank) if place != dim)]
+    width = math.prod(shape[place] for place in order[1:]) if dim == rank - 1 else shape[-1]
+    rows = call.builder.reshaped(call.node.path(), view.permute(order), (1, math.prod(shape) // width, width))
+    flat = [np.concatenate([value.array.transpose(order).reshape(-1) for value in part] or [np.empty(0)]) for part in (before, after)]
+    result = call.builder.surround(call.node.path(), rows, flat[0].size // width, flat[1].size // width)
+    for name, part, values in (("prepended", before, flat[0]), ("appended", after, flat[1])):
+        if part:
+            call.recorder.keep_constant(result, name, values, tuple(source for value in part for source in value.sources))
+    size = math.prod(result.shape) * shape[dim] // math.prod(shape)
+    turned = result.reshape([size, *(shape[place] for place in order[1:])])
+    return turned.permute([order.index(place) for place in range(rank)])
 
 
 def _rearranged(call: Call, values: Sequence[Value], axis: int, join: Callable[[], View]) -> Turned | None:
