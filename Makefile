@@ -1,4 +1,4 @@
-# make demo | test | test-extras | notebooks | docs | bench | clean. Needs python3 (3.11 or newer) with venv; installs into .venv only.
+# make demo | test | test-extras | notebooks | docs | zoo | bench | clean. Needs python3 (3.11 or newer) with venv; installs into .venv only.
 
 PYTHON ?= python3
 VENV := .venv
@@ -17,7 +17,7 @@ PARALLEL_PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --maxprocesses 8 --dist
 # These run three times: as plain Python (on smaller inputs, see tests/conftest.py), with every index checked, and as users run them.
 KERNEL_TESTS := tests/kernels
 
-.PHONY: demo test test-extras notebooks docs chromium lint bench clean
+.PHONY: demo test test-extras notebooks docs zoo chromium lint bench clean
 .DELETE_ON_ERROR:
 
 demo: $(STAMPS)/base
@@ -55,6 +55,11 @@ docs: $(STAMPS)/dev
 	$(BIN)/python -m accelsim.reference.page docs/reference/fields.md
 	$(BIN)/python -m tests.python_page
 	$(BIN)/pdoc --docformat numpy --no-show-source --output-directory out/docs accelsim '!accelsim.'
+
+# Every network of tests/zoo: the small ones with their values, into docs/importers.md, and the published ones.
+zoo: $(STAMPS)/torch
+	$(BIN)/python -m tests.zoo.survey --page docs/importers.md
+	$(BIN)/python -m tests.zoo.survey --published
 
 bench: $(STAMPS)/dev
 	$(BIN)/python -m pytest tests/benchmarks --benchmark-only

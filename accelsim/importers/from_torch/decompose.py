@@ -36,7 +36,8 @@ def decomposed(program: torch.export.ExportedProgram, known: Collection[str]) ->
         return program
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)  # PyTorch's exporter calls what PyTorch deprecates
-        return program.run_decompositions(table)
+        spelled: torch.export.ExportedProgram = program.run_decompositions(table)
+        return spelled
 
 
 def _is_floating(value: Any) -> bool:

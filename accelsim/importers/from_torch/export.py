@@ -131,7 +131,8 @@ class _Walk:
             value = self.values[arg.name] if isinstance(arg, torch.fx.Node) else Known(arg)
             if isinstance(value, Known | tuple):
                 raise ImportModelError(f"output {arg} does not depend on the input")
-            names.append(self._made(TorchNode(arg), value).producer)
+            made = self._made(TorchNode(arg), value)
+            names.append(self.recorder.builder.output(TorchNode(arg).path("output"), made))
         return tuple(dict.fromkeys(names))
 
     def _call(self, node: TorchNode) -> object:

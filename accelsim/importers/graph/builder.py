@@ -256,6 +256,11 @@ class GraphBuilder:
         part = view.narrow(dim, taken)
         return self.arranged(name, view, Order.natural(len(view.shape))).narrow(dim, taken) or view if part is None else part
 
+    def output(self, name: str, view: View) -> str:
+        """The layer that holds exactly the elements of a model's output: a part of a tensor is copied."""
+        covered = covers(self._extents[view.producer], view)
+        return view.producer if covered else self.arranged(name, view, Order.natural(len(view.shape))).producer
+
     def reshaped(self, name: str, view: View, shape: Sequence[int]) -> View:
         """The same elements in row-major order under a new shape, copied where the old dimensions cannot say it."""
         if math.prod(shape) == math.prod(view.shape) and not view.can_become(shape):

@@ -1,0 +1,46 @@
+"""PyTorch's own count of the multiply-accumulates of an exported program: of the calls that an output needs and that read an input."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch._decomp import get_decompositions
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils.flop_counter import FlopCounterMode
+
+
+class _Counter(torch.fx.Interpreter):
+    """Runs a graph call by call and counts those that depend on a placeholder."""
+
+    def __init__(self, module: torch.fx.GraphModule) -> None:
+        super().__init__(module)
+        self.macs = 0
+        self._moving: set[torch.fx.Node] = set()
+
+    def run_node(self, n: torch.fx.Node) -> Any:
+        if n.op == "placeholder" or any(source in self._moving for source in n.all_input_nodes):
+            self._moving.add(n)
+        with FlopCounterMode(display=False) as count:
+            result = super().run_node(n)
+        self.macs += count.get_total_flops() // 2 if n in self._moving else 0
+        return result
+
+
+def _changes_something(node: torch.fx.Node) -> bool:
+    """True for an operation in place; a dropout, which PyTorch keeps for its random state, does nothing in inference."""
+    schema = getattr(node.target, "_schema", None)
+    return node.op in ("placeholder", "output") or (schema is not None and schema.is_mutable)
+
+
+def counted(program: torch.export.ExportedProgram, given: Any) -> int:
+    """Multiply-accumulates of a program on an input; those of constants alone are none of the inference's."""
+    steps = get_decompositions([torch.ops.aten.lstm.input, torch.ops.aten.gru.input])  # a recurrent layer's first step has a constant state
+    recurrent = any(node.target in steps for node in program.graph.nodes)
+    module: Any = (program.run_decompositions(steps) if recurrent else program).module()
+    module.graph.eliminate_dead_code(_changes_something)
+    module.recompile()
+    counter = _Counter(module)
+    with torch.no_grad(), sdpa_kernel(SDPBackend.MATH):
+        counter.run(given)
+    return counter.macs
