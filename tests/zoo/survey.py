@@ -14,6 +14,7 @@ import tempfile
 import time
 import warnings
 from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -61,7 +62,7 @@ class Row:
 def exported(network: Network, published: bool) -> tuple[Any, Any, Any]:
     """(module, input, exported program) of a network, published on the meta device or small with random numbers."""
     torch.manual_seed(2)
-    with torch.no_grad(), torch.device("meta" if published else "cpu"):
+    with torch.no_grad(), torch.device("meta") if published else nullcontext():
         module = Answer(network.published().eval() if published else randomized(network.small()))
         given = network.input_of(network.published_input if published else network.small_input)
         return module, given, torch.export.export(module, (given,), strict=False)
