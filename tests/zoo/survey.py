@@ -103,7 +103,7 @@ def _run(trace: str, imported: Trace) -> str:
     try:
         result = simulate(load_accelerator("edge-64x64"), open_trace(trace))
     except AccelsimError as error:
-        return re.sub(r"'?/tmp/\S+", "", str(error)).strip()
+        return str(error).rpartition("': ")[2].split("; ")[0]
     return "runs" if result.macs == imported.macs else f"runs {result.macs:,} MACs"
 
 
