@@ -15,10 +15,12 @@ import numpy as np
 
 from accelsim.compiler.live_bytes import LiveBytes
 from accelsim.compiler.placement import ALIGNMENT, LiveRange, needed_bytes, place, sharing_hosts
-from accelsim.compiler.plan import Op, Plan, Tensor, TensorId
+from accelsim.compiler.plan import Plan, Tensor, TensorId
 from accelsim.compiler.precedence import Precedence
 from accelsim.errors import CompileError
 from accelsim.quantities import human_bytes
+
+IN_ROW_TILES = ", in row tiles"
 
 
 class ActivationsTooLarge(CompileError):
@@ -103,14 +105,16 @@ def too_small(
     for live_range in sorted(live_ranges, key=lambda item: item.first):
         if live_range.first <= at <= live_range.last:
             live.setdefault(hosts.get(live_range.tensor, live_range.tensor), (live_range.tensor, live_range.bytes))
-    return short_of_room(plan.ops[at], short_bytes, capacity_bytes, why, dict(live.values()), at)
+    return short_of_room(plan.ops[at].layer.name, short_bytes, capacity_bytes, why, dict(live.values()), at)
 
 
-def short_of_room(op: Op, short_bytes: int, capacity_bytes: int, why: str, live: Mapping[TensorId, int], at: int) -> ActivationsTooLarge:
-    """The buffer is `short_bytes` too small for the bytes of the tensors that are live during `op`."""
+def short_of_room(
+    layer: str, short_bytes: int, capacity_bytes: int, why: str, live: Mapping[TensorId, int], at: int
+) -> ActivationsTooLarge:
+    """The buffer is `short_bytes` too small for the bytes of the tensors that are live during `layer`."""
     largest = sorted(live.items(), key=lambda item: -item[1])[:6]
     return ActivationsTooLarge(
-        f"layer {op.layer.name!r}: activation_buffer.capacity = {capacity_bytes} B is short by {short_bytes} B{why}; "
+        f"layer {layer!r}: activation_buffer.capacity = {capacity_bytes} B is short by {short_bytes} B{why}; "
         f"live there: {', '.join(f'{_name(tensor)} {human_bytes(size)}' for tensor, size in largest)}",
         short_bytes,
         at,

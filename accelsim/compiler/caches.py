@@ -1,7 +1,8 @@
 """Programs, plans, allocations and bank conflicts of earlier compilations.
 
 Each is computed from its key and nothing else, so an equal key has an equal value: a program from a target, traces and options; a plan
-from a trace, a batch and a head order; an allocation from a plan, the buffer's capacity and how it may spill; for bank conflicts see
+from a trace, a batch and a head order; an allocation from a plan, the buffer's capacity, how it may spill and the layers that may run in
+column tiles; for bank conflicts see
 `bank_conflicts`.
 """
 
@@ -12,11 +13,13 @@ from typing import Literal
 
 from accelsim.compiler.allocation import ActivationsTooLarge, Allocation, Shortage, allocate
 from accelsim.compiler.bank_conflicts import KNOWN_LAYERS, Known
+from accelsim.compiler.column_tiles import WideLayers, least_tiles
 from accelsim.compiler.heads import HeadOrder
 from accelsim.compiler.lru_cache import LruCache
 from accelsim.compiler.plan import Plan
 from accelsim.compiler.planner import plan
 from accelsim.compiler.row_tile_allocation import allocate_in_row_tiles
+from accelsim.compiler.split_plan import split_plan
 from accelsim.compiler.target import Target
 from accelsim.program import Program
 from accelsim.trace.trace import Trace
@@ -32,19 +35,24 @@ class Caches:
         self.programs: LruCache[tuple[Target, str, int, int, int], Program] = LruCache(256)
         self.conflicts: Known = LruCache(KNOWN_LAYERS)
         self._plans: LruCache[tuple[str, int, HeadOrder], Plan] = LruCache(64)
-        self._placed: LruCache[tuple[str, int, HeadOrder, int, Spill], Placed | Shortage] = LruCache(256)
+        self._placed: LruCache[tuple[str, int, HeadOrder, int, Spill, WideLayers], Placed | Shortage] = LruCache(256)
 
-    def place(self, trace: Trace, batch: int, order: HeadOrder, capacity_bytes: int, spill: Spill) -> Placed | Shortage:
+    def place(
+        self, trace: Trace, batch: int, order: HeadOrder, capacity_bytes: int, spill: Spill, wide: WideLayers = ()
+    ) -> Placed | Shortage:
         """The plan and its allocation, or the error that they do not fit: see `allocate`, and for "row tiles" `allocate_in_row_tiles`."""
 
         def make() -> Placed | Shortage:
             whole = self._plans.of((trace.sha256, batch, order), lambda: plan(trace, batch, order))
             if spill != "row tiles":
+                tiled = least_tiles(whole, dict(wide))
+                if tiled:
+                    whole = split_plan(whole, frozenset(), tiled, dict(wide))[0]
                 found = allocate(whole, capacity_bytes, spill != "never", spill == "always")
                 return (whole, found) if isinstance(found, Allocation) else found
             try:
-                return allocate_in_row_tiles(whole, capacity_bytes)
+                return allocate_in_row_tiles(whole, capacity_bytes, wide)
             except ActivationsTooLarge as error:  # without the frames it passed
                 return partial(ActivationsTooLarge, str(error), error.short_bytes)
 
-        return self._placed.of((trace.sha256, batch, order, capacity_bytes, spill), make)
+        return self._placed.of((trace.sha256, batch, order, capacity_bytes, spill, wide), make)

@@ -17,6 +17,8 @@ from accelsim.accelerator import Accelerator
 from accelsim.compiler.allocation import Allocation, Shortage
 from accelsim.compiler.bank_conflicts import BankConflicts
 from accelsim.compiler.caches import Caches, Spill
+from accelsim.compiler.column_tiles import wide_layers
+from accelsim.compiler.feasibility import check_heads
 from accelsim.compiler.heads import HEAD_ORDERS, HeadOrder, estimate_cycles
 from accelsim.compiler.inference import LayerBuild, Lowering, PlacedNetwork, as_array
 from accelsim.compiler.lowering import lower_inference
@@ -98,13 +100,16 @@ def _choose(target: Target, trace: Trace, batch: int, caches: Caches) -> PlacedN
     """A network in the head order with the least estimated cost among those that fit best."""
     buffer = target.activation_buffer
     spill: Spill = "always" if buffer.residency == "dram" else "never" if target.placement.activations == "none" else "if needed"
+    if spill == "if needed":
+        check_heads(trace, batch, buffer.capacity)
     ranked = sorted(HEAD_ORDERS, key=lambda order: _attention_estimate(target, trace, order))
     if not any(isinstance(layer, MatmulLayer) for layer in trace.layers):
         ranked = ranked[:1]
+    wide = wide_layers(target, trace)
     fitting: list[tuple[tuple[int, int, int], Plan, Allocation]] = []
     shortages: list[Shortage] = []
     for rank, order in enumerate(ranked):
-        found = caches.place(trace, batch, order, buffer.capacity, spill)
+        found = caches.place(trace, batch, order, buffer.capacity, spill, wide)
         if not isinstance(found, tuple):
             shortages.append(found)
             continue
@@ -114,7 +119,7 @@ def _choose(target: Target, trace: Trace, batch: int, caches: Caches) -> PlacedN
         spilled = sum(candidate.tensors[item].bytes for item in allocation.spilled)
         fitting.append(((spilled, len(allocation.barriers), rank), candidate, allocation))
     for order in ranked if spill == "if needed" and not fitting else ():
-        found = caches.place(trace, batch, order, buffer.capacity, "row tiles")
+        found = caches.place(trace, batch, order, buffer.capacity, "row tiles", wide)
         if isinstance(found, tuple):
             why = f"{order}: least estimated cost of the orders that fit in row tiles, as none does without"
             return PlacedNetwork(trace, *found, why)
@@ -245,12 +250,18 @@ def _network_choices(target: Target, network: PlacedNetwork) -> dict[str, str]:
     names = ", ".join(dict.fromkeys(item.name for item in (*network.plan.in_dram, *allocation.spilled)))
     split = {op.layer.name for op in network.plan.ops if op.row_tile is not None}
     row_tiles = {"row_tiles": f"{len(split)} layers run in row tiles"} if split else {}
-    return {
-        "head_order": network.why if any(isinstance(op.layer, MatmulLayer) for op in network.plan.ops) else "no attention",
-        "activations": f"peak {human_bytes(allocation.peak_bytes)} of {human_bytes(target.activation_buffer.capacity)}",
-        "spills": names or "none",
-        "barriers": f"{len(allocation.barriers)} operations wait for the last readers of the slot that they overwrite",
-    } | row_tiles
+    split = {op.layer.name for op in network.plan.ops if op.column_tile is not None}
+    column_tiles = {"column_tiles": f"{len(split)} layers run in column tiles"} if split else {}
+    return (
+        {
+            "head_order": network.why if any(isinstance(op.layer, MatmulLayer) for op in network.plan.ops) else "no attention",
+            "activations": f"peak {human_bytes(allocation.peak_bytes)} of {human_bytes(target.activation_buffer.capacity)}",
+            "spills": names or "none",
+            "barriers": f"{len(allocation.barriers)} operations wait for the last readers of the slot that they overwrite",
+        }
+        | row_tiles
+        | column_tiles
+    )
 
 
 def _warnings(target: Target, low: Lowering, runs: Structured) -> tuple[str, ...]:

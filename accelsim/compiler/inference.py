@@ -67,7 +67,7 @@ class Lowering:
     units: int = 0
     tiles: int = 0
     products: dict[tuple[object, ...], ProductFacts] = field(default_factory=dict)  # by `product_key`
-    pinned_weights: dict[tuple[str, str, int], FetchedStreams] = field(default_factory=dict)  # (network, layer, row tile) -> loaded once
+    pinned_weights: dict[tuple[str, str, int, int], FetchedStreams] = field(default_factory=dict)  # (network, layer, tiles) -> loaded once
     pinned_parameters: dict[tuple[str, str], int] = field(default_factory=dict)  # (network, layer) -> transfer that ends them
 
     def task(self, **fields: int) -> int:
@@ -108,7 +108,8 @@ class Inference:
         self.address_of: dict[TensorId, int] = {}
         self.stores: dict[TensorId, int] = {}  # tensor -> job that writes it
         self.tokens: list[tuple[LiveRange, int]] = []  # live ranges stored to DRAM, and the task whose unit 0 marks completion
-        self.kept_weights: dict[str, FetchedStreams] = {}  # layer -> its streams, for the next row tiles
+        self.kept_weights: dict[tuple[str, int], FetchedStreams] = {}  # (matrix, column tile) -> its streams, for the next row tiles
+        self.images: dict[tuple[str, int], int] = {}  # (matrix, column tile) -> address of its first words
         self.parameters: dict[str, int] = {}  # layer -> transfer that ends the parameters of its row function
         self.context_tasks: dict[str, int] = {}  # layer -> first of the consecutive drain tasks of its heads
 

@@ -25,7 +25,7 @@ def load_tensor(inference: Inference, live_range: LiveRange, op: Op) -> None:
     for index in after:
         low.tasks[index]["notify"] = 1
     operand = "activations_in" if tensor.is_input else "spill_in"
-    pieces, pitch = tensor.planes, (tensor.whole or tensor).bytes // tensor.planes
+    pieces, pitch = pieces_of(tensor)
     address = -1  # without a memory for activations the host puts the input into the buffer, as soon as its slot is free
     if inference.target.placement.activations == "dram":
         address = dram_address(inference, tensor)
@@ -56,11 +56,13 @@ def store_results(inference: Inference, op: Op) -> None:
     operand = "kv_write" if tensor.in_cache else "activations_out" if tensor.is_output else "spill_out"
     layer = inference.layer_index[op.layer.name]
     token = low.task(kind=compute_state.LOAD, ordinal=low.loads, units=1, rows=1, layer=layer)
-    low.jobs.append(ActivationJob(True, address, tensor.bytes, tensor.bytes, 1, low.loads, (last,), (), operand, layer))
+    pieces, pitch = pieces_of(tensor)
+    low.jobs.append(ActivationJob(True, address, tensor.bytes, tensor.bytes, 1, low.loads, (last,), (), operand, layer, pieces, pitch))
     low.loads += 1
     inference.stores[op.writes] = len(low.jobs) - 1
     inference.tokens.append((live_range, token))
-    book_traffic(inference, op.layer.name, operand, "dram", True, tensor.bytes, address)
+    for piece in range(pieces):
+        book_traffic(inference, op.layer.name, operand, "dram", True, tensor.bytes // pieces, address + piece * pitch)
 
 
 def slots_of(inference: Inference) -> list[Slot]:
@@ -73,6 +75,8 @@ def slots_of(inference: Inference) -> list[Slot]:
         part = f"[{live_range.tensor.part}]" if live_range.tensor.part >= 0 else ""
         if tensor.whole is not None:
             part = f"[rows {tensor.first_row} to {tensor.first_row + tensor.rows // tensor.planes - 1}]"
+            if tensor.width < tensor.whole.width:
+                part = f"{part[:-1]}, columns {tensor.first_column} to {tensor.first_column + tensor.width - 1}]"
         out.append(
             Slot(
                 tensor=f"{live_range.tensor.name}{part}",
@@ -89,13 +93,21 @@ def slots_of(inference: Inference) -> list[Slot]:
     return out
 
 
+def pieces_of(tensor: Tensor) -> tuple[int, int]:
+    """(equal pieces in which a tensor lies in DRAM, bytes from one to the next): planes of an image, or rows of some columns."""
+    whole = tensor.whole or tensor
+    if tensor.width < whole.width:
+        return tensor.rows, whole.width * whole.bits // 8
+    return tensor.planes, whole.bytes // tensor.planes
+
+
 def dram_address(inference: Inference, tensor: Tensor) -> int:
     """Byte address of a tensor, or of the rows of one, within the activations in DRAM."""
     whole = tensor.whole or tensor
     if whole.id not in inference.address_of:
         inference.address_of[whole.id] = inference.low.activation_address
         inference.low.activation_address += -(-whole.bytes // 4096) * 4096
-    return inference.address_of[whole.id] + tensor.first_row * whole.width * whole.bits // 8
+    return inference.address_of[whole.id] + (tensor.first_row * whole.width + tensor.first_column) * whole.bits // 8
 
 
 def book_traffic(inference: Inference, layer: str, operand: str, memory: str, write: bool, size: int, address: int) -> None:

@@ -139,17 +139,19 @@ def _greedy(spans: Sequence[Lifetime], order: Sequence[int], highest: Sequence[i
 def sharing_hosts(plan: Plan, order: Precedence) -> dict[TensorId, TensorId]:
     """Result -> the tensor whose slot it reuses: an operand of its own size with no later reader."""
     host: dict[TensorId, TensorId] = {}
+    tried: set[tuple[TensorId, TensorId]] = set()  # the tiles of a layer ask the same again
     for op in plan.ops:
         result = plan.tensors[op.writes]
         for key, role in op.reads:
+            if role != "operand" or op.writes in host or (key, op.writes) in tried:
+                continue
+            tried.add((key, op.writes))
             operand = plan.tensors[key]
-            others = [reader for reader in operand.readers if reader not in result.producers]
             alone = (len(result.producers) == 1 or plan.in_row_tiles(result)) and operand.whole is result.whole is None
             alone = alone and not (operand.is_input or operand.is_output or result.is_output)
-            if (
-                role == "operand" and alone and operand.bytes == result.bytes and op.writes not in host
-                and all(order.safe(reader, result.producers[0]) for reader in others)
-                and op.window_of(role) is None  # windows overlap
-            ):  # fmt: skip
+            if not alone or operand.bytes != result.bytes or op.window_of(role) is not None:  # windows overlap
+                continue
+            others = set(operand.readers) - set(result.producers)
+            if all(order.safe(reader, result.producers[0]) for reader in others):
                 host[op.writes] = host.get(key, key)
     return host

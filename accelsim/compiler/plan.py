@@ -37,6 +37,7 @@ class Tensor:
     columns_of_producer : columns that each producer writes (the heads of an attention), width if there is one
     in_cache : its rows are appended to a cache of keys or values in DRAM
     whole : the activation in DRAM of which these are rows, from `first_row` on; None: this is all of it
+    first_column : of `whole`, the first of the columns that these are; they are `width` of them
     planes : planes of an image of which these are the same rows each, counted from `first_row` of a plane; 1: rows of the whole
     sources : rows of `whole`, each written to DRAM by one operation, among which are these
     """
@@ -53,6 +54,7 @@ class Tensor:
     in_cache: bool = False
     whole: Tensor | None = None
     first_row: int = 0
+    first_column: int = 0
     planes: int = 1
     sources: tuple[TensorId, ...] = ()
 
@@ -73,6 +75,17 @@ class RowTile:
 
 
 @dataclass(frozen=True)
+class ColumnTile:
+    """Columns of a layer's result that one operation computes: tile `index` of `count`, `columns` of `all_columns` from `first` on."""
+
+    index: int
+    count: int
+    first: int
+    columns: int
+    all_columns: int
+
+
+@dataclass(frozen=True)
 class Op:
     """One operation: a product on the array with what is fused into it, or a row function of the vector unit.
 
@@ -82,7 +95,7 @@ class Op:
     head : index over the batch's images and heads, -1 for a layer as a whole; image : of the batch
     reads : (tensor, role); writes : tensor
     m, k, n : of the product (m: rows of all images together for a layer as a whole)
-    row tile : the rows that it computes; None: all of them
+    row_tile, column_tile : the rows and columns that it computes; None: all of them
     """
 
     index: int
@@ -96,6 +109,7 @@ class Op:
     k: int = 0
     n: int = 0
     row_tile: RowTile | None = None
+    column_tile: ColumnTile | None = None
 
     @property
     def on_array(self) -> bool:

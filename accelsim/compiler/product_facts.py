@@ -13,7 +13,7 @@ from accelsim.compiler.plan import Op
 from accelsim.compiler.product_split import ProductSplit, split_product
 from accelsim.compiler.record_table import Fields
 from accelsim.compiler.target import Target
-from accelsim.compiler.weight_traffic import header_traffic, record_traffic
+from accelsim.compiler.weight_traffic import header_of_columns, header_traffic, most_header_bytes, record_traffic
 from accelsim.program import Int64
 from accelsim.trace.layers import MatmulLayer, WeightedLayer
 
@@ -24,7 +24,7 @@ class WeightReuse:
 
     Attributes
     ----------
-    header_bytes : of the layer, ahead of its first records; 0 for a product of two activations
+    header_bytes : of the layer, or the column tile, ahead of its first records; 0 for a product of two activations
     over_chunks : a stripe's weights serve all of its M-chunks
     over_row_tiles : the layer's weights serve all row tiles
     """
@@ -57,7 +57,8 @@ class ProductFacts:
     fields : of their runs
     streams : which of the fetched streams each run reads
     first_group : groups of lookups in the image before each run's first stripe
-    records, header : operand -> bits of one fetch of the image, and of what comes ahead of it; empty for a product of two activations
+    records, header : operand -> bits of one fetch of the layer's image, and of what comes ahead of it or of its column tile; empty for a
+        product of two activations
     bounds : resource of the core -> least cycles
     """
 
@@ -76,7 +77,7 @@ def product_key(op: Op) -> tuple[object, ...]:
     layer = op.layer
     if isinstance(layer, WeightedLayer):
         weight = layer.weight
-        return (type(layer), weight.format, weight.k, weight.n, layer.bounds.G, op.m, op.k, op.n, op.row_tile)
+        return (type(layer), weight.format, weight.k, weight.n, layer.bounds.G, op.m, op.k, op.n, op.row_tile, op.column_tile)
     assert isinstance(layer, MatmulLayer)  # the plan makes products of these two only
     return (type(layer), layer.transposed_b, layer.from_cache, op.m, op.k, op.n, op.row_tile)
 
@@ -104,7 +105,8 @@ def product_facts(target: Target, op: Op) -> ProductFacts:
     elif layer.from_cache:
         useful = 8 * op.k * op.n
         records = {"kv_read": useful, "padding": 8 * split.image_bytes - useful}
-    reuse = _reuse(target, split, sum(header.values()) // 8)
+    reuse = _reuse(target, split, header)
+    header = header_of_columns(header, split.column_tile)
     fetched = isinstance(layer, WeightedLayer) or layer.from_cache
     frees = fetched and target.weight_buffer.residency == "stream"
     return ProductFacts(
@@ -112,7 +114,7 @@ def product_facts(target: Target, op: Op) -> ProductFacts:
         reuse=reuse,
         fields={**_fields(target, split), "frees": _of_runs(reuse.frees(split)) if frees else 0},
         streams=_of_runs(np.arange(split.runs) // reuse.runs_per_fetch(split)),
-        first_group=_of_runs(split.nt0 * split.stripe_groups),
+        first_group=_of_runs((split.first_stripe + split.nt0) * split.stripe_groups),
         records=records,
         header=header,
         bounds=_bounds(target, split),
@@ -124,12 +126,14 @@ def _of_runs(values: Int64) -> int | Int64:
     return values if values.size > 1 else int(values[0])
 
 
-def _reuse(target: Target, split: ProductSplit, header_bytes: int) -> WeightReuse:
+def _reuse(target: Target, split: ProductSplit, header: Mapping[str, int]) -> WeightReuse:
+    """How the weights are reused, alike in all column tiles, given the header of the whole layer."""
     capacity = target.weight_buffer.capacity
+    most = most_header_bytes(header, split.column_tile)
     return WeightReuse(
-        header_bytes=header_bytes,
-        over_chunks=not split.per_stripe or header_bytes + split.stream_bytes <= capacity,
-        over_row_tiles=split.row_tile.count > 1 and header_bytes + split.image_bytes <= capacity,
+        header_bytes=sum(header_of_columns(header, split.column_tile).values()) // 8,
+        over_chunks=not split.per_stripe or most + split.stream_bytes <= capacity,
+        over_row_tiles=split.row_tile.count > 1 and sum(header.values()) // 8 + split.image_bytes <= capacity,
     )
 
 

@@ -12,7 +12,7 @@ from functools import cached_property
 import numpy as np
 
 from accelsim.compiler.image import Packing
-from accelsim.compiler.plan import Op, RowTile
+from accelsim.compiler.plan import ColumnTile, Op, RowTile
 from accelsim.hw.decode_mac_core import CoreGeometry
 from accelsim.program import Int64
 from accelsim.trace.layers import ConvLayer
@@ -30,7 +30,7 @@ class ProductSplit:
     columns, stripes : outputs and N-stripes of a group
     kt_count : K-tiles of a stripe
     chunks, chunk_rows : M-chunks, and rows of each but the last
-    row_tile : which rows of the whole product these are
+    row_tile, column_tile : which rows and columns of the whole product these are
     per_stripe : a run takes one stripe rather than all of its group
     """
 
@@ -44,6 +44,7 @@ class ProductSplit:
     chunks: int
     chunk_rows: int
     row_tile: RowTile
+    column_tile: ColumnTile
     per_stripe: bool
 
     @property
@@ -93,8 +94,15 @@ class ProductSplit:
 
     @property
     def image_bytes(self) -> int:
-        """Bytes of all words of the weights."""
-        return self.stream_count * self.stream_bytes
+        """Bytes of all words of the weights, those of all column tiles together."""
+        if self.column_tile.count == 1:
+            return self.stream_count * self.stream_bytes
+        return -(-self.column_tile.all_columns // self.geometry.cols) * self.stream_bytes
+
+    @property
+    def first_stripe(self) -> int:
+        """N-stripes of the column tiles before this one."""
+        return self.column_tile.first // self.geometry.cols
 
     @cached_property
     def streams(self) -> Int64:
@@ -103,7 +111,7 @@ class ProductSplit:
 
     @cached_property
     def nt0(self) -> Int64:
-        """Number of each run's first N-stripe among those of all groups: int64 (runs,)."""
+        """Number of each run's first N-stripe among those of all groups in this column tile: int64 (runs,)."""
         return self.streams * self.run_stripes
 
     @cached_property
@@ -133,6 +141,7 @@ def split_product(op: Op, geometry: CoreGeometry, max_m: int) -> ProductSplit:
     groups = op.layer.bounds.G if isinstance(op.layer, ConvLayer) else 1
     columns, chunks = op.n // groups, -(-op.m // max_m)
     row_tile = op.row_tile or RowTile(0, 1, 0, op.m, op.m)
+    column_tile = op.column_tile or ColumnTile(0, 1, 0, op.n, op.n)
     return ProductSplit(
         geometry=geometry,
         m=op.m,
@@ -144,5 +153,6 @@ def split_product(op: Op, geometry: CoreGeometry, max_m: int) -> ProductSplit:
         chunks=chunks,
         chunk_rows=-(-op.m // chunks),
         row_tile=row_tile,
-        per_stripe=row_tile.all_rows > max_m,
+        column_tile=column_tile,
+        per_stripe=row_tile.all_rows > max_m or column_tile.count > 1,
     )

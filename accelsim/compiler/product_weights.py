@@ -25,21 +25,21 @@ _AT_ONCE = np.zeros(1, np.int64)
 def weights_of_runs(inference: Inference, layer: str, matrix: str, facts: ProductFacts) -> tuple[Fields, int]:
     """(fields of all runs that say where their weights are, how often the whole image is fetched); `matrix` is one of the layer's."""
     fetches = 0
+    key = (matrix, facts.split.column_tile.index)
     if facts.reuse.fetches(facts.split):
-        inference.kept_weights[matrix], fetched = _fetch(inference, layer, facts)
+        inference.kept_weights[key], fetched = _fetch(inference, layer, key, facts)
         fetches = fetched * facts.split.chunks // facts.reuse.runs_per_fetch(facts.split)
-    return inference.kept_weights[matrix].of_runs(facts.streams), fetches
+    return inference.kept_weights[key].of_runs(facts.streams), fetches
 
 
-def _fetch(inference: Inference, layer: str, facts: ProductFacts) -> tuple[FetchedStreams, bool]:
+def _fetch(inference: Inference, layer: str, key: tuple[str, int], facts: ProductFacts) -> tuple[FetchedStreams, bool]:
     """(the streams, whether they are fetched: what is pinned is fetched once for all inferences)."""
     low, split, reuse = inference.low, facts.split, facts.reuse
     pinned = inference.target.weight_buffer.residency == "pinned"
-    key = (inference.trace.name, layer, split.row_tile.index)
-    if pinned and key in low.pinned_weights:
-        return low.pinned_weights[key], False
+    pinned_key = (inference.trace.name, *key, split.row_tile.index)
+    if pinned and pinned_key in low.pinned_weights:
+        return low.pinned_weights[pinned_key], False
     header = reuse.header_bytes if split.row_tile.index == 0 else 0
-    runs = reuse.runs_per_fetch(split)
     first = RunStream(
         header_bytes=header,
         word_bytes=split.geometry.word_bits // 8,
@@ -50,11 +50,22 @@ def _fetch(inference: Inference, layer: str, facts: ProductFacts) -> tuple[Fetch
     )
     if first.buffered:
         _check_header(inference, layer, header)
+    address = inference.images.get(key)  # of its first words: the image is in the memory once, however often it is read
     streams = [_gated(inference, first, split)]
-    if split.runs > runs:
-        others = replace(first, header_bytes=0, copies=split.runs // runs - 1)
-        streams.append(_gated(inference, others, split, runs * split.run_tiles))
-    placed = [low.streams.add(stream, f"layer {layer!r}") for stream in streams]
+    placed = [low.streams.add(streams[0], f"layer {layer!r}", address)]
+    if address is None:
+        address = inference.images[key] = placed[0].address + header
+    reads = 1 if reuse.over_chunks else split.chunks
+    words = replace(first, header_bytes=0)
+    others = address - reuse.header_bytes + low.streams.stride(replace(first, header_bytes=reuse.header_bytes))
+    for more, at, ahead in (
+        (replace(words, copies=reads - 1, reads=reads - 1), address, 1),
+        (replace(words, copies=(split.stream_count - 1) * reads, reads=reads), others if split.row_tile.index else None, reads),
+    ):
+        if more.copies:
+            step = reuse.runs_per_fetch(split) * split.run_tiles
+            streams.append(_gated(inference, more, split, step, ahead * step))
+            placed.append(low.streams.add(streams[-1], f"layer {layer!r}", at))
     rounding = sum(place.bus_bytes - stream.copies * stream.bytes for place, stream in zip(placed, streams, strict=True))
     if rounding:
         low.layers[inference.layer_index[layer]].bits["burst_rounding", low.weight_memory, False] += 8 * rounding
@@ -69,7 +80,7 @@ def _fetch(inference: Inference, layer: str, facts: ProductFacts) -> tuple[Fetch
         buffered=first.buffered,
     )
     if pinned:
-        low.pinned_weights[key] = found
+        low.pinned_weights[pinned_key] = found
     return found, True
 
 
@@ -84,10 +95,10 @@ def _check_header(inference: Inference, layer: str, header: int) -> None:
         )
 
 
-def _gated(inference: Inference, stream: RunStream, split: ProductSplit, tiles: int = 0) -> RunStream:
+def _gated(inference: Inference, stream: RunStream, split: ProductSplit, step: int = 0, ahead: int = 0) -> RunStream:
     """`stream` in batches that load before they compute, unless weights are prefetched: a layer (or what fits of it), or a tile.
 
-    `tiles` lie between the gates of one copy and the next, and before those of the first.
+    `step` tiles lie between the gates of one copy and the next, and `ahead` before those of the first.
     """
     geometry, overlap = split.geometry, inference.target.control.overlap
     if overlap == "prefetch":
@@ -97,16 +108,16 @@ def _gated(inference: Inference, stream: RunStream, split: ProductSplit, tiles: 
     capacity = inference.target.weight_buffer.capacity
     ends = layer_batches(tile_words, stream.words, stream.header_bytes, stream.word_bytes, capacity, overlap == "none")
     done = np.append(0, np.searchsorted(tile_words, ends[:-1]) + 1)  # tiles of this stream before each batch
-    return replace(stream, batch_words=ends, gates=inference.low.tiles + tiles + done, gate_step=tiles)
+    return replace(stream, batch_words=ends, gates=inference.low.tiles + ahead + done, gate_step=step)
 
 
 def book_weights(inference: Inference, layer: Layer, facts: ProductFacts, fetches: int) -> None:
-    """Book the image, as often as it is fetched, and the header, which comes with the first fetch alone."""
+    """Book the image, as often as it is fetched, and each column tile's header, which comes with its first fetch alone."""
     if not fetches:
         return
     memory = inference.low.weight_memory
     bits = inference.low.layers[inference.layer_index[layer.name]].bits
-    for operand, count in facts.records.items():
+    for operand, count in facts.records.items() if facts.split.column_tile.index == 0 else ():  # of all column tiles together
         bits[operand, memory, False] += count * fetches
     if facts.split.row_tile.index == 0:
         for operand, count in facts.header.items():

@@ -98,11 +98,11 @@ def _bank_conflicts(inference: Inference, layer: WeightedLayer, facts: ProductFa
 
 def _codebook(low: Lowering, split: ProductSplit) -> Fields:
     """The codebook that the runs decode with: the first run of a layer loads it, and the last one releases it."""
-    if split.row_tile.index == 0:
+    if split.row_tile.index == split.column_tile.index == 0:
         low.cb_runs.append(low.runs.rows)
         low.cb_words.append(split.geometry.codewords * split.geometry.tables)
     number = len(low.cb_runs) - 1
-    if split.row_tile.index < split.row_tile.count - 1:
+    if split.row_tile.index < split.row_tile.count - 1 or split.column_tile.index < split.column_tile.count - 1:
         return {"codebook_load": number, "codebook_release": -1}
     if split.runs == 1:
         return {"codebook_load": number, "codebook_release": number}
@@ -146,6 +146,8 @@ def _note(build: LayerBuild, split: ProductSplit, reuse: WeightReuse, cols: int)
         build.notes.append(f"no masks for the sparse tiles: {split.geometry.cols} of {cols} columns a pass")
     if row_tile.count > 1:
         build.notes.append(f"{row_tile.count} row tiles, weights {'kept over' if reuse.over_row_tiles else 'fetched for each of'} them")
+    if split.column_tile.count > 1:
+        build.notes.append(f"{split.column_tile.count} column tiles, scales and biases loaded with each")
     if split.chunks > 1 and row_tile.index == 0:
         what = "held over" if reuse.over_chunks else "read again for"
         build.notes.append(f"{split.chunks} M-chunks of {split.chunk_rows} rows, stripe {what} them")

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence, Set
 
 from accelsim.compiler.allocation import (
+    IN_ROW_TILES,
     ActivationsTooLarge,
     Allocation,
     aligned,
@@ -19,17 +20,19 @@ from accelsim.compiler.allocation import (
     too_small,
     whole_range,
 )
+from accelsim.compiler.column_tiles import WideLayer, WideLayers, fewest_reads, finer_tiles
 from accelsim.compiler.live_bytes import LiveBytes
 from accelsim.compiler.placement import LiveRange, place, sharing_hosts
 from accelsim.compiler.plan import Op, Plan, Tensor, TensorId
 from accelsim.compiler.precedence import Precedence
-from accelsim.compiler.row_tiles import can_lie_in_dram, fewest_row_tiles, lines_of, row_tile_bytes, split_plan
+from accelsim.compiler.row_tiles import TileBytes, TileCounts, can_lie_in_dram, fewest_row_tiles, lines_of, row_tile_bytes
+from accelsim.compiler.split_plan import split_plan
 
-IN_ROW_TILES = ", in row tiles"
 
+def allocate_in_row_tiles(plan: Plan, capacity_bytes: int, wide_layers: WideLayers) -> tuple[Plan, Allocation]:
+    """`plan` with operations in row tiles, products of `wide_layers` in column tiles as well, and the slot of every tensor.
 
-def allocate_in_row_tiles(plan: Plan, capacity_bytes: int) -> tuple[Plan, Allocation]:
-    """`plan` with operations in row tiles, and the slot of every tensor, in a buffer that is too small for `plan` as it is.
+    The buffer is too small for `plan` as it is.
 
     Raises
     ------
@@ -38,16 +41,19 @@ def allocate_in_row_tiles(plan: Plan, capacity_bytes: int) -> tuple[Plan, Alloca
     """
     hosts = sharing_hosts(plan, Precedence(plan))
     _check_single_lines(plan, hosts, capacity_bytes)
+    wide, sizes = dict(wide_layers), TileBytes(plan)
     in_dram: set[TensorId] = set()
     finer: dict[int, int] = {}  # operation -> factor on its number of row tiles, where the first estimate left gaps
     while True:
-        counts = {op.index: _row_tiles(plan, op, in_dram, hosts, capacity_bytes, finer.get(op.index, 1)) for op in plan.ops}
-        split, origins = split_plan(plan, in_dram, counts)
+        counts = {
+            op.index: _tiles(sizes, op, wide.get(op.layer.name), in_dram, hosts, capacity_bytes, finer.get(op.index, 1)) for op in plan.ops
+        }
+        split, origins = split_plan(plan, in_dram, counts, wide)
         try:
             return split, _allocate(split, capacity_bytes)
         except ActivationsTooLarge as error:
             op = plan.ops[origins[error.at]]
-            if _touches(op, in_dram) and counts[op.index] < lines_of(plan, op):
+            if _touches(op, in_dram) and counts[op.index].rows < lines_of(plan, op):
                 finer[op.index] = 2 * finer.get(op.index, 1)
                 continue
             tensor = _largest(plan, op, in_dram)
@@ -66,7 +72,7 @@ def _check_single_lines(plan: Plan, hosts: Mapping[TensorId, TensorId], capacity
             places.setdefault(hosts.get(key, key), []).append(key)
         least = {each[0]: _least_bytes(plan, op, each, movable) for each in places.values()}
         if sum(least.values()) > capacity_bytes:
-            raise short_of_room(op, sum(least.values()) - capacity_bytes, capacity_bytes, IN_ROW_TILES, least, op.index)
+            raise short_of_room(op.layer.name, sum(least.values()) - capacity_bytes, capacity_bytes, IN_ROW_TILES, least, op.index)
 
 
 def _least_bytes(plan: Plan, op: Op, keys: Sequence[TensorId], movable: Set[TensorId]) -> int:
@@ -75,16 +81,29 @@ def _least_bytes(plan: Plan, op: Op, keys: Sequence[TensorId], movable: Set[Tens
     return min(whole, row_tile_bytes(plan, op, set(keys), lines_of(plan, op))) if movable >= set(keys) else whole
 
 
-def _row_tiles(plan: Plan, op: Op, in_dram: Set[TensorId], hosts: Mapping[TensorId, TensorId], capacity_bytes: int, factor: int) -> int:
-    """Row tiles of `op`: the fewest that fit beside the tensors idle on chip meanwhile; if none do, beside nothing."""
+def _tiles(
+    sizes: TileBytes,
+    op: Op,
+    wide: WideLayer | None,
+    in_dram: Set[TensorId],
+    hosts: Mapping[TensorId, TensorId],
+    capacity_bytes: int,
+    factor: int,
+) -> TileCounts:
+    """Tiles of `op`: the fewest row tiles that fit beside the tensors idle on chip meanwhile; if none do, beside nothing."""
+    plan = sizes.plan
+    counts = TileCounts(1, wide.least_tiles if wide is not None else 1)
     if not _touches(op, in_dram):
-        return 1
+        return counts
     touched, idle = _bytes_on_chip(plan, op, in_dram, hosts)
     most = lines_of(plan, op)
-    count = fewest_row_tiles(plan, op, in_dram, capacity_bytes - touched - idle)
+    count = fewest_row_tiles(sizes, op, in_dram, capacity_bytes - touched - idle)
     if count == most:
-        count = fewest_row_tiles(plan, op, in_dram, capacity_bytes - touched)
-    return min(most, factor * count)
+        count = fewest_row_tiles(sizes, op, in_dram, capacity_bytes - touched)
+    counts = counts._replace(rows=count)
+    if wide is not None:
+        counts = fewest_reads(sizes, op, wide, in_dram, capacity_bytes - touched, count) or counts
+    return finer_tiles(plan, op, wide, counts, factor)
 
 
 def _touches(op: Op, in_dram: Set[TensorId]) -> bool:
@@ -162,16 +181,19 @@ def _rows_range(plan: Plan, tensor: Tensor) -> LiveRange:
     """The live range of a row tile: loaded under the operation before if its rows are in DRAM by then, stored under the next row tile."""
     size = aligned(tensor.bytes)
     if tensor.readers:
-        (reader,) = tensor.readers
+        reader, last = tensor.readers[0], tensor.readers[-1]
         written = max((producer for key in tensor.sources for producer in plan.tensors[key].producers), default=-1)
-        return LiveRange(tensor.id, max(reader - 1, written + 1, 0), reader, (reader,), True, False, size)
+        early = reader - 1 if last == reader else reader  # what serves several column tiles is read under none before
+        return LiveRange(tensor.id, max(early, written + 1, 0), last, tuple(tensor.readers), True, False, size)
     (writer,) = tensor.producers
-    row_tile = plan.ops[writer].row_tile
-    more = row_tile is not None and row_tile.index + 1 < row_tile.count
+    tiles = (plan.ops[writer].row_tile, plan.ops[writer].column_tile)
+    more = any(tile is not None and tile.index + 1 < tile.count for tile in tiles)
     return LiveRange(tensor.id, writer, writer + more, (), False, True, size)
 
 
 def _is_early_or_late(plan: Plan, live_range: LiveRange, at: int) -> bool:
     """True if these rows are in the buffer during `at` only to be moved under another row tile."""
-    moved_apart = live_range.first == at < live_range.last if live_range.loaded else live_range.first < at == live_range.last
+    moved_apart = (
+        live_range.first == at < min(live_range.readers, default=at) if live_range.loaded else live_range.first < at == live_range.last
+    )
     return moved_apart and plan.tensors[live_range.tensor].whole is not None

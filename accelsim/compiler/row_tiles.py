@@ -7,10 +7,18 @@ rows that two row tiles need (the halo of a window) are read twice.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence, Set
-from dataclasses import replace
+from collections.abc import Sequence, Set
+from functools import lru_cache
+from typing import NamedTuple
 
-from accelsim.compiler.plan import Op, Plan, Role, RowTile, Tensor, TensorId
+from accelsim.compiler.plan import Op, Plan, Role, Tensor, TensorId
+
+
+class TileCounts(NamedTuple):
+    """About how many row tiles an operation runs in, and column tiles in each."""
+
+    rows: int
+    columns: int = 1
 
 
 def can_be_split(op: Op) -> bool:
@@ -24,13 +32,13 @@ def can_lie_in_dram(plan: Plan, tensor: Tensor) -> bool:
     Of the planes of a model's image, all readers must read the same lines of each; those of several images are not evenly spaced.
     """
     users = [plan.ops[index] for index in (*tensor.producers, *tensor.readers)]
-    planar = [op for op in users if _planes(op, tensor.id)]
+    planar = [op for op in users if planes_of(op, tensor.id)]
     one_writer = len(tensor.producers) <= 1 and tensor.id.part < 0
     even = not planar or (len(planar) == len(users) and plan.batch == 1)
     return one_writer and even and all(op.head < 0 for op in users) and tensor.width * tensor.bits % 8 == 0
 
 
-def _planes(op: Op, key: TensorId) -> int:
+def planes_of(op: Op, key: TensorId) -> int:
     """Planes of a tensor of which an operation reads the same lines; 0 where the tensor is no image of planes to it."""
     return op.layer.input_planes if op.reads[0][0] == key else 0
 
@@ -61,7 +69,7 @@ def rows_read(plan: Plan, op: Op, role: Role, tensor: Tensor, first_row: int, ro
     stop = max(1, min(window.height, last_y * window.stride - window.padding + window.span))
     first = image * window.height + start
     end = max(first + 1, last_image * window.height + stop)
-    per_line = 1 if _planes(op, tensor.id) else window.width
+    per_line = 1 if planes_of(op, tensor.id) else window.width
     return first * per_line, (end - first) * per_line
 
 
@@ -85,74 +93,33 @@ def tile_row_ranges(plan: Plan, op: Op, count: int) -> list[tuple[int, int]]:
     return [(first, min(step, rows - first)) for first in range(0, rows, step)]
 
 
-def split_plan(plan: Plan, in_dram: Set[TensorId], counts: Mapping[int, int]) -> tuple[Plan, list[int]]:
-    """`plan` with the tensors `in_dram` in DRAM and operation i in `counts[i]` row tiles; (plan, the operation of `plan` behind each)."""
-    splitter = _Splitter(plan, in_dram, counts)
-    for op in plan.ops:
-        splitter.split(op)
-    order = tuple(key for key in plan.tensors if key in in_dram)
-    return Plan(tuple(splitter.ops), splitter.tensors, plan.head_order, plan.batch, order), splitter.origins
+class TileBytes:
+    """The most bytes that a row tile of an operation reads from DRAM and writes there, computed once for each number of row tiles."""
+
+    def __init__(self, plan: Plan) -> None:
+        self.plan = plan
+        self._known: dict[tuple[int, frozenset[TensorId], int], int] = {}
+
+    def of(self, op: Op, in_dram: Set[TensorId], count: int) -> int:
+        """See `row_tile_bytes`."""
+        touched = frozenset(key for key in (op.writes, *(key for key, _ in op.reads)) if key in in_dram)
+        asked = (op.index, touched, count)
+        if asked not in self._known:
+            self._known[asked] = row_tile_bytes(self.plan, op, touched, count)
+        return self._known[asked]
 
 
-class _Splitter:
-    def __init__(self, plan: Plan, in_dram: Set[TensorId], counts: Mapping[int, int]) -> None:
-        self.plan, self.counts = plan, counts
-        self.wholes = {key: replace(tensor, producers=[], readers=[]) for key, tensor in plan.tensors.items()}
-        self.in_dram = in_dram
-        self.tensors = {key: tensor for key, tensor in self.wholes.items() if key not in in_dram}
-        self.written: dict[TensorId, list[Tensor]] = {key: [] for key in in_dram}
-        self.ops: list[Op] = []
-        self.origins: list[int] = []
-
-    def split(self, op: Op) -> None:
-        result = self.plan.tensors[op.writes]
-        row_tiles = tile_row_ranges(self.plan, op, self.counts.get(op.index, 1))
-        for number, (first, rows) in enumerate(row_tiles):
-            index = len(self.ops)
-            found = {key: self._read(op, key, index, first, rows) for key, _ in op.reads}
-            reads = tuple((found[key], role) for key, role in op.reads)
-            writes = op.writes
-            if writes in self.in_dram:
-                piece = self._rows(writes, index, first, rows)
-                self.written[writes].append(piece)
-                writes = piece.id
-            self.tensors[writes].producers.append(index)
-            row_tile = RowTile(number, len(row_tiles), first, rows, result.rows) if len(row_tiles) > 1 else None
-            m = rows if row_tile is not None and op.on_array else op.m
-            self.ops.append(replace(op, index=index, reads=reads, writes=writes, m=m, row_tile=row_tile))
-            self.origins.append(op.index)
-
-    def _read(self, op: Op, key: TensorId, index: int, first: int, rows: int) -> TensorId:
-        """The rows that a row tile reads instead of tensor `key`."""
-        if key in self.in_dram:
-            first, rows = rows_of(self.plan, op, key, first, rows)
-            window = self._rows(key, index, first, rows, max(1, _planes(op, key)))
-            window.sources = tuple(
-                piece.id for piece in self.written[key] if piece.first_row < first + rows and first < piece.first_row + piece.rows
-            )
-            key = window.id
-        self.tensors[key].readers.append(index)
-        return key
-
-    def _rows(self, key: TensorId, index: int, first: int, rows: int, planes: int = 1) -> Tensor:
-        whole = self.wholes[key]
-        at = key._replace(at=index)
-        self.tensors[at] = replace(
-            whole, id=at, rows=planes * rows, first_row=first, planes=planes, whole=whole, producers=[], readers=[], sources=(),
-        )  # fmt: skip
-        return self.tensors[at]
-
-
-def fewest_row_tiles(plan: Plan, op: Op, in_dram: Set[TensorId], room_bytes: int) -> int:
+def fewest_row_tiles(sizes: TileBytes, op: Op, in_dram: Set[TensorId], room_bytes: int) -> int:
     """Fewest row tiles of `op` whose rows fit in `room_bytes` twice (one loads while another computes); one line each if none do."""
-    most = lines_of(plan, op)
-    for count in _counts(most):
-        if row_tile_bytes(plan, op, in_dram, count) * (2 if count > 1 else 1) <= room_bytes:
+    most = lines_of(sizes.plan, op)
+    for count in row_tile_counts(most):
+        if sizes.of(op, in_dram, count) * (2 if count > 1 else 1) <= room_bytes:
             return count
     return most
 
 
-def _counts(most: int) -> Sequence[int]:
+@lru_cache(1024)
+def row_tile_counts(most: int) -> Sequence[int]:
     """Numbers of row tiles that differ in their lines."""
     return sorted({-(-most // lines) for lines in range(1, most + 1)})
 
@@ -165,7 +132,7 @@ def row_tile_bytes(plan: Plan, op: Op, in_dram: Set[TensorId], count: int) -> in
         for key in dict.fromkeys(key for key, _ in op.reads):
             if key in in_dram:
                 tensor = plan.tensors[key]
-                size += rows_of(plan, op, key, first, rows)[1] * max(1, _planes(op, key)) * tensor.width * tensor.bits // 8
+                size += rows_of(plan, op, key, first, rows)[1] * max(1, planes_of(op, key)) * tensor.width * tensor.bits // 8
         if op.writes in in_dram:
             tensor = plan.tensors[op.writes]
             size += rows * tensor.width * tensor.bits // 8

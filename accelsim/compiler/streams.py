@@ -26,6 +26,7 @@ class RunStream:
     gates : int64 (batches,), tiles that must be finished before each batch of the first stream is issued
     buffered : it takes room in the weight buffer until it is read
     copies : number of streams; gate_step : tiles by which the gates of each lie behind those of the one before
+    reads : consecutive copies that read the same bytes of the memory
     """
 
     header_bytes: int
@@ -36,6 +37,7 @@ class RunStream:
     buffered: bool
     copies: int = 1
     gate_step: int = 0
+    reads: int = 1
 
     @property
     def bytes(self) -> int:
@@ -65,12 +67,14 @@ class Placed:
     first : its first transfer, of `count`; those of its copies follow
     base : bytes of all buffered streams before it
     bus_bytes : of all copies together, in whole bursts
+    address : its first byte in the memory
     """
 
     first: int
     count: int
     base: int
     bus_bytes: int
+    address: int
 
 
 @dataclass(frozen=True)
@@ -93,37 +97,39 @@ class StreamBuilder:
     count: int = 0  # transfers so far
     _added: list[_Added] = field(default_factory=list)
 
-    def add(self, stream: RunStream, what: str) -> Placed:
-        """Append the copies of a stream.
+    def add(self, stream: RunStream, what: str, at: int | None = None) -> Placed:
+        """Append the copies of a stream; those that are in the memory already, at byte `at`, are read again and take no room there.
 
         Raises
         ------
         CompileError
             A batch that must be in the weight buffer at once does not fit.
         """
-        count, bursts = self._cut(stream, what)
-        self._added.append(_Added(stream, self.address, self.buffered_bytes))
-        placed = Placed(self.count, count, self.buffered_bytes, stream.copies * bursts * self.burst_bytes)
+        address = self.address if at is None else at
+        count, bursts = self._cut(stream, what, address % self.burst_bytes)
+        self._added.append(_Added(stream, address, self.buffered_bytes))
+        placed = Placed(self.count, count, self.buffered_bytes, stream.copies * bursts * self.burst_bytes, address)
         self.count += stream.copies * count
-        self.address += stream.copies * self._stride(stream)
+        if at is None:
+            self.address += -(-stream.copies // stream.reads) * self.stride(stream)
         self.buffered_bytes += stream.copies * stream.buffered_bytes
         return placed
 
-    def _cut(self, stream: RunStream, what: str) -> tuple[int, int]:
-        """(transfers, bursts) of one copy."""
+    def _cut(self, stream: RunStream, what: str, skipped: int) -> tuple[int, int]:
+        """(transfers, bursts) of one copy, which begins `skipped` bytes into a burst."""
         transfer, burst = self.target.dma.transfer, self.burst_bytes
-        if stream.batch_words.size == 1:
+        if stream.batch_words.size == 1 and not skipped:
             return -(-stream.bytes // transfer), -(-stream.bytes // burst)
         starts, stops = stream.batch_bytes
         sizes = stops - starts
-        if stream.buffered:
+        if stream.buffered and sizes.size > 1:
             self._check_room(sizes, what)
         pieces = -(-sizes // transfer)
-        late = starts % burst  # a stream begins with a burst; where a batch does not, none of its transfers does
+        late = (skipped + starts) % burst  # where a batch does not begin with a burst, none of its transfers does
         bursts = (pieces - 1) * (transfer // burst + (late > 0)) - (-(late + sizes - (pieces - 1) * transfer) // burst)
         return int(pieces.sum()), int(bursts[sizes > 0].sum())
 
-    def _stride(self, stream: RunStream) -> int:
+    def stride(self, stream: RunStream) -> int:
         """Bytes from one copy to the next in the memory."""
         return -(-stream.bytes // self.burst_bytes) * self.burst_bytes
 
@@ -142,10 +148,10 @@ class StreamBuilder:
         if not self._added:
             return Transfers(*np.zeros((6, 0), np.int64))
         gated = self.target.control.overlap != "prefetch"
-        copies, batches, address, stride, base, room, gate_step, together = np.array(
+        copies, reads, batches, address, stride, base, room, gate_step, together = np.array(
             [
                 (
-                    item.stream.copies, item.stream.batch_words.size, item.address, self._stride(item.stream), item.base,
+                    item.stream.copies, item.stream.reads, item.stream.batch_words.size, item.address, self.stride(item.stream), item.base,
                     item.stream.buffered_bytes, item.stream.gate_step, gated and item.stream.buffered,
                 )
                 for item in self._added
@@ -164,7 +170,7 @@ class StreamBuilder:
         end = np.minimum(start + self.target.dma.transfer, stops[of_batch])
         before = (base[added] + room[added] * copy)[of_stream]
         return Transfers(
-            address=(address[added] + stride[added] * copy)[of_stream] + start,
+            address=(address[added] + stride[added] * (copy // reads[added]))[of_stream] + start,
             size=end - start,
             need=np.where((room[added] > 0)[of_stream], before + end - self.target.weight_buffer.capacity, 0),
             gate=gates[of_batch],

@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Mapping
 
 from accelsim.compiler.image import ImageBits
+from accelsim.compiler.plan import ColumnTile
 from accelsim.formats.weight_format import CODEBOOK
 from accelsim.hw.vector_unit import VectorUnitSpec
 from accelsim.trace.layers import WeightRecord
@@ -42,3 +43,24 @@ def header_traffic(weight: WeightRecord, vector: VectorUnitSpec, codebook_in_rom
         bits["codebook" if name == CODEBOOK else "side_data"] += stream.total_bits
         bits["padding"] += 8 * stream.bytes - stream.total_bits
     return bits
+
+
+def header_of_columns(header: Mapping[str, int], tile: ColumnTile) -> Mapping[str, int]:
+    """The part of a layer's header that comes with a column tile: its share by columns, the codebook with the first."""
+    if tile.count == 1:
+        return header
+    bits: Counter[str] = Counter(codebook=header.get("codebook", 0) if tile.index == 0 else 0)
+    for operand, count in header.items():
+        if operand not in ("codebook", "padding"):
+            bits[operand] = count * (tile.first + tile.columns) // tile.all_columns - count * tile.first // tile.all_columns
+    bits["padding"] = -sum(bits.values()) % 8
+    return bits
+
+
+def most_header_bytes(header: Mapping[str, int], tile: ColumnTile) -> int:
+    """No column tile of the layer has a larger header: it comes with the codebook and the most columns."""
+    if tile.count == 1:
+        return sum(header.values()) // 8
+    columns = tile.first // tile.index if tile.index else tile.columns
+    shares = (-(-count * columns // tile.all_columns) for operand, count in header.items() if operand not in ("codebook", "padding"))
+    return -(-(header.get("codebook", 0) + sum(shares)) // 8)

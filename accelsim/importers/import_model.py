@@ -157,7 +157,7 @@ def explain_model(model: str, bind: Mapping[str, int] | None = None, fill: Mappi
     """
     if not model.lower().endswith(".onnx"):
         raise ImportModelError(f"--explain of {model!r}: allowed: a file named *.onnx")
-    _require_onnx()
+    _require("onnx", "an ONNX file")
     from accelsim.importers.from_onnx.explain import explain_onnx
     from accelsim.importers.from_onnx.file import load_onnx
 

@@ -186,6 +186,5 @@ def repeat(call: TorchCall) -> Value:
 
 
 def cat(call: TorchCall) -> Value:
-    """A concatenation; empty parts add nothing."""
-    values = [value for value in call.get(0, "tensors") if not (isinstance(value, Constant) and value.array.size == 0)]
-    return concatenate(call, values, call.get(1, "dim", 0))
+    """A concatenation."""
+    return concatenate(call, call.get(0, "tensors"), call.get(1, "dim", 0))
