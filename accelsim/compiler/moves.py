@@ -57,6 +57,7 @@ def store_results(inference: Inference, op: Op) -> None:
     layer = inference.layer_index[op.layer.name]
     token = low.task(kind=compute_state.LOAD, ordinal=low.loads, units=1, rows=1, layer=layer)
     pieces, pitch = pieces_of(tensor)
+    pitch *= pieces > 1
     low.jobs.append(ActivationJob(True, address, tensor.bytes, tensor.bytes, 1, low.loads, (last,), (), operand, layer, pieces, pitch))
     low.loads += 1
     inference.stores[op.writes] = len(low.jobs) - 1

@@ -142,38 +142,76 @@ def _allocate(plan: Plan, capacity_bytes: int) -> Allocation:
         whole_range(tensor, order, True) if tensor.whole is None else _rows_range(plan, tensor) for tensor in plan.tensors.values()
     ]
     live = LiveBytes(live_ranges, hosts, len(plan.ops))
+    ranges = _LiveRanges(live_ranges)
     spilled: list[TensorId] = []
     while True:
-        found = place(live_ranges, hosts, capacity_bytes) if live.most <= capacity_bytes else None
+        found = place(ranges.all, hosts, capacity_bytes) if live.most <= capacity_bytes else None
         if found is not None:
             return Allocation(tuple(found[0]), found[1], tuple(spilled), barriers(plan, found[0], order))
-        relief = _relief(plan, live_ranges, live.fullest, order)
+        relief = _relief(plan, ranges, live.fullest, order)
         if relief is None:
-            raise too_small(plan, live_ranges, hosts, capacity_bytes, IN_ROW_TILES)
+            raise too_small(plan, ranges.all, hosts, capacity_bytes, IN_ROW_TILES)
         live_range, pieces = relief
         live.replace(live_range, pieces)
+        ranges.replace(live_range, pieces)
         if len(pieces) > 1:
-            live_ranges.remove(live_range)
-            live_ranges += pieces
             spilled.append(live_range.tensor)
-        else:
-            live_ranges[live_ranges.index(live_range)] = pieces[0]
 
 
-def _relief(plan: Plan, live_ranges: Sequence[LiveRange], at: int, order: Precedence) -> tuple[LiveRange, list[LiveRange]] | None:
+class _LiveRanges:
+    """Live ranges in order, found by the operation at which they begin or end."""
+
+    def __init__(self, live_ranges: Sequence[LiveRange]) -> None:
+        self._ranges: dict[int, LiveRange] = {}
+        self._numbers: dict[LiveRange, int] = {}
+        self._at_edge: dict[int, set[int]] = {}
+        self._next = 0
+        for live_range in live_ranges:
+            self._append(live_range)
+
+    @property
+    def all(self) -> list[LiveRange]:
+        """All of them."""
+        return list(self._ranges.values())
+
+    def at_edge(self, op: int) -> list[LiveRange]:
+        """Those that begin or end at an operation."""
+        return [self._ranges[number] for number in sorted(self._at_edge.get(op, ()))]
+
+    def replace(self, live_range: LiveRange, pieces: Sequence[LiveRange]) -> None:
+        """A single piece takes the place of `live_range`; several come last."""
+        number = self._numbers.pop(live_range)
+        for op in (live_range.first, live_range.last):
+            self._at_edge[op].discard(number)
+        if len(pieces) == 1:
+            self._set(number, pieces[0])
+            return
+        del self._ranges[number]
+        for piece in pieces:
+            self._append(piece)
+
+    def _append(self, live_range: LiveRange) -> None:
+        self._set(self._next, live_range)
+        self._next += 1
+
+    def _set(self, number: int, live_range: LiveRange) -> None:
+        self._ranges[number] = live_range
+        self._numbers[live_range] = number
+        for op in (live_range.first, live_range.last):
+            self._at_edge.setdefault(op, set()).add(number)
+
+
+def _relief(plan: Plan, ranges: _LiveRanges, at: int, order: Precedence) -> tuple[LiveRange, list[LiveRange]] | None:
     """(a live range during `at`, its smaller replacement): rows sooner or later, else a spill; None if all are used."""
-    eager = [
-        live_range
-        for live_range in live_ranges
-        if (live_range.first == at or live_range.last == at) and _is_early_or_late(plan, live_range, at)
-    ]
+    edge = ranges.at_edge(at)
+    eager = [live_range for live_range in edge if _is_early_or_late(plan, live_range, at)]
     if eager:
         live_range = max(eager, key=lambda item: item.bytes)
         return live_range, [live_range._replace(first=at + 1) if live_range.loaded else live_range._replace(last=at - 1)]
-    victim = idlest(live_ranges, at, plan)
+    victim = idlest(ranges.all, at, plan)
     if victim is not None:
         return victim, split_range(plan.tensors[victim.tensor], victim, at, order)
-    early = [live_range for live_range in live_ranges if live_range.loaded and live_range.first == at < min(live_range.readers, default=at)]
+    early = [live_range for live_range in edge if live_range.loaded and live_range.first == at < min(live_range.readers, default=at)]
     return (early[0], [early[0]._replace(first=at + 1)]) if early else None
 
 
