@@ -1,4 +1,5 @@
-# make demo | test | test-extras | notebooks | docs | zoo | bench | clean. Needs python3 (3.11 or newer) with venv; installs into .venv only.
+# make demo | test | test-extras | verdicts | notebooks | docs | zoo | bench | clean. Needs python3 (3.11 or newer) with venv; installs into
+# .venv only.
 
 PYTHON ?= python3
 VENV := .venv
@@ -17,7 +18,7 @@ PARALLEL_PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --maxprocesses 8 --dist
 # These run three times: as plain Python (on smaller inputs, see tests/conftest.py), with every index checked, and as users run them.
 KERNEL_TESTS := tests/kernels
 
-.PHONY: demo test test-extras notebooks docs zoo chromium lint bench clean
+.PHONY: demo test test-extras verdicts notebooks docs zoo chromium lint bench clean
 .DELETE_ON_ERROR:
 
 demo: $(STAMPS)/base
@@ -40,6 +41,10 @@ lint: $(STAMPS)/dev
 
 test-extras: $(STAMPS)/torch chromium notebooks
 	$(BIN)/python -m pytest -m "torch or browser or wheel"
+
+# The verdict against 1,000 random pairs of chip and network; `make test` takes 100.
+verdicts: $(STAMPS)/dev
+	VERDICT_PAIRS=1000 $(BIN)/python -m pytest tests/test_verdict.py
 
 notebooks: $(STAMPS)/torch
 	$(BIN)/python -m pytest tests/notebooks -m notebook

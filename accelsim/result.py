@@ -257,17 +257,18 @@ def load_result(path: Path) -> Result:
     return Result.from_json(read_text(file, limit=LARGEST_RESULT), str(file))
 
 
-# Stall reasons by the resource that an architect could enlarge.
+# Each category of a cycle by the resource that an architect could enlarge; `what_if` has an idealization for each resource.
 RESOURCES: Mapping[str, tuple[str, ...]] = {
-    "MAC array": ("busy", "fill_drain", "swap"),
-    "weight memory": ("dram", "codebook_load"),
-    "activation memory": ("dram_activation",),
+    "memory": ("dram", "codebook_load", "dram_activation"),
     "decoder": ("decode", "bank_conflict"),
     "weight buffer width": ("buffer_width",),
-    "buffer capacity": ("buffer_full",),
-    "accumulators": ("accumulator", "accumulator_read"),
-    "activation buffer ports": ("port",),
+    "MAC array": ("busy", "fill_drain"),
     "vector unit": ("vector",),
+    "buffer capacity": ("buffer_full",),
+    "accumulators": ("accumulator",),
+    "accumulator ports": ("accumulator_read",),
+    "shadow weights": ("swap",),
+    "activation buffer ports": ("port",),
     "control": ("issue", "dependency"),
 }
 
@@ -275,8 +276,8 @@ RESOURCES: Mapping[str, tuple[str, ...]] = {
 # The resource behind each bound, and the share of the cycles from which a bound alone decides what limits: there is no more to gain.
 BOUND_RESOURCES: Mapping[str, str] = {
     "array": "MAC array",
-    "dram": "weight memory",
-    "flash": "weight memory",
+    "dram": "memory",
+    "flash": "memory",
     "decode": "decoder",
     "buffer_width": "weight buffer width",
     "vector": "vector unit",
@@ -295,12 +296,26 @@ def nearest_bound(cycles: Mapping[str, int], bounds: Mapping[str, int]) -> str |
     return name if bounds[name] >= NEARLY_BOUND * sum(cycles.values()) > 0 else None
 
 
+def own_cycles(cycles: Mapping[str, int], resource: str) -> int:
+    """Cycles of the categories of `resource`."""
+    return sum(cycles.get(category, 0) for category in RESOURCES[resource])
+
+
 def limiting_resource(cycles: Mapping[str, int], bounds: Mapping[str, int]) -> str:
-    """The limiting resource: whose bound is nearly reached, else the one the array spends most cycles on or waiting for."""
+    """The limiting resource by bounds: a nearly reached one, else the one without which fewest cycles remain.
+
+    Without a resource the cycles of its categories are gone, but no fewer remain than another resource's bound.
+    """
     near = nearest_bound(cycles, bounds)
     if near is not None:
         return BOUND_RESOURCES[near]
-    return max(RESOURCES, key=lambda name: sum(cycles.get(category, 0) for category in RESOURCES[name]))
+    whole = sum(cycles.values())
+
+    def left(resource: str) -> tuple[int, int]:
+        own = own_cycles(cycles, resource)
+        return max(whole - own, *(least for name, least in bounds.items() if BOUND_RESOURCES.get(name) != resource), 0), -own
+
+    return min(RESOURCES, key=left)
 
 
 def total(items: Iterable[Mapping[str, int]]) -> dict[str, int]:

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 import yaml
 
 from accelsim.accelerator import Accelerator, load_accelerator
+from accelsim.hw.vector_unit import REQUANTIZE
+from accelsim.ops.catalog import pass_ranges
 from accelsim.progress import Progress
 from accelsim.result import CATEGORIES, Result
 from accelsim.simulation import simulate
@@ -19,7 +21,8 @@ from accelsim.trace.trace import Trace
 
 HUGE_BYTES = 2**34  # of an ideal buffer: the most that a specification may say
 MANY_ROWS = 2**20  # rows per cycle of an ideal array, likewise
-MANY_PORTS = 8
+MANY_PORTS = 8  # likewise
+MANY_LANES = 2**16  # likewise
 
 
 @dataclass(frozen=True)
@@ -28,11 +31,13 @@ class WhatIf:
 
     Attributes
     ----------
+    resource : the same by its key in RESOURCES
     speedup : baseline cycles over this run's cycles
     explanation : '' unless this run is slower than the baseline, or equal because the chip already is that way
     """
 
     name: str
+    resource: str
     description: str
     result: Result
     speedup: float
@@ -41,9 +46,10 @@ class WhatIf:
 
 @dataclass(frozen=True)
 class Ideal:
-    """One idealization, as overrides of an accelerator's fields."""
+    """One idealization, as overrides of an accelerator's fields; `resource` is its key in RESOURCES."""
 
     name: str
+    resource: str
     description: str
     overrides: Callable[[Accelerator, Sequence[Trace]], tuple[str, ...]]
 
@@ -93,21 +99,51 @@ def _width(accelerator: Accelerator, traces: Sequence[Trace]) -> tuple[str, ...]
     )
 
 
+def _vector_unit(accelerator: Accelerator, traces: Sequence[Trace]) -> tuple[str, ...]:
+    """Lanes for any row; what the unit reads and writes still takes the buffer's ports, which are a resource of their own."""
+    del traces
+    taken = accelerator.vector_unit.passes
+    fewest = {name: min(known.least, taken.of(name)) for name, known in pass_ranges().items()} | {REQUANTIZE: min(1, taken.requantize)}
+    passes = ", ".join(f"{name}: {count}" for name, count in fewest.items())
+    return (
+        f"vector_unit.lanes={0 if accelerator.vector_unit.lanes == 0 else MANY_LANES}",
+        "vector_unit.latency=0",
+        f"vector_unit.passes={{{passes}}}",
+    )
+
+
 IDEALS: tuple[Ideal, ...] = (
-    Ideal("memory", "weights and activations cross it in no time", _memory),
-    Ideal("decoder", "an array row of codewords per cycle, next codebook loads aside", _decoder),
-    Ideal("buffer width", "every decode cycle's bits in one word", _width),
-    Ideal("array", "all rows of a tile in one cycle", lambda *_: (f"array.rows_per_cycle={MANY_ROWS}",)),
-    Ideal("vector unit", "its functions take no time", lambda *_: ("vector_unit.lanes=0", "vector_unit.latency=0")),
+    Ideal("memory", "memory", "weights and activations cross it in no time", _memory),
+    Ideal("decoder", "decoder", "an array row of codewords per cycle, next codebook loads aside", _decoder),
+    Ideal("buffer width", "weight buffer width", "every decode cycle's bits in one word", _width),
+    Ideal("array", "MAC array", "all rows of a tile in one cycle", lambda *_: (f"array.rows_per_cycle={MANY_ROWS}",)),
+    Ideal("vector unit", "vector unit", "a row per pass and cycle, each function in its fewest passes", _vector_unit),
     Ideal(
         "buffers",
+        "buffer capacity",
         "room for every weight and activation",
         lambda *_: (f"weight_buffer.capacity={HUGE_BYTES}", f"activation_buffer.capacity={HUGE_BYTES}"),
     ),
-    Ideal("accumulators", "a second bank drains while the first one fills", lambda *_: ("array.accumulator_banks=2",)),
-    Ideal("accumulator read", "a second port drains while later rows are added up", lambda *_: ("array.accumulator_read=second_port",)),
-    Ideal("shadow weights", "a second set loads while the first one waits", lambda *_: ("array.shadow_sets=2",)),
-    Ideal("buffer ports", f"{MANY_PORTS} accesses per bank and cycle", lambda *_: (f"activation_buffer.ports={MANY_PORTS}",)),
+    Ideal("accumulators", "accumulators", "a second bank drains while the first one fills", lambda *_: ("array.accumulator_banks=2",)),
+    Ideal(
+        "accumulator read",
+        "accumulator ports",
+        "a second port drains while later rows are added up",
+        lambda *_: ("array.accumulator_read=second_port",),
+    ),
+    Ideal("shadow weights", "shadow weights", "a second set loads while the first one waits", lambda *_: ("array.shadow_sets=2",)),
+    Ideal(
+        "buffer ports",
+        "activation buffer ports",
+        f"{MANY_PORTS} accesses per bank and cycle",
+        lambda *_: (f"activation_buffer.ports={MANY_PORTS}",),
+    ),
+    Ideal(
+        "control",
+        "control",
+        "runs are issued at once, and load under the run before",
+        lambda *_: ("control.overlap=prefetch", "control.runs=chained", "control.issue_overhead_cycles=0"),
+    ),
 )
 
 
@@ -140,11 +176,11 @@ def what_if(
             progress("what if", number, len(IDEALS))
         other = with_overrides(accelerator, ideal.overrides(accelerator, traces))
         if other == accelerator:
-            out.append(WhatIf(ideal.name, ideal.description, baseline, 1.0, "the chip is already configured this way"))
+            out.append(WhatIf(ideal.name, ideal.resource, ideal.description, baseline, 1.0, "the chip is already configured this way"))
             continue
         result = simulate(other, *traces, frames=len(baseline.frames) // len(traces), batch=baseline.batch, seed=seed)
         speedup = baseline.total_cycles / result.total_cycles
-        out.append(WhatIf(ideal.name, ideal.description, result, speedup, explain(baseline, result)))
+        out.append(WhatIf(ideal.name, ideal.resource, ideal.description, result, speedup, explain(baseline, result)))
     return tuple(out)
 
 

@@ -141,7 +141,7 @@ class NaiveMachine(NaiveDrains):
     def work(self, task: int, unit: int, cycles: int) -> None:
         self.vector_free = self.left_vector[task, unit] = self.t + cycles
         self.done[task, unit] = self.t + cycles + (self.tasks[task]["latency"] if self.machine["lanes"] else 0)
-        self.vector_ports = self.tasks[task]["accesses"]
+        self.vector_ports = min(self.tasks[task]["accesses"], self.machine["port_accesses"])  # the rest takes the cycles that follow
 
     # -- codebook: filled one codeword a cycle, as soon as its bytes and a free set are there
 

@@ -23,6 +23,7 @@ from accelsim.report.metrics import CATEGORY_MEANING, Summary, category_cycles, 
 from accelsim.report.report import make_report
 from accelsim.report.tables.run import render_headline
 from accelsim.report.tables.text import count, decimal_bytes, duration
+from accelsim.report.verdict import decide
 from accelsim.result import BOUND_RESOURCES
 from accelsim.result import Result as RunRecord
 from accelsim.result import load_result as read_result
@@ -55,7 +56,7 @@ class Result:
 
     @cached_property
     def _summary(self) -> Summary:
-        return summarize(self.record)
+        return summarize(self.record, decide(self.record, self.idealized))
 
     @cached_property
     def accelerator(self) -> Accelerator:
@@ -113,7 +114,7 @@ class Result:
 
     @property
     def verdict(self) -> str:
-        """The limiting resource and its margin, in a sentence."""
+        """The limiting resource, in a sentence: with its gain after `simulate(what_if=True)`, else by bounds."""
         return self._summary.limiting_sentence
 
     @property

@@ -43,7 +43,7 @@ def run(
     trace: TraceName,
     then: Then = None,
     functional: Annotated[bool, typer.Option("--functional", help="Also decode and multiply for real, and compare every bit.")] = False,
-    what_if: Annotated[bool, typer.Option("--what-if", help="Also simulate each idealization.")] = False,
+    what_if: Annotated[bool, typer.Option("--what-if", help="Also simulate each idealization, which decides what limits.")] = False,
     frames: Frames = 1,
     batch: Batch = 1,
     prefill: Prefill = 0,
@@ -115,13 +115,13 @@ def run(
         print_json(findings.to_dict())
     elif quiet:
         line = f"{machine.name} {result.trace_name}: {duration(result.milliseconds)}, {count(result.total_cycles)} cycles"
-        print_line(line)
+        print_line(line if checked is None else f"{line}; {'bit-exact' if checked.ok else 'the functional check failed'}")
         for wrong in (item for item in checked.layers if not item.ok) if checked else ():
             print_line(f"{wrong.name}: {wrong.message}")
     elif full or layers:
         findings.render(stdout_console(), all_layers=layers)
     else:
-        findings.render_summary(stdout_console(), elsewhere=_elsewhere(out))
+        findings.render_summary(stdout_console(), elsewhere=_elsewhere(out, measured=what_if))
     if not findings.ok:
         raise typer.Exit(EXIT_CHECK_FAILED)
 
@@ -151,10 +151,11 @@ def _run_tokens(
         print_line(f"decode after {step.context} tokens: {step.tokens_per_second:.2f} tokens per second, {rest}")
 
 
-def _elsewhere(out: Path | None) -> str:
+def _elsewhere(out: Path | None, *, measured: bool) -> str:
     """Where a run says all that its summary leaves out."""
     folder = "-o DIR writes tables, JSON and pictures" if out is None else f"tables, JSON and pictures are in {out}"
-    return f"--full prints all tables, --layers each layer; {folder}"
+    limit = "" if measured else "--what-if simulates what limits; "
+    return f"{limit}--full prints all tables, --layers each layer; {folder}"
 
 
 def compare(

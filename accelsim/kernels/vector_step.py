@@ -20,7 +20,7 @@ def _work(s, machine, tasks, index, unit, cycles, fin):
         done += task.latency
     fin[task.offset + unit] = done
     s.v_until = s.cycle + cycles
-    s.v_accesses = task.accesses
+    s.v_accesses = min(task.accesses, machine.port_accesses)
     s.v_busy += cycles
     s.last_fin = max(s.last_fin, done)
     if task.notify and unit + 1 == task.units:

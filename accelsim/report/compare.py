@@ -12,7 +12,8 @@ from math import lcm
 from typing import Any
 
 from accelsim.errors import ConfigError, ConservationError
-from accelsim.report.metrics import category_cycles, limiting_sentence, pattern, useful_bits, weight_bits
+from accelsim.report.metrics import category_cycles, pattern, useful_bits, weight_bits
+from accelsim.report.verdict import decide
 from accelsim.result import Result, total
 from accelsim.run_labels import label
 
@@ -170,7 +171,7 @@ def compare(baseline: Result, others: Iterable[Result]) -> Comparison:
     ConservationError
         The parts of a split do not add up to the difference of the totals.
     """
-    limit = limiting_sentence(category_cycles(baseline), baseline.bounds, baseline.utilization)
+    limit = decide(baseline).sentence
     return Comparison(baseline, limit, tuple(_speedup(baseline, other) for other in others))
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -19,8 +20,9 @@ from accelsim.report.export.run import to_csv, write_run
 from accelsim.report.metrics import summarize
 from accelsim.report.tables.area import render_area_groups
 from accelsim.report.tables.check import render_energy
-from accelsim.report.tables.run import CheckedLayer, IdealizedRun, render_functional, render_run, render_what_if
+from accelsim.report.tables.run import CheckedLayer, render_functional, render_run, render_what_if
 from accelsim.report.tables.summary import render_summary
+from accelsim.report.verdict import IdealizedRun, Verdict, decide
 from accelsim.result import Result
 
 
@@ -46,6 +48,11 @@ class Findings:
         """The simulated result."""
         return self.cost.result
 
+    @cached_property
+    def verdict(self) -> Verdict:
+        """The limiting resource: measured with `what_if`, else by bounds."""
+        return decide(self.result, self.what_if)
+
     @property
     def area(self) -> AreaReport:
         """Of the run's chip."""
@@ -64,7 +71,8 @@ class Findings:
     def to_dict(self) -> dict[str, Any]:
         """The output of `accelsim run --json`; `result` is a record that `Result.from_json` reads."""
         out: dict[str, Any] = {
-            "summary": summarize(self.result).to_dict(),
+            "summary": summarize(self.result, self.verdict).to_dict(),
+            "verdict": self.verdict.to_dict(),
             "result": asdict(self.result),
             "area": self.area.to_dict(),
             "energy": self.energy.to_dict(),
@@ -91,26 +99,33 @@ class Findings:
 
     def render(self, console: Console, *, all_layers: bool) -> None:
         """Everything as tables."""
-        render_run(console, self.result, all_layers=all_layers)
+        render_run(console, self.result, all_layers=all_layers, what_if=self.what_if)
         render_energy(console, self.energy, len(self.result.frames) * self.result.batch)
         render_area_groups(console, self.area)
-        self._render_checks(console)
-
-    def render_summary(self, console: Console, *, elsewhere: str) -> None:
-        """At most 20 lines, and the tables of the checks that were asked for; `elsewhere` says where the rest is."""
-        render_summary(console, self.cost, elsewhere=elsewhere)
-        self._render_checks(console)
-
-    def _render_checks(self, console: Console) -> None:
         if self.what_if is not None:
             render_what_if(console, self.what_if)
+        self._render_functional(console)
+
+    def render_summary(self, console: Console, *, elsewhere: str) -> None:
+        """At most 20 lines, and the functional check if it was asked for; `elsewhere` says where the rest is."""
+        render_summary(console, self.cost, elsewhere=elsewhere, what_if=self.what_if)
+        self._render_functional(console)
+
+    def _render_functional(self, console: Console) -> None:
         if self.functional is not None:
             render_functional(console, self.functional.layers, self.functional.ok)
 
     def what_if_rows(self) -> list[dict[str, Any]]:
-        """One row per idealized run, as CSV and JSON have it."""
+        """One row per idealized run, as CSV and JSON have it; `if_free` and `speedup` are the older names of the first two."""
         return [
-            {"if_free": item.name, "total_cycles": item.result.total_cycles, "speedup": item.speedup, "note": item.explanation}
+            {
+                "resource": item.resource,
+                "speed_up": item.speedup,
+                "if_free": item.name,
+                "total_cycles": item.result.total_cycles,
+                "speedup": item.speedup,
+                "note": item.explanation,
+            }
             for item in self.what_if or ()
         ]
 

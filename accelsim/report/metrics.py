@@ -1,4 +1,4 @@
-"""Figures derived from a Result: rates, shares, groups of repeated layers, and the limiting resource in a sentence.
+"""Figures derived from a Result: rates, shares, groups of repeated layers, and the verdict.
 
 A layer that repeats (same name but for its numbers, same operation, format and MACs) is summed into one group: the reader of a
 network of equal blocks wants the block.
@@ -13,7 +13,8 @@ from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any
 
-from accelsim.result import CATEGORIES, OPERANDS, RESOURCES, LayerResult, Result, Traffic, limiting_resource, nearest_bound, total
+from accelsim.report.verdict import Verdict, decide
+from accelsim.result import CATEGORIES, OPERANDS, LayerResult, Result, Traffic, total
 
 # The array's activity in a cycle of each category, for tables.
 CATEGORY_MEANING: Mapping[str, str] = {
@@ -88,8 +89,9 @@ def category_cycles(result: Result) -> dict[str, int]:
     return {**dict.fromkeys(CATEGORIES, 0), **found}
 
 
-def summarize(result: Result) -> Summary:
-    """The headline of `result`."""
+def summarize(result: Result, verdict: Verdict | None = None) -> Summary:
+    """The headline of `result`, with its verdict, by bounds unless one is given."""
+    limit = decide(result) if verdict is None else verdict
     cycles = result.total_cycles
     seconds = cycles / result.clock_hz
     inferences = len(result.frames) * result.batch
@@ -116,8 +118,8 @@ def summarize(result: Result) -> Summary:
         bus_gb_per_s=_over(result.bus_bytes, seconds) / 1e9,
         bus_bytes_per_cycle=_over(result.bus_bytes, cycles),
         bus_bytes_per_mac=_over(result.bus_bytes, result.macs),
-        limiting_resource=limiting_resource(result.cycles, result.bounds),
-        limiting_sentence=limiting_sentence(category_cycles(result), result.bounds, result.utilization),
+        limiting_resource=limit.resource,
+        limiting_sentence=limit.sentence,
         tightest_bound=tightest,
         achieved_of_tightest_pct=100 * _over(bound, cycles),
         cycles=category_cycles(result),
@@ -127,37 +129,6 @@ def summarize(result: Result) -> Summary:
 
 def _over(part: float, whole: float) -> float:
     return part / whole if whole else 0.0
-
-
-def limiting_sentence(cycles: Mapping[str, int], bounds: Mapping[str, int], utilization: float | None = None) -> str:
-    """The limiting resource in a sentence: a nearly reached bound, else the resource the array spends most cycles on or waiting for.
-
-    `utilization`, MACs over multipliers times cycles, tells whether a limiting array is also filled: one that is not limits by its
-    shape, not by its size.
-    """
-    whole = sum(cycles.values())
-    if not whole:
-        return "Nothing runs on the array."
-    name = limiting_resource(cycles, bounds)
-    near = nearest_bound(cycles, bounds)
-    if near not in (None, "array"):
-        need = f"The {name} limits: it needs at least {100 * bounds[near or ''] / whole:.1f} % of the cycles taken"
-        waits = sum(cycles.get(item, 0) for item in RESOURCES[name])
-        return f"{need}; the array is busy in {100 * cycles.get('busy', 0) / whole:.1f} % and waits for it in {100 * waits / whole:.1f} %."
-    parts = sorted(((cycles.get(item, 0), item) for item in RESOURCES[name]), reverse=True)
-    causes = ", ".join(f"{item} {100 * value / whole:.1f} %" for value, item in parts if value)
-    share = f"{100 * sum(value for value, _ in parts) / whole:.1f} %"
-    if name == "MAC array":
-        return f"The MAC array limits: it works in {share} of the cycles ({causes}){_fill(cycles, utilization)}."
-    return f"The array waits for the {name} in {share} of the cycles ({causes}); nothing else takes more."
-
-
-def _fill(cycles: Mapping[str, int], utilization: float | None) -> str:
-    """Utilization of the multipliers in a busy cycle, if below one half; else ''."""
-    busy = cycles.get("busy", 0)
-    if utilization is None or not busy or (filled := utilization * sum(cycles.values()) / busy) >= 0.5:
-        return ""
-    return f", but a busy cycle uses {100 * filled:.1f} % of its multipliers"
 
 
 def tightest_bound(bounds: Mapping[str, int]) -> tuple[str, int]:

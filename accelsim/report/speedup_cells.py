@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from accelsim.report.metrics import tightest_bound
-from accelsim.result import Result, limiting_resource
+from accelsim.result import RESOURCES, Result, own_cycles
 
 # Bounds of a Result as a reader calls them.
 RESOURCE_OF_BOUND = {
@@ -42,7 +42,7 @@ class Point:
 class Limiter:
     """The critical resource of a run: that of its tightest bound, and its least cycles in percent of the cycles taken.
 
-    `waits_most_for` is the resource that the array spends most cycles on or waiting for (`limiting_resource`), which is the array
+    `waits_most_for` is the resource that the array spends most cycles on or waiting for (its own categories), which is the array
     itself where loads hide under work.
     """
 
@@ -54,7 +54,7 @@ class Limiter:
     def of(result: Result) -> Limiter:
         """The limiter of a run."""
         name, bound = tightest_bound(result.bounds)
-        waits_most_for = limiting_resource(result.cycles, {})
+        waits_most_for = max(RESOURCES, key=lambda resource: own_cycles(result.cycles, resource))
         return Limiter(RESOURCE_OF_BOUND.get(name, name), 100 * bound / result.total_cycles, waits_most_for)
 
 

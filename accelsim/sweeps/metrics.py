@@ -17,7 +17,8 @@ from accelsim.cost.sram_grid import grid_file
 from accelsim.cost.technology import Technology
 from accelsim.provenance import model_hash, versions
 from accelsim.report.metrics import WEIGHT_OPERANDS, tightest_bound
-from accelsim.result import BOUND_RESOURCES, CATEGORIES, OPERANDS, Result, limiting_resource
+from accelsim.report.verdict import decide
+from accelsim.result import BOUND_RESOURCES, CATEGORIES, OPERANDS, Result
 from accelsim.sweeps.columns import METRICS
 from accelsim.sweeps.points import Point
 
@@ -87,7 +88,7 @@ def metrics(result: Result, accelerator: Accelerator, technology: Technology) ->
         "bus_bytes": result.bus_bytes,
         "useful_bytes": result.useful_bytes,
         "weight_bytes": sum(bits[name] for name in WEIGHT_OPERANDS) / 8,
-        "limiting_resource": limiting_resource(result.cycles, bounds),
+        "limiting_resource": decide(result).resource,
         "tightest_bound": tightest,
         "achieved_of_tightest_pct": 100 * least / cycles if cycles else 0.0,
         "energy_uj": total.nominal / 1e6,

@@ -31,7 +31,9 @@ def test_the_layers_of_a_speed_up_are_those_worked_by_hand():
 
 
 def test_the_baselines_limit_is_said_first_and_named():
-    assert compare(int8(), [ssvq()]).limit.startswith("The array waits for the weight memory in 60.0 % of the cycles (dram 60.0 %)")
+    assert compare(int8(), [ssvq()]).limit.startswith(
+        "By bounds, the memory limits: the array waits for it in 60.0 % of the cycles (dram 60.0 %)"
+    )
 
 
 def test_traffic_is_compared_for_the_whole_model_and_for_the_matrices_whose_format_differs():

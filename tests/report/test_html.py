@@ -17,9 +17,9 @@ from accelsim.cost.technology import load_technology
 from accelsim.errors import ConfigError
 from accelsim.report.html import page as page_module
 from accelsim.report.html.page import to_page
-from accelsim.report.metrics import limiting_sentence
 from accelsim.report.report import make_report
 from accelsim.report.validation_status import UNVALIDATED, VALIDATION_STATUS
+from accelsim.report.verdict import decide
 from accelsim.result import Result
 from tests.report.html_reader import Page
 from tests.synthetic_results import int8, layer, on_chip, read, result, ssvq
@@ -43,8 +43,8 @@ def two() -> str:
 
 
 def test_the_limiting_resource_stands_in_a_sentence(one: str) -> None:
-    assert limiting_sentence(int8().cycles, int8().bounds) in Page(one).text
-    assert "array waits for the weight memory in 60.0 %" in Page(one).text
+    assert decide(int8()).sentence in Page(one).text
+    assert "the array waits for it in 60.0 %" in Page(one).text
 
 
 def test_cycles_and_traffic_are_the_results(one: str) -> None:
@@ -56,7 +56,7 @@ def test_cycles_and_traffic_are_the_results(one: str) -> None:
     traffic = tables["t-traffic"]
     assert traffic.column("bytes") == ["1,550", "50", "24", "16"]
     assert [row[3] for row in traffic.foot] == ["1,600", "1,640"]
-    assert tables["t-bounds"].body[0] == ["dram", "weight memory", "650", "65.0"]
+    assert tables["t-bounds"].body[0] == ["dram", "memory", "650", "65.0"]
 
 
 def test_repeated_blocks_are_summed_and_each_layer_can_be_unfolded(one: str) -> None:

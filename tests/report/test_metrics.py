@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from accelsim.report.metrics import group_layers, limiting_sentence, pattern, summarize
+from accelsim.report.metrics import group_layers, pattern, summarize
 from accelsim.report.tables.text import LABEL_CHARS, clean, decimal_bytes, distinct, milliseconds, tail
+from accelsim.report.verdict import decide
 from tests.synthetic_results import int8, layer, result
+
+
+def limiting_sentence(cycles: dict[str, int], bounds: dict[str, int]) -> str:
+    return decide(result((layer("a", cycles, bounds=bounds),))).sentence
 
 
 def test_the_summary_holds_the_rates_worked_by_hand():
@@ -28,9 +33,16 @@ def test_cold_start_and_steady_state_are_the_first_and_last_frame():
     assert summary.milliseconds_per_inference == pytest.approx(1e-4)  # 600 cycles over 6
 
 
-def test_an_array_that_works_most_of_the_time_is_the_limit():
+def test_a_busy_array_is_not_the_limit_where_another_bound_would_remain():
+    # without the array 40 cycles are left, but the memory needs 89; without the memory's 25, 75 are
     assert limiting_sentence({"busy": 60, "swap": 15, "dram": 25}, {"array": 60, "dram": 89}) == (
-        "The MAC array limits: it works in 75.0 % of the cycles (busy 60.0 %, swap 15.0 %)."
+        "By bounds, the memory limits: the array waits for it in 25.0 % of the cycles (dram 25.0 %)."
+    )
+
+
+def test_an_array_that_works_most_of_the_time_is_the_limit():
+    assert limiting_sentence({"busy": 60, "fill_drain": 15, "dram": 25}, {"array": 60, "dram": 50}) == (
+        "By bounds, the MAC array limits: it works in 75.0 % of the cycles (busy 60.0 %, fill_drain 15.0 %)."
     )
 
 
@@ -66,7 +78,8 @@ def test_numbers_read_like_a_person_writes_them():
 
 def test_a_memory_that_is_nearly_never_idle_limits_even_where_its_loads_hide_under_work() -> None:
     assert limiting_sentence({"busy": 60, "dram": 40}, {"array": 60, "dram": 90}) == (
-        "The weight memory limits: it needs at least 90.0 % of the cycles taken; the array is busy in 60.0 % and waits for it in 40.0 %."
+        "By bounds, the memory limits: it needs at least 90.0 % of the cycles taken; "
+        "the array is busy in 60.0 % and waits for it in 40.0 %."
     )
 
 
@@ -98,7 +111,8 @@ def test_short_names_of_several_networks_or_blocks_stay_apart():
 
 def test_an_array_that_limits_half_empty_is_said_to() -> None:
     cycles, bounds = {"busy": 80, "dram": 20}, {"array": 80, "dram": 10}
-    assert limiting_sentence(cycles, bounds, 0.04) == (
-        "The MAC array limits: it works in 80.0 % of the cycles (busy 80.0 %), but a busy cycle uses 5.0 % of its multipliers."
-    )
-    assert limiting_sentence(cycles, bounds, 0.4) == limiting_sentence(cycles, bounds)
+    said = "By bounds, the MAC array limits: it works in 80.0 % of the cycles (busy 80.0 %)"
+    sparse = result((layer("a", cycles, bounds=bounds, macs=40, pe_cycles=800),))  # 40 of 800 slots of the busy cycles
+    assert decide(sparse).sentence == f"{said}, but a busy cycle uses 5.0 % of its multipliers."
+    half = result((layer("a", cycles, bounds=bounds, macs=400, pe_cycles=800),))
+    assert decide(half).sentence == f"{said}."

@@ -11,11 +11,12 @@ from accelsim.report.html.elements import Child, Node, element, listing, paragra
 from accelsim.report.html.figures import beside, figure
 from accelsim.report.html.section import Section
 from accelsim.report.html.tables import Cell, Column, Row, number, share, swatch, table, value
-from accelsim.report.metrics import category_cycles, limiting_sentence, traffic_lines
+from accelsim.report.metrics import traffic_lines
 from accelsim.report.plots.style import operand_paint
 from accelsim.report.tables.compare import traffic_sentence
 from accelsim.report.tables.text import milliseconds, short, times
-from accelsim.result import OPERANDS, limiting_resource
+from accelsim.report.verdict import decide
+from accelsim.result import OPERANDS
 from accelsim.run_labels import label
 
 _LISTED_NAMES = 8
@@ -42,11 +43,11 @@ def _speedups(comparison: Comparison, names: Sequence[str], figures: Mapping[str
             value(result.milliseconds, milliseconds(result.milliseconds)),
             value(result.total_cycles, f"{result.total_cycles:,}"),
             value(ratio, times(ratio)),
-            limiting_resource(result.cycles, result.bounds),
+            decide(result).resource,
         )
         for name, result, ratio in zip(names, comparison.results, ratios, strict=True)
     ]
-    sentences = (limiting_sentence(category_cycles(result), result.bounds, result.utilization) for result in comparison.results)
+    sentences = (decide(result).sentence for result in comparison.results)
     limits = [f"{name}: {sentence}" for name, sentence in zip(names, sentences, strict=True)]
     shown = table("t-speedup", "Speed-up over the baseline", columns, rows)
     body = (

@@ -7,10 +7,11 @@ from collections.abc import Iterable, Sequence
 from rich.console import Console
 
 from accelsim.report.compare import Comparison, Contribution, Speedup, fold_layers, waterfall
-from accelsim.report.metrics import category_cycles, limiting_sentence, traffic_lines
+from accelsim.report.metrics import traffic_lines
 from accelsim.report.tables.terminal import row, say, show, table
 from accelsim.report.tables.text import count, decimal_bytes, milliseconds, percent, times
-from accelsim.result import OPERANDS, Result, limiting_resource
+from accelsim.report.verdict import decide
+from accelsim.result import OPERANDS, Result
 from accelsim.run_labels import label, short_labels
 
 TOP_LAYERS = 10
@@ -27,7 +28,7 @@ def render_comparison(console: Console, comparison: Comparison) -> None:
     for name, speedup in zip(names[1:], comparison.speedups, strict=True):
         console.print()
         say(console, f"{name}: {times(speedup.speedup)} over {names[0]}", style="bold")
-        say(console, limiting_sentence(category_cycles(speedup.other), speedup.other.bounds, speedup.other.utilization))
+        say(console, decide(speedup.other).sentence)
         _render_split(console, "By category", "category", speedup, speedup.by_cause, None)
         _render_split(console, "By layer, repeated blocks summed", "layer", speedup, fold_layers(speedup.by_layer), TOP_LAYERS)
         _render_unmatched(console, speedup)
@@ -50,7 +51,7 @@ def _render_speedups(console: Console, comparison: Comparison, names: Sequence[s
             milliseconds(result.milliseconds),
             count(result.total_cycles),
             times(ratio),
-            limiting_resource(result.cycles, result.bounds),
+            decide(result).resource,
         )
     show(console, "Speed-up", out)
 

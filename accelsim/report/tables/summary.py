@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from rich.console import Console
 from rich.text import Text
@@ -11,7 +11,8 @@ from rich.text import Text
 from accelsim.cost.compare_costs import RunCost
 from accelsim.report.metrics import Summary, summarize, traffic_lines
 from accelsim.report.tables.terminal import PIPE_COLUMNS
-from accelsim.report.tables.text import clean, count, decimal_bytes, duration, ends, hertz, percent, short, tail
+from accelsim.report.tables.text import clean, count, decimal_bytes, duration, ends, hertz, percent, short, tail, times
+from accelsim.report.verdict import IdealizedRun, decide
 from accelsim.result import Result
 
 MAX_LINES = 20
@@ -21,17 +22,19 @@ _LABEL = 9  # columns of a line's heading
 _MAX_SENTENCE = 4  # lines of one entry
 
 
-def render_summary(console: Console, cost: RunCost, *, elsewhere: str) -> None:
+def render_summary(console: Console, cost: RunCost, *, elsewhere: str, what_if: Sequence[IdealizedRun] | None = None) -> None:
     """Print the summary; its last line is `elsewhere`, where the rest is."""
-    for text, style in summary_lines(cost, max(console.width, PIPE_COLUMNS), elsewhere):
+    for text, style in summary_lines(cost, max(console.width, PIPE_COLUMNS), elsewhere, what_if):
         console.print(Text(text), style=style, soft_wrap=True)
 
 
-def summary_lines(cost: RunCost, columns: int, elsewhere: str) -> list[tuple[str, str | None]]:
+def summary_lines(
+    cost: RunCost, columns: int, elsewhere: str, what_if: Sequence[IdealizedRun] | None = None
+) -> list[tuple[str, str | None]]:
     """(line, style): at most MAX_LINES of at most `columns`, as far as words allow; warnings that find no room are counted."""
-    result, summary = cost.result, summarize(cost.result)
+    result, summary = cost.result, summarize(cost.result, decide(cost.result, what_if))
     lines: list[tuple[str, str | None]] = [(f"{tail(summary.accelerator, _NAME)} runs {tail(summary.trace, _NAME)}"[:columns], "bold")]
-    for label, text in _entries(cost, result, summary):
+    for label, text in _entries(cost, result, summary, what_if):
         lines += [(line, None) for line in _wrapped(label, text, columns)]
     last = _wrapped("more", elsewhere, columns)
     return [
@@ -41,7 +44,7 @@ def summary_lines(cost: RunCost, columns: int, elsewhere: str) -> list[tuple[str
     ]
 
 
-def _entries(cost: RunCost, result: Result, summary: Summary) -> Iterable[tuple[str, str]]:
+def _entries(cost: RunCost, result: Result, summary: Summary, what_if: Sequence[IdealizedRun] | None) -> Iterable[tuple[str, str]]:
     yield (
         "time",
         f"{duration(summary.milliseconds_per_inference)} per inference, {summary.inferences_per_s:,.1f} frames/s; {_cycles(summary)}",
@@ -52,6 +55,11 @@ def _entries(cost: RunCost, result: Result, summary: Summary) -> Iterable[tuple[
     elif summary.frames > 1:
         yield "frames", f"cold start {duration(summary.cold_ms)} (first), steady state {duration(summary.steady_ms)} (last)"
     yield "limit", summary.limiting_sentence
+    if what_if:
+        yield "if free", _gains(what_if)
+        slower = [f"{item.resource} {times(item.speedup)}: {item.explanation}" for item in what_if if item.speedup < 1]
+        if slower:
+            yield "anomaly", "; ".join(slower)
     yield "bounds", f"least cycles over cycles taken: {_shares(result.bounds, summary.total_cycles, rest=False)}"
     yield "cycles", _shares(summary.cycles, summary.total_cycles, rest=True)
     moved: dict[str, int] = {}
@@ -66,6 +74,13 @@ def _entries(cost: RunCost, result: Result, summary: Summary) -> Iterable[tuple[
         f"{short(cost.area_mm2.nominal)} mm2 ({ends(cost.area_mm2)}); array utilization {summary.utilization_pct:.1f} % of the MAC slots",
     )
     yield "weights", result.weights_source
+
+
+def _gains(what_if: Sequence[IdealizedRun]) -> str:
+    """'decoder 1.57x, shadow weights 1.19x, others at most 1.02x', the largest first."""
+    ranked = sorted(what_if, key=lambda item: -item.speedup)
+    shown = [f"{item.resource} {times(item.speedup)}" for item in ranked[:_TOP]]
+    return ", ".join([*shown, f"others at most {times(ranked[_TOP].speedup)}"] if len(ranked) > _TOP else shown)
 
 
 def _cycles(summary: Summary) -> str:
