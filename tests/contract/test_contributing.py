@@ -49,7 +49,7 @@ def test_the_table_names_every_member_that_is_added_below() -> None:
 
 
 def test_a_compression_format_is_one_file(tmp_path: Path) -> None:
-    """Blocks of tiny ViT in a format with a scale per 32 weights: a run pays for them; `--functional` needs bits, which only an encoder makes."""
+    """Blocks of tiny ViT with a scale per 32 weights: a run pays for them; `--functional` needs bits, which only an encoder makes."""
     run = ["run", "edge-32x32", "tiny_vit_float@toy", "--json"]
     with added_member("accelsim.formats", tmp_path, "toy", toy_format.SOURCE):
         blocks = [layer.weight for layer in open_trace("tiny_vit_float@toy").weighted_layers() if layer.weight.format.kind == "toy"]

@@ -62,14 +62,21 @@ def _operand(call: TorchCall, position: int) -> View | Constant:
     return value if isinstance(value, Constant) else call.view(position)
 
 
+def _shared_by(call: TorchCall, operand: View | Constant, times: int) -> View | Constant:
+    """Keys or values of heads that each `times` heads of queries share."""
+    if times == 1:
+        return operand
+    if isinstance(operand, Constant):
+        call.refuse("trained keys or values that several heads of queries share are not supported")
+    return operand.repeat(1, times, each=True)
+
+
 def _attention(call: TorchCall) -> Plain:
     """Fused attention."""
     query, key, value = (_operand(call, position) for position in range(3))
     if call.get(7, "enable_gqa", False):
-        if isinstance(key, Constant) or isinstance(value, Constant):
-            call.refuse("trained keys or values that several heads of queries share are not supported")
-        times = query.shape[1] // key.shape[1]
-        key, value = (view.repeat(1, times, each=True) if times > 1 else view for view in (key, value))
+        times = call.shape(0)[1] // call.shape(1)[1]
+        key, value = (_shared_by(call, operand, times) for operand in (key, value))
     mask, scale, causal = call.get(3, "attn_mask"), call.get(6, "scale"), bool(call.get(5, "is_causal", False))
     if mask is not None and not isinstance(mask, Constant):
         call.refuse(f"a mask that is {mask!r}; allowed: one that is known")
