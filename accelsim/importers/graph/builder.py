@@ -15,14 +15,14 @@ import numpy as np
 from accelsim.errors import ImportModelError
 from accelsim.formats.float32 import Float32Format
 from accelsim.importers.graph import readings
-from accelsim.importers.graph.copies import Order, Source, loops_of
-from accelsim.importers.graph.layout import View, axis_dim, whole
-from accelsim.importers.graph.readings import Extent, Split, covers, heads_of, image_layout, is_rows
+from accelsim.importers.graph.copies import Order
+from accelsim.importers.graph.laid_out import LaidOutLayers
+from accelsim.importers.graph.layout import View, axis_dim
+from accelsim.importers.graph.readings import Extent, covers, is_rows
 from accelsim.importers.graph.windows import Convolution, Pool
 from accelsim.ops.clip import ClipLayer
 from accelsim.ops.concat import ConcatLayer
 from accelsim.ops.embed import EmbedLayer
-from accelsim.ops.move import MoveLayer
 from accelsim.ops.pad import PadLayer
 from accelsim.ops.pair import PairLayer
 from accelsim.ops.pool import PoolLayer
@@ -32,50 +32,19 @@ from accelsim.ops.softmax import SoftmaxLayer
 from accelsim.trace.layers import (
     ConvLayer,
     GemmLayer,
-    Layer,
     LayerBase,
     LoopBounds,
     MatmulLayer,
     Operand,
-    TensorShape,
     VectorLayer,
     WeightRecord,
 )
-from accelsim.trace.manifest import ModelInput
 
 L = TypeVar("L", bound=LayerBase)
 
 
-class GraphBuilder:
+class GraphBuilder(LaidOutLayers):
     """Collects layers in topological order; each method adds one and returns the view of its output."""
-
-    def __init__(self, activation_bits: Literal[8, 16, 32] = 8, residual_bits: Literal[8, 16, 32] = 8) -> None:
-        self.inputs: list[ModelInput] = []
-        self._layers: dict[str, Layer] = {}
-        self._extents: dict[str, Extent] = {}
-        self._splits: dict[str, Split] = {}  # how the heads of a produced tensor lie, once a reader has said so
-        self._copies: dict[tuple[View, Order], View] = {}
-        self._joins: dict[tuple[tuple[View, ...], int], View] = {}
-        self._bits = activation_bits
-        self._residual_bits = residual_bits
-
-    @property
-    def layers(self) -> tuple[Layer, ...]:
-        """The layers so far."""
-        return tuple(self._layers.values())
-
-    def unique(self, name: str) -> str:
-        """`name`, or name_1, name_2, ... if it is taken."""
-        taken = self._extents
-        return name if name not in taken else next(f"{name}_{i}" for i in range(1, len(taken) + 2) if f"{name}_{i}" not in taken)
-
-    def image(self, name: str, channels: int, height: int, width: int) -> View:
-        """A model input of channel planes, logical shape (1, C, H, W)."""
-        return self._model_input(name, Extent(channels, height, width)).reshape((1, channels, height, width))
-
-    def tokens(self, name: str, rows: int, width: int) -> View:
-        """A model input of rows, logical shape (1, rows, width)."""
-        return self._model_input(name, Extent(1, rows, width))
 
     def linear(self, name: str, view: View, outputs: int, bias: bool) -> View:
         """A linear layer over the last dimension; over a flattened image it is a convolution of one window, the image."""
@@ -256,63 +225,6 @@ class GraphBuilder:
         part = view.narrow(dim, taken)
         return self.arranged(name, view, Order.natural(len(view.shape))).narrow(dim, taken) or view if part is None else part
 
-    def output(self, name: str, view: View) -> str:
-        """The layer that holds exactly the elements of a model's output: a part of a tensor is copied."""
-        covered = covers(self._extents[view.producer], view)
-        return view.producer if covered else self.arranged(name, view, Order.natural(len(view.shape))).producer
-
-    def reshaped(self, name: str, view: View, shape: Sequence[int]) -> View:
-        """The same elements in row-major order under a new shape, copied where the old dimensions cannot say it."""
-        if math.prod(shape) == math.prod(view.shape) and not view.can_become(shape):
-            view = self._lying(name, view, Order.matrix(len(view.shape)))
-            if not view.can_become(shape):
-                view = self.arranged(name, view.reshape((math.prod(shape),)), Order.matrix(1), width=shape[-1])
-        return view.reshape(shape)
-
-    def arranged(self, name: str, view: View, order: Order, width: int = 0) -> View:
-        """A copy of a view in an order; the same copy where it was made before. `width`: of its rows, where one dimension makes several."""
-        if (view, order) in self._copies and not width:
-            return self._copies[view, order]
-        extent = self._extents[view.producer]
-        if extent.groups > 1 and view.producer not in self._splits and isinstance(self._layers.get(view.producer), MatmulLayer):
-            self._decide(name, view.producer, "columns")
-        if extent.groups > 1 and self._held_by_head(view.producer):
-            raise ImportModelError(f"{name}: reads {view.producer!r} {view.shape} in an order that its separate heads do not have")
-        source = Source.of(extent, self._splits.get(view.producer, "groups"))
-        start, loops = loops_of(source, view, order)
-        result = order.extent(view.shape)
-        if width:
-            result, loops = Extent(1, result.columns // width, width), ((result.columns // width, width), (width, 1))
-        layer = self._make(
-            MoveLayer, name=f"{name}.move", inputs=(view.producer,), output=self._shape(result.groups, result.rows, result.columns),
-            source=source.dims, start=start, nest=loops,
-        )  # fmt: skip
-        made = self._add(layer, result)
-        copy = made.reshape(view.shape) if width else order.view(made, view.shape)
-        self._copies[view, order] = copy
-        return copy
-
-    def _held_by_head(self, producer: str) -> bool:
-        """True if a tensor of several groups is stored as one tensor for each: a product of activations, or what was computed from it."""
-        layer = self._layers.get(producer)
-        if layer is None or layer.output.groups == 1 or isinstance(layer, MoveLayer):
-            return False
-        return isinstance(layer, MatmulLayer) or layer.by_group or any(self._held_by_head(name) for name in layer.inputs)
-
-    def _lies(self, view: View, order: Order) -> bool:
-        """True if a view is a whole tensor in this order."""
-        extent = order.extent(view.shape)
-        if self._extents[view.producer] != extent or view.row is not None or any(view.start):
-            return False
-        return view == order.view(self._whole(view.producer), view.shape)
-
-    def _lying(self, name: str, view: View, order: Order) -> View:
-        return view if self._lies(view, order) else self.arranged(name, view, order)
-
-    def _whole(self, producer: str) -> View:
-        extent = self._extents[producer]
-        return whole(producer, (("group", extent.groups), ("row", extent.rows), ("column", extent.columns)))
-
     def element_operation(self, kind: type[VectorLayer], name: str, view: View, **fields: Any) -> View:
         """An operation of one activation, element by element."""
         return self._elementwise(kind, name, self._bits, view, **fields)
@@ -384,72 +296,3 @@ class GraphBuilder:
         self._add(layer, extent)
         self._splits.update({layer.name: split} if extent.groups > 1 else {})
         return View(layer.name, views[0].dims)
-
-    def _matrix(self, name: str, view: View, all_rows: bool = False) -> View:
-        """The view, or a copy: whole rows of one matrix (or, unless `all_rows`, one whole row), heads side by side."""
-        if (
-            not is_rows(self._extents[view.producer], view)
-            or (all_rows and view.row is not None)
-            or not self._may(view.producer, "columns")
-        ):
-            view = self.arranged(name, view, Order.matrix(len(view.shape)))
-        self._decide(name, view.producer, "columns")
-        return view
-
-    def _operand(self, name: str, view: View, may_transpose: bool = False) -> tuple[View, Split, bool]:
-        """A (heads, x, y) view or a copy of it, the layout of its heads, and whether it is transposed."""
-        found = heads_of(self._extents[view.producer], view, may_transpose)
-        if found is None or not self._may(view.producer, found[0]):
-            turned = may_transpose and view.dims[1][-1:] == axis_dim("column", view.shape[1])[-1:]
-            view = self.arranged(name, view, Order((0,), (2,), (1,)) if turned else Order((0,), (1,), (2,)))
-            return view, "groups", turned
-        split, transposed = found
-        self._decide(name, view.producer, split)
-        return view, split, transposed
-
-    def _image(self, name: str, view: View) -> tuple[View, Literal["planar", "interleaved"]]:
-        """The view or a copy of it, and its layout."""
-        layout = image_layout(self._extents[view.producer], view)
-        if layout is None:
-            return self.arranged(name, view, Order.natural(4)), "interleaved"
-        return view, layout
-
-    def _may(self, producer: str, split: Split) -> bool:
-        """True if the groups of a tensor may lie so: those of a product either way, until a reader has said which."""
-        if self._extents[producer].groups == 1:
-            return True
-        layer = self._layers.get(producer)
-        by_itself = "groups" if not isinstance(layer, MatmulLayer) else split
-        return self._splits.get(producer, by_itself) == split
-
-    def _decide(self, name: str, producer: str, split: Split) -> None:
-        """Require this layout of the heads of `producer`; a tensor has one layout."""
-        extent, layer = self._extents[producer], self._layers.get(producer)
-        if not self._may(producer, split):
-            raise ImportModelError(f"{name}: reads the {extent.groups} groups of {producer!r} as {split}, but they lie otherwise")
-        if extent.groups > 1:
-            self._splits[producer] = split
-        if split == "columns" and isinstance(layer, MatmulLayer) and layer.merge != "columns":
-            self._replace(layer, merge="columns", output=self._shape(1, extent.rows, extent.groups * extent.columns, layer.output.bits))
-
-    def _shape(self, groups: int, rows: int, width: int, bits: Literal[8, 16, 32] | None = None) -> TensorShape:
-        return TensorShape(groups=groups, rows=rows, width=width, bits=bits or self._bits)
-
-    def _make(self, kind: type[L], **fields: Any) -> L:
-        """A layer under a free name."""
-        return kind(**{**fields, "name": self.unique(fields["name"])})
-
-    def _model_input(self, name: str, extent: Extent) -> View:
-        shape = self._shape(extent.groups, extent.rows, extent.columns)
-        self.inputs.append(ModelInput(name=name, shape=shape))
-        self._extents[name] = extent
-        return whole(name, (("group", extent.groups), ("row", extent.rows), ("column", extent.columns)))
-
-    def _add(self, layer: Any, extent: Extent) -> View:
-        self._layers[layer.name] = layer
-        self._extents[layer.name] = extent
-        return whole(layer.name, (("group", extent.groups), ("row", extent.rows), ("column", extent.columns)))
-
-    def _replace(self, layer: Layer, **changes: object) -> None:
-        """The layer with some fields changed, validated again, in its old place."""
-        self._layers[layer.name] = layer.with_fields(**changes)
