@@ -13,6 +13,7 @@ from accelsim.accelerator import Accelerator
 from accelsim.cost.energy import energy_of
 from accelsim.cost.technology import Technology
 from accelsim.errors import ConfigError
+from accelsim.formats.catalog import describe_format
 from accelsim.progress import Progress
 from accelsim.result import Result, limiting_resource
 from accelsim.trace.token_step import at_tokens
@@ -63,11 +64,19 @@ class TokenStep:
 
 @dataclass(frozen=True)
 class TokenRun:
-    """A prefill, or None, and the simulated steps of a decode."""
+    """A prefill, or None, and the simulated steps of a decode.
+
+    Attributes
+    ----------
+    formats, head : of the weights, each once, and of the last product's, which bounds what few bits elsewhere can gain
+    activation_bits : of the model's input, as of all activations but residual sums
+    """
 
     accelerator: str
     trace: str
     formats: tuple[str, ...]
+    head: str
+    activation_bits: int
     prefill: TokenStep | None
     decode: tuple[TokenStep, ...]
 
@@ -77,6 +86,8 @@ class TokenRun:
             "accelerator": self.accelerator,
             "trace": self.trace,
             "weight_formats": list(self.formats),
+            "head_format": self.head,
+            "activation_bits": self.activation_bits,
             "cache_bits": 8,
             "time_to_first_token_ms": None if self.prefill is None else self.prefill.milliseconds,
             "tokens_per_second": {str(step.context): step.tokens_per_second for step in self.decode},
@@ -125,8 +136,11 @@ def run_tokens(
     first = step(prefill, context) if prefill else None
     start, count = context + prefill, min(decode, CONTEXTS)
     apart = [start + (decode - 1) * place // max(1, count - 1) for place in range(count)]
-    formats = tuple(dict.fromkeys(layer.weight.format.kind for layer in trace.weighted_layers()))
-    return TokenRun(accelerator.name, trace.name, formats, first, tuple(step(1, before) for before in apart))
+    bits = trace.manifest.inputs[0].shape.bits
+    formats = [describe_format(layer.weight.format) for layer in trace.weighted_layers()]
+    return TokenRun(
+        accelerator.name, trace.name, tuple(dict.fromkeys(formats)), formats[-1], bits, first, tuple(step(1, before) for before in apart)
+    )
 
 
 def _bytes(result: Result) -> dict[str, int]:

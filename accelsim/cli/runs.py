@@ -141,7 +141,8 @@ def _run_tokens(
     if as_json:
         print_json(run.to_dict())
         return
-    print_line(f"{run.trace} on {run.accelerator}: weights {', '.join(run.formats)}, cache 8 bits, {batch} sequences")
+    print_line(f"{run.trace} on {run.accelerator}: weights {', '.join(run.formats)}; head {run.head}")
+    print_line(f"cache of 8 bits, activations of {run.activation_bits}, {batch} sequence{'s' if batch > 1 else ''}")
     if run.prefill is not None:
         rest = f"{run.prefill.joules_per_token * 1e3:.3g} mJ per token, limited by {run.prefill.limiter}"
         print_line(f"prefill of {prefill} tokens after {context}: first token after {run.prefill.milliseconds:.3f} ms, {rest}")

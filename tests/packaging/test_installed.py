@@ -25,6 +25,7 @@ from accelsim.simulation import simulate
 from accelsim.trace.trace import load_trace
 from tests.packaging.environment import ROOT, Installed
 from tests.page_commands import commands, python_blocks, quoted_commands
+from tests.tiny_decoders import Sizes, random_tensors, write_gguf
 
 pytestmark = pytest.mark.wheel
 README = ROOT / "README.md"
@@ -66,6 +67,8 @@ def test_the_python_of_the_front_page_runs(installed: Installed, tmp_path: Path)
 
 def test_every_command_of_the_front_page_runs_on_the_newest_python(environments: Mapping[str, Installed], tmp_path: Path) -> None:
     onnx.save(two_products(), tmp_path / "MODEL.onnx")
+    sizes = Sizes(context=128)
+    write_gguf(tmp_path / "MODEL.gguf", sizes, random_tensors(sizes, {"": "Q4_K", "output": "Q6_K"}))
     lines = list(dict.fromkeys([*commands(README), *quoted_commands(README)]))
     assert {"demo", *MISSES, *SHORTER} <= set(lines)
     newest = list(environments.values())[-1]
