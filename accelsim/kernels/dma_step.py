@@ -179,7 +179,10 @@ def issue_job(dma, params, jobs, memories, states, memory_params, flights, fills
 def weight_may_go(dma, params, promises, room, opened, known, now):
     """ISSUE the next weight transfer, WAIT for its room or gate, or ASK the cluster."""
     if dma[WAITS_FOR_ROOM] or dma[WAITS_FOR_GATE]:
-        if room_at(dma, params, promises, room, opened) > now:
+        at = room_at(dma, params, promises, room, opened)
+        if at == UNKNOWN and cycle_at(now, params[D_CORE_HZ]) > known:
+            return ASK  # it may have come already: while all places were taken, this side ran beyond what is told
+        if at > now:
             return WAIT
         dma[WAITS_FOR_ROOM] = 0
         dma[WAITS_FOR_GATE] = 0
