@@ -88,7 +88,7 @@ def scale_pops(run, kt, rows):
         bits += (-(-(first + used) // run.fine_group) - -(-first // run.fine_group)) * run.fine_bits
     if run.coarse_group > 0:
         bits += (-(-(first + used) // run.coarse_group) - -(-first // run.coarse_group)) * run.coarse_bits
-    return -(-bits // run.pop_bits)
+    return -(-bits // run.pop_bits) if bits else 0
 
 
 @inlined_kernel

@@ -40,12 +40,13 @@ COMMANDS = dict(leaves(get_command(app)))
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A saved run, a small request trace, a table of layers and a small sweep."""
+    """A saved run, a small request trace, a table of layers, measured times and a small sweep."""
     made = tmp_path_factory.mktemp("made")
     done = CliRunner().invoke(app, ["run", "edge-32x32", "tiny_vit_ssvq", "-q", "-o", str(made / "run")])
     assert done.exit_code == 0, done.output
     (made / "memory.txt").write_text("0 R 0x0\n4 R 0x40\n90 W 0x1000\n")
     (made / "net.csv").write_text("Layer, M, N, K,\nfc, 8, 16, 32,\n")
+    (made / "measured.csv").write_text("network,milliseconds\ntiny_vit_ssvq,0.012\ntiny_vit_int8,0.02\n")
     (made / "small.yaml").write_text(
         "name: small\nbase: {accelerator: edge-32x32, trace: tiny_vit_ssvq}\n"
         "axes: {codebook.ports: [1, 2]}\nconstraints: ['codebook.ports < 3']\n"
@@ -66,6 +67,7 @@ CALLS: dict[tuple[str, ...], str] = {
     ("inspect",): "tiny_vit_ssvq",
     ("area",): "edge-32x32",
     ("ablation",): "edge-32x32 tiny_vit_ssvq tiny_vit_int8",
+    ("calibrate",): "edge-32x32 {made}/measured.csv --fit clock -o {new}.yaml",
     ("list",): "formats",
     ("describe",): "codebook",
     ("schema",): "sweep",

@@ -113,7 +113,7 @@ def test_each_wrong_word_is_one_message_and_leaves_nothing(saved: Path, tmp_path
         ((bad / "version.json", "-o", out), "`schema_version`: 99 cannot be read; allowed: 1..2"),
         ((bad / "list.json", "-o", out), "not a result file"),
         ((bad / "short.json", "-o", out), "not a result file"),
-        ((bad / "bytes.json", "-o", out), "not a result file"),
+        ((bad / "bytes.json", "-o", out), "it is not UTF-8 text"),
         ((bad / "chip.json", "-o", out), "array"),
         ((bad / "clock.json", "-o", out), "field `clock_hz`: must be at least 1 (got 0)"),
         ((bad / "macs.json", "-o", out), "field `frames.0.layers.0.macs`: must be a whole number (got 'many')"),

@@ -56,5 +56,20 @@ def machines() -> dict[str, tuple[Accelerator, Trace]]:
             ),
             encoder(),
         ),
+        "one read port of one accumulator bank": (
+            tiny_accelerator(
+                codebook=code, array={"rows": 4, "cols": 4, "max_m": 3, "accumulator_read": "stall"},
+                vector_unit={"lanes": 1, "latency": 5}, dram=REAL_DRAM,
+            ),
+            encoder(),
+        ),
+        "one place, from an ideal memory without a fabric": (
+            tiny_accelerator(
+                codebook=code, activation_buffer={**narrow, "residency": "dram"}, weight_buffer=small,
+                dma={"transfer": 32, "max_transfers": 1, "max_outstanding_bursts": 1, "fabric_latency": "0 ns"},
+                dram={"device": "ideal", "latency": "35 ns", "bandwidth": "1 GB/s"},
+            ),
+            encoder(),
+        ),
         "codebook banks that conflict": (tiny_accelerator(codebook={**code, "banks": 2}, dram=REAL_DRAM), chain()),
     }  # fmt: skip

@@ -16,11 +16,23 @@ from tests.mutation import KERNEL, PROGRAM, Change, mutant_cluster
 MUTANTS: dict[str, tuple[str, tuple[Change, ...]]] = {
     "predicted: a row is not issued before R + 1 cycles ahead of the drain's start": (
         "6-57",
-        ((KERNEL, "return due[unit] + s.due_shift - 1 - machine.rows, NEVER", "return due[unit] + s.due_shift - 2 - machine.rows, NEVER"),),
+        (
+            (
+                KERNEL,
+                "s.due_shift - 1 - machine.rows - machine.drain_stages, NEVER",
+                "s.due_shift - 2 - machine.rows - machine.drain_stages, NEVER",
+            ),
+        ),
     ),
     "predicted: a row is issued R + 1 cycles ahead of the drain's start": (
         "5-39",
-        ((KERNEL, "return due[unit] + s.due_shift - 1 - machine.rows, NEVER", "return due[unit] + s.due_shift - machine.rows, NEVER"),),
+        (
+            (
+                KERNEL,
+                "s.due_shift - 1 - machine.rows - machine.drain_stages, NEVER",
+                "s.due_shift - machine.rows - machine.drain_stages, NEVER",
+            ),
+        ),
     ),
     "predicted: drains wait for the drains before them": (
         "6-6",
@@ -60,7 +72,13 @@ MUTANTS: dict[str, tuple[str, tuple[Change, ...]]] = {
     ),
     "simple: a row in the wave is taken C cycles after its issue, no later": (
         "6-71",
-        ((KERNEL, "return avail[unit] - 1 - machine.rows, next_out", "return avail[unit] - machine.rows + 4, next_out"),),
+        (
+            (
+                KERNEL,
+                "return avail[unit] - 1 - machine.rows - machine.drain_stages, next_out",
+                "return avail[unit] - machine.rows + 4, next_out",
+            ),
+        ),
     ),
     "one bank: the stripe before": (
         "1-39",
@@ -96,11 +114,11 @@ MUTANTS: dict[str, tuple[str, tuple[Change, ...]]] = {
     ),
     "a row needs the last column of its K-tile": (
         "7-24",
-        ((KERNEL, "column = min(column, (kt + 1) * rows - 1)", "column = min(column, kt * rows)"),),
+        ((KERNEL, "column = min(column, first + used - 1)", "column = min(column, first)"),),
     ),
     "a row needs no more than its K-tile": (
         "4-52",
-        ((KERNEL, "column = min(column, (kt + 1) * rows - 1)", "column = min(column, (kt + 2) * rows - 1)"),),
+        ((KERNEL, "column = min(column, first + used - 1)", "column = min(column, first + used + rows - 1)"),),
     ),
     "the next run's words are pushed from the cycle after the last pop": (
         "6-71",

@@ -71,8 +71,8 @@ MUTANTS = [
     Mutant(
         "the last K-tile is trimmed",
         1,
-        (KERNEL, "used = min(rows, run.k - kt * rows)", "used = rows"),
-        (CORE, "used = min(self.rows, k - kt * self.rows)", "used = self.rows"),
+        (KERNEL, "return first, min(rows, run.block - inside, run.k - first)", "return first, rows"),
+        (CORE, "return range(first, min(first + self.rows, (block + 1) * self.block_rows, k))", "return range(first, first + self.rows)"),
     ),
     Mutant(
         "the last N-tile is padded, not dropped",
@@ -138,7 +138,7 @@ MUTANTS = [
     Mutant(
         "condition 1: there is one shadow set",
         5,
-        (CORE, 'machine["shadow_sets"] = geometry.shadow_sets\n', 'machine["shadow_sets"] = 2\n'),
+        (CORE, "= geometry.shadow_sets, geometry.drain_stages\n", "= 2, geometry.drain_stages\n"),
     ),
     Mutant(
         "condition 2: C - 2 columns behind the wave, no more",
@@ -224,8 +224,8 @@ MUTANTS = [
         1,
         (
             CORE,
-            "return -(-self.stripe_groups(k) * stripes * self.pop_bits // self.word_bits)",
-            "return self.stripe_groups(k) * stripes * self.pop_bits // self.word_bits",
+            "return -(-self.stripe_pops(k) * stripes * self.pop_bits // self.word_bits)",
+            "return self.stripe_pops(k) * stripes * self.pop_bits // self.word_bits",
         ),
     ),
     Mutant(
@@ -233,7 +233,7 @@ MUTANTS = [
         103,
         (
             CORE,
-            "return -(-self.stripe_groups(k) * stripes * self.pop_bits // self.word_bits)",
+            "return -(-self.stripe_pops(k) * stripes * self.pop_bits // self.word_bits)",
             "return stripes * -(-self.stripe_groups(k) * self.pop_bits // self.word_bits)",
         ),
     ),
@@ -246,7 +246,11 @@ EQUIVALENT = {
     # D divides R*C on either axis, and (q*D - 1) // D = q - 1.
     "the clamp of th with the 1 inside the division": (KERNEL, "rows * cols // run.d - 1)", "(rows * cols - 1) // run.d)"),
     # A loader that is not fresh has loaded a tile; with one shadow set it is free again only by that tile's swap, so there was one.
-    "no question whether there was a swap": (KERNEL, "if not s.l_fresh and vacated >= 0:", "if not s.l_fresh:"),
+    "no question whether there was a swap": (
+        KERNEL,
+        "if not s.l_fresh and vacated >= 0 and s.l_group >= 0:",
+        "if not s.l_fresh and s.l_group >= 0:",
+    ),
 }
 QUICK = 400  # cycles; uncompiled, the model takes about 0.2 ms for one
 
