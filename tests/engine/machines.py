@@ -58,7 +58,7 @@ def machines() -> dict[str, tuple[Accelerator, Trace]]:
         ),
         "one read port of one accumulator bank": (
             tiny_accelerator(
-                codebook=code, array={"rows": 4, "cols": 4, "max_m": 3, "accumulator_read": "stall"},
+                codebook=code, array={"rows": 4, "cols": 4, "max_m": 8, "accumulator_read": "stall"},
                 vector_unit={"lanes": 1, "latency": 5}, dram=REAL_DRAM,
             ),
             encoder(),
