@@ -87,7 +87,7 @@ class SealedFiles:
             with os.fdopen(handle, "wb") as file:
                 file.write(hashlib.sha256(body).digest() + body)
             os.replace(temporary, path)
-        except BaseException:
+        except BaseException:  # also an interrupt leaves no half-written file; it is raised again
             os.unlink(temporary)
             raise
 
