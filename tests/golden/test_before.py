@@ -29,7 +29,8 @@ ACCUMULATOR_REUSE = frozenset(
 )
 # File -> points that CHANGELOG says have moved since.
 MOVED: dict[str, frozenset[str]] = dict.fromkeys(("before_seams", "before_formats", "before_cluster"), ACCUMULATOR_REUSE) | {
-    "before_families": frozenset()
+    "before_families": frozenset(),
+    "before_machine": frozenset(),
 }
 
 
