@@ -21,6 +21,7 @@ from accelsim import functional_twin as twin
 from accelsim.accelerator import Accelerator
 from accelsim.compiler.geometry import activation_geometry, weight_geometry
 from accelsim.compiler.image import LayerImage, layer_image, matrix_image, reduction_order, tile_of_weight
+from accelsim.compiler.merged_groups import merged_layer
 from accelsim.compiler.scaled_image import scaled_image
 from accelsim.compiler.target import Target, target_of
 from accelsim.compression.compress_trace import materialize
@@ -184,7 +185,8 @@ def _check_layer(
 ) -> LayerCheck:
     tiles = 0
     if isinstance(layer, WeightedLayer):
-        geometry, part = weight_geometry(target, layer), "group"
+        geometry = weight_geometry(target, layer)
+        part = "group" if geometry.merged == 1 else "tile"
         corrupted = _corruption(trace, layer, geometry)
         if corrupted is not None:
             return LayerCheck(layer.name, layer.op, False, 0, corrupted)
@@ -321,6 +323,9 @@ def _weighted_products(
         image = tamper(layer.name, image)
     tables = _Tables.of(geometry, image)
     weights = twin.weights(trace, layer)
+    if geometry.merged > 1 and isinstance(layer, ConvLayer):
+        yield from _merged_products(geometry, layer, weights, image, tables, rng)
+        return
     order = reduction_order(layer)
     planes = _draw(rng, layer.input_channels, *layer.image) if isinstance(layer, ConvLayer) else None
     source = trace.shapes[layer.inputs[0]]
@@ -342,6 +347,21 @@ def _weighted_products(
             yield _Product(rows, image, tables, nt0, ordered, sums, wide, "zeros" in layer.weight.streams)
         else:
             yield _Product(rows, image, tables, nt0, ordered, twin.product(as_twin, own))
+
+
+def _merged_products(
+    geometry: CoreGeometry, layer: ConvLayer, weights: npt.NDArray[np.int64], image: LayerImage, tables: _Tables, rng: np.random.Generator
+) -> Iterator[_Product]:
+    """The tiles of a convolution whose groups share them; what lies behind the last channel is drawn too, as it meets zeros."""
+    merged = merged_layer(layer, geometry.merged)
+    order = reduction_order(merged)
+    planes = _draw(rng, merged.input_channels, *layer.image)
+    for tile in range(merged.bounds.G):
+        groups = range(tile * geometry.merged, min((tile + 1) * geometry.merged, layer.bounds.G))
+        own = twin.diagonal([weights[:, group * layer.n : (group + 1) * layer.n] for group in groups], geometry.merged)
+        sums = [twin.product(twin.patches(layer, planes, group), weights[:, group * layer.n : (group + 1) * layer.n]) for group in groups]
+        rows = gather(merged, planes, tile, order)
+        yield _Product(rows, image, tables, tile, own if order is None else own[order], np.hstack(sums))
 
 
 def gather(layer: ConvLayer, planes: Int8, group: int, order: npt.NDArray[np.int64] | None) -> Int8:

@@ -123,6 +123,12 @@ def patches(layer: ConvLayer, planes: Int8, group: int) -> Int8:
     return windows.transpose(1, 2, 0, 3, 4).reshape(bounds.OY * bounds.OX, bounds.k)
 
 
+def diagonal(blocks: Sequence[Int64], places: int) -> Int64:
+    """Blocks (K, N) on the diagonal of a matrix whose rows have room for `places` of them, zeros elsewhere."""
+    zeros = np.zeros_like(blocks[0])
+    return np.vstack([np.hstack([block if at == place else zeros for at, block in enumerate(blocks)]) for place in range(places)])
+
+
 def product(a: npt.NDArray[Any], b: npt.NDArray[Any]) -> npt.NDArray[np.int32]:
     """a x b in exact integers, then as the low 32 bits that an accumulator holds: (M, K), (K, N) -> int32 (M, N)."""
     right = b.astype(np.float64)

@@ -203,8 +203,8 @@ def _check_rows(program: Program, outcome: Outcome) -> None:
 def _check_macs(program: Program) -> None:
     """The runs multiply each weight of a layer with each row once, and a reduction has as many K-tiles as it takes."""
     macs = Counter(dict.fromkeys(range(len(program.layers)), 0))
-    for layer, m, k, columns in program.runs[["layer", "m", "k", "columns"]].tolist():
-        macs[layer] += m * k * columns
+    for layer, m, k, merged, columns in program.runs[["layer", "m", "k", "merged", "columns"]].tolist():
+        macs[layer] += m * k * columns // merged
     for index, layer_plan in enumerate(program.layers):
         if macs[index] != layer_plan.macs * program.batch:
             raise ConservationError(

@@ -10,8 +10,9 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from accelsim.compiler.image import Packing, group_bank_cycles, layer_image, stripe_count
+from accelsim.compiler.image import Packing, group_bank_cycles, layer_image
 from accelsim.compiler.lru_cache import LruCache
+from accelsim.compiler.merged_groups import stripe_count
 from accelsim.hw.decode_mac_core import CoreGeometry
 from accelsim.trace.layers import WeightedLayer
 from accelsim.trace.trace import Trace

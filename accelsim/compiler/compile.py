@@ -19,6 +19,7 @@ from accelsim.compiler.bank_conflicts import BankConflicts
 from accelsim.compiler.caches import Caches, Spill
 from accelsim.compiler.column_tiles import wide_layers
 from accelsim.compiler.feasibility import check_heads
+from accelsim.compiler.geometry import weight_geometry
 from accelsim.compiler.heads import HEAD_ORDERS, HeadOrder, estimate_cycles
 from accelsim.compiler.inference import LayerBuild, Lowering, PlacedNetwork, as_array
 from accelsim.compiler.lowering import lower_inference
@@ -31,7 +32,7 @@ from accelsim.kernels import compute_state
 from accelsim.program import LayerPlan, Program, Structured
 from accelsim.provenance import traces_sha256
 from accelsim.quantities import human_bytes
-from accelsim.trace.layers import MatmulLayer
+from accelsim.trace.layers import ConvLayer, MatmulLayer
 from accelsim.trace.trace import Trace
 
 ACTIVATION_REGION = 4096  # bytes: alignment of what follows the weights in DRAM
@@ -261,7 +262,17 @@ def _network_choices(target: Target, network: PlacedNetwork) -> dict[str, str]:
         }
         | row_tiles
         | column_tiles
+        | _group_mappings(target, network)
     )
+
+
+def _group_mappings(target: Target, network: PlacedNetwork) -> dict[str, str]:
+    """How many grouped convolutions have block-diagonal tiles, on a chip that may have any."""
+    if target.array.depthwise == "column":
+        return {}
+    grouped = [layer for layer in network.trace.weighted_layers() if isinstance(layer, ConvLayer) and layer.bounds.G > 1]
+    merged = sum(weight_geometry(target, layer).merged > 1 for layer in grouped)
+    return {"grouped_convolutions": f"{merged} of {len(grouped)} in block-diagonal tiles, the others a tile per group"} if grouped else {}
 
 
 def _warnings(target: Target, low: Lowering, runs: Structured) -> tuple[str, ...]:

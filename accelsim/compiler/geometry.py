@@ -11,6 +11,7 @@ from dataclasses import replace
 from fractions import Fraction
 
 from accelsim.compiler.group_scales import with_scales
+from accelsim.compiler.merged_groups import merge_groups
 from accelsim.compiler.target import Target
 from accelsim.errors import CompileError
 from accelsim.formats.decode_path import DecodePath
@@ -38,7 +39,7 @@ def weight_geometry(target: Target, layer: WeightedLayer) -> CoreGeometry:
         )
     if path.lookup is None:
         raw = _geometry(target, book.codeword_length, 1, False, False, 0, path.raw_bits, target.weight_buffer.word_bits)
-        return with_scales(target, _dense(target, raw), layer.weight.format, name)
+        return merge_groups(target, with_scales(target, _dense(target, raw), layer.weight.format, name), layer)
     if layer.weight.format.codebook_scope == "shared" and book.store == "ram":
         raise CompileError(
             f"{name}: its codebook is the chip's, but codebook.store = 'ram' of {target.name!r} is loaded layer by layer; "

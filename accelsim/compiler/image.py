@@ -4,7 +4,8 @@ N-stripes are the outer loop and K-tiles the inner one; columns are padded to wh
 with zero records. Index and signs of a record lie together, unlike in a trace, which keeps a stream of each.
 
 Disputable assumptions: each group of a grouped convolution is a run of its own, with its own stripes and words, so a depthwise
-one fills one column in C; a padding record is looked up like any other (codeword 0), because the loader does not know that it is padding.
+one fills one column in C, unless groups are merged (`merged_groups`); a padding record is looked up like any other (codeword 0), because
+the loader does not know that it is padding.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from accelsim.compiler.merged_groups import block_diagonal, merged_layer, stripe_count
 from accelsim.errors import CompileError
 from accelsim.formats.masks import mask_patterns, pattern_bits
 from accelsim.hw.decode_mac_core import CoreGeometry
@@ -102,14 +104,11 @@ def _pinned(layer: WeightedLayer) -> bool:
     return path.axis == 1 or bool(path.scale_levels)
 
 
-def stripe_count(geometry: CoreGeometry, layer: WeightedLayer) -> int:
-    """N-stripes of a layer: those of each group of a grouped convolution, one group after the other."""
-    return layer.bounds.G * -(-layer.n // geometry.cols)
-
-
 def tile_of_weight(geometry: CoreGeometry, layer: WeightedLayer, row: int, column: int) -> tuple[int, int]:
     """(nt, kt) of the tile that holds Wt[row, column]; columns count through all groups."""
     group, inside = divmod(column, layer.n)
+    if geometry.merged > 1:
+        return group // geometry.merged, 0
     order = reduction_order(layer)
     step = row if order is None else int(np.flatnonzero(order == row)[0])
     return group * -(-layer.n // geometry.cols) + inside // geometry.cols, geometry.tile_of_row(step)
@@ -131,6 +130,8 @@ def layer_image(geometry: CoreGeometry, layer: WeightedLayer, arrays: Mapping[st
     CompileError
         Codewords along N that cross the groups of a grouped convolution.
     """
+    if geometry.merged > 1 and isinstance(layer, ConvLayer):
+        return _block_diagonal_image(geometry, layer, arrays["weights"], packing)
     weight, groups = layer.weight, layer.bounds.G
     order = reduction_order(layer)
     rows = slice(None) if order is None else order
@@ -154,6 +155,15 @@ def layer_image(geometry: CoreGeometry, layer: WeightedLayer, arrays: Mapping[st
     return image if mask is None else replace(image, patterns=mask_patterns(*mask))
 
 
+def _block_diagonal_image(geometry: CoreGeometry, layer: ConvLayer, weights: Integers, packing: Packing) -> LayerImage:
+    """The image of raw weights whose groups share tiles: the stripes of all of them are one stream."""
+    merged = merged_layer(layer, geometry.merged)
+    order = reduction_order(merged)
+    matrix = block_diagonal(weights, layer.bounds.G, geometry.merged)
+    lanes = _lane_grid(geometry, matrix if order is None else matrix[order], merged.bounds.G)
+    return _image(geometry, merged.k, [_Field(lanes, int(geometry.raw_bits))], packing, 1, None)
+
+
 def matrix_image(geometry: CoreGeometry, matrix: npt.NDArray[np.int8]) -> LayerImage:
     """The words in which the loader reads an activation matrix [K,N] as raw weights, packed as one stream."""
     return _image(geometry, matrix.shape[0], [_Field(_lane_grid(geometry, matrix, 1), int(geometry.raw_bits))], "layer", 1, None)
@@ -165,8 +175,9 @@ def image_bits(geometry: CoreGeometry, layer: WeightedLayer, packing: Packing = 
     streams = {name: stream.total_bits for name, stream in weight.format.placed("record", weight.k, weight.n).items()}
     if geometry.scales:
         streams["side_data"] = _scale_bits(geometry, layer)
-    together = stripes // layer.bounds.G if packing == "layer" else 1
-    words = stripes // together * geometry.words(layer.k, together)
+    streams_of_layer = layer.bounds.G if geometry.merged == 1 else 1
+    together = stripes // streams_of_layer if packing == "layer" else 1
+    words = stripes // together * geometry.words(layer.k * geometry.merged, together)
     return ImageBits(streams, words * geometry.word_bits - sum(streams.values()))
 
 

@@ -155,6 +155,7 @@ def _fields(target: Target, split: ProductSplit) -> Fields:
         "nt0": _of_runs(split.nt0),
         "nt_count": split.run_stripes,
         "columns": _of_runs(split.run_columns),
+        "merged": geometry.merged,
         "words": split.stream_words,
     }
 

@@ -25,9 +25,10 @@ class ProductSplit:
     Attributes
     ----------
     geometry : the core as these runs see it
-    m, k : rows (of the row tile) and reduction
-    groups : of a grouped convolution, else 1
+    m, k : rows (of the row tile) and reduction of a stripe
+    groups : of a grouped convolution whose groups have tiles of their own, else 1
     columns, stripes : outputs and N-stripes of a group
+    stripe_columns : outputs of an N-stripe; the last of a group may have fewer
     kt_count : K-tiles of a stripe
     chunks, chunk_rows : M-chunks, and rows of each but the last
     row_tile, column_tile : which rows and columns of the whole product these are
@@ -40,6 +41,7 @@ class ProductSplit:
     groups: int
     columns: int
     stripes: int
+    stripe_columns: int
     kt_count: int
     chunks: int
     chunk_rows: int
@@ -117,8 +119,8 @@ class ProductSplit:
     @cached_property
     def run_columns(self) -> Int64:
         """Outputs of each run, without those that only fill its last stripe: int64 (runs,)."""
-        first = self.nt0 % self.stripes * self.geometry.cols
-        return np.minimum(self.columns - first, self.run_stripes * self.geometry.cols)
+        first = self.nt0 % self.stripes * self.stripe_columns
+        return np.minimum(self.columns - first, self.run_stripes * self.stripe_columns)
 
     @cached_property
     def run_chunks(self) -> Int64:
@@ -139,17 +141,21 @@ class ProductSplit:
 def split_product(op: Op, geometry: CoreGeometry, max_m: int) -> ProductSplit:
     """The runs of `op` on an array whose accumulators take `max_m` rows."""
     groups = op.layer.bounds.G if isinstance(op.layer, ConvLayer) else 1
-    columns, chunks = op.n // groups, -(-op.m // max_m)
+    columns, stripe_columns, chunks = op.n // groups, geometry.cols, -(-op.m // max_m)
+    if geometry.merged > 1:  # the tiles of all groups follow each other as the stripes of one matrix
+        groups, columns, stripe_columns = 1, op.n, geometry.merged * columns
+    k = op.k * geometry.merged
     row_tile = op.row_tile or RowTile(0, 1, 0, op.m, op.m)
     column_tile = op.column_tile or ColumnTile(0, 1, 0, op.n, op.n)
     return ProductSplit(
         geometry=geometry,
         m=op.m,
-        k=op.k,
+        k=k,
         groups=groups,
         columns=columns,
-        stripes=-(-columns // geometry.cols),
-        kt_count=geometry.tile_count(op.k),
+        stripes=-(-columns // stripe_columns),
+        stripe_columns=stripe_columns,
+        kt_count=geometry.tile_count(k),
         chunks=chunks,
         chunk_rows=-(-op.m // chunks),
         row_tile=row_tile,

@@ -6,6 +6,7 @@ import numpy as np
 
 from accelsim.compiler.access import row_accesses
 from accelsim.compiler.inference import Inference, KernelFields, LayerBuild, Lowering, by_row, passes_of, place_is_free
+from accelsim.compiler.merged_groups import as_on_array
 from accelsim.compiler.plan import Op
 from accelsim.compiler.product_facts import ProductFacts, WeightReuse, product_facts, product_key
 from accelsim.compiler.product_operands import rows_from, weights_from
@@ -14,7 +15,7 @@ from accelsim.compiler.product_weights import book_weights, weights_of_runs
 from accelsim.compiler.record_table import Fields
 from accelsim.errors import CompileError
 from accelsim.kernels import compute_state
-from accelsim.trace.layers import MacLayer, MatmulLayer, WeightedLayer
+from accelsim.trace.layers import ConvLayer, MacLayer, MatmulLayer, WeightedLayer
 
 _NO_STREAM = {"chunk0": -1, "codebook_load": -1, "codebook_release": -1, "cost0": -1}  # a product of two activations
 
@@ -25,14 +26,14 @@ def lower_product(inference: Inference, op: Op) -> None:
     assert isinstance(layer, MacLayer)  # the plan puts nothing else on the array
     facts = _facts(inference, op)
     split = facts.split
-    drain = _drain(inference, op, split.all_stripes, split.columns, split.geometry.cols)
+    drain = _drain(inference, op, split.all_stripes, split.columns, split.stripe_columns)
     fields = {
         **facts.fields,
         **_NO_STREAM,
         "layer": inference.layer_index[layer.name],
         "out_task": drain,
         "out_rows": op.m,
-        "row_accesses": row_accesses(target.activation_buffer, layer, target.array.rows),
+        "row_accesses": row_accesses(target.activation_buffer, as_on_array(split.geometry, layer), target.array.rows),
         **rows_from(inference, op),
         **weights_from(inference, op),
     }
@@ -49,6 +50,9 @@ def lower_product(inference: Inference, op: Op) -> None:
     low.runs.append(split.runs, fields)
     low.tiles += split.runs * split.run_tiles
     build = low.layers[inference.layer_index[layer.name]]
+    if target.array.depthwise != "column" and isinstance(layer, ConvLayer) and layer.bounds.G > 1:
+        merged = split.geometry.merged
+        build.notes.append(f"tiles of {merged} groups, block-diagonal" if merged > 1 else "a tile per group")
     _note(build, split, facts.reuse, target.array.cols)
     for resource, cycles in facts.bounds.items():
         build.bounds[resource] += cycles

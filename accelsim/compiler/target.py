@@ -34,6 +34,7 @@ class TargetArray:
     shadow_sets: int
     dense_cols: int
     rows_per_cycle: int
+    depthwise: Literal["column", "block_diagonal", "cheapest"]
     scale_at: Literal["channel", "weight", "group"]
     scale_taps: int | None
     weight_bits: int

@@ -78,6 +78,11 @@ class ArraySpec(Record):
     rows_per_cycle: Annotated[int, unit("rows/cycle")] = Field(
         default=1, ge=1, le=2**20, description="activation rows that the array takes in; more than 1 imagines an array that never limits"
     )
+    depthwise: Literal["column", "block_diagonal", "cheapest"] = Field(
+        default="column",
+        description="tiles of depthwise and grouped convolutions: column: one group each; block_diagonal: as many groups as rows and "
+        "columns take, with zeros between them; cheapest: of the two the one with the fewer estimated cycles, layer by layer",
+    )
 
     scale_at: Literal["channel", "weight", "group"] = Field(
         default="group",
@@ -179,6 +184,7 @@ class CoreGeometry:
     block : rows of the reduction after which K-tiles begin anew, so that a scale's group ends with a tile; 0: `rows`
     scales : (rows of a group, bits of its scales per output), finest of at most two first; popped ahead of a tile in which groups begin
     drain_stages : registers between the last PE of a column and its accumulator
+    merged : groups of a convolution that share a tile, as blocks on its diagonal
     """
 
     rows: int
@@ -201,6 +207,7 @@ class CoreGeometry:
     block: int = 0
     scales: tuple[tuple[int, int], ...] = ()
     drain_stages: int = 0
+    merged: int = 1
 
     @property
     def index_bits(self) -> int:

@@ -102,6 +102,7 @@ RUN = np.dtype(
             "nt0",  # first N-stripe
             "nt_count",
             "columns",  # useful outputs of its stripes
+            "merged",  # groups of a convolution that share a tile: a column has weights in k / merged rows
             "kt_count",
             "block",  # rows of the reduction after which K-tiles begin anew; R, or the end of groups of weights that share a scale
             "fine_group",  # rows of such a group; 0: none

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from accelsim.compiler.image import LayerImage, group_bank_cycles, image_bits, layer_image, reduction_order, stripe_count, tile_of_weight
+from accelsim.compiler.image import LayerImage, group_bank_cycles, image_bits, layer_image, reduction_order, tile_of_weight
+from accelsim.compiler.merged_groups import stripe_count
 from accelsim.errors import CompileError
 from accelsim.formats.catalog import format_from_mapping
 from accelsim.hw.decode_mac_core import CoreGeometry
@@ -272,6 +275,29 @@ def test_each_group_of_a_convolution_has_stripes_of_its_own() -> None:
     assert (image.stripe_bits[::2] % 16 == 0).all()
     counted = image_bits(geometry, layer)
     assert (counted.total, counted.streams) == (image.words * 16, {"weights": 12 * 15 * 8})
+
+
+@pytest.mark.parametrize("layout", ["planar", "interleaved"])
+def test_groups_that_share_a_tile_lie_on_its_diagonal_with_zeros_elsewhere(layout: str) -> None:
+    # 3 groups of 2 channels x 6 taps and 1 output: 2 in a tile of 24 of 25 rows and 4 columns; the second tile holds one of them.
+    layer = conv(2, 1, 3, layout, {"kind": "uniform"})
+    geometry = replace(geometry_of(replace(RAW, R=25)), merged=2)
+    raw = np.arange(1, 12 * 3 + 1).reshape(12, 3).astype(np.int8)
+    expected = np.zeros((24, 8), np.int8)
+    for group in range(3):
+        for channel in range(2):
+            for tap in range(6):
+                place = 2 * (group % 2) + channel  # among the 4 channels of the tile
+                row = place * 6 + tap if layout == "planar" else tap * 4 + place
+                expected[row, 4 * (group // 2) + group % 2] = raw[channel * 6 + tap, group]
+    for packing in ("layer", "stripe"):
+        image = layer_image(geometry, layer, {"weights": raw}, packing)  # type: ignore[arg-type]
+        # a tile is 24 rows x 2 records in 16 groups of 3, of 48 bits: 48 words of 16 bits
+        assert (image.words, image.stripe_bits.tolist()) == (96, [0, 768])
+        assert (image.data.view(np.int8).reshape(2, 24, 4) == np.stack([expected[:, :4], expected[:, 4:]])).all()
+        counted = image_bits(geometry, layer, packing)  # type: ignore[arg-type]
+        assert (counted.total, counted.streams) == (96 * 16, {"weights": 36 * 8})
+    assert [tile_of_weight(geometry, layer, 7, column) for column in range(3)] == [(0, 0), (0, 0), (1, 0)]
 
 
 def test_tile_of_a_weight_counts_groups_and_permuted_rows() -> None:

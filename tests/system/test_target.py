@@ -66,6 +66,7 @@ CASES = {
     "two networks": Case(TINY["prefetch"], (ENCODER, every_layer().trace()), batch=2),
     "DeiT-tiny in int8": Case(EDGE, (load_trace(find_trace("deit_tiny_int8")),)),
     "DeiT-tiny in SSVQ": Case(EDGE, (load_trace(find_trace("deit_tiny_ssvq_k16d8")),)),
+    "block-diagonal tiles": Case(load_accelerator("edge-64x64", ["array.depthwise=cheapest"]), (every_layer().trace(),)),
     "ResNet-18": Case(EDGE, (open_trace("resnet18_float@uniform:bits=8"),)),
 }
 
@@ -123,7 +124,7 @@ IDEAL_CHANGES: dict[str, tuple[Any, ...]] = {
     "name": ("other", "third"), "description": ("other", "third"), "clock": ("900 MHz", "2 GHz"),
     "array.rows": (8, 16), "array.cols": (8, 16), "array.max_m": (5, 16), "array.accumulator_banks": (2,), "array.shadow_sets": (2,),
     "array.accumulator_rule": ("simple",), "array.accumulator_read": ("stall", "deskew"),
-    "array.psum_bits": (24, 40), "array.rows_per_cycle": (2, 3),
+    "array.psum_bits": (24, 40), "array.rows_per_cycle": (2, 3), "array.depthwise": ("block_diagonal", "cheapest"),
     "array.scale_at": ("weight", "channel"), "array.scale_taps": (1, 4),
     "array.weight_bits": ("array.scale_at=weight\narray.weight_bits=12", "array.scale_at=weight\narray.weight_bits=16"),
     "codebook.store": ("rom",), "codebook.circuit": ("latches", "sram"), "codebook.ports": (2, 4), "codebook.banks": (2, 4),

@@ -1,0 +1,88 @@
+"""Block-diagonal tiles: several groups of a convolution in one tile, their reductions one below the other, their outputs side by side.
+
+All columns of a weight-stationary array see the same activations, so a tile of one group has no more columns than the group has outputs:
+one in C for a depthwise layer. Merged groups are the groups of a coarser convolution with zeros off the diagonal blocks, and the last one
+is filled up with channels of zeros. Disputable assumption: the zeros are stored, as everything in the columns of a stripe is, so memory,
+loader and array need nothing new; a format without a code for zero keeps a tile per group.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from accelsim.compiler.target import Target
+from accelsim.formats.decode_path import DecodePath
+from accelsim.formats.parts import Raw, Scale
+from accelsim.hw.decode_mac_core import CoreGeometry
+from accelsim.ops.weight_record import WeightRecord
+from accelsim.trace.layers import ConvLayer, MacLayer, WeightedLayer
+
+
+def merge_groups(target: Target, geometry: CoreGeometry, layer: WeightedLayer) -> CoreGeometry:
+    """The core as the runs of a layer see it, with as many groups in a tile as the chip's `array.depthwise` asks for."""
+    if target.array.depthwise == "column":
+        return geometry
+    merged = replace(geometry, merged=_most_groups(geometry, layer))
+    if target.array.depthwise == "cheapest" and _cycles(target, merged, layer) >= _cycles(target, geometry, layer):
+        return geometry
+    return merged
+
+
+def _most_groups(geometry: CoreGeometry, layer: WeightedLayer) -> int:
+    """Groups in a tile: no more than rows and columns take, and no more than fill the fewest tiles evenly."""
+    groups = layer.bounds.G
+    if not _has_zero(layer.weight.format.decode_path()):
+        return 1
+    most = min(geometry.rows // layer.k, geometry.cols // layer.n)
+    return -(-groups // -(-groups // most)) if most > 1 else 1
+
+
+def _has_zero(path: DecodePath) -> bool:
+    """Whether a stored 0 is a weight of 0: a signed integer to which nothing but a scale per channel or tensor is applied."""
+    return not path.odd and not path.scale_levels and all(isinstance(part, Raw | Scale) for part in path.parts)
+
+
+def _cycles(target: Target, geometry: CoreGeometry, layer: WeightedLayer) -> int:
+    """Estimated cycles of a layer, one image: of each tile its rows, or its load behind the swap wave of the tile before."""
+    k = layer.k * geometry.merged
+    groups = geometry.tile_groups(k, 0)
+    load = max(groups, -(-groups * geometry.pop_bits // geometry.word_bits)) + (geometry.cols - 1 if geometry.shadow_sets == 1 else 0)
+    chunks = -(-layer.m // geometry.max_m)
+    return stripe_count(geometry, layer) * geometry.tile_count(k) * chunks * max(-(-layer.m // chunks), load)
+
+
+def stripe_count(geometry: CoreGeometry, layer: WeightedLayer) -> int:
+    """N-stripes of a layer: those of each group of a convolution, one group after the other; or one for the groups that share tiles."""
+    return -(-layer.bounds.G // geometry.merged) * -(-layer.n * geometry.merged // geometry.cols)
+
+
+def as_on_array(geometry: CoreGeometry, layer: MacLayer) -> MacLayer:
+    """The layer whose groups have tiles of their own: the convolution of merged groups, else `layer` itself."""
+    return merged_layer(layer, geometry.merged) if geometry.merged > 1 and isinstance(layer, ConvLayer) else layer
+
+
+def merged_layer(layer: ConvLayer, count: int) -> ConvLayer:
+    """The convolution each of whose groups is `count` of the layer's."""
+    own = layer.bounds
+    bounds = own.with_fields(K=own.K * count, C=own.C * count, G=-(-own.G // count))
+    width = bounds.K * bounds.G
+    return layer.with_fields(
+        op="conv2d",
+        bounds=bounds,
+        weight=WeightRecord(format=layer.weight.format, k=bounds.k, n=width),
+        output=layer.output.with_fields(width=width),
+    )
+
+
+def block_diagonal(matrix: npt.NDArray[Any], groups: int, count: int) -> npt.NDArray[Any]:
+    """(K, groups * N) -> (count * K, ceil(groups / count) * count * N): each `count` groups on a diagonal, zeros elsewhere."""
+    k, n = matrix.shape[0], matrix.shape[1] // groups
+    out = np.zeros((count * k, -(-groups // count) * count * n), matrix.dtype)
+    for group in range(groups):
+        place, column = group % count, group * n
+        out[place * k : (place + 1) * k, column : column + n] = matrix[:, column : column + n]
+    return out
