@@ -1,0 +1,1 @@
+"""Networks from their definitions, without a model framework: shapes as float traces."""

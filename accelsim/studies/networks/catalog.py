@@ -1,0 +1,96 @@
+"""Networks by an id like `mobilenet_v2:depth=0.35,resolution=128,classes=1000`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from functools import cache, partial
+from typing import Any
+
+from accelsim.errors import AccelsimError, TraceError
+from accelsim.importers.graph.builder import GraphBuilder
+from accelsim.presets import built_in
+from accelsim.registry import suggest
+from accelsim.studies.networks.convnet import SEED
+from accelsim.studies.networks.decoders import MODELS, decoder, decoder_layer
+from accelsim.studies.networks.inception import inception_v1
+from accelsim.studies.networks.mobilenet import mobilenet_v1, mobilenet_v2
+from accelsim.studies.networks.plain import VGG_STAGES, alexnet, squeezenet, vgg
+from accelsim.studies.networks.resnet import BLOCKS, resnet, resnet_v2
+from accelsim.trace.manifest import Manifest
+from accelsim.trace.seeded import seeded_source
+from accelsim.trace.trace import Trace, load_trace
+
+_IMAGES: Mapping[str, type] = {"resolution": int, "classes": int}
+_MOBILE: Mapping[str, type] = {"depth": float, **_IMAGES}
+_LAYER: Mapping[str, type] = {"hidden": int, "ffn": int, "heads": int, "kv_heads": int}
+_CHAIN = re.compile(r"([0-9]{1,6})x([0-9]{1,6})_1x1_convolution_([0-9]{1,4})x([0-9]{1,4})_input")
+Build = Callable[..., Trace]
+
+FAMILIES: Mapping[str, tuple[Build, Mapping[str, type]]] = {
+    "mobilenet_v1": (mobilenet_v1, _MOBILE),
+    "mobilenet_v2": (mobilenet_v2, _MOBILE),
+    "alexnet": (alexnet, _IMAGES),
+    "squeezenet_v1.1": (squeezenet, _IMAGES),
+    "inception_v1": (inception_v1, _IMAGES),
+    **{f"resnet{layers}": (partial(resnet, layers=layers), _IMAGES) for layers in BLOCKS},
+    **{f"resnet{layers}v2": (partial(resnet_v2, layers=layers), _IMAGES) for layers in BLOCKS if layers >= 50},
+    **{f"vgg{layers}": (partial(vgg, layers=layers), _IMAGES) for layers in VGG_STAGES},
+    **{model: (decoder, {}) for model in MODELS},
+    "llama_layer": (decoder_layer, _LAYER),
+}
+
+
+@cache
+def network(network_id: str) -> Trace:
+    """The float trace of an id, shapes alone.
+
+    Raises
+    ------
+    TraceError
+        An unknown network or parameter, or a size that its definition cannot have.
+    """
+    name, _, text = network_id.partition(":")
+    if name == "deit_tiny" and not text:
+        return load_trace(built_in().traces / "deit_tiny_float")
+    if name not in FAMILIES:
+        raise TraceError(f"unknown network {name!r}; known: {', '.join((*FAMILIES, 'deit_tiny'))}{suggest(name, FAMILIES)}")
+    build, kinds = FAMILIES[name]
+    try:
+        return build(network_id, **_parameters(network_id, text, kinds))
+    except (AccelsimError, ValueError, ZeroDivisionError) as error:
+        raise TraceError(f"network {network_id!r}: {error}") from None
+
+
+def chain(network_id: str, layers: int) -> Trace | None:
+    """So many layers of the form `KxN_1x1_convolution_HxW_input`, each reading the one before; None for another id."""
+    match = _CHAIN.fullmatch(network_id)
+    if match is None:
+        return None
+    inputs, outputs, height, width = (int(text) for text in match.groups())
+    builder = GraphBuilder()
+    view = builder.tokens("rows", height * width, inputs)
+    for number in range(layers):
+        view = builder.linear(f"layer{number}", view, outputs, bias=False)
+    return Trace(
+        Manifest(
+            name=f"{network_id} x {layers}", source=seeded_source(SEED), inputs=tuple(builder.inputs), outputs=(view.producer,),
+            layers=builder.layers,
+        )
+    )  # fmt: skip
+
+
+def _parameters(network_id: str, text: str, kinds: Mapping[str, type]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for item in text.split(",") if text else ():
+        name, _, value = item.partition("=")
+        if name not in kinds:
+            raise TraceError(f"unknown parameter {name!r}; known: {', '.join(kinds) or 'none'}")
+        try:
+            found[name] = kinds[name](value)
+        except ValueError:
+            raise TraceError(f"{name} = {value!r}; allowed: {'a number' if kinds[name] is float else 'a whole number'}") from None
+    missing = [name for name in kinds if name not in found]
+    if missing and kinds is _LAYER:
+        raise TraceError(f"parameter {missing[0]!r} is missing; needed: {', '.join(kinds)}")
+    return found

@@ -1,0 +1,86 @@
+"""Layers of a convolutional network in the order of its forward pass; batch norms behind a convolution are folded into it.
+
+Disputable assumption: strided windows are padded alike on both sides, where TensorFlow pads the far side; the shapes are the same.
+"""
+
+from __future__ import annotations
+
+from accelsim.importers.graph.builder import GraphBuilder
+from accelsim.importers.graph.layout import View
+from accelsim.importers.graph.windows import Convolution, Pool
+from accelsim.ops.add import AddLayer
+from accelsim.ops.affine import AffineLayer
+from accelsim.trace.manifest import Manifest
+from accelsim.trace.seeded import seeded_source
+from accelsim.trace.trace import Trace
+
+SEED = 1
+RELU, RELU6 = (0.0, None), (0.0, 6.0)
+Clip = tuple[float, float | None]
+
+
+class ConvNet:
+    """Builds one network; a view is an image (1, channels, height, width)."""
+
+    def __init__(self, resolution: int) -> None:
+        self._builder = GraphBuilder()
+        self.image = self._builder.image("image", 3, resolution, resolution)
+
+    def conv(
+        self, name: str, view: View, outputs: int, taps: int = 1, stride: int = 1, padding: int | None = None, *, groups: int = 1,
+        clip: Clip | None = RELU, bias: bool = True,
+    ) -> View:  # fmt: skip
+        """A square convolution, by default padded so that a stride of 1 keeps the image, and its activation."""
+        around = (taps - 1) // 2 if padding is None else padding
+        window = Convolution(outputs, (taps, taps), (stride, stride), (around, around), (1, 1), groups)
+        return self.activated(name, self._builder.conv2d(name, view, window, bias), clip)
+
+    def depthwise(self, name: str, view: View, taps: int, stride: int, clip: Clip) -> View:
+        """A convolution of each channel with a filter of its own."""
+        return self.conv(name, view, view.shape[1], taps, stride, groups=view.shape[1], clip=clip)
+
+    def activated(self, name: str, view: View, clip: Clip | None) -> View:
+        """Elements held between two bounds."""
+        return view if clip is None else self._builder.clip(self._builder.unique(f"{name}.relu"), view, *clip)
+
+    def normalized(self, name: str, view: View) -> View:
+        """A batch norm that no convolution before it can absorb, and its activation."""
+        return self.activated(name, self._builder.channel_operation(AffineLayer, name, view, 1, per_channel=True), RELU)
+
+    def max_pool(self, name: str, view: View, taps: int, stride: int, padding: int = 0, far: int | None = None) -> View:
+        """The largest element of each window."""
+        end = None if far is None else (far, far)
+        return self._builder.pool(name, view, Pool("max_pool2d", (taps, taps), (stride, stride), (padding, padding), end))
+
+    def add(self, name: str, first: View, second: View, clip: Clip | None = None) -> View:
+        """A residual sum."""
+        return self.activated(name, self._builder.pair(AddLayer, name, first, second), clip)
+
+    def join(self, name: str, *views: View) -> View:
+        """Channels of several views side by side."""
+        return self._builder.join(name, views, 1)
+
+    def averaged(self, name: str, view: View) -> View:
+        """The mean of each channel, as a row (1, channels)."""
+        size = (view.shape[2], view.shape[3])
+        return self._builder.pool(name, view, Pool("avg_pool2d", size, size)).reshape((1, view.shape[1]))
+
+    def flattened(self, view: View) -> View:
+        """The image as a row."""
+        return view.reshape((1, view.shape[1] * view.shape[2] * view.shape[3]))
+
+    def linear(self, name: str, view: View, outputs: int, clip: Clip | None = None) -> View:
+        """A fully connected layer and its activation."""
+        return self.activated(name, self._builder.linear(name, view, outputs, bias=True), clip)
+
+    def trace(self, name: str, output: View) -> Trace:
+        """The network as a float trace without values."""
+        builder = self._builder
+        manifest = Manifest(
+            name=name,
+            source=seeded_source(SEED),
+            inputs=tuple(builder.inputs),
+            outputs=(builder.output("output", output),),
+            layers=builder.layers,
+        )
+        return Trace(manifest)
