@@ -3,7 +3,7 @@
 All folders of presets have one layout:
 
     accelerators/NAME.yaml    dram/NAME.yaml    technology/NAME.yaml    sweeps/NAME.yaml
-    traces/NAME/trace.json    references/KIND/NAME.csv
+    traces/NAME/trace.json    references/KIND/NAME.csv    accelerators/GROUP/NAME.yaml
 
 An installed accelsim has such a folder in `_data`; a checkout keeps the same files in `configs/`, `traces/` and
 `tests/validation/data/`. The first folder with a name wins, so a user's preset replaces a built-in one of its name. A name is
@@ -28,7 +28,7 @@ REFERENCES = "references"
 KINDS = ("accelerators", "dram", "technology", "sweeps", TRACES, REFERENCES)
 
 _PACKAGE = Path(__file__).resolve().parent
-_REFERENCE_KINDS = ("area", "cluster", "core", "dram", "outside", "systolic")
+_REFERENCE_KINDS = ("area", "cluster", "core", "dram", "outside", "silicon", "systolic")
 
 
 @dataclass(frozen=True)
@@ -125,9 +125,12 @@ def source_name(path: Path) -> str:
 
 
 def find_preset(kind: str, name: str, what: str) -> Path:
-    """Path of a preset by name, or of a YAML file; ConfigError naming the known ones."""
+    """Path of a preset by name (of one in a group: GROUP/NAME), or of a YAML file; ConfigError naming the known ones."""
     if name.endswith((".yaml", ".yml")) or "/" in name:
         path = Path(name)
+        group, _, short = name.rpartition("/")
+        if not path.is_file() and short in presets(f"{kind}/{group}"):
+            return presets(f"{kind}/{group}")[short].path
         if not path.is_file():
             raise ConfigError(f"{what} {name!r}: no such file")
         return path

@@ -10,6 +10,7 @@ import typer
 from accelsim.cli.completion import presets, references
 from accelsim.cli.inputs import AcceleratorName, AsJson, OutFolder, Overrides, Quiet, TechnologyName
 from accelsim.cli.shell import EXIT_CHECK_FAILED, GuardedGroup, print_json, print_line
+from accelsim.cli.silicon import validate_silicon
 from accelsim.presets import find_reference
 
 if TYPE_CHECKING:
@@ -120,6 +121,9 @@ def validate_outside(reference: OutsideReference, tolerance: Tolerance = None, a
     from accelsim.validate.outside import validate_outside as validate
 
     _verdict(validate(find_reference("outside", reference), tolerance), as_json, quiet)
+
+
+validate_app.command("silicon")(validate_silicon)
 
 
 def _verdict(report: ValidationReport, as_json: bool, quiet: bool) -> None:

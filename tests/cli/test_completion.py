@@ -34,7 +34,7 @@ def offered(*words: str) -> list[str]:
     ("words", "some"),
     [
         (["ru"], ["run"]),
-        (["validate", ""], ["core", "systolic", "dram", "area", "outside"]),
+        (["validate", ""], ["core", "systolic", "dram", "area", "outside", "silicon"]),
         (["run", "--fr"], ["--frames"]),
         (["run", "edge-64"], ["edge-64x64", "edge-64x64-x16"]),
         (["run", "edge-32x32", "tiny_vit_s"], ["tiny_vit_ssvq"]),

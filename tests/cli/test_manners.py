@@ -120,7 +120,7 @@ def test_a_mistyped_list_is_answered_with_the_known_ones():
         (["import", "vit:"], "import: --out is missing (see accelsim import --help)"),
         (
             ["validate", "croe", "x.csv"],
-            "no command 'croe' of accelsim validate; known: core, cluster, systolic, dram, area, outside; did you mean 'core'?",
+            "no command 'croe' of accelsim validate; known: core, cluster, systolic, dram, area, outside, silicon; did you mean 'core'?",
         ),
         (["run", "edge-32x32"], "run: TRACE is missing (see accelsim run --help)"),
         (["rnu"], "there is no command 'rnu' of accelsim; known: run, "),

@@ -18,6 +18,7 @@ from typer.main import get_command
 from typer.testing import CliRunner
 
 from accelsim.cli import app
+from accelsim.validate.silicon_rows import COLUMNS
 from tests.processes import start_group, wait_until_busy, wait_until_started
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -47,6 +48,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (made / "memory.txt").write_text("0 R 0x0\n4 R 0x40\n90 W 0x1000\n")
     (made / "net.csv").write_text("Layer, M, N, K,\nfc, 8, 16, 32,\n")
     (made / "measured.csv").write_text("network,milliseconds\ntiny_vit_ssvq,0.012\ntiny_vit_int8,0.02\n")
+    (made / "silicon.csv").write_text(f"{','.join(COLUMNS)}\nApple M6,,64x64_1x1_convolution_1x1_input,int8,,latency,1,ms,context\n")
     (made / "small.yaml").write_text(
         "name: small\nbase: {accelerator: edge-32x32, trace: tiny_vit_ssvq}\n"
         "axes: {codebook.ports: [1, 2]}\nconstraints: ['codebook.ports < 3']\n"
@@ -77,6 +79,7 @@ CALLS: dict[tuple[str, ...], str] = {
     ("validate", "core"): f"{DATA}/core/core_cycles.csv",
     ("validate", "area"): f"{DATA}/area/published.csv",
     ("validate", "outside"): f"{DATA}/outside/published.csv",
+    ("validate", "silicon"): "{made}/silicon.csv",
     ("dram", "replay"): "{made}/memory.txt --device lpddr4-3200-x16",
 }
 LONG = {("demo",), ("validate", "dram"), ("validate", "systolic")}  # minutes; ("demo",) is run by `make demo`

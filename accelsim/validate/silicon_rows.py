@@ -1,0 +1,112 @@
+"""Measured figures of boards: a row of a file, its time, and the work that its columns describe.
+
+Columns: `board`, `chip` (a preset of `silicon/`, or of the accelerators; empty: the board's name), `network_id`, `recipe`, `context`,
+`metric`, `value`, `unit`, `role`. Other columns are provenance.
+
+`fit` rows may set parameters, `predict` rows are judged, `context` rows are shown.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from accelsim.validate.reference_csv import ReferenceRow, read_reference
+
+COLUMNS = ("board", "chip", "network_id", "recipe", "context", "metric", "value", "unit", "role")
+ROLES = ("fit", "predict", "context")
+MILLISECONDS = {"ms": 1.0, "s": 1e3, "us": 1e-3}
+RATES = ("tok/s", "inf/s")
+_STORED = re.compile(r",?(stored_bytes=[0-9]{1,15})")
+_DEFAULT_CONTEXT = 128  # tokens in the cache of a decode whose row does not say
+
+
+@dataclass(frozen=True)
+class MeasuredRow:
+    """One row.
+
+    Attributes
+    ----------
+    line : of the file
+    chip : its preset's name as the file has it, or made of the board's
+    network, recipe : as the file has them, but for a number of stored bytes, which belongs to the recipe
+    milliseconds : of one inference or step
+    """
+
+    line: int
+    board: str
+    chip: str
+    network: str
+    recipe: str
+    context: str
+    metric: str
+    value: float
+    unit: str
+    role: str
+
+    @property
+    def milliseconds(self) -> float:
+        """The measured time."""
+        return 1e3 / self.value if self.unit in RATES else self.value * MILLISECONDS[self.unit]
+
+    def shown(self, milliseconds: float) -> float:
+        """A time in the row's unit."""
+        return 1e3 / milliseconds if self.unit in RATES else milliseconds / MILLISECONDS[self.unit]
+
+
+@dataclass(frozen=True)
+class Work:
+    """The steps that a row times: tokens after tokens in the cache (of a language model), or layers of a chain."""
+
+    tokens: int = 0
+    context: int = 0
+    chain: tuple[int, int] | None = None  # a layer's time is the difference of two chains
+
+
+def read_rows(path: Path) -> list[MeasuredRow]:
+    """The rows of a file.
+
+    Raises
+    ------
+    ReferenceDataError
+        The line, column and value that cannot be read, and what is allowed.
+    """
+    return [_row(row) for row in read_reference(path, COLUMNS)]
+
+
+def work_of(context: str) -> Work:
+    """The work of a row's `context` column; words that say nothing of the work are left alone."""
+    if match := re.match(r"decode(?:, ([0-9]{1,6}) in, ([0-9]{1,6}) out)?$", context):
+        before = int(match[1]) + int(match[2]) // 2 if match[1] else _DEFAULT_CONTEXT
+        return Work(tokens=1, context=before)
+    if match := re.match(r"prefill ([0-9]{1,6})$", context):
+        return Work(tokens=int(match[1]))
+    if match := re.match(r"a layer, slope of ([0-9]{1,4}) and ([0-9]{1,4}) layers$", context):
+        return Work(chain=(int(match[1]), int(match[2])))
+    return Work()
+
+
+def _row(row: ReferenceRow) -> MeasuredRow:
+    cells = row.cells
+    if cells["role"] not in ROLES:
+        raise row.error("role", ", ".join(ROLES))
+    if cells["unit"] not in (*MILLISECONDS, *RATES):
+        raise row.error("unit", ", ".join((*MILLISECONDS, *RATES)))
+    value = row.number("value")
+    if value == 0:
+        raise row.error("value", "a number above 0")
+    network, recipe = _stored_bytes_apart(cells)
+    chip = cells["chip"] or re.sub(r"[^a-z0-9.]+", "-", re.sub(r"\(.*\)", "", cells["board"]).strip().lower()).strip("-")
+    return MeasuredRow(
+        row.line, cells["board"], chip, network, recipe, cells["context"], cells["metric"], value, cells["unit"], cells["role"]
+    )
+
+
+def _stored_bytes_apart(cells: Mapping[str, str]) -> tuple[str, str]:
+    """(network, recipe) where the network's id may hold `stored_bytes=N`."""
+    network, recipe = cells["network_id"], cells["recipe"]
+    if not recipe and (match := _STORED.search(network)):
+        return network.replace(match[0], "").removesuffix(":"), match[1]
+    return network, recipe

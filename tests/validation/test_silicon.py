@@ -1,0 +1,130 @@
+"""Measured boards: files are read or refused by their cells, unknown rows are misses, recipes are formats, and predictions hold."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from accelsim.accelerator import load_accelerator
+from accelsim.cli import app
+from accelsim.errors import FormatError, ReferenceDataError
+from accelsim.formats.catalog import describe_format
+from accelsim.presets import find_reference, preset_names
+from accelsim.studies.networks.catalog import network
+from accelsim.validate.silicon import SiliconReport, validate_silicon
+from accelsim.validate.silicon_recipes import encoded
+from accelsim.validate.silicon_rows import COLUMNS, Work, read_rows, work_of
+
+HEADER = ",".join(COLUMNS)
+CARRIED = find_reference("silicon", "measured")
+
+
+def written(folder: Path, *lines: str) -> Path:
+    path = folder / "rows.csv"
+    path.write_text("\n".join((HEADER, *lines)) + "\n")
+    return path
+
+
+@pytest.fixture(scope="module")
+def tinyllama(tmp_path_factory: pytest.TempPathFactory) -> SiliconReport:
+    rows = [line for line in CARRIED.read_text().splitlines() if line.startswith("board,") or ",qwen2_0.5b," in line]
+    path = tmp_path_factory.mktemp("silicon") / "rows.csv"
+    path.write_text("\n".join(rows) + "\n")
+    return validate_silicon(path)
+
+
+def test_every_carried_row_has_a_known_role_and_unit() -> None:
+    rows = read_rows(CARRIED)
+    assert len(rows) == 75
+    assert {row.role for row in rows} == {"fit", "predict", "context"}
+
+
+@pytest.mark.parametrize("name", preset_names("accelerators/silicon"))
+def test_a_board_is_found_by_its_group_and_name(name: str) -> None:
+    assert load_accelerator(f"silicon/{name}").array.rows > 0
+
+
+def test_a_model_is_predicted_from_the_overhead_of_its_8_bit_row(tinyllama: SiliconReport) -> None:
+    by_recipe = {row.recipe: row for row in tinyllama.rows}
+    assert by_recipe["w8a8"].error_pct == pytest.approx(0.0, abs=1e-9)
+    assert by_recipe["w8a8"].overhead_ms == by_recipe["w4a16"].overhead_ms > 0
+    assert abs(by_recipe["w4a16"].error_pct or 99) < 7
+    (pair,) = tinyllama.pairs
+    assert pair.role == "predict"
+    assert pair.measured_speedup == pytest.approx(32.56 / 21.73)
+    assert abs(pair.speedup_error_pct) < 7
+
+
+def test_rows_of_unknown_boards_networks_and_recipes_are_named_and_count_as_misses(tmp_path: Path) -> None:
+    path = written(
+        tmp_path,
+        "Some board,nowhere,resnet50,int8,,latency,5,ms,predict",
+        "Coral,coral,resnet55,int8,,latency,5,ms,predict",
+        "Coral,coral,resnet50,int3,,latency,5,ms,predict",
+        "Apple M9 (x),,resnet50,int8,,latency,5,ms,context",
+    )
+    report = validate_silicon(path)
+    assert [row.simulated for row in report.rows] == [None] * 4
+    assert [row.line for row in report.misses] == [2, 3, 4]
+    assert "unknown board 'nowhere'" in report.rows[0].problem
+    assert "unknown network 'resnet55'" in report.rows[1].problem
+    assert "unknown recipe 'int3'" in report.rows[2].problem
+    assert report.rows[3].chip == "apple-m9"
+    assert not report.ok
+    assert json.loads(json.dumps(report.to_dict()))["median_error_pct"] == {"fit": 0.0, "predict": "inf"}
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("b,coral,resnet50,int8,,latency,5,ms,guess", "column role: 'guess' is not allowed; allowed: fit, predict, context"),
+        ("b,coral,resnet50,int8,,latency,5,hours,fit", "column unit: 'hours' is not allowed; allowed: ms, s, us, tok/s, inf/s"),
+        ("b,coral,resnet50,int8,,latency,0,ms,fit", "column value: '0' is not allowed; allowed: a number above 0"),
+    ],
+)
+def test_a_cell_that_cannot_be_read_is_refused(tmp_path: Path, line: str, message: str) -> None:
+    with pytest.raises(ReferenceDataError) as error:
+        read_rows(written(tmp_path, line))
+    assert message in str(error.value)
+
+
+def test_the_context_column_says_which_steps_are_timed() -> None:
+    assert work_of("decode, 128 in, 64 out") == Work(tokens=1, context=160)
+    assert work_of("decode") == Work(tokens=1, context=128)
+    assert work_of("prefill 128") == Work(tokens=128)
+    assert work_of("a layer, slope of 8 and 16 layers") == Work(chain=(8, 16))
+    assert work_of("MLPerf Tiny") == Work()
+
+
+def test_stored_bytes_in_an_id_are_a_recipe(tmp_path: Path) -> None:
+    (row,) = read_rows(written(tmp_path, 'b,coral,"resnet50:resolution=224,stored_bytes=15120466",,,latency,5,ms,fit'))
+    assert (row.network, row.recipe) == ("resnet50:resolution=224", "stored_bytes=15120466")
+
+
+def test_recipes_are_formats_of_layers() -> None:
+    trace = network("mobilenet_v2")
+    (whole, tail) = (encoded(trace, recipe).parts[0][1].weighted_layers() for recipe in ("uint8", "w4_tail"))
+    assert {describe_format(layer.weight.format) for layer in whole} == {"uniform"}
+    assert [layer.name for layer in tail if "bits=4" in describe_format(layer.weight.format)] == ["last_conv", "classifier"]
+    assert encoded(trace, "w4a16").planes == 2
+    assert encoded(trace, "w8a8").planes == 1
+
+
+def test_a_mean_width_lies_between_the_two_integer_widths_around_it() -> None:
+    trace = network("resnet50")
+    weights = sum(layer.weight.count for layer in trace.weighted_layers())
+    (low, first), (high, second) = encoded(trace, f"stored_bytes={weights * 9 // 16}").parts  # 4.5 bits
+    assert (low, high) == (pytest.approx(0.5, abs=1e-6), pytest.approx(0.5, abs=1e-6))
+    assert [layer.weight.format.kind for layer in (*first.weighted_layers()[:1], *second.weighted_layers()[:1])] == ["uniform"] * 2
+    with pytest.raises(FormatError, match=r"16\.00 bits per weight; allowed: 2 to 8"):
+        encoded(trace, f"stored_bytes={2 * weights}")
+
+
+def test_the_command_prints_json_and_fails_on_a_miss(tmp_path: Path) -> None:
+    path = written(tmp_path, "Some board,nowhere,resnet50,int8,,latency,5,ms,predict")
+    done = CliRunner().invoke(app, ["validate", "silicon", str(path), "--json"])
+    assert done.exit_code == 1
+    assert json.loads(done.stdout)["misses"] == [2]
