@@ -10,13 +10,14 @@ from typer.testing import CliRunner
 
 from accelsim.accelerator import load_accelerator
 from accelsim.cli import app
-from accelsim.errors import FormatError, ReferenceDataError
+from accelsim.errors import ConfigError, FormatError, ReferenceDataError
 from accelsim.formats.catalog import describe_format
 from accelsim.presets import find_reference, preset_names
 from accelsim.studies.networks.catalog import network
 from accelsim.validate.silicon import SiliconReport, validate_silicon
 from accelsim.validate.silicon_recipes import encoded
 from accelsim.validate.silicon_rows import COLUMNS, Work, read_rows, work_of
+from tests.silicon_page import PAGE, part, tables
 
 HEADER = ",".join(COLUMNS)
 CARRIED = find_reference("silicon", "measured")
@@ -29,7 +30,7 @@ def written(folder: Path, *lines: str) -> Path:
 
 
 @pytest.fixture(scope="module")
-def tinyllama(tmp_path_factory: pytest.TempPathFactory) -> SiliconReport:
+def qwen2(tmp_path_factory: pytest.TempPathFactory) -> SiliconReport:
     rows = [line for line in CARRIED.read_text().splitlines() if line.startswith("board,") or ",qwen2_0.5b," in line]
     path = tmp_path_factory.mktemp("silicon") / "rows.csv"
     path.write_text("\n".join(rows) + "\n")
@@ -47,15 +48,29 @@ def test_a_board_is_found_by_its_group_and_name(name: str) -> None:
     assert load_accelerator(f"silicon/{name}").array.rows > 0
 
 
-def test_a_model_is_predicted_from_the_overhead_of_its_8_bit_row(tinyllama: SiliconReport) -> None:
-    by_recipe = {row.recipe: row for row in tinyllama.rows}
+def test_a_group_names_its_presets_when_one_is_unknown() -> None:
+    with pytest.raises(ConfigError, match=r"unknown accelerator of silicon/ 'rk3567'; known: alif-dk-e8, .*did you mean 'rk3576'"):
+        load_accelerator("silicon/rk3567")
+    with pytest.raises(ConfigError, match="no such file"):
+        load_accelerator("nowhere/rk3576")
+
+
+def test_a_model_is_predicted_from_the_overhead_of_its_8_bit_row(qwen2: SiliconReport) -> None:
+    by_recipe = {row.recipe: row for row in qwen2.rows}
     assert by_recipe["w8a8"].error_pct == pytest.approx(0.0, abs=1e-9)
     assert by_recipe["w8a8"].overhead_ms == by_recipe["w4a16"].overhead_ms > 0
     assert abs(by_recipe["w4a16"].error_pct or 99) < 7
-    (pair,) = tinyllama.pairs
+    (pair,) = qwen2.pairs
     assert pair.role == "predict"
     assert pair.measured_speedup == pytest.approx(32.56 / 21.73)
     assert abs(pair.speedup_error_pct) < 7
+
+
+def test_the_page_has_the_figures_of_a_run(qwen2: SiliconReport) -> None:
+    made, page = tables(qwen2), PAGE.read_text(encoding="utf-8")
+    for name in ("predicted", "fitted", "pairs"):
+        for line in made[name].splitlines()[2:]:
+            assert line in part(page, name), "run `python -m tests.silicon_page`"
 
 
 def test_rows_of_unknown_boards_networks_and_recipes_are_named_and_count_as_misses(tmp_path: Path) -> None:

@@ -42,12 +42,13 @@ def plot_silicon(ax: Axes, points: Sequence[MeasuredPoint]) -> None:
                     facecolors=color if filled else "none", edgecolors=color, linewidths=0.8,
                     label=board if filled else f"{board}, fitted",
                 )  # fmt: skip
-    ax.set_xscale("log")
-    ax.set_yscale("log")
+    for set_scale, axis in ((ax.set_xscale, ax.xaxis), (ax.set_yscale, ax.yaxis)):
+        set_scale("log")
+        axis.set_major_formatter(lambda time, _: f"{time:g}")
     ax.set_xlim(*ends)
     ax.set_ylim(*ends)
     ax.grid()
-    ax.set_xlabel("measured, ms (open: fitted; shaded: within 20 %)")
+    ax.set_xlabel("measured, ms (shaded: 20 %)")
     ax.set_ylabel("simulated, ms")
     legend_above(ax, ncols=_LEGEND_COLUMNS)
 
