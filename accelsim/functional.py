@@ -2,7 +2,8 @@
 
 Pools are read window by window as the vector unit does, up to the requantization (which divides a sum). Activations are drawn
 over all of int8 for each layer, so that each is checked separately; values between layers (requantization, softmax, ...) are not
-computed. Outputs of softmax are drawn as int8 too, although a machine has them unsigned.
+computed. Accumulators have `array.psum_bits` bits and wrap; a sum that overflows them is a difference. Outputs of softmax are drawn
+as int8 too, although a machine has them unsigned.
 """
 
 from __future__ import annotations
@@ -26,11 +27,12 @@ from accelsim.compiler.scaled_image import scaled_image
 from accelsim.compiler.target import Target, target_of
 from accelsim.compression.compress_trace import materialize
 from accelsim.errors import CompileError
-from accelsim.functional_groups import check_scale_place, computes_groups, decode_scaled, scaled_sums
+from accelsim.functional_accumulators import at_width, describe_overflow
+from accelsim.functional_groups import check_scale_place, check_sum_width, computes_groups, decode_scaled, scaled_sums
 from accelsim.hw.decode_mac_core import CoreGeometry
 from accelsim.kernels.decode import Words, codeword_words, stream_words
 from accelsim.kernels.decode_masked import NO_MASKS, MaskTable, mask_table
-from accelsim.kernels.stripe import Float32, append_one, decode_stripes, multiply
+from accelsim.kernels.stripe import INT32_K, Float32, append_one, decode_stripes, multiply
 from accelsim.ops.weight_record import locate_corruption
 from accelsim.progress import Progress
 from accelsim.trace.layers import ConvLayer, GemmLayer, MatmulLayer, VectorLayer, WeightedLayer
@@ -88,7 +90,7 @@ class _Tables:
 class _Product:
     """One product on the array: rows in the order of its reduction, its stripes from `nt0` on, and the expected result.
 
-    `weights` is (K, N) in the order of the reduction, `sums` (M, N): int32, or float32 where groups have scales. `wide` are those in
+    `weights` is (K, N) in the order of the reduction, `sums` (M, N): int64, or float32 where groups have scales. `wide` are those in
     float64, None where they are exact; `zeros` says that groups have zero points.
     """
 
@@ -144,7 +146,7 @@ def check_functional(
         check = (
             _check_sums(layer, whole.shapes[layer.inputs[0]].rows, rng)
             if isinstance(layer, VectorLayer)
-            else _check_layer(target, whole, layer, rng, tamper)
+            else _check_layer(target, accelerator.array.psum_bits, whole, layer, rng, tamper)
         )
         checks.append(check if len(wholes) == 1 else replace(check, name=f"{whole.name}/{check.name}"))
     if progress is not None:
@@ -181,7 +183,12 @@ def check_computable(*traces: Trace) -> None:
 
 
 def _check_layer(
-    target: Target, trace: Trace, layer: GemmLayer | ConvLayer | MatmulLayer, rng: np.random.Generator, tamper: Tamper | None
+    target: Target,
+    psum_bits: int,
+    trace: Trace,
+    layer: GemmLayer | ConvLayer | MatmulLayer,
+    rng: np.random.Generator,
+    tamper: Tamper | None,
 ) -> LayerCheck:
     tiles = 0
     if isinstance(layer, WeightedLayer):
@@ -192,6 +199,7 @@ def _check_layer(
             return LayerCheck(layer.name, layer.op, False, 0, corrupted)
         if geometry.scales:
             check_scale_place(target.array.scale_at, layer)
+            check_sum_width(psum_bits, layer)
         products = _weighted_products(geometry, trace, layer, rng, tamper)
     else:
         geometry, part = activation_geometry(target, layer.transposed_b), "head"
@@ -199,7 +207,7 @@ def _check_layer(
     error = 0.0
     for index, item in enumerate(products):
         error = max(error, item.float_error)
-        problem = _compare(geometry, item)
+        problem = _compare(geometry, item, psum_bits)
         if problem is not None:
             where = f", {part} {index}" if layer.bounds.G > 1 else ""
             return LayerCheck(layer.name, layer.op, False, tiles, f"layer {layer.name!r}{where}, {problem}")
@@ -239,31 +247,31 @@ def _corruption(trace: Trace, layer: WeightedLayer, geometry: CoreGeometry) -> s
     return None
 
 
-def _compare(geometry: CoreGeometry, item: _Product) -> str | None:
+def _compare(geometry: CoreGeometry, item: _Product, psum_bits: int) -> str | None:
     """Run a product panel by panel; locate the first difference from the expected result."""
     activations = item.rows.astype(np.float32)
     for stripes in panels(geometry.cols, -(-item.weights.shape[1] // geometry.cols)):
-        panel, sums = _run_panel(geometry, item, activations, stripes)
+        panel, sums = _run_panel(geometry, item, activations, stripes, psum_bits)
         for place, stripe in enumerate(stripes):
             own = slice(place * geometry.cols, (place + 1) * geometry.cols)
-            problem = _compare_stripe(geometry, item, stripe, panel[:, own], sums[:, own])
+            problem = _compare_stripe(geometry, item, stripe, panel[:, own], sums[:, own], psum_bits)
             if problem is not None:
                 return problem
     return None
 
 
 def _run_panel(
-    geometry: CoreGeometry, item: _Product, activations: Float32, stripes: range
-) -> tuple[Float32, npt.NDArray[np.int32] | Float32]:
+    geometry: CoreGeometry, item: _Product, activations: Float32, stripes: range, psum_bits: int
+) -> tuple[Float32, npt.NDArray[Any]]:
     """(weights (K, columns), sums (M, columns)) of some stripes, as the core computes them."""
     if geometry.scales:
         own = [item.nt0 + stripe for stripe in stripes]
         panel, scales = decode_scaled(geometry, item.image, item.tables.words, own, activations.shape[1], item.zeros)
         return panel, scaled_sums(geometry, activations, panel, scales)
     panel = _decode(geometry, item, stripes)
-    sums = np.empty((activations.shape[0], panel.shape[1]), np.int32)
+    sums = np.empty((activations.shape[0], panel.shape[1]), np.int32 if panel.shape[0] <= INT32_K else np.int64)
     multiply(activations, panel, sums, np.empty(sums.shape, np.float32))
-    return panel, sums
+    return panel, at_width(sums, psum_bits)
 
 
 def panels(cols: int, stripes: int) -> list[range]:
@@ -274,7 +282,7 @@ def panels(cols: int, stripes: int) -> list[range]:
 
 
 def _compare_stripe(
-    geometry: CoreGeometry, item: _Product, stripe: int, panel: Float32, sums: npt.NDArray[np.int32] | Float32
+    geometry: CoreGeometry, item: _Product, stripe: int, panel: Float32, sums: npt.NDArray[Any], psum_bits: int
 ) -> str | None:
     """The first error in a decoded stripe, (K, C), or its sums, (M, C); columns past the last weight may hold anything."""
     first, nt = stripe * geometry.cols, item.nt0 + stripe
@@ -290,6 +298,9 @@ def _compare_stripe(
     if wrong.size:
         row, column = wrong[0].tolist()
         found, wanted = sums[row, column], item.sums[row, first + column]
+        overflow = None if geometry.scales else describe_overflow(geometry, item.rows[row], weights[:, column], psum_bits)
+        if overflow is not None:
+            return f"stripe nt={nt}: sum [{row},{column}] {overflow}"
         return f"stripe nt={nt}: the weights are right, but sum [{row},{column}] is {found}, not {wanted}"
     return None
 

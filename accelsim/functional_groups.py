@@ -10,6 +10,7 @@ from collections.abc import Iterator
 import numpy as np
 import numpy.typing as npt
 
+from accelsim.compiler.accumulator_range import FLOAT_BITS
 from accelsim.compiler.image import LayerImage
 from accelsim.errors import CompileError
 from accelsim.formats.weight_format import WeightFormat
@@ -32,6 +33,15 @@ def check_scale_place(scale_at: str, layer: WeightedLayer) -> None:
     """CompileError unless sums of groups are scaled: the only place that the check computes."""
     if scale_at != "group":
         raise CompileError(f"layer {layer.name!r}: the functional check scales sums of groups; allowed: array.scale_at = 'group'")
+
+
+def check_sum_width(psum_bits: int, layer: WeightedLayer) -> None:
+    """CompileError if accumulators are too narrow for float32; sums of a group in a K-tile then fit as integers, however long it is."""
+    if psum_bits < FLOAT_BITS:
+        raise CompileError(
+            f"layer {layer.name!r}: sums of scaled groups are float32, which array.psum_bits = {psum_bits} does not hold; "
+            f"allowed: at least {FLOAT_BITS} bits"
+        )
 
 
 def decode_scaled(

@@ -129,10 +129,10 @@ def diagonal(blocks: Sequence[Int64], places: int) -> Int64:
     return np.vstack([np.hstack([block if at == place else zeros for at, block in enumerate(blocks)]) for place in range(places)])
 
 
-def product(a: npt.NDArray[Any], b: npt.NDArray[Any]) -> npt.NDArray[np.int32]:
-    """a x b in exact integers, then as the low 32 bits that an accumulator holds: (M, K), (K, N) -> int32 (M, N)."""
+def product(a: npt.NDArray[Any], b: npt.NDArray[Any]) -> Int64:
+    """a x b in exact integers, whatever width an accumulator has: (M, K), (K, N) -> int64 (M, N)."""
     right = b.astype(np.float64)
-    out = np.empty((a.shape[0], b.shape[1]), np.int32)
+    out = np.empty((a.shape[0], b.shape[1]), np.int64)
     for start in range(0, a.shape[0], _ROWS):
-        out[start : start + _ROWS] = (a[start : start + _ROWS].astype(np.float64) @ right).astype(np.int64).astype(np.int32)
+        out[start : start + _ROWS] = (a[start : start + _ROWS].astype(np.float64) @ right).astype(np.int64)
     return out

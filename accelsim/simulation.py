@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from accelsim.accelerator import Accelerator
+from accelsim.compiler.accumulator_range import range_warnings
 from accelsim.compiler.caches import Caches
 from accelsim.compiler.compile import compile_trace
 from accelsim.compiler.lru_cache import LruCache
@@ -100,7 +101,7 @@ def gather(accelerator: Accelerator, traces: Sequence[Trace], program: Program, 
         frames=_frames(program, outcome, accelerator.array.rows * accelerator.array.cols),
         counters=outcome.counters,
         choices=program.choices,
-        warnings=(*program.warnings, *outcome.warnings),
+        warnings=(*program.warnings, *outcome.warnings, *range_warnings(accelerator, traces)),
         versions=versions(),
     )
     _check_result(result, traces, outcome)

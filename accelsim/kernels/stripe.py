@@ -1,10 +1,12 @@
-"""Stripes in full: their tiles decoded into a panel of weights, and the panel's products as int32 sums.
+"""Stripes in full: their tiles decoded into a panel of weights, and the panel's products as exact integer sums.
 
-The array adds up K-tiles one after the other; here whole columns are multiplied at once. int32 sums wrap and are associative, so
-the result is the same to the bit.
+The array adds up K-tiles one after the other; here whole columns are multiplied at once. Sums of integers are associative, also in
+accumulators that wrap, so the result is the same to the bit.
 """
 
 from __future__ import annotations
+
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +18,8 @@ from accelsim.kernels.kernel import kernel
 Float32 = npt.NDArray[np.float32]
 
 EXACT_K = 1 << 10  # products of int8 are at most 2^14, so no partial sum of so many passes 2^24: float32 holds each, in any order
+
+INT32_K = (1 << 17) - 1  # of so many products of int8, int32 holds each sum
 
 
 @kernel
@@ -112,13 +116,13 @@ def append_one(panel):
             panel[row, column] = np.float32(2) * panel[row, column] + np.float32(1)
 
 
-def multiply(activations: Float32, panel: Float32, sums: npt.NDArray[np.int32], scratch: Float32) -> None:
-    """Write activations x panel, exactly, as the low 32 bits: by BLAS in blocks of the reduction, which are added as integers.
+def multiply(activations: Float32, panel: Float32, sums: npt.NDArray[Any], scratch: Float32) -> None:
+    """Write activations x panel, exactly, as the low bits of `sums`: by BLAS in blocks of the reduction, which are added as integers.
 
     Parameters
     ----------
     activations, panel : float32 (M, K) and (K, C), integers of int8
-    sums : int32 (M, C), written
+    sums : int32 or int64 (M, C), written
     scratch : float32 (M, C), overwritten
 
     Raises
@@ -134,4 +138,4 @@ def multiply(activations: Float32, panel: Float32, sums: npt.NDArray[np.int32], 
         if first == 0:
             np.copyto(sums, scratch, casting="unsafe")  # integers, so nothing is cut off
         else:
-            np.add(sums, scratch, out=sums, dtype=np.int32, casting="unsafe")
+            np.add(sums, scratch, out=sums, dtype=sums.dtype, casting="unsafe")

@@ -47,6 +47,7 @@ METRICS: dict[str, tuple[str, str]] = {
     **{f"{name}_cycles": ("INTEGER", f"cycles of category {name}") for name in CATEGORIES},
     **{f"bound_{name}_cycles": ("INTEGER", f"least cycles of resource {name}") for name in BOUND_RESOURCES},
     **{f"{name}_bits": ("INTEGER", f"bits of {name} on all memory channels") for name in OPERANDS},
+    "psum_bits_needed": ("INTEGER", "accumulator bits with which no sum can overflow, whatever the values"),
     "warnings": ("TEXT", "JSON list of warnings"),
 }
 

@@ -14,13 +14,14 @@ from typing import Annotated, Any
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from accelsim.accelerator import Accelerator, read_accelerator, set_field
+from accelsim.compiler.accumulator_range import most_accumulator_bits
 from accelsim.compiler.codebook_fit import codebook_fields
 from accelsim.compression.open_trace import open_trace
 from accelsim.errors import ConfigError
 from accelsim.provenance import run_id
 from accelsim.records import build
 from accelsim.sweeps.expression import Expression
-from accelsim.sweeps.spec import RUN_DEFAULTS, RUN_NAMES, Sweep
+from accelsim.sweeps.spec import PSUM_BITS_NEEDED, RUN_DEFAULTS, RUN_NAMES, Sweep
 from accelsim.trace.trace import Trace
 
 MAX_COUNT = 1024  # frames and batch, as the compiler allows
@@ -102,7 +103,7 @@ def candidate(sweep: Sweep, position: int) -> Candidate:
     except ConfigError as error:
         problem = str(error)
     for constraint in sweep.constraints:
-        if not _holds(constraint, run, accelerator, fields, problem):
+        if not _holds(constraint, run, accelerator, fields, trace):
             return Dropped(position, constraint.text)
     if accelerator is None:
         return Invalid(position, sweep.at(position), problem)
@@ -130,12 +131,15 @@ def _plain(value: Any) -> Any:
 
 
 def _holds(
-    constraint: Expression, run: Mapping[str, Any], accelerator: Accelerator | None, fields: Mapping[str, Any], problem: str
+    constraint: Expression, run: Mapping[str, Any], accelerator: Accelerator | None, fields: Mapping[str, Any], trace: Trace
 ) -> bool:
     """Whether a point meets a constraint; of an invalid configuration, as far as its parts can tell."""
     if accelerator is not None:
         whole = accelerator
-        return constraint.holds(lambda path: run[path] if path in run else _plain(field_at(whole, path)))
+        derived = {PSUM_BITS_NEEDED: lambda: most_accumulator_bits(whole.array, [trace])}
+        return constraint.holds(
+            lambda path: derived[path]() if path in derived else run[path] if path in run else _plain(field_at(whole, path))
+        )
     try:
         return constraint.holds(lambda path: run[path] if path in run else _part(fields, path))
     except ConfigError:
@@ -144,6 +148,8 @@ def _holds(
 
 def _part(fields: Mapping[str, Any], path: str) -> Any:
     """The value at a path of an inconsistent configuration: its first part is read alone."""
+    if path == PSUM_BITS_NEEDED:
+        raise ConfigError("the bits that sums need are those of a whole configuration")
     first, _, rest = path.partition(".")
     info = Accelerator.model_fields[first]
     try:

@@ -11,6 +11,8 @@
     constraints:
       - weight_buffer.capacity >= array.rows * array.cols
 
+A constraint may also name `psum_bits_needed`: `array.psum_bits >= psum_bits_needed` drops points whose sums can overflow.
+
 With `fit_codebook: true` each point's chip has the codebook that its trace asks for, as far as no axis and no `base` says otherwise.
 `pictures` says the pictures to draw of the points that ran (see `picture_spec`).
 
@@ -43,6 +45,7 @@ from accelsim.sweeps.picture_spec import Picture
 
 FOLDER, TECHNOLOGIES = "sweeps", "technology"
 RUN_NAMES = ("accelerator", "trace", "frames", "batch", "seed")  # axes besides the fields of an accelerator
+PSUM_BITS_NEEDED = "psum_bits_needed"  # in constraints: accumulator bits with which no sum of the point's trace can overflow
 RUN_DEFAULTS: Mapping[str, int] = {"frames": 1, "batch": 1, "seed": 0}
 
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,99}$")]
@@ -152,7 +155,7 @@ def _sweep(spec: SweepSpec) -> Sweep:
         if name not in names:
             raise ConfigError(f"there is no `{name}`: give one in `base`, or several in `axes`")
     constraints = tuple(parse_expression(text) for text in spec.constraints)
-    known = _known_names()
+    known = {**_known_names(), PSUM_BITS_NEEDED: None}
     for constraint in constraints:
         check_names(constraint, known.__contains__, list(known))
     _check_pictures(spec.pictures, [name for group in groups for name in group.names])

@@ -11,6 +11,7 @@ import time
 from functools import cache, lru_cache
 from typing import Any
 
+from accelsim.compiler.accumulator_range import most_accumulator_bits
 from accelsim.compression.open_trace import open_trace
 from accelsim.cost.technology import Technology
 from accelsim.errors import AccelsimError, ConfigError, TraceError
@@ -58,7 +59,11 @@ def _figures(point: Point, technology: Technology) -> dict[str, Any]:
             "a file that the accelerator names (`dram.device` or `dram.policy`) says something else here than where the sweep began"
         )
     stated = trace.manifest.metrics
-    of_trace = {"trace_metrics": json.dumps(stated), "model_error": stated.get(MODEL_ERROR)}
+    of_trace = {
+        "trace_metrics": json.dumps(stated),
+        "model_error": stated.get(MODEL_ERROR),
+        "psum_bits_needed": most_accumulator_bits(point.accelerator.array, [trace]),
+    }
     return {**metrics(result, point.accelerator, technology), **of_trace}
 
 

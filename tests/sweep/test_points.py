@@ -250,3 +250,14 @@ def test_a_file_that_was_edited_is_read_again(tmp_path):
         assert isinstance(point, Point)
         clocks.append(point.accelerator.clock)
     assert clocks == [10**9, 5 * 10**8]
+
+
+def test_a_constraint_drops_points_whose_sums_can_overflow() -> None:
+    found = list(expand(sweep(axes={"array.psum_bits": [16, 24, 32]}, constraints=["array.psum_bits >= psum_bits_needed"])))
+    # tiny_vit_int8: its longest reduction is 256 or less, so 16 bits (K = 1) never do and 24 (K = 511) do.
+    assert [type(item) for item in found] == [Dropped, Point, Point]
+
+
+def test_bits_needed_of_an_invalid_configuration_are_not_asked_for() -> None:
+    (found,) = expand(sweep(axes={"array.rows": [0]}, constraints=["array.psum_bits >= psum_bits_needed"]))
+    assert isinstance(found, Invalid)

@@ -1,0 +1,75 @@
+"""The width that accumulators need so that no sum of a layer can leave it, whatever the activations and weights are.
+
+The data type bound of A2Q (Colbert et al., arXiv 2308.13504): K products of int8 activations and weights of magnitude W add up to
+128 W K at most. Disputable assumption: real weights are far from all being extreme at once, so most layers would do with fewer bits.
+Activations are int8; outputs of softmax, unsigned in a machine, add up to about 1 and are counted as int8 too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from accelsim.accelerator import Accelerator
+from accelsim.formats.decode_path import DecodePath
+from accelsim.hw.decode_mac_core import ArraySpec
+from accelsim.ops.mac_layers import MacLayer, WeightedLayer
+from accelsim.trace.trace import Trace
+
+ACTIVATION_MAGNITUDE = 128  # of int8
+FLOAT_BITS = 32  # scaled sums of groups are added up in float32
+_NAMED = 3
+
+
+def bits_for(k: int, weight_magnitude: int) -> int:
+    """Bits of two's complement for a sum of `k` products: 2^(bits - 1) exceeds 128 x magnitude x k."""
+    return (ACTIVATION_MAGNITUDE * weight_magnitude * k).bit_length() + 1
+
+
+def weight_magnitude(path: DecodePath) -> int:
+    """Largest magnitude of an integer that a decoder hands to the array, zero point subtracted."""
+    levels = path.raw.levels if path.raw else None
+    return max(map(abs, levels)) if levels else 1 << path.lane_bits - 1
+
+
+def accumulator_bits(layer: MacLayer, array: ArraySpec) -> int:
+    """Bits that the accumulators of `array` need for a layer.
+
+    Sums of groups with scales end with the group or the K-tile; they are then float32, which needs 32 bits however short the group is.
+    """
+    if not isinstance(layer, WeightedLayer):
+        return bits_for(layer.k, ACTIVATION_MAGNITUDE)
+    weights = layer.weight.format
+    path = weights.decode_path()
+    levels = path.scale_levels
+    if not levels:
+        return bits_for(layer.k, weight_magnitude(path))
+    if array.scale_at == "weight" and weights.scaled_bits is not None:
+        group, magnitude = levels[-1][0], 1 << weights.scaled_bits - 1
+    else:
+        group, magnitude = levels[0][0], weight_magnitude(path)
+    return max(FLOAT_BITS, bits_for(min(layer.k, group, array.rows), magnitude))
+
+
+def most_accumulator_bits(array: ArraySpec, traces: Iterable[Trace]) -> int:
+    """Bits with which no sum of the traces can overflow; 0 without a layer on the array."""
+    return max((accumulator_bits(layer, array) for trace in traces for layer in trace.layers if isinstance(layer, MacLayer)), default=0)
+
+
+def range_warnings(accelerator: Accelerator, traces: Iterable[Trace]) -> tuple[str, ...]:
+    """One line if sums can exceed `array.psum_bits`: the layers that need most, and their bits; else nothing."""
+    array = accelerator.array
+    needed = {
+        layer.name: bits
+        for trace in traces
+        for layer in trace.layers
+        if isinstance(layer, MacLayer) and (bits := accumulator_bits(layer, array)) > array.psum_bits
+    }
+    if not needed:
+        return ()
+    first = sorted(needed, key=lambda name: -needed[name])[:_NAMED]
+    names = ", ".join(f"{name} needs {needed[name]}" for name in first) + (", ..." if len(needed) > _NAMED else "")
+    count = f"{len(needed)} layers" if len(needed) > 1 else "1 layer"
+    return (
+        f"array.psum_bits = {array.psum_bits}: sums of {count} can overflow ({names}); "
+        f"no sum can with {max(needed.values())} bits, --functional computes at the stated width",
+    )
