@@ -1,4 +1,4 @@
-# make demo | test | test-extras | verdicts | notebooks | docs | zoo | bench | clean. Needs python3 (3.11 or newer) with venv; installs into
+# make demo | test | test-extras | verdicts | fuzz | notebooks | docs | zoo | bench | clean. Needs python3 (3.11 or newer) with venv; installs into
 # .venv only.
 
 PYTHON ?= python3
@@ -18,7 +18,7 @@ PARALLEL_PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --maxprocesses 8 --dist
 # These run three times: as plain Python (on smaller inputs, see tests/conftest.py), with every index checked, and as users run them.
 KERNEL_TESTS := tests/kernels
 
-.PHONY: demo test test-extras verdicts notebooks docs zoo chromium lint bench clean
+.PHONY: demo test test-extras verdicts fuzz notebooks docs zoo chromium lint bench clean
 .DELETE_ON_ERROR:
 
 demo: $(STAMPS)/base
@@ -45,6 +45,12 @@ test-extras: $(STAMPS)/torch chromium notebooks
 # The verdict against 1,000 random pairs of chip and network; `make test` takes 100.
 verdicts: $(STAMPS)/dev
 	VERDICT_PAIRS=1000 $(BIN)/python -m pytest tests/test_verdict.py
+
+# N mutated inputs for every reader, by two processes; the table goes to docs/fuzzing.md, findings to out/fuzz.
+N ?= 100000
+fuzz: export OPENBLAS_NUM_THREADS := 1
+fuzz: $(STAMPS)/dev
+	$(BIN)/python -m tests.fuzz.survey --count $(N) --jobs 2 --page docs/fuzzing.md
 
 notebooks: $(STAMPS)/torch
 	$(BIN)/python -m pytest tests/notebooks -m notebook

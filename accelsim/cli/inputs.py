@@ -81,4 +81,6 @@ def load_inputs(accelerator: str, trace: str, overrides: Sequence[str] | None, *
 
 def warn(text: str) -> None:
     """Print a warning on stderr."""
-    typer.echo(f"warning: {text}", err=True)
+    from accelsim.report.tables.text import clean
+
+    typer.echo(f"warning: {clean(text)}", err=True)

@@ -69,7 +69,7 @@ def language_model_of(file: GgufFile) -> LanguageModel:
         An unknown architecture, a key that is missing or has no allowed value, or experts.
     """
     architecture = file.get("general.architecture")
-    if architecture not in FAMILIES:
+    if not isinstance(architecture, str) or architecture not in FAMILIES:
         raise ImportModelError(
             f"{file.path}: key 'general.architecture' has value {architecture!r}; known: {', '.join(sorted(FAMILIES))}"
             f"{suggest(str(architecture), FAMILIES)}"

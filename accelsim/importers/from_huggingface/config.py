@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from math import isfinite, pi, sqrt
@@ -15,7 +14,10 @@ from accelsim.errors import ImportModelError
 from accelsim.importers.language_models.families import FAMILIES
 from accelsim.importers.language_models.language_model import LanguageModel
 from accelsim.importers.language_models.rotary_angles import Rotary
+from accelsim.ops.shapes import MAX_BOUND
+from accelsim.reading import parse_json
 from accelsim.registry import suggest
+from accelsim.wording import shown
 
 _FAMILIES = {"mistral": "llama", **{name: name for name in ("llama", "qwen2", "qwen3", "phi3", "gemma", "gemma2")}}
 _MOST_BYTES = 1 << 20
@@ -45,7 +47,7 @@ class Config:
 
     def refuse(self, name: str, allowed: str) -> ImportModelError:
         """The message on a field's value."""
-        return ImportModelError(f"{self.path}: field {name!r} has value {self.fields.get(name)!r}; allowed: {allowed}")
+        return ImportModelError(f"{self.path}: field {name!r} has value {shown(self.fields.get(name))}; allowed: {allowed}")
 
 
 def read_config(path: Path) -> Config:
@@ -59,10 +61,10 @@ def read_config(path: Path) -> Config:
     try:
         if path.stat().st_size > _MOST_BYTES:
             raise ImportModelError(f"{path}: has {path.stat().st_size} bytes; allowed: at most {_MOST_BYTES}")
-        fields = json.loads(path.read_bytes())
+        fields = parse_json(path.read_bytes())
     except OSError as error:
         raise ImportModelError(f"{path}: cannot be read: {error.strerror}") from None
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise ImportModelError(f"{path}: is not JSON: {error}") from None
     if not isinstance(fields, dict):
         raise ImportModelError(f"{path}: holds a {type(fields).__name__}; allowed: an object")
@@ -78,7 +80,7 @@ def language_model_of(config: Config) -> LanguageModel:
         An unknown model type, a field that is missing or has no allowed value, or quantized weights.
     """
     kind = config.fields.get("model_type")
-    if kind not in _FAMILIES:
+    if not isinstance(kind, str) or kind not in _FAMILIES:
         known = ", ".join(sorted(_FAMILIES))
         raise config.refuse("model_type", f"one of {known}{suggest(str(kind), _FAMILIES)}")
     for name in _REFUSED:
@@ -86,6 +88,8 @@ def language_model_of(config: Config) -> LanguageModel:
             raise config.refuse(name, "none: weights of floats, and biases only where the family has them")
     width, heads = config.whole("hidden_size"), config.whole("num_attention_heads")
     head_width = config.whole("head_dim", width // max(heads, 1))
+    if head_width > MAX_BOUND:
+        raise config.refuse("head_dim", f"up to {MAX_BOUND:,}")
     family = replace(FAMILIES[_FAMILIES[kind]], pairs="halves")
     rotary = _rotary(config, head_width)
     windowed = config.fields.get("use_sliding_window", not kind.startswith("qwen"))
@@ -124,6 +128,8 @@ def _rotary(config: Config, head_width: int) -> Rotary:
         raise config.refuse("rope_parameters", "rope_type default, linear or llama3")
     part = rope.real("partial_rotary_factor", config.real("partial_rotary_factor", 1.0))
     base, factor = rope.real("rope_theta", 10_000.0), rope.real("factor", 1.0)
+    if not 0 < part <= 1:
+        raise rope.refuse("partial_rotary_factor", "above 0, up to 1")
     if base <= 0 or factor <= 0:
         raise config.refuse("rope_parameters", "rope_theta and factor above 0")
     turned = int(head_width * part)

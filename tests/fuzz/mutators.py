@@ -1,0 +1,225 @@
+"""Mutations of inputs: of bytes, of words in text, of trees (YAML and JSON), of tables, of safetensors headers and of protobuf fields."""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Callable, Sequence
+from random import Random
+from typing import Any
+
+import yaml
+
+Mutator = Callable[[Random, bytes], bytes]
+
+# Values that readers are known to trip over: ends of number formats, units, text that is a number, depth, control characters, paths.
+HOSTILE: Sequence[Any] = (
+    None, True, False, 0, -1, 1, 2, 7, 3.5, -0.0, 1e308, -1e308, 5e-324, float("nan"), float("inf"), 2**31, 2**53 + 1, 2**63 - 1, 2**63,
+    2**64, -(2**63) - 1, 10**39, "", " ", "0", "-1", "1e9999", "1e99999999 Hz", "1e-99999999 ns", "64 KiB", "-64 KiB", "1.5 B", "9" * 60,
+    "nan", "inf", "0x10", "1:30", "2026-11-28", "a" * 5000, "\x1b[31mred", "a\x00b", "\u202eabc", "\ud800", "../../etc/passwd",
+    "/dev/zero", "/", "=1+1", "a,b", "a\nb", "*", "..", "uniform:bits=8", "ssvq:k=16,d=8", "1..1e9 x1.0000001", "1..4 +0", [], {}, [[]],
+    [None], {"": 0}, {"kind": "ssvq"}, [1, 2, 3], "edge-32x32", "lpddr4-3200-x16", "gemm", "${HOME}", "%s%n", "{0}",
+)  # fmt: skip
+_WORDS = [str(value).encode("utf-8", "replace") for value in HOSTILE if not isinstance(value, list | dict)]
+_FIELD_BYTES = [
+    value.to_bytes(size, "little")
+    for size in (4, 8)
+    for value in (0, 1, 1 << 30, 2 ** (8 * size - 1) - 1, 2 ** (8 * size - 1), 2 ** (8 * size) - 1)
+]
+
+
+def mutate_bytes(rng: Random, data: bytes) -> bytes:
+    """Flip, replace, insert, delete, repeat or cut bytes; write an extreme integer over some."""
+    out = bytearray(data)
+    for _ in range(rng.choice((1, 1, 2, 4, 16))):
+        at = rng.randrange(len(out) + 1)
+        if rng.random() < 0.5:
+            at = min(at, rng.randrange(1, 512))  # headers stand at the beginning
+        kind = rng.randrange(7)
+        if kind == 0 and at < len(out):
+            out[at] ^= 1 << rng.randrange(8)
+        elif kind == 1 and at < len(out):
+            out[at] = rng.randrange(256)
+        elif kind == 2:
+            out[at:at] = rng.randbytes(rng.randrange(1, 9))
+        elif kind == 3:
+            del out[at : at + rng.choice((1, 2, 8, 64))]
+        elif kind == 4:
+            out[at:at] = out[at : at + rng.randrange(1, 64)]
+        elif kind == 5:
+            field = rng.choice(_FIELD_BYTES)
+            out[at : at + len(field)] = field
+        elif rng.random() < 0.3:
+            del out[at:]
+    return bytes(out)
+
+
+def mutate_text(rng: Random, data: bytes) -> bytes:
+    """Put a hostile word in the place of a word, or drop, double or swap lines."""
+    lines = data.split(b"\n")
+    for _ in range(rng.choice((1, 1, 2, 3))):
+        at = rng.randrange(len(lines))
+        kind = rng.randrange(5)
+        if kind <= 1:
+            words = lines[at].split(b" ")
+            words[rng.randrange(len(words))] = rng.choice(_WORDS)
+            lines[at] = b" ".join(words)
+        elif kind == 2:
+            lines.insert(at, lines[rng.randrange(len(lines))])
+        elif kind == 3 and len(lines) > 1:
+            del lines[at]
+        else:
+            lines[at] = mutate_bytes(rng, lines[at])
+    return b"\n".join(lines)
+
+
+def mutate_table(rng: Random, data: bytes) -> bytes:
+    """Change cells, rows and columns of a CSV file."""
+    rows = [line.split(b",") for line in data.split(b"\n")]
+    for _ in range(rng.choice((1, 1, 2, 4))):
+        at = rng.randrange(len(rows)) if rng.random() < 0.8 else 0
+        row, kind = rows[at], rng.randrange(5)
+        if kind <= 1:
+            row[rng.randrange(len(row))] = rng.choice(_WORDS)
+        elif kind == 2:
+            row.insert(rng.randrange(len(row) + 1), rng.choice(row))
+        elif kind == 3:
+            del row[rng.randrange(len(row))]
+            row = row or [b""]
+        else:
+            row = list(rng.choice(rows))
+        rows[at] = row or [b""]
+    return b"\n".join(b",".join(row) for row in rows)
+
+
+def mutate_tree(rng: Random, content: Any) -> Any:
+    """A copy of plain data with values replaced, moved, dropped, renamed or nested."""
+    out = copy.deepcopy(content)
+    for _ in range(rng.choice((1, 1, 1, 2, 4))):
+        spots = _spots(out)
+        if not spots:
+            return rng.choice(HOSTILE)
+        parent, key = rng.choice(spots)
+        kind = rng.randrange(8)
+        if kind <= 3:
+            parent[key] = copy.deepcopy(rng.choice(HOSTILE))
+        elif kind == 4:
+            del parent[key]
+        elif kind == 5:
+            other, place = rng.choice(spots)
+            parent[key] = copy.deepcopy(other[place])
+        elif kind == 6 and isinstance(parent, dict):
+            parent[rng.choice(("x", "", str(key).upper(), "\x1b[1m", "__class__", "op", "kind"))] = parent.pop(key)
+        else:
+            parent[key] = _nested(parent[key], rng.choice((1, 3, 30, 400)), rng.random() < 0.5)
+    return out
+
+
+def _nested(value: Any, depth: int, as_list: bool) -> Any:
+    for _ in range(depth):
+        value = [value] if as_list else {"a": value}
+    return value
+
+
+def _spots(content: Any) -> list[tuple[Any, Any]]:
+    """(parent, key) of every value below the root."""
+    found: list[tuple[Any, Any]] = []
+    ahead = [content]
+    while ahead:
+        here = ahead.pop()
+        keys = list(here) if isinstance(here, dict) else range(len(here)) if isinstance(here, list) else ()
+        for key in keys:
+            found.append((here, key))
+            ahead.append(here[key])
+    return found
+
+
+def mutate_json(rng: Random, data: bytes) -> bytes:
+    """Change the tree of a JSON file, seldom its text."""
+    if rng.random() < 0.15:
+        return mutate_text(rng, data)
+    return json.dumps(mutate_tree(rng, json.loads(data))).encode("utf-8")
+
+
+def mutate_yaml(rng: Random, data: bytes) -> bytes:
+    """Change the tree of a YAML file, or its text."""
+    if rng.random() < 0.4:
+        return mutate_text(rng, data)
+    tree = mutate_tree(rng, yaml.safe_load(data))
+    return yaml.safe_dump(tree, allow_unicode=True).encode("utf-8", "surrogatepass")
+
+
+def mutate_safetensors(rng: Random, data: bytes) -> bytes:
+    """Change the header's tree or its stated length, or any bytes."""
+    size = int.from_bytes(data[:8], "little")
+    kind = rng.randrange(4)
+    if kind == 0:
+        return mutate_bytes(rng, data)
+    if kind == 1:
+        return rng.choice((0, 1, size - 1, size + 1, 2**31, 2**63, 2**64 - 1)).to_bytes(8, "little") + data[8:]
+    header = json.dumps(mutate_tree(rng, json.loads(data[8 : 8 + size]))).encode("utf-8")
+    return len(header).to_bytes(8, "little") + header + data[8 + size :]
+
+
+def mutate_protobuf(rng: Random, data: bytes) -> bytes:
+    """Change a field somewhere in a tree of protobuf messages; lengths of the messages around it stay right."""
+    if rng.random() < 0.3:
+        return mutate_bytes(rng, data)
+    fields = _fields(data)
+    if not fields:
+        return mutate_bytes(rng, data) if data else rng.choice(_WORDS)
+    at = rng.randrange(len(fields))
+    key, kind, value = fields[at]
+    change = rng.randrange(6)
+    if kind == 2 and change <= 2:
+        fields[at] = (key, 2, mutate_protobuf(rng, value))
+    elif change == 3:
+        del fields[at]
+    elif change == 4:
+        fields.insert(at, rng.choice(fields))
+    elif kind == 2:
+        fields[at] = (key, 2, rng.choice(_WORDS))
+    elif kind == 0:
+        fields[at] = (key, 0, _varint(rng.choice((0, 1, 2, 127, 2**31 - 1, 2**31, 2**63 - 1, 2**63, 2**64 - 1))))
+    else:
+        fields[at] = (key, kind, rng.randbytes(len(value)))
+    return b"".join(_varint(key) + (_varint(len(value)) if kind == 2 else b"") + value for key, kind, value in fields)
+
+
+def _varint(value: int) -> bytes:
+    out = bytearray()
+    while value > 0x7F:
+        out.append(value & 0x7F | 0x80)
+        value >>= 7
+    return bytes([*out, value])
+
+
+def _fields(data: bytes) -> list[tuple[int, int, bytes]]:
+    """(key, wire type, bytes of the value) of a message's fields; none if it is no message."""
+    found: list[tuple[int, int, bytes]] = []
+    at = 0
+    while at < len(data):
+        key, at = _read_varint(data, at)
+        kind = key & 7
+        start = at
+        if kind == 0:
+            _, at = _read_varint(data, at)
+        elif kind == 2:
+            size, start = _read_varint(data, at)
+            at = start + size
+        else:
+            at += {1: 8, 5: 4}.get(kind, len(data) + 1)
+        if at > len(data):
+            return []
+        found.append((key, kind, data[start:at]))
+    return found
+
+
+def _read_varint(data: bytes, at: int) -> tuple[int, int]:
+    value, shift = 0, 0
+    while at < len(data) and shift < 70:
+        value |= (data[at] & 0x7F) << shift
+        at, shift = at + 1, shift + 7
+        if not data[at - 1] & 0x80:
+            return value, at
+    return 0, len(data) + 1
