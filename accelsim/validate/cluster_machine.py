@@ -180,6 +180,7 @@ def chain_program(machine: ClusterMachine, accumulator_rule: int, accumulator_re
         "lanes": machine.lanes,
         "accumulator_banks": machine.accumulator_banks,
         "shadow_sets": core.shadow_sets,
+        "drain_stages": core.drain_stages,
         "accumulator_rule": accumulator_rule,
         "accumulator_read": accumulator_read,
     }

@@ -53,14 +53,14 @@ def test_the_sums_of_every_carried_program_with_lanes_for_a_row_are_right_throug
 
 @st.composite
 def chains(draw: st.DrawFn) -> ClusterMachine:
-    """Random chains: fewer lanes than columns, two shadow sets, one or two banks, short runs, rows from an earlier run, late words."""
+    """Random chains: fewer lanes than columns, two shadow sets, scale stages, one or two banks, short runs, fed rows, late words."""
     rows, cols = draw(st.sampled_from([2, 4, 8])), draw(st.sampled_from([2, 4, 8]))
-    sets = draw(st.sampled_from([1, 2]))
+    sets, stages = draw(st.sampled_from([1, 2])), draw(st.sampled_from([0, 1, 3]))
     runs: list[ChainedRun] = []
     for number in range(draw(st.integers(1, 5))):
         geometry = CoreGeometry(
             rows, cols, 2, 4, draw(st.sampled_from([1, 3, 16])), draw(st.sampled_from([16, 64])), decode=draw(st.booleans()), sign=False,
-            axis=draw(st.sampled_from([0, 1])), max_m=16, shadow_sets=sets,
+            axis=draw(st.sampled_from([0, 1])), max_m=16, shadow_sets=sets, drain_stages=stages,
         )  # fmt: skip
         source = draw(st.integers(-1, number - 1))
         m, k = (runs[source].m, runs[source].n) if source >= 0 else (draw(st.integers(1, 12)), draw(st.integers(1, 20)))
