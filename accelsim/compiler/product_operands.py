@@ -21,7 +21,7 @@ def rows_from(inference: Inference, op: Op) -> KernelFields:
     record = inference.low.tasks[task]
     fields: KernelFields = {"in_task": task, "in_rows": record["rows"], "in_cols": op.k, "in_fixed": -1, "in_tile_cols": 0}
     if record["kind"] == compute_state.DRAIN:
-        fields["in_tile_cols"] = record["tile_cols"]
+        fields |= _columns_of_units(record) or {"in_fixed": last_unit(inference, task)}
     several = len(tensor.producers) > 1 and not was_loaded
     row0 = op.row_tile.first_row if op.row_tile is not None else 0
     if isinstance(layer, ConvLayer):
@@ -51,6 +51,19 @@ def rows_from(inference: Inference, op: Op) -> KernelFields:
         else:
             fields["in_fixed"] = last_unit(inference, task)
     return fields
+
+
+def _columns_of_units(drain: KernelFields) -> KernelFields:
+    """The width of a drain's units, by which a column's unit is found; nothing where they are not equally wide.
+
+    Groups of a convolution are drained one after the other, each in stripes of its own: a group's last stripe may be narrower.
+    """
+    width, stripe = drain["width"], drain["tile_cols"]
+    stripes = -(-width // stripe)
+    groups = drain["units"] // (drain["rows"] * stripes)
+    if groups > 1 and width > stripe and width % stripe:
+        return {}
+    return {"in_tile_cols": stripe if groups == 1 else min(stripe, width)}
 
 
 def _image_rows(inference: Inference, layer: ConvLayer, tensor: Tensor, row0: int) -> KernelFields:

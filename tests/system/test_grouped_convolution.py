@@ -4,10 +4,17 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from accelsim.accelerator import load_accelerator
+from accelsim.compiler.compile import compile_trace
 from accelsim.compression.compress_trace import compress_trace, make_recipe
 from accelsim.importers.import_model import import_model
+from accelsim.kernels.compute_state import DRAIN
 from accelsim.simulation import simulate
+from tests.naive_machine import records, row_source
+from tests.tiny_convnets import ConvNet
+from tests.tiny_machines import tiny_accelerator
 
 GROUPS, SIDE = 40, 16
 
@@ -27,3 +34,21 @@ def test_a_depthwise_layer_uses_one_column_and_one_lane_a_group(tmp_path: Path) 
     moved = {item.operand: item.bits // 8 for item in layer.traffic}
     assert moved["raw_weights"] == 9 * GROUPS
     assert moved["padding"] == (9 * 32 - 9) * GROUPS
+
+
+@pytest.mark.parametrize("outputs", [1, 3, 4, 5, 8])
+def test_a_product_waits_for_the_last_group_of_the_convolution_before(outputs: int) -> None:
+    """By the definition: all columns of a position are there when the drain has put out the position in every stripe of every group."""
+    groups, side, cols = 6, 3, 4
+    net = ConvNet(groups, side, side).conv(groups * outputs, 3, groups=groups).conv(8, 1)
+    program = compile_trace(tiny_accelerator(array={"rows": 4, "cols": cols, "max_m": 16}), net.trace())
+    positions, stripes = side * side, groups * -(-outputs // cols)
+    fed = [run for run in records(program.runs) if run["in_task"] >= 0 and program.tasks["units"][run["in_task"]] == positions * stripes]
+    assert fed
+    for run in fed:
+        for row in range(run["m"]):
+            task, unit = row_source(run, 0, row, 4) or (-1, -1)
+            assert program.tasks["kind"][task] == DRAIN
+            stripe, position = divmod(unit, positions)
+            assert stripe == stripes - 1
+            assert position >= run["m0"] + row
