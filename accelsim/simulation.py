@@ -101,7 +101,12 @@ def gather(accelerator: Accelerator, traces: Sequence[Trace], program: Program, 
         frames=_frames(program, outcome, accelerator.array.rows * accelerator.array.cols),
         counters=outcome.counters,
         choices=program.choices,
-        warnings=(*program.warnings, *outcome.warnings, *range_warnings(accelerator, traces)),
+        warnings=(
+            *program.warnings,
+            *outcome.warnings,
+            *range_warnings(accelerator, traces),
+            *(note for trace in traces for note in trace.manifest.notes),
+        ),
         versions=versions(),
     )
     _check_result(result, traces, outcome)

@@ -102,8 +102,9 @@ def compress(
     Parameters
     ----------
     trace : a float trace, with stored weights or seeded
-    format : 'ssvq:k=16,d=8' for the usual layers (those inside numbered blocks; the others get int8); a mapping from patterns of layers'
-        names to formats, {'*.fc1': 'vecq:bits=3', '*': 'uniform:bits=8'}, of which the first that matches holds; or a recipe's YAML file
+    format : 'ssvq:k=16,d=8' for the usual layers (those inside numbered blocks, or all but the first and the last, as far as it fits
+        them; the others get int8); a mapping from patterns of layers' names to formats, of which the first that matches holds
+        ({'*.fc1': 'vecq:bits=3', '*': 'uniform:bits=8'}); or a recipe's YAML file
     out : directory to write; None keeps the trace in memory
     layers : pattern of the layers that take a single format
     companions : other float traces on which a codebook that networks share is drawn too

@@ -86,7 +86,7 @@ def compress_trace(
         if item.has_payload:
             item.verify_payload()
     weighted = trace.weighted_layers()
-    recipe.check_patterns(list(dict.fromkeys(layer.name for item in (trace, *companions) for layer in item.weighted_layers())))
+    recipe = recipe.settled([item.weighted_layers() for item in (trace, *companions)])
     for item in (trace, *companions):
         for layer in item.weighted_layers():
             with _naming(item, layer):
@@ -124,9 +124,10 @@ def compress_trace(
     )
     fields = {field: getattr(trace.manifest, field) for field in type(trace.manifest).model_fields}
     fields |= {
-        "name": name or (Path(out).name if out is not None else f"{trace.name}_{recipe.rules[0].format.kind}"),
+        "name": name or (Path(out).name if out is not None else f"{trace.name}_{recipe.main.kind}"),
         "layers": tuple(done.get(layer.name, layer) for layer in trace.layers),
         "payload": None,
+        "notes": (*trace.manifest.notes, *recipe.notes),
         "compression": origin,
         "metrics": report.metrics(),
     }

@@ -60,7 +60,7 @@ def in_format(trace: Trace, recipe: Recipe, name: str) -> Trace:
     weighted = trace.weighted_layers()
     if trace.manifest.compression is not None:
         raise TraceError(f"{name!r}: trace {trace.name!r} is compressed already; allowed before {SIGN!r}: a float trace")
-    recipe.check_patterns([layer.name for layer in weighted])
+    recipe = recipe.settled([weighted])
     chosen = {layer.name: recipe.format_of(layer.name) for layer in weighted}
     for layer in weighted:
         try:
@@ -72,6 +72,7 @@ def in_format(trace: Trace, recipe: Recipe, name: str) -> Trace:
         "name": name,
         "layers": tuple(layer.in_format(chosen[layer.name]) if layer.name in chosen else layer for layer in trace.layers),
         "payload": None,
+        "notes": (*trace.manifest.notes, *recipe.notes),
         "compression": CompressionRecord(
             rules=tuple((rule.pattern, describe_format(rule.format)) for rule in recipe.rules),
             seed=recipe.seed,

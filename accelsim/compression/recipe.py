@@ -1,7 +1,7 @@
 """Which layer takes which format: rules in order, from a command line's one format or from a recipe file.
 
 Assumes that layers named by no rule may keep 8 bits, as the papers keep the first and the last layer; a rule that names no layer is
-taken for a mistake.
+taken for a mistake. One format without a pattern goes to the usual layers of whichever network it meets.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from glob import escape
 from pathlib import Path
 from typing import Annotated
 
@@ -16,7 +17,7 @@ from pydantic import Field, StringConstraints
 
 from accelsim.compression.subvectors import check_codewords
 from accelsim.errors import FormatError
-from accelsim.formats.catalog import parse_format
+from accelsim.formats.catalog import describe_format, parse_format
 from accelsim.formats.weight_format import WeightFormat
 from accelsim.reading import read_yaml
 from accelsim.records import Record, build
@@ -25,6 +26,7 @@ from accelsim.trace.layers import WeightedLayer
 
 BLOCK_PATTERN = "*.[0-9]*.*"  # layers inside a numbered block: 'vit.layers.0.mlp.fc1', not 'classifier'
 EVERYTHING = "*"
+_ANY_NAME = "?*"  # as `EVERYTHING`, but a rule about layers, not about the rest
 REST = "uniform:bits=8"
 MAX_SEED = (1 << 63) - 1  # a manifest's
 _SHOWN_NAMES = 6
@@ -41,10 +43,15 @@ class Rule:
 
 @dataclass(frozen=True)
 class Recipe:
-    """Rules in order: the first that matches a layer's name holds; a layer that none matches is an error."""
+    """Rules in order: the first that matches a layer's name holds; a layer that none matches is an error.
+
+    A `usual` recipe is the default for one format: what it means for a network is decided by `settled`.
+    """
 
     rules: tuple[Rule, ...]
     seed: int = 0
+    usual: bool = False
+    notes: tuple[str, ...] = ()  # for a reader of the trace: what the recipe could not do
 
     def __post_init__(self) -> None:
         if not 0 <= self.seed <= MAX_SEED:
@@ -54,6 +61,27 @@ class Recipe:
     def rest(self) -> WeightFormat | None:
         """The format of layers matched by no other rule; None if the last rule does not take everything."""
         return self.rules[-1].format if self.rules and self.rules[-1].pattern == EVERYTHING else None
+
+    @property
+    def main(self) -> WeightFormat:
+        """The format that the recipe is about: the first that is not the rest's."""
+        return next((rule.format for rule in self.rules if rule.format != self.rest), self.rules[0].format)
+
+    def settled(self, networks: Sequence[Sequence[WeightedLayer]]) -> Recipe:
+        """The recipe as it holds for these networks' layers.
+
+        A usual recipe becomes one with rules for the layers that keep 8 bits: those outside numbered blocks, or the first and the last
+        of a network without such blocks; and those that its format does not fit. Any other recipe stays as it is.
+
+        Raises
+        ------
+        FormatError
+            As of `check_patterns`; or the usual recipe's format fits no layer.
+        """
+        if self.usual:
+            return _settled(self, networks)
+        self.check_patterns(list(dict.fromkeys(layer.name for layers in networks for layer in layers)))
+        return self
 
     def format_of(self, layer: str) -> WeightFormat:
         """The format of a layer; FormatError if no rule matches."""
@@ -103,10 +131,10 @@ def check_fit(layer: WeightedLayer, spec: WeightFormat) -> None:
 
 
 def make_recipe(format_text: str, pattern: str | None = None, seed: int = 0) -> Recipe:
-    """The usual recipe: one format for the layers that match `pattern`, int8 for the others.
+    """One format for the layers that match `pattern`, int8 for the others.
 
-    Without a pattern a uniform format goes to all layers, and any other to those inside numbered blocks: patch embedding and
-    classifier keep 8 bits, as the SSVQ paper has it.
+    Without a pattern the recipe is `usual`: a uniform format goes to all layers, and any other to those inside numbered blocks, since
+    patch embedding and classifier keep 8 bits in the SSVQ paper (`Recipe.settled` has the rule for networks without such blocks).
 
     Raises
     ------
@@ -116,7 +144,36 @@ def make_recipe(format_text: str, pattern: str | None = None, seed: int = 0) -> 
     spec = parse_format(format_text)
     usual = EVERYTHING if spec.kind == "uniform" else BLOCK_PATTERN
     chosen = usual if pattern is None else pattern
-    return Recipe((Rule(chosen, spec), Rule(EVERYTHING, parse_format(REST))), seed)
+    return Recipe((Rule(chosen, spec), Rule(EVERYTHING, parse_format(REST))), seed, usual=pattern is None)
+
+
+def _settled(recipe: Recipe, networks: Sequence[Sequence[WeightedLayer]]) -> Recipe:
+    """A usual recipe's rules for these networks."""
+    (pattern, spec), rest = (recipe.rules[0].pattern, recipe.rules[0].format), recipe.rules[1:]
+    weighted = [layers for layers in networks if layers]
+    numbered = all(any(fnmatchcase(layer.name, pattern) for layer in layers) for layers in weighted)
+    outside = [] if numbered else [layer.name for layers in weighted if len(layers) > 2 for layer in (layers[0], layers[-1])]
+    meant = {
+        layer.name: layer
+        for layers in weighted
+        for layer in layers
+        if (fnmatchcase(layer.name, pattern) if numbered else layer.name not in outside)
+    }
+    misfits: dict[str, FormatError] = {}
+    for name, layer in meant.items():
+        try:
+            check_fit(layer, spec)
+        except FormatError as error:
+            misfits[name] = error
+    if meant and len(misfits) == len(meant):
+        name, first = next(iter(misfits.items()))
+        raise FormatError(f"layer {name!r}: {first}; no layer fits")
+    kept = tuple(Rule(escape(name), parse_format(REST)) for name in dict.fromkeys((*outside, *misfits)))
+    shown = ", ".join([*list(misfits)[:_SHOWN_NAMES], *(["..."] if len(misfits) > _SHOWN_NAMES else [])])
+    notes = (
+        (f"{len(misfits)} of {len(meant)} layers keep 8 bits, since {describe_format(spec)} does not fit them: {shown}",) if misfits else ()
+    )
+    return Recipe((*kept, Rule(pattern if numbered else _ANY_NAME, spec), *rest), recipe.seed, notes=notes)
 
 
 class RecipeRule(Record):

@@ -32,7 +32,7 @@ def test_shapes_alone_take_the_cycles_and_the_traffic_of_the_encoded_trace(text:
         ("tiny_vit_int8@ssvq:k=16,d=8", "compressed already"),
         ("tiny_vit_flaot@ssvq:k=16,d=8", "did you mean 'tiny_vit_float'"),
         ("tiny_vit_float@", "unknown format ''"),
-        ("tiny_vit_float@vq:k=289,d=8", "layer 'vit.layers.0.attention.q_proj': k=289 codewords for 288 subvectors"),
+        ("tiny_vit_float@vq:k=9999,d=8", "layer 'vit.layers.0.attention.q_proj': k=9999 codewords for 288 subvectors"),
     ],
 )
 def test_what_cannot_be_is_one_message(text: str, words: str):

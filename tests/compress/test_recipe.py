@@ -8,11 +8,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from accelsim.accelerator import load_accelerator
 from accelsim.compression.compress_trace import compress_trace
+from accelsim.compression.open_trace import in_format
 from accelsim.compression.recipe import Recipe, Rule, load_recipe, make_recipe
 from accelsim.errors import AccelsimError, FormatError, TraceError
 from accelsim.formats.catalog import describe_format, parse_format
 from accelsim.ops.weight_record import StreamRecord
+from accelsim.simulation import simulate
 from accelsim.trace.layers import GemmLayer, LoopBounds, TensorShape, WeightRecord
 from accelsim.trace.manifest import CheckpointSource, Manifest, ModelInput
 from accelsim.trace.trace import Trace, load_trace, with_payload
@@ -164,3 +167,39 @@ def test_codewords_that_would_cross_the_groups_of_a_convolution_are_refused_befo
         compress_trace(net, make_recipe("vq:k=4,d=4", "*"))
     packed, _ = compress_trace(net, make_recipe("vq:k=4,d=2", "*"))
     assert {layer.weight.format.kind for layer in packed.weighted_layers()} == {"vq"}
+
+
+def coded(trace: Trace) -> list[str]:
+    return [layer.name for layer in trace.weighted_layers() if layer.weight.format.kind == "ssvq"]
+
+
+def test_the_usual_recipe_leaves_layers_that_the_format_does_not_fit_at_8_bits_and_names_them() -> None:
+    net = ConvNet(8, 6, 6).conv(16).conv(16, groups=16).conv(16, 1).conv(12).conv(16).head(8).trace("float32")
+    spec = "ssvq:k=4,d=8"
+    names = [layer.name for layer in net.weighted_layers()]
+    misfits = [names[1], names[3]]  # 16 groups of one output, which codewords would cross; and 12 outputs, which 8 do not divide
+    packed, _ = compress_trace(net, make_recipe(spec))
+    assert coded(packed) == [names[2], names[4]]  # without numbered blocks the first and the last keep 8 bits as well
+    rules = packed.manifest.compression.rules if packed.manifest.compression else ()
+    assert rules == (*((name, "uniform") for name in (names[0], names[5], *misfits)), ("?*", spec), ("*", "uniform"))
+    assert packed.manifest.notes == (f"2 of 4 layers keep 8 bits, since {spec} does not fit them: {', '.join(misfits)}",)
+    shapes = in_format(net, make_recipe(spec), "shapes")
+    assert coded(shapes) == coded(packed)
+    assert packed.manifest.notes[0] in simulate(load_accelerator("edge-64x64"), shapes).warnings
+    assert packed.name == f"{net.name}_ssvq"
+    with pytest.raises(FormatError, match="codewords of d=8 outputs cross its 16 groups of 1"):
+        compress_trace(net, make_recipe(spec, "*"))
+
+
+def test_the_usual_recipe_of_a_network_with_numbered_blocks_is_that_of_the_papers() -> None:
+    recipe = make_recipe("ssvq:k=16,d=8")
+    layers = load_trace(TRACES / "tiny_vit_float").weighted_layers()
+    assert [(rule.pattern, describe_format(rule.format)) for rule in recipe.settled([layers]).rules] == [
+        ("*.[0-9]*.*", "ssvq:k=16,d=8"),
+        ("*", "uniform"),
+    ]
+
+
+def test_a_network_of_two_layers_is_coded_whole() -> None:
+    net = ConvNet(8, 4, 4).conv(16).head(16).trace("float32")
+    assert len(coded(compress_trace(net, make_recipe("ssvq:k=4,d=8"))[0])) == 2
