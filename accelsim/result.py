@@ -126,6 +126,50 @@ class FrameResult:
 
 
 @_CLOSED
+@dataclass(frozen=True)
+class Gain:
+    """Speed-up of a run if `resource` (a key of RESOURCES) were free; `anomaly` says why the run is slower then, '' if it is not."""
+
+    resource: str
+    speed_up: float
+    anomaly: str = ""
+
+
+@_CLOSED
+@dataclass(frozen=True)
+class Verdict:
+    """The limiting resource of a run.
+
+    Attributes
+    ----------
+    resource : a key of RESOURCES, or 'none'
+    gain : speed-up if it were free; None for an estimate from bounds
+    second : the resource that gains most after it, if any gains
+    then : the limiting resource, by bounds, after `resource` is removed; '' for an estimate
+    sentence : the same in words
+    gains : of all resources, the largest first; empty for an estimate
+    """
+
+    resource: str
+    gain: float | None
+    second: Gain | None
+    then: str
+    sentence: str
+    gains: tuple[Gain, ...] = ()
+
+    @property
+    def label(self) -> str:
+        """The resource, with the word for an estimate: 'decoder', 'decoder (by bounds)'."""
+        return self.resource if self.gain is not None else f"{self.resource} (by bounds)"
+
+    def to_dict(self) -> dict[str, Any]:
+        """The verdict as plain JSON data; `basis` says whether it was simulated or estimated."""
+        second = None if self.second is None else {"resource": self.second.resource, "gain": self.second.speed_up}
+        basis = "bounds" if self.gain is None else "what-if"
+        return {"resource": self.resource, "gain": self.gain, "basis": basis, "second": second, "then": self.then}
+
+
+@_CLOSED
 @dataclass(frozen=True, repr=False)
 class Result:
     """A run of one network, or of several that take turns, on one accelerator.
@@ -138,6 +182,7 @@ class Result:
     frames : one record per inference, in order; a network's first is its cold start, its last the steady state
     counters : named totals of the units (DRAM commands, row hits, DMA transfers, ...)
     choices : the compiler's choices for the whole program
+    verdict : the limiting resource, if idealizations of the run were simulated
     """
 
     run_id: str
@@ -154,6 +199,7 @@ class Result:
     warnings: tuple[str, ...]
     versions: Mapping[str, str]
     schema_version: int = field(default=SCHEMA_VERSION)
+    verdict: Verdict | None = None
 
     def __repr__(self) -> str:
         where = f"{self.accelerator_name}:{self.trace_name}"
@@ -216,9 +262,14 @@ class Result:
         busy = self.cycles["busy"]
         return self.macs * busy / (slots * self.total_cycles) if slots and self.total_cycles else 0.0
 
+    def to_dict(self) -> dict[str, Any]:
+        """The whole record as plain data; without a verdict if none was decided."""
+        fields = asdict(self)
+        return fields if self.verdict is not None else {name: value for name, value in fields.items() if name != "verdict"}
+
     def to_json(self) -> str:
         """The whole record as JSON text, readable by `Result.from_json`."""
-        return json.dumps(asdict(self), indent=1)
+        return json.dumps(self.to_dict(), indent=1)
 
     @staticmethod
     def from_json(text: str, source: str) -> Result:
@@ -283,6 +334,9 @@ BOUND_RESOURCES: Mapping[str, str] = {
     "vector": "vector unit",
 }
 NEARLY_BOUND = 0.9
+
+# A run of at most so many cycles, which bound its tiles and bursts, gets its idealizations simulated wherever its verdict is asked for.
+CHEAP_CYCLES = 2_000_000
 
 
 def nearest_bound(cycles: Mapping[str, int], bounds: Mapping[str, int]) -> str | None:

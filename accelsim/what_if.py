@@ -9,14 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-import yaml
-
 from accelsim.accelerator import Accelerator, load_accelerator
 from accelsim.hw.vector_unit import REQUANTIZE
 from accelsim.ops.catalog import pass_ranges
 from accelsim.progress import Progress
 from accelsim.result import CATEGORIES, Result
-from accelsim.simulation import simulate
+from accelsim.simulation import Shared, simulate
 from accelsim.trace.trace import Trace
 
 HUGE_BYTES = 2**34  # of an ideal buffer: the most that a specification may say
@@ -171,6 +169,7 @@ def what_if(
     """
     traces = (trace, *then)
     out: list[WhatIf] = []
+    shared = Shared()  # of one network: most idealizations change neither its plan nor its allocation
     for number, ideal in enumerate(IDEALS):
         if progress is not None:
             progress("what if", number, len(IDEALS))
@@ -178,7 +177,7 @@ def what_if(
         if other == accelerator:
             out.append(WhatIf(ideal.name, ideal.resource, ideal.description, baseline, 1.0, "the chip is already configured this way"))
             continue
-        result = simulate(other, *traces, frames=len(baseline.frames) // len(traces), batch=baseline.batch, seed=seed)
+        result = simulate(other, *traces, frames=len(baseline.frames) // len(traces), batch=baseline.batch, seed=seed, shared=shared)
         speedup = baseline.total_cycles / result.total_cycles
         out.append(WhatIf(ideal.name, ideal.resource, ideal.description, result, speedup, explain(baseline, result)))
     return tuple(out)
@@ -186,7 +185,7 @@ def what_if(
 
 def with_overrides(accelerator: Accelerator, overrides: tuple[str, ...]) -> Accelerator:
     """`accelerator` with overrides like 'array.cols=32' applied, checked again."""
-    return load_accelerator(yaml.safe_load(accelerator.dump_yaml()), overrides)
+    return load_accelerator(accelerator.writable(), overrides)
 
 
 def explain(baseline: Result, result: Result) -> str:

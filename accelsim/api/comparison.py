@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -50,6 +51,12 @@ class Comparison:
 
     record: ComparisonRecord
     results: tuple[Result, ...]
+
+    @cached_property
+    def decided(self) -> ComparisonRecord:
+        """`record` with the verdict of each run, see `Result.decided`."""
+        first, *others = (item.decided for item in self.results)
+        return compare_results(first, others)
 
     @property
     def speed_up(self) -> float | tuple[float, ...]:
@@ -141,7 +148,7 @@ class Comparison:
         costs = self._costs(technology)
 
         def render(console: Any) -> None:
-            render_comparison(console, self.record)
+            render_comparison(console, self.decided)
             render_costs(console, costs)
 
         return rendered(render)
@@ -154,7 +161,7 @@ class Comparison:
 
     def to_dict(self, technology: TechnologyLike = DEFAULT_TECHNOLOGY) -> dict[str, Any]:
         """Everything as plain data: the content of `accelsim compare --json`."""
-        return comparison_dict(self.record, self._costs(technology))
+        return comparison_dict(self.decided, self._costs(technology))
 
     def to_frame(self) -> Any:
         """One row per run as a `pandas.DataFrame`; AccelsimError without pandas."""
@@ -173,7 +180,7 @@ class Comparison:
     def _write(self, folder: Path, technology: TechnologyLike) -> Path:
         from accelsim.report.plots.picture import files_of
 
-        return write_comparison(folder, self.record, files_of(self._pictures(technology)), self._costs(technology))
+        return write_comparison(folder, self.decided, files_of(self._pictures(technology)), self._costs(technology))
 
     def _json(self, technology: TechnologyLike) -> str:
         return to_json(self.to_dict(technology))
@@ -181,7 +188,7 @@ class Comparison:
     def _page(self, technology: TechnologyLike) -> str:
         from accelsim.report.html.page import to_page
 
-        return to_page(make_report(self.record.results, technology_of(technology)))
+        return to_page(make_report(self.decided.results, technology_of(technology)))
 
     def __repr__(self) -> str:
         return short_text(self._lines())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,16 +15,17 @@ from accelsim.api.inputs import DEFAULT_TECHNOLOGY, technology_of
 from accelsim.api.paths import path_of, saved
 from accelsim.api.plots import RunPlots
 from accelsim.api.table import Table
-from accelsim.cost.compare_costs import costs_of
+from accelsim.cost.compare_costs import RunCost, costs_of
 from accelsim.cost.energy import accelerator_of
+from accelsim.errors import CompileError
 from accelsim.report.export.run import layer_rows
-from accelsim.report.findings import Findings
+from accelsim.report.findings import Findings, functional_rows, what_if_rows
 from accelsim.report.metrics import CATEGORY_MEANING, Summary, category_cycles, summarize, traffic_lines
 from accelsim.report.report import make_report
 from accelsim.report.tables.run import render_headline
 from accelsim.report.tables.text import count, decimal_bytes, duration
 from accelsim.report.verdict import decide
-from accelsim.result import BOUND_RESOURCES
+from accelsim.result import BOUND_RESOURCES, CHEAP_CYCLES
 from accelsim.result import Result as RunRecord
 from accelsim.result import load_result as read_result
 from accelsim.run_labels import label
@@ -47,16 +48,32 @@ class Result:
     idealized : the idealizations, where `simulate(what_if=True)` asked for them
     checked : the functional check, where `simulate(functional=True)` asked for it
     traces : the networks, where the run was made in this process
+    seed : of the values that the networks leave open
     """
 
     record: RunRecord
     idealized: tuple[WhatIf, ...] | None = None
     checked: FunctionalReport | None = None
     traces: tuple[Trace, ...] = ()
+    seed: int = 0
+
+    @cached_property
+    def decided(self) -> RunRecord:
+        """`record` with its verdict: of a short run made in this process, its idealizations are simulated the first time."""
+        ideals = self.idealized
+        if ideals is None and self.traces and self.record.verdict is None and self.cycles <= CHEAP_CYCLES:
+            from accelsim.what_if import what_if
+
+            first, *others = self.traces
+            try:
+                ideals = what_if(self.accelerator, first, self.record, then=others, seed=self.seed)
+            except CompileError:  # an ideal chip that the network does not fit leaves the estimate
+                return self.record
+        return replace(self.record, verdict=decide(self.record, ideals)) if ideals and self.cycles else self.record
 
     @cached_property
     def _summary(self) -> Summary:
-        return summarize(self.record, decide(self.record, self.idealized))
+        return summarize(self.decided)
 
     @cached_property
     def accelerator(self) -> Accelerator:
@@ -114,7 +131,7 @@ class Result:
 
     @property
     def verdict(self) -> str:
-        """The limiting resource, in a sentence: with its gain after `simulate(what_if=True)`, else by bounds."""
+        """The limiting resource, in a sentence: with its gain if the run is short or `simulate(what_if=True)` asked, else by bounds."""
         return self._summary.limiting_sentence
 
     @property
@@ -149,20 +166,24 @@ class Result:
 
     def what_if(self) -> Table:
         """Speed-up of each idealization; without rows unless `simulate(what_if=True)` asked for them."""
-        rows = self.findings().what_if_rows() if self.idealized is not None else []
+        rows = what_if_rows(self.idealized or ())
         return Table(f"What if, {self.name}", rows)
 
     def functional(self) -> Table:
         """One row per layer that was decoded and multiplied; without rows unless `simulate(functional=True)` asked for it."""
-        return Table(f"Functional check of {self.name}", self.findings().functional_rows() if self.checked is not None else [])
+        return Table(f"Functional check of {self.name}", functional_rows(self.checked))
 
     def cost(self, technology: TechnologyLike = DEFAULT_TECHNOLOGY) -> Cost:
         """Area and energy in a technology; nothing is simulated again."""
-        return Cost(self.findings(technology).cost)
+        return Cost(self._cost(technology))
+
+    def _cost(self, technology: TechnologyLike) -> RunCost:
+        (cost,) = costs_of([self.record], technology_of(technology))
+        return cost
 
     def findings(self, technology: TechnologyLike = DEFAULT_TECHNOLOGY) -> Findings:
         """The record of `accelsim run`: result, costs and checks together."""
-        (cost,) = costs_of([self.record], technology_of(technology))
+        (cost,) = costs_of([self.decided], technology_of(technology))
         return Findings(cost, self.idealized, self.checked)
 
     @property
@@ -173,7 +194,7 @@ class Result:
     def _pictures(self, technology: TechnologyLike) -> list[Picture]:
         from accelsim.report.plots.pictures import run_pictures
 
-        return run_pictures(self.findings(technology).cost)
+        return run_pictures(self._cost(technology))
 
     def summary(self, *, full: bool = False, technology: TechnologyLike = DEFAULT_TECHNOLOGY) -> str:
         """The headline as text, or, with `full`, every table of `accelsim run`."""
@@ -197,12 +218,12 @@ class Result:
         AccelsimError
             Something else is there, it cannot be written, or the ending is that of another kind of file ('run.csv').
         """
-        return saved(path, lambda folder: self.findings(technology).write(folder), self.record.to_json, lambda: self._page(technology))
+        return saved(path, lambda folder: self.findings(technology).write(folder), self.decided.to_json, lambda: self._page(technology))
 
     def _page(self, technology: TechnologyLike) -> str:
         from accelsim.report.html.page import to_page
 
-        return to_page(make_report([self.record], technology_of(technology)))
+        return to_page(make_report([self.decided], technology_of(technology)))
 
     def __repr__(self) -> str:
         return short_text(self.summary().splitlines())

@@ -43,7 +43,7 @@ def simulate(
     fit_codebook : give the chip the codebook that the trace asks for
     frames, batch : inferences of each network, one after the other, and images per inference, 1 to 1,024
     seed : of the values that a trace leaves open
-    what_if : also simulate each idealization
+    what_if : also simulate each idealization; of a short run, the verdict does so anyway
     functional : also decode the memory image and multiply, checked bit for bit
     progress : True for a bar in a terminal, or a function that is called with (phase, done, total)
 
@@ -85,4 +85,4 @@ def examined(
         from accelsim.functional import check_functional
 
         checked = check_functional(accelerator, first, *others, seed=seed, progress=progress)
-    return Result(record, ideals, checked, tuple(traces))
+    return Result(record, ideals, checked, tuple(traces), seed)

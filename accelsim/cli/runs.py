@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -43,7 +44,9 @@ def run(
     trace: TraceName,
     then: Then = None,
     functional: Annotated[bool, typer.Option("--functional", help="Also decode and multiply for real, and compare every bit.")] = False,
-    what_if: Annotated[bool, typer.Option("--what-if", help="Also simulate each idealization, which decides what limits.")] = False,
+    what_if: Annotated[
+        bool, typer.Option("--what-if", help="Simulate each idealization, which decides what limits; short runs do so anyway.")
+    ] = False,
     frames: Frames = 1,
     batch: Batch = 1,
     prefill: Prefill = 0,
@@ -106,14 +109,15 @@ def run(
             from accelsim.timeline.window import make_window
 
             recorded = simulate_recorded(machine, network, *others, frames=frames, batch=batch, seed=seed, progress=update)
-            write_timeline(recorded, make_window(recorded.result, None, None), timeline)
             run = examined(machine, (network, *others), recorded.result, what_if=what_if, functional=functional, seed=seed, progress=update)
-    findings, result, checked = run.findings(node), run.record, run.checked
-    if out is not None:
+            write_timeline(replace(recorded, result=run.decided), make_window(recorded.result, None, None), timeline)
+        findings = run.findings(node) if out is not None or as_json or not quiet else None  # quiet, no verdict is needed
+    result, checked = run.record, run.checked
+    if out is not None and findings is not None:
         findings.write(out)
-    if as_json:
+    if as_json and findings is not None:
         print_json(findings.to_dict())
-    elif quiet:
+    elif quiet or findings is None:
         line = f"{machine.name} {result.trace_name}: {duration(result.milliseconds)}, {count(result.total_cycles)} cycles"
         print_line(line if checked is None else f"{line}; {'bit-exact' if checked.ok else 'the functional check failed'}")
         for wrong in (item for item in checked.layers if not item.ok) if checked else ():
@@ -121,8 +125,8 @@ def run(
     elif full or layers:
         findings.render(stdout_console(), all_layers=layers)
     else:
-        findings.render_summary(stdout_console(), elsewhere=_elsewhere(out, measured=what_if))
-    if not findings.ok:
+        findings.render_summary(stdout_console(), elsewhere=_elsewhere(out, measured=run.decided.verdict is not None))
+    if run.bit_exact is False:
         raise typer.Exit(EXIT_CHECK_FAILED)
 
 
@@ -144,11 +148,11 @@ def _run_tokens(
     print_line(f"{run.trace} on {run.accelerator}: weights {', '.join(run.formats)}; head {run.head}")
     print_line(f"cache of 8 bits, activations of {run.activation_bits}, {batch} sequence{'s' if batch > 1 else ''}")
     if run.prefill is not None:
-        rest = f"{run.prefill.joules_per_token * 1e3:.3g} mJ per token, limited by {run.prefill.limiter}"
+        rest = f"{run.prefill.joules_per_token * 1e3:.3g} mJ per token, by bounds limited by {run.prefill.limiter}"
         print_line(f"prefill of {prefill} tokens after {context}: first token after {run.prefill.milliseconds:.3f} ms, {rest}")
     for step in run.decode:
         cache = f"{count(step.bytes.get('kv_read', 0))} B of cache read, {count(step.bytes.get('kv_write', 0))} B written"
-        rest = f"{step.joules_per_token * 1e3:.3g} mJ per token, limited by {step.limiter}; {cache}"
+        rest = f"{step.joules_per_token * 1e3:.3g} mJ per token, by bounds limited by {step.limiter}; {cache}"
         print_line(f"decode after {step.context} tokens: {step.tokens_per_second:.2f} tokens per second, {rest}")
 
 
@@ -198,7 +202,8 @@ def compare(
     from accelsim.api.comparison import compare_pairs
 
     with simulating(quiet=quiet) as update:
-        comparison = compare_pairs(machines, frames=frames, batch=batch, seed=seed, progress=update or False).record
+        made = compare_pairs(machines, frames=frames, batch=batch, seed=seed, progress=update or False)
+        comparison = made.record if quiet and out is None and not as_json else made.decided
     costs = costs_of(comparison.results, node)
     if out is not None:
         from accelsim.report.plots.picture import files_of

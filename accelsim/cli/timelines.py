@@ -117,6 +117,7 @@ def say_timeline(summary: TimelineSummary, quiet: bool) -> None:
         print_line(line)
         return
     say(console, line)
+    say(console, summary.limit)
     whole = sum(summary.cycles.values())
     causes = table(("array", ">cycles", ">share"))
     for name, cycles in sorted(summary.cycles.items(), key=lambda item: -item[1]):

@@ -6,7 +6,7 @@ One record goes to the screen, to JSON and to a folder, so the three agree.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
@@ -22,8 +22,8 @@ from accelsim.report.tables.area import render_area_groups
 from accelsim.report.tables.check import render_energy
 from accelsim.report.tables.run import CheckedLayer, render_functional, render_run, render_what_if
 from accelsim.report.tables.summary import render_summary
-from accelsim.report.verdict import IdealizedRun, Verdict, decide
-from accelsim.result import Result
+from accelsim.report.verdict import IdealizedRun, decide
+from accelsim.result import Result, Verdict
 
 
 class FunctionalCheck(Protocol):
@@ -50,8 +50,8 @@ class Findings:
 
     @cached_property
     def verdict(self) -> Verdict:
-        """The limiting resource: measured with `what_if`, else by bounds."""
-        return decide(self.result, self.what_if)
+        """The limiting resource: that of the result, or an estimate from bounds."""
+        return decide(self.result)
 
     @property
     def area(self) -> AreaReport:
@@ -71,16 +71,16 @@ class Findings:
     def to_dict(self) -> dict[str, Any]:
         """The output of `accelsim run --json`; `result` is a record that `Result.from_json` reads."""
         out: dict[str, Any] = {
-            "summary": summarize(self.result, self.verdict).to_dict(),
+            "summary": summarize(self.result).to_dict(),
             "verdict": self.verdict.to_dict(),
-            "result": asdict(self.result),
+            "result": self.result.to_dict(),
             "area": self.area.to_dict(),
             "energy": self.energy.to_dict(),
         }
         if self.what_if is not None:
-            out["what_if"] = self.what_if_rows()
+            out["what_if"] = what_if_rows(self.what_if)
         if self.functional is not None:
-            out["functional"] = {"ok": self.functional.ok, "layers": self.functional_rows()}
+            out["functional"] = {"ok": self.functional.ok, "layers": functional_rows(self.functional)}
         return out
 
     def write(self, folder: Path) -> Path:
@@ -92,14 +92,14 @@ class Findings:
         files["area.csv"] = to_csv(self.area.rows()).encode()
         files["energy.csv"] = to_csv(self.energy.rows()).encode()
         if self.what_if is not None:
-            files["what_if.csv"] = to_csv(self.what_if_rows()).encode()
+            files["what_if.csv"] = to_csv(what_if_rows(self.what_if)).encode()
         if self.functional is not None:
-            files["functional.csv"] = to_csv(self.functional_rows()).encode()
+            files["functional.csv"] = to_csv(functional_rows(self.functional)).encode()
         return write_run(folder, self.result, files)
 
     def render(self, console: Console, *, all_layers: bool) -> None:
         """Everything as tables."""
-        render_run(console, self.result, all_layers=all_layers, what_if=self.what_if)
+        render_run(console, self.result, all_layers=all_layers)
         render_energy(console, self.energy, len(self.result.frames) * self.result.batch)
         render_area_groups(console, self.area)
         if self.what_if is not None:
@@ -108,28 +108,30 @@ class Findings:
 
     def render_summary(self, console: Console, *, elsewhere: str) -> None:
         """At most 20 lines, and the functional check if it was asked for; `elsewhere` says where the rest is."""
-        render_summary(console, self.cost, elsewhere=elsewhere, what_if=self.what_if)
+        render_summary(console, self.cost, elsewhere=elsewhere)
         self._render_functional(console)
 
     def _render_functional(self, console: Console) -> None:
         if self.functional is not None:
             render_functional(console, self.functional.layers, self.functional.ok)
 
-    def what_if_rows(self) -> list[dict[str, Any]]:
-        """One row per idealized run, as CSV and JSON have it; `if_free` and `speedup` are the older names of the first two."""
-        return [
-            {
-                "resource": item.resource,
-                "speed_up": item.speedup,
-                "if_free": item.name,
-                "total_cycles": item.result.total_cycles,
-                "speedup": item.speedup,
-                "note": item.explanation,
-            }
-            for item in self.what_if or ()
-        ]
 
-    def functional_rows(self) -> list[dict[str, Any]]:
-        """One row per layer of the functional check, as CSV and JSON have it."""
-        layers = self.functional.layers if self.functional else ()
-        return [{"layer": item.name, "bit_exact": item.ok, "tiles": item.tiles, "message": item.message} for item in layers]
+def what_if_rows(runs: Sequence[IdealizedRun]) -> list[dict[str, Any]]:
+    """One row per idealized run, as CSV and JSON have it; `if_free` and `speedup` are the older names of the first two."""
+    return [
+        {
+            "resource": item.resource,
+            "speed_up": item.speedup,
+            "if_free": item.name,
+            "total_cycles": item.result.total_cycles,
+            "speedup": item.speedup,
+            "note": item.explanation,
+        }
+        for item in runs
+    ]
+
+
+def functional_rows(check: FunctionalCheck | None) -> list[dict[str, Any]]:
+    """One row per layer of the functional check, as CSV and JSON have it; none without a check."""
+    layers = check.layers if check else ()
+    return [{"layer": item.name, "bit_exact": item.ok, "tiles": item.tiles, "message": item.message} for item in layers]

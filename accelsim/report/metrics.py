@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any
 
-from accelsim.report.verdict import Verdict, decide
+from accelsim.report.verdict import decide
 from accelsim.result import CATEGORIES, OPERANDS, LayerResult, Result, Traffic, total
 
 # The array's activity in a cycle of each category, for tables.
@@ -89,9 +89,9 @@ def category_cycles(result: Result) -> dict[str, int]:
     return {**dict.fromkeys(CATEGORIES, 0), **found}
 
 
-def summarize(result: Result, verdict: Verdict | None = None) -> Summary:
-    """The headline of `result`, with its verdict, by bounds unless one is given."""
-    limit = decide(result) if verdict is None else verdict
+def summarize(result: Result) -> Summary:
+    """The headline of `result`."""
+    limit = decide(result)
     cycles = result.total_cycles
     seconds = cycles / result.clock_hz
     inferences = len(result.frames) * result.batch

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
-from accelsim.result import BOUND_RESOURCES, RESOURCES, Result, limiting_resource, nearest_bound, own_cycles
+from accelsim.result import BOUND_RESOURCES, RESOURCES, Gain, Result, Verdict, limiting_resource, nearest_bound, own_cycles
 
 NO_RESOURCE = "none"
 LEAST_GAIN = 1.005  # a smaller speed-up is none
@@ -34,40 +34,6 @@ class IdealizedRun(Protocol):
 
 
 @dataclass(frozen=True)
-class Gain:
-    """Speed-up of a run if `resource` were free."""
-
-    resource: str
-    speed_up: float
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """The limiting resource of a run.
-
-    Attributes
-    ----------
-    resource : a key of RESOURCES, or 'none'
-    gain : speed-up if it were free; None for an estimate from bounds
-    second : the resource that gains most after it, if any gains
-    then : what limits, by bounds, after `resource` is removed; '' for an estimate
-    sentence : the same in words
-    """
-
-    resource: str
-    gain: float | None
-    second: Gain | None
-    then: str
-    sentence: str
-
-    def to_dict(self) -> dict[str, Any]:
-        """The verdict as plain JSON data; `basis` says whether it was simulated or estimated."""
-        second = None if self.second is None else {"resource": self.second.resource, "gain": self.second.speed_up}
-        basis = "bounds" if self.gain is None else "what-if"
-        return {"resource": self.resource, "gain": self.gain, "basis": basis, "second": second, "then": self.then}
-
-
-@dataclass(frozen=True)
 class LimitRow:
     """A resource in the table of gains, cycles and bounds.
 
@@ -86,55 +52,56 @@ class LimitRow:
     anomaly: str
 
 
-def decide(result: Result, ideals: Sequence[IdealizedRun] | None = None) -> Verdict:
-    """The verdict on `result`, measured if its idealizations are given."""
+def decide(result: Result, ideals: Sequence[IdealizedRun] = ()) -> Verdict:
+    """The verdict on `result`: measured if its idealizations are given, else the one stored with it, else an estimate from bounds."""
     if not result.total_cycles:
         return Verdict(NO_RESOURCE, None, None, "", "Nothing runs on the array.")
     if not ideals:
+        if result.verdict is not None:
+            return result.verdict
         return Verdict(limiting_resource(result.cycles, result.bounds), None, None, "", _estimate(result))
     ranked = sorted(ideals, key=lambda item: -item.speedup)  # stable: ties keep the order of the table
-    first, *others = ranked
-    rest = [Gain(item.resource, item.speedup) for item in others if item.speedup >= LEAST_GAIN]
+    gains = tuple(Gain(item.resource, item.speedup, item.explanation if item.speedup < 1 else "") for item in ranked)
+    first = ranked[0]
     if first.speedup < LEAST_GAIN:
         sentence = f"No resource limits alone: none gains more than {100 * (max(first.speedup, 1) - 1):.1f} % if it were free."
-        return Verdict(NO_RESOURCE, first.speedup, None, limiting_resource(result.cycles, result.bounds), sentence)
+        return Verdict(NO_RESOURCE, first.speedup, None, limiting_resource(result.cycles, result.bounds), sentence, gains)
+    second = gains[1] if len(gains) > 1 and gains[1].speed_up >= LEAST_GAIN else None
     then = limiting_resource(first.result.cycles, first.result.bounds)
-    return Verdict(first.resource, first.speedup, rest[0] if rest else None, then, _measured(result, ranked, then))
+    return Verdict(first.resource, first.speedup, second, then, _measured(result, gains, second, then), gains)
 
 
-def limit_rows(result: Result, ideals: Sequence[IdealizedRun] | None = None) -> tuple[LimitRow, ...]:
+def limit_rows(result: Result) -> tuple[LimitRow, ...]:
     """Every resource that gains, has cycles or has a bound: by gain where simulated, else by its larger share."""
-    runs = {item.resource: item for item in ideals or ()}
+    gains = {item.resource: item for item in decide(result).gains}
     bounds: dict[str, int] = {}
     for name, least in result.bounds.items():
         resource = BOUND_RESOURCES.get(name, name)
         bounds[resource] = max(least, bounds.get(resource, 0))
     rows = []
     for resource in RESOURCES:
-        run = runs.get(resource)
-        anomaly = run.explanation if run is not None and run.speedup < 1 else ""
-        own = own_cycles(result.cycles, resource)
-        rows.append(LimitRow(resource, None if run is None else run.speedup, own, bounds.get(resource), anomaly))
+        gain = gains.get(resource)
+        speed_up, anomaly = (None, "") if gain is None else (gain.speed_up, gain.anomaly)
+        rows.append(LimitRow(resource, speed_up, own_cycles(result.cycles, resource), bounds.get(resource), anomaly))
     shown = (row for row in rows if row.own_cycles or row.bound or (row.speed_up is not None and row.speed_up != 1))
     return tuple(sorted(shown, key=lambda row: (-(row.speed_up or 0), -max(row.own_cycles, row.bound or 0))))
 
 
-def _measured(result: Result, ranked: Sequence[IdealizedRun], then: str) -> str:
-    first, *others = ranked
+def _measured(result: Result, gains: Sequence[Gain], second: Gain | None, then: str) -> str:
+    first = gains[0]
     after = f"then the {then}" if then != first.resource else "its rest is still the largest part then"
-    parts = [f"{_limits(first.resource)}: {first.speedup:.2f}x if free; {after}"]
-    second = next((item for item in others if item.speedup >= LEAST_GAIN), None)
-    parts.append(f"next, {second.resource} {second.speedup:.2f}x" if second is not None else "nothing else gains")
-    return "; ".join([*parts, *_why_not(result, ranked)]) + f"{_fill(result, first.resource)}."
+    parts = [f"{_limits(first.resource)}: {first.speed_up:.2f}x if free; {after}"]
+    parts.append(f"next, {second.resource} {second.speed_up:.2f}x" if second is not None else "nothing else gains")
+    return "; ".join([*parts, *_why_not(result, gains)]) + f"{_fill(result, first.resource)}."
 
 
-def _why_not(result: Result, ranked: Sequence[IdealizedRun]) -> list[str]:
+def _why_not(result: Result, gains: Sequence[Gain]) -> list[str]:
     """Why the verdict is not the resource with most cycles of its own; nothing if it is."""
     largest = max(RESOURCES, key=lambda name: own_cycles(result.cycles, name))
-    if largest == ranked[0].resource:
+    if largest == gains[0].resource:
         return []
     share = f"{100 * own_cycles(result.cycles, largest) / result.total_cycles:.1f} %"
-    gain = next((item.speedup for item in ranked if item.resource == largest), 1.0)
+    gain = next((item.speed_up for item in gains if item.resource == largest), 1.0)
     does = f"the array works in {share} of the cycles" if largest == "MAC array" else f"{share} of the cycles wait for the {largest}"
     return [f"{does}, but if they were gone, others would fill them ({gain:.2f}x)"]
 

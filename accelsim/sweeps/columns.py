@@ -32,7 +32,7 @@ METRICS: dict[str, tuple[str, str]] = {
     "bus_bytes": ("INTEGER", "bytes on all memory channels, whole bursts"),
     "useful_bytes": ("INTEGER", "of them, without padding and burst rounding"),
     "weight_bytes": ("REAL", "of them, weights however stored, codebooks included"),
-    "limiting_resource": ("TEXT", "the resource that limits"),
+    "limiting_resource": ("TEXT", "the resource that limits, by bounds"),
     "tightest_bound": ("TEXT", "the resource that needs most cycles at least"),
     "achieved_of_tightest_pct": ("REAL", "those cycles over the cycles taken"),
     "energy_uj": ("REAL", "energy of all frames, memories included"),

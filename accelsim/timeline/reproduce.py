@@ -7,6 +7,7 @@ if it reproduces the saved cycles, traffic and counters; other sources of the mo
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import yaml
@@ -49,7 +50,7 @@ def reproduce(saved: Result, source: str, *, traces: Sequence[Path] = (), seed: 
             )
             why = f"{made}: run it again, or give its seed with --seed"
         raise ConfigError(f"{source}: cannot be reproduced: {difference}; {why}")
-    return run
+    return replace(run, result=replace(run.result, verdict=saved.verdict))
 
 
 def _accelerator(saved: Result, source: str) -> Accelerator:

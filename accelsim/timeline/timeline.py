@@ -18,6 +18,7 @@ from accelsim.errors import ConfigError, ConservationError
 from accelsim.program import Int64
 from accelsim.quantities import cycle_at
 from accelsim.report.export.whole_file import new_file
+from accelsim.report.verdict import decide
 from accelsim.simulation import RecordedRun
 from accelsim.timeline.context import Context
 from accelsim.timeline.core_tracks import ArrayTrack, CodebookTrack, LayerTrack, LoaderTrack, VectorTrack
@@ -39,7 +40,7 @@ class TimelineSummary:
     ----------
     events : slices, counter values and ends of arrows in the file
     cycles : category -> cycles of the array's slices in the window; vector_cycles : of the vector unit's
-    dma_bytes : of the DMA's slices; checked : figures found equal to the result
+    dma_bytes : of the DMA's slices; checked : figures found equal to the result; limit : the run's verdict
     """
 
     path: str
@@ -52,6 +53,7 @@ class TimelineSummary:
     vector_cycles: int
     dma_bytes: int
     checked: tuple[str, ...]
+    limit: str
 
     def to_dict(self) -> dict[str, Any]:
         return {
@@ -65,6 +67,7 @@ class TimelineSummary:
             "vector_cycles": self.vector_cycles,
             "dma_bytes": self.dma_bytes,
             "checked": list(self.checked),
+            "limit": self.limit,
         }
 
 
@@ -107,6 +110,7 @@ def write_timeline(run: RecordedRun, window: Window, path: Path) -> TimelineSumm
         vector_cycles=context.sums.vector_cycles,
         dma_bytes=sum(context.sums.dma_bits.values()) // 8,
         checked=checked,
+        limit=decide(run.result).sentence,
     )
 
 
@@ -128,6 +132,7 @@ def _header(run: RecordedRun, window: Window) -> dict[str, Any]:
         "trace": result.trace_name,
         "core_clock_hz": result.clock_hz,
         "cycles_of_the_run": result.total_cycles,
+        "limit": decide(result).sentence,
         "window_cycles": f"{window.first}..{window.end}",
         "time": "ts and dur are microseconds of simulated time, cut to 1 ns: ts = cycle / core_clock_hz; arguments hold whole cycles",
     }

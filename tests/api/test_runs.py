@@ -118,7 +118,7 @@ def test_a_saved_folder_is_the_command_lines(run, folder, tmp_path):
     files = {path.name: path.read_bytes() for path in (tmp_path / "theirs").iterdir()}
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == files
     assert set(files) <= set(RUN_FOLDER.names)
-    assert accelsim.load_result(folder).record == run.record
+    assert accelsim.load_result(folder).record == run.decided
 
 
 def test_a_result_is_saved_as_a_file_and_as_a_page(run, tmp_path):

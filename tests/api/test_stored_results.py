@@ -66,7 +66,7 @@ def test_a_name_without_the_ending_of_a_file_is_a_folder(name, tmp_path):
     folder = result.save(tmp_path / name)
     assert folder == tmp_path / name
     assert (folder / "result.json").is_file()
-    assert accelsim.load_result(folder).record == result.record
+    assert accelsim.load_result(folder).record == result.decided
     assert result.save(folder) == folder  # its own folder may be written again
 
 
@@ -91,7 +91,7 @@ def test_a_folder_that_is_there_is_taken_whatever_its_name(tmp_path):
     folder = tmp_path / "runs.csv"
     folder.mkdir()
     result = accelsim.simulate("edge-32x32", "tiny_vit_int8")
-    assert accelsim.load_result(result.save(folder)).record == result.record
+    assert accelsim.load_result(result.save(folder)).record == result.decided
 
 
 @pytest.mark.parametrize(("name", "kind"), [("notes.json", "the result of a run or a comparison"), ("notes.html", "a report")])

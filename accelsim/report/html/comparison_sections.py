@@ -43,7 +43,7 @@ def _speedups(comparison: Comparison, names: Sequence[str], figures: Mapping[str
             value(result.milliseconds, milliseconds(result.milliseconds)),
             value(result.total_cycles, f"{result.total_cycles:,}"),
             value(ratio, times(ratio)),
-            decide(result).resource,
+            decide(result).label,
         )
         for name, result, ratio in zip(names, comparison.results, ratios, strict=True)
     ]

@@ -51,7 +51,7 @@ def _render_speedups(console: Console, comparison: Comparison, names: Sequence[s
             milliseconds(result.milliseconds),
             count(result.total_cycles),
             times(ratio),
-            decide(result).resource,
+            decide(result).label,
         )
     show(console, "Speed-up", out)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Protocol
 
 from rich.console import Console
@@ -20,7 +20,7 @@ from accelsim.report.metrics import (
 )
 from accelsim.report.tables.terminal import row, say, show, table
 from accelsim.report.tables.text import count, decimal_bytes, duration, hertz, milliseconds, percent, times
-from accelsim.report.verdict import IdealizedRun, decide, limit_rows
+from accelsim.report.verdict import IdealizedRun, limit_rows
 from accelsim.result import Result
 
 
@@ -37,11 +37,11 @@ class CheckedLayer(Protocol):
     def message(self) -> str: ...
 
 
-def render_run(console: Console, result: Result, *, all_layers: bool = False, what_if: Sequence[IdealizedRun] | None = None) -> None:
-    """All tables of a run; the verdict is measured if `what_if` is given."""
-    summary = summarize(result, decide(result, what_if))
+def render_run(console: Console, result: Result, *, all_layers: bool = False) -> None:
+    """All tables of a run."""
+    summary = summarize(result)
     render_headline(console, result, summary)
-    render_limits(console, result, what_if)
+    render_limits(console, result)
     render_cycles(console, result)
     render_layers(console, result, all_layers=all_layers)
     render_traffic(console, result, summary)
@@ -175,14 +175,18 @@ def _per(part: float, whole: int) -> str:
     return f"{part / whole:.5f}" if whole else "-"
 
 
-def render_limits(console: Console, result: Result, what_if: Sequence[IdealizedRun] | None) -> None:
+def render_limits(console: Console, result: Result) -> None:
     """Gain, cycles and bound of each resource, side by side."""
     whole = result.total_cycles
     out = table(["resource", ">speed-up\nif free", ">works or is\nwaited for", ">least\nneeded"])
-    for item in limit_rows(result, what_if):
+    rows = limit_rows(result)
+    for item in rows:
         gain = "-" if item.speed_up is None else times(item.speed_up)
         row(out, item.resource, gain, percent(item.own_cycles, whole), "-" if item.bound is None else percent(item.bound, whole))
     show(console, "What limits, in shares of the cycles taken", out)
+    for item in rows:
+        if item.anomaly:
+            say(console, f"anomaly: {item.resource} if free: {item.anomaly}", style="yellow")
 
 
 def render_bounds(console: Console, result: Result) -> None:

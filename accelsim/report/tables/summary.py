@@ -12,8 +12,8 @@ from accelsim.cost.compare_costs import RunCost
 from accelsim.report.metrics import Summary, summarize, traffic_lines
 from accelsim.report.tables.terminal import PIPE_COLUMNS
 from accelsim.report.tables.text import clean, count, decimal_bytes, duration, ends, hertz, percent, short, tail, times
-from accelsim.report.verdict import IdealizedRun, decide
-from accelsim.result import Result
+from accelsim.report.verdict import LEAST_GAIN, decide
+from accelsim.result import Gain, Result
 
 MAX_LINES = 20
 _TOP = 4  # stalls, operands, bounds that are named; the rest is summed
@@ -22,19 +22,17 @@ _LABEL = 9  # columns of a line's heading
 _MAX_SENTENCE = 4  # lines of one entry
 
 
-def render_summary(console: Console, cost: RunCost, *, elsewhere: str, what_if: Sequence[IdealizedRun] | None = None) -> None:
+def render_summary(console: Console, cost: RunCost, *, elsewhere: str) -> None:
     """Print the summary; its last line is `elsewhere`, where the rest is."""
-    for text, style in summary_lines(cost, max(console.width, PIPE_COLUMNS), elsewhere, what_if):
+    for text, style in summary_lines(cost, max(console.width, PIPE_COLUMNS), elsewhere):
         console.print(Text(text), style=style, soft_wrap=True)
 
 
-def summary_lines(
-    cost: RunCost, columns: int, elsewhere: str, what_if: Sequence[IdealizedRun] | None = None
-) -> list[tuple[str, str | None]]:
+def summary_lines(cost: RunCost, columns: int, elsewhere: str) -> list[tuple[str, str | None]]:
     """(line, style): at most MAX_LINES of at most `columns`, as far as words allow; warnings that find no room are counted."""
-    result, summary = cost.result, summarize(cost.result, decide(cost.result, what_if))
+    result, summary = cost.result, summarize(cost.result)
     lines: list[tuple[str, str | None]] = [(f"{tail(summary.accelerator, _NAME)} runs {tail(summary.trace, _NAME)}"[:columns], "bold")]
-    for label, text in _entries(cost, result, summary, what_if):
+    for label, text in _entries(cost, result, summary):
         lines += [(line, None) for line in _wrapped(label, text, columns)]
     last = _wrapped("more", elsewhere, columns)
     return [
@@ -44,7 +42,7 @@ def summary_lines(
     ]
 
 
-def _entries(cost: RunCost, result: Result, summary: Summary, what_if: Sequence[IdealizedRun] | None) -> Iterable[tuple[str, str]]:
+def _entries(cost: RunCost, result: Result, summary: Summary) -> Iterable[tuple[str, str]]:
     yield (
         "time",
         f"{duration(summary.milliseconds_per_inference)} per inference, {summary.inferences_per_s:,.1f} frames/s; {_cycles(summary)}",
@@ -55,11 +53,9 @@ def _entries(cost: RunCost, result: Result, summary: Summary, what_if: Sequence[
     elif summary.frames > 1:
         yield "frames", f"cold start {duration(summary.cold_ms)} (first), steady state {duration(summary.steady_ms)} (last)"
     yield "limit", summary.limiting_sentence
-    if what_if:
-        yield "if free", _gains(what_if)
-        slower = [f"{item.resource} {times(item.speedup)}: {item.explanation}" for item in what_if if item.speedup < 1]
-        if slower:
-            yield "anomaly", "; ".join(slower)
+    gains = decide(result).gains
+    if gains:
+        yield "if free", _gains(gains)
     yield "bounds", f"least cycles over cycles taken: {_shares(result.bounds, summary.total_cycles, rest=False)}"
     yield "cycles", _shares(summary.cycles, summary.total_cycles, rest=True)
     moved: dict[str, int] = {}
@@ -76,11 +72,14 @@ def _entries(cost: RunCost, result: Result, summary: Summary, what_if: Sequence[
     yield "weights", result.weights_source
 
 
-def _gains(what_if: Sequence[IdealizedRun]) -> str:
-    """'decoder 1.57x, shadow weights 1.19x, others at most 1.02x', the largest first."""
-    ranked = sorted(what_if, key=lambda item: -item.speedup)
-    shown = [f"{item.resource} {times(item.speedup)}" for item in ranked[:_TOP]]
-    return ", ".join([*shown, f"others at most {times(ranked[_TOP].speedup)}"] if len(ranked) > _TOP else shown)
+def _gains(gains: Sequence[Gain]) -> str:
+    """'decoder 1.57x, shadow weights 1.19x; memory slower by 27 cycles (--full says why)', the largest gain first."""
+    found = [item for item in gains if item.speed_up >= LEAST_GAIN]
+    shown = [f"{item.resource} {times(item.speed_up)}" for item in found[:_TOP]]
+    rest = [f"others at most {times(found[_TOP].speed_up)}"] if len(found) > _TOP else []
+    slower = [f"{item.resource} {item.anomaly.partition(':')[0]}" for item in gains if item.anomaly]
+    anomalies = [f"{', '.join(slower)} (--full says why)"] if slower else []
+    return "; ".join([", ".join([*shown, *rest]) or "nothing gains", *anomalies])
 
 
 def _cycles(summary: Summary) -> str:
