@@ -86,13 +86,13 @@ def compress_trace(
         if item.has_payload:
             item.verify_payload()
     weighted = trace.weighted_layers()
+    for rule in recipe.rules:
+        find_encoder(rule.format)  # what cannot be encoded is told before minutes of work
     recipe = recipe.settled([item.weighted_layers() for item in (trace, *companions)])
     for item in (trace, *companions):
         for layer in item.weighted_layers():
             with _naming(item, layer):
-                spec = recipe.format_of(layer.name)
-                find_encoder(spec)  # what cannot be encoded is told before minutes of work
-                check_fit(layer, spec)
+                check_fit(layer, recipe.format_of(layer.name))
     shared = shared_codebooks([_network(networks[key], recipe) for key in sorted(networks)], recipe.seed)
     if companions and not shared:
         raise FormatError(f"trace {companions[0].name!r} shares nothing: no layer takes a format whose codebook networks share")
