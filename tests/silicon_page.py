@@ -11,7 +11,7 @@ from pathlib import Path
 
 from accelsim.presets import find_reference
 from accelsim.report.plots.picture import files_of
-from accelsim.report.plots.silicon import MeasuredPoint, silicon_picture
+from accelsim.report.plots.silicon import silicon_picture
 from accelsim.validate.silicon import SiliconPair, SiliconReport, SiliconRow, validate_silicon
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -51,12 +51,7 @@ def part(page: str, name: str) -> str:
 
 def picture_files(report: SiliconReport) -> dict[str, bytes]:
     """The picture's files by name."""
-    points = [
-        MeasuredPoint(row.chip, row.measured_ms, row.measured_ms * (1 + row.error_pct / 100), row.role != "fit")
-        for row in report.rows
-        if row.error_pct is not None
-    ]
-    return files_of((silicon_picture("Measured and simulated times", points),))
+    return files_of((silicon_picture("Measured and simulated times", report.rows),))
 
 
 def _rows(rows: Iterable[SiliconRow]) -> str:

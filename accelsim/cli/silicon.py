@@ -13,7 +13,6 @@ from accelsim.cli.simulating import simulating
 from accelsim.presets import find_reference
 
 if TYPE_CHECKING:
-    from accelsim.report.plots.picture import Picture
     from accelsim.validate.silicon import SiliconReport, SiliconRow
 
 SiliconReference = Annotated[
@@ -42,8 +41,10 @@ def validate_silicon(
         report = validate(find_reference("silicon", reference), tolerance, update)
     if out is not None:
         from accelsim.report.plots.picture import files_of
+        from accelsim.report.plots.silicon import silicon_picture
 
-        pictures = [_picture(report)] if any(item.error_pct is not None for item in report.rows) else []
+        known = any(item.simulated_ms is not None for item in report.rows)
+        pictures = [silicon_picture("Measured and simulated times", report.rows)] if known else []
         write_silicon(out, report.to_dict(), files_of(pictures))
     if as_json:
         print_json(report.to_dict())
@@ -53,17 +54,6 @@ def validate_silicon(
         _render(report)
     if not report.ok:
         raise typer.Exit(EXIT_CHECK_FAILED)
-
-
-def _picture(report: SiliconReport) -> Picture:
-    from accelsim.report.plots.silicon import MeasuredPoint, silicon_picture
-
-    points = [
-        MeasuredPoint(item.chip, item.measured_ms, item.measured_ms * (1 + item.error_pct / 100), item.role != "fit")
-        for item in report.rows
-        if item.error_pct is not None
-    ]
-    return silicon_picture("Measured and simulated times", points)
 
 
 def _render(report: SiliconReport) -> None:

@@ -54,6 +54,11 @@ class SiliconRow:
     problem: str
     ok: bool
 
+    @property
+    def simulated_ms(self) -> float | None:
+        """The simulated time; None where it cannot be simulated."""
+        return None if self.error_pct is None else self.measured_ms * (1 + self.error_pct / 100)
+
 
 @dataclass(frozen=True)
 class SiliconPair:
@@ -187,7 +192,7 @@ def _pairs(rows: Sequence[MeasuredRow], judged: Sequence[SiliconRow]) -> list[Si
 
 def _pair(slow: tuple[MeasuredRow, SiliconRow], fast: tuple[MeasuredRow, SiliconRow]) -> SiliconPair:
     first, second = slow[0], fast[0]
-    times = [row.milliseconds * (1 + (judged.error_pct or 0.0) / 100) for row, judged in (slow, fast)]
+    times = [judged.simulated_ms or 0.0 for _, judged in (slow, fast)]
     measured, simulated = first.milliseconds / second.milliseconds, times[0] / times[1]
     return SiliconPair(
         chip=first.chip,
