@@ -35,6 +35,7 @@ from accelsim.cli.timelines import TimelineFile, check_timeline_file
 
 if TYPE_CHECKING:
     from accelsim.accelerator import Accelerator
+    from accelsim.api.result import Result
     from accelsim.cost.technology import Technology
     from accelsim.trace.trace import Trace
 
@@ -68,7 +69,6 @@ def run(
     from accelsim.cost.technology import load_technology
     from accelsim.report.export.run import check_run_folder
     from accelsim.report.tables.terminal import stdout_console
-    from accelsim.report.tables.text import count, duration
 
     if out is not None:
         check_run_folder(out)
@@ -111,23 +111,34 @@ def run(
             recorded = simulate_recorded(machine, network, *others, frames=frames, batch=batch, seed=seed, progress=update)
             run = examined(machine, (network, *others), recorded.result, what_if=what_if, functional=functional, seed=seed, progress=update)
             write_timeline(replace(recorded, result=run.decided), make_window(recorded.result, None, None), timeline)
-        findings = run.findings(node) if out is not None or as_json or not quiet else None  # quiet, no verdict is needed
-    result, checked = run.record, run.checked
-    if out is not None and findings is not None:
-        findings.write(out)
-    if as_json and findings is not None:
-        print_json(findings.to_dict())
-    elif quiet or findings is None:
-        line = f"{machine.name} {result.trace_name}: {duration(result.milliseconds)}, {count(result.total_cycles)} cycles"
-        print_line(line if checked is None else f"{line}; {'bit-exact' if checked.ok else 'the functional check failed'}")
-        for wrong in (item for item in checked.layers if not item.ok) if checked else ():
-            print_line(f"{wrong.name}: {wrong.message}")
-    elif full or layers:
-        findings.render(stdout_console(), all_layers=layers)
+        # A line alone tells no verdict, so none is simulated for it.
+        findings = None if quiet and out is None and not as_json else run.findings(node)
+    if findings is None:
+        _print_line(run)
     else:
-        findings.render_summary(stdout_console(), elsewhere=_elsewhere(out, measured=run.decided.verdict is not None))
+        if out is not None:
+            findings.write(out)
+        if as_json:
+            print_json(findings.to_dict())
+        elif quiet:
+            _print_line(run)
+        elif full or layers:
+            findings.render(stdout_console(), all_layers=layers)
+        else:
+            findings.render_summary(stdout_console(), elsewhere=_elsewhere(out, measured=findings.result.verdict is not None))
     if run.bit_exact is False:
         raise typer.Exit(EXIT_CHECK_FAILED)
+
+
+def _print_line(run: Result) -> None:
+    """The time in a line, and what the functional check found."""
+    from accelsim.report.tables.text import count, duration
+
+    result, checked = run.record, run.checked
+    line = f"{result.accelerator_name} {result.trace_name}: {duration(result.milliseconds)}, {count(result.total_cycles)} cycles"
+    print_line(line if checked is None else f"{line}; {'bit-exact' if checked.ok else 'the functional check failed'}")
+    for wrong in (item for item in checked.layers if not item.ok) if checked else ():
+        print_line(f"{wrong.name}: {wrong.message}")
 
 
 def _run_tokens(
