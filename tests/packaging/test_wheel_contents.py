@@ -19,7 +19,10 @@ CARRIED = {
     "accelsim": "accelsim/",
     "configs": DATA,
     "traces": f"{DATA}traces/",
-    **{f"tests/validation/data/{kind}": f"{DATA}references/{kind}/" for kind in ("area", "cluster", "core", "dram", "outside", "systolic")},
+    **{
+        f"tests/validation/data/{kind}": f"{DATA}references/{kind}/"
+        for kind in ("area", "cluster", "core", "dram", "outside", "silicon", "systolic")
+    },
 }
 
 
