@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable
 from typing import Annotated, TextIO
 
 import typer
@@ -46,15 +47,15 @@ app.add_typer(checks.validate_app, name="validate")
 app.add_typer(checks.dram_app, name="dram")
 
 
-def main() -> None:
-    """Entry point of the command `accelsim`."""
+def main(command: Callable[..., object] = app) -> None:
+    """Entry point of the command `accelsim`; who runs many commands builds their tree once (`typer.main.get_command(app)`) and gives it."""
     sys.stdout, sys.stderr = sys.stdout or _nowhere(), sys.stderr or _nowhere()
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")  # a terminal without Unicode gets a '?', not a traceback
     try:
         with bash_words():
-            app(prog_name="accelsim")
+            command(prog_name="accelsim")
     finally:
         exec("")  # CPython notes an interrupt that ends an exec of text (a class being made); unless one ends well, `-m` dies of SIGINT
 
