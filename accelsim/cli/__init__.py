@@ -47,7 +47,7 @@ app.add_typer(checks.validate_app, name="validate")
 app.add_typer(checks.dram_app, name="dram")
 
 
-def main(command: Callable[..., object] = app) -> None:
+def main(command: Callable[..., object] | None = None) -> None:
     """Entry point of the command `accelsim`; who runs many commands builds their tree once (`typer.main.get_command(app)`) and gives it."""
     sys.stdout, sys.stderr = sys.stdout or _nowhere(), sys.stderr or _nowhere()
     for stream in (sys.stdout, sys.stderr):
@@ -55,7 +55,7 @@ def main(command: Callable[..., object] = app) -> None:
             stream.reconfigure(errors="replace")  # a terminal without Unicode gets a '?', not a traceback
     try:
         with bash_words():
-            command(prog_name="accelsim")
+            (command or app)(prog_name="accelsim")
     finally:
         exec("")  # CPython notes an interrupt that ends an exec of text (a class being made); unless one ends well, `-m` dies of SIGINT
 
