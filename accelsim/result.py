@@ -321,6 +321,7 @@ RESOURCES: Mapping[str, tuple[str, ...]] = {
     "shadow weights": ("swap",),
     "activation buffer ports": ("port",),
     "control": ("issue", "dependency"),
+    "launch overhead": ("launch",),
 }
 
 

@@ -142,6 +142,12 @@ IDEALS: tuple[Ideal, ...] = (
         "runs are issued at once, and load under the run before",
         lambda *_: ("control.overlap=prefetch", "control.runs=chained", "control.issue_overhead_cycles=0"),
     ),
+    Ideal(
+        "launch overhead",
+        "launch overhead",
+        "networks, layers and tokens are launched at once",
+        lambda *_: tuple(f"control.overhead.{what}=0 ps" for what in ("network", "layer", "token")),
+    ),
 )
 
 

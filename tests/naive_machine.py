@@ -62,6 +62,7 @@ class NaiveMachine(NaiveDrains):
         self.load_run, self.load_tile, self.load_group, self.groups_of_run = 0, 0, 0, 0
         self.load_scales = 0  # pops of scales of this tile
         self.load_start: int | None = None  # first cycle in which the run may load
+        self.launching = 0  # cycles that the launch of the run has taken
         self.held_bits = self.pushed = 0
         self.busy_until = 0  # banks that serve a group
         self.first_tile = True
@@ -198,6 +199,10 @@ class NaiveMachine(NaiveDrains):
     def turn(self) -> None:
         self.run, self.tile, self.row = self.run + 1, 0, 0
 
+    def chains_to(self, index: int) -> bool:
+        """Whether a run follows the one before without waiting for it to leave the array."""
+        return bool(self.machine["chained"]) and (index == len(self.runs) or not self.runs[index]["launch"])
+
     def row_waits(self, run: Row) -> str:
         """Why the next row may not be issued: its accumulators first, then its operand; '' if it may."""
         kt = self.tile % run["kt_count"]
@@ -264,8 +269,13 @@ class NaiveMachine(NaiveDrains):
         if self.load_start is None:
             if self.run < self.load_run:
                 return "dependency", False
-            self.load_start = self.t + self.machine["issue_overhead"]
             self.first_tile = True
+            if self.launching < self.runs[self.load_run]["launch"]:
+                self.launching += 1
+                if self.launching == self.runs[self.load_run]["launch"]:
+                    self.tiles_done += 1
+                return "launch", False
+            self.load_start = self.t + self.machine["issue_overhead"]
         if self.t < self.load_start:
             return "issue", False
         run = self.runs[self.load_run]
@@ -350,8 +360,8 @@ class NaiveMachine(NaiveDrains):
         if run["frees"]:
             self.freed = run["base_bytes"] + run["stream_bytes"]
         self.load_run += 1
-        self.load_tile = self.groups_of_run = self.held_bits = self.pushed = 0
-        self.load_start = self.t + 1 + self.machine["issue_overhead"] if self.machine["chained"] else None
+        self.load_tile = self.groups_of_run = self.held_bits = self.pushed = self.launching = 0
+        self.load_start = self.t + 1 + self.machine["issue_overhead"] if self.chains_to(self.load_run) else None
 
     # -- the clock
 
@@ -369,7 +379,7 @@ class NaiveMachine(NaiveDrains):
             self.codebook()
             reason, left = self.array()
             booked = self.run
-            if reason == "busy" and self.finished(self.run) and self.machine["chained"] and self.run + 1 < len(self.runs):
+            if reason == "busy" and self.finished(self.run) and self.run + 1 < len(self.runs) and self.chains_to(self.run + 1):
                 self.turn()  # the next run's cycles begin behind the last row
             why, short = self.loader(left)
             if reason == "busy":

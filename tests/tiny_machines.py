@@ -200,6 +200,7 @@ def accelerators(draw: st.DrawFn, dram: bool = True) -> Accelerator:
             "overlap": overlap,
             "runs": draw(st.sampled_from(["chained", "isolated"])),
             "issue_overhead_cycles": draw(st.sampled_from([0, 7])),
+            "overhead": draw(st.sampled_from([{}, {}, {"layer": "1 ns"}, {"network": "90 ns"}, {"network": "4 ns", "layer": "20 ns"}])),
         },
         dram=draw(st.sampled_from(memories)),
     )

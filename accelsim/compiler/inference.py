@@ -24,6 +24,7 @@ from accelsim.compiler.target import Target
 from accelsim.kernels import compute_state
 from accelsim.program import ActivationJob, Slot
 from accelsim.trace.layers import Layer, VectorLayer
+from accelsim.trace.token_step import puts_out_token
 from accelsim.trace.trace import Trace
 
 KernelFields = dict[str, int]
@@ -65,7 +66,7 @@ class Lowering:
     layers: list[LayerBuild] = field(default_factory=list)
     loads: int = 0
     units: int = 0
-    tiles: int = 0
+    tiles: int = 0  # and launches, so far: what gates count
     products: dict[tuple[object, ...], ProductFacts] = field(default_factory=dict)  # by `product_key`
     pinned_weights: dict[tuple[str, str, int, int], FetchedStreams] = field(default_factory=dict)  # (network, layer, tiles) -> loaded once
     pinned_parameters: dict[tuple[str, str], int] = field(default_factory=dict)  # (network, layer) -> transfer that ends them
@@ -101,6 +102,10 @@ class Inference:
         self.before = (low.drains[-1] if low.drains else -1, low.row_tasks[-1] if low.row_tasks else -1)
         self.first_drain, self.first_row = len(low.drains), len(low.row_tasks)
         self.target = low.target
+        overhead = low.target.control.launch
+        self.launch = overhead.network + overhead.token * puts_out_token(network.trace)  # cycles, before its first product
+        self.gate = low.tiles + 1 if self.launch else 0  # of all transfers: the end of that launch
+        self.launched: set[str] = set()  # layers
         self.layer_index: dict[str, int] = {}
         self.task_of: dict[int, int] = {}  # operation -> its drain or row task
         self.writers: dict[TensorId, list[int]] = {}  # tensor -> tasks that wrote it
@@ -112,6 +117,15 @@ class Inference:
         self.images: dict[tuple[str, int], int] = {}  # (matrix, column tile) -> address of its first words
         self.parameters: dict[str, int] = {}  # layer -> transfer that ends the parameters of its row function
         self.context_tasks: dict[str, int] = {}  # layer -> first of the consecutive drain tasks of its heads
+
+
+def launch_cycles(inference: Inference, layer: str) -> int:
+    """Cycles of the launches ahead of a product: of the inference before its first one, and of the layer before the layer's first one."""
+    cycles, inference.launch = inference.launch, 0
+    if layer not in inference.launched:
+        inference.launched.add(layer)
+        cycles += inference.target.control.launch.layer
+    return cycles
 
 
 def provider(inference: Inference, key: TensorId, op: Op) -> tuple[int, bool]:

@@ -19,8 +19,6 @@ from accelsim.compiler.streams import RunStream, layer_batches
 from accelsim.errors import CompileError
 from accelsim.trace.layers import Layer
 
-_AT_ONCE = np.zeros(1, np.int64)
-
 
 def weights_of_runs(inference: Inference, layer: str, matrix: str, facts: ProductFacts) -> tuple[Fields, int]:
     """(fields of all runs that say where their weights are, how often the whole image is fetched); `matrix` is one of the layer's."""
@@ -45,7 +43,7 @@ def _fetch(inference: Inference, layer: str, key: tuple[str, int], facts: Produc
         word_bytes=split.geometry.word_bits // 8,
         words=split.stream_words,
         batch_words=np.array([split.stream_words]),
-        gates=_AT_ONCE,
+        gates=np.array([inference.gate]),
         buffered=not pinned,
     )
     if first.buffered:

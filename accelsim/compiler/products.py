@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from accelsim.compiler.access import row_accesses
-from accelsim.compiler.inference import Inference, KernelFields, LayerBuild, Lowering, by_row, passes_of, place_is_free
+from accelsim.compiler.inference import Inference, KernelFields, LayerBuild, Lowering, by_row, launch_cycles, passes_of, place_is_free
 from accelsim.compiler.merged_groups import as_on_array
 from accelsim.compiler.plan import Op
 from accelsim.compiler.product_facts import ProductFacts, WeightReuse, product_facts, product_key
@@ -37,6 +37,7 @@ def lower_product(inference: Inference, op: Op) -> None:
         **rows_from(inference, op),
         **weights_from(inference, op),
     }
+    fields |= _launch(inference, layer, split)
     fetches = 0
     if isinstance(layer, WeightedLayer):
         fields |= _bank_conflicts(inference, layer, facts)
@@ -88,6 +89,19 @@ def _check_cache(inference: Inference, layer: MatmulLayer) -> None:
         )
     if target.weight_buffer.residency == "pinned":
         raise CompileError(f"layer {layer.name!r}: reads a cache; allowed: weight_buffer.residency = 'stream' of {target.name!r}")
+
+
+def _launch(inference: Inference, layer: MacLayer, split: ProductSplit) -> Fields:
+    """Cycles of the launch ahead of the first run; to the gates of the transfers behind it, a launch is one more tile."""
+    cycles = launch_cycles(inference, layer.name)
+    if not cycles:
+        return {}
+    inference.low.tiles += 1
+    if split.runs == 1:
+        return {"launch": cycles}
+    launch = np.zeros(split.runs, np.int64)
+    launch[0] = cycles
+    return {"launch": launch}
 
 
 def _bank_conflicts(inference: Inference, layer: WeightedLayer, facts: ProductFacts) -> Fields:

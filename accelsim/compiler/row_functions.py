@@ -76,7 +76,7 @@ def _parameters(inference: Inference, op: Op) -> int:
         inference.parameters[layer.name] = low.pinned_parameters[key]
         return inference.parameters[layer.name]
     index = inference.layer_index[layer.name]
-    gate = low.tiles if inference.target.control.overlap != "prefetch" else 0
+    gate = max(inference.gate, low.tiles if inference.target.control.overlap != "prefetch" else 0)
     stream = RunStream(layer.parameter_bytes, 1, 0, np.zeros(1, np.int64), np.array([gate]), buffered=False)
     placed = low.streams.add(stream, f"layer {layer.name!r}")
     bits = low.layers[index].bits

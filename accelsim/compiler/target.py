@@ -15,9 +15,10 @@ from typing import Any, Literal, TypeVar
 from accelsim.accelerator import Accelerator, Placement
 from accelsim.compiler.in_flight import in_flight_shortage
 from accelsim.hw.channel import burst_bytes, capacity_bytes, peak_bytes_per_s
-from accelsim.hw.decode_mac_core import ControlSpec, MaskDecoder
+from accelsim.hw.decode_mac_core import MaskDecoder
 from accelsim.hw.sram import ActivationBufferSpec
 from accelsim.hw.vector_unit import VectorUnitSpec
+from accelsim.quantities import cycle_at
 from accelsim.trace.trace import Trace
 
 
@@ -75,6 +76,25 @@ class TargetWeightBuffer:
 
 
 @dataclass(frozen=True)
+class TargetLaunch:
+    """Cycles of each launch; see `OverheadSpec`."""
+
+    network: int
+    layer: int
+    token: int
+
+
+@dataclass(frozen=True)
+class TargetControl:
+    """See `ControlSpec`; its overhead in core cycles."""
+
+    overlap: Literal["prefetch", "layer", "none"]
+    runs: Literal["chained", "isolated"]
+    issue_overhead_cycles: int
+    launch: TargetLaunch
+
+
+@dataclass(frozen=True)
 class TargetDma:
     """See `DmaSpec`."""
 
@@ -114,7 +134,7 @@ class Target:
     activation_buffer: ActivationBufferSpec
     vector_unit: VectorUnitSpec
     dma: TargetDma
-    control: ControlSpec
+    control: TargetControl
     dram: TargetMemory
     flash: TargetMemory
     placement: Placement
@@ -139,7 +159,7 @@ def target_of(accelerator: Accelerator, traces: Iterable[Trace]) -> Target:
         activation_buffer=accelerator.activation_buffer,
         vector_unit=accelerator.vector_unit,
         dma=_part(TargetDma, accelerator.dma),
-        control=accelerator.control,
+        control=_control(accelerator),
         dram=_memory(accelerator, "dram"),
         flash=_memory(accelerator, "flash"),
         placement=accelerator.placement,
@@ -153,6 +173,12 @@ _Part = TypeVar("_Part", TargetArray, TargetCodebook, TargetWeightBuffer, Target
 def _part(kind: type[_Part], spec: Any, **normalized: int) -> _Part:
     """The fields of `spec` that `kind` has; some of them `normalized`."""
     return kind(**{item.name: normalized.get(item.name, getattr(spec, item.name)) for item in fields(kind)})
+
+
+def _control(accelerator: Accelerator) -> TargetControl:
+    control, clock = accelerator.control, accelerator.clock
+    network, layer, token = (cycle_at(time, clock) for time in (control.overhead.network, control.overhead.layer, control.overhead.token))
+    return TargetControl(control.overlap, control.runs, control.issue_overhead_cycles, TargetLaunch(network, layer, token))
 
 
 def _memory(accelerator: Accelerator, name: str) -> TargetMemory:

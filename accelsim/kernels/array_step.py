@@ -117,7 +117,7 @@ def _issue(s, machine, runs, tasks, avail, due, held, results):
         s.p1_task, s.p1_base, s.p1_rows = run.out_task, s.a_nt * run.out_rows + run.m0, run.m
         s.a_kt = 0
         s.a_nt += 1
-    if s.a_tile == run.kt_count * run.nt_count and machine.chained and s.a_run + 1 < runs.size:
+    if s.a_tile == run.kt_count * run.nt_count and machine.chained and s.a_run + 1 < runs.size and runs[s.a_run + 1].launch == 0:
         close_run(s, runs, results, s.cycle + 1)
 
 
@@ -130,7 +130,7 @@ def step_array(s, machine, runs, tasks, drains, avail, due, held, fin, loaded, r
     t = s.cycle
     left = machine.port_accesses - (s.v_accesses if s.v_until > t else 0)
     run = runs[s.a_run]
-    if s.a_tile == run.kt_count * run.nt_count:  # an isolated run, or the last, drains; then the vector unit may still work
+    if s.a_tile == run.kt_count * run.nt_count:  # isolated, before a launch, or the last: it drains, and the vector unit may still work
         if t < s.a_end:
             return False, FILL_DRAIN, s.a_end, left
         if s.a_run + 1 == runs.size:

@@ -26,6 +26,7 @@ CATEGORIES = (
     "vector",
     "dram_activation",
     "issue",
+    "launch",
     "dependency",
 )
 (
@@ -44,6 +45,7 @@ CATEGORIES = (
     VECTOR,
     DRAM_ACTIVATION,
     ISSUE,
+    LAUNCH,
     DEPENDENCY,
 ) = range(len(CATEGORIES))
 
@@ -143,6 +145,7 @@ RUN = np.dtype(
             "out_task",
             "out_rows",  # rows of the layer
             "row_accesses",
+            "launch",  # cycles that the host takes to launch this run, once the array is done with the one before; 0: it follows by itself
         )
     ]
 )
@@ -196,7 +199,7 @@ _STATE_FIELDS = (
     "ts_older",  # and of the one before
     "a_end",  # first cycle after the drain of what was issued
     "row_got",
-    "tiles_done",
+    "tiles_done",  # each launch that is over counts as one
     "issued",  # units of the current output task
     "issued_ordinal",
     "p1_task",
@@ -214,7 +217,8 @@ _STATE_FIELDS = (
     "l_group",  # negative: pops of scales that are left
     "l_groups",
     "l_cost",  # groups popped in this run, for group_cost
-    "l_start",  # first cycle in which the run may load
+    "l_start",  # first cycle in which the run may load; -1: not known
+    "launched_at",  # cycle in which the launch of the loader's run is over; -1: it has not begun
     "l_fresh",  # 1: no tile before this one binds the loader
     "l_chunk",
     "l_landed",  # bytes of the stream that have landed
@@ -265,7 +269,7 @@ def new_state() -> np.ndarray:
     state = np.zeros(1, STATE)
     for name in ("ts", "ts_older", "p1_task", "p2_task", "issued_ordinal", "promised_ordinal", "tpl0", "tpl1", "cb_until", "run_ts0"):
         state[name] = -1
-    state["l_start"] = state["l_groups"] = -1
+    state["l_start"] = state["launched_at"] = state["l_groups"] = -1
     state["l_fresh"] = 1
     state["starved"] = state["rooms"] = NEVER
     return state

@@ -13,6 +13,7 @@ from accelsim.kernels.compute_state import (
     DRAM_ACTIVATION,
     HELD_BY_WAVE,
     ISSUE,
+    LAUNCH,
     LOAD,
     NEVER,
     NOTHING,
@@ -50,7 +51,8 @@ def _next_load_run(s, machine, runs, results):
     s.l_chunk = 0
     s.l_landed = 0
     s.l_groups = -1
-    s.l_start = s.cycle + 1 + machine.issue_overhead if machine.chained else -1
+    follows = machine.chained and (s.l_run == runs.size or runs[s.l_run].launch == 0)
+    s.l_start = s.cycle + 1 + machine.issue_overhead if follows else -1
 
 
 @inlined_kernel
@@ -84,6 +86,19 @@ def _missing_word(s, machine, runs, tasks, fin, loaded, land, visible, chunk_end
 
 
 @inlined_kernel
+def _launch(s, machine, runs):
+    """Wait for the launch of the loader's run; its last cycle opens the gates that wait for it. Answers as `step_loader`."""
+    if s.launched_at < 0:
+        s.launched_at = s.cycle + runs[s.l_run].launch
+    if s.cycle + 1 < s.launched_at:
+        return False, LAUNCH, s.launched_at - 1, NOTHING
+    s.launched_at = -1
+    s.tiles_done += 1
+    s.l_start = s.cycle + 1 + machine.issue_overhead
+    return True, LAUNCH, NEVER, NOTHING
+
+
+@inlined_kernel
 def step_loader(s, machine, runs, tasks, fin, loaded, group_cost, land, visible, chunk_end, chunk_need, results, left):
     """Push a word, pop a group.
 
@@ -94,11 +109,13 @@ def step_loader(s, machine, runs, tasks, fin, loaded, group_cost, land, visible,
     cols = machine.cols
     if s.l_run >= runs.size:
         return False, DEPENDENCY, NEVER, NOTHING
-    if s.l_start < 0:  # isolated: the run starts when the array has closed the one before
+    if s.l_start < 0:  # isolated, or launched: the run starts when the array has closed the one before
         if s.a_run < s.l_run:
             return False, DEPENDENCY, NEVER, NOTHING
-        s.l_start = t + machine.issue_overhead
         s.l_fresh = 1
+        if runs[s.l_run].launch > 0:
+            return _launch(s, machine, runs)
+        s.l_start = t + machine.issue_overhead
     if t < s.l_start:
         return False, ISSUE, s.l_start, NOTHING
     run = runs[s.l_run]

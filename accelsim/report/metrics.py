@@ -33,6 +33,7 @@ CATEGORY_MEANING: Mapping[str, str] = {
     "vector": "waits for the vector unit",
     "dram_activation": "waits for activations from memory",
     "issue": "waits for the next run's issue",
+    "launch": "waits for the host to launch a network, layer or token",
     "dependency": "waits for another layer",
 }
 

@@ -43,6 +43,12 @@ def at_tokens(trace: Trace, tokens: int, context: int) -> Trace:
         raise TraceError(f"trace {trace.name!r} cannot be run at {tokens} tokens: {error}") from None
 
 
+def puts_out_token(trace: Trace) -> bool:
+    """Whether an inference is a step of a causal language model: attention that is masked, or that reads a cache."""
+    masked = any(isinstance(layer, SoftmaxLayer) and layer.mask == "causal" for layer in trace.layers)
+    return masked or any(isinstance(layer, MatmulLayer) and layer.from_cache for layer in trace.layers)
+
+
 class _Step:
     def __init__(self, trace: Trace, tokens: int, context: int) -> None:
         self.name, self.tokens, self.context = trace.name, tokens, context

@@ -43,6 +43,15 @@ def test_json_has_the_figures_of_each_context_and_the_operands(folder: str) -> N
         assert step["tokens_per_second"] == pytest.approx(2e3 / step["milliseconds"])
 
 
+def test_each_step_is_launched_as_a_token(folder: str) -> None:
+    steps = ["run", "edge-64x64", folder, "--prefill", "12", "--decode", "1", "--json", "--quiet", "--set"]
+    without, launched = (json.loads(RUN.invoke(app, [*steps, f"control.overhead.token={time}"]).stdout) for time in ("0 ms", "9 ms"))
+    for found in (launched["prefill"], launched["decode"][0]):
+        assert found["limiter"] == "launch overhead"
+    assert launched["time_to_first_token_ms"] == pytest.approx(without["time_to_first_token_ms"] + 9, rel=0.01)
+    assert launched["tokens_per_second"]["12"] == pytest.approx(1e3 / (without["decode"][0]["milliseconds"] + 9), rel=0.01)
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

@@ -71,5 +71,18 @@ def machines() -> dict[str, tuple[Accelerator, Trace]]:
             ),
             encoder(),
         ),
+        "launches of networks and layers": (
+            tiny_accelerator(
+                codebook=code, clock="777 MHz", control={"overhead": {"network": "900 ns", "layer": "60 ns"}}, dram=REAL_DRAM,
+                **few_places(),
+            ),
+            encoder(),
+        ),
+        "launches of layers whose weights load first": (
+            tiny_accelerator(
+                codebook=code, control={"overlap": "layer", "overhead": {"layer": "1 ns"}}, weight_buffer=small, **few_places()
+            ),
+            chain(),
+        ),
         "codebook banks that conflict": (tiny_accelerator(codebook={**code, "banks": 2}, dram=REAL_DRAM), chain()),
     }  # fmt: skip

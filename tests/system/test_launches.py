@@ -1,0 +1,106 @@
+"""The host's launches of networks, layers and tokens: time of their own, and nothing that is launched moves before."""
+
+from __future__ import annotations
+
+import pytest
+
+from accelsim.accelerator import Accelerator, load_accelerator
+from accelsim.compiler.compile import compile_trace
+from accelsim.compression.open_trace import open_trace
+from accelsim.errors import ConfigError
+from accelsim.result import CATEGORIES
+from accelsim.simulation import simulate
+from accelsim.system import run_program
+from accelsim.trace.trace import Trace
+from accelsim.what_if import what_if
+from tests.naive_dma import NaiveDma
+from tests.tiny_machines import Net, gemm_chain, tiny_accelerator, tiny_encoder
+
+CHAIN = gemm_chain(4, [8, 16, 8], ["int8", "ssvq:16,2"], ["gelu", ""])
+
+
+def launching(overlap: str = "prefetch", activations: str = "none", **times: str) -> Accelerator:
+    return tiny_accelerator(control={"overlap": overlap, "overhead": times}, placement={"activations": activations})
+
+
+def test_the_launch_of_a_network_delays_all_of_it() -> None:
+    """1,234.5 ns are 1,235 cycles of 1 GHz; no weight is fetched meanwhile, so every other cycle is as without."""
+    without, launched = simulate(launching(), CHAIN), simulate(launching(network="1234500 ps"), CHAIN)
+    assert launched.cycles == {**without.cycles, "launch": 1235}
+    assert launched.traffic == without.traffic
+
+
+def test_an_input_in_memory_is_loaded_under_the_launch() -> None:
+    """Its 4 x 8 B take the memory 8 cycles ahead of the first weights, unless they are gone when those may be fetched."""
+    without, launched = simulate(launching(activations="dram"), CHAIN), simulate(launching(activations="dram", network="1 us"), CHAIN)
+    assert launched.cycles == {**without.cycles, "launch": 1000, "dram": without.cycles["dram"] - 8}
+
+
+@pytest.mark.parametrize("overlap", ["prefetch", "layer", "none"])
+def test_each_network_and_each_layer_is_launched_once_per_inference(overlap: str) -> None:
+    chip = launching(overlap, network="100 ns", layer="7 ns")
+    result = simulate(chip, CHAIN, frames=3)
+    assert [frame.cycles["launch"] for frame in result.frames] == [100 + 2 * 7] * 3
+    assert [layer.cycles["launch"] for layer in result.layers if layer.macs] == [107, 7] * 3
+
+
+def test_heads_and_chunks_of_a_layer_share_its_launch() -> None:
+    """Six products of an encoder are weighted layers, two are products of attention with three heads each; M = 19 takes three chunks."""
+    chip = tiny_accelerator(control={"overhead": {"layer": "50 ns"}})
+    result = simulate(chip, tiny_encoder(19, 12, 3, 16, "int8"))
+    assert result.cycles["launch"] == (6 + 2) * 50
+
+
+def test_weights_of_the_next_network_are_not_fetched_before_its_launch() -> None:
+    """Behind the launch, the second inference is as alone: its first transfer finds the memory idle and an empty array."""
+    alone = simulate(launching(network="900 ns"), CHAIN)
+    both = simulate(launching(network="900 ns"), CHAIN, frames=2)
+    assert both.frames[0].cycles["dram"] == both.frames[1].cycles["dram"] == alone.cycles["dram"] > 0
+    ahead = simulate(launching(), CHAIN, frames=2)
+    assert ahead.frames[1].cycles["dram"] < ahead.frames[0].cycles["dram"]
+
+
+def causal() -> Trace:
+    net = Net(4, 8)
+    q, k, v = (net.gemm("x", 8, "int8") for _ in range(3))
+    scores = net.scores(q, k, 1)
+    softmax = net._add("softmax", [scores], net.shape[scores], mask="causal")
+    net.gemm(net.context(softmax, v), 8, "int8")
+    return net.trace()
+
+
+def test_a_step_of_a_language_model_is_launched_as_a_token_and_no_other_network_is() -> None:
+    chip = launching(network="10 ns", token="300 ns")
+    assert simulate(chip, causal()).cycles["launch"] == 310
+    assert simulate(chip, tiny_encoder(4, 8, 1, 8, "int8")).cycles["launch"] == 10
+
+
+@pytest.mark.parametrize("by_events", [False, True])
+@pytest.mark.parametrize("overlap", ["prefetch", "layer", "none"])
+@pytest.mark.parametrize("times", [{"network": "40 ns"}, {"layer": "1 ns"}, {"network": "3 ns", "layer": "25 ns"}])
+def test_launches_in_a_closed_loop_equal_the_twin(times: dict[str, str], overlap: str, by_events: bool) -> None:
+    chip = tiny_accelerator(
+        weight_buffer={"capacity": 352, "word_bits": 32}, array={"rows": 4, "cols": 4, "max_m": 3},
+        control={"overlap": overlap, "overhead": times}, dma={"transfer": 32, "max_transfers": 2, "fabric_latency": "1 ns"},
+        dram={"device": "ideal", "latency": "8 ns", "bandwidth": "4 GB/s"},
+    )  # fmt: skip
+    program = compile_trace(chip, gemm_chain(5, [4, 24, 8], ["int8", "ssvq:16,2"], ["layernorm", "gelu"]), frames=2)
+    outcome = run_program(chip, program, by_events=by_events)
+    cycles, last, runs = NaiveDma(program, 32, 2, 8, 4, 1).simulate()
+    assert (cycles, max(cycles, last)) == (outcome.cycles - outcome.tail_cycles, outcome.cycles)
+    assert [{name: n for name, n in zip(CATEGORIES, row, strict=False) if n} for row in outcome.run_results.tolist()] == runs
+
+
+def test_an_overhead_is_a_resource_that_can_be_made_ideal() -> None:
+    chip = load_accelerator("mcu-16x16", ["control.overhead.network=20 ms"])
+    trace = open_trace("tiny_vit_int8")
+    baseline = simulate(chip, trace)
+    rows = {row.resource: row for row in what_if(chip, trace, baseline)}
+    assert max(rows.values(), key=lambda row: row.speedup).resource == "launch overhead"
+    assert rows["launch overhead"].result.cycles["launch"] == 0
+    assert rows["memory"].result.cycles["launch"] == baseline.cycles["launch"] > 0
+
+
+def test_a_bare_number_is_no_time() -> None:
+    with pytest.raises(ConfigError, match=r"control\.overhead\.layer.*not one of a time.*ns"):
+        tiny_accelerator(control={"overhead": {"layer": 5}})
