@@ -119,7 +119,8 @@ class ComputeCluster(ClusterState, CycleEngine):
             self.done_cycle = int(self._state.ints[_FINISH])
         for task, cycle in self._ended_tasks():
             self.on_task(task, cycle)
-        if self._reason in (compute_state.FREED, compute_state.TILES):
+        state = self._state.ints
+        if state[_FREED] >= self.stop_freed or state[_TILES] >= self.stop_tiles:  # also in the cycle in which a task's end is settled
             self.on_room()
 
     def _advance(self, state: StateRecord, until: int, freed: int, tiles: int, look_ahead: int) -> int:

@@ -75,6 +75,15 @@ def test_a_step_of_a_language_model_is_launched_as_a_token_and_no_other_network_
     assert simulate(chip, tiny_encoder(4, 8, 1, 8, "int8")).cycles["launch"] == 10
 
 
+def closed_loop(chip: Accelerator, trace: Trace, frames: int, by_events: bool) -> None:
+    """Compare with the clock-by-clock twins of cluster and DMA."""
+    program = compile_trace(chip, trace, frames=frames)
+    outcome = run_program(chip, program, by_events=by_events)
+    cycles, last, runs = NaiveDma(program, chip.dma.transfer, 2, 8, 4, 1).simulate()
+    assert (cycles, max(cycles, last)) == (outcome.cycles - outcome.tail_cycles, outcome.cycles)
+    assert [{name: n for name, n in zip(CATEGORIES, row, strict=False) if n} for row in outcome.run_results.tolist()] == runs
+
+
 @pytest.mark.parametrize("by_events", [False, True])
 @pytest.mark.parametrize("overlap", ["prefetch", "layer", "none"])
 @pytest.mark.parametrize("times", [{"network": "40 ns"}, {"layer": "1 ns"}, {"network": "3 ns", "layer": "25 ns"}])
@@ -84,11 +93,19 @@ def test_launches_in_a_closed_loop_equal_the_twin(times: dict[str, str], overlap
         control={"overlap": overlap, "overhead": times}, dma={"transfer": 32, "max_transfers": 2, "fabric_latency": "1 ns"},
         dram={"device": "ideal", "latency": "8 ns", "bandwidth": "4 GB/s"},
     )  # fmt: skip
-    program = compile_trace(chip, gemm_chain(5, [4, 24, 8], ["int8", "ssvq:16,2"], ["layernorm", "gelu"]), frames=2)
-    outcome = run_program(chip, program, by_events=by_events)
-    cycles, last, runs = NaiveDma(program, 32, 2, 8, 4, 1).simulate()
-    assert (cycles, max(cycles, last)) == (outcome.cycles - outcome.tail_cycles, outcome.cycles)
-    assert [{name: n for name, n in zip(CATEGORIES, row, strict=False) if n} for row in outcome.run_results.tolist()] == runs
+    closed_loop(chip, gemm_chain(5, [4, 24, 8], ["int8", "ssvq:16,2"], ["layernorm", "gelu"]), 2, by_events)
+
+
+@pytest.mark.parametrize("by_events", [False, True])
+@pytest.mark.parametrize("cycles", [1, 2, 22, 28, 31])
+def test_a_gate_opens_in_the_cycle_in_which_a_task_ends_that_a_store_waits_for(cycles: int, by_events: bool) -> None:
+    """The cluster has two things to tell at once; with these launches, one of them meets."""
+    chip = tiny_accelerator(
+        control={"overlap": "layer", "overhead": {"layer": f"{cycles} ns"}}, activation_buffer__residency="dram",
+        dma={"transfer": 64, "max_transfers": 2, "fabric_latency": "1 ns"},
+        dram={"device": "ideal", "latency": "8 ns", "bandwidth": "4 GB/s"},
+    )  # fmt: skip
+    closed_loop(chip, tiny_encoder(2, 4, 1, 4, "int8"), 1, by_events)
 
 
 def test_an_overhead_is_a_resource_that_can_be_made_ideal() -> None:
