@@ -43,7 +43,7 @@ CATEGORY_PAINT: Mapping[str, Paint] = {
     "port": Paint("#E69F00"),
     "vector": Paint("#F0E442"),
     "issue": Paint("#B0B0B0", "...."),
-    "launch": Paint("#B0B0B0", "\\\\\\\\"),
+    "launch": Paint("#B0B0B0", "||||"),
     "dependency": Paint("#5A5A5A"),
 }
 
