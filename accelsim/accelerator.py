@@ -12,7 +12,8 @@ import yaml
 from pydantic import Field, model_validator
 
 from accelsim.errors import ConfigError
-from accelsim.hw.decode_mac_core import ArraySpec, CodebookSpec, ControlSpec
+from accelsim.hw.control import ControlSpec
+from accelsim.hw.decode_mac_core import ArraySpec, CodebookSpec
 from accelsim.hw.dma import DmaSpec
 from accelsim.hw.flash import FlashSpec
 from accelsim.hw.memory import MemorySpec

@@ -59,6 +59,10 @@ def parse_bytes(value: object) -> int:
     return _parse(value, _BYTES, "a size in bytes")
 
 
+def _parse_bytes_or_none(value: object) -> int | None:
+    return None if value is None else parse_bytes(value)
+
+
 def parse_ps(value: object) -> int:
     """'1.25 ns' -> 1250 ps. A bare number is refused unless it is 0: times have too many customary units."""
     if value == 0 and not isinstance(value, bool):
@@ -115,6 +119,7 @@ def unit(name: str) -> Unit:
 
 
 Bytes = Annotated[int, BeforeValidator(parse_bytes), Unit("bytes", _BYTES)]
+BytesOrNone = Annotated[int | None, BeforeValidator(_parse_bytes_or_none), Unit("bytes", _BYTES)]
 Picoseconds = Annotated[int, BeforeValidator(parse_ps), Unit("ps", _PS)]
 Hertz = Annotated[int, BeforeValidator(parse_hz), Unit("Hz", _HZ)]
 BytesPerSecond = Annotated[int, BeforeValidator(parse_bytes_per_s), Unit("B/s", _BYTES_PER_S)]

@@ -110,6 +110,8 @@ def _vector_unit(accelerator: Accelerator, traces: Sequence[Trace]) -> tuple[str
     )
 
 
+_UNLIMITED_PREFETCH = ("control.overlap=prefetch", "control.prefetch={layers: null, bytes: null}")
+
 IDEALS: tuple[Ideal, ...] = (
     Ideal("memory", "memory", "weights and activations cross it in no time", _memory),
     Ideal("decoder", "decoder", "an array row of codewords per cycle, next codebook loads aside", _decoder),
@@ -140,7 +142,7 @@ IDEALS: tuple[Ideal, ...] = (
         "control",
         "control",
         "runs are issued at once, and load under the run before",
-        lambda *_: ("control.overlap=prefetch", "control.runs=chained", "control.issue_overhead_cycles=0"),
+        lambda *_: (*_UNLIMITED_PREFETCH, "control.runs=chained", "control.issue_overhead_cycles=0"),
     ),
     Ideal(
         "launch overhead",

@@ -198,6 +198,9 @@ def accelerators(draw: st.DrawFn, dram: bool = True) -> Accelerator:
         },
         control={
             "overlap": overlap,
+            "prefetch": draw(st.sampled_from([{}, {}, {"layers": 0}, {"layers": 1}, {"bytes": 0}, {"bytes": 100}]))
+            if overlap == "prefetch"
+            else {},
             "runs": draw(st.sampled_from(["chained", "isolated"])),
             "issue_overhead_cycles": draw(st.sampled_from([0, 7])),
             "overhead": draw(st.sampled_from([{}, {}, {"layer": "1 ns"}, {"network": "90 ns"}, {"network": "4 ns", "layer": "20 ns"}])),

@@ -106,6 +106,7 @@ class Inference:
         self.launch = overhead.network + overhead.token * puts_out_token(network.trace)  # cycles, before its first product
         self.gate = low.tiles + 1 if self.launch else 0  # of all transfers: the end of that launch
         self.launched: set[str] = set()  # layers
+        self.fetching = ""  # the layer whose weights were added last
         self.layer_index: dict[str, int] = {}
         self.task_of: dict[int, int] = {}  # operation -> its drain or row task
         self.writers: dict[TensorId, list[int]] = {}  # tensor -> tasks that wrote it

@@ -38,6 +38,8 @@ def lower_product(inference: Inference, op: Op) -> None:
         **weights_from(inference, op),
     }
     fields |= _launch(inference, layer, split)
+    if isinstance(layer, WeightedLayer) or layer.from_cache:
+        _begin_layer(inference, layer)
     fetches = 0
     if isinstance(layer, WeightedLayer):
         fields |= _bank_conflicts(inference, layer, facts)
@@ -102,6 +104,13 @@ def _launch(inference: Inference, layer: MacLayer, split: ProductSplit) -> Field
     launch = np.zeros(split.runs, np.int64)
     launch[0] = cycles
     return {"launch": launch}
+
+
+def _begin_layer(inference: Inference, layer: MacLayer) -> None:
+    """Say that weights of another layer follow, unless this is the next head of one."""
+    if inference.fetching != layer.name:
+        inference.fetching = layer.name
+        inference.low.streams.begin_layer(inference.low.tiles)
 
 
 def _bank_conflicts(inference: Inference, layer: WeightedLayer, facts: ProductFacts) -> Fields:

@@ -79,11 +79,12 @@ class Placed:
 
 @dataclass(frozen=True)
 class _Added:
-    """Streams as they were added: the address of the first of them, and the buffered bytes before it."""
+    """Streams as they were added: the address of the first of them, the buffered bytes before it, and the layers begun until then."""
 
     stream: RunStream
     address: int
     base: int
+    layer: int
 
 
 @dataclass
@@ -96,6 +97,11 @@ class StreamBuilder:
     address: int = 0
     count: int = 0  # transfers so far
     _added: list[_Added] = field(default_factory=list)
+    _layers: list[tuple[int, int]] = field(default_factory=lambda: [(0, 0)])  # (tiles, buffered bytes) before each layer; the first is none
+
+    def begin_layer(self, tiles: int) -> None:
+        """Say that what is added next belongs to another layer, which computes once `tiles` tiles are done."""
+        self._layers.append((tiles, self.buffered_bytes))
 
     def add(self, stream: RunStream, what: str, at: int | None = None) -> Placed:
         """Append the copies of a stream; those that are in the memory already, at byte `at`, are read again and take no room there.
@@ -107,7 +113,7 @@ class StreamBuilder:
         """
         address = self.address if at is None else at
         count, bursts = self._cut(stream, what, address % self.burst_bytes)
-        self._added.append(_Added(stream, address, self.buffered_bytes))
+        self._added.append(_Added(stream, address, self.buffered_bytes, len(self._layers) - 1))
         placed = Placed(self.count, count, self.buffered_bytes, stream.copies * bursts * self.burst_bytes, address)
         self.count += stream.copies * count
         if at is None:
@@ -148,11 +154,11 @@ class StreamBuilder:
         if not self._added:
             return Transfers(*np.zeros((6, 0), np.int64))
         gated = self.target.control.overlap != "prefetch"
-        copies, reads, batches, address, stride, base, room, gate_step, together = np.array(
+        copies, reads, batches, address, stride, base, room, layer, gate_step, together = np.array(
             [
                 (
                     item.stream.copies, item.stream.reads, item.stream.batch_words.size, item.address, self.stride(item.stream), item.base,
-                    item.stream.buffered_bytes, item.stream.gate_step, gated and item.stream.buffered,
+                    item.stream.buffered_bytes, item.layer, item.stream.gate_step, gated and item.stream.buffered,
                 )
                 for item in self._added
             ],
@@ -173,10 +179,25 @@ class StreamBuilder:
             address=(address[added] + stride[added] * (copy // reads[added]))[of_stream] + start,
             size=end - start,
             need=np.where((room[added] > 0)[of_stream], before + end - self.target.weight_buffer.capacity, 0),
-            gate=gates[of_batch],
+            gate=np.maximum(
+                gates[of_batch], self._prefetch_gates(layer[added][of_stream], before + np.where((room[added] > 0)[of_stream], end, 0))
+            ),
             visible=np.where((together[added] == 1)[of_stream], (np.cumsum(pieces) - 1)[of_batch], np.arange(self.count)),
             end=end,
         )
+
+    def _prefetch_gates(self, layer: Int64, end: Int64) -> Int64:
+        """Tiles that must be done before transfers of a layer (number of those begun) that end at a buffered byte may be fetched ahead."""
+        depth = self.target.control.prefetch
+        tiles, starts = np.array(self._layers, np.int64).T
+        gates = np.zeros(layer.size, np.int64)
+        if depth.layers is not None:
+            gates = np.maximum(gates, tiles[np.maximum(layer - depth.layers, 0)])
+        if depth.bytes is not None:
+            ends = np.append(starts[1:], self.buffered_bytes)
+            computing = np.searchsorted(ends, end - depth.bytes)  # the first layer whose weights end at most so many bytes before
+            gates = np.maximum(gates, tiles[np.minimum(computing, layer)])
+        return gates
 
 
 def _spread(counts: Int64) -> tuple[Int64, Int64]:

@@ -15,6 +15,7 @@ from typing import Any, Literal, TypeVar
 from accelsim.accelerator import Accelerator, Placement
 from accelsim.compiler.in_flight import in_flight_shortage
 from accelsim.hw.channel import burst_bytes, capacity_bytes, peak_bytes_per_s
+from accelsim.hw.control import PrefetchDepth
 from accelsim.hw.decode_mac_core import MaskDecoder
 from accelsim.hw.sram import ActivationBufferSpec
 from accelsim.hw.vector_unit import VectorUnitSpec
@@ -89,6 +90,7 @@ class TargetControl:
     """See `ControlSpec`; its overhead in core cycles."""
 
     overlap: Literal["prefetch", "layer", "none"]
+    prefetch: PrefetchDepth
     runs: Literal["chained", "isolated"]
     issue_overhead_cycles: int
     launch: TargetLaunch
@@ -178,7 +180,9 @@ def _part(kind: type[_Part], spec: Any, **normalized: int) -> _Part:
 def _control(accelerator: Accelerator) -> TargetControl:
     control, clock = accelerator.control, accelerator.clock
     network, layer, token = (cycle_at(time, clock) for time in (control.overhead.network, control.overhead.layer, control.overhead.token))
-    return TargetControl(control.overlap, control.runs, control.issue_overhead_cycles, TargetLaunch(network, layer, token))
+    return TargetControl(
+        control.overlap, control.prefetch, control.runs, control.issue_overhead_cycles, TargetLaunch(network, layer, token)
+    )
 
 
 def _memory(accelerator: Accelerator, name: str) -> TargetMemory:

@@ -15,7 +15,7 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from accelsim.kernels import compute, compute_state
-from accelsim.quantities import Bits, Cycles, Picoseconds, unit
+from accelsim.quantities import Bits, Cycles, unit
 from accelsim.records import Record
 
 
@@ -149,30 +149,6 @@ class CodebookSpec(Record):
         description="decoder of N:M masks behind the codebook; without it, it costs no area and energy",
         examples=[{"keep": 4, "of": 16}],
     )
-
-
-class OverheadSpec(Record):
-    """Time that the host takes to launch work: the array is empty, and what is launched neither loads nor computes before it is over."""
-
-    network: Picoseconds = Field(default=0, ge=0, le=10**13, description="before each inference of a network")
-    layer: Picoseconds = Field(default=0, ge=0, le=10**13, description="before each layer of the array, once per inference")
-    token: Picoseconds = Field(
-        default=0, ge=0, le=10**13, description="before each step of a causal language model, a prefill or a token of the decode"
-    )
-
-
-class ControlSpec(Record):
-    """Overlap of loading, computing and issuing."""
-
-    overlap: Literal["prefetch", "layer", "none"] = Field(
-        default="prefetch",
-        description="prefetch: weights load under earlier layers; layer: before their layer computes; none: before their tile does",
-    )
-    runs: Literal["chained", "isolated"] = Field(
-        default="chained", description="chained: the next run's first tile loads under this run; isolated: after it"
-    )
-    issue_overhead_cycles: Cycles = Field(default=0, ge=0, le=10**6, description="time to issue a run")
-    overhead: OverheadSpec = Field(default=OverheadSpec(), description="time of the host to launch a network, a layer or a token")
 
 
 @dataclass(frozen=True)

@@ -138,6 +138,7 @@ IDEAL_CHANGES: dict[str, tuple[Any, ...]] = {
     **{path: (2, 5) for path in field_paths(Accelerator) if path.startswith("vector_unit.passes.")},
     "dma.transfer": (32, 128), "dma.max_transfers": (3, 1), "dma.max_outstanding_bursts": (8, 1), "dma.fabric_latency": ("1 ns", "50 ns"),
     "control.overlap": ("layer", "none"), "control.runs": ("isolated",), "control.issue_overhead_cycles": (3, 9),
+    "control.prefetch.layers": (0, 1), "control.prefetch.bytes": (0, 100),
     **{f"control.overhead.{what}": ("3 ns", "9 ns") for what in ("network", "layer", "token")},
     "dram.latency": ("1 ns", "60 ns"), "dram.bandwidth": ("1 GB/s", "9 GB/s"), "placement.activations": ("none",),
 }  # fmt: skip
