@@ -105,7 +105,7 @@ def gather(accelerator: Accelerator, traces: Sequence[Trace], program: Program, 
             *program.warnings,
             *outcome.warnings,
             *range_warnings(accelerator, traces),
-            *(note for trace in traces for note in trace.manifest.notes),
+            *(note for trace in traces for note in (*trace.manifest.notes, *trace.remarks)),
         ),
         versions=versions(),
     )

@@ -8,13 +8,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from accelsim.api.checks import check_flags, count_of, wrong_type
+from accelsim.api.checks import check_flags, check_text, count_of, wrong_type
 from accelsim.api.display import watched
 from accelsim.api.paths import path_of
 from accelsim.api.trace import Trace, TraceLike, float_trace_of
 from accelsim.compression.compress_trace import compress_trace
 from accelsim.compression.recipe import EVERYTHING, REST, Recipe, Rule, load_recipe, make_recipe
-from accelsim.errors import ConfigError
+from accelsim.errors import ConfigError, FormatError
 from accelsim.formats.catalog import parse_format
 from accelsim.importers.import_model import import_model as import_file
 from accelsim.progress import Progress
@@ -139,6 +139,11 @@ def _recipe(format: str | Mapping[str, str] | Path, layers: str | None, seed: in
         return load_recipe(path_of("format", format), seed)
     if not isinstance(format, Mapping):
         raise wrong_type("format", format, "a text such as 'ssvq:k=16,d=8', a mapping of patterns to formats, or a recipe's Path")
+    if not format:
+        raise FormatError(f"`format` has no rule; allowed: patterns of layers' names with a format each, such as {{'*': '{REST}'}}")
+    for pattern, text in format.items():
+        check_text("a pattern of `format`", pattern, "a shell pattern over layers' names")
+        check_text(f"format[{pattern!r}]", text, "a format's text such as 'uniform:bits=8'")
     rules = [Rule(pattern, parse_format(text)) for pattern, text in format.items()]
     if EVERYTHING not in format:
         rules.append(Rule(EVERYTHING, parse_format(REST)))

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
@@ -30,6 +30,8 @@ from accelsim.trace.payload import FilePayload, MemoryPayload, Payload, file_sha
 
 MANIFEST_FILE = "trace.json"
 PAYLOAD_FILE = "tensors.safetensors"
+_TENSORS = ".safetensors"
+_SHOWN_NAMES = 6
 
 
 @dataclass(frozen=True)
@@ -44,11 +46,14 @@ class Trace:
         The bits; None when the trace is a manifest alone (it can be timed, not multiplied).
     directory
         Directory it was loaded from; None for a trace in memory.
+    unread_files
+        Names in that directory that the manifest does not mention, sorted: a reader's notes, which no figure depends on.
     """
 
     manifest: Manifest
     payload: Payload | None = None
     directory: Path | None = None
+    unread_files: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -64,6 +69,14 @@ class Trace:
     def has_payload(self) -> bool:
         """True when the bits of the weights are available."""
         return self.payload is not None
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """One line about files of its directory that were not read; nothing if there are none."""
+        if not self.unread_files:
+            return ()
+        shown = ", ".join(self.unread_files[:_SHOWN_NAMES]) + (", ..." if len(self.unread_files) > _SHOWN_NAMES else "")
+        return (f"trace {self.name!r}: not read, as {MANIFEST_FILE} does not name them: {shown}",)
 
     @cached_property
     def sha256(self) -> str:
@@ -184,15 +197,30 @@ def load_trace(directory: Path | str) -> Trace:
     ------
     TraceError
         No such directory or manifest, a wrong field, an inconsistent graph, or a payload that is missing, truncated,
-        outside the directory, or without a stream that the manifest names.
+        outside the directory, or without a stream that the manifest names; tensors that the manifest does not name.
     """
     directory = Path(directory)
     if not directory.is_dir():
         raise TraceError(f"{directory}: is not a directory; allowed: a trace directory with {MANIFEST_FILE}")
     manifest = read_manifest(directory / MANIFEST_FILE)
-    if manifest.payload is None:
-        return Trace(manifest=manifest, directory=directory)
-    return Trace(manifest=manifest, payload=_open_payload(directory, manifest, manifest.payload), directory=directory)
+    payload = _open_payload(directory, manifest, manifest.payload) if manifest.payload is not None else None
+    return Trace(manifest, payload, directory, _unread_files(directory, manifest))
+
+
+def _unread_files(directory: Path, manifest: Manifest) -> tuple[str, ...]:
+    """The names in a trace's directory beside manifest and payload; TraceError if one of them holds tensors."""
+    known = {MANIFEST_FILE, manifest.payload.file if manifest.payload else MANIFEST_FILE}
+    try:
+        unread = sorted(entry.name for entry in directory.iterdir() if entry.name not in known)
+    except OSError as error:
+        raise TraceError(f"{directory}: cannot be read: {error.strerror}") from None
+    for name in unread:
+        if name.endswith(_TENSORS):
+            named = f"names {manifest.payload.file!r} alone" if manifest.payload else "names no payload"
+            raise TraceError(
+                f"{directory / name}: {MANIFEST_FILE} {named}, so these tensors would not be read; allowed: a directory without the file"
+            )
+    return tuple(unread)
 
 
 def _open_payload(directory: Path, manifest: Manifest, record: PayloadRecord) -> FilePayload:
@@ -206,11 +234,14 @@ def _open_payload(directory: Path, manifest: Manifest, record: PayloadRecord) ->
     if size != record.bytes:
         raise TraceError(f"{path}: has {size} bytes, but the manifest says {record.bytes}: the payload is truncated or replaced")
     payload = FilePayload(path)
-    found = payload.sizes()
-    for tensor, stream in manifest.stream_records().items():
+    found, wanted = payload.sizes(), manifest.stream_records()
+    for tensor, stream in wanted.items():
         if found.get(tensor) != stream.bytes:
             have = f"{found[tensor]} bytes" if tensor in found else "missing"
             raise TraceError(f"{path}: tensor {tensor!r} is {have}, but the manifest needs {stream.bytes} bytes")
+    extra = sorted(found.keys() - wanted.keys())
+    if extra:
+        raise TraceError(f"{path}: tensor {extra[0]!r} is in no layer of {MANIFEST_FILE}; allowed: the {len(wanted)} tensors that it names")
     return payload
 
 
@@ -233,7 +264,7 @@ def with_metrics(trace: Trace, metrics: Mapping[str, float]) -> Trace:
         manifest = _revalidated(trace.manifest, metrics={**trace.manifest.metrics, **metrics})
     except ValidationError as error:
         raise TraceError(f"trace {trace.name!r}: {one_problem(error)}") from None
-    return Trace(manifest, trace.payload, trace.directory)
+    return replace(trace, manifest=manifest)
 
 
 def _revalidated(manifest: Manifest, **changes: object) -> Manifest:

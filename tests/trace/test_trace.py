@@ -18,8 +18,11 @@ import safetensors.numpy
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from accelsim.accelerator import load_accelerator
 from accelsim.errors import TraceError
 from accelsim.ops.weight_record import StreamRecord, bit_locator, locate_corruption
+from accelsim.report.tables.trace import inspect_trace
+from accelsim.simulation import simulate
 from accelsim.trace.trace import load_trace, save_trace, with_metrics
 from tests import naive_formats as naive
 
@@ -213,6 +216,41 @@ def test_a_payload_of_other_types_is_refused(tmp_path: Path) -> None:
     (tmp_path / "t" / "trace.json").write_text(json.dumps(manifest))
     with pytest.raises(TraceError, match="one-dimensional U8"):
         load_trace(tmp_path / "t")
+
+
+def test_a_tensor_that_no_layer_names_is_refused(tmp_path: Path) -> None:
+    shutil.copytree(SSVQ, tmp_path / "t")
+    file = tmp_path / "t" / "tensors.safetensors"
+    tensors = safetensors.numpy.load_file(file)
+    file.write_bytes(safetensors.numpy.save({**tensors, "classifier.sings": np.zeros(3, dtype=np.uint8)}))
+    manifest = json.loads((SSVQ / "trace.json").read_text())
+    manifest["payload"]["bytes"] = file.stat().st_size
+    (tmp_path / "t" / "trace.json").write_text(json.dumps(manifest))
+    with pytest.raises(TraceError, match=rf"tensor 'classifier.sings' is in no layer of trace.json; allowed: the {len(tensors)} tensors"):
+        load_trace(tmp_path / "t")
+
+
+@pytest.mark.parametrize(
+    ("source", "message"), [("tiny_vit_ssvq", "names 'tensors.safetensors' alone"), ("tiny_vit_float", "names no payload")]
+)
+def test_a_file_of_tensors_that_the_manifest_does_not_name_is_refused(source: str, message: str, tmp_path: Path) -> None:
+    shutil.copytree(TRACES / source, tmp_path / "t")
+    (tmp_path / "t" / "weights.safetensors").write_bytes((SSVQ / "tensors.safetensors").read_bytes())
+    with pytest.raises(TraceError, match=rf"weights.safetensors: trace.json {message}, so these tensors would not be read"):
+        load_trace(tmp_path / "t")
+
+
+def test_other_files_of_a_directory_are_named_and_change_no_identity(tmp_path: Path) -> None:
+    shutil.copytree(SSVQ, tmp_path / "t")
+    (tmp_path / "t" / "notes.txt").write_text("trained on Monday")
+    (tmp_path / "t" / "older").mkdir()
+    trace = load_trace(tmp_path / "t")
+    assert trace.unread_files == ("notes.txt", "older")
+    assert trace.remarks == ("trace 'tiny_vit_ssvq': not read, as trace.json does not name them: notes.txt, older",)
+    assert trace.sha256 == load_trace(SSVQ).sha256
+    assert inspect_trace(trace)["unread_files"] == ["notes.txt", "older"]
+    assert set(trace.remarks) <= set(simulate(load_accelerator("edge-64x64"), trace).warnings)
+    assert load_trace(SSVQ).remarks == ()
 
 
 def test_a_link_that_leaves_the_directory_is_refused(tmp_path: Path) -> None:

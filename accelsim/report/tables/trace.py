@@ -94,6 +94,7 @@ def inspect_trace(trace: Trace) -> dict[str, Any]:
         "macs": trace.macs,
         "parameters": trace.parameters,
         "notes": list(trace.manifest.notes),
+        "unread_files": list(trace.unread_files),
         "metrics": dict(trace.manifest.metrics),
         "formats": format_rows(trace),
         "streams": [{"format": format, "stream": name, "bits": bits} for (format, name), bits in stream_totals(trace).items()],
@@ -108,7 +109,7 @@ def render_trace(console: Console, trace: Trace) -> None:
     say(console, f"{len(trace.layers)} layers, {count(trace.macs)} MACs, {count(trace.parameters)} parameters")
     payload = "with its payload" if trace.has_payload else "a manifest without payload"
     say(console, f"weights: {trace.manifest.source.kind}; {payload}; SHA-256 {trace.sha256[:16]}")
-    for note in trace.manifest.notes:
+    for note in (*trace.manifest.notes, *trace.remarks):
         say(console, f"note: {note}")
     rows = trace_rows(trace)
     out = table(["layer", "op", ">m x k x n", ">M MACs", "format", ">bits/\nweight"])
