@@ -44,11 +44,6 @@ class AffineLayer(VectorLayer):
         """Factors and terms of the channels."""
         return {"scale": self.output.width, "shift": self.output.width} if self.per_channel else {}
 
-    @property
-    def parameter_bytes(self) -> int:
-        """Both as read from memory."""
-        return self.parameters * self.parameter_bits // 8
-
     def evaluate(self, operands: Sequence[Floats], constants: Mapping[str, Floats]) -> Floats:
         """The channel's function, then that of all."""
         x = operands[0] * constants["scale"] + constants["shift"] if self.per_channel else operands[0]

@@ -57,11 +57,6 @@ class EmbedLayer(VectorLayer):
         }
         return {name: size for name, size in sizes.items() if size}
 
-    @property
-    def parameter_bytes(self) -> int:
-        """Bytes of all as read from memory."""
-        return self.parameters * self.parameter_bits // 8
-
     def evaluate(self, operands: Sequence[Floats], constants: Mapping[str, Floats]) -> Floats:
         """Trained rows around the input's, and the positions on top of all."""
         before, after = (constants.get(name, np.empty(0)).reshape(1, -1, self.output.width) for name in ("prepended", "appended"))

@@ -31,11 +31,6 @@ class LayerNormLayer(VectorLayer):
         """Gamma and beta."""
         return {"gamma": self.output.width, "beta": self.output.width}
 
-    @property
-    def parameter_bytes(self) -> int:
-        """Gamma and beta as read from memory."""
-        return self.parameters * self.parameter_bits // 8
-
     def evaluate(self, operands: Sequence[Floats], constants: Mapping[str, Floats]) -> Floats:
         """(x - mean) over the standard deviation, times gamma, plus beta; without an epsilon, which the record does not store."""
         x = operands[0]

@@ -202,6 +202,15 @@ class VectorLayer(LayerBase):
     constant_defaults: ClassVar[Mapping[str, float]] = {}
     importer_names: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
 
+    if TYPE_CHECKING:
+        parameter_bits: ConstantBits  # a field of each operation that has constants
+
+    @property
+    def parameter_bytes(self) -> int:
+        """Its constants as read from memory."""
+        count = sum(self.constant_sizes.values())
+        return count * self.parameter_bits // 8 if count else 0
+
     @model_validator(mode="after")
     def _inputs_are_the_operands(self) -> Self:
         self._expect_inputs(self.operands)

@@ -28,11 +28,6 @@ class PReluLayer(VectorLayer):
         """Slopes."""
         return {"slope": self.output.width}
 
-    @property
-    def parameter_bytes(self) -> int:
-        """Slopes as read from memory."""
-        return self.parameters * self.parameter_bits // 8
-
     def evaluate(self, operands: Sequence[Floats], constants: Mapping[str, Floats]) -> Floats:
         """Element by element."""
         return np.where(operands[0] < 0, operands[0] * constants["slope"], operands[0])

@@ -52,11 +52,6 @@ class RmsNormLayer(VectorLayer):
         """Gamma."""
         return {"gamma": self.output.width // self.heads}
 
-    @property
-    def parameter_bytes(self) -> int:
-        """Gamma as read from memory."""
-        return self.parameters * self.parameter_bits // 8
-
     def evaluate(self, operands: Sequence[Floats], constants: Mapping[str, Floats]) -> Floats:
         """X over the root of the mean of its squares, times gamma; without an epsilon, which the record does not store."""
         x = operands[0].reshape(*self.output.dims[:2], self.heads, -1)

@@ -63,11 +63,6 @@ class RotaryLayer(VectorLayer):
         """None: the angles follow from the positions."""
         return 0
 
-    @property
-    def parameter_bytes(self) -> int:
-        """Cosines and sines as read from memory."""
-        return sum(self.constant_sizes.values()) * self.parameter_bits // 8
-
     def evaluate(self, operands: Sequence[Floats], constants: Mapping[str, Floats]) -> Floats:
         """Pair by pair."""
         rows, pairs = self.output.rows, self.turned // 2

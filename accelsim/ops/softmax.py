@@ -59,11 +59,6 @@ class SoftmaxLayer(VectorLayer):
         """Bias of the scores."""
         return {"bias": self.bias_groups * self.output.rows * self.output.width} if self.bias_groups else {}
 
-    @property
-    def parameter_bytes(self) -> int:
-        """The bias as read from memory."""
-        return self.parameters * self.parameter_bits // 8
-
     def passes(self, chip: Callable[[str], int], fused: bool) -> int:
         """The chip's passes, and one for a bias."""
         return chip(self.pass_name) + (1 if self.bias_groups else 0)

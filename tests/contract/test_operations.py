@@ -106,7 +106,7 @@ def test_a_network_of_it_runs_and_every_cycle_and_byte_is_booked(kind: str, exam
     fast, slow = (simulate(tiny_accelerator(vector_unit={"lanes": lanes}), trace) for lanes in (4, 2))
     assert slow.total_cycles >= fast.total_cycles
     read = sum(item.bits for found in fast.layers for item in found.traffic if item.operand == "parameters")
-    assert read == 8 * layer.parameter_bytes
+    assert read == sum(len(values) for values in example.constants.values()) * getattr(layer, "parameter_bits", 0)
 
 
 @each_example
