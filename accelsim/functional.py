@@ -21,8 +21,7 @@ import numpy.typing as npt
 from accelsim import functional_twin as twin
 from accelsim.accelerator import Accelerator
 from accelsim.compiler.geometry import activation_geometry, weight_geometry
-from accelsim.compiler.image import LayerImage, layer_image, matrix_image, reduction_order, tile_of_weight
-from accelsim.compiler.merged_groups import merged_layer
+from accelsim.compiler.image import LayerImage, layer_image, matrix_image, tile_of_weight
 from accelsim.compiler.scaled_image import scaled_image
 from accelsim.compiler.target import Target, target_of
 from accelsim.compression.compress_trace import materialize
@@ -35,7 +34,7 @@ from accelsim.kernels.decode_masked import NO_MASKS, MaskTable, mask_table
 from accelsim.kernels.stripe import INT32_K, Float32, append_one, decode_stripes, multiply
 from accelsim.ops.weight_record import locate_corruption
 from accelsim.progress import Progress
-from accelsim.trace.layers import ConvLayer, GemmLayer, MatmulLayer, VectorLayer, WeightedLayer
+from accelsim.trace.layers import ConvLayer, MacLayer, MatmulLayer, VectorLayer, WeightedLayer
 from accelsim.trace.trace import Trace
 
 Int8 = npt.NDArray[np.int8]
@@ -144,9 +143,9 @@ def check_functional(
             progress("functional check", done, len(layers))
         rng = np.random.default_rng([seed, zlib.crc32(layer.name.encode())])
         check = (
-            _check_sums(layer, whole.shapes[layer.inputs[0]].rows, rng)
-            if isinstance(layer, VectorLayer)
-            else _check_layer(target, accelerator.array.psum_bits, whole, layer, rng, tamper)
+            _check_layer(target, accelerator.array.psum_bits, whole, layer.product, rng, tamper)
+            if layer.product is not None
+            else _check_sums(layer, whole.shapes[layer.inputs[0]].rows, rng)
         )
         checks.append(check if len(wholes) == 1 else replace(check, name=f"{whole.name}/{check.name}"))
     if progress is not None:
@@ -186,24 +185,26 @@ def _check_layer(
     target: Target,
     psum_bits: int,
     trace: Trace,
-    layer: GemmLayer | ConvLayer | MatmulLayer,
+    layer: MacLayer,
     rng: np.random.Generator,
     tamper: Tamper | None,
 ) -> LayerCheck:
     tiles = 0
-    if isinstance(layer, WeightedLayer):
-        geometry = weight_geometry(target, layer)
+    weighted, heads = layer.weighted, layer.head_product
+    if weighted is not None:
+        geometry = weight_geometry(target, weighted)
         part = "group" if geometry.merged == 1 else "tile"
-        corrupted = _corruption(trace, layer, geometry)
+        corrupted = _corruption(trace, weighted, geometry)
         if corrupted is not None:
             return LayerCheck(layer.name, layer.op, False, 0, corrupted)
         if geometry.scales:
-            check_scale_place(target.array.scale_at, layer)
-            check_sum_width(psum_bits, layer)
-        products = _weighted_products(geometry, trace, layer, rng, tamper)
+            check_scale_place(target.array.scale_at, weighted)
+            check_sum_width(psum_bits, weighted)
+        products = _weighted_products(geometry, trace, weighted, rng, tamper)
     else:
-        geometry, part = activation_geometry(target, layer.transposed_b), "head"
-        products = _head_products(geometry, trace, layer, rng, tamper)
+        assert heads is not None  # a product of the array has weights or heads
+        geometry, part = activation_geometry(target, heads.transposed_b), "head"
+        products = _head_products(geometry, trace, heads, rng, tamper)
     error = 0.0
     for index, item in enumerate(products):
         error = max(error, item.float_error)
@@ -334,19 +335,20 @@ def _weighted_products(
         image = tamper(layer.name, image)
     tables = _Tables.of(geometry, image)
     weights = twin.weights(trace, layer)
-    if geometry.merged > 1 and isinstance(layer, ConvLayer):
-        yield from _merged_products(geometry, layer, weights, image, tables, rng)
+    convolution = layer if isinstance(layer, ConvLayer) else None
+    if geometry.merged > 1 and convolution is not None:
+        yield from _merged_products(geometry, convolution, weights, image, tables, rng)
         return
-    order = reduction_order(layer)
-    planes = _draw(rng, layer.input_channels, *layer.image) if isinstance(layer, ConvLayer) else None
+    order = layer.reduction_order
+    planes = _draw(rng, convolution.input_channels, *convolution.image) if convolution is not None else None
     source = trace.shapes[layer.inputs[0]]
     for group in range(layer.bounds.G):
         own = weights[:, group * layer.n : (group + 1) * layer.n]
-        if isinstance(layer, ConvLayer) and planes is not None:
-            rows, as_twin = gather(layer, planes, group, order), twin.patches(layer, planes, group)
+        if convolution is not None and planes is not None:
+            rows, as_twin = gather(convolution, planes, group, order), twin.patches(convolution, planes, group)
         else:
             activation = _draw(rng, source.rows, source.width)
-            at = layer.input_row if isinstance(layer, GemmLayer) else None
+            at = layer.row_read
             rows = activation if at is None else activation[at : at + 1]
             as_twin = rows
         ordered = own if order is None else own[order]
@@ -364,8 +366,8 @@ def _merged_products(
     geometry: CoreGeometry, layer: ConvLayer, weights: npt.NDArray[np.int64], image: LayerImage, tables: _Tables, rng: np.random.Generator
 ) -> Iterator[_Product]:
     """The tiles of a convolution whose groups share them; what lies behind the last channel is drawn too, as it meets zeros."""
-    merged = merged_layer(layer, geometry.merged)
-    order = reduction_order(merged)
+    merged = layer.merged(geometry.merged)
+    order = merged.reduction_order
     planes = _draw(rng, merged.input_channels, *layer.image)
     for tile in range(merged.bounds.G):
         groups = range(tile * geometry.merged, min((tile + 1) * geometry.merged, layer.bounds.G))

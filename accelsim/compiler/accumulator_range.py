@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from accelsim.accelerator import Accelerator
 from accelsim.formats.decode_path import DecodePath
 from accelsim.hw.decode_mac_core import ArraySpec
-from accelsim.ops.mac_layers import MacLayer, WeightedLayer
+from accelsim.ops.mac_layers import MacLayer
 from accelsim.trace.trace import Trace
 
 ACTIVATION_MAGNITUDE = 128  # of int8
@@ -36,9 +36,9 @@ def accumulator_bits(layer: MacLayer, array: ArraySpec) -> int:
 
     Sums of groups with scales end with the group or the K-tile; they are then float32, which needs 32 bits however short the group is.
     """
-    if not isinstance(layer, WeightedLayer):
+    if layer.weights is None:
         return bits_for(layer.k, ACTIVATION_MAGNITUDE)
-    weights = layer.weight.format
+    weights = layer.weights.format
     path = weights.decode_path()
     levels = path.scale_levels
     if not levels:
@@ -52,17 +52,14 @@ def accumulator_bits(layer: MacLayer, array: ArraySpec) -> int:
 
 def most_accumulator_bits(array: ArraySpec, traces: Iterable[Trace]) -> int:
     """Bits with which no sum of the traces can overflow; 0 without a layer on the array."""
-    return max((accumulator_bits(layer, array) for trace in traces for layer in trace.layers if isinstance(layer, MacLayer)), default=0)
+    return max((accumulator_bits(layer, array) for trace in traces for layer in trace.products()), default=0)
 
 
 def range_warnings(accelerator: Accelerator, traces: Iterable[Trace]) -> tuple[str, ...]:
     """One line if sums can exceed `array.psum_bits`: the layers that need most, and their bits; else nothing."""
     array = accelerator.array
     needed = {
-        layer.name: bits
-        for trace in traces
-        for layer in trace.layers
-        if isinstance(layer, MacLayer) and (bits := accumulator_bits(layer, array)) > array.psum_bits
+        layer.name: bits for trace in traces for layer in trace.products() if (bits := accumulator_bits(layer, array)) > array.psum_bits
     }
     if not needed:
         return ()

@@ -15,7 +15,6 @@ from accelsim.compiler.plan import ColumnTile, Op, Plan, TensorId
 from accelsim.compiler.row_tiles import TileBytes, TileCounts, lines_of, row_tile_counts, tile_row_ranges
 from accelsim.compiler.target import Target
 from accelsim.compiler.weight_traffic import header_traffic
-from accelsim.trace.layers import GemmLayer
 from accelsim.trace.trace import Trace
 
 
@@ -42,8 +41,8 @@ def wide_layers(target: Target, trace: Trace) -> WideLayers:
     """The layers of `trace` that may run in column tiles."""
     buffer = target.weight_buffer
     out: list[tuple[str, WideLayer]] = []
-    for layer in trace.layers:
-        if not isinstance(layer, GemmLayer) or buffer.residency == "pinned" or layer.weight.k * layer.n <= buffer.capacity // 8:
+    for layer in trace.weighted_layers():
+        if layer.window is not None or buffer.residency == "pinned" or layer.weight.k * layer.n <= buffer.capacity // 8:
             continue
         geometry = weight_geometry(target, layer)
         stripes = -(-layer.n // geometry.cols)

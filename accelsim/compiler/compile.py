@@ -32,7 +32,6 @@ from accelsim.kernels import compute_state
 from accelsim.program import LayerPlan, Program, Structured
 from accelsim.provenance import traces_sha256
 from accelsim.quantities import human_bytes
-from accelsim.trace.layers import ConvLayer, MatmulLayer
 from accelsim.trace.trace import Trace
 
 ACTIVATION_REGION = 4096  # bytes: alignment of what follows the weights in DRAM
@@ -104,7 +103,7 @@ def _choose(target: Target, trace: Trace, batch: int, caches: Caches) -> PlacedN
     if spill == "if needed":
         check_heads(trace, batch, buffer.capacity)
     ranked = sorted(HEAD_ORDERS, key=lambda order: _attention_estimate(target, trace, order))
-    if not any(isinstance(layer, MatmulLayer) for layer in trace.layers):
+    if all(layer.head_product is None for layer in trace.layers):
         ranked = ranked[:1]
     wide = wide_layers(target, trace)
     fitting: list[tuple[tuple[int, int, int], Plan, Allocation]] = []
@@ -135,9 +134,10 @@ def _choose(target: Target, trace: Trace, batch: int, caches: Caches) -> PlacedN
 def _attention_estimate(target: Target, trace: Trace, order: HeadOrder) -> int:
     """Estimated cycles of all attentions in an order."""
     array, vector = target.array, target.vector_unit
-    found = (layer for layer in trace.layers if isinstance(layer, MatmulLayer) and layer.merge == "groups")
+    found = [layer.head_product for layer in trace.layers if layer.head_product is not None]
+    shapes = Counter((scores.m, scores.k, scores.n, scores.heads) for scores in found if scores.merge == "groups")
     total = 0
-    for (m, k, n, heads), count in Counter((scores.m, scores.k, scores.n, scores.heads) for scores in found).items():
+    for (m, k, n, heads), count in shapes.items():
         tiles = -(-n // array.cols) * -(-k // array.rows)
         drain = m * vector.row_cycles(n, vector.passes.requantize)
         softmax = m * vector.row_cycles(n, vector.passes.of("softmax"))
@@ -255,7 +255,7 @@ def _network_choices(target: Target, network: PlacedNetwork) -> dict[str, str]:
     column_tiles = {"column_tiles": f"{len(split)} layers run in column tiles"} if split else {}
     return (
         {
-            "head_order": network.why if any(isinstance(op.layer, MatmulLayer) for op in network.plan.ops) else "no attention",
+            "head_order": network.why if any(op.layer.head_product is not None for op in network.plan.ops) else "no attention",
             "activations": f"peak {human_bytes(allocation.peak_bytes)} of {human_bytes(target.activation_buffer.capacity)}",
             "spills": names or "none",
             "barriers": f"{len(allocation.barriers)} operations wait for the last readers of the slot that they overwrite",
@@ -270,7 +270,7 @@ def _group_mappings(target: Target, network: PlacedNetwork) -> dict[str, str]:
     """How many grouped convolutions have block-diagonal tiles, on a chip that may have any."""
     if target.array.depthwise == "column":
         return {}
-    grouped = [layer for layer in network.trace.weighted_layers() if isinstance(layer, ConvLayer) and layer.bounds.G > 1]
+    grouped = [layer for layer in network.trace.weighted_layers() if layer.tile_groups > 1]
     merged = sum(weight_geometry(target, layer).merged > 1 for layer in grouped)
     return {"grouped_convolutions": f"{merged} of {len(grouped)} in block-diagonal tiles, the others a tile per group"} if grouped else {}
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 from accelsim.compiler.allocation import IN_ROW_TILES, short_of_room
 from accelsim.compiler.plan import TensorId
 from accelsim.ops.shapes import TensorShape
-from accelsim.trace.layers import MatmulLayer
 from accelsim.trace.trace import Trace
 
 
@@ -24,11 +23,12 @@ def check_heads(trace: Trace, batch: int, capacity_bytes: int) -> None:
     shapes = {source.name: source.shape for source in trace.manifest.inputs} | {layer.name: layer.output for layer in trace.layers}
     maybe_fused = {name for layer in trace.layers if layer.fusable for name in layer.inputs}  # their result is another tensor
     for layer in trace.layers:
-        if not isinstance(layer, MatmulLayer):
+        heads = layer.head_product
+        if heads is None:
             continue
         live: dict[TensorId, int] = {}
-        operands = zip(layer.inputs, (layer.a.split == "groups", layer.b.split == "groups"), strict=False)
-        results = [(layer.name, layer.merge == "groups")] if layer.name not in maybe_fused else []
+        operands = zip(layer.inputs, (heads.a.split == "groups", heads.b.split == "groups"), strict=False)
+        results = [(layer.name, heads.merge == "groups")] if layer.name not in maybe_fused else []
         for name, per_head in (*operands, *results):
             live[TensorId(name, 0) if per_head else TensorId(name)] = _bytes(shapes[name], batch, per_head)
         short_bytes = sum(live.values()) - capacity_bytes

@@ -17,11 +17,11 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from accelsim.compiler.merged_groups import block_diagonal, merged_layer, stripe_count
+from accelsim.compiler.merged_groups import block_diagonal, stripe_count
 from accelsim.errors import CompileError
 from accelsim.formats.masks import mask_patterns, pattern_bits
 from accelsim.hw.decode_mac_core import CoreGeometry
-from accelsim.trace.layers import ConvLayer, WeightedLayer
+from accelsim.trace.layers import WeightedLayer
 
 Packing = Literal["layer", "stripe"]
 Integers = npt.NDArray[Any]  # an integer type that the format decides
@@ -85,31 +85,12 @@ class _Field:
     bits: int
 
 
-def reduction_order(layer: WeightedLayer) -> npt.NDArray[np.int64] | None:
-    """Which row of Wt[K,N] each reduction step of the array takes, int64 (K,); None: the rows in their own order.
-
-    An interleaved image holds a position's channels side by side, so its convolution reduces over FY, FX, C; the trace's order is
-    C, FY, FX. Codewords and groups along K pin the order of the rows that they cover, and the rows stay where they are.
-    """
-    bounds = layer.bounds
-    taps = bounds.FY * bounds.FX
-    if not isinstance(layer, ConvLayer) or layer.input_layout != "interleaved" or taps == 1 or bounds.C == 1 or _pinned(layer):
-        return None
-    return np.arange(bounds.k, dtype=np.int64).reshape(bounds.C, taps).T.reshape(-1)
-
-
-def _pinned(layer: WeightedLayer) -> bool:
-    """Whether codewords or groups of scales lie along the reduction."""
-    path = layer.weight.format.decode_path()
-    return path.axis == 1 or bool(path.scale_levels)
-
-
 def tile_of_weight(geometry: CoreGeometry, layer: WeightedLayer, row: int, column: int) -> tuple[int, int]:
     """(nt, kt) of the tile that holds Wt[row, column]; columns count through all groups."""
     group, inside = divmod(column, layer.n)
     if geometry.merged > 1:
         return group // geometry.merged, 0
-    order = reduction_order(layer)
+    order = layer.reduction_order
     step = row if order is None else int(np.flatnonzero(order == row)[0])
     return group * -(-layer.n // geometry.cols) + inside // geometry.cols, geometry.tile_of_row(step)
 
@@ -130,10 +111,10 @@ def layer_image(geometry: CoreGeometry, layer: WeightedLayer, arrays: Mapping[st
     CompileError
         Codewords along N that cross the groups of a grouped convolution.
     """
-    if geometry.merged > 1 and isinstance(layer, ConvLayer):
+    if geometry.merged > 1:
         return _block_diagonal_image(geometry, layer, arrays["weights"], packing)
     weight, groups = layer.weight, layer.bounds.G
-    order = reduction_order(layer)
+    order = layer.reduction_order
     rows = slice(None) if order is None else order
     if not geometry.decode:
         lanes = _Field(_lane_grid(geometry, arrays["weights"][rows], groups), int(geometry.raw_bits))
@@ -155,10 +136,10 @@ def layer_image(geometry: CoreGeometry, layer: WeightedLayer, arrays: Mapping[st
     return image if mask is None else replace(image, patterns=mask_patterns(*mask))
 
 
-def _block_diagonal_image(geometry: CoreGeometry, layer: ConvLayer, weights: Integers, packing: Packing) -> LayerImage:
+def _block_diagonal_image(geometry: CoreGeometry, layer: WeightedLayer, weights: Integers, packing: Packing) -> LayerImage:
     """The image of raw weights whose groups share tiles: the stripes of all of them are one stream."""
-    merged = merged_layer(layer, geometry.merged)
-    order = reduction_order(merged)
+    merged = layer.merged(geometry.merged)
+    order = merged.reduction_order
     matrix = block_diagonal(weights, layer.bounds.G, geometry.merged)
     lanes = _lane_grid(geometry, matrix if order is None else matrix[order], merged.bounds.G)
     return _image(geometry, merged.k, [_Field(lanes, int(geometry.raw_bits))], packing, 1, None)

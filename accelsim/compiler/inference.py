@@ -191,8 +191,8 @@ def passes_of(inference: Inference, layer: Layer, fused: bool) -> int:
 
 def vector_layer(layer: Layer) -> VectorLayer:
     """The layer of a row function, or one that is fused into a product."""
-    assert isinstance(layer, VectorLayer)  # the plan assigns the unit nothing else
-    return layer
+    assert layer.vector is not None  # the plan assigns the unit nothing else
+    return layer.vector
 
 
 def as_array(records: list[KernelFields], dtype: np.dtype[np.void]) -> np.ndarray:

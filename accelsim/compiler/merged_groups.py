@@ -18,8 +18,7 @@ from accelsim.compiler.target import Target
 from accelsim.formats.decode_path import DecodePath
 from accelsim.formats.parts import Raw, Scale
 from accelsim.hw.decode_mac_core import CoreGeometry
-from accelsim.ops.weight_record import WeightRecord
-from accelsim.trace.layers import ConvLayer, MacLayer, WeightedLayer
+from accelsim.trace.layers import WeightedLayer
 
 
 def merge_groups(target: Target, geometry: CoreGeometry, layer: WeightedLayer) -> CoreGeometry:
@@ -34,7 +33,7 @@ def merge_groups(target: Target, geometry: CoreGeometry, layer: WeightedLayer) -
 
 def _most_groups(geometry: CoreGeometry, layer: WeightedLayer) -> int:
     """Groups in a tile: no more than rows and columns take, and no more than fill the fewest tiles evenly."""
-    groups = layer.bounds.G
+    groups = layer.tile_groups
     if not _has_zero(layer.weight.format.decode_path()):
         return 1
     most = min(geometry.rows // layer.k, geometry.cols // layer.n)
@@ -58,24 +57,6 @@ def _cycles(target: Target, geometry: CoreGeometry, layer: WeightedLayer) -> int
 def stripe_count(geometry: CoreGeometry, layer: WeightedLayer) -> int:
     """N-stripes of a layer: those of each group of a convolution, one group after the other; or one for the groups that share tiles."""
     return -(-layer.bounds.G // geometry.merged) * -(-layer.n * geometry.merged // geometry.cols)
-
-
-def as_on_array(geometry: CoreGeometry, layer: MacLayer) -> MacLayer:
-    """The layer whose groups have tiles of their own: the convolution of merged groups, else `layer` itself."""
-    return merged_layer(layer, geometry.merged) if geometry.merged > 1 and isinstance(layer, ConvLayer) else layer
-
-
-def merged_layer(layer: ConvLayer, count: int) -> ConvLayer:
-    """The convolution each of whose groups is `count` of the layer's."""
-    own = layer.bounds
-    bounds = own.with_fields(K=own.K * count, C=own.C * count, G=-(-own.G // count))
-    width = bounds.K * bounds.G
-    return layer.with_fields(
-        op="conv2d",
-        bounds=bounds,
-        weight=WeightRecord(format=layer.weight.format, k=bounds.k, n=width),
-        output=layer.output.with_fields(width=width),
-    )
 
 
 def block_diagonal(matrix: npt.NDArray[Any], groups: int, count: int) -> npt.NDArray[Any]:

@@ -12,7 +12,7 @@ from accelsim.compiler.heads import HeadOrder, head_steps
 from accelsim.compiler.plan import Op, Plan, Role, Tensor, TensorId
 from accelsim.errors import CompileError
 from accelsim.ops.shapes import TensorShape
-from accelsim.trace.layers import ConvLayer, GemmLayer, Layer, MacLayer, MatmulLayer, VectorLayer, WeightedLayer
+from accelsim.trace.layers import Layer, MacLayer, MatmulLayer, WeightedLayer
 from accelsim.trace.trace import Trace
 
 MOST_FUSED_OPERANDS = 1  # activations besides the product that a requantization reads
@@ -56,14 +56,14 @@ class _Builder:
         for layer in self.trace.layers:
             if layer.name in self.done or layer.name in self.deferred:
                 continue
-            heads = self._attention(layer)
-            if heads is not None:
-                self._heads(*heads)
-            elif isinstance(layer, MatmulLayer):
-                for head in range(self.batch * layer.heads):
-                    self._product(layer, head)
-            elif isinstance(layer, MacLayer):
-                self._product(layer, -1)
+            attention = self._attention(layer)
+            if attention is not None:
+                self._heads(*attention)
+            elif layer.head_product is not None:
+                for head in range(self.batch * layer.head_product.heads):
+                    self._head_product(layer.head_product, head)
+            elif layer.product is not None:
+                self._product(layer.product)
             elif (layer.by_group and layer.output.groups > 1) or self._reads_heads(layer):
                 parts = self._parts_of(layer)
                 for head in range(self.batch * parts):
@@ -73,8 +73,9 @@ class _Builder:
         for name in self.trace.manifest.outputs:
             for tensor in self._parts(name):
                 tensor.is_output = True
-        for layer in self.trace.layers:
-            for tensor in self._parts(layer.inputs[1]) if isinstance(layer, MatmulLayer) and layer.cache_rows is not None else ():
+        for product in self.trace.products():
+            cached = product.head_product is not None and product.head_product.cache_rows is not None
+            for tensor in self._parts(product.inputs[1]) if cached else ():
                 tensor.in_cache = True
 
     # -- tensors
@@ -113,72 +114,75 @@ class _Builder:
 
     def _attention_chain(self, layer: Layer) -> tuple[MatmulLayer, Layer, MatmulLayer] | None:
         """(scores, softmax, context) if `layer` begins such a chain without other readers."""
-        if not isinstance(layer, MatmulLayer) or layer.merge != "groups":
+        scores = layer.head_product
+        if scores is None or scores.merge != "groups":
             return None
         readers = self.readers.get(layer.name, [])
         if len(readers) != 1 or not readers[0].by_group:
             return None
         softmax = readers[0]
         after = self.readers.get(softmax.name, [])
-        if len(after) != 1 or not isinstance(after[0], MatmulLayer) or after[0].inputs[0] != softmax.name:
+        context = after[0].head_product if len(after) == 1 else None
+        if context is None or context.inputs[0] != softmax.name or context.a.split != "groups" or context.merge != "columns":
             return None
-        context = after[0]
-        if context.a.split != "groups" or context.merge != "columns":
-            return None
-        return layer, softmax, context
+        return scores, softmax, context
 
-    def _deferred(self) -> dict[str, MacLayer]:
+    def _deferred(self) -> dict[str, WeightedLayer]:
         """Layers that only the context product reads (the values): they run while the vector unit is on the first softmax."""
-        out: dict[str, MacLayer] = {}
+        out: dict[str, WeightedLayer] = {}
         layers = {layer.name: layer for layer in self.trace.layers}
         for layer in self.trace.layers:
             attention = self._attention_chain(layer)
             if attention is None:
                 continue
-            values = layers.get(attention[2].inputs[1])
-            source = layers.get(values.inputs[0]) if values is not None and values.inputs else None
-            if isinstance(values, GemmLayer) and source is not None and len(self.readers[values.name]) == 1:
+            layer_of_values = layers.get(attention[2].inputs[1])
+            values = layer_of_values.weighted if layer_of_values is not None else None
+            if values is None or values.window is not None or values.inputs[0] not in layers:
+                continue
+            if len(self.readers[values.name]) == 1:
                 out[values.name] = values
         return out
 
     def _heads(self, scores: MatmulLayer, softmax: Layer, context: MatmulLayer) -> None:
         for step, head in head_steps(self.order, self.batch * scores.heads):
             if step == "context" and context.inputs[1] in self.deferred:
-                self._product(self.deferred.pop(context.inputs[1]), -1)
+                self._product(self.deferred.pop(context.inputs[1]))
             if step == "scores":
-                self._product(scores, head)
+                self._head_product(scores, head)
                 self._row_op(softmax, head, scores.heads)
             else:
-                self._product(context, head)
+                self._head_product(context, head)
 
-    def _product(self, layer: MacLayer, head: int) -> None:
-        image = head // layer.bounds.G if isinstance(layer, MatmulLayer) else 0
-        if isinstance(layer, MatmulLayer):
-            reads: list[tuple[TensorId, Role]] = [(self._read(layer.inputs[0], head), "rows")]
-            if not layer.from_cache:
-                reads.append((self._read(layer.inputs[1], head), "weights"))
-            m = layer.m
-            fused: tuple[Layer, ...] = ()
-        elif isinstance(layer, (GemmLayer, ConvLayer)):
-            reads = [(self._read(layer.inputs[0], -1), "rows")]
-            m = layer.m * self.batch
-            fused = self._fusable(layer)
-            reads += [(self._read(name, -1), "operand") for item in fused for name in item.inputs if self._is_residual(name, layer, fused)]
-        else:
+    def _product(self, layer: MacLayer) -> None:
+        """A product with weights, of all images, and the layers that are fused into it."""
+        if layer.weights is None:
             raise CompileError(f"layer {layer.name!r}: no dataflow computes a {type(layer).__name__}")
-        n = layer.n * (layer.bounds.G if isinstance(layer, WeightedLayer) else 1)
+        fused = self._fusable(layer)
+        reads: list[tuple[TensorId, Role]] = [(self._read(layer.inputs[0], -1), "rows")]
+        reads += [(self._read(name, -1), "operand") for item in fused for name in item.inputs if self._is_residual(name, layer, fused)]
         last = fused[-1] if fused else layer
-        merged = isinstance(layer, MatmulLayer) and layer.merge == "columns"
-        key = TensorId(last.name) if head < 0 or merged else TensorId(last.name, head)
         for item in (layer, *fused):
             self.alias[item.name] = last.name
             self.done.add(item.name)
-        rows, width = self._dims(last.output, head, merged, layer.shared if isinstance(layer, MatmulLayer) else 1)
-        columns = layer.n * layer.shared if merged and isinstance(layer, MatmulLayer) else width
-        self._add(layer, fused, head, image, reads, key, (rows, width, last.output.bits, columns), (m, layer.k, n))
+        rows, width = self._dims(last.output, -1, False, 1)
+        mkn = layer.m * self.batch, layer.k, layer.n * layer.bounds.G
+        self._add(layer, fused, -1, 0, reads, TensorId(last.name), (rows, width, last.output.bits, width), mkn)
+
+    def _head_product(self, layer: MatmulLayer, head: int) -> None:
+        """A head of a product of two activations."""
+        reads: list[tuple[TensorId, Role]] = [(self._read(layer.inputs[0], head), "rows")]
+        if not layer.from_cache:
+            reads.append((self._read(layer.inputs[1], head), "weights"))
+        merged = layer.merge == "columns"
+        self.alias[layer.name] = layer.name
+        self.done.add(layer.name)
+        rows, width = self._dims(layer.output, head, merged, layer.shared)
+        shape = rows, width, layer.output.bits, layer.n * layer.shared if merged else width
+        key = TensorId(layer.name) if merged else TensorId(layer.name, head)
+        self._add(layer, (), head, head // layer.heads, reads, key, shape, (layer.m, layer.k, layer.n))
 
     def _row_op(self, layer: Layer, head: int, parts: int) -> None:
-        if not isinstance(layer, VectorLayer):
+        if layer.vector is None:
             raise CompileError(f"layer {layer.name!r}: the vector unit has no function for op {layer.op!r}")
         reads: list[tuple[TensorId, Role]] = [(self._read(name, head), "operand") for name in layer.inputs]
         self.done.add(layer.name)

@@ -15,7 +15,7 @@ from accelsim.compiler.record_table import Fields
 from accelsim.compiler.target import Target
 from accelsim.compiler.weight_traffic import header_of_columns, header_traffic, most_header_bytes, record_traffic
 from accelsim.program import Int64
-from accelsim.trace.layers import MatmulLayer, WeightedLayer
+from accelsim.trace.layers import MatmulLayer
 
 
 @dataclass(frozen=True)
@@ -75,11 +75,17 @@ class ProductFacts:
 def product_key(op: Op) -> tuple[object, ...]:
     """All that `product_facts` reads of an operation, but for names in messages."""
     layer = op.layer
-    if isinstance(layer, WeightedLayer):
-        weight = layer.weight
-        return (type(layer), weight.format, weight.k, weight.n, layer.bounds.G, op.m, op.k, op.n, op.row_tile, op.column_tile)
-    assert isinstance(layer, MatmulLayer)  # the plan makes products of these two only
-    return (type(layer), layer.transposed_b, layer.from_cache, op.m, op.k, op.n, op.row_tile)
+    if layer.weighted is not None:
+        weight = layer.weighted.weight
+        return (type(layer), weight.format, weight.k, weight.n, layer.weighted.bounds.G, op.m, op.k, op.n, op.row_tile, op.column_tile)
+    heads = _head_product(op)
+    return (type(layer), heads.transposed_b, heads.from_cache, op.m, op.k, op.n, op.row_tile)
+
+
+def _head_product(op: Op) -> MatmulLayer:
+    """The layer of a product without weights."""
+    assert op.layer.head_product is not None  # the plan makes products of these two kinds only
+    return op.layer.head_product
 
 
 def product_facts(target: Target, op: Op) -> ProductFacts:
@@ -90,25 +96,24 @@ def product_facts(target: Target, op: Op) -> ProductFacts:
     CompileError, FormatError
         Its format does not fit the chip.
     """
-    layer = op.layer
-    if isinstance(layer, WeightedLayer):
-        geometry = weight_geometry(target, layer)
-    else:
-        assert isinstance(layer, MatmulLayer)  # the plan makes products of these two only
-        geometry = activation_geometry(target, layer.transposed_b, layer.from_cache)
-    split = split_product(op, geometry, target.array.max_m)
     header: Mapping[str, int] = {}
     records: Mapping[str, int] = {}
-    if isinstance(layer, WeightedLayer):
+    layer = op.layer.weighted
+    if layer is not None:
+        geometry = weight_geometry(target, layer)
+        split = split_product(op, geometry, target.array.max_m)
         header = header_traffic(layer.weight, target.vector_unit, target.codebook.store == "rom")
         records = record_traffic(image_bits(geometry, layer, split.packing))
-    elif layer.from_cache:
-        useful = 8 * op.k * op.n
-        records = {"kv_read": useful, "padding": 8 * split.image_bytes - useful}
+    else:
+        heads = _head_product(op)
+        geometry = activation_geometry(target, heads.transposed_b, heads.from_cache)
+        split = split_product(op, geometry, target.array.max_m)
+        if heads.from_cache:
+            useful = 8 * op.k * op.n
+            records = {"kv_read": useful, "padding": 8 * split.image_bytes - useful}
     reuse = _reuse(target, split, header)
     header = header_of_columns(header, split.column_tile)
-    fetched = isinstance(layer, WeightedLayer) or layer.from_cache
-    frees = fetched and target.weight_buffer.residency == "stream"
+    frees = bool(records) and target.weight_buffer.residency == "stream"
     return ProductFacts(
         split=split,
         reuse=reuse,

@@ -9,7 +9,8 @@ from __future__ import annotations
 from accelsim.compiler.inference import Inference, KernelFields, last_unit, provider
 from accelsim.compiler.plan import Op, Tensor
 from accelsim.kernels import compute_state
-from accelsim.trace.layers import ConvLayer, GemmLayer, MatmulLayer
+from accelsim.ops.operation import LineWindow
+from accelsim.trace.layers import MatmulLayer
 
 
 def rows_from(inference: Inference, op: Op) -> KernelFields:
@@ -24,23 +25,19 @@ def rows_from(inference: Inference, op: Op) -> KernelFields:
         fields |= _columns_of_units(record) or {"in_fixed": last_unit(inference, task)}
     several = len(tensor.producers) > 1 and not was_loaded
     row0 = op.row_tile.first_row if op.row_tile is not None else 0
-    if isinstance(layer, ConvLayer):
-        fields |= _image_rows(inference, layer, tensor, row0)
-        if inference.plan.batch > 1 or layer.bounds.G > 1:
+    if layer.window is not None:
+        fields |= _image_rows(inference, op, layer.window, tensor, row0)
+        if inference.plan.batch > 1 or layer.tile_groups > 1:
             fields["in_fixed"] = last_unit(inference, task)
-    elif isinstance(layer, MatmulLayer):
-        if layer.a.split == "columns":
-            fields["in_col0"] = (op.head % layer.heads) * op.k
-            fields["in_row0"] = op.image * layer.m
-        elif key.part < 0:  # the heads' matrices one after the other
-            fields["in_row0"] = op.head * layer.m
-        if layer.shared > 1 and key.part < 0:
+    elif layer.head_product is not None:
+        fields |= _head_rows(op, layer.head_product, key.part < 0)
+        if layer.head_product.shared > 1 and key.part < 0:
             fields["in_fixed"] = last_unit(inference, task)
-    elif isinstance(layer, GemmLayer) and layer.input_row is not None:
-        fields["in_row0"] = layer.input_row
+    elif layer.row_read is not None:
+        fields["in_row0"] = layer.row_read
         if inference.plan.batch > 1:
             fields["in_fixed"] = last_unit(inference, task)
-    elif isinstance(layer, GemmLayer):
+    else:
         fields["in_row0"] = row0 - tensor.first_row
     if record["kind"] == compute_state.DRAIN and record["rows"] > tensor.rows:  # the rows of heads that shared a product, head after head
         fields["in_fixed"] = last_unit(inference, task)
@@ -66,18 +63,25 @@ def _columns_of_units(drain: KernelFields) -> KernelFields:
     return {"in_tile_cols": stripe if groups == 1 else min(stripe, width)}
 
 
-def _image_rows(inference: Inference, layer: ConvLayer, tensor: Tensor, row0: int) -> KernelFields:
+def _head_rows(op: Op, layer: MatmulLayer, whole: bool) -> KernelFields:
+    """The first row and column of a head in an operand that is one matrix, or the heads' matrices one after the other."""
+    if layer.a.split == "columns":
+        return {"in_col0": (op.head % layer.heads) * op.k, "in_row0": op.image * layer.m}
+    return {"in_row0": op.head * layer.m} if whole else {}
+
+
+def _image_rows(inference: Inference, op: Op, window: LineWindow, tensor: Tensor, row0: int) -> KernelFields:
     """The line of the input image, or of its buffered lines, that an output position from row `row0` on waits for."""
-    height, width = layer.image
-    reach = layer.dilation[0] * (layer.bounds.FY - 1) - layer.padding[0]
-    planar = layer.input_layout == "planar"
-    reach += row0 // layer.bounds.OX * layer.strides[0] - tensor.first_row // (1 if planar else width)
-    fields: KernelFields = {"in_ox": layer.bounds.OX, "in_stride": layer.strides[0], "in_reach": max(0, reach)}
+    height, width = window.height, window.width
+    planar = op.layer.input_planes > 0
+    reach = window.span - 1 - window.padding
+    reach += row0 // window.positions * window.stride - tensor.first_row // (1 if planar else width)
+    fields: KernelFields = {"in_ox": window.positions, "in_stride": window.stride, "in_reach": max(0, reach)}
     if planar:  # the lines of the last plane arrive last
         planes = tensor.planes if tensor.whole is not None else tensor.rows // (height * inference.plan.batch)
         lines = tensor.rows // planes if tensor.whole is not None else height
         return {**fields, "in_rows": lines, "in_ix": 1, "in_row0": (planes - 1) * lines}
-    return {**fields, "in_rows": height * width if tensor.whole is None else tensor.rows, "in_ix": width, "in_cols": layer.input_channels}
+    return {**fields, "in_rows": height * width if tensor.whole is None else tensor.rows, "in_ix": width, "in_cols": tensor.width}
 
 
 def weights_from(inference: Inference, op: Op) -> KernelFields:
@@ -87,8 +91,8 @@ def weights_from(inference: Inference, op: Op) -> KernelFields:
         return {"w_task": -1, "from_activations": 0}
     task, _ = provider(inference, key, op)
     record = inference.low.tasks[task]
-    layer = op.layer
-    assert isinstance(layer, MatmulLayer)
+    layer = op.layer.head_product
+    assert layer is not None  # no other product reads weights from the activation buffer
     unit = record["units"] - 1
     tensor = inference.plan.tensors[key]
     if layer.b.split == "columns" and len(tensor.producers) == 1 and record["kind"] == compute_state.DRAIN:

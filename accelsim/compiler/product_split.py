@@ -15,7 +15,6 @@ from accelsim.compiler.image import Packing
 from accelsim.compiler.plan import ColumnTile, Op, RowTile
 from accelsim.hw.decode_mac_core import CoreGeometry
 from accelsim.program import Int64
-from accelsim.trace.layers import ConvLayer
 
 
 @dataclass(frozen=True)
@@ -140,7 +139,7 @@ class ProductSplit:
 
 def split_product(op: Op, geometry: CoreGeometry, max_m: int) -> ProductSplit:
     """The runs of `op` on an array whose accumulators take `max_m` rows."""
-    groups = op.layer.bounds.G if isinstance(op.layer, ConvLayer) else 1
+    groups = op.layer.tile_groups
     columns, stripe_columns, chunks = op.n // groups, geometry.cols, -(-op.m // max_m)
     if geometry.merged > 1:  # the tiles of all groups follow each other as the stripes of one matrix
         groups, columns, stripe_columns = 1, op.n, geometry.merged * columns

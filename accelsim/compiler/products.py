@@ -6,7 +6,6 @@ import numpy as np
 
 from accelsim.compiler.access import row_accesses
 from accelsim.compiler.inference import Inference, KernelFields, LayerBuild, Lowering, by_row, launch_cycles, passes_of, place_is_free
-from accelsim.compiler.merged_groups import as_on_array
 from accelsim.compiler.plan import Op
 from accelsim.compiler.product_facts import ProductFacts, WeightReuse, product_facts, product_key
 from accelsim.compiler.product_operands import rows_from, weights_from
@@ -15,15 +14,15 @@ from accelsim.compiler.product_weights import book_weights, weights_of_runs
 from accelsim.compiler.record_table import Fields
 from accelsim.errors import CompileError
 from accelsim.kernels import compute_state
-from accelsim.trace.layers import ConvLayer, MacLayer, MatmulLayer, WeightedLayer
+from accelsim.trace.layers import WeightedLayer
 
 _NO_STREAM = {"chunk0": -1, "codebook_load": -1, "codebook_release": -1, "cost0": -1}  # a product of two activations
 
 
 def lower_product(inference: Inference, op: Op) -> None:
     """Append the runs of a product, their streams and its drain."""
-    low, layer, target = inference.low, op.layer, inference.target
-    assert isinstance(layer, MacLayer)  # the plan puts nothing else on the array
+    low, layer, target = inference.low, op.layer.product, inference.target
+    assert layer is not None  # the plan puts nothing else on the array
     facts = _facts(inference, op)
     split = facts.split
     drain = _drain(inference, op, split.all_stripes, split.columns, split.stripe_columns)
@@ -33,27 +32,27 @@ def lower_product(inference: Inference, op: Op) -> None:
         "layer": inference.layer_index[layer.name],
         "out_task": drain,
         "out_rows": op.m,
-        "row_accesses": row_accesses(target.activation_buffer, as_on_array(split.geometry, layer), target.array.rows),
+        "row_accesses": row_accesses(target.activation_buffer, layer.merged(split.geometry.merged), target.array.rows),
         **rows_from(inference, op),
         **weights_from(inference, op),
     }
-    fields |= _launch(inference, layer, split)
-    if isinstance(layer, WeightedLayer) or layer.from_cache:
-        _begin_layer(inference, layer)
+    fields |= _launch(inference, layer.name, split)
     fetches = 0
-    if isinstance(layer, WeightedLayer):
-        fields |= _bank_conflicts(inference, layer, facts)
+    if layer.weighted is not None:
+        _begin_layer(inference, layer.name)
+        fields |= _bank_conflicts(inference, layer.weighted, facts)
         fields |= _codebook(low, split) if split.geometry.decode and target.codebook.store == "ram" else {}
         weights, fetches = weights_of_runs(inference, layer.name, layer.name, facts)
         fields |= weights
-    elif isinstance(layer, MatmulLayer) and layer.from_cache:
-        _check_cache(inference, layer)
+    elif layer.head_product is not None and layer.head_product.from_cache:
+        _check_cache(inference, layer.name)
+        _begin_layer(inference, layer.name)
         weights, fetches = weights_of_runs(inference, layer.name, f"{layer.name}[{op.head}]", facts)
         fields |= weights
     low.runs.append(split.runs, fields)
     low.tiles += split.runs * split.run_tiles
     build = low.layers[inference.layer_index[layer.name]]
-    if target.array.depthwise != "column" and isinstance(layer, ConvLayer) and layer.bounds.G > 1:
+    if target.array.depthwise != "column" and layer.tile_groups > 1:
         merged = split.geometry.merged
         build.notes.append(f"tiles of {merged} groups, block-diagonal" if merged > 1 else "a tile per group")
     _note(build, split, facts.reuse, target.array.cols)
@@ -66,7 +65,7 @@ def lower_product(inference: Inference, op: Op) -> None:
 
 def _facts(inference: Inference, op: Op) -> ProductFacts:
     """The facts of a product, computed once for all that are equal."""
-    if isinstance(op.layer, MatmulLayer):
+    if op.layer.head_product is not None:
         _check_operands(inference, op)
     known, key = inference.low.products, product_key(op)
     if key not in known:
@@ -81,21 +80,21 @@ def _check_operands(inference: Inference, op: Op) -> None:
             raise CompileError(f"layer {op.layer.name!r}: operand {key.name!r} has {bits} bits; the array takes 8")
 
 
-def _check_cache(inference: Inference, layer: MatmulLayer) -> None:
+def _check_cache(inference: Inference, name: str) -> None:
     """A cache lies in DRAM, and is longer than what a weight buffer may hold for good."""
     target = inference.target
     if target.placement.weights != "dram" or target.placement.activations != "dram":
         raise CompileError(
-            f"layer {layer.name!r}: its cache of keys or values lies in DRAM; allowed: placement.weights = 'dram' and "
+            f"layer {name!r}: its cache of keys or values lies in DRAM; allowed: placement.weights = 'dram' and "
             f"placement.activations = 'dram' of {target.name!r}"
         )
     if target.weight_buffer.residency == "pinned":
-        raise CompileError(f"layer {layer.name!r}: reads a cache; allowed: weight_buffer.residency = 'stream' of {target.name!r}")
+        raise CompileError(f"layer {name!r}: reads a cache; allowed: weight_buffer.residency = 'stream' of {target.name!r}")
 
 
-def _launch(inference: Inference, layer: MacLayer, split: ProductSplit) -> Fields:
+def _launch(inference: Inference, name: str, split: ProductSplit) -> Fields:
     """Cycles of the launch ahead of the first run; to the gates of the transfers behind it, a launch is one more tile."""
-    cycles = launch_cycles(inference, layer.name)
+    cycles = launch_cycles(inference, name)
     if not cycles:
         return {}
     inference.low.tiles += 1
@@ -106,10 +105,10 @@ def _launch(inference: Inference, layer: MacLayer, split: ProductSplit) -> Field
     return {"launch": launch}
 
 
-def _begin_layer(inference: Inference, layer: MacLayer) -> None:
+def _begin_layer(inference: Inference, name: str) -> None:
     """Say that weights of another layer follow, unless this is the next head of one."""
-    if inference.fetching != layer.name:
-        inference.fetching = layer.name
+    if inference.fetching != name:
+        inference.fetching = name
         inference.low.streams.begin_layer(inference.low.tiles)
 
 

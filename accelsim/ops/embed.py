@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 import numpy as np
 from pydantic import Field
@@ -30,6 +30,11 @@ class EmbedLayer(VectorLayer):
     ] = 0
     positions: bool = Field(description="true: a trained matrix is added to all rows")
     parameter_bits: ConstantBits = 8
+
+    @property
+    def with_positions(self) -> Self | None:
+        """The same with position embeddings; None if it has them."""
+        return None if self.positions else self.with_fields(positions=True)
 
     @property
     def by_rows(self) -> bool:

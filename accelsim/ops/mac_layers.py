@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, Self
 
+import numpy as np
+import numpy.typing as npt
 from pydantic import Field, model_validator
 
 from accelsim.formats.weight_format import WeightFormat
@@ -27,6 +29,17 @@ class MacLayer(LayerBase):
     def loops(self) -> LoopBounds:
         """Its bounds."""
         return self.bounds
+
+    @property
+    def product(self) -> Self:
+        """Itself."""
+        return self
+
+    def merged(self, groups: int) -> Self:
+        """The layer each of whose groups is `groups` of its own; itself for 1."""
+        if groups > 1:
+            raise self._refuse(f"{groups} groups in a tile; allowed: those of a convolution")
+        return self
 
     @property
     def m(self) -> int:
@@ -65,6 +78,16 @@ class WeightedLayer(MacLayer):
         """Wt[k, n*G]."""
         return self.weight
 
+    @property
+    def weighted(self) -> Self:
+        """Itself."""
+        return self
+
+    @property
+    def reduction_order(self) -> npt.NDArray[np.int64] | None:
+        """Row of Wt[K, N] that each reduction step of the array takes, int64 (K,); None: the rows in their own order."""
+        return None
+
     def in_format(self, weight_format: WeightFormat) -> Self:
         """Its weights in another format, without their bits."""
         return self.with_fields(weight=WeightRecord(format=weight_format, k=self.weight.k, n=self.weight.n))
@@ -100,6 +123,11 @@ class GemmLayer(WeightedLayer):
 
     op: Literal["gemm"] = "gemm"
     input_row: Annotated[int, Field(ge=0), unit("row")] | None = None
+
+    @property
+    def row_read(self) -> int | None:
+        """Its `input_row`."""
+        return self.input_row
 
     @property
     def by_rows(self) -> bool:
@@ -175,6 +203,33 @@ class ConvLayer(WeightedLayer):
         return self.bounds.C * adjacent if self.bounds.G == 1 else self.bounds.C
 
     @property
+    def tile_groups(self) -> int:
+        """Its groups."""
+        return self.bounds.G
+
+    def merged(self, groups: int) -> Self:
+        """The convolution each of whose groups is `groups` of its own: the last one is filled up."""
+        if groups == 1:
+            return self
+        own = self.bounds
+        bounds = own.with_fields(K=own.K * groups, C=own.C * groups, G=-(-own.G // groups))
+        width = bounds.K * bounds.G
+        weight = WeightRecord(format=self.weight.format, k=bounds.k, n=width)
+        return self.with_fields(op="conv2d", bounds=bounds, weight=weight, output=self.output.with_fields(width=width))
+
+    @property
+    def reduction_order(self) -> npt.NDArray[np.int64] | None:
+        """FY, FX, C for an interleaved image, which holds a position's channels side by side; a trace's order is C, FY, FX.
+
+        Codewords and groups along K pin the order of the rows that they cover, and the rows stay where they are.
+        """
+        taps, path = self.bounds.FY * self.bounds.FX, self.weight.format.decode_path()
+        pinned = path.axis == 1 or path.scale_levels
+        if self.input_layout != "interleaved" or taps == 1 or self.bounds.C == 1 or pinned:
+            return None
+        return np.arange(self.k, dtype=np.int64).reshape(self.bounds.C, taps).T.reshape(-1)
+
+    @property
     def by_rows(self) -> bool:
         """Line by line."""
         return True
@@ -236,6 +291,11 @@ class MatmulLayer(MacLayer):
     shared: Annotated[Bound, Field(exclude_if=lambda count: count == 1), unit("heads")] = 1
 
     cache_rows: Annotated[Bound | Literal[0], unit("rows")] | None = Field(default=None, exclude_if=lambda count: count is None)
+
+    @property
+    def head_product(self) -> Self:
+        """Itself."""
+        return self
 
     @property
     def heads(self) -> int:

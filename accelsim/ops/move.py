@@ -45,6 +45,7 @@ class MoveLayer(VectorLayer):
     pass_name = "move"
     default_passes = 1
     pass_note = "of a copy in another order, and of a concatenation"
+    rearranges = True
 
     op: Literal["move"] = "move"
     source: tuple[Bound, Bound, Bound]

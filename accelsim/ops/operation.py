@@ -21,6 +21,9 @@ from accelsim.ops.shapes import LoopBounds, ManifestRecord, TensorShape
 from accelsim.ops.weight_record import StreamRecord, WeightRecord
 from accelsim.quantities import unit
 
+if TYPE_CHECKING:
+    from accelsim.ops.mac_layers import MacLayer, MatmulLayer, WeightedLayer
+
 Name = Annotated[str, StringConstraints(min_length=1, max_length=256, pattern=r"^[^\x00-\x1f\x7f]+$")]
 Step = Annotated[int, Field(ge=1, le=1 << 16), unit("elements")]
 Pad = Annotated[int, Field(ge=0, le=1 << 16), unit("elements")]
@@ -70,6 +73,8 @@ class LayerBase(ManifestRecord, ABC):
         The requantization of a product can compute it as well, element by element; a second operand must be available already.
     by_group
         Each group (an attention head) is computed separately, as soon as it is available.
+    rearranges
+        Its result is one tensor of the chosen order, even where its operands are stored group by group.
     constants
         Float32 streams by the names of `constant_sizes`, all or none: a real model's payload holds them. No timing depends on them.
     """
@@ -80,6 +85,7 @@ class LayerBase(ManifestRecord, ABC):
     exact: ClassVar[bool] = False
     fusable: ClassVar[bool] = False
     by_group: ClassVar[bool] = False
+    rearranges: ClassVar[bool] = False
 
     name: Name = Field(description="name of the layer and of its output")
     inputs: tuple[Name, ...] = Field(description="names of earlier layers or model inputs that it reads")
@@ -99,6 +105,46 @@ class LayerBase(ManifestRecord, ABC):
     @property
     def weights(self) -> WeightRecord | None:
         """Its trained matrix; None without one."""
+        return None
+
+    @property
+    def product(self) -> MacLayer | None:
+        """Itself, if the MAC array computes it."""
+        return None
+
+    @property
+    def weighted(self) -> WeightedLayer | None:
+        """Itself, if it is a product with weights."""
+        return None
+
+    @property
+    def head_product(self) -> MatmulLayer | None:
+        """Itself, if it is a product of two activations, head by head."""
+        return None
+
+    @property
+    def vector(self) -> VectorLayer | None:
+        """Itself, if the vector unit computes it."""
+        return None
+
+    @property
+    def causal_reach(self) -> int | None:
+        """Tokens that a row of a causal attention sees, its own the last, 0 for all; None if it is no softmax of such scores."""
+        return None
+
+    @property
+    def with_positions(self) -> Self | None:
+        """The same operation that adds position embeddings as well; None if it cannot."""
+        return None
+
+    @property
+    def tile_groups(self) -> int:
+        """Groups of a product that share no tile unless the compiler merges them: those of a convolution."""
+        return 1
+
+    @property
+    def row_read(self) -> int | None:
+        """The one row of the input that is read; None: all rows."""
         return None
 
     def in_format(self, weight_format: WeightFormat) -> Self:
@@ -214,6 +260,11 @@ class VectorLayer(LayerBase):
     @model_validator(mode="after")
     def _inputs_are_the_operands(self) -> Self:
         self._expect_inputs(self.operands)
+        return self
+
+    @property
+    def vector(self) -> VectorLayer:
+        """Itself."""
         return self
 
     @property

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+from typing import ClassVar, Literal
+
 from accelsim.ops.operation import VectorLayer
 from accelsim.ops.shapes import TensorShape
 
 
 class PairLayer(VectorLayer):
-    """Two activations, element by element; the second may be one row for all rows (a gate per channel), or one column."""
+    """Two activations, element by element; the second may be one row for all rows (a gate per channel), or one column.
 
+    Attributes
+    ----------
+    second_sign
+        Sign of the second operand where the result is a sum or a difference; 0 otherwise.
+    """
+
+    second_sign: ClassVar[Literal[-1, 0, 1]] = 0
     operands = 2
     default_passes = 1
     fusable = True

@@ -55,6 +55,11 @@ class SoftmaxLayer(VectorLayer):
         return self
 
     @property
+    def causal_reach(self) -> int | None:
+        """Its reach, with a causal mask."""
+        return None if self.mask is None else self.reach
+
+    @property
     def constant_sizes(self) -> dict[str, int]:
         """Bias of the scores."""
         return {"bias": self.bias_groups * self.output.rows * self.output.width} if self.bias_groups else {}

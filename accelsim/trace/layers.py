@@ -25,6 +25,6 @@ __all__ = [
 ]  # fmt: skip
 
 if TYPE_CHECKING:
-    Layer = GemmLayer | ConvLayer | MatmulLayer | VectorLayer
+    Layer = MacLayer | VectorLayer
 else:
     Layer = Annotated[reduce(or_, (GemmLayer, ConvLayer, MatmulLayer, *vector_operations())), Field(discriminator="op")]

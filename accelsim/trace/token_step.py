@@ -9,8 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from accelsim.errors import TraceError
-from accelsim.ops.softmax import SoftmaxLayer
-from accelsim.trace.layers import GemmLayer, Layer, MatmulLayer, TensorShape, VectorLayer, WeightedLayer
+from accelsim.trace.layers import Layer, MatmulLayer, TensorShape
 from accelsim.trace.manifest import Manifest
 from accelsim.trace.trace import Trace
 
@@ -45,19 +44,19 @@ def at_tokens(trace: Trace, tokens: int, context: int) -> Trace:
 
 def puts_out_token(trace: Trace) -> bool:
     """Whether an inference is a step of a causal language model: attention that is masked, or that reads a cache."""
-    masked = any(isinstance(layer, SoftmaxLayer) and layer.mask == "causal" for layer in trace.layers)
-    return masked or any(isinstance(layer, MatmulLayer) and layer.from_cache for layer in trace.layers)
+    caches = (layer.head_product is not None and layer.head_product.from_cache for layer in trace.layers)
+    return any(caches) or any(layer.causal_reach is not None for layer in trace.layers)
 
 
 class _Step:
     def __init__(self, trace: Trace, tokens: int, context: int) -> None:
         self.name, self.tokens, self.context = trace.name, tokens, context
         self.layers = {layer.name: layer for layer in trace.layers}
-        masked = [layer for layer in trace.layers if isinstance(layer, SoftmaxLayer) and layer.mask == "causal"]
+        masked = [(layer, layer.causal_reach) for layer in trace.layers if layer.causal_reach is not None]
         if not masked:
             raise TraceError(f"trace {trace.name!r} has no causal attention; allowed: models that generate token after token")
-        self.before = masked[0].output.rows
-        self.seen = {self._scores_of(layer): self._columns(layer.reach) for layer in masked}  # scores -> tokens that they see
+        self.before = masked[0][0].output.rows
+        self.seen = {self._scores_of(layer): self._columns(reach) for layer, reach in masked}  # scores -> tokens that they see
         self.last = self._after_all_attention(trace)
 
     def rows_of(self, name: str, shape: TensorShape) -> TensorShape:
@@ -69,17 +68,21 @@ class _Step:
 
     def layer(self, layer: Layer) -> Layer:
         """A layer in the step."""
-        if isinstance(layer, MatmulLayer):
-            return self._product(layer)
-        if isinstance(layer, VectorLayer) and layer.inputs[0] in self.seen:
+        if layer.head_product is not None:
+            return self._product(layer.head_product)
+        if layer.vector is not None and layer.inputs[0] in self.seen:
             self.seen[layer.name] = self.seen[layer.inputs[0]]
         fields: dict[str, Any] = {"output": self.rows_of(layer.name, layer.output), "constants": {}}
-        if isinstance(layer, WeightedLayer):
+        weighted = layer.weighted
+        if weighted is not None:
             rows = fields["output"].rows
-            fields |= {"bounds": layer.bounds.model_copy(update={"OX": rows}), "weight": layer.in_format(layer.weight.format).weight}
-            if isinstance(layer, GemmLayer) and rows < self.tokens:
+            fields |= {
+                "bounds": weighted.bounds.model_copy(update={"OX": rows}),
+                "weight": weighted.in_format(weighted.weight.format).weight,
+            }
+            if layer.window is None and rows < self.tokens:
                 fields["input_row"] = self.tokens - 1
-        if isinstance(layer, SoftmaxLayer) and self.context:
+        if layer.causal_reach is not None and self.context:
             fields |= {"mask": None, "reach": 0}
         return layer.with_fields(**fields)
 
@@ -100,21 +103,23 @@ class _Step:
         seen = self.context + self.tokens
         return min(seen, reach + self.tokens - 1) if reach and self.context else seen
 
-    def _scores_of(self, softmax: SoftmaxLayer) -> str:
+    def _scores_of(self, softmax: Layer) -> str:
         """The product of queries and keys whose scores a softmax reads, behind a cap or none."""
         layer: Layer | None = self.layers.get(softmax.inputs[0])
-        while isinstance(layer, VectorLayer):
+        while layer is not None and layer.vector is not None:
             layer = self.layers.get(layer.inputs[0])
-        if not isinstance(layer, MatmulLayer) or not layer.transposed_b:
+        scores = layer.head_product if layer is not None else None
+        if scores is None or not scores.transposed_b:
             raise TraceError(f"layer {softmax.name!r}: its scores are no product of queries and keys")
-        return layer.name
+        return scores.name
 
     def _after_all_attention(self, trace: Trace) -> set[str]:
         """The head and what follows it, which a step computes of its last token alone."""
         names: set[str] = set()
         layer: Layer | None = self.layers.get(trace.manifest.outputs[0])
-        while isinstance(layer, VectorLayer) and len(layer.inputs) == 1:
+        while layer is not None and layer.vector is not None and len(layer.inputs) == 1:
             names.add(layer.name)
             layer = self.layers.get(layer.inputs[0])
-        whole = isinstance(layer, GemmLayer) and layer.input_row is None and len(trace.manifest.outputs) == 1
-        return {*names, layer.name} if whole and layer is not None else set()
+        if layer is None or layer.weights is None or layer.window is not None or len(trace.manifest.outputs) != 1:
+            return set()
+        return {*names, layer.name} if layer.row_read is None else set()

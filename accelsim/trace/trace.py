@@ -24,7 +24,7 @@ from accelsim.ops.shapes import TensorShape
 from accelsim.ops.weight_record import Read, StreamRecord, locate_corruption
 from accelsim.problems import one_problem
 from accelsim.registry import suggest
-from accelsim.trace.layers import Layer, WeightedLayer
+from accelsim.trace.layers import Layer, MacLayer, WeightedLayer
 from accelsim.trace.manifest import Manifest, PayloadRecord, read_manifest
 from accelsim.trace.payload import FilePayload, MemoryPayload, Payload, file_sha256
 
@@ -110,7 +110,11 @@ class Trace:
 
     def weighted_layers(self) -> tuple[WeightedLayer, ...]:
         """The layers that have weights, in order."""
-        return tuple(layer for layer in self.layers if isinstance(layer, WeightedLayer))
+        return tuple(layer.weighted for layer in self.layers if layer.weighted is not None)
+
+    def products(self) -> tuple[MacLayer, ...]:
+        """The layers that the MAC array computes, in order."""
+        return tuple(layer.product for layer in self.layers if layer.product is not None)
 
     def stream(self, layer: str, name: str) -> npt.NDArray[np.uint8]:
         """A packed stream of a layer's weights, uint8, 1-D.
@@ -185,9 +189,9 @@ class Trace:
 
     def _weighted(self, name: str) -> WeightedLayer:
         layer = self.layer(name)
-        if not isinstance(layer, WeightedLayer):
+        if layer.weighted is None:
             raise TraceError(f"layer {name!r} is a {layer.op}: it has no weights")
-        return layer
+        return layer.weighted
 
 
 def load_trace(directory: Path | str) -> Trace:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from accelsim.compiler.image import LayerImage, group_bank_cycles, image_bits, layer_image, reduction_order, tile_of_weight
+from accelsim.compiler.image import LayerImage, group_bank_cycles, image_bits, layer_image, tile_of_weight
 from accelsim.compiler.merged_groups import stripe_count
 from accelsim.errors import CompileError
 from accelsim.formats.catalog import format_from_mapping
@@ -247,7 +247,7 @@ RAW = NaiveRecords(R=4, C=4, D=2, KCB=1, P=3, W=16, DECODE=0, SIGN=0, AXIS=0)
 
 def test_rows_of_an_interleaved_convolution_follow_taps_then_channels() -> None:
     layer = conv(3, 5, 1, "interleaved", {"kind": "uniform"})
-    order = reduction_order(layer)
+    order = layer.reduction_order
     assert order is not None
     # Step (fy, fx, c) takes row (c, fy, fx): 2 x 3 taps, so row c*6 + fy*3 + fx.
     assert order.tolist() == [c * 6 + fy * 3 + fx for fy in range(2) for fx in range(3) for c in range(3)]
@@ -257,9 +257,9 @@ def test_rows_of_an_interleaved_convolution_follow_taps_then_channels() -> None:
 
 
 def test_rows_keep_their_order_when_planar_or_covered_by_codewords_along_k() -> None:
-    assert reduction_order(conv(3, 5, 1, "planar", {"kind": "uniform"})) is None
-    assert reduction_order(conv(4, 5, 1, "interleaved", {"kind": "ssvq", "k": 4, "d": 4, "axis": 1})) is None
-    assert reduction_order(conv(1, 5, 1, "interleaved", {"kind": "uniform"})) is None
+    assert conv(3, 5, 1, "planar", {"kind": "uniform"}).reduction_order is None
+    assert conv(4, 5, 1, "interleaved", {"kind": "ssvq", "k": 4, "d": 4, "axis": 1}).reduction_order is None
+    assert conv(1, 5, 1, "interleaved", {"kind": "uniform"}).reduction_order is None
 
 
 def test_each_group_of_a_convolution_has_stripes_of_its_own() -> None:

@@ -104,8 +104,8 @@ class GraphBuilder(LaidOutLayers):
 
     def scale(self, view: View, factor: float) -> View:
         """A factor on a product of two activations, folded into it."""
-        layer = self._layers[view.producer]
-        assert isinstance(layer, MatmulLayer)  # called by the product that made it
+        layer = self._head_product(view.producer)
+        assert layer is not None  # called by the product that made it
         self._replace(layer, scale=layer.scale * factor)
         return view
 
@@ -266,8 +266,9 @@ class GraphBuilder(LaidOutLayers):
         """A trained matrix added to all rows: joined with the layer that prepends rows, if nothing else reads that one."""
         view = self._matrix(name, view, all_rows=True)
         layer = self._layers.get(view.producer)
-        if isinstance(layer, EmbedLayer) and not layer.positions and sole_reader and view.shape[-2:] == layer.output.dims[1:]:
-            self._replace(layer, positions=True)
+        joined = layer.with_positions if layer is not None and sole_reader else None
+        if joined is not None and view.shape[-2:] == joined.output.dims[1:]:
+            self._layers[joined.name] = joined
             return view
         return self._embed(name, view, 0, 0, positions=True).reshape(view.shape)
 
@@ -285,7 +286,7 @@ class GraphBuilder(LaidOutLayers):
         if not all(covers(self._extents[view.producer], view) for view in views):
             views = tuple(self.arranged(name, view, Order.natural(len(view.shape))) for view in views)
         extent = self._extents[views[0].producer]
-        heads_aside = kind.walk == "elements" and isinstance(self._layers.get(views[0].producer), MatmulLayer)
+        heads_aside = kind.walk == "elements" and self._head_product(views[0].producer) is not None
         merged = heads_aside and is_rows(extent, views[0])
         split = self._splits.get(views[0].producer, "columns" if merged else "groups")
         for view in views:

@@ -212,10 +212,9 @@ def _channel_axis(shape: tuple[int, ...], constant: Constant) -> int | None:
 def _pair(call: Call, kind: type[PairLayer], function: Callable[..., Vector]) -> Value:
     """Two activations; of two functions of one, it may be a step of a third."""
     first, second = call.value(0), call.value(1)
-    if isinstance(first, Turned) and isinstance(second, Turned) and kind in (AddLayer, SubtractLayer):
+    if isinstance(first, Turned) and isinstance(second, Turned) and kind.second_sign:
         name = call.node.path(kind.model_fields["op"].default)
-        sign = 1.0 if kind is AddLayer else -1.0
-        both = first.plus(second, sign, lambda: call.builder.pair(kind, name, call.view(0), call.view(1)))
+        both = first.plus(second, kind.second_sign, lambda: call.builder.pair(kind, name, call.view(0), call.view(1)))
         if both is not None:
             return both
     if isinstance(first, Constant) or isinstance(second, Constant):

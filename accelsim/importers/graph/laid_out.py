@@ -71,7 +71,7 @@ class LaidOutLayers:
         if (view, order) in self._copies and not width:
             return self._copies[view, order]
         extent = self._extents[view.producer]
-        if extent.groups > 1 and view.producer not in self._splits and isinstance(self._layers.get(view.producer), MatmulLayer):
+        if extent.groups > 1 and view.producer not in self._splits and self._head_product(view.producer) is not None:
             self._decide(name, view.producer, "columns")
         if extent.groups > 1 and self._held_by_head(view.producer):
             raise ImportModelError(f"{name}: reads {view.producer!r} {view.shape} in an order that its separate heads do not have")
@@ -89,12 +89,17 @@ class LaidOutLayers:
         self._copies[view, order] = copy
         return copy
 
+    def _head_product(self, producer: str) -> MatmulLayer | None:
+        """The layer of a tensor, if it is a product of two activations: only its groups may lie either way."""
+        layer = self._layers.get(producer)
+        return None if layer is None else layer.head_product
+
     def _held_by_head(self, producer: str) -> bool:
         """True if a tensor of several groups is stored as one tensor for each: a product of activations, or what was computed from it."""
         layer = self._layers.get(producer)
-        if layer is None or layer.output.groups == 1 or isinstance(layer, MoveLayer):
+        if layer is None or layer.output.groups == 1 or layer.rearranges:
             return False
-        return isinstance(layer, MatmulLayer) or layer.by_group or any(self._held_by_head(name) for name in layer.inputs)
+        return layer.head_product is not None or layer.by_group or any(self._held_by_head(name) for name in layer.inputs)
 
     def _lies(self, view: View, order: Order) -> bool:
         """True if a view is a whole tensor in this order."""
@@ -143,18 +148,17 @@ class LaidOutLayers:
         """True if the groups of a tensor may lie so: those of a product either way, until a reader has said which."""
         if self._extents[producer].groups == 1:
             return True
-        layer = self._layers.get(producer)
-        by_itself = "groups" if not isinstance(layer, MatmulLayer) else split
+        by_itself = "groups" if self._head_product(producer) is None else split
         return self._splits.get(producer, by_itself) == split
 
     def _decide(self, name: str, producer: str, split: Split) -> None:
         """Require this layout of the heads of `producer`; a tensor has one layout."""
-        extent, layer = self._extents[producer], self._layers.get(producer)
+        extent, layer = self._extents[producer], self._head_product(producer)
         if not self._may(producer, split):
             raise ImportModelError(f"{name}: reads the {extent.groups} groups of {producer!r} as {split}, but they lie otherwise")
         if extent.groups > 1:
             self._splits[producer] = split
-        if split == "columns" and isinstance(layer, MatmulLayer) and layer.merge != "columns":
+        if split == "columns" and layer is not None and layer.merge != "columns":
             self._replace(layer, merge="columns", output=self._shape(1, extent.rows, extent.groups * extent.columns, layer.output.bits))
 
     def _shape(self, groups: int, rows: int, width: int, bits: Literal[8, 16, 32] | None = None) -> TensorShape:
