@@ -20,7 +20,7 @@ class Flight:
     Attributes
     ----------
     what : weight-side transfer of the program, or -1 - job
-    place : in-flight slot from `start_ps` (issued) to `end_ps` (completed by the memory)
+    slot : in-flight slot from `start_ps` (issued) to `end_ps` (completed by the memory)
     landed_ps : when its data had crossed the fabric
     """
 
@@ -32,7 +32,7 @@ class Flight:
     address: int
     size: int
     write: bool
-    place: int
+    slot: int
     start_ps: int
     end_ps: int
     landed_ps: int
@@ -48,19 +48,19 @@ def flights_of(run: RecordedRun) -> tuple[Flight, ...]:
         for request in taken
         if request.number in notes.carries
     )
-    places: list[int] = []  # end of the transfer that holds each
+    slots: list[int] = []  # end of the transfer that holds each
     out: list[Flight] = []
     for number, memory, request in requests:
         end = notes.completed_ps[memory][number]
-        free = [place for place, until in enumerate(places) if until <= request.arrival_ps]
-        place = free[0] if free else len(places)
-        places[place : place + 1] = [end]
+        free = [slot for slot, until in enumerate(slots) if until <= request.arrival_ps]
+        slot = free[0] if free else len(slots)
+        slots[slot : slot + 1] = [end]
         what = notes.carries[number]
         layer = int(layers[what]) if what >= 0 else program.jobs[-1 - what].layer
         operand = _operands(program, layer, memory) if what >= 0 else program.jobs[-1 - what].operand
         out.append(
             Flight(
-                number, what, layer, operand, memory, request.address, request.size, request.write, place, request.arrival_ps, end,
+                number, what, layer, operand, memory, request.address, request.size, request.write, slot, request.arrival_ps, end,
                 end + fabric,
             )
         )  # fmt: skip

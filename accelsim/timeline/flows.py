@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from accelsim.kernels.compute_state import LOAD
 from accelsim.timeline.context import Context
 from accelsim.timeline.flights import Flight
-from accelsim.timeline.layout import ARRAY, LOADER, place_track
+from accelsim.timeline.layout import ARRAY, LOADER, slot_track
 from accelsim.timeline.trace_file import PS_PER_NS
 
 
@@ -95,7 +95,7 @@ class Flows:
             if not seen or flight.start_ps // PS_PER_NS == flight.end_ps // PS_PER_NS:  # no time: nothing to leave from
                 continue
             last_ps = max(flight.start_ps, flight.end_ps - PS_PER_NS)  # the transfer's last nanosecond
-            context.out.flow(flight.number, flight.operand, "s", place_track(flight.place), last_ps)
+            context.out.flow(flight.number, flight.operand, "s", slot_track(flight.slot), last_ps)
             if decoded and loader_drawn and load.start_ps // PS_PER_NS >= flight.start_ps // PS_PER_NS:
                 context.out.flow(flight.number, flight.operand, "t", LOADER, max(load.start_ps, flight.landed_ps))
             context.out.flow(flight.number, flight.operand, "f", ARRAY, use_ps)

@@ -25,9 +25,9 @@ CODEBOOK = _track(CORE, 4)
 VECTOR = _track(CORE, 5)
 
 
-def place_track(place: int) -> Track:
-    """A place in flight of the DMA."""
-    return _track(DMA, place)
+def slot_track(slot: int) -> Track:
+    """A slot of the DMA for a transfer in flight."""
+    return _track(DMA, slot)
 
 
 def bus_track(memory: int, channel: int) -> Track:

@@ -1,4 +1,4 @@
-"""Tracks outside the core: the DMA's places in flight, the memories, and of a DRAM each bank's open rows, the data bus and refreshes.
+"""Tracks outside the core: the slots of the DMA, the memories, and of a DRAM each bank's open rows, the data bus and refreshes.
 
 The commands of a DRAM are found by running its channels again on what they took; that each transfer completes when it did is checked.
 """
@@ -17,7 +17,7 @@ from accelsim.kernels import dram_state as at
 from accelsim.quantities import cycle_at, edge_ps
 from accelsim.timeline.context import Context
 from accelsim.timeline.flights import Flight
-from accelsim.timeline.layout import DMA, bank_track, bus_track, place_track, refresh_track
+from accelsim.timeline.layout import DMA, bank_track, bus_track, refresh_track, slot_track
 from accelsim.timeline.trace_file import Slice, Track
 
 DATA_COMMANDS = (at.RD, at.WR)
@@ -33,10 +33,10 @@ class Moved:
 
 
 def draw_flights(context: Context, flights: Sequence[Flight]) -> None:
-    """The DMA's transfers, each in the place in flight that it held."""
+    """The DMA's transfers, each in the slot that it held."""
     context.out.process(DMA, "DMA")
-    for place in range(max((flight.place for flight in flights), default=-1) + 1):
-        context.out.track(place_track(place), f"place {place}")
+    for slot in range(max((flight.slot for flight in flights), default=-1) + 1):
+        context.out.track(slot_track(slot), f"slot {slot}")
     for flight in flights:
         start, end = context.cycle(flight.start_ps), context.cycle(flight.end_ps)
         if not context.window.shows(flight.layer, start, end):
@@ -55,7 +55,7 @@ def draw_flights(context: Context, flights: Sequence[Flight]) -> None:
             "landed_cycle": context.cycle(flight.landed_ps),
         }
         name = f"{context.layer_name(flight.layer)} {flight.operand}"
-        context.out.slice(Slice(place_track(flight.place), name, "transfer", flight.start_ps, flight.end_ps, arguments))
+        context.out.slice(Slice(slot_track(flight.slot), name, "transfer", flight.start_ps, flight.end_ps, arguments))
 
 
 def draw_memories(context: Context, flights: Sequence[Flight]) -> Iterator[tuple[str, Moved]]:

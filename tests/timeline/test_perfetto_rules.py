@@ -49,7 +49,7 @@ def check(run: RecordedRun, found: Imported) -> None:
     for before, after in found.flows:
         assert before.ts <= after.ts
         track, to = found.threads[before.thread], found.threads[after.thread]
-        assert (track.partition(" ")[0], to) in {("place", "loader and decoder"), ("place", "MAC array"), ("loader", "MAC array")}
+        assert (track.partition(" ")[0], to) in {("slot", "loader and decoder"), ("slot", "MAC array"), ("loader", "MAC array")}
     for series in found.counters.values():
         assert all(before[0] <= after[0] for before, after in pairwise(series))
     numbers = [thread for _, thread in found.threads]
@@ -102,7 +102,7 @@ def test_tracks_are_in_the_order_of_the_machine(tmp_path: Path) -> None:
     run = simulate_recorded(load_accelerator("edge-64x64"), load_trace(find_trace("tiny_vit_ssvq")))
     shown = list(import_trace(write(run, tmp_path)).threads.values())
     assert shown[:5] == ["layers", "MAC array", "loader and decoder", "codebook load", "vector unit"]
-    assert shown[5:7] == ["place 0", "place 1"]
+    assert shown[5:7] == ["slot 0", "slot 1"]
     assert [name for name in shown if name.startswith("channel")][:4] == [
         *("channel 0 data bus", "channel 0 refresh", "channel 0 bank 0", "channel 0 bank 1"),
     ]
