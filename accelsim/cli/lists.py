@@ -28,6 +28,7 @@ _RETIRED = {"units": "a chip's units are the groups of its file, which no name c
 
 def list_(
     what: Annotated[str, typer.Argument(metavar="WHAT", help=f"One of {', '.join(NAMES)}.", autocompletion=choices(*NAMES))],
+    full: Annotated[bool, typer.Option("--full", help="Of formats: also each example with its bits per weight and decoder.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Names that commands and files may use, with one line each; names alone with --json.
@@ -43,7 +44,7 @@ def list_(
         return
     if what not in LISTS:
         raise ConfigError(f"cannot list {what!r}; known: {', '.join(LISTS)}{suggest(what, LISTS)}")
-    found, broken = _read(LISTS[what]())
+    found, broken = _read(_members("accelsim.formats", _format_in_full) if full and what == "formats" else LISTS[what]())
     if as_json:
         print_json(list(found))
     else:
@@ -116,8 +117,7 @@ def _from(text: str, preset: Preset) -> str:
 
 
 def _format(kind: str) -> str:
-    """The format and its parameters, then a line per example: '1.5 bits per weight as ssvq:k=16,d=8: lookup of ..., a sign ...'."""
-    from accelsim.formats.catalog import parse_format
+    """The format and its parameters."""
     from accelsim.reference.fields import NEEDED, record_fields
 
     module = lookup("accelsim.formats", kind, "format")
@@ -126,8 +126,15 @@ def _format(kind: str) -> str:
         if item.path != "kind":
             default = "" if item.default == NEEDED else f", default {item.default}"
             parameters.append(f"{item.path} ({item.words.allowed}{default})")
-    lines = [f"{_first_sentence(module)} Parameters: {', '.join(parameters) or 'none'}"]
-    for text in module.EXAMPLES:
+    return f"{_first_sentence(module)} Parameters: {', '.join(parameters) or 'none'}"
+
+
+def _format_in_full(kind: str) -> str:
+    """The same, then a line per example: '1.5 bits per weight as ssvq:k=16,d=8: lookup of ..., a sign ...'."""
+    from accelsim.formats.catalog import parse_format
+
+    lines = [_format(kind)]
+    for text in lookup("accelsim.formats", kind, "format").EXAMPLES:
         example = parse_format(text)
         decoder = ", ".join(part.words for part in example.decode_path().parts)
         lines.append(f"{example.bits_per_weight(_MATRIX, _MATRIX).paper:g} bits per weight as {text}: {decoder}")

@@ -113,6 +113,7 @@ def compress(
 def inspect(
     trace: TraceName,
     regenerate: Annotated[bool, typer.Option("--regenerate", help="Make the bits of a seeded trace again, and count them.")] = False,
+    layers: Annotated[bool, typer.Option("--layers", help="List each layer, also those that repeated blocks share.")] = False,
     out: OutFolder = None,
     as_json: AsJson = False,
     quiet: Quiet = False,
@@ -134,10 +135,10 @@ def inspect(
             found = materialize(found, update)
     if out is not None:
         write_trace_folder(out, found)
-    _show_trace(found, as_json, quiet)
+    _show_trace(found, as_json, quiet, layers)
 
 
-def _show_trace(trace: Trace, as_json: bool, quiet: bool) -> None:
+def _show_trace(trace: Trace, as_json: bool, quiet: bool, all_layers: bool = False) -> None:
     from accelsim.report.tables.terminal import stdout_console
     from accelsim.report.tables.trace import inspect_trace, render_trace
 
@@ -146,4 +147,4 @@ def _show_trace(trace: Trace, as_json: bool, quiet: bool) -> None:
     elif quiet:
         print_line(f"{trace.name}: {len(trace.layers):,} layers, {trace.macs:,} MACs, {trace.parameters:,} parameters")
     else:
-        render_trace(stdout_console(), trace)
+        render_trace(stdout_console(), trace, all_layers=all_layers)

@@ -212,11 +212,14 @@ def group_layers(result: Result, *, fold: bool) -> tuple[LayerGroup, ...]:
 
 
 def _group(layers: list[LayerResult], *, alone: bool) -> LayerGroup:
-    """A group by its pattern if it is `alone` with it, else with the numbers of its blocks: 'blocks.0-2.fc', 'blocks.3.fc'."""
     names = tuple(Counter(layer.name for layer in layers))
     first = layers[0]
-    shown = first.name if len(names) == 1 else pattern(first.name) if alone else _numbered(names)
-    return LayerGroup(shown, first.op, first.format, names, tuple(layers))
+    return LayerGroup(group_name(names, alone=alone), first.op, first.format, names, tuple(layers))
+
+
+def group_name(names: Sequence[str], *, alone: bool) -> str:
+    """A group by its pattern if it is `alone` with it, else with the numbers of its blocks: 'blocks.0-2.fc', 'blocks.3.fc'."""
+    return names[0] if len(names) == 1 else pattern(names[0]) if alone else _numbered(names)
 
 
 def _numbered(names: Sequence[str]) -> str:

@@ -137,7 +137,10 @@ def test_a_schema_is_a_json_schema() -> None:
 
 
 def test_formats_are_listed_with_parameters_and_bits() -> None:
-    text = " ".join(call("list", "formats").stdout.split())
+    short = " ".join(call("list", "formats").stdout.split())
+    assert "k (1 to 65,536)" in short
+    assert "bits per weight as" not in short
+    text = " ".join(call("list", "formats", "--full").stdout.split())
     assert "k (1 to 65,536)" in text
     assert "1.5 bits per weight as ssvq:k=16,d=8: lookup of 8 x 8 bits by an index of 4" in text  # 1 sign + log2(16) / 8
     assert "2.0625 bits per weight as gguf:type=IQ2_XXS" in text

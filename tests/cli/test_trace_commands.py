@@ -38,6 +38,15 @@ def test_inspect_prints_a_table_of_80_columns():
     assert "Bits of the weights by stream" in outcome.stdout
 
 
+def test_inspect_prints_equal_layers_of_repeated_blocks_once_unless_all_are_asked_for():
+    short, long = (call("inspect", "deit_tiny_ssvq_k16d8", *flags).stdout.splitlines() for flags in ((), ("--layers",)))
+    assert len(short) <= 60
+    (folded,) = (line.split() for line in short if ".mlp.fc1" in line)
+    assert folded[1:] == ["x12", "gemm", "197", "x", "192", "x", "768", "29.05", "ssvq:k=16,d=8", "1.51"]
+    assert sum(".mlp.fc1" in line and "gemm" in line for line in long) == 12
+    assert sum("mlp.fc1" in line and "/16 " in line for line in long) == 12  # codebook use of each
+
+
 def test_a_trace_is_found_by_path_and_by_name():
     assert find_trace("tiny_vit_int8").samefile(Path(__file__).parents[2] / "traces" / "tiny_vit_int8")
     assert find_trace("./tiny") == Path("tiny")

@@ -28,15 +28,15 @@ def statistics_dict(found: TraceStatistics) -> dict[str, Any]:
     }
 
 
-def render_statistics(console: Console, found: TraceStatistics) -> None:
-    """Indices and signs, a layer and by format."""
+def render_statistics(console: Console, found: TraceStatistics, *, all_layers: bool) -> None:
+    """Indices and signs by format, before them those of each layer if `all_layers` are asked for."""
     layers = [(layer.name, layer.indices, layer.negative_share) for layer in found.layers if layer.indices]
-    if layers:
+    if layers and all_layers:
         _render(console, "Indices and signs of each layer", "layer", layers)
     names = dict.fromkeys((*found.indices, *found.negative_share))
     _render(
         console,
-        "Indices and signs by format",
+        "Indices and signs by format" + ("" if all_layers or not layers else " (--layers: of each layer)"),
         "format",
         ((name, found.indices.get(name), found.negative_share.get(name)) for name in names),
     )

@@ -6,12 +6,14 @@ Bits are those of the trace's streams; the overhead of a memory image (padding, 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
 from rich.console import Console
 
 from accelsim.formats.catalog import describe_format
 from accelsim.formats.weight_format import BitCount
+from accelsim.report.metrics import group_name, pattern
 from accelsim.report.tables.index import render_statistics, statistics_dict
 from accelsim.report.tables.terminal import row, say, show, table
 from accelsim.report.tables.text import count, decimal_bytes, times
@@ -103,8 +105,8 @@ def inspect_trace(trace: Trace) -> dict[str, Any]:
     }
 
 
-def render_trace(console: Console, trace: Trace) -> None:
-    """Print a trace."""
+def render_trace(console: Console, trace: Trace, *, all_layers: bool = False) -> None:
+    """Print a trace; of repeated blocks, equal layers are one row unless `all_layers` are asked for."""
     say(console, trace.name, style="bold")
     say(console, f"{len(trace.layers)} layers, {count(trace.macs)} MACs, {count(trace.parameters)} parameters")
     payload = "with its payload" if trace.has_payload else "a manifest without payload"
@@ -112,15 +114,7 @@ def render_trace(console: Console, trace: Trace) -> None:
     for note in (*trace.manifest.notes, *trace.remarks):
         say(console, f"note: {note}")
     rows = trace_rows(trace)
-    out = table(["layer", "op", ">m x k x n", ">M MACs", "format", ">bits/\nweight"])
-    for item in rows:
-        bits = sum(item["stream_bits"].values())
-        shape = f"{item['m']} x {item['k']} x {item['n']}" + (f" x{item['groups']}" if item["groups"] != 1 else "") if item["m"] else ""
-        per_weight = f"{bits / item['weights']:.2f}" if item["weights"] else ""
-        row(out, item["layer"], item["op"], shape, f"{item['macs'] / 1e6:.2f}" if item["macs"] else "", item["format"], per_weight)
-    if show(console, "Layers", out):
-        say(console, "Long names are shortened; use a wider terminal or --json for full names.")
-
+    _render_layers(console, rows, all_layers)
     streams = table(["format", "stream", ">bits", ">size", ">bits/weight"])
     weights: Counter[str] = Counter()
     for item in rows:
@@ -133,11 +127,34 @@ def render_trace(console: Console, trace: Trace) -> None:
     show(console, "Bits of the weights by stream", streams)
     _render_formats(console, trace)
     if trace.has_payload:
-        render_statistics(console, trace_statistics(trace))
+        render_statistics(console, trace_statistics(trace), all_layers=all_layers)
     elif trace.manifest.compression is not None:
         say(console, "No payload, so no indices or signs to count; for a seeded trace, --regenerate creates them.")
     if trace.manifest.metrics:
         say(console, "metrics: " + ", ".join(f"{name} {value:g}" for name, value in trace.manifest.metrics.items()))
+
+
+def _render_layers(console: Console, rows: Sequence[dict[str, Any]], all_layers: bool) -> None:
+    groups: dict[tuple[str, ...], list[dict[str, Any]]] = {}
+    for item in rows:
+        key = (pattern(item["layer"]), *_shown(item)) if not all_layers else (item["layer"],)
+        groups.setdefault(key, []).append(item)
+    patterns = Counter(pattern(items[0]["layer"]) for items in groups.values())
+    out = table(["layer", "", "op", ">m x k x n", ">M MACs", "format", ">bits/\nweight"], dense=True)
+    for items in groups.values():
+        name = group_name([item["layer"] for item in items], alone=patterns[pattern(items[0]["layer"])] == 1)
+        row(out, name, f"x{len(items)}" if len(items) > 1 else "", *_shown(items[0]))
+    if show(console, "Layers" if all_layers else "Layers, equal ones of repeated blocks once (--layers lists each)", out):
+        say(console, "Long names are shortened; use a wider terminal or --json for full names.")
+
+
+def _shown(item: dict[str, Any]) -> tuple[str, ...]:
+    """A layer's operation, shape, work, format and bits per weight."""
+    bits, macs = sum(item["stream_bits"].values()), item["macs"]
+    groups = f" x{item['groups']}" if item["m"] and item["groups"] != 1 else ""
+    shape = f"{item['m']} x {item['k']} x {item['n']}{groups}" if item["m"] else ""
+    per_weight = f"{bits / item['weights']:.2f}" if item["weights"] else ""
+    return item["op"], shape, f"{macs / 1e6:.2f}" if macs else "", item["format"], per_weight
 
 
 def _render_formats(console: Console, trace: Trace) -> None:
