@@ -45,7 +45,7 @@ class ActivationJob:
     write : to DRAM
     address, size : bytes in DRAM
     row_bytes : bytes of one unit of the load task that it fills; rows : units
-    pieces, pitch : in DRAM it lies in equal pieces, so many bytes apart (the same lines of each plane of an image)
+    pieces, pitch : in DRAM it lies in equal pieces, `pitch` bytes apart (the same lines of each plane of an image)
     load : index in `loaded` of the task that it fills, -1 for none; for a write: the token that its end sets, -1 for none
     after : tasks that must have ended before it is issued; after_jobs : writes that must have landed first (indices of jobs)
     operand : name for the traffic; layer : index in `layers`

@@ -1,4 +1,4 @@
-"""The reference page of the Python face, made of its docstrings; `python -m tests.python_page` writes it anew."""
+"""The reference page of the Python face, made of its docstrings; `python -m tests.python_page` regenerates it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ HEAD = """# The Python face
 the docstrings (`help(accelsim.simulate)`, or the pages that `make docs` leaves in `out/docs`). Chips, traces and technologies are
 given by name, by path or as objects, and every error is an `AccelsimError` whose message is the command line's.
 
-This page is made of the docstrings: `python -m tests.python_page` writes it anew.
+This page is made of the docstrings: `python -m tests.python_page` regenerates it.
 """
 
 

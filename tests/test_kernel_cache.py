@@ -124,7 +124,7 @@ def test_a_damaged_file_is_compiled_anew_with_one_line_and_then_used(package: Pa
         )
     hits, told = run_again(package)
     assert hits == "0"
-    assert told.endswith("are damaged: they are compiled anew")
+    assert told.endswith("are damaged: they are compiled again")
     assert told.count("\n") == 0
     assert run_again(package) == ("1", "")
 

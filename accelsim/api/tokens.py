@@ -1,6 +1,6 @@
 """Runs of a causal language model over tokens: a prefill, then one token after the other over a growing cache.
 
-Disputable assumption: each step runs alone, its weights fetched anew. Nothing is interpolated: every figure is a simulation at its context.
+Disputable assumption: each step runs alone and fetches its weights. Nothing is interpolated: every figure is a simulation at its context.
 """
 
 from __future__ import annotations

@@ -122,7 +122,7 @@ def bash_words() -> Iterator[None]:
 
 
 def joined(words: list[str], current: int) -> tuple[list[str], int]:
-    """Words that bash parted at ':', '=' or '@', put together: (['compare', 'a', ':', 't'], 3) -> (['compare', 'a:t'], 1)."""
+    """Words that bash split at ':', '=' or '@', put together: (['compare', 'a', ':', 't'], 3) -> (['compare', 'a:t'], 1)."""
     out: list[str] = []
     place = current
     sticks = False

@@ -48,7 +48,7 @@ def with_scales(target: Target, geometry: CoreGeometry, weight_format: WeightFor
 
 
 def tile_block(rows: int, group: int, taps: int) -> int:
-    """Rows of the reduction after which K-tiles begin anew, on an array of `rows` whose columns have `taps` evenly spaced multipliers."""
+    """Rows of the reduction after which K-tiles restart, on an array of `rows` whose columns have `taps` evenly spaced multipliers."""
     if group >= rows:
         return rows if group % rows == 0 else group
     return rows // group * group if taps > 1 and group % (rows // taps) == 0 else group

@@ -190,7 +190,7 @@ class _Builder:
         self._add(layer, (), head, 0, reads, TensorId(layer.name, head), (rows, width, layer.output.bits, width), (0, 0, 0))
 
     def _dims(self, shape: TensorShape, head: int, merged: bool, groups: int) -> tuple[int, int]:
-        """(rows, width) of a result: of so many of its groups where heads are separate."""
+        """(rows, width) of a result: of `groups` of its matrices where heads are separate."""
         if head >= 0 and not merged:
             return shape.rows * groups, shape.width
         return shape.groups * shape.rows * self.batch, shape.width

@@ -51,7 +51,7 @@ def scaled_image(geometry: CoreGeometry, layer: WeightedLayer, arrays: Mapping[s
 
 
 def _stripe_bits(geometry: CoreGeometry, k: int, weights: npt.NDArray[Any], fields: list[tuple[npt.NDArray[Any], int]]) -> Bits:
-    """The bits of a stripe: (K, C) weights and, of each field, (groups, C) values of so many bits."""
+    """The bits of a stripe: (K, C) weights and, of each field, (groups, C) values and their width in bits."""
     ((group, _),) = geometry.scales
     out = []
     for kt, pops in enumerate(geometry.tile_pops(k).tolist()):

@@ -87,7 +87,7 @@ def compress_trace(
             item.verify_payload()
     weighted = trace.weighted_layers()
     for rule in recipe.rules:
-        find_encoder(rule.format)  # what cannot be encoded is told before minutes of work
+        find_encoder(rule.format)  # fails before minutes of work
     recipe = recipe.settled([item.weighted_layers() for item in (trace, *companions)])
     for item in (trace, *companions):
         for layer in item.weighted_layers():

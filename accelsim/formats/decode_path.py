@@ -135,7 +135,7 @@ class DecodePath:
         return tuple(part for part in self.parts if not part.in_core)
 
     def stream_bits(self, weights: int) -> dict[str, int]:
-        """Stream -> bits that the records of so many weights hold of it, under the names that every format gives its records."""
+        """Stream -> bits that the records of `weights` weights hold of it, under the names that every format gives its records."""
         return {name: ceil(bits) for part in self.parts for name, bits in part.record_bits(weights).items() if bits}
 
     def record_bits(self, d_chip: int) -> int:

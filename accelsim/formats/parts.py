@@ -23,7 +23,7 @@ class Part(ABC):
     """Base of all parts; by default one that leaves records alone."""
 
     def record_bits(self, weights: int) -> Mapping[str, Fraction | int]:
-        """Stream -> bits that the records of so many weights hold for this part."""
+        """Stream -> bits that the records of `weights` weights hold for this part."""
         return {}
 
     @property

@@ -1,4 +1,4 @@
-"""Another client of the memory channel (CPU, camera): reads at a steady rate, whoever else is served.
+"""Another client of the memory channel (CPU, camera): reads at a steady rate, whatever else is served.
 
 Disputable assumption: it reads consecutive addresses of a region of its own, and no more than a few of its reads wait at once: a
 client that the channel cannot keep up with is served late, not for ever first.

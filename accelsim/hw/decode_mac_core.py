@@ -168,7 +168,7 @@ class CoreGeometry:
     shadow_sets : tiles that wait for their swap; with 2, a tile loads behind the wave of the tile before the last
     books : indices of a record, whose codewords are added up; tables : codebooks of a layer, `books` for each share of the outputs
     parity : neighbouring weights of which one sign is the parity of the others, and has no bit; 0: each sign has
-    block : rows of the reduction after which K-tiles begin anew, so that a scale's group ends with a tile; 0: `rows`
+    block : rows of the reduction after which K-tiles restart, so that a scale's group ends with a tile; 0: `rows`
     scales : (rows of a group, bits of its scales per output), finest of at most two first; popped ahead of a tile in which groups begin
     drain_stages : registers between the last PE of a column and its accumulator
     merged : groups of a convolution that share a tile, as blocks on its diagonal
@@ -225,7 +225,7 @@ class CoreGeometry:
 
     @property
     def block_rows(self) -> int:
-        """Rows of the reduction after which K-tiles begin anew."""
+        """Rows of the reduction after which K-tiles restart."""
         return self.block or self.rows
 
     def tile_count(self, k: int) -> int:

@@ -82,7 +82,7 @@ class _Columns:
 
 
 def read_table(path: Path) -> Table:
-    """Read a table whose cells are parted by commas, tabs or semicolons.
+    """Read a table whose cells are separated by commas, tabs or semicolons.
 
     Raises
     ------
@@ -147,7 +147,7 @@ def _by_header(where: str, header: Sequence[str], row: Sequence[str]) -> _Column
         if column == "Strides" and column in places:
             column = STRIDE_ALONG_WIDTH
         if column is not None and column in places:
-            raise ImportModelError(f"{where}: column {header[place]!r:.80} stands twice")
+            raise ImportModelError(f"{where}: column {header[place]!r:.80} is given twice")
         if column is not None:
             places[column] = place
     if _NAME not in places and named[0] is None:

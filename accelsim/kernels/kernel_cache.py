@@ -1,4 +1,4 @@
-"""Compiled kernels on disk, one sealed file per signature: what is damaged or not this user's is compiled anew, never loaded.
+"""Compiled kernels on disk, one sealed file per signature: what is damaged or not this user's is compiled again, never loaded.
 
 Numba keeps an index and pickled code without a check sum, so a damaged file is a traceback or wrong code, and two processes that save
 at once can exchange their entries. Here a file holds the key it answers to behind the SHA-256 of its bytes.
@@ -69,11 +69,11 @@ class SealedFiles:
             _tell(f"compiled kernels in {self._folder} cannot be read ({error.strerror}): each process compiles its own")
             return None
         if hasattr(os, "getuid") and (status.st_uid != os.getuid() or status.st_mode & _OTHERS_MAY_WRITE):
-            _tell(f"compiled kernels in {self._folder} belong to another user, or others may write them: they are compiled anew")
+            _tell(f"compiled kernels in {self._folder} belong to another user, or others may write them: they are compiled again")
             return None
         seal, body = content[:_SEAL_BYTES], content[_SEAL_BYTES:]
         if hashlib.sha256(body).digest() != seal:
-            _tell(f"compiled kernels in {self._folder} are damaged: they are compiled anew")
+            _tell(f"compiled kernels in {self._folder} are damaged: they are compiled again")
             return None
         made_for, data = pickle.loads(body)
         return data if made_for == self._made_for(key) else None

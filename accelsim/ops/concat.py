@@ -22,7 +22,7 @@ Turn = Annotated[int, Field(ge=1, le=MAX_ELEMENTS), unit("elements")]
 
 
 class ConcatLayer(VectorLayer):
-    """Two activations joined along a dimension: so many consecutive elements of the first, then of the second, in turn.
+    """Two activations joined along a dimension: runs of consecutive elements of the first and of the second in turn.
 
     Attributes
     ----------

@@ -89,7 +89,7 @@ class MoveLayer(VectorLayer):
 
     @property
     def in_step(self) -> bool:
-        """True if it takes a part of each row, or orders it anew."""
+        """True if it takes a part of each row, or reorders it."""
         rows = self.output.groups * self.output.rows
         lowest, highest = _rows_touched(self.nest, len(self._row_loops), self.start, self.source[2])
         return self.source[0] * self.source[1] == rows and bool((lowest == np.arange(rows)).all() and (highest == lowest).all())

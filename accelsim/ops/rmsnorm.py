@@ -1,4 +1,4 @@
-"""Root mean square normalization of each row, or of each head in it (Zhang and Sennrich, arXiv 1910.07467): no mean is taken off."""
+"""Root mean square normalization of each row, or of each head in it (Zhang and Sennrich, arXiv 1910.07467): no mean is subtracted."""
 
 from __future__ import annotations
 

@@ -129,7 +129,7 @@ def render_formats(console: Console, points: Sequence[FormatPoint]) -> None:
     say(
         console,
         "bits/weight: of the compressed matrices, as papers count. MB: weights and codebooks of the whole model on the way to the chip. "
-        "critical resource: that of the tightest bound, its least cycles in percent of those taken. uJ: an inference with the "
+        "critical resource: that of the tightest bound, its least cycles in percent of those taken. uJ: per inference, with the "
         "memory outside the chip. mm2: the chip as placed, with this format's codebook.",
     )
 

@@ -74,7 +74,7 @@ def run_sweep(
     Parameters
     ----------
     backend : it is closed at the end
-    limit : settle no more than so many points (dropped and invalid ones do not count)
+    limit : settle at most this many points (dropped and invalid ones do not count)
     retry_failed : also run points again whose run is stored as failed
     progress : called now and then
 

@@ -1,8 +1,8 @@
 """Search in a sweep's axes where its grid is too large: an optimizer proposes points, the same store keeps them.
 
 The optimizer is Optuna's (the extra `[search]`): NSGA-II (Deb et al., IEEE TEC 6, 2002) or TPE. It is seeded, and a run is a function
-of its point, so the same command makes the same proposals again: what is stored is told to it at once, and a search that was stopped
-goes on where it was. Disputable assumption: a point that a constraint refuses, or that fails, is told as failed, not as bad.
+of its point, so the same command makes the same proposals again: stored results are reported to it at once, and a search that was stopped
+goes on where it was. Disputable assumption: a point that a constraint refuses, or that fails, is reported as failed, not as bad.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     import optuna
 
 SAMPLERS = ("nsga2", "tpe")
-GENERATION = 24  # points that are proposed before the first of them is told
+GENERATION = 24  # points that are proposed before the first of them is reported
 
 
 def search(

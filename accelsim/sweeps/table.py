@@ -122,7 +122,7 @@ def _column(values: list[Any], numeric: bool) -> Column:
 
 
 _UNITS = {"_uj": "uJ", "_mm2": "mm2", "_pct": "%", "_bytes": "B", "_bits": "bit", "_cycles": "cycles", "_hz": "Hz", "_seconds": "s"}
-_NAMES = {"milliseconds": "time (ms)", "milliseconds_per_inference": "time an inference (ms)", "bus_bytes": "traffic (B)"}
+_NAMES = {"milliseconds": "time (ms)", "milliseconds_per_inference": "time per inference (ms)", "bus_bytes": "traffic (B)"}
 
 
 def title(name: str) -> str:

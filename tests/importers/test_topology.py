@@ -181,7 +181,7 @@ def test_a_table_is_saved_compressed_and_run(tmp_path: Path) -> None:
         ((CONV_HEADER, "c,9,9,3,3,1,1,1,x"), "line 2: 'x' after the sizes is not allowed; allowed: nothing, or a ratio n:m"),
         ((f"{CONV_HEADER} Batch Size", "c,9,9,3,3,1,1,1,4"), "line 2, column Batch Size: 4 .*; allowed: 1 .* --batch 4"),
         (("Layer, M, K, Batch", "a,2,3,4"), "line 1: columns N are missing; allowed: Layer, M, N, K, in any order"),
-        (("Layer, M, N, K, M", "a,2,3,4,5"), "line 1: column 'M' stands twice"),
+        (("Layer, M, N, K, M", "a,2,3,4,5"), "line 1: column 'M' is given twice"),
         ((CONV_HEADER, "Vision part", "a,b", "c,9,9,3,3,1,1,1"), "line 3: has 2 cells; allowed: Layer name, IFMAP Height"),
         ((GEMM_HEADER, *["a,1,1,1"] * 4097), "holds 4097 layers; allowed: at most 4096"),
     ],

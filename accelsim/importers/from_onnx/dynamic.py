@@ -1,6 +1,6 @@
 """Dynamic quantization in ONNX: a scale and a zero point that are found while the model runs.
 
-As real numbers, they cancel: a product of the integers is multiplied by the same scale, and the zero point is taken off inside it. So
+As real numbers, they cancel: a product of the integers is multiplied by the same scale, and the zero point is subtracted inside it. So
 the scale may be taken as 1 where the graph proves that this is all that it does; anything else that reads it is an error.
 """
 
@@ -62,7 +62,7 @@ def _all(node: OnnxNode, readers: Readers, name: str) -> list[OnnxNode]:
 
 
 def _product(node: OnnxNode, reader: OnnxNode, integers: str, zero_point: str) -> OnnxNode:
-    """The reader, if it is a product of the integers that takes their zero point off."""
+    """The reader, if it is a product of the integers that subtracts their zero point."""
     if reader.op not in _PRODUCTS or reader.inputs[0] != integers or (*reader.inputs, "", "")[2] != zero_point:
         _refuse(node, reader)
     return reader

@@ -234,7 +234,7 @@ class _Walk:
         return view
 
     def _overwritten(self, node: TorchNode, source: View, result: View) -> Plain:
-        """An operation in place: whoever reads its operand from here on, under any view, reads the result."""
+        """An operation in place: every later reader of its operand, under any view, reads the result."""
         if source.dims != result.dims or source.row != result.row:
             raise ImportModelError(f"{node.where}: {node.fx.target} changes {source.producer!r} in place, which is not supported")
         for name, value in self.values.items():

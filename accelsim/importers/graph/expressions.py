@@ -193,7 +193,7 @@ class Expression:
             return (factor, self.inner[1]) if factor and _same(self.values, factor * means) else None
 
     def normalizes(self) -> bool:
-        """True if each row has its mean taken off and is divided by its deviation, with any small epsilon in the root."""
+        """True if each row is less its mean and divided by its deviation, with any small epsilon in the root."""
         x = self.inputs
         if self.values.shape != x.shape or x.shape[1] < 2 or not np.isfinite(self.values).all():
             return False

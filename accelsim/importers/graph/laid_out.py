@@ -155,7 +155,8 @@ class LaidOutLayers:
         """Require this layout of the heads of `producer`; a tensor has one layout."""
         extent, layer = self._extents[producer], self._head_product(producer)
         if not self._may(producer, split):
-            raise ImportModelError(f"{name}: reads the {extent.groups} groups of {producer!r} as {split}, but they lie otherwise")
+            stored = self._splits.get(producer, "groups")
+            raise ImportModelError(f"{name}: reads the {extent.groups} groups of {producer!r} as {split}, but they are stored as {stored}")
         if extent.groups > 1:
             self._splits[producer] = split
         if split == "columns" and layer is not None and layer.merge != "columns":

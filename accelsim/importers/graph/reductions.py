@@ -23,7 +23,7 @@ def mean_over(call: Call, dims: Sequence[int], keep: bool) -> Value:
 
 
 def sum_over(call: Call, dims: Sequence[int], keep: bool) -> Value:
-    """The sum over some dimensions: so many times the mean."""
+    """The sum over some dimensions: the mean times the number of elements."""
     count = math.prod(call.shape(0)[dim] for dim in dims)
     found = mean_over(call, dims, keep)
     start = found if isinstance(found, Expression) else Expression.of(call.made(found), call.node)

@@ -1,4 +1,4 @@
-"""Operations that move no data: another shape, another order, a part. Whoever reads a view may have to copy it (accelsim.ops.move)."""
+"""Operations that move no data: another shape, another order, a part. The reader of a view may have to copy it (accelsim.ops.move)."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ class Family:
     scaled_embeddings
         Embeddings are multiplied by the root of their width.
     global_every
-        With a sliding window: every so many-th block sees all tokens; 0: none does.
+        With a sliding window: the last of each `global_every` blocks sees all tokens; 0: none does.
     """
 
     gate: Literal["silu", "gelu"] = "silu"

@@ -150,7 +150,7 @@ def _tiles(cost: RunCost) -> Node:
     efficiency = f"{short(report.tops_per_watt().nominal)} TOPS/W" if report.energy_pj().low > 0 else "-"
     latency = milliseconds(summary.milliseconds_per_inference)
     tiles = [
-        ("Latency of an inference", f"{latency} ms", f"{summary.inferences_per_s:,.1f} inferences/s"),
+        ("Latency per inference", f"{latency} ms", f"{summary.inferences_per_s:,.1f} inferences/s"),
         ("Core cycles", f"{summary.total_cycles:,}", f"at {hertz(summary.clock_hz)}, {_inferences(summary.frames, summary.batch)}"),
         ("Critical resource", summary.tightest_bound or "none", f"{summary.achieved_of_tightest_pct:.1f} % of the cycles taken"),
         ("MAC utilization", f"{summary.utilization_pct:.1f} %", f"{summary.macs / 1e6:,.1f} M multiply-accumulates"),

@@ -56,7 +56,7 @@ def render_headline(console: Console, result: Result, summary: Summary) -> None:
     say(console, f"{summary.accelerator} runs {summary.trace}", style="bold")
     say(
         console,
-        f"{duration(summary.milliseconds_per_inference)} an inference, {summary.inferences_per_s:,.1f} frames/s; "
+        f"{duration(summary.milliseconds_per_inference)} per inference, {summary.inferences_per_s:,.1f} frames/s; "
         f"{count(summary.total_cycles)} cycles at {hertz(summary.clock_hz)} for {_inferences(summary)}",
     )
     if len({frame.trace for frame in result.frames}) > 1:
