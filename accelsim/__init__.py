@@ -64,6 +64,8 @@ __all__ = [*_HOMES, "__version__"]
 
 def __getattr__(name: str) -> Any:
     """Load a public name when it is first used, so that `import accelsim` costs nothing (PEP 562)."""
+    if name == "finetune":
+        return import_module("accelsim.finetune")  # a part of its own, with the extra [torch]
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     value = globals()[name] = getattr(import_module(_HOMES[name]), name)

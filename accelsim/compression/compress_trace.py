@@ -6,7 +6,6 @@ company changes a layer's bits.
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -16,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from accelsim.compression.compression_report import CompressionReport, LayerCompression
-from accelsim.compression.encoder import Matrix, encode, encode_with, find_encoder, reconstruct
+from accelsim.compression.encoder import Matrix, encode, encode_with, find_encoder, layer_generator, reconstruct
 from accelsim.compression.recipe import Recipe, Rule, check_fit, make_recipe
 from accelsim.compression.shared_codebooks import Codebooks, NetworkMatrices, shared_codebooks
 from accelsim.errors import FormatError, TraceError
@@ -207,8 +206,7 @@ def _compress_layer(
     if spec in shared:
         arrays = encode_with(spec, weights, shared[spec])
     else:
-        draw = np.random.SeedSequence([seed, zlib.crc32(layer.name.encode())])
-        arrays = encode(spec, weights, np.random.Generator(np.random.PCG64(draw)))
+        arrays = encode(spec, weights, layer_generator(seed, layer.name))
     packed = spec.pack(arrays, k, n)
     table, bits = spec.streams(k, n), spec.bit_count(k, n)
     owners = {name: describe_format(spec) if stream.place == "chip" else layer.name for name, stream in table.items()}

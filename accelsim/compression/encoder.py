@@ -5,6 +5,7 @@ The error is measured on the values that the format can represent (integers time
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from types import ModuleType
@@ -70,6 +71,11 @@ def find_encoder(spec: WeightFormat) -> ModuleType:
 def reconstruct(spec: WeightFormat, arrays: Arrays, k: int, n: int) -> npt.NDArray[np.float64]:
     """The weights that the arrays stand for, float64 [K,N]."""
     return spec.reconstruct(arrays, k, n)
+
+
+def layer_generator(seed: int, layer: str) -> np.random.Generator:
+    """The generator of one layer's encoder: neither the order of the layers nor their company changes it."""
+    return np.random.Generator(np.random.PCG64(np.random.SeedSequence([seed, zlib.crc32(layer.encode())])))
 
 
 def _check(spec: WeightFormat, weights: Floats) -> None:

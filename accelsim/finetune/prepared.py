@@ -1,0 +1,134 @@
+"""A model whose `nn.Linear` and `nn.Conv2d` weights train in the formats of a recipe.
+
+Assumes that a module's path in the model is its layer's name in the trace, as the importer of PyTorch has it. A weight that two modules
+share is parted.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch.nn.utils import parametrize
+
+from accelsim.compression.encoder import Arrays
+from accelsim.compression.recipe import Recipe, make_recipe
+from accelsim.compression.subvectors import check_codewords
+from accelsim.errors import ConfigError, FormatError
+from accelsim.finetune.quantizers.weight_quantizer import WeightQuantizer
+from accelsim.formats.weight_format import WeightFormat
+from accelsim.registry import lookup
+
+_QUANTIZERS = "accelsim.finetune.quantizers"
+
+
+@dataclass(frozen=True)
+class PreparedLayer:
+    """A module of a prepared model.
+
+    Attributes
+    ----------
+    name
+        Path in the model, and the layer's name in the trace.
+    module
+        The `nn.Linear` or `nn.Conv2d`.
+    quantizer
+        How its weight follows from what learns.
+    """
+
+    name: str
+    module: torch.nn.Module
+    quantizer: WeightQuantizer
+
+    @property
+    def parts(self) -> tuple[torch.nn.Parameter, ...]:
+        """The tensors that learn, in the order of the quantizer's `roles`."""
+        originals: Any = self.module.parametrizations
+        return tuple(getattr(originals.weight, f"original{place}") for place in range(len(self.quantizer.roles)))
+
+    def arrays(self) -> Arrays:
+        """The arrays of the format for which the module's weight stands."""
+        return self.quantizer.encode(*self.parts)
+
+
+def prepare(model: torch.nn.Module, recipe: str | Recipe, *, layers: str | None = None, seed: int = 0) -> torch.nn.Module:
+    """Make the weights of a model trainable in compressed formats, in place; they start at their post-training encodings.
+
+    Parameters
+    ----------
+    model
+        Any module with `nn.Linear` or `nn.Conv2d` inside, in float32.
+    recipe
+        'ssvq:k=16,d=8' for the usual layers (those inside numbered blocks; the others get int8), or a recipe.
+    layers, seed
+        Of a recipe that is given as a text: the pattern of the layers that take the format, and the encoders' seed.
+
+    Returns
+    -------
+    The model itself.
+
+    Raises
+    ------
+    ConfigError
+        The model has no such layer, a layer has a parametrization already, or a weight is not float32 or not finite.
+    FormatError
+        A format is unknown, cannot be fine-tuned, or does not fit a layer; a pattern matches nothing.
+    """
+    if isinstance(recipe, str):
+        recipe = make_recipe(recipe, layers, seed)
+    found = {name: module for name, module in model.named_modules() if isinstance(module, torch.nn.Linear | torch.nn.Conv2d)}
+    if not found:
+        raise ConfigError(f"{type(model).__name__} has no nn.Linear and no nn.Conv2d inside; allowed: a model with at least one of them")
+    recipe.check_patterns(list(found))
+    made: dict[str, WeightQuantizer] = {}
+    for name, module in found.items():  # all checks come before the first change of the model
+        if parametrize.is_parametrized(module):
+            raise ConfigError(f"layer {name!r} has a parametrization already; allowed: a model that is not prepared yet")
+        if module.weight.dtype != torch.float32:
+            raise ConfigError(f"layer {name!r} has weights of {module.weight.dtype}; allowed: torch.float32")
+        if not bool(torch.isfinite(module.weight).all()):
+            raise ConfigError(f"layer {name!r} has weights that are NaN or infinite; allowed: finite numbers")
+        spec = recipe.format_of(name)
+        kind = lookup(_QUANTIZERS, spec.kind, "format to fine-tune", FormatError).QUANTIZER
+        try:
+            _check_codewords(module, spec)
+            made[name] = kind(recipe, name, tuple(module.weight.shape))
+        except FormatError as error:
+            raise FormatError(f"layer {name!r}: {error}") from None
+    for name, module in found.items():
+        parametrize.register_parametrization(module, "weight", made[name].to(module.weight.device))
+    return model
+
+
+def prepared_layers(model: torch.nn.Module) -> tuple[PreparedLayer, ...]:
+    """The layers that `prepare` made trainable, in the model's order.
+
+    Raises
+    ------
+    ConfigError
+        There is none.
+    """
+    found = []
+    for name, module in model.named_modules():
+        if parametrize.is_parametrized(module, "weight"):
+            originals: Any = module.parametrizations
+            if isinstance(originals.weight[0], WeightQuantizer):
+                found.append(PreparedLayer(name, module, originals.weight[0]))
+    if not found:
+        raise ConfigError(f"{type(model).__name__} is not prepared; allowed: a model that `prepare` has returned")
+    return tuple(found)
+
+
+def _check_codewords(module: torch.nn.Linear | torch.nn.Conv2d, spec: WeightFormat) -> None:
+    """FormatError if a module has too few subvectors for the codebook, or codewords that cross the groups of a convolution."""
+    path, count, n = spec.decode_path(), module.weight.numel(), module.weight.shape[0]
+    if not path.decode:
+        return
+    check_codewords(path.codewords, spec.streams(count // n, n)["indices"].count)
+    groups = module.groups if isinstance(module, torch.nn.Conv2d) else 1
+    if path.axis == 0 and (n // groups) % path.d:
+        raise FormatError(
+            f"{spec.kind}: codewords of d={path.d} outputs cross its {groups} groups of {n // groups}; "
+            f"allowed: a divisor of {n // groups}, or a recipe that leaves this layer at 8 bit"
+        )
