@@ -1,0 +1,57 @@
+"""From a float ViT to SSVQ and VQ traces to accuracy, latency and area, on scikit-learn's digits: `make finetune-demo`.
+
+One seed and 400 test images: a percent is four of them. Activations stay float in the accuracies.
+
+    python -m notebooks.examples.finetune_demo [FOLDER]
+"""
+
+from __future__ import annotations
+
+import copy
+import sys
+from pathlib import Path
+from typing import Any
+
+import torch
+
+import accelsim
+from accelsim import finetune
+from accelsim.compiler.codebook_fit import codebook_overrides
+from notebooks.examples.digits_vit import Digits, accuracy, digits, train
+
+CHIP = "edge-64x64"
+SETTINGS = finetune.Settings(freezing=finetune.Freezing(every=20))  # of 176 steps; the default's 500 would freeze no sign
+FORMATS = ("uniform:bits=8", "vq:k=64,d=4", "ssvq:k=16,d=8")  # the last two: 1.5 bits per weight in the blocks
+
+
+def tuned(network: Any, data: Digits, text: str, folder: Path) -> tuple[float, float, accelsim.Trace]:
+    """Accuracies before and after fine-tuning in a format, and the trace, also left in `folder`."""
+    name = "digits_vit_" + "_".join(text.replace(":", ",").replace("=", "").split(","))
+    model = finetune.prepare(copy.deepcopy(network), text).eval()
+    before = accuracy(model, data)
+    finetune.finetune(model, data.train_images, data.train_digits, settings=SETTINGS, checkpoint=folder / f"{name}.pt", progress=True)
+    after = accuracy(model, data)
+    trace = finetune.export(model, data.test_images[:1], out=folder / name, metrics={"top1_accuracy": after})
+    return before, after, trace
+
+
+def main(folder: Path) -> None:
+    """Train, fine-tune in each format, simulate, and print a line for each."""
+    torch.set_num_threads(1)  # matrices this small gain nothing from more
+    folder.mkdir(parents=True, exist_ok=True)
+    data = digits()
+    network = train(data)
+    print(f"float32: {100 * accuracy(network, data):.2f} %")
+    print(f"{'format':18}{'compressed':>12}{'fine-tuned':>12}{'us':>10}{'area, mm2':>12}")
+    chip = accelsim.load_accelerator(CHIP)
+    for text in FORMATS:
+        before, after, trace = tuned(network, data, text, folder)
+        fitted = accelsim.load_accelerator(CHIP, set=codebook_overrides(chip, trace.record))
+        result = accelsim.simulate(fitted, trace)
+        print(
+            f"{text:18}{100 * before:10.2f} %{100 * after:10.2f} %{1e3 * result.milliseconds:10.2f}{result.cost().area_mm2.nominal:12.2f}"
+        )
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]) if len(sys.argv) > 1 else Path("out/finetune_demo"))
