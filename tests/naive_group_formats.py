@@ -10,12 +10,13 @@ Arrays = Mapping[str, Any]
 
 
 def int_group_weight(arrays: Arrays, group: int, row: int, column: int) -> Fraction:
-    """scale * (u - zero), or scale * u without zero points."""
+    """scale * (u - zero), or scale * u without zero points; plus the minimum, if there are any."""
     part = row // group
     integer = int(arrays["weights"][row][column])
     if "zeros" in arrays:
         integer -= int(arrays["zeros"][part][column])
-    return Fraction(float(arrays["scales"][part][column])) * integer
+    minimum = Fraction(float(arrays["minima"][part][column])) if "minima" in arrays else 0
+    return Fraction(float(arrays["scales"][part][column])) * integer + minimum
 
 
 def palette_weight(arrays: Arrays, bits: int, d: int, axis: int, outputs_per_table: int, row: int, column: int) -> Fraction:

@@ -1,4 +1,4 @@
-"""Encoder of group quantization: round to nearest, the scale from the largest magnitude of a group, or from its range with a zero point.
+"""Encoder of group quantization: round to nearest; the scale from a group's largest magnitude, or from its range where it has an offset.
 
 Neither GPTQ's error feedback nor AWQ's activation-aware scaling takes place: sizes and traffic are theirs, and the error is an upper bound.
 """
@@ -19,7 +19,7 @@ _MOST = float(np.finfo(np.float16).max)
 
 
 def encode(spec: IntGroupFormat, weights: Floats, rng: np.random.Generator) -> Arrays:
-    """Arrays `weights` [K,N], `scales` and, with zero points, `zeros`; `rng` is not used.
+    """Arrays `weights` [K,N], `scales` and, with zero points or minima, `zeros` or `minima`; `rng` is not used.
 
     Raises
     ------
@@ -28,22 +28,28 @@ def encode(spec: IntGroupFormat, weights: Floats, rng: np.random.Generator) -> A
     """
     k, n = weights.shape
     groups = -(-k // spec.group)
-    padded = np.zeros((groups * spec.group, n), np.float64)  # a shorter last group is filled with zeros, which no range minds
-    padded[:k] = weights
+    padded = np.pad(weights.astype(np.float64), ((0, groups * spec.group - k), (0, 0)), "edge")  # a shorter last group keeps its range
     blocks = padded.reshape(groups, spec.group, n)
-    if spec.zero:
+    offsets: Arrays = {}
+    if spec.minimum:
+        top = (1 << spec.bits) - 1
+        low = blocks.min(axis=1).astype(np.float16).astype(np.float64)
+        scales = _rounded(np.maximum(blocks.max(axis=1) - low, 0) / top)
+        levels = np.clip(np.rint((blocks - low[:, None, :]) / scales[:, None, :]), 0, top)
+        offsets = {"minima": low.astype(np.float16)}
+    elif spec.zero:
         low, high = np.minimum(blocks.min(axis=1), 0), np.maximum(blocks.max(axis=1), 0)
         top = (1 << spec.bits) - 1
         scales = _rounded((high - low) / top)
         zeros = np.clip(np.rint(-low / scales), 0, top)
         levels = np.clip(np.rint(blocks / scales[:, None, :]) + zeros[:, None, :], 0, top)
+        offsets = {"zeros": zeros.astype(np.uint8)}
     else:
         top = (1 << spec.bits - 1) - 1
         scales = _rounded(np.abs(blocks).max(axis=1) / top)
         levels = np.clip(np.rint(blocks / scales[:, None, :]), -top, top)
     flat = levels.reshape(-1, n)[:k].astype(np.int16)
-    arrays: Arrays = {"weights": flat, "scales": scales.astype(np.float16)}
-    return {**arrays, "zeros": zeros.astype(np.uint8)} if spec.zero else arrays
+    return {"weights": flat, "scales": scales.astype(np.float16), **offsets}
 
 
 def _rounded(scales: Doubles) -> Doubles:

@@ -1,7 +1,7 @@
-"""Integers with a scale per group of inputs of each output, and a zero point or none: the form of GPTQ (arXiv 2210.17323) and AWQ.
+"""Integers with a scale per group of inputs of each output: the form of GPTQ (arXiv 2210.17323), AWQ and mlx.
 
-A group covers `group` neighbouring inputs of one output; the last one of an output may be shorter. Act-order (a permutation of the inputs)
-is not part of the format.
+A group has an integer zero point (GPTQ, AWQ), a minimum of its own (mlx), or neither. It covers `group` neighbouring inputs of one output;
+the last one of an output may be shorter. Act-order (a permutation of the inputs) is not part of the format.
 """
 
 from __future__ import annotations
@@ -10,8 +10,9 @@ from typing import Annotated, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import Field
+from pydantic import Field, model_validator
 
+from accelsim.errors import FormatError
 from accelsim.formats.decode_path import DecodePath
 from accelsim.formats.parts import Offset, Raw, Scale
 from accelsim.formats.weight_format import Arrays, Stream, WeightFormat
@@ -22,15 +23,16 @@ EXAMPLES = (
     "int_group:bits=4,group=32",
     "int_group:bits=4,group=128,zero=1",
     "int_group:bits=2,group=64,zero=1",
+    "int_group:bits=4,group=64,minimum=1",
     "int_group:bits=8,group=256",
 )
 _SCALE_BITS = 16
 
 
 class IntGroupFormat(WeightFormat):
-    """Streams: weights [K,N], scales [K/group,N] of binary16, zeros [K/group,N] with zero points; K/group is rounded up.
+    """Streams: weights [K,N], scales [K/group,N] of binary16, and zeros or minima [K/group,N]; K/group is rounded up.
 
-    Without zero points a weight is in two's complement, else w = scale * (u - zero), both unsigned.
+    w = scale * (u - zero) with zero points, scale * u + minimum with minima, u unsigned; without either a weight is in two's complement.
     """
 
     kind: Literal["int_group"] = "int_group"
@@ -38,39 +40,63 @@ class IntGroupFormat(WeightFormat):
     bits: Annotated[int, Field(ge=2, le=8, description="bits of a weight")]
     group: Annotated[int, Field(ge=8, le=4096, description="inputs of a group"), unit("weights")]
     zero: Annotated[Literal[0, 1], Field(description="zero points per group, integers as wide as a weight"), unit("zero points")] = 0
+    minimum: Annotated[
+        Literal[0, 1], Field(description="minima per group, of binary16", exclude_if=lambda count: count == 0), unit("minima")
+    ] = 0
+
+    @model_validator(mode="after")
+    def _one_offset(self) -> IntGroupFormat:
+        if self.zero and self.minimum:
+            raise FormatError("format 'int_group': zero=1 and minimum=1 exclude each other; allowed: one of them")
+        return self
 
     def decode_path(self) -> DecodePath:
-        """Raw values, less a zero point; a scale per group."""
+        """Raw values, less a zero point; a scale per group; then its minimum."""
         scale = Scale(self.group, _SCALE_BITS)
+        top = (1 << self.bits) - 1
+        if self.minimum:
+            levels = tuple(range(top + 1))
+            return DecodePath((Raw(self.bits, levels=levels), scale, Offset("minimum", self.group, _SCALE_BITS)))
         if not self.zero:
             return DecodePath((Raw(self.bits), scale))
-        top = (1 << self.bits) - 1  # u - zero lies in -top..top
+        # u - zero lies in -top..top
         return DecodePath((Raw(self.bits, levels=tuple(range(-top, top + 1))), Offset("zero point", self.group, self.bits), scale))
 
     def streams(self, k: int, n: int) -> dict[str, Stream]:
         """Any shape is taken."""
         groups = (-(-k // self.group), n)
-        number: Literal["unsigned", "signed"] = "unsigned" if self.zero else "signed"
+        number: Literal["unsigned", "signed"] = "unsigned" if self.zero or self.minimum else "signed"
         table = {
             "weights": Stream(shape=(k, n), bits=self.bits, number=number, place="record", in_paper_count=True),
             "scales": Stream(shape=groups, bits=_SCALE_BITS, number="float", place="header", in_paper_count=False),
         }
         if self.zero:
             table["zeros"] = Stream(shape=groups, bits=self.bits, number="unsigned", place="header", in_paper_count=False)
+        if self.minimum:
+            table["minima"] = Stream(shape=groups, bits=_SCALE_BITS, number="float", place="header", in_paper_count=False)
         return table
 
+    def validate_arrays(self, arrays: Arrays, k: int, n: int) -> None:
+        """Minima are finite."""
+        if self.minimum and not np.isfinite(arrays["minima"]).all():
+            raise FormatError("int_group stream 'minima': holds NaN or an infinity")
+
+    def _check_scales(self, arrays: Arrays) -> None:
+        """Beside a minimum, a scale may be negative: mlx counts from the end of the range that it keeps exactly."""
+        super()._check_scales({"scales": np.abs(arrays["scales"])} if self.minimum else arrays)
+
     def dequantize(self, arrays: Arrays, k: int, n: int) -> npt.NDArray[Any]:
-        """The integers less their zero points: int8, of 8 bits with zero points int16."""
+        """The integers less their zero points: int8, of 8 bits with zero points or minima int16."""
         weights = arrays["weights"].astype(np.int16)
         if self.zero:
             weights -= self._spread(arrays["zeros"].astype(np.int16), k)
-        return weights.astype(np.int8 if self.bits + self.zero <= 8 else np.int16)
+        return weights.astype(np.int8 if self.bits + self.zero + self.minimum <= 8 else np.int16)
 
     def reconstruct(self, arrays: Arrays, k: int, n: int) -> npt.NDArray[np.float64]:
-        """[K,N]: integers times the scales of their groups, exact in float64."""
+        """[K,N]: integers times the scales of their groups, exact in float64; plus their minima."""
         scales: npt.NDArray[np.float64] = self._spread(arrays["scales"].astype(np.float64), k)
         integers: npt.NDArray[np.float64] = self.dequantize(arrays, k, n).astype(np.float64)
-        return integers * scales
+        return integers * scales + (self._spread(arrays["minima"].astype(np.float64), k) if self.minimum else 0.0)
 
     def _spread(self, values: npt.NDArray[Any], k: int) -> npt.NDArray[Any]:
         """One value per input, from one per group."""

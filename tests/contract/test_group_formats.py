@@ -35,10 +35,10 @@ def check(found: np.ndarray, expected: list[list[Fraction]]) -> None:
 
 @pytest.mark.parametrize("bits", [2, 3, 4, 8])
 @pytest.mark.parametrize("group", [32, 16, 128])
-@pytest.mark.parametrize("zero", [0, 1])
-def test_group_integers_are_those_of_the_definition(bits: int, group: int, zero: int) -> None:
+@pytest.mark.parametrize("offset", ["zero=0", "zero=1", "minimum=1"])
+def test_group_integers_are_those_of_the_definition(bits: int, group: int, offset: str) -> None:
     """40 inputs: a last group of 8 inputs, a last group of 8, and one group that is never full."""
-    arrays, weights = both(f"int_group:bits={bits},group={group},zero={zero}")
+    arrays, weights = both(f"int_group:bits={bits},group={group},{offset}")
     assert arrays["scales"].shape == (-(-K // group), N)
     check(weights, [[naive.int_group_weight(arrays, group, row, column) for column in range(N)] for row in range(K)])
 
@@ -60,6 +60,7 @@ def test_bits_per_weight_count_scales_zeros_and_tables() -> None:
     """int4 of 128: 4 + 16/128, and 4 more bits per zero point; 16 entries of a byte and a float32 scale per 128 x 64 weights."""
     assert parse_format("int_group:bits=4,group=128").bits_per_weight(128, 64).total == 4.125
     assert parse_format("int_group:bits=4,group=128,zero=1").bits_per_weight(128, 64).total == 4.125 + 4 / 128
+    assert parse_format("int_group:bits=4,group=64,minimum=1").bits_per_weight(128, 64).total == 4.5
     assert parse_format("palette:bits=4").bits_per_weight(128, 64).total == 4 + (16 * 8 + 32) / (128 * 64)
     assert parse_format("aqlm:books=2,bits=8").bits_per_weight(512, 64).paper == 2.0
 
@@ -69,6 +70,9 @@ def test_parts_say_what_decodes_a_weight() -> None:
     zero = parse_format("int_group:bits=2,group=64,zero=1").decode_path()
     assert zero.parts[1:] == (Offset("zero point", 64, 2), Scale(64, 16))
     assert zero.lane_bits == 3  # -3..3
+    minimum = parse_format("int_group:bits=4,group=64,minimum=1").decode_path()
+    assert minimum.parts[1:] == (Scale(64, 16), Offset("minimum", 64, 16))
+    assert minimum.lane_bits == 5  # 0..15
     assert parse_format("aqlm:books=2,bits=8").decode_path().lookup == Lookup(256, 8, books=2, element_bits=7)
     assert parse_format("palette:bits=4,tables=8").decode_path().entries == 128
 
@@ -97,6 +101,7 @@ def test_the_functional_check_computes_group_integers(zero: int) -> None:
 @pytest.mark.parametrize(
     ("text", "words"),
     [
+        ("int_group:bits=4,group=32,minimum=1", r"cannot decode its records: integer from 0 to 15 in 4 bits"),
         ("gguf:type=Q4_0", r"cannot decode its records: integer from -8 to 7 in 4 bits"),
         ("aqlm:books=2,bits=4,d=4", r"cannot decode its records: 2 lookups, summed"),
         (
@@ -122,6 +127,26 @@ def test_rounding_to_nearest_errs_by_half_a_step_at_most(bits: int, zero: int) -
     steps = np.repeat(arrays["scales"].astype(np.float64), 16, axis=0)[:40]
     slack = 2.0**-11 * (1 << bits) * (1 if zero else 0.5)
     assert (error <= steps * (0.5 + zero * 0.5 + slack)).all()
+
+
+def test_a_group_of_a_tensor_far_from_zero_is_counted_from_its_minimum() -> None:
+    """Sixteen steps of 1/4 from 100 to 103.75 are exact; the last group holds three inputs of eight."""
+    spec = parse_format("int_group:bits=4,group=8,minimum=1")
+    weights = (100 + np.random.default_rng(4).integers(0, 16, (11, 6)) / 4).astype(np.float32)
+    weights[0], weights[1], weights[8], weights[9] = 100, 103.75, 100, 103.75
+    np.testing.assert_array_equal(spec.reconstruct(encode(spec, weights, np.random.default_rng(0)), 11, 6), weights)
+
+
+def test_beside_a_minimum_a_scale_may_be_negative() -> None:
+    """mlx counts down from the largest weight where that is the largest magnitude."""
+    spec = parse_format("int_group:bits=4,group=16,minimum=1")
+    arrays = random_arrays(spec, 16, 2, np.random.default_rng(2))
+    arrays["scales"] = -arrays["scales"]
+    stored = spec.unpack(spec.pack(arrays, 16, 2), 16, 2)
+    assert (spec.reconstruct(stored, 16, 2) <= arrays["minima"]).all()
+    arrays["minima"][0, 1] = np.nan
+    with pytest.raises(FormatError, match="'minima': holds NaN or an infinity"):
+        spec.pack(arrays, 16, 2)
 
 
 def test_a_palette_of_as_many_entries_as_values_is_exact_up_to_its_bytes() -> None:
@@ -154,6 +179,7 @@ def test_a_scale_that_is_not_positive_and_finite_is_refused(text: str, value: fl
         ("int_group:bits=9,group=32", "'bits' has value 9"),
         ("int_group:bits=4,group=4", "'group' has value 4"),
         ("int_group:bits=4,group=32,zero=2", "'zero' has value 2"),
+        ("int_group:bits=4,group=32,zero=1,minimum=1", "zero=1 and minimum=1 exclude each other"),
     ],
 )
 def test_parameters_that_do_not_fit_are_refused(text: str, words: str) -> None:
