@@ -22,6 +22,10 @@ from accelsim.reading import parse_json
 Floats = npt.NDArray[np.float32]
 
 _TYPES: dict[str, np.dtype[Any]] = {"F32": np.dtype("<f4"), "F16": np.dtype("<f2"), "BF16": np.dtype("<u2")}
+_INTEGERS: dict[str, np.dtype[Any]] = {
+    "I8": np.dtype("i1"), "U8": np.dtype("u1"), "I16": np.dtype("<i2"), "U16": np.dtype("<u2"), "I32": np.dtype("<i4"),
+    "U32": np.dtype("<u4"), "I64": np.dtype("<i8"),
+}  # fmt: skip
 _PASSED_OVER = ".num_batches_tracked"
 _LISTED = 5
 _HUB_NAMES = (  # of ViTForImageClassification: transformers from version 5 on, and before (as the files on its hub still have them)
@@ -54,16 +58,23 @@ class WeightsFile:
 
     def read(self, name: str) -> Floats:
         """The values of a tensor as float32."""
-        entry = self.tensors[name]
-        kind = _TYPES.get(entry["dtype"])
-        if kind is None:
-            raise ImportModelError(f"{self.path}: tensor {name!r} has type {entry['dtype']}; allowed: {', '.join(_TYPES)}")
-        first, stop = entry["data_offsets"]
-        content = read_bytes(self.path, self.start + first, stop - first, f"tensor {name!r}")
-        values = np.frombuffer(content, dtype=kind).reshape(self.shape(name))
-        if entry["dtype"] == "BF16":  # the upper half of a float32
+        values = self._values(name, _TYPES)
+        if self.tensors[name]["dtype"] == "BF16":  # the upper half of a float32
             values = (values.astype(np.uint32) << 16).view(np.float32)
         return np.asarray(values, dtype=np.float32)
+
+    def read_integers(self, name: str) -> npt.NDArray[np.int64]:
+        """The values of a tensor of integers."""
+        return self._values(name, _INTEGERS).astype(np.int64)
+
+    def _values(self, name: str, kinds: Mapping[str, np.dtype[Any]]) -> npt.NDArray[Any]:
+        entry = self.tensors[name]
+        kind = kinds.get(entry["dtype"])
+        if kind is None:
+            raise ImportModelError(f"{self.path}: tensor {name!r} has type {entry['dtype']}; allowed: {', '.join(kinds)}")
+        first, stop = entry["data_offsets"]
+        content = read_bytes(self.path, self.start + first, stop - first, f"tensor {name!r}")
+        return np.frombuffer(content, dtype=kind).reshape(self.shape(name))
 
 
 def open_weights(path: Path) -> WeightsFile:

@@ -76,30 +76,36 @@ class GgufFile:
         ImportModelError
             A type that has no format, or a scale that is not a finite number.
         """
-        tensor = self.tensors[name]
-        n, k = self.shape(name)
-        kind, rows = tensor.tensor_type, np.asarray(tensor.data).reshape(n, -1)[first:stop]
+        k, kind = self.shape(name)[1], self.tensors[name].tensor_type
         if self.is_float(name):
-            values = self._values(name).reshape(n, k)[first:stop]
-            if not np.isfinite(values).all():
-                raise ImportModelError(f"{self.path}: tensor {name!r} holds NaN or an infinity; allowed: finite numbers")
             if self.all_floats:
-                return StoredMatrix(Float32Format(), k, stop - first, {"weights": np.ascontiguousarray(values.T)})
-            kind, rows = RECIPE, self._quantized(name, values)
+                return StoredMatrix(
+                    Float32Format(), k, stop - first, lambda: {"weights": np.ascontiguousarray(self._rows(name)[first:stop].T)}
+                )
+            kind, weights = RECIPE, LAYOUTS[RECIPE.name].weights
+            if k % weights:
+                raise ImportModelError(
+                    f"{self.path}: tensor {name!r} has rows of {k} floats; allowed: multiples of {weights}, for {kind.name}"
+                )
         if kind.name not in LAYOUTS:
             raise self._refuse_type(name, [*(kind.name for kind in _FLOATS), *LAYOUTS])
-        layout = LAYOUTS[kind.name]
-        blocks = np.ascontiguousarray(rows).reshape(stop - first, k // layout.weights, layout.bytes)
-        return StoredMatrix(parse_format(f"gguf:type={kind.name}"), k, stop - first, {"blocks": blocks})
+        return StoredMatrix(parse_format(f"gguf:type={kind.name}"), k, stop - first, lambda: {"blocks": self._blocks(name, first, stop)})
 
-    def _quantized(self, name: str, values: Floats) -> npt.NDArray[np.uint8]:
-        """Float values in blocks of the recipe, by the gguf package."""
-        weights = LAYOUTS[RECIPE.name].weights
-        if values.shape[1] % weights:
-            raise ImportModelError(
-                f"{self.path}: tensor {name!r} has rows of {values.shape[1]} floats; allowed: multiples of {weights}, for {RECIPE.name}"
-            )
-        return np.asarray(quantize(np.ascontiguousarray(values), RECIPE), np.uint8)
+    def _blocks(self, name: str, first: int, stop: int) -> npt.NDArray[np.uint8]:
+        """(outputs, blocks, bytes) as stored; of floats, by the gguf package in blocks of the recipe."""
+        tensor, kind = self.tensors[name], self.tensors[name].tensor_type
+        if self.is_float(name):
+            kind, rows = RECIPE, np.asarray(quantize(np.ascontiguousarray(self._rows(name)[first:stop]), RECIPE), np.uint8)
+        else:
+            rows = np.asarray(tensor.data).reshape(self.shape(name)[0], -1)[first:stop]
+        return np.ascontiguousarray(rows).reshape(stop - first, -1, LAYOUTS[kind.name].bytes)
+
+    def _rows(self, name: str) -> Floats:
+        """(outputs, inputs) of finite floats."""
+        values = self._values(name).reshape(self.shape(name))
+        if not np.isfinite(values).all():
+            raise ImportModelError(f"{self.path}: tensor {name!r} holds NaN or an infinity; allowed: finite numbers")
+        return values
 
     def _values(self, name: str) -> Floats:
         tensor = self.tensors[name]

@@ -21,15 +21,16 @@ from accelsim.wording import shown
 
 _FAMILIES = {"mistral": "llama", **{name: name for name in ("llama", "qwen2", "qwen3", "phi3", "gemma", "gemma2")}}
 _MOST_BYTES = 1 << 20
-_REFUSED = ("quantization_config", "quantization", "attention_bias", "mlp_bias")  # where they say anything
+_REFUSED = ("attention_bias", "mlp_bias")  # where they say anything
 
 
 @dataclass(frozen=True)
 class Config:
-    """Fields of a config.json."""
+    """Fields of a config.json, or of an object in it, whose place (with a dot) stands before their names in messages."""
 
     path: Path
     fields: Mapping[str, Any]
+    within: str = ""
 
     def whole(self, name: str, default: int | None = None) -> int:
         """A whole number; the default where it is absent or null."""
@@ -47,7 +48,7 @@ class Config:
 
     def refuse(self, name: str, allowed: str) -> ImportModelError:
         """The message on a field's value."""
-        return ImportModelError(f"{self.path}: field {name!r} has value {shown(self.fields.get(name))}; allowed: {allowed}")
+        return ImportModelError(f"{self.path}: field {self.within + name!r} has value {shown(self.fields.get(name))}; allowed: {allowed}")
 
 
 def read_config(path: Path) -> Config:
@@ -77,7 +78,7 @@ def language_model_of(config: Config) -> LanguageModel:
     Raises
     ------
     ImportModelError
-        An unknown model type, a field that is missing or has no allowed value, or quantized weights.
+        An unknown model type, or a field that is missing or has no allowed value.
     """
     kind = config.fields.get("model_type")
     if not isinstance(kind, str) or kind not in _FAMILIES:
@@ -85,7 +86,7 @@ def language_model_of(config: Config) -> LanguageModel:
         raise config.refuse("model_type", f"one of {known}{suggest(str(kind), _FAMILIES)}")
     for name in _REFUSED:
         if config.fields.get(name) and not (name == "attention_bias" and kind == "qwen2"):
-            raise config.refuse(name, "none: weights of floats, and biases only where the family has them")
+            raise config.refuse(name, "none: biases only where the family has them")
     width, heads = config.whole("hidden_size"), config.whole("num_attention_heads")
     head_width = config.whole("head_dim", width // max(heads, 1))
     if head_width > MAX_BOUND:

@@ -1,16 +1,25 @@
-"""A folder of config.json and safetensors files as a float trace; tensors take the names of a GGUF file, which the graph knows."""
+"""A folder of config.json and safetensors files as a trace; tensors take the names of a GGUF file, which the graph knows.
+
+Quantized matrices stay as they are stored; beside them, matrices of floats are quantized to 8 bits per output.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from accelsim.errors import ImportModelError
 from accelsim.formats.float32 import Float32Format
+from accelsim.formats.uniform import UniformFormat
 from accelsim.importers.from_huggingface.config import language_model_of, read_config
+from accelsim.importers.from_huggingface.quantized.module import QuantizedModule
+from accelsim.importers.from_huggingface.quantized.quantized_matrix import QuantizedMatrix, Scheme
+from accelsim.importers.from_huggingface.quantized.scheme import scheme_of
 from accelsim.importers.language_models.decoder_trace import Bits, Description, decoder_trace, tokens_of
 from accelsim.importers.language_models.language_model import LanguageModel, check_tensors
 from accelsim.importers.language_models.stored_tensors import Floats, StoredMatrix
@@ -37,28 +46,45 @@ class FolderTensors:
     Attributes
     ----------
     places
-        File and name in it.
+        File and name in it, of tensors of floats.
     norm_offset
         Added to the vectors of norms (Gemma's are stored less one).
+    quantized
+        Matrices of quantized modules.
     """
 
     places: Mapping[str, tuple[WeightsFile, str]]
     norm_offset: float
+    quantized: Mapping[str, QuantizedMatrix] = field(default_factory=dict)
 
-    def shape(self, name: str) -> tuple[int, ...]:
-        """Shape of a tensor."""
-        file, stored = self.places[name]
-        return file.shape(stored)
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """Shapes of all tensors, matrices as (outputs, inputs)."""
+        floats = {name: file.shape(stored) for name, (file, stored) in self.places.items()}
+        return floats | {name: (matrix.n, matrix.k) for name, matrix in self.quantized.items()}
 
     def vector(self, name: str) -> Floats:
         """A tensor of one dimension."""
         return self._read(name) + np.float32(self.norm_offset if name.endswith("norm.weight") else 0.0)
 
     def matrix(self, name: str, first: int, stop: int) -> StoredMatrix:
-        """Outputs `first` to `stop`, as float32."""
-        values = np.ascontiguousarray(self._read(name)[first:stop].T)
-        k, n = values.shape
-        return StoredMatrix(Float32Format(), k, n, {"weights": values})
+        """Outputs `first` to `stop`, as they are stored; floats beside quantized matrices in 8 bits."""
+        matrix = self.quantized.get(name)
+        if matrix is not None:
+            return StoredMatrix(matrix.format, matrix.k, stop - first, lambda: matrix.outputs(first, stop))
+        file, stored = self.places[name]
+        k = file.shape(stored)[1]
+        if self.quantized:
+            return StoredMatrix(UniformFormat(), k, stop - first, lambda: _in_8_bits(self._read(name)[first:stop].T))
+        return StoredMatrix(Float32Format(), k, stop - first, lambda: {"weights": np.ascontiguousarray(self._read(name)[first:stop].T)})
+
+    def notes(self, tied: bool) -> tuple[str, ...]:
+        """A line on the matrices of floats beside quantized ones; embeddings are a matrix of the network only where the head is tied."""
+        passed_over = () if tied else ("token_embd.weight",)
+        floats = [name for name, (file, stored) in self.places.items() if len(file.shape(stored)) == 2 and name not in passed_over]
+        if not self.quantized or not floats:
+            return ()
+        listed = ", ".join(floats[:5]) + (", ..." if len(floats) > 5 else "")
+        return (f"{len(floats)} matrices of floats beside quantized ones are quantized to 8 bits with a scale per output: {listed}",)
 
     def _read(self, name: str) -> Floats:
         file, stored = self.places[name]
@@ -68,30 +94,42 @@ class FolderTensors:
         return values
 
 
+def _in_8_bits(weights: Floats) -> dict[str, npt.NDArray[Any]]:
+    """Levels -127 to 127 of (K, N) weights, the largest magnitude of each output at the end."""
+    scales = np.maximum(np.abs(weights).max(axis=0), np.finfo(np.float32).tiny) / np.float32(127)
+    return {"weights": np.rint(weights / scales).astype(np.int8), "scales": scales.astype(np.float32)}
+
+
 def import_folder(
     folder: Path, name: str, bind: Mapping[str, int], seed: int | None, activation_bits: Bits = 8, residual_bits: Bits = 8
 ) -> Trace:
-    """Import a folder as a float trace; with a seed its shapes alone.
+    """Import a folder; with a seed its shapes and formats alone.
 
     Raises
     ------
     ImportModelError
         The configuration is not understood, or the tensors are not those that it describes.
     """
-    model = language_model_of(read_config(folder / "config.json"))
+    config = read_config(folder / "config.json")
+    model, scheme = language_model_of(config), scheme_of(config)
     files = [open_weights(path) for path in sorted(folder.glob("*.safetensors"))]
     if not files:
         raise ImportModelError(f"{folder}: holds no file named *.safetensors")
-    tensors = _tensors(files, model)
-    check_tensors({tensor: tensors.shape(tensor) for tensor in tensors.places}, model.tensors(), str(folder))
+    places, modules = _parted(_places(files, model), scheme)
+    quantized = {name: scheme.matrix(module) for name, module in modules.items()} if scheme is not None else {}
+    tensors = FolderTensors(places, 1.0 if model.family.scaled_embeddings else 0.0, quantized)
+    check_tensors(tensors.shapes(), model.tensors(), str(folder))
     hashes = {file.path.name: file_sha256(file.path) for file in files} if seed is None else {}
     first, *others = hashes.items() or [("", "")]
     source = CheckpointSource(file=first[0], sha256=first[1]) if seed is None else seeded_source(seed)
-    about = Description(name, source, tuple(f"{file}: SHA-256 {digest}" for file, digest in others), values=seed is None)
+    notes = [f"{file}: SHA-256 {digest}" for file, digest in others] + list(tensors.notes(model.tied))
+    if scheme is not None and seed is None and modules:
+        notes += scheme.notes(list(modules.values()))
+    about = Description(name, source, tuple(notes), values=seed is None)
     return decoder_trace(model, tensors, tokens_of(dict(bind), model), about, activation_bits, residual_bits)
 
 
-def _tensors(files: list[WeightsFile], model: LanguageModel) -> FolderTensors:
+def _places(files: list[WeightsFile], model: LanguageModel) -> dict[str, tuple[WeightsFile, str]]:
     """All tensors of a folder by GGUF's names; a tied head that is stored as well is passed over."""
     places: dict[str, tuple[WeightsFile, str]] = {}
     post = "post_attention_norm" if model.family.post_norms else "ffn_norm"
@@ -101,9 +139,28 @@ def _tensors(files: list[WeightsFile], model: LanguageModel) -> FolderTensors:
             name = stored
             for module, known in names.items():
                 name = name.replace(f"{module}.", f"{known}.")
-            if name.endswith(_PASSED_OVER) or (model.tied and name == "output.weight"):
+            if name.endswith(_PASSED_OVER) or (model.tied and name.startswith("output.")):
                 continue
             if name in places:
                 raise ImportModelError(f"{file.path}: tensor {stored!r} is stored in {places[name][0].path.name} as well")
             places[name] = file, stored
-    return FolderTensors(places, 1.0 if model.family.scaled_embeddings else 0.0)
+    return places
+
+
+def _parted(
+    places: Mapping[str, tuple[WeightsFile, str]], scheme: Scheme | None
+) -> tuple[dict[str, tuple[WeightsFile, str]], dict[str, QuantizedModule]]:
+    """Tensors that stand for themselves, and the quantized modules that the others make up, by the names of their weights."""
+    modules: dict[str, dict[str, tuple[WeightsFile, str]]] = {}
+    for name, place in places.items():
+        module, _, part = name.rpartition(".")
+        modules.setdefault(module, {})[part] = place
+    plain: dict[str, tuple[WeightsFile, str]] = {}
+    quantized: dict[str, QuantizedModule] = {}
+    for module, parts in modules.items():
+        own = {part: place for part, place in parts.items() if part != "bias"} if scheme is not None and scheme.quantizes(parts) else {}
+        if own:
+            stored = next(iter(own.values()))[1].rpartition(".")[0]
+            quantized[f"{module}.weight"] = QuantizedModule(stored, own)
+        plain |= {f"{module}.{part}": place for part, place in parts.items() if part not in own}
+    return plain, quantized

@@ -82,7 +82,7 @@ def _with_tensors(layer: Layer, graph: DecoderGraph, tensors: TensorSource, valu
         try:
             if values:
                 table = stored.format.streams(stored.k, stored.n)
-                for name, data in stored.format.pack(stored.arrays, stored.k, stored.n).items():
+                for name, data in stored.format.pack(stored.read(), stored.k, stored.n).items():
                     records[name] = _kept(f"{layer.name}.{name}", table[name].total_bits, data, streams)
             fields["weight"] = WeightRecord(format=stored.format, k=stored.k, n=stored.n, streams=records)
         except FormatError as error:

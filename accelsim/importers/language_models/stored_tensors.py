@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -16,12 +16,12 @@ Floats = npt.NDArray[np.float32]
 
 @dataclass(frozen=True)
 class StoredMatrix:
-    """Wt[K,N] in a format: the arrays that its `pack` takes."""
+    """Wt[K,N] in a format; `read` gives the arrays that its `pack` takes, and touches no value before."""
 
     format: WeightFormat
     k: int
     n: int
-    arrays: Mapping[str, npt.NDArray[Any]]
+    read: Callable[[], Mapping[str, npt.NDArray[Any]]]
 
 
 class TensorSource(Protocol):

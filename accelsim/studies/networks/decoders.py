@@ -94,4 +94,4 @@ class _Shapes:
 
     def matrix(self, name: str, first: int, stop: int) -> StoredMatrix:
         """Its format and sizes."""
-        return StoredMatrix(Float32Format(), self.model.tensors()[name][1], stop - first, {})
+        return StoredMatrix(Float32Format(), self.model.tensors()[name][1], stop - first, dict)

@@ -1,0 +1,86 @@
+"""AQLM (arXiv 2401.06118) as the aqlm package stores it: a vector of inputs is the sum of one codeword of each codebook.
+
+`codes` [N, K/d, books] of int8 or int16 (their bits are an unsigned index), `codebooks` [books, 2^bits, 1, d] of binary16, `scales`
+[N, 1, 1, 1]. An integer array needs one scale for all codebooks of a matrix: their elements are requantized with it, which a note tells.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from accelsim.errors import FormatError
+from accelsim.formats.aqlm import AqlmFormat
+from accelsim.formats.catalog import parse_format
+from accelsim.importers.from_huggingface.config import Config
+from accelsim.importers.from_huggingface.quantized.module import QuantizedModule, choice
+from accelsim.importers.from_huggingface.quantized.quantized_matrix import Arrays, QuantizedMatrix
+from accelsim.importers.weights_file import Floats
+
+_LANE_BITS = 8  # of a sum of codewords, so that it fits the array's multipliers
+
+
+@dataclass(frozen=True)
+class Aqlm:
+    """Codebooks, bits of an index and inputs of a codeword, of all modules."""
+
+    format: AqlmFormat
+
+    @staticmethod
+    def of(settings: Config) -> Aqlm:
+        """From `quantization_config`."""
+        choice(settings, "out_group_size", (1,))
+        books = settings.whole("num_codebooks")
+        element_bits = _LANE_BITS - (max(books, 1) - 1).bit_length()
+        text = f"aqlm:books={books},bits={settings.whole('nbits_per_codebook')},d={settings.whole('in_group_size')}"
+        try:
+            spec = parse_format(f"{text},element_bits={element_bits}")
+        except FormatError as error:
+            raise settings.refuse("num_codebooks", str(error)) from None
+        assert isinstance(spec, AqlmFormat)
+        return Aqlm(spec)
+
+    def quantizes(self, parts: Collection[str]) -> bool:
+        """By its codes."""
+        return "codes" in parts
+
+    def matrix(self, module: QuantizedModule) -> QuantizedMatrix:
+        """Indices as they are stored, and requantized codebooks."""
+        spec = self.format
+        n, vectors, _ = module.shape("codes", 3)
+        k = vectors * spec.d
+        module.expect("codes", (n, vectors, spec.books))
+        module.expect("codebooks", (spec.books, 1 << spec.bits, 1, spec.d))
+        module.expect("scales", (n, 1, 1, 1))
+
+        def read() -> Arrays:
+            levels, step = self._levels(module.floats("codebooks"))
+            indices = (module.integers("codes") & (1 << spec.bits) - 1).transpose(1, 0, 2)
+            return {
+                "indices": indices.reshape(spec.streams(k, n)["indices"].shape),
+                "codebook": levels.reshape(-1, spec.d),
+                "scales": module.floats("scales").reshape(-1) * step,
+            }
+
+        return QuantizedMatrix(spec, k, n, read)
+
+    def _levels(self, codebooks: Floats) -> tuple[npt.NDArray[np.int8], np.float32]:
+        """Integers of `element_bits` bits, symmetric, and the step between them."""
+        top = (1 << self.format.element_bits - 1) - 1
+        step = np.float32(max(float(np.abs(codebooks).max()), float(np.finfo(np.float16).smallest_normal)) / top)
+        return np.clip(np.rint(codebooks / step), -top, top).astype(np.int8), step
+
+    def notes(self, modules: Sequence[QuantizedModule]) -> tuple[str, ...]:
+        """The largest error of the codebooks, relative to their root mean square."""
+        worst = 0.0
+        for module in modules:
+            codebooks = module.floats("codebooks")
+            levels, step = self._levels(codebooks)
+            power = float(np.square(codebooks, dtype=np.float64).mean())
+            error = float(np.square(levels * step - codebooks, dtype=np.float64).mean())
+            worst = max(worst, (error / power) ** 0.5 if power else 0.0)
+        bits = self.format.element_bits
+        return (f"codebooks of {len(modules)} matrices are requantized to {bits} bits, by up to {worst:.2%} of their root mean square",)

@@ -1,0 +1,78 @@
+"""GPTQ (arXiv 2210.17323) as AutoGPTQ and GPTQModel store it: integers packed along the inputs, zero points along the outputs.
+
+`qweight` [K*bits/32, N] and `qzeros` [groups, N*bits/32] of int32, `scales` [groups, N], `g_idx` [K]. The first checkpoint format ("gptq")
+stores zero points less one. Symmetric weights have one zero point, 2^(bits-1), so they become signed integers without any.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from accelsim.importers.from_huggingface.config import Config
+from accelsim.importers.from_huggingface.quantized.bit_fields import stream_fields, words_for
+from accelsim.importers.from_huggingface.quantized.module import QuantizedModule, choice, group_format, scales_of
+from accelsim.importers.from_huggingface.quantized.quantized_matrix import Arrays, QuantizedMatrix
+
+
+@dataclass(frozen=True)
+class Gptq:
+    """Settings of all modules.
+
+    Attributes
+    ----------
+    group : inputs of a group; 0: all of them
+    less : what stored zero points are short of
+    """
+
+    bits: int
+    group: int
+    symmetric: bool
+    less: int
+
+    @staticmethod
+    def of(settings: Config) -> Gptq:
+        """From `quantization_config`."""
+        group = settings.whole("group_size")
+        if group < -1 or group == 0:
+            raise settings.refuse("group_size", "-1, or inputs of a group")
+        bits = choice(settings, "bits", (2, 3, 4, 8))
+        symmetric = choice(settings, "sym", (True, False), True)
+        stored = choice(settings, "checkpoint_format", ("gptq", "gptq_v2", None))
+        return Gptq(bits, max(group, 0), symmetric, 0 if stored == "gptq_v2" else 1)
+
+    def quantizes(self, parts: Collection[str]) -> bool:
+        """By its packed integers."""
+        return "qweight" in parts
+
+    def matrix(self, module: QuantizedModule) -> QuantizedMatrix:
+        """Groups of inputs in their own order."""
+        rows, n = module.shape("qweight", 2)
+        k = module.shape("g_idx", 1)[0] if "g_idx" in module.places else rows * 32 // self.bits
+        group = self.group or k
+        groups = -(-k // group)
+        module.expect("qweight", (words_for(k, self.bits), n))
+        module.expect("scales", (groups, n))
+        module.expect("qzeros", (groups, words_for(n, self.bits)))
+        spec = group_format(module, self.bits, group, k, "" if self.symmetric else "zero=1")
+
+        def read() -> Arrays:
+            if "g_idx" in module.places and not np.array_equal(module.integers("g_idx"), np.arange(k) // group):
+                raise module.refuse(f"'g_idx' permutes its inputs (act-order); allowed: groups of {group} neighbouring inputs")
+            values = stream_fields(module.integers("qweight"), self.bits, 0)[:k]
+            zeros = stream_fields(module.integers("qzeros"), self.bits, 1)[:, :n] + np.int16(self.less)
+            scales = scales_of(module, spec, module.floats("scales"))
+            middle = 1 << self.bits - 1
+            if not self.symmetric:
+                return {"weights": values, "scales": scales, "zeros": zeros}
+            if (zeros != middle).any():
+                raise module.refuse(f"has the zero point {zeros[zeros != middle][0]}, though 'sym' is true; allowed: {middle}")
+            return {"weights": values - np.int16(middle), "scales": scales}
+
+        return QuantizedMatrix(spec, k, n, read)
+
+    def notes(self, modules: Sequence[QuantizedModule]) -> tuple[str, ...]:
+        """None: the values are those that are stored."""
+        return ()

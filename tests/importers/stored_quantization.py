@@ -1,0 +1,139 @@
+"""Quantized modules written field by field, as the packages document their layouts: integers, and the weights that they stand for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+Tensors = dict[str, np.ndarray]
+Module = tuple[Tensors, np.ndarray]  # by the last part of the name; weights (K, N), exact in float64
+Writer = Callable[[int, int, np.random.Generator], Module]
+
+
+def _scales(rng: np.random.Generator, *shape: int) -> np.ndarray:
+    return rng.uniform(0.001, 0.1, shape).astype(np.float16)
+
+
+def _int32(word: int) -> int:
+    return word - (1 << 32) if word >> 31 else word
+
+
+def _stream(fields: list[int], bits: int) -> list[int]:
+    """Words of one long number, whose lowest bits are the first field."""
+    number = sum(value << bits * place for place, value in enumerate(fields))
+    return [number >> 32 * word & 0xFFFFFFFF for word in range(-(-len(fields) * bits // 32))]
+
+
+def _whole(fields: list[int], bits: int) -> list[int]:
+    """Words of as many whole fields as fit."""
+    fit = 32 // bits
+    return [sum(value << bits * place for place, value in enumerate(fields[at : at + fit])) for at in range(0, len(fields), fit)]
+
+
+def _spread(values: np.ndarray, group: int, k: int) -> np.ndarray:
+    return np.repeat(values.astype(np.float64), group, axis=0)[:k]
+
+
+def gptq(bits: int, group: int, symmetric: bool, less: int = 1) -> Writer:
+    """`qweight` along the inputs, `qzeros` along the outputs and short of `less`."""
+
+    def write(k: int, n: int, rng: np.random.Generator) -> Module:
+        size = group if group > 0 else k
+        groups = -(-k // size)
+        q = rng.integers(0, 1 << bits, (k, n))
+        z = np.full((groups, n), 1 << bits - 1) if symmetric else rng.integers(less, 1 << bits, (groups, n))
+        s = _scales(rng, groups, n)
+        columns = [[_int32(word) for word in _stream(q[:, column].tolist(), bits)] for column in range(n)]
+        zeros = [[_int32(word) for word in _stream((z[row] - less).tolist(), bits)] for row in range(groups)]
+        stored = {
+            "qweight": np.array(columns, np.int32).T.copy(), "qzeros": np.array(zeros, np.int32), "scales": s,
+            "g_idx": np.array([row // size for row in range(k)], np.int32),
+        }  # fmt: skip
+        return stored, _spread(s, size, k) * (q - _spread(z, size, k))
+
+    return write
+
+
+def awq(group: int) -> Writer:
+    """Word w of a row holds outputs 8w + 0, 2, 4, 6, 1, 3, 5, 7 from its lowest bits up."""
+    order = (0, 2, 4, 6, 1, 3, 5, 7)
+
+    def rows(values: np.ndarray) -> np.ndarray:
+        words = [
+            [_int32(sum(int(row[at + output]) << 4 * place for place, output in enumerate(order))) for at in range(0, len(row), 8)]
+            for row in values
+        ]
+        return np.array(words, np.int32)
+
+    def write(k: int, n: int, rng: np.random.Generator) -> Module:
+        groups = -(-k // group)
+        q, z, s = rng.integers(0, 16, (k, n)), rng.integers(0, 16, (groups, n)), _scales(rng, groups, n)
+        return {"qweight": rows(q), "qzeros": rows(z), "scales": s}, _spread(s, group, k) * (q - _spread(z, group, k))
+
+    return write
+
+
+def packed(bits: int, group: int, symmetric: bool, packed_zeros: bool = True) -> Writer:
+    """compressed-tensors: signed values plus 2^(bits-1), outputs outermost; zero points packed along the outputs, or bytes."""
+    middle = 1 << bits - 1
+
+    def write(k: int, n: int, rng: np.random.Generator) -> Module:
+        size = group or k
+        groups = -(-k // size)
+        q = rng.integers(-middle, middle, (n, k))
+        z = rng.integers(-middle, middle, (n, groups)) * (not symmetric)
+        s = _scales(rng, n, groups)
+        words = [[_int32(word) for word in _whole((row + middle).tolist(), bits)] for row in q]
+        stored: Tensors = {"weight_packed": np.array(words, np.int32), "weight_scale": s, "weight_shape": np.array([n, k], np.int64)}
+        if not symmetric:
+            columns = [[_int32(word) for word in _whole((z[:, part] + middle).tolist(), bits)] for part in range(groups)]
+            stored["weight_zero_point"] = np.array(columns, np.int32).T.copy() if packed_zeros else z.astype(np.int8)
+        return stored, _spread(s.T, size, k) * (q.T - _spread(z.T, size, k))
+
+    return write
+
+
+def bytes_of(per_tensor: bool) -> Writer:
+    """compressed-tensors' int-quantized bytes."""
+
+    def write(k: int, n: int, rng: np.random.Generator) -> Module:
+        q = rng.integers(-128, 128, (n, k)).astype(np.int8)
+        s = rng.uniform(0.001, 0.1, 1 if per_tensor else (n, 1)).astype(np.float32)
+        return {"weight": q, "weight_scale": s}, (q * s.astype(np.float64)).T
+
+    return write
+
+
+def mlx(bits: int, group: int) -> Writer:
+    """Scales of either sign, and minima."""
+
+    def write(k: int, n: int, rng: np.random.Generator) -> Module:
+        q = rng.integers(0, 1 << bits, (n, k))
+        s = _scales(rng, n, k // group) * rng.choice([-1, 1], (n, k // group)).astype(np.float16)
+        b = rng.normal(size=(n, k // group)).astype(np.float16)
+        stored = {"weight": np.array([_stream(row.tolist(), bits) for row in q], np.uint32), "scales": s, "biases": b}
+        return stored, _spread(s.T, group, k) * q.T + _spread(b.T, group, k)
+
+    return write
+
+
+def aqlm(books: int, bits: int, d: int) -> Writer:
+    """Codewords of integers times one power of two, which codebooks of few bits hold exactly; indices as signed bytes or words."""
+    top = (1 << 8 - (books - 1).bit_length() - 1) - 1
+
+    def write(k: int, n: int, rng: np.random.Generator) -> Module:
+        levels = rng.integers(-top, top + 1, (books, 1 << bits, 1, d))
+        levels[0, 0, 0, 0] = top
+        codes = rng.integers(0, 1 << bits, (n, k // d, books))
+        s = _scales(rng, n, 1, 1, 1)
+        kind: Any = np.int8 if bits <= 8 else np.int16
+        stored = {"codes": codes.astype(kind), "codebooks": (levels / 64).astype(np.float16), "scales": s}
+        sums = [
+            [sum(levels[book, codes[output, row // d, book], 0, row % d] for book in range(books)) for output in range(n)]
+            for row in range(k)
+        ]
+        return stored, np.array(sums, np.float64) / 64 * s.reshape(-1).astype(np.float64)
+
+    return write
