@@ -271,3 +271,27 @@ def test_a_truncated_program_is_refused(tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-400])
     with pytest.raises(ImportModelError, match=r"not a program written by torch\.export\.save"):
         import_model(str(path), seed=0)
+
+
+class _Positions(torch.nn.Module):
+    """Positions counted over what is no padding, as RoBERTa's."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.rows, self.places = torch.nn.Embedding(9, 8), torch.nn.Embedding(9, 8)
+        self.linear = torch.nn.Linear(8, 4)
+
+    def forward(self, ids: torch.Tensor) -> torch.Tensor:
+        shown = ids.ne(1).int()
+        return self.linear(self.rows(ids) + self.places((shown.cumsum(1) * shown).long() + 1))
+
+
+def test_token_ids_are_taken_to_be_no_padding_and_a_note_says_so(tmp_path: Path) -> None:
+    module = _Positions().eval()
+    ids = torch.tensor([[3, 5, 2, 8]])
+    torch.export.save(torch.export.export(module, (ids,)), tmp_path / "m.pt2")
+    trace = import_model(str(tmp_path / "m.pt2"))
+    assert "no element of 'ids' is taken to be 1, the id of the padding" in trace.manifest.notes
+    inputs = {item.name: module.rows.weight[ids[0]].detach().numpy().reshape(item.shape.dims) for item in trace.manifest.inputs}
+    found = naive_graph.run_float(trace, inputs, 1e-5)[trace.manifest.outputs[0]]
+    np.testing.assert_allclose(found.reshape(4, 4), module(ids)[0].detach().numpy(), atol=1e-6)

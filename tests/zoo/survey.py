@@ -77,7 +77,8 @@ def error_of(trace: Trace, network: Network, module: Any, given: Any) -> float:
         rows = module.get_submodule(item.name).weight[given[0]].detach().numpy() if network.reads_tokens else given.numpy()
         inputs[item.name] = rows.reshape(item.shape.dims)
     found = naive_graph.run_float(trace, inputs, EPSILON)[trace.manifest.outputs[0]]
-    positions = np.moveaxis(wanted, 1, -1) if wanted.ndim == 4 or (wanted.ndim == 3 and found.shape[1:] != wanted.shape[1:]) else wanted
+    moved = np.moveaxis(wanted, 1, -1) if wanted.ndim > 2 else wanted  # channels last, as in a trace
+    positions = moved if wanted.ndim == 4 or found.shape[1:] == moved.shape[1:] != wanted.shape[1:] else wanted
     return float(np.abs(found.reshape(positions.shape) - positions).max() / np.abs(wanted).max())
 
 

@@ -17,7 +17,7 @@ KINDS = (
     "DINOv2 with registers", "BEiT", "SigLIP vision", "YOLOS", "ViTDet", "DPT",
     "Swin", "Swinv2", "Hiera", "FocalNet", "CvT", "PVT", "SegFormer", "PoolFormer", "LeViT", "SwiftFormer", "MobileViT", "MobileViTv2",
     "ConvNeXtV2", "RegNetY", "EfficientNet", "TextNet", "UperNet on Swin",
-    "ALBERT", "SqueezeBERT", "T5's encoder", "BART's encoder", "GPT-2", "BLOOM",
+    "ALBERT", "RoBERTa", "GLPN", "SqueezeBERT", "T5's encoder", "BART's encoder", "GPT-2", "BLOOM",
     "Wav2Vec2", "Whisper's encoder",
     "LSTM tagger", "GRU tagger", "nn.TransformerEncoderLayer", "nn.TransformerDecoderLayer",
     "MLPerf Tiny: keyword spotting", "MLPerf Tiny: anomaly detection", "diffusion U-Net block",

@@ -95,6 +95,15 @@ def _embedding(call: TorchCall) -> Plain:
     return look_up(call, call.constant(0), indices)
 
 
+def _are_no_padding(call: TorchCall) -> Constant:
+    """Which tokens differ from the padding's id: all of them, as the network runs at full length; a note says so."""
+    indices, padding = call.value(0), call.get(1, "other")
+    if not isinstance(indices, Indices):
+        call.refuse(f"a comparison of {indices!r}; allowed: token ids, with the id of the padding")
+    call.recorder.note(f"no element of {indices.source!r} is taken to be {padding}, the id of the padding")
+    return Constant(np.ones(indices.shape, bool))
+
+
 def _masked_fill(call: TorchCall) -> Value:
     """A mask that is true where a score is hidden."""
     hidden, value = call.constant(1), call.get(2, "value")
@@ -268,6 +277,7 @@ HANDLERS: dict[str, Callable[[TorchCall], Value | tuple[Value, ...]]] = {
     "aten.linalg_vector_norm.default": windows.vector_norm,
     "aten.cat.default": views.cat,
     "aten.embedding.default": _embedding,
+    "aten.ne.Scalar": _are_no_padding,
     "aten.masked_fill.Scalar": _masked_fill,
     "aten.masked_fill.Tensor": _masked_fill,
     "aten.where.self": _where,
