@@ -6,14 +6,18 @@ import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import numpy.typing as npt
 
 from accelsim.api.checks import check_flags, check_text, count_of, wrong_type
 from accelsim.api.display import watched
 from accelsim.api.paths import path_of
 from accelsim.api.trace import Trace, TraceLike, float_trace_of
 from accelsim.compression.compress_trace import compress_trace
-from accelsim.compression.recipe import EVERYTHING, REST, Recipe, Rule, load_recipe, make_recipe
+from accelsim.compression.given_arrays import read_arrays
+from accelsim.compression.recipe import EVERYTHING, REST, Recipe, Rule, load_recipe, make_recipe, recipe_of_layers
 from accelsim.errors import ConfigError, FormatError
 from accelsim.formats.catalog import parse_format
 from accelsim.importers.import_model import import_model as import_file
@@ -91,6 +95,7 @@ def compress(
     *,
     out: str | Path | None = None,
     layers: str | None = None,
+    arrays: str | Path | Mapping[str, Mapping[str, npt.NDArray[Any]]] | None = None,
     companions: Sequence[TraceLike] = (),
     payload: bool = True,
     name: str | None = None,
@@ -107,6 +112,9 @@ def compress(
         ({'*.fc1': 'vecq:bits=3', '*': 'uniform:bits=8'}); or a recipe's YAML file
     out : directory to write; None keeps the trace in memory
     layers : pattern of the layers that take a single format
+    arrays : weights that are encoded already: layer -> stream of its format -> values ({'fc1': {'indices': ..., 'signs': ..., 'codebook':
+        ...}}), or a '.npz' or '.safetensors' file of arrays named LAYER/STREAM. Integers are packed bit for bit; a codebook of floats
+        becomes integers with one scale. A single format without `layers` is that of these layers, and the others get int8
     companions : other float traces on which a codebook that networks share is drawn too
     payload : False writes the manifest alone
     name : of the result; by default the directory's
@@ -124,10 +132,30 @@ def compress(
     seed = count_of("seed", seed, 0)
     check_flags(payload=payload)
     out = None if out is None else path_of("out", out)
-    recipe = _recipe(format, layers, seed)
+    given = _given(arrays)
+    recipe = (
+        _recipe(format, layers, seed) if layers or not given or not isinstance(format, str) else recipe_of_layers(format, list(given), seed)
+    )
     source, others = float_trace_of(trace), [float_trace_of(item) for item in companions]
     with watched(progress) as update:
-        return Trace(*compress_trace(source, recipe, out, payload=payload, name=name, companions=others, progress=update))
+        return Trace(*compress_trace(source, recipe, out, payload=payload, name=name, companions=others, given=given, progress=update))
+
+
+def _given(arrays: object) -> dict[str, dict[str, npt.NDArray[Any]]]:
+    """Arrays as they are given, or of a file; ConfigError for an object of any other type."""
+    if arrays is None:
+        return {}
+    if isinstance(arrays, str | Path):
+        return read_arrays(path_of("arrays", arrays))
+    if not isinstance(arrays, Mapping) or not all(isinstance(streams, Mapping) for streams in arrays.values()):
+        raise wrong_type(
+            "arrays", arrays, "a mapping of layers to mappings of streams to arrays, or the path of a .npz or .safetensors file"
+        )
+    for layer, streams in arrays.items():
+        for stream, array in streams.items():
+            if not isinstance(array, np.ndarray):
+                raise wrong_type(f"arrays[{layer!r}][{stream!r}]", array, "a NumPy array")
+    return {layer: dict(streams) for layer, streams in arrays.items()}
 
 
 def _recipe(format: str | Mapping[str, str] | Path, layers: str | None, seed: int) -> Recipe:

@@ -75,6 +75,10 @@ def compress(
     recipe_file: Annotated[
         Path | None, typer.Option("--recipe", metavar="FILE", help="YAML: rules of layers (a pattern) and format, and the rest's.")
     ] = None,
+    arrays: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help=".npz or .safetensors: encoded weights by LAYER/STREAM; other layers get int8."),
+    ] = None,
     companions: Annotated[
         list[str] | None,
         typer.Option(
@@ -98,7 +102,15 @@ def compress(
     wanted = format if format is not None else cast(Path, recipe_file)
     with progress(quiet=quiet) as update:
         made = compress_model(
-            trace, wanted, out=out, layers=layers, companions=companions or (), payload=payload, seed=seed, progress=update or False
+            trace,
+            wanted,
+            out=out,
+            layers=layers,
+            arrays=arrays,
+            companions=companions or (),
+            payload=payload,
+            seed=seed,
+            progress=update or False,
         )
     packed, report = made.record, made.report
     assert report is not None  # of a trace that was just made

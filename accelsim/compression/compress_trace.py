@@ -6,7 +6,7 @@ company changes a layer's bits.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -15,12 +15,13 @@ import numpy as np
 import numpy.typing as npt
 
 from accelsim.compression.compression_report import CompressionReport, LayerCompression
-from accelsim.compression.encoder import Matrix, encode, encode_with, find_encoder, layer_generator, reconstruct
+from accelsim.compression.encoder import Codebook, Matrix, encode, encode_with, find_encoder, layer_generator, reconstruct
+from accelsim.compression.given_arrays import Arrays, Completed, GivenArrays, check_layers, completed, given_notes
 from accelsim.compression.recipe import Recipe, Rule, check_fit, make_recipe
 from accelsim.compression.shared_codebooks import Codebooks, NetworkMatrices, shared_codebooks
 from accelsim.errors import FormatError, TraceError
 from accelsim.formats.catalog import describe_format
-from accelsim.formats.weight_format import WeightFormat
+from accelsim.formats.weight_format import CODEBOOK, WeightFormat
 from accelsim.ops.weight_record import StreamRecord
 from accelsim.progress import Progress
 from accelsim.trace.layers import WeightedLayer, WeightRecord
@@ -41,6 +42,7 @@ def compress_trace(
     payload: bool = True,
     name: str | None = None,
     companions: Sequence[Trace] = (),
+    given: GivenArrays | None = None,
     progress: Progress | None = None,
 ) -> tuple[Trace, CompressionReport]:
     """Encode every weight matrix of a float trace.
@@ -59,6 +61,8 @@ def compress_trace(
         Name of the result; by default the directory's.
     companions
         Other float traces, on which a codebook that networks share is drawn too, by the same recipe.
+    given
+        Layer -> arrays of its format, which are packed in place of an encoder's.
     progress
         Called before each layer as (phase, layers done, layers in all).
 
@@ -76,28 +80,34 @@ def compress_trace(
         raise TraceError(f"trace {trace.name!r} is not seeded: without its payload its weights would be lost")
     if not payload and companions:
         raise TraceError(f"trace {trace.name!r} shares a codebook with {companions[0].name!r}: without its payload it would be lost")
+    given = given or {}
+    _check_request(trace, companions, given, payload)
     networks = {item.sha256: item for item in (trace, *companions)}
-    if len(networks) <= len(companions):
-        raise TraceError(f"trace {trace.name!r}: a network is given twice; allowed beside it: other networks that share its codebook")
     if out is not None:
         _check_out(Path(out), (trace, *companions))
     for item in (trace, *companions):
         if item.has_payload:
             item.verify_payload()
     weighted = trace.weighted_layers()
-    for rule in recipe.rules:
+    check_layers(given, [layer.name for layer in weighted])
+    for rule in () if given else recipe.rules:
         find_encoder(rule.format)  # fails before minutes of work
     recipe = recipe.settled([item.weighted_layers() for item in (trace, *companions)])
     for item in (trace, *companions):
         for layer in item.weighted_layers():
             with _naming(item, layer):
                 check_fit(layer, recipe.format_of(layer.name))
-    shared = shared_codebooks([_network(networks[key], recipe) for key in sorted(networks)], recipe.seed)
+    own = {layer.name: _completed(trace, layer, recipe, given) for layer in weighted if layer.name in given}
+    known = _given_codebooks(own, recipe)
+    others = [[item for item in _network(networks[key], recipe) if item[0] not in known] for key in sorted(networks)]
+    shared = {**shared_codebooks(others, recipe.seed), **known}
     if companions and not shared:
         raise FormatError(f"trace {companions[0].name!r} shares nothing: no layer takes a format whose codebook networks share")
     tensors = {
         record.tensor: trace.payload.read(record.tensor) for layer in trace.layers for record in layer.constants.values() if trace.payload
     }
+    measured = not isinstance(trace.manifest.source, SeededSource)
+    errors = [item.error for item in own.values() if item.error is not None]
     done: dict[str, WeightedLayer] = {}
     rows: list[LayerCompression] = []
     for position, layer in enumerate(weighted):
@@ -105,7 +115,9 @@ def compress_trace(
             progress("layers encoded", position, len(weighted))
         with _naming(trace, layer):
             weights = float_weights(trace, layer.name)
-            record, streams, row = _compress_layer(layer, recipe.format_of(layer.name), weights, recipe.seed, shared)
+            spec = recipe.format_of(layer.name)
+            arrays = own[layer.name].arrays if layer.name in own else _encoded(layer.name, spec, weights, recipe.seed, shared)
+            record, streams, row = _packed(layer, spec, arrays, weights if measured or layer.name not in own else None)
         tensors.update(streams)
         done[layer.name] = layer.with_fields(weight=record)
         rows.append(row)
@@ -126,7 +138,7 @@ def compress_trace(
         "name": name or (Path(out).name if out is not None else f"{trace.name}_{recipe.main.kind}"),
         "layers": tuple(done.get(layer.name, layer) for layer in trace.layers),
         "payload": None,
-        "notes": (*trace.manifest.notes, *recipe.notes),
+        "notes": (*trace.manifest.notes, *recipe.notes, *given_notes(given, errors, measured)),
         "compression": origin,
         "metrics": report.metrics(),
     }
@@ -164,13 +176,26 @@ def materialize(trace: Trace, progress: Progress | None = None) -> Trace:
         if progress is not None:
             progress("layers regenerated", position, len(weighted))
         weights = load[layer.name]()
-        record, streams, _ = _compress_layer(layer, layer.weight.format, weights, origin.seed, shared)
+        arrays = _encoded(layer.name, layer.weight.format, weights, origin.seed, shared)
+        record, streams, _ = _packed(layer, layer.weight.format, arrays, weights)
         if layer.weight.streams and record.streams != layer.weight.streams:
             raise TraceError(f"trace {trace.name!r}, layer {layer.name!r}: regenerated weights differ from the manifest's checksums")
         tensors.update(streams)
         done[layer.name] = layer.with_fields(weight=record)
     fields = {field: getattr(trace.manifest, field) for field in Manifest.model_fields}
     return with_payload(Manifest(**{**fields, "layers": tuple(done.get(layer.name, layer) for layer in trace.layers)}), tensors)
+
+
+def _check_request(trace: Trace, companions: Sequence[Trace], given: GivenArrays, payload: bool) -> None:
+    """TraceError for a payload that could not be made again, or a network that is given twice."""
+    if not payload and not isinstance(trace.manifest.source, SeededSource):
+        raise TraceError(f"trace {trace.name!r} is not seeded: without its payload its weights would be lost")
+    if not payload and given:
+        raise TraceError(f"trace {trace.name!r} is given arrays: without its payload they would be lost")
+    if not payload and companions:
+        raise TraceError(f"trace {trace.name!r} shares a codebook with {companions[0].name!r}: without its payload it would be lost")
+    if len({item.sha256 for item in (trace, *companions)}) <= len(companions):
+        raise TraceError(f"trace {trace.name!r}: a network is given twice; allowed beside it: other networks that share its codebook")
 
 
 def _check_out(out: Path, sources: Sequence[Trace]) -> None:
@@ -198,20 +223,45 @@ def _network(trace: Trace, recipe: Recipe) -> NetworkMatrices:
     ]
 
 
-def _compress_layer(
-    layer: WeightedLayer, spec: WeightFormat, weights: npt.NDArray[np.float32], seed: int, shared: Codebooks
+def _completed(trace: Trace, layer: WeightedLayer, recipe: Recipe, given: GivenArrays) -> Completed:
+    """A layer's given arrays, checked against the format that the recipe gives it."""
+    spec, k, n = recipe.format_of(layer.name), layer.weight.k, layer.weight.n
+    with _naming(trace, layer):
+        found = completed(spec, given[layer.name], k, n)
+        spec.pack(found.arrays, k, n)
+    return found
+
+
+def _given_codebooks(own: Mapping[str, Completed], recipe: Recipe) -> dict[WeightFormat, Codebook]:
+    """The codebook of each shared format that given arrays hold; FormatError if two layers have different ones."""
+    found: dict[WeightFormat, Codebook] = {}
+    for name, item in own.items():
+        spec = recipe.format_of(name)
+        if spec.codebook_scope == "shared" and CODEBOOK in item.arrays:  # blocks of GGUF leave the grid to the chip
+            codebook = item.arrays[CODEBOOK]
+            if not np.array_equal(found.setdefault(spec, codebook), codebook):
+                raise FormatError(
+                    f"layer {name!r}: its codebook of {describe_format(spec)!r} differs from that of a layer before; allowed: one"
+                )
+    return found
+
+
+def _encoded(name: str, spec: WeightFormat, weights: npt.NDArray[np.float32], seed: int, shared: Codebooks) -> Arrays:
+    """The arrays of an encoder."""
+    return encode_with(spec, weights, shared[spec]) if spec in shared else encode(spec, weights, layer_generator(seed, name))
+
+
+def _packed(
+    layer: WeightedLayer, spec: WeightFormat, arrays: Arrays, weights: npt.NDArray[np.float32] | None
 ) -> tuple[WeightRecord, dict[str, Bytes], LayerCompression]:
-    """Encode, pack and measure one matrix; the streams are keyed by tensor."""
-    k, n = weights.shape
-    if spec in shared:
-        arrays = encode_with(spec, weights, shared[spec])
-    else:
-        arrays = encode(spec, weights, layer_generator(seed, layer.name))
+    """Pack one matrix, and measure it against its float weights, if there are any; the streams are keyed by tensor."""
+    k, n = layer.weight.k, layer.weight.n
     packed = spec.pack(arrays, k, n)
     table, bits = spec.streams(k, n), spec.bit_count(k, n)
-    owners = {name: describe_format(spec) if stream.place == "chip" else layer.name for name, stream in table.items()}
-    records = {name: StreamRecord.of(f"{owners[name]}.{name}", table[name].total_bits, data) for name, data in packed.items()}
-    exact, quantized = weights.astype(np.float64), reconstruct(spec, arrays, k, n)
+    owners = {part: describe_format(spec) if stream.place == "chip" else layer.name for part, stream in table.items()}
+    records = {part: StreamRecord.of(f"{owners[part]}.{part}", table[part].total_bits, data) for part, data in packed.items()}
+    quantized = reconstruct(spec, arrays, k, n)
+    exact = quantized if weights is None else weights.astype(np.float64)
     row = LayerCompression(
         name=layer.name,
         format=describe_format(spec),

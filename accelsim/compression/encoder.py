@@ -6,7 +6,7 @@ The error is measured on the values that the format can represent (integers time
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import ModuleType
 from typing import Any, cast
@@ -68,7 +68,7 @@ def find_encoder(spec: WeightFormat) -> ModuleType:
     return lookup(__package__, spec.kind, "encoder", FormatError)
 
 
-def reconstruct(spec: WeightFormat, arrays: Arrays, k: int, n: int) -> npt.NDArray[np.float64]:
+def reconstruct(spec: WeightFormat, arrays: Mapping[str, npt.NDArray[Any]], k: int, n: int) -> npt.NDArray[np.float64]:
     """The weights that the arrays stand for, float64 [K,N]."""
     return spec.reconstruct(arrays, k, n)
 

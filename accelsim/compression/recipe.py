@@ -130,6 +130,12 @@ def check_fit(layer: WeightedLayer, spec: WeightFormat) -> None:
         )
 
 
+def recipe_of_layers(format_text: str, layers: Sequence[str], seed: int = 0) -> Recipe:
+    """One format for the layers of these names, int8 for the others; FormatError as of `parse_format`."""
+    spec = parse_format(format_text)
+    return Recipe((*(Rule(escape(name), spec) for name in layers), Rule(EVERYTHING, parse_format(REST))), seed)
+
+
 def make_recipe(format_text: str, pattern: str | None = None, seed: int = 0) -> Recipe:
     """One format for the layers that match `pattern`, int8 for the others.
 
