@@ -50,11 +50,11 @@ def run_sides(
     memory = MemorySide(clock_hz, dma, program, cluster, memories, weight_memory, events)
     cluster.advance(-1)
     while not (cluster.done and memory.idle):
-        before = cluster.told, memory.moved
+        before, ended = (cluster.told, memory.moved), cluster.done
         cluster.advance(memory.advance(cluster.cycle))
-        if (cluster.told, memory.moved) == before and (memory.quiet or memory.idle) and not cluster.done:
+        if (cluster.told, memory.moved) == before and (memory.quiet or memory.idle):
             cluster.advance_until_told()
-            if cluster.told == before[0] and not cluster.done:
+            if cluster.told == before[0] and ended == cluster.done:
                 raise DeadlockError(f"every unit waits. {cluster.waiting()}; {memory.waiting()}")
         if progress is not None:
             progress("simulate", cluster.run_index, int(program.runs.size))

@@ -278,8 +278,7 @@ def next_decision(dma, params, promises, room, opened, known, jobs, after, task_
     if dma[NEXT_JOB] < jobs.shape[0]:
         at = job_ready_at(dma, jobs, after, task_end, land)
         unknown = at == UNKNOWN
-        if at > dma[NOW]:
-            now = min(now, at)
+        now = min(now, max(at, dma[NOW]))  # an end in the instant of the landing that caused it is told behind the decision of that instant
     if dma[WAITS_FOR_ROOM] or dma[WAITS_FOR_GATE]:
         at = room_at(dma, params, promises, room, opened)
         unknown = unknown or at == UNKNOWN

@@ -25,7 +25,7 @@ from accelsim.trace.trace import Trace, load_trace
 from tests.engine.machines import machines
 from tests.recorded import run_logged, sides_logged
 from tests.tiny_convnets import convnets
-from tests.tiny_machines import accelerators, nets, tiny_accelerator, tiny_encoder
+from tests.tiny_machines import accelerators, gemm_chain, nets, tiny_accelerator, tiny_encoder
 
 MACHINES = {name: item for name, item in machines().items() if can_run(spec for spec in (item[0].dram, item[0].flash) if spec is not None)}
 
@@ -110,3 +110,14 @@ def test_a_gate_that_never_opens_is_a_deadlock_that_lists_each_unit(index: int, 
     assert "every unit waits" in message
     assert "core at cycle" in message
     assert f"weight transfer {index} of {gate.size}" in message
+
+
+def test_an_end_in_the_instant_of_the_landing_that_causes_it_is_not_missed() -> None:
+    """An ideal vector unit behind a memory without fabric: the last results are there with the last input, and no other instant follows."""
+    chip = tiny_accelerator(
+        clock="777 MHz", array={"rows": 8, "cols": 8, "max_m": 32}, weight_buffer={"capacity": 646, "word_bits": 24},
+        codebook={"store": "rom", "ports": 8, "codewords": 64, "codeword_length": 4}, control={"runs": "isolated"},
+        activation_buffer={"capacity": 2496, "banks": 1, "width_bits": 32, "loader_bits": 16}, vector_unit={"lanes": 0, "latency": 1},
+        dma={"transfer": 64, "max_transfers": 1, "max_outstanding_bursts": 1, "fabric_latency": 0}, dram={"device": "ideal"},
+    )  # fmt: skip
+    compare(chip, compile_trace(chip, gemm_chain(31, [36, 64], ["ssvq:16,2"], ["layernorm"])))
