@@ -1,8 +1,9 @@
 """The allocation of activations to slots of the activation buffer, with spills to DRAM when they do not fit.
 
 A tensor's slot is free again only for operations that cannot start before its last reader has ended. Where that does not fit,
-the slot is free with the last reader, and the next tenant's writer gets a barrier. When that does not fit either, the tensor that
-idles longest across the fullest operation is written out after its last use before the gap and read back before the next.
+the slot is free with the last reader, and the next tenant's writer gets a barrier. When that does not fit either, the outputs of the model
+leave as soon as they are written to DRAM, and its inputs arrive just before their first reader; and where that is not enough, the tensor
+that idles longest across the fullest operation is written out after its last use before the gap and read back before the next.
 """
 
 from __future__ import annotations
@@ -79,6 +80,7 @@ def allocate(plan: Plan, capacity_bytes: int, may_spill: bool, always_spill: boo
             return Allocation(tuple(found[0]), found[1], (), barriers(plan, found[0], order))
         if not may_spill:
             return partial(too_small, plan, tight, hosts, capacity_bytes, " and placement.activations = 'none' allows no spill")
+        live_ranges = [passing(plan.tensors[live_range.tensor], live_range, order) for live_range in live_ranges]
     else:
         live_ranges = [piece for live_range in live_ranges for piece in _one_per_use(plan.tensors[live_range.tensor], live_range, order)]
     spilled: list[TensorId] = [live_range.tensor for live_range in live_ranges if live_range.stored] if always_spill else []
@@ -154,6 +156,16 @@ def whole_range(tensor: Tensor, order: Precedence, tight: bool) -> LiveRange:
     return LiveRange(
         tensor.id, first, last, tuple(tensor.readers), tensor.is_input, tensor.is_output or tensor.in_cache, aligned(tensor.bytes)
     )
+
+
+def passing(tensor: Tensor, live_range: LiveRange, order: Precedence) -> LiveRange:
+    """The live range of a tensor that is in the buffer only while it is used: what crosses the memory anyhow need not wait there."""
+    first, last = live_range.first, live_range.last
+    if live_range.loaded and live_range.readers:
+        first = max(first, live_range.readers[0] - 1)
+    if live_range.stored and tensor.producers:
+        last = min(last, order.free_from([*live_range.readers, *tensor.producers]) - 1)
+    return live_range._replace(first=first, last=last)
 
 
 def aligned(size: int) -> int:
