@@ -16,6 +16,7 @@ from accelsim.hw.control import ControlSpec
 from accelsim.hw.decode_mac_core import ArraySpec, CodebookSpec
 from accelsim.hw.dma import DmaSpec
 from accelsim.hw.flash import FlashSpec
+from accelsim.hw.l2 import L2Spec, crossings
 from accelsim.hw.memory import MemorySpec
 from accelsim.hw.sram import ActivationBufferSpec, WeightBufferSpec
 from accelsim.hw.vector_unit import NO_LONGER_READ, VectorUnitSpec
@@ -30,8 +31,17 @@ FOLDER = "accelerators"
 class Placement(Record):
     """Which memory each class of tensors lives in; activations in `none` may not spill."""
 
-    weights: Literal["dram", "flash"] = Field(default="dram", description="memory that the weights come from")
-    activations: Literal["dram", "none"] = Field(default="dram", description="memory that activations spill to; none: a spill is an error")
+    weights: Literal["dram", "flash", "l2"] = Field(
+        default="dram", description="memory that the weights come from; l2: all lie in the L2 before the first inference"
+    )
+    activations: Literal["dram", "none", "l2"] = Field(
+        default="dram", description="memory of inputs, outputs and spills; none: a spill is an error"
+    )
+
+    @property
+    def last_wait(self) -> str:
+        """Category of the cycles until the last write has landed."""
+        return "l2" if self.activations == "l2" else "dram_activation"
 
 
 class Accelerator(Record):
@@ -53,6 +63,11 @@ class Accelerator(Record):
         description="serial flash that may hold the weights (placement.weights: flash)",
         examples=[{"bandwidth": "0.4 GB/s", "clock": "200 MHz", "command_cycles": 8, "dummy_cycles": 20, "capacity": "64 MiB"}],
     )
+    l2: L2Spec | None = Field(
+        default=None,
+        description="shared SRAM between the memories and the buffers, with one port",
+        examples=[{"capacity": "2 MiB", "width_bits": 64, "burst": "64 B"}],
+    )
     placement: Placement = Field(default=Placement(), description="which memory holds which tensors")
 
     @model_validator(mode="after")
@@ -73,6 +88,7 @@ class Accelerator(Record):
                 f" is {self.vector_unit.lanes}: a row of sums cannot wait for lanes; allowed there: second_port, stall"
             )
         self._check_sparse_tile()
+        self._check_l2()
         if self.placement.weights == "dram" and self.dram is None:
             raise ValueError("placement.weights = 'dram' needs `dram`")
         if self.placement.activations == "dram" and self.dram is None:
@@ -82,6 +98,36 @@ class Accelerator(Record):
         if self.dma.transfer > self.weight_buffer.capacity:
             raise ValueError(f"dma.transfer = {self.dma.transfer} B exceeds weight_buffer.capacity = {self.weight_buffer.capacity} B")
         return self
+
+    def _check_l2(self) -> None:
+        placed = {"weights": self.placement.weights, "activations": self.placement.activations}
+        if self.l2 is None:
+            for name, memory in placed.items():
+                if memory == "l2":
+                    raise ValueError(f"placement.{name} = 'l2' needs `l2`")
+            return
+        bypass = self.l2.bypass
+        if placed.get(bypass) == "l2":
+            raise ValueError(f"l2.bypass = {bypass!r}, but placement.{bypass} = 'l2': they lie there; allowed: another bypass or placement")
+        if not any(self._l2_crossings(self.l2)):
+            raise ValueError(f"nothing crosses `l2`: l2.bypass = {bypass!r}, placement.activations = {placed['activations']!r}")
+        if self.l2_transit_bytes >= self.l2.capacity:
+            raise ValueError(
+                f"dma.max_transfers x dma.transfer = {self.l2_transit_bytes} B pass through the L2 at once;"
+                f" l2.capacity = {self.l2.capacity} B must be larger"
+            )
+
+    @property
+    def l2_transit_bytes(self) -> int:
+        """Bytes of the L2 that transfers to and from a memory take at most; 0 if none passes through it."""
+        if self.l2 is None:
+            return 0
+        return self.dma.max_transfers * self.dma.transfer if max(self._l2_crossings(self.l2)) > 1 else 0
+
+    def _l2_crossings(self, l2: L2Spec) -> tuple[int, int]:
+        """Times that a weight, and an activation, crosses the port of the L2."""
+        weights, activations = self.placement.weights, self.placement.activations
+        return crossings(l2.bypass, weights, True), 0 if activations == "none" else crossings(l2.bypass, activations, False)
 
     def _check_sparse_tile(self) -> None:
         tile, mask = self.array.sparse_tile, self.codebook.mask
@@ -105,8 +151,8 @@ class Accelerator(Record):
     __str__ = __repr__
 
     def memory(self, name: str) -> MemorySpec | FlashSpec | None:
-        """The memory `dram` or `flash`, None if the chip has none."""
-        return self.flash if name == "flash" else self.dram
+        """The memory outside the chip called `dram` or `flash`; None if there is none."""
+        return {"dram": self.dram, "flash": self.flash}.get(name)
 
     @property
     def cycle_ps(self) -> float:

@@ -98,7 +98,7 @@ def gather(accelerator: Accelerator, traces: Sequence[Trace], program: Program, 
         trace_sha256=traces_sha256(traces),
         weights_source=", ".join(dict.fromkeys(trace.manifest.source.kind for trace in traces)),
         batch=program.batch,
-        frames=_frames(program, outcome, accelerator.array.rows * accelerator.array.cols),
+        frames=_frames(program, outcome, accelerator),
         counters=outcome.counters,
         choices=program.choices,
         warnings=(
@@ -113,8 +113,9 @@ def gather(accelerator: Accelerator, traces: Sequence[Trace], program: Program, 
     return result
 
 
-def _frames(program: Program, outcome: Outcome, array_size: int) -> tuple[FrameResult, ...]:
+def _frames(program: Program, outcome: Outcome, accelerator: Accelerator) -> tuple[FrameResult, ...]:
     column = {name: index for index, name in enumerate(RUN_RESULTS)}
+    array_size = accelerator.array.rows * accelerator.array.cols
     cycles: list[Counter[str]] = [Counter(dict.fromkeys(CATEGORIES, 0)) for _ in program.layers]
     starts: list[int | None] = [None] * len(program.layers)
     ends = [0] * len(program.layers)
@@ -126,7 +127,7 @@ def _frames(program: Program, outcome: Outcome, array_size: int) -> tuple[FrameR
             starts[layer] = row[column["start"]]
         ends[layer] = row[column["end"]]
     last = int(program.runs["layer"][-1])
-    cycles[last]["dram_activation"] += outcome.tail_cycles
+    cycles[last][accelerator.placement.last_wait] += outcome.tail_cycles
     ends[last] += outcome.tail_cycles
 
     names: dict[int, str] = {}

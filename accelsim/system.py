@@ -6,7 +6,7 @@ The sums of every run are checked here: each cycle in one category, each byte re
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Callable, Mapping, MutableMapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,6 +19,8 @@ from accelsim.hw.channel import capacity_bytes, open_channel
 from accelsim.hw.compute_cluster import ComputeCluster
 from accelsim.hw.dma import Dma
 from accelsim.hw.flash import FlashSpec
+from accelsim.hw.l2 import L2
+from accelsim.hw.l2_dma import L2Dma
 from accelsim.hw.memory import Channel, Complete, MemorySpec
 from accelsim.hw.memory_side import can_run
 from accelsim.hw.recorder import RecordedChannel, RecordedCluster, RunRecorder
@@ -30,6 +32,7 @@ from accelsim.quantities import cycle_at
 from accelsim.timing import Timing, timing_of
 
 SERVED = 0.98  # share of a background client's rate below which the result says so
+L2_TRAFFIC = ("activation_read", "activation_write", "weight_read", "fill", "drain")  # in the names of its counters
 _COLUMN = {name: index for index, name in enumerate(RUN_RESULTS)}
 
 
@@ -90,7 +93,7 @@ def run_program(
 def _run(timing: Timing, progress: Progress | None, recorder: RunRecorder | None, by_events: bool) -> Outcome:
     """Run the machine itself, without cache or checks."""
     memories = timing.memories
-    if recorder is None and not by_events and can_run(memories.values()):
+    if recorder is None and not by_events and timing.l2 is None and can_run(memories.values()):
         return _run_sides(timing, memories, progress)
     return _run_events(timing, memories, progress, recorder)
 
@@ -130,9 +133,11 @@ def _run_events(
         watched.channel = open_channel(env, spec, timing.dma, watched.complete)
         return watched
 
-    dma = Dma(env, timing.dma, program, cluster, timing.weight_memory, open_memory)
+    dma = _open_dma(env, timing, cluster, open_memory)
     if recorder is not None:
-        dma.on_issue = recorder.issue
+        dma.on_issue = recorder.issues.append
+    if recorder is not None and isinstance(dma, L2Dma):
+        dma.on_cross = recorder.cross
     cluster.poke()
     dma.pump()
     if timing.dram is not None and timing.dram.background is not None and "dram" in dma.channels:
@@ -154,6 +159,7 @@ def _run_events(
     counters: Counter[str] = Counter()
     for name, channel in dma.channels.items():
         counters.update({f"{name}_{key}": value for key, value in channel.counters().items()})
+    counters.update(dma.counters())
     counters["dma_received_bytes"] = dma.received_bytes
     counters["dma_sent_bytes"] = dma.sent_bytes
     counters["weight_buffer_taken_bytes"] = cluster.taken_bytes
@@ -161,6 +167,12 @@ def _run_events(
     late = [client.served_share for client in others if client.served_share < SERVED]
     warnings = tuple(f"the background client got {100 * share:.0f} % of its requested bandwidth" for share in late)
     return Outcome(end, end - cluster.done_cycle, cluster.results, dict(counters), warnings)
+
+
+def _open_dma(env: simpy.Environment, timing: Timing, cluster: ComputeCluster, open_memory: Callable[[str, Complete], Channel]) -> Dma:
+    """The DMA, with the shared level if the chip has one."""
+    parts = (env, timing.dma, timing.program, cluster, timing.weight_memory, open_memory, timing.activation_memory)
+    return Dma(*parts) if timing.l2 is None else L2Dma(*parts, timing.l2)
 
 
 def check_outcome(program: Program, outcome: Outcome) -> None:
@@ -176,6 +188,7 @@ def check_outcome(program: Program, outcome: Outcome) -> None:
     _check_macs(program)
     _check_loads(program, outcome)
     _check_traffic(program, outcome)
+    _check_l2(program, outcome)
 
 
 def _check_cycles(outcome: Outcome) -> None:
@@ -234,12 +247,12 @@ def _check_loads(program: Program, outcome: Outcome) -> None:
 
 
 def _check_traffic(program: Program, outcome: Outcome) -> None:
-    """Bits booked to operands are those that the DMA moved; with burst rounding, those that the memories moved."""
+    """Bits booked to operands are those that the DMA moved; with burst rounding, those that the memories outside the chip moved."""
     planned = {True: 0, False: 0}
     bus = 0
     for layer in program.layers:
-        for (operand, _, write), bits in layer.bits.items():
-            bus += bits
+        for (operand, memory, write), bits in layer.bits.items():
+            bus += bits if memory != L2 else 0
             if operand != "burst_rounding":
                 planned[write] += bits
     for write, name in ((False, "dma_received_bytes"), (True, "dma_sent_bytes")):
@@ -248,3 +261,21 @@ def _check_traffic(program: Program, outcome: Outcome) -> None:
     sent = sum(value for key, value in outcome.counters.items() if key.endswith("_bus_bytes"))
     if bus != 8 * sent:
         raise ConservationError(f"operands and rounding of all layers sum to {bus} bits, the memories moved {sent} bytes")
+
+
+def _check_l2(program: Program, outcome: Outcome) -> None:
+    """Bytes into the shared level are those out of it: reads came from memory or lie there; writes stay, or go on to memory."""
+    here = {True: 0, False: 0}
+    for layer in program.layers:
+        for (_, memory, write), bits in layer.bits.items():
+            here[write] += bits if memory == L2 else 0
+    moved = {name: outcome.counters.get(f"l2_{name}_bytes", 0) for name in L2_TRAFFIC}
+    read, written = moved["activation_read"] + moved["weight_read"], moved["activation_write"]
+    if 8 * (read - moved["fill"]) != here[False]:
+        raise ConservationError(
+            f"the buffers read {read} bytes from the L2, {moved['fill']} came from memory; {here[False]} bits lie there to be read"
+        )
+    if 8 * (written - moved["drain"]) != here[True]:
+        raise ConservationError(
+            f"the buffers wrote {written} bytes to the L2, {moved['drain']} went on to memory; {here[True]} bits were to stay"
+        )

@@ -17,8 +17,9 @@ import numpy as np
 from pydantic import BaseModel
 
 from accelsim.accelerator import Accelerator
-from accelsim.hw.dma import DmaSpec
+from accelsim.hw.dma import DmaSpec, memories_of
 from accelsim.hw.flash import FlashSpec
+from accelsim.hw.l2 import L2Spec
 from accelsim.hw.memory import MemorySpec
 from accelsim.program import Program
 
@@ -29,7 +30,7 @@ class Timing:
 
     Attributes
     ----------
-    weight_memory : dram or flash
+    weight_memory, activation_memory : dram, flash or l2; of activations where the program says that they have a memory
     device : contents of the files that the memory names
     program : without fields that are only reported; of a layer only its name
     """
@@ -38,16 +39,18 @@ class Timing:
     dma: DmaSpec
     dram: MemorySpec | None
     flash: FlashSpec | None
+    l2: L2Spec | None
     weight_memory: str
+    activation_memory: str
     device: Mapping[str, Any]
     program: Program
 
     @property
     def memories(self) -> dict[str, MemorySpec | FlashSpec]:
-        """The memories that the program uses, by name."""
-        names = {self.weight_memory} | ({"dram"} if any(job.address >= 0 for job in self.program.jobs) else set())
+        """The memories outside the chip that the program uses, by name."""
+        names = memories_of(self.program, self.weight_memory, self.activation_memory)
         specs = {"dram": self.dram, "flash": self.flash}
-        return {name: spec for name in sorted(names) if (spec := specs[name]) is not None}
+        return {name: spec for name in names if (spec := specs[name]) is not None}
 
     @cached_property
     def key(self) -> str:
@@ -63,7 +66,10 @@ def timing_of(accelerator: Accelerator, program: Program) -> Timing:
     timed = replace(program, layers=layers, slots=(), choices={}, warnings=(), batch=0, peak_activation_bytes=0)
     dram = accelerator.dram
     device = dram.named_files() if dram is not None else {}
-    return Timing(accelerator.clock, accelerator.dma, dram, accelerator.flash, accelerator.placement.weights, device, timed)
+    placement = accelerator.placement
+    return Timing(
+        accelerator.clock, accelerator.dma, dram, accelerator.flash, accelerator.l2, placement.weights, placement.activations, device, timed
+    )
 
 
 def _feed(digest: Any, value: Any) -> None:

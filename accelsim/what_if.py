@@ -21,6 +21,7 @@ HUGE_BYTES = 2**34  # of an ideal buffer: the most that a specification may say
 MANY_ROWS = 2**20  # rows per cycle of an ideal array, likewise
 MANY_PORTS = 8  # likewise
 MANY_LANES = 2**16  # likewise
+LONGEST_TRANSFER = 2**24  # bytes, likewise
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,7 @@ class Ideal:
 
 def _memory(accelerator: Accelerator, traces: Sequence[Trace]) -> tuple[str, ...]:
     del traces
-    ideal = ("dma.fabric_latency=0 ps", "placement.weights=dram")
+    ideal = ("dma.fabric_latency=0 ps", *(() if accelerator.placement.weights == "l2" else ("placement.weights=dram",)))
     return (f"dram={{device: ideal{_background(accelerator)}}}", *ideal)
 
 
@@ -62,6 +63,12 @@ def _background(accelerator: Accelerator) -> str:
     """Keep the background client: only the channel is ideal."""
     client = accelerator.dram.background if accelerator.dram is not None else None
     return f", background: {{bandwidth: {client.bandwidth} B/s, transfer: {client.transfer} B}}" if client else ""
+
+
+def _l2(accelerator: Accelerator, traces: Sequence[Trace]) -> tuple[str, ...]:
+    """A port that takes a cycle per transfer, as no transfer is longer."""
+    del traces
+    return () if accelerator.l2 is None else (f"l2.width_bits={8 * LONGEST_TRANSFER}", f"l2.burst={LONGEST_TRANSFER}")
 
 
 def _decoder(accelerator: Accelerator, traces: Sequence[Trace]) -> tuple[str, ...]:
@@ -114,6 +121,7 @@ _UNLIMITED_PREFETCH = ("control.overlap=prefetch", "control.prefetch={layers: nu
 
 IDEALS: tuple[Ideal, ...] = (
     Ideal("memory", "memory", "weights and activations cross it in no time", _memory),
+    Ideal("L2 port", "L2 port", "a cycle per transfer", _l2),
     Ideal("decoder", "decoder", "an array row of codewords per cycle, next codebook loads aside", _decoder),
     Ideal("buffer width", "weight buffer width", "every decode cycle's bits in one word", _width),
     Ideal("array", "MAC array", "all rows of a tile in one cycle", lambda *_: (f"array.rows_per_cycle={MANY_ROWS}",)),

@@ -25,10 +25,12 @@ FOREVER = 10**12
 
 @dataclass(frozen=True)
 class Landings:
-    """What came from outside: transfer -> core cycle, and (load task's ordinal, unit) -> core cycle."""
+    """What came from outside: transfer -> core cycle, (load task's ordinal, unit) -> core cycle; `shared_`: when each was in the L2."""
 
     transfers: Mapping[int, int]
     units: Mapping[tuple[int, int], int]
+    shared_transfers: Mapping[int, int] = field(default_factory=dict)
+    shared_units: Mapping[tuple[int, int], int] = field(default_factory=dict)
 
 
 @dataclass
@@ -69,7 +71,7 @@ class NaiveMachine(NaiveDrains):
         self.shadow: list[Tile] = []  # tiles that wait for their swap, oldest first
         self.loaded = self.swapped = 0  # tiles that were ever loaded, swapped in
         self.left: list[int | None] = [None] * self.machine["shadow_sets"]  # swap of the tile that was in the set before
-        self.debt = 0
+        self.debts = {"dram": 0, "l2": 0}
         self.freed = 0
         self.start_drains()
         # array
@@ -186,7 +188,7 @@ class NaiveMachine(NaiveDrains):
             return "port", 0
         left = min(left, self.got_ports - run["row_accesses"])
         if not self.active:
-            self.active, self.debt = True, 0
+            self.active, self.debts = True, {"dram": 0, "l2": 0}
             self.shadow.pop(0)
             self.left[self.swapped % len(self.left)] = self.t
             self.swapped += 1
@@ -217,7 +219,14 @@ class NaiveMachine(NaiveDrains):
         source = row_source(run, kt, self.row, self.rows)
         if source is None or self.source_ready(source) <= self.t:
             return ""
-        return "dram_activation" if self.tasks[source[0]]["kind"] == LOAD else "vector"
+        return self.unit_waits(*source)
+
+    def unit_waits(self, task: int, unit: int) -> str:
+        """Why a unit may not be used: of a load, whether it has come as far as the shared level."""
+        if self.tasks[task]["kind"] != LOAD:
+            return "vector"
+        shared = self.landings.shared_units.get((self.tasks[task]["ordinal"], unit), FOREVER)
+        return "l2" if shared <= self.t else "dram_activation"
 
     def source_ready(self, source: tuple[int, int] | None) -> int:
         """Cycle from which a row's operand may be used, as far as it is known in this cycle."""
@@ -309,7 +318,7 @@ class NaiveMachine(NaiveDrains):
         """Why the next word cannot be read; '' if it can."""
         if run["from_activations"]:
             if run["w_task"] >= 0 and not self.usable(run["w_task"], run["w_unit"]):
-                return "dram_activation" if self.tasks[run["w_task"]]["kind"] == LOAD else "vector"
+                return self.unit_waits(run["w_task"], run["w_unit"])
             return "port" if left < min(self.machine["loader_accesses"], self.machine["port_accesses"]) else ""
         if run["chunk0"] < 0:
             return ""
@@ -317,7 +326,9 @@ class NaiveMachine(NaiveDrains):
         needed = run["header_bytes"] * 8 + (self.pushed + 1) * run["word_bits"]
         for chunk in range(run["chunk0"], run["chunk0"] + run["chunk_count"]):
             if not self.landed(chunk):
-                return "buffer_full" if self.freed < int(transfers.need[chunk]) else "dram"
+                if self.freed < int(transfers.need[chunk]):
+                    return "buffer_full"
+                return "l2" if self.landings.shared_transfers.get(int(transfers.visible[chunk]), FOREVER) <= self.t else "dram"
             if int(transfers.end[chunk]) * 8 >= needed:
                 return ""
         return ""
@@ -383,12 +394,14 @@ class NaiveMachine(NaiveDrains):
                 self.turn()  # the next run's cycles begin behind the last row
             why, short = self.loader(left)
             if reason == "busy":
-                self.debt += short and why == "dram"
+                if short and why in self.debts:
+                    self.debts[why] += 1
             else:
                 reason = reason or why
-                if reason == "decode" and self.debt:
-                    self.debt -= 1  # memory had kept this tile waiting while the array was busy
-                    reason = "dram"
+                owed = next((name for name, cycles in self.debts.items() if cycles), "")
+                if reason == "decode" and owed:
+                    self.debts[owed] -= 1  # memory had kept this tile waiting while the array was busy
+                    reason = owed
             self.count[booked][reason] += 1
             self.sums.clock(self.t)
             self.t += 1

@@ -28,7 +28,7 @@ Log = list[tuple[int, str, tuple[int, ...]]]
 
 
 def run_recorded(accelerator: Accelerator, program: Program) -> tuple[Outcome, Landings]:
-    """Run a program and note the core cycle of each landing and fill."""
+    """Run a program and note the core cycle of each landing and fill, and of what came to the shared level."""
     transfers: dict[int, int] = {}
     units: dict[tuple[int, int], int] = {}
 
@@ -39,11 +39,23 @@ def run_recorded(accelerator: Accelerator, program: Program) -> tuple[Outcome, L
         for unit in range(count):
             units.setdefault((load, unit), cluster.now_cycle)
 
+    shared_transfers: dict[int, int] = {}
+    shared_units: dict[tuple[int, int], int] = {}
+
+    def note_reach(cluster: ComputeCluster, transfer: int) -> None:
+        shared_transfers[transfer] = cluster.now_cycle
+
+    def note_units(cluster: ComputeCluster, load: int, offset: int, count: int) -> None:
+        for unit in range(count):
+            shared_units.setdefault((load, unit), cluster.now_cycle)
+
     with pytest.MonkeyPatch.context() as patch:
         _before(patch, ComputeCluster, "land", note_land)
         _before(patch, ComputeCluster, "fill", note_fill)
+        _before(patch, ComputeCluster, "reach", note_reach)
+        _before(patch, ComputeCluster, "reach_units", note_units)
         outcome = run_program(accelerator, program, by_events=True)
-    return outcome, Landings(transfers, units)
+    return outcome, Landings(transfers, units, shared_transfers, shared_units)
 
 
 def run_logged(accelerator: Accelerator, program: Program) -> tuple[Outcome, Log]:

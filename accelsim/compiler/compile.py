@@ -21,6 +21,7 @@ from accelsim.compiler.column_tiles import wide_layers
 from accelsim.compiler.feasibility import check_heads
 from accelsim.compiler.geometry import weight_geometry
 from accelsim.compiler.heads import HEAD_ORDERS, HeadOrder, estimate_cycles
+from accelsim.compiler.in_l2 import most_live_bytes
 from accelsim.compiler.inference import LayerBuild, Lowering, PlacedNetwork, as_array
 from accelsim.compiler.lowering import lower_inference
 from accelsim.compiler.plan import Plan
@@ -28,12 +29,14 @@ from accelsim.compiler.rom import check_rom
 from accelsim.compiler.streams import StreamBuilder
 from accelsim.compiler.target import Target, target_of
 from accelsim.errors import CompileError
+from accelsim.hw.l2 import L2, operand_crossings
 from accelsim.kernels import compute_state
 from accelsim.program import LayerPlan, Program, Structured
 from accelsim.provenance import traces_sha256
 from accelsim.quantities import human_bytes
 from accelsim.trace.trace import Trace
 
+MEMORIES = ("dram", "flash", L2)
 ACTIVATION_REGION = 4096  # bytes: alignment of what follows the weights in DRAM
 
 
@@ -65,7 +68,7 @@ def compile_for(target: Target, traces: Sequence[Trace], frames: int, batch: int
     """The program of `compile_trace`, which reads nothing of an accelerator but its target."""
     notes = check_rom(target, traces)
     networks = [_choose(target, trace, batch, caches) for trace in traces]
-    bursts = {memory: target.memory(memory).burst_bytes for memory in ("dram", "flash")}
+    bursts = {memory: target.memory(memory).burst_bytes for memory in MEMORIES}
     weights = target.placement.weights
     if target.dma.transfer % bursts[weights]:
         raise CompileError(
@@ -81,8 +84,8 @@ def compile_for(target: Target, traces: Sequence[Trace], frames: int, batch: int
             lower_inference(low, network, turn * len(networks) + number)
     _check_pinned(target, streams)
     weight_bytes = streams.address
-    base = -(-weight_bytes // ACTIVATION_REGION) * ACTIVATION_REGION if weights == "dram" else 0
-    _check_capacity(target, weight_bytes, base + low.activation_address)
+    base = -(-weight_bytes // ACTIVATION_REGION) * ACTIVATION_REGION if weights == target.placement.activations else 0
+    _check_capacity(target, low, weight_bytes, base)
     return _program(target, low, networks, base, batch, notes)
 
 
@@ -157,12 +160,19 @@ def _check_pinned(target: Target, streams: StreamBuilder) -> None:
         )
 
 
-def _check_capacity(target: Target, weight_bytes: int, dram_bytes: int) -> None:
-    needed = {"dram": dram_bytes, "flash": weight_bytes if target.placement.weights == "flash" else 0}
+def _check_capacity(target: Target, low: Lowering, weight_bytes: int, base: int) -> None:
+    placement = target.placement
+    needed = {placement.weights: weight_bytes}
+    if placement.activations != "none":
+        needed[placement.activations] = base + low.activation_address
+    if L2 in needed:
+        activations = most_live_bytes(low) if placement.activations == L2 else 0
+        needed[L2] = activations + (weight_bytes if placement.weights == L2 else 0)
     for memory, size in needed.items():
         capacity = target.memory(memory).capacity_bytes
         if capacity is not None and size > capacity:
-            raise CompileError(f"accelerator {target.name!r}: {memory} holds {capacity} B, the image needs {size} B")
+            what = "the image needs" if memory != L2 else "beside what passes through it, what lies there needs"
+            raise CompileError(f"accelerator {target.name!r}: {memory} holds {capacity} B, {what} {size} B")
 
 
 def _program(target: Target, low: Lowering, networks: Sequence[PlacedNetwork], base: int, batch: int, notes: tuple[str, ...]) -> Program:
@@ -185,7 +195,7 @@ def _program(target: Target, low: Lowering, networks: Sequence[PlacedNetwork], b
         "drain_stages": target.array.drain_stages,
     }
     runs = low.runs.array()
-    rates = {memory: target.memory(memory).bytes_per_cycle for memory in ("dram", "flash")}
+    rates = {memory: target.memory(memory).bytes_per_cycle for memory in MEMORIES}
     jobs = tuple(job if job.address < 0 else replace(job, address=job.address + base) for job in low.jobs)
     return Program(
         machine=as_array([machine], compute_state.MACHINE),
@@ -201,7 +211,7 @@ def _program(target: Target, low: Lowering, networks: Sequence[PlacedNetwork], b
         slots=tuple(low.slots),
         loads=low.loads,
         units=low.units,
-        layers=tuple(_layer_plan(rates, build, len(networks) > 1) for build in low.layers),
+        layers=tuple(_layer_plan(target, rates, build, len(networks) > 1) for build in low.layers),
         choices=_choices(target, networks, low),
         warnings=(*notes, *_warnings(target, low, runs)),
         batch=batch,
@@ -209,7 +219,7 @@ def _program(target: Target, low: Lowering, networks: Sequence[PlacedNetwork], b
     )
 
 
-def _layer_plan(rates: dict[str, Fraction | None], build: LayerBuild, several: bool) -> LayerPlan:
+def _layer_plan(target: Target, rates: dict[str, Fraction | None], build: LayerBuild, several: bool) -> LayerPlan:
     layer = build.layer
     bounds = dict(build.bounds)
     moved: dict[str, int] = {}
@@ -218,6 +228,9 @@ def _layer_plan(rates: dict[str, Fraction | None], build: LayerBuild, several: b
     for memory, bits in moved.items():
         rate = rates[memory]
         bounds[memory] = bits * rate.denominator // (8 * rate.numerator) if rate else 0
+    if target.l2 is not None:
+        crossed = sum(bits * operand_crossings(target.l2.bypass, *key[:2]) for key, bits in build.bits.items())
+        bounds[L2] = crossed // (8 * target.l2.width_bytes)
     return LayerPlan(
         frame=build.frame,
         trace=build.trace,
@@ -242,8 +255,19 @@ def _choices(target: Target, networks: Sequence[PlacedNetwork], low: Lowering) -
     return out | {
         "stripes": f"{held} layers held over M-chunks, {again} read again" if held or again else "every layer in one M-chunk",
         "weights": target.weight_buffer.residency,
+        **({"l2": _l2_choice(target)} if target.l2 is not None else {}),
         "overlap": target.control.overlap,
     }
+
+
+def _l2_choice(target: Target) -> str:
+    """Tensor classes that lie in the shared level, and those that pass through it."""
+    assert target.l2 is not None
+    placed = {"weights": target.placement.weights, "activations": target.placement.activations}
+    here = [name for name, memory in placed.items() if memory == L2]
+    through = [name for name, memory in placed.items() if memory not in (L2, "none") and name != target.l2.bypass]
+    found = ((f"{' and '.join(here)} lie there", here), (f"{' and '.join(through)} pass through", through))
+    return "; ".join(text for text, names in found if names)
 
 
 def _network_choices(target: Target, network: PlacedNetwork) -> dict[str, str]:

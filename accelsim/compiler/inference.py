@@ -55,6 +55,7 @@ class Lowering:
     weight_memory: str
     burst_bytes: dict[str, int]
     activation_address: int = 0
+    regions: list[tuple[int, int]] = field(default_factory=list)  # (address, bytes) of each tensor in the memory of activations
     runs: RecordTable = field(default_factory=lambda: RecordTable(compute_state.RUN))
     tasks: list[KernelFields] = field(default_factory=list)
     drains: list[int] = field(default_factory=list)

@@ -27,10 +27,11 @@ def load_tensor(inference: Inference, live_range: LiveRange, op: Op) -> None:
     operand = "activations_in" if tensor.is_input else "spill_in"
     pieces, pitch = pieces_of(tensor)
     address = -1  # without a memory for activations the host puts the input into the buffer, as soon as its slot is free
-    if inference.target.placement.activations == "dram":
+    memory = inference.target.placement.activations
+    if memory != "none":
         address = dram_address(inference, tensor)
         for piece in range(pieces):
-            book_traffic(inference, reader.layer.name, operand, "dram", False, tensor.bytes // pieces, address + piece * pitch)
+            book_traffic(inference, reader.layer.name, operand, memory, False, tensor.bytes // pieces, address + piece * pitch)
     low.jobs.append(
         ActivationJob(
             write=False, address=address, size=tensor.bytes, row_bytes=row_bytes, rows=tensor.rows, load=low.loads, after=after,
@@ -62,8 +63,9 @@ def store_results(inference: Inference, op: Op) -> None:
     low.loads += 1
     inference.stores[op.writes] = len(low.jobs) - 1
     inference.tokens.append((live_range, token))
+    memory = inference.target.placement.activations
     for piece in range(pieces):
-        book_traffic(inference, op.layer.name, operand, "dram", True, tensor.bytes // pieces, address + piece * pitch)
+        book_traffic(inference, op.layer.name, operand, memory, True, tensor.bytes // pieces, address + piece * pitch)
 
 
 def slots_of(inference: Inference) -> list[Slot]:
@@ -107,6 +109,7 @@ def dram_address(inference: Inference, tensor: Tensor) -> int:
     whole = tensor.whole or tensor
     if whole.id not in inference.address_of:
         inference.address_of[whole.id] = inference.low.activation_address
+        inference.low.regions.append((inference.low.activation_address, whole.bytes))
         inference.low.activation_address += -(-whole.bytes // 4096) * 4096
     return inference.address_of[whole.id] + (tensor.first_row * whole.width + tensor.first_column) * whole.bits // 8
 

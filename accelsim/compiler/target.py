@@ -17,6 +17,7 @@ from accelsim.compiler.in_flight import in_flight_shortage
 from accelsim.hw.channel import burst_bytes, capacity_bytes, peak_bytes_per_s
 from accelsim.hw.control import PrefetchDepth
 from accelsim.hw.decode_mac_core import MaskDecoder
+from accelsim.hw.l2 import L2, Bypass
 from accelsim.hw.sram import ActivationBufferSpec
 from accelsim.hw.vector_unit import VectorUnitSpec
 from accelsim.quantities import cycle_at
@@ -120,6 +121,15 @@ class TargetMemory:
 
 
 @dataclass(frozen=True)
+class TargetL2:
+    """See `L2Spec`; `room_bytes` are left when as many transfers as may be pass through."""
+
+    room_bytes: int
+    width_bytes: int
+    bypass: Bypass
+
+
+@dataclass(frozen=True)
 class Target:
     """An accelerator as the compiler sees it; attributes are named as in `Accelerator`.
 
@@ -139,11 +149,14 @@ class Target:
     control: TargetControl
     dram: TargetMemory
     flash: TargetMemory
+    l2: TargetL2 | None
     placement: Placement
     warnings: tuple[str, ...]
 
     def memory(self, name: str) -> TargetMemory:
-        """The memory `dram` or `flash`."""
+        """The memory `dram`, `flash` or `l2`; the last has neither bursts nor a bound of its own but its port."""
+        if name == L2:
+            return TargetMemory(1, self.l2.room_bytes if self.l2 else None, None)
         return self.flash if name == "flash" else self.dram
 
 
@@ -164,6 +177,7 @@ def target_of(accelerator: Accelerator, traces: Iterable[Trace]) -> Target:
         control=_control(accelerator),
         dram=_memory(accelerator, "dram"),
         flash=_memory(accelerator, "flash"),
+        l2=_l2(accelerator),
         placement=accelerator.placement,
         warnings=(shortage,) if shortage else (),
     )
@@ -183,6 +197,11 @@ def _control(accelerator: Accelerator) -> TargetControl:
     return TargetControl(
         control.overlap, control.prefetch, control.runs, control.issue_overhead_cycles, TargetLaunch(network, layer, token)
     )
+
+
+def _l2(accelerator: Accelerator) -> TargetL2 | None:
+    spec = accelerator.l2
+    return None if spec is None else TargetL2(spec.capacity - accelerator.l2_transit_bytes, spec.width_bytes, spec.bypass)
 
 
 def _memory(accelerator: Accelerator, name: str) -> TargetMemory:

@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from accelsim.accelerator import Accelerator
 from accelsim.cost.span import Span, total
+from accelsim.hw.l2 import L2, operand_crossings
 from accelsim.result import TRAINED_OPERANDS, LayerResult, Result
 
 WEIGHT_STREAM = (*TRAINED_OPERANDS, "padding")
@@ -58,6 +59,8 @@ SCALE_WEIGHT = Action("sign decoder", "weights", "scale_weight")
 SHADOW_WRITE = Action("PE array", "weights", "shadow_write")
 VECTOR_OP = Action("vector unit", "outputs", "vector_op")
 CONTROL = Action("control", "idle", "control_cycle")
+L2_READ = Action("L2", "any", "l2_read")  # of each operand
+L2_WRITE = Action("L2", "any", "l2_write")
 # The clock of registers that hold what they have, in every cycle: busy ones as well, since the cycle's own action adds to it.
 HELD = tuple(Action(component, "idle", f"{name}_held_cycle") for component, name in (
     ("unpack buffer", "unpack"), ("codebook", "codebook"), ("vector unit", "vector"), ("DMA", "dma"),
@@ -193,9 +196,14 @@ def _traffic_counts(layer: LayerResult, accelerator: Accelerator) -> dict[Action
     def add(action: Action, count: float) -> None:
         counts[action] = counts.get(action, 0.0) + count
 
-    width, word = accelerator.activation_buffer.width_bits, accelerator.weight_buffer.word_bits
+    width, word, l2 = accelerator.activation_buffer.width_bits, accelerator.weight_buffer.word_bits, accelerator.l2
     for item in layer.traffic:
-        add(moved(item.memory, item.operand), item.bits)
+        if item.memory != L2:
+            add(moved(item.memory, item.operand), item.bits)
+        if l2 is not None:
+            times = operand_crossings(l2.bypass, item.operand, item.memory)
+            for action, crosses in ((L2_READ, times == 2 or not item.write), (L2_WRITE, times == 2 or item.write)):
+                add(action._replace(operand=item.operand), item.bits / l2.width_bits if times and crosses else 0.0)
         if item.operand == "burst_rounding":
             continue
         add(carried(item.operand), item.bits)

@@ -13,7 +13,7 @@ from accelsim.accelerator import Accelerator
 from accelsim.cost import gate_counts, scale_gates, sparse_tile
 from accelsim.cost.span import ZERO, Span
 from accelsim.cost.sram_grid import SramPoint, sram_point
-from accelsim.cost.sram_macros import Macro, accumulator_macro, activation_macro, codebook_macro, weight_macro
+from accelsim.cost.sram_macros import Macro, accumulator_macro, activation_macro, codebook_macro, l2_macro, weight_macro
 from accelsim.cost.technology import Figure, Technology
 
 
@@ -40,6 +40,7 @@ def action_energies(accelerator: Accelerator, technology: Technology) -> Mapping
         **_sram("accumulator", psums, technology),
         **_sram("activation", activations, technology, gate_counts.buffer_switch(1, activations.word_bits)),
         **_sram("weight", weights, technology),
+        **(_sram("l2", l2_macro(accelerator.l2), technology) if accelerator.l2 is not None else {}),
         "unpack_cycle": _gates(_unpack_gates(accelerator), technology, "unpack buffer"),
         "lookup": _lookup(accelerator, technology),
         "codebook_write_bit": _codebook_write(accelerator, technology),

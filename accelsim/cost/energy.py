@@ -19,7 +19,7 @@ from accelsim.cost.action_energy import ActionEnergy, action_energies
 from accelsim.cost.area import area_of
 from accelsim.cost.span import Span, total
 from accelsim.cost.sram_grid import SramPoint
-from accelsim.cost.sram_macros import accumulator_macro, activation_macro, codebook_macro, weight_macro
+from accelsim.cost.sram_macros import accumulator_macro, activation_macro, codebook_macro, l2_macro, weight_macro
 from accelsim.cost.technology import MemoryTable, Technology
 from accelsim.errors import ConfigError
 from accelsim.hw.memory import IDEAL
@@ -220,6 +220,7 @@ def _leakage(accelerator: Accelerator, technology: Technology, seconds: float) -
         ("weight buffer", weight_macro(accelerator)),
         ("activation buffer", activation_macro(accelerator)),
         ("accumulators", accumulator_macro(accelerator)),
+        *((("L2", l2_macro(accelerator.l2)),) if accelerator.l2 is not None else ()),
     ):
         point = macro.point(memory)
         milliwatts = memory.leakage_factor.span * (point.leakage_mw * macro.count)

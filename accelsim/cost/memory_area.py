@@ -13,14 +13,14 @@ from accelsim.cost.codebook_area import codebook_components
 from accelsim.cost.components import AreaComponent
 from accelsim.cost.span import Span
 from accelsim.cost.sram_grid import AREA_DEVICE
-from accelsim.cost.sram_macros import Macro, accumulator_macro, activation_macro, buffer_macro, weight_macro
+from accelsim.cost.sram_macros import Macro, accumulator_macro, activation_macro, buffer_macro, l2_macro, weight_macro
 from accelsim.cost.technology import Technology
 
 Sized = tuple[AreaComponent, float | None]  # and the cycle time of its macro, ns (None: not a macro of the grid)
 
 
 def memory_components(accelerator: Accelerator, technology: Technology) -> tuple[Sized, ...]:
-    """Weight buffer, activation buffer, accumulators, and the parts of the codebook."""
+    """Weight buffer, activation buffer, accumulators, the parts of the codebook, and the L2 if there is one."""
     weights, activations, columns = weight_macro(accelerator), activation_macro(accelerator), accumulator_macro(accelerator)
     ports = accelerator.activation_buffer.ports
     activation_notes: tuple[str, ...] = ("the DMA's own port is an idle bank's; high: a second port in every bank",)
@@ -57,6 +57,7 @@ def memory_components(accelerator: Accelerator, technology: Technology) -> tuple
             high=replace(activations, ports="1r1w"),
             notes=activation_notes,
         ),
+        *((_buffer("L2", "buffers", l2_macro(accelerator.l2), technology),) if accelerator.l2 is not None else ()),
     )
 
 

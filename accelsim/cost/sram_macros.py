@@ -13,6 +13,7 @@ from accelsim.accelerator import Accelerator
 from accelsim.cost.span import Span
 from accelsim.cost.sram_grid import SramPoint, SramPorts, sram_point
 from accelsim.cost.technology import MemoryTable
+from accelsim.hw.l2 import L2Spec
 
 SINGLE_PORT: SramPorts = "1rw"
 SMALL_BYTES = 4096  # up to here CACTI's SRAM is smaller than compiled macros: FakeRAM45 has 0.50-0.62 um2/bit, CACTI 0.40-0.44
@@ -96,6 +97,11 @@ def activation_macro(accelerator: Accelerator) -> Macro:
     buffer = accelerator.activation_buffer
     macro = buffer_macro(buffer.capacity, buffer.banks, buffer.width_bits, "1rw" if buffer.ports == 1 else "1r1w")
     return replace(macro, extra_ports=max(0, buffer.ports - 2))
+
+
+def l2_macro(l2: L2Spec) -> Macro:
+    """Banks of one port, as wide as the level's: one of them moves a word."""
+    return buffer_macro(l2.capacity, l2.banks, l2.width_bits, "1rw")
 
 
 def accumulator_macro(accelerator: Accelerator) -> Macro:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import simpy
 
-from accelsim.hw.cluster_state import FIELD_AT, NEVER, ClusterState, StateRecord
+from accelsim.hw.cluster_state import FIELD_AT, IN_L2, NEVER, ClusterState, StateRecord
 from accelsim.hw.engine import CycleEngine
 from accelsim.kernels import compute, compute_state
 from accelsim.program import Program
@@ -34,6 +34,8 @@ class ComputeCluster(ClusterState, CycleEngine):
         self._valid = False
         self._landed: list[int] = []
         self._filled: list[tuple[int, int, int]] = []
+        self._reached: list[int] = []
+        self._reached_units: list[tuple[int, int, int]] = []
         self.stop_freed = NEVER
         self.stop_tiles = NEVER
         self._new_stops = False
@@ -53,6 +55,16 @@ class ComputeCluster(ClusterState, CycleEngine):
     def fill(self, load: int, offset: int, units: int) -> None:
         """The first `units` units of a load task (units from `offset` in the unit arrays) are in the activation buffer."""
         self._filled.append((load, offset, units))
+        self.poke()
+
+    def reach(self, transfer: int) -> None:
+        """A weight-side transfer is in the shared level, and waits for its port."""
+        self._reached.append(transfer)
+        self.poke()
+
+    def reach_units(self, load: int, offset: int, units: int) -> None:
+        """The first `units` units of a load task are in the shared level at least, and wait for its port where they have not filled it."""
+        self._reached_units.append((load, offset, units))
         self.poke()
 
     def wait_for(self, freed: int, tiles: int) -> None:
@@ -83,6 +95,12 @@ class ComputeCluster(ClusterState, CycleEngine):
 
     def _take_landed(self) -> None:
         cycle = self.now_cycle
+        for transfer in self._reached:
+            self._land[transfer] = IN_L2
+        for load, offset, units in self._reached_units:
+            self._fin[offset + self._loaded[load] : offset + units] = IN_L2
+        self._reached.clear()
+        self._reached_units.clear()
         for transfer in self._landed:
             self._land[transfer] = cycle
         self._landed.clear()

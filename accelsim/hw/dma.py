@@ -8,6 +8,7 @@ instant, when everything that happens in it has happened.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Annotated
 
@@ -17,6 +18,7 @@ from pydantic import Field
 from accelsim.hw.cluster_state import NEVER
 from accelsim.hw.compute_cluster import ComputeCluster
 from accelsim.hw.engine import DMA_DECIDES, at_time
+from accelsim.hw.l2 import L2
 from accelsim.hw.memory import Channel, Complete
 from accelsim.kernels.compute_state import LOAD
 from accelsim.program import Program
@@ -35,11 +37,49 @@ class DmaSpec(Record):
     fabric_latency: Picoseconds = Field(default=100_000, ge=0, le=10**9, description="from data at the channel to data in the buffer")
 
 
+def memories_of(program: Program, weights: str, activations: str) -> list[str]:
+    """The memories outside the chip that a program uses, when its weights and activations lie in these."""
+    names = {weights} | ({activations} if any(job.address >= 0 for job in program.jobs) else set())
+    return sorted(names - {L2})
+
+
+@dataclass(frozen=True)
+class Issue:
+    """A transfer that was issued: its number, content (a weight-side transfer of the program, or -1 - job), memory and ps."""
+
+    number: int
+    what: int
+    memory: str
+    address: int
+    size: int
+    write: bool
+    time_ps: int
+
+
+class Arrivals:
+    """Bytes of jobs that came to a place, from the start of each without a gap: memories answer out of order.
+
+    Attributes
+    ----------
+    whole : of each job
+    """
+
+    def __init__(self, jobs: int) -> None:
+        self.whole = [0] * jobs
+        self._ahead: dict[tuple[int, int], int] = {}  # (job, offset) -> bytes behind a gap
+
+    def add(self, job: int, offset: int, size: int) -> int:
+        """Take bytes in; those without a gap now."""
+        self._ahead[job, offset] = size
+        while (job, self.whole[job]) in self._ahead:
+            self.whole[job] += self._ahead.pop((job, self.whole[job]))
+        return self.whole[job]
+
+
 class Dma:
     """Issues the weight-side transfers of a program in order and its activation jobs in order, as far as room and gates allow.
 
-    A listener may set `on_issue`: it is called with the number of each transfer before its memory gets it, and with its content (a
-    weight-side transfer of the program, or -1 - job).
+    A listener may set `on_issue`: it is called for each transfer before its memory gets it.
     """
 
     def __init__(
@@ -50,6 +90,7 @@ class Dma:
         cluster: ComputeCluster,
         weight_memory: str,
         open_memory: Callable[[str, Complete], Channel],
+        activation_memory: str = "dram",
     ) -> None:
         self._env, self._spec, self._program, self._cluster = env, spec, program, cluster
         transfers = program.transfers
@@ -58,8 +99,7 @@ class Dma:
         self._next_weight = 0
         self._next_job = 0
         self._job_sent = 0  # bytes of the current job that are issued
-        self._job_landed = [0] * len(program.jobs)  # bytes from the job's start without a gap: memories answer out of order
-        self._job_ahead: dict[tuple[int, int], int] = {}  # (job, offset) -> bytes that landed behind a gap
+        self._landed = Arrivals(len(program.jobs))
         self._ended_tasks: set[int] = set()
         self._in_flight = 0
         self._flights: dict[int, tuple[int, int, int, bool]] = {}  # id -> (weight transfer or -1 - job, offset in it, bytes, write)
@@ -70,10 +110,10 @@ class Dma:
         self.received_bytes = 0
         self.sent_bytes = 0
         self.last_landing_ps = 0
-        self._weight_memory = weight_memory
-        memories = {weight_memory} | ({"dram"} if any(job.address >= 0 for job in program.jobs) else set())
-        self.channels = {name: open_memory(name, self._complete) for name in sorted(memories)}
-        self.on_issue: Callable[[int, int], None] = _nothing
+        self._weight_memory, self._activation_memory = weight_memory, activation_memory
+        memories = memories_of(program, weight_memory, activation_memory)
+        self.channels = {name: open_memory(name, self._complete) for name in memories}
+        self.on_issue: Callable[[Issue], None] = _nothing
         cluster.on_room = self._room
         cluster.on_task = self._task_ended
 
@@ -108,17 +148,18 @@ class Dma:
         job = self._program.jobs[self._next_job]
         if not self._ended_tasks.issuperset(job.after):
             return False
-        if any(self._job_landed[write] < self._program.jobs[write].size for write in job.after_jobs):
+        if any(self._landed.whole[write] < self._program.jobs[write].size for write in job.after_jobs):
             return False
         if job.address < 0:  # the host has put it there
-            self._job_landed[self._next_job] = job.size
+            self._landed.add(self._next_job, 0, job.size)
             self._cluster.fill(job.load, self._load_offset(job.load), job.rows)
             self._next_job += 1
             return True
         piece_bytes = job.size // job.pieces
         piece, offset = divmod(self._job_sent, piece_bytes)
         size = min(self._spec.transfer, piece_bytes - offset)
-        self._submit("dram", -1 - self._next_job, job.address + piece * job.pitch + offset, self._job_sent, size, job.write)
+        address = job.address + piece * job.pitch + offset
+        self._submit(self._activation_memory, -1 - self._next_job, address, self._job_sent, size, job.write)
         self._job_sent += size
         if self._job_sent == job.size:
             self._next_job += 1
@@ -144,9 +185,14 @@ class Dma:
     def _submit(self, memory: str, what: int, address: int, offset: int, size: int, write: bool) -> None:
         self._in_flight += 1
         self._flights[self._next_id] = (what, offset, size, write)
-        self.on_issue(self._next_id, what)
-        self.channels[memory].submit(self._next_id, address, size, write)
+        self.on_issue(Issue(self._next_id, what, memory, address, size, write, int(self._env.now)))
+        self._start(self._next_id, memory, address)
         self._next_id += 1
+
+    def _start(self, flight: int, memory: str, address: int) -> None:
+        """Send a transfer on its way."""
+        _, _, size, write = self._flights[flight]
+        self.channels[memory].submit(flight, address, size, write)
 
     def _complete(self, flight: int) -> None:
         """The memory is done with a transfer: its place is free, its data is still in the fabric."""
@@ -164,17 +210,14 @@ class Dma:
         if what >= 0:
             self._cluster.land(what)
             return
-        number = -1 - what
-        job = self._program.jobs[number]
-        self._job_ahead[number, offset] = size
-        while (number, self._job_landed[number]) in self._job_ahead:
-            self._job_landed[number] += self._job_ahead.pop((number, self._job_landed[number]))
+        job = self._program.jobs[-1 - what]
+        landed = self._landed.add(-1 - what, offset, size)
         if job.write:
-            if self._job_landed[number] == job.size:
+            if landed == job.size:
                 self._cluster.fill(job.load, self._load_offset(job.load), 1)
                 self.pump()
         else:
-            self._cluster.fill(job.load, self._load_offset(job.load), min(job.rows, self._job_landed[number] // job.row_bytes))
+            self._cluster.fill(job.load, self._load_offset(job.load), min(job.rows, landed // job.row_bytes))
 
     def _load_offset(self, load: int) -> int:
         return self._offsets[load]
@@ -192,6 +235,10 @@ class Dma:
 
         at_time(self._env, max(int(self._env.now), edge_ps(cycle, self._cluster.clock_hz)), end)
 
+    def counters(self) -> dict[str, int]:
+        """Named totals of what lies between the DMA and the buffers: nothing."""
+        return {}
+
     def waiting(self) -> str:
         """Describe the engine's pending work, for a deadlock's message."""
         return (
@@ -200,5 +247,5 @@ class Dma:
         )
 
 
-def _nothing(flight: int, what: int) -> None:
-    del flight, what
+def _nothing(issue: Issue) -> None:
+    del issue

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 import simpy
 
 from accelsim.hw.compute_cluster import ComputeCluster
+from accelsim.hw.dma import Issue
 from accelsim.hw.memory import Channel, Complete
 from accelsim.program import Program
 
@@ -26,6 +27,16 @@ class Request:
     arrival_ps: int
 
 
+@dataclass(frozen=True)
+class Crossing:
+    """A transfer that crossed the port of the shared level: its number, the client, the ps in which it asked and that of its last byte."""
+
+    flight: int
+    client: str
+    asked_ps: int
+    crossed_ps: int
+
+
 @dataclass
 class RunRecorder:
     """Records of one run, in time order.
@@ -34,18 +45,24 @@ class RunRecorder:
     ----------
     landed : (core cycle, weight-side transfer) of each that is in its buffer
     filled : (core cycle, load, first unit in the unit arrays, units) of each fill of a load task
-    carries : number of a DMA transfer -> weight-side transfer of the program, or -1 - job
+    reached, reached_units : as `landed` and `filled`, of what came to the shared level
+    issues : transfers of the DMA
+    crossings : transfers that crossed the port of the shared level, each as often as it did, in the order of their ends
     requests : memory -> transfers it accepted; completed_ps : memory -> number of a transfer -> when the memory was done with it
     """
 
     landed: list[tuple[int, int]] = field(default_factory=list)
     filled: list[tuple[int, int, int, int]] = field(default_factory=list)
-    carries: dict[int, int] = field(default_factory=dict)
+    reached: list[tuple[int, int]] = field(default_factory=list)
+    reached_units: list[tuple[int, int, int, int]] = field(default_factory=list)
+    issues: list[Issue] = field(default_factory=list)
     requests: dict[str, list[Request]] = field(default_factory=dict)
     completed_ps: dict[str, dict[int, int]] = field(default_factory=dict)
 
-    def issue(self, flight: int, what: int) -> None:
-        self.carries[flight] = what
+    crossings: list[Crossing] = field(default_factory=list)
+
+    def cross(self, flight: int, client: str, asked_ps: int, crossed_ps: int) -> None:
+        self.crossings.append(Crossing(flight, client, asked_ps, crossed_ps))
 
 
 class RecordedCluster(ComputeCluster):
@@ -62,6 +79,14 @@ class RecordedCluster(ComputeCluster):
     def fill(self, load: int, offset: int, units: int) -> None:
         self._recorder.filled.append((self.now_cycle, load, offset, units))
         super().fill(load, offset, units)
+
+    def reach(self, transfer: int) -> None:
+        self._recorder.reached.append((self.now_cycle, transfer))
+        super().reach(transfer)
+
+    def reach_units(self, load: int, offset: int, units: int) -> None:
+        self._recorder.reached_units.append((self.now_cycle, load, offset, units))
+        super().reach_units(load, offset, units)
 
 
 class RecordedChannel:

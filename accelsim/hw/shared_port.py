@@ -1,7 +1,7 @@
 """The port of a memory level that weights, activations and fills share, in core cycles.
 
 It is run as far as its inputs are known: `advance(until)` needs every request that arrives before `until`, so a unit behind it may be
-stepped in any pieces. No field of a chip describes such a level yet.
+stepped in any pieces.
 
 Disputable assumption: a client's requests are served in their order, and a burst moves bytes of one request alone.
 """
@@ -9,6 +9,7 @@ Disputable assumption: a client's requests are served in their order, and a burs
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import copy
 from dataclasses import dataclass
 from typing import Literal
 
@@ -77,10 +78,24 @@ class SharedPort:
     def advance(self, until: int) -> list[Served]:
         """Begin all bursts that begin before cycle `until`; the requests that they end, in order."""
         served = []
-        while (cycle := int(at.run_port(self._state, self._params, self._requests, self._first, self._last, until))) < NEVER:
-            client = int(self._state[at.ENDED_CLIENT])
-            served.append(Served(self._clients[client], int(self._first[client]) - 1, cycle))
+        while (ended := self.next_served(until)) is not None:
+            served.append(ended)
         return served
+
+    def next_served(self, until: int = NEVER) -> Served | None:
+        """Begin bursts that begin before cycle `until`, as far as the first that ends a request; that request, None if none does."""
+        cycle = int(at.run_port(self._state, self._params, self._requests, self._first, self._last, until))
+        if cycle >= NEVER:
+            return None
+        client = int(self._state[at.ENDED_CLIENT])
+        return Served(self._clients[client], int(self._first[client]) - 1, cycle)
+
+    def copy(self) -> SharedPort:
+        """The port as it is now, to be run further on its own."""
+        other = copy(self)
+        for name in ("_state", "_requests", "_first", "_last", "_bytes"):
+            setattr(other, name, getattr(self, name).copy())
+        return other
 
     @property
     def busy_cycles(self) -> int:

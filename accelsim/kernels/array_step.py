@@ -12,7 +12,6 @@ from accelsim.kernels.compute_state import (
     DECODE,
     DEPENDENCY,
     DESKEW,
-    DRAM_ACTIVATION,
     FILL_DRAIN,
     ISSUED,
     LOAD,
@@ -21,7 +20,7 @@ from accelsim.kernels.compute_state import (
     STALL,
     VECTOR,
 )
-from accelsim.kernels.dependencies import ready_at, row_source
+from accelsim.kernels.dependencies import awaited_load, ready_at, row_source
 from accelsim.kernels.kernel import inlined_kernel
 
 
@@ -49,7 +48,8 @@ def _row_gate(s, machine, runs, tasks, drains, avail, due, held, fin, loaded, kt
     if run.in_task < 0:
         return 0, DEPENDENCY, NEVER
     task, unit = row_source(run, kt, row, machine.rows)
-    return ready_at(task, unit, tasks, s, fin, loaded), DRAM_ACTIVATION if tasks[task].kind == LOAD else VECTOR, NEVER
+    at = ready_at(task, unit, tasks, s, fin, loaded)
+    return at, awaited_load(at) if tasks[task].kind == LOAD else VECTOR, NEVER
 
 
 @inlined_kernel
@@ -145,8 +145,6 @@ def step_array(s, machine, runs, tasks, drains, avail, due, held, fin, loaded, r
             return False, DECODE, at, left
     ready, why, look = _row_gate(s, machine, runs, tasks, drains, avail, due, held, fin, loaded, s.a_kt, s.a_row)
     if ready > t:
-        if ready >= NEVER and why == DRAM_ACTIVATION:
-            s.starved = min(s.starved, t)
         return False, why, min(ready, look), left
     s.row_got += left
     if s.row_got < run.row_accesses:
@@ -161,6 +159,7 @@ def step_array(s, machine, runs, tasks, drains, avail, due, held, fin, loaded, r
         s.loaded_tiles -= 1
         s.tpl0 = s.tpl1
         s.l_debt = 0
+        s.l_debt_l2 = 0
     _issue(s, machine, runs, tasks, avail, due, held, results)
     extra = machine.rows_per_cycle - 1
     while (

@@ -27,6 +27,7 @@ from accelsim.kernels.compute_state import (
     FREED,
     HELD_BY_WAVE,
     ISSUED,
+    L2,
     NEVER,
     NOTIFY,
     REACHED,
@@ -51,7 +52,7 @@ def advance(
     runs, tasks : arrays of RUN and TASK; the drains come first in `tasks`, in the order of their queue
     drains, row_tasks : int64 (n,): tasks in queue order; cb_runs, cb_words : int64 (n,): runs that load a codebook, codewords of it
     group_cost : uint8 (n,): cycles of each group under bank conflicts
-    land, visible, chunk_end, chunk_need : int64 (transfers,): cycle from which a transfer can be read (NEVER: not known);
+    land, visible, chunk_end, chunk_need : int64 (transfers,): cycle from which a transfer can be read (NEVER or IN_L2: not known);
         the transfer whose landing makes it usable; stream bytes up to its end; freed bytes that make room for it
     loaded : int64 (loads,): units of each load task that are known
     avail, due, fin : int64 (units,): cycle in which a unit left the array, for which the start of its drain was predicted (less the
@@ -87,7 +88,6 @@ def advance(
         others_acted = v_acted or c_acted or l_acted
         span = 1
         if why == ISSUED:
-            late = tally == SHORT_OF_BITS and l_why == DRAM
             if not others_acted and s.v_until <= t:
                 more = min(steady_rows(s, machine, runs, tasks, fin, loaded), min(wake, until) - t - 1)
                 if more > 0:
@@ -95,8 +95,10 @@ def advance(
                     s.a_row += more
                     s.count[BUSY] += more
                     s.cp_rows += more
-            if late:
+            if tally == SHORT_OF_BITS and l_why == DRAM:
                 s.l_debt += span
+            elif tally == SHORT_OF_BITS and l_why == L2:
+                s.l_debt_l2 += span
         else:
             if why == ASK_LOADER:
                 why = l_why
@@ -111,7 +113,10 @@ def advance(
             charged = min(span, s.l_debt) if why == DECODE else 0
             s.l_debt -= charged
             s.count[DRAM] += charged
-            s.count[why] += span - charged
+            shared = min(span - charged, s.l_debt_l2) if why == DECODE else 0
+            s.l_debt_l2 -= shared
+            s.count[L2] += shared
+            s.count[why] += span - charged - shared
             if s.run_ts0 < 0:
                 s.st_start += span
             elif s.a_tile < runs[s.a_run].kt_count * runs[s.a_run].nt_count:

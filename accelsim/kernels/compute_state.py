@@ -8,12 +8,14 @@ from __future__ import annotations
 import numpy as np
 
 NEVER = 1 << 60  # a cycle that does not come
+IN_L2 = NEVER + 1  # as NEVER, of what is in the shared level and waits for its port
 
 # One column for each category of the table "where a cycle goes"; the array is in exactly one of them in every cycle.
 CATEGORIES = (
     "busy",
     "fill_drain",
     "dram",
+    "l2",
     "buffer_width",
     "bank_conflict",
     "codebook_load",
@@ -33,6 +35,7 @@ CATEGORIES = (
     BUSY,
     FILL_DRAIN,
     DRAM,
+    L2,
     BUFFER_WIDTH,
     BANK_CONFLICT,
     CODEBOOK_LOAD,
@@ -225,6 +228,7 @@ _STATE_FIELDS = (
     "ucnt",
     "pushed",
     "l_debt",  # cycles that memory kept the tile waiting while the array was busy: charged when the array comes to wait for it
+    "l_debt_l2",  # the same for the port of the shared level
     "held_until",  # a bank conflict holds the next pop
     "loaded_tiles",  # tiles in the shadow sets
     "tpl0",  # last pop of the oldest loaded tile

@@ -6,25 +6,31 @@ started, and `fin` tells when that is over.
 
 from __future__ import annotations
 
-from accelsim.kernels.compute_state import DRAIN, LOAD, NEVER
+from accelsim.kernels.compute_state import DRAIN, DRAM_ACTIVATION, IN_L2, L2, LOAD, NEVER
 from accelsim.kernels.kernel import inlined_kernel
 
 
 @inlined_kernel
 def ready_at(task, unit, tasks, s, fin, loaded):
-    """Cycle from which `unit` of `task` may be used; NEVER while that is unknown."""
+    """Cycle from which `unit` of `task` may be used; NEVER while that is unknown, IN_L2 where a load waits for the shared port."""
     kind = tasks[task].kind
     if kind == LOAD:
         if unit < loaded[tasks[task].ordinal]:
             return fin[tasks[task].offset + unit]
         s.starved = min(s.starved, s.cycle)
-        return NEVER
+        return fin[tasks[task].offset + unit]
     ordinal = tasks[task].ordinal
     if kind == DRAIN:
         known = ordinal < s.d_task or (ordinal == s.d_task and unit < s.d_unit)
     else:
         known = ordinal < s.r_task or (ordinal == s.r_task and unit < s.r_unit)
     return fin[tasks[task].offset + unit] if known else NEVER
+
+
+@inlined_kernel
+def awaited_load(at):
+    """Category of the wait for a load that may be used from cycle `at` on."""
+    return L2 if at == IN_L2 else DRAM_ACTIVATION
 
 
 @inlined_kernel

@@ -10,9 +10,10 @@ from accelsim.kernels.compute_state import (
     DECODE,
     DEPENDENCY,
     DRAM,
-    DRAM_ACTIVATION,
     HELD_BY_WAVE,
+    IN_L2,
     ISSUE,
+    L2,
     LAUNCH,
     LOAD,
     NEVER,
@@ -23,7 +24,7 @@ from accelsim.kernels.compute_state import (
     SWAP,
     VECTOR,
 )
-from accelsim.kernels.dependencies import ready_at, scale_pops, tile_groups, wave
+from accelsim.kernels.dependencies import awaited_load, ready_at, scale_pops, tile_groups, wave
 from accelsim.kernels.kernel import inlined_kernel
 
 
@@ -67,7 +68,7 @@ def _missing_word(s, machine, runs, tasks, fin, loaded, land, visible, chunk_end
                 outside = tasks[run.w_task].kind == LOAD
                 if at >= NEVER and outside:
                     s.starved = min(s.starved, t)
-                return DRAM_ACTIVATION if outside else VECTOR, at
+                return awaited_load(at) if outside else VECTOR, at
         if left < min(machine.loader_accesses, machine.port_accesses):
             return PORT, t + 1
         return PRESENT, t
@@ -79,7 +80,9 @@ def _missing_word(s, machine, runs, tasks, fin, loaded, land, visible, chunk_end
             if at > t:
                 if at >= NEVER and room and visible[chunk] < s.rooms:
                     s.starved = min(s.starved, t)
-                return BUFFER_FULL if s.freed < chunk_need[chunk] else DRAM, at
+                if s.freed < chunk_need[chunk]:
+                    return BUFFER_FULL, at
+                return L2 if at == IN_L2 else DRAM, at
             s.l_landed = chunk_end[chunk]
             s.l_chunk += 1
     return PRESENT, t

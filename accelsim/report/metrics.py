@@ -21,6 +21,7 @@ CATEGORY_MEANING: Mapping[str, str] = {
     "busy": "the array multiplies",
     "fill_drain": "fills or drains",
     "dram": "waits for weights from memory",
+    "l2": "waits for the port of the L2",
     "buffer_width": "waits for the weight buffer's read width",
     "bank_conflict": "waits for codebook banks in conflict",
     "codebook_load": "waits for a codebook to load",

@@ -16,6 +16,7 @@ from accelsim.result import RESOURCES, Result, own_cycles
 RESOURCE_OF_BOUND = {
     "dram": "memory",
     "flash": "memory",
+    "l2": "L2 port",
     "array": "array",
     "decode": "decoder",
     "buffer_width": "buffer width",

@@ -63,7 +63,7 @@ class ArrayTrack:
         outcome, last = self._context.run.outcome, len(self._context.runs) - 1
         if outcome.tail_cycles:
             record = self._context.runs[last]
-            tile, category = record["kt_count"] * record["nt_count"], CATEGORIES.index("dram_activation")
+            tile, category = record["kt_count"] * record["nt_count"], CATEGORIES.index(self._context.run.accelerator.placement.last_wait)
             self._tile = [Segment(outcome.cycles - outcome.tail_cycles, outcome.cycles, (last, tile, category), 0, 0)]
             self._draw()
 

@@ -20,7 +20,7 @@ class Flight:
     Attributes
     ----------
     what : weight-side transfer of the program, or -1 - job
-    slot : in-flight slot from `start_ps` (issued) to `end_ps` (completed by the memory)
+    slot : in-flight slot from `start_ps` (issued) to `end_ps` (completed by the memory, or read from the shared level)
     landed_ps : when its data had crossed the fabric
     """
 
@@ -42,26 +42,23 @@ def flights_of(run: RecordedRun) -> tuple[Flight, ...]:
     """All transfers of the DMA, in the order of their issue."""
     notes, program, fabric = run.notes, run.program, run.accelerator.dma.fabric_latency
     layers = transfer_layers(program)
-    requests = sorted(
-        (request.number, memory, request)
-        for memory, taken in notes.requests.items()
-        for request in taken
-        if request.number in notes.carries
-    )
+    crossed = {crossing.flight: crossing.crossed_ps for crossing in notes.crossings}  # the last time
     slots: list[int] = []  # end of the transfer that holds each
     out: list[Flight] = []
-    for number, memory, request in requests:
-        end = notes.completed_ps[memory][number]
-        free = [slot for slot, until in enumerate(slots) if until <= request.arrival_ps]
+    for issue in notes.issues:
+        end = notes.completed_ps.get(issue.memory, {}).get(issue.number, -1)
+        landed = end + fabric
+        if crossed.get(issue.number, -1) > end:  # it came through the shared level
+            end = landed = crossed[issue.number]
+        free = [slot for slot, until in enumerate(slots) if until <= issue.time_ps]
         slot = free[0] if free else len(slots)
         slots[slot : slot + 1] = [end]
-        what = notes.carries[number]
+        what = issue.what
         layer = int(layers[what]) if what >= 0 else program.jobs[-1 - what].layer
-        operand = _operands(program, layer, memory) if what >= 0 else program.jobs[-1 - what].operand
+        operand = _operands(program, layer, issue.memory) if what >= 0 else program.jobs[-1 - what].operand
         out.append(
             Flight(
-                number, what, layer, operand, memory, request.address, request.size, request.write, slot, request.arrival_ps, end,
-                end + fabric,
+                issue.number, what, layer, operand, issue.memory, issue.address, issue.size, issue.write, slot, issue.time_ps, end, landed,
             )
         )  # fmt: skip
     return tuple(out)

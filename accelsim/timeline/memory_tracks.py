@@ -12,6 +12,8 @@ from accelsim.errors import ConservationError
 from accelsim.hw.dram.channels import channel_parameters, channel_pieces
 from accelsim.hw.dram.command_log import ChannelRequest, CommandPiece, command_log
 from accelsim.hw.dram.device import DramDevice, load_device
+from accelsim.hw.l2 import L2
+from accelsim.hw.l2_port import ACTIVATION_WRITE, MEMORY
 from accelsim.hw.memory import IDEAL, MemorySpec
 from accelsim.kernels import dram_state as at
 from accelsim.quantities import cycle_at, edge_ps
@@ -69,6 +71,25 @@ def draw_memories(context: Context, flights: Sequence[Flight]) -> Iterator[tuple
             moved = _draw_serial(context, number, name, by_number)
         for item in moved:
             yield name, item
+    if context.run.notes.crossings:
+        for item in _draw_l2(context, len(context.run.notes.requests), by_number):
+            yield L2, item
+
+
+def _draw_l2(context: Context, number: int, flights: dict[int, Flight]) -> Iterator[Moved]:
+    """The port of the shared level: a slice per transfer and crossing, from when the last one was done."""
+    track = bus_track(number, 0)
+    context.out.process(track.process, L2)
+    context.out.track(track, "port")
+    free = 0
+    for crossing in context.run.notes.crossings:
+        flight = flights[crossing.flight]
+        start, free = max(crossing.asked_ps, free), crossing.crossed_ps
+        yield Moved(free, flight.size, write=crossing.client == ACTIVATION_WRITE or (crossing.client == MEMORY and not flight.write))
+        if context.window.holds(context.cycle(start), context.cycle(free)):
+            arguments = {"transfer": crossing.flight, "bytes": flight.size, "asked_cycle": context.cycle(crossing.asked_ps)}
+            name = f"{context.layer_name(flight.layer)} {crossing.client}"
+            context.out.slice(Slice(track, name, "memory", start, free, arguments))
 
 
 def _draw_serial(context: Context, number: int, name: str, flights: dict[int, Flight]) -> Iterator[Moved]:

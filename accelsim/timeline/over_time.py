@@ -14,6 +14,7 @@ from typing import Any
 from matplotlib.axes import Axes
 
 from accelsim.hw.channel import peak_bytes_per_s
+from accelsim.hw.l2 import L2
 from accelsim.report.export.folder import FolderKind, check_replaceable, write_folder
 from accelsim.report.export.run import to_csv
 from accelsim.report.plots.over_time import Binning, Steps, plot_over_time
@@ -30,7 +31,7 @@ from accelsim.timeline.trace_file import TraceFile
 from accelsim.timeline.window import Window
 
 _FILE = "counters.csv"
-_STEMS = ("bandwidth_dram", "bandwidth_flash", "weight_buffer", "activation_buffer")
+_STEMS = ("bandwidth_dram", "bandwidth_flash", "bandwidth_l2", "weight_buffer", "activation_buffer")
 OVER_TIME_FOLDER = FolderKind(_FILE, (_FILE, *(f"{stem}.{end}" for stem in _STEMS for end in ("svg", "png"))))
 _PAINTS: Mapping[str, Paint] = {
     "read": OPERAND_PAINT["raw_weights"],
@@ -99,7 +100,8 @@ def over_time_pictures(run: RecordedRun, counters: Counters) -> list[Picture]:
         if what.endswith(" bandwidth"):
             memory = what.removesuffix(" bandwidth")
             rate = peak_bytes_per_s(chip.memory(memory))
-            limit = ("peak", float(rate / chip.clock)) if rate is not None else None
+            peak = rate / chip.clock if rate is not None else chip.l2.width_bytes if chip.l2 is not None and memory == L2 else None
+            limit = ("peak", float(peak)) if peak is not None else None
             title = f"Bandwidth of the memory over time: {memory}, mean of each bin\n{of}"
             out.append(_picture(f"bandwidth_{memory}", title, series, "bandwidth (B/core cycle)", "mean", limit))
             continue

@@ -16,7 +16,7 @@ from accelsim.kernels.cycle_samples import CARRY, SAMPLE, sample_cycles
 from accelsim.program import Int64
 from accelsim.simulation import RecordedRun
 
-NEVER = int(compute_state.NEVER)
+NEVER, IN_L2 = int(compute_state.NEVER), int(compute_state.IN_L2)
 CHUNK = 1 << 15  # cycles that are held at once
 
 
@@ -65,8 +65,14 @@ class ClusterReplay:
         self._before = np.zeros(len(compute_state.CATEGORIES), np.int64)
         self._carry = np.array([-1, -1, 0], np.int64)
         assert len(CARRY) == self._carry.size
-        landings = [(cycle, transfer, -1, 0) for cycle, transfer in run.notes.landed]
-        self._inputs = sorted([*landings, *run.notes.filled], key=lambda item: item[0])
+        notes = run.notes
+        landings = [
+            *((cycle, transfer, -1, 0, IN_L2) for cycle, transfer in notes.reached),
+            *((*item, IN_L2) for item in notes.reached_units),
+            *((cycle, transfer, -1, 0, cycle) for cycle, transfer in notes.landed),
+            *((*item, item[0]) for item in notes.filled),
+        ]
+        self._inputs = sorted(landings, key=lambda item: item[0])
         self._taken = 0
 
     @property
@@ -102,12 +108,12 @@ class ClusterReplay:
         """Deliver due inputs to the cluster; the cycle of the next one."""
         now = self.cycle
         while self._taken < len(self._inputs) and self._inputs[self._taken][0] <= now:
-            cycle, what, offset, units = self._inputs[self._taken]
+            _, what, offset, units, at = self._inputs[self._taken]
             if offset < 0:
-                self._land[what] = cycle
+                self._land[what] = at
             else:
-                self.finished[offset + self._loaded[what] : offset + units] = cycle
-                self._loaded[what] = units
+                self.finished[offset + self._loaded[what] : offset + units] = at
+                self._loaded[what] = units if at < NEVER else self._loaded[what]
             self._taken += 1
         return self._inputs[self._taken][0] if self._taken < len(self._inputs) else NEVER
 

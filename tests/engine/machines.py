@@ -84,5 +84,27 @@ def machines() -> dict[str, tuple[Accelerator, Trace]]:
             ),
             chain(),
         ),
+        "everything through a narrow shared level": (
+            tiny_accelerator(
+                codebook=code, clock="777 MHz", activation_buffer={**narrow, "residency": "dram"}, dram=REAL_DRAM,
+                l2={"capacity": "32 KiB", "width_bits": 8, "burst": 16}, **few_places(),
+            ),
+            encoder(),
+        ),
+        "everything in a shared level, in turn": (
+            tiny_accelerator(
+                codebook=code, activation_buffer={**narrow, "residency": "dram"}, weight_buffer=small,
+                l2={"capacity": "32 KiB", "width_bits": 16, "burst": 24, "arbitration": "round_robin"},
+                placement={"weights": "l2", "activations": "l2"}, **few_places(),
+            ),
+            encoder(),
+        ),
+        "weights in a shared level, activations around it": (
+            tiny_accelerator(
+                codebook=code, activation_buffer={**narrow, "residency": "dram"},
+                l2={"capacity": "32 KiB", "width_bits": 8, "bypass": "activations"}, placement={"weights": "l2"}, **few_places(),
+            ),
+            chain(),
+        ),
         "codebook banks that conflict": (tiny_accelerator(codebook={**code, "banks": 2}, dram=REAL_DRAM), chain()),
     }  # fmt: skip

@@ -31,6 +31,7 @@ ENCODER = tiny_encoder(5, 8, 2, 12, "ssvq:16,2")
 MASKED = gemm_chain(5, [8, 16], ["masked:16,4,1,2"], [""])
 ROOM = {"capacity": 4096, "word_bits": 32}
 FLASH = {"bandwidth": "100 MB/s", "clock": "100 MHz", "command_cycles": 8, "dummy_cycles": 8, "capacity": "1 MiB"}
+SHARED = {"capacity": "64 KiB", "width_bits": 32}
 SPARSE = {
     "array": {"rows": 4, "cols": 16, "max_m": 8, "sparse_tile": {"d": 4, "q": 2}},
     "codebook": {"ports": 2, "codeword_length": 4, "codewords": 64, "mask": {"keep": 1, "of": 2}},
@@ -61,6 +62,8 @@ CASES = {
     "row tiles": Case(IN_ROW_TILES, (every_layer(channels=32).trace("ssvq:k=8,d=4", "conv[234]"),)),
     "pinned in flash": Case(ON_FLASH, (ENCODER,), frames=2),
     "sparse tiles": Case(tiny_accelerator(**SPARSE), (MASKED,)),
+    "a shared level": Case(tiny_accelerator(l2={"capacity": "64 KiB", "width_bits": 32, "bypass": "activations"}), (ENCODER,)),
+    "all in a shared level": Case(tiny_accelerator(l2=SHARED, placement={"weights": "l2", "activations": "l2"}), (ENCODER,)),
     "masks without a decoder": Case(tiny_accelerator(codebook__codeword_length=4), (MASKED,)),
     "scales in the decoder": Case(SCALED, (product(IQ2_XXS),)),
     "two networks": Case(TINY["prefetch"], (ENCODER, every_layer().trace()), batch=2),
@@ -114,9 +117,9 @@ def test_a_target_holds_no_field_that_the_compiler_never_reads() -> None:
 # -- each field of an accelerator in turn
 
 LEFT_OUT = {
-    "name", "description", "array.psum_bits", "codebook.circuit", "weight_buffer.banks", "dma.max_transfers", "dram.interleave",
+    "name", "description", "array.psum_bits", "codebook.circuit", "weight_buffer.banks", "dram.interleave",
     "dram.mapping", "dram.policy", "dram.latency", "dram.background.bandwidth", "dram.background.transfer", "flash.clock",
-    "flash.command_cycles", "flash.dummy_cycles",
+    "flash.command_cycles", "flash.dummy_cycles", "l2.burst", "l2.arbitration", "l2.banks",
 }  # fmt: skip
 
 # Other values of every field, one where it has two; as overrides where a field cannot change alone.
@@ -158,6 +161,11 @@ SPARSE_CHANGES: dict[str, tuple[Any, ...]] = {
     "codebook.mask.keep": ("array.sparse_tile={d: 4, q: 1} codebook.mask={keep: 1, of: 4}",),
     "codebook.mask.of": ("codebook.mask={keep: 2, of: 4}",),
 }
+L2_CHANGES: dict[str, tuple[Any, ...]] = {
+    "l2.capacity": ("600 B", "1 MiB"), "l2.width_bits": (8, 64), "l2.burst": (16, 128), "l2.arbitration": ("round_robin",),
+    "l2.banks": (2, 4), "l2.bypass": ("weights", "activations"), "placement.weights": ("l2",), "placement.activations": ("l2", "none"),
+    "dma.max_transfers": (3, 1),
+}  # fmt: skip
 SCENARIOS = {
     "ideal": (TINY["prefetch"], ENCODER, IDEAL_CHANGES),
     "LPDDR4": (
@@ -166,6 +174,7 @@ SCENARIOS = {
         LPDDR4_CHANGES,
     ),
     "flash": (tiny_accelerator(weight_buffer=ROOM, flash=FLASH, placement={"weights": "flash"}), ENCODER, FLASH_CHANGES),
+    "shared level": (tiny_accelerator(activation_buffer__residency="dram", l2=SHARED), ENCODER, L2_CHANGES),
     "sparse": (tiny_accelerator(**SPARSE), MASKED, SPARSE_CHANGES),
 }
 
@@ -223,7 +232,7 @@ def test_every_field_that_is_read_of_an_accelerator_is_in_the_key(scenario: str)
     found = set[str]()
     case = Case(accelerator, (trace,))
     assert same(compiled(target_of(watched(accelerator, found), [trace]), case), compiled(target_of(accelerator, [trace]), case))
-    optional = {"array.sparse_tile", "codebook.mask", "dram", "flash"}  # groups that may be absent
+    optional = {"array.sparse_tile", "codebook.mask", "dram", "flash", "l2"}  # groups that may be absent
     assert found - in_the_key() - optional == {"name"}  # for messages
 
 

@@ -32,6 +32,7 @@ CATEGORY_PAINT: Mapping[str, Paint] = {
     "fill_drain": Paint("#56B4E9"),
     "swap": Paint("#A9D8F5", "////"),
     "dram": Paint("#D55E00"),
+    "l2": Paint("#D55E00", "xxxx"),
     "codebook_load": Paint("#F2A772", "////"),
     "dram_activation": Paint("#F5C9A9", "...."),
     "decode": Paint("#009E73"),
