@@ -166,7 +166,7 @@ def _check_capacity(target: Target, low: Lowering, weight_bytes: int, base: int)
     if placement.activations != "none":
         needed[placement.activations] = base + low.activation_address
     if L2 in needed:
-        activations = most_live_bytes(low) if placement.activations == L2 else 0
+        activations = most_live_bytes(low.jobs, low.regions) if placement.activations == L2 else 0
         needed[L2] = activations + (weight_bytes if placement.weights == L2 else 0)
     for memory, size in needed.items():
         capacity = target.memory(memory).capacity_bytes

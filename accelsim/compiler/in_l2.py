@@ -8,24 +8,30 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections import Counter
+from collections.abc import Sequence
 
-from accelsim.compiler.inference import Lowering
+from accelsim.program import ActivationJob
 
 
-def most_live_bytes(low: Lowering) -> int:
-    """Most bytes of activations that lie in the level at once, in the order of the jobs."""
-    starts = [start for start, _ in low.regions]
+def most_live_bytes(jobs: Sequence[ActivationJob], regions: Sequence[tuple[int, int]]) -> int:
+    """Most bytes of activations that lie in the level at once, in the order of the jobs.
+
+    Parameters
+    ----------
+    regions : (address, bytes) of each tensor, in the order of the addresses
+    """
+    starts = [start for start, _ in regions]
     first: dict[int, int] = {}
     last: dict[int, int] = {}
-    for number, job in enumerate(low.jobs):
+    for number, job in enumerate(jobs):
         if job.address >= 0:
             region = bisect_right(starts, job.address) - 1
             first.setdefault(region, number)
             last[region] = number
     changes: Counter[int] = Counter()
     for region, begin in first.items():
-        changes[begin] += low.regions[region][1]
-        changes[last[region] + 1] -= low.regions[region][1]
+        changes[begin] += regions[region][1]
+        changes[last[region] + 1] -= regions[region][1]
     live = most = 0
     for number in sorted(changes):
         live += changes[number]
