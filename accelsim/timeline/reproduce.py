@@ -108,4 +108,5 @@ def _difference(saved: Result, found: Result) -> str:
 
 def _numbers(layer: LayerResult) -> tuple[object, ...]:
     traffic = sorted((item.operand, item.memory, item.write, item.bits) for item in layer.traffic)
-    return layer.name, dict(layer.cycles), layer.start_cycle, layer.end_cycle, traffic
+    cycles = {name: count for name, count in layer.cycles.items() if count}  # an older result knows fewer categories
+    return layer.name, cycles, layer.start_cycle, layer.end_cycle, traffic
