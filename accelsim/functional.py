@@ -22,6 +22,7 @@ from accelsim import functional_twin as twin
 from accelsim.accelerator import Accelerator
 from accelsim.compiler.geometry import activation_geometry, weight_geometry
 from accelsim.compiler.image import LayerImage, layer_image, matrix_image, tile_of_weight
+from accelsim.compiler.merged_groups import stripe_count
 from accelsim.compiler.scaled_image import scaled_image
 from accelsim.compiler.target import Target, target_of
 from accelsim.compression.compress_trace import materialize
@@ -309,10 +310,10 @@ def _compare_stripe(
 def _decode(geometry: CoreGeometry, item: _Product, stripes: range) -> Float32:
     """The weights of some stripes, (K, columns), as the core decodes them."""
     tables = item.tables
-    first_bits = np.array([item.image.tile_first_bit(item.nt0 + stripe, 0) for stripe in stripes])
+    first_bits = item.image.first_bits[item.nt0 + stripes.start : item.nt0 + stripes.stop]
     panel = np.empty((item.rows.shape[1], len(stripes) * geometry.cols), np.float32)
     decode_stripes(
-        tables.words, first_bits, item.image.tile_bits, geometry.rows, geometry.codeword_length, geometry.axis,
+        tables.words, first_bits, geometry.rows, geometry.codeword_length, geometry.axis,
         geometry.index_field_bits, geometry.sign, 0 if geometry.decode else geometry.raw_bits, tables.codebook,
         tables.masks.lanes, tables.masks.bits, tables.masks.words, panel,
     )  # fmt: skip
@@ -330,7 +331,8 @@ def _weighted_products(
 ) -> Iterator[_Product]:
     """The groups of a layer with weights, which share one image."""
     make_image = scaled_image if geometry.scales else layer_image
-    image = make_image(geometry, layer, trace.arrays(layer.name), "stripe" if layer.m > geometry.max_m else "layer")
+    together = stripe_count(geometry, layer) // (layer.bounds.G if geometry.merged == 1 else 1)
+    image = make_image(geometry, layer, trace.arrays(layer.name), "stripe" if layer.m > geometry.run_rows(together) else "layer")
     if tamper is not None:
         image = tamper(layer.name, image)
     tables = _Tables.of(geometry, image)

@@ -54,10 +54,10 @@ def decode_scaled(
     scales = np.empty((-(-k // group), len(stripes) * cols), np.float32)
     step = 16 + (width if zeros else 0)
     for place, stripe in enumerate(stripes):
-        own, bit = slice(place * cols, (place + 1) * cols), int(image.stripe_bits[stripe])
+        own = slice(place * cols, (place + 1) * cols)
         zero = np.zeros((scales.shape[0], cols), np.float32)
         for kt in range(geometry.tile_count(k)):
-            rows = geometry.tile_rows(k, kt)
+            rows, bit = geometry.tile_rows(k, kt), int(image.first_bits[stripe, kt])
             begun = range(-(-rows.start // group), -(-rows.stop // group))
             codes = _fields(words, bit, step, 16, len(begun) * cols).astype(np.uint16).view(np.float16)
             scales[begun.start : begun.stop, own] = codes.reshape(-1, cols)
@@ -68,7 +68,6 @@ def decode_scaled(
             if not zeros:
                 values -= (values >> width - 1) << width  # two's complement
             panel[rows.start : rows.stop, own] = values - zero[np.arange(rows.start, rows.stop) // group]
-            bit += geometry.tile_groups(k, kt) * geometry.pop_bits
     return panel, scales
 
 

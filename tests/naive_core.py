@@ -31,6 +31,7 @@ class NaiveCore:
     g: int = 0  # rows of the reduction that share a scale; 0: a scale per column, outside
     SB: int = 0  # bits of a group's scale
     taps: int = 1  # places of a column where sums of groups are scaled: the foot, or every R / taps rows
+    E: int = 1  # weights of a PE's file: a row stays E cycles and meets E neighbouring N-tiles
 
     @property
     def index_bits(self) -> int:
@@ -98,47 +99,51 @@ def available_from(word: int, wb_num: int, wb_den: int, wb_lat: int) -> int:
     return 0 if wb_num == 0 else wb_lat + word * wb_den // wb_num
 
 
-def pops_per_tile(core: NaiveCore, K: int, N: int) -> list[tuple[int, int]]:
-    """(pops of scales, groups) of each tile of the stream: N-tiles outside, K-tiles inside, rows trimmed, columns not."""
-    spans = core.spans(K)
-    return [(core.scale_pops(first, rows), core.groups(rows)) for _ in range(0, N, core.C) for first, rows in spans]
+def folds_of_run(core: NaiveCore, K: int, N: int) -> list[list[tuple[int, int]]]:
+    """(pops of scales, groups) of each tile of each fold, rows trimmed, columns not.
+
+    Outside are E N-tiles, or what is left of them, inside K-tiles; a fold is swapped in as one.
+    """
+    stripes, spans = ceil_div(N, core.C), core.spans(K)
+    held = [min(core.E, stripes - first) for first in range(0, stripes, core.E)]
+    return [[(core.scale_pops(first, rows), core.groups(rows))] * tiles for tiles in held for first, rows in spans]
 
 
 def simulate_run(core: NaiveCore, M: int, K: int, N: int, wb_num: int, wb_den: int, wb_lat: int) -> dict[str, int]:
     """One run of M <= MAXM rows over the whole stream, one clock cycle at a time."""
-    tiles = pops_per_tile(core, K, N)
+    folds = folds_of_run(core, K, N)
     n, W, B = core.pop_bits, core.W, core.buffer_bits
-    words = ceil_div(sum(sum(pops) for pops in tiles) * n, W)
+    words = ceil_div(sum(sum(pops) for fold in folds for pops in fold) * n, W)
     drain = core.R + core.C + (core.taps > 1)
 
     held_bits = pushed_words = 0
-    tile = group = scale = 0  # the next group to pop; pops of scales ahead of it
-    last_pops: list[int] = []  # when the last group of each tile that waits in a shadow set was popped, oldest first
-    swapped = 0  # tiles that were swapped in
+    fold = tile = group = scale = 0  # the next group to pop, of a tile of a fold; pops of scales ahead of it
+    last_pops: list[int] = []  # when the last group of each fold that waits in a shadow set was popped, oldest first
+    swapped = 0  # folds that were swapped in
     last_swap: int | None = None
-    left: list[int | None] = [None] * core.sets  # when the tile that was in this set before was swapped in
+    left: list[int | None] = [None] * core.sets  # when the fold that was in this set before was swapped in
     st_start = st_tile = ld_bits = ld_haz = 0
 
     t = 0
     while True:
-        # The swap: two cycles after the last pop, and not before the array has been given all rows of the tile before.
-        if last_pops and t >= last_pops[0] + 2 and (last_swap is None or t >= last_swap + M):
+        # The swap: two cycles after the last pop, and not before the array has been given all rows of the fold before.
+        if last_pops and t >= last_pops[0] + 2 and (last_swap is None or t >= last_swap + M * len(folds[swapped - 1])):
             if last_swap is None:
                 st_start = t
             else:
-                st_tile += t - last_swap - M
+                st_tile += t - last_swap - M * len(folds[swapped - 1])
             last_pops.pop(0)
             left[swapped % core.sets] = last_swap = t
             swapped += 1
 
-        if swapped == len(tiles) and last_swap is not None and t >= last_swap + M + drain:
+        if swapped == len(folds) and last_swap is not None and t >= last_swap + M * len(folds[-1]) + drain:
             break  # the first cycle that is no longer busy
 
-        if tile < len(tiles):
+        if fold < len(folds):
             push = pushed_words < words and t >= available_from(pushed_words, wb_num, wb_den, wb_lat) and held_bits <= B - W
-            vacated = left[tile % core.sets]
-            shadow_is_free = tile - swapped < core.sets and (vacated is None or t >= vacated + 1)
-            ahead = scale < tiles[tile][0]  # into registers of their own, which no wave passes
+            vacated = left[fold % core.sets]
+            shadow_is_free = fold - swapped < core.sets and (vacated is None or t >= vacated + 1)
+            ahead = scale < folds[fold][tile][0]  # into registers of their own, which no wave passes
             behind_wave = ahead or vacated is None or t >= vacated + core.last_row(group) + core.C - 2
             pop = shadow_is_free and behind_wave and held_bits >= n
             if shadow_is_free and not behind_wave:
@@ -154,12 +159,14 @@ def simulate_run(core: NaiveCore, M: int, K: int, N: int, wb_num: int, wb_den: i
                     scale += 1
                 else:
                     group += 1
-                if group == tiles[tile][1]:
+                if group == folds[fold][tile][1]:
                     tile, group, scale = tile + 1, 0, 0
+                if tile == len(folds[fold]):
+                    fold, tile = fold + 1, 0
                     last_pops.append(t)
         t += 1
 
-    counted = (t, st_start, st_tile, ld_bits, ld_haz, M * len(tiles), words)
+    counted = (t, st_start, st_tile, ld_bits, ld_haz, M * sum(map(len, folds)), words)
     return dict(zip(COUNTERS, counted, strict=True))
 
 
@@ -185,12 +192,14 @@ def simulate_core(
     g: int = 0,
     SB: int = 0,
     taps: int = 1,
+    E: int = 1,
 ) -> dict[str, int]:
     """Cycles and counters of Y[M,N] = A[M,K] x Wt[K,N], summed over the runs that the depth of the accumulators asks for."""
-    core = NaiveCore(R, C, D, KCB, P, W, DECODE, SIGN, AXIS, MAXM, b, sets, g, SB, taps)
+    core = NaiveCore(R, C, D, KCB, P, W, DECODE, SIGN, AXIS, MAXM, b, sets, g, SB, taps, E)
     total = dict.fromkeys(COUNTERS, 0)
-    for start in range(0, M, MAXM):
-        run = simulate_run(core, min(MAXM, M - start), K, N, wb_num, wb_den, wb_lat)
+    most = MAXM // min(E, ceil_div(N, C))  # rows of a run: each takes an accumulator row for each tile of a fold
+    for start in range(0, M, most):
+        run = simulate_run(core, min(most, M - start), K, N, wb_num, wb_den, wb_lat)
         for name in COUNTERS:
             total[name] += run[name]
     return total

@@ -7,11 +7,21 @@ by the adders or by the only port. Nothing here finds a start by a formula where
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
+from typing import NamedTuple
 
 from tests.naive_accumulators import DESKEW, STALL, NaiveAccumulators
 
 Row = Mapping[str, int]
 Unit = tuple[int, int]  # task, unit of it
+
+
+class Fold(NamedTuple):
+    """A K-tile of neighbouring N-tiles, whose weights the PEs hold together: the first of them, and their number."""
+
+    kt: int
+    nt: int
+    held: int
 
 
 class NaiveDrains:
@@ -23,7 +33,8 @@ class NaiveDrains:
     t: int
     foot: int
     cols: int
-    row: int
+    fold: int
+    row: int  # of the fold: row m of A meets the tiles of the fold in rows m * held, m * held + 1, ...
     vector_free: int
 
     def operands_at(self, task: int, row: int) -> int:
@@ -43,10 +54,14 @@ class NaiveDrains:
         self.left_vector: dict[Unit, int] = {}  # cycle after the lanes were done with it
         self.put_out: dict[Unit, int] = {}  # cycle from which a drain may read the sums
 
+    def row_of(self, task: int, unit: int) -> int:
+        """The row of the result that a unit of a drain belongs to."""
+        return units_in_order(self.tasks[task])[unit][1]
+
     def drained_columns(self, task: int, unit: int) -> int:
         """Columns that a unit of a drain holds: a whole tile's, or what the last stripe of a group of a grouped convolution has left."""
         record = self.tasks[task]
-        stripe = unit // record["rows"]
+        stripe = units_in_order(record)[unit][0]
         while stripe * record["tile_cols"] >= record["width"]:  # the group before
             stripe -= ceil_div(record["width"], record["tile_cols"])
         return min(record["tile_cols"], record["width"] - stripe * record["tile_cols"])
@@ -61,7 +76,7 @@ class NaiveDrains:
     def not_sure_to_be_taken(self, run: Row) -> str:
         """Why the lanes might not take the next row in the cycle in which the registers at the adders hold it whole; '' if they will."""
         out = self.t + 1 + self.foot + self.cols
-        if self.operands_at(run["out_task"], (run["m0"] + self.row) % self.tasks[run["out_task"]]["rows"]) > out:
+        if self.operands_at(run["out_task"], run["m0"] + self.row // folds(run)[self.fold].held) > out:
             return "vector"
         return "accumulator_read" if self.lanes_free() > out else ""
 
@@ -170,6 +185,31 @@ class NaiveDrains:
         if self.reserved_for is None or self.reserved_for in self.left_vector:
             return False
         return end > self.put_out[self.drain_units[0]]
+
+
+def folds(run: Row) -> list[Fold]:
+    """The folds of a run in order: of as many N-tiles as a PE holds weights, or are left, each K-tile."""
+    return _folds(run["nt0"], run["nt_count"], run["kt_count"], max(1, run["file"]))
+
+
+@cache
+def _folds(nt0: int, nt_count: int, kt_count: int, file: int) -> list[Fold]:
+    stripes = [list(range(nt0, nt0 + nt_count))[first : first + file] for first in range(0, nt_count, file)]
+    return [Fold(kt, tiles[0], len(tiles)) for tiles in stripes for kt in range(kt_count)]
+
+
+def units_in_order(drain: Row) -> list[tuple[int, int]]:
+    """(N-tile, counted through all groups; row) of each unit of a drain, as the array puts them out."""
+    return _units(drain["units"], drain["rows"], ceil_div(drain["width"], drain["tile_cols"]), max(1, drain["file"]))
+
+
+@cache
+def _units(units: int, rows: int, tiles: int, file: int) -> list[tuple[int, int]]:
+    found = []
+    for group in range(units // (rows * tiles)):
+        stripes = [list(range(tiles))[first : first + file] for first in range(0, tiles, file)]
+        found += [(group * tiles + tile, row) for held in stripes for row in range(rows) for tile in held]
+    return found
 
 
 def ceil_div(a: int, b: int) -> int:

@@ -9,7 +9,7 @@ the fields of a Program. The accumulators hold numbers: a row that is overwritte
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,7 +17,7 @@ import numpy as np
 
 from accelsim.program import Program
 from tests.naive_accumulators import DESKEW, STALL
-from tests.naive_drains import NaiveDrains, Row, ceil_div
+from tests.naive_drains import NaiveDrains, Row, ceil_div, folds, units_in_order
 
 DRAIN, ROW, LOAD = range(3)  # kinds of tasks, as the dtype's comment lists them
 FOREVER = 10**12
@@ -35,7 +35,7 @@ class Landings:
 
 @dataclass
 class Tile:
-    """A tile in the shadow registers."""
+    """A fold in the shadow registers: a tile, or one for each weight of a PE's file."""
 
     run: int
     last_pop: int
@@ -61,7 +61,7 @@ class NaiveMachine(NaiveDrains):
         self.vector_free = 0
         self.vector_ports = 0
         # loader
-        self.load_run, self.load_tile, self.load_group, self.groups_of_run = 0, 0, 0, 0
+        self.load_run, self.load_fold, self.load_tile, self.load_group, self.groups_of_run = 0, 0, 0, 0, 0
         self.load_scales = 0  # pops of scales of this tile
         self.load_start: int | None = None  # first cycle in which the run may load
         self.launching = 0  # cycles that the launch of the run has taken
@@ -75,7 +75,7 @@ class NaiveMachine(NaiveDrains):
         self.freed = 0
         self.start_drains()
         # array
-        self.run, self.tile, self.row, self.active = 0, 0, 0, False
+        self.run, self.fold, self.row, self.active = 0, 0, 0, False
         self.got_ports = self.tiles_done = 0
         self.drained_at = 0  # first cycle after the last issued row has left the array
         # codebook
@@ -108,7 +108,8 @@ class NaiveMachine(NaiveDrains):
             unit = record[f"{name}_base"] + record[f"{name}_step"] * row
             if name == "dep0" and record["dep_ox"]:  # a window: everything up to the end of its last line, as far as there are lines
                 last_line = record["dep_reach"] + record["dep_stride"] * (row // record["dep_ox"])
-                unit = record["dep0_base"] + min((last_line + 1) * record["dep_ix"], record["dep_rows"]) - 1
+                row_needed = min((last_line + 1) * record["dep_ix"], record["dep_rows"]) - 1
+                unit = record["dep0_base"] + record["dep0_step"] * row_needed
             if record[name] >= 0 and unit >= 0:
                 at = max(at, self.known_at(record[name], unit))
         awaited = [record[name] for name in ("after0", "after1", "after2") if record[name] >= 0]
@@ -121,7 +122,7 @@ class NaiveMachine(NaiveDrains):
             self.vector_ports = 0
             if self.drain_units:
                 task, unit = self.drain_units[0]
-                if self.put_out.get((task, unit), FOREVER) <= self.t and self.operands_usable(task, unit % self.tasks[task]["rows"]):
+                if self.put_out.get((task, unit), FOREVER) <= self.t and self.operands_usable(task, self.row_of(task, unit)):
                     self.delay_drains(self.t)
                     columns = self.drained_columns(task, unit)
                     self.work(task, unit, self.lane_cycles(task, columns))
@@ -183,10 +184,12 @@ class NaiveMachine(NaiveDrains):
         wait = self.row_waits(run)
         if wait:
             return wait, left
+        held = folds(run)[self.fold].held
+        needed = 0 if self.row % held else run["row_accesses"]  # a row that is held for the fold's tiles is read once
         self.got_ports += left
-        if self.got_ports < run["row_accesses"]:
+        if self.got_ports < needed:
             return "port", 0
-        left = min(left, self.got_ports - run["row_accesses"])
+        left = min(left, self.got_ports - needed)
         if not self.active:
             self.active, self.debts = True, {"dram": 0, "l2": 0}
             self.shadow.pop(0)
@@ -196,10 +199,10 @@ class NaiveMachine(NaiveDrains):
         return "busy", left
 
     def finished(self, index: int) -> bool:
-        return self.tile == self.runs[index]["kt_count"] * self.runs[index]["nt_count"]
+        return self.fold == len(folds(self.runs[index]))
 
     def turn(self) -> None:
-        self.run, self.tile, self.row = self.run + 1, 0, 0
+        self.run, self.fold, self.row = self.run + 1, 0, 0
 
     def chains_to(self, index: int) -> bool:
         """Whether a run follows the one before without waiting for it to leave the array."""
@@ -207,7 +210,7 @@ class NaiveMachine(NaiveDrains):
 
     def row_waits(self, run: Row) -> str:
         """Why the next row may not be issued: its accumulators first, then its operand; '' if it may."""
-        kt = self.tile % run["kt_count"]
+        kt, _, held = folds(run)[self.fold]
         if self.read == DESKEW:
             wait = self.not_sure_to_be_taken(run) if kt == run["kt_count"] - 1 else ""
         elif kt == 0:
@@ -216,7 +219,7 @@ class NaiveMachine(NaiveDrains):
             wait = "accumulator_read" if self.read == STALL and not self.port_free() else ""
         if wait:
             return wait
-        source = row_source(run, kt, self.row, self.rows)
+        source = row_source(run, kt, self.row // held, self.rows, self.tasks)
         if source is None or self.source_ready(source) <= self.t:
             return ""
         return self.unit_waits(*source)
@@ -236,8 +239,8 @@ class NaiveMachine(NaiveDrains):
 
     def issue(self, run: Row) -> None:
         self.got_ports = 0
-        kt, stripe = self.tile % run["kt_count"], run["nt0"] + self.tile // run["kt_count"]
-        first = stripe * run["out_rows"] + run["m0"]
+        kt, stripe, held = folds(run)[self.fold]
+        first = stripe * run["out_rows"] + run["m0"] * held
         self.reserve(kt)
         bank, stripe_sums = len(self.stripes) % self.machine["accumulator_banks"], [self.partial_sums(tile) for tile in range(kt + 1)]
         self.sums.add(self.t, bank, self.row, stripe_sums[kt], first=kt == 0, last=kt == run["kt_count"] - 1)
@@ -251,18 +254,18 @@ class NaiveMachine(NaiveDrains):
             else:
                 self.put_out[unit] = out
                 self.expect(*unit)
-            if self.row + 1 == run["m"]:
+            if self.row + 1 == run["m"] * held:
                 self.hand_over()
             self.place[unit] = bank, self.row, [sum(column) for column in zip(*stripe_sums, strict=True)]
         self.row += 1
-        if self.row < run["m"]:
+        if self.row < run["m"] * held:
             return
         self.active, self.row = False, 0
-        self.tiles_done += 1
+        self.tiles_done += held
         self.drained_at = self.t + 1 + self.foot + self.cols
-        self.tile += 1
+        self.fold += 1
         if kt == run["kt_count"] - 1:
-            self.stripes.append((run["out_task"], first, run["m"]))
+            self.stripes.append((run["out_task"], first, run["m"] * held))
 
     def partial_sums(self, kt: int) -> list[int]:
         """Any numbers that differ: what K-tile kt of this stripe adds to the row."""
@@ -340,7 +343,7 @@ class NaiveMachine(NaiveDrains):
     def scales_left(self, run: Row) -> bool:
         """Whether scales of groups that begin in the tile are still to be popped."""
         bits = 0
-        for row in tile_span(run, self.load_tile % run["kt_count"], self.rows):
+        for row in tile_span(run, folds(run)[self.load_fold].kt, self.rows):
             for level in ("fine", "coarse"):
                 if run[f"{level}_group"] and row % run[f"{level}_group"] == 0:
                     bits += run[f"{level}_bits"]
@@ -355,23 +358,28 @@ class NaiveMachine(NaiveDrains):
             self.busy_until = self.t + int(self.program.group_cost[run["cost0"] + self.groups_of_run])
         self.groups_of_run += 1
         self.load_group += 1
-        used = len(tile_span(run, self.load_tile % run["kt_count"], self.rows))
+        kt, _, held = folds(run)[self.load_fold]
+        used = len(tile_span(run, kt, self.rows))
         records_of_tile = used * (self.cols // run["d"]) if run["axis"] == 0 else ceil_div(used, run["d"]) * self.cols
         if self.load_group < ceil_div(records_of_tile, run["ports"]):
+            return
+        self.load_group = self.load_scales = 0
+        self.load_tile += 1
+        if self.load_tile < held:
             return
         self.shadow.append(Tile(self.load_run, max(self.t, self.busy_until - 1)))
         self.loaded += 1
         self.first_tile = False
-        self.load_group = self.load_scales = 0
-        self.load_tile += 1
-        if self.load_tile < run["kt_count"] * run["nt_count"]:
+        self.load_tile = 0
+        self.load_fold += 1
+        if self.load_fold < len(folds(run)):
             return
         if run["codebook_release"] >= 0:
             self.books_released = run["codebook_release"] + 1
         if run["frees"]:
             self.freed = run["base_bytes"] + run["stream_bytes"]
         self.load_run += 1
-        self.load_tile = self.groups_of_run = self.held_bits = self.pushed = self.launching = 0
+        self.load_fold = self.groups_of_run = self.held_bits = self.pushed = self.launching = 0
         self.load_start = self.t + 1 + self.machine["issue_overhead"] if self.chains_to(self.load_run) else None
 
     # -- the clock
@@ -405,7 +413,7 @@ class NaiveMachine(NaiveDrains):
             self.count[booked][reason] += 1
             self.sums.clock(self.t)
             self.t += 1
-        raise AssertionError(f"the twin does not end within {limit} cycles: run {self.run} tile {self.tile} of {len(self.runs)} runs")
+        raise AssertionError(f"the twin does not end within {limit} cycles: run {self.run} fold {self.fold} of {len(self.runs)} runs")
 
 
 def tile_span(run: Row, kt: int, rows: int) -> range:
@@ -418,7 +426,7 @@ def tile_span(run: Row, kt: int, rows: int) -> range:
     return tiles[kt]
 
 
-def row_source(run: Row, kt: int, row: int, rows: int) -> tuple[int, int] | None:
+def row_source(run: Row, kt: int, row: int, rows: int, tasks: Sequence[Row] = ()) -> tuple[int, int] | None:
     """(task, unit) that a row of A needs in K-tile `kt`; None where it is there from the start."""
     if run["in_task"] < 0:
         return None
@@ -436,7 +444,10 @@ def row_source(run: Row, kt: int, row: int, rows: int) -> tuple[int, int] | None
     task = run["in_task"]
     if run["in_task_cols"]:
         task, column = task + column // run["in_task_cols"], column % run["in_task_cols"]
-    return task, column // run["in_tile_cols"] * run["in_rows"] + position
+    tile = column // run["in_tile_cols"]
+    if tasks and tasks[task]["file"] > 1:
+        return task, units_in_order(tasks[task]).index((tile, position))
+    return task, tile * run["in_rows"] + position
 
 
 def records(array: np.ndarray[Any, Any]) -> list[Row]:

@@ -23,7 +23,7 @@ class WideLayer(NamedTuple):
 
     Attributes
     ----------
-    cols, stripes : outputs of an N-stripe, and N-stripes
+    cols, stripes : outputs of an N-stripe, or of as many as a fold holds, and how many of these there are
     least_tiles : column tiles that its scales and biases need
     max_m : rows that one read of a stripe serves; 0: any number, as the buffer holds the stripe
     """
@@ -45,10 +45,12 @@ def wide_layers(target: Target, trace: Trace) -> WideLayers:
         if layer.window is not None or buffer.residency == "pinned" or layer.weight.k * layer.n <= buffer.capacity // 8:
             continue
         geometry = weight_geometry(target, layer)
-        stripes = -(-layer.n // geometry.cols)
+        held = min(geometry.file, -(-layer.n // geometry.cols))  # N-stripes that are read together
+        cols = held * geometry.cols
+        stripes = -(-layer.n // cols)
         header = header_traffic(layer.weight, target.vector_unit, target.codebook.store == "rom")
         total, codebook = sum(header.values()) // 8, header.get("codebook", 0) // 8
-        stripe_bytes = geometry.words(layer.k, 1) * geometry.word_bits // 8
+        stripe_bytes = geometry.words(layer.k, held) * geometry.word_bits // 8
         if total + stripes * stripe_bytes <= buffer.capacity:
             continue
         least = 1
@@ -56,9 +58,7 @@ def wide_layers(target: Target, trace: Trace) -> WideLayers:
             room = max(1, (buffer.capacity - target.dma.transfer) // 2 - codebook)
             most = max(1, room * stripes // max(1, total - codebook))  # stripes of a column tile
             least = -(-stripes // most)
-        out.append(
-            (layer.name, WideLayer(geometry.cols, stripes, least, 0 if total + stripe_bytes <= buffer.capacity else target.array.max_m))
-        )
+        out.append((layer.name, WideLayer(cols, stripes, least, 0 if total + stripe_bytes <= buffer.capacity else geometry.run_rows(held))))
     return tuple(out)
 
 

@@ -145,4 +145,5 @@ def _geometry(
         padded_index=target.codebook.index_field == "padded",
         books=books,
         drain_stages=target.array.drain_stages,
+        file=target.array.held_weights,
     )

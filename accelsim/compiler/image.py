@@ -1,7 +1,8 @@
 """The DRAM image of a layer's weights: the records in the order in which the array decodes them, packed into words.
 
-N-stripes are the outer loop and K-tiles the inner one; columns are padded to whole stripes and each tile to whole groups, both
-with zero records. Index and signs of a record lie together, unlike in a trace, which keeps a stream of each.
+N-stripes are the outer loop and K-tiles the inner one; where PEs hold files of weights, folds of stripes are the outer loop, and the
+tiles of a fold lie together. Columns are padded to whole stripes and each tile to whole groups, both with zero records. Index and signs
+of a record lie together, unlike in a trace, which keeps a stream of each.
 
 Disputable assumptions: each group of a grouped convolution is a run of its own, with its own stripes and words, so a depthwise
 one fills one column in C, unless groups are merged (`merged_groups`); a padding record is looked up like any other (codeword 0), because
@@ -10,8 +11,10 @@ the loader does not know that it is padding.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Any, Literal
 
 import numpy as np
@@ -54,8 +57,7 @@ class LayerImage:
     ----------
     data : uint8 (words * word_bits / 8,); bit j of the image is bit j % 8 of byte j // 8
     words, word_bits : length and width of the words
-    stripe_bits : int64 (stripes,), first bit of each N-stripe
-    tile_bits : bits from one K-tile of a stripe to the next
+    first_bits : int64 (stripes, K-tiles), first bit of each tile
     indices : int32 (groups, ports), index of every record in stream order, padding records 0; (0, ports) for raw records
     codebook : int8 (codewords, codeword_length); (0, codeword_length) for raw records
     odd : raw values u stand for the odd integers 2u + 1
@@ -65,16 +67,11 @@ class LayerImage:
     data: npt.NDArray[np.uint8]
     words: int
     word_bits: int
-    stripe_bits: npt.NDArray[np.int64]
-    tile_bits: int
+    first_bits: npt.NDArray[np.int64]
     indices: npt.NDArray[np.int32]
     codebook: npt.NDArray[np.int8]
     odd: bool = False
     patterns: npt.NDArray[np.int8] | None = None
-
-    def tile_first_bit(self, nt: int, kt: int) -> int:
-        """First bit of a tile."""
-        return int(self.stripe_bits[nt]) + kt * self.tile_bits
 
 
 @dataclass(frozen=True)
@@ -104,7 +101,7 @@ def layer_image(geometry: CoreGeometry, layer: WeightedLayer, arrays: Mapping[st
         The unpacked streams of the layer's weights, as its format names and shapes them.
     packing
         "layer": the stripes of a group (all, without groups) follow each other without gaps, as one run reads them;
-        "stripe": each begins on a word of its own, to be held and read again.
+        "stripe": each, or each fold's, begins on a word of its own, to be held and read again.
 
     Raises
     ------
@@ -156,9 +153,8 @@ def image_bits(geometry: CoreGeometry, layer: WeightedLayer, packing: Packing = 
     streams = {name: stream.total_bits for name, stream in weight.format.placed("record", weight.k, weight.n).items()}
     if geometry.scales:
         streams["side_data"] = _scale_bits(geometry, layer)
-    streams_of_layer = layer.bounds.G if geometry.merged == 1 else 1
-    together = stripes // streams_of_layer if packing == "layer" else 1
-    words = stripes // together * geometry.words(layer.k * geometry.merged, together)
+    sizes = Counter(stream_stripes(geometry, stripes, layer.bounds.G if geometry.merged == 1 else 1, packing))
+    words = sum(count * geometry.words(layer.k * geometry.merged, size) for size, count in sizes.items())
     return ImageBits(streams, words * geometry.word_bits - sum(streams.values()))
 
 
@@ -238,6 +234,23 @@ def _lane_grid(geometry: CoreGeometry, matrix: Integers, groups: int, span: int 
     return padded.reshape(stripes, -1, d, cols).transpose(0, 1, 3, 2)
 
 
+def stream_stripes(geometry: CoreGeometry, stripes: int, groups: int, packing: Packing) -> list[int]:
+    """N-stripes of each stream of an image of so many stripes, of all groups."""
+    own = stripes // groups
+    return (geometry.folds(own) if packing == "stripe" else [own]) * groups
+
+
+def tile_first_bits(geometry: CoreGeometry, k: int, stripes: int) -> npt.NDArray[np.int64]:
+    """First bit of each tile of a stream of so many N-stripes: int64 (stripes, K-tiles)."""
+    bits = geometry.tile_pops(k) * geometry.pop_bits
+    before = np.cumsum(bits) - bits
+    stripe = np.arange(stripes)
+    first = stripe // geometry.file * geometry.file
+    held = np.minimum(geometry.file, stripes - first)
+    out: npt.NDArray[np.int64] = (first * bits.sum())[:, None] + held[:, None] * before + (stripe - first)[:, None] * bits
+    return out
+
+
 def _stream_order(geometry: CoreGeometry, k: int, grid: Integers) -> Integers:
     """(stripes, record rows, record columns, lanes) -> (stripes, records, lanes), each tile padded to whole groups."""
     stripes, record_rows, _, lanes = grid.shape
@@ -251,32 +264,47 @@ def _stream_order(geometry: CoreGeometry, k: int, grid: Integers) -> Integers:
     return out
 
 
+def _fold_order(geometry: CoreGeometry, k: int, records: Integers, counts: list[int]) -> Integers:
+    """(stripes, records, lanes) with the records of each stream's folds in order: of a K-tile the tiles of all stripes of the fold."""
+    if geometry.file == 1:
+        return records
+    ends = np.cumsum([0, *(geometry.tile_groups(k, kt) * geometry.ports for kt in range(geometry.tile_count(k)))]).tolist()
+    out, first = np.empty_like(records), 0
+    for held in (held for count in counts for held in geometry.folds(count)):
+        fold = records[first : first + held]
+        tiles = [fold[:, start:end].reshape(-1, fold.shape[2]) for start, end in pairwise(ends)]
+        out[first : first + held] = np.concatenate(tiles).reshape(fold.shape)
+        first += held
+    return out
+
+
 def _image(
     geometry: CoreGeometry, k: int, fields: list[_Field], packing: Packing, groups: int, codebook: npt.NDArray[np.int8] | None
 ) -> LayerImage:
     """Pack records that consist of `fields`, the first of them the index when there is a codebook."""
-    ordered = [_Field(_stream_order(geometry, k, field.grid), field.bits) for field in fields]
-    stripes = ordered[0].grid.shape[0]
-    together = stripes // groups if packing == "layer" else 1  # stripes of one stream
+    counts = stream_stripes(geometry, fields[0].grid.shape[0], groups, packing)
+    ordered = [_Field(_fold_order(geometry, k, _stream_order(geometry, k, field.grid), counts), field.bits) for field in fields]
     used = geometry.stripe_groups(k) * geometry.pop_bits
-    stream_words = geometry.words(k, together)
-    words = stripes // together * stream_words
+    sizes = [geometry.words(k, count) for count in counts]
+    words = sum(sizes)
     data = np.zeros(words * geometry.word_bits // 8, np.uint8)
-    for first in range(0, stripes, together):
+    first, first_word, first_bits = 0, 0, []
+    for together, size in zip(counts, sizes, strict=True):
+        first_bits.append(first_word * geometry.word_bits + tile_first_bits(geometry, k, together))
         for start in range(first, first + together, _STRIPES):
             count = min(_STRIPES, first + together - start)
             bits = np.concatenate([_bits(field, start, count) for field in ordered], axis=2)
             packed = np.packbits(bits.reshape(-1), bitorder="little")
-            byte = (first // together * stream_words * geometry.word_bits + (start - first) * used) // 8
+            byte = (first_word * geometry.word_bits + (start - first) * used) // 8
             data[byte : byte + packed.size] = packed
-    nt = np.arange(stripes, dtype=np.int64)
+        first += together
+        first_word += size
     raw = codebook is None
     return LayerImage(
         data=data,
         words=words,
         word_bits=geometry.word_bits,
-        stripe_bits=nt // together * stream_words * geometry.word_bits + nt % together * used,
-        tile_bits=geometry.tile_groups(k, 0) * geometry.pop_bits,
+        first_bits=np.concatenate(first_bits),
         indices=np.zeros((0, geometry.ports), np.int32) if raw else ordered[0].grid.astype(np.int32).reshape(-1, geometry.ports),
         codebook=np.zeros((0, geometry.codeword_length), np.int8) if codebook is None else codebook,
     )

@@ -14,6 +14,7 @@ import numpy as np
 
 from accelsim.compiler.allocation import Allocation
 from accelsim.compiler.bank_conflicts import BankConflicts
+from accelsim.compiler.drain_order import last_units
 from accelsim.compiler.fetched_streams import FetchedStreams
 from accelsim.compiler.placement import LiveRange
 from accelsim.compiler.plan import Op, Plan, TensorId
@@ -154,8 +155,8 @@ def by_row(inference: Inference, key: TensorId, op: Op, rows: int, shift: int = 
     apart |= record["kind"] == compute_state.DRAIN and record["rows"] > tensor.rows  # heads that shared a product, head after head
     if apart or inference.plan.in_row_tiles(tensor) or tensor.rows + shift != rows:
         return {"task": task, "base": record["units"] - 1, "step": 0}
-    base = (record["units"] // record["rows"] - 1) * record["rows"]
-    return {"task": task, "base": base - shift, "step": 1}
+    base, step = last_units(record)
+    return {"task": task, "base": base - shift * step, "step": step}
 
 
 def place_is_free(inference: Inference, op: Op) -> KernelFields:

@@ -50,8 +50,9 @@ def _cycles(target: Target, geometry: CoreGeometry, layer: WeightedLayer) -> int
     k = layer.k * geometry.merged
     groups = geometry.tile_groups(k, 0)
     load = max(groups, -(-groups * geometry.pop_bits // geometry.word_bits)) + (geometry.cols - 1 if geometry.shadow_sets == 1 else 0)
-    chunks = -(-layer.m // geometry.max_m)
-    return stripe_count(geometry, layer) * geometry.tile_count(k) * chunks * max(-(-layer.m // chunks), load)
+    stripes = stripe_count(geometry, layer)
+    chunks = -(-layer.m // geometry.run_rows(stripes if geometry.merged > 1 else stripes // layer.bounds.G))
+    return stripes * geometry.tile_count(k) * chunks * max(-(-layer.m // chunks), load)
 
 
 def stripe_count(geometry: CoreGeometry, layer: WeightedLayer) -> int:

@@ -101,13 +101,13 @@ def product_facts(target: Target, op: Op) -> ProductFacts:
     layer = op.layer.weighted
     if layer is not None:
         geometry = weight_geometry(target, layer)
-        split = split_product(op, geometry, target.array.max_m)
+        split = split_product(op, geometry)
         header = header_traffic(layer.weight, target.vector_unit, target.codebook.store == "rom")
         records = record_traffic(image_bits(geometry, layer, split.packing))
     else:
         heads = _head_product(op)
         geometry = activation_geometry(target, heads.transposed_b, heads.from_cache)
-        split = split_product(op, geometry, target.array.max_m)
+        split = split_product(op, geometry)
         if heads.from_cache:
             useful = 8 * op.k * op.n
             records = {"kv_read": useful, "padding": 8 * split.image_bytes - useful}
@@ -158,10 +158,11 @@ def _fields(target: Target, split: ProductSplit) -> Fields:
         "m": _of_runs(split.run_rows),
         "m0": _of_runs(split.first_rows),
         "nt0": _of_runs(split.nt0),
-        "nt_count": split.run_stripes,
+        "nt_count": _of_runs(split.nt_counts),
         "columns": _of_runs(split.run_columns),
         "merged": geometry.merged,
-        "words": split.stream_words,
+        "file": geometry.file,
+        "words": _of_runs(split.words),
     }
 
 
@@ -169,7 +170,9 @@ def _bounds(target: Target, split: ProductSplit) -> Mapping[str, int]:
     """Least cycles of each resource of the core."""
     geometry = split.geometry
     groups = split.stripe_groups * split.all_stripes * split.chunks
-    cycles = int((-(-split.run_rows // target.array.rows_per_cycle)).sum()) * split.run_tiles
+    full, rest = np.divmod(split.nt_counts, split.file)  # folds of a K-tile, and tiles of one that holds fewer
+    steps = full * -(-split.run_rows * split.file // target.array.rows_per_cycle) + -(-split.run_rows * rest // target.array.rows_per_cycle)
+    cycles = int(steps.sum()) * split.kt_count
     return {
         "array": cycles,
         "decode": groups,

@@ -6,6 +6,7 @@ grouped convolutions, of several images, and of heads that share keys or values,
 
 from __future__ import annotations
 
+from accelsim.compiler.drain_order import unit_of
 from accelsim.compiler.inference import Inference, KernelFields, last_unit, provider
 from accelsim.compiler.plan import Op, Tensor
 from accelsim.kernels import compute_state
@@ -99,5 +100,5 @@ def weights_from(inference: Inference, op: Op) -> KernelFields:
         width = tensor.width // layer.heads
         tile = ((op.head % layer.heads + 1) * width - 1) // record["tile_cols"]
         rows = tensor.rows // inference.plan.batch
-        unit = tile * record["rows"] + (op.image + 1) * rows - 1
+        unit = unit_of(record, tile, (op.image + 1) * rows - 1)
     return {"w_task": task, "w_unit": unit, "from_activations": 1}

@@ -31,7 +31,8 @@ class ProductSplit:
     kt_count : K-tiles of a stripe
     chunks, chunk_rows : M-chunks, and rows of each but the last
     row_tile, column_tile : which rows and columns of the whole product these are
-    per_stripe : a run takes one stripe rather than all of its group
+    file : N-stripes of a group that the array takes together, as folds of as many tiles
+    per_stripe : a run takes one stripe, or one fold's, rather than all of its group
     """
 
     geometry: CoreGeometry
@@ -46,6 +47,7 @@ class ProductSplit:
     chunk_rows: int
     row_tile: RowTile
     column_tile: ColumnTile
+    file: int
     per_stripe: bool
 
     @property
@@ -55,13 +57,28 @@ class ProductSplit:
 
     @property
     def run_stripes(self) -> int:
-        """N-stripes of a run, and of its stream of weights."""
-        return 1 if self.per_stripe else self.stripes
+        """N-stripes of a run, and of its stream of weights; the last of a group may have fewer."""
+        return self.file if self.per_stripe else self.stripes
 
     @property
-    def run_tiles(self) -> int:
-        """Tiles of a run."""
-        return self.kt_count * self.run_stripes
+    def streams_of_group(self) -> int:
+        """Streams that hold the weights of a group."""
+        return -(-self.stripes // self.run_stripes)
+
+    @property
+    def has_short_streams(self) -> bool:
+        """Whether the last stream of a group holds fewer N-stripes than the others."""
+        return self.last_stripes < self.run_stripes
+
+    @property
+    def last_stripes(self) -> int:
+        """N-stripes of a group's last stream."""
+        return self.stripes - (self.streams_of_group - 1) * self.run_stripes
+
+    @property
+    def all_tiles(self) -> int:
+        """Tiles that hold the weights once."""
+        return self.kt_count * self.all_stripes
 
     @property
     def all_stripes(self) -> int:
@@ -71,7 +88,7 @@ class ProductSplit:
     @property
     def stream_count(self) -> int:
         """Streams that hold the weights once."""
-        return self.all_stripes // self.run_stripes
+        return self.groups * self.streams_of_group
 
     @property
     def runs(self) -> int:
@@ -85,20 +102,21 @@ class ProductSplit:
 
     @cached_property
     def stream_words(self) -> int:
-        """Words of one stream of weights."""
+        """Words of one stream of weights, but for the last of a group."""
         return self.geometry.words(self.k, self.run_stripes)
 
     @property
     def stream_bytes(self) -> int:
-        """Bytes of the words of one stream of weights."""
+        """Bytes of the words of one stream of weights, but for the last of a group."""
         return self.stream_words * self.geometry.word_bits // 8
 
     @property
     def image_bytes(self) -> int:
         """Bytes of all words of the weights, those of all column tiles together."""
-        if self.column_tile.count == 1:
-            return self.stream_count * self.stream_bytes
-        return -(-self.column_tile.all_columns // self.geometry.cols) * self.stream_bytes
+        stripes = self.stripes if self.column_tile.count == 1 else -(-self.column_tile.all_columns // self.geometry.cols)
+        full, rest = divmod(stripes, self.run_stripes)
+        last = self.geometry.words(self.k, rest) * self.geometry.word_bits // 8 if rest else 0
+        return self.groups * (full * self.stream_bytes + last)
 
     @property
     def first_stripe(self) -> int:
@@ -113,7 +131,20 @@ class ProductSplit:
     @cached_property
     def nt0(self) -> Int64:
         """Number of each run's first N-stripe among those of all groups in this column tile: int64 (runs,)."""
-        return self.streams * self.run_stripes
+        group, stream = np.divmod(self.streams, self.streams_of_group)
+        first: Int64 = group * self.stripes + stream * self.run_stripes
+        return first
+
+    @cached_property
+    def nt_counts(self) -> Int64:
+        """N-stripes of each run: int64 (runs,)."""
+        return np.minimum(self.run_stripes, self.stripes - self.nt0 % self.stripes)
+
+    @cached_property
+    def words(self) -> Int64:
+        """Words that each run reads: int64 (runs,)."""
+        last = self.geometry.words(self.k, self.last_stripes)
+        return np.where(self.nt_counts == self.run_stripes, self.stream_words, last)
 
     @cached_property
     def run_columns(self) -> Int64:
@@ -137,27 +168,31 @@ class ProductSplit:
         return np.minimum(self.chunk_rows, self.m - self.first_rows)
 
 
-def split_product(op: Op, geometry: CoreGeometry, max_m: int) -> ProductSplit:
-    """The runs of `op` on an array whose accumulators take `max_m` rows."""
+def split_product(op: Op, geometry: CoreGeometry) -> ProductSplit:
+    """The runs of `op`."""
     groups = op.layer.tile_groups
-    columns, stripe_columns, chunks = op.n // groups, geometry.cols, -(-op.m // max_m)
+    columns, stripe_columns = op.n // groups, geometry.cols
     if geometry.merged > 1:  # the tiles of all groups follow each other as the stripes of one matrix
         groups, columns, stripe_columns = 1, op.n, geometry.merged * columns
     k = op.k * geometry.merged
     row_tile = op.row_tile or RowTile(0, 1, 0, op.m, op.m)
     column_tile = op.column_tile or ColumnTile(0, 1, 0, op.n, op.n)
+    stripes = -(-columns // stripe_columns)
+    most_rows = geometry.run_rows(stripes)
+    chunks = -(-op.m // most_rows)
     return ProductSplit(
         geometry=geometry,
         m=op.m,
         k=k,
         groups=groups,
         columns=columns,
-        stripes=-(-columns // stripe_columns),
+        stripes=stripes,
         stripe_columns=stripe_columns,
         kt_count=geometry.tile_count(k),
         chunks=chunks,
         chunk_rows=-(-op.m // chunks),
         row_tile=row_tile,
         column_tile=column_tile,
-        per_stripe=row_tile.all_rows > max_m or column_tile.count > 1,
+        file=min(geometry.file, stripes),
+        per_stripe=row_tile.all_rows > most_rows or column_tile.count > 1,
     )

@@ -6,6 +6,7 @@ tiles repeats that in each row tile; its weights remain over all row tiles if th
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -49,37 +50,60 @@ def _fetch(inference: Inference, layer: str, key: tuple[str, int], facts: Produc
     if first.buffered:
         _check_header(inference, layer, header)
     address = inference.images.get(key)  # of its first words: the image is in the memory once, however often it is read
-    streams = [_gated(inference, first, split)]
+    streams = [_gated(inference, first, split, split.run_stripes)]
     placed = [low.streams.add(streams[0], f"layer {layer!r}", address)]
     if address is None:
         address = inference.images[key] = placed[0].address + header
     reads = 1 if reuse.over_chunks else split.chunks
     words = replace(first, header_bytes=0)
-    others = address - reuse.header_bytes + low.streams.stride(replace(first, header_bytes=reuse.header_bytes))
-    for more, at, ahead in (
-        (replace(words, copies=reads - 1, reads=reads - 1), address, 1),
-        (replace(words, copies=(split.stream_count - 1) * reads, reads=reads), others if split.row_tile.index else None, reads),
-    ):
-        if more.copies:
-            step = reuse.runs_per_fetch(split) * split.run_tiles
-            streams.append(_gated(inference, more, split, step, ahead * step))
-            placed.append(low.streams.add(streams[-1], f"layer {layer!r}", at))
+    later = None  # address of what follows the first stream, where it is in the memory already
+    if split.row_tile.index:
+        later = address - reuse.header_bytes + low.streams.stride(replace(first, header_bytes=reuse.header_bytes))
+    tiles = reuse.runs_per_fetch(split) * split.kt_count  # that one fetch of an N-stripe serves
+    ahead = tiles * split.run_stripes
+    again = (replace(words, copies=reads - 1, reads=reads - 1), split.run_stripes, True)
+    for more, stripes, of_first in (again, *_others(split, words, reads)):
+        if not more.copies:
+            continue
+        streams.append(_gated(inference, more, split, stripes, tiles * stripes, ahead))
+        placed.append(low.streams.add(streams[-1], f"layer {layer!r}", address if of_first else later))
+        ahead += more.copies * tiles * stripes
+        if later is not None and not of_first:
+            later += more.copies // reads * low.streams.stride(more)
     rounding = sum(place.bus_bytes - stream.copies * stream.bytes for place, stream in zip(placed, streams, strict=True))
     if rounding:
         low.layers[inference.layer_index[layer]].bits["burst_rounding", low.weight_memory, False] += 8 * rounding
+    full = -2 if split.has_short_streams and len(streams) > 2 else -1  # after the first, the streams of a group's whole folds
     found = FetchedStreams(
         chunk0=placed[0].first,
         base_bytes=placed[0].base,
         header_bytes=header,
         stream_bytes=first.bytes,
-        words_bytes=streams[-1].bytes,
+        words_bytes=streams[full].bytes,
         chunk_count=placed[0].count,
-        words_chunk_count=placed[-1].count,
+        words_chunk_count=placed[full].count,
         buffered=first.buffered,
+        group=split.streams_of_group * reads,
+        short=reads * split.has_short_streams,
+        short_bytes=streams[full].bytes - streams[-1].bytes,
+        short_chunks=placed[full].count - placed[-1].count,
     )
     if pinned:
         low.pinned_weights[pinned_key] = found
     return found, True
+
+
+def _others(split: ProductSplit, words: RunStream, reads: int) -> Iterator[tuple[RunStream, int, bool]]:
+    """(streams, N-stripes of each, False) of all streams but the first, each read `reads` times; the shorter last one of a group apart."""
+    if not split.has_short_streams:
+        yield replace(words, copies=(split.stream_count - 1) * reads, reads=reads), split.run_stripes, False
+        return
+    last = split.geometry.words(split.k, split.last_stripes)
+    short = replace(words, words=last, batch_words=np.array([last]), copies=reads, reads=reads)
+    for group in range(split.groups):
+        copies = (split.streams_of_group - 1 - (group == 0)) * reads
+        yield replace(words, copies=copies, reads=reads), split.run_stripes, False
+        yield short, split.last_stripes, False
 
 
 def _check_header(inference: Inference, layer: str, header: int) -> None:
@@ -93,19 +117,21 @@ def _check_header(inference: Inference, layer: str, header: int) -> None:
         )
 
 
-def _gated(inference: Inference, stream: RunStream, split: ProductSplit, step: int = 0, ahead: int = 0) -> RunStream:
-    """`stream` in batches that load before they compute, unless weights are prefetched: a layer (or what fits of it), or a tile.
+def _gated(inference: Inference, stream: RunStream, split: ProductSplit, stripes: int, step: int = 0, ahead: int = 0) -> RunStream:
+    """`stream` in batches that load before they compute, unless weights are prefetched: a layer (or what fits of it), or a fold.
 
-    `step` tiles lie between the gates of one copy and the next, and `ahead` before those of the first.
+    It holds `stripes` N-stripes; `step` tiles lie between the gates of one copy and the next, and `ahead` before those of the first.
     """
     geometry, overlap = split.geometry, inference.target.control.overlap
     if overlap == "prefetch":
         return stream
-    bits = np.cumsum(np.tile(geometry.tile_pops(split.k), split.run_stripes)) * geometry.pop_bits
-    tile_words = np.minimum(stream.words, -(-bits // geometry.word_bits))
+    held = np.repeat(geometry.folds(stripes), split.kt_count)  # N-tiles of each fold: of a tile, where PEs hold one weight
+    bits = np.cumsum(np.resize(geometry.tile_pops(split.k), held.size) * held) * geometry.pop_bits
+    fold_words = np.minimum(stream.words, -(-bits // geometry.word_bits))
     capacity = inference.target.weight_buffer.capacity
-    ends = layer_batches(tile_words, stream.words, stream.header_bytes, stream.word_bytes, capacity, overlap == "none")
-    done = np.append(0, np.searchsorted(tile_words, ends[:-1]) + 1)  # tiles of this stream before each batch
+    ends = layer_batches(fold_words, stream.words, stream.header_bytes, stream.word_bytes, capacity, overlap == "none")
+    tiles = np.append(0, np.cumsum(held))
+    done = np.append(0, tiles[np.searchsorted(fold_words, ends[:-1]) + 1])  # tiles of this stream before each batch
     return replace(stream, batch_words=ends, gates=inference.low.tiles + ahead + done, gate_step=step)
 
 

@@ -25,7 +25,7 @@ def lower_product(inference: Inference, op: Op) -> None:
     assert layer is not None  # the plan puts nothing else on the array
     facts = _facts(inference, op)
     split = facts.split
-    drain = _drain(inference, op, split.all_stripes, split.columns, split.stripe_columns)
+    drain = _drain(inference, op, split)
     fields = {
         **facts.fields,
         **_NO_STREAM,
@@ -50,7 +50,7 @@ def lower_product(inference: Inference, op: Op) -> None:
         weights, fetches = weights_of_runs(inference, layer.name, f"{layer.name}[{op.head}]", facts)
         fields |= weights
     low.runs.append(split.runs, fields)
-    low.tiles += split.runs * split.run_tiles
+    low.tiles += split.all_tiles * split.chunks
     build = low.layers[inference.layer_index[layer.name]]
     if target.array.depthwise != "column" and layer.tile_groups > 1:
         merged = split.geometry.merged
@@ -137,8 +137,9 @@ def _codebook(low: Lowering, split: ProductSplit) -> Fields:
     return {"codebook_load": number, "codebook_release": release}
 
 
-def _drain(inference: Inference, op: Op, stripes: int, columns: int, cols: int) -> int:
-    """The task that requantizes what the array puts out (`columns` of each group, `cols` a stripe), with the fused functions' passes."""
+def _drain(inference: Inference, op: Op, split: ProductSplit) -> int:
+    """The task that requantizes what the array puts out, with the fused functions' passes."""
+    columns, cols = split.columns, split.stripe_columns
     low, vector = inference.low, inference.target.vector_unit
     passes = vector.passes.requantize + sum(passes_of(inference, layer, True) for layer in op.fused)
     operands = [key for key, role in op.reads if role == "operand"]
@@ -150,8 +151,9 @@ def _drain(inference: Inference, op: Op, stripes: int, columns: int, cols: int) 
     pieces = [min(cols, columns) * inference.plan.tensors[key].bits // 8 for key in (op.writes, *operands)]
     accesses = low.vector_accesses(pieces, vector.row_cycles(min(cols, columns), passes))
     task = low.task(
-        kind=compute_state.DRAIN, ordinal=len(low.drains), units=op.m * stripes, rows=op.m, tile_cols=cols, width=columns,
-        passes=passes, latency=vector.latency, accesses=accesses, layer=inference.layer_index[op.layer.name], **fields,
+        kind=compute_state.DRAIN, ordinal=len(low.drains), units=op.m * split.all_stripes, rows=op.m, tile_cols=cols, file=split.file,
+        width=columns, passes=passes,
+        latency=vector.latency, accesses=accesses, layer=inference.layer_index[op.layer.name], **fields,
     )  # fmt: skip
     low.drains.append(task)
     full, rest = divmod(columns, cols)
@@ -168,6 +170,8 @@ def _drain(inference: Inference, op: Op, stripes: int, columns: int, cols: int) 
 def _note(build: LayerBuild, split: ProductSplit, reuse: WeightReuse, cols: int) -> None:
     """Say how a product was split, for the result."""
     row_tile = split.row_tile
+    if split.geometry.file > 1:
+        build.notes.append(f"enhanced weight stationary, folds of {split.file} tiles")
     if split.geometry.cols < cols:
         build.notes.append(f"no masks for the sparse tiles: {split.geometry.cols} of {cols} columns a pass")
     if row_tile.count > 1:

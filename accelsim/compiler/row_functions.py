@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from accelsim.compiler.drain_order import last_units
 from accelsim.compiler.inference import Inference, KernelFields, by_row, passes_of, place_is_free, provider, vector_layer
 from accelsim.compiler.plan import Op
 from accelsim.compiler.streams import RunStream
@@ -55,13 +56,13 @@ def _window(inference: Inference, op: Op, window: LineWindow) -> KernelFields:
     task, _ = provider(inference, key, op)
     record = inference.low.tasks[task]
     tensor = inference.plan.tensors[key]
-    base = (record["units"] // record["rows"] - 1) * record["rows"]  # a drain puts out column by column of tiles: the last one's
     if inference.plan.batch > 1 or len(tensor.producers) > 1:
         return {"dep0": task, "dep0_base": record["units"] - 1, "dep0_step": 0}
     row0 = op.row_tile.first_row if op.row_tile is not None else 0
+    base, step = last_units(record)
     reach = window.span - 1 - window.padding + row0 // window.positions * window.stride - tensor.first_row // window.width
     return {
-        "dep0": task, "dep0_base": base, "dep0_step": 0, "dep_ox": window.positions, "dep_stride": window.stride,
+        "dep0": task, "dep0_base": base, "dep0_step": step, "dep_ox": window.positions, "dep_stride": window.stride,
         "dep_reach": reach, "dep_ix": window.width, "dep_rows": tensor.rows,
     }  # fmt: skip
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from accelsim.compiler.image import LayerImage, Packing, striped
+from accelsim.compiler.image import LayerImage, Packing, stream_stripes, striped, tile_first_bits
 from accelsim.hw.decode_mac_core import CoreGeometry
 from accelsim.trace.layers import WeightedLayer
 
@@ -26,32 +26,29 @@ def scaled_image(geometry: CoreGeometry, layer: WeightedLayer, arrays: Mapping[s
     fields = [(striped(arrays["scales"].astype(np.float16).view(np.uint16), groups, geometry.cols), 16)]
     if "zeros" in arrays:
         fields.append((striped(arrays["zeros"].astype(np.uint16), groups, geometry.cols), width))
-    stripes = weights.shape[0]
-    together = stripes // groups if packing == "layer" else 1
-    first_bits, parts, bit = [], [], 0
-    for stripe in range(stripes):
-        if stripe % together == 0:
-            bit += -bit % geometry.word_bits
-        first_bits.append(bit)
-        bits = _stripe_bits(geometry, layer.k, weights[stripe], [(values[stripe], size) for values, size in fields])
-        parts.append((bit, bits))
-        bit += bits.size
-    stream = np.zeros(bit + -bit % geometry.word_bits, np.uint8)
-    for first, bits in parts:
-        stream[first : first + bits.size] = bits
+    counts = stream_stripes(geometry, weights.shape[0], groups, packing)
+    sizes = np.array([geometry.words(layer.k, count) * geometry.word_bits for count in counts])
+    starts = np.cumsum(sizes) - sizes
+    first_bits = np.concatenate(
+        [start + tile_first_bits(geometry, layer.k, count) for start, count in zip(starts.tolist(), counts, strict=True)]
+    )
+    stream = np.zeros(int(sizes.sum()), np.uint8)
+    for stripe, firsts in enumerate(first_bits.tolist()):
+        tiles = _tile_bits(geometry, layer.k, weights[stripe], [(values[stripe], size) for values, size in fields])
+        for first, bits in zip(firsts, tiles, strict=True):
+            stream[first : first + bits.size] = bits
     return LayerImage(
         data=np.packbits(stream, bitorder="little"),
         words=stream.size // geometry.word_bits,
         word_bits=geometry.word_bits,
-        stripe_bits=np.array(first_bits, np.int64),
-        tile_bits=0,
+        first_bits=first_bits,
         indices=np.zeros((0, geometry.ports), np.int32),
         codebook=np.zeros((0, geometry.codeword_length), np.int8),
     )
 
 
-def _stripe_bits(geometry: CoreGeometry, k: int, weights: npt.NDArray[Any], fields: list[tuple[npt.NDArray[Any], int]]) -> Bits:
-    """The bits of a stripe: (K, C) weights and, of each field, (groups, C) values and their width in bits."""
+def _tile_bits(geometry: CoreGeometry, k: int, weights: npt.NDArray[Any], fields: list[tuple[npt.NDArray[Any], int]]) -> list[Bits]:
+    """The bits of each tile of a stripe: (K, C) weights and, of each field, (groups, C) values and their width in bits."""
     ((group, _),) = geometry.scales
     out = []
     for kt, pops in enumerate(geometry.tile_pops(k).tolist()):
@@ -63,7 +60,7 @@ def _stripe_bits(geometry: CoreGeometry, k: int, weights: npt.NDArray[Any], fiel
         bits[: scales.size] = scales
         bits[ahead : ahead + records.size] = records
         out.append(bits)
-    return np.concatenate(out)
+    return out
 
 
 def _low_bits(values: npt.NDArray[Any], size: int) -> Bits:

@@ -26,7 +26,7 @@ from accelsim.trace.trace import Trace
 
 @dataclass(frozen=True)
 class TargetArray:
-    """See `ArraySpec`; of sparse tiles the `dense_cols` are left, fewer than `cols`."""
+    """See `ArraySpec`; of sparse tiles the `dense_cols` are left, fewer than `cols`, and of a dataflow the weights that a PE holds."""
 
     rows: int
     cols: int
@@ -41,6 +41,7 @@ class TargetArray:
     scale_at: Literal["channel", "weight", "group"]
     scale_taps: int | None
     weight_bits: int
+    held_weights: int
 
     @property
     def has_sparse_tiles(self) -> bool:

@@ -18,6 +18,8 @@ from accelsim.kernels import compute, compute_state
 from accelsim.quantities import Bits, Cycles, unit
 from accelsim.records import Record
 
+MVQ_FILE = 16  # weights of a PE's file (MVQ, arXiv 2412.10261)
+
 
 class SparseTile(Record):
     """In each row, d columns share q multipliers (MVQ, arXiv 2412.10261: H x d becomes H x Q); sums and their registers remain d wide."""
@@ -53,6 +55,18 @@ class ArraySpec(Record):
     rows: Annotated[int, unit("PEs")] = Field(ge=1, le=4096, description="R: PEs along the reduction")
     cols: Annotated[int, unit("PEs")] = Field(ge=1, le=4096, description="C: PEs along the outputs")
     max_m: Annotated[int, unit("rows")] = Field(ge=1, le=2**20, description="MAXM: rows that one accumulator bank holds")
+    dataflow: Literal["weight_stationary", "enhanced_weight_stationary"] = Field(
+        default="weight_stationary",
+        description="what a PE holds: weight_stationary: one weight; enhanced_weight_stationary: a file of weights, one of each of "
+        "neighbouring N-tiles, which a row that is read once meets one after the other",
+    )
+    weight_file: Annotated[int | None, unit("weights")] = Field(
+        default=None,
+        ge=1,
+        le=256,
+        description="E: weights of a PE's file; accumulators hold E sums for each row. Null: 16 with dataflow: enhanced_weight_stationary",
+        examples=[8],
+    )
     accumulator_banks: Annotated[Literal[1, 2], unit("banks")] = Field(
         default=1, description="2: one bank drains while the other takes the sums of the next run"
     )
@@ -110,6 +124,24 @@ class ArraySpec(Record):
         if self.sparse_tile is not None and self.cols % self.sparse_tile.d:
             raise ValueError(f"sparse_tile.d = {self.sparse_tile.d} must divide cols = {self.cols}")
         return self
+
+    @model_validator(mode="after")
+    def _files_fit(self) -> ArraySpec:
+        if self.weight_file is not None and self.dataflow == "weight_stationary":
+            raise ValueError(
+                f"weight_file = {self.weight_file} needs dataflow = 'enhanced_weight_stationary'; allowed with {self.dataflow!r}: null"
+            )
+        if self.held_weights > self.max_m:
+            raise ValueError(
+                f"weight_file = {self.held_weights} exceeds max_m = {self.max_m}: a row takes as many accumulator rows; "
+                f"allowed: at most {self.max_m}"
+            )
+        return self
+
+    @property
+    def held_weights(self) -> int:
+        """Weights that a PE multiplies with one activation: those of its file, or one."""
+        return 1 if self.dataflow == "weight_stationary" else self.weight_file or MVQ_FILE
 
     @property
     def dense_cols(self) -> int:
@@ -172,6 +204,7 @@ class CoreGeometry:
     scales : (rows of a group, bits of its scales per output), finest of at most two first; popped ahead of a tile in which groups begin
     drain_stages : registers between the last PE of a column and its accumulator
     merged : groups of a convolution that share a tile, as blocks on its diagonal
+    file : weights of a PE's file: a fold is as many neighbouring N-tiles of one K-tile, and each row meets all of them
     """
 
     rows: int
@@ -195,6 +228,7 @@ class CoreGeometry:
     scales: tuple[tuple[int, int], ...] = ()
     drain_stages: int = 0
     merged: int = 1
+    file: int = 1
 
     @property
     def index_bits(self) -> int:
@@ -275,6 +309,14 @@ class CoreGeometry:
         """Pops of one N-stripe, of scales and of records."""
         return int(self.tile_pops(k).sum()) if self.scales else self.stripe_groups(k)
 
+    def run_rows(self, stripes: int) -> int:
+        """Rows that the accumulators hold of a run over so many N-stripes."""
+        return self.max_m // min(self.file, stripes)
+
+    def folds(self, stripes: int) -> list[int]:
+        """N-tiles of each fold of a stream of so many N-stripes; the last fold may hold fewer."""
+        return [min(self.file, stripes - first) for first in range(0, stripes, self.file)]
+
     def words(self, k: int, stripes: int) -> int:
         """Words of the weight buffer that hold `stripes` N-stripes, packed without gaps."""
         return -(-self.stripe_pops(k) * stripes * self.pop_bits // self.word_bits)
@@ -323,11 +365,12 @@ class CoreCounters:
 
 
 def run_stand_alone(geometry: CoreGeometry, m: int, k: int, n: int, supply: WordSupply | None = None) -> CoreCounters:
-    """One GEMM of (m x k) by (k x n) on a stand-alone core: ceil(m / max_m) runs, each with a fresh supply; sums over them."""
+    """One GEMM of (m x k) by (k x n) on a stand-alone core: runs of as many rows as fit, each with a fresh supply; sums over them."""
     supply = supply or WordSupply()
     total = CoreCounters(0, 0, 0, 0, 0, 0, 0)
-    for first in range(0, m, geometry.max_m):
-        total += _one_run(geometry, min(geometry.max_m, m - first), k, n, supply)
+    rows = geometry.run_rows(-(-n // geometry.cols))
+    for first in range(0, m, rows):
+        total += _one_run(geometry, min(rows, m - first), k, n, supply)
     return total
 
 
@@ -344,6 +387,7 @@ def _one_run(geometry: CoreGeometry, m: int, k: int, n: int, supply: WordSupply)
 
     run = np.zeros(1, compute_state.RUN)
     run["m"] = run["out_rows"] = m
+    run["file"] = geometry.file
     run["k"], run["nt_count"], run["kt_count"] = k, stripes, geometry.tile_count(k)
     for name, value in geometry.scale_fields().items():
         run[name] = value
@@ -354,6 +398,7 @@ def _one_run(geometry: CoreGeometry, m: int, k: int, n: int, supply: WordSupply)
 
     task = np.zeros(1, compute_state.TASK)
     task["units"], task["rows"], task["tile_cols"], task["width"] = m * stripes, m, geometry.cols, n
+    task["file"] = geometry.file
     for name in ("chunk", "dep0", "dep1", "after0", "after1", "after2"):
         task[name] = -1
 

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from accelsim.kernels.accumulator_reuse import drain_issued, predict_drain, previous_stripe, promise, reuse_at
 from accelsim.kernels.compute_state import ACCUMULATOR, ACCUMULATOR_READ, NEVER, STALL, VECTOR
-from accelsim.kernels.dependencies import drained_columns, lane_cycles, operands_ready_at
+from accelsim.kernels.dependencies import drained_columns, lane_cycles, operands_ready_at, unit_place
 from accelsim.kernels.kernel import inlined_kernel
 
 
@@ -32,7 +32,7 @@ def _columns_behind(machine, columns):
 def taken_at(s, machine, run, tasks, fin, loaded, unit):
     """(cycle from which the row of `unit` may be issued so that the lanes take it as it comes out, category of the wait): deskew."""
     flight = 1 + machine.rows + machine.drain_stages + machine.cols
-    operands = operands_ready_at(run.out_task, unit % tasks[run.out_task].rows, tasks, s, fin, loaded)
+    operands = operands_ready_at(run.out_task, unit_place(tasks[run.out_task], unit)[1], tasks, s, fin, loaded)
     if operands > s.cycle + flight:
         return NEVER if operands >= NEVER else operands - flight, VECTOR
     lanes = s.due_end + s.due_shift if drain_issued(s) else s.v_until
@@ -69,11 +69,11 @@ def port_free_at(s, machine, tasks, drains, avail, due, fin, loaded):
 
 
 @inlined_kernel
-def hand_over(s, machine, run, task, first, avail, due, held):
-    """Hand the stripe from unit `first` on, whose last row is issued in this cycle, to the lanes as soon as the port is free: stall."""
+def hand_over(s, machine, units, task, first, avail, due, held):
+    """Hand the units of a stripe or a fold, whose last row is issued in this cycle, to the lanes as soon as the port is free: stall."""
     port = s.cycle + 2 + machine.rows + machine.drain_stages + _columns_behind(machine, drained_columns(task, first))
     lanes = s.due_end if drain_issued(s) else s.v_until - s.due_shift
-    for unit in range(first, first + run.m):
+    for unit in range(first, first + units):
         index = task.offset + unit
         unheld = max(avail[index] - s.due_shift, lanes)  # start if the port were free
         lanes = unheld + lane_cycles(machine, task, drained_columns(task, unit))

@@ -20,21 +20,27 @@ from accelsim.kernels.compute_state import (
     STALL,
     VECTOR,
 )
-from accelsim.kernels.dependencies import awaited_load, ready_at, row_source
+from accelsim.kernels.dependencies import awaited_load, fold_tiles, ready_at, row_source
 from accelsim.kernels.kernel import inlined_kernel
 
 
 @inlined_kernel
-def _row_gate(s, machine, runs, tasks, drains, avail, due, held, fin, loaded, kt, row):
-    """(cycle from which row `row` of the array's next tile may be issued, category of the wait, cycle in which that may change).
+def _first_unit(s, run):
+    """First unit that the array's stripe, or fold of stripes, puts out."""
+    return s.a_nt * run.out_rows + run.m0 * fold_tiles(run, s.a_nt - run.nt0)
 
-    A row waits for its accumulators first, then for its operand.
+
+@inlined_kernel
+def _row_gate(s, machine, runs, tasks, drains, avail, due, held, fin, loaded, kt, row):
+    """(cycle from which step `row` of the array's next fold may be issued, category of the wait, cycle in which that may change).
+
+    A row waits for its accumulators first, then for its operand; a step is a row and the tile of the fold that it meets.
     """
     run = runs[s.a_run]
     free, why, look = 0, ACCUMULATOR, NEVER
     if machine.accumulator_read == DESKEW:
         if kt == run.kt_count - 1:
-            free, why = taken_at(s, machine, run, tasks, fin, loaded, s.a_nt * run.out_rows + run.m0 + row)
+            free, why = taken_at(s, machine, run, tasks, fin, loaded, _first_unit(s, run) + row)
     elif machine.accumulator_read == STALL:
         if kt == 0:
             free, why, look = postponed_reuse_at(s, machine, tasks, drains, avail, due, held, fin, loaded, row)
@@ -47,7 +53,7 @@ def _row_gate(s, machine, runs, tasks, drains, avail, due, held, fin, loaded, kt
         return free, why, look
     if run.in_task < 0:
         return 0, DEPENDENCY, NEVER
-    task, unit = row_source(run, kt, row, machine.rows)
+    task, unit = row_source(run, tasks, kt, row // fold_tiles(run, s.a_nt - run.nt0), machine.rows)
     at = ready_at(task, unit, tasks, s, fin, loaded)
     return at, awaited_load(at) if tasks[task].kind == LOAD else VECTOR, NEVER
 
@@ -81,8 +87,10 @@ def close_run(s, runs, results, end):
 
 @inlined_kernel
 def _issue(s, machine, runs, tasks, avail, due, held, results):
-    """Issue one row in this cycle and book what follows from it."""
+    """Issue one step, a row that meets a tile, in this cycle and book what follows from it."""
     run = runs[s.a_run]
+    held_tiles = fold_tiles(run, s.a_nt - run.nt0)
+    steps = run.m * held_tiles
     s.count[BUSY] += 1
     s.cp_rows += 1
     s.row_got = 0
@@ -92,31 +100,31 @@ def _issue(s, machine, runs, tasks, avail, due, held, results):
         promise_port(s, machine, tasks)
     if s.a_kt == run.kt_count - 1:
         task = tasks[run.out_task]
-        unit = s.a_nt * run.out_rows + run.m0 + s.a_row
+        unit = _first_unit(s, run) + s.a_row
         out = s.cycle + 1 + machine.rows + machine.cols + machine.drain_stages
         avail[task.offset + unit] = out
         if not postpones(machine, run):
             due[task.offset + unit] = predict_drain(s, machine, task, unit, out)
             s.issued_ordinal = task.ordinal
             s.issued = unit + 1
-        elif s.a_row == run.m - 1:
-            hand_over(s, machine, run, task, unit - s.a_row, avail, due, held)
+        elif s.a_row == steps - 1:
+            hand_over(s, machine, steps, task, unit - s.a_row, avail, due, held)
         if machine.accumulator_read == DESKEW:
             s.promised_ordinal, s.promised = task.ordinal, unit + 1
     s.a_row += 1
-    if s.a_row < run.m:
+    if s.a_row < steps:
         return
     s.active = 0
-    s.tiles_done += 1
+    s.tiles_done += held_tiles
     s.a_end = s.cycle + 1 + machine.rows + machine.cols + machine.drain_stages
     s.a_row = 0
-    s.a_tile += 1
+    s.a_tile += held_tiles
     s.a_kt += 1
     if s.a_kt == run.kt_count:
         s.p2_task, s.p2_base, s.p2_rows = s.p1_task, s.p1_base, s.p1_rows
-        s.p1_task, s.p1_base, s.p1_rows = run.out_task, s.a_nt * run.out_rows + run.m0, run.m
+        s.p1_task, s.p1_base, s.p1_rows = run.out_task, _first_unit(s, run), steps
         s.a_kt = 0
-        s.a_nt += 1
+        s.a_nt += held_tiles
     if s.a_tile == run.kt_count * run.nt_count and machine.chained and s.a_run + 1 < runs.size and runs[s.a_run + 1].launch == 0:
         close_run(s, runs, results, s.cycle + 1)
 
@@ -146,10 +154,11 @@ def step_array(s, machine, runs, tasks, drains, avail, due, held, fin, loaded, r
     ready, why, look = _row_gate(s, machine, runs, tasks, drains, avail, due, held, fin, loaded, s.a_kt, s.a_row)
     if ready > t:
         return False, why, min(ready, look), left
+    needed = run.row_accesses if s.a_row % fold_tiles(run, s.a_nt - run.nt0) == 0 else 0  # a row is read once for all tiles of its fold
     s.row_got += left
-    if s.row_got < run.row_accesses:
+    if s.row_got < needed:
         return True, PORT, NEVER, 0
-    left = min(left, s.row_got - run.row_accesses)
+    left = min(left, s.row_got - needed)
     if s.active == 0:
         s.active = 1
         s.ts_older = s.ts
@@ -173,7 +182,7 @@ def step_array(s, machine, runs, tasks, drains, avail, due, held, fin, loaded, r
 
 @inlined_kernel
 def steady_rows(s, machine, runs, tasks, fin, loaded):
-    """Rows after this one, all but the tile's last, that will be issued back to back whatever happens elsewhere.
+    """Steps after this one, all but the fold's last, that will be issued back to back whatever happens elsewhere.
 
     Only for K-tiles that put nothing out; the vector unit must be idle meanwhile (the caller looks to that).
     """
@@ -189,7 +198,7 @@ def steady_rows(s, machine, runs, tasks, fin, loaded):
             if drain.ordinal > s.d_task or (drain.ordinal == s.d_task and end >= s.d_unit) or fin[drain.offset + end] > s.cycle:
                 return 0
     if run.in_task >= 0:
-        task, unit = row_source(run, s.a_kt, run.m - 1, machine.rows)
+        task, unit = row_source(run, tasks, s.a_kt, run.m - 1, machine.rows)
         if ready_at(task, unit, tasks, s, fin, loaded) > s.cycle:
             return 0
-    return run.m - 1 - s.a_row
+    return run.m * fold_tiles(run, s.a_nt - run.nt0) - 1 - s.a_row

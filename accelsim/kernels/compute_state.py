@@ -108,6 +108,7 @@ RUN = np.dtype(
             "nt_count",
             "columns",  # useful outputs of its stripes
             "merged",  # groups of a convolution that share a tile: a column has weights in k / merged rows
+            "file",  # neighbouring N-tiles of a fold, whose weights a PE holds together; 0 or 1: one
             "kt_count",
             "block",  # rows of the reduction after which K-tiles begin anew; R, or the end of groups of weights that share a scale
             "fine_group",  # rows of such a group; 0: none
@@ -163,6 +164,7 @@ TASK = np.dtype(
             "units",
             "rows",  # units a column of tiles
             "tile_cols",
+            "file",  # of a drain: N-tiles of a fold, which come out row by row; 0 or 1: one
             "width",  # elements of a row; of a drain: of one group's row
             "passes",
             "latency",
@@ -171,7 +173,7 @@ TASK = np.dtype(
             "dep0",
             "dep0_base",
             "dep0_step",  # unit of dep0 for row r: base + step * r, none if negative
-            "dep_ox",  # positions a line of the output of a pool; 0: as above. Else row r waits for a whole line of dep0, from its base on:
+            "dep_ox",  # positions a line of the output of a pool; 0: as above. Else row r waits for the last row of a whole line of dep0:
             "dep_stride",  # that of its line * stride + reach, each line `ix` positions and all `rows`
             "dep_reach",
             "dep_ix",
@@ -202,7 +204,7 @@ _STATE_FIELDS = (
     "ts_older",  # and of the one before
     "a_end",  # first cycle after the drain of what was issued
     "row_got",
-    "tiles_done",  # each launch that is over counts as one
+    "tiles_done",  # each launch that is over counts as one; those of a fold are done together
     "issued",  # units of the current output task
     "issued_ordinal",
     "p1_task",
@@ -217,6 +219,8 @@ _STATE_FIELDS = (
     "l_run",
     "l_tile",
     "l_kt",
+    "l_nt",  # N-tiles of the run before the fold that loads
+    "l_place",  # tiles of that fold that are loaded
     "l_group",  # negative: pops of scales that are left
     "l_groups",
     "l_cost",  # groups popped in this run, for group_cost
@@ -230,8 +234,8 @@ _STATE_FIELDS = (
     "l_debt",  # cycles that memory kept the tile waiting while the array was busy: charged when the array comes to wait for it
     "l_debt_l2",  # the same for the port of the shared level
     "held_until",  # a bank conflict holds the next pop
-    "loaded_tiles",  # tiles in the shadow sets
-    "tpl0",  # last pop of the oldest loaded tile
+    "loaded_tiles",  # folds in the shadow sets, which are tiles where a PE holds one weight
+    "tpl0",  # last pop of the oldest of them
     "tpl1",
     "freed",
     # codebook

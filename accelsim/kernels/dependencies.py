@@ -42,7 +42,7 @@ def operands_ready_at(task, row, tasks, s, fin, loaded):
         unit = t.dep0_base + t.dep0_step * row
         if t.dep_ox > 0:
             line = (row // t.dep_ox) * t.dep_stride + t.dep_reach
-            unit = t.dep0_base + min(t.dep_rows, (line + 1) * t.dep_ix) - 1
+            unit = t.dep0_base + t.dep0_step * (min(t.dep_rows, (line + 1) * t.dep_ix) - 1)
         if unit >= 0:
             ready = ready_at(t.dep0, unit, tasks, s, fin, loaded)
     if t.dep1 >= 0:
@@ -59,9 +59,28 @@ def operands_ready_at(task, row, tasks, s, fin, loaded):
 
 
 @inlined_kernel
+def fold_tiles(run, before):
+    """N-tiles of the fold that begins behind `before` N-tiles of a run: as many as a PE's file takes, or what is left."""
+    return min(max(1, run.file), run.nt_count - before)
+
+
+@inlined_kernel
+def unit_place(task, unit):
+    """(N-tile in its group, row) of a unit of a drain: folds one after the other, in each the rows, and of each row the fold's tiles."""
+    tiles = -(-task.width // task.tile_cols)
+    inside = unit % (tiles * task.rows)
+    if task.file <= 1:
+        return inside // task.rows, inside % task.rows
+    first = inside // (task.file * task.rows) * task.file
+    held = min(task.file, tiles - first)
+    inside -= first * task.rows
+    return first + inside % held, inside // held
+
+
+@inlined_kernel
 def drained_columns(task, unit):
     """Columns of a unit of a drain: its stripe's, which is one of a group of a grouped convolution."""
-    stripe = (unit // task.rows) % -(-task.width // task.tile_cols)
+    stripe = unit_place(task, unit)[0]
     return min(task.tile_cols, task.width - stripe * task.tile_cols)
 
 
@@ -120,7 +139,19 @@ def wave(run, group, rows, cols):
 
 
 @inlined_kernel
-def row_source(run, kt, row, rows):
+def _drained_unit(task, tile, row, rows):
+    """The unit of a drain of `rows` rows that holds a row of an N-tile: see `unit_place`."""
+    if task.file <= 1:
+        return tile * rows + row
+    tiles = -(-task.width // task.tile_cols)
+    inside = tile % tiles
+    first = inside // task.file * task.file
+    held = min(task.file, tiles - first)
+    return (tile - inside + first) * rows + row * held + inside - first
+
+
+@inlined_kernel
+def row_source(run, tasks, kt, row, rows):
     """(task, unit) that row `row` of K-tile `kt` needs."""
     if run.in_fixed >= 0:
         return run.in_task, run.in_fixed
@@ -140,4 +171,4 @@ def row_source(run, kt, row, rows):
     if run.in_task_cols > 0:
         task += column // run.in_task_cols
         column %= run.in_task_cols
-    return task, (column // run.in_tile_cols) * run.in_rows + source
+    return task, _drained_unit(tasks[task], column // run.in_tile_cols, source, run.in_rows)

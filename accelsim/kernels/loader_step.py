@@ -24,8 +24,24 @@ from accelsim.kernels.compute_state import (
     SWAP,
     VECTOR,
 )
-from accelsim.kernels.dependencies import awaited_load, ready_at, scale_pops, tile_groups, wave
+from accelsim.kernels.dependencies import awaited_load, fold_tiles, ready_at, scale_pops, tile_groups, wave
 from accelsim.kernels.kernel import inlined_kernel
+
+
+@inlined_kernel
+def _fold_loaded(s, run, last):
+    """Book a fold whose last tile's last group was popped in cycle `last`, and turn to the next of the run."""
+    if s.loaded_tiles == 0:
+        s.tpl0 = last
+    else:
+        s.tpl1 = last
+    s.loaded_tiles += 1
+    s.l_fresh = 0
+    s.l_kt += 1
+    if s.l_kt == run.kt_count:
+        s.l_kt = 0
+        s.l_nt += s.l_place
+    s.l_place = 0
 
 
 @inlined_kernel
@@ -47,6 +63,7 @@ def _next_load_run(s, machine, runs, results):
     s.l_run += 1
     s.l_tile = 0
     s.l_kt = 0
+    s.l_nt = 0
     s.l_group = 0
     s.l_cost = 0
     s.l_chunk = 0
@@ -176,18 +193,11 @@ def step_loader(s, machine, runs, tasks, fin, loaded, group_cost, land, visible,
             s.l_cost += 1
         s.l_group += 1
         if s.l_group == s.l_groups:
-            last = max(t, s.held_until - 1)
-            if s.loaded_tiles == 0:
-                s.tpl0 = last
-            else:
-                s.tpl1 = last
-            s.loaded_tiles += 1
-            s.l_fresh = 0
             s.l_group = 0
             s.l_tile += 1
-            s.l_kt += 1
-            if s.l_kt == run.kt_count:
-                s.l_kt = 0
+            s.l_place += 1
+            if s.l_place == fold_tiles(run, s.l_nt):
+                _fold_loaded(s, run, max(t, s.held_until - 1))
             if s.l_tile == run.kt_count * run.nt_count:
                 _next_load_run(s, machine, runs, results)
             else:

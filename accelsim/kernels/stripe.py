@@ -63,16 +63,13 @@ def place_records(records, d, axis, first_row, rows, first_column, cols, panel):
 
 
 @kernel
-def decode_stripes(
-    words, first_bits, tile_bits, tile_rows, d, axis, index_bits, sign, raw_bits, codebook, mask_lanes, mask_bits, masks, panel
-):
+def decode_stripes(words, first_bits, tile_rows, d, axis, index_bits, sign, raw_bits, codebook, mask_lanes, mask_bits, masks, panel):
     """Decode the K-tiles of N-stripes, in order, into `panel`, which is written as float32 for BLAS.
 
     Parameters
     ----------
     words : uint64 (n,), the stream with its spare word (`stream_words`)
-    first_bits : int64 (stripes,), of the first tile of each stripe
-    tile_bits : from the start of a tile to that of the next
+    first_bits : int64 (stripes, K-tiles), of each tile
     tile_rows : rows of a tile; the last one has fewer
     d, axis : lanes of a record, and whether they lie along the columns (0) or the rows (1)
     index_bits, sign, raw_bits, codebook : see `decode_records`
@@ -88,18 +85,20 @@ def decode_stripes(
     ValueError
         The stream ends before the records, or the shapes do not fit together.
     """
-    k, cols = panel.shape[0], panel.shape[1] // first_bits.size
+    k, cols = panel.shape[0], panel.shape[1] // first_bits.shape[0]
     if axis == 0 and cols % d != 0:
         raise ValueError("the codeword length does not divide the columns")
     full = tile_rows * cols // d if axis == 0 else (tile_rows + d - 1) // d * cols
     records = np.empty((full, (d + 7) // 8), np.uint64)
     past = 0
-    for stripe in range(first_bits.size):
+    if first_bits.shape[1] * tile_rows < k:
+        raise ValueError("the tiles do not fill the panel")
+    for stripe in range(first_bits.shape[0]):
         for kt in range((k + tile_rows - 1) // tile_rows):
             first_row = kt * tile_rows
             rows = min(tile_rows, k - first_row)
             tile = records[: rows * cols // d if axis == 0 else (rows + d - 1) // d * cols]
-            start = first_bits[stripe] + kt * tile_bits
+            start = first_bits[stripe, kt]
             if mask_lanes > 0:
                 past += decode_masked_records(words, start, d, mask_lanes, index_bits, mask_bits, codebook, masks, tile)
             else:

@@ -45,7 +45,7 @@ def test_decode_and_mac_reach_four_fifths_of_numpys_float32_product(
     image = layer_image(GEOMETRY, layer, arrays)
     words, codebook = stream_words(image.data), codeword_words(image.codebook)
     activations = rng.integers(-128, 128, (m, k)).astype(np.float32)
-    parts = [(np.array([image.tile_first_bit(nt, 0) for nt in stripes]), 64 * len(stripes)) for stripes in panels(64, n // 64)]
+    parts = [(image.first_bits[stripes.start : stripes.stop], 64 * len(stripes)) for stripes in panels(64, n // 64)]
     widest = max(columns for _, columns in parts)
     panel, scratch = np.zeros(k * widest, np.float32), np.zeros(m * widest, np.float32)
     sums = [np.zeros((m, columns), np.int32) for _, columns in parts]
@@ -53,7 +53,7 @@ def test_decode_and_mac_reach_four_fifths_of_numpys_float32_product(
     def run() -> None:
         for (first_bits, columns), out in zip(parts, sums, strict=True):
             weights = panel[: k * columns].reshape(k, columns)
-            decode_stripes(words, first_bits, image.tile_bits, 64, 8, 0, 4, True, 0, codebook, *NO_MASKS, weights)
+            decode_stripes(words, first_bits, 64, 8, 0, 4, True, 0, codebook, *NO_MASKS, weights)
             multiply(activations, weights, out, scratch[: m * columns].reshape(m, columns))
 
     left, right = rng.random((m, k), np.float32), rng.random((k, n), np.float32)

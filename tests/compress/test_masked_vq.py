@@ -225,7 +225,7 @@ def test_what_lies_past_codebook_or_patterns_decodes_as_zeros_and_is_counted() -
         with pytest.raises(ValueError, match="masks and records do not fit together"):
             decode_masked_records(words, 0, 4, lanes, 2, bits, codebook, masks.words, records)
     with pytest.raises(ValueError, match="does not divide"):
-        decode_stripes(words, np.zeros(1, np.int64), 8, 4, 4, 0, 2, False, 0, codebook, *masks, np.ones((4, 6), np.float32))
+        decode_stripes(words, np.zeros((1, 1), np.int64), 4, 4, 0, 2, False, 0, codebook, *masks, np.ones((4, 6), np.float32))
 
 
 def test_an_unknown_number_among_several_groups_of_wide_records_is_counted() -> None:

@@ -59,7 +59,9 @@ def test_a_planar_image_meets_block_diagonal_tiles_bit_exactly() -> None:
 def test_a_bit_flipped_among_the_zeros_of_a_tile_is_found_there() -> None:
     def flip(name: str, image: LayerImage) -> LayerImage:
         data = image.data.copy()
-        data[int(image.stripe_bits[1]) // 8 + 1] ^= 4  # row 0, column 1 of the second tile: a weight of its first channel lies in column 0
+        data[int(image.first_bits[1, 0]) // 8 + 1] ^= (
+            4  # row 0, column 1 of the second tile: a weight of its first channel lies in column 0
+        )
         return replace(image, data=data)
 
     report = check_functional(block_diagonal(40), ConvNet(5, 6, 6).conv(5, 3, groups=5).trace(payload=True), tamper=flip)

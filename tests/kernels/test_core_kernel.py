@@ -20,6 +20,7 @@ SUPPLIES = st.one_of(
 @st.composite
 def cores(draw: st.DrawFn) -> NaiveCore:
     """Small cores of every form: the codeword divides the columns (axis 0) or the rows (axis 1)."""
+    file = draw(st.sampled_from([1, 1, 2, 3, 5]))
     axis, d = draw(st.integers(0, 1)), draw(st.sampled_from([1, 2, 3, 4, 8]))
     along, across = d * draw(st.integers(1, 4)), draw(st.integers(1, 9))
     rows, cols = (along, across) if axis else (across, along)
@@ -33,8 +34,9 @@ def cores(draw: st.DrawFn) -> NaiveCore:
         DECODE=draw(st.integers(0, 1)),
         SIGN=draw(st.integers(0, 1)),
         AXIS=axis,
-        MAXM=draw(st.sampled_from([1, 2, 5, 64])),
+        MAXM=file * draw(st.sampled_from([1, 2, 5, 64])),
         sets=draw(st.sampled_from([1, 2])),
+        E=file,
     )
 
 
@@ -42,7 +44,7 @@ def model_of(core: NaiveCore, m: int, k: int, n: int, supply: tuple[int, int, in
     """What the model counts for the twin's core."""
     geometry = CoreGeometry(
         core.R, core.C, core.D, core.KCB, core.P, core.W, bool(core.DECODE), bool(core.SIGN), core.AXIS, core.MAXM, core.b,
-        shadow_sets=core.sets,
+        shadow_sets=core.sets, file=core.E,
     )  # fmt: skip
     return asdict(run_stand_alone(geometry, m, k, n, WordSupply(*supply)))
 
@@ -51,7 +53,7 @@ def twin_of(core: NaiveCore, m: int, k: int, n: int, supply: tuple[int, int, int
     """What the twin counts."""
     return simulate_core(
         core.R, core.C, core.D, core.KCB, core.P, core.W, core.DECODE, core.SIGN, core.AXIS, core.MAXM, m, k, n, *supply,
-        b=core.b, sets=core.sets,
+        b=core.b, sets=core.sets, E=core.E,
     )  # fmt: skip
 
 
@@ -71,7 +73,7 @@ def test_raw_records_of_other_widths_take_the_cycles_of_their_bits(core: NaiveCo
 @given(cores(), st.integers(1, 12), st.integers(1, 30), st.integers(1, 30), SUPPLIES)
 def test_cycles_are_the_sum_of_start_rows_idle_and_drain(core: NaiveCore, m: int, k: int, n: int, supply: tuple[int, int, int]) -> None:
     got = model_of(core, m, k, n, supply)
-    runs = -(-m // core.MAXM)
+    runs = -(-m // (core.MAXM // min(core.E, -(-n // core.C))))
     assert got["cycles"] == got["st_start"] + got["cp_rows"] + got["st_tile"] + runs * (core.R + core.C)
 
 
@@ -90,6 +92,35 @@ def test_a_core_that_never_lacks_words_takes_the_closed_form(rows: int, d: int, 
     cycles = groups[0] + 2 + sum(max(m, count + cols - 1) for count in groups[1:]) + m + rows + cols
     assert model_of(core, m, k, n, (0, 1, 0))["cycles"] == cycles
     assert twin_of(core, m, k, n, (0, 1, 0))["cycles"] == cycles
+
+
+@pytest.mark.parametrize(
+    ("side", "lanes", "k", "n", "m", "file", "cycles"),
+    [
+        # Lanes X = P * D weights a cycle. 4x4, X = 4: L = 4; the first fold of two tiles is popped in cycles 1 to 8 and swapped in at 10,
+        # the next is popped from 10 + 2 on, its second tile in 16 to 19, and swapped in at 21; the third at 32, and 32 + 2 + 8 = 42.
+        (4, 4, 12, 8, 1, 2, 42),
+        (4, 4, 12, 8, 1, 1, 50),
+        (4, 4, 12, 8, 8, 2, 66),  # the array limits: swaps at 10, 26, 42, and 16 + 8 cycles more; plain, the first tile is there earlier
+        (4, 4, 12, 8, 8, 1, 62),
+        (8, 8, 24, 32, 1, 4, 132),  # swaps at 34, 73, 112
+        (8, 8, 24, 32, 1, 1, 192),
+        (8, 16, 24, 32, 1, 4, 92),
+    ],
+)
+def test_a_file_of_weights_takes_the_cycles_worked_by_hand(side: int, lanes: int, k: int, n: int, m: int, file: int, cycles: int) -> None:
+    core = NaiveCore(side, side, side, 1, lanes // side, 8 * lanes, 0, 0, 0, 256, E=file)
+    assert model_of(core, m, k, n, (0, 1, 0))["cycles"] == cycles
+    assert twin_of(core, m, k, n, (0, 1, 0))["cycles"] == cycles
+
+
+@pytest.mark.parametrize("file", [2, 4, 16])
+def test_a_run_takes_as_many_rows_as_the_accumulators_hold_for_all_tiles_of_a_fold(file: int) -> None:
+    # 64 accumulator rows of 4 columns: 64 / E rows of A; a layer of two N-tiles needs two sums a row, however many the file could hold.
+    core = NaiveCore(4, 4, 4, 1, 1, 32, 0, 0, 0, 64, E=file)
+    one, two = (model_of(core, m, 12, 4 * file, (0, 1, 0)) for m in (64 // file, 64 // file + 1))
+    assert (one["words"], two["words"]) == (3 * file * 4, 2 * 3 * file * 4)
+    assert model_of(core, 32, 12, 8, (0, 1, 0))["words"] == 3 * 2 * 4
 
 
 def swaps_of(sets: int, m: int, groups: int, cols: int, tiles: int) -> list[int]:

@@ -95,11 +95,11 @@ def decoded(core: NaiveRecords, layer: WeightedLayer, image: LayerImage) -> np.n
     """The weights of an image through the kernels, with columns padded: (K, stripes * C)."""
     geometry = geometry_of(core)
     words, book = stream_words(image.data), codeword_words(image.codebook)
-    first_bits = np.array([image.tile_first_bit(nt, 0) for nt in range(stripe_count(geometry, layer))])
-    panel = np.full((layer.k, core.C * first_bits.size), np.nan, np.float32)
+    assert image.first_bits.shape[0] == stripe_count(geometry, layer)
+    panel = np.full((layer.k, core.C * image.first_bits.shape[0]), np.nan, np.float32)
     raw_bits = 0 if core.DECODE else core.b
     past = decode_stripes(
-        words, first_bits, image.tile_bits, core.R, core.D, core.AXIS, geometry.index_field_bits, bool(core.SIGN),
+        words, image.first_bits, core.R, core.D, core.AXIS, geometry.index_field_bits, bool(core.SIGN),
         raw_bits, book, *NO_MASKS, panel,
     )  # fmt: skip
     assert past == 0
@@ -272,7 +272,7 @@ def test_each_group_of_a_convolution_has_stripes_of_its_own() -> None:
     for group in range(3):
         expected[:, 8 * group : 8 * group + 5] = raw[:, 5 * group : 5 * group + 5]
     assert (decoded(RAW, layer, image) == expected).all()
-    assert (image.stripe_bits[::2] % 16 == 0).all()
+    assert (image.first_bits[::2, 0] % 16 == 0).all()
     counted = image_bits(geometry, layer)
     assert (counted.total, counted.streams) == (image.words * 16, {"weights": 12 * 15 * 8})
 
@@ -293,7 +293,7 @@ def test_groups_that_share_a_tile_lie_on_its_diagonal_with_zeros_elsewhere(layou
     for packing in ("layer", "stripe"):
         image = layer_image(geometry, layer, {"weights": raw}, packing)  # type: ignore[arg-type]
         # a tile is 24 rows x 2 records in 16 groups of 3, of 48 bits: 48 words of 16 bits
-        assert (image.words, image.stripe_bits.tolist()) == (96, [0, 768])
+        assert (image.words, image.first_bits.tolist()) == (96, [[0], [768]])
         assert (image.data.view(np.int8).reshape(2, 24, 4) == np.stack([expected[:, :4], expected[:, 4:]])).all()
         counted = image_bits(geometry, layer, packing)  # type: ignore[arg-type]
         assert (counted.total, counted.streams) == (96 * 16, {"weights": 36 * 8})

@@ -128,6 +128,8 @@ IDEAL_CHANGES: dict[str, tuple[Any, ...]] = {
     "array.rows": (8, 16), "array.cols": (8, 16), "array.max_m": (5, 16), "array.accumulator_banks": (2,), "array.shadow_sets": (2,),
     "array.accumulator_rule": ("simple",), "array.accumulator_read": ("stall", "deskew"),
     "array.psum_bits": (24, 40), "array.rows_per_cycle": (2, 3), "array.depthwise": ("block_diagonal", "cheapest"),
+    "array.dataflow": ("array.dataflow=enhanced_weight_stationary\narray.weight_file=2",),
+    "array.weight_file": tuple(f"array.dataflow=enhanced_weight_stationary\narray.weight_file={file}" for file in (3, 8)),
     "array.scale_at": ("weight", "channel"), "array.scale_taps": (1, 4),
     "array.weight_bits": ("array.scale_at=weight\narray.weight_bits=12", "array.scale_at=weight\narray.weight_bits=16"),
     "codebook.store": ("rom",), "codebook.circuit": ("latches", "sram"), "codebook.ports": (2, 4), "codebook.banks": (2, 4),

@@ -82,13 +82,13 @@ MUTANTS = [
     Mutant(
         "M above MAXM takes several runs",
         105,
-        (CORE, "range(0, m, geometry.max_m)", "range(0, m, m)"),
-        (CORE, "min(geometry.max_m, m - first)", "m"),
+        (CORE, "range(0, m, rows)", "range(0, m, m)"),
+        (CORE, "min(rows, m - first)", "m"),
     ),
     Mutant(
         "the last run has the rest of the rows",
         1,
-        (CORE, "min(geometry.max_m, m - first)", "geometry.max_m"),
+        (CORE, "min(rows, m - first)", "rows"),
     ),
     Mutant(
         "the supply starts anew in every run",
