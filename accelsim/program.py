@@ -95,6 +95,7 @@ class LayerPlan:
     frame : inference that it belongs to; trace : name of the network
     bits : (operand, memory, write) -> bits that it moves, padding and burst rounding included
     vector_cycles : cycles of work on the vector unit; bounds : resource -> least core cycles
+    row_reads : see `LayerResult`
     """
 
     frame: int
@@ -107,6 +108,7 @@ class LayerPlan:
     vector_cycles: int
     bounds: Mapping[str, int]
     lowering: str
+    row_reads: int | None = None
 
 
 @dataclass(frozen=True)

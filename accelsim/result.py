@@ -77,6 +77,7 @@ class LayerResult:
     start_cycle, end_cycle : first cycle and first cycle after, on the array's time line; equal for a layer without a GEMM. Heads of an
         attention interleave with other layers, so the span may hold cycles of others: `cycles` counts the layer's own
     lowering : the compiler's choices for it
+    row_reads : rows of a K-tile that the array read, where PEs with a file of weights hold each for cycles; None: one per busy cycle
     """
 
     name: str
@@ -91,6 +92,7 @@ class LayerResult:
     traffic: tuple[Traffic, ...]
     bounds: Mapping[str, Count]
     lowering: str
+    row_reads: Count | None = None
 
     @property
     def total_cycles(self) -> int:
@@ -263,8 +265,10 @@ class Result:
         return self.macs * busy / (slots * self.total_cycles) if slots and self.total_cycles else 0.0
 
     def to_dict(self) -> dict[str, Any]:
-        """The whole record as plain data; without a verdict if none was decided."""
+        """The whole record as plain data; without a verdict if none was decided, and without the `row_reads` of a single weight per PE."""
         fields = asdict(self)
+        for layer in (layer for frame in fields["frames"] for layer in frame["layers"] if layer["row_reads"] is None):
+            del layer["row_reads"]
         return fields if self.verdict is not None else {name: value for name, value in fields.items() if name != "verdict"}
 
     def to_json(self) -> str:

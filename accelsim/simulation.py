@@ -158,6 +158,7 @@ def _layer(plan: LayerPlan, cycles: Counter[str], start: int, end: int, array_si
         traffic=tuple(Traffic(operand, memory, write, bits) for (operand, memory, write), bits in sorted(plan.bits.items())),
         bounds=dict(plan.bounds),
         lowering=plan.lowering,
+        row_reads=plan.row_reads,
     )
 
 

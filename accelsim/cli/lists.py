@@ -147,7 +147,9 @@ def _operation(kind: str) -> str:
 
 
 def _dataflow(kind: str) -> str:
-    return f"cycle rule for `validate systolic`: {_first_sentence(lookup('accelsim.dataflows', kind, 'dataflow'))}"
+    module = lookup("accelsim.dataflows", kind, "dataflow")
+    use = "of a run by `array.dataflow`, and " if module.SPEC.runs else ""
+    return f"{use}cycle rule for `validate systolic`: {_first_sentence(module)}"
 
 
 def _first_sentence(module: object) -> str:

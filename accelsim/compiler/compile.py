@@ -242,6 +242,7 @@ def _layer_plan(target: Target, rates: dict[str, Fraction | None], build: LayerB
         vector_cycles=build.vector_cycles,
         bounds=bounds,
         lowering="; ".join(dict.fromkeys(build.notes)),
+        row_reads=build.row_reads,
     )
 
 

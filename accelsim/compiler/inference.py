@@ -43,6 +43,7 @@ class LayerBuild:
     bits: Bits = field(default_factory=Counter)
     bounds: Counter[str] = field(default_factory=Counter)
     vector_cycles: int = 0
+    row_reads: int | None = None
     notes: list[str] = field(default_factory=list)
 
 

@@ -146,6 +146,11 @@ class ProductSplit:
         last = self.geometry.words(self.k, self.last_stripes)
         return np.where(self.nt_counts == self.run_stripes, self.stream_words, last)
 
+    @property
+    def row_reads(self) -> int:
+        """Rows of a K-tile that all runs read: each once for all tiles of a fold."""
+        return int((self.run_rows * -(-self.nt_counts // self.file)).sum()) * self.kt_count
+
     @cached_property
     def run_columns(self) -> Int64:
         """Outputs of each run, without those that only fill its last stripe: int64 (runs,)."""

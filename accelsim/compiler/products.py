@@ -171,6 +171,7 @@ def _note(build: LayerBuild, split: ProductSplit, reuse: WeightReuse, cols: int)
     """Say how a product was split, for the result."""
     row_tile = split.row_tile
     if split.geometry.file > 1:
+        build.row_reads = (build.row_reads or 0) + split.row_reads
         build.notes.append(f"enhanced weight stationary, folds of {split.file} tiles")
     if split.geometry.cols < cols:
         build.notes.append(f"no masks for the sparse tiles: {split.geometry.cols} of {cols} columns a pass")

@@ -33,6 +33,8 @@ Counts = Mapping[Action, Span]
 MAC = Action("PE array", "psums", "mac")
 PE_CYCLE = Action("PE array", "activations", "pe_cycle")
 PE_IDLE = Action("PE array", "idle", "pe_idle_cycle")
+HOLD_ACTIVATION = Action("PE array", "activations", "hold_activation")
+FILE_READ = Action("PE array", "weights", "file_read")
 SKEW_CYCLE = Action("PE array", "activations", "skew_cycle")
 SKEW_IDLE = Action("PE array", "idle", "skew_idle_cycle")
 ACCUMULATE = Action("accumulators", "psums", "accumulate")
@@ -117,24 +119,30 @@ def _exact(counts: Mapping[Action, float]) -> dict[Action, Span]:
 
 
 def _array_counts(layer: LayerResult, accelerator: Accelerator, share: float, cycles: int) -> dict[Action, Span]:
-    """Each busy cycle clocks R x C PEs, reads a row of R activations and puts a psum per column into the accumulators."""
+    """Each busy cycle clocks R x C PEs, reads a row of R activations and puts a psum per column into the accumulators.
+
+    PEs with a file of weights read one of them in each busy cycle, but take and hold a row's activations for all of them.
+    """
     array, buffer = accelerator.array, accelerator.activation_buffer
     size = array.rows * array.cols
     busy = layer.pe_cycles // size
+    rows = busy if layer.row_reads is None else layer.row_reads
     psums = float(busy * array.cols)
-    words = float(busy * buffer.accesses(array.rows))
+    words = float(rows * buffer.accesses(array.rows))
     counts = {
         MAC: layer.macs * share,
         ROUTE: layer.macs * share if array.sparse_tile is not None else 0.0,
         PE_CYCLE: layer.pe_cycles,
         PE_IDLE: max(0, cycles * size - layer.pe_cycles),
-        SKEW_CYCLE: busy,
-        SKEW_IDLE: max(0, cycles - busy),
+        SKEW_CYCLE: rows,
+        SKEW_IDLE: max(0, cycles - rows),
         ACCUMULATE: psums,
         ACCUMULATOR_WRITE: psums,
     }
     if array.accumulator_read == "deskew":
         counts |= {DESKEW_CYCLE: busy, DESKEW_IDLE: max(0, cycles - busy)}
+    if array.held_weights > 1:
+        counts |= {HOLD_ACTIVATION: rows * size, FILE_READ: layer.pe_cycles}
     ranges = {ACCUMULATOR_READ: Span(psums, 0.0, psums), ROW_READ: Span(words, 0.5 * words, words)} if busy else {}
     return {**_exact(counts), **ranges}
 

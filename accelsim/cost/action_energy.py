@@ -15,6 +15,7 @@ from accelsim.cost.span import ZERO, Span
 from accelsim.cost.sram_grid import SramPoint, sram_point
 from accelsim.cost.sram_macros import Macro, accumulator_macro, activation_macro, codebook_macro, l2_macro, weight_macro
 from accelsim.cost.technology import Figure, Technology
+from accelsim.hw.decode_mac_core import ArraySpec
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,7 @@ def action_energies(accelerator: Accelerator, technology: Technology) -> Mapping
     control = gate_counts.control(array.rows, array.cols, array.max_m, 0, 0)
     return {
         "mac": _cited(table.mac_pj.span, table.mac_pj),
-        **_clocked("pe", 8 + array.psum_bits, array.weight_bits * (1 + array.shadow_sets), technology),
+        **_pe_energies(array, technology),
         **_clocked("skew", gate_counts.skew_register_bits(array.rows, array.cols), 0, technology),
         **_clocked("deskew", gate_counts.deskew_register_bits(array.cols, array.psum_bits), 0, technology),
         "shadow_write": _shadow_write(accelerator, technology),
@@ -55,6 +56,19 @@ def action_energies(accelerator: Accelerator, technology: Technology) -> Mapping
         "dma_bit": _cited(table.dma_pj_per_bit.span, table.dma_pj_per_bit),
         "dram_bit": _cited(table.dram_pj_per_bit.span, table.dram_pj_per_bit),
         "flash_bit": _cited(table.flash_pj_per_bit.span, table.flash_pj_per_bit),
+    }
+
+
+def _pe_energies(array: ArraySpec, technology: Technology) -> dict[str, ActionEnergy]:
+    """A PE's registers in a cycle; with a file of weights, whose latches have no clock, its activation and the read are actions apart."""
+    if array.held_weights == 1:
+        return _clocked("pe", 8 + array.psum_bits, array.weight_bits * (1 + array.shadow_sets), technology)
+    register, gate = technology.energy.register_bit_pj, technology.energy.gate_pj
+    gates = gate_counts.READ_MUX * array.weight_bits * array.pe_weights
+    return {
+        **_clocked("pe", array.psum_bits, 8, technology),
+        "hold_activation": _cited(register.span * 8, register, what="8 bits of activation"),
+        "file_read": _cited(gate.span * gate_counts.MUX_SHARE * gates, gate, what=f"a weight out of {array.pe_weights}, {gates:.0f} GE"),
     }
 
 
@@ -112,8 +126,10 @@ def _codebook_macro(accelerator: Accelerator, technology: Technology) -> tuple[S
 
 
 def _shadow_write(accelerator: Accelerator, technology: Technology) -> ActionEnergy:
-    """A weight into its shadow register and from there into the active one; of two shadow sets a multiplexer selects."""
+    """A weight into its shadow register and on into the active one, or once into a file; of two shadow sets a multiplexer selects."""
     register, gate = technology.energy.register_bit_pj, technology.energy.gate_pj
+    if accelerator.array.held_weights > 1:  # files change roles
+        return _cited(register.span * 8, register, what="8 bits of weight")
     moved = register.span * 16
     if accelerator.array.shadow_sets == 1:
         return _cited(moved, register, what="16 bits of weight")

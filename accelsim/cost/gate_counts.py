@@ -16,6 +16,7 @@ SYNTHESIS = "own fit to yosys 0.23 / Nangate45 synthesis"
 
 FLOP = 5.67  # GE per bit without enable: 45.3 GE for 8 bits
 FLOP_ENABLE = 8.0  # GE per bit with enable: 64.0 GE for 8 bits
+MUX_SHARE = Span(0.1, 0.01, 1.0)  # gates of a read multiplexer that switch in an access: estimate, as for a codebook in latches
 LATCH = 3.25  # GE per bit: fit to the latch codebooks
 READ_MUX = 2.15  # GE per bit and read port: least squares of relative errors, flop and latch codebooks at one and two ports
 MULTIPLIER_8X8 = 579.0  # GE: synthesized

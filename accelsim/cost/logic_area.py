@@ -35,10 +35,15 @@ def logic_components(accelerator: Accelerator, technology: Technology) -> tuple[
     lanes = codebook.ports * codebook.codeword_length
     flow = technology.logic.mac_array_factor
     tile = array.sparse_tile
-    if tile is None:
+    if tile is None and array.held_weights > 1:
+        pes = Span.exact(array.rows * array.cols * gate_counts.pe_weight_file(array.psum_bits, array.pe_weights))
+        pe_source = f"PE by {SYNTHESIS}, files of {array.pe_weights} weights in latches with one read port an {ESTIMATE}"
+    elif tile is None:
         pes, pe_source = _fitted("pe", array.rows * array.cols * gate_counts.pe(array.psum_bits)), f"{SYNTHESIS}, PE within 3 %"
     else:
-        pes = sparse_tile.tile_row(array.psum_bits, tile.d, tile.q) * (array.rows * array.cols // tile.d)
+        pes = sparse_tile.tile_row(array.psum_bits, tile.d, tile.q, array.pe_weights if array.held_weights > 1 else 2) * (
+            array.rows * array.cols // tile.d
+        )
         pe_source = f"{tile.q} multipliers for {tile.d} columns; parts of the PE by {SYNTHESIS}, routing an {ESTIMATE}"
     pes = pes * flow.span
     psum_note = () if array.psum_bits in range(16, 33) else (f"psums of {array.psum_bits} bits: fitted for 16 to 32, extrapolated",)
@@ -148,9 +153,9 @@ def _group_scales(accelerator: Accelerator, technology: Technology) -> tuple[Are
 
 
 def _second_shadow(accelerator: Accelerator, technology: Technology) -> tuple[AreaComponent, ...]:
-    """Area added by a second shadow set; the PE includes the first."""
+    """Area added by a second shadow set; the PE includes the first, and all files of weights."""
     array = accelerator.array
-    if array.shadow_sets == 1:
+    if array.shadow_sets == 1 or array.held_weights > 1:
         return ()
     gates = gate_counts.second_shadow_weights(array.rows, array.cols)
     source = f"registers and multiplexers, each at its cost by {SYNTHESIS}; {ESTIMATE} as a whole"

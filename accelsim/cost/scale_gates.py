@@ -6,7 +6,7 @@ binary16 scale multiplies by its 11 bits, the exponent's shift and a float adder
 
 from __future__ import annotations
 
-from accelsim.cost.gate_counts import FLOP, FLOP_ENABLE, MULTIPLIER_8X8, adder
+from accelsim.cost.gate_counts import FLOP, FLOP_ENABLE, LATCH, MULTIPLIER_8X8, READ_MUX, adder
 from accelsim.cost.span import Span
 from accelsim.hw.decode_mac_core import ArraySpec
 
@@ -29,11 +29,12 @@ def decoder_multiplier() -> Span:
 
 
 def scale_registers(array: ArraySpec, taps: int) -> Span:
-    """Two scales per column and tap: one in use, and one that travels ahead of the next tile."""
-    return _HELD_BITS * (FLOP_ENABLE * 2 * array.cols * taps)
+    """Two scales per column and tap, for each tile of a fold: one in use, and one that travels ahead of the next."""
+    return _HELD_BITS * (FLOP_ENABLE * 2 * array.cols * taps * array.held_weights)
 
 
 def wider_pes(array: ArraySpec) -> float:
-    """Area that weights of more than 8 bits add to all PEs: their multipliers, and two registers per PE and set."""
+    """Area that weights of more than 8 bits add to all PEs: their multipliers, and two registers per PE and set, or files."""
     more = array.weight_bits - 8
-    return array.rows * array.cols * more * (8 * _BIT_PRODUCT + FLOP_ENABLE * (1 + array.shadow_sets))
+    bit = FLOP_ENABLE if array.held_weights == 1 else LATCH + READ_MUX
+    return array.rows * array.cols * more * (8 * _BIT_PRODUCT + bit * array.pe_weights)

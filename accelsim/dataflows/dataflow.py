@@ -116,6 +116,7 @@ class Dataflow(ABC):
     stationary : the operand held in the PEs
     spatial : the spatial map
     outer : the spatial loop whose folds change last; the other one is the inner loop
+    runs : a chip can have it (`array.dataflow`); the others are cycle rules alone
     decodes : takes any weight format, because weights pass the decoder on their way into the array; otherwise raw integers only
     """
 
@@ -124,6 +125,7 @@ class Dataflow(ABC):
     stationary: ClassVar[Literal["weights", "outputs", "inputs"]]
     spatial: ClassVar[SpatialMap]
     outer: ClassVar[Loop]
+    runs: ClassVar[bool] = False
     decodes: ClassVar[bool]
     physical: ClassVar[FoldTiming]
 

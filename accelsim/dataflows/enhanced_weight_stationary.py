@@ -25,6 +25,7 @@ class EnhancedWeightStationary(Dataflow):
     stationary = "weights"
     spatial = SpatialMap(rows="K", cols="N", time="M")
     outer = "N"
+    runs = True
     decodes = True
     physical = PreloadedTiming()
 

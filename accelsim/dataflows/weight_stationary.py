@@ -20,6 +20,7 @@ class WeightStationary(Dataflow):
     stationary = "weights"
     spatial = SpatialMap(rows="K", cols="N", time="M")
     outer = "N"
+    runs = True
     decodes = True
     physical = PreloadedTiming()
 

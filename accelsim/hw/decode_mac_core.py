@@ -144,6 +144,11 @@ class ArraySpec(Record):
         return 1 if self.dataflow == "weight_stationary" else self.weight_file or MVQ_FILE
 
     @property
+    def pe_weights(self) -> int:
+        """Weights that a PE has room for: its active ones and those that load."""
+        return self.held_weights * (1 + self.shadow_sets)
+
+    @property
     def dense_cols(self) -> int:
         """Columns that weights without a matching mask find multipliers for in one pass."""
         return self.cols if self.sparse_tile is None else self.cols * self.sparse_tile.q // self.sparse_tile.d

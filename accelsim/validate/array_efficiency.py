@@ -27,7 +27,6 @@ SIDE = 64
 CLOCK_HZ = 300_000_000
 L1_MACROS, L1_MACRO_BYTES, L2_BYTES = 2, 128 * 1024, 2 * 1024 * 1024
 PUBLISHED_TOPS_PER_WATT = {"EWS, 8 bit": 2.9, "EWS, plain VQ": 3.8}
-MUX_SHARE = Span(0.1, 0.01, 1.0)  # gates of a read multiplexer that switch in an access: estimate, as for a codebook in latches
 
 
 @dataclass(frozen=True)
@@ -142,9 +141,11 @@ def _efficiency(name: str, machine: Machine, technology: Technology) -> ArrayEff
         "leakage": _leakage(technology, machine) * (counts.cycles / CLOCK_HZ),
     }
     if machine.has_weight_file:
-        parts["weight files"] = gate * MUX_SHARE * (gate_counts.READ_MUX * 8 * MVQ_WEIGHT_FILE_DEPTH * slots)
+        parts["weight files"] = gate * gate_counts.MUX_SHARE * (gate_counts.READ_MUX * 8 * MVQ_WEIGHT_FILE_DEPTH * slots)
     if machine.weights == "vq":
-        codebook = gate * MUX_SHARE * (gate_counts.READ_MUX * 8 * CODEWORDS * CODEWORD_LENGTH) + register * (8 * CODEWORD_LENGTH)
+        codebook = gate * gate_counts.MUX_SHARE * (gate_counts.READ_MUX * 8 * CODEWORDS * CODEWORD_LENGTH) + register * (
+            8 * CODEWORD_LENGTH
+        )
         parts["codebook"] = codebook * (counts.weights / CODEWORD_LENGTH)
     return ArrayEfficiency(name, counts.macs, counts.cycles, parts)
 

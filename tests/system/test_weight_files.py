@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from accelsim.accelerator import Accelerator
+from accelsim.dataflows.catalog import dataflow_kinds, find_dataflow
+from accelsim.dataflows.dataflow import SystolicArray
+from accelsim.dataflows.fold_loop import gemm_cycles
 from accelsim.errors import CompileError, ConfigError
 from accelsim.functional import check_functional
-from accelsim.hw.decode_mac_core import ArraySpec
+from accelsim.hw.decode_mac_core import ArraySpec, CoreGeometry, run_stand_alone
 from accelsim.kernels.compute_state import CATEGORIES
 from accelsim.result import LayerResult
 from accelsim.simulation import simulate
@@ -126,6 +129,21 @@ def test_the_array_takes_the_cycles_of_the_core_alone(m: int, k: int, n: int, fi
     assert layer.cycles["busy"] == counters["cp_rows"]
     between = sum(layer.cycles.get(name, 0) for name in ("dram", "buffer_width", "decode", "swap"))
     assert between == counters["st_start"] + counters["st_tile"]
+
+
+@given(st.integers(1, 6), st.integers(1, 6), st.integers(1, 5), st.integers(1, 9), st.integers(1, 20), st.integers(1, 40))
+def test_the_core_and_the_fold_loop_agree_where_a_tile_loads_in_a_cycle(rows: int, cols: int, file: int, m: int, k: int, n: int) -> None:
+    core = CoreGeometry(
+        rows, cols, codeword_length=cols, codewords=1, ports=rows, word_bits=8 * rows * cols, decode=False, sign=False, axis=0, max_m=64,
+        file=file,
+    )  # fmt: skip
+    folds = gemm_cycles("enhanced_weight_stationary", SystolicArray(rows, cols, weight_file=file), m, k, n)
+    assert run_stand_alone(core, m, k, n).cycles == folds.total_cycles
+
+
+def test_a_chip_can_have_the_dataflows_that_say_so() -> None:
+    options = get_args(ArraySpec.model_fields["dataflow"].annotation)
+    assert sorted(options) == sorted(kind for kind in dataflow_kinds() if find_dataflow(kind).runs)
 
 
 def test_the_image_of_a_layer_is_as_large_as_without_files() -> None:
