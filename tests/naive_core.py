@@ -31,7 +31,7 @@ class NaiveCore:
     g: int = 0  # rows of the reduction that share a scale; 0: a scale per column, outside
     SB: int = 0  # bits of a group's scale
     taps: int = 1  # places of a column where sums of groups are scaled: the foot, or every R / taps rows
-    E: int = 1  # weights of a PE's file: a row stays E cycles and meets E neighbouring N-tiles
+    E: int = 1  # weights of a PE's file: a row is held for E cycles and meets E neighbouring N-tiles
 
     @property
     def index_bits(self) -> int:

@@ -106,6 +106,7 @@ def test_a_core_that_never_lacks_words_takes_the_closed_form(rows: int, d: int, 
         (8, 8, 24, 32, 1, 4, 132),  # swaps at 34, 73, 112
         (8, 8, 24, 32, 1, 1, 192),
         (8, 16, 24, 32, 1, 4, 92),
+        (8, 16, 24, 32, 1, 1, 188),  # a tile of 4 groups every 15 cycles: 6 + 11 x 15 + 1 + 16
     ],
 )
 def test_a_file_of_weights_takes_the_cycles_worked_by_hand(side: int, lanes: int, k: int, n: int, m: int, file: int, cycles: int) -> None:
