@@ -6,7 +6,7 @@ Disputable assumption: an integer multiplier per channel, as a requantization ha
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 from pydantic import Field
@@ -32,6 +32,7 @@ class AffineLayer(VectorLayer):
     pass_name = "multiply"
     default_passes = 1
     pass_note = "of a product of two activations, element by element, and of factors and terms per channel"
+    neutral_constants: ClassVar[Mapping[str, float]] = {"scale": 1.0}
 
     op: Literal["affine"] = "affine"
     per_channel: bool = Field(default=False, description="true: a trained factor and term per channel")

@@ -29,6 +29,7 @@ class ClipLayer(VectorLayer):
     least_passes = 0
     pass_note = "of a clip that is fused, whose bounds the requantizer has anyway; on its own at least 1"
     fusable = True
+    tabulated = True
 
     op: Literal["relu", "clip"] = "relu"
     minimum: Annotated[float | None, unit("activation's real value")] = None

@@ -28,6 +28,7 @@ class GeluLayer(VectorLayer):
     default_passes = 1
     pass_note = "a look-up in a table"
     fusable = True
+    tabulated = True
 
     op: Literal["gelu"] = "gelu"
     approximate: Literal["tanh"] | None = Field(default=None, exclude_if=lambda form: form is None)

@@ -27,10 +27,12 @@ class GroupNormLayer(VectorLayer):
         Groups of consecutive channels that share their moments: 1 for all, as many as channels for instance normalization.
     """
 
+    scale_free = True
     pass_name = "layernorm"
     default_passes = 2
     pass_note = "moments, normalization"
     constant_defaults: ClassVar[Mapping[str, float]] = {"gamma": 1.0, "beta": 0.0}
+    neutral_constants = constant_defaults
 
     op: Literal["groupnorm"] = "groupnorm"
     channel_groups: Annotated[int, Field(ge=1), unit("groups")]
@@ -58,10 +60,14 @@ class GroupNormLayer(VectorLayer):
         return {"gamma": self.output.width, "beta": self.output.width}
 
     def evaluate(self, operands: Sequence[Floats], constants: Mapping[str, Floats]) -> Floats:
-        """(x - mean) over the standard deviation, times gamma, plus beta; without an epsilon, which the record does not store."""
+        """(x - mean) over the standard deviation, times gamma, plus beta; a group of equal elements is beta.
+
+        There is no epsilon, which the record does not store.
+        """
         x = operands[0].reshape(-1, self.channel_groups, self.output.width // self.channel_groups)
         centred = x - x.mean(axis=(0, 2), keepdims=True)
-        normal = centred / np.sqrt((centred**2).mean(axis=(0, 2), keepdims=True))
+        deviation = np.sqrt((centred**2).mean(axis=(0, 2), keepdims=True))
+        normal = centred / np.where(deviation > 0, deviation, 1.0)
         return np.asarray(normal.reshape(self.output.dims) * constants["gamma"] + constants["beta"], np.float64)
 
 

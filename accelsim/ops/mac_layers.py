@@ -5,14 +5,16 @@ Disputable assumption: a convolution is one GEMM over the output positions per g
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, Literal, Self
 
 import numpy as np
 import numpy.typing as npt
 from pydantic import Field, model_validator
 
 from accelsim.formats.weight_format import WeightFormat
-from accelsim.ops.operation import LayerBase, LineWindow, Pad, Step
+from accelsim.ops.operation import Floats, LayerBase, LineWindow, Pad, Step
 from accelsim.ops.shapes import Bound, LoopBounds, ManifestRecord, TensorShape, window_positions
 from accelsim.ops.weight_record import WeightRecord
 from accelsim.quantities import unit
@@ -66,6 +68,19 @@ class MacLayer(LayerBase):
         """Consecutive elements of a row of A in the activation buffer: the whole row."""
         return self.k
 
+    @property
+    def sum_factor(self) -> float:
+        """Factor on its sums that the requantization applies."""
+        return 1.0
+
+    def as_read(self, operand: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """Activations (samples, groups, rows, width) as the functional check takes them: those of a convolution plane by plane."""
+        return operand
+
+    @abstractmethod
+    def joined(self, sums: Sequence[npt.NDArray[Any]], samples: int) -> npt.NDArray[Any]:
+        """Sums of its groups, or of the heads of each sample in turn, each (rows, N), as one activation (samples, groups, rows, width)."""
+
 
 class WeightedLayer(MacLayer):
     """A MAC layer whose second operand is weights: Wt[k, n*G]."""
@@ -102,6 +117,10 @@ class WeightedLayer(MacLayer):
         """Weights and biases."""
         return self.weight.count + super().parameters
 
+    def joined(self, sums: Sequence[npt.NDArray[Any]], samples: int) -> npt.NDArray[Any]:
+        """Groups side by side."""
+        return np.hstack(sums).reshape(samples, *self.output.dims)
+
     @model_validator(mode="after")
     def _weight_matches_bounds(self) -> WeightedLayer:
         self._expect_inputs(1)
@@ -133,6 +152,15 @@ class GemmLayer(WeightedLayer):
     def by_rows(self) -> bool:
         """Unless it reads one row alone."""
         return self.input_row is None
+
+    def as_read(self, operand: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """Its one matrix."""
+        return operand[:, 0]
+
+    def evaluate(self, operands: Sequence[Floats], constants: Mapping[str, Floats]) -> Floats:
+        """The product, and the bias."""
+        rows = operands[0] if self.input_row is None else operands[0][:, self.input_row : self.input_row + 1]
+        return np.asarray(rows @ constants["weight"] + constants.get("bias", 0.0), np.float64)
 
     def check_inputs(self, shapes: tuple[TensorShape, ...]) -> None:
         """One matrix of k columns; its rows are m, or `input_row` selects one."""
@@ -245,6 +273,25 @@ class ConvLayer(WeightedLayer):
         """Its channels, where the image arrives plane by plane."""
         return self.input_channels if self.input_layout == "planar" else 0
 
+    def as_read(self, operand: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """Its planes, (samples, channels, height, width)."""
+        planes = operand if self.input_layout == "planar" else operand.transpose(0, 3, 1, 2)
+        return planes.reshape(-1, self.input_channels, *self.image)
+
+    def evaluate(self, operands: Sequence[Floats], constants: Mapping[str, Floats]) -> Floats:
+        """Tap by tap: the image as each tap meets it, times the weights of the tap."""
+        bounds, (dy, dx), (sy, sx) = self.bounds, self.dilation, self.strides
+        around = ((0, 0), *zip(self.padding, self.far_padding, strict=True))
+        padded = np.pad(self.as_read(operands[0][None])[0], around)
+        taps = constants["weight"].reshape(bounds.C, bounds.FY, bounds.FX, bounds.G, bounds.K)
+        sums = np.zeros((bounds.G, bounds.OY * bounds.OX, bounds.K))
+        for y in range(bounds.FY):
+            lines = padded[:, y * dy : y * dy + (bounds.OY - 1) * sy + 1 : sy]
+            for x in range(bounds.FX):
+                met = lines[:, :, x * dx : x * dx + (bounds.OX - 1) * sx + 1 : sx].reshape(bounds.G, bounds.C, -1)
+                sums += met.transpose(0, 2, 1) @ taps[:, y, x].transpose(1, 0, 2)
+        return np.asarray(sums.transpose(1, 0, 2).reshape(self.output.dims) + constants.get("bias", 0.0), np.float64)
+
     def check_inputs(self, shapes: tuple[TensorShape, ...]) -> None:
         """The image in the stated layout."""
         height, width = self.image
@@ -325,6 +372,28 @@ class MatmulLayer(MacLayer):
             raise self._refuse(f"shared={self.shared}; allowed: divisors of its {self.m} rows")
         self._expect("output", self.output.dims, self._operand_dims(self.merge, self.heads * self.shared, self.head_rows, self.n))
         return self
+
+    @property
+    def sum_factor(self) -> float:
+        """Its scale."""
+        return self.scale
+
+    def joined(self, sums: Sequence[npt.NDArray[Any]], samples: int) -> npt.NDArray[Any]:
+        """Heads in the layout of the output."""
+        heads = np.stack(sums).reshape(samples, self.heads * self.shared, self.head_rows, self.n)
+        return heads if self.merge == "groups" else heads.transpose(0, 2, 1, 3).reshape(samples, *self.output.dims)
+
+    def evaluate(self, operands: Sequence[Floats], constants: Mapping[str, Floats]) -> Floats:
+        """Head by head."""
+        a = self._heads_of(operands[0], self.a.split, self.heads * self.shared)
+        b = self._heads_of(operands[1], self.b.split, self.heads).repeat(self.shared, axis=0)
+        product = a @ (b.transpose(0, 2, 1) if self.transposed_b else b)
+        return np.asarray(self.scale * self.joined(list(product), 1)[0], np.float64)
+
+    @staticmethod
+    def _heads_of(operand: Floats, split: str, heads: int) -> Floats:
+        """(heads, rows, width)."""
+        return operand if split == "groups" else operand[0].reshape(operand.shape[1], heads, -1).transpose(1, 0, 2)
 
     def check_inputs(self, shapes: tuple[TensorShape, ...]) -> None:
         """A of m x k and B of k x n (or n x k) per head, in the stated splits."""

@@ -17,6 +17,7 @@ from pydantic import Field, StringConstraints, model_validator
 
 from accelsim.errors import TraceError
 from accelsim.formats.weight_format import WeightFormat
+from accelsim.ops.grid import Grid
 from accelsim.ops.shapes import LoopBounds, ManifestRecord, TensorShape
 from accelsim.ops.weight_record import StreamRecord, WeightRecord
 from accelsim.quantities import unit
@@ -29,7 +30,8 @@ Step = Annotated[int, Field(ge=1, le=1 << 16), unit("elements")]
 Pad = Annotated[int, Field(ge=0, le=1 << 16), unit("elements")]
 ConstantBits = Annotated[Literal[8, 16, 32], Field(description="width of the layer's trained constants as read from memory")]
 Floats = npt.NDArray[np.float64]  # (groups, rows, width)
-Integers = npt.NDArray[np.int64]  # (rows, width)
+Integers = npt.NDArray[np.int64]  # (rows, width), or (groups, rows, width)
+_TABLE_BITS = 16  # of an operand, up to which a function of one element is computed once per value and looked up
 
 
 @dataclass(frozen=True)
@@ -77,6 +79,8 @@ class LayerBase(ManifestRecord, ABC):
         Its result is one tensor of the chosen order, even where its operands are stored group by group.
     constants
         Float32 streams by the names of `constant_sizes`, all or none: a real model's payload holds them. No timing depends on them.
+    neutral_constants
+        Value of a constant where a seeded trace is executed, which stores none, by name; 0 for the others.
     """
 
     if TYPE_CHECKING:
@@ -86,6 +90,7 @@ class LayerBase(ManifestRecord, ABC):
     fusable: ClassVar[bool] = False
     by_group: ClassVar[bool] = False
     rearranges: ClassVar[bool] = False
+    neutral_constants: ClassVar[Mapping[str, float]] = {}
 
     name: Name = Field(description="name of the layer and of its output")
     inputs: tuple[Name, ...] = Field(description="names of earlier layers or model inputs that it reads")
@@ -207,6 +212,10 @@ class LayerBase(ManifestRecord, ABC):
     def check_inputs(self, shapes: tuple[TensorShape, ...]) -> None:
         """Check that the inputs' shapes are those this layer reads; TraceError if not."""
 
+    @abstractmethod
+    def evaluate(self, operands: Sequence[Floats], constants: Mapping[str, Floats]) -> Floats:
+        """The operation by its definition: operands and result float64 (groups, rows, width), constants and "weight" (K, N) by name."""
+
     def _refuse(self, message: str) -> TraceError:
         return TraceError(f"layer {self.name!r}: {message}")
 
@@ -227,6 +236,10 @@ class VectorLayer(LayerBase):
     ----------
     operands
         Activations that it reads.
+    tabulated
+        A function of one element and nothing else, as a table holds it.
+    scale_free
+        A factor on its operand leaves the result as it is.
     walk
         Order of access to the data: element by element, by whole rows, or by windows of an image.
     pass_name, default_passes, least_passes
@@ -240,6 +253,8 @@ class VectorLayer(LayerBase):
     """
 
     operands: ClassVar[int] = 1
+    tabulated: ClassVar[bool] = False
+    scale_free: ClassVar[bool] = False
     walk: ClassVar[Literal["elements", "rows", "windows"]] = "elements"
     pass_name: ClassVar[str]
     default_passes: ClassVar[int]
@@ -287,9 +302,23 @@ class VectorLayer(LayerBase):
             return [Piece(0, widths[0] * self.window.taps)] * self.window.span
         return [Piece(operand, width) for operand, width in enumerate(widths)]
 
-    @abstractmethod
-    def evaluate(self, operands: Sequence[Floats], constants: Mapping[str, Floats]) -> Floats:
-        """The operation by its definition: operands and result float64 (groups, rows, width), constants by name."""
+    def integers(self, operands: Sequence[Integers], grids: Sequence[Grid], constants: Mapping[str, Floats], result: Grid) -> Integers:
+        """The operation on integers: by its definition on the values for which they stand, rounded once to the grid of the result.
+
+        Parameters
+        ----------
+        operands, grids : int64 (groups, rows, width) each, and what they stand for
+        constants : by name, as the payload stores them
+        """
+        with np.errstate(all="ignore"):  # an infinity saturates, and NaN is 0
+            if self.tabulated and grids[0].bits <= _TABLE_BITS:
+                lowest, highest = grids[0].range
+                values = grids[0].real(np.arange(lowest, highest + 1)).reshape(1, 1, -1)
+                return result.quantize(self.evaluate([values], constants)).reshape(-1)[operands[0] - lowest]
+            if self.scale_free:  # of the integers themselves, equal elements have a deviation of 0
+                grids = [Grid(1.0, grid.bits) for grid in grids]
+            reals = [grid.real(operand) for grid, operand in zip(grids, operands, strict=True)]
+            return result.quantize(self.evaluate(reals, constants))
 
     def unit_sums(self, image: npt.NDArray[np.int8]) -> Integers:
         """Of an `exact` operation: its result of int8 (rows, width) before requantization, read by address as the vector unit does."""

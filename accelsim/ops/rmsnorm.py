@@ -26,10 +26,12 @@ class RmsNormLayer(VectorLayer):
     """
 
     walk = "rows"
+    scale_free = True
     pass_name = "rmsnorm"
     default_passes = 2
     pass_note = "sum of squares, scaling"
     constant_defaults: ClassVar[Mapping[str, float]] = {"gamma": 1.0}
+    neutral_constants = constant_defaults
     importer_names: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "RMSNormalization": {},
         "SimplifiedLayerNormalization": {},
@@ -53,9 +55,13 @@ class RmsNormLayer(VectorLayer):
         return {"gamma": self.output.width // self.heads}
 
     def evaluate(self, operands: Sequence[Floats], constants: Mapping[str, Floats]) -> Floats:
-        """X over the root of the mean of its squares, times gamma; without an epsilon, which the record does not store."""
+        """X over the root of the mean of its squares, times gamma; a row of zeros stays one.
+
+        There is no epsilon, which the record does not store.
+        """
         x = operands[0].reshape(*self.output.dims[:2], self.heads, -1)
-        return np.asarray(x / np.sqrt((x**2).mean(axis=3, keepdims=True)) * constants["gamma"], np.float64).reshape(self.output.dims)
+        size = np.sqrt((x**2).mean(axis=3, keepdims=True))
+        return np.asarray(x / np.where(size > 0, size, 1.0) * constants["gamma"], np.float64).reshape(self.output.dims)
 
 
 SPEC = RmsNormLayer

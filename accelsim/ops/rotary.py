@@ -7,7 +7,7 @@ the same row, whose words it has read anyway. Cosines and sines come from memory
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 from pydantic import model_validator
@@ -37,6 +37,7 @@ class RotaryLayer(VectorLayer):
     pass_name = "rotary"
     default_passes = 2
     pass_note = "product with the cosine, product with the sine and sum"
+    neutral_constants: ClassVar[Mapping[str, float]] = {"cos": 1.0}
 
     op: Literal["rotary"] = "rotary"
     head_width: Annotated[Bound, unit("elements")]

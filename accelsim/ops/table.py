@@ -65,6 +65,7 @@ class TableLayer(VectorLayer):
     default_passes = 1
     pass_note = "of sigmoid, silu, tanh and any other function of one element, but for gelu and clips"
     fusable = True
+    tabulated = True
     importer_names: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "aten.silu.default": {"op": "silu"},
         "aten.hardswish.default": {"op": "hardswish"},

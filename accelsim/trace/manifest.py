@@ -93,6 +93,16 @@ class CompressionRecord(ManifestRecord):
     float_trace_sha256: Sha256 = Field(description="SHA-256 of the float trace's manifest")
 
 
+class CalibrationRecord(ManifestRecord):
+    """The scales of all activations, as measured on samples: an element's value is its integer times the scale."""
+
+    method: Literal["max", "percentile", "mse"] = Field(description="what a scale fits: the largest magnitude, most of them, or all values")
+    samples: Annotated[int, Field(ge=1), unit("samples")] = Field(description="inputs on which the activations were measured")
+    scales: dict[Name, Annotated[float, Field(gt=0), unit("activation's real value")]] = Field(
+        description="by the name of each model input and layer"
+    )
+
+
 MetricName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
 Metrics = Annotated[dict[MetricName, Annotated[float, unit("that of the metric")]], Field(max_length=256)]
 
@@ -106,6 +116,8 @@ class Manifest(ManifestRecord):
         Measurements of the compressed model, by name: `relative_mse`, `cosine`, `vector_loss` and bits per weight of all matrices by
         `compress`, others (an accuracy) by whoever measured them. No simulated number depends on them; an older reader that does not
         know the field refuses it by name, and a manifest without it stays valid.
+    calibration
+        For whole-network execution alone: no simulated number depends on it.
     """
 
     schema_version: Annotated[Literal[1], unit("version")] = Field(default=1, description="version of this file's fields")
@@ -117,6 +129,7 @@ class Manifest(ManifestRecord):
     payload: PayloadRecord | None = Field(default=None, description="file with the packed weights; absent: the seed describes them")
     compression: CompressionRecord | None = Field(default=None, description="how a float trace became this one")
     metrics: Metrics = Field(default_factory=dict)
+    calibration: CalibrationRecord | None = Field(default=None, description="scales of the activations; absent: not calibrated")
     notes: tuple[Text, ...] = Field(default=(), description="remarks for a reader")
 
     @model_validator(mode="after")
@@ -135,6 +148,9 @@ class Manifest(ManifestRecord):
         for name in self.outputs:
             if name not in shapes:
                 raise TraceError(f"outputs: {name!r} is not a layer{suggest(name, shapes)}")
+        if self.calibration is not None and self.calibration.scales.keys() != shapes.keys():
+            odd = min(self.calibration.scales.keys() ^ shapes.keys())
+            raise TraceError(f"calibration.scales: {odd!r} is {'missing' if odd in shapes else 'no activation'}{suggest(odd, shapes)}")
         if self.payload is not None:
             for layer in self.layers:
                 if layer.weights is not None and not layer.weights.streams:

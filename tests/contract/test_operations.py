@@ -13,6 +13,7 @@ from accelsim.accelerator import load_accelerator
 from accelsim.errors import AccelsimError, TraceError
 from accelsim.ops.catalog import imported_by_name, pass_ranges, vector_operations
 from accelsim.ops.example import Example
+from accelsim.ops.grid import Grid
 from accelsim.ops.operation import VectorLayer
 from accelsim.ops.shapes import TensorShape
 from accelsim.registry import members
@@ -174,3 +175,41 @@ def test_definitions_agree_with_those_of_the_graph_twin() -> None:
         layer = record(name="it", inputs=("x", "y")[: record.operands], output=shape, **fields)
         found = layer.evaluate([x, y][: record.operands], {})
         np.testing.assert_allclose(found, naive_graph.layer_value(None, layer, [x, y][: record.operands], {}, 0.0), rtol=1e-6, atol=1e-7)
+
+
+@each_example
+def test_the_integer_twin_gives_what_was_worked_by_hand(kind: str, example: Example) -> None:
+    layer, operands = layer_of(kind, example), operands_of(example)
+    constants = {name: np.array(values, np.float64) for name, values in example.constants.items()}
+    grids = [Grid.covering(float(np.abs(operand).max()), 32) for operand in operands]
+    result = Grid.covering(max(np.abs(example.output).max(), 1.0), 32)
+    integers = [grid.quantize(operand) for grid, operand in zip(grids, operands, strict=True)]
+    found = layer.integers(integers, grids, constants, result)
+    assert found.dtype == np.int64
+    assert found.shape == layer.output.dims
+    np.testing.assert_allclose(result.real(found).reshape(-1), example.output, rtol=1e-6, atol=1e-6)
+
+
+@each_example
+def test_the_integer_twin_rounds_its_definition_once(kind: str, example: Example) -> None:
+    layer, rng = layer_of(kind, example), np.random.default_rng(3)
+    constants = {name: np.array(values, np.float64) for name, values in example.constants.items()}
+    grids = [Grid(0.02 * (place + 1), 8) for place in range(layer.operands)]
+    integers = [rng.integers(-128, 128, operand.shape) for operand in operands_of(example)]
+    result = Grid(0.03, 8)
+    found = layer.integers(integers, grids, constants, result)
+    with np.errstate(all="ignore"):
+        exact = layer.evaluate([operand * grid.scale for operand, grid in zip(integers, grids, strict=True)], constants) / 0.03
+    defined = ~np.isnan(exact)
+    assert (np.abs(found - np.clip(exact, -128, 127))[defined] <= 0.5 + 1e-9).all()
+    assert (found[~defined] == 0).all()
+
+
+@pytest.mark.parametrize("kind", ["layernorm", "groupnorm", "rmsnorm"])
+def test_a_norm_of_equal_elements_is_beta(kind: str) -> None:
+    fields = {"channel_groups": 1} if kind == "groupnorm" else {}
+    layer = members("accelsim.ops")[kind].SPEC(name="it", inputs=("x",), output=TensorShape(rows=1, width=192), **fields)
+    value = 0.0 if kind == "rmsnorm" else 7
+    constants = {name: np.full(size, 0.5) for name, size in layer.constant_sizes.items()}
+    found = layer.integers([np.full((1, 1, 192), value)], [Grid(0.1, 8)], constants, Grid(0.1, 8))
+    assert (found == (0 if kind == "rmsnorm" else 5)).all()

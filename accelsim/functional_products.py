@@ -1,0 +1,207 @@
+"""Products as the array computes them: decoded out of the DRAM image stripe by stripe, multiplied at the width of the accumulators.
+
+Each product carries its expected result beside it, from `functional_twin`, which shares no code with the decoding.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from accelsim import functional_twin as twin
+from accelsim.compiler.image import LayerImage, layer_image, matrix_image
+from accelsim.compiler.merged_groups import stripe_count
+from accelsim.compiler.scaled_image import scaled_image
+from accelsim.functional_accumulators import at_width
+from accelsim.functional_groups import decode_scaled, scaled_sums
+from accelsim.hw.decode_mac_core import CoreGeometry
+from accelsim.kernels.decode import Words, codeword_words, stream_words
+from accelsim.kernels.decode_masked import NO_MASKS, MaskTable, mask_table
+from accelsim.kernels.stripe import INT32_K, Float32, append_one, decode_stripes, multiply
+from accelsim.trace.layers import ConvLayer, MatmulLayer, WeightedLayer
+from accelsim.trace.trace import Trace
+
+Int8 = npt.NDArray[np.int8]
+Tamper = Callable[[str, LayerImage], LayerImage]
+Source = Callable[..., Int8]  # the shape of an activation -> (samples, *shape); of a convolution: all channels' planes
+PANEL_COLUMNS = 320  # decoded, then multiplied: wide enough that BLAS seldom packs the same activations, and a panel fits a cache
+
+
+@dataclass(frozen=True)
+class Tables:
+    """An image as the kernels read it: its stream, its codebook, and its masks or none."""
+
+    words: Words
+    codebook: Words
+    masks: MaskTable
+
+    @classmethod
+    def of(cls, geometry: CoreGeometry, image: LayerImage) -> Tables:
+        masks = NO_MASKS if image.patterns is None else mask_table(image.patterns, geometry.codeword_length)
+        return cls(stream_words(image.data), codeword_words(image.codebook), masks)
+
+
+@dataclass(frozen=True)
+class Product:
+    """One product on the array: rows in the order of its reduction, its stripes from `nt0` on, and the expected result.
+
+    `weights` is (K, N) in the order of the reduction, `sums` (M, N): int64, or float32 where groups have scales. `wide` are those in
+    float64, None where they are exact; `zeros` says that groups have zero points.
+    """
+
+    rows: Int8
+    image: LayerImage
+    tables: Tables
+    nt0: int
+    weights: npt.NDArray[np.int64]
+    sums: npt.NDArray[Any]
+    wide: npt.NDArray[np.float64] | None = None
+    zeros: bool = False
+
+    @property
+    def float_error(self) -> float:
+        """Largest error of the sums, relative to the largest sum; 0 where they are exact."""
+        if self.wide is None or not self.wide.any():
+            return 0.0
+        return float(np.abs(self.sums - self.wide).max() / np.abs(self.wide).max())
+
+
+def panels(cols: int, stripes: int) -> list[range]:
+    """Stripes of `cols` columns, divided evenly into panels of at most PANEL_COLUMNS, or of one stripe."""
+    count = -(-stripes // max(1, PANEL_COLUMNS // cols))
+    edges = [stripes * part // count for part in range(count + 1)]
+    return [range(first, last) for first, last in pairwise(edges)]
+
+
+def run_panel(
+    geometry: CoreGeometry, item: Product, activations: Float32, stripes: range, psum_bits: int
+) -> tuple[Float32, npt.NDArray[Any]]:
+    """(weights (K, columns), sums (M, columns)) of some stripes, as the core computes them."""
+    if geometry.scales:
+        own = [item.nt0 + stripe for stripe in stripes]
+        panel, scales = decode_scaled(geometry, item.image, item.tables.words, own, activations.shape[1], item.zeros)
+        return panel, scaled_sums(geometry, activations, panel, scales)
+    panel = _decode(geometry, item, stripes)
+    sums = np.empty((activations.shape[0], panel.shape[1]), np.int32 if panel.shape[0] <= INT32_K else np.int64)
+    multiply(activations, panel, sums, np.empty(sums.shape, np.float32))
+    return panel, at_width(sums, psum_bits)
+
+
+def _decode(geometry: CoreGeometry, item: Product, stripes: range) -> Float32:
+    """The weights of some stripes, (K, columns), as the core decodes them."""
+    tables = item.tables
+    first_bits = item.image.first_bits[item.nt0 + stripes.start : item.nt0 + stripes.stop]
+    panel = np.empty((item.rows.shape[1], len(stripes) * geometry.cols), np.float32)
+    decode_stripes(
+        tables.words, first_bits, geometry.rows, geometry.codeword_length, geometry.axis,
+        geometry.index_field_bits, geometry.sign, 0 if geometry.decode else geometry.raw_bits, tables.codebook,
+        tables.masks.lanes, tables.masks.bits, tables.masks.words, panel,
+    )  # fmt: skip
+    if item.image.odd:
+        append_one(panel)
+    return panel
+
+
+def weighted_products(
+    geometry: CoreGeometry, trace: Trace, layer: WeightedLayer, source: Source, tamper: Tamper | None = None
+) -> Iterator[Product]:
+    """The groups of a layer with weights, which share one image; the samples' rows lie one below the other."""
+    make_image = scaled_image if geometry.scales else layer_image
+    together = stripe_count(geometry, layer) // (layer.bounds.G if geometry.merged == 1 else 1)
+    image = make_image(geometry, layer, trace.arrays(layer.name), "stripe" if layer.m > geometry.run_rows(together) else "layer")
+    if tamper is not None:
+        image = tamper(layer.name, image)
+    tables = Tables.of(geometry, image)
+    weights = twin.weights(trace, layer)
+    convolution = layer if isinstance(layer, ConvLayer) else None
+    if geometry.merged > 1 and convolution is not None:
+        yield from _merged_products(geometry, convolution, weights, image, tables, source)
+        return
+    order, shape = layer.reduction_order, trace.shapes[layer.inputs[0]]
+    at = slice(None) if layer.row_read is None else slice(layer.row_read, layer.row_read + 1)
+    activations = source(convolution.input_channels, *convolution.image) if convolution is not None else source(shape.rows, shape.width)
+    for group in range(layer.bounds.G):
+        own = weights[:, group * layer.n : (group + 1) * layer.n]
+        if convolution is not None:
+            rows = np.concatenate([gather(convolution, planes, group, order) for planes in activations])
+            as_twin = np.concatenate([twin.patches(convolution, planes, group) for planes in activations])
+        else:
+            rows = as_twin = np.concatenate([activation[at] for activation in activations])
+        ordered = own if order is None else own[order]
+        nt0 = group * -(-layer.n // geometry.cols)
+        if geometry.scales:
+            outputs = slice(group * layer.n, (group + 1) * layer.n)
+            ends = [geometry.tile_rows(layer.k, kt).stop for kt in range(geometry.tile_count(layer.k))]
+            sums, wide = twin.scaled_product(trace, layer, as_twin, own, outputs, ends)
+            yield Product(rows, image, tables, nt0, ordered, sums, wide, "zeros" in layer.weight.streams)
+        else:
+            yield Product(rows, image, tables, nt0, ordered, twin.product(as_twin, own))
+
+
+def _merged_products(
+    geometry: CoreGeometry, layer: ConvLayer, weights: npt.NDArray[np.int64], image: LayerImage, tables: Tables, source: Source
+) -> Iterator[Product]:
+    """The tiles of a convolution whose groups share them; what lies behind the last channel is read too, as it meets zeros."""
+    merged = layer.merged(geometry.merged)
+    order = merged.reduction_order
+    activations = source(merged.input_channels, *layer.image)
+    for tile in range(merged.bounds.G):
+        groups = range(tile * geometry.merged, min((tile + 1) * geometry.merged, layer.bounds.G))
+        blocks = [weights[:, group * layer.n : (group + 1) * layer.n] for group in groups]
+        own = twin.diagonal(blocks, geometry.merged)
+        sums = np.hstack(
+            [
+                twin.product(np.concatenate([twin.patches(layer, planes, group) for planes in activations]), block)
+                for group, block in zip(groups, blocks, strict=True)
+            ]
+        )
+        rows = np.concatenate([gather(merged, planes, tile, order) for planes in activations])
+        yield Product(rows, image, tables, tile, own if order is None else own[order], sums)
+
+
+def gather(layer: ConvLayer, planes: Int8, group: int, order: npt.NDArray[np.int64] | None) -> Int8:
+    """Rows of a convolution, (OY*OX, K) in the order of the reduction, read by address from the image in the layer's layout.
+
+    `planes` is (channels of all groups, height, width); positions outside read 0.
+    """
+    bounds, (height, width) = layer.bounds, layer.image
+    planar = layer.input_layout == "planar"
+    memory = (planes if planar else planes.transpose(1, 2, 0)).reshape(-1)
+    step = np.arange(bounds.k) if order is None else order
+    channel, tap = group * bounds.C + step // (bounds.FY * bounds.FX), step % (bounds.FY * bounds.FX)
+    rows = np.zeros((bounds.OY * bounds.OX, bounds.k), np.int8)
+    for oy in range(bounds.OY):
+        y = (oy * layer.strides[0] - layer.padding[0] + tap // bounds.FX * layer.dilation[0])[None, :]
+        x = np.arange(bounds.OX)[:, None] * layer.strides[1] - layer.padding[1] + (tap % bounds.FX * layer.dilation[1])[None, :]
+        inside = (y >= 0) & (y < height) & (x >= 0) & (x < width)
+        address = (channel * height + y) * width + x if planar else (y * width + x) * layer.input_channels + channel
+        rows[oy * bounds.OX : (oy + 1) * bounds.OX] = np.where(inside, memory[np.where(inside, address, 0)], 0)
+    return rows
+
+
+def head_products(
+    geometry: CoreGeometry, trace: Trace, layer: MatmulLayer, source: Source, tamper: Tamper | None = None
+) -> Iterator[Product]:
+    """The heads of a product of two activations, sample by sample: the second is read as raw records."""
+    operands = [source(*trace.shapes[name].dims) for name in layer.inputs]
+    for first, second in zip(*operands, strict=True):
+        for head in range(layer.heads):
+            own = range(head * layer.shared, (head + 1) * layer.shared)
+            a = np.concatenate([_head(first, layer.a.split, layer.k, query) for query in own])
+            b = _head(second, layer.b.split, layer.k if layer.transposed_b else layer.n, head)
+            matrix = b.T if layer.transposed_b else b
+            image = matrix_image(geometry, matrix)
+            if tamper is not None:
+                image = tamper(layer.name, image)
+            yield Product(a, image, Tables.of(geometry, image), 0, matrix.astype(np.int64), twin.product(a, matrix))
+
+
+def _head(activation: Int8, split: str, width: int, head: int) -> Int8:
+    """The matrix of one head out of (groups, rows, width)."""
+    own = activation[head] if split == "groups" else activation[0, :, head * width : (head + 1) * width]
+    return np.ascontiguousarray(own)
