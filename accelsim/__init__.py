@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from accelsim.api.comparison import Comparison as Comparison
     from accelsim.api.comparison import compare as compare
     from accelsim.api.cost import Cost as Cost
+    from accelsim.api.execute import Execution as Execution
+    from accelsim.api.execute import execute as execute
     from accelsim.api.inputs import load_accelerator as load_accelerator
     from accelsim.api.models import compress as compress
     from accelsim.api.models import import_model as import_model
@@ -45,6 +47,7 @@ _HOMES = {
     "simulate": "accelsim.api.simulate",
     "compare": "accelsim.api.comparison",
     "sweep": "accelsim.api.sweep",
+    "execute": "accelsim.api.execute",
     "load_accelerator": "accelsim.api.inputs",
     "load_trace": "accelsim.api.trace",
     "load_result": "accelsim.api.result",
@@ -55,6 +58,7 @@ _HOMES = {
     "Result": "accelsim.api.result",
     "Comparison": "accelsim.api.comparison",
     "SweepTable": "accelsim.api.sweep",
+    "Execution": "accelsim.api.execute",
     "Cost": "accelsim.api.cost",
     "Table": "accelsim.api.table",
     "AccelsimError": "accelsim.errors",

@@ -28,7 +28,13 @@ class Dequantized:
             return integers * scales[np.arange(layer.weight.k) // group]
         if "scales" not in layer.weight.streams:
             return integers
-        return integers * np.frombuffer(self.trace.stream(name, "scales").tobytes(), "<f4").astype(np.float64)
+        return integers * column_scales(self.trace, layer)
+
+
+def column_scales(trace: Trace, layer: Layer) -> np.ndarray:
+    """Scales as stored, one for all columns, for parts of equal width, or for each."""
+    scales = np.frombuffer(trace.stream(layer.name, "scales").tobytes(), "<f4").astype(np.float64)
+    return np.repeat(scales, layer.weight.n // len(scales))
 
 
 def with_constants(trace: Trace, seed: int = 0) -> Trace:
@@ -70,5 +76,4 @@ def bias_steps(run: Execution, layer: Layer) -> float | np.ndarray:
     """Half a step of the sums per column, in steps of the result: how far a rounded bias may be from its value."""
     if layer.weights is None or "bias" not in layer.constants or layer.weights.format.decode_path().scale_levels:
         return 0.0
-    scales = np.frombuffer(run.trace.stream(layer.name, "scales").tobytes(), "<f4").astype(np.float64)
-    return 0.5 * scales * run.grids[layer.inputs[0]].scale / run.grids[layer.name].scale
+    return 0.5 * column_scales(run.trace, layer) * run.grids[layer.inputs[0]].scale / run.grids[layer.name].scale

@@ -15,6 +15,7 @@ import typer
 from accelsim import __version__
 from accelsim.cli import ablations, calibration, checks, describe, doctor, formats, lists, reports, runs, sweeps, timelines, traces
 from accelsim.cli.completion import bash_words
+from accelsim.cli.networks import FunctionalCommand
 from accelsim.cli.shell import GuardedGroup
 
 app = typer.Typer(
@@ -25,7 +26,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 80},
     help="Cycle-level simulator of an edge NPU that runs vector-quantized networks.",
 )
-app.command("run")(runs.run)
+app.command("run", cls=FunctionalCommand)(runs.run)
 app.command("compare")(runs.compare)
 app.command("formats")(formats.formats)
 app.command("demo")(runs.demo)

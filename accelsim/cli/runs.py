@@ -29,6 +29,16 @@ from accelsim.cli.inputs import (
     load_others,
     warn,
 )
+from accelsim.cli.networks import (
+    Functional,
+    InputFiles,
+    OutputsFolder,
+    checked_network,
+    network_dict,
+    print_execution,
+    with_execution,
+    write_execution,
+)
 from accelsim.cli.shell import EXIT_CHECK_FAILED, fail, print_json, print_line
 from accelsim.cli.simulating import simulating
 from accelsim.cli.timelines import TimelineFile, check_timeline_file
@@ -37,6 +47,7 @@ if TYPE_CHECKING:
     from accelsim.accelerator import Accelerator
     from accelsim.api.result import Result
     from accelsim.cost.technology import Technology
+    from accelsim.progress import Progress
     from accelsim.trace.trace import Trace
 
 
@@ -44,7 +55,9 @@ def run(
     accel: AcceleratorName,
     trace: TraceName,
     then: Then = None,
-    functional: Annotated[bool, typer.Option("--functional", help="Also decode and multiply for real, and compare every bit.")] = False,
+    functional: Functional = None,
+    input_files: InputFiles = None,
+    outputs: OutputsFolder = None,
     what_if: Annotated[
         bool, typer.Option("--what-if", help="Simulate each idealization, which decides what limits; short runs do so anyway.")
     ] = False,
@@ -81,6 +94,8 @@ def run(
         unused = {
             "--then": then,
             "--functional": functional,
+            "--input": input_files,
+            "--outputs": outputs,
             "--what-if": what_if,
             "--frames": frames > 1,
             "-o": out,
@@ -91,43 +106,53 @@ def run(
         _run_tokens(machine, network, node, prefill, decode, context, batch, seed, as_json=as_json, quiet=quiet)
         return
     area_of(machine, node)  # a codebook that no circuit can hold is answered before the simulation
-    if functional:
-        from accelsim.functional import check_computable
-
-        check_computable(network, *others)
-    from accelsim.api.simulate import examined, simulate  # after the checks: a wrong name is answered without loading the machine
-
+    arrays = checked_network(functional, network, others, input_files, outputs)
     with simulating(quiet=quiet) as update:
-        if timeline is None:
-            run = simulate(
-                machine, network, then=others, frames=frames, batch=batch, seed=seed,
-                what_if=what_if, functional=functional, progress=update or False,
-            )  # fmt: skip
-        else:
-            from accelsim.simulation import simulate_recorded
-            from accelsim.timeline.timeline import write_timeline
-            from accelsim.timeline.window import make_window
-
-            recorded = simulate_recorded(machine, network, *others, frames=frames, batch=batch, seed=seed, progress=update)
-            run = examined(machine, (network, *others), recorded.result, what_if=what_if, functional=functional, seed=seed, progress=update)
-            write_timeline(replace(recorded, result=run.decided), make_window(recorded.result, None, None), timeline)
+        run = _simulated(
+            machine, network, others, timeline, frames=frames, batch=batch, seed=seed, what_if=what_if, functional=functional == "layers",
+            progress=update,
+        )  # fmt: skip
+        run, execution = with_execution(run, arrays, machine, network, seed, update)
         # A line alone tells no verdict, so none is simulated for it.
         findings = None if quiet and out is None and not as_json else run.findings(node)
-    if findings is None:
+    if findings is not None and out is not None:
+        findings.write(out)
+    write_execution(execution, outputs)
+    if findings is not None and as_json:
+        print_json(findings.to_dict() | network_dict(execution))
+    elif findings is None or quiet:
         _print_line(run)
+    elif full or layers:
+        findings.render(stdout_console(), all_layers=layers)
+        print_execution(execution)
     else:
-        if out is not None:
-            findings.write(out)
-        if as_json:
-            print_json(findings.to_dict())
-        elif quiet:
-            _print_line(run)
-        elif full or layers:
-            findings.render(stdout_console(), all_layers=layers)
-        else:
-            findings.render_summary(stdout_console(), elsewhere=_elsewhere(out, measured=findings.result.verdict is not None))
+        findings.render_summary(stdout_console(), elsewhere=_elsewhere(out, measured=findings.result.verdict is not None))
+        print_execution(execution)
     if run.bit_exact is False:
         raise typer.Exit(EXIT_CHECK_FAILED)
+
+
+def _simulated(
+    machine: Accelerator, network: Trace, others: tuple[Trace, ...], timeline: Path | None, *,
+    frames: int, batch: int, seed: int, what_if: bool, functional: bool, progress: Progress | None,
+) -> Result:  # fmt: skip
+    """The run with the checks that are asked for; its timeline is written if a file is named."""
+    from accelsim.api.simulate import examined, simulate
+
+    if timeline is None:
+        return simulate(
+            machine, network, then=others, frames=frames, batch=batch, seed=seed,
+            what_if=what_if, functional=functional, progress=progress or False,
+        )  # fmt: skip
+    from accelsim.simulation import simulate_recorded
+    from accelsim.timeline.timeline import write_timeline
+    from accelsim.timeline.window import make_window
+
+    recorded = simulate_recorded(machine, network, *others, frames=frames, batch=batch, seed=seed, progress=progress)
+    networks = (network, *others)
+    run = examined(machine, networks, recorded.result, what_if=what_if, functional=functional, seed=seed, progress=progress)
+    write_timeline(replace(recorded, result=run.decided), make_window(recorded.result, None, None), timeline)
+    return run
 
 
 def _print_line(run: Result) -> None:

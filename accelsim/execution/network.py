@@ -39,6 +39,7 @@ class Execution:
     Attributes
     ----------
     trace : with its bits
+    trace_sha256 : of the trace as it was given
     report : each product's comparison with the twin, on these activations; a sum that overflows is a difference
     samples : inputs executed
     scale_rule : where the scales come from
@@ -47,6 +48,7 @@ class Execution:
     """
 
     trace: Trace
+    trace_sha256: str
     report: FunctionalReport
     samples: int
     scale_rule: str
@@ -87,10 +89,7 @@ def execute(
         The inputs do not fit; a layer cannot be executed: it reads a cache, its constants are not stored, its format is only timed, it
         multiplies activations of more than 8 bits, or it does not fit the chip.
     """
-    check_flow(trace)
-    check_computable(trace)
-    _check_operands(trace)
-    arrays = checked_inputs(trace, inputs or {}, seed)
+    arrays = check_executable(trace, inputs or {}, seed)
     whole = materialize(trace, progress)
     target = target_of(accelerator, [whole])
     record = trace.manifest.calibration
@@ -110,11 +109,13 @@ def execute(
             if name in wanted:
                 kept[name].append(values.astype(_TYPES[grids[name].bits]))
     report = FunctionalReport(tuple(checks.values()))
-    return Execution(whole, report, samples, rule, grids, {name: np.concatenate(parts) for name, parts in kept.items()})
+    return Execution(whole, trace.sha256, report, samples, rule, grids, {name: np.concatenate(parts) for name, parts in kept.items()})
 
 
-def _check_operands(trace: Trace) -> None:
-    """CompileError for a product of activations wider than the array takes."""
+def check_executable(trace: Trace, inputs: Mapping[str, npt.NDArray[Any]], seed: int = 0) -> dict[str, npt.NDArray[Any]]:
+    """The inputs as `checked_inputs` returns them, after all that can be refused without computing; errors as `execute`."""
+    check_flow(trace)
+    check_computable(trace)
     for layer in trace.products():
         for name in layer.inputs:
             if trace.shapes[name].bits > ARRAY_BITS:
@@ -122,6 +123,7 @@ def _check_operands(trace: Trace) -> None:
                     f"layer {layer.name!r}: multiplies {name!r} of {trace.shapes[name].bits} bits; "
                     f"allowed with --functional network: {ARRAY_BITS}-bit activations"
                 )
+    return checked_inputs(trace, inputs, seed)
 
 
 def _entering(array: npt.NDArray[Any], grid: Grid) -> Activation:
@@ -165,9 +167,10 @@ class _Run:
 
     def _weight_scales(self, layer: MacLayer) -> npt.NDArray[np.float64]:
         """Scale of the weights of each column, or one for all; 1 where sums have it already, or no weights take part."""
-        if layer.weighted is None or layer.weighted.weight.format.decode_path().scale_levels:
+        weight = layer.weights
+        if weight is None or weight.format.decode_path().scale_levels:
             return np.ones(1)
-        return self.trace.arrays(layer.name).get("scales", np.ones(1)).astype(np.float64).reshape(-1)
+        return weight.format.column_scales(self.trace.arrays(layer.name), weight.n)
 
 
 def _padded(array: npt.NDArray[np.int8], shape: tuple[int, ...]) -> npt.NDArray[np.int8]:

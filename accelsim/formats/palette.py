@@ -63,10 +63,9 @@ class PaletteFormat(WeightFormat):
         first = (np.arange(arrays["indices"].shape[1]) // columns) << self.bits  # of the table of each column of indices
         return look_up(arrays["codebook"], arrays["indices"].astype(np.intp) + first, self.axis)
 
-    def reconstruct(self, arrays: Arrays, k: int, n: int) -> npt.NDArray[np.float64]:
-        """[K,N]: entries times the scale of their table."""
-        scales = np.repeat(arrays["scales"].astype(np.float64), n // self.tables)
-        return self.dequantize(arrays, k, n) * scales
+    def column_scales(self, arrays: Arrays, n: int) -> npt.NDArray[np.float64]:
+        """The scale of the table of each column."""
+        return np.repeat(arrays["scales"].astype(np.float64), n // self.tables)
 
 
 SPEC = PaletteFormat

@@ -141,8 +141,11 @@ class WeightFormat(FrozenModel, ABC):
 
     def reconstruct(self, arrays: Arrays, k: int, n: int) -> npt.NDArray[np.float64]:
         """The weights that the arrays stand for, [K,N]: by default integers times `scales` of the tensor or of each channel."""
-        integers = self.dequantize(arrays, k, n).astype(np.float64)
-        return integers * arrays["scales"].astype(np.float64) if "scales" in arrays else integers
+        return self.dequantize(arrays, k, n).astype(np.float64) * self.column_scales(arrays, n)
+
+    def column_scales(self, arrays: Arrays, n: int) -> npt.NDArray[np.float64]:
+        """Factors on the integers of each column, (n,), or of all, (1,): `scales`, where a format has them, else 1."""
+        return arrays["scales"].astype(np.float64).reshape(-1) if "scales" in arrays else np.ones(1)
 
     def chip_streams(self, k: int, n: int) -> dict[str, Stream]:
         """The streams as the chip loads them: those that are stored, unless these mix fields that go to different places."""

@@ -11,8 +11,8 @@ import pytest
 
 import accelsim
 
-FUNCTIONS = {"load_accelerator", "load_trace", "load_result", "simulate", "compare", "sweep", "import_model", "compress"}
-CLASSES = {"Accelerator", "Trace", "Result", "Comparison", "SweepTable", "Cost", "Table", "AccelsimError"}
+FUNCTIONS = {"load_accelerator", "load_trace", "load_result", "simulate", "compare", "sweep", "execute", "import_model", "compress"}
+CLASSES = {"Accelerator", "Trace", "Result", "Comparison", "SweepTable", "Execution", "Cost", "Table", "AccelsimError"}
 
 
 def in_a_new_process(code: str) -> str:

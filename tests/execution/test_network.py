@@ -46,7 +46,17 @@ def run_on(chip: str, trace: Trace, samples: int = 2, **options: Any) -> Executi
 
 @pytest.mark.parametrize(
     "form",
-    ["uniform", "uniform:bits=4,scale=tensor", "ssvq:k=16,d=8", "vq:k=16,d=8", "vecq:bits=3", "masked_vq:k=16,d=8,keep=3,of=8"],
+    [
+        "uniform",
+        "uniform:bits=4,scale=tensor",
+        "ssvq:k=16,d=8",
+        "vq:k=16,d=8",
+        "vecq:bits=3",
+        "masked_vq:k=16,d=8,keep=3,of=8",
+        "palette:bits=4",
+        "aqlm:books=1,bits=5,d=4,element_bits=8",
+        "universal_vq:k=256,d=8",
+    ],
 )
 def test_each_layer_of_a_vit_is_its_definition_within_half_a_step(form: str) -> None:
     run = run_on("edge-64x64", tiny_vit(form))

@@ -1,0 +1,166 @@
+"""Execute a network on inputs as a chip computes it; the command line's `run --functional network` calls the same function."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from accelsim.api.checks import check_flags, count_of, wrong_type
+from accelsim.api.display import html_table, watched
+from accelsim.api.inputs import AcceleratorLike, Overrides, accelerator_of, fitted
+from accelsim.api.paths import path_of
+from accelsim.api.table import Table
+from accelsim.api.trace import TraceLike, trace_of
+from accelsim.errors import ConfigError
+from accelsim.execution import network
+from accelsim.execution.inputs import read_npy
+from accelsim.execution.outputs import outputs_dict, write_outputs
+from accelsim.progress import Progress
+from accelsim.report.findings import functional_rows
+from accelsim.report.tables.text import count
+from accelsim.trace import trace as core
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class Execution:
+    """A network that was executed in integers: its outputs, their scales, and whether the array computed each product right.
+
+    Attributes
+    ----------
+    record : the execution as the engine returned it
+    """
+
+    record: network.Execution
+
+    @property
+    def outputs(self) -> dict[str, npt.NDArray[np.float32]]:
+        """The network's outputs by name, float32 (samples, groups, rows, width): integers times scale."""
+        return {name: self.record.real(name) for name in self.record.outputs}
+
+    @property
+    def integers(self) -> dict[str, npt.NDArray[Any]]:
+        """The same as the chip holds them: int8, int16 or int32."""
+        return self.record.outputs
+
+    @property
+    def scales(self) -> dict[str, float]:
+        """Scale of every activation by name, inputs included."""
+        return {name: grid.scale for name, grid in self.record.grids.items()}
+
+    @property
+    def scale_rule(self) -> str:
+        """Where the scales come from: the trace's calibration, or these inputs."""
+        return self.record.scale_rule
+
+    @property
+    def samples(self) -> int:
+        """Inputs that were executed."""
+        return self.record.samples
+
+    @property
+    def bit_exact(self) -> bool:
+        """Whether every product that the array computed is right; an overflow of an accumulator is not."""
+        return self.record.report.ok
+
+    @property
+    def layers(self) -> Table:
+        """One row per product: its tiles and its comparison with the twin."""
+        return Table(f"Execution of {self.record.trace.name}", functional_rows(self.record.report))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything but the integers as plain data: the content of `outputs.json`."""
+        return outputs_dict(self.record)
+
+    def save(self, folder: str | Path) -> Path:
+        """Write the outputs: integers as `.npy`, scales in `outputs.json`; AccelsimError if something else is there."""
+        return write_outputs(path_of("folder", folder), self.record)
+
+    def summary(self) -> str:
+        """Samples, scales and outputs, a line each."""
+        lines = [f"network executed on {count(self.samples)} sample{'s' if self.samples > 1 else ''}; {self.scale_rule}"]
+        return "\n".join([*lines, *(f"{name}: {text}" for name, text in self._facts())])
+
+    def _facts(self) -> list[tuple[str, str]]:
+        return [(name, self._described(name, integers)) for name, integers in self.record.outputs.items()]
+
+    def _described(self, name: str, integers: npt.NDArray[Any]) -> str:
+        grid, (samples, groups, rows, width) = self.record.grids[name], integers.shape
+        text = f"{groups} x {rows} x {width} integers of {grid.bits} bits, scale {grid.scale:.4g}"
+        if groups * rows > 1 or width == 1:
+            return text
+        shown = integers.reshape(samples, width).argmax(axis=1)[:_SHOWN].tolist()
+        return f"{text}; largest at {', '.join(map(str, shown))}{', ...' if samples > _SHOWN else ''}"
+
+    def __repr__(self) -> str:
+        return self.summary()
+
+    def _repr_html_(self) -> str:
+        return html_table("Execution", [("samples", count(self.samples)), ("scales", self.scale_rule), *self._facts()])
+
+
+_SHOWN = 8  # samples whose largest element is named
+ArrayLike = npt.ArrayLike | str | Path
+
+
+def execute(
+    accelerator: AcceleratorLike,
+    trace: TraceLike,
+    input: ArrayLike | Mapping[str, ArrayLike] | None = None,
+    *,
+    set: Overrides | None = None,
+    fit_codebook: bool = False,
+    seed: int = 0,
+    progress: bool | Progress = False,
+) -> Execution:
+    """Compute a network's outputs as a chip does: integers from layer to layer.
+
+    Products are decoded out of the weight image and added up at the accumulators' width; vector operations are their integer twins.
+
+    Parameters
+    ----------
+    accelerator : a preset's name, a YAML file, a mapping of fields, or an `Accelerator`
+    trace : a name, a trace's directory, NAME@FORMAT, or a `Trace`
+    input : an array (groups, rows, width) or (samples, groups, rows, width), the path of a '.npy' file, or a mapping of names to them where
+        the network has several inputs; floats are quantized, integers are taken as they are; None: one sample drawn from `seed`
+    set : fields of the chip to override: {'array.psum_bits': 24} or ['array.psum_bits=24']
+    fit_codebook : give the chip the codebook that the trace asks for
+    seed : of an input that is drawn
+    progress : True for a bar in a terminal, or a function that is called with (phase, done, total)
+
+    Raises
+    ------
+    AccelsimError
+        An unknown name, an input of another shape or type, a network that does not fit the chip or cannot be executed.
+    """
+    check_flags(fit_codebook=fit_codebook)
+    machine, source, seed = accelerator_of(accelerator, set), trace_of(trace), count_of("seed", seed, 0)
+    if fit_codebook:
+        machine = fitted(machine, source)
+    with watched(progress) as update:
+        return Execution(network.execute(machine, source, arrays_of(source, input), seed=seed, progress=update))
+
+
+def arrays_of(trace: core.Trace, given: ArrayLike | Mapping[str, ArrayLike] | None) -> dict[str, npt.NDArray[Any]]:
+    """The arrays of an `input` argument by the names of the network's inputs; none for None."""
+    names = [source.name for source in trace.manifest.inputs]
+    if given is None:
+        return {}
+    if isinstance(given, Mapping):
+        return {name: _array(f"input[{name!r}]", item) for name, item in given.items()}
+    if len(names) > 1:
+        raise ConfigError(f"trace {trace.name!r} has several inputs, but one is given without a name; its inputs: {', '.join(names)}")
+    return {names[0]: _array("input", given)}
+
+
+def _array(what: str, given: ArrayLike) -> npt.NDArray[Any]:
+    if isinstance(given, str | Path):
+        return read_npy(path_of(what, given))
+    try:
+        return np.asarray(given)
+    except (TypeError, ValueError):
+        raise wrong_type(what, given, "an array, or the path of a .npy file") from None
