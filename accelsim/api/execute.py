@@ -10,20 +10,18 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from accelsim.api.checks import check_flags, count_of, wrong_type
+from accelsim.api.arrays import ArrayLike, arrays_of
+from accelsim.api.checks import check_flags, count_of
 from accelsim.api.display import html_table, watched
 from accelsim.api.inputs import AcceleratorLike, Overrides, accelerator_of, fitted
 from accelsim.api.paths import path_of
 from accelsim.api.table import Table
 from accelsim.api.trace import TraceLike, trace_of
-from accelsim.errors import ConfigError
 from accelsim.execution import network
-from accelsim.execution.inputs import read_npy
 from accelsim.execution.outputs import outputs_dict, write_outputs
 from accelsim.progress import Progress
 from accelsim.report.findings import functional_rows
 from accelsim.report.tables.text import count
-from accelsim.trace import trace as core
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -104,7 +102,6 @@ class Execution:
 
 
 _SHOWN = 8  # samples whose largest element is named
-ArrayLike = npt.ArrayLike | str | Path
 
 
 def execute(
@@ -143,24 +140,3 @@ def execute(
         machine = fitted(machine, source)
     with watched(progress) as update:
         return Execution(network.execute(machine, source, arrays_of(source, input), seed=seed, progress=update))
-
-
-def arrays_of(trace: core.Trace, given: ArrayLike | Mapping[str, ArrayLike] | None) -> dict[str, npt.NDArray[Any]]:
-    """The arrays of an `input` argument by the names of the network's inputs; none for None."""
-    names = [source.name for source in trace.manifest.inputs]
-    if given is None:
-        return {}
-    if isinstance(given, Mapping):
-        return {name: _array(f"input[{name!r}]", item) for name, item in given.items()}
-    if len(names) > 1:
-        raise ConfigError(f"trace {trace.name!r} has several inputs, but one is given without a name; its inputs: {', '.join(names)}")
-    return {names[0]: _array("input", given)}
-
-
-def _array(what: str, given: ArrayLike) -> npt.NDArray[Any]:
-    if isinstance(given, str | Path):
-        return read_npy(path_of(what, given))
-    try:
-        return np.asarray(given)
-    except (TypeError, ValueError):
-        raise wrong_type(what, given, "an array, or the path of a .npy file") from None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from accelsim.api.arrays import ArrayLike, arrays_of
 from accelsim.api.checks import check_text, wrong_type
 from accelsim.api.display import html_table, rendered, watched
 from accelsim.api.paths import path_of, path_text
@@ -18,11 +19,15 @@ from accelsim.compression.compress_trace import materialize
 from accelsim.compression.compression_report import CompressionReport
 from accelsim.compression.encoder import reconstruct
 from accelsim.compression.open_trace import open_float_trace, open_trace
+from accelsim.errors import ConfigError
+from accelsim.execution.calibration import METHODS, Method, calibrate
+from accelsim.execution.inputs import checked_inputs
 from accelsim.progress import Progress
 from accelsim.report.tables.text import count
 from accelsim.report.tables.trace import inspect_trace, render_trace, trace_rows
 from accelsim.trace import trace as core
 from accelsim.trace.layers import Layer
+from accelsim.wording import shown
 
 
 @dataclass(frozen=True, repr=False)
@@ -100,6 +105,26 @@ class Trace:
         """The same trace with its bits made again; AccelsimError for one that is not seeded."""
         with watched(progress) as update:
             return Trace(materialize(self.record, update), self.report)
+
+    def calibrate(self, input: ArrayLike | Mapping[str, ArrayLike], method: Method = "mse", *, progress: bool | Progress = False) -> Trace:
+        """The same trace with scales of its activations, measured on samples: `execute` quantizes by them.
+
+        Parameters
+        ----------
+        input : floats, as `execute` takes them: (samples, groups, rows, width), or a mapping of names to them
+        method : 'max', 'percentile' (99.99 of the magnitudes) or 'mse', the least squared error
+
+        Raises
+        ------
+        AccelsimError
+            An unknown method, an input of another shape or type, or weights or constants that are not stored.
+        """
+        if method not in METHODS:
+            raise ConfigError(f"method has value {shown(method)}; allowed: {', '.join(METHODS)}")
+        bare = core.with_calibration(self.record, None)
+        with watched(progress) as update:
+            arrays = checked_inputs(bare, arrays_of(bare, input), 0)
+            return Trace(core.with_calibration(bare, calibrate(materialize(bare, update), arrays, method, update)), self.report)
 
     def save(self, folder: str | Path) -> Path:
         """Write the trace's directory; AccelsimError if something else is there or it cannot be written."""

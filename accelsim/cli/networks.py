@@ -14,7 +14,8 @@ from accelsim.cli.shell import fail, print_line
 
 if TYPE_CHECKING:
     from accelsim.accelerator import Accelerator
-    from accelsim.api.execute import ArrayLike, Execution
+    from accelsim.api.arrays import ArrayLike
+    from accelsim.api.execute import Execution
     from accelsim.api.result import Result
     from accelsim.progress import Progress
     from accelsim.trace.trace import Trace
@@ -71,7 +72,7 @@ def checked_network(
         return None
     if others:
         fail("--functional network: allowed without --then")
-    from accelsim.api.execute import arrays_of
+    from accelsim.api.arrays import arrays_of
     from accelsim.execution.network import check_executable
     from accelsim.execution.outputs import check_output_folder
 

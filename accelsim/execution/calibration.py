@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +20,7 @@ from accelsim.trace.manifest import CalibrationRecord
 from accelsim.trace.trace import Trace
 
 Method = Literal["max", "percentile", "mse"]
+METHODS: tuple[Method, ...] = get_args(Method)
 PERCENTILE = 99.99  # of the magnitudes
 CLIPPED = tuple(step / 40 for step in range(40, 7, -1))  # shares of the largest magnitude that `mse` tries, the largest first
 MOST_VALUES = 1 << 18  # of an activation, on which `mse` is computed

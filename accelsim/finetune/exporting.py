@@ -18,10 +18,11 @@ from accelsim.api.trace import Trace
 from accelsim.compression.compress_trace import compress_trace
 from accelsim.compression.repack import repack
 from accelsim.errors import TraceError
+from accelsim.execution.calibration import Method
 from accelsim.finetune.prepared import PreparedLayer, prepared_layers
 from accelsim.trace.seeded import float_weights
 from accelsim.trace.trace import Trace as TraceRecord
-from accelsim.trace.trace import check_replaceable_trace, save_trace, with_metrics
+from accelsim.trace.trace import check_replaceable_trace, with_metrics
 
 _NOTE = "fine-tuned in its formats; weights are those of the model, bit for bit"
 
@@ -33,6 +34,8 @@ def export(
     out: str | Path | None = None,
     name: str | None = None,
     metrics: Mapping[str, float] | None = None,
+    calibration: torch.Tensor | None = None,
+    method: Method = "mse",
 ) -> Trace:
     """The packed trace of a prepared model.
 
@@ -48,15 +51,20 @@ def export(
         Of the trace; by default the directory's, or 'finetuned'.
     metrics
         Measured figures to keep in the manifest, such as {'top1_accuracy': 0.95}.
+    calibration
+        Inputs on which the scales of the activations are measured, [samples, ...]; None leaves the trace without.
+    method
+        What a scale fits: 'max', the largest magnitude; 'percentile', 99.99 % of them; 'mse', the least squared error.
 
     Raises
     ------
     ConfigError
-        The model is not prepared.
+        The model is not prepared; an unknown method.
     ImportModelError
         The importer does not understand the model.
     TraceError
-        A layer of the trace is no prepared module, or has other weights than its module; a metric's name or value is wrong.
+        A layer of the trace is no prepared module, or has other weights than its module; a metric's name or value is wrong; calibration
+        inputs of another shape.
     """
     layers = {item.name: item for item in prepared_layers(model)}
     if out is not None:
@@ -74,10 +82,12 @@ def export(
         _check_same(source, layers[layer.name])
     recipe = next(iter(layers.values())).quantizer.recipe
     packed, _ = compress_trace(source, recipe, name=name)
-    tuned = with_metrics(repack(packed, arrays, _NOTE), metrics or {})
+    tuned = Trace(with_metrics(repack(packed, arrays, _NOTE), metrics or {}))
+    if calibration is not None:
+        tuned = tuned.calibrate(calibration.detach().cpu().numpy(), method)
     if out is not None:
-        save_trace(tuned, out)
-    return Trace(tuned)
+        tuned.save(out)
+    return tuned
 
 
 def _plain(model: torch.nn.Module) -> torch.nn.Module:

@@ -25,7 +25,7 @@ from accelsim.ops.weight_record import Read, StreamRecord, locate_corruption
 from accelsim.problems import one_problem
 from accelsim.registry import suggest
 from accelsim.trace.layers import Layer, MacLayer, WeightedLayer
-from accelsim.trace.manifest import Manifest, PayloadRecord, read_manifest
+from accelsim.trace.manifest import CalibrationRecord, Manifest, PayloadRecord, read_manifest
 from accelsim.trace.payload import FilePayload, MemoryPayload, Payload, file_sha256
 
 MANIFEST_FILE = "trace.json"
@@ -269,6 +269,11 @@ def with_metrics(trace: Trace, metrics: Mapping[str, float]) -> Trace:
     except ValidationError as error:
         raise TraceError(f"trace {trace.name!r}: {one_problem(error)}") from None
     return replace(trace, manifest=manifest)
+
+
+def with_calibration(trace: Trace, calibration: CalibrationRecord | None) -> Trace:
+    """The trace with other scales of its activations, or without; TraceError for names that are not its activations."""
+    return replace(trace, manifest=_revalidated(trace.manifest, calibration=calibration))
 
 
 def _revalidated(manifest: Manifest, **changes: object) -> Manifest:

@@ -57,3 +57,14 @@ def test_the_chip_decides_the_width_of_the_sums() -> None:
 def test_a_wrong_input_is_one_sentence(given: object, message: str) -> None:
     with pytest.raises(AccelsimError, match=message):
         accelsim.execute("edge-64x64", "tiny_vit_int8", given)
+
+
+def test_a_trace_is_measured_again_from_floats() -> None:
+    trace = accelsim.load_trace("tiny_vit_int8")
+    shape = trace.record.manifest.inputs[0].shape.dims
+    images = np.random.default_rng(0).normal(size=(2, *shape))
+    first = trace.calibrate(images)
+    again = first.calibrate(2 * images, "max")
+    assert again.record.manifest.calibration.scales["pixel_values"] == pytest.approx(np.abs(2 * images).max() / 127)
+    assert first.record.manifest.calibration.method == "mse"
+    assert trace.record.manifest.calibration is None
