@@ -6,12 +6,14 @@ Nothing is defined here that belongs to one unit; the checks here concern severa
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from math import ceil
 from typing import Any, Literal
 
 import yaml
 from pydantic import Field, model_validator
 
 from accelsim.errors import ConfigError
+from accelsim.hw.channel import peak_bytes_per_s
 from accelsim.hw.control import ControlSpec
 from accelsim.hw.decode_mac_core import ArraySpec, CodebookSpec
 from accelsim.hw.dma import DmaSpec
@@ -89,6 +91,12 @@ class Accelerator(Record):
             )
         self._check_sparse_tile()
         self._check_l2()
+        stated, length = self.array.raw_weights_per_cycle, self.codebook.codeword_length
+        if isinstance(stated, int) and stated % length:
+            raise ValueError(
+                f"array.raw_weights_per_cycle = {stated} must be a multiple of codebook.codeword_length = {length}:"
+                " raw records are as long as codewords"
+            )
         if self.placement.weights == "dram" and self.dram is None:
             raise ValueError("placement.weights = 'dram' needs `dram`")
         if self.placement.activations == "dram" and self.dram is None:
@@ -153,6 +161,30 @@ class Accelerator(Record):
     def memory(self, name: str) -> MemorySpec | FlashSpec | None:
         """The memory outside the chip called `dram` or `flash`; None if there is none."""
         return {"dram": self.dram, "flash": self.flash}.get(name)
+
+    @property
+    def raw_weights_per_cycle(self) -> int:
+        """Raw weights that the unpacker hands on per cycle, in whole records; see `ArraySpec.raw_weights_per_cycle`."""
+        stated, length = self.array.raw_weights_per_cycle, self.codebook.codeword_length
+        if stated == "tied":
+            return self.codebook.ports * length
+        if stated is not None:
+            return stated
+        if self.placement.weights == "l2" and self.l2 is not None:
+            peak = self.l2.width_bytes
+        else:
+            rate = peak_bytes_per_s(self.memory(self.placement.weights))
+            peak = 0 if rate is None else ceil(rate / self.clock)
+        return -(-max(self.array.cols, peak) // length) * length
+
+    @property
+    def loaded_activations_per_cycle(self) -> int:
+        """Activations that the unpacker hands on as weights per cycle: no more than the loader's word holds, unless tied."""
+        length = self.codebook.codeword_length
+        if self.array.raw_weights_per_cycle == "tied":
+            return self.raw_weights_per_cycle
+        word = self.activation_buffer.loader_bits // (8 * length) * length
+        return min(self.raw_weights_per_cycle, max(length, word))
 
     @property
     def cycle_ps(self) -> float:

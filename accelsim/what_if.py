@@ -56,7 +56,15 @@ class Ideal:
 def _memory(accelerator: Accelerator, traces: Sequence[Trace]) -> tuple[str, ...]:
     del traces
     ideal = ("dma.fabric_latency=0 ps", *(() if accelerator.placement.weights == "l2" else ("placement.weights=dram",)))
-    return (f"dram={{device: ideal{_background(accelerator)}}}", *ideal)
+    overrides = (f"dram={{device: ideal{_background(accelerator)}}}", *ideal)
+    return _with_raw_path(accelerator, overrides, accelerator.raw_weights_per_cycle)
+
+
+def _with_raw_path(accelerator: Accelerator, overrides: tuple[str, ...], least: int) -> tuple[str, ...]:
+    """The overrides, and one more if they leave a raw path of fewer than `least` weights per cycle, which may follow a memory's rate."""
+    if with_overrides(accelerator, overrides).raw_weights_per_cycle >= least:
+        return overrides
+    return (*overrides, f"array.raw_weights_per_cycle={least}")
 
 
 def _background(accelerator: Accelerator) -> str:
@@ -75,7 +83,8 @@ def _decoder(accelerator: Accelerator, traces: Sequence[Trace]) -> tuple[str, ..
     book = accelerator.codebook
     row = _lookups(traces) * accelerator.array.cols // min(_codeword_lengths(accelerator, traces))
     ports = max(book.ports, book.banks or 0, row)
-    return (f"codebook.ports={ports}", "codebook.banks=null", "codebook.sets=2", "codebook.latency=1")
+    ideal = (f"codebook.ports={ports}", "codebook.banks=null", "codebook.sets=2", "codebook.latency=1")
+    return _with_raw_path(accelerator, ideal, ports * book.codeword_length)
 
 
 def _lookups(traces: Sequence[Trace]) -> int:
@@ -93,7 +102,7 @@ def _codeword_lengths(accelerator: Accelerator, traces: Sequence[Trace]) -> set[
 def _width(accelerator: Accelerator, traces: Sequence[Trace]) -> tuple[str, ...]:
     del traces
     book, buffer = accelerator.codebook, accelerator.activation_buffer
-    pop_bits = (book.banks or book.ports) * 8 * book.codeword_length  # of raw int8 records, the longest
+    pop_bits = 8 * max(accelerator.raw_weights_per_cycle, (book.banks or book.ports) * book.codeword_length)  # 8 bits per element, at most
     word_bits = max(accelerator.weight_buffer.word_bits, pop_bits)
     loader_bits = max(buffer.loader_bits, pop_bits)
     width_bits = -(-loader_bits // (8 * buffer.accesses(buffer.loader_bits // 8))) * 8  # as many accesses a word as before
@@ -122,7 +131,7 @@ _UNLIMITED_PREFETCH = ("control.overlap=prefetch", "control.prefetch={layers: nu
 IDEALS: tuple[Ideal, ...] = (
     Ideal("memory", "memory", "weights and activations cross it in no time", _memory),
     Ideal("L2 port", "L2 port", "a cycle per transfer", _l2),
-    Ideal("decoder", "decoder", "an array row of codewords per cycle, next codebook loads aside", _decoder),
+    Ideal("decoder", "decoder", "an array row of codewords or raw weights per cycle, next codebook loads aside", _decoder),
     Ideal("buffer width", "weight buffer width", "every decode cycle's bits in one word", _width),
     Ideal("array", "MAC array", "all rows of a tile in one cycle", lambda *_: (f"array.rows_per_cycle={MANY_ROWS}",)),
     Ideal("vector unit", "vector unit", "a row per pass and cycle, each function in its fewest passes", _vector_unit),

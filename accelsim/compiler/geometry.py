@@ -38,7 +38,7 @@ def weight_geometry(target: Target, layer: WeightedLayer) -> CoreGeometry:
             + (f" (odd integers take one bit more than the {path.raw_bits} that are stored)" if path.odd else "")
         )
     if path.lookup is None:
-        raw = _geometry(target, book.codeword_length, 1, False, False, 0, path.raw_bits, target.weight_buffer.word_bits)
+        raw = _raw_geometry(target, target.raw_path.weights, 0, path.raw_bits, target.weight_buffer.word_bits)
         return merge_groups(target, with_scales(target, _dense(target, raw), layer.weight.format, name), layer)
     if layer.weight.format.codebook_scope == "shared" and book.store == "ram":
         raise CompileError(
@@ -56,7 +56,8 @@ def weight_geometry(target: Target, layer: WeightedLayer) -> CoreGeometry:
     if length % path.d:
         raise CompileError(f"{name}: d = {path.d} does not divide array.{along} = {length} of {target.name!r}")
     lookup = path.lookup
-    coded = _geometry(target, path.d, path.codewords, True, path.sign, path.axis, 8, target.weight_buffer.word_bits, lookup.books)
+    ports = book.ports // lookup.books
+    coded = _geometry(target, path.d, path.codewords, ports, True, path.sign, path.axis, 8, target.weight_buffer.word_bits, lookup.books)
     coded = replace(coded, tables=lookup.books * lookup.tables, parity=path.signs.group if path.signs else 0)
     if path.mask is not None:
         return replace(coded, mask_bits=path.mask_bits)
@@ -113,15 +114,23 @@ def activation_geometry(target: Target, transposed: bool, cached: bool = False) 
             f"accelerator {target.name!r}: a product of two activations (attention) has no masks for array.sparse_tile; "
             "allowed: networks whose products all have weights, or array.sparse_tile = null"
         )
+    axis = 1 if transposed else 0
+    if cached:
+        return _raw_geometry(target, target.raw_path.weights, axis, 8, target.weight_buffer.word_bits)
+    return _raw_geometry(target, target.raw_path.activations, axis, 8, target.activation_buffer.loader_bits)
+
+
+def _raw_geometry(target: Target, per_cycle: int, axis: int, bits: int | Fraction, word_bits: int) -> CoreGeometry:
+    """The core as raw values see it: records as long as the chip's codewords, past the codebook, `per_cycle` values per cycle."""
     d = target.codebook.codeword_length
-    word_bits = target.weight_buffer.word_bits if cached else target.activation_buffer.loader_bits
-    return _geometry(target, d, 1, False, False, 1 if transposed else 0, 8, word_bits)
+    return _geometry(target, d, 1, per_cycle // d, False, False, axis, bits, word_bits)
 
 
 def _geometry(
     target: Target,
     d: int,
     codewords: int,
+    ports: int,
     decode: bool,
     sign: bool,
     axis: int,
@@ -134,7 +143,7 @@ def _geometry(
         cols=target.array.cols,
         codeword_length=d,
         codewords=codewords,
-        ports=min(target.codebook.ports // books, target.array.rows * target.array.cols // d),  # no more than a tile has records
+        ports=min(ports, target.array.rows * target.array.cols // d),  # no more than a tile has records
         word_bits=word_bits,
         decode=decode,
         sign=sign,

@@ -70,6 +70,14 @@ class TargetCodebook:
 
 
 @dataclass(frozen=True)
+class TargetRawPath:
+    """Raw values that the unpacker hands on per cycle, out of the weight buffer and out of the activation buffer; see `Accelerator`."""
+
+    weights: int
+    activations: int
+
+
+@dataclass(frozen=True)
 class TargetWeightBuffer:
     """See `WeightBufferSpec`."""
 
@@ -143,6 +151,7 @@ class Target:
     name: str = field(compare=False)
     array: TargetArray
     codebook: TargetCodebook
+    raw_path: TargetRawPath
     weight_buffer: TargetWeightBuffer
     activation_buffer: ActivationBufferSpec
     vector_unit: VectorUnitSpec
@@ -171,6 +180,7 @@ def target_of(accelerator: Accelerator, traces: Iterable[Trace]) -> Target:
         name=accelerator.name,
         array=_part(TargetArray, accelerator.array),
         codebook=_part(TargetCodebook, accelerator.codebook, codewords=entries),
+        raw_path=TargetRawPath(accelerator.raw_weights_per_cycle, accelerator.loaded_activations_per_cycle),
         weight_buffer=_part(TargetWeightBuffer, accelerator.weight_buffer),
         activation_buffer=accelerator.activation_buffer,
         vector_unit=accelerator.vector_unit,

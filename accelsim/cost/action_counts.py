@@ -105,7 +105,7 @@ def _layer_counts(layer: LayerResult, accelerator: Accelerator, operands: Set[st
     cycles = layer.total_cycles
     return {
         **(_array_counts(layer, accelerator, share, cycles) if cycles else {}),
-        **(_scale_counts(layer, accelerator) if "side_data" in operands else {}),
+        **(_scale_counts(layer, accelerator, operands) if "side_data" in operands else {}),
         **_load_counts(layer, accelerator, share, operands),
         **_vector_counts(layer, accelerator),
         **_traffic_counts(layer, accelerator),
@@ -147,26 +147,25 @@ def _array_counts(layer: LayerResult, accelerator: Accelerator, share: float, cy
     return {**_exact(counts), **ranges}
 
 
-def _scale_counts(layer: LayerResult, accelerator: Accelerator) -> dict[Action, Span]:
+def _scale_counts(layer: LayerResult, accelerator: Accelerator, operands: Set[str]) -> dict[Action, Span]:
     """Each busy cycle scales a sum per column and tap; a decoder that scales weights does so in each lane of a group."""
-    array, codebook = accelerator.array, accelerator.codebook
+    array = accelerator.array
     counts: dict[Action, float] = {}
     if array.scale_at == "weight" or array.scale_taps is not None:
         counts[SCALE_SUM] = layer.pe_cycles // array.rows * (array.scale_taps or 1)
     if array.scale_at == "weight":
-        counts[SCALE_WEIGHT] = layer.bounds.get("decode", 0) * codebook.ports * codebook.codeword_length
+        counts[SCALE_WEIGHT] = layer.bounds.get("decode", 0) * _weights_per_group(layer, accelerator, operands)
     return _exact(counts)
 
 
 def _load_counts(layer: LayerResult, accelerator: Accelerator, share: float, operands: Set[str]) -> dict[Action, Span]:
-    """The bounds of a layer are its words and groups: `buffer_width` words of W bits and `decode` groups of P lookups were taken.
+    """The bounds of a layer are its words and groups: `buffer_width` words of W bits and `decode` groups were taken.
 
-    Lanes are counted per lookup, also where those of several codebooks are added up.
+    Lanes of coded layers are counted per lookup, also where those of several codebooks are added up.
     """
     words, groups = layer.bounds.get("buffer_width", 0), layer.bounds.get("decode", 0)
     codebook, buffer = accelerator.codebook, accelerator.activation_buffer
-    records = groups * codebook.ports
-    lanes = float(records * codebook.codeword_length)
+    lanes = float(groups * _weights_per_group(layer, accelerator, operands))
     header = sum(item.bits for item in layer.traffic if item.operand in HEADER)
     header_words = -(-header // accelerator.weight_buffer.word_bits)
     counts: dict[Action, float] = {UNPACK: groups, SHADOW_WRITE: lanes * share, WEIGHT_READ: header_words}
@@ -175,12 +174,21 @@ def _load_counts(layer: LayerResult, accelerator: Accelerator, share: float, ope
         return _exact(counts)
     counts[WEIGHT_READ] = words + header_words
     if "indices" in operands:
-        counts[LOOKUP] = records
+        counts[LOOKUP] = groups * codebook.ports
         if "signs" in operands:
             counts[SIGN] = lanes
         if codebook.mask is not None and "masks" in operands:
             counts[MASK] = lanes / codebook.mask.of
     return _exact(counts)
+
+
+def _weights_per_group(layer: LayerResult, accelerator: Accelerator, operands: Set[str]) -> int:
+    """Weights that a group of a layer's records has room for: looked up, raw, or activations that are loaded as weights."""
+    if "indices" in operands:
+        return accelerator.codebook.ports * accelerator.codebook.codeword_length
+    if layer.format or "kv_read" in operands:
+        return accelerator.raw_weights_per_cycle
+    return accelerator.loaded_activations_per_cycle
 
 
 def _vector_counts(layer: LayerResult, accelerator: Accelerator) -> dict[Action, Span]:

@@ -15,6 +15,7 @@ from accelsim.cost.span import ZERO, Span
 from accelsim.cost.sram_grid import SramPoint, sram_point
 from accelsim.cost.sram_macros import Macro, accumulator_macro, activation_macro, codebook_macro, l2_macro, weight_macro
 from accelsim.cost.technology import Figure, Technology
+from accelsim.cost.unpack_width import widest_pop_bits
 from accelsim.hw.decode_mac_core import ArraySpec
 
 
@@ -100,7 +101,7 @@ def _held_bits(accelerator: Accelerator) -> dict[str, int]:
     word_bits = accelerator.weight_buffer.word_bits
     stored = 8 * codebook.codewords * codebook.codeword_length * (codebook.sets if codebook.store == "ram" else 1)
     return {
-        "unpack": gate_counts.unpack_register_bits(word_bits, 8 * codebook.ports * codebook.codeword_length),
+        "unpack": gate_counts.unpack_register_bits(word_bits, widest_pop_bits(accelerator)),
         "codebook": 8 * codebook.ports * codebook.codeword_length + (stored if codebook.circuit == "flops" else 0),
         "vector": gate_counts.VECTOR_LANE_REGISTER_BITS * accelerator.vector_unit.lanes,
         "dma": gate_counts.dma_register_bits(dma.max_transfers, dma.max_outstanding_bursts, word_bits),
@@ -172,9 +173,7 @@ def _gates(gates: float, technology: Technology, what: str) -> ActionEnergy:
 
 
 def _unpack_gates(accelerator: Accelerator) -> float:
-    codebook = accelerator.codebook
-    pop_bits = 8 * codebook.ports * codebook.codeword_length
-    return gate_counts.unpack_buffer(accelerator.weight_buffer.word_bits, pop_bits, step_bits=1)
+    return gate_counts.unpack_buffer(accelerator.weight_buffer.word_bits, widest_pop_bits(accelerator), step_bits=1)
 
 
 def _sram(name: str, macro: Macro, technology: Technology, switch: Span = ZERO) -> dict[str, ActionEnergy]:

@@ -16,6 +16,7 @@ from accelsim.accelerator import Accelerator
 from accelsim.cost.span import Span
 from accelsim.cost.sram_macros import codebook_macro
 from accelsim.cost.technology import Technology
+from accelsim.cost.unpack_width import widest_pop_bits
 
 MUX_LEVELS = 2  # gates in a row of a two-to-one multiplexer
 SIGN_LEVELS = 10  # an XOR and a carry over eight bits
@@ -104,7 +105,7 @@ def _logic(component: str, levels: int, cycles: int, advice: str, technology: Te
 def _unpack_levels(accelerator: Accelerator) -> int:
     """A multiplexer over every place where a word may land, any bit of the buffer."""
     codebook, word_bits = accelerator.codebook, accelerator.weight_buffer.word_bits
-    pop_bits = 8 * codebook.ports * codebook.codeword_length
+    pop_bits = widest_pop_bits(accelerator)
     step = gcd(word_bits, pop_bits) if codebook.index_field == "padded" else 1
     places = (pop_bits + max(word_bits, pop_bits)) // step + 1
     return CLOCK_TO_Q_LEVELS + MUX_LEVELS * ceil(log2(places))

@@ -1,6 +1,6 @@
 """The logic of an accelerator: which block of `gate_counts` it has, how large, and how well that block's formula is known.
 
-Disputable assumptions: the unpack buffer is sized for the widest record, raw bytes of a codeword's length, and may be filled at
+Disputable assumptions: the unpack buffer is sized for its widest group, mostly a cycle's raw bytes, and may be filled at
 any bit because formats of other widths run on the same core; paths for raw values and for codewords both exist.
 """
 
@@ -14,7 +14,7 @@ from accelsim.cost.components import AreaComponent, logic
 from accelsim.cost.gate_counts import SYNTHESIS
 from accelsim.cost.span import Span
 from accelsim.cost.technology import Technology
-from accelsim.formats.decode_path import raw_path
+from accelsim.cost.unpack_width import widest_pop_bits
 
 # Error of each formula against the rows that it was fitted to, widened to whole percents: tests/validation/test_area.py holds them.
 FIT_ERROR = {
@@ -78,7 +78,7 @@ def logic_components(accelerator: Accelerator, technology: Technology) -> tuple[
         logic(
             "control",
             "control",
-            _fitted("control", gate_counts.control(array.rows, array.cols, array.max_m, lanes, lanes)),
+            _fitted("control", gate_counts.control(array.rows, array.cols, array.max_m, lanes, accelerator.raw_weights_per_cycle)),
             technology,
             SYNTHESIS,
             core_note,
@@ -142,7 +142,7 @@ def _group_scales(accelerator: Accelerator, technology: Technology) -> tuple[Are
     registers = logic("scale registers", "array", scale_gates.scale_registers(array, taps), technology, ESTIMATE, ("double-buffered",))
     parts = [logic("group scales", "array", scale_gates.tap(array.psum_bits) * count, technology, ESTIMATE, note), registers]
     if array.scale_at == "weight":
-        lanes = codebook.ports * codebook.codeword_length
+        lanes = max(codebook.ports * codebook.codeword_length, accelerator.raw_weights_per_cycle)
         note = (f"{lanes} multipliers of a weight by an integer scale",)
         parts.append(logic("weight scales", "decoder", scale_gates.decoder_multiplier() * lanes, technology, ESTIMATE, note))
     if array.weight_bits > 8:
@@ -163,13 +163,15 @@ def _second_shadow(accelerator: Accelerator, technology: Technology) -> tuple[Ar
 
 
 def _unpacker(accelerator: Accelerator, technology: Technology) -> AreaComponent:
-    """Sized for raw records; nominal: records of any width; low: one fixed width; high: and what takes any width out.
+    """Sized for its widest group; nominal: records of any width; low: one fixed width; high: and what takes any width out.
 
     That is a shifter by any number of bits; with padded index fields a multiplexer over the few widths that are left will do.
     """
     codebook = accelerator.codebook
     word_bits = max(accelerator.weight_buffer.word_bits, accelerator.activation_buffer.loader_bits)
-    pop_bits = codebook.ports * raw_path(8).record_bits(codebook.codeword_length)
+    pop_bits = widest_pop_bits(accelerator)
+    raw = accelerator.raw_weights_per_cycle
+    widest = f"{raw} raw weights" if pop_bits == 8 * raw else f"{codebook.ports} coded records"
     fixed = gate_counts.unpack_buffer(word_bits, pop_bits)
     free = gate_counts.unpack_buffer(word_bits, pop_bits, step_bits=1)
     held = word_bits + pop_bits + max(word_bits, pop_bits)
@@ -188,7 +190,7 @@ def _unpacker(accelerator: Accelerator, technology: Technology) -> AreaComponent
         technology,
         f"{SYNTHESIS}, within 13 % for one fixed record width",
         (
-            f"W = {word_bits}, n = {pop_bits} bits (raw records, the widest); filled at any bit: the fit's step taken as 1, extrapolated"
+            f"W = {word_bits}, n = {pop_bits} bits ({widest}, the widest group); filled at any bit: the fit's step taken as 1, extrapolated"
             f"; high: {what} at its output",
         ),
     )

@@ -111,6 +111,14 @@ class ArraySpec(Record):
         "neither area nor energy is counted. A group without a tap at its end takes a K-tile of its own",
     )
     weight_bits: Bits = Field(default=8, ge=8, le=16, description="width of a weight in the PEs; more than 8 for scale_at: weight")
+    raw_weights_per_cycle: Annotated[
+        Annotated[int, Field(ge=1, le=2**24)] | Literal["tied"] | None,
+        unit("weights/cycle"),
+    ] = Field(
+        default="tied",
+        description="raw weights (no codebook) that the unpacker hands on per cycle, in whole records of codebook.codeword_length: "
+        "a number; null: array.cols, or the peak bytes per cycle of the weights' memory if more; tied: codebook.ports x codeword_length",
+    )
 
     @model_validator(mode="after")
     def _whole_tiles(self) -> ArraySpec:
@@ -166,7 +174,7 @@ class CodebookSpec(Record):
     circuit: Literal["sram", "flops", "latches", "logic_rom", "rom_macro"] = Field(
         default="flops", description="circuit that it is built of; sets area and energy"
     )
-    ports: Annotated[int, unit("lookups/cycle")] = Field(ge=1, le=1024, description="P: codebook lookups and unpacked records per cycle")
+    ports: Annotated[int, unit("lookups/cycle")] = Field(ge=1, le=1024, description="P: codebook lookups per cycle")
     banks: Annotated[int | None, unit("banks")] = Field(
         default=None, ge=1, le=1024, description="single-ported banks in place of ports, whose number is then that of a group; null: ports"
     )
@@ -196,7 +204,7 @@ class CoreGeometry:
     ----------
     rows, cols : PEs along the reduction and along the outputs
     codeword_length : elements D of a codeword; along the outputs for axis 0, along the reduction for axis 1
-    codewords : entries of a codebook; ports : vectors looked up per cycle
+    codewords : entries of a codebook; ports : records per cycle, P: vectors looked up, or raw ones
     word_bits : width of the weight buffer's read port, a cycle
     decode : a record is an index (and codeword_length sign bits if `sign`), else that many raw values of `raw_bits`
     max_m : rows that the accumulators hold

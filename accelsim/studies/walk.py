@@ -101,9 +101,10 @@ def _ideal_memory(accelerator: Accelerator) -> tuple[str, ...]:
 def _ideal_decoder(accelerator: Accelerator) -> tuple[str, ...]:
     book, array, buffer = accelerator.codebook, accelerator.array, accelerator.activation_buffer
     ports = max(book.ports, array.cols // book.codeword_length)
-    row_bits = 8 * max(array.cols, ports * book.codeword_length)
+    raw = max(accelerator.raw_weights_per_cycle, ports * book.codeword_length)
+    row_bits = 8 * max(array.cols, raw)
     return (
-        f"codebook.ports={ports}", "codebook.banks=null", "codebook.sets=2", "codebook.latency=1",
+        f"codebook.ports={ports}", f"array.raw_weights_per_cycle={raw}", "codebook.banks=null", "codebook.sets=2", "codebook.latency=1",
         f"weight_buffer.word_bits={max(row_bits, accelerator.weight_buffer.word_bits)}",
         f"activation_buffer.width_bits={max(row_bits, buffer.width_bits)}",
         f"activation_buffer.loader_bits={max(row_bits, buffer.loader_bits)}",
