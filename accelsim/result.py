@@ -7,22 +7,19 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field
-from functools import cache, cached_property
-from pathlib import Path
+from functools import cached_property
 from typing import Annotated, Any
 
-from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, with_config
+from pydantic import AfterValidator, ConfigDict, Field, with_config
 
-from accelsim.errors import ConfigError
 from accelsim.kernels.compute_state import CATEGORIES as CATEGORIES  # of a cycle: the same order and colours everywhere
-from accelsim.problems import MISSING, in_words
-from accelsim.reading import parse_json, read_text
-from accelsim.wording import shown
+from accelsim.registry import either, suggest
 
-LARGEST_RESULT = 1 << 30  # bytes of a stored result
 SCHEMA_VERSION = 2  # 2: each inference names its network; version 1 files, of a single network each, are read too
+
+MEMORIES = ("dram", "flash")
 
 # Operands on a memory channel. `padding` is added by the packed image, `burst_rounding` by whole bursts.
 OPERANDS = (
@@ -47,8 +44,29 @@ OPERANDS = (
 # Of these, all that is trained: streams of the weights, requantization, parameters of the vector unit.
 TRAINED_OPERANDS = ("indices", "signs", "masks", "codebook", "raw_weights", "scales_bias", "side_data", "parameters")
 
-Count = Annotated[int, Field(ge=0)]
-Positive = Annotated[int, Field(ge=1)]
+LARGEST_COUNT = 2**63 - 1  # of the kernels' integers
+
+
+def _one_of(known: Callable[[], Iterable[str]]) -> AfterValidator:
+    """Check of a stored name; `known` is called late, since some tables stand below the records."""
+
+    def check(name: str) -> str:
+        names = list(known())
+        if name not in names:
+            raise ValueError(f"must be {either(names)}{suggest(name, names)}")
+        return name
+
+    return AfterValidator(check)
+
+
+Count = Annotated[int, Field(ge=0, le=LARGEST_COUNT)]
+Positive = Annotated[int, Field(ge=1, le=LARGEST_COUNT)]
+Memory = Annotated[str, _one_of(lambda: MEMORIES)]
+Operand = Annotated[str, _one_of(lambda: OPERANDS)]
+Category = Annotated[str, _one_of(lambda: CATEGORIES)]
+Bound = Annotated[str, _one_of(lambda: BOUND_RESOURCES)]
+Resource = Annotated[str, _one_of(lambda: RESOURCES)]
+LimitingResource = Annotated[str, _one_of(lambda: (*RESOURCES, "none"))]
 _CLOSED = with_config(ConfigDict(extra="forbid"))  # a stored record has no other fields
 
 
@@ -57,8 +75,8 @@ _CLOSED = with_config(ConfigDict(extra="forbid"))  # a stored record has no othe
 class Traffic:
     """Bits of one operand over one memory, in one direction."""
 
-    operand: str
-    memory: str
+    operand: Operand
+    memory: Memory
     write: bool
     bits: Count
 
@@ -85,12 +103,12 @@ class LayerResult:
     format: str
     start_cycle: Count
     end_cycle: Count
-    cycles: Mapping[str, Count]
+    cycles: Mapping[Category, Count]
     macs: Count
     pe_cycles: Count
     vector_cycles: Count
     traffic: tuple[Traffic, ...]
-    bounds: Mapping[str, Count]
+    bounds: Mapping[Bound, Count]
     lowering: str
     row_reads: Count | None = None
 
@@ -132,7 +150,7 @@ class FrameResult:
 class Gain:
     """Speed-up of a run if `resource` (a key of RESOURCES) were free; `anomaly` says why the run is slower then, '' if it is not."""
 
-    resource: str
+    resource: Resource
     speed_up: float
     anomaly: str = ""
 
@@ -152,7 +170,7 @@ class Verdict:
     gains : of all resources, the largest first; empty for an estimate
     """
 
-    resource: str
+    resource: LimitingResource
     gain: float | None
     second: Gain | None
     then: str
@@ -272,44 +290,8 @@ class Result:
         return fields if self.verdict is not None else {name: value for name, value in fields.items() if name != "verdict"}
 
     def to_json(self) -> str:
-        """The whole record as JSON text, readable by `Result.from_json`."""
+        """The whole record as JSON text, which `stored_result.parse_result` reads."""
         return json.dumps(self.to_dict(), indent=1)
-
-    @staticmethod
-    def from_json(text: str, source: str) -> Result:
-        """A Result that `to_json` wrote; ConfigError for anything else or an unknown schema version."""
-        try:
-            fields: dict[str, Any] = parse_json(text)
-            version = fields.get("schema_version")
-        except (ValueError, AttributeError) as error:
-            raise ConfigError(f"{source}: not a result file: {error}") from error
-        if version is None:
-            raise ConfigError(f"{source}: is not the result of a run: it has no field `schema_version`")
-        if type(version) is not int or not 1 <= version <= SCHEMA_VERSION:
-            raise ConfigError(f"{source}: field `schema_version`: {shown(version)} cannot be read; allowed: 1..{SCHEMA_VERSION}")
-        if version == 1 and isinstance(frames := fields.get("frames"), list):
-            name = fields.get("trace_name")
-            fields["frames"] = [{**frame, "trace": name} if isinstance(frame, dict) else frame for frame in frames]
-        try:
-            return _reader().validate_json(json.dumps({**fields, "schema_version": SCHEMA_VERSION}), strict=True)
-        except ValidationError as error:
-            problem = error.errors(include_url=False)[0]
-            place = ".".join(map(str, problem["loc"]))
-            if problem["type"] == MISSING:
-                raise ConfigError(f"{source}: not a result file: field `{place}` is missing") from error
-            raise ConfigError(f"{source}: field `{place}`: {in_words(problem)} (got {shown(problem['input'])})") from error
-
-
-@cache
-def _reader() -> TypeAdapter[Result]:
-    """Reader of stored fields, which checks their types and refuses unknown ones."""
-    return TypeAdapter(Result)
-
-
-def load_result(path: Path) -> Result:
-    """The Result in `result.json` (or in a run's folder that holds one)."""
-    file = path / "result.json" if path.is_dir() else path
-    return Result.from_json(read_text(file, limit=LARGEST_RESULT), str(file))
 
 
 # Each category of a cycle by the resource that an architect could enlarge; `what_if` has an idealization for each resource.

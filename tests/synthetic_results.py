@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from functools import cache
+from itertools import islice
 
 from accelsim.accelerator import load_accelerator
 from accelsim.result import FrameResult, LayerResult, Result, Traffic
@@ -37,6 +39,7 @@ def result(
     batch: int = 1,
     warnings: tuple[str, ...] = (),
 ) -> Result:
+    placed = _one_after_the_other([item for layers in frames for item in layers])
     return Result(
         run_id="ab" * 32,
         accelerator_name=accelerator,
@@ -46,12 +49,20 @@ def result(
         trace_sha256="cd" * 32,
         weights_source="seed 0",
         batch=batch,
-        frames=tuple(FrameResult(layers, trace) for layers in frames),
+        frames=tuple(FrameResult(tuple(islice(placed, len(layers))), trace) for layers in frames),
         counters={"dram_reads": 7},
         choices={"weights": "stream"},
         warnings=warnings,
         versions={"accelsim": "0.1.0"},
     )
+
+
+def _one_after_the_other(layers: list[LayerResult]) -> Iterator[LayerResult]:
+    """Layers that each start where the one before ends."""
+    start = 0
+    for item in layers:
+        yield replace(item, start_cycle=start, end_cycle=start + item.total_cycles)
+        start += item.total_cycles
 
 
 def int8() -> Result:

@@ -27,8 +27,8 @@ from accelsim.report.tables.text import count, decimal_bytes, duration
 from accelsim.report.verdict import decide
 from accelsim.result import BOUND_RESOURCES, CHEAP_CYCLES
 from accelsim.result import Result as RunRecord
-from accelsim.result import load_result as read_result
 from accelsim.run_labels import label
+from accelsim.stored_result import load_result as read_result
 
 if TYPE_CHECKING:
     from accelsim.api.inputs import TechnologyLike

@@ -29,7 +29,7 @@ def report(
     from accelsim.report.export.compare import comparison_dict
     from accelsim.report.findings import Findings
     from accelsim.report.report import make_report
-    from accelsim.result import load_result
+    from accelsim.stored_result import load_result
 
     node = load_technology(technology)
     made = make_report([load_result(path) for path in results], node)

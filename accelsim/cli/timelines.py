@@ -42,7 +42,7 @@ def timeline(
     The run is repeated with a recorder, and must give the saved numbers again. What each track means: docs/timeline.md.
     """
     from accelsim.report.export.whole_file import check_replaceable_file
-    from accelsim.result import load_result
+    from accelsim.stored_result import load_result
     from accelsim.timeline.window import make_window, parse_cycles
 
     if out is None and vcd is None and plot is None:

@@ -24,9 +24,7 @@ from accelsim.cost.technology import MemoryTable, Technology
 from accelsim.errors import ConfigError
 from accelsim.hw.memory import IDEAL
 from accelsim.reading import parse_yaml, yaml_problem
-from accelsim.result import Result
-
-MEMORIES = ("dram", "flash")
+from accelsim.result import MEMORIES, Result
 
 Kind = Literal["dynamic", "leakage", "background"]
 KINDS: tuple[Kind, ...] = ("dynamic", "leakage", "background")

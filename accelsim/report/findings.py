@@ -69,7 +69,7 @@ class Findings:
         return self.functional is None or self.functional.ok
 
     def to_dict(self) -> dict[str, Any]:
-        """The output of `accelsim run --json`; `result` is a record that `Result.from_json` reads."""
+        """The output of `accelsim run --json`; `result` is a record that `stored_result.parse_result` reads."""
         out: dict[str, Any] = {
             "summary": summarize(self.result).to_dict(),
             "verdict": self.verdict.to_dict(),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from typing import Any
 
@@ -48,6 +49,40 @@ def test_a_damaged_field_is_named_with_its_value(stored, tmp_path, field, value,
     with pytest.raises(accelsim.AccelsimError, match=message) as error:
         accelsim.load_result(file)
     assert str(error.value).startswith(f"{file}: ")
+    assert "\n" not in str(error.value)
+
+
+LAYER = ("frames", 0, "layers", 0)
+CONTRADICTIONS = [
+    ((*LAYER, "traffic", 0, "memory"), "../../etc/passwd", r"`frames.0.layers.0.traffic.0.memory`: must be dram or flash"),
+    ((*LAYER, "traffic", 0, "operand"), "sign", r"`frames.0.layers.0.traffic.0.operand`: must be indices, signs, .*; did you mean 'signs'"),
+    ((*LAYER, "cycles", "bussy"), 0, r"`frames.0.layers.0.cycles`: must be busy, .* \(got 'bussy'\)"),
+    ((*LAYER, "bounds", "=1+1"), 0, "`frames.0.layers.0.bounds`: must be array, "),
+    ((*LAYER, "macs"), -1, r"`frames.0.layers.0.macs`: must be at least 0 \(got -1\)"),
+    ((*LAYER, "macs"), 2**63, "`frames.0.layers.0.macs`: must be (a whole number of fewer digits|at most 9,223,372,036,854,775,807)"),
+    ((*LAYER, "cycles", "busy"), 10**9, "`frames`: 1,000,[0-9,]* does not add up; allowed: cycles of all layers that sum to the last `end"),
+    ((*LAYER, "bounds", "dram"), 10**9, "`bounds.dram`: 1,000,[0-9,]* does not add up; allowed: at most the cycles of the run, "),
+    ((*LAYER, "start_cycle"), 10**9, "`frames.0.layers.0.end_cycle`: .* does not add up; allowed: at least `start_cycle`, 1,000,000,000"),
+    ((*LAYER, "pe_cycles"), 7 * 10**12, "`frames.0.layers.0.pe_cycles`: 7,000,000,000,000 does not add up; allowed: `busy` times the PEs"),
+    ((*LAYER, "traffic", 0, "bits"), 8, "`counters.dram_bus_bytes`: .* does not add up; allowed: the traffic of all layers, "),
+    ((*LAYER, "vector_cycles"), 10**6, "`counters.vector_busy_cycles`: .* does not add up; allowed: `vector_cycles` of all layers, 1,"),
+    (("counters", "dram_bus_bytes"), 0, "`counters.dram_bus_bytes`: 0 does not add up; "),
+    (("clock_hz",), 0, r"`clock_hz`: must be at least 1 \(got 0\)"),
+    (("verdict",), {"resource": "luck", "gain": 2.0, "second": None, "then": "", "sentence": ""}, "`verdict.resource`: must be memory, "),
+]
+
+
+@pytest.mark.parametrize(("place", "value", "message"), CONTRADICTIONS, ids=lambda item: repr(item)[-40:])
+def test_a_name_a_count_or_a_sum_that_cannot_be_is_named(stored, tmp_path, place, value, message):
+    damaged = here = copy.deepcopy(stored)
+    for part in place[:-1]:
+        here = here[part]
+    here[place[-1]] = value
+    file = tmp_path / "result.json"
+    file.write_text(json.dumps(damaged))
+    with pytest.raises(accelsim.AccelsimError, match=message) as error:
+        accelsim.load_result(file)
+    assert str(error.value).startswith(f"{file}: field `")
     assert "\n" not in str(error.value)
 
 

@@ -11,7 +11,7 @@ import accelsim
 from accelsim import what_if
 from accelsim.api import result as api_result
 from accelsim.errors import CompileError
-from accelsim.result import Result, load_result
+from accelsim.stored_result import load_result, parse_result
 from accelsim.timeline.reproduce import reproduce
 from accelsim.timeline.timeline import write_timeline
 from accelsim.timeline.window import make_window
@@ -81,4 +81,4 @@ def test_a_comparison_has_the_verdicts_of_its_runs(measured: accelsim.Result) ->
 def test_a_result_without_a_verdict_is_written_and_read_as_before(measured: accelsim.Result) -> None:
     text = measured.record.to_json()
     assert "verdict" not in json.loads(text)
-    assert Result.from_json(text, "result.json") == measured.record
+    assert parse_result(text, "result.json") == measured.record

@@ -14,8 +14,8 @@ from pytest_benchmark.fixture import BenchmarkFixture
 from accelsim.accelerator import load_accelerator
 from accelsim.cost.recost import recost
 from accelsim.cost.technology import load_technology
-from accelsim.result import load_result
 from accelsim.simulation import simulate
+from accelsim.stored_result import load_result
 from accelsim.sweeps.pareto import pareto_front
 from accelsim.sweeps.store import open_store
 from accelsim.trace.trace import load_trace

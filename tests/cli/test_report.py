@@ -15,8 +15,8 @@ from accelsim.cli import app
 from accelsim.cost.energy import energy_of
 from accelsim.cost.recost import recost
 from accelsim.cost.technology import load_technology
-from accelsim.result import Result, load_result
 from accelsim.simulation import simulate
+from accelsim.stored_result import load_result, parse_result
 from tests.tiny_machines import gemm_chain, tiny_accelerator
 
 
@@ -68,7 +68,7 @@ def test_another_technology_is_another_cost_of_the_same_run(saved: Path, tmp_pat
         found[name] = json.loads(outcome.stdout)
     first, other = found["nangate45"]["runs"][0], found["range28"]["runs"][0]
     assert first["result"] == other["result"]
-    assert Result.from_json(json.dumps(first["result"]), "report") == load_result(saved / "raw")
+    assert parse_result(json.dumps(first["result"]), "report") == load_result(saved / "raw")
     run, node = load_result(saved / "raw"), load_technology("range28")
     expected_pj = energy_of(run, recost(run, node).accelerator, node).energy_pj().nominal
     assert other["energy"]["energy_uj"]["value"] == pytest.approx(expected_pj / 1e6, rel=1e-12)

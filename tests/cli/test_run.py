@@ -14,7 +14,8 @@ from accelsim.cost.compare_costs import costs_of
 from accelsim.cost.technology import load_technology
 from accelsim.report.export.run import PICTURES
 from accelsim.report.tables.summary import summary_lines
-from accelsim.result import CATEGORIES, Result, load_result
+from accelsim.result import CATEGORIES
+from accelsim.stored_result import load_result, parse_result
 from tests.synthetic_results import int8, on_chip
 
 RUN = ("run", "edge-32x32", "tiny_vit_ssvq")
@@ -56,7 +57,7 @@ def test_the_list_of_all_layers_adds_up_to_the_same_total():
 
 def test_json_holds_the_whole_result():
     found = json.loads(call(*RUN, "--json"))
-    result = Result.from_json(json.dumps(found["result"]), "stdout")
+    result = parse_result(json.dumps(found["result"]), "stdout")
     assert found["summary"]["total_cycles"] == result.total_cycles
     assert sum(found["summary"]["cycles"].values()) == result.total_cycles
     assert found["summary"]["bus_bytes"] >= found["summary"]["useful_bytes"]

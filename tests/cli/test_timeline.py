@@ -13,8 +13,8 @@ from click.testing import Result as Outcome
 from typer.testing import CliRunner
 
 from accelsim.cli import app
-from accelsim.result import load_result
 from accelsim.simulation import simulate
+from accelsim.stored_result import load_result
 from accelsim.trace.manifest import Manifest
 from accelsim.trace.trace import Trace
 from tests.timeline.trace_reader import read_trace

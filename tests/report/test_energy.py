@@ -34,6 +34,7 @@ from accelsim.cost.technology import load_technology
 from accelsim.errors import ConfigError
 from accelsim.presets import preset_names
 from accelsim.result import Result
+from accelsim.stored_result import parse_result
 from accelsim.validate.energy_ratios import energy_ratios
 from tests.synthetic_results import layer, read, result
 
@@ -201,7 +202,7 @@ def test_an_edited_constant_reaches_the_report() -> None:
 
 
 def test_a_saved_result_is_costed_anew() -> None:
-    saved = Result.from_json(run().to_json(), "result.json")
+    saved = parse_result(run().to_json(), "result.json")
     again = energy_of(saved, chip(), load_technology("range28"))
     assert again.technology == "range28"
     assert json.loads(json.dumps(again.to_dict()))["rows"]

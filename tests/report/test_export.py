@@ -16,7 +16,8 @@ from accelsim.report.export.compare import write_comparison
 from accelsim.report.export.run import check_run_folder, layer_rows, run_files, to_csv, traffic_rows, write_run
 from accelsim.report.plots.picture import files_of
 from accelsim.report.plots.pictures import comparison_pictures, run_pictures
-from accelsim.result import CATEGORIES, load_result
+from accelsim.result import CATEGORIES
+from accelsim.stored_result import load_result
 from tests.synthetic_results import int8, layer, on_chip, result, ssvq
 
 

@@ -15,7 +15,8 @@ from accelsim.cost.recost import recost
 from accelsim.cost.technology import load_technology
 from accelsim.errors import ConfigError
 from accelsim.presets import preset_names
-from accelsim.result import Result, load_result
+from accelsim.result import Result
+from accelsim.stored_result import load_result
 from tests.synthetic_results import int8, layer, read, result
 
 CHIP = load_accelerator("edge-32x32", ["codebook.ports=4", "array.accumulator_banks=2"])

@@ -1,0 +1,113 @@
+"""Results as files hand them in: each name, count and sum is checked again, since a file may be damaged or edited.
+
+The sums are those that every run satisfies; a counter that a file does not have is not compared.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from accelsim.errors import ConfigError
+from accelsim.problems import MISSING, in_words
+from accelsim.reading import parse_json, read_text
+from accelsim.result import MEMORIES, SCHEMA_VERSION, Result
+from accelsim.wording import shown
+
+LARGEST_RESULT = 1 << 30  # bytes of a stored result
+_KEY = "[key]"  # pydantic's mark of a name that is at fault, not its value
+
+
+def load_result(path: Path) -> Result:
+    """The Result in `result.json` (or in a run's folder that holds one)."""
+    file = path / "result.json" if path.is_dir() else path
+    return parse_result(read_text(file, limit=LARGEST_RESULT), str(file))
+
+
+def parse_result(text: str, source: str) -> Result:
+    """The Result that `Result.to_json` wrote.
+
+    Raises
+    ------
+    ConfigError
+        It is something else, of an unknown schema version, has an unknown name or an impossible count, or its sums do not add up.
+    """
+    result = _read(text, source)
+    for place, value, allowed in _wrong_sums(result):
+        raise ConfigError(f"{source}: field `{place}`: {value:,} does not add up; {allowed}")
+    return result
+
+
+def _read(text: str, source: str) -> Result:
+    try:
+        fields: dict[str, Any] = parse_json(text)
+        version = fields.get("schema_version")
+    except (ValueError, AttributeError) as error:
+        raise ConfigError(f"{source}: not a result file: {error}") from error
+    if version is None:
+        raise ConfigError(f"{source}: is not the result of a run: it has no field `schema_version`")
+    if type(version) is not int or not 1 <= version <= SCHEMA_VERSION:
+        raise ConfigError(f"{source}: field `schema_version`: {shown(version)} cannot be read; allowed: 1..{SCHEMA_VERSION}")
+    if version == 1 and isinstance(frames := fields.get("frames"), list):
+        name = fields.get("trace_name")
+        fields["frames"] = [{**frame, "trace": name} if isinstance(frame, dict) else frame for frame in frames]
+    try:
+        return _reader().validate_json(json.dumps({**fields, "schema_version": SCHEMA_VERSION}), strict=True)
+    except ValidationError as error:
+        problem = error.errors(include_url=False)[0]
+        parts = [str(part) for part in problem["loc"] if part != _KEY]
+        place = ".".join(parts[:-1] if problem["loc"][-1:] == (_KEY,) else parts)
+        if problem["type"] == MISSING:
+            raise ConfigError(f"{source}: not a result file: field `{place}` is missing") from error
+        raise ConfigError(f"{source}: field `{place}`: {in_words(problem)} (got {shown(problem['input'])})") from error
+
+
+@cache
+def _reader() -> TypeAdapter[Result]:
+    """Reader of stored fields, which checks their types and refuses unknown ones."""
+    return TypeAdapter(Result)
+
+
+def _wrong_sums(result: Result) -> Iterator[tuple[str, int, str]]:
+    """(field, value, allowed) of each count that contradicts another one."""
+    last = max(layer.end_cycle for layer in result.layers)
+    if result.total_cycles != last:
+        yield "frames", result.total_cycles, f"allowed: cycles of all layers that sum to the last `end_cycle`, {last:,}"
+    for resource, bound in result.bounds.items():
+        if bound > result.total_cycles:
+            yield f"bounds.{resource}", bound, f"allowed: at most the cycles of the run, {result.total_cycles:,}"
+    yield from _wrong_layers(result)
+    yield from _wrong_counters(result)
+
+
+def _wrong_layers(result: Result) -> Iterator[tuple[str, int, str]]:
+    sizes = {layer.pe_cycles // layer.cycles["busy"] for layer in result.layers if layer.cycles.get("busy")}
+    size = min(sizes, default=0)  # of the array: all layers ran on the same one
+    for frame, found in enumerate(result.frames):
+        for number, layer in enumerate(found.layers):
+            place = f"frames.{frame}.layers.{number}"
+            if layer.end_cycle < layer.start_cycle:
+                yield f"{place}.end_cycle", layer.end_cycle, f"allowed: at least `start_cycle`, {layer.start_cycle:,}"
+            slots = layer.cycles.get("busy", 0) * size
+            if layer.pe_cycles != slots:
+                yield f"{place}.pe_cycles", layer.pe_cycles, f"allowed: `busy` times the PEs, {slots:,}"
+
+
+def _wrong_counters(result: Result) -> Iterator[tuple[str, int, str]]:
+    """Counters of the units against the sums of the layers."""
+    bits = dict.fromkeys(MEMORIES, 0)
+    for item, count in result.traffic.items():
+        bits[item.memory] += count
+    moved = {f"{memory}_bus_bytes": count for memory, count in bits.items()}
+    for name, count in moved.items():
+        if name in result.counters and 8 * result.counters[name] != count:
+            yield f"counters.{name}", result.counters[name], f"allowed: the traffic of all layers, {count:,} bits"
+    vector = sum(layer.vector_cycles for layer in result.layers)
+    busy = result.counters.get("vector_busy_cycles", vector)
+    if busy != vector:
+        yield "counters.vector_busy_cycles", busy, f"allowed: `vector_cycles` of all layers, {vector:,}"
