@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from accelsim.api.checks import check_flags, check_text, check_texts, count_of, wrong_type
 from accelsim.api.display import html_table, rendered, short_text, watched
@@ -13,18 +13,21 @@ from accelsim.api.paths import path_of, path_text
 from accelsim.api.plots import drawn, named
 from accelsim.api.table import Table
 from accelsim.cost.technology import load_technology
+from accelsim.errors import ConfigError
 from accelsim.progress import Progress
+from accelsim.sweeps.accuracy import Accuracy, read_accuracy, with_accuracy
 from accelsim.sweeps.best import best as best_points
 from accelsim.sweeps.best import front, under
-from accelsim.sweeps.columns import NUMERIC
+from accelsim.sweeps.columns import ACCURACY, NUMERIC
 from accelsim.sweeps.expression import parse_expression
-from accelsim.sweeps.findings import DEFAULT_FIGURES, SweepFindings, ask, make_question
+from accelsim.sweeps.findings import SweepFindings, ask
 from accelsim.sweeps.in_process import InProcess
 from accelsim.sweeps.pictures import check_pictures, draw, pictures_of
 from accelsim.sweeps.pool import ProcessPool, usable_cores
+from accelsim.sweeps.question import DEFAULT_FIGURES, make_question
 from accelsim.sweeps.runner import run_sweep
 from accelsim.sweeps.sensitivity import sensitivity
-from accelsim.sweeps.spec import load_sweep
+from accelsim.sweeps.spec import Sweep, load_sweep
 from accelsim.sweeps.store import open_store
 from accelsim.sweeps.table import Table as Points
 from accelsim.sweeps.table import read_table
@@ -39,7 +42,7 @@ _CONDITIONS = "a list of conditions such as ['area_mm2 < 4']"
 
 
 class SweepPlots:
-    """The pictures that a sweep's file asks for: `plot.names`, and `plot(name)` for a Matplotlib figure."""
+    """The pictures that a sweep's file asks for, or the usual ones: `plot.names`, and `plot(name)` for a Matplotlib figure."""
 
     def __init__(self, points: Points) -> None:
         self._points = points
@@ -93,11 +96,14 @@ class SweepTable:
         check_text("figure", figure, _FIGURE)
         return self._table(f"Best of {self.name} by {figure}", best_points(self._under(under), figure, count))
 
-    def pareto_front(self, *figures: str, under: Sequence[str] = ()) -> Table:
-        """The points that no other one beats in all of one to three figures (default: time, energy and area)."""
+    def pareto_front(self, *figures: str, under: Sequence[str] = (), tolerance: float = 0.0) -> Table:
+        """The points that no other one beats in all of one to three figures (default: time, energy and area).
+
+        Points that differ by at most `tolerance` (0.01 is 1 %) in every figure are one.
+        """
         check_texts("figures", figures, _FIGURE)
         chosen = figures or DEFAULT_FIGURES
-        return self._table(f"Pareto front of {', '.join(chosen)}", front(self._under(under), chosen))
+        return self._table(f"Pareto front of {', '.join(chosen)}", front(self._under(under), chosen, _share("tolerance", tolerance)))
 
     def sensitivity(self, figure: str = DEFAULT_FIGURES[0], *, under: Sequence[str] = ()) -> Table:
         """Effect of a change of one axis on a figure, all else equal: median, least and most of after over before."""
@@ -105,12 +111,30 @@ class SweepTable:
         ratios = sensitivity(self._under(under), figure)
         return Table(f"Sensitivity of {figure} to each axis", ({**asdict(item), "change": item.change} for item in ratios))
 
-    def findings(self, figures: Sequence[str] = (), *, under: Sequence[str] = (), count: int = 5) -> SweepFindings:
-        """Best points, Pareto front and sensitivities together: the record of `accelsim sweep`."""
+    def findings(
+        self, figures: Sequence[str] = (), *, under: Sequence[str] = (), count: int = 5, best: str = "", tolerance: float = 0.0
+    ) -> SweepFindings:
+        """Best points, Pareto front and sensitivities together: the record of `accelsim sweep`.
+
+        Parameters
+        ----------
+        best : the question of `accelsim sweep --best`, "area_mm2 where milliseconds < 1", in place of `count` points by the first figure
+        tolerance : points of the front that differ by at most this share in every figure are one
+        """
         count = count_of("count", count, 1)
         check_texts("figures", figures, f"a list of figures, each {_FIGURE}")
         check_texts("under", under, _CONDITIONS)
-        return ask(self.points, make_question(self.points.sweep, ",".join(figures) or None, list(under), count))
+        if best:
+            check_text("best", best, "a question such as 'area_mm2 where milliseconds < 1'")
+        question = make_question(
+            self.points.sweep,
+            ",".join(figures) or None,
+            list(under),
+            best or count,
+            accuracy=ACCURACY in self.points.columns,
+            tolerance=_share("tolerance", tolerance),
+        )
+        return ask(self.points, question)
 
     @property
     def plot(self) -> SweepPlots:
@@ -138,7 +162,8 @@ class SweepTable:
         return under(self.points, [parse_expression(text) for text in conditions])
 
     def _table(self, title: str, points: Points) -> Table:
-        figures = {name: points[name].tolist() for name in (*NUMERIC, "limiting_resource")}
+        names = (*NUMERIC, *([ACCURACY] if ACCURACY in points.columns else []), "limiting_resource")
+        figures = {name: points[name].tolist() for name in names}
         rows = (
             {**points.sweep.at(int(position)), **{name: column[row] for name, column in figures.items() if name not in self.axes}}
             for row, position in enumerate(points.positions)
@@ -171,6 +196,7 @@ def sweep(
     store: str | Path | None = None,
     limit: int | None = None,
     retry_failed: bool = False,
+    accuracy: str | Path | Accuracy | None = None,
     progress: bool | Progress = False,
 ) -> SweepTable:
     """Run the points of a sweep that its store does not hold, in processes of this machine.
@@ -182,6 +208,8 @@ def sweep(
     store : file of the runs; by default out/NAME.sqlite, as on the command line
     limit : run only the first `limit` points
     retry_failed : run points again that failed before
+    accuracy : of the points: a CSV file with columns of axes and `accuracy`, "FILE.py:FUNCTION", or a function of a point (field -> value
+        as written) that returns a number, or None where none is known
 
     Raises
     ------
@@ -196,7 +224,8 @@ def sweep(
     check_flags(retry_failed=retry_failed)
     path = None if store is None else path_of("store", store)
     wanted = load_sweep(path_text("sweep", sweep) if isinstance(sweep, str | Path) else sweep)
-    check_pictures(wanted)
+    stated = _accuracy(accuracy, wanted)
+    check_pictures(wanted, accuracy=stated is not None)
     technology = load_technology(wanted.technology)
     if path is None:
         path = Path("out") / f"{wanted.name}.sqlite"
@@ -205,7 +234,24 @@ def sweep(
         backend = InProcess(technology) if processes == 1 else ProcessPool(processes, technology)
         note = None if update is None else _note(update)
         counts = run_sweep(wanted, opened, backend, technology, limit=limit, retry_failed=retry_failed, progress=note)
-        return SweepTable(read_table(opened, wanted, counts.sweep), counts, path)
+        points = read_table(opened, wanted, counts.sweep)
+    return SweepTable(points if stated is None else with_accuracy(points, stated), counts, path)
+
+
+def _accuracy(source: object, wanted: Sweep) -> Accuracy | None:
+    if source is None:
+        return None
+    if callable(source):
+        return cast(Accuracy, source)
+    if not isinstance(source, str | Path):
+        raise wrong_type("accuracy", source, "a CSV file, 'FILE.py:FUNCTION', or a function of a point")
+    return read_accuracy(str(source), wanted)
+
+
+def _share(name: str, value: float) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1:
+        raise ConfigError(f"{name}: {value!r:.80} is not allowed; allowed: a number from 0 to below 1 (0.01 is 1 %)")
+    return float(value)
 
 
 def _note(update: Progress) -> Callable[[SweepProgress], None]:

@@ -54,7 +54,15 @@ def sweep(
     under: Annotated[
         list[str] | None, typer.Option("--under", metavar="CONDITION", help="Consider these points only: 'area_mm2 < 4'.")
     ] = None,
-    best: Annotated[int, typer.Option("--best", min=1, max=1000, metavar="N", help="Best points by the first figure to list.")] = 5,
+    best: Annotated[
+        str, typer.Option("--best", metavar="QUESTION", help="N, or FIGURE where CONDITION: 'area_mm2 where milliseconds < 1'.")
+    ] = "5",
+    accuracy: Annotated[
+        str | None, typer.Option("--accuracy", metavar="SOURCE", help="Accuracy of the points: a CSV file, or FILE.py:FUNCTION.")
+    ] = None,
+    tolerance: Annotated[
+        float, typer.Option("--tolerance", metavar="PCT", help="Points of the front that differ less are one; 0: none are.")
+    ] = 0.1,
     plot: Annotated[bool, typer.Option("--plot", help="Draw the sweep's pictures into -o.")] = False,
     out: Annotated[Path | None, typer.Option("--out", "-o", metavar="DIR", help="Write tables and pictures [default: out/SWEEP].")] = None,
     search: Annotated[str | None, typer.Option("--search", metavar="SAMPLER", help="Search the axes: nsga2 or tpe.")] = None,
@@ -71,14 +79,17 @@ def sweep(
     cannot be, 2 when no point has a configuration that can be, 130 when interrupted (what was done is stored).
     """
     from accelsim.cost.technology import load_technology
+    from accelsim.sweeps.accuracy import read_accuracy, with_accuracy
     from accelsim.sweeps.export import check_export, export_sweep
-    from accelsim.sweeps.findings import SWEEP_FOLDER, ask, make_question
+    from accelsim.sweeps.findings import SWEEP_FOLDER, ask
+    from accelsim.sweeps.question import make_question
     from accelsim.sweeps.spec import load_sweep
     from accelsim.sweeps.store import open_store
     from accelsim.sweeps.table import read_table
 
     wanted = load_sweep(name)
-    question = make_question(wanted, pareto, under or (), best)
+    stated = read_accuracy(accuracy, wanted) if accuracy is not None else None
+    question = make_question(wanted, pareto, under or (), best, accuracy=stated is not None, tolerance=tolerance / 100)
     if search is not None:
         _check_search(search, question.figures, limit, dry_run)
     elif trials is not None or search_seed is not None:
@@ -90,7 +101,7 @@ def sweep(
         check_replaceable(folder, SWEEP_FOLDER)
         from accelsim.sweeps.pictures import check_pictures, draw
 
-        check_pictures(wanted)
+        check_pictures(wanted, accuracy=stated is not None)
     technology = load_technology(wanted.technology)
     path = store or Path("out") / f"{wanted.name}.sqlite"
     if dry_run:
@@ -120,7 +131,8 @@ def sweep(
             typer.echo(f"accelsim: interrupted; what was done is in {path}, and the same command continues", err=True)
             raise typer.Exit(EXIT_INTERRUPTED) from None
         rows = export_sweep(opened, wanted, summary.sweep, export) if export is not None else 0
-        findings = ask(read_table(opened, wanted, summary.sweep, question.needs(wanted)), question)
+        points = read_table(opened, wanted, summary.sweep, question.needs(wanted))
+    findings = ask(with_accuracy(points, stated) if stated is not None else points, question)
     if folder is not None:
         findings.write(folder, draw(findings.whole))
     _check_any_point(wanted.name, summary.settled, summary.messages)

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+import numpy.typing as npt
 
 from accelsim.errors import ConfigError
+from accelsim.sweeps.columns import ACCURACY
 from accelsim.sweeps.expression import Expression, check_names
-from accelsim.sweeps.pareto import pareto_front
+from accelsim.sweeps.pareto import first_of_equals, pareto_front
 from accelsim.sweeps.table import Table
 
 
@@ -31,9 +33,14 @@ def under(table: Table, conditions: Sequence[Expression]) -> Table:
     return table.where(kept)
 
 
+def costs_of(table: Table, figures: Sequence[str]) -> npt.NDArray[np.float64]:
+    """float64 (points, figures) of which less is better: accuracy is negated."""
+    return np.stack([-table.numbers(name) if name == ACCURACY else table.numbers(name) for name in figures], axis=1)
+
+
 def best(table: Table, figure: str, count: int = 1) -> Table:
-    """The points with the least `figure`, the best first; equal ones in the order of the sweep."""
-    values = table.numbers(figure)
+    """The points with the least `figure` (the most accuracy), the best first; equal ones in the order of the sweep."""
+    values = costs_of(table, [figure])[:, 0]
     order = np.argsort(values, kind="stable")
     return table.where(order[np.isfinite(values[order])][:count])
 
@@ -44,8 +51,12 @@ def check_figures(figures: Sequence[str]) -> None:
         raise ConfigError(f"Pareto front over {', '.join(figures) or 'nothing'}: allowed: one to three different figures")
 
 
-def front(table: Table, figures: Sequence[str]) -> Table:
-    """The Pareto front over one to three figures, less being better, by the first.
+def front(table: Table, figures: Sequence[str], tolerance: float = 0.0) -> Table:
+    """The Pareto front over one to three figures, less being better (of accuracy, more), by the first.
+
+    Parameters
+    ----------
+    tolerance : relative difference in every figure below which points of the front are one, the first of them; 0 keeps each
 
     Raises
     ------
@@ -53,6 +64,7 @@ def front(table: Table, figures: Sequence[str]) -> Table:
         More figures than three, one given twice, or one that is not a number.
     """
     check_figures(figures)
-    costs = np.stack([table.numbers(name) for name in figures], axis=1)
+    costs = costs_of(table, figures)
     chosen = np.flatnonzero(pareto_front(costs))
-    return table.where(chosen[np.lexsort(costs[chosen].T[::-1])])
+    chosen = chosen[np.lexsort(costs[chosen].T[::-1])]
+    return table.where(chosen[first_of_equals(costs[chosen], tolerance)] if tolerance else chosen)

@@ -61,3 +61,4 @@ CIRCUMSTANCES: dict[str, tuple[str, str]] = {
 
 COLUMNS: dict[str, tuple[str, str]] = {**IDENTITY, **METRICS, **CIRCUMSTANCES}
 NUMERIC = tuple(name for name, (kind, _) in COLUMNS.items() if not kind.startswith("TEXT"))
+ACCURACY = "accuracy"  # no column of a store: the user states it (see `accuracy`); of all figures the only one of which more is better

@@ -1,94 +1,87 @@
-"""Findings of a sweep as text and files: best points, Pareto front, sensitivity to each axis, and the requested pictures."""
+"""Findings of a sweep as text and files: best points, Pareto front, sensitivity to each axis, and pictures.
+
+A point without a figure (a trace that states no error, a design whose accuracy nobody knows) is on no front that asks for it: it is named.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from itertools import groupby
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 from rich.console import Console
 
-from accelsim.errors import ConfigError
-from accelsim.registry import suggest
 from accelsim.report.export.folder import FolderKind, write_folder
 from accelsim.report.export.run import to_csv, to_json
 from accelsim.report.tables.terminal import row, say, show, table
-from accelsim.sweeps.best import best, check_figures, front, under
-from accelsim.sweeps.columns import COLUMNS, NUMERIC
-from accelsim.sweeps.expression import Expression, check_names, parse_expression
+from accelsim.sweeps.best import best, front, under
+from accelsim.sweeps.columns import ACCURACY
+from accelsim.sweeps.question import Question
 from accelsim.sweeps.sensitivity import Ratio, sensitivity
-from accelsim.sweeps.spec import Sweep
 from accelsim.sweeps.table import Table, title
 
-DEFAULT_FIGURES = ("milliseconds_per_inference", "energy_uj", "area_mm2")
 SWEEP_FOLDER = FolderKind("sweep.json", ("sweep.json", "*.csv", "*.svg", "*.png"))
 SHOWN_ROWS = 20
+SHOWN_LEFT_OUT = 3
 
 
 @dataclass(frozen=True)
-class Question:
-    """A question to a sweep.
+class LeftOut:
+    """Points that lack a figure and are therefore on no front: where they are in words, and their positions in the sweep."""
 
-    Attributes
-    ----------
-    figures : objectives of the Pareto front, one to three; the best points are ranked by the first
-    conditions : conditions a point must meet to be considered
-    count : of best points
-    """
-
-    figures: tuple[str, ...] = DEFAULT_FIGURES
-    conditions: tuple[Expression, ...] = ()
-    count: int = 5
-
-    def needs(self, sweep: Sweep) -> tuple[str, ...]:
-        """The columns of a store that the answers and the sweep's pictures are made of."""
-        named = [*self.figures, *(path for item in self.conditions for path in item.paths)]
-        named += [name for picture in sweep.pictures for name in picture.figures_named()]
-        return tuple(name for name in dict.fromkeys(named) if name not in sweep.axes)
-
-
-def make_question(sweep: Sweep, figures: str | None, conditions: Sequence[str], count: int) -> Question:
-    """A question as a command line puts it: figures with commas between them, conditions as text.
-
-    Raises
-    ------
-    ConfigError
-        A figure or a name in a condition that neither the store nor the sweep has, or a condition that cannot be read.
-    """
-    names = tuple(item.strip() for item in figures.split(",")) if figures else DEFAULT_FIGURES
-    known = [*COLUMNS, *sweep.axes]
-    check_figures(names)
-    for name in names:
-        if name not in NUMERIC and name not in sweep.axes:
-            raise ConfigError(f"--pareto: there is no figure {name!r}{suggest(name, known)}; allowed: {', '.join(NUMERIC)}")
-    parsed = tuple(parse_expression(text) for text in conditions)
-    for expression in parsed:
-        check_names(expression, known.__contains__, known)
-    return Question(names, parsed, count)
+    figure: str
+    points: str
+    positions: tuple[int, ...]
 
 
 @dataclass(frozen=True)
 class SweepFindings:
-    """The answers; `best` and `front` are tables of points, `ratios` by figure."""
+    """The answers.
+
+    Attributes
+    ----------
+    whole : all points that ran; considered : how many of them meet the conditions
+    best, front : tables of points; merged : points of the front that are within the tolerance of one that is listed
+    left_out : points without a figure of the question
+    ratios : figure -> effect of each axis on it
+    """
 
     whole: Table
     question: Question
     considered: int
     best: Table
     front: Table
+    merged: int
+    left_out: tuple[LeftOut, ...]
     ratios: dict[str, tuple[Ratio, ...]]
+
+    @property
+    def best_figures(self) -> tuple[str, ...]:
+        """The figures to show of the best points: what ranks them, what its condition reads, and the objectives."""
+        where = self.question.best_where
+        read = [name for name in (where.paths if where else ()) if name in self.whole.numeric and name not in self.whole.sweep.axes]
+        return tuple(dict.fromkeys((self.question.ranked_by, *read, *self.question.figures)))
 
     def to_dict(self) -> dict[str, Any]:
         """The output of `accelsim sweep --json`, besides the counts."""
+        where = self.question.best_where
         return {
             "figures": list(self.question.figures),
             "conditions": [item.text for item in self.question.conditions],
             "points_ok": len(self.whole),
             "points_considered": self.considered,
-            "best": point_rows(self.best, self.question.figures),
+            "best_by": self.question.ranked_by,
+            "best_where": where.text if where else None,
+            "best": point_rows(self.best, self.best_figures),
+            "tolerance": self.question.tolerance,
             "pareto_front": point_rows(self.front, self.question.figures),
+            "merged": self.merged,
+            "left_out": [asdict(item) for item in self.left_out],
             "sensitivity": {figure: [asdict(item) for item in ratios] for figure, ratios in self.ratios.items()},
         }
 
@@ -97,13 +90,26 @@ class SweepFindings:
         if not self.considered:
             say(console, "No point that ran meets the conditions." if len(self.whole) else "No point ran.")
             return
-        first = title(self.question.figures[0])
-        _render_points(console, f"Best {len(self.best)} points by {first}", self.best, self.question.figures)
+        self._render_best(console)
         names = ", ".join(title(name) for name in self.question.figures)
         heading = f"Pareto front of {names}: {len(self.front)} of {self.considered} points"
         _render_points(console, heading, self.front, self.question.figures)
+        if self.merged:
+            percent = f"{100 * self.question.tolerance:.3g} %"
+            say(console, f"{self.merged} more on the front, within {percent} of one of these in each figure (--tolerance 0 lists them).")
+        for item in self.left_out:
+            count = f"{len(item.positions):,} point{'s have' if len(item.positions) > 1 else ' has'}"
+            say(console, f"{count} no {title(item.figure)}, left out of the front: {item.points}.")
         for figure, ratios in self.ratios.items():
             _render_ratios(console, figure, ratios)
+
+    def _render_best(self, console: Console) -> None:
+        where = self.question.best_where
+        what = title(self.question.ranked_by) + (f" where {' '.join(where.text.split())}" if where else "")
+        if not len(self.best):
+            say(console, f"No best point by {what}: none of {self.considered} has the figure and meets the condition.")
+            return
+        _render_points(console, f"Best {len(self.best)} points by {what}", self.best, self.best_figures)
 
     def write(self, folder: Path, pictures: dict[str, bytes]) -> Path:
         """Everything as JSON, CSV and pictures, all or nothing; OutputError if the folder is taken by something else."""
@@ -128,20 +134,52 @@ def ask(whole: Table, question: Question) -> SweepFindings:
         A figure or a condition that the sweep does not have.
     """
     considered = under(whole, question.conditions)
+    eligible = under(considered, [question.best_where]) if question.best_where else considered
+    all_on_front = front(considered, question.figures)
+    shown = front(considered, question.figures, question.tolerance)
     return SweepFindings(
         whole=whole,
         question=question,
         considered=len(considered),
-        best=best(considered, question.figures[0], question.count),
-        front=front(considered, question.figures),
+        best=best(eligible, question.ranked_by, question.count),
+        front=shown,
+        merged=len(all_on_front) - len(shown),
+        left_out=tuple(_left_out(considered, question.figures)),
         ratios={figure: sensitivity(considered, figure) for figure in question.figures},
     )
 
 
-def point_rows(points: Table, figures: Sequence[str]) -> list[dict[str, Any]]:
-    """One flat row per point: its place, its axes as written, and the figures."""
+def _left_out(points: Table, figures: Sequence[str]) -> Iterator[LeftOut]:
+    """Points that lack a figure, named by the values of an axis that all of them and no others have, else one by one."""
+    for figure in figures:
+        missing = np.isnan(points.numbers(figure))
+        if missing.any():
+            yield LeftOut(figure, _in_words(points, missing), tuple(points.positions[missing].tolist()))
+
+
+def _in_words(points: Table, chosen: npt.NDArray[np.bool_]) -> str:
+    if chosen.all():
+        return "all of them"
     labels = {axis: points.labels(axis) for axis in points.sweep.axes}
-    values = {figure: points.numbers(figure).tolist() for figure in figures}
+    for axis, texts in labels.items():
+        inside = list(dict.fromkeys(text for text, here in zip(texts, chosen, strict=True) if here))
+        if not set(inside) & {text for text, here in zip(texts, chosen, strict=True) if not here}:
+            return f"{axis} {_some(inside)}"
+    varying = [axis for axis, texts in labels.items() if len(set(texts)) > 1]
+    return _some([", ".join(f"{axis}={labels[axis][row]}" for axis in varying) for row in np.flatnonzero(chosen)], "; ")
+
+
+def _some(texts: Sequence[str], between: str = ", ") -> str:
+    """The first few of some texts, and how many more there are."""
+    more = len(texts) - SHOWN_LEFT_OUT
+    return between.join(texts[:SHOWN_LEFT_OUT]) + (f" and {more} more" if more > 0 else "")
+
+
+def point_rows(points: Table, figures: Sequence[str]) -> list[dict[str, Any]]:
+    """One flat row per point: its place, its axes as written, and the figures, None where there is none; the accuracy if it is known."""
+    labels = {axis: points.labels(axis) for axis in points.sweep.axes}
+    shown = [*figures, *([ACCURACY] if ACCURACY in points.columns and ACCURACY not in figures else [])]
+    values = {name: [None if math.isnan(value) else value for value in points.numbers(name).tolist()] for name in shown}
     limits = points["limiting_resource"].tolist()
     return [
         {
@@ -161,7 +199,7 @@ def _render_points(console: Console, heading: str, points: Table, figures: Seque
     headings = [*(axis.replace(".", ".\n") for axis in axes), *(">" + title(figure).replace(" (", "\n(") for figure in figures)]
     out = table(headings, dense=True)
     for item in rows[:SHOWN_ROWS]:
-        row(out, *(item[axis] for axis in axes), *(f"{item[figure]:.4g}" for figure in figures))
+        row(out, *(item[axis] for axis in axes), *("-" if item[figure] is None else f"{item[figure]:.4g}" for figure in figures))
     show(console, heading, out)
     shared = [f"{axis} = {rows[0][axis]}" for axis in points.sweep.axes if axis not in axes and rows]
     if shared:

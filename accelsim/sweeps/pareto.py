@@ -41,6 +41,29 @@ def pareto_front(costs: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
     return front
 
 
+def first_of_equals(costs: npt.NDArray[np.float64], tolerance: float) -> npt.NDArray[np.bool_]:
+    """Rows that differ by more than `tolerance` in a figure from each row that is kept before them.
+
+    Parameters
+    ----------
+    costs : float64 (points, figures), no NaN
+    tolerance : relative to the larger magnitude of the two
+
+    Returns
+    -------
+    bool (points,)
+    """
+    kept: list[int] = []
+    for number, mine in enumerate(costs):
+        others = costs[kept]
+        near = np.abs(others - mine) <= tolerance * np.maximum(np.abs(others), np.abs(mine))
+        if not near.all(axis=1).any():
+            kept.append(number)
+    out = np.zeros(len(costs), bool)
+    out[kept] = True
+    return out
+
+
 def _unbeaten(second: list[float], third: list[float]) -> npt.NDArray[np.bool_]:
     """Of points in lexicographic order and all different: which no earlier one is at most as large as in both figures."""
     out = np.zeros(len(second), bool)

@@ -93,15 +93,15 @@ class ParetoScatter(_Picture):
 
 
 class Lines(_Picture):
-    """A figure over an axis, one line for each value of another."""
+    """A figure over an axis, one line for each value of another, if one is given."""
 
     kind: Literal["lines"]
     x: str = Field(description="axis of the sweep along x")
     y: str = Field(description="figure on the y axis")
-    lines: str = Field(description="axis: one line for each of its values")
+    lines: str | None = Field(default=None, description="axis: one line for each of its values; null: a single line")
 
     def axes_named(self) -> list[str]:
-        return [*super().axes_named(), self.x, self.lines]
+        return [*super().axes_named(), self.x, *((self.lines,) if self.lines else ())]
 
     def figures_named(self) -> list[str]:
         return [self.y]

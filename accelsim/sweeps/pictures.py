@@ -1,4 +1,4 @@
-"""The pictures that a sweep's file asks for, drawn of the points that ran.
+"""The pictures that a sweep's file asks for, else the usual ones of its axes, drawn of the points that ran.
 
 Disputable assumption: a tile or a point of a line shows the least figure over the axes that the picture does not name.
 """
@@ -16,12 +16,15 @@ import numpy.typing as npt
 from accelsim.errors import ConfigError
 from accelsim.report.plots.heat_map import Tiles, heat_map_picture
 from accelsim.report.plots.lines import Curves, lines_picture
-from accelsim.report.plots.pareto import DesignPoints, pareto_picture
+from accelsim.report.plots.pareto import DesignPoints, Goal, pareto_picture
 from accelsim.report.plots.picture import Picture as Drawn
 from accelsim.report.plots.picture import files_of
 from accelsim.report.plots.speedup_map import map_picture
 from accelsim.report.plots.style import SERIES_MARKERS
 from accelsim.report.speedup_cells import RESOURCE_OF_BOUND, Cell, Limiter, Point
+from accelsim.sweeps.best import costs_of
+from accelsim.sweeps.columns import ACCURACY
+from accelsim.sweeps.default_pictures import pictures_for
 from accelsim.sweeps.pareto import pareto_front
 from accelsim.sweeps.picture_spec import HeatMap, Lines, ParetoScatter, Picture, SpeedupMap
 from accelsim.sweeps.spec import Sweep
@@ -37,7 +40,7 @@ def pictures_of(table: Table) -> list[Drawn]:
         A map of speed-ups leaves an axis open, or names a baseline that no point has.
     """
     drawn: list[Drawn] = []
-    for picture in table.sweep.pictures:
+    for picture in pictures_for(table.sweep):
         for suffix, heading, part in _each(table, picture):
             heading = ": ".join(filter(None, (picture.title, heading)))
             drawn += _DRAW[type(picture)](f"{picture.name}{suffix}", heading, part, table, picture)
@@ -49,18 +52,21 @@ def draw(table: Table) -> dict[str, bytes]:
     return files_of(pictures_of(table))
 
 
-def check_pictures(sweep: Sweep) -> None:
-    """Before a long sweep: that its pictures can be drawn.
+def check_pictures(sweep: Sweep, *, accuracy: bool = False) -> None:
+    """Before a long sweep: that its pictures can be drawn, with the accuracy of its points or without.
 
     Raises
     ------
     ConfigError
-        A map of speed-ups leaves an axis open, or names a baseline that no point has; more lines than there are markers.
+        A map of speed-ups leaves an axis open, or names a baseline that no point has; more lines than there are markers; a
+        picture of an accuracy that is not known.
     """
     for picture in sweep.pictures:
+        if ACCURACY in picture.figures_named() and not accuracy:
+            raise ConfigError(f"picture `{picture.name}`: no accuracy is known; give --accuracy FILE.csv or FILE.py:FUNCTION")
         if isinstance(picture, SpeedupMap):
             _baseline_step(sweep, picture)
-        if isinstance(picture, Lines):
+        if isinstance(picture, Lines) and picture.lines:
             count = len(sweep.group_of(picture.lines).steps)
             if count > len(SERIES_MARKERS):
                 raise ConfigError(
@@ -124,21 +130,28 @@ def speedup_cells(table: Table, picture: SpeedupMap, baselines: Table) -> tuple[
     return tuple(cells)
 
 
-def least_over(table: Table, figure: str, first: str, second: str) -> tuple[list[str], list[str], npt.NDArray[np.float64]]:
-    """Labels of two axes in order, and the least `figure` at each pair of their values: float64 (first, second), NaN where none is."""
+def least_over(table: Table, figure: str, first: str | None, second: str) -> tuple[list[str], list[str], npt.NDArray[np.float64]]:
+    """Labels of two axes in order, and the least `figure` at each pair of their values: float64 (first, second), NaN where none is.
+
+    Without a first axis there is one row, whose label is empty. Of accuracy it is the most.
+    """
     names: list[list[str]] = []
     places: list[npt.NDArray[np.int64]] = []
     for axis in (first, second):
+        if axis is None:
+            names.append([""])
+            places.append(np.zeros(len(table), np.int64))
+            continue
         group, place = table.axis(axis)
         names.append(list(dict.fromkeys(str(step[place]) for step in table.sweep.groups[group].steps)))
         order = {name: number for number, name in enumerate(names[-1])}
         places.append(np.array([order[label] for label in table.labels(axis)], np.int64))
     out = np.full((len(names[0]), len(names[1])), np.inf)
-    values = table.numbers(figure)
+    values = costs_of(table, [figure])[:, 0]
     known = ~np.isnan(values)
     np.minimum.at(out, (places[0][known], places[1][known]), values[known])
     out[np.isinf(out)] = np.nan
-    return names[0], names[1], out
+    return names[0], names[1], -out if figure == ACCURACY else out
 
 
 def _each(table: Table, picture: Picture) -> Iterator[tuple[str, str, Table]]:
@@ -194,13 +207,14 @@ def _pareto(name: str, heading: str, part: Table, whole: Table, picture: ParetoS
     if picture.groups:
         labels = part.labels(picture.groups)
         groups = [picture.shown(picture.groups, label) for label, kept in zip(labels, known, strict=True) if kept]
-    front = pareto_front(np.stack([x[known], y[known]], axis=1))
+    front = pareto_front(costs_of(part, [picture.x, picture.y])[known])
     points = DesignPoints(
         x[known].tolist(),
         y[known].tolist(),
         front.tolist(),
         x_label=title(picture.x),
         y_label=title(picture.y),
+        goals=(_goal(picture.x), _goal(picture.y)),
         groups=groups,
         log=(picture.log, picture.log),
     )
@@ -212,12 +226,16 @@ def _lines(name: str, heading: str, part: Table, whole: Table, picture: Lines) -
     drawn = {line: row for line, row in zip(lines, values.tolist(), strict=True) if not all(map(math.isnan, row))}
     curves = Curves(
         [picture.shown(picture.x, place) for place in places],
-        {picture.shown(picture.lines, line): row for line, row in drawn.items()},
+        {picture.shown(picture.lines, line) if picture.lines else line: row for line, row in drawn.items()},
         x_label=picture.x,
         y_label=title(picture.y),
-        note=_note(whole, *picture.each, picture.lines, picture.x),
+        note=_note(whole, *picture.each, *((picture.lines,) if picture.lines else ()), picture.x),
     )
     return [lines_picture(name, f"{_sentence(title(picture.y))} over {picture.x}\n{heading}", curves)]
+
+
+def _goal(figure: str) -> Goal:
+    return "more" if figure == ACCURACY else "less"
 
 
 def _sentence(text: str) -> str:

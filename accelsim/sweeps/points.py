@@ -17,10 +17,11 @@ from accelsim.accelerator import Accelerator, read_accelerator, set_field
 from accelsim.compiler.accumulator_range import most_accumulator_bits
 from accelsim.compiler.codebook_fit import codebook_fields
 from accelsim.compression.open_trace import open_trace
-from accelsim.errors import ConfigError
+from accelsim.errors import ConfigError, FormatError
 from accelsim.provenance import run_id
 from accelsim.records import build
 from accelsim.sweeps.expression import Expression
+from accelsim.sweeps.format_axes import format_value, is_format_field, trace_in_format
 from accelsim.sweeps.spec import PSUM_BITS_NEEDED, RUN_DEFAULTS, RUN_NAMES, Sweep
 from accelsim.trace.trace import Trace
 
@@ -36,7 +37,7 @@ class Point:
     ----------
     position : in the sweep's product, from 0
     run_id : of accelerator, trace and options; two points with one run id are one run
-    trace : as the sweep names it; trace_sha256 : what it must be when it is loaded to run
+    trace : as the sweep names it, with the format of `format` axes; trace_sha256 : what it must be when it is loaded to run
     axes : axis -> its value here, as the loaded configuration holds it (bytes, ps, Hz as integers)
     """
 
@@ -89,32 +90,34 @@ def candidate(sweep: Sweep, position: int) -> Candidate:
     """The point at `position`; raises as `expand`."""
     written = {**sweep.base, **sweep.at(position)}
     run = {**RUN_DEFAULTS, **{name: written.pop(name) for name in RUN_NAMES if name in written}}
+    formats = {name: written.pop(name) for name in list(written) if is_format_field(name)}
     fields, where = _fields(_text("accelerator", run["accelerator"]))
-    trace = _trace(_text("trace", run["trace"]))
+    name, trace, problem = _trace_and_problem(_text("trace", run["trace"]), formats)
     options = {name: _count(name, run[name]) for name in RUN_DEFAULTS}
-    problem = ""
     accelerator: Accelerator | None = None
     try:
-        if sweep.fit_codebook:
-            written = {**_codebook(run["accelerator"], run["trace"]), **written}
+        if sweep.fit_codebook and trace is not None:
+            written = {**_codebook(run["accelerator"], name), **written}
         for path, value in written.items():
             fields = set_field(fields, path, value)
-        accelerator = build(Accelerator, fields, where)
+        accelerator = build(Accelerator, fields, where) if trace is not None else None
     except ConfigError as error:
-        problem = str(error)
+        problem = problem or str(error)
     for constraint in sweep.constraints:
-        if not _holds(constraint, run, accelerator, fields, trace):
+        stated = {**run, **{path: format_value(name, path) for path in constraint.paths if is_format_field(path)}}
+        if not _holds(constraint, stated, accelerator, fields, trace):
             return Dropped(position, constraint.text)
-    if accelerator is None:
+    if accelerator is None or trace is None:
         return Invalid(position, sweep.at(position), problem)
+    plain = {**run, **formats}  # axes that are no field of the accelerator
     return Point(
         position=position,
         run_id=run_id(accelerator, (trace,), options),
         accelerator=accelerator,
-        trace=run["trace"],
+        trace=name,
         trace_sha256=trace.sha256,
         **options,
-        axes={name: run[name] if name in run else _plain(field_at(accelerator, name)) for name in sweep.axes},
+        axes={axis: plain[axis] if axis in plain else _plain(field_at(accelerator, axis)) for axis in sweep.axes},
     )
 
 
@@ -131,12 +134,12 @@ def _plain(value: Any) -> Any:
 
 
 def _holds(
-    constraint: Expression, run: Mapping[str, Any], accelerator: Accelerator | None, fields: Mapping[str, Any], trace: Trace
+    constraint: Expression, run: Mapping[str, Any], accelerator: Accelerator | None, fields: Mapping[str, Any], trace: Trace | None
 ) -> bool:
     """Whether a point meets a constraint; of an invalid configuration, as far as its parts can tell."""
-    if accelerator is not None:
-        whole = accelerator
-        derived = {PSUM_BITS_NEEDED: lambda: most_accumulator_bits(whole.array, [trace])}
+    if accelerator is not None and trace is not None:
+        whole, loaded = accelerator, trace
+        derived = {PSUM_BITS_NEEDED: lambda: most_accumulator_bits(whole.array, [loaded])}
         return constraint.holds(
             lambda path: derived[path]() if path in derived else run[path] if path in run else _plain(field_at(whole, path))
         )
@@ -176,6 +179,20 @@ def _fields(source: str) -> tuple[Mapping[str, Any], str]:
 @lru_cache(maxsize=64)
 def _trace(name: str) -> Trace:
     return open_trace(name)
+
+
+def _trace_and_problem(name: str, formats: Mapping[str, Any]) -> tuple[str, Trace | None, str]:
+    """(name, trace, problem) of a trace in the format of its axes: one that does not fit concerns its points only."""
+    if not formats:
+        return name, _trace(name), ""
+    try:
+        name = trace_in_format(name, formats)
+    except ConfigError as error:
+        return name, None, str(error)
+    try:
+        return name, _trace(name), ""
+    except FormatError as error:
+        return name, None, str(error)
 
 
 @lru_cache(maxsize=1024)

@@ -16,17 +16,20 @@ A constraint may also name `psum_bits_needed`: `array.psum_bits >= psum_bits_nee
 With `fit_codebook: true` each point's chip has the codebook that its trace asks for, as far as no axis and no `base` says otherwise.
 `pictures` says the pictures to draw of the points that ran (see `picture_spec`).
 
-An axis goes over any field of an accelerator, or over `accelerator`, `trace`, `frames`, `batch` and `seed`. The points are the product
-of all axes; linked axes step together. The last axis moves fastest: axes, then linked groups, in the order of the file.
+An axis goes over any field of an accelerator, over `accelerator`, `trace`, `frames`, `batch` and `seed`, or over the format of the trace
+(`format`, `format.k` and the like, see `format_axes`). The points are the product of all axes; linked axes step together. The last axis
+moves fastest: axes, then linked groups, in the order of the file.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
+from itertools import pairwise
 from math import prod
 from typing import Annotated, Any
 
@@ -39,14 +42,17 @@ from accelsim.reading import read_yaml
 from accelsim.records import Record, build, field_paths
 from accelsim.registry import KnownNames, suggest
 from accelsim.sweeps.axis import axis_values
-from accelsim.sweeps.columns import NUMERIC
+from accelsim.sweeps.columns import ACCURACY, NUMERIC
 from accelsim.sweeps.expression import Expression, check_names, parse_expression
+from accelsim.sweeps.format_axes import FORMAT, format_fields
 from accelsim.sweeps.picture_spec import Picture
 
 FOLDER, TECHNOLOGIES = "sweeps", "technology"
 RUN_NAMES = ("accelerator", "trace", "frames", "batch", "seed")  # axes besides the fields of an accelerator
 PSUM_BITS_NEEDED = "psum_bits_needed"  # in constraints: accumulator bits with which no sum of the point's trace can overflow
 RUN_DEFAULTS: Mapping[str, int] = {"frames": 1, "batch": 1, "seed": 0}
+
+_PARAMETER = re.compile(r"[A-Za-z_]\w*=[^,@]*$")  # 'd=8', what is left of an unquoted 'ssvq:k=16,d=8' in a list
 
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,99}$")]
 
@@ -144,7 +150,7 @@ def _located(where: str, spec: SweepSpec) -> Sweep:
 
 
 def _sweep(spec: SweepSpec) -> Sweep:
-    groups = [AxisGroup((name,), tuple((value,) for value in axis_values(name, written))) for name, written in spec.axes.items()]
+    groups = [AxisGroup((name,), tuple((value,) for value in _values(name, written))) for name, written in spec.axes.items()]
     groups += [_linked(fields) for fields in spec.linked]
     names = [*spec.base, *(name for group in groups for name in group.names)]
     for index, name in enumerate(names):
@@ -185,14 +191,26 @@ def _check_pictures(pictures: tuple[Picture, ...], axes: list[str]) -> None:
             if name not in axes:
                 raise ConfigError(f"{where}: `{name}` is not an axis of the sweep{suggest(name, axes)}; allowed: {', '.join(axes)}")
         for name in picture.figures_named():
-            if name not in NUMERIC:
+            if name not in (*NUMERIC, ACCURACY):
                 raise ConfigError(f"{where}: there is no figure `{name}`{suggest(name, NUMERIC)}; allowed: a column that is a number")
+
+
+def _values(name: str, written: Any) -> tuple[Any, ...]:
+    """The values of an axis; ConfigError with a hint for a format whose commas YAML took for those of its list."""
+    values = axis_values(name, written)
+    for before, value in pairwise(values):
+        if name in ("trace", FORMAT) and isinstance(value, str) and _PARAMETER.match(value) and ":" in str(before):
+            raise ConfigError(
+                f"axis `{name}`: {value!r} is a piece of {before},{value}: YAML parts a list in brackets at each comma; "
+                f"put the whole in quotes: ['{before},{value}']"
+            )
+    return values
 
 
 def _linked(fields: Mapping[str, Any]) -> AxisGroup:
     if not fields:
         raise ConfigError("linked: a group is empty; allowed: at least one axis")
-    values = {name: axis_values(name, written) for name, written in fields.items()}
+    values = {name: _values(name, written) for name, written in fields.items()}
     lengths = {name: len(items) for name, items in values.items()}
     if len(set(lengths.values())) > 1:
         raise ConfigError(f"linked: axes that step together must have equally many values, have {lengths}")
@@ -201,11 +219,11 @@ def _linked(fields: Mapping[str, Any]) -> AxisGroup:
 
 @cache
 def _known_names() -> dict[str, None]:
-    return dict.fromkeys((*RUN_NAMES, *field_paths(Accelerator)))
+    return dict.fromkeys((*RUN_NAMES, *format_fields(), *field_paths(Accelerator)))
 
 
 def _check_name(name: str) -> None:
     known = _known_names()
     if name not in known:
-        allowed = f"{', '.join(RUN_NAMES)}, or a field of an accelerator"
+        allowed = f"{', '.join(RUN_NAMES)}, format, format.NAME, or a field of an accelerator"
         raise ConfigError(f"there is no field `{name}` to set{suggest(name, known)}; allowed: {allowed}")

@@ -57,6 +57,11 @@ class Table:
             raise ConfigError(f"sweep {self.sweep.name!r}: {name!r} is not a number at every point; allowed: an axis or figure that is")
         return column
 
+    @property
+    def numeric(self) -> tuple[str, ...]:
+        """Names of the columns that are numbers at every point."""
+        return tuple(name for name, column in self.columns.items() if column.dtype == np.float64)
+
     def where(self, chosen: npt.NDArray[Any]) -> Table:
         """The points of a mask or of indices."""
         columns = {name: column[chosen] for name, column in self.columns.items()}

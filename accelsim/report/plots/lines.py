@@ -27,7 +27,7 @@ class Curves:
     Attributes
     ----------
     places : the values of the axis, in order
-    series : name of a design -> its figure at each place; a NaN is a gap
+    series : name of a design -> its figure at each place; a NaN is a gap; a single one may have an empty name
     x_label, y_label : labels of places and figures, with their units
     note : further remarks on the figures, below the axes
     """
@@ -57,7 +57,8 @@ def plot_lines(ax: Axes, curves: Curves) -> None:
     ax.grid(axis="y")
     ax.set_xlabel("\n".join(filter(None, (curves.x_label, folded(curves.note)))))
     ax.set_ylabel(curves.y_label)
-    legend_above(ax, ncols=_LEGEND_COLUMNS)
+    if any(curves.series):
+        legend_above(ax, ncols=_LEGEND_COLUMNS)
 
 
 def _coincide(first: Sequence[float], second: Sequence[float], within: float) -> bool:

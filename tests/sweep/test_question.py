@@ -1,0 +1,160 @@
+"""Questions as a person writes them, accuracy from a file or a function, and points without a figure."""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+from accelsim.errors import ConfigError
+from accelsim.report.export.run import to_json
+from accelsim.sweeps.accuracy import read_accuracy, with_accuracy
+from accelsim.sweeps.best import front
+from accelsim.sweeps.findings import SweepFindings, ask
+from accelsim.sweeps.question import make_question
+from accelsim.sweeps.table import Table
+from tests.sweep.test_analysis import made_up
+
+
+def whole(**columns: list[float]) -> Table:
+    """The made-up sweep: area = ports * rows, time = 100 / ports / rows, halved for trace b."""
+    table = made_up()
+    more = {name: np.array(values, np.float64) for name, values in columns.items()}
+    limits = np.array(["array"] * len(table), object)
+    return Table(table.sweep, table.positions, table.steps, {**table.columns, **more, "limiting_resource": limits})
+
+
+def shown(findings: SweepFindings) -> str:
+    out = io.StringIO()
+    findings.render(Console(file=out, width=100))
+    return " ".join(out.getvalue().split())
+
+
+def test_the_smallest_chip_that_is_fast_and_accurate_enough():
+    table = with_accuracy(whole(), lambda point: 0.8 if point["trace"] == "a" else 0.6)
+    question = make_question(table.sweep, "milliseconds", [], "area_mm2 where milliseconds < 2 and accuracy > 0.7", accuracy=True)
+    findings = ask(table, question)
+    # trace a: time 100 / area < 2 leaves areas 64 (twice), 128, 256; b with half the time is not accurate enough
+    assert findings.best["area_mm2"].tolist() == [64, 64, 128, 256]
+    assert set(findings.best.labels("trace")) == {"a"}
+    assert findings.to_dict()["best"][0]["accuracy"] == 0.8
+    assert "Best 4 points by area (mm2) where milliseconds < 2 and accuracy > 0.7" in shown(findings)
+    assert findings.considered == len(table)  # the condition is that of the best points alone
+
+
+@pytest.mark.parametrize(
+    ("best", "count", "by"),
+    [("3", 3, "milliseconds"), (7, 7, "milliseconds"), ("area_mm2", 5, "area_mm2"), ("2 area_mm2 where area_mm2 > 20", 2, "area_mm2")],
+)
+def test_best_is_a_number_a_figure_or_both(best: str | int, count: int, by: str):
+    question = make_question(whole().sweep, "milliseconds", [], best)
+    assert (question.count, question.ranked_by) == (count, by)
+
+
+@pytest.mark.parametrize(
+    ("best", "words"),
+    [
+        ("", "--best ''"),
+        ("best of all", "allowed: N, FIGURE, or FIGURE where CONDITION"),
+        ("0", "0 points; allowed: 1..1000"),
+        ("aera_mm2", "did you mean 'area_mm2'"),
+        ("limiting_resource", "--best: there is no figure 'limiting_resource'"),
+        ("accuracy", "give --accuracy FILE.csv or FILE.py:FUNCTION"),
+        ("area_mm2 where accuracy > 1", "no accuracy is known"),
+        ("area_mm2 where area_mm2 <", "is missing: it ends there"),
+    ],
+)
+def test_a_question_that_cannot_be_is_one_message(best: str, words: str):
+    with pytest.raises(ConfigError) as caught:
+        make_question(whole().sweep, None, [], best)
+    assert words in str(caught.value)
+
+
+def test_of_accuracy_more_is_better():
+    table = with_accuracy(whole(), lambda point: point["codebook.ports"] / 10)
+    findings = ask(table, make_question(table.sweep, "accuracy,area_mm2", [], "1 accuracy", accuracy=True))
+    assert findings.best["accuracy"].tolist() == [0.4]
+    rows = {(row["accuracy"], row["area_mm2"]) for row in findings.to_dict()["pareto_front"]}
+    assert rows == {(0.1, 16.0), (0.2, 32.0), (0.4, 64.0)}  # the smallest array at each number of ports
+
+
+def test_points_without_a_figure_are_left_out_and_named():
+    missing = float("nan")
+    table = whole(model_error=[missing if place % 4 in (2, 3) else 0.1 for place in range(12)])  # places 2 and 3 of four: trace b
+    findings = ask(table, make_question(table.sweep, "model_error,area_mm2", []))
+    (left_out,) = findings.left_out
+    assert (left_out.figure, left_out.points, len(left_out.positions)) == ("model_error", "trace b", 6)
+    assert "6 points have no model error, left out of the front: trace b." in shown(findings)
+    assert json.loads(to_json(findings.to_dict()))["left_out"][0]["positions"] == [2, 3, 6, 7, 10, 11]
+    assert set(findings.front.labels("trace")) == {"a"}
+
+
+def test_a_figure_that_no_point_has_is_told(tmp_path: Path):
+    table = whole(model_error=[float("nan")] * 12)
+    findings = ask(table, make_question(table.sweep, "model_error", []))
+    assert "No best point by model error" in shown(findings)
+    assert "12 points have no model error, left out of the front: all of them." in shown(findings)
+    findings.write(tmp_path / "found", {})
+    assert (tmp_path / "found" / "points.csv").read_text().count("\n") == 13
+
+
+def test_points_of_the_front_within_the_tolerance_are_one():
+    areas = [100, 100.4, 99.8, 110, *[500] * 8]
+    times = [1.0, 0.999, 1.001, 0.5, *[9] * 8]
+    table = whole(area_mm2=areas, milliseconds=times)
+    assert front(table, ("area_mm2", "milliseconds"))["area_mm2"].tolist() == [99.8, 100, 100.4, 110]
+    assert front(table, ("area_mm2", "milliseconds"), 0.005)["area_mm2"].tolist() == [99.8, 100.4, 110]  # 100 is within 0.5 % of 99.8
+    findings = ask(table, make_question(table.sweep, "area_mm2,milliseconds", [], tolerance=0.01))
+    assert findings.front["area_mm2"].tolist() == [99.8, 110]
+    assert findings.merged == 2
+    assert "2 more on the front, within 1 % of one of these in each figure" in shown(findings)
+
+
+def test_the_accuracy_of_a_file_belongs_to_the_values_of_its_axes(tmp_path: Path):
+    file = tmp_path / "accuracy.csv"
+    file.write_text("trace,codebook.ports,accuracy\na,1,0.5\na,2.0,0.7\nb,1,\n")
+    table = with_accuracy(whole(), read_accuracy(str(file), whole().sweep))
+    found = dict(zip(zip(table.labels("trace"), table.labels("codebook.ports"), strict=True), table["accuracy"].tolist(), strict=True))
+    assert (found["a", "1"], found["a", "2"]) == (0.5, 0.7)
+    assert all(np.isnan(found[key]) for key in (("a", "4"), ("b", "1"), ("b", "2")))
+
+
+def test_the_accuracy_of_a_function_is_asked_for_each_point(tmp_path: Path):
+    file = tmp_path / "model.py"
+    file.write_text("def accuracy(point):\n    return None if point['trace'] == 'b' else point['codebook.ports'] / 8\n")
+    table = with_accuracy(whole(), read_accuracy(f"{file}:accuracy", whole().sweep))
+    assert set(table["accuracy"][np.array(table.labels("trace")) == "a"].tolist()) == {0.125, 0.25, 0.5}
+    assert np.isnan(table["accuracy"][np.array(table.labels("trace")) == "b"]).all()
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "words"),
+    [
+        ("a.csv", "ports,accuracy\n1,2\n", "column 'ports' is not an axis of the sweep; allowed: codebook.ports, trace"),
+        ("a.csv", "trace\na\n", "needs a header with an axis and `accuracy`"),
+        ("a.csv", "", "needs a header"),
+        ("a.csv", "trace,accuracy\na,good\n", "line 2: `accuracy` is 'good'"),
+        ("a.csv", "trace,accuracy\na,inf\n", "line 2: `accuracy` is 'inf'"),
+        ("a.csv", "trace,accuracy\na,1\na,2\n", "line 3: a is given twice"),
+        ("a.py:f", "def g(point): return 1\n", "there is no function 'f'"),
+        ("a.py:f", "1/0\n", "cannot be run: ZeroDivisionError"),
+        ("a.py:f", "def f(point): return 1/0\n", "the function raised ZeroDivisionError"),
+        ("a.py:f", "def f(point): return 'good'\n", "'good' is not allowed; allowed: a finite number or None"),
+        ("a.py:f", "def f(point): return True\n", "True is not allowed"),
+    ],
+)
+def test_an_accuracy_that_cannot_be_is_one_message(tmp_path: Path, name: str, text: str, words: str):
+    (tmp_path / name.partition(":")[0]).write_text(text)
+    with pytest.raises(ConfigError) as caught:
+        with_accuracy(whole(), read_accuracy(str(tmp_path / name), whole().sweep))
+    assert words in str(caught.value)
+
+
+def test_a_file_that_is_not_there_is_one_message(tmp_path: Path):
+    for source in ("none.csv", "none.py:f"):
+        with pytest.raises(ConfigError, match="no such file"):
+            read_accuracy(str(tmp_path / source), whole().sweep)
