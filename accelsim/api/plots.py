@@ -111,11 +111,11 @@ class ComparisonPlots(_Plots):
         return self._draw("traffic", file)
 
     def waterfall_cause(self, run: int = 1, *, file: str | Path | None = None) -> Figure:
-        """From the baseline's time to a run's, one step per stall reason."""
+        """From the baseline's time to a run's, one step per stall reason; AccelsimError for runs of the same time."""
         return self._draw(f"waterfall_cause{self._suffix(run)}", file)
 
     def waterfall_layer(self, run: int = 1, *, file: str | Path | None = None) -> Figure:
-        """From the baseline's time to a run's, one step per layer."""
+        """From the baseline's time to a run's, one step per layer; AccelsimError for runs of the same time."""
         return self._draw(f"waterfall_layer{self._suffix(run)}", file)
 
     def walk(self, run: int = 1, *, file: str | Path | None = None) -> Figure:

@@ -17,6 +17,8 @@ from accelsim.report.verdict import decide
 from accelsim.result import Result, total
 from accelsim.run_labels import label
 
+SAME_TIME = 0.001  # of the baseline's time: a smaller difference is told as none
+
 
 @dataclass(frozen=True)
 class Contribution:
@@ -102,6 +104,11 @@ class Speedup:
         return self.baseline_ticks / self.other_ticks
 
     @property
+    def same(self) -> bool:
+        """Whether both take the same time, within SAME_TIME: the parts of so small a difference explain nothing."""
+        return abs(self.baseline_ticks - self.other_ticks) <= SAME_TIME * self.baseline_ticks
+
+    @property
     def ticks_are_cycles(self) -> bool:
         """True when both clocks are equal."""
         return self.baseline.clock_hz == self.other.clock_hz
@@ -128,6 +135,7 @@ class Comparison:
                 {
                     **_identity(item.other),
                     "speedup": item.speedup,
+                    "same_time": item.same,
                     "tick_hz": item.tick_hz,
                     "baseline_ticks": item.baseline_ticks,
                     "other_ticks": item.other_ticks,
@@ -206,6 +214,26 @@ def _speedup(baseline: Result, other: Result) -> Speedup:
                 f"{label(other)}: the {what} save {found} ticks, but the runs differ by {out.baseline_ticks - out.other_ticks}"
             )
     return out
+
+
+def no_difference(speedup: Speedup) -> str:
+    """A sentence on two runs that take the same time, with the categories that offset each other if any moved by more than SAME_TIME."""
+    change, whole = speedup.baseline_ticks - speedup.other_ticks, speedup.baseline_ticks
+    if not change:
+        text = f"No difference: both take {ticks_text(speedup, whole)}"
+    else:
+        text = (
+            f"No difference: {ticks_text(speedup, abs(change))} of {ticks_text(speedup, whole)}, "
+            f"{100 * abs(change) / whole:.2g} % (below {100 * SAME_TIME:g} %)"
+        )
+    moved = [part for part in speedup.by_cause if abs(part.saved_ticks) > SAME_TIME * whole]
+    parts = [f"{part.name} {'saves' if part.saved_ticks > 0 else 'adds'} {ticks_text(speedup, abs(part.saved_ticks))}" for part in moved]
+    return f"{text}; categories offset each other: {', '.join(parts)}." if parts else f"{text}."
+
+
+def ticks_text(speedup: Speedup, ticks: int) -> str:
+    """Cycles, or microseconds where the clocks of both runs differ."""
+    return f"{ticks:,} cycles" if speedup.ticks_are_cycles else f"{1e6 * ticks / speedup.tick_hz:,.3f} us"
 
 
 def _layer_cycles(result: Result) -> dict[str, int]:

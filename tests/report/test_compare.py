@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import io
 from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rich.console import Console
 
 from accelsim.errors import ConfigError
 from accelsim.report.compare import compare, fold_layers, waterfall
+from accelsim.report.plots.pictures import waterfall_pictures
+from accelsim.report.tables.compare import render_comparison
 from accelsim.result import CATEGORIES
 from tests.synthetic_results import int8, layer, result, ssvq
 
@@ -116,3 +120,35 @@ def test_every_split_adds_up_exactly(base_layers, other_layers, base_mhz, other_
         assert not steps or steps[-1].remaining_ticks == speedup.other_ticks
     # both sides in picoseconds, exactly: cycles x 10^12 / clock
     assert speedup.baseline_ticks * base.clock_hz == base.total_cycles * speedup.tick_hz
+
+
+def text_of(baseline, other) -> str:
+    console = Console(file=io.StringIO(), width=100)
+    render_comparison(console, compare(baseline, [other]))
+    return " ".join(console.file.getvalue().split())
+
+
+@pytest.mark.parametrize(("cycles", "same"), [(100_000, True), (100_100, True), (99_900, True), (100_101, False), (99_899, False)])
+def test_runs_within_a_tenth_of_a_percent_take_the_same_time(cycles: int, same: bool):
+    base, other = result((layer("a", {"busy": 100_000}),)), result((layer("a", {"busy": cycles}),))
+    comparison = compare(base, [other])
+    assert comparison.speedups[0].same is same
+    assert comparison.to_dict()["others"][0]["same_time"] is same
+    text = text_of(base, other)
+    assert ("No difference" in text) is same
+    assert ("of the change" in text) is not same
+    assert [item.name for item in waterfall_pictures(comparison)] == ([] if same else ["waterfall_cause", "waterfall_layer"])
+
+
+def test_equal_runs_say_so_and_small_differences_say_how_small():
+    base = result((layer("a", {"busy": 100_000}),))
+    assert "No difference: both take 100,000 cycles." in text_of(base, base)
+    other = result((layer("a", {"busy": 99_975}),))
+    assert "No difference: 25 cycles of 100,000 cycles, 0.025 % (below 0.1 %)." in text_of(base, other)
+
+
+def test_parts_that_offset_each_other_are_named():
+    base = result((layer("a", {"busy": 80_000, "dram": 20_000}),))
+    other = result((layer("a", {"busy": 80_000, "decode": 20_010}),))
+    text = text_of(base, other)
+    assert "categories offset each other: dram saves 20,000 cycles, decode adds 20,010 cycles." in text

@@ -80,6 +80,12 @@ def test_energy_and_area_are_those_of_the_technology() -> None:
         assert sum(map(float, tables["t-energy"].column("share"))) == pytest.approx(100, abs=0.6)
 
 
+def test_runs_of_the_same_time_have_no_waterfall() -> None:
+    page = written(on_chip(int8()), on_chip(int8()))
+    assert "No difference: both take 1,000 cycles." in page
+    assert "t-causes-1" not in Page(page).tables
+
+
 def test_several_runs_are_compared_with_the_first(two: str) -> None:
     tables = Page(two).tables
     assert tables["t-speedup"].column("speed-up") == ["1.00x", "2.00x"]

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from accelsim.cost.compare_costs import RunCost
 from accelsim.cost.span import Span
-from accelsim.report.compare import Comparison, Contribution, Speedup, fold_layers, waterfall
+from accelsim.report.compare import Comparison, Contribution, Speedup, fold_layers, no_difference, waterfall
 from accelsim.report.html.elements import Child, Node, element, listing, paragraph
 from accelsim.report.html.figures import beside, figure
 from accelsim.report.html.section import Section
@@ -105,6 +105,9 @@ def _side_by_side(costs: Sequence[RunCost], names: Sequence[str], figures: Mappi
 def _origin(index: int, item: Speedup, names: Sequence[str], figures: Mapping[str, Node], *, alone: bool) -> Section:
     suffix = "" if alone else f"_{index}"
     unit = "core cycles" if item.ticks_are_cycles else "µs"
+    title = f"Where the {times(item.speedup)} of {names[index]} comes from"
+    if item.same:
+        return Section(f"origin-{index}", title, (paragraph(no_difference(item)),))
     body: list[Child] = [
         paragraph(f"The steps add up to the difference, largest saving first; times in {unit}.", "note"),
         element(
@@ -120,7 +123,7 @@ def _origin(index: int, item: Speedup, names: Sequence[str], figures: Mapping[st
         if found:
             more = f" and {len(found) - _LISTED_NAMES} more" if len(found) > _LISTED_NAMES else ""
             body.append(paragraph(f"Only in {where}: {', '.join(found[:_LISTED_NAMES])}{more}."))
-    return Section(f"origin-{index}", f"Where the {times(item.speedup)} of {names[index]} comes from", tuple(body))
+    return Section(f"origin-{index}", title, tuple(body))
 
 
 def _split(key: str, what: str, item: Speedup, parts: Sequence[Contribution]) -> Node:

@@ -33,11 +33,19 @@ def run_pictures(run: RunCost) -> list[Picture]:
 
 
 def comparison_pictures(comparison: Comparison, costs: Sequence[RunCost]) -> list[Picture]:
-    """The pictures of a comparison: all runs side by side, and for each other run its waterfalls by category and by layer."""
+    """The pictures of a comparison: all runs side by side, and the waterfalls."""
     height = 30 + 8 * len(comparison.results)
     out = [cycles_picture(comparison.results, height), traffic_picture(comparison.results, height)]
+    return [*out, *waterfall_pictures(comparison), *cost_pictures(costs)]
+
+
+def waterfall_pictures(comparison: Comparison) -> list[Picture]:
+    """For each run whose time differs from the baseline's, where the difference comes from, by category and by layer."""
+    out: list[Picture] = []
     for number, speedup in enumerate(comparison.speedups, start=1):
+        if speedup.same:
+            continue
         suffix = f"_{number}" if len(comparison.speedups) > 1 else ""
         out.append(waterfall_picture(f"waterfall_cause{suffix}", "category", speedup, speedup.by_cause))
         out.append(waterfall_picture(f"waterfall_layer{suffix}", "layer", speedup, fold_layers(speedup.by_layer), TOP_LAYERS))
-    return [*out, *cost_pictures(costs)]
+    return out

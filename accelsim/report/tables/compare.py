@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from rich.console import Console
 
-from accelsim.report.compare import Comparison, Contribution, Speedup, fold_layers, waterfall
+from accelsim.report.compare import Comparison, Contribution, Speedup, fold_layers, no_difference, waterfall
 from accelsim.report.metrics import traffic_lines
 from accelsim.report.tables.terminal import row, say, show, table
 from accelsim.report.tables.text import count, decimal_bytes, milliseconds, percent, times
@@ -29,8 +29,11 @@ def render_comparison(console: Console, comparison: Comparison) -> None:
         console.print()
         say(console, f"{name}: {times(speedup.speedup)} over {names[0]}", style="bold")
         say(console, decide(speedup.other).sentence)
-        _render_split(console, "By category", "category", speedup, speedup.by_cause, None)
-        _render_split(console, "By layer, repeated blocks summed", "layer", speedup, fold_layers(speedup.by_layer), TOP_LAYERS)
+        if speedup.same:
+            say(console, no_difference(speedup))
+        else:
+            _render_split(console, "By category", "category", speedup, speedup.by_cause, None)
+            _render_split(console, "By layer, repeated blocks summed", "layer", speedup, fold_layers(speedup.by_layer), TOP_LAYERS)
         _render_unmatched(console, speedup)
     _render_traffic(console, comparison.results, names)
     for name, speedup in zip(names[1:], comparison.speedups, strict=True):
