@@ -130,7 +130,7 @@ def test_a_value_is_shown_as_its_file_writes_it() -> None:
         (
             lambda: load_accelerator("edge-32x32", ["placement.weights=flahs"]),
             ConfigError,
-            "must be 'dram' or 'flash'; did you mean 'flash'?",
+            "must be 'dram', 'flash' or 'l2'; did you mean 'flash'?",
         ),
         (
             lambda: load_accelerator("edge-32x32", ["array.rows=lots"]),

@@ -42,7 +42,7 @@ _STATES = {name: LOADER_STATES.index(name) for name in LOADER_STATES}
 
 SIGNALS: tuple[Signal, ...] = (
     Signal("core", "cycle", 64),
-    Signal("core.array", "category", 4),
+    Signal("core.array", "category", (len(CATEGORIES) - 1).bit_length()),
     *(Signal("core.array.category_is", name, 1) for name in CATEGORIES),
     Signal("core.array", "layer", 32),
     Signal("core.array", "run", 32),

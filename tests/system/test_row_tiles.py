@@ -182,7 +182,7 @@ def test_a_model_image_of_planes_comes_in_row_tiles_of_the_same_lines_of_each_pl
     for number, job in enumerate(jobs):
         lines = range(max(0, number * step - 1), min(16, (number + 1) * step + 1))
         wanted = {plane * 256 + line * 16 + column for plane in range(channels) for line in lines for column in range(16)}
-        flights = [flight for flight, what in run.notes.carries.items() if what == -1 - run.program.jobs.index(job)]
+        flights = [issue.number for issue in run.notes.issues if issue.what == -1 - run.program.jobs.index(job)]
         requests = [request for request in run.notes.requests["dram"] if request.number in flights]
         assert {request.address - image + byte for request in requests for byte in range(request.size)} == wanted
         assert sum(request.size for request in requests) == job.size == len(wanted)

@@ -36,7 +36,7 @@ def test_the_categories_of_all_cycles_are_those_of_the_result(name: str, tmp_pat
     found, times = dump(run, tmp_path)
     categories = Counter(CATEGORIES[value] for value in found.at("core.array.category", times))
     wanted = Counter(run.result.cycles)
-    wanted["dram_activation"] -= run.outcome.tail_cycles  # after the core has ended
+    wanted[run.accelerator.placement.last_wait] -= run.outcome.tail_cycles  # after the core has ended
     assert categories == +wanted
     for category in CATEGORIES:
         assert sum(found.at(f"core.array.category_is.{category}", times)) == wanted[category]
