@@ -78,12 +78,15 @@ def edited(saved: Path, tmp_path: Path, change: Callable[[dict[str, Any]], objec
 
 
 def one_cycle_more(fields: dict[str, Any]) -> None:
-    fields["frames"][0]["layers"][3]["cycles"]["busy"] += 1
+    """A cycle more in a sum that still adds up."""
+    layers = fields["frames"][0]["layers"]
+    layers[3]["cycles"]["issue"] += 1
+    max(layers, key=lambda layer: layer["end_cycle"])["end_cycle"] += 1
 
 
 def moved_between_causes(fields: dict[str, Any]) -> None:
     cycles = fields["frames"][0]["layers"][0]["cycles"]
-    cycles["busy"], cycles["dram"] = cycles["busy"] + 1, cycles["dram"] - 1
+    cycles["issue"], cycles["dram"] = cycles["issue"] + 1, cycles["dram"] - 1
 
 
 @pytest.mark.parametrize(
