@@ -13,7 +13,7 @@ from typing import Annotated, TextIO
 import typer
 
 from accelsim import __version__
-from accelsim.cli import ablations, calibration, checks, describe, doctor, formats, lists, reports, runs, sweeps, timelines, traces
+from accelsim.cli import ablations, calibration, checks, describe, doctor, formats, lists, reports, runs, studies, sweeps, timelines, traces
 from accelsim.cli.completion import bash_words
 from accelsim.cli.networks import FunctionalCommand
 from accelsim.cli.shell import GuardedGroup
@@ -45,6 +45,7 @@ app.command("schema")(describe.schema)
 app.command("doctor")(doctor.doctor)
 app.add_typer(describe.new_app, name="new")
 app.add_typer(checks.validate_app, name="validate")
+app.add_typer(studies.study_app, name="study")
 app.add_typer(checks.dram_app, name="dram")
 
 

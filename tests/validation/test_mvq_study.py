@@ -1,0 +1,52 @@
+"""MVQ's speed-ups: ResNet-18's published figure from stated parameters, and what each chip's cycles must obey."""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+
+import pytest
+from typer.testing import CliRunner
+
+from accelsim.accelerator import load_accelerator
+from accelsim.cli import app
+from accelsim.errors import AccelsimError
+from accelsim.presets import built_in
+from accelsim.studies.mvq import ENHANCED, PLAIN, MvqSpeedups, mvq_speedups
+from accelsim.studies.networks.catalog import network
+
+PUBLISHED = 2.2  # MVQ (arXiv 2412.10261), ResNet-18 at 64x64: compressed on its array over 8 bits on a weight-stationary one
+
+
+@cache
+def resnet18() -> MvqSpeedups:
+    (found,) = mvq_speedups(["resnet18"])
+    return found
+
+
+def test_resnet_18_comes_out_within_ten_percent_of_the_paper() -> None:
+    assert resnet18().over_ws == pytest.approx(PUBLISHED, rel=0.1)
+
+
+def test_no_run_is_faster_than_its_weights_cross_the_port() -> None:
+    """8 bytes per cycle."""
+    weights = sum(layer.weight.k * layer.weight.n for layer in network("resnet18").weighted_layers())
+    assert min(resnet18().plain_int8, resnet18().enhanced_int8) >= weights / 8
+    assert resnet18().enhanced_compressed < resnet18().enhanced_int8
+
+
+def test_both_chips_differ_in_nothing_but_the_array() -> None:
+    plain, enhanced = (load_accelerator(str(built_in().configs / "validation" / file)).model_dump() for file in (PLAIN, ENHANCED))
+    assert {name for name in plain if plain[name] != enhanced[name]} == {"name", "description", "array"}
+    changed = {name for name in plain["array"] if plain["array"][name] != enhanced["array"][name]}
+    assert changed == {"dataflow", "weight_file"}
+
+
+def test_the_command_prints_both_ratios_by_network() -> None:
+    done = CliRunner().invoke(app, ["study", "mvq", "resnet18", "--json"], prog_name="accelsim")
+    assert json.loads(done.stdout) == {"resnet18": {"over_ws": resnet18().over_ws, "over_ews": resnet18().over_ews}}
+
+
+def test_an_unknown_network_is_refused() -> None:
+    with pytest.raises(AccelsimError, match=r"unknown network 'resnet19'.*did you mean 'resnet18'"):
+        mvq_speedups(["resnet19"])
