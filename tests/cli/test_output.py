@@ -75,6 +75,7 @@ CALLS: dict[tuple[str, ...], str] = {
     ("schema",): "sweep",
     ("doctor",): "",
     ("new", "accelerator"): "-o {new}.yaml",
+    ("study", "mvq"): "mobilenet_v1:depth=0.5,resolution=32",
     ("validate", "cluster"): f"{DATA}/cluster/cluster.csv",
     ("validate", "core"): f"{DATA}/core/core_cycles.csv",
     ("validate", "area"): f"{DATA}/area/published.csv",
