@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 
 from accelsim.accelerator import Accelerator, load_accelerator
+from accelsim.compression.open_trace import open_trace
 from accelsim.cost.action_counts import (
     ACCUMULATOR_WRITE,
     HELD,
@@ -34,6 +35,7 @@ from accelsim.cost.technology import load_technology
 from accelsim.errors import ConfigError
 from accelsim.presets import preset_names
 from accelsim.result import Result
+from accelsim.simulation import simulate
 from accelsim.stored_result import parse_result
 from accelsim.validate.energy_ratios import energy_ratios
 from tests.synthetic_results import layer, read, result
@@ -202,8 +204,9 @@ def test_an_edited_constant_reaches_the_report() -> None:
 
 
 def test_a_saved_result_is_costed_anew() -> None:
-    saved = parse_result(run().to_json(), "result.json")
-    again = energy_of(saved, chip(), load_technology("range28"))
+    machine = load_accelerator("edge-32x32")
+    saved = parse_result(simulate(machine, open_trace("tiny_vit_ssvq")).to_json(), "result.json")
+    again = energy_of(saved, machine, load_technology("range28"))
     assert again.technology == "range28"
     assert json.loads(json.dumps(again.to_dict()))["rows"]
 
