@@ -17,7 +17,7 @@ import numpy.typing as npt
 from accelsim.compression.compression_report import CompressionReport, LayerCompression
 from accelsim.compression.encoder import Codebook, Matrix, encode, encode_with, find_encoder, layer_generator, reconstruct
 from accelsim.compression.given_arrays import Arrays, Completed, GivenArrays, check_layers, completed, given_notes
-from accelsim.compression.recipe import Recipe, Rule, check_fit, make_recipe
+from accelsim.compression.recipe import MatrixShape, Recipe, Rule, check_fit, make_recipe
 from accelsim.compression.shared_codebooks import Codebooks, NetworkMatrices, shared_codebooks
 from accelsim.errors import FormatError, TraceError
 from accelsim.formats.catalog import describe_format
@@ -92,11 +92,11 @@ def compress_trace(
     check_layers(given, [layer.name for layer in weighted])
     for rule in () if given else recipe.rules:
         find_encoder(rule.format)  # fails before minutes of work
-    recipe = recipe.settled([item.weighted_layers() for item in (trace, *companions)])
+    recipe = recipe.settled([[MatrixShape.of(layer) for layer in item.weighted_layers()] for item in (trace, *companions)])
     for item in (trace, *companions):
         for layer in item.weighted_layers():
             with _naming(item, layer):
-                check_fit(layer, recipe.format_of(layer.name))
+                check_fit(MatrixShape.of(layer), recipe.format_of(layer.name))
     own = {layer.name: _completed(trace, layer, recipe, given) for layer in weighted if layer.name in given}
     known = _given_codebooks(own, recipe)
     others = [[item for item in _network(networks[key], recipe) if item[0] not in known] for key in sorted(networks)]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from accelsim.compression.recipe import Recipe, check_fit, make_recipe
+from accelsim.compression.recipe import MatrixShape, Recipe, check_fit, make_recipe
 from accelsim.errors import FormatError, TraceError
 from accelsim.formats.catalog import describe_format
 from accelsim.presets import find_trace
@@ -60,13 +60,14 @@ def in_format(trace: Trace, recipe: Recipe, name: str) -> Trace:
     weighted = trace.weighted_layers()
     if trace.manifest.compression is not None:
         raise TraceError(f"{name!r}: trace {trace.name!r} is compressed already; allowed before {SIGN!r}: a float trace")
-    recipe = recipe.settled([weighted])
+    matrices = [MatrixShape.of(layer) for layer in weighted]
+    recipe = recipe.settled([matrices])
     chosen = {layer.name: recipe.format_of(layer.name) for layer in weighted}
-    for layer in weighted:
+    for matrix in matrices:
         try:
-            check_fit(layer, chosen[layer.name])
+            check_fit(matrix, chosen[matrix.layer])
         except FormatError as error:
-            raise FormatError(f"{name!r}, layer {layer.name!r}: {error}") from None
+            raise FormatError(f"{name!r}, layer {matrix.layer!r}: {error}") from None
     fields = {field: getattr(trace.manifest, field) for field in Manifest.model_fields}
     fields |= {
         "name": name,

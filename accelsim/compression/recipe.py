@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from glob import escape
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NamedTuple, Self
 
 from pydantic import Field, StringConstraints
 
@@ -31,6 +31,20 @@ REST = "uniform:bits=8"
 MAX_SEED = (1 << 63) - 1  # a manifest's
 _SHOWN_NAMES = 6
 Text = Annotated[str, StringConstraints(min_length=1, max_length=256)]
+
+
+class MatrixShape(NamedTuple):
+    """The weights Wt[K,N] of a layer, whose N outputs are those of `groups` groups: what decides which formats fit."""
+
+    layer: str
+    k: int
+    n: int
+    groups: int = 1
+
+    @classmethod
+    def of(cls, layer: WeightedLayer) -> Self:
+        """Of a trace's layer."""
+        return cls(layer.name, layer.weight.k, layer.weight.n, layer.bounds.G)
 
 
 @dataclass(frozen=True)
@@ -67,8 +81,8 @@ class Recipe:
         """The format that the recipe is about: the first that is not the rest's."""
         return next((rule.format for rule in self.rules if rule.format != self.rest), self.rules[0].format)
 
-    def settled(self, networks: Sequence[Sequence[WeightedLayer]]) -> Recipe:
-        """The recipe as it holds for these networks' layers.
+    def settled(self, networks: Sequence[Sequence[MatrixShape]]) -> Recipe:
+        """The recipe as it holds for these networks' matrices, in the order in which they run.
 
         A usual recipe becomes one with rules for the layers that keep 8 bits: those outside numbered blocks, or the first and the last
         of a network without such blocks; and those that its format does not fit. Any other recipe stays as it is.
@@ -80,7 +94,7 @@ class Recipe:
         """
         if self.usual:
             return _settled(self, networks)
-        self.check_patterns(list(dict.fromkeys(layer.name for layers in networks for layer in layers)))
+        self.check_patterns(list(dict.fromkeys(matrix.layer for matrices in networks for matrix in matrices)))
         return self
 
     def format_of(self, layer: str) -> WeightFormat:
@@ -111,7 +125,7 @@ class Recipe:
         raise FormatError(f"no rule of the recipe matches layer {layer!r}; rules: {[rule.pattern for rule in self.rules]}")
 
 
-def check_fit(layer: WeightedLayer, spec: WeightFormat) -> None:
+def check_fit(matrix: MatrixShape, spec: WeightFormat) -> None:
     """A layer's weights can be in a format.
 
     Raises
@@ -120,13 +134,13 @@ def check_fit(layer: WeightedLayer, spec: WeightFormat) -> None:
         The shape does not fit, a codebook of the layer's own has more codewords than the layer has
         subvectors, or codewords along the outputs would cross the groups of a grouped or depthwise convolution.
     """
-    table, path = spec.streams(layer.weight.k, layer.weight.n), spec.decode_path()
+    table, path, own = spec.streams(matrix.k, matrix.n), spec.decode_path(), matrix.n // matrix.groups
     if spec.codebook_scope == "layer":
         check_codewords(path.codewords, table["indices"].count * path.codewords // path.entries)
-    if path.decode and path.axis == 0 and layer.n % path.d:
+    if path.decode and path.axis == 0 and own % path.d:
         raise FormatError(
-            f"{spec.kind}: codewords of d={path.d} outputs cross its {layer.bounds.G} groups of {layer.n}; "
-            f"allowed: a divisor of {layer.n}, or a recipe that leaves this layer at 8 bit"
+            f"{spec.kind}: codewords of d={path.d} outputs cross its {matrix.groups} groups of {own}; "
+            f"allowed: a divisor of {own}, or a recipe that leaves this layer at 8 bit"
         )
 
 
@@ -153,22 +167,22 @@ def make_recipe(format_text: str, pattern: str | None = None, seed: int = 0) -> 
     return Recipe((Rule(chosen, spec), Rule(EVERYTHING, parse_format(REST))), seed, usual=pattern is None)
 
 
-def _settled(recipe: Recipe, networks: Sequence[Sequence[WeightedLayer]]) -> Recipe:
+def _settled(recipe: Recipe, networks: Sequence[Sequence[MatrixShape]]) -> Recipe:
     """A usual recipe's rules for these networks."""
     (pattern, spec), rest = (recipe.rules[0].pattern, recipe.rules[0].format), recipe.rules[1:]
-    weighted = [layers for layers in networks if layers]
-    numbered = all(any(fnmatchcase(layer.name, pattern) for layer in layers) for layers in weighted)
-    outside = [] if numbered else [layer.name for layers in weighted if len(layers) > 2 for layer in (layers[0], layers[-1])]
+    weighted = [matrices for matrices in networks if matrices]
+    numbered = all(any(fnmatchcase(matrix.layer, pattern) for matrix in matrices) for matrices in weighted)
+    outside = [] if numbered else [matrix.layer for matrices in weighted if len(matrices) > 2 for matrix in (matrices[0], matrices[-1])]
     meant = {
-        layer.name: layer
-        for layers in weighted
-        for layer in layers
-        if (fnmatchcase(layer.name, pattern) if numbered else layer.name not in outside)
+        matrix.layer: matrix
+        for matrices in weighted
+        for matrix in matrices
+        if (fnmatchcase(matrix.layer, pattern) if numbered else matrix.layer not in outside)
     }
     misfits: dict[str, FormatError] = {}
-    for name, layer in meant.items():
+    for name, matrix in meant.items():
         try:
-            check_fit(layer, spec)
+            check_fit(matrix, spec)
         except FormatError as error:
             misfits[name] = error
     if meant and len(misfits) == len(meant):

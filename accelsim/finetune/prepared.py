@@ -13,11 +13,9 @@ import torch
 from torch.nn.utils import parametrize
 
 from accelsim.compression.encoder import Arrays
-from accelsim.compression.recipe import Recipe, make_recipe
-from accelsim.compression.subvectors import check_codewords
+from accelsim.compression.recipe import MatrixShape, Recipe, check_fit, make_recipe
 from accelsim.errors import ConfigError, FormatError
 from accelsim.finetune.quantizers.weight_quantizer import WeightQuantizer
-from accelsim.formats.weight_format import WeightFormat
 from accelsim.registry import lookup
 
 _QUANTIZERS = "accelsim.finetune.quantizers"
@@ -60,7 +58,8 @@ def prepare(model: torch.nn.Module, recipe: str | Recipe, *, layers: str | None 
     model
         Any module with `nn.Linear` or `nn.Conv2d` inside, in float32.
     recipe
-        'ssvq:k=16,d=8' for the usual layers (those inside numbered blocks; the others get int8), or a recipe.
+        'ssvq:k=16,d=8' for the usual layers (those inside numbered blocks, or all but the first and the last, as far as it fits them; the
+        others get int8), or a recipe.
     layers, seed
         Of a recipe that is given as a text: the pattern of the layers that take the format, and the encoders' seed.
 
@@ -80,7 +79,8 @@ def prepare(model: torch.nn.Module, recipe: str | Recipe, *, layers: str | None 
     found = {name: module for name, module in model.named_modules() if isinstance(module, torch.nn.Linear | torch.nn.Conv2d)}
     if not found:
         raise ConfigError(f"{type(model).__name__} has no nn.Linear and no nn.Conv2d inside; allowed: a model with at least one of them")
-    recipe.check_patterns(list(found))
+    shapes = {name: _shape(name, module) for name, module in found.items()}
+    recipe = recipe.settled([list(shapes.values())])
     made: dict[str, WeightQuantizer] = {}
     for name, module in found.items():  # all checks come before the first change of the model
         if parametrize.is_parametrized(module):
@@ -92,7 +92,7 @@ def prepare(model: torch.nn.Module, recipe: str | Recipe, *, layers: str | None 
         spec = recipe.format_of(name)
         kind = lookup(_QUANTIZERS, spec.kind, "format to fine-tune", FormatError).QUANTIZER
         try:
-            _check_codewords(module, spec)
+            check_fit(shapes[name], spec)
             made[name] = kind(recipe, name, tuple(module.weight.shape))
         except FormatError as error:
             raise FormatError(f"layer {name!r}: {error}") from None
@@ -120,15 +120,7 @@ def prepared_layers(model: torch.nn.Module) -> tuple[PreparedLayer, ...]:
     return tuple(found)
 
 
-def _check_codewords(module: torch.nn.Linear | torch.nn.Conv2d, spec: WeightFormat) -> None:
-    """FormatError if a module has too few subvectors for the codebook, or codewords that cross the groups of a convolution."""
-    path, count, n = spec.decode_path(), module.weight.numel(), module.weight.shape[0]
-    if not path.decode:
-        return
-    check_codewords(path.codewords, spec.streams(count // n, n)["indices"].count)
-    groups = module.groups if isinstance(module, torch.nn.Conv2d) else 1
-    if path.axis == 0 and (n // groups) % path.d:
-        raise FormatError(
-            f"{spec.kind}: codewords of d={path.d} outputs cross its {groups} groups of {n // groups}; "
-            f"allowed: a divisor of {n // groups}, or a recipe that leaves this layer at 8 bit"
-        )
+def _shape(name: str, module: torch.nn.Linear | torch.nn.Conv2d) -> MatrixShape:
+    """The matrix of a module's weight."""
+    outputs = module.weight.shape[0]
+    return MatrixShape(name, module.weight.numel() // outputs, outputs, module.groups if isinstance(module, torch.nn.Conv2d) else 1)

@@ -11,7 +11,7 @@ import pytest
 from accelsim.accelerator import load_accelerator
 from accelsim.compression.compress_trace import compress_trace
 from accelsim.compression.open_trace import in_format
-from accelsim.compression.recipe import Recipe, Rule, load_recipe, make_recipe
+from accelsim.compression.recipe import MatrixShape, Recipe, Rule, load_recipe, make_recipe
 from accelsim.errors import AccelsimError, FormatError, TraceError
 from accelsim.formats.catalog import describe_format, parse_format
 from accelsim.ops.weight_record import StreamRecord
@@ -194,7 +194,9 @@ def test_the_usual_recipe_leaves_layers_that_the_format_does_not_fit_at_8_bits_a
 def test_the_usual_recipe_of_a_network_with_numbered_blocks_is_that_of_the_papers() -> None:
     recipe = make_recipe("ssvq:k=16,d=8")
     layers = load_trace(TRACES / "tiny_vit_float").weighted_layers()
-    assert [(rule.pattern, describe_format(rule.format)) for rule in recipe.settled([layers]).rules] == [
+    assert [
+        (rule.pattern, describe_format(rule.format)) for rule in recipe.settled([[MatrixShape.of(layer) for layer in layers]]).rules
+    ] == [
         ("*.[0-9]*.*", "ssvq:k=16,d=8"),
         ("*", "uniform"),
     ]

@@ -91,3 +91,16 @@ def test_fine_tuning_without_pytorch_names_the_extra(monkeypatch: pytest.MonkeyP
         monkeypatch.delitem(vars(accelsim.finetune), name, raising=False)
     with pytest.raises(accelsim.AccelsimError, match=r"accelsim\[torch\]"):
         _ = accelsim.finetune.prepare
+
+
+def test_one_format_goes_to_the_usual_layers_of_a_model_without_numbered_blocks() -> None:
+    """As `accelsim compress` has it: all but the first and the last, and not where it does not fit, which the trace names."""
+    model = torch.nn.Sequential(
+        *(torch.nn.Linear(width, after) for width, after in ((8, 16), (16, 16), (16, 12), (12, 16), (16, 4)))
+    ).eval()
+    accelsim.finetune.prepare(model, "vq:k=4,d=8")
+    found = {layer.name: layer.quantizer.spec.kind for layer in accelsim.finetune.prepared_layers(model)}
+    assert found == {"0": "uniform", "1": "vq", "2": "uniform", "3": "vq", "4": "uniform"}
+    trace = accelsim.finetune.export(model, torch.randn(1, 3, 8))
+    assert {layer.name: layer.weight.format.kind for layer in trace.record.weighted_layers()} == found
+    assert any("1 of 3 layers keep 8 bits, since vq:k=4,d=8 does not fit them: 2" in note for note in trace.record.manifest.notes)
