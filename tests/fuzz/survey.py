@@ -26,7 +26,7 @@ from tests.fuzz.fork_server import CPU_SECONDS, Outcome, run_cases
 from tests.fuzz.readers import readers
 
 FINDINGS = ("traceback", "hang", "memory", "crash", "escape", "control", "no message")
-_LAZY = ("__main__", "torch", "huggingface", "models", "cluster")  # start a framework, or threads
+_LAZY = ("__main__", "torch", "finetune", "huggingface", "models", "cluster")  # start a framework, or threads
 BEGIN, END = "<!-- survey -->", "<!-- end of the survey -->"
 
 

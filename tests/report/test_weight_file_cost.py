@@ -9,8 +9,8 @@ from accelsim.cost.action_counts import count_actions
 from accelsim.cost.action_energy import action_energies
 from accelsim.cost.area import area_of
 from accelsim.cost.technology import load_technology
-from accelsim.result import Result
 from accelsim.simulation import simulate
+from accelsim.stored_result import parse_result
 from tests.tiny_machines import gemm_chain, tiny_accelerator
 
 NODE = load_technology("nangate45")
@@ -72,4 +72,4 @@ def test_the_rows_that_were_read_are_stored_where_pes_hold_files_alone() -> None
         result = simulate(tiny_accelerator(array={"rows": 4, "cols": 4, "max_m": 64, **array}), trace)
         text = result.to_json()
         assert ("row_reads" in text) is stored
-        assert Result.from_json(text, "here") == result
+        assert parse_result(text, "here") == result
