@@ -10,6 +10,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
+HANG_S = 600  # what waits longer hangs: no busy machine is so slow
+
 
 def start_group(words: Sequence[str], cwd: Path | None = None) -> subprocess.Popen[str]:
     """A process that leads a session of its own. A shell's background jobs ignore SIGINT and hand that down, so it is set back."""
@@ -26,7 +28,7 @@ def start_group(words: Sequence[str], cwd: Path | None = None) -> subprocess.Pop
 
 def wait_until_busy(process: subprocess.Popen[str], cpu_seconds: float) -> None:
     """Return once a group has used some CPU time: about the same point of its work on a fast machine and on a busy one."""
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + HANG_S
     while _cpu_seconds(process.pid) < cpu_seconds:
         assert process.poll() is None, process.communicate()
         assert time.monotonic() < deadline
@@ -35,7 +37,7 @@ def wait_until_busy(process: subprocess.Popen[str], cpu_seconds: float) -> None:
 
 def wait_until_started(process: subprocess.Popen[str], words: str) -> None:
     """Return once a process of the group has `words` in its command line."""
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + HANG_S
     while not any(words in line for line in _command_lines(process.pid)):
         assert process.poll() is None, process.communicate()
         assert time.monotonic() < deadline

@@ -18,6 +18,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from tests.processes import HANG_S
+
 PROGRAM = shutil.which("chromium")
 _FLAGS = (
     "--headless",
@@ -32,7 +34,6 @@ _FLAGS = (
     "--remote-debugging-pipe",
     "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",  # no network but loopback, whatever a page asks for
 )
-_TIMEOUT_S = 60
 _KEYS = {"Tab": ("Tab", 9, ""), "Enter": ("Enter", 13, "\r"), " ": ("Space", 32, " ")}
 
 
@@ -47,7 +48,7 @@ class Browser:
         self._number += 1
         message = {"id": self._number, "method": method, "params": parameters, **({"sessionId": session} if session else {})}
         os.write(self._out, json.dumps(message).encode() + b"\0")
-        deadline = time.monotonic() + _TIMEOUT_S
+        deadline = time.monotonic() + HANG_S
         while True:
             answer = self._next(deadline)
             if answer.get("id") == self._number:
@@ -79,7 +80,7 @@ class Browser:
         page.call("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=width < 600)
         page.call("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": "dark" if dark else "light"}])
         page.call("Page.navigate", url=url)
-        deadline = time.monotonic() + _TIMEOUT_S
+        deadline = time.monotonic() + HANG_S
         while page.evaluate("document.readyState") != "complete" or page.evaluate("location.protocol") == "about:":
             assert time.monotonic() < deadline, "the page does not load"
         return page
@@ -158,7 +159,7 @@ def chromium(profile: Path) -> Iterator[Browser]:
     try:
         yield browser
         browser.call("Browser.close")
-        process.wait(timeout=20)
+        process.wait(timeout=HANG_S)
     finally:
         if process.poll() is None:
             process.kill()

@@ -19,9 +19,9 @@ from pathlib import Path
 from typing import Any
 
 from tests.browser.chromium import Browser, Page
+from tests.processes import HANG_S
 from tests.timeline.perfetto_rules import Imported, ImportedSlice
 
-_TIMEOUT_S = 120
 _QUERY = """(async () => {
     const found = await app.trace.engine.query(%s);
     const names = found.columns(), rows = [];
@@ -60,7 +60,7 @@ class TraceProcessor:
         self._wait_for("Boolean(window.app?.trace?.engine)")
 
     def _wait_for(self, condition: str) -> None:
-        deadline = time.monotonic() + _TIMEOUT_S
+        deadline = time.monotonic() + HANG_S
         while not self._page.evaluate(condition):
             assert time.monotonic() < deadline, self._page.messages()
             time.sleep(0.1)

@@ -19,7 +19,7 @@ from typer.testing import CliRunner
 
 from accelsim.cli import app
 from accelsim.validate.silicon_rows import COLUMNS
-from tests.processes import start_group, wait_until_busy, wait_until_started
+from tests.processes import HANG_S, start_group, wait_until_busy, wait_until_started
 
 ROOT = Path(__file__).resolve().parents[2]
 DATA = ROOT / "tests" / "validation" / "data"
@@ -181,7 +181,7 @@ def test_an_interrupted_command_says_so_in_one_line_and_leaves_nothing(words: st
     process = start_group([sys.executable, "-m", "accelsim", *words.format(new=tmp_path / "new").split()], ROOT)
     wait_until_busy(process, 3.0)
     os.killpg(process.pid, signal.SIGINT)
-    _, said = process.communicate(timeout=120)
+    _, said = process.communicate(timeout=HANG_S)
     assert (process.returncode, said) == (130, "accelsim: interrupted\n")
     assert list(tmp_path.iterdir()) == []
 
@@ -211,7 +211,7 @@ def test_a_demo_interrupted_while_its_processes_start_says_so_in_one_line(wait: 
     wait_until_started(process, "multiprocessing.spawn")
     time.sleep(wait)  # the interpreters start, then they import; wherever the signal finds them, they say nothing
     os.killpg(process.pid, signal.SIGINT)
-    _, said = process.communicate(timeout=120)
+    _, said = process.communicate(timeout=HANG_S)
     assert (process.returncode, said) == (130, "accelsim: interrupted\n")
     assert list(tmp_path.iterdir()) == []
 

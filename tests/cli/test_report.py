@@ -17,6 +17,7 @@ from accelsim.cost.recost import recost
 from accelsim.cost.technology import load_technology
 from accelsim.simulation import simulate
 from accelsim.stored_result import load_result, parse_result
+from tests.processes import HANG_S
 from tests.tiny_machines import gemm_chain, tiny_accelerator
 
 
@@ -82,7 +83,7 @@ def test_nothing_that_simulates_is_loaded(saved: Path, tmp_path: Path) -> None:
         "try: main()\nexcept SystemExit as end: assert not end.code\n"
         "assert not {'accelsim.simulation', 'accelsim.system', 'accelsim.compiler'} & set(sys.modules)"
     )
-    subprocess.run([sys.executable, "-c", code, saved / "raw", tmp_path / "r.html"], check=True, stdout=subprocess.DEVNULL, timeout=120)
+    subprocess.run([sys.executable, "-c", code, saved / "raw", tmp_path / "r.html"], check=True, stdout=subprocess.DEVNULL, timeout=HANG_S)
 
 
 def test_each_wrong_word_is_one_message_and_leaves_nothing(saved: Path, tmp_path: Path) -> None:

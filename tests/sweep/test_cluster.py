@@ -21,6 +21,7 @@ from accelsim.sweeps.points import expand
 from accelsim.sweeps.pool import ProcessPool
 from accelsim.sweeps.runner import run_sweep
 from accelsim.sweeps.store import open_store
+from tests.processes import HANG_S
 from tests.sweep.small_sweeps import TECHNOLOGY, modelled_rows, sweep
 
 pytest.importorskip("distributed")
@@ -53,7 +54,7 @@ def started(folder: Path, count: int, *tls: str) -> Iterator[tuple[str, list[sub
 
 def address_in(file: Path, log: Path) -> str:
     """The address that a scheduler writes when it is ready."""
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + HANG_S
     while True:
         with suppress(FileNotFoundError, json.JSONDecodeError):  # not there yet, or not yet written in full
             return str(json.loads(file.read_text())["address"])
@@ -105,7 +106,7 @@ def test_a_worker_of_the_cluster_that_is_killed_costs_no_point(cluster, pool_row
     whole = connect(address, TECHNOLOGY)
     with open_store(tmp_path / "s.sqlite") as store:
         summary = run_sweep(sweep(), store, _Killing(TECHNOLOGY, whole.open_client), TECHNOLOGY)
-    assert (summary.ok, summary.failed, workers[0].wait(timeout=30)) == (20, 0, -signal.SIGKILL)
+    assert (summary.ok, summary.failed, workers[0].wait(timeout=HANG_S)) == (20, 0, -signal.SIGKILL)
     assert modelled_rows(tmp_path / "s.sqlite") == pool_rows
 
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from accelsim.sweeps.runner import run_sweep
 from accelsim.sweeps.store import open_store
-from tests.processes import start_group, wait_until_started
+from tests.processes import HANG_S, start_group, wait_until_started
 from tests.sweep.small_sweeps import TECHNOLOGY, Here, modelled_rows, sweep, write_sweep
 
 KILLS = 10
@@ -47,7 +47,7 @@ def stored(store: Path) -> int:
 
 
 def wait_for(store: Path, count: int, process: subprocess.Popen[str]) -> None:
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + HANG_S
     while stored(store) < count:
         assert process.poll() is None, process.communicate()
         assert time.monotonic() < deadline
@@ -73,7 +73,7 @@ def test_a_sweep_killed_ten_times_ends_as_one_that_was_left_alone(tmp_path):
         kill_group(process)
         assert stored(store) >= mark
     process = start(file, store)
-    out, err = process.communicate(timeout=120)
+    out, err = process.communicate(timeout=HANG_S)
     assert (process.returncode, err) == (0, ""), out
 
     with open_store(tmp_path / "alone.sqlite") as alone:
@@ -90,7 +90,7 @@ def test_ctrl_c_keeps_what_was_done_and_says_how_to_continue(tmp_path):
     process = start(file, store)
     wait_for(store, 10, process)
     os.killpg(process.pid, signal.SIGINT)
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=HANG_S)
     assert process.returncode == 130
     assert out == ""
     assert err == f"accelsim: interrupted; what was done is in {store}, and the same command continues\n"
@@ -104,6 +104,6 @@ def test_ctrl_c_at_the_start_is_one_line(tmp_path):
     process = start(file, tmp_path / "s.sqlite")
     wait_until_started(process, "multiprocessing.forkserver")  # it loads its modules now: the moment at which it used to complain
     os.killpg(process.pid, signal.SIGINT)
-    _, err = process.communicate(timeout=60)
+    _, err = process.communicate(timeout=HANG_S)
     assert process.returncode == 130
     assert err == f"accelsim: interrupted; what was done is in {tmp_path / 's.sqlite'}, and the same command continues\n"
