@@ -38,13 +38,13 @@ def wait_until_busy(process: subprocess.Popen[str], cpu_seconds: float) -> None:
 def wait_until_started(process: subprocess.Popen[str], words: str) -> None:
     """Return once a process of the group has `words` in its command line."""
     deadline = time.monotonic() + HANG_S
-    while not any(words in line for line in _command_lines(process.pid)):
+    while not any(words in line for line in command_lines(process.pid)):
         assert process.poll() is None, process.communicate()
         assert time.monotonic() < deadline
         time.sleep(0.005)
 
 
-def _command_lines(session: int) -> Iterator[str]:
+def command_lines(session: int) -> Iterator[str]:
     """Of the processes of a session that are alive."""
     for folder in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):  # it has ended meanwhile

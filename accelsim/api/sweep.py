@@ -197,6 +197,7 @@ def sweep(
     limit: int | None = None,
     retry_failed: bool = False,
     accuracy: str | Path | Accuracy | None = None,
+    time_limit: float | None = None,
     progress: bool | Progress = False,
 ) -> SweepTable:
     """Run the points of a sweep that its store does not hold, in processes of this machine.
@@ -210,6 +211,7 @@ def sweep(
     retry_failed : run points again that failed before
     accuracy : of the points: a CSV file with columns of axes and `accuracy`, "FILE.py:FUNCTION", or a function of a point (field -> value
         as written) that returns a number, or None where none is known
+    time_limit : seconds after which a point that still runs has failed; its process is replaced
 
     Raises
     ------
@@ -222,6 +224,8 @@ def sweep(
     processes = usable_cores() if workers is None else count_of("workers", workers, 1, MOST_WORKERS)
     limit = None if limit is None else count_of("limit", limit, 1)
     check_flags(retry_failed=retry_failed)
+    if isinstance(time_limit, bool) or not isinstance(time_limit, int | float | None):
+        raise wrong_type("time_limit", time_limit, "seconds, more than 0")
     path = None if store is None else path_of("store", store)
     wanted = load_sweep(path_text("sweep", sweep) if isinstance(sweep, str | Path) else sweep)
     stated = _accuracy(accuracy, wanted)
@@ -231,7 +235,8 @@ def sweep(
         path = Path("out") / f"{wanted.name}.sqlite"
         path.parent.mkdir(exist_ok=True)
     with open_store(path) as opened, watched(progress) as update:
-        backend = InProcess(technology) if processes == 1 else ProcessPool(processes, technology)
+        here = processes == 1 and time_limit is None
+        backend = InProcess(technology) if here else ProcessPool(processes, technology, time_limit)
         note = None if update is None else _note(update)
         counts = run_sweep(wanted, opened, backend, technology, limit=limit, retry_failed=retry_failed, progress=note)
         points = read_table(opened, wanted, counts.sweep)

@@ -46,6 +46,9 @@ def sweep(
     tls_key: Annotated[Path | None, typer.Option("--tls-key", metavar="FILE", help="Likewise.")] = None,
     limit: Annotated[int | None, typer.Option("--limit", min=1, metavar="N", help="The first N points only.")] = None,
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Also run again what failed before.")] = False,
+    time_limit: Annotated[
+        float | None, typer.Option("--time-limit", metavar="SECONDS", help="A point that runs longer has failed.")
+    ] = None,
     export: Annotated[Path | None, typer.Option("--export", metavar="FILE", help="Write the runs to a .csv or .parquet file.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Count the points and run none.")] = False,
     pareto: Annotated[
@@ -109,7 +112,7 @@ def sweep(
         return
     if export is not None:
         check_export(export)
-    backend = _backend(workers, scheduler, cluster, (tls_ca_file, tls_cert, tls_key), technology)
+    backend = _backend(workers, scheduler, cluster, (tls_ca_file, tls_cert, tls_key), technology, time_limit)
     if store is None:
         path.parent.mkdir(exist_ok=True)
     with open_store(path) as opened:
@@ -162,7 +165,12 @@ def _check_search(sampler: str, figures: tuple[str, ...], limit: int | None, dry
 
 
 def _backend(
-    workers: int | None, scheduler: str | None, cluster: str | None, tls: tuple[Path | None, ...], technology: Technology
+    workers: int | None,
+    scheduler: str | None,
+    cluster: str | None,
+    tls: tuple[Path | None, ...],
+    technology: Technology,
+    time_limit: float | None,
 ) -> Backend:
     """Who runs the points, as the options say."""
     if scheduler is None and cluster is None:
@@ -170,7 +178,9 @@ def _backend(
             raise ConfigError("--tls-ca-file, --tls-cert and --tls-key belong to a cluster: give --scheduler tls://HOST:PORT")
         from accelsim.sweeps.pool import ProcessPool, usable_cores
 
-        return ProcessPool(workers or usable_cores(), technology)
+        return ProcessPool(workers or usable_cores(), technology, time_limit)
+    if time_limit is not None:
+        raise ConfigError("--time-limit belongs to local processes: a cluster does not end a point")
     if scheduler is not None and cluster is not None:
         raise ConfigError("--scheduler and --cluster exclude each other: an existing cluster, or one started here")
     from accelsim.sweeps.cluster import Security, connect, start_local

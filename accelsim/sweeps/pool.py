@@ -1,13 +1,15 @@
 """Points in processes of this machine: each has its own pipe, so a process that dies loses only its current point.
 
-Disputable assumption: a point during which three processes died is to blame, and is recorded as failed; one or two deaths (the
-kernel's memory killer, a person's SIGKILL) are not held against it.
+Disputable assumption: a point during which three processes died is to blame, and is recorded as failed (`--retry-failed` runs it again);
+one or two deaths (the kernel's memory killer, a person's SIGKILL) are not held against it. A process ends with its parent.
 """
 
 from __future__ import annotations
 
 import multiprocessing
 import os
+import threading
+import time
 from collections import Counter, deque
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
@@ -29,6 +31,8 @@ AHEAD = 4  # points queued per process: enough to keep it busy, few enough to ba
 DEATHS = 3  # deaths after which a point is to blame
 FALSE_STARTS = 3  # consecutive start-up failures tolerated
 GRACE_SECONDS = 2.0  # time limit of a requested exit
+LONGEST_LIMIT = 365 * 86400  # seconds
+_AGAIN = "--retry-failed runs it again"
 
 
 def usable_cores() -> int:
@@ -37,7 +41,8 @@ def usable_cores() -> int:
 
 
 def serve(connection: Connection, technology: Technology, model: str) -> None:
-    """A process of the pool: runs what comes through the pipe, in order, until its other end is closed."""
+    """A process of the pool: runs what comes through the pipe, in order, until its other end is closed or its parent is gone."""
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     try:
         check_model(model)
         connection.send(None)  # ready
@@ -49,6 +54,14 @@ def serve(connection: Connection, technology: Technology, model: str) -> None:
         return  # the parent is gone or done
 
 
+def _end_with_parent() -> None:
+    """End this process when its parent has ended, also within a point: nobody would take its row."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
+
+
 class _Worker:
     """A process, its end of the pipe, and the points that it was given and has not answered, the running one first."""
 
@@ -56,12 +69,15 @@ class _Worker:
         self.connection, theirs = context.Pipe()
         self.points: deque[Point] = deque()
         self.ready = False
+        self.since = 0.0  # when it began with the first of its points
         self.process: ForkServerProcess = context.Process(target=serve, args=(theirs, technology, model_hash()), daemon=True)
         self.process.start()
         theirs.close()
 
     def give(self, point: Point) -> None:
         """Hand over a point; if the process is dead, `answers` will say so."""
+        if not self.points:
+            self.since = time.monotonic()
         self.points.append(point)
         with suppress(OSError):
             self.connection.send(point)
@@ -75,11 +91,16 @@ class _Worker:
                 raise EOFError from error  # it died while it was sending
             if isinstance(answer, AccelsimError):
                 raise answer
+            self.since = time.monotonic()
             if answer is None:
                 self.ready = True
             else:
                 self.points.popleft()
                 yield answer
+
+    def seconds_left(self, limit: float) -> float:
+        """Until its point has run for `limit` seconds; a process that is starting has them all."""
+        return limit - (time.monotonic() - self.since) if self.ready else limit
 
     def end(self) -> int:
         """End the process; its exit status, negative for a signal."""
@@ -93,12 +114,18 @@ class _Worker:
 
 
 class ProcessPool:
-    """Runs points in `workers` processes, which start with the first point and run until the pool is closed."""
+    """Runs points in `workers` processes, which start with the first point and run until the pool is closed.
 
-    def __init__(self, workers: int, technology: Technology) -> None:
+    A point that runs for more than `time_limit` seconds is recorded as failed, and its process is replaced; None: however long it takes.
+    """
+
+    def __init__(self, workers: int, technology: Technology, time_limit: float | None = None) -> None:
         if workers < 1:
             raise ConfigError(f"--workers {workers}: allowed: at least 1")
+        if time_limit is not None and not 0 < time_limit <= LONGEST_LIMIT:
+            raise ConfigError(f"time limit {time_limit:g} s: allowed: more than 0 and at most {LONGEST_LIMIT:,} s, a year")
         self.size = workers
+        self._time_limit = time_limit
         self._technology = technology
         self._workers: list[_Worker] = []
         self._context = multiprocessing.get_context("forkserver")
@@ -138,7 +165,9 @@ class ProcessPool:
             busy = [worker for worker in workers if worker.points]
             if not busy:
                 return
-            wait([worker.connection for worker in busy])
+            limit = self._time_limit
+            patience = None if limit is None else max(0.0, min(worker.seconds_left(limit) for worker in busy))
+            wait([worker.connection for worker in busy], patience)
             for index, worker in enumerate(workers):
                 if not worker.points:
                     continue
@@ -152,6 +181,12 @@ class ProcessPool:
                         raise ConfigError(f"the pool's processes fail to start: exit status {status}; {guard}") from None
                     workers[index] = self._start()
                     yield from self._blame(worker, status, deaths)
+                    source.give_back(index, worker.points)
+                    continue
+                if limit is not None and worker.points and worker.seconds_left(limit) <= 0:
+                    worker.end()
+                    workers[index] = self._start()
+                    yield failed_row(worker.points.popleft(), self._technology, f"ran for more than {limit:g} s, the time limit; {_AGAIN}")
                     source.give_back(index, worker.points)
 
     def _start(self) -> _Worker:
@@ -169,4 +204,4 @@ class ProcessPool:
         if deaths[point.run_id] == DEATHS:
             worker.points.popleft()
             how = f"signal {-status}" if status < 0 else f"exit status {status}"
-            yield failed_row(point, self._technology, f"its process died {DEATHS} times ({how})")
+            yield failed_row(point, self._technology, f"its process died {DEATHS} times ({how}); {_AGAIN}")

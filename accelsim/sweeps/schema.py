@@ -15,6 +15,10 @@ from accelsim.sweeps.columns import COLUMNS
 APPLICATION_ID = 0x4163_636C  # "Accl"
 VERSION = 1
 
+CLAIMS = (  # made when a sweep first claims a point, so that an older store can still be read without being written
+    "CREATE TABLE IF NOT EXISTS claims (run_id TEXT NOT NULL, costing TEXT NOT NULL, owner TEXT NOT NULL, PRIMARY KEY (run_id, costing)) "
+    "WITHOUT ROWID"
+)
 _TABLES = (
     f"CREATE TABLE runs ({', '.join(f'{name} {kind}' for name, (kind, _) in COLUMNS.items())}, PRIMARY KEY (run_id, costing))",
     "CREATE TABLE sweeps (id INTEGER PRIMARY KEY, name TEXT NOT NULL, sha256 TEXT NOT NULL, technology TEXT NOT NULL, axes TEXT NOT NULL, "

@@ -5,7 +5,8 @@ Disputable assumption: a run that is stored is never computed again as long as i
 
 Tables: `runs` (see `columns`), `sweeps` (one row for each state of a sweep's file and of the model that ran it), `members` (which run is
 which point of a sweep, with its axes as JSON), `invalid` (points with an invalid configuration), `dropped` (how many points each
-constraint refuses), `attempts` (one row for each run that was handed in, also for one that was there already).
+constraint refuses), `attempts` (one row for each run that was handed in, also for one that was there already), `claims` (which sweep under
+way runs which point: see `claims`).
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import hashlib
 import json
 import os
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
@@ -27,7 +28,7 @@ from accelsim.provenance import model_hash
 from accelsim.registry import suggest
 from accelsim.sweeps.columns import COLUMNS
 from accelsim.sweeps.points import Invalid, Point
-from accelsim.sweeps.schema import prepare
+from accelsim.sweeps.schema import CLAIMS, prepare
 from accelsim.sweeps.spec import Sweep
 
 BUSY_SECONDS = 60.0  # how long a writer waits for another one
@@ -105,7 +106,7 @@ class Store:
             cursor.executemany("INSERT OR REPLACE INTO dropped (sweep, by, points) VALUES (?, ?, ?)", rows)
 
     def add_runs(self, rows: Sequence[Row]) -> None:
-        """Store runs, all or none; a run already stored as ok is left unchanged."""
+        """Store runs and drop the claims on them, all or none; a run already stored as ok is left unchanged."""
         names = ", ".join(COLUMNS)
         marks = ", ".join(f":{name}" for name in COLUMNS)
         changes = ", ".join(f"{name} = excluded.{name}" for name in COLUMNS if name not in ("run_id", "costing"))
@@ -120,6 +121,27 @@ class Store:
             cursor.executemany(
                 "INSERT INTO attempts (run_id, costing, status, stored_at) VALUES (:run_id, :costing, :status, :stored_at)", filled
             )
+            cursor.execute(CLAIMS)
+            cursor.executemany("DELETE FROM claims WHERE run_id = :run_id AND costing = :costing", filled)
+
+    def claim(self, costing: str, run_ids: Sequence[str], owner: str, lives: Callable[[str], bool]) -> set[str]:
+        """Claim runs for `owner`; those of them that no other owner who `lives` has claimed."""
+        with self._transaction() as cursor:
+            cursor.execute(CLAIMS)
+            owners = {name: lives(name) for (name,) in cursor.execute("SELECT DISTINCT owner FROM claims").fetchall()}
+            taken = {name for name, alive in owners.items() if alive and name != owner}
+            held = dict(cursor.execute("SELECT run_id, owner FROM claims WHERE costing = ?", (costing,)).fetchall())
+            free = [run_id for run_id in run_ids if held.get(run_id) not in taken]
+            cursor.executemany(
+                "INSERT OR REPLACE INTO claims (run_id, costing, owner) VALUES (?, ?, ?)", [(run_id, costing, owner) for run_id in free]
+            )
+        return set(free)
+
+    def release(self, owner: str) -> None:
+        """Give up all claims of `owner`."""
+        with self._transaction() as cursor:
+            cursor.execute(CLAIMS)
+            cursor.execute("DELETE FROM claims WHERE owner = ?", (owner,))
 
     # -- reading
 

@@ -7,6 +7,7 @@ may share exactly (`simulate.Shared`).
 from __future__ import annotations
 
 import json
+import platform
 import time
 from functools import cache, lru_cache
 from typing import Any
@@ -15,7 +16,7 @@ from accelsim.compiler.accumulator_range import most_accumulator_bits
 from accelsim.compression.open_trace import open_trace
 from accelsim.cost.technology import Technology
 from accelsim.errors import AccelsimError, ConfigError, TraceError
-from accelsim.provenance import model_hash
+from accelsim.provenance import model_hash, versions
 from accelsim.simulation import Shared, simulate
 from accelsim.sweeps.metrics import FAILED, OK, costing_id, identity, metrics
 from accelsim.sweeps.points import Point
@@ -46,9 +47,8 @@ def failed_row(point: Point, technology: Technology, message: str) -> dict[str, 
 def check_model(expected: str) -> None:
     """ConfigError if this process has other model sources than the caller: their rows must not mix."""
     if model_hash() != expected:
-        raise ConfigError(
-            f"a worker runs another accelsim: its model is {model_hash()[:12]}, the sweep's {expected[:12]}; install the same one"
-        )
+        here = f"{platform.node()!r} runs another accelsim, {versions()['accelsim']}"
+        raise ConfigError(f"the worker on {here}: its model is {model_hash()[:12]}, the sweep's {expected[:12]}; install the same one")
 
 
 def _figures(point: Point, technology: Technology) -> dict[str, Any]:

@@ -111,7 +111,7 @@ def test_a_worker_of_the_cluster_that_is_killed_costs_no_point(cluster, pool_row
 
 
 def test_a_worker_with_another_accelsim_is_refused():
-    with pytest.raises(ConfigError, match="a worker runs another accelsim"):
+    with pytest.raises(ConfigError, match=r"the worker on .* runs another accelsim, 0"):
         run_batch(list(expand(sweep()))[:1], TECHNOLOGY, "0" * 64)
 
 

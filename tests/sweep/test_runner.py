@@ -7,6 +7,7 @@ import multiprocessing
 import os
 import shutil
 import signal
+import time
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -285,7 +286,7 @@ def test_a_point_that_ends_three_processes_is_recorded_as_failed():
         rows = {row["run_id"]: row for row in pool.run(iter(points))}
     assert set(rows) == {point.run_id for point in points}
     bad = rows.pop(points[2].run_id)
-    assert (bad["status"], bad["message"]) == ("failed", "its process died 3 times (exit status 9)")
+    assert (bad["status"], bad["message"]) == ("failed", "its process died 3 times (exit status 9); --retry-failed runs it again")
     assert all(row["status"] == "ok" for row in rows.values())
 
 
@@ -294,3 +295,26 @@ def test_a_pool_of_nothing_starts_no_process():
     assert multiprocessing.active_children() == []
     with pytest.raises(ConfigError, match="at least 1"):
         ProcessPool(0, TECHNOLOGY)
+
+
+class _Hanging(Point):
+    """A point that sleeps in the process that takes it in."""
+
+    def __reduce__(self):
+        return (time.sleep, (600,))
+
+
+def test_a_point_that_hangs_fails_at_its_time_limit_and_the_others_run():
+    points = [item for item in expand(sweep()) if isinstance(item, Point)][:4]
+    points[1] = _Hanging(**{name: getattr(points[1], name) for name in Point.__dataclass_fields__})
+    with closing(ProcessPool(1, TECHNOLOGY, time_limit=10.0)) as pool:
+        rows = {row["run_id"]: row for row in pool.run(iter(points))}
+    bad = rows.pop(points[1].run_id)
+    assert (bad["status"], bad["message"]) == ("failed", "ran for more than 10 s, the time limit; --retry-failed runs it again")
+    assert [row["status"] for row in rows.values()] == ["ok"] * 3
+
+
+@pytest.mark.parametrize("seconds", [0.0, -1.0, float("inf"), float("nan")])
+def test_a_time_limit_that_cannot_be_is_refused(seconds):
+    with pytest.raises(ConfigError, match=r"time limit .* s: allowed: more than 0 and at most 31,536,000 s, a year"):
+        ProcessPool(1, TECHNOLOGY, time_limit=seconds)
