@@ -203,6 +203,7 @@ class Result:
     counters : named totals of the units (DRAM commands, row hits, DMA transfers, ...)
     choices : the compiler's choices for the whole program
     verdict : the limiting resource, if idealizations of the run were simulated
+    trace_directories : where each network was read, '' for one found by its name or made in memory; empty if all were
     """
 
     run_id: str
@@ -220,6 +221,7 @@ class Result:
     versions: Mapping[str, str]
     schema_version: int = field(default=SCHEMA_VERSION)
     verdict: Verdict | None = None
+    trace_directories: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
         where = f"{self.accelerator_name}:{self.trace_name}"
@@ -283,11 +285,12 @@ class Result:
         return self.macs * busy / (slots * self.total_cycles) if slots and self.total_cycles else 0.0
 
     def to_dict(self) -> dict[str, Any]:
-        """The whole record as plain data; without a verdict if none was decided, and without the `row_reads` of a single weight per PE."""
+        """The whole record as plain data, without what it has not: a verdict, directories, the `row_reads` of a single weight per PE."""
         fields = asdict(self)
         for layer in (layer for frame in fields["frames"] for layer in frame["layers"] if layer["row_reads"] is None):
             del layer["row_reads"]
-        return fields if self.verdict is not None else {name: value for name, value in fields.items() if name != "verdict"}
+        absent = {name for name, value in (("verdict", self.verdict), ("trace_directories", self.trace_directories)) if not value}
+        return {name: value for name, value in fields.items() if name not in absent}
 
     def to_json(self) -> str:
         """The whole record as JSON text, which `stored_result.parse_result` reads."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from accelsim import simulation
 from accelsim.accelerator import Accelerator
@@ -11,6 +12,7 @@ from accelsim.api.display import watched
 from accelsim.api.inputs import AcceleratorLike, Overrides, accelerator_of, fitted
 from accelsim.api.result import Result
 from accelsim.api.trace import TraceLike, trace_of
+from accelsim.presets import TRACES, presets
 from accelsim.progress import Progress
 from accelsim.result import Result as RunRecord
 from accelsim.trace import trace as core
@@ -85,4 +87,15 @@ def examined(
         from accelsim.functional import check_functional
 
         checked = check_functional(accelerator, first, *others, seed=seed, progress=progress)
-    return Result(record, ideals, checked, tuple(traces), seed)
+    return Result(replace(record, trace_directories=_directories(traces)), ideals, checked, tuple(traces), seed)
+
+
+def _directories(traces: Sequence[core.Trace]) -> tuple[str, ...]:
+    """Where each trace was read, '' for one that its name finds or that is in memory; nothing if that is all of them."""
+    known = presets(TRACES)
+    found = []
+    for trace in traces:
+        there = trace.directory.resolve() if trace.directory is not None else None
+        by_name = known[trace.name].path.resolve() if trace.name in known else None
+        found.append("" if there is None or there == by_name else str(there))
+    return tuple(found) if any(found) else ()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -264,10 +265,16 @@ def demo(
 ) -> None:
     """Compare int8 with SSVQ on every preset; map where which speed-up holds."""
     from accelsim.presets import built_in
-    from accelsim.studies.demo import DEMO_FOLDER, run_demo
+    from accelsim.report.tables.terminal import line_progress
+    from accelsim.studies.demo import DEMO_FOLDER, Scope, run_demo
 
     built_in()  # an installation without presets is answered before kernels are announced
-    with simulating(quiet=quiet) as update:
+    if not quiet:
+        pairs = Scope.full().pairs
+        note = f"two networks on {pairs} designs, the ideal limits, and a walk on each preset"
+        typer.echo(note, err=True)
+    with simulating(quiet=quiet) as bar:
+        update = bar if bar is not None or quiet else line_progress(partial(typer.echo, err=True))
         folder = run_demo(out, _unsaid if as_json or quiet else typer.echo, update)
     if as_json:
         typer.echo((folder / DEMO_FOLDER.marker).read_text(encoding="utf-8"), nl=False)

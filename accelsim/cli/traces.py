@@ -68,6 +68,7 @@ def compress(
         typer.Argument(metavar="TRACE", help="A float trace: a name (accelsim list traces) or directory.", autocompletion=complete_traces),
     ],
     out: Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="The packed trace's directory.")],
+    force: Annotated[bool, typer.Option("--force", help="Replace the trace that is in it.")] = False,
     format: Annotated[
         str | None, typer.Option("--format", metavar="FORMAT", help="ssvq:k=16,d=8, uniform:bits=8, ...", autocompletion=complete_formats)
     ] = None,
@@ -94,6 +95,8 @@ def compress(
     """Encode a float trace's weights in a format, or each layer as a recipe says."""
     if (format is None) == (recipe_file is None) or (layers is not None and format is None):
         raise ConfigError("compress needs one of --format FORMAT (with --layers PATTERN if not the usual ones) and --recipe FILE")
+    if not force and (out / "trace.json").exists():
+        raise ConfigError(f"{out}: holds a trace; allowed: another directory, or --force to replace it")
     from accelsim.api.models import compress as compress_model
     from accelsim.report.tables.compression import compression_line, render_compression
     from accelsim.report.tables.terminal import progress, stdout_console

@@ -62,6 +62,11 @@ class Scope:
     points: Mapping[str, tuple[Point, ...]]
     cells: bool = True
 
+    @property
+    def pairs(self) -> int:
+        """Designs on which both networks are simulated, walks and limits apart."""
+        return len(self.presets) + sum(map(len, self.points.values()))
+
     @staticmethod
     def full() -> Scope:
         """Every built-in preset and every map."""

@@ -8,7 +8,7 @@ from rich.console import Console
 
 from accelsim.report.speedup_cells import Cell, Limiter
 from accelsim.report.tables.terminal import row, say, show, table
-from accelsim.report.tables.text import count, decimal_bytes, milliseconds, times
+from accelsim.report.tables.text import bytes_column, count, milliseconds, times
 from accelsim.studies.study_records import LimitCell, Walk
 
 
@@ -17,15 +17,16 @@ def render_presets(console: Console, cells: Sequence[Cell], names: tuple[str, st
     first, second = names
     headings = ["chip", f">{first}\nms", f">{second}\nms", ">speed-\nup", f">{first}\nweights", f">{second}\nweights", "limited by"]
     out = table(headings, dense=True)
-    for cell in cells:
+    sizes = bytes_column([size for cell in cells for size in (cell.baseline_weight_bytes, cell.other_weight_bytes)])
+    for cell, baseline, other in zip(cells, sizes[::2], sizes[1::2], strict=True):
         row(
             out,
             cell.point.preset,
             milliseconds(cell.baseline_ms),
             milliseconds(cell.other_ms),
             times(cell.speedup),
-            decimal_bytes(cell.baseline_weight_bytes),
-            decimal_bytes(cell.other_weight_bytes),
+            baseline,
+            other,
             f"{_limiter(cell.baseline_limiter)} → {_limiter(cell.other_limiter)}",
         )
     show(console, f"{second} over {first} on every preset", out)

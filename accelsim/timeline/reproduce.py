@@ -1,7 +1,8 @@
 """A saved result, run again with a recorder: a result holds sums, a timeline needs events.
 
-The accelerator is the one in the result; traces are found by name or given, and must match the result's SHA-256. The run is accepted only
-if it reproduces the saved cycles, traffic and counters; other sources of the model are fine as long as the numbers agree.
+The accelerator is the one in the result; traces are given, or found where they were read or by name, and must match the result's SHA-256.
+The run is accepted only if it reproduces the saved cycles, traffic and counters; other sources of the model are fine as long as the
+numbers agree.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from pathlib import Path
 import yaml
 
 from accelsim.accelerator import Accelerator, load_accelerator
+from accelsim.compression.open_trace import SIGN, open_trace
 from accelsim.errors import ConfigError
 from accelsim.presets import TRACES, presets
 from accelsim.progress import Progress
@@ -73,14 +75,10 @@ def _networks(saved: Result, source: str, given: Sequence[Path]) -> tuple[Trace,
     strange = [name for name in loaded if name not in names]
     if strange:
         raise ConfigError(f"{source}: was run with {', '.join(map(repr, names))}; --trace gives {', '.join(map(repr, strange))}")
-    known = presets(TRACES)
+    read_from = dict(zip(names, saved.trace_directories, strict=False))
     for name in names:
-        if name not in loaded and name in known:
-            loaded[name] = load_trace(known[name].path)
         if name not in loaded:
-            raise ConfigError(
-                f"{source}: its network {name!r} is not a known trace (accelsim list traces); give its directory with --trace DIR"
-            )
+            loaded[name] = _found(name, read_from.get(name, ""), source)
     traces = tuple(loaded[name] for name in names)
     found = traces_sha256(traces)
     if found != saved.trace_sha256:
@@ -89,6 +87,19 @@ def _networks(saved: Result, source: str, given: Sequence[Path]) -> tuple[Trace,
             f"{found[:12]}...; give the directory that was run with --trace DIR"
         )
     return traces
+
+
+def _found(name: str, directory: str, source: str) -> Trace:
+    """A network from the directory that the run read, else by its name, which may be NAME@FORMAT."""
+    if directory and Path(directory).is_dir():
+        return load_trace(directory)
+    known = presets(TRACES)
+    if name in known:
+        return load_trace(known[name].path)
+    if SIGN in name:
+        return open_trace(name)
+    gone = f"was read from {directory}, which is gone" if directory else "is not a known trace (accelsim list traces)"
+    raise ConfigError(f"{source}: its network {name!r} {gone}; give its directory with --trace DIR")
 
 
 def _difference(saved: Result, found: Result) -> str:

@@ -120,6 +120,26 @@ def test_a_result_of_other_sources_with_the_same_numbers_is_shown(saved: Path, t
     assert call("timeline", path, "-o", tmp_path / "t.json", "-q").exit_code == 0
 
 
+def test_a_timeline_finds_the_trace_that_the_run_read(tmp_path: Path) -> None:
+    folder = tmp_path / "mine"
+    fields = json.loads((Path(__file__).parents[2] / "traces" / "tiny_vit_ssvq" / "trace.json").read_text())
+    folder.mkdir()
+    (folder / "trace.json").write_text(json.dumps({**fields, "name": "mine", "payload": None}))
+    assert call("run", "edge-32x32", folder, "-o", tmp_path / "run", "-q").exit_code == 0
+    assert call("timeline", tmp_path / "run", "-o", tmp_path / "t.json", "-q").exit_code == 0
+    shutil.move(folder, tmp_path / "elsewhere")
+    gone = call("timeline", tmp_path / "run", "-o", tmp_path / "t.json", "-q")
+    assert gone.exit_code == 2
+    assert f"'mine' was read from {folder}, which is gone; give its directory with --trace DIR" in gone.stderr
+    assert call("timeline", tmp_path / "run", "-o", tmp_path / "t.json", "-q", "--trace", tmp_path / "elsewhere").exit_code == 0
+
+
+def test_a_timeline_finds_shapes_in_a_format(tmp_path: Path) -> None:
+    assert call("run", "edge-32x32", "tiny_vit_float@ssvq:k=16,d=8", "-o", tmp_path / "run", "-q").exit_code == 0
+    assert "trace_directories" not in json.loads((tmp_path / "run" / "result.json").read_text())
+    assert call("timeline", tmp_path / "run", "-o", tmp_path / "t.json", "-q").exit_code == 0
+
+
 def test_a_trace_of_another_place_is_given_by_its_folder(saved: Path, tmp_path: Path) -> None:
     shutil.copytree(Path(__file__).parents[2] / "traces" / "tiny_vit_ssvq", tmp_path / "mine")
     assert call("timeline", saved, "-o", tmp_path / "t.json", "--trace", tmp_path / "mine", "-q").exit_code == 0

@@ -136,6 +136,18 @@ def test_a_trace_can_be_written_without_its_bits(tmp_path: Path) -> None:
     assert [item.name for item in folder.iterdir()] == ["trace.json"]
 
 
+def test_compress_replaces_a_trace_only_when_told_to(tmp_path: Path) -> None:
+    words = ("compress", "tiny_vit_float", "--no-payload", "-q", "-o", tmp_path / "packed", "--format")
+    assert call(*words, "uniform:bits=8").exit_code == 0
+    before = (tmp_path / "packed" / "trace.json").read_text()
+    refused = call(*words, "uniform:bits=4")
+    assert refused.exit_code == 2
+    assert f"{tmp_path / 'packed'}: holds a trace; allowed: another directory, or --force to replace it" in refused.stderr
+    assert (tmp_path / "packed" / "trace.json").read_text() == before
+    assert call(*words, "uniform:bits=4", "--force").exit_code == 0
+    assert (tmp_path / "packed" / "trace.json").read_text() != before
+
+
 def test_compress_takes_a_recipe_and_lists_layers_and_both_ratios(tmp_path: Path) -> None:
     recipe = tmp_path / "recipe.yaml"
     recipe.write_text('rules: [{layers: "*.fc1", format: "vq:k=8,d=4"}]\nrest: uniform:bits=4\n')
@@ -144,7 +156,8 @@ def test_compress_takes_a_recipe_and_lists_layers_and_both_ratios(tmp_path: Path
     assert max(map(len, outcome.stdout.splitlines())) <= 80
     assert "layers.0.mlp.fc1" in outcome.stdout
     assert "Smaller than float32: the compressed matrices" in outcome.stdout
-    found = json.loads(call("compress", "tiny_vit_float", "--recipe", recipe, "-o", tmp_path / "packed", "--json").stdout)["compression"]
+    again = call("compress", "tiny_vit_float", "--recipe", recipe, "-o", tmp_path / "packed", "--force", "--json")
+    found = json.loads(again.stdout)["compression"]
     assert {name: item["paper_bits_per_weight"] for name, item in found["by_format"].items()} == {"uniform:bits=4": 4, "vq:k=8,d=4": 0.75}
     assert len(found["layers"]) == 14
 

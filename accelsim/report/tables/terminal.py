@@ -6,7 +6,8 @@ Nothing from a file is read as markup: every cell is cleaned and shown as it is.
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 import rich.progress
@@ -81,6 +82,19 @@ def noted_progress() -> Iterator[Progress | None]:
     with rich.progress.Progress(*columns, console=Console(file=sys.stderr), transient=True) as bar:
         task = bar.add_task("", total=None)
         yield lambda note, done, whole: bar.update(task, description=clean(note), completed=done, total=whole)
+
+
+def line_progress(write: Callable[[str], None], seconds: float = 10.0, now: Callable[[], float] = time.monotonic) -> Progress:
+    """A callback (what, done, total) for a file or a pipe: a line at most every `seconds`, and at the end of each phase."""
+    last = now()
+
+    def update(what: str, done: int, whole: int) -> None:
+        nonlocal last
+        if done >= whole or now() - last >= seconds:
+            last = now()
+            write(f"{clean(what)}: {done:,} of {whole:,}")
+
+    return update
 
 
 @contextmanager

@@ -5,6 +5,7 @@ Traffic is given in decimal units (1 MB = 10^6 bytes), as bandwidths are; buffer
 
 from __future__ import annotations
 
+import math
 import re
 import textwrap
 import unicodedata
@@ -98,6 +99,9 @@ def folded(text: str) -> str:
     return textwrap.fill(clean(text), LINE_CHARS)
 
 
+_DECIMAL_UNITS = (("GB", 1e9), ("MB", 1e6), ("kB", 1e3))
+
+
 def count(value: int) -> str:
     """1234567 -> '1,234,567'."""
     return f"{value:,}"
@@ -110,10 +114,22 @@ def percent(part: float, whole: float) -> str:
 
 def decimal_bytes(value: float) -> str:
     """1708544 -> '1.709 MB'."""
-    for unit, size in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+    for unit, size in _DECIMAL_UNITS:
         if abs(value) >= size:
             return f"{value / size:.3f} {unit}"
     return f"{value:.0f} B"
+
+
+def bytes_column(values: Sequence[float]) -> list[str]:
+    """Sizes of one column, all in the unit of the largest: [1708544, 4096] -> ['1.709 MB', '0.004 MB'].
+
+    A size that three decimals would show as nothing has as many as its first digit needs.
+    """
+    unit, size = next(((unit, size) for unit, size in _DECIMAL_UNITS if max(map(abs, values), default=0) >= size), ("B", 1.0))
+    if size == 1:
+        return [f"{value:.0f} B" for value in values]
+    digits = [max(3, math.ceil(-math.log10(abs(value) / size))) if value else 3 for value in values]
+    return [f"{value / size:.{places}f} {unit}" for value, places in zip(values, digits, strict=True)]
 
 
 def hertz(value: int) -> str:

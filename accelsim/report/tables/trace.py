@@ -16,7 +16,7 @@ from accelsim.formats.weight_format import BitCount
 from accelsim.report.metrics import group_name, pattern
 from accelsim.report.tables.index import render_statistics, statistics_dict
 from accelsim.report.tables.terminal import row, say, show, table
-from accelsim.report.tables.text import count, decimal_bytes, times
+from accelsim.report.tables.text import bytes_column, count, decimal_bytes, times
 from accelsim.trace.layers import Layer
 from accelsim.trace.statistics import trace_statistics
 from accelsim.trace.trace import Trace
@@ -119,11 +119,13 @@ def render_trace(console: Console, trace: Trace, *, all_layers: bool = False) ->
     weights: Counter[str] = Counter()
     for item in rows:
         weights[item["format"]] += item["weights"]
-    for (format, name), bits in stream_totals(trace).items():
-        row(streams, format, name, count(bits), decimal_bytes(bits / 8), f"{bits / weights[format]:.4f}")
-    whole, all_weights = sum(stream_totals(trace).values()), sum(weights.values())
+    totals = stream_totals(trace)
+    whole, all_weights = sum(totals.values()), sum(weights.values())
+    *sizes, size = bytes_column([bits / 8 for bits in (*totals.values(), whole)])
+    for ((format, name), bits), text in zip(totals.items(), sizes, strict=True):
+        row(streams, format, name, count(bits), text, f"{bits / weights[format]:.4f}")
     if all_weights:
-        row(streams, "all", "", count(whole), decimal_bytes(whole / 8), f"{whole / all_weights:.4f}", style="bold")
+        row(streams, "all", "", count(whole), size, f"{whole / all_weights:.4f}", style="bold")
     show(console, "Bits of the weights by stream", streams)
     _render_formats(console, trace)
     if trace.has_payload:

@@ -1,0 +1,31 @@
+"""Units of a column, and progress without a terminal."""
+
+from __future__ import annotations
+
+import pytest
+
+from accelsim.report.tables.terminal import line_progress
+from accelsim.report.tables.text import bytes_column
+
+
+@pytest.mark.parametrize(
+    ("values", "texts"),
+    [
+        ([1708544, 4096], ["1.709 MB", "0.004 MB"]),
+        ([2e9, 1.5e6, 0, 12e3], ["2.000 GB", "0.002 GB", "0.000 GB", "0.00001 GB"]),
+        ([900, 12], ["900 B", "12 B"]),
+        ([], []),
+    ],
+)
+def test_a_column_of_sizes_has_one_unit(values: list[float], texts: list[str]):
+    assert bytes_column(values) == texts
+
+
+def test_progress_into_a_file_is_a_line_now_and_then_and_at_the_end_of_a_phase():
+    lines: list[str] = []
+    times = iter([0.0, 1.0, 11.0, 11.0, 12.0, 12.0])
+    update = line_progress(lines.append, 10.0, lambda: next(times))
+    update("chips", 1, 3)
+    update("chips", 2, 3)
+    update("chips", 3, 3)
+    assert lines == ["chips: 2 of 3", "chips: 3 of 3"]
