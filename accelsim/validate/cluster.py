@@ -3,7 +3,8 @@
 The RTL ran each program under three rules for the reuse of accumulators. `cycles_tight` is its time under `predicted`, `cycles_simple`
 under `simple` (judged where that rule computed right values: ours adds a distance of C cycles where the RTL needs it). The figures of the
 runs are those of `predicted` in rows that are judged `tight`. In rows that are judged `literal` they come from a rule that is not modelled,
-as hardware cannot follow it. It lies between the two others, so a run is judged up to where these part; what no rule moves, always.
+as hardware cannot follow it. It differs only where a row waits for accumulators under one of the two others, so a program is judged up to
+the run in which one does; what no rule moves, always.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ RUN_FIGURES: Mapping[str, tuple[str, ...]] = {
     "words": ("pushed",),
 }
 FIXED = ("busy", "fill_drain", "words")  # figures that no rule moves
-PROGRAM_FIGURES = ("cycles", "cycles_simple", "cycles_tight", "landings")
+PROGRAM_CYCLES = ("cycles", "cycles_simple", "cycles_tight")
 
 # Column: smallest and largest value. The upper bounds keep a mistyped row from running for hours.
 MACHINE_PARAMETERS = {
@@ -61,8 +62,8 @@ MACHINE_PARAMETERS = {
 }
 RUN_PARAMETERS = {"M": (1, 2**20), "K": (1, 2**20), "N": (1, 2**20), "fmt": (0, 1)}
 FORMAT_LIMITS = (("D", 1, 4096), ("KCB", 1, 2**20), ("P", 1, 4096), ("DECODE", 0, 1), ("SIGN", 0, 1), ("AXIS", 0, 1))
-TEXTS = ("program", "fmt0", "fmt1", "sched", "judged")
-NEEDED = ("run", "src", *TEXTS, *MACHINE_PARAMETERS, *RUN_PARAMETERS, *RUN_FIGURES, *PROGRAM_FIGURES)
+TEXTS = ("program", "fmt0", "fmt1", "sched", "landings", "judged")
+NEEDED = ("run", "src", *TEXTS, *MACHINE_PARAMETERS, *RUN_PARAMETERS, *RUN_FIGURES, *PROGRAM_CYCLES)
 MAX_ELEMENTS = 2**24  # of A, W or Y
 MAX_COUNT = 2**62
 
@@ -117,6 +118,7 @@ def read_case(rows: tuple[ReferenceRow, ...]) -> ClusterCase:
     for number, row in enumerate(rows):
         row.integer("run", number, number)
         runs.append(_read_run(row, p, runs))
+        _check_figures(row)
     machine = ClusterMachine(p["LANES"], p["VLAT"], p["NB"], tuple(runs), None)
     if p["XFER"]:
         supply = Supply(p["XFER"], p["CAP"], p["DLAT"], _integers(first, "sched"))
@@ -125,11 +127,21 @@ def read_case(rows: tuple[ReferenceRow, ...]) -> ClusterCase:
     return ClusterCase(rows, machine)
 
 
+def _check_figures(row: ReferenceRow) -> None:
+    """ReferenceDataError unless the row's figures and its tolerance are numbers, and it says which rule they come from."""
+    if row.cells["judged"] not in ("literal", "tight"):
+        raise row.error("judged", "literal, tight")
+    for column in (*RUN_FIGURES, *PROGRAM_CYCLES):
+        row.integer(column, 0, MAX_COUNT)
+    if row.cells.get(TOLERANCE):
+        row.number(TOLERANCE)
+
+
 def _check_supply(row: ReferenceRow, p: Mapping[str, int], machine: ClusterMachine, supply: Supply) -> None:
     for column, least, why in (("CAP", p["XFER"], "XFER"), ("DLAT", 1, "a transfer's least latency")):
         if p[column] < least:
             raise row.error(column, f"at least {least} ({why})")
-    count = len(machine.pieces())
+    count = sum(-(-run.stream_bytes // supply.transfer) for run in machine.runs)  # those of machine.pieces(), which may be many
     for column in ("sched", "landings"):
         if len(_integers(row, column)) != count:
             raise row.error(column, f"a cycle per transfer, {count} of them, separated by ';'")
@@ -187,8 +199,6 @@ def _integers(row: ReferenceRow, column: str) -> tuple[int, ...]:
 def _judge(case: ClusterCase, tolerance_pct: float | None) -> Iterator[RowVerdict]:
     """Verdicts on a program's totals, then on its runs."""
     first = case.rows[0]
-    if first.cells["judged"] not in ("literal", "tight"):
-        raise first.error("judged", "literal, tight")
     try:
         predicted, simple = run_cluster(case.machine, PREDICTED), run_cluster(case.machine, SIMPLE)
     except DeadlockError as error:
@@ -208,7 +218,7 @@ def _judge_program(
     case: ClusterCase, predicted: ClusterOutcome, simple: ClusterOutcome, whole: bool, tolerance: float
 ) -> Iterator[RowVerdict]:
     row = case.rows[0]
-    expected = {column: row.integer(column, 0, MAX_COUNT) for column in ("cycles", "cycles_simple", "cycles_tight")}
+    expected = {column: row.integer(column, 0, MAX_COUNT) for column in PROGRAM_CYCLES}
     yield _verdict(case.label, "cycles_tight", expected["cycles_tight"], predicted.cycles, tolerance)
     if row.cells["simple_exact"] == "1":
         yield _verdict(case.label, "cycles_simple", expected["cycles_simple"], simple.cycles, tolerance)
@@ -220,9 +230,9 @@ def _judge_program(
 
 
 def _agreed_runs(predicted: ClusterOutcome, simple: ClusterOutcome) -> int:
-    """Runs up to the first in which the two rules differ."""
+    """Runs before the first in which a row waits for accumulators: up to there, rule 0 did as the two others."""
     for number, (one, other) in enumerate(zip(predicted.runs, simple.runs, strict=True)):
-        if one != other:
+        if one["accumulator"] or other["accumulator"]:
             return number
     return len(predicted.runs)
 

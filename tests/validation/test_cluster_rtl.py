@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from accelsim.errors import ReferenceDataError
+from accelsim.validate import cluster
 from accelsim.validate.cluster import FIXED, RUN_FIGURES, validate_cluster
 from accelsim.validate.report import ValidationReport
 from tests.cluster_reference import CLUSTER_CSV, rtl_programs, twin_of
@@ -43,7 +44,7 @@ def test_every_program_of_the_rtl_is_met_exactly() -> None:
 
 
 def test_the_judged_figures_are_as_many_as_were_carried() -> None:
-    """Judging `literal` rows depends on where two rules part: a model in which they part elsewhere judges another number of figures."""
+    """Judging `literal` rows depends on where rows wait for accumulators: a model in which they wait elsewhere judges another number."""
     found = Counter(row.column if not row.column.startswith("landing") else "landing" for row in carried().rows)
     assert found["cycles_tight"] == 420
     assert found["cycles_simple"] == 420 - 4  # in four programs the RTL's simple rule computed wrong values
@@ -87,6 +88,20 @@ def test_a_figure_that_is_off_by_one_is_reported_with_its_row(tmp_path: Path, co
     assert [(row.row, row.column, row.expected, row.got) for row in report.rows if not row.ok] == [(where, column, expected + 1, expected)]
 
 
+def test_a_literal_run_in_which_rule_0_may_have_overwritten_sums_is_not_judged(tmp_path: Path) -> None:
+    """Program 6-15 with its figures of rule 0 (113 - 2 cycles), as if requantization had hidden the sums that this rule overwrites.
+
+    Lanes for a whole row and two sets: rows of the first run wait for accumulators under both rules, for equally many cycles.
+    """
+    path = altered(tmp_path / "hidden.csv", "6-15", "judged", "literal")
+    path.write_text(path.read_text().replace(",tight,", ",literal,").replace(",113,111,113", ",111,111,113"))
+    report = validate_cluster(path)
+    assert report.ok
+    assert [row.column for row in report.rows if not row.row.startswith("program 6-15 run")] == ["cycles_tight"]
+    waits = [number for number, row in enumerate(rtl_programs()["6-15"].rows) if row.cells["accumulator"] != "0"]
+    assert {int(row.row.split()[3]) for row in report.rows if row.column == "end"} == set(range(waits[0]))
+
+
 def test_a_landing_that_is_off_by_one_is_reported_with_its_number(tmp_path: Path) -> None:
     name, case = next(
         (name, case) for name, case in rtl_programs().items() if case.machine.supply and case.rows[0].cells["judged"] == "tight"
@@ -119,6 +134,7 @@ def test_a_row_may_bring_its_own_tolerance(tmp_path: Path) -> None:
         ("fmt0", "4/64/4/1", r"column fmt0: .* allowed: D \(1..4096\)/KCB"),
         ("fmt0", "4/64/4/2/0/1", r"column fmt0: .* allowed: D \(1..4096\)/KCB"),
         ("fmt0", "", r"column fmt0: '' is not allowed"),
+        ("cycles", "9" * 400, r"column cycles: '9+ is not allowed; allowed: an integer from 0"),
         ("judged", "guess", r"column judged: 'guess' is not allowed; allowed: literal, tight"),
         ("cycles_tight", "-1", r"column cycles_tight: '-1' is not allowed"),
     ],
@@ -126,6 +142,17 @@ def test_a_row_may_bring_its_own_tolerance(tmp_path: Path) -> None:
 def test_a_cell_that_cannot_be_used_is_named_with_what_is_allowed(tmp_path: Path, column: str, value: str, message: str) -> None:
     with pytest.raises(ReferenceDataError, match=message):
         validate_cluster(altered(tmp_path / "bad.csv", "1-1", column, value))
+
+
+def test_a_figure_of_the_last_program_that_cannot_be_used_is_told_before_any_program_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cluster, "run_cluster", lambda *_: pytest.fail("a program ran"))
+    good = altered(tmp_path / "good.csv", TIGHT, "program", TIGHT).read_text()
+    _, _, bad = altered(tmp_path / "bad.csv", "1-1", "end", "soon").read_text().partition("\n")
+    (tmp_path / "both.csv").write_text(f"{good}\n{bad}")
+    with pytest.raises(ReferenceDataError, match=rf"line {good.count(chr(10)) + 2}, column end: 'soon' is not allowed"):
+        validate_cluster(tmp_path / "both.csv")
 
 
 @pytest.mark.parametrize(
