@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
+import re
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
+from rich.console import Console
 from typer.testing import CliRunner
 
 from accelsim.cli import app
 from accelsim.cost.compare_costs import costs_of
 from accelsim.cost.technology import load_technology
+from accelsim.report import verdict_warnings
 from accelsim.report.export.run import PICTURES
-from accelsim.report.tables.summary import summary_lines
-from accelsim.result import CATEGORIES
+from accelsim.report.tables.summary import render_summary, summary_lines
+from accelsim.report.verdict import decide
+from accelsim.result import CATEGORIES, RESOURCES
 from accelsim.stored_result import load_result, parse_result
 from tests.synthetic_results import int8, on_chip
 
@@ -95,6 +101,38 @@ def test_warnings_that_find_no_room_are_counted():
     (left,) = (int(line.split()[1]) for line in lines if line.endswith(" more"))
     assert 1 <= shown <= 9
     assert left >= 9 - shown  # the technology adds warnings of its own
+
+
+def test_a_warning_that_concerns_the_verdict_stands_below_it():
+    limit = decide(int8()).resource
+    assert limit == "memory"
+    about = "512 B of reads in flight over 90 ns carry 5.69 GB/s at most"
+    (cost,) = costs_of([replace(on_chip(int8()), warnings=("of something else", about))], load_technology("nangate45"))
+    lines = [" ".join(line.split()) for line, _ in summary_lines(cost, 120, "--full")]
+    place = lines.index(f"warning {about}")
+    assert [line.split()[0] for line in (*lines[1:place], lines[place + 1])] == ["time", "limit", "bounds"]
+    assert lines.index("warning of something else") > place + 1
+
+
+def test_each_phrase_of_a_warning_is_one_that_the_simulator_writes():
+    package = Path(verdict_warnings.__file__).parents[1]
+    sources = "".join(path.read_text() for path in package.rglob("*.py") if path != Path(verdict_warnings.__file__))
+    phrases = verdict_warnings._PHRASES
+    assert set(phrases) <= set(RESOURCES)
+    assert [text for found in phrases.values() for text in found if text not in sources] == []
+
+
+def test_a_summary_has_colour_where_the_terminal_has_it_and_none_where_it_is_not_wanted(monkeypatch):
+    (cost,) = costs_of([replace(on_chip(int8()), warnings=("a caveat",))], load_technology("nangate45"))
+    shown = {}
+    for wanted in ("", "1"):
+        monkeypatch.setenv("NO_COLOR", wanted)
+        console = Console(file=io.StringIO(), force_terminal=True, color_system="standard", width=80)
+        render_summary(console, cost, elsewhere="--full")
+        shown[wanted] = console.file.getvalue()
+    assert "\x1b[36mtime" in shown[""]
+    assert "\x1b[33mwarning" in shown[""]
+    assert not re.search(r"\x1b\[[\d;]*3[36]", shown["1"])
 
 
 def test_quiet_is_one_line():

@@ -13,6 +13,7 @@ from accelsim.report.metrics import Summary, summarize, traffic_lines
 from accelsim.report.tables.terminal import PIPE_COLUMNS
 from accelsim.report.tables.text import clean, count, decimal_bytes, duration, ends, hertz, percent, short, tail, times
 from accelsim.report.verdict import LEAST_GAIN, decide
+from accelsim.report.verdict_warnings import concerns
 from accelsim.result import Gain, Result
 
 MAX_LINES = 20
@@ -20,26 +21,38 @@ _TOP = 4  # stalls, operands, bounds that are named; the rest is summed
 _NAME = 48  # columns of a chip's or network's name
 _LABEL = 9  # columns of a line's heading
 _MAX_SENTENCE = 4  # lines of one entry
+_VERDICT = ("limit", "if free")  # entries of the verdict, the warnings about it below them
 
 
 def render_summary(console: Console, cost: RunCost, *, elsewhere: str) -> None:
-    """Print the summary; its last line is `elsewhere`, where the rest is."""
-    for text, style in summary_lines(cost, max(console.width, PIPE_COLUMNS), elsewhere):
-        console.print(Text(text), style=style, soft_wrap=True)
+    """Print the summary, headings in colour where the terminal has it; its last line is `elsewhere`, where the rest is."""
+    for line, style in summary_lines(cost, max(console.width, PIPE_COLUMNS), elsewhere):
+        text = Text(line, style=style or "")
+        if style is None:
+            text.stylize("cyan", 0, _LABEL)
+        console.print(text, soft_wrap=True)
 
 
 def summary_lines(cost: RunCost, columns: int, elsewhere: str) -> list[tuple[str, str | None]]:
-    """(line, style): at most MAX_LINES of at most `columns`, as far as words allow; warnings that find no room are counted."""
+    """(line, style): at most MAX_LINES of at most `columns`, as far as words allow.
+
+    Warnings that concern the verdict stand below it, the others at the end; those that find no room are counted.
+    """
     result, summary = cost.result, summarize(cost.result)
-    lines: list[tuple[str, str | None]] = [(f"{tail(summary.accelerator, _NAME)} runs {tail(summary.trace, _NAME)}"[:columns], "bold")]
+    above: list[tuple[str, str | None]] = [(f"{tail(summary.accelerator, _NAME)} runs {tail(summary.trace, _NAME)}"[:columns], "bold")]
+    below: list[tuple[str, str | None]] = []
     for label, text in _entries(cost, result, summary):
-        lines += [(line, None) for line in _wrapped(label, text, columns)]
+        lines = [(line, "bold" if label == "limit" else None) for line in _wrapped(label, text, columns)]
+        (below if below or label not in ("time", "networks", "frames", *_VERDICT) else above).extend(lines)
     last = _wrapped("more", elsewhere, columns)
-    return [
-        *lines,
-        *_warnings([*result.warnings, *cost.cost.area.warnings], columns, MAX_LINES - len(lines) - len(last)),
-        *((line, "dim") for line in last),
-    ]
+    room = MAX_LINES - len(above) - len(below) - len(last)
+    limit = decide(result).resource
+    every = list(dict.fromkeys([*result.warnings, *cost.cost.area.warnings]))
+    about = [text for text in every if concerns(text, limit)]
+    others = [text for text in every if text not in about]
+    near = _warnings(about, columns, room - bool(others))
+    far = _warnings(others, columns, room - len(near))
+    return [*above, *near, *below, *far, *((line, "dim") for line in last)]
 
 
 def _entries(cost: RunCost, result: Result, summary: Summary) -> Iterable[tuple[str, str]]:
@@ -116,10 +129,9 @@ def _wrapped(label: str, text: str, columns: int) -> list[str]:
     return lines if len(lines) <= _MAX_SENTENCE else [*lines[: _MAX_SENTENCE - 1], f"{' ' * _LABEL}..."]
 
 
-def _warnings(warnings: Iterable[str], columns: int, room: int) -> list[tuple[str, str | None]]:
+def _warnings(texts: Sequence[str], columns: int, room: int) -> list[tuple[str, str | None]]:
     """As many warnings as fit into `room` lines; of those that do not, how many there are."""
     lines: list[str] = []
-    texts = list(dict.fromkeys(warnings))
     for index, text in enumerate(texts):
         wrapped = _wrapped("warning", text, columns)
         if len(lines) + len(wrapped) > room - (index < len(texts) - 1):

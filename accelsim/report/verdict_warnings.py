@@ -1,0 +1,21 @@
+"""Which warnings of a run concern its verdict: those about the model or the size of the limiting resource.
+
+Disputable assumption: a warning names what it is about; each phrase is one that the simulator writes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+_PHRASES: Mapping[str, tuple[str, ...]] = {
+    "memory": ("background client", "of reads in flight"),
+    "decoder": ("bank conflicts come from", "the codebook in", "sign decoder"),
+    "weight buffer width": ("weight_buffer.word_bits", "attention loads its weights", "weight buffer"),
+    "activation buffer ports": ("attention loads its weights", "activation buffer"),
+    "MAC array": ("a PE",),
+}
+
+
+def concerns(warning: str, resource: str) -> bool:
+    """Whether a warning is about `resource`, the limiting one (a key of `result.RESOURCES`)."""
+    return any(phrase in warning for phrase in _PHRASES.get(resource, ()))
