@@ -115,6 +115,11 @@ def check_computable(*traces: Trace) -> None:
     """
     for trace in traces:
         for layer in trace.weighted_layers():
+            if layer.expert_product is not None:
+                raise CompileError(
+                    f"layer {layer.name!r}: the functional check cannot multiply experts, whose rows depend on the activations; "
+                    "allowed: the same run without --functional"
+                )
             weight = layer.weight
             path = weight.format.decode_path()
             if computes_groups(weight.format, weight.k, weight.n):

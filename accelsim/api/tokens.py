@@ -34,6 +34,7 @@ class TokenStep:
     milliseconds, joules : of the step, all sequences together
     limiter : the resource that limits it
     bytes : operand -> useful bytes over the memories
+    experts : how those of a mixture were chosen, and how many are read; empty without one
     """
 
     tokens: int
@@ -43,6 +44,7 @@ class TokenStep:
     joules: float
     limiter: str
     bytes: dict[str, int]
+    experts: str = ""
 
     @property
     def tokens_per_second(self) -> float:
@@ -59,6 +61,7 @@ class TokenStep:
         return {
             "tokens": self.tokens, "context": self.context, "milliseconds": self.milliseconds, "tokens_per_second": self.tokens_per_second,
             "joules_per_token": self.joules_per_token, "limiter": self.limiter, "bytes": self.bytes,
+            **({"experts": self.experts} if self.experts else {}),
         }  # fmt: skip
 
 
@@ -130,8 +133,9 @@ def run_tokens(
         result = simulation.simulate(accelerator, at_tokens(trace, tokens, before), batch=batch, seed=seed, progress=progress)
         joules = energy_of(result, accelerator, technology).energy_pj().nominal * 1e-12
         return TokenStep(
-            tokens, before, batch, result.milliseconds, joules, limiting_resource(result.cycles, result.bounds), _bytes(result)
-        )
+            tokens, before, batch, result.milliseconds, joules, limiting_resource(result.cycles, result.bounds), _bytes(result),
+            result.choices.get("experts", ""),
+        )  # fmt: skip
 
     first = step(prefill, context) if prefill else None
     start, count = context + prefill, min(decode, CONTEXTS)

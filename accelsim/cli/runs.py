@@ -187,6 +187,9 @@ def _run_tokens(
     if run.prefill is not None:
         rest = f"{run.prefill.joules_per_token * 1e3:.3g} mJ per token, by bounds limited by {run.prefill.limiter}"
         print_line(f"prefill of {prefill} tokens after {context}: first token after {run.prefill.milliseconds:.3f} ms, {rest}")
+    for step in (run.prefill, *run.decode):
+        if step is not None and step.experts:
+            print_line(f"experts of {step.tokens} tokens after {step.context}: {step.experts}")
     for step in run.decode:
         cache = f"{count(step.bytes.get('kv_read', 0))} B of cache read, {count(step.bytes.get('kv_write', 0))} B written"
         rest = f"{step.joules_per_token * 1e3:.3g} mJ per token, by bounds limited by {step.limiter}; {cache}"

@@ -26,6 +26,7 @@ from accelsim.compiler.inference import LayerBuild, Lowering, PlacedNetwork, as_
 from accelsim.compiler.lowering import lower_inference
 from accelsim.compiler.plan import Plan
 from accelsim.compiler.rom import check_rom
+from accelsim.compiler.routing import with_experts_chosen
 from accelsim.compiler.streams import StreamBuilder
 from accelsim.compiler.target import Target, target_of
 from accelsim.errors import CompileError
@@ -67,7 +68,8 @@ def compile_trace(
 def compile_for(target: Target, traces: Sequence[Trace], frames: int, batch: int, seed: int, caches: Caches) -> Program:
     """The program of `compile_trace`, which reads nothing of an accelerator but its target."""
     notes = check_rom(target, traces)
-    networks = [_choose(target, trace, batch, caches) for trace in traces]
+    chosen = [with_experts_chosen(trace, batch, seed) for trace in traces]
+    networks = [replace(_choose(target, trace, batch, caches), experts=how) for trace, how in chosen]
     bursts = {memory: target.memory(memory).burst_bytes for memory in MEMORIES}
     weights = target.placement.weights
     if target.dma.transfer % bursts[weights]:
@@ -285,6 +287,7 @@ def _network_choices(target: Target, network: PlacedNetwork) -> dict[str, str]:
             "spills": names or "none",
             "barriers": f"{len(allocation.barriers)} operations wait for the last readers of the slot that they overwrite",
         }
+        | ({"experts": network.experts} if network.experts else {})
         | row_tiles
         | column_tiles
         | _group_mappings(target, network)

@@ -89,12 +89,13 @@ class Lowering:
 
 @dataclass(frozen=True)
 class PlacedNetwork:
-    """A trace as it was planned and placed; `why` says the reason for its head order."""
+    """A trace as it was planned and placed; `why` says the reason for its head order, `experts` how they were chosen, if it has any."""
 
     trace: Trace
     plan: Plan
     allocation: Allocation
     why: str
+    experts: str = ""
 
 
 class Inference:

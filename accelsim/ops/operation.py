@@ -23,7 +23,9 @@ from accelsim.ops.weight_record import StreamRecord, WeightRecord
 from accelsim.quantities import unit
 
 if TYPE_CHECKING:
+    from accelsim.ops.experts import ExpertsLayer
     from accelsim.ops.mac_layers import MacLayer, MatmulLayer, WeightedLayer
+    from accelsim.ops.route import RouteLayer
 
 Name = Annotated[str, StringConstraints(min_length=1, max_length=256, pattern=r"^[^\x00-\x1f\x7f]+$")]
 Step = Annotated[int, Field(ge=1, le=1 << 16), unit("elements")]
@@ -126,6 +128,21 @@ class LayerBase(ManifestRecord, ABC):
     def head_product(self) -> MatmulLayer | None:
         """Itself, if it is a product of two activations, head by head."""
         return None
+
+    @property
+    def expert_product(self) -> ExpertsLayer | None:
+        """Itself, if it is a product with weights of which each row chooses some."""
+        return None
+
+    @property
+    def router(self) -> RouteLayer | None:
+        """Itself, if it chooses the experts of each token."""
+        return None
+
+    @property
+    def combines(self) -> bool:
+        """True if it adds up the rows of each token's experts."""
+        return False
 
     @property
     def vector(self) -> VectorLayer | None:

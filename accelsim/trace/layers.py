@@ -14,17 +14,18 @@ from typing import TYPE_CHECKING, Annotated
 from pydantic import Field
 
 from accelsim.ops.catalog import vector_operations
+from accelsim.ops.experts import ExpertsLayer
 from accelsim.ops.mac_layers import ConvLayer, GemmLayer, MacLayer, MatmulLayer, Operand, WeightedLayer
 from accelsim.ops.operation import LayerBase, Name, VectorLayer
 from accelsim.ops.shapes import LoopBounds, TensorShape
 from accelsim.ops.weight_record import WeightRecord
 
 __all__ = [
-    "ConvLayer", "GemmLayer", "Layer", "LayerBase", "LoopBounds", "MacLayer", "MatmulLayer", "Name", "Operand", "TensorShape",
-    "VectorLayer", "WeightRecord", "WeightedLayer",
+    "ConvLayer", "ExpertsLayer", "GemmLayer", "Layer", "LayerBase", "LoopBounds", "MacLayer", "MatmulLayer", "Name", "Operand",
+    "TensorShape", "VectorLayer", "WeightRecord", "WeightedLayer",
 ]  # fmt: skip
 
 if TYPE_CHECKING:
     Layer = MacLayer | VectorLayer
 else:
-    Layer = Annotated[reduce(or_, (GemmLayer, ConvLayer, MatmulLayer, *vector_operations())), Field(discriminator="op")]
+    Layer = Annotated[reduce(or_, (GemmLayer, ConvLayer, MatmulLayer, ExpertsLayer, *vector_operations())), Field(discriminator="op")]

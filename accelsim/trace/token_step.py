@@ -61,10 +61,13 @@ class _Step:
 
     def rows_of(self, name: str, shape: TensorShape) -> TensorShape:
         """An activation's shape in the step."""
-        if shape.rows != self.before:
-            raise TraceError(f"trace {self.name!r}: {name!r} has {shape.rows} rows for {self.before} tokens; allowed: a row per token")
+        per_token, rest = divmod(shape.rows, self.before)
+        if rest or not per_token:
+            raise TraceError(
+                f"trace {self.name!r}: {name!r} has {shape.rows} rows for {self.before} tokens; allowed: as many rows for each token"
+            )
         columns = self.seen.get(name, shape.width)
-        return shape.model_copy(update={"rows": 1 if name in self.last else self.tokens, "width": columns})
+        return shape.model_copy(update={"rows": 1 if name in self.last else per_token * self.tokens, "width": columns})
 
     def layer(self, layer: Layer) -> Layer:
         """A layer in the step."""
@@ -84,6 +87,9 @@ class _Step:
                 fields["input_row"] = self.tokens - 1
         if layer.causal_reach is not None and self.context:
             fields |= {"mask": None, "reach": 0}
+        if layer.router is not None:
+            recorded = layer.router.chosen[self.context : self.context + self.tokens]
+            fields["chosen"] = recorded if len(recorded) == self.tokens else ()
         return layer.with_fields(**fields)
 
     def _product(self, layer: MatmulLayer) -> MatmulLayer:

@@ -1,0 +1,89 @@
+"""The router of a mixture of experts: the largest elements of each row, its chosen experts' weights, and zeros elsewhere.
+
+Disputable assumption: the vector unit finds one expert per pass over a row; the choice needs no sort.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Annotated, Literal, Self
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import Field, model_validator
+
+from accelsim.ops.example import Example
+from accelsim.ops.operation import Floats, VectorLayer
+from accelsim.ops.shapes import Bound
+from accelsim.quantities import unit
+
+KIND = "route"
+
+Expert = Annotated[int, Field(ge=0, le=1 << 16)]
+
+
+def chosen_experts(weights: Floats, top_k: int) -> npt.NDArray[np.int64]:
+    """Experts of each row of `weights` (tokens, experts), in ascending order: int64 (tokens, top_k); of equal weights the first."""
+    return np.sort(np.argsort(-weights, axis=1, kind="stable")[:, :top_k], axis=1)
+
+
+class RouteLayer(VectorLayer):
+    """The weights of the experts that each token takes: the `top_k` largest of its row, and 0 for the others.
+
+    Attributes
+    ----------
+    top_k
+        Experts per token.
+    normalized
+        The weights of a row are divided by their sum.
+    chosen
+        Experts of each token, as a run of the model chose them, for timing; (): drawn evenly by the seed of a simulation.
+    """
+
+    walk = "rows"
+    pass_name = "route"
+    default_passes = 1
+    pass_note = "per expert that a token takes; one more where their weights are normalized"
+
+    op: Literal["route"] = "route"
+    top_k: Annotated[Bound, unit("experts")]
+    normalized: bool = False
+    chosen: Annotated[tuple[tuple[Expert, ...], ...], Field(exclude_if=lambda rows: not rows)] = ()
+
+    @model_validator(mode="after")
+    def _experts_exist(self) -> RouteLayer:
+        experts = self.output.width
+        if self.top_k > experts:
+            raise self._refuse(f"top_k={self.top_k}; allowed: at most its {experts} experts")
+        if self.chosen and len(self.chosen) != self.output.rows:
+            raise self._refuse(f"chosen has {len(self.chosen)} rows; allowed: one for each of {self.output.rows} tokens")
+        for row in self.chosen:
+            if len(set(row)) != self.top_k or len(row) != self.top_k or max(row) >= experts:
+                raise self._refuse(f"chosen has a row {row}; allowed: {self.top_k} different experts below {experts}")
+        return self
+
+    @property
+    def router(self) -> Self:
+        """Itself."""
+        return self
+
+    def passes(self, chip: Callable[[str], int], fused: bool) -> int:
+        """The chip's passes for each expert, and one to normalize."""
+        return self.top_k * chip(self.pass_name) + self.normalized
+
+    def evaluate(self, operands: Sequence[Floats], constants: Mapping[str, Floats]) -> Floats:
+        """The chosen weights in their places."""
+        scores = operands[0][0]
+        places = chosen_experts(scores, self.top_k)
+        weights = np.zeros_like(scores)
+        np.put_along_axis(weights, places, np.take_along_axis(scores, places, axis=1), axis=1)
+        return (weights / weights.sum(axis=1, keepdims=True) if self.normalized else weights)[None]
+
+
+SPEC = RouteLayer
+EXAMPLES = (
+    Example({"top_k": 2}, ((0.5, 0.125, 0.25, 0.125),), (0.5, 0.0, 0.25, 0.0)),
+    Example({"top_k": 1}, ((0.25, 0.5, 0.375, 0.375),), (0.0, 0.5, 0.375, 0.0), rows=2, output_rows=2),  # of equals the first
+    # 6 / (6 + 2) and 2 / (6 + 2)
+    Example({"top_k": 2, "normalized": True}, ((6.0, 1.0, 2.0),), (0.75, 0.0, 0.25)),
+)
