@@ -19,6 +19,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from accelsim.finetune.distillation import distilled as distilled
     from accelsim.finetune.exporting import export as export
     from accelsim.finetune.freezing import Freezing as Freezing
     from accelsim.finetune.prepared import PreparedLayer as PreparedLayer
@@ -32,6 +33,7 @@ _HOMES = {
     "prepare": "accelsim.finetune.prepared",
     "prepared_layers": "accelsim.finetune.prepared",
     "finetune": "accelsim.finetune.training",
+    "distilled": "accelsim.finetune.distillation",
     "export": "accelsim.finetune.exporting",
     "Settings": "accelsim.finetune.settings",
     "Freezing": "accelsim.finetune.freezing",

@@ -22,7 +22,7 @@ from accelsim.finetune.prepared import prepared_layers
 from accelsim.finetune.settings import Settings
 from accelsim.formats.catalog import describe_format
 
-_VERSION = 1
+_VERSION = 2
 
 
 @dataclass(frozen=True)
@@ -43,10 +43,11 @@ class Run:
 
 @dataclass(frozen=True)
 class Position:
-    """How far a run has come: steps done, and the loss of the last one."""
+    """How far a run has come: steps done, the loss of the last one, and the signs that each flipped."""
 
     step: int
     loss: float
+    flips: tuple[int, ...] = ()
 
 
 def identity_of(model: torch.nn.Module, settings: Settings, inputs: torch.Tensor, targets: torch.Tensor) -> str:
@@ -67,6 +68,7 @@ def save(path: Path, run: Run, position: Position) -> None:
         "identity": run.identity,
         "step": position.step,
         "loss": position.loss,
+        "flips": list(position.flips),
         "model": run.model.state_dict(),
         "optimizer": run.optimizer.state_dict(),
         "schedule": run.schedule.state_dict(),
@@ -108,4 +110,4 @@ def load(path: Path, run: Run) -> Position:
     torch.set_rng_state(state["random"])
     if torch.cuda.is_available():
         torch.cuda.set_rng_state_all(state["random_gpu"])
-    return Position(state["step"], state["loss"])
+    return Position(state["step"], state["loss"], tuple(state["flips"]))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,6 @@ import torch
 from accelsim.api.models import import_model
 from accelsim.api.trace import Trace
 from accelsim.compression.compress_trace import compress_trace
-from accelsim.compression.repack import repack
 from accelsim.errors import TraceError
 from accelsim.execution.calibration import Method
 from accelsim.finetune.prepared import PreparedLayer, prepared_layers
@@ -81,8 +81,10 @@ def export(
         arrays[layer.name] = layers[layer.name].arrays()
         _check_same(source, layers[layer.name])
     recipe = next(iter(layers.values())).quantizer.recipe
-    packed, _ = compress_trace(source, recipe, name=name)
-    tuned = Trace(with_metrics(repack(packed, arrays, _NOTE), metrics or {}))
+    packed, _ = compress_trace(source, recipe, name=name, given=arrays)
+    # The encoding errors in the metrics are against the trained weights themselves, so they would be 0.
+    manifest = packed.manifest.with_fields(metrics={}, notes=(*packed.manifest.notes, _NOTE))
+    tuned = Trace(with_metrics(replace(packed, manifest=manifest), metrics or {}))
     if calibration is not None:
         tuned = tuned.calibrate(calibration.detach().cpu().numpy(), method)
     if out is not None:

@@ -7,13 +7,16 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Literal, get_args
 
 from accelsim.errors import ConfigError
+
+Sign = Literal["vote", "average"]
 
 
 @dataclass(frozen=True)
 class Freezing:
-    """Every `every` steps, a sign whose average of flips per step exceeds the threshold is fixed to its majority vote.
+    """Every `every` steps, a sign whose average of flips per step exceeds the threshold is fixed.
 
     Attributes
     ----------
@@ -22,13 +25,16 @@ class Freezing:
     first, last
         Thresholds at the first and at the last step, flips per step; a cosine leads from one to the other.
     momentum
-        Of the moving average of the flips.
+        Of the moving averages of flips and signs.
+    sign
+        To what it is fixed: 'vote', the sign that it had most often; 'average', that of its moving average, the paper's ablation.
     """
 
     every: int = 500
     first: float = 0.1
     last: float = 0.01
     momentum: float = 0.99
+    sign: Sign = "vote"
 
     def __post_init__(self) -> None:
         if self.every < 1:
@@ -39,6 +45,9 @@ class Freezing:
             )
         if not 0 <= self.momentum < 1:
             raise ConfigError(f"freezing: `momentum` has value {self.momentum}; allowed: at least 0 and less than 1")
+
+        if self.sign not in get_args(Sign):
+            raise ConfigError(f"freezing: `sign` has value {self.sign!r}; allowed: vote, average")
 
     def threshold(self, step: int, steps: int) -> float:
         """Flips per step above which a sign is frozen, after `step` of `steps` steps."""

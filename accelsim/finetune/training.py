@@ -35,11 +35,14 @@ class Training:
         Steps done, also before an interruption, and steps in all.
     loss
         Of the last step.
+    flips
+        Signs of SSVQ that each step flipped.
     """
 
     step: int
     steps: int
     loss: float
+    flips: tuple[int, ...] = ()
 
 
 def cross_entropy(model: torch.nn.Module, inputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
@@ -109,24 +112,30 @@ def finetune(
             if update is not None:
                 update("training steps", position.step, steps)
             chosen = _batch(position.step, per_epoch, len(inputs), settings)
-            value = loss(model, inputs[chosen].to(device), targets[chosen].to(device))
-            position = Position(position.step + 1, float(value.detach()))
-            if not math.isfinite(position.loss):
-                raise ConfigError(f"the loss of step {position.step} is {position.loss}; allowed: a finite number (lower `learning_rate`?)")
+            value = loss(model, inputs[chosen].to(device), targets[chosen].to(device)) + _penalty(layers, settings)
+            reached = float(value.detach())
+            if not math.isfinite(reached):
+                raise ConfigError(f"the loss of step {position.step + 1} is {reached}; allowed: a finite number (lower `learning_rate`?)")
             optimizer.zero_grad()
             value.backward()  # type: ignore[no-untyped-call, unused-ignore]
             optimizer.step()
             schedule.step()
-            for layer in layers:
-                layer.quantizer.after_step(layer.parts, position.step, steps, settings.freezing)
+            flips = sum(layer.quantizer.after_step(layer.parts, position.step + 1, steps, settings) for layer in layers)
+            position = Position(position.step + 1, reached, (*position.flips, flips))
             if path is not None and (position.step % checkpoint_every == 0 or position.step == end):
                 save(path, run, position)
         model.eval()
-    return Training(position.step, steps, position.loss)
+    return Training(position.step, steps, position.loss, position.flips)
+
+
+def _penalty(layers: tuple[PreparedLayer, ...], settings: Settings) -> torch.Tensor | float:
+    """The weighted mean of the terms that the quantizers add to the loss; 0 without any."""
+    terms = [term for layer in layers if (term := layer.quantizer.penalty(*layer.parts)) is not None]
+    return settings.ratio_weight * torch.stack(terms).mean() if terms else 0.0
 
 
 def _optimizer(model: torch.nn.Module, layers: tuple[PreparedLayer, ...], settings: Settings) -> torch.optim.Optimizer:
-    """AdamW over latents and everything else that learns; latents do not decay, since only their signs count."""
+    """AdamW over latents and everything else that learns; latents do not decay, since only their signs or ratios count."""
     latents = [part for layer in layers for part, role in zip(layer.parts, layer.quantizer.roles, strict=True) if role == "latent"]
     known = {id(part) for part in latents}
     others = [part for part in model.parameters() if id(part) not in known and part.requires_grad]

@@ -29,7 +29,13 @@ def trained(recipe: str) -> Any:
     return model
 
 
-@pytest.mark.parametrize("recipe", ["uniform:bits=4", "vq:k=8,d=4", "ssvq:k=4,d=4", "ssvq:k=4,d=4,axis=1,scale=channel"])
+@pytest.mark.parametrize(
+    "recipe",
+    [
+        *("uniform:bits=4", "vq:k=8,d=4", "ssvq:k=4,d=4", "ssvq:k=4,d=4,axis=1,scale=channel"),
+        *("int_group:bits=4,group=8", "vecq:bits=3", "masked_vq:k=4,d=4,keep=2,of=4", "universal_vq:k=8,d=4"),
+    ],
+)
 def test_the_weights_of_the_trace_are_the_models_to_the_bit_and_a_chip_runs_it(recipe: str, tmp_path: Path) -> None:
     model = trained(recipe)
     accelsim.finetune.export(model, torch.zeros(1, 1, 4, 4), out=tmp_path / "tuned", metrics={"top1_accuracy": 0.5})

@@ -27,11 +27,11 @@ def set_latents(layer: Any, latents: list[float]) -> None:
 
 
 def follow(layer: Any, history: list[list[float]], **options: Any) -> None:
-    from accelsim.finetune import Freezing
+    from accelsim.finetune import Freezing, Settings
 
     for step, latents in enumerate(history, start=1):
         set_latents(layer, latents)
-        layer.quantizer.after_step(layer.parts, step, len(history), Freezing(**options))
+        layer.quantizer.after_step(layer.parts, step, len(history), Settings(freezing=Freezing(**options)))
 
 
 def test_a_threshold_falls_along_a_cosine() -> None:
@@ -84,13 +84,29 @@ def test_a_frozen_sign_stays_as_it_was_fixed_in_later_decisions() -> None:
 
 
 def test_without_freezing_nothing_is_recorded() -> None:
+    from accelsim.finetune import Settings
+
     layer = coded([1, 1, 1, 1])
     set_latents(layer, [-1, 1, 1, 1])
-    layer.quantizer.after_step(layer.parts, 1, 1, None)
+    assert layer.quantizer.after_step(layer.parts, 1, 2, Settings(freezing=None)) == 1  # one sign flipped
+    assert layer.quantizer.after_step(layer.parts, 2, 2, Settings(freezing=None)) == 0
     assert not layer.quantizer.votes.any()
 
 
-@pytest.mark.parametrize("fields", [{"every": 0}, {"first": 0.1, "last": 0.2}, {"last": -0.1}, {"momentum": 1.0}])
+def test_a_sign_is_fixed_to_its_moving_average_on_request() -> None:
+    """+ + -: the vote is +1; the average at momentum 0.5 is 1/8 + 1/4 - 1/2 < 0."""
+    layer = coded([-1, 1, 1, 1])
+    history = [[1, 1, 1, 1], [1, 1, 1, 1], [-1, 1, 1, 1]]
+    follow(layer, history, every=3, momentum=0.5, first=0.6, last=0.6, sign="average")
+    assert layer.quantizer.average[0, 0] == -0.125
+    assert layer.quantizer.frozen.tolist() == [[True, False, False, False]]
+    assert layer.arrays()["signs"].tolist() == [[1, 0, 0, 0]]
+    other = coded([-1, 1, 1, 1])
+    follow(other, history, every=3, momentum=0.5, first=0.6, last=0.6)
+    assert other.arrays()["signs"].tolist() == [[0, 0, 0, 0]]
+
+
+@pytest.mark.parametrize("fields", [{"every": 0}, {"first": 0.1, "last": 0.2}, {"last": -0.1}, {"momentum": 1.0}, {"sign": "mean"}])
 def test_settings_that_make_no_sense_are_refused(fields: dict[str, Any]) -> None:
     from accelsim.errors import ConfigError
     from accelsim.finetune import Freezing

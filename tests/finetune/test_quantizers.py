@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 import pytest
 
-from accelsim.compression.encoder import encode, layer_generator
+from accelsim.compression.encoder import Matrix, encode, encode_with, layer_generator
 from accelsim.compression.recipe import make_recipe
+from accelsim.compression.shared_codebooks import shared_codebooks
 from accelsim.registry import members
 
 torch = pytest.importorskip("torch")
@@ -18,8 +20,15 @@ FORMATS = (
     *("uniform:bits=2", "uniform:bits=4,scale=tensor", "uniform:bits=8", "uniform:bits=12"),
     *("vq:k=6,d=4", "vq:k=5,d=3,axis=1", "vq:k=6,d=2,scale=channel", "vq:k=5,d=3,axis=1,scale=channel"),
     *("ssvq:k=6,d=4", "ssvq:k=5,d=3,axis=1", "ssvq:k=6,d=2,scale=channel", "ssvq:k=5,d=3,axis=1,scale=channel"),
+    *("masked_vq:k=6,d=4,keep=1,of=2", "masked_vq:k=5,d=6,keep=2,of=3,axis=1"),
+    *("int_group:bits=4,group=8", "int_group:bits=3,group=8,zero=1", "int_group:bits=2,group=12,minimum=1"),
+    *("vecq:bits=2", "vecq:bits=5"),
+    *("universal_vq:k=9,d=4", "universal_vq:k=7,d=3,axis=1", "universal_vq:k=3,d=2"),
 )
-CODED = tuple(text for text in FORMATS if not text.startswith("uniform"))
+FLOAT_KINDS = ("uniform", "int_group", "vecq")
+CODED_KINDS = ("vq", "ssvq", "masked_vq")  # codewords learn
+FLOAT = tuple(text for text in FORMATS if text.startswith(FLOAT_KINDS))
+CODED = tuple(text for text in FORMATS if text.startswith(CODED_KINDS))
 OUTPUTS, INPUTS = 8, 12
 
 
@@ -28,7 +37,7 @@ def prepared(text: str, seed: int = 3) -> Any:
 
     torch.manual_seed(seed)
     linear = torch.nn.Sequential(torch.nn.Linear(INPUTS, OUTPUTS))
-    return prepared_layers(prepare(linear, text, layers="*"))[0]
+    return prepared_layers(prepare(linear, text, layers="*").eval())[0]
 
 
 def moved(layer: Any, seed: int = 5) -> Any:
@@ -36,7 +45,8 @@ def moved(layer: Any, seed: int = 5) -> Any:
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for part in layer.parts:
-            part.add_(part.abs().mean() * torch.randn(part.shape, generator=generator))
+            size = 1.0 if layer.quantizer.spec.kind == "universal_vq" else part.abs().mean()  # its logits start at 0
+            part.add_(size * torch.randn(part.shape, generator=generator))
     return layer
 
 
@@ -54,16 +64,84 @@ def twin(layer: Any) -> np.ndarray:
             for k in range(INPUTS):
                 out[n, k] = np.float32(round(float(weights[k, n] / scale))) * scale
         return out
+    if spec.kind == "vecq":
+        return vecq_twin(parts[0], spec.bits)
+    if spec.kind == "int_group":
+        return group_twin(parts[0], spec)
+    if spec.kind == "universal_vq":
+        return universal_twin(layer, hard=True)
     codewords = np.maximum(parts[0], 0) if spec.kind == "ssvq" else parts[0]
-    indices, unit = layer.quantizer.codebook.indices.numpy(), layer.quantizer.codebook.unit.numpy()
+    indices = layer.quantizer.codebook.indices.numpy()
+    unit = np.broadcast_to(layer.quantizer.codebook.unit.numpy(), (OUTPUTS,))
     step = np.float32(max(abs(value) for value in codewords.flat)) / np.float32(127)
     for n in range(OUTPUTS):
-        scale = (unit[n] if spec.scale == "channel" else unit[0]) * step
+        scale = unit[n] * step
         for k in range(INPUTS):
             index, lane = (indices[k, n // spec.d], n % spec.d) if spec.axis == 0 else (indices[k // spec.d, n], k % spec.d)
             out[n, k] = np.float32(round(float(codewords[index, lane] / step))) * scale
             if spec.kind == "ssvq" and parts[1][k, n] < 0:
                 out[n, k] = -out[n, k]
+            if spec.kind == "masked_vq" and not kept(layer, k, n):
+                out[n, k] = 0
+    return out
+
+
+def kept(layer: Any, k: int, n: int) -> bool:
+    """Whether an N:M mask keeps a weight: its pattern is one of all of `keep` lanes, in the order of their bits as a number."""
+    spec, masks = layer.quantizer.spec, layer.quantizer.masks.numpy()
+    number, lane = (masks[k, n // spec.of], n % spec.of) if spec.axis == 0 else (masks[k // spec.of, n], k % spec.of)
+    patterns = [bits for bits in range(2**spec.of) if bits.bit_count() == spec.keep]
+    return bool(patterns[number] >> lane & 1)
+
+
+def vecq_twin(weights: np.ndarray, bits: int) -> np.ndarray:
+    """Steering, then driving (arXiv 2005.08501), weight by weight."""
+    values = [float(value) for value in weights.flat]
+    mean = math.fsum(values) / len(values)
+    sigma = math.sqrt(math.fsum((value - mean) ** 2 for value in values) / len(values))
+    step = {2: 0.9957, 5: 0.1881}[bits] * sigma
+    v = [round(min(max(value / step - 0.5, -(2 ** (bits - 1))), 2 ** (bits - 1) - 1)) + 0.5 for value in values]
+    alpha = math.fsum(a * b for a, b in zip(values, v, strict=True)) / math.fsum(b * b for b in v)
+    half = np.float32(alpha / 2)
+    return np.array([np.float32(2 * b) * half for b in v], np.float32).reshape(weights.shape).T
+
+
+def group_twin(weights: np.ndarray, spec: Any) -> np.ndarray:
+    """Round to nearest in every group, scales in binary16, from the range of the group."""
+    out = np.zeros((OUTPUTS, INPUTS), np.float32)
+    for n in range(OUTPUTS):
+        for first in range(0, INPUTS, spec.group):
+            group = [float(value) for value in weights[first : first + spec.group, n]]
+            low, high = min(group), max(group)
+            if spec.minimum:
+                base = float(np.float16(low))
+                scale = float(np.float16((high - base) / (2**spec.bits - 1)))
+                found = [base + scale * min(max(round((value - base) / scale), 0), 2**spec.bits - 1) for value in group]
+            elif spec.zero:
+                scale = float(np.float16((max(high, 0) - min(low, 0)) / (2**spec.bits - 1)))
+                zero = round(-min(low, 0) / scale)
+                found = [scale * (min(max(round(value / scale) + zero, 0), 2**spec.bits - 1) - zero) for value in group]
+            else:
+                top = 2 ** (spec.bits - 1) - 1
+                scale = float(np.float16(max(-low, high) / top))
+                found = [scale * min(max(round(value / scale), -top), top) for value in group]
+            out[n, first : first + spec.group] = found
+    return out
+
+
+def universal_twin(layer: Any, hard: bool, dtype: type = np.float32) -> np.ndarray:
+    """Each subvector as the sum of its candidates under a softmax, or as the candidate of the largest logit."""
+    spec, logits = layer.quantizer.spec, layer.parts[0].detach().numpy().astype(np.float64)
+    codebook, candidates, scale = (getattr(layer.quantizer, name).numpy() for name in ("codebook", "candidates", "scale"))
+    out = np.zeros((OUTPUTS, INPUTS), dtype)
+    for n in range(OUTPUTS):
+        for k in range(INPUTS):
+            place, lane = ((k, n // spec.d), n % spec.d) if spec.axis == 0 else ((k // spec.d, n), k % spec.d)
+            shares = [math.exp(value) for value in logits[place]]
+            if hard:
+                shares = [float(value == max(shares)) for value in shares]
+            mixed = sum(share * float(codebook[index, lane]) for share, index in zip(shares, candidates[place], strict=True))
+            out[n, k] = dtype(mixed / sum(shares)) * dtype(scale[0])
     return out
 
 
@@ -76,7 +154,9 @@ def test_a_prepared_weight_is_its_post_training_encoding(text: str) -> None:
     torch.manual_seed(3)
     exact = torch.nn.Linear(INPUTS, OUTPUTS).weight.detach().numpy().T.copy()
     spec = make_recipe(text, "*").format_of("0")
-    meant = spec.reconstruct(encode(spec, exact, layer_generator(0, "0")), INPUTS, OUTPUTS)
+    shared = shared_codebooks([[(spec, Matrix(INPUTS, OUTPUTS, lambda: exact))]], 0)
+    arrays = encode_with(spec, exact, shared[spec]) if shared else encode(spec, exact, layer_generator(0, "0"))
+    meant = spec.reconstruct(arrays, INPUTS, OUTPUTS)
     np.testing.assert_allclose(prepared(text).module.weight.detach().numpy().T, meant, rtol=3e-7)
 
 
@@ -95,7 +175,7 @@ def test_the_packed_streams_stand_for_the_forward_weight_bit_for_bit(text: str) 
     assert layer.module.weight.detach().numpy().T.tobytes() == meant.tobytes()  # 0.0 is not -0.0
 
 
-@pytest.mark.parametrize("text", [text for text in FORMATS if text.startswith("uniform")])
+@pytest.mark.parametrize("text", FLOAT)
 def test_the_gradient_of_a_float_weight_is_that_of_its_level(text: str) -> None:
     layer, upstream = moved(prepared(text)), torch.randn(OUTPUTS, INPUTS)
     layer.module.weight.backward(upstream)
@@ -117,6 +197,8 @@ def test_the_gradient_of_a_codeword_is_that_of_the_unrounded_codebook_by_finite_
             for k in range(INPUTS):
                 index, lane = (indices[k, n // spec.d], n % spec.d) if spec.axis == 0 else (indices[k // spec.d, n], k % spec.d)
                 sign = -1.0 if spec.kind == "ssvq" and layer.parts[1][k, n] < 0 else 1.0
+                if spec.kind == "masked_vq" and not kept(layer, k, n):
+                    sign = 0.0
                 total += float(upstream[n, k]) * sign * unit[n] * book[index, lane]
         return total
 
@@ -146,7 +228,9 @@ def test_a_negative_codeword_of_ssvq_is_zero_and_has_no_gradient() -> None:
     assert layer.arrays()["codebook"][2, 1] == 0
 
 
-@pytest.mark.parametrize("text", ["ssvq:k=6,d=4", "vq:k=6,d=4", "uniform:bits=4"])
+@pytest.mark.parametrize(
+    "text", ["ssvq:k=6,d=4", "vq:k=6,d=4", "uniform:bits=4", "masked_vq:k=6,d=4,keep=1,of=2", "int_group:bits=4,group=8"]
+)
 def test_a_weight_of_zeros_keeps_a_positive_scale(text: str) -> None:
     layer = prepared(text)
     with torch.no_grad():

@@ -12,7 +12,10 @@ from accelsim.errors import ConfigError, FormatError, OutputError
 torch = pytest.importorskip("torch")
 pytestmark = pytest.mark.torch
 
-RECIPES = ("uniform:bits=3", "vq:k=8,d=4", "ssvq:k=4,d=4")
+RECIPES = (
+    *("uniform:bits=3", "int_group:bits=3,group=8", "vecq:bits=3"),
+    *("vq:k=8,d=4", "ssvq:k=4,d=4", "masked_vq:k=8,d=4,keep=2,of=4", "universal_vq:k=16,d=2"),
+)
 
 
 def network(recipe: str, **options: Any) -> Any:
@@ -157,7 +160,17 @@ def test_a_checkpoint_that_cannot_be_written_is_said(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "fields", [{"learning_rate": 0.0}, {"latent_rate": -1.0}, {"learning_rate": float("nan")}, {"epochs": 0}, {"batch": 0}, {"seed": -1}]
+    "fields",
+    [
+        {"learning_rate": 0.0},
+        {"latent_rate": -1.0},
+        {"alpha": 1.0},
+        {"ratio_weight": -1.0},
+        {"learning_rate": float("nan")},
+        {"epochs": 0},
+        {"batch": 0},
+        {"seed": -1},
+    ],
 )
 def test_settings_that_make_no_sense_are_refused(fields: dict[str, Any]) -> None:
     with pytest.raises(ConfigError, match=f"`{next(iter(fields))}` has value .*; allowed"):

@@ -1,8 +1,8 @@
 """SSVQ whose codewords and signs learn (arXiv 2503.08668): W = C[A] o sign(L), with a latent L for every sign.
 
 The gradient of a latent is that of its weight times the codeword's element, straight through the sign; L starts at the weights (the
-paper's alpha is 1 here). A sign that oscillates is frozen to its majority vote. Disputable: votes and flips count from the first step,
-and a codeword's element that falls below 0 is 0 and learns no more.
+paper's alpha is 1 here). A sign that oscillates is frozen, to its majority vote or to its average. Disputable: votes and
+flips count from the first step, and a codeword's element that falls below 0 is 0 and learns no more.
 """
 
 from __future__ import annotations
@@ -10,12 +10,12 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from accelsim.compression.encoder import Arrays, Floats
+from accelsim.compression.encoder import Arrays, Codebook, Floats
 from accelsim.compression.recipe import Recipe
-from accelsim.finetune.freezing import Freezing
 from accelsim.finetune.quantizers.straight_through import straight_through
 from accelsim.finetune.quantizers.trained_codebook import TrainedCodebook
 from accelsim.finetune.quantizers.weight_quantizer import WeightQuantizer
+from accelsim.finetune.settings import Settings
 
 KIND = "ssvq"
 
@@ -29,6 +29,8 @@ class SsvqQuantizer(WeightQuantizer):
         [K,N] float32: moving average of the flips per step.
     votes
         [K,N] int32: steps after which the sign was positive, less those after which it was negative.
+    average
+        [K,N] float32: moving average of the sign.
     negative
         [K,N] bool: the sign after the last step, or the frozen one.
     frozen
@@ -38,21 +40,23 @@ class SsvqQuantizer(WeightQuantizer):
     roles = ("codebook", "latent")
     flips: torch.Tensor
     votes: torch.Tensor
+    average: torch.Tensor
     negative: torch.Tensor
     frozen: torch.Tensor
 
-    def __init__(self, recipe: Recipe, layer: str, shape: tuple[int, ...]) -> None:
-        super().__init__(recipe, layer, shape)
+    def __init__(self, recipe: Recipe, layer: str, shape: tuple[int, ...], shared: Codebook | None = None) -> None:
+        super().__init__(recipe, layer, shape, shared)
         table = self.spec.streams(self.k, self.n)
         self.codebook = TrainedCodebook(table["indices"].shape, table["scales"].shape, self.spec.axis)
-        for name, kind in (("flips", torch.float32), ("votes", torch.int32), ("negative", torch.bool), ("frozen", torch.bool)):
+        kinds = {"flips": torch.float32, "votes": torch.int32, "average": torch.float32, "negative": torch.bool, "frozen": torch.bool}
+        for name, kind in kinds.items():
             self.register_buffer(name, torch.zeros((self.k, self.n), dtype=kind))
 
     def start(self, weights: Floats, arrays: Arrays) -> tuple[torch.Tensor, ...]:
         """Codewords [k,d] and latents [K,N]; no sign is frozen."""
         latent = torch.from_numpy(weights.copy())
         self.negative.copy_(latent < 0)
-        for buffer in (self.flips, self.votes, self.frozen):
+        for buffer in (self.flips, self.votes, self.average, self.frozen):
             buffer.zero_()
         return self.codebook.start(arrays), latent
 
@@ -70,19 +74,22 @@ class SsvqQuantizer(WeightQuantizer):
         signs = self._is_negative(latent).cpu().numpy().astype(np.uint8)
         return {**self.codebook.encode(codewords.clamp(min=0)), "signs": signs}
 
-    def after_step(self, parts: tuple[torch.Tensor, ...], step: int, steps: int, freezing: Freezing | None) -> None:
+    def after_step(self, parts: tuple[torch.Tensor, ...], step: int, steps: int, settings: Settings) -> int:
         """Record the signs; every `freezing.every` steps, freeze those that flip more often than the threshold."""
-        if freezing is None:
-            return
-        now = self._is_negative(parts[1])
-        self.flips.mul_(freezing.momentum).add_((now != self.negative).float(), alpha=1 - freezing.momentum)
-        self.votes.add_(1 - 2 * now.int())
+        now, freezing = self._is_negative(parts[1]), settings.freezing
+        flipped = now != self.negative
+        count = int(flipped.sum())
+        if freezing is not None:
+            self.flips.mul_(freezing.momentum).add_(flipped.float(), alpha=1 - freezing.momentum)
+            self.votes.add_(1 - 2 * now.int())
+            self.average.mul_(freezing.momentum).add_(1 - 2 * now.float(), alpha=1 - freezing.momentum)
+            if step % freezing.every == 0:
+                chosen = (self.flips > freezing.threshold(step, steps)) & ~self.frozen
+                balance = self.votes if freezing.sign == "vote" else self.average
+                now = torch.where(chosen & (balance != 0), balance < 0, now)  # a tie keeps the sign
+                self.frozen.logical_or_(chosen)
         self.negative.copy_(now)
-        if step % freezing.every == 0:
-            chosen = (self.flips > freezing.threshold(step, steps)) & ~self.frozen
-            elected = torch.where(self.votes == 0, now, self.votes < 0)  # a tie keeps the sign
-            self.negative.copy_(torch.where(chosen, elected, now))
-            self.frozen.logical_or_(chosen)
+        return count
 
     def _is_negative(self, latent: torch.Tensor) -> torch.Tensor:
         return torch.where(self.frozen, self.negative, latent.detach() < 0)

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from accelsim.compression.encoder import Arrays
+from accelsim.finetune.quantizers.codeword_layout import as_matrix
 from accelsim.finetune.quantizers.straight_through import straight_through
 
 TOP = 127  # of an int8 codeword
@@ -56,6 +57,4 @@ class TrainedCodebook(torch.nn.Module):
         }
 
     def _look_up(self, codewords: torch.Tensor) -> torch.Tensor:
-        rows, columns = self.indices.shape
-        chosen, d = codewords[self.indices], codewords.shape[1]
-        return chosen.reshape(rows, columns * d) if self.axis == 0 else chosen.transpose(1, 2).reshape(rows * d, columns)
+        return as_matrix(codewords[self.indices], self.axis)

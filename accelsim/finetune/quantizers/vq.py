@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from accelsim.compression.encoder import Arrays, Floats
+from accelsim.compression.encoder import Arrays, Codebook, Floats
 from accelsim.compression.recipe import Recipe
 from accelsim.finetune.quantizers.trained_codebook import TrainedCodebook
 from accelsim.finetune.quantizers.weight_quantizer import WeightQuantizer
@@ -17,8 +17,8 @@ class VqQuantizer(WeightQuantizer):
 
     roles = ("codebook",)
 
-    def __init__(self, recipe: Recipe, layer: str, shape: tuple[int, ...]) -> None:
-        super().__init__(recipe, layer, shape)
+    def __init__(self, recipe: Recipe, layer: str, shape: tuple[int, ...], shared: Codebook | None = None) -> None:
+        super().__init__(recipe, layer, shape, shared)
         table = self.spec.streams(self.k, self.n)
         self.codebook = TrainedCodebook(table["indices"].shape, table["scales"].shape, self.spec.axis)
 

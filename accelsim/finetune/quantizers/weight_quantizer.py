@@ -12,9 +12,9 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 import torch
 
-from accelsim.compression.encoder import Arrays, Floats, encode, layer_generator
+from accelsim.compression.encoder import Arrays, Codebook, Floats, encode, encode_with, layer_generator
 from accelsim.compression.recipe import Recipe
-from accelsim.finetune.freezing import Freezing
+from accelsim.finetune.settings import Settings
 
 Role = Literal["weight", "codebook", "latent"]
 
@@ -28,13 +28,15 @@ class WeightQuantizer(torch.nn.Module, ABC):
         Role of each tensor that learns, in the order of `matrix`'s arguments; a latent has a learning rate of its own.
     recipe, layer
         The recipe that gave the format, and the module's path in the model.
+    shared
+        int8 [k,d]: the codebook of a format that shares one between layers and networks.
     """
 
     roles: ClassVar[tuple[Role, ...]]
 
-    def __init__(self, recipe: Recipe, layer: str, shape: tuple[int, ...]) -> None:
+    def __init__(self, recipe: Recipe, layer: str, shape: tuple[int, ...], shared: Codebook | None = None) -> None:
         super().__init__()
-        self.recipe, self.layer, self.shape = recipe, layer, shape
+        self.recipe, self.layer, self.shape, self.shared = recipe, layer, shape, shared
         self.spec: Any = recipe.format_of(layer)
 
     @property
@@ -57,10 +59,15 @@ class WeightQuantizer(torch.nn.Module, ABC):
 
     @abstractmethod
     def encode(self, *parts: torch.Tensor) -> Arrays:
-        """The arrays of the format (indices, signs, codebook, scales) that stand for `matrix(*parts)`, exactly."""
+        """The arrays of the format (indices, signs, codebook, scales) that stand for `matrix(*parts)` in inference mode, exactly."""
 
-    def after_step(self, parts: tuple[torch.Tensor, ...], step: int, steps: int, freezing: Freezing | None) -> None:
-        """Follow a step of the optimizer, `step` of `steps`; by default nothing is to be done."""
+    def penalty(self, *parts: torch.Tensor) -> torch.Tensor | None:
+        """A term of the loss, before its weight `Settings.ratio_weight`; by default there is none."""
+        return None
+
+    def after_step(self, parts: tuple[torch.Tensor, ...], step: int, steps: int, settings: Settings) -> int:
+        """Follow a step of the optimizer, `step` of `steps`; the number of signs that it flipped, by default none."""
+        return 0
 
     def forward(self, *parts: torch.Tensor) -> torch.Tensor:
         """The module's weight, [N, ...]."""
@@ -68,7 +75,15 @@ class WeightQuantizer(torch.nn.Module, ABC):
 
     def right_inverse(self, weight: torch.Tensor) -> tuple[torch.Tensor, ...]:
         """The tensors that learn for a given weight: its post-training encoding, bit for bit as `accelsim compress` encodes it."""
-        flat = weight.detach().reshape(self.n, self.k).T.to("cpu", torch.float32)
-        weights: Floats = np.ascontiguousarray(flat.numpy())
-        arrays = encode(self.spec, weights, layer_generator(self.recipe.seed, self.layer))
+        weights = float_matrix(weight)
+        if self.shared is None:
+            arrays = encode(self.spec, weights, layer_generator(self.recipe.seed, self.layer))
+        else:
+            arrays = encode_with(self.spec, weights, self.shared)
         return tuple(part.to(weight.device) for part in self.start(weights, arrays))
+
+
+def float_matrix(weight: torch.Tensor) -> Floats:
+    """The weights Wt[K,N] of a module's weight [N, ...]."""
+    weights: Floats = np.ascontiguousarray(weight.detach().flatten(1).T.to("cpu", torch.float32).numpy())
+    return weights
