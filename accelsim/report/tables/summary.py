@@ -17,11 +17,12 @@ from accelsim.report.verdict_warnings import concerns
 from accelsim.result import Gain, Result
 
 MAX_LINES = 20
-_TOP = 4  # stalls, operands, bounds that are named; the rest is summed
+_NAMED = (4, 3, 2)  # stalls, operands, bounds that are named: as many as leave room for all entries; the rest is summed
 _NAME = 48  # columns of a chip's or network's name
 _LABEL = 9  # columns of a line's heading
 _MAX_SENTENCE = 4  # lines of one entry
 _VERDICT = ("limit", "if free")  # entries of the verdict, the warnings about it below them
+_Lines = list[tuple[str, str | None]]
 
 
 def render_summary(console: Console, cost: RunCost, *, elsewhere: str) -> None:
@@ -38,16 +39,14 @@ def summary_lines(cost: RunCost, columns: int, elsewhere: str) -> list[tuple[str
 
     Warnings that concern the verdict stand below it, the others at the end; those that find no room are counted.
     """
-    result, summary = cost.result, summarize(cost.result)
-    above: list[tuple[str, str | None]] = [(f"{tail(summary.accelerator, _NAME)} runs {tail(summary.trace, _NAME)}"[:columns], "bold")]
-    below: list[tuple[str, str | None]] = []
-    for label, text in _entries(cost, result, summary):
-        lines = [(line, "bold" if label == "limit" else None) for line in _wrapped(label, text, columns)]
-        (below if below or label not in ("time", "networks", "frames", *_VERDICT) else above).extend(lines)
-    last = _wrapped("more", elsewhere, columns)
-    room = MAX_LINES - len(above) - len(below) - len(last)
-    limit = decide(result).resource
+    result, limit = cost.result, decide(cost.result).resource
     every = list(dict.fromkeys([*result.warnings, *cost.cost.area.warnings]))
+    last = _wrapped("more", elsewhere, columns)
+    for named in _NAMED:
+        above, below = _around_warnings(cost, columns, named)
+        room = MAX_LINES - len(above) - len(below) - len(last)
+        if room >= bool(every):
+            break
     about = [text for text in every if concerns(text, limit)]
     others = [text for text in every if text not in about]
     near = _warnings(about, columns, room - bool(others))
@@ -55,12 +54,23 @@ def summary_lines(cost: RunCost, columns: int, elsewhere: str) -> list[tuple[str
     return [*above, *near, *below, *far, *((line, "dim") for line in last)]
 
 
-def _entries(cost: RunCost, result: Result, summary: Summary) -> Iterable[tuple[str, str]]:
+def _around_warnings(cost: RunCost, columns: int, named: int) -> tuple[_Lines, _Lines]:
+    """The lines up to the verdict, and those below it."""
+    summary = summarize(cost.result)
+    above: _Lines = [(f"{tail(summary.accelerator, _NAME)} runs {tail(summary.trace, _NAME)}"[:columns], "bold")]
+    below: _Lines = []
+    for label, text in _entries(cost, cost.result, summary, named):
+        lines = [(line, "bold" if label == "limit" else None) for line in _wrapped(label, text, columns)]
+        (below if below or label not in ("time", "networks", "frames", *_VERDICT) else above).extend(lines)
+    return above, below
+
+
+def _entries(cost: RunCost, result: Result, summary: Summary, named: int) -> Iterable[tuple[str, str]]:
     yield (
         "time",
         f"{duration(summary.milliseconds_per_inference)} per inference, {summary.inferences_per_s:,.1f} frames/s; {_cycles(summary)}",
     )
-    turns = _turns(result)
+    turns = _turns(result, named)
     if turns:
         yield "networks", turns
     elif summary.frames > 1:
@@ -68,13 +78,13 @@ def _entries(cost: RunCost, result: Result, summary: Summary) -> Iterable[tuple[
     yield "limit", summary.limiting_sentence
     gains = decide(result).gains
     if gains:
-        yield "if free", _gains(gains)
-    yield "bounds", f"least cycles over cycles taken: {_shares(result.bounds, summary.total_cycles, rest=False)}"
-    yield "cycles", _shares(summary.cycles, summary.total_cycles, rest=True)
+        yield "if free", _gains(gains, named)
+    yield "bounds", f"least cycles over cycles taken: {_shares(result.bounds, summary.total_cycles, named, rest=False)}"
+    yield "cycles", _shares(summary.cycles, summary.total_cycles, named, rest=True)
     moved: dict[str, int] = {}
     for item in traffic_lines(result):
         moved[item.operand] = moved.get(item.operand, 0) + item.bits
-    share = f": {_shares(moved, sum(moved.values()), rest=True)}" if moved else ""
+    share = f": {_shares(moved, sum(moved.values()), named, rest=True)}" if moved else ""
     yield "traffic", f"{decimal_bytes(summary.bus_bytes)} on the bus, {decimal_bytes(summary.useful_bytes)} of it useful{share}"
     node = cost.cost.area.technology
     yield "energy", f"{short(cost.energy_uj.nominal)} uJ per inference ({ends(cost.energy_uj)}) in {tail(node, _NAME)}"
@@ -85,11 +95,11 @@ def _entries(cost: RunCost, result: Result, summary: Summary) -> Iterable[tuple[
     yield "weights", result.weights_source
 
 
-def _gains(gains: Sequence[Gain]) -> str:
+def _gains(gains: Sequence[Gain], named: int) -> str:
     """'decoder 1.57x, shadow weights 1.19x; memory slower by 27 cycles (--full says why)', the largest gain first."""
     found = [item for item in gains if item.speed_up >= LEAST_GAIN]
-    shown = [f"{item.resource} {times(item.speed_up)}" for item in found[:_TOP]]
-    rest = [f"others at most {times(found[_TOP].speed_up)}"] if len(found) > _TOP else []
+    shown = [f"{item.resource} {times(item.speed_up)}" for item in found[:named]]
+    rest = [f"others at most {times(found[named].speed_up)}"] if len(found) > named else []
     slower = [f"{item.resource} {item.anomaly.partition(':')[0]}" for item in gains if item.anomaly]
     anomalies = [f"{', '.join(slower)} (--full says why)"] if slower else []
     return "; ".join([", ".join([*shown, *rest]) or "nothing gains", *anomalies])
@@ -102,22 +112,22 @@ def _cycles(summary: Summary) -> str:
     return f"{count(summary.total_cycles)} cycles at {hertz(summary.clock_hz)} for {inferences}"
 
 
-def _turns(result: Result) -> str:
+def _turns(result: Result, named: int) -> str:
     """Time of each network of a run in which several take turns, all its frames summed."""
     cycles: dict[str, int] = {}
     for frame in result.frames:
         cycles[frame.trace] = cycles.get(frame.trace, 0) + frame.total_cycles
     if len(cycles) < 2:
         return ""
-    shown = [f"{tail(name, _NAME)} {duration(1e3 * value / result.clock_hz)}" for name, value in list(cycles.items())[:_TOP]]
-    return ", ".join(shown) + (f" and {len(cycles) - _TOP} more" if len(cycles) > _TOP else "")
+    shown = [f"{tail(name, _NAME)} {duration(1e3 * value / result.clock_hz)}" for name, value in list(cycles.items())[:named]]
+    return ", ".join(shown) + (f" and {len(cycles) - named} more" if len(cycles) > named else "")
 
 
-def _shares(parts: Mapping[str, int], whole: int, *, rest: bool) -> str:
+def _shares(parts: Mapping[str, int], whole: int, named: int, *, rest: bool) -> str:
     """'busy 60.1 %, dram 20.0 %, ..., other 1.2 %' of a whole, the largest first."""
     found = sorted(((value, name) for name, value in parts.items() if value), key=lambda item: -item[0])
-    shown = [f"{name} {percent(value, whole)}" for value, name in found[:_TOP]]
-    left = sum(value for value, _ in found[_TOP:])
+    shown = [f"{name} {percent(value, whole)}" for value, name in found[:named]]
+    left = sum(value for value, _ in found[named:])
     return ", ".join([*shown, f"others {percent(left, whole)}"] if rest and left else shown) or "none"
 
 
