@@ -115,7 +115,7 @@ class ArraySpec(Record):
         Annotated[int, Field(ge=1, le=2**24)] | Literal["tied"] | None,
         unit("weights/cycle"),
     ] = Field(
-        default="tied",
+        default=None,
         description="raw weights (no codebook) that the unpacker hands on per cycle, in whole records of codebook.codeword_length: "
         "a number; null: array.cols, or the peak bytes per cycle of the weights' memory if more; tied: codebook.ports x codeword_length",
     )

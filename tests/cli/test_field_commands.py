@@ -15,7 +15,7 @@ from accelsim.accelerator import load_accelerator
 from accelsim.cli import app, doctor
 from accelsim.formats.catalog import format_kinds
 
-GOLDEN = Path(__file__).parents[1] / "golden" / "before_seams.json"
+GOLDEN = Path(__file__).parents[1] / "golden" / "machine.json"
 
 
 def call(*words: object, status: int = 0) -> Any:
@@ -36,7 +36,7 @@ def test_a_new_chip_runs_as_it_is(tmp_path: Path) -> None:
     assert "accelsim run" in call("new", "accelerator", "mine", "--from", "edge-32x32", "-o", path).stdout
     assert load_accelerator(str(path)).name == "mine"
     found = json.loads(call("run", path, "tiny_vit_ssvq", "--json").stdout)
-    assert found["summary"]["total_cycles"] == json.loads(GOLDEN.read_text())["edge-32x32 tiny_vit_ssvq"]["total_cycles"]
+    assert found["summary"]["total_cycles"] == json.loads(GOLDEN.read_text())["points"]["edge-32x32 tiny_vit_ssvq"]["total_cycles"]
 
 
 def test_a_new_chip_without_a_name_equals_its_preset(tmp_path: Path) -> None:
@@ -184,7 +184,7 @@ def test_a_whole_installation_is_found_whole() -> None:
 
 def test_the_self_check_knows_the_golden_number_of_cycles() -> None:
     chip, trace, cycles = doctor.SELF_CHECK
-    assert json.loads(GOLDEN.read_text())[f"{chip} {trace}"]["total_cycles"] == cycles
+    assert json.loads(GOLDEN.read_text())["points"][f"{chip} {trace}"]["total_cycles"] == cycles
 
 
 def test_a_broken_installation_ends_with_status_1(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

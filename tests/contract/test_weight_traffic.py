@@ -99,7 +99,8 @@ def tiles_with_scales(spec: WeightFormat, chip: Accelerator, k: int) -> int:
     """Bits of an image whose tiles of 16 rows follow the scales of the groups that begin in them, for groups of whole tiles."""
     table = spec.chip_streams(k, N)
     records = sum(stream.total_bits for stream in table.values() if stream.place == "record")
-    group = Fraction(records * chip.codebook.ports * chip.codebook.codeword_length, k * N)  # bits of a pop
+    lanes = chip.codebook.ports * chip.codebook.codeword_length if spec.decode_path().decode else chip.raw_weights_per_cycle
+    group = Fraction(records * lanes, k * N)  # bits of a pop
     pops = 0
     for first in range(0, k, 16):
         bits = 0
@@ -107,7 +108,7 @@ def tiles_with_scales(spec: WeightFormat, chip: Accelerator, k: int) -> int:
             if stream.place == "header" and name != "codebook":
                 over = -(-k // (stream.count // N))
                 bits += 16 * stream.bits * sum(row % over == 0 for row in range(first, first + 16))
-        pops += ceil(bits / group) + 16 * 16 // (chip.codebook.ports * chip.codebook.codeword_length)
+        pops += ceil(bits / group) + 16 * 16 // lanes
     return 32 * ceil(3 * pops * group / 32)
 
 

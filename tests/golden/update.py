@@ -18,7 +18,7 @@ POINTS = [
     (preset, trace)
     for preset in ("edge-32x32", "edge-64x64", "edge-64x64-x16", "mcu-16x16")
     for trace in ("deit_tiny_int8", "deit_tiny_ssvq_k16d8")
-]
+] + [("edge-32x32", "tiny_vit_ssvq")]
 
 
 def measure(preset: str, trace: str) -> dict[str, Any]:

@@ -53,14 +53,14 @@ def test_each_preset_has_an_area_whose_lines_add_up_and_have_sources(preset: str
 def test_the_gates_of_edge_32x32_are_those_worked_by_hand() -> None:
     # PE, psums of 32 bits: 579 + 7.13*32 + 5.67*40 + 128 = 1161.96. Skew: 5.67*(4*32*31 + 63) = 22,855.77.
     # Adders: 32*(7.63*32 - 12.3 + 1.46*32). Sign decoder: 2 lookups of 8 lanes, 38.3 each.
-    # Control: 1750 + 7*64*(4 + 8) + 10.6*32 + 8*(16 + 128) = 8617.2.
+    # Control: 1750 + 7*64*(4 + 8) + 10.6*32 + 8*(16 + 256) = 9641.2.
     assert gates("PE array") == pytest.approx(1024 * 1161.96)
     assert gates("skew registers") == pytest.approx(22_855.77)
     assert gates("accumulator adders") == pytest.approx(8914.56)
     assert gates("sign decoder") == pytest.approx(612.8)
-    assert gates("control") == pytest.approx(8617.2)
-    # Unpack: W = n = 128, B = 384, filled at any bit: 8.79*384 + 4.42*128*log2(257).
-    assert gates("unpack buffer") == pytest.approx(8.79 * 384 + 4.42 * 128 * log2(257))
+    assert gates("control") == pytest.approx(9641.2)
+    # Unpack: W = n = 256, a row of int8 weights; B = 768, filled at any bit: 8.79*768 + 4.42*256*log2(513).
+    assert gates("unpack buffer") == pytest.approx(8.79 * 768 + 4.42 * 256 * log2(513))
     assert area("PE array") == pytest.approx(1024 * 1161.96 * 0.798)
 
 

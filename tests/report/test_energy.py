@@ -90,8 +90,8 @@ def test_counts_are_those_worked_by_hand() -> None:
     assert counts[ROW_READ] == Span(600, 300, 600)  # a row of 32 bytes is 2 words of 128 bits
     assert counts[LOOKUP] == Span.exact(1600 * 2)  # of the compressed layer only
     assert counts[SIGN] == Span.exact(1600 * 2 * 8)
-    assert counts[WEIGHT_READ] == Span.exact(300 + 8)  # its words, and 1024 bits of codebook
-    assert counts[WEIGHT_WRITE] == Span.exact((1600 + 3200 + 128) * 8 / 128)  # burst rounding never reaches the buffer
+    assert counts[WEIGHT_READ] == Span.exact(300 + 4)  # its words, and 1024 bits of codebook
+    assert counts[WEIGHT_WRITE] == Span.exact((1600 + 3200 + 128) * 8 / 256)  # burst rounding never reaches the buffer
     assert counts[LOADER_READ] == Span.exact(64)  # keys come as one 128-bit word a cycle
     assert counts[moved("dram", "burst_rounding")] == Span.exact(256)  # but its bits cross the pins
 
@@ -99,7 +99,7 @@ def test_counts_are_those_worked_by_hand() -> None:
 def test_parameters_of_a_layer_without_weights_are_read_once_too() -> None:
     norm = result((layer("norm", {"vector": 10}, op="layernorm", format="", traffic=(read("parameters", 160),)),))
     counts = add_counts(count_actions(norm, chip()))
-    assert counts[WEIGHT_WRITE] == counts[WEIGHT_READ] == Span.exact(160 * 8 / 128)
+    assert counts[WEIGHT_WRITE] == counts[WEIGHT_READ] == Span.exact(160 * 8 / 256)
 
 
 def test_energies_of_actions_are_those_worked_by_hand() -> None:
@@ -113,13 +113,13 @@ def test_energies_of_actions_are_those_worked_by_hand() -> None:
     # Two sets of 256 codewords of 64 bits in flops, two output registers: 32,896 bits that hold.
     assert energies["codebook_held_cycle"].pj.nominal == pytest.approx(32_896 * 0.004 * 0.15)
     assert energies["vector_held_cycle"].pj.nominal == pytest.approx(32 * 200 * 0.004 * 0.15)
-    assert energies["dma_held_cycle"].pj.nominal == pytest.approx((4 * 128 + 64 * 24 + 2 * 128) * 0.004 * 0.15)
-    assert energies["unpack_held_cycle"].pj.nominal == pytest.approx((128 + 128 + 128) * 0.004 * 0.15)
+    assert energies["dma_held_cycle"].pj.nominal == pytest.approx((4 * 128 + 64 * 24 + 2 * 256) * 0.004 * 0.15)
+    assert energies["unpack_held_cycle"].pj.nominal == pytest.approx((256 + 256 + 256) * 0.004 * 0.15)
     # A word of 128 bits of the activation buffer passes 4 x 128 multiplexer inputs of a bank and its arbitration: 2.15*512 + 24 GE.
     bare = sram_point(45, "lop", "1rw", 48 * 1024, 128).read_pj
     assert energies["activation_read"].pj.nominal == pytest.approx(bare + (2.15 * 512 + 24) * 0.00037)
-    # 64 KiB, 128-bit words, 1R1W, CACTI 7, 45 nm lop: read 10.7688 pJ.
-    assert energies["weight_read"].pj.nominal == pytest.approx(10.7688)
+    # 64 KiB, 256-bit words, 1R1W, CACTI 7, 45 nm lop: read 16.4514 pJ.
+    assert energies["weight_read"].pj.nominal == pytest.approx(16.4514)
     assert energies["dram_bit"].pj == Span(12.0, 8.0, 20.0)
 
 

@@ -32,9 +32,9 @@ def test_taps_are_a_multiplier_an_adder_and_a_register_each() -> None:
 
 
 def test_scales_in_the_decoder_widen_every_pe() -> None:
-    """Two ports of 8 lanes multiply by 6 bits; 4 more bits in each of 1024 PEs: 8 pairs of bits and two registers per bit."""
+    """A row of 32 raw weights is multiplied by 6 bits; 4 more bits in each of 1024 PEs: 8 pairs of bits and two registers per bit."""
     parts = added("array.scale_at=weight", "array.weight_bits=12")
-    assert parts["weight scales"] == pytest.approx(2 * 8 * 6 * 8 * 579 / 64)
+    assert parts["weight scales"] == pytest.approx(32 * 6 * 8 * 579 / 64)
     assert parts["wider weights"] == pytest.approx(1024 * 4 * (8 * 579 / 64 + 2 * 8.0))
 
 

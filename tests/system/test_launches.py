@@ -20,7 +20,9 @@ CHAIN = gemm_chain(4, [8, 16, 8], ["int8", "ssvq:16,2"], ["gelu", ""])
 
 
 def launching(overlap: str = "prefetch", activations: str = "none", **times: str) -> Accelerator:
-    return tiny_accelerator(control={"overlap": overlap, "overhead": times}, placement={"activations": activations})
+    return tiny_accelerator(
+        control={"overlap": overlap, "overhead": times}, placement={"activations": activations}, array__raw_weights_per_cycle="tied"
+    )
 
 
 def test_the_launch_of_a_network_delays_all_of_it() -> None:

@@ -47,13 +47,13 @@ def test_ideal_memory_and_vector_unit_and_isolated_runs_give_the_sum_of_the_stan
         if isinstance(layer, WeightedLayer):
             path = layer.weight.format.decode_path()
             d, words = (path.d, path.codewords) if path.decode else (book.codeword_length, 1)
-            core = CoreGeometry(
-                array.rows, array.cols, d, words, book.ports, weights.word_bits, path.decode, path.sign, path.axis, array.max_m
-            )
+            ports = book.ports if path.decode else array.cols // d  # raw weights come a row of the array per cycle
+            core = CoreGeometry(array.rows, array.cols, d, words, ports, weights.word_bits, path.decode, path.sign, path.axis, array.max_m)
             wanted += run_stand_alone(core, layer.m, layer.k, layer.n).cycles
         elif isinstance(layer, MatmulLayer):
+            word = accelerator.activation_buffer.loader_bits
             core = CoreGeometry(
-                array.rows, array.cols, book.codeword_length, 1, book.ports, accelerator.activation_buffer.loader_bits, False, False,
+                array.rows, array.cols, book.codeword_length, 1, word // (8 * book.codeword_length), word, False, False,
                 int(layer.transposed_b), array.max_m,
             )  # fmt: skip
             wanted += layer.heads * run_stand_alone(core, layer.m, layer.k, layer.n).cycles

@@ -131,7 +131,7 @@ IDEAL_CHANGES: dict[str, tuple[Any, ...]] = {
     "array.dataflow": ("array.dataflow=enhanced_weight_stationary\narray.weight_file=2",),
     "array.weight_file": tuple(f"array.dataflow=enhanced_weight_stationary\narray.weight_file={file}" for file in (3, 8)),
     "array.scale_at": ("weight", "channel"), "array.scale_taps": (1, 4),
-    "array.raw_weights_per_cycle": (4, "null"),
+    "array.raw_weights_per_cycle": ("tied", 64),
     "array.weight_bits": ("array.scale_at=weight\narray.weight_bits=12", "array.scale_at=weight\narray.weight_bits=16"),
     "codebook.store": ("rom",), "codebook.circuit": ("latches", "sram"), "codebook.ports": (2, 4), "codebook.banks": (2, 4),
     "codebook.sets": (1,), "codebook.latency": (2, 3), "codebook.codewords": (32, 8), "codebook.index_field": ("padded",),
