@@ -59,6 +59,8 @@ def layer_value(trace: Trace | None, layer: object, args: list[np.ndarray], cons
         rows = np.concatenate([constant["prepended"].reshape(-1, width), x[0]]) if layer.prepended_rows else x[0]
         rows = np.concatenate([rows, constant["appended"].reshape(-1, width)]) if layer.appended_rows else rows
         return (rows + (constant["positions"].reshape(-1, width) if layer.positions else 0.0))[None]
+    if layer.op in ("route", "experts", "combine"):
+        return _of_experts(trace, layer, args)
     if layer.op == "softmax":
         if layer.bias_groups:  # matrix g is that of group g modulo their number
             matrices = constant["bias"].reshape(layer.bias_groups, *x.shape[1:])
@@ -122,3 +124,24 @@ def _convolution(layer: ConvLayer, x: np.ndarray, weights: np.ndarray, bias: np.
                 taps = planes[g * b.C : (g + 1) * b.C][:, ys][:, :, xs].reshape(-1)
                 out[oy * b.OX + ox, g * b.K : (g + 1) * b.K] = taps @ weights[:, g * b.K : (g + 1) * b.K]
     return (out + bias)[None]
+
+
+def _of_experts(trace: Trace | None, layer: object, args: list[np.ndarray]) -> np.ndarray:
+    """Token by token: its experts are those with the largest weights, taken in ascending order."""
+    weights = args[-1][0]
+    tokens = [sorted(sorted(range(row.size), key=lambda expert, row=row: (-row[expert], expert))[: layer.top_k]) for row in weights]
+    result = np.zeros(layer.output.dims[1:])
+    if layer.op == "route":
+        for row, experts in enumerate(tokens):
+            result[row, experts] = weights[row, experts] / (sum(weights[row, experts]) if layer.normalized else 1)
+        return result[None]
+    rows = args[0][0]
+    for token, experts in enumerate(tokens):
+        for slot, expert in enumerate(experts):
+            place = token * layer.top_k + slot
+            if layer.op == "combine":
+                result[token] += weights[token, expert] * rows[place]
+            else:
+                matrix = trace.weights(layer.name).astype(np.float64)[:, expert * layer.n : (expert + 1) * layer.n]
+                result[place] = rows[token if layer.per_token else place] @ matrix
+    return result[None]

@@ -125,9 +125,12 @@ class _Routing:
         source, router = layer.inputs
         found = self.taken.setdefault((source, router), {})
         for expert, count in self.tokens[router].items() if not found else ():
-            shape = self.shapes[source].with_fields(rows=count)
-            found[expert] = f"{router}.rows[{expert}]"
-            self.layers.append(TakeLayer(name=found[expert], inputs=(source, router), output=shape, expert=expert, top_k=layer.top_k))
+            fields: dict[str, Any] = {
+                "name": f"{router}.rows[{expert}]", "inputs": (source, router), "output": self.shapes[source].with_fields(rows=count),
+                "expert": expert, "top_k": layer.top_k,
+            }  # fmt: skip
+            self.layers.append(TakeLayer(**fields))
+            found[expert] = fields["name"]
         return found
 
     def _parts_of(self, layer: LayerBase, name: str) -> dict[int, str]:

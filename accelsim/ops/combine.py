@@ -90,7 +90,7 @@ class CombineLayer(VectorLayer):
             by_expert = np.argsort(experts.reshape(-1), kind="stable")
             rows = rows[np.argsort(by_expert)]
         shares = np.take_along_axis(weights[0], experts, axis=1)
-        return np.einsum("tk,tkn->tn", shares, rows.reshape(*experts.shape, -1))[None]
+        return np.asarray(np.einsum("tk,tkn->tn", shares, rows.reshape(*experts.shape, -1))[None], np.float64)
 
 
 SPEC = CombineLayer

@@ -77,7 +77,7 @@ class RouteLayer(VectorLayer):
         places = chosen_experts(scores, self.top_k)
         weights = np.zeros_like(scores)
         np.put_along_axis(weights, places, np.take_along_axis(scores, places, axis=1), axis=1)
-        return (weights / weights.sum(axis=1, keepdims=True) if self.normalized else weights)[None]
+        return np.asarray((weights / weights.sum(axis=1, keepdims=True) if self.normalized else weights)[None], np.float64)
 
 
 SPEC = RouteLayer

@@ -25,6 +25,7 @@ from accelsim.importers.from_torch.ops import CUT, EPILOGUE, HANDLERS, VIEWS
 from accelsim.importers.from_torch.values import NUMBER_TYPES, Known
 from accelsim.importers.graph.builder import GraphBuilder
 from accelsim.importers.graph.call import Value
+from accelsim.importers.graph.expert_values import Chosen
 from accelsim.importers.graph.expressions import Expression
 from accelsim.importers.graph.imported_graph import ImportedGraph
 from accelsim.importers.graph.layout import View
@@ -137,6 +138,8 @@ class _Walk:
 
     def _call(self, node: TorchNode) -> object:
         fx, in_place = node.fx, functional(str(node.fx.target))[1]
+        if in_place and isinstance(self.values[fx.args[0].name], Chosen):
+            in_place = False  # no layer holds it: readers of the operand before this call have read it
         if str(fx.target) in IGNORED:
             return Known(None)
         if str(fx.target) in _WRAPPERS:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from accelsim.importers.from_torch import views, windows
+from accelsim.importers.from_torch import experts, views, windows
 from accelsim.importers.from_torch.call import TorchCall
 from accelsim.importers.graph.attention import attention_of_heads
 from accelsim.importers.graph.call import Call, Value
@@ -236,9 +236,9 @@ EPILOGUE: dict[str, Callable[[TorchCall], Value | tuple[Value, ...]]] = {
     "aten.add.Scalar": _without_alpha(add),
     "aten.sub.Tensor": _without_alpha(subtract),
     "aten.sub.Scalar": _without_alpha(subtract),
-    "aten.mul.Tensor": multiply,
+    "aten.mul.Tensor": experts.or_weighted(multiply),
     "aten.mul.Scalar": multiply,
-    "aten.div.Tensor": _divide,
+    "aten.div.Tensor": experts.or_normalized(_divide),
     "aten.div.Scalar": _divide,
 }
 HANDLERS: dict[str, Callable[[TorchCall], Value | tuple[Value, ...]]] = {
@@ -249,7 +249,7 @@ HANDLERS: dict[str, Callable[[TorchCall], Value | tuple[Value, ...]]] = {
     "aten.addmm.default": _addmm,
     "aten.matmul.default": matmul,
     "aten.mm.default": matmul,
-    "aten.bmm.default": matmul,
+    "aten.bmm.default": experts.or_product(matmul),
     "aten.scaled_dot_product_attention.default": _attention,
     "aten.conv2d.default": windows.conv2d,
     "aten.conv2d.padding": windows.conv2d,
@@ -271,12 +271,16 @@ HANDLERS: dict[str, Callable[[TorchCall], Value | tuple[Value, ...]]] = {
     "aten.adaptive_avg_pool1d.default": windows.adaptive_avg_pool1d,
     "aten.mean.dim": windows.reduction(mean_over),
     "aten.mean.default": windows.reduction(mean_over),
-    "aten.sum.dim_IntList": windows.reduction(sum_over),
+    "aten.sum.dim_IntList": experts.or_sum(windows.reduction(sum_over)),
     "aten.amax.default": windows.reduction(max_over),
     "aten.max.dim": lambda call: (windows.reduction(max_over)(call),),
     "aten.linalg_vector_norm.default": windows.vector_norm,
     "aten.cat.default": views.cat,
     "aten.embedding.default": _embedding,
+    "aten.topk.default": experts.largest,
+    "aten.index.Tensor": experts.select_matrices,
+    "aten.repeat_interleave.self_int": experts.repeat_rows,
+    "aten.sort.default": experts.sort,
     "aten.ne.Scalar": _are_no_padding,
     "aten.masked_fill.Scalar": _masked_fill,
     "aten.masked_fill.Tensor": _masked_fill,

@@ -8,6 +8,7 @@ import numpy as np
 
 from accelsim.importers.from_torch.call import TorchCall
 from accelsim.importers.graph.call import Value
+from accelsim.importers.graph.expert_values import Chosen, Weighted
 from accelsim.importers.graph.expressions import Expression
 from accelsim.importers.graph.layout import View
 from accelsim.importers.graph.values import Constant, Indices, Plain
@@ -19,7 +20,7 @@ _BROADCASTING = {"aten.add.Tensor", "aten.sub.Tensor", "aten.mul.Tensor", "aten.
 def same_elements(call: TorchCall) -> Value:
     """A call that changes the shape, or nothing: the same elements in the same order."""
     shape, value = call.output, call.value(0)
-    if isinstance(value, Indices):
+    if isinstance(value, Indices | Chosen | Weighted):
         return replace(value, shape=shape)
     if not call.node.fx.meta["val"].is_floating_point():
         call.refuse(f"a cast to {call.node.fx.meta['val'].dtype} is not supported; allowed: floating-point types")

@@ -16,7 +16,7 @@ from accelsim.errors import ImportModelError
 from accelsim.formats.float32 import Float32Format
 from accelsim.importers.graph import readings
 from accelsim.importers.graph.copies import Order
-from accelsim.importers.graph.laid_out import LaidOutLayers
+from accelsim.importers.graph.expert_layers import ExpertLayers
 from accelsim.importers.graph.layout import View, axis_dim
 from accelsim.importers.graph.readings import Extent, covers, is_rows
 from accelsim.importers.graph.windows import Convolution, Pool
@@ -43,7 +43,7 @@ from accelsim.trace.layers import (
 L = TypeVar("L", bound=LayerBase)
 
 
-class GraphBuilder(LaidOutLayers):
+class GraphBuilder(ExpertLayers):
     """Collects layers in topological order; each method adds one and returns the view of its output."""
 
     def linear(self, name: str, view: View, outputs: int, bias: bool) -> View:

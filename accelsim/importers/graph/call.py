@@ -16,6 +16,7 @@ from pydantic import ValidationError
 
 from accelsim.errors import ImportModelError
 from accelsim.importers.graph.builder import GraphBuilder
+from accelsim.importers.graph.expert_values import Chosen, ChosenMatrices, Weighted
 from accelsim.importers.graph.expressions import Expression, gelu, gelu_by_tanh
 from accelsim.importers.graph.layout import View
 from accelsim.importers.graph.node import Node
@@ -30,7 +31,7 @@ from accelsim.ops.operation import VectorLayer
 from accelsim.ops.rmsnorm import RmsNormLayer
 from accelsim.ops.table import FUNCTIONS, WITH_SLOPE, TableLayer
 
-Value = Constant | Indices | Plain | Deferred | Fused | Padded | Masked | Expression | Turned
+Value = Constant | Indices | Plain | Deferred | Fused | Padded | Masked | Expression | Turned | Chosen | ChosenMatrices | Weighted
 _FAR = 80.0  # an exponential of its negative is nothing
 
 
@@ -110,7 +111,7 @@ class Call:
 
     def made(self, value: Value, position: int = 0) -> View:
         """The view of an activation, whose layer is made if it was not."""
-        if isinstance(value, Constant | Indices):
+        if isinstance(value, Constant | Indices | Chosen | ChosenMatrices | Weighted):
             self.refuse(f"input {position} is {value!r}; allowed: an activation")
         if isinstance(value, Plain):
             return value.view
