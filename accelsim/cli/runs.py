@@ -82,16 +82,18 @@ def run(
     from accelsim.cost.area import area_of
     from accelsim.cost.technology import load_technology
     from accelsim.report.export.run import check_run_folder
+    from accelsim.report.export.tokens import check_tokens_folder
     from accelsim.report.tables.terminal import stdout_console
 
+    over_tokens = bool(prefill or decode or context)
     if out is not None:
-        check_run_folder(out)
+        (check_tokens_folder if over_tokens else check_run_folder)(out)
     if timeline is not None:
         check_timeline_file(timeline)
     machine, network = load_inputs(accel, trace, overrides, fit=fit_codebook)
     others = load_others(then)
     node = load_technology(technology)
-    if prefill or decode or context:
+    if over_tokens:
         unused = {
             "--then": then,
             "--functional": functional,
@@ -99,12 +101,11 @@ def run(
             "--outputs": outputs,
             "--what-if": what_if,
             "--frames": frames > 1,
-            "-o": out,
             "--timeline": timeline,
         }
         for name in (name for name, given in unused.items() if given):
             fail(f"{name}: allowed without --prefill, --decode and --context")
-        _run_tokens(machine, network, node, prefill, decode, context, batch, seed, as_json=as_json, quiet=quiet)
+        _run_tokens(machine, network, node, prefill, decode, context, batch, seed, out, as_json=as_json, quiet=quiet)
         return
     area_of(machine, node)  # a codebook that no circuit can hold is answered before the simulation
     arrays = checked_network(functional, network, others, input_files, outputs)
@@ -168,17 +169,23 @@ def _print_line(run: Result) -> None:
 
 
 def _run_tokens(
-    machine: Accelerator, network: Trace, node: Technology, prefill: int, decode: int, context: int, batch: int, seed: int, *,
-    as_json: bool, quiet: bool,
+    machine: Accelerator, network: Trace, node: Technology, prefill: int, decode: int, context: int, batch: int, seed: int,
+    out: Path | None, *, as_json: bool, quiet: bool,
 ) -> None:  # fmt: skip
-    """Print the steps of a language model."""
+    """Print the steps of a language model, and write them."""
     from accelsim.api.tokens import run_tokens
+    from accelsim.report.export.tokens import write_tokens
+    from accelsim.report.plots.picture import files_of
+    from accelsim.report.plots.tokens import tokens_picture
     from accelsim.report.tables.text import count
 
     with simulating(quiet=quiet) as update:
         run = run_tokens(
             machine, network, node, prefill=prefill, decode=decode, context=context, batch=batch, seed=seed, progress=update
         )  # fmt: skip
+    if out is not None:
+        title = f"Tokens per second of a decode\n{run.trace} on {run.accelerator}"
+        write_tokens(out, run.to_dict(), files_of([tokens_picture(title, run.decode)] if run.decode else []))
     if as_json:
         print_json(run.to_dict())
         return

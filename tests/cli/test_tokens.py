@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from pathlib import Path
 
@@ -50,6 +51,30 @@ def test_each_step_is_launched_as_a_token(folder: str) -> None:
         assert found["limiter"] == "launch overhead"
     assert launched["time_to_first_token_ms"] == pytest.approx(without["time_to_first_token_ms"] + 9, rel=0.01)
     assert launched["tokens_per_second"]["12"] == pytest.approx(1e3 / (without["decode"][0]["milliseconds"] + 9), rel=0.01)
+
+
+def test_a_folder_has_each_step_and_a_picture_that_marks_what_limits(folder: str, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    options = ["run", "edge-64x64", folder, "--prefill", "12", "--decode", "9", "-o", str(out), "--json", "--quiet"]
+    said = json.loads(RUN.invoke(app, options).stdout)
+    names = ["tokens.csv", "tokens.json", "tokens_per_second.png", "tokens_per_second.svg"]
+    assert sorted(path.name for path in out.iterdir()) == names
+    assert json.loads((out / "tokens.json").read_text()) == said
+    rows = list(csv.DictReader((out / "tokens.csv").read_text().splitlines()))
+    assert [(row["phase"], row["context"]) for row in rows] == [("prefill", "0"), *(("decode", at) for at in ("12", "14", "17", "20"))]
+    assert [int(row["kv_read_bytes"]) for row in rows[1:]] == [step["bytes"]["kv_read"] for step in said["decode"]]
+    assert RUN.invoke(app, options).exit_code == 0  # again, in its place
+
+
+def test_a_prefill_alone_has_no_picture(folder: str, tmp_path: Path) -> None:
+    assert RUN.invoke(app, ["run", "edge-64x64", folder, "--prefill", "12", "-o", str(tmp_path / "out"), "--quiet"]).exit_code == 0
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["tokens.csv", "tokens.json"]
+
+
+def test_a_folder_of_something_else_is_not_replaced(folder: str) -> None:
+    found = RUN.invoke(app, ["run", "edge-64x64", folder, "--decode", "1", "-o", folder, "--quiet"])
+    assert found.exit_code == 2
+    assert "allowed: a new folder" in found.stderr
 
 
 @pytest.mark.parametrize(
