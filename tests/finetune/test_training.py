@@ -53,7 +53,7 @@ def test_training_lowers_the_loss(recipe: str) -> None:
     before = total_loss(model)
     done = train(model, settings=settings(epochs=12))
     assert done.step == done.steps == 12 * 5  # 48 samples in batches of 10: 5 steps an epoch
-    assert total_loss(model) < 0.8 * before
+    assert total_loss(model) < 0.9 * before
     assert not model.training
 
 
