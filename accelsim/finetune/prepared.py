@@ -159,7 +159,7 @@ def _codebooks(networks: Sequence[Mapping[str, Weighted]], recipe: Recipe) -> Co
         for name, module in network.items():
             weights = float_matrix(module.weight)
             digest.update(weights.tobytes())
-            matrices.append((recipe.format_of(name), Matrix(*weights.shape, partial(float_matrix, module.weight))))
+            matrices.append((recipe.format_of(name), Matrix(weights.shape[0], weights.shape[1], partial(float_matrix, module.weight))))
         found[digest.digest()] = matrices
     return shared_codebooks([found[key] for key in sorted(found)], recipe.seed)
 

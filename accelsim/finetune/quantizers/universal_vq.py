@@ -61,7 +61,8 @@ class UniversalVqQuantizer(WeightQuantizer):
         self.scale.copy_(torch.from_numpy(arrays["scales"]))
         self.chosen.zero_()
         self.frozen.zero_()
-        points = torch.from_numpy(subvectors(weights / arrays["scales"], self.spec.d, self.spec.axis).astype(np.float64))
+        scaled = (weights / arrays["scales"]).astype(np.float32)
+        points = torch.from_numpy(subvectors(scaled, self.spec.d, self.spec.axis)).double()
         nearest = torch.from_numpy(arrays["indices"].astype(np.int64)).reshape(-1, 1)
         levels = torch.from_numpy(arrays["codebook"].astype(np.float64))
         found = []
