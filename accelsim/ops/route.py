@@ -19,7 +19,7 @@ from accelsim.quantities import unit
 
 KIND = "route"
 
-Expert = Annotated[int, Field(ge=0, le=1 << 16)]
+Expert = Annotated[int, Field(ge=0, le=1 << 16), unit("number of an expert")]
 
 
 def chosen_experts(weights: Floats, top_k: int) -> npt.NDArray[np.int64]:
