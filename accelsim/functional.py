@@ -23,7 +23,7 @@ from accelsim.compiler.target import Target, target_of
 from accelsim.compression.compress_trace import materialize
 from accelsim.errors import CompileError
 from accelsim.functional_accumulators import describe_overflow
-from accelsim.functional_groups import check_scale_place, check_sum_width, computes_groups
+from accelsim.functional_groups import check_sum_width
 from accelsim.functional_products import Product, Source, Tamper, head_products, panels, run_panel, weighted_products
 from accelsim.hw.decode_mac_core import CoreGeometry
 from accelsim.kernels.stripe import Float32
@@ -106,7 +106,7 @@ def check_functional(
 
 
 def check_computable(*traces: Trace) -> None:
-    """Refuse weights that the machine loads whole but cannot multiply: their format's table has scales finer than a channel, or the like.
+    """Refuse weights that the machine loads whole but cannot multiply: their format's table has a header that no part of its path reads.
 
     Raises
     ------
@@ -121,21 +121,13 @@ def check_computable(*traces: Trace) -> None:
                     "allowed: the same run without --functional"
                 )
             weight = layer.weight
-            path = weight.format.decode_path()
-            if computes_groups(weight.format, weight.k, weight.n):
-                continue
-            for part in path.timed_only:
-                if part.record_bits(max(1, path.d)):
-                    raise CompileError(
-                        f"layer {layer.name!r} ({weight.format.kind}): the functional check cannot decode its records: {part.words}; "
-                        "allowed: the same run without --functional"
-                    )
+            known = {part.stream for part in weight.format.decode_path().group_parts}
             for name, stream in weight.format.side_data(weight.k, weight.n).items():
-                raise CompileError(
-                    f"layer {layer.name!r} ({weight.format.kind}): the functional check cannot apply the {stream.count} values of stream "
-                    f"{name!r}, as it scales sums of groups with one binary16 scale and channels alone; "
-                    "allowed: the same run without --functional"
-                )
+                if name not in known:
+                    raise CompileError(
+                        f"layer {layer.name!r} ({weight.format.kind}): the functional check cannot apply the {stream.count} values of "
+                        f"stream {name!r}, which no scale or offset of its decode path names; allowed: the same run without --functional"
+                    )
 
 
 def multiply_layer(
@@ -156,7 +148,6 @@ def multiply_layer(
         if corrupted is not None:
             return LayerCheck(layer.name, layer.op, False, 0, corrupted), []
         if geometry.scales:
-            check_scale_place(target.array.scale_at, weighted)
             check_sum_width(psum_bits, weighted)
         products = weighted_products(geometry, trace, weighted, source, tamper)
     else:
@@ -200,12 +191,11 @@ def _corruption(trace: Trace, layer: WeightedLayer, geometry: CoreGeometry) -> s
             return f"{what}: several bits differ from those written"
         if position >= record.bits:
             return f"{what}: bit {position}, in the padding of the last byte, is flipped"
-        stream = table[name]
-        if stream.place != "record" or len(stream.shape) != 2:
+        first = weight.format.first_weight(name, position, weight.k, weight.n)
+        if first is None:
             return f"{what}: bit {position} is flipped; every tile depends on it"
-        row, column = divmod(position // stream.bits, stream.shape[1])
-        tile = tile_of_weight(geometry, layer, row * weight.k // stream.shape[0], column * weight.n // stream.shape[1])
-        return f"{what}: bit {position} is flipped, in tile (nt={tile[0]}, kt={tile[1]})"
+        (nt, kt), read = tile_of_weight(geometry, layer, *first), "" if table[name].place == "record" else "read first "
+        return f"{what}: bit {position} is flipped, {read}in tile (nt={nt}, kt={kt})"
     return None
 
 

@@ -1,78 +1,153 @@
-"""Products whose scales belong to groups of inputs: exact sums of a group in a K-tile, scaled and added in float32, K ascending.
+"""Decoders of units of records, and sums of groups with scales: exact integers up to the float scale, then float32, K ascending.
 
-A group that spans several K-tiles is scaled as the sum of each tile leaves the array, so the order of rounding is the chip's own.
+A group's sum, its integer sub-scales included, is an exact integer until the group of the float scale ends; the product with the scale is
+rounded to float32, and so is each addition, the minimum's after the scale's. Sums therefore depend neither on the array's size nor on
+`array.scale_at`. Disputable assumption: where a group spans several K-tiles, its integer sum is kept beside the float32 total.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from accelsim.compiler.accumulator_range import FLOAT_BITS
+from accelsim.compiler.accumulator_range import FLOAT_BITS, group_bits
 from accelsim.compiler.image import LayerImage
+from accelsim.compiler.unit_image import RecordUnit, level_parts, record_unit
 from accelsim.errors import CompileError
-from accelsim.formats.weight_format import WeightFormat
+from accelsim.formats.decode_path import DecodePath
+from accelsim.formats.parts import Offset, Scale
 from accelsim.hw.decode_mac_core import CoreGeometry
 from accelsim.kernels.decode import Words
 from accelsim.kernels.group_sums import add_scaled, read_fields
 from accelsim.kernels.stripe import Float32, multiply
 from accelsim.trace.layers import WeightedLayer
 
-_STREAMS = {"weights", "scales", "zeros"}
-
-
-def computes_groups(weight_format: WeightFormat, k: int, n: int) -> bool:
-    """Whether the check computes a format's scales: raw fields with one binary16 scale per group, and zero points or none."""
-    path = weight_format.decode_path()
-    return path.raw is not None and len(path.scale_levels) == 1 and set(weight_format.streams(k, n)) <= _STREAMS
-
-
-def check_scale_place(scale_at: str, layer: WeightedLayer) -> None:
-    """CompileError unless sums of groups are scaled: the only place that the check computes."""
-    if scale_at != "group":
-        raise CompileError(f"layer {layer.name!r}: the functional check scales sums of groups; allowed: array.scale_at = 'group'")
+Int64 = npt.NDArray[np.int64]
+Factors = Mapping[str, npt.NDArray[np.float64]]
+_BYTE_SIGNS = 8  # weights per field of signs
 
 
 def check_sum_width(psum_bits: int, layer: WeightedLayer) -> None:
-    """CompileError if accumulators are too narrow for float32; sums of a group in a K-tile then fit as integers, however long it is."""
-    if psum_bits < FLOAT_BITS:
+    """CompileError if accumulators hold neither float32 nor every exact sum of a group with its integer scales."""
+    needed = max(FLOAT_BITS, group_bits(layer.weight.format, layer.k))
+    if psum_bits < needed:
         raise CompileError(
             f"layer {layer.name!r}: sums of scaled groups are float32, which array.psum_bits = {psum_bits} does not hold; "
-            f"allowed: at least {FLOAT_BITS} bits"
+            f"allowed: at least {needed} bits"
         )
 
 
-def decode_scaled(
-    geometry: CoreGeometry, image: LayerImage, words: Words, stripes: list[int], k: int, zeros: bool
-) -> tuple[Float32, Float32]:
-    """(integers (K, columns), scales (groups, columns)) of some stripes, zero points subtracted."""
-    ((group, _),) = geometry.scales
-    cols, width = geometry.cols, int(geometry.raw_bits)
-    panel = np.empty((k, len(stripes) * cols), np.float32)
-    scales = np.empty((-(-k // group), len(stripes) * cols), np.float32)
-    step = 16 + (width if zeros else 0)
-    for place, stripe in enumerate(stripes):
-        own = slice(place * cols, (place + 1) * cols)
-        zero = np.zeros((scales.shape[0], cols), np.float32)
-        for kt in range(geometry.tile_count(k)):
-            rows, bit = geometry.tile_rows(k, kt), int(image.first_bits[stripe, kt])
-            begun = range(-(-rows.start // group), -(-rows.stop // group))
-            codes = _fields(words, bit, step, 16, len(begun) * cols).astype(np.uint16).view(np.float16)
-            scales[begun.start : begun.stop, own] = codes.reshape(-1, cols)
-            if zeros:
-                zero[begun.start : begun.stop] = _fields(words, bit + 16, step, width, len(begun) * cols).reshape(-1, cols)
-            bit += geometry.scale_pops(k, kt) * geometry.pop_bits
-            values = _fields(words, bit, width, width, len(rows) * cols).reshape(-1, cols)
-            if not zeros:
-                values -= (values >> width - 1) << width  # two's complement
-            panel[rows.start : rows.stop, own] = values - zero[np.arange(rows.start, rows.stop) // group]
-    return panel, scales
+@dataclass(frozen=True)
+class UnitDecoder:
+    """Reads the units of a layer out of its image, by the parts of its format's decode path.
+
+    Attributes
+    ----------
+    unit : form of the records
+    outputs, groups : outputs of each group of the layer, and groups
+    """
+
+    geometry: CoreGeometry
+    path: DecodePath
+    unit: RecordUnit
+    outputs: int
+    groups: int
+
+    @classmethod
+    def of(cls, geometry: CoreGeometry, layer: WeightedLayer) -> UnitDecoder | None:
+        """The decoder of a layer; None where the core's own kernel decodes its records."""
+        path = layer.weight.format.decode_path()
+        if not path.beyond_core:
+            return None
+        return cls(geometry, path, record_unit(geometry, layer), layer.n, layer.bounds.G)
+
+    def decode(self, image: LayerImage, words: Words, stripes: list[int], k: int) -> tuple[Float32, Factors]:
+        """(integers (K, columns), factors of groups by stream, (groups, columns)) of some stripes."""
+        cols = self.geometry.cols
+        panel = np.empty((k, len(stripes) * cols), np.float32)
+        factors = {
+            part.stream: np.empty((-(-k // part.over), panel.shape[1])) for part in self.path.group_parts if isinstance(part.over, int)
+        }
+        for place, stripe in enumerate(stripes):
+            own = slice(place * cols, (place + 1) * cols)
+            for kt in range(self.geometry.tile_count(k)):
+                rows, bit = self.geometry.tile_rows(k, kt), int(image.first_bits[stripe, kt])
+                self._read_header(words, bit, rows, {name: values[:, own] for name, values in factors.items()})
+                bit += self.geometry.scale_pops(k, kt) * self.geometry.pop_bits
+                panel[rows.start : rows.stop, own] = self._integers(image, words, bit, len(rows), stripe)
+            _shift(self.path, panel[:, own], {name: values[:, own] for name, values in factors.items()})
+        return panel, factors
+
+    def _read_header(self, words: Words, bit: int, rows: range, factors: Factors) -> None:
+        """Write the factors of the groups that begin in a tile."""
+        cols = self.geometry.cols
+        for over, parts in level_parts(self.geometry, self.path.group_parts).items():
+            begun = range(-(-rows.start // over), -(-rows.stop // over))
+            step = sum(part.bits * count for part, count in parts)
+            at = bit
+            for part, count in parts:
+                for value in range(count):
+                    codes = read(words, at, step, part.bits, len(begun) * cols)
+                    factors[part.stream][begun.start * count + value : begun.stop * count : count] = part.values(codes).reshape(-1, cols)
+                    at += part.bits
+            bit += step * len(begun) * cols
+
+    def _integers(self, image: LayerImage, words: Words, bit: int, rows: int, stripe: int) -> Int64:
+        """(rows, C) integers of a tile ahead of shifts and zero points."""
+        unit, across = self.unit, self.geometry.cols // self.unit.cols
+        shape, fields = (-(-rows // unit.rows), across), {}
+        for field in unit.fields:
+            values = np.empty((*shape, field.values), np.int64)
+            for place in range(field.values):
+                values[..., place] = read(words, bit, unit.bits, field.bits, shape[0] * across).reshape(shape)
+                bit += field.bits
+            fields[field.stream] = values.reshape(*shape, field.down, field.across, field.books)
+        lanes = self._codewords(image, fields["indices"], stripe) if self.path.decode else self._levels(fields["weights"][..., 0, 0, 0])
+        if "signs" in fields:
+            lanes = np.where(self._negative(fields["signs"]), -lanes, lanes)
+        return lanes.transpose(0, 2, 1, 3).reshape(shape[0] * unit.rows, -1)[:rows]
+
+    def _levels(self, codes: Int64) -> Int64:
+        """(units, units, rows, 1) integers of raw fields, (units, units)."""
+        raw = self.path.raw
+        assert raw is not None  # a path without a lookup
+        if raw.levels is None:
+            width = int(raw.bits)
+            return (codes - (codes >> width - 1 << width))[..., None, None]
+        levels = np.array(raw.levels, np.int64)
+        digits = codes if self.unit.rows == 1 else codes[..., None] // levels.size ** np.arange(self.unit.rows) % levels.size
+        values: Int64 = levels[digits].reshape(*codes.shape, self.unit.rows, 1)
+        return values
+
+    def _codewords(self, image: LayerImage, indices: Int64, stripe: int) -> Int64:
+        """(units, units, rows, columns of a unit) sums of the codewords of all books."""
+        lookup, unit = self.path.lookup, self.unit
+        assert lookup is not None  # a path that decodes
+        per_group = -(-self.outputs // self.geometry.cols)
+        first = stripe // per_group * self.outputs + stripe % per_group * self.geometry.cols
+        columns = first + np.arange(indices.shape[1]) * unit.cols
+        share = self.outputs * self.groups // lookup.tables
+        tables = np.minimum(columns // share, lookup.tables - 1)  # columns past the last output hold padding
+        book = (tables[:, None] * lookup.books + np.arange(lookup.books)) * lookup.codewords
+        lanes: Int64 = image.codebook.astype(np.int64)[indices + book[:, None, None]].sum(axis=4)  # (.., down, across, d)
+        return lanes.reshape(*indices.shape[:2], unit.rows, unit.cols)
+
+    def _negative(self, signs: Int64) -> npt.NDArray[np.bool_]:
+        """(units, units, rows, 1): the weights that a field of signs, or its parity, negates."""
+        own = self.path.signs
+        assert own is not None  # a path with fields of signs
+        stored = (own.group or _BYTE_SIGNS) - bool(own.group)
+        bits: Int64 = signs.reshape(*signs.shape[:2], -1)[..., None] >> np.arange(stored) & 1
+        if own.group:
+            bits = np.concatenate([bits, bits.sum(axis=-1, keepdims=True) & 1], axis=-1)
+        return bits.reshape(*signs.shape[:2], -1, 1).astype(np.bool_)
 
 
-def _fields(words: Words, first_bit: int, step: int, width: int, count: int) -> npt.NDArray[np.int64]:
-    """`count` unsigned integers of `width` bits."""
+def read(words: Words, first_bit: int, step: int, width: int, count: int) -> Int64:
+    """`count` unsigned integers of `width` bits, `step` bits apart."""
     out = np.empty((count, 2), np.int64)
     out[:, 0] = width
     if count:
@@ -80,24 +155,46 @@ def _fields(words: Words, first_bit: int, step: int, width: int, count: int) -> 
     return out[:, 1]
 
 
-def scaled_sums(geometry: CoreGeometry, activations: Float32, panel: Float32, scales: Float32) -> Float32:
-    """float32 (M, columns): sums of the groups in each K-tile, scaled and added one after the other."""
-    ((group, _),) = geometry.scales
-    sums = np.zeros((activations.shape[0], panel.shape[1]), np.float32)
-    parts, scratch = np.empty(sums.shape, np.int32), np.empty(sums.shape, np.float32)
-    for rows in _segments(geometry, panel.shape[0], group):
-        own = slice(rows.start, rows.stop)
-        multiply(np.ascontiguousarray(activations[:, own]), panel[own], parts, scratch)
-        add_scaled(parts, scales[rows.start // group], sums)
+def _shift(path: DecodePath, panel: Float32, factors: Factors) -> None:
+    """Subtract zero points, and add the eighths of shifts, in place."""
+    for part in path.group_parts:
+        if not isinstance(part, Offset) or part.what == "minimum":
+            continue
+        codes = np.repeat(factors[part.stream], part.over, axis=0)[: panel.shape[0]]
+        panel[:] = panel - codes if part.what == "zero point" else 8 * panel + 1 - 2 * codes
+
+
+def scaled_sums(path: DecodePath, activations: Float32, panel: Float32, factors: Factors) -> Float32:
+    """float32 (M, columns): sums of groups, scaled and added one after the other."""
+    k, shape = panel.shape[0], (activations.shape[0], panel.shape[1])
+    sums = np.zeros(shape, np.float32)
+    scales = sorted((part for part in path.group_parts if isinstance(part, Scale)), key=lambda part: part.number in ("integer", "signed"))
+    minima = sorted(
+        (part for part in path.group_parts if isinstance(part, Offset) and part.what == "minimum"),
+        key=lambda part: part.number == "integer",
+    )
+    ends = [*(part.group for part in scales), *(part.group for part in minima)]
+    coarse, fine = max(ends), min(ends)
+    parts, scratch = np.empty(shape, np.int32), np.empty(shape, np.float32)
+    for first in range(0, k, coarse):
+        total, lowest = np.zeros(shape, np.int64), np.zeros(shape, np.int64)
+        for start in range(first, min(first + coarse, k), fine):
+            own = slice(start, min(start + fine, k))
+            multiply(np.ascontiguousarray(activations[:, own]), panel[own], parts, scratch)
+            total += parts * _integer_factor(scales, start, factors)
+            if minima:
+                inputs = activations[:, own].sum(axis=1, dtype=np.int64)
+                lowest += inputs[:, None] * _integer_factor(minima, start, factors)
+        group = first // coarse
+        add_scaled(total.astype(np.int32), factors[scales[0].stream][group].astype(np.float32), sums)
+        if minima:
+            add_scaled(lowest.astype(np.int32), factors[minima[0].stream][group].astype(np.float32), sums)
     return sums
 
 
-def _segments(geometry: CoreGeometry, k: int, group: int) -> Iterator[range]:
-    """Rows of the reduction that share a K-tile and a scale, ascending."""
-    for kt in range(geometry.tile_count(k)):
-        tile = geometry.tile_rows(k, kt)
-        first = tile.start
-        while first < tile.stop:
-            last = min(tile.stop, (first // group + 1) * group)
-            yield range(first, last)
-            first = last
+def _integer_factor(parts: list[Scale] | list[Offset], row: int, factors: Factors) -> Int64 | int:
+    """The integer of a group behind the float of its block, per column; 1 without one."""
+    if len(parts) == 1:
+        return 1
+    values: Int64 = factors[parts[1].stream][row // parts[1].group].astype(np.int64)
+    return values

@@ -16,9 +16,9 @@ import numpy.typing as npt
 from accelsim import functional_twin as twin
 from accelsim.compiler.image import LayerImage, layer_image, matrix_image
 from accelsim.compiler.merged_groups import stripe_count
-from accelsim.compiler.scaled_image import scaled_image
+from accelsim.compiler.unit_image import unit_image
 from accelsim.functional_accumulators import at_width
-from accelsim.functional_groups import decode_scaled, scaled_sums
+from accelsim.functional_groups import UnitDecoder, scaled_sums
 from accelsim.hw.decode_mac_core import CoreGeometry
 from accelsim.kernels.decode import Words, codeword_words, stream_words
 from accelsim.kernels.decode_masked import NO_MASKS, MaskTable, mask_table
@@ -51,7 +51,7 @@ class Product:
     """One product on the array: rows in the order of its reduction, its stripes from `nt0` on, and the expected result.
 
     `weights` is (K, N) in the order of the reduction, `sums` (M, N): int64, or float32 where groups have scales. `wide` are those in
-    float64, None where they are exact; `zeros` says that groups have zero points.
+    float64, None where they are exact; `decoder` reads the image, None where the core's own kernel does.
     """
 
     rows: Int8
@@ -61,7 +61,7 @@ class Product:
     weights: npt.NDArray[np.int64]
     sums: npt.NDArray[Any]
     wide: npt.NDArray[np.float64] | None = None
-    zeros: bool = False
+    decoder: UnitDecoder | None = None
 
     @property
     def float_error(self) -> float:
@@ -82,11 +82,13 @@ def run_panel(
     geometry: CoreGeometry, item: Product, activations: Float32, stripes: range, psum_bits: int
 ) -> tuple[Float32, npt.NDArray[Any]]:
     """(weights (K, columns), sums (M, columns)) of some stripes, as the core computes them."""
-    if geometry.scales:
+    if item.decoder is not None:
         own = [item.nt0 + stripe for stripe in stripes]
-        panel, scales = decode_scaled(geometry, item.image, item.tables.words, own, activations.shape[1], item.zeros)
-        return panel, scaled_sums(geometry, activations, panel, scales)
-    panel = _decode(geometry, item, stripes)
+        panel, factors = item.decoder.decode(item.image, item.tables.words, own, activations.shape[1])
+        if geometry.scales:
+            return panel, scaled_sums(item.decoder.path, activations, panel, factors)
+    else:
+        panel = _decode(geometry, item, stripes)
     sums = np.empty((activations.shape[0], panel.shape[1]), np.int32 if panel.shape[0] <= INT32_K else np.int64)
     multiply(activations, panel, sums, np.empty(sums.shape, np.float32))
     return panel, at_width(sums, psum_bits)
@@ -111,7 +113,8 @@ def weighted_products(
     geometry: CoreGeometry, trace: Trace, layer: WeightedLayer, source: Source, tamper: Tamper | None = None
 ) -> Iterator[Product]:
     """The groups of a layer with weights, which share one image; the samples' rows lie one below the other."""
-    make_image = scaled_image if geometry.scales else layer_image
+    decoder = UnitDecoder.of(geometry, layer)
+    make_image = layer_image if decoder is None else unit_image
     together = stripe_count(geometry, layer) // (layer.bounds.G if geometry.merged == 1 else 1)
     image = make_image(geometry, layer, trace.arrays(layer.name), "stripe" if layer.m > geometry.run_rows(together) else "layer")
     if tamper is not None:
@@ -122,6 +125,7 @@ def weighted_products(
     if geometry.merged > 1 and convolution is not None:
         yield from _merged_products(geometry, convolution, weights, image, tables, source)
         return
+    factors = twin.factors(trace, layer) if geometry.scales else None
     order, shape = layer.reduction_order, trace.shapes[layer.inputs[0]]
     at = slice(None) if layer.row_read is None else slice(layer.row_read, layer.row_read + 1)
     activations = source(convolution.input_channels, *convolution.image) if convolution is not None else source(shape.rows, shape.width)
@@ -134,13 +138,12 @@ def weighted_products(
             rows = as_twin = np.concatenate([activation[at] for activation in activations])
         ordered = own if order is None else own[order]
         nt0 = group * -(-layer.n // geometry.cols)
-        if geometry.scales:
+        if factors is not None:
             outputs = slice(group * layer.n, (group + 1) * layer.n)
-            ends = [geometry.tile_rows(layer.k, kt).stop for kt in range(geometry.tile_count(layer.k))]
-            sums, wide = twin.scaled_product(trace, layer, as_twin, own, outputs, ends)
-            yield Product(rows, image, tables, nt0, ordered, sums, wide, "zeros" in layer.weight.streams)
+            sums, wide = twin.scaled_product(as_twin, own, factors.of(outputs))
+            yield Product(rows, image, tables, nt0, ordered, sums, wide, decoder)
         else:
-            yield Product(rows, image, tables, nt0, ordered, twin.product(as_twin, own))
+            yield Product(rows, image, tables, nt0, ordered, twin.product(as_twin, own), None, decoder)
 
 
 def _merged_products(

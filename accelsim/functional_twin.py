@@ -7,7 +7,7 @@ matrices, which are exact for int8 as long as a sum stays below 2^53.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import combinations, pairwise
+from itertools import combinations
 from math import comb
 from typing import Any
 
@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from accelsim.errors import TraceError
+from accelsim.functional_twin_blocks import GroupFactors, block_layout, read_blocks, spread
 from accelsim.trace.layers import ConvLayer, WeightedLayer
 from accelsim.trace.trace import Trace
 
@@ -33,25 +34,30 @@ def weights(trace: Trace, layer: WeightedLayer) -> Int64:
     """
     record = layer.weight
     k, n = record.k, record.n
-    known = set(record.streams) - {"scales"}
+    known = set(record.streams) - {"scales", "minima"}
+    if known == {"blocks"}:
+        return read_blocks(trace.stream(layer.name, "blocks"), block_layout(record.format), n).integers
     row, column = np.arange(k)[:, None], np.arange(n)[None, :]
     if known == {"weights", "zeros"}:
         group = record.format.decode_path().scale_levels[0][0]
         raw = _integers(trace, layer, "weights", k * n, signed=False).reshape(k, n)
         return raw - _integers(trace, layer, "zeros", -(-k // group) * n, signed=False).reshape(-1, n)[row // group, column]
     if known == {"weights"}:
-        raw = _integers(trace, layer, "weights", k * n, signed=True).reshape(k, n)
+        raw = _integers(trace, layer, "weights", k * n, signed="minima" not in record.streams).reshape(k, n)
         return 2 * raw + 1 if record.format.decode_path().odd else raw
     if known - {"signs", "masks"} != {"indices", "codebook"}:
         raise TraceError(f"layer {layer.name!r}: the functional check cannot read the streams {sorted(known)} of {record.format.kind!r}")
     path = record.format.decode_path()
-    d = path.d
-    codebook = _integers(trace, layer, "codebook", path.codewords * d, signed=True).reshape(path.codewords, d)
-    indices = _integers(trace, layer, "indices", k * n // d, signed=False)
-    if path.axis == 0:
-        values = codebook[indices.reshape(k, n // d)[row, column // d], column % d]
-    else:
-        values = codebook[indices.reshape(k // d, n)[row // d, column], row % d]
+    d, lookup = path.d, path.lookup
+    assert lookup is not None  # indices are looked up
+    codebook = _integers(trace, layer, "codebook", path.entries * d, signed=True).reshape(lookup.tables, lookup.books, path.codewords, d)
+    indices = _integers(trace, layer, "indices", k * n // d * lookup.books, signed=False)
+    table, values = column // (n // lookup.tables), np.zeros((k, n), np.int64)
+    for book in range(lookup.books):
+        if path.axis == 0:
+            values += codebook[table, book, indices.reshape(k, n // d, -1)[row, column // d, book], column % d]
+        else:
+            values += codebook[table, book, indices.reshape(k // d, n, -1)[row // d, column, book], row % d]
     if "signs" in known:
         negative = _integers(trace, layer, "signs", k * n, signed=False).reshape(k, n)
         values = np.where(negative == 1, -values, values)
@@ -66,29 +72,43 @@ def weights(trace: Trace, layer: WeightedLayer) -> Int64:
     return values
 
 
-def scaled_product(
-    trace: Trace, layer: WeightedLayer, a: npt.NDArray[Any], integers: Int64, outputs: slice, tile_ends: Sequence[int]
-) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float64]]:
-    """(sums (M, N) in float32, the same in float64) of weights with a binary16 scale per group of inputs.
+def factors(trace: Trace, layer: WeightedLayer) -> GroupFactors:
+    """The scales and minima of a layer with groups, out of its packed streams."""
+    record = layer.weight
+    if set(record.streams) == {"blocks"}:
+        return read_blocks(trace.stream(layer.name, "blocks"), block_layout(record.format), record.n).factors
+    over = record.format.decode_path().scale_levels[0][0]
+    halves = {
+        name: np.frombuffer(trace.stream(layer.name, name).tobytes(), "<f2").reshape(-1, record.n).astype(np.float64)
+        for name in ("scales", "minima")
+        if name in record.streams
+    }
+    return GroupFactors(over, halves["scales"], None, halves.get("minima"), None)
 
-    A sum of neighbouring inputs is exact until the group or the K-tile ends; then it is multiplied by its scale and added, each result
-    rounded to float32. K ascends.
+
+def scaled_product(a: npt.NDArray[Any], integers: Int64, groups: GroupFactors) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float64]]:
+    """(sums (M, N) in float32, the same in float64) of weights with scales per group of inputs.
+
+    The inputs of a group times the integers and their sub-scales are an exact sum; it is multiplied by the float scale and added, then the
+    sum of the inputs times sub-minima by the minimum, each result rounded to float32. K ascends.
 
     Parameters
     ----------
     a, integers : activations (M, K) and weights before their scales (K, N)
-    outputs : the columns of the layer's matrix that these are
-    tile_ends : row after each K-tile
     """
-    group = layer.weight.format.decode_path().scale_levels[0][0]
-    scales = np.frombuffer(trace.stream(layer.name, "scales").tobytes(), "<f2").reshape(-1, layer.weight.n)[:, outputs].astype(np.float64)
     k = integers.shape[0]
-    ends = sorted({*tile_ends, *range(group, k, group), k})
     total, wide = np.zeros((a.shape[0], integers.shape[1]), np.float32), np.zeros((a.shape[0], integers.shape[1]))
-    for first, last in pairwise([0, *ends]):
-        exact = a[:, first:last].astype(np.float64) @ integers[first:last].astype(np.float64) * scales[first // group]
-        total = total + exact.astype(np.float32)
-        wide += exact
+    inputs = a.astype(np.float64)
+    weighted = integers * spread(groups.sub_scales, k)
+    lowest = np.broadcast_to(spread(groups.sub_minima, k), (k, integers.shape[1])).astype(np.float64)
+    for place, first in enumerate(range(0, k, groups.over)):
+        own = slice(first, first + groups.over)
+        terms = [inputs[:, own] @ weighted[own].astype(np.float64) * groups.scales[place]]
+        if groups.minima is not None:
+            terms.append(inputs[:, own] @ lowest[own] * groups.minima[place])
+        for exact in terms:
+            total = total + exact.astype(np.float32)
+            wide += exact
     return total, wide
 
 

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 
 from accelsim.accelerator import Accelerator
 from accelsim.formats.decode_path import DecodePath
+from accelsim.formats.weight_format import WeightFormat
 from accelsim.hw.decode_mac_core import ArraySpec
 from accelsim.ops.mac_layers import MacLayer
 from accelsim.trace.trace import Trace
@@ -48,6 +49,13 @@ def accumulator_bits(layer: MacLayer, array: ArraySpec) -> int:
     else:
         group, magnitude = levels[0][0], weight_magnitude(path)
     return max(FLOAT_BITS, bits_for(min(layer.k, group, array.rows), magnitude))
+
+
+def group_bits(weights: WeightFormat, k: int) -> int:
+    """Bits of the exact sum of a group of the float scale, integer scales included; inputs times sub-minima are shorter."""
+    path = weights.decode_path()
+    magnitude = weight_magnitude(path) if weights.scaled_bits is None else 1 << weights.scaled_bits - 1
+    return bits_for(min(k, path.scale_levels[-1][0]), magnitude)
 
 
 def most_accumulator_bits(array: ArraySpec, traces: Iterable[Trace]) -> int:

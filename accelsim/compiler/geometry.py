@@ -51,7 +51,7 @@ def weight_geometry(target: Target, layer: WeightedLayer) -> CoreGeometry:
         more = f" in {path.entries // path.codewords} codebooks" if path.entries > path.codewords else ""
         raise CompileError(f"{name}: k = {path.codewords} codewords{more} exceed codebook.codewords = {book.codewords} of {target.name!r}")
     _check_mask(target, path, name)
-    _check_lookups(target, path.lookup, path.timed_only, name)
+    _check_lookups(target, path.lookup, path.beyond_core, name)
     along, length = ("cols", target.array.cols) if path.axis == 0 else ("rows", target.array.rows)
     if length % path.d:
         raise CompileError(f"{name}: d = {path.d} does not divide array.{along} = {length} of {target.name!r}")
@@ -69,7 +69,7 @@ def weight_geometry(target: Target, layer: WeightedLayer) -> CoreGeometry:
     return with_scales(target, _dense(target, coded), layer.weight.format, name)
 
 
-def _check_lookups(target: Target, lookup: Lookup, timed_only: tuple[Part, ...], name: str) -> None:
+def _check_lookups(target: Target, lookup: Lookup, beyond_core: tuple[Part, ...], name: str) -> None:
     """Check that a cycle has ports for all lookups of a vector, and that no bank conflicts are asked for that only real indices show."""
     book = target.codebook
     if lookup.books > book.ports:
@@ -77,10 +77,10 @@ def _check_lookups(target: Target, lookup: Lookup, timed_only: tuple[Part, ...],
             f"{name}: {lookup.books} lookups per vector exceed codebook.ports = {book.ports} of {target.name!r}; "
             f"allowed: at least {lookup.books} ports"
         )
-    if timed_only and book.banks is not None:
+    if beyond_core and book.banks is not None:
         raise CompileError(
             f"{name}: conflicts of codebook.banks = {book.banks} of {target.name!r} are not modeled for a decoder with "
-            f"{timed_only[0].words}; allowed: codebook.banks = null"
+            f"{beyond_core[0].words}; allowed: codebook.banks = null"
         )
 
 

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from accelsim.formats.gguf_blocks import BlockField, BlockLayout, Loop, Piece
+from accelsim.formats.numbers import read_floats
 
 Bytes = npt.NDArray[np.uint8]
 Int8 = npt.NDArray[np.int8]
@@ -119,10 +120,10 @@ def read_scales(data: Bytes, layout: BlockLayout) -> BlockScales:
         sub_scales = factor * (stored.view(np.int8) if layout.signed_sub_scale else stored).astype(np.int32) + offset
     if "sub_minima" in layout.fields:
         sub_minima = read_field(data, layout, "sub_minima").astype(np.int32)
-    scales = _floats(read_field(data, layout, "scales"), layout.scale_code) * np.float32(float(layout.unit))
+    scales = read_floats(read_field(data, layout, "scales"), layout.scale_code) * np.float32(float(layout.unit))
     minima = np.zeros((blocks, 0), np.float32)
     if "minima" in layout.fields:
-        minima = _floats(read_field(data, layout, "minima"), "float16") * np.float32(1 if layout.add_minima else -1)
+        minima = read_floats(read_field(data, layout, "minima"), "float") * np.float32(1 if layout.add_minima else -1)
     return BlockScales(scales, minima, sub_scales, sub_minima)
 
 
@@ -136,27 +137,6 @@ def weights_of(integers: Int8, factors: BlockScales) -> Float32:
     groups = (steps.size, integers.size // max(1, steps.size))
     scale_groups(integers.reshape(groups), steps.reshape(-1), offsets.reshape(-1), weights.reshape(groups))
     return weights
-
-
-def _floats(codes: npt.NDArray[Any], number: str) -> Float32:
-    """float32 of binary16, of an exponent (e8m0, halved as its doubled fractions want), or of an unsigned e4m3 (halved likewise)."""
-    if number == "float16":
-        return codes.view(np.float16).astype(np.float32)
-    scales: Float32 = _eight_bit_scales(number)[codes]
-    return scales
-
-
-@cache
-def _eight_bit_scales(number: str) -> Float32:
-    """The float32 of each 8-bit scale."""
-    code = np.arange(256)
-    if number == "e8m0":
-        return np.ldexp(1.0, code - 128).astype(np.float32)
-    exponent, fraction = code >> 3 & 15, code & 7
-    normal = np.ldexp(1 + fraction / 8, exponent - 8)
-    values = np.where(exponent > 0, normal, np.ldexp(fraction / 8, -7))
-    values[0x7F] = 0  # NaN in e4m3: read as 0, as GGUF's decoders do
-    return values.astype(np.float32)
 
 
 @cache

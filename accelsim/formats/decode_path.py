@@ -121,17 +121,21 @@ class DecodePath:
 
         Offsets of finer groups than any scale are counted with the finest scale.
         """
-        groups = [part.over for part in self.parts if isinstance(part, Scale) and isinstance(part.over, int)]
-        bits = dict.fromkeys(sorted(groups), 0)
-        for part in self.parts:
-            if isinstance(part, Scale | Offset) and isinstance(part.over, int):
-                over = max(part.over, min(groups))
-                bits[over] += part.bits * over // part.over
+        finest = min((part.group for part in self.group_parts if isinstance(part, Scale)), default=0)
+        bits = dict.fromkeys(sorted({part.group for part in self.group_parts if isinstance(part, Scale)}), 0)
+        for part in self.group_parts:
+            over = max(part.group, finest)
+            bits[over] += part.bits * over // part.group
         return tuple(bits.items())
 
     @property
-    def timed_only(self) -> tuple[Part, ...]:
-        """The parts that the core does not compute for real."""
+    def group_parts(self) -> tuple[Scale | Offset, ...]:
+        """The scales and offsets of groups."""
+        return tuple(part for part in self.parts if isinstance(part, Scale | Offset) and isinstance(part.over, int))
+
+    @property
+    def beyond_core(self) -> tuple[Part, ...]:
+        """The parts that the core of the RTL does not have."""
         return tuple(part for part in self.parts if not part.in_core)
 
     def stream_bits(self, weights: int) -> dict[str, int]:

@@ -1,8 +1,7 @@
 """Blocks of GGUF (llama.cpp), as stored in a file: integers or codewords of a universal grid, with scales of blocks and of their groups.
 
 Blocks lie along the reduction, and the bytes of a trace are those of the file. Disputable assumption: the chip's image parts them into
-records and a header of scales, which takes the same number of bits. An array that scales channels alone cannot multiply them exactly:
-runs take their time and traffic, and the functional check refuses them.
+records and a header of scales, which takes the same number of bits.
 """
 
 from __future__ import annotations
@@ -29,7 +28,6 @@ Type = Literal[
     "IQ2_XS", "IQ2_S", "IQ3_XXS", "IQ3_S", "IQ4_NL", "IQ4_XS", "MXFP4", "NVFP4",
 ]  # fmt: skip
 _RECORDS = ("weights", "indices", "signs")
-_NUMBERS = {"float16": "float"}
 _SIGN_GROUP = 8  # weights per field of signs
 
 
@@ -75,7 +73,7 @@ class GgufFormat(WeightFormat):
             return DecodePath((*first, *self._factors()), axis=1)
         field = layout.fields["weights"]
         bits = Fraction(field.bits * field.count, layout.weights)
-        packing = "five base-3 digits per byte" if layout.trits else ""
+        packing = f"{bits.denominator} base-3 digits in {bits.numerator} bits" if layout.trits else ""
         raw = Raw(bits if bits.denominator > 1 else int(bits), levels=layout.levels, packing=packing)
         return DecodePath((raw, *self._factors()))
 
@@ -86,13 +84,16 @@ class GgufFormat(WeightFormat):
         for name, field in layout.fields.items():
             over = layout.weights // field.count
             if name == "shifts":
-                found.append(Offset("shift", over, field.bits))
-            elif "scales" in name:
-                found.append(
-                    Scale(over, field.bits, "integer" if name == "sub_scales" else _NUMBERS.get(layout.scale_code, layout.scale_code))
-                )
-            elif "minima" in name:
-                found.append(Offset("minimum", over, field.bits))
+                found.append(Offset("shift", over, field.bits, name))
+            elif name == "scales":
+                found.append(Scale(over, field.bits, layout.scale_code, name, layout.unit))
+            elif name == "sub_scales":
+                factor, offset = layout.sub_scale
+                found.append(Scale(over, field.bits, "signed" if layout.signed_sub_scale else "integer", name, Fraction(factor), offset))
+            elif name == "minima":
+                found.append(Offset("minimum", over, field.bits, name, "float", 1 if layout.add_minima else -1))
+            elif name == "sub_minima":
+                found.append(Offset("minimum", over, field.bits, name))
         return tuple(found)
 
     def streams(self, k: int, n: int) -> dict[str, Stream]:
@@ -106,7 +107,7 @@ class GgufFormat(WeightFormat):
         return {"blocks": Stream(shape=shape, bits=8, number="unsigned", place="container", in_paper_count=True)}
 
     def chip_streams(self, k: int, n: int) -> dict[str, Stream]:
-        """The fields of all blocks, outputs outermost; the grid is the chip's."""
+        """The fields of all blocks, [values along K, N]; the grid is the chip's. Base-3 digits are packed anew, in as many bits."""
         self.streams(k, n)
         table = {name: self._chip_stream(name, k, n) for name in self.layout.fields}
         lookup = self.decode_path().lookup
@@ -121,8 +122,12 @@ class GgufFormat(WeightFormat):
         elif (name == "weights" and layout.levels is None) or (name == "sub_scales" and layout.signed_sub_scale):
             number = "signed"
         record = name in _RECORDS
-        shape = (n, k // layout.weights * field.count)
-        return Stream(shape=shape, bits=field.bits, number=number, place="record" if record else "header", in_paper_count=record)
+        count, bits = field.count, field.bits
+        if name == "weights" and layout.trits:
+            packed = Fraction(field.bits * field.count, layout.weights)
+            count, bits, number = layout.weights // packed.denominator, packed.numerator, "unsigned"
+        shape = (k // layout.weights * count, n)
+        return Stream(shape=shape, bits=bits, number=number, place="record" if record else "header", in_paper_count=record)
 
     def chip_arrays(self, arrays: Arrays, k: int, n: int) -> dict[str, npt.NDArray[Any]]:
         """Fields as they are stored: numbers of levels, indices, fields of signs, codes of scales."""
@@ -132,10 +137,21 @@ class GgufFormat(WeightFormat):
             if name == CODEBOOK:
                 values[name] = grid_of(self.layout.grid)
                 continue
-            stored = read_field(blocks, self.layout, name).reshape(stream.shape)
+            if name == "weights" and self.layout.trits:
+                values[name] = self._digits(blocks).reshape(stream.shape[::-1]).T
+                continue
+            stored = read_field(blocks, self.layout, name)
             dtype = {"float": np.float16, "signed": np.int8}.get(stream.number)
-            values[name] = stored if dtype is None else stored.view(dtype)
+            values[name] = (stored if dtype is None else stored.view(dtype)).reshape(stream.shape[::-1]).T
         return values
+
+    def _digits(self, blocks: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint16]:
+        """Neighbouring weights of blocks as numbers in base 3, the first digit lowest."""
+        levels = self.layout.levels or ()
+        together = Fraction(self.decode_path().raw_bits).denominator
+        numbers = (read_integers(blocks, self.layout) - min(levels)).astype(np.uint16).reshape(-1, together)
+        packed: npt.NDArray[np.uint16] = (numbers * len(levels) ** np.arange(together, dtype=np.uint16)).sum(axis=1, dtype=np.uint16)
+        return packed
 
     def validate_arrays(self, arrays: Arrays, k: int, n: int) -> None:
         """Scales and minima are finite; they may be zero, and negative."""
@@ -147,6 +163,13 @@ class GgufFormat(WeightFormat):
                 raise FormatError(
                     f"gguf stream 'blocks': block {block} of output {output} ({self.type}) has a {what} that is NaN or infinite"
                 )
+
+    def first_weight(self, name: str, position: int, k: int, n: int) -> tuple[int, int]:
+        """The first weight that a bit of a block takes part in."""
+        layout = self.layout
+        place, bit = divmod(position, 8 * layout.bytes)
+        output, block = divmod(place, k // layout.weights)
+        return block * layout.weights + layout.weight_of_bit(bit), output
 
     def dequantize(self, arrays: Arrays, k: int, n: int) -> npt.NDArray[Any]:
         """int8 [K,N]: the integers that sub-scales and scales multiply; of shifted grids (IQ1) eight times the value."""

@@ -36,6 +36,14 @@ class Piece:
         """Values."""
         return prod(count for count, _ in self.loops)
 
+    @property
+    def places(self) -> list[int]:
+        """First bit of each value."""
+        found = [self.first]
+        for count, stride in self.loops:
+            found = [place + step * stride for place in found for step in range(count)]
+        return found
+
 
 @dataclass(frozen=True)
 class BlockField:
@@ -84,8 +92,23 @@ class BlockLayout:
     sub_scale: tuple[int, int] = (1, 0)
     signed_sub_scale: bool = False
     unit: Fraction = field(default=Fraction(1))
-    scale_code: Literal["float16", "e8m0", "ue4m3"] = "float16"
+    scale_code: Literal["float", "e8m0", "ue4m3"] = "float"
     add_minima: bool = False
+
+    def weight_of_bit(self, bit: int) -> int:
+        """The first weight of a block that a bit of it takes part in."""
+        first = 0
+        for start, length, digits in self.trits:
+            if 0 <= bit // 8 - start < length:
+                return first + bit // 8 - start
+            first += length * digits
+        return next(
+            value * (self.weights // field.count)
+            for field in self.fields.values()
+            for piece in field.pieces
+            for value, place in enumerate(piece.places)
+            if 0 <= bit - place < piece.width
+        )
 
 
 def _piece(width: int, byte: int, *loops: Loop, bit: int = 0) -> Piece:

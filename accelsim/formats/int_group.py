@@ -53,14 +53,12 @@ class IntGroupFormat(WeightFormat):
     def decode_path(self) -> DecodePath:
         """Raw values, less a zero point; a scale per group; then its minimum."""
         scale = Scale(self.group, _SCALE_BITS)
-        top = (1 << self.bits) - 1
+        unsigned = Raw(self.bits, levels=tuple(range(1 << self.bits)))
         if self.minimum:
-            levels = tuple(range(top + 1))
-            return DecodePath((Raw(self.bits, levels=levels), scale, Offset("minimum", self.group, _SCALE_BITS)))
-        if not self.zero:
-            return DecodePath((Raw(self.bits), scale))
-        # u - zero lies in -top..top
-        return DecodePath((Raw(self.bits, levels=tuple(range(-top, top + 1))), Offset("zero point", self.group, self.bits), scale))
+            return DecodePath((unsigned, scale, Offset("minimum", self.group, _SCALE_BITS, "minima", "float")))
+        if self.zero:  # the integers less their zero points have as many bits as those from 0 on
+            return DecodePath((unsigned, Offset("zero point", self.group, self.bits, "zeros"), scale))
+        return DecodePath((Raw(self.bits), scale))
 
     def streams(self, k: int, n: int) -> dict[str, Stream]:
         """Any shape is taken."""

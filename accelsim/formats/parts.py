@@ -1,6 +1,6 @@
 """Parts of a decoder: what turns the bits of a record into the integers that the array multiplies, and what scales them.
 
-A part states the bits that a record holds for it, its lookups, and whether the core computes it for real or only takes the time of it.
+A part states the bits that a record holds for it, its lookups, what its bits stand for, and whether the core of the RTL has it.
 Disputable assumption: every part is pipelined. Signs, fields, masks and scales cost no cycles, and a vector takes one cycle of as many
 codebook ports as it has lookups.
 """
@@ -11,9 +11,13 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Literal
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
 
 from accelsim.formats.masks import pattern_bits
+from accelsim.formats.numbers import NumberFormat, read_numbers
 
 Scope = Literal["layer", "shared"]
 
@@ -28,7 +32,7 @@ class Part(ABC):
 
     @property
     def in_core(self) -> bool:
-        """The core computes this part for real, bit by bit; otherwise a run takes its time and traffic only."""
+        """The core of the RTL has this part, record by record; others read units of neighbours (`compiler/unit_image.py`)."""
         return False
 
     @property
@@ -150,7 +154,7 @@ class Raw(Part):
     ----------
     bits : bits of a field; a fraction where several weights are packed into common bits (five ternary ones into a byte)
     odd : a field u stands for 2u + 1
-    levels : the integer of each number; None: the field itself, in two's complement
+    levels : the integer of each number; None: the field itself, in two's complement. A fraction of bits packs numbers in base len(levels)
     packing : a phrase for a packing other than one field after the other
     """
 
@@ -194,12 +198,17 @@ class Scale(Part):
     ----------
     over : "tensor", "channel", or the weights of a group
     bits : of a factor
-    number : "float", "integer", or the name of another number format
+    number : of what is stored
+    stream : its name
+    times, plus : a stored s stands for times * s + plus
     """
 
     over: Literal["tensor", "channel"] | int
     bits: int = 32
-    number: str = "float"
+    number: NumberFormat = "float"
+    stream: str = "scales"
+    times: Fraction = Fraction(1)
+    plus: int = 0
 
     @property
     def in_core(self) -> bool:
@@ -210,8 +219,18 @@ class Scale(Part):
     def words(self) -> str:
         """'scale per 32 weights (float16)'."""
         over = f"{self.over} weights" if isinstance(self.over, int) else self.over
-        written = {"float": f"float{self.bits}", "integer": f"integer of {self.bits} bits"}
+        integer = f"integer of {self.bits} bits"
+        written = {"float": f"float{self.bits}", "integer": integer, "signed": integer}
         return f"scale per {over} ({written.get(self.number, self.number)})"
+
+    @property
+    def group(self) -> int:
+        """Weights of a group; 0 for a tensor or channel."""
+        return self.over if isinstance(self.over, int) else 0
+
+    def values(self, codes: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
+        """The factors that stored fields stand for, exact."""
+        return read_numbers(codes, self.bits, self.number) * float(self.times) + self.plus
 
 
 @dataclass(frozen=True)
@@ -220,14 +239,30 @@ class Offset(Part):
 
     Attributes
     ----------
-    what : "zero point", "shift" or "minimum"
+    what : "zero point": subtracted from the integers; "shift": of codewords, an eighth up (0) or down (1); "minimum": added to the
+        weights, a float, which integers of finer groups may multiply
     over : weights of a group along the reduction
     bits : of each
+    stream : its name
+    number : of what is stored
+    times : a stored m stands for times * m
     """
 
     what: Literal["zero point", "shift", "minimum"]
     over: int
     bits: int
+    stream: str
+    number: NumberFormat = "integer"
+    times: int = 1
+
+    @property
+    def group(self) -> int:
+        """Weights of a group."""
+        return self.over
+
+    def values(self, codes: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
+        """The numbers that stored fields stand for, exact."""
+        return read_numbers(codes, self.bits, self.number) * self.times
 
     @property
     def words(self) -> str:

@@ -155,6 +155,19 @@ class WeightFormat(FrozenModel, ABC):
         """The values of `chip_streams`."""
         return dict(arrays)
 
+    def first_weight(self, name: str, position: int, k: int, n: int) -> tuple[int, int] | None:
+        """(row, column) of the first weight that bit `position` of a stream takes part in; None: every weight may depend on it."""
+        stream, path = self.streams(k, n)[name], self.decode_path()
+        value = position // stream.bits
+        if name == CODEBOOK:
+            tables = path.lookup.tables if path.lookup else 1
+            return None if tables == 1 else (0, value * tables // stream.count * (n // tables))
+        if len(stream.shape) == 1:
+            return None if stream.count == 1 else (0, value * n // stream.count)
+        row, column = divmod(value // prod(stream.shape[2:]), stream.shape[1])
+        over = next((part.over for part in path.group_parts if part.stream == name), None)
+        return row * (over if isinstance(over, int) else k // stream.shape[0]), column * n // stream.shape[1]
+
     @property
     def scaled_bits(self) -> int | None:
         """Bits of a weight times its integer scales, in two's complement; None without integer scales of groups."""

@@ -23,10 +23,11 @@ def read_fields(words, first_bit, step, out):
     ValueError
         The stream ends before the fields.
     """
-    if first_bit < 0 or first_bit + out.shape[0] * step > 64 * (words.size - 1):
-        raise ValueError("the stream ends before the fields")
     for index in range(out.shape[0]):
-        bits = fetch_bits(words, np.uint64(first_bit + index * step))
+        position = first_bit + index * step
+        if position < 0 or position + out[index, 0] > 64 * (words.size - 1):
+            raise ValueError("the stream ends before the fields")
+        bits = fetch_bits(words, np.uint64(position))
         out[index, 1] = np.int64(bits & ((np.uint64(1) << np.uint64(out[index, 0])) - np.uint64(1)))
 
 

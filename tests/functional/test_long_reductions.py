@@ -16,7 +16,7 @@ from tests.functional.test_functional import gemm_trace
 
 EVERY = [text for kind in format_kinds() for text in format_module(kind).EXAMPLES]
 PATHS = {text: parse_format(text).decode_path() for text in EVERY}
-TEXTS = [text for text, path in PATHS.items() if path.lane_bits <= 8 and not path.timed_only]  # of an 8-bit array that scales channels
+TEXTS = [text for text, path in PATHS.items() if path.lane_bits <= 8 and not path.beyond_core]  # of an 8-bit array that scales channels
 K = (1023, 1025, 2048, 4095, 4096)
 
 
