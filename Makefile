@@ -1,5 +1,5 @@
-# make demo | finetune-demo | test | test-extras | verdicts | fuzz | notebooks | docs | zoo | bench | clean. Needs python3 (3.11 or
-# newer) with venv; installs into .venv only.
+# make demo | finetune-demo | accuracy-table | test | test-extras | verdicts | fuzz | notebooks | docs | zoo | bench | clean. Needs
+# python3 (3.11 or newer) with venv; installs into .venv only.
 
 PYTHON ?= python3
 VENV := .venv
@@ -18,7 +18,7 @@ PARALLEL_PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --maxprocesses 8 --dist
 # These run three times: as plain Python (on smaller inputs, see tests/conftest.py), with every index checked, and as users run them.
 KERNEL_TESTS := tests/kernels
 
-.PHONY: demo finetune-demo test test-extras verdicts fuzz notebooks docs zoo chromium lint bench clean
+.PHONY: demo finetune-demo accuracy-table test test-extras verdicts fuzz notebooks docs zoo chromium lint bench clean
 .DELETE_ON_ERROR:
 
 demo: $(STAMPS)/base
@@ -27,6 +27,12 @@ demo: $(STAMPS)/base
 # A float ViT on scikit-learn's digits to VQ and SSVQ traces: accuracy, latency, area. A second call continues from its checkpoints.
 finetune-demo: $(STAMPS)/torch
 	$(BIN)/python -m notebooks.examples.finetune_demo out/finetune_demo
+
+# The runs that docs/data/accuracy.csv lacks, and their page. It continues where it stopped.
+accuracy-table: export OPENBLAS_NUM_THREADS := 1
+accuracy-table: $(STAMPS)/torch
+	$(BIN)/python -m notebooks.examples.accuracy_table
+	$(BIN)/python -m notebooks.examples.accuracy_page
 
 # Each process of tests has a core of its own, so its matrix products take one thread. Kernels are compiled by one process: that with
 # checked indices, and a run before all the others.

@@ -1,0 +1,150 @@
+"""The page of the accuracy table: means with confidence intervals, paired differences, ablations, and the picture of sign flips.
+
+python -m notebooks.examples.accuracy_page
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from notebooks.examples.accuracy_table import ABLATIONS, DOCS, FLIPS, FORMATS, RATES, TABLE, Arm, Line, read
+from notebooks.examples.accuracy_tasks import TASKS
+
+# Student's t at 97.5 %, by degrees of freedom.
+T = {1: 12.706, 2: 4.303, 3: 3.182, 4: 2.776}
+HEAD = """# Accuracy at equal bits
+
+Every format fine-tuned on float networks of {weights:,} weights in their blocks, which alone take it; the other
+layers are int8, activations float. `python -m notebooks.examples.accuracy_table` measures the runs that are missing
+in [accuracy.csv](data/accuracy.csv), and continues where it stopped; `python -m notebooks.examples.accuracy_page`
+writes this page of them.
+
+Budgets are equal: epochs, batches, AdamW under a cosine, the same float network per seed, and {rates} learning rates
+per arm, of which the best on the validation data of seed 0 serves all seeds. `universal_vq` draws its codebook from
+three networks and has block-wise distillation, which belongs to its method. Bits are those of indices, signs, masks
+and integers, as papers count: without codebooks and scales. A cell is the mean of the test accuracy over the seeds,
+with the half width of its 95 % confidence interval (Student's t) in points; without one, it is a single seed, which decides nothing.
+"""
+
+
+def page(lines: Sequence[Line]) -> str:
+    """The page in Markdown."""
+    parts = [HEAD.format(weights=_weights(), rates=len(RATES)), measured(lines)]
+    for task in TASKS:
+        mine = [line for line in lines if line.task == task and line.data == "test"]
+        if mine:
+            parts.append(f"## {task.capitalize()}\n\n{formats_table(mine)}")
+            parts.extend(part for part in (differences(mine, task), ablations(mine, task)) if part)
+    if any(line.format.startswith("ssvq") and line.data == "test" for line in lines):
+        parts.append("## Sign flips over time\n\n![Signs that flip per step](images/sign_flips.png)\n")
+    return "\n".join(parts)
+
+
+def measured(lines: Sequence[Line]) -> str:
+    """What was run, of what the command would run."""
+    rows = ["| task | test runs | of | seeds | epochs |", "|---|---|---|---|---|"]
+    for name, task in TASKS.items():
+        per_seed = sum(map(len, FORMATS.values())) + (len(ABLATIONS) if name == "digits" else 0)
+        done = [line for line in lines if line.task == name and line.data == "test"]
+        rows.append(
+            f"| {name} | {len(done)} | {per_seed * task.seeds} | {len({line.seed for line in done})} of {task.seeds} | {task.epochs} |"
+        )
+    return "## Extent\n\nRuns that are measured; a table below has no row for an arm without one.\n\n" + "\n".join(rows) + "\n"
+
+
+def formats_table(lines: Sequence[Line]) -> str:
+    """A row per format: before and after fine-tuning, and the float networks."""
+    rows = ["| bits | format | seeds | rate | float32 | compressed | fine-tuned |", "|---|---|---|---|---|---|---|"]
+    for bits, texts in FORMATS.items():
+        for text in texts:
+            found = [line for line in lines if line.format == text and line.bits == bits and not line.variant]
+            if found:
+                cells = (
+                    mean_of(line.float32 for line in found),
+                    mean_of(line.compressed for line in found),
+                    mean_of(line.tuned for line in found),
+                )
+                rows.append(f"| {bits:g} | `{text}` | {len(found)} | {found[0].rate:g} | " + " | ".join(cells) + " |")
+    return "\n".join(rows) + "\n"
+
+
+def differences(lines: Sequence[Line], task: str) -> str:
+    """SSVQ less each other format of equal bits, over the seeds that both have; empty without any."""
+    rows = []
+    for bits, texts in FORMATS.items():
+        main = next(text for text in texts if text.startswith("ssvq"))
+        rows += [_paired(lines, Arm(task, bits, main), Arm(task, bits, other), f"{bits:g}") for other in texts if other != main]
+    return _differences("Points that SSVQ gains over another format of equal bits, paired by seed:", "bits", rows)
+
+
+def ablations(lines: Sequence[Line], task: str) -> str:
+    """The usual training less each variant of it; empty without any."""
+    rows = [_paired(lines, Arm(task, bits, text), Arm(task, bits, text, variant), text) for bits, text, variant in ABLATIONS]
+    return _differences("Points that the usual training (learned signs, frozen by vote; progressive construction) gains:", "format", rows)
+
+
+def mean_of(values: Iterable[float]) -> str:
+    """'95.25 ± 0.80 %'."""
+    found = 100 * np.array(list(values))
+    return f"{found.mean():.2f}{_half_width(found)} %"
+
+
+def _half_width(values: np.ndarray) -> str:
+    count = len(values)
+    return f" ± {T[count - 1] * values.std(ddof=1) / count**0.5:.2f}" if count > 1 else ""
+
+
+def _paired(lines: Sequence[Line], arm: Arm, other: Arm, head: str) -> str:
+    """A row of a table of differences; empty if no seed has both."""
+    first, second = ({line.seed: line.tuned for line in lines if line.arm == each} for each in (arm, other))
+    shared = sorted(first.keys() & second.keys())
+    if not shared:
+        return ""
+    points = 100 * np.array([first[seed] - second[seed] for seed in shared])
+    name = other.variant or f"`{other.format}`"
+    return f"| {head} | {name} | {len(shared)} | {points.mean():+.2f}{_half_width(points)} |"
+
+
+def _differences(title: str, head: str, rows: Sequence[str]) -> str:
+    found = [row for row in rows if row]
+    return "\n".join([title, "", f"| {head} | over | seeds | points |", "|---|---|---|---|", *found, ""]) if found else ""
+
+
+def _weights() -> int:
+    """Weights in the blocks of a network."""
+    network = TASKS["digits"].network()
+    return sum(part.numel() for name, part in network.named_parameters() if name.startswith("blocks.") and part.dim() == 2)
+
+
+def draw_flips(flips: Path, out: Path) -> None:
+    """Draw the signs that flip per step, one panel per format; nothing without a file of them."""
+    if not flips.exists():
+        return
+    from matplotlib.figure import Figure
+
+    with flips.open(newline="") as file:
+        found = {(row["task"], row["format"], row["variant"], int(row["step"])): int(row["flips"]) for row in csv.DictReader(file)}
+    panels = list(dict.fromkeys(key[:2] for key in found))
+    figure = Figure(figsize=(3.4 * len(panels), 2.8), layout="constrained")
+    for axis, (task, text) in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
+        for variant in dict.fromkeys(key[2] for key in found if key[:2] == (task, text)):
+            steps = sorted(key[3] for key in found if key[:3] == (task, text, variant))
+            axis.plot(steps, [found[task, text, variant, step] for step in steps], label=variant or "frozen by vote")
+        axis.set(title=f"{task}, {text}", xlabel="step", ylabel="signs that flip", yscale="symlog", ylim=(0, None))
+        axis.legend(frameon=False)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(out, dpi=110)
+
+
+def main() -> None:
+    """Write the page and its picture."""
+    (DOCS / "accuracy.md").write_text(page(read(TABLE)))
+    draw_flips(FLIPS, DOCS / "images" / "sign_flips.png")
+
+
+if __name__ == "__main__":
+    main()
