@@ -107,7 +107,7 @@ class GgufFormat(WeightFormat):
         return {"blocks": Stream(shape=shape, bits=8, number="unsigned", place="container", in_paper_count=True)}
 
     def chip_streams(self, k: int, n: int) -> dict[str, Stream]:
-        """The fields of all blocks, [values along K, N]; the grid is the chip's. Base-3 digits are packed anew, in as many bits."""
+        """The fields of all blocks, [values along K, N]; the grid is the chip's. Base-3 digits are packed again, in as many bits."""
         self.streams(k, n)
         table = {name: self._chip_stream(name, k, n) for name in self.layout.fields}
         lookup = self.decode_path().lookup
