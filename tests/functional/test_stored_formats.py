@@ -19,7 +19,8 @@ from accelsim.formats.catalog import format_examples, parse_format
 from accelsim.formats.gguf_blocks import LAYOUTS
 from accelsim.functional import check_functional, multiply_layer
 from accelsim.functional_groups import UnitDecoder, scaled_sums
-from accelsim.trace.trace import MemoryPayload, Trace
+from accelsim.trace.payload import MemoryPayload
+from accelsim.trace.trace import Trace
 from tests import naive_group_formats as naive
 from tests.packed_products import LAYER, packed_product
 
