@@ -105,12 +105,12 @@ class MoveLayer(VectorLayer):
 
     def evaluate(self, operands: Sequence[Floats], constants: Mapping[str, Floats]) -> Floats:
         """Element by element."""
-        place = _addresses(self.nest, self.start)
+        place = addresses(self.start, self.nest)
         return np.asarray(operands[0].reshape(-1)[place].reshape(self.output.dims), np.float64)
 
 
 @lru_cache(maxsize=64)
-def _addresses(loops: Loops, start: int) -> npt.NDArray[np.int64]:
+def addresses(start: int, loops: Loops) -> npt.NDArray[np.int64]:
     """Element of the source by element of the result."""
     place = np.array([start], np.int64)
     for size, stride in loops:
@@ -123,7 +123,7 @@ def _rows_touched(loops: Loops, of_a_row: int, start: int, width: int) -> tuple[
     """(first, last) row of the source by row of the result; the last `of_a_row` loops make up a row."""
     outer = loops[: len(loops) - of_a_row]
     reach = [(size - 1) * stride for size, stride in loops[len(outer) :]]
-    begin = _addresses(outer, start)
+    begin = addresses(start, outer)
     lowest, highest = begin + sum(min(0, way) for way in reach), begin + sum(max(0, way) for way in reach)
     return lowest // width, highest // width
 

@@ -337,13 +337,21 @@ def test_a_pad_by_nothing_is_nothing(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("pads", "value", "message"),
-    [([0, 1, 0, 0, 0, 0, 0, 0], 0.0, "zeros around an image"), ([0, 0, 1, 1, 0, 0, 1, 1], 2.0, "zeros around an image"),
-     ([0, 0, -1, 0, 0, 0, 0, 0], 0.0, "zeros around an image"), ([1, 1], 0.0, "zeros around an image")],
+    ("shape", "pads", "value", "layers"),
+    [(X4.shape, [0, 1, 0, 0, 0, 0, 0, 0], 0.0, {"pad"}), (X4.shape, [0, 0, 1, 1, 0, 0, 1, 1], 2.0, {"pad"}),
+     (X3.shape, [0, 1, 0, 0, 2, 0], 0.0, {"pad"}), (X3.shape, [0, 1, 2, 0, 0, 0], -1.0, {"pad"})],
 )  # fmt: skip
-def test_other_pads_are_refused(pads: list[int], value: float, message: str, tmp_path: Path) -> None:
-    constants = {"p": np.array(pads), "v": np.float32(value), "w": random(4, 6, 3, 3)}
-    with pytest.raises(ImportModelError, match=message):
+def test_any_other_pad_is_a_layer(shape: tuple[int, ...], pads: list[int], value: float, layers: set[str], tmp_path: Path) -> None:
+    given = X4 if shape == X4.shape else X3
+    constants = {"p": np.array(pads), "v": np.float32(value)}
+    trace = assert_equal(make([node("Relu", ["x"], ["r"]), node("Pad", ["r", "p", "v"], ["y"])], shape, constants), given, tmp_path)
+    assert layers <= set(ops(trace))
+
+
+@pytest.mark.parametrize("pads", [[0, 0, -1, 0, 0, 0, 0, 0], [1, 1]])
+def test_a_pad_that_crops_or_fits_no_dimension_is_refused(pads: list[int], tmp_path: Path) -> None:
+    constants = {"p": np.array(pads), "v": np.float32(0), "w": random(4, 6, 3, 3)}
+    with pytest.raises(ImportModelError, match="one value around an activation"):
         imported(make([node("Pad", ["x", "p", "v"], ["z"]), node("Conv", ["z", "w"], ["y"])], X4.shape, constants), tmp_path)
 
 

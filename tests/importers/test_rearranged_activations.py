@@ -75,6 +75,40 @@ def shuffled_channels(net: Any, x: Any) -> Any:
     return x.view(1, 2, 2, 6, 8).transpose(1, 2).reshape(1, 4, 6, 8)
 
 
+FACTORS = torch.arange(48.0).reshape(1, 6, 8) / 48 - 0.3
+
+
+def gated_attention(net: Any, x: Any) -> Any:
+    heads = x.reshape(1, 6, 2, 4).transpose(1, 2)
+    scores = torch.softmax(heads @ heads.transpose(2, 3) * FACTORS[0, :, :6], -1)
+    return (scores @ heads).transpose(1, 2).reshape(1, 6, 8)
+
+
+def biased_attention(net: Any, x: Any) -> Any:
+    heads = x.reshape(1, 6, 2, 4).transpose(1, 2)
+    mask = torch.relu(x)[:, None, :, :6]
+    return functional.scaled_dot_product_attention(heads, heads, heads, attn_mask=mask).transpose(1, 2).reshape(1, 6, 8)
+
+
+def relative(net: Any, x: Any) -> Any:
+    """Element 2 + i - j of row i, as relative positions are read."""
+    places = 2 + torch.arange(6)[:, None] - torch.arange(3)
+    return torch.gather(x, 2, places[None])
+
+
+def factor_in_place(net: Any, x: Any) -> Any:
+    y = torch.relu(x)
+    y.mul_(0.5)
+    return y + x
+
+
+def change_seen_elsewhere(net: Any, x: Any) -> Any:
+    y = torch.relu(x)
+    seen = y.view(1, 48)
+    y.add_(net.gate(x))
+    return seen.view(1, 6, 8)
+
+
 ROWS: dict[str, tuple[Any, dict[str, int]]] = {  # a tail, and its operations besides products of weights
     "a gate": (lambda net, x: functional.silu(x) * net.gate(x), {"silu": 1, "multiply": 1}),
     "a difference": (lambda net, x: x - net.gate(x), {"subtract": 1}),
@@ -95,6 +129,19 @@ ROWS: dict[str, tuple[Any, dict[str, int]]] = {  # a tail, and its operations be
     "halves": (lambda net, x: torch.relu(x).chunk(2, 2)[0] * torch.relu(x).chunk(2, 2)[1], {"relu": 2, "move": 2, "multiply": 1}),
     "leaky": (lambda net, x: functional.elu(functional.leaky_relu(x, 0.1), 1.5), {"leaky_relu": 1, "elu": 1}),
     "softplus": (lambda net, x: functional.softplus(x).sqrt(), {"softplus": 1, "sqrt": 1}),
+    "a factor per element": (lambda net, x: x * FACTORS, {"factors": 1}),
+    "a column beside factors per element": (lambda net, x: x[..., :1] * FACTORS, {"factors": 1, "move": 1}),
+    "factors for all heads": (gated_attention, {"matmul": 2, "factors": 1, "softmax": 1}),
+    "a bias that is an activation": (biased_attention, {"relu": 1, "matmul": 2, "add": 1, "softmax": 1, "move": 1}),
+    "rows of one value before and after": (lambda net, x: functional.pad(x, [0, 0, 1, 2], value=3.0), {"pad": 1}),
+    "columns of zeros": (lambda net, x: functional.pad(x, [0, 2]), {"pad": 1, "move": 2}),
+    "a diagonal of each row": (relative, {"move": 1}),
+    "windows of tokens that overlap": (lambda net, x: x.unfold(1, 3, 2).flatten(2), {"move": 1}),
+    "columns in turn": (lambda net, x: torch.stack([x, torch.relu(x)], -1).flatten(2), {"relu": 1, "concat": 1, "move": 3}),
+    "a choice that is known": (lambda net, x: torch.where(FACTORS > -100, x, torch.relu(x)), {"relu": 1}),
+    "a sum in place": (lambda net, x: x.add_(net.gate(x)), {"add": 1}),
+    "a factor in place, read by its old name": (factor_in_place, {"relu": 1, "affine": 1, "add": 1}),
+    "a change that another view sees": (change_seen_elsewhere, {"add": 1, "relu": 1}),
     "quick gelu": (lambda net, x: x * torch.sigmoid(1.702 * x), {"quick_gelu": 1}),
 }
 IMAGES: dict[str, tuple[Any, dict[str, int]]] = {
@@ -107,6 +154,10 @@ IMAGES: dict[str, tuple[Any, dict[str, int]]] = {
     "shuffled channels": (shuffled_channels, {"move": 1}),
     "shuffled pixels": (lambda net, x: functional.pixel_shuffle(x, 2), {"move": 1}),
     "windows": (windows, {"matmul": 2, "softmax": 1, "move": 3}),
+    "windows that overlap, of a padded image": (
+        lambda net, x: functional.unfold(x, 3, padding=1, stride=(2, 1)).view(1, 36, 3, 8), {"pad": 1, "move": 1}
+    ),
+    "zeros that a sum reads": (lambda net, x: functional.pad(x[:, :, 1:], [0, 0, 1, 0]) + x, {"move": 1, "pad": 1, "add": 1}),
     "trained slopes": (lambda net, x: net.slopes(x), {"prelu": 1}),
 }  # fmt: skip
 

@@ -24,6 +24,8 @@ class _Counter(torch.fx.Interpreter):
         with FlopCounterMode(display=False) as count:
             result = super().run_node(n)
         self.macs += count.get_total_flops() // 2 if n in self._moving else 0
+        if str(n.target) == "aten.fft_fftn.default":  # cosines and sines of each dimension, as matrices
+            self.macs += 2 * result.numel() * sum(result.shape[dim] for dim in n.args[2])
         return result
 
 

@@ -123,18 +123,24 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Survey of the zoo")
     parser.add_argument("names", nargs="*", help="networks; all by default")
     parser.add_argument("--published", action="store_true", help="in their published sizes, without values")
-    parser.add_argument("--page", type=Path, help="a page whose table is written anew")
+    parser.add_argument("--page", type=Path, help="a page whose table takes the rows")
     asked = parser.parse_args()
     warnings.filterwarnings("ignore")
-    lines = [HEAD, "|---" * (HEAD.count("|") - 1) + "|"]
-    print("\n".join(lines))
-    for line in survey(asked.names or list(NETWORKS), asked.published):
+    head = [HEAD, "|---" * (HEAD.count("|") - 1) + "|"]
+    print("\n".join(head))
+    lines = {}
+    names = asked.names or list(NETWORKS)
+    for name, line in zip(names, survey(names, asked.published), strict=True):
         print(line, flush=True)
-        lines.append(line)
+        lines[name] = line
     if asked.page is not None:
         before, rest = asked.page.read_text().split(_BETWEEN[0])
-        table = "\n".join((_BETWEEN[0], "", *lines, "", _BETWEEN[1]))
-        asked.page.write_text(before + table + rest.split(_BETWEEN[1])[1])
+        written, after = rest.split(_BETWEEN[1])
+        rows = {
+            line.split(" | ")[0].removeprefix("| "): line for line in written.splitlines() if line.startswith("| ") and line != HEAD
+        } | lines
+        table = "\n".join((_BETWEEN[0], "", *head, *(rows[name] for name in NETWORKS if name in rows), "", _BETWEEN[1]))
+        asked.page.write_text(before + table + after)
 
 
 if __name__ == "__main__":

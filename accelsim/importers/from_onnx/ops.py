@@ -25,7 +25,19 @@ from accelsim.importers.from_onnx.quantized import (
     qlinear_sum,
     quantize,
 )
-from accelsim.importers.from_onnx.views import cast, concat, expand, gather, reshape, same, shape_of, slice_, split, transpose
+from accelsim.importers.from_onnx.views import (
+    cast,
+    concat,
+    expand,
+    gather,
+    gather_elements,
+    reshape,
+    same,
+    shape_of,
+    slice_,
+    split,
+    transpose,
+)
 from accelsim.importers.from_onnx.windows import (
     depth_to_space,
     global_average,
@@ -113,6 +125,7 @@ VIEWS: dict[str, Handler] = {
     "Slice": slice_,
     "Split": split,
     "Gather": gather,
+    "GatherElements": gather_elements,
     "DepthToSpace": depth_to_space,
     "Expand": expand,
     "Identity": same,

@@ -21,7 +21,7 @@ from accelsim.importers.from_onnx.shapes import (
 from accelsim.importers.graph.call import Value
 from accelsim.importers.graph.lookups import look_up
 from accelsim.importers.graph.values import Constant, Indices, Plain
-from accelsim.importers.graph.views import concatenate, index_of, moved, neighbours, parts, reshaped
+from accelsim.importers.graph.views import concatenate, gathered, index_of, moved, neighbours, parts, reshaped
 
 
 def same(call: OnnxCall) -> Value:
@@ -88,6 +88,15 @@ def gather(call: OnnxCall) -> Value:
     index = int(indices.reshape(())) % shape[axis]
     taken = index_of(call, axis, index)
     return Plain(taken.reshape((*shape[:axis], *indices.shape, *shape[axis + 1 :])))
+
+
+def gather_elements(call: OnnxCall) -> Value:
+    """GatherElements by known indices."""
+    shape, indices = call.shape(0), call.constant(1).array
+    axis = call.axis("axis", 0, len(shape))
+    if indices.ndim != len(shape) or not ((-shape[axis] <= indices) & (indices < shape[axis])).all():
+        call.refuse(f"indices of shape {indices.shape} along dimension {axis} of {shape}; allowed: of each its own, that exist")
+    return gathered(call, indices % shape[axis], axis)
 
 
 def slice_(call: OnnxCall) -> Value:

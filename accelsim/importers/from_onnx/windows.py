@@ -15,8 +15,8 @@ from accelsim.importers.graph.expressions import Expression
 from accelsim.importers.graph.layout import View
 from accelsim.importers.graph.products import convolve_transposed
 from accelsim.importers.graph.reduce_dims import reduce_dims
-from accelsim.importers.graph.values import Padded, Plain
-from accelsim.importers.graph.views import moved
+from accelsim.importers.graph.values import Plain
+from accelsim.importers.graph.views import moved, padded
 from accelsim.importers.graph.windows import Pair, Pool
 from accelsim.ops.lrn import LrnLayer
 
@@ -47,7 +47,7 @@ def paddings(call: OnnxCall, image: Sequence[int], taps: Pair, strides: Pair, di
 
 
 def pad(call: OnnxCall) -> Value:
-    """Pad: zeros around an image, left to the convolution that reads it; none at all is nothing."""
+    """Pad: one value around an activation; zeros around an image are left to the convolution that reads it."""
     rank = len(call.shape(0))
     pads, value = call.node.ints("pads"), call.node.number("value", 0.0)
     if pads is None:
@@ -60,11 +60,9 @@ def pad(call: OnnxCall) -> Value:
     mode = call.node.text("mode", "constant")
     inside = len(pads) == 2 * len(axes) and all(-rank <= axis < rank for axis in axes)
     by_axis = {axis % rank: (pads[i], pads[i + len(axes)]) for i, axis in enumerate(axes)} if inside else {}
-    (top, bottom), (left, right) = by_axis.get(2, (0, 0)), by_axis.get(3, (0, 0))
-    elsewhere = any(any(by_axis.get(axis, ())) for axis in (0, 1))
-    if not inside or elsewhere or rank != 4 or mode != "constant" or value != 0 or min(top, bottom, left, right) < 0:
-        call.refuse(f"pads {pads} of axes {axes} of {view.shape}, mode {mode!r}, value {value:g}; allowed: zeros around an image")
-    return Padded(view, (top, left), (bottom, right))
+    if not inside or mode != "constant" or min(pads) < 0:
+        call.refuse(f"pads {pads} of axes {axes} of {view.shape}, mode {mode!r}; allowed: one value around an activation")
+    return padded(call, view, by_axis, value)
 
 
 def pool(call: OnnxCall) -> Value:

@@ -11,7 +11,7 @@ import torch
 from torch._decomp import get_decompositions
 from torch.export.graph_signature import InputKind
 
-from accelsim.importers.from_torch.node import IGNORED, functional
+from accelsim.importers.from_torch.node import IGNORED
 
 
 def decomposed(program: torch.export.ExportedProgram, known: Collection[str]) -> torch.export.ExportedProgram:
@@ -23,7 +23,7 @@ def decomposed(program: torch.export.ExportedProgram, known: Collection[str]) ->
         node.target
         for node in _of_activations(program)
         if isinstance(node.target, torch._ops.OpOverload)
-        and functional(str(node.target))[0] not in known
+        and str(node.target) not in known
         and str(node.target) not in IGNORED
         and _is_floating(node.meta.get("val"))
     }

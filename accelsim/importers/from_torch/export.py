@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Mapping
-from dataclasses import replace
 from types import NoneType
 from typing import Any
 
@@ -20,12 +19,12 @@ from accelsim.errors import ImportModelError
 from accelsim.importers.from_torch.call import TorchCall
 from accelsim.importers.from_torch.decompose import decomposed
 from accelsim.importers.from_torch.fold import folded
-from accelsim.importers.from_torch.node import IGNORED, TorchNode, functional
+from accelsim.importers.from_torch.in_place import without_changes
+from accelsim.importers.from_torch.node import IGNORED, TorchNode
 from accelsim.importers.from_torch.ops import CUT, EPILOGUE, HANDLERS, VIEWS
 from accelsim.importers.from_torch.values import NUMBER_TYPES, Known
 from accelsim.importers.graph.builder import GraphBuilder
 from accelsim.importers.graph.call import Value
-from accelsim.importers.graph.expert_values import Chosen
 from accelsim.importers.graph.expressions import Expression
 from accelsim.importers.graph.imported_graph import ImportedGraph
 from accelsim.importers.graph.layout import View
@@ -57,7 +56,7 @@ def walk(
     ImportModelError
         An operation, a layout or a shape that is not understood, by name.
     """
-    return _Walk(decomposed(program, HANDLERS), builder, keep_values, fill or {}).run()
+    return _Walk(decomposed(without_changes(program), HANDLERS), builder, keep_values, fill or {}).run()
 
 
 class _Walk:
@@ -137,9 +136,7 @@ class _Walk:
         return tuple(dict.fromkeys(names))
 
     def _call(self, node: TorchNode) -> object:
-        fx, in_place = node.fx, functional(str(node.fx.target))[1]
-        if in_place and isinstance(self.values[fx.args[0].name], Chosen):
-            in_place = False  # no layer holds it: readers of the operand before this call have read it
+        fx = node.fx
         if str(fx.target) in IGNORED:
             return Known(None)
         if str(fx.target) in _WRAPPERS:
@@ -150,14 +147,11 @@ class _Walk:
             return folded(node, self.values)
         if node.target not in HANDLERS:
             raise ImportModelError(f"{node.where}: operation {str(fx.target)!r} is not understood{suggest(str(fx.target), HANDLERS)}")
-        source = self._changed(node) if in_place else None
         call = TorchCall(node, self.values, self.recorder, lambda position: self._is_sole(fx.args[position]))
         with call.fitting("arguments"):
             result = HANDLERS[node.target](call)
         if isinstance(result, tuple):
             return result
-        if source is not None:
-            return self._overwritten(node, source, call.made(result))
         return self._settled(node, call, result)
 
     def _inside(self, node: TorchNode) -> tuple[Any, ...]:
@@ -226,31 +220,11 @@ class _Walk:
             source = source.args[0] if str(source.target) in VIEWS else None
         return True
 
-    def _changed(self, node: TorchNode) -> View:
-        """The operand of a call in place, whose layer is made."""
-        source = node.fx.all_input_nodes[0]
-        value = self.values[source.name]
-        if isinstance(value, Known | tuple) or source is not node.fx.args[0]:
-            raise ImportModelError(f"{node.where}: {node.fx.target} changes {value!r} in place, which is not supported")
-        view = self._made(TorchNode(source), value)
-        self.values[source.name] = Plain(view)
-        return view
-
-    def _overwritten(self, node: TorchNode, source: View, result: View) -> Plain:
-        """An operation in place: every later reader of its operand, under any view, reads the result."""
-        if source.dims != result.dims or source.row != result.row:
-            raise ImportModelError(f"{node.where}: {node.fx.target} changes {source.producer!r} in place, which is not supported")
-        for name, value in self.values.items():
-            if isinstance(value, Plain) and value.view.producer == source.producer:
-                self.values[name] = Plain(replace(value.view, producer=result.producer))
-        return Plain(result)
-
 
 def _live(graph: torch.fx.Graph) -> set[torch.fx.Node]:
-    """Calls that an output needs, or that change an operand in place."""
+    """Calls that an output needs."""
     live: set[torch.fx.Node] = set()
     for node in reversed(graph.nodes):
-        in_place = node.op == "call_function" and functional(str(node.target))[1]
-        if node.op == "output" or in_place or any(user in live for user in node.users):
+        if node.op == "output" or any(user in live for user in node.users):
             live.add(node)
     return live

@@ -17,7 +17,7 @@ class TorchNode:
 
     def __init__(self, fx: torch.fx.Node) -> None:
         self.fx: Any = fx  # PyTorch's own type of its arguments lists whatever a graph may ever hold
-        self.target = functional(str(fx.target))[0]
+        self.target = str(fx.target)
 
     @property
     def where(self) -> str:
@@ -49,14 +49,6 @@ class TorchNode:
     def readers(self) -> list[torch.fx.Node]:
         """Calls that read the result."""
         return [user for user in self.fx.users if str(user.target) not in IGNORED]
-
-
-def functional(target: str) -> tuple[str, bool]:
-    """('aten.relu.default', True) of 'aten.relu_.default': the operation that does the same, and whether it was in place."""
-    namespace, _, rest = target.partition(".")
-    name, _, overload = rest.partition(".")
-    in_place = name.endswith("_") and not name.endswith("__")
-    return (f"{namespace}.{name[:-1]}.{overload}", True) if in_place else (target, False)
 
 
 def arguments(fx: torch.fx.Node, values: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from accelsim.importers.from_torch import experts, views, windows
+from accelsim.importers.from_torch import experts, spectra, views, windows
 from accelsim.importers.from_torch.call import TorchCall
 from accelsim.importers.graph.attention import attention_of_heads
 from accelsim.importers.graph.call import Call, Value
@@ -79,7 +79,7 @@ def _attention(call: TorchCall) -> Plain:
         key, value = (_shared_by(call, operand, times) for operand in (key, value))
     mask, scale, causal = call.get(3, "attn_mask"), call.get(6, "scale"), bool(call.get(5, "is_causal", False))
     if mask is not None and not isinstance(mask, Constant):
-        call.refuse(f"a mask that is {mask!r}; allowed: one that is known")
+        mask = call.made(mask, 3)
     queries, keys = call.shape(0)[-2], call.shape(1)[-2]
     if causal and queries != keys:
         call.refuse(f"causal attention of {queries} queries over {keys} keys is not supported; allowed: as many")
@@ -114,8 +114,12 @@ def _masked_fill(call: TorchCall) -> Value:
 
 
 def _where(call: TorchCall) -> Value:
-    """A choice between scores and a number that suppresses them: a mask."""
+    """A choice between scores and a number that suppresses them, a mask; or one that a known condition has made."""
     shown, other = call.optional(0), call.optional(2)
+    if isinstance(shown, Constant) and (shown.array.all() or not shown.array.any()):
+        chosen = 1 if shown.array.all() else 2
+        if call.shape(chosen) == call.output:
+            return call.value(chosen)
     if not isinstance(shown, Constant) or not isinstance(other, Constant) or not hides(other.array):
         call.refuse("a choice of anything but scores by a known mask is not supported")
     return masked(call, call.value(1), shown.array.astype(bool))
@@ -276,6 +280,9 @@ HANDLERS: dict[str, Callable[[TorchCall], Value | tuple[Value, ...]]] = {
     "aten.max.dim": lambda call: (windows.reduction(max_over)(call),),
     "aten.linalg_vector_norm.default": windows.vector_norm,
     "aten.cat.default": views.cat,
+    "aten.stack.default": views.stack,
+    "aten.gather.default": views.gather,
+    "aten.unfold.default": views.windows,
     "aten.embedding.default": _embedding,
     "aten.topk.default": experts.largest,
     "aten.index.Tensor": experts.select_matrices,
@@ -300,6 +307,8 @@ HANDLERS: dict[str, Callable[[TorchCall], Value | tuple[Value, ...]]] = {
     "aten.elu.default": lambda call: _with_slope(call, 1.0, lambda x, slope: np.where(x < 0, slope * np.expm1(np.minimum(x, 0)), x)),
     "aten.softplus.default": lambda call: _with_slope(call, 1.0, lambda x, beta: np.logaddexp(0, beta * x) / beta),
     "aten.prelu.default": lambda call: slopes(call, call.constant(1)),
+    **dict.fromkeys(("aten.fft_fft.default", "aten.fft_fft2.default", "aten.fft_fftn.default"), spectra.transform),
+    "aten.real.default": spectra.real_part,
     "aten.pixel_shuffle.default": views.pixel_shuffle,
     "aten.pixel_unshuffle.default": views.pixel_unshuffle,
     "aten.channel_shuffle.default": views.channel_shuffle,

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import numpy as np
 
 from accelsim.importers.from_torch.call import TorchCall
+from accelsim.importers.from_torch.node import TorchNode
 from accelsim.importers.graph.call import Value
+from accelsim.importers.graph.copies import Order
 from accelsim.importers.graph.expert_values import Chosen, Weighted
 from accelsim.importers.graph.expressions import Expression
 from accelsim.importers.graph.layout import View
+from accelsim.importers.graph.rotations import Turned, interleaved
 from accelsim.importers.graph.values import Constant, Indices, Plain
-from accelsim.importers.graph.views import concatenate, index_of, moved, neighbours, parts, reshaped
+from accelsim.importers.graph.views import concatenate, gathered, index_of, moved, neighbours, padded, parts, reshaped
 
 _BROADCASTING = {"aten.add.Tensor", "aten.sub.Tensor", "aten.mul.Tensor", "aten.div.Tensor"}
 
@@ -112,10 +116,39 @@ def pixel_unshuffle(call: TorchCall) -> Value:
 
 
 def unfold(call: TorchCall) -> Value:
-    """Windows of an image that meet and do not overlap, each as a column: (C, H, W) to (C FY FX, windows)."""
-    (_, channels, height, width), (fy, fx) = call.shape(0), _apart(call, 1, call.shape(0)[2:])
-    apart = (1, channels, height // fy, fy, width // fx, fx)
-    return moved(call, lambda view: view.reshape(apart).permute((0, 1, 3, 5, 2, 4)).reshape(call.output))
+    """Windows of an image, which may overlap, each as a column: (C, H, W) to (C FY FX, windows)."""
+    taps, dilation, padding, stride = (_two(call.get(1 + place, "")) for place in range(4))
+    name, around = call.node.path("unfold"), {2: (padding[0],) * 2, 3: (padding[1],) * 2}
+    view = call.made(padded(call, call.view(0), around, 0.0))
+    apart = _windows(call, _windows(call, view, 3, taps[1], stride[1], dilation[1]), 2, taps[0], stride[0], dilation[0])
+    return Plain(call.builder.reshaped(name, apart.permute((0, 1, 2, 4, 3, 5)), call.output))
+
+
+def windows(call: TorchCall) -> Value:
+    """Windows of a dimension, which may overlap; their elements are a new last dimension."""
+    dim = call.get(1, "dimension") % len(call.shape(0))
+    apart = _windows(call, call.view(0), dim, call.get(2, "size"), call.get(3, "step"), 1)
+    return Plain(apart.permute([*(place for place in range(len(apart.dims)) if place != dim), dim]))
+
+
+def _windows(call: TorchCall, view: View, position: int, taps: int, stride: int, dilation: int) -> View:
+    """A dimension as taps and windows, of a copy if its indices do not lie in one line."""
+    apart = view.windows(position, taps, stride, dilation)
+    if apart is None:
+        copy = call.builder.arranged(call.node.path("unfold"), view, Order.natural(len(view.shape)))
+        apart = copy.windows(position, taps, stride, dilation)
+    if apart is None:
+        call.refuse(f"windows of {taps} by {stride} along dimension {position} of {view.shape} do not fit")
+    return apart
+
+
+def _two(values: int | list[int]) -> tuple[int, int]:
+    return (values, values) if isinstance(values, int) else (values[0], values[-1])
+
+
+def gather(call: TorchCall) -> Value:
+    """Elements by known indices along a dimension."""
+    return gathered(call, call.constant(2).array, call.get(1, "dim"))
 
 
 def fold(call: TorchCall) -> Value:
@@ -184,6 +217,27 @@ def repeat(call: TorchCall) -> Value:
         return view
 
     return moved(call, tiled)
+
+
+def stack(call: TorchCall) -> Value:
+    """Activations one after the other along a new dimension; two that its reader interleaves in each head may be a step of a rotation."""
+    values, dim = call.get(0, "tensors"), call.get(1, "dim", 0) % len(call.output)
+    apart = (*call.output[:dim], 1, *call.output[dim + 1 :])
+
+    def widened(value: Value) -> Value:
+        return replace(value, array=value.array.reshape(apart)) if isinstance(value, Constant) else Plain(call.made(value).reshape(apart))
+
+    merged = (*call.output[:-2], math.prod(call.output[-2:]))
+    started = any(isinstance(value, Turned) or (isinstance(value, Expression) and value.factor() == -1.0) for value in values)
+    if started and dim == len(call.output) - 1 and all(TorchNode(reader).shape == merged for reader in call.node.readers):
+
+        def otherwise() -> View:
+            return call.builder.reshaped(call.node.path(), call.made(concatenate(call, [widened(value) for value in values], dim)), merged)
+
+        parts = [call.turned(value, otherwise) for value in values]
+        turned = interleaved([part for part in parts if part is not None], otherwise) if all(parts) else None
+        return turned or Plain(otherwise())
+    return concatenate(call, [widened(value) for value in values], dim)
 
 
 def cat(call: TorchCall) -> Value:

@@ -1,6 +1,6 @@
 """ATen operations on windows of an image: convolutions, pools, padding, averages, and the batch norms that fold into convolutions.
 
-Padding of its own (an uneven one, as TensorFlow's) is taken only into the convolution that reads it: nothing else knows zeros outside.
+Padding of its own (an uneven one, as TensorFlow's) is taken into the convolution that reads it; for any other reader it is a layer.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from accelsim.importers.graph.products import channel_vector, convolve, convolve
 from accelsim.importers.graph.reduce_dims import reduce_dims
 from accelsim.importers.graph.reductions import norm_over
 from accelsim.importers.graph.values import Constant, Deferred, Padded, Plain
+from accelsim.importers.graph.views import padded
 from accelsim.importers.graph.windows import Convolution, Pair, Pool
 
 
@@ -92,19 +93,17 @@ def _line(call: TorchCall, weights: Constant, dilations: Any, groups: int) -> De
 
 
 def pad(call: TorchCall) -> Padded | Value:
-    """Zeros around an image, left to the convolution that reads it; none at all is nothing."""
+    """One value around an activation: zeros around an image are left to the convolution that reads it; none at all is nothing."""
     sizes: list[int] = call.get(1, "pad")
     plain = call.node.target == "aten.constant_pad_nd.default"
     mode, value = ("constant", call.get(2, "value", 0)) if plain else (call.get(2, "mode", "constant"), call.get(3, "value"))
     if not any(sizes):
         return call.value(0)
     view = call.view(0)
-    if mode != "constant" or len(view.shape) != 4 or len(sizes) > 4 or min(sizes) < 0:
-        call.refuse(f"a pad by {sizes} of mode {mode!r} is not supported; allowed: positions of one value around an image")
-    left, right, top, bottom = (*sizes, 0, 0)[:4]
-    if value not in (None, 0):
-        return Plain(call.builder.pad(call.node.path("pad"), view, (top, left), (bottom, right), float(value)))
-    return Padded(view, (top, left), (bottom, right))
+    if mode != "constant" or min(sizes) < 0:
+        call.refuse(f"a pad by {sizes} of mode {mode!r} is not supported; allowed: one value around an activation")
+    around = {len(view.shape) - 1 - place: (sizes[2 * place], sizes[2 * place + 1]) for place in range(len(sizes) // 2)}
+    return padded(call, view, around, float(value or 0))
 
 
 def max_pool2d(call: TorchCall) -> tuple[Plain]:

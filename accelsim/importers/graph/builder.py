@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import Any, Literal, TypeVar
 
 import numpy as np
+import numpy.typing as npt
 
 from accelsim.errors import ImportModelError
 from accelsim.formats.float32 import Float32Format
@@ -23,6 +24,7 @@ from accelsim.importers.graph.windows import Convolution, Pool
 from accelsim.ops.clip import ClipLayer
 from accelsim.ops.concat import ConcatLayer
 from accelsim.ops.embed import EmbedLayer
+from accelsim.ops.factors import FactorsLayer
 from accelsim.ops.pad import PadLayer
 from accelsim.ops.pair import PairLayer
 from accelsim.ops.pool import PoolLayer
@@ -121,7 +123,7 @@ class GraphBuilder(ExpertLayers):
         extent = self._extents[view.producer]
         in_rows = view.dims[-1] == axis_dim("column", extent.columns) and covers(extent, view)
         if not in_rows or not self._may(view.producer, "groups"):
-            order = Order(tuple(range(rank - 2)), (rank - 2,), (rank - 1,)) if causal or bias_groups else Order.matrix(rank)
+            order = Order.by_head(rank) if causal or bias_groups else Order.matrix(rank)
             view = self.arranged(name, view, order)
         return self._elementwise(
             SoftmaxLayer, name, self._bits, view, mask="causal" if causal else None, reach=reach, bias_groups=bias_groups
@@ -179,6 +181,9 @@ class GraphBuilder(ExpertLayers):
         shape = tuple(np.broadcast_shapes(first.shape, second.shape))
         first = first.expand(shape)
         second = second.expand((1,) * (len(shape) - len(second.shape)) + second.shape)
+        by_head = Order.by_head(len(shape))
+        if self._held_by_head(first.producer) and self._may(first.producer, "groups") and self._lies(first, by_head):
+            return self._elementwise(kind, name, bits, first, self._lying(name, second.expand(shape), by_head))
         order = Order.natural(len(shape))
         if self._lies(first, Order.matrix(len(shape))):
             order = Order.matrix(len(shape))
@@ -236,6 +241,20 @@ class GraphBuilder(ExpertLayers):
             others = tuple(place for place in range(len(view.shape)) if place != axis)
             view = self.arranged(name, view, Order((), others, (axis,)))
         return self._elementwise(kind, name, self._bits, view, **fields)
+
+    def factors(self, name: str, view: View, factors: npt.NDArray[Any]) -> tuple[View, npt.NDArray[Any]]:
+        """A factor for each element, and the factors in the order of the layer; those of `factors` broadcast to the view's shape."""
+        rank, shape = len(view.shape), view.shape
+        orders = (Order.by_head(rank), Order.natural(rank))
+        order = next((order for order in orders if self._lies(view, order)), orders[0])
+        if not self._lies(view, order) or not self._may(view.producer, "groups"):
+            view = self.arranged(name, view, order)
+        each = (1,) * (rank - factors.ndim) + factors.shape
+        shared = all(each[place] == 1 for place in order.groups)
+        wanted = tuple(1 if shared and place in order.groups else size for place, size in enumerate(shape))
+        kept = np.broadcast_to(factors, wanted).transpose(order.all)
+        matrices = math.prod(wanted[place] for place in order.groups)
+        return self._elementwise(FactorsLayer, name, self._bits, view, matrices=matrices), kept
 
     def row_operation(self, kind: type[VectorLayer], name: str, view: View, normalized: Sequence[int], **fields: Any) -> View:
         """An operation over the last dimension, row by row, such as a normalization."""

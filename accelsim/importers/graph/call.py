@@ -23,7 +23,7 @@ from accelsim.importers.graph.node import Node
 from accelsim.importers.graph.recorder import GraphRecorder
 from accelsim.importers.graph.reduce_dims import reduce_dims
 from accelsim.importers.graph.rotations import Turned, of_view
-from accelsim.importers.graph.values import Constant, Deferred, Fused, Indices, Masked, Padded, Plain, Vector
+from accelsim.importers.graph.values import Constant, Deferred, Fused, Indices, Masked, Padded, Plain, Spectrum, Vector
 from accelsim.ops.affine import AffineLayer
 from accelsim.ops.gelu import GeluLayer
 from accelsim.ops.layernorm import LayerNormLayer
@@ -31,7 +31,9 @@ from accelsim.ops.operation import VectorLayer
 from accelsim.ops.rmsnorm import RmsNormLayer
 from accelsim.ops.table import FUNCTIONS, WITH_SLOPE, TableLayer
 
-Value = Constant | Indices | Plain | Deferred | Fused | Padded | Masked | Expression | Turned | Chosen | ChosenMatrices | Weighted
+Value = (
+    Constant | Indices | Plain | Deferred | Fused | Padded | Masked | Spectrum | Expression | Turned | Chosen | ChosenMatrices | Weighted
+)
 _FAR = 80.0  # an exponential of its negative is nothing
 
 
@@ -121,6 +123,8 @@ class Call:
             return self.builder.pad(self.node.path("pad"), value.view, value.before, value.after)
         if isinstance(value, Masked):
             self.refuse(f"input {position} is {value!r}; allowed: an activation (masks and biases of scores are read by softmax)")
+        if isinstance(value, Spectrum):
+            self.refuse(f"input {position} is {value!r}; allowed: its real part")
         if isinstance(value, Turned):
             return self._rotated(value)
         return self._recognized(value)

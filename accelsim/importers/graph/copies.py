@@ -5,6 +5,9 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+import numpy as np
+import numpy.typing as npt
+
 from accelsim.importers.graph.layout import View
 from accelsim.importers.graph.readings import Extent, Split
 
@@ -26,6 +29,11 @@ class Order:
     def natural(cls, rank: int) -> Order:
         """An image's positions in rows and its channels in columns, as the array writes them; else a matrix."""
         return cls((), (0, 2, 3), (1,)) if rank == 4 else cls.matrix(rank)
+
+    @classmethod
+    def by_head(cls, rank: int) -> Order:
+        """A matrix of the last two dimensions for each index of the others."""
+        return cls(tuple(range(rank - 2)), (rank - 2,), (rank - 1,))
 
     @property
     def all(self) -> tuple[int, ...]:
@@ -70,6 +78,16 @@ def loops_of(source: Source, view: View, order: Order) -> tuple[int, tuple[tuple
         for part in ((*order.groups, *order.rows), order.columns)
     )
     return start, (*outer, *inner) or ((1, 1),)
+
+
+def loops_through(addresses: npt.NDArray[np.int64]) -> tuple[int, tuple[tuple[int, int], ...]] | None:
+    """(first element, (size, stride) of each loop) of addresses, a loop for each dimension; None if they are not evenly apart."""
+    start, loops, even = int(addresses.flat[0]), [], np.array(addresses.flat[0])
+    for axis, size in enumerate(addresses.shape):
+        stride = int(addresses.take([min(1, size - 1)], axis).flat[0]) - start
+        loops.append((size, stride))
+        even = even[..., None] + stride * np.arange(size)
+    return (start, tuple(loops) or ((1, 1),)) if np.array_equal(even, addresses) else None
 
 
 def _joined(loops: list[tuple[int, int]]) -> list[tuple[int, int]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
 
@@ -183,8 +183,7 @@ def _times(call: Call, position: int, constant: Constant) -> Value:
         return call.expression(position).apply(np.multiply, call.node, constant.array.astype(np.float64).reshape(()))
     axis = None if isinstance(value, Turned) else _channel_axis(shape, constant)
     if axis is None:
-        turned = _times_each(call, position, constant)
-        return turned or _refused_factor(call, shape, constant)
+        return _times_each(call, position, constant) or _with_factors(call, position, constant)
     return call.channels(call.view(position), axis).scaled(constant.array.reshape(-1).astype(np.float64), constant)
 
 
@@ -195,11 +194,22 @@ def _times_each(call: Call, position: int, constant: Constant) -> Turned | None:
     if len(shape) != 4 or len(padded) != 4 or np.broadcast_shapes(shape, padded) != shape or padded[-1] != shape[-1]:
         return None
     start = call.turned(call.value(position), lambda: call.view(position))
-    return start and start.times(array.reshape(padded).astype(np.float64), lambda: _refused_factor(call, shape, constant))
+    if start is None:
+        return None
+    return start.times(array.reshape(padded).astype(np.float64), lambda: call.made(_with_factors(call, position, constant)))
 
 
-def _refused_factor(call: Call, shape: tuple[int, ...], constant: Constant) -> NoReturn:
-    call.refuse(f"an activation {shape} times {constant!r} is not supported; allowed: one number, or one per index of a dimension")
+def _with_factors(call: Call, position: int, constant: Constant) -> Plain:
+    """A factor for each element; dimensions of one element that the factors have more of are repeated."""
+    shape = call.shape(position)
+    whole = tuple(np.broadcast_shapes(shape, constant.array.shape))
+    if len(whole) < 2:
+        call.refuse(f"an activation {shape} times {constant!r} is not supported; allowed: factors that broadcast to a matrix")
+    view = call.view(position)
+    view = view if whole == shape else view.expand(whole)
+    result, factors = call.builder.factors(call.layer_name((constant.label,), "factors"), view, constant.array)
+    call.recorder.keep_constant(result, "factors", factors, constant.sources)
+    return Plain(result)
 
 
 def _channel_axis(shape: tuple[int, ...], constant: Constant) -> int | None:

@@ -6,11 +6,14 @@ import math
 from collections.abc import Sequence
 from typing import Any, Literal, TypeVar
 
+import numpy as np
+import numpy.typing as npt
+
 from accelsim.errors import ImportModelError
-from accelsim.importers.graph.copies import Order, Source, loops_of
+from accelsim.importers.graph.copies import Order, Source, loops_of, loops_through
 from accelsim.importers.graph.layout import View, axis_dim, whole
 from accelsim.importers.graph.readings import Extent, Split, covers, heads_of, image_layout, is_rows
-from accelsim.ops.move import MoveLayer
+from accelsim.ops.move import Loops, MoveLayer, addresses
 from accelsim.trace.layers import (
     Layer,
     LayerBase,
@@ -70,24 +73,41 @@ class LaidOutLayers:
         """A copy of a view in an order; the same copy where it was made before. `width`: of its rows, where one dimension makes several."""
         if (view, order) in self._copies and not width:
             return self._copies[view, order]
+        source = self._source(name, view)
+        start, loops = loops_of(source, view, order)
+        result = order.extent(view.shape)
+        if width:
+            result, loops = Extent(1, result.columns // width, width), ((result.columns // width, width), (width, 1))
+        made = self._moved(name, view, source, result, start, loops)
+        copy = made.reshape(view.shape) if width else order.view(made, view.shape)
+        self._copies[view, order] = copy
+        return copy
+
+    def picked(self, name: str, view: View, places: npt.NDArray[np.int64]) -> View | None:
+        """The elements at these places of a view, counted row-major, in the shape of `places`; None if no loops walk through them."""
+        source = self._source(name, view)
+        start, loops = loops_of(source, view, Order.matrix(len(view.shape)))
+        walk = loops_through(addresses(start, loops)[places])
+        if walk is None:
+            return None
+        width = places.shape[-1] if places.ndim else 1
+        return self._moved(name, view, source, Extent(1, places.size // width, width), *walk).reshape(places.shape)
+
+    def _source(self, name: str, view: View) -> Source:
+        """The tensor of a view as a copy finds it."""
         extent = self._extents[view.producer]
         if extent.groups > 1 and view.producer not in self._splits and self._head_product(view.producer) is not None:
             self._decide(name, view.producer, "columns")
         if extent.groups > 1 and self._held_by_head(view.producer):
             raise ImportModelError(f"{name}: reads {view.producer!r} {view.shape} in an order that its separate heads do not have")
-        source = Source.of(extent, self._splits.get(view.producer, "groups"))
-        start, loops = loops_of(source, view, order)
-        result = order.extent(view.shape)
-        if width:
-            result, loops = Extent(1, result.columns // width, width), ((result.columns // width, width), (width, 1))
+        return Source.of(extent, self._splits.get(view.producer, "groups"))
+
+    def _moved(self, name: str, view: View, source: Source, result: Extent, start: int, loops: Loops) -> View:
         layer = self._make(
             MoveLayer, name=f"{name}.move", inputs=(view.producer,), output=self._shape(result.groups, result.rows, result.columns),
             source=source.dims, start=start, nest=loops,
         )  # fmt: skip
-        made = self._add(layer, result)
-        copy = made.reshape(view.shape) if width else order.view(made, view.shape)
-        self._copies[view, order] = copy
-        return copy
+        return self._add(layer, result)
 
     def _head_product(self, producer: str) -> MatmulLayer | None:
         """The layer of a tensor, if it is a product of two activations: only its groups may lie either way."""

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from accelsim.errors import ImportModelError
+from accelsim.ops.shapes import window_positions
 
 Axis = Literal["group", "row", "column"]
 
@@ -149,6 +150,15 @@ class View:
             if size != wanted:
                 padded = padded.repeat(position, wanted)
         return padded
+
+    def windows(self, position: int, taps: int, stride: int, dilation: int = 1) -> View | None:
+        """A dimension as two, taps of a window and windows, which may overlap; None if its indices do not lie in one line."""
+        dim = self.dims[position]
+        count = window_positions(self.shape[position], taps, stride, 0, 0, dilation)
+        if len(dim) > 1 or count < 1:
+            return None
+        apart = [axis_dim(digit.axis, size, digit.stride * step) for digit in dim for size, step in ((taps, dilation), (count, stride))]
+        return replace(self, dims=(*self.dims[:position], *(apart or ((), ())), *self.dims[position + 1 :]))
 
     def is_row(self, position: int) -> bool:
         """True if a dimension is the row axis alone, or has one element: `select` takes an index of it."""

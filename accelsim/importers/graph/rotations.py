@@ -133,6 +133,15 @@ def joined(parts: Sequence[Turned], otherwise: Callable[[], View]) -> Turned | N
     return Turned(parts[0].leaf, tuple(terms), otherwise)
 
 
+def interleaved(parts: Sequence[Turned], otherwise: Callable[[], View]) -> Turned | None:
+    """Elements of equal parts in turn along the last dimension; None if they are of several activations."""
+    whole = joined(parts, otherwise)
+    if whole is None or len({part.shape for part in parts}) > 1:
+        return None
+    order = np.arange(whole.shape[-1]).reshape(len(parts), -1).T.reshape(-1)
+    return replace(whole, terms=tuple(Term(term.columns[order], term.factors[..., order]) for term in whole.terms))
+
+
 def _nothing(term: Term) -> Term:
     return replace(term, factors=np.zeros_like(term.factors))
 

@@ -127,6 +127,22 @@ class Padded:
 
 
 @dataclass(frozen=True, repr=False)
+class Spectrum:
+    """The Fourier transform of an activation over some dimensions, complex numbers of which only the real part is read."""
+
+    view: View
+    dims: tuple[int, ...]
+
+    def __repr__(self) -> str:
+        return f"the Fourier transform of an activation of shape {self.shape}"
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Logical shape."""
+        return self.view.shape
+
+
+@dataclass(frozen=True, repr=False)
 class Deferred:
     """The result of a layer that is made once all that folds into it is known.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -12,7 +12,7 @@ from accelsim.importers.graph.call import Call, Value
 from accelsim.importers.graph.expressions import Expression
 from accelsim.importers.graph.layout import View
 from accelsim.importers.graph.rotations import Turned, joined
-from accelsim.importers.graph.values import Constant, Deferred, Fused, Masked, Plain
+from accelsim.importers.graph.values import Array, Constant, Deferred, Fused, Masked, Padded, Plain
 
 
 def moved(call: Call, move: Callable[[View], View]) -> Value:
@@ -110,6 +110,38 @@ def surrounded(call: Call, view: View, axis: int, before: Sequence[Constant], af
     size = math.prod(result.shape) * shape[dim] // math.prod(shape)
     turned = result.reshape([size, *(shape[place] for place in order[1:])])
     return turned.permute([order.index(place) for place in range(rank)])
+
+
+def gathered(call: Call, indices: Array, axis: int) -> Plain:
+    """Elements of the first operand by known indices along a dimension, where nested loops walk through them: a diagonal of each row."""
+    view = call.view(0)
+    dim = axis % len(view.shape)
+    cut = tuple(slice(None) if place == dim else slice(size) for place, size in enumerate(indices.shape))
+    places = np.take_along_axis(np.arange(math.prod(view.shape)).reshape(view.shape)[cut], indices, dim)
+    picked = call.builder.picked(call.node.path("gather"), view, places)
+    if picked is None:
+        call.refuse(f"a gather of {view.shape} by indices {indices.shape} that are not evenly apart; allowed: those of nested loops")
+    return Plain(picked)
+
+
+def padded(call: Call, view: View, around: Mapping[int, tuple[int, int]], value: float) -> Padded | Plain:
+    """One value before and after the indices of some dimensions: zeros around an image are left to the convolution that reads it."""
+    places = sorted(place for place, sizes in around.items() if any(sizes))
+    if places and len(view.shape) == 4 and view.shape[0] == 1 and value == 0 and set(places) <= {2, 3}:
+        (top, bottom), (left, right) = around.get(2, (0, 0)), around.get(3, (0, 0))
+        return Padded(view, (top, left), (bottom, right))
+    name = call.node.path("pad")
+    while places:  # two at a time are the lines and the positions of an image
+        here, places = places[:2], places[2:]
+        order = [*(place for place in range(len(view.shape)) if place not in here), *here]
+        kept = [view.shape[place] for place in order[: -len(here)]]
+        alone = len(here) == 1
+        size = [*(view.shape[place] for place in here), *([1] if alone else [])]
+        sides = [*(around[place] for place in here), *([(0, 0)] if alone else [])]
+        image = call.builder.reshaped(name, view.permute(order), (1, math.prod(kept), *size))
+        made = call.builder.pad(name, image, (sides[0][0], sides[1][0]), (sides[0][1], sides[1][1]), value)
+        view = made.reshape([*kept, *made.shape[2 : 2 + len(here)]]).permute([order.index(place) for place in range(len(order))])
+    return Plain(view)
 
 
 def _rearranged(call: Call, values: Sequence[Value], axis: int, join: Callable[[], View]) -> Turned | None:
