@@ -1,4 +1,4 @@
-"""A small ViT as onnxruntime's static quantization writes it by default: QDQ, asymmetric activations of 8 bits without sign, weights with."""
+"""A small ViT as onnxruntime quantizes it statically by default: QDQ, activations of 8 bits with a zero point, weights without."""
 
 from __future__ import annotations
 
