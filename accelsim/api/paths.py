@@ -16,7 +16,7 @@ MOST_BYTES, MOST_NAME_BYTES = 4095, 255  # of a path and of each name in it, as 
 _JSON, _PAGE = ".json", (".html", ".htm")
 # Endings of files that `saved` does not write; any other belongs to a folder's name, as in 'run.v2'
 _OTHER_FILES = (".csv", ".txt", ".md", ".yaml", ".yml", ".toml", ".xml", ".xlsx", ".parquet", ".pkl", ".sqlite", ".zip", ".gz")
-_PICTURES = (".svg", ".png", ".pdf", ".jpg")
+_PICTURES = (".svg", ".png", ".pdf", ".pgf", ".jpg")
 _JSON_FILE = FileKind("the result of a run or a comparison", (_JSON,), b'"run_id"')
 
 

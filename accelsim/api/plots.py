@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from copy import copy
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from accelsim.api.checks import check_text
 from accelsim.api.inputs import DEFAULT_TECHNOLOGY
 from accelsim.api.paths import path_of
 from accelsim.errors import ConfigError, OutputError
 from accelsim.registry import suggest
+from accelsim.report.plots.picture_style import ENDINGS as FILES
+from accelsim.report.plots.picture_style import PAPER, PictureStyle
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -19,22 +22,24 @@ if TYPE_CHECKING:
     from accelsim.report.plots.picture import Picture
 
 FIGURE_DPI = 200
-ENDINGS = (".svg", ".png", ".pdf")
+ENDINGS = tuple(f".{ending}" for ending in FILES)
 
 
-def drawn(picture: Picture, file: str | Path | None) -> Figure:
+def drawn(picture: Picture, file: str | Path | None, style: PictureStyle = PAPER) -> Figure:
     """The figure of a picture, saved to `file` if that is given; OutputError for another ending or a file that cannot be written."""
     from accelsim.report.export.whole_file import new_file
     from accelsim.report.plots.picture import look
+    from accelsim.report.plots.saver import saved
 
     path = None if file is None else path_of("file", file)
     if path is not None and path.suffix.lower() not in ENDINGS:
         raise OutputError(f"{path}: must end with {', '.join(ENDINGS)}")
     with look():
-        figure = picture.figure(dpi=FIGURE_DPI)
+        figure = picture.figure(titled=style.titled, dpi=FIGURE_DPI * style.scale, width_mm=style.layout_mm)
         if path is not None:
+            content = saved(figure, path.suffix.lower()[1:], style.scale)
             with new_file(path) as out:
-                figure.savefig(out, format=path.suffix.lower()[1:])
+                out.write(content)
     return figure
 
 
@@ -51,18 +56,25 @@ class _Plots:
     """Pictures that are made when one is asked for, in the technology asked for."""
 
     def __init__(self, of: str, pictures: Callable[[TechnologyLike], Sequence[Picture]]) -> None:
-        self._of, self._pictures = of, pictures
+        self._of, self._pictures, self._style = of, pictures, PAPER
+
+    def styled(self, style: str) -> Self:
+        """These pictures in a style: 'paper', 'slides', 'page', or with changes as in 'slides:width=200,font=16,title=off'."""
+        check_text("style", style, "a style of pictures")
+        out = copy(self)
+        out._style = PictureStyle.parse(style)
+        return out
 
     def _draw(self, name: str, file: str | Path | None, technology: TechnologyLike = DEFAULT_TECHNOLOGY) -> Figure:
-        return drawn(named(self._pictures(technology), name, self._of), file)
+        return drawn(named(self._pictures(technology), name, self._of), file, self._style)
 
     def __repr__(self) -> str:
-        methods = [name for name in dir(type(self)) if not name.startswith("_")]
+        methods = [name for name in dir(type(self)) if not name.startswith("_") and name != "styled"]
         return f"<pictures of {self._of}: {', '.join(methods)}>"
 
 
 class RunPlots(_Plots):
-    """The pictures of a run; each returns a Matplotlib figure and, with `file`, writes it (.svg, .png, .pdf)."""
+    """The pictures of a run; each returns a Matplotlib figure and, with `file`, writes it (.svg, .png, .pdf, .pgf)."""
 
     def cycles(self, *, file: str | Path | None = None) -> Figure:
         """Where the cycles go, by stall reason."""
@@ -120,7 +132,7 @@ class ComparisonPlots(_Plots):
 
     def walk(self, run: int = 1, *, file: str | Path | None = None) -> Figure:
         """From the ratio of the weights' bits to the speed-up, one effect at a time; see `Comparison.walk`."""
-        return drawn(self._walk(run), file)
+        return drawn(self._walk(run), file, self._style)
 
     def side_by_side(self, technology: TechnologyLike = DEFAULT_TECHNOLOGY, *, file: str | Path | None = None) -> Figure:
         """Time, traffic, energy and area of each run."""

@@ -53,7 +53,7 @@ class SweepPlots:
         return tuple(item.name for item in pictures_of(self._points))
 
     def __call__(self, name: str, *, file: str | Path | None = None) -> Figure:
-        """Draw a picture and, with `file`, write it (.svg, .png, .pdf); AccelsimError for an unknown name."""
+        """Draw a picture and, with `file`, write it (.svg, .png, .pdf, .pgf); AccelsimError for an unknown name."""
         return drawn(named(pictures_of(self._points), name, f"sweep {self._points.sweep.name!r}"), file)
 
 

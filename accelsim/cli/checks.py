@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from accelsim.cli.completion import presets, references
-from accelsim.cli.inputs import AcceleratorName, AsJson, OutFolder, Overrides, Quiet, TechnologyName
+from accelsim.cli.inputs import AcceleratorName, AsJson, OutFolder, Overrides, Quiet, StyleText, TechnologyName
 from accelsim.cli.shell import EXIT_CHECK_FAILED, GuardedGroup, print_json, print_line
 from accelsim.cli.silicon import validate_silicon
 from accelsim.presets import find_reference
@@ -41,6 +41,7 @@ def area(
     technology: TechnologyName = "nangate45",
     overrides: Overrides = None,
     out: OutFolder = None,
+    style: StyleText = "paper",
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
@@ -49,9 +50,11 @@ def area(
     from accelsim.cost.area import area_of
     from accelsim.cost.technology import load_technology
     from accelsim.report.export.area import check_area_folder, write_area
+    from accelsim.report.plots.picture_style import PictureStyle
     from accelsim.report.tables.area import render_area
     from accelsim.report.tables.terminal import stdout_console
 
+    look = PictureStyle.parse(style)
     if out is not None:
         check_area_folder(out)
     report = area_of(load_accelerator(accel, overrides or ()), load_technology(technology))
@@ -59,7 +62,7 @@ def area(
         from accelsim.report.plots.area import area_pictures
         from accelsim.report.plots.picture import files_of
 
-        write_area(out, report, files_of(area_pictures(report)))
+        write_area(out, report, files_of(area_pictures(report), look))
     if as_json:
         print_json(report.to_dict())
     elif quiet:

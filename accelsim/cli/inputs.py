@@ -46,6 +46,14 @@ TechnologyName = Annotated[
     str, typer.Option("--technology", metavar="NAME", help="A technology's name or a YAML file.", autocompletion=presets("technology"))
 ]
 OutFolder = Annotated[Path | None, typer.Option("--out", "-o", metavar="DIR", help="Write tables, JSON, CSV and pictures to this folder.")]
+StyleText = Annotated[
+    str,
+    typer.Option(
+        "--style",
+        metavar="STYLE",
+        help="Pictures for paper, slides or page; also slides:width=200,font=16,title=off,files=pdf+svg (svg, png, pdf, pgf).",
+    ),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress, no tables: one line.")]
 Frames = Annotated[int, typer.Option(min=1, max=1024, help="Inferences of each network, one after the other; the first is the cold start.")]

@@ -23,6 +23,7 @@ from accelsim.cli.inputs import (
     Prefill,
     Quiet,
     Seed,
+    StyleText,
     TechnologyName,
     Then,
     TraceName,
@@ -72,6 +73,7 @@ def run(
     fit_codebook: FitCodebook = False,
     technology: TechnologyName = "nangate45",
     out: OutFolder = None,
+    style: StyleText = "paper",
     as_json: AsJson = False,
     full: Annotated[bool, typer.Option("--full", help="Print all tables, not the summary.")] = False,
     layers: Annotated[bool, typer.Option("--layers", help="As --full, with each layer, not sums over repeated blocks.")] = False,
@@ -83,8 +85,10 @@ def run(
     from accelsim.cost.technology import load_technology
     from accelsim.report.export.run import check_run_folder
     from accelsim.report.export.tokens import check_tokens_folder
+    from accelsim.report.plots.picture_style import PictureStyle
     from accelsim.report.tables.terminal import stdout_console
 
+    look = PictureStyle.parse(style)
     over_tokens = bool(prefill or decode or context)
     if out is not None:
         (check_tokens_folder if over_tokens else check_run_folder)(out)
@@ -118,7 +122,7 @@ def run(
         # A line alone tells no verdict, so none is simulated for it.
         findings = None if quiet and out is None and not as_json else run.findings(node)
     if findings is not None and out is not None:
-        findings.write(out)
+        findings.write(out, look)
     write_execution(execution, outputs)
     if findings is not None and as_json:
         print_json(findings.to_dict() | network_dict(execution))
@@ -226,6 +230,7 @@ def compare(
     fit_codebook: FitCodebook = False,
     technology: TechnologyName = "nangate45",
     out: OutFolder = None,
+    style: StyleText = "paper",
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
@@ -235,11 +240,13 @@ def compare(
     from accelsim.cost.compare_costs import costs_of
     from accelsim.cost.technology import load_technology
     from accelsim.report.export.compare import check_comparison_folder, comparison_dict, write_comparison
+    from accelsim.report.plots.picture_style import PictureStyle
     from accelsim.report.tables.compare import render_comparison
     from accelsim.report.tables.cost import render_costs
     from accelsim.report.tables.terminal import stdout_console
     from accelsim.run_labels import short_labels
 
+    look = PictureStyle.parse(style)
     if out is not None:
         check_comparison_folder(out)
     machines = load_pairs(items, overrides, fit=fit_codebook, warn=warn)
@@ -256,7 +263,7 @@ def compare(
         from accelsim.report.plots.picture import files_of
         from accelsim.report.plots.pictures import comparison_pictures
 
-        write_comparison(out, comparison, files_of(comparison_pictures(comparison, costs)), costs)
+        write_comparison(out, comparison, files_of(comparison_pictures(comparison, costs), look), costs)
     if as_json:
         print_json(comparison_dict(comparison, costs))
     elif quiet:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from accelsim.cli.completion import choices, presets
-from accelsim.cli.inputs import AsJson
+from accelsim.cli.inputs import AsJson, StyleText
 from accelsim.cli.shell import EXIT_CHECK_FAILED, EXIT_INTERRUPTED, print_json, print_line
 from accelsim.cli.simulating import note_compilation
 from accelsim.errors import ConfigError
@@ -68,6 +68,7 @@ def sweep(
     ] = 0.1,
     plot: Annotated[bool, typer.Option("--plot", help="Draw the sweep's pictures into -o.")] = False,
     out: Annotated[Path | None, typer.Option("--out", "-o", metavar="DIR", help="Write tables and pictures [default: out/SWEEP].")] = None,
+    style: StyleText = "paper",
     search: Annotated[str | None, typer.Option("--search", metavar="SAMPLER", help="Search the axes: nsga2 or tpe.")] = None,
     trials: Annotated[
         int | None, typer.Option("--trials", min=1, max=10**6, metavar="N", help="Points that a search proposes [default: 200].")
@@ -82,6 +83,7 @@ def sweep(
     cannot be, 2 when no point has a configuration that can be, 130 when interrupted (what was done is stored).
     """
     from accelsim.cost.technology import load_technology
+    from accelsim.report.plots.picture_style import PictureStyle
     from accelsim.sweeps.accuracy import read_accuracy, with_accuracy
     from accelsim.sweeps.export import check_export, export_sweep
     from accelsim.sweeps.findings import SWEEP_FOLDER, ask
@@ -90,6 +92,7 @@ def sweep(
     from accelsim.sweeps.store import open_store
     from accelsim.sweeps.table import read_table
 
+    look = PictureStyle.parse(style)
     wanted = load_sweep(name)
     stated = read_accuracy(accuracy, wanted) if accuracy is not None else None
     question = make_question(wanted, pareto, under or (), best, accuracy=stated is not None, tolerance=tolerance / 100)
@@ -137,7 +140,7 @@ def sweep(
         points = read_table(opened, wanted, summary.sweep, question.needs(wanted))
     findings = ask(with_accuracy(points, stated) if stated is not None else points, question)
     if folder is not None:
-        findings.write(folder, draw(findings.whole))
+        findings.write(folder, draw(findings.whole, look))
     _check_any_point(wanted.name, summary.settled, summary.messages)
     if as_json:
         print_json({**asdict(summary), "points_per_s": summary.points_per_s, "store": str(path), "findings": findings.to_dict()})

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from accelsim.cli.inputs import Quiet, Seed
+from accelsim.cli.inputs import Quiet, Seed, StyleText
 from accelsim.cli.shell import print_json, print_line
 from accelsim.cli.simulating import simulating
 from accelsim.errors import ConfigError
@@ -34,6 +34,7 @@ def timeline(
         typer.Option("--trace", metavar="DIR", help="Directory of a network without a name (accelsim list traces); repeat for more."),
     ] = None,
     seed: Seed = 0,
+    style: StyleText = "paper",
     as_json: Annotated[bool, typer.Option("--json", help="Print a summary of the file as JSON.")] = False,
     quiet: Quiet = False,
 ) -> None:
@@ -42,6 +43,7 @@ def timeline(
     The run is repeated with a recorder, and must give the saved numbers again. What each track means: docs/timeline.md.
     """
     from accelsim.report.export.whole_file import check_replaceable_file
+    from accelsim.report.plots.picture_style import PictureStyle
     from accelsim.stored_result import load_result
     from accelsim.timeline.window import make_window, parse_cycles
 
@@ -53,6 +55,7 @@ def timeline(
         raise ConfigError(
             "--layers chooses what a timeline shows (-o FILE); a waveform and figures are of the whole machine, in --cycles A..B"
         )
+    look = PictureStyle.parse(style)
     saved = load_result(result)
     window = make_window(saved, layers, parse_cycles(cycles) if cycles is not None else None)
     if out is not None:
@@ -81,7 +84,7 @@ def timeline(
         if plot is not None:
             from accelsim.timeline.over_time import write_over_time
 
-            written["figures"] = {"path": str(write_over_time(run, window, plot))}
+            written["figures"] = {"path": str(write_over_time(run, window, plot, look))}
     if summary is not None:
         written["timeline"] = summary.to_dict()
     if vcd is not None:

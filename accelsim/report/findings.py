@@ -18,6 +18,7 @@ from accelsim.cost.compare_costs import RunCost
 from accelsim.cost.energy import EnergyReport
 from accelsim.report.export.run import to_csv, write_run
 from accelsim.report.metrics import summarize
+from accelsim.report.plots.picture_style import PAPER, PictureStyle
 from accelsim.report.tables.area import render_area_groups
 from accelsim.report.tables.check import render_energy
 from accelsim.report.tables.run import CheckedLayer, render_functional, render_run, render_what_if
@@ -83,12 +84,12 @@ class Findings:
             out["functional"] = {"ok": self.functional.ok, "layers": functional_rows(self.functional)}
         return out
 
-    def write(self, folder: Path) -> Path:
+    def write(self, folder: Path, style: PictureStyle = PAPER) -> Path:
         """The run's folder with its pictures, all or nothing; OutputError as `write_run`."""
         from accelsim.report.plots.picture import files_of  # loading Matplotlib takes longer than a run
         from accelsim.report.plots.pictures import run_pictures
 
-        files = files_of(run_pictures(self.cost))
+        files = files_of(run_pictures(self.cost), style)
         files["area.csv"] = to_csv(self.area.rows()).encode()
         files["energy.csv"] = to_csv(self.energy.rows()).encode()
         if self.what_if is not None:

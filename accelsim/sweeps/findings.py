@@ -18,6 +18,7 @@ from rich.console import Console
 
 from accelsim.report.export.folder import FolderKind, write_folder
 from accelsim.report.export.run import to_csv, to_json
+from accelsim.report.plots.picture_style import ENDINGS
 from accelsim.report.tables.terminal import row, say, show, table
 from accelsim.sweeps.best import best, front, under
 from accelsim.sweeps.columns import ACCURACY
@@ -25,7 +26,7 @@ from accelsim.sweeps.question import Question
 from accelsim.sweeps.sensitivity import Ratio, sensitivity
 from accelsim.sweeps.table import Table, title
 
-SWEEP_FOLDER = FolderKind("sweep.json", ("sweep.json", "*.csv", "*.svg", "*.png"))
+SWEEP_FOLDER = FolderKind("sweep.json", ("sweep.json", "*.csv", *(f"*.{end}" for end in ENDINGS)))
 SHOWN_ROWS = 20
 SHOWN_LEFT_OUT = 3
 

@@ -19,6 +19,7 @@ from accelsim.report.plots.lines import Curves, lines_picture
 from accelsim.report.plots.pareto import DesignPoints, Goal, pareto_picture
 from accelsim.report.plots.picture import Picture as Drawn
 from accelsim.report.plots.picture import files_of
+from accelsim.report.plots.picture_style import PAPER, PictureStyle
 from accelsim.report.plots.speedup_map import map_picture
 from accelsim.report.plots.style import SERIES_MARKERS
 from accelsim.report.speedup_cells import RESOURCE_OF_BOUND, Cell, Limiter, Point
@@ -47,9 +48,9 @@ def pictures_of(table: Table) -> list[Drawn]:
     return drawn
 
 
-def draw(table: Table) -> dict[str, bytes]:
+def draw(table: Table, style: PictureStyle = PAPER) -> dict[str, bytes]:
     """All pictures of the table's sweep: file name -> bytes; see `pictures_of`."""
-    return files_of(pictures_of(table))
+    return files_of(pictures_of(table), style)
 
 
 def check_pictures(sweep: Sweep, *, accuracy: bool = False) -> None:

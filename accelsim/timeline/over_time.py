@@ -19,6 +19,7 @@ from accelsim.report.export.folder import FolderKind, check_replaceable, write_f
 from accelsim.report.export.run import to_csv
 from accelsim.report.plots.over_time import Binning, Steps, plot_over_time
 from accelsim.report.plots.picture import Picture, files_of, picture
+from accelsim.report.plots.picture_style import ENDINGS, PAPER, PictureStyle
 from accelsim.report.plots.style import OPERAND_PAINT, TOTAL_PAINT, Paint
 from accelsim.run_labels import label
 from accelsim.simulation import RecordedRun
@@ -32,7 +33,7 @@ from accelsim.timeline.window import Window
 
 _FILE = "counters.csv"
 _STEMS = ("bandwidth_dram", "bandwidth_flash", "bandwidth_l2", "weight_buffer", "activation_buffer")
-OVER_TIME_FOLDER = FolderKind(_FILE, (_FILE, *(f"{stem}.{end}" for stem in _STEMS for end in ("svg", "png"))))
+OVER_TIME_FOLDER = FolderKind(_FILE, (_FILE, *(f"{stem}.{end}" for stem in _STEMS for end in ENDINGS)))
 _PAINTS: Mapping[str, Paint] = {
     "read": OPERAND_PAINT["raw_weights"],
     "write": OPERAND_PAINT["activations_out"],
@@ -127,7 +128,7 @@ def check_over_time_folder(folder: Path) -> None:
     check_replaceable(folder, OVER_TIME_FOLDER)
 
 
-def write_over_time(run: RecordedRun, window: Window, folder: Path) -> Path:
+def write_over_time(run: RecordedRun, window: Window, folder: Path, style: PictureStyle = PAPER) -> Path:
     """Write the figures, and their data step by step as CSV: all or nothing.
 
     Raises
@@ -144,4 +145,4 @@ def write_over_time(run: RecordedRun, window: Window, folder: Path) -> Path:
         for name, item in series.items()
         for cycle, value in zip(item.cycles, item.values, strict=True)
     ]
-    return write_folder(folder, OVER_TIME_FOLDER, {_FILE: to_csv(rows).encode(), **files_of(over_time_pictures(run, counters))})
+    return write_folder(folder, OVER_TIME_FOLDER, {_FILE: to_csv(rows).encode(), **files_of(over_time_pictures(run, counters), style)})

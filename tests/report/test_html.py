@@ -97,6 +97,14 @@ def test_several_runs_are_compared_with_the_first(two: str) -> None:
     assert {"run0-t-layers", "run1-t-layers"} <= tables.keys()
 
 
+def test_a_comparison_opens_with_the_cards_of_the_fastest_run_beside_the_baselines(one: str, two: str) -> None:
+    cards, alone = (re.findall(r"<dt>(.*?)</dt><dd>(.*?)</dd><dd class=\"more\">(.*?)</dd>", text) for text in (two, one))
+    labels = [label for label, _, _ in alone]
+    assert [label for label, _, _ in cards[: len(labels)]] == labels
+    assert cards[0] == ("Latency per inference", "0.0005 ms", "baseline: 0.001 ms")
+    assert two.index("1 \u00b7 net_ssvq relative to the baseline") < two.index("<dt>Latency")
+
+
 def test_runs_of_one_name_are_told_apart() -> None:
     assert Page(written(on_chip(int8()), on_chip(int8()))).tables["t-speedup"].column("run") == ["0 · net_int8", "1 · net_int8"]
 

@@ -10,6 +10,7 @@ from accelsim.cost.compare_costs import RunCost
 from accelsim.report.compare import Comparison
 from accelsim.report.export.folder import FolderKind, check_replaceable, write_folder
 from accelsim.report.export.run import run_files, to_csv, to_json
+from accelsim.report.plots.picture_style import ENDINGS
 
 COMPARISON_FILE = "comparison.json"
 RUNS_FOLDER = "runs"
@@ -23,7 +24,7 @@ COMPARISON_FOLDER = FolderKind(
         COSTS_FILE,
         "by_cause.csv",
         "by_layer.csv",
-        *(f"{name}*.{end}" for name in _PICTURES for end in ("svg", "png")),
+        *(f"{name}*.{end}" for name in _PICTURES for end in ENDINGS),
     ),
 )
 

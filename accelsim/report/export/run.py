@@ -14,6 +14,7 @@ from typing import Any
 
 from accelsim.report.export.folder import FolderKind, check_replaceable, write_folder
 from accelsim.report.metrics import bus_bits, summarize, useful_bits
+from accelsim.report.plots.picture_style import ENDINGS
 from accelsim.report.tables.text import cell
 from accelsim.result import CATEGORIES, Result
 
@@ -33,7 +34,7 @@ RUN_FOLDER = FolderKind(
             "functional.csv",
             "what_if.csv",
         ),
-        *(f"{name}.{suffix}" for name in PICTURES for suffix in ("svg", "png")),
+        *(f"{name}.{suffix}" for name in PICTURES for suffix in ENDINGS),
     ),
 )
 

@@ -7,11 +7,12 @@ from typing import Any
 
 from accelsim.report.export.folder import FolderKind, check_replaceable, write_folder
 from accelsim.report.export.run import to_csv, to_json
+from accelsim.report.plots.picture_style import ENDINGS
 from accelsim.report.tables.trace import format_rows, inspect_trace, trace_rows
 from accelsim.trace.statistics import TraceStatistics, trace_statistics
 from accelsim.trace.trace import Trace
 
-_PICTURES = tuple(f"{name}*.{end}" for name in ("indices", "signs") for end in ("svg", "png"))
+_PICTURES = tuple(f"{name}*.{end}" for name in ("indices", "signs") for end in ENDINGS)
 TRACE_FOLDER = FolderKind("inspect.json", ("inspect.json", "layers.csv", "formats.csv", "statistics.csv", *_PICTURES))
 
 

@@ -26,6 +26,7 @@ from accelsim.report.tables.text import decimal_bytes, hertz, milliseconds, shor
 from accelsim.report.validation_status import SOURCE, UNVALIDATED, VALIDATION_STATUS
 from accelsim.run_labels import label
 
+Tile = tuple[str, str, str]  # label, value, note
 _ASSETS = Path(__file__).parent
 PAGE_FILE = FileKind("a report", (".html", ".htm"), b'name="generator" content="accelsim')
 
@@ -65,10 +66,10 @@ def _pictures(report: Report, progress: Progress | None) -> dict[str, bytes]:
     for index, cost in enumerate(report.costs):
         if progress:
             progress("figures", index, len(report.costs))
-        out |= {f"run{index}/{item.name}": item.svg(titled=False) for item in run_pictures(cost)}
+        out |= {f"run{index}/{item.name}": item.for_page() for item in run_pictures(cost)}
     if report.comparison is not None:
         found = comparison_pictures(report.comparison, report.costs)
-        out |= {f"all/{item.name}": item.svg(titled=False) for item in found}
+        out |= {f"all/{item.name}": item.for_page() for item in found}
     return out
 
 
@@ -123,7 +124,7 @@ def _part(heading: str, contents: Sequence[Section], run: Run | None) -> list[Ch
     level = "h3" if heading else "h2"
     out: list[Child] = [element("h2", heading, class_="part")] if heading else []
     if run is not None:
-        out += [paragraph(run.summary.limiting_sentence, "limit"), _tiles(run.cost)]
+        out += [paragraph(run.summary.limiting_sentence, "limit"), _tiles(_headline(run.cost))]
     for section in contents:
         out.append(element("section", element(level, section.title), *section.body, id=section.key))
     return out
@@ -134,22 +135,29 @@ def _banner(report: Report) -> Node:
     first = report.costs[0]
     if report.comparison is None:
         title, names = label(first.result), "One run"
-        said: list[Child] = [paragraph(Run(first, {}, "").summary.limiting_sentence, "limit"), _tiles(first)]
+        said: list[Child] = [paragraph(Run(first, {}, "").summary.limiting_sentence, "limit"), _tiles(_headline(first))]
     else:
         title, names = f"{len(report.costs)} runs compared", "Comparison"
         gains = ", ".join(f"{name} {times(item.speedup)}" for name, item in zip(report.names[1:], report.comparison.speedups, strict=True))
-        said = [paragraph(f"Speed-up over {report.names[0]}: {gains}.", "limit"), paragraph(f"The baseline: {report.comparison.limit}")]
+        speedups = [item.speedup for item in report.comparison.speedups]
+        fastest = 1 + speedups.index(max(speedups))
+        said = [
+            paragraph(f"Speed-up over {report.names[0]}: {gains}.", "limit"),
+            paragraph(f"The baseline: {report.comparison.limit}"),
+            paragraph(f"{report.names[fastest]} relative to the baseline:", "note"),
+            _tiles(_relative(_headline(report.costs[fastest]), _headline(first))),
+        ]
     above = paragraph(f"accelsim · {names} · costs in {first.cost.area.technology}", "eyebrow")
     return element("header", above, element("h1", title), *said)
 
 
-def _tiles(cost: RunCost) -> Node:
-    """The headline's figures: label, value, note."""
+def _headline(cost: RunCost) -> list[Tile]:
+    """The headline's figures."""
     summary, energy, area = Run(cost, {}, "").summary, cost.energy_uj, cost.area_mm2
     report = cost.cost.energy
     efficiency = f"{short(report.tops_per_watt().nominal)} TOPS/W" if report.energy_pj().low > 0 else "-"
     latency = milliseconds(summary.milliseconds_per_inference)
-    tiles = [
+    return [
         ("Latency per inference", f"{latency} ms", f"{summary.inferences_per_s:,.1f} inferences/s"),
         ("Core cycles", f"{summary.total_cycles:,}", f"at {hertz(summary.clock_hz)}, {_inferences(summary.frames, summary.batch)}"),
         ("Critical resource", summary.tightest_bound or "none", f"{summary.achieved_of_tightest_pct:.1f} % of the cycles taken"),
@@ -159,6 +167,14 @@ def _tiles(cost: RunCost) -> Node:
         ("Efficiency", efficiency, "2 operations per MAC; off-chip memories included"),
         ("Placed area", f"{short(area.nominal)} mm²", f"{short(area.low)} to {short(area.high)} mm²"),
     ]
+
+
+def _relative(run: Sequence[Tile], baseline: Sequence[Tile]) -> list[Tile]:
+    """A run's figures with the baseline's below them."""
+    return [(name, figure, f"baseline: {other}") for (name, figure, _), (_, other, _) in zip(run, baseline, strict=True)]
+
+
+def _tiles(tiles: Sequence[Tile]) -> Node:
     cells = [element("div", element("dt", name), element("dd", figure), element("dd", more, class_="more")) for name, figure, more in tiles]
     return element("dl", *cells, class_="tiles")
 

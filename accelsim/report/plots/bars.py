@@ -19,6 +19,7 @@ from accelsim.report.plots.style import LOSS_TEXT, Paint, bar_style
 from accelsim.report.tables.text import LABEL_CHARS, distinct, shorten, times
 
 BAR = 0.72  # height of a bar, of the pitch of the rows
+STACK_TO_RANGE = 0.5  # from the middle of a stack to its whisker, of the pitch
 LOSS_MARK = "▼"
 
 
@@ -69,7 +70,7 @@ def stacked_bars(
     ----------
     names, bars : a name, and its parts, for each bar
     order : of the parts; others follow
-    ranges : low and high of each bar's sum, drawn as whiskers
+    ranges : low and high of each bar's sum, drawn as whiskers below the bars, which leave the parts' colours free
     """
     keys = [key for key in dict.fromkeys((*order, *(key for bar in bars for key in bar))) if any(bar.get(key, 0) for bar in bars)]
     left = [0.0] * len(bars)
@@ -78,8 +79,10 @@ def stacked_bars(
         ax.barh(range(len(bars)), widths, left=left, height=BAR, label=key, **bar_style(paint(key)))
         left = [start + width for start, width in zip(left, widths, strict=True)]
     for place, span in enumerate(ranges):
-        draw_range(ax, span, place)
+        draw_range(ax, span, place + STACK_TO_RANGE)
     name_rows(ax, names)
+    if ranges:
+        ax.set_ylim(len(names) - 1 + 1.6 * STACK_TO_RANGE, -0.55)
     end = max((*left, *(span.high for span in ranges)), default=0) * 1.02 or 1
     ticks = [tick for tick in MaxNLocator(nbins=6).tick_values(0, end) if 0 <= tick <= end]
     ax.set_xticks(ticks)
@@ -102,7 +105,7 @@ def write_beside(ax: Axes, end: float, place: float, text: str, **style: Any) ->
 
 
 def draw_range(ax: Axes, span: Span, place: float) -> None:
-    """A whisker from low to high on a horizontal bar."""
+    """A whisker from low to high."""
     ax.errorbar(
         span.nominal, place, xerr=[[span.nominal - span.low], [span.high - span.nominal]],
         ecolor="black", elinewidth=0.6, capsize=1.5, capthick=0.6, fmt="none",

@@ -18,6 +18,7 @@ from accelsim.run_labels import common_label
 WHOLE = "everything"
 MAX_RUNS = 4  # bars of a component that remain distinguishable
 _PITCH = 0.84  # of the room of a component, shared by the runs
+_BAR, _BAR_UP, _WHISKER_DOWN = 0.6, 0.15, 0.32  # of a run's share: height of its bar, and both from its middle
 
 
 def plot_energy(ax: Axes, costs: Sequence[RunCost]) -> None:
@@ -40,7 +41,7 @@ def energy_by_kind_uj(cost: RunCost) -> dict[str, dict[Kind, Span]]:
 
 
 def plot_energy_kinds(ax: Axes, costs: Sequence[RunCost]) -> None:
-    """A row per component over the runs' bars, in their order from the top; the first row is the whole. Whiskers are low to high.
+    """A row per component over the runs' bars, in their order from the top; the first row is the whole. Whiskers below: low to high.
 
     Raises
     ------
@@ -60,10 +61,10 @@ def plot_energy_kinds(ax: Axes, costs: Sequence[RunCost]) -> None:
             place = row - _PITCH / 2 + (run + 0.5) * height
             left = 0.0
             for kind, span in parts.items():
-                ax.barh(place, span.nominal, left=left, height=0.9 * height, **bar_style(KIND_PAINT[kind]))
+                ax.barh(place - _BAR_UP * height, span.nominal, left=left, height=_BAR * height, **bar_style(KIND_PAINT[kind]))
                 left += span.nominal
             if parts:
-                draw_range(ax, total(parts.values()), place)
+                draw_range(ax, total(parts.values()), place + _WHISKER_DOWN * height)
         end = max(end, cost.energy_uj.high)
     name_rows(ax, [WHOLE, *names])
     ax.set_xlim(0, 1.06 * end or 1)

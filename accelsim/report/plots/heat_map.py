@@ -18,7 +18,7 @@ from matplotlib.colors import LinearSegmentedColormap, Normalize
 from matplotlib.patches import Rectangle
 
 from accelsim.report.plots.picture import Picture, picture
-from accelsim.report.plots.style import PAPER_COLUMN_MM, ink_on
+from accelsim.report.plots.style import ink_on, width_mm_of
 from accelsim.report.tables.text import LABEL_CHARS, distinct, folded
 
 RAMP = LinearSegmentedColormap.from_list("accelsim", [(0.96, 0.97, 0.99), (0.34, 0.61, 0.80), (0.03, 0.25, 0.47)])
@@ -58,8 +58,9 @@ class Tiles:
             raise ValueError(f"values must be {rows} rows of {columns} columns, at least one of each")
 
 
-def plot_heat_map(ax: Axes, tiles: Tiles, width_mm: float = PAPER_COLUMN_MM) -> None:
+def plot_heat_map(ax: Axes, tiles: Tiles) -> None:
     """Draw the tiles; from the picture's width follows whether numbers fit into them."""
+    width_mm = width_mm_of(ax)
     rows, columns = tiles.rows, tiles.columns
     cells = [[math.nan if value is None else float(value) for value in line] for line in tiles.values]
     known = [value for line in cells for value in line if math.isfinite(value)]

@@ -55,10 +55,31 @@ def plot_lines(ax: Axes, curves: Curves) -> None:
     ax.set_ylim(0, 1.06 * top or 1)
     ax.set_xticks(range(len(curves.places)), curves.places)
     ax.grid(axis="y")
-    ax.set_xlabel("\n".join(filter(None, (curves.x_label, folded(curves.note)))))
+    ax.set_xlabel("\n".join(filter(None, (curves.x_label, *_notes(curves)))))
     ax.set_ylabel(curves.y_label)
     if any(curves.series):
         legend_above(ax, ncols=_LEGEND_COLUMNS)
+
+
+def _notes(curves: Curves) -> list[str]:
+    """The remarks below the axes: the given one, and which series cannot be told apart ('RAM-16 = RAM-256')."""
+    top = max((value for values in curves.series.values() for value in values if math.isfinite(value)), default=1.0)
+    groups: list[list[str]] = []
+    for name, short in zip(curves.series, distinct(list(curves.series)), strict=True):
+        values = curves.series[name]
+        same = next((group for group in groups if _equal(curves.series[group[0]], values, _SAME * top)), None)
+        if same is None:
+            groups.append([name, short])
+        else:
+            same.append(short)
+    equal = [folded(" = ".join(group[1:])) for group in groups if len(group) > 2]
+    return [*filter(None, (folded(curves.note),)), *equal]
+
+
+def _equal(first: Sequence[float], second: Sequence[float], within: float) -> bool:
+    """Whether two series coincide in all their figures, and have the same gaps."""
+    gaps = [math.isfinite(value) for value in first] == [math.isfinite(value) for value in second]
+    return gaps and _coincide(first, second, within)
 
 
 def _coincide(first: Sequence[float], second: Sequence[float], within: float) -> bool:
@@ -68,5 +89,5 @@ def _coincide(first: Sequence[float], second: Sequence[float], within: float) ->
 
 def lines_picture(name: str, title: str, curves: Curves) -> Picture:
     """The picture of lines."""
-    rows = -(-len(curves.series) // _LEGEND_COLUMNS) + bool(curves.note)
+    rows = -(-len(curves.series) // _LEGEND_COLUMNS) + sum(note.count("\n") + 1 for note in _notes(curves))
     return picture(name, title, _HEIGHT_MM + _LEGEND_MM * rows, lambda ax: plot_lines(ax, curves))

@@ -13,6 +13,7 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 from matplotlib.axes import Axes
@@ -23,15 +24,14 @@ from accelsim.report.metrics import LayerGroup, group_layers
 from accelsim.report.plots.bars import group_labels, legend_above
 from accelsim.report.plots.lettering import fitted
 from accelsim.report.plots.picture import Picture, picture
-from accelsim.report.plots.style import CATEGORY_PAINT, TOTAL_PAINT, category_paint, log_scale
+from accelsim.report.plots.style import CATEGORY_PAINT, TOTAL_PAINT, category_paint, log_scale, width_mm_of
 from accelsim.result import LayerResult, Result, total
 from accelsim.run_labels import label
 
 MAX_POINTS = 16  # numbered; the layers that take fewer cycles are left to the run's own point
 _HEIGHT_MM, _LINE_MM = 66, 3.1
-_FRAME_MM = (70.0, 46.0)  # of the axes, about; for the places of the numbers
+_BESIDE_MM, _FRAME_HEIGHT_MM = 15.0, 44.0  # left and right of the axes, and their height, about; for the places of the numbers
 _LETTER, _LINE = 1.3, 2.6  # mm of a figure of the numbers' size
-_REACH = 9  # lines above and below a point where its number may stand
 _NAMES_POINTS, _PITCH_POINTS = 32, 7.5  # from the axes to the baseline of the first name, and from one to the next
 _NAME_POINTS = 92  # of half the list's width, beside the number
 _HALO = withStroke(linewidth=1.2, foreground="white")  # keeps lines out of the numbers
@@ -151,11 +151,10 @@ def plot_roofline(ax: Axes, roofline: Roofline) -> None:
     ax.set_ylim(min(point.macs_per_cycle for point in points) / 2, max(roofs) * _ROOM)
     log_scale(ax.xaxis)
     log_scale(ax.yaxis)
-    knee = roofline.peak_macs_per_cycle / roofline.peak_bytes_per_cycle
-    ax.plot([max(left, knee), right], [roofline.peak_macs_per_cycle] * 2, color=_ARRAY_COLOR, linewidth=1.1)
-    if knee > 0:
-        ends = [left, max(left, min(knee, right))]
-        ax.plot(ends, [roofline.peak_bytes_per_cycle * end for end in ends], color=_MEMORY_COLOR, linewidth=1.1)
+    knee = min(max(left, roofline.peak_macs_per_cycle / roofline.peak_bytes_per_cycle), right)
+    corners = [(end, roofline.shared_roof(end)) for end in ([left] if knee > left else []) + [knee, right]]
+    for (start, low), (end, high) in pairwise(corners):
+        ax.plot([start, end], [low, high], color=_ARRAY_COLOR if low == high else _MEMORY_COLOR, linewidth=1.1)
     for point in points:
         x = min(point.macs_per_byte, edge)
         if math.isfinite(point.decode_roof):
@@ -166,7 +165,7 @@ def plot_roofline(ax: Axes, roofline: Roofline) -> None:
     _marker(ax, min(roofline.run.macs_per_byte, edge), roofline.run, "*", TOTAL_PAINT.color, size=6)
     others = [(min(point.macs_per_byte, edge), point.decode_roof) for point in points if math.isfinite(point.decode_roof)]
     run = (min(roofline.run.macs_per_byte, edge), roofline.run.macs_per_cycle)
-    _number(ax, [(min(point.macs_per_byte, edge), point.macs_per_cycle) for point in roofline.layers], [run], others)
+    _number(ax, [(min(point.macs_per_byte, edge), point.macs_per_cycle) for point in roofline.layers], [run], others, corners)
     ax.grid(axis="both")
     ax.set_ylabel("useful MACs per core cycle")
     ax.set_xlabel("useful MACs per byte of memory traffic, all operands")
@@ -192,9 +191,9 @@ def _marker(ax: Axes, x: float, point: RooflinePoint, marker: str, fill: str, si
     )  # fmt: skip
 
 
-def _number(ax: Axes, places: Sequence[Place], stars: Sequence[Place], bars: Sequence[Place]) -> None:
-    """Numbers from 1 beside the points, one text for points that lie together, where no other text, point, star or bar stands."""
-    width, height = _FRAME_MM
+def _number(ax: Axes, places: Sequence[Place], stars: Sequence[Place], bars: Sequence[Place], roof: Sequence[Place]) -> None:
+    """Numbers from 1 beside the points, one text for points that lie together, where no other text, point, star, bar or roof stands."""
+    width, height = width_mm_of(ax) - _BESIDE_MM, _FRAME_HEIGHT_MM
     ends = [[math.log(end) for end in limits] for limits in (ax.get_xlim(), ax.get_ylim())]
 
     def on_paper(x: float, y: float) -> tuple[float, float]:
@@ -212,9 +211,13 @@ def _number(ax: Axes, places: Sequence[Place], stars: Sequence[Place], bars: Seq
     taken = [(x - 0.8, y - 0.8, x + 0.8, y + 0.8) for x, y, _ in spots]
     taken += [(x - 1.1, y - 1.1, x + 1.1, y + 1.1) for x, y in (on_paper(*star) for star in stars)]
     taken += [(x - 1.6, y - 0.3, x + 1.6, y + 0.3) for x, y in (on_paper(*bar) for bar in bars)]
+    for (x0, y0), (x1, y1) in pairwise(on_paper(*corner) for corner in roof):
+        steps = max(1, math.ceil(math.dist((x0, y0), (x1, y1))))  # of a millimetre
+        along = [(x0 + (x1 - x0) * step / steps, y0 + (y1 - y0) * step / steps) for step in range(steps + 1)]
+        taken += [(x - 0.5, y - 0.4, x + 0.5, y + 0.4) for x, y in along]
     for x, y, numbers in spots:
         text = ",".join(map(str, numbers))
-        box = _free_place(x, y, _LETTER * len(text), taken, width)
+        box = _free_place(x, y, _LETTER * len(text), taken, (width, height))
         taken.append(box)
         offset = ((box[0] - x) * 72 / 25.4, ((box[1] + box[3]) / 2 - y) * 72 / 25.4)
         point = places[numbers[0] - 1]
@@ -225,16 +228,16 @@ def _number(ax: Axes, places: Sequence[Place], stars: Sequence[Place], bars: Seq
         )  # fmt: skip
 
 
-def _free_place(x: float, y: float, wide: float, taken: Sequence[Box], width: float) -> Box:
-    """The first place around (x, y), in mm, where a text meets nothing; straight above everything if there is none."""
-    half = _LINE / 2
-    for step in (_LINE * lines for lines in range(_REACH)):
+def _free_place(x: float, y: float, wide: float, taken: Sequence[Box], frame: tuple[float, float]) -> Box:
+    """The first place around (x, y), in mm, within the frame where a text meets nothing; beside the point if there is none."""
+    half, (width, height) = _LINE / 2, frame
+    for step in (_LINE / 2 * lines for lines in range(2 * math.ceil(height / _LINE))):
         for left, middle in ((x + 1.1, y + step), (x - 1.1 - wide, y + step), (x + 1.1, y - step), (x - 1.1 - wide, y - step)):
             box = (left, middle - half, left + wide, middle + half)
-            inside = left >= 0 and box[2] <= width and box[1] >= 0
+            inside = left >= 0 and box[2] <= width and box[1] >= 0 and box[3] <= height
             if inside and not any(box[0] < other[2] and other[0] < box[2] and box[1] < other[3] and other[1] < box[3] for other in taken):
                 return box
-    return (x + 1.1, y + _REACH * _LINE, x + 1.1 + wide, y + (_REACH + 1) * _LINE)
+    return (x + 1.1, y - half, x + 1.1 + wide, y + half)
 
 
 def _legend(ax: Axes, roofline: Roofline) -> None:

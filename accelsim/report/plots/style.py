@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
@@ -122,7 +123,6 @@ RC: dict[Any, Any] = {
     "legend.columnspacing": 1.0,
     "text.parse_math": False,
     "svg.hashsalt": "accelsim",
-    "svg.fonttype": "path",
     "axes.formatter.useoffset": False,  # a tick says its whole value
 }
 
@@ -157,6 +157,11 @@ def ink_on(color: Sequence[float]) -> str:
     red, green, blue = (part / 12.92 if part <= 0.03928 else ((part + 0.055) / 1.055) ** 2.4 for part in color)
     luminance = 0.2126 * red + 0.7152 * green + 0.0722 * blue
     return "white" if 1.05 / (luminance + 0.05) > (luminance + 0.05) / 0.05 else "black"
+
+
+def width_mm_of(ax: Axes) -> float:
+    """Width of the picture around axes."""
+    return float(ax.figure.get_figure(root=True).get_size_inches()[0]) * MM_PER_INCH
 
 
 def log_scale(axis: Axis) -> None:
