@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     from accelsim.api.result import Result
     from accelsim.cost.technology import Technology
     from accelsim.progress import Progress
+    from accelsim.report.plots.picture_style import PictureStyle
     from accelsim.trace.trace import Trace
 
 
@@ -109,7 +110,7 @@ def run(
         }
         for name in (name for name, given in unused.items() if given):
             fail(f"{name}: allowed without --prefill, --decode and --context")
-        _run_tokens(machine, network, node, prefill, decode, context, batch, seed, out, as_json=as_json, quiet=quiet)
+        _run_tokens(machine, network, node, prefill, decode, context, batch, seed, out, look, as_json=as_json, quiet=quiet)
         return
     area_of(machine, node)  # a codebook that no circuit can hold is answered before the simulation
     arrays = checked_network(functional, network, others, input_files, outputs)
@@ -174,7 +175,7 @@ def _print_line(run: Result) -> None:
 
 def _run_tokens(
     machine: Accelerator, network: Trace, node: Technology, prefill: int, decode: int, context: int, batch: int, seed: int,
-    out: Path | None, *, as_json: bool, quiet: bool,
+    out: Path | None, style: PictureStyle, *, as_json: bool, quiet: bool,
 ) -> None:  # fmt: skip
     """Print the steps of a language model, and write them."""
     from accelsim.api.tokens import run_tokens
@@ -189,7 +190,7 @@ def _run_tokens(
         )  # fmt: skip
     if out is not None:
         title = f"Tokens per second of a decode\n{run.trace} on {run.accelerator}"
-        write_tokens(out, run.to_dict(), files_of([tokens_picture(title, run.decode)] if run.decode else []))
+        write_tokens(out, run.to_dict(), files_of([tokens_picture(title, run.decode)] if run.decode else [], style))
     if as_json:
         print_json(run.to_dict())
         return
