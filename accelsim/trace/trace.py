@@ -20,6 +20,7 @@ import safetensors.numpy
 from pydantic import ValidationError
 
 from accelsim.errors import FormatError, TraceError
+from accelsim.folder_swap import put_in_place
 from accelsim.ops.shapes import TensorShape
 from accelsim.ops.weight_record import Read, StreamRecord, locate_corruption
 from accelsim.problems import one_problem
@@ -308,9 +309,7 @@ def save_trace(trace: Trace, directory: Path | str) -> Path:
                 (fresh / trace.manifest.payload.file).write_bytes(_payload_bytes(tensors))
             (fresh / MANIFEST_FILE).write_text(trace.manifest.to_json(), encoding="utf-8", newline="\n")
             load_trace(fresh)
-            if directory.exists():
-                directory.rename(Path(scratch) / "old")
-            fresh.rename(directory)
+            put_in_place(fresh, directory)
     except OSError as error:
         raise TraceError(f"{directory}: cannot be written: {error.strerror}") from None
     return directory

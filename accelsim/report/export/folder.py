@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 from accelsim.errors import OutputError
+from accelsim.folder_swap import put_in_place
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ def check_replaceable(folder: Path, kind: FolderKind) -> None:
 def write_folder(folder: Path, kind: FolderKind, files: Mapping[str, bytes]) -> Path:
     """Write `files` (path inside the folder -> content) as `folder`; earlier results are removed completely.
 
-    The files are written beside the folder and moved there in one step; when the last step fails, the earlier results are put back.
+    The files are written beside the folder and moved there in one step.
 
     Raises
     ------
@@ -64,19 +64,12 @@ def write_folder(folder: Path, kind: FolderKind, files: Mapping[str, bytes]) -> 
     target = folder.absolute()
     try:
         with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}.") as scratch:
-            fresh, old = Path(scratch) / "fresh", Path(scratch) / "old"
+            fresh = Path(scratch) / "fresh"
             for name, content in files.items():
                 path = fresh / name
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_bytes(content)
-            if target.exists():
-                target.rename(old)
-            try:
-                os.rename(fresh, target)
-            except OSError:
-                if old.exists():
-                    old.rename(target)
-                raise
+            put_in_place(fresh, target)
     except OSError as error:
         raise OutputError(f"{folder}: cannot be written: {error.strerror or error}") from error
     return folder
