@@ -1,4 +1,4 @@
-# make demo | finetune-demo | accuracy-table | test | test-extras | verdicts | fuzz | notebooks | docs | zoo | bench | clean. Needs
+# make demo | finetune-demo | accuracy-table | test | test-extras | verdicts | fuzz | faults | notebooks | docs | zoo | bench | clean. Needs
 # python3 (3.11 or newer) with venv; installs into .venv only.
 
 PYTHON ?= python3
@@ -18,7 +18,7 @@ PARALLEL_PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --maxprocesses 8 --dist
 # These run three times: as plain Python (on smaller inputs, see tests/conftest.py), with every index checked, and as users run them.
 KERNEL_TESTS := tests/kernels
 
-.PHONY: demo finetune-demo accuracy-table test test-extras verdicts fuzz notebooks docs zoo chromium lint bench clean
+.PHONY: demo finetune-demo accuracy-table test test-extras verdicts fuzz faults notebooks docs zoo chromium lint bench clean
 .DELETE_ON_ERROR:
 
 demo: $(STAMPS)/base
@@ -61,6 +61,12 @@ N ?= 100000
 fuzz: export OPENBLAS_NUM_THREADS := 1
 fuzz: $(STAMPS)/dev
 	$(BIN)/python -m tests.fuzz.survey --count $(N) --jobs 2 --page docs/fuzzing.md
+
+# Every command that writes, struck TRIES times by every fault; the table goes to docs/faults.md.
+TRIES ?= 20
+faults: export OPENBLAS_NUM_THREADS := 1
+faults: $(STAMPS)/dev
+	$(BIN)/python -m tests.faults.table --tries $(TRIES) --page docs/faults.md
 
 notebooks: $(STAMPS)/torch
 	$(BIN)/python -m pytest tests/notebooks -m notebook
