@@ -56,8 +56,9 @@ def start(words: tuple[str, ...], folder: Path, prepare: Callable[[], object] = 
 def end_of(child: int, folder: Path, since: float) -> End:
     """Wait for a child."""
     _, status = os.waitpid(child, 0)
-    message = _stderr(folder, child).read_text(errors="replace")
-    _stderr(folder, child).unlink()
+    file = _stderr(folder, child)
+    message = file.read_text(errors="replace") if file.exists() else ""  # SIGKILL may come before a child has opened it
+    file.unlink(missing_ok=True)
     return End(os.waitstatus_to_exitcode(status), message, time.monotonic() - since)
 
 
