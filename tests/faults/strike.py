@@ -7,6 +7,7 @@ the pool itself).
 
 from __future__ import annotations
 
+import encodings.utf_8_sig  # noqa: F401  # an ordinary user may not read where Python lies, so nothing is left to be loaded
 import os
 import resource
 import signal
