@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import resource
+import subprocess
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -12,6 +15,7 @@ from accelsim.errors import ConfigError, TraceError
 from accelsim.reading import parse_json, parse_yaml, read_text, read_yaml
 from accelsim.records import Record, build
 from accelsim.wording import shown
+from tests.fuzz.fork_server import CPU_SECONDS
 
 
 class _Item(Record):
@@ -110,6 +114,18 @@ def test_json_with_a_number_without_end_a_nest_or_a_key_twice_is_one_line() -> N
             parse_json(text)
         assert "\n" not in str(caught.value)
     assert parse_json("9" * 40) == 10**40 - 1
+
+
+def test_a_key_twice_in_a_large_object_is_found_within_the_fuzzers_limit_of_cpu_time() -> None:
+    """The last of 200,000 keys is given twice: to compare each with each takes minutes."""
+    text = "{" + ", ".join(f'"k{number}": 0' for number in (*range(200_000), 199_999)) + "}"
+    script = "import sys; from accelsim.reading import parse_json; parse_json(sys.stdin.read())"
+    ended = subprocess.run([sys.executable, "-c", script], input=text, capture_output=True, text=True, check=False, preexec_fn=_limit_cpu)
+    assert "ValueError: key 'k199999' is given twice" in ended.stderr
+
+
+def _limit_cpu() -> None:
+    resource.setrlimit(resource.RLIMIT_CPU, (CPU_SECONDS, CPU_SECONDS))
 
 
 def test_a_message_shows_numbers_and_nests_that_python_does_not_write() -> None:
