@@ -66,7 +66,7 @@ def test_a_walk_ends_at_the_speed_up(pair, tmp_path):
 
 
 def test_every_picture_of_a_comparison_has_a_method(pair, folder, tmp_path):
-    names = {name for name in dir(type(pair.plot)) if not name.startswith("_")} - {"walk"}
+    names = {name for name in dir(type(pair.plot)) if not name.startswith("_")} - {"walk", "styled"}
     assert {path.stem for path in folder.glob("*.svg")} == names
     for name in sorted(names):
         assert getattr(pair.plot, name)(file=tmp_path / f"{name}.png").axes

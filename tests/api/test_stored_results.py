@@ -21,7 +21,7 @@ def stored(tmp_path_factory) -> dict[str, Any]:
 @pytest.fixture
 def undrawn(monkeypatch) -> None:
     """Folders without their pictures, which take most of the time of saving and are compared elsewhere."""
-    monkeypatch.setattr("accelsim.report.plots.picture.files_of", lambda pictures: {})
+    monkeypatch.setattr("accelsim.report.plots.picture.files_of", lambda pictures, *style: {})
 
 
 DAMAGES = [

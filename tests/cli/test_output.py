@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -174,6 +175,13 @@ def test_a_reader_of_a_run_who_leaves_ends_it_quietly() -> None:
     assert (done.returncode, done.stderr) in ((141, ""), (0, ""))  # 0: all was written before head closed
 
 
+def without_notice(said: str) -> str:
+    """Without the lines in which the demo says what it is about to simulate, and how far it is."""
+    return "".join(
+        line for line in said.splitlines(keepends=True) if "two networks on" not in line and not re.search(r": \d+ of \d+$", line)
+    )
+
+
 @pytest.mark.parametrize(
     "words", ["run edge-32x32 deit_tiny_int8 --frames 200 -o {new}", "demo -o {new}"], ids=lambda words: words.split()[0]
 )
@@ -182,7 +190,7 @@ def test_an_interrupted_command_says_so_in_one_line_and_leaves_nothing(words: st
     wait_until_busy(process, 3.0)
     os.killpg(process.pid, signal.SIGINT)
     _, said = process.communicate(timeout=HANG_S)
-    assert (process.returncode, said) == (130, "accelsim: interrupted\n")
+    assert (process.returncode, without_notice(said)) == (130, "accelsim: interrupted\n")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -212,7 +220,7 @@ def test_a_demo_interrupted_while_its_processes_start_says_so_in_one_line(wait: 
     time.sleep(wait)  # the interpreters start, then they import; wherever the signal finds them, they say nothing
     os.killpg(process.pid, signal.SIGINT)
     _, said = process.communicate(timeout=HANG_S)
-    assert (process.returncode, said) == (130, "accelsim: interrupted\n")
+    assert (process.returncode, without_notice(said)) == (130, "accelsim: interrupted\n")
     assert list(tmp_path.iterdir()) == []
 
 

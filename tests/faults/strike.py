@@ -129,7 +129,7 @@ def _run(words: tuple[str, ...], folder: Path, prepare: Callable[[], object]) ->
         sys.stdout, sys.stderr = os.fdopen(1, "w", closefd=False), os.fdopen(2, "w", closefd=False)
         os.chdir(folder)
         accelsim.cli.app = COMMAND  # type: ignore[assignment]
-        accelsim.report.plots.picture.files_of = lambda pictures, style: _PICTURES
+        accelsim.report.plots.picture.files_of = lambda pictures, *style: _PICTURES
         accelsim.sweeps.pool.ProcessPool = lambda *options: Here()  # type: ignore[assignment, misc]
         prepare()
         sys.argv = ["accelsim", *words]
