@@ -30,6 +30,12 @@ SCHEDULER = "distributed.cli.dask_scheduler"
 WORKER = "distributed.cli.dask_worker"
 
 
+@pytest.fixture(autouse=True)
+def patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A worker that starts on a busy machine is awaited."""
+    monkeypatch.setattr(cluster_module, "PATIENCE_SECONDS", HANG_S)
+
+
 def spawn(folder: Path, *words: str) -> subprocess.Popen[bytes]:
     with (folder / "dask.log").open("ab") as log:
         return subprocess.Popen([sys.executable, "-m", *words], cwd=Path(__file__).parents[2], stdout=log, stderr=log)
@@ -136,7 +142,6 @@ CERTIFIED = Security(TLS / "ca.pem", TLS / "cert.pem", TLS / "key.pem")
 
 
 def test_a_cluster_behind_tls_gives_what_the_pool_gives_and_takes_nobody_else(pool_rows, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(cluster_module, "PATIENCE_SECONDS", 20)
     options = ("--tls-ca-file", str(CERTIFIED.ca_file), "--tls-cert", str(CERTIFIED.cert), "--tls-key", str(CERTIFIED.key))
     with started(tmp_path, 1, "--protocol", "tls", *options) as (address, _):
         assert address.startswith("tls://127.0.0.1:")
