@@ -50,21 +50,24 @@ MACHINE_PARAMETERS = {
     "C": (1, 4096),
     "W": (8, 65536),
     "LANES": (1, 65536),
-    "VLAT": (0, 10**6),
+    "VLAT": (0, 1000),
     "NB": (1, 2),
     "SS": (1, 2),
     "MAXM": (1, 2**20),
     "XFER": (0, 2**24),
     "CAP": (0, 2**40),
-    "DLAT": (0, 10**9),
+    "DLAT": (0, 10**5),
     "runs": (1, 4096),
     "simple_exact": (0, 1),
 }
 RUN_PARAMETERS = {"M": (1, 2**20), "K": (1, 2**20), "N": (1, 2**20), "fmt": (0, 1)}
-FORMAT_LIMITS = (("D", 1, 4096), ("KCB", 1, 2**20), ("P", 1, 4096), ("DECODE", 0, 1), ("SIGN", 0, 1), ("AXIS", 0, 1))
+FORMAT_LIMITS = (("D", 1, 4096), ("KCB", 1, 2**16), ("P", 1, 64), ("DECODE", 0, 1), ("SIGN", 0, 1), ("AXIS", 0, 1))
 TEXTS = ("program", "fmt0", "fmt1", "sched", "landings", "judged")
 NEEDED = ("run", "src", *TEXTS, *MACHINE_PARAMETERS, *RUN_PARAMETERS, *RUN_FIGURES, *PROGRAM_CYCLES)
 MAX_ELEMENTS = 2**24  # of A, W or Y
+MAX_WORDS = 2**16  # of a run
+MAX_TILE_ROWS = 2**20  # rows of a run, each counted once per tile
+MAX_CYCLE = 10**7  # of a schedule
 MAX_COUNT = 2**62
 
 
@@ -158,7 +161,14 @@ def _read_run(row: ReferenceRow, p: Mapping[str, int], before: list[ChainedRun])
     source = row.integer("src", -1, len(before) - 1)
     if source >= 0 and (before[source].m, before[source].n) != (q["M"], q["K"]):
         raise row.error("src", f"a run with M = {q['M']} and N = {q['K']}: run {source} puts out {before[source].m} x {before[source].n}")
-    return ChainedRun(geometry, q["M"], q["K"], q["N"], source)
+    run = ChainedRun(geometry, q["M"], q["K"], q["N"], source)
+    tile_rows = run.m * geometry.tile_count(run.k) * run.stripes
+    if tile_rows > MAX_TILE_ROWS:
+        raise row.error("N", f"at most {MAX_TILE_ROWS} rows of tiles a run, M times its tiles ({tile_rows} here)")
+    words = geometry.words(run.k, run.stripes)
+    if words > MAX_WORDS:
+        raise row.error("N", f"at most {MAX_WORDS} words of weights a run ({words} here)")
+    return run
 
 
 def _read_format(row: ReferenceRow, column: str, p: Mapping[str, int]) -> CoreGeometry:
@@ -193,6 +203,8 @@ def _integers(row: ReferenceRow, column: str) -> tuple[int, ...]:
     texts = [text.strip() for text in row.cells[column].split(";") if text.strip()]
     if not all(text.isascii() and text.isdigit() and len(text) < 19 for text in texts):
         raise row.error(column, "cycles, separated by ';'")
+    if any(int(text) > MAX_CYCLE for text in texts):
+        raise row.error(column, f"cycles up to {MAX_CYCLE}, separated by ';'")
     return tuple(int(text) for text in texts)
 
 

@@ -135,6 +135,12 @@ def test_a_row_may_bring_its_own_tolerance(tmp_path: Path) -> None:
         ("fmt0", "4/64/4/2/0/1", r"column fmt0: .* allowed: D \(1..4096\)/KCB"),
         ("fmt0", "", r"column fmt0: '' is not allowed"),
         ("cycles", "9" * 400, r"column cycles: '9+ is not allowed; allowed: an integer from 0"),
+        ("VLAT", "1001", r"column VLAT: '1001' is not allowed; allowed: an integer from 0 to 1000"),
+        ("DLAT", "1000000000", r"column DLAT: .* allowed: an integer from 0 to 100000"),
+        ("fmt0", "4/64/4096/1/0/1", r"column fmt0: .*/P \(1..64\)"),
+        ("fmt0", "4/1048576/4/1/0/1", r"column fmt0: .*/KCB \(1..65536\)"),
+        ("N", "1048576", r"column N: .* at most 1048576 rows of tiles a run, M times its tiles \(2359296 here\)"),
+        ("N", "300000", r"column N: .* at most 65536 words of weights a run \(\d+ here\)"),
         ("judged", "guess", r"column judged: 'guess' is not allowed; allowed: literal, tight"),
         ("cycles_tight", "-1", r"column cycles_tight: '-1' is not allowed"),
     ],
@@ -160,6 +166,7 @@ def test_a_figure_of_the_last_program_that_cannot_be_used_is_told_before_any_pro
     [
         ("sched", "1;2", r"column sched: '1;2' is not allowed; allowed: a cycle per transfer, \d+ of them"),
         ("sched", "1;x", r"column sched: '1;x' is not allowed; allowed: cycles, separated by ';'"),
+        ("sched", "9" * 18, r"column sched: .* allowed: cycles up to 10000000, separated by ';'"),
         ("landings", "", r"column landings: '' is not allowed; allowed: a cycle per transfer"),
     ],
 )
