@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from accelsim.cli.completion import presets, references
-from accelsim.cli.inputs import AcceleratorName, AsJson, OutFolder, Overrides, Quiet, StyleText, TechnologyName
+from accelsim.cli.inputs import AcceleratorName, AsJson, OutFolder, Overrides, Quiet, StyleText, TechnologyName, load_accelerator_of
 from accelsim.cli.shell import EXIT_CHECK_FAILED, GuardedGroup, print_json, print_line
 from accelsim.cli.silicon import validate_silicon
 from accelsim.presets import find_reference
@@ -46,7 +46,6 @@ def area(
     quiet: Quiet = False,
 ) -> None:
     """Area of a chip by component, with its range."""
-    from accelsim.accelerator import load_accelerator
     from accelsim.cost.area import area_of
     from accelsim.cost.technology import load_technology
     from accelsim.report.export.area import check_area_folder, write_area
@@ -57,7 +56,7 @@ def area(
     look = PictureStyle.parse(style)
     if out is not None:
         check_area_folder(out)
-    report = area_of(load_accelerator(accel, overrides or ()), load_technology(technology))
+    report = area_of(load_accelerator_of(accel, overrides), load_technology(technology))
     if out is not None:
         from accelsim.report.plots.area import area_pictures
         from accelsim.report.plots.picture import files_of

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -201,3 +202,31 @@ def test_pairs_need_a_first_item_with_both_parts():
     for first in ("a", "a:", ":t"):
         with pytest.raises(ConfigError, match="must be ACCEL:TRACE"):
             pairs([first, "b:t"])
+
+
+# A file of the kind that SCALE-Sim reads, with fields that have no counterpart here.
+SCALE_SIM = """\
+[general]
+run_name = x
+[architecture_presets]
+ArrayHeight: 32
+ArrayWidth: 32
+IfmapSramSzkB: 64
+FilterSramSzkB: 64
+OfmapSramSzkB: 64
+IfmapOffset: 0
+Dataflow : ws
+Bandwidth : 10
+[run_presets]
+InterfaceBandwidth: CALC
+"""
+
+
+@pytest.mark.parametrize("words", [("area", "mcu-16x16"), ("run", "mcu-16x16", "tiny_vit_int8")], ids=lambda words: words[0])
+def test_every_command_takes_the_overrides_of_a_cfg_file_and_names_what_it_ignores(words: tuple[str, ...], tmp_path: Path) -> None:
+    file = tmp_path / "chip.cfg"
+    file.write_text(SCALE_SIM)
+    done = CliRunner().invoke(app, [*words, "-q", "--set", str(file)])
+    assert done.exit_code == 0, done.output
+    for field in ("ifmapoffset", "bandwidth", "interfacebandwidth"):
+        assert re.search(rf"\] {field} = .* has no counterpart and is ignored", done.stderr)
