@@ -10,7 +10,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, TypeAlias
 
 import torch
 from torch.nn.utils import parametrize
@@ -23,7 +23,7 @@ from accelsim.finetune.quantizers.weight_quantizer import WeightQuantizer, float
 from accelsim.formats.weight_format import WeightFormat
 from accelsim.registry import lookup
 
-Weighted = torch.nn.Linear | torch.nn.Conv2d
+Weighted: TypeAlias = torch.nn.Linear | torch.nn.Conv2d
 _QUANTIZERS = "accelsim.finetune.quantizers"
 
 
