@@ -127,10 +127,12 @@ def gathered(call: Call, indices: Array, axis: int) -> Plain:
 def padded(call: Call, view: View, around: Mapping[int, tuple[int, int]], value: float) -> Padded | Plain:
     """One value before and after the indices of some dimensions: zeros around an image are left to the convolution that reads it."""
     places = sorted(place for place, sizes in around.items() if any(sizes))
-    if places and len(view.shape) == 4 and view.shape[0] == 1 and value == 0 and set(places) <= {2, 3}:
-        (top, bottom), (left, right) = around.get(2, (0, 0)), around.get(3, (0, 0))
-        return Padded(view, (top, left), (bottom, right))
     name = call.node.path("pad")
+    if places and len(view.shape) == 4 and view.shape[0] == 1 and set(places) <= {2, 3}:
+        (top, bottom), (left, right) = around.get(2, (0, 0)), around.get(3, (0, 0))
+        if value == 0:
+            return Padded(view, (top, left), (bottom, right))
+        return Plain(call.builder.pad(name, view, (top, left), (bottom, right), value))
     while places:  # two at a time are the lines and the positions of an image
         here, places = places[:2], places[2:]
         order = [*(place for place in range(len(view.shape)) if place not in here), *here]
