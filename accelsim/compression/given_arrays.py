@@ -10,22 +10,25 @@ import zipfile
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import prod
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.lib.format as npy
 import numpy.typing as npt
 from safetensors import SafetensorError, safe_open
 
+from accelsim.archives import open_archive
 from accelsim.compression.encoder import SMALLEST
 from accelsim.errors import FormatError, TraceError
 from accelsim.formats.weight_format import CODEBOOK, WeightFormat
 from accelsim.registry import suggest
+from accelsim.wording import shown
 
 Arrays = Mapping[str, npt.NDArray[Any]]
 GivenArrays = Mapping[str, Arrays]  # layer -> stream of its format -> values
 _SCALES = "scales"
-_MOST_BYTES = 1 << 34  # of all arrays of a file, unpacked
 _SHOWN = 5
 _DAMAGED = (  # errors of NumPy, zipfile and safetensors on files that are none, or not whole
     OSError, ValueError, TypeError, EOFError, KeyError, NotImplementedError, zipfile.BadZipFile, zlib.error, SafetensorError,
@@ -67,10 +70,9 @@ def _by_name(path: Path) -> dict[str, npt.NDArray[Any]]:
         if path.suffix == ".safetensors":
             with safe_open(path, framework="numpy") as file:
                 return {name: file.get_tensor(name) for name in sorted(file.keys())}
-        with zipfile.ZipFile(path) as archive:
-            size = sum(item.file_size for item in archive.infolist())
-        if size > _MOST_BYTES:
-            raise TraceError(f"{path}: its arrays have {size:,} bytes; allowed: {_MOST_BYTES:,}")
+        with open_archive(path, TraceError) as archive:
+            for entry in archive.infolist():
+                _check_size(path, archive, entry)
         with np.load(path, allow_pickle=False) as stored:
             return {name: stored[name] for name in sorted(stored.files)}
     except FileNotFoundError:
@@ -80,6 +82,17 @@ def _by_name(path: Path) -> dict[str, npt.NDArray[Any]]:
     except _DAMAGED as error:
         reason = (str(error) or "damaged").splitlines()[0]
         raise TraceError(f"{path}: is not a complete {path.suffix} file of numbers: {reason}") from None
+
+
+def _check_size(path: Path, archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> None:
+    """TraceError for an array whose header tells another size than its bytes have; NumPy would ask for its memory first."""
+    with archive.open(entry) as file:
+        major, _ = npy.read_magic(file)
+        shape, _, dtype = npy.read_array_header_1_0(file) if major == 1 else npy.read_array_header_2_0(file)
+        held = entry.file_size - file.tell()
+    told = prod(shape) * dtype.itemsize
+    if not dtype.hasobject and told != held:  # NumPy itself refuses objects
+        raise TraceError(f"{path}: {entry.filename} has {held:,} bytes, but its header tells {told:,} (shape {shown(shape)}, {dtype})")
 
 
 def check_layers(given: GivenArrays, layers: Sequence[str]) -> None:

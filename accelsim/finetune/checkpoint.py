@@ -17,6 +17,7 @@ from typing import Any
 
 import torch
 
+from accelsim.archives import open_archive
 from accelsim.errors import ConfigError, OutputError
 from accelsim.finetune.prepared import prepared_layers
 from accelsim.finetune.settings import Settings
@@ -95,8 +96,9 @@ def load(path: Path, run: Run) -> Position:
     try:
         if not zipfile.is_zipfile(path):  # as every file of torch.save is; PyTorch's reader of older files fails in many ways
             raise ConfigError(refused)
+        open_archive(path, ConfigError).close()
         state: Any = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, pickle.UnpicklingError):
+    except (OSError, RuntimeError, pickle.UnpicklingError, zipfile.BadZipFile):
         raise ConfigError(refused) from None
     if not isinstance(state, dict) or state.get("version") != _VERSION:
         raise ConfigError(refused)

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import io
+import math
+import zipfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.lib.format as npy
 import pytest
 from safetensors.numpy import save_file
 
@@ -16,6 +20,7 @@ from accelsim.errors import AccelsimError
 from accelsim.formats.catalog import parse_format
 from accelsim.trace.trace import load_trace
 from tests.random_weights import random_arrays
+from tests.zip_bombs import add_bomb
 
 SOURCE = "tiny_vit_float"
 LAYERS = [layer.name for layer in accelsim.load_trace(SOURCE).record.weighted_layers() if ".mlp." in layer.name]
@@ -159,3 +164,19 @@ def test_objects_and_names_without_a_layer_are_refused(tmp_path: Path) -> None:
     np.savez(tmp_path / "flat.npz", indices=np.zeros(3))
     with pytest.raises(AccelsimError, match="an array is named 'indices'; allowed: LAYER/STREAM"):
         accelsim.compress(SOURCE, "ssvq:k=16,d=8", arrays=tmp_path / "flat.npz")
+
+
+def test_an_archive_that_unpacks_to_far_more_is_refused(tmp_path: Path) -> None:
+    bomb = add_bomb(tmp_path / "bomb.npz", "blocks.0/indices.npy")
+    with pytest.raises(AccelsimError, match=r"bomb\.npz: its 1 entries unpack to 314,572,800 bytes; allowed: 2\d\d,\d{3},\d{3}"):
+        accelsim.compress(SOURCE, "ssvq:k=16,d=8", arrays=bomb)
+
+
+@pytest.mark.parametrize(("told", "held"), [((1 << 40,), 8), ((1 << 62, 1 << 62), 8), ((2, 2), 8), ((2, 2), 0), ((0,), 8)])
+def test_a_header_that_tells_another_size_is_refused(told: tuple[int, ...], held: int, tmp_path: Path) -> None:
+    header = io.BytesIO()
+    npy.write_array_header_1_0(header, {"descr": "|u1", "fortran_order": False, "shape": told})
+    with zipfile.ZipFile(tmp_path / "a.npz", "w") as archive:
+        archive.writestr("blocks.0/indices.npy", header.getvalue() + bytes(held))
+    with pytest.raises(AccelsimError, match=rf"indices\.npy has {held} bytes, but its header tells {math.prod(told):,} \(shape \["):
+        accelsim.compress(SOURCE, "ssvq:k=16,d=8", arrays=tmp_path / "a.npz")

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from accelsim.errors import ConfigError, FormatError, OutputError
+from tests.zip_bombs import bombed_copy
 
 torch = pytest.importorskip("torch")
 pytestmark = pytest.mark.torch
@@ -146,6 +147,12 @@ def test_a_file_that_is_no_checkpoint_is_refused(content: bytes, tmp_path: Path)
     (tmp_path / "run.pt").write_bytes(content)
     with pytest.raises(ConfigError, match=r"run\.pt: is no checkpoint"):
         train(network("vq:k=8,d=4"), checkpoint=tmp_path / "run.pt")
+
+
+def test_a_checkpoint_that_unpacks_to_far_more_is_refused(tmp_path: Path) -> None:
+    torch.save({"weights": torch.zeros(2)}, tmp_path / "whole.pt")
+    with pytest.raises(ConfigError, match=r"run\.pt: its \d+ entries unpack to 314,\d{3},\d{3} bytes; allowed"):
+        train(network("vq:k=8,d=4"), checkpoint=bombed_copy(tmp_path / "whole.pt", tmp_path / "run.pt"))
 
 
 def test_a_checkpoint_with_other_content_is_refused(tmp_path: Path) -> None:

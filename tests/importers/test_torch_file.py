@@ -16,6 +16,7 @@ import pytest
 
 from accelsim.errors import ImportModelError
 from accelsim.importers.import_model import import_model
+from tests.zip_bombs import bombed_copy
 
 torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
@@ -70,3 +71,9 @@ def test_a_program_of_a_transformers_model_loads_in_a_fresh_process(tmp_path: Pa
     )
     assert (run.returncode, run.stderr) == (0, "")
     assert (tmp_path / "trace" / "trace.json").is_file()
+
+
+def test_a_program_that_unpacks_to_far_more_is_refused(tmp_path: Path) -> None:
+    whole = Path(export(torch.nn.Linear(8, 8), 1, 4, 8, path=tmp_path / "m.pt2"))
+    with pytest.raises(ImportModelError, match=r"bomb\.pt2: its \d+ entries unpack to 314,\d{3},\d{3} bytes; allowed: 2"):
+        import_model(str(bombed_copy(whole, tmp_path / "bomb.pt2")), seed=0)

@@ -19,6 +19,7 @@ from pathlib import Path
 
 import torch
 
+from accelsim.archives import open_archive
 from accelsim.errors import ImportModelError
 from accelsim.reading import parse_json
 
@@ -71,7 +72,7 @@ _FAILURES = (
 
 def _refuse_objects(path: Path) -> None:
     """ImportModelError if a constant is anything but a tensor; ValueError and zipfile's errors for an archive that is broken."""
-    with zipfile.ZipFile(path) as archive:
+    with open_archive(path, ImportModelError) as archive:
         for entry in archive.infolist():
             if not entry.filename.endswith(_CONSTANTS):
                 continue
