@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import signal
 import sys
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
+
+if TYPE_CHECKING:
+    from sys import UnraisableHookArgs
+
+_SOON_S = 0.01
 
 
 def main() -> None:
     """Entry point of the command; an interrupt that no command handles ends it with one line and status 130, SIGTERM with 143."""
     signal.signal(signal.SIGTERM, _terminate)
+    sys.unraisablehook = _raise_again
     try:
         from accelsim.cli import main as command
 
@@ -22,6 +28,16 @@ def main() -> None:
 def _terminate(number: int, frame: object) -> NoReturn:
     """End as by `sys.exit`, so that unfinished files beside their places are removed."""
     sys.exit(128 + number)
+
+
+def _raise_again(ignored: UnraisableHookArgs) -> None:
+    """Python drops what a signal's handler raises within a destructor, and goes on: the signal comes again when that is over."""
+    if not isinstance(ignored.exc_value, KeyboardInterrupt | SystemExit):
+        sys.__unraisablehook__(ignored)
+        return
+    number = signal.SIGINT if isinstance(ignored.exc_value, KeyboardInterrupt) else signal.SIGTERM
+    signal.signal(signal.SIGALRM, lambda *_: signal.raise_signal(number))
+    signal.setitimer(signal.ITIMER_REAL, _SOON_S)
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ from accelsim import folder_swap
 from accelsim.errors import OutputError
 from accelsim.folder_swap import put_in_place
 from accelsim.report.export.folder import FolderKind, write_folder
+from tests.processes import HANG_S
 
 ROOT = Path(__file__).parents[2]
 KIND = FolderKind("a", ("a", "b"))
@@ -96,3 +97,31 @@ def test_sigterm_ends_a_command_with_its_own_status() -> None:
     )
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
     assert (ended.returncode, ended.stdout, ended.stderr) == (128 + signal.SIGTERM, "cleaned up\n", "")
+
+
+# The signal comes while an object is destroyed; the command's work would go on for ever.
+IN_A_DESTRUCTOR = """
+import os, signal, sys, time
+import accelsim.cli
+from accelsim.__main__ import main
+
+class Struck:
+    def __del__(self):
+        os.kill(os.getpid(), signal.{signal})
+        time.sleep(0.1)
+
+def work():
+    Struck()
+    for _ in range({wait} * 100):
+        time.sleep(0.01)
+
+accelsim.cli.main = work
+main()
+"""
+
+
+@pytest.mark.parametrize(("number", "status", "message"), [("SIGTERM", 143, ""), ("SIGINT", 130, "accelsim: interrupted\n")])
+def test_a_signal_within_a_destructor_ends_a_command_all_the_same(number: str, status: int, message: str) -> None:
+    script = IN_A_DESTRUCTOR.format(signal=number, wait=HANG_S)
+    ended = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, timeout=2 * HANG_S)
+    assert (ended.returncode, ended.stderr) == (status, message)
