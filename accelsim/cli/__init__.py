@@ -13,7 +13,22 @@ from typing import Annotated, TextIO
 import typer
 
 from accelsim import __version__
-from accelsim.cli import ablations, calibration, checks, describe, doctor, formats, lists, reports, runs, studies, sweeps, timelines, traces
+from accelsim.cli import (
+    ablations,
+    calibration,
+    checks,
+    describe,
+    doctor,
+    formats,
+    lists,
+    overlays,
+    reports,
+    runs,
+    studies,
+    sweeps,
+    timelines,
+    traces,
+)
 from accelsim.cli.completion import bash_words
 from accelsim.cli.networks import FunctionalCommand
 from accelsim.cli.shell import GuardedGroup
@@ -31,6 +46,7 @@ app.command("compare")(runs.compare)
 app.command("formats")(formats.formats)
 app.command("demo")(runs.demo)
 app.command("report")(reports.report)
+app.command("overlay")(overlays.overlay)
 app.command("timeline")(timelines.timeline)
 app.command("sweep")(sweeps.sweep)
 app.command("import")(traces.import_)

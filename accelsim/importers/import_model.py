@@ -31,6 +31,7 @@ from accelsim.trace.trace import Trace, save_trace, with_payload
 if TYPE_CHECKING:
     import torch
 
+    from accelsim.importers.from_onnx.layer_nodes import LayerNodes
     from accelsim.importers.graph.imported_graph import ImportedGraph
 
 _VIT_DEFAULTS: dict[str, int] = {  # DeiT-tiny
@@ -162,6 +163,23 @@ def explain_model(model: str, bind: Mapping[str, int] | None = None, fill: Mappi
     from accelsim.importers.from_onnx.file import load_onnx
 
     return explain_onnx(replace(load_onnx(Path(model), bind or {}, fill or {}), shapes_only=True))
+
+
+def model_nodes(model: str, bind: Mapping[str, int] | None = None, fill: Mapping[str, int] | None = None) -> LayerNodes:
+    """The node that each layer of an '.onnx' file comes from; its weights are not read.
+
+    Raises
+    ------
+    ImportModelError
+        Another kind of model, or one that does not import.
+    """
+    if not model.lower().endswith(".onnx"):
+        raise ImportModelError(f"nodes of {model!r}: allowed: a file named *.onnx")
+    _require("onnx", "an ONNX file")
+    from accelsim.importers.from_onnx.file import load_onnx
+    from accelsim.importers.from_onnx.layer_nodes import layer_nodes
+
+    return layer_nodes(replace(load_onnx(Path(model), bind or {}, fill or {}), shapes_only=True))
 
 
 def parse_numbers(texts: Iterable[str], option: str, least: int) -> dict[str, int]:

@@ -13,7 +13,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from onnx import TensorProto, helper, numpy_helper
 from typer.core import TyperGroup
 from typer.main import get_command
 from typer.testing import CliRunner
@@ -40,12 +42,28 @@ def leaves(command: Any, words: tuple[str, ...] = ()) -> Iterator[tuple[tuple[st
 COMMANDS = dict(leaves(get_command(app)))
 
 
+def write_model(path: Path) -> None:
+    """A product and a softmax as an ONNX file."""
+    weights = numpy_helper.from_array(np.ones((16, 32), np.float32), "w")
+    nodes = [helper.make_node("MatMul", ["x", "w"], ["a"], name="fc"), helper.make_node("Softmax", ["a"], ["y"], name="soft")]
+    ends = [helper.make_tensor_value_info(name, TensorProto.FLOAT, (1, 4, width)) for name, width in (("x", 16), ("y", 32))]
+    graph = helper.make_graph(nodes, "net", ends[:1], ends[1:], [weights])
+    path.write_bytes(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10).SerializeToString())
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A saved run, a small request trace, a table of layers, measured times and a small sweep."""
     made = tmp_path_factory.mktemp("made")
     done = CliRunner().invoke(app, ["run", "edge-32x32", "tiny_vit_ssvq", "-q", "-o", str(made / "run")])
     assert done.exit_code == 0, done.output
+    write_model(made / "net.onnx")
+    for words in (
+        ["import", str(made / "net.onnx"), "-o", str(made / "net")],
+        ["run", "edge-32x32", f"{made}/net@uniform:bits=8", "-o", str(made / "onnx")],
+    ):
+        done = CliRunner().invoke(app, [*words, "-q"])
+        assert done.exit_code == 0, done.output
     (made / "memory.txt").write_text("0 R 0x0\n4 R 0x40\n90 W 0x1000\n")
     (made / "net.csv").write_text("Layer, M, N, K,\nfc, 8, 16, 32,\n")
     (made / "measured.csv").write_text("network,milliseconds\ntiny_vit_ssvq,0.012\ntiny_vit_int8,0.02\n")
@@ -62,6 +80,7 @@ CALLS: dict[tuple[str, ...], str] = {
     ("run",): "edge-32x32 tiny_vit_ssvq --what-if",
     ("compare",): "edge-32x32:tiny_vit_int8 tiny_vit_ssvq +codebook.ports=4:",
     ("formats",): "edge-32x32 tiny_vit_int8 tiny_vit_ssvq",
+    ("overlay",): "{made}/onnx {made}/net.onnx -o {new}",
     ("timeline",): "{made}/run -o {new}.json.gz",
     ("report",): "{made}/run -o {new}.html",
     ("sweep",): "{made}/small.yaml --store {new}.sqlite --workers 1",

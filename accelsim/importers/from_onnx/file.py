@@ -107,6 +107,7 @@ def load_onnx(path: Path, bindings: Mapping[str, int], fill: Mapping[str, int]) 
         Not a whole ONNX file, a dimension without a size, a binding or a filling of nothing, a name given twice, or no opset.
     """
     model = _parse(path)
+    model = inlined(model, path, _MAX_NODES) if model.functions else model
     graph = model.graph
     opsets = {entry.domain: entry.version for entry in model.opset_import}
     opset = next((opsets[domain] for domain in STANDARD_DOMAINS if domain in opsets), 0)
@@ -126,6 +127,13 @@ def load_onnx(path: Path, bindings: Mapping[str, int], fill: Mapping[str, int]) 
     return OnnxModel(path, graph, opset, read_inputs(path, graph, initializers, bindings, fill), initializers)
 
 
+def file_nodes(path: Path) -> tuple[str, dict[str, str]]:
+    """The graph's name and the node that makes each tensor, as viewers name them: '<main>' and '<node_3>' where the file has no name."""
+    graph = _parse(path).graph
+    names = {output: node.name or f"<node_{place}>" for place, node in enumerate(graph.node) for output in node.output if output}
+    return graph.name or "<main>", names
+
+
 def _parse(path: Path) -> Any:
     try:
         if path.exists() and not path.is_file():
@@ -142,4 +150,4 @@ def _parse(path: Path) -> Any:
         raise ImportModelError(f"{path}: is not a complete ONNX model: {str(error).splitlines()[0]}") from None
     if not model.HasField("graph") or not model.graph.node:
         raise ImportModelError(f"{path}: is not an ONNX model: it has no graph with nodes")
-    return inlined(model, path, _MAX_NODES) if model.functions else model
+    return model
