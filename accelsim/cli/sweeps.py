@@ -115,7 +115,7 @@ def sweep(
         return
     if export is not None:
         check_export(export)
-    backend = _backend(workers, scheduler, cluster, (tls_ca_file, tls_cert, tls_key), technology, time_limit)
+    backend = _backend(workers, scheduler, cluster, (tls_ca_file, tls_cert, tls_key), technology, time_limit, quiet=quiet or as_json)
     if store is None:
         path.parent.mkdir(exist_ok=True)
     with open_store(path) as opened:
@@ -174,6 +174,8 @@ def _backend(
     tls: tuple[Path | None, ...],
     technology: Technology,
     time_limit: float | None,
+    *,
+    quiet: bool,
 ) -> Backend:
     """Who runs the points, as the options say."""
     if scheduler is None and cluster is None:
@@ -193,7 +195,11 @@ def _backend(
             raise ConfigError(f"--cluster {cluster!r}: allowed: local")
         from accelsim.sweeps.pool import usable_cores
 
-        return start_local(workers or usable_cores(), technology)
+        def announce(address: str) -> None:
+            if not quiet:
+                typer.echo(f"a cluster of this sweep alone at {address}", err=True)
+
+        return start_local(workers or usable_cores(), technology, announce)
     if workers is not None:
         raise ConfigError("--workers belongs to local processes; an existing cluster has its own")
     assert scheduler is not None  # one of the two was given

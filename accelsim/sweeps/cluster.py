@@ -1,8 +1,8 @@
 """Points on a Dask cluster: one that is there, or one made on this machine; the same rows as the pool of processes gives.
 
 Dask talks pickle: whoever reaches its scheduler runs code on its workers, and on this client. A cluster made here listens on loopback
-only; one elsewhere belongs behind TLS. Traces and configurations are named, not sent: workers need the same accelsim (each batch
-checks its sources) and the same files at the same paths (each trace's hash is checked).
+and takes only who holds a key that was made for it; one elsewhere belongs behind TLS. Traces and configurations are named, not sent:
+workers need the same accelsim (each batch checks its sources) and the same files at the same paths (each trace's hash is checked).
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError
 from contextlib import ExitStack
 from dataclasses import dataclass
+from importlib.util import find_spec
 from itertools import chain, islice
 from pathlib import Path
 from queue import Empty, SimpleQueue
@@ -177,9 +178,20 @@ def connect(address: str, technology: Technology, security: Security | None = No
     return DaskCluster(technology, open_client)
 
 
-def start_local(workers: int, technology: Technology) -> DaskCluster:
-    """A cluster of this machine: a scheduler and `workers` processes on loopback, ended after the sweep."""
+def start_local(workers: int, technology: Technology, announce: Callable[[str], None] = lambda address: None) -> DaskCluster:
+    """A cluster of this machine: a scheduler and `workers` processes on loopback, ended after the sweep.
+
+    Its TLS key is made for it and stays in the memory of its processes, so other users of the machine cannot join. `announce` is told the
+    scheduler's address.
+
+    Raises
+    ------
+    ConfigError
+        The [cluster] extra is not installed.
+    """
     _distributed()
+    if find_spec("cryptography") is None:
+        raise ConfigError("a local cluster needs the cryptography package for its keys: pip install 'accelsim[cluster]'")
 
     def open_client() -> tuple[Any, ...]:
         distributed = _distributed()
@@ -189,10 +201,12 @@ def start_local(workers: int, technology: Technology) -> DaskCluster:
                 threads_per_worker=1,
                 processes=True,
                 host="127.0.0.1",
+                security=distributed.Security.temporary(),
                 dashboard_address="127.0.0.1:0",
                 silence_logs=logging.ERROR,
                 preload=["accelsim.sweeps.warm"],
             )
+        announce(cluster.scheduler_address)
         return _client(cluster), cluster
 
     return DaskCluster(technology, open_client)

@@ -16,7 +16,7 @@ import pytest
 
 from accelsim.errors import ConfigError
 from accelsim.sweeps import cluster as cluster_module
-from accelsim.sweeps.cluster import DaskCluster, Security, connect, run_batch
+from accelsim.sweeps.cluster import DaskCluster, Security, connect, run_batch, start_local
 from accelsim.sweeps.points import expand
 from accelsim.sweeps.pool import ProcessPool
 from accelsim.sweeps.runner import run_sweep
@@ -156,4 +156,23 @@ def test_a_cluster_behind_tls_gives_what_the_pool_gives_and_takes_nobody_else(po
         for where, security in strangers.items():
             with pytest.raises(ConfigError, match=f"no scheduler answers at {where}"):
                 list(connect(where, TECHNOLOGY, security).run(iter([next(expand(sweep()))])))
+    capsys.readouterr()
+
+
+def test_a_local_cluster_says_its_address_and_takes_nobody_without_its_key(pool_rows, tmp_path, monkeypatch, capsys):
+    strangers: list[str] = []
+
+    def intrude(address: str) -> None:
+        assert address.startswith("tls://127.0.0.1:")
+        for where, security in ((address, CERTIFIED), (address.replace("tls:", "tcp:"), None)):
+            with monkeypatch.context() as here:
+                here.setattr(cluster_module, "PATIENCE_SECONDS", 2)
+                with pytest.raises(ConfigError, match=f"no scheduler answers at {where}"):
+                    list(connect(where, TECHNOLOGY, security).run(iter([next(expand(sweep()))])))
+            strangers.append(where)
+
+    with open_store(tmp_path / "s.sqlite") as store:
+        assert run_sweep(sweep(), store, start_local(1, TECHNOLOGY, intrude), TECHNOLOGY).ok == 20
+    assert modelled_rows(tmp_path / "s.sqlite") == pool_rows
+    assert len(strangers) == 2
     capsys.readouterr()
