@@ -14,8 +14,8 @@ from accelsim.errors import TraceError
 from accelsim.quantities import unit
 from accelsim.records import FrozenModel
 
-MAX_BOUND = 1 << 24  # of any one loop or dimension: beyond every network known, and far below what overflows 63 bits in a product of three
-MAX_ELEMENTS = 1 << 32  # of a tensor
+MAX_BOUND = 1 << 24  # of any one loop or dimension: beyond every network known
+MAX_ELEMENTS = 1 << 32  # of a tensor; of a GEMM's three, (M K)(K N)(M N) = MACs^2, so its MACs stay below 2^48 and every count below 2^63
 Bound = Annotated[int, Field(ge=1, le=MAX_BOUND), unit("elements")]
 
 Loop = Annotated[Bound, unit("iterations")]
