@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
+from tokenize import TokenError
 from typing import Any
 
 import numpy as np
@@ -31,7 +32,8 @@ GivenArrays = Mapping[str, Arrays]  # layer -> stream of its format -> values
 _SCALES = "scales"
 _SHOWN = 5
 _DAMAGED = (  # errors of NumPy, zipfile and safetensors on files that are none, or not whole
-    OSError, ValueError, TypeError, EOFError, KeyError, NotImplementedError, zipfile.BadZipFile, zlib.error, SafetensorError,
+    OSError, ValueError, TypeError, EOFError, KeyError, NotImplementedError, zipfile.BadZipFile, zlib.error,
+    SafetensorError, TokenError,
 )  # fmt: skip
 
 

@@ -1,9 +1,12 @@
-"""Mutations of inputs: of bytes, of words in text, of trees (YAML and JSON), of tables, of safetensors headers and of protobuf fields."""
+"""Mutations of inputs: bytes, words in text, trees (YAML and JSON), tables, safetensors headers, arrays in archives, protobuf fields."""
 
 from __future__ import annotations
 
 import copy
+import io
 import json
+import zipfile
+import zlib
 from collections.abc import Callable, Sequence
 from random import Random
 from typing import Any
@@ -159,6 +162,41 @@ def mutate_safetensors(rng: Random, data: bytes) -> bytes:
         return rng.choice((0, 1, size - 1, size + 1, 2**31, 2**63, 2**64 - 1)).to_bytes(8, "little") + data[8:]
     header = json.dumps(mutate_tree(rng, json.loads(data[8 : 8 + size]))).encode("utf-8")
     return len(header).to_bytes(8, "little") + header + data[8 + size :]
+
+
+def mutate_npz(rng: Random, data: bytes) -> bytes:
+    """Change the header or the values of an array, or its name, or any bytes of the archive."""
+    kind = rng.randrange(4)
+    if kind == 0:
+        return mutate_bytes(rng, data)
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            entries = [(name, archive.read(name)) for name in archive.namelist()]
+    except (
+        zipfile.BadZipFile,
+        zlib.error,
+        OSError,
+        EOFError,
+        ValueError,
+        NotImplementedError,
+        RuntimeError,
+    ):  # damaged by a mutation before
+        return mutate_bytes(rng, data)
+    at = rng.randrange(len(entries))
+    name, content = entries[at]
+    if kind == 1:
+        entries[at] = mutate_text(rng, name.encode()).decode("utf-8", "replace")[:200], content
+    elif kind == 2:
+        entries[at] = name, mutate_bytes(rng, content)
+    else:  # magic string, version and length, then the text of a dict
+        size = int.from_bytes(content[8:10], "little")
+        header = mutate_text(rng, content[10 : 10 + size])[: 2**16 - 1]
+        entries[at] = name, content[:8] + len(header).to_bytes(2, "little") + header + content[10 + size :]
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", rng.choice((zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED))) as archive:
+        for name, content in entries:
+            archive.writestr(name.replace("\0", "") or "?", content)
+    return out.getvalue()
 
 
 def mutate_protobuf(rng: Random, data: bytes) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -139,6 +140,10 @@ def readers() -> tuple[Reader, ...]:
         Reader("sweep", ("sweep", "s.yaml", "--dry-run", "--store", "s.sqlite", "-o", "out"), "s.yaml", (_SWEEP,), _YAML, {}),
         Reader("recipe", ("compress", "tiny_vit_float", "--recipe", "r.yaml", "-o", "out", "--no-payload"), "r.yaml", (_RECIPE,),
             _YAML, {}),
+        Reader(
+            "arrays", ("compress", "tiny_vit_float", "--format", "ssvq:k=16,d=8", "--arrays", "a.npz", "-o", "out"), "a.npz", (_arrays(),),
+            (mutators.mutate_npz,), {},
+        ),
         Reader("format", ("inspect", WORD), WORD, tuple(b"deit_tiny_float@" + text for text in _FORMATS), _TEXT, {}),
         Reader("--set", ("area", "edge-32x32", "--set", WORD), WORD, _OVERRIDES, (mutators.mutate_text, _mutate_override), {}),
         Reader("SCALE-Sim cfg", ("run", "mcu-16x16", "tiny_vit_ssvq", "-q", "--set", "s.cfg"), "s.cfg", (_CFG,), _TEXT, {}),
@@ -168,6 +173,14 @@ def _mutate_override(rng: Random, data: bytes) -> bytes:
 def _result() -> bytes:
     run = simulate(load_accelerator("mcu-16x16"), load_trace(find_trace("tiny_vit_int8")))
     return run.to_json().encode()
+
+
+def _arrays() -> bytes:
+    trace = load_trace(find_trace("tiny_vit_ssvq"))
+    layer = next(item for item in trace.weighted_layers() if ".mlp." in item.name)
+    out = io.BytesIO()
+    np.savez(out, **{f"{layer.name}/{stream}": values for stream, values in trace.arrays(layer.name).items()})
+    return out.getvalue()
 
 
 def _onnx_files() -> tuple[bytes, ...]:
