@@ -15,11 +15,14 @@ from accelsim.errors import ConfigError
 from accelsim.registry import suggest
 from accelsim.report.export.run import to_csv
 from accelsim.report.export.whole_file import new_file
+from accelsim.report.tables.columns import TextTable
+from accelsim.report.tables.markup import MARKUPS
 from accelsim.report.tables.text import clean
 
 SHOWN_ROWS = 10
 _WIDTH = 100  # characters of a line of the repr
 _CELL = 40
+_MARKUPS = {".md": MARKUPS["markdown"], ".tex": MARKUPS["latex"]}
 
 
 class Table(Sequence[dict[str, Any]]):
@@ -71,11 +74,20 @@ class Table(Sequence[dict[str, Any]]):
         return pandas.DataFrame(self.to_dict(), columns=list(self.columns))
 
     def save(self, file: str | Path) -> Path:
-        """Write the rows as a CSV file; OutputError if it cannot be written."""
+        """Write the rows: Markdown to a '.md' file, LaTeX (booktabs) to a '.tex' file, else CSV; OutputError if it cannot be written."""
         path = path_of("file", file)
+        markup = _MARKUPS.get(path.suffix.lower())
+        content = to_csv(self._rows) if markup is None else markup.table(clean(self.title), self._text())
         with new_file(path) as out:
-            out.write(to_csv(self._rows).encode())
+            out.write(content.encode())
         return path
+
+    def _text(self) -> TextTable:
+        numeric = {name: all(isinstance(row[name], int | float | np.number) for row in self._rows) for name in self.columns}
+        text = TextTable(tuple(f">{name}" if numeric[name] else name for name in self.columns), 2)
+        for row in self._rows:
+            text.add([_whole(row[name]) for name in self.columns])
+        return text
 
     def __repr__(self) -> str:
         heading = f"{self.title}: {len(self)} rows" if len(self) != 1 else f"{self.title}: 1 row"
@@ -101,9 +113,13 @@ class Table(Sequence[dict[str, Any]]):
 
 
 def _cell(value: Any) -> str:
+    return _cut(_whole(value), _CELL)
+
+
+def _whole(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.4g}"
-    return _cut(clean(f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)), _CELL)
+    return clean(f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value))
 
 
 def _cut(text: str, width: int) -> str:

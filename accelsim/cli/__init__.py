@@ -32,6 +32,8 @@ from accelsim.cli import (
 from accelsim.cli.completion import bash_words
 from accelsim.cli.networks import FunctionalCommand
 from accelsim.cli.shell import GuardedGroup
+from accelsim.errors import ConfigError
+from accelsim.report.tables.markup import MARKUP, MARKUPS
 
 app = typer.Typer(
     cls=GuardedGroup,
@@ -92,5 +94,11 @@ def _show_version(wanted: bool) -> None:
 @app.callback()
 def _options(
     version: Annotated[bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version and exit.")] = False,
+    tables: Annotated[
+        str,
+        typer.Option("--tables", metavar="KIND", help="Tables as text, markdown or latex (booktabs): accelsim --tables latex compare ..."),
+    ] = "text",
 ) -> None:
-    pass
+    if tables not in MARKUPS:
+        raise ConfigError(f"--tables {tables!r}; allowed: {', '.join(MARKUPS)}")
+    MARKUP.set(MARKUPS[tables])

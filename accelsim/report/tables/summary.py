@@ -10,7 +10,7 @@ from rich.text import Text
 
 from accelsim.cost.compare_costs import RunCost
 from accelsim.report.metrics import Summary, summarize, traffic_lines
-from accelsim.report.tables.terminal import PIPE_COLUMNS
+from accelsim.report.tables.terminal import PIPE_COLUMNS, say_line
 from accelsim.report.tables.text import clean, count, decimal_bytes, duration, ends, hertz, percent, short, tail, times
 from accelsim.report.verdict import LEAST_GAIN, decide
 from accelsim.report.verdict_warnings import concerns
@@ -31,7 +31,7 @@ def render_summary(console: Console, cost: RunCost, *, elsewhere: str) -> None:
         text = Text(line, style=style or "")
         if style is None:
             text.stylize("cyan", 0, _LABEL)
-        console.print(text, soft_wrap=True)
+        say_line(console, text)
 
 
 def summary_lines(cost: RunCost, columns: int, elsewhere: str) -> list[tuple[str, str | None]]:

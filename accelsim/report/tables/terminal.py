@@ -19,6 +19,7 @@ from rich.text import Text
 
 from accelsim.progress import Progress
 from accelsim.report.tables.columns import TextTable, column_widths, fitted
+from accelsim.report.tables.markup import MARKUP
 from accelsim.report.tables.text import clean
 
 PIPE_COLUMNS = 80
@@ -51,6 +52,10 @@ def show(console: Console, title: str, out: TextTable) -> bool:
 
     In a terminal of less than 80 columns it is as wide as on 80: lines that a terminal wraps are easier to read than cut numbers.
     """
+    markup = MARKUP.get()
+    if markup is not None:
+        console.print(Text(markup.table(clean(title), out)), soft_wrap=True)
+        return False
     console.print()
     say(console, title, style="bold")
     lined = console.is_terminal
@@ -69,7 +74,16 @@ def show(console: Console, title: str, out: TextTable) -> bool:
 
 def say(console: Console, text: str, style: str | None = None) -> None:
     """Print a paragraph of plain text, wrapped."""
-    console.print(Text(clean(text)), style=style)
+    say_line(console, Text(clean(text), style=style or ""), soft_wrap=False)
+
+
+def say_line(console: Console, text: Text, *, soft_wrap: bool = True) -> None:
+    """Print clean text, as a line unless it is to be wrapped."""
+    markup = MARKUP.get()
+    if markup is not None and text.plain:
+        console.print(Text(markup.text(text.plain)), soft_wrap=True)
+    else:
+        console.print(text, soft_wrap=soft_wrap)
 
 
 @contextmanager

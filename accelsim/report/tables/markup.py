@@ -1,0 +1,65 @@
+"""Tables for a page or a paper: Markdown, or LaTeX with the rules of the package booktabs.
+
+Text between tables becomes paragraphs, or comments, so a command's whole output can be piped into a file. Nothing is fitted to a width,
+and no name is shortened.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from accelsim.report.tables.columns import TextTable
+
+_IN_MARKDOWN = str.maketrans({char: f"\\{char}" for char in "\\`*_|[]<>#"})
+_IN_LATEX = str.maketrans(
+    {char: f"\\{char}" for char in "{}$&#%_"}
+    | {"\\": r"\textbackslash{}", "^": r"\textasciicircum{}", "~": r"\textasciitilde{}", "<": r"\textless{}", ">": r"\textgreater{}"}
+    | {"|": r"\textbar{}", '"': r"\textquotedbl{}"}
+)
+
+
+@dataclass(frozen=True)
+class Markup:
+    """A way to write tables and the text between them as lines."""
+
+    table: Callable[[str, TextTable], str]
+    text: Callable[[str], str]
+
+
+def _markdown(title: str, table: TextTable) -> str:
+    columns = range(len(table.headings))
+    rows = [
+        [table.column(index)[0] for index in columns],
+        ["--:" if table.numeric(index) else "---" for index in columns],
+        *(cells for cells, _ in table.rows),
+    ]
+    lines = [" | ".join(cell if place == 1 else cell.translate(_IN_MARKDOWN) for cell in cells) for place, cells in enumerate(rows)]
+    return "\n".join([f"**{title.translate(_IN_MARKDOWN)}**", "", *(f"| {line} |" for line in lines), ""])
+
+
+def _latex(title: str, table: TextTable) -> str:
+    columns = range(len(table.headings))
+    lines = [" & ".join(cell.translate(_IN_LATEX) for cell in cells) + r" \\" for cells, _ in table.rows]
+    heading = " & ".join(table.column(index)[0].translate(_IN_LATEX) for index in columns) + r" \\"
+    kinds = "".join("r" if table.numeric(index) else "l" for index in columns)
+    head = [
+        r"\begin{table}",
+        rf"\caption{{{title.translate(_IN_LATEX)}}}",
+        rf"\begin{{tabular}}{{{kinds}}}",
+        r"\toprule",
+        heading,
+        r"\midrule",
+    ]
+    return "\n".join([*head, *lines, r"\bottomrule", r"\end{tabular}", r"\end{table}", ""])
+
+
+MARKUPS: Mapping[str, Markup | None] = {
+    "text": None,  # for a terminal
+    "markdown": Markup(_markdown, lambda text: f"{text.translate(_IN_MARKDOWN)}\n"),
+    "latex": Markup(_latex, lambda text: "\n".join(f"% {line}" for line in text.splitlines())),
+}
+MARKUP: ContextVar[Markup | None] = ContextVar("MARKUP", default=None)  # of this command's output; None: text for a terminal
