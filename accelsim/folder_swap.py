@@ -1,4 +1,4 @@
-"""The last step of writing a folder: it takes its name, and an earlier folder gives it up, in one step of the file system.
+"""The first and the last step of writing: a scratch folder beside the place, and a finished folder that takes its name in one step.
 
 Two renames, one after the other, would lose the earlier folder to a SIGKILL between them. Linux exchanges two names in one step
 (renameat2(2), RENAME_EXCHANGE); where the system or the file system cannot, there are two renames, and the earlier folder is put back
@@ -10,12 +10,38 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+
+from accelsim.interrupts import signals_held
 
 _HERE = -100  # AT_FDCWD: paths are relative to the working directory
 _EXCHANGE = 2  # RENAME_EXCHANGE
 _TAKEN = (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR)
 _NOT_OFFERED = (errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP)
+
+
+@contextmanager
+def scratch_beside(target: Path) -> Iterator[Path]:
+    """A hidden folder on the file system of `target`, removed at the end whatever happens, unless the process is killed.
+
+    Raises
+    ------
+    OSError
+        The folder that is to hold `target` cannot be written.
+    """
+    scratch: str | None = None
+    try:
+        with signals_held():
+            scratch = tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}.")
+        yield Path(scratch)
+    finally:
+        if scratch is not None:
+            with signals_held():
+                shutil.rmtree(scratch, ignore_errors=True)
 
 
 def put_in_place(fresh: Path, target: Path) -> None:

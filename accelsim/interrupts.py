@@ -1,4 +1,4 @@
-"""Ctrl-C while processes start: the terminal signals the whole group, but only the parent handles it."""
+"""Signals at moments that must not be cut: while processes start, and while a scratch folder is made or removed."""
 
 from __future__ import annotations
 
@@ -34,6 +34,23 @@ def sigint_held() -> Iterator[None]:
             signal.signal(signal.SIGINT, handler)
         if came:
             signal.raise_signal(signal.SIGINT)
+
+
+@contextmanager
+def signals_held() -> Iterator[None]:
+    """SIGINT and SIGTERM come at the end of the block, not within it; only the main thread can hold them."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    came: list[int] = []
+    before = {number: signal.signal(number, lambda number, _: came.append(number)) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler if handler is not None else signal.SIG_DFL)
+        if came:
+            signal.raise_signal(came[0])
 
 
 class WorkerPool(ProcessPoolExecutor):

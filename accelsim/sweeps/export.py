@@ -5,13 +5,13 @@ from __future__ import annotations
 import csv
 import importlib.util
 import json
-import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from accelsim.errors import ConfigError, OutputError
+from accelsim.folder_swap import scratch_beside
 from accelsim.report.tables.text import cell
 from accelsim.sweeps.columns import COLUMNS
 from accelsim.sweeps.spec import Sweep
@@ -46,8 +46,8 @@ def export_sweep(store: Store, sweep: Sweep, number: int, path: Path) -> int:
         for position, values, *rest in store.rows(("position", "axes", *COLUMNS), sweep=number, status=None)
     )
     try:
-        with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as scratch:
-            fresh = Path(scratch) / path.name
+        with scratch_beside(path) as scratch:
+            fresh = scratch / path.name
             count = _WRITERS[path.suffix](fresh, types, rows)
             fresh.rename(path)
     except OSError as error:

@@ -7,7 +7,6 @@ is read, so no figure rests on corrupted bits; `verify_payload` reads them all.
 from __future__ import annotations
 
 import hashlib
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
@@ -20,7 +19,7 @@ import safetensors.numpy
 from pydantic import ValidationError
 
 from accelsim.errors import FormatError, TraceError
-from accelsim.folder_swap import put_in_place
+from accelsim.folder_swap import put_in_place, scratch_beside
 from accelsim.ops.shapes import TensorShape
 from accelsim.ops.weight_record import Read, StreamRecord, locate_corruption
 from accelsim.problems import one_problem
@@ -301,8 +300,8 @@ def save_trace(trace: Trace, directory: Path | str) -> Path:
     check_replaceable_trace(directory)
     try:
         directory.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=directory.parent, prefix=f".{directory.name}.") as scratch:
-            fresh = Path(scratch) / "fresh"
+        with scratch_beside(directory) as scratch:
+            fresh = scratch / "fresh"
             fresh.mkdir()
             if trace.payload is not None and trace.manifest.payload is not None:
                 tensors = {name: trace.payload.read(name) for name in trace.payload.sizes()}

@@ -99,6 +99,36 @@ def test_sigterm_ends_a_command_with_its_own_status() -> None:
     assert (ended.returncode, ended.stdout, ended.stderr) == (128 + signal.SIGTERM, "cleaned up\n", "")
 
 
+@pytest.mark.parametrize("moment", ["mkdtemp", "rmtree"])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_while_a_scratch_folder_is_made_or_removed_leaves_none(
+    moment: str, number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Struck(BaseException):
+        pass
+
+    def strike(signum: int, frame: object) -> None:
+        raise Struck
+
+    owner = {"mkdtemp": folder_swap.tempfile, "rmtree": folder_swap.shutil}[moment]
+    whole = getattr(owner, moment)
+
+    def struck(*args: object, **options: object) -> object:
+        signal.raise_signal(number)
+        made = whole(*args, **options)
+        signal.raise_signal(number)
+        return made
+
+    before = signal.signal(number, strike)
+    try:
+        monkeypatch.setattr(owner, moment, struck)
+        with pytest.raises(Struck):
+            write_folder(tmp_path / "out", KIND, {"a": b"new"})
+    finally:
+        signal.signal(number, before)
+    assert list(tmp_path.glob(".*")) == []
+
+
 # The signal comes while an object is destroyed; the command's work would go on for ever.
 IN_A_DESTRUCTOR = """
 import os, signal, sys, time

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 
 from accelsim.errors import OutputError
-from accelsim.folder_swap import put_in_place
+from accelsim.folder_swap import put_in_place, scratch_beside
 
 
 @dataclass(frozen=True)
@@ -42,9 +41,9 @@ def check_replaceable(folder: Path, kind: FolderKind) -> None:
             raise OutputError(f"{folder}: holds {', '.join(strange[:3])}{', ...' if len(strange) > 3 else ''}; {allowed}")
         if found and kind.marker not in found:
             raise OutputError(f"{folder}: holds files but no {kind.marker}; {allowed}")
-        parent = folder.absolute().parent
-        parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=parent, prefix=f".{folder.name}."):
+        target = folder.absolute()
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with scratch_beside(target):
             pass
     except OSError as error:
         raise OutputError(f"{folder}: cannot be written: {error.strerror or error}") from error
@@ -63,8 +62,8 @@ def write_folder(folder: Path, kind: FolderKind, files: Mapping[str, bytes]) -> 
     check_replaceable(folder, kind)
     target = folder.absolute()
     try:
-        with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}.") as scratch:
-            fresh = Path(scratch) / "fresh"
+        with scratch_beside(target) as scratch:
+            fresh = scratch / "fresh"
             for name, content in files.items():
                 path = fresh / name
                 path.parent.mkdir(parents=True, exist_ok=True)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import os
-import tempfile
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,6 +11,7 @@ from pathlib import Path
 from typing import IO, cast
 
 from accelsim.errors import OutputError
+from accelsim.folder_swap import scratch_beside
 
 _MARKED_BYTES = 4096  # bytes that identify a file's kind
 
@@ -31,23 +30,17 @@ def new_file(path: Path) -> Iterator[IO[bytes]]:
         raise OutputError(f"{path}: is a folder; allowed: the name of a file to write")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
+        with scratch_beside(target) as scratch:
+            fresh = scratch / target.name
+            with fresh.open("wb") as raw:
+                if path.suffix == ".gz":
+                    with gzip.GzipFile(fileobj=raw, mode="wb", compresslevel=6, mtime=0, filename="") as packed:
+                        yield cast(IO[bytes], packed)
+                else:
+                    yield raw
+            fresh.replace(target)
     except OSError as error:
         raise OutputError(f"{path}: cannot be written: {error.strerror or error}") from error
-    scratch = Path(name)
-    try:
-        with os.fdopen(handle, "wb") as raw:
-            if path.suffix == ".gz":
-                with gzip.GzipFile(fileobj=raw, mode="wb", compresslevel=6, mtime=0, filename="") as packed:
-                    yield cast(IO[bytes], packed)
-            else:
-                yield raw
-        scratch.chmod(0o666 & ~_umask())
-        scratch.replace(target)
-    except OSError as error:
-        raise OutputError(f"{path}: cannot be written: {error.strerror or error}") from error
-    finally:
-        scratch.unlink(missing_ok=True)
 
 
 def check_writable(path: Path) -> None:
@@ -57,7 +50,7 @@ def check_writable(path: Path) -> None:
         raise OutputError(f"{path}: is a folder; allowed: the name of a file to write")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=target.parent, prefix=f".{target.name}."):
+        with scratch_beside(target):
             pass
     except OSError as error:
         raise OutputError(f"{path}: cannot be written: {error.strerror or error}") from error
@@ -92,9 +85,3 @@ def check_replaceable_file(path: Path, kind: FileKind) -> None:
         start = b"?"  # no gzip file, or one that may not be read
     if start and kind.marker not in start:
         raise OutputError(f"{path}: holds something that is not {kind.what}; allowed: a new file, or an earlier one to replace")
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
