@@ -218,6 +218,7 @@ class CoreGeometry:
     drain_stages : registers between the last PE of a column and its accumulator
     merged : groups of a convolution that share a tile, as blocks on its diagonal
     file : weights of a PE's file: a fold is as many neighbouring N-tiles of one K-tile, and each row meets all of them
+    gemv : groups meet their rows as they leave the decoder, rather than tile by tile in the array; `max_m` rows of sums then are registers
     """
 
     rows: int
@@ -242,6 +243,7 @@ class CoreGeometry:
     drain_stages: int = 0
     merged: int = 1
     file: int = 1
+    gemv: bool = False
 
     @property
     def index_bits(self) -> int:
@@ -314,6 +316,10 @@ class CoreGeometry:
         kt_count = -(-k // self.rows)
         return (kt_count - 1) * self.tile_groups(k, 0) + self.tile_groups(k, kt_count - 1)
 
+    def gemv_groups(self, k: int) -> int:
+        """Groups of one N-stripe that meet their rows as they leave the decoder; 0 where tiles go to the array."""
+        return self.stripe_groups(k) if self.gemv else 0
+
     def tile_pops(self, k: int) -> np.ndarray:
         """Pops of each K-tile of a stripe, of scales and of records: int64 (tiles,)."""
         return np.array([self.scale_pops(k, kt) + self.tile_groups(k, kt) for kt in range(self.tile_count(k))], np.int64)
@@ -377,17 +383,20 @@ class CoreCounters:
         return CoreCounters(*(getattr(self, name) + getattr(other, name) for name in self.__dataclass_fields__))
 
 
-def run_stand_alone(geometry: CoreGeometry, m: int, k: int, n: int, supply: WordSupply | None = None) -> CoreCounters:
-    """One GEMM of (m x k) by (k x n) on a stand-alone core: runs of as many rows as fit, each with a fresh supply; sums over them."""
+def run_stand_alone(geometry: CoreGeometry, m: int, k: int, n: int, supply: WordSupply | None = None, lanes: int = 0) -> CoreCounters:
+    """One GEMM of (m x k) by (k x n) on a stand-alone core: runs of as many rows as fit, each with a fresh supply; sums over them.
+
+    Sums of groups that meet their rows as they leave the decoder are drained through `lanes` (0: at once) within `cycles`.
+    """
     supply = supply or WordSupply()
     total = CoreCounters(0, 0, 0, 0, 0, 0, 0)
     rows = geometry.run_rows(-(-n // geometry.cols))
     for first in range(0, m, rows):
-        total += _one_run(geometry, min(rows, m - first), k, n, supply)
+        total += _one_run(geometry, min(rows, m - first), k, n, supply, lanes)
     return total
 
 
-def _one_run(geometry: CoreGeometry, m: int, k: int, n: int, supply: WordSupply) -> CoreCounters:
+def _one_run(geometry: CoreGeometry, m: int, k: int, n: int, supply: WordSupply, lanes: int) -> CoreCounters:
     stripes = -(-n // geometry.cols)
     words = geometry.words(k, stripes)
     arrivals = supply.arrivals(words)
@@ -396,11 +405,12 @@ def _one_run(geometry: CoreGeometry, m: int, k: int, n: int, supply: WordSupply)
     machine["rows"], machine["cols"] = geometry.rows, geometry.cols
     for name in ("codebook_latency", "codebook_sets", "port_accesses", "rows_per_cycle"):
         machine[name] = 1
+    machine["lanes"] = lanes if geometry.gemv else 0
     machine["shadow_sets"], machine["drain_stages"] = geometry.shadow_sets, geometry.drain_stages
 
     run = np.zeros(1, compute_state.RUN)
     run["m"] = run["out_rows"] = m
-    run["file"] = geometry.file
+    run["file"], run["gemv_groups"] = geometry.file, geometry.gemv_groups(k)
     run["k"], run["nt_count"], run["kt_count"] = k, stripes, geometry.tile_count(k)
     for name, value in geometry.scale_fields().items():
         run[name] = value
@@ -411,7 +421,7 @@ def _one_run(geometry: CoreGeometry, m: int, k: int, n: int, supply: WordSupply)
 
     task = np.zeros(1, compute_state.TASK)
     task["units"], task["rows"], task["tile_cols"], task["width"] = m * stripes, m, geometry.cols, n
-    task["file"] = geometry.file
+    task["file"], task["packed"], task["passes"] = geometry.file, geometry.gemv, 1
     for name in ("chunk", "dep0", "dep1", "after0", "after1", "after2"):
         task[name] = -1
 

@@ -15,7 +15,7 @@ before the next row comes out. A drain whose operands are not all there has no k
 from __future__ import annotations
 
 from accelsim.kernels.compute_state import NEVER, PREDICTED, STALL
-from accelsim.kernels.dependencies import drained_columns, lane_cycles, operands_ready_at
+from accelsim.kernels.dependencies import drain_cycles, lane_cycles, operands_ready_at
 from accelsim.kernels.kernel import inlined_kernel
 
 
@@ -57,7 +57,7 @@ def reuse_at(s, machine, tasks, drains, avail, due, fin, loaded, row):
         known = operands_ready_at(index, task.rows - 1, tasks, s, fin, loaded)
         if known > s.cycle:
             return NEVER, known
-        single = single and lane_cycles(machine, task, task.tile_cols) <= 1
+        single = single and lane_cycles(machine, task, task.tile_cols) <= 1 and task.packed * task.rows <= 1  # packed rows come at once
     unit = tasks[before].offset + base + row
     if machine.accumulator_rule == PREDICTED:
         return due[unit] + s.due_shift - 1 - machine.rows - machine.drain_stages, NEVER
@@ -94,7 +94,7 @@ def predict_drain(s, machine, task, unit, out):
     """Start of the drain of the row that is issued now and comes out in cycle `out`, less due_shift."""
     lanes_free = s.due_end if drain_issued(s) else s.v_until - s.due_shift
     start = max(out - s.due_shift, lanes_free)
-    s.due_end = start + lane_cycles(machine, task, drained_columns(task, unit))
+    s.due_end = start + drain_cycles(machine, task, unit)
     return start
 
 

@@ -16,11 +16,13 @@ from accelsim.kernels.compute_state import (
     ISSUED,
     LOAD,
     NEVER,
+    NO_POP,
     PORT,
     STALL,
     VECTOR,
 )
 from accelsim.kernels.dependencies import awaited_load, fold_tiles, ready_at, row_source
+from accelsim.kernels.gemv_step import step_gemv
 from accelsim.kernels.kernel import inlined_kernel
 
 
@@ -125,17 +127,25 @@ def _issue(s, machine, runs, tasks, avail, due, held, results):
         s.p1_task, s.p1_base, s.p1_rows = run.out_task, _first_unit(s, run), steps
         s.a_kt = 0
         s.a_nt += held_tiles
+    _follow(s, machine, runs, results)
+
+
+@inlined_kernel
+def _follow(s, machine, runs, results):
+    """Turn to the next run as the last row of this one is issued, if it follows without a gap."""
+    run = runs[s.a_run]
     if s.a_tile == run.kt_count * run.nt_count and machine.chained and s.a_run + 1 < runs.size and runs[s.a_run + 1].launch == 0:
         close_run(s, runs, results, s.cycle + 1)
 
 
 @inlined_kernel
-def step_array(s, machine, runs, tasks, drains, avail, due, held, fin, loaded, results):
+def step_array(s, machine, runs, tasks, drains, avail, due, held, fin, loaded, group_cost, results):
     """Issue a row, swap a tile in, or say why not.
 
     Returns (state changed, ISSUED or ASK_LOADER or the category of the wait, wake, accesses left).
     """
     t = s.cycle
+    s.g_pop = NO_POP
     left = machine.port_accesses - (s.v_accesses if s.v_until > t else 0)
     run = runs[s.a_run]
     if s.a_tile == run.kt_count * run.nt_count:  # isolated, before a launch, or the last: it drains, and the vector unit may still work
@@ -145,6 +155,11 @@ def step_array(s, machine, runs, tasks, drains, avail, due, held, fin, loaded, r
             return False, VECTOR, NEVER, left
         close_run(s, runs, results, t)
         run = runs[s.a_run]
+    if run.gemv_groups > 0:
+        changed, why, look, left = step_gemv(s, machine, runs, tasks, avail, due, fin, loaded, group_cost, left)
+        if why == ISSUED:
+            _follow(s, machine, runs, results)
+        return changed, why, look, left
     if s.active == 0:
         if s.loaded_tiles == 0:
             return False, ASK_LOADER, NEVER, left

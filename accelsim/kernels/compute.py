@@ -80,7 +80,7 @@ def advance(
             close_run(s, runs, results, t)
             return DONE
         c_acted, c_wake = step_codebook(s, machine, runs, cb_runs, cb_words, land, visible, chunk_end)
-        a_acted, why, a_wake, left = step_array(s, machine, runs, tasks, drains, avail, due, held, fin, loaded, results)
+        a_acted, why, a_wake, left = step_array(s, machine, runs, tasks, drains, avail, due, held, fin, loaded, group_cost, results)
         l_acted, l_why, l_wake, tally = step_loader(
             s, machine, runs, tasks, fin, loaded, group_cost, land, visible, chunk_end, chunk_need, results, left
         )

@@ -62,6 +62,9 @@ PRESENT = -1
 # What the counters of the loader take from a cycle.
 NOTHING, HELD_BY_WAVE, SHORT_OF_BITS = range(3)
 
+# What the array says of the next pop of a run that is not mapped tile by tile (see `gemv_step`).
+NO_POP, ASKED, GRANTED = range(3)
+
 # When a row of accumulators may be used again (see `accumulator_reuse`).
 ACCUMULATOR_RULES = ("predicted", "simple")
 PREDICTED, SIMPLE = range(len(ACCUMULATOR_RULES))
@@ -109,6 +112,7 @@ RUN = np.dtype(
             "columns",  # useful outputs of its stripes
             "merged",  # groups of a convolution that share a tile: a column has weights in k / merged rows
             "file",  # neighbouring N-tiles of a fold, whose weights a PE holds together; 0 or 1: one
+            "gemv_groups",  # groups of a stripe that meet their rows as they leave the decoder (see `gemv_step`); 0: tile by tile
             "kt_count",
             "block",  # rows of the reduction after which K-tiles begin anew; R, or the end of groups of weights that share a scale
             "fine_group",  # rows of such a group; 0: none
@@ -166,6 +170,7 @@ TASK = np.dtype(
             "tile_cols",
             "file",  # of a drain: N-tiles of a fold, which come out row by row; 0 or 1: one
             "width",  # elements of a row; of a drain: of one group's row
+            "packed",  # 1: of a drain: its rows follow each other without a gap, so a cycle of the lanes may take the end of one and more
             "passes",
             "latency",
             "accesses",  # of the activation SRAM, in each cycle that it runs
@@ -215,6 +220,14 @@ _STATE_FIELDS = (
     "p2_rows",
     "promised_ordinal",  # newest drain that must begin when predicted, as its accumulators are in use again: its task's ordinal
     "promised",  # and units of that task up to it
+    # groups that meet their rows as they leave the decoder
+    "g_pop",  # what the array says to the loader in this cycle: NO_POP, ASKED or GRANTED
+    "g_last",  # 1: the group whose rows are issued is the last one of its K-tile
+    "g_until",  # bank conflicts hold the group's other rows
+    "g1_task",  # drain of the newest stripe, and its last unit
+    "g1_end",
+    "g2_task",  # the same of the stripe before, whose bank the next one takes
+    "g2_end",
     # loader
     "l_run",
     "l_tile",
@@ -275,7 +288,8 @@ RUN_RESULTS = (*CATEGORIES, "start", "ts_first", "st_start", "st_tile", "ld_bits
 def new_state() -> np.ndarray:
     """A cluster at cycle 0 with nothing loaded: array of shape (1,), dtype STATE."""
     state = np.zeros(1, STATE)
-    for name in ("ts", "ts_older", "p1_task", "p2_task", "issued_ordinal", "promised_ordinal", "tpl0", "tpl1", "cb_until", "run_ts0"):
+    tasks = ("p1_task", "p2_task", "g1_task", "g2_task")
+    for name in ("ts", "ts_older", *tasks, "issued_ordinal", "promised_ordinal", "tpl0", "tpl1", "cb_until", "run_ts0"):
         state[name] = -1
     state["l_start"] = state["launched_at"] = state["l_groups"] = -1
     state["l_fresh"] = 1

@@ -96,6 +96,16 @@ def lane_cycles(machine, task, width):
 
 
 @inlined_kernel
+def drain_cycles(machine, task, unit):
+    """Cycles for which a unit of a drain occupies the lanes; of packed rows, those that the rows before it have not paid for."""
+    columns = drained_columns(task, unit)
+    if task.packed == 0:
+        return lane_cycles(machine, task, columns)
+    row = unit_place(task, unit)[1]
+    return lane_cycles(machine, task, (row + 1) * columns) - lane_cycles(machine, task, row * columns)
+
+
+@inlined_kernel
 def tile_rows(run, kt, rows):
     """(first row of the reduction, rows) of a tile with K-index `kt`: tiles end where a block does."""
     tiles = -(-run.block // rows)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from accelsim.kernels.compute_state import (
+    ASKED,
     BANK_CONFLICT,
     BUFFER_FULL,
     BUFFER_WIDTH,
@@ -10,6 +11,7 @@ from accelsim.kernels.compute_state import (
     DECODE,
     DEPENDENCY,
     DRAM,
+    GRANTED,
     HELD_BY_WAVE,
     IN_L2,
     ISSUE,
@@ -37,6 +39,12 @@ def _fold_loaded(s, run, last):
         s.tpl1 = last
     s.loaded_tiles += 1
     s.l_fresh = 0
+    _next_fold(s, run)
+
+
+@inlined_kernel
+def _next_fold(s, run):
+    """Turn the loader to the next K-tile, or to the next fold's first one."""
     s.l_kt += 1
     if s.l_kt == run.kt_count:
         s.l_kt = 0
@@ -162,6 +170,13 @@ def step_loader(s, machine, runs, tasks, fin, loaded, group_cost, land, visible,
     if s.held_until > t:
         why = BANK_CONFLICT
         wake = min(wake, s.held_until)
+    elif run.gemv_groups > 0:  # the array takes the group as it leaves the decoder, so it says when
+        pop = s.g_pop == GRANTED
+        if s.g_pop == ASKED and s.ucnt < run.pop_bits:
+            why = missing if missing != PRESENT else BUFFER_WIDTH
+            tally = SHORT_OF_BITS
+        elif s.g_pop == ASKED:
+            why = CODEBOOK_LOAD
     elif free_sets > 0 and (s.l_fresh or vacated < t):
         behind = 0
         if not s.l_fresh and vacated >= 0 and s.l_group >= 0:  # scales have registers of their own
@@ -196,7 +211,9 @@ def step_loader(s, machine, runs, tasks, fin, loaded, group_cost, land, visible,
             s.l_group = 0
             s.l_tile += 1
             s.l_place += 1
-            if s.l_place == fold_tiles(run, s.l_nt):
+            if run.gemv_groups > 0:
+                _next_fold(s, run)
+            elif s.l_place == fold_tiles(run, s.l_nt):
                 _fold_loaded(s, run, max(t, s.held_until - 1))
             if s.l_tile == run.kt_count * run.nt_count:
                 _next_load_run(s, machine, runs, results)

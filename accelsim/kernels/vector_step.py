@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from accelsim.kernels.accumulator_reuse import delay_predictions, drain_issued, lanes_promised
 from accelsim.kernels.compute_state import NEVER
-from accelsim.kernels.dependencies import drained_columns, lane_cycles, operands_ready_at, unit_place
+from accelsim.kernels.dependencies import drain_cycles, lane_cycles, operands_ready_at, unit_place
 from accelsim.kernels.kernel import inlined_kernel
 
 
@@ -45,7 +45,7 @@ def step_vector(s, machine, tasks, drains, row_tasks, avail, due, held, fin, lan
             at = max(max(avail[unit], held[0, unit]), operands_ready_at(index, unit_place(task, s.d_unit)[1], tasks, s, fin, loaded))
             if at <= t:
                 delay_predictions(s, tasks, drains, due, t)
-                _work(s, machine, tasks, index, s.d_unit, lane_cycles(machine, task, drained_columns(task, s.d_unit)), fin)
+                _work(s, machine, tasks, index, s.d_unit, drain_cycles(machine, task, s.d_unit), fin)
                 started = True
                 s.d_unit += 1
                 if s.d_unit == task.units:
