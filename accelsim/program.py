@@ -95,7 +95,7 @@ class LayerPlan:
     frame : inference that it belongs to; trace : name of the network
     bits : (operand, memory, write) -> bits that it moves, padding and burst rounding included
     vector_cycles : cycles of work on the vector unit; bounds : resource -> least core cycles
-    row_reads : see `LayerResult`
+    row_reads, gemv_steps : see `LayerResult`
     """
 
     frame: int
@@ -109,6 +109,7 @@ class LayerPlan:
     bounds: Mapping[str, int]
     lowering: str
     row_reads: int | None = None
+    gemv_steps: int | None = None
 
 
 @dataclass(frozen=True)

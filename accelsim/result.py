@@ -96,6 +96,7 @@ class LayerResult:
         attention interleave with other layers, so the span may hold cycles of others: `cycles` counts the layer's own
     lowering : the compiler's choices for it
     row_reads : rows of a K-tile that the array read, where PEs with a file of weights hold each for cycles; None: one per busy cycle
+    gemv_steps : rows that groups of weights met as they left the decoder, beside the PEs; None: all met tiles in the array
     """
 
     name: str
@@ -111,6 +112,7 @@ class LayerResult:
     bounds: Mapping[Bound, Count]
     lowering: str
     row_reads: Count | None = None
+    gemv_steps: Count | None = None
 
     @property
     def total_cycles(self) -> int:
@@ -285,10 +287,12 @@ class Result:
         return self.macs * busy / (slots * self.total_cycles) if slots and self.total_cycles else 0.0
 
     def to_dict(self) -> dict[str, Any]:
-        """The whole record as plain data, without what it has not: a verdict, directories, the `row_reads` of a single weight per PE."""
+        """The whole record as plain data, without what it has not: a verdict, directories, figures of other mappings."""
         fields = asdict(self)
-        for layer in (layer for frame in fields["frames"] for layer in frame["layers"] if layer["row_reads"] is None):
-            del layer["row_reads"]
+        for layer in (layer for frame in fields["frames"] for layer in frame["layers"]):
+            for name in ("row_reads", "gemv_steps"):
+                if layer[name] is None:
+                    del layer[name]
         absent = {name for name, value in (("verdict", self.verdict), ("trace_directories", self.trace_directories)) if not value}
         return {name: value for name, value in fields.items() if name not in absent}
 

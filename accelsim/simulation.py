@@ -159,6 +159,7 @@ def _layer(plan: LayerPlan, cycles: Counter[str], start: int, end: int, array_si
         bounds=dict(plan.bounds),
         lowering=plan.lowering,
         row_reads=plan.row_reads,
+        gemv_steps=plan.gemv_steps,
     )
 
 

@@ -205,9 +205,10 @@ def _check_cycles(outcome: Outcome) -> None:
 
 
 def _check_rows(program: Program, outcome: Outcome) -> None:
-    """The array sees each row of each tile once."""
+    """The array sees each row of each tile once, or each group that leaves the decoder sees each row."""
     issued = outcome.run_results[:, _COLUMN["cp_rows"]]
-    wanted = program.runs["m"] * program.runs["kt_count"] * program.runs["nt_count"]
+    runs = program.runs
+    wanted = runs["m"] * runs["nt_count"] * np.where(runs["gemv_groups"] > 0, runs["gemv_groups"], runs["kt_count"])
     if not np.array_equal(issued, wanted):
         index = int(np.flatnonzero(issued != wanted)[0])
         raise ConservationError(f"run {index}: the array saw {int(issued[index])} rows, the program has {int(wanted[index])}")

@@ -41,6 +41,10 @@ class NaiveDrains:
         """Cycle from which a row of a vector task has its other operands, as far as it is known."""
         raise NotImplementedError
 
+    def drain_cycles(self, task: int, unit: int) -> int:
+        """Cycles of the lanes for a unit of a drain."""
+        raise NotImplementedError
+
     def start_drains(self) -> None:
         """Accumulators without sums, and no drain on its way."""
         self.read = self.machine["accumulator_read"]
@@ -125,6 +129,7 @@ class NaiveDrains:
         on_their_way = list(self.expected)
         ahead = self.drains_up_to(target)
         row_a_cycle = all(self.lane_cycles(task, self.tasks[task]["tile_cols"]) <= 1 for task in ahead)
+        row_a_cycle = row_a_cycle and not any(self.tasks[task]["packed"] and self.tasks[task]["rows"] > 1 for task in ahead)
         nothing_waits = self.put_out[on_their_way[0]] > self.t and self.vector_free <= self.t + 1
         issued = self.put_out[target] - 1 - self.foot - self.cols
         return row_a_cycle and nothing_waits and self.t >= issued + self.cols
@@ -147,7 +152,7 @@ class NaiveDrains:
         if not self.expected:
             return self.vector_free
         (before, last), start = list(self.expected.items())[-1]
-        return start + self.lane_cycles(before, self.drained_columns(before, last))
+        return start + self.drain_cycles(before, last)
 
     def hand_over(self) -> None:
         """The stripe that reads the only port is issued: a drain that began earlier would read a column in the cycle of the last row."""

@@ -17,7 +17,8 @@ import numpy as np
 
 from accelsim.program import Program
 from tests.naive_accumulators import DESKEW, STALL
-from tests.naive_drains import NaiveDrains, Row, ceil_div, folds, units_in_order
+from tests.naive_drains import Row, ceil_div, folds, units_in_order
+from tests.naive_gemv_runs import NaiveGemvRuns, tile_groups
 
 DRAIN, ROW, LOAD = range(3)  # kinds of tasks, as the dtype's comment lists them
 FOREVER = 10**12
@@ -42,7 +43,7 @@ class Tile:
 
 
 @dataclass
-class NaiveMachine(NaiveDrains):
+class NaiveMachine(NaiveGemvRuns):
     """Registers of the cluster; `cycle` advances all units by one clock."""
 
     program: Program
@@ -74,6 +75,7 @@ class NaiveMachine(NaiveDrains):
         self.debts = {"dram": 0, "l2": 0}
         self.freed = 0
         self.start_drains()
+        self.start_gemv()
         # array
         self.run, self.fold, self.row, self.active = 0, 0, 0, False
         self.got_ports = self.tiles_done = 0
@@ -124,10 +126,13 @@ class NaiveMachine(NaiveDrains):
                 task, unit = self.drain_units[0]
                 if self.put_out.get((task, unit), FOREVER) <= self.t and self.operands_usable(task, self.row_of(task, unit)):
                     self.delay_drains(self.t)
-                    columns = self.drained_columns(task, unit)
-                    self.work(task, unit, self.lane_cycles(task, columns))
+                    columns, cycles = self.drained_columns(task, unit), self.drain_cycles(task, unit)
+                    self.work(task, unit, cycles)
                     self.drain_units.pop(0)
                     del self.expected[task, unit]
+                    if (task, unit) in self.whole:
+                        self.take_whole(task, unit, cycles)
+                        continue
                     bank, row, sums = self.place[task, unit]
                     self.sums.take(self.t, bank, row, sums[:columns])
                     continue
@@ -176,6 +181,8 @@ class NaiveMachine(NaiveDrains):
                 return "vector", left
             self.turn()
         run = self.runs[self.run]
+        if run["gemv_groups"]:
+            return self.few_rows(run, left)
         if not self.active:
             if not self.shadow:
                 return None, left
@@ -236,6 +243,10 @@ class NaiveMachine(NaiveDrains):
         if source is None:
             return 0
         return self.known_at(*source)
+
+    def source_of(self, run: Row, kt: int, row: int) -> tuple[int, int] | None:
+        """(task, unit) that a row needs in a K-tile."""
+        return row_source(run, kt, row, self.rows, self.tasks)
 
     def issue(self, run: Row) -> None:
         self.got_ports = 0
@@ -298,6 +309,12 @@ class NaiveMachine(NaiveDrains):
         vacated = None if self.first_tile else self.left[self.loaded % len(self.left)]
         if self.busy_until > self.t:
             why = "bank_conflict"
+        elif run["gemv_groups"]:
+            pop = self.wanted_pop == "granted"
+            if self.wanted_pop == "asked" and self.held_bits < run["pop_bits"]:
+                why, short = missing or "buffer_width", True
+            elif self.wanted_pop == "asked":
+                why = "codebook_load"
         elif len(self.shadow) < len(self.left) and (vacated is None or self.t > vacated):
             ahead = self.scales_left(run)  # into registers of their own, which no wave passes
             if vacated is not None and not ahead and self.t < vacated + self.lowest_row(run) + self.cols - 2:
@@ -355,21 +372,20 @@ class NaiveMachine(NaiveDrains):
             self.load_scales += 1
             return
         if run["cost0"] >= 0:
-            self.busy_until = self.t + int(self.program.group_cost[run["cost0"] + self.groups_of_run])
+            self.busy_until = self.t + self.conflict_cycles(run)
         self.groups_of_run += 1
         self.load_group += 1
         kt, _, held = folds(run)[self.load_fold]
-        used = len(tile_span(run, kt, self.rows))
-        records_of_tile = used * (self.cols // run["d"]) if run["axis"] == 0 else ceil_div(used, run["d"]) * self.cols
-        if self.load_group < ceil_div(records_of_tile, run["ports"]):
+        if self.load_group < self.groups_of_tile(run, kt):
             return
         self.load_group = self.load_scales = 0
         self.load_tile += 1
         if self.load_tile < held:
             return
-        self.shadow.append(Tile(self.load_run, max(self.t, self.busy_until - 1)))
-        self.loaded += 1
-        self.first_tile = False
+        if not run["gemv_groups"]:
+            self.shadow.append(Tile(self.load_run, max(self.t, self.busy_until - 1)))
+            self.loaded += 1
+            self.first_tile = False
         self.load_tile = 0
         self.load_fold += 1
         if self.load_fold < len(folds(run)):
@@ -381,6 +397,14 @@ class NaiveMachine(NaiveDrains):
         self.load_run += 1
         self.load_fold = self.groups_of_run = self.held_bits = self.pushed = self.launching = 0
         self.load_start = self.t + 1 + self.machine["issue_overhead"] if self.chains_to(self.load_run) else None
+
+    def groups_of_tile(self, run: Row, kt: int) -> int:
+        """Groups of a K-tile."""
+        return tile_groups(run, len(tile_span(run, kt, self.rows)), self.cols)
+
+    def conflict_cycles(self, run: Row) -> int:
+        """Cycles that the banks of the codebook take for the loader's next group."""
+        return int(self.program.group_cost[run["cost0"] + self.groups_of_run]) if run["cost0"] >= 0 else 1
 
     # -- the clock
 
@@ -394,8 +418,10 @@ class NaiveMachine(NaiveDrains):
             last_run = self.run + 1 == len(self.runs) and self.finished(self.run)
             if last_run and not pending and self.t >= max(last_result, self.drained_at):
                 self.sums.clock(self.t)
+                self.clock_banks(self.t)
                 return self.t, [dict(count) for count in self.count]
             self.codebook()
+            self.wanted_pop = ""
             reason, left = self.array()
             booked = self.run
             if reason == "busy" and self.finished(self.run) and self.run + 1 < len(self.runs) and self.chains_to(self.run + 1):
@@ -412,6 +438,7 @@ class NaiveMachine(NaiveDrains):
                     reason = owed
             self.count[booked][reason] += 1
             self.sums.clock(self.t)
+            self.clock_banks(self.t)
             self.t += 1
         raise AssertionError(f"the twin does not end within {limit} cycles: run {self.run} fold {self.fold} of {len(self.runs)} runs")
 

@@ -245,6 +245,7 @@ def _layer_plan(target: Target, rates: dict[str, Fraction | None], build: LayerB
         bounds=bounds,
         lowering="; ".join(dict.fromkeys(build.notes)),
         row_reads=build.row_reads,
+        gemv_steps=build.gemv_steps,
     )
 
 
@@ -259,8 +260,16 @@ def _choices(target: Target, networks: Sequence[PlacedNetwork], low: Lowering) -
         "stripes": f"{held} layers held over M-chunks, {again} read again" if held or again else "every layer in one M-chunk",
         "weights": target.weight_buffer.residency,
         **({"l2": _l2_choice(target)} if target.l2 is not None else {}),
+        **({"mapping": _mapping_choice(low)} if target.array.mapping != "tiles" else {}),
         "overlap": target.control.overlap,
     }
+
+
+def _mapping_choice(low: Lowering) -> str:
+    """How many layers of products meet their weights as these leave the decoder, on a chip that has a choice."""
+    products = [build for build in low.layers if build.layer.product is not None]
+    direct = sum(build.gemv_steps is not None for build in products)
+    return f"{direct} of {len(products)} products by GEMV, the others tile by tile"
 
 
 def _l2_choice(target: Target) -> str:

@@ -44,6 +44,7 @@ class LayerBuild:
     bounds: Counter[str] = field(default_factory=Counter)
     vector_cycles: int = 0
     row_reads: int | None = None
+    gemv_steps: int | None = None
     notes: list[str] = field(default_factory=list)
 
 

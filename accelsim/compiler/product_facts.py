@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from accelsim.compiler.gemv import map_product
 from accelsim.compiler.geometry import activation_geometry, weight_geometry
 from accelsim.compiler.image import image_bits
 from accelsim.compiler.plan import Op
@@ -100,13 +101,13 @@ def product_facts(target: Target, op: Op) -> ProductFacts:
     records: Mapping[str, int] = {}
     layer = op.layer.weighted
     if layer is not None:
-        geometry = weight_geometry(target, layer)
+        geometry = map_product(target, op, weight_geometry(target, layer))
         split = split_product(op, geometry)
         header = header_traffic(layer.weight, target.vector_unit, target.codebook.store == "rom")
         records = record_traffic(image_bits(geometry, layer, split.packing))
     else:
         heads = _head_product(op)
-        geometry = activation_geometry(target, heads.transposed_b, heads.from_cache)
+        geometry = map_product(target, op, activation_geometry(target, heads.transposed_b, heads.from_cache))
         split = split_product(op, geometry)
         if heads.from_cache:
             useful = 8 * op.k * op.n
@@ -162,6 +163,7 @@ def _fields(target: Target, split: ProductSplit) -> Fields:
         "columns": _of_runs(split.run_columns),
         "merged": geometry.merged,
         "file": geometry.file,
+        "gemv_groups": geometry.gemv_groups(split.k),
         "words": _of_runs(split.words),
     }
 
@@ -173,6 +175,8 @@ def _bounds(target: Target, split: ProductSplit) -> Mapping[str, int]:
     full, rest = np.divmod(split.nt_counts, split.file)  # folds of a K-tile, and tiles of one that holds fewer
     steps = full * -(-split.run_rows * split.file // target.array.rows_per_cycle) + -(-split.run_rows * rest // target.array.rows_per_cycle)
     cycles = int(steps.sum()) * split.kt_count
+    if geometry.gemv:
+        cycles = int((split.nt_counts * -(-split.run_rows // target.array.rows_per_cycle)).sum()) * split.stripe_groups
     return {
         "array": cycles,
         "decode": groups,

@@ -151,6 +151,11 @@ class ProductSplit:
         """Rows of a K-tile that all runs read: each once for all tiles of a fold."""
         return int((self.run_rows * -(-self.nt_counts // self.file)).sum()) * self.kt_count
 
+    @property
+    def gemv_steps(self) -> int:
+        """Rows that groups meet as they leave the decoder, in all runs; 0 where tiles go to the array."""
+        return int((self.run_rows * self.nt_counts).sum()) * self.geometry.gemv_groups(self.k)
+
     @cached_property
     def run_columns(self) -> Int64:
         """Outputs of each run, without those that only fill its last stripe: int64 (runs,)."""

@@ -32,7 +32,7 @@ def lower_product(inference: Inference, op: Op) -> None:
         "layer": inference.layer_index[layer.name],
         "out_task": drain,
         "out_rows": op.m,
-        "row_accesses": row_accesses(target.activation_buffer, layer.merged(split.geometry.merged), target.array.rows),
+        "row_accesses": row_accesses(target.activation_buffer, layer.merged(split.geometry.merged), _elements(split)),
         **rows_from(inference, op),
         **weights_from(inference, op),
     }
@@ -55,12 +55,26 @@ def lower_product(inference: Inference, op: Op) -> None:
     if target.array.depthwise != "column" and layer.tile_groups > 1:
         merged = split.geometry.merged
         build.notes.append(f"tiles of {merged} groups, block-diagonal" if merged > 1 else "a tile per group")
+    if target.array.mapping != "tiles":
+        build.notes.append(_mapping(split))
+        build.gemv_steps = (build.gemv_steps or 0) + split.gemv_steps if split.geometry.gemv else build.gemv_steps
     _note(build, split, facts.reuse, target.array.cols)
     for resource, cycles in facts.bounds.items():
         build.bounds[resource] += cycles
     book_weights(inference, layer, facts, fetches)
     inference.task_of[op.index] = drain
     inference.writers.setdefault(op.writes, []).append(drain)
+
+
+def _elements(split: ProductSplit) -> int:
+    """Elements of a row that are read together: those of a K-tile, or of a group that leaves the decoder."""
+    return split.geometry.group_rows if split.geometry.gemv else split.geometry.rows
+
+
+def _mapping(split: ProductSplit) -> str:
+    """How a product meets its weights, on a chip that has a choice."""
+    geometry = split.geometry
+    return f"GEMV, {geometry.ports * geometry.codeword_length} weights a cycle" if geometry.gemv else "tile by tile"
 
 
 def _facts(inference: Inference, op: Op) -> ProductFacts:
@@ -148,20 +162,22 @@ def _drain(inference: Inference, op: Op, split: ProductSplit) -> int:
         row = by_row(inference, key, op, op.m)
         fields |= {f"dep{number}": row["task"], f"dep{number}_base": row["base"], f"dep{number}_step": row["step"]}
     fields |= place_is_free(inference, op)
-    pieces = [min(cols, columns) * inference.plan.tensors[key].bits // 8 for key in (op.writes, *operands)]
-    accesses = low.vector_accesses(pieces, vector.row_cycles(min(cols, columns), passes))
+    together = op.m if split.geometry.gemv else 1  # rows that are drained without a gap
+    pieces = [min(cols, columns) * inference.plan.tensors[key].bits // 8 for key in (op.writes, *operands)] * together
+    accesses = low.vector_accesses(pieces, vector.row_cycles(together * min(cols, columns), passes))
     task = low.task(
         kind=compute_state.DRAIN, ordinal=len(low.drains), units=op.m * split.all_stripes, rows=op.m, tile_cols=cols, file=split.file,
-        width=columns, passes=passes,
+        packed=int(split.geometry.gemv), width=columns, passes=passes,
         latency=vector.latency, accesses=accesses, layer=inference.layer_index[op.layer.name], **fields,
     )  # fmt: skip
     low.drains.append(task)
     full, rest = divmod(columns, cols)
-    per_row = op.n // columns * (full * vector.row_cycles(cols, 1) + (vector.row_cycles(rest, 1) if rest else 0))
+    pass_cycles = full * vector.row_cycles(together * cols, 1) + (vector.row_cycles(together * rest, 1) if rest else 0)
+    pass_cycles *= op.m // together * (op.n // columns)
     for layer, count in ((op.layer, vector.passes.requantize), *((item, passes_of(inference, item, True)) for item in op.fused)):
         build = low.layers[inference.layer_index[layer.name]]
-        build.vector_cycles += op.m * per_row * count
-        build.bounds["vector"] += op.m * per_row * count
+        build.vector_cycles += pass_cycles * count
+        build.bounds["vector"] += pass_cycles * count
         if layer is not op.layer:
             build.notes.append(f"fused into {op.layer.name}")
     return task

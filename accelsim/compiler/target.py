@@ -42,6 +42,8 @@ class TargetArray:
     scale_taps: int | None
     weight_bits: int
     held_weights: int
+    mapping: Literal["tiles", "gemv", "cheapest"]
+    few_rows: int
 
     @property
     def has_sparse_tiles(self) -> bool:

@@ -19,6 +19,7 @@ from accelsim.quantities import Bits, Cycles, unit
 from accelsim.records import Record
 
 MVQ_FILE = 16  # weights of a PE's file (MVQ, arXiv 2412.10261)
+GEMV_MAX_M = 4  # above about so many, tile by tile is faster (64x64, 256 weights a cycle, two shadow sets)
 
 
 class SparseTile(Record):
@@ -98,6 +99,19 @@ class ArraySpec(Record):
         "columns take, with zeros between them; cheapest: of the two the one with the fewer estimated cycles, layer by layer",
     )
 
+    mapping: Literal["tiles", "gemv", "cheapest"] = Field(
+        default="tiles",
+        description="how products of at most gemv_max_m rows meet their weights: tiles: tile by tile in the PEs, as all others; gemv: as "
+        "they leave the decoder, in multipliers of their own; cheapest: of both the one with fewer estimated cycles, layer by layer",
+    )
+    gemv_max_m: Annotated[int | None, unit("rows")] = Field(
+        default=None,
+        ge=1,
+        le=256,
+        description="rows of sums that each of the two register banks behind the decoder holds. Null: 4, unless mapping: tiles",
+        examples=[2],
+    )
+
     scale_at: Literal["channel", "weight", "group"] = Field(
         default="group",
         description="where scales per group of weights are applied: group: to a group's sum as it leaves its column; weight: integer "
@@ -145,6 +159,25 @@ class ArraySpec(Record):
                 f"allowed: at most {self.max_m}"
             )
         return self
+
+    @model_validator(mode="after")
+    def _few_rows_fit(self) -> ArraySpec:
+        if self.mapping == "tiles":
+            if self.gemv_max_m is not None:
+                raise ValueError(f"gemv_max_m = {self.gemv_max_m} needs mapping = 'gemv' or 'cheapest'; allowed with 'tiles': null")
+            return self
+        if self.dataflow != "weight_stationary":
+            raise ValueError(f"mapping = {self.mapping!r} needs dataflow = 'weight_stationary'; allowed with {self.dataflow!r}: tiles")
+        if self.sparse_tile is not None:
+            raise ValueError(f"mapping = {self.mapping!r} needs sparse_tile = null; allowed with a sparse_tile: tiles")
+        if self.few_rows > self.max_m:
+            raise ValueError(f"gemv_max_m = {self.few_rows} exceeds max_m = {self.max_m}; allowed: at most {self.max_m}")
+        return self
+
+    @property
+    def few_rows(self) -> int:
+        """Rows of the products that may meet their weights as they leave the decoder; 0: none may."""
+        return 0 if self.mapping == "tiles" else self.gemv_max_m or GEMV_MAX_M
 
     @property
     def held_weights(self) -> int:
@@ -315,6 +348,23 @@ class CoreGeometry:
             return sum(self.tile_groups(k, kt) for kt in range(self.tile_count(k)))
         kt_count = -(-k // self.rows)
         return (kt_count - 1) * self.tile_groups(k, 0) + self.tile_groups(k, kt_count - 1)
+
+    def last_row(self, group: int) -> int:
+        """Lowest row of PEs that a group of a full tile writes."""
+        last = min(group * self.ports + self.ports - 1, self.rows * self.cols // self.codeword_length - 1)
+        if self.axis == 0:
+            return last // (self.cols // self.codeword_length)
+        return last // self.cols * self.codeword_length + self.codeword_length - 1
+
+    @property
+    def group_rows(self) -> int:
+        """Most rows of the reduction that a group has weights of."""
+        if self.axis == 0:
+            line, rows = self.cols // self.codeword_length, 1  # records side by side, and the rows that they lie in
+        else:
+            line, rows = self.cols, self.codeword_length
+        lines = max(1, self.ports // line) if self.ports % line == 0 or line % self.ports == 0 else (self.ports - 2) // line + 2
+        return min(self.rows, rows * lines)
 
     def gemv_groups(self, k: int) -> int:
         """Groups of one N-stripe that meet their rows as they leave the decoder; 0 where tiles go to the array."""

@@ -70,6 +70,7 @@ CASES = {
     "DeiT-tiny in int8": Case(EDGE, (load_trace(find_trace("deit_tiny_int8")),)),
     "DeiT-tiny in SSVQ": Case(EDGE, (load_trace(find_trace("deit_tiny_ssvq_k16d8")),)),
     "block-diagonal tiles": Case(load_accelerator("edge-64x64", ["array.depthwise=cheapest"]), (every_layer().trace(),)),
+    "few rows": Case(tiny_accelerator(array__mapping="cheapest", array__gemv_max_m=8), (ENCODER,)),
     "ResNet-18": Case(EDGE, (open_trace("resnet18_float@uniform:bits=8"),)),
 }
 
@@ -130,6 +131,8 @@ IDEAL_CHANGES: dict[str, tuple[Any, ...]] = {
     "array.psum_bits": (24, 40), "array.rows_per_cycle": (2, 3), "array.depthwise": ("block_diagonal", "cheapest"),
     "array.dataflow": ("array.dataflow=enhanced_weight_stationary\narray.weight_file=2",),
     "array.weight_file": tuple(f"array.dataflow=enhanced_weight_stationary\narray.weight_file={file}" for file in (3, 8)),
+    "array.mapping": ("array.mapping=gemv\narray.gemv_max_m=8", "array.mapping=cheapest\narray.gemv_max_m=8"),
+    "array.gemv_max_m": tuple(f"array.mapping=gemv\narray.gemv_max_m={rows}" for rows in (5, 1)),
     "array.scale_at": ("weight", "channel"), "array.scale_taps": (1, 4),
     "array.raw_weights_per_cycle": ("tied", 64),
     "array.weight_bits": ("array.scale_at=weight\narray.weight_bits=12", "array.scale_at=weight\narray.weight_bits=16"),

@@ -1,0 +1,66 @@
+"""The mapping of a product of few rows: tile by tile through the array, or group by group as its weights leave the decoder (GEMV).
+
+Both read the one image of the weights. Tile by tile, a tile takes its rows or its load behind the swap wave, whichever is longer; group
+by group, each group takes its rows, and no wave holds it. Disputable assumptions: memory, which both wait for alike, bank conflicts and
+what begins and ends a layer are not part of the estimate; on a tie tiles win. Groups of a convolution, and formats with scales per group
+of weights, whose sums would have to be scaled between groups, keep the tiles.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from accelsim.compiler.plan import Op
+from accelsim.compiler.target import Target
+from accelsim.hw.decode_mac_core import CoreGeometry
+
+
+def map_product(target: Target, op: Op, geometry: CoreGeometry) -> CoreGeometry:
+    """The core as the runs of a product see it, with the mapping that `array.mapping` asks for."""
+    if not can_leave_array(target, op, geometry):
+        return geometry
+    direct = replace(geometry, gemv=True, max_m=target.array.few_rows)
+    if target.array.mapping == "cheapest" and gemv_cycles(target, op, geometry) >= tile_cycles(target, op, geometry):
+        return geometry
+    return direct
+
+
+def can_leave_array(target: Target, op: Op, geometry: CoreGeometry) -> bool:
+    """Whether the sums of all rows of a product fit the registers behind the decoder, and are sums of weights with one scale."""
+    return _rows(op) <= target.array.few_rows and op.layer.tile_groups == 1 and not geometry.scales
+
+
+def _rows(op: Op) -> int:
+    """Rows of the whole product, which a row tile is part of."""
+    return op.m if op.row_tile is None else op.row_tile.all_rows
+
+
+def gemv_cycles(target: Target, op: Op, geometry: CoreGeometry) -> int:
+    """Estimated cycles group by group: each takes its rows, or its bits; or the lanes take the sums of the stripes."""
+    rows, groups = _rows(op), geometry.stripe_groups(op.k)
+    vector = target.vector_unit
+    pops = max(groups * -(-rows // target.array.rows_per_cycle), _width_cycles(geometry, groups))
+    drain = vector.row_cycles(rows * geometry.cols, vector.passes.requantize)
+    return -(-op.n // geometry.cols) * max(pops, drain)
+
+
+def tile_cycles(target: Target, op: Op, geometry: CoreGeometry) -> int:
+    """Estimated cycles tile by tile: each takes its rows, its bits, or its load behind the wave; or the lanes take the rows."""
+    rows, tiles = _rows(op), geometry.tile_count(op.k)
+    vector = target.vector_unit
+    array = sum(tile_period(target, geometry, op.k, kt, rows) for kt in range(tiles))
+    drain = rows * vector.row_cycles(geometry.cols, vector.passes.requantize)
+    return -(-op.n // geometry.cols) * max(array, drain)
+
+
+def tile_period(target: Target, geometry: CoreGeometry, k: int, kt: int, rows: int) -> int:
+    """Cycles from a tile's swap to the next one's: a group is popped behind the row of PEs that it ends in, one a cycle."""
+    groups = geometry.tile_groups(k, kt)
+    behind = max(geometry.last_row(0) + groups - 1, geometry.last_row(groups - 1)) + geometry.cols
+    load = max(groups, _width_cycles(geometry, groups), -(-behind // geometry.shadow_sets))
+    return max(load, -(-rows // target.array.rows_per_cycle))
+
+
+def _width_cycles(geometry: CoreGeometry, groups: int) -> int:
+    """Cycles in which the weight buffer's port reads so many groups."""
+    return -(-groups * geometry.pop_bits // geometry.word_bits)
