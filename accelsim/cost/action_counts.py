@@ -58,6 +58,12 @@ MASK = Action("mask decoder", "weights", "mask_pattern")
 ROUTE = Action("PE array", "psums", "route_product")
 SCALE_SUM = Action("PE array", "psums", "scale_sum")
 SCALE_WEIGHT = Action("sign decoder", "weights", "scale_weight")
+GEMV = "GEMV multipliers"
+GEMV_MAC = Action(GEMV, "psums", "mac")
+GEMV_LANE = Action(GEMV, "activations", "gemv_lane")
+GEMV_WEIGHT = Action(GEMV, "weights", "gemv_weight")
+GEMV_SUM = Action(GEMV, "psums", "gemv_sum")
+GEMV_HELD = Action(GEMV, "idle", "gemv_held_cycle")
 SHADOW_WRITE = Action("PE array", "weights", "shadow_write")
 VECTOR_OP = Action("vector unit", "outputs", "vector_op")
 CONTROL = Action("control", "idle", "control_cycle")
@@ -104,7 +110,9 @@ def _layer_counts(layer: LayerResult, accelerator: Accelerator, operands: Set[st
     )  # of the weights: on sparse tiles those that the masks keep
     cycles = layer.total_cycles
     return {
-        **(_array_counts(layer, accelerator, share, cycles) if cycles else {}),
+        **(_array_counts(layer, accelerator, share, cycles) if cycles and layer.gemv_steps is None else {}),
+        **(_gemv_counts(layer, accelerator, operands) if layer.gemv_steps is not None else {}),
+        **_exact({GEMV_HELD: cycles if accelerator.array.few_rows else 0}),
         **(_scale_counts(layer, accelerator, operands) if "side_data" in operands else {}),
         **_load_counts(layer, accelerator, share, operands),
         **_vector_counts(layer, accelerator),
@@ -147,6 +155,29 @@ def _array_counts(layer: LayerResult, accelerator: Accelerator, share: float, cy
     return {**_exact(counts), **ranges}
 
 
+def _gemv_counts(layer: LayerResult, accelerator: Accelerator, operands: Set[str]) -> dict[Action, Span]:
+    """Each step clocks the lanes behind the decoder, adds to a sum per column or lane, and reads the activations of a group.
+
+    These are X / C, or the elements of codewords along the reduction (high). The PEs are idle; the drain, which reads a sum once for
+    each K additions, is not counted.
+    """
+    array, buffer, steps = accelerator.array, accelerator.activation_buffer, layer.gemv_steps or 0
+    lanes, cycles = _weights_per_group(layer, accelerator, operands), layer.total_cycles
+    words = float(steps * buffer.accesses(-(-lanes // array.cols)))
+    most = float(steps * buffer.accesses(max(-(-lanes // array.cols), accelerator.codebook.codeword_length)))
+    counts: dict[Action, float] = {
+        GEMV_MAC: layer.macs,
+        GEMV_LANE: steps * lanes,
+        GEMV_WEIGHT: layer.bounds.get("decode", 0) * lanes,
+        GEMV_SUM: steps * min(lanes, array.cols),
+        PE_IDLE: cycles * array.rows * array.cols,
+        SKEW_IDLE: cycles,
+    }
+    if array.accumulator_read == "deskew":
+        counts[DESKEW_IDLE] = cycles
+    return {**_exact(counts), ROW_READ: Span(words, words, most)}
+
+
 def _scale_counts(layer: LayerResult, accelerator: Accelerator, operands: Set[str]) -> dict[Action, Span]:
     """Each busy cycle scales a sum per column and tap; a decoder that scales weights does so in each lane of a group."""
     array = accelerator.array
@@ -168,7 +199,8 @@ def _load_counts(layer: LayerResult, accelerator: Accelerator, share: float, ope
     lanes = float(groups * _weights_per_group(layer, accelerator, operands))
     header = sum(item.bits for item in layer.traffic if item.operand in HEADER)
     header_words = -(-header // accelerator.weight_buffer.word_bits)
-    counts: dict[Action, float] = {UNPACK: groups, SHADOW_WRITE: lanes * share, WEIGHT_READ: header_words}
+    shadow = lanes * share if layer.gemv_steps is None else 0.0  # else they meet their rows at once
+    counts: dict[Action, float] = {UNPACK: groups, SHADOW_WRITE: shadow, WEIGHT_READ: header_words}
     if not layer.format:  # a product of activations, or no product at all
         counts[LOADER_READ] = words * buffer.accesses(buffer.loader_bits // 8)
         return _exact(counts)

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from accelsim.accelerator import Accelerator
-from accelsim.cost import gate_counts, scale_gates, sparse_tile
+from accelsim.cost import gate_counts, gemv_gates, scale_gates, sparse_tile
 from accelsim.cost.span import ZERO, Span
 from accelsim.cost.sram_grid import SramPoint, sram_point
 from accelsim.cost.sram_macros import Macro, accumulator_macro, activation_macro, codebook_macro, l2_macro, weight_macro
@@ -48,6 +48,7 @@ def action_energies(accelerator: Accelerator, technology: Technology) -> Mapping
         "codebook_write_bit": _codebook_write(accelerator, technology),
         **_mask_energies(accelerator, technology),
         **_scale_energies(accelerator, technology),
+        **_gemv_energies(accelerator, technology),
         "sign_lane": _gates(gate_counts.SIGN_LANE, technology, "sign decoder"),
         "vector_op": _cited(table.vector_op_pj.span, table.vector_op_pj),
         "control_cycle": _cited(
@@ -165,6 +166,24 @@ def _scale_energies(accelerator: Accelerator, technology: Technology) -> dict[st
         gates = scale_gates.decoder_multiplier()
         out["scale_weight"] = ActionEnergy(gate.span * gates, f"a lane's multiplier, {gates.nominal:.0f} GE: {gate.citation}")
     return out
+
+
+def _gemv_energies(accelerator: Accelerator, technology: Technology) -> dict[str, ActionEnergy]:
+    """Registers around a multiplier behind the decoder, and a sum that is read and written back; nothing where the chip has neither."""
+    array, register, gate = accelerator.array, technology.energy.register_bit_pj, technology.energy.gate_pj
+    if not array.few_rows:
+        return {}
+    gates = gemv_gates.sum_read_gates(accelerator)
+    read = gate.span * gate_counts.MUX_SHARE * gates
+    product = gemv_gates.PRODUCT_BITS + array.weight_bits - 8
+    return {
+        "gemv_weight": _cited(register.span * array.weight_bits, register, what=f"{array.weight_bits} bits of weight"),
+        "gemv_lane": _cited(register.span * (8 + product), register, what=f"{8 + product} bits of activation and product"),
+        "gemv_sum": _cited(
+            read + register.span * array.psum_bits, register, gate, what=f"a sum of {array.psum_bits} bits, read through {gates:.0f} GE"
+        ),
+        "gemv_held_cycle": _held("GEMV sums", gemv_gates.gemv_sum_bits(accelerator), technology),
+    }
 
 
 def _gates(gates: float, technology: Technology, what: str) -> ActionEnergy:

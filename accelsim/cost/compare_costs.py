@@ -19,6 +19,7 @@ from accelsim.run_labels import short_labels
 # Component of an energy report -> group of an area report, so that both are drawn in the same colours.
 ENERGY_GROUPS: Mapping[str, str] = {
     "PE array": "array",
+    "GEMV multipliers": "array",
     "accumulators": "accumulators",
     "unpack buffer": "decoder",
     "sign decoder": "decoder",

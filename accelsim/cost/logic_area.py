@@ -9,7 +9,7 @@ from __future__ import annotations
 from math import comb
 
 from accelsim.accelerator import Accelerator
-from accelsim.cost import gate_counts, scale_gates, sparse_tile
+from accelsim.cost import gate_counts, gemv_gates, scale_gates, sparse_tile
 from accelsim.cost.components import AreaComponent, logic
 from accelsim.cost.gate_counts import SYNTHESIS
 from accelsim.cost.span import Span
@@ -56,6 +56,7 @@ def logic_components(accelerator: Accelerator, technology: Technology) -> tuple[
         logic("PE array", "array", pes, technology, f"{pe_source}; flow: {flow.citation}", psum_note),
         *_second_shadow(accelerator, technology),
         *_group_scales(accelerator, technology),
+        *_few_rows(accelerator, technology),
         logic("skew registers", "array", _fitted("skew", gate_counts.skew_registers(array.rows, array.cols)), technology, SYNTHESIS),
         logic(
             "accumulator adders",
@@ -150,6 +151,21 @@ def _group_scales(accelerator: Accelerator, technology: Technology) -> tuple[Are
         gates = Span(more, 0.75 * more, 1.5 * more)
         parts.append(logic("wider weights", "array", gates, technology, ESTIMATE, (f"PEs of {array.weight_bits}-bit weights",)))
     return tuple(parts)
+
+
+def _few_rows(accelerator: Accelerator, technology: Technology) -> tuple[AreaComponent, ...]:
+    """Multipliers and sums behind the decoder, on a chip that maps few rows there."""
+    array = accelerator.array
+    if not array.few_rows:
+        return ()
+    flow = technology.logic.mac_array_factor
+    lanes = (f"{gemv_gates.gemv_lanes(accelerator)} multipliers and as many adders beside the PEs",)
+    sums = (f"2 banks of {array.few_rows} x {array.cols} sums of {array.psum_bits} bits",)
+    gates = gemv_gates.gemv_multipliers(accelerator) * flow.span
+    return (
+        logic("GEMV multipliers", "array", gates, technology, f"multiplier by {SYNTHESIS}; {ESTIMATE}; flow: {flow.citation}", lanes),
+        logic("GEMV sums", "accumulators", gemv_gates.gemv_sums(accelerator), technology, ESTIMATE, sums),
+    )
 
 
 def _second_shadow(accelerator: Accelerator, technology: Technology) -> tuple[AreaComponent, ...]:
