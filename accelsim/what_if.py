@@ -20,6 +20,7 @@ from accelsim.trace.trace import Trace
 HUGE_BYTES = 2**34  # of an ideal buffer: the most that a specification may say
 MANY_ROWS = 2**20  # rows per cycle of an ideal array, likewise
 MANY_PORTS = 8  # likewise
+MOST_LOOKUPS = 1024  # per cycle of a codebook, likewise
 MANY_LANES = 2**16  # likewise
 LONGEST_TRANSFER = 2**24  # bytes, likewise
 
@@ -82,6 +83,8 @@ def _l2(accelerator: Accelerator, traces: Sequence[Trace]) -> tuple[str, ...]:
 def _decoder(accelerator: Accelerator, traces: Sequence[Trace]) -> tuple[str, ...]:
     book = accelerator.codebook
     row = _lookups(traces) * accelerator.array.cols // min(_codeword_lengths(accelerator, traces))
+    if accelerator.array.few_rows:  # what leaves the decoder is multiplied there, a tile a cycle at most
+        row = min(MOST_LOOKUPS, row * accelerator.array.rows)
     ports = max(book.ports, book.banks or 0, row)
     ideal = (f"codebook.ports={ports}", "codebook.banks=null", "codebook.sets=2", "codebook.latency=1")
     return _with_raw_path(accelerator, ideal, ports * book.codeword_length)
@@ -131,7 +134,12 @@ _UNLIMITED_PREFETCH = ("control.overlap=prefetch", "control.prefetch={layers: nu
 IDEALS: tuple[Ideal, ...] = (
     Ideal("memory", "memory", "weights and activations cross it in no time", _memory),
     Ideal("L2 port", "L2 port", "a cycle per transfer", _l2),
-    Ideal("decoder", "decoder", "an array row of codewords or raw weights per cycle, next codebook loads aside", _decoder),
+    Ideal(
+        "decoder",
+        "decoder",
+        "an array row of codewords or raw weights per cycle (a tile for few rows), next codebook loads aside",
+        _decoder,
+    ),
     Ideal("buffer width", "weight buffer width", "every decode cycle's bits in one word", _width),
     Ideal("array", "MAC array", "all rows of a tile in one cycle", lambda *_: (f"array.rows_per_cycle={MANY_ROWS}",)),
     Ideal("vector unit", "vector unit", "a row per pass and cycle, each function in its fewest passes", _vector_unit),

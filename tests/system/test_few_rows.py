@@ -15,6 +15,7 @@ from accelsim.hw.decode_mac_core import ArraySpec
 from accelsim.result import LayerResult
 from accelsim.simulation import simulate
 from accelsim.trace.trace import Trace
+from accelsim.what_if import what_if
 from tests.engine.machines import machines
 from tests.engine.test_machine_twin import compare
 from tests.tiny_convnets import ConvNet, convnets
@@ -217,6 +218,18 @@ def test_groups_of_convolutions_and_scales_per_group_keep_the_tiles() -> None:
         assert only_layer(chip(), trace).lowering.split("; ")[0] == "tile by tile"
     result = simulate(chip(), gemm_chain(1, [16, 16, 8], ["int8", "int8"], ["", ""]))
     assert result.choices["mapping"] == "2 of 2 products by GEMV, the others tile by tile"
+
+
+def test_the_decoder_is_what_an_idealization_widens_and_the_array_is_not() -> None:
+    # One row: 256 groups of 8 weights, a cycle each; a tile of 64 weights a cycle leaves 32, and more rows a cycle change nothing.
+    accelerator, trace = chip(), gemm_chain(1, [32, 64], ["int8"], [""])
+    gains = {row.resource: row.speedup for row in what_if(accelerator, trace, simulate(accelerator, trace))}
+    assert gains["decoder"] == 1.0  # as the port of the weight buffer is as narrow as the decoder
+    wide = accelerator.model_copy(update={"weight_buffer": accelerator.weight_buffer.model_copy(update={"word_bits": 512})})
+    result = simulate(wide, trace)
+    gains = {row.resource: row.speedup for row in what_if(wide, trace, result)}
+    assert gains["MAC array"] == 1.0
+    assert gains["decoder"] == result.total_cycles / (result.total_cycles - 256 + 32)
 
 
 def test_heads_of_an_attention_of_few_rows_leave_the_array_too() -> None:
