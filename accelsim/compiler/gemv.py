@@ -54,7 +54,7 @@ def tile_cycles(target: Target, op: Op, geometry: CoreGeometry) -> int:
 
 
 def tile_period(target: Target, geometry: CoreGeometry, k: int, kt: int, rows: int) -> int:
-    """Cycles from a tile's swap to the next one's: a group is popped behind the row of PEs that it ends in, one a cycle."""
+    """Cycles from a tile's swap to the next one's: a group is popped behind the row of PEs that it ends in."""
     groups = geometry.tile_groups(k, kt)
     behind = max(geometry.last_row(0) + groups - 1, geometry.last_row(groups - 1)) + geometry.cols
     load = max(groups, _width_cycles(geometry, groups), -(-behind // geometry.shadow_sets))
