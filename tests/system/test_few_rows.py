@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from accelsim.accelerator import Accelerator
+from accelsim.compiler.compile import compile_trace
 from accelsim.errors import CompileError, ConfigError
 from accelsim.functional import check_functional
 from accelsim.hw.decode_mac_core import ArraySpec
 from accelsim.result import LayerResult
 from accelsim.simulation import simulate
+from accelsim.system import run_program
 from accelsim.trace.trace import Trace
 from accelsim.what_if import what_if
 from tests.engine.machines import machines
@@ -82,6 +85,18 @@ def compare_if_it_fits(accelerator: Accelerator, trace: Trace, **how: int) -> No
         compare(accelerator, trace, **how)
     except CompileError:
         return  # a net that does not fit says so; the compiler's own tests judge that
+
+
+@settings(max_examples=25)
+@given(few_row_machines(), few_row_chains())
+def test_two_sides_run_as_events_do(accelerator: Accelerator, trace: Trace) -> None:
+    try:
+        program = compile_trace(accelerator, trace)
+    except CompileError:
+        return
+    sides, events = run_program(accelerator, program), run_program(accelerator, program, by_events=True)
+    assert np.array_equal(sides.run_results, events.run_results)
+    assert sides.cycles == events.cycles
 
 
 @pytest.mark.parametrize("rows", [1, 8])
