@@ -121,7 +121,7 @@ def weighted_products(
         image = tamper(layer.name, image)
     tables = Tables.of(geometry, image)
     weights = twin.weights(trace, layer)
-    convolution = layer if isinstance(layer, ConvLayer) else None
+    convolution = layer.convolution
     if geometry.merged > 1 and convolution is not None:
         yield from _merged_products(geometry, convolution, weights, image, tables, source)
         return

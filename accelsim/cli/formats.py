@@ -79,7 +79,7 @@ def packed_traces(names: Sequence[str]) -> list[Trace]:
             found.setdefault(trace.sha256, trace)
             continue
         matching = [open_trace(item) for item in known if fnmatchcase(item, name)]
-        packed = [trace for trace in matching if all(layer.weight.format.kind != "float32" for layer in trace.weighted_layers())]
+        packed = [trace for trace in matching if all(layer.weight.format.packed for layer in trace.weighted_layers())]
         if not packed:
             raise ConfigError(f"no packed trace matches {name!r}; known: {', '.join(known)}{suggest(name, known)}")
         for trace in packed:

@@ -137,15 +137,20 @@ def _choose(target: Target, trace: Trace, batch: int, caches: Caches) -> PlacedN
 
 
 def _attention_estimate(target: Target, trace: Trace, order: HeadOrder) -> int:
-    """Estimated cycles of all attentions in an order."""
+    """Estimated cycles of all attentions in an order: per head a product, the operation that reads its scores, and a product."""
     array, vector = target.array, target.vector_unit
-    found = [layer.head_product for layer in trace.layers if layer.head_product is not None]
-    shapes = Counter((scores.m, scores.k, scores.n, scores.heads) for scores in found if scores.merge == "groups")
+    per_head = {layer.inputs[0]: layer.vector for layer in trace.layers if layer.vector is not None and layer.by_group}
+    found = [layer.head_product for layer in trace.layers if layer.head_product is not None and layer.name in per_head]
+    shapes = Counter(
+        (scores.m, scores.k, scores.n, scores.heads, per_head[scores.name].passes(vector.passes.of, fused=False))
+        for scores in found
+        if scores.merge == "groups"
+    )
     total = 0
-    for (m, k, n, heads), count in shapes.items():
+    for (m, k, n, heads, passes), count in shapes.items():
         tiles = -(-n // array.cols) * -(-k // array.rows)
         drain = m * vector.row_cycles(n, vector.passes.requantize)
-        softmax = m * vector.row_cycles(n, vector.passes.of("softmax"))
+        softmax = m * vector.row_cycles(n, passes)
         product = max(m * tiles, drain)
         width = heads * k  # of the projection that computes the values
         values = m * -(-width // array.cols) * -(-width // array.rows)

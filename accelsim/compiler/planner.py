@@ -156,7 +156,9 @@ class _Builder:
     def _product(self, layer: MacLayer) -> None:
         """A product with weights, of all images, and the layers that are fused into it."""
         if layer.weights is None:
-            raise CompileError(f"layer {layer.name!r}: no dataflow computes a {type(layer).__name__}")
+            raise CompileError(
+                f"layer {layer.name!r}: the array computes no product {layer.op!r} without weights; allowed: 'matmul', head by head"
+            )
         fused = self._fusable(layer)
         reads: list[tuple[TensorId, Role]] = [(self._read(layer.inputs[0], -1), "rows")]
         reads += [(self._read(name, -1), "operand") for item in fused for name in item.inputs if self._is_residual(name, layer, fused)]

@@ -162,7 +162,7 @@ def make_recipe(format_text: str, pattern: str | None = None, seed: int = 0) -> 
         The text describes no format.
     """
     spec = parse_format(format_text)
-    usual = EVERYTHING if spec.kind == "uniform" else BLOCK_PATTERN
+    usual = EVERYTHING if spec.suits_all_layers else BLOCK_PATTERN
     chosen = usual if pattern is None else pattern
     return Recipe((Rule(chosen, spec), Rule(EVERYTHING, parse_format(REST))), seed, usual=pattern is None)
 

@@ -21,6 +21,8 @@ EXAMPLES = ("float32",)
 class Float32Format(WeightFormat):
     """Streams: weights [K,N] of 32 bits."""
 
+    packed = False
+
     kind: Literal["float32"] = "float32"
 
     def decode_path(self) -> DecodePath:

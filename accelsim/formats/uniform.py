@@ -22,6 +22,8 @@ EXAMPLES = ("uniform", "uniform:bits=2,scale=tensor", "uniform:bits=5", "uniform
 class UniformFormat(WeightFormat):
     """Streams: weights [K,N] of `bits` bits, scales."""
 
+    suits_all_layers = True
+
     kind: Literal["uniform"] = "uniform"
     bits: Annotated[int, Field(ge=2, le=16, description="bits of a weight")] = 8
     scale: ScaleGranularity = "channel"

@@ -11,7 +11,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import prod
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -109,7 +109,18 @@ class BitsPerWeight:
 
 
 class WeightFormat(FrozenModel, ABC):
-    """Base of every format's SPEC: the parameters, and their consequences for a matrix of K x N weights."""
+    """Base of every format's SPEC: the parameters, and their consequences for a matrix of K x N weights.
+
+    Attributes
+    ----------
+    packed
+        False: the floats of a model before compression, from which encoders start.
+    suits_all_layers
+        Compression without a pattern takes all layers; otherwise those of the blocks alone, the others at 8 bit.
+    """
+
+    packed: ClassVar[bool] = True
+    suits_all_layers: ClassVar[bool] = False
 
     model_config = ConfigDict(strict=True)
 

@@ -18,6 +18,7 @@ class AddLayer(PairLayer):
     pass_name = "add"
     pass_note = "of a residual sum, and of position embeddings"
     second_sign = 1
+    residual = True
 
     op: Literal["add"] = "add"
 

@@ -55,6 +55,10 @@ class ClipLayer(VectorLayer):
         """None where the requantizer saturates anyway; on its own it reads and writes its data, so at least one."""
         return chip(self.pass_name) if fused else max(1, chip(self.pass_name))
 
+    def nonnegative(self, operands: Sequence[bool]) -> bool:
+        """From a lower bound of 0 up."""
+        return self.range[0] >= 0
+
     def evaluate(self, operands: Sequence[Floats], constants: Mapping[str, Floats]) -> Floats:
         """The nearest value within the bounds."""
         return np.clip(operands[0], *self.range)

@@ -22,6 +22,7 @@ class EmbedLayer(VectorLayer):
     pass_name = "add"
     default_passes = 1
     pass_note = "of a residual sum, and of position embeddings"
+    residual = True
 
     op: Literal["embed"] = "embed"
     prepended_rows: Annotated[int, Field(ge=0, le=1 << 16, description="trained rows put before the input"), unit("rows")]

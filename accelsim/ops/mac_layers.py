@@ -218,6 +218,11 @@ class ConvLayer(WeightedLayer):
         return self.padding if self.padding_end is None else self.padding_end
 
     @property
+    def convolution(self) -> Self:
+        """Itself."""
+        return self
+
+    @property
     def input_channels(self) -> int:
         """Channels of all groups."""
         return self.bounds.C * self.bounds.G

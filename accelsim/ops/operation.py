@@ -24,7 +24,7 @@ from accelsim.quantities import unit
 
 if TYPE_CHECKING:
     from accelsim.ops.experts import ExpertsLayer
-    from accelsim.ops.mac_layers import MacLayer, MatmulLayer, WeightedLayer
+    from accelsim.ops.mac_layers import ConvLayer, MacLayer, MatmulLayer, WeightedLayer
     from accelsim.ops.route import RouteLayer
 
 Name = Annotated[str, StringConstraints(min_length=1, max_length=256, pattern=r"^[^\x00-\x1f\x7f]+$")]
@@ -79,6 +79,8 @@ class LayerBase(ManifestRecord, ABC):
         Each group (an attention head) is computed separately, as soon as it is available.
     rearranges
         Its result is one tensor of the chosen order, even where its operands are stored group by group.
+    residual
+        Its result continues a residual connection, whose width importers choose apart from that of other activations.
     constants
         Float32 streams by the names of `constant_sizes`, all or none: a real model's payload holds them. No timing depends on them.
     neutral_constants
@@ -92,6 +94,7 @@ class LayerBase(ManifestRecord, ABC):
     fusable: ClassVar[bool] = False
     by_group: ClassVar[bool] = False
     rearranges: ClassVar[bool] = False
+    residual: ClassVar[bool] = False
     neutral_constants: ClassVar[Mapping[str, float]] = {}
 
     name: Name = Field(description="name of the layer and of its output")
@@ -130,6 +133,11 @@ class LayerBase(ManifestRecord, ABC):
         return None
 
     @property
+    def convolution(self) -> ConvLayer | None:
+        """Itself, if it is a convolution with weights."""
+        return None
+
+    @property
     def expert_product(self) -> ExpertsLayer | None:
         """Itself, if it is a product with weights of which each row chooses some."""
         return None
@@ -163,6 +171,10 @@ class LayerBase(ManifestRecord, ABC):
     def tile_groups(self) -> int:
         """Groups of a product that share no tile unless the compiler merges them: those of a convolution."""
         return 1
+
+    def nonnegative(self, operands: Sequence[bool]) -> bool:
+        """True if no element of the result can be below 0, given for each operand whether that is known of it."""
+        return False
 
     @property
     def row_read(self) -> int | None:

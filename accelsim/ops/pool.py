@@ -91,6 +91,10 @@ class PoolLayer(VectorLayer):
         """The chip's passes per tap."""
         return chip(self.pass_name) * self.taps[0] * self.taps[1]
 
+    def nonnegative(self, operands: Sequence[bool]) -> bool:
+        """As its input."""
+        return all(operands)
+
     def evaluate(self, operands: Sequence[Floats], constants: Mapping[str, Floats]) -> Floats:
         """The largest element of each window, or its mean over all taps or over those inside the image."""
         windows = self._windows(operands[0][0], -np.inf if self._largest else 0.0)

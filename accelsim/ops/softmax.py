@@ -73,6 +73,10 @@ class SoftmaxLayer(VectorLayer):
         """False: it is split by head, not by row."""
         return False
 
+    def nonnegative(self, operands: Sequence[bool]) -> bool:
+        """Shares of 1."""
+        return True
+
     def evaluate(self, operands: Sequence[Floats], constants: Mapping[str, Floats]) -> Floats:
         """exp(x) over its sum; the largest element of a row is subtracted first."""
         scores = operands[0]

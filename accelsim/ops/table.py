@@ -50,6 +50,7 @@ WITH_SLOPE: Mapping[str, Callable[[Floats, float], Floats]] = {
     "leaky_relu": lambda x, slope: np.where(x < 0, slope * x, x),
     "elu": lambda x, slope: np.where(x < 0, slope * np.expm1(np.minimum(x, 0)), x),
 }
+NONNEGATIVE = frozenset({"sigmoid", "hardsigmoid", "softplus", "exp", "sqrt", "rsqrt", "square", "squared_relu", "abs"})
 
 
 class TableLayer(VectorLayer):
@@ -86,6 +87,10 @@ class TableLayer(VectorLayer):
         if (self.slope is None) == (self.op in WITH_SLOPE):
             raise self._refuse(f"{self.op} has slope={self.slope}; allowed: a number with {', '.join(WITH_SLOPE)}, none with others")
         return self
+
+    def nonnegative(self, operands: Sequence[bool]) -> bool:
+        """Of a function whose values are 0 and above."""
+        return self.op in NONNEGATIVE
 
     def evaluate(self, operands: Sequence[Floats], constants: Mapping[str, Floats]) -> Floats:
         """The function itself."""

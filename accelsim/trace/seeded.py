@@ -53,7 +53,7 @@ def float_weights(trace: Trace, layer: str) -> npt.NDArray[np.float32]:
     record = next((candidate.weight for candidate in trace.weighted_layers() if candidate.name == layer), None)
     if record is None:
         raise TraceError(f"trace {trace.name!r} has no layer {layer!r} with weights")
-    if record.format.kind != "float32":
+    if record.format.packed:
         raise TraceError(f"trace {trace.name!r}, layer {layer!r}: weights are {record.format.kind!r}; allowed: a float trace (float32)")
     if trace.has_payload:
         weights: npt.NDArray[np.float32] = trace.weights(layer)

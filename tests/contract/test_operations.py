@@ -140,6 +140,28 @@ def test_rows_that_come_in_tiles_move_as_many_bytes_as_the_whole(kind: str, exam
     assert sum(item.vector_cycles for item in tight.layers) == sum(item.vector_cycles for item in whole.layers)
 
 
+@each_example
+def test_a_result_that_is_called_nonnegative_is_not_below_0(kind: str, example: Example) -> None:
+    """Of operands of both signs, and of operands that are nonnegative as well; NaN (the root of a negative number) is not below 0."""
+    layer, rng = layer_of(kind, example), np.random.default_rng(7)
+    constants = {name: rng.normal(size=len(values)) for name, values in example.constants.items()}
+    for known in (False, True):
+        drawn = [rng.normal(size=operand.shape) for operand in operands_of(example)]
+        with np.errstate(all="ignore"):
+            found = layer.evaluate([np.abs(operand) if known else operand for operand in drawn], constants)
+        assert not (layer.nonnegative([known] * layer.operands) and (found < 0).any())
+
+
+def test_operations_say_which_results_are_nonnegative() -> None:
+    signed, unsigned = (
+        {f"{kind} {example.fields.get('op', '')}".strip() for kind, example in EXAMPLES if layer_of(kind, example).nonnegative([known] * 3)}
+        for known in (False, True)
+    )
+    assert signed >= {"clip relu", "clip clip", "softmax", "table sigmoid", "table exp"}
+    assert not signed & {"pool max_pool2d", "table silu", "table tanh", "add", "layernorm"}
+    assert unsigned >= signed | {"pool max_pool2d", "pool avg_pool2d"}
+
+
 def test_operations_that_share_a_name_for_their_passes_agree_on_them() -> None:
     for first, second in product(vector_operations(), repeat=2):
         if first.pass_name == second.pass_name:

@@ -21,8 +21,6 @@ from accelsim.importers.graph.expressions import Expression
 from accelsim.importers.graph.layout import View
 from accelsim.importers.graph.values import Constant
 
-_NONNEGATIVE = {"relu", "softmax", "sigmoid"}
-_POOLS = {"max_pool2d", "avg_pool2d"}
 _ASYMMETRIC = "activations with a zero point other than 0 are taken as symmetric: their products pay for no sums of rows and columns"
 
 
@@ -95,10 +93,8 @@ def _least(call: OnnxCall, position: int) -> float:
 
 
 def _is_nonnegative(builder: GraphBuilder, producer: str) -> bool:
-    layers = {layer.name: layer for layer in builder.layers}
-    while producer in layers and layers[producer].op in _POOLS:
-        producer = layers[producer].inputs[0]
-    if producer not in layers:
-        return True
-    minimum = getattr(layers[producer], "minimum", None)
-    return layers[producer].op in _NONNEGATIVE or (minimum is not None and minimum >= 0)
+    """True if nothing below 0 can come from a layer, or from an input of the model, as the operations say."""
+    known: dict[str, bool] = {}
+    for layer in builder.layers:
+        known[layer.name] = layer.nonnegative([known.get(name, True) for name in layer.inputs])
+    return known.get(producer, True)

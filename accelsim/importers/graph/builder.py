@@ -175,7 +175,7 @@ class GraphBuilder(ExpertLayers):
 
     def pair(self, kind: type[PairLayer], name: str, first: View, second: View) -> View:
         """An operation of two activations, element by element; shapes are broadcast."""
-        bits = self._residual_bits if kind.pass_name == "add" else self._bits
+        bits = self._residual_bits if kind.residual else self._bits
         if first.dims == second.dims and self._extents[first.producer] == self._extents[second.producer]:
             return self._elementwise(kind, name, bits, first, second)
         shape = tuple(np.broadcast_shapes(first.shape, second.shape))
