@@ -258,7 +258,7 @@ def _changed(fields: Mapping[str, Any], names: list[str], value: Any, where: str
     out = _replaced(fields, names, value, where)
     if _retired(out) not in (None, _retired(fields)):
         raise ConfigError(
-            f"{where}: `vector_unit.passes.{NO_LONGER_READ}` may stand in old files, where it has no effect; allowed: other passes"
+            f"{where}: `vector_unit.passes.{NO_LONGER_READ}` is accepted from old files, where it has no effect; allowed: other passes"
         )
     return out
 

@@ -149,7 +149,7 @@ def weighted_products(
 def _merged_products(
     geometry: CoreGeometry, layer: ConvLayer, weights: npt.NDArray[np.int64], image: LayerImage, tables: Tables, source: Source
 ) -> Iterator[Product]:
-    """The tiles of a convolution whose groups share them; what lies behind the last channel is read too, as it meets zeros."""
+    """The tiles of a convolution whose groups share them; bytes behind the last channel are read too, as they meet zeros."""
     merged = layer.merged(geometry.merged)
     order = merged.reduction_order
     activations = source(merged.input_channels, *layer.image)

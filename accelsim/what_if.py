@@ -117,7 +117,7 @@ def _width(accelerator: Accelerator, traces: Sequence[Trace]) -> tuple[str, ...]
 
 
 def _vector_unit(accelerator: Accelerator, traces: Sequence[Trace]) -> tuple[str, ...]:
-    """Lanes for any row; what the unit reads and writes still takes the buffer's ports, which are a resource of their own."""
+    """Lanes for any row; its reads and writes still take the buffer's ports, which are a resource of their own."""
     del traces
     taken = accelerator.vector_unit.passes
     fewest = {name: min(known.least, taken.of(name)) for name, known in pass_ranges().items()} | {REQUANTIZE: min(1, taken.requantize)}

@@ -214,8 +214,8 @@ def compare(
 
     Parameters
     ----------
-    runs : results of `simulate` or `load_result`; or texts ACCEL:TRACE, which are simulated: what a later one leaves out is the first's,
-        and NAME+path=value:TRACE changes a chip
+    runs : results of `simulate` or `load_result`; or texts ACCEL:TRACE, which are simulated: a part that a later one leaves out is that
+        of the first, and NAME+path=value:TRACE changes a chip
     set, fit_codebook, frames, batch, seed : of runs given as texts, see `simulate`
 
     Raises

@@ -1,4 +1,4 @@
-"""The items of a comparison as text: ACCEL:TRACE, in which what is left out is the first one's, and NAME+path=value for a changed chip."""
+"""The items of a comparison as text: ACCEL:TRACE, in which a part left out is that of the first, and NAME+path=value for a changed chip."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Least squares over fields of a chip, and what the fit proves.
+"""Least squares over fields of a chip, and the verdict on the fit.
 
 The residual of a row is (simulated - measured) / measured. Cycles are whole numbers, so slopes are differences over one hundredth of a
 parameter's axis. An interval is that of linear least squares: scale^2 (J^T J)^-1 with Student's t at 95 % (Seber and Wild, Nonlinear
@@ -67,7 +67,7 @@ class Calibration:
     ----------
     verdict : `fitted` (the rows determine the parameters), `reproduced` (as many parameters as rows: nothing is predicted) or
         `indistinguishable` (the rows do not tell parameters apart)
-    notes : what a reader must know, a sentence each
+    notes : caveats, a sentence each
     """
 
     verdict: str
@@ -150,7 +150,9 @@ def _judge(parameters: Sequence[Parameter], seen: Sequence[Measurement], places:
         return notes, "reproduced"
     networks = {row.network.partition("@")[0] for row in seen}
     if len(networks) == 1 and len(seen) < 3 * len(parameters) and not any(row.layer for row in seen):
-        notes.append("all fitted rows are of one network: what its size hides is not in the fit; hold rows of another network out")
+        notes.append(
+            "all fitted rows are of one network, so effects that depend on its size cannot be told apart; hold out rows of another network"
+        )
     return notes, "indistinguishable" if idle or same else "fitted"
 
 

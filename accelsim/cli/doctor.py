@@ -142,7 +142,7 @@ def _machine() -> Iterator[Finding]:
 
 
 def _extras() -> Iterator[Finding]:
-    """Each extra of the package: what of it is installed, or how to get it."""
+    """Each extra of the package: its installed projects, or how to get them."""
     extras: dict[str, list[str]] = {}
     for text in _requirements():
         found = _EXTRA.search(text)

@@ -1,6 +1,6 @@
 """Names that a shell may complete, read from folders and from source text: nothing that they name is imported.
 
-Assumes of the source what the contract tests hold it to: a member of a package says `KIND = "..."` and calls its record SPEC, and a
+Assumes a form of the source to which contract tests hold it: a member of a package says `KIND = "..."` and calls its record SPEC, and a
 record gives its fields as `name: type`.
 """
 

@@ -1,4 +1,4 @@
-"""The options of `run` that execute a network as a whole, and what is printed of it."""
+"""The options of `run` that execute a network as a whole, and its printed summary."""
 
 from __future__ import annotations
 

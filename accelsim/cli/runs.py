@@ -163,7 +163,7 @@ def _simulated(
 
 
 def _print_line(run: Result) -> None:
-    """The time in a line, and what the functional check found."""
+    """The time in a line, and the outcome of the functional check."""
     from accelsim.report.tables.text import count, duration
 
     result, checked = run.record, run.checked
@@ -220,7 +220,7 @@ def compare(
         list[str],
         typer.Argument(
             metavar="ACCEL:TRACE...",
-            help="The baseline first; later, NAME+path=value:TRACE; what is left out is the first's.",
+            help="The baseline first; later ones may change it, NAME+path=value:TRACE, and omit its chip or trace.",
             autocompletion=complete_pairs,
         ),
     ],

@@ -80,7 +80,7 @@ def sweep(
     """Run the points of a sweep that are not stored, and rank them.
 
     Exit status: 0 when every point that the constraints let through has a result, 1 when some failed or have a configuration that
-    cannot be, 2 when no point has a configuration that can be, 130 when interrupted (what was done is stored).
+    cannot be, 2 when no point has a configuration that can be, 130 when interrupted (finished points are stored).
     """
     from accelsim.cost.technology import load_technology
     from accelsim.report.plots.picture_style import PictureStyle
@@ -134,7 +134,7 @@ def sweep(
                         sampler=search, seed=search_seed or 0, retry_failed=retry_failed, progress=update,
                     )  # fmt: skip
         except KeyboardInterrupt:
-            typer.echo(f"accelsim: interrupted; what was done is in {path}, and the same command continues", err=True)
+            typer.echo(f"accelsim: interrupted; finished points are in {path}, and the same command continues", err=True)
             raise typer.Exit(EXIT_INTERRUPTED) from None
         rows = export_sweep(opened, wanted, summary.sweep, export) if export is not None else 0
         points = read_table(opened, wanted, summary.sweep, question.needs(wanted))

@@ -40,7 +40,7 @@ def timeline(
 ) -> None:
     """Show a run in time: a file for Perfetto (-o), for GTKWave (--vcd), for a paper (--plot).
 
-    The run is repeated with a recorder, and must give the saved numbers again. What each track means: docs/timeline.md.
+    The run is repeated with a recorder, and must give the saved numbers again. The tracks are described in docs/timeline.md.
     """
     from accelsim.report.export.whole_file import check_replaceable_file
     from accelsim.report.plots.picture_style import PictureStyle
@@ -53,7 +53,7 @@ def timeline(
         )
     if layers is not None and out is None:
         raise ConfigError(
-            "--layers chooses what a timeline shows (-o FILE); a waveform and figures are of the whole machine, in --cycles A..B"
+            "--layers selects layers of a timeline (-o FILE); waveforms and figures show the whole machine; allowed: --cycles A..B"
         )
     look = PictureStyle.parse(style)
     saved = load_result(result)
@@ -129,4 +129,4 @@ def say_timeline(summary: TimelineSummary, quiet: bool) -> None:
     console.print()
     if summary.checked:
         say(console, f"Equal to the result: {', '.join(summary.checked)}.")
-    say(console, "Open it at https://ui.perfetto.dev or chrome://tracing; docs/timeline.md says what each track means.")
+    say(console, "Open it at https://ui.perfetto.dev or chrome://tracing; docs/timeline.md describes the tracks.")

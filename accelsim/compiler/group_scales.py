@@ -1,4 +1,4 @@
-"""Scales of groups of weights on a chip: where they are applied, which K-tiles that takes, and what the chip cannot serve.
+"""Scales of groups of weights on a chip: where they are applied, which K-tiles that takes, and formats that the chip cannot serve.
 
 A scale is applied to each decoded weight, or to the sum of a group as it leaves its column: at the foot, or at taps along the column.
 Disputable assumption: a group whose length the taps do not fit is served at the foot, one group per K-tile.

@@ -1,4 +1,4 @@
-"""The order in which the heads of an attention run, and an estimate of what each order costs.
+"""The order in which the heads of an attention run, and the estimated cycles of each order.
 
 Scores of a head, then its softmax on the vector unit, then its context. `sequential` finishes a head before the next and needs
 least buffer; `pipelined` computes the next head's scores while the vector unit is on this one; `grouped` computes all scores first.

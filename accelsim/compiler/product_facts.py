@@ -21,7 +21,7 @@ from accelsim.trace.layers import MatmulLayer
 
 @dataclass(frozen=True)
 class WeightReuse:
-    """How long the weight buffer holds what a product fetches.
+    """How long the weight buffer holds the streams that a product fetches.
 
     Attributes
     ----------

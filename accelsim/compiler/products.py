@@ -95,7 +95,7 @@ def _check_operands(inference: Inference, op: Op) -> None:
 
 
 def _check_cache(inference: Inference, name: str) -> None:
-    """A cache lies in DRAM, and is longer than what a weight buffer may hold for good."""
+    """A cache lies in DRAM, and is longer than a pinned weight buffer may hold."""
     target = inference.target
     if target.placement.weights != "dram" or target.placement.activations != "dram":
         raise CompileError(
@@ -152,7 +152,7 @@ def _codebook(low: Lowering, split: ProductSplit) -> Fields:
 
 
 def _drain(inference: Inference, op: Op, split: ProductSplit) -> int:
-    """The task that requantizes what the array puts out, with the fused functions' passes."""
+    """The task that requantizes the array's sums, with the fused functions' passes."""
     columns, cols = split.columns, split.stripe_columns
     low, vector = inference.low, inference.target.vector_unit
     passes = vector.passes.requantize + sum(passes_of(inference, layer, True) for layer in op.fused)

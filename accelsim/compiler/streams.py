@@ -1,4 +1,4 @@
-"""Weight-side streams: what one run's stream holds, how it is cut into transfers, when each may be issued and used.
+"""Weight-side streams: the contents of a run's stream, its transfers, and when each may be issued and used.
 
 A stream is a header (see `weight_traffic`) and the words of the packed records. Parameters of the vector
 unit (gamma, beta, embeddings) are streams without words that do not pass the weight buffer.

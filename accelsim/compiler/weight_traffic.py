@@ -1,4 +1,4 @@
-"""Bits that a layer's weights cost on the bus, by operand: what its format's table of streams says, and the chip's words per output.
+"""Bits that a layer's weights cost on the bus, by operand: its format's table of streams, and the chip's words per output.
 
 Records are packed into the image, which is fetched as often as the runs need it; scales and offsets of groups lie there ahead of their
 tiles. The header comes once: what the vector unit takes for the requantization of each output channel, into which a scale per tensor or

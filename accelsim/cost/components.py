@@ -15,12 +15,12 @@ class AreaComponent:
 
     Attributes
     ----------
-    name, group : what it is, and what it is drawn with
+    name, group : of the component, and of the components drawn with it
     kind : logic (cells; divided by the placement density) or memory (macros; not divided)
     gates : gate equivalents; None for a macro
     area_um2 : cell or macro area at the node, um2
     source : where the figure comes from
-    notes : what was extrapolated, assumed or left out
+    notes : extrapolations, assumptions and omissions
     """
 
     name: str

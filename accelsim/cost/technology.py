@@ -1,4 +1,4 @@
-"""A technology: what a gate equivalent, an SRAM, a ROM bit and an action cost at a node, each with a range and its source.
+"""A technology: cost of a gate equivalent, an SRAM, a ROM bit and an action at a node, each with a range and its source.
 
 Disputable assumption: one factor turns gate equivalents into silicon for all logic of a node, and one scales all large SRAMs.
 """

@@ -59,7 +59,7 @@ def float_weights(trace: Trace, layer: Layer) -> dict[str, Floats]:
 
 
 def check_flow(trace: Trace) -> None:
-    """TraceError, before any work, for a layer that reads what no layer of the trace makes."""
+    """TraceError, before any work, for a layer with an input that no layer of the trace makes."""
     for layer in trace.layers:
         heads = layer.head_product
         if heads is not None and heads.from_cache:

@@ -54,7 +54,7 @@ def export(
     calibration
         Inputs on which the scales of the activations are measured, [samples, ...]; None leaves the trace without.
     method
-        What a scale fits: 'max', the largest magnitude; 'percentile', 99.99 % of them; 'mse', the least squared error.
+        Criterion of a scale: 'max', the largest magnitude; 'percentile', 99.99 % of them; 'mse', the least squared error.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""The compute cluster as one of two sides that exchange promises: it runs ahead until it has to know what the memory side has not told."""
+"""The compute cluster as one of two sides that exchange promises: it runs ahead until it needs a landing not yet reported."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from accelsim.kernels import compute_state, run_ahead
 from accelsim.program import Program
 from accelsim.quantities import edge_ps
 
-STRETCH = 512  # cycles beyond the promises that are taken back at most
+STRETCH = 512  # most cycles beyond the promises that are rolled back
 
 _CYCLE, _FINISH = FIELD_AT["cycle"], FIELD_AT["finish"]
 

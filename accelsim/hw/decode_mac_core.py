@@ -58,7 +58,7 @@ class ArraySpec(Record):
     max_m: Annotated[int, unit("rows")] = Field(ge=1, le=2**20, description="MAXM: rows that one accumulator bank holds")
     dataflow: Literal["weight_stationary", "enhanced_weight_stationary"] = Field(
         default="weight_stationary",
-        description="what a PE holds: weight_stationary: one weight; enhanced_weight_stationary: a file of weights, one of each of "
+        description="operand held in a PE: weight_stationary: one weight; enhanced_weight_stationary: a file of weights, one of each of "
         "neighbouring N-tiles, which a row that is read once meets one after the other",
     )
     weight_file: Annotated[int | None, unit("weights")] = Field(

@@ -114,7 +114,7 @@ RUN = np.dtype(
             "file",  # neighbouring N-tiles of a fold, whose weights a PE holds together; 0 or 1: one
             "gemv_groups",  # groups of a stripe that meet their rows as they leave the decoder (see `gemv_step`); 0: tile by tile
             "kt_count",
-            "block",  # rows of the reduction after which K-tiles begin anew; R, or the end of groups of weights that share a scale
+            "block",  # rows of the reduction after which new K-tiles begin; R, or the end of groups of weights that share a scale
             "fine_group",  # rows of such a group; 0: none
             "fine_bits",  # of its scales, over all columns
             "coarse_group",  # the same for a second level

@@ -58,7 +58,7 @@ class SealedFiles:
         self._folder, self._name, self._stamp = folder, name, stamp
 
     def load(self, key: Any) -> Any:
-        """What was saved under `key`; None if nothing was, or if it cannot be trusted."""
+        """The value saved under `key`; None if there is none, or if it cannot be trusted."""
         path = self._path(key)
         try:
             with path.open("rb") as file:

@@ -11,7 +11,7 @@ from accelsim.kernels.kernel import borrowing_kernel
 # Parameters.
 (
     S_IDEAL,  # 1: an ideal device; 0: a flash
-    S_BANDWIDTH,  # bytes a second; 0: infinite (ideal)
+    S_BANDWIDTH,  # bytes per second; 0: infinite (ideal)
     S_LATENCY,  # ps: of each transfer (ideal), of a command with its dummy cycles (flash)
     SERIAL_PARAMETERS,
 ) = range(4)
@@ -22,7 +22,7 @@ from accelsim.kernels.kernel import borrowing_kernel
     ORIGIN,  # ideal: ps at which it was idle last
     SENT,  # ideal: bytes since then
     NEXT_ADDRESS,  # flash: the address behind the last transfer
-    COMMANDS,  # flash: reads that started anew
+    COMMANDS,  # flash: reads with a command of their own
     FIRST,  # transfers that ended, transfers that came
     LAST,
     RING,  # (end in ps, transfer) of each that is under way

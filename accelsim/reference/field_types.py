@@ -1,4 +1,4 @@
-"""A field's type in words: what a file may write, in which unit, between which limits.
+"""A field's type in words: the values that a file may write, their unit and limits.
 
 Read from the annotation and the constraints that pydantic enforces, so that the words cannot differ from the checks.
 """

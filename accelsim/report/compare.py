@@ -17,7 +17,7 @@ from accelsim.report.verdict import decide
 from accelsim.result import Result, total
 from accelsim.run_labels import label
 
-SAME_TIME = 0.001  # of the baseline's time: a smaller difference is told as none
+SAME_TIME = 0.001  # of the baseline's time: a smaller difference is reported as none
 
 
 @dataclass(frozen=True)

@@ -60,7 +60,7 @@ def with_accuracy(table: Table, accuracy: Accuracy) -> Table:
 def _value(accuracy: Accuracy, point: Mapping[str, Any]) -> float:
     try:
         value = accuracy(point)
-    except Exception as error:  # code of the user's: it may raise anything, and is told with its point
+    except Exception as error:  # code of the user's: it may raise anything, which is reported with its point
         raise ConfigError(f"accuracy of {dict(point)}: the function raised {type(error).__name__}: {error}") from error
     if value is None:
         return math.nan

@@ -1,8 +1,8 @@
 """Points on a Dask cluster: one that is there, or one made on this machine; the same rows as the pool of processes gives.
 
-Dask talks pickle: whoever reaches its scheduler runs code on its workers, and on this client. A cluster made here listens on loopback
-and takes only who holds a key that was made for it; one elsewhere belongs behind TLS. Traces and configurations are named, not sent:
-workers need the same accelsim (each batch checks its sources) and the same files at the same paths (each trace's hash is checked).
+Dask sends pickles: anyone who can connect to its scheduler can run code on its workers, and on this client. A cluster made here listens
+on loopback and accepts only clients with a key that was made for it; one elsewhere belongs behind TLS. Traces and configurations are named,
+not sent: workers need the same accelsim (each batch checks its sources) and the same files at the same paths (each trace's hash is checked).
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ PATIENCE_SECONDS = 30  # for the scheduler, and for a worker where there is none
 LOOK_SECONDS = 5  # after which who waits for a task looks at the workers that are there
 LEAN = {"distributed.worker.profile.enabled": False}  # Dask's settings here: nobody looks at a profile, and to take it costs a worker time
 
-_CONTINUES = "what was done is stored, and the same command continues"
+_CONTINUES = "finished points are stored, and the same command continues"
 _GONE = f"the scheduler of the cluster went away; {_CONTINUES}"
 
 Rows = list[dict[str, Any]]

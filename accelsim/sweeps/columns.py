@@ -1,4 +1,4 @@
-"""The columns of a stored run, with SQL type and meaning; units stand in the names. One table of all: nothing lists them twice."""
+"""The columns of a stored run, with SQL type and meaning; names include the unit. This table is the only list of them."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """The core's key signals over a window of cycles as a value change dump (VCD, IEEE 1364-2005, clause 18), for waveform viewers.
 
-A value stands from the clock edge that begins its cycle to the next. Registers hold what they held before the edge that ends the cycle,
+A value holds from the clock edge that begins its cycle to the next. Registers keep their content from before the edge that ends the cycle,
 as a simulator of the RTL would show them; which of the array's categories a cycle belongs to is a wire of its own for each.
 """
 

@@ -96,7 +96,9 @@ class CompressionRecord(ManifestRecord):
 class CalibrationRecord(ManifestRecord):
     """The scales of all activations, as measured on samples: an element's value is its integer times the scale."""
 
-    method: Literal["max", "percentile", "mse"] = Field(description="what a scale fits: the largest magnitude, most of them, or all values")
+    method: Literal["max", "percentile", "mse"] = Field(
+        description="criterion of a scale: the largest magnitude, a percentile of them, or least squared error"
+    )
     samples: Annotated[int, Field(ge=1), unit("samples")] = Field(description="inputs on which the activations were measured")
     scales: dict[Name, Annotated[float, Field(gt=0), unit("activation's real value")]] = Field(
         description="by the name of each model input and layer"

@@ -2,7 +2,7 @@
 
 Disputable assumption: a step of a language model has an overhead outside of the machine (host, sampling, launch), the same for all steps of
 a network on a board; it is the mean difference of that network's `fit` rows. Nothing else is fitted here: what the chips' files call fitted
-was fitted to `fit` rows once, and stands in them.
+was fitted to `fit` rows once, and is written in them.
 """
 
 from __future__ import annotations

@@ -120,7 +120,7 @@ def test_a_text_in_a_mapping_is_that_text(name):
 
 @pytest.mark.parametrize("changes", [{"vector_unit.passes.copy_rows": 3}, ["vector_unit.passes={copy_rows: 3}"]])
 def test_a_field_of_old_files_cannot_be_set_as_it_has_no_effect(changes):
-    with pytest.raises(accelsim.AccelsimError, match="copy_rows` may stand in old files, where it has no effect"):
+    with pytest.raises(accelsim.AccelsimError, match="copy_rows` is accepted from old files, where it has no effect"):
         accelsim.load_accelerator(CHIP, set=changes)
 
 

@@ -168,7 +168,7 @@ def test_a_trace_of_another_place_is_given_by_its_folder(saved: Path, tmp_path: 
         (("--vcd", "{}"), "must have a name that ends with .vcd or .vcd.gz"),
         (("-o", "{}/t.txt"), "must have a name that ends with .json or .json.gz"),
         (("--vcd", "{}/t.json"), "must have a name that ends with .vcd or .vcd.gz"),
-        (("--vcd", "{}/t.vcd", "--layers", "*fc2*"), "--layers chooses what a timeline shows"),
+        (("--vcd", "{}/t.vcd", "--layers", "*fc2*"), "--layers selects layers of a timeline"),
     ],
 )
 def test_a_wrong_word_is_one_message_and_leaves_nothing(saved: Path, tmp_path: Path, words: tuple[str, ...], message: str) -> None:

@@ -100,7 +100,7 @@ def test_a_gate_that_remembers_every_stripe_gives_the_cycles_of_one_that_remembe
 
 @pytest.mark.parametrize("read", ["second_port", "stall"])
 def test_a_row_that_needs_a_result_waits_for_the_vector_unit_however_its_drain_is_postponed(read: str) -> None:
-    """The rows of the second product are the results of the first, whose drains wait for the port under `stall`: told as `vector`."""
+    """The rows of the second product are the results of the first, whose drains wait for the port under `stall`: booked as `vector`."""
     first, second = chain((10, 8, 4), (10, 4, 4)).runs
     fed: Mapping[str, int] = assert_equals_twin(
         ClusterMachine(4, 1, 2, (first, ChainedRun(second.geometry, 10, 4, 4, 0)), None), PREDICTED, READS[read]

@@ -95,7 +95,7 @@ def test_what_the_last_worker_had_in_hand_is_given_to_those_that_come_after_it()
 def test_a_cluster_without_workers_is_one_message(monkeypatch):
     monkeypatch.setattr(cluster, "PATIENCE_SECONDS", 0)
     client = Client([["a"], []], lambda worker, points: None)
-    with pytest.raises(ConfigError, match="no worker left; what was done is stored, and the same command continues"):
+    with pytest.raises(ConfigError, match="no worker left; finished points are stored, and the same command continues"):
         list(rows_of(client))
     assert client.closed
 
@@ -105,7 +105,7 @@ def test_a_scheduler_that_goes_away_is_one_message():
         raise CancelledError
 
     client = Client([["a"]], lambda worker, points: lost)
-    with pytest.raises(ConfigError, match="the scheduler of the cluster went away; what was done is stored"):
+    with pytest.raises(ConfigError, match="the scheduler of the cluster went away; finished points are stored"):
         list(rows_of(client))
 
     def unreachable() -> dict[str, int]:

@@ -93,7 +93,7 @@ def test_ctrl_c_keeps_what_was_done_and_says_how_to_continue(tmp_path):
     out, err = process.communicate(timeout=HANG_S)
     assert process.returncode == 130
     assert out == ""
-    assert err == f"accelsim: interrupted; what was done is in {store}, and the same command continues\n"
+    assert err == f"accelsim: interrupted; finished points are in {store}, and the same command continues\n"
     assert 10 <= stored(store) < 100 * POINTS
     with open_store(store) as opened:
         assert opened.sweep("small").ok == stored(store)
@@ -106,4 +106,4 @@ def test_ctrl_c_at_the_start_is_one_line(tmp_path):
     os.killpg(process.pid, signal.SIGINT)
     _, err = process.communicate(timeout=HANG_S)
     assert process.returncode == 130
-    assert err == f"accelsim: interrupted; what was done is in {tmp_path / 's.sqlite'}, and the same command continues\n"
+    assert err == f"accelsim: interrupted; finished points are in {tmp_path / 's.sqlite'}, and the same command continues\n"

@@ -200,7 +200,7 @@ def test_a_level_that_does_not_fit_its_chip_is_refused(fields: dict[str, Any], m
 def test_a_network_that_does_not_fit_the_level_is_refused_with_the_bytes_it_needs() -> None:
     trace = gemm_chain(4, [32, 32, 32], ["int8"] * 2, [""] * 2)
     chip = tiny_accelerator(l2={**LEVEL, "capacity": 2048}, dram=None, placement=BOTH)
-    with pytest.raises(CompileError, match="l2 holds 2048 B, beside what passes through it, what lies there needs") as caught:
+    with pytest.raises(CompileError, match="l2 holds 2048 B, beside the bytes in transit, the tensors placed there need") as caught:
         simulate(chip, trace)
     needed = int(str(caught.value).split()[-2])
     assert needed > 2 * 32 * 32

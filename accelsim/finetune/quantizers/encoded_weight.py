@@ -1,6 +1,6 @@
 """Float weights that learn under a format's own encoder: forwards the encoded weights, backwards the gradient as it is.
 
-The encoder is that of `accelsim compress`, run anew on every use, so its scales follow the weights. It is NumPy's: on a GPU each use
+The encoder is that of `accelsim compress`, run again on every use, so its scales follow the weights. It is NumPy's: on a GPU each use
 copies the matrix to the CPU and back.
 """
 

@@ -1,4 +1,4 @@
-"""Values of a mixture of experts during the walk: what is chosen, and what waits for the weights of the choice.
+"""Values of a mixture of experts during the walk: the choice of experts, and products that wait for its weights.
 
 Recognized is the batched form, in which each token and each of its experts is a row: indices of the largest scores select matrices out of
 a stack, rows meet them one by one, and are summed up with the scores as weights.

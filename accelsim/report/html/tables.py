@@ -60,7 +60,7 @@ def decimals(figure: float, places: int) -> Cell:
 
 
 def share(part: float, whole: float) -> Cell:
-    """Percent of a whole, without the sign, which stands in the heading."""
+    """Percent of a whole, without the sign, which the heading has."""
     return Cell(f"{100 * part / whole:z.1f}", part / whole) if whole else Cell("")
 
 
