@@ -25,7 +25,7 @@ def ablation(
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
-    """Cycles, energy and area of decoding, against raw weights without it."""
+    """Cycles, energy and area of decoding, against raw weights."""
     from accelsim.cost.ablation import ablate
     from accelsim.cost.technology import load_technology
     from accelsim.report.export.ablation import check_ablation_folder, write_ablation

@@ -32,7 +32,7 @@ def calibrate(
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
-    """Fit fields of a chip to measured times; predict the rows that were held out.
+    """Fit fields of a chip to measured times; predict held-out rows.
 
     The verdict is `fitted`, `reproduced` (as many parameters as rows, which predicts nothing) or `indistinguishable` (the rows do not
     tell parameters apart). Needs the extra `search`.

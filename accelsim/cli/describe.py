@@ -33,7 +33,7 @@ def describe(
     ],
     as_json: AsJson = False,
 ) -> None:
-    """Meaning, unit, type, default and allowed values of a field, and which file has it."""
+    """Meaning, unit, type, default and allowed values of a field."""
     from accelsim.reference.fields import fields_of
 
     found, others = _found(field)
@@ -76,7 +76,7 @@ def new_accelerator(
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
-    """A chip as commented YAML: each field with its unit, default and meaning."""
+    """A chip as commented YAML: each field, unit, default, meaning."""
     from accelsim.accelerator import build_accelerator, read_accelerator
     from accelsim.reference.template import accelerator_template
     from accelsim.report.export.whole_file import new_file
@@ -129,11 +129,13 @@ def _inside(group: FieldDoc) -> list[FieldDoc]:
 
 
 def _lines(item: FieldDoc, others: list[str]) -> list[str]:
+    from accelsim.reference.fields import NEEDED
+
     words = item.words
     figures = {
         "unit": words.unit,
         "type": words.kind,
-        "default": item.default,
+        "default": "none: a value is needed" if item.default == NEEDED else item.default,
         "allowed": words.allowed,
         "file": f"{item.file} ({find_kind(item.file).example})",
         "example": _set_example(item) or "",
@@ -149,6 +151,7 @@ def _set_example(item: FieldDoc) -> str | None:
     from accelsim.accelerator import load_accelerator
     from accelsim.presets import preset_names
     from accelsim.reading import dump_yaml
+    from accelsim.reference.fields import NEEDED
 
     default = item.default
     for name in preset_names("accelerators"):
@@ -158,7 +161,7 @@ def _set_example(item: FieldDoc) -> str | None:
         if value not in (None, ""):
             text = dump_yaml({"x": value}).strip().partition(": ")[2]
             return f"--set '{item.path}={text}'" if " " in text else f"--set {item.path}={text}"
-    shown = default if default not in ("needed", "null") else _group_example(item) or "VALUE"
+    shown = default if default not in (NEEDED, "null") else _group_example(item) or "VALUE"
     return f"--set '{item.path}={shown}'" if " " in shown else f"--set {item.path}={shown}"
 
 

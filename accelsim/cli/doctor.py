@@ -43,7 +43,7 @@ class Finding:
 
 
 def doctor(as_json: AsJson = False, quiet: Quiet = False) -> None:
-    """Check the installation: versions, files, kernel cache, extras, a small run."""
+    """Check the installation: versions, files, cache, a small run."""
     findings = [*_libraries(), *_files(), *_machine(), *_extras()]
     if not _broken(findings):
         findings += [_cache(), _self_check()]  # both load the libraries
@@ -192,7 +192,11 @@ def _render(findings: list[Finding]) -> None:
         for item in findings:
             if item.topic == topic:
                 row(out, item.name, item.state, item.text, style=colours[item.state])
-        show(console, topic.capitalize(), out)
+        show(console, topic.capitalize() + (" (optional)" if topic == "extras" else ""), out)
     broken = [item.name for item in findings if item.state == "broken"]
     console.print()
-    say(console, f"broken: {', '.join(broken)}" if broken else "Everything that is needed is there.", style="red" if broken else "green")
+    say(
+        console,
+        f"broken: {', '.join(broken)}" if broken else "Everything required is there.",
+        style="red" if broken else "green",
+    )

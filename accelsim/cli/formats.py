@@ -33,7 +33,7 @@ def formats(
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
-    """Formats on one chip: bits, time, what limits, energy, area."""
+    """Formats on one chip: bits, time, limit, energy and area."""
     from accelsim.cost.technology import load_technology
     from accelsim.report.format_points import check_formats_folder, format_dict, markdown_table, render_formats, speedup, write_formats
     from accelsim.report.tables.terminal import stdout_console

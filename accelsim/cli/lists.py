@@ -31,9 +31,9 @@ def list_(
     full: Annotated[bool, typer.Option("--full", help="Of formats: also each example with its bits per weight and decoder.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Names that commands and files may use, with one line each; names alone with --json.
+    """Names that commands and files may use, with one line each.
 
-    A file that cannot be used is left out, named on stderr with the reason, and makes the exit status 1.
+    With --json names alone. A file that cannot be used is left out, named on stderr with the reason, and makes the exit status 1.
     """
     from accelsim.report.tables.text import clean
 

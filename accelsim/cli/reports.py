@@ -21,7 +21,7 @@ def report(
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
-    """Show saved runs again, in any technology; as one HTML file with -o.
+    """Show saved runs again, in any technology, or as an HTML file.
 
     Nothing is simulated: area and energy follow from the runs' counts. Several runs are compared with the first.
     """

@@ -62,7 +62,7 @@ def run(
     input_files: InputFiles = None,
     outputs: OutputsFolder = None,
     what_if: Annotated[
-        bool, typer.Option("--what-if", help="Simulate each idealization, which decides what limits; short runs do so anyway.")
+        bool, typer.Option("--what-if", help="Simulate each idealization to find the limiting resource; short runs do so anyway.")
     ] = False,
     frames: Frames = 1,
     batch: Batch = 1,
@@ -81,7 +81,10 @@ def run(
     timeline: TimelineFile = None,
     quiet: Quiet = False,
 ) -> None:
-    """Time, stalls, traffic, energy and area of a trace on a chip; of several traces that take turns, with --then."""
+    """Simulate a trace on a chip: time, stalls, energy and area.
+
+    With --then, several traces take turns on the chip.
+    """
     from accelsim.cost.area import area_of
     from accelsim.cost.technology import load_technology
     from accelsim.report.export.run import check_run_folder
@@ -211,7 +214,7 @@ def _run_tokens(
 def _elsewhere(out: Path | None, *, measured: bool) -> str:
     """Where a run says all that its summary leaves out."""
     folder = "-o DIR writes tables, JSON and pictures" if out is None else f"tables, JSON and pictures are in {out}"
-    limit = "" if measured else "--what-if simulates what limits; "
+    limit = "" if measured else "--what-if simulates the limit; "
     return f"{limit}--full prints all tables, --layers each layer; {folder}"
 
 
@@ -235,7 +238,10 @@ def compare(
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
-    """Speed-ups over the first run by stall reason and layer; energy and area."""
+    """Speed-ups over the first run, by stall reason and by layer.
+
+    Energy and area stand beside them.
+    """
     from accelsim.api.pairs import load_pairs
     from accelsim.cost.area import area_of
     from accelsim.cost.compare_costs import costs_of
@@ -281,7 +287,7 @@ def demo(
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
-    """Compare int8 with SSVQ on every preset; map where which speed-up holds."""
+    """Compare int8 with SSVQ on every preset; map their speed-ups."""
     from accelsim.presets import built_in
     from accelsim.report.tables.terminal import line_progress
     from accelsim.studies.demo import DEMO_FOLDER, Scope, run_demo

@@ -38,8 +38,9 @@ def timeline(
     as_json: Annotated[bool, typer.Option("--json", help="Print a summary of the file as JSON.")] = False,
     quiet: Quiet = False,
 ) -> None:
-    """Show a run in time: a file for Perfetto (-o), for GTKWave (--vcd), for a paper (--plot).
+    """Show a run over time, for Perfetto, GTKWave or a paper.
 
+    -o writes a file for Perfetto, --vcd one for GTKWave, --plot figures.
     The run is repeated with a recorder, and must give the saved numbers again. The tracks are described in docs/timeline.md.
     """
     from accelsim.report.export.whole_file import check_replaceable_file

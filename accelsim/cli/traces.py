@@ -92,7 +92,7 @@ def compress(
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
-    """Encode a float trace's weights in a format, or each layer as a recipe says."""
+    """Encode the weights of a float trace in a format or by a recipe."""
     if (format is None) == (recipe_file is None) or (layers is not None and format is None):
         raise ConfigError("compress needs one of --format FORMAT (with --layers PATTERN if not the usual ones) and --recipe FILE")
     if not force and (out / "trace.json").exists():
@@ -133,7 +133,10 @@ def inspect(
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
-    """Layers, shapes, formats and bits of a trace; use of its codebooks and balance of its signs."""
+    """Layers, shapes, formats and bits of a trace.
+
+    With its weights stored, also the use of codebooks and the balance of signs.
+    """
     from accelsim.compression.open_trace import open_trace
     from accelsim.report.export.trace import check_trace_folder, write_trace_folder
 

@@ -89,9 +89,9 @@ def limit_rows(result: Result) -> tuple[LimitRow, ...]:
 
 def _measured(result: Result, gains: Sequence[Gain], second: Gain | None, then: str) -> str:
     first = gains[0]
-    after = f"then the {then}" if then != first.resource else "its rest is still the largest part then"
-    parts = [f"{_limits(first.resource)}: {first.speed_up:.2f}x if free; {after}"]
-    parts.append(f"next, {second.resource} {second.speed_up:.2f}x" if second is not None else "nothing else gains")
+    after = f"{_limits(then)[0].lower()}{_limits(then)[1:]}" if then != first.resource else "the rest of its cycles still limits"
+    parts = [f"{_limits(first.resource)}: {first.speed_up:.2f}x if free, and then {after}"]
+    parts.append(f"second gain: {second.resource}, {second.speed_up:.2f}x" if second is not None else "no other resource gains")
     return "; ".join([*parts, *_why_not(result, gains)]) + f"{_fill(result, first.resource)}."
 
 
@@ -103,7 +103,7 @@ def _why_not(result: Result, gains: Sequence[Gain]) -> list[str]:
     share = f"{100 * own_cycles(result.cycles, largest) / result.total_cycles:.1f} %"
     gain = next((item.speed_up for item in gains if item.resource == largest), 1.0)
     does = f"the array works in {share} of the cycles" if largest == "MAC array" else f"{share} of the cycles wait for the {largest}"
-    return [f"{does}, but if they were gone, others would fill them ({gain:.2f}x)"]
+    return [f"{does}, but other work would take that time ({gain:.2f}x if the {largest} were free)"]
 
 
 def _limits(resource: str) -> str:

@@ -37,6 +37,7 @@ def test_help_names_every_command():
     assert outcome.exit_code == 0
     for command in ("run", "compare", "sweep", "import", "compress", "inspect", "formats", "area", "validate", "dram", "list"):
         assert f"\n  {command} " in outcome.stdout
+    assert not [line for line in outcome.stdout.splitlines()[1:] if line.endswith("...")]  # each command's line is whole
     assert max(map(len, outcome.stdout.splitlines())) <= 80
 
 

@@ -56,7 +56,7 @@ def render_headline(console: Console, result: Result, summary: Summary) -> None:
     say(console, f"{summary.accelerator} runs {summary.trace}", style="bold")
     say(
         console,
-        f"{duration(summary.milliseconds_per_inference)} per inference, {summary.inferences_per_s:,.1f} frames/s; "
+        f"{duration(summary.milliseconds_per_inference)} per inference, {summary.inferences_per_s:,.1f} inferences/s; "
         f"{count(summary.total_cycles)} cycles at {hertz(summary.clock_hz)} for {_inferences(summary)}",
     )
     if len({frame.trace for frame in result.frames}) > 1:
@@ -64,7 +64,7 @@ def render_headline(console: Console, result: Result, summary: Summary) -> None:
     elif summary.frames > 1:
         say(
             console,
-            f"cold start {duration(summary.cold_ms)} (first frame), steady state {duration(summary.steady_ms)} (last frame)",
+            f"cold start {duration(summary.cold_ms)} (first inference), steady state {duration(summary.steady_ms)} (last)",
         )
     say(
         console,

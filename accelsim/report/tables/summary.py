@@ -68,7 +68,7 @@ def _around_warnings(cost: RunCost, columns: int, named: int) -> tuple[_Lines, _
 def _entries(cost: RunCost, result: Result, summary: Summary, named: int) -> Iterable[tuple[str, str]]:
     yield (
         "time",
-        f"{duration(summary.milliseconds_per_inference)} per inference, {summary.inferences_per_s:,.1f} frames/s; {_cycles(summary)}",
+        f"{duration(summary.milliseconds_per_inference)} per inference, {summary.inferences_per_s:,.1f} inferences/s; {_cycles(summary)}",
     )
     turns = _turns(result, named)
     if turns:
@@ -145,7 +145,7 @@ def _warnings(texts: Sequence[str], columns: int, room: int) -> list[tuple[str, 
     for index, text in enumerate(texts):
         wrapped = _wrapped("warning", text, columns)
         if len(lines) + len(wrapped) > room - (index < len(texts) - 1):
-            lines.append(f"{'warning':<{_LABEL}}{len(texts) - index} more")
+            lines.append(f"{'warning':<{_LABEL}}{len(texts) - index}{' more' if lines else ''} not shown here")
             break
         lines += wrapped
     return [(line, "yellow") for line in lines]
