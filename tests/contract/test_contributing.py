@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import re
 import subprocess
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 from textwrap import dedent
 
+import numpy as np
 import pytest
 import yaml
 from typer.testing import CliRunner
@@ -21,6 +24,7 @@ from accelsim.cost.technology import load_technology
 from accelsim.errors import ReferenceDataError
 from accelsim.presets import built_in
 from accelsim.simulation import simulate
+from accelsim.trace.trace import load_trace
 from accelsim.validate.systolic import validate_systolic
 from tests import toy_format
 from tests.added_members import added_member
@@ -40,11 +44,15 @@ PROVED = {
     "a dataflow's cycle rule": "test_a_dataflow_is_one_file",
     "a DRAM device": "test_a_dram_device_is_one_file",
     "a technology": "test_a_technology_is_one_file",
+    "a format that can be fine-tuned": "test_a_format_that_can_be_fine_tuned_is_one_more_file",
+    "a family of pictures": "test_a_family_of_pictures_is_one_file_and_a_line",
+    "an accelerator, a sweep": "test_an_accelerator_and_a_sweep_are_one_file_each",
+    "an inner loop that runs once per cycle": "test_inner_loops_of_the_core_and_the_memory_have_slow_twins",
 }
 
 
-def test_the_table_names_every_member_that_is_added_below() -> None:
-    assert rows().keys() >= PROVED.keys()
+def test_every_row_of_the_table_has_its_test() -> None:
+    assert rows().keys() == PROVED.keys()
     assert all(name in globals() for name in PROVED.values())
 
 
@@ -188,3 +196,174 @@ def test_an_operation_is_one_file(tmp_path: Path) -> None:
     program = USE.format(root=str(ROOT), folder=str(tmp_path))
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert done.stdout.strip() == "[24, 120]", done.stderr
+
+
+CONTRACT = """
+import sys
+sys.path.insert(0, {root!r})
+import accelsim.ops
+accelsim.ops.__path__.append({folder!r})
+import pytest
+raise SystemExit(pytest.main(["-q", "-p", "no:cacheprovider", "tests/contract/test_operations.py", "-k", "second_norm"]))
+"""
+IMPORT = """
+import accelsim.ops
+accelsim.ops.__path__.append({folder!r})
+import numpy as np
+from onnx import TensorProto, helper, numpy_helper
+from accelsim.importers.import_model import import_model
+weights = [numpy_helper.from_array(np.eye(8, dtype=np.float32), "w"), numpy_helper.from_array(np.ones(8, np.float32), "g")]
+nodes = [helper.make_node("MatMul", ["x", "w"], ["h"]), helper.make_node("SecondNorm", ["h", "g"], ["y"], domain="com.example")]
+ends = [[helper.make_tensor_value_info(name, TensorProto.FLOAT, [3, 8])] for name in "xy"]
+sets = [helper.make_opsetid("", 17), helper.make_opsetid("com.example", 1)]
+model = helper.make_model(helper.make_graph(nodes, "net", *ends, weights), opset_imports=sets)
+open({file!r}, "wb").write(model.SerializeToString())
+print([layer.op for layer in import_model({file!r}).layers])
+"""
+
+
+def test_rmsnorm_is_one_file_and_its_tests_appear(tmp_path: Path) -> None:
+    """Its own source, under another name: the contract tests find it and pass, and an ONNX file that names it imports."""
+    source = (ROOT / "accelsim" / "ops" / "rmsnorm.py").read_text(encoding="utf-8")
+    source = source.replace('"rmsnorm"', '"second_norm"').replace('"RMSNormalization"', '"com.example.SecondNorm"')
+    source = re.sub(r'^ +"(SimplifiedLayerNormalization|com\.microsoft\..*|aten\..*)": \{\},\n', "", source, flags=re.MULTILINE)
+    (tmp_path / "second_norm.py").write_text(source, encoding="utf-8")
+
+    def run(program: str) -> str:
+        text = program.format(root=str(ROOT), folder=str(tmp_path), file=str(tmp_path / "net.onnx"))
+        done = subprocess.run([sys.executable, "-c", text], cwd=ROOT, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    assert run(CONTRACT).count(".") >= 16  # eight tests of each of its two examples
+    assert run(IMPORT).strip() == "['gemm', 'second_norm']"
+
+
+def test_an_accelerator_and_a_sweep_are_one_file_each(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Found by name on the search path: a chip with one lane, which takes longer, and a sweep over two chips."""
+    chip = yaml.safe_load((built_in().configs / "accelerators" / "edge-32x32.yaml").read_text(encoding="utf-8"))
+    chip = {**chip, "name": "narrow", "vector_unit": {**chip["vector_unit"], "lanes": 1}}
+    points = {"name": "both", "base": {"trace": "tiny_vit_int8"}, "axes": {"accelerator": ["edge-32x32", "narrow"]}}
+    for folder, fields in (("accelerators", chip), ("sweeps", points)):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / f"{fields['name']}.yaml").write_text(yaml.safe_dump(fields), encoding="utf-8")
+    monkeypatch.setenv("ACCELSIM_PATH", str(tmp_path))
+    trace = open_trace("tiny_vit_int8")
+    assert simulate(load_accelerator("narrow"), trace).total_cycles > simulate(load_accelerator("edge-32x32"), trace).total_cycles
+    counted = CliRunner().invoke(app, ["sweep", "both", "--dry-run"])
+    assert counted.exit_code == 0, counted.output
+    assert "2 points" in counted.output
+
+
+PICTURE = '''
+    """MACs of each layer, as bars."""
+
+    from accelsim.report.plots.picture import picture
+
+
+    def plot_mac_counts(ax, result):
+        """One bar per layer."""
+        macs = [layer.macs for layer in result.layers]
+        ax.bar(range(len(macs)), macs)
+        ax.set_ylabel("MACs")
+
+
+    def mac_counts_picture(result):
+        """The picture of a run."""
+        return picture("mac_counts", "MACs by layer", 40, lambda ax: plot_mac_counts(ax, result))
+'''
+
+
+def test_a_family_of_pictures_is_one_file_and_a_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A picture that `run_pictures` returns is written by `run -o` and shown by the page, which know nothing of it."""
+    from accelsim.report.plots import pictures
+
+    energy_pictures = pictures.energy_pictures
+    (tmp_path / "plots").mkdir()
+    out, page = tmp_path / "run", tmp_path / "page.html"
+    with added_member("accelsim.report.plots", tmp_path / "plots", "mac_counts", PICTURE):
+        family = importlib.import_module("accelsim.report.plots.mac_counts")
+        monkeypatch.setattr(pictures, "energy_pictures", lambda runs: [*energy_pictures(runs), family.mac_counts_picture(runs[0].result)])
+        ran = CliRunner().invoke(app, ["run", "edge-32x32", "tiny_vit_int8", "-o", str(out), "-q"])
+        shown = CliRunner().invoke(app, ["report", str(out), "-o", str(page), "-q"])
+    assert (ran.exit_code, shown.exit_code) == (0, 0), ran.output + shown.output
+    assert (out / "mac_counts.svg").is_file()
+    assert (out / "mac_counts.png").is_file()
+    assert "Mac counts" in page.read_text(encoding="utf-8")
+
+
+FORMAT_TO_TUNE = {
+    "accelsim.formats": '''
+        """Uniform integers under another name."""
+
+        from typing import Literal
+
+        from accelsim.formats.uniform import UniformFormat
+
+        KIND = "mine"
+        EXAMPLES = ("mine:bits=4",)
+
+
+        class MineFormat(UniformFormat):
+            """Streams of `uniform`."""
+
+            kind: Literal["mine"] = "mine"
+
+
+        SPEC = MineFormat
+    ''',
+    "accelsim.compression": '''
+        """Its encoder."""
+
+        from accelsim.compression.uniform import encode as encode
+
+        KIND = "mine"
+    ''',
+    "accelsim.finetune.quantizers": '''
+        """Its quantizer."""
+
+        from accelsim.finetune.quantizers.uniform import UniformQuantizer
+
+        KIND = "mine"
+
+
+        class MineQuantizer(UniformQuantizer):
+            """The float weights learn."""
+
+
+        QUANTIZER = MineQuantizer
+    ''',
+}
+
+
+@pytest.mark.torch
+def test_a_format_that_can_be_fine_tuned_is_one_more_file(tmp_path: Path) -> None:
+    """Prepared, trained for an epoch and exported; its twin `uniform` ends with the same integers."""
+    torch = pytest.importorskip("torch")
+    from accelsim.finetune import Settings, export, finetune, prepare
+
+    def tuned(kind: str) -> dict[str, np.ndarray]:
+        torch.manual_seed(3)
+        model = prepare(torch.nn.Sequential(torch.nn.Linear(12, 8)), f"{kind}:bits=4", layers="*")
+        finetune(model, torch.randn(16, 12), torch.arange(16) % 8, settings=Settings(epochs=1, batch=16))
+        export(model, torch.zeros(1, 12), out=tmp_path / f"{kind}_trace")
+        trace = load_trace(tmp_path / f"{kind}_trace")
+        (layer,) = trace.weighted_layers()
+        assert layer.weight.format.kind == kind
+        return dict(trace.arrays(layer.name))
+
+    with ExitStack() as stack:
+        for package, source in FORMAT_TO_TUNE.items():
+            (folder := tmp_path / package).mkdir()
+            stack.enter_context(added_member(package, folder, "mine", source))
+        mine = tuned("mine")
+    uniform = tuned("uniform")
+    assert mine.keys() == uniform.keys()
+    assert all(np.array_equal(mine[name], uniform[name]) for name in mine)
+
+
+def test_inner_loops_of_the_core_and_the_memory_have_slow_twins() -> None:
+    """A loop is no member of a registry: its row asks for a twin beside the tests, which shares no code with the kernels."""
+    twins = {path.stem: path.read_text(encoding="utf-8") for path in (ROOT / "tests").glob("naive_*.py")}
+    assert twins.keys() >= {"naive_core", "naive_decode", "naive_dma", "naive_dram", "naive_drains"}
+    assert not [name for name, text in twins.items() if "accelsim.kernels" in text]
