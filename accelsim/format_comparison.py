@@ -1,6 +1,7 @@
 """Several traces of one network, one per format, on one chip: simulated, costed and compared.
 
-Disputable assumption: each format gets the chip with the codebook it asks for (`fit`), so no format pays for another's.
+Disputable assumption: each format gets the chip with the codebook it asks for (`fit`) and the decoder parts that the chip's own area does
+not count, so no format pays for another's. What a trace has in its other formats (8 bits at both ends of a network) adds no parts.
 """
 
 from __future__ import annotations
@@ -10,9 +11,12 @@ from collections.abc import Sequence
 from accelsim.accelerator import Accelerator
 from accelsim.compiler.codebook_fit import codebook_overrides
 from accelsim.cost.area import area_of
+from accelsim.cost.decoder_parts import decoder_area, decoder_parts
 from accelsim.cost.energy import energy_of
+from accelsim.cost.span import total
 from accelsim.cost.technology import Technology
 from accelsim.errors import ConfigError
+from accelsim.formats.catalog import parse_format
 from accelsim.progress import Progress
 from accelsim.report.format_points import FormatPoint
 from accelsim.report.tables.trace import format_rows
@@ -57,14 +61,27 @@ def _point(accelerator: Accelerator, trace: Trace, technology: Technology, fit: 
     result = simulate(chip, trace)
     area = area_of(chip, technology)
     rows = sorted(format_rows(trace), key=lambda item: -int(item["weights"]))
+    path = parse_format(rows[0]["format"]).decode_path()
+    parts = decoder_parts(path, chip, technology)
     return FormatPoint(
         trace=trace.name,
+        values=_values(trace),
         formats=tuple(str(item["format"]) for item in rows),
         paper_bits_per_weight=float(rows[0]["paper_bits_per_weight"]),
+        stored_bits_per_weight=float(rows[0]["stored_bits_per_weight"]),
         relative_mse=trace.manifest.metrics.get("relative_mse"),
         overrides=overrides,
         result=result,
         energy_pj=energy_of(result, chip, technology).energy_pj(),
-        area_um2=area.placed_um2,
+        area_um2=total((area.placed_um2, *(area.placed(part) for part in parts))),
+        decoder_um2=decoder_area(path, area, parts),
         codebook_um2=area.placed_by_group["codebook"],
+        codebook_store=chip.codebook.store if path.decode else None,
     )
+
+
+def _values(trace: Trace) -> str:
+    """See `FormatPoint.values`."""
+    if trace.has_payload:
+        return "stored"
+    return "seeded" if all(layer.weight.streams for layer in trace.weighted_layers()) else "shapes"

@@ -22,7 +22,9 @@ def formats(
     traces: Annotated[
         list[str],
         typer.Argument(
-            metavar="TRACE...", help="The baseline first; 'deit_tiny_*' names all traces that match.", autocompletion=complete_traces
+            metavar="TRACE...",
+            help="The baseline first; 'deit_tiny_*': all that match; NAME@FORMAT; NAME@presets: those of the field.",
+            autocompletion=complete_traces,
         ),
     ],
     overrides: Overrides = None,
@@ -58,7 +60,7 @@ def formats(
 
 
 def packed_traces(names: Sequence[str]) -> list[Trace]:
-    """The traces that names, paths and patterns mean, each once; a pattern passes over float traces.
+    """The traces that names, paths and patterns mean, each once; a pattern passes over float traces, NAME@presets is NAME in each preset.
 
     Raises
     ------
@@ -67,13 +69,14 @@ def packed_traces(names: Sequence[str]) -> list[Trace]:
     """
     from fnmatch import fnmatchcase
 
+    from accelsim.compression.decoder_presets import in_presets
     from accelsim.compression.open_trace import open_trace
     from accelsim.presets import trace_names
     from accelsim.registry import suggest
 
     known = trace_names()
     found: dict[str, Trace] = {}
-    for name in names:
+    for name in (name for given in names for name in in_presets(given)):
         if "*" not in name:
             trace = open_trace(name)
             found.setdefault(trace.sha256, trace)

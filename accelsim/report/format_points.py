@@ -1,4 +1,4 @@
-"""Formats compared on one chip: storage, time, critical resource, energy and area of each.
+"""Formats compared on one chip: storage, time, critical resource, energy, and the area of the chip, of the decoder and of the codebook.
 
 Disputable assumption: each format has the chip with its own codebook; the rest of the chip is the same for all, and fits none exactly.
 """
@@ -23,8 +23,12 @@ from accelsim.result import Result
 
 FORMATS_FILE = "formats.json"
 FORMATS_FOLDER = FolderKind(FORMATS_FILE, (FORMATS_FILE, "formats.csv", "formats.md"))
-_SPANS = ("energy_pj", "area_um2", "codebook_um2")
-_HEADINGS = ("trace", "bits/weight", "weights, MB", "ms", "speed-up", "critical resource", "energy, uJ", "area, mm2", "codebook, mm2")
+_SPANS = ("energy_pj", "area_um2", "decoder_um2", "codebook_um2")
+_HEADINGS = (
+    "trace", "bits/weight", "stored", "weights, MB", "ms", "speed-up", "critical resource", "energy, uJ", "area, mm2", "decoder, mm2",
+    "codebook, mm2",
+)  # fmt: skip
+_RUN_CELLS = 7  # of a row's cells, those about the run; the rest are areas
 
 
 @dataclass(frozen=True)
@@ -33,27 +37,36 @@ class FormatPoint:
 
     Attributes
     ----------
+    values
+        Of the weights: "stored", "seeded" (not stored, but encoded once, and made again when they are needed) or "shapes" (never encoded).
     formats
         The formats of its matrices, by descending number of weights.
-    paper_bits_per_weight
-        Of the matrices in the first of them, as papers count.
+    paper_bits_per_weight, stored_bits_per_weight
+        Of the matrices in the first of them: as papers count, and with scales, codebooks and padding.
     relative_mse
         Of all matrices, from the trace's metrics; None if it has none.
     overrides
         Fields of the chip that were set for this trace.
-    energy_pj, area_um2, codebook_um2
-        Energy per inference, off-chip memories included; placed area of the chip, and of its codebook.
+    energy_pj, area_um2, decoder_um2, codebook_um2
+        Energy per inference, off-chip memories included; placed area of the chip, of what decodes the first of the formats without
+        the codebook, and of the codebook.
+    codebook_store
+        "ram" or "rom"; None for a format without a codebook, on whose chip one entry is left.
     """
 
     trace: str
+    values: str
     formats: tuple[str, ...]
     paper_bits_per_weight: float
+    stored_bits_per_weight: float
     relative_mse: float | None
     overrides: tuple[str, ...]
     result: Result
     energy_pj: Span
     area_um2: Span
+    decoder_um2: Span
     codebook_um2: Span
+    codebook_store: str | None
 
     @property
     def weight_bytes(self) -> float:
@@ -72,8 +85,10 @@ class FormatPoint:
         return {
             "trace": self.trace,
             "run_id": self.result.run_id,
+            "values": self.values,
             "formats": list(self.formats),
             "paper_bits_per_weight": self.paper_bits_per_weight,
+            "stored_bits_per_weight": self.stored_bits_per_weight,
             "relative_mse": self.relative_mse,
             "overrides": list(self.overrides),
             "weight_bytes": self.weight_bytes,
@@ -84,7 +99,9 @@ class FormatPoint:
             "achieved_of_bound": share,
             "energy_pj": _span(self.energy_pj),
             "area_um2": _span(self.area_um2),
+            "decoder_um2": _span(self.decoder_um2),
             "codebook_um2": _span(self.codebook_um2),
+            "codebook_store": self.codebook_store,
         }
 
 
@@ -105,33 +122,47 @@ def speedup(baseline: FormatPoint, other: FormatPoint) -> float:
 def format_cells(baseline: FormatPoint, point: FormatPoint) -> tuple[str, ...]:
     """A point as the cells of a row, in the order of the headings."""
     resource, share = point.limiter
+    store = "" if point.codebook_store is None else f"{point.codebook_um2.nominal / 1e6:.3f} {point.codebook_store.upper()}"
     return (
         f"{point.paper_bits_per_weight:.4g}",
+        f"{point.stored_bits_per_weight:.3g}",
         f"{point.weight_bytes / 1e6:.2f}",
         milliseconds(point.result.milliseconds),
         times(speedup(baseline, point)),
         f"{resource} {100 * share:.0f} %",
         f"{point.energy_pj.nominal / 1e6:.0f}",
         f"{point.area_um2.nominal / 1e6:.2f}",
-        f"{point.codebook_um2.nominal / 1e6:.3f}",
+        f"{point.decoder_um2.nominal / 1e6:.3f}",
+        store or "none",
     )
 
 
 def render_formats(console: Console, points: Sequence[FormatPoint]) -> None:
     """All points relative to the first."""
     chip = points[0].result.accelerator_name
-    headings = ["trace", ">bits/\nweight", ">MB", ">ms", ">speed-\nup", "critical\nresource", ">uJ", ">mm2", ">codebook\nmm2"]
-    out = table(headings, dense=True)
     names = short_names([point.trace for point in points])
+    runs = table(["format", ">bits/\nweight", ">\nstored", ">MB", ">ms", ">speed-\nup", "critical\nresource", ">uJ"], dense=True)
+    areas = table(["format", ">chip", ">decoder", ">codebook"], dense=True)
     for name, point in zip(names, points, strict=True):
-        row(out, name, *format_cells(points[0], point))
-    show(console, f"Formats on {chip}", out)
+        cells = format_cells(points[0], point)
+        row(runs, name, *cells[:_RUN_CELLS])
+        row(areas, name, *cells[_RUN_CELLS:])
+    show(console, f"Formats on {chip}", runs)
+    show(console, "Area, mm2", areas)
     say(
         console,
-        "bits/weight: of the compressed matrices, as papers count. MB: weights and codebooks of the whole model on the way to the chip. "
-        "critical resource: that of the tightest bound, its least cycles in percent of those taken. uJ: per inference, with the "
-        "memory outside the chip. mm2: the chip as placed, with this format's codebook.",
+        "bits/weight: of the compressed matrices, as papers count; stored: with scales and codebooks. MB: weights and codebooks of the "
+        "whole model on the way to the chip. critical resource: that of the tightest bound, its least cycles in percent of those taken. "
+        "uJ: per inference, with the memory outside the chip. Area: as placed, of the chip with this format's decoder and codebook (RAM or "
+        "ROM); of all that its weights pass, from the unpack buffer to the scales of groups; and of the codebook.",
     )
+    shapes = [name for name, point in zip(names, points, strict=True) if point.values == "shapes"]
+    if shapes:
+        say(
+            console,
+            f"Shapes alone, never encoded: {', '.join(shapes)}. Bits, time, energy and area are exact without values; where banks of a "
+            "codebook need indices, they are drawn evenly from the seed. Nothing is said of the error.",
+        )
 
 
 def markdown_table(points: Sequence[FormatPoint]) -> str:
@@ -156,7 +187,10 @@ def write_formats(folder: Path, points: Sequence[FormatPoint]) -> Path:
 
 
 def short_names(names: Sequence[str]) -> list[str]:
-    """Names without the common prefix of words that end with '_'."""
+    """Names without the NAME@ that all have, or without the common prefix of words that end with '_'."""
+    networks = {name.rpartition("@")[0] for name in names}
+    if len(networks) == 1 and networks != {""}:
+        return [name.rpartition("@")[2] for name in names]
     words = [name.split("_") for name in names]
     shared = 0
     while all(len(item) > shared + 1 and item[shared] == words[0][shared] for item in words):

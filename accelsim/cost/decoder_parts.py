@@ -1,0 +1,73 @@
+"""Area that one format's decoder takes on a chip: unpack buffer, signs, masks, scales, and the parts that no chip's own area counts.
+
+Those are tables of levels, trees of parities, adders of codewords and of zero points: estimates, never synthesized. Disputable assumption:
+each is built for as many weights per cycle as the format's path delivers at most, and switches no energy that a run counts.
+"""
+
+from __future__ import annotations
+
+from accelsim.accelerator import Accelerator
+from accelsim.cost import gate_counts
+from accelsim.cost.area import AreaReport
+from accelsim.cost.components import AreaComponent, logic
+from accelsim.cost.logic_area import ESTIMATE
+from accelsim.cost.span import Span, total
+from accelsim.cost.technology import Technology
+from accelsim.formats.decode_path import DecodePath
+from accelsim.formats.parts import Offset, Raw
+
+_SIGN_PARTS = ("sign decoder",)
+_MASK_PARTS = ("mask decoder", "weight compactor")
+_SCALE_PARTS = ("group scales", "scale registers", "weight scales")
+_TABLE_ERROR = (0.6, 1.6)  # of a small table as logic, beyond the sizes that were synthesized
+
+
+def decoder_parts(path: DecodePath, accelerator: Accelerator, technology: Technology) -> tuple[AreaComponent, ...]:
+    """The parts of a format's decode path that the area report of the chip lacks."""
+    found: list[tuple[str, Span, str]] = []
+    if path.raw is not None and path.raw.levels is not None:
+        found.append(("level tables", _levels(path.raw) * _lanes(path, accelerator), path.raw.words))
+    if path.signs is not None and path.signs.group:
+        group, lanes = path.signs.group, _lanes(path, accelerator)
+        found.append(("sign parities", Span.exact(gate_counts.SIGN_XOR * (group - 2) * (lanes / group)), path.signs.words))
+    if path.lookup is not None and path.lookup.books > 1:
+        adders = (path.lookup.books - 1) * _lanes(path, accelerator)
+        found.append(("codeword adders", Span.exact(gate_counts.adder(path.lane_bits)) * adders, path.lookup.words))
+    for part in path.group_parts:
+        if isinstance(part, Offset) and part.what != "minimum":
+            gates = Span.exact(gate_counts.adder(path.lane_bits)) * _lanes(path, accelerator)
+            found.append((f"{part.what} adders", gates, part.words))
+    return tuple(
+        logic(name, "decoder", Span(gates.nominal, 0.5 * gates.low, 2 * gates.high), technology, ESTIMATE, (note,))
+        for name, gates, note in found
+    )
+
+
+def decoder_area(path: DecodePath, area: AreaReport, parts: tuple[AreaComponent, ...]) -> Span:
+    """Placed um2 of all that a format's weights pass, without the codebook: what it uses of the chip's decoder, and `parts`."""
+    unused = (
+        *(() if path.sign else _SIGN_PARTS),
+        *(() if path.mask else _MASK_PARTS),
+        *(() if path.scale_levels else _SCALE_PARTS),
+    )
+    own = [item for item in area.components if (item.group == "decoder" or item.name in _SCALE_PARTS) and item.name not in unused]
+    return total(area.placed(item) for item in (*own, *parts))
+
+
+def _lanes(path: DecodePath, accelerator: Accelerator) -> int:
+    """Weights per cycle at most."""
+    if path.lookup is None:
+        return accelerator.raw_weights_per_cycle
+    return max(1, accelerator.codebook.ports // path.lookup.books) * path.d
+
+
+def _levels(raw: Raw) -> Span:
+    """Gates per weight of what turns the number of a level into its integer; several base-3 digits share a table."""
+    assert raw.levels is not None  # the caller's
+    bits = raw.bits
+    if isinstance(bits, int) and set(raw.levels) == set(range(min(raw.levels), max(raw.levels) + 1)):
+        return Span(0.0, 0.0, gate_counts.adder(raw.lane_bits))  # a bit inverted, or an offset added
+    together = 1 if isinstance(bits, int) else bits.denominator
+    index_bits = bits if isinstance(bits, int) else bits.numerator
+    gates = gate_counts.logic_rom(1 << index_bits, together * raw.lane_bits / 8) / together
+    return Span(gates, *(error * gates for error in _TABLE_ERROR))

@@ -1,0 +1,90 @@
+"""The presets of decoders: the page's table is what the command prints, and the parts of a decoder are counted by hand."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numba
+import pytest
+from typer.testing import CliRunner
+
+from accelsim.accelerator import load_accelerator
+from accelsim.cli import app
+from accelsim.compression.decoder_presets import DECODER_PRESETS
+from accelsim.cost.area import area_of
+from accelsim.cost.decoder_parts import decoder_area, decoder_parts
+from accelsim.cost.technology import load_technology
+from accelsim.formats.catalog import format_kinds, parse_format
+from accelsim.report.format_points import short_names
+
+PAGE = Path(__file__).parents[1] / "docs" / "formats.md"
+COMMAND = "formats edge-64x64-x16 deit_base_float@presets --set activation_buffer.capacity=1MiB --set array.scale_taps=2"
+compiled = pytest.mark.skipif(bool(numba.config.DISABLE_JIT), reason="a whole network is too slow as plain Python")
+
+
+def call(text: str):
+    return CliRunner().invoke(app, text.split())
+
+
+def gates(text: str, *overrides: str) -> dict[str, float]:
+    """Name -> gate equivalents of the parts of a format's decoder on a chip: 4 ports, codewords of 8, 64 raw weights per cycle."""
+    chip = load_accelerator("edge-64x64-x16", overrides)
+    parts = decoder_parts(parse_format(text).decode_path(), chip, load_technology("nangate45"))
+    return {part.name: part.gates.nominal for part in parts if part.gates is not None}
+
+
+@compiled
+def test_the_table_of_the_page_is_what_the_command_prints() -> None:
+    page = PAGE.read_text(encoding="utf-8")
+    assert f"    accelsim {COMMAND}\n" in page
+    outcome = call(f"{COMMAND} --markdown")
+    assert outcome.exit_code == 0, outcome.output
+    assert outcome.stdout in page
+
+
+@compiled
+def test_every_preset_runs_and_what_is_shapes_alone_is_named() -> None:
+    found = json.loads(call("formats edge-64x64 tiny_vit_ssvq tiny_vit_int8 tiny_vit_float@uniform:bits=4 --json").stdout)["points"]
+    assert [item["values"] for item in found] == ["stored", "stored", "shapes"]
+    assert [item["codebook_store"] for item in found] == ["ram", None, None]
+    text = call("formats edge-64x64 deit_tiny_int8 deit_tiny_float@gguf:type=MXFP4").stdout
+    assert "Shapes alone, never encoded: float@gguf:type=MXFP4." in " ".join(text.split())
+
+
+def test_presets_stand_for_nine_formats_and_other_names_for_themselves() -> None:
+    assert {parse_format(text).kind for text in DECODER_PRESETS} <= set(format_kinds())
+    outcome = call("formats edge-64x64 none@presets")
+    assert (outcome.exit_code, "unknown trace 'none'" in outcome.stderr) == (2, True)
+
+
+def test_parts_that_no_chip_counts_are_those_counted_by_hand() -> None:
+    """IQ2_XXS: 32 lanes, four groups of eight, six XOR of 2 GE each; AQLM 2x8: 16 lanes, an adder of 8 bits at 6.1 GE per bit."""
+    assert gates("gguf:type=IQ2_XXS") == {"sign parities": pytest.approx(48)}
+    assert gates("aqlm:books=2,bits=8") == {"codeword adders": pytest.approx(16 * 48.8)}
+    assert gates("aqlm:books=2,bits=8", "codebook.ports=8") == {"codeword adders": pytest.approx(32 * 48.8)}
+    assert gates("int_group:bits=4,group=32,zero=1") == {"level tables": 0, "zero point adders": pytest.approx(64 * 5 * 6.1)}
+    assert set(gates("gguf:type=MXFP4")) == {"level tables"}  # 16 levels from -12 to 12 are no run of integers
+    assert gates("gguf:type=Q4_0") == {"level tables": 0}  # -8 to 7 are
+    for text in ("uniform:bits=8", "ssvq:k=256,d=8", "universal_vq:k=4096,d=8", "palette:bits=4", "int_group:bits=4,group=32"):
+        assert gates(text) == {}
+
+
+def test_a_decoder_holds_what_its_format_uses_of_the_chip() -> None:
+    node = load_technology("nangate45")
+    area = area_of(load_accelerator("edge-64x64-x16", ["array.scale_taps=2"]), node)
+
+    def placed(*names: str) -> float:
+        return sum(area.placed(area.component(name)).nominal for name in names)
+
+    for text, names in (
+        ("uniform:bits=8", ("unpack buffer",)),
+        ("ssvq:k=16,d=8", ("unpack buffer", "sign decoder")),
+        ("int_group:bits=4,group=32", ("unpack buffer", "group scales", "scale registers")),
+    ):
+        assert decoder_area(parse_format(text).decode_path(), area, ()).nominal == pytest.approx(placed(*names))
+
+
+def test_names_of_one_network_are_cut_to_their_formats() -> None:
+    assert short_names(["net_a@vq:k=16,d=8", "net_a@uniform:bits=8"]) == ["vq:k=16,d=8", "uniform:bits=8"]
+    assert short_names(["net_a@vq:k=16,d=8", "net_b"]) == ["a@vq:k=16,d=8", "b"]
