@@ -107,7 +107,8 @@ class UnitDecoder:
             fields[field.stream] = values.reshape(*shape, field.down, field.across, field.books)
         lanes = self._codewords(image, fields["indices"], stripe) if self.path.decode else self._levels(fields["weights"][..., 0, 0, 0])
         if "signs" in fields:
-            lanes = np.where(self._negative(fields["signs"]), -lanes, lanes)
+            negative, shifts = self._negative(fields["signs"])
+            lanes = np.where(negative, -lanes, lanes) + shifts
         return lanes.transpose(0, 2, 1, 3).reshape(shape[0] * unit.rows, -1)[:rows]
 
     def _levels(self, codes: Int64) -> Int64:
@@ -135,15 +136,21 @@ class UnitDecoder:
         lanes: Int64 = image.codebook.astype(np.int64)[indices + book[:, None, None]].sum(axis=4)  # (.., down, across, d)
         return lanes.reshape(*indices.shape[:2], unit.rows, unit.cols)
 
-    def _negative(self, signs: Int64) -> npt.NDArray[np.bool_]:
-        """(units, units, rows, 1): the weights that a field of signs, or its parity, negates."""
+    def _negative(self, signs: Int64) -> tuple[npt.NDArray[np.bool_], Int64]:
+        """(units, units, rows, 1): the weights that a field of signs, or its parity, negates; and what the parity adds to each."""
         own = self.path.signs
         assert own is not None  # a path with fields of signs
         stored = (own.group or _BYTE_SIGNS) - bool(own.group)
         bits: Int64 = signs.reshape(*signs.shape[:2], -1)[..., None] >> np.arange(stored) & 1
         if own.group:
             bits = np.concatenate([bits, bits.sum(axis=-1, keepdims=True) & 1], axis=-1)
-        return bits.reshape(*signs.shape[:2], -1, 1).astype(np.bool_)
+        shifts = np.zeros_like(bits)
+        if self.path.parity_shift:
+            parity = bits.sum(axis=-1, keepdims=True) & 1
+            bits[..., :1] ^= parity
+            shifts += 1 - 2 * parity
+        shape = (*signs.shape[:2], -1, 1)
+        return bits.reshape(shape).astype(np.bool_), shifts.reshape(shape)
 
 
 def read(words: Words, first_bit: int, step: int, width: int, count: int) -> Int64:

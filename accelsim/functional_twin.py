@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from accelsim.errors import TraceError
 from accelsim.functional_twin_blocks import GroupFactors, block_layout, read_blocks, spread
+from accelsim.functional_twin_lattice import lattice_weights
 from accelsim.trace.layers import ConvLayer, WeightedLayer
 from accelsim.trace.trace import Trace
 
@@ -37,6 +38,9 @@ def weights(trace: Trace, layer: WeightedLayer) -> Int64:
     known = set(record.streams) - {"scales", "minima"}
     if known == {"blocks"}:
         return read_blocks(trace.stream(layer.name, "blocks"), block_layout(record.format), n).integers
+    if known == {"indices", "signs"}:
+        codes = {name: _integers(trace, layer, name, k // 8 * n, signed=False).reshape(k // 8, n) for name in known}
+        return lattice_weights(codes["indices"], codes["signs"])
     row, column = np.arange(k)[:, None], np.arange(n)[None, :]
     if known == {"weights", "zeros"}:
         group = record.format.decode_path().scale_levels[0][0]

@@ -30,6 +30,9 @@ def decoder_parts(path: DecodePath, accelerator: Accelerator, technology: Techno
     if path.signs is not None and path.signs.group:
         group, lanes = path.signs.group, _lanes(path, accelerator)
         found.append(("sign parities", Span.exact(gate_counts.SIGN_XOR * (group - 2) * (lanes / group)), path.signs.words))
+    if path.parity_shift is not None:  # the two lowest bits of a shifted lane are its parity's: no adder
+        group, lanes = path.parity_shift.group, _lanes(path, accelerator)
+        found.append(("parity shifts", Span.exact(gate_counts.SIGN_XOR * group * (lanes / group)), path.parity_shift.words))
     if path.lookup is not None and path.lookup.books > 1:
         adders = (path.lookup.books - 1) * _lanes(path, accelerator)
         found.append(("codeword adders", Span.exact(gate_counts.adder(path.lane_bits)) * adders, path.lookup.words))

@@ -11,7 +11,7 @@ from math import ceil
 from typing import Literal, TypeVar
 
 from accelsim.errors import FormatError
-from accelsim.formats.parts import Lookup, Mask, Offset, Part, Raw, Scale, Signs
+from accelsim.formats.parts import Lookup, Mask, Offset, ParityShift, Part, Raw, Scale, Signs
 
 _Kind = TypeVar("_Kind", bound=Part)
 
@@ -52,6 +52,11 @@ class DecodePath:
     def signs(self) -> Signs | None:
         """The sign bits, if weights have any."""
         return self._part(Signs)
+
+    @property
+    def parity_shift(self) -> ParityShift | None:
+        """The shift by the parity of signs, if there is one."""
+        return self._part(ParityShift)
 
     @property
     def decode(self) -> bool:

@@ -125,6 +125,18 @@ class Signs(Part):
 
 
 @dataclass(frozen=True)
+class ParityShift(Part):
+    """An odd number of negative signs among `group` weights turns the first sign around and takes 1 from each; an even one adds 1."""
+
+    group: int
+
+    @property
+    def words(self) -> str:
+        """'shift by the parity of 8 signs'."""
+        return f"shift by the parity of {self.group} signs"
+
+
+@dataclass(frozen=True)
 class Mask(Part):
     """N of each M lanes are kept, by the number of their pattern."""
 

@@ -122,7 +122,7 @@ def test_grids_and_signs_equal_the_tables_of_the_package() -> None:
 def test_grids_stand_beside_their_provenance_and_licence() -> None:
     folder = Path(accelsim.formats.__file__).parent / "grids"
     files = {path.stem for path in folder.glob("*.txt")}
-    assert files == {layout.grid for layout in LAYOUTS.values() if layout.grid}
+    assert files == {layout.grid for layout in LAYOUTS.values() if layout.grid} | {"e8p"}
     text = (folder / "README.md").read_text(encoding="utf-8")
     assert all(f"`{name}.txt`" in text for name in files)
     assert "MIT License" in (folder / "LICENSE").read_text(encoding="utf-8")
