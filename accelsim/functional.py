@@ -30,6 +30,7 @@ from accelsim.kernels.stripe import Float32
 from accelsim.ops.weight_record import locate_corruption
 from accelsim.progress import Progress
 from accelsim.trace.layers import MacLayer, VectorLayer, WeightedLayer
+from accelsim.trace.manifest import CODEBOOK_ERROR
 from accelsim.trace.trace import Trace
 
 
@@ -52,9 +53,17 @@ class LayerCheck:
 
 @dataclass(frozen=True)
 class FunctionalReport:
-    """All layers that multiply, and all pools, in the trace's order."""
+    """All layers that multiply, and all pools, in the trace's order.
+
+    Attributes
+    ----------
+    codebook_error
+        Of codebooks that were floats before they became the chip's integers, the largest of all matrices, relative to their root mean
+        square; None if there were none, or none is on record.
+    """
 
     layers: tuple[LayerCheck, ...]
+    codebook_error: float | None = None
 
     @property
     def ok(self) -> bool:
@@ -102,7 +111,12 @@ def check_functional(
         checks.append(check if len(wholes) == 1 else replace(check, name=f"{whole.name}/{check.name}"))
     if progress is not None:
         progress("functional check", len(layers), len(layers))
-    return FunctionalReport(tuple(checks))
+    return FunctionalReport(tuple(checks), codebook_error(*traces))
+
+
+def codebook_error(*traces: Trace) -> float | None:
+    """See `FunctionalReport`."""
+    return max((trace.manifest.metrics[CODEBOOK_ERROR] for trace in traces if CODEBOOK_ERROR in trace.manifest.metrics), default=None)
 
 
 def check_computable(*traces: Trace) -> None:

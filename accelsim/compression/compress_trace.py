@@ -25,7 +25,7 @@ from accelsim.formats.weight_format import CODEBOOK, WeightFormat
 from accelsim.ops.weight_record import StreamRecord
 from accelsim.progress import Progress
 from accelsim.trace.layers import WeightedLayer, WeightRecord
-from accelsim.trace.manifest import CompressionRecord, Manifest, SeededSource
+from accelsim.trace.manifest import CODEBOOK_ERROR, CompressionRecord, Manifest, SeededSource
 from accelsim.trace.seeded import float_weights, seeded_weights
 from accelsim.trace.trace import Trace, check_replaceable_trace, save_trace, with_payload
 
@@ -140,7 +140,7 @@ def compress_trace(
         "payload": None,
         "notes": (*trace.manifest.notes, *recipe.notes, *given_notes(given, errors, measured)),
         "compression": origin,
-        "metrics": report.metrics(),
+        "metrics": {**report.metrics(), **({CODEBOOK_ERROR: max(errors)} if errors else {})},
     }
     manifest = Manifest(**fields)
     packed = with_payload(manifest, tensors)

@@ -21,7 +21,7 @@ from accelsim.errors import CompileError, TraceError
 from accelsim.execution.calibration import calibrate
 from accelsim.execution.graph import Activation, check_flow, constants_of, flow
 from accelsim.execution.inputs import checked_inputs
-from accelsim.functional import FunctionalReport, LayerCheck, check_computable, multiply_layer
+from accelsim.functional import FunctionalReport, LayerCheck, check_computable, codebook_error, multiply_layer
 from accelsim.ops.grid import Grid, Requantizer
 from accelsim.progress import Progress
 from accelsim.trace.layers import Layer, MacLayer
@@ -108,7 +108,7 @@ def execute(
                 progress("network execution", start * len(grids) + done * min(step, samples - start), samples * len(grids))
             if name in wanted:
                 kept[name].append(values.astype(_TYPES[grids[name].bits]))
-    report = FunctionalReport(tuple(checks.values()))
+    report = FunctionalReport(tuple(checks.values()), codebook_error(trace))
     return Execution(whole, trace.sha256, report, samples, rule, grids, {name: np.concatenate(parts) for name, parts in kept.items()})
 
 

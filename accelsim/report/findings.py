@@ -34,6 +34,8 @@ class FunctionalCheck(Protocol):
     def layers(self) -> Sequence[CheckedLayer]: ...
     @property
     def ok(self) -> bool: ...
+    @property
+    def codebook_error(self) -> float | None: ...
 
 
 @dataclass(frozen=True)
@@ -81,7 +83,11 @@ class Findings:
         if self.what_if is not None:
             out["what_if"] = what_if_rows(self.what_if)
         if self.functional is not None:
-            out["functional"] = {"ok": self.functional.ok, "layers": functional_rows(self.functional)}
+            out["functional"] = {
+                "ok": self.functional.ok,
+                "codebook_error": self.functional.codebook_error,
+                "layers": functional_rows(self.functional),
+            }
         return out
 
     def write(self, folder: Path, style: PictureStyle = PAPER) -> Path:
@@ -114,7 +120,7 @@ class Findings:
 
     def _render_functional(self, console: Console) -> None:
         if self.functional is not None:
-            render_functional(console, self.functional.layers, self.functional.ok)
+            render_functional(console, self.functional.layers, self.functional.ok, self.functional.codebook_error)
 
 
 def what_if_rows(runs: Sequence[IdealizedRun]) -> list[dict[str, Any]]:

@@ -105,6 +105,7 @@ class CalibrationRecord(ManifestRecord):
     )
 
 
+CODEBOOK_ERROR = "codebook_error"  # of float codebooks that became integers: the largest of the matrices, over their root mean square
 MetricName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
 Metrics = Annotated[dict[MetricName, Annotated[float, unit("that of the metric")]], Field(max_length=256)]
 
@@ -116,8 +117,9 @@ class Manifest(ManifestRecord):
     ----------
     metrics
         Measurements of the compressed model, by name: `relative_mse`, `cosine`, `vector_loss` and bits per weight of all matrices by
-        `compress`, others (an accuracy) by whoever measured them. No simulated number depends on them; an older reader that does not
-        know the field refuses it by name, and a manifest without it stays valid.
+        `compress`, `codebook_error` by whatever rounded codebooks of floats to integers, others (an accuracy) by whoever measured them. No
+        simulated number depends on them; an older reader that does not know the field refuses it by name, and a manifest without it
+        stays valid.
     calibration
         For whole-network execution alone: no simulated number depends on it.
     """

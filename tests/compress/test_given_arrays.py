@@ -79,6 +79,7 @@ def test_a_codebook_of_floats_becomes_integers_with_one_scale_and_its_error_is_t
     assert np.abs(meant - centroids).max() <= centroids.max() / 127 / 2 * (1 + 1e-6)
     error = np.sqrt(np.square(meant - centroids).mean() / np.square(centroids.astype(np.float64)).mean())
     assert any(f"float codebooks of 1 are rounded by up to {error:.2%}" in note for note in made.record.manifest.notes)
+    assert made.record.manifest.metrics["codebook_error"] == pytest.approx(error, rel=1e-6)
 
 
 def test_a_recipe_may_give_each_layer_a_format_of_its_own() -> None:

@@ -9,13 +9,15 @@ from typing import Any
 import numpy as np
 import pytest
 from safetensors.numpy import save_file
+from typer.testing import CliRunner
 
 from accelsim.accelerator import load_accelerator
+from accelsim.cli import app
 from accelsim.errors import ImportModelError
 from accelsim.formats.catalog import parse_format
 from accelsim.importers.import_model import import_model
 from accelsim.simulation import simulate
-from accelsim.trace.trace import Trace
+from accelsim.trace.trace import Trace, save_trace
 from tests.importers import stored_quantization as written
 
 CONFIG: dict[str, Any] = {
@@ -138,10 +140,16 @@ def test_requantized_codebooks_are_told_with_their_error(tmp_path: Path) -> None
     step = float(np.abs(codebooks).max()) / 63
     rounded = np.rint(codebooks.astype(np.float64) / step) * step
     error = np.sqrt(np.square(rounded - codebooks).mean() / np.square(codebooks.astype(np.float64)).mean())
-    assert (
-        f"codebooks of 7 matrices are requantized to 7 bits, by up to {error:.2%} of their root mean square"
-        in imported(tmp_path).manifest.notes
-    )
+    trace = imported(tmp_path)
+    assert f"codebooks of 7 matrices are requantized to 7 bits, by up to {error:.2%} of their root mean square" in trace.manifest.notes
+    assert trace.manifest.metrics["codebook_error"] == pytest.approx(error, rel=1e-6)
+    save_trace(trace, tmp_path / "trace")
+    chip = ["edge-32x32", str(tmp_path / "trace"), "--fit-codebook", "--functional"]
+    outcome = CliRunner().invoke(app, ["run", *chip])
+    assert outcome.exit_code == 0, outcome.output
+    assert f"rounded from differ by up to {error:.2%} of their root mean square" in " ".join(outcome.stdout.split())
+    found = json.loads(CliRunner().invoke(app, ["run", *chip, "--json"]).stdout)
+    assert found["functional"]["codebook_error"] == pytest.approx(error, rel=1e-6)
 
 
 UP = "model.layers.0.mlp.up_proj"

@@ -72,11 +72,15 @@ def test_a_warning_of_every_run_is_printed_once(monkeypatch):
 
 
 def test_a_functional_check_names_the_layer_that_is_wrong(monkeypatch):
-    checks = (Check("fc1", True, 4, ""), Check("fc2", False, 6, "tile 3 differs"))
+    checks = (Check("fc1", True, 4, "bit-exact; float32 sums within 1.0e-07 of float64"), Check("fc2", False, 6, "tile 3 differs"))
     text = text_of(monkeypatch, render_functional, checks, False)
-    assert "bit-exact" in text
+    assert "bit-exact; float32 sums within 1.0e-07 of float64" in text
     assert "WRONG: tile 3 differs" in text
     assert "the check failed" in text
+    assert "Codebooks" not in text
+    assert "differ by up to 0.42% of their root mean square" in " ".join(
+        text_of(monkeypatch, render_functional, checks, False, 0.0042).split()
+    )
 
 
 def test_what_if_prints_what_a_free_resource_is_worth(monkeypatch):

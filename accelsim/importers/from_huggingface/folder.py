@@ -24,10 +24,10 @@ from accelsim.importers.language_models.decoder_trace import Bits, Description, 
 from accelsim.importers.language_models.language_model import LanguageModel, check_tensors
 from accelsim.importers.language_models.stored_tensors import Floats, StoredMatrix
 from accelsim.importers.weights_file import WeightsFile, open_weights
-from accelsim.trace.manifest import CheckpointSource
+from accelsim.trace.manifest import CODEBOOK_ERROR, CheckpointSource
 from accelsim.trace.payload import file_sha256
 from accelsim.trace.seeded import seeded_source
-from accelsim.trace.trace import Trace
+from accelsim.trace.trace import Trace, with_metrics
 
 _NAMES = {  # of a module -> of a tensor in a GGUF file
     "model.embed_tokens": "token_embd", "model.norm": "output_norm", "lm_head": "output", "model.layers": "blk",
@@ -123,10 +123,14 @@ def import_folder(
     first, *others = hashes.items() or [("", "")]
     source = CheckpointSource(file=first[0], sha256=first[1]) if seed is None else seeded_source(seed)
     notes = [f"{file}: SHA-256 {digest}" for file, digest in others] + list(tensors.notes(model.tied))
-    if scheme is not None and seed is None and modules:
-        notes += scheme.notes(list(modules.values()))
+    error = scheme.codebook_error(list(modules.values())) if scheme is not None and seed is None and modules else None
+    if error is not None:
+        lookup = next(iter(quantized.values())).format.decode_path().lookup
+        bits = f"{lookup.element_bits} bits" if lookup else "integers"
+        notes.append(f"codebooks of {len(modules)} matrices are requantized to {bits}, by up to {error:.2%} of their root mean square")
     about = Description(name, source, tuple(notes), values=seed is None)
-    return decoder_trace(model, tensors, tokens_of(dict(bind), model), about, activation_bits, residual_bits)
+    trace = decoder_trace(model, tensors, tokens_of(dict(bind), model), about, activation_bits, residual_bits)
+    return trace if error is None else with_metrics(trace, {CODEBOOK_ERROR: error})
 
 
 def _places(files: list[WeightsFile], model: LanguageModel) -> dict[str, tuple[WeightsFile, str]]:

@@ -210,15 +210,20 @@ def render_choices(console: Console, result: Result) -> None:
     show(console, "Compiler choices", out)
 
 
-def render_functional(console: Console, layers: Iterable[CheckedLayer], ok: bool) -> None:
-    """One line for each layer that was decoded and multiplied for real."""
+def render_functional(console: Console, layers: Iterable[CheckedLayer], ok: bool, codebook_error: float | None = None) -> None:
+    """One line for each layer that was decoded and multiplied for real; then the error of codebooks that were rounded to integers."""
     out = table(["layer", ">tiles", "verdict"])
     checked = 0
     for layer in layers:
         checked += 1
-        row(out, layer.name, count(layer.tiles), "bit-exact" if layer.ok else f"WRONG: {layer.message}", style=None if layer.ok else "red")
+        row(
+            out, layer.name, count(layer.tiles), layer.message if layer.ok else f"WRONG: {layer.message}", style=None if layer.ok else "red"
+        )
     show(console, "Functional check: decoded and multiplied", out)
     say(console, f"{checked} layers bit-exact" if ok else "the check failed", style="green" if ok else "red")
+    if codebook_error is not None:
+        error = f"{codebook_error:.2%} of their root mean square"
+        say(console, f"Codebooks are integers here: the floats that they were rounded from differ by up to {error}.")
 
 
 def render_what_if(console: Console, runs: Iterable[IdealizedRun]) -> None:

@@ -1,7 +1,7 @@
 """AQLM (arXiv 2401.06118) as the aqlm package stores it: a vector of inputs is the sum of one codeword of each codebook.
 
 `codes` [N, K/d, books] of int8 or int16 (their bits are an unsigned index), `codebooks` [books, 2^bits, 1, d] of binary16, `scales`
-[N, 1, 1, 1]. An integer array needs one scale for all codebooks of a matrix: their elements are requantized with it, which a note tells.
+[N, 1, 1, 1]. An integer array needs one scale for all codebooks of a matrix: their elements are requantized, and the trace keeps the error.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ class Aqlm:
         step = np.float32(max(float(np.abs(codebooks).max()), float(np.finfo(np.float16).smallest_normal)) / top)
         return np.clip(np.rint(codebooks / step), -top, top).astype(np.int8), step
 
-    def notes(self, modules: Sequence[QuantizedModule]) -> tuple[str, ...]:
+    def codebook_error(self, modules: Sequence[QuantizedModule]) -> float | None:
         """The largest error of the codebooks, relative to their root mean square."""
         worst = 0.0
         for module in modules:
@@ -82,5 +82,4 @@ class Aqlm:
             power = float(np.square(codebooks, dtype=np.float64).mean())
             error = float(np.square(levels * step - codebooks, dtype=np.float64).mean())
             worst = max(worst, (error / power) ** 0.5 if power else 0.0)
-        bits = self.format.element_bits
-        return (f"codebooks of {len(modules)} matrices are requantized to {bits} bits, by up to {worst:.2%} of their root mean square",)
+        return worst

@@ -109,6 +109,6 @@ class CompressedTensors:
         if "weight_g_idx" in module.places and not np.array_equal(module.integers("weight_g_idx"), np.arange(k) // group):
             raise module.refuse(f"'weight_g_idx' permutes its inputs (act-order); allowed: groups of {group} neighbouring inputs")
 
-    def notes(self, modules: Sequence[QuantizedModule]) -> tuple[str, ...]:
+    def codebook_error(self, modules: Sequence[QuantizedModule]) -> float | None:
         """None: the values are those that are stored."""
-        return ()
+        return None

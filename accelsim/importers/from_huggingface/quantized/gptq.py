@@ -73,6 +73,6 @@ class Gptq:
 
         return QuantizedMatrix(spec, k, n, read)
 
-    def notes(self, modules: Sequence[QuantizedModule]) -> tuple[str, ...]:
+    def codebook_error(self, modules: Sequence[QuantizedModule]) -> float | None:
         """None: the values are those that are stored."""
-        return ()
+        return None

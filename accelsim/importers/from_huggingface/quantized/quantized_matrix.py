@@ -46,5 +46,5 @@ class Scheme(Protocol):
             Tensors or settings that do not fit each other, or that no format has.
         """
 
-    def notes(self, modules: Sequence[QuantizedModule]) -> tuple[str, ...]:
-        """Lines for the trace on what differs from the stored values."""
+    def codebook_error(self, modules: Sequence[QuantizedModule]) -> float | None:
+        """The largest error of requantized codebooks, relative to their root mean square; None where values are those that are stored."""
