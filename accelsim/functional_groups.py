@@ -105,7 +105,7 @@ class UnitDecoder:
                 values[..., place] = read(words, bit, unit.bits, field.bits, shape[0] * across).reshape(shape)
                 bit += field.bits
             fields[field.stream] = values.reshape(*shape, field.down, field.across, field.books)
-        lanes = self._codewords(image, fields["indices"], stripe) if self.path.decode else self._levels(fields["weights"][..., 0, 0, 0])
+        lanes = self._codewords(image, fields, stripe) if self.path.decode else self._levels(fields["weights"][..., 0, 0, 0])
         if "signs" in fields:
             negative, shifts = self._negative(fields["signs"])
             lanes = np.where(negative, -lanes, lanes) + shifts
@@ -123,10 +123,11 @@ class UnitDecoder:
         values: Int64 = levels[digits].reshape(*codes.shape, self.unit.rows, 1)
         return values
 
-    def _codewords(self, image: LayerImage, indices: Int64, stripe: int) -> Int64:
+    def _codewords(self, image: LayerImage, fields: Mapping[str, Int64], stripe: int) -> Int64:
         """(units, units, rows, columns of a unit) sums of the codewords of all books."""
         lookup, unit = self.path.lookup, self.unit
         assert lookup is not None  # a path that decodes
+        indices = fields["indices"]
         per_group = -(-self.outputs // self.geometry.cols)
         first = stripe // per_group * self.outputs + stripe % per_group * self.geometry.cols
         columns = first + np.arange(indices.shape[1]) * unit.cols
@@ -134,6 +135,8 @@ class UnitDecoder:
         tables = np.minimum(columns // share, lookup.tables - 1)  # columns past the last output hold padding
         book = (tables[:, None] * lookup.books + np.arange(lookup.books)) * lookup.codewords
         lanes: Int64 = image.codebook.astype(np.int64)[indices + book[:, None, None]].sum(axis=4)  # (.., down, across, d)
+        if lookup.residual:
+            lanes = lanes + image.codebook.astype(np.int64)[fields["residuals"] + lookup.entries - lookup.residual].sum(axis=4)
         return lanes.reshape(*indices.shape[:2], unit.rows, unit.cols)
 
     def _negative(self, signs: Int64) -> tuple[npt.NDArray[np.bool_], Int64]:

@@ -49,6 +49,8 @@ def weights(trace: Trace, layer: WeightedLayer) -> Int64:
     if known == {"weights"}:
         raw = _integers(trace, layer, "weights", k * n, signed="minima" not in record.streams).reshape(k, n)
         return 2 * raw + 1 if record.format.decode_path().odd else raw
+    if known == {"indices", "residuals", "codebook"}:
+        return _residual_weights(trace, layer)
     if known - {"signs", "masks"} != {"indices", "codebook"}:
         raise TraceError(f"layer {layer.name!r}: the functional check cannot read the streams {sorted(known)} of {record.format.kind!r}")
     path = record.format.decode_path()
@@ -74,6 +76,19 @@ def weights(trace: Trace, layer: WeightedLayer) -> Int64:
         else:
             values = values * table[numbers.reshape(k // of, n)[row // of, column], row % of]
     return values
+
+
+def _residual_weights(trace: Trace, layer: WeightedLayer) -> Int64:
+    """Sums of a codeword of the main codebook and of one of the residual's, which follows it."""
+    record = layer.weight
+    path, vectors = record.format.decode_path(), record.k * record.n // record.format.decode_path().d
+    book = _integers(trace, layer, "codebook", path.entries * path.d, signed=True).reshape(-1, path.d)
+    row, column = np.arange(record.k)[:, None], np.arange(record.n)[None, :]
+    main, residual = (
+        _integers(trace, layer, name, vectors, signed=False).reshape(-1, record.n)[row // path.d, column]
+        for name in ("indices", "residuals")
+    )
+    return book[main, row % path.d] + book[path.codewords + residual, row % path.d]
 
 
 def factors(trace: Trace, layer: WeightedLayer) -> GroupFactors:

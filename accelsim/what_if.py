@@ -93,7 +93,7 @@ def _decoder(accelerator: Accelerator, traces: Sequence[Trace]) -> tuple[str, ..
 def _lookups(traces: Sequence[Trace]) -> int:
     """Lookups of a vector, at most, over all layers."""
     found = (layer.weight.format.decode_path().lookup for trace in traces for layer in trace.weighted_layers())
-    return max((lookup.books for lookup in found if lookup is not None), default=1)
+    return max((lookup.lookups for lookup in found if lookup is not None), default=1)
 
 
 def _codeword_lengths(accelerator: Accelerator, traces: Sequence[Trace]) -> set[int]:

@@ -33,3 +33,10 @@ def aqlm_weight(arrays: Arrays, books: int, bits: int, d: int, row: int, column:
     indices = [int(index) for index in named] if books > 1 else [int(named)]  # type: ignore[call-overload]
     total = sum(int(arrays["codebook"][book * 2**bits + index][row % d]) for book, index in enumerate(indices))
     return Fraction(float(arrays["scales"][column])) * total
+
+
+def vptq_weight(arrays: Arrays, bits: int, d: int, row: int, column: int) -> Fraction:
+    """Element row mod d of a codeword of the main codebook, plus that of one of the residual's, which lies behind it."""
+    main, residual = (int(arrays[name][row // d][column]) for name in ("indices", "residuals"))
+    total = int(arrays["codebook"][main][row % d]) + int(arrays["codebook"][2**bits + residual][row % d])
+    return Fraction(float(arrays["scales"][column])) * total

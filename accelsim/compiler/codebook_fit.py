@@ -8,6 +8,7 @@ masks if all have the same N:M. Ports, sets, banks and latency remain the chip's
 from __future__ import annotations
 
 from accelsim.accelerator import Accelerator
+from accelsim.formats.decode_path import DecodePath
 from accelsim.trace.trace import Trace
 
 LOGIC_ROM_BITS = 65_536  # the largest ROM that was synthesized as logic; a larger one is a macro
@@ -18,7 +19,7 @@ def codebook_fields(accelerator: Accelerator, trace: Trace) -> dict[str, str | i
     """Fields, by their dotted paths, that give the chip the codebook of a trace; entries are rounded up to a power of two."""
     formats = dict.fromkeys(layer.weight.format for layer in trace.weighted_layers())
     coded = [item for item in formats if item.codebook_scope != "none"]
-    entries = max((1 << (item.decode_path().entries - 1).bit_length() for item in coded), default=1)
+    entries = max((_rounded_entries(item.decode_path()) for item in coded), default=1)
     length = max([accelerator.codebook.codeword_length, *(item.decode_path().d for item in coded)])
     bits = 8 * entries * length
     if any(item.codebook_scope == "shared" for item in coded):
@@ -35,6 +36,13 @@ def codebook_fields(accelerator: Accelerator, trace: Trace) -> dict[str, str | i
         "codebook.circuit": circuit,
         **(decoder[0] if len(decoder) == 1 else {}),
     }
+
+
+def _rounded_entries(path: DecodePath) -> int:
+    """Entries of all codebooks, rounded up to a power of two; a residual codebook is one more store, rounded by itself."""
+    residual = path.lookup.residual if path.lookup else 0
+    rounded = 1 << (path.entries - residual - 1).bit_length()
+    return rounded + (1 << (residual - 1).bit_length()) if residual else rounded
 
 
 def codebook_overrides(accelerator: Accelerator, trace: Trace) -> tuple[str, ...]:

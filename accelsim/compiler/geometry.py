@@ -56,9 +56,9 @@ def weight_geometry(target: Target, layer: WeightedLayer) -> CoreGeometry:
     if length % path.d:
         raise CompileError(f"{name}: d = {path.d} does not divide array.{along} = {length} of {target.name!r}")
     lookup = path.lookup
-    ports = book.ports // lookup.books
+    ports = book.ports // lookup.lookups
     coded = _geometry(target, path.d, path.codewords, ports, True, path.sign, path.axis, 8, target.weight_buffer.word_bits, lookup.books)
-    coded = replace(coded, tables=lookup.books * lookup.tables, parity=path.signs.group if path.signs else 0)
+    coded = replace(coded, tables=lookup.books * lookup.tables, parity=path.signs.group if path.signs else 0, residual=lookup.residual)
     if path.mask is not None:
         return replace(coded, mask_bits=path.mask_bits)
     if target.array.dense_cols % path.d:
@@ -72,10 +72,10 @@ def weight_geometry(target: Target, layer: WeightedLayer) -> CoreGeometry:
 def _check_lookups(target: Target, lookup: Lookup, beyond_core: tuple[Part, ...], name: str) -> None:
     """Check that a cycle has ports for all lookups of a vector, and that no bank conflicts are asked for that only real indices show."""
     book = target.codebook
-    if lookup.books > book.ports:
+    if lookup.lookups > book.ports:
         raise CompileError(
-            f"{name}: {lookup.books} lookups per vector exceed codebook.ports = {book.ports} of {target.name!r}; "
-            f"allowed: at least {lookup.books} ports"
+            f"{name}: {lookup.lookups} lookups per vector exceed codebook.ports = {book.ports} of {target.name!r}; "
+            f"allowed: at least {lookup.lookups} ports"
         )
     if beyond_core and book.banks is not None:
         raise CompileError(

@@ -140,7 +140,7 @@ def _codebook(low: Lowering, split: ProductSplit) -> Fields:
     """The codebook that the runs decode with: the first run of a layer loads it, and the last one releases it."""
     if split.row_tile.index == split.column_tile.index == 0:
         low.cb_runs.append(low.runs.rows)
-        low.cb_words.append(split.geometry.codewords * split.geometry.tables)
+        low.cb_words.append(split.geometry.codebook_words)
     number = len(low.cb_runs) - 1
     if split.row_tile.index < split.row_tile.count - 1 or split.column_tile.index < split.column_tile.count - 1:
         return {"codebook_load": number, "codebook_release": -1}

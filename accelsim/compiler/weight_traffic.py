@@ -17,12 +17,15 @@ from accelsim.formats.weight_format import CODEBOOK
 from accelsim.hw.vector_unit import VectorUnitSpec
 from accelsim.trace.layers import WeightRecord
 
-_RECORD_OPERANDS = {"weights": "raw_weights"}  # stream -> operand; the other records are operands of their own name
+_RECORD_OPERANDS = {"weights": "raw_weights", "residuals": "indices"}  # stream -> operand; the other records are operands of their own name
 
 
 def record_traffic(image: ImageBits) -> dict[str, int]:
     """Operand -> bits of one fetch of an image."""
-    return {**{_RECORD_OPERANDS.get(name, name): bits for name, bits in image.streams.items()}, "padding": image.padding}
+    found: Counter[str] = Counter(padding=image.padding)
+    for name, bits in image.streams.items():
+        found[_RECORD_OPERANDS.get(name, name)] += bits
+    return dict(found)
 
 
 def header_traffic(weight: WeightRecord, vector: VectorUnitSpec, codebook_in_rom: bool) -> Mapping[str, int]:

@@ -33,8 +33,8 @@ def decoder_parts(path: DecodePath, accelerator: Accelerator, technology: Techno
     if path.parity_shift is not None:  # the two lowest bits of a shifted lane are its parity's: no adder
         group, lanes = path.parity_shift.group, _lanes(path, accelerator)
         found.append(("parity shifts", Span.exact(gate_counts.SIGN_XOR * group * (lanes / group)), path.parity_shift.words))
-    if path.lookup is not None and path.lookup.books > 1:
-        adders = (path.lookup.books - 1) * _lanes(path, accelerator)
+    if path.lookup is not None and path.lookup.lookups > 1:
+        adders = (path.lookup.lookups - 1) * _lanes(path, accelerator)
         found.append(("codeword adders", Span.exact(gate_counts.adder(path.lane_bits)) * adders, path.lookup.words))
     for part in path.group_parts:
         if isinstance(part, Offset) and part.what != "minimum":
@@ -61,7 +61,7 @@ def _lanes(path: DecodePath, accelerator: Accelerator) -> int:
     """Weights per cycle at most."""
     if path.lookup is None:
         return accelerator.raw_weights_per_cycle
-    return max(1, accelerator.codebook.ports // path.lookup.books) * path.d
+    return max(1, accelerator.codebook.ports // path.lookup.lookups) * path.d
 
 
 def _levels(raw: Raw) -> Span:

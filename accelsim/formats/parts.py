@@ -52,6 +52,7 @@ class Lookup(Part):
     tables : sets of books, one for each equal share of the outputs
     element_bits : bits of an element
     scope : "layer": loaded for each layer; "shared": one for all layers and networks, in ROM
+    residual : entries of one more book, of a size of its own, whose codeword is added and named by the stream `residuals`; 0: none
     """
 
     codewords: int
@@ -60,6 +61,17 @@ class Lookup(Part):
     tables: int = 1
     element_bits: int = 8
     scope: Scope = "layer"
+    residual: int = 0
+
+    @property
+    def lookups(self) -> int:
+        """Lookups per vector."""
+        return self.books + bool(self.residual)
+
+    @property
+    def residual_bits(self) -> int:
+        """Bits of an index into the residual book; 0 without one."""
+        return max(1, (self.residual - 1).bit_length()) if self.residual else 0
 
     @property
     def index_bits(self) -> int:
@@ -69,28 +81,30 @@ class Lookup(Part):
     @property
     def entries(self) -> int:
         """Codewords of all books and tables."""
-        return self.codewords * self.books * self.tables
+        return self.codewords * self.books * self.tables + self.residual
 
     @property
     def lane_bits(self) -> int:
         """Bits of a sum of one element of each book."""
-        return self.element_bits + (self.books - 1).bit_length()
+        return self.element_bits + (self.lookups - 1).bit_length()
 
     def record_bits(self, weights: int) -> Mapping[str, Fraction | int]:
         """The indices."""
-        return {"indices": weights // self.d * self.books * self.index_bits}
+        vectors = weights // self.d
+        return {"indices": vectors * self.books * self.index_bits, "residuals": vectors * self.residual_bits}
 
     @property
     def in_core(self) -> bool:
         """One int8 codebook per layer."""
-        return self.books == self.tables == 1 and self.element_bits == 8
+        return self.lookups == self.tables == 1 and self.element_bits == 8
 
     @property
     def words(self) -> str:
         """'lookup of 8 x 8 bits by an index of 4 (16 codewords, per layer)'."""
         summed = f"{self.books} lookups, summed," if self.books > 1 else "lookup"
         place = "ROM" if self.scope == "shared" else f"{self.tables} tables per layer" if self.tables > 1 else "per layer"
-        return f"{summed} of {self.d} x {self.element_bits} bits by an index of {self.index_bits} ({self.codewords} codewords, {place})"
+        one = f"{summed} of {self.d} x {self.element_bits} bits by an index of {self.index_bits} ({self.codewords} codewords, {place})"
+        return f"{one} and a residual's of {self.residual_bits} ({self.residual} codewords)" if self.residual else one
 
 
 @dataclass(frozen=True)

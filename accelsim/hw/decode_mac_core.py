@@ -250,6 +250,7 @@ class CoreGeometry:
     scales : (rows of a group, bits of its scales per output), finest of at most two first; popped ahead of a tile in which groups begin
     drain_stages : registers between the last PE of a column and its accumulator
     merged : groups of a convolution that share a tile, as blocks on its diagonal
+    residual : codewords of a residual codebook, whose index follows the others unpadded; 0: none
     file : weights of a PE's file: a fold is as many neighbouring N-tiles of one K-tile, and each row meets all of them
     gemv : groups meet their rows as they leave the decoder, rather than tile by tile in the array; `max_m` rows of sums then are registers
     """
@@ -277,6 +278,12 @@ class CoreGeometry:
     merged: int = 1
     file: int = 1
     gemv: bool = False
+    residual: int = 0
+
+    @property
+    def codebook_words(self) -> int:
+        """Codewords that a layer loads."""
+        return self.codewords * self.tables + self.residual
 
     @property
     def index_bits(self) -> int:
@@ -293,7 +300,9 @@ class CoreGeometry:
         if not self.decode:
             return self.raw_bits * self.codeword_length
         signs = self.codeword_length if self.sign else 0
-        return self.books * self.index_field_bits + signs - (Fraction(signs, self.parity) if self.parity else 0) + self.mask_bits
+        residual_bits = max(1, (self.residual - 1).bit_length()) if self.residual else 0
+        parities = Fraction(signs, self.parity) if self.parity else 0
+        return self.books * self.index_field_bits + residual_bits + signs - parities + self.mask_bits
 
     @property
     def pop_bits(self) -> int:

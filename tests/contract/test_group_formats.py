@@ -7,6 +7,8 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
+from accelsim.accelerator import load_accelerator
+from accelsim.compiler.codebook_fit import codebook_overrides
 from accelsim.compression.encoder import encode
 from accelsim.compression.recipe import make_recipe
 from accelsim.errors import CompileError, FormatError
@@ -54,6 +56,36 @@ def test_palette_weights_are_those_of_the_definition(bits: int, d: int, tables: 
 def test_additive_weights_are_those_of_the_definition(books: int, bits: int, d: int, element: int) -> None:
     arrays, weights = both(f"aqlm:books={books},bits={bits},d={d},element_bits={element}")
     check(weights, [[naive.aqlm_weight(arrays, books, bits, d, row, column) for column in range(N)] for row in range(K)])
+
+
+@pytest.mark.parametrize(("bits", "residual_bits", "d", "element"), [(8, 4, 8, 7), (4, 6, 4, 6), (3, 1, 2, 8)])
+def test_weights_of_a_residual_codebook_are_those_of_the_definition(bits: int, residual_bits: int, d: int, element: int) -> None:
+    arrays, weights = both(f"vptq:bits={bits},residual_bits={residual_bits},d={d},element_bits={element}")
+    check(weights, [[naive.vptq_weight(arrays, bits, d, row, column) for column in range(N)] for row in range(K)])
+
+
+def test_a_residual_codebook_takes_a_port_its_bits_and_its_share_of_the_load() -> None:
+    """8 + 4 bits per vector of 8; 272 codewords of 8 x 7 bits; each store is rounded to a power of two."""
+    spec = parse_format("vptq:bits=8,residual_bits=4")
+    path = spec.decode_path()
+    assert path.lookup == Lookup(256, 8, element_bits=7, residual=16)
+    assert (path.record_bits(8), path.entries, path.lane_bits, path.lookup.lookups) == (12, 272, 8, 2)
+    assert parse_format("vptq:bits=16").bits_per_weight(4096, 4096).paper == 3.0
+    found = simulate(machine(spec), product(spec))
+    assert read_bits(found)["codebook"] == 272 * 8 * 7
+    with pytest.raises(CompileError, match=r"2 lookups per vector exceed codebook\.ports = 1 .*allowed: at least 2 ports"):
+        simulate(machine(spec, codebook={"ports": 1, "codeword_length": 8, "codewords": 512}), product(spec))
+    chip = load_accelerator("edge-64x64")
+    assert "codebook.codewords=272" in codebook_overrides(chip, product(spec))
+    assert f"codebook.codewords={65536 + 256}" in codebook_overrides(chip, product(parse_format("vptq:bits=16")))
+
+
+@pytest.mark.parametrize(("ports", "cycles"), [(4, 42), (2, 58)])
+def test_a_residual_takes_the_cycles_of_a_second_book(ports: int, cycles: int) -> None:
+    """8x8, K = 16, N = 8, M = 1, vectors of 4, as for two books of one size: half of the ports look residuals up."""
+    core = CoreGeometry(8, 8, 4, 16, ports // 2, 1024, True, False, 0, 16, residual=4)
+    assert (core.record_bits, core.codebook_words) == (4 + 2, 16 + 4)
+    assert run_stand_alone(core, 1, 16, 8).cycles == cycles
 
 
 def test_bits_per_weight_count_scales_zeros_and_tables() -> None:

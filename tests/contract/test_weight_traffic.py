@@ -58,7 +58,7 @@ def machine(spec: WeightFormat, **changes: Any) -> Accelerator:
     path = spec.decode_path()
     lanes = path.d or Fraction(path.raw_bits).denominator
     record = sum(Fraction(bits) for part in path.parts for bits in part.record_bits(lanes).values())
-    ports = record.denominator * (path.lookup.books if path.lookup else 1)
+    ports = record.denominator * (path.lookup.lookups if path.lookup else 1)
     book = {"ports": ports, "codeword_length": lanes, "codewords": max(2, path.entries)}
     if spec.codebook_scope == "shared":
         book |= {"store": "rom"}
@@ -82,7 +82,7 @@ def table_bits(spec: WeightFormat) -> dict[str, int]:
     for name, stream in spec.chip_streams(reduction(spec), N).items():
         size = prod(stream.shape) * stream.bits
         if stream.place == "record":
-            bits["raw_weights" if name == "weights" else name] += size
+            bits[{"weights": "raw_weights", "residuals": "indices"}.get(name, name)] += size
         elif stream.place == "header":
             bits["codebook" if name == "codebook" else "side_data"] += size
         else:
