@@ -13,7 +13,7 @@ import numpy as np
 from accelsim.compression.encoder import Codebook, Matrix, make_codebook
 from accelsim.errors import FormatError
 from accelsim.formats.catalog import describe_format
-from accelsim.formats.weight_format import WeightFormat
+from accelsim.formats.weight_format import CODEBOOK, WeightFormat
 
 Codebooks = Mapping[WeightFormat, Codebook]
 NetworkMatrices = Sequence[tuple[WeightFormat, Matrix]]
@@ -33,7 +33,7 @@ def shared_codebooks(networks: Sequence[NetworkMatrices], seed: int) -> Codebook
         A format does not fit a layer, a codebook has more codewords than all networks have subvectors, or a network has no layer in a
         format that it should share.
     """
-    found = dict.fromkeys(spec for network in networks for spec, _ in network if spec.codebook_scope == "shared")
+    found = dict.fromkeys(spec for network in networks for spec, matrix in network if _is_drawn(spec, matrix))
     codebooks: dict[WeightFormat, Codebook] = {}
     for spec in found:
         name = describe_format(spec)
@@ -46,3 +46,8 @@ def shared_codebooks(networks: Sequence[NetworkMatrices], seed: int) -> Codebook
         except FormatError as error:
             raise FormatError(f"the codebook of {name!r} for all layers and networks: {error}") from None
     return codebooks
+
+
+def _is_drawn(spec: WeightFormat, matrix: Matrix) -> bool:
+    """Whether networks share a codebook of their weights; a grid that is fixed by its definition is no stream of a trace."""
+    return spec.codebook_scope == "shared" and CODEBOOK in spec.streams(matrix.k, matrix.n)

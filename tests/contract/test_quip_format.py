@@ -9,12 +9,20 @@ import numpy as np
 import pytest
 
 from accelsim.accelerator import load_accelerator
+from accelsim.compiler.codebook_fit import codebook_overrides
+from accelsim.compression.compress_trace import compress_trace
+from accelsim.compression.encoder import encode
+from accelsim.compression.open_trace import open_trace
+from accelsim.compression.recipe import make_recipe
 from accelsim.cost.decoder_parts import decoder_parts
 from accelsim.cost.technology import load_technology
 from accelsim.errors import FormatError
 from accelsim.formats.block_decoding import grid_of
 from accelsim.formats.catalog import parse_format
 from accelsim.formats.parts import Lookup, ParityShift
+from accelsim.functional import check_functional
+from accelsim.presets import find_trace
+from accelsim.trace.trace import load_trace
 from tests.functional.test_stored_formats import found_sums
 from tests.packed_products import LAYER
 from tests.random_weights import random_arrays
@@ -95,3 +103,30 @@ def test_a_record_has_two_bits_per_weight_and_the_grid_is_in_rom() -> None:
     assert (shift.name, shift.gates.nominal if shift.gates else 0) == ("parity shifts", pytest.approx(4 * 8 * 2))  # 4 ports, 8 XOR of 2 GE
     with pytest.raises(FormatError, match=r"vectors of 8 weights do not fill K=12; allowed: a multiple of 8"):
         spec.streams(12, 8)
+
+
+def test_each_vector_becomes_the_nearest_of_all_points() -> None:
+    """Against all 65,536 points, by the definition."""
+    spec = parse_format("quip_e8p")
+    weights = np.random.default_rng(5).standard_normal((16, 6)).astype(np.float32)
+    codes = np.arange(65536)
+    points = spec.dequantize({"indices": (codes >> 8)[None, :], "signs": (codes & 255)[None, :]}, 8, 65536).T / 4
+    arrays = encode(spec, weights, np.random.default_rng(0))
+    error = np.square(spec.reconstruct(arrays, 16, 6) - weights)
+    scale = float(arrays["scales"][0])
+    assert scale == pytest.approx(float(np.sqrt(np.square(weights.astype(np.float64)).mean())))
+    for vector, column in product(range(2), range(6)):
+        own = slice(8 * vector, 8 * vector + 8)
+        least = np.square(scale * points - weights[own, column]).sum(axis=1).min()
+        assert error[own, column].sum() == pytest.approx(least, rel=1e-5)
+
+
+def test_a_network_is_encoded_and_computed_bit_for_bit() -> None:
+    """The grid is the chip's, so no codebook is drawn, and none is stored."""
+    trace = open_trace("tiny_vit_float@quip_e8p")
+    chip = load_accelerator("edge-64x64")
+    report = check_functional(load_accelerator("edge-64x64", codebook_overrides(chip, trace)), trace)
+    assert report.ok, [layer.message for layer in report.layers if not layer.ok]
+    packed, _ = compress_trace(load_trace(find_trace("tiny_vit_float")), make_recipe("quip_e8p"))
+    assert {name for layer in packed.weighted_layers() for name in layer.weight.streams} == {"indices", "signs", "scales", "weights"}
+    assert packed.manifest.metrics["relative_mse"] < 0.1
