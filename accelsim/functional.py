@@ -157,7 +157,7 @@ def multiply_layer(
     weighted, heads = layer.weighted, layer.head_product
     if weighted is not None:
         geometry = weight_geometry(target, weighted)
-        part = "group" if geometry.merged == 1 else "tile"
+        part = "group" if geometry.merged == 1 and not geometry.feed else "tile"
         corrupted = _corruption(trace, weighted, geometry)
         if corrupted is not None:
             return LayerCheck(layer.name, layer.op, False, 0, corrupted), []
@@ -175,10 +175,11 @@ def multiply_layer(
         sums, problem = _multiply(geometry, item, psum_bits)
         found.append(sums)
         if wrong is None and problem is not None:
-            where = f", {part} {index % layer.bounds.G}" if layer.bounds.G > 1 else ""
+            where = f", {part} {index % layer.bounds.G}" if layer.bounds.G > 1 and not geometry.feed else ""
             wrong = f"layer {layer.name!r}{where}, {problem}"
         if wrong is None:
-            tiles += -(-layer.n // geometry.cols) * geometry.tile_count(layer.k)
+            columns = item.weights.shape[1] if geometry.feed else layer.n
+            tiles += -(-columns // geometry.cols) * geometry.tile_count(layer.k)
     rounding = f"; float32 sums within {error:.1e} of float64" if geometry.scales else ""
     return LayerCheck(layer.name, layer.op, wrong is None, tiles, wrong or f"bit-exact{rounding}"), found
 
@@ -242,7 +243,9 @@ def _compare_stripe(
     if wrong.size:
         row, column = wrong[0].tolist()
         found, wanted = sums[row, column], item.sums[row, first + column]
-        overflow = None if geometry.scales else describe_overflow(geometry, item.rows[row], weights[:, column], psum_bits)
+        overflow = (
+            None if geometry.scales else describe_overflow(geometry, item.rows_of(first + column)[row], weights[:, column], psum_bits)
+        )
         if overflow is not None:
             return f"stripe nt={nt}: sum [{row},{column}] {overflow}"
         return f"stripe nt={nt}: the weights are right, but sum [{row},{column}] is {found}, not {wanted}"

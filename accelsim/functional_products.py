@@ -50,8 +50,9 @@ class Tables:
 class Product:
     """One product on the array: rows in the order of its reduction, its stripes from `nt0` on, and the expected result.
 
-    `weights` is (K, N) in the order of the reduction, `sums` (M, N): int64, or float32 where groups have scales. `wide` are those in
-    float64, None where they are exact; `decoder` reads the image, None where the core's own kernel does.
+    `rows` is (M, K), or (M, K, N) where each column has a feed. `weights` is (K, N) in the order of the reduction, `sums` (M, N): int64,
+    or float32 where groups have scales. `wide` are those in float64, None where they are exact; `decoder` reads the image, None where
+    the core's own kernel does.
     """
 
     rows: Int8
@@ -62,6 +63,10 @@ class Product:
     sums: npt.NDArray[Any]
     wide: npt.NDArray[np.float64] | None = None
     decoder: UnitDecoder | None = None
+
+    def rows_of(self, column: int) -> Int8:
+        """Rows (M, K) that a column meets."""
+        return self.rows[:, :, column] if self.rows.ndim == 3 else self.rows
 
     @property
     def float_error(self) -> float:
@@ -89,9 +94,19 @@ def run_panel(
             return panel, scaled_sums(item.decoder.path, activations, panel, factors)
     else:
         panel = _decode(geometry, item, stripes)
+    if activations.ndim == 3:
+        return panel, at_width(_fed_sums(activations, panel, stripes.start * geometry.cols), psum_bits)
     sums = np.empty((activations.shape[0], panel.shape[1]), np.int32 if panel.shape[0] <= INT32_K else np.int64)
     multiply(activations, panel, sums, np.empty(sums.shape, np.float32))
     return panel, at_width(sums, psum_bits)
+
+
+def _fed_sums(activations: Float32, panel: Float32, first: int) -> npt.NDArray[np.int64]:
+    """Sums (M, columns) of columns that each meet rows of their own, (M, K, N), from column `first` on; 0 past the last channel."""
+    sums = np.zeros((activations.shape[0], panel.shape[1]), np.int64)
+    for column in range(min(panel.shape[1], activations.shape[2] - first)):
+        sums[:, column] = activations[:, :, first + column].astype(np.int64) @ panel[:, column].astype(np.int64)
+    return sums
 
 
 def _decode(geometry: CoreGeometry, item: Product, stripes: range) -> Float32:
@@ -115,7 +130,7 @@ def weighted_products(
     """The groups of a layer with weights, which share one image; the samples' rows lie one below the other."""
     decoder = UnitDecoder.of(geometry, layer)
     make_image = layer_image if decoder is None else unit_image
-    together = stripe_count(geometry, layer) // (layer.bounds.G if geometry.merged == 1 else 1)
+    together = stripe_count(geometry, layer) // geometry.stripe_sets(layer.bounds.G)
     image = make_image(geometry, layer, trace.arrays(layer.name), "stripe" if layer.m > geometry.run_rows(together) else "layer")
     if tamper is not None:
         image = tamper(layer.name, image)
@@ -124,6 +139,9 @@ def weighted_products(
     convolution = layer.convolution
     if geometry.merged > 1 and convolution is not None:
         yield from _merged_products(geometry, convolution, weights, image, tables, source)
+        return
+    if geometry.feed and convolution is not None:
+        yield _fed_product(convolution, weights, image, tables, source)
         return
     factors = twin.factors(trace, layer) if geometry.scales else None
     order, shape = layer.reduction_order, trace.shapes[layer.inputs[0]]
@@ -165,6 +183,18 @@ def _merged_products(
         )
         rows = np.concatenate([gather(merged, planes, tile, order) for planes in activations])
         yield Product(rows, image, tables, tile, own if order is None else own[order], sums)
+
+
+def _fed_product(layer: ConvLayer, weights: npt.NDArray[np.int64], image: LayerImage, tables: Tables, source: Source) -> Product:
+    """All channels of a depthwise convolution side by side: column c meets rows of its own, `rows[..., c]`."""
+    order, groups = layer.reduction_order, range(layer.bounds.G)
+    activations = source(layer.input_channels, *layer.image)
+    rows = [np.concatenate([gather(layer, planes, group, order) for planes in activations]) for group in groups]
+    sums = [
+        twin.product(np.concatenate([twin.patches(layer, planes, group) for planes in activations]), weights[:, group : group + 1])
+        for group in groups
+    ]
+    return Product(np.stack(rows, axis=2), image, tables, 0, weights if order is None else weights[order], np.hstack(sums))
 
 
 def gather(layer: ConvLayer, planes: Int8, group: int, order: npt.NDArray[np.int64] | None) -> Int8:

@@ -95,7 +95,7 @@ class LayerPlan:
     frame : inference that it belongs to; trace : name of the network
     bits : (operand, memory, write) -> bits that it moves, padding and burst rounding included
     vector_cycles : cycles of work on the vector unit; bounds : resource -> least core cycles
-    row_reads, gemv_steps : see `LayerResult`
+    row_reads, gemv_steps, feed_reads : see `LayerResult`
     """
 
     frame: int
@@ -110,6 +110,7 @@ class LayerPlan:
     lowering: str
     row_reads: int | None = None
     gemv_steps: int | None = None
+    feed_reads: int | None = None
 
 
 @dataclass(frozen=True)

@@ -97,6 +97,7 @@ class LayerResult:
     lowering : the compiler's choices for it
     row_reads : rows of a K-tile that the array read, where PEs with a file of weights hold each for cycles; None: one per busy cycle
     gemv_steps : rows that groups of weights met as they left the decoder, beside the PEs; None: all met tiles in the array
+    feed_reads : accesses of the activation buffer by columns with feeds of their own; None: the rows of the array read it
     """
 
     name: str
@@ -113,6 +114,7 @@ class LayerResult:
     lowering: str
     row_reads: Count | None = None
     gemv_steps: Count | None = None
+    feed_reads: Count | None = None
 
     @property
     def total_cycles(self) -> int:
@@ -290,7 +292,7 @@ class Result:
         """The whole record as plain data, without what it has not: a verdict, directories, figures of other mappings."""
         fields = asdict(self)
         for layer in (layer for frame in fields["frames"] for layer in frame["layers"]):
-            for name in ("row_reads", "gemv_steps"):
+            for name in ("row_reads", "gemv_steps", "feed_reads"):
                 if layer[name] is None:
                     del layer[name]
         absent = {name for name, value in (("verdict", self.verdict), ("trace_directories", self.trace_directories)) if not value}

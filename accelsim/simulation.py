@@ -160,6 +160,7 @@ def _layer(plan: LayerPlan, cycles: Counter[str], start: int, end: int, array_si
         lowering=plan.lowering,
         row_reads=plan.row_reads,
         gemv_steps=plan.gemv_steps,
+        feed_reads=plan.feed_reads,
     )
 
 

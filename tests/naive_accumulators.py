@@ -36,11 +36,17 @@ class NaiveAccumulators:
     _writes: dict[int, list[tuple[Place, int, bool, int | None]]] = field(default_factory=lambda: defaultdict(list))
     _reads: dict[int, list[tuple[Place, int]]] = field(default_factory=lambda: defaultdict(list))
 
-    def add(self, t: int, bank: int, row: int, partial_sums: list[int], first: bool, last: bool = False) -> None:
-        """A row was issued in cycle t; the first K-tile's sums replace what stands there, the last one's are the product's."""
-        out = t + 1 + self.rows + self.cols if last and self.read == DESKEW else None
+    def add(
+        self, t: int, bank: int, row: int, partial_sums: list[int], first: bool, last: bool = False, foot: int = 0, together: bool = False
+    ) -> None:
+        """A row was issued in cycle t; the first K-tile's sums replace what stands there, the last one's are the product's.
+
+        `foot`: rows that these sums pass, 0: all; `together`: columns with a feed each, whose sums come in one cycle.
+        """
+        foot = foot or self.rows
+        out = t + 1 + foot + (1 if together else self.cols) if last and self.read == DESKEW else None
         for column, value in enumerate(partial_sums):
-            self._writes[t + 1 + self.rows + column].append(((bank, row, column), value, first, out))
+            self._writes[t + 1 + foot + (0 if together else column)].append(((bank, row, column), value, first, out))
 
     def take(self, start: int, bank: int, row: int, wanted: list[int]) -> None:
         """The drain of a row begins in cycle `start`, and wants these sums."""

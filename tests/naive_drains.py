@@ -31,7 +31,9 @@ class NaiveDrains:
     tasks: list[Row]
     drain_units: list[Unit]
     t: int
-    foot: int
+    foot: int  # cycles that a sum of the array's run takes down its column
+    lag: int  # columns by which its wave lags behind: all, or 1 where each column has a feed and all sums of a row come together
+    rows: int
     cols: int
     fold: int
     row: int  # of the fold: row m of A meets the tiles of the fold in rows m * held, m * held + 1, ...
@@ -48,7 +50,7 @@ class NaiveDrains:
     def start_drains(self) -> None:
         """Accumulators without sums, and no drain on its way."""
         self.read = self.machine["accumulator_read"]
-        self.sums = NaiveAccumulators(self.foot, self.cols, self.machine["lanes"], self.read)
+        self.sums = NaiveAccumulators(self.rows + self.machine["drain_stages"], self.cols, self.machine["lanes"], self.read)
         self.place: dict[tuple[int, int], tuple[int, int, list[int]]] = {}  # (task, unit) -> bank, row, whole sums
         self.expected: dict[tuple[int, int], int] = {}  # drains on their way, in order -> cycle in which they should begin
         self.unfinished: list[tuple[int, int, int]] = []  # (task, unit, cycle from which it is whole) of a stripe that reads the only port
@@ -79,7 +81,7 @@ class NaiveDrains:
 
     def not_sure_to_be_taken(self, run: Row) -> str:
         """Why the lanes might not take the next row in the cycle in which the registers at the adders hold it whole; '' if they will."""
-        out = self.t + 1 + self.foot + self.cols
+        out = self.t + 1 + self.foot + self.lag
         if self.operands_at(run["out_task"], run["m0"] + self.row // folds(run)[self.fold].held) > out:
             return "vector"
         return "accumulator_read" if self.lanes_free() > out else ""
@@ -92,17 +94,41 @@ class NaiveDrains:
         task, first, rows = self.stripes[-banks]
         last = task, first + rows - 1
         if last in self.left_vector:
-            return True
-        return self.starts_known(last) and self.machine["accumulator_rule"] == 0 and self.expected[last] < self.t + 1 + self.foot
+            return self.lag > 1 or self.last_read(last, self.begun_in(last)) < self.t + 1 + self.foot
+        read = self.last_read(last, self.expected[last]) if self.starts_known(last) else None
+        return read is not None and self.machine["accumulator_rule"] == 0 and read < self.t + 1 + self.foot
+
+    def begun_in(self, unit: Unit) -> int:
+        """Cycle in which the drain of a unit has begun."""
+        task, place = unit
+        return self.left_vector[unit] - self.lane_cycles(task, self.drained_columns(task, place))
+
+    def last_read(self, unit: Unit, start: int) -> int:
+        """Cycle in which a drain that begins in `start` reads the last of what the next row writes with column 0: all, or it alone."""
+        lanes = self.machine["lanes"]
+        return max(start + (column // lanes if lanes else 0) for column in range(self.drained_columns(*unit) if self.lag == 1 else 1))
 
     def accumulator_wait(self) -> str:
         """The read port's wait, if without it the next row could be issued in this cycle."""
-        target = self.undrained()
-        if self.read != STALL or target is None or not self.starts_known(target):
+        target = self.overwritten()
+        assert target is not None  # something is waited for
+        if self.read != STALL or (target not in self.left_vector and not self.starts_known(target)):
             return "accumulator"
         simple = self.machine["accumulator_rule"] == 1
-        free = max(self.t + 1, self.expected[target]) if simple else self.expected[target] - 1 - self.foot
+        if target in self.left_vector:
+            free = self.last_read(target, self.begun_in(target)) - 1 - self.foot
+        else:
+            start = self.expected[target]
+            free = max(self.t + 1, start) if simple else self.last_read(target, start) - 1 - self.foot
         return "accumulator_read" if free - self.postponed.get(target, 0) <= self.t else "accumulator"
+
+    def overwritten(self) -> Unit | None:
+        """(drain, unit) of the last stripe's sums where the next row of a first K-tile goes."""
+        banks = self.machine["accumulator_banks"]
+        if len(self.stripes) < banks:
+            return None
+        task, first, rows = self.stripes[-banks]
+        return None if self.row >= rows else (task, first + self.row)
 
     def undrained(self) -> tuple[int, int] | None:
         """(drain, unit) of the last stripe's sums where the next row of a first K-tile goes, if their drain has not begun.
@@ -117,13 +143,15 @@ class NaiveDrains:
 
     def accumulators_free(self) -> bool:
         """Whether the drain of what the next row overwrites begins by cycle t + 1 + R, in which column 0 is written."""
+        written = self.t + 1 + self.foot
         target = self.undrained()
         if target is None:
-            return True
+            begun = self.overwritten()  # perhaps not read to its last column
+            return begun is None or begun not in self.left_vector or self.lag > 1 or self.last_read(begun, self.begun_in(begun)) <= written
         if not self.starts_known(target):
             return False
         if self.machine["accumulator_rule"] == 0:
-            return self.expected[target] <= self.t + 1 + self.foot
+            return self.last_read(target, self.expected[target]) <= written
         if self.read == STALL:
             return False
         on_their_way = list(self.expected)
@@ -131,8 +159,7 @@ class NaiveDrains:
         row_a_cycle = all(self.lane_cycles(task, self.tasks[task]["tile_cols"]) <= 1 for task in ahead)
         row_a_cycle = row_a_cycle and not any(self.tasks[task]["packed"] and self.tasks[task]["rows"] > 1 for task in ahead)
         nothing_waits = self.put_out[on_their_way[0]] > self.t and self.vector_free <= self.t + 1
-        issued = self.put_out[target] - 1 - self.foot - self.cols
-        return row_a_cycle and nothing_waits and self.t >= issued + self.cols
+        return row_a_cycle and nothing_waits and written >= self.put_out[target]
 
     def drains_up_to(self, target: tuple[int, int]) -> set[int]:
         """Tasks of the drains on their way up to a unit."""
@@ -160,7 +187,8 @@ class NaiveDrains:
         without_port = self.lanes_free()
         for task, unit, out in rows:
             columns, lanes = self.drained_columns(task, unit), self.machine["lanes"]
-            too_early = max(self.t + 1 + self.foot + column - (column // lanes if lanes else 0) for column in range(columns))
+            skew = int(self.lag > 1)
+            too_early = max(self.t + 1 + self.foot + skew * column - (column // lanes if lanes else 0) for column in range(columns))
             self.put_out[task, unit] = max(out, too_early + 1)
             without_port = max(out, without_port)
             self.expect(task, unit)

@@ -58,7 +58,6 @@ class NaiveMachine(NaiveGemvRuns):
         self.drain_units = [(int(task), unit) for task in p.drains for unit in range(self.tasks[int(task)]["units"])]
         self.row_units = [(int(task), unit) for task in p.row_tasks for unit in range(self.tasks[int(task)]["units"])]
         self.rows, self.cols = self.machine["rows"], self.machine["cols"]
-        self.foot = self.rows + self.machine["drain_stages"]  # cycles that a sum takes down its column
         self.vector_free = 0
         self.vector_ports = 0
         # loader
@@ -71,19 +70,31 @@ class NaiveMachine(NaiveGemvRuns):
         self.first_tile = True
         self.shadow: list[Tile] = []  # tiles that wait for their swap, oldest first
         self.loaded = self.swapped = 0  # tiles that were ever loaded, swapped in
-        self.left: list[int | None] = [None] * self.machine["shadow_sets"]  # swap of the tile that was in the set before
+        self.left: list[tuple[int, int] | None] = [None] * self.machine[
+            "shadow_sets"
+        ]  # swap and lag of the tile that was in the set before
         self.debts = {"dram": 0, "l2": 0}
         self.freed = 0
         self.start_drains()
         self.start_gemv()
         # array
         self.run, self.fold, self.row, self.active = 0, 0, 0, False
+        self.position = 0  # input positions of the line that the columns' windows have taken in
         self.got_ports = self.tiles_done = 0
         self.drained_at = 0  # first cycle after the last issued row has left the array
         # codebook
         self.books_started = self.books_done = self.books_released = 0
         self.book_until: int | None = None
         self.count = [Counter[str]() for _ in self.runs]
+
+    @property
+    def foot(self) -> int:  # type: ignore[override]  # of the array's run
+        run = self.runs[self.run]
+        return (run["feed_rows"] if run["feed"] else self.rows) + self.machine["drain_stages"]
+
+    @property
+    def lag(self) -> int:  # type: ignore[override]  # of the array's run
+        return 1 if self.runs[self.run]["feed"] else self.cols
 
     # -- what may be used
 
@@ -188,22 +199,41 @@ class NaiveMachine(NaiveGemvRuns):
                 return None, left
             if self.t < self.shadow[0].last_pop + 1 + self.machine["codebook_latency"]:
                 return "decode", left
+            if self.t + 1 + self.foot + self.lag <= self.drained_at:
+                return "fill_drain", left  # a row may not come out with, or before, the last one of another run
         wait = self.row_waits(run)
         if wait:
             return wait, left
         held = folds(run)[self.fold].held
         needed = 0 if self.row % held else run["row_accesses"]  # a row that is held for the fold's tiles is read once
+        if run["feed"]:
+            self.swap()
+            if self.fold >= len(folds(run)) - run["kt_count"]:
+                needed = run["last_accesses"]
         self.got_ports += left
         if self.got_ports < needed:
             return "port", 0
         left = min(left, self.got_ports - needed)
-        if not self.active:
-            self.active, self.debts = True, {"dram": 0, "l2": 0}
-            self.shadow.pop(0)
-            self.left[self.swapped % len(self.left)] = self.t
-            self.swapped += 1
+        self.swap()
+        if run["line"]:
+            self.got_ports = 0
+            self.position += 1
+            if self.position < self.last_position(run):
+                return "busy", left
         self.issue(run)
         return "busy", left
+
+    def swap(self) -> None:
+        if not self.active:
+            self.active, self.debts, self.position = True, {"dram": 0, "l2": 0}, 0
+            self.shadow.pop(0)
+            self.left[self.swapped % len(self.left)] = self.t, self.lag
+            self.swapped += 1
+
+    def last_position(self, run: Row) -> int:
+        """Positions that the windows have taken in when they hold the next row, from the first of its line that this run computes on."""
+        line_starts = (run["m0"] + self.row) // run["line"] * run["line"]
+        return run["line_shifts"] + run["row_shifts"] * (run["m0"] + self.row - max(line_starts, run["m0"]))
 
     def finished(self, index: int) -> bool:
         return self.fold == len(folds(self.runs[index]))
@@ -254,10 +284,19 @@ class NaiveMachine(NaiveGemvRuns):
         first = stripe * run["out_rows"] + run["m0"] * held
         self.reserve(kt)
         bank, stripe_sums = len(self.stripes) % self.machine["accumulator_banks"], [self.partial_sums(tile) for tile in range(kt + 1)]
-        self.sums.add(self.t, bank, self.row, stripe_sums[kt], first=kt == 0, last=kt == run["kt_count"] - 1)
+        self.sums.add(
+            self.t,
+            bank,
+            self.row,
+            stripe_sums[kt],
+            first=kt == 0,
+            last=kt == run["kt_count"] - 1,
+            foot=self.foot,
+            together=bool(run["feed"]),
+        )
         if kt == run["kt_count"] - 1:
             unit = run["out_task"], first + self.row
-            out = self.t + 1 + self.foot + self.cols
+            out = self.t + 1 + self.foot + self.lag
             if self.read == DESKEW:
                 self.reserved_for = unit
             if self.read == STALL and kt > 0:
@@ -269,11 +308,13 @@ class NaiveMachine(NaiveGemvRuns):
                 self.hand_over()
             self.place[unit] = bank, self.row, [sum(column) for column in zip(*stripe_sums, strict=True)]
         self.row += 1
+        if run["line"] and (run["m0"] + self.row) % run["line"] == 0:
+            self.position = 0
         if self.row < run["m"] * held:
             return
         self.active, self.row = False, 0
         self.tiles_done += held
-        self.drained_at = self.t + 1 + self.foot + self.cols
+        self.drained_at = self.t + 1 + self.foot + self.lag
         self.fold += 1
         if kt == run["kt_count"] - 1:
             self.stripes.append((run["out_task"], first, run["m"] * held))
@@ -315,9 +356,9 @@ class NaiveMachine(NaiveGemvRuns):
                 why, short = missing or "buffer_width", True
             elif self.wanted_pop == "asked":
                 why = "codebook_load"
-        elif len(self.shadow) < len(self.left) and (vacated is None or self.t > vacated):
+        elif len(self.shadow) < len(self.left) and (vacated is None or self.t > vacated[0]):
             ahead = self.scales_left(run)  # into registers of their own, which no wave passes
-            if vacated is not None and not ahead and self.t < vacated + self.lowest_row(run) + self.cols - 2:
+            if vacated is not None and not ahead and self.t < vacated[0] + self.lowest_row(run) + vacated[1] - 2:
                 why = "swap"
             elif self.held_bits < run["pop_bits"]:
                 why, short = missing or "buffer_width", True
@@ -354,6 +395,10 @@ class NaiveMachine(NaiveGemvRuns):
         return ""
 
     def lowest_row(self, run: Row) -> int:
+        if run["feed"]:  # a record writes rows of the taps alone
+            record = self.load_group * run["ports"] + run["ports"] - 1
+            row = record // (self.cols // run["d"]) if run["axis"] == 0 else record // self.cols * run["d"] + run["d"] - 1
+            return min(row, run["feed_rows"] - 1)
         last = min(self.load_group * run["ports"] + run["ports"] - 1, self.rows * self.cols // run["d"] - 1)
         return last // (self.cols // run["d"]) if run["axis"] == 0 else last // self.cols * run["d"] + run["d"] - 1
 

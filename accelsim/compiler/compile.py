@@ -251,6 +251,7 @@ def _layer_plan(target: Target, rates: dict[str, Fraction | None], build: LayerB
         lowering="; ".join(dict.fromkeys(build.notes)),
         row_reads=build.row_reads,
         gemv_steps=build.gemv_steps,
+        feed_reads=build.feed_reads,
     )
 
 
@@ -309,12 +310,16 @@ def _network_choices(target: Target, network: PlacedNetwork) -> dict[str, str]:
 
 
 def _group_mappings(target: Target, network: PlacedNetwork) -> dict[str, str]:
-    """How many grouped convolutions have block-diagonal tiles, on a chip that may have any."""
+    """How many grouped convolutions have block-diagonal tiles or columns with feeds, on a chip that may have any."""
     if target.array.depthwise == "column":
         return {}
     grouped = [layer for layer in network.trace.weighted_layers() if layer.tile_groups > 1]
-    merged = sum(weight_geometry(target, layer).merged > 1 for layer in grouped)
-    return {"grouped_convolutions": f"{merged} of {len(grouped)} in block-diagonal tiles, the others a tile per group"} if grouped else {}
+    if not grouped:
+        return {}
+    found = [weight_geometry(target, layer) for layer in grouped]
+    merged, fed = sum(geometry.merged > 1 for geometry in found), sum(geometry.feed for geometry in found)
+    feeds = f"{fed} in columns with feeds, " if fed else ""
+    return {"grouped_convolutions": f"{merged} of {len(grouped)} in block-diagonal tiles, {feeds}the others a tile per group"}
 
 
 def _warnings(target: Target, low: Lowering, runs: Structured) -> tuple[str, ...]:

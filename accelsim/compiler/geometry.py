@@ -10,8 +10,8 @@ from __future__ import annotations
 from dataclasses import replace
 from fractions import Fraction
 
+from accelsim.compiler.depthwise import map_groups
 from accelsim.compiler.group_scales import with_scales
-from accelsim.compiler.merged_groups import merge_groups
 from accelsim.compiler.target import Target
 from accelsim.errors import CompileError
 from accelsim.formats.decode_path import DecodePath
@@ -39,7 +39,7 @@ def weight_geometry(target: Target, layer: WeightedLayer) -> CoreGeometry:
         )
     if path.lookup is None:
         raw = _raw_geometry(target, target.raw_path.weights, 0, path.raw_bits, target.weight_buffer.word_bits)
-        return merge_groups(target, with_scales(target, _dense(target, raw), layer.weight.format, name), layer)
+        return map_groups(target, with_scales(target, _dense(target, raw), layer.weight.format, name), layer)
     if layer.weight.format.codebook_scope == "shared" and book.store == "ram":
         raise CompileError(
             f"{name}: its codebook is the chip's, but codebook.store = 'ram' of {target.name!r} is loaded layer by layer; "
@@ -60,13 +60,13 @@ def weight_geometry(target: Target, layer: WeightedLayer) -> CoreGeometry:
     coded = _geometry(target, path.d, path.codewords, ports, True, path.sign, path.axis, 8, target.weight_buffer.word_bits, lookup.books)
     coded = replace(coded, tables=lookup.books * lookup.tables, parity=path.signs.group if path.signs else 0, residual=lookup.residual)
     if path.mask is not None:
-        return replace(coded, mask_bits=path.mask_bits)
+        return map_groups(target, replace(coded, mask_bits=path.mask_bits), layer)
     if target.array.dense_cols % path.d:
         raise CompileError(
             f"{name}: d = {path.d} does not divide the {target.array.dense_cols} columns that weights without a mask take per pass "
             f"on the sparse tiles of {target.name!r}"
         )
-    return with_scales(target, _dense(target, coded), layer.weight.format, name)
+    return map_groups(target, with_scales(target, _dense(target, coded), layer.weight.format, name), layer)
 
 
 def _check_lookups(target: Target, lookup: Lookup, beyond_core: tuple[Part, ...], name: str) -> None:

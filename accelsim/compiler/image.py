@@ -89,6 +89,8 @@ def tile_of_weight(geometry: CoreGeometry, layer: WeightedLayer, row: int, colum
         return group // geometry.merged, 0
     order = layer.reduction_order
     step = row if order is None else int(np.flatnonzero(order == row)[0])
+    if geometry.feed:
+        group, inside = 0, column
     return group * -(-layer.n // geometry.cols) + inside // geometry.cols, geometry.tile_of_row(step)
 
 
@@ -110,7 +112,7 @@ def layer_image(geometry: CoreGeometry, layer: WeightedLayer, arrays: Mapping[st
     """
     if geometry.merged > 1:
         return _block_diagonal_image(geometry, layer, arrays["weights"], packing)
-    weight, groups = layer.weight, layer.bounds.G
+    weight, groups = layer.weight, geometry.stripe_sets(layer.bounds.G)
     order = layer.reduction_order
     rows = slice(None) if order is None else order
     if not geometry.decode:
@@ -118,7 +120,7 @@ def layer_image(geometry: CoreGeometry, layer: WeightedLayer, arrays: Mapping[st
         image = _image(geometry, layer.k, [lanes], packing, groups, None)
         return replace(image, odd=weight.format.decode_path().odd)
     d = geometry.codeword_length
-    if geometry.axis == 0 and layer.n % d:
+    if geometry.axis == 0 and not geometry.feed and layer.n % d:
         raise CompileError(
             f"layer {layer.name!r}: codewords of d = {d} outputs cross its {groups} groups of {layer.n} outputs; "
             "allowed: a divisor of the outputs of a group, or weights left uncompressed"
@@ -153,7 +155,7 @@ def image_bits(geometry: CoreGeometry, layer: WeightedLayer, packing: Packing = 
     streams = {name: stream.total_bits for name, stream in weight.format.placed("record", weight.k, weight.n).items()}
     if geometry.scales:
         streams["side_data"] = _scale_bits(geometry, layer)
-    sizes = Counter(stream_stripes(geometry, stripes, layer.bounds.G if geometry.merged == 1 else 1, packing))
+    sizes = Counter(stream_stripes(geometry, stripes, geometry.stripe_sets(layer.bounds.G), packing))
     words = sum(count * geometry.words(layer.k * geometry.merged, size) for size, count in sizes.items())
     return ImageBits(streams, words * geometry.word_bits - sum(streams.values()))
 

@@ -45,6 +45,7 @@ class LayerBuild:
     vector_cycles: int = 0
     row_reads: int | None = None
     gemv_steps: int | None = None
+    feed_reads: int | None = None
     notes: list[str] = field(default_factory=list)
 
 

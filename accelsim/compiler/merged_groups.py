@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from accelsim.compiler.access import row_accesses
 from accelsim.compiler.target import Target
 from accelsim.formats.decode_path import DecodePath
 from accelsim.formats.parts import Raw, Scale
@@ -21,14 +22,9 @@ from accelsim.hw.decode_mac_core import CoreGeometry
 from accelsim.trace.layers import WeightedLayer
 
 
-def merge_groups(target: Target, geometry: CoreGeometry, layer: WeightedLayer) -> CoreGeometry:
-    """The core as the runs of a layer see it, with as many groups in a tile as the chip's `array.depthwise` asks for."""
-    if target.array.depthwise == "column":
-        return geometry
-    merged = replace(geometry, merged=_most_groups(geometry, layer))
-    if target.array.depthwise == "cheapest" and _cycles(target, merged, layer) >= _cycles(target, geometry, layer):
-        return geometry
-    return merged
+def merge_groups(geometry: CoreGeometry, layer: WeightedLayer) -> CoreGeometry:
+    """The core as the runs of a layer see it, with as many groups in a tile as fit."""
+    return replace(geometry, merged=_most_groups(geometry, layer))
 
 
 def _most_groups(geometry: CoreGeometry, layer: WeightedLayer) -> int:
@@ -45,18 +41,22 @@ def _has_zero(path: DecodePath) -> bool:
     return not path.odd and not path.scale_levels and all(isinstance(part, Raw | Scale) for part in path.parts)
 
 
-def _cycles(target: Target, geometry: CoreGeometry, layer: WeightedLayer) -> int:
-    """Estimated cycles of a layer, one image: of each tile its rows, or its load behind the swap wave of the tile before."""
+def merged_cycles(target: Target, geometry: CoreGeometry, layer: WeightedLayer) -> int:
+    """Estimated cycles of a layer, one image: of each tile its rows, at the rate of their reads, or its load behind the swap wave."""
     k = layer.k * geometry.merged
     groups = geometry.tile_groups(k, 0)
     load = max(groups, -(-groups * geometry.pop_bits // geometry.word_bits)) + (geometry.cols - 1 if geometry.shadow_sets == 1 else 0)
     stripes = stripe_count(geometry, layer)
     chunks = -(-layer.m // geometry.run_rows(stripes if geometry.merged > 1 else stripes // layer.bounds.G))
-    return stripes * geometry.tile_count(k) * chunks * max(-(-layer.m // chunks), load)
+    reads = row_accesses(target.activation_buffer, layer.merged(geometry.merged), geometry.rows)
+    row = max(1, -(-reads // target.activation_buffer.port_accesses))
+    return stripes * geometry.tile_count(k) * chunks * max(-(-layer.m // chunks) * row, load)
 
 
 def stripe_count(geometry: CoreGeometry, layer: WeightedLayer) -> int:
-    """N-stripes of a layer: those of each group of a convolution, one group after the other; or one for the groups that share tiles."""
+    """N-stripes of a layer: those of each group of a convolution, one group after the other; or those of all of them that share tiles."""
+    if geometry.feed:
+        return -(-layer.bounds.G * layer.n // geometry.cols)
     return -(-layer.bounds.G // geometry.merged) * -(-layer.n * geometry.merged // geometry.cols)
 
 

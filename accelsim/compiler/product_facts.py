@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from accelsim.compiler.column_feed import run_steps
 from accelsim.compiler.gemv import map_product
 from accelsim.compiler.geometry import activation_geometry, weight_geometry
 from accelsim.compiler.image import image_bits
@@ -15,6 +16,7 @@ from accelsim.compiler.product_split import ProductSplit, split_product
 from accelsim.compiler.record_table import Fields
 from accelsim.compiler.target import Target
 from accelsim.compiler.weight_traffic import header_of_columns, header_traffic, most_header_bytes, record_traffic
+from accelsim.ops.channel_window import ChannelWindow
 from accelsim.program import Int64
 from accelsim.trace.layers import MatmulLayer
 
@@ -78,7 +80,10 @@ def product_key(op: Op) -> tuple[object, ...]:
     layer = op.layer
     if layer.weighted is not None:
         weight = layer.weighted.weight
-        return (type(layer), weight.format, weight.k, weight.n, layer.weighted.bounds.G, op.m, op.k, op.n, op.row_tile, op.column_tile)
+        window = layer.channel_window
+        return (
+            type(layer), weight.format, weight.k, weight.n, layer.weighted.bounds.G, op.m, op.k, op.n, op.row_tile, op.column_tile, window,
+        )  # fmt: skip
     heads = _head_product(op)
     return (type(layer), heads.transposed_b, heads.from_cache, op.m, op.k, op.n, op.row_tile)
 
@@ -123,7 +128,7 @@ def product_facts(target: Target, op: Op) -> ProductFacts:
         first_group=_of_runs((split.first_stripe + split.nt0) * split.stripe_groups),
         records=records,
         header=header,
-        bounds=_bounds(target, split),
+        bounds=_bounds(target, split, op.layer.channel_window),
     )
 
 
@@ -168,12 +173,14 @@ def _fields(target: Target, split: ProductSplit) -> Fields:
     }
 
 
-def _bounds(target: Target, split: ProductSplit) -> Mapping[str, int]:
+def _bounds(target: Target, split: ProductSplit, window: ChannelWindow | None) -> Mapping[str, int]:
     """Least cycles of each resource of the core."""
     geometry = split.geometry
     groups = split.stripe_groups * split.all_stripes * split.chunks
     full, rest = np.divmod(split.nt_counts, split.file)  # folds of a K-tile, and tiles of one that holds fewer
     steps = full * -(-split.run_rows * split.file // target.array.rows_per_cycle) + -(-split.run_rows * rest // target.array.rows_per_cycle)
+    if geometry.feed and window is not None and target.array.rows_per_cycle == 1:
+        steps = run_steps(target, window, split.first_rows, split.run_rows) * split.nt_counts
     cycles = int(steps.sum()) * split.kt_count
     if geometry.gemv:
         cycles = int((split.nt_counts * -(-split.run_rows // target.array.rows_per_cycle)).sum()) * split.stripe_groups

@@ -184,12 +184,16 @@ def split_product(op: Op, geometry: CoreGeometry) -> ProductSplit:
     columns, stripe_columns = op.n // groups, geometry.cols
     if geometry.merged > 1:  # the tiles of all groups follow each other as the stripes of one matrix
         groups, columns, stripe_columns = 1, op.n, geometry.merged * columns
+    if geometry.feed:
+        groups, columns = 1, op.n
     k = op.k * geometry.merged
     row_tile = op.row_tile or RowTile(0, 1, 0, op.m, op.m)
     column_tile = op.column_tile or ColumnTile(0, 1, 0, op.n, op.n)
     stripes = -(-columns // stripe_columns)
     most_rows = geometry.run_rows(stripes)
-    chunks = -(-op.m // most_rows)
+    window = op.layer.channel_window
+    step = window.positions if geometry.feed and window is not None and window.positions <= most_rows else 1  # whole lines, if they fit
+    chunks = -(-op.m // (most_rows // step * step))
     return ProductSplit(
         geometry=geometry,
         m=op.m,
@@ -200,7 +204,7 @@ def split_product(op: Op, geometry: CoreGeometry) -> ProductSplit:
         stripe_columns=stripe_columns,
         kt_count=geometry.tile_count(k),
         chunks=chunks,
-        chunk_rows=-(-op.m // chunks),
+        chunk_rows=-(-(op.m // step) // chunks) * step,
         row_tile=row_tile,
         column_tile=column_tile,
         file=min(geometry.file, stripes),

@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from accelsim.compiler.access import row_accesses
+from accelsim.compiler.column_feed import feed_accesses, feed_fields
+from accelsim.compiler.depthwise import mapping_name
 from accelsim.compiler.inference import Inference, KernelFields, LayerBuild, Lowering, by_row, launch_cycles, passes_of, place_is_free
 from accelsim.compiler.plan import Op
 from accelsim.compiler.product_facts import ProductFacts, WeightReuse, product_facts, product_key
@@ -33,6 +35,7 @@ def lower_product(inference: Inference, op: Op) -> None:
         "out_task": drain,
         "out_rows": op.m,
         "row_accesses": row_accesses(target.activation_buffer, layer.merged(split.geometry.merged), _elements(split)),
+        **feed_fields(target, layer, split),
         **rows_from(inference, op),
         **weights_from(inference, op),
     }
@@ -53,11 +56,12 @@ def lower_product(inference: Inference, op: Op) -> None:
     low.tiles += split.all_tiles * split.chunks
     build = low.layers[inference.layer_index[layer.name]]
     if target.array.depthwise != "column" and layer.tile_groups > 1:
-        merged = split.geometry.merged
-        build.notes.append(f"tiles of {merged} groups, block-diagonal" if merged > 1 else "a tile per group")
+        build.notes.append(mapping_name(split.geometry))
     if target.array.mapping != "tiles":
         build.notes.append(_mapping(split))
         build.gemv_steps = (build.gemv_steps or 0) + split.gemv_steps if split.geometry.gemv else build.gemv_steps
+    if split.geometry.feed:
+        build.feed_reads = (build.feed_reads or 0) + feed_accesses(target, layer, split)
     _note(build, split, facts.reuse, target.array.cols)
     for resource, cycles in facts.bounds.items():
         build.bounds[resource] += cycles

@@ -37,7 +37,8 @@ class TargetArray:
     shadow_sets: int
     dense_cols: int
     rows_per_cycle: int
-    depthwise: Literal["column", "block_diagonal", "cheapest"]
+    depthwise: Literal["column", "block_diagonal", "column_feed", "cheapest"]
+    column_feed: int | None
     scale_at: Literal["channel", "weight", "group"]
     scale_taps: int | None
     weight_bits: int

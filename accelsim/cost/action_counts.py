@@ -35,6 +35,8 @@ PE_CYCLE = Action("PE array", "activations", "pe_cycle")
 PE_IDLE = Action("PE array", "idle", "pe_idle_cycle")
 HOLD_ACTIVATION = Action("PE array", "activations", "hold_activation")
 FILE_READ = Action("PE array", "weights", "file_read")
+WINDOW_CYCLE = Action("PE array", "activations", "window_cycle")
+WINDOW_IDLE = Action("PE array", "idle", "window_idle_cycle")
 SKEW_CYCLE = Action("PE array", "activations", "skew_cycle")
 SKEW_IDLE = Action("PE array", "idle", "skew_idle_cycle")
 ACCUMULATE = Action("accumulators", "psums", "accumulate")
@@ -129,12 +131,14 @@ def _exact(counts: Mapping[Action, float]) -> dict[Action, Span]:
 def _array_counts(layer: LayerResult, accelerator: Accelerator, share: float, cycles: int) -> dict[Action, Span]:
     """Each busy cycle clocks R x C PEs, reads a row of R activations and puts a psum per column into the accumulators.
 
-    PEs with a file of weights read one of them in each busy cycle, but take and hold a row's activations for all of them.
+    PEs with a file of weights read one of them in each busy cycle, but take and hold a row's activations for all of them. Columns with
+    feeds of their own read what a result says, past the skew registers; a busy cycle shifts their windows.
     """
     array, buffer = accelerator.array, accelerator.activation_buffer
     size = array.rows * array.cols
     busy = layer.pe_cycles // size
-    rows = busy if layer.row_reads is None else layer.row_reads
+    fed = layer.feed_reads is not None
+    rows = 0 if fed else busy if layer.row_reads is None else layer.row_reads
     psums = float(busy * array.cols)
     words = float(rows * buffer.accesses(array.rows))
     counts = {
@@ -149,9 +153,12 @@ def _array_counts(layer: LayerResult, accelerator: Accelerator, share: float, cy
     }
     if array.accumulator_read == "deskew":
         counts |= {DESKEW_CYCLE: busy, DESKEW_IDLE: max(0, cycles - busy)}
+    if array.column_feed:
+        counts |= {WINDOW_CYCLE: busy if fed else 0, WINDOW_IDLE: max(0, cycles - busy) if fed else cycles}
     if array.held_weights > 1:
         counts |= {HOLD_ACTIVATION: rows * size, FILE_READ: layer.pe_cycles}
-    ranges = {ACCUMULATOR_READ: Span(psums, 0.0, psums), ROW_READ: Span(words, 0.5 * words, words)} if busy else {}
+    reads = Span(words, 0.5 * words, words) if layer.feed_reads is None else Span.exact(float(layer.feed_reads))
+    ranges = {ACCUMULATOR_READ: Span(psums, 0.0, psums), ROW_READ: reads} if busy else {}
     return {**_exact(counts), **ranges}
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from accelsim.accelerator import Accelerator
 from accelsim.cost import gate_counts, gemv_gates, scale_gates, sparse_tile
+from accelsim.cost.column_feed import window_register_bits
 from accelsim.cost.span import ZERO, Span
 from accelsim.cost.sram_grid import SramPoint, sram_point
 from accelsim.cost.sram_macros import Macro, accumulator_macro, activation_macro, codebook_macro, l2_macro, weight_macro
@@ -36,6 +37,7 @@ def action_energies(accelerator: Accelerator, technology: Technology) -> Mapping
         "mac": _cited(table.mac_pj.span, table.mac_pj),
         **_pe_energies(array, technology),
         **_clocked("skew", gate_counts.skew_register_bits(array.rows, array.cols), 0, technology),
+        **_clocked("window", window_register_bits(array), 0, technology),
         **_clocked("deskew", gate_counts.deskew_register_bits(array.cols, array.psum_bits), 0, technology),
         "shadow_write": _shadow_write(accelerator, technology),
         "accumulate": _cited(table.psum_add_pj.span, table.psum_add_pj),

@@ -9,7 +9,7 @@ from __future__ import annotations
 from math import comb
 
 from accelsim.accelerator import Accelerator
-from accelsim.cost import gate_counts, gemv_gates, scale_gates, sparse_tile
+from accelsim.cost import column_feed, gate_counts, gemv_gates, scale_gates, sparse_tile
 from accelsim.cost.components import AreaComponent, logic
 from accelsim.cost.gate_counts import SYNTHESIS
 from accelsim.cost.span import Span
@@ -55,6 +55,7 @@ def logic_components(accelerator: Accelerator, technology: Technology) -> tuple[
     return (
         logic("PE array", "array", pes, technology, f"{pe_source}; flow: {flow.citation}", psum_note),
         *_second_shadow(accelerator, technology),
+        *_column_feeds(accelerator, technology),
         *_group_scales(accelerator, technology),
         *_few_rows(accelerator, technology),
         logic("skew registers", "array", _fitted("skew", gate_counts.skew_registers(array.rows, array.cols)), technology, SYNTHESIS),
@@ -176,6 +177,18 @@ def _second_shadow(accelerator: Accelerator, technology: Technology) -> tuple[Ar
     gates = gate_counts.second_shadow_weights(array.rows, array.cols)
     source = f"registers and multiplexers, each at its cost by {SYNTHESIS}; {ESTIMATE} as a whole"
     return (logic("second shadow weights", "array", gates, technology, source),)
+
+
+def _column_feeds(accelerator: Accelerator, technology: Technology) -> tuple[AreaComponent, ...]:
+    """Windows and multiplexers of columns with feeds of their own."""
+    array = accelerator.array
+    if array.column_feed is None:
+        return ()
+    parts = [logic("column feeds", "array", column_feed.feeds(array), technology, ESTIMATE, (f"{array.cols} feeds",))]
+    if array.column_feed:
+        note = (f"{array.column_feed} x {array.column_feed} activations per column, {column_feed.window_register_bits(array)} bits",)
+        parts.append(logic("column windows", "array", column_feed.windows(array), technology, ESTIMATE, note))
+    return tuple(parts)
 
 
 def _unpacker(accelerator: Accelerator, technology: Technology) -> AreaComponent:

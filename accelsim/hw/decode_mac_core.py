@@ -93,10 +93,19 @@ class ArraySpec(Record):
     rows_per_cycle: Annotated[int, unit("rows/cycle")] = Field(
         default=1, ge=1, le=2**20, description="activation rows that the array takes in; more than 1 imagines an array that never limits"
     )
-    depthwise: Literal["column", "block_diagonal", "cheapest"] = Field(
+    depthwise: Literal["column", "block_diagonal", "column_feed", "cheapest"] = Field(
         default="column",
         description="tiles of depthwise and grouped convolutions: column: one group each; block_diagonal: as many groups as rows and "
-        "columns take, with zeros between them; cheapest: of the two the one with the fewer estimated cycles, layer by layer",
+        "columns take, with zeros between them; column_feed: a channel per column, each with a feed of its own (depthwise layers; the "
+        "others one group each); cheapest: of those that the chip has the one with the fewest estimated cycles, layer by layer",
+    )
+    column_feed: Annotated[int | None, unit("elements")] = Field(
+        default=None,
+        ge=0,
+        le=64,
+        description="k: each column has a feed from the activation buffer of its own, with a window of k x k registers that a shift moves "
+        "by one input position; 0: feeds without windows, which read all taps for each row; null: no feeds",
+        examples=[3],
     )
 
     mapping: Literal["tiles", "gemv", "cheapest"] = Field(
@@ -145,6 +154,12 @@ class ArraySpec(Record):
             raise ValueError(f"weight_bits = {self.weight_bits} needs scale_at = 'weight'; allowed with {self.scale_at!r}: 8")
         if self.sparse_tile is not None and self.cols % self.sparse_tile.d:
             raise ValueError(f"sparse_tile.d = {self.sparse_tile.d} must divide cols = {self.cols}")
+        return self
+
+    @model_validator(mode="after")
+    def _has_feeds(self) -> ArraySpec:
+        if self.depthwise == "column_feed" and self.column_feed is None:
+            raise ValueError("depthwise = 'column_feed' needs column_feed, 0 to 64; without it: 'column', 'block_diagonal' or 'cheapest'")
         return self
 
     @model_validator(mode="after")
@@ -251,6 +266,7 @@ class CoreGeometry:
     drain_stages : registers between the last PE of a column and its accumulator
     merged : groups of a convolution that share a tile, as blocks on its diagonal
     residual : codewords of a residual codebook, whose index follows the others unpadded; 0: none
+    feed : each column has a feed of its own, so that a tile holds a channel of a depthwise convolution per column
     file : weights of a PE's file: a fold is as many neighbouring N-tiles of one K-tile, and each row meets all of them
     gemv : groups meet their rows as they leave the decoder, rather than tile by tile in the array; `max_m` rows of sums then are registers
     """
@@ -278,6 +294,7 @@ class CoreGeometry:
     merged: int = 1
     file: int = 1
     gemv: bool = False
+    feed: bool = False
     residual: int = 0
 
     @property
@@ -386,6 +403,10 @@ class CoreGeometry:
     def stripe_pops(self, k: int) -> int:
         """Pops of one N-stripe, of scales and of records."""
         return int(self.tile_pops(k).sum()) if self.scales else self.stripe_groups(k)
+
+    def stripe_sets(self, groups: int) -> int:
+        """Groups of a convolution of so many that have N-stripes of their own: all, or one for all that share tiles."""
+        return 1 if self.merged > 1 or self.feed else groups
 
     def run_rows(self, stripes: int) -> int:
         """Rows that the accumulators hold of a run over so many N-stripes."""

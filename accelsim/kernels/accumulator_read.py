@@ -17,13 +17,15 @@ from __future__ import annotations
 
 from accelsim.kernels.accumulator_reuse import drain_issued, predict_drain, previous_stripe, promise, reuse_at
 from accelsim.kernels.compute_state import ACCUMULATOR, ACCUMULATOR_READ, NEVER, STALL, VECTOR
-from accelsim.kernels.dependencies import drained_columns, lane_cycles, operands_ready_at, unit_place
+from accelsim.kernels.dependencies import drained_columns, foot, lag, lane_cycles, operands_ready_at, unit_place
 from accelsim.kernels.kernel import inlined_kernel
 
 
 @inlined_kernel
-def _columns_behind(machine, columns):
+def _columns_behind(machine, run, columns):
     """Columns by which the drain falls behind a row whose column 0 is read in the same cycle: most of c - c div lanes."""
+    if run.feed:  # it reads all columns in that cycle
+        return 0
     last = columns - 1
     return last - (last // machine.lanes if machine.lanes > 0 else 0)
 
@@ -31,7 +33,7 @@ def _columns_behind(machine, columns):
 @inlined_kernel
 def taken_at(s, machine, run, tasks, fin, loaded, unit):
     """(cycle from which the row of `unit` may be issued so that the lanes take it as it comes out, category of the wait): deskew."""
-    flight = 1 + machine.rows + machine.drain_stages + machine.cols
+    flight = 1 + foot(run, machine) + lag(run, machine)
     operands = operands_ready_at(run.out_task, unit_place(tasks[run.out_task], unit)[1], tasks, s, fin, loaded)
     if operands > s.cycle + flight:
         return NEVER if operands >= NEVER else operands - flight, VECTOR
@@ -40,12 +42,12 @@ def taken_at(s, machine, run, tasks, fin, loaded, unit):
 
 
 @inlined_kernel
-def postponed_reuse_at(s, machine, tasks, drains, avail, due, held, fin, loaded, row):
+def postponed_reuse_at(s, machine, run, tasks, drains, avail, due, held, fin, loaded, row):
     """(cycle from which row `row` of a first K-tile may be issued, category of the wait, cycle in which either may change): stall.
 
     A wait is the read port's from the cycle on in which it would be over if the port had not postponed the drain of the stripe before.
     """
-    free, look = reuse_at(s, machine, tasks, drains, avail, due, fin, loaded, row)
+    free, look = reuse_at(s, machine, run, tasks, drains, avail, due, fin, loaded, row)
     before, base, count = previous_stripe(s, machine)
     if free <= s.cycle or before < 0 or row >= count:
         return free, ACCUMULATOR, look
@@ -56,7 +58,7 @@ def postponed_reuse_at(s, machine, tasks, drains, avail, due, held, fin, loaded,
 
 
 @inlined_kernel
-def port_free_at(s, machine, tasks, drains, avail, due, fin, loaded):
+def port_free_at(s, machine, run, tasks, drains, avail, due, fin, loaded):
     """(cycle from which a row of a later K-tile may read the bank, cycle in which that may change): stall.
 
     Only where the stripe before has more rows, which no row of the first K-tile waited for.
@@ -64,14 +66,14 @@ def port_free_at(s, machine, tasks, drains, avail, due, fin, loaded):
     before, _, count = previous_stripe(s, machine)
     if before < 0:
         return 0, NEVER
-    free, look = reuse_at(s, machine, tasks, drains, avail, due, fin, loaded, count - 1)
+    free, look = reuse_at(s, machine, run, tasks, drains, avail, due, fin, loaded, count - 1)
     return (free + 1 if 0 < free < NEVER else free), look
 
 
 @inlined_kernel
-def hand_over(s, machine, units, task, first, avail, due, held):
+def hand_over(s, machine, run, units, task, first, avail, due, held):
     """Hand the units of a stripe or a fold, whose last row is issued in this cycle, to the lanes as soon as the port is free: stall."""
-    port = s.cycle + 2 + machine.rows + machine.drain_stages + _columns_behind(machine, drained_columns(task, first))
+    port = s.cycle + 2 + foot(run, machine) + _columns_behind(machine, run, drained_columns(task, first))
     lanes = s.due_end if drain_issued(s) else s.v_until - s.due_shift
     for unit in range(first, first + units):
         index = task.offset + unit

@@ -8,6 +8,9 @@ predicted: drains go first and in order, so the start of each is known when its 
 simple: the drain has begun; or it takes a cycle per row, no drain waits, the lanes are not held, and the row was issued at least C
     cycles ago, so that its drain starts as its last column arrives. Where drains wait for a read port (`stall`), only the first counts.
 
+A row whose columns come together, each with a feed of its own, is written whole at the end of cycle t + 1 + R: by then the drain must have
+read the last column, wherever in the rules above it must have begun.
+
 Under both rules a row that relies on a drain that has not begun reserves the lanes: until then, a row function starts only if it ends
 before the next row comes out. A drain whose operands are not all there has no known start.
 """
@@ -15,7 +18,7 @@ before the next row comes out. A drain whose operands are not all there has no k
 from __future__ import annotations
 
 from accelsim.kernels.compute_state import NEVER, PREDICTED, STALL
-from accelsim.kernels.dependencies import drain_cycles, lane_cycles, operands_ready_at
+from accelsim.kernels.dependencies import drain_cycles, drained_columns, foot, lane_cycles, operands_ready_at
 from accelsim.kernels.kernel import inlined_kernel
 
 
@@ -45,11 +48,31 @@ def previous_stripe(s, machine):
 
 
 @inlined_kernel
-def reuse_at(s, machine, tasks, drains, avail, due, fin, loaded, row):
+def _last_read(machine, run, task, unit):
+    """Cycles behind its start in which a drain reads the last column, where a row of `run` writes all columns at once; else 0."""
+    if run.feed == 0 or machine.lanes == 0:
+        return 0
+    return (drained_columns(task, unit) - 1) // machine.lanes
+
+
+@inlined_kernel
+def _read_at(machine, run, tasks, fin, before, unit):
+    """Cycle from which a row of `run` may be issued into accumulators whose drain has begun: it may not have read the last column yet."""
+    if run.feed == 0 or machine.lanes == 0:
+        return 0
+    task = tasks[before]
+    start = fin[task.offset + unit] - task.latency - drain_cycles(machine, task, unit)
+    return start + _last_read(machine, run, task, unit) - 1 - foot(run, machine)
+
+
+@inlined_kernel
+def reuse_at(s, machine, run, tasks, drains, avail, due, fin, loaded, row):
     """(cycle from which row `row` of a first K-tile may be issued as for its accumulators, cycle in which that may change)."""
     before, base, count = previous_stripe(s, machine)
     if before < 0 or row >= count or _begun(s, tasks[before].ordinal, base + row):
-        return 0, NEVER
+        return _read_at(machine, run, tasks, fin, before, base + row) if 0 <= before and row < count else 0, NEVER
+    behind = _last_read(machine, run, tasks[before], base + row) - 1 - foot(run, machine)
+    unit = tasks[before].offset + base + row
     single = True
     for place in range(s.d_task, tasks[before].ordinal + 1):
         index = drains[place]
@@ -58,9 +81,8 @@ def reuse_at(s, machine, tasks, drains, avail, due, fin, loaded, row):
         if known > s.cycle:
             return NEVER, known
         single = single and lane_cycles(machine, task, task.tile_cols) <= 1 and task.packed * task.rows <= 1  # packed rows come at once
-    unit = tasks[before].offset + base + row
     if machine.accumulator_rule == PREDICTED:
-        return due[unit] + s.due_shift - 1 - machine.rows - machine.drain_stages, NEVER
+        return due[unit] + s.due_shift + behind, NEVER
     if machine.accumulator_read == STALL:
         return max(s.cycle + 1, due[unit] + s.due_shift), NEVER
     next_out = avail[tasks[drains[s.d_task]].offset + s.d_unit]
@@ -68,7 +90,7 @@ def reuse_at(s, machine, tasks, drains, avail, due, fin, loaded, row):
         return NEVER, NEVER
     if s.v_until > s.cycle + 1:
         return NEVER, min(s.v_until - 1, next_out)
-    return avail[unit] - 1 - machine.rows - machine.drain_stages, next_out
+    return avail[unit] + behind, next_out
 
 
 @inlined_kernel

@@ -21,7 +21,7 @@ from accelsim.kernels.compute_state import (
     STALL,
     VECTOR,
 )
-from accelsim.kernels.dependencies import awaited_load, fold_tiles, ready_at, row_source
+from accelsim.kernels.dependencies import awaited_load, fold_tiles, foot, lag, ready_at, row_shifts, row_source
 from accelsim.kernels.gemv_step import step_gemv
 from accelsim.kernels.kernel import inlined_kernel
 
@@ -45,12 +45,12 @@ def _row_gate(s, machine, runs, tasks, drains, avail, due, held, fin, loaded, kt
             free, why = taken_at(s, machine, run, tasks, fin, loaded, _first_unit(s, run) + row)
     elif machine.accumulator_read == STALL:
         if kt == 0:
-            free, why, look = postponed_reuse_at(s, machine, tasks, drains, avail, due, held, fin, loaded, row)
+            free, why, look = postponed_reuse_at(s, machine, run, tasks, drains, avail, due, held, fin, loaded, row)
         else:
-            free, look = port_free_at(s, machine, tasks, drains, avail, due, fin, loaded)
+            free, look = port_free_at(s, machine, run, tasks, drains, avail, due, fin, loaded)
             why = ACCUMULATOR_READ
     elif kt == 0:
-        free, look = reuse_at(s, machine, tasks, drains, avail, due, fin, loaded, row)
+        free, look = reuse_at(s, machine, run, tasks, drains, avail, due, fin, loaded, row)
     if free > s.cycle:
         return free, why, look
     if run.in_task < 0:
@@ -103,14 +103,14 @@ def _issue(s, machine, runs, tasks, avail, due, held, results):
     if s.a_kt == run.kt_count - 1:
         task = tasks[run.out_task]
         unit = _first_unit(s, run) + s.a_row
-        out = s.cycle + 1 + machine.rows + machine.cols + machine.drain_stages
+        out = s.cycle + 1 + foot(run, machine) + lag(run, machine)
         avail[task.offset + unit] = out
         if not postpones(machine, run):
             due[task.offset + unit] = predict_drain(s, machine, task, unit, out)
             s.issued_ordinal = task.ordinal
             s.issued = unit + 1
         elif s.a_row == steps - 1:
-            hand_over(s, machine, steps, task, unit - s.a_row, avail, due, held)
+            hand_over(s, machine, run, steps, task, unit - s.a_row, avail, due, held)
         if machine.accumulator_read == DESKEW:
             s.promised_ordinal, s.promised = task.ordinal, unit + 1
     s.a_row += 1
@@ -118,7 +118,7 @@ def _issue(s, machine, runs, tasks, avail, due, held, results):
         return
     s.active = 0
     s.tiles_done += held_tiles
-    s.a_end = s.cycle + 1 + machine.rows + machine.cols + machine.drain_stages
+    s.a_end = s.cycle + 1 + foot(run, machine) + lag(run, machine)
     s.a_row = 0
     s.a_tile += held_tiles
     s.a_kt += 1
@@ -136,6 +136,49 @@ def _follow(s, machine, runs, results):
     run = runs[s.a_run]
     if s.a_tile == run.kt_count * run.nt_count and machine.chained and s.a_run + 1 < runs.size and runs[s.a_run + 1].launch == 0:
         close_run(s, runs, results, s.cycle + 1)
+
+
+@inlined_kernel
+def _needed_accesses(s, run):
+    """Accesses of the activation SRAM that the next step takes: a row is read once for all tiles of its fold."""
+    if run.feed and s.a_nt - run.nt0 == run.nt_count - 1:
+        return run.last_accesses
+    return run.row_accesses if s.a_row % fold_tiles(run, s.a_nt - run.nt0) == 0 else 0
+
+
+@inlined_kernel
+def _swap_gate(s, machine, run):
+    """(cycle from which the oldest loaded fold may be swapped in, category of the wait)."""
+    decoded = s.tpl0 + 1 + machine.codebook_latency
+    if s.cycle < decoded:
+        return decoded, DECODE
+    return s.a_end - foot(run, machine) - lag(run, machine), FILL_DRAIN  # columns without skew would overtake the wave of the rows before
+
+
+@inlined_kernel
+def _swap_in(s, machine, run):
+    """Swap the oldest loaded fold in, in this cycle."""
+    s.active = 1
+    s.ts_older, s.lag_older = s.ts, s.lag
+    s.ts, s.lag = s.cycle, lag(run, machine)
+    if s.run_ts0 < 0:
+        s.run_ts0 = s.cycle
+    s.loaded_tiles -= 1
+    s.tpl0 = s.tpl1
+    s.l_debt = 0
+    s.l_debt_l2 = 0
+
+
+@inlined_kernel
+def _windows_full(s, run):
+    """Shift the columns' windows; whether they now hold the next row. A shift that brings no row yet is a busy cycle too."""
+    s.row_got = 0
+    s.shifted += 1
+    if s.shifted < row_shifts(run, s.a_row):
+        s.count[BUSY] += 1
+        return False
+    s.shifted = 0
+    return True
 
 
 @inlined_kernel
@@ -163,27 +206,23 @@ def step_array(s, machine, runs, tasks, drains, avail, due, held, fin, loaded, g
     if s.active == 0:
         if s.loaded_tiles == 0:
             return False, ASK_LOADER, NEVER, left
-        at = s.tpl0 + 1 + machine.codebook_latency
+        at, why = _swap_gate(s, machine, run)
         if t < at:
-            return False, DECODE, at, left
+            return False, why, at, left
     ready, why, look = _row_gate(s, machine, runs, tasks, drains, avail, due, held, fin, loaded, s.a_kt, s.a_row)
     if ready > t:
         return False, why, min(ready, look), left
-    needed = run.row_accesses if s.a_row % fold_tiles(run, s.a_nt - run.nt0) == 0 else 0  # a row is read once for all tiles of its fold
+    if run.feed and s.active == 0:  # the tile's time begins with the first shift
+        _swap_in(s, machine, run)
+    needed = _needed_accesses(s, run)
     s.row_got += left
     if s.row_got < needed:
         return True, PORT, NEVER, 0
     left = min(left, s.row_got - needed)
     if s.active == 0:
-        s.active = 1
-        s.ts_older = s.ts
-        s.ts = t
-        if s.run_ts0 < 0:
-            s.run_ts0 = t
-        s.loaded_tiles -= 1
-        s.tpl0 = s.tpl1
-        s.l_debt = 0
-        s.l_debt_l2 = 0
+        _swap_in(s, machine, run)
+    if run.feed and not _windows_full(s, run):
+        return True, ISSUED, NEVER, left
     _issue(s, machine, runs, tasks, avail, due, held, results)
     extra = machine.rows_per_cycle - 1
     while (
@@ -202,7 +241,7 @@ def steady_rows(s, machine, runs, tasks, fin, loaded):
     Only for K-tiles that put nothing out; the vector unit must be idle meanwhile (the caller looks to that).
     """
     run = runs[s.a_run]
-    if s.active == 0 or s.a_kt == run.kt_count - 1 or run.row_accesses > machine.port_accesses:
+    if s.active == 0 or run.feed or s.a_kt == run.kt_count - 1 or run.row_accesses > machine.port_accesses:
         return 0
     if s.a_kt == 0 or machine.accumulator_read == STALL:
         before, end = s.p1_task, s.p1_base + s.p1_rows - 1

@@ -111,6 +111,12 @@ RUN = np.dtype(
             "nt_count",
             "columns",  # useful outputs of its stripes
             "merged",  # groups of a convolution that share a tile: a column has weights in k / merged rows
+            "feed",  # 1: each column has a feed of its own, so columns are not skewed; 0: rows enter at column 0 and pass on
+            "feed_rows",  # with a feed, array rows that a column's sum passes
+            "line",  # with windows, rows of A of an output line; 0: no windows
+            "line_shifts",  # of the windows, up to the first row of a line
+            "row_shifts",  # and up to each other row
+            "last_accesses",  # with a feed, as row_accesses, for the run's last stripe
             "file",  # neighbouring N-tiles of a fold, whose weights a PE holds together; 0 or 1: one
             "gemv_groups",  # groups of a stripe that meet their rows as they leave the decoder (see `gemv_step`); 0: tile by tile
             "kt_count",
@@ -152,7 +158,7 @@ RUN = np.dtype(
             "w_unit",
             "out_task",
             "out_rows",  # rows of the layer
-            "row_accesses",
+            "row_accesses",  # of the activation SRAM for a row of A; with windows, for a shift
             "launch",  # cycles that the host takes to launch this run, once the array is done with the one before; 0: it follows by itself
         )
     ]
@@ -207,8 +213,11 @@ _STATE_FIELDS = (
     "active",
     "ts",  # swap cycle of the newest tile
     "ts_older",  # and of the one before
+    "lag",  # columns by which the wave of the newest tile lags behind: C, or 1 where each column has a feed
+    "lag_older",
     "a_end",  # first cycle after the drain of what was issued
     "row_got",
+    "shifted",  # shifts of the windows towards the next row
     "tiles_done",  # each launch that is over counts as one; those of a fold are done together
     "issued",  # units of the current output task
     "issued_ordinal",

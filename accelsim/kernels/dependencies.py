@@ -138,14 +138,36 @@ def tile_groups(run, kt, rows, cols):
 
 
 @inlined_kernel
-def wave(run, group, rows, cols):
-    """Cycles behind the swap after which `group` may be popped: rmax(g) + C - 2."""
+def lowest_row(run, group, rows, cols):
+    """Lowest array row that `group` writes in a full tile: rmax(g). The group may be popped rmax(g) + C - 2 cycles after the swap."""
+    if run.feed:  # a tile has no more rows than a channel has taps
+        rows = run.feed_rows
     th = min(group * run.ports + run.ports - 1, rows * cols // run.d - 1)
     if run.axis == 0:
         rmax = th // (cols // run.d)
     else:
         rmax = (th // cols) * run.d + run.d - 1
-    return rmax + cols - 2
+    return min(rmax, rows - 1) if run.feed else rmax
+
+
+@inlined_kernel
+def foot(run, machine):
+    """Cycles that a sum takes down its column: a register per row, and those behind the last."""
+    return (run.feed_rows if run.feed else machine.rows) + machine.drain_stages
+
+
+@inlined_kernel
+def lag(run, machine):
+    """Cycles that the wave of a row takes over the columns: all of them at once where each has a feed."""
+    return 1 if run.feed else machine.cols
+
+
+@inlined_kernel
+def row_shifts(run, row):
+    """Shifts of the windows that bring row `row` of a run: a line begins with empty windows."""
+    if run.line == 0:
+        return 1
+    return run.line_shifts if row == 0 or (run.m0 + row) % run.line == 0 else run.row_shifts
 
 
 @inlined_kernel

@@ -26,7 +26,7 @@ from accelsim.kernels.compute_state import (
     SWAP,
     VECTOR,
 )
-from accelsim.kernels.dependencies import awaited_load, fold_tiles, ready_at, scale_pops, tile_groups, wave
+from accelsim.kernels.dependencies import awaited_load, fold_tiles, lowest_row, ready_at, scale_pops, tile_groups
 from accelsim.kernels.kernel import inlined_kernel
 
 
@@ -164,9 +164,9 @@ def step_loader(s, machine, runs, tasks, fin, loaded, group_cost, land, visible,
     tally = NOTHING
     pop = False
     free_sets = machine.shadow_sets - s.loaded_tiles
-    vacated = s.ts  # swap cycle of the tile that left the set which is filled now
+    vacated, lag = s.ts, s.lag  # swap cycle of the tile that left the set which is filled now, and the reach of its wave
     if machine.shadow_sets > 1 and s.loaded_tiles == 0:
-        vacated = s.ts_older
+        vacated, lag = s.ts_older, s.lag_older
     if s.held_until > t:
         why = BANK_CONFLICT
         wake = min(wake, s.held_until)
@@ -180,7 +180,7 @@ def step_loader(s, machine, runs, tasks, fin, loaded, group_cost, land, visible,
     elif free_sets > 0 and (s.l_fresh or vacated < t):
         behind = 0
         if not s.l_fresh and vacated >= 0 and s.l_group >= 0:  # scales have registers of their own
-            behind = vacated + wave(run, s.l_group, rows, cols)
+            behind = vacated + lowest_row(run, s.l_group, rows, cols) + lag - 2
         if t < behind:
             why = SWAP
             tally = HELD_BY_WAVE

@@ -14,6 +14,7 @@ import numpy.typing as npt
 from pydantic import Field, model_validator
 
 from accelsim.formats.weight_format import WeightFormat
+from accelsim.ops.channel_window import ChannelWindow
 from accelsim.ops.operation import Floats, LayerBase, LineWindow, Pad, Step
 from accelsim.ops.shapes import Bound, LoopBounds, ManifestRecord, TensorShape, window_positions
 from accelsim.ops.weight_record import WeightRecord
@@ -249,6 +250,14 @@ class ConvLayer(WeightedLayer):
         width = bounds.K * bounds.G
         weight = WeightRecord(format=self.weight.format, k=bounds.k, n=width)
         return self.with_fields(op="conv2d", bounds=bounds, weight=weight, output=self.output.with_fields(width=width))
+
+    @property
+    def channel_window(self) -> ChannelWindow | None:
+        """Its taps, if each group has one input and one output channel."""
+        own = self.bounds
+        if own.G == 1 or own.C != 1 or own.K != 1:
+            return None
+        return ChannelWindow(own.OX, own.FY, own.FX, self.strides[1], self.dilation[1] == 1, self.input_layout == "planar")
 
     @property
     def reduction_order(self) -> npt.NDArray[np.int64] | None:

@@ -23,6 +23,7 @@ from accelsim.ops.weight_record import StreamRecord, WeightRecord
 from accelsim.quantities import unit
 
 if TYPE_CHECKING:
+    from accelsim.ops.channel_window import ChannelWindow
     from accelsim.ops.experts import ExpertsLayer
     from accelsim.ops.mac_layers import ConvLayer, MacLayer, MatmulLayer, WeightedLayer
     from accelsim.ops.route import RouteLayer
@@ -175,6 +176,11 @@ class LayerBase(ManifestRecord, ABC):
     def nonnegative(self, operands: Sequence[bool]) -> bool:
         """True if no element of the result can be below 0, given for each operand whether that is known of it."""
         return False
+
+    @property
+    def channel_window(self) -> ChannelWindow | None:
+        """The window by which each output channel reads one input channel of its own: that of a depthwise convolution."""
+        return None
 
     @property
     def row_read(self) -> int | None:

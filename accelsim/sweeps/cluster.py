@@ -1,8 +1,9 @@
 """Points on a Dask cluster: one that is there, or one made on this machine; the same rows as the pool of processes gives.
 
 Dask sends pickles: anyone who can connect to its scheduler can run code on its workers, and on this client. A cluster made here listens
-on loopback and accepts only clients with a key that was made for it; one elsewhere belongs behind TLS. Traces and configurations are named,
-not sent: workers need the same accelsim (each batch checks its sources) and the same files at the same paths (each trace's hash is checked).
+on loopback and accepts only clients with a key that was made for it; one elsewhere belongs behind TLS. Traces and configurations are
+named, not sent: workers need the same accelsim (each batch checks its sources) and the same files at the same paths (each trace's hash
+is checked).
 """
 
 from __future__ import annotations

@@ -298,7 +298,7 @@ def test_drains_that_do_not_wait_read_a_macro_with_the_array(lanes: int, banks: 
 READ_MUTANTS = {
     "drains wait for the last row of their stripe": (
         ("stall", [(10, 8, 4), (10, 4, 4)], 4, (0, 0)),
-        ("port = s.cycle + 2 + machine.rows + ", "port = s.cycle + 1 + machine.rows + "),
+        ("port = s.cycle + 2 + foot(run, machine) + ", "port = s.cycle + 1 + foot(run, machine) + "),
     ),
     "fewer lanes fall less behind the row": (
         ("stall", [(10, 8, 4), (10, 4, 4)], 2, (0, 0)),
@@ -306,7 +306,7 @@ READ_MUTANTS = {
     ),
     "the last stripe falls behind by its own columns": (
         ("stall", [(10, 8, 2), (10, 4, 4)], 4, (0, 0)),
-        ("_columns_behind(machine, drained_columns(task, first))", "_columns_behind(machine, task.tile_cols)"),
+        ("_columns_behind(machine, run, drained_columns(task, first))", "_columns_behind(machine, run, task.tile_cols)"),
     ),
     "a single K-tile reads nothing": (
         ("stall", [(10, 4, 4), (10, 4, 4)], 4, (0, 0)),
@@ -314,7 +314,7 @@ READ_MUTANTS = {
     ),
     "a short stripe's later K-tiles wait for all drains of a long one": (
         ("stall", [(12, 8, 4), (1, 12, 4), (12, 8, 4)], 1, (0, 0)),
-        ("free, look = port_free_at(s, machine, tasks, drains, avail, due, fin, loaded)", "free, look = 0, NEVER"),
+        ("free, look = port_free_at(s, machine, run, tasks, drains, avail, due, fin, loaded)", "free, look = 0, NEVER"),
     ),
     "they wait one cycle more than what overwrites": (
         ("stall", [(12, 8, 4), (1, 12, 4), (12, 8, 4)], 1, (0, 0)),
@@ -332,7 +332,7 @@ READ_MUTANTS = {
         ("stall simple", [(10, 8, 4), (10, 4, 4)], 4, (0, 0)),
         (
             "        return max(s.cycle + 1, due[unit] + s.due_shift), NEVER",
-            "        return due[unit] + s.due_shift - 1 - machine.rows, NEVER",
+            "        return due[unit] + s.due_shift + behind, NEVER",
         ),
     ),
     "a row is taken from the adders only if the lanes are free": (

@@ -44,27 +44,27 @@ def test_stages_delay_the_drain_and_not_the_rows_that_follow(read: str, first_ro
 FORGOTTEN_STAGES = {
     "predicted: column 0 is written behind the stages": (
         ("second_port", PREDICTED, [(3, 4, 4), (3, 4, 4)], 1, 3, (0, 0)),
-        ("s.due_shift - 1 - machine.rows - machine.drain_stages, NEVER", "s.due_shift - 1 - machine.rows, NEVER"),
+        ("return due[unit] + s.due_shift + behind, NEVER", "return due[unit] + s.due_shift + behind + machine.drain_stages, NEVER"),
     ),
     "simple: C cycles after the issue, whatever the stages": (
         ("second_port", SIMPLE, [(1, 4, 4)] * 6, 4, 3, (0, 0)),
-        ("return avail[unit] - 1 - machine.rows - machine.drain_stages, next_out", "return avail[unit] - 1 - machine.rows, next_out"),
+        ("return avail[unit] + behind, next_out", "return avail[unit] + behind + machine.drain_stages, next_out"),
     ),
     "simple: no less than C cycles after the issue": (
         ("second_port", SIMPLE, [(1, 4, 4)] * 6, 4, 0, (0, 0)),
-        ("return avail[unit] - 1 - machine.rows - machine.drain_stages, next_out", "return avail[unit] - 2 - machine.rows, next_out"),
+        ("return avail[unit] + behind, next_out", "return avail[unit] + behind - 1, next_out"),
     ),
     "stall: the last row reads its bank behind the stages": (
         ("stall", PREDICTED, [(10, 8, 4), (10, 4, 4)], 4, 3, (0, 0)),
-        ("port = s.cycle + 2 + machine.rows + machine.drain_stages + ", "port = s.cycle + 2 + machine.rows + "),
+        ("port = s.cycle + 2 + foot(run, machine) + ", "port = s.cycle + 2 + machine.rows + "),
     ),
     "deskew: a row comes out behind the stages": (
         ("deskew", PREDICTED, [(6, 4, 12), (3, 8, 8)], 4, 3, (3, 60)),
-        ("flight = 1 + machine.rows + machine.drain_stages + machine.cols", "flight = 1 + machine.rows + machine.cols"),
+        ("flight = 1 + foot(run, machine) + lag(run, machine)", "flight = 1 + machine.rows + machine.cols"),
     ),
     "a row is whole behind the stages": (
         ("second_port", PREDICTED, [(3, 4, 4), (3, 4, 4)], 4, 3, (0, 0)),
-        ("out = s.cycle + 1 + machine.rows + machine.cols + machine.drain_stages", "out = s.cycle + 1 + machine.rows + machine.cols"),
+        ("out = s.cycle + 1 + foot(run, machine) + lag(run, machine)", "out = s.cycle + 1 + machine.rows + machine.cols"),
     ),
 }
 

@@ -55,6 +55,8 @@ IQ2_XXS = parse_format("gguf:type=IQ2_XXS")
 SCALED = machine(IQ2_XXS, array={"rows": 16, "cols": 16, "max_m": 32, "scale_at": "weight", "weight_bits": 12})
 EDGE = load_accelerator("edge-64x64", ["codebook.codeword_length=8"])
 
+FED = load_accelerator("edge-64x64", ["array.depthwise=column_feed", "array.column_feed=3"])
+
 CASES = {
     **{f"overlap {name}": Case(chip, (ENCODER,), frames=2) for name, chip in TINY.items()},
     "bank conflicts": Case(tiny_accelerator(codebook__banks=2, codebook__ports=2), (ENCODER,)),
@@ -71,6 +73,7 @@ CASES = {
     "DeiT-tiny in SSVQ": Case(EDGE, (load_trace(find_trace("deit_tiny_ssvq_k16d8")),)),
     "block-diagonal tiles": Case(load_accelerator("edge-64x64", ["array.depthwise=cheapest"]), (every_layer().trace(),)),
     "few rows": Case(tiny_accelerator(array__mapping="cheapest", array__gemv_max_m=8), (ENCODER,)),
+    "columns with feeds": Case(FED, (every_layer().trace(),)),
     "ResNet-18": Case(EDGE, (open_trace("resnet18_float@uniform:bits=8"),)),
 }
 
@@ -129,6 +132,7 @@ IDEAL_CHANGES: dict[str, tuple[Any, ...]] = {
     "array.rows": (8, 16), "array.cols": (8, 16), "array.max_m": (5, 16), "array.accumulator_banks": (2,), "array.shadow_sets": (2,),
     "array.accumulator_rule": ("simple",), "array.accumulator_read": ("stall", "deskew"),
     "array.psum_bits": (24, 40), "array.rows_per_cycle": (2, 3), "array.depthwise": ("block_diagonal", "cheapest"),
+    "array.column_feed": (0, 3),
     "array.dataflow": ("array.dataflow=enhanced_weight_stationary\narray.weight_file=2",),
     "array.weight_file": tuple(f"array.dataflow=enhanced_weight_stationary\narray.weight_file={file}" for file in (3, 8)),
     "array.mapping": ("array.mapping=gemv\narray.gemv_max_m=8", "array.mapping=cheapest\narray.gemv_max_m=8"),

@@ -19,8 +19,8 @@ MUTANTS: dict[str, tuple[str, tuple[Change, ...]]] = {
         (
             (
                 KERNEL,
-                "s.due_shift - 1 - machine.rows - machine.drain_stages, NEVER",
-                "s.due_shift - 2 - machine.rows - machine.drain_stages, NEVER",
+                "return due[unit] + s.due_shift + behind, NEVER",
+                "return due[unit] + s.due_shift + behind - 1, NEVER",
             ),
         ),
     ),
@@ -29,8 +29,8 @@ MUTANTS: dict[str, tuple[str, tuple[Change, ...]]] = {
         (
             (
                 KERNEL,
-                "s.due_shift - 1 - machine.rows - machine.drain_stages, NEVER",
-                "s.due_shift - machine.rows - machine.drain_stages, NEVER",
+                "return due[unit] + s.due_shift + behind, NEVER",
+                "return due[unit] + s.due_shift + behind + 1, NEVER",
             ),
         ),
     ),
@@ -75,7 +75,7 @@ MUTANTS: dict[str, tuple[str, tuple[Change, ...]]] = {
         (
             (
                 KERNEL,
-                "return avail[unit] - 1 - machine.rows - machine.drain_stages, next_out",
+                "return avail[unit] + behind, next_out",
                 "return avail[unit] - machine.rows + 4, next_out",
             ),
         ),
@@ -137,18 +137,18 @@ MUTANTS: dict[str, tuple[str, tuple[Change, ...]]] = {
         (
             (
                 KERNEL,
-                "behind = vacated + wave(run, s.l_group, rows, cols)",
-                "behind = 0 if s.l_tile == 0 else vacated + wave(run, s.l_group, rows, cols)",
+                "behind = vacated + lowest_row(run, s.l_group, rows, cols) + lag - 2",
+                "behind = 0 if s.l_tile == 0 else vacated + lowest_row(run, s.l_group, rows, cols) + lag - 2",
             ),
         ),
     ),
     "two sets: a set is free after the swap of the tile before the last": (
         "6-71",
-        ((KERNEL, "vacated = s.ts_older", "vacated = s.ts"),),
+        ((KERNEL, "vacated, lag = s.ts_older", "vacated, lag = s.ts"),),
     ),
     "fill and drain take R + C cycles": (
         "1-39",
-        ((KERNEL, "s.a_end = s.cycle + 1 + machine.rows + machine.cols", "s.a_end = s.cycle + machine.rows + machine.cols"),),
+        ((KERNEL, "s.a_end = s.cycle + 1 + foot(run, machine)", "s.a_end = s.cycle + foot(run, machine)"),),
     ),
 }
 

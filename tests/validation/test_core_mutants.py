@@ -35,7 +35,7 @@ MUTANTS = [
     Mutant(
         "rmax uses the full tile's bound for trimmed tiles too",
         125,
-        (KERNEL, "wave(run, s.l_group, rows, cols)", "wave(run, s.l_group, min(rows, run.k - s.l_kt * rows), cols)"),
+        (KERNEL, "lowest_row(run, s.l_group, rows, cols)", "lowest_row(run, s.l_group, min(rows, run.k - s.l_kt * rows), cols)"),
     ),
     Mutant(
         "an index has ceil(log2 KCB) bits",
@@ -143,17 +143,17 @@ MUTANTS = [
     Mutant(
         "condition 2: C - 2 columns behind the wave, no more",
         5,
-        (KERNEL, "return rmax + cols - 2", "return rmax + cols - 1"),
+        (KERNEL, "run, s.l_group, rows, cols) + lag - 2", "run, s.l_group, rows, cols) + lag - 1"),
     ),
     Mutant(
         "condition 2: C - 2 columns behind the wave, no fewer",
         5,
-        (KERNEL, "return rmax + cols - 2", "return rmax + cols - 3"),
+        (KERNEL, "run, s.l_group, rows, cols) + lag - 2", "run, s.l_group, rows, cols) + lag - 3"),
     ),
     Mutant(
         "condition 2: the loader waits for the wave at all",
         5,
-        (KERNEL, "behind = vacated + wave(run, s.l_group, rows, cols)", "behind = 0"),
+        (KERNEL, "behind = vacated + lowest_row(run, s.l_group, rows, cols) + lag - 2", "behind = 0"),
     ),
     Mutant(
         "condition 3: n bits are enough",
@@ -173,8 +173,8 @@ MUTANTS = [
     Mutant(
         "the run ends when the last row has left the last column",
         1,
-        (KERNEL, "s.a_end = s.cycle + 1 + machine.rows + machine.cols", "s.a_end = s.cycle + machine.rows + machine.cols"),
-        (KERNEL, "out = s.cycle + 1 + machine.rows", "out = s.cycle + machine.rows"),
+        (KERNEL, "s.a_end = s.cycle + 1 + foot(run, machine)", "s.a_end = s.cycle + foot(run, machine)"),
+        (KERNEL, "out = s.cycle + 1 + foot(run, machine)", "out = s.cycle + foot(run, machine)"),
     ),
     Mutant(
         "st_start ends with the first row",

@@ -1,0 +1,35 @@
+"""The mapping of a grouped or depthwise convolution: a tile per group, block-diagonal tiles, or columns with feeds of their own.
+
+Disputable assumption: mappings are ranked by the cycles of the array alone, as the drain of the sums mostly hides behind it.
+"""
+
+from __future__ import annotations
+
+from accelsim.compiler.column_feed import fed_columns, feed_cycles
+from accelsim.compiler.merged_groups import merge_groups, merged_cycles
+from accelsim.compiler.target import Target
+from accelsim.hw.decode_mac_core import CoreGeometry
+from accelsim.trace.layers import WeightedLayer
+
+
+def map_groups(target: Target, geometry: CoreGeometry, layer: WeightedLayer) -> CoreGeometry:
+    """The core as the runs of a layer see it, in the mapping that `array.depthwise` asks for; of equally cheap ones the first."""
+    asked = target.array.depthwise
+    if asked == "column" or layer.tile_groups == 1:
+        return geometry
+    merged, fed = merge_groups(geometry, layer), fed_columns(target, geometry, layer)
+    if asked == "block_diagonal":
+        return merged
+    if asked == "column_feed":
+        return fed or geometry
+    found = [(merged_cycles(target, choice, layer), choice) for choice in (geometry, merged)]
+    if fed is not None:
+        found.append((feed_cycles(target, fed, layer), fed))
+    return min(found, key=lambda item: item[0])[1]
+
+
+def mapping_name(geometry: CoreGeometry) -> str:
+    """The mapping in words, for a layer's lowering."""
+    if geometry.feed:
+        return "a channel per column, each with a feed of its own"
+    return f"tiles of {geometry.merged} groups, block-diagonal" if geometry.merged > 1 else "a tile per group"
