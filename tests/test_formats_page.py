@@ -35,10 +35,11 @@ def gates(text: str, *overrides: str) -> dict[str, float]:
 
 
 @compiled
-def test_the_table_of_the_page_is_what_the_command_prints() -> None:
+@pytest.mark.parametrize("more", ["", " --set codebook.ports=64"])
+def test_the_tables_of_the_page_are_what_its_commands_print(more: str) -> None:
     page = PAGE.read_text(encoding="utf-8")
-    assert f"    accelsim {COMMAND}\n" in page
-    outcome = call(f"{COMMAND} --markdown")
+    assert f"    accelsim {COMMAND}{more}\n" in page
+    outcome = call(f"{COMMAND}{more} --markdown")
     assert outcome.exit_code == 0, outcome.output
     assert outcome.stdout in page
 
