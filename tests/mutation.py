@@ -9,14 +9,24 @@ from pathlib import Path
 from types import ModuleType
 
 from accelsim.hw import compute_cluster, decode_mac_core
-from accelsim.kernels import accumulator_read, accumulator_reuse, array_step, compute, compute_state, dependencies, loader_step, vector_step
+from accelsim.kernels import (
+    accumulator_read,
+    accumulator_reuse,
+    array_step,
+    compute,
+    compute_state,
+    dependencies,
+    gemv_step,
+    loader_step,
+    vector_step,
+)
 from accelsim.kernels.kernel import uncompiled
 from accelsim.program import Program
 from accelsim.validate import cluster_machine
 
 KERNEL, CORE, CLUSTER, PROGRAM = compute, decode_mac_core, compute_cluster, cluster_machine
 # Each imports only from those before.
-KERNEL_PARTS = (compute_state, dependencies, accumulator_reuse, accumulator_read, vector_step, array_step, loader_step, compute)
+KERNEL_PARTS = (compute_state, dependencies, accumulator_reuse, accumulator_read, vector_step, gemv_step, array_step, loader_step, compute)
 
 Change = tuple[ModuleType, str, str]
 """A module, the text in it (which must be there exactly once), and what stands there instead."""

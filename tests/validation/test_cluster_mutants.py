@@ -47,7 +47,7 @@ MUTANTS: dict[str, tuple[str, tuple[Change, ...]]] = {
         (
             (
                 KERNEL,
-                "s.due_end = start + lane_cycles(machine, task, drained_columns(task, unit))",
+                "s.due_end = start + drain_cycles(machine, task, unit)",
                 "s.due_end = start + lane_cycles(machine, task, task.tile_cols)",
             ),
         ),

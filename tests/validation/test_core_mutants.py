@@ -93,7 +93,7 @@ MUTANTS = [
     Mutant(
         "the supply starts anew in every run",
         105,
-        (CORE, "m - first), k, n, supply)", "m - first), k, n, supply if first == 0 else WordSupply())"),
+        (CORE, "m - first), k, n, supply, lanes)", "m - first), k, n, supply if first == 0 else WordSupply(), lanes)"),
     ),
     Mutant(
         "the unpack buffer holds a second of the larger of W and n",
