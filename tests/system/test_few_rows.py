@@ -134,7 +134,9 @@ def test_frames_and_batches_equal_the_twin(accelerator: Accelerator, trace: Trac
     compare_if_it_fits(accelerator, trace, frames=2, batch=2)
 
 
-def chip(side: int = 8, width: int = 8, lanes: int = 8, mapping: str = "gemv", sets: int = 1, rows: int | None = None) -> Accelerator:
+def chip(
+    side: int = 8, width: int = 8, lanes: int = 8, mapping: str = "gemv", sets: int = 1, rows: int | None = None, latency: int = 0
+) -> Accelerator:
     """A machine whose units beside the core take no time: an ideal memory, wide buffers, a vector unit without latency."""
     return tiny_accelerator(
         array={
@@ -142,7 +144,7 @@ def chip(side: int = 8, width: int = 8, lanes: int = 8, mapping: str = "gemv", s
             "mapping": mapping, "gemv_max_m": None if mapping == "tiles" else rows,
         },
         codebook={"ports": width // side, "codeword_length": side, "codewords": 64},
-        vector_unit={"lanes": lanes, "latency": 0},
+        vector_unit={"lanes": lanes, "latency": latency},
         weight_buffer={"capacity": "1 MiB", "word_bits": 8 * width},
         activation_buffer={"capacity": "64 KiB", "banks": 64, "width_bits": 64, "loader_bits": 64},
         dma={"transfer": 65536, "max_transfers": 4, "fabric_latency": "0 ns"},
@@ -185,7 +187,7 @@ def test_a_stripe_waits_for_its_bank() -> None:
 @pytest.mark.parametrize("lanes", [1, 3])
 @pytest.mark.parametrize("form", ["int8", "ssvq:16,4", "ssvq:5,4,1"])
 def test_banks_that_the_lanes_drain_late_equal_the_twin(form: str, lanes: int, m: int) -> None:
-    accelerator = chip(4, 16, lanes)
+    accelerator = chip(4, 16, lanes, latency=9)  # so that later K-tiles wait for their rows as well
     trace = gemm_chain(m, [4, 24, 40, 8], [form] * 3, ["add", "layernorm", ""])
     compare(accelerator, trace)
     waits = sum(layer.cycles["accumulator"] for layer in simulate(accelerator, trace).layers)
