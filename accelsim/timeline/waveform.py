@@ -16,7 +16,7 @@ import numpy as np
 
 from accelsim.errors import ConfigError
 from accelsim.kernels.cycle_samples import LOADER_STATES, SAMPLE
-from accelsim.program import Int64
+from accelsim.program import Int64, Structured
 from accelsim.quantities import PS_PER_S, edge_ps
 from accelsim.report.export.whole_file import FileKind, new_file
 from accelsim.report.tables.text import clean
@@ -170,11 +170,18 @@ def _values(run: RecordedRun, piece: Samples, columns: Int64) -> Int64:
         sample["drain_task"],
         sample["row_task"],
         sample["vector_accesses"],
-        np.where(busy, runs["row_accesses"][sample["run"]], 0),
+        np.where(busy, _step_accesses(runs[sample["run"]], sample["tile"]), 0),
         np.where((sample["push"] == 1) & (runs["from_activations"][load] == 1), port, 0),
         sample["freed"],
     ]
     return np.stack([np.asarray(column, np.int64) for column in columns_of], axis=1)
+
+
+def _step_accesses(run: Structured, tile: Int64) -> Int64:
+    """Accesses of the activation buffer by a busy cycle of each run (one per cycle): fewer where a fed run's last stripe is narrower."""
+    last = (run["feed"] == 1) & (tile >= run["kt_count"] * (run["nt_count"] - 1))
+    accesses: Int64 = np.where(last, run["last_accesses"], run["row_accesses"])
+    return accesses
 
 
 class _Dump:

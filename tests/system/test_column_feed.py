@@ -10,6 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from accelsim.accelerator import Accelerator, load_accelerator
+from accelsim.compiler.compile import compile_trace
+from accelsim.compression.open_trace import open_trace
 from accelsim.errors import CompileError, ConfigError
 from accelsim.functional import check_functional
 from accelsim.importers.graph.windows import Convolution
@@ -18,6 +20,8 @@ from accelsim.simulation import simulate
 from accelsim.trace.trace import Trace
 from tests.engine.test_machine_twin import compare
 from tests.naive_column_feed import FedArray
+from tests.naive_machine import NaiveMachine
+from tests.recorded import run_recorded
 from tests.tiny_convnets import ConvNet, convnets, every_layer
 from tests.tiny_machines import accelerators, tiny_accelerator
 
@@ -181,6 +185,24 @@ def test_nets_in_row_tiles_and_chunks_are_bit_exact_and_equal_the_twin(buffer: d
     accelerator = fed(tiny_accelerator(array={"rows": 20, "cols": 4, "max_m": 32}, **buffer), 3)
     compare(accelerator, trace)
     assert check_functional(accelerator, trace).ok
+
+
+@pytest.mark.parametrize("name", ["feed_rows", "line_shifts", "row_shifts", "last_accesses"])
+def test_a_run_that_differs_in_one_number_differs_from_the_twin(name: str) -> None:
+    """The twin is not blind: told another run than the one that ran, it finds other cycles."""
+    accelerator = chip(16, 4, 4, 1, 4, 3)
+    program = compile_trace(accelerator, depthwise(6, 3, 4, 3, 2))
+    outcome, landings = run_recorded(accelerator, program)
+    program.runs[name] += 1 if name != "last_accesses" else 4
+    assert NaiveMachine(program, landings).simulate()[0] != outcome.cycles - outcome.tail_cycles
+
+
+def test_mobilenet_v2_takes_less_than_half_of_the_time_of_block_diagonal_tiles() -> None:
+    trace = open_trace("mobilenet_v2_float@uniform:bits=8")
+    fields = ["clock=480 MHz", "activation_buffer.capacity=4 MiB", "array.depthwise=cheapest"]
+    merged, feeds = (simulate(load_accelerator("edge-64x64", [*fields, *more]), trace) for more in ([], ["array.column_feed=3"]))
+    assert 2 * feeds.total_cycles < merged.total_cycles
+    assert feeds.frames[0].macs == merged.frames[0].macs
 
 
 def test_a_chip_with_feeds_that_no_layer_uses_has_the_cycles_of_one_without() -> None:
