@@ -81,11 +81,11 @@ def test_merged_groups_compute_the_same_integers() -> None:
     trace = with_constants(net.trace(payload=True))
     image = np.random.default_rng(3).normal(size=(2, 3, 9, 7))
     found = []
-    for depthwise in ("column", "block_diagonal"):
-        array = {"rows": 40, "cols": 8, "max_m": 7, "depthwise": depthwise}
+    for depthwise in ("column", "block_diagonal", "column_feed"):
+        array = {"rows": 40, "cols": 8, "max_m": 7, "depthwise": depthwise, "column_feed": 3}
         machine = tiny_accelerator(array=array, codebook={"ports": 2, "codeword_length": 2, "codewords": 64})
         found.append(execute(machine, trace, {"image": image}).outputs)
-    assert all(np.array_equal(found[0][name], found[1][name]) for name in found[0])
+    assert all(np.array_equal(found[0][name], other[name]) for name in found[0] for other in found[1:])
 
 
 def test_samples_do_not_depend_on_their_company(monkeypatch: pytest.MonkeyPatch) -> None:

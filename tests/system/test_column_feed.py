@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 
 from accelsim.accelerator import Accelerator, load_accelerator
 from accelsim.compiler.compile import compile_trace
+from accelsim.compiler.image import LayerImage
 from accelsim.compression.open_trace import open_trace
 from accelsim.errors import CompileError, ConfigError
 from accelsim.functional import check_functional
@@ -132,6 +134,17 @@ def test_formats_decode_into_a_tile_of_channels(form: str) -> None:
     assert check_functional(accelerator, trace).ok
     assert only_layer(accelerator, trace).lowering == FEEDS
     compare(accelerator, trace)
+
+
+def test_a_flipped_bit_of_the_image_is_found_in_its_tile() -> None:
+    def flip(name: str, image: LayerImage) -> LayerImage:
+        data = image.data.copy()
+        data[9 * 4 + 2] ^= 1  # the third channel of the second stripe: its first tap
+        return replace(image, data=data)
+
+    (layer,) = check_functional(chip(16, 4, 4, 1, 16, 3), depthwise(8, 3, 3, 3, 1), tamper=flip).layers
+    assert not layer.ok
+    assert "tile (nt=1, kt=0): weight [0,2]" in layer.message
 
 
 @pytest.mark.parametrize("form", ["int_group:bits=4,group=8"])
