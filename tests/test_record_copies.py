@@ -12,7 +12,7 @@ from pydantic import BaseModel, ValidationError
 
 import accelsim
 from accelsim.accelerator import load_accelerator
-from accelsim.errors import FormatError, TraceError
+from accelsim.errors import ConfigError, FormatError, TraceError
 from accelsim.formats.catalog import parse_format
 from accelsim.ops.shapes import TensorShape
 from accelsim.ops.weight_record import WeightRecord
@@ -35,9 +35,9 @@ COPIES: dict[str, Callable[[Any, dict[str, Any]], Any]] = {
 @pytest.mark.parametrize(
     ("record", "update", "message"),
     [
-        (CHIP, {"clock": 5}, "greater than or equal to 1000000"),
+        (CHIP, {"clock": 5}, "greater than or equal to 1000000|copy of Accelerator: field `clock`: must be at least 1,000,000"),
         (CHIP, {"codebook": CHIP.codebook.with_fields(codeword_length=64)}, "must divide array.cols"),
-        (CHIP.array, {"row": 8}, "Extra inputs are not permitted"),
+        (CHIP.array, {"row": 8}, "Extra inputs are not permitted|field `row`: unknown field; allowed: rows, cols"),
         (CHIP.dram, {"latency": 20}, "allowed: ps, ns, us, ms, s"),
         (TensorShape(rows=1, width=1), {"rows": "2"}, "should be a valid integer"),
         (TensorShape(rows=1, width=1), {"rows": 1 << 24, "width": 1 << 24}, "allowed: at most"),
@@ -48,7 +48,7 @@ COPIES: dict[str, Callable[[Any, dict[str, Any]], Any]] = {
     ],
 )
 def test_a_copy_refuses_what_the_record_refuses(record: Any, update: dict[str, Any], message: str, copied: Any) -> None:
-    with pytest.raises((ValidationError, TraceError, FormatError), match=message):
+    with pytest.raises((ValidationError, ConfigError, TraceError, FormatError), match=message):
         copied(record, update)
 
 
