@@ -22,7 +22,7 @@ def overlay(
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
-    """Show a run on its model's graph: files of node data for Model Explorer.
+    """Show a run on the graph of its model, for Model Explorer.
 
     Cycles, MACs, bytes and what limits, at each node that a layer comes from.
     """
