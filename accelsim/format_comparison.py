@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 from accelsim.accelerator import Accelerator
 from accelsim.compiler.codebook_fit import codebook_overrides
+from accelsim.compression.recipe import REST
 from accelsim.cost.area import area_of
 from accelsim.cost.decoder_parts import decoder_area, decoder_parts
 from accelsim.cost.energy import energy_of
@@ -60,13 +61,14 @@ def _point(accelerator: Accelerator, trace: Trace, technology: Technology, fit: 
     chip = with_overrides(accelerator, overrides)
     result = simulate(chip, trace)
     area = area_of(chip, technology)
-    rows = sorted(format_rows(trace), key=lambda item: -int(item["weights"]))
+    rows = sorted(format_rows(trace), key=lambda item: (item["format"] == REST, -int(item["weights"])))  # layers at 8 bit last
     path = parse_format(rows[0]["format"]).decode_path()
     parts = decoder_parts(path, chip, technology)
     return FormatPoint(
         trace=trace.name,
         values=_values(trace),
         formats=tuple(str(item["format"]) for item in rows),
+        weights_share=rows[0]["weights"] / sum(item["weights"] for item in rows),
         paper_bits_per_weight=float(rows[0]["paper_bits_per_weight"]),
         stored_bits_per_weight=float(rows[0]["stored_bits_per_weight"]),
         relative_mse=trace.manifest.metrics.get("relative_mse"),

@@ -1,9 +1,10 @@
 """Columns with a feed of their own: a channel of a depthwise convolution per column, each with a window of registers or without.
 
 A shift of the windows brings one input position of a line: a value of each of FY lines for every used column, out of the activation
-buffer. The first row of a line takes FX shifts, each other one as many as the stride. Without windows, or where a layer's do not fit, a
-row reads all of its taps. Disputable assumptions: windows are emptied at the end of a line and, with more K-tiles than one, moved over
-the image once per K-tile; positions in the padding take a shift and are read like any other.
+buffer. The first row of a line takes FX shifts, each other one as many as the stride. Without windows a row reads all of its taps. A layer
+whose window does not fit the registers gets no feeds, as a feed reaches no more rows than these have taps. Disputable assumptions: windows
+are emptied at the end of a line and, with more K-tiles than one, moved over the image once per K-tile; positions in the padding take a
+shift and are read like any other.
 """
 
 from __future__ import annotations
@@ -28,7 +29,10 @@ def fed_columns(target: Target, geometry: CoreGeometry, layer: WeightedLayer) ->
     Scales per group of taps, and records that the core cannot decode alone, keep a tile per group.
     """
     path = layer.weight.format.decode_path()
-    if target.array.column_feed is None or layer.channel_window is None or path.scale_levels or path.beyond_core:
+    window = layer.channel_window
+    if target.array.column_feed is None or window is None or path.scale_levels or path.beyond_core:
+        return None
+    if target.array.column_feed and not fits_window(target, window):
         return None
     return replace(geometry, feed=True, file=1)
 

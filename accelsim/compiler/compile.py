@@ -178,7 +178,7 @@ def _check_capacity(target: Target, low: Lowering, weight_bytes: int, base: int)
     for memory, size in needed.items():
         capacity = target.memory(memory).capacity_bytes
         if capacity is not None and size > capacity:
-            what = "the image needs" if memory != L2 else "beside the bytes in transit, the tensors placed there need"
+            what = "the image needs" if memory != L2 else "the tensors placed there, beside the bytes in transit, need"
             raise CompileError(f"accelerator {target.name!r}: {memory} holds {capacity} B, {what} {size} B")
 
 

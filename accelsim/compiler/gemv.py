@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from accelsim.compiler.access import row_accesses
 from accelsim.compiler.plan import Op
 from accelsim.compiler.target import Target
 from accelsim.hw.decode_mac_core import CoreGeometry
@@ -39,7 +40,7 @@ def gemv_cycles(target: Target, op: Op, geometry: CoreGeometry) -> int:
     """Estimated cycles group by group: each takes its rows, or its bits; or the lanes take the sums of the stripes."""
     rows, groups = _rows(op), geometry.stripe_groups(op.k)
     vector = target.vector_unit
-    pops = max(groups * -(-rows // target.array.rows_per_cycle), _width_cycles(geometry, groups))
+    pops = max(groups * _row_cycles(target, op, rows, geometry.group_rows), _width_cycles(geometry, groups))
     drain = vector.row_cycles(rows * geometry.cols, vector.passes.requantize)
     return -(-op.n // geometry.cols) * max(pops, drain)
 
@@ -48,17 +49,27 @@ def tile_cycles(target: Target, op: Op, geometry: CoreGeometry) -> int:
     """Estimated cycles tile by tile: each takes its rows, its bits, or its load behind the wave; or the lanes take the rows."""
     rows, tiles = _rows(op), geometry.tile_count(op.k)
     vector = target.vector_unit
-    array = sum(tile_period(target, geometry, op.k, kt, rows) for kt in range(tiles))
+    steps = _row_cycles(target, op, rows, geometry.rows)
+    array = sum(tile_period(geometry, op.k, kt, steps) for kt in range(tiles))
     drain = rows * vector.row_cycles(geometry.cols, vector.passes.requantize)
     return -(-op.n // geometry.cols) * max(array, drain)
 
 
-def tile_period(target: Target, geometry: CoreGeometry, k: int, kt: int, rows: int) -> int:
-    """Cycles from a tile's swap to the next one's: a group is popped behind the row of PEs that it ends in."""
+def tile_period(geometry: CoreGeometry, k: int, kt: int, steps: int) -> int:
+    """Cycles from a tile's swap to the next one's, whose rows take `steps`: a group is popped behind the row of PEs that it ends in."""
     groups = geometry.tile_groups(k, kt)
     behind = max(geometry.last_row(0) + groups - 1, geometry.last_row(groups - 1)) + geometry.cols
     load = max(groups, _width_cycles(geometry, groups), -(-behind // geometry.shadow_sets))
-    return max(load, -(-rows // target.array.rows_per_cycle))
+    return max(load, steps)
+
+
+def _row_cycles(target: Target, op: Op, rows: int, elements: int) -> int:
+    """Cycles in which rows of so many elements are taken in and read: those that take several accesses wait for a port of the buffer."""
+    layer = op.layer.product
+    assert layer is not None  # the plan puts nothing else on the array
+    accesses = row_accesses(target.activation_buffer, layer, elements)
+    waits = rows * (-(-accesses // target.activation_buffer.port_accesses) - 1)
+    return -(-rows // target.array.rows_per_cycle) + waits
 
 
 def _width_cycles(geometry: CoreGeometry, groups: int) -> int:

@@ -79,13 +79,11 @@ def product_key(op: Op) -> tuple[object, ...]:
     """All that `product_facts` reads of an operation, but for names in messages."""
     layer = op.layer
     if layer.weighted is not None:
-        weight = layer.weighted.weight
-        window = layer.channel_window
-        return (
-            type(layer), weight.format, weight.k, weight.n, layer.weighted.bounds.G, op.m, op.k, op.n, op.row_tile, op.column_tile, window,
-        )  # fmt: skip
+        weight, groups = layer.weighted.weight, layer.weighted.bounds.G
+        access = layer.channel_window, layer.weighted.contiguous
+        return (type(layer), weight.format, weight.k, weight.n, groups, op.m, op.k, op.n, op.row_tile, op.column_tile, access)
     heads = _head_product(op)
-    return (type(layer), heads.transposed_b, heads.from_cache, op.m, op.k, op.n, op.row_tile)
+    return (type(layer), heads.transposed_b, heads.from_cache, op.m, op.k, op.n, op.row_tile, heads.contiguous)
 
 
 def _head_product(op: Op) -> MatmulLayer:

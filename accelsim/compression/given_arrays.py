@@ -10,6 +10,7 @@ import zipfile
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from lzma import LZMAError
 from math import prod
 from pathlib import Path
 from tokenize import TokenError
@@ -33,7 +34,7 @@ _SCALES = "scales"
 _SHOWN = 5
 _DAMAGED = (  # errors of NumPy, zipfile and safetensors on files that are none, or not whole
     OSError, ValueError, TypeError, EOFError, KeyError, NotImplementedError, zipfile.BadZipFile, zlib.error,
-    SafetensorError, TokenError,
+    SafetensorError, TokenError, LZMAError, RuntimeError,
 )  # fmt: skip
 
 

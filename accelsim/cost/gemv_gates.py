@@ -18,8 +18,9 @@ _READERS = 2  # an adder and the drain
 
 
 def gemv_lanes(accelerator: Accelerator) -> int:
-    """Weights X that leave the decoder in a cycle, at most: coded, or raw."""
-    return max(accelerator.codebook.ports * accelerator.codebook.codeword_length, accelerator.raw_weights_per_cycle)
+    """Weights X that leave the decoder in a cycle, at most: coded, or raw; no more than a tile has."""
+    coded = accelerator.codebook.ports * accelerator.codebook.codeword_length
+    return min(max(coded, accelerator.raw_weights_per_cycle), accelerator.array.rows * accelerator.array.cols)
 
 
 def gemv_multipliers(accelerator: Accelerator) -> Span:

@@ -28,6 +28,7 @@ _HEADINGS = (
     "trace", "bits/weight", "stored", "weights, MB", "ms", "speed-up", "critical resource", "energy, uJ", "area, mm2", "decoder, mm2",
     "codebook, mm2",
 )  # fmt: skip
+_FEW = 0.9  # share of the weights below which a row names it: stem and classifier at 8 bit are less
 _RUN_CELLS = 7  # of a row's cells, those about the run; the rest are areas
 
 
@@ -40,7 +41,9 @@ class FormatPoint:
     values
         Of the weights: "stored", "seeded" (not stored, but encoded once, and made again when they are needed) or "shapes" (never encoded).
     formats
-        The formats of its matrices, by descending number of weights.
+        The formats of its matrices, by descending number of weights; int8, which other layers keep, last.
+    weights_share
+        Weights in the first of them, over all.
     paper_bits_per_weight, stored_bits_per_weight
         Of the matrices in the first of them: as papers count, and with scales, codebooks and padding.
     relative_mse
@@ -57,6 +60,7 @@ class FormatPoint:
     trace: str
     values: str
     formats: tuple[str, ...]
+    weights_share: float
     paper_bits_per_weight: float
     stored_bits_per_weight: float
     relative_mse: float | None
@@ -87,6 +91,7 @@ class FormatPoint:
             "run_id": self.result.run_id,
             "values": self.values,
             "formats": list(self.formats),
+            "weights_share": self.weights_share,
             "paper_bits_per_weight": self.paper_bits_per_weight,
             "stored_bits_per_weight": self.stored_bits_per_weight,
             "relative_mse": self.relative_mse,
@@ -156,6 +161,9 @@ def render_formats(console: Console, points: Sequence[FormatPoint]) -> None:
         "uJ: per inference, with the memory outside the chip. Area: as placed, of the chip with this format's decoder and codebook (RAM or "
         "ROM); of all that its weights pass, from the unpack buffer to the scales of groups; and of the codebook.",
     )
+    few = [f"{name} ({point.weights_share:.0%})" for name, point in zip(names, points, strict=True) if point.weights_share < _FEW]
+    if few:
+        say(console, f"Formats that do not fit the shapes of all layers, with their share of the weights: {', '.join(few)}.")
     shapes = [name for name, point in zip(names, points, strict=True) if point.values == "shapes"]
     if shapes:
         say(

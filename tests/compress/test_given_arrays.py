@@ -181,3 +181,20 @@ def test_a_header_that_tells_another_size_is_refused(told: tuple[int, ...], held
         archive.writestr("blocks.0/indices.npy", header.getvalue() + bytes(held))
     with pytest.raises(AccelsimError, match=rf"indices\.npy has {held} bytes, but its header tells {math.prod(told):,} \(shape \["):
         accelsim.compress(SOURCE, "ssvq:k=16,d=8", arrays=tmp_path / "a.npz")
+
+
+@pytest.mark.parametrize("damage", ["encrypted", "lzma"])
+def test_an_archive_that_cannot_be_unpacked_is_refused(damage: str, tmp_path: Path) -> None:
+    file = tmp_path / "a.npz"
+    method = zipfile.ZIP_LZMA if damage == "lzma" else zipfile.ZIP_STORED
+    with zipfile.ZipFile(file, "w", method) as archive:
+        archive.writestr("blocks.0/indices.npy", bytes(range(256)) * 4)
+    content = bytearray(file.read_bytes())
+    if damage == "lzma":
+        content[80:120] = bytes(40)  # within the packed data
+    else:
+        content[6] |= 1  # the flag, in the entry's header and in the directory
+        content[content.index(b"PK\x01\x02") + 8] |= 1
+    file.write_bytes(content)
+    with pytest.raises(AccelsimError, match=r"a\.npz: is not a complete \.npz file of numbers"):
+        accelsim.compress(SOURCE, "ssvq:k=16,d=8", arrays=file)

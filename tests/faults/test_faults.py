@@ -135,6 +135,8 @@ import os, signal, sys, time
 import accelsim.cli
 from accelsim.__main__ import main
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # who starts the tests in the background ignores it
+
 class Struck:
     def __del__(self):
         os.kill(os.getpid(), signal.{signal})

@@ -21,7 +21,6 @@ SIGNS = {
     r"\textless{}": "<",
     r"\textgreater{}": ">",
     r"\textbar{}": "|",
-    r"\textquotedbl{}": '"',
 }
 
 
@@ -57,6 +56,31 @@ def test_markdown_keeps_every_cell_in_its_column() -> None:
     assert (heading, rule) == ("| name | cycles |", "| --- | --: |")
     cells = [re.split(r"(?<!\\)\|", line)[1].strip() for line in lines if line]
     assert [re.sub(r"\\(.)", r"\1", cell) for cell in cells] == [name.replace("\n", "\\n") for name in HOSTILE]
+
+
+@pytest.mark.parametrize("kind", ["markdown", "latex"])
+def test_headings_of_several_lines_are_one(kind: str) -> None:
+    folded = TextTable(("run", ">speed-up\nif free", ">speed-\nup"), 1)
+    folded.add(["a", "1", "2"])
+    markup = MARKUPS[kind]
+    assert markup is not None
+    between = {"markdown": " | ", "latex": " & "}[kind]
+    assert between.join(["run", "speed-up if free", "speed-up"]) in markup.table("t", folded)
+
+
+@pytest.mark.parametrize("words", [["run", "edge-32x32", "tiny_vit_int8", "--full"], ["run", "edge-32x32", "tiny_vit_int8"]])
+def test_rows_of_markdown_have_the_columns_of_their_heading(words: list[str]) -> None:
+    done = CliRunner().invoke(app, ["--tables", "markdown", *words])
+    assert done.exit_code == 0, done.output
+    lines = done.stdout.splitlines()
+    assert not [line for line in lines if line.startswith("    ")]  # which would be code
+    rules = [place for place, line in enumerate(lines) if re.fullmatch(r"\|( (---|--:) \|)+", line)]
+    assert bool(rules) == ("--full" in words)
+    for place in rules:
+        table = [lines[place - 1]]
+        while lines[place + len(table) - 1].startswith("|"):
+            table.append(lines[place + len(table) - 1])
+        assert {len(re.findall(r"(?<!\\)\|", line)) for line in table} == {lines[place].count("|")}
 
 
 @pytest.mark.parametrize(("kind", "comment"), [("markdown", None), ("latex", "%")])

@@ -112,9 +112,15 @@ def test_random_geometries_equal_the_twin(
 ) -> None:
     rows, cols, d = size
     ports = min(ports, cols // d * rows)
-    accelerator, trace = chip(rows, cols, d, ports, width, window), depthwise(channels, lines, positions, k, stride)
-    array = FedArray(rows, cols, d, ports, width, window)
+    side = max(window, k) if window else 0  # windows that fit, or none
+    accelerator, trace = chip(rows, cols, d, ports, width, side), depthwise(channels, lines, positions, k, stride)
+    array = FedArray(rows, cols, d, ports, width, side)
     assert only_layer(accelerator, trace).total_cycles == twin(array, channels, lines, positions, k, stride)
+
+
+def test_a_layer_whose_window_does_not_fit_gets_no_feeds() -> None:
+    layer = only_layer(chip(16, 4, 4, 1, 64, 2), depthwise(8, 4, 4, 3, 1))
+    assert (layer.lowering, layer.feed_reads) == ("a tile per group", None)
 
 
 def test_of_more_taps_than_rows_each_k_tile_moves_the_windows_over_the_image() -> None:

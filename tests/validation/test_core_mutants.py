@@ -168,7 +168,7 @@ MUTANTS = [
     Mutant(
         "a tile swaps in two cycles after its last pop",
         1,
-        (KERNEL, "at = s.tpl0 + 1 + machine.codebook_latency", "at = s.tpl0 + machine.codebook_latency"),
+        (KERNEL, "decoded = s.tpl0 + 1 + machine.codebook_latency", "decoded = s.tpl0 + machine.codebook_latency"),
     ),
     Mutant(
         "the run ends when the last row has left the last column",

@@ -13,8 +13,10 @@ import os
 import pickle
 import re
 import zipfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from lzma import LZMAError
 from pathlib import Path
 
 import torch
@@ -30,6 +32,7 @@ _CONSTANTS = "_constants_config.json"  # the archive's list of constants: a kind
 _TENSOR = "tensor_"
 _LARGEST_LIST = 64 << 20  # bytes
 _TENSORS_ONLY = "TORCH_FORCE_WEIGHTS_ONLY_LOAD"  # read by torch.load
+_BROKEN = (zipfile.BadZipFile, zlib.error, LZMAError, EOFError, NotImplementedError, RuntimeError)  # of a zip, or one that is encrypted
 _MOST_MODULES = 4  # that a program's result may need
 
 
@@ -57,7 +60,7 @@ def load_program(path: Path) -> torch.export.ExportedProgram:
                 unknown = _UNKNOWN_RESULT.search(reason)
                 if unknown is None or not _was_imported(unknown[1]):
                     break
-    except (zipfile.BadZipFile, OSError, ValueError, RecursionError, NotImplementedError) as error:  # a broken archive, before PyTorch
+    except (*_BROKEN, OSError, ValueError, RecursionError) as error:  # before PyTorch
         reason = _first_line(str(error) or type(error).__name__)
     raise ImportModelError(f"{path}: is not a program written by torch.export.save: {reason}")
 

@@ -18,7 +18,7 @@ _IN_MARKDOWN = str.maketrans({char: f"\\{char}" for char in "\\`*_|[]<>#"})
 _IN_LATEX = str.maketrans(
     {char: f"\\{char}" for char in "{}$&#%_"}
     | {"\\": r"\textbackslash{}", "^": r"\textasciicircum{}", "~": r"\textasciitilde{}", "<": r"\textless{}", ">": r"\textgreater{}"}
-    | {"|": r"\textbar{}", '"': r"\textquotedbl{}"}
+    | {"|": r"\textbar{}"}
 )
 
 
@@ -30,10 +30,15 @@ class Markup:
     text: Callable[[str], str]
 
 
+def _headings(table: TextTable) -> list[str]:
+    """Headings as one line each; a terminal folds some, behind a hyphen or between words."""
+    return [table.column(index)[0].replace("-\n", "-").replace("\n", " ") for index in range(len(table.headings))]
+
+
 def _markdown(title: str, table: TextTable) -> str:
     columns = range(len(table.headings))
     rows = [
-        [table.column(index)[0] for index in columns],
+        _headings(table),
         ["--:" if table.numeric(index) else "---" for index in columns],
         *(cells for cells, _ in table.rows),
     ]
@@ -44,7 +49,7 @@ def _markdown(title: str, table: TextTable) -> str:
 def _latex(title: str, table: TextTable) -> str:
     columns = range(len(table.headings))
     lines = [" & ".join(cell.translate(_IN_LATEX) for cell in cells) + r" \\" for cells, _ in table.rows]
-    heading = " & ".join(table.column(index)[0].translate(_IN_LATEX) for index in columns) + r" \\"
+    heading = " & ".join(text.translate(_IN_LATEX) for text in _headings(table)) + r" \\"
     kinds = "".join("r" if table.numeric(index) else "l" for index in columns)
     head = [
         r"\begin{table}",

@@ -10,6 +10,7 @@ from rich.text import Text
 
 from accelsim.cost.compare_costs import RunCost
 from accelsim.report.metrics import Summary, summarize, traffic_lines
+from accelsim.report.tables.markup import MARKUP
 from accelsim.report.tables.terminal import PIPE_COLUMNS, say_line
 from accelsim.report.tables.text import clean, count, decimal_bytes, duration, ends, hertz, percent, short, tail, times
 from accelsim.report.verdict import LEAST_GAIN, decide
@@ -17,6 +18,7 @@ from accelsim.report.verdict_warnings import concerns
 from accelsim.result import Gain, Result
 
 MAX_LINES = 20
+_UNFOLDED = 100_000  # columns: paragraphs of a page are folded by who shows it
 _NAMED = (4, 3, 2)  # stalls, operands, bounds that are named: as many as leave room for all entries; the rest is summed
 _NAME = 48  # columns of a chip's or network's name
 _LABEL = 9  # columns of a line's heading
@@ -27,7 +29,8 @@ _Lines = list[tuple[str, str | None]]
 
 def render_summary(console: Console, cost: RunCost, *, elsewhere: str) -> None:
     """Print the summary, headings in colour where the terminal has it; its last line is `elsewhere`, where the rest is."""
-    for line, style in summary_lines(cost, max(console.width, PIPE_COLUMNS), elsewhere):
+    columns = max(console.width, PIPE_COLUMNS) if MARKUP.get() is None else _UNFOLDED
+    for line, style in summary_lines(cost, columns, elsewhere):
         text = Text(line, style=style or "")
         if style is None:
             text.stylize("cyan", 0, _LABEL)
