@@ -32,7 +32,7 @@ Arrays = Mapping[str, npt.NDArray[Any]]
 GivenArrays = Mapping[str, Arrays]  # layer -> stream of its format -> values
 _SCALES = "scales"
 _SHOWN = 5
-_DAMAGED = (  # errors of NumPy, zipfile and safetensors on files that are none, or not whole
+_DAMAGED = (  # of NumPy, zipfile and safetensors on files that are none, not whole or (RuntimeError) encrypted: each becomes a TraceError
     OSError, ValueError, TypeError, EOFError, KeyError, NotImplementedError, zipfile.BadZipFile, zlib.error,
     SafetensorError, TokenError, LZMAError, RuntimeError,
 )  # fmt: skip
