@@ -19,7 +19,9 @@ from accelsim.errors import ConfigError
 
 if TYPE_CHECKING:
     from accelsim.cost.technology import Technology
+    from accelsim.report.plots.picture_style import PictureStyle
     from accelsim.sweeps.cluster import Security
+    from accelsim.sweeps.findings import SweepFindings
     from accelsim.sweeps.runner import Backend
     from accelsim.sweeps.spec import Sweep
     from accelsim.sweeps.tally import SweepProgress, SweepSummary
@@ -67,6 +69,9 @@ def sweep(
         float, typer.Option("--tolerance", metavar="PCT", help="Points of the front that differ less are one; 0: none are.")
     ] = 0.1,
     plot: Annotated[bool, typer.Option("--plot", help="Draw the sweep's pictures into -o.")] = False,
+    interactive: Annotated[
+        bool, typer.Option("--interactive", help="Write an HTML page of the points, to zoom and select, into -o.")
+    ] = False,
     out: Annotated[Path | None, typer.Option("--out", "-o", metavar="DIR", help="Write tables and pictures [default: out/SWEEP].")] = None,
     style: StyleText = "paper",
     search: Annotated[str | None, typer.Option("--search", metavar="SAMPLER", help="Search the axes: nsga2 or tpe.")] = None,
@@ -86,7 +91,7 @@ def sweep(
     from accelsim.report.plots.picture_style import PictureStyle
     from accelsim.sweeps.accuracy import read_accuracy, with_accuracy
     from accelsim.sweeps.export import check_export, export_sweep
-    from accelsim.sweeps.findings import SWEEP_FOLDER, ask
+    from accelsim.sweeps.findings import ask
     from accelsim.sweeps.question import make_question
     from accelsim.sweeps.spec import load_sweep
     from accelsim.sweeps.store import open_store
@@ -100,14 +105,7 @@ def sweep(
         _check_search(search, question.figures, limit, dry_run)
     elif trials is not None or search_seed is not None:
         raise ConfigError("--trials and --search-seed belong to a search: give --search nsga2 or tpe")
-    folder = out or (Path("out") / wanted.name if plot else None)
-    if folder is not None:
-        from accelsim.report.export.folder import check_replaceable
-
-        check_replaceable(folder, SWEEP_FOLDER)
-        from accelsim.sweeps.pictures import check_pictures, draw
-
-        check_pictures(wanted, accuracy=stated is not None)
+    folder = _folder(wanted, out, question.figures, plot=plot, interactive=interactive, accuracy=stated is not None)
     technology = load_technology(wanted.technology)
     path = store or Path("out") / f"{wanted.name}.sqlite"
     if dry_run:
@@ -140,7 +138,7 @@ def sweep(
         points = read_table(opened, wanted, summary.sweep, question.needs(wanted))
     findings = ask(with_accuracy(points, stated) if stated is not None else points, question)
     if folder is not None:
-        findings.write(folder, draw(findings.whole, look))
+        findings.write(folder, _drawn(findings, look, interactive=interactive))
     _check_any_point(wanted.name, summary.settled, summary.messages)
     if as_json:
         print_json({**asdict(summary), "points_per_s": summary.points_per_s, "store": str(path), "findings": findings.to_dict()})
@@ -165,6 +163,37 @@ def _check_search(sampler: str, figures: tuple[str, ...], limit: int | None, dry
     from accelsim.sweeps.search import check_search
 
     check_search(sampler, figures)
+
+
+def _folder(wanted: Sweep, out: Path | None, figures: tuple[str, ...], *, plot: bool, interactive: bool, accuracy: bool) -> Path | None:
+    """The folder to write, None for none, after a check that it can be written and that its pictures can be drawn."""
+    folder = out or (Path("out") / wanted.name if plot or interactive else None)
+    if folder is None:
+        return None
+    from accelsim.report.export.folder import check_replaceable
+    from accelsim.sweeps.findings import SWEEP_FOLDER
+    from accelsim.sweeps.pictures import check_pictures
+
+    if interactive:
+        from accelsim.report.interactive.page import check_interactive
+
+        check_interactive()
+        if len(figures) < 2:
+            raise ConfigError("--interactive draws figures against each other; allowed: two or three figures in --pareto")
+    check_replaceable(folder, SWEEP_FOLDER)
+    check_pictures(wanted, accuracy=accuracy)
+    return folder
+
+
+def _drawn(findings: SweepFindings, look: PictureStyle, *, interactive: bool) -> dict[str, bytes]:
+    """The pictures, and the page if it is asked for: file name -> content."""
+    from accelsim.sweeps.pictures import draw
+
+    if not interactive:
+        return draw(findings.whole, look)
+    from accelsim.sweeps.interactive import points_page
+
+    return draw(findings.whole, look) | points_page(findings)
 
 
 def _backend(

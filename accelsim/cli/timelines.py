@@ -27,6 +27,7 @@ def timeline(
     plot: Annotated[
         Path | None, typer.Option("--plot", metavar="DIR", help="Bandwidth and occupancy of the buffers: figures and CSV.")
     ] = None,
+    interactive: Annotated[bool, typer.Option("--interactive", help="With --plot: an HTML page too, to zoom and to ask.")] = False,
     layers: Annotated[str | None, typer.Option("--layers", metavar="PATTERN", help="Only layers of these names: '*.mlp.*'.")] = None,
     cycles: Annotated[str | None, typer.Option("--cycles", metavar="A..B", help="Only core cycles from A to before B.")] = None,
     trace: Annotated[
@@ -48,14 +49,7 @@ def timeline(
     from accelsim.stored_result import load_result
     from accelsim.timeline.window import make_window, parse_cycles
 
-    if out is None and vcd is None and plot is None:
-        raise ConfigError(
-            "nothing to write; allowed: -o FILE for a timeline, --vcd FILE for a waveform, --plot DIR for figures, or all of them"
-        )
-    if layers is not None and out is None:
-        raise ConfigError(
-            "--layers selects layers of a timeline (-o FILE); waveforms and figures show the whole machine; allowed: --cycles A..B"
-        )
+    _check_outputs(out, vcd, plot, layers, interactive=interactive)
     look = PictureStyle.parse(style)
     saved = load_result(result)
     window = make_window(saved, layers, parse_cycles(cycles) if cycles is not None else None)
@@ -85,7 +79,7 @@ def timeline(
         if plot is not None:
             from accelsim.timeline.over_time import write_over_time
 
-            written["figures"] = {"path": str(write_over_time(run, window, plot, look))}
+            written["figures"] = {"path": str(write_over_time(run, window, plot, look, interactive=interactive))}
     if summary is not None:
         written["timeline"] = summary.to_dict()
     if vcd is not None:
@@ -99,6 +93,24 @@ def timeline(
         print_line(f"{vcd}: {signals:,} cycles from cycle {window.first:,}")
     if plot is not None:
         print_line(f"{plot}: figures and counters.csv")
+
+
+def _check_outputs(out: Path | None, vcd: Path | None, plot: Path | None, layers: str | None, *, interactive: bool) -> None:
+    """ConfigError if nothing is to be written, or an option belongs to an output that is not."""
+    if out is None and vcd is None and plot is None:
+        raise ConfigError(
+            "nothing to write; allowed: -o FILE for a timeline, --vcd FILE for a waveform, --plot DIR for figures, or all of them"
+        )
+    if layers is not None and out is None:
+        raise ConfigError(
+            "--layers selects layers of a timeline (-o FILE); waveforms and figures show the whole machine; allowed: --cycles A..B"
+        )
+    if interactive:
+        from accelsim.report.interactive.page import check_interactive
+
+        if plot is None:
+            raise ConfigError("--interactive adds a page to the figures; allowed: with --plot DIR")
+        check_interactive()
 
 
 def check_timeline_file(path: Path) -> None:

@@ -6,7 +6,7 @@ A point without a figure (a trace that states no error, a design whose accuracy 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import groupby
 from pathlib import Path
@@ -26,7 +26,7 @@ from accelsim.sweeps.question import Question
 from accelsim.sweeps.sensitivity import Ratio, sensitivity
 from accelsim.sweeps.table import Table, title
 
-SWEEP_FOLDER = FolderKind("sweep.json", ("sweep.json", "*.csv", *(f"*.{end}" for end in ENDINGS)))
+SWEEP_FOLDER = FolderKind("sweep.json", ("sweep.json", "*.csv", "points.html", *(f"*.{end}" for end in ENDINGS)))
 SHOWN_ROWS = 20
 SHOWN_LEFT_OUT = 3
 
@@ -46,7 +46,7 @@ class SweepFindings:
 
     Attributes
     ----------
-    whole : all points that ran; considered : how many of them meet the conditions
+    whole : all points that ran; table : those of them that meet the conditions
     best, front : tables of points; merged : points of the front that are within the tolerance of one that is listed
     left_out : points without a figure of the question
     ratios : figure -> effect of each axis on it
@@ -54,12 +54,17 @@ class SweepFindings:
 
     whole: Table
     question: Question
-    considered: int
+    table: Table
     best: Table
     front: Table
     merged: int
     left_out: tuple[LeftOut, ...]
     ratios: dict[str, tuple[Ratio, ...]]
+
+    @property
+    def considered(self) -> int:
+        """How many points meet the conditions."""
+        return len(self.table)
 
     @property
     def best_figures(self) -> tuple[str, ...]:
@@ -112,8 +117,8 @@ class SweepFindings:
             return
         _render_points(console, f"Best {len(self.best)} points by {what}", self.best, self.best_figures)
 
-    def write(self, folder: Path, pictures: dict[str, bytes]) -> Path:
-        """Everything as JSON, CSV and pictures, all or nothing; OutputError if the folder is taken by something else."""
+    def write(self, folder: Path, drawn: Mapping[str, bytes]) -> Path:
+        """Everything as JSON and CSV, and what is drawn, all or nothing; OutputError if the folder is taken by something else."""
         files = {
             "sweep.json": to_json(self.to_dict()).encode(),
             "points.csv": to_csv(point_rows(self.whole, self.question.figures)).encode(),
@@ -121,7 +126,7 @@ class SweepFindings:
             "sensitivity.csv": to_csv(
                 [{"figure": figure, **asdict(item)} for figure, ratios in self.ratios.items() for item in ratios]
             ).encode(),
-            **pictures,
+            **drawn,
         }
         return write_folder(folder, SWEEP_FOLDER, files)
 
@@ -141,7 +146,7 @@ def ask(whole: Table, question: Question) -> SweepFindings:
     return SweepFindings(
         whole=whole,
         question=question,
-        considered=len(considered),
+        table=considered,
         best=best(eligible, question.ranked_by, question.count),
         front=shown,
         merged=len(all_on_front) - len(shown),

@@ -215,7 +215,7 @@ def _pareto(name: str, heading: str, part: Table, whole: Table, picture: ParetoS
         front.tolist(),
         x_label=title(picture.x),
         y_label=title(picture.y),
-        goals=(_goal(picture.x), _goal(picture.y)),
+        goals=(goal_of(picture.x), goal_of(picture.y)),
         groups=groups,
         log=(picture.log, picture.log),
     )
@@ -235,7 +235,8 @@ def _lines(name: str, heading: str, part: Table, whole: Table, picture: Lines) -
     return [lines_picture(name, f"{_sentence(title(picture.y))} over {picture.x}\n{heading}", curves)]
 
 
-def _goal(figure: str) -> Goal:
+def goal_of(figure: str) -> Goal:
+    """Whether less or more of a figure is better."""
     return "more" if figure == ACCURACY else "less"
 
 

@@ -8,16 +8,15 @@ from __future__ import annotations
 
 import io
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-
-from matplotlib.axes import Axes
 
 from accelsim.hw.channel import peak_bytes_per_s
 from accelsim.hw.l2 import L2
 from accelsim.report.export.folder import FolderKind, check_replaceable, write_folder
 from accelsim.report.export.run import to_csv
-from accelsim.report.plots.over_time import Binning, Steps, plot_over_time
+from accelsim.report.plots.over_time import Binning, Panel, Steps, plot_over_time
 from accelsim.report.plots.picture import Picture, files_of, picture
 from accelsim.report.plots.picture_style import ENDINGS, PAPER, PictureStyle
 from accelsim.report.plots.style import OPERAND_PAINT, TOTAL_PAINT, Paint
@@ -27,13 +26,15 @@ from accelsim.timeline.context import Context
 from accelsim.timeline.counters import Bandwidth, WeightBuffer, draw_activations
 from accelsim.timeline.flights import flights_of
 from accelsim.timeline.memory_tracks import draw_memories
+from accelsim.timeline.over_time_page import run_page
 from accelsim.timeline.replay import ClusterReplay
 from accelsim.timeline.trace_file import TraceFile
 from accelsim.timeline.window import Window
 
 _FILE = "counters.csv"
+_PAGE = "over_time.html"
 _STEMS = ("bandwidth_dram", "bandwidth_flash", "bandwidth_l2", "weight_buffer", "activation_buffer")
-OVER_TIME_FOLDER = FolderKind(_FILE, (_FILE, *(f"{stem}.{end}" for stem in _STEMS for end in ENDINGS)))
+OVER_TIME_FOLDER = FolderKind(_FILE, (_FILE, _PAGE, *(f"{stem}.{end}" for stem in _STEMS for end in ENDINGS)))
 _PAINTS: Mapping[str, Paint] = {
     "read": OPERAND_PAINT["raw_weights"],
     "write": OPERAND_PAINT["activations_out"],
@@ -92,10 +93,19 @@ def _steps(context: Context, found: list[tuple[int, Mapping[str, int | float]]])
     return {name: Steps(cycles, tuple(float(by_cycle[cycle][name]) for cycle in cycles), end) for name in found[0][1]}
 
 
-def over_time_pictures(run: RecordedRun, counters: Counters) -> list[Picture]:
-    """A picture per counter track, with the memory's peak rate or the buffer's capacity."""
-    chip, of = run.accelerator, label(run.result)
-    out: list[Picture] = []
+@dataclass(frozen=True)
+class Counter:
+    """A counter track to draw: the stem of its files, its title, and its series."""
+
+    stem: str
+    title: str
+    panel: Panel
+
+
+def counter_panels(run: RecordedRun, counters: Counters) -> list[Counter]:
+    """A panel per counter track, with the memory's peak rate or the buffer's capacity."""
+    chip = run.accelerator
+    out: list[Counter] = []
     for name, series in counters.items():
         what = name.partition(" (")[0]
         if what.endswith(" bandwidth"):
@@ -103,24 +113,28 @@ def over_time_pictures(run: RecordedRun, counters: Counters) -> list[Picture]:
             rate = peak_bytes_per_s(chip.memory(memory))
             peak = rate / chip.clock if rate is not None else chip.l2.width_bytes if chip.l2 is not None and memory == L2 else None
             limit = ("peak", float(peak)) if peak is not None else None
-            title = f"Bandwidth of the memory over time: {memory}, mean of each bin\n{of}"
-            out.append(_picture(f"bandwidth_{memory}", title, series, "bandwidth (B/core cycle)", "mean", limit))
+            title = f"Bandwidth of the memory over time: {memory}, mean of each bin"
+            out.append(Counter(f"bandwidth_{memory}", title, _panel(series, f"{memory} bandwidth (B/core cycle)", "mean", limit)))
             continue
         capacity = chip.weight_buffer.capacity if what == "weight buffer" else chip.activation_buffer.capacity
         kib = {key: Steps(item.cycles, tuple(value / 1024 for value in item.values), item.end) for key, item in series.items()}
-        title = f"Occupancy of the {what} over time, peak of each bin\n{of}"
-        out.append(_picture(what.replace(" ", "_"), title, kib, f"{what} (KiB)", "peak", ("capacity", capacity / 1024)))
+        title = f"Occupancy of the {what} over time, peak of each bin"
+        out.append(Counter(what.replace(" ", "_"), title, _panel(kib, f"{what} (KiB)", "peak", ("capacity", capacity / 1024))))
     return out
 
 
-def _picture(stem: str, title: str, series: Mapping[str, Steps], y_label: str, how: Binning, limit: tuple[str, float] | None) -> Picture:
+def over_time_pictures(run: RecordedRun, counters: Counters) -> list[Picture]:
+    """A picture per counter track."""
+    return [_picture(item, label(run.result)) for item in counter_panels(run, counters)]
+
+
+def _panel(series: Mapping[str, Steps], y_label: str, how: Binning, limit: tuple[str, float] | None) -> Panel:
     shown = {name: item for name, item in series.items() if any(item.values)} or dict(series)
-    paints = [_PAINTS.get(name, TOTAL_PAINT) for name in shown]
+    return Panel(shown, [_PAINTS.get(name, TOTAL_PAINT) for name in shown], y_label, how, limit)
 
-    def draw(ax: Axes) -> None:
-        plot_over_time(ax, shown, paints, y_label=y_label, how=how, limit=limit)
 
-    return picture(stem, title, _HEIGHT_MM, draw)
+def _picture(counter: Counter, of: str) -> Picture:
+    return picture(counter.stem, f"{counter.title}\n{of}", _HEIGHT_MM, lambda ax: plot_over_time(ax, counter.panel))
 
 
 def check_over_time_folder(folder: Path) -> None:
@@ -128,8 +142,12 @@ def check_over_time_folder(folder: Path) -> None:
     check_replaceable(folder, OVER_TIME_FOLDER)
 
 
-def write_over_time(run: RecordedRun, window: Window, folder: Path, style: PictureStyle = PAPER) -> Path:
+def write_over_time(run: RecordedRun, window: Window, folder: Path, style: PictureStyle = PAPER, *, interactive: bool = False) -> Path:
     """Write the figures, and their data step by step as CSV: all or nothing.
+
+    Parameters
+    ----------
+    interactive : also an HTML page to zoom (Bokeh)
 
     Raises
     ------
@@ -145,4 +163,7 @@ def write_over_time(run: RecordedRun, window: Window, folder: Path, style: Pictu
         for name, item in series.items()
         for cycle, value in zip(item.cycles, item.values, strict=True)
     ]
-    return write_folder(folder, OVER_TIME_FOLDER, {_FILE: to_csv(rows).encode(), **files_of(over_time_pictures(run, counters), style)})
+    files = {_FILE: to_csv(rows).encode(), **files_of(over_time_pictures(run, counters), style)}
+    if interactive:
+        files[_PAGE] = run_page(run, window, [item.panel for item in counter_panels(run, counters)])
+    return write_folder(folder, OVER_TIME_FOLDER, files)

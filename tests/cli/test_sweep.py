@@ -131,6 +131,16 @@ def test_a_store_of_a_newer_version_is_one_message(file, tmp_path):
     assert "has schema 99 of a newer accelsim" in refused("sweep", file, "--store", store)
 
 
+def test_the_interactive_page_has_a_plane_for_each_two_figures_and_is_refused_for_one(file, tmp_path):
+    store, folder = tmp_path / "s.sqlite", tmp_path / "found"
+    shown = call("sweep", file, "--store", store, "--workers", 1, "--interactive", "-o", folder)
+    assert shown.exit_code == 0
+    page = (folder / "points.html").read_text()
+    for label in ("energy (uJ); less is better", "area (mm2); less is better", "time per inference (ms); less is better"):
+        assert page.count(f'"axis_label":"{label}"') + page.count(f'"axis_label": "{label}"') == 2  # three planes of two axes each
+    assert "two or three figures in --pareto" in refused("sweep", file, "--store", store, "--interactive", "--pareto", "area_mm2")
+
+
 def test_a_sweep_says_which_points_are_best_and_writes_what_it_found(file, tmp_path):
     store, folder = tmp_path / "s.sqlite", tmp_path / "found"
     first = call("sweep", file, "--store", store, "--workers", 1, "--plot", "-o", folder, "--pareto", "milliseconds,area_mm2")

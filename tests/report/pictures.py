@@ -25,7 +25,7 @@ from accelsim.report.plots.energy import plot_energy, plot_energy_kinds
 from accelsim.report.plots.heat_map import Tiles, plot_heat_map
 from accelsim.report.plots.indices import plot_index_use, plot_signs
 from accelsim.report.plots.lines import Curves, plot_lines
-from accelsim.report.plots.over_time import Steps, plot_over_time
+from accelsim.report.plots.over_time import Panel, Steps, plot_over_time
 from accelsim.report.plots.pairs import plot_pairs
 from accelsim.report.plots.pareto import DesignPoints, plot_pareto
 from accelsim.report.plots.picture import look
@@ -132,11 +132,13 @@ def pictures() -> dict[str, bytes]:
             one(
                 lambda ax: plot_over_time(
                     ax,
-                    {"filled": filled, "reserved": reserved},
-                    [SERIES_PAINT[0], SERIES_PAINT[5]],
-                    y_label="weight buffer (KiB)",
-                    how="peak",
-                    limit=("capacity", 128.0),
+                    Panel(
+                        {"filled": filled, "reserved": reserved},
+                        [SERIES_PAINT[0], SERIES_PAINT[5]],
+                        "weight buffer (KiB)",
+                        "peak",
+                        ("capacity", 128.0),
+                    ),
                 )
             ),
         ),

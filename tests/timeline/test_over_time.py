@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from accelsim.accelerator import load_accelerator
 from accelsim.cli import app
 from accelsim.hw.channel import burst_bytes
 from accelsim.presets import built_in
-from accelsim.report.plots.over_time import Steps, plot_over_time
+from accelsim.report.plots.over_time import Panel, Steps, plot_over_time
 from accelsim.report.plots.style import Paint
 from accelsim.simulation import simulate_recorded
 from accelsim.timeline.over_time import counters_of, over_time_pictures
@@ -82,7 +83,7 @@ def test_bins_are_those_of_a_walk_over_every_cycle():
 
 def test_a_stack_is_as_high_as_the_highest_sum_and_not_as_the_sum_of_the_highest():
     ax = axes()
-    plot_over_time(ax, {"a": Steps((0, 5), (4.0, 0.0), 10), "b": Steps((0, 5), (0.0, 4.0), 10)}, [BLUE, RED], y_label="KiB", how="peak")
+    plot_over_time(ax, Panel({"a": Steps((0, 5), (4.0, 0.0), 10), "b": Steps((0, 5), (0.0, 4.0), 10)}, [BLUE, RED], "KiB", "peak"))
     assert ax.dataLim.y1 == 4.0
     assert (Steps((2,), (1.0,), 4) + Steps((3,), (5.0,), 8)) == Steps((2, 3, 4), (1.0, 6.0, 5.0), 8)
 
@@ -95,14 +96,14 @@ def test_steps_that_do_not_rise_are_refused(wrong):
 
 def test_no_series_is_refused():
     with pytest.raises(ValueError, match="needs a paint"):
-        plot_over_time(axes(), {}, [], y_label="B")
+        Panel({}, [], "B")
 
 
 def test_no_text_overlaps_or_leaves_the_picture_at_column_width():
     long = {"filled": Steps((0, 400_000), (1e5, 0.0), 123_456_789), "reserved": Steps((0,), (5e4,), 123_456_789)}
-    check_texts(lambda ax: plot_over_time(ax, long, [BLUE, RED], y_label="weight buffer (KiB)", limit=("capacity", 262144.0)), 45)
+    check_texts(lambda ax: plot_over_time(ax, Panel(long, [BLUE, RED], "weight buffer (KiB)", limit=("capacity", 262144.0))), 45)
     short = {"read": Steps((7,), (0.0,), 7)}
-    check_texts(lambda ax: plot_over_time(ax, short, [BLUE], y_label="dram bandwidth (B/core cycle)"), 45)
+    check_texts(lambda ax: plot_over_time(ax, Panel(short, [BLUE], "dram bandwidth (B/core cycle)")), 45)
 
 
 def test_the_command_writes_figures_and_every_step_or_refuses_before_it_starts(tmp_path):
@@ -115,3 +116,23 @@ def test_the_command_writes_figures_and_every_step_or_refuses_before_it_starts(t
         assert {row["series"] for row in csv.DictReader(file)} == {"read", "write", "filled", "reserved", "held"}
     assert call(app, ["timeline", str(run), "--plot", str(run)]).exit_code == 2
     assert (run / "result.json").exists()
+
+
+def test_the_interactive_page_holds_every_layer_or_is_refused_without_figures(tmp_path):
+    run, folder = tmp_path / "run", tmp_path / "figures"
+    call = CliRunner().invoke
+    assert call(app, ["run", "edge-32x32", "tiny_vit_ssvq", "-o", str(run), "--quiet"]).exit_code == 0
+    assert call(app, ["timeline", str(run), "--plot", str(folder), "--interactive"]).exit_code == 0
+    page = (folder / "over_time.html").read_text()
+    layers = [
+        layer["name"]
+        for layer in json.loads((run / "result.json").read_text())["frames"][0]["layers"]
+        if layer["end_cycle"] > layer["start_cycle"]
+    ]
+    assert layers
+    assert all(f'"{name}"' in page for name in layers)
+    assert call(app, ["timeline", str(run), "--plot", str(folder)]).exit_code == 0  # replaces both
+    assert not (folder / "over_time.html").exists()
+    refused = call(app, ["timeline", str(run), "-o", str(tmp_path / "t.json"), "--interactive"])
+    assert refused.exit_code == 2
+    assert "--plot DIR" in refused.stderr

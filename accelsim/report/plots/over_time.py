@@ -83,29 +83,31 @@ class Steps:
         return np.interp(at, times, sums)
 
 
-def plot_over_time(
-    ax: Axes,
-    series: Mapping[str, Steps],
-    paints: Sequence[Paint],
-    *,
-    y_label: str,
-    how: Binning = "mean",
-    limit: tuple[str, float] | None = None,
-) -> None:
-    """Series stacked in the order given, and a dashed line at their upper limit.
+@dataclass(frozen=True)
+class Panel:
+    """Series that share an axis.
 
-    Parameters
+    Attributes
     ----------
     paints : one for each series
-    limit : its name and its value
-
-    Raises
-    ------
-    ValueError
-        There is no series, or not one paint for each.
+    how : what of a bin is drawn
+    limit : name and value of the upper limit
     """
-    if not series or len(paints) != len(series):
-        raise ValueError(f"each of one or more series needs a paint; got {len(series)} series and {len(paints)} paints")
+
+    series: Mapping[str, Steps]
+    paints: Sequence[Paint]
+    y_label: str
+    how: Binning = "mean"
+    limit: tuple[str, float] | None = None
+
+    def __post_init__(self) -> None:
+        if not self.series or len(self.paints) != len(self.series):
+            raise ValueError(f"each of one or more series needs a paint; got {len(self.series)} series and {len(self.paints)} paints")
+
+
+def plot_over_time(ax: Axes, panel: Panel) -> None:
+    """Series stacked in the order given, and a dashed line at their upper limit."""
+    series, limit = panel.series, panel.limit
     start = min(item.cycles[0] for item in series.values())
     end = max(start + 1, *(item.end for item in series.values()))
     unit, factor = cycle_unit(end)
@@ -113,8 +115,8 @@ def plot_over_time(
     base = np.zeros(edges.size - 1)
     top = 0.0
     sums = accumulate(series.values(), operator.add)  # the peak of a sum is not the sum of peaks
-    for name, item, paint in zip(series, sums, paints, strict=True):
-        above = item.binned(edges, how)
+    for name, item, paint in zip(series, sums, panel.paints, strict=True):
+        above = item.binned(edges, panel.how)
         style = {**bar_style(paint), "linewidth": 0.0}
         ax.fill_between(edges * factor, _closed(base), _closed(above), step="post", label=name, **style)
         base, top = above, max(top, float(above.max()))
@@ -125,7 +127,7 @@ def plot_over_time(
     ax.set_ylim(0, 1.06 * top or 1)
     ax.grid(axis="y")
     ax.set_xlabel(unit)
-    ax.set_ylabel(y_label)
+    ax.set_ylabel(panel.y_label)
     legend_above(ax)
 
 

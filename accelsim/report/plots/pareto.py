@@ -54,17 +54,21 @@ class DesignPoints:
             if logarithmic and any(value <= 0 for value in values):
                 raise ValueError(f"{name}: a logarithmic axis needs positive values")
 
+    def group_names(self) -> list[str]:
+        """The group of each point, at most MAX_GROUPS different ones: the last of them holds the rest; '' without groups."""
+        if self.groups is None:
+            return [""] * len(self.x)
+        kinds = list(dict.fromkeys(self.groups))
+        own = set(kinds if len(kinds) <= MAX_GROUPS else kinds[: MAX_GROUPS - 1])
+        return [name if name in own else _OTHERS for name in self.groups]
+
 
 def plot_pareto(ax: Axes, points: DesignPoints) -> None:
     """One marker per point, the points of the front filled and joined by a staircase."""
     x, y, on_front = points.x, points.y, points.on_front
     _staircase(ax, sorted((x[i], y[i]) for i in range(len(x)) if on_front[i]), points.goals)
-    names = list(points.groups) if points.groups is not None else [""] * len(x)
+    names = points.group_names()
     kinds = list(dict.fromkeys(names))
-    if len(kinds) > MAX_GROUPS:
-        kept = set(kinds[: MAX_GROUPS - 1])
-        names = [name if name in kept else _OTHERS for name in names]
-        kinds = [*kinds[: MAX_GROUPS - 1], _OTHERS]
     for index, (kind, label) in enumerate(zip(kinds, distinct(kinds), strict=True)):
         color, marker = SERIES_PAINT[index].color, SERIES_MARKERS[index]
         mine = [i for i, name in enumerate(names) if name == kind]
