@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -161,16 +162,19 @@ def _set_example(item: FieldDoc) -> str | None:
         if value not in (None, ""):
             text = dump_yaml({"x": value}).strip().partition(": ")[2]
             return f"--set '{item.path}={text}'" if " " in text else f"--set {item.path}={text}"
-    shown = default if default not in (NEEDED, "null") else _group_example(item) or "VALUE"
+    shown = default if default not in (NEEDED, "null") else _own_example(item) or "VALUE"
     return f"--set '{item.path}={shown}'" if " " in shown else f"--set {item.path}={shown}"
 
 
-def _group_example(item: FieldDoc) -> str | None:
-    """The field's value in the example of the optional group that it is in."""
+def _own_example(item: FieldDoc) -> str | None:
+    """The example that the field's record gives, or the field's value in that of the optional group that it is in."""
     from accelsim.reference.fields import all_fields
 
+    if item.example is not None and not isinstance(item.example, Mapping):
+        return str(item.example)
     group = all_fields().get(f"{item.file}.{item.path.rpartition('.')[0]}")
-    return str(group.example[item.name]) if group is not None and item.name in group.example else None
+    given = group.example if group is not None else None
+    return str(given[item.name]) if isinstance(given, Mapping) and item.name in given else None
 
 
 def _print_lines(lines: list[str], fields: list[FieldDoc]) -> None:

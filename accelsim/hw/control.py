@@ -30,10 +30,15 @@ class PrefetchDepth(Record):
         default=None,
         ge=0,
         le=2**16,
+        examples=[1],
         description="layers with weights ahead of the one that computes; 0: a layer's load once it begins; null: any",
     )
     bytes: BytesOrNone = Field(
-        default=None, ge=0, le=2**34, description="of weights behind those of the layer that computes; 0: as 0 layers; null: any"
+        default=None,
+        ge=0,
+        le=2**34,
+        examples=["32 KiB"],
+        description="of weights behind those of the layer that computes; 0: as 0 layers; null: any",
     )
 
 

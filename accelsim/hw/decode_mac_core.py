@@ -130,6 +130,7 @@ class ArraySpec(Record):
         default=None,
         ge=1,
         le=4096,
+        examples=[2],
         description="multipliers of a column for the sums of groups, evenly spaced along the rows; 1: at the foot; null: at the foot, but "
         "neither area nor energy is counted. A group without a tap at its end takes a K-tile of its own",
     )
@@ -139,6 +140,7 @@ class ArraySpec(Record):
         unit("weights/cycle"),
     ] = Field(
         default=None,
+        examples=[128],
         description="raw weights (no codebook) that the unpacker hands on per cycle, in whole records of codebook.codeword_length: "
         "a number; null: array.cols, or the peak bytes per cycle of the weights' memory if more; tied: codebook.ports x codeword_length",
     )
@@ -224,7 +226,11 @@ class CodebookSpec(Record):
     )
     ports: Annotated[int, unit("lookups/cycle")] = Field(ge=1, le=1024, description="P: codebook lookups per cycle")
     banks: Annotated[int | None, unit("banks")] = Field(
-        default=None, ge=1, le=1024, description="single-ported banks in place of ports, whose number is then that of a group; null: ports"
+        default=None,
+        ge=1,
+        le=1024,
+        examples=[8],
+        description="single-ported banks in place of ports, whose number is then that of a group; null: ports",
     )
     sets: Annotated[Literal[1, 2], unit("codebooks")] = Field(
         default=2, description="2: the next layer's codebook loads while this one decodes"

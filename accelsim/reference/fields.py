@@ -9,7 +9,7 @@ from __future__ import annotations
 import inspect
 import re
 import textwrap
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, Literal, get_args, get_origin
@@ -38,7 +38,7 @@ class FieldDoc:
     default : as the file would write it; NEEDED if there is none
     record : the class that it is a field of
     inner : classes of the group, or of the groups of a list, with the tag of each ('' if there is no choice)
-    example : fields of an optional group, as a file might give them; empty elsewhere
+    example : value of an optional field, as a file might give it; of a group its fields; None elsewhere
     """
 
     file: str
@@ -48,7 +48,7 @@ class FieldDoc:
     default: str
     record: type[BaseModel]
     inner: tuple[tuple[str, type[BaseModel]], ...]
-    example: Mapping[str, Any]
+    example: Any
 
     @property
     def name(self) -> str:
@@ -106,7 +106,7 @@ def _document(kind: str, record: type[BaseModel], name: str, field: FieldInfo, p
         _default(field),
         record,
         tuple(zip(tags, found, strict=True)),
-        (field.examples or [{}])[0],
+        (field.examples or [None])[0],
     )
 
 

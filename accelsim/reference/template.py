@@ -53,7 +53,7 @@ def _example(group: FieldDoc, indent: str) -> Iterator[str]:
     yield from _comment(f"Optional: {group.meaning}.", indent)
     for path, item in _inside(group, ""):
         yield from _comment(f"- {path}: {sentence(item)}", indent)
-    pairs = ", ".join(_line(name, value) for name, value in group.example.items())
+    pairs = ", ".join(_line(name, value) for name, value in (group.example or {}).items())
     yield f"{indent}#{group.name}: {{{pairs}}}"
 
 

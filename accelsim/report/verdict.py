@@ -100,10 +100,12 @@ def _why_not(result: Result, gains: Sequence[Gain]) -> list[str]:
     largest = max(RESOURCES, key=lambda name: own_cycles(result.cycles, name))
     if largest == gains[0].resource:
         return []
-    share = f"{100 * own_cycles(result.cycles, largest) / result.total_cycles:.1f} %"
+    share = own_cycles(result.cycles, largest) / result.total_cycles
     gain = next((item.speed_up for item in gains if item.resource == largest), 1.0)
-    does = f"the array works in {share} of the cycles" if largest == "MAC array" else f"{share} of the cycles wait for the {largest}"
-    return [f"{does}, but other work would take that time ({gain:.2f}x if the {largest} were free)"]
+    shown = f"{100 * share:.1f} % of the cycles"
+    does = f"the array works in {shown}" if largest == "MAC array" else f"{shown} wait for the {largest}"
+    kept = ", as other work takes the place of some of them" if gain * (1 - share) < 1 else ""
+    return [f"{does}, but freeing it gains less, {gain:.2f}x{kept}"]
 
 
 def _limits(resource: str) -> str:

@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 from accelsim.accelerator import load_accelerator
 from accelsim.cli import app, doctor
 from accelsim.formats.catalog import format_kinds
+from accelsim.reference.fields import all_fields
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "machine.json"
 
@@ -82,6 +83,12 @@ def test_a_field_is_described_by_its_record() -> None:
 def test_a_field_as_json(name: str, expected: dict[str, Any]) -> None:
     found = json.loads(call("describe", name, "--json").stdout)
     assert expected.items() <= found.items()
+
+
+@pytest.mark.parametrize("name", sorted(name for name, item in all_fields().items() if item.file == "accelerator" and not item.inner))
+def test_every_field_of_a_chip_has_an_example_to_paste(name: str) -> None:
+    found = json.loads(call("describe", name, "--json").stdout)
+    assert "VALUE" not in (found["set"] or "")
 
 
 def test_a_group_lists_its_fields() -> None:
