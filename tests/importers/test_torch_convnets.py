@@ -208,6 +208,12 @@ def viewed_and_changed(net: Any, x: Any) -> Any:
     return x
 
 
+def other_mean(x: Any, y: Any) -> Any:
+    """What a response normalization divides by, but of the products of two tensors."""
+    products = nn.functional.pad((x * y).view(1, 1, *x.shape[1:3], -1), (0, 0, 0, 0, 1, 1))
+    return (nn.functional.avg_pool3d(products, (3, 1, 1), stride=1).squeeze(1).view(x.shape) * 0.5 + 1).pow(0.75)
+
+
 @pytest.mark.parametrize(
     ("tail", "message"),
     [
@@ -216,6 +222,8 @@ def viewed_and_changed(net: Any, x: Any) -> Any:
         (lambda net, x: nn.functional.max_pool2d(x, 2, dilation=2), "with dilation"),
         (lambda net, x: nn.functional.avg_pool2d(x, 2, divisor_override=3), "divisor_override"),
         (lambda net, x: nn.functional.avg_pool2d(x, 4, 3, 1, ceil_mode=True), "counts its padding"),
+        (lambda net, x: nn.functional.local_response_norm(x, 4), "allowed: an image, an odd number"),
+        (lambda net, x: x / other_mean(x, torch.relu(x)), "'aten.avg_pool3d.default' is not understood"),
         (lambda net, x: torch.topk(x, 2)[0], "the largest of (1, 4, 7, 7) along dimension -1"),
         (lambda net, x: torch.linalg.vector_norm(x, 1, 1), "a norm of order 1"),
         (lambda net, x: nn.functional.interpolate(x, scale_factor=1.5), "allowed: by whole factors"),
@@ -252,6 +260,8 @@ def test_an_operation_in_place_is_seen_through_every_view(tmp_path: Path) -> Non
         (lambda net, x: nn.functional.max_pool2d(nn.functional.pad(x, (1, 1), value=2.0), 2), ["pad", "max_pool2d"]),
         (lambda net, x: nn.functional.max_pool2d(nn.functional.pad(x, (1, 1)), 2), ["pad", "max_pool2d"]),
         (lambda net, x: nn.functional.avg_pool2d(x, 64, ceil_mode=True), ["avg_pool2d"]),
+        (lambda net, x: nn.functional.local_response_norm(x, 3, 0.9, 0.6, 1.5), ["lrn"]),
+        (lambda net, x: nn.functional.local_response_norm(torch.relu(x), 5, 2.0, 0.75, 0.5), ["relu", "lrn"]),
     ],
 )
 def test_what_is_spelt_out_is_one_layer(tail: Any, ops: list[str], tmp_path: Path) -> None:

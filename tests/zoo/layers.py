@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from tests.zoo import convnets
+from tests.zoo import classics, convnets
 from tests.zoo.network import Network
 
 
@@ -156,10 +156,19 @@ NETWORKS: dict[str, Network] = {
     "SqueezeNet": _paper(lambda: convnets.SqueezeNet(8, ((4, 6), (4, 6), (4, 8)), 5), (1, 3, 35, 41), convnets.SqueezeNet, (1, 3, 224,
         224)),
     "DenseNet-121": _paper(lambda: convnets.DenseNet(4, (2, 3), 5), (1, 3, 32, 32), convnets.DenseNet, (1, 3, 224, 224)),
-    "ShuffleNet v2": _paper(lambda: convnets.ShuffleNet(((12, 2), (24, 2)), 16, 5), (1, 3, 32, 32), convnets.ShuffleNet, (1, 3, 224,
+    "ShuffleNet v2": _paper(lambda: convnets.ShuffleNet(((16, 2), (32, 2)), 16, 5), (1, 3, 32, 32), convnets.ShuffleNet, (1, 3, 224,
         224)),
     "MobileNet v3 small": _paper(
         lambda: convnets.MobileNetV3(convnets.MobileNetV3.ROWS[:4], 24, 16), (1, 3, 32, 32), convnets.MobileNetV3, (1, 3, 224, 224)
     ),
-    "U-Net": _paper(lambda: convnets.UNet((3, 6, 12)), (1, 1, 8, 12), convnets.UNet, (1, 1, 256, 256)),
+    "U-Net": _paper(lambda: convnets.UNet((4, 8, 16)), (1, 1, 8, 12), convnets.UNet, (1, 1, 256, 256)),
+    "VGG-16": _paper(lambda: classics.VGG((8, 0, 16, 16, 0), 16, 24, 5), (1, 3, 16, 16), classics.VGG, (1, 3, 224, 224)),
+    "AlexNet": _paper(lambda: classics.AlexNet((8, 16, 24, 24, 16), 67, 24, 5), (1, 3, 67, 67), classics.AlexNet, (1, 3, 227, 227)),
+    "GoogLeNet": _paper(
+        lambda: classics.GoogLeNet((8, 8, 16), ((8, 8, 16, 4, 8, 8), None, (8, 8, 8, 4, 8, 8)), 5), (1, 3, 37, 37), classics.GoogLeNet,
+        (1, 3, 224, 224),
+    ),
+    "Inception v3": _paper(lambda: classics.InceptionV3(1 / 8, (1, 1, 1), 5), (1, 3, 79, 79), classics.InceptionV3, (1, 3, 299, 299)),
+    "YOLO v3 tiny": _paper(lambda: classics.YoloV3Tiny((4, 8, 8, 16, 16, 24, 32), 16, 24), (1, 3, 64, 96), classics.YoloV3Tiny, (1, 3, 416,
+        416)),
 }  # fmt: skip

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -22,44 +20,45 @@ pytestmark = pytest.mark.torch
 
 from torch.utils.flop_counter import FlopCounterMode  # noqa: E402  # after the check that PyTorch is there
 
-from tests.zoo import convnets  # noqa: E402
+from tests.zoo.layers import NETWORKS  # noqa: E402
 
-# Trained numbers as torchvision's pages of squeezenet1_0, densenet121, shufflenet_v2_x1_0 and mobilenet_v3_small state them. U-Net's are
-# counted by hand: convolutions 28,942,850 with biases (two per level of 9 K K' + K', and the last), up-convolutions 4 K K' + K'.
-PUBLISHED: dict[str, tuple[Callable[[], Any], int, tuple[int, ...]]] = {
-    "SqueezeNet": (convnets.SqueezeNet, 1_248_424, (3, 224, 224)),
-    "DenseNet-121": (convnets.DenseNet, 7_978_856, (3, 224, 224)),
-    "ShuffleNet v2": (convnets.ShuffleNet, 2_278_604, (3, 224, 224)),
-    "MobileNet v3 small": (convnets.MobileNetV3, 2_542_856, (3, 224, 224)),
-    "U-Net": (convnets.UNet, 31_030_658, (1, 256, 256)),
-}
-SMALL: dict[str, tuple[Callable[[], Any], tuple[int, ...]]] = {
-    "SqueezeNet": (lambda: convnets.SqueezeNet(8, ((4, 6), (4, 6), (4, 8)), 5), (3, 35, 41)),
-    "DenseNet-121": (lambda: convnets.DenseNet(4, (2, 3), 5), (3, 32, 32)),
-    "ShuffleNet v2": (lambda: convnets.ShuffleNet(((12, 2), (24, 2)), 16, 5), (3, 32, 32)),
-    "MobileNet v3 small": (lambda: convnets.MobileNetV3(convnets.MobileNetV3.ROWS[:4], 24, 16), (3, 32, 32)),
-    "U-Net": (lambda: convnets.UNet((3, 6, 12)), (1, 8, 12)),
+# Trained numbers. torchvision's pages state those of squeezenet1_0, densenet121, shufflenet_v2_x1_0, mobilenet_v3_small, vgg16 and
+# inception_v3 (27,161,264, of which 3,326,696 are its auxiliary classifier's). AlexNet's and GoogLeNet's are those of Caffe's models, by
+# hand: each convolution K K C / groups + 1 per output. U-Net's, by hand: convolutions 28,942,850 with biases (two per level of
+# 9 K K' + K', and the last), up-convolutions 4 K K' + K'. YOLO's file of weights has 35,434,956 bytes: a header of 20, and beside the
+# trained numbers 6,368 means and variances.
+PUBLISHED = {
+    "SqueezeNet": 1_248_424,
+    "DenseNet-121": 7_978_856,
+    "ShuffleNet v2": 2_278_604,
+    "MobileNet v3 small": 2_542_856,
+    "U-Net": 31_030_658,
+    "VGG-16": 138_357_544,
+    "AlexNet": 60_965_224,
+    "GoogLeNet": 6_998_552,
+    "Inception v3": 27_161_264 - 3_326_696,
+    "YOLO v3 tiny": (35_434_956 - 20) // 4 - 6_368,
 }
 
 
 @pytest.mark.parametrize("name", PUBLISHED)
 def test_a_published_network_imports_with_its_size_and_its_products(name: str) -> None:
-    make, parameters, shape = PUBLISHED[name]
+    found = NETWORKS[name]
     with torch.device("meta"):
-        network = make().eval()
-        image = torch.zeros(1, *shape)
+        network = found.published().eval()
+        image = torch.zeros(*found.published_input)
         program = torch.export.export(network, (image,))
         with FlopCounterMode(display=False) as count:
             network(image)
-    assert sum(parameter.numel() for parameter in network.parameters()) == parameters
+    assert sum(parameter.numel() for parameter in network.parameters()) == PUBLISHED[name]
     assert import_program(program, "it", seed=1).macs == count.get_total_flops() // 2
 
 
-@pytest.mark.parametrize("name", SMALL)
+@pytest.mark.parametrize("name", PUBLISHED)
 def test_a_small_one_computes_what_pytorch_computes_and_runs(name: str, tmp_path: Path) -> None:
-    make, shape = SMALL[name]
+    shape = NETWORKS[name].small_input[1:]
     torch.manual_seed(2)
-    network = make().eval()
+    network = NETWORKS[name].small().eval()
     for module in network.modules():
         if isinstance(module, torch.nn.BatchNorm2d):
             module.running_mean.copy_(0.1 * torch.randn(module.num_features))
@@ -73,4 +72,5 @@ def test_a_small_one_computes_what_pytorch_computes_and_runs(name: str, tmp_path
     wanted = expected.reshape(expected.shape[0], -1).T
     np.testing.assert_allclose(found.reshape(wanted.shape), wanted, rtol=0, atol=1e-5 * np.abs(wanted).max())
     save_trace(trace, tmp_path / "float")
-    assert simulate(load_accelerator("edge-64x64"), open_trace(f"{tmp_path / 'float'}@uniform:bits=8")).macs == trace.macs
+    for weight_format in ("uniform:bits=8", "ssvq:k=16,d=8"):
+        assert simulate(load_accelerator("edge-64x64"), open_trace(f"{tmp_path / 'float'}@{weight_format}")).macs == trace.macs

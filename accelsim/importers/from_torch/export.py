@@ -22,6 +22,7 @@ from accelsim.importers.from_torch.fold import folded
 from accelsim.importers.from_torch.in_place import without_changes
 from accelsim.importers.from_torch.node import IGNORED, TorchNode
 from accelsim.importers.from_torch.ops import CUT, EPILOGUE, HANDLERS, VIEWS
+from accelsim.importers.from_torch.response_norm import with_response_norms
 from accelsim.importers.from_torch.values import NUMBER_TYPES, Known
 from accelsim.importers.graph.builder import GraphBuilder
 from accelsim.importers.graph.call import Value
@@ -56,7 +57,7 @@ def walk(
     ImportModelError
         An operation, a layout or a shape that is not understood, by name.
     """
-    return _Walk(decomposed(without_changes(program), HANDLERS), builder, keep_values, fill or {}).run()
+    return _Walk(decomposed(with_response_norms(without_changes(program)), HANDLERS), builder, keep_values, fill or {}).run()
 
 
 class _Walk:

@@ -261,6 +261,7 @@ HANDLERS: dict[str, Callable[[TorchCall], Value | tuple[Value, ...]]] = {
     "aten.conv1d.padding": windows.conv2d,
     "aten.conv_transpose2d.input": windows.conv_transpose2d,
     "aten.group_norm.default": windows.group_norm,
+    "accelsim.local_response_norm.default": windows.response_norm,
     "aten.instance_norm.default": windows.instance_norm,
     "aten.upsample_bilinear2d.vec": windows.upsample_bilinear,
     "aten.upsample_bilinear2d.default": windows.upsample_bilinear,

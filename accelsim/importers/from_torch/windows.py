@@ -20,11 +20,21 @@ from accelsim.importers.graph.reductions import norm_over
 from accelsim.importers.graph.values import Constant, Deferred, Padded, Plain
 from accelsim.importers.graph.views import padded
 from accelsim.importers.graph.windows import Convolution, Pair, Pool
+from accelsim.ops.lrn import LrnLayer
 
 
 def conv2d(call: TorchCall) -> Deferred:
     """A convolution, with the padding of its own and that of a pad before it."""
     return _convolution(call, call.get(5, "dilation", [1]), call.get(6, "groups", 1))
+
+
+def response_norm(call: TorchCall) -> Plain:
+    """A local response normalization over an odd number of channels: of an even one, PyTorch has one more before than the definition."""
+    size = call.get(1, "size")
+    if size % 2 == 0 or len(call.shape(0)) != 4:
+        call.refuse(f"a local response normalization of {call.shape(0)} over {size} channels; allowed: an image, an odd number")
+    fields = {"size": size, "alpha": call.get(2, "alpha"), "beta": call.get(3, "beta"), "bias": call.get(4, "k")}
+    return Plain(call.builder.channel_operation(LrnLayer, call.node.path("lrn"), call.view(0), 1, **fields))
 
 
 def conv_transpose2d(call: TorchCall) -> Plain:
