@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
+from functools import reduce
 from itertools import accumulate
+from operator import or_
 
-from accelsim.compiler.plan import Plan
+from accelsim.compiler.plan import Plan, TensorId
 
 _HORIZON = 32  # operations after the last reader that are tried as the next writer
 
 
 class Precedence:
-    """The guaranteed order between operations of a plan: two numbers per operation, in time proportional to the plan."""
+    """The guaranteed order between operations of a plan: two numbers per operation, in time proportional to the plan's reads and writes."""
 
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
@@ -20,21 +22,30 @@ class Precedence:
         self._on_array = [op.on_array for op in plan.ops]
         self._runs_before: list[int] = []  # operations below this index that run on the array have issued every row
         self._ended_from = [never] * never  # row function -> first operation of the array that is issued after its end
-        ended: list[frozenset[int]] = []  # row functions that have ended once this operation has, without those known to have ended before
+        # Sets of row functions are integers, bit by bit: plans in row tiles have thousands of them.
+        ended: list[int] = []  # row functions that have ended once this operation has, without those known to have ended before
+        known = 0  # row functions known to have ended before the operations still to come are issued
+        runs_of: dict[TensorId, int] = {}  # tensor -> the largest of its producers' `_runs_before`; of a product, its own index
+        ended_with: dict[TensorId, int] = {}  # tensor -> the union of its producers' `ended`
         for op in plan.ops:
-            producers = {producer for key, _ in op.reads for producer in plan.tensors[key].producers}
+            before = 0
+            for key in dict.fromkeys(key for key, role in op.reads if not (op.on_array and role == "operand")):
+                # the array does not wait for a drain's operands, a row function waits for all
+                if key not in ended_with:
+                    producers = plan.tensors[key].producers
+                    rows = (producer if self._on_array[producer] else self._runs_before[producer] for producer in producers)
+                    runs_of[key] = max(rows, default=0)
+                    ended_with[key] = reduce(or_, (ended[producer] for producer in producers), 0)
+                before |= ended_with[key] & ~known
             if op.on_array:
                 self._runs_before.append(op.index)
-                awaited = {producer for key, role in op.reads if role != "operand" for producer in plan.tensors[key].producers}
-            else:  # the array does not wait for a drain's operands, a row function waits for all
-                rows = (producer if self._on_array[producer] else self._runs_before[producer] for producer in producers)
-                self._runs_before.append(max(rows, default=0))
-                awaited = producers
-            before = frozenset(row for producer in awaited for row in ended[producer] if self._ended_from[row] > op.index)
-            if op.on_array:
-                for row in before:
+                for row in _members(before):
                     self._ended_from[row] = op.index + 1
-            ended.append(before if op.on_array else before | {op.index})
+                known |= before
+                ended.append(before)
+            else:
+                self._runs_before.append(max((runs_of[key] for key, _ in op.reads), default=0))
+                ended.append(before | 1 << op.index)
         rows = (never if op.on_array else runs for op, runs in zip(reversed(plan.ops), reversed(self._runs_before), strict=True))
         self._least_before = list(accumulate(rows, min))[::-1]  # least `_runs_before` of all row functions from an operation on
 
@@ -70,3 +81,11 @@ class Precedence:
             if (writer < ended_from) if on_array[writer] else runs_before[writer] <= product:
                 return writer + 1
         return last + 1
+
+
+def _members(bits: int) -> Iterator[int]:
+    """The numbers of a set, rising."""
+    while bits:
+        least = bits & -bits
+        yield least.bit_length() - 1
+        bits ^= least

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Mapping, Set
 from dataclasses import replace
 
@@ -70,9 +71,10 @@ class _Splitter:
         if key in self.in_dram:
             first, rows = rows_of(self.plan, op, key, first, rows)
             window = self._rows(key, index, first, rows, max(1, planes_of(op, key)))
-            window.sources = tuple(
-                piece.id for piece in self.written[key] if piece.first_row < first + rows and first < piece.first_row + piece.rows
-            )
+            pieces = self.written[key]  # in the order of their rows, as one operation writes them
+            start = bisect_right(pieces, first, key=lambda piece: piece.first_row + piece.rows)
+            stop = bisect_left(pieces, first + rows, key=lambda piece: piece.first_row)
+            window.sources = tuple(piece.id for piece in pieces[start:stop])
             key = window.id
         self.tensors[key].readers.append(index)
         return key
