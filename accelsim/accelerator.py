@@ -16,6 +16,7 @@ from accelsim.errors import ConfigError
 from accelsim.hw.channel import peak_bytes_per_s
 from accelsim.hw.control import ControlSpec
 from accelsim.hw.decode_mac_core import ArraySpec, CodebookSpec
+from accelsim.hw.decode_width import DecodeWidth
 from accelsim.hw.dma import DmaSpec
 from accelsim.hw.flash import FlashSpec
 from accelsim.hw.l2 import L2Spec, crossings
@@ -185,6 +186,17 @@ class Accelerator(Record):
             return self.raw_weights_per_cycle
         word = self.activation_buffer.loader_bits // (8 * length) * length
         return min(self.raw_weights_per_cycle, max(length, word))
+
+    @property
+    def decode_width(self) -> DecodeWidth:
+        """Weights that leave the decoder per cycle."""
+        return DecodeWidth(
+            self.codebook.ports,
+            self.codebook.codeword_length,
+            self.raw_weights_per_cycle,
+            self.loaded_activations_per_cycle,
+            self.array.rows * self.array.cols,
+        )
 
     @property
     def cycle_ps(self) -> float:

@@ -12,22 +12,29 @@ from accelsim.accelerator import Accelerator
 from accelsim.compiler.codebook_fit import codebook_overrides
 from accelsim.compression.recipe import REST
 from accelsim.cost.area import area_of
-from accelsim.cost.decoder_parts import decoder_area, decoder_parts
+from accelsim.cost.decoder_parts import decoder_area, decoder_energy, decoder_parts, parts_energy
 from accelsim.cost.energy import energy_of
 from accelsim.cost.span import total
 from accelsim.cost.technology import Technology
 from accelsim.errors import ConfigError
-from accelsim.formats.catalog import parse_format
+from accelsim.formats.catalog import describe_format, parse_format
 from accelsim.progress import Progress
 from accelsim.report.format_points import FormatPoint
 from accelsim.report.tables.trace import format_rows
 from accelsim.simulation import simulate
+from accelsim.trace.token_step import at_tokens
 from accelsim.trace.trace import Trace
 from accelsim.what_if import with_overrides
 
 
 def compare_formats(
-    accelerator: Accelerator, traces: Sequence[Trace], technology: Technology, *, fit: bool = True, progress: Progress | None = None
+    accelerator: Accelerator,
+    traces: Sequence[Trace],
+    technology: Technology,
+    *,
+    fit: bool = True,
+    decode_after: int | None = None,
+    progress: Progress | None = None,
 ) -> tuple[FormatPoint, ...]:
     """Each trace on the chip, in order; the first is the baseline.
 
@@ -35,13 +42,16 @@ def compare_formats(
     ----------
     fit
         Give the chip the codebook that each trace asks for; False takes it as it is.
+    decode_after
+        Of language models: compare one decode step after so many tokens in the cache, in place of the inference that the traces hold.
     progress
         Called as ("formats", traces done, traces in all).
 
     Raises
     ------
-    CompileError, ConfigError
-        A trace does not fit the chip, a technology does not cover it, or the traces are not of one network.
+    CompileError, ConfigError, TraceError
+        A trace does not fit the chip, a technology does not cover it, the traces are not of one network, or a decode step is asked of
+        a trace that is no causal language model.
     """
     for trace in traces:
         if trace.macs != traces[0].macs:
@@ -52,18 +62,23 @@ def compare_formats(
     for place, trace in enumerate(traces):
         if progress is not None:
             progress("formats", place, len(traces))
-        points.append(_point(accelerator, trace, technology, fit))
+        points.append(_point(accelerator, trace, technology, fit, decode_after))
     return tuple(points)
 
 
-def _point(accelerator: Accelerator, trace: Trace, technology: Technology, fit: bool) -> FormatPoint:
+def _point(accelerator: Accelerator, trace: Trace, technology: Technology, fit: bool, decode_after: int | None) -> FormatPoint:
+    ran = trace if decode_after is None else at_tokens(trace, 1, decode_after)
     overrides = codebook_overrides(accelerator, trace) if fit else ()
     chip = with_overrides(accelerator, overrides)
-    result = simulate(chip, trace)
+    result = simulate(chip, ran)
+    energy = energy_of(result, chip, technology)
     area = area_of(chip, technology)
     rows = sorted(format_rows(trace), key=lambda item: (item["format"] == REST, -int(item["weights"])))  # layers at 8 bit last
     path = parse_format(rows[0]["format"]).decode_path()
     parts = decoder_parts(path, chip, technology)
+    own = {layer.name for layer in trace.weighted_layers() if describe_format(layer.weight.format) == rows[0]["format"]}
+    groups = sum(layer.bounds["decode"] for layer in result.layers if layer.name in own)
+    switched = parts_energy(parts, groups, technology)
     return FormatPoint(
         trace=trace.name,
         values=_values(trace),
@@ -74,11 +89,13 @@ def _point(accelerator: Accelerator, trace: Trace, technology: Technology, fit: 
         relative_mse=trace.manifest.metrics.get("relative_mse"),
         overrides=overrides,
         result=result,
-        energy_pj=energy_of(result, chip, technology).energy_pj(),
+        energy_pj=total((energy.energy_pj(), switched)),
+        decoder_pj=total((decoder_energy(energy), switched)),
         area_um2=total((area.placed_um2, *(area.placed(part) for part in parts))),
         decoder_um2=decoder_area(path, area, parts),
         codebook_um2=area.placed_by_group["codebook"],
         codebook_store=chip.codebook.store if path.decode else None,
+        scales_left_out=bool(path.scale_levels) and chip.array.scale_at == "group" and chip.array.scale_taps is None,
     )
 
 

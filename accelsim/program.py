@@ -95,7 +95,7 @@ class LayerPlan:
     frame : inference that it belongs to; trace : name of the network
     bits : (operand, memory, write) -> bits that it moves, padding and burst rounding included
     vector_cycles : cycles of work on the vector unit; bounds : resource -> least core cycles
-    row_reads, gemv_steps, feed_reads : see `LayerResult`
+    row_reads, gemv_steps, feed_reads, decoded_weights, lookups : see `LayerResult`
     """
 
     frame: int
@@ -111,6 +111,8 @@ class LayerPlan:
     row_reads: int | None = None
     gemv_steps: int | None = None
     feed_reads: int | None = None
+    decoded_weights: int | None = None
+    lookups: int | None = None
 
 
 @dataclass(frozen=True)

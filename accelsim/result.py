@@ -98,6 +98,8 @@ class LayerResult:
     row_reads : rows of a K-tile that the array read, where PEs with a file of weights hold each for cycles; None: one per busy cycle
     gemv_steps : rows that groups of weights met as they left the decoder, beside the PEs; None: all met tiles in the array
     feed_reads : accesses of the activation buffer by columns with feeds of their own; None: the rows of the array read it
+    decoded_weights : weights, padding included, that left the decoder for the array; lookups : of codewords for them. None: no product, or
+        a result of an earlier version, whose energy assumes codewords of the chip's length
     """
 
     name: str
@@ -115,6 +117,8 @@ class LayerResult:
     row_reads: Count | None = None
     gemv_steps: Count | None = None
     feed_reads: Count | None = None
+    decoded_weights: Count | None = None
+    lookups: Count | None = None
 
     @property
     def total_cycles(self) -> int:
@@ -292,7 +296,7 @@ class Result:
         """The whole record as plain data, without what it has not: a verdict, directories, figures of other mappings."""
         fields = asdict(self)
         for layer in (layer for frame in fields["frames"] for layer in frame["layers"]):
-            for name in ("row_reads", "gemv_steps", "feed_reads"):
+            for name in ("row_reads", "gemv_steps", "feed_reads", "decoded_weights", "lookups"):
                 if layer[name] is None:
                     del layer[name]
         absent = {name for name, value in (("verdict", self.verdict), ("trace_directories", self.trace_directories)) if not value}

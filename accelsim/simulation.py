@@ -161,6 +161,8 @@ def _layer(plan: LayerPlan, cycles: Counter[str], start: int, end: int, array_si
         row_reads=plan.row_reads,
         gemv_steps=plan.gemv_steps,
         feed_reads=plan.feed_reads,
+        decoded_weights=plan.decoded_weights,
+        lookups=plan.lookups,
     )
 
 

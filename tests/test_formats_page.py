@@ -12,11 +12,18 @@ from typer.testing import CliRunner
 from accelsim.accelerator import load_accelerator
 from accelsim.cli import app
 from accelsim.compression.decoder_presets import DECODER_PRESETS
+from accelsim.compression.open_trace import open_trace
 from accelsim.cost.area import area_of
 from accelsim.cost.decoder_parts import decoder_area, decoder_parts
+from accelsim.cost.energy import energy_of
 from accelsim.cost.technology import load_technology
+from accelsim.format_comparison import compare_formats
 from accelsim.formats.catalog import format_kinds, parse_format
 from accelsim.report.format_points import short_names
+from accelsim.simulation import simulate
+from accelsim.trace.token_step import at_tokens
+from accelsim.trace.trace import save_trace
+from tests.trace.test_token_step import model
 
 PAGE = Path(__file__).parents[1] / "docs" / "formats.md"
 COMMAND = "formats edge-64x64-x16 deit_base_float@presets --set activation_buffer.capacity=1MiB --set array.scale_taps=2"
@@ -89,3 +96,47 @@ def test_a_decoder_holds_what_its_format_uses_of_the_chip() -> None:
 def test_names_of_one_network_are_cut_to_their_formats() -> None:
     assert short_names(["net_a@vq:k=16,d=8", "net_a@uniform:bits=8"]) == ["vq:k=16,d=8", "uniform:bits=8"]
     assert short_names(["net_a@vq:k=16,d=8", "net_b"]) == ["a@vq:k=16,d=8", "b"]
+
+
+def test_the_energy_of_a_decoder_is_that_of_what_weights_pass_and_of_the_parts_that_no_chip_counts() -> None:
+    """AQLM 2x8 on 4 ports: 16 adders of 48.8 GE switch once for each group, beside the unpack buffer."""
+    node, chip = load_technology("nangate45"), load_accelerator("edge-64x64-x16", ["codebook.codewords=512"])
+    trace = open_trace("tiny_vit_float@aqlm:books=2,bits=8")
+    point = compare_formats(chip, [trace], node, fit=False)[0]
+    coded = {layer.name for layer in trace.weighted_layers() if layer.weight.format.kind == "aqlm"}
+    groups = sum(layer.bounds["decode"] for layer in point.result.layers if layer.name in coded)
+    lines = energy_of(point.result, chip, node).rows()
+    unpack = sum(1e6 * line["energy_uj"] for line in lines if line["component"] in ("unpack buffer", "sign decoder"))
+    assert point.decoder_pj.nominal == pytest.approx(unpack + groups * 16 * 48.8 * node.energy.gate_pj.value)
+    assert point.energy_pj.nominal == pytest.approx(
+        sum(1e6 * line["energy_uj"] for line in lines) + groups * 16 * 48.8 * node.energy.gate_pj.value
+    )
+
+
+def test_multipliers_of_group_scales_that_the_chip_leaves_out_are_named() -> None:
+    words = "formats edge-64x64-x16 tiny_vit_float@uniform:bits=4 tiny_vit_float@int_group:bits=4,group=32"
+    said = "neither area nor energy of the multipliers of group scales is in the rows of int_group:bits=4,group=32."
+    assert said in " ".join(call(words).stdout.split())
+    assert "group scales is in" not in call(f"{words} --set array.scale_taps=2").stdout
+
+
+def test_formats_are_compared_for_a_decode_step(tmp_path: Path) -> None:
+    """One token at a time: weights are read once for it, and 5 cached keys and values of each layer beside them."""
+    trace = model()
+    node, chip = load_technology("nangate45"), load_accelerator("edge-64x64-x16")
+    point = compare_formats(chip, [trace], node, decode_after=5)[0]
+    assert point.trace == trace.name
+    assert point.result.macs == simulate(chip, at_tokens(trace, 1, 5)).macs
+    assert {item.operand for layer in point.result.layers for item in layer.traffic} >= {"kv_read", "kv_write"}
+    assert point.paper_bits_per_weight == 8
+    folder = save_trace(trace, tmp_path / "causal")
+    assert json.loads(call(f"formats edge-64x64-x16 {folder} --decode --context 5 --json").stdout)["points"][0]["total_cycles"] == (
+        point.result.total_cycles
+    )
+
+
+def test_a_decode_step_of_what_generates_nothing_and_a_context_without_a_step_are_refused() -> None:
+    outcome = call("formats edge-64x64 tiny_vit_int8 --decode")
+    assert (outcome.exit_code, "has no causal attention" in outcome.stderr) == (2, True)
+    outcome = call("formats edge-64x64 tiny_vit_int8 --context 5")
+    assert (outcome.exit_code, "--context 5: allowed with --decode" in outcome.stderr) == (2, True)

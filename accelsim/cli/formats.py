@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from accelsim.cli.completion import traces as complete_traces
-from accelsim.cli.inputs import AcceleratorName, AsJson, OutFolder, Overrides, Quiet, TechnologyName, load_accelerator_of
+from accelsim.cli.inputs import AcceleratorName, AsJson, Context, OutFolder, Overrides, Quiet, TechnologyName, load_accelerator_of
 from accelsim.cli.shell import print_json, print_line
 from accelsim.cli.simulating import simulating
 from accelsim.errors import ConfigError
@@ -29,6 +29,10 @@ def formats(
     ],
     overrides: Overrides = None,
     fit: Annotated[bool, typer.Option("--fit/--as-is", help="Give the chip each trace's codebook, or take it as it is.")] = True,
+    decode: Annotated[
+        bool, typer.Option("--decode", help="Of language models: one decode step, after --context tokens in the cache.")
+    ] = False,
+    context: Context = 0,
     technology: TechnologyName = "nangate45",
     out: OutFolder = None,
     markdown: Annotated[bool, typer.Option("--markdown", help="Print the table for a page.")] = False,
@@ -40,13 +44,15 @@ def formats(
     from accelsim.report.format_points import check_formats_folder, format_dict, markdown_table, render_formats, speedup, write_formats
     from accelsim.report.tables.terminal import stdout_console
 
+    if context and not decode:
+        raise ConfigError(f"--context {context}: allowed with --decode")
     if out is not None:
         check_formats_folder(out)
     machine, node, networks = load_accelerator_of(accel, overrides), load_technology(technology), packed_traces(traces)
     from accelsim.format_comparison import compare_formats
 
     with simulating(quiet=quiet) as update:
-        points = compare_formats(machine, networks, node, fit=fit, progress=update)
+        points = compare_formats(machine, networks, node, fit=fit, decode_after=context if decode else None, progress=update)
     if out is not None:
         write_formats(out, points)
     if as_json:

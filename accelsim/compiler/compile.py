@@ -252,6 +252,8 @@ def _layer_plan(target: Target, rates: dict[str, Fraction | None], build: LayerB
         row_reads=build.row_reads,
         gemv_steps=build.gemv_steps,
         feed_reads=build.feed_reads,
+        decoded_weights=build.decoded_weights,
+        lookups=build.lookups,
     )
 
 

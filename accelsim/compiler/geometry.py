@@ -14,7 +14,7 @@ from accelsim.compiler.depthwise import map_groups
 from accelsim.compiler.group_scales import with_scales
 from accelsim.compiler.target import Target
 from accelsim.errors import CompileError
-from accelsim.formats.decode_path import DecodePath
+from accelsim.formats.decode_path import DecodePath, raw_path
 from accelsim.formats.parts import Lookup, Part
 from accelsim.hw.decode_mac_core import CoreGeometry
 from accelsim.trace.layers import WeightedLayer
@@ -38,7 +38,7 @@ def weight_geometry(target: Target, layer: WeightedLayer) -> CoreGeometry:
             + (f" (odd integers take one bit more than the {path.raw_bits} that are stored)" if path.odd else "")
         )
     if path.lookup is None:
-        raw = _raw_geometry(target, target.raw_path.weights, 0, path.raw_bits, target.weight_buffer.word_bits)
+        raw = _raw_geometry(target, target.decode_width.records(path), 0, path.raw_bits, target.weight_buffer.word_bits)
         return map_groups(target, with_scales(target, _dense(target, raw), layer.weight.format, name), layer)
     if layer.weight.format.codebook_scope == "shared" and book.store == "ram":
         raise CompileError(
@@ -56,8 +56,8 @@ def weight_geometry(target: Target, layer: WeightedLayer) -> CoreGeometry:
     if length % path.d:
         raise CompileError(f"{name}: d = {path.d} does not divide array.{along} = {length} of {target.name!r}")
     lookup = path.lookup
-    ports = book.ports // lookup.lookups
-    coded = _geometry(target, path.d, path.codewords, ports, True, path.sign, path.axis, 8, target.weight_buffer.word_bits, lookup.books)
+    records = target.decode_width.records(path)
+    coded = _geometry(target, path.d, path.codewords, records, True, path.sign, path.axis, 8, target.weight_buffer.word_bits, lookup.books)
     coded = replace(coded, tables=lookup.books * lookup.tables, parity=path.signs.group if path.signs else 0, residual=lookup.residual)
     if path.mask is not None:
         return map_groups(target, replace(coded, mask_bits=path.mask_bits), layer)
@@ -115,15 +115,16 @@ def activation_geometry(target: Target, transposed: bool, cached: bool = False) 
             "allowed: networks whose products all have weights, or array.sparse_tile = null"
         )
     axis = 1 if transposed else 0
+    width = target.decode_width
     if cached:
-        return _raw_geometry(target, target.raw_path.weights, axis, 8, target.weight_buffer.word_bits)
-    return _raw_geometry(target, target.raw_path.activations, axis, 8, target.activation_buffer.loader_bits)
+        return _raw_geometry(target, width.records(raw_path(8)), axis, 8, target.weight_buffer.word_bits)
+    return _raw_geometry(target, width.activation_records, axis, 8, target.activation_buffer.loader_bits)
 
 
-def _raw_geometry(target: Target, per_cycle: int, axis: int, bits: int | Fraction, word_bits: int) -> CoreGeometry:
-    """The core as raw values see it: records as long as the chip's codewords, past the codebook, `per_cycle` values per cycle."""
+def _raw_geometry(target: Target, records: int, axis: int, bits: int | Fraction, word_bits: int) -> CoreGeometry:
+    """The core as raw values see it: records as long as the chip's codewords, past the codebook, `records` of them per cycle."""
     d = target.codebook.codeword_length
-    return _geometry(target, d, 1, per_cycle // d, False, False, axis, bits, word_bits)
+    return _geometry(target, d, 1, records, False, False, axis, bits, word_bits)
 
 
 def _geometry(
@@ -143,7 +144,7 @@ def _geometry(
         cols=target.array.cols,
         codeword_length=d,
         codewords=codewords,
-        ports=min(ports, target.array.rows * target.array.cols // d),  # no more than a tile has records
+        ports=ports,
         word_bits=word_bits,
         decode=decode,
         sign=sign,

@@ -46,6 +46,8 @@ class LayerBuild:
     row_reads: int | None = None
     gemv_steps: int | None = None
     feed_reads: int | None = None
+    decoded_weights: int | None = None
+    lookups: int | None = None
     notes: list[str] = field(default_factory=list)
 
 

@@ -62,6 +62,9 @@ def lower_product(inference: Inference, op: Op) -> None:
         build.gemv_steps = (build.gemv_steps or 0) + split.gemv_steps if split.geometry.gemv else build.gemv_steps
     if split.geometry.feed:
         build.feed_reads = (build.feed_reads or 0) + feed_accesses(target, layer, split)
+    groups = facts.bounds["decode"]
+    build.decoded_weights = (build.decoded_weights or 0) + groups * split.geometry.group_weights
+    build.lookups = (build.lookups or 0) + groups * split.geometry.group_lookups
     _note(build, split, facts.reuse, target.array.cols)
     for resource, cycles in facts.bounds.items():
         build.bounds[resource] += cycles
@@ -78,7 +81,7 @@ def _elements(split: ProductSplit) -> int:
 def _mapping(split: ProductSplit) -> str:
     """How a product meets its weights, on a chip that has a choice."""
     geometry = split.geometry
-    return f"GEMV, {geometry.ports * geometry.codeword_length} weights a cycle" if geometry.gemv else "tile by tile"
+    return f"GEMV, {geometry.group_weights} weights a cycle" if geometry.gemv else "tile by tile"
 
 
 def _facts(inference: Inference, op: Op) -> ProductFacts:

@@ -17,6 +17,7 @@ from accelsim.compiler.in_flight import in_flight_shortage
 from accelsim.hw.channel import burst_bytes, capacity_bytes, peak_bytes_per_s
 from accelsim.hw.control import PrefetchDepth
 from accelsim.hw.decode_mac_core import MaskDecoder
+from accelsim.hw.decode_width import DecodeWidth
 from accelsim.hw.l2 import L2, Bypass
 from accelsim.hw.sram import ActivationBufferSpec
 from accelsim.hw.vector_unit import VectorUnitSpec
@@ -70,14 +71,6 @@ class TargetCodebook:
     index_field: Literal["exact", "padded"]
     codeword_length: int
     mask: MaskDecoder | None
-
-
-@dataclass(frozen=True)
-class TargetRawPath:
-    """Raw values that the unpacker hands on per cycle, out of the weight buffer and out of the activation buffer; see `Accelerator`."""
-
-    weights: int
-    activations: int
 
 
 @dataclass(frozen=True)
@@ -154,7 +147,7 @@ class Target:
     name: str = field(compare=False)
     array: TargetArray
     codebook: TargetCodebook
-    raw_path: TargetRawPath
+    decode_width: DecodeWidth
     weight_buffer: TargetWeightBuffer
     activation_buffer: ActivationBufferSpec
     vector_unit: VectorUnitSpec
@@ -183,7 +176,7 @@ def target_of(accelerator: Accelerator, traces: Iterable[Trace]) -> Target:
         name=accelerator.name,
         array=_part(TargetArray, accelerator.array),
         codebook=_part(TargetCodebook, accelerator.codebook, codewords=entries),
-        raw_path=TargetRawPath(accelerator.raw_weights_per_cycle, accelerator.loaded_activations_per_cycle),
+        decode_width=accelerator.decode_width,
         weight_buffer=_part(TargetWeightBuffer, accelerator.weight_buffer),
         activation_buffer=accelerator.activation_buffer,
         vector_unit=accelerator.vector_unit,

@@ -2,8 +2,8 @@
 
 Disputable assumptions: what a Result does not hold is bounded, not guessed to a point. An accumulator is read once per column and
 busy cycle: a first K-tile reads none, the drain of its stripe as many (none through deskew registers, low). Rows that are trimmed, or taken
-from line buffers, read fewer activation words; a vector pass reads none to two operands. Codewords are counted at the chip's length,
-padded groups and re-read stripes included.
+from line buffers, read fewer activation words; a vector pass reads none to two operands. Weights and lookups are those that
+left the decoder, padded groups and re-read stripes included.
 """
 
 from __future__ import annotations
@@ -169,13 +169,13 @@ def _gemv_counts(layer: LayerResult, accelerator: Accelerator, operands: Set[str
     each K additions, is not counted.
     """
     array, buffer, steps = accelerator.array, accelerator.activation_buffer, layer.gemv_steps or 0
-    lanes, cycles = _weights_per_group(layer, accelerator, operands), layer.total_cycles
+    lanes, cycles = _group_weights(layer, accelerator, operands), layer.total_cycles
     words = float(steps * buffer.accesses(-(-lanes // array.cols)))
     most = float(steps * buffer.accesses(max(-(-lanes // array.cols), accelerator.codebook.codeword_length)))
     counts: dict[Action, float] = {
         GEMV_MAC: layer.macs,
         GEMV_LANE: steps * lanes,
-        GEMV_WEIGHT: layer.bounds.get("decode", 0) * lanes,
+        GEMV_WEIGHT: _decoded_weights(layer, accelerator, operands),
         GEMV_SUM: steps * min(lanes, array.cols),
         PE_IDLE: cycles * array.rows * array.cols,
         SKEW_IDLE: cycles,
@@ -192,18 +192,15 @@ def _scale_counts(layer: LayerResult, accelerator: Accelerator, operands: Set[st
     if array.scale_at == "weight" or array.scale_taps is not None:
         counts[SCALE_SUM] = layer.pe_cycles // array.rows * (array.scale_taps or 1)
     if array.scale_at == "weight":
-        counts[SCALE_WEIGHT] = layer.bounds.get("decode", 0) * _weights_per_group(layer, accelerator, operands)
+        counts[SCALE_WEIGHT] = _decoded_weights(layer, accelerator, operands)
     return _exact(counts)
 
 
 def _load_counts(layer: LayerResult, accelerator: Accelerator, share: float, operands: Set[str]) -> dict[Action, Span]:
-    """The bounds of a layer are its words and groups: `buffer_width` words of W bits and `decode` groups were taken.
-
-    Lanes of coded layers are counted per lookup, also where those of several codebooks are added up.
-    """
+    """The bounds of a layer are its words and groups: `buffer_width` words of W bits and `decode` groups were taken."""
     words, groups = layer.bounds.get("buffer_width", 0), layer.bounds.get("decode", 0)
     codebook, buffer = accelerator.codebook, accelerator.activation_buffer
-    lanes = float(groups * _weights_per_group(layer, accelerator, operands))
+    lanes = float(_decoded_weights(layer, accelerator, operands))
     header = sum(item.bits for item in layer.traffic if item.operand in HEADER)
     header_words = -(-header // accelerator.weight_buffer.word_bits)
     shadow = lanes * share if layer.gemv_steps is None else 0.0  # else they meet their rows at once
@@ -213,7 +210,7 @@ def _load_counts(layer: LayerResult, accelerator: Accelerator, share: float, ope
         return _exact(counts)
     counts[WEIGHT_READ] = words + header_words
     if "indices" in operands:
-        counts[LOOKUP] = groups * codebook.ports
+        counts[LOOKUP] = groups * codebook.ports if layer.lookups is None else layer.lookups
         if "signs" in operands:
             counts[SIGN] = lanes
         if codebook.mask is not None and "masks" in operands:
@@ -221,13 +218,19 @@ def _load_counts(layer: LayerResult, accelerator: Accelerator, share: float, ope
     return _exact(counts)
 
 
-def _weights_per_group(layer: LayerResult, accelerator: Accelerator, operands: Set[str]) -> int:
-    """Weights that a group of a layer's records has room for: looked up, raw, or activations that are loaded as weights."""
+def _decoded_weights(layer: LayerResult, accelerator: Accelerator, operands: Set[str]) -> int:
+    """Weights that left the decoder: looked up, raw, or activations that are loaded as weights, padding included."""
+    if layer.decoded_weights is not None:
+        return layer.decoded_weights
+    width, groups = accelerator.decode_width, layer.bounds.get("decode", 0)  # a result of an earlier version
     if "indices" in operands:
-        return accelerator.codebook.ports * accelerator.codebook.codeword_length
-    if layer.format or "kv_read" in operands:
-        return accelerator.raw_weights_per_cycle
-    return accelerator.loaded_activations_per_cycle
+        return groups * width.coded
+    return groups * (width.raw if layer.format or "kv_read" in operands else width.activations)
+
+
+def _group_weights(layer: LayerResult, accelerator: Accelerator, operands: Set[str]) -> int:
+    """Weights of a group of a layer's records."""
+    return _decoded_weights(layer, accelerator, operands) // max(1, layer.bounds.get("decode", 0))
 
 
 def _vector_counts(layer: LayerResult, accelerator: Accelerator) -> dict[Action, Span]:

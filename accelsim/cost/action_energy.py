@@ -105,7 +105,7 @@ def _held_bits(accelerator: Accelerator) -> dict[str, int]:
     stored = 8 * codebook.codewords * codebook.codeword_length * (codebook.sets if codebook.store == "ram" else 1)
     return {
         "unpack": gate_counts.unpack_register_bits(word_bits, widest_pop_bits(accelerator)),
-        "codebook": 8 * codebook.ports * codebook.codeword_length + (stored if codebook.circuit == "flops" else 0),
+        "codebook": 8 * accelerator.decode_width.coded + (stored if codebook.circuit == "flops" else 0),
         "vector": gate_counts.VECTOR_LANE_REGISTER_BITS * accelerator.vector_unit.lanes,
         "dma": gate_counts.dma_register_bits(dma.max_transfers, dma.max_outstanding_bursts, word_bits),
     }

@@ -1,15 +1,17 @@
-"""Area that one format's decoder takes on a chip: unpack buffer, signs, masks, scales, and the parts that no chip's own area counts.
+"""Area and energy of one format's decoder on a chip: unpack buffer, signs, masks, scales, and the parts that no chip's own figures count.
 
 Those are tables of levels, trees of parities, adders of codewords and of zero points: estimates, never synthesized. Disputable assumption:
-each is built for as many weights per cycle as the format's path delivers at most, and switches no energy that a run counts.
+each is built for as many weights per cycle as the format's path delivers at most, and all its gates switch for each group of records.
 """
 
 from __future__ import annotations
 
 from accelsim.accelerator import Accelerator
 from accelsim.cost import gate_counts
+from accelsim.cost.action_counts import SCALE_SUM, SCALE_WEIGHT
 from accelsim.cost.area import AreaReport
 from accelsim.cost.components import AreaComponent, logic
+from accelsim.cost.energy import EnergyReport
 from accelsim.cost.logic_area import ESTIMATE
 from accelsim.cost.span import Span, total
 from accelsim.cost.technology import Technology
@@ -19,26 +21,29 @@ from accelsim.formats.parts import Offset, Raw
 _SIGN_PARTS = ("sign decoder",)
 _MASK_PARTS = ("mask decoder", "weight compactor")
 _SCALE_PARTS = ("group scales", "scale registers", "weight scales")
+_COMPONENTS = ("unpack buffer", "sign decoder", "mask decoder")  # of an energy report
+_ACTIONS = (SCALE_SUM, SCALE_WEIGHT)
 _TABLE_ERROR = (0.6, 1.6)  # of a small table as logic, beyond the sizes that were synthesized
 
 
 def decoder_parts(path: DecodePath, accelerator: Accelerator, technology: Technology) -> tuple[AreaComponent, ...]:
     """The parts of a format's decode path that the area report of the chip lacks."""
     found: list[tuple[str, Span, str]] = []
+    lanes = accelerator.decode_width.weights(path)
     if path.raw is not None and path.raw.levels is not None:
-        found.append(("level tables", _levels(path.raw) * _lanes(path, accelerator), path.raw.words))
+        found.append(("level tables", _levels(path.raw) * lanes, path.raw.words))
     if path.signs is not None and path.signs.group:
-        group, lanes = path.signs.group, _lanes(path, accelerator)
+        group = path.signs.group
         found.append(("sign parities", Span.exact(gate_counts.SIGN_XOR * (group - 2) * (lanes / group)), path.signs.words))
     if path.parity_shift is not None:  # the two lowest bits of a shifted lane are its parity's: no adder
-        group, lanes = path.parity_shift.group, _lanes(path, accelerator)
+        group = path.parity_shift.group
         found.append(("parity shifts", Span.exact(gate_counts.SIGN_XOR * group * (lanes / group)), path.parity_shift.words))
     if path.lookup is not None and path.lookup.lookups > 1:
-        adders = (path.lookup.lookups - 1) * _lanes(path, accelerator)
+        adders = (path.lookup.lookups - 1) * lanes
         found.append(("codeword adders", Span.exact(gate_counts.adder(path.lane_bits)) * adders, path.lookup.words))
     for part in path.group_parts:
         if isinstance(part, Offset) and part.what != "minimum":
-            gates = Span.exact(gate_counts.adder(path.lane_bits)) * _lanes(path, accelerator)
+            gates = Span.exact(gate_counts.adder(path.lane_bits)) * lanes
             found.append((f"{part.what} adders", gates, part.words))
     return tuple(
         logic(name, "decoder", Span(gates.nominal, 0.5 * gates.low, 2 * gates.high), technology, ESTIMATE, (note,))
@@ -57,11 +62,15 @@ def decoder_area(path: DecodePath, area: AreaReport, parts: tuple[AreaComponent,
     return total(area.placed(item) for item in (*own, *parts))
 
 
-def _lanes(path: DecodePath, accelerator: Accelerator) -> int:
-    """Weights per cycle at most."""
-    if path.lookup is None:
-        return accelerator.raw_weights_per_cycle
-    return max(1, accelerator.codebook.ports // path.lookup.lookups) * path.d
+def decoder_energy(energy: EnergyReport) -> Span:
+    """Energy, pJ, of a run in all that weights pass, without the codebook and without `decoder_parts`."""
+    scaled = {(action.component, action.name) for action in _ACTIONS}
+    return total(line.energy_pj for line in energy.lines if line.component in _COMPONENTS or (line.component, line.action) in scaled)
+
+
+def parts_energy(parts: tuple[AreaComponent, ...], groups: int, technology: Technology) -> Span:
+    """Energy, pJ, of `decoder_parts` over so many groups of records: as much per gate as any logic that nobody measured."""
+    return total(technology.energy.gate_pj.span * part.gates * groups for part in parts if part.gates is not None)
 
 
 def _levels(raw: Raw) -> Span:

@@ -19,8 +19,7 @@ _READERS = 2  # an adder and the drain
 
 def gemv_lanes(accelerator: Accelerator) -> int:
     """Weights X that leave the decoder in a cycle, at most: coded, or raw; no more than a tile has."""
-    coded = accelerator.codebook.ports * accelerator.codebook.codeword_length
-    return min(max(coded, accelerator.raw_weights_per_cycle), accelerator.array.rows * accelerator.array.cols)
+    return accelerator.decode_width.most
 
 
 def gemv_multipliers(accelerator: Accelerator) -> Span:

@@ -31,8 +31,8 @@ ESTIMATE = "own estimate, not synthesized"
 
 def logic_components(accelerator: Accelerator, technology: Technology) -> tuple[AreaComponent, ...]:
     """Everything made of gates but the codebook."""
-    array, codebook = accelerator.array, accelerator.codebook
-    lanes = codebook.ports * codebook.codeword_length
+    array = accelerator.array
+    lanes = accelerator.decode_width.coded
     flow = technology.logic.mac_array_factor
     tile = array.sparse_tile
     if tile is None and array.held_weights > 1:
@@ -123,7 +123,7 @@ def _masks(accelerator: Accelerator, technology: Technology) -> tuple[AreaCompon
     codebook, tile = accelerator.codebook, accelerator.array.sparse_tile
     if codebook.mask is None:
         return ()
-    lanes = codebook.ports * codebook.codeword_length
+    lanes = accelerator.decode_width.coded
     keep, of = codebook.mask.keep, codebook.mask.of
     note = (f"{comb(of, keep)} patterns of {of} bits for each {of} of {lanes} lanes per cycle",)
     parts = [logic("mask decoder", "decoder", sparse_tile.mask_decoder(keep, of, lanes), technology, ESTIMATE, note)]
@@ -135,7 +135,7 @@ def _masks(accelerator: Accelerator, technology: Technology) -> tuple[AreaCompon
 
 def _group_scales(accelerator: Accelerator, technology: Technology) -> tuple[AreaComponent, ...]:
     """Logic that scales sums of groups at the columns' taps, or weights in the decoder; none on a chip that states neither."""
-    array, codebook = accelerator.array, accelerator.codebook
+    array = accelerator.array
     if array.scale_at == "channel" or (array.scale_at == "group" and array.scale_taps is None):
         return ()
     taps = array.scale_taps or 1
@@ -144,7 +144,7 @@ def _group_scales(accelerator: Accelerator, technology: Technology) -> tuple[Are
     registers = logic("scale registers", "array", scale_gates.scale_registers(array, taps), technology, ESTIMATE, ("double-buffered",))
     parts = [logic("group scales", "array", scale_gates.tap(array.psum_bits) * count, technology, ESTIMATE, note), registers]
     if array.scale_at == "weight":
-        lanes = max(codebook.ports * codebook.codeword_length, accelerator.raw_weights_per_cycle)
+        lanes = max(accelerator.decode_width.coded, accelerator.raw_weights_per_cycle)
         note = (f"{lanes} multipliers of a weight by an integer scale",)
         parts.append(logic("weight scales", "decoder", scale_gates.decoder_multiplier() * lanes, technology, ESTIMATE, note))
     if array.weight_bits > 8:

@@ -81,7 +81,7 @@ def _inferences(result: Result) -> int:
 def sign_choices(accelerator: Accelerator, technology: Technology) -> tuple[SignChoice, ...]:
     """The three circuits, in gates and um2, on this accelerator's array and lookups."""
     array = accelerator.array
-    lanes = accelerator.codebook.ports * accelerator.codebook.codeword_length
+    lanes = accelerator.decode_width.coded
     pes = array.rows * array.cols
     waiting = gate_counts.FLOP_ENABLE * lanes  # a register per lane: the signs wait a cycle for their codeword
     inside = gate_counts.pe_sign_inside(array.psum_bits) - gate_counts.pe(array.psum_bits)

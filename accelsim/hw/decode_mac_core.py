@@ -328,6 +328,16 @@ class CoreGeometry:
         return self.books * self.index_field_bits + residual_bits + signs - parities + self.mask_bits
 
     @property
+    def group_weights(self) -> int:
+        """Weights X that a group of records has room for."""
+        return self.ports * self.codeword_length
+
+    @property
+    def group_lookups(self) -> int:
+        """Codebook lookups of a group; 0 for raw records."""
+        return self.ports * (self.books + bool(self.residual)) if self.decode else 0
+
+    @property
     def pop_bits(self) -> int:
         """Bits n that one decode cycle takes."""
         return ceil(self.ports * self.record_bits)

@@ -17,19 +17,20 @@ from accelsim.report.export.folder import FolderKind, check_replaceable, write_f
 from accelsim.report.export.run import to_csv, to_json
 from accelsim.report.metrics import tightest_bound, weight_bits
 from accelsim.report.speedup_cells import RESOURCE_OF_BOUND
+from accelsim.report.tables.markup import markdown_rows
 from accelsim.report.tables.terminal import row, say, show, table
 from accelsim.report.tables.text import milliseconds, times
 from accelsim.result import Result
 
 FORMATS_FILE = "formats.json"
 FORMATS_FOLDER = FolderKind(FORMATS_FILE, (FORMATS_FILE, "formats.csv", "formats.md"))
-_SPANS = ("energy_pj", "area_um2", "decoder_um2", "codebook_um2")
+_SPANS = ("energy_pj", "decoder_pj", "area_um2", "decoder_um2", "codebook_um2")
 _HEADINGS = (
-    "trace", "bits/weight", "stored", "weights, MB", "ms", "speed-up", "critical resource", "energy, uJ", "area, mm2", "decoder, mm2",
-    "codebook, mm2",
+    "trace", ">bits/weight", ">stored", ">weights, MB", ">ms", ">speed-up", "critical resource", ">energy, uJ", ">area, mm2",
+    ">decoder, mm2", ">codebook, mm2", ">decoder, uJ",
 )  # fmt: skip
 _FEW = 0.9  # share of the weights below which a row names it: stem and classifier at 8 bit are less
-_RUN_CELLS = 7  # of a row's cells, those about the run; the rest are areas
+_RUN_CELLS = 7  # of a row's cells, those about the run; the rest are areas and the decoder's energy
 
 
 @dataclass(frozen=True)
@@ -50,11 +51,15 @@ class FormatPoint:
         Of all matrices, from the trace's metrics; None if it has none.
     overrides
         Fields of the chip that were set for this trace.
-    energy_pj, area_um2, decoder_um2, codebook_um2
-        Energy per inference, off-chip memories included; placed area of the chip, of what decodes the first of the formats without
+    energy_pj, decoder_pj
+        Energy per inference, off-chip memories included, and of it what decodes the weights, without the codebook.
+    area_um2, decoder_um2, codebook_um2
+        Placed area of the chip, of what decodes the first of the formats without
         the codebook, and of the codebook.
     codebook_store
         "ram" or "rom"; None for a format without a codebook, on whose chip one entry is left.
+    scales_left_out
+        Scales of groups are applied by multipliers whose area and energy the chip leaves out (`array.scale_taps: null`).
     """
 
     trace: str
@@ -67,10 +72,12 @@ class FormatPoint:
     overrides: tuple[str, ...]
     result: Result
     energy_pj: Span
+    decoder_pj: Span
     area_um2: Span
     decoder_um2: Span
     codebook_um2: Span
     codebook_store: str | None
+    scales_left_out: bool = False
 
     @property
     def weight_bytes(self) -> float:
@@ -103,10 +110,12 @@ class FormatPoint:
             "nearest_bound": resource,
             "achieved_of_bound": share,
             "energy_pj": _span(self.energy_pj),
+            "decoder_pj": _span(self.decoder_pj),
             "area_um2": _span(self.area_um2),
             "decoder_um2": _span(self.decoder_um2),
             "codebook_um2": _span(self.codebook_um2),
             "codebook_store": self.codebook_store,
+            "scales_left_out": self.scales_left_out,
         }
 
 
@@ -139,6 +148,7 @@ def format_cells(baseline: FormatPoint, point: FormatPoint) -> tuple[str, ...]:
         f"{point.area_um2.nominal / 1e6:.2f}",
         f"{point.decoder_um2.nominal / 1e6:.3f}",
         store or "none",
+        f"{point.decoder_pj.nominal / 1e6:.0f}",
     )
 
 
@@ -147,23 +157,30 @@ def render_formats(console: Console, points: Sequence[FormatPoint]) -> None:
     chip = points[0].result.accelerator_name
     names = short_names([point.trace for point in points])
     runs = table(["format", ">bits/\nweight", ">\nstored", ">MB", ">ms", ">speed-\nup", "critical\nresource", ">uJ"], dense=True)
-    areas = table(["format", ">chip", ">decoder", ">codebook"], dense=True)
+    areas = table(["format", ">chip,\nmm2", ">decoder,\nmm2", ">codebook,\nmm2", ">decoder,\nuJ"], dense=True)
     for name, point in zip(names, points, strict=True):
         cells = format_cells(points[0], point)
         row(runs, name, *cells[:_RUN_CELLS])
         row(areas, name, *cells[_RUN_CELLS:])
     show(console, f"Formats on {chip}", runs)
-    show(console, "Area, mm2", areas)
+    show(console, "Area and decoder", areas)
     say(
         console,
         "bits/weight: of the compressed matrices, as papers count; stored: with scales and codebooks. MB: weights and codebooks of the "
         "whole model on the way to the chip. critical resource: that of the tightest bound, its least cycles in percent of those taken. "
         "uJ: per inference, with the memory outside the chip. Area: as placed, of the chip with this format's decoder and codebook (RAM or "
-        "ROM); of all that its weights pass, from the unpack buffer to the scales of groups; and of the codebook.",
+        "ROM); of all that its weights pass, from the unpack buffer to the scales of groups; and of the codebook. decoder, uJ: of the "
+        "inference's energy, in what weights pass, without the codebook.",
     )
     few = [f"{name} ({point.weights_share:.0%})" for name, point in zip(names, points, strict=True) if point.weights_share < _FEW]
     if few:
         say(console, f"Formats that do not fit the shapes of all layers, with their share of the weights: {', '.join(few)}.")
+    without = [name for name, point in zip(names, points, strict=True) if point.scales_left_out]
+    if without:
+        say(
+            console,
+            f"array.scale_taps is null: neither area nor energy of the multipliers of group scales is in the rows of {', '.join(without)}.",
+        )
     shapes = [name for name, point in zip(names, points, strict=True) if point.values == "shapes"]
     if shapes:
         say(
@@ -175,8 +192,10 @@ def render_formats(console: Console, points: Sequence[FormatPoint]) -> None:
 
 def markdown_table(points: Sequence[FormatPoint]) -> str:
     """All points relative to the first, as a Markdown table."""
-    lines = [_HEADINGS, ("---",) * len(_HEADINGS), *((f"`{point.trace}`", *format_cells(points[0], point)) for point in points)]
-    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+    out = table(_HEADINGS)
+    for point in points:
+        row(out, f"`{point.trace}`", *format_cells(points[0], point))
+    return markdown_rows(out)
 
 
 def check_formats_folder(folder: Path) -> None:

@@ -36,14 +36,19 @@ def _headings(table: TextTable) -> list[str]:
 
 
 def _markdown(title: str, table: TextTable) -> str:
-    columns = range(len(table.headings))
-    rows = [
-        _headings(table),
-        ["--:" if table.numeric(index) else "---" for index in columns],
-        *(cells for cells, _ in table.rows),
-    ]
-    lines = [" | ".join(cell if place == 1 else cell.translate(_IN_MARKDOWN) for cell in cells) for place, cells in enumerate(rows)]
-    return "\n".join([f"**{title.translate(_IN_MARKDOWN)}**", "", *(f"| {line} |" for line in lines), ""])
+    return f"**{title.translate(_IN_MARKDOWN)}**\n\n{markdown_rows(table)}"
+
+
+def markdown_rows(table: TextTable) -> str:
+    """A table in Markdown without its title; a cell between backquotes remains code."""
+    rule = ["--:" if table.numeric(index) else "---" for index in range(len(table.headings))]
+    texts = [[_in_markdown(cell) for cell in cells] for cells in (_headings(table), *(cells for cells, _ in table.rows))]
+    return "".join(f"| {' | '.join(cells)} |\n" for cells in (texts[0], rule, *texts[1:]))
+
+
+def _in_markdown(cell: str) -> str:
+    code = len(cell) > 2 and cell.startswith("`") and cell.endswith("`") and not set("`|") & set(cell[1:-1])
+    return cell if code else cell.translate(_IN_MARKDOWN)
 
 
 def _latex(title: str, table: TextTable) -> str:

@@ -1,0 +1,58 @@
+"""Weights that leave the decoder per cycle: X of a format's records on a chip.
+
+Disputable assumption: a cycle takes whole vectors, so a format of several lookups per vector leaves the ports of a last part unused.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from accelsim.formats.decode_path import DecodePath
+
+
+@dataclass(frozen=True)
+class DecodeWidth:
+    """The width of a chip's decoder; every count of records or weights per cycle comes from here.
+
+    Attributes
+    ----------
+    ports : codebook lookups per cycle, P
+    codeword_length : elements of an entry, and of a raw record, D
+    raw : raw weights per cycle, in whole records
+    activations : activations per cycle that are loaded as weights, in whole records
+    tile : weights of a tile, R x C: no cycle takes more
+    """
+
+    ports: int
+    codeword_length: int
+    raw: int
+    activations: int
+    tile: int
+
+    def records(self, path: DecodePath) -> int:
+        """Vectors, or raw records, of a format per cycle; 0 where a vector has more lookups than there are ports."""
+        if path.lookup is None:
+            return self._whole(self.raw, self.codeword_length)
+        return self._whole(self.ports // path.lookup.lookups * path.d, path.d)
+
+    def weights(self, path: DecodePath) -> int:
+        """Weights of a format per cycle."""
+        return self.records(path) * (path.d or self.codeword_length)
+
+    @property
+    def activation_records(self) -> int:
+        """Raw records of activations per cycle."""
+        return self._whole(self.activations, self.codeword_length)
+
+    @property
+    def coded(self) -> int:
+        """Weights per cycle of a format whose vectors are codewords of the chip's length, one lookup each: the most of any coded format."""
+        return self.ports * self.codeword_length
+
+    @property
+    def most(self) -> int:
+        """Weights per cycle of any format, at most."""
+        return min(max(self.coded, self.raw), self.tile)
+
+    def _whole(self, weights: int, length: int) -> int:
+        return min(weights, self.tile) // length
