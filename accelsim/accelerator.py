@@ -196,6 +196,7 @@ class Accelerator(Record):
             self.raw_weights_per_cycle,
             self.loaded_activations_per_cycle,
             self.array.rows * self.array.cols,
+            self.array.symbols_per_cycle,
         )
 
     @property

@@ -24,7 +24,7 @@ from accelsim.compression.compress_trace import materialize
 from accelsim.errors import CompileError
 from accelsim.functional_accumulators import describe_overflow
 from accelsim.functional_groups import check_sum_width
-from accelsim.functional_products import Product, Source, Tamper, head_products, panels, run_panel, weighted_products
+from accelsim.functional_products import Product, Source, Tamper, decoded, head_products, panels, run_panel, weighted_products
 from accelsim.hw.decode_mac_core import CoreGeometry
 from accelsim.kernels.stripe import Float32
 from accelsim.ops.weight_record import locate_corruption
@@ -156,7 +156,7 @@ def multiply_layer(
     """
     weighted, heads = layer.weighted, layer.head_product
     if weighted is not None:
-        geometry = weight_geometry(target, weighted)
+        geometry = weight_geometry(target, decoded(weighted))
         part = "group" if geometry.merged == 1 and not geometry.feed else "tile"
         corrupted = _corruption(trace, weighted, geometry)
         if corrupted is not None:

@@ -127,7 +127,13 @@ def _decode(geometry: CoreGeometry, item: Product, stripes: range) -> Float32:
 def weighted_products(
     geometry: CoreGeometry, trace: Trace, layer: WeightedLayer, source: Source, tamper: Tamper | None = None
 ) -> Iterator[Product]:
-    """The groups of a layer with weights, which share one image; the samples' rows lie one below the other."""
+    """The groups of a layer with weights, which share one image; the samples' rows lie one below the other.
+
+    The image is what an entropy decoder hands on.
+    """
+    weights = twin.weights(trace, layer)
+    factors = twin.factors(trace, layer) if geometry.scales else None
+    layer = decoded(layer)
     decoder = UnitDecoder.of(geometry, layer)
     make_image = layer_image if decoder is None else unit_image
     together = stripe_count(geometry, layer) // geometry.stripe_sets(layer.bounds.G)
@@ -135,7 +141,6 @@ def weighted_products(
     if tamper is not None:
         image = tamper(layer.name, image)
     tables = Tables.of(geometry, image)
-    weights = twin.weights(trace, layer)
     convolution = layer.convolution
     if geometry.merged > 1 and convolution is not None:
         yield from _merged_products(geometry, convolution, weights, image, tables, source)
@@ -143,7 +148,6 @@ def weighted_products(
     if geometry.feed and convolution is not None:
         yield _fed_product(convolution, weights, image, tables, source)
         return
-    factors = twin.factors(trace, layer) if geometry.scales else None
     order, shape = layer.reduction_order, trace.shapes[layer.inputs[0]]
     at = slice(None) if layer.row_read is None else slice(layer.row_read, layer.row_read + 1)
     activations = source(convolution.input_channels, *convolution.image) if convolution is not None else source(shape.rows, shape.width)
@@ -162,6 +166,12 @@ def weighted_products(
             yield Product(rows, image, tables, nt0, ordered, sums, wide, decoder)
         else:
             yield Product(rows, image, tables, nt0, ordered, twin.product(as_twin, own), None, decoder)
+
+
+def decoded(layer: WeightedLayer) -> WeightedLayer:
+    """The layer as the core sees it behind an entropy decoder; itself where its records have a fixed width."""
+    inside = layer.weight.format.quantizer
+    return layer if inside is layer.weight.format else layer.in_format(inside)
 
 
 def _merged_products(

@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from accelsim.errors import TraceError
 from accelsim.functional_twin_blocks import GroupFactors, block_layout, read_blocks, spread
+from accelsim.functional_twin_codes import CODE_TABLES, coded_symbols
 from accelsim.functional_twin_lattice import lattice_weights
 from accelsim.trace.layers import ConvLayer, WeightedLayer
 from accelsim.trace.trace import Trace
@@ -35,7 +36,7 @@ def weights(trace: Trace, layer: WeightedLayer) -> Int64:
     """
     record = layer.weight
     k, n = record.k, record.n
-    known = set(record.streams) - {"scales", "minima"}
+    known = set(record.streams) - {"scales", "minima", *CODE_TABLES}
     if known == {"blocks"}:
         return read_blocks(trace.stream(layer.name, "blocks"), block_layout(record.format), n).integers
     if known == {"indices", "signs"}:
@@ -141,6 +142,9 @@ def _kept_lanes(keep: int, of: int) -> Int64:
 
 def _integers(trace: Trace, layer: WeightedLayer, stream: str, count: int, *, signed: bool) -> Int64:
     """`count` integers of a stream, each of the width that the manifest implies, least significant first."""
+    found = coded_symbols(trace, layer, stream, count, signed=signed)
+    if found is not None:
+        return found
     width = layer.weight.streams[stream].bits // count
     bits = np.unpackbits(trace.stream(layer.name, stream), bitorder="little")[: count * width].reshape(count, width)
     places = np.int64(1) << np.arange(width, dtype=np.int64)

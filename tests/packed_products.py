@@ -23,6 +23,7 @@ def packed_product(text: str, m: int, k: int, n: int, seed: int = 1) -> Trace:
     arrays = random_arrays(spec, k, n, np.random.default_rng(seed))
     if isinstance(spec, GgufFormat) and spec.layout.scale_code == "e8m0":
         arrays["blocks"][..., 0] = 108 + arrays["blocks"][..., 0] % 16  # exponents of weights near 1
+    spec = spec.fitted(arrays, k, n)
     table, packed = spec.streams(k, n), spec.pack(arrays, k, n)
     records = {name: StreamRecord.of(f"{LAYER}.{name}", table[name].total_bits, data) for name, data in packed.items()}
     layer = GemmLayer(

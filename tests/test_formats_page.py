@@ -52,6 +52,18 @@ def test_the_tables_of_the_page_are_what_its_commands_print(more: str) -> None:
 
 
 @compiled
+def test_the_table_of_entropy_codes_is_what_its_command_prints() -> None:
+    page = PAGE.read_text(encoding="utf-8")
+    (command,) = [
+        line.split("accelsim ", 1)[1] for line in page.splitlines() if "huffman-ssvq" in line and line.startswith("    accelsim ")
+    ]
+    assert call(f"{command} --markdown").stdout in page
+    slow = json.loads(call(f"{command} --set array.symbols_per_cycle=4 --json").stdout)["points"]
+    coded = {item["trace"].partition("@")[2]: item["milliseconds"] for item in slow}
+    assert f"{coded['huffman-uniform:bits=8']:.3f} {coded['huffman-uniform:bits=4']:.3f}" == "1.556 1.556"
+
+
+@compiled
 def test_every_preset_runs_and_what_is_shapes_alone_is_named() -> None:
     found = json.loads(call("formats edge-64x64 tiny_vit_ssvq tiny_vit_int8 tiny_vit_float@uniform:bits=4 --json").stdout)["points"]
     assert [item["values"] for item in found] == ["stored", "stored", "shapes"]

@@ -123,10 +123,11 @@ def _format(kind: str) -> str:
     module = lookup("accelsim.formats", kind, "format")
     parameters = []
     for item in record_fields("trace", module.SPEC):
-        if item.path != "kind":
+        if item.path not in module.SPEC.unwritten:
             default = "" if item.default == NEEDED else f", default {item.default}"
             parameters.append(f"{item.path} ({item.words.allowed}{default})")
-    return f"{_first_sentence(module)} Parameters: {', '.join(parameters) or 'none'}"
+    none = "those of the format inside" if "inside" in module.SPEC.unwritten else "none"
+    return f"{_first_sentence(module)} Parameters: {', '.join(parameters) or none}"
 
 
 def _format_in_full(kind: str) -> str:

@@ -28,9 +28,10 @@ def kinds(package: str) -> dict[str, str]:
 
 
 def parameters(kind: str) -> list[str]:
-    """Names of a weight format's parameters; none of an unknown one."""
-    module = kinds("formats").get(kind)
-    return [name for name in field_paths(module, "SPEC") if name != "kind"] if module is not None else []
+    """Names of a weight format's parameters; none of an unknown one. Those of OUTER-INNER are the inner one's."""
+    module = kinds("formats").get(kind.rpartition("-")[2])
+    found = [name for name in field_paths(module, "SPEC") if name != "kind"] if module is not None else []
+    return [] if any(name.partition(".")[0] == "inside" for name in found) else found
 
 
 def accelerator_paths() -> list[str]:

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Set
 from typing import NamedTuple
 
 from accelsim.compiler.geometry import weight_geometry
+from accelsim.compiler.merged_groups import image_tiles
 from accelsim.compiler.plan import ColumnTile, Op, Plan, TensorId
 from accelsim.compiler.row_tiles import TileBytes, TileCounts, lines_of, row_tile_counts, tile_row_ranges
 from accelsim.compiler.target import Target
@@ -48,7 +49,7 @@ def wide_layers(target: Target, trace: Trace) -> WideLayers:
         held = min(geometry.file, -(-layer.n // geometry.cols))  # N-stripes that are read together
         cols = held * geometry.cols
         stripes = -(-layer.n // cols)
-        header = header_traffic(layer.weight, target.vector_unit, target.codebook.store == "rom")
+        header = header_traffic(layer.weight, target.vector_unit, target.codebook.store == "rom", image_tiles(geometry, layer))
         total, codebook = sum(header.values()) // 8, header.get("codebook", 0) // 8
         stripe_bytes = geometry.words(layer.k, held) * geometry.word_bits // 8
         if total + stripes * stripe_bytes <= buffer.capacity:

@@ -15,7 +15,7 @@ from accelsim.compiler.group_scales import with_scales
 from accelsim.compiler.target import Target
 from accelsim.errors import CompileError
 from accelsim.formats.decode_path import DecodePath, raw_path
-from accelsim.formats.parts import Lookup, Part
+from accelsim.formats.parts import Lookup
 from accelsim.hw.decode_mac_core import CoreGeometry
 from accelsim.trace.layers import WeightedLayer
 
@@ -38,7 +38,8 @@ def weight_geometry(target: Target, layer: WeightedLayer) -> CoreGeometry:
             + (f" (odd integers take one bit more than the {path.raw_bits} that are stored)" if path.odd else "")
         )
     if path.lookup is None:
-        raw = _raw_geometry(target, target.decode_width.records(path), 0, path.raw_bits, target.weight_buffer.word_bits)
+        width = target.decode_width
+        raw = _raw_geometry(target, width.length(path), width.records(path), 0, path.raw_bits, target.weight_buffer.word_bits)
         return map_groups(target, with_scales(target, _dense(target, raw), layer.weight.format, name), layer)
     if layer.weight.format.codebook_scope == "shared" and book.store == "ram":
         raise CompileError(
@@ -51,7 +52,7 @@ def weight_geometry(target: Target, layer: WeightedLayer) -> CoreGeometry:
         more = f" in {path.entries // path.codewords} codebooks" if path.entries > path.codewords else ""
         raise CompileError(f"{name}: k = {path.codewords} codewords{more} exceed codebook.codewords = {book.codewords} of {target.name!r}")
     _check_mask(target, path, name)
-    _check_lookups(target, path.lookup, path.beyond_core, name)
+    _check_lookups(target, path, path.lookup, name)
     along, length = ("cols", target.array.cols) if path.axis == 0 else ("rows", target.array.rows)
     if length % path.d:
         raise CompileError(f"{name}: d = {path.d} does not divide array.{along} = {length} of {target.name!r}")
@@ -59,6 +60,8 @@ def weight_geometry(target: Target, layer: WeightedLayer) -> CoreGeometry:
     records = target.decode_width.records(path)
     coded = _geometry(target, path.d, path.codewords, records, True, path.sign, path.axis, 8, target.weight_buffer.word_bits, lookup.books)
     coded = replace(coded, tables=lookup.books * lookup.tables, parity=path.signs.group if path.signs else 0, residual=lookup.residual)
+    if path.entropy is not None and path.entropy.mean is not None:
+        coded = replace(coded, coded_index_bits=path.entropy.mean * lookup.books)
     if path.mask is not None:
         return map_groups(target, replace(coded, mask_bits=path.mask_bits), layer)
     if target.array.dense_cols % path.d:
@@ -69,13 +72,18 @@ def weight_geometry(target: Target, layer: WeightedLayer) -> CoreGeometry:
     return map_groups(target, with_scales(target, _dense(target, coded), layer.weight.format, name), layer)
 
 
-def _check_lookups(target: Target, lookup: Lookup, beyond_core: tuple[Part, ...], name: str) -> None:
-    """Check that a cycle has ports for all lookups of a vector, and that no bank conflicts are asked for that only real indices show."""
-    book = target.codebook
+def _check_lookups(target: Target, path: DecodePath, lookup: Lookup, name: str) -> None:
+    """Check that a cycle has ports and symbols for a whole vector, and that no bank conflicts are asked for that only indices show."""
+    book, beyond_core = target.codebook, path.beyond_core
     if lookup.lookups > book.ports:
         raise CompileError(
             f"{name}: {lookup.lookups} lookups per vector exceed codebook.ports = {book.ports} of {target.name!r}; "
             f"allowed: at least {lookup.lookups} ports"
+        )
+    if target.decode_width.symbols is not None and path.entropy is not None and lookup.books > target.decode_width.symbols:
+        raise CompileError(
+            f"{name}: {lookup.books} symbols per vector exceed array.symbols_per_cycle = {target.decode_width.symbols} of {target.name!r}; "
+            f"allowed: at least {lookup.books}"
         )
     if beyond_core and book.banks is not None:
         raise CompileError(
@@ -117,13 +125,12 @@ def activation_geometry(target: Target, transposed: bool, cached: bool = False) 
     axis = 1 if transposed else 0
     width = target.decode_width
     if cached:
-        return _raw_geometry(target, width.records(raw_path(8)), axis, 8, target.weight_buffer.word_bits)
-    return _raw_geometry(target, width.activation_records, axis, 8, target.activation_buffer.loader_bits)
+        return _raw_geometry(target, width.codeword_length, width.records(raw_path(8)), axis, 8, target.weight_buffer.word_bits)
+    return _raw_geometry(target, width.codeword_length, width.activation_records, axis, 8, target.activation_buffer.loader_bits)
 
 
-def _raw_geometry(target: Target, records: int, axis: int, bits: int | Fraction, word_bits: int) -> CoreGeometry:
-    """The core as raw values see it: records as long as the chip's codewords, past the codebook, `records` of them per cycle."""
-    d = target.codebook.codeword_length
+def _raw_geometry(target: Target, d: int, records: int, axis: int, bits: int | Fraction, word_bits: int) -> CoreGeometry:
+    """The core as raw values see it: `records` of `d` values per cycle, past the codebook."""
     return _geometry(target, d, 1, records, False, False, axis, bits, word_bits)
 
 

@@ -60,6 +60,11 @@ def stripe_count(geometry: CoreGeometry, layer: WeightedLayer) -> int:
     return -(-layer.bounds.G // geometry.merged) * -(-layer.n * geometry.merged // geometry.cols)
 
 
+def image_tiles(geometry: CoreGeometry, layer: WeightedLayer) -> int:
+    """K-tiles of a layer's image, of all stripes."""
+    return geometry.tile_count(layer.k * geometry.merged) * stripe_count(geometry, layer)
+
+
 def block_diagonal(matrix: npt.NDArray[Any], groups: int, count: int) -> npt.NDArray[Any]:
     """(K, groups * N) -> (count * K, ceil(groups / count) * count * N): each `count` groups on a diagonal, zeros elsewhere."""
     k, n = matrix.shape[0], matrix.shape[1] // groups

@@ -11,6 +11,7 @@ from accelsim.compiler.column_feed import run_steps
 from accelsim.compiler.gemv import map_product
 from accelsim.compiler.geometry import activation_geometry, weight_geometry
 from accelsim.compiler.image import image_bits
+from accelsim.compiler.merged_groups import image_tiles
 from accelsim.compiler.plan import Op
 from accelsim.compiler.product_split import ProductSplit, split_product
 from accelsim.compiler.record_table import Fields
@@ -106,7 +107,8 @@ def product_facts(target: Target, op: Op) -> ProductFacts:
     if layer is not None:
         geometry = map_product(target, op, weight_geometry(target, layer))
         split = split_product(op, geometry)
-        header = header_traffic(layer.weight, target.vector_unit, target.codebook.store == "rom")
+        tiles = image_tiles(geometry, layer)
+        header = header_traffic(layer.weight, target.vector_unit, target.codebook.store == "rom", tiles)
         records = record_traffic(image_bits(geometry, layer, split.packing))
     else:
         heads = _head_product(op)

@@ -3,7 +3,7 @@
 Records are packed into the image, which is fetched as often as the runs need it; scales and offsets of groups lie there ahead of their
 tiles. The header comes once: what the vector unit takes for the requantization of each output channel, into which a scale per tensor or
 channel is folded; the layer's codebook, unless it is in the chip's ROM; and all other streams that the table puts there, each padded to
-whole bytes.
+whole bytes. Tables of an entropy decoder, and the offset of each K-tile's codes, come with the codebook.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from collections.abc import Mapping
 
 from accelsim.compiler.image import ImageBits
 from accelsim.compiler.plan import ColumnTile
+from accelsim.formats.entropy_code import OFFSET_BITS
 from accelsim.formats.weight_format import CODEBOOK
 from accelsim.hw.vector_unit import VectorUnitSpec
 from accelsim.trace.layers import WeightRecord
@@ -28,8 +29,8 @@ def record_traffic(image: ImageBits) -> dict[str, int]:
     return dict(found)
 
 
-def header_traffic(weight: WeightRecord, vector: VectorUnitSpec, codebook_in_rom: bool) -> Mapping[str, int]:
-    """Operand -> bits of a layer's header, whole bytes together.
+def header_traffic(weight: WeightRecord, vector: VectorUnitSpec, codebook_in_rom: bool, tiles: int) -> Mapping[str, int]:
+    """Operand -> bits of a layer's header, whole bytes together; its image has so many K-tiles.
 
     Raises
     ------
@@ -39,7 +40,13 @@ def header_traffic(weight: WeightRecord, vector: VectorUnitSpec, codebook_in_rom
     table, k, n = weight.format, weight.k, weight.n
     table.placed("requantization", k, n)  # checked, then held by the multipliers
     bits: Counter[str] = Counter(scales_bias=n * vector.channel_bits)
-    in_image = table.decode_path().scale_levels
+    path = table.decode_path()
+    in_image = path.scale_levels
+    if path.entropy is not None and path.entropy.mean is not None:
+        bits["codebook"] += OFFSET_BITS * tiles
+    for stream in table.placed("decoder", k, n).values():
+        bits["codebook"] += stream.total_bits
+        bits["padding"] += 8 * stream.bytes - stream.total_bits
     for name, stream in table.placed("header", k, n).items():
         if codebook_in_rom if name == CODEBOOK else in_image:
             continue

@@ -256,6 +256,7 @@ def _packed(
 ) -> tuple[WeightRecord, dict[str, Bytes], LayerCompression]:
     """Pack one matrix, and measure it against its float weights, if there are any; the streams are keyed by tensor."""
     k, n = layer.weight.k, layer.weight.n
+    spec = spec.fitted(arrays, k, n)
     packed = spec.pack(arrays, k, n)
     table, bits = spec.streams(k, n), spec.bit_count(k, n)
     owners = {part: describe_format(spec) if stream.place == "chip" else layer.name for part, stream in table.items()}

@@ -42,13 +42,13 @@ def encode(spec: WeightFormat, weights: Floats, rng: np.random.Generator) -> Arr
         The format has no encoder, does not fit the shape, or the weights are not finite.
     """
     _check(spec, weights)
-    return cast(Callable[[WeightFormat, Floats, np.random.Generator], Arrays], find_encoder(spec).encode)(spec, weights, rng)
+    return cast(Callable[[WeightFormat, Floats, np.random.Generator], Arrays], find_encoder(spec).encode)(spec.quantizer, weights, rng)
 
 
 def encode_with(spec: WeightFormat, weights: Floats, codebook: Codebook) -> Arrays:
     """The arrays of `spec`, whose codebook is shared, for the weights Wt[K,N] and a codebook that is given; errors as `encode`."""
     _check(spec, weights)
-    return cast(Callable[[WeightFormat, Floats, Codebook], Arrays], find_encoder(spec).encode_with)(spec, weights, codebook)
+    return cast(Callable[[WeightFormat, Floats, Codebook], Arrays], find_encoder(spec).encode_with)(spec.quantizer, weights, codebook)
 
 
 def make_codebook(spec: WeightFormat, networks: Sequence[Sequence[Matrix]], rng: np.random.Generator) -> Codebook:
@@ -60,12 +60,12 @@ def make_codebook(spec: WeightFormat, networks: Sequence[Sequence[Matrix]], rng:
         The format has no encoder, or does not fit a matrix.
     """
     make = cast(Callable[[WeightFormat, Sequence[Sequence[Matrix]], np.random.Generator], Codebook], find_encoder(spec).make_codebook)
-    return make(spec, networks, rng)
+    return make(spec.quantizer, networks, rng)
 
 
 def find_encoder(spec: WeightFormat) -> ModuleType:
     """The module that encodes a format; FormatError if none does."""
-    return lookup(__package__, spec.kind, "encoder", FormatError)
+    return lookup(__package__, spec.quantizer.kind, "encoder", FormatError)
 
 
 def reconstruct(spec: WeightFormat, arrays: Mapping[str, npt.NDArray[Any]], k: int, n: int) -> npt.NDArray[np.float64]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from accelsim.compression.expected_lengths import NOTE, Known, with_expected_lengths
 from accelsim.compression.recipe import MatrixShape, Recipe, check_fit, make_recipe
 from accelsim.errors import FormatError, TraceError
 from accelsim.formats.catalog import describe_format
@@ -68,12 +69,15 @@ def in_format(trace: Trace, recipe: Recipe, name: str) -> Trace:
             check_fit(matrix, chosen[matrix.layer])
         except FormatError as error:
             raise FormatError(f"{name!r}, layer {matrix.layer!r}: {error}") from None
+    known: Known = {}
+    for layer in weighted:
+        chosen[layer.name] = with_expected_lengths(chosen[layer.name], trace, layer, known)
     fields = {field: getattr(trace.manifest, field) for field in Manifest.model_fields}
     fields |= {
         "name": name,
         "layers": tuple(layer.in_format(chosen[layer.name]) if layer.name in chosen else layer for layer in trace.layers),
         "payload": None,
-        "notes": (*trace.manifest.notes, *recipe.notes),
+        "notes": (*trace.manifest.notes, *recipe.notes, *((NOTE,) if known else ())),
         "compression": CompressionRecord(
             rules=tuple((rule.pattern, describe_format(rule.format)) for rule in recipe.rules),
             seed=recipe.seed,

@@ -45,14 +45,16 @@ def repack(trace: Trace, arrays: Mapping[str, Arrays], note: str) -> Trace:
         if weight is None:
             raise TraceError(f"layer {name!r} is a {layer.op}: it has no weights to replace")
         try:
-            packed = weight.format.pack(replaced, weight.k, weight.n)
+            spec = weight.format.fitted(replaced, weight.k, weight.n)
+            packed = spec.pack(replaced, weight.k, weight.n)
         except FormatError as error:
             raise FormatError(f"trace {trace.name!r}, layer {name!r}: {error}") from None
+        table = spec.streams(weight.k, weight.n)
         records = {
-            stream: StreamRecord.of(weight.streams[stream].tensor, weight.streams[stream].bits, data) for stream, data in packed.items()
+            stream: StreamRecord.of(weight.streams[stream].tensor, table[stream].total_bits, data) for stream, data in packed.items()
         }
         tensors.update({records[stream].tensor: data for stream, data in packed.items()})
-        done[name] = layer.with_fields(weight=weight.with_fields(streams=records))
+        done[name] = layer.with_fields(weight=weight.with_fields(format=spec, streams=records))
     fields = {field: getattr(trace.manifest, field) for field in Manifest.model_fields}
     fields |= {
         "layers": tuple(done.get(layer.name, layer) for layer in trace.layers),

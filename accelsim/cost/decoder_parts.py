@@ -1,13 +1,14 @@
 """Area and energy of one format's decoder on a chip: unpack buffer, signs, masks, scales, and the parts that no chip's own figures count.
 
-Those are tables of levels, trees of parities, adders of codewords and of zero points: estimates, never synthesized. Disputable assumption:
-each is built for as many weights per cycle as the format's path delivers at most, and all its gates switch for each group of records.
+Those are entropy decoders, tables of levels, trees of parities, adders of codewords and of zero points: estimates, never synthesized.
+Disputable assumption: each is built for as many weights per cycle as the format's path delivers at most, and all its gates switch for each
+group of records.
 """
 
 from __future__ import annotations
 
 from accelsim.accelerator import Accelerator
-from accelsim.cost import gate_counts
+from accelsim.cost import entropy_gates, gate_counts
 from accelsim.cost.action_counts import SCALE_SUM, SCALE_WEIGHT
 from accelsim.cost.area import AreaReport
 from accelsim.cost.components import AreaComponent, logic
@@ -30,6 +31,9 @@ def decoder_parts(path: DecodePath, accelerator: Accelerator, technology: Techno
     """The parts of a format's decode path that the area report of the chip lacks."""
     found: list[tuple[str, Span, str]] = []
     lanes = accelerator.decode_width.weights(path)
+    if path.entropy is not None:
+        symbols = accelerator.decode_width.records(path) * (path.lookup.books if path.lookup else accelerator.decode_width.length(path))
+        found.append(("entropy decoder", entropy_gates.decoder(path.entropy) * symbols, path.entropy.words))
     if path.raw is not None and path.raw.levels is not None:
         found.append(("level tables", _levels(path.raw) * lanes, path.raw.words))
     if path.signs is not None and path.signs.group:

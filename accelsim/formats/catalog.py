@@ -52,7 +52,7 @@ def format_from_mapping(fields: Mapping[str, object]) -> WeightFormat:
 
 
 def parse_format(text: str) -> WeightFormat:
-    """'ssvq:k=16,d=8' -> SPEC(k=16, d=8); 'uniform' -> SPEC() with its defaults.
+    """'ssvq:k=16,d=8' -> SPEC(k=16, d=8); 'uniform' -> SPEC() with its defaults; 'huffman-uniform' -> uniform inside huffman.
 
     Raises
     ------
@@ -68,12 +68,15 @@ def parse_format(text: str) -> WeightFormat:
         if name in fields or name == "kind":
             raise FormatError(f"format {text!r}: {name!r} is given twice")
         fields[name] = int(value) if _INTEGER.match(value) else value
-    return format_from_mapping({"kind": kind, **fields})
+    outer, dash, inner = kind.partition("-")
+    return format_from_mapping({"kind": outer, "inside": {"kind": inner, **fields}} if dash else {"kind": kind, **fields})
 
 
 def describe_format(spec: WeightFormat) -> str:
-    """The shortest text that `parse_format` turns back into `spec`: 'ssvq:k=16,d=8'."""
-    fields = spec.model_dump(exclude={"kind"}, exclude_defaults=True)
+    """The shortest text that `parse_format` turns back into `spec`, but for lengths that follow from values: 'ssvq:k=16,d=8'."""
+    if spec.quantizer is not spec:
+        return f"{spec.kind}-{describe_format(spec.quantizer)}"
+    fields = spec.model_dump(exclude=set(spec.unwritten), exclude_defaults=True)
     return spec.kind + (":" + ",".join(f"{name}={value}" for name, value in fields.items()) if fields else "")
 
 
@@ -82,7 +85,7 @@ def _first_problem(error: ValidationError, spec: type[WeightFormat]) -> str:
     problems = error.errors(include_url=False)
     problem = next((item for item in problems if item["type"] == UNKNOWN_FIELD), problems[0])  # a mistyped name is also a missing one
     name = ".".join(str(part) for part in problem["loc"])
-    known = [field for field in spec.model_fields if field != "kind"]
+    known = [field for field in spec.model_fields if field == "inside" or field not in spec.unwritten]
     if problem["type"] == UNKNOWN_FIELD:
         return f"unknown parameter {name!r}; known: {', '.join(known)}{suggest(name, known)}"
     if problem["type"] == MISSING:

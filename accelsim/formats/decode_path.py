@@ -11,6 +11,7 @@ from math import ceil
 from typing import Literal, TypeVar
 
 from accelsim.errors import FormatError
+from accelsim.formats.entropy_code import EntropyCode
 from accelsim.formats.parts import Lookup, Mask, Offset, ParityShift, Part, Raw, Scale, Signs
 
 _Kind = TypeVar("_Kind", bound=Part)
@@ -23,7 +24,7 @@ class DecodePath:
     Attributes
     ----------
     parts
-        A `Lookup` or a `Raw` first, then what is applied to its integers.
+        An `EntropyCode`, if there is one; a `Lookup` or a `Raw`; then what is applied to its integers.
     axis
         0: a codeword lies along N (outputs); 1: along K (reduction). Raw values take either order.
     """
@@ -47,6 +48,11 @@ class DecodePath:
     def raw(self) -> Raw | None:
         """The raw fields; None with a lookup."""
         return self._part(Raw)
+
+    @property
+    def entropy(self) -> EntropyCode | None:
+        """The entropy decoder in front; None for records of fixed width."""
+        return self._part(EntropyCode)
 
     @property
     def signs(self) -> Signs | None:
@@ -85,8 +91,8 @@ class DecodePath:
 
     @property
     def raw_bits(self) -> int | Fraction:
-        """Bits of a raw value; 0 with a lookup."""
-        return self.raw.bits if self.raw else 0
+        """Bits of a raw value, entropy-coded ones on average; 0 with a lookup."""
+        return self.raw.bits * self.entropy.rate if self.raw and self.entropy else self.raw.bits if self.raw else 0
 
     @property
     def odd(self) -> bool:
@@ -145,7 +151,13 @@ class DecodePath:
 
     def stream_bits(self, weights: int) -> dict[str, int]:
         """Stream -> bits that the records of `weights` weights hold of it, under the names that every format gives its records."""
-        return {name: ceil(bits) for part in self.parts for name, bits in part.record_bits(weights).items() if bits}
+        return {name: ceil(bits) for name, bits in self._record_bits(weights).items() if bits}
+
+    def _record_bits(self, weights: int) -> dict[str, Fraction | int]:
+        """Stream -> bits, entropy-coded ones on average."""
+        bits = {name: bits for part in self.parts for name, bits in part.record_bits(weights).items()}
+        code = self.entropy
+        return bits if code is None else {**bits, code.stream: bits[code.stream] * code.rate}
 
     def record_bits(self, d_chip: int) -> int:
         """Bits of a record on a chip with `d_chip` lanes per record.
@@ -157,7 +169,7 @@ class DecodePath:
         """
         if self.decode and d_chip != self.d:
             raise FormatError(f"codewords of d={self.d} weights do not fit records of {d_chip} lanes; allowed: a chip with d={self.d}")
-        return ceil(sum(bits for part in self.parts for bits in part.record_bits(d_chip).values()))
+        return ceil(sum(self._record_bits(d_chip).values()))
 
 
 def raw_path(bits: int, *scales: Part, odd: bool = False) -> DecodePath:

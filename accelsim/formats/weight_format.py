@@ -25,7 +25,7 @@ from accelsim.records import FrozenModel
 Arrays = Mapping[str, npt.NDArray[Any]]
 Streams = Mapping[str, npt.NDArray[np.uint8]]
 ScaleGranularity = Annotated[Literal["tensor", "channel"], Field(description="one scale per matrix, or one per output channel")]
-Place = Literal["record", "header", "requantization", "chip", "container"]
+Place = Literal["record", "header", "requantization", "chip", "container", "decoder"]
 _FLOAT_TYPES: Mapping[int, str] = {16: "<f2", 32: "<f4"}  # bits -> IEEE 754 binary16 or binary32, little-endian
 _INTEGER_BITS = range(1, 17)
 CODEBOOK = "codebook"  # the one stream of a header that the core computes with
@@ -49,7 +49,8 @@ class Stream:
         (scales finer than an output channel, zero points). "requantization": folded into the requantization multipliers,
         which the chip loads at a width of its own (one scale per tensor, output channel or equal share of the channels). "chip": one copy
         serves every layer and network and is built into the chip; no layer loads it, and no layer's bits contain it. "container": a
-        mixture of fields, which `WeightFormat.chip_streams` takes apart.
+        mixture of fields, which `WeightFormat.chip_streams` takes apart. "decoder": loaded ahead of the records of a layer, into tables of
+        its decoder other than the codebook.
     in_paper_count
         Counted by papers as "bits per weight" (indices, signs, masks, raw weights); codebooks and scales are not.
     """
@@ -117,10 +118,13 @@ class WeightFormat(FrozenModel, ABC):
         False: the floats of a model before compression, from which encoders start.
     suits_all_layers
         Compression without a pattern takes all layers; otherwise those of the blocks alone, the others at 8 bit.
+    unwritten
+        Fields that no text of a format writes.
     """
 
     packed: ClassVar[bool] = True
     suits_all_layers: ClassVar[bool] = False
+    unwritten: ClassVar[frozenset[str]] = frozenset({"kind"})
 
     model_config = ConfigDict(strict=True)
 
@@ -129,6 +133,15 @@ class WeightFormat(FrozenModel, ABC):
     @abstractmethod
     def decode_path(self) -> DecodePath:
         """The core's path for a record of this format."""
+
+    @property
+    def quantizer(self) -> WeightFormat:
+        """The format of fixed width whose values these are: itself, unless it codes another's."""
+        return self
+
+    def fitted(self, arrays: Arrays, k: int, n: int) -> WeightFormat:
+        """The format of these values: itself, unless the lengths of its streams follow from values."""
+        return self
 
     @property
     def codebook_scope(self) -> Literal["none", "layer", "shared"]:
@@ -240,11 +253,10 @@ class WeightFormat(FrozenModel, ABC):
             An array is missing or superfluous, has another shape, or a value does not fit its bits.
         """
         table = self.streams(k, n)
-        _same_names(self.kind, table, arrays)
+        same_names(self.kind, table, arrays)
         stored = {name: _as_stored(f"{self.kind} stream {name!r}", stream, arrays[name]) for name, stream in table.items()}
-        self._check_scales(stored)
-        self.validate_arrays(stored, k, n)
-        return {name: _pack_stream(stream, stored[name]) for name, stream in table.items()}
+        self.check_arrays(stored, k, n)
+        return {name: write_stream(stream, stored[name]) for name, stream in table.items()}
 
     def unpack(self, streams: Streams, k: int, n: int) -> dict[str, npt.NDArray[Any]]:
         """Unpack and validate each stream (uint8, 1-D) into its array.
@@ -255,16 +267,20 @@ class WeightFormat(FrozenModel, ABC):
             A stream is missing, superfluous, of the wrong length, or holds a value that the parameters do not allow.
         """
         table = self.streams(k, n)
-        _same_names(self.kind, table, streams)
+        same_names(self.kind, table, streams)
         arrays: dict[str, npt.NDArray[Any]] = {}
         for name, stream in table.items():
             try:
-                arrays[name] = _unpack_stream(stream, streams[name])
+                arrays[name] = read_stream(stream, streams[name])
             except FormatError as error:
                 raise FormatError(f"{self.kind} stream {name!r}: {error}") from None
+        self.check_arrays(arrays, k, n)
+        return arrays
+
+    def check_arrays(self, arrays: Arrays, k: int, n: int) -> None:
+        """Check the scales, and `validate_arrays`; FormatError when violated."""
         self._check_scales(arrays)
         self.validate_arrays(arrays, k, n)
-        return arrays
 
     def _check_scales(self, arrays: Arrays) -> None:
         scales = arrays.get("scales")
@@ -278,7 +294,8 @@ def scale_stream(granularity: ScaleGranularity, n: int) -> Stream:
     return Stream(shape=shape, bits=32, number="float", place="requantization", in_paper_count=False)
 
 
-def _same_names(kind: str, table: Mapping[str, Stream], given: Mapping[str, object]) -> None:
+def same_names(kind: str, table: Mapping[str, Stream], given: Mapping[str, object]) -> None:
+    """FormatError unless a table's streams are those that are given."""
     if set(table) != set(given):
         raise FormatError(f"{kind} needs the streams {sorted(table)}, but these were given: {sorted(given)}")
 
@@ -307,13 +324,15 @@ def _rounded(what: str, stream: Stream, array: npt.NDArray[Any]) -> npt.NDArray[
     return stored
 
 
-def _pack_stream(stream: Stream, array: npt.NDArray[Any]) -> Bytes:
+def write_stream(stream: Stream, array: npt.NDArray[Any]) -> Bytes:
+    """Values that fit a stream, packed."""
     if stream.number == "float":
         return np.frombuffer(array.tobytes(), dtype=np.uint8)
     return pack_bits(array, stream.bits)
 
 
-def _unpack_stream(stream: Stream, data: Bytes) -> npt.NDArray[Any]:
+def read_stream(stream: Stream, data: Bytes) -> npt.NDArray[Any]:
+    """The values of a packed stream; FormatError for another length, type or padding."""
     if data.dtype != np.uint8 or data.ndim != 1:
         raise FormatError(f"is {data.dtype} with {data.ndim} dimensions; allowed: one-dimensional uint8")
     if stream.number == "float":

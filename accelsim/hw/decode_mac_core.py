@@ -145,6 +145,15 @@ class ArraySpec(Record):
         "a number; null: array.cols, or the peak bytes per cycle of the weights' memory if more; tied: codebook.ports x codeword_length",
     )
 
+    symbols_per_cycle: Annotated[int | None, unit("symbols/cycle")] = Field(
+        default=None,
+        ge=1,
+        le=2**20,
+        description="entropy-coded symbols (indices, or raw weights) that the decoder hands on per cycle; null: as many as "
+        "records of fixed width would bring",
+        examples=[8],
+    )
+
     @model_validator(mode="after")
     def _whole_tiles(self) -> ArraySpec:
         taps = self.scale_taps or 1
@@ -272,6 +281,7 @@ class CoreGeometry:
     drain_stages : registers between the last PE of a column and its accumulator
     merged : groups of a convolution that share a tile, as blocks on its diagonal
     residual : codewords of a residual codebook, whose index follows the others unpadded; 0: none
+    coded_index_bits : of a record's indices on average, entropy-coded; 0: fixed fields
     feed : each column has a feed of its own, so that a tile holds a channel of a depthwise convolution per column
     file : weights of a PE's file: a fold is as many neighbouring N-tiles of one K-tile, and each row meets all of them
     gemv : groups meet their rows as they leave the decoder, rather than tile by tile in the array; `max_m` rows of sums then are registers
@@ -302,6 +312,7 @@ class CoreGeometry:
     gemv: bool = False
     feed: bool = False
     residual: int = 0
+    coded_index_bits: Fraction = Fraction(0)
 
     @property
     def codebook_words(self) -> int:
@@ -325,7 +336,8 @@ class CoreGeometry:
         signs = self.codeword_length if self.sign else 0
         residual_bits = max(1, (self.residual - 1).bit_length()) if self.residual else 0
         parities = Fraction(signs, self.parity) if self.parity else 0
-        return self.books * self.index_field_bits + residual_bits + signs - parities + self.mask_bits
+        indices = self.coded_index_bits or self.books * self.index_field_bits
+        return indices + residual_bits + signs - parities + self.mask_bits
 
     @property
     def group_weights(self) -> int:

@@ -21,6 +21,7 @@ class DecodeWidth:
     raw : raw weights per cycle, in whole records
     activations : activations per cycle that are loaded as weights, in whole records
     tile : weights of a tile, R x C: no cycle takes more
+    symbols : entropy-coded symbols per cycle; None: as many as the rest takes
     """
 
     ports: int
@@ -28,16 +29,30 @@ class DecodeWidth:
     raw: int
     activations: int
     tile: int
+    symbols: int | None = None
+
+    def length(self, path: DecodePath) -> int:
+        """Weights of a record: of a codeword, or of a raw record, which entropy decoders slower than the chip's records shorten."""
+        if path.lookup is not None:
+            return path.d
+        most = self._symbols(path) or self.codeword_length
+        return max(length for length in range(1, self.codeword_length + 1) if self.codeword_length % length == 0 and length <= most)
 
     def records(self, path: DecodePath) -> int:
-        """Vectors, or raw records, of a format per cycle; 0 where a vector has more lookups than there are ports."""
+        """Vectors, or raw records, of a format per cycle; 0 where a vector has more lookups, or symbols, than a cycle takes."""
+        length, symbols = self.length(path), self._symbols(path)
         if path.lookup is None:
-            return self._whole(self.raw, self.codeword_length)
-        return self._whole(self.ports // path.lookup.lookups * path.d, path.d)
+            return self._whole(self.raw if symbols is None else min(self.raw, symbols), length)
+        vectors = self.ports // path.lookup.lookups
+        return self._whole(min(vectors, vectors if symbols is None else symbols // path.lookup.books) * length, length)
 
     def weights(self, path: DecodePath) -> int:
         """Weights of a format per cycle."""
-        return self.records(path) * (path.d or self.codeword_length)
+        return self.records(path) * self.length(path)
+
+    def _symbols(self, path: DecodePath) -> int | None:
+        """The bound on the symbols of a format per cycle; None: there is none."""
+        return None if path.entropy is None else self.symbols
 
     @property
     def activation_records(self) -> int:

@@ -96,7 +96,7 @@ def _document(kind: str, record: type[BaseModel], name: str, field: FieldInfo, p
     meaning = field.description or attribute_docs(record).get(name, "")
     if not meaning and get_origin(field.annotation) is Literal:
         meaning = (inspect.getdoc(record) or "").partition("\n")[0].rstrip(".")
-    found = _records_in(field.annotation)
+    found = [] if issubclass(record, WeightFormat) else _records_in(field.annotation)  # a format inside a format is described already
     tags = [_tag(item) for item in found] if len(found) > 1 else [""] * len(found)
     return FieldDoc(
         kind,

@@ -42,6 +42,7 @@ def _any_format() -> dict[str, Any]:
     schemas = [format_module(kind).SPEC.model_json_schema() for kind in format_kinds()]
     for schema in schemas:
         _require(schema, "kind")
+        schema.pop("$defs", None)  # a format inside another is any format again
     return {"oneOf": schemas}
 
 

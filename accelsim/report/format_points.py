@@ -185,8 +185,9 @@ def render_formats(console: Console, points: Sequence[FormatPoint]) -> None:
     if shapes:
         say(
             console,
-            f"Shapes alone, never encoded: {', '.join(shapes)}. Bits, time, energy and area are exact without values; where banks of a "
-            "codebook need indices, they are drawn evenly from the seed. Nothing is said of the error.",
+            f"Shapes alone, never encoded: {', '.join(shapes)}. Bits, time, energy and area are exact without values, but for "
+            "entropy codes, whose lengths are estimated; where banks of a codebook need indices, they are drawn evenly from the seed. "
+            "Nothing is said of the error.",
         )
 
 

@@ -23,7 +23,8 @@ _DOT = f"{FORMAT}."
 @cache
 def format_fields() -> tuple[str, ...]:
     """`format` and `format.NAME` for every parameter of every format."""
-    names = {name for kind in format_kinds() for name in format_module(kind).SPEC.model_fields if name != "kind"}
+    specs = [format_module(kind).SPEC for kind in format_kinds()]
+    names = {name for spec in specs for name in spec.model_fields if name not in spec.unwritten}
     return (FORMAT, *(_DOT + name for name in sorted(names)))
 
 
@@ -62,7 +63,7 @@ def format_value(trace: str, name: str) -> Any:
         spec = parse_format(trace.rpartition(SIGN)[2]) if SIGN in trace else None
     except FormatError:
         return None
-    return spec.kind if spec is not None and name == FORMAT else getattr(spec, name.removeprefix(_DOT), None)
+    return spec.kind if spec is not None and name == FORMAT else getattr(spec and spec.quantizer, name.removeprefix(_DOT), None)
 
 
 def _text(name: str, value: Any) -> str:

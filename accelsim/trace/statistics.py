@@ -139,7 +139,7 @@ def trace_statistics(trace: Trace) -> TraceStatistics:
     signs: dict[str, tuple[int, int]] = {}
     for layer in trace.weighted_layers():
         spec = layer.weight.format
-        table = spec.streams(layer.weight.k, layer.weight.n)
+        table = spec.quantizer.streams(layer.weight.k, layer.weight.n)
         name, use, share = describe_format(spec), None, None
         try:
             if "indices" in table:
@@ -166,6 +166,10 @@ def trace_statistics(trace: Trace) -> TraceStatistics:
 def _pieces(trace: Trace, layer: WeightedLayer, name: str, stream: Stream) -> Iterator[Integers]:
     """The values of a stream, some at a time; sign bits are 1 for negative."""
     payload: Payload = trace.required_payload(layer.name)
+    if layer.weight.format.quantizer is not layer.weight.format:  # no part of a coded stream can be read alone
+        values = trace.arrays(layer.name)[name].reshape(-1)
+        yield -values.astype(np.int8) if name == "signs" else values
+        return
     tensor = layer.weight.streams[name].tensor
     for start in range(0, stream.count, _VALUES):
         count = min(_VALUES, stream.count - start)
