@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from accelsim.compiler.drain_order import last_units
-from accelsim.compiler.inference import Inference, KernelFields, by_row, passes_of, place_is_free, provider, vector_layer
+from accelsim.compiler.inference import Inference, KernelFields, by_row, place_is_free, provider, vector_layer
 from accelsim.compiler.plan import Op
 from accelsim.compiler.streams import RunStream
 from accelsim.kernels import compute_state
@@ -31,13 +31,13 @@ def lower_row_function(inference: Inference, op: Op) -> None:
     if layer.parameter_bytes:
         fields["chunk"] = _parameters(inference, op)
     fields |= place_is_free(inference, op)
-    passes = passes_of(inference, layer, False)
+    width, passes = vector_layer(layer).row_work(vector.passes.of, tensor.width, vector.lanes)
     operands = [inference.plan.tensors[key] for key, _ in op.reads]
     read = vector_layer(layer).row_pieces([operand.width for operand in operands])
     pieces = [tensor.width * tensor.bits // 8, *(-(-piece.elements * operands[piece.operand].bits // 8) for piece in read)]
     task = low.task(
-        kind=compute_state.ROW, ordinal=len(low.row_tasks), units=rows, rows=rows, width=tensor.width,
-        passes=passes, latency=vector.latency, accesses=low.vector_accesses(pieces, vector.row_cycles(tensor.width, passes)),
+        kind=compute_state.ROW, ordinal=len(low.row_tasks), units=rows, rows=rows, width=width,
+        passes=passes, latency=vector.latency, accesses=low.vector_accesses(pieces, vector.row_cycles(width, passes)),
         layer=inference.layer_index[layer.name], **fields,
     )  # fmt: skip
     low.row_tasks.append(task)
@@ -46,8 +46,8 @@ def lower_row_function(inference: Inference, op: Op) -> None:
     build = low.layers[inference.layer_index[layer.name]]
     if op.row_tile is not None:
         build.notes.append(f"{op.row_tile.count} row tiles")
-    build.vector_cycles += rows * vector.row_cycles(tensor.width, passes)
-    build.bounds["vector"] += rows * vector.row_cycles(tensor.width, passes)
+    build.vector_cycles += rows * vector.row_cycles(width, passes)
+    build.bounds["vector"] += rows * vector.row_cycles(width, passes)
 
 
 def _window(inference: Inference, op: Op, window: LineWindow) -> KernelFields:

@@ -1,8 +1,8 @@
 """Hadamard transform of each row with a sign per element, as QuIP# puts it before and after a product (arXiv 2402.04396, section 3).
 
 A row of n = m * 2^k elements takes k stages of n / 2 butterflies, then m products of n elements where m > 1. Its result has a scale of its
-own, so two more passes find the largest element and requantize. Disputable assumptions: a lane makes a butterfly per cycle, so two stages
-are a pass over the row, and an odd one is rounded up to a pass; the m x m matrix is Paley's, where QuIP# takes published tables.
+own, so two more passes find the largest element and requantize. Disputable assumptions: a lane makes a butterfly per cycle, and a stage
+waits for the one before; the m x m matrix is Paley's, where QuIP# takes published tables.
 """
 
 from __future__ import annotations
@@ -61,6 +61,15 @@ class HadamardLayer(VectorLayer):
         m = odd_part(self.output.width) or 1
         stages = (self.output.width // m).bit_length() - 1
         return chip(self.pass_name) * -(-stages // 2) + (m if m > 1 else 0) + _REQUANTIZE
+
+    def row_work(self, chip: Callable[[str], int], width: int, lanes: int) -> tuple[int, int]:
+        """Cycles as passes over a row of the lanes: a stage takes n / 2 butterflies, and waits for the one before."""
+        if not lanes:
+            return width, self.passes(chip, False)
+        m = odd_part(width) or 1
+        stages = chip(self.pass_name) * ((width // m).bit_length() - 1)
+        whole = (m if m > 1 else 0) + _REQUANTIZE
+        return lanes, stages * -(-width // (2 * lanes)) + whole * -(-width // lanes)
 
     def evaluate(self, operands: Sequence[Floats], constants: Mapping[str, Floats]) -> Floats:
         """The product with the matrix, stage by stage."""

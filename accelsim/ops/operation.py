@@ -327,6 +327,10 @@ class VectorLayer(LayerBase):
         for name, shape in zip(self.inputs, shapes, strict=True):
             self._expect(f"input {name!r}", shape.dims, self.output.dims)
 
+    def row_work(self, chip: Callable[[str], int], width: int, lanes: int) -> tuple[int, int]:
+        """(elements, passes over them) of a row of `width` elements that is not fused, on a unit of so many lanes (0: ideal)."""
+        return width, self.passes(chip, False)
+
     def passes(self, chip: Callable[[str], int], fused: bool) -> int:
         """Passes over a row of the result on a chip that makes `chip(pass_name)` of them, fused into a requantization or alone."""
         return chip(self.pass_name)

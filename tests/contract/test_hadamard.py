@@ -43,7 +43,7 @@ def test_a_row_is_multiplied_by_the_matrix_of_the_definition(width: int, m: int)
         (
             2048,
             6 + 2,
-        ),  # 11 stages of 1,024 butterflies: 176 cycles on 64 lanes; a whole pass for the last of them makes 192, then two passes
+        ),  # 11 stages; on lanes they are counted one by one (below)
         (4096, 6 + 2),
         (768, 3 + 12 + 2),  # 12 x 64: six stages, 12 products per element
         (1, 0 + 2),
@@ -54,10 +54,26 @@ def test_passes_are_those_counted_by_hand(width: int, passes: int) -> None:
     assert layer(width).passes({"hadamard": 2}.__getitem__, False) - passes == -(-((width // (odd_part(width) or 1)).bit_length() - 1) // 2)
 
 
-def test_a_run_takes_them_on_its_lanes_for_each_row() -> None:
-    it = layer(128, rows=5)  # seven stages: four passes and two, of two cycles each
+@pytest.mark.parametrize(
+    ("width", "cycles"),
+    [
+        (2048, 11 * 16 + 2 * 32),  # 11 stages of 1,024 butterflies are 176 cycles; two passes requantize
+        (128, 7 + 2 * 2),
+        (64, 6 + 2),  # a stage waits for the one before: half of the lanes are idle
+        (768, 6 * 6 + (12 + 2) * 12),  # 12 x 64: six stages, 12 products per element
+        (1, 2),
+    ],
+)
+def test_a_run_takes_the_stages_on_its_lanes_for_each_row(width: int, cycles: int) -> None:
+    it = layer(width, rows=5)
     found = simulate(tiny_accelerator(vector_unit={"lanes": 64}), trace_of(it, (it.output,)))
-    assert next(item for item in found.layers if item.name == "it").vector_cycles == 5 * 6 * 2
+    assert next(item for item in found.layers if item.name == "it").vector_cycles == 5 * cycles
+
+
+def test_an_ideal_unit_takes_no_time() -> None:
+    it = layer(128, rows=5)
+    found = simulate(tiny_accelerator(vector_unit={"lanes": 0}), trace_of(it, (it.output,)))
+    assert next(item for item in found.layers if item.name == "it").vector_cycles == 0
 
 
 def test_sizes_without_a_matrix_are_refused() -> None:

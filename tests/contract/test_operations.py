@@ -121,7 +121,9 @@ def test_more_passes_take_as_many_more_cycles_of_the_vector_unit(kind: str, exam
         found = next(item for item in simulate(chip, trace).layers if item.name == "it")
         fused = "fused" in found.lowering
         assert fused == layer.fusable
-        assert found.vector_cycles == layer.output.rows * layer.output.width * layer.passes({layer.pass_name: count}.__getitem__, fused)
+        width, of = layer.output.width, {layer.pass_name: count}.__getitem__
+        elements, passes = (width, layer.passes(of, True)) if fused else layer.row_work(of, width, 1)
+        assert found.vector_cycles == layer.output.rows * elements * passes
 
 
 @each_example
