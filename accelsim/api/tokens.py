@@ -18,9 +18,9 @@ from accelsim.progress import Progress
 from accelsim.result import Result, limiting_resource
 from accelsim.trace.token_step import at_tokens
 from accelsim.trace.trace import Trace
+from accelsim.trace.trace_name import MOST_TOKENS
 
 CONTEXTS = 4  # of a long decode that are simulated, evenly apart, the first and the last among them
-MOST_TOKENS = 1 << 20
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,7 @@ from scipy.stats import t as student_t
 
 from accelsim.calibration.measurements import Measurement
 from accelsim.calibration.parameters import Parameter
+from accelsim.trace.trace_name import TraceName
 
 STEP = 0.01  # of a parameter's axis, for slopes
 SAME_DIRECTION = 0.995  # cosine of two columns of slopes
@@ -148,7 +149,7 @@ def _judge(parameters: Sequence[Parameter], seen: Sequence[Measurement], places:
     if len(seen) <= len(parameters):
         notes.append("as many parameters as rows: the fit reproduces these rows and predicts nothing")
         return notes, "reproduced"
-    networks = {row.network.partition("@")[0] for row in seen}
+    networks = {TraceName.parse(row.network).source for row in seen}
     if len(networks) == 1 and len(seen) < 3 * len(parameters) and not any(row.layer for row in seen):
         notes.append(
             "all fitted rows are of one network, so effects that depend on its size cannot be told apart; hold out rows of another network"

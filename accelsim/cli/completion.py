@@ -21,6 +21,7 @@ from accelsim.reference.kinds import KINDS
 
 INSTRUCTION = "_ACCELSIM_COMPLETE"
 _BREAKS = re.compile(r"[:=@]+")
+_STEPS = ("step:context=", "step:tokens=")
 _IDEAL = "ideal"  # the DRAM device without a file
 
 
@@ -50,10 +51,10 @@ def formats(incomplete: str) -> list[str]:
 
 
 def traces(incomplete: str) -> list[str]:
-    """Names of traces; after NAME@ the formats."""
-    name, sign, text = incomplete.partition("@")
+    """Names of traces; after NAME@ the formats and the step."""
+    name, sign, text = incomplete.rpartition("@")
     if sign:
-        return [f"{name}@{item}" for item in formats(text)]
+        return [f"{name}@{item}" for item in (*formats(text), *_starting(text, _STEPS))]
     return _starting(incomplete, _known(TRACES))
 
 

@@ -5,7 +5,9 @@ Disputable assumption: each at the parameters that its own project ships or its 
 
 from __future__ import annotations
 
-from accelsim.compression.open_trace import SIGN
+from dataclasses import replace
+
+from accelsim.trace.trace_name import TraceName
 
 PRESETS = "presets"
 DECODER_PRESETS = (
@@ -23,5 +25,5 @@ DECODER_PRESETS = (
 
 def in_presets(name: str) -> tuple[str, ...]:
     """NAME@FORMAT for each preset, of NAME@presets; any other name as it is."""
-    source, sign, last = name.rpartition(SIGN)
-    return tuple(f"{source}{SIGN}{text}" for text in DECODER_PRESETS) if sign and last == PRESETS else (name,)
+    parts = TraceName.parse(name)
+    return tuple(str(replace(parts, format=text)) for text in DECODER_PRESETS) if parts.format == PRESETS else (name,)

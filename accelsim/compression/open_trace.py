@@ -1,4 +1,4 @@
-"""A trace by name, and the shapes of a float trace in another format: `deit_tiny_float@ssvq:k=16,d=8`.
+"""A trace by name, the shapes of a float trace in another format, and a step of a language model: `lm@vecq:bits=4@step:context=99`.
 
 Cycles, traffic, area and energy follow from shapes and formats; nothing is encoded, so such a trace has no bits to multiply, its bank
 conflicts are those of evenly drawn indices, and it says nothing of the error.
@@ -14,23 +14,32 @@ from accelsim.errors import FormatError, TraceError
 from accelsim.formats.catalog import describe_format
 from accelsim.presets import find_trace
 from accelsim.trace.manifest import CompressionRecord, Manifest
+from accelsim.trace.token_step import at_tokens
 from accelsim.trace.trace import Trace, load_trace
-
-SIGN = "@"
+from accelsim.trace.trace_name import SIGN, TraceName, parse_step
 
 
 def open_trace(name: str) -> Trace:
-    """The trace of a name, of a directory, or of NAME@FORMAT: the shapes of NAME with the usual recipe for FORMAT.
+    """The trace of a name, of a directory, or of NAME@FORMAT@step:...: the shapes of NAME in a format, at a step of its tokens.
+
+    FORMAT alone is the usual recipe; LAYERS=FORMAT is for the layers whose names match. Both parts may be left out.
 
     Raises
     ------
     ConfigError, TraceError, FormatError
-        There is no such trace, it cannot be read; NAME@FORMAT of a trace that is compressed already, or a format that does not fit.
+        There is no such trace, it cannot be read; a format for a trace that is compressed already, or that does not fit; a step of a
+        trace that is no causal language model.
     """
-    source, sign, format_text = name.rpartition(SIGN)
-    if not sign or Path(name).is_dir():
+    if Path(name).is_dir():
         return load_trace(find_trace(name))
-    return in_format(load_trace(find_trace(source)), make_recipe(format_text), name)
+    parts = TraceName.parse(name)
+    if parts.step is not None:
+        fields = parse_step(parts.step)
+        return at_tokens(open_trace(name.removesuffix(f"{SIGN}{parts.step}")), **fields, name=name)
+    if parts.format is None:
+        return load_trace(find_trace(name))
+    pattern, format_text = parts.layers_and_format
+    return in_format(load_trace(find_trace(parts.source)), make_recipe(format_text, pattern), name)
 
 
 def open_float_trace(name: str) -> Trace:
@@ -41,11 +50,13 @@ def open_float_trace(name: str) -> Trace:
     ConfigError, TraceError
         There is no such trace or it cannot be read; the name is NAME@FORMAT, which has no weights.
     """
-    source, sign, format_text = name.rpartition(SIGN)
-    if sign and not Path(name).is_dir():
+    parts = TraceName.parse(name)
+    if parts.step is not None and not Path(name).is_dir():
+        raise TraceError(f"{name!r}: a step is shapes without weights to encode; allowed: a float trace, such as {parts.source!r}")
+    if parts.format is not None and not Path(name).is_dir():
         raise TraceError(
-            f"{name!r}: NAME{SIGN}FORMAT is shapes without weights to encode; allowed: a float trace, such as {source!r} "
-            f"(with --format {format_text} for that format)"
+            f"{name!r}: NAME{SIGN}FORMAT is shapes without weights to encode; allowed: a float trace, such as {parts.source!r} "
+            f"(with --format {parts.layers_and_format[1]} for that format)"
         )
     return load_trace(find_trace(name))
 

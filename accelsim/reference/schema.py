@@ -9,12 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from accelsim.accelerator import Accelerator
 from accelsim.formats.catalog import format_kinds, format_module
 from accelsim.formats.weight_format import WeightFormat
-from accelsim.records import field_paths
 from accelsim.reference.kinds import find_kind
-from accelsim.sweeps.spec import RUN_NAMES
+from accelsim.sweeps.spec import known_names
 
 _EXPONENT = r"^[+-]?[0-9]+(\.[0-9]*)?[eE][+-]?[0-9]+$"
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
@@ -75,7 +73,7 @@ def _unions(schema: Any) -> Iterator[dict[str, Any]]:
 
 
 def _name_axes(properties: dict[str, Any]) -> None:
-    """Only a field of an accelerator or of a run can be fixed or stepped."""
-    names = {"enum": [*RUN_NAMES, *field_paths(Accelerator)]}
+    """Only a field of an accelerator, of a run, of the trace's format or of its step can be fixed or stepped."""
+    names = {"enum": list(known_names())}
     for mapping in (properties["base"], properties["axes"], properties["linked"]["items"]):
         mapping["propertyNames"] = names

@@ -21,6 +21,7 @@ from accelsim.report.tables.markup import markdown_rows
 from accelsim.report.tables.terminal import row, say, show, table
 from accelsim.report.tables.text import milliseconds, times
 from accelsim.result import Result
+from accelsim.trace.trace_name import TraceName
 
 FORMATS_FILE = "formats.json"
 FORMATS_FOLDER = FolderKind(FORMATS_FILE, (FORMATS_FILE, "formats.csv", "formats.md"))
@@ -216,9 +217,10 @@ def write_formats(folder: Path, points: Sequence[FormatPoint]) -> Path:
 
 def short_names(names: Sequence[str]) -> list[str]:
     """Names without the NAME@ that all have, or without the common prefix of words that end with '_'."""
-    networks = {name.rpartition("@")[0] for name in names}
-    if len(networks) == 1 and networks != {""}:
-        return [name.rpartition("@")[2] for name in names]
+    parts = [TraceName.parse(name) for name in names]
+    formats = [part.format for part in parts if part.format is not None]
+    if len(formats) == len(parts) and len({(part.source, part.step) for part in parts}) == 1:
+        return formats
     words = [name.split("_") for name in names]
     shared = 0
     while all(len(item) > shared + 1 and item[shared] == words[0][shared] for item in words):

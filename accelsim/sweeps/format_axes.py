@@ -9,12 +9,13 @@ is. Only a float trace has a format to choose, and nothing is encoded: such a po
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import cache
 from typing import Any
 
-from accelsim.compression.open_trace import SIGN
 from accelsim.errors import ConfigError, FormatError
 from accelsim.formats.catalog import format_kinds, format_module, parse_format
+from accelsim.trace.trace_name import SIGN, TraceName
 
 FORMAT = "format"
 _DOT = f"{FORMAT}."
@@ -44,23 +45,27 @@ def trace_in_format(trace: str, fields: Mapping[str, Any]) -> str:
     given = {name: _text(name, value) for name, value in fields.items() if value is not None}
     if not given:
         return trace
-    source, sign, text = trace.rpartition(SIGN)
+    parts = TraceName.parse(trace)
     if FORMAT in given:
-        if sign:
+        if parts.format is not None:
             raise ConfigError(f"`{FORMAT}`: trace {trace!r} names its format; allowed: a trace without {SIGN}FORMAT")
-        source, text = trace, given.pop(FORMAT)
-    elif not sign:
+        text = given.pop(FORMAT)
+    elif parts.format is None:
         raise ConfigError(f"`{next(iter(given))}`: trace {trace!r} has no format; allowed: NAME{SIGN}FORMAT, or an axis `{FORMAT}`")
+    else:
+        text = parts.format
     kind, _, written = text.partition(":")
     parameters = dict(item.partition("=")[::2] for item in written.split(",") if item)
     parameters |= {name.removeprefix(_DOT): value for name, value in given.items()}
-    return f"{source}{SIGN}{kind}" + (":" + ",".join(f"{name}={value}" for name, value in parameters.items()) if parameters else "")
+    text = kind + (":" + ",".join(f"{name}={value}" for name, value in parameters.items()) if parameters else "")
+    return str(replace(parts, format=text))
 
 
 def format_value(trace: str, name: str) -> Any:
     """`format` (the kind) or `format.NAME` of the trace NAME@FORMAT, for constraints; None where it has none."""
     try:
-        spec = parse_format(trace.rpartition(SIGN)[2]) if SIGN in trace else None
+        parts = TraceName.parse(trace)
+        spec = parse_format(parts.layers_and_format[1]) if parts.format is not None else None
     except FormatError:
         return None
     return spec.kind if spec is not None and name == FORMAT else getattr(spec and spec.quantizer, name.removeprefix(_DOT), None)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from itertools import product
 
@@ -158,13 +159,16 @@ def least_over(table: Table, figure: str, first: str | None, second: str) -> tup
 def _each(table: Table, picture: Picture) -> Iterator[tuple[str, str, Table]]:
     """(suffix of the file, heading, points) for each combination of values of the axes `each`."""
     labels = {axis: table.labels(axis) for axis in picture.each}
+    taken: Counter[str] = Counter()  # two values may differ in signs alone, which no name of a file has
     for values in product(*(dict.fromkeys(labels[axis]) for axis in picture.each)):
         chosen = np.ones(len(table), bool)
         for axis, value in zip(picture.each, values, strict=True):
             chosen &= np.array([label == value for label in labels[axis]], bool)
         if chosen.any():
             heading = ", ".join(_named(picture, axis, picture.shown(axis, value)) for axis, value in zip(picture.each, values, strict=True))
-            yield "".join("_" + re.sub(r"[^A-Za-z0-9]+", "_", value).strip("_") for value in values), heading, table.where(chosen)
+            suffix = "".join("_" + re.sub(r"[^A-Za-z0-9]+", "_", value).strip("_") for value in values)
+            taken[suffix] += 1
+            yield suffix + (f"_{taken[suffix]}" if taken[suffix] > 1 else ""), heading, table.where(chosen)
 
 
 def _named(picture: Picture, axis: str, shown: str) -> str:
@@ -182,7 +186,7 @@ def _speedup_map(name: str, heading: str, part: Table, whole: Table, picture: Sp
     cells = speedup_cells(part, picture, whole)
     if not cells:
         return []
-    above = f"Speed-up over {picture.baseline[picture.compared]}\n{heading}"
+    above = f"Speed-up over {picture.shown(picture.compared, str(picture.baseline[picture.compared]))}\n{heading}"
     return [map_picture(name, above, cells, picture.column_title or picture.columns, picture.row_title or picture.rows)]
 
 

@@ -23,6 +23,7 @@ from accelsim.records import build
 from accelsim.sweeps.expression import Expression
 from accelsim.sweeps.format_axes import format_value, is_format_field, trace_in_format
 from accelsim.sweeps.spec import PSUM_BITS_NEEDED, RUN_DEFAULTS, RUN_NAMES, Sweep
+from accelsim.sweeps.step_axes import is_step_field, step_value, trace_at_step
 from accelsim.trace.trace import Trace
 
 MAX_COUNT = 1024  # frames and batch, as the compiler allows
@@ -37,7 +38,7 @@ class Point:
     ----------
     position : in the sweep's product, from 0
     run_id : of accelerator, trace and options; two points with one run id are one run
-    trace : as the sweep names it, with the format of `format` axes; trace_sha256 : what it must be when it is loaded to run
+    trace : as the sweep names it, with the format and the step of its axes; trace_sha256 : what it must be when it is loaded to run
     axes : axis -> its value here, as the loaded configuration holds it (bytes, ps, Hz as integers)
     """
 
@@ -91,8 +92,9 @@ def candidate(sweep: Sweep, position: int) -> Candidate:
     written = {**sweep.base, **sweep.at(position)}
     run = {**RUN_DEFAULTS, **{name: written.pop(name) for name in RUN_NAMES if name in written}}
     formats = {name: written.pop(name) for name in list(written) if is_format_field(name)}
+    steps = {name: written.pop(name) for name in list(written) if is_step_field(name)}
     fields, where = _fields(_text("accelerator", run["accelerator"]))
-    name, trace, problem = _trace_and_problem(_text("trace", run["trace"]), formats)
+    name, trace, problem = _trace_and_problem(_text("trace", run["trace"]), formats, steps)
     options = {name: _count(name, run[name]) for name in RUN_DEFAULTS}
     accelerator: Accelerator | None = None
     try:
@@ -104,12 +106,16 @@ def candidate(sweep: Sweep, position: int) -> Candidate:
     except ConfigError as error:
         problem = problem or str(error)
     for constraint in sweep.constraints:
-        stated = {**run, **{path: format_value(name, path) for path in constraint.paths if is_format_field(path)}}
+        stated = {
+            **run,
+            **{path: format_value(name, path) for path in constraint.paths if is_format_field(path)},
+            **{path: step_value(name, path) for path in constraint.paths if is_step_field(path)},
+        }
         if not _holds(constraint, stated, accelerator, fields, trace):
             return Dropped(position, constraint.text)
     if accelerator is None or trace is None:
         return Invalid(position, sweep.at(position), problem)
-    plain = {**run, **formats}  # axes that are no field of the accelerator
+    plain = {**run, **formats, **steps}  # axes that are no field of the accelerator
     return Point(
         position=position,
         run_id=run_id(accelerator, (trace,), options),
@@ -181,12 +187,12 @@ def _trace(name: str) -> Trace:
     return open_trace(name)
 
 
-def _trace_and_problem(name: str, formats: Mapping[str, Any]) -> tuple[str, Trace | None, str]:
-    """(name, trace, problem) of a trace in the format of its axes: one that does not fit concerns its points only."""
-    if not formats:
+def _trace_and_problem(name: str, formats: Mapping[str, Any], steps: Mapping[str, Any]) -> tuple[str, Trace | None, str]:
+    """(name, trace, problem) of a trace in the format and at the step of its axes: one that does not fit concerns its points only."""
+    if not formats and not steps:
         return name, _trace(name), ""
     try:
-        name = trace_in_format(name, formats)
+        name = trace_at_step(trace_in_format(name, formats), steps)
     except ConfigError as error:
         return name, None, str(error)
     try:

@@ -16,9 +16,9 @@ A constraint may also name `psum_bits_needed`: `array.psum_bits >= psum_bits_nee
 With `fit_codebook: true` each point's chip has the codebook that its trace asks for, as far as no axis and no `base` says otherwise.
 `pictures` says the pictures to draw of the points that ran (see `picture_spec`).
 
-An axis goes over any field of an accelerator, over `accelerator`, `trace`, `frames`, `batch` and `seed`, or over the format of the trace
-(`format`, `format.k` and the like, see `format_axes`). The points are the product of all axes; linked axes step together. The last axis
-moves fastest: axes, then linked groups, in the order of the file.
+An axis goes over any field of an accelerator, over `accelerator`, `trace`, `frames`, `batch` and `seed`, over the format of the trace
+(`format`, `format.k` and the like, see `format_axes`), or over a language model's step (see `step_axes`). The points are the product of
+all axes; linked axes step together. The last axis moves fastest: axes, then linked groups, in the order of the file.
 """
 
 from __future__ import annotations
@@ -46,6 +46,7 @@ from accelsim.sweeps.columns import ACCURACY, NUMERIC
 from accelsim.sweeps.expression import Expression, check_names, parse_expression
 from accelsim.sweeps.format_axes import FORMAT, format_fields
 from accelsim.sweeps.picture_spec import Picture
+from accelsim.sweeps.step_axes import STEP_FIELDS
 
 FOLDER, TECHNOLOGIES = "sweeps", "technology"
 RUN_NAMES = ("accelerator", "trace", "frames", "batch", "seed")  # axes besides the fields of an accelerator
@@ -161,7 +162,7 @@ def _sweep(spec: SweepSpec) -> Sweep:
         if name not in names:
             raise ConfigError(f"there is no `{name}`: give one in `base`, or several in `axes`")
     constraints = tuple(parse_expression(text) for text in spec.constraints)
-    known = {**_known_names(), PSUM_BITS_NEEDED: None}
+    known = {**known_names(), PSUM_BITS_NEEDED: None}
     for constraint in constraints:
         check_names(constraint, known.__contains__, list(known))
     _check_pictures(spec.pictures, [name for group in groups for name in group.names])
@@ -218,12 +219,13 @@ def _linked(fields: Mapping[str, Any]) -> AxisGroup:
 
 
 @cache
-def _known_names() -> dict[str, None]:
-    return dict.fromkeys((*RUN_NAMES, *format_fields(), *field_paths(Accelerator)))
+def known_names() -> dict[str, None]:
+    """All that `base`, `axes` and `linked` may name, in order."""
+    return dict.fromkeys((*RUN_NAMES, *format_fields(), *STEP_FIELDS, *field_paths(Accelerator)))
 
 
 def _check_name(name: str) -> None:
-    known = _known_names()
+    known = known_names()
     if name not in known:
-        allowed = f"{', '.join(RUN_NAMES)}, format, format.NAME, or a field of an accelerator"
+        allowed = f"{', '.join(RUN_NAMES)}, format, format.NAME, step.NAME, or a field of an accelerator"
         raise ConfigError(f"there is no field `{name}` to set{suggest(name, known)}; allowed: {allowed}")

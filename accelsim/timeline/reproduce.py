@@ -14,7 +14,7 @@ from pathlib import Path
 import yaml
 
 from accelsim.accelerator import Accelerator, load_accelerator
-from accelsim.compression.open_trace import SIGN, open_trace
+from accelsim.compression.open_trace import open_trace
 from accelsim.errors import ConfigError
 from accelsim.presets import TRACES, presets
 from accelsim.progress import Progress
@@ -23,6 +23,7 @@ from accelsim.reading import parse_yaml
 from accelsim.result import LayerResult, Result
 from accelsim.simulation import RecordedRun, simulate_recorded
 from accelsim.trace.trace import Trace, load_trace
+from accelsim.trace.trace_name import SIGN
 
 
 def reproduce(saved: Result, source: str, *, traces: Sequence[Path] = (), seed: int = 0, progress: Progress | None = None) -> RecordedRun:

@@ -12,9 +12,10 @@ from accelsim.errors import TraceError
 from accelsim.trace.layers import Layer, MatmulLayer, TensorShape
 from accelsim.trace.manifest import Manifest
 from accelsim.trace.trace import Trace
+from accelsim.trace.trace_name import MOST_TOKENS, SIGN, step_text
 
 
-def at_tokens(trace: Trace, tokens: int, context: int) -> Trace:
+def at_tokens(trace: Trace, tokens: int, context: int, name: str | None = None) -> Trace:
     """A step of `tokens` tokens after `context` tokens in the cache, without the bits of the weights.
 
     Parameters
@@ -25,17 +26,23 @@ def at_tokens(trace: Trace, tokens: int, context: int) -> Trace:
         Rows of the step.
     context
         Tokens in the cache before the step; 0: keys and values are read from the activation buffer, and only appended.
+    name
+        Of the step's trace; None: the trace's, `@step:` and the numbers.
 
     Raises
     ------
     TraceError
-        The trace has no causal attention, or a layer whose rows are not its tokens.
+        A number out of its range, a trace that has no causal attention, or a layer whose rows are not its tokens.
     """
+    for field, value, least in (("tokens", tokens, 1), ("context", context, 0)):
+        if not least <= value <= MOST_TOKENS:
+            raise TraceError(f"trace {trace.name!r}: a step's {field} = {value}; allowed: {least} to {MOST_TOKENS:,}")
     step = _Step(trace, tokens, context)
     layers = tuple(step.layer(layer) for layer in trace.layers)
     inputs = tuple(item.model_copy(update={"shape": step.rows_of(item.name, item.shape)}) for item in trace.manifest.inputs)
     fields: dict[str, Any] = {name: getattr(trace.manifest, name) for name in Manifest.model_fields}
-    changes = {"name": f"{trace.name}@{context}+{tokens}", "inputs": inputs, "layers": layers, "payload": None}
+    own = name or f"{trace.name}{SIGN}{step_text({'tokens': tokens, 'context': context})}"
+    changes = {"name": own, "inputs": inputs, "layers": layers, "payload": None}
     try:
         return Trace(Manifest(**{**fields, **changes}))
     except TraceError as error:

@@ -78,3 +78,10 @@ def test_a_folder_without_a_configuration_or_weights_is_refused(tmp_path: Path) 
     (tmp_path / "config.json").write_text(json.dumps(CONFIG))
     with pytest.raises(ImportModelError, match="holds no file named"):
         import_model(str(tmp_path))
+
+
+def test_a_configuration_alone_gives_shapes_from_a_seed(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text(json.dumps(CONFIG))
+    alone = import_model(str(tmp_path), seed=1)
+    stored = import_model(folder(tmp_path, CONFIG, tensors()), seed=1)
+    assert (alone.layers, alone.has_payload, alone.manifest.source.kind) == (stored.layers, False, "seeded")

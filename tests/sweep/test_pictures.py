@@ -39,13 +39,13 @@ HEAT = {
 }
 
 
-def made_up(pictures: list[dict[str, Any]], left_out: int | None = None) -> Table:
-    """Traces a and b, where b takes 1/ports of a's time on 16 rows and all of it on 32; overlap `layer` takes twice as long."""
+def made_up(pictures: list[dict[str, Any]], left_out: int | None = None, names: tuple[str, str] = ("a", "b")) -> Table:
+    """Traces a and b, or of other names: b takes 1/ports of a's time on 16 rows, all of it on 32; overlap `layer` takes twice as long."""
     sweep = load_sweep(
         {
             "name": "made_up",
             "base": {"accelerator": "edge-32x32"},
-            "axes": {"trace": ["a", "b"], "control.overlap": ["prefetch", "layer"], "array.rows": [16, 32], "codebook.ports": "1..4 x2"},
+            "axes": {"trace": list(names), "control.overlap": ["prefetch", "layer"], "array.rows": [16, 32], "codebook.ports": "1..4 x2"},
             "pictures": pictures,
         }
     )
@@ -103,6 +103,12 @@ def test_every_kind_of_picture_is_drawn_and_drawn_the_same_again():
     files = draw(made_up(pictures))
     assert sorted(name for name in files if name.endswith("png")) == ["front.png", "heat_a.png", "heat_b.png", "lines.png", "map_b.png"]
     assert files == draw(made_up(pictures))
+
+
+def test_traces_whose_names_differ_in_signs_alone_have_a_file_each():
+    files = draw(made_up([HEAT], names=("x@y", "x@*=y")))
+    assert sorted(name for name in files if name.endswith("png")) == ["heat_x_y.png", "heat_x_y_2.png"]
+    assert files["heat_x_y.png"] != files["heat_x_y_2.png"]
 
 
 def test_a_picture_says_over_what_its_figures_are_the_least_and_what_a_hatched_tile_is():

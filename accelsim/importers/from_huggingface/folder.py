@@ -22,6 +22,7 @@ from accelsim.importers.from_huggingface.quantized.quantized_matrix import Quant
 from accelsim.importers.from_huggingface.quantized.scheme import scheme_of
 from accelsim.importers.language_models.decoder_trace import Bits, Description, decoder_trace, tokens_of
 from accelsim.importers.language_models.language_model import LanguageModel, check_tensors
+from accelsim.importers.language_models.shapes_alone import ShapesAlone
 from accelsim.importers.language_models.stored_tensors import Floats, StoredMatrix
 from accelsim.importers.weights_file import WeightsFile, open_weights
 from accelsim.trace.manifest import CODEBOOK_ERROR, CheckpointSource
@@ -103,7 +104,7 @@ def _in_8_bits(weights: Floats) -> dict[str, npt.NDArray[Any]]:
 def import_folder(
     folder: Path, name: str, bind: Mapping[str, int], seed: int | None, activation_bits: Bits = 8, residual_bits: Bits = 8
 ) -> Trace:
-    """Import a folder; with a seed its shapes and formats alone.
+    """Import a folder; with a seed its shapes and formats alone, for which its configuration will do.
 
     Raises
     ------
@@ -113,8 +114,12 @@ def import_folder(
     config = read_config(folder / "config.json")
     model, scheme = language_model_of(config), scheme_of(config)
     files = [open_weights(path) for path in sorted(folder.glob("*.safetensors"))]
+    if not files and seed is not None and scheme is None:
+        about = Description(name, seeded_source(seed), (), values=False)
+        return decoder_trace(model, ShapesAlone(model), tokens_of(dict(bind), model), about, activation_bits, residual_bits)
     if not files:
-        raise ImportModelError(f"{folder}: holds no file named *.safetensors")
+        more = "" if scheme is not None else "; a config.json alone gives shapes, with a seed (--seed)"
+        raise ImportModelError(f"{folder}: holds no file named *.safetensors{more}")
     places, modules = _parted(_places(files, model), scheme)
     quantized = {name: scheme.matrix(module) for name, module in modules.items()} if scheme is not None else {}
     tensors = FolderTensors(places, 1.0 if model.family.scaled_embeddings else 0.0, quantized)

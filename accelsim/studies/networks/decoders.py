@@ -6,17 +6,13 @@ names and factors, ChatGLM3's attention has Qwen2's biases.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from accelsim.formats.float32 import Float32Format
 from accelsim.importers.from_huggingface.config import Config, language_model_of
 from accelsim.importers.language_models.decoder_trace import Description, decoder_trace
 from accelsim.importers.language_models.language_model import LanguageModel
-from accelsim.importers.language_models.stored_tensors import Floats, StoredMatrix
+from accelsim.importers.language_models.shapes_alone import ShapesAlone
 from accelsim.studies.networks.convnet import SEED
 from accelsim.trace.manifest import Manifest
 from accelsim.trace.seeded import seeded_source
@@ -79,19 +75,4 @@ def _model(name: str, fields: dict[str, Any]) -> LanguageModel:
 
 def _trace(name: str, model: LanguageModel) -> Trace:
     about = Description(name, seeded_source(SEED), (), values=False)
-    return decoder_trace(model, _Shapes(model), PROMPT, about, 8, 8)
-
-
-@dataclass(frozen=True)
-class _Shapes:
-    """Tensors by their shapes alone."""
-
-    model: LanguageModel
-
-    def vector(self, name: str) -> Floats:
-        """Zeros."""
-        return np.zeros(self.model.tensors()[name], np.float32)
-
-    def matrix(self, name: str, first: int, stop: int) -> StoredMatrix:
-        """Its format and sizes."""
-        return StoredMatrix(Float32Format(), self.model.tensors()[name][1], stop - first, dict)
+    return decoder_trace(model, ShapesAlone(model), PROMPT, about, 8, 8)
