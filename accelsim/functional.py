@@ -128,6 +128,13 @@ def check_computable(*traces: Trace) -> None:
         Names the layer, the format and the stream.
     """
     for trace in traces:
+        for layer in trace.products():
+            cache = layer.head_product.cache if layer.head_product is not None else None
+            if cache is not None:
+                raise CompileError(
+                    f"layer {layer.name!r}: the functional check has no tokens for its cache of {cache.bits} bits; "
+                    "allowed: the same run without --functional, or a trace without a step"
+                )
         for layer in trace.weighted_layers():
             if layer.expert_product is not None:
                 raise CompileError(

@@ -73,6 +73,7 @@ class TokenRun:
     ----------
     formats, head : of the weights, each once, and of the last product's, which bounds what few bits elsewhere can gain
     activation_bits : of the model's input, as of all activations but residual sums
+    cache_bits : of an element of the cache
     """
 
     accelerator: str
@@ -80,6 +81,7 @@ class TokenRun:
     formats: tuple[str, ...]
     head: str
     activation_bits: int
+    cache_bits: int
     prefill: TokenStep | None
     decode: tuple[TokenStep, ...]
 
@@ -91,7 +93,7 @@ class TokenRun:
             "weight_formats": list(self.formats),
             "head_format": self.head,
             "activation_bits": self.activation_bits,
-            "cache_bits": 8,
+            "cache_bits": self.cache_bits,
             "time_to_first_token_ms": None if self.prefill is None else self.prefill.milliseconds,
             "tokens_per_second": {str(step.context): step.tokens_per_second for step in self.decode},
             "joules_per_token": {str(step.context): step.joules_per_token for step in self.decode},
@@ -109,6 +111,7 @@ def run_tokens(
     decode: int,
     context: int,
     batch: int = 1,
+    cache_bits: int = 8,
     seed: int = 0,
     progress: Progress | None = None,
 ) -> TokenRun:
@@ -130,7 +133,9 @@ def run_tokens(
         raise ConfigError("prefill = 0 and decode = 0: allowed: tokens of at least one of them")
 
     def step(tokens: int, before: int) -> TokenStep:
-        result = simulation.simulate(accelerator, at_tokens(trace, tokens, before), batch=batch, seed=seed, progress=progress)
+        result = simulation.simulate(
+            accelerator, at_tokens(trace, tokens, before, cache_bits=cache_bits), batch=batch, seed=seed, progress=progress
+        )
         joules = energy_of(result, accelerator, technology).energy_pj().nominal * 1e-12
         return TokenStep(
             tokens, before, batch, result.milliseconds, joules, limiting_resource(result.cycles, result.bounds), _bytes(result),
@@ -143,7 +148,14 @@ def run_tokens(
     bits = trace.manifest.inputs[0].shape.bits
     formats = [describe_format(layer.weight.format) for layer in trace.weighted_layers()]
     return TokenRun(
-        accelerator.name, trace.name, tuple(dict.fromkeys(formats)), formats[-1], bits, first, tuple(step(1, before) for before in apart)
+        accelerator.name,
+        trace.name,
+        tuple(dict.fromkeys(formats)),
+        formats[-1],
+        bits,
+        cache_bits,
+        first,
+        tuple(step(1, before) for before in apart),
     )
 
 

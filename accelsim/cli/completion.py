@@ -18,10 +18,11 @@ from accelsim.cli.names import accelerator_paths, field_paths, kinds, parameters
 from accelsim.errors import ConfigError
 from accelsim.presets import REFERENCES, TRACES, preset_names
 from accelsim.reference.kinds import KINDS
+from accelsim.trace.trace_name import STEP_DEFAULTS
 
 INSTRUCTION = "_ACCELSIM_COMPLETE"
 _BREAKS = re.compile(r"[:=@]+")
-_STEPS = ("step:context=", "step:tokens=")
+_STEPS = tuple(f"step:{name}=" for name in STEP_DEFAULTS)
 _IDEAL = "ideal"  # the DRAM device without a file
 
 

@@ -60,6 +60,7 @@ Frames = Annotated[int, typer.Option(min=1, max=1024, help="Inferences of each n
 Batch = Annotated[int, typer.Option(min=1, max=1024, help="Images of one inference.")]
 Prefill = Annotated[int, typer.Option(min=0, help="Of a language model: tokens of the prompt, run in one step.")]
 Decode = Annotated[int, typer.Option(min=0, help="Of a language model: tokens after the prompt, one by one.")]
+CacheBits = Annotated[int, typer.Option("--cache-bits", help="With --prefill or --decode: bits of an element of the cache: 4, 8 or 16.")]
 Context = Annotated[int, typer.Option(min=0, help="With --prefill or --decode: tokens in the cache before.")]
 Seed = Annotated[int, typer.Option(min=0, help="Seed of the values that a trace leaves open.")]
 

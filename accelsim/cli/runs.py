@@ -14,6 +14,7 @@ from accelsim.cli.inputs import (
     AcceleratorName,
     AsJson,
     Batch,
+    CacheBits,
     Context,
     Decode,
     FitCodebook,
@@ -69,6 +70,7 @@ def run(
     prefill: Prefill = 0,
     decode: Decode = 0,
     context: Context = 0,
+    cache_bits: CacheBits = 8,
     seed: Seed = 0,
     overrides: Overrides = None,
     fit_codebook: FitCodebook = False,
@@ -100,6 +102,8 @@ def run(
         check_timeline_file(timeline)
     machine, network = load_inputs(accel, trace, overrides, fit=fit_codebook)
     others = load_others(then)
+    if cache_bits != 8 and not over_tokens:
+        fail("--cache-bits: allowed with --prefill, --decode or --context")
     node = load_technology(technology)
     if over_tokens:
         unused = {
@@ -113,7 +117,7 @@ def run(
         }
         for name in (name for name, given in unused.items() if given):
             fail(f"{name}: allowed without --prefill, --decode and --context")
-        _run_tokens(machine, network, node, prefill, decode, context, batch, seed, out, look, as_json=as_json, quiet=quiet)
+        _run_tokens(machine, network, node, prefill, decode, context, batch, cache_bits, seed, out, look, as_json=as_json, quiet=quiet)
         return
     area_of(machine, node)  # a codebook that no circuit can hold is answered before the simulation
     arrays = checked_network(functional, network, others, input_files, outputs)
@@ -177,8 +181,8 @@ def _print_line(run: Result) -> None:
 
 
 def _run_tokens(
-    machine: Accelerator, network: Trace, node: Technology, prefill: int, decode: int, context: int, batch: int, seed: int,
-    out: Path | None, style: PictureStyle, *, as_json: bool, quiet: bool,
+    machine: Accelerator, network: Trace, node: Technology, prefill: int, decode: int, context: int, batch: int, cache_bits: int,
+    seed: int, out: Path | None, style: PictureStyle, *, as_json: bool, quiet: bool,
 ) -> None:  # fmt: skip
     """Print the steps of a language model, and write them."""
     from accelsim.api.tokens import run_tokens
@@ -189,7 +193,8 @@ def _run_tokens(
 
     with simulating(quiet=quiet) as update:
         run = run_tokens(
-            machine, network, node, prefill=prefill, decode=decode, context=context, batch=batch, seed=seed, progress=update
+            machine, network, node, prefill=prefill, decode=decode, context=context, batch=batch, cache_bits=cache_bits, seed=seed,
+            progress=update,
         )  # fmt: skip
     if out is not None:
         title = f"Tokens per second of a decode\n{run.trace} on {run.accelerator}"
@@ -198,7 +203,7 @@ def _run_tokens(
         print_json(run.to_dict())
         return
     print_line(f"{run.trace} on {run.accelerator}: weights {', '.join(run.formats)}; head {run.head}")
-    print_line(f"cache of 8 bits, activations of {run.activation_bits}, {batch} sequence{'s' if batch > 1 else ''}")
+    print_line(f"cache of {run.cache_bits} bits, activations of {run.activation_bits}, {batch} sequence{'s' if batch > 1 else ''}")
     if run.prefill is not None:
         rest = f"{run.prefill.joules_per_token * 1e3:.3g} mJ per token, by bounds limited by {run.prefill.limiter}"
         print_line(f"prefill of {prefill} tokens after {context}: first token after {run.prefill.milliseconds:.3f} ms, {rest}")

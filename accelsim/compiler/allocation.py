@@ -154,7 +154,7 @@ def whole_range(tensor: Tensor, order: Precedence, tight: bool) -> LiveRange:
     uses = [*tensor.readers, *tensor.producers]
     last = end if tensor.is_output or not tensor.readers else max(uses) if tight else min(end, order.free_from(uses) - 1)
     return LiveRange(
-        tensor.id, first, last, tuple(tensor.readers), tensor.is_input, tensor.is_output or tensor.in_cache, aligned(tensor.bytes)
+        tensor.id, first, last, tuple(tensor.readers), tensor.is_input, tensor.is_output or tensor.cache is not None, aligned(tensor.bytes)
     )
 
 

@@ -17,6 +17,7 @@ from accelsim.errors import CompileError
 from accelsim.formats.decode_path import DecodePath, raw_path
 from accelsim.formats.parts import Lookup
 from accelsim.hw.decode_mac_core import CoreGeometry
+from accelsim.ops.cache_layout import CacheBits
 from accelsim.trace.layers import WeightedLayer
 
 
@@ -112,10 +113,17 @@ def _dense(target: Target, geometry: CoreGeometry) -> CoreGeometry:
     return replace(geometry, cols=cols, ports=min(geometry.ports, geometry.rows * cols // geometry.codeword_length))
 
 
-def activation_geometry(target: Target, transposed: bool, cached: bool = False) -> CoreGeometry:
-    """The core as an attention product sees it: raw int8 records out of the activation buffer, or out of a cache by the weight buffer.
+def activation_geometry(target: Target, transposed: bool, cached: bool = False, bits: CacheBits = 8) -> CoreGeometry:
+    """The core as an attention product sees it: raw records out of the activation buffer, or out of a cache by the weight buffer.
 
-    Keys lie with their head's elements side by side, which is the reduction of Q x K^T: axis 1, no transposing write.
+    Keys lie with their head's elements side by side, which is the reduction of Q x K^T: axis 1, no transposing write. Elements of 16 bits
+    are rounded to 8 as they are unpacked, half as many per cycle: the unpacker stays as wide as it is. Those of 4 bits, of a cache alone,
+    are levels, as many per cycle as of 8.
+
+    Raises
+    ------
+    CompileError
+        Sparse tiles, which need masks; or a way for 16 bits that is narrower than a record.
     """
     if target.array.has_sparse_tiles:
         raise CompileError(
@@ -124,9 +132,21 @@ def activation_geometry(target: Target, transposed: bool, cached: bool = False) 
         )
     axis = 1 if transposed else 0
     width = target.decode_width
-    if cached:
-        return _raw_geometry(target, width.codeword_length, width.records(raw_path(8)), axis, 8, target.weight_buffer.word_bits)
-    return _raw_geometry(target, width.codeword_length, width.activation_records, axis, 8, target.activation_buffer.loader_bits)
+    records, word_bits = (
+        (width.records(raw_path(8)), target.weight_buffer.word_bits)
+        if cached
+        else (width.activation_records, target.activation_buffer.loader_bits)
+    )
+    stored = bits if cached or bits == 16 else 8
+    if stored == 16:
+        records //= 2
+        if not records:
+            d = width.codeword_length
+            raise CompileError(
+                f"accelerator {target.name!r}: a record of {d} elements of a 16-bit cache does not leave the unpacker in a cycle; "
+                f"allowed: raw values of at least {16 * d} bits per cycle (array.raw_weights_per_cycle), or a cache of 8 or 4 bits"
+            )
+    return _raw_geometry(target, width.codeword_length, records, axis, stored, word_bits)
 
 
 def _raw_geometry(target: Target, d: int, records: int, axis: int, bits: int | Fraction, word_bits: int) -> CoreGeometry:

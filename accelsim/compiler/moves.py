@@ -54,18 +54,26 @@ def store_results(inference: Inference, op: Op) -> None:
     address = dram_address(inference, tensor)
     last = inference.task_of[op.index]
     low.tasks[last]["notify"] = 1
-    operand = "kv_write" if tensor.in_cache else "activations_out" if tensor.is_output else "spill_out"
+    operand = "kv_write" if tensor.cache is not None else "activations_out" if tensor.is_output else "spill_out"
     layer = inference.layer_index[op.layer.name]
     token = low.task(kind=compute_state.LOAD, ordinal=low.loads, units=1, rows=1, layer=layer)
     pieces, pitch = pieces_of(tensor)
     pitch *= pieces > 1
-    low.jobs.append(ActivationJob(True, address, tensor.bytes, tensor.bytes, 1, low.loads, (last,), (), operand, layer, pieces, pitch))
+    size = stored_bytes(tensor)
+    low.jobs.append(ActivationJob(True, address, size, size, 1, low.loads, (last,), (), operand, layer, pieces, pitch))
     low.loads += 1
     inference.stores[op.writes] = len(low.jobs) - 1
     inference.tokens.append((live_range, token))
     memory = inference.target.placement.activations
     for piece in range(pieces):
-        book_traffic(inference, op.layer.name, operand, memory, True, tensor.bytes // pieces, address + piece * pitch)
+        book_traffic(inference, op.layer.name, operand, memory, True, size // pieces, address + piece * pitch)
+
+
+def stored_bytes(tensor: Tensor) -> int:
+    """Bytes of a tensor in DRAM: as in the activation buffer, or as its cache holds them."""
+    if tensor.cache is None:
+        return tensor.bytes
+    return tensor.cache.bytes(tensor.rows, tensor.width // tensor.cache.head_width)
 
 
 def slots_of(inference: Inference) -> list[Slot]:

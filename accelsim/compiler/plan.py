@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
+from accelsim.ops.cache_layout import CacheLayout
 from accelsim.ops.operation import LineWindow
 from accelsim.trace.layers import Layer
 
@@ -35,7 +36,8 @@ class Tensor:
     producers : operations that write it, in program order; empty for a model input
     readers : operations that read it, in program order
     columns_of_producer : columns that each producer writes (the heads of an attention), width if there is one
-    in_cache : its rows are appended to a cache of keys or values in DRAM
+    cache : of keys or values, in DRAM, to which its rows are appended; None: there is none
+    extra_passes : of the vector unit over its rows, for the scales of a cache
     whole : the activation in DRAM of which these are rows, from `first_row` on; None: this is all of it
     first_column : of `whole`, the first of the columns that these are; they are `width` of them
     planes : planes of an image of which these are the same rows each, counted from `first_row` of a plane; 1: rows of the whole
@@ -51,7 +53,8 @@ class Tensor:
     readers: list[int] = field(default_factory=list)
     is_input: bool = False
     is_output: bool = False
-    in_cache: bool = False
+    cache: CacheLayout | None = None
+    extra_passes: int = 0
     whole: Tensor | None = None
     first_row: int = 0
     first_column: int = 0

@@ -74,9 +74,17 @@ class _Builder:
             for tensor in self._parts(name):
                 tensor.is_output = True
         for product in self.trace.products():
-            cached = product.head_product is not None and product.head_product.cache_rows is not None
-            for tensor in self._parts(product.inputs[1]) if cached else ():
-                tensor.in_cache = True
+            self._append(product.head_product)
+
+    def _append(self, product: MatmulLayer | None) -> None:
+        """Note the cache that a product's second operand is appended to; values with scales meet them as factors of the first operand."""
+        cache = product.cache if product is not None else None
+        if product is None or cache is None:
+            return
+        for tensor in self._parts(product.inputs[1]):
+            tensor.cache, tensor.extra_passes = cache, cache.append_passes
+        for tensor in self._parts(product.inputs[0]) if cache.scaled and product.from_cache and not product.transposed_b else ():
+            tensor.extra_passes = 1
 
     # -- tensors
 

@@ -28,7 +28,7 @@ class WeightReuse:
 
     Attributes
     ----------
-    header_bytes : of the layer, or the column tile, ahead of its first records; 0 for a product of two activations
+    header_bytes : of the layer, or the column tile, ahead of its first records; of a product of two activations the scales of its cache
     over_chunks : a stripe's weights serve all of its M-chunks
     over_row_tiles : the layer's weights serve all row tiles
     """
@@ -84,7 +84,7 @@ def product_key(op: Op) -> tuple[object, ...]:
         access = layer.channel_window, layer.weighted.contiguous
         return (type(layer), weight.format, weight.k, weight.n, groups, op.m, op.k, op.n, op.row_tile, op.column_tile, access)
     heads = _head_product(op)
-    return (type(layer), heads.transposed_b, heads.from_cache, op.m, op.k, op.n, op.row_tile, heads.contiguous)
+    return (type(layer), heads.transposed_b, heads.from_cache, heads.cache_bits, op.m, op.k, op.n, op.row_tile, heads.contiguous)
 
 
 def _head_product(op: Op) -> MatmulLayer:
@@ -112,11 +112,12 @@ def product_facts(target: Target, op: Op) -> ProductFacts:
         records = record_traffic(image_bits(geometry, layer, split.packing))
     else:
         heads = _head_product(op)
-        geometry = map_product(target, op, activation_geometry(target, heads.transposed_b, heads.from_cache))
+        geometry = map_product(target, op, activation_geometry(target, heads.transposed_b, heads.from_cache, heads.cache_bits))
         split = split_product(op, geometry)
-        if heads.from_cache:
-            useful = 8 * op.k * op.n
+        if heads.from_cache and heads.cache is not None:
+            useful = heads.cache_bits * op.k * op.n
             records = {"kv_read": useful, "padding": 8 * split.image_bytes - useful}
+            header = {"kv_read": bits} if (bits := heads.cache.scale_bits(op.n if heads.transposed_b else op.k)) else {}
     reuse = _reuse(target, split, header)
     header = header_of_columns(header, split.column_tile)
     frees = bool(records) and target.weight_buffer.residency == "stream"

@@ -95,9 +95,11 @@ def _facts(inference: Inference, op: Op) -> ProductFacts:
 
 
 def _check_operands(inference: Inference, op: Op) -> None:
-    for key, _ in op.reads:
+    for key, role in op.reads:
         bits = inference.plan.tensors[key].bits
-        if bits != 8:
+        heads = op.layer.head_product
+        rounded = role == "weights" and heads is not None and heads.cache is not None and heads.cache.bits == bits
+        if bits != 8 and not rounded:
             raise CompileError(f"layer {op.layer.name!r}: operand {key.name!r} has {bits} bits; the array takes 8")
 
 
@@ -162,7 +164,8 @@ def _drain(inference: Inference, op: Op, split: ProductSplit) -> int:
     """The task that requantizes the array's sums, with the fused functions' passes."""
     columns, cols = split.columns, split.stripe_columns
     low, vector = inference.low, inference.target.vector_unit
-    passes = vector.passes.requantize + sum(passes_of(inference, layer, True) for layer in op.fused)
+    own = vector.passes.requantize + inference.plan.tensors[op.writes].extra_passes
+    passes = own + sum(passes_of(inference, layer, True) for layer in op.fused)
     operands = [key for key, role in op.reads if role == "operand"]
     fields: KernelFields = {}
     for number, key in enumerate(operands):
@@ -181,7 +184,7 @@ def _drain(inference: Inference, op: Op, split: ProductSplit) -> int:
     full, rest = divmod(columns, cols)
     pass_cycles = full * vector.row_cycles(together * cols, 1) + (vector.row_cycles(together * rest, 1) if rest else 0)
     pass_cycles *= op.m // together * (op.n // columns)
-    for layer, count in ((op.layer, vector.passes.requantize), *((item, passes_of(inference, item, True)) for item in op.fused)):
+    for layer, count in ((op.layer, own), *((item, passes_of(inference, item, True)) for item in op.fused)):
         build = low.layers[inference.layer_index[layer.name]]
         build.vector_cycles += pass_cycles * count
         build.bounds["vector"] += pass_cycles * count

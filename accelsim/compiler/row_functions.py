@@ -32,6 +32,7 @@ def lower_row_function(inference: Inference, op: Op) -> None:
         fields["chunk"] = _parameters(inference, op)
     fields |= place_is_free(inference, op)
     width, passes = vector_layer(layer).row_work(vector.passes.of, tensor.width, vector.lanes)
+    passes += tensor.extra_passes
     operands = [inference.plan.tensors[key] for key, _ in op.reads]
     read = vector_layer(layer).row_pieces([operand.width for operand in operands])
     pieces = [tensor.width * tensor.bits // 8, *(-(-piece.elements * operands[piece.operand].bits // 8) for piece in read)]

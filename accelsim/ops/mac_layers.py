@@ -14,6 +14,7 @@ import numpy.typing as npt
 from pydantic import Field, model_validator
 
 from accelsim.formats.weight_format import WeightFormat
+from accelsim.ops.cache_layout import CacheBits, CacheLayout
 from accelsim.ops.channel_window import ChannelWindow
 from accelsim.ops.operation import Floats, LayerBase, LineWindow, Pad, Step
 from accelsim.ops.shapes import Bound, LoopBounds, ManifestRecord, TensorShape, window_positions
@@ -335,6 +336,8 @@ class MatmulLayer(MacLayer):
     cache_rows
         Rows of B (tokens) that come from a cache in DRAM, all of them; the last are those of `inputs[1]`, which are appended to it first.
         0: they are appended, and read from the activation buffer; None: there is no cache.
+    cache_bits
+        Bits of an element of that cache (`accelsim.ops.cache_layout`).
     transposed_b
         B is stored as [n,k] (Q x K^T).
     merge
@@ -352,6 +355,7 @@ class MatmulLayer(MacLayer):
     shared: Annotated[Bound, Field(exclude_if=lambda count: count == 1), unit("heads")] = 1
 
     cache_rows: Annotated[Bound | Literal[0], unit("rows")] | None = Field(default=None, exclude_if=lambda count: count is None)
+    cache_bits: Annotated[CacheBits, Field(exclude_if=lambda bits: bits == 8), unit("bits")] = 8
 
     @property
     def head_product(self) -> Self:
@@ -369,6 +373,11 @@ class MatmulLayer(MacLayer):
         return bool(self.cache_rows)
 
     @property
+    def cache(self) -> CacheLayout | None:
+        """The cache that B is appended to; None if there is none."""
+        return None if self.cache_rows is None else CacheLayout(self.cache_bits, self.k if self.transposed_b else self.n)
+
+    @property
     def head_rows(self) -> int:
         """Rows of one head of A."""
         return self.m // self.shared
@@ -382,6 +391,8 @@ class MatmulLayer(MacLayer):
         self._expect_inputs(2)
         if self.bounds.FY != 1 or self.bounds.FX != 1:
             raise self._refuse("a matmul has no filter taps; allowed: FY=1, FX=1")
+        if self.cache_bits != 8 and self.cache_rows is None:
+            raise self._refuse(f"cache_bits={self.cache_bits} without a cache (cache_rows); allowed: 8")
         if self.m % self.shared:
             raise self._refuse(f"shared={self.shared}; allowed: divisors of its {self.m} rows")
         self._expect("output", self.output.dims, self._operand_dims(self.merge, self.heads * self.shared, self.head_rows, self.n))

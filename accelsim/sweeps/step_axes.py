@@ -1,4 +1,4 @@
-"""Axes over the step of a language model: `step.tokens` and `step.context`.
+"""Axes over the step of a language model: `step.tokens`, `step.context` and `step.cache_bits`.
 
     axes: {trace: ['llama_1b_float@ssvq:k=256,d=8'], step.context: [128, 2048, 8192]}
 

@@ -1,7 +1,7 @@
 """A causal language model at other numbers of tokens: the layers of a prefill, or of a decode step over a cache of keys and values.
 
-Disputable assumptions: logits are computed of the last token alone; a cache holds 8-bit elements, token after token; what a step appends
-is read back from it with the rest, but does not wait for its own write.
+Disputable assumptions: logits are computed of the last token alone; what a step appends is read back from the cache with the rest, but does
+not wait for its own write. How a cache lies in memory: `accelsim.ops.cache_layout`.
 """
 
 from __future__ import annotations
@@ -9,13 +9,14 @@ from __future__ import annotations
 from typing import Any
 
 from accelsim.errors import TraceError
+from accelsim.ops.cache_layout import CACHE_BITS
 from accelsim.trace.layers import Layer, MatmulLayer, TensorShape
 from accelsim.trace.manifest import Manifest
 from accelsim.trace.trace import Trace
 from accelsim.trace.trace_name import MOST_TOKENS, SIGN, step_text
 
 
-def at_tokens(trace: Trace, tokens: int, context: int, name: str | None = None) -> Trace:
+def at_tokens(trace: Trace, tokens: int, context: int, name: str | None = None, cache_bits: int = 8) -> Trace:
     """A step of `tokens` tokens after `context` tokens in the cache, without the bits of the weights.
 
     Parameters
@@ -28,6 +29,8 @@ def at_tokens(trace: Trace, tokens: int, context: int, name: str | None = None) 
         Tokens in the cache before the step; 0: keys and values are read from the activation buffer, and only appended.
     name
         Of the step's trace; None: the trace's, `@step:` and the numbers.
+    cache_bits
+        Of an element of the cache: 4, 8 or 16.
 
     Raises
     ------
@@ -37,11 +40,13 @@ def at_tokens(trace: Trace, tokens: int, context: int, name: str | None = None) 
     for field, value, least in (("tokens", tokens, 1), ("context", context, 0)):
         if not least <= value <= MOST_TOKENS:
             raise TraceError(f"trace {trace.name!r}: a step's {field} = {value}; allowed: {least} to {MOST_TOKENS:,}")
-    step = _Step(trace, tokens, context)
+    if cache_bits not in CACHE_BITS:
+        raise TraceError(f"trace {trace.name!r}: a step's cache_bits = {cache_bits}; allowed: {', '.join(map(str, CACHE_BITS))}")
+    step = _Step(trace, tokens, context, cache_bits)
     layers = tuple(step.layer(layer) for layer in trace.layers)
     inputs = tuple(item.model_copy(update={"shape": step.rows_of(item.name, item.shape)}) for item in trace.manifest.inputs)
     fields: dict[str, Any] = {name: getattr(trace.manifest, name) for name in Manifest.model_fields}
-    own = name or f"{trace.name}{SIGN}{step_text({'tokens': tokens, 'context': context})}"
+    own = name or f"{trace.name}{SIGN}{step_text({'tokens': tokens, 'context': context, 'cache_bits': cache_bits})}"
     changes = {"name": own, "inputs": inputs, "layers": layers, "payload": None}
     try:
         return Trace(Manifest(**{**fields, **changes}))
@@ -56,8 +61,8 @@ def puts_out_token(trace: Trace) -> bool:
 
 
 class _Step:
-    def __init__(self, trace: Trace, tokens: int, context: int) -> None:
-        self.name, self.tokens, self.context = trace.name, tokens, context
+    def __init__(self, trace: Trace, tokens: int, context: int, cache_bits: int) -> None:
+        self.name, self.tokens, self.context, self.cache_bits = trace.name, tokens, context, cache_bits
         self.layers = {layer.name: layer for layer in trace.layers}
         masked = [(layer, layer.causal_reach) for layer in trace.layers if layer.causal_reach is not None]
         if not masked:
@@ -65,6 +70,7 @@ class _Step:
         self.before = masked[0][0].output.rows
         self.seen = {self._scores_of(layer): self._columns(reach) for layer, reach in masked}  # scores -> tokens that they see
         self.last = self._after_all_attention(trace)
+        self.cached = {layer.inputs[1] for layer in trace.layers if layer.head_product is not None}
 
     def rows_of(self, name: str, shape: TensorShape) -> TensorShape:
         """An activation's shape in the step."""
@@ -74,7 +80,8 @@ class _Step:
                 f"trace {self.name!r}: {name!r} has {shape.rows} rows for {self.before} tokens; allowed: as many rows for each token"
             )
         columns = self.seen.get(name, shape.width)
-        return shape.model_copy(update={"rows": 1 if name in self.last else per_token * self.tokens, "width": columns})
+        bits = 16 if self.cache_bits == 16 and name in self.cached else shape.bits
+        return shape.model_copy(update={"rows": 1 if name in self.last else per_token * self.tokens, "width": columns, "bits": bits})
 
     def layer(self, layer: Layer) -> Layer:
         """A layer in the step."""
@@ -109,6 +116,7 @@ class _Step:
             output=self.rows_of(layer.name, layer.output),
             bounds=layer.bounds.model_copy(update=loops),
             cache_rows=found if self.context else 0,
+            cache_bits=self.cache_bits,
         )
 
     def _columns(self, reach: int) -> int:

@@ -14,7 +14,7 @@ from accelsim.registry import suggest
 
 SIGN = "@"
 STEP = "step"
-STEP_DEFAULTS: Mapping[str, int] = {"tokens": 1, "context": 0}
+STEP_DEFAULTS: Mapping[str, int] = {"tokens": 1, "context": 0, "cache_bits": 8}
 MOST_TOKENS = 1 << 20
 
 
@@ -77,5 +77,5 @@ def parse_step(text: str) -> dict[str, int]:
 
 
 def step_text(fields: Mapping[str, int]) -> str:
-    """The text that `parse_step` reads."""
-    return f"{STEP}:" + ",".join(f"{name}={value}" for name, value in fields.items())
+    """The text that `parse_step` reads; a cache of 8 bits goes without saying."""
+    return f"{STEP}:" + ",".join(f"{name}={value}" for name, value in fields.items() if (name, value) != ("cache_bits", 8))

@@ -62,7 +62,7 @@ def test_a_format_may_name_its_layers(text: str, said: tuple[str | None, str]) -
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("step:contxt=1", "a step has no field 'contxt'; known: tokens, context; did you mean 'context'"),
+        ("step:contxt=1", "a step has no field 'contxt'; known: tokens, context, cache_bits; did you mean 'context'"),
         ("step:context=1,context=2", "'context' is given twice"),
         ("step:context=-1", "context has value '-1'; allowed: a whole number up to 1,048,576"),
         ("step:tokens", "tokens has value ''"),
