@@ -30,12 +30,21 @@ class Sizes:
     context: int = 64
     epsilon: float = 1e-5
     tied: bool = False
+    experts: int = 0
+    top_k: int = 2
+    expert_width: int = 256
+    shared: int = 0
 
     @property
     def keys(self) -> dict[str, int | float]:
         """Keys of the architecture, as llama.cpp's converter writes them."""
+        experts: dict[str, int | float] = {}
+        if self.experts:
+            experts = {"expert_count": self.experts, "expert_used_count": self.top_k, "expert_feed_forward_length": self.expert_width}
+        if self.shared:
+            experts["expert_shared_feed_forward_length"] = self.shared
         return {
-            "block_count": self.blocks, "context_length": self.context, "embedding_length": self.width,
+            **experts, "block_count": self.blocks, "context_length": self.context, "embedding_length": self.width,
             "feed_forward_length": self.feed_forward, "attention.head_count": self.heads, "attention.head_count_kv": self.kv_heads,
             "attention.key_length": self.head_width, "attention.value_length": self.head_width,
             "attention.layer_norm_rms_epsilon": self.epsilon, "rope.freq_base": 10_000.0,
@@ -52,9 +61,19 @@ class Sizes:
             block |= {"attn_q.weight": (q, self.width), "attn_k.weight": (kv, self.width), "attn_v.weight": (kv, self.width)}
             block |= {"ffn_gate.weight": (self.feed_forward, self.width), "ffn_up.weight": (self.feed_forward, self.width)}
         block |= {"attn_output.weight": (self.width, q), "ffn_down.weight": (self.width, self.feed_forward)}
-        if kind == "qwen2":
+        if self.experts:
+            block = {name: shape for name, shape in block.items() if not name.startswith(("ffn_gate", "ffn_up", "ffn_down"))}
+            stack = (self.experts, self.expert_width, self.width)
+            block |= {"ffn_gate_inp.weight": stack[::2], "ffn_gate_exps.weight": stack, "ffn_up_exps.weight": stack}
+            block |= {"ffn_down_exps.weight": (self.experts, self.width, self.expert_width)}
+        if self.shared:
+            block |= {f"ffn_{part}_shexp.weight": (self.shared, self.width) for part in ("gate", "up")}
+            block |= {"ffn_down_shexp.weight": (self.width, self.shared), "ffn_gate_inp_shexp.weight": (self.width,)}
+        if kind == "olmoe":
+            block |= {"attn_q_norm.weight": (q,), "attn_k_norm.weight": (kv,)}
+        if kind in ("qwen2", "qwen2moe"):
             block |= {"attn_q.bias": (q,), "attn_k.bias": (kv,), "attn_v.bias": (kv,)}
-        if kind in ("qwen3", "gemma3"):
+        if kind in ("qwen3", "qwen3moe", "gemma3"):
             block |= {"attn_q_norm.weight": (self.head_width,), "attn_k_norm.weight": (self.head_width,)}
         if kind in ("gemma2", "gemma3"):
             block |= {"post_attention_norm.weight": (self.width,), "post_ffw_norm.weight": (self.width,)}
@@ -97,7 +116,8 @@ def random_tensors(sizes: Sizes, kinds: Mapping[str, str], seed: int = 0) -> dic
             found[name] = kind, _floats(rng.normal(0, 0.05, shape).astype(np.float32), kind)
         else:
             layout = LAYOUTS[kind]
-            found[name] = kind, random_blocks(layout, shape[0], shape[1] // layout.weights, rng).reshape(shape[0], -1)
+            rows = int(np.prod(shape[:-1]))
+            found[name] = kind, random_blocks(layout, rows, shape[-1] // layout.weights, rng).reshape(*shape[:-1], -1)
     return found
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -71,12 +72,14 @@ class GgufFile:
     def matrix(self, name: str, first: int, stop: int) -> StoredMatrix:
         """Outputs `first` to `stop` of a tensor, in its own blocks; floats as they are, or by the recipe where others are quantized.
 
+        Outputs of stacked matrices (of experts) are counted over all of them.
+
         Raises
         ------
         ImportModelError
             A type that has no format, or a scale that is not a finite number.
         """
-        k, kind = self.shape(name)[1], self.tensors[name].tensor_type
+        k, kind = self.shape(name)[-1], self.tensors[name].tensor_type
         if self.is_float(name):
             if self.all_floats:
                 return StoredMatrix(
@@ -97,12 +100,12 @@ class GgufFile:
         if self.is_float(name):
             kind, rows = RECIPE, np.asarray(quantize(np.ascontiguousarray(self._rows(name)[first:stop]), RECIPE), np.uint8)
         else:
-            rows = np.asarray(tensor.data).reshape(self.shape(name)[0], -1)[first:stop]
+            rows = np.asarray(tensor.data).reshape(prod(self.shape(name)[:-1]), -1)[first:stop]
         return np.ascontiguousarray(rows).reshape(stop - first, -1, LAYOUTS[kind.name].bytes)
 
     def _rows(self, name: str) -> Floats:
         """(outputs, inputs) of finite floats."""
-        values = self._values(name).reshape(self.shape(name))
+        values = self._values(name).reshape(-1, self.shape(name)[-1])
         if not np.isfinite(values).all():
             raise ImportModelError(f"{self.path}: tensor {name!r} holds NaN or an infinity; allowed: finite numbers")
         return values

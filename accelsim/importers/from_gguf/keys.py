@@ -12,6 +12,7 @@ from accelsim.errors import ImportModelError
 from accelsim.importers.from_gguf.file import GgufFile
 from accelsim.importers.language_models.families import FAMILIES, Family
 from accelsim.importers.language_models.language_model import LanguageModel
+from accelsim.importers.language_models.mixture import Mixture
 from accelsim.importers.language_models.rotary_angles import Rotary
 from accelsim.registry import suggest
 
@@ -66,7 +67,7 @@ def language_model_of(file: GgufFile) -> LanguageModel:
     Raises
     ------
     ImportModelError
-        An unknown architecture, a key that is missing or has no allowed value, or experts.
+        An unknown architecture, a key that is missing or has no allowed value, or experts of a family that has none here.
     """
     architecture = file.get("general.architecture")
     if not isinstance(architecture, str) or architecture not in FAMILIES:
@@ -75,8 +76,9 @@ def language_model_of(file: GgufFile) -> LanguageModel:
             f"{suggest(str(architecture), FAMILIES)}"
         )
     keys, family = _Keys(file, architecture), FAMILIES[architecture]
-    if keys.whole("expert_count", 0):
-        raise ImportModelError(f"{file.path}: key '{architecture}.expert_count': a mixture of experts is not supported")
+    if keys.whole("expert_count", 0) and family.experts == "never":
+        known = ", ".join(name for name, item in FAMILIES.items() if item.experts != "never")
+        raise ImportModelError(f"{file.path}: key '{architecture}.expert_count': experts are known of {known} alone")
     if "token_embd.weight" not in file.tensors or len(file.shape("token_embd.weight")) != 2:
         raise ImportModelError(f"{file.path}: no matrix 'token_embd.weight'")
     try:
@@ -110,6 +112,29 @@ def _model(keys: _Keys, family: Family) -> LanguageModel:
         score_cap=keys.real("attn_logit_softcapping", 0.0),
         logit_cap=keys.real("final_logit_softcapping", 0.0),
         tied="output.weight" not in keys.file.tensors,
+        mixture=_mixture(keys, family),
+    )
+
+
+def _mixture(keys: _Keys, family: Family) -> Mixture | None:
+    """The experts, whose widths are llama.cpp's where a file does not say them."""
+    experts = keys.whole("expert_count", None if family.experts == "always" else 0)
+    if not experts:
+        return None
+    for name, allowed in (("expert_gating_func", 1), ("expert_group_count", 1)):
+        value = keys.whole(name, allowed)
+        if value not in (0, allowed):
+            raise ImportModelError(
+                f"key '{keys.architecture}.{name}' has value {value}; allowed: 1 (softmax over all experts, in one group)"
+            )
+    top_k, inner = keys.whole("expert_used_count"), keys.whole("feed_forward_length")
+    divided = inner // max(top_k, 1) if keys.architecture.startswith("qwen") else inner
+    return Mixture(
+        experts=experts,
+        top_k=top_k,
+        feed_forward=keys.whole("expert_feed_forward_length", divided),
+        normalized=family.normalized_experts,
+        shared=keys.whole("expert_shared_feed_forward_length", inner) if keys.architecture == "qwen2moe" else 0,
     )
 
 

@@ -15,6 +15,7 @@ from accelsim.trace.seeded import seeded_source
 from accelsim.trace.trace import Trace
 
 _OF_POSITIONS = ("rope_freqs.weight", "rope_factors_short.weight", "rope_factors_long.weight")  # no layer's own
+_ONE_OUTPUT = ".ffn_gate_inp_shexp.weight"
 
 
 def import_gguf(
@@ -29,17 +30,27 @@ def import_gguf(
     """
     file = open_gguf(path)
     model = language_model_of(file)
-    found = {tensor: file.shape(tensor) for tensor in file.tensors if tensor not in _OF_POSITIONS}
+    found = {tensor: _shape(file, tensor) for tensor in file.tensors if tensor not in _OF_POSITIONS}
     check_tensors(found, model.tensors(), str(path))
     source = CheckpointSource(file=path.name, sha256=file_sha256(path)) if seed is None else seeded_source(seed)
     about = Description(name, source, _notes(file, model.tied), values=seed is None)
     return decoder_trace(model, file, tokens_of(dict(bind), model), about, activation_bits, residual_bits)
 
 
+def _shape(file: GgufFile, tensor: str) -> tuple[int, ...]:
+    """Its shape; the gate of a shared expert is a vector in some files, and a matrix of one output in others."""
+    shape = file.shape(tensor)
+    return (1, *shape) if tensor.endswith(_ONE_OUTPUT) and len(shape) == 1 else shape
+
+
 def _notes(file: GgufFile, tied: bool) -> tuple[str, ...]:
     """The recipe of matrices of floats beside quantized ones."""
     passed_over = () if tied else ("token_embd.weight",)
-    floats = [name for name in file.tensors if file.is_float(name) and len(file.shape(name)) == 2 and name not in passed_over]
+    floats = [
+        name
+        for name in file.tensors
+        if file.is_float(name) and (len(file.shape(name)) > 1 or name.endswith(_ONE_OUTPUT)) and name not in passed_over
+    ]
     if file.all_floats or not floats:
         return ()
     listed = ", ".join(floats[:5]) + (", ..." if len(floats) > 5 else "")

@@ -13,15 +13,20 @@ import numpy as np
 from accelsim.errors import ImportModelError
 from accelsim.importers.language_models.families import FAMILIES
 from accelsim.importers.language_models.language_model import LanguageModel
+from accelsim.importers.language_models.mixture import Mixture
 from accelsim.importers.language_models.rotary_angles import Rotary
 from accelsim.ops.shapes import MAX_BOUND
 from accelsim.reading import parse_json
 from accelsim.registry import suggest
 from accelsim.wording import shown
 
-_FAMILIES = {"mistral": "llama", **{name: name for name in ("llama", "qwen2", "qwen3", "phi3", "gemma", "gemma2")}}
+_FAMILIES = {
+    **{name: name for name in ("llama", "qwen2", "qwen3", "phi3", "gemma", "gemma2", "olmoe")},
+    "mistral": "llama", "mixtral": "llama", "qwen2_moe": "qwen2moe", "qwen3_moe": "qwen3moe",
+}  # fmt: skip
+_WITH_EXPERTS = ("mixtral", "qwen2_moe", "qwen3_moe", "olmoe")
 _MOST_BYTES = 1 << 20
-_REFUSED = ("attention_bias", "mlp_bias")  # where they say anything
+_REFUSED = ("attention_bias", "mlp_bias", "clip_qkv", "mlp_only_layers")  # where they say anything
 
 
 @dataclass(frozen=True)
@@ -86,7 +91,9 @@ def language_model_of(config: Config) -> LanguageModel:
         raise config.refuse("model_type", f"one of {known}{suggest(str(kind), _FAMILIES)}")
     for name in _REFUSED:
         if config.fields.get(name) and not (name == "attention_bias" and kind == "qwen2"):
-            raise config.refuse(name, "none: biases only where the family has them")
+            raise config.refuse(name, "none: biases only where the family has them, no clips, and experts in all blocks or in none")
+    if kind == "qwen2_moe" and config.fields.get("qkv_bias", True) is not True:
+        raise config.refuse("qkv_bias", "true")
     width, heads = config.whole("hidden_size"), config.whole("num_attention_heads")
     head_width = config.whole("head_dim", width // max(heads, 1))
     if head_width > MAX_BOUND:
@@ -112,10 +119,27 @@ def language_model_of(config: Config) -> LanguageModel:
             score_cap=config.real("attn_logit_softcapping", 0.0),
             logit_cap=config.real("final_logit_softcapping", 0.0),
             tied=bool(config.fields.get("tie_word_embeddings", kind.startswith("gemma"))),
+            mixture=_mixture(config, kind),
         )
     except ImportModelError as error:
         message = str(error)
         raise ImportModelError(message if message.startswith(str(config.path)) else f"{config.path}: {message}") from None
+
+
+def _mixture(config: Config, kind: str) -> Mixture | None:
+    """The experts of each block; None for a kind that has none."""
+    if kind not in _WITH_EXPERTS:
+        return None
+    if config.whole("decoder_sparse_step", 1) != 1:
+        raise config.refuse("decoder_sparse_step", "1: experts in all blocks")
+    count = "num_experts" if config.fields.get("num_experts") is not None else "num_local_experts"
+    return Mixture(
+        experts=config.whole(count),
+        top_k=config.whole("num_experts_per_tok"),
+        feed_forward=config.whole("moe_intermediate_size", config.whole("intermediate_size")),
+        normalized=kind == "mixtral" or bool(config.fields.get("norm_topk_prob", False)),
+        shared=config.whole("shared_expert_intermediate_size") if kind == "qwen2_moe" else 0,
+    )
 
 
 def _rotary(config: Config, head_width: int) -> Rotary:

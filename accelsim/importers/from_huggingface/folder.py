@@ -5,8 +5,10 @@ Quantized matrices stay as they are stored; beside them, matrices of floats are 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -35,8 +37,14 @@ _NAMES = {  # of a module -> of a tensor in a GGUF file
     "input_layernorm": "attn_norm", "self_attn.q_proj": "attn_q", "self_attn.k_proj": "attn_k", "self_attn.v_proj": "attn_v",
     "self_attn.o_proj": "attn_output", "self_attn.qkv_proj": "attn_qkv", "self_attn.q_norm": "attn_q_norm",
     "self_attn.k_norm": "attn_k_norm", "mlp.gate_proj": "ffn_gate", "mlp.up_proj": "ffn_up", "mlp.down_proj": "ffn_down",
-    "mlp.gate_up_proj": "ffn_up", "pre_feedforward_layernorm": "ffn_norm", "post_feedforward_layernorm": "post_ffw_norm",
+    "mlp.gate_up_proj": "ffn_up", "block_sparse_moe.gate": "ffn_gate_inp", "mlp.gate": "ffn_gate_inp",
+    "mlp.shared_expert_gate": "ffn_gate_inp_shexp", "mlp.shared_expert.gate_proj": "ffn_gate_shexp",
+    "mlp.shared_expert.up_proj": "ffn_up_shexp", "mlp.shared_expert.down_proj": "ffn_down_shexp",
+    "pre_feedforward_layernorm": "ffn_norm", "post_feedforward_layernorm": "post_ffw_norm",
 }  # fmt: skip
+_OF_EXPERT = re.compile(r"\.(?:block_sparse_moe|mlp)\.experts\.([0-9]{1,6})\.(\w+)\.")
+_EXPERT_PARTS = {"w1": "gate", "w3": "up", "w2": "down", "gate_proj": "gate", "up_proj": "up", "down_proj": "down"}
+_STACKED = re.compile(r"(.*_exps)\.([0-9]+)(\.weight)")
 _PASSED_OVER = ".rotary_emb.inv_freq"  # older files store it; it follows from the configuration
 
 
@@ -60,7 +68,11 @@ class FolderTensors:
 
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """Shapes of all tensors, matrices as (outputs, inputs)."""
-        floats = {name: file.shape(stored) for name, (file, stored) in self.places.items()}
+        floats = {name: file.shape(stored) for name, (file, stored) in self.places.items() if not _STACKED.fullmatch(name)}
+        for name, parts in self.stacks.items():
+            shapes = {file.shape(stored) for file, stored in parts.values()}
+            if sorted(parts) == list(range(len(parts))) and len(shapes) == 1:
+                floats[name] = (len(parts), *shapes.pop())
         return floats | {name: (matrix.n, matrix.k) for name, matrix in self.quantized.items()}
 
     def vector(self, name: str) -> Floats:
@@ -72,11 +84,10 @@ class FolderTensors:
         matrix = self.quantized.get(name)
         if matrix is not None:
             return StoredMatrix(matrix.format, matrix.k, stop - first, lambda: matrix.outputs(first, stop))
-        file, stored = self.places[name]
-        k = file.shape(stored)[1]
+        k = self.shapes()[name][-1]
         if self.quantized:
-            return StoredMatrix(UniformFormat(), k, stop - first, lambda: _in_8_bits(self._read(name)[first:stop].T))
-        return StoredMatrix(Float32Format(), k, stop - first, lambda: {"weights": np.ascontiguousarray(self._read(name)[first:stop].T)})
+            return StoredMatrix(UniformFormat(), k, stop - first, lambda: _in_8_bits(self._rows(name)[first:stop].T))
+        return StoredMatrix(Float32Format(), k, stop - first, lambda: {"weights": np.ascontiguousarray(self._rows(name)[first:stop].T)})
 
     def notes(self, tied: bool) -> tuple[str, ...]:
         """A line on the matrices of floats beside quantized ones; embeddings are a matrix of the network only where the head is tied."""
@@ -86,6 +97,24 @@ class FolderTensors:
             return ()
         listed = ", ".join(floats[:5]) + (", ..." if len(floats) > 5 else "")
         return (f"{len(floats)} matrices of floats beside quantized ones are quantized to 8 bits with a scale per output: {listed}",)
+
+    @cached_property
+    def stacks(self) -> dict[str, dict[int, tuple[WeightsFile, str]]]:
+        """Places of the matrices of experts, which are stored one by one: name of the stack -> number of the expert -> place."""
+        found: dict[str, dict[int, tuple[WeightsFile, str]]] = {}
+        for name, place in self.places.items():
+            match = _STACKED.fullmatch(name)
+            if match is not None:
+                found.setdefault(match[1] + match[3], {})[int(match[2])] = place
+        return found
+
+    def _rows(self, name: str) -> Floats:
+        """(outputs, inputs), of experts one below the other."""
+        parts = self.stacks.get(name)
+        if parts is None:
+            return self._read(name)
+        stem = name.removesuffix(".weight")
+        return np.concatenate([self._read(f"{stem}.{expert}.weight") for expert in sorted(parts)])
 
     def _read(self, name: str) -> Floats:
         file, stored = self.places[name]
@@ -113,6 +142,8 @@ def import_folder(
     """
     config = read_config(folder / "config.json")
     model, scheme = language_model_of(config), scheme_of(config)
+    if scheme is not None and model.mixture is not None:
+        raise config.refuse("quantization_config", "none: experts are read as floats")
     files = [open_weights(path) for path in sorted(folder.glob("*.safetensors"))]
     if not files and seed is not None and scheme is None:
         about = Description(name, seeded_source(seed), (), values=False)
@@ -145,7 +176,7 @@ def _places(files: list[WeightsFile], model: LanguageModel) -> dict[str, tuple[W
     names = {**_NAMES, "post_attention_layernorm": post}
     for file in files:
         for stored in sorted(file.names):
-            name = stored
+            name = _OF_EXPERT.sub(_expert_name, stored)
             for module, known in names.items():
                 name = name.replace(f"{module}.", f"{known}.")
             if name.endswith(_PASSED_OVER) or (model.tied and name.startswith("output.")):
@@ -154,6 +185,12 @@ def _places(files: list[WeightsFile], model: LanguageModel) -> dict[str, tuple[W
                 raise ImportModelError(f"{file.path}: tensor {stored!r} is stored in {places[name][0].path.name} as well")
             places[name] = file, stored
     return places
+
+
+def _expert_name(match: re.Match[str]) -> str:
+    """Of an expert's matrix: that of their stack, and the number of the expert."""
+    part = _EXPERT_PARTS.get(match[2])
+    return match[0] if part is None else f".ffn_{part}_exps.{match[1]}."
 
 
 def _parted(

@@ -12,6 +12,7 @@ from typing import Any
 from accelsim.importers.graph.builder import GraphBuilder
 from accelsim.importers.graph.layout import View
 from accelsim.importers.language_models.language_model import LanguageModel
+from accelsim.importers.language_models.mixture import Mixture
 from accelsim.importers.language_models.rotary_angles import Floats, Rotary
 from accelsim.ops.add import AddLayer
 from accelsim.ops.affine import AffineLayer
@@ -102,7 +103,10 @@ class DecoderGraph:
             first = {"q": 0, "k": model.query_width, "v": model.query_width + model.kv_width}[part]
             stored = Part(f"{name}.attn_qkv.weight", first, first + size)
         bias = f"{layer}.bias" if model.family.biases else ""
-        heads = self._linear(layer, view, stored, bias).reshape((1, view.shape[1], size // model.head_width, model.head_width))
+        made = self._linear(layer, view, stored, bias)
+        if model.family.whole_norms and rotary is not None:
+            made = self._norm(f"{layer}_norm", made)
+        heads = made.reshape((1, view.shape[1], size // model.head_width, model.head_width))
         if model.family.head_norms and rotary is not None:
             heads = self._norm(f"{layer}_norm", heads)
         if rotary is not None:
@@ -111,18 +115,52 @@ class DecoderGraph:
         return heads.permute((0, 2, 1, 3))
 
     def _feed_forward(self, name: str, view: View) -> View:
-        """A gated linear unit (Shazeer, arXiv 2002.05202)."""
+        """A gated linear unit (Shazeer, arXiv 2002.05202), or several of which each token takes some."""
+        if self.model.mixture is not None:
+            return self._mixture(name, self.model.mixture, view)
         size, fused = self.model.feed_forward, self.model.family.fused
         parts = {
             "gate": Part(f"{name}.ffn_{'up' if fused else 'gate'}.weight", 0, size),
             "up": Part(f"{name}.ffn_up.weight", size if fused else 0, 2 * size if fused else size),
         }
         gate, up = (self._linear(f"{name}.ffn_{part}", view, stored) for part, stored in parts.items())
+        gated = self._gated(f"{name}.ffn", gate, up)
+        return self._linear(f"{name}.ffn_down", gated, Part(f"{name}.ffn_down.weight", 0, self.model.width))
+
+    def _mixture(self, name: str, mixture: Mixture, view: View) -> View:
+        """The experts of each token, and the shared one, whose gate is a mixture of one."""
+        scores = self._linear(f"{name}.ffn_gate_inp", view, Part(f"{name}.ffn_gate_inp.weight", 0, mixture.experts))
+        scores = self.builder.softmax(f"{name}.ffn_softmax", scores, -1)
+        result = self._experts(name, "exps", mixture, scores, view)
+        if not mixture.shared:
+            return result
+        gate = self._linear(f"{name}.ffn_gate_inp_shexp", view, Part(f"{name}.ffn_gate_inp_shexp.weight", 0, 1))
+        gate = self.builder.element_operation(TableLayer, f"{name}.ffn_sigmoid_shexp", gate, op="sigmoid")
+        one = Mixture(experts=1, top_k=1, feed_forward=mixture.shared, normalized=False)
+        shared = self._experts(name, "shexp", one, gate, view)
+        return self.builder.pair(AddLayer, f"{name}.ffn_add_shexp", result, shared)
+
+    def _experts(self, name: str, kind: str, mixture: Mixture, scores: View, view: View) -> View:
+        """The weighted sum of the experts whose scores are a token's largest."""
+        (_, rows, width), experts, top_k = view.shape, mixture.experts, mixture.top_k
+        weights = self.builder.route(f"{name}.ffn_route_{kind}", scores.reshape((rows, experts)), top_k, normalized=mixture.normalized)
+        made: dict[str, View] = {}
+        for part, outputs, _ in mixture.parts(width, mixture.feed_forward):
+            if part == "down":
+                source = self._gated(f"{name}.ffn_{kind}", made["gate"], made["up"])
+            else:
+                source = view.reshape((rows, width))
+            layer = f"{name}.ffn_{part}_{kind}"
+            made[part] = self.builder.experts(layer, source, weights, outputs, experts, top_k, per_token=part != "down")
+            self.weights[made[part].producer] = Part(f"{layer}.weight", 0, experts * outputs)
+        return self.builder.combine(f"{name}.ffn_sum_{kind}", made["down"], weights, top_k).reshape((1, rows, width))
+
+    def _gated(self, name: str, gate: View, up: View) -> View:
+        """A function of the gate, times what it lets through."""
         kinds: dict[str, tuple[type[Any], dict[str, Any]]] = {"silu": (TableLayer, {"op": "silu"}), "gelu": (GeluLayer, {})}
         kind, fields = kinds[self.model.family.gate]
-        gate = self.builder.element_operation(kind, f"{name}.ffn_{self.model.family.gate}", gate, **fields)
-        gated = self.builder.pair(MultiplyLayer, f"{name}.ffn_gated", gate, up)
-        return self._linear(f"{name}.ffn_down", gated, Part(f"{name}.ffn_down.weight", 0, self.model.width))
+        gate = self.builder.element_operation(kind, f"{name}_{self.model.family.gate}", gate, **fields)
+        return self.builder.pair(MultiplyLayer, f"{name}_gated", gate, up)
 
     def _linear(self, layer: str, view: View, stored: Part, bias: str = "") -> View:
         size = stored.stop - stored.first

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from accelsim.errors import ImportModelError
 from accelsim.importers.language_models.families import Family
+from accelsim.importers.language_models.mixture import Mixture
 from accelsim.importers.language_models.rotary_angles import Rotary
 from accelsim.ops.shapes import MAX_BOUND
 
@@ -34,6 +35,8 @@ class LanguageModel:
         Rotary embedding of blocks that see all tokens, and of those with a sliding window.
     tied
         The head's matrix is that of the embeddings.
+    mixture
+        The experts of each block; None: its feed-forward part is one of `feed_forward` elements.
     """
 
     family: Family
@@ -52,6 +55,7 @@ class LanguageModel:
     score_cap: float = 0.0
     logit_cap: float = 0.0
     tied: bool = False
+    mixture: Mixture | None = None
 
     def __post_init__(self) -> None:
         sizes = ("blocks", "width", "heads", "kv_heads", "head_width", "feed_forward", "vocabulary", "context")
@@ -99,19 +103,26 @@ class LanguageModel:
         found: dict[str, tuple[int, ...]] = {"attn_norm.weight": (self.width,), "ffn_norm.weight": (self.width,)}
         if family.fused:
             found["attn_qkv.weight"] = (sum(heads.values()), self.width)
-            found["ffn_up.weight"] = (2 * self.feed_forward, self.width)
         else:
             found.update({f"attn_{part}.weight": (size, self.width) for part, size in heads.items()})
-            found.update({f"ffn_{part}.weight": (self.feed_forward, self.width) for part in ("gate", "up")})
         if family.biases:
             found.update({f"attn_{part}.bias": (size,) for part, size in heads.items()})
         if family.head_norms:
             found.update({f"attn_{part}_norm.weight": (self.head_width,) for part in ("q", "k")})
+        if family.whole_norms:
+            found.update({f"attn_{part}_norm.weight": (heads[part],) for part in ("q", "k")})
         if family.post_norms:
             found.update({f"post_{part}_norm.weight": (self.width,) for part in ("attention", "ffw")})
         found["attn_output.weight"] = (self.width, self.query_width)
-        found["ffn_down.weight"] = (self.width, self.feed_forward)
-        return found
+        return found | self._feed_forward_tensors()
+
+    def _feed_forward_tensors(self) -> dict[str, tuple[int, ...]]:
+        if self.mixture is not None:
+            return self.mixture.tensors(self.width)
+        down = {"ffn_down.weight": (self.width, self.feed_forward)}
+        if self.family.fused:
+            return {"ffn_up.weight": (2 * self.feed_forward, self.width), **down}
+        return {**{f"ffn_{part}.weight": (self.feed_forward, self.width) for part in ("gate", "up")}, **down}
 
 
 def check_tensors(found: Mapping[str, tuple[int, ...]], wanted: Mapping[str, tuple[int, ...]], what: str) -> None:
