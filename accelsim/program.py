@@ -93,6 +93,7 @@ class LayerPlan:
     Attributes
     ----------
     frame : inference that it belongs to; trace : name of the network
+    macs : of all images of the batch
     bits : (operand, memory, write) -> bits that it moves, padding and burst rounding included
     vector_cycles : cycles of work on the vector unit; bounds : resource -> least core cycles
     row_reads, gemv_steps, feed_reads, decoded_weights, lookups : see `LayerResult`

@@ -139,12 +139,12 @@ def _frames(program: Program, outcome: Outcome, accelerator: Accelerator) -> tup
         position = ends[index] if start is not None else position
         names[layer.frame] = layer.trace
         frames.setdefault(layer.frame, []).append(
-            _layer(layer, cycles[index], begin, ends[index] if start is not None else begin, array_size, program.batch)
+            _layer(layer, cycles[index], begin, ends[index] if start is not None else begin, array_size)
         )
     return tuple(FrameResult(tuple(layers), names[index]) for index, layers in sorted(frames.items()))
 
 
-def _layer(plan: LayerPlan, cycles: Counter[str], start: int, end: int, array_size: int, batch: int) -> LayerResult:
+def _layer(plan: LayerPlan, cycles: Counter[str], start: int, end: int, array_size: int) -> LayerResult:
     return LayerResult(
         name=plan.name,
         op=plan.op,
@@ -152,7 +152,7 @@ def _layer(plan: LayerPlan, cycles: Counter[str], start: int, end: int, array_si
         start_cycle=start,
         end_cycle=end,
         cycles=dict(cycles),
-        macs=plan.macs * batch,
+        macs=plan.macs,
         pe_cycles=cycles["busy"] * array_size,
         vector_cycles=plan.vector_cycles,
         traffic=tuple(Traffic(operand, memory, write, bits) for (operand, memory, write), bits in sorted(plan.bits.items())),

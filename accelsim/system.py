@@ -220,10 +220,8 @@ def _check_macs(program: Program) -> None:
     for layer, m, k, merged, columns in program.runs[["layer", "m", "k", "merged", "columns"]].tolist():
         macs[layer] += m * k * columns // merged
     for index, layer_plan in enumerate(program.layers):
-        if macs[index] != layer_plan.macs * program.batch:
-            raise ConservationError(
-                f"layer {layer_plan.name!r}: its runs have {macs[index]} MACs, the layer has {layer_plan.macs * program.batch}"
-            )
+        if macs[index] != layer_plan.macs:
+            raise ConservationError(f"layer {layer_plan.name!r}: its runs have {macs[index]} MACs, the layer has {layer_plan.macs}")
     blocks, rest = np.divmod(program.runs["k"], program.runs["block"])
     rows = program.machine["rows"]
     tiles = blocks * -(-program.runs["block"] // rows) + -(-rest // rows)

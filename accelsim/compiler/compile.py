@@ -244,7 +244,7 @@ def _layer_plan(target: Target, rates: dict[str, Fraction | None], build: LayerB
         name=f"{build.trace}/{layer.name}" if several else layer.name,
         op=layer.op,
         format=layer.weights.format.kind if layer.weights is not None else "",
-        macs=layer.macs,
+        macs=layer.macs * build.images,
         bits={key: bits for key, bits in build.bits.items() if bits},
         vector_cycles=build.vector_cycles,
         bounds=bounds,

@@ -35,11 +35,12 @@ _WAITS_FOR_NOTHING: KernelFields = dict.fromkeys(("chunk", "dep0", "dep1", "afte
 
 @dataclass
 class LayerBuild:
-    """Data collected on a layer of one inference during lowering."""
+    """Data collected on a layer of one inference during lowering; it has the rows of so many images apart."""
 
     layer: Layer
     frame: int
     trace: str
+    images: int
     bits: Bits = field(default_factory=Counter)
     bounds: Counter[str] = field(default_factory=Counter)
     vector_cycles: int = 0

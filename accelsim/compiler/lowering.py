@@ -17,7 +17,7 @@ def lower_inference(low: Lowering, network: PlacedNetwork, index: int) -> None:
         for layer in (op.layer, *op.fused):
             if layer.name not in inference.layer_index:
                 inference.layer_index[layer.name] = len(low.layers)
-                low.layers.append(LayerBuild(layer, index, network.trace.name))
+                low.layers.append(LayerBuild(layer, index, network.trace.name, plan.images_of(layer.name)))
     starts: dict[int, list[LiveRange]] = {}
     for live_range in inference.allocation.residencies:
         if live_range.loaded:

@@ -125,13 +125,21 @@ class Op:
 
 @dataclass(frozen=True)
 class Plan:
-    """Operations in program order and the tensors between them; `in_dram` are those of which only row tiles are in the buffer."""
+    """Operations in program order and the tensors between them.
+
+    `in_dram` are those of which only row tiles are in the buffer; `gathered` are layers that have the rows of all images together.
+    """
 
     ops: tuple[Op, ...]
     tensors: dict[TensorId, Tensor]
     head_order: str
     batch: int
     in_dram: tuple[TensorId, ...] = ()
+    gathered: frozenset[str] = frozenset()
+
+    def images_of(self, layer: str) -> int:
+        """Images of the batch whose rows a layer has apart: all, or 1 where it has the rows of all of them together."""
+        return 1 if layer in self.gathered else self.batch
 
     def in_row_tiles(self, tensor: Tensor) -> bool:
         """True if the row tiles of a layer write this tensor one after the other."""

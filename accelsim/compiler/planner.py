@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from accelsim.compiler.heads import HeadOrder, head_steps
 from accelsim.compiler.plan import Op, Plan, Role, Tensor, TensorId
 from accelsim.errors import CompileError
-from accelsim.ops.shapes import TensorShape
 from accelsim.trace.layers import Layer, MacLayer, MatmulLayer, WeightedLayer
 from accelsim.trace.trace import Trace
 
@@ -28,7 +27,7 @@ def plan(trace: Trace, batch: int, order: HeadOrder) -> Plan:
     """
     builder = _Builder(trace, batch, order)
     builder.run()
-    return Plan(tuple(builder.ops), builder.tensors, str(order), batch)
+    return Plan(tuple(builder.ops), builder.tensors, str(order), batch, gathered=builder.gathered)
 
 
 class _Builder:
@@ -45,6 +44,7 @@ class _Builder:
         self.stored: dict[str, int] = {}  # tensors of its own that each layer has by head
         self.alias: dict[str, str] = {}  # layer -> the layer whose tensor holds its output after fusion
         self.done: set[str] = set()
+        self.gathered = _gathered(trace)
         self.deferred = self._deferred() if order.late_values else {}
 
     def run(self) -> None:
@@ -174,8 +174,8 @@ class _Builder:
         for item in (layer, *fused):
             self.alias[item.name] = last.name
             self.done.add(item.name)
-        rows, width = self._dims(last.output, -1, False, 1)
-        mkn = layer.m * self.batch, layer.k, layer.n * layer.bounds.G
+        rows, width = self._dims(last, -1, False, 1)
+        mkn = layer.m * self._images(layer), layer.k, layer.n * layer.bounds.G
         self._add(layer, fused, -1, 0, reads, TensorId(last.name), (rows, width, last.output.bits, width), mkn)
 
     def _head_product(self, layer: MatmulLayer, head: int) -> None:
@@ -186,7 +186,7 @@ class _Builder:
         merged = layer.merge == "columns"
         self.alias[layer.name] = layer.name
         self.done.add(layer.name)
-        rows, width = self._dims(layer.output, head, merged, layer.shared)
+        rows, width = self._dims(layer, head, merged, layer.shared)
         shape = rows, width, layer.output.bits, layer.n * layer.shared if merged else width
         key = TensorId(layer.name) if merged else TensorId(layer.name, head)
         self._add(layer, (), head, head // layer.heads, reads, key, shape, (layer.m, layer.k, layer.n))
@@ -196,14 +196,19 @@ class _Builder:
             raise CompileError(f"layer {layer.name!r}: the vector unit has no function for op {layer.op!r}")
         reads: list[tuple[TensorId, Role]] = [(self._read(name, head), "operand") for name in layer.inputs]
         self.done.add(layer.name)
-        rows, width = self._dims(layer.output, head, False, layer.output.groups // parts)
+        rows, width = self._dims(layer, head, False, layer.output.groups // parts)
         self._add(layer, (), head, 0, reads, TensorId(layer.name, head), (rows, width, layer.output.bits, width), (0, 0, 0))
 
-    def _dims(self, shape: TensorShape, head: int, merged: bool, groups: int) -> tuple[int, int]:
-        """(rows, width) of a result: of `groups` of its matrices where heads are separate."""
+    def _images(self, layer: Layer) -> int:
+        """See `Plan.images_of`."""
+        return 1 if layer.name in self.gathered else self.batch
+
+    def _dims(self, layer: Layer, head: int, merged: bool, groups: int) -> tuple[int, int]:
+        """(rows, width) of a layer's result: of `groups` of its matrices where heads are separate."""
+        shape = layer.output
         if head >= 0 and not merged:
             return shape.rows * groups, shape.width
-        return shape.groups * shape.rows * self.batch, shape.width
+        return shape.groups * shape.rows * self._images(layer), shape.width
 
     def _add(
         self,
@@ -252,3 +257,12 @@ class _Builder:
 
     def _is_residual(self, name: str, layer: Layer, fused: tuple[Layer, ...]) -> bool:
         return name != layer.name and all(name != item.name for item in fused)
+
+
+def _gathered(trace: Trace) -> frozenset[str]:
+    """Layers that have the rows of all images together: those that gather rows for an expert, and what follows up to their sum."""
+    found: set[str] = set()
+    for layer in trace.layers:
+        if layer.gathers or (layer.inputs[0] in found and not layer.combines):
+            found.add(layer.name)
+    return frozenset(found)

@@ -32,15 +32,16 @@ def with_experts_chosen(trace: Trace, batch: int, seed: int) -> tuple[Trace, str
     Raises
     ------
     CompileError
-        Several sequences, or a layer that reads the rows of experts and works on rows together.
+        Several sequences of a trace that records the choices of one, or a layer that reads the rows of experts and works on rows together.
     """
     if all(layer.router is None for layer in trace.layers):
         return trace, ""
-    if batch > 1:
+    if batch > 1 and any(layer.router is not None and layer.router.chosen for layer in trace.layers):
         raise CompileError(
-            f"trace {trace.name!r}: batch = {batch}, but the tokens of each sequence choose experts of their own; allowed: batch = 1"
+            f"trace {trace.name!r}: batch = {batch}, but it records the experts of one sequence (`chosen`); allowed: batch = 1, or a trace "
+            "without choices, whose are drawn"
         )
-    routing = _Routing(seed, trace.shapes)
+    routing = _Routing(seed, batch, trace.shapes)
     for layer in trace.layers:
         routing.add(layer)
     fields: dict[str, Any] = {name: getattr(trace.manifest, name) for name in Manifest.model_fields}
@@ -61,6 +62,7 @@ class _Routing:
     """
 
     seed: int
+    batch: int
     shapes: Mapping[str, TensorShape]
     layers: list[Layer] = field(default_factory=list)
     tokens: dict[str, dict[int, int]] = field(default_factory=dict)
@@ -80,7 +82,7 @@ class _Routing:
             self._products(layer.expert_product)
         elif layer.combines:
             parts = self._parts_of(layer, layer.inputs[0])
-            self.layers.append(layer.with_fields(inputs=(*parts.values(), layer.inputs[-1]), parts=len(parts)))
+            self.layers.append(layer.with_fields(inputs=(*parts.values(), layer.inputs[-1]), parts=len(parts), sequences=self.batch))
         elif any(name in self.parts for name in layer.inputs):
             self._elementwise(layer)
         else:
@@ -103,7 +105,7 @@ class _Routing:
         if router.chosen:
             places = np.array(router.chosen, np.int64)
         else:
-            draws = np.random.default_rng([self.seed, len(self.tokens)]).random((tokens, experts))
+            draws = np.random.default_rng([self.seed, len(self.tokens)]).random((tokens * self.batch, experts))
             places = np.argsort(draws, axis=1)[:, : router.top_k]
         counts = np.bincount(places.reshape(-1), minlength=experts)
         self.read += int((counts > 0).sum())
@@ -127,7 +129,7 @@ class _Routing:
         for expert, count in self.tokens[router].items() if not found else ():
             fields: dict[str, Any] = {
                 "name": f"{router}.rows[{expert}]", "inputs": (source, router), "output": self.shapes[source].with_fields(rows=count),
-                "expert": expert, "top_k": layer.top_k,
+                "expert": expert, "top_k": layer.top_k, "sequences": self.batch,
             }  # fmt: skip
             self.layers.append(TakeLayer(**fields))
             found[expert] = fields["name"]

@@ -30,6 +30,8 @@ class CombineLayer(VectorLayer):
     parts
         1: the rows of a token follow each other, its experts in ascending order. More: as many inputs, one for each expert that some
         token takes, in ascending order, with the rows of its tokens.
+    sequences
+        Sequences of a batch whose tokens they are; the weights and the result are those of one.
     """
 
     operands = 2
@@ -41,6 +43,7 @@ class CombineLayer(VectorLayer):
     op: Literal["combine"] = "combine"
     top_k: Annotated[Bound, unit("experts")]
     parts: Annotated[Bound, Field(exclude_if=lambda count: count == 1), unit("inputs")] = 1
+    sequences: Annotated[Bound, Field(exclude_if=lambda count: count == 1), unit("sequences")] = 1
 
     @model_validator(mode="after")
     def _inputs_are_the_operands(self) -> CombineLayer:
@@ -76,7 +79,7 @@ class CombineLayer(VectorLayer):
         tokens, width = self.output.rows, self.output.width
         rows = sum(part.groups * part.rows for part in parts)
         for part in parts:
-            self._expect("rows", (1, rows, part.width), (1, tokens * self.top_k, width))
+            self._expect("rows", (1, rows, part.width), (1, tokens * self.top_k * self.sequences, width))
         self._expect("weights", weights.dims, (1, tokens, weights.width))
         if self.top_k > weights.width:
             raise self._refuse(f"top_k={self.top_k}; allowed: at most its {weights.width} experts")

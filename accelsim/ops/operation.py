@@ -149,6 +149,11 @@ class LayerBase(ManifestRecord, ABC):
         return None
 
     @property
+    def gathers(self) -> bool:
+        """Whether its rows are those that some tokens of all sequences of a batch share."""
+        return False
+
+    @property
     def combines(self) -> bool:
         """True if it adds up the rows of each token's experts."""
         return False

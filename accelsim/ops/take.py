@@ -29,6 +29,8 @@ class TakeLayer(VectorLayer):
         Column of the weights.
     top_k
         Experts per token.
+    sequences
+        Sequences of a batch whose tokens they are; `inputs` are those of one.
     """
 
     operands = 2
@@ -40,6 +42,12 @@ class TakeLayer(VectorLayer):
     op: Literal["take"] = "take"
     expert: Annotated[Expert, Field(description="column of the weights")]
     top_k: Annotated[Bound, unit("experts")]
+    sequences: Annotated[Bound, Field(exclude_if=lambda count: count == 1), unit("sequences")] = 1
+
+    @property
+    def gathers(self) -> bool:
+        """Of several sequences."""
+        return self.sequences > 1
 
     @property
     def in_step(self) -> bool:
@@ -55,7 +63,7 @@ class TakeLayer(VectorLayer):
         """A row of weights for each row, and no more rows of the result than those."""
         source, weights = shapes
         self._expect("rows", source.dims, (1, weights.rows, self.output.width))
-        if self.output.rows > source.rows or self.expert >= weights.width or self.top_k > weights.width:
+        if self.output.rows > source.rows * self.sequences or self.expert >= weights.width or self.top_k > weights.width:
             raise self._refuse(
                 f"takes {self.output.rows} of {source.rows} rows, expert {self.expert} of {weights.width}, top_k={self.top_k}; "
                 "allowed: no more than there are"

@@ -113,9 +113,34 @@ def test_parts_of_experts_add_up_to_the_same_sums() -> None:
     np.testing.assert_allclose(by_expert.evaluate([*parts, weights], {}), expected)
 
 
-def test_several_sequences_and_a_check_bit_by_bit_are_refused() -> None:
-    with pytest.raises(CompileError, match="batch = 2, but the tokens of each sequence choose experts of their own"):
-        simulate(CHIP, trace_of_experts(1), batch=2)
+@pytest.mark.parametrize(("tokens", "batch"), [(1, 1), (1, 3), (1, 8), (2, 3), (3, 2)])
+def test_sequences_choose_apart_and_an_expert_is_read_once_for_all_of_them(tokens: int, batch: int) -> None:
+    """The experts that are read are the union over all tokens; each token has `TOP_K` rows, and none twice with one expert."""
+    machine = tiny_accelerator(activation_buffer__capacity=16384)
+    result = simulate(machine, trace_of_experts(tokens), batch=batch)
+    for name, size in MATRICES.items():
+        rows = [macs // size for macs in products_of(result, name).values()]
+        assert sum(rows) == tokens * batch * TOP_K
+        assert 0 < min(rows) <= max(rows) <= tokens * batch
+    used = len(products_of(result, "up"))
+    bits = {key.operand: bits for key, bits in result.traffic.items()}
+    assert bits["raw_weights"] == 8 * (used * sum(MATRICES.values()) + WIDTH * EXPERTS)  # and the router's matrix, once
+    assert result.choices["experts"] == f"drawn evenly (seed 0): the weights of {used} of {EXPERTS} are read"
+    assert result.macs == batch * trace_of_experts(tokens).macs
+
+
+def test_rows_of_one_sequence_are_rows_of_several() -> None:
+    """Without attention, four sequences of one token are four tokens of one sequence: the same experts, products and bytes."""
+    machine = tiny_accelerator(activation_buffer__capacity=16384)
+    several, one = simulate(machine, trace_of_experts(1), batch=4), simulate(machine, trace_of_experts(4))
+    assert products_of(several, "down") == products_of(one, "down")
+    assert several.traffic == one.traffic
+    assert several.macs == one.macs
+
+
+def test_recorded_choices_of_one_sequence_and_a_check_bit_by_bit_are_refused() -> None:
+    with pytest.raises(CompileError, match=r"batch = 2, but it records the experts of one sequence \(`chosen`\); allowed: batch = 1"):
+        simulate(CHIP, trace_of_experts(3, CHOSEN), batch=2)
     with pytest.raises(CompileError, match="cannot multiply experts"):
         check_functional(CHIP, trace_of_experts(1))
 

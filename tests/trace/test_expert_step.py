@@ -6,7 +6,9 @@ import json
 
 import pytest
 
+from accelsim.accelerator import load_accelerator
 from accelsim.errors import TraceError
+from accelsim.simulation import simulate
 from accelsim.trace.manifest import Manifest
 from accelsim.trace.token_step import at_tokens
 from accelsim.trace.trace import Trace
@@ -48,6 +50,16 @@ def test_a_step_takes_the_recorded_choices_of_its_tokens(tokens: int, context: i
     router = at_tokens(language_model(3, CHOSEN), tokens, context).layer("route").router
     assert router is not None
     assert router.chosen == chosen
+
+
+def test_sequences_have_caches_of_their_own_and_share_the_experts_that_they_read() -> None:
+    """Keys and values are the input itself: 2 x 8 tokens of WIDTH bytes for each of 5 sequences; weights are int8."""
+    result = simulate(load_accelerator("edge-64x64"), at_tokens(language_model(3), 1, 7), batch=5)
+    moved = {key.operand: bits // 8 for key, bits in result.traffic.items()}
+    assert moved["kv_read"] == 5 * 2 * 8 * WIDTH
+    used = len({layer.name for layer in result.layers if layer.name.startswith("up[") and layer.macs})
+    assert moved["raw_weights"] == WIDTH * EXPERTS + used * 3 * WIDTH * INNER
+    assert result.macs == 5 * at_tokens(language_model(3), 1, 7).macs
 
 
 def test_rows_that_are_no_multiple_of_the_tokens_are_refused() -> None:
