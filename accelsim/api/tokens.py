@@ -10,12 +10,13 @@ from typing import Any
 
 from accelsim import simulation
 from accelsim.accelerator import Accelerator
+from accelsim.api.token_verdict import verdict_of
 from accelsim.cost.energy import energy_of
 from accelsim.cost.technology import Technology
 from accelsim.errors import ConfigError
 from accelsim.formats.catalog import describe_format
 from accelsim.progress import Progress
-from accelsim.result import Result, limiting_resource
+from accelsim.result import TRAINED_OPERANDS, Result, limiting_resource
 from accelsim.trace.token_step import at_tokens
 from accelsim.trace.trace import Trace
 from accelsim.trace.trace_name import MOST_TOKENS
@@ -34,6 +35,7 @@ class TokenStep:
     milliseconds, joules : of the step, all sequences together
     limiter : the resource that limits it
     bytes : operand -> useful bytes over the memories
+    head_bytes : of these, the weights of the last product that has any
     experts : how those of a mixture were chosen, and how many are read; empty without one
     """
 
@@ -44,6 +46,7 @@ class TokenStep:
     joules: float
     limiter: str
     bytes: dict[str, int]
+    head_bytes: int
     experts: str = ""
 
     @property
@@ -61,6 +64,7 @@ class TokenStep:
         return {
             "tokens": self.tokens, "context": self.context, "milliseconds": self.milliseconds, "tokens_per_second": self.tokens_per_second,
             "joules_per_token": self.joules_per_token, "limiter": self.limiter, "bytes": self.bytes,
+            "head_bytes": self.head_bytes,
             **({"experts": self.experts} if self.experts else {}),
         }  # fmt: skip
 
@@ -85,6 +89,11 @@ class TokenRun:
     prefill: TokenStep | None
     decode: tuple[TokenStep, ...]
 
+    @property
+    def verdict(self) -> tuple[str, ...]:
+        """Sentences on what limits it."""
+        return verdict_of(self.prefill, self.decode)
+
     def to_dict(self) -> dict[str, Any]:
         """Plain, for JSON; figures of the decode by their context."""
         return {
@@ -97,6 +106,7 @@ class TokenRun:
             "time_to_first_token_ms": None if self.prefill is None else self.prefill.milliseconds,
             "tokens_per_second": {str(step.context): step.tokens_per_second for step in self.decode},
             "joules_per_token": {str(step.context): step.joules_per_token for step in self.decode},
+            "verdict": list(self.verdict),
             "prefill": None if self.prefill is None else self.prefill.to_dict(),
             "decode": [step.to_dict() for step in self.decode],
         }
@@ -132,6 +142,8 @@ def run_tokens(
     if prefill + decode == 0:
         raise ConfigError("prefill = 0 and decode = 0: allowed: tokens of at least one of them")
 
+    head = trace.weighted_layers()[-1].name
+
     def step(tokens: int, before: int) -> TokenStep:
         result = simulation.simulate(
             accelerator, at_tokens(trace, tokens, before, cache_bits=cache_bits), batch=batch, seed=seed, progress=progress
@@ -139,7 +151,7 @@ def run_tokens(
         joules = energy_of(result, accelerator, technology).energy_pj().nominal * 1e-12
         return TokenStep(
             tokens, before, batch, result.milliseconds, joules, limiting_resource(result.cycles, result.bounds), _bytes(result),
-            result.choices.get("experts", ""),
+            _head_bytes(result, head), result.choices.get("experts", ""),
         )  # fmt: skip
 
     first = step(prefill, context) if prefill else None
@@ -164,3 +176,8 @@ def _bytes(result: Result) -> dict[str, int]:
     for key, bits in result.traffic.items():
         found[key.operand] = found.get(key.operand, 0) + bits
     return {operand: bits // 8 for operand, bits in found.items()}
+
+
+def _head_bytes(result: Result, head: str) -> int:
+    bits = (item.bits for layer in result.layers if layer.name == head for item in layer.traffic if item.operand in TRAINED_OPERANDS)
+    return sum(bits) // 8

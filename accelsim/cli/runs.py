@@ -214,6 +214,8 @@ def _run_tokens(
         cache = f"{count(step.bytes.get('kv_read', 0))} B of cache read, {count(step.bytes.get('kv_write', 0))} B written"
         rest = f"{step.joules_per_token * 1e3:.3g} mJ per token, by bounds limited by {step.limiter}; {cache}"
         print_line(f"decode after {step.context} tokens: {step.tokens_per_second:.2f} tokens per second, {rest}")
+    for sentence in run.verdict:
+        print_line(sentence)
 
 
 def _elsewhere(out: Path | None, *, measured: bool) -> str:

@@ -10,8 +10,10 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
+from accelsim.compression.open_trace import open_trace
 from accelsim.errors import ImportModelError
 from accelsim.importers.import_model import import_model
+from accelsim.presets import built_in
 
 CONFIG: dict[str, Any] = {
     "model_type": "llama", "hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2, "num_key_value_heads": 1,
@@ -78,6 +80,15 @@ def test_a_folder_without_a_configuration_or_weights_is_refused(tmp_path: Path) 
     (tmp_path / "config.json").write_text(json.dumps(CONFIG))
     with pytest.raises(ImportModelError, match="holds no file named"):
         import_model(str(tmp_path))
+
+
+def test_the_committed_language_model_is_the_one_of_its_page(tmp_path: Path) -> None:
+    page = (built_in().traces / "README.md").read_text(encoding="utf-8")
+    start = page.index('{"model_type": "llama"')
+    (tmp_path / "llama_1b_float").mkdir()
+    (tmp_path / "llama_1b_float" / "config.json").write_text(page[start : page.index("\n\n", start)])
+    made = import_model(str(tmp_path / "llama_1b_float"), seed=1, bind={"tokens": 128})
+    assert made.sha256 == open_trace("llama_1b_float").sha256
 
 
 def test_a_configuration_alone_gives_shapes_from_a_seed(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numba
 import pytest
 from typer.testing import CliRunner
 
@@ -67,6 +68,7 @@ def test_products_and_weights_are_the_same_at_all_bits() -> None:
     assert len({(result.macs, moved(result, "raw_weights")) for result in found}) == 1
 
 
+@pytest.mark.skipif(bool(numba.config.DISABLE_JIT), reason="long caches are too slow as plain Python")
 def test_a_long_context_takes_the_time_of_its_bytes() -> None:
     """A narrow memory of 1 byte per cycle: from 8,000 to 16,000 tokens the step grows by the bytes of 8,000 tokens, within 1 %."""
     slow = ("dram={device: ideal, bandwidth: 1 GB/s}", "activation_buffer.capacity=2 MiB", "weight_buffer.capacity=256 KiB")

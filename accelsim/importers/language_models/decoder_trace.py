@@ -60,16 +60,16 @@ def decoder_trace(
     output = graph.build(tokens)
     streams: dict[str, Bytes] = {}
     layers = tuple(_with_tensors(layer, graph, tensors, about.values, streams) for layer in graph.builder.layers)
-    notes = (*_notes(model, tokens), *about.notes)
+    notes = (*_notes(model), *about.notes)
     manifest = Manifest(
         name=about.name, source=about.source, inputs=tuple(graph.builder.inputs), outputs=(output,), layers=layers, notes=notes
     )
     return with_payload(manifest, streams) if about.values else Trace(manifest)
 
 
-def _notes(model: LanguageModel, tokens: int) -> tuple[str, ...]:
+def _notes(model: LanguageModel) -> tuple[str, ...]:
     scaled = ", times the root of their width" if model.family.scaled_embeddings else ""
-    return (f"the input is the embeddings of {tokens} tokens{scaled}: rows of 'token_embd.weight', read at the bits of an activation",)
+    return (f"the input is the embeddings of the tokens{scaled}: rows of 'token_embd.weight', read at the bits of an activation",)
 
 
 def _with_tensors(layer: Layer, graph: DecoderGraph, tensors: TensorSource, values: bool, streams: dict[str, Bytes]) -> Layer:

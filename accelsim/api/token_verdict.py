@@ -1,0 +1,67 @@
+"""Sentences on a run over tokens: what limits each phase, the shares of a step's bytes, where the cache outgrows the weights.
+
+Disputable assumption: resources are named by bounds, step by step; no idealization is simulated.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import groupby
+from typing import TYPE_CHECKING
+
+from accelsim.report.tables.text import count, decimal_bytes, percent
+from accelsim.result import TRAINED_OPERANDS
+
+if TYPE_CHECKING:
+    from accelsim.api.tokens import TokenStep
+
+
+def verdict_of(prefill: TokenStep | None, decode: Sequence[TokenStep]) -> tuple[str, ...]:
+    """The sentences of a run; those of a decode need its simulated steps in ascending order of their contexts."""
+    found: list[str] = []
+    if prefill is not None:
+        found.append(f"prefill: by bounds {prefill.limiter} limits; {_bytes(prefill)}")
+    if decode:
+        found.append(f"decode: by bounds {_limits(decode)}")
+        found.append(f"after {count(decode[-1].context)} tokens {_bytes(decode[-1])}")
+        crossing = _crossing(decode)
+        if crossing is not None:
+            added, tokens = (count(value) for value in crossing)
+            found.append(f"each token in the cache adds {added} B to a step; {tokens} tokens are as many bytes as the weights")
+    return tuple(found)
+
+
+def _limits(decode: Sequence[TokenStep]) -> str:
+    """The resources, in the order of the contexts at which they limit."""
+    parts = [(limiter, list(steps)) for limiter, steps in groupby(decode, key=lambda step: step.limiter)]
+    if len(parts) == 1:
+        return f"{parts[0][0]} limits {'at the simulated context' if len(decode) == 1 else 'at all simulated contexts'}"
+    return ", ".join(f"{limiter} limits {_span(steps)}" for limiter, steps in parts)
+
+
+def _span(steps: Sequence[TokenStep]) -> str:
+    first, last = count(steps[0].context), count(steps[-1].context)
+    return f"after {first} tokens" if first == last else f"after {first} to {last} tokens"
+
+
+def _bytes(step: TokenStep) -> str:
+    """The shares of a step's bytes, but for those below a thousandth."""
+    weights, cache = weight_bytes(step), step.bytes.get("kv_read", 0) + step.bytes.get("kv_write", 0)
+    whole = sum(step.bytes.values())
+    parts = {"the head": step.head_bytes, "other weights": weights - step.head_bytes, "the cache": cache}
+    parts["the rest"] = whole - weights - cache
+    shares = ", ".join(f"{name} {percent(size, whole)}" for name, size in parts.items() if 1000 * size >= whole)
+    return f"a step moves {decimal_bytes(whole)}: {shares}" if whole else "a step moves no bytes"
+
+
+def weight_bytes(step: TokenStep) -> int:
+    """Bytes of all that is trained."""
+    return sum(step.bytes.get(operand, 0) for operand in TRAINED_OPERANDS)
+
+
+def _crossing(decode: Sequence[TokenStep]) -> tuple[int, int] | None:
+    """(bytes per token in the cache, tokens that are as many bytes as the weights); None where a window or nothing is read."""
+    rates = {step.bytes.get("kv_read", 0) / (step.context + step.tokens) for step in decode if step.context}
+    if len(rates) != 1 or not (rate := rates.pop()):
+        return None
+    return round(rate), round(weight_bytes(decode[-1]) / rate)
