@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import numba
 import numpy as np
 import pytest
 from gguf import GGMLQuantizationType
@@ -47,6 +48,7 @@ def test_stacked_matrices_keep_every_weight(name: str, tmp_path: Path) -> None:
     assert ("blk.0.ffn_route_shexp" in routers) == (name == "qwen2moe")
 
 
+@pytest.mark.skipif(bool(numba.config.DISABLE_JIT), reason="half a million weights are too many for plain Python")
 def test_a_step_reads_the_stored_bytes_of_the_experts_that_it_routes_to(tmp_path: Path) -> None:
     """IQ2_XXS has 66 bytes per 256 weights: all of attention and the head, `TOP_K` of `EXPERTS` experts; the router is Q8_0, 34 per 32."""
     sizes = MODELS["llama"]

@@ -121,7 +121,7 @@ def test_run_compare_python_and_a_sweep_resolve_one_step(folder: str) -> None:
     run = json.loads(RUN.invoke(app, ["run", "edge-64x64", name, "--json"]).stdout)["summary"]
     assert (run["total_cycles"], run["trace"]) == (direct.total_cycles, name)
     assert accelsim.simulate("edge-64x64", name).cycles == direct.total_cycles
-    compared = RUN.invoke(app, ["compare", f"edge-64x64:{folder}@step:context=400", name, "--json"])
+    compared = RUN.invoke(app, ["compare", f"edge-64x64:{folder}@step:context=60", name, "--json"])
     assert json.loads(compared.stdout)["side_by_side"][1]["total_cycles"] == direct.total_cycles
     sweep = load_sweep({"name": "s", "base": {"accelerator": "edge-64x64", "trace": folder}, "axes": {"step.context": [40, 400]}})
     first, second = (point for point in expand(sweep) if isinstance(point, Point))
