@@ -93,6 +93,20 @@ def test_a_folder_and_a_file_of_experts_compute_the_library_s_logits(kind: str, 
         assert [layer.op for layer in trace.layers].count("experts") == (6 if sizes.shared else 3) * sizes.blocks
 
 
+@pytest.mark.parametrize("kind", ["llama", "qwen3moe"])
+def test_experts_that_a_folder_stores_stacked_compute_the_library_s_logits(kind: str, tmp_path: Path) -> None:
+    """As the library holds them: gates above what they let through, of each expert."""
+    from safetensors.numpy import save_file
+
+    sizes = sizes_of(kind)
+    model = model_of(sizes)
+    model.save_pretrained(tmp_path)
+    stored = {name: value.numpy() for name, value in model.state_dict().items()}
+    assert stored["model.layers.0.mlp.experts.gate_up_proj"].shape == (EXPERTS, 2 * 64, 64)
+    save_file(stored, tmp_path / "model.safetensors")
+    check_logits(import_model(str(tmp_path), bind={"tokens": TOKENS}), model, sizes)
+
+
 def test_an_expert_that_is_missing_and_a_block_without_experts_are_named(tmp_path: Path) -> None:
     from safetensors.numpy import load_file, save_file
 

@@ -45,6 +45,8 @@ _NAMES = {  # of a module -> of a tensor in a GGUF file
 _OF_EXPERT = re.compile(r"\.(?:block_sparse_moe|mlp)\.experts\.([0-9]{1,6})\.(\w+)\.")
 _EXPERT_PARTS = {"w1": "gate", "w3": "up", "w2": "down", "gate_proj": "gate", "up_proj": "up", "down_proj": "down"}
 _STACKED = re.compile(r"(.*_exps)\.([0-9]+)(\.weight)")
+_STACK = re.compile(r"\.mlp\.experts\.(gate_up|down)_proj$")
+_GATE_UP = "ffn_gate_up_exps.weight"  # gates above what they let through, of each expert
 _PASSED_OVER = ".rotary_emb.inv_freq"  # older files store it; it follows from the configuration
 
 
@@ -66,9 +68,14 @@ class FolderTensors:
     norm_offset: float
     quantized: Mapping[str, QuantizedMatrix] = field(default_factory=dict)
 
+    @cached_property
     def shapes(self) -> dict[str, tuple[int, ...]]:
-        """Shapes of all tensors, matrices as (outputs, inputs)."""
+        """Shapes of all tensors, matrices as (outputs, inputs), those of experts stacked."""
         floats = {name: file.shape(stored) for name, (file, stored) in self.places.items() if not _STACKED.fullmatch(name)}
+        for name in [name for name in floats if name.endswith(_GATE_UP)]:
+            shape = floats.pop(name)
+            if len(shape) == 3 and shape[1] % 2 == 0:
+                floats |= {name.replace("gate_up", part): (shape[0], shape[1] // 2, shape[2]) for part in ("gate", "up")}
         for name, parts in self.stacks.items():
             shapes = {file.shape(stored) for file, stored in parts.values()}
             if sorted(parts) == list(range(len(parts))) and len(shapes) == 1:
@@ -84,7 +91,7 @@ class FolderTensors:
         matrix = self.quantized.get(name)
         if matrix is not None:
             return StoredMatrix(matrix.format, matrix.k, stop - first, lambda: matrix.outputs(first, stop))
-        k = self.shapes()[name][-1]
+        k = self.shapes[name][-1]
         if self.quantized:
             return StoredMatrix(UniformFormat(), k, stop - first, lambda: _in_8_bits(self._rows(name)[first:stop].T))
         return StoredMatrix(Float32Format(), k, stop - first, lambda: {"weights": np.ascontiguousarray(self._rows(name)[first:stop].T)})
@@ -111,8 +118,15 @@ class FolderTensors:
     def _rows(self, name: str) -> Floats:
         """(outputs, inputs), of experts one below the other."""
         parts = self.stacks.get(name)
+        block, _, part = name.removesuffix("_exps.weight").rpartition(".ffn_")
+        both = f"{block}.{_GATE_UP}"
+        if part in ("gate", "up") and both in self.places and parts is None:
+            values = self._read(both)
+            halves = values.reshape(values.shape[0], 2, -1, values.shape[-1])
+            return halves[:, int(part == "up")].reshape(-1, values.shape[-1])
         if parts is None:
-            return self._read(name)
+            values = self._read(name)
+            return values.reshape(-1, values.shape[-1])
         stem = name.removesuffix(".weight")
         return np.concatenate([self._read(f"{stem}.{expert}.weight") for expert in sorted(parts)])
 
@@ -154,7 +168,7 @@ def import_folder(
     places, modules = _parted(_places(files, model), scheme)
     quantized = {name: scheme.matrix(module) for name, module in modules.items()} if scheme is not None else {}
     tensors = FolderTensors(places, 1.0 if model.family.scaled_embeddings else 0.0, quantized)
-    check_tensors(tensors.shapes(), model.tensors(), str(folder))
+    check_tensors(tensors.shapes, model.tensors(), str(folder))
     hashes = {file.path.name: file_sha256(file.path) for file in files} if seed is None else {}
     first, *others = hashes.items() or [("", "")]
     source = CheckpointSource(file=first[0], sha256=first[1]) if seed is None else seeded_source(seed)
@@ -176,7 +190,7 @@ def _places(files: list[WeightsFile], model: LanguageModel) -> dict[str, tuple[W
     names = {**_NAMES, "post_attention_layernorm": post}
     for file in files:
         for stored in sorted(file.names):
-            name = _OF_EXPERT.sub(_expert_name, stored)
+            name = _STACK.sub(r".ffn_\1_exps.weight", _OF_EXPERT.sub(_expert_name, stored))
             for module, known in names.items():
                 name = name.replace(f"{module}.", f"{known}.")
             if name.endswith(_PASSED_OVER) or (model.tied and name.startswith("output.")):
