@@ -163,11 +163,12 @@ TraceLike = str | Path | Trace | core.Trace
 
 
 def load_trace(trace: TraceLike) -> Trace:
-    """The network of a name, of a trace's directory, or the shapes of one in a format (NAME@FORMAT).
+    """The network of a name, of a trace's directory, or the shapes of one in a format, or at a step (NAME@FORMAT@step:context=99).
 
     Parameters
     ----------
-    trace : 'deit_tiny_int8', 'path/to/directory', or 'deit_tiny_float@ssvq:k=16,d=8', which has no bits
+    trace : 'deit_tiny_int8', 'path/to/directory', or 'deit_tiny_float@ssvq:k=16,d=8', which has no bits; of a language model also a step of
+        some tokens after others in its cache, 'llama_1b_float@uniform:bits=4@step:tokens=1,context=2048'
 
     Raises
     ------

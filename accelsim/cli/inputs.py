@@ -21,7 +21,11 @@ AcceleratorName = Annotated[
 ]
 TraceName = Annotated[
     str,
-    typer.Argument(metavar="TRACE", help="A name (accelsim list traces), a directory, or NAME@FORMAT: its shapes.", autocompletion=traces),
+    typer.Argument(
+        metavar="TRACE",
+        help="A name (accelsim list traces), a directory, or its shapes: NAME@FORMAT, a language model's NAME@step:context=99.",
+        autocompletion=traces,
+    ),
 ]
 Then = Annotated[
     list[str] | None,
