@@ -86,7 +86,8 @@ def test_the_scales_of_a_4_bit_cache_cost_passes_of_the_vector_unit() -> None:
 
 def test_a_way_that_is_narrower_than_a_record_is_refused() -> None:
     with pytest.raises(
-        CompileError, match="elements of a 16-bit cache per cycle are fewer than a record of 8; allowed: raw values of at least 128"
+        CompileError,
+        match="a record of 8 elements of a 16-bit cache does not leave the unpacker in a cycle; allowed: raw values of at least 128",
     ):
         run(16, 1, 9, "array.raw_weights_per_cycle=8")
 
