@@ -164,7 +164,7 @@ def multiply_layer(
     weighted, heads = layer.weighted, layer.head_product
     if weighted is not None:
         geometry = weight_geometry(target, decoded(weighted))
-        part = "group" if geometry.merged == 1 and not geometry.feed else "tile"
+        part = geometry.mapping.part
         corrupted = _corruption(trace, weighted, geometry)
         if corrupted is not None:
             return LayerCheck(layer.name, layer.op, False, 0, corrupted), []
@@ -182,11 +182,10 @@ def multiply_layer(
         sums, problem = _multiply(geometry, item, psum_bits)
         found.append(sums)
         if wrong is None and problem is not None:
-            where = f", {part} {index % layer.bounds.G}" if layer.bounds.G > 1 and not geometry.feed else ""
+            where = f", {part} {index % layer.bounds.G}" if layer.bounds.G > 1 and part else ""
             wrong = f"layer {layer.name!r}{where}, {problem}"
         if wrong is None:
-            columns = item.weights.shape[1] if geometry.feed else layer.n
-            tiles += -(-columns // geometry.cols) * geometry.tile_count(layer.k)
+            tiles += -(-item.weights.shape[1] // geometry.cols) * geometry.tile_count(layer.k)
     rounding = f"; float32 sums within {error:.1e} of float64" if geometry.scales else ""
     return LayerCheck(layer.name, layer.op, wrong is None, tiles, wrong or f"bit-exact{rounding}"), found
 

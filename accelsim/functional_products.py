@@ -15,7 +15,6 @@ import numpy.typing as npt
 
 from accelsim import functional_twin as twin
 from accelsim.compiler.image import LayerImage, layer_image, matrix_image
-from accelsim.compiler.merged_groups import stripe_count
 from accelsim.compiler.unit_image import unit_image
 from accelsim.functional_accumulators import at_width
 from accelsim.functional_groups import UnitDecoder, scaled_sums
@@ -136,16 +135,17 @@ def weighted_products(
     layer = decoded(layer)
     decoder = UnitDecoder.of(geometry, layer)
     make_image = layer_image if decoder is None else unit_image
-    together = stripe_count(geometry, layer) // geometry.stripe_sets(layer.bounds.G)
+    lying = geometry.mapping.stripes(layer.bounds.G, layer.n, geometry.cols)
+    together = lying.total // lying.sets
     image = make_image(geometry, layer, trace.arrays(layer.name), "stripe" if layer.m > geometry.run_rows(together) else "layer")
     if tamper is not None:
         image = tamper(layer.name, image)
     tables = Tables.of(geometry, image)
     convolution = layer.convolution
-    if geometry.merged > 1 and convolution is not None:
+    if geometry.mapping.merged > 1 and convolution is not None:
         yield from _merged_products(geometry, convolution, weights, image, tables, source)
         return
-    if geometry.feed and convolution is not None:
+    if geometry.mapping.own_rows and convolution is not None:
         yield _fed_product(convolution, weights, image, tables, source)
         return
     order, shape = layer.reduction_order, trace.shapes[layer.inputs[0]]
@@ -178,13 +178,13 @@ def _merged_products(
     geometry: CoreGeometry, layer: ConvLayer, weights: npt.NDArray[np.int64], image: LayerImage, tables: Tables, source: Source
 ) -> Iterator[Product]:
     """The tiles of a convolution whose groups share them; bytes behind the last channel are read too, as they meet zeros."""
-    merged = layer.merged(geometry.merged)
+    merged = layer.merged(geometry.mapping.merged)
     order = merged.reduction_order
     activations = source(merged.input_channels, *layer.image)
     for tile in range(merged.bounds.G):
-        groups = range(tile * geometry.merged, min((tile + 1) * geometry.merged, layer.bounds.G))
+        groups = range(tile * geometry.mapping.merged, min((tile + 1) * geometry.mapping.merged, layer.bounds.G))
         blocks = [weights[:, group * layer.n : (group + 1) * layer.n] for group in groups]
-        own = twin.diagonal(blocks, geometry.merged)
+        own = twin.diagonal(blocks, geometry.mapping.merged)
         sums = np.hstack(
             [
                 twin.product(np.concatenate([twin.patches(layer, planes, group) for planes in activations]), block)

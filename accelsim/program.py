@@ -6,7 +6,7 @@ Only data: arrays with the dtypes of the compute kernel, and records that assign
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
@@ -96,7 +96,7 @@ class LayerPlan:
     macs : of all images of the batch
     bits : (operand, memory, write) -> bits that it moves, padding and burst rounding included
     vector_cycles : cycles of work on the vector unit; bounds : resource -> least core cycles
-    row_reads, gemv_steps, feed_reads, decoded_weights, lookups : see `LayerResult`
+    figures : those of products, and those that only some mappings have, by their name in `LayerResult`
     """
 
     frame: int
@@ -109,11 +109,7 @@ class LayerPlan:
     vector_cycles: int
     bounds: Mapping[str, int]
     lowering: str
-    row_reads: int | None = None
-    gemv_steps: int | None = None
-    feed_reads: int | None = None
-    decoded_weights: int | None = None
-    lookups: int | None = None
+    figures: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

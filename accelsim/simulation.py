@@ -158,11 +158,7 @@ def _layer(plan: LayerPlan, cycles: Counter[str], start: int, end: int, array_si
         traffic=tuple(Traffic(operand, memory, write, bits) for (operand, memory, write), bits in sorted(plan.bits.items())),
         bounds=dict(plan.bounds),
         lowering=plan.lowering,
-        row_reads=plan.row_reads,
-        gemv_steps=plan.gemv_steps,
-        feed_reads=plan.feed_reads,
-        decoded_weights=plan.decoded_weights,
-        lookups=plan.lookups,
+        **plan.figures,
     )
 
 

@@ -208,10 +208,9 @@ def _check_rows(program: Program, outcome: Outcome) -> None:
     """The array sees each row of each tile once, or each group that leaves the decoder sees each row."""
     issued = outcome.run_results[:, _COLUMN["cp_rows"]]
     runs = program.runs
-    wanted = runs["m"] * runs["nt_count"] * np.where(runs["gemv_groups"] > 0, runs["gemv_groups"], runs["kt_count"])
-    if not np.array_equal(issued, wanted):
-        index = int(np.flatnonzero(issued != wanted)[0])
-        raise ConservationError(f"run {index}: the array saw {int(issued[index])} rows, the program has {int(wanted[index])}")
+    if not np.array_equal(issued, runs["steps"]):
+        index = int(np.flatnonzero(issued != runs["steps"])[0])
+        raise ConservationError(f"run {index}: the array saw {int(issued[index])} rows, the program has {int(runs['steps'][index])}")
 
 
 def _check_macs(program: Program) -> None:

@@ -63,21 +63,7 @@ class Timing:
 def timing_of(accelerator: Accelerator, program: Program) -> Timing:
     """Everything that affects timing when `program` runs on `accelerator`."""
     layers = tuple(
-        replace(
-            layer,
-            format="",
-            macs=0,
-            bits={},
-            vector_cycles=0,
-            bounds={},
-            lowering="",
-            row_reads=None,
-            gemv_steps=None,
-            feed_reads=None,
-            decoded_weights=None,
-            lookups=None,
-        )
-        for layer in program.layers
+        replace(layer, format="", macs=0, bits={}, vector_cycles=0, bounds={}, lowering="", figures={}) for layer in program.layers
     )
     timed = replace(program, layers=layers, slots=(), choices={}, warnings=(), batch=0, peak_activation_bytes=0)
     dram = accelerator.dram

@@ -249,11 +249,7 @@ def _layer_plan(target: Target, rates: dict[str, Fraction | None], build: LayerB
         vector_cycles=build.vector_cycles,
         bounds=bounds,
         lowering="; ".join(dict.fromkeys(build.notes)),
-        row_reads=build.row_reads,
-        gemv_steps=build.gemv_steps,
-        feed_reads=build.feed_reads,
-        decoded_weights=build.decoded_weights,
-        lookups=build.lookups,
+        figures=dict(build.figures),
     )
 
 
@@ -276,7 +272,7 @@ def _choices(target: Target, networks: Sequence[PlacedNetwork], low: Lowering) -
 def _mapping_choice(low: Lowering) -> str:
     """How many layers of products meet their weights as these leave the decoder, on a chip that has a choice."""
     products = [build for build in low.layers if build.layer.product is not None]
-    direct = sum(build.gemv_steps is not None for build in products)
+    direct = sum("gemv_steps" in build.figures for build in products)
     return f"{direct} of {len(products)} products by GEMV, the others tile by tile"
 
 
@@ -318,8 +314,8 @@ def _group_mappings(target: Target, network: PlacedNetwork) -> dict[str, str]:
     grouped = [layer for layer in network.trace.weighted_layers() if layer.tile_groups > 1]
     if not grouped:
         return {}
-    found = [weight_geometry(target, layer) for layer in grouped]
-    merged, fed = sum(geometry.merged > 1 for geometry in found), sum(geometry.feed for geometry in found)
+    found = [weight_geometry(target, layer).mapping for layer in grouped]
+    merged, fed = sum(mapping.merged > 1 for mapping in found), sum(mapping.own_rows for mapping in found)
     feeds = f"{fed} in columns with feeds, " if fed else ""
     return {"grouped_convolutions": f"{merged} of {len(grouped)} in block-diagonal tiles, {feeds}the others a tile per group"}
 

@@ -26,10 +26,3 @@ def map_groups(target: Target, geometry: CoreGeometry, layer: WeightedLayer) -> 
     if fed is not None:
         found.append((feed_cycles(target, fed, layer), fed))
     return min(found, key=lambda item: item[0])[1]
-
-
-def mapping_name(geometry: CoreGeometry) -> str:
-    """The mapping in words, for a layer's lowering."""
-    if geometry.feed:
-        return "a channel per column, each with a feed of its own"
-    return f"tiles of {geometry.merged} groups, block-diagonal" if geometry.merged > 1 else "a tile per group"

@@ -10,17 +10,18 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from accelsim.compiler.access import row_accesses
 from accelsim.compiler.plan import Op
 from accelsim.compiler.target import Target
 from accelsim.hw.decode_mac_core import CoreGeometry
+from accelsim.hw.mappings.gemv import Gemv
+from accelsim.hw.row_accesses import row_accesses
 
 
 def map_product(target: Target, op: Op, geometry: CoreGeometry) -> CoreGeometry:
     """The core as the runs of a product see it, with the mapping that `array.mapping` asks for."""
     if not can_leave_array(target, op, geometry):
         return geometry
-    direct = replace(geometry, gemv=True, max_m=target.array.few_rows)
+    direct = replace(geometry, mapping=Gemv(), max_m=target.array.few_rows)
     if target.array.mapping == "cheapest" and gemv_cycles(target, op, geometry) >= tile_cycles(target, op, geometry):
         return geometry
     return direct

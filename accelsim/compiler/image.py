@@ -84,14 +84,9 @@ class _Field:
 
 def tile_of_weight(geometry: CoreGeometry, layer: WeightedLayer, row: int, column: int) -> tuple[int, int]:
     """(nt, kt) of the tile that holds Wt[row, column]; columns count through all groups."""
-    group, inside = divmod(column, layer.n)
-    if geometry.merged > 1:
-        return group // geometry.merged, 0
     order = layer.reduction_order
     step = row if order is None else int(np.flatnonzero(order == row)[0])
-    if geometry.feed:
-        group, inside = 0, column
-    return group * -(-layer.n // geometry.cols) + inside // geometry.cols, geometry.tile_of_row(step)
+    return geometry.mapping.stripes(layer.bounds.G, layer.n, geometry.cols).holding(column), geometry.tile_of_row(step)
 
 
 def layer_image(geometry: CoreGeometry, layer: WeightedLayer, arrays: Mapping[str, Integers], packing: Packing = "layer") -> LayerImage:
@@ -110,9 +105,9 @@ def layer_image(geometry: CoreGeometry, layer: WeightedLayer, arrays: Mapping[st
     CompileError
         Codewords along N that cross the groups of a grouped convolution.
     """
-    if geometry.merged > 1:
+    if geometry.mapping.merged > 1:
         return _block_diagonal_image(geometry, layer, arrays["weights"], packing)
-    weight, groups = layer.weight, geometry.stripe_sets(layer.bounds.G)
+    weight, groups = layer.weight, _stripe_sets(geometry, layer)
     order = layer.reduction_order
     rows = slice(None) if order is None else order
     if not geometry.decode:
@@ -120,7 +115,7 @@ def layer_image(geometry: CoreGeometry, layer: WeightedLayer, arrays: Mapping[st
         image = _image(geometry, layer.k, [lanes], packing, groups, None)
         return replace(image, odd=weight.format.decode_path().odd)
     d = geometry.codeword_length
-    if geometry.axis == 0 and not geometry.feed and layer.n % d:
+    if geometry.axis == 0 and not geometry.mapping.own_rows and layer.n % d:
         raise CompileError(
             f"layer {layer.name!r}: codewords of d = {d} outputs cross its {groups} groups of {layer.n} outputs; "
             "allowed: a divisor of the outputs of a group, or weights left uncompressed"
@@ -137,11 +132,16 @@ def layer_image(geometry: CoreGeometry, layer: WeightedLayer, arrays: Mapping[st
 
 def _block_diagonal_image(geometry: CoreGeometry, layer: WeightedLayer, weights: Integers, packing: Packing) -> LayerImage:
     """The image of raw weights whose groups share tiles: the stripes of all of them are one stream."""
-    merged = layer.merged(geometry.merged)
+    merged = layer.merged(geometry.mapping.merged)
     order = merged.reduction_order
-    matrix = block_diagonal(weights, layer.bounds.G, geometry.merged)
+    matrix = block_diagonal(weights, layer.bounds.G, geometry.mapping.merged)
     lanes = _lane_grid(geometry, matrix if order is None else matrix[order], merged.bounds.G)
     return _image(geometry, merged.k, [_Field(lanes, int(geometry.raw_bits))], packing, 1, None)
+
+
+def _stripe_sets(geometry: CoreGeometry, layer: WeightedLayer) -> int:
+    """Groups that have stripes of their own."""
+    return geometry.mapping.stripes(layer.bounds.G, layer.n, geometry.cols).sets
 
 
 def matrix_image(geometry: CoreGeometry, matrix: npt.NDArray[np.int8]) -> LayerImage:
@@ -155,8 +155,8 @@ def image_bits(geometry: CoreGeometry, layer: WeightedLayer, packing: Packing = 
     streams = {name: stream.total_bits for name, stream in weight.format.placed("record", weight.k, weight.n).items()}
     if geometry.scales:
         streams["side_data"] = _scale_bits(geometry, layer)
-    sizes = Counter(stream_stripes(geometry, stripes, geometry.stripe_sets(layer.bounds.G), packing))
-    words = sum(count * geometry.words(layer.k * geometry.merged, size) for size, count in sizes.items())
+    sizes = Counter(stream_stripes(geometry, stripes, _stripe_sets(geometry, layer), packing))
+    words = sum(count * geometry.words(layer.k * geometry.mapping.merged, size) for size, count in sizes.items())
     return ImageBits(streams, words * geometry.word_bits - sum(streams.values()))
 
 

@@ -44,11 +44,7 @@ class LayerBuild:
     bits: Bits = field(default_factory=Counter)
     bounds: Counter[str] = field(default_factory=Counter)
     vector_cycles: int = 0
-    row_reads: int | None = None
-    gemv_steps: int | None = None
-    feed_reads: int | None = None
-    decoded_weights: int | None = None
-    lookups: int | None = None
+    figures: Counter[str] = field(default_factory=Counter)
     notes: list[str] = field(default_factory=list)
 
 

@@ -14,17 +14,19 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from accelsim.compiler.access import row_accesses
 from accelsim.compiler.target import Target
 from accelsim.formats.decode_path import DecodePath
 from accelsim.formats.parts import Raw, Scale
 from accelsim.hw.decode_mac_core import CoreGeometry
+from accelsim.hw.mappings.block_diagonal import BlockDiagonal
+from accelsim.hw.row_accesses import row_accesses
 from accelsim.trace.layers import WeightedLayer
 
 
 def merge_groups(geometry: CoreGeometry, layer: WeightedLayer) -> CoreGeometry:
     """The core as the runs of a layer see it, with as many groups in a tile as fit."""
-    return replace(geometry, merged=_most_groups(geometry, layer))
+    count = _most_groups(geometry, layer)
+    return replace(geometry, mapping=BlockDiagonal(count)) if count > 1 else geometry
 
 
 def _most_groups(geometry: CoreGeometry, layer: WeightedLayer) -> int:
@@ -43,26 +45,25 @@ def _has_zero(path: DecodePath) -> bool:
 
 def merged_cycles(target: Target, geometry: CoreGeometry, layer: WeightedLayer) -> int:
     """Estimated cycles of a layer, one image: of each tile its rows, at the rate of their reads, or its load behind the swap wave."""
-    k = layer.k * geometry.merged
+    k = layer.k * geometry.mapping.merged
     groups = geometry.tile_groups(k, 0)
     load = max(groups, -(-groups * geometry.pop_bits // geometry.word_bits)) + (geometry.cols - 1 if geometry.shadow_sets == 1 else 0)
-    stripes = stripe_count(geometry, layer)
-    chunks = -(-layer.m // geometry.run_rows(stripes if geometry.merged > 1 else stripes // layer.bounds.G))
-    reads = row_accesses(target.activation_buffer, layer.merged(geometry.merged), geometry.rows)
+    lying = geometry.mapping.stripes(layer.bounds.G, layer.n, geometry.cols)
+    stripes = lying.total
+    chunks = -(-layer.m // geometry.run_rows(stripes // lying.sets))
+    reads = row_accesses(target.activation_buffer, layer.merged(geometry.mapping.merged), geometry.rows)
     row = max(1, -(-reads // target.activation_buffer.port_accesses))
     return stripes * geometry.tile_count(k) * chunks * max(-(-layer.m // chunks) * row, load)
 
 
 def stripe_count(geometry: CoreGeometry, layer: WeightedLayer) -> int:
     """N-stripes of a layer: those of each group of a convolution, one group after the other; or those of all of them that share tiles."""
-    if geometry.feed:
-        return -(-layer.bounds.G * layer.n // geometry.cols)
-    return -(-layer.bounds.G // geometry.merged) * -(-layer.n * geometry.merged // geometry.cols)
+    return geometry.mapping.stripes(layer.bounds.G, layer.n, geometry.cols).total
 
 
 def image_tiles(geometry: CoreGeometry, layer: WeightedLayer) -> int:
     """K-tiles of a layer's image, of all stripes."""
-    return geometry.tile_count(layer.k * geometry.merged) * stripe_count(geometry, layer)
+    return geometry.tile_count(layer.k * geometry.mapping.merged) * stripe_count(geometry, layer)
 
 
 def block_diagonal(matrix: npt.NDArray[Any], groups: int, count: int) -> npt.NDArray[Any]:

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from accelsim.compiler.column_feed import run_steps
 from accelsim.compiler.gemv import map_product
 from accelsim.compiler.geometry import activation_geometry, weight_geometry
 from accelsim.compiler.image import image_bits
@@ -17,9 +16,8 @@ from accelsim.compiler.product_split import ProductSplit, split_product
 from accelsim.compiler.record_table import Fields
 from accelsim.compiler.target import Target
 from accelsim.compiler.weight_traffic import header_of_columns, header_traffic, most_header_bytes, record_traffic
-from accelsim.ops.channel_window import ChannelWindow
 from accelsim.program import Int64
-from accelsim.trace.layers import MatmulLayer
+from accelsim.trace.layers import MacLayer, MatmulLayer
 
 
 @dataclass(frozen=True)
@@ -129,7 +127,7 @@ def product_facts(target: Target, op: Op) -> ProductFacts:
         first_group=_of_runs((split.first_stripe + split.nt0) * split.stripe_groups),
         records=records,
         header=header,
-        bounds=_bounds(target, split, op.layer.channel_window),
+        bounds=_bounds(target, split, op.layer.product),
     )
 
 
@@ -167,26 +165,19 @@ def _fields(target: Target, split: ProductSplit) -> Fields:
         "nt0": _of_runs(split.nt0),
         "nt_count": _of_runs(split.nt_counts),
         "columns": _of_runs(split.run_columns),
-        "merged": geometry.merged,
-        "file": geometry.file,
-        "gemv_groups": geometry.gemv_groups(split.k),
+        "steps": _of_runs(geometry.mapping.steps(split)),
+        **geometry.mapping.fields(geometry, split.k),
         "words": _of_runs(split.words),
     }
 
 
-def _bounds(target: Target, split: ProductSplit, window: ChannelWindow | None) -> Mapping[str, int]:
+def _bounds(target: Target, split: ProductSplit, layer: MacLayer | None) -> Mapping[str, int]:
     """Least cycles of each resource of the core."""
     geometry = split.geometry
+    assert layer is not None  # the plan puts nothing else on the array
     groups = split.stripe_groups * split.all_stripes * split.chunks
-    full, rest = np.divmod(split.nt_counts, split.file)  # folds of a K-tile, and tiles of one that holds fewer
-    steps = full * -(-split.run_rows * split.file // target.array.rows_per_cycle) + -(-split.run_rows * rest // target.array.rows_per_cycle)
-    if geometry.feed and window is not None and target.array.rows_per_cycle == 1:
-        steps = run_steps(target, window, split.first_rows, split.run_rows) * split.nt_counts
-    cycles = int(steps.sum()) * split.kt_count
-    if geometry.gemv:
-        cycles = int((split.nt_counts * -(-split.run_rows // target.array.rows_per_cycle)).sum()) * split.stripe_groups
     return {
-        "array": cycles,
+        "array": geometry.mapping.array_cycles(layer, split, target.array.rows_per_cycle),
         "decode": groups,
         "buffer_width": -(-geometry.stripe_pops(split.k) * split.all_stripes * split.chunks * geometry.pop_bits // geometry.word_bits),
     }

@@ -151,11 +151,6 @@ class ProductSplit:
         """Rows of a K-tile that all runs read: each once for all tiles of a fold."""
         return int((self.run_rows * -(-self.nt_counts // self.file)).sum()) * self.kt_count
 
-    @property
-    def gemv_steps(self) -> int:
-        """Rows that groups meet as they leave the decoder, in all runs; 0 where tiles go to the array."""
-        return int((self.run_rows * self.nt_counts).sum()) * self.geometry.gemv_groups(self.k)
-
     @cached_property
     def run_columns(self) -> Int64:
         """Outputs of each run, without those that only fill its last stripe: int64 (runs,)."""
@@ -180,19 +175,16 @@ class ProductSplit:
 
 def split_product(op: Op, geometry: CoreGeometry) -> ProductSplit:
     """The runs of `op`."""
-    groups = op.layer.tile_groups
-    columns, stripe_columns = op.n // groups, geometry.cols
-    if geometry.merged > 1:  # the tiles of all groups follow each other as the stripes of one matrix
-        groups, columns, stripe_columns = 1, op.n, geometry.merged * columns
-    if geometry.feed:
-        groups, columns = 1, op.n
-    k = op.k * geometry.merged
+    layer, mapping = op.layer.product, geometry.mapping
+    assert layer is not None  # the plan puts nothing else on the array
+    own_groups = op.layer.tile_groups
+    groups, columns, stripe_columns = mapping.stripes(own_groups, op.n // own_groups, geometry.cols)
+    k = op.k * mapping.merged
     row_tile = op.row_tile or RowTile(0, 1, 0, op.m, op.m)
     column_tile = op.column_tile or ColumnTile(0, 1, 0, op.n, op.n)
     stripes = -(-columns // stripe_columns)
     most_rows = geometry.run_rows(stripes)
-    window = op.layer.channel_window
-    step = window.positions if geometry.feed and window is not None and window.positions <= most_rows else 1  # whole lines, if they fit
+    step = mapping.chunk_step(layer, most_rows)
     chunks = -(-op.m // (most_rows // step * step))
     return ProductSplit(
         geometry=geometry,

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 
-from accelsim.compiler.access import row_accesses
-from accelsim.compiler.column_feed import feed_accesses, feed_fields
-from accelsim.compiler.depthwise import mapping_name
 from accelsim.compiler.inference import Inference, KernelFields, LayerBuild, Lowering, by_row, launch_cycles, passes_of, place_is_free
 from accelsim.compiler.plan import Op
 from accelsim.compiler.product_facts import ProductFacts, WeightReuse, product_facts, product_key
@@ -15,6 +12,7 @@ from accelsim.compiler.product_split import ProductSplit
 from accelsim.compiler.product_weights import book_weights, weights_of_runs
 from accelsim.compiler.record_table import Fields
 from accelsim.errors import CompileError
+from accelsim.hw.row_accesses import row_accesses
 from accelsim.kernels import compute_state
 from accelsim.trace.layers import WeightedLayer
 
@@ -27,6 +25,7 @@ def lower_product(inference: Inference, op: Op) -> None:
     assert layer is not None  # the plan puts nothing else on the array
     facts = _facts(inference, op)
     split = facts.split
+    mapping = split.geometry.mapping
     drain = _drain(inference, op, split)
     fields = {
         **facts.fields,
@@ -34,8 +33,8 @@ def lower_product(inference: Inference, op: Op) -> None:
         "layer": inference.layer_index[layer.name],
         "out_task": drain,
         "out_rows": op.m,
-        "row_accesses": row_accesses(target.activation_buffer, layer.merged(split.geometry.merged), _elements(split)),
-        **feed_fields(target, layer, split),
+        "row_accesses": row_accesses(target.activation_buffer, layer.merged(mapping.merged), mapping.row_elements(split.geometry)),
+        **mapping.read_fields(target.activation_buffer, layer, split, target.array.rows_per_cycle),
         **rows_from(inference, op),
         **weights_from(inference, op),
     }
@@ -56,32 +55,20 @@ def lower_product(inference: Inference, op: Op) -> None:
     low.tiles += split.all_tiles * split.chunks
     build = low.layers[inference.layer_index[layer.name]]
     if target.array.depthwise != "column" and layer.tile_groups > 1:
-        build.notes.append(mapping_name(split.geometry))
+        build.notes.append(mapping.group_name)
     if target.array.mapping != "tiles":
-        build.notes.append(_mapping(split))
-        build.gemv_steps = (build.gemv_steps or 0) + split.gemv_steps if split.geometry.gemv else build.gemv_steps
-    if split.geometry.feed:
-        build.feed_reads = (build.feed_reads or 0) + feed_accesses(target, layer, split)
+        build.notes.append(mapping.name(split.geometry))
+    for name, figure in mapping.figures(target.activation_buffer, layer, split).items():
+        build.figures[name] += figure
     groups = facts.bounds["decode"]
-    build.decoded_weights = (build.decoded_weights or 0) + groups * split.geometry.group_weights
-    build.lookups = (build.lookups or 0) + groups * split.geometry.group_lookups
+    build.figures["decoded_weights"] += groups * split.geometry.group_weights
+    build.figures["lookups"] += groups * split.geometry.group_lookups
     _note(build, split, facts.reuse, target.array.cols)
     for resource, cycles in facts.bounds.items():
         build.bounds[resource] += cycles
     book_weights(inference, layer, facts, fetches)
     inference.task_of[op.index] = drain
     inference.writers.setdefault(op.writes, []).append(drain)
-
-
-def _elements(split: ProductSplit) -> int:
-    """Elements of a row that are read together: those of a K-tile, or of a group that leaves the decoder."""
-    return split.geometry.group_rows if split.geometry.gemv else split.geometry.rows
-
-
-def _mapping(split: ProductSplit) -> str:
-    """How a product meets its weights, on a chip that has a choice."""
-    geometry = split.geometry
-    return f"GEMV, {geometry.group_weights} weights a cycle" if geometry.gemv else "tile by tile"
 
 
 def _facts(inference: Inference, op: Op) -> ProductFacts:
@@ -172,12 +159,12 @@ def _drain(inference: Inference, op: Op, split: ProductSplit) -> int:
         row = by_row(inference, key, op, op.m)
         fields |= {f"dep{number}": row["task"], f"dep{number}_base": row["base"], f"dep{number}_step": row["step"]}
     fields |= place_is_free(inference, op)
-    together = op.m if split.geometry.gemv else 1  # rows that are drained without a gap
+    together = op.m if split.geometry.mapping.packed else 1  # rows that are drained without a gap
     pieces = [min(cols, columns) * inference.plan.tensors[key].bits // 8 for key in (op.writes, *operands)] * together
     accesses = low.vector_accesses(pieces, vector.row_cycles(together * min(cols, columns), passes))
     task = low.task(
         kind=compute_state.DRAIN, ordinal=len(low.drains), units=op.m * split.all_stripes, rows=op.m, tile_cols=cols, file=split.file,
-        packed=int(split.geometry.gemv), width=columns, passes=passes,
+        packed=int(split.geometry.mapping.packed), width=columns, passes=passes,
         latency=vector.latency, accesses=accesses, layer=inference.layer_index[op.layer.name], **fields,
     )  # fmt: skip
     low.drains.append(task)
@@ -197,7 +184,7 @@ def _note(build: LayerBuild, split: ProductSplit, reuse: WeightReuse, cols: int)
     """Say how a product was split, for the result."""
     row_tile = split.row_tile
     if split.geometry.file > 1:
-        build.row_reads = (build.row_reads or 0) + split.row_reads
+        build.figures["row_reads"] += split.row_reads
         build.notes.append(f"enhanced weight stationary, folds of {split.file} tiles")
     if split.geometry.cols < cols:
         build.notes.append(f"no masks for the sparse tiles: {split.geometry.cols} of {cols} columns a pass")

@@ -14,6 +14,7 @@ from typing import Annotated, Literal
 import numpy as np
 from pydantic import Field, model_validator
 
+from accelsim.hw.mappings.mapping import TILES, Mapping
 from accelsim.kernels import compute, compute_state
 from accelsim.quantities import Bits, Cycles, unit
 from accelsim.records import Record
@@ -279,12 +280,10 @@ class CoreGeometry:
     block : rows of the reduction after which K-tiles restart, so that a scale's group ends with a tile; 0: `rows`
     scales : (rows of a group, bits of its scales per output), finest of at most two first; popped ahead of a tile in which groups begin
     drain_stages : registers between the last PE of a column and its accumulator
-    merged : groups of a convolution that share a tile, as blocks on its diagonal
     residual : codewords of a residual codebook, whose index follows the others unpadded; 0: none
     coded_index_bits : of a record's indices on average, entropy-coded; 0: fixed fields
-    feed : each column has a feed of its own, so that a tile holds a channel of a depthwise convolution per column
     file : weights of a PE's file: a fold is as many neighbouring N-tiles of one K-tile, and each row meets all of them
-    gemv : groups meet their rows as they leave the decoder, rather than tile by tile in the array; `max_m` rows of sums then are registers
+    mapping : how weights meet activations; of one that owns its sums `max_m` rows of them are registers
     """
 
     rows: int
@@ -307,10 +306,8 @@ class CoreGeometry:
     block: int = 0
     scales: tuple[tuple[int, int], ...] = ()
     drain_stages: int = 0
-    merged: int = 1
     file: int = 1
-    gemv: bool = False
-    feed: bool = False
+    mapping: Mapping = TILES
     residual: int = 0
     coded_index_bits: Fraction = Fraction(0)
 
@@ -420,10 +417,6 @@ class CoreGeometry:
         lines = max(1, self.ports // line) if self.ports % line == 0 or line % self.ports == 0 else (self.ports - 2) // line + 2
         return min(self.rows, rows * lines)
 
-    def gemv_groups(self, k: int) -> int:
-        """Groups of one N-stripe that meet their rows as they leave the decoder; 0 where tiles go to the array."""
-        return self.stripe_groups(k) if self.gemv else 0
-
     def tile_pops(self, k: int) -> np.ndarray:
         """Pops of each K-tile of a stripe, of scales and of records: int64 (tiles,)."""
         return np.array([self.scale_pops(k, kt) + self.tile_groups(k, kt) for kt in range(self.tile_count(k))], np.int64)
@@ -431,10 +424,6 @@ class CoreGeometry:
     def stripe_pops(self, k: int) -> int:
         """Pops of one N-stripe, of scales and of records."""
         return int(self.tile_pops(k).sum()) if self.scales else self.stripe_groups(k)
-
-    def stripe_sets(self, groups: int) -> int:
-        """Groups of a convolution of so many that have N-stripes of their own: all, or one for all that share tiles."""
-        return 1 if self.merged > 1 or self.feed else groups
 
     def run_rows(self, stripes: int) -> int:
         """Rows that the accumulators hold of a run over so many N-stripes."""
@@ -513,12 +502,13 @@ def _one_run(geometry: CoreGeometry, m: int, k: int, n: int, supply: WordSupply,
     machine["rows"], machine["cols"] = geometry.rows, geometry.cols
     for name in ("codebook_latency", "codebook_sets", "port_accesses", "rows_per_cycle"):
         machine[name] = 1
-    machine["lanes"] = lanes if geometry.gemv else 0
+    machine["lanes"] = lanes if geometry.mapping.owns_sums else 0
     machine["shadow_sets"], machine["drain_stages"] = geometry.shadow_sets, geometry.drain_stages
 
     run = np.zeros(1, compute_state.RUN)
     run["m"] = run["out_rows"] = m
-    run["file"], run["gemv_groups"] = geometry.file, geometry.gemv_groups(k)
+    for name, value in geometry.mapping.fields(geometry, k).items():
+        run[name] = value
     run["k"], run["nt_count"], run["kt_count"] = k, stripes, geometry.tile_count(k)
     for name, value in geometry.scale_fields().items():
         run[name] = value
@@ -529,7 +519,7 @@ def _one_run(geometry: CoreGeometry, m: int, k: int, n: int, supply: WordSupply,
 
     task = np.zeros(1, compute_state.TASK)
     task["units"], task["rows"], task["tile_cols"], task["width"] = m * stripes, m, geometry.cols, n
-    task["file"], task["packed"], task["passes"] = geometry.file, geometry.gemv, 1
+    task["file"], task["packed"], task["passes"] = geometry.file, geometry.mapping.packed, 1
     for name in ("chunk", "dep0", "dep1", "after0", "after1", "after2"):
         task[name] = -1
 

@@ -110,6 +110,7 @@ RUN = np.dtype(
             "nt0",  # first N-stripe
             "nt_count",
             "columns",  # useful outputs of its stripes
+            "steps",  # of the array over the whole run: rows of its tiles, each once, or what its mapping has in place of them
             "merged",  # groups of a convolution that share a tile: a column has weights in k / merged rows
             "feed",  # 1: each column has a feed of its own, so columns are not skewed; 0: rows enter at column 0 and pass on
             "feed_rows",  # with a feed, array rows that a column's sum passes

@@ -14,6 +14,7 @@ from accelsim.compiler.merged_groups import stripe_count
 from accelsim.errors import CompileError
 from accelsim.formats.catalog import format_from_mapping
 from accelsim.hw.decode_mac_core import CoreGeometry
+from accelsim.hw.mappings.block_diagonal import BlockDiagonal
 from accelsim.kernels.decode import codeword_words, decode_records, stream_words
 from accelsim.kernels.decode_masked import NO_MASKS
 from accelsim.kernels.stripe import EXACT_K, append_one, decode_stripes, multiply, place_records
@@ -281,7 +282,7 @@ def test_each_group_of_a_convolution_has_stripes_of_its_own() -> None:
 def test_groups_that_share_a_tile_lie_on_its_diagonal_with_zeros_elsewhere(layout: str) -> None:
     # 3 groups of 2 channels x 6 taps and 1 output: 2 in a tile of 24 of 25 rows and 4 columns; the second tile holds one of them.
     layer = conv(2, 1, 3, layout, {"kind": "uniform"})
-    geometry = replace(geometry_of(replace(RAW, R=25)), merged=2)
+    geometry = replace(geometry_of(replace(RAW, R=25)), mapping=BlockDiagonal(2))
     raw = np.arange(1, 12 * 3 + 1).reshape(12, 3).astype(np.int8)
     expected = np.zeros((24, 8), np.int8)
     for group in range(3):

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from accelsim.hw.decode_mac_core import CoreGeometry, WordSupply, run_stand_alone
+from accelsim.hw.mappings.gemv import Gemv
 from tests.kernels.test_core_kernel import SUPPLIES, cores
 from tests.naive_core import COUNTERS, NaiveCore
 from tests.naive_gemv import simulate_gemv
@@ -17,7 +18,7 @@ from tests.naive_gemv import simulate_gemv
 def model_of(core: NaiveCore, m: int, k: int, n: int, lanes: int, supply: tuple[int, int, int] = (0, 1, 0)) -> dict[str, int]:
     geometry = CoreGeometry(
         core.R, core.C, core.D, core.KCB, core.P, core.W, bool(core.DECODE), bool(core.SIGN), core.AXIS, 64, core.b,
-        shadow_sets=core.sets, gemv=True,
+        shadow_sets=core.sets, mapping=Gemv(),
     )  # fmt: skip
     return asdict(run_stand_alone(geometry, m, k, n, WordSupply(*supply), lanes))
 
