@@ -100,6 +100,8 @@ class LayerResult:
     feed_reads : accesses of the activation buffer by columns with feeds of their own; None: the rows of the array read it
     decoded_weights : weights, padding included, that left the decoder for the array; lookups : of codewords for them. None: no product, or
         a result of an earlier version, whose energy assumes codewords of the chip's length
+    os_reads : accesses of the activation buffer by a layer whose sums stay in the PEs; None: they do not
+    os_shifts : cycles in which such sums move down by a row of PEs
     """
 
     name: str
@@ -119,6 +121,8 @@ class LayerResult:
     feed_reads: Count | None = None
     decoded_weights: Count | None = None
     lookups: Count | None = None
+    os_reads: Count | None = None
+    os_shifts: Count | None = None
 
     @property
     def total_cycles(self) -> int:
@@ -296,7 +300,7 @@ class Result:
         """The whole record as plain data, without what it has not: a verdict, directories, figures of other mappings."""
         fields = asdict(self)
         for layer in (layer for frame in fields["frames"] for layer in frame["layers"]):
-            for name in ("row_reads", "gemv_steps", "feed_reads", "decoded_weights", "lookups"):
+            for name in ("row_reads", "gemv_steps", "feed_reads", "decoded_weights", "lookups", "os_reads", "os_shifts"):
                 if layer[name] is None:
                     del layer[name]
         absent = {name for name, value in (("verdict", self.verdict), ("trace_directories", self.trace_directories)) if not value}

@@ -157,7 +157,8 @@ class NaiveDrains:
         on_their_way = list(self.expected)
         ahead = self.drains_up_to(target)
         row_a_cycle = all(self.lane_cycles(task, self.tasks[task]["tile_cols"]) <= 1 for task in ahead)
-        row_a_cycle = row_a_cycle and not any(self.tasks[task]["packed"] and self.tasks[task]["rows"] > 1 for task in ahead)
+        row_a_cycle = row_a_cycle and not any(self.tasks[task]["packed"] == 1 and self.tasks[task]["rows"] > 1 for task in ahead)
+        row_a_cycle = row_a_cycle and not any(self.tasks[task]["packed"] == 2 for task in ahead)
         nothing_waits = self.put_out[on_their_way[0]] > self.t and self.vector_free <= self.t + 1
         return row_a_cycle and nothing_waits and written >= self.put_out[target]
 

@@ -147,7 +147,7 @@ class NaiveGemvRuns(NaiveDrains):
     def drain_cycles(self, task: int, unit: int) -> int:
         """Cycles of the lanes for a unit: where rows follow without a gap, those that it takes beyond the rows before it."""
         columns, record = self.drained_columns(task, unit), self.tasks[task]
-        if not record["packed"]:
+        if record["packed"] != 1:
             return self.lane_cycles(task, columns)
         rows = unit % record["rows"]
         return self.lane_cycles(task, columns * (rows + 1)) - self.lane_cycles(task, columns * rows)

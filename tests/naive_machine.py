@@ -18,7 +18,8 @@ import numpy as np
 from accelsim.program import Program
 from tests.naive_accumulators import DESKEW, STALL
 from tests.naive_drains import Row, ceil_div, folds, units_in_order
-from tests.naive_gemv_runs import NaiveGemvRuns, tile_groups
+from tests.naive_gemv_runs import tile_groups
+from tests.naive_stationary_runs import NaiveStationaryRuns
 
 DRAIN, ROW, LOAD = range(3)  # kinds of tasks, as the dtype's comment lists them
 FOREVER = 10**12
@@ -43,7 +44,7 @@ class Tile:
 
 
 @dataclass
-class NaiveMachine(NaiveGemvRuns):
+class NaiveMachine(NaiveStationaryRuns):
     """Registers of the cluster; `cycle` advances all units by one clock."""
 
     program: Program
@@ -77,6 +78,7 @@ class NaiveMachine(NaiveGemvRuns):
         self.freed = 0
         self.start_drains()
         self.start_gemv()
+        self.start_stationary()
         # array
         self.run, self.fold, self.row, self.active = 0, 0, 0, False
         self.position = 0  # input positions of the line that the columns' windows have taken in
@@ -141,6 +143,9 @@ class NaiveMachine(NaiveGemvRuns):
                     self.work(task, unit, cycles)
                     self.drain_units.pop(0)
                     del self.expected[task, unit]
+                    if (task, unit) in self.from_pes:
+                        self.begins((task, unit))
+                        continue
                     if (task, unit) in self.whole:
                         self.take_whole(task, unit, cycles)
                         continue
@@ -194,6 +199,8 @@ class NaiveMachine(NaiveGemvRuns):
         run = self.runs[self.run]
         if run["gemv_groups"]:
             return self.few_rows(run, left)
+        if run["os_line"]:
+            return self.stationary(run, left, len(tile_span(run, folds(run)[self.fold].kt, self.rows)))
         if not self.active:
             if not self.shadow:
                 return None, left
@@ -356,6 +363,13 @@ class NaiveMachine(NaiveGemvRuns):
                 why, short = missing or "buffer_width", True
             elif self.wanted_pop == "asked":
                 why = "codebook_load"
+        elif run["os_line"]:
+            if self.has_room(run) and self.held_bits < run["pop_bits"]:
+                why, short = missing or "buffer_width", True
+            elif self.has_room(run) and run["codebook_load"] >= self.books_done:
+                why = "codebook_load"
+            else:
+                pop = self.has_room(run)
         elif len(self.shadow) < len(self.left) and (vacated is None or self.t > vacated[0]):
             ahead = self.scales_left(run)  # into registers of their own, which no wave passes
             if vacated is not None and not ahead and self.t < vacated[0] + self.lowest_row(run) + vacated[1] - 2:
@@ -418,16 +432,21 @@ class NaiveMachine(NaiveGemvRuns):
             return
         if run["cost0"] >= 0:
             self.busy_until = self.t + self.conflict_cycles(run)
+        kt, _, held = folds(run)[self.load_fold]
+        if run["os_line"]:
+            rows = len(tile_span(run, kt, self.rows))
+            records = rows * (self.cols // run["d"]) if run["axis"] == 0 else ceil_div(rows, run["d"]) * self.cols
+            own = min(run["ports"], records - self.load_group * run["ports"])
+            self.enqueue(own * run["d"], self.t + self.conflict_cycles(run))
         self.groups_of_run += 1
         self.load_group += 1
-        kt, _, held = folds(run)[self.load_fold]
         if self.load_group < self.groups_of_tile(run, kt):
             return
         self.load_group = self.load_scales = 0
         self.load_tile += 1
         if self.load_tile < held:
             return
-        if not run["gemv_groups"]:
+        if not run["gemv_groups"] and not run["os_line"]:
             self.shadow.append(Tile(self.load_run, max(self.t, self.busy_until - 1)))
             self.loaded += 1
             self.first_tile = False

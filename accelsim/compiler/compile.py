@@ -265,8 +265,16 @@ def _choices(target: Target, networks: Sequence[PlacedNetwork], low: Lowering) -
         "weights": target.weight_buffer.residency,
         **({"l2": _l2_choice(target)} if target.l2 is not None else {}),
         **({"mapping": _mapping_choice(low)} if target.array.mapping != "tiles" else {}),
+        **({"dataflow": _dataflow_choice(low)} if target.array.may_hold_outputs else {}),
         "overlap": target.control.overlap,
     }
+
+
+def _dataflow_choice(low: Lowering) -> str:
+    """How many layers of products keep their sums in the PEs, on a chip that may."""
+    products = [build for build in low.layers if build.layer.product is not None]
+    held = sum("os_reads" in build.figures for build in products)
+    return f"{held} of {len(products)} products output stationary, the others weight stationary"
 
 
 def _mapping_choice(low: Lowering) -> str:

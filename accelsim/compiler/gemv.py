@@ -29,38 +29,42 @@ def map_product(target: Target, op: Op, geometry: CoreGeometry) -> CoreGeometry:
 
 def can_leave_array(target: Target, op: Op, geometry: CoreGeometry) -> bool:
     """Whether the sums of all rows of a product fit the registers behind the decoder, and are sums of weights with one scale."""
-    return _rows(op) <= target.array.few_rows and op.layer.tile_groups == 1 and not geometry.scales
+    return whole_rows(op) <= target.array.few_rows and op.layer.tile_groups == 1 and not geometry.scales
 
 
-def _rows(op: Op) -> int:
+def whole_rows(op: Op) -> int:
     """Rows of the whole product, which a row tile is part of."""
     return op.m if op.row_tile is None else op.row_tile.all_rows
 
 
 def gemv_cycles(target: Target, op: Op, geometry: CoreGeometry) -> int:
     """Estimated cycles group by group: each takes its rows, or its bits; or the lanes take the sums of the stripes."""
-    rows, groups = _rows(op), geometry.stripe_groups(op.k)
+    rows, groups = whole_rows(op), geometry.stripe_groups(op.k)
     vector = target.vector_unit
-    pops = max(groups * _row_cycles(target, op, rows, geometry.group_rows), _width_cycles(geometry, groups))
+    pops = max(groups * _row_cycles(target, op, rows, geometry.group_rows), width_cycles(geometry, groups))
     drain = vector.row_cycles(rows * geometry.cols, vector.passes.requantize)
     return -(-op.n // geometry.cols) * max(pops, drain)
 
 
 def tile_cycles(target: Target, op: Op, geometry: CoreGeometry) -> int:
-    """Estimated cycles tile by tile: each takes its rows, its bits, or its load behind the wave; or the lanes take the rows."""
-    rows, tiles = _rows(op), geometry.tile_count(op.k)
-    vector = target.vector_unit
+    """Estimated cycles tile by tile: each takes its rows, its bits, or its load behind the wave; or the lanes take the rows.
+
+    Rows that the accumulators do not hold together read the tiles again for each chunk of them.
+    """
+    tiles, groups, vector = geometry.tile_count(op.k), op.layer.tile_groups, target.vector_unit
+    chunks = -(-whole_rows(op) // geometry.max_m)
+    rows = -(-whole_rows(op) // chunks)
     steps = _row_cycles(target, op, rows, geometry.rows)
     array = sum(tile_period(geometry, op.k, kt, steps) for kt in range(tiles))
     drain = rows * vector.row_cycles(geometry.cols, vector.passes.requantize)
-    return -(-op.n // geometry.cols) * max(array, drain)
+    return groups * -(-op.n // groups // geometry.cols) * chunks * max(array, drain)
 
 
 def tile_period(geometry: CoreGeometry, k: int, kt: int, steps: int) -> int:
     """Cycles from a tile's swap to the next one's, whose rows take `steps`: a group is popped behind the row of PEs that it ends in."""
     groups = geometry.tile_groups(k, kt)
     behind = max(geometry.last_row(0) + groups - 1, geometry.last_row(groups - 1)) + geometry.cols
-    load = max(groups, _width_cycles(geometry, groups), -(-behind // geometry.shadow_sets))
+    load = max(groups, width_cycles(geometry, groups), -(-behind // geometry.shadow_sets))
     return max(load, steps)
 
 
@@ -73,6 +77,6 @@ def _row_cycles(target: Target, op: Op, rows: int, elements: int) -> int:
     return -(-rows // target.array.rows_per_cycle) + waits
 
 
-def _width_cycles(geometry: CoreGeometry, groups: int) -> int:
+def width_cycles(geometry: CoreGeometry, groups: int) -> int:
     """Cycles in which the weight buffer's port reads so many groups."""
     return -(-groups * geometry.pop_bits // geometry.word_bits)

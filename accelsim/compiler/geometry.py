@@ -12,6 +12,7 @@ from fractions import Fraction
 
 from accelsim.compiler.depthwise import map_groups
 from accelsim.compiler.group_scales import with_scales
+from accelsim.compiler.held_outputs import hold_outputs
 from accelsim.compiler.target import Target
 from accelsim.errors import CompileError
 from accelsim.formats.decode_path import DecodePath, raw_path
@@ -41,7 +42,7 @@ def weight_geometry(target: Target, layer: WeightedLayer) -> CoreGeometry:
     if path.lookup is None:
         width = target.decode_width
         raw = _raw_geometry(target, width.length(path), width.records(path), 0, path.raw_bits, target.weight_buffer.word_bits)
-        return map_groups(target, with_scales(target, _dense(target, raw), layer.weight.format, name), layer)
+        return _mapped(target, with_scales(target, _dense(target, raw), layer.weight.format, name), layer)
     if layer.weight.format.codebook_scope == "shared" and book.store == "ram":
         raise CompileError(
             f"{name}: its codebook is the chip's, but codebook.store = 'ram' of {target.name!r} is loaded layer by layer; "
@@ -64,13 +65,18 @@ def weight_geometry(target: Target, layer: WeightedLayer) -> CoreGeometry:
     if path.entropy is not None and path.entropy.mean is not None:
         coded = replace(coded, coded_index_bits=path.entropy.mean * lookup.books)
     if path.mask is not None:
-        return map_groups(target, replace(coded, mask_bits=path.mask_bits), layer)
+        return _mapped(target, replace(coded, mask_bits=path.mask_bits), layer)
     if target.array.dense_cols % path.d:
         raise CompileError(
             f"{name}: d = {path.d} does not divide the {target.array.dense_cols} columns that weights without a mask take per pass "
             f"on the sparse tiles of {target.name!r}"
         )
-    return map_groups(target, with_scales(target, _dense(target, coded), layer.weight.format, name), layer)
+    return _mapped(target, with_scales(target, _dense(target, coded), layer.weight.format, name), layer)
+
+
+def _mapped(target: Target, geometry: CoreGeometry, layer: WeightedLayer) -> CoreGeometry:
+    """The core with the mapping of the layer's groups, and with sums that stay in the PEs where the chip holds them."""
+    return hold_outputs(target, map_groups(target, geometry, layer))
 
 
 def _check_lookups(target: Target, path: DecodePath, lookup: Lookup, name: str) -> None:
@@ -146,7 +152,7 @@ def activation_geometry(target: Target, transposed: bool, cached: bool = False, 
                 f"accelerator {target.name!r}: a record of {d} elements of a 16-bit cache does not leave the unpacker in a cycle; "
                 f"allowed: raw values of at least {16 * d} bits per cycle (array.raw_weights_per_cycle), or a cache of 8 or 4 bits"
             )
-    return _raw_geometry(target, width.codeword_length, records, axis, stored, word_bits)
+    return hold_outputs(target, _raw_geometry(target, width.codeword_length, records, axis, stored, word_bits))
 
 
 def _raw_geometry(target: Target, d: int, records: int, axis: int, bits: int | Fraction, word_bits: int) -> CoreGeometry:

@@ -9,6 +9,7 @@ import numpy as np
 
 from accelsim.compiler.gemv import map_product
 from accelsim.compiler.geometry import activation_geometry, weight_geometry
+from accelsim.compiler.held_outputs import choose_dataflow
 from accelsim.compiler.image import image_bits
 from accelsim.compiler.merged_groups import image_tiles
 from accelsim.compiler.plan import Op
@@ -103,14 +104,15 @@ def product_facts(target: Target, op: Op) -> ProductFacts:
     records: Mapping[str, int] = {}
     layer = op.layer.weighted
     if layer is not None:
-        geometry = map_product(target, op, weight_geometry(target, layer))
+        geometry = choose_dataflow(target, op, map_product(target, op, weight_geometry(target, layer)))
         split = split_product(op, geometry)
         tiles = image_tiles(geometry, layer)
         header = header_traffic(layer.weight, target.vector_unit, target.codebook.store == "rom", tiles)
         records = record_traffic(image_bits(geometry, layer, split.packing))
     else:
         heads = _head_product(op)
-        geometry = map_product(target, op, activation_geometry(target, heads.transposed_b, heads.from_cache, heads.cache_bits))
+        geometry = activation_geometry(target, heads.transposed_b, heads.from_cache, heads.cache_bits)
+        geometry = choose_dataflow(target, op, map_product(target, op, geometry))
         split = split_product(op, geometry)
         if heads.from_cache and heads.cache is not None:
             useful = heads.cache_bits * op.k * op.n

@@ -56,7 +56,7 @@ def lower_product(inference: Inference, op: Op) -> None:
     build = low.layers[inference.layer_index[layer.name]]
     if target.array.depthwise != "column" and layer.tile_groups > 1:
         build.notes.append(mapping.group_name)
-    if target.array.mapping != "tiles":
+    if target.array.mapping != "tiles" or target.array.may_hold_outputs:
         build.notes.append(mapping.name(split.geometry))
     for name, figure in mapping.figures(target.activation_buffer, layer, split).items():
         build.figures[name] += figure
@@ -159,12 +159,13 @@ def _drain(inference: Inference, op: Op, split: ProductSplit) -> int:
         row = by_row(inference, key, op, op.m)
         fields |= {f"dep{number}": row["task"], f"dep{number}_base": row["base"], f"dep{number}_step": row["step"]}
     fields |= place_is_free(inference, op)
-    together = op.m if split.geometry.mapping.packed else 1  # rows that are drained without a gap
+    packed = split.geometry.mapping.packed
+    together = op.m if packed == 1 else 1  # rows that are drained without a gap
     pieces = [min(cols, columns) * inference.plan.tensors[key].bits // 8 for key in (op.writes, *operands)] * together
     accesses = low.vector_accesses(pieces, vector.row_cycles(together * min(cols, columns), passes))
     task = low.task(
         kind=compute_state.DRAIN, ordinal=len(low.drains), units=op.m * split.all_stripes, rows=op.m, tile_cols=cols, file=split.file,
-        packed=int(split.geometry.mapping.packed), width=columns, passes=passes,
+        packed=packed, width=columns, passes=passes,
         latency=vector.latency, accesses=accesses, layer=inference.layer_index[op.layer.name], **fields,
     )  # fmt: skip
     low.drains.append(task)

@@ -16,7 +16,7 @@ from accelsim.accelerator import Accelerator, Placement
 from accelsim.compiler.in_flight import in_flight_shortage
 from accelsim.hw.channel import burst_bytes, capacity_bytes, peak_bytes_per_s
 from accelsim.hw.control import PrefetchDepth
-from accelsim.hw.decode_mac_core import MaskDecoder
+from accelsim.hw.decode_mac_core import Dataflow, MaskDecoder
 from accelsim.hw.decode_width import DecodeWidth
 from accelsim.hw.l2 import L2, Bypass
 from accelsim.hw.sram import ActivationBufferSpec
@@ -38,6 +38,7 @@ class TargetArray:
     shadow_sets: int
     dense_cols: int
     rows_per_cycle: int
+    dataflow: Dataflow
     depthwise: Literal["column", "block_diagonal", "column_feed", "cheapest"]
     column_feed: int | None
     scale_at: Literal["channel", "weight", "group"]
@@ -51,6 +52,11 @@ class TargetArray:
     def has_sparse_tiles(self) -> bool:
         """True if columns share multipliers."""
         return self.dense_cols < self.cols
+
+    @property
+    def may_hold_outputs(self) -> bool:
+        """Whether sums of some layers may stay in the PEs."""
+        return self.dataflow in ("output_stationary", "cheapest")
 
     @property
     def drain_stages(self) -> int:

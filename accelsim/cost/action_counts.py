@@ -66,6 +66,10 @@ GEMV_LANE = Action(GEMV, "activations", "gemv_lane")
 GEMV_WEIGHT = Action(GEMV, "weights", "gemv_weight")
 GEMV_SUM = Action(GEMV, "psums", "gemv_sum")
 GEMV_HELD = Action(GEMV, "idle", "gemv_held_cycle")
+OS_STEP = Action("PE array", "activations", "os_step")
+OS_SHIFT = Action("PE array", "psums", "os_shift")
+OS_HELD = Action("PE array", "idle", "os_held_cycle")
+QUEUE = Action("PE array", "weights", "queue_weight")
 SHADOW_WRITE = Action("PE array", "weights", "shadow_write")
 VECTOR_OP = Action("vector unit", "outputs", "vector_op")
 CONTROL = Action("control", "idle", "control_cycle")
@@ -112,9 +116,10 @@ def _layer_counts(layer: LayerResult, accelerator: Accelerator, operands: Set[st
     )  # of the weights: on sparse tiles those that the masks keep
     cycles = layer.total_cycles
     return {
-        **(_array_counts(layer, accelerator, share, cycles) if cycles and layer.gemv_steps is None else {}),
+        **(_array_counts(layer, accelerator, share, cycles) if cycles and _in_accumulators(layer) else {}),
         **(_gemv_counts(layer, accelerator, operands) if layer.gemv_steps is not None else {}),
-        **_exact({GEMV_HELD: cycles if accelerator.array.few_rows else 0}),
+        **(_held_sum_counts(layer, accelerator) if layer.os_reads is not None else {}),
+        **_exact({GEMV_HELD: cycles if accelerator.array.few_rows else 0, OS_HELD: cycles if accelerator.array.may_hold_outputs else 0}),
         **(_scale_counts(layer, accelerator, operands) if "side_data" in operands else {}),
         **_load_counts(layer, accelerator, share, operands),
         **_vector_counts(layer, accelerator),
@@ -185,6 +190,31 @@ def _gemv_counts(layer: LayerResult, accelerator: Accelerator, operands: Set[str
     return {**_exact(counts), ROW_READ: Span(words, words, most)}
 
 
+def _in_accumulators(layer: LayerResult) -> bool:
+    """Whether the sums of a layer stand in the accumulators, and its weights in shadow registers."""
+    return layer.gemv_steps is None and layer.os_reads is None
+
+
+def _held_sum_counts(layer: LayerResult, accelerator: Accelerator) -> dict[Action, Span]:
+    """Each step clocks R x C PEs, whose own registers take the sums, and the weights that pass; the drain moves sums down the columns."""
+    array, cycles = accelerator.array, layer.total_cycles
+    size = array.rows * array.cols
+    busy = layer.pe_cycles // size
+    counts: dict[Action, float] = {
+        MAC: layer.macs,
+        PE_CYCLE: layer.pe_cycles,
+        PE_IDLE: max(0, cycles * size - layer.pe_cycles),
+        SKEW_CYCLE: busy,
+        SKEW_IDLE: max(0, cycles - busy),
+        OS_STEP: busy,
+        OS_SHIFT: layer.os_shifts or 0,
+        ROW_READ: layer.os_reads or 0,
+        DESKEW_IDLE: cycles if array.accumulator_read == "deskew" else 0,
+        WINDOW_IDLE: cycles if array.column_feed else 0,
+    }
+    return _exact(counts)
+
+
 def _scale_counts(layer: LayerResult, accelerator: Accelerator, operands: Set[str]) -> dict[Action, Span]:
     """Each busy cycle scales a sum per column and tap; a decoder that scales weights does so in each lane of a group."""
     array = accelerator.array
@@ -203,8 +233,9 @@ def _load_counts(layer: LayerResult, accelerator: Accelerator, share: float, ope
     lanes = float(_decoded_weights(layer, accelerator, operands))
     header = sum(item.bits for item in layer.traffic if item.operand in HEADER)
     header_words = -(-header // accelerator.weight_buffer.word_bits)
-    shadow = lanes * share if layer.gemv_steps is None else 0.0  # else they meet their rows at once
-    counts: dict[Action, float] = {UNPACK: groups, SHADOW_WRITE: shadow, WEIGHT_READ: header_words}
+    shadow = lanes * share if _in_accumulators(layer) else 0.0  # else they meet their rows at once, or wait in a queue
+    queued = lanes if layer.os_reads is not None else 0.0
+    counts: dict[Action, float] = {UNPACK: groups, SHADOW_WRITE: shadow, QUEUE: queued, WEIGHT_READ: header_words}
     if not layer.format:  # a product of activations, or no product at all
         counts[LOADER_READ] = words * buffer.accesses(buffer.loader_bits // 8)
         return _exact(counts)

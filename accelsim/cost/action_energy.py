@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from accelsim.accelerator import Accelerator
-from accelsim.cost import gate_counts, gemv_gates, scale_gates, sparse_tile
+from accelsim.cost import gate_counts, gemv_gates, output_stationary_gates, scale_gates, sparse_tile
 from accelsim.cost.column_feed import window_register_bits
 from accelsim.cost.span import ZERO, Span
 from accelsim.cost.sram_grid import SramPoint, sram_point
@@ -51,6 +51,7 @@ def action_energies(accelerator: Accelerator, technology: Technology) -> Mapping
         **_mask_energies(accelerator, technology),
         **_scale_energies(accelerator, technology),
         **_gemv_energies(accelerator, technology),
+        **_held_sum_energies(accelerator, technology),
         "sign_lane": _gates(gate_counts.SIGN_LANE, technology, "sign decoder"),
         "vector_op": _cited(table.vector_op_pj.span, table.vector_op_pj),
         "control_cycle": _cited(
@@ -186,6 +187,34 @@ def _gemv_energies(accelerator: Accelerator, technology: Technology) -> dict[str
         ),
         "gemv_held_cycle": _held("GEMV sums", gemv_gates.gemv_sum_bits(accelerator), technology),
     }
+
+
+def _held_sum_energies(accelerator: Accelerator, technology: Technology) -> dict[str, ActionEnergy]:
+    """Steps and drains of sums in PEs: registers of weights and activations that pass, of sums that move down; nothing without them.
+
+    Of a column's sums (R + 1) / 2 move in a cycle on average, and all registers at the foot. The sum of a busy PE is in its cycle.
+    """
+    array, register, gate = accelerator.array, technology.energy.register_bit_pj, technology.energy.gate_pj
+    if not array.may_hold_outputs:
+        return {}
+    parts = output_stationary_gates
+    passing, foot, moved = (
+        parts.passing_bits(accelerator),
+        parts.foot_bits(accelerator),
+        array.psum_bits * array.cols * (array.rows + 1) // 2,
+    )
+    queued, lines = parts.queue_bits(accelerator), parts.line_bits(accelerator)
+    mux = gate_counts.READ_MUX * queued.nominal
+    held = parts.sum_bits(accelerator) + passing + foot + lines + int(queued.nominal)
+    return {
+        "os_step": _cited(register.span * (passing + 8 * array.rows), register, what=f"{passing} bits of weights, 8 per row"),
+        "os_shift": _cited(register.span * (moved + foot), register, what=f"{moved} bits of sums on average, {foot} at the foot"),
+        "queue_weight": _cited(
+            register.span * array.weight_bits + gate.span * gate_counts.MUX_SHARE * (mux / array.cols), register, gate,
+            what=f"{array.weight_bits} bits of weight, read through {mux / array.cols:.0f} GE",
+        ),
+        "os_held_cycle": _held("sums in PEs and what passes them", held, technology),
+    }  # fmt: skip
 
 
 def _gates(gates: float, technology: Technology, what: str) -> ActionEnergy:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from math import comb
 
 from accelsim.accelerator import Accelerator
-from accelsim.cost import column_feed, gate_counts, gemv_gates, scale_gates, sparse_tile
+from accelsim.cost import column_feed, gate_counts, gemv_gates, output_stationary_gates, scale_gates, sparse_tile
 from accelsim.cost.components import AreaComponent, logic
 from accelsim.cost.gate_counts import SYNTHESIS
 from accelsim.cost.span import Span
@@ -58,6 +58,7 @@ def logic_components(accelerator: Accelerator, technology: Technology) -> tuple[
         *_column_feeds(accelerator, technology),
         *_group_scales(accelerator, technology),
         *_few_rows(accelerator, technology),
+        *_held_sums(accelerator, technology),
         logic("skew registers", "array", _fitted("skew", gate_counts.skew_registers(array.rows, array.cols)), technology, SYNTHESIS),
         logic(
             "accumulator adders",
@@ -166,6 +167,24 @@ def _few_rows(accelerator: Accelerator, technology: Technology) -> tuple[AreaCom
     return (
         logic("GEMV multipliers", "array", gates, technology, f"multiplier by {SYNTHESIS}; {ESTIMATE}; flow: {flow.citation}", lanes),
         logic("GEMV sums", "accumulators", gemv_gates.gemv_sums(accelerator), technology, ESTIMATE, sums),
+    )
+
+
+def _held_sums(accelerator: Accelerator, technology: Technology) -> tuple[AreaComponent, ...]:
+    """Parts of PEs, decoder and drain for sums that stay in the PEs; none on a chip that holds none."""
+    array, gates = accelerator.array, output_stationary_gates
+    if not array.may_hold_outputs:
+        return ()
+    flow, queued = technology.logic.mac_array_factor.span, gates.queue_bits(accelerator)
+    what = (f"{array.accumulator_banks} x {array.psum_bits} bits per PE",)
+    note = (f"{queued.nominal:.0f} bits; high: {queued.high:.0f}, for codewords along the reduction",)
+    foot, lines = (f"{gates.foot_bits(accelerator)} bits",), (f"{gates.line_bits(accelerator)} bits",)
+    return (
+        logic("sums in PEs", "array", gates.sums(accelerator) * flow, technology, ESTIMATE, what),
+        logic("passing weights", "array", gates.passing_weights(accelerator) * flow, technology, ESTIMATE, ("skew included",)),
+        logic("activation line registers", "array", gates.lines(accelerator), technology, ESTIMATE, lines),
+        logic("weight queue", "decoder", gates.queue(accelerator), technology, ESTIMATE, note),
+        logic("drain registers", "accumulators", gates.foot(accelerator), technology, ESTIMATE, foot),
     )
 
 

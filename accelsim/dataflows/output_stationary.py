@@ -39,14 +39,15 @@ class AccumulateInPlace(FoldTiming):
 
 
 class OutputStationary(Dataflow):
-    """Weights stream past, again for each M-tile: a decoder would have to feed a weight to each column per cycle, so they come raw."""
+    """Weights stream past, again for each M-tile: they are decoded on their way, C per step (`hw.mappings.output_stationary`)."""
 
     kind = KIND
     short_name = "os"
     stationary = "outputs"
     spatial = SpatialMap(rows="M", cols="N", time="K")
     outer = "N"
-    decodes = False
+    runs = True
+    decodes = True
     physical = AccumulateInPlace()
 
     def scale_sim_fold_cycles(self, array: SystolicArray, fold: Fold) -> int:

@@ -23,6 +23,9 @@ MVQ_FILE = 16  # weights of a PE's file (MVQ, arXiv 2412.10261)
 GEMV_MAX_M = 4  # above about so many, tile by tile is faster (64x64, 256 weights a cycle, two shadow sets)
 
 
+Dataflow = Literal["weight_stationary", "enhanced_weight_stationary", "output_stationary", "cheapest"]
+
+
 class SparseTile(Record):
     """In each row, d columns share q multipliers (MVQ, arXiv 2412.10261: H x d becomes H x Q); sums and their registers remain d wide."""
 
@@ -57,10 +60,12 @@ class ArraySpec(Record):
     rows: Annotated[int, unit("PEs")] = Field(ge=1, le=4096, description="R: PEs along the reduction")
     cols: Annotated[int, unit("PEs")] = Field(ge=1, le=4096, description="C: PEs along the outputs")
     max_m: Annotated[int, unit("rows")] = Field(ge=1, le=2**20, description="MAXM: rows that one accumulator bank holds")
-    dataflow: Literal["weight_stationary", "enhanced_weight_stationary"] = Field(
+    dataflow: Dataflow = Field(
         default="weight_stationary",
         description="operand held in a PE: weight_stationary: one weight; enhanced_weight_stationary: a file of weights, one of each of "
-        "neighbouring N-tiles, which a row that is read once meets one after the other",
+        "neighbouring N-tiles, which a row that is read once meets one after the other; output_stationary: a sum, while decoded weights "
+        "and activations pass (formats with scales per group of weights stay weight stationary); cheapest: of a weight and a sum the "
+        "one with fewer estimated cycles, product by product",
     )
     weight_file: Annotated[int | None, unit("weights")] = Field(
         default=None,
@@ -176,7 +181,7 @@ class ArraySpec(Record):
 
     @model_validator(mode="after")
     def _files_fit(self) -> ArraySpec:
-        if self.weight_file is not None and self.dataflow == "weight_stationary":
+        if self.weight_file is not None and self.dataflow != "enhanced_weight_stationary":
             raise ValueError(
                 f"weight_file = {self.weight_file} needs dataflow = 'enhanced_weight_stationary'; allowed with {self.dataflow!r}: null"
             )
@@ -185,6 +190,12 @@ class ArraySpec(Record):
                 f"weight_file = {self.held_weights} exceeds max_m = {self.max_m}: a row takes as many accumulator rows; "
                 f"allowed: at most {self.max_m}"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _sums_fit(self) -> ArraySpec:
+        if self.may_hold_outputs and self.sparse_tile is not None:
+            raise ValueError(f"dataflow = {self.dataflow!r} needs sparse_tile = null; allowed with a sparse_tile: weight stationary ones")
         return self
 
     @model_validator(mode="after")
@@ -207,9 +218,14 @@ class ArraySpec(Record):
         return 0 if self.mapping == "tiles" else self.gemv_max_m or GEMV_MAX_M
 
     @property
+    def may_hold_outputs(self) -> bool:
+        """Whether sums of some layers may stay in the PEs."""
+        return self.dataflow in ("output_stationary", "cheapest")
+
+    @property
     def held_weights(self) -> int:
         """Weights that a PE multiplies with one activation: those of its file, or one."""
-        return 1 if self.dataflow == "weight_stationary" else self.weight_file or MVQ_FILE
+        return self.weight_file or MVQ_FILE if self.dataflow == "enhanced_weight_stationary" else 1
 
     @property
     def pe_weights(self) -> int:
@@ -480,20 +496,22 @@ class CoreCounters:
         return CoreCounters(*(getattr(self, name) + getattr(other, name) for name in self.__dataclass_fields__))
 
 
-def run_stand_alone(geometry: CoreGeometry, m: int, k: int, n: int, supply: WordSupply | None = None, lanes: int = 0) -> CoreCounters:
+def run_stand_alone(
+    geometry: CoreGeometry, m: int, k: int, n: int, supply: WordSupply | None = None, lanes: int = 0, banks: int = 2
+) -> CoreCounters:
     """One GEMM of (m x k) by (k x n) on a stand-alone core: runs of as many rows as fit, each with a fresh supply; sums over them.
 
-    Sums of groups that meet their rows as they leave the decoder are drained through `lanes` (0: at once) within `cycles`.
+    Sums that are registers of a mapping are drained through `lanes` (0: at once) within `cycles`; those that stay in the PEs have `banks`.
     """
     supply = supply or WordSupply()
     total = CoreCounters(0, 0, 0, 0, 0, 0, 0)
     rows = geometry.run_rows(-(-n // geometry.cols))
     for first in range(0, m, rows):
-        total += _one_run(geometry, min(rows, m - first), k, n, supply, lanes)
+        total += _one_run(geometry, min(rows, m - first), k, n, supply, lanes, banks)
     return total
 
 
-def _one_run(geometry: CoreGeometry, m: int, k: int, n: int, supply: WordSupply, lanes: int) -> CoreCounters:
+def _one_run(geometry: CoreGeometry, m: int, k: int, n: int, supply: WordSupply, lanes: int, banks: int) -> CoreCounters:
     stripes = -(-n // geometry.cols)
     words = geometry.words(k, stripes)
     arrivals = supply.arrivals(words)
@@ -502,7 +520,8 @@ def _one_run(geometry: CoreGeometry, m: int, k: int, n: int, supply: WordSupply,
     machine["rows"], machine["cols"] = geometry.rows, geometry.cols
     for name in ("codebook_latency", "codebook_sets", "port_accesses", "rows_per_cycle"):
         machine[name] = 1
-    machine["lanes"] = lanes if geometry.mapping.owns_sums else 0
+    if geometry.mapping.owns_sums:
+        machine["lanes"], machine["accumulator_banks"] = lanes, banks
     machine["shadow_sets"], machine["drain_stages"] = geometry.shadow_sets, geometry.drain_stages
 
     run = np.zeros(1, compute_state.RUN)

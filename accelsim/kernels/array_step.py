@@ -24,6 +24,7 @@ from accelsim.kernels.compute_state import (
 from accelsim.kernels.dependencies import awaited_load, fold_tiles, foot, lag, ready_at, row_shifts, row_source
 from accelsim.kernels.gemv_step import step_gemv
 from accelsim.kernels.kernel import inlined_kernel
+from accelsim.kernels.output_stationary_step import step_output_stationary
 
 
 @inlined_kernel
@@ -182,27 +183,10 @@ def _windows_full(s, run):
 
 
 @inlined_kernel
-def step_array(s, machine, runs, tasks, drains, avail, due, held, fin, loaded, group_cost, results):
-    """Issue a row, swap a tile in, or say why not.
-
-    Returns (state changed, ISSUED or ASK_LOADER or the category of the wait, wake, accesses left).
-    """
+def _step_tiles(s, machine, runs, tasks, drains, avail, due, held, fin, loaded, results, left):
+    """Issue a row of a tile, swap a tile in, or say why not. Returns as `step_array`."""
     t = s.cycle
-    s.g_pop = NO_POP
-    left = machine.port_accesses - (s.v_accesses if s.v_until > t else 0)
     run = runs[s.a_run]
-    if s.a_tile == run.kt_count * run.nt_count:  # isolated, before a launch, or the last: it drains, and the vector unit may still work
-        if t < s.a_end:
-            return False, FILL_DRAIN, s.a_end, left
-        if s.a_run + 1 == runs.size:
-            return False, VECTOR, NEVER, left
-        close_run(s, runs, results, t)
-        run = runs[s.a_run]
-    if run.gemv_groups > 0:
-        changed, why, look, left = step_gemv(s, machine, runs, tasks, avail, due, fin, loaded, group_cost, left)
-        if why == ISSUED:
-            _follow(s, machine, runs, results)
-        return changed, why, look, left
     if s.active == 0:
         if s.loaded_tiles == 0:
             return False, ASK_LOADER, NEVER, left
@@ -232,6 +216,34 @@ def step_array(s, machine, runs, tasks, drains, avail, due, held, fin, loaded, g
         _issue(s, machine, runs, tasks, avail, due, held, results)
         extra -= 1
     return True, ISSUED, NEVER, left
+
+
+@inlined_kernel
+def step_array(s, machine, runs, tasks, drains, avail, due, held, fin, loaded, group_cost, results):
+    """Issue a row, swap a tile in, or say why not.
+
+    Returns (state changed, ISSUED or ASK_LOADER or the category of the wait, wake, accesses left).
+    """
+    t = s.cycle
+    s.g_pop = NO_POP
+    left = machine.port_accesses - (s.v_accesses if s.v_until > t else 0)
+    run = runs[s.a_run]
+    if s.a_tile == run.kt_count * run.nt_count:  # isolated, before a launch, or the last: it drains, and the vector unit may still work
+        if t < s.a_end:
+            return False, FILL_DRAIN, s.a_end, left
+        if s.a_run + 1 == runs.size:
+            return False, VECTOR, NEVER, left
+        close_run(s, runs, results, t)
+        run = runs[s.a_run]
+    if run.gemv_groups == 0 and run.os_line == 0:
+        return _step_tiles(s, machine, runs, tasks, drains, avail, due, held, fin, loaded, results, left)
+    if run.gemv_groups > 0:
+        changed, why, look, left = step_gemv(s, machine, runs, tasks, avail, due, fin, loaded, group_cost, left)
+    else:
+        changed, why, look, left = step_output_stationary(s, machine, runs, tasks, drains, avail, due, fin, loaded, left)
+    if why == ISSUED:
+        _follow(s, machine, runs, results)
+    return changed, why, look, left
 
 
 @inlined_kernel

@@ -120,6 +120,8 @@ RUN = np.dtype(
             "last_accesses",  # with a feed, as row_accesses, for the run's last stripe
             "file",  # neighbouring N-tiles of a fold, whose weights a PE holds together; 0 or 1: one
             "gemv_groups",  # groups of a stripe that meet their rows as they leave the decoder (see `gemv_step`); 0: tile by tile
+            "os_line",  # weights that a step takes, or several steps in turn, where sums stay in the PEs (see `output_stationary_step`); 0
+            "os_queue",  # weights that wait for such steps, at most
             "kt_count",
             "block",  # rows of the reduction after which new K-tiles begin; R, or the end of groups of weights that share a scale
             "fine_group",  # rows of such a group; 0: none
@@ -177,7 +179,8 @@ TASK = np.dtype(
             "tile_cols",
             "file",  # of a drain: N-tiles of a fold, which come out row by row; 0 or 1: one
             "width",  # elements of a row; of a drain: of one group's row
-            "packed",  # 1: of a drain: its rows follow each other without a gap, so a cycle of the lanes may take the end of one and more
+            "packed",  # of a drain: 1: its rows are whole at once, so a cycle of the lanes may take the end of one and more; 2: they come
+            # after the last step of a stripe, one by one; 0: each comes with its own
             "passes",
             "latency",
             "accesses",  # of the activation SRAM, in each cycle that it runs
@@ -238,6 +241,11 @@ _STATE_FIELDS = (
     "g1_end",
     "g2_task",  # the same of the stripe before, whose bank the next one takes
     "g2_end",
+    # sums that stay in the PEs
+    "o_queued",  # weights in the queue, also those of later runs
+    "o_newest",  # of them in the newest group
+    "o_task",  # drain of the newest fold, and its last unit
+    "o_end",
     # loader
     "l_run",
     "l_tile",
@@ -298,7 +306,7 @@ RUN_RESULTS = (*CATEGORIES, "start", "ts_first", "st_start", "st_tile", "ld_bits
 def new_state() -> np.ndarray:
     """A cluster at cycle 0 with nothing loaded: array of shape (1,), dtype STATE."""
     state = np.zeros(1, STATE)
-    tasks = ("p1_task", "p2_task", "g1_task", "g2_task")
+    tasks = ("p1_task", "p2_task", "g1_task", "g2_task", "o_task")
     for name in ("ts", "ts_older", *tasks, "issued_ordinal", "promised_ordinal", "tpl0", "tpl1", "cb_until", "run_ts0"):
         state[name] = -1
     state["l_start"] = state["launched_at"] = state["l_groups"] = -1

@@ -99,7 +99,7 @@ def lane_cycles(machine, task, width):
 def drain_cycles(machine, task, unit):
     """Cycles for which a unit of a drain occupies the lanes; of packed rows, those that the rows before it have not paid for."""
     columns = drained_columns(task, unit)
-    if task.packed == 0:
+    if task.packed != 1:
         return lane_cycles(machine, task, columns)
     row = unit_place(task, unit)[1]
     return lane_cycles(machine, task, (row + 1) * columns) - lane_cycles(machine, task, row * columns)
@@ -127,14 +127,18 @@ def scale_pops(run, kt, rows):
 
 
 @inlined_kernel
-def tile_groups(run, kt, rows, cols):
-    """Decode cycles L of a tile with K-index `kt`."""
+def tile_records(run, kt, rows, cols):
+    """Records T of a tile with K-index `kt`."""
     used = tile_rows(run, kt, rows)[1]
     if run.axis == 0:
-        records = used * (cols // run.d)
-    else:
-        records = -(-used // run.d) * cols
-    return -(-records // run.ports)
+        return used * (cols // run.d)
+    return -(-used // run.d) * cols
+
+
+@inlined_kernel
+def tile_groups(run, kt, rows, cols):
+    """Decode cycles L of a tile with K-index `kt`."""
+    return -(-tile_records(run, kt, rows, cols) // run.ports)
 
 
 @inlined_kernel

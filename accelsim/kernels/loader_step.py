@@ -26,7 +26,7 @@ from accelsim.kernels.compute_state import (
     SWAP,
     VECTOR,
 )
-from accelsim.kernels.dependencies import awaited_load, fold_tiles, lowest_row, ready_at, scale_pops, tile_groups
+from accelsim.kernels.dependencies import awaited_load, fold_tiles, lowest_row, ready_at, scale_pops, tile_groups, tile_records
 from accelsim.kernels.kernel import inlined_kernel
 
 
@@ -177,6 +177,15 @@ def step_loader(s, machine, runs, tasks, fin, loaded, group_cost, land, visible,
             tally = SHORT_OF_BITS
         elif s.g_pop == ASKED:
             why = CODEBOOK_LOAD
+    elif run.os_line > 0:  # a queue takes the place of shadow registers
+        if s.o_queued + run.ports * run.d <= run.os_queue:
+            if s.ucnt < run.pop_bits:
+                why = missing if missing != PRESENT else BUFFER_WIDTH
+                tally = SHORT_OF_BITS
+            elif run.codebook_load >= 0 and s.cb_done <= run.codebook_load:
+                why = CODEBOOK_LOAD
+            else:
+                pop = True
     elif free_sets > 0 and (s.l_fresh or vacated < t):
         behind = 0
         if not s.l_fresh and vacated >= 0 and s.l_group >= 0:  # scales have registers of their own
@@ -206,12 +215,15 @@ def step_loader(s, machine, runs, tasks, fin, loaded, group_cost, land, visible,
             if run.cost0 >= 0:
                 s.held_until = t + group_cost[run.cost0 + s.l_cost]
             s.l_cost += 1
+            if run.os_line > 0:
+                s.o_newest = run.d * min(run.ports, tile_records(run, s.l_kt, rows, cols) - s.l_group * run.ports)
+                s.o_queued += s.o_newest
         s.l_group += 1
         if s.l_group == s.l_groups:
             s.l_group = 0
             s.l_tile += 1
             s.l_place += 1
-            if run.gemv_groups > 0:
+            if run.gemv_groups > 0 or run.os_line > 0:
                 _next_fold(s, run)
             elif s.l_place == fold_tiles(run, s.l_nt):
                 _fold_loaded(s, run, max(t, s.held_until - 1))

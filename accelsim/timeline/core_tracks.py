@@ -92,11 +92,13 @@ class ArrayTrack:
         arguments = {**context.of_layer(record["layer"]), "run": run, "tile": index, "rows": record["m"], "first_row": record["m0"]}
         if record["gemv_groups"]:
             arguments["mapping"] = "gemv"
+        if record["os_line"]:
+            arguments["mapping"] = "output stationary"
         context.draw(ARRAY, context.tile_name(run, index), "tile", start, end, {**arguments, **cycles})
         for item in tile:
             context.draw(ARRAY, CATEGORIES[item.key[2]], "cause", item.start, item.end, {})
         used = next((item.start for item in tile if item.key[2] == _BUSY), start)
-        if record["gemv_groups"]:  # its groups are used as they come, the last one in the last of these cycles
+        if record["gemv_groups"] or record["os_line"]:  # its groups are used as they come, the last one in the last of these cycles
             used = next((item.end - 1 for item in reversed(tile) if item.key[2] == _BUSY), start)
         self._flows.draw(flows, context.time_ps(used))
 

@@ -123,11 +123,14 @@ class _Issued:
 
     def __init__(self, run: RecordedRun) -> None:
         self._rows, self._cols = run.accelerator.array.rows, run.accelerator.array.cols
+        self._runs = run.program.runs
         self._past = np.zeros(self._rows + self._cols + 1, np.int64)  # whether a row was issued in each of the last cycles
 
     def columns_written(self, piece: Samples) -> Int64:
         """int64 (cycles,): columns whose accumulator takes a sum in each cycle."""
-        issued = np.concatenate([self._past, (piece.column("category") == _BUSY).astype(np.int64)])
+        accumulates = (self._runs["gemv_groups"] == 0) & (self._runs["os_line"] == 0)  # other runs have sums of their own
+        busy = (piece.column("category") == _BUSY) & accumulates[piece.column("run")]
+        issued = np.concatenate([self._past, busy.astype(np.int64)])
         self._past = issued[len(issued) - len(self._past) :]
         total = np.concatenate([[0], np.cumsum(issued)])
         at = np.arange(len(piece)) + len(self._past)  # place of each cycle in `issued`
@@ -141,6 +144,7 @@ def _values(run: RecordedRun, piece: Samples, columns: Int64) -> Int64:
     category, loader = sample["category"], sample["loader"]
     busy = category == _BUSY
     load = np.minimum(sample["load_run"], runs.size - 1)
+    array_rows = int(run.program.machine["rows"][0])
     port = min(int(run.program.machine["loader_accesses"][0]), int(run.program.machine["port_accesses"][0]))
     columns_of: list[Any] = [
         np.arange(piece.first, piece.end),
@@ -170,17 +174,22 @@ def _values(run: RecordedRun, piece: Samples, columns: Int64) -> Int64:
         sample["drain_task"],
         sample["row_task"],
         sample["vector_accesses"],
-        np.where(busy, _step_accesses(runs[sample["run"]], sample["tile"]), 0),
+        np.where(busy, _step_accesses(runs[sample["run"]], sample["tile"], sample["row"], array_rows), 0),
         np.where((sample["push"] == 1) & (runs["from_activations"][load] == 1), port, 0),
         sample["freed"],
     ]
     return np.stack([np.asarray(column, np.int64) for column in columns_of], axis=1)
 
 
-def _step_accesses(run: Structured, tile: Int64) -> Int64:
-    """Accesses of the activation buffer by a busy cycle of each run (one per cycle): fewer where a fed run's last stripe is narrower."""
+def _step_accesses(run: Structured, tile: Int64, row: Int64, rows: int) -> Int64:
+    """Accesses of the activation buffer by a busy cycle of each run (one per cycle), at step `row` of a tile on `rows` rows of PEs.
+
+    They are fewer where a fed run's last stripe is narrower, and spread over a tile's steps where sums stay in the PEs.
+    """
     last = (run["feed"] == 1) & (tile >= run["kt_count"] * (run["nt_count"] - 1))
-    accesses: Int64 = np.where(last, run["last_accesses"], run["row_accesses"])
+    steps, every = np.minimum(rows, run["k"]), run["m"] * run["row_accesses"]
+    spread = -(-(row + 1) * every // steps) - -(-row * every // steps)
+    accesses: Int64 = np.where(run["os_line"] > 0, spread, np.where(last, run["last_accesses"], run["row_accesses"]))
     return accesses
 
 

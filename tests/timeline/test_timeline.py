@@ -78,6 +78,7 @@ def test_the_slices_of_each_machine_sum_to_its_result(name: str, tmp_path: Path)
         ("array.shadow_sets=2",),
         ("array.mapping=cheapest", "array.gemv_max_m=8"),
         ("array.mapping=gemv", "array.gemv_max_m=256"),
+        ("array.dataflow=output_stationary", "array.accumulator_banks=2"),
         ("array.rows_per_cycle=8", "vector_unit.lanes=0", "vector_unit.latency=0"),
         ("weight_buffer.residency=pinned", "weight_buffer.capacity=2 MiB"),
         ("activation_buffer.residency=dram",),
@@ -141,11 +142,15 @@ def test_every_transfer_of_weights_has_an_arrow_to_its_use(preset: RecordedRun, 
     check_arrows(draw(preset, tmp_path))
 
 
-def test_weights_that_meet_their_rows_behind_the_decoder_have_arrows_too(tmp_path: Path) -> None:
-    few = load_accelerator("edge-64x64", ["array.mapping=gemv", "array.gemv_max_m=256"])
-    trace = draw(simulate_recorded(few, load_trace(find_trace("tiny_vit_ssvq"))), tmp_path)
+@pytest.mark.parametrize(
+    ("overrides", "mapping"),
+    [(["array.mapping=gemv", "array.gemv_max_m=256"], "gemv"), (["array.dataflow=output_stationary"], "output stationary")],
+)
+def test_weights_that_meet_their_rows_as_they_leave_the_decoder_have_arrows_too(overrides: list[str], mapping: str, tmp_path: Path) -> None:
+    chip = load_accelerator("edge-64x64", overrides)
+    trace = draw(simulate_recorded(chip, load_trace(find_trace("tiny_vit_ssvq"))), tmp_path)
     check_arrows(trace)
-    assert {tile.args.get("mapping") for tile in trace.track("MAC array") if not tile.name.endswith("[drain]")} == {"gemv"}
+    assert {tile.args.get("mapping") for tile in trace.track("MAC array") if not tile.name.endswith("[drain]")} == {mapping}
 
 
 def check_arrows(trace: ReadTrace) -> None:

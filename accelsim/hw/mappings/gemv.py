@@ -23,8 +23,8 @@ class Gemv(Mapping):
         return True
 
     @property
-    def packed(self) -> bool:
-        return True
+    def packed(self) -> int:
+        return 1
 
     def name(self, geometry: CoreGeometry) -> str:
         """With the weights that meet rows in a cycle."""

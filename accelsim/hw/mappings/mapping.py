@@ -83,7 +83,7 @@ class Mapping:
     merged : groups of a convolution that share a tile, as blocks on its diagonal
     own_rows : each column meets rows of its own
     owns_sums : sums stand in registers of the mapping, rather than in the accumulators
-    packed : the rows of a stripe are whole in one cycle, so the lanes take them without a gap
+    packed : how the rows of a stripe are drained; see `kernels.compute_state.TASK`
     part : what a tile of a grouped convolution is called; "" where it has no number
     group_name : the mapping of a grouped convolution in words, for a layer's lowering
     """
@@ -101,8 +101,8 @@ class Mapping:
         return False
 
     @property
-    def packed(self) -> bool:
-        return False
+    def packed(self) -> int:
+        return 0
 
     @property
     def part(self) -> str:
