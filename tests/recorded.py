@@ -1,7 +1,8 @@
 """What passes between the units of a machine in a run, recorded at their public inputs.
 
 `run_recorded` gives what the compute cluster got from outside, in core cycles; `run_logged` every transfer that was issued, landed
-or filled a tensor, in picoseconds, sorted (within one instant the order of the units is not part of the contract). Both simulate
+or filled a tensor, in picoseconds, sorted (within one instant the order of the units is not part of the contract, and of several fills of a
+tensor only the last counts). Both simulate
 events; `sides_logged` gives the same log of a machine that is run as two sides.
 """
 
@@ -83,7 +84,7 @@ def run_logged(accelerator: Accelerator, program: Program) -> tuple[Outcome, Log
         patch.setattr(DramChannels, "__init__", with_env)
         _before(patch, DramChannels, "submit", note("submit"))
         outcome = run_program(accelerator, program, by_events=True)
-    return outcome, sorted(log)
+    return outcome, _settled(log)
 
 
 def sides_logged(accelerator: Accelerator, program: Program) -> Log:
@@ -97,7 +98,18 @@ def sides_logged(accelerator: Accelerator, program: Program) -> Log:
     for time, kind, *numbers in events[: memory.logged].tolist():
         what, count = kinds[kind]
         log.append((time, what, tuple(numbers[:count])))
-    return sorted(log)
+    return _settled(log)
+
+
+def _settled(log: Log) -> Log:
+    """A log in order; of the fills of a tensor in one instant the one of the most units."""
+    fills: dict[tuple[int, int, int], int] = {}
+    for time, what, numbers in log:
+        if what == "fill":
+            load, offset, units = numbers
+            fills[time, load, offset] = max(units, fills.get((time, load, offset), 0))
+    others = [entry for entry in log if entry[1] != "fill"]
+    return sorted([*others, *((time, "fill", (load, offset, units)) for (time, load, offset), units in fills.items())])
 
 
 def _before(patch: pytest.MonkeyPatch, unit: type, method: str, note: Callable[..., None]) -> None:

@@ -1,18 +1,19 @@
 """The DMA and the memories behind it as one of two sides that exchange promises: they run as far as the cluster has told rooms and ends.
 
 The engine of events (`accelsim.hw.dma`, `accelsim.hw.channel`) says the same for every machine. Here are those whose memories can be run
-without looking ahead: one DRAM channel, a serial flash, an ideal device, and no client of a memory but the DMA.
+without looking ahead: DRAM, a serial flash, an ideal device, and no client of a memory but the DMA.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import accumulate
 
 import numpy as np
 
 from accelsim.hw.cluster_ahead import ClusterAhead
 from accelsim.hw.dma import DmaSpec
-from accelsim.hw.dram.channels import channel_parameters, command_counters
+from accelsim.hw.dram.channels import channel_parameters, command_counters, interleaved_bursts
 from accelsim.hw.dram.device import load_device
 from accelsim.hw.flash import FlashSpec
 from accelsim.hw.memory import IDEAL, MemorySpec
@@ -30,7 +31,7 @@ NO_EVENTS = np.zeros((0, at.EVENT_WIDTH), np.int64)
 
 def can_run(specs: Iterable[MemorySpec | FlashSpec]) -> bool:
     """Whether these memories can be run without looking ahead."""
-    return all(isinstance(spec, FlashSpec) or (spec.background is None and (spec.device == IDEAL or spec.channels == 1)) for spec in specs)
+    return all(isinstance(spec, FlashSpec) or spec.background is None for spec in specs)
 
 
 class MemorySide:
@@ -54,18 +55,20 @@ class MemorySide:
         events: np.ndarray = NO_EVENTS,
     ) -> None:
         self._clock_hz, self._fabric_ps, self._cluster, self._program = clock_hz, spec.fabric_latency, cluster, program
-        self._names, self._specs = sorted(specs), specs
+        self._specs = {name: specs[name] for name in sorted(specs)}
+        rows = _first_rows(self._specs)
         params = np.zeros(at.DMA_PARAMETERS, np.int64)
         params[at.D_PLACES], params[at.D_TRANSFER], params[at.D_FABRIC] = spec.max_transfers, spec.transfer, spec.fabric_latency
-        params[at.D_CORE_HZ], params[at.D_WEIGHTS] = clock_hz, self._names.index(weight_memory)
-        params[at.D_ACTIVATIONS] = self._names.index("dram") if "dram" in specs else -1
+        params[at.D_CORE_HZ], params[at.D_WEIGHTS] = clock_hz, rows[weight_memory]
+        params[at.D_ACTIVATIONS] = rows.get("dram", -1)
         self._dma = np.zeros(at.DMA_STATE, np.int64)
         self._dma[at.DECIDE_AT] = 0
         flights = np.zeros((spec.max_transfers, at.FLIGHT_WIDTH), np.int64)
         flights[:, at.F_WHAT] = at.FREE_PLACE
         self._jobs, after, parts = job_records(program, spec.transfer)
         self._fills = np.zeros((FILLS + spec.max_transfers, at.FILL_WIDTH), np.int64)
-        self._memories, self._states, memory_params = memory_records([specs[name] for name in self._names], spec)
+        self._rows = rows
+        self._memories, self._states, memory_params = memory_records(list(self._specs.values()), spec)
         self._before = (params, program.transfers.address, program.transfers.size, cluster.promises, cluster.room, cluster.opened)
         self._behind = (
             self._jobs, after, parts, cluster.task_end, self._memories, self._states, memory_params, flights, cluster.land,
@@ -121,18 +124,20 @@ class MemorySide:
     def counters(self) -> dict[str, int]:
         """Named totals of the DMA and of each memory."""
         totals = {"dma_received_bytes": int(self._dma[at.RECEIVED]), "dma_sent_bytes": int(self._dma[at.SENT])}
-        for name, memory, state in zip(self._names, self._memories, self._states, strict=True):
-            totals |= {f"{name}_{key}": value for key, value in self._memory_counters(self._specs[name], memory, state).items()}
+        for name, spec in self._specs.items():
+            first = self._rows[name]
+            states = self._states[first : first + _row_count(spec)]
+            totals |= {f"{name}_{key}": value for key, value in self._memory_counters(spec, self._memories[first], states).items()}
         return totals
 
     @staticmethod
-    def _memory_counters(spec: MemorySpec | FlashSpec, memory: np.ndarray, state: np.ndarray) -> dict[str, int]:
+    def _memory_counters(spec: MemorySpec | FlashSpec, memory: np.ndarray, states: np.ndarray) -> dict[str, int]:
         read, written = int(memory[memories.READ_BYTES]), int(memory[memories.WRITTEN_BYTES])
         totals = {"bus_bytes": read + written, "read_bytes": read, "write_bytes": written}
         if isinstance(spec, FlashSpec):
-            return totals | {"commands": int(state[serial_memory.COMMANDS])}
+            return totals | {"commands": int(states[0, serial_memory.COMMANDS])}
         totals["background_bytes"] = 0
-        return totals if spec.device == IDEAL else totals | command_counters([state])
+        return totals if spec.device == IDEAL else totals | command_counters(states)
 
     def waiting(self) -> str:
         """Describe the pending work, for a deadlock's message."""
@@ -140,7 +145,7 @@ class MemorySide:
         moving = int(dma[at.IN_FLIGHT])
         return (
             f"DMA: weight transfer {dma[at.NEXT_WEIGHT]} of {self._program.transfers.address.size}, activation job {dma[at.NEXT_JOB]} of "
-            f"{len(self._program.jobs)}, {moving} transfers on their way; {', '.join(self._names)}: {moving} transfers pending"
+            f"{len(self._program.jobs)}, {moving} transfers on their way; {', '.join(self._specs)}: {moving} transfers pending"
         )
 
 
@@ -184,21 +189,36 @@ def _last_weights(program: Program) -> list[int]:
 
 
 def memory_records(specs: Sequence[MemorySpec | FlashSpec], dma: DmaSpec) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """(memories, states, parameters) of `accelsim.kernels.memories`; narrower arrays are padded."""
-    rows = np.zeros((len(specs), memories.MEMORY_WIDTH), np.int64)
-    params, states = [], []
-    for row, spec in zip(rows, specs, strict=True):
+    """(memories, states, parameters) of `accelsim.kernels.memories`, a row for each channel; narrower arrays are padded."""
+    rows = np.zeros((sum(_row_count(spec) for spec in specs), memories.MEMORY_WIDTH), np.int64)
+    params: list[np.ndarray] = []
+    states: list[np.ndarray] = []
+    for spec in specs:
         if isinstance(spec, FlashSpec) or spec.device == IDEAL:
-            row[memories.KIND] = memories.SERIAL
+            rows[len(params), memories.KIND] = memories.SERIAL
             params.append(serial_parameters(spec))
             states.append(np.zeros(serial_memory.SERIAL_STATE, np.int64))
             states[-1][serial_memory.NEXT_ADDRESS] = -1
-        else:
-            device = load_device(spec.device)
+            continue
+        device = load_device(spec.device)
+        for _ in range(spec.channels):
+            row = rows[len(params)]
             row[memories.KIND], row[memories.CLOCK_HZ], row[memories.BURST_BYTES] = memories.DRAM, device.clock_hz, device.burst_bytes
+            row[memories.CHANNELS], row[memories.BLOCK] = spec.channels, interleaved_bursts(spec, device.burst_bytes)
             params.append(channel_parameters(spec, dma.max_outstanding_bursts, dma.fabric_latency))
             states.append(dram.new_state(params[-1]))
     return rows, _padded(states), _padded(params)
+
+
+def _row_count(spec: MemorySpec | FlashSpec) -> int:
+    """Rows of a memory: one for each channel of a DRAM."""
+    return 1 if isinstance(spec, FlashSpec) or spec.device == IDEAL else spec.channels
+
+
+def _first_rows(specs: Mapping[str, MemorySpec | FlashSpec]) -> dict[str, int]:
+    """The first row of each memory."""
+    ends = accumulate((_row_count(spec) for spec in specs.values()), initial=0)
+    return dict(zip(specs, ends, strict=False))
 
 
 def serial_parameters(spec: MemorySpec | FlashSpec) -> np.ndarray:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-# Parameters. Memories are rows of `memories`; times are ps.
+# Parameters. Memories are rows of `memories`, the first of each; times are ps.
 (
     D_PLACES,  # transfers in flight at most
     D_TRANSFER,  # bytes of one
@@ -57,8 +57,9 @@ from __future__ import annotations
     JOB_WIDTH,
 ) = range(18)
 
-# Columns of a transfer in flight: what it moves (weight transfer, or -1 - job), its place among the transfers of all jobs, bytes.
-F_WHAT, F_PART, F_BYTES, FLIGHT_WIDTH = range(4)
+# Columns of a transfer in flight: what it moves (weight transfer, or -1 - job), its place among the transfers of all jobs, bytes,
+# and the parts of it (one for each channel) that its memory is not done with.
+F_WHAT, F_PART, F_BYTES, F_PARTS, FLIGHT_WIDTH = range(5)
 FREE_PLACE = 1 << 40  # F_WHAT of a place that is free
 
 # Columns of a fill: first core cycle in which it counts, load, first unit in the unit arrays, units that are there.

@@ -21,6 +21,7 @@ from accelsim.kernels.dma_state import (
     DECIDE_AT,
     F_BYTES,
     F_PART,
+    F_PARTS,
     F_WHAT,
     FILL_CYCLE,
     FILL_LOAD,
@@ -147,7 +148,7 @@ def launch(dma, params, memories, states, memory_params, flights, log, memory, w
     dma[IN_FLIGHT] += 1
     note(dma, log, now, LOG_SUBMIT, dma[ISSUED], address, size, write)
     dma[ISSUED] += 1
-    submit(memories[memory], states[memory], memory_params[memory], flight, now, address, size, write)
+    flights[flight, F_PARTS] = submit(memories, states, memory_params, memory, flight, now, address, size, write)
 
 
 @borrowing_kernel
@@ -247,7 +248,10 @@ def land_part(dma, params, job, parts, part, size, fills, log, time):
 
 @borrowing_kernel
 def complete(dma, params, jobs, parts, flights, land, fills, log, flight):
-    """A memory is done with a transfer: its place is free, and its landing is known."""
+    """A memory is done with a part of a transfer: with the last one, its place is free, and its landing is known."""
+    flights[flight, F_PARTS] -= 1
+    if flights[flight, F_PARTS] > 0:
+        return
     what = flights[flight, F_WHAT]
     size = flights[flight, F_BYTES]
     flights[flight, F_WHAT] = FREE_PLACE
@@ -290,15 +294,13 @@ def next_decision(dma, params, promises, room, opened, known, jobs, after, task_
 
 @borrowing_kernel
 def next_end(memories, states, memory_params, until, no_commands, no_samples):
-    """Ps of the next end of a transfer in any memory, as far as it is before `until`; the DRAM runs last, up to the ends of the others."""
+    """Ps of the next end of a transfer's part in any memory, `until` if none is before; the DRAM runs last, up to those of the others."""
     for m in range(memories.shape[0]):
         if memories[m, KIND] == SERIAL:
-            until = min(until, run_to_end(memories[m], states[m], memory_params[m], until, no_commands, no_samples))
-    end = until
-    for m in range(memories.shape[0]):
-        if memories[m, KIND] != SERIAL:
-            end = min(end, run_to_end(memories[m], states[m], memory_params[m], until, no_commands, no_samples))
-    return end
+            until = run_to_end(memories, states, memory_params, m, until, no_commands, no_samples)
+    if memories[0, KIND] != SERIAL:
+        until = run_to_end(memories, states, memory_params, 0, until, no_commands, no_samples)
+    return until
 
 
 @borrowing_kernel
@@ -339,7 +341,7 @@ def run_memory_side(
     promises, room, opened : as `run_ahead` writes them; known : cycle up to which they are told, NEVER: they are complete
     jobs : int64 (jobs, JOB_WIDTH); after : int64 (n,): tasks and writes that jobs wait for; parts : int64 (transfers of all jobs,), bytes
         of those that landed; task_end : int64 (tasks,), ps, NEVER: not told
-    memories, states, memory_params : int64 (memories, ...)
+    memories, states, memory_params : int64 (rows of all memories, ...); a DRAM has one for each channel, and comes first
     flights : int64 (places, FLIGHT_WIDTH)
     land : int64 (transfers,), takes the core cycle from which a transfer can be read; fills : int64 (n, FILL_WIDTH), takes fills
     log : int64 (n, EVENT_WIDTH), takes events

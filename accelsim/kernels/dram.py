@@ -8,6 +8,9 @@ A call advances the state to `until` (exclusive) or stops after the first cycle 
 one array, and any split of a run into calls gives the same commands in the same cycles: a caller may copy the state, run the
 copy ahead, and come back.
 
+Bursts are offered in the order of their transfers: while one stands in line, what is submitted later changes nothing. So a run may go on
+beyond the cycle from which more is submitted, until the last burst of the line is accepted.
+
 Disputable assumptions: one command and one accepted burst per memory cycle; one rank; refresh is all-bank and never postponed.
 """
 
@@ -51,16 +54,23 @@ from accelsim.kernels.dram_state import (
 )
 from accelsim.kernels.kernel import borrowing_kernel, kernel
 
-__all__ = ["advance", "new_state", "replay", "run_until_quiet", "submit"]
+__all__ = ["advance", "advance_with_line", "new_state", "replay", "run_until_quiet", "submit"]
 
 
 @borrowing_kernel
-def _run(state: Ints, params: Ints, until: int, max_completed: int, stop_when_quiet: bool, log: Ints, samples: Ints) -> int:
-    """Run to `until`, or until `max_completed` transfers completed in this call, or until nothing but refresh lies ahead."""
+def _run(
+    state: Ints, params: Ints, until: int, max_completed: int, stop_when_quiet: bool, with_line: bool, log: Ints, samples: Ints
+) -> int:
+    """Run to `until`, or until `max_completed` transfers completed in this call, or until nothing but refresh lies ahead.
+
+    `with_line`: beyond `until` too, up to the cycle in which the last burst of those in line is accepted.
+    """
     shared_queue = params[P_POLICY] == FRFCFS
 
     state[REPORTED] = 0
     now = state[NOW]  # the cycle under way
+    least = max(until, now)
+    until = NEVER if with_line and state[FIRST_OFFER] != NONE else least
     first = now  # the earliest cycle whose command is not settled: now, or now + 1 once its offer may come
     stale = True  # whether command_at, kind and which must be recomputed
     command_at, kind, which = NEVER, QUEUED_REQUEST, NONE
@@ -115,6 +125,8 @@ def _run(state: Ints, params: Ints, until: int, max_completed: int, stop_when_qu
             i = state[FIRST_OFFER]
             d = state[i + TRANSFER_WRITE]
             burst = take_burst(state)
+            if with_line and state[FIRST_OFFER] == NONE:
+                until = max(least, first)
             state[READ_BURSTS + d] += 1
             state[OUTSTANDING] += 1 - d
             b = ((burst >> params[P_GROUP_SHIFT]) & params[P_GROUP_MASK]) * params[P_BANKS_PER_GROUP] + (
@@ -161,13 +173,19 @@ def advance(state: Ints, params: Ints, until: int, log: Ints, samples: Ints) -> 
     int
         state[NOW]: the first cycle that was not simulated.
     """
-    return _run(state, params, until, 1, False, log, samples)
+    return _run(state, params, until, 1, False, False, log, samples)
+
+
+@borrowing_kernel
+def advance_with_line(state: Ints, params: Ints, until: int, log: Ints, samples: Ints) -> int:
+    """`advance`, but beyond `until` too while any transfer stands in line: what is submitted from cycle `until` on stands behind it."""
+    return _run(state, params, until, 1, False, True, log, samples)
 
 
 @kernel
 def run_until_quiet(state: Ints, params: Ints, log: Ints, samples: Ints) -> int:
     """Run until no transfer is under way and no command but refresh will come; the first cycle that was not simulated."""
-    return _run(state, params, NEVER, NEVER, True, log, samples)
+    return _run(state, params, NEVER, NEVER, True, False, log, samples)
 
 
 @kernel
@@ -190,5 +208,5 @@ def replay(
         while i < count and submit(state, params, i, arrival_cycle[i], is_write[i], first_burst[i], n_bursts[i]):
             i += 1
         if i < count:
-            _run(state, params, NEVER, params[P_TRANSFERS] // 2, False, log, samples)
+            _run(state, params, NEVER, params[P_TRANSFERS] // 2, False, False, log, samples)
     return run_until_quiet(state, params, log, samples)

@@ -144,3 +144,31 @@ def test_the_kernels_do_without_the_compiler_what_they_do_with_it() -> None:
         for flag in ("0", "1")
     ]
     assert digests[0] == digests[1]
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+@pytest.mark.parametrize("name", DEVICES)
+def test_a_run_along_its_line_is_that_of_transfers_submitted_on_arrival(name: str, policy: str) -> None:
+    """Beyond `until` a channel goes on while transfers stand in line: what arrives since then is submitted late and changes nothing."""
+    device = load_device(name).with_fields(n_refi=800)
+    for seed in range(5):
+        transfers = collisions(np.random.default_rng(seed), device, "RoBaBgCo", 0.4)
+        told, late = Channel(name, policy, seed), Channel(name, policy, seed)
+        told.run(3 * CYCLES)
+        late.state = dram.new_state(late.params)
+        late_by = 0
+        for number, transfer in enumerate(transfers):
+            while late.state[at.REPORTED] or late.state[at.INCOMPLETE]:
+                before = int(late.state[at.NOW])
+                dram.advance_with_line(late.state, late.params, transfer[0], late.log, late.samples)
+                late.completed += at.report_of(late.state, late.params)[: late.state[at.REPORTED]].tolist()
+                if late.state[at.REPORTED] == 0 or before >= transfer[0]:
+                    break
+            late_by += int(late.state[at.NOW]) > transfer[0]
+            dram.submit(late.state, late.params, number, *transfer)
+        while late.state[at.NOW] < 3 * CYCLES:
+            dram.advance(late.state, late.params, 3 * CYCLES, late.log, late.samples)
+            late.completed += at.report_of(late.state, late.params)[: late.state[at.REPORTED]].tolist()
+        assert late_by > 5
+        assert late.log[: late.state[at.LOGGED]].tolist() == told.log[: told.state[at.LOGGED]].tolist()
+        assert sorted((cycle, number) for cycle, number in late.completed) == told.completed

@@ -11,11 +11,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from accelsim.accelerator import Accelerator, load_accelerator
 from accelsim.compiler.compile import compile_trace
 from accelsim.errors import CompileError, DeadlockError
 from accelsim.hw import cluster_ahead, memory_side
+from accelsim.hw.dram.controller import POLICIES
+from accelsim.hw.memory import MemorySpec
 from accelsim.hw.memory_side import can_run
 from accelsim.presets import built_in
 from accelsim.program import Program
@@ -27,6 +30,8 @@ from tests.recorded import run_logged, sides_logged
 from tests.tiny_convnets import convnets
 from tests.tiny_machines import accelerators, gemm_chain, nets, tiny_accelerator, tiny_encoder
 
+FEW_PLACES: dict[str, object] = {"transfer": 64, "max_transfers": 2, "max_outstanding_bursts": 4, "fabric_latency": "13 ns"}
+MANY_PLACES: dict[str, object] = {"transfer": 512, "max_transfers": 7, "max_outstanding_bursts": 3, "fabric_latency": "0 ns"}
 MACHINES = {
     name: item
     for name, item in machines().items()
@@ -54,6 +59,45 @@ def test_each_machine_that_collides_does_what_its_events_do(name: str) -> None:
 def test_presets_do_what_their_events_do(accelerator: str, trace: str) -> None:
     chip = load_accelerator(accelerator)
     compare(chip, compile_trace(chip, load_trace(built_in().traces / trace)))
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+@pytest.mark.parametrize(("channels", "interleave"), [(1, 64), (2, 64), (2, 1024), (3, 64), (3, 192), (4, 128)])
+@pytest.mark.parametrize("dma", [FEW_PLACES, MANY_PLACES], ids=["few", "many"])
+def test_several_channels_do_what_their_events_do(dma: dict[str, object], channels: int, interleave: int, policy: str) -> None:
+    dram = {
+        "device": "lpddr5-6400-x16" if channels == 3 else "lpddr4-3200-x16",
+        "policy": policy,
+        "channels": channels,
+        "interleave": interleave,
+    }
+    chip = tiny_accelerator(
+        codebook={"ports": 2, "codeword_length": 4, "codewords": 64}, clock="777 MHz", dma=dma, dram=dram,
+        activation_buffer={"capacity": 4096, "banks": 1, "width_bits": 32, "loader_bits": 32, "residency": "dram"},
+    )  # fmt: skip
+    compare(chip, compile_trace(chip, tiny_encoder(9, 8, 2, 16, "ssvq:16,4")))
+
+
+def test_weights_in_a_flash_beside_several_channels_do_what_their_events_do() -> None:
+    overrides = ("dram={device: lpddr4-3200-x16, channels: 2, interleave: 64}", "activation_buffer.residency=dram")
+    chip = load_accelerator("mcu-16x16", (*overrides, "placement={weights: flash, activations: dram}"))
+    compare(chip, compile_trace(chip, tiny_encoder(9, 8, 2, 16, "ssvq:16,4")))
+
+
+@settings(max_examples=15)
+@given(
+    accelerators(),
+    nets,
+    st.sampled_from([2, 3, 4]),
+    st.sampled_from([64, 128, 1024]),
+    st.sampled_from(list(POLICIES)),
+    st.sampled_from(["lpddr4-3200-x16", "lpddr4-3200-x32", "lpddr5-6400-x16", "ddr4-2400-x64"]),
+)
+def test_random_nets_behind_several_channels_do_what_their_events_do(
+    accelerator: Accelerator, trace: Trace, channels: int, interleave: int, policy: str, device: str
+) -> None:
+    dram = MemorySpec(device=device, channels=channels, interleave=interleave, policy=policy)
+    compare_random(accelerator.with_fields(dram=dram), trace)
 
 
 def compare_random(accelerator: Accelerator, trace: Trace, copies: int = 1) -> None:

@@ -85,9 +85,14 @@ def command_counters(states: Iterable[at.Ints]) -> dict[str, int]:
     return {name: sum(int(state[place]) for state in channels) for name, place in names.items()}
 
 
+def interleaved_bursts(spec: MemorySpec, burst_bytes: int) -> int:
+    """Consecutive bursts that lie in one channel."""
+    return max(1, spec.interleave // burst_bytes)
+
+
 def channel_pieces(spec: MemorySpec, burst_bytes: int, first: int, end: int) -> list[tuple[int, int, int]]:
     """(channel, its first burst, bursts) of bursts first..end-1, by the interleaving."""
-    channels, unit = spec.channels, max(1, spec.interleave // burst_bytes)
+    channels, unit = spec.channels, interleaved_bursts(spec, burst_bytes)
     if channels == 1:
         return [(0, first, end - first)]
     pieces: dict[int, tuple[int, int]] = {}
