@@ -52,6 +52,7 @@ from accelsim.kernels.dram_state import (
     Ints,
     new_state,
 )
+from accelsim.kernels.dram_stream import stream, streams
 from accelsim.kernels.kernel import borrowing_kernel, kernel
 
 __all__ = ["advance", "advance_with_line", "new_state", "replay", "run_until_quiet", "submit"]
@@ -79,6 +80,12 @@ def _run(
         if stale and (first == now or offer_at > now):  # a burst accepted in this cycle counts for the next command
             if shared_queue:
                 command_at, kind, which = choose(state, params, first)
+                if kind == QUEUED_REQUEST and which != NONE and streams(state, params):
+                    last = stream(state, params, log, samples, which, command_at, now, until)
+                    if last != NONE:
+                        now = last
+                        first = now + 1
+                        continue
             else:
                 command_at, which = choose_in_turn(state, params, first)
             stale = False
