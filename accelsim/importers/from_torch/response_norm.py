@@ -22,15 +22,15 @@ _CHAIN: tuple[tuple[torch._ops.OpOverload, ...], ...] = (
 )
 
 
-@torch.library.custom_op("accelsim::local_response_norm", mutates_args=())
 def local_response_norm(x: torch.Tensor, size: int, alpha: float, beta: float, k: float) -> torch.Tensor:
-    """The call that takes their place; a name of its own, so that PyTorch does not spell it out again."""
+    """The call that takes their place; an operator of its own, so that PyTorch does not spell it out again."""
     return torch.nn.functional.local_response_norm(x, size, alpha, beta, k)
 
 
-@local_response_norm.register_fake
-def _(x: torch.Tensor, size: int, alpha: float, beta: float, k: float) -> torch.Tensor:
-    return torch.empty_like(x)
+torch.library.custom_op("accelsim::local_response_norm", local_response_norm, mutates_args=()).register_fake(
+    lambda x, size, alpha, beta, k: torch.empty_like(x)
+)
+_ONE_CALL = torch.ops.accelsim.local_response_norm.default
 
 
 def with_response_norms(program: torch.export.ExportedProgram) -> torch.export.ExportedProgram:
@@ -44,9 +44,6 @@ def with_response_norms(program: torch.export.ExportedProgram) -> torch.export.E
             made.meta = dict(node.meta)
             node.replace_all_uses_with(made)
     return program
-
-
-_ONE_CALL = torch.ops.accelsim.local_response_norm.default
 
 
 def _arguments(node: torch.fx.Node) -> tuple[torch.fx.Node, int, float, float, float] | None:
