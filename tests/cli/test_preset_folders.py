@@ -123,13 +123,15 @@ def test_a_list_goes_on_after_a_file_that_cannot_be_used_and_names_it(mine: Path
     write(chips / "npu.yaml", {"name": "npu", "clock": "1 GHz", "arry": {}})
     stdout, lines = broken("list", "presets")
     assert [line.split("  ")[0] for line in stdout.splitlines() if line[0] != " "] == [
-        "edge-32x32", "edge-32x32-x32", "edge-64x64-x16", "mcu-16x16"
+        "edge-32x32", "edge-32x32-x32", "edge-64x64-x16", "mcu-16x16", "sbc-6tops", "soc-1tops"
     ]  # fmt: skip
     assert [line.split(":")[1] for line in lines] == [f" cannot use {name!r}" for name in ("edge-64x64", "gone", "loop", "npu")]
     assert f"{chips / 'edge-64x64.yaml'}: not valid YAML: line 2, column 1" in lines[0]
     assert "no such file" in lines[1]
     assert "field `arry`: unknown field; allowed: name," in lines[3]
-    assert json.loads(broken("list", "presets", "--json")[0]) == ["edge-32x32", "edge-32x32-x32", "edge-64x64-x16", "mcu-16x16"]
+    assert json.loads(broken("list", "presets", "--json")[0]) == [
+        "edge-32x32", "edge-32x32-x32", "edge-64x64-x16", "mcu-16x16", "sbc-6tops", "soc-1tops"
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize(
