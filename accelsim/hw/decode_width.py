@@ -42,9 +42,9 @@ class DecodeWidth:
         """Vectors, or raw records, of a format per cycle; 0 where a vector has more lookups, or symbols, than a cycle takes."""
         length, symbols = self.length(path), self._symbols(path)
         if path.lookup is None:
-            return self._whole(self.raw if symbols is None else min(self.raw, symbols), length)
+            return self._whole_records(self.raw if symbols is None else min(self.raw, symbols), length)
         vectors = self.ports // path.lookup.lookups
-        return self._whole(min(vectors, vectors if symbols is None else symbols // path.lookup.books) * length, length)
+        return self._whole_records(min(vectors, vectors if symbols is None else symbols // path.lookup.books) * length, length)
 
     def weights(self, path: DecodePath) -> int:
         """Weights of a format per cycle."""
@@ -57,7 +57,7 @@ class DecodeWidth:
     @property
     def activation_records(self) -> int:
         """Raw records of activations per cycle."""
-        return self._whole(self.activations, self.codeword_length)
+        return self._whole_records(self.activations, self.codeword_length)
 
     @property
     def coded(self) -> int:
@@ -69,5 +69,5 @@ class DecodeWidth:
         """Weights per cycle of any format, at most."""
         return min(max(self.coded, self.raw), self.tile)
 
-    def _whole(self, weights: int, length: int) -> int:
+    def _whole_records(self, weights: int, length: int) -> int:
         return min(weights, self.tile) // length

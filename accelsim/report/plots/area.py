@@ -26,6 +26,7 @@ _POINTS_PER_INCH = 72
 _LABEL_SIZES = (6.5, 6.0, 5.5)  # points
 _LINE_SPACING = 1.25
 _LISTED_LINES = 4
+_MOST_LISTED = 10  # small parts that the space below holds; the table has all
 _LISTED_SIZE = 5.5
 _LEGEND_COLUMNS = 3
 _MARGIN = 3.0  # points
@@ -69,7 +70,8 @@ def plot_area_treemap(ax: Axes, report: AreaReport) -> None:
             area = report.placed(item).nominal
             if not _named(ax, item.name, f"{_figure(area * 1e-6)} mm²", box, text_color(paint)) and area:
                 unnamed.append(f"{item.name} {_figure(area * 1e-6)}")
-    listed = f"too small to name (mm²): {'; '.join(unnamed)}" if unnamed else ""
+    more = [f"{len(unnamed) - _MOST_LISTED} others"] if len(unnamed) > _MOST_LISTED else []
+    listed = f"too small to name (mm²): {'; '.join([*unnamed[:_MOST_LISTED], *more])}" if unnamed else ""
     ax.annotate(
         "\n".join(broken(listed, _LISTED_SIZE, width)),
         (0, 0),
