@@ -138,7 +138,7 @@ IDEAL_CHANGES: dict[str, tuple[Any, ...]] = {
     "array.mapping": ("array.mapping=gemv\narray.gemv_max_m=8", "array.mapping=cheapest\narray.gemv_max_m=8"),
     "array.gemv_max_m": tuple(f"array.mapping=gemv\narray.gemv_max_m={rows}" for rows in (5, 1)),
     "array.scale_at": ("weight", "channel"), "array.scale_taps": (1, 4),
-    "array.raw_weights_per_cycle": ("tied", 64),
+    "array.raw_weights_per_cycle": ("tied", 64), "array.symbols_per_cycle": (2, 4),
     "array.weight_bits": ("array.scale_at=weight\narray.weight_bits=12", "array.scale_at=weight\narray.weight_bits=16"),
     "codebook.store": ("rom",), "codebook.circuit": ("latches", "sram"), "codebook.ports": (2, 4), "codebook.banks": (2, 4),
     "codebook.sets": (1,), "codebook.latency": (2, 3), "codebook.codewords": (32, 8), "codebook.index_field": ("padded",),
