@@ -146,7 +146,7 @@ def test_a_lost_product_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_lost_tile_is_caught() -> None:
-    """The first run with a K-tile less, and its reduction and words cut to match: only the layer's MACs can tell."""
+    """The first run with a K-tile less, and its reduction and words cut to match: the rows that the array sees tell."""
     good = program()
     runs = good.runs.copy()
     run = runs[0]
@@ -154,7 +154,7 @@ def test_a_lost_tile_is_caught() -> None:
     run["words"] -= run["words"] // run["kt_count"]
     run["k"] -= int(good.machine["rows"][0])
     run["kt_count"] -= 1
-    with pytest.raises(ConservationError, match="MACs"):
+    with pytest.raises(ConservationError, match="the array saw 10 rows, the program has 20"):
         run_program(machine(), replace(good, runs=runs))
 
 
