@@ -19,7 +19,7 @@ MUTANTS = [
     Mutant(
         "the last group of a tile may be part empty: L is rounded up",
         109,
-        (KERNEL, "return -(-records // run.ports)", "return records // run.ports"),
+        (KERNEL, "return -(-tile_records(run, kt, rows, cols) // run.ports)", "return tile_records(run, kt, rows, cols) // run.ports"),
         (CORE, "return -(-records // self.ports)", "return records // self.ports"),
     ),
     Mutant(
@@ -65,7 +65,7 @@ MUTANTS = [
     Mutant(
         "axis 1: the last records of a trimmed tile may be part empty",
         46,
-        (KERNEL, "records = -(-used // run.d) * cols", "records = used // run.d * cols"),
+        (KERNEL, "return -(-used // run.d) * cols", "return used // run.d * cols"),
         (CORE, "records = -(-used // self.codeword_length) * self.cols", "records = used // self.codeword_length * self.cols"),
     ),
     Mutant(
@@ -93,7 +93,7 @@ MUTANTS = [
     Mutant(
         "the supply starts anew in every run",
         105,
-        (CORE, "m - first), k, n, supply, lanes)", "m - first), k, n, supply if first == 0 else WordSupply(), lanes)"),
+        (CORE, "m - first), k, n, supply, lanes, banks)", "m - first), k, n, supply if first == 0 else WordSupply(), lanes, banks)"),
     ),
     Mutant(
         "the unpack buffer holds a second of the larger of W and n",
