@@ -59,7 +59,7 @@ def test_a_folder_with_other_things_is_refused_before_anything_runs(tmp_path: Pa
 def test_the_whole_scope_covers_every_preset_and_axis() -> None:
     scope = Scope.full()
     assert scope.presets == ("edge-32x32", "edge-32x32-x32", "edge-64x64", "edge-64x64-x16", "mcu-16x16", "sbc-6tops", "soc-1tops")
-    assert {name: len(points) for name, points in scope.points.items()} == {"bandwidth": 30, "lanes": 25, "ports": 4, "batch": 3}
+    assert {name: len(points) for name, points in scope.points.items()} == {"bandwidth": 30, "lanes": 35, "ports": 4, "batch": 3}
 
 
 def cell(row: str, column: str, speedup: float, limiter: str) -> Cell:
