@@ -18,7 +18,7 @@ from accelsim.simulation import simulate
 from accelsim.trace.trace import Trace, load_trace
 
 TRACES = Path(__file__).parents[2] / "traces"
-PRESETS = ("edge-64x64", "edge-64x64-x16", "edge-32x32", "edge-32x32-x32", "mcu-16x16")
+PRESETS = ("edge-64x64", "edge-64x64-x16", "edge-32x32", "edge-32x32-x32", "mcu-16x16", "sbc-6tops", "soc-1tops")
 FORMATS = (
     "uniform",
     "uniform:bits=4",
@@ -69,4 +69,4 @@ def test_each_format_runs_on_every_preset(text: str, preset: str) -> None:
 def test_no_format_and_no_preset_is_left_out() -> None:
     exact = {parse_format(text).kind for text in format_examples() if not parse_format(text).decode_path().beyond_core}
     assert {parse_format(text).kind for text in FORMATS} == exact - {"float32"}
-    assert set(PRESETS) == set(preset_names(FOLDER)) - {"sbc-6tops", "soc-1tops"}  # those run in tests/validation/test_class_presets.py
+    assert set(PRESETS) == set(preset_names(FOLDER))
