@@ -26,8 +26,8 @@ def simulating(*, quiet: bool) -> Iterator[Progress | None]:
 
 def note_compilation(*, quiet: bool) -> None:
     """Say, unless `quiet`, why the first simulation of an installation takes long; also into a file, where no bar moves."""
-    from accelsim.kernels.compute import advance
+    from accelsim.kernels.array_step import step_array  # a kernel of every machine
     from accelsim.kernels.kernel import is_cached
 
-    if not quiet and not is_cached(advance):
+    if not quiet and not is_cached(step_array):
         typer.echo(COMPILING, err=True)

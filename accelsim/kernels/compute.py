@@ -34,12 +34,12 @@ from accelsim.kernels.compute_state import (
     SHORT_OF_BITS,
     TILES,
 )
-from accelsim.kernels.kernel import borrowing_kernel
+from accelsim.kernels.kernel import merged_kernel
 from accelsim.kernels.loader_step import step_codebook, step_loader
 from accelsim.kernels.vector_step import step_vector
 
 
-@borrowing_kernel
+@merged_kernel
 def advance(
     state, machines, runs, tasks, drains, row_tasks, cb_runs, cb_words, group_cost, land, visible, chunk_end, chunk_need,
     loaded, avail, due, held, fin, results, until, stop_freed, stop_tiles, lookahead,

@@ -82,7 +82,12 @@ def inlined_kernel(function: Callable[_P, _T]) -> Callable[_P, _T]:
     return _compile(function, _nrt=False, forceinline=True)
 
 
-def _compile(function: Callable[_P, _T], **flags: bool) -> Callable[_P, _T]:
+def merged_kernel(function: Callable[_P, _T]) -> Callable[_P, _T]:
+    """`borrowing_kernel` for a large loop that another kernel calls: it is compiled as a part of that one, not once more by itself."""
+    return _compile(function, _nrt=False, inline="always")
+
+
+def _compile(function: Callable[_P, _T], **flags: bool | str) -> Callable[_P, _T]:
     if numba.config.DISABLE_JIT:
         return uncompiled(function)
     saved = numba.config.CACHE_DIR

@@ -37,9 +37,14 @@ class KernelCache(FunctionCache):  # type: ignore[misc]  # Numba has no types
         self._cache_file = SealedFiles(Path(self.cache_path), self._impl.filename_base, self._impl.locator.get_source_stamp())
 
     def save_overload(self, sig: Any, data: Any) -> None:
-        """Keep a compiled signature; where that is impossible (a full disk, a folder that cannot be written), one line says so."""
+        """Keep a compiled signature; where that is impossible (a full disk, a folder that cannot be written), one line says so.
+
+        Its annotation of types, which only `inspect_types` reads, is given up: it holds the whole intermediate representation of each
+        kernel until the process ends, and would be written out as text.
+        """
+        vars(data.type_annotation).clear()
         try:
-            super().save_overload(sig, data)
+            super().save_overload(sig, data._replace(type_annotation=""))
         except OSError as error:
             _tell(f"compiled kernels cannot be kept in {self.cache_path} ({error.strerror or error}): each process compiles its own")
 

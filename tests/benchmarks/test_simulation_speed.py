@@ -19,7 +19,7 @@ from accelsim.trace.trace import load_trace
 from tests.benchmarks.speed import Speed
 
 TRACES = built_in().traces
-MIB_LIMIT = 600
+MIB_LIMIT = 525
 
 
 @pytest.mark.parametrize("accelerator", ["edge-32x32", "edge-64x64-x16", "mcu-16x16"])
