@@ -5,8 +5,6 @@ Nothing in it depends on the time, the place or the machine: equal results give 
 
 from __future__ import annotations
 
-import base64
-import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -18,6 +16,7 @@ from accelsim.report.html import cost_sections, origin_sections, run_sections
 from accelsim.report.html.comparison_sections import comparison_sections
 from accelsim.report.html.elements import Child, Node, element, paragraph, to_html, verbatim
 from accelsim.report.html.figures import drawings
+from accelsim.report.html.head import head_of
 from accelsim.report.html.section import Run, Section
 from accelsim.report.html.tables import Column, number, table
 from accelsim.report.plots.pictures import comparison_pictures, run_pictures
@@ -91,23 +90,8 @@ def _run_sections(run: Run) -> tuple[Section, ...]:
 def _head(title: str, body: Node) -> tuple[Node, Node]:
     """The head, and the body with the script at its end; only these very style and script may run."""
     style, script = (_ASSETS.joinpath(name).read_text(encoding="utf-8") for name in ("page.css", "page.js"))
-    policy = f"default-src 'none'; style-src '{_digest(style)}'; script-src '{_digest(script)}'; base-uri 'none'; form-action 'none'"
     body.append(verbatim("script", script))
-    head = element(
-        "head",
-        element("meta", charset="utf-8"),
-        element("meta", http_equiv="Content-Security-Policy", content=policy),
-        element("meta", name="viewport", content="width=device-width, initial-scale=1"),
-        element("meta", name="color-scheme", content="light dark"),
-        element("meta", name="generator", content=f"accelsim {__version__}"),
-        element("title", title),
-        verbatim("style", style),
-    )
-    return head, body
-
-
-def _digest(text: str) -> str:
-    return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"
+    return head_of(title, style, [script]), body
 
 
 def _contents(parts: Sequence[tuple[str, Sequence[Section]]]) -> Node:

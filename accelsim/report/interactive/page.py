@@ -5,8 +5,6 @@ Disputable assumption: figures get their colours when the page is opened; a scre
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
@@ -15,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from accelsim.errors import ConfigError
 from accelsim.report.html.elements import element, paragraph, to_html, verbatim
+from accelsim.report.html.head import head_of
 
 if TYPE_CHECKING:
     from bokeh.plotting import figure
@@ -91,17 +90,7 @@ def interactive_page(title: str, sentences: Sequence[str], root: Any) -> bytes:
     from bokeh.embed import json_item
 
     library = Path(bokeh.__file__).with_name("server").joinpath("static", "js", "bokeh.min.js").read_text(encoding="utf-8")
-    scripts = " ".join(f"'{_digest(text)}'" for text in (library, _SCRIPT))
-    policy = f"default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src {scripts}; base-uri 'none'; form-action 'none'"
-    head = element(
-        "head",
-        element("meta", charset="utf-8"),
-        element("meta", http_equiv="Content-Security-Policy", content=policy),
-        element("meta", name="viewport", content="width=device-width, initial-scale=1"),
-        element("meta", name="generator", content="accelsim"),
-        element("title", title),
-        verbatim("style", _STYLE),
-    )
+    head = head_of(title, _STYLE, [library, _SCRIPT], styles="'unsafe-inline'", images="data:")
     items = [json_item(root, "plots")]
     body = element(
         "body",
@@ -122,7 +111,3 @@ def _data(key: str, value: Any) -> Any:
     out.set("type", "application/json")
     out.set("id", key)
     return out
-
-
-def _digest(text: str) -> str:
-    return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"
