@@ -14,8 +14,7 @@ from functools import cached_property, partial
 
 import numpy as np
 
-from accelsim.compiler.live_bytes import LiveBytes
-from accelsim.compiler.placement import ALIGNMENT, LiveRange, needed_bytes, place, sharing_hosts
+from accelsim.compiler.placement import ALIGNMENT, LiveRange, place, sharing_hosts, tightest
 from accelsim.compiler.plan import Plan, Tensor, TensorId
 from accelsim.compiler.precedence import Precedence
 from accelsim.errors import CompileError
@@ -88,7 +87,7 @@ def allocate(plan: Plan, capacity_bytes: int, may_spill: bool, always_spill: boo
         found = place(live_ranges, hosts, capacity_bytes)
         if found is not None:
             return Allocation(tuple(found[0]), found[1], tuple(spilled), {})
-        at = LiveBytes(live_ranges, {}, len(plan.ops)).fullest
+        at = tightest(live_ranges, hosts, capacity_bytes).at
         victim = idlest(live_ranges, at, plan)
         if victim is None:
             return partial(too_small, plan, live_ranges, hosts, capacity_bytes, "")
@@ -100,14 +99,13 @@ def allocate(plan: Plan, capacity_bytes: int, may_spill: bool, always_spill: boo
 def too_small(
     plan: Plan, live_ranges: Sequence[LiveRange], hosts: Mapping[TensorId, TensorId], capacity_bytes: int, why: str
 ) -> ActivationsTooLarge:
-    """The error for the fullest point: the live tensors, and the bytes that are missing."""
-    short_bytes = needed_bytes(live_ranges, hosts, capacity_bytes) - capacity_bytes
-    at = LiveBytes(live_ranges, hosts, len(plan.ops)).fullest
+    """The error for the tightest point: the live tensors, and the bytes that are missing."""
+    needed_bytes, at = tightest(live_ranges, hosts, capacity_bytes)
     live: dict[TensorId, tuple[TensorId, int]] = {}
     for live_range in sorted(live_ranges, key=lambda item: item.first):
         if live_range.first <= at <= live_range.last:
             live.setdefault(hosts.get(live_range.tensor, live_range.tensor), (live_range.tensor, live_range.bytes))
-    return short_of_room(plan.ops[at].layer.name, short_bytes, capacity_bytes, why, dict(live.values()), at)
+    return short_of_room(plan.ops[at].layer.name, needed_bytes - capacity_bytes, capacity_bytes, why, dict(live.values()), at)
 
 
 def short_of_room(

@@ -6,13 +6,15 @@ Results that may overwrite an operand share its address.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
+from itertools import accumulate
 from typing import NamedTuple
 
 from accelsim.compiler.plan import Plan, TensorId
 from accelsim.compiler.precedence import Precedence
 
 ALIGNMENT = 64  # bytes: no two tensors share a burst or a word
+_TRIES = 9  # in each order: what finds no room goes first in the next try
 
 
 class LiveRange(NamedTuple):
@@ -53,27 +55,46 @@ def place(live_ranges: Sequence[LiveRange], hosts: Mapping[TensorId, TensorId], 
     members, groups = shared_slots(live_ranges, hosts)
     if most_live_bytes(groups) > capacity_bytes:
         return None
+    highest = [capacity_bytes - group.bytes for group in groups]
     for sized, order in _attempts(groups, capacity_bytes):
-        offsets = _greedy(sized, order, [capacity_bytes - group.bytes for group in groups])
-        if offsets is not None:
-            out = [live_range._replace(offset=offset) for each, offset in zip(members, offsets, strict=True) for live_range in each]
-            return sorted(out, key=lambda live_range: (live_range.first, live_range.offset)), _peak(offsets, groups)
+        for _ in range(_TRIES):
+            offsets, stuck = _greedy(sized, order, highest)
+            if stuck is None:
+                out = [live_range._replace(offset=offset) for each, offset in zip(members, offsets, strict=True) for live_range in each]
+                return sorted(out, key=lambda live_range: (live_range.first, live_range.offset)), _peak(offsets, groups)[0]
+            order.remove(stuck)
+            order.insert(0, stuck)
     return None
 
 
-def needed_bytes(live_ranges: Sequence[LiveRange], hosts: Mapping[TensorId, TensorId], capacity_bytes: int) -> int:
-    """Bytes of the tightest placement that `place` tries; where no placement could fit, the most bytes live at once."""
+class Tightest(NamedTuple):
+    """The tightest of the placements that `place` tries.
+
+    Attributes
+    ----------
+    bytes : that it needs; where no placement could fit, the most bytes live at once
+    at : the operation with the most live bytes during the life of its topmost tensor; where none could fit, of all operations
+    """
+
+    bytes: int
+    at: int
+
+
+def tightest(live_ranges: Sequence[LiveRange], hosts: Mapping[TensorId, TensorId], capacity_bytes: int) -> Tightest:
+    """The tightest placement, and where its gaps are in the way."""
     _, groups = shared_slots(live_ranges, hosts)
-    least = most_live_bytes(groups)
-    if least > capacity_bytes:
-        return least
+    live = _live_bytes(groups)
+    if max(live) > capacity_bytes:
+        return Tightest(max(live), live.index(max(live)))
     anywhere = [1 << 62] * len(groups)
     tries = (_greedy(sized, order, anywhere) for sized, order in _attempts(groups, capacity_bytes))
-    return min(_peak(offsets, groups) for offsets in tries if offsets is not None)
+    peak, top = min(_peak(offsets, groups) for offsets, _ in tries)
+    return Tightest(peak, max(range(groups[top].first, groups[top].last + 1), key=live.__getitem__))
 
 
-def _peak(offsets: Sequence[int], groups: Sequence[Lifetime]) -> int:
-    return max((offset + group.bytes for offset, group in zip(offsets, groups, strict=True)), default=0)
+def _peak(offsets: Sequence[int], groups: Sequence[Lifetime]) -> tuple[int, int]:
+    """(where the topmost slot ends, its index)."""
+    return max(((offset + group.bytes, index) for index, (offset, group) in enumerate(zip(offsets, groups, strict=True))), default=(0, 0))
 
 
 def _attempts(groups: Sequence[Lifetime], capacity_bytes: int) -> Iterator[tuple[list[Lifetime], list[int]]]:
@@ -85,28 +106,42 @@ def _attempts(groups: Sequence[Lifetime], capacity_bytes: int) -> Iterator[tuple
 
 
 def shared_slots(live_ranges: Sequence[LiveRange], hosts: Mapping[TensorId, TensorId]) -> tuple[list[list[LiveRange]], list[Lifetime]]:
-    """(live ranges that share a slot, lifetime and size of each slot); a split live range shares with none."""
+    """(live ranges that share a slot, lifetime and size of each slot).
+
+    Of those that overwrite one another the last may be split, and what is read back of it has a slot of its own. If another is split,
+    none share.
+    """
     pieces = Counter(live_range.tensor for live_range in live_ranges)
-    apart = {hosts.get(tensor, tensor) for tensor, count in pieces.items() if count > 1}
+    last: dict[TensorId, LiveRange] = {}  # of each slot, the tensor that is written last
+    split: dict[TensorId, set[TensorId]] = {}
+    for live_range in live_ranges:
+        root = hosts.get(live_range.tensor, live_range.tensor)
+        if not live_range.loaded and (root not in last or live_range.first > last[root].first):
+            last[root] = live_range
+        if pieces[live_range.tensor] > 1:
+            split.setdefault(root, set()).add(live_range.tensor)
+    apart = {root for root, tensors in split.items() if root not in last or tensors != {last[root].tensor}}
     members: dict[tuple[TensorId, int], list[LiveRange]] = {}
     for index, live_range in enumerate(live_ranges):
         root = hosts.get(live_range.tensor, live_range.tensor)
-        members.setdefault((root, -1) if root not in apart else (live_range.tensor, index), []).append(live_range)
+        alone = root in apart or (live_range.loaded and pieces[live_range.tensor] > 1)
+        members.setdefault((live_range.tensor, index) if alone else (root, -1), []).append(live_range)
     groups = [Lifetime(min(s.first for s in each), max(s.last for s in each), each[0].bytes) for each in members.values()]
     return list(members.values()), groups
 
 
 def most_live_bytes(groups: Sequence[Lifetime]) -> int:
     """Most bytes live at once: no placement uses less."""
+    return max(_live_bytes(groups))
+
+
+def _live_bytes(groups: Sequence[Lifetime]) -> list[int]:
+    """Bytes live during each operation, from the first to the last that has any."""
     change: Counter[int] = Counter()
     for first, last, size in groups:
         change[first] += size
         change[last + 1] -= size
-    live = most = 0
-    for op in sorted(change):
-        live += change[op]
-        most = max(most, live)
-    return most
+    return list(accumulate(change[op] for op in range(max(change, default=0) + 1)))
 
 
 _SORT_KEYS: tuple[Callable[[Lifetime], tuple[int, ...]], ...] = (
@@ -116,8 +151,8 @@ _SORT_KEYS: tuple[Callable[[Lifetime], tuple[int, ...]], ...] = (
 )
 
 
-def _greedy(spans: Sequence[Lifetime], order: Sequence[int], highest: Sequence[int]) -> list[int] | None:
-    """Offset of each lifetime: in `order`, each at the lowest address that is free while it lives; None if one exceeds its `highest`."""
+def _greedy(spans: Sequence[Lifetime], order: Sequence[int], highest: Sequence[int]) -> tuple[list[int], int | None]:
+    """Offset of each lifetime: in `order`, each at the lowest address that is free while it lives; the first beyond its `highest`."""
     offsets = [0] * len(spans)
     at_op: dict[int, list[int]] = {}  # operation -> spans placed that live during it
     for index in order:
@@ -129,21 +164,21 @@ def _greedy(spans: Sequence[Lifetime], order: Sequence[int], highest: Sequence[i
                 break
             offset = max(offset, offsets[other] + spans[other].bytes)
         if offset > highest[index]:
-            return None
+            return offsets, index
         offsets[index] = offset
         for op in range(first, last + 1):
             at_op.setdefault(op, []).append(index)
-    return offsets
+    return offsets, None
 
 
-def sharing_hosts(plan: Plan, order: Precedence) -> dict[TensorId, TensorId]:
-    """Result -> the tensor whose slot it reuses: an operand of its own size with no later reader."""
+def sharing_hosts(plan: Plan, order: Precedence, apart: Set[TensorId] = frozenset()) -> dict[TensorId, TensorId]:
+    """Result -> the tensor whose slot it reuses: an operand of its own size with no later reader. Those `apart` share none."""
     host: dict[TensorId, TensorId] = {}
     tried: set[tuple[TensorId, TensorId]] = set()  # the tiles of a layer ask the same again
     for op in plan.ops:
         result = plan.tensors[op.writes]
         for key, role in op.reads:
-            if role != "operand" or op.writes in host or (key, op.writes) in tried:
+            if role != "operand" or op.writes in host or (key, op.writes) in tried or not apart.isdisjoint((key, op.writes)):
                 continue
             tried.add((key, op.writes))
             operand = plan.tensors[key]

@@ -22,7 +22,7 @@ from accelsim.compiler.allocation import (
 )
 from accelsim.compiler.column_tiles import WideLayer, WideLayers, fewest_reads, finer_tiles
 from accelsim.compiler.live_bytes import LiveBytes
-from accelsim.compiler.placement import LiveRange, place, sharing_hosts
+from accelsim.compiler.placement import LiveRange, place, sharing_hosts, tightest
 from accelsim.compiler.plan import Op, Plan, Tensor, TensorId
 from accelsim.compiler.precedence import Precedence
 from accelsim.compiler.row_tiles import TileBytes, TileCounts, can_lie_in_dram, fewest_row_tiles, lines_of, row_tile_bytes
@@ -39,12 +39,13 @@ def allocate_in_row_tiles(plan: Plan, capacity_bytes: int, wide_layers: WideLaye
     ActivationsTooLarge
         A single line of what cannot be split further does not fit: see `allocate`.
     """
-    hosts = sharing_hosts(plan, Precedence(plan))
-    _check_single_lines(plan, hosts, capacity_bytes)
+    order = Precedence(plan)
+    _check_single_lines(plan, sharing_hosts(plan, order), capacity_bytes)
     wide, sizes = dict(wide_layers), TileBytes(plan)
-    in_dram: set[TensorId] = set()
+    in_dram = _sure_to_leave(sizes, order, wide, capacity_bytes)
     finer: dict[int, int] = {}  # operation -> factor on its number of row tiles, where the first estimate left gaps
     while True:
+        hosts = sharing_hosts(plan, order, in_dram)
         counts = {
             op.index: _tiles(sizes, op, wide.get(op.layer.name), in_dram, hosts, capacity_bytes, finer.get(op.index, 1)) for op in plan.ops
         }
@@ -75,6 +76,27 @@ def _check_single_lines(plan: Plan, hosts: Mapping[TensorId, TensorId], capacity
             raise short_of_room(op.layer.name, sum(least.values()) - capacity_bytes, capacity_bytes, IN_ROW_TILES, least, op.index)
 
 
+def _sure_to_leave(sizes: TileBytes, order: Precedence, wide: Mapping[str, WideLayer], capacity_bytes: int) -> set[TensorId]:
+    """The tensors in DRAM without which some operation fits in no number of tiles: the largest of the operation that lacks most, in turn.
+
+    What no plan can hold is found before any is split into its thousands of lines.
+    """
+    plan = sizes.plan
+    in_dram: set[TensorId] = set()
+
+    while True:
+        hosts = sharing_hosts(plan, order, in_dram)
+        needed = {}
+        for op in plan.ops:
+            loaded = in_dram - {op.writes} if op.layer.name in wide else in_dram  # its results may leave column by column
+            needed[op.index] = _touched_bytes(plan, op, in_dram, hosts) + sizes.of(op, loaded, lines_of(plan, op))
+        op = plan.ops[max(needed, key=needed.__getitem__)]
+        tensor = _largest(plan, op, in_dram) if needed[op.index] > capacity_bytes else None
+        if tensor is None:
+            return in_dram
+        in_dram.add(tensor)
+
+
 def _least_bytes(plan: Plan, op: Op, keys: Sequence[TensorId], movable: Set[TensorId]) -> int:
     """Fewest bytes that tensors in a shared slot take during `op`: the whole slot, or a line of each from DRAM."""
     whole = max(plan.tensors[key].bytes for key in keys)
@@ -95,14 +117,14 @@ def _tiles(
     counts = TileCounts(1, wide.least_tiles if wide is not None else 1)
     if not _touches(op, in_dram):
         return counts
-    touched, idle = _bytes_on_chip(plan, op, in_dram, hosts)
+    room = capacity_bytes - _touched_bytes(plan, op, in_dram, hosts)
     most = lines_of(plan, op)
-    count = fewest_row_tiles(sizes, op, in_dram, capacity_bytes - touched - idle)
+    count = fewest_row_tiles(sizes, op, in_dram, room - _idle_bytes(plan, op, in_dram, hosts))
     if count == most:
-        count = fewest_row_tiles(sizes, op, in_dram, capacity_bytes - touched)
+        count = fewest_row_tiles(sizes, op, in_dram, room)
     counts = counts._replace(rows=count)
     if wide is not None:
-        counts = fewest_reads(sizes, op, wide, in_dram, capacity_bytes - touched, count) or counts
+        counts = fewest_reads(sizes, op, wide, in_dram, room, count) or counts
     return finer_tiles(plan, op, wide, counts, factor)
 
 
@@ -110,21 +132,25 @@ def _touches(op: Op, in_dram: Set[TensorId]) -> bool:
     return not in_dram.isdisjoint((op.writes, *(key for key, _ in op.reads)))
 
 
-def _bytes_on_chip(plan: Plan, op: Op, in_dram: Set[TensorId], hosts: Mapping[TensorId, TensorId]) -> tuple[int, int]:
-    """Bytes of the slots occupied whole during `op`: (by its operands and results, by tensors idle until a later reader)."""
+def _touched_bytes(plan: Plan, op: Op, in_dram: Set[TensorId], hosts: Mapping[TensorId, TensorId]) -> int:
+    """Bytes of the slots that the operands and results of `op` occupy whole."""
+    return sum(plan.tensors[key].bytes for key in _touched_slots(op, in_dram, hosts))
 
-    def place_of(key: TensorId) -> TensorId:
-        host = hosts.get(key, key)
-        return key if host in in_dram else host
 
+def _idle_bytes(plan: Plan, op: Op, in_dram: Set[TensorId], hosts: Mapping[TensorId, TensorId]) -> int:
+    """Bytes of the other slots occupied whole during `op`: by tensors idle until a later reader."""
     used = {op.writes, *(key for key, _ in op.reads)}
-    touched = {place_of(key) for key in used if key not in in_dram}
     idle = {
-        place_of(key)
+        hosts.get(key, key)
         for key, tensor in plan.tensors.items()
         if key not in in_dram | used and min(tensor.producers, default=-1) < op.index < max(tensor.readers, default=-1)
     }
-    return sum(plan.tensors[key].bytes for key in touched), sum(plan.tensors[key].bytes for key in idle - touched)
+    return sum(plan.tensors[key].bytes for key in idle - _touched_slots(op, in_dram, hosts))
+
+
+def _touched_slots(op: Op, in_dram: Set[TensorId], hosts: Mapping[TensorId, TensorId]) -> set[TensorId]:
+    used = {op.writes, *(key for key, _ in op.reads)}
+    return {hosts.get(key, key) for key in used if key not in in_dram}
 
 
 def _largest(plan: Plan, op: Op, in_dram: Set[TensorId]) -> TensorId | None:
@@ -145,10 +171,14 @@ def _allocate(plan: Plan, capacity_bytes: int) -> Allocation:
     ranges = _LiveRanges(live_ranges)
     spilled: list[TensorId] = []
     while True:
-        found = place(ranges.all, hosts, capacity_bytes) if live.most <= capacity_bytes else None
-        if found is not None:
-            return Allocation(tuple(found[0]), found[1], tuple(spilled), barriers(plan, found[0], order))
-        relief = _relief(plan, ranges, live.fullest, order)
+        if live.most > capacity_bytes:
+            relief = _relief(plan, ranges, live.fullest, order)
+        else:
+            found = place(ranges.all, hosts, capacity_bytes)
+            if found is not None:
+                return Allocation(tuple(found[0]), found[1], tuple(spilled), barriers(plan, found[0], order))
+            at = tightest(ranges.all, hosts, capacity_bytes).at
+            relief = _relief_of_gaps(plan, ranges, at) or _relief(plan, ranges, at, order)
         if relief is None:
             raise too_small(plan, ranges.all, hosts, capacity_bytes, IN_ROW_TILES)
         live_range, pieces = relief
@@ -215,6 +245,19 @@ def _relief(plan: Plan, ranges: _LiveRanges, at: int, order: Precedence) -> tupl
     return (early[0], [early[0]._replace(first=at + 1)]) if early else None
 
 
+def _relief_of_gaps(plan: Plan, ranges: _LiveRanges, at: int) -> tuple[LiveRange, list[LiveRange]] | None:
+    """(the most rows in the buffer during `at` that are moved under another row tile, the same for one operation less); None if none are.
+
+    Here there is room for all, but not in one piece: what keeps it apart may be in the way before `at`, or after.
+    """
+    apart = [live_range for live_range in ranges.all if live_range.first <= at <= live_range.last and _is_moved_apart(plan, live_range)]
+    if not apart:
+        return None
+    live_range = max(apart, key=lambda item: item.bytes)
+    first, last = (live_range.first + 1, live_range.last) if live_range.loaded else (live_range.first, live_range.last - 1)
+    return live_range, [live_range._replace(first=first, last=last)]
+
+
 def _rows_range(plan: Plan, tensor: Tensor) -> LiveRange:
     """The live range of a row tile: loaded under the operation before if its rows are in DRAM by then, stored under the next row tile."""
     size = aligned(tensor.bytes)
@@ -231,7 +274,10 @@ def _rows_range(plan: Plan, tensor: Tensor) -> LiveRange:
 
 def _is_early_or_late(plan: Plan, live_range: LiveRange, at: int) -> bool:
     """True if these rows are in the buffer during `at` only to be moved under another row tile."""
-    moved_apart = (
-        live_range.first == at < min(live_range.readers, default=at) if live_range.loaded else live_range.first < at == live_range.last
-    )
-    return moved_apart and plan.tensors[live_range.tensor].whole is not None
+    return _is_moved_apart(plan, live_range) and at == (live_range.first if live_range.loaded else live_range.last)
+
+
+def _is_moved_apart(plan: Plan, live_range: LiveRange) -> bool:
+    """True if these rows are loaded under another row tile than the first that reads them, or stored under another than writes them."""
+    written = min(live_range.readers, default=live_range.first) if live_range.loaded else live_range.last
+    return live_range.first < written and plan.tensors[live_range.tensor].whole is not None

@@ -1,0 +1,65 @@
+"""Addresses in a buffer: what fits is found where plain orders leave gaps, what does not is blamed on the operation of the gap."""
+
+from __future__ import annotations
+
+import pytest
+
+from accelsim.compiler import placement
+from accelsim.compiler.placement import LiveRange, place, shared_slots, tightest
+from accelsim.compiler.plan import TensorId
+
+
+def live_range(name: str, first: int, last: int, size: int, loaded: bool = False) -> LiveRange:
+    return LiveRange(TensorId(name), first, last, (last,), loaded, False, size)
+
+
+def overlaps(placed: list[LiveRange]) -> list[tuple[str, str]]:
+    """Pairs that share a byte and an operation: by the definition, not by the placement's own bookkeeping."""
+    return [
+        (a.tensor.name, b.tensor.name)
+        for index, a in enumerate(placed)
+        for b in placed[index + 1 :]
+        if a.first <= b.last and b.first <= a.last and a.offset < b.offset + b.bytes and b.offset < a.offset + a.bytes
+    ]
+
+
+# At most 3 units of 64 bytes live at once, and by size, by life or by time none of the orders leaves room for all in 3: 'c' needs two units
+# beside 'a', which was put between them.
+RANGES = [live_range(name, first, last, 64 * units) for name, first, last, units in (
+    ("d", 1, 4, 1), ("b", 2, 2, 2), ("a", 4, 6, 1), ("c", 5, 5, 2),
+)]  # fmt: skip
+
+
+def test_what_is_stuck_goes_first_in_the_next_try(monkeypatch: pytest.MonkeyPatch) -> None:
+    placed = place(RANGES, {}, 3 * 64)
+    assert placed is not None
+    assert (placed[1], len(placed[0]), overlaps(placed[0])) == (3 * 64, 4, [])
+    monkeypatch.setattr(placement, "_TRIES", 1)
+    assert place(RANGES, {}, 3 * 64) is None
+
+
+def test_no_room_is_blamed_on_the_fullest_operation() -> None:
+    assert tuple(tightest(RANGES, {}, 2 * 64)) == (3 * 64, 2)
+    assert place(RANGES, {}, 2 * 64) is None
+
+
+def test_a_gap_is_blamed_on_an_operation_of_the_tensor_on_top() -> None:
+    """Operation 9 is as full as any, and has no gap: it would be the wrong place to make room."""
+    found = tightest([live_range("full", 0, 0, 3 * 64), *RANGES, live_range("other", 9, 9, 3 * 64)], {}, 3 * 64)
+    assert found.bytes == 4 * 64
+    assert found.at == 5
+
+
+def test_the_last_of_a_slot_may_be_split_and_still_overwrite_its_operand() -> None:
+    operand, result, again = live_range("x", 0, 3, 64), live_range("y", 3, 4, 64), live_range("y", 8, 9, 64, loaded=True)
+    hosts = {TensorId("y"): TensorId("x")}
+    members, lifetimes = shared_slots([operand, result, again], hosts)
+    assert members == [[operand, result], [again]]
+    assert [tuple(lifetime) for lifetime in lifetimes] == [(0, 4, 64), (8, 9, 64)]
+
+
+def test_none_share_where_another_than_the_last_is_split() -> None:
+    """The slot of 'x' would be held while 'x' is in DRAM."""
+    first, again, result = live_range("x", 0, 1, 64), live_range("x", 6, 7, 64, loaded=True), live_range("y", 7, 9, 64)
+    members, _ = shared_slots([first, again, result], {TensorId("y"): TensorId("x")})
+    assert members == [[first], [again], [result]]
