@@ -108,26 +108,22 @@ def _attempts(groups: Sequence[Lifetime], capacity_bytes: int) -> Iterator[tuple
 def shared_slots(live_ranges: Sequence[LiveRange], hosts: Mapping[TensorId, TensorId]) -> tuple[list[list[LiveRange]], list[Lifetime]]:
     """(live ranges that share a slot, lifetime and size of each slot).
 
-    Of those that overwrite one another the last may be split, and what is read back of it has a slot of its own. If another is split,
-    none share.
+    What is read back into the buffer has a slot of its own, which the results written over it from then on share.
     """
     pieces = Counter(live_range.tensor for live_range in live_ranges)
-    last: dict[TensorId, LiveRange] = {}  # of each slot, the tensor that is written last
-    split: dict[TensorId, set[TensorId]] = {}
-    for live_range in live_ranges:
-        root = hosts.get(live_range.tensor, live_range.tensor)
-        if not live_range.loaded and (root not in last or live_range.first > last[root].first):
-            last[root] = live_range
-        if pieces[live_range.tensor] > 1:
-            split.setdefault(root, set()).add(live_range.tensor)
-    apart = {root for root, tensors in split.items() if root not in last or tensors != {last[root].tensor}}
-    members: dict[tuple[TensorId, int], list[LiveRange]] = {}
+    chains: dict[TensorId, list[int]] = {}
     for index, live_range in enumerate(live_ranges):
-        root = hosts.get(live_range.tensor, live_range.tensor)
-        alone = root in apart or (live_range.loaded and pieces[live_range.tensor] > 1)
-        members.setdefault((live_range.tensor, index) if alone else (root, -1), []).append(live_range)
-    groups = [Lifetime(min(s.first for s in each), max(s.last for s in each), each[0].bytes) for each in members.values()]
-    return list(members.values()), groups
+        chains.setdefault(hosts.get(live_range.tensor, live_range.tensor), []).append(index)
+    slots: list[list[int]] = []
+    for chain in chains.values():
+        fresh = True
+        for index in sorted(chain, key=lambda index: (live_ranges[index].first, not live_ranges[index].loaded)):
+            if fresh or (live_ranges[index].loaded and pieces[live_ranges[index].tensor] > 1):
+                slots.append([])
+            slots[-1].append(index)
+            fresh = False
+    members = [[live_ranges[index] for index in slot] for slot in sorted(slots, key=min)]
+    return members, [Lifetime(min(s.first for s in each), max(s.last for s in each), each[0].bytes) for each in members]
 
 
 def most_live_bytes(groups: Sequence[Lifetime]) -> int:

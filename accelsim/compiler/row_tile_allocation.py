@@ -54,7 +54,8 @@ def allocate_in_row_tiles(plan: Plan, capacity_bytes: int, wide_layers: WideLaye
             return split, _allocate(split, capacity_bytes)
         except ActivationsTooLarge as error:
             op = plan.ops[origins[error.at]]
-            if _touches(op, in_dram) and counts[op.index].rows < lines_of(plan, op):
+            in_buffer = 2 * sizes.of(op, in_dram, counts[op.index].rows)  # one row tile is moved while another is computed
+            if error.short_bytes < in_buffer and counts[op.index].rows < lines_of(plan, op):
                 finer[op.index] = 2 * finer.get(op.index, 1)
                 continue
             tensor = _largest(plan, op, in_dram)

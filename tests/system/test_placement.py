@@ -50,16 +50,16 @@ def test_a_gap_is_blamed_on_an_operation_of_the_tensor_on_top() -> None:
     assert found.at == 5
 
 
-def test_the_last_of_a_slot_may_be_split_and_still_overwrite_its_operand() -> None:
+def test_a_result_that_is_split_may_still_overwrite_its_operand() -> None:
     operand, result, again = live_range("x", 0, 3, 64), live_range("y", 3, 4, 64), live_range("y", 8, 9, 64, loaded=True)
-    hosts = {TensorId("y"): TensorId("x")}
-    members, lifetimes = shared_slots([operand, result, again], hosts)
+    members, lifetimes = shared_slots([operand, result, again], {TensorId("y"): TensorId("x")})
     assert members == [[operand, result], [again]]
     assert [tuple(lifetime) for lifetime in lifetimes] == [(0, 4, 64), (8, 9, 64)]
 
 
-def test_none_share_where_another_than_the_last_is_split() -> None:
-    """The slot of 'x' would be held while 'x' is in DRAM."""
+def test_a_result_overwrites_what_was_read_back_of_its_operand() -> None:
+    """The slot of the first piece is free while the operand is in DRAM."""
     first, again, result = live_range("x", 0, 1, 64), live_range("x", 6, 7, 64, loaded=True), live_range("y", 7, 9, 64)
-    members, _ = shared_slots([first, again, result], {TensorId("y"): TensorId("x")})
-    assert members == [[first], [again], [result]]
+    members, lifetimes = shared_slots([first, result, again], {TensorId("y"): TensorId("x")})
+    assert members == [[first], [again, result]]
+    assert [tuple(lifetime) for lifetime in lifetimes] == [(0, 1, 64), (6, 9, 64)]
