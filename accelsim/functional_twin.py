@@ -85,11 +85,12 @@ def _residual_weights(trace: Trace, layer: WeightedLayer) -> Int64:
     path, vectors = record.format.decode_path(), record.k * record.n // record.format.decode_path().d
     book = _integers(trace, layer, "codebook", path.entries * path.d, signed=True).reshape(-1, path.d)
     row, column = np.arange(record.k)[:, None], np.arange(record.n)[None, :]
+    down, across, element = (row, column // path.d, column % path.d) if path.axis == 0 else (row // path.d, column, row % path.d)
     main, residual = (
-        _integers(trace, layer, name, vectors, signed=False).reshape(-1, record.n)[row // path.d, column]
+        _integers(trace, layer, name, vectors, signed=False).reshape(int(down.max()) + 1, -1)[down, across]
         for name in ("indices", "residuals")
     )
-    return book[main, row % path.d] + book[path.codewords + residual, row % path.d]
+    return book[main, element] + book[path.codewords + residual, element]
 
 
 def factors(trace: Trace, layer: WeightedLayer) -> GroupFactors:

@@ -35,8 +35,10 @@ def aqlm_weight(arrays: Arrays, books: int, bits: int, d: int, row: int, column:
     return Fraction(float(arrays["scales"][column])) * total
 
 
-def vptq_weight(arrays: Arrays, bits: int, d: int, row: int, column: int) -> Fraction:
-    """Element row mod d of a codeword of the main codebook, plus that of one of the residual's, which lies behind it."""
-    main, residual = (int(arrays[name][row // d][column]) for name in ("indices", "residuals"))
-    total = int(arrays["codebook"][main][row % d]) + int(arrays["codebook"][2**bits + residual][row % d])
+def vptq_weight(arrays: Arrays, bits: int, d: int, axis: int, row: int, column: int) -> Fraction:
+    """An element of a codeword of the main codebook, plus that of one of the residual's, which lies behind it, if there is one."""
+    down, across, element = (row, column // d, column % d) if axis == 0 else (row // d, column, row % d)
+    total = int(arrays["codebook"][int(arrays["indices"][down][across])][element])
+    if "residuals" in arrays:
+        total += int(arrays["codebook"][2**bits + int(arrays["residuals"][down][across])][element])
     return Fraction(float(arrays["scales"][column])) * total

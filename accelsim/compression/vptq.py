@@ -16,22 +16,22 @@ KIND = "vptq"
 
 
 def encode(spec: VptqFormat, weights: Floats, rng: np.random.Generator) -> Arrays:
-    """Arrays `indices`, `residuals`, `codebook` (integers of `element_bits` bits, symmetric) and `scales`, one per output."""
+    """Arrays `indices`, `residuals` if there are any, `codebook` (integers of `element_bits` bits, symmetric), `scales` of outputs."""
     unit = channel_range(weights, "channel")
-    points = subvectors(weights / unit, spec.d, 1)
+    points = subvectors(weights / unit, spec.d, spec.axis)
     main = kmeans(points, 1 << spec.bits, rng)
-    residual = kmeans(points - main.codebook[main.nearest], 1 << spec.residual_bits, rng)
-    books = np.concatenate([main.codebook, residual.codebook])
+    found = [main.codebook]
+    if spec.residual_bits:
+        found.append(kmeans(points - main.codebook[main.nearest], 1 << spec.residual_bits, rng).codebook)
+    books = np.concatenate(found)
     top = (1 << spec.element_bits - 1) - 1
     step = max(float(np.abs(books).max()), SMALLEST) / top
     levels = np.clip(np.rint(books / step), -top, top)
     first, second = np.split((levels * step).astype(np.float32), [1 << spec.bits])
-    indices, _ = nearest_codewords(points, first)
-    residuals, _ = nearest_codewords(points - first[indices], second)
     shape = spec.streams(*weights.shape)["indices"].shape
-    return {
-        "indices": indices.astype(np.uint16).reshape(shape),
-        "residuals": residuals.astype(np.uint16).reshape(shape),
-        "codebook": levels.astype(np.int8),
-        "scales": unit * np.float32(step),
-    }
+    indices, _ = nearest_codewords(points, first)
+    arrays: Arrays = {"indices": indices.astype(np.uint16).reshape(shape)}
+    if spec.residual_bits:
+        residuals, _ = nearest_codewords(points - first[indices], second)
+        arrays["residuals"] = residuals.astype(np.uint16).reshape(shape)
+    return {**arrays, "codebook": levels.astype(np.int8), "scales": unit * np.float32(step)}

@@ -58,10 +58,12 @@ def test_additive_weights_are_those_of_the_definition(books: int, bits: int, d: 
     check(weights, [[naive.aqlm_weight(arrays, books, bits, d, row, column) for column in range(N)] for row in range(K)])
 
 
-@pytest.mark.parametrize(("bits", "residual_bits", "d", "element"), [(8, 4, 8, 7), (4, 6, 4, 6), (3, 1, 2, 8)])
-def test_weights_of_a_residual_codebook_are_those_of_the_definition(bits: int, residual_bits: int, d: int, element: int) -> None:
-    arrays, weights = both(f"vptq:bits={bits},residual_bits={residual_bits},d={d},element_bits={element}")
-    check(weights, [[naive.vptq_weight(arrays, bits, d, row, column) for column in range(N)] for row in range(K)])
+@pytest.mark.parametrize("axis", [0, 1])
+@pytest.mark.parametrize(("bits", "residual_bits", "d", "element"), [(8, 4, 8, 7), (4, 6, 4, 6), (3, 1, 2, 8), (6, 0, 8, 8)])
+def test_weights_of_a_residual_codebook_are_those_of_the_definition(bits: int, residual_bits: int, d: int, element: int, axis: int) -> None:
+    arrays, weights = both(f"vptq:bits={bits},residual_bits={residual_bits},d={d},element_bits={element},axis={axis}")
+    assert ("residuals" in arrays) == (residual_bits > 0)
+    check(weights, [[naive.vptq_weight(arrays, bits, d, axis, row, column) for column in range(N)] for row in range(K)])
 
 
 def test_a_residual_codebook_takes_a_port_its_bits_and_its_share_of_the_load() -> None:

@@ -33,6 +33,7 @@ STORED = sorted(
         "aqlm:books=2,bits=5,d=4,element_bits=5",
         "aqlm:books=1,bits=6,element_bits=6",
         "vptq:bits=5,residual_bits=9,d=16",
+        "vptq:bits=5,residual_bits=9,d=16,axis=1",
         "int_group:bits=3,group=24,zero=1",
         "int_group:bits=7,group=96,minimum=1",
     }
@@ -84,7 +85,13 @@ def test_sums_of_blocks_are_those_of_the_packages_weights(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["palette:bits=2,d=2,tables=4", "aqlm:books=3,bits=4,d=4,element_bits=6", "vptq:bits=4,residual_bits=2,d=8"]
+    "text",
+    [
+        "palette:bits=2,d=2,tables=4",
+        "aqlm:books=3,bits=4,d=4,element_bits=6",
+        "vptq:bits=4,residual_bits=2,d=8",
+        "vptq:bits=4,residual_bits=2,d=8,axis=1",
+    ],
 )
 def test_sums_of_looked_up_weights_are_those_of_the_definition(text: str) -> None:
     rows, sums, trace = found_sums(text, 2, 16, 24)
@@ -92,7 +99,7 @@ def test_sums_of_looked_up_weights_are_those_of_the_definition(text: str) -> Non
     if text.startswith("palette"):
         weights = [[int(naive.palette_weight(arrays, 2, 2, 0, 6, row, column)) for column in range(24)] for row in range(16)]
     elif text.startswith("vptq"):
-        weights = [[int(naive.vptq_weight(arrays, 4, 8, row, column)) for column in range(24)] for row in range(16)]
+        weights = [[int(naive.vptq_weight(arrays, 4, 8, int("axis=1" in text), row, column)) for column in range(24)] for row in range(16)]
     else:
         weights = [[int(naive.aqlm_weight(arrays, 3, 4, 4, row, column)) for column in range(24)] for row in range(16)]
     assert sums.tolist() == [
@@ -150,7 +157,9 @@ def flipped(trace: Trace, stream: str, bit: int) -> Trace:
         ("aqlm:books=2,bits=8", "indices", 8 * (2 * (96 * 20 + 65) + 1) + 7, "in tile (nt=1, kt=2)"),
         ("aqlm:books=2,bits=8", "codebook", 40, "every tile depends on it"),
         # Vector 20 of 8 inputs, output 65: rows 160 to 167.
-        ("vptq:bits=8,residual_bits=4", "residuals", 4 * (96 * 20 + 65) + 3, "in tile (nt=1, kt=2)"),
+        ("vptq:bits=8,residual_bits=4,axis=1", "residuals", 4 * (96 * 20 + 65) + 3, "in tile (nt=1, kt=2)"),
+        # Input 160, vector 9 of 8 outputs: 72 to 79; twelve vectors per input.
+        ("vptq:bits=8,residual_bits=4", "residuals", 4 * (12 * 160 + 9) + 3, "in tile (nt=1, kt=2)"),
         # Scales of group 3 of 128 inputs, output 90: row 384.
         ("int_group:bits=4,group=128,zero=1", "scales", 16 * (96 * 3 + 90), "read first in tile (nt=1, kt=6)"),
     ],
@@ -163,7 +172,7 @@ def test_a_flipped_bit_is_named_by_layer_stream_and_tile(text: str, stream: str,
 
 @pytest.mark.parametrize(
     "text", ["gguf:type=IQ2_XXS", "gguf:type=TQ1_0", "gguf:type=Q4_K", "palette:bits=4,tables=2", "aqlm:books=2,bits=8",
-             "vptq:bits=8,residual_bits=4", "quip_e8p"],
+             "vptq:bits=8,residual_bits=4", "vptq:bits=8,residual_bits=4,axis=1", "quip_e8p"],
 )  # fmt: skip
 def test_every_useful_bit_of_a_tile_matters(text: str) -> None:
     """A flipped bit of the image of one stripe changes a weight, or a factor and so a sum; pops of scales end in padding."""
