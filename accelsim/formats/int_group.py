@@ -1,7 +1,7 @@
 """Integers with a scale per group of inputs of each output: the form of GPTQ (arXiv 2210.17323), AWQ and mlx.
 
 A group has an integer zero point (GPTQ, AWQ), a minimum of its own (mlx), or neither. It covers `group` neighbouring inputs of one output;
-the last one of an output may be shorter. Act-order (a permutation of the inputs) is not part of the format.
+the last one of an output may be shorter. Act-order is not part of the format: a trace gathers the inputs.
 """
 
 from __future__ import annotations

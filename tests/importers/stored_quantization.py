@@ -36,8 +36,8 @@ def _spread(values: np.ndarray, group: int, k: int) -> np.ndarray:
     return np.repeat(values.astype(np.float64), group, axis=0)[:k]
 
 
-def gptq(bits: int, group: int, symmetric: bool, less: int = 1) -> Writer:
-    """`qweight` along the inputs, `qzeros` along the outputs and short of `less`."""
+def gptq(bits: int, group: int, symmetric: bool, less: int = 1, ordered: bool = False) -> Writer:
+    """`qweight` along the inputs, `qzeros` along the outputs and short of `less`; `ordered`: an input is of any group."""
 
     def write(k: int, n: int, rng: np.random.Generator) -> Module:
         size = group if group > 0 else k
@@ -51,6 +51,9 @@ def gptq(bits: int, group: int, symmetric: bool, less: int = 1) -> Writer:
             "qweight": np.array(columns, np.int32).T.copy(), "qzeros": np.array(zeros, np.int32), "scales": s,
             "g_idx": np.array([row // size for row in range(k)], np.int32),
         }  # fmt: skip
+        if ordered:
+            own = stored["g_idx"] = rng.permutation(stored["g_idx"])
+            return stored, np.array([s[own[row]].astype(np.float64) * (q[row] - z[own[row]]) for row in range(k)])
         return stored, _spread(s, size, k) * (q - _spread(z, size, k))
 
     return write
@@ -75,8 +78,11 @@ def awq(group: int) -> Writer:
     return write
 
 
-def packed(bits: int, group: int, symmetric: bool, packed_zeros: bool = True) -> Writer:
-    """compressed-tensors: signed values plus 2^(bits-1), outputs outermost; zero points packed along the outputs, or bytes."""
+def packed(bits: int, group: int, symmetric: bool, packed_zeros: bool = True, ordered: bool = False) -> Writer:
+    """compressed-tensors: signed values plus 2^(bits-1), outputs outermost; zero points packed along the outputs, or bytes.
+
+    `ordered`: an input is of any group.
+    """
     middle = 1 << bits - 1
 
     def write(k: int, n: int, rng: np.random.Generator) -> Module:
@@ -90,6 +96,9 @@ def packed(bits: int, group: int, symmetric: bool, packed_zeros: bool = True) ->
         if not symmetric:
             columns = [[_int32(word) for word in _whole((z[:, part] + middle).tolist(), bits)] for part in range(groups)]
             stored["weight_zero_point"] = np.array(columns, np.int32).T.copy() if packed_zeros else z.astype(np.int8)
+        if ordered:
+            own = stored["weight_g_idx"] = rng.permutation(np.array([row // size for row in range(k)], np.int32))
+            return stored, np.array([s[:, own[row]].astype(np.float64) * (q[:, row] - z[:, own[row]]) for row in range(k)])
         return stored, _spread(s.T, size, k) * (q.T - _spread(z.T, size, k))
 
     return write
@@ -137,3 +146,77 @@ def aqlm(books: int, bits: int, d: int) -> Writer:
         return stored, np.array(sums, np.float64) / 64 * s.reshape(-1).astype(np.float64)
 
     return write
+
+
+def vptq(
+    main: int, residual: int, d: int, *, groups: int = 1, outliers: int = 0, ordered: bool = True, scaled: bool = True, packed: bool = True
+) -> Writer:
+    """VPTQ's vectors of `d` outputs: books of 2^main and 2^residual codewords, those of outliers of 16 codewords of 4 outputs.
+
+    Codebooks are integers times one power of two, and biases of inputs are 127 steps at most, which integers of 8 bits hold exactly.
+    """
+    unit = 64 if residual else 128
+
+    def book(rng: np.random.Generator, count: int, length: int, unit: int) -> np.ndarray:
+        levels = rng.integers(1 - unit, unit, (count, length))
+        levels[0, 0] = unit - 1
+        return levels
+
+    def words(rows: np.ndarray, bits: int) -> np.ndarray:
+        return np.array([[_int32(word) for word in _stream(row.tolist(), bits)] for row in rows], np.int32)
+
+    def write(k: int, n: int, rng: np.random.Generator) -> Module:
+        inputs = (k - outliers) // groups
+        order = rng.permutation(k) if ordered else np.arange(k)
+        columns: list[list[float]] = []  # the weights of each stored place
+        stored: Tensors = {}
+        if outliers:
+            levels, codes = book(rng, 16, 4, 128), rng.integers(0, 16, (n // 4, outliers))
+            stored["outlier_centroids.weight"] = (levels / 128).reshape(1, -1).astype(np.float16)
+            stored["outlier_indices"] = codes[None].astype(np.int16)
+            columns += [[levels[codes[out // 4, place], out % 4] / 128 for out in range(n)] for place in range(outliers)]
+        books, extras, firsts, seconds = [], [], [], []
+        for _ in range(groups):
+            levels, more = book(rng, 1 << main, d, unit), book(rng, 1 << residual, d, unit) * bool(residual)
+            codes, rest = rng.integers(0, 1 << main, (n // d, inputs)), rng.integers(0, 1 << residual, (n // d, inputs))
+            books.append((levels / unit).reshape(-1))
+            extras.append((more / unit).reshape(-1))
+            firsts.append(codes)
+            seconds.append(rest)
+            columns += [
+                [(levels[codes[out // d, place], out % d] + more[rest[out // d, place], out % d]) / unit for out in range(n)]
+                for place in range(inputs)
+            ]
+        stored["centroids.weight"] = np.array(books).astype(np.float16)
+        if residual:
+            stored["res_centroids.weight"] = np.array(extras).astype(np.float16)
+        if packed:
+            both = [first + (second << main) for first, second in zip(firsts, seconds, strict=True)]
+            stored["indices"] = np.array([words(rows, main + residual) for rows in both])
+        else:
+            stored["indices"] = np.array(firsts, np.uint16).view(np.int16)
+            if residual:
+                stored["res_indices"] = np.array(seconds, np.uint16).view(np.int16)
+        weights = np.empty((k, n))
+        for place, own in enumerate(order.tolist()):
+            weights[own] = columns[place]
+        if ordered:
+            stored["perm"] = order.astype(np.uint16).view(np.int16) if packed else order.astype(np.int64)
+        if scaled:
+            s, b = rng.uniform(0.5, 2.0, k).astype(np.float16), rng.integers(-127, 128, k)
+            b[0] = 127
+            stored |= {"weight_scale": s, "weight_bias": (b / 256).astype(np.float16)}
+            weights = weights * s.astype(np.float64)[:, None] + (b / 256)[:, None]
+        return stored, weights
+
+    return write
+
+
+def vptq_settings(k: int, n: int, main: int, residual: int, d: int, groups: int = 1, outliers: int = 0, **fields: Any) -> dict[str, Any]:
+    """The object of a module in the configuration, by the parameters that `vptq` takes."""
+    return {
+        "bias": False, "enable_norm": True, "enable_perm": True, "group_num": groups, "group_size": (k - outliers) // groups,
+        "in_features": k, "indices_as_float": False, "is_indice_packed": True, "outlier_size": outliers, "out_features": n,
+        "num_centroids": [16 if outliers else -1, 1 << main], "num_res_centroids": [-1, 1 << residual if residual else -1],
+        "vector_lens": [4 if outliers else -1, d], **fields,
+    }  # fmt: skip

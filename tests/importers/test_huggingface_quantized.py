@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from typer.testing import CliRunner
 from accelsim.accelerator import load_accelerator
 from accelsim.cli import app
 from accelsim.errors import ImportModelError
+from accelsim.execution.graph import constants_of, float_weights
 from accelsim.formats.catalog import parse_format
 from accelsim.importers.import_model import import_model
 from accelsim.simulation import simulate
@@ -46,6 +48,7 @@ AWQ = {"quant_method": "awq", "bits": 4, "group_size": 32, "zero_point": True, "
 AQLM = {"quant_method": "aqlm", "in_group_size": 8, "out_group_size": 1, "num_codebooks": 2, "nbits_per_codebook": 8}
 SCHEMES: dict[str, tuple[dict[str, Any], written.Writer, str]] = {
     "gptq": (GPTQ, written.gptq(4, 32, True), "int_group:bits=4,group=32"),
+    "gptq act-order": ({**GPTQ, "desc_act": True}, written.gptq(4, 32, True, ordered=True), "int_group:bits=4,group=32"),
     "gptq 3 bits": ({**GPTQ, "bits": 3}, written.gptq(3, 32, True), "int_group:bits=3,group=32"),
     "gptq 2 bits": ({**GPTQ, "bits": 2, "sym": False}, written.gptq(2, 32, False), "int_group:bits=2,group=32,zero=1"),
     "gptq 8 bits": ({**GPTQ, "bits": 8, "group_size": -1}, written.gptq(8, -1, True), "uniform:bits=8"),
@@ -56,6 +59,9 @@ SCHEMES: dict[str, tuple[dict[str, Any], written.Writer, str]] = {
     "w4a16": (compressed(), written.packed(4, 32, True), "int_group:bits=4,group=32"),
     "w4a16 asymmetric": (compressed(symmetric=False), written.packed(4, 32, False), "int_group:bits=4,group=32,zero=1"),
     "w3 asymmetric": (compressed(symmetric=False, num_bits=3), written.packed(3, 32, False, False), "int_group:bits=3,group=32,zero=1"),
+    "w4a16 act-order": (
+        compressed(symmetric=False, actorder="group"), written.packed(4, 32, False, ordered=True), "int_group:bits=4,group=32,zero=1",
+    ),
     "w4 per channel": (compressed(strategy="channel", group_size=None), written.packed(4, 0, True), "uniform:bits=4"),
     "w8a8": (W8, written.bytes_of(False), "uniform"),
     "w8a8 per tensor": (W8_TENSOR, written.bytes_of(True), "uniform"),
@@ -94,9 +100,18 @@ def imported(path: Path) -> Trace:
 
 
 def meant(trace: Trace, name: str) -> np.ndarray:
-    """The numbers that a layer's stored arrays stand for."""
-    weight = next(layer.weight for layer in trace.weighted_layers() if layer.name == name)
-    return weight.format.reconstruct(trace.arrays(name), weight.k, weight.n)
+    """The weights (K, N) that a layer, and those around it, stand for: their response to a one at each input, exact in float64."""
+    found: dict[str, np.ndarray] = {}
+    own = re.compile(re.escape(name) + r"(_(scale|inputs|shift|sum))?(_[0-9]+)?")
+    for layer in (item for item in trace.layers if own.fullmatch(item.name)):
+        operands = [found.get(source) for source in layer.inputs]
+        if operands[0] is None:
+            operands[0] = np.eye(trace.shapes[layer.inputs[0]].width)[None]
+        if layer.weighted is not None:
+            found[layer.name] = operands[0] @ float_weights(trace, layer)["weight"]
+        else:
+            found[layer.name] = layer.evaluate(operands, constants_of(trace, layer))  # type: ignore[arg-type]
+    return found[layer.name][0]
 
 
 @pytest.mark.parametrize("scheme", SCHEMES)
@@ -162,7 +177,10 @@ UP = "model.layers.0.mlp.up_proj"
         ("gptq", {"bits": 5}, {}, "'quantization_config.bits' has value 5; allowed: 2 or 3 or 4 or 8"),
         ("gptq", {"group_size": 0}, {}, "'quantization_config.group_size' has value 0; allowed: -1, or"),
         ("gptq", {"group_size": 16}, {}, r"mlp.down_proj.scales' has the shape \(3, 64\); allowed: \(6, 64\)"),
-        ("gptq", {}, {f"{UP}.g_idx": np.arange(64, dtype=np.int32)[::-1] // 32}, "up_proj': 'g_idx' permutes its inputs"),
+        ("gptq", {}, {f"{UP}.g_idx": np.arange(64, dtype=np.int32)[::-1] // 32}, "up_proj': 'g_idx' permutes its inputs; allowed: groups"),
+        ("gptq", {"desc_act": True}, {f"{UP}.g_idx": np.arange(64, dtype=np.int32) // 16}, "its inputs; allowed: 32 inputs per group"),
+        ("w4a16", {}, {f"{UP}.weight_g_idx": np.arange(64)[::-1] // 32}, "'weight_g_idx' permutes its inputs; allowed: groups of 32 n"),
+        ("w4a16", compressed(actorder="up"), {}, "weights.actorder' has value 'up'; allowed: 'group' or"),
         ("gptq", {}, {f"{UP}.qzeros": np.full((2, 12), 0x66666666, np.int32)}, "has the zero point 7, though 'sym' is true; allowed: 8"),
         ("gptq", {}, {f"{UP}.qzeros": None}, "up_proj': has no tensor 'qzeros' beside g_idx, qweight, scales"),
         ("gptq", {}, {f"{UP}.scales": np.zeros((2, 96), np.float16)}, "holds a scale that is not a positive finite number"),

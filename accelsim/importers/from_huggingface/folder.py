@@ -6,26 +6,24 @@ Quantized matrices stay as they are stored; beside them, matrices of floats are 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from accelsim.errors import ImportModelError
 from accelsim.formats.float32 import Float32Format
 from accelsim.formats.uniform import UniformFormat
 from accelsim.importers.from_huggingface.config import language_model_of, read_config
-from accelsim.importers.from_huggingface.quantized.module import QuantizedModule
-from accelsim.importers.from_huggingface.quantized.quantized_matrix import QuantizedMatrix, Scheme
+from accelsim.importers.from_huggingface.quantized.module import QuantizedModule, in_8_bits
+from accelsim.importers.from_huggingface.quantized.quantized_matrix import ComposedMatrix, QuantizedMatrix, Scheme, StoredWeight
 from accelsim.importers.from_huggingface.quantized.scheme import scheme_of
 from accelsim.importers.language_models.decoder_trace import Bits, Description, decoder_trace, tokens_of
 from accelsim.importers.language_models.language_model import LanguageModel, check_tensors
 from accelsim.importers.language_models.shapes_alone import ShapesAlone
-from accelsim.importers.language_models.stored_tensors import Floats, StoredMatrix
+from accelsim.importers.language_models.stored_tensors import Floats, StoredMatrix, Surroundings
 from accelsim.importers.weights_file import WeightsFile, open_weights
 from accelsim.trace.manifest import CODEBOOK_ERROR, CheckpointSource
 from accelsim.trace.payload import file_sha256
@@ -66,7 +64,7 @@ class FolderTensors:
 
     places: Mapping[str, tuple[WeightsFile, str]]
     norm_offset: float
-    quantized: Mapping[str, QuantizedMatrix] = field(default_factory=dict)
+    quantized: Mapping[str, StoredWeight] = field(default_factory=dict)
 
     @cached_property
     def shapes(self) -> dict[str, tuple[int, ...]]:
@@ -84,16 +82,19 @@ class FolderTensors:
 
     def vector(self, name: str) -> Floats:
         """A tensor of one dimension."""
+        made = self.made_vectors.get(name)
+        if made is not None:
+            return made()
         return self._read(name) + np.float32(self.norm_offset if name.endswith("norm.weight") else 0.0)
 
     def matrix(self, name: str, first: int, stop: int) -> StoredMatrix:
         """Outputs `first` to `stop`, as they are stored; floats beside quantized matrices in 8 bits."""
-        matrix = self.quantized.get(name)
+        matrix = self.matrices.get(name)
         if matrix is not None:
             return StoredMatrix(matrix.format, matrix.k, stop - first, lambda: matrix.outputs(first, stop))
         k = self.shapes[name][-1]
         if self.quantized:
-            return StoredMatrix(UniformFormat(), k, stop - first, lambda: _in_8_bits(self._rows(name)[first:stop].T))
+            return StoredMatrix(UniformFormat(), k, stop - first, lambda: in_8_bits(self._rows(name)[first:stop].T))
         return StoredMatrix(Float32Format(), k, stop - first, lambda: {"weights": np.ascontiguousarray(self._rows(name)[first:stop].T)})
 
     def notes(self, tied: bool) -> tuple[str, ...]:
@@ -104,6 +105,26 @@ class FolderTensors:
             return ()
         listed = ", ".join(floats[:5]) + (", ..." if len(floats) > 5 else "")
         return (f"{len(floats)} matrices of floats beside quantized ones are quantized to 8 bits with a scale per output: {listed}",)
+
+    @cached_property
+    def matrices(self) -> dict[str, QuantizedMatrix]:
+        """Quantized matrices as they are stored, those of a composed one by its name and their suffixes."""
+        return {
+            name + suffix: matrix
+            for name, stored in self.quantized.items()
+            for suffix, matrix in (stored.matrices if isinstance(stored, ComposedMatrix) else {"": stored}).items()
+        }
+
+    @cached_property
+    def made_vectors(self) -> dict[str, Callable[[], Floats]]:
+        """Vectors that composed matrices bring along, alike."""
+        composed = {name: stored for name, stored in self.quantized.items() if isinstance(stored, ComposedMatrix)}
+        return {name + suffix: vector for name, stored in composed.items() for suffix, vector in stored.vectors.items()}
+
+    @property
+    def surroundings(self) -> dict[str, Surroundings]:
+        """Layers around composed matrices, by the names of these."""
+        return {name: stored.around for name, stored in self.quantized.items() if isinstance(stored, ComposedMatrix)}
 
     @cached_property
     def stacks(self) -> dict[str, dict[int, tuple[WeightsFile, str]]]:
@@ -136,12 +157,6 @@ class FolderTensors:
         if not np.isfinite(values).all():
             raise ImportModelError(f"{file.path}: tensor {stored!r} holds NaN or an infinity; allowed: finite numbers")
         return values
-
-
-def _in_8_bits(weights: Floats) -> dict[str, npt.NDArray[Any]]:
-    """Levels -127 to 127 of (K, N) weights, the largest magnitude of each output at the end."""
-    scales = np.maximum(np.abs(weights).max(axis=0), np.finfo(np.float32).tiny) / np.float32(127)
-    return {"weights": np.rint(weights / scales).astype(np.int8), "scales": scales.astype(np.float32)}
 
 
 def import_folder(
@@ -179,7 +194,8 @@ def import_folder(
         bits = f"{lookup.element_bits} bits" if lookup else "integers"
         notes.append(f"codebooks of {len(modules)} matrices are requantized to {bits}, by up to {error:.2%} of their root mean square")
     about = Description(name, source, tuple(notes), values=seed is None)
-    trace = decoder_trace(model, tensors, tokens_of(dict(bind), model), about, activation_bits, residual_bits)
+    tokens = tokens_of(dict(bind), model)
+    trace = decoder_trace(model, tensors, tokens, about, activation_bits, residual_bits, tensors.surroundings)
     return trace if error is None else with_metrics(trace, {CODEBOOK_ERROR: error})
 
 
@@ -215,12 +231,17 @@ def _parted(
     for name, place in places.items():
         module, _, part = name.rpartition(".")
         modules.setdefault(module, {})[part] = place
+    for module in [name for name in modules if scheme is not None and name.rpartition(".")[0] in modules]:  # modules within a module
+        outer, _, inner = module.rpartition(".")
+        if scheme is not None and scheme.quantizes(modules[outer]):
+            modules[outer] |= {f"{inner}.{part}": place for part, place in modules.pop(module).items()}
     plain: dict[str, tuple[WeightsFile, str]] = {}
     quantized: dict[str, QuantizedModule] = {}
     for module, parts in modules.items():
         own = {part: place for part, place in parts.items() if part != "bias"} if scheme is not None and scheme.quantizes(parts) else {}
         if own:
-            stored = next(iter(own.values()))[1].rpartition(".")[0]
+            part, (_, tensor) = next(iter(own.items()))
+            stored = tensor.removesuffix(f".{part}")
             quantized[f"{module}.weight"] = QuantizedModule(stored, own)
         plain |= {f"{module}.{part}": place for part, place in parts.items() if part not in own}
     return plain, quantized

@@ -25,6 +25,7 @@ from accelsim.ops.clip import ClipLayer
 from accelsim.ops.concat import ConcatLayer
 from accelsim.ops.embed import EmbedLayer
 from accelsim.ops.factors import FactorsLayer
+from accelsim.ops.gather import GatherLayer
 from accelsim.ops.pad import PadLayer
 from accelsim.ops.pair import PairLayer
 from accelsim.ops.pool import PoolLayer
@@ -268,6 +269,13 @@ class GraphBuilder(ExpertLayers):
         rows, width = math.prod(view.shape[:-1]), view.shape[-1]
         layer = self._make(kind, name=name, inputs=(view.producer,), output=self._shape(1, rows, width), **fields)
         return self._add(layer, Extent(1, rows, width)).reshape(shape)
+
+    def gather(self, name: str, view: View, taken: int) -> View:
+        """`taken` elements of each row by their numbers; logical shape (..., width) -> (..., taken)."""
+        view = self._matrix(name, view, all_rows=True)
+        rows, width = math.prod(view.shape[:-1]), view.shape[-1]
+        layer = self._make(GatherLayer, name=name, inputs=(view.producer,), output=self._shape(1, rows, taken), source=width)
+        return self._add(layer, Extent(1, rows, taken)).reshape((*view.shape[:-1], taken))
 
     def rotary(self, name: str, view: View, **fields: Any) -> View:
         """A rotation of the elements of each head by position; logical shape (1, rows, heads, width)."""

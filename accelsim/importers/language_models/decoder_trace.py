@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -12,7 +13,7 @@ from accelsim.errors import FormatError, ImportModelError
 from accelsim.importers.graph.builder import GraphBuilder
 from accelsim.importers.language_models.graph import DecoderGraph
 from accelsim.importers.language_models.language_model import LanguageModel
-from accelsim.importers.language_models.stored_tensors import TensorSource
+from accelsim.importers.language_models.stored_tensors import Surroundings, TensorSource
 from accelsim.ops.weight_record import StreamRecord, WeightRecord
 from accelsim.registry import suggest
 from accelsim.trace.layers import Layer
@@ -47,16 +48,22 @@ def tokens_of(bind: dict[str, int], model: LanguageModel) -> int:
 
 
 def decoder_trace(
-    model: LanguageModel, tensors: TensorSource, tokens: int, about: Description, activation_bits: Bits, residual_bits: Bits
+    model: LanguageModel,
+    tensors: TensorSource,
+    tokens: int,
+    about: Description,
+    activation_bits: Bits,
+    residual_bits: Bits,
+    surroundings: Mapping[str, Surroundings] | None = None,
 ) -> Trace:
-    """The trace of a prompt of `tokens` tokens.
+    """The trace of a prompt of `tokens` tokens; `surroundings` of the stored matrices that need any, by name.
 
     Raises
     ------
     ImportModelError
         A matrix that its format cannot take, or a value that is not finite.
     """
-    graph = DecoderGraph(model, GraphBuilder(activation_bits, residual_bits))
+    graph = DecoderGraph(model, GraphBuilder(activation_bits, residual_bits), surroundings or {})
     output = graph.build(tokens)
     streams: dict[str, Bytes] = {}
     layers = tuple(_with_tensors(layer, graph, tensors, about.values, streams) for layer in graph.builder.layers)

@@ -6,14 +6,18 @@ graphs; a run over tokens takes the rows that it needs.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
+
+import numpy as np
 
 from accelsim.importers.graph.builder import GraphBuilder
 from accelsim.importers.graph.layout import View
 from accelsim.importers.language_models.language_model import LanguageModel
 from accelsim.importers.language_models.mixture import Mixture
 from accelsim.importers.language_models.rotary_angles import Floats, Rotary
+from accelsim.importers.language_models.stored_tensors import Surroundings
 from accelsim.ops.add import AddLayer
 from accelsim.ops.affine import AffineLayer
 from accelsim.ops.gelu import GeluLayer
@@ -39,16 +43,19 @@ class DecoderGraph:
 
     Attributes
     ----------
+    surroundings
+        Of the stored matrices that need any, by name.
     weights
         The stored matrix of each layer.
     constants
         Stored vectors of each layer, by the names that the layer gives them.
     computed
-        Constants that follow from the positions.
+        Constants that no tensor stores.
     """
 
     model: LanguageModel
     builder: GraphBuilder
+    surroundings: Mapping[str, Surroundings] = field(default_factory=dict)
     weights: dict[str, Part] = field(default_factory=dict)
     constants: dict[str, dict[str, Part]] = field(default_factory=dict)
     computed: dict[str, dict[str, Floats]] = field(default_factory=dict)
@@ -163,6 +170,36 @@ class DecoderGraph:
         return self.builder.pair(MultiplyLayer, f"{name}_gated", gate, up)
 
     def _linear(self, layer: str, view: View, stored: Part, bias: str = "") -> View:
+        """The product with a stored matrix, and what that needs around it."""
+        around = self.surroundings.get(stored.tensor, Surroundings())
+        inputs = self._scaled(layer, view, stored.tensor) if around.scaled else view
+        pieces = [stored]
+        views = [inputs]
+        if around.pieces:
+            pieces = [Part(f"{stored.tensor}.{place}", stored.first, stored.stop) for place in range(len(around.pieces))]
+            views = [self._gathered(layer, inputs, f"{stored.tensor}.steps.{place}", taken) for place, taken in enumerate(around.pieces)]
+        result = self._product(layer, views[0], pieces[0], bias)
+        for piece, source in zip(pieces[1:], views[1:], strict=True):
+            result = self.builder.pair(AddLayer, f"{layer}_sum", result, self._product(layer, source, piece))
+        if around.shifted:
+            shift = self._product(f"{layer}_shift", view, Part(f"{stored.tensor}.shift", 0, 1))
+            result = self.builder.pair(AddLayer, f"{layer}_sum", result, shift)
+        return result
+
+    def _scaled(self, layer: str, view: View, tensor: str) -> View:
+        """A factor per input."""
+        result = self.builder.channel_operation(AffineLayer, f"{layer}_scale", view, len(view.shape) - 1, per_channel=True)
+        self.constants[result.producer] = {"scale": Part(f"{tensor}.scale", 0, view.shape[-1])}
+        self.computed[result.producer] = {"shift": np.zeros(view.shape[-1], np.float32)}
+        return result
+
+    def _gathered(self, layer: str, view: View, steps: str, taken: int) -> View:
+        """Inputs in the order in which a matrix stores them."""
+        result = self.builder.gather(f"{layer}_inputs", view, taken)
+        self.constants[result.producer] = {"steps": Part(steps, 0, taken)}
+        return result
+
+    def _product(self, layer: str, view: View, stored: Part, bias: str = "") -> View:
         size = stored.stop - stored.first
         result = self.builder.linear(layer, view, size, bool(bias))
         self.weights[result.producer] = stored

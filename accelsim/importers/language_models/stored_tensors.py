@@ -24,6 +24,26 @@ class StoredMatrix:
     read: Callable[[], Mapping[str, npt.NDArray[Any]]]
 
 
+@dataclass(frozen=True)
+class Surroundings:
+    """Layers around the product of a stored matrix; by default none. The tensors that they read have its name and a suffix.
+
+    Attributes
+    ----------
+    scaled
+        Each input has a factor: vector `.scale`.
+    pieces
+        Inputs of each of the products that are summed: product i is of the matrix `.i` and the inputs to which the vector `.steps.i` leads
+        (see `GatherLayer`). None: one product of all inputs in their order.
+    shifted
+        Each input has a term in all its weights: matrix `.shift` of one output, whose product is added to all outputs.
+    """
+
+    scaled: bool = False
+    pieces: tuple[int, ...] = ()
+    shifted: bool = False
+
+
 class TensorSource(Protocol):
     """The tensors of a file (or of a folder), under the names that a GGUF file gives them."""
 

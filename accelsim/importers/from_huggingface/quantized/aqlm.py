@@ -9,18 +9,13 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-import numpy.typing as npt
-
 from accelsim.errors import FormatError
 from accelsim.formats.aqlm import AqlmFormat
 from accelsim.formats.catalog import parse_format
 from accelsim.importers.from_huggingface.config import Config
+from accelsim.importers.from_huggingface.quantized.codebooks import element_bits, largest_error, requantized
 from accelsim.importers.from_huggingface.quantized.module import QuantizedModule, choice
 from accelsim.importers.from_huggingface.quantized.quantized_matrix import Arrays, QuantizedMatrix
-from accelsim.importers.weights_file import Floats
-
-_LANE_BITS = 8  # of a sum of codewords, so that it fits the array's multipliers
 
 
 @dataclass(frozen=True)
@@ -34,10 +29,9 @@ class Aqlm:
         """From `quantization_config`."""
         choice(settings, "out_group_size", (1,))
         books = settings.whole("num_codebooks")
-        element_bits = _LANE_BITS - (max(books, 1) - 1).bit_length()
         text = f"aqlm:books={books},bits={settings.whole('nbits_per_codebook')},d={settings.whole('in_group_size')}"
         try:
-            spec = parse_format(f"{text},element_bits={element_bits}")
+            spec = parse_format(f"{text},element_bits={element_bits(books)}")
         except FormatError as error:
             raise settings.refuse("num_codebooks", str(error)) from None
         assert isinstance(spec, AqlmFormat)
@@ -57,7 +51,7 @@ class Aqlm:
         module.expect("scales", (n, 1, 1, 1))
 
         def read() -> Arrays:
-            levels, step = self._levels(module.floats("codebooks"))
+            levels, step = requantized(module.floats("codebooks"), spec.element_bits)
             indices = (module.integers("codes") & (1 << spec.bits) - 1).transpose(1, 0, 2)
             return {
                 "indices": indices.reshape(spec.streams(k, n)["indices"].shape),
@@ -67,19 +61,6 @@ class Aqlm:
 
         return QuantizedMatrix(spec, k, n, read)
 
-    def _levels(self, codebooks: Floats) -> tuple[npt.NDArray[np.int8], np.float32]:
-        """Integers of `element_bits` bits, symmetric, and the step between them."""
-        top = (1 << self.format.element_bits - 1) - 1
-        step = np.float32(max(float(np.abs(codebooks).max()), float(np.finfo(np.float16).smallest_normal)) / top)
-        return np.clip(np.rint(codebooks / step), -top, top).astype(np.int8), step
-
     def codebook_error(self, modules: Sequence[QuantizedModule]) -> float | None:
         """The largest error of the codebooks, relative to their root mean square."""
-        worst = 0.0
-        for module in modules:
-            codebooks = module.floats("codebooks")
-            levels, step = self._levels(codebooks)
-            power = float(np.square(codebooks, dtype=np.float64).mean())
-            error = float(np.square(levels * step - codebooks, dtype=np.float64).mean())
-            worst = max(worst, (error / power) ** 0.5 if power else 0.0)
-        return worst
+        return largest_error((module.floats("codebooks"), self.format.element_bits) for module in modules)

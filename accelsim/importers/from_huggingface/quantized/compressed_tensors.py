@@ -15,9 +15,10 @@ import numpy as np
 import numpy.typing as npt
 
 from accelsim.importers.from_huggingface.config import Config
+from accelsim.importers.from_huggingface.quantized.act_order import gathered, inputs_by_group
 from accelsim.importers.from_huggingface.quantized.bit_fields import word_fields, words_for
-from accelsim.importers.from_huggingface.quantized.module import QuantizedModule, choice, group_format, scales_of
-from accelsim.importers.from_huggingface.quantized.quantized_matrix import Arrays, QuantizedMatrix
+from accelsim.importers.from_huggingface.quantized.module import Integers, QuantizedModule, choice, group_format, scales_of
+from accelsim.importers.from_huggingface.quantized.quantized_matrix import Arrays, QuantizedMatrix, StoredWeight
 
 _PACKED = "weight_packed"
 
@@ -30,12 +31,14 @@ class CompressedTensors:
     ----------
     group : inputs of a group; 0: all of them
     of_tensor : one scale for all outputs
+    ordered : inputs of a group are no neighbours (act-order by groups), but `weight_g_idx` [K] names their group
     """
 
     bits: int
     group: int
     symmetric: bool
     of_tensor: bool
+    ordered: bool
 
     @staticmethod
     def of(settings: Config) -> CompressedTensors:
@@ -57,13 +60,15 @@ class CompressedTensors:
         size = weights.whole("group_size") if strategy == "group" else 0
         if size < 0 or (strategy == "group" and size == 0):
             raise weights.refuse("group_size", "inputs of a group")
-        return CompressedTensors(bits, size, choice(weights, "symmetric", (True, False), True), strategy == "tensor")
+        symmetric = choice(weights, "symmetric", (True, False), True)
+        order = choice(weights, "actorder", ("group", "dynamic", "weight", "static", False, None))
+        return CompressedTensors(bits, size, symmetric, strategy == "tensor", ordered=order in ("group", "dynamic"))
 
     def quantizes(self, parts: Collection[str]) -> bool:
         """By its scales."""
         return "weight_scale" in parts
 
-    def matrix(self, module: QuantizedModule) -> QuantizedMatrix:
+    def matrix(self, module: QuantizedModule) -> StoredWeight:
         """Of packed integers or of bytes."""
         packed = _PACKED in module.places
         n, columns = module.shape(_PACKED if packed else "weight", 2)
@@ -74,12 +79,17 @@ class CompressedTensors:
         spec = group_format(module, self.bits, group, k, "" if self.symmetric else "zero=1")
         middle = np.int16(1 << self.bits - 1)
 
+        ordered = self.ordered and group < k
+
+        def inputs() -> Integers:
+            return inputs_by_group(module, "weight_g_idx", k, group, ordered)
+
         def read() -> Arrays:
-            self._check_order(module, k, group)
             if packed:
                 values = word_fields(module.integers(_PACKED), self.bits, 1)[:, :k] - middle
             else:
                 values = module.integers("weight").astype(np.int16)
+            values = values[:, inputs()]
             stored = np.broadcast_to(module.floats("weight_scale").reshape(-1, 1 if self.of_tensor else groups), (n, groups))
             scales = scales_of(module, spec, np.ascontiguousarray(stored.T))
             if self.symmetric:
@@ -87,7 +97,8 @@ class CompressedTensors:
             zeros = self._zero_points(module, n, groups)
             return {"weights": values.T + middle, "scales": scales, "zeros": zeros.T + middle}
 
-        return QuantizedMatrix(spec, k, n, read)
+        matrix = QuantizedMatrix(spec, k, n, read)
+        return gathered(matrix, inputs) if ordered else matrix
 
     def _inputs(self, module: QuantizedModule, n: int, words: int) -> int:
         """K of packed integers, which their own tensor states."""
@@ -104,10 +115,6 @@ class CompressedTensors:
             return module.integers("weight_zero_point").astype(np.int16)
         module.expect("weight_zero_point", (words_for(n, self.bits, whole=True), groups))
         return word_fields(module.integers("weight_zero_point"), self.bits, 0)[:n] - np.int16(1 << self.bits - 1)
-
-    def _check_order(self, module: QuantizedModule, k: int, group: int) -> None:
-        if "weight_g_idx" in module.places and not np.array_equal(module.integers("weight_g_idx"), np.arange(k) // group):
-            raise module.refuse(f"'weight_g_idx' permutes its inputs (act-order); allowed: groups of {group} neighbouring inputs")
 
     def codebook_error(self, modules: Sequence[QuantizedModule]) -> float | None:
         """None: the values are those that are stored."""

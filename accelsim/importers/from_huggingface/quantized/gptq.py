@@ -2,6 +2,8 @@
 
 `qweight` [K*bits/32, N] and `qzeros` [groups, N*bits/32] of int32, `scales` [groups, N], `g_idx` [K]. The first checkpoint format ("gptq")
 stores zero points less one. Symmetric weights have one zero point, 2^(bits-1), so they become signed integers without any.
+
+With act-order (`desc_act`) `g_idx` gives each input a group out of turn. A trace gathers the inputs of each group side by side.
 """
 
 from __future__ import annotations
@@ -12,9 +14,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from accelsim.importers.from_huggingface.config import Config
+from accelsim.importers.from_huggingface.quantized.act_order import gathered, inputs_by_group
 from accelsim.importers.from_huggingface.quantized.bit_fields import stream_fields, words_for
-from accelsim.importers.from_huggingface.quantized.module import QuantizedModule, choice, group_format, scales_of
-from accelsim.importers.from_huggingface.quantized.quantized_matrix import Arrays, QuantizedMatrix
+from accelsim.importers.from_huggingface.quantized.module import Integers, QuantizedModule, choice, group_format, scales_of
+from accelsim.importers.from_huggingface.quantized.quantized_matrix import Arrays, QuantizedMatrix, StoredWeight
 
 
 @dataclass(frozen=True)
@@ -25,12 +28,14 @@ class Gptq:
     ----------
     group : inputs of a group; 0: all of them
     less : what stored zero points are short of
+    ordered : inputs of a group are no neighbours
     """
 
     bits: int
     group: int
     symmetric: bool
     less: int
+    ordered: bool
 
     @staticmethod
     def of(settings: Config) -> Gptq:
@@ -41,14 +46,15 @@ class Gptq:
         bits = choice(settings, "bits", (2, 3, 4, 8))
         symmetric = choice(settings, "sym", (True, False), True)
         stored = choice(settings, "checkpoint_format", ("gptq", "gptq_v2", None))
-        return Gptq(bits, max(group, 0), symmetric, 0 if stored == "gptq_v2" else 1)
+        moved, fixed = (bool(choice(settings, name, (True, False, None))) for name in ("desc_act", "static_groups"))
+        return Gptq(bits, max(group, 0), symmetric, 0 if stored == "gptq_v2" else 1, moved and not fixed)
 
     def quantizes(self, parts: Collection[str]) -> bool:
         """By its packed integers."""
         return "qweight" in parts
 
-    def matrix(self, module: QuantizedModule) -> QuantizedMatrix:
-        """Groups of inputs in their own order."""
+    def matrix(self, module: QuantizedModule) -> StoredWeight:
+        """Groups of inputs in their own order, or gathered."""
         rows, n = module.shape("qweight", 2)
         k = module.shape("g_idx", 1)[0] if "g_idx" in module.places else rows * 32 // self.bits
         group = self.group or k
@@ -58,10 +64,13 @@ class Gptq:
         module.expect("qzeros", (groups, words_for(n, self.bits)))
         spec = group_format(module, self.bits, group, k, "" if self.symmetric else "zero=1")
 
+        ordered = self.ordered and group < k
+
+        def inputs() -> Integers:
+            return inputs_by_group(module, "g_idx", k, group, ordered)
+
         def read() -> Arrays:
-            if "g_idx" in module.places and not np.array_equal(module.integers("g_idx"), np.arange(k) // group):
-                raise module.refuse(f"'g_idx' permutes its inputs (act-order); allowed: groups of {group} neighbouring inputs")
-            values = stream_fields(module.integers("qweight"), self.bits, 0)[:k]
+            values = stream_fields(module.integers("qweight"), self.bits, 0)[:k][inputs()]
             zeros = stream_fields(module.integers("qzeros"), self.bits, 1)[:, :n] + np.int16(self.less)
             scales = scales_of(module, spec, module.floats("scales"))
             middle = 1 << self.bits - 1
@@ -71,7 +80,8 @@ class Gptq:
                 raise module.refuse(f"has the zero point {zeros[zeros != middle][0]}, though 'sym' is true; allowed: {middle}")
             return {"weights": values - np.int16(middle), "scales": scales}
 
-        return QuantizedMatrix(spec, k, n, read)
+        matrix = QuantizedMatrix(spec, k, n, read)
+        return gathered(matrix, inputs) if ordered else matrix
 
     def codebook_error(self, modules: Sequence[QuantizedModule]) -> float | None:
         """None: the values are those that are stored."""

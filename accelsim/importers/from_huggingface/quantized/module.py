@@ -109,6 +109,12 @@ def scales_of(module: QuantizedModule, spec: WeightFormat, scales: Floats) -> np
     return stored
 
 
+def in_8_bits(weights: Floats) -> dict[str, npt.NDArray[Any]]:
+    """Levels -127 to 127 of (K, N) weights, the largest magnitude of each output at the end."""
+    scales = np.maximum(np.abs(weights).max(axis=0), np.finfo(np.float32).tiny) / np.float32(127)
+    return {"weights": np.rint(weights / scales).astype(np.int8), "scales": scales.astype(np.float32)}
+
+
 def choice(settings: Config, name: str, allowed: tuple[Any, ...], default: Any = None) -> Any:
     """A setting that has one of a few values; an allowed None stands for an absent one.
 

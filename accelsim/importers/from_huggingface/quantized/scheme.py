@@ -11,10 +11,12 @@ from accelsim.importers.from_huggingface.quantized.compressed_tensors import Com
 from accelsim.importers.from_huggingface.quantized.gptq import Gptq
 from accelsim.importers.from_huggingface.quantized.mlx import Mlx
 from accelsim.importers.from_huggingface.quantized.quantized_matrix import Scheme
+from accelsim.importers.from_huggingface.quantized.vptq import Vptq
 from accelsim.registry import suggest
 
 _METHODS: Mapping[str, Callable[[Config], Scheme]] = {
     "aqlm": Aqlm.of, "awq": Awq.of, "compressed-tensors": CompressedTensors.of, "gptq": Gptq.of,
+    "vptq": Vptq.of,
 }  # fmt: skip
 
 
@@ -39,4 +41,7 @@ def scheme_of(config: Config) -> Scheme | None:
         if not isinstance(method, str) or method not in _METHODS:
             raise settings.refuse("quant_method", f"one of {', '.join(sorted(_METHODS))}{suggest(str(method), _METHODS)}")
         return _METHODS[method](settings)
+    layers = config.fields.get("quant_config")  # of the vptq package's own saving: the settings of each module
+    if isinstance(layers, dict) and layers:
+        return Vptq.of(Config(config.path, {"config_for_layers": layers}))
     return None
