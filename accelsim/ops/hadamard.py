@@ -2,7 +2,7 @@
 
 A row of n = m * 2^k elements takes k stages of n / 2 butterflies, then m products of n elements where m > 1. Its result has a scale of its
 own, so two more passes find the largest element and requantize. Disputable assumptions: a lane makes a butterfly per cycle, and a stage
-waits for the one before; the m x m matrix is Paley's, where QuIP# takes published tables.
+waits for the one before. The m x m matrix is one of Paley's two (J. Math. Phys. 12, 1933), as QuIP#'s tables of these orders.
 """
 
 from __future__ import annotations
@@ -46,8 +46,8 @@ class HadamardLayer(VectorLayer):
     def _a_matrix_is_known(self) -> HadamardLayer:
         if odd_part(self.output.width) is None:
             raise self._refuse(
-                f"no Hadamard matrix of its {self.output.width} elements is known here; allowed: m x 2^k, m = 1 or q + 1 <= {_LARGEST} "
-                "of a prime q = 3 modulo 4"
+                f"no Hadamard matrix of its {self.output.width} elements is known here; allowed: m x 2^k, m <= {_LARGEST}, m = 1, q + 1 "
+                "of a prime q = 3 modulo 4, or 2 (q + 1) of a prime q = 1 modulo 4"
             )
         return self
 
@@ -91,28 +91,46 @@ def odd_part(n: int) -> int | None:
     odd = n // power
     if odd == 1:
         return 1
-    return next((m for m in (odd * (1 << place) for place in range(2, power.bit_length())) if m <= _LARGEST and _is_prime(m - 1)), None)
+    orders = (odd << place for place in range(2, power.bit_length()))
+    return next((m for m in orders if m <= _LARGEST and _constructions(m)), None)
+
+
+def _constructions(m: int) -> tuple[int, ...]:
+    """Primes q from which Paley made a matrix of order m, a multiple of 4: m - 1, or m / 2 - 1 where that is 1 modulo 4."""
+    second = m // 2 - 1
+    return tuple(q for q, suits in ((m - 1, True), (second, second % 4 == 1)) if suits and _is_prime(q))
 
 
 @cache
 def paley(m: int) -> Floats:
-    """The Hadamard matrix of order m (Paley's first construction for m - 1 a prime of 3 modulo 4), entries of 1 and -1; of order 1 a 1.
+    """A Hadamard matrix of order m by Paley's first construction, else by his second; entries of 1 and -1; of order 1 a 1.
+
+    The first borders the differences' characters modulo q = m - 1 by ones, the second doubles a conference matrix of q = m / 2 - 1.
 
     Raises
     ------
     TraceError
-        The construction has no such order.
+        Neither construction has such an order.
     """
     if m == 1:
         return np.ones((1, 1))
-    q = m - 1
-    if m % 4 or not _is_prime(q):
-        raise TraceError(f"Paley's construction has no Hadamard matrix of order {m}; allowed: q + 1 of a prime q = 3 modulo 4")
+    if m % 4 or not _constructions(m):
+        raise TraceError(
+            f"Paley's constructions have no Hadamard matrix of order {m}; allowed: q + 1 of a prime q = 3 modulo 4, or 2 (q + 1) of a "
+            "prime q = 1 modulo 4"
+        )
+    q = _constructions(m)[0]
     residues = {value * value % q for value in range(1, q)}
     character = np.array([0.0, *(1.0 if value in residues else -1.0 for value in range(1, q))])
-    matrix = np.ones((m, m))
-    matrix[1:, 0] = -1
-    matrix[1:, 1:] = character[(np.arange(q)[None, :] - np.arange(q)[:, None]) % q] + np.eye(q)
+    bordered = np.ones((q + 1, q + 1))
+    bordered[0, 0] = 0
+    bordered[1:, 1:] = character[(np.arange(q)[None, :] - np.arange(q)[:, None]) % q]
+    unit = np.eye(q + 1)
+    if q == m - 1:
+        bordered[1:, 0] = -1
+        matrix = bordered + unit
+    else:
+        matrix = np.block([[bordered + unit, bordered - unit], [bordered - unit, -bordered - unit]])
     matrix.flags.writeable = False
     return matrix
 

@@ -23,7 +23,7 @@ def sylvester(n: int) -> np.ndarray:
     return np.array([[(-1) ** (row & column).bit_count() for column in range(n)] for row in range(n)], np.float64)
 
 
-@pytest.mark.parametrize(("width", "m"), [(1, 1), (8, 1), (64, 1), (12, 12), (96, 12), (20, 20), (88, 44), (48, 12)])
+@pytest.mark.parametrize(("width", "m"), [(1, 1), (8, 1), (64, 1), (12, 12), (96, 12), (20, 20), (88, 44), (48, 12), (28, 28), (72, 36)])
 def test_a_row_is_multiplied_by_the_matrix_of_the_definition(width: int, m: int) -> None:
     """The Kronecker product of the odd part's matrix and Sylvester's, whose rows are orthogonal."""
     assert odd_part(width) == m
@@ -70,6 +70,22 @@ def test_a_run_takes_the_stages_on_its_lanes_for_each_row(width: int, cycles: in
     assert next(item for item in found.layers if item.name == "it").vector_cycles == 5 * cycles
 
 
+@pytest.mark.parametrize(
+    ("order", "row", "text"),
+    [
+        (12, 1, "++-+---+++-+"),
+        (12, 11, "+-+---+++-++"),
+        (20, 1, "++-++----+-+-++++--+"),
+        (28, 1, "+++-++----++-++-+-++----++-+"),
+        (28, 14, "-+++++++++++++--------------"),
+        (36, 2, "+++++-+---++---+-+++-++-+---++---+-+"),
+    ],
+)
+def test_rows_are_those_of_the_published_tables(order: int, row: int, text: str) -> None:
+    """N. J. A. Sloane's library: had.12, had.20, had.28.pal2, had.36.pal2: what QuIP# multiplies by behind a product."""
+    assert "".join("+" if value > 0 else "-" for value in paley(order).T[row]) == text
+
+
 def test_an_ideal_unit_takes_no_time() -> None:
     it = layer(128, rows=5)
     found = simulate(tiny_accelerator(vector_unit={"lanes": 0}), trace_of(it, (it.output,)))
@@ -77,7 +93,7 @@ def test_an_ideal_unit_takes_no_time() -> None:
 
 
 def test_sizes_without_a_matrix_are_refused() -> None:
-    for width in (6, 7, 36, 14):  # 36 = 4 x 9: 35 is no prime
+    for width in (6, 7, 52, 14):  # 52 = 4 x 13: 51 is no prime, and 25 only a prime's power
         with pytest.raises((TraceError, ValidationError), match=f"no Hadamard matrix of its {width} elements"):
             layer(width)
     with pytest.raises(TraceError, match="order 16"):

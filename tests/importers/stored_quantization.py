@@ -220,3 +220,31 @@ def vptq_settings(k: int, n: int, main: int, residual: int, d: int, groups: int 
         "num_centroids": [16 if outliers else -1, 1 << main], "num_res_centroids": [-1, 1 << residual if residual else -1],
         "vector_lens": [4 if outliers else -1, d], **fields,
     }  # fmt: skip
+
+
+def quip(parts: int) -> Callable[[int, int, np.random.Generator], Tensors]:
+    """QuIP#'s tensors of a module, of which `parts` matrices are joined: random words, signs and factors."""
+
+    def write(k: int, n: int, rng: np.random.Generator) -> Tensors:
+        stored = {
+            "Qidxs": rng.integers(-(1 << 63), 1 << 63, (n, k // 32), np.int64),
+            "SU": rng.choice([-1, 1], k).astype(np.float16), "SV": rng.normal(size=n).astype(np.float16),
+            "Wscale": np.array(rng.uniform(0.01, 0.1), np.float32), "codebook_id": np.array(7, np.int64),
+        }  # fmt: skip
+        return stored if parts == 1 else {**stored, "fuse_scales": rng.uniform(0.5, 2, parts).astype(np.float32)}
+
+    return write
+
+
+def quip_code(words: np.ndarray, output: int, vector: int) -> tuple[int, list[int]]:
+    """(index, sign of each of 8 weights) of a vector of 8 inputs, found from its place among those that are packed together."""
+    group, rest = divmod(output, 16)  # of 16 outputs by 8 vectors: 8 pairs of outputs, four pairs of vectors each
+    block, inner = divmod(vector, 8)
+    pair, place = rest // 2, rest % 2 + 2 * (inner % 2)
+    flat = ((group * (words.shape[1] * 4 // 8) + block) * 8 + pair) * 4 + inner // 2
+    word = int(words.reshape(-1)[flat]) & (1 << 64) - 1
+    bits = [word >> 32 + 4 * bit + place & 1 for bit in range(8)]
+    signs = [0] * 8
+    for bit, weight in enumerate((0, 2, 4, 6, 1, 3, 5, 7)):
+        signs[weight] = bits[bit]
+    return word >> 8 * place & 255, signs

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -35,11 +35,12 @@ _NAMES = {  # of a module -> of a tensor in a GGUF file
     "input_layernorm": "attn_norm", "self_attn.q_proj": "attn_q", "self_attn.k_proj": "attn_k", "self_attn.v_proj": "attn_v",
     "self_attn.o_proj": "attn_output", "self_attn.qkv_proj": "attn_qkv", "self_attn.q_norm": "attn_q_norm",
     "self_attn.k_norm": "attn_k_norm", "mlp.gate_proj": "ffn_gate", "mlp.up_proj": "ffn_up", "mlp.down_proj": "ffn_down",
-    "mlp.gate_up_proj": "ffn_up", "block_sparse_moe.gate": "ffn_gate_inp", "mlp.gate": "ffn_gate_inp",
+    "mlp.gate_up_proj": "ffn_up", "mlp.upgate_proj": "ffn_up", "block_sparse_moe.gate": "ffn_gate_inp", "mlp.gate": "ffn_gate_inp",
     "mlp.shared_expert_gate": "ffn_gate_inp_shexp", "mlp.shared_expert.gate_proj": "ffn_gate_shexp",
     "mlp.shared_expert.up_proj": "ffn_up_shexp", "mlp.shared_expert.down_proj": "ffn_down_shexp",
     "pre_feedforward_layernorm": "ffn_norm", "post_feedforward_layernorm": "post_ffw_norm",
 }  # fmt: skip
+_UP_FIRST = ".mlp.upgate_proj."  # QuIP# joins the matrices of a layer that read the same
 _OF_EXPERT = re.compile(r"\.(?:block_sparse_moe|mlp)\.experts\.([0-9]{1,6})\.(\w+)\.")
 _EXPERT_PARTS = {"w1": "gate", "w3": "up", "w2": "down", "gate_proj": "gate", "up_proj": "up", "down_proj": "down"}
 _STACKED = re.compile(r"(.*_exps)\.([0-9]+)(\.weight)")
@@ -180,6 +181,8 @@ def import_folder(
     if not files:
         more = "" if scheme is not None else "; a config.json alone gives shapes, with a seed (--seed)"
         raise ImportModelError(f"{folder}: holds no file named *.safetensors{more}")
+    if any(_UP_FIRST in name for file in files for name in file.names):
+        model = replace(model, family=replace(model.family, fused=True, up_first=True))
     places, modules = _parted(_places(files, model), scheme)
     quantized = {name: scheme.matrix(module) for name, module in modules.items()} if scheme is not None else {}
     tensors = FolderTensors(places, 1.0 if model.family.scaled_embeddings else 0.0, quantized)

@@ -22,6 +22,8 @@ class Family:
         Elements of a head that a GGUF file's rotary embedding turns together.
     fused
         Queries, keys and values are one stored matrix, and so are gate and up.
+    up_first
+        In a fused one, up stands above gate.
     biases
         Queries, keys and values have biases.
     head_norms
@@ -43,6 +45,7 @@ class Family:
     gate: Literal["silu", "gelu"] = "silu"
     pairs: Literal["halves", "neighbours"] = "halves"
     fused: bool = False
+    up_first: bool = False
     biases: bool = False
     head_norms: bool = False
     whole_norms: bool = False

@@ -21,6 +21,7 @@ from accelsim.importers.language_models.stored_tensors import Surroundings
 from accelsim.ops.add import AddLayer
 from accelsim.ops.affine import AffineLayer
 from accelsim.ops.gelu import GeluLayer
+from accelsim.ops.hadamard import HadamardLayer
 from accelsim.ops.multiply import MultiplyLayer
 from accelsim.ops.rmsnorm import RmsNormLayer
 from accelsim.ops.table import TableLayer
@@ -51,6 +52,8 @@ class DecoderGraph:
         Stored vectors of each layer, by the names that the layer gives them.
     computed
         Constants that no tensor stores.
+    turned
+        Products between Hadamard transforms so far, by the matrices' names.
     """
 
     model: LanguageModel
@@ -59,6 +62,7 @@ class DecoderGraph:
     weights: dict[str, Part] = field(default_factory=dict)
     constants: dict[str, dict[str, Part]] = field(default_factory=dict)
     computed: dict[str, dict[str, Floats]] = field(default_factory=dict)
+    turned: dict[str, View] = field(default_factory=dict)
 
     def build(self, rows: int) -> str:
         """Add all layers for a prompt of `rows` tokens; the name of the last."""
@@ -126,11 +130,11 @@ class DecoderGraph:
         if self.model.mixture is not None:
             return self._mixture(name, self.model.mixture, view)
         size, fused = self.model.feed_forward, self.model.family.fused
-        parts = {
-            "gate": Part(f"{name}.ffn_{'up' if fused else 'gate'}.weight", 0, size),
-            "up": Part(f"{name}.ffn_up.weight", size if fused else 0, 2 * size if fused else size),
-        }
-        gate, up = (self._linear(f"{name}.ffn_{part}", view, stored) for part, stored in parts.items())
+        parts = {part: Part(f"{name}.ffn_{part}.weight", 0, size) for part in ("gate", "up")}
+        if fused:
+            halves = ("up", "gate") if self.model.family.up_first else ("gate", "up")
+            parts = {part: Part(f"{name}.ffn_up.weight", place * size, (place + 1) * size) for place, part in enumerate(halves)}
+        gate, up = (self._linear(f"{name}.ffn_{part}", view, parts[part]) for part in ("gate", "up"))
         gated = self._gated(f"{name}.ffn", gate, up)
         return self._linear(f"{name}.ffn_down", gated, Part(f"{name}.ffn_down.weight", 0, self.model.width))
 
@@ -172,6 +176,8 @@ class DecoderGraph:
     def _linear(self, layer: str, view: View, stored: Part, bias: str = "") -> View:
         """The product with a stored matrix, and what that needs around it."""
         around = self.surroundings.get(stored.tensor, Surroundings())
+        if around.turned:
+            return self._part_of_turned(layer, view, stored)
         inputs = self._scaled(layer, view, stored.tensor) if around.scaled else view
         pieces = [stored]
         views = [inputs]
@@ -184,6 +190,23 @@ class DecoderGraph:
         if around.shifted:
             shift = self._product(f"{layer}_shift", view, Part(f"{stored.tensor}.shift", 0, 1))
             result = self.builder.pair(AddLayer, f"{layer}_sum", result, shift)
+        return result
+
+    def _part_of_turned(self, layer: str, view: View, stored: Part) -> View:
+        """Outputs of a product between two Hadamard transforms, which its other outputs share."""
+        made = self.turned.get(stored.tensor)
+        if made is None:
+            outputs, _ = self.model.tensors()[stored.tensor]
+            name = stored.tensor.removesuffix(".weight")
+            turned = self._hadamard(f"{name}_turn", view, f"{stored.tensor}.signs_in", signs_first=True)
+            product = self._product(name, turned, Part(stored.tensor, 0, outputs))
+            made = self.turned[stored.tensor] = self._hadamard(f"{name}_back", product, f"{stored.tensor}.signs_out", signs_first=False)
+        return self.builder.narrowed(layer, made, len(made.shape) - 1, range(stored.first, stored.stop))
+
+    def _hadamard(self, name: str, view: View, signs: str, *, signs_first: bool) -> View:
+        width = view.shape[-1]
+        result = self.builder.row_operation(HadamardLayer, name, view, (width,), signs_first=signs_first)
+        self.constants[result.producer] = {"signs": Part(signs, 0, width)}
         return result
 
     def _scaled(self, layer: str, view: View, tensor: str) -> View:

@@ -37,11 +37,15 @@ class Surroundings:
         (see `GatherLayer`). None: one product of all inputs in their order.
     shifted
         Each input has a term in all its weights: matrix `.shift` of one output, whose product is added to all outputs.
+    turned
+        Hadamard transforms of all inputs and of all outputs, with the signs of the vectors `.signs_in` and `.signs_out`; some outputs
+        are taken from the product of all.
     """
 
     scaled: bool = False
     pieces: tuple[int, ...] = ()
     shifted: bool = False
+    turned: bool = False
 
 
 class TensorSource(Protocol):

@@ -65,6 +65,19 @@ class QuantizedModule:
         file, stored = self.places[part]
         return file.read(stored)
 
+    def finite(self, part: str) -> Floats:
+        """Values of a tensor of floats.
+
+        Raises
+        ------
+        ImportModelError
+            NaN or an infinity.
+        """
+        values = self.floats(part)
+        if not np.isfinite(values).all():
+            raise self.refuse(f"{part!r} holds NaN or an infinity; allowed: finite numbers")
+        return values
+
     def refuse(self, what: str) -> ImportModelError:
         """A message on this module."""
         return ImportModelError(f"module {self.name!r}: {what}")

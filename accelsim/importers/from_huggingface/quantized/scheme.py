@@ -11,6 +11,7 @@ from accelsim.importers.from_huggingface.quantized.compressed_tensors import Com
 from accelsim.importers.from_huggingface.quantized.gptq import Gptq
 from accelsim.importers.from_huggingface.quantized.mlx import Mlx
 from accelsim.importers.from_huggingface.quantized.quantized_matrix import Scheme
+from accelsim.importers.from_huggingface.quantized.quip import Quip
 from accelsim.importers.from_huggingface.quantized.vptq import Vptq
 from accelsim.registry import suggest
 
@@ -41,6 +42,9 @@ def scheme_of(config: Config) -> Scheme | None:
         if not isinstance(method, str) or method not in _METHODS:
             raise settings.refuse("quant_method", f"one of {', '.join(sorted(_METHODS))}{suggest(str(method), _METHODS)}")
         return _METHODS[method](settings)
+    fields = config.fields.get("quip_params")  # of QuIP#'s release
+    if isinstance(fields, dict):
+        return Quip.of(Config(config.path, fields, "quip_params."), config)
     layers = config.fields.get("quant_config")  # of the vptq package's own saving: the settings of each module
     if isinstance(layers, dict) and layers:
         return Vptq.of(Config(config.path, {"config_for_layers": layers}))

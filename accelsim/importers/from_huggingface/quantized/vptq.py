@@ -163,8 +163,8 @@ class Vptq:
         if layout.scaled:
             module.expect("weight_scale", (layout.k,))
             module.expect("weight_bias", (layout.k,))
-            made[".scale"] = lambda: _finite(module, "weight_scale")
-            matrices[".shift"] = QuantizedMatrix(UniformFormat(), layout.k, 1, lambda: in_8_bits(_finite(module, "weight_bias")[:, None]))
+            made[".scale"] = lambda: module.finite("weight_scale")
+            matrices[".shift"] = QuantizedMatrix(UniformFormat(), layout.k, 1, lambda: in_8_bits(module.finite("weight_bias")[:, None]))
         return ComposedMatrix(layout.k, n, around, matrices, made)
 
     def _layout(self, module: QuantizedModule) -> Layout:
@@ -274,10 +274,3 @@ def _arrays(
     arrays: dict[str, npt.NDArray[Any]]
     arrays = {"indices": indices.T.astype(np.uint16), "codebook": levels.reshape(-1, books.d), "scales": np.full(n, step, np.float32)}
     return arrays if residuals is None else {**arrays, "residuals": residuals.T.astype(np.uint16)}
-
-
-def _finite(module: QuantizedModule, part: str) -> Floats:
-    values = module.floats(part)
-    if not np.isfinite(values).all():
-        raise module.refuse(f"'{part}' holds NaN or an infinity; allowed: finite numbers")
-    return values
