@@ -81,31 +81,21 @@ def _l2(accelerator: Accelerator, traces: Sequence[Trace]) -> tuple[str, ...]:
 
 
 def _decoder(accelerator: Accelerator, traces: Sequence[Trace]) -> tuple[str, ...]:
-    book = accelerator.codebook
-    row = _lookups(traces) * accelerator.array.cols // min(_codeword_lengths(accelerator, traces))
+    book, width = accelerator.codebook, accelerator.decode_width
+    paths = [layer.weight.format.decode_path() for trace in traces for layer in trace.weighted_layers()]
+    cols = accelerator.array.cols
+    row = max([cols // width.codeword_length, *(width.lookups_for(path, cols) for path in paths)])
     if accelerator.array.few_rows:  # what leaves the decoder is multiplied there, a tile a cycle at most
         row = min(MOST_LOOKUPS, row * accelerator.array.rows)
     ports = max(book.ports, book.banks or 0, row)
     ideal = (f"codebook.ports={ports}", "codebook.banks=null", "codebook.sets=2", "codebook.latency=1")
-    return _with_raw_path(accelerator, ideal, ports * book.codeword_length)
-
-
-def _lookups(traces: Sequence[Trace]) -> int:
-    """Lookups of a vector, at most, over all layers."""
-    found = (layer.weight.format.decode_path().lookup for trace in traces for layer in trace.weighted_layers())
-    return max((lookup.lookups for lookup in found if lookup is not None), default=1)
-
-
-def _codeword_lengths(accelerator: Accelerator, traces: Sequence[Trace]) -> set[int]:
-    """Elements of a record, over all runs: raw ones are as long as the chip's codewords."""
-    paths = [layer.weight.format.decode_path() for trace in traces for layer in trace.weighted_layers()]
-    return {accelerator.codebook.codeword_length} | {path.d for path in paths if path.decode}
+    return _with_raw_path(accelerator, ideal, width.with_ports(ports).coded)
 
 
 def _width(accelerator: Accelerator, traces: Sequence[Trace]) -> tuple[str, ...]:
     del traces
     book, buffer = accelerator.codebook, accelerator.activation_buffer
-    pop_bits = 8 * max(accelerator.raw_weights_per_cycle, (book.banks or book.ports) * book.codeword_length)  # 8 bits per element, at most
+    pop_bits = 8 * accelerator.decode_width.with_ports(book.banks or book.ports).widest  # 8 bits per element, at most
     word_bits = max(accelerator.weight_buffer.word_bits, pop_bits)
     loader_bits = max(buffer.loader_bits, pop_bits)
     width_bits = -(-loader_bits // (8 * buffer.accesses(buffer.loader_bits // 8))) * 8  # as many accesses a word as before

@@ -241,7 +241,7 @@ def _load_counts(layer: LayerResult, accelerator: Accelerator, share: float, ope
         return _exact(counts)
     counts[WEIGHT_READ] = words + header_words
     if "indices" in operands:
-        counts[LOOKUP] = groups * codebook.ports if layer.lookups is None else layer.lookups
+        counts[LOOKUP] = groups * accelerator.decode_width.ports if layer.lookups is None else layer.lookups
         if "signs" in operands:
             counts[SIGN] = lanes
         if codebook.mask is not None and "masks" in operands:

@@ -145,7 +145,7 @@ def _group_scales(accelerator: Accelerator, technology: Technology) -> tuple[Are
     registers = logic("scale registers", "array", scale_gates.scale_registers(array, taps), technology, ESTIMATE, ("double-buffered",))
     parts = [logic("group scales", "array", scale_gates.tap(array.psum_bits) * count, technology, ESTIMATE, note), registers]
     if array.scale_at == "weight":
-        lanes = max(accelerator.decode_width.coded, accelerator.raw_weights_per_cycle)
+        lanes = accelerator.decode_width.widest
         note = (f"{lanes} multipliers of a weight by an integer scale",)
         parts.append(logic("weight scales", "decoder", scale_gates.decoder_multiplier() * lanes, technology, ESTIMATE, note))
     if array.weight_bits > 8:

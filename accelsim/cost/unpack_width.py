@@ -15,4 +15,4 @@ def widest_pop_bits(accelerator: Accelerator) -> int:
     index_bits = max(1, (book.codewords - 1).bit_length())
     field_bits = 1 << (index_bits - 1).bit_length() if book.index_field == "padded" else index_bits
     mask_bits = -(-book.codeword_length // book.mask.of) * pattern_bits(book.mask.keep, book.mask.of) if book.mask else 0
-    return max(8 * accelerator.raw_weights_per_cycle, book.ports * (field_bits + book.codeword_length + mask_bits))
+    return accelerator.decode_width.group_bits(field_bits + book.codeword_length + mask_bits)

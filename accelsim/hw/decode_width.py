@@ -5,7 +5,7 @@ Disputable assumption: a cycle takes whole vectors, so a format of several looku
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from accelsim.formats.decode_path import DecodePath
 
@@ -65,9 +65,26 @@ class DecodeWidth:
         return self.ports * self.codeword_length
 
     @property
+    def widest(self) -> int:
+        """Weights per cycle for which both paths are built; a tile may have fewer."""
+        return max(self.coded, self.raw)
+
+    @property
     def most(self) -> int:
         """Weights per cycle of any format, at most."""
-        return min(max(self.coded, self.raw), self.tile)
+        return min(self.widest, self.tile)
+
+    def group_bits(self, record_bits: int) -> int:
+        """Bits per cycle for which both paths are built: of raw weights at 8 bits, or of a record of so many bits per port."""
+        return max(8 * self.raw, self.ports * record_bits)
+
+    def with_ports(self, ports: int) -> DecodeWidth:
+        """The width with another number of lookups per cycle."""
+        return replace(self, ports=ports)
+
+    def lookups_for(self, path: DecodePath, weights: int) -> int:
+        """Lookups that give so many weights of a format, whole codewords; raw ones come in records as long as the chip's codewords."""
+        return weights // self.codeword_length if path.lookup is None else path.lookup.lookups * weights // path.d
 
     def _whole_records(self, weights: int, length: int) -> int:
         return min(weights, self.tile) // length

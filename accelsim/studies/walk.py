@@ -99,9 +99,9 @@ def _ideal_memory(accelerator: Accelerator) -> tuple[str, ...]:
 
 
 def _ideal_decoder(accelerator: Accelerator) -> tuple[str, ...]:
-    book, array, buffer = accelerator.codebook, accelerator.array, accelerator.activation_buffer
-    ports = max(book.ports, array.cols // book.codeword_length)
-    raw = max(accelerator.raw_weights_per_cycle, ports * book.codeword_length)
+    width, array, buffer = accelerator.decode_width, accelerator.array, accelerator.activation_buffer
+    ports = max(width.ports, array.cols // width.codeword_length)
+    raw = width.with_ports(ports).widest
     row_bits = 8 * max(array.cols, raw)
     return (
         f"codebook.ports={ports}", f"array.raw_weights_per_cycle={raw}", "codebook.banks=null", "codebook.sets=2", "codebook.latency=1",
