@@ -2,24 +2,22 @@
 
 A row of n = m * 2^k elements takes k stages of n / 2 butterflies, then m products of n elements where m > 1. Its result has a scale of its
 own, so two more passes find the largest element and requantize. Disputable assumptions: a lane makes a butterfly per cycle, and a stage
-waits for the one before. The m x m matrix is one of Paley's two (J. Math. Phys. 12, 1933), as QuIP#'s tables of these orders.
+waits for the one before.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import cache
 from typing import ClassVar, Literal
 
 import numpy as np
 from pydantic import Field, model_validator
 
-from accelsim.errors import TraceError
 from accelsim.ops.example import Example
+from accelsim.ops.hadamard_matrices import ALLOWED, matrix_of_order, odd_part
 from accelsim.ops.operation import ConstantBits, Floats, VectorLayer
 
 KIND = "hadamard"
-_LARGEST = 256  # of the part that is no power of two
 _REQUANTIZE = 2  # passes: the largest element, then the values
 
 
@@ -29,7 +27,7 @@ class HadamardLayer(VectorLayer):
     Attributes
     ----------
     signs_first
-        True: H (s * x), ahead of a product; False: s * (H^T x), behind it, which takes a True one with the same signs back.
+        True: H^T (s * x), ahead of a product; False: s * (H x), behind it, which takes a True one with the same signs back.
     """
 
     walk = "rows"
@@ -45,10 +43,7 @@ class HadamardLayer(VectorLayer):
     @model_validator(mode="after")
     def _a_matrix_is_known(self) -> HadamardLayer:
         if odd_part(self.output.width) is None:
-            raise self._refuse(
-                f"no Hadamard matrix of its {self.output.width} elements is known here; allowed: m x 2^k, m <= {_LARGEST}, m = 1, q + 1 "
-                "of a prime q = 3 modulo 4, or 2 (q + 1) of a prime q = 1 modulo 4"
-            )
+            raise self._refuse(f"no Hadamard matrix of its {self.output.width} elements is known here; allowed: {ALLOWED}")
         return self
 
     @property
@@ -79,64 +74,9 @@ class HadamardLayer(VectorLayer):
         for stage in range((n // m).bit_length() - 1):
             pairs = x.reshape(x.shape[0], m, -1, 2, 1 << stage)
             x = np.stack([pairs.sum(axis=3), pairs[:, :, :, 0] - pairs[:, :, :, 1]], axis=3).reshape(x.shape)
-        matrix = paley(m) if self.signs_first else paley(m).T
+        matrix = matrix_of_order(m).T if self.signs_first else matrix_of_order(m)
         x = np.einsum("ij,rjk->rik", matrix, x).reshape(self.output.dims) / np.sqrt(n)
         return np.asarray(x if self.signs_first else x * signs, np.float64)
-
-
-@cache
-def odd_part(n: int) -> int | None:
-    """The least order m, 1 or a Paley matrix's, of which n is a multiple by a power of two; None if there is none up to 256."""
-    power = n & -n
-    odd = n // power
-    if odd == 1:
-        return 1
-    orders = (odd << place for place in range(2, power.bit_length()))
-    return next((m for m in orders if m <= _LARGEST and _constructions(m)), None)
-
-
-def _constructions(m: int) -> tuple[int, ...]:
-    """Primes q from which Paley made a matrix of order m, a multiple of 4: m - 1, or m / 2 - 1 where that is 1 modulo 4."""
-    second = m // 2 - 1
-    return tuple(q for q, suits in ((m - 1, True), (second, second % 4 == 1)) if suits and _is_prime(q))
-
-
-@cache
-def paley(m: int) -> Floats:
-    """A Hadamard matrix of order m by Paley's first construction, else by his second; entries of 1 and -1; of order 1 a 1.
-
-    The first borders the differences' characters modulo q = m - 1 by ones, the second doubles a conference matrix of q = m / 2 - 1.
-
-    Raises
-    ------
-    TraceError
-        Neither construction has such an order.
-    """
-    if m == 1:
-        return np.ones((1, 1))
-    if m % 4 or not _constructions(m):
-        raise TraceError(
-            f"Paley's constructions have no Hadamard matrix of order {m}; allowed: q + 1 of a prime q = 3 modulo 4, or 2 (q + 1) of a "
-            "prime q = 1 modulo 4"
-        )
-    q = _constructions(m)[0]
-    residues = {value * value % q for value in range(1, q)}
-    character = np.array([0.0, *(1.0 if value in residues else -1.0 for value in range(1, q))])
-    bordered = np.ones((q + 1, q + 1))
-    bordered[0, 0] = 0
-    bordered[1:, 1:] = character[(np.arange(q)[None, :] - np.arange(q)[:, None]) % q]
-    unit = np.eye(q + 1)
-    if q == m - 1:
-        bordered[1:, 0] = -1
-        matrix = bordered + unit
-    else:
-        matrix = np.block([[bordered + unit, bordered - unit], [bordered - unit, -bordered - unit]])
-    matrix.flags.writeable = False
-    return matrix
-
-
-def _is_prime(number: int) -> bool:
-    return number > 1 and all(number % divisor for divisor in range(2, int(number**0.5) + 1))
 
 
 SPEC = HadamardLayer

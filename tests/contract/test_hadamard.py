@@ -7,7 +7,8 @@ import pytest
 from pydantic import ValidationError
 
 from accelsim.errors import TraceError
-from accelsim.ops.hadamard import HadamardLayer, odd_part, paley
+from accelsim.ops.hadamard import HadamardLayer
+from accelsim.ops.hadamard_matrices import matrix_of_order, odd_part
 from accelsim.ops.shapes import TensorShape
 from accelsim.simulation import simulate
 from tests.contract.test_operations import trace_of
@@ -23,11 +24,13 @@ def sylvester(n: int) -> np.ndarray:
     return np.array([[(-1) ** (row & column).bit_count() for column in range(n)] for row in range(n)], np.float64)
 
 
-@pytest.mark.parametrize(("width", "m"), [(1, 1), (8, 1), (64, 1), (12, 12), (96, 12), (20, 20), (88, 44), (48, 12), (28, 28), (72, 36)])
+@pytest.mark.parametrize(
+    ("width", "m"), [(1, 1), (8, 1), (64, 1), (12, 12), (96, 12), (20, 20), (88, 44), (48, 12), (28, 28), (72, 36), (344, 172)]
+)
 def test_a_row_is_multiplied_by_the_matrix_of_the_definition(width: int, m: int) -> None:
     """The Kronecker product of the odd part's matrix and Sylvester's, whose rows are orthogonal."""
     assert odd_part(width) == m
-    matrix = np.kron(paley(m), sylvester(width // m))
+    matrix = np.kron(matrix_of_order(m).T, sylvester(width // m))
     np.testing.assert_array_equal(matrix @ matrix.T, width * np.eye(width))
     rng = np.random.default_rng(1)
     signs, x = rng.choice([-1.0, 1.0], width), rng.normal(size=(1, 3, width))
@@ -79,11 +82,32 @@ def test_a_run_takes_the_stages_on_its_lanes_for_each_row(width: int, cycles: in
         (28, 1, "+++-++----++-++-+-++----++-+"),
         (28, 14, "-+++++++++++++--------------"),
         (36, 2, "+++++-+---++---+-+++-++-+---++---+-+"),
+        (
+            172, 45,
+            "+---+------++++-+-++--+--+--++-+-++++------"
+            "--+---++--++++-+-+++-++--++-+++-+-++++--++-"
+            "+---+++----+-++-++--++++++++--++-++-+----++"
+            "+++++-+-++--+-+-++++-+----+-++++-+-+--++-+-",
+        ),
+        (
+            172, 87,
+            "----+-+--++-+-+----+-++++-+----+-+-++--+-+-"
+            "+++---++++-+--+--++--------++--+--+-++++---"
+            "-+---++--++++-+-+++-++--++-+++-+-++++--++--"
+            "---+------++++-+-++--+--+--++-+-++++------+",
+        ),
+        (
+            172, 171,
+            "-+++----+-++-++--++++++++--++-++-+----+++--"
+            "--+-+--++-+-+----+-++++-+----+-+-++--+-+---"
+            "+-++++++----+-+--++-++-++--+-+----++++++-++"
+            "---++--++++-+-+++-++--++-+++-+-++++--++---+",
+        ),
     ],
-)
+)  # fmt: skip
 def test_rows_are_those_of_the_published_tables(order: int, row: int, text: str) -> None:
-    """N. J. A. Sloane's library: had.12, had.20, had.28.pal2, had.36.pal2: what QuIP# multiplies by behind a product."""
-    assert "".join("+" if value > 0 else "-" for value in paley(order).T[row]) == text
+    """N. J. A. Sloane's library: had.12, had.20, had.28.pal2, had.36.pal2, had.172.will: what QuIP# multiplies by behind a product."""
+    assert "".join("+" if value > 0 else "-" for value in matrix_of_order(order)[row]) == text
 
 
 def test_an_ideal_unit_takes_no_time() -> None:
@@ -97,4 +121,4 @@ def test_sizes_without_a_matrix_are_refused() -> None:
         with pytest.raises((TraceError, ValidationError), match=f"no Hadamard matrix of its {width} elements"):
             layer(width)
     with pytest.raises(TraceError, match="order 16"):
-        paley(16)
+        matrix_of_order(16)

@@ -18,7 +18,7 @@ from accelsim.execution.graph import constants_of, float_weights
 from accelsim.formats.catalog import parse_format
 from accelsim.functional import check_functional
 from accelsim.importers.import_model import import_model
-from accelsim.ops.hadamard import odd_part, paley
+from accelsim.ops.hadamard_matrices import matrix_of_order, odd_part
 from accelsim.trace.trace import Trace
 from tests.contract.test_hadamard import sylvester
 from tests.contract.test_quip_format import decoded
@@ -79,7 +79,7 @@ def points(tensors: dict[str, np.ndarray]) -> np.ndarray:
 def matrix(width: int) -> np.ndarray:
     """The transform ahead of a product, orthonormal."""
     m = odd_part(width) or 0
-    return np.kron(paley(m), sylvester(width // m)) / width**0.5
+    return np.kron(matrix_of_order(m).T, sylvester(width // m)) / width**0.5
 
 
 def layers_of(trace: Trace, name: str) -> list[Any]:
