@@ -6,6 +6,7 @@ padded with zeros, and a stream whose padding is not zero is refused: two byte s
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -73,6 +74,8 @@ def unpack_bits(data: Bytes, count: int, width: int, signed: bool = False) -> In
         values: Integers = np.frombuffer(data.tobytes(), dtype=f"<u{narrow}").astype(f"u{narrow}")
     elif width == 1:
         values = np.unpackbits(data, count=count, bitorder="little")
+    elif width in (2, 4):
+        values = _values_of_bytes(width).take(data).view(np.uint8)[:count]
     elif narrow == 1:
         values = _lanes(data, count, width)
     else:
@@ -88,8 +91,15 @@ def unpack_bits(data: Bytes, count: int, width: int, signed: bool = False) -> In
     return (values << shift).view(f"i{narrow}") >> shift
 
 
+@cache
+def _values_of_bytes(width: int) -> Integers:
+    """The values of 2 or 4 bits that each byte holds, a byte of the result each."""
+    held = np.arange(256, dtype=np.uint8)[:, None] >> np.arange(0, 8, width, dtype=np.uint8) & (1 << width) - 1
+    return held.astype(np.uint8).view(f"u{8 // width}").reshape(-1)
+
+
 def _lanes(data: Bytes, count: int, width: int) -> Bytes:
-    """Values of 2 to 7 bits, eight from a word: its halves move apart three times, until each value has a byte."""
+    """Values of 3 to 7 bits, eight from a word: its halves move apart three times, until each value has a byte."""
     octets = np.zeros((-(-count // 8), 8), np.uint8)
     whole = data.size // width
     octets[:whole, :width] = data[: whole * width].reshape(whole, width)

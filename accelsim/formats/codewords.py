@@ -21,6 +21,8 @@ Axis = Annotated[Literal[0, 1], Field(description="axis of a codeword: 0 along t
 Codewords = Annotated[int, Field(ge=1, le=65536, description="codewords of a codebook"), unit("codewords")]
 Lanes = Annotated[int, Field(ge=1, le=64, description="elements of a codeword"), unit("elements")]
 
+_WORDS = (1, 2, 4, 8)  # bytes of the machine's integers
+
 
 def index_shape(kind: str, d: int, axis: Axis, k: int, n: int) -> tuple[int, int]:
     """Shape of the indices of a K x N matrix: [K, N/d] (axis 0) or [K/d, N] (axis 1).
@@ -60,7 +62,11 @@ def look_up(codebook: Integers, indices: Integers, axis: Axis) -> npt.NDArray[np
     """The matrix that the indices select: int8 [K, N] out of a codebook [codewords, d]."""
     rows, columns = indices.shape
     d = codebook.shape[1]
-    codewords = codebook.astype(np.int8, copy=False)[indices.astype(np.intp)]
+    table = np.ascontiguousarray(codebook, np.int8)
+    if d in _WORDS:  # whole codewords at a time
+        codewords = table.view(f"u{d}").reshape(-1).take(indices).view(np.int8).reshape(rows, columns, d)
+    else:
+        codewords = table[indices.astype(np.intp)]
     if axis == 0:
         return codewords.reshape(rows, columns * d)
     return codewords.transpose(0, 2, 1).reshape(rows * d, columns)  # [K/d, N, d] -> [K/d, d, N]: lane e is row k0 + e

@@ -60,8 +60,8 @@ class PaletteFormat(WeightFormat):
     def dequantize(self, arrays: Arrays, k: int, n: int) -> npt.NDArray[Any]:
         """int8 [K,N]: the entries."""
         columns = n // self.tables if self.axis else n // self.tables // self.d
-        first = (np.arange(arrays["indices"].shape[1]) // columns) << self.bits  # of the table of each column of indices
-        return look_up(arrays["codebook"], arrays["indices"].astype(np.intp) + first, self.axis)
+        first = (np.arange(arrays["indices"].shape[1], dtype=np.int32) // columns) << self.bits  # of the table of each column of indices
+        return look_up(arrays["codebook"], arrays["indices"] if self.tables == 1 else arrays["indices"] + first, self.axis)
 
     def column_scales(self, arrays: Arrays, n: int) -> npt.NDArray[np.float64]:
         """The scale of the table of each column."""

@@ -7,6 +7,7 @@ have an order of their own; and the matrix is the one between QuIP#'s two transf
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any, Literal
 
 import numpy as np
@@ -14,7 +15,7 @@ import numpy.typing as npt
 
 from accelsim.errors import FormatError
 from accelsim.formats.block_decoding import grid_of
-from accelsim.formats.codewords import codebook_stream, look_up
+from accelsim.formats.codewords import codebook_stream
 from accelsim.formats.decode_path import DecodePath
 from accelsim.formats.parts import Lookup, ParityShift, Scale, Signs
 from accelsim.formats.weight_format import CODEBOOK, Arrays, Stream, WeightFormat, scale_stream
@@ -54,16 +55,24 @@ class QuipE8pFormat(WeightFormat):
 
     def dequantize(self, arrays: Arrays, k: int, n: int) -> npt.NDArray[Any]:
         """int8 [K,N]: weights in quarters of the scale, odd, -11 to 11."""
-        bits = arrays["signs"].astype(np.uint8)[:, None, :] >> np.arange(_D, dtype=np.uint8)[:, None] & 1  # [K/8, 8, N]
-        parity = bits.sum(axis=1, dtype=np.uint8, keepdims=True) & 1
-        bits[:, :1] ^= parity
-        lanes = look_up(grid_of(GRID), arrays["indices"], 1).reshape(k // _D, _D, n)
-        shifted: npt.NDArray[np.int8] = np.where(bits == 1, -lanes, lanes) + (1 - 2 * parity.astype(np.int8))
-        return shifted.reshape(k, n).astype(np.int8)
+        flips, shifts = (table.take(arrays["signs"]).view(np.int8) for table in _lanes_of_signs())
+        lanes = grid_of(GRID).view(np.uint64).reshape(-1).take(arrays["indices"]).view(np.int8)
+        points: npt.NDArray[np.int8] = (lanes ^ flips) + shifts  # two's complement, and the quarter
+        return points.reshape(k // _D, n, _D).transpose(0, 2, 1).reshape(k, n)
 
     def column_scales(self, arrays: Arrays, n: int) -> npt.NDArray[np.float64]:
         """A quarter of the scale."""
         return super().column_scales(arrays, n) / 4
+
+
+@cache
+def _lanes_of_signs() -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.uint64]]:
+    """Eight lanes per field of signs: ones in all bits where a weight is negated; and what is added, with the 1 that negation takes."""
+    flips = np.arange(256, dtype=np.uint8)[:, None] >> np.arange(_D, dtype=np.uint8) & 1
+    odd = flips.sum(axis=1, dtype=np.uint8)[:, None] & 1
+    flips[:, :1] ^= odd
+    quarters = flips.astype(np.int8) + 1 - 2 * odd.astype(np.int8)
+    return (-flips.astype(np.int8)).view(np.uint64).reshape(-1), quarters.view(np.uint64).reshape(-1)
 
 
 SPEC = QuipE8pFormat

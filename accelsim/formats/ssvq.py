@@ -59,7 +59,9 @@ class SsvqFormat(WeightFormat):
     def dequantize(self, arrays: Arrays, k: int, n: int) -> npt.NDArray[Any]:
         """int8 [K,N]: sign ? -c : c."""
         magnitudes = look_up(arrays["codebook"], arrays["indices"], self.axis)
-        return np.where(arrays["signs"].astype(np.bool_), -magnitudes, magnitudes)
+        signs = arrays["signs"].astype(np.int8, copy=False)
+        negated: npt.NDArray[np.int8] = (magnitudes ^ -signs) + signs  # two's complement where a sign is 1
+        return negated
 
 
 SPEC = SsvqFormat

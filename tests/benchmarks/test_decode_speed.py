@@ -12,7 +12,7 @@ from pytest_benchmark.fixture import BenchmarkFixture
 from threadpoolctl import threadpool_limits
 
 from accelsim.compiler.image import layer_image
-from accelsim.formats.catalog import format_from_mapping
+from accelsim.formats.catalog import format_from_mapping, parse_format
 from accelsim.formats.masks import mask_patterns, pattern_bits
 from accelsim.functional_products import panels
 from accelsim.hw.decode_mac_core import CoreGeometry
@@ -23,6 +23,7 @@ from accelsim.ops.shapes import LoopBounds, TensorShape
 from accelsim.ops.weight_record import WeightRecord
 from accelsim.trace.layers import GemmLayer
 from tests.benchmarks.speed import Speed
+from tests.random_weights import random_arrays
 
 pytestmark = pytest.mark.skipif(
     bool(numba.config.DISABLE_JIT), reason="targets are those of compiled kernels; `make test` runs this folder compiled"
@@ -111,3 +112,32 @@ def test_unpacking_masks_is_shown_beside_its_target(
     benchmark(run)
     (seconds,) = speed.seconds(run)
     speed.show(f"unpack masked VQ k={codewords} d={d} {keep}:{of}, G weights/s", d * records.shape[0] / seconds / 1e9, at_least=2)
+
+
+STORED = (
+    "uniform:bits=4", "ssvq:k=256,d=8", "vecq:bits=4", "palette:bits=4", "int_group:bits=4,group=128", "aqlm:books=2,bits=8",
+    "vptq:bits=16",
+    "quip_e8p", "gguf:type=Q4_K", "gguf:type=Q6_K", "gguf:type=IQ2_XXS", "gguf:type=MXFP4", "huffman-uniform:bits=4", "rice-uniform:bits=8",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("text", STORED)
+def test_integers_out_of_stored_streams_are_shown_beside_their_target(benchmark: BenchmarkFixture, speed: Speed, text: str) -> None:
+    """From the bytes of a trace to the integers of 1 M weights; Gaussian ones for the codes, whose lengths depend on them."""
+    spec, rng = parse_format(text), np.random.default_rng(0)
+    k, n = 1024, 1024
+    arrays = random_arrays(spec.quantizer, k, n, rng)
+    coded = spec.quantizer is not spec
+    if coded:
+        top = (1 << spec.quantizer.streams(k, n)["weights"].bits - 1) - 1
+        arrays["weights"] = np.clip(np.rint(rng.normal(size=(k, n)) * top / 3), -top, top).astype(np.int8)
+    fitted = spec.fitted(arrays, k, n)
+    streams = fitted.pack(arrays, k, n)
+
+    def run() -> object:
+        return fitted.dequantize(fitted.unpack(streams, k, n), k, n)
+
+    run()  # compiles
+    benchmark(run)
+    (seconds,) = speed.seconds(run)
+    speed.show(f"unpack {text} as stored, G weights/s", k * n / seconds / 1e9, at_least=0.1 if coded else 1)
