@@ -49,6 +49,9 @@ def test_the_tables_of_the_page_are_what_its_commands_print(more: str) -> None:
     outcome = call(f"{COMMAND}{more} --markdown")
     assert outcome.exit_code == 0, outcome.output
     assert outcome.stdout in page
+    if not more:
+        front = (PAGE.parents[1] / "README.md").read_text(encoding="utf-8")
+        assert f"    accelsim {COMMAND}\n\n{outcome.stdout}" in front
 
 
 @compiled
