@@ -15,15 +15,19 @@ _WORD = 32
 def stream_fields(words: Integers, bits: int, axis: int) -> npt.NDArray[Any]:
     """The fields along `axis`, one after the other without gaps: a field may cross two words (GPTQ and mlx at 3 bits, VPTQ).
 
-    int16, or int64 of more than 14 bits.
+    int16, or int64 of more than 14 bits; at most 32.
     """
-    kind: type[np.int16] | type[np.int64] = np.int16 if bits < 15 else np.int64
     moved = np.moveaxis(words, axis, -1)
-    raw = np.ascontiguousarray(moved & 0xFFFFFFFF).astype("<u4").view(np.uint8)
-    flat = np.unpackbits(raw, axis=-1, bitorder="little")
-    count = flat.shape[-1] // bits
-    fields = flat[..., : count * bits].reshape(*flat.shape[:-1], count, bits).astype(kind) @ (np.int64(1) << np.arange(bits)).astype(kind)
-    return np.moveaxis(fields.astype(kind), -1, axis)
+    first = np.arange(moved.shape[-1] * _WORD // bits) * bits
+    word, shift = first // _WORD, first % _WORD
+    following = np.minimum(word + 1, moved.shape[-1] - 1)
+    kind: type[np.int16] | type[np.int64] = np.int16 if bits < 15 else np.int64
+    fields = np.empty((*moved.shape[:-1], first.size), kind)
+    for row in np.ndindex(moved.shape[:-1]):
+        own = (moved[row] & 0xFFFFFFFF).astype(np.uint64)
+        both = own[word] | own[following] << np.uint64(_WORD)
+        fields[row] = both >> shift.astype(np.uint64) & np.uint64((1 << bits) - 1)
+    return np.moveaxis(fields, -1, axis)
 
 
 def word_fields(words: Integers, bits: int, axis: int) -> npt.NDArray[np.int16]:
