@@ -17,10 +17,10 @@ from tests.random_weights import random_arrays
 LAYER = "layer0"
 
 
-def packed_product(text: str, m: int, k: int, n: int, seed: int = 1) -> Trace:
-    """x[m, k] by weights [k, n] in the format `text`."""
+def packed_product(text: str, m: int, k: int, n: int, seed: int = 1, **given: np.ndarray) -> Trace:
+    """x[m, k] by weights [k, n] in the format `text`; `given` arrays in place of random ones."""
     spec = parse_format(text)
-    arrays = random_arrays(spec, k, n, np.random.default_rng(seed))
+    arrays = random_arrays(spec, k, n, np.random.default_rng(seed)) | given
     if isinstance(spec, GgufFormat) and spec.layout.scale_code == "e8m0":
         arrays["blocks"][..., 0] = 108 + arrays["blocks"][..., 0] % 16  # exponents of weights near 1
     spec = spec.fitted(arrays, k, n)

@@ -1,9 +1,8 @@
-"""Programs, plans, allocations and bank conflicts of earlier compilations.
+"""Programs, plans, allocations, bank conflicts and spreads of code lengths of earlier compilations.
 
 Each is computed from its key and nothing else, so an equal key has an equal value: a program from a target, traces and options; a plan
 from a trace, a batch and a head order; an allocation from a plan, the buffer's capacity, how it may spill and the layers that may run in
-column tiles; for bank conflicts see
-`bank_conflicts`.
+column tiles; for bank conflicts see `bank_conflicts`, for spreads `code_lengths`.
 """
 
 from __future__ import annotations
@@ -11,6 +10,7 @@ from __future__ import annotations
 from functools import partial
 from typing import Literal
 
+from accelsim.compiler import code_lengths
 from accelsim.compiler.allocation import ActivationsTooLarge, Allocation, Shortage, allocate
 from accelsim.compiler.bank_conflicts import KNOWN_LAYERS, Known
 from accelsim.compiler.column_tiles import WideLayers, least_tiles
@@ -29,11 +29,12 @@ Placed = tuple[Plan, Allocation]
 
 
 class Caches:
-    """An LRU cache for each of them; `programs` and `conflicts` are filled by their makers."""
+    """An LRU cache for each of them; `programs`, `conflicts` and `code_lengths` are filled by their makers."""
 
     def __init__(self) -> None:
         self.programs: LruCache[tuple[Target, str, int, int, int], Program] = LruCache(256)
         self.conflicts: Known = LruCache(KNOWN_LAYERS)
+        self.code_lengths: code_lengths.Known = LruCache(KNOWN_LAYERS)
         self._plans: LruCache[tuple[str, int, HeadOrder], Plan] = LruCache(64)
         self._placed: LruCache[tuple[str, int, HeadOrder, int, Spill, WideLayers], Placed | Shortage] = LruCache(256)
 

@@ -17,6 +17,7 @@ from accelsim.accelerator import Accelerator
 from accelsim.compiler.allocation import Allocation, Shortage
 from accelsim.compiler.bank_conflicts import BankConflicts
 from accelsim.compiler.caches import Caches, Spill
+from accelsim.compiler.code_lengths import CodeLengths
 from accelsim.compiler.column_tiles import wide_layers
 from accelsim.compiler.feasibility import check_heads
 from accelsim.compiler.geometry import weight_geometry
@@ -78,7 +79,9 @@ def compile_for(target: Target, traces: Sequence[Trace], frames: int, batch: int
             f"{bursts[weights]} B burst of its {weights}"
         )
     streams = StreamBuilder(target, bursts[weights])
-    low = Lowering(target, streams, BankConflicts(target.codebook.banks, seed, caches.conflicts), weights, bursts)
+    conflicts = BankConflicts(target.codebook.banks, seed, caches.conflicts)
+    lengths = CodeLengths(target.weight_buffer.capacity, caches.code_lengths)
+    low = Lowering(target, streams, conflicts, lengths, weights, bursts)
     for turn in range(frames):
         if turn and target.weight_buffer.residency == "stream":
             streams.address = 0  # each inference reads the same image
@@ -332,6 +335,7 @@ def _warnings(target: Target, low: Lowering, runs: Structured) -> tuple[str, ...
     out: list[str] = []
     if low.conflicts.synthetic:
         out.append(f"bank conflicts come from evenly drawn indices (seed {low.conflicts.seed}): the trace has no payload")
+    out += low.code_lengths.warnings()
     formats = {build.layer.weights.format for build in low.layers if build.layer.weights is not None}
     masked = {item.decode_path().mask for item in formats} - {None}
     if masked and target.codebook.mask is None:

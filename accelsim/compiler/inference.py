@@ -14,6 +14,7 @@ import numpy as np
 
 from accelsim.compiler.allocation import Allocation
 from accelsim.compiler.bank_conflicts import BankConflicts
+from accelsim.compiler.code_lengths import CodeLengths
 from accelsim.compiler.drain_order import last_units
 from accelsim.compiler.fetched_streams import FetchedStreams
 from accelsim.compiler.placement import LiveRange
@@ -55,6 +56,7 @@ class Lowering:
     target: Target
     streams: StreamBuilder
     conflicts: BankConflicts
+    code_lengths: CodeLengths
     weight_memory: str
     burst_bytes: dict[str, int]
     activation_address: int = 0

@@ -43,6 +43,7 @@ def lower_product(inference: Inference, op: Op) -> None:
     if layer.weighted is not None:
         _begin_layer(inference, layer.name)
         fields |= _bank_conflicts(inference, layer.weighted, facts)
+        _note_code_lengths(inference, layer.weighted, facts)
         fields |= _codebook(low, split) if split.geometry.decode and target.codebook.store == "ram" else {}
         weights, fetches = weights_of_runs(inference, layer.name, layer.name, facts)
         fields |= weights
@@ -130,6 +131,13 @@ def _bank_conflicts(inference: Inference, layer: WeightedLayer, facts: ProductFa
         return {}
     low.layers[inference.layer_index[layer.name]].notes.append(low.conflicts.note(inference.trace, layer))
     return {"cost0": first + facts.first_group}
+
+
+def _note_code_lengths(inference: Inference, layer: WeightedLayer, facts: ProductFacts) -> None:
+    """How evenly the codes of a layer lie over its tiles."""
+    note = inference.low.code_lengths.note(inference.trace, layer, facts.split.geometry)
+    if note:
+        inference.low.layers[inference.layer_index[layer.name]].notes.append(note)
 
 
 def _codebook(low: Lowering, split: ProductSplit) -> Fields:

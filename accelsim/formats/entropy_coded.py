@@ -111,6 +111,15 @@ class EntropyCodedFormat(WeightFormat):
     def decode(self, data: npt.NDArray[np.uint8], code: Arrays, bits: int, count: int) -> Symbols:
         """The symbols of a stream of `bits` bits; FormatError where codes end elsewhere or there is no such code."""
 
+    @abstractmethod
+    def lengths(self, symbols: Symbols, code: Arrays) -> npt.NDArray[np.int64]:
+        """Bits of the code of each symbol."""
+
+    def code_bits(self, arrays: Arrays, k: int, n: int) -> npt.NDArray[np.int64]:
+        """See `WeightFormat.code_bits`."""
+        symbols = self._symbols(arrays, k, n)
+        return self.lengths(symbols, self.choose(symbols)[0]).reshape(self.inside.streams(k, n)[self._stream].shape)
+
     def fitted(self, arrays: Arrays, k: int, n: int) -> EntropyCodedFormat:
         """The format with the lengths that the codes of these values have."""
         symbols = self._symbols(arrays, k, n)

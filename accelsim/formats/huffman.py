@@ -48,6 +48,10 @@ class HuffmanFormat(EntropyCodedFormat):
         lengths = code_lengths(counts)
         return {_LENGTHS: lengths}, int(counts @ lengths)
 
+    def lengths(self, symbols: Symbols, code: Arrays) -> npt.NDArray[np.int64]:
+        """Those of the table."""
+        return code[_LENGTHS].astype(np.int64).take(symbols)
+
     def encode(self, symbols: Symbols, code: Arrays, bits: int) -> npt.NDArray[np.uint8]:
         """Code after code, the first bit of each lowest."""
         lengths = code[_LENGTHS].astype(np.uint64)

@@ -42,6 +42,11 @@ class RiceFormat(EntropyCodedFormat):
         low = int(np.argmin(sizes))
         return {_PARAMETER: np.array([low], np.uint8)}, sizes[low]
 
+    def lengths(self, symbols: Symbols, code: Arrays) -> npt.NDArray[np.int64]:
+        """The quotient in ones, a zero, and the remainder."""
+        low = int(code[_PARAMETER][0])
+        return (symbols.astype(np.int64) >> low) + 1 + low
+
     def encode(self, symbols: Symbols, code: Arrays, bits: int) -> npt.NDArray[np.uint8]:
         """Code after code."""
         words = np.zeros(bits // 64 + 2, np.uint64)

@@ -143,6 +143,10 @@ class WeightFormat(FrozenModel, ABC):
         """The format of these values: itself, unless the lengths of its streams follow from values."""
         return self
 
+    def code_bits(self, arrays: Arrays, k: int, n: int) -> npt.NDArray[np.int64]:
+        """Bits of the code of each symbol, in the shape of the stream that is coded; FormatError without an entropy code."""
+        raise FormatError(f"{self.kind}: no stream has an entropy code")
+
     @property
     def codebook_scope(self) -> Literal["none", "layer", "shared"]:
         """The owner of the codebook: a layer, or the chip for all layers and networks; "none" without lookups."""
