@@ -71,6 +71,15 @@ def test_scales_hide_behind_the_wave_of_one_set_but_not_of_two(sets: int, scale_
     assert twin(core, 1, k, 8)["cycles"] == model(core, 1, k, 8)["cycles"] == last_swap + 1 + 8 + 8
 
 
+@pytest.mark.parametrize(("axis", "sets", "period"), [(0, 1, 127), (1, 1, 134), (1, 2, 67)])
+def test_codewords_along_the_reduction_cost_a_set_up_to_seven_cycles_per_tile(axis: int, sets: int, period: int) -> None:
+    """64x64, vectors of 8, X = 64, M = 1: a record fills 8 rows of a column, and the last row waits for all; the mean of two tiles."""
+    core = NaiveCore(64, 64, 8, 16, 8, 4096, 1, 1, axis, 256, sets=sets)
+    cycles = [twin(core, 1, 64 * tiles, 64)["cycles"] for tiles in (3, 5)]
+    assert [model(core, 1, 64 * tiles, 64)["cycles"] for tiles in (3, 5)] == cycles
+    assert cycles[1] - cycles[0] == 2 * period
+
+
 @st.composite
 def cores(draw: st.DrawFn) -> NaiveCore:
     """Small cores with scales of groups of any length, whole codewords each."""
