@@ -180,6 +180,7 @@ UP = "model.layers.0.mlp.up_proj"
         ("gptq", {}, {f"{UP}.g_idx": np.arange(64, dtype=np.int32)[::-1] // 32}, "up_proj': 'g_idx' permutes its inputs; allowed: groups"),
         ("gptq", {"desc_act": True}, {f"{UP}.g_idx": np.arange(64, dtype=np.int32) // 16}, "its inputs; allowed: 32 inputs per group"),
         ("w4a16", {}, {f"{UP}.weight_g_idx": np.arange(64)[::-1] // 32}, "'weight_g_idx' permutes its inputs; allowed: groups of 32 n"),
+        ("w4a16", {}, {f"{UP}.weight_g_idx": np.arange(2)}, r"up_proj.weight_g_idx' has the shape \(2,\); allowed: \(64,\)"),
         ("w4a16", compressed(actorder="up"), {}, "weights.actorder' has value 'up'; allowed: 'group' or"),
         ("gptq", {}, {f"{UP}.qzeros": np.full((2, 12), 0x66666666, np.int32)}, "has the zero point 7, though 'sym' is true; allowed: 8"),
         ("gptq", {}, {f"{UP}.qzeros": None}, "up_proj': has no tensor 'qzeros' beside g_idx, qweight, scales"),

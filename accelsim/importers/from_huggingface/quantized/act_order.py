@@ -17,9 +17,11 @@ def inputs_by_group(module: QuantizedModule, part: str, k: int, group: int, orde
     Raises
     ------
     ImportModelError
-        Groups of other sizes; or without act-order (`ordered`) inputs that are no neighbours.
+        A tensor of another shape, or groups of other sizes; or without act-order (`ordered`) inputs that are no neighbours.
     """
     own = np.arange(k)
+    if part in module.places:
+        module.expect(part, (k,))
     numbers = module.integers(part) if part in module.places else own // group
     places = np.argsort(numbers, kind="stable") if ordered else own
     if not np.array_equal(numbers[places], own // group):
