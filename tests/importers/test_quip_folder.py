@@ -15,6 +15,7 @@ from accelsim.accelerator import load_accelerator
 from accelsim.compiler.codebook_fit import codebook_overrides
 from accelsim.errors import ImportModelError
 from accelsim.execution.graph import constants_of, float_weights
+from accelsim.execution.network import execute
 from accelsim.formats.catalog import parse_format
 from accelsim.functional import check_functional
 from accelsim.importers.import_model import import_model
@@ -128,12 +129,13 @@ def test_readers_of_a_joined_product_take_their_outputs(tmp_path: Path) -> None:
     assert moves[gate.inputs[0]] == (192, 192)
 
 
-def test_products_are_bit_exact_on_edge_64x64(tmp_path: Path) -> None:
+def test_a_network_is_computed_bit_for_bit_on_edge_64x64(tmp_path: Path) -> None:
+    """Each product by itself, and the whole on integers, its transforms included."""
     folder(tmp_path)
     trace = imported(tmp_path)
     chip = load_accelerator("edge-64x64", codebook_overrides(load_accelerator("edge-64x64"), trace))
-    report = check_functional(chip, trace)
-    assert report.ok, [layer.message for layer in report.layers if not layer.ok]
+    for report in (check_functional(chip, trace), execute(chip, trace).report):
+        assert report.ok, [layer.message for layer in report.layers if not layer.ok]
 
 
 def test_a_seed_takes_the_formats_and_reads_no_value(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ import pytest
 from accelsim.accelerator import load_accelerator
 from accelsim.compiler.codebook_fit import codebook_overrides
 from accelsim.errors import ImportModelError
+from accelsim.execution.network import execute
 from accelsim.formats.catalog import parse_format
 from accelsim.functional import check_functional
 from accelsim.importers.import_model import import_model
@@ -74,13 +75,14 @@ def test_codewords_alone_need_nothing_around_them(tmp_path: Path) -> None:
     assert layers_of(imported(tmp_path), "blk.0.ffn_down") == [("", "gemm")]
 
 
-@pytest.mark.parametrize("shape", ["residual", "groups", "codewords alone", "main alone"])
-def test_products_are_bit_exact_on_edge_64x64(shape: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("shape", ["residual", "groups", "codewords alone", "main alone", "outliers and groups"])
+def test_a_network_is_computed_bit_for_bit_on_edge_64x64(shape: str, tmp_path: Path) -> None:
+    """Each product by itself, and the whole on integers, its gathers, factors and sums included."""
     folder(tmp_path, *settings_of(shape))
     trace = imported(tmp_path)
     chip = load_accelerator("edge-64x64", codebook_overrides(load_accelerator("edge-64x64"), trace))
-    report = check_functional(chip, trace)
-    assert report.ok, [layer.message for layer in report.layers if not layer.ok]
+    for report in (check_functional(chip, trace), execute(chip, trace).report):
+        assert report.ok, [layer.message for layer in report.layers if not layer.ok]
 
 
 def test_the_packages_own_folders_name_their_layers_apart(tmp_path: Path) -> None:
