@@ -1,6 +1,7 @@
 """Sentences on a run over tokens: what limits each phase, the shares of a step's bytes, where the cache outgrows the weights.
 
-Disputable assumption: resources are named by bounds, step by step; no idealization is simulated.
+Each resource is that of the step's own verdict, with its gain, or named by bounds where no idealization was simulated. Disputable
+assumption: between two simulated contexts with the same resource it limits as well.
 """
 
 from __future__ import annotations
@@ -9,8 +10,9 @@ from collections.abc import Sequence
 from itertools import groupby
 from typing import TYPE_CHECKING
 
-from accelsim.report.tables.text import count, decimal_bytes, percent
-from accelsim.result import TRAINED_OPERANDS
+from accelsim.report.tables.text import count, decimal_bytes, percent, times
+from accelsim.report.verdict import NO_RESOURCE, limits
+from accelsim.result import TRAINED_OPERANDS, Verdict
 
 if TYPE_CHECKING:
     from accelsim.api.tokens import TokenStep
@@ -20,10 +22,11 @@ def verdict_of(prefill: TokenStep | None, decode: Sequence[TokenStep]) -> tuple[
     """The sentences of a run; those of a decode need its simulated steps in ascending order of their contexts."""
     found: list[str] = []
     if prefill is not None:
-        found.append(f"prefill: by bounds {prefill.limiter} limits; {_bytes(prefill)}")
+        found += [f"prefill: {prefill.verdict.sentence}", f"prefill: {_bytes(prefill)}"]
     if decode:
-        found.append(f"decode: by bounds {_limits(decode)}")
-        found.append(f"after {count(decode[-1].context)} tokens {_bytes(decode[-1])}")
+        last = f"after {count(decode[-1].context)} tokens"
+        found.append(f"decode: {_limits(decode)}")
+        found += [f"{last}: {decode[-1].verdict.sentence}", f"{last}: {_bytes(decode[-1])}"]
         crossing = _crossing(decode)
         if crossing is not None:
             added, tokens = (count(value) for value in crossing)
@@ -33,10 +36,24 @@ def verdict_of(prefill: TokenStep | None, decode: Sequence[TokenStep]) -> tuple[
 
 def _limits(decode: Sequence[TokenStep]) -> str:
     """The resources, in the order of the contexts at which they limit."""
-    parts = [(limiter, list(steps)) for limiter, steps in groupby(decode, key=lambda step: step.limiter)]
+    parts = [list(steps) for _, steps in groupby(decode, key=lambda step: step.verdict.label)]
     if len(parts) == 1:
-        return f"{parts[0][0]} limits {'at the simulated context' if len(decode) == 1 else 'at all simulated contexts'}"
-    return ", ".join(f"{limiter} limits {_span(steps)}" for limiter, steps in parts)
+        return f"{_limit(decode)} {'at the simulated context' if len(decode) == 1 else 'at all simulated contexts'}"
+    return ", ".join(f"{_limit(steps)} {_span(steps)}" for steps in parts)
+
+
+def _limit(steps: Sequence[TokenStep]) -> str:
+    return limit_of([step.verdict for step in steps])
+
+
+def limit_of(verdicts: Sequence[Verdict]) -> str:
+    """'memory limits (1.94x to 1.96x if free)', 'memory limits (by bounds)': of verdicts that name the same resource."""
+    resource = verdicts[0].resource
+    if resource == NO_RESOURCE:
+        return "no resource limits alone"
+    gains = [verdict.gain for verdict in verdicts if verdict.gain is not None]
+    ends = " to ".join(dict.fromkeys(times(gain) for gain in (min(gains), max(gains)))) if gains else ""
+    return f"{limits(resource)} ({f'{ends} if free' if ends else 'by bounds'})"
 
 
 def _span(steps: Sequence[TokenStep]) -> str:

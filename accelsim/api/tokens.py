@@ -1,6 +1,7 @@
 """Runs of a causal language model over tokens: a prefill, then one token after the other over a growing cache.
 
 Disputable assumption: each step runs alone and fetches its weights. Nothing is interpolated: every figure is a simulation at its context.
+A step has the verdict of any other run: of a short one its idealizations are simulated, of a longer one where they are asked for.
 """
 
 from __future__ import annotations
@@ -10,13 +11,15 @@ from typing import Any
 
 from accelsim import simulation
 from accelsim.accelerator import Accelerator
-from accelsim.api.token_verdict import verdict_of
+from accelsim.api.simulate import examined
+from accelsim.api.token_verdict import limit_of, verdict_of
 from accelsim.cost.energy import energy_of
 from accelsim.cost.technology import Technology
 from accelsim.errors import ConfigError
 from accelsim.formats.catalog import describe_format
 from accelsim.progress import Progress
-from accelsim.result import TRAINED_OPERANDS, Result, limiting_resource
+from accelsim.report.verdict import NO_RESOURCE, decide
+from accelsim.result import TRAINED_OPERANDS, Result, Verdict
 from accelsim.trace.token_step import at_tokens
 from accelsim.trace.trace import Trace
 from accelsim.trace.trace_name import MOST_TOKENS
@@ -33,7 +36,7 @@ class TokenStep:
     tokens, context : of each sequence in the step, and in its cache before it
     batch : sequences, each with a cache of its own
     milliseconds, joules : of the step, all sequences together
-    limiter : the resource that limits it
+    verdict : the resource that limits it, with its gain where idealizations were simulated
     bytes : operand -> useful bytes over the memories
     head_bytes : of these, the weights of the last product that has any
     experts : how those of a mixture were chosen, and how many are read; empty without one
@@ -44,7 +47,7 @@ class TokenStep:
     batch: int
     milliseconds: float
     joules: float
-    limiter: str
+    verdict: Verdict
     bytes: dict[str, int]
     head_bytes: int
     experts: str = ""
@@ -59,12 +62,27 @@ class TokenStep:
         """Energy of the step over its tokens."""
         return self.joules / (self.tokens * self.batch)
 
+    @property
+    def limiter(self) -> str:
+        """The resource that the verdict names."""
+        return self.verdict.resource
+
+    @property
+    def limiter_label(self) -> str:
+        """The same with the word for an estimate, for a legend: 'memory', 'memory (by bounds)'."""
+        return "no resource alone" if self.limiter == NO_RESOURCE else self.verdict.label
+
+    @property
+    def limit(self) -> str:
+        """A clause with its gain: 'memory limits (1.94x if free)', 'memory limits (by bounds)'."""
+        return limit_of([self.verdict])
+
     def to_dict(self) -> dict[str, Any]:
         """Plain, for JSON."""
         return {
             "tokens": self.tokens, "context": self.context, "milliseconds": self.milliseconds, "tokens_per_second": self.tokens_per_second,
-            "joules_per_token": self.joules_per_token, "limiter": self.limiter, "bytes": self.bytes,
-            "head_bytes": self.head_bytes,
+            "joules_per_token": self.joules_per_token, "limiter": self.limiter, "verdict": self.verdict.to_dict(),
+            "gains": {gain.resource: gain.speed_up for gain in self.verdict.gains}, "bytes": self.bytes, "head_bytes": self.head_bytes,
             **({"experts": self.experts} if self.experts else {}),
         }  # fmt: skip
 
@@ -93,6 +111,11 @@ class TokenRun:
     def verdict(self) -> tuple[str, ...]:
         """Sentences on what limits it."""
         return verdict_of(self.prefill, self.decode)
+
+    @property
+    def measured(self) -> bool:
+        """Whether the verdict of each step is by gains."""
+        return all(step.verdict.gain is not None for step in (self.prefill, *self.decode) if step is not None)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain, for JSON; figures of the decode by their context."""
@@ -123,9 +146,10 @@ def run_tokens(
     batch: int = 1,
     cache_bits: int = 8,
     seed: int = 0,
+    what_if: bool = False,
     progress: Progress | None = None,
 ) -> TokenRun:
-    """Run `prefill` tokens after `context`, then `decode` tokens one by one.
+    """Run `prefill` tokens after `context`, then `decode` tokens one by one; `what_if` simulates the idealizations of every step.
 
     Raises
     ------
@@ -145,12 +169,12 @@ def run_tokens(
     head = trace.weighted_layers()[-1].name
 
     def step(tokens: int, before: int) -> TokenStep:
-        result = simulation.simulate(
-            accelerator, at_tokens(trace, tokens, before, cache_bits=cache_bits), batch=batch, seed=seed, progress=progress
-        )
+        at_work = at_tokens(trace, tokens, before, cache_bits=cache_bits)
+        result = simulation.simulate(accelerator, at_work, batch=batch, seed=seed, progress=progress)
+        run = examined(accelerator, [at_work], result, what_if=what_if, functional=False, seed=seed, progress=progress)
         joules = energy_of(result, accelerator, technology).energy_pj().nominal * 1e-12
         return TokenStep(
-            tokens, before, batch, result.milliseconds, joules, limiting_resource(result.cycles, result.bounds), _bytes(result),
+            tokens, before, batch, result.milliseconds, joules, decide(run.decided), _bytes(result),
             _head_bytes(result, head), result.choices.get("experts", ""),
         )  # fmt: skip
 

@@ -111,13 +111,15 @@ def run(
             "--functional": functional,
             "--input": input_files,
             "--outputs": outputs,
-            "--what-if": what_if,
             "--frames": frames > 1,
             "--timeline": timeline,
         }
         for name in (name for name, given in unused.items() if given):
             fail(f"{name}: allowed without --prefill, --decode and --context")
-        _run_tokens(machine, network, node, prefill, decode, context, batch, cache_bits, seed, out, look, as_json=as_json, quiet=quiet)
+        _run_tokens(
+            machine, network, node, prefill, decode, context, batch, cache_bits, seed, out, look,
+            what_if=what_if, as_json=as_json, quiet=quiet,
+        )  # fmt: skip
         return
     area_of(machine, node)  # a codebook that no circuit can hold is answered before the simulation
     arrays = checked_network(functional, network, others, input_files, outputs)
@@ -182,7 +184,7 @@ def _print_line(run: Result) -> None:
 
 def _run_tokens(
     machine: Accelerator, network: Trace, node: Technology, prefill: int, decode: int, context: int, batch: int, cache_bits: int,
-    seed: int, out: Path | None, style: PictureStyle, *, as_json: bool, quiet: bool,
+    seed: int, out: Path | None, style: PictureStyle, *, what_if: bool, as_json: bool, quiet: bool,
 ) -> None:  # fmt: skip
     """Print the steps of a language model, and write them."""
     from accelsim.api.tokens import run_tokens
@@ -194,7 +196,7 @@ def _run_tokens(
     with simulating(quiet=quiet) as update:
         run = run_tokens(
             machine, network, node, prefill=prefill, decode=decode, context=context, batch=batch, cache_bits=cache_bits, seed=seed,
-            progress=update,
+            what_if=what_if, progress=update,
         )  # fmt: skip
     if out is not None:
         title = f"Tokens per second of a decode\n{run.trace} on {run.accelerator}"
@@ -205,17 +207,19 @@ def _run_tokens(
     print_line(f"{run.trace} on {run.accelerator}: weights {', '.join(run.formats)}; head {run.head}")
     print_line(f"cache of {run.cache_bits} bits, activations of {run.activation_bits}, {batch} sequence{'s' if batch > 1 else ''}")
     if run.prefill is not None:
-        rest = f"{run.prefill.joules_per_token * 1e3:.3g} mJ per token, by bounds limited by {run.prefill.limiter}"
+        rest = f"{run.prefill.joules_per_token * 1e3:.3g} mJ per token; {run.prefill.limit}"
         print_line(f"prefill of {prefill} tokens after {context}: first token after {run.prefill.milliseconds:.3f} ms, {rest}")
     for step in (run.prefill, *run.decode):
         if step is not None and step.experts:
             print_line(f"experts of {step.tokens} tokens after {step.context}: {step.experts}")
     for step in run.decode:
         cache = f"{count(step.bytes.get('kv_read', 0))} B of cache read, {count(step.bytes.get('kv_write', 0))} B written"
-        rest = f"{step.joules_per_token * 1e3:.3g} mJ per token, by bounds limited by {step.limiter}; {cache}"
+        rest = f"{step.joules_per_token * 1e3:.3g} mJ per token; {step.limit}; {cache}"
         print_line(f"decode after {step.context} tokens: {step.tokens_per_second:.2f} tokens per second, {rest}")
     for sentence in run.verdict:
         print_line(sentence)
+    if not quiet and not run.measured:
+        print_line("--what-if simulates what limits a step")
 
 
 def _elsewhere(out: Path | None, *, measured: bool) -> str:

@@ -89,8 +89,8 @@ def limit_rows(result: Result) -> tuple[LimitRow, ...]:
 
 def _measured(result: Result, gains: Sequence[Gain], second: Gain | None, then: str) -> str:
     first = gains[0]
-    after = f"{_limits(then)[0].lower()}{_limits(then)[1:]}" if then != first.resource else "the rest of its cycles still limits"
-    parts = [f"{_limits(first.resource)}: {first.speed_up:.2f}x if free, and then {after}"]
+    after = f"the {limits(then)}" if then != first.resource else "the rest of its cycles still limits"
+    parts = [f"The {limits(first.resource)}: {first.speed_up:.2f}x if free, and then {after}"]
     parts.append(f"second gain: {second.resource}, {second.speed_up:.2f}x" if second is not None else "no other resource gains")
     return "; ".join([*parts, *_why_not(result, gains)]) + f"{_fill(result, first.resource)}."
 
@@ -108,27 +108,28 @@ def _why_not(result: Result, gains: Sequence[Gain]) -> list[str]:
     return [f"{does}, but freeing it gains less, {gain:.2f}x{kept}"]
 
 
-def _limits(resource: str) -> str:
-    """'The decoder limits', 'The accumulators limit'."""
-    return f"The {resource} limit{'' if resource.endswith('s') else 's'}"
+def limits(resource: str) -> str:
+    """'decoder limits', 'accumulators limit'."""
+    return f"{resource} limit{'' if resource.endswith('s') else 's'}"
 
 
 def _estimate(result: Result) -> str:
     """The verdict from bounds in a sentence."""
     cycles, bounds, whole = result.cycles, result.bounds, result.total_cycles
     name = limiting_resource(cycles, bounds)
-    begin = f"By bounds, t{_limits(name)[1:]}"
+    begin = f"By bounds, the {limits(name)}"
     parts = sorted(((cycles.get(item, 0), item) for item in RESOURCES[name]), reverse=True)
     causes = ", ".join(f"{item} {100 * value / whole:.1f} %" for value, item in parts if value)
     share = f"{100 * own_cycles(cycles, name) / whole:.1f} %"
+    them = "them" if name.endswith("s") else "it"
     if name == "MAC array":
         return f"{begin}: it works in {share} of the cycles ({causes}){_fill(result, name)}."
     near = nearest_bound(cycles, bounds)
     if near is not None:
         busy = f"{100 * cycles.get('busy', 0) / whole:.1f} %"
         need = f"it needs at least {100 * bounds[near] / whole:.1f} % of the cycles taken"
-        return f"{begin}: {need}; the array is busy in {busy} and waits for it in {share}."
-    return f"{begin}: the array waits for it in {share} of the cycles ({causes})."
+        return f"{begin}: {need}; the array is busy in {busy} and waits for {them} in {share}."
+    return f"{begin}: the array waits for {them} in {share} of the cycles ({causes})."
 
 
 def _fill(result: Result, resource: str) -> str:

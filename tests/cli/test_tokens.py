@@ -45,10 +45,12 @@ def test_json_has_the_figures_of_each_context_and_the_operands(folder: str) -> N
 
 
 def test_each_step_is_launched_as_a_token(folder: str) -> None:
-    steps = ["run", "edge-64x64", folder, "--prefill", "12", "--decode", "1", "--json", "--quiet", "--set"]
+    steps = ["run", "edge-64x64", folder, "--prefill", "12", "--decode", "1", "--what-if", "--json", "--quiet", "--set"]
     without, launched = (json.loads(RUN.invoke(app, [*steps, f"control.overhead.token={time}"]).stdout) for time in ("0 ms", "9 ms"))
-    for found in (launched["prefill"], launched["decode"][0]):
-        assert found["limiter"] == "launch overhead"
+    for phase, found in (("prefill", launched["prefill"]), ("decode", launched["decode"][0])):
+        unlaunched = without[phase] if phase == "prefill" else without[phase][0]
+        assert found["limiter"] == found["verdict"]["resource"] == "launch overhead"
+        assert found["verdict"]["gain"] == pytest.approx(found["milliseconds"] / unlaunched["milliseconds"], rel=1e-6)
     assert launched["time_to_first_token_ms"] == pytest.approx(without["time_to_first_token_ms"] + 9, rel=0.01)
     assert launched["tokens_per_second"]["12"] == pytest.approx(1e3 / (without["decode"][0]["milliseconds"] + 9), rel=0.01)
 
@@ -62,8 +64,22 @@ def test_a_folder_has_each_step_and_a_picture_that_marks_what_limits(folder: str
     assert json.loads((out / "tokens.json").read_text()) == said
     rows = list(csv.DictReader((out / "tokens.csv").read_text().splitlines()))
     assert [(row["phase"], row["context"]) for row in rows] == [("prefill", "0"), *(("decode", at) for at in ("12", "14", "17", "20"))]
+    assert [(row["limiter"], float(row["gain"]), row["basis"]) for row in rows[1:]] == [
+        (step["limiter"], pytest.approx(max(step["gains"].values())), "what-if") for step in said["decode"]
+    ]
     assert [int(row["kv_read_bytes"]) for row in rows[1:]] == [step["bytes"]["kv_read"] for step in said["decode"]]
     assert RUN.invoke(app, options).exit_code == 0  # again, in its place
+
+
+def test_what_is_printed_of_a_step_is_its_verdict(folder: str) -> None:
+    steps = ["run", "edge-64x64", folder, "--decode", "1", "--context", "50", "--what-if"]
+    said = json.loads(RUN.invoke(app, [*steps, "--json"]).stdout)["decode"][0]
+    line = f"{said['limiter']} limit{'' if said['limiter'].endswith('s') else 's'} ({said['verdict']['gain']:.2f}x if free)"
+    printed = RUN.invoke(app, steps).stdout
+    assert f"; {line}; " in printed
+    assert f"decode: {line} at the simulated context" in printed
+    assert "by bounds" not in printed
+    assert "--what-if" not in printed
 
 
 def test_a_prefill_alone_has_no_picture(folder: str, tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from accelsim.report.plots.tokens import plot_tokens, tokens_picture
 class Step:
     context: int
     tokens_per_second: float
-    limiter: str
+    limiter_label: str
 
 
 STEPS = [Step(0, 40.0, "memory"), Step(100, 30.0, "memory"), Step(400, 10.0, "MAC array")]

@@ -32,7 +32,9 @@ def write_tokens(folder: Path, run: Mapping[str, Any], pictures: Mapping[str, by
     rows = [
         {
             "phase": phase,
-            **{name: value for name, value in step.items() if name != "bytes"},
+            **{name: value for name, value in step.items() if not isinstance(value, dict)},
+            "gain": step["verdict"]["gain"],
+            "basis": step["verdict"]["basis"],
             **{f"{name}_bytes": step["bytes"].get(name, 0) for name in operands},
         }
         for phase, step in steps

@@ -22,14 +22,14 @@ class DecodeStep(Protocol):
     @property
     def tokens_per_second(self) -> float: ...
     @property
-    def limiter(self) -> str: ...
+    def limiter_label(self) -> str: ...
 
 
 def plot_tokens(ax: Axes, steps: Sequence[DecodeStep]) -> None:
     """Draw the simulated contexts to scale, from zero up; the line between them only leads the eye."""
     ax.plot([step.context for step in steps], [step.tokens_per_second for step in steps], color="0.7", linewidth=0.8)
-    for index, limiter in enumerate(dict.fromkeys(step.limiter for step in steps)):
-        some = [step for step in steps if step.limiter == limiter]
+    for index, limiter in enumerate(dict.fromkeys(step.limiter_label for step in steps)):
+        some = [step for step in steps if step.limiter_label == limiter]
         place = index % len(SERIES_MARKERS)
         ax.plot(
             [step.context for step in some], [step.tokens_per_second for step in some], color=SERIES_PAINT[place].color,
@@ -44,6 +44,6 @@ def plot_tokens(ax: Axes, steps: Sequence[DecodeStep]) -> None:
 
 def tokens_picture(title: str, steps: Sequence[DecodeStep]) -> Picture:
     """The picture of a decode."""
-    limiters = len({step.limiter for step in steps})
+    limiters = len({step.limiter_label for step in steps})
     height = _HEIGHT_MM + _LEGEND_MM * -(-limiters // _LEGEND_COLUMNS)
     return picture("tokens_per_second", title, height, lambda ax: plot_tokens(ax, steps))
