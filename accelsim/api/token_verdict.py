@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from accelsim.report.tables.text import count, decimal_bytes, percent, times
 from accelsim.report.verdict import NO_RESOURCE, limits
-from accelsim.result import TRAINED_OPERANDS, Verdict
+from accelsim.result import TRAINED_OPERANDS
 
 if TYPE_CHECKING:
     from accelsim.api.tokens import TokenStep
@@ -22,16 +22,22 @@ def verdict_of(prefill: TokenStep | None, decode: Sequence[TokenStep]) -> tuple[
     """The sentences of a run; those of a decode need its simulated steps in ascending order of their contexts."""
     found: list[str] = []
     if prefill is not None:
-        found += [f"prefill: {prefill.verdict.sentence}", f"prefill: {_bytes(prefill)}"]
+        found += [f"prefill: {_clause(prefill)}", f"prefill: {_bytes(prefill)}"]
     if decode:
         last = f"after {count(decode[-1].context)} tokens"
         found.append(f"decode: {_limits(decode)}")
-        found += [f"{last}: {decode[-1].verdict.sentence}", f"{last}: {_bytes(decode[-1])}"]
+        found += [f"{last}: {_clause(decode[-1])}", f"{last}: {_bytes(decode[-1])}"]
         crossing = _crossing(decode)
         if crossing is not None:
             added, tokens = (count(value) for value in crossing)
             found.append(f"each token in the cache adds {added} B to a step; {tokens} tokens are as many bytes as the weights")
     return tuple(found)
+
+
+def _clause(step: TokenStep) -> str:
+    """The sentence of the step's verdict, behind a colon."""
+    sentence = step.verdict.sentence
+    return f"{sentence[:1].lower()}{sentence[1:].removesuffix('.')}"
 
 
 def _limits(decode: Sequence[TokenStep]) -> str:
@@ -43,11 +49,8 @@ def _limits(decode: Sequence[TokenStep]) -> str:
 
 
 def _limit(steps: Sequence[TokenStep]) -> str:
-    return limit_of([step.verdict for step in steps])
-
-
-def limit_of(verdicts: Sequence[Verdict]) -> str:
-    """'memory limits (1.94x to 1.96x if free)', 'memory limits (by bounds)': of verdicts that name the same resource."""
+    """'memory limits (1.94x to 1.96x if free)', 'memory limits (by bounds)': of steps with the same resource."""
+    verdicts = [step.verdict for step in steps]
     resource = verdicts[0].resource
     if resource == NO_RESOURCE:
         return "no resource limits alone"

@@ -12,7 +12,7 @@ from typing import Any
 from accelsim import simulation
 from accelsim.accelerator import Accelerator
 from accelsim.api.simulate import examined
-from accelsim.api.token_verdict import limit_of, verdict_of
+from accelsim.api.token_verdict import verdict_of
 from accelsim.cost.energy import energy_of
 from accelsim.cost.technology import Technology
 from accelsim.errors import ConfigError
@@ -72,11 +72,6 @@ class TokenStep:
         """The same with the word for an estimate, for a legend: 'memory', 'memory (by bounds)'."""
         return "no resource alone" if self.limiter == NO_RESOURCE else self.verdict.label
 
-    @property
-    def limit(self) -> str:
-        """A clause with its gain: 'memory limits (1.94x if free)', 'memory limits (by bounds)'."""
-        return limit_of([self.verdict])
-
     def to_dict(self) -> dict[str, Any]:
         """Plain, for JSON."""
         return {
@@ -96,6 +91,7 @@ class TokenRun:
     formats, head : of the weights, each once, and of the last product's, which bounds what few bits elsewhere can gain
     activation_bits : of the model's input, as of all activations but residual sums
     cache_bits : of an element of the cache
+    batch : sequences, each with a cache of its own
     """
 
     accelerator: str
@@ -104,6 +100,7 @@ class TokenRun:
     head: str
     activation_bits: int
     cache_bits: int
+    batch: int
     prefill: TokenStep | None
     decode: tuple[TokenStep, ...]
 
@@ -113,9 +110,15 @@ class TokenRun:
         return verdict_of(self.prefill, self.decode)
 
     @property
-    def measured(self) -> bool:
-        """Whether the verdict of each step is by gains."""
-        return all(step.verdict.gain is not None for step in (self.prefill, *self.decode) if step is not None)
+    def sentences(self) -> tuple[str, ...]:
+        """Formats, how experts were chosen, the verdict, and how a step without gains gets them."""
+        bits = f"cache of {self.cache_bits} bits, activations of {self.activation_bits}"
+        count = f"{self.batch} sequence{'s' if self.batch > 1 else ''}"
+        found = [f"weights {', '.join(self.formats)}; head {self.head}; {bits}; {count}"]
+        steps = [step for step in (self.prefill, *self.decode) if step is not None]
+        found += [f"experts of {step.tokens} tokens after {step.context}: {step.experts}" for step in steps if step.experts]
+        asked = all(step.verdict.gain is not None for step in steps)
+        return (*found, *self.verdict, *(() if asked else ("--what-if simulates what limits a step",)))
 
     def to_dict(self) -> dict[str, Any]:
         """Plain, for JSON; figures of the decode by their context."""
@@ -126,6 +129,7 @@ class TokenRun:
             "head_format": self.head,
             "activation_bits": self.activation_bits,
             "cache_bits": self.cache_bits,
+            "batch": self.batch,
             "time_to_first_token_ms": None if self.prefill is None else self.prefill.milliseconds,
             "tokens_per_second": {str(step.context): step.tokens_per_second for step in self.decode},
             "joules_per_token": {str(step.context): step.joules_per_token for step in self.decode},
@@ -190,6 +194,7 @@ def run_tokens(
         formats[-1],
         bits,
         cache_bits,
+        batch,
         first,
         tuple(step(1, before) for before in apart),
     )

@@ -35,6 +35,7 @@ def list_(
 
     With --json names alone. A file that cannot be used is left out, named on stderr with the reason, and makes the exit status 1.
     """
+    from accelsim.report.tables.markup import MARKUP
     from accelsim.report.tables.text import clean
 
     if what in _RETIRED:
@@ -47,6 +48,8 @@ def list_(
     found, broken = _read(_members("accelsim.formats", _format_in_full) if full and what == "formats" else LISTS[what]())
     if as_json:
         print_json(list(found))
+    elif MARKUP.get() is not None:
+        _show_table(what, found)
     else:
         width = max(map(len, found), default=0) + 2
         for name, line in found.items():
@@ -66,6 +69,16 @@ def _read(entries: Mapping[str, Callable[[], str]]) -> tuple[dict[str, str], dic
         except AccelsimError as error:
             broken[name] = "; ".join(str(error).splitlines())
     return found, broken
+
+
+def _show_table(what: str, found: Mapping[str, str]) -> None:
+    """The names for a page: the lines of one are a cell."""
+    from accelsim.report.tables.terminal import row, show, stdout_console, table
+
+    out = table(["name", "meaning"])
+    for name, text in found.items():
+        row(out, name, "; ".join(text.splitlines()))
+    show(stdout_console(), what.capitalize(), out)
 
 
 def _print_entry(name: str, text: str) -> None:

@@ -191,7 +191,8 @@ def _run_tokens(
     from accelsim.report.export.tokens import write_tokens
     from accelsim.report.plots.picture import files_of
     from accelsim.report.plots.tokens import tokens_picture
-    from accelsim.report.tables.text import count
+    from accelsim.report.tables.terminal import say, stdout_console
+    from accelsim.report.tables.tokens import one_line, render_steps
 
     with simulating(quiet=quiet) as update:
         run = run_tokens(
@@ -204,22 +205,13 @@ def _run_tokens(
     if as_json:
         print_json(run.to_dict())
         return
-    print_line(f"{run.trace} on {run.accelerator}: weights {', '.join(run.formats)}; head {run.head}")
-    print_line(f"cache of {run.cache_bits} bits, activations of {run.activation_bits}, {batch} sequence{'s' if batch > 1 else ''}")
-    if run.prefill is not None:
-        rest = f"{run.prefill.joules_per_token * 1e3:.3g} mJ per token; {run.prefill.limit}"
-        print_line(f"prefill of {prefill} tokens after {context}: first token after {run.prefill.milliseconds:.3f} ms, {rest}")
-    for step in (run.prefill, *run.decode):
-        if step is not None and step.experts:
-            print_line(f"experts of {step.tokens} tokens after {step.context}: {step.experts}")
-    for step in run.decode:
-        cache = f"{count(step.bytes.get('kv_read', 0))} B of cache read, {count(step.bytes.get('kv_write', 0))} B written"
-        rest = f"{step.joules_per_token * 1e3:.3g} mJ per token; {step.limit}; {cache}"
-        print_line(f"decode after {step.context} tokens: {step.tokens_per_second:.2f} tokens per second, {rest}")
-    for sentence in run.verdict:
-        print_line(sentence)
-    if not quiet and not run.measured:
-        print_line("--what-if simulates what limits a step")
+    if quiet:
+        print_line(f"{run.accelerator} {run.trace}: {one_line(run.prefill, run.decode)}")
+        return
+    console = stdout_console()
+    render_steps(console, f"{run.trace} on {run.accelerator}", run.prefill, run.decode)
+    for line in run.sentences:
+        say(console, line)
 
 
 def _elsewhere(out: Path | None, *, measured: bool) -> str:

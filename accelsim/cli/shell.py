@@ -77,10 +77,12 @@ def fail(message: str) -> NoReturn:
 
 
 def print_line(text: str) -> None:
-    """Print the output of --quiet: one line on stdout, however long, so that a script can read it."""
+    """Print the output of --quiet: one line on stdout, however long, so that a script can read it; with --tables, in its markup."""
+    from accelsim.report.tables.markup import MARKUP
     from accelsim.report.tables.text import clean
 
-    typer.echo(clean(text))
+    markup = MARKUP.get()
+    typer.echo(clean(text) if markup is None else markup.text(clean(text)))
 
 
 def print_json(content: Any) -> None:

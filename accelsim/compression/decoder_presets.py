@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from accelsim.trace.trace_name import TraceName
+from accelsim.errors import TraceError
+from accelsim.trace.trace_name import SIGN, TraceName
 
 PRESETS = "presets"
 DECODER_PRESETS = (
@@ -27,3 +28,12 @@ def in_presets(name: str) -> tuple[str, ...]:
     """NAME@FORMAT for each preset, of NAME@presets; any other name as it is."""
     parts = TraceName.parse(name)
     return tuple(str(replace(parts, format=text)) for text in DECODER_PRESETS) if parts.format == PRESETS else (name,)
+
+
+def check_single(parts: TraceName) -> None:
+    """TraceError if a name means a trace in each preset where one trace is asked for."""
+    if parts.format == PRESETS:
+        raise TraceError(
+            f"'{parts}' is {len(DECODER_PRESETS)} traces, of which this takes one; allowed: a format ({parts.source}{SIGN}"
+            f"{DECODER_PRESETS[0]}, accelsim list formats), or all of them side by side: accelsim formats ACCEL {parts}"
+        )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from accelsim.compression.decoder_presets import check_single
 from accelsim.compression.expected_lengths import NOTE, Known, with_expected_lengths
 from accelsim.compression.recipe import MatrixShape, Recipe, check_fit, make_recipe
 from accelsim.errors import FormatError, TraceError
@@ -27,8 +28,8 @@ def open_trace(name: str) -> Trace:
     Raises
     ------
     ConfigError, TraceError, FormatError
-        There is no such trace, it cannot be read; a format for a trace that is compressed already, or that does not fit; a step of a
-        trace that is no causal language model.
+        There is no such trace, it cannot be read; NAME@presets, which is several traces; a format for a trace that is compressed already,
+        or that does not fit; a step of a trace that is no causal language model.
     """
     if Path(name).is_dir():
         return load_trace(find_trace(name))
@@ -38,6 +39,7 @@ def open_trace(name: str) -> Trace:
         return at_tokens(open_trace(name.removesuffix(f"{SIGN}{parts.step}")), **fields, name=name)
     if parts.format is None:
         return load_trace(find_trace(name))
+    check_single(parts)
     pattern, format_text = parts.layers_and_format
     return in_format(load_trace(find_trace(parts.source)), make_recipe(format_text, pattern), name)
 
@@ -51,6 +53,8 @@ def open_float_trace(name: str) -> Trace:
         There is no such trace or it cannot be read; the name is NAME@FORMAT, which has no weights.
     """
     parts = TraceName.parse(name)
+    if not Path(name).is_dir():
+        check_single(parts)
     if parts.step is not None and not Path(name).is_dir():
         raise TraceError(f"{name!r}: a step is shapes without weights to encode; allowed: a float trace, such as {parts.source!r}")
     if parts.format is not None and not Path(name).is_dir():

@@ -25,7 +25,7 @@ def test_one_resource_is_named_once_with_shares_and_the_crossing() -> None:
     # After 98 tokens: 800 B of weights, 2 x 99 B read and 2 B written are 1,000 B; 800 B / 2 B per token are 400 tokens.
     assert verdict_of(None, [step(48, "memory"), step(98, "memory")]) == (
         "decode: memory limits (by bounds) at all simulated contexts",
-        "after 98 tokens: It is the memory.",
+        "after 98 tokens: it is the memory",
         "after 98 tokens: a step moves 1.000 kB: the head 20.0 %, other weights 60.0 %, the cache 20.0 %",
         "each token in the cache adds 2 B to a step; 400 tokens are as many bytes as the weights",
     )
@@ -54,7 +54,7 @@ def test_a_window_has_no_crossing() -> None:
 
 def test_a_prefill_has_sentences_of_its_own() -> None:
     first, second = verdict_of(step(0, "MAC array", None, 50, kv_read=0, padding=100), ())
-    assert first == "prefill: It is the MAC array."
+    assert first == "prefill: it is the MAC array"
     assert second == "prefill: a step moves 1.000 kB: the head 20.0 %, other weights 60.0 %, the cache 10.0 %, the rest 10.0 %"
 
 

@@ -153,6 +153,16 @@ def test_text_on_a_pipe_is_plain_and_fits_80_columns(words: tuple[str, ...], fol
     assert done.stderr == ""
 
 
+@pytest.mark.parametrize("words", [words for words in CALLS if words != ("schema",)], ids=" ".join)
+def test_all_that_is_printed_for_latex_is_tables_and_comments(words: tuple[str, ...], folder: Path, tmp_path: Path) -> None:
+    line = CALLS[words].format(made=folder, new=tmp_path / "new").split()
+    done = CliRunner().invoke(app, ["--tables", "latex", *words, *line], prog_name="accelsim")
+    assert done.exit_code in (0, 1), done.output
+    assert done.stdout
+    outside = re.sub(r"\\begin\{table\}.*?\\end\{table\}", "", done.stdout, flags=re.DOTALL)
+    assert [text for text in outside.splitlines() if text.strip() and not text.startswith("%")] == []
+
+
 @pytest.mark.parametrize("words", [(), *COMMANDS, ("validate",), ("dram",)], ids=" ".join)
 def test_help_fits_80_columns(words: tuple[str, ...]) -> None:
     done = CliRunner().invoke(app, [*words, "--help"], prog_name="accelsim")

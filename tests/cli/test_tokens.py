@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -23,11 +24,14 @@ def folder(tmp_path: Path) -> str:
 
 
 def test_time_to_first_token_and_tokens_per_second_are_printed(folder: str) -> None:
-    found = RUN.invoke(app, ["run", "edge-64x64", folder, "--prefill", "12", "--decode", "2", "--context", "50", "--quiet"])
+    steps = ["run", "edge-64x64", folder, "--prefill", "12", "--decode", "2", "--context", "50"]
+    found = RUN.invoke(app, steps)
     assert found.exit_code == 0
-    assert "prefill of 12 tokens after 50: first token after" in found.stdout
-    assert "decode after 62 tokens:" in found.stdout
-    assert "decode after 63 tokens:" in found.stdout
+    rows = [line.split() for line in found.stdout.splitlines() if line.startswith(("prefill ", "decode "))]
+    assert [row[:3] for row in rows[:3]] == [["prefill", "12", "50"], ["decode", "62", rows[1][2]], ["decode", "63", rows[2][2]]]
+    assert all(len(line) <= 80 for line in found.stdout.splitlines())
+    quiet = RUN.invoke(app, [*steps, "--quiet"]).stdout
+    assert re.fullmatch(r"edge-64x64 \S+: first token after [\d.]+ ms, [\d,.]+ to [\d,.]+ tokens per second\n", quiet)
 
 
 def test_json_has_the_figures_of_each_context_and_the_operands(folder: str) -> None:
@@ -74,9 +78,10 @@ def test_a_folder_has_each_step_and_a_picture_that_marks_what_limits(folder: str
 def test_what_is_printed_of_a_step_is_its_verdict(folder: str) -> None:
     steps = ["run", "edge-64x64", folder, "--decode", "1", "--context", "50", "--what-if"]
     said = json.loads(RUN.invoke(app, [*steps, "--json"]).stdout)["decode"][0]
-    line = f"{said['limiter']} limit{'' if said['limiter'].endswith('s') else 's'} ({said['verdict']['gain']:.2f}x if free)"
-    printed = RUN.invoke(app, steps).stdout
-    assert f"; {line}; " in printed
+    gain = f"{said['verdict']['gain']:.2f}x"
+    line = f"{said['limiter']} limit{'' if said['limiter'].endswith('s') else 's'} ({gain} if free)"
+    printed = " ".join(RUN.invoke(app, steps).stdout.split())
+    assert f" {said['limiter']} {gain} " in printed
     assert f"decode: {line} at the simulated context" in printed
     assert "by bounds" not in printed
     assert "--what-if" not in printed

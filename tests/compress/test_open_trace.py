@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 from accelsim.accelerator import load_accelerator
 from accelsim.api.pairs import pairs
-from accelsim.compression.open_trace import open_trace
-from accelsim.errors import AccelsimError, CompileError
+from accelsim.compression.open_trace import open_float_trace, open_trace
+from accelsim.errors import AccelsimError, CompileError, TraceError
 from accelsim.simulation import simulate
+from accelsim.trace.trace import Trace
 
 
 @pytest.mark.parametrize(
@@ -59,3 +62,12 @@ def test_compare_takes_the_colon_of_a_format_for_what_it_is():
         ("edge-32x32", "b@vq:k=256,d=8"),
         ("mcu-16x16", "c@vecq:bits=4"),
     ]
+
+
+@pytest.mark.parametrize("name", ["tiny_vit_float@presets", "llama_1b_float@presets@step:context=9"])
+@pytest.mark.parametrize("opened", [open_trace, open_float_trace])
+def test_a_name_of_several_traces_says_which_command_takes_them(name: str, opened: Callable[[str], Trace]) -> None:
+    with pytest.raises(
+        TraceError, match=r"@presets\S* is 9 traces, of which this takes one; allowed: .*: accelsim formats ACCEL .*@presets"
+    ):
+        opened(name)
