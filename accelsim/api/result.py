@@ -25,7 +25,7 @@ from accelsim.report.report import make_report
 from accelsim.report.tables.run import render_headline
 from accelsim.report.tables.text import count, decimal_bytes, duration
 from accelsim.report.verdict import decide
-from accelsim.result import BOUND_RESOURCES, CHEAP_CYCLES
+from accelsim.result import BOUND_RESOURCES, CHEAP_CYCLES, RESOURCES
 from accelsim.result import Result as RunRecord
 from accelsim.run_labels import label
 from accelsim.stored_result import load_result as read_result
@@ -150,14 +150,24 @@ class Result:
         return None if self.checked is None else self.checked.ok
 
     def limits(self) -> Table:
-        """Bounds of the resources, and stalls, in cycles and in percent of the cycles taken: the first bound is the tightest."""
+        """Bounds and stalls in cycles and percent of those taken, each with its resource's gain; the first bound is the tightest."""
+        gains = {gain.resource: gain.speed_up for gain in decide(self.decided).gains}
+        resources = {reason: resource for resource, reasons in RESOURCES.items() for reason in reasons}
         bounds = sorted(self.bounds.items(), key=lambda item: -item[1])
         stalls = sorted(self.cycles_by_cause.items(), key=lambda item: -item[1])
-        rows = [("bound", name, value, f"least cycles of the {BOUND_RESOURCES.get(name, name)}") for name, value in bounds]
-        rows += [("busy" if name == "busy" else "stall", name, value, CATEGORY_MEANING.get(name, "")) for name, value in stalls]
+        rows = [("bound", name, value, BOUND_RESOURCES.get(name, name)) for name, value in bounds]
+        rows += [("busy" if name == "busy" else "stall", name, value, resources.get(name, name)) for name, value in stalls]
         named = (
-            {"kind": kind, "name": name, "cycles": value, "percent": self._percent(value), "meaning": text}
-            for kind, name, value, text in rows
+            {
+                "kind": kind,
+                "name": name,
+                "cycles": value,
+                "percent": self._percent(value),
+                "resource": resource,
+                "speed_up": gains.get(resource),
+                "meaning": f"least cycles of the {resource}" if kind == "bound" else CATEGORY_MEANING.get(name, ""),
+            }
+            for kind, name, value, resource in rows
         )
         return Table(f"Limits of {self.name}", named)
 

@@ -12,7 +12,7 @@ from accelsim.sweeps.findings import SweepFindings, point_rows
 from accelsim.sweeps.pareto import pareto_front
 from accelsim.sweeps.picture_spec import ParetoScatter
 from accelsim.sweeps.pictures import goal_of
-from accelsim.sweeps.table import Table, title
+from accelsim.sweeps.table import Table, drawn_title
 
 PAGE = "points.html"
 
@@ -26,12 +26,15 @@ def points_page(findings: SweepFindings) -> dict[str, bytes]:
     groups = table.labels(by) if by else None
     planes = [_plane(table, x, y, groups) for y, x in combinations(figures, 2)]
     rows = point_rows(table, figures)
-    hover = {title(name): ["-" if row[name] is None else _shown(row[name]) for row in rows] for name in rows[0]}
+    hover = {drawn_title(name): ["-" if row[name] is None else _shown(row[name]) for row in rows] for name in rows[0]}
     name = table.sweep.name
     sentences = [
         f"{len(table):,} points. A pointer on a point shows its configuration; points chosen in one plane (box, tap) are marked in all; "
         "a click on a name hides its points. Filled points are on the front of their plane.",
-        *(f"{len(item.positions):,} without {title(item.figure)} are left out of its planes: {item.points}." for item in findings.left_out),
+        *(
+            f"{len(item.positions):,} without {drawn_title(item.figure)} are left out of its planes: {item.points}."
+            for item in findings.left_out
+        ),
     ]
     return {PAGE: designs_page(f"Points of {name}", sentences, planes, hover)}
 
@@ -41,8 +44,8 @@ def _plane(table: Table, x: str, y: str, groups: list[str] | None) -> DesignPoin
         table.numbers(x).tolist(),
         table.numbers(y).tolist(),
         pareto_front(costs_of(table, [x, y])).tolist(),
-        x_label=title(x),
-        y_label=title(y),
+        x_label=drawn_title(x),
+        y_label=drawn_title(y),
         goals=(goal_of(x), goal_of(y)),
         groups=groups,
     )

@@ -30,7 +30,7 @@ from accelsim.sweeps.default_pictures import pictures_for
 from accelsim.sweeps.pareto import pareto_front
 from accelsim.sweeps.picture_spec import HeatMap, Lines, ParetoScatter, Picture, SpeedupMap
 from accelsim.sweeps.spec import Sweep
-from accelsim.sweeps.table import Table, title
+from accelsim.sweeps.table import Table, drawn_title
 
 
 def pictures_of(table: Table) -> list[Drawn]:
@@ -196,13 +196,13 @@ def _heat_map(name: str, heading: str, part: Table, whole: Table, picture: HeatM
         values.tolist(),
         [picture.shown(picture.rows, row) for row in rows],
         [picture.shown(picture.columns, column) for column in columns],
-        value_label=title(picture.figure),
+        value_label=drawn_title(picture.figure),
         row_label="" if picture.rows == "trace" else picture.rows,
         column_label=picture.columns,
         number=".0f" if np.nanmax(values, initial=0.0) >= 100 else "#.3g",
         note=_note(whole, *picture.each, picture.rows, picture.columns),
     )
-    return [heat_map_picture(name, f"{_sentence(title(picture.figure))}\n{heading}", tiles)]
+    return [heat_map_picture(name, f"{_sentence(drawn_title(picture.figure))}\n{heading}", tiles)]
 
 
 def _pareto(name: str, heading: str, part: Table, whole: Table, picture: ParetoScatter) -> list[Drawn]:
@@ -217,13 +217,13 @@ def _pareto(name: str, heading: str, part: Table, whole: Table, picture: ParetoS
         x[known].tolist(),
         y[known].tolist(),
         front.tolist(),
-        x_label=title(picture.x),
-        y_label=title(picture.y),
+        x_label=drawn_title(picture.x),
+        y_label=drawn_title(picture.y),
         goals=(goal_of(picture.x), goal_of(picture.y)),
         groups=groups,
         log=(picture.log, picture.log),
     )
-    return [pareto_picture(name, f"{_sentence(title(picture.y))} against {title(picture.x)} of each design\n{heading}", points)]
+    return [pareto_picture(name, f"{_sentence(drawn_title(picture.y))} against {drawn_title(picture.x)} of each design\n{heading}", points)]
 
 
 def _lines(name: str, heading: str, part: Table, whole: Table, picture: Lines) -> list[Drawn]:
@@ -233,10 +233,10 @@ def _lines(name: str, heading: str, part: Table, whole: Table, picture: Lines) -
         [picture.shown(picture.x, place) for place in places],
         {picture.shown(picture.lines, line) if picture.lines else line: row for line, row in drawn.items()},
         x_label=picture.x,
-        y_label=title(picture.y),
+        y_label=drawn_title(picture.y),
         note=_note(whole, *picture.each, *((picture.lines,) if picture.lines else ()), picture.x),
     )
-    return [lines_picture(name, f"{_sentence(title(picture.y))} over {picture.x}\n{heading}", curves)]
+    return [lines_picture(name, f"{_sentence(drawn_title(picture.y))} over {picture.x}\n{heading}", curves)]
 
 
 def goal_of(figure: str) -> Goal:

@@ -138,3 +138,8 @@ def title(name: str) -> str:
         if name.endswith(end):
             return f"{name.removesuffix(end).replace('_', ' ')} ({unit})"
     return name.replace("_", " ")
+
+
+def drawn_title(name: str) -> str:
+    """The same where every sign can be drawn, as a picture or a page: 'energy (µJ)', 'area (mm²)'."""
+    return title(name).replace("(uJ)", "(µJ)").replace("(mm2)", "(mm²)")

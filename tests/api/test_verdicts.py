@@ -15,6 +15,7 @@ from accelsim.stored_result import load_result, parse_result
 from accelsim.timeline.reproduce import reproduce
 from accelsim.timeline.timeline import write_timeline
 from accelsim.timeline.window import make_window
+from tests.report.html_reader import Page
 
 PAIR = ("edge-32x32", "tiny_vit_ssvq")
 
@@ -70,6 +71,18 @@ def test_files_pages_and_timelines_of_a_run_carry_its_verdict(measured: accelsim
     record = load_result(file)
     write_timeline(reproduce(record, str(file)), make_window(record, None, None), timeline)
     assert json.loads(timeline.read_text())["otherData"]["limit"] == measured.verdict
+
+
+def test_gains_bounds_and_stalls_stand_in_one_table(measured: accelsim.Result, tmp_path: Path) -> None:
+    gains = {item.resource: item.speedup for item in measured.idealized or ()}
+    assert all(row["speed_up"] == gains[row["resource"]] for row in measured.limits())
+    page = Page(measured.save(tmp_path / "run.html").read_text())
+    table = page.tables["t-limits"]
+    shown = dict(zip(table.column("resource"), table.column("speed-up if free"), strict=True))
+    assert shown == {name: f"{gains[name]:.2f}x" for name in shown}
+    best = max(gains, key=lambda name: gains[name])
+    assert table.column("resource")[0] == best
+    assert f"Limited by{best}{gains[best]:.2f}x if it were free" in page.text
 
 
 def test_a_comparison_has_the_verdicts_of_its_runs(measured: accelsim.Result) -> None:

@@ -56,7 +56,7 @@ def test_cycles_and_traffic_are_the_results(one: str) -> None:
     traffic = tables["t-traffic"]
     assert traffic.column("bytes") == ["1,550", "50", "24", "16"]
     assert [row[3] for row in traffic.foot] == ["1,600", "1,640"]
-    assert tables["t-bounds"].body[0] == ["dram", "memory", "650", "65.0"]
+    assert tables["t-limits"].body[0] == ["memory", "", "60.0", "650", "65.0"]
 
 
 def test_repeated_blocks_are_summed_and_each_layer_can_be_unfolded(one: str) -> None:

@@ -46,6 +46,15 @@ def test_equal_figures_have_one_colour():
     assert ax.patches[0].get_facecolor() == ax.patches[1].get_facecolor()
 
 
+def test_figures_that_read_the_same_have_one_colour():
+    ax = axes()
+    plot_heat_map(ax, Tiles([[0.012041, 0.012032, 0.0131]], ["a"], ["x", "y", "z"], value_label="ms"))
+    assert [text.get_text() for text in ax.texts] == ["0.012", "0.012", "0.0131"]
+    first, second, third = (tile.get_facecolor() for tile in ax.patches)
+    assert first == second == RAMP(0.0)
+    assert third == RAMP(1.0)
+
+
 @pytest.mark.parametrize(("values", "rows"), [([], []), ([[1.0]], ["a", "b"]), ([[1.0, 2.0]], ["a"])])
 def test_a_map_without_cells_or_of_another_shape_is_refused(values, rows):
     with pytest.raises(ValueError, match="at least one of each"):

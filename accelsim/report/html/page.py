@@ -23,6 +23,7 @@ from accelsim.report.plots.pictures import comparison_pictures, run_pictures
 from accelsim.report.report import Report
 from accelsim.report.tables.text import decimal_bytes, hertz, milliseconds, short, times
 from accelsim.report.validation_status import SOURCE, UNVALIDATED, VALIDATION_STATUS
+from accelsim.report.verdict import decide
 from accelsim.run_labels import label
 
 Tile = tuple[str, str, str]  # label, value, note
@@ -138,13 +139,13 @@ def _banner(report: Report) -> Node:
 def _headline(cost: RunCost) -> list[Tile]:
     """The headline's figures."""
     summary, energy, area = Run(cost, {}, "").summary, cost.energy_uj, cost.area_mm2
-    report = cost.cost.energy
+    report, verdict = cost.cost.energy, decide(cost.result)
     efficiency = f"{short(report.tops_per_watt().nominal)} TOPS/W" if report.energy_pj().low > 0 else "-"
     latency = milliseconds(summary.milliseconds_per_inference)
     return [
         ("Latency per inference", f"{latency} ms", f"{summary.inferences_per_s:,.1f} inferences/s"),
         ("Core cycles", f"{summary.total_cycles:,}", f"at {hertz(summary.clock_hz)}, {_inferences(summary.frames, summary.batch)}"),
-        ("Critical resource", summary.tightest_bound or "none", f"{summary.achieved_of_tightest_pct:.1f} % of the cycles taken"),
+        ("Limited by", verdict.resource, "by bounds" if verdict.gain is None else f"{times(verdict.gain)} if it were free"),
         ("MAC utilization", f"{summary.utilization_pct:.1f} %", f"{summary.macs / 1e6:,.1f} M multiply-accumulates"),
         ("On the bus", decimal_bytes(summary.bus_bytes), f"{decimal_bytes(summary.useful_bytes)} of it useful"),
         ("Energy per inference", f"{short(energy.nominal)} µJ", f"{short(energy.low)} to {short(energy.high)} µJ"),

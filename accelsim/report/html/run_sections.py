@@ -1,4 +1,4 @@
-"""A run's sections: cycles, layers, traffic, bounds, inferences."""
+"""A run's sections: cycles, layers, traffic, limits, inferences."""
 
 from __future__ import annotations
 
@@ -32,15 +32,16 @@ from accelsim.report.metrics import (
     traffic_lines,
 )
 from accelsim.report.plots.style import CATEGORY_PAINT, category_paint, operand_paint
-from accelsim.report.tables.text import milliseconds, short
-from accelsim.result import BOUND_RESOURCES, Result
+from accelsim.report.tables.text import milliseconds, short, times
+from accelsim.report.verdict import limit_rows
+from accelsim.result import Result
 
 _PLACED = ("cycles", "layers", "traffic", "roofline", "energy", "energy_kinds", "area_bars")  # figures with their own section
 
 
 def sections(run: Run) -> tuple[Section, ...]:
     """The sections of a run, without headline, costs and provenance."""
-    found = (cycles(run), layers(run), traffic(run), bounds(run), more_figures(run), frames(run))
+    found = (cycles(run), layers(run), traffic(run), limits(run), more_figures(run), frames(run))
     return tuple(section for section in found if section is not None)
 
 
@@ -193,20 +194,36 @@ def _bytes(size: float, whole: float) -> tuple[Cell, Cell]:
     return value(size, f"{size:,.0f}"), share(size, whole)
 
 
-def bounds(run: Run) -> Section:
-    """The least cycles of each resource, beside the cycles taken."""
+def limits(run: Run) -> Section:
+    """Gain, cycles and bound of each resource, side by side."""
     taken = run.result.total_cycles
-    columns = (Column("resource"), Column("part of the chip"), number("least core cycles"), number("of the cycles taken", "%"))
-    ranked = sorted(run.result.bounds.items(), key=lambda item: -item[1])
-    rows: list[Row] = [(name, BOUND_RESOURCES.get(name, ""), integer(least), share(least, taken)) for name, least in ranked]
-    total: Row = ("taken", "", integer(taken), share(taken, taken))
-    note = "No run can be shorter than its tightest bound; the gap is latency, dependencies and imperfect overlap."
-    shown = table(run.name("t-bounds"), "Least cycles by resource", columns, rows, (total,))
+    columns = (
+        Column("resource"),
+        number("speed-up if free"),
+        number("works or is waited for", "%"),
+        number("least core cycles"),
+        number("of the cycles taken", "%"),
+    )
+    found = limit_rows(run.result)
+    rows: list[Row] = [
+        (
+            item.resource,
+            Cell("") if item.speed_up is None else value(item.speed_up, times(item.speed_up)),
+            share(item.own_cycles, taken),
+            *((Cell(""), Cell("")) if item.bound is None else (integer(item.bound), share(item.bound, taken))),
+        )
+        for item in found
+    ]
+    total: Row = ("taken", "", "", integer(taken), share(taken, taken))
+    note = "No run can be shorter than the least cycles of a resource; the gap is latency, dependencies and imperfect overlap."
+    if all(item.speed_up is None for item in found):
+        note += " No idealization was simulated, so no speed-up stands here; accelsim run --what-if simulates them."
+    anomalies = [paragraph(f"{item.resource} if free: {item.anomaly}.", "note") for item in found if item.anomaly]
+    shown = table(run.name("t-limits"), "Gain, cycles and least cycles by resource", columns, rows, (total,))
     drawing = run.figures.get("roofline")
     caption = "Layers under the roofs of array, memory and decoder; a hollow one was fed while other layers ran."
-    return Section(
-        run.name("bounds"), "Bounds", (paragraph(note, "note"), beside(None if drawing is None else figure(drawing, caption), shown))
-    )
+    body = (paragraph(note, "note"), beside(None if drawing is None else figure(drawing, caption), shown), *anomalies)
+    return Section(run.name("limits"), "Limits", body)
 
 
 def more_figures(run: Run) -> Section | None:

@@ -9,6 +9,7 @@ from accelsim.report.html.elements import Child, Node, element
 from accelsim.report.plots.style import Paint
 
 _BAR_WIDTH, _BAR_HEIGHT = 84, 10
+_EDGE = "#5a6570"  # of a swatch: pale colours are seen on light pages, and dark ones on dark pages
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,7 @@ def share(part: float, whole: float) -> Cell:
 
 def swatch(name: str, paint: Paint) -> Cell:
     """A name behind the colour that it has in the figures."""
-    mark = element("rect", width=10, height=10, rx=2, fill=paint.color)
+    mark = element("rect", x=0.5, y=0.5, width=9, height=9, rx=2, fill=paint.color, stroke=_EDGE)
     return Cell(name, extra=element("svg", mark, class_="swatch", viewBox="0 0 10 10", width=10, height=10, aria_hidden="true"))
 
 

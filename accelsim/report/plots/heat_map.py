@@ -1,7 +1,7 @@
 """A heat map of plain figures: one tile per cell, darker for larger values, with its number where it fits, else a colour bar.
 
 Disputable assumption: colour is linear in the value between the least and the largest one shown, so two heat maps have two scales
-unless `limits` says otherwise.
+unless `limits` says otherwise. Figures that read the same have the same colour.
 """
 
 from __future__ import annotations
@@ -63,17 +63,17 @@ def plot_heat_map(ax: Axes, tiles: Tiles) -> None:
     width_mm = width_mm_of(ax)
     rows, columns = tiles.rows, tiles.columns
     cells = [[math.nan if value is None else float(value) for value in line] for line in tiles.values]
-    known = [value for line in cells for value in line if math.isfinite(value)]
+    labels = [[format(value, tiles.number) if math.isfinite(value) else "" for value in line] for line in cells]
+    known = [float(text) for line in labels for text in line if text]
     low, high = tiles.limits or (min(known, default=0.0), max(known, default=0.0))
     scale = Normalize(low, high if high > low else low + 1)
-    labels = [[format(value, tiles.number) if math.isfinite(value) else "" for value in line] for line in cells]
     longest = max(len(text) for line in labels for text in line)
     names_mm = _ROW_CHAR_MM * max(map(len, distinct(rows))) + (4 if tiles.row_label else 0)
     fits = _CHAR_MM * longest <= (width_mm - names_mm - 4) / len(columns)
     for y, line in enumerate(cells):
         for x, value in enumerate(line):
             measured = math.isfinite(value)
-            color = RAMP(scale(value)) if measured else (1.0, 1.0, 1.0, 1.0)
+            color = RAMP(scale(float(labels[y][x]))) if measured else (1.0, 1.0, 1.0, 1.0)
             tile = Rectangle(
                 (x, y), 1, 1, facecolor=color, edgecolor="white" if measured else "#B0B0B0", linewidth=0.6, hatch="" if measured else "////"
             )
