@@ -93,17 +93,13 @@ def _decoder(accelerator: Accelerator, traces: Sequence[Trace]) -> tuple[str, ..
 
 
 def _width(accelerator: Accelerator, traces: Sequence[Trace]) -> tuple[str, ...]:
+    """A word for whatever the decoder takes in a cycle; activations that are read as weights are raw, and still pass the buffer's ports."""
     del traces
     book, buffer = accelerator.codebook, accelerator.activation_buffer
     pop_bits = 8 * accelerator.decode_width.with_ports(book.banks or book.ports).widest  # 8 bits per element, at most
     word_bits = max(accelerator.weight_buffer.word_bits, pop_bits)
-    loader_bits = max(buffer.loader_bits, pop_bits)
-    width_bits = -(-loader_bits // (8 * buffer.accesses(buffer.loader_bits // 8))) * 8  # as many accesses a word as before
-    return (
-        f"weight_buffer.word_bits={word_bits}",
-        f"activation_buffer={{capacity: {buffer.capacity}, banks: {buffer.banks}, width_bits: {max(width_bits, buffer.width_bits)}, "
-        f"ports: {buffer.ports}, loader_bits: {loader_bits}, residency: {buffer.residency}}}",
-    )
+    loader_bits = max(buffer.loader_bits, min(8 * accelerator.raw_weights_per_cycle, buffer.port_accesses * buffer.width_bits))
+    return (f"weight_buffer.word_bits={word_bits}", f"activation_buffer.loader_bits={loader_bits}")
 
 
 def _vector_unit(accelerator: Accelerator, traces: Sequence[Trace]) -> tuple[str, ...]:

@@ -88,3 +88,13 @@ def test_a_slower_run_is_explained_by_the_stall_reasons_that_moved() -> None:
     expected = "slower by 15 cycles: vector +45 outweigh dram -30; +8 bytes on the bus; compiler choices changed: weights: pinned"
     assert explain(before, after) == expected
     assert explain(after, before) == ""
+
+
+def test_wider_words_give_the_activation_buffer_no_wider_ports() -> None:
+    """Four banks of 16 bytes are short of ports (36 % of the cycles): words alone gain what a wider loader and weight buffer gain."""
+    accelerator, trace = load_accelerator("edge-64x64", ["activation_buffer.banks=4"]), load_trace(TRACES / "deit_tiny_ssvq_k16d8")
+    baseline = simulate(accelerator, trace)
+    gains = {item.resource: item.speedup for item in what_if(accelerator, trace, baseline)}
+    wide = load_accelerator(accelerator.writable(), ["weight_buffer.word_bits=1024", "activation_buffer.loader_bits=512"])
+    assert gains["weight buffer width"] == baseline.total_cycles / simulate(wide, trace).total_cycles < 1.05
+    assert gains["activation buffer ports"] > 1.3

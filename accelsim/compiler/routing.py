@@ -1,6 +1,7 @@
 """Mixtures of experts as plain layers: a product for each expert that some token takes, with the rows of its tokens.
 
-Which experts a token takes is the trace's, where it records them, else drawn evenly by the seed. Disputable assumptions: an expert's rows
+Which experts a token takes is the trace's, where it records them, else drawn evenly by the seed; those of a batch's other sequences are
+drawn. Disputable assumptions: an expert's rows
 are gathered once the choice is known, but its weights are prefetched as any layer's are, as if it were known before; they come with the
 scales of its outputs and the codebook of its layer.
 """
@@ -32,15 +33,10 @@ def with_experts_chosen(trace: Trace, batch: int, seed: int) -> tuple[Trace, str
     Raises
     ------
     CompileError
-        Several sequences of a trace that records the choices of one, or a layer that reads the rows of experts and works on rows together.
+        A layer that reads the rows of experts and works on rows together.
     """
     if all(layer.router is None for layer in trace.layers):
         return trace, ""
-    if batch > 1 and any(layer.router is not None and layer.router.chosen for layer in trace.layers):
-        raise CompileError(
-            f"trace {trace.name!r}: batch = {batch}, but it records the experts of one sequence (`chosen`); allowed: batch = 1, or a trace "
-            "without choices, whose are drawn"
-        )
     routing = _Routing(seed, batch, trace.shapes)
     for layer in trace.layers:
         routing.add(layer)
@@ -58,7 +54,7 @@ class _Routing:
     parts : result that is computed expert by expert -> the layers that hold it
     taken : (rows, router) -> the layers that hold the rows of each expert's tokens
     rows : of each layer of one expert
-    read, stored : experts; drawn : some were, by the seed
+    read, stored : experts; recorded, drawn : some choices were the trace's, some by the seed
     """
 
     seed: int
@@ -71,6 +67,7 @@ class _Routing:
     rows: dict[str, int] = field(default_factory=dict)
     read: int = 0
     stored: int = 0
+    recorded: bool = False
     drawn: bool = False
 
     def add(self, layer: Layer) -> None:
@@ -96,17 +93,21 @@ class _Routing:
 
     def how(self) -> str:
         """How the experts were chosen, and how many are read."""
-        source = f"drawn evenly (seed {self.seed})" if self.drawn else "as the trace records them"
+        drawn = f"drawn evenly (seed {self.seed})"
+        if self.recorded:
+            rest = f"{self.batch - 1} other{'s' if self.batch > 2 else ''}" if self.batch > 1 else "layers without records"
+            source = f"as the trace records them, those of {rest} {drawn}" if self.drawn else "as the trace records them"
+        else:
+            source = drawn
         return f"{source}: the weights of {self.read} of {self.stored} are read"
 
     def _chosen(self, router: RouteLayer) -> dict[int, int]:
         tokens, experts = router.output.rows, router.output.width
-        self.drawn |= not router.chosen
-        if router.chosen:
-            places = np.array(router.chosen, np.int64)
-        else:
-            draws = np.random.default_rng([self.seed, len(self.tokens)]).random((tokens * self.batch, experts))
-            places = np.argsort(draws, axis=1)[:, : router.top_k]
+        recorded = np.array(router.chosen, np.int64).reshape(-1, router.top_k)
+        draws = np.random.default_rng([self.seed, len(self.tokens)]).random((tokens * self.batch - len(recorded), experts))
+        places = np.concatenate([recorded, np.argsort(draws, axis=1)[:, : router.top_k]])
+        self.recorded |= len(recorded) > 0
+        self.drawn |= len(draws) > 0
         counts = np.bincount(places.reshape(-1), minlength=experts)
         self.read += int((counts > 0).sum())
         self.stored += experts

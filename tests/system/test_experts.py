@@ -138,9 +138,22 @@ def test_rows_of_one_sequence_are_rows_of_several() -> None:
     assert several.macs == one.macs
 
 
-def test_recorded_choices_of_one_sequence_and_a_check_bit_by_bit_are_refused() -> None:
-    with pytest.raises(CompileError, match=r"batch = 2, but it records the experts of one sequence \(`chosen`\); allowed: batch = 1"):
-        simulate(CHIP, trace_of_experts(3, CHOSEN), batch=2)
+@pytest.mark.parametrize("batch", [2, 5])
+def test_the_first_of_several_sequences_takes_the_recorded_choices(batch: int) -> None:
+    """CHOSEN by hand: experts 0, 1 and 2 have 3, 2 and 1 rows; those of the other sequences add up to 6 rows each, drawn apart."""
+    machine = tiny_accelerator(activation_buffer__capacity=16384)
+    result = simulate(machine, trace_of_experts(3, CHOSEN), batch=batch)
+    rows = {name: macs // MATRICES["up"] for name, macs in products_of(result, "up").items()}
+    drawn = [rows.get(expert, 0) - own for expert, own in enumerate((3, 2, 1, 0))]
+    assert min(drawn) >= 0
+    assert max(drawn) <= 3 * (batch - 1)
+    assert sum(drawn) == 3 * TOP_K * (batch - 1)
+    others = "1 other" if batch == 2 else "4 others"
+    words = f"as the trace records them, those of {others} drawn evenly (seed 0): the weights of {len(rows)} of {EXPERTS} are read"
+    assert result.choices["experts"] == words
+
+
+def test_a_check_bit_by_bit_is_refused() -> None:
     with pytest.raises(CompileError, match="cannot multiply experts"):
         check_functional(CHIP, trace_of_experts(1))
 
