@@ -40,6 +40,7 @@ class TokenStep:
     bytes : operand -> useful bytes over the memories
     head_bytes : of these, the weights of the last product that has any
     experts : how those of a mixture were chosen, and how many are read; empty without one
+    warnings : of the step's result
     """
 
     tokens: int
@@ -51,6 +52,7 @@ class TokenStep:
     bytes: dict[str, int]
     head_bytes: int
     experts: str = ""
+    warnings: tuple[str, ...] = ()
 
     @property
     def tokens_per_second(self) -> float:
@@ -110,13 +112,20 @@ class TokenRun:
         return verdict_of(self.prefill, self.decode)
 
     @property
+    def warnings(self) -> tuple[str, ...]:
+        """Of all steps, each once."""
+        steps = (self.prefill, *self.decode)
+        return tuple(dict.fromkeys(text for step in steps if step is not None for text in step.warnings))
+
+    @property
     def sentences(self) -> tuple[str, ...]:
-        """Formats, how experts were chosen, the verdict, and how a step without gains gets them."""
+        """Formats, how experts were chosen, warnings, the verdict, and how a step without gains gets them."""
         bits = f"cache of {self.cache_bits} bits, activations of {self.activation_bits}"
         count = f"{self.batch} sequence{'s' if self.batch > 1 else ''}"
         found = [f"weights {', '.join(self.formats)}; head {self.head}; {bits}; {count}"]
         steps = [step for step in (self.prefill, *self.decode) if step is not None]
         found += [f"experts of {step.tokens} tokens after {step.context}: {step.experts}" for step in steps if step.experts]
+        found += [f"warning: {text}" for text in self.warnings]
         asked = all(step.verdict.gain is not None for step in steps)
         return (*found, *self.verdict, *(() if asked else ("--what-if simulates what limits a step",)))
 
@@ -134,6 +143,7 @@ class TokenRun:
             "tokens_per_second": {str(step.context): step.tokens_per_second for step in self.decode},
             "joules_per_token": {str(step.context): step.joules_per_token for step in self.decode},
             "verdict": list(self.verdict),
+            "warnings": list(self.warnings),
             "prefill": None if self.prefill is None else self.prefill.to_dict(),
             "decode": [step.to_dict() for step in self.decode],
         }
@@ -179,7 +189,7 @@ def run_tokens(
         joules = energy_of(result, accelerator, technology).energy_pj().nominal * 1e-12
         return TokenStep(
             tokens, before, batch, result.milliseconds, joules, decide(run.decided), _bytes(result),
-            _head_bytes(result, head), result.choices.get("experts", ""),
+            _head_bytes(result, head), result.choices.get("experts", ""), result.warnings,
         )  # fmt: skip
 
     first = step(prefill, context) if prefill else None

@@ -72,11 +72,20 @@ class Trace:
 
     @property
     def remarks(self) -> tuple[str, ...]:
-        """One line about files of its directory that were not read; nothing if there are none."""
-        if not self.unread_files:
-            return ()
-        shown = ", ".join(self.unread_files[:_SHOWN_NAMES]) + (", ..." if len(self.unread_files) > _SHOWN_NAMES else "")
-        return (f"trace {self.name!r}: not read, as {MANIFEST_FILE} does not name them: {shown}",)
+        """A line about files of its directory that were not read, and one about a cache whose elements the array does not take whole."""
+        found = []
+        if self.unread_files:
+            shown = ", ".join(self.unread_files[:_SHOWN_NAMES]) + (", ..." if len(self.unread_files) > _SHOWN_NAMES else "")
+            found.append(f"trace {self.name!r}: not read, as {MANIFEST_FILE} does not name them: {shown}")
+        if any(
+            layer.head_product is not None and layer.head_product.from_cache and layer.head_product.cache_bits == 16
+            for layer in self.layers
+        ):
+            found.append(
+                "the cache's elements of 16 bits are rounded to 8 on their way to the array, without cycles, area or energy; "
+                "products of 16 bits would take a second pass"
+            )
+        return tuple(found)
 
     @cached_property
     def sha256(self) -> str:

@@ -87,6 +87,13 @@ def test_what_is_printed_of_a_step_is_its_verdict(folder: str) -> None:
     assert "--what-if" not in printed
 
 
+def test_warnings_of_the_steps_are_said_once(folder: str) -> None:
+    steps = ["run", "edge-64x64", folder, "--decode", "3", "--cache-bits", "16", "--context", "9"]
+    words = "the cache's elements of 16 bits are rounded to 8"
+    assert " ".join(RUN.invoke(app, steps).stdout.split()).count(f"warning: {words}") == 1
+    assert [text.startswith(words) for text in json.loads(RUN.invoke(app, [*steps, "--json"]).stdout)["warnings"]].count(True) == 1
+
+
 def test_a_prefill_alone_has_no_picture(folder: str, tmp_path: Path) -> None:
     assert RUN.invoke(app, ["run", "edge-64x64", folder, "--prefill", "12", "-o", str(tmp_path / "out"), "--quiet"]).exit_code == 0
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["tokens.csv", "tokens.json"]

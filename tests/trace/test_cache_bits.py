@@ -92,6 +92,11 @@ def test_a_way_that_is_narrower_than_a_record_is_refused() -> None:
         run(16, 1, 9, "array.raw_weights_per_cycle=8")
 
 
+def test_a_run_says_that_16_bits_are_rounded() -> None:
+    said = {bits: any("of 16 bits are rounded to 8" in text for text in run(bits, 1, 9).warnings) for bits in (4, 8, 16)}
+    assert said == {4: False, 8: False, 16: True}
+
+
 def test_other_bits_are_refused() -> None:
     with pytest.raises(TraceError, match="a step's cache_bits = 5; allowed: 4, 8, 16"):
         at_tokens(model(), 1, 9, cache_bits=5)

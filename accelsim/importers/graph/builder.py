@@ -99,8 +99,9 @@ class GraphBuilder(ExpertLayers):
         b, shared = readings.without_repeats(self.reshaped(name, b, (heads, k, n)))
         b, split_b, transposed = self._operand(name, b, may_transpose=True)
         bounds = LoopBounds(K=n, C=k, OX=shared * m, G=heads // shared)
+        second, tokens = self._caches.get(b.producer, (b.producer, None))
         layer = self._make(
-            MatmulLayer, name=name, inputs=(a.producer, b.producer), bounds=bounds, a=Operand(split=split_a),
+            MatmulLayer, name=name, inputs=(a.producer, second), cache_rows=tokens, bounds=bounds, a=Operand(split=split_a),
             b=Operand(split=split_b), transposed_b=transposed, merge="groups", output=self._shape(heads, m, n), shared=shared,
         )  # fmt: skip
         return self._add(layer, Extent(heads, m, n)).reshape(shape)

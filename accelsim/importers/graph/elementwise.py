@@ -183,11 +183,18 @@ def _times(call: Call, position: int, constant: Constant) -> Value:
         return call.expression(position).apply(np.multiply, call.node, constant.array.astype(np.float64).reshape(()))
     axis = None if isinstance(value, Turned) else _channel_axis(shape, constant)
     if axis is None:
-        return _times_each(call, position, constant) or _with_factors(call, position, constant)
-    return call.channels(call.view(position), axis).scaled(constant.array.reshape(-1).astype(np.float64), constant)
+        return _times_each(call, position, lambda: _with_factors(call, position, constant), constant) or _with_factors(
+            call, position, constant
+        )
+
+    def per_channel() -> Deferred:
+        return call.channels(call.view(position), axis).scaled(constant.array.reshape(-1).astype(np.float64), constant)
+
+    one_row = len(shape) == 4 and axis == 3 and 1 in shape[1:3] and not call.recorder.is_trained(constant.sources)
+    return (_times_each(call, position, per_channel, constant) if one_row else None) or per_channel()
 
 
-def _times_each(call: Call, position: int, constant: Constant) -> Turned | None:
+def _times_each(call: Call, position: int, otherwise: Callable[[], Value], constant: Constant) -> Turned | None:
     """A factor for each position and column: a step of a rotation; None if it can be none."""
     shape, array = call.shape(position), constant.array
     padded = (1,) * (len(shape) - array.ndim) + array.shape
@@ -196,7 +203,7 @@ def _times_each(call: Call, position: int, constant: Constant) -> Turned | None:
     start = call.turned(call.value(position), lambda: call.view(position))
     if start is None:
         return None
-    return start.times(array.reshape(padded).astype(np.float64), lambda: call.made(_with_factors(call, position, constant)))
+    return start.times(array.reshape(padded).astype(np.float64), lambda: call.made(otherwise()))
 
 
 def _with_factors(call: Call, position: int, constant: Constant) -> Plain:

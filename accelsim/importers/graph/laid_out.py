@@ -35,6 +35,8 @@ class LaidOutLayers:
         self._splits: dict[str, Split] = {}  # how the heads of a produced tensor lie, once a reader has said so
         self._copies: dict[tuple[View, Order], View] = {}
         self._joins: dict[tuple[tuple[View, ...], int], View] = {}
+        self._caches: dict[str, tuple[str, int]] = {}  # keys or values of all tokens -> the layer of the last ones, and how many all are
+        self._caches_read: dict[str, View] = {}  # the model's input -> keys or values of all tokens
         self._bits = activation_bits
         self._residual_bits = residual_bits
 
@@ -55,6 +57,29 @@ class LaidOutLayers:
     def tokens(self, name: str, rows: int, width: int) -> View:
         """A model input of rows, logical shape (1, rows, width)."""
         return self._model_input(name, Extent(1, rows, width))
+
+    def cached(self, name: str, past: View, new: View) -> View | None:
+        """Keys or values (1, heads, tokens, width): of a cache among the model's inputs, and `new` ones behind them.
+
+        Only products of attention can read them, from the cache in DRAM, so it is no input of the trace. None if `past` is no cache.
+        """
+        if past.producer in self._caches_read:
+            return self._caches_read[past.producer]
+        known = next((item for item in self.inputs if item.name == past.producer), None)
+        if known is None or len(past.shape) != 4 or past.shape[0] != 1 or not self._lies(past, Order.by_head(4)):
+            return None
+        _, heads, rows, width = new.shape
+        rest = self._matrix(name, self.reshaped(name, new.permute((0, 2, 1, 3)), (1, rows, heads * width)), all_rows=True)
+        self.inputs.remove(known)
+        made, tokens = self.unique(f"{name}.cache"), past.shape[2] + rows
+        self._caches[made], self._extents[made] = (rest.producer, tokens), Extent(1, tokens, heads * width)
+        view = self._whole(made).reshape((1, tokens, heads, width)).permute((0, 2, 1, 3))
+        self._caches_read[past.producer] = view
+        return view
+
+    def without_caches(self, outputs: Sequence[str]) -> tuple[str, ...]:
+        """The outputs but for caches, which a step appends to in DRAM."""
+        return tuple(name for name in outputs if name not in self._caches)
 
     def output(self, name: str, view: View) -> str:
         """The layer that holds exactly the elements of a model's output: a part of a tensor is copied."""
@@ -187,6 +212,9 @@ class LaidOutLayers:
 
     def _make(self, kind: type[L], **fields: Any) -> L:
         """A layer under a free name."""
+        cache = next((name for name in fields["inputs"] if name in self._caches or name in self._caches_read), None)
+        if cache is not None:
+            raise ImportModelError(f"{fields['name']}: reads the cache of keys or values {cache!r}; allowed: products of attention")
         return kind(**{**fields, "name": self.unique(fields["name"])})
 
     def _model_input(self, name: str, extent: Extent) -> View:

@@ -76,7 +76,8 @@ class GraphRecorder:
             self._notes.append(text)
 
     def graph(self, outputs: tuple[str, ...], unused: Iterable[str], read: dict[str, tuple[int, ...]] | None = None) -> ImportedGraph:
-        """The imported graph."""
+        """The imported graph; caches are none of its outputs."""
+        outputs = self.builder.without_caches(outputs)
         return ImportedGraph(
             self.builder, outputs, self._weights, self._constants, tuple(sorted(unused)), read or {}, self._stored, self._all_notes()
         )  # fmt: skip

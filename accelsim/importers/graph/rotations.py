@@ -87,6 +87,8 @@ class Turned:
         straight = np.arange(count)
         shape = np.broadcast_shapes(*(term.factors.shape for term in self.terms))
         varied = [axis for axis, size in enumerate(shape[:-1]) if size > 1]
+        if not varied:  # of one row
+            varied = [axis for axis in reversed(range(1, len(shape) - 1)) if self.shape[axis] == 1][:1]
         crossed = [replace(term, factors=term.factors * (term.columns != straight)) for term in self.terms]
         crossed = [term for term in crossed if term.factors.any()]
         if len(varied) != 1 or not crossed:

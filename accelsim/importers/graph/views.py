@@ -78,7 +78,8 @@ def concatenate(call: Call, values: Sequence[Value], axis: int) -> Value:
 
         def join() -> View:
             made = [call.made(value, position) for position, value in enumerate(parts)]
-            return call.builder.join(call.node.path("concat"), made, axis)
+            cache = _cached(call, made, axis)
+            return cache if cache is not None else call.builder.join(call.node.path("concat"), made, axis)
 
         return _rearranged(call, parts, axis, join) or Plain(join())
     views, before = [], 0
@@ -89,6 +90,17 @@ def concatenate(call: Call, values: Sequence[Value], axis: int) -> Value:
         views.append(surrounded(call, call.made(parts[place], place), axis, trained, after))
         before = place + 1
     return Plain(views[0] if len(views) == 1 else call.builder.join(call.node.path("concat"), views, axis))
+
+
+def _cached(call: Call, parts: Sequence[View], axis: int) -> View | None:
+    """A cache of keys or values among the model's inputs, with new rows behind it; None where it is none."""
+    if len(parts) != 2 or len(parts[0].shape) != 4 or axis % 4 != 2:
+        return None
+    view = call.builder.cached(call.node.path("concat"), *parts)
+    if view is not None:
+        tokens = parts[0].shape[2]
+        call.recorder.note(f"caches of keys and values of {tokens:,} tokens, inputs of the model, lie in DRAM, with 8 bits per element")
+    return view
 
 
 def surrounded(call: Call, view: View, axis: int, before: Sequence[Constant], after: Sequence[Constant]) -> View:

@@ -67,7 +67,7 @@ def share(part: float, whole: float) -> Cell:
 
 def swatch(name: str, paint: Paint) -> Cell:
     """A name behind the colour that it has in the figures."""
-    mark = element("rect", x=0.5, y=0.5, width=9, height=9, rx=2, fill=paint.color, stroke=_EDGE)
+    mark = element("rect", x="0.5", y="0.5", width=9, height=9, rx=2, fill=paint.color, stroke=_EDGE)
     return Cell(name, extra=element("svg", mark, class_="swatch", viewBox="0 0 10 10", width=10, height=10, aria_hidden="true"))
 
 
