@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import accelsim
 from accelsim.accelerator import Accelerator
@@ -33,7 +34,7 @@ def model_hash() -> str:
     return digest.hexdigest()
 
 
-def run_id(accelerator: Accelerator, traces: Sequence[Trace], options: dict[str, int]) -> str:
+def run_id(accelerator: Accelerator, traces: Sequence[Trace], options: dict[str, Any]) -> str:
     """Hex SHA-256 that two runs share exactly when nothing that moves a number differs."""
     fields = {
         "accelerator": accelerator.model_dump(mode="json", exclude={"name", "description"}),

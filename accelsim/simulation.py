@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from accelsim.accelerator import Accelerator
 from accelsim.compiler.accumulator_range import range_warnings
@@ -38,6 +39,7 @@ def simulate(
     seed: int = 0,
     progress: Progress | None = None,
     shared: Shared | None = None,
+    planned_for: Accelerator | None = None,
 ) -> Result:
     """Run `frames` inferences of `batch` images of each trace on `accelerator`.
 
@@ -48,15 +50,17 @@ def simulate(
     seed : of values that the trace leaves open (codebook indices of a trace without payload, under bank conflicts)
     progress : called with (phase, done, total) now and then
     shared : of several simulations in a row; the result is the same to the bit
+    planned_for : the chip by whose costs orders of heads are ranked; None: `accelerator`
 
     Raises
     ------
     CompileError, DeadlockError, ConservationError
         See `compile_trace` and `run_program`.
     """
-    program = compile_trace(accelerator, *traces, frames=frames, batch=batch, seed=seed, caches=shared)
+    program = compile_trace(accelerator, *traces, frames=frames, batch=batch, seed=seed, caches=shared, planned_for=planned_for)
     outcome = run_program(accelerator, program, progress, outcomes=None if shared is None else shared.outcomes)
-    return gather(accelerator, traces, program, outcome, {"frames": frames, "batch": batch, "seed": seed})
+    plan = {} if planned_for is None else {"planned_for": planned_for.model_dump(mode="json", exclude={"name", "description"})}
+    return gather(accelerator, traces, program, outcome, {"frames": frames, "batch": batch, "seed": seed, **plan})
 
 
 @dataclass(frozen=True)
@@ -81,7 +85,7 @@ def simulate_recorded(
     return RecordedRun(accelerator, program, outcome, result, notes)
 
 
-def gather(accelerator: Accelerator, traces: Sequence[Trace], program: Program, outcome: Outcome, options: dict[str, int]) -> Result:
+def gather(accelerator: Accelerator, traces: Sequence[Trace], program: Program, outcome: Outcome, options: dict[str, Any]) -> Result:
     """The result of a run.
 
     Raises

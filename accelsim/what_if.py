@@ -1,7 +1,7 @@
 """Idealizations: the same run again with one resource ideal at a time, as an upper bound on its worth.
 
-Disputable assumption: a resource is made ideal through the configuration alone, so the machine keeps every other rule; the
-gains of two rows do not add up, because one bottleneck hides another.
+Disputable assumption: a resource is made ideal through the configuration alone, so the machine keeps every other rule, and the order of
+heads that the real chip was given; the gains of two rows do not add up, because one bottleneck hides another.
 """
 
 from __future__ import annotations
@@ -196,7 +196,10 @@ def what_if(
         if other == accelerator:
             out.append(WhatIf(ideal.name, ideal.resource, ideal.description, baseline, 1.0, "the chip is already configured this way"))
             continue
-        result = simulate(other, *traces, frames=len(baseline.frames) // len(traces), batch=baseline.batch, seed=seed, shared=shared)
+        result = simulate(
+            other, *traces, frames=len(baseline.frames) // len(traces), batch=baseline.batch, seed=seed, shared=shared,
+            planned_for=accelerator,
+        )  # fmt: skip
         speedup = baseline.total_cycles / result.total_cycles
         out.append(WhatIf(ideal.name, ideal.resource, ideal.description, result, speedup, explain(baseline, result)))
     return tuple(out)

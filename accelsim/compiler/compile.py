@@ -43,12 +43,19 @@ ACTIVATION_REGION = 4096  # bytes: alignment of what follows the weights in DRAM
 
 
 def compile_trace(
-    accelerator: Accelerator, *traces: Trace, frames: int = 1, batch: int = 1, seed: int = 0, caches: Caches | None = None
+    accelerator: Accelerator,
+    *traces: Trace,
+    frames: int = 1,
+    batch: int = 1,
+    seed: int = 0,
+    caches: Caches | None = None,
+    planned_for: Accelerator | None = None,
 ) -> Program:
     """Place `frames` inferences of `batch` images of each trace on `accelerator`; several traces take turns.
 
     All their weights lie in the memory at once, so the next network's are prefetched under the one before, as a layer's are. `caches`
-    holds the results that earlier compilations share with this one.
+    holds the results that earlier compilations share with this one. The order of heads is ranked by the costs of `planned_for`, or of the
+    accelerator itself.
 
     Raises
     ------
@@ -61,16 +68,19 @@ def compile_trace(
             raise CompileError(f"{name} = {value}: allowed: 1..1024")
     _check_names(traces)
     target = target_of(accelerator, traces)
+    ranked_by = target if planned_for is None else target_of(planned_for, traces)
     known = Caches() if caches is None else caches
-    key = (target, traces_sha256(traces), frames, batch, seed)
-    return known.programs.of(key, lambda: compile_for(target, traces, frames, batch, seed, known))
+    key = (target, ranked_by, traces_sha256(traces), frames, batch, seed)
+    return known.programs.of(key, lambda: compile_for(target, traces, frames, batch, seed, known, ranked_by))
 
 
-def compile_for(target: Target, traces: Sequence[Trace], frames: int, batch: int, seed: int, caches: Caches) -> Program:
-    """The program of `compile_trace`, which reads nothing of an accelerator but its target."""
+def compile_for(
+    target: Target, traces: Sequence[Trace], frames: int, batch: int, seed: int, caches: Caches, ranked_by: Target | None = None
+) -> Program:
+    """The program of `compile_trace`, which reads nothing of the accelerators but their targets."""
     notes = check_rom(target, traces)
     chosen = [with_experts_chosen(trace, batch, seed) for trace in traces]
-    networks = [replace(_choose(target, trace, batch, caches), experts=how) for trace, how in chosen]
+    networks = [replace(_choose(target, ranked_by or target, trace, batch, caches), experts=how) for trace, how in chosen]
     bursts = {memory: target.memory(memory).burst_bytes for memory in MEMORIES}
     weights = target.placement.weights
     if target.dma.transfer % bursts[weights]:
@@ -104,13 +114,13 @@ def _check_names(traces: Sequence[Trace]) -> None:
             raise CompileError(f"{names.count(name)} networks are called {name!r}; allowed: names that differ (`frames` repeats a network)")
 
 
-def _choose(target: Target, trace: Trace, batch: int, caches: Caches) -> PlacedNetwork:
-    """A network in the head order with the least estimated cost among those that fit best."""
+def _choose(target: Target, ranked_by: Target, trace: Trace, batch: int, caches: Caches) -> PlacedNetwork:
+    """A network in the head order with the least cost, as `ranked_by` has it, among those that fit best."""
     buffer = target.activation_buffer
     spill: Spill = "always" if buffer.residency == "dram" else "never" if target.placement.activations == "none" else "if needed"
     if spill == "if needed":
         check_heads(trace, batch, buffer.capacity)
-    ranked = sorted(HEAD_ORDERS, key=lambda order: _attention_estimate(target, trace, order))
+    ranked = sorted(HEAD_ORDERS, key=lambda order: _attention_estimate(ranked_by, trace, order))
     if all(layer.head_product is None for layer in trace.layers):
         ranked = ranked[:1]
     wide = wide_layers(target, trace)
