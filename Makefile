@@ -1,4 +1,5 @@
-# make demo | finetune-demo | accuracy-table | test | test-extras | verdicts | fuzz | faults | notebooks | docs | zoo | bench | clean. Needs
+# make demo | finetune-demo | accuracy-table | test | test-extras | verdicts | fuzz | faults | notebooks | docs | pictures | zoo | bench |
+# clean. Needs
 # python3 (3.11 or newer) with venv; installs into .venv only.
 
 PYTHON ?= python3
@@ -18,7 +19,7 @@ PARALLEL_PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --maxprocesses 8 --dist
 # These run three times: as plain Python (on smaller inputs, see tests/conftest.py), with every index checked, and as users run them.
 KERNEL_TESTS := tests/kernels
 
-.PHONY: demo finetune-demo accuracy-table test test-extras verdicts fuzz faults notebooks docs zoo chromium lint bench clean
+.PHONY: demo finetune-demo accuracy-table test test-extras verdicts fuzz faults notebooks docs pictures zoo chromium lint bench clean
 .DELETE_ON_ERROR:
 
 demo: $(STAMPS)/base
@@ -82,6 +83,10 @@ docs: $(STAMPS)/dev
 	$(BIN)/python -m accelsim.reference.page docs/reference/fields.md
 	$(BIN)/python -m tests.python_page
 	$(BIN)/pdoc --docformat numpy --no-show-source --output-directory out/docs accelsim '!accelsim.'
+
+# The pictures of sweeps in docs/images: those of the front page, the tutorial and docs/formats.md; about seven CPU minutes the first time.
+pictures: $(STAMPS)/dev
+	$(BIN)/python -m tests.sweep_pictures
 
 # Every network of tests/zoo: the small ones with their values, into docs/importers.md, and the published ones.
 zoo: $(STAMPS)/torch
