@@ -112,6 +112,11 @@ class TokenRun:
         return verdict_of(self.prefill, self.decode)
 
     @property
+    def widths(self) -> str:
+        """The formats of head, cache and activations, which belong to every rate."""
+        return f"head {self.head}, cache of {self.cache_bits} bits, activations of {self.activation_bits} bits"
+
+    @property
     def warnings(self) -> tuple[str, ...]:
         """Of all steps, each once."""
         steps = (self.prefill, *self.decode)
@@ -120,9 +125,8 @@ class TokenRun:
     @property
     def sentences(self) -> tuple[str, ...]:
         """Formats, how experts were chosen, warnings, the verdict, and how a step without gains gets them."""
-        bits = f"cache of {self.cache_bits} bits, activations of {self.activation_bits}"
         count = f"{self.batch} sequence{'s' if self.batch > 1 else ''}"
-        found = [f"weights {', '.join(self.formats)}; head {self.head}; {bits}; {count}"]
+        found = [f"weights {', '.join(self.formats)}; {self.widths}; {count}"]
         steps = [step for step in (self.prefill, *self.decode) if step is not None]
         found += [f"experts of {step.tokens} tokens after {step.context}: {step.experts}" for step in steps if step.experts]
         found += [f"warning: {text}" for text in self.warnings]

@@ -201,12 +201,12 @@ def _run_tokens(
         )  # fmt: skip
     if out is not None:
         title = f"Tokens per second of a decode\n{run.trace} on {run.accelerator}"
-        write_tokens(out, run.to_dict(), files_of([tokens_picture(title, run.decode)] if run.decode else [], style))
+        write_tokens(out, run.to_dict(), files_of([tokens_picture(title, run.decode, run.widths)] if run.decode else [], style))
     if as_json:
         print_json(run.to_dict())
         return
     if quiet:
-        print_line(f"{run.accelerator} {run.trace}: {one_line(run.prefill, run.decode)}")
+        print_line(f"{run.accelerator} {run.trace}: {one_line(run.prefill, run.decode)}; {run.widths}")
         return
     console = stdout_console()
     render_steps(console, f"{run.trace} on {run.accelerator}", run.prefill, run.decode)

@@ -31,7 +31,8 @@ def test_time_to_first_token_and_tokens_per_second_are_printed(folder: str) -> N
     assert [row[:3] for row in rows[:3]] == [["prefill", "12", "50"], ["decode", "62", rows[1][2]], ["decode", "63", rows[2][2]]]
     assert all(len(line) <= 80 for line in found.stdout.splitlines())
     quiet = RUN.invoke(app, [*steps, "--quiet"]).stdout
-    assert re.fullmatch(r"edge-64x64 \S+: first token after [\d.]+ ms, [\d,.]+ to [\d,.]+ tokens per second\n", quiet)
+    assert re.fullmatch(r"edge-64x64 \S+: first token after [\d.]+ ms, [\d,.]+ to [\d,.]+ tokens per second; (.*)\n", quiet)
+    assert quiet.endswith("; head uniform, cache of 8 bits, activations of 8 bits\n")
 
 
 def test_json_has_the_figures_of_each_context_and_the_operands(folder: str) -> None:
@@ -71,6 +72,9 @@ def test_a_folder_has_each_step_and_a_picture_that_marks_what_limits(folder: str
     assert [(row["limiter"], float(row["gain"]), row["basis"]) for row in rows[1:]] == [
         (step["limiter"], pytest.approx(max(step["gains"].values())), "what-if") for step in said["decode"]
     ]
+    assert {(row["head_format"], row["cache_bits"], row["activation_bits"]) for row in rows} == {("uniform", "8", "8")}
+    texts = re.findall(r">([^<>]+)</text>", (out / "tokens_per_second.svg").read_text())
+    assert "head uniform, cache of 8 bits, activations of 8 bits" in " ".join(texts)
     assert [int(row["kv_read_bytes"]) for row in rows[1:]] == [step["bytes"]["kv_read"] for step in said["decode"]]
     assert RUN.invoke(app, options).exit_code == 0  # again, in its place
 

@@ -35,6 +35,7 @@ def write_tokens(folder: Path, run: Mapping[str, Any], pictures: Mapping[str, by
             **{name: value for name, value in step.items() if not isinstance(value, dict)},
             "gain": step["verdict"]["gain"],
             "basis": step["verdict"]["basis"],
+            **{name: run[name] for name in ("head_format", "cache_bits", "activation_bits")},
             **{f"{name}_bytes": step["bytes"].get(name, 0) for name in operands},
         }
         for phase, step in steps
