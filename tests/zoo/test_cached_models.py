@@ -126,3 +126,18 @@ class Read(torch.nn.Module):
 def test_a_cache_that_is_read_by_something_else_is_refused_by_name(tmp_path: Path) -> None:
     with pytest.raises(ImportModelError, match=r"silu: reads the cache of keys or values 'concat\.cache'; allowed: products of attention"):
         exported(Read(), (torch.zeros(1, 1, HIDDEN), torch.zeros(1, KV_HEADS, PAST, WIDTH)), tmp_path)
+
+
+@pytest.mark.parametrize("beside", ["its convolution", "another image"])
+def test_images_joined_along_their_height_are_no_caches(tmp_path: Path, beside: str) -> None:
+    class Joined(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first, self.last = torch.nn.Conv2d(4, 4, 3, padding=1), torch.nn.Conv2d(4, 8, 1)
+
+        def forward(self, x: Any, y: Any) -> Any:
+            return self.last(torch.cat([x, self.first(x + y) if beside == "its convolution" else y], dim=2))
+
+    trace = exported(Joined(), (torch.randn(1, 4, 6, 5), torch.randn(1, 4, 6, 5)), tmp_path)
+    assert trace.macs == (4 * 4 * 9 * 30 if beside == "its convolution" else 0) + 8 * 4 * 60
+    assert len(trace.manifest.inputs) == 2

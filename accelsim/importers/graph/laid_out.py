@@ -61,12 +61,15 @@ class LaidOutLayers:
     def cached(self, name: str, past: View, new: View) -> View | None:
         """Keys or values (1, heads, tokens, width): of a cache among the model's inputs, and `new` ones behind them.
 
-        Only products of attention can read them, from the cache in DRAM, so it is no input of the trace. None if `past` is no cache.
+        Only products of attention can read them, from the cache in DRAM, so it is no input of the trace. None if `past` is no cache: it is
+        an input that nothing else reads, and the new rows are computed.
         """
         if past.producer in self._caches_read:
             return self._caches_read[past.producer]
-        known = next((item for item in self.inputs if item.name == past.producer), None)
-        if known is None or len(past.shape) != 4 or past.shape[0] != 1 or not self._lies(past, Order.by_head(4)):
+        inputs = {item.name: item for item in self.inputs}
+        known = inputs.get(past.producer)
+        read = new.producer in inputs or any(past.producer in layer.inputs for layer in self.layers)  # an image, joined with one made of it
+        if known is None or read or len(past.shape) != 4 or past.shape[0] != 1 or not self._lies(past, Order.by_head(4)):
             return None
         _, heads, rows, width = new.shape
         rest = self._matrix(name, self.reshaped(name, new.permute((0, 2, 1, 3)), (1, rows, heads * width)), all_rows=True)
