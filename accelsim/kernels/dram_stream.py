@@ -148,7 +148,9 @@ def stream(state: Ints, params: Ints, log: Ints, samples: Ints, which: int, comm
     reads, waited, accepted, last = 0, 0, 0, NONE
     while True:
         offer_at = NEVER
-        if head != NONE and queued < places:
+        if head != NONE and state[head + TRANSFER_WRITE]:  # no write waits, so there is room for one, however many reads do
+            offer_at = max(now, max(offer_from, state[head + TRANSFER_ARRIVAL]))
+        elif head != NONE and queued < places:
             offer_at = max(now, max(offer_from, state[head + TRANSFER_ARRIVAL]))
             ahead = released
             while outstanding - (ahead - released) >= most:

@@ -172,3 +172,23 @@ def test_a_run_along_its_line_is_that_of_transfers_submitted_on_arrival(name: st
         assert late_by > 5
         assert late.log[: late.state[at.LOGGED]].tolist() == told.log[: told.state[at.LOGGED]].tolist()
         assert sorted((cycle, number) for cycle, number in late.completed) == told.completed
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+@pytest.mark.parametrize("outstanding", [40, 64])
+def test_a_write_behind_a_full_queue_of_reads_is_taken_wherever_the_run_is_cut(policy: str, outstanding: int) -> None:
+    def channel() -> Channel:
+        made = Channel.__new__(Channel)
+        made.params = parameters(load_device("lpddr4-3200-x32"), POLICIES[policy], "RoBaBgCo", outstanding, 200, max_transfers=60)
+        made.state, made.completed = dram.new_state(made.params), []
+        made.log, made.samples = np.zeros((4000, at.LOG_WIDTH), np.int64), np.zeros(1000, np.int64)
+        for number, (write, first, bursts) in enumerate([(0, 0, 36), (1, 300, 1), (0, 36, 4), (1, 301, 1), (0, 40, 2)]):
+            dram.submit(made.state, made.params, number, 0, write, first, bursts)
+        return made
+
+    whole, single = channel(), channel()
+    whole.run(CYCLES)
+    for until in range(1, CYCLES + 1):
+        single.run(until)
+    assert sorted(number for _, number in whole.completed) == [0, 1, 2, 3, 4]
+    assert single.outcome() == whole.outcome()
