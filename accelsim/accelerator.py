@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from math import ceil
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import Field, model_validator
@@ -24,7 +24,7 @@ from accelsim.hw.memory import MemorySpec
 from accelsim.hw.sram import ActivationBufferSpec, WeightBufferSpec
 from accelsim.hw.vector_unit import NO_LONGER_READ, VectorUnitSpec
 from accelsim.presets import find_preset, source_name
-from accelsim.quantities import PS_PER_S, Hertz
+from accelsim.quantities import PS_PER_S, Hertz, unit
 from accelsim.reading import dump_yaml, parse_yaml, read_yaml, yaml_problem
 from accelsim.records import Record, build, written_fields
 
@@ -53,6 +53,12 @@ class Accelerator(Record):
     name: str = Field(min_length=1, max_length=100, description="name in tables and results")
     description: str = Field(default="", description="one line for lists")
     clock: Hertz = Field(ge=10**6, le=10**11, description="clock of the core")
+    cores: Annotated[int, unit("cores")] = Field(
+        default=1,
+        ge=1,
+        le=16,
+        description="cores, each with array, decoder, buffers, vector unit and DMA of its own; they share the memories and the L2",
+    )
     array: ArraySpec = Field(description="MAC array and its accumulators")
     codebook: CodebookSpec = Field(description="where codewords live, and lookups per cycle")
     weight_buffer: WeightBufferSpec = Field(description="buffer of the weight stream between DMA and unpacker")
@@ -91,6 +97,7 @@ class Accelerator(Record):
                 f" is {self.vector_unit.lanes}: a row of sums cannot wait for lanes; allowed there: second_port, stall"
             )
         self._check_sparse_tile()
+        self._check_cores()
         self._check_l2()
         stated, length = self.array.raw_weights_per_cycle, self.codebook.codeword_length
         if isinstance(stated, int) and stated % length:
@@ -108,6 +115,18 @@ class Accelerator(Record):
             raise ValueError(f"dma.transfer = {self.dma.transfer} B exceeds weight_buffer.capacity = {self.weight_buffer.capacity} B")
         return self
 
+    def _check_cores(self) -> None:
+        if self.cores == 1:
+            return
+        needed = {
+            "placement.activations": (self.placement.activations, ("dram", "l2")),
+            "weight_buffer.residency": (self.weight_buffer.residency, ("stream",)),
+            "activation_buffer.residency": (self.activation_buffer.residency, ("buffer",)),
+        }
+        for name, (value, allowed) in needed.items():
+            if value not in allowed:
+                raise ValueError(f"cores = {self.cores}, but {name} = {value!r}; allowed with several cores: {', '.join(allowed)}")
+
     def _check_l2(self) -> None:
         placed = {"weights": self.placement.weights, "activations": self.placement.activations}
         if self.l2 is None:
@@ -121,8 +140,9 @@ class Accelerator(Record):
         if not any(self._l2_crossings(self.l2)):
             raise ValueError(f"nothing crosses `l2`: l2.bypass = {bypass!r}, placement.activations = {placed['activations']!r}")
         if self.l2_transit_bytes >= self.l2.capacity:
+            cores = "cores x " if self.cores > 1 else ""
             raise ValueError(
-                f"dma.max_transfers x dma.transfer = {self.l2_transit_bytes} B pass through the L2 at once;"
+                f"{cores}dma.max_transfers x dma.transfer = {self.l2_transit_bytes} B pass through the L2 at once;"
                 f" l2.capacity = {self.l2.capacity} B must be larger"
             )
 
@@ -131,7 +151,7 @@ class Accelerator(Record):
         """Bytes of the L2 that transfers to and from a memory take at most; 0 if none passes through it."""
         if self.l2 is None:
             return 0
-        return self.dma.max_transfers * self.dma.transfer if max(self._l2_crossings(self.l2)) > 1 else 0
+        return self.cores * self.dma.max_transfers * self.dma.transfer if max(self._l2_crossings(self.l2)) > 1 else 0
 
     def _l2_crossings(self, l2: L2Spec) -> tuple[int, int]:
         """Times that a weight, and an activation, crosses the port of the L2."""
@@ -155,7 +175,8 @@ class Accelerator(Record):
             )
 
     def __repr__(self) -> str:
-        return f"<Accelerator {self.name}: {self.array.rows} x {self.array.cols} MACs at {self.clock / 1e9:g} GHz>"
+        cores = f"{self.cores} cores of " if self.cores > 1 else ""
+        return f"<Accelerator {self.name}: {cores}{self.array.rows} x {self.array.cols} MACs at {self.clock / 1e9:g} GHz>"
 
     __str__ = __repr__
 

@@ -77,7 +77,7 @@ def _point(accelerator: Accelerator, trace: Trace, technology: Technology, fit: 
     path = parse_format(rows[0]["format"]).decode_path()
     parts = decoder_parts(path, chip, technology)
     own = {layer.name for layer in trace.weighted_layers() if describe_format(layer.weight.format) == rows[0]["format"]}
-    groups = sum(layer.bounds["decode"] for layer in result.layers if layer.name in own)
+    groups = sum(layer.bounds.get("decode", 0) for core in result.of_cores for layer in core.layers if layer.name in own)
     switched = parts_energy(parts, groups, technology)
     return FormatPoint(
         trace=trace.name,

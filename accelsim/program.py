@@ -49,6 +49,8 @@ class ActivationJob:
     load : index in `loaded` of the task that it fills, -1 for none; for a write: the token that its end sets, -1 for none
     after : tasks that must have ended before it is issued; after_jobs : writes that must have landed first (indices of jobs)
     operand : name for the traffic; layer : index in `layers`
+    shared : number of the tensor, of all cores' programs, that it reads or writes a part of: a read is issued once every write of it has
+        landed; -1 where one core alone has the tensor
     """
 
     write: bool
@@ -63,6 +65,7 @@ class ActivationJob:
     layer: int
     pieces: int = 1
     pitch: int = 0
+    shared: int = -1
 
 
 @dataclass(frozen=True)
@@ -117,6 +120,7 @@ class Program:
     """One network or several in turn, placed on an accelerator.
 
     The arrays are those of `accelsim.kernels.compute.advance`; `loads` and `units` are the sizes of its `loaded`, `avail`, `fin`.
+    `others` are the programs of the other cores, where a chip has several; their layers are the same, each with what its core has of it.
     """
 
     machine: Structured
@@ -137,3 +141,9 @@ class Program:
     warnings: tuple[str, ...]
     batch: int
     peak_activation_bytes: int
+    others: tuple[Program, ...] = ()
+
+    @property
+    def cores(self) -> tuple[Program, ...]:
+        """The program of each core, this one first."""
+        return (self, *self.others)

@@ -20,6 +20,7 @@ from accelsim.registry import either, suggest
 SCHEMA_VERSION = 2  # 2: each inference names its network; version 1 files, of a single network each, are read too
 
 MEMORIES = ("dram", "flash")
+SHARED_LEVEL = "l2"  # where operands may lie on the chip
 
 # Operands on a memory channel. `padding` is added by the packed image, `burst_rounding` by whole bursts.
 OPERANDS = (
@@ -61,7 +62,7 @@ def _one_of(known: Callable[[], Iterable[str]]) -> AfterValidator:
 
 Count = Annotated[int, Field(ge=0, le=LARGEST_COUNT)]
 Positive = Annotated[int, Field(ge=1, le=LARGEST_COUNT)]
-Memory = Annotated[str, _one_of(lambda: MEMORIES)]
+Memory = Annotated[str, _one_of(lambda: (*MEMORIES, SHARED_LEVEL))]
 Operand = Annotated[str, _one_of(lambda: OPERANDS)]
 Category = Annotated[str, _one_of(lambda: CATEGORIES)]
 Bound = Annotated[str, _one_of(lambda: BOUND_RESOURCES)]
@@ -158,6 +159,44 @@ class FrameResult:
 
 
 @_CLOSED
+@dataclass(frozen=True, repr=False)
+class CoreResult:
+    """One of several cores: each layer of each inference with what this core has of it, its own cycles and its own traffic.
+
+    Its cycles add up to those of the run: a core that has ended waits for the others (`dependency`, in its last layer).
+    """
+
+    frames: Annotated[tuple[FrameResult, ...], Field(min_length=1)]
+
+    def __repr__(self) -> str:
+        return f"<CoreResult: {self.cycles['busy']:,} busy of {self.total_cycles:,} cycles, {self.macs:,} MACs>"
+
+    @cached_property
+    def layers(self) -> tuple[LayerResult, ...]:
+        """Layers of all inferences, in order."""
+        return tuple(layer for frame in self.frames for layer in frame.layers)
+
+    @cached_property
+    def cycles(self) -> dict[str, int]:
+        """Category -> core cycles of all inferences."""
+        return {name: sum(frame.cycles[name] for frame in self.frames) for name in CATEGORIES}
+
+    @property
+    def total_cycles(self) -> int:
+        return sum(self.cycles.values())
+
+    @property
+    def macs(self) -> int:
+        return sum(layer.macs for layer in self.layers)
+
+    @property
+    def utilization(self) -> float:
+        """Useful MACs over MAC slots of all cycles."""
+        slots = sum(layer.pe_cycles for layer in self.layers)
+        return self.macs * self.cycles["busy"] / (slots * self.total_cycles) if slots and self.total_cycles else 0.0
+
+
+@_CLOSED
 @dataclass(frozen=True)
 class Gain:
     """Speed-up of a run if `resource` (a key of RESOURCES) were free; `anomaly` says why the run is slower then, '' if it is not."""
@@ -216,6 +255,8 @@ class Result:
     choices : the compiler's choices for the whole program
     verdict : the limiting resource, if idealizations of the run were simulated
     trace_directories : where each network was read, '' for one found by its name or made in memory; empty if all were
+    cores : each core of a chip with several; empty with one. Cycles and spans in `frames` are then those of the core that ended last,
+        bounds of a core's own resources those of the core that needs most, and all other counts sums over the cores
     """
 
     run_id: str
@@ -234,6 +275,7 @@ class Result:
     schema_version: int = field(default=SCHEMA_VERSION)
     verdict: Verdict | None = None
     trace_directories: tuple[str, ...] = ()
+    cores: tuple[CoreResult, ...] = ()
 
     def __repr__(self) -> str:
         where = f"{self.accelerator_name}:{self.trace_name}"
@@ -291,19 +333,23 @@ class Result:
 
     @property
     def utilization(self) -> float:
-        """Useful MACs over MAC slots of all cycles."""
-        slots = sum(layer.pe_cycles for layer in self.layers)
-        busy = self.cycles["busy"]
-        return self.macs * busy / (slots * self.total_cycles) if slots and self.total_cycles else 0.0
+        """Useful MACs over MAC slots of all cycles, of all cores."""
+        return sum(core.utilization for core in self.of_cores) / len(self.of_cores)
+
+    @cached_property
+    def of_cores(self) -> tuple[CoreResult, ...]:
+        """Each core; of one core, the run."""
+        return self.cores or (CoreResult(self.frames),)
 
     def to_dict(self) -> dict[str, Any]:
         """The whole record as plain data, without what it has not: a verdict, directories, figures of other mappings."""
         fields = asdict(self)
-        for layer in (layer for frame in fields["frames"] for layer in frame["layers"]):
+        frames = [*fields["frames"], *(frame for core in fields["cores"] for frame in core["frames"])]
+        for layer in (layer for frame in frames for layer in frame["layers"]):
             for name in ("row_reads", "gemv_steps", "feed_reads", "decoded_weights", "lookups", "os_reads", "os_shifts"):
                 if layer[name] is None:
                     del layer[name]
-        absent = {name for name, value in (("verdict", self.verdict), ("trace_directories", self.trace_directories)) if not value}
+        absent = {name for name in ("verdict", "trace_directories", "cores") if not getattr(self, name)}
         return {name: value for name, value in fields.items() if name not in absent}
 
     def to_json(self) -> str:

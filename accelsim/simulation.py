@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from accelsim.accelerator import Accelerator
@@ -13,12 +12,12 @@ from accelsim.compiler.caches import Caches
 from accelsim.compiler.compile import compile_trace
 from accelsim.compiler.lru_cache import LruCache
 from accelsim.errors import ConservationError
+from accelsim.gathering import core_results, merged_frames
 from accelsim.hw.recorder import RunRecorder
-from accelsim.kernels.compute_state import RUN_RESULTS
-from accelsim.program import LayerPlan, Program
+from accelsim.program import Program
 from accelsim.progress import Progress
 from accelsim.provenance import run_id, traces_sha256, versions
-from accelsim.result import CATEGORIES, FrameResult, LayerResult, Result, Traffic
+from accelsim.result import Result
 from accelsim.system import Outcome, run_program
 from accelsim.trace.trace import Trace
 
@@ -65,13 +64,27 @@ def simulate(
 
 @dataclass(frozen=True)
 class RecordedRun:
-    """A simulation with all that is needed to look into it."""
+    """A simulation with all that is needed to look into it; `core` is the number of the core that it is about, if it is of one alone."""
 
     accelerator: Accelerator
     program: Program
     outcome: Outcome
     result: Result
     notes: RunRecorder
+    core: int | None = None
+
+    def of_last_core(self) -> RecordedRun:
+        """The run as that of several cores saw it which ended last; itself with one core.
+
+        Program, outcome, result and notes are that core's, but for what the memories did for all.
+        """
+        if not self.program.others:
+            return self
+        core = self.outcome.last_core
+        own = self.outcome.cores[core]
+        counters = {**self.outcome.counters, **own.counters}
+        result = replace(self.result, frames=self.result.cores[core].frames, cores=(), counters=counters)
+        return RecordedRun(self.accelerator, self.program.cores[core], own, result, self.notes.cores[core], core)
 
 
 def simulate_recorded(
@@ -93,6 +106,8 @@ def gather(accelerator: Accelerator, traces: Sequence[Trace], program: Program, 
     ConservationError
         Its sums differ from the machine's or from the traces'.
     """
+    array = accelerator.array
+    cores = core_results(program, outcome, array.rows * array.cols, accelerator.placement.last_wait)
     result = Result(
         run_id=run_id(accelerator, traces, options),
         accelerator_name=accelerator.name,
@@ -102,7 +117,8 @@ def gather(accelerator: Accelerator, traces: Sequence[Trace], program: Program, 
         trace_sha256=traces_sha256(traces),
         weights_source=", ".join(dict.fromkeys(trace.manifest.source.kind for trace in traces)),
         batch=program.batch,
-        frames=_frames(program, outcome, accelerator),
+        frames=merged_frames(cores, outcome.last_core),
+        cores=cores if len(cores) > 1 else (),
         counters=outcome.counters,
         choices=program.choices,
         warnings=(
@@ -117,55 +133,6 @@ def gather(accelerator: Accelerator, traces: Sequence[Trace], program: Program, 
     return result
 
 
-def _frames(program: Program, outcome: Outcome, accelerator: Accelerator) -> tuple[FrameResult, ...]:
-    column = {name: index for index, name in enumerate(RUN_RESULTS)}
-    array_size = accelerator.array.rows * accelerator.array.cols
-    cycles: list[Counter[str]] = [Counter(dict.fromkeys(CATEGORIES, 0)) for _ in program.layers]
-    starts: list[int | None] = [None] * len(program.layers)
-    ends = [0] * len(program.layers)
-    rows = outcome.run_results.tolist()
-    for layer, row in zip(program.runs["layer"].tolist(), rows, strict=True):
-        for category, name in enumerate(CATEGORIES):
-            cycles[layer][name] += row[category]
-        if starts[layer] is None:
-            starts[layer] = row[column["start"]]
-        ends[layer] = row[column["end"]]
-    last = int(program.runs["layer"][-1])
-    cycles[last][accelerator.placement.last_wait] += outcome.tail_cycles
-    ends[last] += outcome.tail_cycles
-
-    names: dict[int, str] = {}
-    frames: dict[int, list[LayerResult]] = {}
-    position = 0
-    for index, layer in enumerate(program.layers):
-        start = starts[index]
-        begin = position if start is None else start
-        position = ends[index] if start is not None else position
-        names[layer.frame] = layer.trace
-        frames.setdefault(layer.frame, []).append(
-            _layer(layer, cycles[index], begin, ends[index] if start is not None else begin, array_size)
-        )
-    return tuple(FrameResult(tuple(layers), names[index]) for index, layers in sorted(frames.items()))
-
-
-def _layer(plan: LayerPlan, cycles: Counter[str], start: int, end: int, array_size: int) -> LayerResult:
-    return LayerResult(
-        name=plan.name,
-        op=plan.op,
-        format=plan.format,
-        start_cycle=start,
-        end_cycle=end,
-        cycles=dict(cycles),
-        macs=plan.macs,
-        pe_cycles=cycles["busy"] * array_size,
-        vector_cycles=plan.vector_cycles,
-        traffic=tuple(Traffic(operand, memory, write, bits) for (operand, memory, write), bits in sorted(plan.bits.items())),
-        bounds=dict(plan.bounds),
-        lowering=plan.lowering,
-        **plan.figures,
-    )
-
-
 def _check_result(result: Result, traces: Sequence[Trace], outcome: Outcome) -> None:
     """The sums of a result equal the machine's and the traces', and no set of layers beats its bounds."""
     if result.total_cycles != outcome.cycles:
@@ -174,6 +141,9 @@ def _check_result(result: Result, traces: Sequence[Trace], outcome: Outcome) -> 
     for index, frame in enumerate(result.frames):
         if frame.macs != known[frame.trace]:
             raise ConservationError(f"frame {index}: layers sum to {frame.macs} MACs, {frame.trace!r} has {known[frame.trace]}")
+    for number, core in enumerate(result.cores):
+        if core.total_cycles != outcome.cycles:
+            raise ConservationError(f"core {number}: layers sum to {core.total_cycles} cycles, the machine ran {outcome.cycles}")
     if 8 * result.bus_bytes != sum(result.traffic.values()):
         raise ConservationError("traffic is not a whole number of bytes")
     for resource, bound in result.bounds.items():

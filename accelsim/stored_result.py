@@ -16,7 +16,7 @@ from pydantic import TypeAdapter, ValidationError
 from accelsim.errors import ConfigError
 from accelsim.problems import MISSING, in_words
 from accelsim.reading import parse_json, read_text
-from accelsim.result import MEMORIES, SCHEMA_VERSION, Result
+from accelsim.result import MEMORIES, SCHEMA_VERSION, SHARED_LEVEL, Result
 from accelsim.wording import shown
 
 LARGEST_RESULT = 1 << 30  # bytes of a stored result
@@ -82,28 +82,42 @@ def _wrong_sums(result: Result) -> Iterator[tuple[str, int, str]]:
         if bound > result.total_cycles:
             yield f"bounds.{resource}", bound, f"allowed: at most the cycles of the run, {result.total_cycles:,}"
     yield from _wrong_layers(result)
+    yield from _wrong_cores(result)
     yield from _wrong_counters(result)
 
 
 def _wrong_layers(result: Result) -> Iterator[tuple[str, int, str]]:
-    sizes = {layer.pe_cycles // layer.cycles["busy"] for layer in result.layers if layer.cycles.get("busy")}
-    size = min(sizes, default=0)  # of the array: all layers ran on the same one
-    for frame, found in enumerate(result.frames):
-        for number, layer in enumerate(found.layers):
-            place = f"frames.{frame}.layers.{number}"
-            if layer.end_cycle < layer.start_cycle:
-                yield f"{place}.end_cycle", layer.end_cycle, f"allowed: at least `start_cycle`, {layer.start_cycle:,}"
-            slots = layer.cycles.get("busy", 0) * size
-            if layer.pe_cycles != slots:
-                yield f"{place}.pe_cycles", layer.pe_cycles, f"allowed: `busy` times the PEs, {slots:,}"
+    sizes = {layer.pe_cycles // layer.cycles["busy"] for core in result.of_cores for layer in core.layers if layer.cycles.get("busy")}
+    size = min(sizes, default=0)  # of the array: all layers of all cores ran on equal ones
+    for core, of_core in enumerate(result.of_cores):
+        where = f"cores.{core}." if result.cores else ""
+        for frame, found in enumerate(of_core.frames):
+            for number, layer in enumerate(found.layers):
+                place = f"{where}frames.{frame}.layers.{number}"
+                if layer.end_cycle < layer.start_cycle:
+                    yield f"{place}.end_cycle", layer.end_cycle, f"allowed: at least `start_cycle`, {layer.start_cycle:,}"
+                slots = layer.cycles.get("busy", 0) * size
+                if layer.pe_cycles != slots:
+                    yield f"{place}.pe_cycles", layer.pe_cycles, f"allowed: `busy` times the PEs, {slots:,}"
+
+
+def _wrong_cores(result: Result) -> Iterator[tuple[str, int, str]]:
+    """Cores against the run."""
+    for number, core in enumerate(result.cores):
+        if core.total_cycles != result.total_cycles:
+            yield f"cores.{number}", core.total_cycles, f"allowed: cycles that sum to those of the run, {result.total_cycles:,}"
+    for name, count in (("macs", result.macs), ("pe_cycles", sum(layer.pe_cycles for layer in result.layers))):
+        found = sum(getattr(layer, name) for core in result.of_cores for layer in core.layers)
+        if found != count:
+            yield f"frames.{name}", count, f"allowed: the sum over the cores, {found:,}"
 
 
 def _wrong_counters(result: Result) -> Iterator[tuple[str, int, str]]:
     """Counters of the units against the sums of the layers."""
-    bits = dict.fromkeys(MEMORIES, 0)
+    bits = dict.fromkeys((*MEMORIES, SHARED_LEVEL), 0)
     for item, count in result.traffic.items():
         bits[item.memory] += count
-    moved = {f"{memory}_bus_bytes": count for memory, count in bits.items()}
+    moved = {f"{memory}_bus_bytes": bits[memory] for memory in MEMORIES}
     for name, count in moved.items():
         if name in result.counters and 8 * result.counters[name] != count:
             yield f"counters.{name}", result.counters[name], f"allowed: the traffic of all layers, {count:,} bits"

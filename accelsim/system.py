@@ -1,4 +1,4 @@
-"""The machine: cluster, DMA and memories wired together, run to the end of a program and checked.
+"""The machine: clusters, their DMAs and the memories wired together, run to the end of a program and checked.
 
 The sums of every run are checked here: each cycle in one category, each byte received, each MAC once.
 """
@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, MutableMapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 import simpy
@@ -21,9 +22,11 @@ from accelsim.hw.dma import Dma
 from accelsim.hw.flash import FlashSpec
 from accelsim.hw.l2 import L2
 from accelsim.hw.l2_dma import L2Dma
+from accelsim.hw.l2_port import L2Port
 from accelsim.hw.memory import Channel, Complete, MemorySpec
 from accelsim.hw.memory_side import can_run
 from accelsim.hw.recorder import RecordedChannel, RecordedCluster, RunRecorder
+from accelsim.hw.shared_memory import SharedMemories, SharedTensors
 from accelsim.hw.two_sides import run_sides
 from accelsim.kernels.compute_state import RUN_RESULTS
 from accelsim.program import Program
@@ -47,6 +50,9 @@ class Outcome:
     run_results : int64 (runs, columns of RUN_RESULTS)
     counters : named totals of the units
     warnings : caveats of this run
+    cores : of several cores the outcome of each, up to its own end, with its own counters; cycles and results are then those of the core
+        that ended last, counters those of all and of what they share
+    last_core : the core that ended last
     """
 
     cycles: int
@@ -54,6 +60,13 @@ class Outcome:
     run_results: np.ndarray
     counters: dict[str, int]
     warnings: tuple[str, ...] = ()
+    cores: tuple[Outcome, ...] = ()
+    last_core: int = 0
+
+    @property
+    def of_cores(self) -> tuple[Outcome, ...]:
+        """The outcome of each core, in the order of the program's."""
+        return self.cores or (self,)
 
 
 def run_program(
@@ -93,7 +106,8 @@ def run_program(
 def _run(timing: Timing, progress: Progress | None, recorder: RunRecorder | None, by_events: bool) -> Outcome:
     """Run the machine itself, without cache or checks."""
     memories = timing.memories
-    if recorder is None and not by_events and timing.l2 is None and can_run(memories.values()):
+    alone = timing.l2 is None and not timing.program.others
+    if recorder is None and not by_events and alone and can_run(memories.values()):
         return _run_sides(timing, memories, progress)
     return _run_events(timing, memories, progress, recorder)
 
@@ -107,15 +121,43 @@ def _run_sides(timing: Timing, memories: Mapping[str, MemorySpec | FlashSpec], p
     return Outcome(end, end - cluster.done_cycle, cluster.results, counters)
 
 
+@dataclass(frozen=True)
+class _Core:
+    """A core that has work: its cluster, and its DMA."""
+
+    cluster: ComputeCluster
+    dma: Dma
+
+    @property
+    def busy(self) -> bool:
+        """Whether something of it is about to happen."""
+        return self.cluster.awake or self.dma.busy
+
+    @property
+    def ended(self) -> bool:
+        """Whether its program has ended, and everything was moved."""
+        return self.cluster.done_cycle is not None and self.dma.idle
+
+    def outcome(self, clock_hz: int) -> Outcome:
+        """Its outcome, up to its own end."""
+        cluster, dma = self.cluster, self.dma
+        assert cluster.done_cycle is not None
+        end = max(cluster.done_cycle, cycle_at(dma.last_landing_ps, clock_hz))
+        counters = dma.counters() | {
+            "dma_received_bytes": dma.received_bytes,
+            "dma_sent_bytes": dma.sent_bytes,
+            "weight_buffer_taken_bytes": cluster.taken_bytes,
+            "vector_busy_cycles": cluster.vector_busy_cycles,
+        }
+        return Outcome(end, end - cluster.done_cycle, cluster.results, counters)
+
+
 def _run_events(
     timing: Timing, memories: Mapping[str, MemorySpec | FlashSpec], progress: Progress | None, recorder: RunRecorder | None
 ) -> Outcome:
     """Run it as a simulation of events."""
-    program = timing.program
     env = simpy.Environment()
-    clock = timing.clock_hz
-    cluster = ComputeCluster(env, clock, program) if recorder is None else RecordedCluster(env, clock, program, recorder)
-
+    programs = timing.program.cores
     others: list[BackgroundClient] = []
 
     def open_memory(name: str, complete: Complete) -> Channel:
@@ -133,46 +175,84 @@ def _run_events(
         watched.channel = open_channel(env, spec, timing.dma, watched.complete)
         return watched
 
-    dma = _open_dma(env, timing, cluster, open_memory)
-    if recorder is not None:
-        dma.on_issue = recorder.issues.append
-    if recorder is not None and isinstance(dma, L2Dma):
-        dma.on_cross = recorder.cross
-    cluster.poke()
-    dma.pump()
-    if timing.dram is not None and timing.dram.background is not None and "dram" in dma.channels:
+    shared = SharedMemories(list(memories), len(programs), open_memory)
+    port = None if timing.l2 is None else L2Port(env, timing.clock_hz, timing.l2, len(programs))
+    tensors = SharedTensors(programs)
+    cores = {
+        number: _open_core(env, timing, number, shared, tensors, port, recorder)
+        for number, program in enumerate(programs)
+        if program.runs.size
+    }
+    for core in cores.values():
+        core.cluster.poke()
+        core.dma.pump()
+    if timing.dram is not None and timing.dram.background is not None and "dram" in shared.channels:
         end = capacity_bytes(timing.dram) or REGION_BYTES
-        client = timing.dram.background
-        others.append(BackgroundClient(env, client, dma.channels["dram"], end, lambda: cluster.awake or dma.busy))
+        active = lambda: any(core.busy for core in cores.values())  # noqa: E731
+        others.append(BackgroundClient(env, timing.dram.background, shared.channels["dram"], end, active))
     steps = 0
-    runs = int(program.runs.size)
-    while cluster.done_cycle is None or not dma.idle:
+    first = next(iter(cores.values())).cluster
+    while not all(core.ended for core in cores.values()):
         try:
             env.step()
         except simpy.core.EmptySchedule:
-            channels = "; ".join(channel.waiting() for channel in dma.channels.values())
-            raise DeadlockError(f"every unit waits. {cluster.waiting()}; {dma.waiting()}; {channels}") from None
+            units = [text for core in cores.values() for text in (core.cluster.waiting(), core.dma.waiting())]
+            waiting = "; ".join([*units, *(channel.waiting() for channel in shared.channels.values())])
+            raise DeadlockError(f"every unit waits. {waiting}") from None
         steps += 1
         if progress is not None and steps % 4096 == 0:
-            progress("simulate", cluster.run_index, runs)
-    end = max(cluster.done_cycle, cycle_at(dma.last_landing_ps, timing.clock_hz))
+            progress("simulate", first.run_index, int(programs[0].runs.size))
+    outcomes = tuple(cores[number].outcome(timing.clock_hz) if number in cores else _NO_WORK for number in range(len(programs)))
+    last = max(range(len(outcomes)), key=lambda number: outcomes[number].cycles)
     counters: Counter[str] = Counter()
-    for name, channel in dma.channels.items():
+    for name, channel in shared.channels.items():
         counters.update({f"{name}_{key}": value for key, value in channel.counters().items()})
-    counters.update(dma.counters())
-    counters["dma_received_bytes"] = dma.received_bytes
-    counters["dma_sent_bytes"] = dma.sent_bytes
-    counters["weight_buffer_taken_bytes"] = cluster.taken_bytes
-    counters["vector_busy_cycles"] = cluster.vector_busy_cycles
+    if port is not None:
+        counters["l2_busy_cycles"] = port.busy_cycles
+    for outcome in outcomes:
+        counters.update(outcome.counters)
     late = [client.served_share for client in others if client.served_share < SERVED]
     warnings = tuple(f"the background client got {100 * share:.0f} % of its requested bandwidth" for share in late)
-    return Outcome(end, end - cluster.done_cycle, cluster.results, dict(counters), warnings)
+    return replace(outcomes[last], counters=dict(counters), warnings=warnings, cores=outcomes if len(outcomes) > 1 else (), last_core=last)
 
 
-def _open_dma(env: simpy.Environment, timing: Timing, cluster: ComputeCluster, open_memory: Callable[[str, Complete], Channel]) -> Dma:
-    """The DMA, with the shared level if the chip has one."""
-    parts = (env, timing.dma, timing.program, cluster, timing.weight_memory, open_memory, timing.activation_memory)
-    return Dma(*parts) if timing.l2 is None else L2Dma(*parts, timing.l2)
+_NO_WORK = Outcome(
+    0,
+    0,
+    np.zeros((0, len(RUN_RESULTS)), np.int64),
+    dict.fromkeys(("dma_received_bytes", "dma_sent_bytes", "weight_buffer_taken_bytes", "vector_busy_cycles"), 0),
+)
+
+
+def _open_core(
+    env: simpy.Environment,
+    timing: Timing,
+    number: int,
+    memories: SharedMemories,
+    tensors: SharedTensors,
+    port: L2Port | None,
+    recorder: RunRecorder | None,
+) -> _Core:
+    """A core with its DMA; on a chip with a shared level, the DMA that crosses it."""
+    program, clock = timing.program.cores[number], timing.clock_hz
+    notes = None if recorder is None else recorder.of_core(number, memories.cores)
+    cluster = ComputeCluster(env, clock, program) if notes is None else RecordedCluster(env, clock, program, notes)
+    parts = (env, timing.dma, program, cluster, timing.weight_memory, memories.port(number), timing.activation_memory, number, tensors)
+    dma = Dma(*parts) if port is None or timing.l2 is None else L2Dma(*parts, port, timing.l2.bypass)
+    if notes is not None:
+        _listen(dma, notes, partial(memories.number, core=number))
+    return _Core(cluster, dma)
+
+
+def _listen(dma: Dma, notes: RunRecorder, number: Callable[[int], int]) -> None:
+    """Have the transfers of a DMA recorded, with the numbers that the memories know them by."""
+
+    def cross(flight: int, client: str, asked_ps: int, crossed_ps: int) -> None:
+        notes.cross(number(flight), client, asked_ps, crossed_ps)
+
+    dma.on_issue = lambda issue: notes.issues.append(replace(issue, number=number(issue.number)))
+    if isinstance(dma, L2Dma):
+        dma.on_cross = cross
 
 
 def check_outcome(program: Program, outcome: Outcome) -> None:
@@ -183,12 +263,14 @@ def check_outcome(program: Program, outcome: Outcome) -> None:
     ConservationError
         A cycle in no category or in two, a byte lost or duplicated, a row the array did not see exactly once.
     """
-    _check_cycles(outcome)
-    _check_rows(program, outcome)
-    _check_macs(program)
-    _check_loads(program, outcome)
-    _check_traffic(program, outcome)
-    _check_l2(program, outcome)
+    for core, own in zip(program.cores, outcome.of_cores, strict=True):
+        _check_cycles(own)
+        _check_rows(core, own)
+        _check_macs(core)
+        _check_loads(core, own)
+        _check_traffic(core, own)
+        _check_l2(core, own)
+    _check_bus(program, outcome)
 
 
 def _check_cycles(outcome: Outcome) -> None:
@@ -245,17 +327,21 @@ def _check_loads(program: Program, outcome: Outcome) -> None:
 
 
 def _check_traffic(program: Program, outcome: Outcome) -> None:
-    """Bits booked to operands are those that the DMA moved; with burst rounding, those that the memories outside the chip moved."""
+    """Bits booked to operands are those that the DMA moved."""
     planned = {True: 0, False: 0}
-    bus = 0
     for layer in program.layers:
-        for (operand, memory, write), bits in layer.bits.items():
-            bus += bits if memory != L2 else 0
+        for (operand, _, write), bits in layer.bits.items():
             if operand != "burst_rounding":
                 planned[write] += bits
     for write, name in ((False, "dma_received_bytes"), (True, "dma_sent_bytes")):
         if planned[write] != 8 * outcome.counters[name]:
             raise ConservationError(f"operands of all layers sum to {planned[write]} bits, {name} is {outcome.counters[name]} bytes")
+
+
+def _check_bus(program: Program, outcome: Outcome) -> None:
+    """Bits of all cores, with burst rounding, are those that the memories outside the chip moved."""
+    layers = [layer for core in program.cores for layer in core.layers]
+    bus = sum(bits for layer in layers for (_, memory, _), bits in layer.bits.items() if memory != L2)
     sent = sum(value for key, value in outcome.counters.items() if key.endswith("_bus_bytes"))
     if bus != 8 * sent:
         raise ConservationError(f"operands and rounding of all layers sum to {bus} bits, the memories moved {sent} bytes")

@@ -62,10 +62,7 @@ class Timing:
 
 def timing_of(accelerator: Accelerator, program: Program) -> Timing:
     """Everything that affects timing when `program` runs on `accelerator`."""
-    layers = tuple(
-        replace(layer, format="", macs=0, bits={}, vector_cycles=0, bounds={}, lowering="", figures={}) for layer in program.layers
-    )
-    timed = replace(program, layers=layers, slots=(), choices={}, warnings=(), batch=0, peak_activation_bytes=0)
+    timed = _timed(program)
     dram = accelerator.dram
     device = dram.named_files() if dram is not None else {}
     placement = accelerator.placement
@@ -74,11 +71,23 @@ def timing_of(accelerator: Accelerator, program: Program) -> Timing:
     )
 
 
+def _timed(program: Program) -> Program:
+    """A program without what is only reported."""
+    layers = tuple(
+        replace(layer, format="", macs=0, bits={}, vector_cycles=0, bounds={}, lowering="", figures={}) for layer in program.layers
+    )
+    others = tuple(map(_timed, program.others))
+    return replace(program, layers=layers, slots=(), choices={}, warnings=(), batch=0, peak_activation_bytes=0, others=others)
+
+
 def _feed(digest: Any, value: Any) -> None:
     """Add a value to a hash, with lengths and types so that no two values collide."""
     if isinstance(value, np.ndarray):
         digest.update(f"{value.dtype.descr}{value.shape}".encode())
         digest.update(np.ascontiguousarray(value).tobytes())
+    elif isinstance(value, tuple) and value and isinstance(value[0], Program):
+        for core in value:
+            _feed(digest, core)
     elif isinstance(value, BaseModel):
         digest.update(value.model_dump_json().encode())
     elif is_dataclass(value):

@@ -27,12 +27,16 @@ FOREVER = 10**12
 
 @dataclass(frozen=True)
 class Landings:
-    """What came from outside: transfer -> core cycle, (load task's ordinal, unit) -> core cycle; `shared_`: when each was in the L2."""
+    """What came from outside: transfer -> core cycle, (load task's ordinal, unit) -> core cycle; `shared_`: when each was in the L2.
+
+    `written`: when every core had written what a unit is loaded from; from the start, where that is not said.
+    """
 
     transfers: Mapping[int, int]
     units: Mapping[tuple[int, int], int]
     shared_transfers: Mapping[int, int] = field(default_factory=dict)
     shared_units: Mapping[tuple[int, int], int] = field(default_factory=dict)
+    written: Mapping[tuple[int, int], int] = field(default_factory=dict)
 
 
 @dataclass
@@ -269,9 +273,11 @@ class NaiveMachine(NaiveStationaryRuns):
         return self.unit_waits(*source)
 
     def unit_waits(self, task: int, unit: int) -> str:
-        """Why a unit may not be used: of a load, whether it has come as far as the shared level."""
+        """Why a unit may not be used: of a load, whether it was written, and has come as far as the shared level."""
         if self.tasks[task]["kind"] != LOAD:
             return "vector"
+        if self.landings.written.get((self.tasks[task]["ordinal"], unit), 0) > self.t:
+            return "dependency"
         shared = self.landings.shared_units.get((self.tasks[task]["ordinal"], unit), FOREVER)
         return "l2" if shared <= self.t else "dram_activation"
 
@@ -476,35 +482,46 @@ class NaiveMachine(NaiveStationaryRuns):
         """(cycles until the last result, category -> cycles of each run); `outside` is called at the beginning of each cycle."""
         while self.t < limit:
             outside()
-            self.vector()
-            pending = self.drain_units or self.row_units
-            last_result = max(self.done.values(), default=0)
-            last_run = self.run + 1 == len(self.runs) and self.finished(self.run)
-            if last_run and not pending and self.t >= max(last_result, self.drained_at):
-                self.sums.clock(self.t)
-                self.clock_banks(self.t)
-                return self.t, [dict(count) for count in self.count]
-            self.codebook()
-            self.wanted_pop = ""
-            reason, left = self.array()
-            booked = self.run
-            if reason == "busy" and self.finished(self.run) and self.run + 1 < len(self.runs) and self.chains_to(self.run + 1):
-                self.turn()  # the next run's cycles begin behind the last row
-            why, short = self.loader(left)
-            if reason == "busy":
-                if short and why in self.debts:
-                    self.debts[why] += 1
-            else:
-                reason = reason or why
-                owed = next((name for name, cycles in self.debts.items() if cycles), "")
-                if reason == "decode" and owed:
-                    self.debts[owed] -= 1  # memory had kept this tile waiting while the array was busy
-                    reason = owed
-            self.count[booked][reason] += 1
+            if self.step():
+                return self.t, self.counts
+        raise AssertionError(f"the twin does not end within {limit} cycles: run {self.run} fold {self.fold} of {len(self.runs)} runs")
+
+    @property
+    def counts(self) -> list[dict[str, int]]:
+        """Category -> cycles of each run."""
+        return [dict(count) for count in self.count]
+
+    def step(self) -> bool:
+        """One clock of all units; True in the cycle in which the last result is there, which is not counted."""
+        self.vector()
+        pending = self.drain_units or self.row_units
+        last_result = max(self.done.values(), default=0)
+        last_run = self.run + 1 == len(self.runs) and self.finished(self.run)
+        if last_run and not pending and self.t >= max(last_result, self.drained_at):
             self.sums.clock(self.t)
             self.clock_banks(self.t)
-            self.t += 1
-        raise AssertionError(f"the twin does not end within {limit} cycles: run {self.run} fold {self.fold} of {len(self.runs)} runs")
+            return True
+        self.codebook()
+        self.wanted_pop = ""
+        reason, left = self.array()
+        booked = self.run
+        if reason == "busy" and self.finished(self.run) and self.run + 1 < len(self.runs) and self.chains_to(self.run + 1):
+            self.turn()  # the next run's cycles begin behind the last row
+        why, short = self.loader(left)
+        if reason == "busy":
+            if short and why in self.debts:
+                self.debts[why] += 1
+        else:
+            reason = reason or why
+            owed = next((name for name, cycles in self.debts.items() if cycles), "")
+            if reason == "decode" and owed:
+                self.debts[owed] -= 1  # memory had kept this tile waiting while the array was busy
+                reason = owed
+        self.count[booked][reason] += 1
+        self.sums.clock(self.t)
+        self.clock_banks(self.t)
+        self.t += 1
+        return False
 
 
 def tile_span(run: Row, kt: int, rows: int) -> range:

@@ -18,7 +18,7 @@ from accelsim.api.table import Table
 from accelsim.cost.compare_costs import RunCost, costs_of
 from accelsim.cost.energy import accelerator_of
 from accelsim.errors import CompileError
-from accelsim.report.export.run import layer_rows
+from accelsim.report.export.run import core_rows, layer_rows
 from accelsim.report.findings import Findings, functional_rows, what_if_rows
 from accelsim.report.metrics import CATEGORY_MEANING, Summary, category_cycles, summarize, traffic_lines
 from accelsim.report.report import make_report
@@ -128,6 +128,11 @@ class Result:
     def layers(self) -> Table:
         """One row per layer and inference: cycles by stall reason, MACs, bytes, bounds; the rows of layers.csv."""
         return Table(f"Layers of {self.name}", layer_rows(self.record))
+
+    @property
+    def cores(self) -> Table:
+        """One row per core of a chip with several: MACs, utilization, cycles by stall reason; without rows on a chip with one."""
+        return Table(f"Cores of {self.name}", core_rows(self.record))
 
     @property
     def verdict(self) -> str:

@@ -6,7 +6,6 @@ head orders by estimated cost and takes the first whose activations fit without 
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from fractions import Fraction
@@ -21,10 +20,12 @@ from accelsim.compiler.code_lengths import CodeLengths
 from accelsim.compiler.column_tiles import wide_layers
 from accelsim.compiler.feasibility import check_heads
 from accelsim.compiler.geometry import weight_geometry
-from accelsim.compiler.heads import HEAD_ORDERS, HeadOrder, estimate_cycles
+from accelsim.compiler.head_ranking import ranked_head_orders
 from accelsim.compiler.in_l2 import most_live_bytes
 from accelsim.compiler.inference import LayerBuild, Lowering, PlacedNetwork, as_array
 from accelsim.compiler.lowering import lower_inference
+from accelsim.compiler.memory_layout import ALIGNMENT, InferenceMemory, MemoryLayout
+from accelsim.compiler.place_on_cores import place_on_cores
 from accelsim.compiler.plan import Plan
 from accelsim.compiler.rom import check_rom
 from accelsim.compiler.routing import with_experts_chosen
@@ -39,7 +40,6 @@ from accelsim.quantities import human_bytes
 from accelsim.trace.trace import Trace
 
 MEMORIES = ("dram", "flash", L2)
-ACTIVATION_REGION = 4096  # bytes: alignment of what follows the weights in DRAM
 
 
 def compile_trace(
@@ -80,7 +80,7 @@ def compile_for(
     """The program of `compile_trace`, which reads nothing of the accelerators but their targets."""
     notes = check_rom(target, traces)
     chosen = [with_experts_chosen(trace, batch, seed) for trace in traces]
-    networks = [replace(_choose(target, ranked_by or target, trace, batch, caches), experts=how) for trace, how in chosen]
+    networks = [[replace(part, experts=how) for part in _place(target, ranked_by or target, trace, batch, caches)] for trace, how in chosen]
     bursts = {memory: target.memory(memory).burst_bytes for memory in MEMORIES}
     weights = target.placement.weights
     if target.dma.transfer % bursts[weights]:
@@ -88,20 +88,31 @@ def compile_for(
             f"accelerator {target.name!r}: dma.transfer = {target.dma.transfer} B must be a multiple of the "
             f"{bursts[weights]} B burst of its {weights}"
         )
-    streams = StreamBuilder(target, bursts[weights])
-    conflicts = BankConflicts(target.codebook.banks, seed, caches.conflicts)
+    layout = MemoryLayout()
     lengths = CodeLengths(target.weight_buffer.capacity, caches.code_lengths)
-    low = Lowering(target, streams, conflicts, lengths, weights, bursts)
+    lows = [
+        Lowering(
+            target,
+            StreamBuilder(target, bursts[weights], layout),
+            BankConflicts(target.codebook.banks, seed, caches.conflicts),
+            lengths,
+            weights,
+            bursts,
+        )
+        for _ in range(target.cores)
+    ]
     for turn in range(frames):
         if turn and target.weight_buffer.residency == "stream":
-            streams.address = 0  # each inference reads the same image
+            layout.weights = 0  # each inference reads the same image
         for number, network in enumerate(networks):
-            lower_inference(low, network, turn * len(networks) + number)
-    _check_pinned(target, streams)
-    weight_bytes = streams.address
-    base = -(-weight_bytes // ACTIVATION_REGION) * ACTIVATION_REGION if weights == target.placement.activations else 0
-    _check_capacity(target, low, weight_bytes, base)
-    return _program(target, low, networks, base, batch, notes)
+            memory = InferenceMemory(layout)
+            for low, part in zip(lows, network, strict=True):
+                lower_inference(low, part, turn * len(networks) + number, memory)
+    _check_pinned(target, layout)
+    base = -(-layout.weights // ALIGNMENT) * ALIGNMENT if weights == target.placement.activations else 0
+    _check_capacity(target, lows, layout, base)
+    programs = [_program(target, low, parts, base, batch, notes) for low, parts in zip(lows, zip(*networks, strict=True), strict=True)]
+    return replace(programs[0], others=tuple(programs[1:]))
 
 
 def _check_names(traces: Sequence[Trace]) -> None:
@@ -114,15 +125,18 @@ def _check_names(traces: Sequence[Trace]) -> None:
             raise CompileError(f"{names.count(name)} networks are called {name!r}; allowed: names that differ (`frames` repeats a network)")
 
 
+def _place(target: Target, ranked_by: Target, trace: Trace, batch: int, caches: Caches) -> tuple[PlacedNetwork, ...]:
+    """Each core's part of a network."""
+    return (_choose(target, ranked_by, trace, batch, caches),) if target.cores == 1 else place_on_cores(target, ranked_by, trace, batch)
+
+
 def _choose(target: Target, ranked_by: Target, trace: Trace, batch: int, caches: Caches) -> PlacedNetwork:
     """A network in the head order with the least cost, as `ranked_by` has it, among those that fit best."""
     buffer = target.activation_buffer
     spill: Spill = "always" if buffer.residency == "dram" else "never" if target.placement.activations == "none" else "if needed"
     if spill == "if needed":
         check_heads(trace, batch, buffer.capacity)
-    ranked = sorted(HEAD_ORDERS, key=lambda order: _attention_estimate(ranked_by, trace, order))
-    if all(layer.head_product is None for layer in trace.layers):
-        ranked = ranked[:1]
+    ranked = ranked_head_orders(ranked_by, trace)
     wide = wide_layers(target, trace)
     fitting: list[tuple[tuple[int, int, int], Plan, Allocation]] = []
     shortages: list[Shortage] = []
@@ -133,61 +147,42 @@ def _choose(target: Target, ranked_by: Target, trace: Trace, batch: int, caches:
             continue
         candidate, allocation = found
         if not allocation.spilled and not allocation.barriers:
-            return PlacedNetwork(trace, candidate, allocation, f"{order}: least estimated cost of the orders that fit without a spill")
+            why = f"{order}: least estimated cost of the orders that fit without a spill"
+            return PlacedNetwork(trace, candidate, allocation, why, candidate.layers)
         spilled = sum(candidate.tensors[item].bytes for item in allocation.spilled)
         fitting.append(((spilled, len(allocation.barriers), rank), candidate, allocation))
     for order in ranked if spill == "if needed" and not fitting else ():
         found = caches.place(trace, batch, order, buffer.capacity, "row tiles", wide)
         if isinstance(found, tuple):
             why = f"{order}: least estimated cost of the orders that fit in row tiles, as none does without"
-            return PlacedNetwork(trace, *found, why)
+            return PlacedNetwork(trace, *found, why, found[0].layers)
         shortages.append(found)
     if not fitting:
         raise min((shortage() for shortage in shortages), key=lambda error: error.short_bytes)
     (spilled, barriers, _), candidate, allocation = min(fitting, key=lambda item: item[0])
     why = f"{candidate.head_order}: of {len(ranked)} orders the one with least spills ({human_bytes(spilled)}) and barriers ({barriers})"
-    return PlacedNetwork(trace, candidate, allocation, why)
+    return PlacedNetwork(trace, candidate, allocation, why, candidate.layers)
 
 
-def _attention_estimate(target: Target, trace: Trace, order: HeadOrder) -> int:
-    """Estimated cycles of all attentions in an order: per head a product, the operation that reads its scores, and a product."""
-    array, vector = target.array, target.vector_unit
-    per_head = {layer.inputs[0]: layer.vector for layer in trace.layers if layer.vector is not None and layer.by_group}
-    found = [layer.head_product for layer in trace.layers if layer.head_product is not None and layer.name in per_head]
-    shapes = Counter(
-        (scores.m, scores.k, scores.n, scores.heads, per_head[scores.name].passes(vector.passes.of, fused=False))
-        for scores in found
-        if scores.merge == "groups"
-    )
-    total = 0
-    for (m, k, n, heads, passes), count in shapes.items():
-        tiles = -(-n // array.cols) * -(-k // array.rows)
-        drain = m * vector.row_cycles(n, vector.passes.requantize)
-        softmax = m * vector.row_cycles(n, passes)
-        product = max(m * tiles, drain)
-        width = heads * k  # of the projection that computes the values
-        values = m * -(-width // array.cols) * -(-width // array.rows)
-        total += count * estimate_cycles(order, heads, product, softmax, product, values)
-    return total
-
-
-def _check_pinned(target: Target, streams: StreamBuilder) -> None:
+def _check_pinned(target: Target, layout: MemoryLayout) -> None:
     capacity = target.weight_buffer.capacity
-    if target.weight_buffer.residency == "pinned" and streams.address > capacity:
+    if target.weight_buffer.residency == "pinned" and layout.weights > capacity:
         raise CompileError(
-            f"accelerator {target.name!r}: weight_buffer.residency = 'pinned' needs {streams.address} B; "
-            f"weight_buffer.capacity = {capacity} B is short by {streams.address - capacity} B"
+            f"accelerator {target.name!r}: weight_buffer.residency = 'pinned' needs {layout.weights} B; "
+            f"weight_buffer.capacity = {capacity} B is short by {layout.weights - capacity} B"
         )
 
 
-def _check_capacity(target: Target, low: Lowering, weight_bytes: int, base: int) -> None:
+def _check_capacity(target: Target, lows: Sequence[Lowering], layout: MemoryLayout, base: int) -> None:
     placement = target.placement
-    needed = {placement.weights: weight_bytes}
+    needed = {placement.weights: layout.weights}
     if placement.activations != "none":
-        needed[placement.activations] = base + low.activation_address
+        needed[placement.activations] = base + layout.activations
     if L2 in needed:
-        activations = most_live_bytes(low.jobs, low.regions) if placement.activations == L2 else 0
-        needed[L2] = activations + (weight_bytes if placement.weights == L2 else 0)
+        activations = 0
+        if placement.activations == L2:  # a core that is ahead of the others holds its tensors beside theirs
+            activations = most_live_bytes(lows[0].jobs, layout.regions) if target.cores == 1 else layout.activations
+        needed[L2] = activations + (layout.weights if placement.weights == L2 else 0)
     for memory, size in needed.items():
         capacity = target.memory(memory).capacity_bytes
         if capacity is not None and size > capacity:
@@ -257,7 +252,7 @@ def _layer_plan(target: Target, rates: dict[str, Fraction | None], build: LayerB
         name=f"{build.trace}/{layer.name}" if several else layer.name,
         op=layer.op,
         format=layer.weights.format.kind if layer.weights is not None else "",
-        macs=layer.macs * build.images,
+        macs=build.macs,
         bits={key: bits for key, bits in build.bits.items() if bits},
         vector_cycles=build.vector_cycles,
         bounds=bounds,
@@ -310,9 +305,9 @@ def _l2_choice(target: Target) -> str:
 def _network_choices(target: Target, network: PlacedNetwork) -> dict[str, str]:
     allocation = network.allocation
     names = ", ".join(dict.fromkeys(item.name for item in (*network.plan.in_dram, *allocation.spilled)))
-    split = {op.layer.name for op in network.plan.ops if op.row_tile is not None}
+    split = {op.layer.name for op in network.plan.ops if op.row_tile is not None and op.row_tile.count > 1}
     row_tiles = {"row_tiles": f"{len(split)} layers run in row tiles"} if split else {}
-    split = {op.layer.name for op in network.plan.ops if op.column_tile is not None}
+    split = {op.layer.name for op in network.plan.ops if op.column_tile is not None and op.column_tile.count > 1}
     column_tiles = {"column_tiles": f"{len(split)} layers run in column tiles"} if split else {}
     return (
         {
@@ -322,6 +317,7 @@ def _network_choices(target: Target, network: PlacedNetwork) -> dict[str, str]:
             "barriers": f"{len(allocation.barriers)} operations wait for the last readers of the slot that they overwrite",
         }
         | ({"experts": network.experts} if network.experts else {})
+        | ({"cores": f"{target.cores}: {network.split}"} if target.cores > 1 else {})
         | row_tiles
         | column_tiles
         | _group_mappings(target, network)

@@ -6,7 +6,7 @@ Products, row functions and moves of activations append to it; the provider of a
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from itertools import repeat
 
@@ -17,6 +17,7 @@ from accelsim.compiler.bank_conflicts import BankConflicts
 from accelsim.compiler.code_lengths import CodeLengths
 from accelsim.compiler.drain_order import last_units
 from accelsim.compiler.fetched_streams import FetchedStreams
+from accelsim.compiler.memory_layout import InferenceMemory
 from accelsim.compiler.placement import LiveRange
 from accelsim.compiler.plan import Op, Plan, TensorId
 from accelsim.compiler.product_facts import ProductFacts
@@ -36,12 +37,12 @@ _WAITS_FOR_NOTHING: KernelFields = dict.fromkeys(("chunk", "dep0", "dep1", "afte
 
 @dataclass
 class LayerBuild:
-    """Data collected on a layer of one inference during lowering; it has the rows of so many images apart."""
+    """Data collected on a layer of one inference during lowering."""
 
     layer: Layer
     frame: int
     trace: str
-    images: int
+    macs: int = 0
     bits: Bits = field(default_factory=Counter)
     bounds: Counter[str] = field(default_factory=Counter)
     vector_cycles: int = 0
@@ -59,8 +60,6 @@ class Lowering:
     code_lengths: CodeLengths
     weight_memory: str
     burst_bytes: dict[str, int]
-    activation_address: int = 0
-    regions: list[tuple[int, int]] = field(default_factory=list)  # (address, bytes) of each tensor in the memory of activations
     runs: RecordTable = field(default_factory=lambda: RecordTable(compute_state.RUN))
     tasks: list[KernelFields] = field(default_factory=list)
     drains: list[int] = field(default_factory=list)
@@ -92,19 +91,30 @@ class Lowering:
 
 @dataclass(frozen=True)
 class PlacedNetwork:
-    """A trace as it was planned and placed; `why` says the reason for its head order, `experts` how they were chosen, if it has any."""
+    """A trace as it was planned and placed, or one core's part of it.
+
+    Attributes
+    ----------
+    why : the reason for its head order; experts : how they were chosen, if it has any
+    layers : those of all cores, in order
+    parts : layer -> how several cores share it; split : how many layers they share in each way
+    """
 
     trace: Trace
     plan: Plan
     allocation: Allocation
     why: str
+    layers: tuple[Layer, ...]
     experts: str = ""
+    parts: Mapping[str, str] = field(default_factory=dict)
+    split: str = ""
 
 
 class Inference:
     """One inference that is being lowered: the results of its operations so far, and the last tasks of the inference before."""
 
-    def __init__(self, low: Lowering, network: PlacedNetwork) -> None:
+    def __init__(self, low: Lowering, network: PlacedNetwork, memory: InferenceMemory) -> None:
+        self.memory = memory
         self.low, self.trace, self.plan, self.allocation = low, network.trace, network.plan, network.allocation
         self.before = (low.drains[-1] if low.drains else -1, low.row_tasks[-1] if low.row_tasks else -1)
         self.first_drain, self.first_row = len(low.drains), len(low.row_tasks)
@@ -118,11 +128,9 @@ class Inference:
         self.task_of: dict[int, int] = {}  # operation -> its drain or row task
         self.writers: dict[TensorId, list[int]] = {}  # tensor -> tasks that wrote it
         self.loaded: dict[tuple[TensorId, int], int] = {}  # (tensor, first operation of the live range) -> load task
-        self.address_of: dict[TensorId, int] = {}
         self.stores: dict[TensorId, int] = {}  # tensor -> job that writes it
         self.tokens: list[tuple[LiveRange, int]] = []  # live ranges stored to DRAM, and the task whose unit 0 marks completion
         self.kept_weights: dict[tuple[str, int], FetchedStreams] = {}  # (matrix, column tile) -> its streams, for the next row tiles
-        self.images: dict[tuple[str, int], int] = {}  # (matrix, column tile) -> address of its first words
         self.parameters: dict[str, int] = {}  # layer -> transfer that ends the parameters of its row function
         self.context_tasks: dict[str, int] = {}  # layer -> first of the consecutive drain tasks of its heads
 

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 from accelsim.compiler.inference import Inference, LayerBuild, Lowering, PlacedNetwork
+from accelsim.compiler.memory_layout import InferenceMemory
 from accelsim.compiler.moves import load_tensor, slots_of, store_results
 from accelsim.compiler.placement import LiveRange
 from accelsim.compiler.products import lower_product
 from accelsim.compiler.row_functions import lower_row_function
 
 
-def lower_inference(low: Lowering, network: PlacedNetwork, index: int) -> None:
+def lower_inference(low: Lowering, network: PlacedNetwork, index: int, memory: InferenceMemory) -> None:
     """Append inference number `index`, one of `network`, to the program."""
-    inference = Inference(low, network)
+    inference = Inference(low, network, memory)
     plan = network.plan
-    for op in plan.ops:
-        for layer in (op.layer, *op.fused):
-            if layer.name not in inference.layer_index:
-                inference.layer_index[layer.name] = len(low.layers)
-                low.layers.append(LayerBuild(layer, index, network.trace.name, plan.images_of(layer.name)))
+    for layer in network.layers:
+        inference.layer_index[layer.name] = len(low.layers)
+        parts = network.parts.get(layer.name)
+        low.layers.append(LayerBuild(layer, index, network.trace.name, notes=[parts] if parts else []))
     starts: dict[int, list[LiveRange]] = {}
     for live_range in inference.allocation.residencies:
         if live_range.loaded:

@@ -35,7 +35,7 @@ def load_tensor(inference: Inference, live_range: LiveRange, op: Op) -> None:
     low.jobs.append(
         ActivationJob(
             write=False, address=address, size=tensor.bytes, row_bytes=row_bytes, rows=tensor.rows, load=low.loads, after=after,
-            after_jobs=writes, operand=operand, layer=layer, pieces=pieces, pitch=pitch,
+            after_jobs=writes, operand=operand, layer=layer, pieces=pieces, pitch=pitch, shared=_shared(inference, tensor),
         )
     )  # fmt: skip
     inference.loaded[live_range.tensor, live_range.first] = task
@@ -60,13 +60,19 @@ def store_results(inference: Inference, op: Op) -> None:
     pieces, pitch = pieces_of(tensor)
     pitch *= pieces > 1
     size = stored_bytes(tensor)
-    low.jobs.append(ActivationJob(True, address, size, size, 1, low.loads, (last,), (), operand, layer, pieces, pitch))
+    shared = _shared(inference, tensor)
+    low.jobs.append(ActivationJob(True, address, size, size, 1, low.loads, (last,), (), operand, layer, pieces, pitch, shared))
     low.loads += 1
     inference.stores[op.writes] = len(low.jobs) - 1
     inference.tokens.append((live_range, token))
     memory = inference.target.placement.activations
     for piece in range(pieces):
         book_traffic(inference, op.layer.name, operand, memory, True, size // pieces, address + piece * pitch)
+
+
+def _shared(inference: Inference, tensor: Tensor) -> int:
+    """The number of the tensor that passes from core to core with this part of it; -1 for any other."""
+    return inference.memory.number(tensor.whole.id) if tensor.whole is not None and tensor.passes else -1
 
 
 def stored_bytes(tensor: Tensor) -> int:
@@ -115,11 +121,8 @@ def pieces_of(tensor: Tensor) -> tuple[int, int]:
 def dram_address(inference: Inference, tensor: Tensor) -> int:
     """Byte address of a tensor, or of the rows of one, within the activations in DRAM."""
     whole = tensor.whole or tensor
-    if whole.id not in inference.address_of:
-        inference.address_of[whole.id] = inference.low.activation_address
-        inference.low.regions.append((inference.low.activation_address, whole.bytes))
-        inference.low.activation_address += -(-whole.bytes // 4096) * 4096
-    return inference.address_of[whole.id] + (tensor.first_row * whole.width + tensor.first_column) * whole.bits // 8
+    first = inference.memory.activation(whole.id, whole.bytes)
+    return first + (tensor.first_row * whole.width + tensor.first_column) * whole.bits // 8
 
 
 def book_traffic(inference: Inference, layer: str, operand: str, memory: str, write: bool, size: int, address: int) -> None:

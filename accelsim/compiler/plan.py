@@ -42,6 +42,7 @@ class Tensor:
     first_column : of `whole`, the first of the columns that these are; they are `width` of them
     planes : planes of an image of which these are the same rows each, counted from `first_row` of a plane; 1: rows of the whole
     sources : rows of `whole`, each written to DRAM by one operation, among which are these
+    passes : other cores may write what is read of `whole`, or read what is written
     """
 
     id: TensorId
@@ -60,6 +61,7 @@ class Tensor:
     first_column: int = 0
     planes: int = 1
     sources: tuple[TensorId, ...] = ()
+    passes: bool = False
 
     @property
     def bytes(self) -> int:
@@ -127,7 +129,7 @@ class Op:
 class Plan:
     """Operations in program order and the tensors between them.
 
-    `in_dram` are those of which only row tiles are in the buffer; `gathered` are layers that have the rows of all images together.
+    `in_dram` are those of which only row tiles are in the buffer.
     """
 
     ops: tuple[Op, ...]
@@ -135,12 +137,12 @@ class Plan:
     head_order: str
     batch: int
     in_dram: tuple[TensorId, ...] = ()
-    gathered: frozenset[str] = frozenset()
-
-    def images_of(self, layer: str) -> int:
-        """Images of the batch whose rows a layer has apart: all, or 1 where it has the rows of all of them together."""
-        return 1 if layer in self.gathered else self.batch
 
     def in_row_tiles(self, tensor: Tensor) -> bool:
         """True if the row tiles of a layer write this tensor one after the other."""
         return bool(tensor.producers) and self.ops[tensor.producers[0]].row_tile is not None and len(tensor.producers) > 1
+
+    @property
+    def layers(self) -> tuple[Layer, ...]:
+        """Every layer once, in the order in which the first operation of each begins."""
+        return tuple({layer.name: layer for op in self.ops for layer in (op.layer, *op.fused)}.values())

@@ -27,7 +27,7 @@ def plan(trace: Trace, batch: int, order: HeadOrder) -> Plan:
     """
     builder = _Builder(trace, batch, order)
     builder.run()
-    return Plan(tuple(builder.ops), builder.tensors, str(order), batch, gathered=builder.gathered)
+    return Plan(tuple(builder.ops), builder.tensors, str(order), batch)
 
 
 class _Builder:
@@ -200,7 +200,7 @@ class _Builder:
         self._add(layer, (), head, 0, reads, TensorId(layer.name, head), (rows, width, layer.output.bits, width), (0, 0, 0))
 
     def _images(self, layer: Layer) -> int:
-        """See `Plan.images_of`."""
+        """Images of the batch whose rows a layer has apart: all, or 1 where it has the rows of all of them together."""
         return 1 if layer.name in self.gathered else self.batch
 
     def _dims(self, layer: Layer, head: int, merged: bool, groups: int) -> tuple[int, int]:

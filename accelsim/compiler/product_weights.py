@@ -49,15 +49,18 @@ def _fetch(inference: Inference, layer: str, key: tuple[str, int], facts: Produc
     )
     if first.buffered:
         _check_header(inference, layer, header)
-    address = inference.images.get(key)  # of its first words: the image is in the memory once, however often it is read
+    image = (*key, split.column_tile.first, split.geometry, split.packing)
+    known = image in inference.memory.images  # the image is in the memory once, however often it is read
+    start = inference.memory.images[image] + reuse.header_bytes - header if known else None
     streams = [_gated(inference, first, split, split.run_stripes)]
-    placed = [low.streams.add(streams[0], f"layer {layer!r}", address)]
-    if address is None:
-        address = inference.images[key] = placed[0].address + header
+    placed = [low.streams.add(streams[0], f"layer {layer!r}", start)]
+    if not known:
+        inference.memory.images[image] = placed[0].address
+    address = placed[0].address + header  # of its first words
     reads = 1 if reuse.over_chunks else split.chunks
     words = replace(first, header_bytes=0)
     later = None  # address of what follows the first stream, where it is in the memory already
-    if split.row_tile.index:
+    if known:
         later = address - reuse.header_bytes + low.streams.stride(replace(first, header_bytes=reuse.header_bytes))
     tiles = reuse.runs_per_fetch(split) * split.kt_count  # that one fetch of an N-stripe serves
     ahead = tiles * split.run_stripes

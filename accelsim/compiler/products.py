@@ -55,6 +55,7 @@ def lower_product(inference: Inference, op: Op) -> None:
     low.runs.append(split.runs, fields)
     low.tiles += split.all_tiles * split.chunks
     build = low.layers[inference.layer_index[layer.name]]
+    build.macs += op.m * op.k * op.n
     if target.array.depthwise != "column" and layer.tile_groups > 1:
         build.notes.append(mapping.group_name)
     if target.array.mapping != "tiles" or target.array.may_hold_outputs:
@@ -126,10 +127,12 @@ def _begin_layer(inference: Inference, name: str) -> None:
 def _bank_conflicts(inference: Inference, layer: WeightedLayer, facts: ProductFacts) -> Fields:
     """First of each run's entries among the decode cycles of all groups of lookups; none where no bank can conflict."""
     low = inference.low
-    first = low.conflicts.start(inference.trace, layer, facts.split.geometry, facts.split.packing)
+    build = low.layers[inference.layer_index[layer.name]]
+    assert build.layer.weighted is not None  # of all cores, where `layer` may be one core's part
+    first = low.conflicts.start(inference.trace, build.layer.weighted, facts.split.geometry, facts.split.packing)
     if first < 0:
         return {}
-    low.layers[inference.layer_index[layer.name]].notes.append(low.conflicts.note(inference.trace, layer))
+    build.notes.append(low.conflicts.note(inference.trace, layer))
     return {"cost0": first + facts.first_group}
 
 

@@ -45,7 +45,7 @@ def lower_row_function(inference: Inference, op: Op) -> None:
     inference.task_of[op.index] = task
     inference.writers.setdefault(op.writes, []).append(task)
     build = low.layers[inference.layer_index[layer.name]]
-    if op.row_tile is not None:
+    if op.row_tile is not None and op.row_tile.count > 1:
         build.notes.append(f"{op.row_tile.count} row tiles")
     build.vector_cycles += rows * vector.row_cycles(width, passes)
     build.bounds["vector"] += rows * vector.row_cycles(width, passes)
@@ -80,7 +80,9 @@ def _parameters(inference: Inference, op: Op) -> int:
     index = inference.layer_index[layer.name]
     gate = max(inference.gate, low.tiles if inference.target.control.overlap != "prefetch" else 0)
     stream = RunStream(layer.parameter_bytes, 1, 0, np.zeros(1, np.int64), np.array([gate]), buffered=False)
-    placed = low.streams.add(stream, f"layer {layer.name!r}")
+    images = inference.memory.images
+    placed = low.streams.add(stream, f"layer {layer.name!r}", images.get(layer.name))
+    images.setdefault(layer.name, placed.address)
     bits = low.layers[index].bits
     bits["parameters", low.weight_memory, False] += 8 * layer.parameter_bytes
     if placed.bus_bytes > layer.parameter_bytes:

@@ -19,7 +19,7 @@ def split_plan(
     for op in plan.ops:
         splitter.split(op)
     order = tuple(key for key in plan.tensors if key in in_dram)
-    return Plan(tuple(splitter.ops), splitter.tensors, plan.head_order, plan.batch, order, plan.gathered), splitter.origins
+    return Plan(tuple(splitter.ops), splitter.tensors, plan.head_order, plan.batch, order), splitter.origins
 
 
 class _Splitter:

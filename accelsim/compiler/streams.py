@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from accelsim.compiler.memory_layout import MemoryLayout
 from accelsim.compiler.target import Target
 from accelsim.errors import CompileError
 from accelsim.program import Int64, Transfers
@@ -93,8 +94,8 @@ class StreamBuilder:
 
     target: Target
     burst_bytes: int  # a divisor of a transfer
+    layout: MemoryLayout = field(default_factory=MemoryLayout)
     buffered_bytes: int = 0  # of all streams so far: what the loader's progress is counted against
-    address: int = 0
     count: int = 0  # transfers so far
     _added: list[_Added] = field(default_factory=list)
     _layers: list[tuple[int, int]] = field(default_factory=lambda: [(0, 0)])  # (tiles, buffered bytes) before each layer; the first is none
@@ -111,13 +112,13 @@ class StreamBuilder:
         CompileError
             A batch that must be in the weight buffer at once does not fit.
         """
-        address = self.address if at is None else at
+        address = self.layout.weights if at is None else at
         count, bursts = self._cut(stream, what, address % self.burst_bytes)
         self._added.append(_Added(stream, address, self.buffered_bytes, len(self._layers) - 1))
         placed = Placed(self.count, count, self.buffered_bytes, stream.copies * bursts * self.burst_bytes, address)
         self.count += stream.copies * count
         if at is None:
-            self.address += -(-stream.copies // stream.reads) * self.stride(stream)
+            self.layout.weights += -(-stream.copies // stream.reads) * self.stride(stream)
         self.buffered_bytes += stream.copies * stream.buffered_bytes
         return placed
 

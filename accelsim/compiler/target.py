@@ -15,7 +15,7 @@ from typing import Any, Literal, TypeVar
 from accelsim.accelerator import Accelerator, Placement
 from accelsim.compiler.in_flight import in_flight_shortage
 from accelsim.hw.channel import burst_bytes, capacity_bytes, peak_bytes_per_s
-from accelsim.hw.control import PrefetchDepth
+from accelsim.hw.control import CoreSplit, PrefetchDepth
 from accelsim.hw.decode_mac_core import Dataflow, MaskDecoder
 from accelsim.hw.decode_width import DecodeWidth
 from accelsim.hw.l2 import L2, Bypass
@@ -106,6 +106,7 @@ class TargetControl:
     runs: Literal["chained", "isolated"]
     issue_overhead_cycles: int
     launch: TargetLaunch
+    core_split: CoreSplit
 
 
 @dataclass(frozen=True)
@@ -151,6 +152,7 @@ class Target:
     """
 
     name: str = field(compare=False)
+    cores: int
     array: TargetArray
     codebook: TargetCodebook
     decode_width: DecodeWidth
@@ -180,6 +182,7 @@ def target_of(accelerator: Accelerator, traces: Iterable[Trace]) -> Target:
     shortage = in_flight_shortage(accelerator)
     return Target(
         name=accelerator.name,
+        cores=accelerator.cores,
         array=_part(TargetArray, accelerator.array),
         codebook=_part(TargetCodebook, accelerator.codebook, codewords=entries),
         decode_width=accelerator.decode_width,
@@ -207,9 +210,8 @@ def _part(kind: type[_Part], spec: Any, **normalized: int) -> _Part:
 def _control(accelerator: Accelerator) -> TargetControl:
     control, clock = accelerator.control, accelerator.clock
     network, layer, token = (cycle_at(time, clock) for time in (control.overhead.network, control.overhead.layer, control.overhead.token))
-    return TargetControl(
-        control.overlap, control.prefetch, control.runs, control.issue_overhead_cycles, TargetLaunch(network, layer, token)
-    )
+    launch = TargetLaunch(network, layer, token)
+    return TargetControl(control.overlap, control.prefetch, control.runs, control.issue_overhead_cycles, launch, control.core_split)
 
 
 def _l2(accelerator: Accelerator) -> TargetL2 | None:

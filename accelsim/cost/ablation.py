@@ -146,11 +146,11 @@ def ablate(coded: Result, raw: Result, technology: Technology) -> Ablation:
 
 def _decoder_gates(cost: Cost) -> dict[str, Span]:
     """Gate equivalents of the parts that are logic: they leak, and of some the chip for raw weights has none."""
-    array = cost.accelerator.array
+    array, cores = cost.accelerator.array, cost.accelerator.cores
     codebook = total(item.gates for item in cost.area.components if item.group == "codebook" and item.gates is not None)
     unpack, signs = (cost.area.component(name).gates or ZERO for name in ("unpack buffer", "sign decoder"))
-    waiting = Span.exact(gate_counts.FLOP_ENABLE * cost.accelerator.decode_width.coded)  # signs wait a cycle for their codeword
-    shadow = Span.exact(array.rows * array.cols * 8 * gate_counts.FLOP_ENABLE)
+    waiting = Span.exact(gate_counts.FLOP_ENABLE * cost.accelerator.decode_width.coded * cores)  # signs wait a cycle for their codeword
+    shadow = Span.exact(array.rows * array.cols * 8 * gate_counts.FLOP_ENABLE * cores)
     shadow += total(item.gates for item in cost.area.components if item.name == "second shadow weights" and item.gates is not None)
     return {"weight stream": ZERO, "unpack buffer": unpack, "codebook": codebook, "sign decoder": signs + waiting, "shadow weights": shadow}
 

@@ -92,11 +92,12 @@ def carried(operand: str) -> Action:
 
 
 def count_actions(result: Result, accelerator: Accelerator) -> tuple[Counts, ...]:
-    """Counts of every layer of every frame, in the order of `result.layers`."""
+    """Counts of every layer of every frame, in the order of `result.layers`; of all cores."""
     moved: dict[str, set[str]] = {}  # a layer whose weights are pinned moves them in the first frame alone
     for layer in result.layers:
         moved.setdefault(layer.name, set()).update(item.operand for item in layer.traffic)
-    return tuple(_layer_counts(layer, accelerator, moved[layer.name]) for layer in result.layers)
+    cores = zip(*(core.layers for core in result.of_cores), strict=True)
+    return tuple(add_counts([_layer_counts(layer, accelerator, moved[layer.name]) for layer in layers]) for layers in cores)
 
 
 def add_counts(layers: Iterable[Counts]) -> dict[Action, Span]:

@@ -124,7 +124,8 @@ def area_of(accelerator: Accelerator, technology: Technology) -> AreaReport:
     """
     memories = memory_components(accelerator, technology)
     limits = clock_limits(accelerator, technology, {component.name: cycle for component, cycle in memories})
-    components = (*logic_components(accelerator, technology), *(component for component, _ in memories))
+    one_core = (*logic_components(accelerator, technology), *(component for component, _ in memories))
+    components = (component.on_cores(accelerator.cores) for component in one_core)
     order = {name: place for place, name in enumerate(GROUPS)}
     density = technology.logic.placement_density
     return AreaReport(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from accelsim.cost.span import Span
@@ -21,6 +21,7 @@ class AreaComponent:
     area_um2 : cell or macro area at the node, um2
     source : where the figure comes from
     notes : extrapolations, assumptions and omissions
+    shared : all cores have one together
     """
 
     name: str
@@ -30,6 +31,14 @@ class AreaComponent:
     area_um2: Span
     source: str
     notes: tuple[str, ...] = ()
+    shared: bool = False
+
+    def on_cores(self, count: int) -> AreaComponent:
+        """The same of a chip with so many cores."""
+        if count == 1 or self.shared:
+            return self
+        gates = None if self.gates is None else self.gates * count
+        return replace(self, gates=gates, area_um2=self.area_um2 * count, source=f"{count} cores, of each: {self.source}")
 
     def to_row(self) -> dict[str, Any]:
         """Flat and plain, for a table, CSV or JSON."""

@@ -50,7 +50,9 @@ def decoder_parts(path: DecodePath, accelerator: Accelerator, technology: Techno
             gates = Span.exact(gate_counts.adder(path.lane_bits)) * lanes
             found.append((f"{part.what} adders", gates, part.words))
     return tuple(
-        logic(name, "decoder", Span(gates.nominal, 0.5 * gates.low, 2 * gates.high), technology, ESTIMATE, (note,))
+        logic(name, "decoder", Span(gates.nominal, 0.5 * gates.low, 2 * gates.high), technology, ESTIMATE, (note,)).on_cores(
+            accelerator.cores
+        )
         for name, gates, note in found
     )
 

@@ -214,14 +214,15 @@ def _leakage(accelerator: Accelerator, technology: Technology, seconds: float) -
     gates = area_of(accelerator, technology).gates
     source = f"{gates.nominal:.3g} GE of all logic (PEs by {technology.logic.mac_array_factor.citation}): {figure.citation}"
     lines = [_power("logic", "leakage", "leakage", gates * figure.span * 1e-6, seconds, source)]
-    for name, macro in (
-        ("weight buffer", weight_macro(accelerator)),
-        ("activation buffer", activation_macro(accelerator)),
-        ("accumulators", accumulator_macro(accelerator)),
-        *((("L2", l2_macro(accelerator.l2)),) if accelerator.l2 is not None else ()),
+    cores = accelerator.cores
+    for name, macro, count in (
+        ("weight buffer", weight_macro(accelerator), cores),
+        ("activation buffer", activation_macro(accelerator), cores),
+        ("accumulators", accumulator_macro(accelerator), cores),
+        *((("L2", l2_macro(accelerator.l2), 1),) if accelerator.l2 is not None else ()),
     ):
         point = macro.point(memory)
-        milliwatts = memory.leakage_factor.span * (point.leakage_mw * macro.count)
+        milliwatts = memory.leakage_factor.span * (point.leakage_mw * macro.count * count)
         lines.append(_power(name, "leakage", "leakage", milliwatts, seconds, _cacti_leakage(point, memory)))
     lines += _codebook_leakage(accelerator, technology, seconds)
     return tuple(lines)
@@ -243,7 +244,7 @@ def _codebook_leakage(accelerator: Accelerator, technology: Technology, seconds:
     rom = codebook.circuit == "rom_macro"
     share = Span(0.5, 0.1, 1.0) if rom else Span.exact(1.0)  # a ROM's cells leak less, its periphery as much: estimate
     source = f"{'0.1-1 of an SRAM (estimate): ' if rom else ''}{_cacti_leakage(point, memory)}"
-    milliwatts = memory.leakage_factor.span * share * (point.leakage_mw * macro.count)
+    milliwatts = memory.leakage_factor.span * share * (point.leakage_mw * macro.count * accelerator.cores)
     return [_power("codebook", "leakage", "leakage", milliwatts, seconds, source)]
 
 

@@ -57,8 +57,14 @@ def memory_components(accelerator: Accelerator, technology: Technology) -> tuple
             high=replace(activations, ports="1r1w"),
             notes=activation_notes,
         ),
-        *((_buffer("L2", "buffers", l2_macro(accelerator.l2), technology),) if accelerator.l2 is not None else ()),
+        *((_shared(_buffer("L2", "buffers", l2_macro(accelerator.l2), technology)),) if accelerator.l2 is not None else ()),
     )
+
+
+def _shared(sized: Sized) -> Sized:
+    """One that all cores have together."""
+    component, cycle_ns = sized
+    return replace(component, shared=True), cycle_ns
 
 
 def _buffer(

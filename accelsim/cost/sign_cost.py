@@ -107,7 +107,7 @@ def sign_choices(accelerator: Accelerator, technology: Technology) -> tuple[Sign
     )
     whole = pes * gate_counts.pe(array.psum_bits)
     return tuple(
-        SignChoice(logic(name, "decoder", gates, technology, source, notes), 100 * gates.nominal / whole)
+        SignChoice(logic(name, "decoder", gates, technology, source, notes).on_cores(accelerator.cores), 100 * gates.nominal / whole)
         for name, gates, source, notes in choices
     )
 

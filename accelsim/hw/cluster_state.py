@@ -13,6 +13,7 @@ from accelsim.program import Program
 
 NEVER = int(compute_state.NEVER)
 IN_L2 = int(compute_state.IN_L2)
+UNWRITTEN = int(compute_state.UNWRITTEN)
 
 _FIELDS: Mapping[str, tuple[Any, ...]] = compute_state.STATE.fields or {}
 FIELD_AT = {name: field[1] // 8 for name, field in _FIELDS.items()}  # place of each field in a state that is seen as int64

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import simpy
 
-from accelsim.hw.cluster_state import FIELD_AT, IN_L2, NEVER, ClusterState, StateRecord
+from accelsim.hw.cluster_state import FIELD_AT, IN_L2, NEVER, UNWRITTEN, ClusterState, StateRecord
 from accelsim.hw.engine import CycleEngine
 from accelsim.kernels import compute, compute_state
 from accelsim.program import Program
@@ -35,7 +35,7 @@ class ComputeCluster(ClusterState, CycleEngine):
         self._landed: list[int] = []
         self._filled: list[tuple[int, int, int]] = []
         self._reached: list[int] = []
-        self._reached_units: list[tuple[int, int, int]] = []
+        self._reached_units: list[tuple[int, int, int, int]] = []
         self.stop_freed = NEVER
         self.stop_tiles = NEVER
         self._new_stops = False
@@ -64,7 +64,16 @@ class ComputeCluster(ClusterState, CycleEngine):
 
     def reach_units(self, load: int, offset: int, units: int) -> None:
         """The first `units` units of a load task are in the shared level at least, and wait for its port where they have not filled it."""
-        self._reached_units.append((load, offset, units))
+        self._reached_units.append((load, offset, units, IN_L2))
+        self.poke()
+
+    def await_writes(self, offset: int, units: int) -> None:
+        """Before the run: the units from `offset` on, of a load task, wait for other cores to write what they are loaded from."""
+        self._fin[offset : offset + units] = UNWRITTEN
+
+    def written(self, load: int, offset: int, units: int) -> None:
+        """Note that the source of a load task's units is in memory; they wait for it as for any other load."""
+        self._reached_units.append((load, offset, units, NEVER))
         self.poke()
 
     def wait_for(self, freed: int, tiles: int) -> None:
@@ -97,8 +106,8 @@ class ComputeCluster(ClusterState, CycleEngine):
         cycle = self.now_cycle
         for transfer in self._reached:
             self._land[transfer] = IN_L2
-        for load, offset, units in self._reached_units:
-            self._fin[offset + self._loaded[load] : offset + units] = IN_L2
+        for load, offset, units, state in self._reached_units:
+            self._fin[offset + self._loaded[load] : offset + units] = state
         self._reached.clear()
         self._reached_units.clear()
         for transfer in self._landed:

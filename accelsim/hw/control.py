@@ -12,6 +12,8 @@ from pydantic import Field, model_validator
 from accelsim.quantities import BytesOrNone, Cycles, Picoseconds, unit
 from accelsim.records import Record
 
+CoreSplit = Literal["cheapest", "stripes", "rows"]
+
 
 class OverheadSpec(Record):
     """Time that the host takes to launch work: the array is empty, and what is launched neither loads nor computes before it is over."""
@@ -54,6 +56,11 @@ class ControlSpec(Record):
         default="chained", description="chained: the next run's first tile loads under this run; isolated: after it"
     )
     issue_overhead_cycles: Cycles = Field(default=0, ge=0, le=10**6, description="time to issue a run")
+    core_split: CoreSplit = Field(
+        default="cheapest",
+        description="what each of several cores takes of a product: stripes: some of its N-stripes; rows: some of its rows; cheapest: of "
+        "both the one with fewer estimated cycles, product by product. Heads of an attention are shared out in any case",
+    )
     overhead: OverheadSpec = Field(default=OverheadSpec(), description="time of the host to launch a network, a layer or a token")
 
     @model_validator(mode="after")

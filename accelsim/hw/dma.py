@@ -17,11 +17,12 @@ from pydantic import Field
 
 from accelsim.hw.cluster_state import NEVER
 from accelsim.hw.compute_cluster import ComputeCluster
-from accelsim.hw.engine import DMA_DECIDES, at_time
+from accelsim.hw.engine import at_time, dma_decides
 from accelsim.hw.l2 import L2
 from accelsim.hw.memory import Channel, Complete
+from accelsim.hw.shared_memory import SharedTensors
 from accelsim.kernels.compute_state import LOAD
-from accelsim.program import Program
+from accelsim.program import ActivationJob, Program
 from accelsim.quantities import Bytes, Picoseconds, edge_ps, unit
 from accelsim.records import Record
 
@@ -38,8 +39,9 @@ class DmaSpec(Record):
 
 
 def memories_of(program: Program, weights: str, activations: str) -> list[str]:
-    """The memories outside the chip that a program uses, when its weights and activations lie in these."""
-    names = {weights} | ({activations} if any(job.address >= 0 for job in program.jobs) else set())
+    """The memories outside the chip that the cores of a program use, when its weights and activations lie in these."""
+    jobs = (job for core in program.cores for job in core.jobs)
+    names = {weights} | ({activations} if any(job.address >= 0 for job in jobs) else set())
     return sorted(names - {L2})
 
 
@@ -91,7 +93,11 @@ class Dma:
         weight_memory: str,
         open_memory: Callable[[str, Complete], Channel],
         activation_memory: str = "dram",
+        core: int = 0,
+        tensors: SharedTensors | None = None,
     ) -> None:
+        self._decides = dma_decides(core)
+        self._tensors = SharedTensors((program,)) if tensors is None else tensors
         self._env, self._spec, self._program, self._cluster = env, spec, program, cluster
         transfers = program.transfers
         columns = (transfers.address, transfers.size, transfers.need, transfers.gate)
@@ -116,6 +122,10 @@ class Dma:
         self.on_issue: Callable[[Issue], None] = _nothing
         cluster.on_room = self._room
         cluster.on_task = self._task_ended
+        self._tensors.listen(self._tensor_complete)
+        for job in program.jobs:
+            if not job.write and not self._tensors.is_complete(job.shared):
+                cluster.await_writes(self._load_offset(job.load), job.rows)
 
     @property
     def idle(self) -> bool:
@@ -131,7 +141,7 @@ class Dma:
         """Signal a change: issue pending transfers once this instant's events are over."""
         if not self._deciding:
             self._deciding = True
-            at_time(self._env, int(self._env.now), self._decide, DMA_DECIDES)
+            at_time(self._env, int(self._env.now), self._decide, self._decides)
 
     def _decide(self, _: simpy.Event) -> None:
         self._deciding = False
@@ -147,6 +157,8 @@ class Dma:
             return False
         job = self._program.jobs[self._next_job]
         if not self._ended_tasks.issuperset(job.after):
+            return False
+        if not job.write and not self._tensors.is_complete(job.shared):
             return False
         if any(self._landed.whole[write] < self._program.jobs[write].size for write in job.after_jobs):
             return False
@@ -215,9 +227,30 @@ class Dma:
         if job.write:
             if landed == job.size:
                 self._cluster.fill(job.load, self._load_offset(job.load), 1)
+                if job.shared >= 0:
+                    self._tensors.written(job.shared)
                 self.pump()
         else:
             self._cluster.fill(job.load, self._load_offset(job.load), min(job.rows, landed // job.row_bytes))
+
+    def _tensor_complete(self, number: int) -> None:
+        """A tensor that passes from core to core is complete in memory."""
+        for job in self._readers.get(number, ()):
+            self._tell_written(job)
+        self.pump()
+
+    def _tell_written(self, job: ActivationJob) -> None:
+        """Tell the cluster that the source of a job is in memory."""
+        self._cluster.written(job.load, self._load_offset(job.load), job.rows)
+
+    @cached_property
+    def _readers(self) -> dict[int, list[ActivationJob]]:
+        """Tensor that passes from core to core -> this program's jobs that read it."""
+        out: dict[int, list[ActivationJob]] = {}
+        for job in self._program.jobs:
+            if job.shared >= 0 and not job.write:
+                out.setdefault(job.shared, []).append(job)
+        return out
 
     def _load_offset(self, load: int) -> int:
         return self._offsets[load]

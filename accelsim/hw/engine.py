@@ -22,7 +22,13 @@ from accelsim.quantities import cycle_at, edge_ps
 
 NORMAL = simpy.events.NORMAL
 DMA_DECIDES = EventPriority(2)  # after all normal events of an instant: everything that arrives is in
+_MOST_CORES = 1 << 16
 LATE = EventPriority(3)  # then the engines decide, with what the DMA has issued
+
+
+def dma_decides(core: int) -> EventPriority:
+    """When the DMA of a core decides in an instant: after those of the cores before it."""
+    return EventPriority(DMA_DECIDES + core / _MOST_CORES)  # type: ignore[arg-type]  # any number between this priority and the next
 
 
 class _Call:

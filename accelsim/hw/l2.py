@@ -15,9 +15,9 @@ from pydantic import Field
 
 from accelsim.quantities import Bits, Bytes, unit
 from accelsim.records import Record
-from accelsim.result import TRAINED_OPERANDS
+from accelsim.result import SHARED_LEVEL, TRAINED_OPERANDS
 
-L2 = "l2"  # its name as a memory
+L2 = SHARED_LEVEL  # its name as a memory
 
 Bypass = Literal["none", "weights", "activations"]
 

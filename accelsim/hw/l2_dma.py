@@ -13,9 +13,10 @@ import simpy
 from accelsim.hw.compute_cluster import ComputeCluster
 from accelsim.hw.dma import Arrivals, Dma, DmaSpec
 from accelsim.hw.engine import at_time
-from accelsim.hw.l2 import L2, L2Spec, crossings
+from accelsim.hw.l2 import L2, Bypass, crossings
 from accelsim.hw.l2_port import ACTIVATION_READ, ACTIVATION_WRITE, MEMORY, WEIGHT_READ, L2Port
 from accelsim.hw.memory import Channel, Complete
+from accelsim.hw.shared_memory import SharedTensors
 from accelsim.program import ActivationJob, Program
 
 Then = Callable[[int], None]
@@ -37,11 +38,14 @@ class L2Dma(Dma):
         weight_memory: str,
         open_memory: Callable[[str, Complete], Channel],
         activation_memory: str,
-        l2: L2Spec,
+        core: int,
+        tensors: SharedTensors,
+        port: L2Port,
+        bypass: Bypass,
     ) -> None:
-        super().__init__(env, spec, program, cluster, weight_memory, open_memory, activation_memory)
-        self._port = L2Port(env, cluster.clock_hz, l2)
-        self._bypass = l2.bypass
+        super().__init__(env, spec, program, cluster, weight_memory, open_memory, activation_memory, core, tensors)
+        self._port, self._bypass, self._core = port, bypass, core
+        self._crossed_bytes = dict.fromkeys((ACTIVATION_READ, ACTIVATION_WRITE, WEIGHT_READ), 0)
         self._in_level = Arrivals(len(program.jobs))
         self._memory_bytes = {"fill": 0, "drain": 0}
         self.on_cross: Callable[[int, str, int, int], None] = _nothing
@@ -50,15 +54,13 @@ class L2Dma(Dma):
                 cluster.reach(transfer)
         if activation_memory == L2:
             for job in program.jobs:
-                if job.address >= 0:
+                if job.address >= 0 and tensors.is_complete(job.shared):
                     self._tell_units(job, job.size)
 
     def counters(self) -> dict[str, int]:
-        """Cycles in which the port was held, and bytes that crossed it: to and from the buffers by client, from memory and to it."""
-        moved = self._port.requested_bytes
+        """Bytes that crossed the port: to and from the buffers by client, from memory and to it."""
         return {
-            "l2_busy_cycles": self._port.busy_cycles,
-            **{f"l2_{client}_bytes": moved[client] for client in (ACTIVATION_READ, ACTIVATION_WRITE, WEIGHT_READ)},
+            **{f"l2_{client}_bytes": size for client, size in self._crossed_bytes.items()},
             **{f"l2_{name}_bytes": size for name, size in self._memory_bytes.items()},
         }
 
@@ -92,12 +94,14 @@ class L2Dma(Dma):
         asked = int(self._env.now)
         if client == MEMORY:
             self._memory_bytes["drain" if write else "fill"] += size
+        else:
+            self._crossed_bytes[client] += size
 
         def crossed() -> None:
             self.on_cross(flight, client, asked, int(self._env.now))
             then(flight)
 
-        self._port.request(client, flight, size, crossed)
+        self._port.request(client, self._port.order(flight, self._core), size, crossed)
 
     def _reach(self, flight: int) -> None:
         """A read is in the level."""
@@ -107,6 +111,12 @@ class L2Dma(Dma):
         else:
             self._tell_units(self._program.jobs[-1 - what], self._in_level.add(-1 - what, offset, size))
         self._cross(flight, _client(what, write), self._arrive)
+
+    def _tell_written(self, job: ActivationJob) -> None:
+        if self._activation_memory == L2:
+            self._tell_units(job, job.size)
+        else:
+            super()._tell_written(job)
 
     def _tell_units(self, job: ActivationJob, size: int) -> None:
         """The first `size` bytes of a job are in the level."""

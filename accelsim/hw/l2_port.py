@@ -8,7 +8,7 @@ import simpy
 
 from accelsim.hw.engine import CycleEngine
 from accelsim.hw.l2 import L2Spec
-from accelsim.hw.shared_port import Served, SharedPort
+from accelsim.hw.shared_port import PLACES, Served, SharedPort
 
 # Clients, the first under `priority` first. MEMORY is the traffic with DRAM and flash, in both directions.
 ACTIVATION_READ, ACTIVATION_WRITE, WEIGHT_READ, MEMORY = CLIENTS = ("activation_read", "activation_write", "weight_read", "memory")
@@ -19,13 +19,16 @@ Ended = Callable[[], None]
 class L2Port(CycleEngine):
     """Runs a `SharedPort` to the next end of a request; a request that comes before drops what was run ahead.
 
+    The requests of all cores wait together, by client.
+
     A burst that was begun is never interrupted. So a request whose last burst was begun ends when it was to end, whatever comes.
     """
 
-    def __init__(self, env: simpy.Environment, clock_hz: int, spec: L2Spec) -> None:
+    def __init__(self, env: simpy.Environment, clock_hz: int, spec: L2Spec, cores: int = 1) -> None:
         super().__init__(env, clock_hz)
-        self._port = SharedPort(CLIENTS, spec.width_bytes, spec.burst, spec.arbitration)
+        self._port = SharedPort(CLIENTS, spec.width_bytes, spec.burst, spec.arbitration, PLACES * cores)
         self._look = self._port
+        self._cores = cores
         self._arrived: list[tuple[int, str, int, int, Ended]] = []
         self._waiting: dict[tuple[str, int], Ended] = {}
         self._last: Served | None = None  # its last burst was begun, and has not ended
@@ -39,6 +42,10 @@ class L2Port(CycleEngine):
         """
         self._arrived.append((order, client, self.now_cycle, size, ended))
         self.poke()
+
+    def order(self, flight: int, core: int) -> int:
+        """The place of a core's transfer among those of one instant: the oldest first, of equally old ones that of the first core."""
+        return flight * self._cores + core
 
     @property
     def busy_cycles(self) -> int:

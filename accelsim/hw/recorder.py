@@ -46,8 +46,11 @@ class RunRecorder:
     landed : (core cycle, weight-side transfer) of each that is in its buffer
     filled : (core cycle, load, first unit in the unit arrays, units) of each fill of a load task
     reached, reached_units : as `landed` and `filled`, of what came to the shared level
+    awaited : (first unit in the unit arrays, units) of each load task that waits for other cores to write what it loads
+    written : as `filled`, of each of these once all is written
     issues : transfers of the DMA
     crossings : transfers that crossed the port of the shared level, each as often as it did, in the order of their ends
+    cores : of a chip with several, the records of each; they have `requests` and `completed_ps` together
     requests : memory -> transfers it accepted; completed_ps : memory -> number of a transfer -> when the memory was done with it
     """
 
@@ -55,11 +58,20 @@ class RunRecorder:
     filled: list[tuple[int, int, int, int]] = field(default_factory=list)
     reached: list[tuple[int, int]] = field(default_factory=list)
     reached_units: list[tuple[int, int, int, int]] = field(default_factory=list)
+    awaited: list[tuple[int, int]] = field(default_factory=list)
+    written: list[tuple[int, int, int, int]] = field(default_factory=list)
     issues: list[Issue] = field(default_factory=list)
     requests: dict[str, list[Request]] = field(default_factory=dict)
     completed_ps: dict[str, dict[int, int]] = field(default_factory=dict)
 
     crossings: list[Crossing] = field(default_factory=list)
+    cores: dict[int, RunRecorder] = field(default_factory=dict)
+
+    def of_core(self, core: int, cores: int) -> RunRecorder:
+        """The recorder of one core: this one, if there is no other."""
+        if cores == 1:
+            return self
+        return self.cores.setdefault(core, RunRecorder(requests=self.requests, completed_ps=self.completed_ps))
 
     def cross(self, flight: int, client: str, asked_ps: int, crossed_ps: int) -> None:
         self.crossings.append(Crossing(flight, client, asked_ps, crossed_ps))
@@ -87,6 +99,14 @@ class RecordedCluster(ComputeCluster):
     def reach_units(self, load: int, offset: int, units: int) -> None:
         self._recorder.reached_units.append((self.now_cycle, load, offset, units))
         super().reach_units(load, offset, units)
+
+    def await_writes(self, offset: int, units: int) -> None:
+        self._recorder.awaited.append((offset, units))
+        super().await_writes(offset, units)
+
+    def written(self, load: int, offset: int, units: int) -> None:
+        self._recorder.written.append((self.now_cycle, load, offset, units))
+        super().written(load, offset, units)
 
 
 class RecordedChannel:

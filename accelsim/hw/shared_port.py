@@ -18,7 +18,7 @@ import numpy as np
 from accelsim.kernels import shared_port as at
 from accelsim.kernels.compute_state import NEVER
 
-PLACES = 64  # requests of a client that wait at most
+PLACES = 64  # requests of a client that wait at most, of one core
 
 
 @dataclass(frozen=True)
@@ -36,10 +36,16 @@ class SharedPort:
     Parameters
     ----------
     clients : names, the one that goes first under `priority` first
+    places : requests of a client that wait at most
     """
 
     def __init__(
-        self, clients: Sequence[str], width: int, burst: int, arbitration: Literal["priority", "round_robin"] = "priority"
+        self,
+        clients: Sequence[str],
+        width: int,
+        burst: int,
+        arbitration: Literal["priority", "round_robin"] = "priority",
+        places: int = PLACES,
     ) -> None:
         self._clients = tuple(clients)
         self._params = np.zeros(at.PORT_PARAMETERS, np.int64)
@@ -47,7 +53,7 @@ class SharedPort:
         self._params[at.P_ROUND_ROBIN] = arbitration == "round_robin"
         self._state = np.zeros(at.PORT_STATE, np.int64)
         self._state[at.SERVED] = -1
-        self._requests = np.zeros((len(self._clients), PLACES, at.REQUEST_WIDTH), np.int64)
+        self._requests = np.zeros((len(self._clients), places, at.REQUEST_WIDTH), np.int64)
         self._first = np.zeros(len(self._clients), np.int64)
         self._last = np.zeros(len(self._clients), np.int64)
         self._bytes = dict.fromkeys(self._clients, 0)
@@ -55,7 +61,7 @@ class SharedPort:
     def can_take(self, client: str) -> bool:
         """Whether one more request of a client may wait."""
         index = self._clients.index(client)
-        return bool(self._last[index] - self._first[index] < PLACES)
+        return bool(self._last[index] - self._first[index] < self._requests.shape[1])
 
     def request(self, client: str, cycle: int, size: int) -> int:
         """Ask for `size` bytes from `cycle` on, which is neither before this client's last request nor before what was run; its number.
@@ -66,10 +72,10 @@ class SharedPort:
             All places of the client are taken.
         """
         if not self.can_take(client):
-            raise ValueError(f"{PLACES} requests of {client} wait for the port; allowed: one more once one has ended")
+            raise ValueError(f"{self._requests.shape[1]} requests of {client} wait for the port; allowed: one more once one has ended")
         index = self._clients.index(client)
         number = int(self._last[index])
-        place = self._requests[index, number % PLACES]
+        place = self._requests[index, number % self._requests.shape[1]]
         place[at.R_ARRIVAL], place[at.R_LEFT] = cycle, size
         self._last[index] += 1
         self._bytes[client] += size

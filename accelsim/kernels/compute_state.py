@@ -9,6 +9,7 @@ import numpy as np
 
 NEVER = 1 << 60  # a cycle that does not come
 IN_L2 = NEVER + 1  # as NEVER, of what is in the shared level and waits for its port
+UNWRITTEN = NEVER + 2  # as NEVER, of what the cores of a chip have not yet written to the memory that they share
 
 # One column for each category of the table "where a cycle goes"; the array is in exactly one of them in every cycle.
 CATEGORIES = (

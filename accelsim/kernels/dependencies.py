@@ -6,13 +6,13 @@ started, and `fin` tells when that is over.
 
 from __future__ import annotations
 
-from accelsim.kernels.compute_state import DRAIN, DRAM_ACTIVATION, IN_L2, L2, LOAD, NEVER
+from accelsim.kernels.compute_state import DEPENDENCY, DRAIN, DRAM_ACTIVATION, IN_L2, L2, LOAD, NEVER, UNWRITTEN
 from accelsim.kernels.kernel import inlined_kernel
 
 
 @inlined_kernel
 def ready_at(task, unit, tasks, s, fin, loaded):
-    """Cycle from which `unit` of `task` may be used; NEVER while that is unknown, IN_L2 where a load waits for the shared port."""
+    """Cycle from which `unit` of `task` may be used; while that is unknown NEVER, or what a load waits for: IN_L2, UNWRITTEN."""
     kind = tasks[task].kind
     if kind == LOAD:
         if unit < loaded[tasks[task].ordinal]:
@@ -30,6 +30,8 @@ def ready_at(task, unit, tasks, s, fin, loaded):
 @inlined_kernel
 def awaited_load(at):
     """Category of the wait for a load that may be used from cycle `at` on."""
+    if at == UNWRITTEN:
+        return DEPENDENCY
     return L2 if at == IN_L2 else DRAM_ACTIVATION
 
 

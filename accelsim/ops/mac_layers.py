@@ -109,6 +109,14 @@ class WeightedLayer(MacLayer):
         """Its weights in another format, without their bits."""
         return self.with_fields(weight=WeightRecord(format=weight_format, k=self.weight.k, n=self.weight.n))
 
+    def of_outputs(self, count: int) -> Self:
+        """The layer of `count` of its outputs, without their bits; of one whose outputs are all in one group."""
+        if self.bounds.G > 1:
+            raise self._refuse(f"{count} outputs of {self.bounds.G} groups; allowed: a layer without groups")
+        weight = WeightRecord(format=self.weight.format, k=self.weight.k, n=count)
+        bounds = self.bounds.with_fields(K=count)
+        return self.with_fields(bounds=bounds, weight=weight, output=self.output.with_fields(width=count), constants={})
+
     @property
     def constant_sizes(self) -> dict[str, int]:
         """Bias."""

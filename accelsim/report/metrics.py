@@ -35,7 +35,7 @@ CATEGORY_MEANING: Mapping[str, str] = {
     "dram_activation": "waits for activations from memory",
     "issue": "waits for the next run's issue",
     "launch": "waits for the host to launch a network, layer or token",
-    "dependency": "waits for another layer",
+    "dependency": "waits for another layer, or for what other cores write",
 }
 
 _BLOCK = re.compile(r"(?<![^./_])\d+(?=[./_])")  # a number that counts blocks

@@ -43,9 +43,9 @@ def bank_track(memory: int, channel: int, bank: int) -> Track:
     return _track(FIRST_MEMORY + memory, channel * _CHANNEL_TRACKS + _FIRST_BANK + bank)
 
 
-def name_core(out: TraceFile, accelerator: str) -> None:
+def name_core(out: TraceFile, accelerator: str, core: int | None) -> None:
     """Name the tracks that every machine has."""
-    out.process(CORE, f"core of {accelerator}")
+    out.process(CORE, f"core of {accelerator}" if core is None else f"core {core} of {accelerator}, the last to end")
     for track, name in (
         (LAYERS, "layers"),
         (ARRAY, "MAC array"),

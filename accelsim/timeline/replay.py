@@ -16,7 +16,7 @@ from accelsim.kernels.cycle_samples import CARRY, SAMPLE, sample_cycles
 from accelsim.program import Int64
 from accelsim.simulation import RecordedRun
 
-NEVER, IN_L2 = int(compute_state.NEVER), int(compute_state.IN_L2)
+NEVER, IN_L2, UNWRITTEN = int(compute_state.NEVER), int(compute_state.IN_L2), int(compute_state.UNWRITTEN)
 CHUNK = 1 << 15  # cycles that are held at once
 
 
@@ -66,9 +66,12 @@ class ClusterReplay:
         self._carry = np.array([-1, -1, 0], np.int64)
         assert len(CARRY) == self._carry.size
         notes = run.notes
+        for offset, units in notes.awaited:
+            self.finished[offset : offset + units] = UNWRITTEN
         landings = [
             *((cycle, transfer, -1, 0, IN_L2) for cycle, transfer in notes.reached),
             *((*item, IN_L2) for item in notes.reached_units),
+            *((*item, NEVER) for item in notes.written),
             *((cycle, transfer, -1, 0, cycle) for cycle, transfer in notes.landed),
             *((*item, item[0]) for item in notes.filled),
         ]

@@ -152,7 +152,7 @@ def _around_layers(run: RecordedRun, window: Window, flights: Sequence[Flight], 
 
 
 def _draw(context: Context, flights: Sequence[Flight], finished: Int64) -> None:
-    name_core(context.out, context.run.accelerator.name)
+    name_core(context.out, context.run.accelerator.name, context.run.core)
     draw_flights(context, flights)
     bandwidth = Bandwidth(context)
     for memory, moved in draw_memories(context, flights):

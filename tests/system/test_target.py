@@ -74,6 +74,10 @@ CASES = {
     "block-diagonal tiles": Case(load_accelerator("edge-64x64", ["array.depthwise=cheapest"]), (every_layer().trace(),)),
     "few rows": Case(tiny_accelerator(array__mapping="cheapest", array__gemv_max_m=8), (ENCODER,)),
     "columns with feeds": Case(FED, (every_layer().trace(),)),
+    "several cores": Case(tiny_accelerator(cores=3, codebook__banks=2, codebook__ports=2), (ENCODER,), frames=2),
+    "several cores on a shared level": Case(
+        tiny_accelerator(cores=2, l2=SHARED, placement={"weights": "l2", "activations": "l2"}), (every_layer().trace(),)
+    ),
     "ResNet-18": Case(EDGE, (open_trace("resnet18_float@uniform:bits=8"),)),
 }
 
@@ -98,6 +102,8 @@ def same(one: Any, other: Any) -> bool:
         return (one.dtype, one.shape, one.tobytes()) == (other.dtype, other.shape, other.tobytes())
     if is_dataclass(one):
         return type(one) is type(other) and all(same(getattr(one, field.name), getattr(other, field.name)) for field in fields(one))
+    if isinstance(one, tuple) and any(is_dataclass(item) for item in one):
+        return len(one) == len(other) and all(map(same, one, other))
     return bool(one == other)
 
 
@@ -128,7 +134,8 @@ LEFT_OUT = {
 
 # Other values of every field, one where it has two; as overrides where a field cannot change alone.
 IDEAL_CHANGES: dict[str, tuple[Any, ...]] = {
-    "name": ("other", "third"), "description": ("other", "third"), "clock": ("900 MHz", "2 GHz"),
+    "name": ("other", "third"), "description": ("other", "third"), "clock": ("900 MHz", "2 GHz"), "cores": (2, 3),
+    "control.core_split": tuple(f"cores=2\ncontrol.core_split={split}" for split in ("stripes", "rows")),
     "array.rows": (8, 16), "array.cols": (8, 16), "array.max_m": (5, 16), "array.accumulator_banks": (2,), "array.shadow_sets": (2,),
     "array.accumulator_rule": ("simple",), "array.accumulator_read": ("stall", "deskew"),
     "array.psum_bits": (24, 40), "array.rows_per_cycle": (2, 3), "array.depthwise": ("block_diagonal", "cheapest"),

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from accelsim.accelerator import Accelerator, load_accelerator
 from accelsim.errors import CompileError, ConfigError
 from accelsim.presets import find_trace
-from accelsim.simulation import RecordedRun, simulate_recorded
+from accelsim.simulation import RecordedRun, simulate, simulate_recorded
 from accelsim.timeline.timeline import write_timeline
 from accelsim.timeline.window import make_window, parse_cycles
 from accelsim.trace.trace import Trace, load_trace
@@ -219,3 +219,15 @@ def test_a_window_beyond_the_run_or_without_a_layer_is_refused(preset: RecordedR
         make_window(preset.result, None, (10**9, None))
     with pytest.raises(ConfigError, match="no layer has such a name"):
         make_window(preset.result, "*nothing*", None)
+
+
+@pytest.mark.parametrize("level", [[], ["l2={capacity: 1 MiB, width_bits: 256}", "placement.activations=l2"]])
+def test_the_timeline_of_several_cores_is_that_of_the_last_to_end(level: list[str], tmp_path: Path) -> None:
+    chip = load_accelerator("edge-32x32", ["cores=3", "control.core_split=stripes", *level])
+    run = simulate_recorded(chip, load_trace(find_trace("tiny_vit_ssvq")))
+    assert run.result.to_dict() == simulate(chip, load_trace(find_trace("tiny_vit_ssvq"))).to_dict()
+    own = run.of_last_core()
+    assert own.core == run.outcome.last_core
+    drawn = write_timeline(own, make_window(own.result, None, None), tmp_path / "run.json")  # which compares all sums with the core's
+    assert drawn.cycles == {name: count for name, count in own.result.cycles.items() if count}
+    assert drawn.cycles["dependency"] > 0

@@ -113,6 +113,21 @@ def traffic_rows(result: Result) -> list[dict[str, Any]]:
     ]
 
 
+def core_rows(result: Result) -> list[dict[str, Any]]:
+    """One row per core of a chip with several: its MACs, utilization and cycles by category."""
+    return [
+        {
+            "core": number,
+            "macs": core.macs,
+            "utilization_pct": 100 * core.utilization,
+            "total_cycles": core.total_cycles,
+            **{f"{name}_cycles": count for name, count in core.cycles.items()},
+            "bus_bytes": sum(bus_bits(layer.traffic) for layer in core.layers) / 8,
+        }
+        for number, core in enumerate(result.cores)
+    ]
+
+
 def run_files(result: Result) -> dict[str, bytes]:
     """The files of a run, without pictures."""
     return {
@@ -121,6 +136,7 @@ def run_files(result: Result) -> dict[str, bytes]:
         "layers.csv": to_csv(layer_rows(result)).encode(),
         "totals.csv": to_csv([total_row(result)]).encode(),
         "traffic.csv": to_csv(traffic_rows(result)).encode(),
+        **({"cores.csv": to_csv(core_rows(result)).encode()} if result.cores else {}),
     }
 
 

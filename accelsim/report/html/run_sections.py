@@ -41,7 +41,7 @@ _PLACED = ("cycles", "layers", "traffic", "roofline", "energy", "energy_kinds", 
 
 def sections(run: Run) -> tuple[Section, ...]:
     """The sections of a run, without headline, costs and provenance."""
-    found = (cycles(run), layers(run), traffic(run), limits(run), more_figures(run), frames(run))
+    found = (cycles(run), cores(run), layers(run), traffic(run), limits(run), more_figures(run), frames(run))
     return tuple(section for section in found if section is not None)
 
 
@@ -68,6 +68,36 @@ def cycles(run: Run) -> Section:
             ),
         ),
     )
+
+
+def cores(run: Run) -> Section | None:
+    """Each of several cores; None of a chip with one."""
+    result = run.result
+    if not result.cores:
+        return None
+    columns = (
+        number("core"), number("MACs", "M"), number("utilization", "%"), number("busy", "%"), Column("by category", sorts=False),
+        named_number("main stall reason", "%"),
+    )  # fmt: skip
+    rows: list[Row] = []
+    for index, core in enumerate(result.cores):
+        whole = core.total_cycles
+        wait, taken = max(((name, count) for name, count in core.cycles.items() if name != "busy"), key=lambda item: item[1])
+        rows.append(
+            (
+                integer(index),
+                decimals(core.macs / 1e6, 2),
+                share(core.utilization, 1),
+                share(core.cycles["busy"], whole),
+                stacked(core.cycles, CATEGORY_PAINT, whole),
+                _named_share((wait, taken), whole),
+            )
+        )
+    note = (
+        "The cycles of each core add up to those of the run. All other cycles on this page are those of the core that ended last; MACs, "
+        "traffic and energy are those of all cores."
+    )
+    return Section(run.name("cores"), "Cores", (paragraph(note, "note"), table(run.name("t-cores"), "Cores", columns, rows)))
 
 
 _LAYER_COLUMNS = (

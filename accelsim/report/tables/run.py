@@ -43,6 +43,7 @@ def render_run(console: Console, result: Result, *, all_layers: bool = False) ->
     render_headline(console, result, summary)
     render_limits(console, result)
     render_cycles(console, result)
+    render_cores(console, result)
     render_layers(console, result, all_layers=all_layers)
     render_traffic(console, result, summary)
     render_bounds(console, result)
@@ -111,6 +112,20 @@ def render_cycles(console: Console, result: Result) -> None:
             row(out, name, count(value), percent(value, result.total_cycles), CATEGORY_MEANING.get(name, ""))
     row(out, "total", count(sum(cycles.values())), percent(sum(cycles.values()), result.total_cycles), "", style="bold")
     show(console, "Where the cycles go", out)
+
+
+def render_cores(console: Console, result: Result) -> None:
+    """Each of several cores: its MACs, the share of its MAC slots that they fill, and its longest waits."""
+    if not result.cores:
+        return
+    out = table([">core", ">MACs", ">utilization", ">busy", "waits, the longest first"])
+    for number, core in enumerate(result.cores):
+        waits = sorted(((taken, name) for name, taken in core.cycles.items() if name != "busy" and taken), reverse=True)
+        shares = ", ".join(f"{name} {percent(taken, core.total_cycles)}" for taken, name in waits[:3])
+        busy = percent(core.cycles["busy"], core.total_cycles)
+        row(out, str(number), count(core.macs), f"{100 * core.utilization:.1f} %", busy, shares)
+    show(console, "Cores", out)
+    say(console, "The other tables of cycles are those of the core that ended last; MACs, traffic and energy are those of all cores.")
 
 
 def render_layers(console: Console, result: Result, *, all_layers: bool) -> None:

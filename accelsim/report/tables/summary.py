@@ -84,6 +84,9 @@ def _entries(cost: RunCost, result: Result, summary: Summary, named: int) -> Ite
         yield "if free", _gains(gains, named)
     yield "bounds", f"least cycles over cycles taken: {_shares(result.bounds, summary.total_cycles, named, rest=False)}"
     yield "cycles", _shares(summary.cycles, summary.total_cycles, named, rest=True)
+    if result.cores:
+        each = ", ".join(f"{100 * core.utilization:.1f} %" for core in result.cores)
+        yield "cores", f"{len(result.cores)}, utilization {each}; cycles are those of the core that ended last"
     moved: dict[str, int] = {}
     for item in traffic_lines(result):
         moved[item.operand] = moved.get(item.operand, 0) + item.bits

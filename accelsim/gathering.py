@@ -1,0 +1,126 @@
+"""Cycles, traffic and figures of the runs of a program, by core and layer; and the layers of all cores together.
+
+Disputable assumption: of several cores, where the time went is told by the core that ended last.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from accelsim.kernels.compute_state import RUN_RESULTS
+from accelsim.program import LayerPlan, Program
+from accelsim.result import CATEGORIES, MEMORIES, SHARED_LEVEL, CoreResult, FrameResult, LayerResult, Traffic
+from accelsim.system import Outcome
+
+SHARED = (*MEMORIES, SHARED_LEVEL)  # bounds of what all cores share
+FIGURES = ("row_reads", "gemv_steps", "feed_reads", "decoded_weights", "lookups", "os_reads", "os_shifts")
+
+
+def core_results(program: Program, outcome: Outcome, array_size: int, last_wait: str) -> tuple[CoreResult, ...]:
+    """Each core, with the cycles of the whole run.
+
+    Parameters
+    ----------
+    array_size : PEs of a core
+    last_wait : category of the cycles until the last write of a core has landed
+    """
+    parts = zip(program.cores, outcome.of_cores, strict=True)
+    return tuple(CoreResult(_frames(core, own, outcome.cycles, array_size, last_wait)) for core, own in parts)
+
+
+def _frames(program: Program, outcome: Outcome, run_cycles: int, array_size: int, last_wait: str) -> tuple[FrameResult, ...]:
+    column = {name: index for index, name in enumerate(RUN_RESULTS)}
+    cycles: list[Counter[str]] = [Counter(dict.fromkeys(CATEGORIES, 0)) for _ in program.layers]
+    starts: list[int | None] = [None] * len(program.layers)
+    ends = [0] * len(program.layers)
+    rows = outcome.run_results.tolist()
+    for layer, row in zip(program.runs["layer"].tolist(), rows, strict=True):
+        for category, name in enumerate(CATEGORIES):
+            cycles[layer][name] += row[category]
+        if starts[layer] is None:
+            starts[layer] = row[column["start"]]
+        ends[layer] = row[column["end"]]
+    last = int(program.runs["layer"][-1]) if rows else len(program.layers) - 1
+    cycles[last][last_wait] += outcome.tail_cycles
+    cycles[last]["dependency"] += run_cycles - outcome.cycles  # on the other cores
+    if starts[last] is None:
+        starts[last] = 0
+    ends[last] += outcome.tail_cycles + run_cycles - outcome.cycles
+
+    names: dict[int, str] = {}
+    frames: dict[int, list[LayerResult]] = {}
+    position = 0
+    for index, layer in enumerate(program.layers):
+        start = starts[index]
+        begin = position if start is None else start
+        position = ends[index] if start is not None else position
+        names[layer.frame] = layer.trace
+        frames.setdefault(layer.frame, []).append(
+            _layer(layer, cycles[index], begin, ends[index] if start is not None else begin, array_size)
+        )
+    return tuple(FrameResult(tuple(layers), names[index]) for index, layers in sorted(frames.items()))
+
+
+def _layer(plan: LayerPlan, cycles: Counter[str], start: int, end: int, array_size: int) -> LayerResult:
+    return LayerResult(
+        name=plan.name,
+        op=plan.op,
+        format=plan.format,
+        start_cycle=start,
+        end_cycle=end,
+        cycles=dict(cycles),
+        macs=plan.macs,
+        pe_cycles=cycles["busy"] * array_size,
+        vector_cycles=plan.vector_cycles,
+        traffic=tuple(Traffic(operand, memory, write, bits) for (operand, memory, write), bits in sorted(plan.bits.items())),
+        bounds=dict(plan.bounds),
+        lowering=plan.lowering,
+        **plan.figures,
+    )
+
+
+def merged_frames(cores: Sequence[CoreResult], last_core: int) -> tuple[FrameResult, ...]:
+    """The inferences of all cores together: see `Result.cores`."""
+    if len(cores) == 1:
+        return cores[0].frames
+    needed = [Counter[str]() for _ in cores]
+    for count, core in zip(needed, cores, strict=True):
+        for layer in core.layers:
+            count.update(layer.bounds)
+    busiest = {name: max(range(len(cores)), key=lambda core: needed[core][name]) for name in set().union(*needed) - set(SHARED)}
+    frames = zip(*(core.frames for core in cores), strict=True)
+    return tuple(
+        FrameResult(
+            tuple(_merged(layers, last_core, busiest) for layers in zip(*(frame.layers for frame in parts), strict=True)), parts[0].trace
+        )
+        for parts in frames
+    )
+
+
+def _merged(layers: Sequence[LayerResult], last_core: int, busiest: Mapping[str, int]) -> LayerResult:
+    """A layer of all cores; `busiest` is the core whose bound counts, for each resource that every core has."""
+    traffic: Counter[tuple[str, str, bool]] = Counter()
+    for item in (item for layer in layers for item in layer.traffic):
+        traffic[item.operand, item.memory, item.write] += item.bits
+    names = dict.fromkeys(name for layer in layers for name in layer.bounds)
+    bounds = {
+        name: layers[busiest[name]].bounds.get(name, 0) if name in busiest else sum(layer.bounds.get(name, 0) for layer in layers)
+        for name in names
+    }
+    figures: dict[str, Any] = {}
+    for name in FIGURES:
+        found = [value for layer in layers if (value := getattr(layer, name)) is not None]
+        figures[name] = sum(found) if found else None
+    return replace(
+        layers[last_core],
+        macs=sum(layer.macs for layer in layers),
+        pe_cycles=sum(layer.pe_cycles for layer in layers),
+        vector_cycles=sum(layer.vector_cycles for layer in layers),
+        traffic=tuple(Traffic(*key, bits) for key, bits in sorted(traffic.items())),
+        bounds=bounds,
+        lowering=layers[0].lowering,
+        **figures,
+    )
