@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import accelsim
 from accelsim.accelerator import Accelerator
 from accelsim.compiler.compile import compile_trace
 from accelsim.compiler.core_shares import even_parts
@@ -241,6 +242,15 @@ def test_idealizations_know_several_cores() -> None:
     rows = {row.name: row for row in what_if(chip, trace, simulate(chip, trace))}
     assert all(len(row.result.cores) == 2 for row in rows.values())
     assert rows["memory"].speedup > 1.2
+
+
+def test_tables_page_and_rows_show_each_core() -> None:
+    run = accelsim.simulate(tiny_accelerator(cores=2), gemm_chain(8, [8, 64], ["int8"], [""]), progress=False)
+    assert [(row["core"], row["macs"]) for row in run.cores] == [(0, 2048), (1, 2048)]
+    full = run.summary(full=True)
+    assert "MAC slots" in full
+    assert "The other tables of cycles are those of the core that ended last" in " ".join(full.split())
+    assert 'id="cores"' in run._page("nangate45")
 
 
 # -- functional results, refusals, faults
