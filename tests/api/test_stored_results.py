@@ -54,7 +54,7 @@ def test_a_damaged_field_is_named_with_its_value(stored, tmp_path, field, value,
 
 LAYER = ("frames", 0, "layers", 0)
 CONTRADICTIONS = [
-    ((*LAYER, "traffic", 0, "memory"), "../../etc/passwd", r"`frames.0.layers.0.traffic.0.memory`: must be dram or flash"),
+    ((*LAYER, "traffic", 0, "memory"), "../../etc/passwd", r"`frames.0.layers.0.traffic.0.memory`: must be dram, flash or l2"),
     ((*LAYER, "traffic", 0, "operand"), "sign", r"`frames.0.layers.0.traffic.0.operand`: must be indices, signs, .*; did you mean 'signs'"),
     ((*LAYER, "cycles", "bussy"), 0, r"`frames.0.layers.0.cycles`: must be busy, .* \(got 'bussy'\)"),
     ((*LAYER, "bounds", "=1+1"), 0, "`frames.0.layers.0.bounds`: must be array, "),
