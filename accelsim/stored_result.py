@@ -123,5 +123,5 @@ def _wrong_counters(result: Result) -> Iterator[tuple[str, int, str]]:
             yield f"counters.{name}", result.counters[name], f"allowed: the traffic of all layers, {count:,} bits"
     vector = sum(layer.vector_cycles for layer in result.layers)
     busy = result.counters.get("vector_busy_cycles", vector)
-    if busy != vector:
-        yield "counters.vector_busy_cycles", busy, f"allowed: `vector_cycles` of all layers, {vector:,}"
+    if busy < vector:  # more where the ports of the activation buffer slow the lanes down
+        yield "counters.vector_busy_cycles", busy, f"allowed: at least the `vector_cycles` of all layers, {vector:,}"

@@ -65,7 +65,7 @@ CONTRADICTIONS = [
     ((*LAYER, "start_cycle"), 10**9, "`frames.0.layers.0.end_cycle`: .* does not add up; allowed: at least `start_cycle`, 1,000,000,000"),
     ((*LAYER, "pe_cycles"), 7 * 10**12, "`frames.0.layers.0.pe_cycles`: 7,000,000,000,000 does not add up; allowed: `busy` times the PEs"),
     ((*LAYER, "traffic", 0, "bits"), 8, "`counters.dram_bus_bytes`: .* does not add up; allowed: the traffic of all layers, "),
-    ((*LAYER, "vector_cycles"), 10**6, "`counters.vector_busy_cycles`: .* does not add up; allowed: `vector_cycles` of all layers, 1,"),
+    ((*LAYER, "vector_cycles"), 10**6, "`counters.vector_busy_cycles`: .* does not add up; allowed: at least the `vector_cycles` of all layers, 1,"),
     (("counters", "dram_bus_bytes"), 0, "`counters.dram_bus_bytes`: 0 does not add up; "),
     (("clock_hz",), 0, r"`clock_hz`: must be at least 1 \(got 0\)"),
     (("verdict",), {"resource": "luck", "gain": 2.0, "second": None, "then": "", "sentence": ""}, "`verdict.resource`: must be memory, "),
@@ -84,6 +84,16 @@ def test_a_name_a_count_or_a_sum_that_cannot_be_is_named(stored, tmp_path, place
         accelsim.load_result(file)
     assert str(error.value).startswith(f"{file}: field `")
     assert "\n" not in str(error.value)
+
+
+def test_a_vector_unit_slowed_by_the_ports_of_the_buffer_can_be_read_again(tmp_path):
+    chip = accelsim.load_accelerator("edge-32x32", set=["activation_buffer.banks=1", "vector_unit.lanes=128"])
+    result = accelsim.simulate(chip, "tiny_vit_int8")
+    record = result.record
+    assert record.counters["vector_busy_cycles"] > sum(layer.vector_cycles for layer in record.layers)
+    file = tmp_path / "result.json"
+    file.write_text(record.to_json())
+    assert accelsim.load_result(file).record.to_json() == record.to_json()
 
 
 def test_versions_one_and_two_are_read(stored, tmp_path):
