@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import TORCH_FILE
+
 ROOT = Path(__file__).resolve().parent.parent
 MAX_BYTES = 2 * 2**20
 
@@ -38,3 +40,10 @@ def test_no_kept_file_names_a_machines_folder_or_a_package_index(pattern: re.Pat
 def test_every_pinned_version_is_a_name_and_a_version_and_nothing_else() -> None:
     lines = (ROOT / "constraints.txt").read_text().splitlines()
     assert [line for line in lines if not re.fullmatch(r"[A-Za-z0-9._-]+==[0-9][0-9A-Za-z.]*", line)] == []
+
+
+def test_a_file_of_tests_that_cannot_be_imported_without_pytorch_runs_with_the_extras() -> None:
+    asks = re.compile(rb'^(?:torch = )?pytest\.importorskip\("torch"\)', re.MULTILINE)
+    files = [path for path in (ROOT / "tests").rglob("test_*.py") if asks.search(path.read_bytes())]
+    assert len(files) > 10
+    assert [path.name for path in files if TORCH_FILE not in path.read_bytes()] == []
