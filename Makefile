@@ -57,11 +57,13 @@ test-extras: $(STAMPS)/torch chromium notebooks
 verdicts: $(STAMPS)/dev
 	VERDICT_PAIRS=1000 $(BIN)/python -m pytest tests/test_verdict.py
 
-# N mutated inputs for every reader, by two processes; the table goes to docs/fuzzing.md, findings to out/fuzz.
+# N mutated inputs for every reader, by two processes; the table goes to docs/fuzzing.md, findings to out/fuzz. What was cut off goes on
+# with RESUME=1.
 N ?= 100000
+RESUME ?=
 fuzz: export OPENBLAS_NUM_THREADS := 1
 fuzz: $(STAMPS)/dev
-	$(BIN)/python -m tests.fuzz.survey --count $(N) --jobs 2 --page docs/fuzzing.md
+	$(BIN)/python -m tests.fuzz.survey --count $(N) --jobs 2 $(if $(RESUME),--resume) --page docs/fuzzing.md
 
 # Every command that writes, struck TRIES times by every fault; the table goes to docs/faults.md.
 TRIES ?= 20

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from scipy.optimize import least_squares
-from scipy.stats import t as student_t
+from scipy.special import stdtrit
 
 from accelsim.calibration.measurements import Measurement
 from accelsim.calibration.parameters import Parameter
@@ -161,7 +161,7 @@ def _intervals(parameters: Sequence[Parameter], places: Floats, residuals: Float
     """The 95 % interval of each parameter."""
     free = len(residuals) - len(parameters)
     variance = float(residuals @ residuals) / free
-    spread = np.sqrt(variance * np.diag(np.linalg.inv(slopes.T @ slopes))) * float(student_t.ppf(0.975, free))
+    spread = np.sqrt(variance * np.diag(np.linalg.inv(slopes.T @ slopes))) * float(stdtrit(free, 0.975))
     return [
         (parameter.at(place - width), parameter.at(place + width))
         for parameter, place, width in zip(parameters, places.tolist(), spread.tolist(), strict=True)

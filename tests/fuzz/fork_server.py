@@ -1,13 +1,16 @@
 """A server that runs cases in forked children: limits of CPU time, memory and files, and a watch over what they open and connect to.
 
-The parent imports the package and loads the kernels once, so a case takes tens of milliseconds. A child has a folder of its own; an audit
-hook, which nothing in the child can remove, notes each file that is changed outside of it, each socket that is not of this machine and
-each process that is started.
+The parent rehearses valid inputs, so its children find modules imported and kernels loaded, and a case takes about 15 ms. A child has a
+folder of its own; an audit hook, which nothing in the child can remove, notes each file that is changed outside of it, each socket that is
+not of this machine and each process that is started.
 """
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import gc
+import io
 import json
 import os
 import resource
@@ -16,7 +19,7 @@ import signal
 import sys
 import tempfile
 import traceback
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,10 +35,13 @@ CPU_SECONDS = 20  # more than this is a hang
 WALL_SECONDS = 300  # a child that waits for something that never comes uses no CPU
 MEMORY_BYTES = 1 << 30
 _FILE_BYTES = 256 << 20
+FINDINGS = ("traceback", "hang", "memory", "crash", "escape", "control", "no message")
 _OWN_EXIT = 99  # the child has written its report
 _WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 _CHANGES = {"os.remove", "os.rename", "os.mkdir", "os.rmdir", "os.symlink", "os.link", "os.truncate", "os.chmod", "shutil.rmtree"}
 _STARTS = {"subprocess.Popen", "os.system", "os.exec", "os.posix_spawn", "os.fork", "os.forkpty"}
+_HUGE_PAGE_BYTES = 2 << 20
+_MADV_COLLAPSE = 25  # linux/mman.h
 _CONTROL = {*map(chr, range(32)), *map(chr, range(127, 160))} - {"\n", "\t", "\r"}
 
 
@@ -45,7 +51,7 @@ class Outcome:
 
     Attributes
     ----------
-    kind : "done", "check failed", "refused"; or a finding: "traceback", "hang", "memory", "crash", "escape", "control", "no message"
+    kind : "done", "check failed", "refused", or one of FINDINGS
     detail : of a finding: the site of a traceback, the path of an escape, ...
     memory_bytes : largest resident size, with the pages that it shares with the server
     """
@@ -59,14 +65,45 @@ class Outcome:
     @property
     def is_finding(self) -> bool:
         """Whether a fault of the program was found."""
-        return self.kind not in ("done", "check failed", "refused")
+        return self.kind in FINDINGS
+
+
+def rehearse(cases: Sequence[Case]) -> None:
+    """Run valid inputs in this process: what they import, load and cache is there in every child that is forked later.
+
+    RuntimeError if one is not read.
+    """
+    compiler = os.fork()  # it stores the kernels that the disk cache lacks, and what compiling takes of memory goes with it
+    if compiler == 0:
+        try:
+            _rehearse(cases)
+        finally:
+            os._exit(0)
+    os.waitpid(compiler, 0)
+    _rehearse(cases)
+
+
+def _rehearse(cases: Sequence[Case]) -> None:
+    with tempfile.TemporaryDirectory(prefix="accelsim-rehearsal-") as scratch:
+        for number, case in enumerate(cases):
+            folder = Path(scratch) / str(number)
+            folder.mkdir()
+            case.write_files(folder)
+            out, err = io.StringIO(), io.StringIO()
+            with contextlib.chdir(folder), contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+                sys.argv = ["accelsim", *case.words]
+                try:
+                    main(COMMAND)
+                except SystemExit as end:
+                    if end.code not in (None, 0):
+                        raise RuntimeError(f"the valid input of {case.reader!r} is not read: {err.getvalue()}") from None
 
 
 def run_cases(cases: Iterable[Case], jobs: int = 1) -> Iterator[Outcome]:
     """The outcomes of cases, in the order in which they end; `jobs` children at once."""
     with tempfile.TemporaryDirectory(prefix="accelsim-fuzz-") as scratch:
         running: dict[int, tuple[Case, Path]] = {}
-        gc.freeze()  # a child's collections then do not touch, and copy, the pages that it shares with the server
+        _prepare_memory()
         for number, case in enumerate(cases):
             while len(running) >= jobs:
                 yield _collect(running)
@@ -81,6 +118,20 @@ def run_cases(cases: Iterable[Case], jobs: int = 1) -> Iterator[Outcome]:
             running[child] = case, folder
         while running:
             yield _collect(running)
+
+
+def _prepare_memory() -> None:
+    """Make forks cheap: a child's collections do not touch, and copy, the server's objects; page tables to copy are short (huge pages)."""
+    gc.collect()
+    gc.freeze()
+    madvise = ctypes.CDLL(None).madvise
+    madvise.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int)
+    for line in Path("/proc/self/maps").read_text().splitlines():
+        addresses, access, _, _, inode, *_ = line.split()
+        if access.startswith("rw") and inode == "0":
+            start, end = (int(address, 16) for address in addresses.split("-"))
+            for address in range(-(-start // _HUGE_PAGE_BYTES) * _HUGE_PAGE_BYTES, end - _HUGE_PAGE_BYTES + 1, _HUGE_PAGE_BYTES):
+                madvise(address, _HUGE_PAGE_BYTES, _MADV_COLLAPSE)  # a hint: a kernel that refuses it forks more slowly
 
 
 def _collect(running: dict[int, tuple[Case, Path]]) -> Outcome:

@@ -159,7 +159,8 @@ def mutate_safetensors(rng: Random, data: bytes) -> bytes:
     if kind == 0:
         return mutate_bytes(rng, data)
     if kind == 1:
-        return rng.choice((0, 1, size - 1, size + 1, 2**31, 2**63, 2**64 - 1)).to_bytes(8, "little") + data[8:]
+        stated = rng.choice((0, 1, size - 1, size + 1, 2**31, 2**63, 2**64 - 1)) % 2**64
+        return stated.to_bytes(8, "little") + data[8:]
     header = json.dumps(mutate_tree(rng, json.loads(data[8 : 8 + size]))).encode("utf-8")
     return len(header).to_bytes(8, "little") + header + data[8 + size :]
 

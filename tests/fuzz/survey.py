@@ -1,39 +1,32 @@
 """Fuzz every reader and count the ends: `python -m tests.fuzz.survey --count 2000`; findings go to a folder, the table to a page.
 
-The inputs follow from the seed alone, whatever the number of processes. Exit status 1 if anything but refusals and results was found.
+The inputs follow from the seed alone, whatever the number of processes. The counts are kept after each slice of inputs, and `--resume`
+goes on from there. Exit status 1 if anything but refusals and results was found.
 """
 
 from __future__ import annotations
 
 import argparse
 import hashlib
-import importlib
-import pkgutil
+import itertools
 import sys
-from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from random import Random
 
-import accelsim
-from accelsim.accelerator import load_accelerator
-from accelsim.functional import check_functional
-from accelsim.presets import find_trace
-from accelsim.simulation import simulate
-from accelsim.trace.trace import load_trace
 from tests.fuzz.case import Case
-from tests.fuzz.fork_server import CPU_SECONDS, Outcome, run_cases
+from tests.fuzz.fork_server import CPU_SECONDS, Outcome, rehearse, run_cases
 from tests.fuzz.readers import readers
+from tests.fuzz.tally import Tally
 
-FINDINGS = ("traceback", "hang", "memory", "crash", "escape", "control", "no message")
-_LAZY = ("__main__", "torch", "finetune", "huggingface", "models", "cluster")  # start a framework, or threads
+SLICE = 1000  # inputs
 BEGIN, END = "<!-- survey -->", "<!-- end of the survey -->"
 
 
-def draw(count: int, seed: int, only: str = "") -> Iterator[Case]:
-    """`count` mutated inputs, reader by reader in turn."""
+def draw(numbers: Iterable[int], seed: int, only: str = "") -> Iterator[Case]:
+    """The mutated inputs with these numbers, reader by reader in turn."""
     table = [reader for reader in readers() if only in reader.name]
-    for number in range(count):
+    for number in numbers:
         yield table[number % len(table)].draw(Random(f"{seed}/{number}"))
 
 
@@ -42,37 +35,9 @@ def corpus() -> Iterator[Case]:
     return map(Case.load, sorted((Path(__file__).parent / "corpus").glob("*.json")))
 
 
-def seeds() -> Iterator[Case]:
+def seeds() -> list[Case]:
     """The valid inputs of every reader."""
-    return (reader.case(content) for reader in readers() for content in reader.seeds)
-
-
-def warm_up() -> None:
-    """Import and load what children would otherwise each load: kernels, readers, importers."""
-    for module in pkgutil.walk_packages(accelsim.__path__, "accelsim."):
-        if not any(name in module.name for name in _LAZY):
-            importlib.import_module(module.name)
-    chip, trace = load_accelerator("mcu-16x16"), load_trace(find_trace("tiny_vit_ssvq"))
-    simulate(chip, trace)
-    check_functional(chip, trace)
-    readers()
-
-
-def table(outcomes: dict[str, Counter[str]], slowest: dict[str, float], largest: dict[str, int]) -> str:
-    """Markdown: inputs, results and refusals, findings, most CPU time and memory of each reader."""
-    head = ("reader", "inputs", "done", "check failed", "refused", *FINDINGS, "most CPU s", "most MiB")
-    lines = ["| " + " | ".join(head) + " |", "|" + " --- |" * len(head)]
-    total: Counter[str] = Counter()
-    for name, counts in outcomes.items():
-        total.update(counts)
-        lines.append(_row(name, counts, slowest[name], largest[name]))
-    lines.append(_row("all", total, max(slowest.values()), max(largest.values())))
-    return "\n".join(lines)
-
-
-def _row(name: str, counts: Counter[str], seconds: float, memory: int) -> str:
-    figures = [f"{counts[kind]:,}" for kind in ("done", "check failed", "refused", *FINDINGS)]
-    return "| " + " | ".join((name, f"{counts.total():,}", *figures, f"{seconds:.1f}", f"{memory >> 20:,}")) + " |"
+    return [reader.case(content) for reader in readers() for content in reader.seeds]
 
 
 def _keep(outcome: Outcome, folder: Path) -> None:
@@ -85,6 +50,23 @@ def _keep(outcome: Outcome, folder: Path) -> None:
         print(f"{path.name}: {outcome.case.reader}: {outcome.kind}: {outcome.detail}", flush=True)
 
 
+def _slices(cases: Iterable[Case]) -> Iterator[list[Case]]:
+    ahead = iter(cases)
+    return iter(lambda: list(itertools.islice(ahead, SLICE)), [])
+
+
+def _survey(cases: Iterable[Case], tally: Tally, given: argparse.Namespace) -> None:
+    """Run and count cases, keep the findings, and the counts after each slice."""
+    for part in _slices(cases):
+        for outcome in run_cases(part, given.jobs):
+            tally.add(outcome)
+            if outcome.is_finding or (given.seeds and outcome.kind == "refused"):
+                _keep(outcome, given.findings)
+        tally.inputs += len(part)
+        tally.save(given.findings / "tally.json")
+        print(f"{tally.inputs:,} inputs, {tally.findings:,} findings", file=sys.stderr, flush=True)
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--count", type=int, default=2000)
@@ -93,30 +75,23 @@ def main() -> int:
     parser.add_argument("--only", default="", help="readers with this in their name")
     parser.add_argument("--corpus", action="store_true", help="the inputs that once were findings")
     parser.add_argument("--seeds", action="store_true", help="the valid inputs; one that is refused is a finding too")
-    parser.add_argument("--findings", type=Path, default=Path("out/fuzz"))
+    parser.add_argument("--findings", type=Path, default=Path("out/fuzz"), help="folder of the findings and of tally.json")
+    parser.add_argument("--resume", action="store_true", help="go on from the folder's tally.json, if it is there")
     parser.add_argument("--page", type=Path, help="write the table into this page")
     given = parser.parse_args()
-    warm_up()
-    outcomes: dict[str, Counter[str]] = defaultdict(Counter)
-    slowest: dict[str, float] = defaultdict(float)
-    largest: dict[str, int] = defaultdict(int)
-    cases = corpus() if given.corpus else seeds() if given.seeds else draw(given.count, given.seed, given.only)
-    refused = 0
-    for outcome in run_cases(cases, given.jobs):
-        name = outcome.case.reader
-        outcomes[name][outcome.kind] += 1
-        slowest[name] = max(slowest[name], outcome.cpu_seconds)
-        largest[name] = max(largest[name], outcome.memory_bytes)
-        refused += outcome.kind == "refused"
-        if outcome.is_finding or (given.seeds and outcome.kind == "refused"):
-            _keep(outcome, given.findings)
-    text = table(dict(sorted(outcomes.items())), slowest, largest)
-    print(text)
+    tally = Tally({"seed": given.seed, "only": given.only, "corpus": given.corpus, "seeds": given.seeds})
+    kept = given.findings / "tally.json"
+    if given.resume and kept.exists():
+        tally.resume(kept)
+    rehearse(seeds())
+    cases = corpus() if given.corpus else seeds() if given.seeds else draw(range(given.count), given.seed, given.only)
+    _survey(itertools.islice(cases, tally.inputs, None), tally, given)
+    print(tally.table())
     if given.page is not None:
         before, _, rest = given.page.read_text().partition(BEGIN)
-        stated = f"{given.count:,} inputs of seed {given.seed}; a hang is more than {CPU_SECONDS} s of CPU time.\n"
-        given.page.write_text(f"{before}{BEGIN}\n{stated}\n{text}\n{END}{rest.partition(END)[2]}")
-    return int(given.seeds and refused > 0) or int(any(counts[kind] for counts in outcomes.values() for kind in FINDINGS))
+        stated = f"{tally.inputs:,} inputs of seed {given.seed}; a hang is more than {CPU_SECONDS} s of CPU time.\n"
+        given.page.write_text(f"{before}{BEGIN}\n{stated}\n{tally.table()}\n{END}{rest.partition(END)[2]}")
+    return int(tally.findings > 0 or (given.seeds and tally.total.ends["refused"] > 0))
 
 
 if __name__ == "__main__":

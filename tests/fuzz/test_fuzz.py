@@ -12,6 +12,9 @@ import pytest
 
 from tests.fuzz import mutators
 from tests.fuzz.case import Case
+from tests.fuzz.fork_server import FINDINGS, Outcome
+from tests.fuzz.survey import draw
+from tests.fuzz.tally import Tally
 
 COUNT = 2000
 CORPUS = Path(__file__).parent / "corpus"
@@ -39,6 +42,31 @@ def test_the_valid_input_of_every_reader_is_read(tmp_path: Path) -> None:
     assert ended.returncode == 0, ended.stdout + ended.stderr
 
 
+def test_a_survey_that_was_cut_off_goes_on_to_the_counts_of_a_whole_one(tmp_path: Path) -> None:
+    cases = list(draw(range(20), seed=3))
+    outcomes = [Outcome(case, FINDINGS[0] if number == 7 else "refused", "", 0.25, number << 20) for number, case in enumerate(cases)]
+    whole, half = (Tally({"seed": 3}) for _ in range(2))
+    for outcome in outcomes:
+        whole.add(outcome)
+    for outcome in outcomes[:10]:
+        half.add(outcome)
+    half.inputs = 10
+    half.save(tmp_path / "tally.json")
+    other_half = Tally({"seed": 3})
+    other_half.resume(tmp_path / "tally.json")
+    assert other_half.inputs == 10
+    for outcome in outcomes[10:]:
+        other_half.add(outcome)
+    assert other_half.table() == whole.table()
+    assert (whole.findings, whole.total.ends.total(), whole.total.seconds, whole.total.most_bytes) == (1, 20, 5.0, 19 << 20)
+
+
+def test_counts_of_another_seed_or_of_other_code_are_not_gone_on_from(tmp_path: Path) -> None:
+    Tally({"seed": 3}).save(tmp_path / "tally.json")
+    with pytest.raises(ValueError, match=r"tally\.json: made with another seed; begin anew, without --resume"):
+        Tally({"seed": 4}).resume(tmp_path / "tally.json")
+
+
 def test_a_case_of_any_bytes_is_read_back_as_it_was_saved(tmp_path: Path) -> None:
     case = Case("x", ("area", "a\x1bb"), {"a/b.yaml": b"text\n", "c": bytes(range(256))})
     case.save(tmp_path / "case.json")
@@ -46,10 +74,16 @@ def test_a_case_of_any_bytes_is_read_back_as_it_was_saved(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize(
-    "data", [b'{"a": [1, {"b": "c"}]}', b"a,b\n1,2\n", (2).to_bytes(8, "little") + b"{}", b"\x0a\x03\x08\x96\x01\x12\x01x"]
+    "data",
+    [b'{"a": [1, {"b": "c"}]}', b"a,b\n1,2\n", (2).to_bytes(8, "little") + b"{}", b"\x0a\x03\x08\x96\x01\x12\x01x"],
 )
 def test_mutations_follow_from_the_seed(data: bytes) -> None:
     for mutate in (mutators.mutate_bytes, mutators.mutate_text, mutators.mutate_table, mutators.mutate_protobuf):
         once, again = ([mutate(Random(seed), data) for seed in range(50)] for _ in range(2))
         assert once == again
         assert len(set(once)) > 10
+
+
+def test_any_stated_length_of_a_header_can_be_mutated() -> None:
+    for length in (2, 2**64 - 1):
+        assert len({mutators.mutate_safetensors(Random(seed), length.to_bytes(8, "little") + b"{}") for seed in range(50)}) > 5
