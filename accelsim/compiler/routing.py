@@ -21,7 +21,6 @@ from accelsim.ops.route import RouteLayer
 from accelsim.ops.shapes import TensorShape
 from accelsim.ops.take import TakeLayer
 from accelsim.trace.layers import Layer
-from accelsim.trace.manifest import Manifest
 from accelsim.trace.trace import Trace
 
 
@@ -40,8 +39,7 @@ def with_experts_chosen(trace: Trace, batch: int, seed: int) -> tuple[Trace, str
     routing = _Routing(seed, batch, trace.shapes)
     for layer in trace.layers:
         routing.add(layer)
-    fields: dict[str, Any] = {name: getattr(trace.manifest, name) for name in Manifest.model_fields}
-    return Trace(Manifest(**{**fields, "layers": tuple(routing.layers), "payload": None, "calibration": None})), routing.how()
+    return Trace(trace.manifest.with_fields(layers=tuple(routing.layers), payload=None, calibration=None)), routing.how()
 
 
 @dataclass

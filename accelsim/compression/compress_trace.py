@@ -25,7 +25,7 @@ from accelsim.formats.weight_format import CODEBOOK, WeightFormat
 from accelsim.ops.weight_record import StreamRecord
 from accelsim.progress import Progress
 from accelsim.trace.layers import WeightedLayer, WeightRecord
-from accelsim.trace.manifest import CODEBOOK_ERROR, CompressionRecord, Manifest, SeededSource
+from accelsim.trace.manifest import CODEBOOK_ERROR, CompressionRecord, SeededSource
 from accelsim.trace.seeded import float_weights, seeded_weights
 from accelsim.trace.trace import Trace, check_replaceable_trace, save_trace, with_payload
 
@@ -80,6 +80,8 @@ def compress_trace(
         raise TraceError(f"trace {trace.name!r} is not seeded: without its payload its weights would be lost")
     if not payload and companions:
         raise TraceError(f"trace {trace.name!r} shares a codebook with {companions[0].name!r}: without its payload it would be lost")
+    title = name or (Path(out).name if out is not None else f"{trace.name}_{recipe.main.kind}")
+    trace.manifest.with_fields(name=title)  # fails before minutes of work
     given = given or {}
     _check_request(trace, companions, given, payload)
     networks = {item.sha256: item for item in (trace, *companions)}
@@ -133,16 +135,14 @@ def compress_trace(
         other_bits=sum(8 * layer.parameter_bytes for layer in trace.layers)
         + 32 * sum(sum(layer.constant_sizes.values()) for layer in weighted),
     )
-    fields = {field: getattr(trace.manifest, field) for field in type(trace.manifest).model_fields}
-    fields |= {
-        "name": name or (Path(out).name if out is not None else f"{trace.name}_{recipe.main.kind}"),
-        "layers": tuple(done.get(layer.name, layer) for layer in trace.layers),
-        "payload": None,
-        "notes": (*trace.manifest.notes, *recipe.notes, *given_notes(given, errors, measured)),
-        "compression": origin,
-        "metrics": {**report.metrics(), **({CODEBOOK_ERROR: max(errors)} if errors else {})},
-    }
-    manifest = Manifest(**fields)
+    manifest = trace.manifest.with_fields(
+        name=title,
+        layers=tuple(done.get(layer.name, layer) for layer in trace.layers),
+        payload=None,
+        notes=(*trace.manifest.notes, *recipe.notes, *given_notes(given, errors, measured)),
+        compression=origin,
+        metrics={**report.metrics(), **({CODEBOOK_ERROR: max(errors)} if errors else {})},
+    )
     packed = with_payload(manifest, tensors)
     if out is not None:
         save_trace(packed if payload else Trace(manifest), out)
@@ -182,8 +182,7 @@ def materialize(trace: Trace, progress: Progress | None = None) -> Trace:
             raise TraceError(f"trace {trace.name!r}, layer {layer.name!r}: regenerated weights differ from the manifest's checksums")
         tensors.update(streams)
         done[layer.name] = layer.with_fields(weight=record)
-    fields = {field: getattr(trace.manifest, field) for field in Manifest.model_fields}
-    return with_payload(Manifest(**{**fields, "layers": tuple(done.get(layer.name, layer) for layer in trace.layers)}), tensors)
+    return with_payload(trace.manifest.with_fields(layers=tuple(done.get(layer.name, layer) for layer in trace.layers)), tensors)
 
 
 def _check_request(trace: Trace, companions: Sequence[Trace], given: GivenArrays, payload: bool) -> None:

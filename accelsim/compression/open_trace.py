@@ -14,7 +14,7 @@ from accelsim.compression.recipe import MatrixShape, Recipe, check_fit, make_rec
 from accelsim.errors import FormatError, TraceError
 from accelsim.formats.catalog import describe_format
 from accelsim.presets import find_trace
-from accelsim.trace.manifest import CompressionRecord, Manifest
+from accelsim.trace.manifest import CompressionRecord
 from accelsim.trace.token_step import at_tokens
 from accelsim.trace.trace import Trace, load_trace
 from accelsim.trace.trace_name import SIGN, TraceName, parse_step
@@ -87,16 +87,15 @@ def in_format(trace: Trace, recipe: Recipe, name: str) -> Trace:
     known: Known = {}
     for layer in weighted:
         chosen[layer.name] = with_expected_lengths(chosen[layer.name], trace, layer, known)
-    fields = {field: getattr(trace.manifest, field) for field in Manifest.model_fields}
-    fields |= {
-        "name": name,
-        "layers": tuple(layer.in_format(chosen[layer.name]) if layer.name in chosen else layer for layer in trace.layers),
-        "payload": None,
-        "notes": (*trace.manifest.notes, *recipe.notes, *((NOTE,) if known else ())),
-        "compression": CompressionRecord(
+    manifest = trace.manifest.with_fields(
+        name=name,
+        layers=tuple(layer.in_format(chosen[layer.name]) if layer.name in chosen else layer for layer in trace.layers),
+        payload=None,
+        notes=(*trace.manifest.notes, *recipe.notes, *((NOTE,) if known else ())),
+        compression=CompressionRecord(
             rules=tuple((rule.pattern, describe_format(rule.format)) for rule in recipe.rules),
             seed=recipe.seed,
             float_trace_sha256=trace.sha256,
         ),
-    }
-    return Trace(Manifest(**fields))
+    )
+    return Trace(manifest)

@@ -13,7 +13,6 @@ import numpy.typing as npt
 from accelsim.errors import FormatError, TraceError
 from accelsim.ops.weight_record import StreamRecord
 from accelsim.trace.layers import Layer
-from accelsim.trace.manifest import Manifest
 from accelsim.trace.trace import Trace, with_payload
 
 Arrays = Mapping[str, npt.NDArray[Any]]
@@ -55,14 +54,8 @@ def repack(trace: Trace, arrays: Mapping[str, Arrays], note: str) -> Trace:
         }
         tensors.update({records[stream].tensor: data for stream, data in packed.items()})
         done[name] = layer.with_fields(weight=weight.with_fields(format=spec, streams=records))
-    fields = {field: getattr(trace.manifest, field) for field in Manifest.model_fields}
-    fields |= {
-        "layers": tuple(done.get(layer.name, layer) for layer in trace.layers),
-        "metrics": {},
-        "notes": (*trace.manifest.notes, note),
-        "payload": None,
-    }
-    manifest = Manifest(**fields)
+    layers = tuple(done.get(layer.name, layer) for layer in trace.layers)
+    manifest = trace.manifest.with_fields(layers=layers, metrics={}, notes=(*trace.manifest.notes, note), payload=None)
     manifest.stream_records()  # refuses a shared tensor that is described in two ways
     return with_payload(manifest, tensors)
 

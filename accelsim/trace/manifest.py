@@ -9,14 +9,14 @@ from __future__ import annotations
 import hashlib
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import Field, StringConstraints, TypeAdapter, ValidationError, model_validator
 
 from accelsim.errors import TraceError
 from accelsim.ops.shapes import ManifestRecord, TensorShape
 from accelsim.ops.weight_record import StreamRecord
-from accelsim.problems import MISSING, UNKNOWN_FIELD, UNKNOWN_KIND, field_place, in_words, unknown_field
+from accelsim.problems import MISSING, UNKNOWN_FIELD, UNKNOWN_KIND, field_place, in_words, one_problem, unknown_field
 from accelsim.quantities import unit
 from accelsim.reading import parse_json, read_text
 from accelsim.registry import suggest
@@ -160,6 +160,13 @@ class Manifest(ManifestRecord):
                 if layer.weights is not None and not layer.weights.streams:
                     raise TraceError(f"layer {layer.name!r}: weight.streams is empty, but the manifest names a payload")
         return self
+
+    def with_fields(self, **changes: Any) -> Self:
+        """The manifest with some fields replaced, checked again; TraceError with the first field that cannot have its value."""
+        try:
+            return super().with_fields(**changes)
+        except ValidationError as error:
+            raise TraceError(f"trace {self.name!r}: {one_problem(error)}") from None
 
     def stream_records(self) -> dict[str, StreamRecord]:
         """Every stream by its tensor key; layers that share a key must agree on it.

@@ -11,7 +11,6 @@ from typing import Any
 from accelsim.errors import TraceError
 from accelsim.ops.cache_layout import CACHE_BITS
 from accelsim.trace.layers import Layer, MatmulLayer, TensorShape
-from accelsim.trace.manifest import Manifest
 from accelsim.trace.trace import Trace
 from accelsim.trace.trace_name import MOST_TOKENS, SIGN, step_text
 
@@ -45,11 +44,9 @@ def at_tokens(trace: Trace, tokens: int, context: int, name: str | None = None, 
     step = _Step(trace, tokens, context, cache_bits)
     layers = tuple(step.layer(layer) for layer in trace.layers)
     inputs = tuple(item.model_copy(update={"shape": step.rows_of(item.name, item.shape)}) for item in trace.manifest.inputs)
-    fields: dict[str, Any] = {name: getattr(trace.manifest, name) for name in Manifest.model_fields}
     own = name or f"{trace.name}{SIGN}{step_text({'tokens': tokens, 'context': context, 'cache_bits': cache_bits})}"
-    changes = {"name": own, "inputs": inputs, "layers": layers, "payload": None}
     try:
-        return Trace(Manifest(**{**fields, **changes}))
+        return Trace(trace.manifest.with_fields(name=own, inputs=inputs, layers=layers, payload=None))
     except TraceError as error:
         raise TraceError(f"trace {trace.name!r} cannot be run at {tokens} tokens: {error}") from None
 

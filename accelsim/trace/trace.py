@@ -16,13 +16,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import safetensors.numpy
-from pydantic import ValidationError
 
 from accelsim.errors import FormatError, TraceError
 from accelsim.folder_swap import put_in_place, scratch_beside
 from accelsim.ops.shapes import TensorShape
 from accelsim.ops.weight_record import Read, StreamRecord, locate_corruption
-from accelsim.problems import one_problem
 from accelsim.registry import suggest
 from accelsim.trace.layers import Layer, MacLayer, WeightedLayer
 from accelsim.trace.manifest import CalibrationRecord, Manifest, PayloadRecord, read_manifest
@@ -262,7 +260,7 @@ def with_payload(manifest: Manifest, tensors: Mapping[str, npt.NDArray[np.uint8]
     """A trace in memory whose manifest states the payload that `tensors` make when saved."""
     data = _payload_bytes(tensors)
     record = PayloadRecord(file=PAYLOAD_FILE, bytes=len(data), sha256=hashlib.sha256(data).hexdigest())
-    return Trace(manifest=_revalidated(manifest, payload=record), payload=MemoryPayload(dict(tensors)))
+    return Trace(manifest=manifest.with_fields(payload=record), payload=MemoryPayload(dict(tensors)))
 
 
 def with_metrics(trace: Trace, metrics: Mapping[str, float]) -> Trace:
@@ -273,22 +271,12 @@ def with_metrics(trace: Trace, metrics: Mapping[str, float]) -> Trace:
     TraceError
         A name is not made of small letters, digits and '_', or a value is not a finite number.
     """
-    try:
-        manifest = _revalidated(trace.manifest, metrics={**trace.manifest.metrics, **metrics})
-    except ValidationError as error:
-        raise TraceError(f"trace {trace.name!r}: {one_problem(error)}") from None
-    return replace(trace, manifest=manifest)
+    return replace(trace, manifest=trace.manifest.with_fields(metrics={**trace.manifest.metrics, **metrics}))
 
 
 def with_calibration(trace: Trace, calibration: CalibrationRecord | None) -> Trace:
     """The trace with other scales of its activations, or without; TraceError for names that are not its activations."""
-    return replace(trace, manifest=_revalidated(trace.manifest, calibration=calibration))
-
-
-def _revalidated(manifest: Manifest, **changes: object) -> Manifest:
-    """A copy with fields replaced, checked again."""
-    fields = {name: getattr(manifest, name) for name in type(manifest).model_fields}
-    return Manifest(**{**fields, **changes})
+    return replace(trace, manifest=trace.manifest.with_fields(calibration=calibration))
 
 
 def _payload_bytes(tensors: Mapping[str, npt.NDArray[np.uint8]]) -> bytes:
