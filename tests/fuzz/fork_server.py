@@ -21,14 +21,18 @@ import tempfile
 import traceback
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from multiprocessing import Pipe
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from typer.main import get_command
 
 from accelsim.cli import app, main
 from accelsim.kernels.kernel import CACHE_DIR
 from tests.fuzz.case import Case
+
+if TYPE_CHECKING:
+    from multiprocessing.connection import Connection as _Pipe
 
 COMMAND = get_command(app)  # built by the parent, since that takes longer than most commands
 CPU_SECONDS = 20  # more than this is a hang
@@ -100,24 +104,55 @@ def _rehearse(cases: Sequence[Case]) -> None:
 
 
 def run_cases(cases: Iterable[Case], jobs: int = 1) -> Iterator[Outcome]:
-    """The outcomes of cases, in the order in which they end; `jobs` children at once."""
+    """The outcomes of cases, in the order in which they end; `jobs` children at once.
+
+    A process that does nothing else forks them, so that its memory stays as `_prepare_memory` leaves it.
+    """
+    ours, its = Pipe()
+    server = os.fork()
+    if server == 0:
+        try:
+            ours.close()
+            _serve(its, jobs)
+        finally:
+            os._exit(0)
+    its.close()
     with tempfile.TemporaryDirectory(prefix="accelsim-fuzz-") as scratch:
-        running: dict[int, tuple[Case, Path]] = {}
-        _prepare_memory()
+        running: dict[Path, Case] = {}
         for number, case in enumerate(cases):
-            while len(running) >= jobs:
-                yield _collect(running)
             folder = Path(scratch) / str(number)
-            case_folder = folder / "case"
-            case_folder.mkdir(parents=True)
-            case.write_files(case_folder)
-            sys.stdout.flush()
-            child = os.fork()
-            if child == 0:
-                _run_child(case, folder)
-            running[child] = case, folder
+            (folder / "case").mkdir(parents=True)
+            case.write_files(folder / "case")
+            ours.send((folder, case.words))
+            running[folder] = case
+            if len(running) == jobs:
+                yield _receive(ours, running)
+        ours.send(None)
         while running:
-            yield _collect(running)
+            yield _receive(ours, running)
+    ours.close()
+    os.waitpid(server, 0)
+
+
+def _serve(pipe: _Pipe, jobs: int) -> None:
+    """Fork a child for each (folder, words) that comes, and tell (folder, status, CPU seconds, bytes) of each that ended."""
+    _prepare_memory()
+    running: dict[int, Path] = {}
+
+    def tell_end() -> None:
+        child, status, used = os.wait4(-1, 0)
+        pipe.send((running.pop(child), status, used.ru_utime + used.ru_stime, used.ru_maxrss * 1024))
+
+    for folder, words in iter(pipe.recv, None):
+        child = os.fork()
+        if child == 0:
+            pipe.close()
+            _run_child(words, folder)
+        running[child] = folder
+        if len(running) == jobs:
+            tell_end()
+    while running:
+        tell_end()
 
 
 def _prepare_memory() -> None:
@@ -134,14 +169,12 @@ def _prepare_memory() -> None:
                 madvise(address, _HUGE_PAGE_BYTES, _MADV_COLLAPSE)  # a hint: a kernel that refuses it forks more slowly
 
 
-def _collect(running: dict[int, tuple[Case, Path]]) -> Outcome:
+def _receive(pipe: _Pipe, running: dict[Path, Case]) -> Outcome:
     """Wait for a child to end, and judge it."""
-    child, status, used = os.wait4(-1, 0)
-    case, folder = running.pop(child)
-    seconds, memory = used.ru_utime + used.ru_stime, used.ru_maxrss * 1024
+    folder, status, seconds, memory = pipe.recv()
     kind, detail = _judge(status, folder, memory)
     shutil.rmtree(folder)
-    return Outcome(case, kind, detail, seconds, memory)
+    return Outcome(running.pop(folder), kind, detail, seconds, memory)
 
 
 def _judge(status: int, folder: Path, memory: int) -> tuple[str, str]:
@@ -166,8 +199,8 @@ def _judge(status: int, folder: Path, memory: int) -> tuple[str, str]:
     return {0: ("done", ""), 1: ("check failed", "")}.get(code, ("crash", f"exit status {code}"))
 
 
-def _run_child(case: Case, folder: Path) -> None:
-    """Run a case in this process, which ends here."""
+def _run_child(words: Sequence[str], folder: Path) -> None:
+    """Run a command in this process, which ends here."""
     report: dict[str, Any] = {"code": None, "traceback": "", "escapes": []}
     try:
         with (folder / "out").open("wb") as out, (folder / "err").open("wb") as err, open(os.devnull, "rb") as nothing:
@@ -180,7 +213,7 @@ def _run_child(case: Case, folder: Path) -> None:
         _limit()
         watch = _Watch(folder, report["escapes"])
         sys.addaudithook(watch)
-        sys.argv = ["accelsim", *case.words]
+        sys.argv = ["accelsim", *words]
         try:
             main(COMMAND)
             report["code"] = 0
