@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import sqlite3
 import time
+from contextlib import closing
+from functools import cache
 
 from accelsim.errors import ConfigError
 from accelsim.sweeps.columns import COLUMNS
@@ -40,12 +42,14 @@ def prepare(connection: sqlite3.Connection, where: str) -> None:
     Raises
     ------
     ConfigError
-        The file holds something else, or a schema that is newer than this version knows.
+        The file holds something else, a schema that is newer than this version knows, or lacks a table or a column that each store has.
     """
     if _is_new(connection, where):
         _switch_to_wal(connection)
-    elif not _missing(connection):
-        return
+    else:
+        _check_tables(connection, where)
+        if not _missing(connection):
+            return
     connection.execute("BEGIN IMMEDIATE")  # another process may be at the same: look again under the lock
     with connection:  # commits, or rolls back whatever ended it
         if _is_empty(connection):
@@ -90,9 +94,33 @@ def _check(kind: int, version: int, where: str) -> None:
         )
 
 
+def _check_tables(connection: sqlite3.Connection, where: str) -> None:
+    """ConfigError if a table or a column is not there that no later version has added."""
+    for table, wanted in _required().items():
+        absent = wanted - _columns(connection, table)
+        if absent:
+            what = f"column {min(absent)!r} of its table {table!r}" if absent != wanted else f"its table {table!r}"
+            raise ConfigError(f"{where}: is damaged: {what} is missing; keep it aside and start a new store")
+
+
+@cache
+def _required() -> dict[str, set[str]]:
+    """Table -> the columns that may not be empty, and so are in stores of all versions."""
+    with closing(sqlite3.connect(":memory:")) as empty:
+        for statement in _TABLES:
+            empty.execute(statement)
+        names = [name for (name,) in empty.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+        found = {name: _columns(empty, name) for name in names}
+    return {**found, "runs": {name for name, (kind, _) in COLUMNS.items() if kind.endswith("NOT NULL")}}
+
+
+def _columns(connection: sqlite3.Connection, table: str) -> set[str]:
+    return {row[1] for row in connection.execute(f"PRAGMA table_info({table})")}
+
+
 def _missing(connection: sqlite3.Connection) -> list[str]:
     """Columns of `runs` that this version has and the file has not."""
-    there = {row[1] for row in connection.execute("PRAGMA table_info(runs)")}
+    there = _columns(connection, "runs")
     return [name for name in COLUMNS if name not in there]
 
 

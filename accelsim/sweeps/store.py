@@ -25,11 +25,13 @@ from typing import Any
 
 from accelsim.errors import ConfigError, OutputError
 from accelsim.provenance import model_hash
+from accelsim.reading import parse_json
 from accelsim.registry import suggest
-from accelsim.sweeps.columns import COLUMNS
+from accelsim.sweeps.columns import COLUMNS, NUMERIC
 from accelsim.sweeps.points import Invalid, Point
 from accelsim.sweeps.schema import CLAIMS, prepare
 from accelsim.sweeps.spec import Sweep
+from accelsim.wording import shown
 
 BUSY_SECONDS = 60.0  # how long a writer waits for another one
 Row = Mapping[str, Any]
@@ -50,6 +52,7 @@ class StoredSweep:
 
 
 _SWEEP_FIELDS = tuple(field.name for field in fields(StoredSweep))
+_NUMERIC = {*NUMERIC, "position"}
 
 
 class Store:
@@ -161,7 +164,16 @@ class Store:
             "COALESCE(SUM(r.status = 'failed'), 0) FROM sweeps s LEFT JOIN members m ON m.sweep = s.id "
             "LEFT JOIN runs r ON r.run_id = m.run_id AND r.costing = m.costing GROUP BY s.id ORDER BY s.id"
         )
-        return [StoredSweep(**{**dict(zip(_SWEEP_FIELDS, row, strict=True)), "axes": tuple(json.loads(row[4]))}) for row in rows]
+        return [StoredSweep(**{**dict(zip(_SWEEP_FIELDS, row, strict=True)), "axes": self._axes(row[4])}) for row in list(rows)]
+
+    def _axes(self, text: Any) -> tuple[str, ...]:
+        try:
+            names = parse_json(text)
+        except (ValueError, TypeError):
+            names = None
+        if not (isinstance(names, list) and all(isinstance(name, str) for name in names)):
+            raise ConfigError(f"{self.path}: column 'axes' of a sweep has value {shown(text)}; allowed: a JSON list of names")
+        return tuple(names)
 
     def sweep(self, name: str | None = None) -> StoredSweep:
         """The last state of the sweep called `name` (of any, for None); ConfigError with the known names."""
@@ -187,7 +199,7 @@ class Store:
         Raises
         ------
         ConfigError
-            An unknown column.
+            An unknown column, or a value in it that no run gives.
         """
         wanted = tuple(columns) or self._columns(sweep)
         names = {name: f"r.{name}" for name in COLUMNS} | ({"position": "m.position", "axes": "m.axes"} if sweep is not None else {})
@@ -202,7 +214,7 @@ class Store:
             text += " WHERE " + " AND ".join(f"{name} IS ?" for name in conditions)
         if sweep is not None:
             text += " ORDER BY m.position"
-        return self._query(text, tuple(conditions.values()))
+        return self._query(text, tuple(conditions.values()), wanted)
 
     def _columns(self, sweep: int | None) -> tuple[str, ...]:
         return (*(("position", "axes") if sweep is not None else ()), *COLUMNS)
@@ -224,9 +236,16 @@ class Store:
 
     # -- SQLite
 
-    def _query(self, text: str, values: Sequence[Any] = ()) -> Iterator[tuple[Any, ...]]:
+    def _query(self, text: str, values: Sequence[Any] = (), columns: Sequence[str] = ()) -> Iterator[tuple[Any, ...]]:
+        """Rows; those of `columns` hold what these columns may."""
+        numeric = [name in _NUMERIC for name in columns]
         with _explained(self.path), closing(self._connection.execute(text, values)) as cursor:
-            yield from cursor
+            for row in cursor:
+                for name, is_number, value in zip(columns, numeric, row, strict=False):
+                    if value is not None and not isinstance(value, int | float if is_number else str):
+                        allowed = "a number" if is_number else "text"
+                        raise ConfigError(f"{self.path}: column {name!r} of a stored run has value {shown(value)}; allowed: {allowed}")
+                yield row
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Cursor]:
@@ -281,6 +300,8 @@ _MESSAGES = {
     "SQLITE_IOERR": "cannot be read or written: the disk reports an error",
 }
 
+_DAMAGE = ("unsupported file format", "Could not decode to UTF-8")  # SQLite and Python have no error name for these
+
 
 @contextmanager
 def _explained(path: Path) -> Iterator[None]:
@@ -288,7 +309,7 @@ def _explained(path: Path) -> Iterator[None]:
     try:
         yield
     except sqlite3.DatabaseError as error:
-        name = getattr(error, "sqlite_errorname", "")
+        name = "SQLITE_CORRUPT" if any(text in str(error) for text in _DAMAGE) else getattr(error, "sqlite_errorname", "")
         for known, message in _MESSAGES.items():
             if name.startswith(known):
                 kind = ConfigError if known in ("SQLITE_NOTADB", "SQLITE_CORRUPT") else OutputError

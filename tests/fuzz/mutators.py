@@ -1,13 +1,15 @@
-"""Mutations of inputs: bytes, words in text, trees (YAML and JSON), tables, safetensors headers, arrays in archives, protobuf fields."""
+"""Mutations of inputs: bytes, words in text, trees (YAML, JSON), tables, safetensors headers, arrays in archives, protobuf fields, SQL."""
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import io
 import json
+import sqlite3
 import zipfile
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from random import Random
 from typing import Any
 
@@ -198,6 +200,54 @@ def mutate_npz(rng: Random, data: bytes) -> bytes:
         for name, content in entries:
             archive.writestr(name.replace("\0", "") or "?", content)
     return out.getvalue()
+
+
+def mutate_stored_value(rng: Random, data: bytes) -> bytes:
+    """Put a hostile value into a column of an SQLite file's tables, in all rows; what names a row stays."""
+    return _with_sql(data, lambda tables: _update(rng, tables))
+
+
+def mutate_sqlite(rng: Random, data: bytes) -> bytes:
+    """Change values, columns, tables or versions of an SQLite file, or any bytes."""
+    kind = rng.randrange(6)
+    if kind == 0:
+        return mutate_bytes(rng, data)
+
+    def statement(tables: Mapping[str, Sequence[str]]) -> tuple[str, tuple[Any, ...]]:
+        table = rng.choice(sorted(tables))
+        column = rng.choice(tables[table])
+        if kind == 1:
+            return f"PRAGMA {rng.choice(('user_version', 'application_id'))} = {rng.choice((-1, 0, 1, 2, 2**31 - 1))}", ()
+        if kind == 2:
+            return rng.choice((f"DROP TABLE {table}", f"DELETE FROM {table}", f"ALTER TABLE {table} RENAME TO x")), ()
+        if kind == 3:
+            return f"ALTER TABLE {table} RENAME COLUMN {column} TO x", ()
+        return _update(rng, tables)
+
+    return _with_sql(data, statement)
+
+
+def _update(rng: Random, tables: Mapping[str, Sequence[str]]) -> tuple[str, tuple[Any, ...]]:
+    table = rng.choice(sorted(tables))
+    column = rng.choice([name for name in tables[table] if name not in ("run_id", "costing", "status", "sweep", "position")])
+    value = rng.choice([*HOSTILE, b"\xff\xfe", "[1", "{}", "[[]]"])
+    if not isinstance(value, str | bytes | float | None):
+        value = value if isinstance(value, int) and abs(value) < 2**63 else str(value)
+    return f"UPDATE OR IGNORE {table} SET {column} = ?", (value,)
+
+
+def _with_sql(data: bytes, statement: Callable[[Mapping[str, Sequence[str]]], tuple[str, tuple[Any, ...]]]) -> bytes:
+    """An SQLite file after a statement that is made of its tables (name -> columns); ValueError if it is none."""
+    try:
+        with contextlib.closing(sqlite3.connect(":memory:")) as connection:
+            connection.deserialize(data)
+            names = [name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+            tables = {name: [row[1] for row in connection.execute(f"PRAGMA table_info({name})")] for name in names}
+            connection.execute(*statement(tables))
+            connection.commit()
+            return connection.serialize()
+    except (sqlite3.Error, IndexError) as error:
+        raise ValueError(f"not a store that can be changed so: {error}") from None
 
 
 def mutate_protobuf(rng: Random, data: bytes) -> bytes:

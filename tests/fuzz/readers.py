@@ -16,8 +16,13 @@ import yaml
 from safetensors.numpy import save
 
 from accelsim.accelerator import load_accelerator
+from accelsim.cost.technology import load_technology
 from accelsim.presets import find_preset, find_trace
 from accelsim.simulation import simulate
+from accelsim.sweeps.in_process import InProcess
+from accelsim.sweeps.runner import run_sweep
+from accelsim.sweeps.spec import load_sweep
+from accelsim.sweeps.store import open_store
 from accelsim.trace.trace import load_trace
 from tests.fuzz import mutators
 from tests.fuzz.case import Case
@@ -94,6 +99,10 @@ constraints:
 pictures:
   - {name: a, kind: speedup_map, baseline: {trace: tiny_vit_int8}, rows: codebook.ports, columns: array.rows}
 """
+_STORED_SWEEP = b"""name: stored
+base: {accelerator: mcu-16x16, trace: tiny_vit_int8}
+axes: {codebook.ports: [1, 2], vector_unit.lanes: [0, 8]}
+"""
 _RECIPE = b"rest: uniform:bits=8\nrules:\n  - {layers: '*mlp*', format: 'ssvq:k=16,d=8'}\n"
 _TOPOLOGY = b"""Layer name, IFMAP Height, IFMAP Width, Filter Height, Filter Width, Channels, Num Filter, Strides,
 conv1,16,16,3,3,3,8,1,
@@ -124,6 +133,7 @@ def readers() -> tuple[Reader, ...]:
     chips = tuple(find_preset("accelerators", name, "accelerator").read_bytes() for name in ("edge-32x32", "mcu-16x16"))
     device = find_preset("dram", "lpddr4-3200-x16", "device").read_bytes()
     technology = find_preset("technology", "nangate45", "technology").read_bytes()
+    store_words = ("sweep", "s.yaml", "--store", "s.sqlite")
     table = [
         Reader("accelerator", ("area", "c.yaml"), "c.yaml", chips, _YAML, {}),
         Reader("accelerator, run", ("run", "c.yaml", "tiny_vit_ssvq", "-q"), "c.yaml", chips, _YAML, {}),
@@ -138,6 +148,9 @@ def readers() -> tuple[Reader, ...]:
         ),
         Reader("result", ("report", "r.json"), "r.json", (_result(),), _JSON, {}),
         Reader("sweep", ("sweep", "s.yaml", "--dry-run", "--store", "s.sqlite", "-o", "out"), "s.yaml", (_SWEEP,), _YAML, {}),
+        Reader("store", (*store_words, "--dry-run"), "s.sqlite", (_store(),), (mutators.mutate_sqlite,), {"s.yaml": _STORED_SWEEP}),
+        Reader("store, ranked", store_words, "s.sqlite", (_store(),), (mutators.mutate_stored_value,),
+            {"s.yaml": _STORED_SWEEP}),
         Reader("recipe", ("compress", "tiny_vit_float", "--recipe", "r.yaml", "-o", "out", "--no-payload"), "r.yaml", (_RECIPE,),
             _YAML, {}),
         Reader(
@@ -173,6 +186,21 @@ def _mutate_override(rng: Random, data: bytes) -> bytes:
 def _result() -> bytes:
     run = simulate(load_accelerator("mcu-16x16"), load_trace(find_trace("tiny_vit_int8")))
     return run.to_json().encode()
+
+
+@cache
+def _store() -> bytes:
+    """A store with all points of the sweep, which only have to be read."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "s.yaml"
+        path.write_bytes(_STORED_SWEEP)
+        sweep = load_sweep(str(path))
+        technology = load_technology(sweep.technology)
+        with open_store(path.with_suffix(".sqlite")) as store:
+            run_sweep(sweep, store, InProcess(technology), technology)
+        content = bytearray(path.with_suffix(".sqlite").read_bytes())
+    content[18:20] = 1, 1  # of the header: a journal in place of a write-ahead log, which would be a second file
+    return bytes(content)
 
 
 def _arrays() -> bytes:

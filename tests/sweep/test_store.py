@@ -176,6 +176,36 @@ def test_a_damaged_store_is_one_message(tmp_path):
         list(store.rows())
 
 
+@pytest.mark.parametrize(
+    ("statement", "message"),
+    [
+        ("DROP TABLE members", "is damaged: its table 'members' is missing"),
+        ("ALTER TABLE runs RENAME COLUMN status TO x", "is damaged: column 'status' of its table 'runs' is missing"),
+        ("UPDATE runs SET energy_uj = 'much'", "column 'energy_uj' of a stored run has value 'much'; allowed: a number"),
+        ("UPDATE runs SET accelerator = x'00ff'", r"column 'accelerator' of a stored run has value b'\\x00\\xff'; allowed: text"),
+        ("UPDATE runs SET message = CAST(x'ff' AS TEXT)", "is damaged: SQLite cannot read it"),
+        ("UPDATE sweeps SET axes = '[1'", r"column 'axes' of a sweep has value '\[1'; allowed: a JSON list of names"),
+    ],
+)
+def test_a_store_that_another_program_changed_is_one_message(tmp_path, statement, message):
+    path = tmp_path / "s.sqlite"
+    with open_store(path) as store:
+        store.add_runs([row(1)])
+        store.add_sweep(SWEEP, "c")
+    connection = sqlite3.connect(path)
+    connection.execute(statement)
+    connection.commit()
+    connection.close()
+
+    def read() -> None:
+        with open_store(path) as store:
+            list(store.rows())
+            store.sweeps()
+
+    with pytest.raises(ConfigError, match=message):
+        read()
+
+
 def test_a_locked_store_is_one_message(tmp_path):
     path = tmp_path / "s.sqlite"
     open_store(path).close()
