@@ -26,6 +26,7 @@ from accelsim.compression.encoder import SMALLEST
 from accelsim.errors import FormatError, TraceError
 from accelsim.formats.weight_format import CODEBOOK, WeightFormat
 from accelsim.registry import suggest
+from accelsim.tensor_header import check_header
 from accelsim.wording import shown
 
 Arrays = Mapping[str, npt.NDArray[Any]]
@@ -71,6 +72,7 @@ def _by_name(path: Path) -> dict[str, npt.NDArray[Any]]:
         raise TraceError(f"{path}: arrays of layers are read from a .npz or .safetensors file")
     try:
         if path.suffix == ".safetensors":
+            check_header(path, TraceError)
             with safe_open(path, framework="numpy") as file:
                 return {name: file.get_tensor(name) for name in sorted(file.keys())}
         with open_archive(path, TraceError) as archive:

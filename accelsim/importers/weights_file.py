@@ -18,6 +18,7 @@ from safetensors import SafetensorError, safe_open
 from accelsim.errors import ImportModelError
 from accelsim.importers.file_bytes import read_bytes
 from accelsim.reading import parse_json
+from accelsim.tensor_header import check_header
 
 Floats = npt.NDArray[np.float32]
 
@@ -83,11 +84,12 @@ def open_weights(path: Path) -> WeightsFile:
     Raises
     ------
     ImportModelError
-        No such file, or not a whole safetensors file.
+        No such file, not a whole safetensors file, or one of too large a header.
     """
     if not path.is_file():
         raise ImportModelError(f"{path}: no such file")
     try:
+        check_header(path, ImportModelError)
         with safe_open(path, framework="numpy"):  # checks the header's size, each tensor's place and bytes, and that none overlap
             pass
         with path.open("rb") as file:

@@ -16,6 +16,7 @@ import numpy.typing as npt
 from safetensors import SafetensorError, safe_open
 
 from accelsim.errors import TraceError
+from accelsim.tensor_header import check_header
 
 Bytes = npt.NDArray[np.uint8]
 _UNREADABLE = (SafetensorError, OSError, MemoryError)  # the last where a limit on memory leaves no room for the map or the copy
@@ -82,6 +83,7 @@ class FilePayload:
         """Bytes of each tensor, from the header."""
         found: dict[str, int] = {}
         try:
+            check_header(self.path, TraceError)
             with safe_open(self.path, framework="numpy") as file:
                 for name in file.keys():  # noqa: SIM118  (safe_open is no mapping)
                     part = file.get_slice(name)
