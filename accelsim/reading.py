@@ -16,7 +16,7 @@ import yaml
 from accelsim.errors import AccelsimError, ConfigError
 from accelsim.wording import shown
 
-LARGEST_FILE = 64 << 20  # bytes of text that a person writes
+LARGEST_FILE = 4 << 20  # bytes of text that a person writes; YAML takes two CPU seconds per MiB
 _LARGEST_YAML = 1_000_000  # values in a file, with every alias expanded
 LONGEST_NUMBER = 40  # characters; 2^128 has 39 digits
 _NUMBERS = ("tag:yaml.org,2002:int", "tag:yaml.org,2002:float")

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -162,7 +163,8 @@ def explain_model(model: str, bind: Mapping[str, int] | None = None, fill: Mappi
     from accelsim.importers.from_onnx.explain import explain_onnx
     from accelsim.importers.from_onnx.file import load_onnx
 
-    return explain_onnx(replace(load_onnx(Path(model), bind or {}, fill or {}), shapes_only=True))
+    with _named(model):
+        return explain_onnx(replace(load_onnx(Path(model), bind or {}, fill or {}), shapes_only=True))
 
 
 def model_nodes(model: str, bind: Mapping[str, int] | None = None, fill: Mapping[str, int] | None = None) -> LayerNodes:
@@ -179,7 +181,8 @@ def model_nodes(model: str, bind: Mapping[str, int] | None = None, fill: Mapping
     from accelsim.importers.from_onnx.file import load_onnx
     from accelsim.importers.from_onnx.layer_nodes import layer_nodes
 
-    return layer_nodes(replace(load_onnx(Path(model), bind or {}, fill or {}), shapes_only=True))
+    with _named(model):
+        return layer_nodes(replace(load_onnx(Path(model), bind or {}, fill or {}), shapes_only=True))
 
 
 def parse_numbers(texts: Iterable[str], option: str, least: int) -> dict[str, int]:
@@ -237,9 +240,16 @@ def _require(package: str, what: str) -> None:
 
 
 def _trace_of(walk: Callable[[], ImportedGraph], what: str, name: str, seed: int | None, file: Path | None) -> Trace:
-    """The trace of a graph; violations of a layer's limits give one message that starts with `what`."""
-    try:
+    """The trace of a graph."""
+    with _named(what):
         return _to_trace(walk(), name, seed, file)
+
+
+@contextmanager
+def _named(what: str) -> Iterator[None]:
+    """Violations of a layer's limits are one message that starts with `what`."""
+    try:
+        yield
     except ValidationError as error:  # a size or a name
         raise ImportModelError(f"{what}: {one_problem(error)}") from None
     except (ImportModelError, TraceError) as error:

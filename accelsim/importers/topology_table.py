@@ -97,8 +97,8 @@ def read_table(path: Path) -> Table:
     headings: list[str] = []
     unread: dict[str, None] = {}
     has_header = bool(lines) and not _is_row(lines[0][1])
-    for index, (where, cells) in enumerate(lines):
-        following = next((later for _, later in lines[index:] if _is_row(later)), cells)
+    for index, ((where, cells), row) in enumerate(zip(lines, _next_rows([cells for _, cells in lines]), strict=True)):
+        following = row or cells
         if _is_header(cells) or (index == 0 and has_header and len(cells) > 1):
             columns = _by_header(where, cells, following)
         elif len(cells) == 1 and not cells[0].isdecimal():
@@ -112,6 +112,16 @@ def read_table(path: Path) -> Table:
     if len(rows) > MAX_LAYERS:
         raise ImportModelError(f"{path}: holds {len(rows)} layers; allowed: at most {MAX_LAYERS}")
     return Table(tuple(rows), has_header, tuple(headings), tuple(unread))
+
+
+def _next_rows(lines: Sequence[list[str]]) -> list[list[str] | None]:
+    """Of each line itself or the first one after it that is a row."""
+    row: list[str] | None = None
+    found = []
+    for cells in reversed(lines):
+        row = cells if _is_row(cells) else row
+        found.append(row)
+    return found[::-1]
 
 
 def _cells(line: str) -> list[str]:

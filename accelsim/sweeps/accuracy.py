@@ -26,6 +26,8 @@ from accelsim.sweeps.columns import ACCURACY
 from accelsim.sweeps.spec import Sweep
 from accelsim.sweeps.table import Table
 
+LARGEST_TABLE = 64 << 20  # bytes: a row per point of a large sweep
+
 Accuracy = Callable[[Mapping[str, Any]], float | None]
 
 
@@ -88,7 +90,7 @@ def _of_rows(path: Path, sweep: Sweep) -> Accuracy:
     """The accuracy that the rows of a CSV file state for values of some axes."""
     if not path.is_file():
         raise ConfigError(f"{path}: no such file; allowed: a CSV file, or FILE.py:FUNCTION")
-    rows = list(csv.DictReader(io.StringIO(read_text(path, encoding="utf-8-sig"))))
+    rows = list(csv.DictReader(io.StringIO(read_text(path, encoding="utf-8-sig", limit=LARGEST_TABLE))))
     axes = [name for name in (rows[0] if rows else {}) if name != ACCURACY]
     for name in axes:
         if name not in sweep.axes:
