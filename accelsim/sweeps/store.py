@@ -308,6 +308,8 @@ def _explained(path: Path) -> Iterator[None]:
     """Turn SQLite errors into messages for users; bugs propagate unchanged."""
     try:
         yield
+    except UnicodeDecodeError:  # SQLite's own message quotes the damaged schema
+        raise ConfigError(f"{path}: {_MESSAGES['SQLITE_CORRUPT']}") from None
     except sqlite3.DatabaseError as error:
         name = "SQLITE_CORRUPT" if any(text in str(error) for text in _DAMAGE) else getattr(error, "sqlite_errorname", "")
         for known, message in _MESSAGES.items():
