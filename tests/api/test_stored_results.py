@@ -65,7 +65,11 @@ CONTRADICTIONS = [
     ((*LAYER, "start_cycle"), 10**9, "`frames.0.layers.0.end_cycle`: .* does not add up; allowed: at least `start_cycle`, 1,000,000,000"),
     ((*LAYER, "pe_cycles"), 7 * 10**12, "`frames.0.layers.0.pe_cycles`: 7,000,000,000,000 does not add up; allowed: `busy` times the PEs"),
     ((*LAYER, "traffic", 0, "bits"), 8, "`counters.dram_bus_bytes`: .* does not add up; allowed: the traffic of all layers, "),
-    ((*LAYER, "vector_cycles"), 10**6, "`counters.vector_busy_cycles`: .* does not add up; allowed: at least the `vector_cycles` of all layers, 1,"),
+    (
+        (*LAYER, "vector_cycles"),
+        10**6,
+        "`counters.vector_busy_cycles`: .* does not add up; allowed: at least the `vector_cycles` of all layers, 1,",
+    ),
     (("counters", "dram_bus_bytes"), 0, "`counters.dram_bus_bytes`: 0 does not add up; "),
     (("clock_hz",), 0, r"`clock_hz`: must be at least 1 \(got 0\)"),
     (("verdict",), {"resource": "luck", "gain": 2.0, "second": None, "then": "", "sentence": ""}, "`verdict.resource`: must be memory, "),
