@@ -19,7 +19,8 @@ from random import Random
 
 from tests.faults.commands import COMMANDS, Command, copy
 from tests.faults.strike import FAULTS, End, end_of, start
-from tests.fuzz.survey import warm_up
+from tests.fuzz.fork_server import rehearse
+from tests.fuzz.survey import seeds
 
 BEGIN, END = "<!-- table -->", "<!-- end of the table -->"
 FINDINGS = ("lost", "half-written", "traceback")
@@ -82,7 +83,7 @@ def attempt(here: Range, fault: str, folder: Path, rng: Random) -> Counter[str]:
 
 def survey(names: Sequence[str], faults: Sequence[str], tries: int, seed: int) -> Iterator[tuple[str, str, Counter[str]]]:
     """(command, fault, counts) of each cell."""
-    warm_up()
+    rehearse(seeds())
     gc.freeze()  # a child's collections then do not touch, and copy, the pages that it shares with this process
     with tempfile.TemporaryDirectory(prefix="accelsim-faults-") as folder:
         scratch = Path(folder)

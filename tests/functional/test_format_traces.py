@@ -33,6 +33,7 @@ FORMATS = (
     "palette:bits=4",
     "palette:bits=5,d=4,axis=1",
     "aqlm:books=1,bits=5,d=4,element_bits=8",
+    "vptq:bits=5,residual_bits=0,d=4",
     "masked_vq:k=16,d=8,keep=3,of=8",
     "masked_vq:k=9,d=4,keep=1,of=2,axis=1",
     "masked_vq:k=40,d=16,keep=4,of=16",
