@@ -158,18 +158,10 @@ class FrameResult:
         return sum(layer.macs for layer in self.layers)
 
 
-@_CLOSED
-@dataclass(frozen=True, repr=False)
-class CoreResult:
-    """One of several cores: each layer of each inference with what this core has of it, its own cycles and its own traffic.
+class _Sums:
+    """Sums over the inferences of what has `frames`: a run, or one of its cores."""
 
-    Its cycles add up to those of the run: a core that has ended waits for the others (`dependency`, in its last layer).
-    """
-
-    frames: Annotated[tuple[FrameResult, ...], Field(min_length=1)]
-
-    def __repr__(self) -> str:
-        return f"<CoreResult: {self.cycles['busy']:,} busy of {self.total_cycles:,} cycles, {self.macs:,} MACs>"
+    frames: tuple[FrameResult, ...]
 
     @cached_property
     def layers(self) -> tuple[LayerResult, ...]:
@@ -183,11 +175,26 @@ class CoreResult:
 
     @property
     def total_cycles(self) -> int:
-        return sum(self.cycles.values())
+        """Core cycles of all inferences."""
+        return sum(frame.total_cycles for frame in self.frames)
 
     @property
     def macs(self) -> int:
         return sum(layer.macs for layer in self.layers)
+
+
+@_CLOSED
+@dataclass(frozen=True, repr=False)
+class CoreResult(_Sums):
+    """One of several cores: each layer of each inference with what this core has of it, its own cycles and its own traffic.
+
+    Its cycles add up to those of the run: a core that has ended waits for the others (`dependency`, in its last layer).
+    """
+
+    frames: Annotated[tuple[FrameResult, ...], Field(min_length=1)]
+
+    def __repr__(self) -> str:
+        return f"<CoreResult: {self.cycles['busy']:,} busy of {self.total_cycles:,} cycles, {self.macs:,} MACs>"
 
     @property
     def utilization(self) -> float:
@@ -242,7 +249,7 @@ class Verdict:
 
 @_CLOSED
 @dataclass(frozen=True, repr=False)
-class Result:
+class Result(_Sums):
     """A run of one network, or of several that take turns, on one accelerator.
 
     Attributes
@@ -282,27 +289,8 @@ class Result:
         return f"<Result {where}: {self.total_cycles:,} cycles, {self.milliseconds:.4g} ms, {len(self.layers)} layers>"
 
     @property
-    def total_cycles(self) -> int:
-        """Core cycles of all inferences."""
-        return sum(frame.total_cycles for frame in self.frames)
-
-    @property
     def milliseconds(self) -> float:
         return 1e3 * self.total_cycles / self.clock_hz
-
-    @cached_property
-    def layers(self) -> tuple[LayerResult, ...]:
-        """Layers of all inferences, in order."""
-        return tuple(layer for frame in self.frames for layer in frame.layers)
-
-    @cached_property
-    def cycles(self) -> dict[str, int]:
-        """Category -> core cycles of all inferences."""
-        return {name: sum(frame.cycles[name] for frame in self.frames) for name in CATEGORIES}
-
-    @property
-    def macs(self) -> int:
-        return sum(layer.macs for layer in self.layers)
 
     @cached_property
     def traffic(self) -> dict[Traffic, int]:
