@@ -73,7 +73,8 @@ def _point(accelerator: Accelerator, trace: Trace, technology: Technology, fit: 
     result = simulate(chip, ran)
     energy = energy_of(result, chip, technology)
     area = area_of(chip, technology)
-    rows = sorted(format_rows(trace), key=lambda item: (item["format"] == REST, -int(item["weights"])))  # layers at 8 bit last
+    rest = describe_format(parse_format(REST))
+    rows = sorted(format_rows(trace), key=lambda item: (item["format"] == rest, -int(item["weights"])))  # layers at 8 bit last
     path = parse_format(rows[0]["format"]).decode_path()
     parts = decoder_parts(path, chip, technology)
     own = {layer.name for layer in trace.weighted_layers() if describe_format(layer.weight.format) == rows[0]["format"]}

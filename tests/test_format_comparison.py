@@ -131,6 +131,23 @@ def test_run_and_compare_take_the_codebook_that_a_trace_asks_for() -> None:
     assert outcome.stdout.startswith("edge-32x32:deit_tiny_universal_vq_k4096d8 1.0")
 
 
+@compiled
+def test_a_format_that_fits_less_than_half_of_the_weights_is_the_one_described() -> None:
+    """A block of IQ2_XXS is 256 weights along K in 66 bytes: of DeiT-tiny only matrices with K = 768 have some, but for the stem."""
+    (trace,) = packed_traces(["deit_tiny_float@gguf:type=IQ2_XXS"])
+    (point,) = compare_formats(load_accelerator("edge-64x64"), [trace], load_technology("nangate45"))
+    stem, *others = trace.weighted_layers()
+    fitting = sum(layer.weight.count for layer in others if layer.weight.k == 768)
+    assert point.weights_share == pytest.approx(fitting / sum(layer.weight.count for layer in (stem, *others)))
+    assert point.weights_share < 0.5
+    assert point.stored_bits_per_weight == 66 * 8 / 256
+
+
+def test_a_pattern_of_layers_is_no_pattern_of_traces() -> None:
+    (trace,) = packed_traces(["tiny_vit_float@*mlp*=ssvq:k=16,d=8"])
+    assert {layer.weight.format.kind for layer in trace.weighted_layers()} >= {"ssvq"}
+
+
 def test_what_cannot_be_compared_is_one_message() -> None:
     with pytest.raises(ConfigError, match=r"no packed trace matches 'none\*'"):
         packed_traces(["none*"])

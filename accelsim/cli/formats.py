@@ -83,7 +83,7 @@ def packed_traces(names: Sequence[str]) -> list[Trace]:
     known = trace_names()
     found: dict[str, Trace] = {}
     for name in (name for given in names for name in in_presets(given)):
-        if "*" not in name:
+        if "*" not in name.partition("@")[0]:  # behind it, patterns are of layers
             trace = open_trace(name)
             found.setdefault(trace.sha256, trace)
             continue

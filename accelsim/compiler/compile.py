@@ -317,11 +317,18 @@ def _network_choices(target: Target, network: PlacedNetwork) -> dict[str, str]:
             "barriers": f"{len(allocation.barriers)} operations wait for the last readers of the slot that they overwrite",
         }
         | ({"experts": network.experts} if network.experts else {})
-        | ({"cores": f"{target.cores}: {network.split}"} if target.cores > 1 else {})
+        | ({"cores": _cores(target, network)} if target.cores > 1 else {})
         | row_tiles
         | column_tiles
         | _group_mappings(target, network)
     )
+
+
+def _cores(target: Target, network: PlacedNetwork) -> str:
+    """How the layers are split, and what crosses the memory for it, which `spills` does not name."""
+    passing = {key.name: tensor.whole or tensor for key, tensor in network.plan.tensors.items() if tensor.passes}
+    exchanged = [name for name, whole in passing.items() if not (whole.is_input or whole.is_output)]
+    return f"{target.cores}: {network.split}; {len(exchanged)} tensors pass through the memory between cores"
 
 
 def _group_mappings(target: Target, network: PlacedNetwork) -> dict[str, str]:

@@ -87,7 +87,7 @@ def _first_problem(error: ValidationError, spec: type[WeightFormat]) -> str:
     name = ".".join(str(part) for part in problem["loc"])
     known = [field for field in spec.model_fields if field == "inside" or field not in spec.unwritten]
     if problem["type"] == UNKNOWN_FIELD:
-        return f"unknown parameter {name!r}; known: {', '.join(known)}{suggest(name, known)}"
+        return f"unknown parameter {name!r}; known: {', '.join(known) or 'none'}{suggest(name, known)}"
     if problem["type"] == MISSING:
         return f"parameter {name!r} is missing; needed: {[field for field in known if spec.model_fields[field].is_required()]}"
     return f"parameter {name!r} has value {shown(problem['input'])}: {in_words(problem)}"

@@ -47,6 +47,13 @@ def test_a_run_prints_tables_of_80_columns_without_escapes():
         assert title in text
 
 
+def test_the_full_tables_print_the_warnings_that_the_summary_counts():
+    said = json.loads(call(*RUN, "--json"))["area"]["warnings"]
+    text = " ".join(call(*RUN, "--full").split())
+    assert said
+    assert all(f"warning: {' '.join(warning.split())}" in text for warning in said)
+
+
 def test_the_printed_causes_add_up_to_the_printed_total():
     lines = call(*RUN, "--full").split("Where the cycles go\n")[1].split("\n\n")[0].splitlines()[1:]
     *causes, total = ([line.split()[0], numbers(line)[0]] for line in lines)

@@ -145,7 +145,7 @@ def test_sixteen_stripes_on_three_cores_are_six_five_and_five() -> None:
     result = simulate(tiny_accelerator(cores=3, control={"core_split": "stripes"}), gemm_chain(5, [8, 64], ["int8"], [""]))
     assert result.layers[0].lowering == "stripes over 3 cores (6, 5, 5)"
     assert [core.macs for core in result.cores] == [5 * 8 * 4 * stripes for stripes in (6, 5, 5)]
-    assert result.choices["cores"] == "3: 1 over stripes"
+    assert result.choices["cores"] == "3: 1 over stripes; 0 tensors pass through the memory between cores"
 
 
 def test_rows_are_split_where_the_chip_says_so_and_each_core_reads_all_weights() -> None:

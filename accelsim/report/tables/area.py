@@ -25,6 +25,10 @@ def render_area(console: Console, report: AreaReport) -> None:
     for component in report.components:
         if component.notes:
             say(console, f"{component.name}: {'; '.join(component.notes)}")
+    _render_warnings(console, report)
+
+
+def _render_warnings(console: Console, report: AreaReport) -> None:
     for warning in report.warnings:
         say(console, f"warning: {warning}", style="yellow")
 
@@ -45,6 +49,7 @@ def render_area_groups(console: Console, report: AreaReport) -> None:
     row(out, "total, cells and macros", *_square_mm(report.cells_um2), style="bold")
     row(out, "total, placed", *_square_mm(report.placed_um2), style="bold")
     show(console, f"Area in {report.technology}, {report.node_nm} nm (accelsim area: by component, with sources)", out)
+    _render_warnings(console, report)
 
 
 def _square_um(area_um2: Span) -> tuple[str, str, str]:
