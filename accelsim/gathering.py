@@ -12,11 +12,10 @@ from typing import Any
 
 from accelsim.kernels.compute_state import RUN_RESULTS
 from accelsim.program import LayerPlan, Program
-from accelsim.result import CATEGORIES, MEMORIES, SHARED_LEVEL, CoreResult, FrameResult, LayerResult, Traffic
+from accelsim.result import CATEGORIES, FIGURES, MEMORIES, SHARED_LEVEL, CoreResult, FrameResult, LayerResult, Traffic
 from accelsim.system import Outcome
 
 SHARED = (*MEMORIES, SHARED_LEVEL)  # bounds of what all cores share
-FIGURES = ("row_reads", "gemv_steps", "feed_reads", "decoded_weights", "lookups", "os_reads", "os_shifts")
 
 
 def core_results(program: Program, outcome: Outcome, array_size: int, last_wait: str) -> tuple[CoreResult, ...]:

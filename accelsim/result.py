@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from functools import cached_property
 from typing import Annotated, Any
 
@@ -128,6 +128,9 @@ class LayerResult:
     @property
     def total_cycles(self) -> int:
         return sum(self.cycles.values())
+
+
+FIGURES = tuple(item.name for item in fields(LayerResult) if item.default is None)  # counts of layers that have them
 
 
 @_CLOSED
@@ -334,7 +337,7 @@ class Result(_Sums):
         fields = asdict(self)
         frames = [*fields["frames"], *(frame for core in fields["cores"] for frame in core["frames"])]
         for layer in (layer for frame in frames for layer in frame["layers"]):
-            for name in ("row_reads", "gemv_steps", "feed_reads", "decoded_weights", "lookups", "os_reads", "os_shifts"):
+            for name in FIGURES:
                 if layer[name] is None:
                     del layer[name]
         absent = {name for name in ("verdict", "trace_directories", "cores") if not getattr(self, name)}

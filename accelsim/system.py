@@ -188,7 +188,10 @@ def _run_events(
         core.dma.pump()
     if timing.dram is not None and timing.dram.background is not None and "dram" in shared.channels:
         end = capacity_bytes(timing.dram) or REGION_BYTES
-        active = lambda: any(core.busy for core in cores.values())  # noqa: E731
+
+        def active() -> bool:
+            return any(core.busy for core in cores.values())
+
         others.append(BackgroundClient(env, timing.dram.background, shared.channels["dram"], end, active))
     steps = 0
     first = next(iter(cores.values())).cluster

@@ -32,10 +32,10 @@ def passing_tensors(plan: Plan, splits: Sequence[Split]) -> frozenset[TensorId]:
 
 def _passes(plan: Plan, splits: Sequence[Split], tensor: Tensor) -> bool:
     cores = {share.core for index in (*tensor.producers, *tensor.readers) for share in splits[index].shares}
-    if len(cores) == 1 and len(tensor.producers) > 0:
+    if len(cores) == 1:
         return False
-    if len(cores) == 1 or tensor.is_input or tensor.is_output or tensor.cache is not None or len(tensor.producers) != 1:
-        return len(cores) > 1
+    if tensor.is_input or tensor.is_output or tensor.cache is not None or len(tensor.producers) != 1:
+        return True
     (writer,) = tensor.producers
     return not all(stays(plan, splits[writer], plan.ops[reader], splits[reader], tensor.id) for reader in tensor.readers)
 

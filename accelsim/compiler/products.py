@@ -14,7 +14,7 @@ from accelsim.compiler.record_table import Fields
 from accelsim.errors import CompileError
 from accelsim.hw.row_accesses import row_accesses
 from accelsim.kernels import compute_state
-from accelsim.trace.layers import WeightedLayer
+from accelsim.trace.layers import Layer, WeightedLayer
 
 _NO_STREAM = {"chunk0": -1, "codebook_load": -1, "codebook_release": -1, "cost0": -1}  # a product of two activations
 
@@ -42,8 +42,8 @@ def lower_product(inference: Inference, op: Op) -> None:
     fetches = 0
     if layer.weighted is not None:
         _begin_layer(inference, layer.name)
-        fields |= _bank_conflicts(inference, layer.weighted, facts)
-        _note_code_lengths(inference, layer.weighted, facts)
+        fields |= _bank_conflicts(inference, layer, facts)
+        _note_code_lengths(inference, layer, facts)
         fields |= _codebook(low, split) if split.geometry.decode and target.codebook.store == "ram" else {}
         weights, fetches = weights_of_runs(inference, layer.name, layer.name, facts)
         fields |= weights
@@ -124,21 +124,27 @@ def _begin_layer(inference: Inference, name: str) -> None:
         inference.low.streams.begin_layer(inference.low.tiles)
 
 
-def _bank_conflicts(inference: Inference, layer: WeightedLayer, facts: ProductFacts) -> Fields:
+def _bank_conflicts(inference: Inference, layer: Layer, facts: ProductFacts) -> Fields:
     """First of each run's entries among the decode cycles of all groups of lookups; none where no bank can conflict."""
     low = inference.low
-    build = low.layers[inference.layer_index[layer.name]]
-    assert build.layer.weighted is not None  # of all cores, where `layer` may be one core's part
-    first = low.conflicts.start(inference.trace, build.layer.weighted, facts.split.geometry, facts.split.packing)
+    whole = _of_all_cores(inference, layer)
+    first = low.conflicts.start(inference.trace, whole, facts.split.geometry, facts.split.packing)
     if first < 0:
         return {}
-    build.notes.append(low.conflicts.note(inference.trace, layer))
+    low.layers[inference.layer_index[layer.name]].notes.append(low.conflicts.note(inference.trace, whole))
     return {"cost0": first + facts.first_group}
 
 
-def _note_code_lengths(inference: Inference, layer: WeightedLayer, facts: ProductFacts) -> None:
+def _of_all_cores(inference: Inference, layer: Layer) -> WeightedLayer:
+    """The layer whose weights the trace holds, where `layer` may be one core's part of it."""
+    whole = inference.low.layers[inference.layer_index[layer.name]].layer.weighted
+    assert whole is not None
+    return whole
+
+
+def _note_code_lengths(inference: Inference, layer: Layer, facts: ProductFacts) -> None:
     """How evenly the codes of a layer lie over its tiles."""
-    note = inference.low.code_lengths.note(inference.trace, layer, facts.split.geometry)
+    note = inference.low.code_lengths.note(inference.trace, _of_all_cores(inference, layer), facts.split.geometry)
     if note:
         inference.low.layers[inference.layer_index[layer.name]].notes.append(note)
 

@@ -1,9 +1,8 @@
 """Mixtures of experts as plain layers: a product for each expert that some token takes, with the rows of its tokens.
 
 Which experts a token takes is the trace's, where it records them, else drawn evenly by the seed; those of a batch's other sequences are
-drawn. Disputable assumptions: an expert's rows
-are gathered once the choice is known, but its weights are prefetched as any layer's are, as if it were known before; they come with the
-scales of its outputs and the codebook of its layer.
+drawn. Disputable assumptions: an expert's rows are gathered once the choice is known, but its weights are prefetched as any layer's are, as
+if it were known before; they come with the scales of its outputs and the codebook of its layer.
 """
 
 from __future__ import annotations

@@ -143,6 +143,10 @@ class WeightFormat(FrozenModel, ABC):
         """The format of these values: itself, unless the lengths of its streams follow from values."""
         return self
 
+    def scaled_to(self, k: int, n: int) -> WeightFormat:
+        """The format of a K x N part of the matrix: itself, unless the lengths of its streams follow from values."""
+        return self
+
     def code_bits(self, arrays: Arrays, k: int, n: int) -> npt.NDArray[np.int64]:
         """Bits of the code of each symbol, in the shape of the stream that is coded; FormatError without an entropy code."""
         raise FormatError(f"{self.kind}: no stream has an entropy code")

@@ -113,7 +113,7 @@ class WeightedLayer(MacLayer):
         """The layer of `count` of its outputs, without their bits; of one whose outputs are all in one group."""
         if self.bounds.G > 1:
             raise self._refuse(f"{count} outputs of {self.bounds.G} groups; allowed: a layer without groups")
-        weight = WeightRecord(format=self.weight.format, k=self.weight.k, n=count)
+        weight = WeightRecord(format=self.weight.format.scaled_to(self.weight.k, count), k=self.weight.k, n=count)
         bounds = self.bounds.with_fields(K=count)
         return self.with_fields(bounds=bounds, weight=weight, output=self.output.with_fields(width=count), constants={})
 

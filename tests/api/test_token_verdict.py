@@ -18,7 +18,7 @@ from tests.trace.test_token_step import HIDDEN, WORDS, model
 def step(context: int, resource: str, gain: float | None = None, tokens: int = 1, **more: int) -> TokenStep:
     """Weights of 800 B, of which the head has 200, and a cache of 2 B per token."""
     moved = {"raw_weights": 700, "scales_bias": 100, "kv_read": 2 * (context + tokens), "kv_write": 2 * tokens, **more}
-    return TokenStep(tokens, context, 1, 1.0, 1.0, Verdict(resource, gain, None, "", f"It is the {resource}."), moved, 200)  # type: ignore[arg-type]
+    return TokenStep(tokens, context, 1, 1.0, 1.0, Verdict(resource, gain, None, "", f"It is the {resource}."), moved, 200)
 
 
 def test_one_resource_is_named_once_with_shares_and_the_crossing() -> None:

@@ -11,14 +11,16 @@ from accelsim.compiler.lru_cache import LruCache
 from accelsim.compiler.target import target_of
 from accelsim.errors import FormatError
 from accelsim.formats.catalog import parse_format
+from accelsim.hw.decode_mac_core import CoreGeometry
 from accelsim.simulation import simulate
 from accelsim.trace.trace import Trace
+from accelsim.what_if import with_overrides
 from tests.contract.test_entropy_codes import TEXTS, K, N, chip, fitted
 from tests.contract.test_weight_traffic import product
 from tests.packed_products import packed_product
 
 
-def geometry(trace: Trace):  # type: ignore[no-untyped-def]
+def geometry(trace: Trace) -> CoreGeometry:
     return weight_geometry(target_of(chip(), [trace]), trace.weighted_layers()[0])
 
 
@@ -82,3 +84,15 @@ def test_a_drift_beyond_the_weight_buffer_is_a_warning() -> None:
     assert (
         "entropy codes of 1 layers lead or lag equal shares of their bits by more than the weight buffer's 47 B ('layer0': 48 B)" in warning
     )
+
+
+@pytest.mark.parametrize("cores", [2, 3])
+def test_the_codes_of_a_layer_that_several_cores_share_are_told_of_the_whole_layer(cores: int) -> None:
+    """The trace holds the values of all stripes, a core's part of the layer has some of them."""
+    trace = halves(16, 64)
+    alone = simulate(chip(), trace)
+    shared = simulate(with_overrides(chip(), [f"cores={cores}", "control.core_split=stripes"]), trace)
+    assert shared.macs == alone.macs
+    (note,) = (part for part in alone.layers[0].lowering.split("; ") if part.startswith("codes lead or lag"))
+    assert note in shared.layers[0].lowering
+    assert "stripes over" in shared.layers[0].lowering

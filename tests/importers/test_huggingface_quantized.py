@@ -110,7 +110,7 @@ def meant(trace: Trace, name: str) -> np.ndarray:
         if layer.weighted is not None:
             found[layer.name] = operands[0] @ float_weights(trace, layer)["weight"]
         else:
-            found[layer.name] = layer.evaluate(operands, constants_of(trace, layer))  # type: ignore[arg-type]
+            found[layer.name] = layer.evaluate(operands, constants_of(trace, layer))
     return found[layer.name][0]
 
 
