@@ -14,7 +14,7 @@ from threadpoolctl import threadpool_limits
 from accelsim.compiler.image import layer_image
 from accelsim.formats.catalog import format_from_mapping, parse_format
 from accelsim.formats.masks import mask_patterns, pattern_bits
-from accelsim.functional_products import panels
+from accelsim.functional.products import panels
 from accelsim.hw.decode_mac_core import CoreGeometry
 from accelsim.kernels.decode import codeword_words, decode_records, stream_words
 from accelsim.kernels.decode_masked import NO_MASKS, decode_masked_records, mask_table

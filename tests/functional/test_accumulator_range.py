@@ -14,7 +14,7 @@ from accelsim.compiler.codebook_fit import codebook_overrides
 from accelsim.errors import CompileError
 from accelsim.formats.catalog import format_kinds, format_module, parse_format
 from accelsim.functional import check_functional
-from accelsim.functional_accumulators import at_width, describe_overflow
+from accelsim.functional.accumulators import at_width, describe_overflow
 from accelsim.hw.decode_mac_core import CoreGeometry
 from accelsim.ops.mac_layers import MacLayer
 from accelsim.presets import find_trace, preset_names, trace_names

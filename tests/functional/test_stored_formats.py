@@ -18,7 +18,7 @@ from accelsim.errors import CompileError
 from accelsim.formats.catalog import format_examples, parse_format
 from accelsim.formats.gguf_blocks import LAYOUTS
 from accelsim.functional import check_functional, multiply_layer
-from accelsim.functional_groups import UnitDecoder, scaled_sums
+from accelsim.functional.groups import UnitDecoder, scaled_sums
 from accelsim.trace.payload import MemoryPayload
 from accelsim.trace.trace import Trace
 from tests import naive_group_formats as naive

@@ -16,8 +16,8 @@ import numpy.typing as npt
 from accelsim import functional_twin as twin
 from accelsim.compiler.image import LayerImage, layer_image, matrix_image
 from accelsim.compiler.unit_image import unit_image
-from accelsim.functional_accumulators import at_width
-from accelsim.functional_groups import UnitDecoder, scaled_sums
+from accelsim.functional.accumulators import at_width
+from accelsim.functional.groups import UnitDecoder, scaled_sums
 from accelsim.hw.decode_mac_core import CoreGeometry
 from accelsim.kernels.decode import Words, codeword_words, stream_words
 from accelsim.kernels.decode_masked import NO_MASKS, MaskTable, mask_table

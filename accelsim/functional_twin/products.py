@@ -15,9 +15,9 @@ import numpy as np
 import numpy.typing as npt
 
 from accelsim.errors import TraceError
-from accelsim.functional_twin_blocks import GroupFactors, block_layout, read_blocks, spread
-from accelsim.functional_twin_codes import CODE_TABLES, coded_symbols
-from accelsim.functional_twin_lattice import lattice_weights
+from accelsim.functional_twin.blocks import GroupFactors, block_layout, read_blocks, spread
+from accelsim.functional_twin.codes import CODE_TABLES, coded_symbols
+from accelsim.functional_twin.lattice import lattice_weights
 from accelsim.trace.layers import ConvLayer, WeightedLayer
 from accelsim.trace.trace import Trace
 

@@ -22,9 +22,9 @@ from accelsim.compiler.image import tile_of_weight
 from accelsim.compiler.target import Target, target_of
 from accelsim.compression.compress_trace import materialize
 from accelsim.errors import CompileError
-from accelsim.functional_accumulators import describe_overflow
-from accelsim.functional_groups import check_sum_width
-from accelsim.functional_products import Product, Source, Tamper, decoded, head_products, panels, run_panel, weighted_products
+from accelsim.functional.accumulators import describe_overflow
+from accelsim.functional.groups import check_sum_width
+from accelsim.functional.products import Product, Source, Tamper, decoded, head_products, panels, run_panel, weighted_products
 from accelsim.hw.decode_mac_core import CoreGeometry
 from accelsim.kernels.stripe import Float32
 from accelsim.ops.weight_record import locate_corruption
