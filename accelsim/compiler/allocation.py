@@ -44,6 +44,11 @@ class Allocation:
     spilled: tuple[TensorId, ...]
     barriers: Mapping[int, tuple[int, ...]]
 
+    @cached_property
+    def moved_bytes(self) -> int:
+        """Bytes that are loaded from DRAM and stored there."""
+        return sum(live_range.bytes * (live_range.loaded + live_range.stored) for live_range in self.residencies)
+
     def of(self, tensor: TensorId) -> list[LiveRange]:
         """Live ranges of a tensor, in time order."""
         return self._by_tensor.get(tensor, [])

@@ -2,7 +2,8 @@
 
 Each is computed from its key and nothing else, so an equal key has an equal value: a program from a target, the target by which orders of
 heads are ranked, traces and options; a plan from a trace, a batch and a head order; an allocation from a plan, the buffer's capacity, how
-it may spill and the layers that may run in column tiles; for bank conflicts see `bank_conflicts`, for spreads `code_lengths`.
+it may spill, the layers that may run in column tiles and those whose weights row tiles read again; for bank conflicts see
+`bank_conflicts`, for spreads `code_lengths`.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from accelsim.compiler.planner import plan
 from accelsim.compiler.row_tile_allocation import allocate_in_row_tiles
 from accelsim.compiler.split_plan import split_plan
 from accelsim.compiler.target import Target
+from accelsim.compiler.weights_read_again import WeightsReadAgain
 from accelsim.program import Program
 from accelsim.trace.trace import Trace
 
@@ -36,10 +38,17 @@ class Caches:
         self.conflicts: Known = LruCache(KNOWN_LAYERS)
         self.code_lengths: code_lengths.Known = LruCache(KNOWN_LAYERS)
         self._plans: LruCache[tuple[str, int, HeadOrder], Plan] = LruCache(64)
-        self._placed: LruCache[tuple[str, int, HeadOrder, int, Spill, WideLayers], Placed | Shortage] = LruCache(256)
+        self._placed: LruCache[tuple[str, int, HeadOrder, int, Spill, WideLayers, WeightsReadAgain], Placed | Shortage] = LruCache(256)
 
     def place(
-        self, trace: Trace, batch: int, order: HeadOrder, capacity_bytes: int, spill: Spill, wide: WideLayers = ()
+        self,
+        trace: Trace,
+        batch: int,
+        order: HeadOrder,
+        capacity_bytes: int,
+        spill: Spill,
+        wide: WideLayers = (),
+        again: WeightsReadAgain = (),
     ) -> Placed | Shortage:
         """The plan and its allocation, or the error that they do not fit: see `allocate`, and for "row tiles" `allocate_in_row_tiles`."""
 
@@ -52,8 +61,8 @@ class Caches:
                 found = allocate(whole, capacity_bytes, spill != "never", spill == "always")
                 return (whole, found) if isinstance(found, Allocation) else found
             try:
-                return allocate_in_row_tiles(whole, capacity_bytes, wide)
+                return allocate_in_row_tiles(whole, capacity_bytes, wide, again)
             except ActivationsTooLarge as error:  # without the frames it passed
                 return partial(ActivationsTooLarge, str(error), error.short_bytes)
 
-        return self._placed.of((trace.sha256, batch, order, capacity_bytes, spill, wide), make)
+        return self._placed.of((trace.sha256, batch, order, capacity_bytes, spill, wide, again), make)

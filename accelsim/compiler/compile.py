@@ -17,10 +17,11 @@ from accelsim.compiler.allocation import Allocation, Shortage
 from accelsim.compiler.bank_conflicts import BankConflicts
 from accelsim.compiler.caches import Caches, Spill
 from accelsim.compiler.code_lengths import CodeLengths
-from accelsim.compiler.column_tiles import wide_layers
+from accelsim.compiler.column_tiles import WideLayers, wide_layers
 from accelsim.compiler.feasibility import check_heads
 from accelsim.compiler.geometry import weight_geometry
 from accelsim.compiler.head_ranking import ranked_head_orders
+from accelsim.compiler.heads import HeadOrder
 from accelsim.compiler.in_l2 import most_live_bytes
 from accelsim.compiler.inference import LayerBuild, Lowering, PlacedNetwork, as_array
 from accelsim.compiler.lowering import lower_inference
@@ -31,6 +32,7 @@ from accelsim.compiler.rom import check_rom
 from accelsim.compiler.routing import with_experts_chosen
 from accelsim.compiler.streams import StreamBuilder
 from accelsim.compiler.target import Target, target_of
+from accelsim.compiler.weights_read_again import bytes_read_again, weights_read_again
 from accelsim.errors import CompileError
 from accelsim.hw.l2 import L2, operand_crossings
 from accelsim.kernels import compute_state
@@ -151,16 +153,30 @@ def _choose(target: Target, ranked_by: Target, trace: Trace, batch: int, caches:
             return PlacedNetwork(trace, candidate, allocation, why, candidate.layers)
         spilled = sum(candidate.tensors[item].bytes for item in allocation.spilled)
         fitting.append(((spilled, len(allocation.barriers), rank), candidate, allocation))
-    for order in ranked if spill == "if needed" and not fitting else ():
-        found = caches.place(trace, batch, order, buffer.capacity, "row tiles", wide)
-        if isinstance(found, tuple):
-            why = f"{order}: least estimated cost of the orders that fit in row tiles, as none does without"
-            return PlacedNetwork(trace, *found, why, found[0].layers)
-        shortages.append(found)
+    if spill == "if needed" and not fitting:
+        return _in_row_tiles(target, trace, batch, ranked, wide, caches)
     if not fitting:
         raise min((shortage() for shortage in shortages), key=lambda error: error.short_bytes)
     (spilled, barriers, _), candidate, allocation = min(fitting, key=lambda item: item[0])
     why = f"{candidate.head_order}: of {len(ranked)} orders the one with least spills ({human_bytes(spilled)}) and barriers ({barriers})"
+    return PlacedNetwork(trace, candidate, allocation, why, candidate.layers)
+
+
+def _in_row_tiles(target: Target, trace: Trace, batch: int, ranked: Sequence[HeadOrder], wide: WideLayers, caches: Caches) -> PlacedNetwork:
+    """A network in the head order that moves the fewest bytes in row tiles, the weights that they read again included."""
+    again = weights_read_again(target, trace)
+    fitting: list[tuple[tuple[int, int], Plan, Allocation]] = []
+    shortages: list[Shortage] = []
+    for rank, order in enumerate(ranked):
+        found = caches.place(trace, batch, order, target.activation_buffer.capacity, "row tiles", wide, again)
+        if isinstance(found, tuple):
+            fitting.append(((found[1].moved_bytes + bytes_read_again(found[0], again), rank), *found))
+        else:
+            shortages.append(found)
+    if not fitting:
+        raise min((shortage() for shortage in shortages), key=lambda error: error.short_bytes)
+    (moved, _), candidate, allocation = min(fitting, key=lambda item: item[0])
+    why = f"{candidate.head_order}: of {len(ranked)} orders in row tiles the one that moves least ({human_bytes(moved)})"
     return PlacedNetwork(trace, candidate, allocation, why, candidate.layers)
 
 

@@ -1,7 +1,8 @@
 """The choice of tensors in DRAM and of row tiles per operation, and the slots of those rows in the activation buffer.
 
-Greedy: the largest tensor of the operation that is short of room goes to DRAM, and each operation takes the fewest row tiles that fit. A
-row tile's rows are loaded under the row tile before, and stored under the one after, where there is room; else at their turn.
+Greedy: the largest tensor of the operation that is short of room goes to DRAM, and each operation takes the fewest row tiles that fit;
+then a tensor that leaves its operations so little room that they read their weights more often than it would cost to move goes there too.
+A row tile's rows are loaded under the row tile before, and stored under the one after, where there is room; else at their turn.
 """
 
 from __future__ import annotations
@@ -25,14 +26,17 @@ from accelsim.compiler.live_bytes import LiveBytes
 from accelsim.compiler.placement import LiveRange, place, sharing_hosts, tightest
 from accelsim.compiler.plan import Op, Plan, Tensor, TensorId
 from accelsim.compiler.precedence import Precedence
-from accelsim.compiler.row_tiles import TileBytes, TileCounts, can_lie_in_dram, fewest_row_tiles, lines_of, row_tile_bytes
+from accelsim.compiler.row_tiles import TileBytes, TileCounts, can_lie_in_dram, fewest_row_tiles, lines_of, row_tile_bytes, rows_moved
 from accelsim.compiler.split_plan import split_plan
+from accelsim.compiler.weights_read_again import WeightsReadAgain
 
 
-def allocate_in_row_tiles(plan: Plan, capacity_bytes: int, wide_layers: WideLayers) -> tuple[Plan, Allocation]:
+def allocate_in_row_tiles(
+    plan: Plan, capacity_bytes: int, wide_layers: WideLayers, weights_read_again: WeightsReadAgain
+) -> tuple[Plan, Allocation]:
     """`plan` with operations in row tiles, products of `wide_layers` in column tiles as well, and the slot of every tensor.
 
-    The buffer is too small for `plan` as it is.
+    The buffer is too small for `plan` as it is. `weights_read_again`: bytes that each row tile of a layer reads.
 
     Raises
     ------
@@ -41,28 +45,79 @@ def allocate_in_row_tiles(plan: Plan, capacity_bytes: int, wide_layers: WideLaye
     """
     order = Precedence(plan)
     _check_single_lines(plan, sharing_hosts(plan, order), capacity_bytes)
-    wide, sizes = dict(wide_layers), TileBytes(plan)
-    in_dram = _sure_to_leave(sizes, order, wide, capacity_bytes)
+    wide = dict(wide_layers)
+    choice = _Choice(TileBytes(plan), order, wide, dict(weights_read_again), capacity_bytes)
+    in_dram = _sure_to_leave(choice.sizes, order, wide, capacity_bytes)
+    choice.move_what_is_cheaper(in_dram)
     finer: dict[int, int] = {}  # operation -> factor on its number of row tiles, where the first estimate left gaps
     while True:
-        hosts = sharing_hosts(plan, order, in_dram)
-        counts = {
-            op.index: _tiles(sizes, op, wide.get(op.layer.name), in_dram, hosts, capacity_bytes, finer.get(op.index, 1)) for op in plan.ops
-        }
+        counts = choice.tiles(plan.ops, in_dram, finer)
         split, origins = split_plan(plan, in_dram, counts, wide)
         try:
             return split, _allocate(split, capacity_bytes)
         except ActivationsTooLarge as error:
             op = plan.ops[origins[error.at]]
-            in_buffer = 2 * sizes.of(op, in_dram, counts[op.index].rows)  # one row tile is moved while another is computed
-            if error.short_bytes < in_buffer and counts[op.index].rows < lines_of(plan, op):
-                finer[op.index] = 2 * finer.get(op.index, 1)
-                continue
+            in_buffer = 2 * choice.sizes.of(op, in_dram, counts[op.index].rows)  # one row tile is moved while another is computed
             tensor = _largest(plan, op, in_dram)
+            if error.short_bytes < in_buffer and counts[op.index].rows < lines_of(plan, op):
+                halved = finer | {op.index: 2 * finer.get(op.index, 1)}
+                if tensor is None or choice.cost_of_moving(tensor, in_dram, finer) >= choice.cost_of_halving(op, in_dram, finer, halved):
+                    finer = halved
+                    continue
             if tensor is None:
                 raise
             in_dram.add(tensor)
             finer = {index: factor for index, factor in finer.items() if not _touches(plan.ops[index], {tensor})}
+
+
+class _Choice:
+    """What a choice of tensors in DRAM and of finer row tiles means for operations: their tiles, and the bytes that they move."""
+
+    def __init__(
+        self, sizes: TileBytes, order: Precedence, wide: Mapping[str, WideLayer], again: Mapping[str, int], capacity_bytes: int
+    ) -> None:
+        self.plan, self.sizes = sizes.plan, sizes
+        self._order, self._wide, self._again, self._capacity_bytes = order, wide, again, capacity_bytes
+
+    def tiles(self, ops: Sequence[Op], in_dram: Set[TensorId], finer: Mapping[int, int]) -> dict[int, TileCounts]:
+        """The tiles of some operations."""
+        hosts = sharing_hosts(self.plan, self._order, in_dram)
+        return {
+            op.index: _tiles(self.sizes, op, self._wide.get(op.layer.name), in_dram, hosts, self._capacity_bytes, finer.get(op.index, 1))
+            for op in ops
+        }
+
+    def cost_of_moving(self, key: TensorId, in_dram: Set[TensorId], finer: Mapping[int, int]) -> int:
+        """Bytes that are moved more if a tensor goes to DRAM as well, by all operations that touch it: fewer if negative."""
+        tensor = self.plan.tensors[key]
+        touched = [self.plan.ops[index] for index in dict.fromkeys((*tensor.producers, *tensor.readers))]
+        fresh = {index: factor for index, factor in finer.items() if not _touches(self.plan.ops[index], {key})}
+        crossing = tensor.bytes * (tensor.is_input + tensor.is_output)  # bytes that pass the memory in any case
+        return self._moved_bytes(touched, in_dram | {key}, fresh) - self._moved_bytes(touched, in_dram, finer) - crossing
+
+    def cost_of_halving(self, op: Op, in_dram: Set[TensorId], finer: Mapping[int, int], halved: Mapping[int, int]) -> int:
+        """Bytes that an operation moves more if it has the row tiles of `halved`."""
+        return self._moved_bytes([op], in_dram, halved) - self._moved_bytes([op], in_dram, finer)
+
+    def move_what_is_cheaper(self, in_dram: set[TensorId]) -> None:
+        """Add to `in_dram` each tensor whose move saves more reads of weights than its rows have bytes.
+
+        The operations whose row tiles read most weights again come first.
+        """
+        again = {index: self._read_again(self.plan.ops[index], each) for index, each in self.tiles(self.plan.ops, in_dram, {}).items()}
+        for index in sorted((index for index, size in again.items() if size), key=lambda index: -again[index]):
+            op = self.plan.ops[index]
+            for key in dict.fromkeys((*(key for key, _ in op.reads), op.writes)):
+                if key not in in_dram and can_lie_in_dram(self.plan, self.plan.tensors[key]) and self.cost_of_moving(key, in_dram, {}) < 0:
+                    in_dram.add(key)
+
+    def _moved_bytes(self, ops: Sequence[Op], in_dram: Set[TensorId], finer: Mapping[int, int]) -> int:
+        counts = self.tiles(ops, in_dram, finer)
+        return sum(rows_moved(self.plan, op, in_dram, counts[op.index].rows) + self._read_again(op, counts[op.index]) for op in ops)
+
+    def _read_again(self, op: Op, counts: TileCounts) -> int:
+        """Bytes of weights that an operation's row tiles read but for the first."""
+        return self._again.get(op.layer.name, 0) * (counts.rows - 1)
 
 
 def _check_single_lines(plan: Plan, hosts: Mapping[TensorId, TensorId], capacity_bytes: int) -> None:

@@ -138,3 +138,14 @@ def row_tile_bytes(plan: Plan, op: Op, in_dram: Set[TensorId], count: int) -> in
             size += rows * tensor.width * tensor.bits // 8
         most = max(most, size)
     return most
+
+
+def rows_moved(plan: Plan, op: Op, in_dram: Set[TensorId], count: int) -> int:
+    """Bytes that all of an operation's row tiles read from DRAM and write there, rows that two of them need twice."""
+    size = 0
+    for key in dict.fromkeys(key for key, _ in op.reads):
+        if key in in_dram:
+            tensor = plan.tensors[key]
+            rows = sum(rows_of(plan, op, key, *tile)[1] for tile in tile_row_ranges(plan, op, count))
+            size += rows * max(1, planes_of(op, key)) * tensor.width * tensor.bits // 8
+    return size + (plan.tensors[op.writes].bytes if op.writes in in_dram else 0)

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from accelsim.accelerator import Accelerator, load_accelerator
 from accelsim.compiler.compile import compile_trace
+from accelsim.compiler.heads import HEAD_ORDERS
 from accelsim.compression.open_trace import open_trace
 from accelsim.errors import CompileError
 from accelsim.program import ActivationJob, Program, Slot
@@ -85,6 +86,26 @@ def test_a_larger_buffer_moves_no_more_bytes(network: str) -> None:
     sizes = [sum(job.size for job in program.jobs) for program in programs]
     assert sizes == sorted(sizes, reverse=True)
     assert sizes[0] > sizes[-1]
+
+
+@pytest.mark.parametrize(
+    ("network", "preset", "kib"),
+    [
+        ("resnet18_float@uniform:bits=8", "edge-32x32", range(96, 264, 8)),
+        ("deit_tiny_ssvq_k16d8", "edge-64x64", range(160, 224, 16)),
+    ],
+)
+def test_a_slightly_larger_buffer_hardly_moves_more_bytes(network: str, preset: str, kib: range) -> None:
+    """Where the largest tensor just fits beside a few lines, to keep it may cost more reads of weights than its rows have bytes.
+
+    The choice is greedy, so up to 3 % more do occur.
+    """
+    trace, chip = open_trace(f"{TRACES}/{network}"), load_accelerator(preset)
+    sizes = []
+    for size in kib:
+        program = compile_trace(with_capacity(chip, size << 10), trace)
+        sizes.append(sum(bits for layer in program.layers for bits in layer.bits.values()))
+    assert all(size < 1.03 * min(sizes[: index + 1]) for index, size in enumerate(sizes))
 
 
 # -- small networks, counted by hand
@@ -205,15 +226,22 @@ def test_each_row_of_a_stem_in_row_tiles_waits_for_its_last_line_of_the_last_pla
     assert rows == 64
 
 
-def test_an_attention_in_row_tiles_takes_the_order_of_heads_that_fits() -> None:
+@pytest.mark.parametrize("capacity", [1024, 1280, 1472])
+def test_an_attention_in_row_tiles_takes_the_order_of_heads_that_moves_least(capacity: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Scores of 20 x 20 bytes: the next head's under this head's softmax take 400 B more than one head after the other."""
     trace = tiny_encoder(20, 8, 4, 64, "int8")
-    roomy, tight = (simulate(machine(capacity), trace) for capacity in (1472, 1024))
-    assert "row_tiles" in roomy.choices
-    assert roomy.choices["head_order"].startswith("pipelined")
-    assert tight.choices["head_order"].startswith("sequential")
-    assert tight.macs == roomy.macs == trace.macs
-    compare(machine(1024), trace)
+    chosen = simulate(machine(capacity), trace)
+    assert "row_tiles" in chosen.choices
+    assert chosen.macs == trace.macs
+    compare(machine(capacity), trace)
+    sizes = []
+    for order in HEAD_ORDERS:
+        monkeypatch.setattr("accelsim.compiler.compile.ranked_head_orders", lambda *_, order=order: (order,))
+        try:
+            sizes.append(moved(simulate(machine(capacity), trace), "spill_in", "spill_out"))
+        except CompileError:
+            assert str(order) not in chosen.choices["head_order"]
+    assert moved(chosen, "spill_in", "spill_out") == min(sizes)
 
 
 def test_products_and_row_functions_without_an_image_run_in_row_tiles() -> None:
