@@ -129,7 +129,8 @@ def find_preset(kind: str, name: str, what: str) -> Path:
     if name.endswith((".yaml", ".yml")) or "/" in name:
         path = Path(name)
         group, _, short = name.rpartition("/")
-        if not path.is_file() and path.suffix == "" and presets(f"{kind}/{group}"):
+        in_group = path.suffix == "" and name[0] not in "/." and presets(f"{kind}/{group}")
+        if not path.is_file() and in_group:
             return _named(f"{kind}/{group}", short, f"{what} of {group}/", "the path of a .yaml file")
         if not path.is_file():
             raise ConfigError(f"{what} {name!r}: no such file")

@@ -98,6 +98,8 @@ def parse_yaml(text: str) -> Any:
         values = _values(content, {})
     except RecursionError:
         raise yaml.constructor.ConstructorError(None, None, "nested too deeply") from None
+    except UnicodeEncodeError:  # of a command line's bytes, or of Python's text
+        raise yaml.constructor.ConstructorError(None, None, "it holds bytes that are not UTF-8") from None
     if values > _LARGEST_YAML:
         raise yaml.constructor.ConstructorError(None, None, f"its aliases expand to more than {_LARGEST_YAML} values")
     return content

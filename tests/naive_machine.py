@@ -172,7 +172,7 @@ class NaiveMachine(NaiveStationaryRuns):
         self.done[task, unit] = self.t + cycles + (self.tasks[task]["latency"] if self.machine["lanes"] else 0)
         self.vector_ports = min(self.tasks[task]["accesses"], self.machine["port_accesses"])  # the rest takes the cycles that follow
 
-    # -- codebook: filled one codeword a cycle, as soon as its bytes and a free set are there
+    # -- codebook: filled one codeword per cycle, as soon as its bytes and a free set are there
 
     def codebook(self) -> None:
         if self.book_until is not None and self.t >= self.book_until:

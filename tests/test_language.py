@@ -16,7 +16,8 @@ PAGES = sorted(
     {*(ROOT / "docs").rglob("*.md"), *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "traces/README.md"))} - {RENAMES}
 )
 BANNED = re.compile(
-    r"\b(?:bits a weight|bytes a (?:core )?cycle|MACs a cycle|lookups a cycle|rows a cycle|bytes a second|bytes a channel)\b"
+    r"\b(?:bits|bytes|cycles|lookups|MACs|rows|scales?|levels?|codewords?|multipliers?) a "
+    r"(?:(?:core )?cycle|second|step|pass|weight|channel|group|run|tile|PE)\b"
     r"|\b(?:once|one|rank|queue|sign bit|rows?|lanes|words|bursts?) a (?:(?:core |memory )?cycle|channel|bank|direction|lane|record|word)\b"
     r"|nearest its bound|memory trace\b|that are borne|comes along|\b[Bb]y cause\b"
     r"|\b(?:anew|so many-th|lies? otherwise|stands? twice|parted by|(?:us|ms|uJ|time) an inference|(?:is|are|be) told as)\b"

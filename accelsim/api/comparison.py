@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from accelsim.accelerator import Accelerator
-from accelsim.api.checks import check_flags, wrong_type
+from accelsim.api.checks import check_flags, count_of, wrong_type
 from accelsim.api.display import html_table, rendered, short_text, watched
 from accelsim.api.inputs import DEFAULT_TECHNOLOGY, Overrides, technology_of
 from accelsim.api.pairs import load_pairs
@@ -93,9 +93,18 @@ class Comparison:
         """Time of each layer in the baseline and in each run; the savings add up to the difference."""
         return Table("By layer", split_rows(self.record, "by_layer"))
 
-    def costs(self, technology: TechnologyLike = DEFAULT_TECHNOLOGY) -> Table:
+    def limits(self) -> Table:
+        """Bounds and stalls of each run, as `Result.limits` has them."""
+        rows = ({"run": name, **row} for name, result in zip(self.names, self.results, strict=True) for row in result.limits())
+        return Table("Limits", rows)
+
+    def cost(self, technology: TechnologyLike = DEFAULT_TECHNOLOGY) -> Table:
         """Time, traffic, energy and area of one inference of each run."""
         return Table("Costs", (item.to_row() for item in self._costs(technology)))
+
+    def costs(self, technology: TechnologyLike = DEFAULT_TECHNOLOGY) -> Table:
+        """The older name of `cost`."""
+        return self.cost(technology)
 
     def _costs(self, technology: TechnologyLike) -> tuple[RunCost, ...]:
         return costs_of(self.record.results, technology_of(technology))
@@ -121,9 +130,7 @@ class Comparison:
         return walk(baseline.accelerator, baseline.traces[0], other.traces[0], progress)
 
     def _other(self, run: int) -> Result:
-        if run not in range(1, len(self.results)):
-            raise ConfigError(f"run has value {run}; allowed: 1 to {len(self.results) - 1}, the runs after the baseline")
-        return self.results[run]
+        return self.results[count_of("run", run, 1, len(self.results) - 1)]
 
     @property
     def plot(self) -> ComparisonPlots:

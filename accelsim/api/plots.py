@@ -7,7 +7,7 @@ from copy import copy
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-from accelsim.api.checks import check_text
+from accelsim.api.checks import check_text, count_of
 from accelsim.api.inputs import DEFAULT_TECHNOLOGY
 from accelsim.api.paths import path_of
 from accelsim.errors import ConfigError, OutputError
@@ -151,4 +151,5 @@ class ComparisonPlots(_Plots):
         return self._draw("area", file, technology)
 
     def _suffix(self, run: int) -> str:
-        return f"_{run}" if self._others > 1 else "" if run == 1 else f"_{run}"
+        number = count_of("run", run, 1, self._others)
+        return f"_{number}" if self._others > 1 else ""

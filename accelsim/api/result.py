@@ -119,7 +119,7 @@ class Result:
     def traffic(self) -> Table:
         """Bytes by operand, memory and direction."""
         rows = (
-            {"operand": item.operand, "memory": item.memory, "direction": "write" if item.write else "read", "bytes": item.bits / 8}
+            {"operand": item.operand, "memory": item.memory, "direction": "write" if item.write else "read", "bytes": _bytes(item.bits)}
             for item in traffic_lines(self.record)
         )
         return Table(f"Traffic of {self.name}", rows)
@@ -253,6 +253,10 @@ class Result:
             ("verdict", self.verdict),
         ]
         return html_table("Run", facts)
+
+
+def _bytes(bits: int) -> int | float:
+    return bits / 8 if bits % 8 else bits // 8
 
 
 def load_result(path: str | Path) -> Result:

@@ -118,7 +118,7 @@ def _cell(value: Any) -> str:
 
 def _whole(value: Any) -> str:
     if isinstance(value, float):
-        return f"{value:.4g}"
+        return f"{value:,.0f}" if 1e4 <= abs(value) < 1e15 else f"{value:.4g}"
     return clean(f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value))
 
 

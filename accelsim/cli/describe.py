@@ -130,13 +130,13 @@ def _inside(group: FieldDoc) -> list[FieldDoc]:
 
 
 def _lines(item: FieldDoc, others: list[str]) -> list[str]:
-    from accelsim.reference.fields import NEEDED
+    from accelsim.reference.fields import REQUIRED
 
     words = item.words
     figures = {
         "unit": words.unit,
         "type": words.kind,
-        "default": "none: a value is needed" if item.default == NEEDED else item.default,
+        "default": "none: a value is required" if item.default == REQUIRED else item.default,
         "allowed": words.allowed,
         "file": f"{item.file} ({find_kind(item.file).example})",
         "example": _set_example(item) or "",
@@ -152,7 +152,7 @@ def _set_example(item: FieldDoc) -> str | None:
     from accelsim.accelerator import load_accelerator
     from accelsim.presets import preset_names
     from accelsim.reading import dump_yaml
-    from accelsim.reference.fields import NEEDED
+    from accelsim.reference.fields import REQUIRED
 
     default = item.default
     for name in preset_names("accelerators"):
@@ -162,7 +162,7 @@ def _set_example(item: FieldDoc) -> str | None:
         if value not in (None, ""):
             text = dump_yaml({"x": value}).strip().partition(": ")[2]
             return f"--set '{item.path}={text}'" if " " in text else f"--set {item.path}={text}"
-    shown = default if default not in (NEEDED, "null") else _own_example(item) or "VALUE"
+    shown = default if default not in (REQUIRED, "null") else _own_example(item) or "VALUE"
     return f"--set '{item.path}={shown}'" if " " in shown else f"--set {item.path}={shown}"
 
 

@@ -131,13 +131,13 @@ def _from(text: str, preset: Preset) -> str:
 
 def _format(kind: str) -> str:
     """The format and its parameters."""
-    from accelsim.reference.fields import NEEDED, record_fields
+    from accelsim.reference.fields import REQUIRED, record_fields
 
     module = lookup("accelsim.formats", kind, "format")
     parameters = []
     for item in record_fields("trace", module.SPEC):
         if item.path not in module.SPEC.unwritten:
-            default = "" if item.default == NEEDED else f", default {item.default}"
+            default = "" if item.default == REQUIRED else f", default {item.default}"
             parameters.append(f"{item.path} ({item.words.allowed}{default})")
     none = "those of the format inside" if "inside" in module.SPEC.unwritten else "none"
     return f"{_first_sentence(module)} Parameters: {', '.join(parameters) or none}"

@@ -71,7 +71,7 @@ def allocate_in_row_tiles(
 
 
 class _Choice:
-    """What a choice of tensors in DRAM and of finer row tiles means for operations: their tiles, and the bytes that they move."""
+    """The consequences of tensors in DRAM and of finer row tiles for operations: their tiles, and the bytes that they move."""
 
     def __init__(
         self, sizes: TileBytes, order: Precedence, wide: Mapping[str, WideLayer], again: Mapping[str, int], capacity_bytes: int

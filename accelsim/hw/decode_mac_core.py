@@ -93,11 +93,11 @@ class ArraySpec(Record):
     psum_bits: Bits = Field(default=32, ge=16, le=64, description="width of an accumulator")
     sparse_tile: SparseTile | None = Field(
         default=None,
-        description="multipliers for the weights that a mask keeps alone; needs a codebook.mask that keeps q of each d",
+        description="multipliers only for the weights that a mask keeps; needs a codebook.mask that keeps q of each d",
         examples=[{"d": 16, "q": 4}],
     )
     rows_per_cycle: Annotated[int, unit("rows/cycle")] = Field(
-        default=1, ge=1, le=2**20, description="activation rows that the array takes in; more than 1 imagines an array that never limits"
+        default=1, ge=1, le=2**20, description="activation rows that the array takes in per cycle; more than 1 idealizes the array"
     )
     depthwise: Literal["column", "block_diagonal", "column_feed", "cheapest"] = Field(
         default="column",

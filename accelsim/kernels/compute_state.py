@@ -87,7 +87,7 @@ MACHINE = np.dtype(
             "codebook_latency",  # cycles from pop to a valid codeword (1 in CORE.md)
             "codebook_sets",
             "accumulator_banks",  # 0: none is drained, as each column's sum is put out when it is whole (the core alone)
-            "issue_overhead",  # cycles a run
+            "issue_overhead",  # cycles per run
             "chained",  # 1: the next run's first tile loads under this run
             "port_accesses",  # accesses a cycle that the activation SRAM serves
             "loader_accesses",  # accesses that one word for the loader takes there
@@ -119,7 +119,7 @@ RUN = np.dtype(
             "line_shifts",  # of the windows, up to the first row of a line
             "row_shifts",  # and up to each other row
             "last_accesses",  # with a feed, as row_accesses, for the run's last stripe
-            "file",  # neighbouring N-tiles of a fold, whose weights a PE holds together; 0 or 1: one
+            "file",  # neighbouring N-tiles of a fold, whose weights per PE holds together; 0 or 1: one
             "gemv_groups",  # groups of a stripe that meet their rows as they leave the decoder (see `gemv_step`); 0: tile by tile
             "os_line",  # weights that a step takes, or several steps in turn, where sums stay in the PEs (see `output_stationary_step`); 0
             "os_queue",  # weights that wait for such steps, at most

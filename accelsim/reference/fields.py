@@ -24,7 +24,7 @@ from accelsim.reference.field_types import FieldType, field_type
 from accelsim.reference.kinds import KINDS, find_kind
 from accelsim.wording import shown
 
-NEEDED = "needed"
+REQUIRED = "required"
 _ENTRY = re.compile(r"^(\w+(?:, \w+)*)(?: : (.*))?$")
 
 
@@ -35,7 +35,7 @@ class FieldDoc:
     Attributes
     ----------
     path : dotted, from the top of its file
-    default : as the file would write it; NEEDED if there is none
+    default : as the file would write it; REQUIRED if there is none
     record : the class that it is a field of
     inner : classes of the group, or of the groups of a list, with the tag of each ('' if there is no choice)
     example : value of an optional field, as a file might give it; of a group its fields; None elsewhere
@@ -63,8 +63,8 @@ class FieldDoc:
             "meaning": self.meaning,
             "type": self.words.kind,
             "unit": self.words.unit or None,
-            "default": None if self.default == NEEDED else self.default,
-            "needed": self.default == NEEDED,
+            "default": None if self.default == REQUIRED else self.default,
+            "needed": self.default == REQUIRED,
             "allowed": self.words.allowed or None,
         }
 
@@ -112,7 +112,7 @@ def _document(kind: str, record: type[BaseModel], name: str, field: FieldInfo, p
 
 def _default(field: FieldInfo) -> str:
     if field.is_required():
-        return NEEDED
+        return REQUIRED
     value = field.get_default(call_default_factory=True, validated_data={})
     if isinstance(value, BaseModel):
         return "the defaults of its fields"

@@ -14,7 +14,7 @@ from pydantic import BaseModel
 from accelsim.accelerator import Accelerator
 from accelsim.reading import dump_yaml
 from accelsim.records import unit_of
-from accelsim.reference.fields import NEEDED, FieldDoc, record_fields
+from accelsim.reference.fields import REQUIRED, FieldDoc, record_fields
 
 KIND = "accelerator"
 COLUMNS = 100
@@ -67,7 +67,7 @@ def _inside(group: FieldDoc, prefix: str) -> Iterator[tuple[str, FieldDoc]]:
 
 def sentence(item: FieldDoc) -> str:
     """'PEs along the reduction [PEs; 1 to 4,096; needed]'."""
-    default = NEEDED if item.default == NEEDED else f"default {item.default}"
+    default = REQUIRED if item.default == REQUIRED else f"default {item.default}"
     return f"{item.meaning} [{'; '.join(filter(None, (item.words.unit, item.words.allowed, default)))}]"
 
 

@@ -111,16 +111,14 @@ class Findings:
         render_area_groups(console, self.area)
         if self.what_if is not None:
             render_what_if(console, self.what_if)
-        self._render_functional(console)
-
-    def render_summary(self, console: Console, *, elsewhere: str) -> None:
-        """At most 20 lines, and the functional check if it was asked for; `elsewhere` says where the rest is."""
-        render_summary(console, self.cost, elsewhere=elsewhere)
-        self._render_functional(console)
-
-    def _render_functional(self, console: Console) -> None:
         if self.functional is not None:
             render_functional(console, self.functional.layers, self.functional.ok, self.functional.codebook_error)
+
+    def render_summary(self, console: Console, *, elsewhere: str, execution: Sequence[str] = ()) -> None:
+        """At most 20 lines, checks and the lines of an execution included; `elsewhere` says where the rest is."""
+        checked = [("checked", checked_in_words(self.functional))] if self.functional is not None else []
+        checked += [("network" if not index else "", line) for index, line in enumerate(execution)]
+        render_summary(console, self.cost, elsewhere=elsewhere, checked=checked)
 
 
 def what_if_rows(runs: Sequence[IdealizedRun]) -> list[dict[str, Any]]:
@@ -136,6 +134,19 @@ def what_if_rows(runs: Sequence[IdealizedRun]) -> list[dict[str, Any]]:
         }
         for item in runs
     ]
+
+
+def checked_in_words(check: FunctionalCheck) -> str:
+    """'18 layers decoded and multiplied, bit-exact', or the layers that are wrong; then the error of codebooks that were rounded."""
+    wrong = [layer for layer in check.layers if not layer.ok]
+    text = f"{len(check.layers)} layers decoded and multiplied, "
+    text += f"{len(wrong)} of them WRONG: {wrong[0].name}: {wrong[0].message}" if wrong else "bit-exact"
+    if len(wrong) > 1:
+        text += f"; {', '.join(layer.name for layer in wrong[1:])}"
+    if check.codebook_error is not None:
+        text += f"; codebooks are integers here: the floats that they were rounded from differ by up to {check.codebook_error:.2%}"
+        text += " of their root mean square"
+    return text
 
 
 def functional_rows(check: FunctionalCheck | None) -> list[dict[str, Any]]:

@@ -1,6 +1,6 @@
 """The verdict on a run: the resource whose idealization shortens it most, or, where no idealization was simulated, an estimate from bounds.
 
-Disputable assumption: without the resource's own cycles a run takes what is left, but no less than the bounds of the others. The
+Disputable assumption: without the resource's own cycles, what is left of a run remains, but no less than the bounds of the others. The
 estimate does not see that removed cycles may turn into waits for something else; only the simulated idealizations do.
 """
 

@@ -31,7 +31,7 @@ class _Stage:
 
 _STAGES = (
     _Stage("array and bandwidth", "block matrices at the memory's peak rate, overlapped", "stacked", ()),
-    _Stage("scales, biases, codebooks", "8 bytes per channel and the codewords", "matrices", ()),
+    _Stage("scales, biases, codebooks", "what requantization takes per channel, and the codewords", "matrices", ()),
     _Stage("patches, classifier", "the layers left at 8 bit", "products", ()),
     _Stage("attention, layer order", "the whole graph; parameters of layernorm and embedding", "whole", ()),
     _Stage("image and logits", "activations that cross the memory", "whole", ("activations",)),

@@ -70,8 +70,15 @@ def test_every_picture_of_a_comparison_has_a_method(pair, folder, tmp_path):
     assert {path.stem for path in folder.glob("*.svg")} == names
     for name in sorted(names):
         assert getattr(pair.plot, name)(file=tmp_path / f"{name}.png").axes
-    with pytest.raises(accelsim.AccelsimError, match="has no picture 'waterfall_cause_2'"):
+    with pytest.raises(accelsim.AccelsimError, match="run has value 2; allowed: 1 to 1"):
         pair.plot.waterfall_cause(2)
+
+
+@pytest.mark.parametrize("run", [1.0, True, "1", [], None])
+def test_a_run_is_counted_by_a_whole_number(pair, run):
+    for use in (pair.walk, pair.plot.waterfall_cause, pair.plot.waterfall_layer, pair.plot.walk):
+        with pytest.raises(accelsim.AccelsimError, match=r"^run: .* is of type \w+; allowed: a whole number"):
+            use(run)
 
 
 def files_below(folder: Path) -> dict[str, bytes]:
@@ -86,9 +93,16 @@ def test_a_saved_comparison_holds_what_the_command_line_writes(folder, tmp_path)
 
 
 def test_costs_stand_side_by_side(pair):
-    rows = pair.costs("mvq40")
+    rows = pair.cost("mvq40")
+    assert list(rows) == list(pair.costs("mvq40"))
     assert [row["technology"] for row in rows] == ["mvq40", "mvq40"]
     assert rows[1]["energy_uj"] == pair.results[1].cost("mvq40").energy_uj.nominal
+
+
+def test_limits_of_each_run_stand_one_below_the_other(pair):
+    rows = list(pair.limits())
+    for name, result in zip(pair.names, pair.results, strict=True):
+        assert [row for row in rows if row["run"] == name] == [{"run": name, **row} for row in result.limits()]
 
 
 def test_a_comparison_is_saved_as_the_ending_says(pair, tmp_path):

@@ -16,8 +16,10 @@ from typer.testing import CliRunner
 from accelsim.cli import app
 from accelsim.cost.compare_costs import costs_of
 from accelsim.cost.technology import load_technology
+from accelsim.functional import FunctionalReport, LayerCheck
 from accelsim.report import verdict_warnings
 from accelsim.report.export.run import PICTURES
+from accelsim.report.findings import checked_in_words
 from accelsim.report.tables.summary import render_summary, summary_lines
 from accelsim.report.verdict import decide
 from accelsim.result import CATEGORIES, RESOURCES
@@ -208,11 +210,26 @@ def test_no_progress_is_drawn_where_nobody_watches(command):
 
 
 def test_every_layer_of_a_functional_run_is_bit_exact(tmp_path):
-    text = call(*RUN, "--functional", "-o", tmp_path / "out")
+    text = call(*RUN, "--functional", "--full", "-o", tmp_path / "out")
     shown = text.split("Functional check")[1]
     rows = list(csv.DictReader((tmp_path / "out" / "functional.csv").read_text().splitlines()))
     assert {row["bit_exact"] for row in rows} == {"True"}
     assert shown.count("bit-exact") == len(rows) + 1  # and the sentence below
+
+
+@pytest.mark.parametrize("check", [["--functional"], ["--functional", "network"]])
+def test_a_checked_run_prints_20_lines_at_most(check, tmp_path):
+    text = call(*RUN, *check)
+    assert len(text.splitlines()) <= 20
+    assert "18 layers decoded and multiplied, bit-exact" in " ".join(text.split())
+
+
+def test_layers_that_are_wrong_are_named_in_the_summary():
+    found = {"a": "bit-exact", "b": "tile 0 differs", "c": "tile 1 differs"}
+    layers = tuple(LayerCheck(name, "gemm", message == "bit-exact", 1, message) for name, message in found.items())
+    words = checked_in_words(FunctionalReport(layers, 0.0042))
+    assert words.startswith("3 layers decoded and multiplied, 2 of them WRONG: b: tile 0 differs; c; codebooks are integers here")
+    assert words.endswith("0.42% of their root mean square")
 
 
 def test_what_if_names_what_each_resource_is_worth():

@@ -150,8 +150,9 @@ def test_a_file_of_one_weight_is_weight_stationary() -> None:
 
 
 def test_sixteen_tiles_of_few_rows_hide_the_swap_wave_that_bounds_one() -> None:
-    # 16 N-tiles of one K-tile, M = 1, 8 x 8 PEs, loads that never limit: one weight a PE waits R + C - 1 = 15 cycles a tile behind the wave
-    # (15 of them, after 3, and 1 + 16 for the last); a file takes 16 pops, a cycle of register and one of use, 16 steps and 16 to drain.
+    # 16 N-tiles of one K-tile, M = 1, 8 x 8 PEs, loads that never limit: a weight per PE waits R + C - 1 = 15 cycles behind the wave of
+    # each tile (15 of them, after 3, and 1 + 16 for the last); a file takes 16 pops, a cycle of register and one of use, 16 steps and
+    # 16 to drain.
     array = SystolicArray(8, 8)
     assert gemm_cycles("weight_stationary", array, 1, 8, 128).total_cycles == 15 * 15 + 3 + 1 + 16
     assert gemm_cycles("enhanced_weight_stationary", array, 1, 8, 128).total_cycles == 16 + 2 + 16 + 16

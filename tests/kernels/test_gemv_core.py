@@ -24,7 +24,7 @@ def model_of(core: NaiveCore, m: int, k: int, n: int, lanes: int, supply: tuple[
 
 
 def raw_core(side: int, width: int) -> NaiveCore:
-    """A square core of int8 records as long as a row, with `width` weights a cycle."""
+    """A square core of int8 records as long as a row, with `width` weights per cycle."""
     return NaiveCore(side, side, side, 1, width // side, 8 * width, 0, 0, 0, 256)
 
 
@@ -34,7 +34,7 @@ def raw_core(side: int, width: int) -> NaiveCore:
         # 2 x 2 tiles of 8 groups: 32 pops in cycles 1 to 32, the last product is added in 35, and 8 lanes drain the bank in 36.
         (16, 16, 8, 8, 1, 8, 37),
         (16, 16, 8, 16, 1, 8, 21),  # 4 groups a tile
-        (16, 16, 8, 8, 2, 8, 70),  # 2 cycles a group: 64, and 2 for the bank of 16 values
+        (16, 16, 8, 8, 2, 8, 70),  # 2 cycles per group: 64, and 2 for the bank of 16 values
         (20, 16, 8, 8, 1, 8, 45),  # K-tiles of 8, 8 and 4 rows: 20 groups a stripe
         (20, 16, 8, 24, 1, 8, 21),  # 3, 3 and 2 groups a stripe, as a tile ends with its group
         (4, 24, 8, 8, 1, 8, 17),  # 3 stripes of 4 groups

@@ -159,7 +159,7 @@ def test_a_reload_of_the_resolved_configuration_gives_the_same_result(preset: st
 
 
 def test_more_ports_than_a_tile_has_records_change_nothing() -> None:
-    """8x4 weights are 8 records of 4: a run uses no more than 8 lookups a cycle, else half of every group were zeros to fetch."""
+    """8x4 weights are 8 records of 4: a run uses no more than 8 lookups per cycle, else half of every group were zeros to fetch."""
     small = {"array": {"rows": 8, "cols": 4, "max_m": 8}, "dram": {"device": "ideal", "bandwidth": "100 MB/s"}}
     trace = gemm_chain(2, [32, 32], ["int8"], [""])
     few, many = (

@@ -18,7 +18,7 @@ from tests.synthetic_results import int8, layer, read, result, ssvq
 
 
 def test_the_roofs_and_points_of_a_small_run_are_those_worked_out_by_hand():
-    """int8: 1200 MACs in 400 cycles over 600 bytes, twice; 16 multipliers; 600 bytes need 240 cycles: 2.5 bytes a cycle."""
+    """int8: 1200 MACs in 400 cycles over 600 bytes, twice; 16 multipliers; 600 bytes need 240 cycles: 2.5 bytes per cycle."""
     roofline = roofline_of(int8())
     blocks, head = roofline.layers
     assert (roofline.peak_macs_per_cycle, roofline.peak_bytes_per_cycle) == (16, 2.5)

@@ -30,7 +30,7 @@ def test_a_depthwise_layer_uses_one_column_and_one_lane_a_group(tmp_path: Path) 
     assert layer.vector_cycles == layer.bounds["vector"] == rows  # one pass over one value
     assert layer.macs == 9 * rows
     assert layer.total_cycles > layer.bounds["array"]
-    # The image: 9 rows of 32 columns of 8 bits a group, which is 18 words of 128 bits, for the 9 weights of one column.
+    # The image: 9 rows of 32 columns of 8 bits per group, which is 18 words of 128 bits, for the 9 weights of one column.
     moved = {item.operand: item.bits // 8 for item in layer.traffic}
     assert moved["raw_weights"] == 9 * GROUPS
     assert moved["padding"] == (9 * 32 - 9) * GROUPS

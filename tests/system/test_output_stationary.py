@@ -148,7 +148,7 @@ def test_the_machine_takes_the_cycles_of_the_dataflow(m: int, k: int, n: int, ba
 
 
 def test_weights_are_decoded_again_for_each_r_rows_and_half_as_fast_as_they_are_taken() -> None:
-    # 8 x 8 PEs, 4 weights a cycle: 2 cycles a step; 16 rows are 2 M-tiles, so 2 x 16 steps x 2 stripes x 2 cycles.
+    # 8 x 8 PEs, 4 weights per cycle: 2 cycles per step; 16 rows are 2 M-tiles, so 2 x 16 steps x 2 stripes x 2 cycles.
     layer = only_layer(chip(8, 4), gemm_chain(16, [16, 16], ["int8"], [""]))
     assert layer.bounds["decode"] == 2 * 16 * 2 * 2
     assert layer.cycles["decode"] + layer.cycles["busy"] > 2 * 16 * 2 * 2 - 8

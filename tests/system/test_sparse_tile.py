@@ -27,7 +27,7 @@ MASKED = "masked:16,4,1,2"  # 1 of each 2 neighbours
 
 
 def chip(tile: bool = True, **fields: object) -> Accelerator:
-    """4 x 8 PEs in tiles of 4 columns with 2 multipliers a row; weights without masks find 4 columns a pass."""
+    """4 x 8 PEs in tiles of 4 columns with 2 multipliers per row; weights without masks find 4 columns per pass."""
     array: dict[str, object] = {"rows": 4, "cols": 8, "max_m": 8}
     if tile:
         array["sparse_tile"] = {"d": 4, "q": 2}
@@ -65,7 +65,7 @@ def test_weights_without_masks_take_d_over_q_passes(form: str) -> None:
     # 2 K-tiles; 16 outputs are 2 stripes of 8 columns, or 4 of 4, of 5 rows each
     assert [result.bounds["array"] for result in (dense, sparse)] == [5 * 2 * 2, 5 * 2 * 4]
     assert sparse.macs == dense.macs == 5 * 8 * 16
-    assert {layer.lowering for layer in sparse.layers} == {"no masks for the sparse tiles: 4 of 8 columns a pass"}
+    assert {layer.lowering for layer in sparse.layers} == {"no masks for the sparse tiles: 4 of 8 columns per pass"}
     assert sparse.traffic == dense.traffic  # the image holds no idle columns
     (ours,), (theirs,) = counts_of(chip(), trace), counts_of(chip(tile=False), trace)
     assert ours[MAC] == theirs[MAC]

@@ -25,19 +25,20 @@ _LABEL = 9  # columns of a line's heading
 _MAX_SENTENCE = 4  # lines of one entry
 _VERDICT = ("limit", "if free")  # entries of the verdict, the warnings about it below them
 _Lines = list[tuple[str, str | None]]
+Checked = Sequence[tuple[str, str]]  # (heading, sentence) of each check beside the run
 
 
-def render_summary(console: Console, cost: RunCost, *, elsewhere: str) -> None:
+def render_summary(console: Console, cost: RunCost, *, elsewhere: str, checked: Checked = ()) -> None:
     """Print the summary, headings in colour where the terminal has it; its last line is `elsewhere`, where the rest is."""
     columns = max(console.width, PIPE_COLUMNS) if MARKUP.get() is None else _UNFOLDED
-    for line, style in summary_lines(cost, columns, elsewhere):
+    for line, style in summary_lines(cost, columns, elsewhere, checked):
         text = Text(line, style=style or "")
         if style is None:
             text.stylize("cyan", 0, _LABEL)
         say_line(console, text)
 
 
-def summary_lines(cost: RunCost, columns: int, elsewhere: str) -> list[tuple[str, str | None]]:
+def summary_lines(cost: RunCost, columns: int, elsewhere: str, checked: Checked = ()) -> list[tuple[str, str | None]]:
     """(line, style): at most MAX_LINES of at most `columns`, as far as words allow.
 
     Warnings that concern the verdict stand below it, the others at the end; those that find no room are counted.
@@ -46,7 +47,7 @@ def summary_lines(cost: RunCost, columns: int, elsewhere: str) -> list[tuple[str
     every = list(dict.fromkeys([*result.warnings, *cost.cost.area.warnings]))
     last = _wrapped("more", elsewhere, columns)
     for named in _NAMED:
-        above, below = _around_warnings(cost, columns, named)
+        above, below = _around_warnings(cost, columns, named, checked)
         room = MAX_LINES - len(above) - len(below) - len(last)
         if room >= bool(every):
             break
@@ -57,12 +58,12 @@ def summary_lines(cost: RunCost, columns: int, elsewhere: str) -> list[tuple[str
     return [*above, *near, *below, *far, *((line, "dim") for line in last)]
 
 
-def _around_warnings(cost: RunCost, columns: int, named: int) -> tuple[_Lines, _Lines]:
+def _around_warnings(cost: RunCost, columns: int, named: int, checked: Checked) -> tuple[_Lines, _Lines]:
     """The lines up to the verdict, and those below it."""
     summary = summarize(cost.result)
     above: _Lines = [(f"{tail(summary.accelerator, _NAME)} runs {tail(summary.trace, _NAME)}"[:columns], "bold")]
     below: _Lines = []
-    for label, text in _entries(cost, cost.result, summary, named):
+    for label, text in (*_entries(cost, cost.result, summary, named), *checked):
         lines = [(line, "bold" if label == "limit" else None) for line in _wrapped(label, text, columns)]
         (below if below or label not in ("time", "networks", "frames", *_VERDICT) else above).extend(lines)
     return above, below
