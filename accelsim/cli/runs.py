@@ -142,11 +142,8 @@ def run(
         findings.render(stdout_console(), all_layers=layers)
         print_execution(execution)
     else:
-        findings.render_summary(
-            stdout_console(),
-            elsewhere=_elsewhere(out, measured=findings.result.verdict is not None),
-            execution=execution.summary().splitlines() if execution is not None else (),
-        )
+        findings.render_summary(stdout_console(), elsewhere=_elsewhere(out, measured=findings.result.verdict is not None))
+        print_execution(execution)
     if run.bit_exact is False:
         raise typer.Exit(EXIT_CHECK_FAILED)
 

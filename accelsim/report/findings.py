@@ -114,10 +114,9 @@ class Findings:
         if self.functional is not None:
             render_functional(console, self.functional.layers, self.functional.ok, self.functional.codebook_error)
 
-    def render_summary(self, console: Console, *, elsewhere: str, execution: Sequence[str] = ()) -> None:
-        """At most 20 lines, checks and the lines of an execution included; `elsewhere` says where the rest is."""
+    def render_summary(self, console: Console, *, elsewhere: str) -> None:
+        """At most 20 lines, the functional check included; `elsewhere` says where the rest is."""
         checked = [("checked", checked_in_words(self.functional))] if self.functional is not None else []
-        checked += [("network" if not index else "", line) for index, line in enumerate(execution)]
         render_summary(console, self.cost, elsewhere=elsewhere, checked=checked)
 
 
