@@ -98,6 +98,7 @@ class Accelerator(Record):
             )
         self._check_sparse_tile()
         self._check_cores()
+        self._check_shared_rom()
         self._check_l2()
         stated, length = self.array.raw_weights_per_cycle, self.codebook.codeword_length
         if isinstance(stated, int) and stated % length:
@@ -114,6 +115,17 @@ class Accelerator(Record):
         if self.dma.transfer > self.weight_buffer.capacity:
             raise ValueError(f"dma.transfer = {self.dma.transfer} B exceeds weight_buffer.capacity = {self.weight_buffer.capacity} B")
         return self
+
+    def _check_shared_rom(self) -> None:
+        book = self.codebook
+        if book.shared_ports is None:
+            return
+        if book.store != "rom":
+            raise ValueError(f"codebook.shared_ports = {book.shared_ports} needs codebook.store = 'rom'; allowed with {book.store!r}: null")
+        if book.banks is not None:
+            raise ValueError(
+                f"codebook.shared_ports = {book.shared_ports} needs codebook.banks = null; allowed with {book.banks} banks: null"
+            )
 
     def _check_cores(self) -> None:
         if self.cores == 1:

@@ -15,7 +15,7 @@ from accelsim.program import LayerPlan, Program
 from accelsim.result import CATEGORIES, FIGURES, MEMORIES, SHARED_LEVEL, CoreResult, FrameResult, LayerResult, Traffic
 from accelsim.system import Outcome
 
-SHARED = (*MEMORIES, SHARED_LEVEL)  # bounds of what all cores share
+SHARED = (*MEMORIES, SHARED_LEVEL, "rom")  # bounds of what all cores share
 
 
 def core_results(program: Program, outcome: Outcome, array_size: int, last_wait: str) -> tuple[CoreResult, ...]:

@@ -144,6 +144,11 @@ class Program:
     others: tuple[Program, ...] = ()
 
     @property
+    def shares_rom(self) -> bool:
+        """Whether groups of lookups may wait for the ports of a codebook ROM that all cores share."""
+        return bool(self.machine["rom_groups"][0])
+
+    @property
     def cores(self) -> tuple[Program, ...]:
         """The program of each core, this one first."""
         return (self, *self.others)

@@ -92,7 +92,7 @@ class LayerResult:
     cycles : category -> core cycles of the array's time line that belong to this layer; their sum is the layer's time
     macs : useful multiply-accumulates; pe_cycles : PE slots of the busy cycles (busy x R x C)
     vector_cycles : cycles that the vector unit works for this layer (not part of the sum: it runs beside the array)
-    bounds : resource -> least core cycles that the layer needs of it (dram, flash, l2, array, decode, buffer_width, vector)
+    bounds : resource -> least core cycles that the layer needs of it (dram, flash, l2, array, decode, rom, buffer_width, vector)
     start_cycle, end_cycle : first cycle and first cycle after, on the array's time line; equal for a layer without a GEMM. Heads of an
         attention interleave with other layers, so the span may hold cycles of others: `cycles` counts the layer's own
     lowering : the compiler's choices for it
@@ -352,7 +352,7 @@ class Result(_Sums):
 RESOURCES: Mapping[str, tuple[str, ...]] = {
     "memory": ("dram", "codebook_load", "dram_activation"),
     "L2 port": ("l2",),
-    "decoder": ("decode", "bank_conflict"),
+    "decoder": ("decode", "bank_conflict", "codebook_port"),
     "weight buffer width": ("buffer_width",),
     "MAC array": ("busy", "fill_drain"),
     "vector unit": ("vector",),
@@ -373,6 +373,7 @@ BOUND_RESOURCES: Mapping[str, str] = {
     "flash": "memory",
     "l2": "L2 port",
     "decode": "decoder",
+    "rom": "decoder",
     "buffer_width": "weight buffer width",
     "vector": "vector unit",
 }

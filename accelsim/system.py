@@ -6,7 +6,7 @@ The sums of every run are checked here: each cycle in one category, each byte re
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, MutableMapping
+from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -17,6 +17,7 @@ from accelsim.accelerator import Accelerator
 from accelsim.errors import ConservationError, DeadlockError
 from accelsim.hw.background import FIRST_ID, REGION_BYTES, BackgroundClient
 from accelsim.hw.channel import capacity_bytes, open_channel
+from accelsim.hw.clusters_together import ClustersTogether
 from accelsim.hw.compute_cluster import ComputeCluster
 from accelsim.hw.dma import Dma
 from accelsim.hw.flash import FlashSpec
@@ -106,7 +107,7 @@ def run_program(
 def _run(timing: Timing, progress: Progress | None, recorder: RunRecorder | None, by_events: bool) -> Outcome:
     """Run the machine itself, without cache or checks."""
     memories = timing.memories
-    alone = timing.l2 is None and not timing.program.others
+    alone = timing.l2 is None and not timing.program.others and not timing.program.shares_rom
     if recorder is None and not by_events and alone and can_run(memories.values()):
         return _run_sides(timing, memories, progress)
     return _run_events(timing, memories, progress, recorder)
@@ -183,6 +184,8 @@ def _run_events(
         for number, program in enumerate(programs)
         if program.runs.size
     }
+    if timing.program.shares_rom:
+        _share_rom(env, timing.clock_hz, cores, None if recorder is None else [recorder.of_core(core, len(programs)) for core in cores])
     for core in cores.values():
         core.cluster.poke()
         core.dma.pump()
@@ -245,6 +248,13 @@ def _open_core(
     if notes is not None:
         _listen(dma, notes, partial(memories.number, core=number))
     return _Core(cluster, dma)
+
+
+def _share_rom(env: simpy.Environment, clock_hz: int, cores: Mapping[int, _Core], notes: Sequence[RunRecorder] | None) -> None:
+    """Have the ports of one codebook ROM arbitrated between the cores."""
+    together = ClustersTogether(env, clock_hz, [core.cluster for core in cores.values()])
+    if notes is not None:
+        together.on_denied = lambda core, cycle: notes[core].denied.append(cycle)
 
 
 def _listen(dma: Dma, notes: RunRecorder, number: Callable[[int], int]) -> None:

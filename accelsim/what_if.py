@@ -88,7 +88,7 @@ def _decoder(accelerator: Accelerator, traces: Sequence[Trace]) -> tuple[str, ..
     if accelerator.array.few_rows:  # what leaves the decoder is multiplied there, a tile a cycle at most
         row = min(MOST_LOOKUPS, row * accelerator.array.rows)
     ports = max(book.ports, book.banks or 0, row)
-    ideal = (f"codebook.ports={ports}", "codebook.banks=null", "codebook.sets=2", "codebook.latency=1")
+    ideal = (f"codebook.ports={ports}", "codebook.banks=null", "codebook.sets=2", "codebook.latency=1", "codebook.shared_ports=null")
     return _with_raw_path(accelerator, ideal, width.with_ports(ports).coded)
 
 

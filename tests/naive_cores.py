@@ -1,7 +1,8 @@
 """A slow twin of several cores before one ideal memory, in lock-step on the core clock: no core is ahead of another.
 
 In each cycle everything lands that lands in it, on all cores; then the DMAs issue what they may, in the order of the cores; then every core
-advances by one clock. A tensor that passes from core to core may be read from the cycle on in which its last part has been written.
+advances by one clock, in which those that look codewords up in a ROM that all share are served in turn. A tensor that passes from core to
+core may be read from the cycle on in which its last part has been written.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from dataclasses import dataclass, field
 from accelsim.program import Program
 from tests.naive_dma import NaiveDma
 from tests.naive_machine import FOREVER, Landings, NaiveMachine
+from tests.naive_rom import NaiveRom
 
 
 @dataclass
@@ -88,6 +90,8 @@ def simulate_cores(
     known = (transfer, places, memory_latency, bytes_per_cycle, fabric_latency)
     sides = [CoreDma(core, *known, shared=shared) if core.runs.size else None for core in program.cores]
     cores = [side for side in sides if side is not None]
+    machine = cores[0].machine.machine
+    rom = NaiveRom(machine["rom_groups"], machine["rom_cycles"]) if machine["rom_groups"] else None
     for t in range(10**6):
         for core in cores:
             core.machine.t = t
@@ -97,8 +101,13 @@ def simulate_cores(
         for core in cores:
             core.issue()
         for core in cores:
-            if not core.ended and core.machine.step():
+            if not core.ended and core.machine.begin():
                 core.ended, core.cycles = True, t
+        asking = [number for number, core in enumerate(cores) if not core.ended and core.machine.asks()]
+        served = asking if rom is None else rom.serve(t, asking, len(cores))
+        for number, core in enumerate(cores):
+            if not core.ended:
+                core.machine.end(number in served or number not in asking)
         if all(core.ended and core.idle for core in cores):
             return [(side.cycles, side.last, side.machine.counts) if side is not None else (0, 0, []) for side in sides]
     raise AssertionError("the twin does not end")

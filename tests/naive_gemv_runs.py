@@ -31,6 +31,8 @@ class NaiveGemvRuns(NaiveDrains):
     load_group: int
     load_start: int | None
     launching: int
+    port: bool
+    vector_ports: int
     debts: dict[str, int]
 
     def start_gemv(self) -> None:
@@ -62,6 +64,10 @@ class NaiveGemvRuns(NaiveDrains):
     def conflict_cycles(self, run: Row) -> int:
         raise NotImplementedError
 
+    @property
+    def codebook_wait(self) -> str:
+        raise NotImplementedError
+
     # -- the array's part
 
     def few_rows(self, run: Row, left: int) -> tuple[str | None, int]:
@@ -69,14 +75,14 @@ class NaiveGemvRuns(NaiveDrains):
         kt = folds(run)[self.fold].kt
         if self.row:
             if self.t < self.codewords_at:
-                return "bank_conflict", left
+                return self.codebook_wait, left
         else:
             if not self._loader_runs(run) or self.busy_until > self.t:
                 return None, left
             wait = self._pop_waits(run, kt)
             if wait:
                 return wait, left
-            if self.held_bits < run["pop_bits"] or run["codebook_load"] >= self.books_done:
+            if self.held_bits < run["pop_bits"] or run["codebook_load"] >= self.books_done or not self.port:
                 self.wanted_pop = "asked"
                 return None, left
         self.got_ports += left
@@ -90,6 +96,15 @@ class NaiveGemvRuns(NaiveDrains):
             self.ends_tile = self.load_group + 1 == self.groups_of_tile(run, kt)
         self._meet(run, kt)
         return "busy", left
+
+    def asks_for_group(self, run: Row) -> bool:
+        """Whether the next group is popped in this cycle if the codebook has ports for it."""
+        if self.row or not self._loader_runs(run) or self.busy_until > self.t or self._pop_waits(run, folds(run)[self.fold].kt):
+            return False
+        if self.held_bits < run["pop_bits"] or run["codebook_load"] >= self.books_done:
+            return False
+        taken = self.vector_ports if self.vector_free > self.t else 0
+        return self.got_ports + self.machine["port_accesses"] - taken >= run["row_accesses"]
 
     def _loader_runs(self, run: Row) -> bool:
         if self.load_start is None:

@@ -83,7 +83,12 @@ class NaiveMachine(NaiveStationaryRuns):
         self.start_drains()
         self.start_gemv()
         self.start_stationary()
+        self.load_waits = ""  # why the loader does nothing in this cycle
+        self.port = True  # whether the codebook serves this core in this cycle
         # array
+        self.array_waits = False  # for the codebook's ports
+        self.array_did: str | None = None
+        self.ports_left = self.booked = 0
         self.run, self.fold, self.row, self.active = 0, 0, 0, False
         self.position = 0  # input positions of the line that the columns' windows have taken in
         self.got_ports = self.tiles_done = 0
@@ -339,30 +344,46 @@ class NaiveMachine(NaiveStationaryRuns):
 
     # -- loader: push a word, pop a group; why the array waits if it waits for this
 
-    def loader(self, left: int) -> tuple[str, bool]:
-        """(reason, whether the loader is short of bits)."""
+    def loader_begins(self) -> str:
+        """Why the loader does nothing in this cycle; '' if its run is under way."""
         if self.load_run == len(self.runs):
-            return "dependency", False
+            return "dependency"
         if self.load_start is None:
             if self.run < self.load_run:
-                return "dependency", False
+                return "dependency"
             self.first_tile = True
             if self.launching < self.runs[self.load_run]["launch"]:
                 self.launching += 1
                 if self.launching == self.runs[self.load_run]["launch"]:
                     self.tiles_done += 1
-                return "launch", False
+                return "launch"
             self.load_start = self.t + self.machine["issue_overhead"]
-        if self.t < self.load_start:
-            return "issue", False
+        return "issue" if self.t < self.load_start else ""
+
+    def loader(self, left: int) -> tuple[str, bool]:
+        """(reason, whether the loader is short of bits)."""
+        if self.load_waits:
+            return self.load_waits, False
         run = self.runs[self.load_run]
         room = self.held_bits <= run["buffer_bits"] - run["word_bits"]
         missing = self.missing_word(run, left) if self.pushed < run["words"] else ""
         push = self.pushed < run["words"] and room and not missing
+        why, short, pop = self.next_group(run, missing) if self.port else ("codebook_port", False, False)
+        if push:
+            self.held_bits += run["word_bits"]
+            self.pushed += 1
+            if run["frees"]:
+                self.freed = run["base_bytes"] + run["header_bytes"] + self.pushed * run["word_bits"] // 8
+        if pop:
+            self.pop(run)
+        return why, short
+
+    def next_group(self, run: Row, missing: str) -> tuple[str, bool, bool]:
+        """(why the next group is not popped in this cycle, whether bits are short, whether it is popped)."""
         why, short, pop = "decode", False, False
         vacated = None if self.first_tile else self.left[self.loaded % len(self.left)]
         if self.busy_until > self.t:
-            why = "bank_conflict"
+            why = self.codebook_wait
         elif run["gemv_groups"]:
             pop = self.wanted_pop == "granted"
             if self.wanted_pop == "asked" and self.held_bits < run["pop_bits"]:
@@ -386,14 +407,16 @@ class NaiveMachine(NaiveStationaryRuns):
                 why = "codebook_load"
             else:
                 pop = True
-        if push:
-            self.held_bits += run["word_bits"]
-            self.pushed += 1
-            if run["frees"]:
-                self.freed = run["base_bytes"] + run["header_bytes"] + self.pushed * run["word_bits"] // 8
-        if pop:
-            self.pop(run)
-        return why, short
+        return why, short, pop
+
+    def asks(self) -> bool:
+        """Whether a group of lookups is popped in this cycle if the codebook has ports for it; `begin` was called, `end` was not."""
+        if self.load_waits or not self.runs[self.load_run]["lookups"]:
+            return False
+        run = self.runs[self.load_run]
+        if run["gemv_groups"]:
+            return self.array_waits and self.asks_for_group(run)
+        return self.next_group(run, "")[2] and not self.scales_left(run)
 
     def missing_word(self, run: Row, left: int) -> str:
         """Why the next word cannot be read; '' if it can."""
@@ -436,7 +459,7 @@ class NaiveMachine(NaiveStationaryRuns):
         if self.scales_left(run):
             self.load_scales += 1
             return
-        if run["cost0"] >= 0:
+        if self.conflict_cycles(run) > 1:
             self.busy_until = self.t + self.conflict_cycles(run)
         kt, _, held = folds(run)[self.load_fold]
         if run["os_line"]:
@@ -473,8 +496,14 @@ class NaiveMachine(NaiveStationaryRuns):
         return tile_groups(run, len(tile_span(run, kt, self.rows)), self.cols)
 
     def conflict_cycles(self, run: Row) -> int:
-        """Cycles that the banks of the codebook take for the loader's next group."""
-        return int(self.program.group_cost[run["cost0"] + self.groups_of_run]) if run["cost0"] >= 0 else 1
+        """Cycles that the banks of the codebook, or the ports that cores share, take for the loader's next group."""
+        if run["cost0"] >= 0:
+            return int(self.program.group_cost[run["cost0"] + self.groups_of_run])
+        return max(1, self.machine["rom_cycles"]) if run["lookups"] else 1
+
+    @property
+    def codebook_wait(self) -> str:
+        return "codebook_port" if self.machine["rom_cycles"] > 1 else "bank_conflict"
 
     # -- the clock
 
@@ -493,6 +522,21 @@ class NaiveMachine(NaiveStationaryRuns):
 
     def step(self) -> bool:
         """One clock of all units; True in the cycle in which the last result is there, which is not counted."""
+        if self.begin():
+            return True
+        self.end()
+        return False
+
+    def few_rows_next(self) -> bool:
+        """Whether the array's run meets its groups as the loader pops them, so that it waits for ports as the loader does."""
+        if self.finished(self.run):
+            if self.t < self.drained_at or self.run + 1 == len(self.runs):
+                return False
+            self.turn()
+        return self.run == self.load_run and bool(self.runs[self.run]["gemv_groups"])
+
+    def begin(self) -> bool:
+        """All of a clock that needs no ports of the codebook; True as `step`."""
         self.vector()
         pending = self.drain_units or self.row_units
         last_result = max(self.done.values(), default=0)
@@ -502,12 +546,27 @@ class NaiveMachine(NaiveStationaryRuns):
             self.clock_banks(self.t)
             return True
         self.codebook()
-        self.wanted_pop = ""
-        reason, left = self.array()
-        booked = self.run
-        if reason == "busy" and self.finished(self.run) and self.run + 1 < len(self.runs) and self.chains_to(self.run + 1):
+        self.wanted_pop, self.port = "", True
+        self.array_waits = self.few_rows_next()
+        if not self.array_waits:
+            self.clock_array()
+        self.load_waits = self.loader_begins()
+        return False
+
+    def clock_array(self) -> None:
+        """The array's part of a clock, and the run that it is booked to."""
+        self.array_did, self.ports_left = self.array()
+        self.booked = self.run
+        if self.array_did == "busy" and self.finished(self.run) and self.run + 1 < len(self.runs) and self.chains_to(self.run + 1):
             self.turn()  # the next run's cycles begin behind the last row
-        why, short = self.loader(left)
+
+    def end(self, port: bool = True) -> None:
+        """The rest of the clock; `port`: the codebook serves this core."""
+        self.port = port
+        if self.array_waits:
+            self.clock_array()
+        reason, booked = self.array_did, self.booked
+        why, short = self.loader(self.ports_left)
         if reason == "busy":
             if short and why in self.debts:
                 self.debts[why] += 1

@@ -48,7 +48,7 @@ class NaiveStationaryRuns(NaiveGemvRuns):
         """The category of this cycle, or None if it waits for the loader; and the ports that are left. A tile has `used` steps."""
         kt = folds(run)[self.fold].kt
         if self.lines_there() < run["os_line"]:
-            return "bank_conflict" if self.queued() >= run["os_line"] else None, left
+            return self.codebook_wait if self.queued() >= run["os_line"] else None, left
         wait = self._step_waits(run, kt, used)
         if wait:
             return wait, left

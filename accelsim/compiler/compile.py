@@ -30,6 +30,7 @@ from accelsim.compiler.place_on_cores import place_on_cores
 from accelsim.compiler.plan import Plan
 from accelsim.compiler.rom import check_rom
 from accelsim.compiler.routing import with_experts_chosen
+from accelsim.compiler.shared_rom import shared_rom
 from accelsim.compiler.streams import StreamBuilder
 from accelsim.compiler.target import Target, target_of
 from accelsim.compiler.weights_read_again import bytes_read_again, weights_read_again
@@ -224,6 +225,7 @@ def _program(target: Target, low: Lowering, networks: Sequence[PlacedNetwork], b
         "shadow_sets": target.array.shadow_sets,
         "rows_per_cycle": target.array.rows_per_cycle,
         "drain_stages": target.array.drain_stages,
+        **shared_rom(target)._asdict(),
     }
     runs = low.runs.array()
     rates = {memory: target.memory(memory).bytes_per_cycle for memory in MEMORIES}

@@ -225,7 +225,11 @@ class CoreShares:
         return max(self._moved(op, split)) <= self._target.activation_buffer.capacity
 
     def _cost(self, op: Op, split: Split, before: Sequence[Split]) -> tuple[Fraction, int]:
-        """(estimated cycles, bytes moved): the busiest core's array and decoder, or the weights' bytes; and the activations' bytes."""
+        """(estimated cycles, bytes moved).
+
+        Cycles are those of the busiest core's array and decoder, of a ROM that all share or of the weights' bytes, and of the
+        activations' bytes.
+        """
         facts, whole = self._product_facts(op), self._plan.tensors[op.writes]
         stripe_groups, cols = facts.split.stripe_groups, facts.split.stripe_columns
         cycles = 0
@@ -233,7 +237,9 @@ class CoreShares:
             stripes = -(-share.result.columns // cols)
             rows = -(-op.m * share.result.rows // whole.rows)
             cycles = max(cycles, stripes * facts.split.groups * max(rows * facts.split.kt_count, stripe_groups))
-        weights = facts.split.image_bytes * (len(split.shares) if split.how == "rows" else 1)
+        times = len(split.shares) if split.how == "rows" else 1  # that weights are read, and decoded
+        weights = facts.split.image_bytes * times
+        cycles = max(cycles, facts.bounds.get("rom", 0) * times)
         activations = sum(self._moved(op, split)) - self._kept(op, split, before)
         placement = self._target.placement
         loading = self._cycles(placement.weights, weights)

@@ -15,6 +15,7 @@ from accelsim.compiler.merged_groups import image_tiles
 from accelsim.compiler.plan import Op
 from accelsim.compiler.product_split import ProductSplit, split_product
 from accelsim.compiler.record_table import Fields
+from accelsim.compiler.shared_rom import shared_rom
 from accelsim.compiler.target import Target
 from accelsim.compiler.weight_traffic import header_of_columns, header_traffic, most_header_bytes, record_traffic
 from accelsim.program import Int64
@@ -159,6 +160,7 @@ def _fields(target: Target, split: ProductSplit) -> Fields:
         "d": geometry.codeword_length * (target.array.cols // geometry.cols),  # as the kernel counts records: over all columns
         "axis": geometry.axis,
         "ports": geometry.ports,
+        "lookups": geometry.group_lookups,
         "pop_bits": geometry.pop_bits,
         "buffer_bits": geometry.buffer_bits,
         "word_bits": geometry.word_bits,
@@ -178,7 +180,9 @@ def _bounds(target: Target, split: ProductSplit, layer: MacLayer | None) -> Mapp
     geometry = split.geometry
     assert layer is not None  # the plan puts nothing else on the array
     groups = split.stripe_groups * split.all_stripes * split.chunks
+    rom = shared_rom(target)
     return {
+        **({"rom": rom.least_cycles(groups)} if rom.rom_groups and geometry.group_lookups else {}),
         "array": geometry.mapping.array_cycles(layer, split, target.array.rows_per_cycle),
         "decode": groups,
         "buffer_width": -(-geometry.stripe_pops(split.k) * split.all_stripes * split.chunks * geometry.pop_bits // geometry.word_bits),

@@ -77,6 +77,7 @@ class TargetCodebook:
     index_field: Literal["exact", "padded"]
     codeword_length: int
     mask: MaskDecoder | None
+    shared_ports: int | None
 
 
 @dataclass(frozen=True)

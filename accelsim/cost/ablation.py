@@ -27,7 +27,7 @@ DECODER_ONLY = ("codebook", "sign decoder")  # parts that a chip for raw weights
 _STALLS: Mapping[str, tuple[str, ...]] = {
     "weight stream": ("dram", "buffer_full"),
     "unpack buffer": ("buffer_width",),
-    "codebook": ("decode", "bank_conflict", "codebook_load"),
+    "codebook": ("decode", "bank_conflict", "codebook_port", "codebook_load"),
     "shadow weights": ("swap",),
 }
 _LINES: Mapping[str, Callable[[EnergyLine], bool]] = {

@@ -100,10 +100,12 @@ def _held(name: str, bits: int, technology: Technology) -> ActionEnergy:
 
 
 def _held_bits(accelerator: Accelerator) -> dict[str, int]:
-    """Register bits outside array and control. Latches have no clock; a codebook of flops has one per bit."""
+    """Register bits outside array and control. Latches have no clock; a codebook of flops has one per bit, shared by all cores a share."""
     codebook, dma = accelerator.codebook, accelerator.dma
     word_bits = accelerator.weight_buffer.word_bits
     stored = 8 * codebook.codewords * codebook.codeword_length * (codebook.sets if codebook.store == "ram" else 1)
+    if codebook.shared_ports is not None:
+        stored = -(-stored // accelerator.cores)
     return {
         "unpack": gate_counts.unpack_register_bits(word_bits, widest_pop_bits(accelerator)),
         "codebook": 8 * accelerator.decode_width.coded + (stored if codebook.circuit == "flops" else 0),
@@ -252,6 +254,11 @@ def _lookup(accelerator: Accelerator, technology: Technology) -> ActionEnergy:
         index_bits = max(1, (codebook.codewords - 1).bit_length())
         switch = gate_counts.bank_crossbar(codebook.banks, codebook.banks, index_bits, codebook.codeword_length)
         rest += gate.span * switch * (1 / codebook.banks)  # a lookup uses one port's share of it
+        figures.append(gate)
+    if codebook.shared_ports is not None:
+        index_bits = max(1, (codebook.codewords - 1).bit_length())
+        ports = codebook.shared_ports, accelerator.cores, index_bits, codebook.codeword_length
+        rest += gate.span * gate_counts.rom_switch(codebook.ports, *ports) * (1 / codebook.shared_ports)  # as above
         figures.append(gate)
     if codebook.circuit in ("sram", "rom_macro"):
         rom, factor = codebook.circuit == "rom_macro", memory.energy_factor

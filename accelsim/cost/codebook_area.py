@@ -1,11 +1,12 @@
-"""The codebook of an accelerator in its five circuits: logic ROM, ROM macro, SRAM macro, latches, flops; by ports or by banks.
+"""The codebook of an accelerator in its five circuits: logic ROM, ROM macro, SRAM macro, latches, flops; by ports or banks.
 
 Disputable assumptions: a port of a ROM or of an SRAM is a copy, a port of latches or flops a read multiplexer; banks have one port
-each, and the `ports` lookups of a group come to them through a crossbar.
+each, and the `ports` lookups of a group come to them through a crossbar; a ROM that cores share is as near to each as one of its own.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
 from math import ceil, log2
 
 from accelsim.cost import gate_counts
@@ -16,9 +17,11 @@ from accelsim.cost.technology import Technology
 from accelsim.errors import ConfigError
 from accelsim.hw.decode_mac_core import CodebookSpec
 
+ESTIMATE = "own estimate, not synthesized"
 
-def codebook_components(codebook: CodebookSpec, technology: Technology) -> tuple[AreaComponent, ...]:
-    """Storage in its circuit, output registers, and the crossbar of a banked codebook.
+
+def codebook_components(codebook: CodebookSpec, technology: Technology, cores: int = 1) -> tuple[AreaComponent, ...]:
+    """Storage in its circuit, output registers, the crossbar of a banked codebook, and the switch of one that `cores` share.
 
     Raises
     ------
@@ -32,19 +35,23 @@ def codebook_components(codebook: CodebookSpec, technology: Technology) -> tuple
         )
     sets = codebook.sets if codebook.store == "ram" else 1
     banks = codebook.banks or 1
-    ports = 1 if codebook.banks else codebook.ports
+    shared = codebook.shared_ports
+    ports = shared or (1 if codebook.banks else codebook.ports)
     served = codebook.ports
     notes: tuple[str, ...] = ()
     if codebook.store == "rom" and not rom_circuit:
         notes = (f"a fixed codebook kept in {codebook.circuit} and written at power-up; circuit: logic_rom or rom_macro has no such cost",)
     words = -(-codebook.codewords // banks)
-    parts = [_storage(codebook, technology, words, ports, sets * banks, notes)]
+    parts = [replace(_storage(codebook, technology, words, ports, sets * banks, notes), shared=shared is not None)]
     registers = Span.exact(gate_counts.output_registers(served, codebook.codeword_length))
     parts.append(logic("codebook output registers", "codebook", registers, technology, SYNTHESIS))
     if codebook.banks:
         index_bits = max(1, ceil(log2(codebook.codewords)))
         crossbar = gate_counts.bank_crossbar(served, codebook.banks, index_bits, codebook.codeword_length)
-        parts.append(logic("codebook crossbar and merge", "codebook", crossbar, technology, "own estimate, not synthesized"))
+        parts.append(logic("codebook crossbar and merge", "codebook", crossbar, technology, ESTIMATE))
+    if shared is not None:
+        switch = gate_counts.rom_switch(served, shared, cores, max(1, ceil(log2(codebook.codewords))), codebook.codeword_length)
+        parts.append(replace(logic("codebook port switch", "codebook", switch, technology, ESTIMATE), shared=True))
     return tuple(parts)
 
 

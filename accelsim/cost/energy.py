@@ -244,7 +244,8 @@ def _codebook_leakage(accelerator: Accelerator, technology: Technology, seconds:
     rom = codebook.circuit == "rom_macro"
     share = Span(0.5, 0.1, 1.0) if rom else Span.exact(1.0)  # a ROM's cells leak less, its periphery as much: estimate
     source = f"{'0.1-1 of an SRAM (estimate): ' if rom else ''}{_cacti_leakage(point, memory)}"
-    milliwatts = memory.leakage_factor.span * share * (point.leakage_mw * macro.count * accelerator.cores)
+    copies = macro.count * (accelerator.cores if codebook.shared_ports is None else 1)
+    milliwatts = memory.leakage_factor.span * share * (point.leakage_mw * copies)
     return [_power("codebook", "leakage", "leakage", milliwatts, seconds, source)]
 
 

@@ -230,6 +230,21 @@ def bank_crossbar(ports: int, banks: int, index_bits: int, codeword_length: int)
     return Span(nominal, 0.5 * nominal, 2.0 * nominal)
 
 
+def rom_switch(ports: int, shared_ports: int, cores: int, index_bits: int, codeword_length: int) -> Span:
+    """Between the P lookups of each of N cores and the Q ports of one ROM: multiplexers of indices and codewords, arbitration. Estimate.
+
+    A port takes its index from one of the cores, and of its lookups in turn where there are fewer ports; a lookup takes its codeword from
+    one of the groups of ports, of which there are floor(Q / P). Each input of a multiplexer counts READ_MUX per bit, arbitration 6 GE per
+    core and group.
+    """
+    groups, turns = max(1, shared_ports // ports), -(-ports // shared_ports)
+    used = min(shared_ports, groups * ports)
+    inputs = READ_MUX * used * (cores * turns if cores * turns > 1 else 0) * index_bits
+    outputs = READ_MUX * cores * ports * (groups if groups > 1 else 0) * 8 * codeword_length
+    nominal = inputs + outputs + 6.0 * cores * groups
+    return Span(nominal, 0.5 * nominal, 2.0 * nominal)
+
+
 def vector_unit(lanes: int) -> Span:
     """Vector unit: lanes and what they share. Estimate.
 

@@ -40,7 +40,7 @@ def memory_components(accelerator: Accelerator, technology: Technology) -> tuple
             low=shared,
             notes=column_notes,
         ),
-        *((part, None) for part in codebook_components(accelerator.codebook, technology)),
+        *((part, None) for part in codebook_components(accelerator.codebook, technology, accelerator.cores)),
         _buffer(
             "weight buffer",
             "buffers",

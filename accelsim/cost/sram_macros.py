@@ -113,8 +113,8 @@ def accumulator_macro(accelerator: Accelerator) -> Macro:
 
 
 def codebook_macro(accelerator: Accelerator) -> Macro:
-    """Of a codebook in an SRAM or a ROM macro: one for each bank, or a copy for each port, and as many again for each set of a RAM."""
+    """Of a codebook in an SRAM or a ROM macro: one per bank, or a copy per port (of a ROM for all cores), as many for each set of a RAM."""
     codebook = accelerator.codebook
     words = -(-codebook.codewords // (codebook.banks or 1))
-    count = (codebook.banks or codebook.ports) * (codebook.sets if codebook.store == "ram" else 1)
+    count = (codebook.shared_ports or codebook.banks or codebook.ports) * (codebook.sets if codebook.store == "ram" else 1)
     return Macro(count, words * codebook.codeword_length, 8 * codebook.codeword_length, SINGLE_PORT)

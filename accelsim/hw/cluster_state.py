@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from accelsim.kernels import compute_state
-from accelsim.program import Program
+from accelsim.program import Program, Structured
 
 NEVER = int(compute_state.NEVER)
 IN_L2 = int(compute_state.IN_L2)
@@ -22,9 +22,32 @@ FIELD_AT = {name: field[1] // 8 for name, field in _FIELDS.items()}  # place of 
 class StateRecord:
     """A state record of the kernel, and the same bytes as int64: reading one field of a structured array costs microseconds."""
 
-    def __init__(self) -> None:
-        self.record = compute_state.new_state()
+    def __init__(self, record: Structured | None = None) -> None:
+        self.record = compute_state.new_state() if record is None else record
         self.ints = self.record.view(np.int64)
+
+
+class ClusterArrays(NamedTuple):
+    """Arrays that the kernel takes between a state and the cycle to stop before, as `compute.advance` describes them."""
+
+    machine: np.ndarray
+    runs: np.ndarray
+    tasks: np.ndarray
+    drains: np.ndarray
+    row_tasks: np.ndarray
+    cb_runs: np.ndarray
+    cb_words: np.ndarray
+    group_cost: np.ndarray
+    land: np.ndarray
+    visible: np.ndarray
+    chunk_end: np.ndarray
+    chunk_need: np.ndarray
+    loaded: np.ndarray
+    avail: np.ndarray
+    due: np.ndarray
+    held: np.ndarray
+    fin: np.ndarray
+    results: np.ndarray
 
 
 class ClusterState:
@@ -36,24 +59,21 @@ class ClusterState:
     """
 
     def __init__(self, program: Program) -> None:
-        count = program.transfers.address.size
         self._program = program
         self._state = StateRecord()
-        self._land = np.full(count, NEVER, np.int64)
-        self._loaded = np.zeros(max(1, program.loads), np.int64)
-        self._avail = np.zeros(program.units, np.int64)
-        self._due = np.zeros(program.units, np.int64)
-        self._held = np.zeros((2, program.units), np.int64)
-        self._fin = np.full(program.units, NEVER, np.int64)
-        self.results = np.zeros((program.runs.size, len(compute_state.RUN_RESULTS)), np.int64)
-        transfers = program.transfers
-        self._arrays = (
-            program.machine, program.runs, program.tasks, program.drains, program.row_tasks, program.cb_runs, program.cb_words,
-            program.group_cost, self._land, transfers.visible, transfers.end, transfers.need, self._loaded, self._avail, self._due,
-            self._held, self._fin, self.results,
-        )  # fmt: skip
+        self.place(new_arrays(program))
         self._awaited = (_awaited(program, program.drains), _awaited(program, program.row_tasks))
         self.done_cycle: int | None = None
+
+    @property
+    def arrays(self) -> ClusterArrays:
+        """Its arrays."""
+        return self._arrays
+
+    def place(self, arrays: ClusterArrays) -> None:
+        """Take these arrays: new ones, or parts of those of several clusters with the same contents as its own."""
+        self._arrays = arrays
+        self._land, self._loaded, self._fin, self.results = arrays.land, arrays.loaded, arrays.fin, arrays.results
 
     def _ended_tasks(self) -> list[tuple[int, int]]:
         """(task, cycle of its end) of each awaited task whose end was settled since the last call."""
@@ -91,6 +111,17 @@ class ClusterState:
     @property
     def vector_busy_cycles(self) -> int:
         return int(self._state.ints[FIELD_AT["v_busy"]])
+
+
+def new_arrays(program: Program) -> ClusterArrays:
+    """A program's arrays, and those of a cluster that has not begun."""
+    transfers, units = program.transfers, program.units
+    return ClusterArrays(
+        program.machine, program.runs, program.tasks, program.drains, program.row_tasks, program.cb_runs, program.cb_words,
+        program.group_cost, np.full(transfers.address.size, NEVER, np.int64), transfers.visible, transfers.end, transfers.need,
+        np.zeros(max(1, program.loads), np.int64), np.zeros(units, np.int64), np.zeros(units, np.int64), np.zeros((2, units), np.int64),
+        np.full(units, NEVER, np.int64), np.zeros((program.runs.size, len(compute_state.RUN_RESULTS)), np.int64),
+    )  # fmt: skip
 
 
 def _awaited(program: Program, queue: np.ndarray) -> deque[tuple[int, int, int]]:

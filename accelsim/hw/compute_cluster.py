@@ -20,7 +20,7 @@ _CYCLE, _STARVED, _FREED, _TILES, _FINISH = _AT["cycle"], _AT["starved"], _AT["f
 
 
 class ComputeCluster(ClusterState, CycleEngine):
-    """Runs a program's products and vector tasks.
+    """Runs a program's products and vector tasks, by itself or, once it has joined others, with them.
 
     Listeners are set by the system: `on_room` when the freed bytes or finished tiles that the DMA waits for are reached,
     `on_task` when a task ends that a job waits for.
@@ -31,7 +31,7 @@ class ComputeCluster(ClusterState, CycleEngine):
         CycleEngine.__init__(self, env, clock_hz)
         self._look = StateRecord()
         self._reason = compute_state.REACHED
-        self._valid = False
+        self.valid = False
         self._landed: list[int] = []
         self._filled: list[tuple[int, int, int]] = []
         self._reached: list[int] = []
@@ -39,16 +39,33 @@ class ComputeCluster(ClusterState, CycleEngine):
         self.stop_freed = NEVER
         self.stop_tiles = NEVER
         self._new_stops = False
+        self._stepper: CycleEngine = self
         self.on_room: Callable[[], None] = _nothing
         self.on_task: Callable[[int, int], None] = _nothing_of_task
+
+    # -- several clusters that are stepped together
+
+    def join(self, stepper: CycleEngine, state: StateRecord, look: StateRecord) -> None:
+        """Before the run: leave all steps to an engine that has several clusters, with the states that it holds for this one."""
+        self._stepper, self._state, self._look = stepper, state, look
+
+    def poke(self) -> None:
+        if self._stepper is self:
+            super().poke()
+        else:
+            self._stepper.poke()
+
+    @property
+    def awake(self) -> bool:
+        return super().awake if self._stepper is self else self._stepper.awake
 
     # -- inputs
 
     def land(self, transfer: int) -> None:
         """A weight-side transfer is in its buffer."""
         self._landed.append(transfer)
-        if self._unaware():
-            self._take_landed()
+        if self._stepper is self and self.unaware():
+            self.take_landed()
         else:
             self.poke()
 
@@ -85,7 +102,7 @@ class ComputeCluster(ClusterState, CycleEngine):
 
     def freed_and_tiles(self) -> tuple[int, int]:
         """(stream bytes that are free, tiles done) now."""
-        self.commit(self.now_cycle)
+        self._stepper.commit(self.now_cycle)
         return int(self._state.ints[_FREED]), int(self._state.ints[_TILES])
 
     # -- the engine
@@ -93,16 +110,17 @@ class ComputeCluster(ClusterState, CycleEngine):
     def must_repredict(self) -> bool:
         if self.done_cycle is not None:
             return False
-        if self._unaware():
-            self._take_landed()
+        if self.unaware():
+            self.take_landed()
             return False
         return True
 
-    def _unaware(self) -> bool:
+    def unaware(self) -> bool:
         """Whether the look-ahead is still good: nothing but landings came since, and it never missed what landed."""
-        return self._valid and not self._new_stops and not self._filled and self._look.ints[_STARVED] >= NEVER
+        return self.valid and not self._new_stops and not self._filled and self._look.ints[_STARVED] >= NEVER
 
-    def _take_landed(self) -> None:
+    def take_landed(self) -> None:
+        """Take in what has landed, or reached the shared level."""
         cycle = self.now_cycle
         for transfer in self._reached:
             self._land[transfer] = IN_L2
@@ -119,7 +137,7 @@ class ComputeCluster(ClusterState, CycleEngine):
             self._advance(self._state, cycle, NEVER, NEVER, 0)
 
     def absorb(self) -> None:
-        self._take_landed()
+        self.take_landed()
         cycle = self.now_cycle
         for load, offset, units in self._filled:
             self._fin[offset + self._loaded[load] : offset + units] = cycle
@@ -132,17 +150,17 @@ class ComputeCluster(ClusterState, CycleEngine):
         self._look.ints[_STARVED] = NEVER
         start = int(self._state.ints[_CYCLE])
         self._reason = self._advance(self._look, start + LOOK_AHEAD, self.stop_freed, self.stop_tiles, 1)
-        self._valid = True
+        self.valid = True
         if self._reason == compute_state.BLOCKED:
             return None
         return int(self._look.ints[_CYCLE])
 
     def adopt(self) -> None:
         self._state, self._look = self._look, self._state
-        self._valid = False
+        self.valid = False
 
     def publish(self) -> None:
-        if self._reason == compute_state.DONE:
+        if self._state.ints[_FINISH] > 0:
             self.done_cycle = int(self._state.ints[_FINISH])
         for task, cycle in self._ended_tasks():
             self.on_task(task, cycle)

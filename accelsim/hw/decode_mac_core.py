@@ -269,6 +269,14 @@ class CodebookSpec(Record):
     codeword_length: Annotated[int, unit("elements")] = Field(
         default=8, ge=1, le=256, description="elements of an entry, and of a raw record"
     )
+    shared_ports: Annotated[int | None, unit("lookups/cycle")] = Field(
+        default=None,
+        ge=1,
+        le=16384,
+        examples=[8],
+        description="lookups per cycle of one ROM that all cores share, whole groups of `ports` in turn; fewer than `ports`: a group takes "
+        "several cycles; null: a ROM per core",
+    )
     mask: MaskDecoder | None = Field(
         default=None,
         description="decoder of N:M masks behind the codebook; without it, it costs no area and energy",

@@ -48,6 +48,7 @@ class RunRecorder:
     reached, reached_units : as `landed` and `filled`, of what came to the shared level
     awaited : (first unit in the unit arrays, units) of each load task that waits for other cores to write what it loads
     written : as `filled`, of each of these once all is written
+    denied : cycles in which the codebook ROM that several cores share served others
     issues : transfers of the DMA
     crossings : transfers that crossed the port of the shared level, each as often as it did, in the order of their ends
     cores : of a chip with several, the records of each; they have `requests` and `completed_ps` together
@@ -60,6 +61,7 @@ class RunRecorder:
     reached_units: list[tuple[int, int, int, int]] = field(default_factory=list)
     awaited: list[tuple[int, int]] = field(default_factory=list)
     written: list[tuple[int, int, int, int]] = field(default_factory=list)
+    denied: list[int] = field(default_factory=list)
     issues: list[Issue] = field(default_factory=list)
     requests: dict[str, list[Request]] = field(default_factory=dict)
     completed_ps: dict[str, dict[int, int]] = field(default_factory=dict)

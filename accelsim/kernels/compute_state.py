@@ -19,6 +19,7 @@ CATEGORIES = (
     "l2",
     "buffer_width",
     "bank_conflict",
+    "codebook_port",
     "codebook_load",
     "decode",
     "swap",
@@ -39,6 +40,7 @@ CATEGORIES = (
     L2,
     BUFFER_WIDTH,
     BANK_CONFLICT,
+    CODEBOOK_PORT,
     CODEBOOK_LOAD,
     DECODE,
     SWAP,
@@ -95,6 +97,8 @@ MACHINE = np.dtype(
             "rows_per_cycle",  # 1; more for an array that is imagined ideal
             "accumulator_rule",  # PREDICTED or SIMPLE: when a row of accumulators may be used again
             "accumulator_read",  # SECOND_PORT, DESKEW or STALL: how sums leave the accumulators
+            "rom_groups",  # groups of lookups of all cores that a ROM which they share serves per cycle; 0: nobody waits for others
+            "rom_cycles",  # cycles for which it serves a group; 1 unless it has fewer ports than a group has lookups
             "drain_stages",  # cycles that a sum takes from the last PE of its column to the accumulator, beside the adder's own
         )
     ]
@@ -132,6 +136,7 @@ RUN = np.dtype(
             "d",
             "axis",
             "ports",  # P
+            "lookups",  # of codewords in a group; 0: raw records
             "pop_bits",  # n
             "buffer_bits",  # B
             "word_bits",  # W
@@ -265,7 +270,9 @@ _STATE_FIELDS = (
     "pushed",
     "l_debt",  # cycles that memory kept the tile waiting while the array was busy: charged when the array comes to wait for it
     "l_debt_l2",  # the same for the port of the shared level
-    "held_until",  # a bank conflict holds the next pop
+    "held_until",  # the codebook serves a group, and holds the next pop
+    "looked_up",  # cycle in which the newest group of lookups was popped; -1: none was
+    "denied",  # cycle in which the ROM that cores share serves others; -1: none
     "loaded_tiles",  # folds in the shadow sets, which are tiles where a PE holds one weight
     "tpl0",  # last pop of the oldest of them
     "tpl1",
@@ -308,7 +315,19 @@ def new_state() -> np.ndarray:
     """A cluster at cycle 0 with nothing loaded: array of shape (1,), dtype STATE."""
     state = np.zeros(1, STATE)
     tasks = ("p1_task", "p2_task", "g1_task", "g2_task", "o_task")
-    for name in ("ts", "ts_older", *tasks, "issued_ordinal", "promised_ordinal", "tpl0", "tpl1", "cb_until", "run_ts0"):
+    for name in (
+        "ts",
+        "ts_older",
+        *tasks,
+        "issued_ordinal",
+        "promised_ordinal",
+        "tpl0",
+        "tpl1",
+        "cb_until",
+        "run_ts0",
+        "looked_up",
+        "denied",
+    ):
         state[name] = -1
     state["l_start"] = state["launched_at"] = state["l_groups"] = -1
     state["l_fresh"] = 1

@@ -6,7 +6,18 @@ started, and `fin` tells when that is over.
 
 from __future__ import annotations
 
-from accelsim.kernels.compute_state import DEPENDENCY, DRAIN, DRAM_ACTIVATION, IN_L2, L2, LOAD, NEVER, UNWRITTEN
+from accelsim.kernels.compute_state import (
+    BANK_CONFLICT,
+    CODEBOOK_PORT,
+    DEPENDENCY,
+    DRAIN,
+    DRAM_ACTIVATION,
+    IN_L2,
+    L2,
+    LOAD,
+    NEVER,
+    UNWRITTEN,
+)
 from accelsim.kernels.kernel import inlined_kernel
 
 
@@ -141,6 +152,20 @@ def tile_records(run, kt, rows, cols):
 def tile_groups(run, kt, rows, cols):
     """Decode cycles L of a tile with K-index `kt`."""
     return -(-tile_records(run, kt, rows, cols) // run.ports)
+
+
+@inlined_kernel
+def group_cycles(s, machine, run, group_cost):
+    """Cycles that the codebook takes for the loader's next group: those of its banks, or of the ports that cores share."""
+    if run.cost0 >= 0:
+        return group_cost[run.cost0 + s.l_cost]
+    return max(1, machine.rom_cycles) if run.lookups > 0 else 1
+
+
+@inlined_kernel
+def codebook_wait(machine):
+    """Category of the wait for a group that the codebook serves for more than one cycle."""
+    return CODEBOOK_PORT if machine.rom_cycles > 1 else BANK_CONFLICT
 
 
 @inlined_kernel

@@ -16,7 +16,6 @@ from accelsim.kernels.compute_state import (
     ACCUMULATOR,
     ASK_LOADER,
     ASKED,
-    BANK_CONFLICT,
     BUSY,
     DEPENDENCY,
     DESKEW,
@@ -27,7 +26,7 @@ from accelsim.kernels.compute_state import (
     PORT,
     VECTOR,
 )
-from accelsim.kernels.dependencies import awaited_load, operands_ready_at, ready_at, row_source
+from accelsim.kernels.dependencies import awaited_load, codebook_wait, group_cycles, operands_ready_at, ready_at, row_source
 from accelsim.kernels.kernel import inlined_kernel
 
 
@@ -111,14 +110,14 @@ def step_gemv(s, machine, runs, tasks, avail, due, fin, loaded, group_cost, left
     run = runs[s.a_run]
     starts = s.l_start if s.l_start >= 0 else t + run.launch + machine.issue_overhead  # this run, if a_row is 0
     if s.a_row > 0 and s.g_until > t:
-        return False, BANK_CONFLICT, s.g_until, left
+        return False, codebook_wait(machine), s.g_until, left
     if s.a_row == 0:
         if starts > t or s.held_until > t:
             return False, ASK_LOADER, NEVER, left
         ready, why = _gate(s, machine, runs, tasks, fin, loaded)
         if ready > t:
             return False, why, ready, left
-        if s.ucnt < run.pop_bits or (run.codebook_load >= 0 and s.cb_done <= run.codebook_load):
+        if s.ucnt < run.pop_bits or (run.codebook_load >= 0 and s.cb_done <= run.codebook_load) or s.denied == t:
             s.g_pop = ASKED
             return False, ASK_LOADER, NEVER, left
     s.row_got += left
@@ -128,7 +127,7 @@ def step_gemv(s, machine, runs, tasks, avail, due, fin, loaded, group_cost, left
     if s.a_row == 0:
         s.g_pop = GRANTED
         s.g_last = 1 if s.l_group + 1 == s.l_groups else 0
-        s.g_until = t + (group_cost[run.cost0 + s.l_cost] if run.cost0 >= 0 else 1)
+        s.g_until = t + group_cycles(s, machine, run, group_cost)
         if s.run_ts0 < 0:
             s.run_ts0 = t
         s.l_debt = 0

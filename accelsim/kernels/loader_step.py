@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from accelsim.kernels.compute_state import (
     ASKED,
-    BANK_CONFLICT,
     BUFFER_FULL,
     BUFFER_WIDTH,
     CODEBOOK_LOAD,
+    CODEBOOK_PORT,
     DECODE,
     DEPENDENCY,
     DRAM,
@@ -26,7 +26,17 @@ from accelsim.kernels.compute_state import (
     SWAP,
     VECTOR,
 )
-from accelsim.kernels.dependencies import awaited_load, fold_tiles, lowest_row, ready_at, scale_pops, tile_groups, tile_records
+from accelsim.kernels.dependencies import (
+    awaited_load,
+    codebook_wait,
+    fold_tiles,
+    group_cycles,
+    lowest_row,
+    ready_at,
+    scale_pops,
+    tile_groups,
+    tile_records,
+)
 from accelsim.kernels.kernel import inlined_kernel
 
 
@@ -168,7 +178,7 @@ def step_loader(s, machine, runs, tasks, fin, loaded, group_cost, land, visible,
     if machine.shadow_sets > 1 and s.loaded_tiles == 0:
         vacated, lag = s.ts_older, s.lag_older
     if s.held_until > t:
-        why = BANK_CONFLICT
+        why = codebook_wait(machine)
         wake = min(wake, s.held_until)
     elif run.gemv_groups > 0:  # the array takes the group as it leaves the decoder, so it says when
         pop = s.g_pop == GRANTED
@@ -203,6 +213,9 @@ def step_loader(s, machine, runs, tasks, fin, loaded, group_cost, land, visible,
             pop = True
     elif free_sets > 0:
         wake = min(wake, vacated + 1)
+    if s.denied == t:  # the group would have been popped
+        why, pop = CODEBOOK_PORT, False
+        wake = min(wake, t + 1)
 
     if push:
         s.ucnt += run.word_bits
@@ -212,8 +225,10 @@ def step_loader(s, machine, runs, tasks, fin, loaded, group_cost, land, visible,
     if pop:
         s.ucnt -= run.pop_bits
         if s.l_group >= 0:
-            if run.cost0 >= 0:
-                s.held_until = t + group_cost[run.cost0 + s.l_cost]
+            if run.lookups > 0:
+                s.looked_up = t
+            if run.cost0 >= 0 or machine.rom_cycles > 1:
+                s.held_until = t + group_cycles(s, machine, run, group_cost)
             s.l_cost += 1
             if run.os_line > 0:
                 s.o_newest = run.d * min(run.ports, tile_records(run, s.l_kt, rows, cols) - s.l_group * run.ports)

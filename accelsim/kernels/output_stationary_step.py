@@ -20,7 +20,6 @@ from accelsim.kernels.accumulator_reuse import predict_drain
 from accelsim.kernels.compute_state import (
     ACCUMULATOR,
     ASK_LOADER,
-    BANK_CONFLICT,
     BUSY,
     DEPENDENCY,
     DESKEW,
@@ -31,7 +30,7 @@ from accelsim.kernels.compute_state import (
     PREDICTED,
     VECTOR,
 )
-from accelsim.kernels.dependencies import awaited_load, foot, operands_ready_at, ready_at, row_source, tile_rows
+from accelsim.kernels.dependencies import awaited_load, codebook_wait, foot, operands_ready_at, ready_at, row_source, tile_rows
 from accelsim.kernels.kernel import inlined_kernel
 
 
@@ -161,7 +160,7 @@ def step_output_stationary(s, machine, runs, tasks, drains, avail, due, fin, loa
     used = tile_rows(run, s.a_kt, machine.rows)[1]
     if not _weights_there(s, run):
         if s.o_queued >= run.os_line:
-            return False, BANK_CONFLICT, s.held_until, left
+            return False, codebook_wait(machine), s.held_until, left
         return False, ASK_LOADER, NEVER, left
     ready, why, look = _gate(s, machine, run, tasks, drains, due, fin, loaded, used)
     if ready > t:

@@ -24,6 +24,7 @@ CATEGORY_MEANING: Mapping[str, str] = {
     "l2": "waits for the port of the L2",
     "buffer_width": "waits for the weight buffer's read width",
     "bank_conflict": "waits for codebook banks in conflict",
+    "codebook_port": "waits for the ports of the codebook ROM that cores share",
     "codebook_load": "waits for a codebook to load",
     "decode": "waits for codebook lookups",
     "swap": "waits behind the swap wave",

@@ -5,18 +5,19 @@ The cluster gets the same inputs in the same cycles as in the run, so it behaves
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
 from accelsim.errors import ConservationError
+from accelsim.hw.cluster_state import IN_L2, NEVER, UNWRITTEN, new_arrays
 from accelsim.kernels import compute_state
 from accelsim.kernels.cycle_samples import CARRY, SAMPLE, sample_cycles
 from accelsim.program import Int64
 from accelsim.simulation import RecordedRun
 
-NEVER, IN_L2, UNWRITTEN = int(compute_state.NEVER), int(compute_state.IN_L2), int(compute_state.UNWRITTEN)
 CHUNK = 1 << 15  # cycles that are held at once
 
 
@@ -55,13 +56,8 @@ class ClusterReplay:
         self._run = run
         program = run.program
         self._state = compute_state.new_state()
-        self._land = np.full(program.transfers.address.size, NEVER, np.int64)
-        self._loaded = np.zeros(max(1, program.loads), np.int64)
-        self._avail = np.zeros(program.units, np.int64)
-        self._due = np.zeros(program.units, np.int64)
-        self._held = np.zeros((2, program.units), np.int64)
-        self.finished = np.full(program.units, NEVER, np.int64)
-        self._results = np.zeros((program.runs.size, len(compute_state.RUN_RESULTS)), np.int64)
+        self._arrays = new_arrays(program)
+        self._land, self._loaded, self.finished = self._arrays.land, self._arrays.loaded, self._arrays.fin
         self._before = np.zeros(len(compute_state.CATEGORIES), np.int64)
         self._carry = np.array([-1, -1, 0], np.int64)
         assert len(CARRY) == self._carry.size
@@ -75,6 +71,7 @@ class ClusterReplay:
             *((cycle, transfer, -1, 0, cycle) for cycle, transfer in notes.landed),
             *((*item, item[0]) for item in notes.filled),
         ]
+        self._denied = deque(notes.denied)
         self._inputs = sorted(landings, key=lambda item: item[0])
         self._taken = 0
 
@@ -98,7 +95,7 @@ class ClusterReplay:
             while filled < CHUNK and not self._carry[2]:
                 filled += self._step(buffer[filled:])
             yield Samples(first, buffer[:filled])
-        if self.cycle != self.cycles or not np.array_equal(self._results, self._run.outcome.run_results):
+        if self.cycle != self.cycles or not np.array_equal(self._arrays.results, self._run.outcome.run_results):
             raise ConservationError(
                 f"the recorded run cannot be reproduced: the replay ends in cycle {self.cycle}, the run in {self.cycles}; or runs differ"
             )
@@ -118,15 +115,11 @@ class ClusterReplay:
                 self.finished[offset + self._loaded[what] : offset + units] = at
                 self._loaded[what] = units if at < NEVER else self._loaded[what]
             self._taken += 1
-        return self._inputs[self._taken][0] if self._taken < len(self._inputs) else NEVER
+        while self._denied and self._denied[0] <= now:
+            self._state["denied"] = self._denied.popleft()
+        following = self._inputs[self._taken][0] if self._taken < len(self._inputs) else NEVER
+        return min(following, self._denied[0] if self._denied else NEVER)
 
     def _step(self, buffer: Int64) -> int:
         """Step to the next input or until `buffer` is full; cycles stepped."""
-        program, transfers = self._run.program, self._run.program.transfers
-        return int(
-            sample_cycles(
-                self._state, program.machine, program.runs, program.tasks, program.drains, program.row_tasks, program.cb_runs,
-                program.cb_words, program.group_cost, self._land, transfers.visible, transfers.end, transfers.need, self._loaded,
-                self._avail, self._due, self._held, self.finished, self._results, self._next_input(), self._before, self._carry, buffer,
-            )
-        )  # fmt: skip
+        return int(sample_cycles(self._state, *self._arrays, self._next_input(), self._before, self._carry, buffer))

@@ -78,6 +78,7 @@ CASES = {
     "several cores on a shared level": Case(
         tiny_accelerator(cores=2, l2=SHARED, placement={"weights": "l2", "activations": "l2"}), (every_layer().trace(),)
     ),
+    "a ROM for all cores": Case(tiny_accelerator(cores=2, codebook__store="rom", codebook__ports=2, codebook__shared_ports=2), (ENCODER,)),
     "ResNet-18": Case(EDGE, (open_trace("resnet18_float@uniform:bits=8"),)),
 }
 
@@ -150,6 +151,7 @@ IDEAL_CHANGES: dict[str, tuple[Any, ...]] = {
     "codebook.store": ("rom",), "codebook.circuit": ("latches", "sram"), "codebook.ports": (2, 4), "codebook.banks": (2, 4),
     "codebook.sets": (1,), "codebook.latency": (2, 3), "codebook.codewords": (32, 8), "codebook.index_field": ("padded",),
     "codebook.codeword_length": (4, 1),
+    "codebook.shared_ports": tuple(f"codebook.store=rom\ncores=2\ncodebook.ports=2\ncodebook.shared_ports={q}" for q in (1, 2)),
     "weight_buffer.capacity": (512, 8192), "weight_buffer.word_bits": (64, 16), "weight_buffer.banks": (2, 4),
     "weight_buffer.residency": ("pinned",),
     "activation_buffer.capacity": (500, 32768), "activation_buffer.banks": (4, 8), "activation_buffer.width_bits": (16, 64),
