@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from accelsim.compiler.allocation import Allocation, Shortage
@@ -31,24 +32,31 @@ def place_on_cores(target: Target, ranked_by: Target, trace: Trace, batch: int) 
     CompileError
         A core's part of an operation does not fit its activation buffer.
     """
+    whole, shares, fits = _share_out(target, ranked_by, trace, batch)
+    why = f"{whole.head_order}: least estimated cost of the orders that fit"
+    split = ", ".join(
+        f"{count} layers on one core" if how == "one core" else f"{count} over {how}" for how, count in shares.counts().items()
+    )
+    return tuple(PlacedNetwork(trace, item.plan, item.allocation, why, whole.layers, parts=shares.parts(), split=split) for item in fits)
+
+
+def splits_of(target: Target, trace: Trace) -> Mapping[str, Split]:
+    """Layer -> how the cores share it; of an attention, its first head. CompileError as `place_on_cores`."""
+    whole, shares, _ = _share_out(target, target, trace, 1)
+    return {op.layer.name: split for op, split in zip(reversed(whole.ops), reversed(shares.splits), strict=True)}
+
+
+def _share_out(target: Target, ranked_by: Target, trace: Trace, batch: int) -> tuple[Plan, CoreShares, list[_Fit]]:
+    """(plan, shares, each core's part) of the first head order that fits."""
     shortages: list[Shortage] = []
     for order in ranked_head_orders(ranked_by, trace):
         whole = plan(trace, batch, order)
         shares = CoreShares(target, whole)
         found = [_fit(target, whole, shares.splits, core) for core in range(target.cores)]
-        short = [item for item in found if not isinstance(item, _Fit)]
-        if short:
-            shortages += short
-            continue
-        why = f"{order}: least estimated cost of the orders that fit"
-        split = ", ".join(
-            f"{count} layers on one core" if how == "one core" else f"{count} over {how}" for how, count in shares.counts().items()
-        )
-        return tuple(
-            PlacedNetwork(trace, item.plan, item.allocation, why, whole.layers, parts=shares.parts(), split=split)
-            for item in found
-            if isinstance(item, _Fit)
-        )
+        fits = [item for item in found if isinstance(item, _Fit)]
+        if len(fits) == target.cores:
+            return whole, shares, fits
+        shortages += [item for item in found if not isinstance(item, _Fit)]
     raise min((shortage() for shortage in shortages), key=lambda error: error.short_bytes)
 
 

@@ -9,6 +9,7 @@ machine has them unsigned.
 from __future__ import annotations
 
 import zlib
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -17,12 +18,15 @@ import numpy as np
 import numpy.typing as npt
 
 from accelsim.accelerator import Accelerator
+from accelsim.compiler.core_shares import Split
 from accelsim.compiler.geometry import activation_geometry, weight_geometry
 from accelsim.compiler.image import tile_of_weight
+from accelsim.compiler.place_on_cores import splits_of
 from accelsim.compiler.target import Target, target_of
 from accelsim.compression.compress_trace import materialize
 from accelsim.errors import CompileError
 from accelsim.functional.accumulators import describe_overflow
+from accelsim.functional.cores import core_products, joined
 from accelsim.functional.groups import check_sum_width
 from accelsim.functional.products import Product, Source, Tamper, decoded, head_products, panels, run_panel, weighted_products
 from accelsim.hw.decode_mac_core import CoreGeometry
@@ -97,6 +101,7 @@ def check_functional(
     check_computable(*traces)
     wholes = [materialize(trace, progress) for trace in traces]
     target = target_of(accelerator, wholes)
+    splits = {whole.name: splits_of(target, whole) for whole in wholes} if target.cores > 1 else {}
     layers = [(whole, layer) for whole in wholes for layer in whole.layers if layer.exact]
     checks: list[LayerCheck] = []
     for done, (whole, layer) in enumerate(layers):
@@ -104,7 +109,9 @@ def check_functional(
             progress("functional check", done, len(layers))
         rng = np.random.default_rng([seed, zlib.crc32(layer.name.encode())])
         check = (
-            multiply_layer(target, accelerator.array.psum_bits, whole, layer.product, partial(_draw, rng, 1), tamper)[0]
+            multiply_layer(
+                target, accelerator.array.psum_bits, whole, layer.product, partial(_draw, rng, 1), tamper, _split(splits, whole, layer)
+            )[0]
             if layer.product is not None
             else _check_sums(layer, whole.shapes[layer.inputs[0]].rows, rng)
         )
@@ -112,6 +119,12 @@ def check_functional(
     if progress is not None:
         progress("functional check", len(layers), len(layers))
     return FunctionalReport(tuple(checks), codebook_error(*traces))
+
+
+def _split(splits: Mapping[str, Mapping[str, Split]], trace: Trace, layer: MacLayer | VectorLayer) -> Split | None:
+    """How cores share a layer; None where there is one core, or where one has all of it."""
+    split = splits[trace.name].get(layer.name) if splits else None
+    return None if split is None or split.is_whole else split
 
 
 def codebook_error(*traces: Trace) -> float | None:
@@ -152,9 +165,20 @@ def check_computable(*traces: Trace) -> None:
 
 
 def multiply_layer(
-    target: Target, psum_bits: int, trace: Trace, layer: MacLayer, source: Source, tamper: Tamper | None = None
+    target: Target,
+    psum_bits: int,
+    trace: Trace,
+    layer: MacLayer,
+    source: Source,
+    tamper: Tamper | None = None,
+    split: Split | None = None,
 ) -> tuple[LayerCheck, list[npt.NDArray[Any]]]:
     """Compute a product as the array does, and compare it with the twin.
+
+    Parameters
+    ----------
+    split
+        How several cores share it; None: one core decodes the image of the whole layer.
 
     Returns
     -------
@@ -170,7 +194,8 @@ def multiply_layer(
             return LayerCheck(layer.name, layer.op, False, 0, corrupted), []
         if geometry.scales:
             check_sum_width(psum_bits, weighted)
-        products = weighted_products(geometry, trace, weighted, source, tamper)
+        own_images = split is not None and split.how == "stripes"
+        products = weighted_products(geometry, trace, weighted, source, None if own_images else tamper)
     else:
         assert heads is not None  # a product of the array has weights or heads
         geometry, part = activation_geometry(target, heads.transposed_b), "head"
@@ -179,7 +204,7 @@ def multiply_layer(
     found: list[npt.NDArray[Any]] = []
     for index, item in enumerate(products):
         error = max(error, item.float_error)
-        sums, problem = _multiply(geometry, item, psum_bits)
+        sums, problem = _multiply_on_cores(geometry, trace, weighted, item, psum_bits, split, tamper)
         found.append(sums)
         if wrong is None and problem is not None:
             where = f", {part} {index % layer.bounds.G}" if layer.bounds.G > 1 and part else ""
@@ -188,6 +213,23 @@ def multiply_layer(
             tiles += -(-item.weights.shape[1] // geometry.cols) * geometry.tile_count(layer.k)
     rounding = f"; float32 sums within {error:.1e} of float64" if geometry.scales else ""
     return LayerCheck(layer.name, layer.op, wrong is None, tiles, wrong or f"bit-exact{rounding}"), found
+
+
+def _multiply_on_cores(
+    geometry: CoreGeometry,
+    trace: Trace,
+    layer: WeightedLayer | None,
+    item: Product,
+    psum_bits: int,
+    split: Split | None,
+    tamper: Tamper | None,
+) -> tuple[npt.NDArray[Any], str | None]:
+    """As `_multiply`; where cores share the layer, each computes its part, and the sums are those of all."""
+    if layer is None or split is None:
+        return _multiply(geometry, item, psum_bits)
+    parts = [_multiply(geometry, part, psum_bits) for part in core_products(geometry, trace, decoded(layer), item, split, tamper)]
+    wrong = next((f"core {share.core}, {text}" for share, (_, text) in zip(split.shares, parts, strict=True) if text is not None), None)
+    return joined(split, [sums for sums, _ in parts]), wrong
 
 
 def _check_sums(layer: VectorLayer, rows: int, rng: np.random.Generator) -> LayerCheck:

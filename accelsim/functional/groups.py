@@ -48,6 +48,7 @@ class UnitDecoder:
     ----------
     unit : form of the records
     outputs, groups : outputs of each group of the layer, and groups
+    first_output : output that the image begins with, where it holds some of a layer's alone
     """
 
     geometry: CoreGeometry
@@ -55,6 +56,7 @@ class UnitDecoder:
     unit: RecordUnit
     outputs: int
     groups: int
+    first_output: int = 0
 
     @classmethod
     def of(cls, geometry: CoreGeometry, layer: WeightedLayer) -> UnitDecoder | None:
@@ -129,7 +131,7 @@ class UnitDecoder:
         assert lookup is not None  # a path that decodes
         indices = fields["indices"]
         per_group = -(-self.outputs // self.geometry.cols)
-        first = stripe // per_group * self.outputs + stripe % per_group * self.geometry.cols
+        first = self.first_output + stripe // per_group * self.outputs + stripe % per_group * self.geometry.cols
         columns = first + np.arange(indices.shape[1]) * unit.cols
         share = self.outputs * self.groups // lookup.tables
         tables = np.minimum(columns // share, lookup.tables - 1)  # columns past the last output hold padding
