@@ -361,7 +361,8 @@ RESOURCES: Mapping[str, tuple[str, ...]] = {
     "accumulator ports": ("accumulator_read",),
     "shadow weights": ("swap",),
     "activation buffer ports": ("port",),
-    "control": ("issue", "dependency"),
+    "control": ("issue",),
+    "other cores": ("dependency",),
     "launch overhead": ("launch",),
 }
 

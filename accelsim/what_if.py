@@ -156,6 +156,12 @@ IDEALS: tuple[Ideal, ...] = (
         lambda *_: (*_UNLIMITED_PREFETCH, "control.runs=chained", "control.issue_overhead_cycles=0"),
     ),
     Ideal(
+        "other cores",
+        "other cores",
+        "what they write is there at once",
+        lambda accelerator, _: ("control.core_sync=free",) if accelerator.cores > 1 else (),
+    ),
+    Ideal(
         "launch overhead",
         "launch overhead",
         "networks, layers and tokens are launched at once",

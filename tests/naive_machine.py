@@ -127,7 +127,11 @@ class NaiveMachine(NaiveStationaryRuns):
 
     def operands_at(self, task: int, row: int) -> int:
         """Cycle from which a row of a vector task has its other operands, as far as it is known."""
-        record, at = self.tasks[task], 0
+        return max((self.known_at(needed, unit) for needed, unit in self.operands_of(task, row)), default=0)
+
+    def operands_of(self, task: int, row: int) -> list[tuple[int, int]]:
+        """(task, unit) of each thing that a row of a vector task waits for."""
+        record, needed = self.tasks[task], []
         for name in ("dep0", "dep1"):
             unit = record[f"{name}_base"] + record[f"{name}_step"] * row
             if name == "dep0" and record["dep_ox"]:  # a window: everything up to the end of its last line, as far as there are lines
@@ -135,9 +139,9 @@ class NaiveMachine(NaiveStationaryRuns):
                 row_needed = min((last_line + 1) * record["dep_ix"], record["dep_rows"]) - 1
                 unit = record["dep0_base"] + record["dep0_step"] * row_needed
             if record[name] >= 0 and unit >= 0:
-                at = max(at, self.known_at(record[name], unit))
+                needed.append((record[name], unit))
         awaited = [record[name] for name in ("after0", "after1", "after2") if record[name] >= 0]
-        return max([at, *(self.known_at(task, self.tasks[task]["units"] - 1) for task in awaited)])
+        return needed + [(task, self.tasks[task]["units"] - 1) for task in awaited]
 
     # -- vector unit: one job at a time, the drain of the accumulators first
 
@@ -171,6 +175,20 @@ class NaiveMachine(NaiveStationaryRuns):
                     self.row_units.pop(0)
                     continue
             return
+
+    def lanes_wait_for_others(self) -> bool:
+        """Whether the lanes idle because what comes next, the oldest sums or else a row function, waits for what other cores write."""
+        if self.vector_free > self.t:
+            return False
+        drains = [(task, self.row_of(task, unit)) for task, unit in self.drain_units[:1] if (task, unit) in self.put_out]
+        return any(self.unwritten(task, row) for task, row in (drains or self.row_units)[:1])
+
+    def unwritten(self, task: int, row: int) -> bool:
+        """Whether another core has yet to write an operand of a row of a vector task."""
+        return any(
+            self.tasks[needed]["kind"] == LOAD and self.landings.written.get((self.tasks[needed]["ordinal"], unit), 0) > self.t
+            for needed, unit in self.operands_of(task, row)
+        )
 
     def work(self, task: int, unit: int, cycles: int) -> None:
         self.vector_free = self.left_vector[task, unit] = self.t + cycles
@@ -572,6 +590,8 @@ class NaiveMachine(NaiveStationaryRuns):
                 self.debts[why] += 1
         else:
             reason = reason or why
+            if reason == "vector" and self.lanes_wait_for_others():
+                reason = "dependency"
             owed = next((name for name, cycles in self.debts.items() if cycles), "")
             if reason == "decode" and owed:
                 self.debts[owed] -= 1  # memory had kept this tile waiting while the array was busy

@@ -35,7 +35,7 @@ def load_tensor(inference: Inference, live_range: LiveRange, op: Op) -> None:
     low.jobs.append(
         ActivationJob(
             write=False, address=address, size=tensor.bytes, row_bytes=row_bytes, rows=tensor.rows, load=low.loads, after=after,
-            after_jobs=writes, operand=operand, layer=layer, pieces=pieces, pitch=pitch, shared=_shared(inference, tensor),
+            after_jobs=writes, operand=operand, layer=layer, pieces=pieces, pitch=pitch, shared=_awaited(inference, tensor),
         )
     )  # fmt: skip
     inference.loaded[live_range.tensor, live_range.first] = task
@@ -68,6 +68,11 @@ def store_results(inference: Inference, op: Op) -> None:
     memory = inference.target.placement.activations
     for piece in range(pieces):
         book_traffic(inference, op.layer.name, operand, memory, True, size // pieces, address + piece * pitch)
+
+
+def _awaited(inference: Inference, tensor: Tensor) -> int:
+    """The same of a read that waits until all parts are written."""
+    return _shared(inference, tensor) if inference.target.control.core_sync == "awaited" else -1
 
 
 def _shared(inference: Inference, tensor: Tensor) -> int:

@@ -108,6 +108,7 @@ class TargetControl:
     issue_overhead_cycles: int
     launch: TargetLaunch
     core_split: CoreSplit
+    core_sync: Literal["awaited", "free"]
 
 
 @dataclass(frozen=True)
@@ -212,7 +213,9 @@ def _control(accelerator: Accelerator) -> TargetControl:
     control, clock = accelerator.control, accelerator.clock
     network, layer, token = (cycle_at(time, clock) for time in (control.overhead.network, control.overhead.layer, control.overhead.token))
     launch = TargetLaunch(network, layer, token)
-    return TargetControl(control.overlap, control.prefetch, control.runs, control.issue_overhead_cycles, launch, control.core_split)
+    return TargetControl(
+        control.overlap, control.prefetch, control.runs, control.issue_overhead_cycles, launch, control.core_split, control.core_sync
+    )
 
 
 def _l2(accelerator: Accelerator) -> TargetL2 | None:

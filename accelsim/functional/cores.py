@@ -61,7 +61,7 @@ def _of_outputs(
 
 
 def columns_of(layer: WeightedLayer, arrays: Arrays, region: Region) -> dict[str, npt.NDArray[Any]]:
-    """What the streams of a layer hold of some of its outputs: all of what does not grow with them."""
+    """The part of a layer's streams that belongs to some of its outputs; whole arrays of what does not grow with them."""
     weight = layer.weight
     every, own = (weight.format.streams(weight.k, count) for count in (weight.n, region.columns))
     found = {}

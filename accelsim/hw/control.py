@@ -61,6 +61,10 @@ class ControlSpec(Record):
         description="what each of several cores takes of a product: stripes: some of its N-stripes; rows: some of its rows; cheapest: of "
         "both the one with fewer estimated cycles, product by product. Heads of an attention are shared out in any case",
     )
+    core_sync: Literal["awaited", "free"] = Field(
+        default="awaited",
+        description="parts of a tensor that other cores write: awaited: read once all are in memory; free: imagined to be there at once",
+    )
     overhead: OverheadSpec = Field(default=OverheadSpec(), description="time of the host to launch a network, a layer or a token")
 
     @model_validator(mode="after")

@@ -22,6 +22,7 @@ from accelsim.kernels.compute_state import (
     BLOCKED,
     BUSY,
     DECODE,
+    DEPENDENCY,
     DONE,
     DRAM,
     FREED,
@@ -33,6 +34,7 @@ from accelsim.kernels.compute_state import (
     REACHED,
     SHORT_OF_BITS,
     TILES,
+    VECTOR,
 )
 from accelsim.kernels.kernel import merged_kernel
 from accelsim.kernels.loader_step import step_codebook, step_loader
@@ -102,6 +104,8 @@ def advance(
         else:
             if why == ASK_LOADER:
                 why = l_why
+            if why == VECTOR and s.v_unwritten:
+                why = DEPENDENCY
             if not (others_acted or a_acted):
                 wake = min(wake, a_wake)
                 if wake >= NEVER:

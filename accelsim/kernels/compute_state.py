@@ -285,6 +285,7 @@ _STATE_FIELDS = (
     # vector unit
     "v_until",
     "v_accesses",
+    "v_unwritten",  # 1: the lanes idle, as what comes next waits for what other cores have not written
     "d_task",
     "d_unit",
     "r_task",

@@ -33,8 +33,8 @@ SAMPLE = (
     "row_task",
     "freed",  # bytes of the weight streams that were read and given free
 )
-LOADER_STATES = ("idle", "pop", "behind_swap_wave", "short_of_bits")
-IDLE, POP, BEHIND_WAVE, SHORT = range(len(LOADER_STATES))
+LOADER_STATES = ("idle", "pop", "behind_swap_wave", "short_of_bits", "denied")
+IDLE, POP, BEHIND_WAVE, SHORT, DENIED = range(len(LOADER_STATES))
 
 CARRY = ("task", "unit", "done")  # task and unit that the lanes work on, and whether the program has ended
 
@@ -93,6 +93,8 @@ def sample_cycles(
             out[9] = BEHIND_WAVE
         elif s.ld_bits > bits:
             out[9] = SHORT
+        elif s.denied == t:
+            out[9] = DENIED
         after = s.pushed if s.l_run == l_run else results[l_run, before.size + 7]
         out[10] = 1 if after > pushed else 0
         out[11] = ucnt

@@ -93,7 +93,7 @@ def settle(states, saved, rom, machine, told):
 
 @borrowing_kernel
 def stopped_for(told):
-    """What the first core that somebody waits for has stopped for; REACHED if there is none."""
+    """The reason why the first core stopped that somebody waits for; REACHED if there is none."""
     for core in range(told.shape[0]):
         if told[core, REASON] != REACHED and told[core, REASON] != DONE:
             return told[core, REASON]

@@ -6,7 +6,7 @@ A row function does not start while it would delay a drain whose accumulators ar
 from __future__ import annotations
 
 from accelsim.kernels.accumulator_reuse import delay_predictions, drain_issued, lanes_promised
-from accelsim.kernels.compute_state import NEVER
+from accelsim.kernels.compute_state import NEVER, UNWRITTEN
 from accelsim.kernels.dependencies import drain_cycles, lane_cycles, operands_ready_at, unit_place
 from accelsim.kernels.kernel import inlined_kernel
 
@@ -32,12 +32,13 @@ def step_vector(s, machine, tasks, drains, row_tasks, avail, due, held, fin, lan
     """Start what the vector unit can start in this cycle; return (acted, next cycle that could change that)."""
     t = s.cycle
     acted = False
+    s.v_unwritten = 0
     while True:
         if s.v_until > t:
             return acted, s.v_until
         s.v_accesses = 0
         started = False
-        wake = NEVER
+        wake = waits_for = NEVER
         if drain_issued(s):
             index = drains[s.d_task]
             task = tasks[index]
@@ -51,7 +52,7 @@ def step_vector(s, machine, tasks, drains, row_tasks, avail, due, held, fin, lan
                 if s.d_unit == task.units:
                     s.d_task += 1
                     s.d_unit = 0
-            wake = at
+            wake = waits_for = at
         if not started and s.r_task < row_tasks.size:
             index = row_tasks[s.r_task]
             task = tasks[index]
@@ -73,7 +74,9 @@ def step_vector(s, machine, tasks, drains, row_tasks, avail, due, held, fin, lan
                     if s.r_unit == task.units:
                         s.r_task += 1
                         s.r_unit = 0
+            waits_for = waits_for if drain_issued(s) else at
             wake = min(wake, at)
         if not started:
+            s.v_unwritten = 1 if waits_for == UNWRITTEN else 0
             return acted, wake
         acted = True

@@ -36,7 +36,7 @@ CATEGORY_MEANING: Mapping[str, str] = {
     "dram_activation": "waits for activations from memory",
     "issue": "waits for the next run's issue",
     "launch": "waits for the host to launch a network, layer or token",
-    "dependency": "waits for another layer, or for what other cores write",
+    "dependency": "waits for what other cores write, or for them to end",
 }
 
 _BLOCK = re.compile(r"(?<![^./_])\d+(?=[./_])")  # a number that counts blocks

@@ -150,6 +150,7 @@ class LoaderTrack:
             "groups": cycles["pop"],
             "behind_swap_wave": cycles["behind_swap_wave"],
             "short_of_bits": cycles["short_of_bits"],
+            **({"denied": cycles["denied"]} if cycles["denied"] else {}),
             "from": "activation buffer" if record["from_activations"] else "weight buffer",
         }
         context.draw(LOADER, context.tile_name(run, index), "load", start, end, arguments)

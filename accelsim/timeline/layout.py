@@ -6,6 +6,8 @@ process's number before all others.
 
 from __future__ import annotations
 
+from accelsim.run_labels import label
+from accelsim.simulation import RecordedRun
 from accelsim.timeline.trace_file import TraceFile, Track
 
 CORE, DMA, COUNTERS, FIRST_MEMORY = 1, 2, 3, 4
@@ -41,6 +43,11 @@ def refresh_track(memory: int, channel: int) -> Track:
 
 def bank_track(memory: int, channel: int, bank: int) -> Track:
     return _track(FIRST_MEMORY + memory, channel * _CHANNEL_TRACKS + _FIRST_BANK + bank)
+
+
+def run_label(run: RecordedRun) -> str:
+    """The label of a run, and of several cores the one that is shown."""
+    return label(run.result) if run.core is None else f"{label(run.result)}, core {run.core}, the last to end"
 
 
 def name_core(out: TraceFile, accelerator: str, core: int | None) -> None:

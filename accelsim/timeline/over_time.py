@@ -20,11 +20,11 @@ from accelsim.report.plots.over_time import Binning, Panel, Steps, plot_over_tim
 from accelsim.report.plots.picture import Picture, files_of, picture
 from accelsim.report.plots.picture_style import ENDINGS, PAPER, PictureStyle
 from accelsim.report.plots.style import OPERAND_PAINT, TOTAL_PAINT, Paint
-from accelsim.run_labels import label
 from accelsim.simulation import RecordedRun
 from accelsim.timeline.context import Context
 from accelsim.timeline.counters import Bandwidth, WeightBuffer, draw_activations
 from accelsim.timeline.flights import flights_of
+from accelsim.timeline.layout import run_label
 from accelsim.timeline.memory_tracks import draw_memories
 from accelsim.timeline.over_time_page import run_page
 from accelsim.timeline.replay import ClusterReplay
@@ -125,7 +125,7 @@ def counter_panels(run: RecordedRun, counters: Counters) -> list[Counter]:
 
 def over_time_pictures(run: RecordedRun, counters: Counters) -> list[Picture]:
     """A picture per counter track."""
-    return [_picture(item, label(run.result)) for item in counter_panels(run, counters)]
+    return [_picture(item, run_label(run)) for item in counter_panels(run, counters)]
 
 
 def _panel(series: Mapping[str, Steps], y_label: str, how: Binning, limit: tuple[str, float] | None) -> Panel:

@@ -130,6 +130,7 @@ def _header(run: RecordedRun, window: Window) -> dict[str, Any]:
         "run_id": result.run_id,
         "accelerator": result.accelerator_name,
         "trace": result.trace_name,
+        **({} if run.core is None else {"core": f"{run.core}, the last to end"}),
         "core_clock_hz": result.clock_hz,
         "cycles_of_the_run": result.total_cycles,
         "limit": decide(result).sentence,

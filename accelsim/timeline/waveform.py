@@ -59,6 +59,7 @@ SIGNALS: tuple[Signal, ...] = (
     Signal("core.loader", "push", 1),
     Signal("core.loader", "behind_swap_wave", 1),
     Signal("core.loader", "short_of_bits", 1),
+    Signal("core.loader", "denied", 1),
     Signal("core.loader", "unpack_bits", 32),
     Signal("core.loader", "shadow_tiles", 2),
     Signal("core.loader", "codebook_loading", 1),
@@ -165,6 +166,7 @@ def _values(run: RecordedRun, piece: Samples, columns: Int64) -> Int64:
         sample["push"],
         loader == _STATES["behind_swap_wave"],
         loader == _STATES["short_of_bits"],
+        loader == _STATES["denied"],
         sample["unpack_bits"],
         sample["loaded_tiles"],
         sample["codebook"] >= 0,
@@ -202,7 +204,8 @@ class _Dump:
         self._clock = run.accelerator.clock
         names = [f"layer {index} = {clean(layer.name)}" for index, layer in enumerate(run.program.layers)]
         categories = [f"category {index} = {name}" for index, name in enumerate(CATEGORIES)]
-        text = "\n".join([f"core clock {self._clock} Hz", *categories, *names]).replace("$", "?").encode("ascii", "backslashreplace")
+        core = [] if run.core is None else [f"core {run.core}, the last to end"]
+        text = "\n".join([f"core clock {self._clock} Hz", *core, *categories, *names]).replace("$", "?").encode("ascii", "backslashreplace")
         self._writer = VCDWriter(
             out, timescale="1 ps", date="", comment=text.decode(), version="accelsim", init_timestamp=edge_ps(first, self._clock)
         )

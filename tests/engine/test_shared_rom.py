@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from accelsim.accelerator import Accelerator
 from accelsim.compiler.compile import compile_trace
 from accelsim.errors import CompileError, ConfigError
+from accelsim.hw import clusters_together
 from accelsim.hw.clusters_together import ClustersTogether
 from accelsim.hw.compute_cluster import ComputeCluster
 from accelsim.hw.engine import at_time
@@ -134,6 +135,24 @@ def test_random_nets_on_random_machines_equal_the_twin(
         compare(chip(cores, p, q, split, places, latency, 0, array=MAPPINGS[mapping], **more), trace, frames)
     except CompileError:
         return  # a net that does not fit says so
+
+
+@pytest.mark.parametrize("level", [None, {"capacity": "64 KiB", "width_bits": 512}])
+def test_the_outcome_is_the_same_however_far_clusters_look_ahead(level: dict[str, Any] | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    background = {"device": "lpddr4-3200-x16", "background": {"bandwidth": "2 GB/s", "transfer": 96}}
+    machine = tiny_accelerator(
+        cores=3, clock="777 MHz", codebook={**ROM, "ports": 2, "codeword_length": 4, "codewords": 64, "shared_ports": 2}, dram=background,
+        l2=level, control={"core_split": "stripes"}, weight_buffer={"capacity": 352, "word_bits": 32},
+    )  # fmt: skip
+    program = compile_trace(machine, gemm_chain(4, [8, 24, 16], ["ssvq:16,4", "ssvq:16,4"], ["layernorm", ""]))
+    outcomes = []
+    for cycles in (2048, 3, 1):
+        monkeypatch.setattr(clusters_together, "LOOK_AHEAD", cycles)
+        outcomes.append(run_program(machine, program))
+    for other in outcomes[1:]:
+        assert other.counters == outcomes[0].counters
+        assert all((a.run_results == b.run_results).all() for a, b in zip(other.cores, outcomes[0].cores, strict=True))
+    assert outcomes[0].run_results[:, CATEGORIES.index("codebook_port")].sum() > 0
 
 
 # -- neutral values, waits, recorded runs

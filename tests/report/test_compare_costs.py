@@ -20,7 +20,7 @@ from accelsim.report.plots.energy import energy_by_kind_uj, plot_energy_kinds
 from accelsim.report.plots.picture import files_of, look
 from accelsim.report.plots.style import GROUP_PAINT
 from accelsim.result import Result
-from accelsim.run_labels import short_labels
+from accelsim.run_labels import common_label, short_labels
 from tests.report.overlaps import check_picture
 from tests.synthetic_results import int8, ssvq
 
@@ -61,6 +61,15 @@ def test_chips_that_are_changes_of_the_first_are_named_by_the_changes() -> None:
     assert short_labels([on(ssvq()), on(ssvq(), "codebook.ports=4")]) == ("edge-32x32", "+codebook.ports=4")
     assert short_labels([on(int8()), on(ssvq(), "codebook.ports=4")]) == ("edge-32x32:net_int8", "+codebook.ports=4:net_ssvq")
     assert short_labels([on(ssvq(), "array.max_m=9"), on(ssvq(), "clock=2e9")]) == ("edge-32x32+array.max_m=9", "edge-32x32+clock=2e9")
+
+
+def test_chips_of_one_name_are_told_apart_by_the_fields_that_differ() -> None:
+    plain = on(ssvq())
+    changed = [replace(on(ssvq(), fields), accelerator_name="edge-32x32") for fields in ("codebook.ports=4+cores=2", "cores=3")]
+    assert short_labels([plain, *changed]) == ("edge-32x32", "+cores=2+codebook.ports=4", "+cores=3")
+    assert common_label([plain, *changed]) == plain.trace_name
+    level = replace(on(ssvq(), "l2={capacity: 1 MiB, width_bits: 64}"), accelerator_name="edge-32x32")
+    assert short_labels([level, plain])[1] == "+l2=null"
 
 
 def test_no_text_of_the_pictures_overlaps_or_leaves_the_page() -> None:

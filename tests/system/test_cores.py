@@ -213,6 +213,17 @@ def test_waits_for_other_cores_are_told_from_waits_for_memory() -> None:
     assert rows["dependency"] <= 2 * 20  # nothing passes from core to core: only the end of the other one is awaited
 
 
+def test_a_function_that_waits_for_other_cores_makes_the_array_wait_for_them() -> None:
+    trace = gemm_chain(8, [16, 16, 16], ["int8", "int8"], ["layernorm", ""])
+    chip = tiny_accelerator(
+        cores=2, control={"core_split": "stripes"}, dram={"device": "ideal", "latency": "400 ns", "bandwidth": "4 GB/s"}
+    )
+    result = simulate(chip, trace)
+    # The rows of the second product are those of the layernorm, which needs both halves of each row: 400 ns there, and 400 ns back.
+    assert result.cycles["dependency"] > 400
+    assert result.cycles["vector"] < 200
+
+
 def test_two_cores_are_faster_where_nothing_but_the_array_limits() -> None:
     free = {"dram": {"device": "ideal"}, "vector_unit": {"lanes": 0, "latency": 0}, "array": {"rows": 4, "cols": 4, "max_m": 64}}
     trace = gemm_chain(64, [32, 64], ["int8"], [""])
@@ -229,6 +240,50 @@ def test_area_is_that_of_each_core_and_one_level() -> None:
         assert three.component(part.name).area_um2.nominal == pytest.approx(factor * part.area_um2.nominal)
 
 
+ROM = {"store": "rom", "circuit": "logic_rom", "ports": 2, "codeword_length": 2, "codewords": 64}
+
+
+def test_a_shared_rom_is_counted_once_with_its_ports() -> None:
+    technology = load_technology("nangate45")
+    own, shared, wide = (
+        area_of(tiny_accelerator(cores=cores, codebook={**ROM, "ports": ports, "shared_ports": q}), technology)
+        for cores, ports, q in ((1, 2, None), (3, 2, 2), (1, 4, None))
+    )
+    assert shared.component("codebook storage").area_um2 == own.component("codebook storage").area_um2
+    assert shared.component("codebook output registers").area_um2.nominal == pytest.approx(
+        3 * own.component("codebook output registers").area_um2.nominal
+    )
+    four = area_of(tiny_accelerator(cores=3, codebook={**ROM, "shared_ports": 4}), technology)
+    assert four.component("codebook storage").area_um2 == wide.component("codebook storage").area_um2
+    # Indices of 6 bits: 4 ports x 3 cores. Codewords of 16 bits: 3 cores x 2 lookups x 2 groups. 2.15 GE per bit; 6 GE per core and group.
+    switch = four.component("codebook port switch").gates
+    assert switch is not None
+    assert switch.nominal == pytest.approx(2.15 * 4 * 3 * 6 + 2.15 * 3 * 2 * 2 * 16 + 6 * 3 * 2)
+
+
+def test_a_lookup_in_a_shared_rom_has_its_share_of_the_switch() -> None:
+    technology, trace = load_technology("nangate45"), gemm_chain(8, [8, 64], ["ssvq:16,2"], [""])
+    chips = [tiny_accelerator(cores=2, codebook={**ROM, "shared_ports": q}, control={"core_split": "stripes"}) for q in (None, 2)]
+    reports = [energy_of(simulate(chip, trace), chip, technology).lines for chip in chips]
+    own, shared = ({(line.component, line.action): line for line in lines} for lines in reports)
+    lookup, leakage = ("codebook", "lookup"), ("logic", "leakage")
+    assert shared[lookup].count == own[lookup].count
+    assert shared[lookup].pj_each.nominal > own[lookup].pj_each.nominal
+    assert shared[leakage].pj_each.nominal < own[leakage].pj_each.nominal  # one ROM, and a small switch
+
+
+def test_fewer_lookups_per_cycle_than_the_cores_need_bound_the_run() -> None:
+    trace = gemm_chain(1, [64, 64], ["ssvq:16,2"], [""])
+    chip = tiny_accelerator(cores=4, codebook={**ROM, "shared_ports": 2}, dram={"device": "ideal"}, control={"core_split": "stripes"})
+    result = simulate(chip, trace)
+    # 64 x 64 weights, 2 per lookup and 2 lookups per group: 1,024 groups, one per cycle for all cores.
+    assert result.bounds["rom"] == 1024 <= result.total_cycles
+    rows = {row.name: row for row in what_if(chip, trace, result)}
+    assert result.cycles["codebook_port"] > 0
+    assert rows["decoder"].result.cycles["codebook_port"] == 0
+    assert rows["decoder"].speedup > 2
+
+
 def test_energy_counts_the_accesses_of_each_core() -> None:
     technology, trace = load_technology("nangate45"), gemm_chain(8, [8, 64], ["ssvq:16,2"], [""])
     chips = [tiny_accelerator(), tiny_accelerator(cores=2, control={"core_split": "rows"})]
@@ -241,6 +296,8 @@ def test_idealizations_know_several_cores() -> None:
     chip, trace = tiny_accelerator(cores=2, control={"core_split": "stripes"}), tiny_encoder(9, 16, 2, 24, "ssvq:16,2")
     rows = {row.name: row for row in what_if(chip, trace, simulate(chip, trace))}
     assert all(len(row.result.cores) == 2 for row in rows.values())
+    assert rows["other cores"].result.cycles["dependency"] == 0 < rows["control"].result.cycles["dependency"]
+    assert rows["other cores"].speedup > 1
     assert rows["memory"].speedup > 1.2
 
 

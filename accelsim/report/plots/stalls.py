@@ -11,7 +11,7 @@ from accelsim.report.plots.bars import cycle_unit, fold_label, group_labels, sta
 from accelsim.report.plots.picture import Picture, picture
 from accelsim.report.plots.style import category_paint
 from accelsim.result import CATEGORIES, Result, total
-from accelsim.run_labels import common_label, label, short_labels
+from accelsim.run_labels import common_label, label, of_which_core, short_labels
 
 MAX_BARS = 24
 
@@ -50,10 +50,13 @@ def _scaled(values: Mapping[str, int], factor: float) -> dict[str, float]:
 def cycles_picture(results: Sequence[Result], height_mm: float) -> Picture:
     """The picture of the runs' cycles."""
     what = "Core cycles" if _same_clock(results) else "Time"
-    return picture("cycles", f"{what} by category\n{common_label(results)}", height_mm, lambda ax: plot_cycles(ax, results))
+    return picture(
+        "cycles", f"{what} by category{of_which_core(results)}\n{common_label(results)}", height_mm, lambda ax: plot_cycles(ax, results)
+    )
 
 
 def layers_picture(result: Result) -> Picture:
     """The picture of the layers' cycles."""
     bars = min(MAX_BARS, sum(1 for group in group_layers(result, fold=True) if group.total_cycles))
-    return picture("layers", f"Core cycles by layer and category\n{label(result)}", 32 + 4 * bars, lambda ax: plot_layers(ax, result))
+    title = f"Core cycles by layer and category{of_which_core([result])}\n{label(result)}"
+    return picture("layers", title, 32 + 4 * bars, lambda ax: plot_layers(ax, result))

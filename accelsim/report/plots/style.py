@@ -38,7 +38,7 @@ CATEGORY_PAINT: Mapping[str, Paint] = {
     "dram_activation": Paint("#F5C9A9", "...."),
     "decode": Paint("#009E73"),
     "bank_conflict": Paint("#7FD0B9", "\\\\\\\\"),
-    "codebook_port": Paint("#7FD0B9", "xxxx"),
+    "codebook_port": Paint("#009E73", "----"),
     "buffer_width": Paint("#CC79A7"),
     "buffer_full": Paint("#E4B5CF", "----"),
     "accumulator": Paint("#F2DDE9", "...."),

@@ -11,7 +11,7 @@ from accelsim.report.plots.bars import cycle_unit, draw_steps, fold_label, step_
 from accelsim.report.plots.picture import Picture, picture
 from accelsim.report.plots.style import CATEGORY_PAINT, GAIN_PAINT, LOSS_PAINT, TOTAL_PAINT
 from accelsim.report.tables.text import distinct, times
-from accelsim.run_labels import common_label, short_labels
+from accelsim.run_labels import common_label, of_which_core, short_labels
 
 
 def plot_waterfall(ax: Axes, speedup: Speedup, parts: Sequence[Contribution], top: int | None = None) -> None:
@@ -30,5 +30,6 @@ def plot_waterfall(ax: Axes, speedup: Speedup, parts: Sequence[Contribution], to
 def waterfall_picture(name: str, what: str, speedup: Speedup, parts: Sequence[Contribution], top: int | None = None) -> Picture:
     """The picture of a waterfall; `what` names the parts, other parameters as in `plot_waterfall`."""
     height = 20 + 5 * (len(waterfall(speedup, parts, top)) + 2)
-    title = f"Where {times(speedup.speedup)} comes from, by {what}\n{common_label((speedup.baseline, speedup.other))}"
+    runs = speedup.baseline, speedup.other
+    title = f"Where {times(speedup.speedup)} comes from, by {what}{of_which_core(runs)}\n{common_label(runs)}"
     return picture(name, title, height, lambda ax: plot_waterfall(ax, speedup, parts, top))
