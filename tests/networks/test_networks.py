@@ -8,7 +8,7 @@ import pytest
 
 from accelsim.errors import TraceError
 from accelsim.ops.affine import AffineLayer
-from accelsim.studies.networks.catalog import chain, network
+from accelsim.studies.networks.catalog import chain, is_chain, network
 from accelsim.studies.networks.decoders import model_of
 from accelsim.trace.token_step import at_tokens
 from accelsim.trace.trace import Trace
@@ -17,9 +17,14 @@ from accelsim.trace.trace import Trace
 TORCHVISION = {
     "mobilenet_v2": 3_504_872, "resnet18": 11_689_512, "resnet34": 21_797_672, "resnet50": 25_557_032, "resnet101": 44_549_160,
     "resnet152": 60_192_808, "inception_v1": 6_624_904,
+    "inception_v3": 27_161_264 - 3_326_696,  # its auxiliary classifier: 768 x 128, 128 x 768 x 25 and 768 x 1000 weights, their norms
 }  # fmt: skip
+DENSE = {"densenet121": 7_978_856, "densenet169": 14_149_480, "densenet201": 20_013_928}
 # The same pages; these have no batch norm.
-PLAIN = {"alexnet": 61_100_840, "vgg11": 132_863_336, "vgg16": 138_357_544, "vgg19": 143_667_240, "squeezenet_v1.1": 1_235_496}
+PLAIN = {
+    "alexnet": 61_100_840, "vgg11": 132_863_336, "vgg16": 138_357_544, "vgg19": 143_667_240, "squeezenet_v1.0": 1_248_424,
+    "squeezenet_v1.1": 1_235_496,
+}  # fmt: skip
 # Keras' model summaries ("Total params": four numbers per channel of a batch norm).
 KERAS = {
     "mobilenet_v1": 4_253_864, "mobilenet_v1:depth=0.5": 1_342_536, "mobilenet_v1:depth=0.25": 475_544, "mobilenet_v2": 3_538_984,
@@ -45,6 +50,13 @@ def folded_norms(trace: Trace) -> int:
 def test_networks_with_batch_norms_have_the_published_parameters(network_id: str, parameters: int) -> None:
     trace = network(network_id)
     assert trace.parameters + folded_norms(trace) == parameters
+
+
+@pytest.mark.parametrize(("network_id", "parameters"), DENSE.items())
+def test_densenets_have_the_published_parameters(network_id: str, parameters: int) -> None:
+    trace = network(network_id)
+    folded = sum(layer.output.width for layer in trace.weighted_layers() if layer.name.endswith("conv1") or layer.name == "conv")
+    assert trace.parameters + folded == parameters
 
 
 @pytest.mark.parametrize(("network_id", "parameters"), PLAIN.items())
@@ -98,9 +110,10 @@ def test_one_layer_has_neither_embeddings_nor_head() -> None:
 
 def test_a_chain_of_convolutions_reads_the_layer_before() -> None:
     trace = chain("4096x4096_1x1_convolution_4x4_input", 8)
-    assert trace is not None
     assert [(layer.m, layer.k, layer.n) for layer in trace.weighted_layers()] == [(16, 4096, 4096)] * 8
-    assert chain("resnet50", 8) is None
+    assert not is_chain("resnet50")
+    with pytest.raises(TraceError, match="'resnet50' is no chain"):
+        chain("resnet50", 8)
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Mapping
 from functools import cache, partial
@@ -13,7 +14,9 @@ from accelsim.presets import built_in
 from accelsim.registry import suggest
 from accelsim.studies.networks.convnet import SEED
 from accelsim.studies.networks.decoders import MODELS, decoder, decoder_layer
-from accelsim.studies.networks.inception import inception_v1
+from accelsim.studies.networks.densenet import BLOCKS as DENSE_BLOCKS
+from accelsim.studies.networks.densenet import densenet
+from accelsim.studies.networks.inception import inception_v1, inception_v3
 from accelsim.studies.networks.mobilenet import mobilenet_v1, mobilenet_v2
 from accelsim.studies.networks.plain import VGG_STAGES, alexnet, squeezenet, vgg
 from accelsim.studies.networks.resnet import BLOCKS, resnet, resnet_v2
@@ -31,8 +34,10 @@ FAMILIES: Mapping[str, tuple[Build, Mapping[str, type]]] = {
     "mobilenet_v1": (mobilenet_v1, _MOBILE),
     "mobilenet_v2": (mobilenet_v2, _MOBILE),
     "alexnet": (alexnet, _IMAGES),
-    "squeezenet_v1.1": (squeezenet, _IMAGES),
+    **{f"squeezenet_v{version}": (partial(squeezenet, version=version), _IMAGES) for version in ("1.0", "1.1")},
     "inception_v1": (inception_v1, _IMAGES),
+    "inception_v3": (inception_v3, _IMAGES),
+    **{f"densenet{layers}": (partial(densenet, layers=layers), _IMAGES) for layers in DENSE_BLOCKS},
     **{f"resnet{layers}": (partial(resnet, layers=layers), _IMAGES) for layers in BLOCKS},
     **{f"resnet{layers}v2": (partial(resnet_v2, layers=layers), _IMAGES) for layers in BLOCKS if layers >= 50},
     **{f"vgg{layers}": (partial(vgg, layers=layers), _IMAGES) for layers in VGG_STAGES},
@@ -62,11 +67,16 @@ def network(network_id: str) -> Trace:
         raise TraceError(f"network {network_id!r}: {error}") from None
 
 
-def chain(network_id: str, layers: int) -> Trace | None:
-    """So many layers of the form `KxN_1x1_convolution_HxW_input`, each reading the one before; None for another id."""
+def is_chain(network_id: str) -> bool:
+    """Whether an id has the form `KxN_1x1_convolution_HxW_input`."""
+    return _CHAIN.fullmatch(network_id) is not None
+
+
+def chain(network_id: str, layers: int) -> Trace:
+    """So many layers of an id of which `is_chain` is true, each reading the one before."""
     match = _CHAIN.fullmatch(network_id)
     if match is None:
-        return None
+        raise TraceError(f"network {network_id!r} is no chain; allowed: KxN_1x1_convolution_HxW_input")
     inputs, outputs, height, width = (int(text) for text in match.groups())
     builder = GraphBuilder()
     view = builder.tokens("rows", height * width, inputs)
@@ -89,7 +99,9 @@ def _parameters(network_id: str, text: str, kinds: Mapping[str, type]) -> dict[s
         try:
             found[name] = kinds[name](value)
         except ValueError:
-            raise TraceError(f"{name} = {value!r}; allowed: {'a number' if kinds[name] is float else 'a whole number'}") from None
+            found[name] = 0
+        if not 0 < found[name] < math.inf:
+            raise TraceError(f"{name} = {value!r}; allowed: {'a number' if kinds[name] is float else 'a whole number'} above 0")
     missing = [name for name in kinds if name not in found]
     if missing and kinds is _LAYER:
         raise TraceError(f"parameter {missing[0]!r} is missing; needed: {', '.join(kinds)}")

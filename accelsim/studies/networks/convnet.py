@@ -27,12 +27,13 @@ class ConvNet:
         self.image = self._builder.image("image", 3, resolution, resolution)
 
     def conv(
-        self, name: str, view: View, outputs: int, taps: int = 1, stride: int = 1, padding: int | None = None, *, groups: int = 1,
-        clip: Clip | None = RELU, bias: bool = True,
+        self, name: str, view: View, outputs: int, taps: int | tuple[int, int] = 1, stride: int = 1, padding: int | None = None, *,
+        groups: int = 1, clip: Clip | None = RELU, bias: bool = True,
     ) -> View:  # fmt: skip
-        """A square convolution, by default padded so that a stride of 1 keeps the image, and its activation."""
-        around = (taps - 1) // 2 if padding is None else padding
-        window = Convolution(outputs, (taps, taps), (stride, stride), (around, around), (1, 1), groups)
+        """A convolution, square for one number of taps, by default padded so that a stride of 1 keeps the image, and its activation."""
+        high, wide = (taps, taps) if isinstance(taps, int) else taps
+        around = ((high - 1) // 2, (wide - 1) // 2) if padding is None else (padding, padding)
+        window = Convolution(outputs, (high, wide), (stride, stride), around, (1, 1), groups)
         return self.activated(name, self._builder.conv2d(name, view, window, bias), clip)
 
     def depthwise(self, name: str, view: View, taps: int, stride: int, clip: Clip) -> View:
@@ -51,6 +52,10 @@ class ConvNet:
         """The largest element of each window."""
         end = None if far is None else (far, far)
         return self._builder.pool(name, view, Pool("max_pool2d", (taps, taps), (stride, stride), (padding, padding), end))
+
+    def average_pool(self, name: str, view: View, taps: int, stride: int, padding: int = 0) -> View:
+        """The mean of each window."""
+        return self._builder.pool(name, view, Pool("avg_pool2d", (taps, taps), (stride, stride), (padding, padding)))
 
     def add(self, name: str, first: View, second: View, clip: Clip | None = None) -> View:
         """A residual sum."""

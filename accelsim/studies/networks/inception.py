@@ -1,7 +1,7 @@
-"""Inception v1 (GoogLeNet: Szegedy et al., arXiv 1409.4842, table 1) without its auxiliary classifiers.
+"""Inception without auxiliary classifiers: v1 (GoogLeNet: Szegedy et al., arXiv 1409.4842, table 1) and v3 (arXiv 1512.00567).
 
-Disputable assumption: the branch that the paper draws as 5x5 has 3x3 windows, as in the TensorFlow model that boards run
-(and in torchvision).
+Disputable assumptions: the branch of v1 that the paper draws as 5x5 has 3x3 windows, and the widths of v3 that its paper leaves open are
+those of the TensorFlow model that boards run (and of torchvision).
 """
 
 from __future__ import annotations
@@ -18,6 +18,11 @@ _MODULES = {
     "5a": (256, 160, 320, 32, 128, 128), "5b": (384, 192, 384, 48, 128, 128),
 }  # fmt: skip
 _POOLED_AFTER = {"3b": 3, "4e": 2}  # module: taps
+# Of v3's modules: outputs behind the pool; inner outputs of the 7x7 branches.
+_V3_FINE = {"5b": 32, "5c": 64, "5d": 64}
+_V3_MIDDLE = {"6b": 128, "6c": 160, "6d": 160, "6e": 192}
+_V3_COARSE = ("7b", "7c")
+_ROW, _COLUMN = (1, 7), (7, 1)
 
 
 def inception_v1(name: str, resolution: int = 224, classes: int = 1000) -> Trace:
@@ -42,3 +47,44 @@ def _module(net: ConvNet, name: str, view: View, sizes: tuple[int, ...]) -> View
         net.conv(f"{name}.5x5", net.conv(f"{name}.5x5_reduce", view, reduce5), five, 3),
         net.conv(f"{name}.pool_project", net.max_pool(f"{name}.pool", view, 3, 1, 1), behind_pool),
     )
+
+
+def inception_v3(name: str, resolution: int = 299, classes: int = 1000) -> Trace:
+    """Inception v3."""
+    net = ConvNet(resolution)
+    view = net.conv("conv2", net.conv("conv1", net.image, 32, 3, 2, 0), 32, 3, 1, 0)
+    view = net.max_pool("pool1", net.conv("conv3", view, 64, 3), 3, 2)
+    view = net.conv("conv5", net.conv("conv4", view, 80), 192, 3, 1, 0)
+    view = net.max_pool("pool2", view, 3, 2)
+    for module, behind_pool in _V3_FINE.items():
+        five = net.conv(f"{module}.5x5", net.conv(f"{module}.5x5_reduce", view, 48), 64, 5)
+        double = _chain(net, f"{module}.double", view, (64, 1), (96, 3), (96, 3))
+        view = net.join(f"{module}.join", net.conv(f"{module}.1x1", view, 64), five, double, _pooled(net, module, view, behind_pool))
+    three = net.conv("6a.3x3", view, 384, 3, 2, 0)
+    double = net.conv("6a.double", _chain(net, "6a.double", view, (64, 1), (96, 3)), 96, 3, 2, 0)
+    view = net.join("6a.join", three, double, net.max_pool("6a.pool", view, 3, 2))
+    for module, width in _V3_MIDDLE.items():
+        seven = _chain(net, f"{module}.7x7", view, (width, 1), (width, _ROW), (192, _COLUMN))
+        double = _chain(net, f"{module}.double", view, (width, 1), (width, _COLUMN), (width, _ROW), (width, _COLUMN), (192, _ROW))
+        view = net.join(f"{module}.join", net.conv(f"{module}.1x1", view, 192), seven, double, _pooled(net, module, view, 192))
+    three = net.conv("7a.3x3", net.conv("7a.3x3_reduce", view, 192), 320, 3, 2, 0)
+    seven = net.conv("7a.7x7", _chain(net, "7a.7x7", view, (192, 1), (192, _ROW), (192, _COLUMN)), 192, 3, 2, 0)
+    view = net.join("7a.join", three, seven, net.max_pool("7a.pool", view, 3, 2))
+    for module in _V3_COARSE:
+        three = net.conv(f"{module}.3x3_reduce", view, 384)
+        double = _chain(net, f"{module}.double", view, (448, 1), (384, 3))
+        sides = (net.conv(f"{module}.{branch}.{high}x{wide}", inner, 384, (high, wide))
+                 for branch, inner in (("3x3", three), ("double", double)) for high, wide in ((1, 3), (3, 1)))  # fmt: skip
+        view = net.join(f"{module}.join", net.conv(f"{module}.1x1", view, 320), *sides, _pooled(net, module, view, 192))
+    return net.trace(name, net.linear("classifier", net.averaged("average", view), classes))
+
+
+def _chain(net: ConvNet, name: str, view: View, *layers: tuple[int, int | tuple[int, int]]) -> View:
+    """Convolutions one behind the other: (outputs, taps) of each."""
+    for number, (outputs, taps) in enumerate(layers, 1):
+        view = net.conv(f"{name}.{number}", view, outputs, taps)
+    return view
+
+
+def _pooled(net: ConvNet, name: str, view: View, outputs: int) -> View:
+    return net.conv(f"{name}.pool_project", net.average_pool(f"{name}.pool", view, 3, 1, 1), outputs)

@@ -1,4 +1,4 @@
-"""Networks without residual sums: AlexNet (one tower, arXiv 1404.5997), VGG (arXiv 1409.1556), SqueezeNet v1.1 (arXiv 1602.07360)."""
+"""Networks without residual sums: AlexNet (one tower, arXiv 1404.5997), VGG (arXiv 1409.1556), SqueezeNet (arXiv 1602.07360)."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from accelsim.trace.trace import Trace
 VGG_STAGES = {11: (1, 1, 2, 2, 2), 13: (2, 2, 2, 2, 2), 16: (2, 2, 3, 3, 3), 19: (2, 2, 4, 4, 4)}  # convolutions: table 1
 _VGG_WIDTHS = (64, 128, 256, 512, 512)
 _ALEXNET = ((64, 11, 4, 2, True), (192, 5, 1, 2, True), (384, 3, 1, 1, False), (256, 3, 1, 1, False), (256, 3, 1, 1, True))
-_FIRES = ((16, 64, False), (16, 64, True), (32, 128, False), (32, 128, True), (48, 192, False), (48, 192, False), (64, 256, False),
-          (64, 256, False))  # fmt: skip  # (squeeze, expand, a pool follows)
+_FIRES = ((16, 64), (16, 64), (32, 128), (32, 128), (48, 192), (48, 192), (64, 256), (64, 256))  # (squeeze, expand) of fire2 to fire9
+# Of each version: outputs and taps of the first convolution; modules with a pool behind them (v1.0: the paper; v1.1: its authors' code).
+_SQUEEZENETS = {"1.0": (96, 7, (4, 8)), "1.1": (64, 3, (3, 5))}
 
 
 def alexnet(name: str, resolution: int = 224, classes: int = 1000) -> Trace:
@@ -34,16 +35,17 @@ def vgg(name: str, layers: int, resolution: int = 224, classes: int = 1000) -> T
     return net.trace(name, _fully_connected(net, net.flattened(view), classes))
 
 
-def squeezenet(name: str, resolution: int = 224, classes: int = 1000) -> Trace:
-    """SqueezeNet v1.1."""
+def squeezenet(name: str, version: str, resolution: int = 224, classes: int = 1000) -> Trace:
+    """SqueezeNet: version 1.0 or 1.1."""
+    first, first_taps, pooled_after = _SQUEEZENETS[version]
     net = ConvNet(resolution)
-    view = net.max_pool("pool1", net.conv("conv1", net.image, 64, 3, 2, 0), 3, 2, far=1)
-    for number, (squeeze, expand, pooled) in enumerate(_FIRES, 2):
+    view = net.max_pool("pool1", net.conv("conv1", net.image, first, first_taps, 2, 0), 3, 2, far=1)
+    for number, (squeeze, expand) in enumerate(_FIRES, 2):
         name_of = f"fire{number}"
         view = net.conv(f"{name_of}.squeeze", view, squeeze)
         sides = (net.conv(f"{name_of}.expand{taps}", view, expand, taps) for taps in (1, 3))
         view = net.join(f"{name_of}.join", *sides)
-        view = net.max_pool(f"pool{number}", view, 3, 2, far=1) if pooled else view
+        view = net.max_pool(f"pool{number}", view, 3, 2, far=1) if number in pooled_after else view
     return net.trace(name, net.averaged("average", net.conv("conv10", view, classes)))
 
 
