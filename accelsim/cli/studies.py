@@ -24,15 +24,19 @@ def mvq(
         list[str] | None,
         typer.Argument(metavar="[NETWORK...]", help="Of the five: resnet18, resnet50, vgg16, alexnet, mobilenet_v1."),
     ] = None,
+    whole: Annotated[bool, typer.Option("--whole", help="Count fully connected and depthwise layers too.")] = False,
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
-    """MVQ's speed-ups over 8 bits on a plain and on its own array; minutes for all."""
+    """MVQ's speed-ups over 8 bits on a plain and on its own array; minutes for all.
+
+    Of convolutions but depthwise ones, as the paper's range over its own array excludes fully connected layers.
+    """
     from accelsim.report.tables.terminal import say, stdout_console
     from accelsim.studies.mvq import NETWORKS, mvq_speedups
 
     with simulating(quiet=quiet) as update:
-        rows = mvq_speedups(networks or NETWORKS, update)
+        rows = mvq_speedups(networks or NETWORKS, update, whole=whole)
     if as_json:
         print_json({row.network: {"over_ws": row.over_ws, "over_ews": row.over_ews} for row in rows})
     elif quiet:
