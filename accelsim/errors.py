@@ -27,6 +27,10 @@ class CompileError(AccelsimError):
     """A trace cannot be placed on an accelerator."""
 
 
+class PinnedWeightsTooLarge(CompileError):
+    """Weights that are to stay on the chip exceed their buffer."""
+
+
 class DeadlockError(AccelsimError):
     """Every unit waits: the message lists each unit and the event it waits for."""
 

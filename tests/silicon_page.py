@@ -63,13 +63,13 @@ def _row(row: SiliconRow) -> str:
     measured = f"{row.measured:g} {row.unit}"
     if row.simulated is None or row.error_pct is None:
         return f"| {row.chip} | {network} | {row.recipe} | {measured} | - | not simulated |"
-    return f"| {row.chip} | {network} | {row.recipe} | {measured} | {row.simulated:.4g} {row.unit} | {row.error_pct:+.1f} % |"
+    return f"| {row.chip} | {network} | {row.recipe} | {measured} | {row.simulated:.4g} {row.unit} | {row.error_pct:+z.1f} % |"
 
 
 def _pair(pair: SiliconPair) -> str:
     cells: Sequence[str] = (
         pair.chip, f"`{pair.network_id}` {pair.context}".strip(), " to ".join(pair.recipes), pair.role, f"{pair.measured_speedup:.2f}x",
-        f"{pair.simulated_speedup:.2f}x", f"{pair.speedup_error_pct:+.1f} %", f"{pair.measured_difference_ms:.4g}",
+        f"{pair.simulated_speedup:.2f}x", f"{pair.speedup_error_pct:+z.1f} %", f"{pair.measured_difference_ms:.4g}",
         f"{pair.simulated_difference_ms:.4g}",
     )  # fmt: skip
     return f"| {' | '.join(cells)} |"

@@ -77,7 +77,7 @@ def _render(report: SiliconReport) -> None:
     if report.pairs:
         out = table(["board", "network", "encodings", ">measured", ">simulated", ">error", "role"], dense=True)
         for pair in report.pairs:
-            speedups = f"{pair.measured_speedup:.2f}x", f"{pair.simulated_speedup:.2f}x", f"{pair.speedup_error_pct:+.1f} %"
+            speedups = f"{pair.measured_speedup:.2f}x", f"{pair.simulated_speedup:.2f}x", f"{pair.speedup_error_pct:+z.1f} %"
             row(out, pair.chip, f"{pair.network_id} {pair.context}".strip(), " -> ".join(pair.recipes), *speedups, pair.role)
         show(console, "Speed-ups of a network in two encodings", out)
     for item in report.rows:
@@ -89,7 +89,7 @@ def _render(report: SiliconReport) -> None:
 def _figures(item: SiliconRow) -> tuple[str, str, str, str]:
     if item.simulated is None or item.error_pct is None:
         return f"{item.measured:,.4g}", "-", item.unit, "-"
-    return f"{item.measured:,.4g}", f"{item.simulated:,.4g}", item.unit, f"{item.error_pct:+.1f} %"
+    return f"{item.measured:,.4g}", f"{item.simulated:,.4g}", item.unit, f"{item.error_pct:+z.1f} %"
 
 
 def _verdict(report: SiliconReport) -> str:

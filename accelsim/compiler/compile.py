@@ -34,7 +34,7 @@ from accelsim.compiler.shared_rom import shared_rom
 from accelsim.compiler.streams import StreamBuilder
 from accelsim.compiler.target import Target, target_of
 from accelsim.compiler.weights_read_again import bytes_read_again, weights_read_again
-from accelsim.errors import CompileError
+from accelsim.errors import CompileError, PinnedWeightsTooLarge
 from accelsim.hw.l2 import L2, operand_crossings
 from accelsim.kernels import compute_state
 from accelsim.program import LayerPlan, Program, Structured
@@ -184,7 +184,7 @@ def _in_row_tiles(target: Target, trace: Trace, batch: int, ranked: Sequence[Hea
 def _check_pinned(target: Target, layout: MemoryLayout) -> None:
     capacity = target.weight_buffer.capacity
     if target.weight_buffer.residency == "pinned" and layout.weights > capacity:
-        raise CompileError(
+        raise PinnedWeightsTooLarge(
             f"accelerator {target.name!r}: weight_buffer.residency = 'pinned' needs {layout.weights} B; "
             f"weight_buffer.capacity = {capacity} B is short by {layout.weights - capacity} B"
         )

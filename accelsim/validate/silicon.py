@@ -1,8 +1,9 @@
-"""Measured boards against simulations: rows, pairs of encodings, and the overhead of a step that is fitted beside the simulation.
+"""Measured boards against simulations: rows, pairs of encodings, and the host's overhead of a step, which `fit` rows set.
 
-Disputable assumption: a step of a language model has an overhead outside of the machine (host, sampling, launch), the same for all steps of
-a network on a board; it is the mean difference of that network's `fit` rows. Nothing else is fitted here: what the chips' files call fitted
-was fitted to `fit` rows once, and is written in them.
+Disputable assumption: before a step of a language model the machine waits for its host (sampling, launch), as long for all steps of a
+network on a board; it is what that network's `fit` rows take longer, on average, than they are simulated without. The rows are then
+simulated with that wait (`control.overhead.token`). Nothing else is fitted here: what the chips' files call fitted was fitted to `fit`
+rows once, and is written in them.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from accelsim.validate.silicon_bench import Bench, is_step
 from accelsim.validate.silicon_rows import MeasuredRow, read_rows
 
 TOLERANCE_PCT = 20.0
+PS_PER_MS = 10**9
 FIT, PREDICT = "fit", "predict"
 
 
@@ -33,7 +35,7 @@ class SiliconRow:
     ----------
     measured, simulated : in the row's unit; None where it cannot be simulated, as `problem` says
     error_pct : of the time: positive where the simulation is slower
-    overhead_ms : of the simulated time, fitted beside the simulation
+    overhead_ms : of the simulated time, the wait for the host that the network's `fit` rows set
     ok : not judged, or simulated within the tolerance
     """
 
@@ -143,7 +145,13 @@ def validate_silicon(csv_path: Path, tolerance_pct: float | None = None, progres
             progress("simulating the measured rows", done, len(rows))
     tolerance = TOLERANCE_PCT if tolerance_pct is None else tolerance_pct
     overheads = _overheads(rows, times)
-    judged = [_judged(row, times[row.line], overheads.get((row.chip, row.network), 0.0), tolerance) for row in rows]
+    judged = []
+    for row in rows:
+        launch_ps = overheads.get((row.chip, row.network), 0) if is_step(row) else 0
+        simulated = times[row.line]
+        if launch_ps and not isinstance(simulated, str):
+            simulated = bench.milliseconds(row, launch_ps)
+        judged.append(_judged(row, simulated, launch_ps, tolerance))
     return SiliconReport(str(csv_path), tolerance, tuple(judged), tuple(_pairs(rows, judged)))
 
 
@@ -155,25 +163,24 @@ def _simulated(bench: Bench, row: MeasuredRow) -> float | str:
         return str(error)
 
 
-def _overheads(rows: Sequence[MeasuredRow], times: Mapping[int, float | str]) -> dict[tuple[str, str], float]:
-    """Milliseconds beside each step, by chip and network."""
+def _overheads(rows: Sequence[MeasuredRow], times: Mapping[int, float | str]) -> dict[tuple[str, str], int]:
+    """Picoseconds of the host before each step, by chip and network."""
     found: dict[tuple[str, str], list[float]] = {}
     for row in rows:
         simulated = times[row.line]
         if row.role == FIT and is_step(row) and not isinstance(simulated, str):
             found.setdefault((row.chip, row.network), []).append(row.milliseconds - simulated)
-    return {key: max(0.0, statistics.mean(differences)) for key, differences in found.items()}
+    return {key: max(0, round(statistics.mean(differences) * PS_PER_MS)) for key, differences in found.items()}
 
 
-def _judged(row: MeasuredRow, simulated: float | str, overhead_ms: float, tolerance_pct: float) -> SiliconRow:
+def _judged(row: MeasuredRow, simulated: float | str, launch_ps: int, tolerance_pct: float) -> SiliconRow:
     about = (row.line, row.board, row.chip, row.network, row.recipe, row.context, row.metric, row.unit, row.role, row.value,
              row.milliseconds)  # fmt: skip
     if isinstance(simulated, str):
         return SiliconRow(*about, None, None, 0.0, simulated, ok=row.role != PREDICT)
-    overhead_ms = overhead_ms if is_step(row) else 0.0
-    total = simulated + overhead_ms
-    error = 100 * (total / row.milliseconds - 1)
-    return SiliconRow(*about, row.shown(total), error, overhead_ms, "", ok=row.role != PREDICT or abs(error) <= tolerance_pct)
+    error = 100 * (simulated / row.milliseconds - 1)
+    ok = row.role != PREDICT or abs(error) <= tolerance_pct
+    return SiliconRow(*about, row.shown(simulated), error, launch_ps / PS_PER_MS, "", ok=ok)
 
 
 def _pairs(rows: Sequence[MeasuredRow], judged: Sequence[SiliconRow]) -> list[SiliconPair]:

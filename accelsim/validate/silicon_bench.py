@@ -6,19 +6,22 @@ compiler places them, and the rest is read on every inference; nothing overlaps 
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from dataclasses import dataclass, field
+from itertools import accumulate
 
 from accelsim.accelerator import FOLDER, Accelerator, load_accelerator
-from accelsim.errors import ConfigError
+from accelsim.compiler.compile import compile_trace
+from accelsim.errors import ConfigError, PinnedWeightsTooLarge
 from accelsim.presets import preset_names, presets
 from accelsim.simulation import Shared, simulate
-from accelsim.studies.networks.catalog import chain, network
+from accelsim.studies.networks.catalog import chain, is_chain, network
 from accelsim.trace.layers import Layer
 from accelsim.trace.manifest import Manifest, ModelInput
-from accelsim.trace.token_step import at_tokens
+from accelsim.trace.token_step import at_tokens, puts_out_token
 from accelsim.trace.trace import Trace
 from accelsim.validate.silicon_recipes import encoded
-from accelsim.validate.silicon_rows import MeasuredRow, Work, work_of
+from accelsim.validate.silicon_rows import CHAIN_CONTEXT, CONTEXTS, METRICS, MeasuredRow, Work, work_of
 
 GROUP = "silicon"
 
@@ -28,7 +31,7 @@ class Bench:
     """Chips are read once; equal runs are simulated once."""
 
     _chips: dict[str, Accelerator] = field(default_factory=dict)
-    _known: dict[tuple[str, str, str, Work], float] = field(default_factory=dict)
+    _known: dict[tuple[str, str, str, Work, int], float] = field(default_factory=dict)
     _shared: Shared = field(default_factory=Shared)
 
     def chip(self, name: str) -> Accelerator:
@@ -43,18 +46,25 @@ class Bench:
             self._chips[name] = load_accelerator(name_of)
         return self._chips[name]
 
-    def milliseconds(self, row: MeasuredRow) -> float:
-        """Simulated time of a row, without overhead.
+    def milliseconds(self, row: MeasuredRow, launch_ps: int = 0) -> float:
+        """Simulated time of a row.
+
+        Parameters
+        ----------
+        launch_ps : time of the host before each step of a language model, which the run waits for (`control.overhead.token`)
 
         Raises
         ------
         AccelsimError
-            An unknown board, network or recipe, or a network that the chip cannot run.
+            An unknown board, network, recipe or metric, a language model without its step, or a network that the chip cannot run.
         """
+        _check_metric(row)
         chip, work = self.chip(row.chip), work_of(row.context)
-        key = (row.chip, row.network, row.recipe, work)
+        key = (row.chip, row.network, row.recipe, work, launch_ps)
         if key not in self._known:
-            self._known[key] = sum(share * self._of(chip, trace, row.recipe) for share, trace in _networks(row.network, work))
+            if launch_ps:
+                chip = load_accelerator(chip.writable(), (f"control.overhead.token={launch_ps} ps",))
+            self._known[key] = sum(share * self._of(chip, trace, row.recipe) for share, trace in _networks(row, work))
         return self._known[key]
 
     def _of(self, chip: Accelerator, trace: Trace, recipe: str) -> float:
@@ -64,7 +74,7 @@ class Bench:
     def _run(self, chip: Accelerator, trace: Trace, planes: int) -> float:
         if chip.weight_buffer.residency != "pinned":
             return simulate(chip, trace, batch=planes, shared=self._shared).milliseconds
-        resident, rest = _split(trace, chip.weight_buffer.capacity)
+        resident, rest = self._split(chip, trace, planes)
         total = 0.0
         if resident is not None:
             once, twice = (simulate(chip, resident, frames=frames, batch=planes, shared=self._shared) for frames in (1, 2))
@@ -74,36 +84,55 @@ class Bench:
             total += simulate(streaming, rest, batch=planes, shared=self._shared).milliseconds
         return total
 
+    def _split(self, chip: Accelerator, trace: Trace, planes: int) -> tuple[Trace | None, Trace | None]:
+        """The first layers, whose weights stay on the chip, and the others; None for no layers."""
+        held = list(accumulate(0 if layer.weights is None else layer.weights.bytes for layer in trace.layers))
+        most = bisect_right(held, chip.weight_buffer.capacity)  # images pad their records, so fewer layers may fit
+        count = bisect_left(range(1, most + 1), True, key=lambda count: not self._stays(chip, _part(trace, count)[0], planes))
+        return _part(trace, count)
+
+    def _stays(self, chip: Accelerator, trace: Trace | None, planes: int) -> bool:
+        """Whether a network's weights fit the buffer that they are pinned in."""
+        try:
+            if trace is not None:
+                compile_trace(chip, trace, batch=planes, caches=self._shared)
+        except PinnedWeightsTooLarge:
+            return False
+        return True
+
 
 def is_step(row: MeasuredRow) -> bool:
     """Whether the row times a step of a language model, beside which a host works."""
     return work_of(row.context).tokens > 0
 
 
-def _networks(network_id: str, work: Work) -> list[tuple[float, Trace]]:
+def _check_metric(row: MeasuredRow) -> None:
+    if row.metric not in METRICS:
+        raise ConfigError(f"unknown metric {row.metric!r}; allowed: {', '.join(METRICS)}")
+    if row.unit not in METRICS[row.metric]:
+        raise ConfigError(f"metric {row.metric!r} has the unit {row.unit!r}; allowed: {', '.join(METRICS[row.metric])}")
+
+
+def _networks(row: MeasuredRow, work: Work) -> list[tuple[float, Trace]]:
     """Networks whose times, each by its share, make up the work."""
-    if work.chain is not None:
+    if is_chain(row.network):
+        if work.chain is None:
+            raise ConfigError(f"context {row.context!r} does not say how many layers of {row.network!r} to time; allowed: {CHAIN_CONTEXT}")
         few, many = work.chain
-        chains = [(layers, chain(network_id, layers)) for layers in (many, few)]
-        if few < many and chains[0][1] is not None:
-            return [(sign / (many - few), trace) for sign, (_, trace) in zip((1, -1), chains, strict=True) if trace is not None]
-    trace = network(network_id)
+        return [(sign / (many - few), chain(row.network, layers)) for sign, layers in ((1, many), (-1, few))]
+    trace = network(row.network)
+    if not work.tokens and puts_out_token(trace):
+        raise ConfigError(f"context {row.context!r} names no step of the language model {row.network!r}; allowed: {CONTEXTS}")
     return [(1.0, at_tokens(trace, work.tokens, work.context) if work.tokens else trace)]
 
 
-def _split(trace: Trace, capacity: int) -> tuple[Trace | None, Trace | None]:
-    """The first layers, whose weights fit in `capacity` bytes, and the others; None for no layers."""
-    held, count = 0, 0
-    for layer in trace.layers:
-        held += 0 if layer.weights is None else layer.weights.bytes + 8 * layer.weights.n
-        if held > capacity:
-            break
-        count += 1
+def _part(trace: Trace, count: int) -> tuple[Trace | None, Trace | None]:
+    """The first `count` layers as a network, and the others; None for no layers."""
     first, second = trace.layers[:count], trace.layers[count:]
-    return _part(trace, first, second), _part(trace, second, ())
+    return _network_of(trace, first, second), _network_of(trace, second, ())
 
 
-def _part(trace: Trace, layers: tuple[Layer, ...], readers: tuple[Layer, ...]) -> Trace | None:
+def _network_of(trace: Trace, layers: tuple[Layer, ...], readers: tuple[Layer, ...]) -> Trace | None:
     if not layers:
         return None
     names = {layer.name for layer in layers}

@@ -1,7 +1,7 @@
 """Measured figures of boards: a row of a file, its time, and the work that its columns describe.
 
 Columns: `board`, `chip` (a preset of `silicon/`, or of the accelerators; empty: the board's name), `network_id`, `recipe`, `context`,
-`metric`, `value`, `unit`, `role`. Other columns are provenance.
+`metric`, `value`, `unit`, `role`. Other columns are provenance. Tokens per second of a prefill count the tokens of the prompt.
 
 `fit` rows may set parameters, `predict` rows are judged, `context` rows are shown.
 """
@@ -18,7 +18,11 @@ from accelsim.validate.reference_csv import ReferenceRow, read_reference
 COLUMNS = ("board", "chip", "network_id", "recipe", "context", "metric", "value", "unit", "role")
 ROLES = ("fit", "predict", "context")
 MILLISECONDS = {"ms": 1.0, "s": 1e3, "us": 1e-3}
-RATES = ("tok/s", "inf/s")
+TOKEN_RATE, INFERENCE_RATE = "tok/s", "inf/s"
+RATES = (TOKEN_RATE, INFERENCE_RATE)
+METRICS = {"latency": tuple(MILLISECONDS), "decode_rate": (TOKEN_RATE,), "prefill_rate": (TOKEN_RATE,), "throughput": RATES}  # and units
+CONTEXTS = "decode; decode, N in, M out; prefill N"  # of a language model
+CHAIN_CONTEXT = "a layer, slope of A and B layers (A below B)"
 _STORED = re.compile(r",?(stored_bytes=[0-9]{1,15})")
 _DEFAULT_CONTEXT = 128  # tokens in the cache of a decode whose row does not say
 
@@ -49,11 +53,16 @@ class MeasuredRow:
     @property
     def milliseconds(self) -> float:
         """The measured time."""
-        return 1e3 / self.value if self.unit in RATES else self.value * MILLISECONDS[self.unit]
+        return 1e3 * self._per_step / self.value if self.unit in RATES else self.value * MILLISECONDS[self.unit]
 
     def shown(self, milliseconds: float) -> float:
         """A time in the row's unit."""
-        return 1e3 / milliseconds if self.unit in RATES else milliseconds / MILLISECONDS[self.unit]
+        return 1e3 * self._per_step / milliseconds if self.unit in RATES else milliseconds / MILLISECONDS[self.unit]
+
+    @property
+    def _per_step(self) -> int:
+        """Tokens or inferences of one step, which a rate counts."""
+        return max(1, work_of(self.context).tokens) if self.unit == TOKEN_RATE else 1
 
 
 @dataclass(frozen=True)
@@ -84,7 +93,8 @@ def work_of(context: str) -> Work:
     if match := re.match(r"prefill ([0-9]{1,6})$", context):
         return Work(tokens=int(match[1]))
     if match := re.match(r"a layer, slope of ([0-9]{1,4}) and ([0-9]{1,4}) layers$", context):
-        return Work(chain=(int(match[1]), int(match[2])))
+        few, many = int(match[1]), int(match[2])
+        return Work(chain=(few, many)) if 0 < few < many else Work()
     return Work()
 
 

@@ -1,7 +1,7 @@
 """DenseNet (Huang et al., arXiv 1608.06993, table 1): each layer reads the channels of all layers before it in its block.
 
-Disputable assumption: the channels of a block are joined anew behind each of its layers, one copy per layer; a machine that writes every
-layer's channels beside the others copies nothing.
+Disputable assumption: the channels of a block are joined behind each of its layers, one copy of all per layer; a machine that writes
+every layer's channels beside the others copies nothing.
 """
 
 from __future__ import annotations
