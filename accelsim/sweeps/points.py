@@ -17,7 +17,7 @@ from accelsim.accelerator import Accelerator, read_accelerator, set_field
 from accelsim.compiler.accumulator_range import most_accumulator_bits
 from accelsim.compiler.codebook_fit import codebook_fields
 from accelsim.compression.open_trace import open_trace
-from accelsim.errors import ConfigError, FormatError
+from accelsim.errors import AccelsimError, ConfigError, FormatError
 from accelsim.provenance import run_id
 from accelsim.records import build
 from accelsim.sweeps.expression import Expression
@@ -89,22 +89,23 @@ def expand(sweep: Sweep) -> Iterator[Candidate]:
 
 def candidate(sweep: Sweep, position: int) -> Candidate:
     """The point at `position`; raises as `expand`."""
+    try:
+        return _candidate(sweep, position)
+    except AccelsimError as error:
+        raise type(error)(f"{sweep.source}: {error}") from error
+
+
+def _candidate(sweep: Sweep, position: int) -> Candidate:
     written = {**sweep.base, **sweep.at(position)}
     run = {**RUN_DEFAULTS, **{name: written.pop(name) for name in RUN_NAMES if name in written}}
     formats = {name: written.pop(name) for name in list(written) if is_format_field(name)}
     steps = {name: written.pop(name) for name in list(written) if is_step_field(name)}
-    fields, where = _fields(_text("accelerator", run["accelerator"]))
     name, trace, problem = _trace_and_problem(_text("trace", run["trace"]), formats, steps)
     options = {name: _count(name, run[name]) for name in RUN_DEFAULTS}
-    accelerator: Accelerator | None = None
-    try:
-        if sweep.fit_codebook and trace is not None:
-            written = {**_codebook(run["accelerator"], name), **written}
-        for path, value in written.items():
-            fields = set_field(fields, path, value)
-        accelerator = build(Accelerator, fields, where) if trace is not None else None
-    except ConfigError as error:
-        problem = problem or str(error)
+    chip = _text("accelerator", run["accelerator"])
+    if sweep.fit_codebook and trace is not None:
+        written = {**_codebook(chip, name), **written}
+    accelerator, fields, wrong = _chip(chip, written, sweep.source)
     for constraint in sweep.constraints:
         stated = {
             **run,
@@ -114,7 +115,7 @@ def candidate(sweep: Sweep, position: int) -> Candidate:
         if not _holds(constraint, stated, accelerator, fields, trace):
             return Dropped(position, constraint.text)
     if accelerator is None or trace is None:
-        return Invalid(position, sweep.at(position), problem)
+        return Invalid(position, sweep.at(position), f"{sweep.source}: {problem}" if problem else wrong)
     plain = {**run, **formats, **steps}  # axes that are no field of the accelerator
     return Point(
         position=position,
@@ -125,6 +126,29 @@ def candidate(sweep: Sweep, position: int) -> Candidate:
         **options,
         axes={axis: plain[axis] if axis in plain else _plain(field_at(accelerator, axis)) for axis in sweep.axes},
     )
+
+
+def _chip(chip: str, written: Mapping[str, Any], sweep: str) -> tuple[Accelerator | None, Mapping[str, Any], str]:
+    """(chip, its fields, problem) with the fields that a sweep gives: a mistake is the sweep's unless the chip's file alone has it."""
+    alone, where = _fields(chip)
+    fields = alone
+    try:
+        for path, value in written.items():
+            fields = set_field(fields, path, value)
+    except ConfigError as error:
+        return None, fields, f"{sweep} with {where}: {error}"
+    accelerator, message = _built(fields, where)
+    if accelerator is None and not set(message.splitlines()) <= set(_built(alone, where)[1].splitlines()):
+        message = _built(fields, f"{sweep} with {where}")[1]
+    return accelerator, fields, message
+
+
+def _built(fields: Mapping[str, Any], where: str) -> tuple[Accelerator | None, str]:
+    """(accelerator, "") of its fields, or (None, the message about them)."""
+    try:
+        return build(Accelerator, fields, where), ""
+    except ConfigError as error:
+        return None, str(error)
 
 
 def field_at(accelerator: Accelerator, path: str) -> Any:

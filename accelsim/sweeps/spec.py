@@ -88,12 +88,14 @@ class Sweep:
 
     Attributes
     ----------
+    source : its file, as messages name it
     base : field -> value common to all points
     groups : axes and linked axes; the last moves fastest
     fit_codebook : each chip has the codebook that its trace asks for, unless an axis or `base` says otherwise
     sha256 : identity of the sweep's points (not of its name, description and pictures)
     """
 
+    source: str
     name: str
     description: str
     technology: str
@@ -145,12 +147,12 @@ def load_sweep(source: str | Mapping[str, Any]) -> Sweep:
 
 def _located(where: str, spec: SweepSpec) -> Sweep:
     try:
-        return _sweep(spec)
+        return _sweep(where, spec)
     except ConfigError as error:
         raise ConfigError(f"{where}: {error}") from None
 
 
-def _sweep(spec: SweepSpec) -> Sweep:
+def _sweep(source: str, spec: SweepSpec) -> Sweep:
     groups = [AxisGroup((name,), tuple((value,) for value in _values(name, written))) for name, written in spec.axes.items()]
     groups += [_linked(fields) for fields in spec.linked]
     names = [*spec.base, *(name for group in groups for name in group.names)]
@@ -168,6 +170,7 @@ def _sweep(spec: SweepSpec) -> Sweep:
     _check_pictures(spec.pictures, [name for group in groups for name in group.names])
     asked = spec.model_dump(mode="json", exclude={"name", "description", "pictures"})
     return Sweep(
+        source=source,
         name=spec.name,
         description=spec.description,
         technology=spec.technology,

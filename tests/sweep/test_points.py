@@ -18,6 +18,7 @@ from accelsim.sweeps.axis import axis_values
 from accelsim.sweeps.points import Dropped, Invalid, Point, expand
 from accelsim.sweeps.spec import load_sweep
 from accelsim.trace.trace import load_trace
+from tests.sweep.small_sweeps import write_sweep
 
 TRACES = Path(__file__).parents[2] / "traces"
 BASE = {"accelerator": "edge-32x32", "trace": "tiny_vit_int8"}
@@ -152,6 +153,40 @@ def test_a_wrong_value_in_an_axis_concerns_its_points_only():
     assert isinstance(bad, Invalid)
     assert "array.rows" in bad.message
     assert isinstance(good, Point)
+
+
+def test_a_wrong_point_names_the_file_that_is_wrong(tmp_path: Path) -> None:
+    """The sweep's and the chip's for what the sweep sets, the chip's for what its file alone has wrong too."""
+    chip, file = tmp_path / "chip.yaml", tmp_path / "s.yaml"
+    text = (TRACES.parent / "configs" / "accelerators" / "edge-32x32.yaml").read_text()
+    base = {"accelerator": str(chip), "trace": "tiny_vit_int8"}
+    wrong = {
+        "array.rows": ("many", f"{file} with {chip}: field `array.rows`: must be a whole number (got 'many')"),
+        "codebook.ports": (2, f"{chip}: field `clock`: 'fast' is not a frequency; allowed: a number and one of Hz, kHz, MHz, GHz"),
+    }
+    for axis, (value, message) in wrong.items():
+        chip.write_text(text.replace("clock: 1 GHz", "clock: fast") if axis == "codebook.ports" else text)
+        write_sweep(file, base=base, axes={axis: [value]}, constraints=[])
+        (found,) = expand(load_sweep(str(file)))
+        assert isinstance(found, Invalid)
+        assert found.message.startswith(message)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"axes": {"trace": ["tiny_vit_int8"], "frames": [0]}}, "`frames`: 0 is not allowed"),
+        ({"axes": {"accelerator": ["no-chip"]}, "base": {"trace": "tiny_vit_int8"}}, "unknown accelerator 'no-chip'"),
+        ({"axes": {"trace": ["no-trace"]}}, "unknown trace 'no-trace'"),
+        ({"constraints": ["clock == 'x' + 1"]}, "constraint"),
+    ],
+)
+def test_a_sweep_that_cannot_be_expanded_is_named(changes: dict[str, Any], words: str, tmp_path: Path) -> None:
+    file = write_sweep(tmp_path / "s.yaml", **changes)
+    with pytest.raises(AccelsimError) as caught:
+        list(expand(load_sweep(str(file))))
+    assert str(caught.value).startswith(f"{file}: ")
+    assert words in str(caught.value)
 
 
 def test_a_product_of_a_billion_points_costs_nothing_until_it_is_walked():
