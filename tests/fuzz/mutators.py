@@ -7,6 +7,7 @@ import copy
 import io
 import json
 import sqlite3
+import warnings
 import zipfile
 import zlib
 from collections.abc import Callable, Mapping, Sequence
@@ -24,6 +25,13 @@ HOSTILE: Sequence[Any] = (
     "nan", "inf", "0x10", "1:30", "2026-11-28", "a" * 5000, "\x1b[31mred", "a\x00b", "\u202eabc", "\ud800", "../../etc/passwd",
     "/dev/zero", "/", "=1+1", "a,b", "a\nb", "*", "..", "uniform:bits=8", "ssvq:k=16,d=8", "1..1e9 x1.0000001", "1..4 +0", [], {}, [[]],
     [None], {"": 0}, {"kind": "ssvq"}, [1, 2, 3], "edge-32x32", "lpddr4-3200-x16", "gemm", "${HOME}", "%s%n", "{0}",
+)  # fmt: skip
+# Makes a file where a reader evaluates it, which the watch over files notes.
+_CODE = (
+    "__import__('os').mkdir('/tmp/evaluated')", "x=__import__('os').mkdir('/tmp/evaluated')",
+    "x'), __import__('os').mkdir('/tmp/evaluated'), ('",
+    "torch.os.mkdir", "torch.hub.load", "torch.ops.aten.save.default", "torch.ops.aten.from_file.default", "_operator.call", "9**9**9**9",
+    "x.__class__.__base__.__subclasses__()", "u99999999999",
 )  # fmt: skip
 _WORDS = [str(value).encode("utf-8", "replace") for value in HOSTILE if not isinstance(value, list | dict)]
 _FIELD_BYTES = [
@@ -169,8 +177,44 @@ def mutate_safetensors(rng: Random, data: bytes) -> bytes:
 
 def mutate_npz(rng: Random, data: bytes) -> bytes:
     """Change the header or the values of an array, or its name, or any bytes of the archive."""
-    kind = rng.randrange(4)
-    if kind == 0:
+
+    def change(name: str, content: bytes) -> bytes:
+        if rng.random() < 0.5:
+            return mutate_bytes(rng, content)
+        size = int.from_bytes(content[8:10], "little")  # behind the magic string and version: length, then the text of a dict
+        header = mutate_text(rng, content[10 : 10 + size])[: 2**16 - 1]
+        return content[:8] + len(header).to_bytes(2, "little") + header + content[10 + size :]
+
+    return _with_entry(rng, data, change)
+
+
+def mutate_program(rng: Random, data: bytes) -> bytes:
+    """Change the tree or the texts of a program's JSON, other entries of its archive, their names, or any bytes of it."""
+
+    def change(name: str, content: bytes) -> bytes:
+        if not name.endswith(".json"):
+            return mutate_bytes(rng, content)
+        return mutate_json(rng, content) if rng.random() < 0.5 else _with_code(rng, content)
+
+    return _with_entry(rng, data, change, likely=".json")
+
+
+def _with_code(rng: Random, data: bytes) -> bytes:
+    """Put code into a text or a name of a JSON tree, or a text of it into another place."""
+    tree = json.loads(data)
+    texts = [(parent, key) for parent, key in _spots(tree) if isinstance(parent[key], str)]
+    if not texts:
+        return mutate_json(rng, data)
+    parent, key = rng.choice(texts)
+    other, place = rng.choice(texts)
+    parent[key] = rng.choice([*_CODE, parent[key] + rng.choice(_CODE), other[place]])
+    return json.dumps(tree).encode("utf-8")
+
+
+def _with_entry(rng: Random, data: bytes, change: Callable[[str, bytes], bytes], likely: str = "") -> bytes:
+    """Change an entry of an archive by `change`, its name or its place, or any bytes; those with `likely` in their names more often."""
+    kind = rng.randrange(8)
+    if kind <= 1:
         return mutate_bytes(rng, data)
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
@@ -185,18 +229,18 @@ def mutate_npz(rng: Random, data: bytes) -> bytes:
         RuntimeError,
     ):  # damaged by a mutation before
         return mutate_bytes(rng, data)
-    at = rng.randrange(len(entries))
+    places = [at for at, (name, _) in enumerate(entries) if likely in name] if rng.random() < 0.8 else []
+    at = rng.choice(places or range(len(entries)))
     name, content = entries[at]
-    if kind == 1:
+    if kind == 2:
         entries[at] = mutate_text(rng, name.encode()).decode("utf-8", "replace")[:200], content
-    elif kind == 2:
-        entries[at] = name, mutate_bytes(rng, content)
-    else:  # magic string, version and length, then the text of a dict
-        size = int.from_bytes(content[8:10], "little")
-        header = mutate_text(rng, content[10 : 10 + size])[: 2**16 - 1]
-        entries[at] = name, content[:8] + len(header).to_bytes(2, "little") + header + content[10 + size :]
+    elif kind == 3:
+        entries[at : at + 1] = rng.choice(([], [entries[at]] * 2, [rng.choice(entries)]))
+    else:
+        entries[at] = name, change(name, content)
     out = io.BytesIO()
-    with zipfile.ZipFile(out, "w", rng.choice((zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED))) as archive:
+    with warnings.catch_warnings(), zipfile.ZipFile(out, "w", rng.choice((zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED))) as archive:
+        warnings.simplefilter("ignore", UserWarning)  # a name given twice is meant
         for name, content in entries:
             archive.writestr(name.replace("\0", "") or "?", content)
     return out.getvalue()

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import io
 import json
+import subprocess
+import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 from random import Random
 
@@ -147,6 +150,9 @@ def readers() -> tuple[Reader, ...]:
             (mutators.mutate_safetensors,), {"t/trace.json": manifest},
         ),
         Reader("result", ("report", "r.json"), "r.json", (_result(),), _JSON, {}),
+        Reader("result, timeline", ("timeline", "r.json", "-o", "t.json"), "r.json", (_result(),), (_mutate_result, *_JSON), {}),
+        Reader("window of a timeline", ("timeline", "r.json", "-o", "t.json", "--cycles", WORD), WORD, (b"100..2000",), _TEXT,
+            {"r.json": _result()}),
         Reader("sweep", ("sweep", "s.yaml", "--dry-run", "--store", "s.sqlite", "-o", "out"), "s.yaml", (_SWEEP,), _YAML, {}),
         Reader("store", (*store_words, "--dry-run"), "s.sqlite", (_store(),), (mutators.mutate_sqlite,), {"s.yaml": _STORED_SWEEP}),
         Reader("store, ranked", store_words, "s.sqlite", (_store(),), (mutators.mutate_stored_value,),
@@ -170,6 +176,8 @@ def readers() -> tuple[Reader, ...]:
             {"m/model.safetensors": save(tensors())},
         ),
     ]  # fmt: skip
+    if find_spec("torch") is not None:
+        table.append(Reader("PyTorch", ("import", "m.pt2", "-o", "out"), "m.pt2", _programs(), (mutators.mutate_program,), {}))
     for kind, file in (("core", "core_cycles"), ("cluster", "cluster"), ("systolic", "random_gemms"), ("area", "synthesis_blocks")):
         content = b"\n".join((DATA / kind / f"{file}.csv").read_bytes().splitlines()[:_ROWS]) + b"\n"
         table.append(Reader(f"reference, {kind}", ("validate", kind, "r.csv"), "r.csv", (content,), _TABLE, {}))
@@ -183,6 +191,14 @@ def _mutate_override(rng: Random, data: bytes) -> bytes:
     return rng.choice((field + b"=" + hostile, hostile + b"=" + value, field + b"." + hostile + b"=" + value, field + hostile))
 
 
+def _mutate_result(rng: Random, data: bytes) -> bytes:
+    """Another chip in a result, which a timeline runs again."""
+    content = json.loads(data)
+    content["accelerator"] = mutators.mutate_yaml(rng, content["accelerator"].encode()).decode("utf-8", "replace")
+    return json.dumps(content).encode()
+
+
+@cache
 def _result() -> bytes:
     run = simulate(load_accelerator("mcu-16x16"), load_trace(find_trace("tiny_vit_int8")))
     return run.to_json().encode()
@@ -235,6 +251,16 @@ def _onnx_files() -> tuple[bytes, ...]:
         {"k": kernel},
     )
     return linear.SerializeToString(), convolution.SerializeToString()
+
+
+def _programs() -> tuple[bytes, ...]:
+    """Exported by a process of its own: what PyTorch holds afterwards would be copied at each fork."""
+    with tempfile.TemporaryDirectory() as folder:
+        paths = [Path(folder) / name for name in ("numbers.pt2", "texts.pt2")]
+        subprocess.run(
+            [sys.executable, "-m", "tests.fuzz.programs", *map(str, paths)], check=True, cwd=DATA.parents[2], capture_output=True
+        )
+        return tuple(path.read_bytes() for path in paths)
 
 
 def _gguf() -> bytes:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import os
 import pickle
+import shutil
 import subprocess
 import sys
 import zipfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -55,9 +57,121 @@ def test_a_program_file_runs_no_code(entry: str, tmp_path: Path) -> None:
             out.writestr(name, pickled if name == f"{root}/{entry}" else content)
         if "obj" in entry:
             out.writestr(f"{root}/{entry}", pickled)
-    with pytest.raises(ImportModelError, match=r"h\.pt2: (is not a program|constant 'c' is a pickled object)"):
+    with pytest.raises(ImportModelError, match=r"h\.pt2: (is not a program|.*: constant 'c' is a pickled object)"):
         import_model(str(hostile), seed=0)
     assert not trap.exists()
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A program of one layer."""
+    return Path(export(torch.nn.Linear(8, 8), 1, 4, 8, path=tmp_path_factory.mktemp("program") / "m.pt2"))
+
+
+def changed(whole: Path, copy: Path, change: Callable[[Any], object]) -> str:
+    """A copy of an archive whose program's JSON is changed."""
+    with zipfile.ZipFile(whole) as source, zipfile.ZipFile(copy, "w") as out:
+        for name in source.namelist():
+            content = source.read(name)
+            if "/models/" in name:
+                tree = json.loads(content)
+                change(tree)
+                content = json.dumps(tree).encode()
+            out.writestr(name, content)
+    return str(copy)
+
+
+def renamed(tree: Any, old: str, new: str) -> None:
+    """Replace a text wherever it is a value of a tree."""
+    for key in tree if isinstance(tree, dict) else range(len(tree)) if isinstance(tree, list) else ():
+        if tree[key] == old:
+            tree[key] = new
+        renamed(tree[key], old, new)
+
+
+def first_node(tree: Any) -> Any:
+    return tree["graph_module"]["graph"]["nodes"][0]
+
+
+def size_as_text(text: str) -> Callable[[Any], None]:
+    def change(tree: Any) -> None:
+        meta = tree["graph_module"]["graph"]["tensor_values"]["input"]
+        meta["sizes"][1] = {"as_expr": {"expr_str": text, "hint": {"as_int": 4}}}
+
+    return change
+
+
+TRAP = "__import__('os').mkdir('trap')"
+EVALUATED: list[tuple[str, Callable[[Any], object]]] = [
+    ("field `expr_str`", size_as_text(TRAP)),
+    ("field `expr_str`", size_as_text("(lambda: 4)()")),
+    ("field `expr_str`", size_as_text("().__class__")),
+    ("field `expr_str`", size_as_text("9**9**9**9")),
+    ("field `expr_str`", size_as_text("9^9^9^9")),
+    ("field `expr_str`", size_as_text("LShift(1, 10000000000)")),
+    ("field `guards_code`", lambda tree: tree.update(guards_code=[TRAP])),
+    ("field `name`", lambda tree: renamed(tree["graph_module"]["graph"], "input", f"x={TRAP}")),
+    ("field `forward_arg_names`", lambda tree: renamed(tree["graph_module"]["module_call_graph"], "input", f"x={TRAP}")),
+    ("field `parameter_name`", lambda tree: renamed(tree, "weight", f'weight"), {TRAP}, ("')),
+    ("field `in_spec`", lambda tree: [
+        entry["signature"].update(in_spec=json.dumps([1, {"type": "collections.defaultdict", "context": json.dumps(
+            {"default_factory_module": "antigravity", "default_factory_name": "geohash", "dict_context": []}), "children_spec": []}]))
+        for entry in tree["graph_module"]["module_call_graph"] if entry.get("signature")
+    ]),
+    ("field `range_constraints`", lambda tree: tree.update(range_constraints={"u99999999999": {"min_val": 0, "max_val": 1}})),
+    *(
+        ("field `target`", lambda tree, target=target: first_node(tree).update(target=target))
+        for target in ("torch.os.mkdir", "torch.hub.load", "_operator.call", "torch.ops.load_library.__call__",
+                       "torch.ops.aten.save.default", "torch.ops.aten.from_file.default")
+    ),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("field", "change"), EVALUATED, ids=[f"{number}-{field}" for number, (field, _) in enumerate(EVALUATED)])
+def test_text_that_pytorch_would_evaluate_is_refused_unread(
+    field: str, change: Callable[[Any], object], whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ImportModelError) as caught:
+        import_model(changed(whole, tmp_path / "h.pt2", change), seed=0)
+    assert f"h.pt2: m/models/model.json: {field}: " in str(caught.value)
+    assert not (tmp_path / "trap").exists()
+
+
+@pytest.mark.parametrize("text", ["4", "2 + 2", "Max(4, 3)", "FloorDiv(9, 2)"])
+def test_sizes_that_are_arithmetic_are_read(text: str, whole: Path, tmp_path: Path) -> None:
+    same = changed(whole, tmp_path / "s.pt2", size_as_text(text))
+    assert import_model(same, seed=0).manifest.layers == import_model(str(whole), seed=0).manifest.layers
+
+
+def test_an_archive_with_a_compiled_model_is_refused(whole: Path, tmp_path: Path) -> None:
+    hostile = shutil.copy(whole, tmp_path / "h.pt2")
+    with zipfile.ZipFile(hostile, "a") as out:
+        out.writestr("m/data/aotinductor/model/model.so", b"\x7fELF")
+    with pytest.raises(ImportModelError, match=r"h\.pt2: holds 'm/data/aotinductor/model/model\.so', which could run code"):
+        import_model(str(hostile), seed=0)
+
+
+def test_what_pytorch_reads_is_judged_where_zipfile_shows_another_program(whole: Path, tmp_path: Path) -> None:
+    """Two archives in one file: Python's zipfile takes the directory before the end, PyTorch the one at the offset that the end states."""
+    hostile = Path(changed(whole, tmp_path / "h.pt2", size_as_text(TRAP))).read_bytes()
+    both = tmp_path / "both.pt2"
+    both.write_bytes(hostile + whole.read_bytes())
+    with zipfile.ZipFile(both) as archive:
+        assert TRAP.encode() not in archive.read("m/models/model.json")
+    with pytest.raises(ImportModelError):
+        import_model(str(both), seed=0)
+
+
+def test_a_tensor_that_is_far_larger_than_its_bytes_is_refused(whole: Path, tmp_path: Path) -> None:
+    with zipfile.ZipFile(whole) as source, zipfile.ZipFile(tmp_path / "h.pt2", "w") as out:
+        for name in source.namelist():
+            content = source.read(name)
+            if name.endswith("_weights_config.json"):
+                content = content.replace(b'{"as_int": 8}', b'{"as_int": 1000000}')
+            out.writestr(name, content)
+    with pytest.raises(ImportModelError, match=r"tensor 'weight' has 1,000,000,000,000 elements, more than its bytes"):
+        import_model(str(tmp_path / "h.pt2"), seed=0)
 
 
 def test_a_program_of_a_transformers_model_loads_in_a_fresh_process(tmp_path: Path) -> None:
@@ -73,7 +187,6 @@ def test_a_program_of_a_transformers_model_loads_in_a_fresh_process(tmp_path: Pa
     assert (tmp_path / "trace" / "trace.json").is_file()
 
 
-def test_a_program_that_unpacks_to_far_more_is_refused(tmp_path: Path) -> None:
-    whole = Path(export(torch.nn.Linear(8, 8), 1, 4, 8, path=tmp_path / "m.pt2"))
+def test_a_program_that_unpacks_to_far_more_is_refused(whole: Path, tmp_path: Path) -> None:
     with pytest.raises(ImportModelError, match=r"bomb\.pt2: its \d+ entries unpack to 314,\d{3},\d{3} bytes; allowed: 2"):
         import_model(str(bombed_copy(whole, tmp_path / "bomb.pt2")), seed=0)
