@@ -20,12 +20,24 @@ from accelsim.result import MEMORIES, SCHEMA_VERSION, SHARED_LEVEL, Result
 from accelsim.wording import shown
 
 LARGEST_RESULT = 1 << 30  # bytes of a stored result
+TOKENS_FILE = "tokens.json"  # in the folder of a run over tokens, which holds figures of its steps but no result
 _KEY = "[key]"  # pydantic's mark of a name that is at fault, not its value
 
 
 def load_result(path: Path) -> Result:
-    """The Result in `result.json` (or in a run's folder that holds one)."""
+    """The Result in `result.json` (or in a run's folder that holds one).
+
+    Raises
+    ------
+    ConfigError
+        There is none: as `parse_result`, or it is the folder of a run over tokens.
+    """
     file = path / "result.json" if path.is_dir() else path
+    if file.name == TOKENS_FILE or (not file.exists() and (file.parent / TOKENS_FILE).is_file()):
+        raise ConfigError(
+            f"{path}: holds the figures of a run over tokens, not a result; the result of a step: "
+            "accelsim run CHIP NAME@step:tokens=1,context=N -o DIR"
+        )
     return parse_result(read_text(file, limit=LARGEST_RESULT), str(file))
 
 

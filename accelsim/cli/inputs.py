@@ -62,10 +62,10 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of tabl
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress, no tables: one line.")]
 Frames = Annotated[int, typer.Option(min=1, max=1024, help="Inferences of each network, one after the other; the first is the cold start.")]
 Batch = Annotated[int, typer.Option(min=1, max=1024, help="Images of one inference.")]
-Prefill = Annotated[int, typer.Option(min=0, help="Of a language model: tokens of the prompt, run in one step.")]
-Decode = Annotated[int, typer.Option(min=0, help="Of a language model: tokens after the prompt, one by one.")]
+Prefill = Annotated[int | None, typer.Option(min=0, help="Of a language model: tokens of the prompt, run in one step.")]
+Decode = Annotated[int | None, typer.Option(min=0, help="Of a language model: tokens after the prompt, one by one.")]
 CacheBits = Annotated[int, typer.Option("--cache-bits", help="With --prefill or --decode: bits of an element of the cache: 4, 8 or 16.")]
-Context = Annotated[int, typer.Option(min=0, help="With --prefill or --decode: tokens in the cache before.")]
+Context = Annotated[int | None, typer.Option(min=0, help="With --prefill or --decode: tokens in the cache before.")]
 Seed = Annotated[int, typer.Option(min=0, help="Seed of the values that a trace leaves open.")]
 
 

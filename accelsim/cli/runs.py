@@ -67,9 +67,9 @@ def run(
     ] = False,
     frames: Frames = 1,
     batch: Batch = 1,
-    prefill: Prefill = 0,
-    decode: Decode = 0,
-    context: Context = 0,
+    prefill: Prefill = None,
+    decode: Decode = None,
+    context: Context = None,
     cache_bits: CacheBits = 8,
     seed: Seed = 0,
     overrides: Overrides = None,
@@ -95,7 +95,7 @@ def run(
     from accelsim.report.tables.terminal import stdout_console
 
     look = PictureStyle.parse(style)
-    over_tokens = bool(prefill or decode or context)
+    over_tokens = any(given is not None for given in (prefill, decode, context))
     if out is not None:
         (check_tokens_folder if over_tokens else check_run_folder)(out)
     if timeline is not None:
@@ -117,7 +117,7 @@ def run(
         for name in (name for name, given in unused.items() if given):
             fail(f"{name}: allowed without --prefill, --decode and --context")
         _run_tokens(
-            machine, network, node, prefill, decode, context, batch, cache_bits, seed, out, look,
+            machine, network, node, prefill or 0, decode or 0, context or 0, batch, cache_bits, seed, out, look,
             what_if=what_if, as_json=as_json, quiet=quiet,
         )  # fmt: skip
         return

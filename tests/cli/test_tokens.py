@@ -79,6 +79,16 @@ def test_a_folder_has_each_step_and_a_picture_that_marks_what_limits(folder: str
     assert RUN.invoke(app, options).exit_code == 0  # again, in its place
 
 
+def test_what_reads_a_result_says_that_a_run_over_tokens_has_none(folder: str, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    assert RUN.invoke(app, ["run", "edge-64x64", folder, "--decode", "1", "-o", str(out), "--quiet"]).exit_code == 0
+    for words in (["report"], ["timeline", "-o", str(tmp_path / "t.json")]):
+        for given in (out, out / "tokens.json", out / "result.json"):
+            found = RUN.invoke(app, [*words, str(given)])
+            assert found.exit_code == 2
+            assert f"{given}: holds the figures of a run over tokens, not a result; the result of a step: accelsim run" in found.stderr
+
+
 def test_what_is_printed_of_a_step_is_its_verdict(folder: str) -> None:
     steps = ["run", "edge-64x64", folder, "--decode", "1", "--context", "50", "--what-if"]
     said = json.loads(RUN.invoke(app, [*steps, "--json"]).stdout)["decode"][0]
@@ -113,6 +123,8 @@ def test_a_folder_of_something_else_is_not_replaced(folder: str) -> None:
     ("options", "message"),
     [
         (["--context", "5"], "prefill = 0 and decode = 0"),
+        (["--decode", "0"], "prefill = 0 and decode = 0: allowed: tokens of at least one of them"),
+        (["--prefill", "0", "--context", "0"], "prefill = 0 and decode = 0"),
         (["--decode", "1", "--functional"], "--functional: allowed without --prefill"),
         (["--decode", "2000000"], "decode = 2000000: allowed: 0..1048576"),
     ],

@@ -8,8 +8,8 @@ from typing import Any
 
 from accelsim.report.export.folder import FolderKind, check_replaceable, write_folder
 from accelsim.report.export.run import to_csv, to_json
+from accelsim.stored_result import TOKENS_FILE
 
-TOKENS_FILE = "tokens.json"
 TOKENS_FOLDER = FolderKind(TOKENS_FILE, (TOKENS_FILE, "tokens.csv", "tokens_per_second.*"))
 
 
