@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from accelsim.report.verdict import LEAST_GAIN, NO_RESOURCE, decide, limit_rows
 from accelsim.result import BOUND_RESOURCES, CATEGORIES, RESOURCES
 from accelsim.simulation import simulate
 from accelsim.trace.trace import Trace, load_trace
-from accelsim.what_if import IDEALS, what_if
+from accelsim.what_if import IDEALS, WhatIf, what_if
 from tests.synthetic_results import layer, result
 from tests.tiny_machines import accelerators, chains, encoders
 
@@ -56,6 +56,26 @@ def test_the_resource_that_is_short_by_design_is_named(overrides: Sequence[str],
     assert verdict.resource == resource
     assert verdict.gain is not None
     assert verdict.gain > 1.3
+
+
+def idealized(resource: str, cycles: int, left: Mapping[str, int]) -> WhatIf:
+    """A run of 1,000 cycles that takes fewer with a resource ideal, and what they are then."""
+    run = result((layer("a", left),))
+    assert run.total_cycles == cycles
+    return WhatIf(resource, resource, "", run, 1000 / cycles, "")
+
+
+def test_a_sentence_says_what_an_ideal_resource_leaves_and_which_gains_are_alike() -> None:
+    run = result((layer("a", {"busy": 600, "dram": 400}),))
+    memory = idealized("memory", 800, {"busy": 300, "dram": 500})  # what takes the place of its cycles waits for it too
+    vector = idealized("vector unit", 900, {"busy": 500, "dram": 400})
+    assert decide(run, (memory, vector)).sentence.startswith(
+        "The memory limits: 1.25x if free, and even then the memory limits; second gain: vector unit, 1.11x"
+    )
+    array = idealized("MAC array", 800, {"busy": 450, "dram": 350})
+    ports = idealized("accumulator ports", 800, {"busy": 400, "dram": 400})
+    assert "1.25x if free, and even then the MAC array limits; the memory gains as much" in decide(run, (array, memory)).sentence
+    assert "; the accumulator ports gain as much" in decide(run, (array, ports)).sentence
 
 
 @settings(max_examples=PAIRS, deadline=None, derandomize=True)

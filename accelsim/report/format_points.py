@@ -168,10 +168,11 @@ def render_formats(console: Console, points: Sequence[FormatPoint]) -> None:
     say(
         console,
         "bits/weight: of the compressed matrices, as papers count; stored: with scales and codebooks. MB: weights and codebooks of the "
-        "whole model on the way to the chip. critical resource: that of the tightest bound, its least cycles in percent of those taken. "
-        "uJ: per inference, with the memory outside the chip. Area: as placed, of the chip with this format's decoder and codebook (RAM or "
-        "ROM); of all that its weights pass, from the unpack buffer to the scales of groups; and of the codebook. decoder, uJ: of the "
-        "inference's energy, in what weights pass, without the codebook.",
+        "whole model on the way to the chip. critical resource: that of the tightest bound, its least cycles in percent of those taken; "
+        "what gains most if it is free is simulated by `accelsim run --what-if` alone, and may be another. uJ: per inference, with the "
+        "memory outside the chip. Area: as placed, of the chip with this format's decoder and codebook (RAM or ROM); of all that its "
+        "weights pass, from the unpack buffer to the scales of groups; and of the codebook. decoder, uJ: of the inference's energy, in "
+        "what weights pass, without the codebook.",
     )
     few = [f"{name} ({point.weights_share:.0%})" for name, point in zip(names, points, strict=True) if point.weights_share < _FEW]
     if few:

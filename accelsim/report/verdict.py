@@ -89,10 +89,18 @@ def limit_rows(result: Result) -> tuple[LimitRow, ...]:
 
 def _measured(result: Result, gains: Sequence[Gain], second: Gain | None, then: str) -> str:
     first = gains[0]
-    after = f"the {limits(then)}" if then != first.resource else "the rest of its cycles still limits"
-    parts = [f"The {limits(first.resource)}: {first.speed_up:.2f}x if free, and then {after}"]
-    parts.append(f"second gain: {second.resource}, {second.speed_up:.2f}x" if second is not None else "no other resource gains")
+    after = f"{'even then' if then == first.resource else 'then'} the {limits(then)}"
+    parts = [f"The {limits(first.resource)}: {first.speed_up:.2f}x if free, and {after}"]
+    parts.append("no other resource gains" if second is None else _runner_up(first, second))
     return "; ".join([*parts, *_why_not(result, gains)]) + f"{_fill(result, first.resource)}."
+
+
+def _runner_up(first: Gain, second: Gain) -> str:
+    """The second gain; two that are shown alike are no first and second."""
+    name, shown = second.resource, f"{second.speed_up:.2f}x"
+    if shown == f"{first.speed_up:.2f}x":
+        return f"the {name} gain{'' if name.endswith('s') else 's'} as much"
+    return f"second gain: {name}, {shown}"
 
 
 def _why_not(result: Result, gains: Sequence[Gain]) -> list[str]:

@@ -108,6 +108,7 @@ EVALUATED: list[tuple[str, Callable[[Any], object]]] = [
     ("field `expr_str`", size_as_text("().__class__")),
     ("field `expr_str`", size_as_text("9**9**9**9")),
     ("field `expr_str`", size_as_text("9^9^9^9")),
+    ("field `expr_str`", size_as_text("Pow(Integer(9), Pow(Integer(9), Integer(9)))")),
     ("field `expr_str`", size_as_text("LShift(1, 10000000000)")),
     ("field `guards_code`", lambda tree: tree.update(guards_code=[TRAP])),
     ("field `name`", lambda tree: renamed(tree["graph_module"]["graph"], "input", f"x={TRAP}")),
@@ -138,17 +139,34 @@ def test_text_that_pytorch_would_evaluate_is_refused_unread(
     assert not (tmp_path / "trap").exists()
 
 
-@pytest.mark.parametrize("text", ["4", "2 + 2", "Max(4, 3)", "FloorDiv(9, 2)"])
+@pytest.mark.parametrize("text", ["4", "2 + 2", "Max(4, 3)", "FloorDiv(9, 2)", "Add(Integer(1), Mul(Integer(3), Integer(1)))"])
 def test_sizes_that_are_arithmetic_are_read(text: str, whole: Path, tmp_path: Path) -> None:
     same = changed(whole, tmp_path / "s.pt2", size_as_text(text))
     assert import_model(same, seed=0).manifest.layers == import_model(str(whole), seed=0).manifest.layers
+
+
+class Halves(torch.nn.Module):
+    """A shape that follows from another one, whose range the program states under a text of arithmetic."""
+
+    def forward(self, x: Any) -> Any:
+        return x[:, : x.shape[1] // 2] * x.shape[1]
+
+
+def test_a_program_of_free_shapes_is_told_apart_from_one_that_runs_code(tmp_path: Path) -> None:
+    free = {"x": {1: 2 * torch.export.Dim("half", min=2, max=8)}}
+    torch.export.save(torch.export.export(Halves(), (torch.zeros(1, 8, 4),), dynamic_shapes=free), tmp_path / "m.pt2")
+    with pytest.raises(ImportModelError, match="is not fixed; export the model without dynamic shapes"):
+        import_model(str(tmp_path / "m.pt2"), seed=0)
 
 
 def test_an_archive_with_a_compiled_model_is_refused(whole: Path, tmp_path: Path) -> None:
     hostile = shutil.copy(whole, tmp_path / "h.pt2")
     with zipfile.ZipFile(hostile, "a") as out:
         out.writestr("m/data/aotinductor/model/model.so", b"\x7fELF")
-    with pytest.raises(ImportModelError, match=r"h\.pt2: holds 'm/data/aotinductor/model/model\.so', which could run code"):
+    with pytest.raises(
+        ImportModelError,
+        match=r"is not a program .*: it holds 'm/data/aotinductor/model/model\.so', which could run code",
+    ):
         import_model(str(hostile), seed=0)
 
 

@@ -11,6 +11,7 @@ import torch
 from torch._decomp import get_decompositions
 from torch.export.graph_signature import InputKind
 
+from accelsim.errors import ImportModelError
 from accelsim.importers.from_torch.node import IGNORED
 
 
@@ -32,12 +33,27 @@ def decomposed(program: torch.export.ExportedProgram, known: Collection[str]) ->
     standard = torch.export.default_decompositions()
     table: dict[Any, Any] = {target: standard[target] for target in unknown if target in standard}
     table.update(get_decompositions([target for target in unknown if target not in table]))
-    if not table:
-        return program
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", FutureWarning)  # PyTorch's exporter calls what PyTorch deprecates
-        spelled: torch.export.ExportedProgram = program.run_decompositions(table)
-        return spelled
+    return spelled_out(program, table) if table else program
+
+
+def spelled_out(program: torch.export.ExportedProgram, table: dict[Any, Any]) -> torch.export.ExportedProgram:
+    """The program with the decompositions of a table, and none of its calls in place.
+
+    Raises
+    ------
+    ImportModelError
+        PyTorch trips over the program: it was stored, and is damaged, or PyTorch cannot follow it.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)  # PyTorch's exporter calls what PyTorch deprecates
+            spelled: torch.export.ExportedProgram = program.run_decompositions(table)
+            return spelled
+    except MemoryError:
+        raise
+    except Exception as error:  # PyTorch checks little
+        reason = next(iter(str(error).splitlines()), type(error).__name__)
+        raise ImportModelError(f"PyTorch cannot spell out the program's operations: {reason}") from error
 
 
 def _is_floating(value: Any) -> bool:

@@ -57,6 +57,9 @@ def walk(
     ImportModelError
         An operation, a layout or a shape that is not understood, by name.
     """
+    for node in program.graph.nodes:
+        if node.op == "placeholder" and isinstance(node.meta.get("val"), torch.Tensor):
+            TorchNode(node).shape  # noqa: B018  # one that is not fixed is answered before PyTorch trips over it
     return _Walk(decomposed(with_response_norms(without_changes(program)), HANDLERS), builder, keep_values, fill or {}).run()
 
 

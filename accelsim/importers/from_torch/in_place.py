@@ -5,11 +5,10 @@ A tensor that a later call reads under another view cannot be followed by names;
 
 from __future__ import annotations
 
-import warnings
-
 import torch
 
 from accelsim.errors import ImportModelError
+from accelsim.importers.from_torch.decompose import spelled_out
 
 
 def without_changes(program: torch.export.ExportedProgram) -> torch.export.ExportedProgram:
@@ -22,10 +21,7 @@ def without_changes(program: torch.export.ExportedProgram) -> torch.export.Expor
     """
     graphs = [module.graph for module in program.graph_module.modules() if isinstance(module, torch.fx.GraphModule)]
     if any(_is_seen_elsewhere(node) for graph in graphs for node in graph.nodes if _changes(node)):
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", FutureWarning)  # PyTorch's exporter calls what PyTorch deprecates
-            spelled: torch.export.ExportedProgram = program.run_decompositions({})
-            return spelled
+        return spelled_out(program, {})
     for graph in graphs:
         for node in graph.nodes:
             if _changes(node):

@@ -39,9 +39,9 @@ def check_archive(path: Path) -> None:
     Raises
     ------
     ImportModelError
-        An entry or a text that could run code, or a tensor far larger than its bytes: names the entry and the text.
+        A text that could run code, or a tensor far larger than its bytes: names the entry and the text.
     OSError, ValueError, zipfile.BadZipFile
-        It cannot be read, is no archive, or a text is no JSON.
+        It cannot be read, is no archive of a program, which has entries of its own kinds only, or a text is no JSON.
     """
     with open_archive(path, ImportModelError) as archive:
         _check_entries(path, {entry.filename: entry.file_size for entry in archive.infolist()}, archive.read)
@@ -55,7 +55,7 @@ def check_archive(path: Path) -> None:
 def _check_entries(path: Path, sizes: Mapping[str, int], read: Callable[[str], bytes]) -> None:
     for name, size in sizes.items():
         if not _ENTRY.fullmatch(name):
-            raise ImportModelError(f"{path}: holds {shown(name)}, which could run code; allowed: what torch.export.save writes")
+            raise ValueError(f"it holds {shown(name)}, which could run code")
         of_program, of_tensors = _PROGRAM.fullmatch(name), _LIST.fullmatch(name)
         if not of_program and not of_tensors:
             continue

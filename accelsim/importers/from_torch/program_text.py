@@ -9,7 +9,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from typing import Any, TypeGuard
 
 import torch
 
@@ -18,10 +18,9 @@ from accelsim.wording import shown
 
 _NAME = re.compile(r"[A-Za-z_]\w*", re.ASCII)
 _SYMBOL = re.compile(r"[A-Za-z_](?:\w*[A-Za-z_])?\d{0,6}", re.ASCII)  # PyTorch counts up to the number of an unknown size
+_DECIMAL = re.compile(r"-?\d{1,30}(\.\d{1,30})?", re.ASCII)
 _PLAIN = re.compile(r"[\w .:/+@-]*")
 _KEPT = frozenset({"metadata", "as_string", "as_strings", "torch_version"})
-_BY_NAME = frozenset({"tensor_values", "sym_int_values", "sym_float_values", "sym_bool_values", "custom_obj_values"})
-_BY_SYMBOL = "range_constraints"
 
 # Python's functions of sizes, and of tuples of results.
 _OF_SIZES = re.compile(
@@ -33,14 +32,15 @@ _PREDISPATCH = "torch._functorch.predispatch"  # its functions surround what tor
 
 # SymPy's and PyTorch's functions of sizes; those that grow beyond all bounds only of a symbol.
 _CALLS = re.compile(
-    r"Symbol|Integer|Float|Rational|Abs|Max|Min|Eq|Ne|Lt|Le|Gt|Ge|And|Or|Not|FloorDiv|ModularIndexing|Where|PythonMod|Mod|CleanDiv|CeilToInt"
+    r"Symbol|Integer|Float|Rational|Add|Mul|Abs|Max|Min|floor|ceiling|Eq|Ne|Lt|Le|Gt|Ge|Equality|Unequality|LessThan|StrictLessThan"
+    r"|GreaterThan|StrictGreaterThan|And|Or|Not|FloorDiv|ModularIndexing|Where|PythonMod|Mod|CleanDiv|CeilToInt"
     r"|FloorToInt|CeilDiv|FloatTrueDiv|IntTrueDiv|IsNonOverlappingAndDenseIndicator|TruncToFloat|TruncToInt|RoundToInt|RoundDecimal|ToFloat"
     r"|Identity"
 )
-_GROWING = frozenset({"PowByNatural", "FloatPow", "LShift", "RShift"})
+_GROWING = frozenset({"Pow", "PowByNatural", "FloatPow", "LShift", "RShift"})
 _METHODS = frozenset({"size", "stride", "storage_offset"})
 _ARITHMETIC = (
-    *(ast.Expression, ast.BoolOp, ast.BinOp, ast.UnaryOp, ast.Compare, ast.Subscript, ast.Load, ast.Name, ast.keyword, ast.IfExp),
+    *(ast.Expression, ast.BoolOp, ast.BinOp, ast.UnaryOp, ast.Compare, ast.Subscript, ast.Load, ast.keyword, ast.IfExp),
     *(ast.boolop, ast.unaryop, ast.cmpop, ast.Add, ast.Sub, ast.Mult, ast.Div, ast.FloorDiv, ast.Mod, ast.Pow, ast.BitAnd, ast.BitOr),
 )
 _LONGEST_ARITHMETIC = 10_000  # characters
@@ -59,11 +59,11 @@ def problems_of_text(program: Any) -> Iterator[str]:
             if not rule(value):
                 yield f"field `{field}`: {shown(value)} is not {wanted}, and PyTorch could run it"
         elif isinstance(value, dict):
-            keys = _NAME if field in _BY_NAME else _SYMBOL if field == _BY_SYMBOL else _PLAIN
+            allowed, wanted = _KEYS.get(field, (_PLAIN.fullmatch, "a name"))
             for key, inner in value.items():
-                if not keys.fullmatch(key):
-                    yield f"field `{field}`: {shown(key)} is not a name, and PyTorch could run it"
-                ahead.append((key if keys is _PLAIN else "", inner))
+                if not allowed(key):
+                    yield f"field `{field}`: {shown(key)} is not {wanted}, and PyTorch could run it"
+                ahead.append(("" if field in _KEYS else key, inner))
         elif isinstance(value, list):
             ahead += [(field, inner) for inner in value]
         elif isinstance(value, str) and not _PLAIN.fullmatch(value):
@@ -108,7 +108,7 @@ def _is_arithmetic(value: Any) -> bool:
 
 def _is_part_of_arithmetic(node: ast.AST) -> bool:
     if isinstance(node, ast.Constant):
-        symbol = isinstance(node.value, str) and _SYMBOL.fullmatch(node.value) is not None
+        symbol = isinstance(node.value, str) and (_SYMBOL.fullmatch(node.value) or _DECIMAL.fullmatch(node.value)) is not None
         return symbol or isinstance(node.value, bool | int | float)
     if isinstance(node, ast.Call):
         called = node.func
@@ -117,6 +117,8 @@ def _is_part_of_arithmetic(node: ast.AST) -> bool:
         return not isinstance(called, ast.Name) or _CALLS.fullmatch(called.id) is not None  # a method is judged as an attribute
     if isinstance(node, ast.Attribute):
         return node.attr in _METHODS
+    if isinstance(node, ast.Name):
+        return _SYMBOL.fullmatch(node.id) is not None
     if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Pow):
         return _is_small_power(node.left, node.right)
     return isinstance(node, _ARITHMETIC)
@@ -124,8 +126,16 @@ def _is_part_of_arithmetic(node: ast.AST) -> bool:
 
 def _is_small_power(base: ast.AST, power: ast.AST) -> bool:
     """Whether a power is of a symbol and small; SymPy computes one of numbers, however large it is."""
-    symbol = isinstance(base, ast.Name) or (isinstance(base, ast.Call) and isinstance(base.func, ast.Name) and base.func.id == "Symbol")
-    return symbol and isinstance(power, ast.Constant) and isinstance(power.value, int) and abs(power.value) <= _LARGEST_EXPONENT
+    if _is_call(power, "Integer") and len(power.args) == 1:
+        power = power.args[0]
+    if isinstance(power, ast.UnaryOp) and isinstance(power.op, ast.USub):
+        power = power.operand
+    small = isinstance(power, ast.Constant) and isinstance(power.value, int) and power.value <= _LARGEST_EXPONENT
+    return small and (isinstance(base, ast.Name) or _is_call(base, "Symbol"))
+
+
+def _is_call(node: ast.AST, name: str) -> TypeGuard[ast.Call]:
+    return isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == name
 
 
 def _is_tree(value: Any) -> bool:
@@ -150,6 +160,11 @@ def _is_tree(value: Any) -> bool:
     return True
 
 
+# field -> (rule for its keys, what it asks for).
+_KEYS: Mapping[str, tuple[Callable[[str], Any], str]] = {
+    **dict.fromkeys(("tensor_values", "sym_int_values", "sym_float_values", "sym_bool_values", "custom_obj_values"), (_is_name, "a name")),
+    "range_constraints": (_is_arithmetic, "arithmetic over sizes"),
+}
 # field -> (rule, what it asks for).
 _RULES: Mapping[str, tuple[Callable[[Any], bool], str]] = {
     **dict.fromkeys(("name", "as_name"), (_is_name, "a name")),
