@@ -11,6 +11,7 @@ from accelsim.importers.graph.builder import GraphBuilder
 from accelsim.importers.graph.layout import View
 from accelsim.importers.graph.windows import Convolution, Pool
 from accelsim.ops.add import AddLayer
+from accelsim.ops.groupnorm import GroupNormLayer
 from accelsim.trace.manifest import Manifest
 from accelsim.trace.seeded import seeded_source
 from accelsim.trace.trace import Trace
@@ -40,6 +41,10 @@ class ConvNet:
 
     def pool(self, pool: Pool) -> ConvNet:
         self.at = self.builder.pool(self.name("pool"), self.at, pool)
+        return self
+
+    def group_norm(self, channel_groups: int) -> ConvNet:
+        self.at = self.builder.channel_operation(GroupNormLayer, self.name("norm"), self.at, 1, channel_groups=channel_groups)
         return self
 
     def add(self, other: View) -> ConvNet:

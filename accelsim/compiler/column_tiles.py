@@ -13,7 +13,7 @@ from typing import NamedTuple
 from accelsim.compiler.geometry import weight_geometry
 from accelsim.compiler.merged_groups import image_tiles
 from accelsim.compiler.plan import ColumnTile, Op, Plan, TensorId
-from accelsim.compiler.row_tiles import TileBytes, TileCounts, lines_of, row_tile_counts, tile_row_ranges
+from accelsim.compiler.row_tiles import TileBytes, TileCounts, lines_of, most_tiles, row_tile_counts, tile_row_ranges
 from accelsim.compiler.target import Target
 from accelsim.compiler.weight_traffic import header_traffic
 from accelsim.trace.trace import Trace
@@ -104,9 +104,9 @@ def _reads(plan: Plan, op: Op, wide: WideLayer, count: int) -> int:
 def finer_tiles(plan: Plan, op: Op, wide: WideLayer | None, counts: TileCounts, factor: int) -> TileCounts:
     """`counts` with `factor` times the tiles: columns first, as they cost no read."""
     if wide is None or counts.columns == 1:
-        return TileCounts(min(lines_of(plan, op), factor * counts.rows), counts.columns)
+        return TileCounts(min(most_tiles(plan, op), factor * counts.rows), counts.columns)
     columns = min(wide.stripes, factor * counts.columns)
-    return TileCounts(min(lines_of(plan, op), -(-factor * counts.columns // columns) * counts.rows), columns)
+    return TileCounts(min(most_tiles(plan, op), -(-factor * counts.columns // columns) * counts.rows), columns)
 
 
 def least_tiles(plan: Plan, wide: Mapping[str, WideLayer]) -> dict[int, TileCounts]:

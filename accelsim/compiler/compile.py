@@ -323,7 +323,7 @@ def _l2_choice(target: Target) -> str:
 def _network_choices(target: Target, network: PlacedNetwork) -> dict[str, str]:
     allocation = network.allocation
     names = ", ".join(dict.fromkeys(item.name for item in (*network.plan.in_dram, *allocation.spilled)))
-    split = {op.layer.name for op in network.plan.ops if op.row_tile is not None and op.row_tile.count > 1}
+    split = {op.layer.name for op in network.plan.ops if (op.row_tile is not None and op.row_tile.count > 1) or op.part is not None}
     row_tiles = {"row_tiles": f"{len(split)} layers run in row tiles"} if split else {}
     split = {op.layer.name for op in network.plan.ops if op.column_tile is not None and op.column_tile.count > 1}
     column_tiles = {"column_tiles": f"{len(split)} layers run in column tiles"} if split else {}

@@ -83,10 +83,14 @@ class Lowering:
         self.tasks.append(record)
         return len(self.tasks) - 1
 
-    def vector_accesses(self, row_bytes: Iterable[int], cycles: int) -> int:
-        """Activation SRAM accesses per cycle while a row is processed for `cycles`: it is read and written once, whatever the passes."""
-        total = sum(map(self.target.activation_buffer.accesses, row_bytes))
-        return -(-total // cycles) if cycles else 0
+    def vector_accesses(self, row_bytes: Iterable[int], cycles: int, rows: int = 1, once: Iterable[int] = ()) -> int:
+        """Activation SRAM accesses per cycle while `rows` rows are processed for `cycles` each.
+
+        A row is read and written once, whatever the passes; the bytes of `once` are for all rows together.
+        """
+        accesses = self.target.activation_buffer.accesses
+        total = rows * sum(map(accesses, row_bytes)) + sum(map(accesses, once))
+        return -(-total // (rows * cycles)) if cycles else 0
 
 
 @dataclass(frozen=True)

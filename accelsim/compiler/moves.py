@@ -95,6 +95,8 @@ def slots_of(inference: Inference) -> list[Slot]:
         tensor = inference.plan.tensors[live_range.tensor]
         producers = tensor.producers
         part = f"[{live_range.tensor.part}]" if live_range.tensor.part >= 0 else ""
+        if tensor.partial:
+            part = "[accumulated]"
         if tensor.whole is not None:
             part = f"[rows {tensor.first_row} to {tensor.first_row + tensor.rows // tensor.planes - 1}]"
             if tensor.width < tensor.whole.width:

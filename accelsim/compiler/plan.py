@@ -10,7 +10,7 @@ from typing import Literal, NamedTuple
 
 from accelsim.ops.cache_layout import CacheLayout
 from accelsim.ops.operation import LineWindow
-from accelsim.trace.layers import Layer
+from accelsim.trace.layers import Layer, VectorLayer
 
 Role = Literal["rows", "weights", "operand"]
 
@@ -43,6 +43,7 @@ class Tensor:
     planes : planes of an image of which these are the same rows each, counted from `first_row` of a plane; 1: rows of the whole
     sources : rows of `whole`, each written to DRAM by one operation, among which are these
     passes : other cores may write what is read of `whole`, or read what is written
+    partial : what one operation has accumulated of a result when it ends, for the next one to go on with
     """
 
     id: TensorId
@@ -62,6 +63,7 @@ class Tensor:
     planes: int = 1
     sources: tuple[TensorId, ...] = ()
     passes: bool = False
+    partial: bool = False
 
     @property
     def bytes(self) -> int:
@@ -91,6 +93,14 @@ class ColumnTile:
 
 
 @dataclass(frozen=True)
+class Part:
+    """One of the operations that together read an operand whose rows do not fit: `layer` is what it computes, `note` names them all."""
+
+    layer: VectorLayer
+    note: str
+
+
+@dataclass(frozen=True)
 class Op:
     """One operation: a product on the array with what is fused into it, or a row function of the vector unit.
 
@@ -101,6 +111,7 @@ class Op:
     reads : (tensor, role); writes : tensor
     m, k, n : of the product (m: rows of all images together for a layer as a whole)
     row_tile, column_tile : the rows and columns that it computes; None: all of them
+    part : its share of the layer, where the layer accumulates what it reads; None: the layer
     """
 
     index: int
@@ -115,6 +126,7 @@ class Op:
     n: int = 0
     row_tile: RowTile | None = None
     column_tile: ColumnTile | None = None
+    part: Part | None = None
 
     @property
     def on_array(self) -> bool:

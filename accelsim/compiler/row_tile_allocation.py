@@ -26,7 +26,7 @@ from accelsim.compiler.live_bytes import LiveBytes
 from accelsim.compiler.placement import LiveRange, place, sharing_hosts, tightest
 from accelsim.compiler.plan import Op, Plan, Tensor, TensorId
 from accelsim.compiler.precedence import Precedence
-from accelsim.compiler.row_tiles import TileBytes, TileCounts, can_lie_in_dram, fewest_row_tiles, lines_of, row_tile_bytes, rows_moved
+from accelsim.compiler.row_tiles import TileBytes, TileCounts, can_lie_in_dram, fewest_row_tiles, most_tiles, row_tile_bytes, rows_moved
 from accelsim.compiler.split_plan import split_plan
 from accelsim.compiler.weights_read_again import WeightsReadAgain
 
@@ -59,7 +59,7 @@ def allocate_in_row_tiles(
             op = plan.ops[origins[error.at]]
             in_buffer = 2 * choice.sizes.of(op, in_dram, counts[op.index].rows)  # one row tile is moved while another is computed
             tensor = _largest(plan, op, in_dram)
-            if error.short_bytes < in_buffer and counts[op.index].rows < lines_of(plan, op):
+            if error.short_bytes < in_buffer and counts[op.index].rows < most_tiles(plan, op):
                 halved = finer | {op.index: 2 * finer.get(op.index, 1)}
                 if tensor is None or choice.cost_of_moving(tensor, in_dram, finer) >= choice.cost_of_halving(op, in_dram, finer, halved):
                     finer = halved
@@ -145,7 +145,7 @@ def _sure_to_leave(sizes: TileBytes, order: Precedence, wide: Mapping[str, WideL
         needed = {}
         for op in plan.ops:
             loaded = in_dram - {op.writes} if op.layer.name in wide else in_dram  # its results may leave column by column
-            needed[op.index] = _touched_bytes(plan, op, in_dram, hosts) + sizes.of(op, loaded, lines_of(plan, op))
+            needed[op.index] = _touched_bytes(plan, op, in_dram, hosts) + sizes.of(op, loaded, most_tiles(plan, op))
         op = plan.ops[max(needed, key=needed.__getitem__)]
         tensor = _largest(plan, op, in_dram) if needed[op.index] > capacity_bytes else None
         if tensor is None:
@@ -156,7 +156,7 @@ def _sure_to_leave(sizes: TileBytes, order: Precedence, wide: Mapping[str, WideL
 def _least_bytes(plan: Plan, op: Op, keys: Sequence[TensorId], movable: Set[TensorId]) -> int:
     """Fewest bytes that tensors in a shared slot take during `op`: the whole slot, or a line of each from DRAM."""
     whole = max(plan.tensors[key].bytes for key in keys)
-    return min(whole, row_tile_bytes(plan, op, set(keys), lines_of(plan, op))) if movable >= set(keys) else whole
+    return min(whole, row_tile_bytes(plan, op, set(keys), most_tiles(plan, op))) if movable >= set(keys) else whole
 
 
 def _tiles(
@@ -174,7 +174,7 @@ def _tiles(
     if not _touches(op, in_dram):
         return counts
     room = capacity_bytes - _touched_bytes(plan, op, in_dram, hosts)
-    most = lines_of(plan, op)
+    most = most_tiles(plan, op)
     count = fewest_row_tiles(sizes, op, in_dram, room - _idle_bytes(plan, op, in_dram, hosts))
     if count == most:
         count = fewest_row_tiles(sizes, op, in_dram, room)

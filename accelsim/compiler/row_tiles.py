@@ -2,7 +2,8 @@
 
 A tensor that does not fit lies in DRAM. Each operation that writes or reads it is split into several, one per row tile of its result:
 each loads the rows that it reads, and writes its own to DRAM. Disputable assumption: no row of a row tile is kept for the next one, so
-rows that two row tiles need (the halo of a window) are read twice.
+rows that two row tiles need (the halo of a window) are read twice. A reduction whose rows do not fit even for one line of its result reads
+them part by part, and keeps what it has so far in the buffer.
 """
 
 from __future__ import annotations
@@ -24,6 +25,11 @@ class TileCounts(NamedTuple):
 def can_be_split(op: Op) -> bool:
     """True if an operation computes its result line by line, or row by row, from the same rows or windows of its operands."""
     return op.head < 0 and op.layer.by_rows
+
+
+def accumulates(op: Op) -> bool:
+    """True if an operation can read its operand part by part, and keep what it has so far in the buffer: see `VectorLayer.partial`."""
+    return op.head < 0 and not op.on_array and op.layer.vector is not None and op.layer.vector.partial is not None
 
 
 def can_lie_in_dram(plan: Plan, tensor: Tensor) -> bool:
@@ -48,6 +54,19 @@ def lines_of(plan: Plan, op: Op) -> int:
     return plan.tensors[op.writes].rows // _line_rows(op) if can_be_split(op) else 1
 
 
+def most_tiles(plan: Plan, op: Op) -> int:
+    """Most tiles that an operation can run in: its lines, and the input lines of each where it accumulates them; rows of two passes."""
+    window = op.layer.window
+    if not accumulates(op):
+        return lines_of(plan, op)
+    return plan.tensors[op.writes].rows if window is None else lines_of(plan, op) * min(window.span, window.height)
+
+
+def parts_of_line(plan: Plan, op: Op, count: int) -> int:
+    """Parts in which `count` tiles read the input lines of each line of the result; 1: together."""
+    return max(1, count // lines_of(plan, op)) if accumulates(op) and op.layer.window is not None else 1
+
+
 def rows_read(plan: Plan, op: Op, role: Role, tensor: Tensor, first_row: int, rows: int) -> tuple[int, int]:
     """(first row, rows) of `tensor`, or of each of its planes, that the given rows of the result need; whole lines where there are lines.
 
@@ -55,7 +74,7 @@ def rows_read(plan: Plan, op: Op, role: Role, tensor: Tensor, first_row: int, ro
     operand that is broadcast, the row of each image.
     """
     window = op.window_of(role)
-    if not can_be_split(op):
+    if not (can_be_split(op) or accumulates(op)):
         return 0, tensor.rows
     if window is None and op.layer.in_step and tensor.rows < plan.tensors[op.writes].rows:
         per_row = plan.tensors[op.writes].rows // tensor.rows
@@ -89,8 +108,15 @@ def _line_rows(op: Op) -> int:
 def tile_row_ranges(plan: Plan, op: Op, count: int) -> list[tuple[int, int]]:
     """(first row, rows) of each of about `count` row tiles: equal numbers of lines, the last with the remainder."""
     rows, line = plan.tensors[op.writes].rows, _line_rows(op)
-    step = -(-(rows // line) // count) * line if can_be_split(op) else rows
+    step = -(-(rows // line) // count) * line if can_be_split(op) or accumulates(op) else rows
     return [(first, min(step, rows - first)) for first in range(0, rows, step)]
+
+
+def parts_of_rows(op: Op, first_row: int, rows: int, parts: int) -> list[tuple[int, int]]:
+    """(first row, rows) of about `parts` equal parts of an operand's rows, of whole lines where there are lines."""
+    line = op.layer.window.width if op.layer.window is not None else 1
+    step = -(-(rows // line) // parts) * line
+    return [(first, min(step, first_row + rows - first)) for first in range(first_row, first_row + rows, step)]
 
 
 class TileBytes:
@@ -111,11 +137,19 @@ class TileBytes:
 
 def fewest_row_tiles(sizes: TileBytes, op: Op, in_dram: Set[TensorId], room_bytes: int) -> int:
     """Fewest row tiles of `op` whose rows fit in `room_bytes` twice (one loads while another computes); one line each if none do."""
-    most = lines_of(sizes.plan, op)
-    for count in row_tile_counts(most):
+    most = most_tiles(sizes.plan, op)
+    for count in _tile_counts(sizes.plan, op):
         if sizes.of(op, in_dram, count) * (2 if count > 1 else 1) <= room_bytes:
             return count
     return most
+
+
+def _tile_counts(plan: Plan, op: Op) -> Sequence[int]:
+    """Numbers of tiles that differ: of lines, then of the parts of a single line."""
+    most, lines = most_tiles(plan, op), lines_of(plan, op)
+    if not accumulates(op) or op.layer.window is None:
+        return row_tile_counts(most)
+    return (*row_tile_counts(lines), *(lines * parts for parts in row_tile_counts(most // lines)[1:]))
 
 
 @lru_cache(1024)
@@ -126,13 +160,16 @@ def row_tile_counts(most: int) -> Sequence[int]:
 
 def row_tile_bytes(plan: Plan, op: Op, in_dram: Set[TensorId], count: int) -> int:
     """Most bytes that a row tile reads from DRAM and writes there."""
-    most = 0
+    most, parts = 0, parts_of_line(plan, op, count)
     for first, rows in tile_row_ranges(plan, op, count):
         size = 0
         for key in dict.fromkeys(key for key, _ in op.reads):
             if key in in_dram:
                 tensor = plan.tensors[key]
-                size += rows_of(plan, op, key, first, rows)[1] * max(1, planes_of(op, key)) * tensor.width * tensor.bits // 8
+                read = rows_of(plan, op, key, first, rows)[1]
+                if parts > 1:
+                    read = max(lines for _, lines in parts_of_rows(op, 0, read, parts))
+                size += read * max(1, planes_of(op, key)) * tensor.width * tensor.bits // 8
         if op.writes in in_dram:
             tensor = plan.tensors[op.writes]
             size += rows * tensor.width * tensor.bits // 8

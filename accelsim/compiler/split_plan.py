@@ -7,8 +7,12 @@ from collections.abc import Mapping, Set
 from dataclasses import replace
 
 from accelsim.compiler.column_tiles import WideLayer, column_tiles
-from accelsim.compiler.plan import ColumnTile, Op, Plan, RowTile, Tensor, TensorId
-from accelsim.compiler.row_tiles import TileCounts, planes_of, rows_of, tile_row_ranges
+from accelsim.compiler.operand_parts import in_two_passes, parts_of_a_line, parts_of_an_image
+from accelsim.compiler.plan import ColumnTile, Op, Part, Plan, Role, RowTile, Tensor, TensorId
+from accelsim.compiler.row_tiles import TileCounts, parts_of_line, planes_of, rows_of, tile_row_ranges
+from accelsim.ops.operation import VectorLayer
+
+_TWO_PASSES = "moments in a pass of their own"
 
 
 def split_plan(
@@ -37,6 +41,13 @@ class _Splitter:
         counts = self.counts.get(op.index, TileCounts(1))
         row_tiles = tile_row_ranges(self.plan, op, counts.rows)
         tiles = column_tiles(op, self.wide.get(op.layer.name), counts.columns)
+        passes = in_two_passes(op)
+        if passes is not None and len(row_tiles) > 1:
+            self._normalize(op, row_tiles, *passes)
+            return
+        if (parts := parts_of_line(self.plan, op, counts.rows)) > 1:
+            self._accumulate(op, row_tiles, parts)
+            return
         for number, (first, rows) in enumerate(row_tiles):
             start = len(self.ops)
             found = {key: self._read(op, key, start, first, rows) for key, _ in op.reads}
@@ -70,7 +81,12 @@ class _Splitter:
         """The rows that a row tile reads instead of tensor `key`."""
         if key in self.in_dram:
             first, rows = rows_of(self.plan, op, key, first, rows)
-            window = self._rows(key, index, first, rows, max(1, planes_of(op, key)))
+        return self._read_rows(key, index, first, rows, max(1, planes_of(op, key)))
+
+    def _read_rows(self, key: TensorId, index: int, first: int, rows: int, planes: int = 1) -> TensorId:
+        """These rows of a tensor in DRAM, or all of one in the buffer, for operation `index`."""
+        if key in self.in_dram:
+            window = self._rows(key, index, first, rows, planes)
             pieces = self.written[key]  # in the order of their rows, as one operation writes them
             start = bisect_right(pieces, first, key=lambda piece: piece.first_row + piece.rows)
             stop = bisect_left(pieces, first + rows, key=lambda piece: piece.first_row)
@@ -86,3 +102,66 @@ class _Splitter:
             whole, id=at, rows=planes * rows, first_row=first, planes=planes, whole=whole, producers=[], readers=[], sources=(),
         )  # fmt: skip
         return self.tensors[at]
+
+    # -- reductions
+
+    def _accumulate(self, op: Op, lines: list[tuple[int, int]], parts: int) -> None:
+        """Each line of a result by windows, from the parts of its operand."""
+        all_rows = self.plan.tensors[op.writes].rows
+        tiles = [RowTile(number, len(lines), first, rows, all_rows) for number, (first, rows) in enumerate(lines)]
+        found = [list(parts_of_a_line(self.plan, op, line, parts)) for line in tiles]
+        note = f"operand read in {max(map(len, found))} parts"
+        for line, parts_of_it in zip(tiles, found, strict=True):
+            before: tuple[TensorId, ...] = ()
+            for part in parts_of_it:
+                index = len(self.ops)
+                reads = (self._read_rows(op.reads[0][0], index, part.first_row, part.rows), *before)
+                last = part is parts_of_it[-1]
+                writes = self._write(op, index, line.first_row, line.rows, None) if last else self._partial(op, index, line.rows)
+                self._append(op, reads, writes, line, Part(part.layer, note))
+                before = (writes,)
+
+    def _normalize(self, op: Op, row_tiles: list[tuple[int, int]], first_pass: VectorLayer, second_pass: VectorLayer) -> None:
+        """The moments of each image, then the rows of the result, which read the operand again."""
+        all_rows = self.plan.tensors[op.writes].rows
+        height = all_rows // self.plan.batch
+        moments = [self._moments(op, image, len(row_tiles), first_pass) for image in range(self.plan.batch)]
+        for number, (first, rows) in enumerate(row_tiles):
+            index = len(self.ops)
+            needed = moments[first // height : (first + rows - 1) // height + 1]
+            reads = (self._read(op, op.reads[0][0], index, first, rows), *needed)
+            row_tile = RowTile(number, len(row_tiles), first, rows, all_rows)
+            self._append(op, reads, self._write(op, index, first, rows, None), row_tile, Part(second_pass, _TWO_PASSES))
+
+    def _moments(self, op: Op, image: int, row_tiles: int, layer: VectorLayer) -> TensorId:
+        """The moments of an image: part by part, or at once where its rows are in the buffer."""
+        key = op.reads[0][0]
+        found = parts_of_an_image(self.plan, op, image, row_tiles if key in self.in_dram else 1)
+        before: tuple[TensorId, ...] = ()
+        for number, (first, rows) in enumerate(found):
+            index = len(self.ops)
+            reads = (self._read_rows(key, index, first, rows), *before)
+            row_tile = RowTile(number, len(found), first, rows, self.plan.tensors[op.writes].rows)
+            before = (self._partial(op, index, 1),)
+            self._append(op, reads, before[0], row_tile, Part(layer, _TWO_PASSES))
+        return before[0]
+
+    def _partial(self, op: Op, index: int, rows: int) -> TensorId:
+        """What operation `index` has accumulated when it ends."""
+        layer = op.layer.vector
+        assert layer is not None
+        assert layer.partial is not None
+        key = op.writes._replace(at=index)
+        width, bits = layer.partial.width, layer.partial.bits
+        self.tensors[key] = Tensor(key, rows, width, bits, width, producers=[index], partial=True)
+        return key
+
+    def _append(self, op: Op, reads: tuple[TensorId, ...], writes: TensorId, row_tile: RowTile, part: Part) -> None:
+        index = len(self.ops)
+        role: Role = "operand"
+        for key in reads:
+            if self.tensors[key].partial:
+                self.tensors[key].readers.append(index)
+        tile = row_tile if row_tile.rows < row_tile.all_rows else None
+        self.ops.append(replace(op, index=index, reads=tuple((key, role) for key in reads), writes=writes, row_tile=tile, part=part))
+        self.origins.append(op.index)

@@ -1,21 +1,23 @@
 """Normalization of groups of channels over all positions (Wu and He 2018, arXiv 1803.08494); of single channels: instance normalization.
 
-Disputable assumption: its moments need all rows, so no row is normalized before the last one has arrived, and its input is not split.
+Disputable assumption: its moments need all rows, so no row is normalized before the last one has arrived. Where the rows are not in the
+buffer together they are read twice: sums and sums of squares of each group are accumulated, then the rows are normalized.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 from pydantic import Field, model_validator
 
 from accelsim.ops.example import Example
-from accelsim.ops.operation import ConstantBits, Floats, VectorLayer
+from accelsim.ops.operation import ConstantBits, Floats, Partial, VectorLayer
 from accelsim.quantities import unit
 
 KIND = "groupnorm"
+_MOMENT_BITS = 64
 
 
 class GroupNormLayer(VectorLayer):
@@ -55,6 +57,16 @@ class GroupNormLayer(VectorLayer):
         return False
 
     @property
+    def partial(self) -> Partial:
+        """Sum and sum of squares of each group: 64 bits hold those of any tensor."""
+        return Partial(2 * self.channel_groups, _MOMENT_BITS)
+
+    def in_two_passes(self) -> tuple[VectorLayer, VectorLayer]:
+        """Moments in all but the last of the chip's passes, then the normalization in one."""
+        fields = self.as_given()
+        return _Moments.model_validate(fields), _Normalization.model_validate(fields)
+
+    @property
     def constant_sizes(self) -> dict[str, int]:
         """Gamma and beta."""
         return {"gamma": self.output.width, "beta": self.output.width}
@@ -69,6 +81,39 @@ class GroupNormLayer(VectorLayer):
         deviation = np.sqrt((centred**2).mean(axis=(0, 2), keepdims=True))
         normal = centred / np.where(deviation > 0, deviation, 1.0)
         return np.asarray(normal.reshape(self.output.dims) * constants["gamma"] + constants["beta"], np.float64)
+
+
+class _RowByRow(GroupNormLayer):
+    """A pass of it over some rows, each by itself."""
+
+    @property
+    def by_rows(self) -> bool:
+        return True
+
+    @property
+    def in_step(self) -> bool:
+        return True
+
+    def row_work(self, chip: Callable[[str], int], width: int, lanes: int) -> tuple[int, int]:
+        return self.output.width, self.passes(chip, False)  # moments are as many as groups, but all channels are read
+
+
+class _Moments(_RowByRow):
+    """The sums of some rows, added to those of the rows before."""
+
+    def passes(self, chip: Callable[[str], int], fused: bool) -> int:
+        return max(1, chip(self.pass_name) - 1)
+
+    @property
+    def parameter_bytes(self) -> int:
+        return 0
+
+
+class _Normalization(_RowByRow):
+    """Rows normalized by moments that are known."""
+
+    def passes(self, chip: Callable[[str], int], fused: bool) -> int:
+        return 1
 
 
 SPEC = GroupNormLayer

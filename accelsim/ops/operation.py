@@ -60,6 +60,14 @@ class LineWindow:
 
 
 @dataclass(frozen=True)
+class Partial:
+    """A row of what an operation has so far of a line of its result, or of an image: `width` elements of `bits` bits."""
+
+    width: int
+    bits: int
+
+
+@dataclass(frozen=True)
 class Piece:
     """Consecutive elements of operand number `operand`, which one row of a result needs."""
 
@@ -214,6 +222,23 @@ class LayerBase(ManifestRecord, ABC):
     def window(self) -> LineWindow | None:
         """The window of lines that a line of the result needs; None if row maps to row."""
         return None
+
+    @property
+    def partial(self) -> Partial | None:
+        """What it accumulates where the rows of its operand are not in the buffer together; None if it needs them together.
+
+        With a window, a line of the result is accumulated from lines of the operand (`of_lines`). Without one, moments of all rows of an
+        image are, before any row of the result is computed (`in_two_passes`).
+        """
+        return None
+
+    def of_lines(self, line: int, first: int, lines: int) -> VectorLayer:
+        """The share that `lines` input lines, from `first` on, have in a line of the result, as a layer that reads nothing else."""
+        raise self._refuse("needs its operand whole")
+
+    def in_two_passes(self) -> tuple[VectorLayer, VectorLayer]:
+        """(the moments of some rows, the rows of the result given the moments), as layers whose rows are those of the operand."""
+        raise self._refuse("needs its operand whole")
 
     @property
     def input_planes(self) -> int:

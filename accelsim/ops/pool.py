@@ -10,10 +10,11 @@ import numpy.typing as npt
 from pydantic import model_validator
 
 from accelsim.ops.example import Example
-from accelsim.ops.operation import Floats, Integers, LineWindow, Pad, Step, VectorLayer
+from accelsim.ops.operation import Floats, Integers, LineWindow, Pad, Partial, Step, VectorLayer
 from accelsim.ops.shapes import Bound, TensorShape, window_positions
 
 KIND = "pool"
+_SUM_BITS = 32  # of a sum that is accumulated: of 8-bit elements, as many as a tensor may have in an image
 
 
 class PoolLayer(VectorLayer):
@@ -86,6 +87,22 @@ class PoolLayer(VectorLayer):
         """Its windows, by lines of the image."""
         (height, width), (lines, positions) = self.image, self.positions
         return LineWindow(height, width, lines, positions, *self.taps, self.strides[0], self.padding[0])
+
+    @property
+    def partial(self) -> Partial:
+        """The sums, or the largest elements, of the lines read so far."""
+        return Partial(self.output.width, self.output.bits if self._largest else _SUM_BITS)
+
+    def of_lines(self, line: int, first: int, lines: int) -> PoolLayer:
+        """A pool of an image of these lines alone; padding above and below goes with the lines beside it."""
+        above = line * self.strides[0] - self.padding[0]
+        before = max(0, -above) if first <= max(0, above) else 0
+        after = max(0, above + self.taps[0] - self.image[0]) if first + lines >= min(self.image[0], above + self.taps[0]) else 0
+        shape = self.output.with_fields(rows=self.positions[1])
+        return self.with_fields(
+            image=(lines, self.image[1]), taps=(before + lines + after, self.taps[1]), padding=(before, self.padding[1]),
+            padding_end=(after, self.far_padding[1]), output=shape,
+        )  # fmt: skip
 
     def passes(self, chip: Callable[[str], int], fused: bool) -> int:
         """The chip's passes per tap."""

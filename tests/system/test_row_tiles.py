@@ -16,6 +16,7 @@ from accelsim.compiler.compile import compile_trace
 from accelsim.compiler.heads import HEAD_ORDERS
 from accelsim.compression.open_trace import open_trace
 from accelsim.errors import CompileError
+from accelsim.importers.graph.windows import Pool
 from accelsim.program import ActivationJob, Program, Slot
 from accelsim.result import CATEGORIES, Result
 from accelsim.simulation import simulate, simulate_recorded
@@ -272,7 +273,7 @@ def tight(draw: st.DrawFn, images: int = 1) -> tuple[Accelerator, Trace, Program
     channels = 4 * draw(st.integers(1, 3))
     net = ConvNet(1, draw(st.integers(6, 9)), draw(st.integers(6, 9))).conv(channels, draw(st.sampled_from([1, 3])))
     for step in draw(
-        st.lists(st.sampled_from(["strided", "residual", "own", "depthwise", "max", "average", "relu"]), min_size=1, max_size=2)
+        st.lists(st.sampled_from(["strided", "residual", "own", "depthwise", "max", "average", "norm", "relu"]), min_size=1, max_size=2)
     ):
         before = net.at
         if step == "strided":
@@ -285,8 +286,13 @@ def tight(draw: st.DrawFn, images: int = 1) -> tuple[Accelerator, Trace, Program
             net.conv(channels, 3, draw(st.integers(1, 2)), channels)
         elif step == "relu":
             net.relu()
+        elif step == "norm":
+            net.group_norm(draw(st.sampled_from([1, 2, channels])))
         elif min(net.at.shape[2:]) > 1:
             net.pool(draw(st.sampled_from([MAX_POOL, replace(MAX_POOL, strides=(1, 1))])) if step == "max" else AVERAGE)
+    if draw(st.booleans()):
+        height, width = net.at.shape[2:]
+        net.pool(draw(st.sampled_from([Pool("avg_pool2d", (height, width), (height, width)), Pool("max_pool2d", (height, 1), (1, 1))])))
     trace, chip = net.trace(), draw(accelerators())
     options = {"frames": draw(st.integers(1, 2)), "batch": images}
     try:

@@ -14,7 +14,7 @@ import tempfile
 import time
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -59,13 +59,37 @@ class Row:
         return f"| {self.name} | torch.export | {self.macs:,} | {equal} | {found} | {' | '.join(self.runs)} | {times} |"
 
 
-def exported(network: Network, published: bool) -> tuple[Any, Any, Any]:
-    """(module, input, exported program) of a network, published on the meta device or small with random numbers."""
+@dataclass(frozen=True)
+class Exported:
+    """A network with random numbers as PyTorch exports it, an input, and PyTorch's count of its multiply-accumulates."""
+
+    module: Any
+    given: Any
+    program: Any
+    macs: int
+
+
+def exported(network: Network, published: bool) -> Exported:
+    """A network, small or published.
+
+    A published one is made on the meta device; one that computes with numbers while it is traced (masks and positions that it compares,
+    recurrent layers) cannot be exported or counted there, and is made with PyTorch's own random weights.
+    """
+    if not published:
+        return _exported_on(nullcontext(), network, published)
+    try:
+        return _exported_on(torch.device("meta"), network, published)
+    except Exception:  # noqa: BLE001  # whatever PyTorch or a model's code raises where a tensor has no data
+        return _exported_on(nullcontext(), network, published)
+
+
+def _exported_on(device: AbstractContextManager[Any], network: Network, published: bool) -> Exported:
     torch.manual_seed(2)
-    with torch.no_grad(), torch.device("meta") if published else nullcontext():
+    with torch.no_grad(), device:
         module = Answer(network.published().eval() if published else randomized(network.small()))
         given = network.input_of(network.published_input if published else network.small_input)
-        return module, given, torch.export.export(module, (given,), strict=False)
+        program = torch.export.export(module, (given,), strict=False)
+        return Exported(module, given, program, counted(program, given))
 
 
 def error_of(trace: Trace, network: Network, module: Any, given: Any) -> float:
@@ -85,19 +109,19 @@ def error_of(trace: Trace, network: Network, module: Any, given: Any) -> float:
 def surveyed(name: str, published: bool, folder: Path) -> Row:
     """Import a network, count, compare, run; an AccelsimError if it does not import."""
     network = NETWORKS[name]
-    module, given, program = exported(network, published)
+    found = exported(network, published)
     start = time.perf_counter()
     if published:
-        trace = import_program(program, "it", seed=1)
+        trace = import_program(found.program, "it", seed=1)
     else:
-        torch.export.save(program, folder / "m.pt2")
+        torch.export.save(found.program, folder / "m.pt2")
         trace = import_model(str(folder / "m.pt2"))
     imported = time.perf_counter()
-    values = None if published else error_of(trace, network, module, given)
+    values = None if published else error_of(trace, network, found.module, found.given)
     save_trace(trace, folder / "float")
     begin = time.perf_counter()
     runs = tuple(_run(f"{folder / 'float'}@{weight_format}", trace) for weight_format in FORMATS)
-    return Row(name, trace.macs, counted(program, given), values, runs, imported - start, time.perf_counter() - begin)
+    return Row(name, trace.macs, found.macs, values, runs, imported - start, time.perf_counter() - begin)
 
 
 def _run(trace: str, imported: Trace) -> str:
