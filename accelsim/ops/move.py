@@ -65,8 +65,7 @@ class MoveLayer(VectorLayer):
     @property
     def _first_of_row(self) -> int | None:
         """The slowest of the loops that make up a row; None if none do."""
-        wide = [math.prod(size for size, _ in self.nest[place:]) for place in range(len(self.nest) + 1)]
-        return wide.index(self.output.width) if self.output.width in wide else None
+        return _first_of_row(self.nest, self.output.width)
 
     @property
     def _row_loops(self) -> Loops:
@@ -91,8 +90,7 @@ class MoveLayer(VectorLayer):
     def in_step(self) -> bool:
         """True if it takes a part of each row, or reorders it."""
         rows = self.output.groups * self.output.rows
-        lowest, highest = _rows_touched(self.nest, len(self._row_loops), self.start, self.source[2])
-        return self.source[0] * self.source[1] == rows and bool((lowest == np.arange(rows)).all() and (highest == lowest).all())
+        return self.source[0] * self.source[1] == rows and _stays_in_rows(self.nest, len(self._row_loops), self.start, self.source[2])
 
     def row_pieces(self, widths: Sequence[int]) -> list[Piece]:
         """Runs of consecutive elements."""
@@ -107,6 +105,19 @@ class MoveLayer(VectorLayer):
         """Element by element."""
         place = addresses(self.start, self.nest)
         return np.asarray(operands[0].reshape(-1)[place].reshape(self.output.dims), np.float64)
+
+
+@lru_cache(maxsize=256)
+def _first_of_row(loops: Loops, width: int) -> int | None:
+    wide = [math.prod(size for size, _ in loops[place:]) for place in range(len(loops) + 1)]
+    return wide.index(width) if width in wide else None
+
+
+@lru_cache(maxsize=256)
+def _stays_in_rows(loops: Loops, of_a_row: int, start: int, width: int) -> bool:
+    """True if each row of the result reads the row of the source with its number."""
+    lowest, highest = _rows_touched(loops, of_a_row, start, width)
+    return bool((lowest == np.arange(lowest.size)).all() and (highest == lowest).all())
 
 
 @lru_cache(maxsize=64)

@@ -227,6 +227,26 @@ def test_a_layer_beyond_the_bounds_is_one_clear_message() -> None:
     assert "\n" not in str(caught.value)
 
 
+class Resized(torch.nn.Module):
+    """Adds trained positions that it interpolates, and factors of indices that it computes (detectors, rotary embeddings)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.positions = torch.nn.Parameter(torch.randn(1, 4, 8))
+        self.fc = torch.nn.Linear(8, 8)
+
+    def forward(self, x: Any) -> Any:
+        positions = torch.nn.functional.interpolate(self.positions.transpose(1, 2), size=6, mode="linear").transpose(1, 2)
+        return self.fc(x + positions * torch.arange(8, device="cpu").to(positions.device))
+
+
+def test_constants_computed_from_trained_tensors_without_numbers_stand_for_their_shapes(tmp_path: Path) -> None:
+    with torch.device("meta"):
+        program = torch.export.export(Resized(), (torch.zeros(1, 6, 8),))
+    with_weights = import_model(export(Resized(), 1, 6, 8, path=tmp_path / "m.pt2"), seed=0)
+    assert import_program(program, "m", seed=0).layers == with_weights.layers
+
+
 def test_a_batch_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ImportModelError, match=r"shape \(2, 4, 8\)"):
         import_model(export(torch.nn.Linear(8, 8), 2, 4, 8, path=tmp_path / "m.pt2"), seed=0)

@@ -33,9 +33,24 @@ def folded(node: TorchNode, values: Mapping[str, Any]) -> Known:
         raise ImportModelError(f"{node.where}: operation {str(target)!r} is not understood, not even of constants; allowed: ATen calls")
     if size > largest:
         raise ImportModelError(f"{node.where}: constant {target} of {size} elements is not computed; allowed: {largest}")
-    args, kwargs = torch.fx.node.map_arg((fx.args, fx.kwargs), lambda arg: values[arg.name].value)
-    here = {"device": torch.device("cpu")} if "device" in kwargs else {}  # the program may be exported on another device, or on none
-    return Known(target(*args, **{**kwargs, **here}), _sources(known))
+    shapes_alone = any(isinstance(item.value, torch.Tensor) and item.value.is_meta for item in known)
+    device = torch.device("meta" if shapes_alone else "cpu")  # the program may be exported on another device, or on none
+
+    def operand(arg: torch.fx.Node) -> Any:
+        value = values[arg.name].value
+        return value.to(device) if shapes_alone and isinstance(value, torch.Tensor) else value
+
+    args, kwargs = torch.fx.node.map_arg((fx.args, fx.kwargs), operand)
+    here = {"device": device} if "device" in kwargs else {}
+    try:
+        return Known(target(*args, **{**kwargs, **here}), _sources(known))
+    except (NotImplementedError, RuntimeError) as error:
+        if not shapes_alone:
+            raise
+        raise ImportModelError(
+            f"{node.where}: {target} needs the numbers of a constant on the device 'meta', which has none: {error}; "
+            "allowed: the model with weights"
+        ) from None
 
 
 def _sources(known: Sequence[Known]) -> tuple[str, ...]:
