@@ -35,6 +35,11 @@ class ConvNet:
         self.at = self.builder.conv2d(self.name("conv"), self.at, conv, True)
         return self
 
+    def conv1d(self, outputs: int, taps: int, stride: int = 1, padding: int = 0) -> ConvNet:
+        conv = Convolution(outputs, (1, taps), (1, stride), (0, padding), (1, 1), 1)
+        self.at = self.builder.conv2d(self.name("conv"), self.at, conv, True)
+        return self
+
     def relu(self, maximum: float | None = None) -> ConvNet:
         self.at = self.builder.clip(self.name("relu"), self.at, 0.0, maximum)
         return self

@@ -79,8 +79,8 @@ def _image_rows(inference: Inference, op: Op, window: LineWindow, tensor: Tensor
     reach += row0 // window.positions * window.stride - tensor.first_row // (1 if planar else width)
     fields: KernelFields = {"in_ox": window.positions, "in_stride": window.stride, "in_reach": max(0, reach)}
     if planar:  # the lines of the last plane arrive last
-        planes = tensor.planes if tensor.whole is not None else tensor.rows // (height * inference.plan.batch)
-        lines = tensor.rows // planes if tensor.whole is not None else height
+        planes = tensor.planes if tensor.whole is not None else op.layer.input_planes
+        lines = tensor.rows // planes if tensor.whole is not None else tensor.rows // (planes * inference.plan.batch)
         return {**fields, "in_rows": lines, "in_ix": 1, "in_row0": (planes - 1) * lines}
     return {**fields, "in_rows": height * width if tensor.whole is None else tensor.rows, "in_ix": width, "in_cols": tensor.width}
 

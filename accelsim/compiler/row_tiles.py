@@ -81,6 +81,8 @@ def rows_read(plan: Plan, op: Op, role: Role, tensor: Tensor, first_row: int, ro
         return first_row // per_row, (first_row + rows - 1) // per_row - first_row // per_row + 1
     if window is None:
         return op.layer.operand_rows(first_row, rows)
+    if planes_of(op, tensor.id) == tensor.rows // plan.batch:  # planes of one line each
+        return 0, 1
     line = window.positions
     image, y = divmod(first_row // line, window.lines)
     last_image, last_y = divmod((first_row + rows) // line - 1, window.lines)

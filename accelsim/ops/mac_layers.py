@@ -288,8 +288,8 @@ class ConvLayer(WeightedLayer):
     @property
     def window(self) -> LineWindow:
         """Its taps, by lines of the image."""
-        span = self.dilation[0] * (self.bounds.FY - 1) + 1
-        return LineWindow(*self.image, self.bounds.OY, self.bounds.OX, span, self.bounds.FX, self.strides[0], self.padding[0])
+        own = self.bounds
+        return LineWindow.of_image(self.image, (own.OY, own.OX), (own.FY, own.FX), self.dilation, self.strides, self.padding)
 
     @property
     def input_planes(self) -> int:

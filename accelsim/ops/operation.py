@@ -44,7 +44,7 @@ class LineWindow:
     Attributes
     ----------
     height, width : lines of the input image, and positions per line
-    lines, positions : the same of the result
+    lines, positions : the same of the result; a signal of one line is taken as lines of one position
     span : input lines that a window covers; taps : positions that it reads of a line
     stride : lines from one window to the next; padding : lines above the image
     """
@@ -57,6 +57,16 @@ class LineWindow:
     taps: int
     stride: int
     padding: int
+
+    @classmethod
+    def of_image(
+        cls, image: tuple[int, int], result: tuple[int, int], taps: tuple[int, int], dilation: tuple[int, int], strides: tuple[int, int],
+        padding: tuple[int, int],
+    ) -> LineWindow:  # fmt: skip
+        """The window of an image, each argument (along y, along x); of a signal of one line, each of whose positions is a line."""
+        if image[0] == result[0] == taps[0] == 1:
+            return cls(image[1], 1, result[1], 1, dilation[1] * (taps[1] - 1) + 1, 1, strides[1], padding[1])
+        return cls(*image, *result, dilation[0] * (taps[0] - 1) + 1, taps[1], strides[0], padding[0])
 
 
 @dataclass(frozen=True)
@@ -368,7 +378,8 @@ class VectorLayer(LayerBase):
     def row_pieces(self, widths: Sequence[int]) -> list[Piece]:
         """Consecutive pieces of the operands, whose rows have these widths, that are read for one row of the result."""
         if self.window is not None:
-            return [Piece(0, widths[0] * self.window.taps)] * self.window.span
+            lines = 1 if self.window.width > 1 else self.window.span  # that are one piece
+            return [Piece(0, widths[0] * self.window.taps * lines)] * (self.window.span // lines)
         return [Piece(operand, width) for operand, width in enumerate(widths)]
 
     def integers(self, operands: Sequence[Integers], grids: Sequence[Grid], constants: Mapping[str, Floats], result: Grid) -> Integers:

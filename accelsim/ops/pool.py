@@ -85,8 +85,7 @@ class PoolLayer(VectorLayer):
     @property
     def window(self) -> LineWindow:
         """Its windows, by lines of the image."""
-        (height, width), (lines, positions) = self.image, self.positions
-        return LineWindow(height, width, lines, positions, *self.taps, self.strides[0], self.padding[0])
+        return LineWindow.of_image(self.image, self.positions, self.taps, (1, 1), self.strides, self.padding)
 
     @property
     def partial(self) -> Partial:
@@ -95,14 +94,15 @@ class PoolLayer(VectorLayer):
 
     def of_lines(self, line: int, first: int, lines: int) -> PoolLayer:
         """A pool of an image of these lines alone; padding above and below goes with the lines beside it."""
-        above = line * self.strides[0] - self.padding[0]
+        window = self.window
+        above = line * window.stride - window.padding
         before = max(0, -above) if first <= max(0, above) else 0
-        after = max(0, above + self.taps[0] - self.image[0]) if first + lines >= min(self.image[0], above + self.taps[0]) else 0
-        shape = self.output.with_fields(rows=self.positions[1])
-        return self.with_fields(
-            image=(lines, self.image[1]), taps=(before + lines + after, self.taps[1]), padding=(before, self.padding[1]),
-            padding_end=(after, self.far_padding[1]), output=shape,
-        )  # fmt: skip
+        after = max(0, above + window.span - window.height) if first + lines >= min(window.height, above + window.span) else 0
+        cut = {"image": lines, "taps": before + lines + after, "padding": before, "padding_end": after}
+        whole = {"image": self.image, "taps": self.taps, "padding": self.padding, "padding_end": self.far_padding}
+        axis = 0 if window.height == self.image[0] else 1  # of a signal, whose positions are its lines
+        fields = {name: (cut[name], pair[1]) if axis == 0 else (pair[0], cut[name]) for name, pair in whole.items()}
+        return self.with_fields(**fields, output=self.output.with_fields(rows=window.positions))
 
     def passes(self, chip: Callable[[str], int], fused: bool) -> int:
         """The chip's passes per tap."""

@@ -128,6 +128,18 @@ def test_spilled_bytes_of_a_convolution_are_those_of_the_hand_count(stride: int)
     assert moved(result, "spill_in") == whole + (row_tiles - 1) * (3 - stride) * line
 
 
+@pytest.mark.parametrize("stride", [1, 2])
+def test_a_signal_of_one_line_runs_in_tiles_of_its_positions(stride: int) -> None:
+    """256 positions of 8 channels; a window of 4 reads 4 - stride positions again at each edge between two row tiles."""
+    trace = ConvNet(1, 1, 256).conv1d(8, 3, padding=1).conv1d(8, 4, stride).trace()
+    result = simulate(machine(1024), trace)
+    row_tiles = row_tiles_of(result, "conv2")
+    assert row_tiles > 1
+    assert moved(result, "spill_out") == 256 * 8
+    assert moved(result, "spill_in") == (256 + (row_tiles - 1) * (4 - stride)) * 8
+    compare(machine(1024), trace, frames=2)
+
+
 def test_weights_that_do_not_stay_are_read_again_for_each_row_tile() -> None:
     trace = two_convolutions().trace()
     kept, again = (
