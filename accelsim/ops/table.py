@@ -24,6 +24,10 @@ def _softplus(x: Floats) -> Floats:
     return np.asarray(np.logaddexp(0, x), np.float64)
 
 
+# Self-normalizing networks (Klambauer et al. 2017, arXiv 1706.02515, section 2), with the digits of ONNX's and PyTorch's defaults.
+_SELU_ALPHA, _SELU_SCALE = 1.6732632423543772, 1.0507009873554805
+
+
 FUNCTIONS: Mapping[str, Callable[[Floats], Floats]] = {
     "sigmoid": _sigmoid,
     "silu": lambda x: x * _sigmoid(x),
@@ -42,6 +46,7 @@ FUNCTIONS: Mapping[str, Callable[[Floats], Floats]] = {
     "squared_relu": lambda x: np.square(np.maximum(x, 0)),
     "abs": np.abs,
     "softsign": lambda x: x / (1 + np.abs(x)),
+    "selu": lambda x: _SELU_SCALE * np.where(x < 0, _SELU_ALPHA * np.expm1(np.minimum(x, 0)), x),
     "sin": np.sin,
     "cos": np.cos,
     "erf": lambda x: np.array([math.erf(item) for item in x.flat], np.float64).reshape(x.shape),
@@ -71,6 +76,7 @@ class TableLayer(VectorLayer):
         "aten.silu.default": {"op": "silu"},
         "aten.hardswish.default": {"op": "hardswish"},
         "aten.mish.default": {"op": "mish"},
+        "aten.selu.default": {"op": "selu"},
         "Softplus": {"op": "softplus"},
         "Mish": {"op": "mish"},
         "Softsign": {"op": "softsign"},
@@ -78,7 +84,7 @@ class TableLayer(VectorLayer):
 
     op: Literal[
         "sigmoid", "silu", "hardswish", "tanh", "hardsigmoid", "quick_gelu", "softplus", "mish", "exp", "log", "sqrt", "rsqrt",
-        "reciprocal", "square", "squared_relu", "abs", "softsign", "sin", "cos", "erf", "leaky_relu", "elu",
+        "reciprocal", "square", "squared_relu", "abs", "softsign", "selu", "sin", "cos", "erf", "leaky_relu", "elu",
     ]  # fmt: skip
     slope: Annotated[float, unit("ratio")] | None = None
 
@@ -105,6 +111,8 @@ EXAMPLES = (
     # e^-ln3 = 1/3: 1 / (1 + 1/3) = 3/4; tanh(ln3) = (3 - 1/3) / (3 + 1/3) = 0.8
     Example({"op": "sigmoid"}, ((0.0, _LN3),), (0.5, 0.75)),
     Example({"op": "silu"}, ((0.0, _LN3),), (0.0, 0.75 * _LN3)),
+    # -log 2: 1.0507009873554805 * 1.6732632423543772 * (1/2 - 1)
+    Example({"op": "selu"}, ((-math.log(2.0), 2.0),), (-0.8790496704236883, 2.101401974710961)),
     Example({"op": "hardswish"}, ((-3.0, 0.0, 1.0, 3.0),), (0.0, 0.0, 2.0 / 3.0, 3.0)),
     Example({"op": "tanh"}, ((0.0, _LN3),), (0.0, 0.8)),
     Example({"op": "hardsigmoid"}, ((-4.0, 0.0, 1.5, 3.0),), (0.0, 0.5, 0.75, 1.0)),

@@ -19,7 +19,7 @@ def several(folder: Path) -> str:
     """Two unknown operations, a third behind a shape that nothing knows, and layers between them."""
     nodes: list[Any] = [
         node("MatMul", ["x", "w"], ["a"]), node("Tan", ["a"], ["b"], name="first"), node("MatMul", ["b", "v"], ["c"]),
-        node("Selu", ["c"], ["d"], name="second"), node("Sofmax", ["d"], ["e"], name="third", domain="own"), node("Relu", ["e"], ["y"]),
+        node("Sinh", ["c"], ["d"], name="second"), node("Sofmax", ["d"], ["e"], name="third", domain="own"), node("Relu", ["e"], ["y"]),
     ]  # fmt: skip
     return save(make(nodes, (1, 5, 8), {"w": random(8, 4), "v": random(4, 6)}), folder)
 
@@ -28,7 +28,7 @@ def test_all_obstacles_are_listed_with_their_shapes(tmp_path: Path) -> None:
     first, second, third = explain_model(several(tmp_path))
     assert first.message.startswith("node 'first' (Tan): operation 'Tan' is not understood; did you mean 'Tanh'?")
     assert (first.shapes, first.behind) == (((1, 5, 4),), 0)
-    assert second.message.startswith("node 'second' (Selu): operation 'Selu' is not understood; did you mean 'Relu'?")
+    assert second.message.startswith("node 'second' (Sinh): operation 'Sinh' is not understood; did you mean 'Sin'?")
     assert second.shapes == ((1, 5, 6),)
     assert (third.message.partition(":")[0], third.shapes, third.behind) == ("node 'third' (own.Sofmax)", ((1, 5, 6),), 1)
 

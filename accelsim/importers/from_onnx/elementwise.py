@@ -68,7 +68,7 @@ def where(call: OnnxCall) -> Value:
     shown, other = operands[0], operands[2]
     if isinstance(shown, Constant) and isinstance(other, Constant) and hides(other.array) and not isinstance(operands[1], Constant):
         return masked(call, operands[1], shown.array.astype(bool))
-    start = next((call.expression(position) for position in (1, 2) if not isinstance(operands[position], Constant)), None)
+    start = next((call.expression(position) for position in (1, 2, 0) if not isinstance(operands[position], Constant)), None)
     if start is None:
         call.refuse("chooses between constants; allowed: at least one activation")
     values = [operand_of(call, position, start) for position in range(3)]

@@ -17,6 +17,7 @@ from google.protobuf.message import DecodeError
 from onnx import TensorProto
 
 from accelsim.errors import ImportModelError
+from accelsim.importers.from_onnx.definitions import spelled_out
 from accelsim.importers.from_onnx.functions import inlined
 from accelsim.importers.from_onnx.inputs import OnnxInput, read_inputs
 from accelsim.importers.from_onnx.node import require_text
@@ -108,6 +109,7 @@ def load_onnx(path: Path, bindings: Mapping[str, int], fill: Mapping[str, int]) 
     """
     model = _parse(path)
     model = inlined(model, path, _MAX_NODES) if model.functions else model
+    model = spelled_out(model, path, _MAX_NODES)
     graph = model.graph
     opsets = {entry.domain: entry.version for entry in model.opset_import}
     opset = next((opsets[domain] for domain in STANDARD_DOMAINS if domain in opsets), 0)

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
+
 from accelsim.importers.from_onnx.call import OnnxCall
 from accelsim.importers.from_onnx.windows import paddings, pair
+from accelsim.importers.graph.call import Value
 from accelsim.importers.graph.layout import View
-from accelsim.importers.graph.products import channel_vector, convolve, convolve_line, linear, normalize_channels
+from accelsim.importers.graph.products import channel_vector, convolve, convolve_line, linear, multiplied, normalize_channels
 from accelsim.importers.graph.values import Constant, Deferred, Padded
 from accelsim.importers.graph.windows import Convolution
 
@@ -27,6 +30,22 @@ def gemm(call: OnnxCall) -> Deferred:
         return result
     term = channel_vector(call, result, bias)
     return result.shifted(term * call.node.number("beta", 1.0), bias)
+
+
+def turned_product(call: OnnxCall) -> Value:
+    """FusedMatMul of onnxruntime: alpha A B, either with its last two dimensions exchanged."""
+    if call.node.integer("transBatchA", 0) or call.node.integer("transBatchB", 0):
+        call.refuse("transBatchA or transBatchB moves the heads; allowed: 0")
+    sides: list[tuple[View | Constant, float]] = []
+    for place, name in enumerate(("transA", "transB")):
+        value, turned = call.value(place), call.node.integer(name, 0)
+        if isinstance(value, Constant):
+            sides.append((replace(value, array=np.swapaxes(value.array, -2, -1)) if turned else value, 1.0))
+        else:
+            view, factor = call.with_factor(place)
+            sides.append((view.transpose(-2, -1) if turned else view, factor))
+    (a, factor_a), (b, factor_b) = sides
+    return multiplied(call, a, call.node.number("alpha", 1.0) * factor_a, b, factor_b)
 
 
 def convolution(call: OnnxCall) -> Deferred:

@@ -12,7 +12,7 @@ import numpy as np
 from accelsim.importers.from_onnx.attention import attention, multi_head_attention, packed_attention
 from accelsim.importers.from_onnx.call import OnnxCall
 from accelsim.importers.from_onnx.elementwise import clip, gelu_op, hard_sigmoid, named, prelu, reduction, softmax, total, where, with_slope
-from accelsim.importers.from_onnx.matrix import batch_normalization, convolution, gemm
+from accelsim.importers.from_onnx.matrix import batch_normalization, convolution, gemm, turned_product
 from accelsim.importers.from_onnx.quantized import (
     dequantize,
     dynamic,
@@ -61,6 +61,8 @@ LAYERS: dict[str, Handler] = {
     "Conv": convolution,
     "Gemm": gemm,
     "MatMul": matmul,
+    "com.microsoft.FusedMatMul": turned_product,
+    "com.microsoft.TransposeMatMul": turned_product,
     "Attention": attention,
     "com.microsoft.Attention": packed_attention,
     "com.microsoft.MultiHeadAttention": multi_head_attention,
@@ -110,6 +112,10 @@ FUNCTIONS: dict[str, Handler] = {
     "Pow": joint(np.power),
     "Min": joint(np.minimum),
     "Max": joint(np.maximum),
+    "Less": joint(np.less),
+    "LessOrEqual": joint(np.less_equal),
+    "Greater": joint(np.greater),
+    "GreaterOrEqual": joint(np.greater_equal),
     "Where": where,
     "ReduceMean": reduction(mean_over),
     "ReduceSum": reduction(sum_over),
@@ -131,6 +137,7 @@ VIEWS: dict[str, Handler] = {
     "Identity": same,
     "Dropout": same,
     "Cast": cast,
+    "CastLike": same,
     "Shape": shape_of,
     "Size": shape_of,
 }
