@@ -60,36 +60,44 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Exported:
-    """A network with random numbers as PyTorch exports it, an input, and PyTorch's count of its multiply-accumulates."""
+class Imported:
+    """A network as PyTorch exports it, an input, PyTorch's count of its multiply-accumulates, its trace and the seconds of the import."""
 
     module: Any
     given: Any
-    program: Any
     macs: int
+    trace: Trace
+    seconds: float
 
 
-def exported(network: Network, published: bool) -> Exported:
-    """A network, small or published.
+def imported(network: Network, published: bool, folder: Path) -> Imported:
+    """A network, small with random numbers, or published as shapes alone.
 
     A published one is made on the meta device; one that computes with numbers while it is traced (masks and positions that it compares,
-    recurrent layers) cannot be exported or counted there, and is made with PyTorch's own random weights.
+    recurrent layers) is made with PyTorch's own random weights.
     """
     if not published:
-        return _exported_on(nullcontext(), network, published)
+        return _imported_on(nullcontext(), network, published, folder)
     try:
-        return _exported_on(torch.device("meta"), network, published)
-    except Exception:  # noqa: BLE001  # whatever PyTorch or a model's code raises where a tensor has no data
-        return _exported_on(nullcontext(), network, published)
+        return _imported_on(torch.device("meta"), network, published, folder)
+    except Exception:  # noqa: BLE001  # whatever PyTorch, a model's code or an import raises where a tensor has no data
+        return _imported_on(nullcontext(), network, published, folder)
 
 
-def _exported_on(device: AbstractContextManager[Any], network: Network, published: bool) -> Exported:
+def _imported_on(device: AbstractContextManager[Any], network: Network, published: bool, folder: Path) -> Imported:
     torch.manual_seed(2)
     with torch.no_grad(), device:
         module = Answer(network.published().eval() if published else randomized(network.small()))
         given = network.input_of(network.published_input if published else network.small_input)
         program = torch.export.export(module, (given,), strict=False)
-        return Exported(module, given, program, counted(program, given))
+        macs = counted(program, given)
+    start = time.perf_counter()
+    if published:
+        trace = import_program(program, "it", seed=1)
+    else:
+        torch.export.save(program, folder / "m.pt2")
+        trace = import_model(str(folder / "m.pt2"))
+    return Imported(module, given, macs, trace, time.perf_counter() - start)
 
 
 def error_of(trace: Trace, network: Network, module: Any, given: Any) -> float:
@@ -109,27 +117,21 @@ def error_of(trace: Trace, network: Network, module: Any, given: Any) -> float:
 def surveyed(name: str, published: bool, folder: Path) -> Row:
     """Import a network, count, compare, run; an AccelsimError if it does not import."""
     network = NETWORKS[name]
-    found = exported(network, published)
-    start = time.perf_counter()
-    if published:
-        trace = import_program(found.program, "it", seed=1)
-    else:
-        torch.export.save(found.program, folder / "m.pt2")
-        trace = import_model(str(folder / "m.pt2"))
-    imported = time.perf_counter()
+    found = imported(network, published, folder)
+    trace = found.trace
     values = None if published else error_of(trace, network, found.module, found.given)
     save_trace(trace, folder / "float")
     begin = time.perf_counter()
     runs = tuple(_run(f"{folder / 'float'}@{weight_format}", trace) for weight_format in FORMATS)
-    return Row(name, trace.macs, found.macs, values, runs, imported - start, time.perf_counter() - begin)
+    return Row(name, trace.macs, found.macs, values, runs, found.seconds, time.perf_counter() - begin)
 
 
-def _run(trace: str, imported: Trace) -> str:
+def _run(trace: str, whole: Trace) -> str:
     try:
         result = simulate(load_accelerator("edge-64x64"), open_trace(trace))
     except AccelsimError as error:
         return str(error).rpartition("': ")[2].split("; ")[0]
-    return "runs" if result.macs == imported.macs else f"runs {result.macs:,} MACs"
+    return "runs" if result.macs == whole.macs else f"runs {result.macs:,} MACs"
 
 
 def survey(names: Sequence[str], published: bool) -> Iterator[str]:

@@ -147,6 +147,15 @@ def _triangle(node: OnnxNode, args: Sequence[Array]) -> Array:
     return (np.triu if node.integer("upper", 1) else np.tril)(args[0], offset)
 
 
+def _product(node: OnnxNode, args: Sequence[Array]) -> Array:
+    """Of a constant state and the weights of its layer."""
+    first, second = args
+    if first.ndim != 2 or second.ndim != 2:
+        raise ImportModelError(f"{node.where}: constants of shapes {first.shape} and {second.shape}; allowed: two dimensions each")
+    fits(node, (first.shape[0], second.shape[1]), args)
+    return np.asarray(first @ second)
+
+
 def _reduce(function: Callable[..., Any]) -> Callable[[OnnxNode, Sequence[Array]], Array]:
     def compute(node: OnnxNode, args: Sequence[Array]) -> Array:
         axes = axes_of(node, args)
@@ -192,6 +201,7 @@ FOLDERS: dict[str, Callable[[OnnxNode, Sequence[Array]], Array]] = {
     "Add": _broadcast(np.add),
     "Sub": _broadcast(np.subtract),
     "Mul": _broadcast(np.multiply),
+    "MatMul": _product,
     "Div": _broadcast(_divide),
     "Mod": _broadcast(np.mod),
     "Pow": _broadcast(np.power),

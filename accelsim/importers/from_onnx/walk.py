@@ -20,6 +20,7 @@ from accelsim.importers.from_onnx.fold import FOLDERS, fold
 from accelsim.importers.from_onnx.inputs import OnnxInput
 from accelsim.importers.from_onnx.node import OnnxNode
 from accelsim.importers.from_onnx.ops import EPILOGUE, HANDLERS, PARTED, PASSED_THROUGH
+from accelsim.importers.from_onnx.recurrent import RECURRENT, InitialState, written_out
 from accelsim.importers.from_onnx.tensors import FLOATS
 from accelsim.importers.graph.builder import GraphBuilder
 from accelsim.importers.graph.call import Value
@@ -127,6 +128,8 @@ class OnnxWalk:
             return Plain(builder.image(name, shape[1], 1, shape[2]).reshape(shape))
         if len(shape) == 3 and shape[0] == 1:
             return Plain(builder.tokens(name, *shape[1:]))
+        if len(shape) == 3 and shape[1] == 1 and any(node is not None and node.op in RECURRENT for node in readers):
+            return Plain(builder.tokens(name, shape[0], shape[2]).reshape(shape))
         if len(shape) == 2:
             return Plain(builder.tokens(name, *shape).reshape(shape))
         allowed = "(1, channels, height, width), (1, rows, width) or (rows, width): one inference at a time"
@@ -140,6 +143,9 @@ class OnnxWalk:
         operands = [self._operand(node, name) if name else None for name in node.inputs]
         if node.op == "If":
             self._branch(node, operands)
+            return
+        if node.op in RECURRENT:
+            self._write_out(node, operands)
             return
         known = [operand for operand in operands if isinstance(operand, Constant)]
         folds = len(known) == len([operand for operand in operands if operand is not None])
@@ -193,6 +199,21 @@ class OnnxWalk:
             self._visit(OnnxNode(inner, node.opset, self.model.path.parent))
         for name, source in zip(node.outputs, graph.output, strict=False):
             self._bind(name, self._operand(node, source.name))
+
+    def _write_out(self, node: OnnxNode, operands: list[Value | None]) -> None:
+        """A recurrent layer, step by step, in place."""
+        states = [_initial(operands[place] if place < len(operands) else None) for place in (5, 6)]
+        shape = OnnxCall(node, operands, self.recorder, self._sole).shape(0)
+        for name, operand in zip(node.inputs, operands, strict=True):
+            if operand is not None:
+                self.values[name] = operand  # the nodes read it again
+        inner = [OnnxNode(proto, node.opset, self.model.path.parent) for proto in written_out(node, shape, states)]
+        for each in inner:
+            for name in each.inputs:
+                self.readers.setdefault(name, []).append(each)
+                self.unread[name] += 1
+        for each in inner:
+            self._visit(each)
 
     def _is_known(self, name: str) -> bool:
         """True for a constant: one of the file, or one that is computed already."""
@@ -281,6 +302,12 @@ class OnnxWalk:
         if maker is None:
             raise ImportModelError(f"{self.model.path}: output {name!r} is {value!r}; allowed: an activation")
         return OnnxCall(maker, [value], self.recorder, self._sole).view(0).producer
+
+
+def _initial(state: Value | None) -> InitialState:
+    if state is None or (isinstance(state, Constant) and not state.array.any()):
+        return InitialState.ZERO
+    return InitialState.KNOWN if isinstance(state, Constant) else InitialState.MOVING
 
 
 def _read_by(node: OnnxNode) -> Iterator[str]:

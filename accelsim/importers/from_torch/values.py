@@ -44,7 +44,7 @@ class Known:
             raise ImportModelError(f"{where}: {self!r} is not understood; allowed: tensors and numbers")
         tensor = self.value.detach()
         if tensor.is_meta:
-            if not self.sources:
+            if not self.sources and tensor.numel():
                 raise ImportModelError(
                     f"{where}: reads a constant of shape {tuple(tensor.shape)} on the device 'meta', which has no numbers"
                 )
