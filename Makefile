@@ -33,6 +33,7 @@ finetune-demo: $(STAMPS)/torch
 accuracy-table: export OPENBLAS_NUM_THREADS := 1
 accuracy-table: $(STAMPS)/torch
 	$(BIN)/python -m notebooks.examples.accuracy_table
+	$(BIN)/python -m notebooks.examples.accuracy_front
 	$(BIN)/python -m notebooks.examples.accuracy_page
 
 # Each process of tests has a core of its own, so its matrix products take one thread. Kernels are compiled by one process: that with

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -96,7 +97,8 @@ def _verdict(report: SiliconReport) -> str:
     predicted = sum(item.role == "predict" for item in report.rows)
     inside = predicted - len(report.misses)
     median = report.median_error_pct("predict")
-    return (
-        f"{report.source}: {inside} of {predicted} predicted rows within {report.tolerance_pct:g} %, median error {median:.1f} %; "
-        f"fitted rows: {report.median_error_pct('fit'):.1f} %"
-    )
+    text = f"{report.source}: {inside} of {predicted} predicted rows within {report.tolerance_pct:g} %"
+    if predicted:
+        text += f", median error {median:.1f} %" if math.isfinite(median) else ", as most cannot be simulated"
+    fitted = any(item.role == "fit" for item in report.rows)
+    return f"{text}; fitted rows: {report.median_error_pct('fit'):.1f} %" if fitted else text

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
+from notebooks.examples import accuracy_front
 from notebooks.examples.accuracy_table import ABLATIONS, DOCS, FLIPS, FORMATS, RATES, TABLE, Arm, Line, read
 from notebooks.examples.accuracy_tasks import TASKS
 
@@ -30,6 +32,49 @@ and integers, as papers count: without codebooks and scales. A cell is the mean 
 with the half width of its 95 % confidence interval (Student's t) in points; without one, it is a single seed, which decides nothing.
 """
 
+CLAIMS_HEAD = """## Claims of the papers at this scale
+
+Points of the arm that the paper prefers over the other, paired by seed; not decided where the 95 % interval holds 0. Networks of a
+hundredth of the papers' sizes on small tasks say nothing of the papers' own figures.
+
+| claim | task | points | does it hold here |
+|---|---|---|---|"""
+_SSVQ = {1.25: "ssvq:k=4,d=8", 1.5: "ssvq:k=16,d=8", 2.0: "ssvq:k=256,d=8"}
+_VQ = {1.25: "vq:k=32,d=4", 1.5: "vq:k=64,d=4", 2.0: "vq:k=256,d=4"}
+_VQ4ALL = "universal_vq:k=64,d=4"
+# Claim, the arm that the paper prefers, the other, and the figure of a line; the task is filled in.
+CLAIMS = (
+    *((f"SSVQ gains over VQ at {bits:g} bits", Arm("", bits, _SSVQ[bits]), Arm("", bits, _VQ[bits]), "tuned") for bits in _SSVQ),
+    *(
+        (f"{claim} at {bits:g} bits", Arm("", bits, _SSVQ[bits]), Arm("", bits, _SSVQ[bits], variant), "tuned")
+        for claim, variant in (
+            ("SSVQ: learned signs gain over fixed ones", "fixed signs"),
+            ("SSVQ: freezing gains over none", "no freezing"),
+            ("SSVQ: the vote gains over the average", "average"),
+        )
+        for bits in (1.25, 1.5)
+    ),
+    ("VQ4ALL: progressive construction gains over none", Arm("", 1.5, _VQ4ALL), Arm("", 1.5, _VQ4ALL, "no construction"), "tuned"),
+    (
+        "VecQ's vector loss gains over uniform at 2 bits, untrained",
+        Arm("", 2.0, "vecq:bits=2"),
+        Arm("", 2.0, "uniform:bits=2"),
+        "compressed",
+    ),
+    ("VecQ gains over uniform at 2 bits, fine-tuned", Arm("", 2.0, "vecq:bits=2"), Arm("", 2.0, "uniform:bits=2"), "tuned"),
+)
+
+FRONT = """## Accuracy, latency and area
+
+Formats with all seeds, for the digits on three chips, each with the codebook that the format needs:
+`python -m notebooks.examples.accuracy_front` simulates them into [accuracy_front.csv](data/accuracy_front.csv). The table has the points
+that none beats in accuracy, latency and area together; in the picture they are filled. Means that are closer than their
+confidence intervals above are not told apart, so which of two formats is on the front at nearly the same accuracy is chance.
+
+![Accuracy against latency](images/accuracy_front.png)
+
+"""
+
 
 def page(lines: Sequence[Line]) -> str:
     """The page in Markdown."""
@@ -39,6 +84,8 @@ def page(lines: Sequence[Line]) -> str:
         if mine:
             parts.append(f"## {task.capitalize()}\n\n{formats_table(mine)}")
             parts.extend(part for part in (differences(mine, task), ablations(mine, task)) if part)
+    parts.append(claims(lines))
+    parts.append(front(accuracy_front.read_points()))
     if any(line.format.startswith("ssvq") and line.data == "test" for line in lines):
         parts.append("## Sign flips over time\n\n![Signs that flip per step](images/sign_flips.png)\n")
     return "\n".join(parts)
@@ -87,6 +134,24 @@ def ablations(lines: Sequence[Line], task: str) -> str:
     return _differences("Points that the usual training (learned signs, frozen by vote; progressive construction) gains:", "format", rows)
 
 
+def claims(lines: Sequence[Line]) -> str:
+    """The papers' claims against the measured differences; empty without any."""
+    rows = []
+    for claim, better, worse, figure in CLAIMS:
+        for task in TASKS:
+            points = _points(lines, replace(better, task=task), replace(worse, task=task), figure)
+            if len(points) > 1:
+                half = _half_width_of(points)
+                verdict = "not decided" if abs(points.mean()) <= half else "yes" if points.mean() > 0 else "**no, the reverse**"
+                rows.append(f"| {claim} | {task} | {points.mean():+.2f} ± {half:.2f} | {verdict} |")
+    return "\n".join([CLAIMS_HEAD, *rows, ""]) if rows else ""
+
+
+def front(points: Sequence[accuracy_front.Point]) -> str:
+    """Accuracy against latency and area."""
+    return FRONT + accuracy_front.table(points) if points else ""
+
+
 def mean_of(values: Iterable[float]) -> str:
     """'95.25 ± 0.80 %'."""
     found = 100 * np.array(list(values))
@@ -94,19 +159,28 @@ def mean_of(values: Iterable[float]) -> str:
 
 
 def _half_width(values: np.ndarray) -> str:
-    count = len(values)
-    return f" ± {T[count - 1] * values.std(ddof=1) / count**0.5:.2f}" if count > 1 else ""
+    return f" ± {_half_width_of(values):.2f}" if len(values) > 1 else ""
+
+
+def _half_width_of(values: np.ndarray) -> float:
+    return float(T[len(values) - 1] * values.std(ddof=1) / len(values) ** 0.5)
+
+
+def _points(lines: Sequence[Line], arm: Arm, other: Arm, figure: str = "tuned") -> np.ndarray:
+    """Points between two arms, float64 (seeds that both have,)."""
+    first, second = (
+        {line.seed: getattr(line, figure) for line in lines if line.arm == each and line.data == "test"} for each in (arm, other)
+    )
+    return 100 * np.array([first[seed] - second[seed] for seed in sorted(first.keys() & second.keys())])
 
 
 def _paired(lines: Sequence[Line], arm: Arm, other: Arm, head: str) -> str:
     """A row of a table of differences; empty if no seed has both."""
-    first, second = ({line.seed: line.tuned for line in lines if line.arm == each} for each in (arm, other))
-    shared = sorted(first.keys() & second.keys())
-    if not shared:
+    points = _points(lines, arm, other)
+    if not len(points):
         return ""
-    points = 100 * np.array([first[seed] - second[seed] for seed in shared])
     name = other.variant or f"`{other.format}`"
-    return f"| {head} | {name} | {len(shared)} | {points.mean():+.2f}{_half_width(points)} |"
+    return f"| {head} | {name} | {len(points)} | {points.mean():+.2f}{_half_width(points)} |"
 
 
 def _differences(title: str, head: str, rows: Sequence[str]) -> str:
@@ -144,6 +218,7 @@ def main() -> None:
     """Write the page and its picture."""
     (DOCS / "accuracy.md").write_text(page(read(TABLE)))
     draw_flips(FLIPS, DOCS / "images" / "sign_flips.png")
+    accuracy_front.draw(accuracy_front.read_points(), DOCS / "images" / "accuracy_front.png")
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ pytest.importorskip("torch")
 pytest.importorskip("sklearn")
 pytestmark = pytest.mark.torch
 
-from notebooks.examples import accuracy_page, accuracy_table, accuracy_tasks  # noqa: E402 (they import torch)
+from notebooks.examples import accuracy_front, accuracy_page, accuracy_table, accuracy_tasks  # noqa: E402 (they import torch)
 
 ARMS = (accuracy_table.Arm("digits", 1.5, "vq:k=64,d=4"), accuracy_table.Arm("digits", 1.5, "ssvq:k=16,d=8", "no freezing"))
 
@@ -73,8 +73,36 @@ def test_differences_are_paired_by_the_seeds_that_both_have() -> None:
     assert "| 1.5 | `vq:k=64,d=4` | 2 | +3.00 ± 12.71 |" in accuracy_page.differences(lines, "digits")
 
 
+def test_a_claim_holds_where_its_interval_is_above_0() -> None:
+    ssvq = accuracy_table.Arm("digits", 1.5, "ssvq:k=16,d=8")
+    claim = "| SSVQ gains over VQ at 1.5 bits | digits | "
+    gains = [line(seed, 0.90) for seed in range(3)] + [line(seed, 0.92, arm=ssvq) for seed in range(3)]
+    assert f"{claim}+2.00 ± 0.00 | yes |" in accuracy_page.claims(gains)
+    # 2 and 4 points: 3 ± 12.71
+    assert f"{claim}+3.00 ± 12.71 | not decided |" in accuracy_page.claims(
+        [line(0, 0.90), line(1, 0.80), line(0, 0.92, arm=ssvq), line(1, 0.84, arm=ssvq)]
+    )
+    losses = [line(seed, 0.92) for seed in range(3)] + [line(seed, 0.90, arm=ssvq) for seed in range(3)]
+    assert f"{claim}-2.00 ± 0.00 | **no, the reverse** |" in accuracy_page.claims(losses)
+
+
 def test_the_committed_page_is_that_of_the_committed_table() -> None:
     assert (accuracy_table.DOCS / "accuracy.md").read_text() == accuracy_page.page(accuracy_table.read(accuracy_table.TABLE))
+
+
+def test_a_point_that_another_beats_in_all_figures_is_not_on_the_front() -> None:
+    points = [
+        accuracy_front.Point("slow", 2.0, "a", 5, 0.95, 9.0, 1.0),
+        accuracy_front.Point("fast", 2.0, "b", 5, 0.95, 3.0, 4.0),
+        accuracy_front.Point("fast", 2.0, "c", 5, 0.94, 3.5, 4.0),  # b is more accurate, faster and as large
+    ]
+    assert [point.format for point in accuracy_front.on_front(points)] == ["a", "b"]
+
+
+def test_the_committed_front_is_measured_again_at_one_format() -> None:
+    committed = [point for point in accuracy_front.read_points() if point.format == "ssvq:k=16,d=8" and point.chip == "edge-64x64"]
+    lines = [item for item in accuracy_table.read(accuracy_table.TABLE) if item.format == "ssvq:k=16,d=8"]
+    assert accuracy_front.measure(lines, ("edge-64x64",)) == committed
 
 
 def test_a_corner_of_the_table_is_measured_again() -> None:
