@@ -15,6 +15,7 @@ from accelsim.formats.catalog import describe_format
 from accelsim.presets import find_reference, preset_names
 from accelsim.studies.networks.catalog import network
 from accelsim.validate.silicon import SiliconReport, validate_silicon
+from accelsim.validate.silicon_bench import Bench
 from accelsim.validate.silicon_recipes import encoded
 from accelsim.validate.silicon_rows import COLUMNS, Work, read_rows, work_of
 from tests.silicon_page import PAGE, part, tables
@@ -64,6 +65,14 @@ def test_a_model_is_predicted_from_the_overhead_of_its_8_bit_row(qwen2: SiliconR
     assert pair.role == "predict"
     assert pair.measured_speedup == pytest.approx(32.56 / 21.73)
     assert abs(pair.speedup_error_pct) < 7
+
+
+def test_a_step_waits_for_its_host_before_it_loads(tmp_path: Path) -> None:
+    """5 ms more, less what loads meanwhile: the inputs of one token, under 1 us."""
+    layer = '"llama_layer:hidden=256,ffn=512,heads=4,kv_heads=4"'
+    (row,) = read_rows(written(tmp_path, f"b,rk3576,{layer},w8a8,decode,latency,5,ms,fit"))
+    bench = Bench()
+    assert bench.milliseconds(row, 5 * 10**9) - bench.milliseconds(row) == pytest.approx(5, abs=1e-3)
 
 
 def test_the_page_has_the_figures_of_a_run(qwen2: SiliconReport) -> None:
