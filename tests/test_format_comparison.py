@@ -15,6 +15,7 @@ from accelsim.accelerator import FOLDER, load_accelerator
 from accelsim.cli import app
 from accelsim.cli.formats import packed_traces
 from accelsim.compiler.codebook_fit import codebook_overrides
+from accelsim.compression.decoder_presets import DECODER_PRESETS
 from accelsim.cost.technology import load_technology
 from accelsim.errors import CompileError, ConfigError
 from accelsim.format_comparison import compare_formats
@@ -158,6 +159,24 @@ def test_what_cannot_be_compared_is_one_message() -> None:
     with pytest.raises(ConfigError, match="allowed: traces of one network"):
         compare_formats(load_accelerator("edge-32x32"), packed_traces(["tiny_vit_int8", "deit_tiny_int8"]), load_technology("nangate45"))
     assert [trace.name for trace in packed_traces(["tiny_vit_*", "tiny_vit_int8"])] == ["tiny_vit_int8", "tiny_vit_ssvq"]
+
+
+@compiled
+def test_a_preset_that_fits_no_layer_is_told_with_its_reason_and_costs_no_other_its_row(tmp_path: Path) -> None:
+    # Blocks of 256 weights along K: no matrix of this network has so many inputs.
+    assert all(layer.weight.k % 256 for layer in load_trace(TRACES / "tiny_vit_float").weighted_layers())
+    name = "tiny_vit_float@gguf:type=IQ2_XXS"
+    asked = ["formats", "edge-32x32", "tiny_vit_float@presets", "-q"]
+    made = json.loads(call(*asked, "--json", "-o", tmp_path / "out").stdout)
+    presets = [f"tiny_vit_float@{text}" for text in DECODER_PRESETS]
+    assert [point["trace"] for point in made["points"]] == [item for item in presets if item != name]
+    assert list(made["left_out"]) == [name]
+    assert "blocks of 256 weights (IQ2_XXS) do not fill K=48; allowed: a multiple of 256" in made["left_out"][name]
+    assert json.loads((tmp_path / "out" / "formats.json").read_text())["left_out"] == made["left_out"]
+    line = f"Without a row: {name}: {made['left_out'][name]}."
+    assert line in (tmp_path / "out" / "formats.md").read_text()
+    assert line in call(*asked[:3], "--markdown").stdout
+    assert " ".join(line.split()) in " ".join(call(*asked[:3]).stdout.split())
 
 
 def test_names_are_cut_by_the_words_that_all_share() -> None:

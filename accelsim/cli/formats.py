@@ -48,21 +48,55 @@ def formats(
         raise ConfigError(f"--context {context}: allowed with --decode")
     if out is not None:
         check_formats_folder(out)
-    machine, node, networks = load_accelerator_of(accel, overrides), load_technology(technology), packed_traces(traces)
+    machine, node = load_accelerator_of(accel, overrides), load_technology(technology)
+    names, left_out = fitting(traces)
+    networks = packed_traces(names)
     from accelsim.format_comparison import compare_formats
 
     with simulating(quiet=quiet) as update:
         points = compare_formats(machine, networks, node, fit=fit, decode_after=context if decode else None, progress=update)
     if out is not None:
-        write_formats(out, points)
+        write_formats(out, points, left_out)
     if as_json:
-        print_json(format_dict(points))
+        print_json(format_dict(points, left_out))
     elif markdown:
-        typer.echo(markdown_table(points), nl=False)
+        typer.echo(markdown_table(points, left_out), nl=False)
     elif quiet:
         print_line(", ".join(f"{point.trace} {speedup(points[0], point):.3f}x" for point in points[1:]))
     else:
-        render_formats(stdout_console(), points)
+        render_formats(stdout_console(), points, left_out)
+
+
+def fitting(names: Sequence[str]) -> tuple[list[str], dict[str, str]]:
+    """(the names, with NAME@presets as its formats; NAME@FORMAT -> why, of those among them that fit no layer of the network).
+
+    Raises
+    ------
+    FormatError
+        None of NAME@presets fits: the reason of the first.
+    """
+    from accelsim.compression.decoder_presets import in_presets
+    from accelsim.compression.open_trace import open_trace
+    from accelsim.errors import FormatError
+
+    found: list[str] = []
+    left_out: dict[str, str] = {}
+    for given in names:
+        meant = in_presets(given)
+        if meant == (given,):
+            found.append(given)
+            continue
+        refusals: dict[str, FormatError] = {}
+        for name in meant:
+            try:
+                open_trace(name)
+            except FormatError as error:
+                refusals[name] = error
+        if len(refusals) == len(meant):
+            raise next(iter(refusals.values()))
+        found += [name for name in meant if name not in refusals]
+        left_out |= {name: str(error) for name, error in refusals.items()}
+    return found, left_out
 
 
 def packed_traces(names: Sequence[str]) -> list[Trace]:

@@ -5,9 +5,10 @@ Disputable assumption: each format has the chip with its own codebook; the rest 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from rich.console import Console
@@ -120,9 +121,10 @@ class FormatPoint:
         }
 
 
-def format_dict(points: Sequence[FormatPoint]) -> dict[str, Any]:
-    """All points relative to the first, as plain JSON data."""
-    return {"accelerator": points[0].result.accelerator_name, "points": [point.to_dict(points[0]) for point in points]}
+def format_dict(points: Sequence[FormatPoint], left_out: Mapping[str, str] = MappingProxyType({})) -> dict[str, Any]:
+    """All points relative to the first, and why a trace has none, as plain JSON data."""
+    found = [point.to_dict(points[0]) for point in points]
+    return {"accelerator": points[0].result.accelerator_name, "points": found, "left_out": dict(left_out)}
 
 
 def _span(span: Span) -> dict[str, float]:
@@ -153,8 +155,8 @@ def format_cells(baseline: FormatPoint, point: FormatPoint) -> tuple[str, ...]:
     )
 
 
-def render_formats(console: Console, points: Sequence[FormatPoint]) -> None:
-    """All points relative to the first."""
+def render_formats(console: Console, points: Sequence[FormatPoint], left_out: Mapping[str, str] = MappingProxyType({})) -> None:
+    """All points relative to the first, and why a trace (its name -> the reason) has none."""
     chip = points[0].result.accelerator_name
     names = short_names([point.trace for point in points])
     runs = table(["format", ">bits/\nweight", ">\nstored", ">MB", ">ms", ">speed-\nup", "critical\nresource", ">uJ"], dense=True)
@@ -174,6 +176,8 @@ def render_formats(console: Console, points: Sequence[FormatPoint]) -> None:
         "weights pass, from the unpack buffer to the scales of groups; and of the codebook. decoder, uJ: of the inference's energy, in "
         "what weights pass, without the codebook.",
     )
+    for line in _missing(left_out):
+        say(console, line)
     few = [f"{name} ({point.weights_share:.0%})" for name, point in zip(names, points, strict=True) if point.weights_share < _FEW]
     if few:
         say(console, f"Formats that do not fit the shapes of all layers, with their share of the weights: {', '.join(few)}.")
@@ -193,12 +197,16 @@ def render_formats(console: Console, points: Sequence[FormatPoint]) -> None:
         )
 
 
-def markdown_table(points: Sequence[FormatPoint]) -> str:
-    """All points relative to the first, as a Markdown table."""
+def markdown_table(points: Sequence[FormatPoint], left_out: Mapping[str, str] = MappingProxyType({})) -> str:
+    """All points relative to the first, as a Markdown table; below it, why a trace has no row."""
     out = table(_HEADINGS)
     for point in points:
         row(out, f"`{point.trace}`", *format_cells(points[0], point))
-    return markdown_rows(out)
+    return markdown_rows(out) + "".join(f"\n{line}\n" for line in _missing(left_out))
+
+
+def _missing(left_out: Mapping[str, str]) -> list[str]:
+    return [f"Without a row: {name}: {reason}." for name, reason in left_out.items()]
 
 
 def check_formats_folder(folder: Path) -> None:
@@ -206,13 +214,13 @@ def check_formats_folder(folder: Path) -> None:
     check_replaceable(folder, FORMATS_FOLDER)
 
 
-def write_formats(folder: Path, points: Sequence[FormatPoint]) -> Path:
+def write_formats(folder: Path, points: Sequence[FormatPoint], left_out: Mapping[str, str] = MappingProxyType({})) -> Path:
     """Write formats.json (everything), formats.csv (one row per trace) and formats.md (the table), all or nothing."""
-    found = format_dict(points)
+    found = format_dict(points, left_out)
     flat = [{name: value for name, value in item.items() if not isinstance(value, (list, dict))} for item in found["points"]]
     spans = [{f"{name}_{end}": item[name][end] for name in _SPANS for end in item[name]} for item in found["points"]]
     rows = [{**item, **ends} for item, ends in zip(flat, spans, strict=True)]
-    files = {FORMATS_FILE: to_json(found), "formats.csv": to_csv(rows), "formats.md": markdown_table(points)}
+    files = {FORMATS_FILE: to_json(found), "formats.csv": to_csv(rows), "formats.md": markdown_table(points, left_out)}
     return write_folder(folder, FORMATS_FOLDER, {name: text.encode() for name, text in files.items()})
 
 
