@@ -128,10 +128,14 @@ def surveyed(name: str, published: bool, folder: Path) -> Row:
 
 def _run(trace: str, whole: Trace) -> str:
     try:
-        result = simulate(load_accelerator("edge-64x64"), open_trace(trace))
+        opened = open_trace(trace)
+        result = simulate(load_accelerator("edge-64x64"), opened)
     except AccelsimError as error:
         return str(error).rpartition("': ")[2].split("; ")[0]
-    return "runs" if result.macs == whole.macs else f"runs {result.macs:,} MACs"
+    if result.macs != whole.macs:
+        return f"runs {result.macs:,} MACs"
+    kind = trace.rpartition("@")[2].partition(":")[0]
+    return "runs" if any(layer.weight.format.kind == kind for layer in opened.weighted_layers()) else "runs at 8 bits"
 
 
 def survey(names: Sequence[str], published: bool) -> Iterator[str]:

@@ -18,7 +18,7 @@ KINDS = (
     "Swin", "Swinv2", "Hiera", "FocalNet", "CvT", "PVT", "SegFormer", "PoolFormer", "LeViT", "SwiftFormer", "MobileViT", "MobileViTv2",
     "ConvNeXtV2", "RegNetY", "EfficientNet", "TextNet", "UperNet on Swin",
     "ALBERT", "RoBERTa", "GLPN", "SqueezeBERT", "T5's encoder", "BART's encoder", "GPT-2", "BLOOM",
-    "MPNet", "MobileBERT", "DeBERTa", "ConvBERT", "RoFormer", "Funnel", "FNet",
+    "MPNet", "MobileBERT", "DeBERTa", "ConvBERT", "RoFormer", "Funnel", "FNet", "Falcon", "XGLM", "CodeGen",
     "Wav2Vec2", "WavLM", "SEW", "Whisper's encoder",
     "LSTM tagger", "GRU tagger", "nn.TransformerEncoderLayer", "nn.TransformerDecoderLayer",
     "MLPerf Tiny: keyword spotting", "MLPerf Tiny: anomaly detection", "diffusion U-Net block",

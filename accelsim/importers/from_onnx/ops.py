@@ -50,7 +50,7 @@ from accelsim.importers.from_onnx.windows import (
     transposed,
 )
 from accelsim.importers.graph.call import Value
-from accelsim.importers.graph.elementwise import UNARY, add, divide, joint, multiply, subtract, unary
+from accelsim.importers.graph.elementwise import UNARY, add, divide, joint, maximum, multiply, subtract, unary
 from accelsim.importers.graph.products import matmul
 from accelsim.importers.graph.reductions import max_over, mean_over, norm_over, sum_over
 from accelsim.ops.catalog import imported_by_name
@@ -111,7 +111,7 @@ FUNCTIONS: dict[str, Handler] = {
     "Elu": with_slope(1.0, lambda x, slope: np.where(x < 0, slope * np.expm1(np.minimum(x, 0)), x)),
     "Pow": joint(np.power),
     "Min": joint(np.minimum),
-    "Max": joint(np.maximum),
+    "Max": maximum,
     "Less": joint(np.less),
     "LessOrEqual": joint(np.less_equal),
     "Greater": joint(np.greater),

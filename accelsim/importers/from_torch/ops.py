@@ -19,6 +19,7 @@ from accelsim.importers.graph.elementwise import (
     add,
     divide,
     joint,
+    maximum,
     multiply,
     named_operation,
     slopes,
@@ -286,7 +287,8 @@ HANDLERS: dict[str, Callable[[TorchCall], Value | tuple[Value, ...]]] = {
     "aten.unfold.default": views.windows,
     "aten.embedding.default": _embedding,
     "aten.topk.default": experts.largest,
-    "aten.index.Tensor": experts.select_matrices,
+    "aten.index.Tensor": views.index,
+    "aten.index_select.default": views.index_select,
     "aten.repeat_interleave.self_int": experts.repeat_rows,
     "aten.sort.default": experts.sort,
     "aten.ne.Scalar": _are_no_padding,
@@ -323,6 +325,8 @@ HANDLERS: dict[str, Callable[[TorchCall], Value | tuple[Value, ...]]] = {
     "aten.hardsigmoid.default": unary(lambda x: np.clip(x / 6 + 0.5, 0, 1)),
     "aten.gelu.default": lambda call: unary(gelu_by_tanh if call.get(1, "approximate", "none") == "tanh" else gelu)(call),
     "aten.pow.Tensor_Scalar": joint(np.power),
+    "aten.maximum.default": maximum,
+    "aten.minimum.default": joint(np.minimum),
     **{
         f"aten.{name}.default": unary(UNARY[op])
         for name, op in {

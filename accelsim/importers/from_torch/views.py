@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
 from accelsim.importers.from_torch.call import TorchCall
+from accelsim.importers.from_torch.experts import select_matrices
 from accelsim.importers.from_torch.node import TorchNode
 from accelsim.importers.graph.call import Value
 from accelsim.importers.graph.copies import Order
@@ -144,6 +146,31 @@ def _windows(call: TorchCall, view: View, position: int, taps: int, stride: int,
 
 def _two(values: int | list[int]) -> tuple[int, int]:
     return (values, values) if isinstance(values, int) else (values[0], values[-1])
+
+
+def index(call: TorchCall) -> Value:
+    """Elements of an activation by known indices of some dimensions; or matrices of experts by their numbers."""
+    if isinstance(call.value(0), Constant):
+        return select_matrices(call)
+    places = call.get(1, "indices")
+    wrong = next((place for place in places if place is not None and not isinstance(place, Constant)), None)
+    if wrong is not None:
+        call.refuse(f"reads an activation at {wrong!r}; allowed: known indices")
+    return _picked(call, tuple(slice(None) if place is None else place.array for place in places))
+
+
+def index_select(call: TorchCall) -> Value:
+    """The same of one dimension."""
+    dim = call.get(1, "dim") % len(call.shape(0))
+    return _picked(call, (*(slice(None),) * dim, call.constant(2).array))
+
+
+def _picked(call: TorchCall, cut: tuple[Any, ...]) -> Plain:
+    view = call.view(0)
+    found = call.builder.picked(call.node.path("index"), view, np.arange(math.prod(view.shape)).reshape(view.shape)[cut])
+    if found is None:
+        call.refuse(f"reads {view.shape} at indices that are not evenly apart; allowed: those of nested loops")
+    return Plain(found)
 
 
 def gather(call: TorchCall) -> Value:

@@ -88,8 +88,10 @@ class GraphBuilder(ExpertLayers):
         return written.reshape((1, oy, ox, conv.outputs)).permute((0, 3, 1, 2))
 
     def matmul(self, name: str, a: View, b: View) -> View:
-        """(..., H, m, k) x (..., H, k, n), the leading dimensions equal; heads of b that are repeated for several of a are read once."""
+        """(..., H, m, k) x (..., H, k, n); heads of b that are repeated, or broadcast, for several of a are read once."""
         m, k, n = a.shape[-2], a.shape[-1], b.shape[-1]
+        if len(a.shape) == len(b.shape) and all(size in (1, heads) for size, heads in zip(b.shape[:-2], a.shape[:-2], strict=True)):
+            b = b.expand((*a.shape[:-2], *b.shape[-2:]))
         heads, shape = math.prod(a.shape[:-2]), (*a.shape[:-1], n)
         if a.shape[:-2] != b.shape[:-2] or b.shape[-2] != k:
             raise ImportModelError(

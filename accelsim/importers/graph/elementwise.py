@@ -10,7 +10,7 @@ import numpy as np
 
 from accelsim.importers.graph.call import Call, Value
 from accelsim.importers.graph.expressions import Expression, erf
-from accelsim.importers.graph.masks import biased, masked, shown_by_sum, softmax
+from accelsim.importers.graph.masks import biased, hides, masked, scaled, shown_by_sum, softmax
 from accelsim.importers.graph.rotations import Turned
 from accelsim.importers.graph.values import Constant, Deferred, Fused, Masked, Plain, Vector
 from accelsim.ops.add import AddLayer
@@ -67,6 +67,17 @@ def divide(call: Call) -> Value:
 def joint(function: Callable[..., Vector]) -> Callable[[Call], Value]:
     """An operation on two functions of one activation, or on one and a number."""
     return lambda call: _joint(call, function)
+
+
+def maximum(call: Call) -> Value:
+    """The larger of two functions of one activation; a number below all others changes nothing, nor does a mask's on masked scores."""
+    for place in (0, 1) if len(call.values) == 2 else ():
+        value, bound = call.value(place), call.value(1 - place)
+        if isinstance(bound, Constant) and hides(bound.array):
+            lowest = float(bound.array.reshape(())) <= float(np.finfo(np.float32).min)
+            if lowest or isinstance(value, Masked):
+                return value
+    return _joint(call, np.maximum)
 
 
 def unary(function: Callable[[Vector], Vector]) -> Callable[[Call], Value]:
@@ -171,6 +182,8 @@ def _times(call: Call, position: int, constant: Constant) -> Value:
     value = call.value(position)
     if not constant.array.any() and constant.array.size > 1 and not constant.sources:  # the state before a recurrent layer's first step
         return Constant(np.zeros(np.broadcast_shapes(call.shape(position), constant.array.shape), np.float32))
+    if isinstance(value, Masked) and constant.array.size == 1 and float(constant.array.reshape(())) > 0:
+        return scaled(call, value, float(constant.array.reshape(())))
     vector = None
     if isinstance(value, Expression) and constant.array.size > 1:
         value = call.normalized(value) or value

@@ -13,6 +13,7 @@ from typing import Literal
 import numpy as np
 
 from accelsim.importers.graph.call import Call, Value
+from accelsim.importers.graph.expressions import Expression
 from accelsim.importers.graph.layout import View
 from accelsim.importers.graph.values import Array, Constant, Masked
 
@@ -90,6 +91,16 @@ def biased(call: Call, value: Value, bias: Constant) -> Masked:
         return Masked(before.view, bias=replace(bias, array=array))
     sources = (*before.bias.sources, *bias.sources)
     return Masked(before.view, bias=Constant(np.maximum(before.bias.array + array, _HIDDEN), sources, before.bias.label or bias.label))
+
+
+def scaled(call: Call, value: Masked, factor: float) -> Masked:
+    """Masked scores times a factor above 0: what a mask hides stays hidden."""
+    bias = value.bias
+    if bias is not None:
+        array = np.where(bias.array <= _HIDDEN, _HIDDEN, np.maximum(bias.array * factor, _HIDDEN))
+        bias = replace(bias, array=array)
+    view = call.made(Expression.of(value.view, call.node).apply(lambda x: factor * x, call.node))
+    return replace(value, view=view, bias=bias)
 
 
 def softmax(call: Call, value: Value, axis: int) -> View:
