@@ -359,3 +359,59 @@ def test_a_factor_of_anything_but_a_product_is_a_layer(tmp_path: Path) -> None:
     nodes = [node("Relu", ["x"], ["r"]), node("Mul", ["r", "s"], ["m"]), node("Relu", ["m"], ["z"]), node("Add", ["z", "m"], ["y"])]
     trace = assert_equal(make(nodes, X3.shape, {"s": np.float32(3)}), X3, tmp_path)
     assert ops(trace) == ["relu", "affine", "relu", "add"]
+
+
+@pytest.mark.parametrize(
+    ("op", "attributes"),
+    [
+        ("MaxPool", {"strides": [2]}), ("MaxPool", {"strides": [3], "ceil_mode": 1}), ("AveragePool", {"strides": [2]}),
+        ("AveragePool", {"pads": [1, 1]}), ("AveragePool", {"pads": [1, 0], "count_include_pad": 1}),
+    ],
+)  # fmt: skip
+def test_pools_of_a_signal(op: str, attributes: dict[str, Any], tmp_path: Path) -> None:
+    x = random(1, 6, 20)
+    nodes = [
+        node("Conv", ["x", "w"], ["c"]),
+        node(op, ["c"], ["p"], kernel_shape=[3], **attributes),
+        node("Transpose", ["p"], ["y"], perm=[0, 2, 1]),
+    ]
+    assert_equal(make(nodes, x.shape, {"w": random(4, 6, 3)}), x, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("op", "shape"), [("GlobalMaxPool", (1, 6, 9, 7)), ("GlobalAveragePool", (1, 6, 20)), ("GlobalAveragePool", (1, 6, 9, 7))]
+)
+def test_global_pools_of_signals_and_images(op: str, shape: tuple[int, ...], tmp_path: Path) -> None:
+    w = random(4, 6, *(3,) * (len(shape) - 2))
+    nodes = [node("Conv", ["x", "w"], ["c"]), node(op, ["c"], ["p"]), node("Flatten", ["p"], ["y"])]
+    assert_equal(make(nodes, shape, {"w": w}), random(*shape), tmp_path)
+
+
+def test_an_old_softmax_is_over_all_dimensions_from_its_axis_on(tmp_path: Path) -> None:
+    """Before opset 13: 40 elements of (1, 5, 8) from dimension 1 on."""
+    trace = imported(make([node("Softmax", ["x"], ["y"], axis=1)], X3.shape, opset=11), tmp_path)
+    powers = np.exp(X3.reshape(-1) - X3.max())
+    found, bound = naive_and_bound(trace, X3)
+    np.testing.assert_allclose(found.reshape(-1), powers / powers.sum(), rtol=0, atol=bound)
+
+
+def test_a_hard_sigmoid_of_another_slope_is_a_line_and_a_clip(tmp_path: Path) -> None:
+    trace = assert_equal(make([node("HardSigmoid", ["x"], ["y"])], X3.shape), X3, tmp_path)
+    assert ops(trace) == ["affine", "clip"]
+
+
+def test_a_number_less_a_gate_times_an_activation(tmp_path: Path) -> None:
+    nodes = [
+        node("MatMul", ["x", "w"], ["h"]), node("Sigmoid", ["h"], ["s"]), node("Sub", ["one", "s"], ["g"]), node("Mul", ["g", "h"], ["y"]),
+    ]  # fmt: skip
+    assert_equal(make(nodes, X3.shape, {"w": random(8, 8), "one": np.float32(1)}), X3, tmp_path)
+
+
+def test_an_up_sampling_of_opset_7_has_its_scales_as_an_attribute(tmp_path: Path) -> None:
+    nodes = [node("Conv", ["x", "w"], ["c"]), node("Upsample", ["c"], ["u"], scales=[1.0, 1.0, 2.0, 2.0]), node("Relu", ["u"], ["y"])]
+    trace = imported(make(nodes, X4.shape, {"w": random(4, 6, 3, 3)}, opset=7), tmp_path)
+    same = [nodes[0], node("Resize", ["c", "", "scales"], ["u"]), nodes[2]]
+    scales = np.array([1, 1, 2, 2], np.float32)
+    newer = imported(make(same, X4.shape, {"w": random(4, 6, 3, 3), "scales": scales}), tmp_path)
+    assert [layer.output for layer in trace.layers] == [layer.output for layer in newer.layers]
+    np.testing.assert_array_equal(naive(trace, X4), naive(newer, X4))

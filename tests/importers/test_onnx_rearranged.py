@@ -92,7 +92,7 @@ def test_a_file_of_each_kind_imports(name: str, macs: int) -> None:
     ("nodes", "message"),
     [
         ([node("Resize", ["x", "", "k"], ["y"], mode="cubic")], "allowed: nearest by whole factors"),
-        ([node("LSTM", ["x", "k", "k"], ["y"])], "operation 'LSTM' is not understood"),
+        ([node("NonZero", ["x"], ["y"])], "operation 'NonZero' is not understood"),
         ([node("Geluu", ["x"], ["y"])], "did you mean 'Gelu'"),
     ],
 )

@@ -214,6 +214,6 @@ FUSED: dict[str, Callable[[_Fused], Nodes]] = {
 }
 
 FUNCTIONS = frozenset(
-    {"Celu", "LogSoftmax", "MeanVarianceNormalization", "ReduceL1", "ReduceLogSum", "ReduceLogSumExp", "ReduceSumSquare", "Selu",
+    {"Celu", "LogSoftmax", "MeanVarianceNormalization", "ReduceL1", "ReduceLogSum", "ReduceLogSumExp", "ReduceSumSquare",
      "SpaceToDepth", "SwiGLU", "Swish"}
 )  # fmt: skip

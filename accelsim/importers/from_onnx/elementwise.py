@@ -37,7 +37,13 @@ def gelu_op(call: OnnxCall) -> Value:
 def hard_sigmoid(call: OnnxCall) -> Value:
     """HardSigmoid."""
     alpha, beta = call.node.number("alpha", 0.2), call.node.number("beta", 0.5)
-    return unary(lambda x: np.clip(alpha * x + beta, 0, 1))(call)
+    return call.expression(0).apply(lambda x: alpha * x + beta, call.node).apply(lambda x: np.clip(x, 0, 1), call.node)
+
+
+def selu(call: OnnxCall) -> Value:
+    """Selu."""
+    alpha, gamma = call.node.number("alpha", 1.6732632423543772), call.node.number("gamma", 1.0507009873554805)
+    return unary(lambda x: gamma * np.where(x < 0, alpha * np.expm1(np.minimum(x, 0)), x))(call)
 
 
 def with_slope(default: float, function: Callable[[Vector, float], Vector]) -> Callable[[OnnxCall], Value]:
@@ -86,10 +92,14 @@ def reduction(function: Callable[[Call, Sequence[int], bool], Value]) -> Callabl
 
 
 def softmax(call: OnnxCall) -> Value:
-    """Softmax over the last dimension."""
-    rank = len(call.shape(0))
-    axis = call.axis("axis", -1 if call.node.opset >= 13 else 1, rank)
-    return softmax_of(call, axis)
+    """Softmax over a dimension; before opset 13 over all from it on, as one."""
+    shape, recent = call.shape(0), call.node.opset >= 13
+    axis = call.axis("axis", -1 if recent else 1, len(shape))
+    if recent or math.prod(shape[axis + 1 :]) == 1:
+        return softmax_of(call, axis)
+    name = call.node.path("softmax")
+    rows = call.builder.reshaped(name, call.view(0), (math.prod(shape[:axis]), math.prod(shape[axis:])))
+    return Plain(call.builder.softmax(name, rows, -1).reshape(shape))
 
 
 def named(kind: type[VectorLayer], fields: Mapping[str, Any]) -> Callable[[OnnxCall], Value]:

@@ -34,6 +34,8 @@ class OnnxNode:
         Names of tensors; '' for an input that is left out.
     opset
         Version of the standard operations.
+    folder
+        Where external data lie.
     """
 
     def __init__(self, proto: Any, opset: int, folder: Path) -> None:
@@ -44,7 +46,7 @@ class OnnxNode:
         self.inputs: tuple[str, ...] = tuple(proto.input)
         self.outputs: tuple[str, ...] = tuple(proto.output)
         self._attributes = {attribute.name: attribute for attribute in proto.attribute}
-        self._folder = folder
+        self.folder = folder
 
     @property
     def label(self) -> str:
@@ -96,7 +98,7 @@ class OnnxNode:
         attribute = self._attributes[name]
         if attribute.type != AttributeProto.TENSOR:
             raise ImportModelError(f"{self.where}: attribute {name!r} is not a tensor")
-        return read_tensor(attribute.t, self._folder, f"{self.where}: attribute {name!r}")
+        return read_tensor(attribute.t, self.folder, f"{self.where}: attribute {name!r}")
 
     def graph(self, name: str) -> Any:
         """A subgraph attribute (onnx.GraphProto)."""

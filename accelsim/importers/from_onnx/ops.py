@@ -11,7 +11,19 @@ import numpy as np
 
 from accelsim.importers.from_onnx.attention import attention, multi_head_attention, packed_attention
 from accelsim.importers.from_onnx.call import OnnxCall
-from accelsim.importers.from_onnx.elementwise import clip, gelu_op, hard_sigmoid, named, prelu, reduction, softmax, total, where, with_slope
+from accelsim.importers.from_onnx.elementwise import (
+    clip,
+    gelu_op,
+    hard_sigmoid,
+    named,
+    prelu,
+    reduction,
+    selu,
+    softmax,
+    total,
+    where,
+    with_slope,
+)
 from accelsim.importers.from_onnx.matrix import batch_normalization, convolution, gemm, turned_product
 from accelsim.importers.from_onnx.quantized import (
     dequantize,
@@ -40,7 +52,7 @@ from accelsim.importers.from_onnx.views import (
 )
 from accelsim.importers.from_onnx.windows import (
     depth_to_space,
-    global_average,
+    global_pool,
     group_normalization,
     instance_normalization,
     local_response,
@@ -69,7 +81,8 @@ LAYERS: dict[str, Handler] = {
     "Softmax": softmax,
     "MaxPool": pool,
     "AveragePool": pool,
-    "GlobalAveragePool": global_average,
+    "GlobalAveragePool": global_pool,
+    "GlobalMaxPool": global_pool,
     "Add": add,
     "Sum": total,
     "Concat": concat,
@@ -104,6 +117,7 @@ FUNCTIONS: dict[str, Handler] = {
     "com.microsoft.Gelu": gelu_op,
     "Clip": clip,
     "HardSigmoid": hard_sigmoid,
+    "Selu": selu,
     "Sub": subtract,
     "Mul": multiply,
     "Div": divide,

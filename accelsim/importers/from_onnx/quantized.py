@@ -14,7 +14,7 @@ from accelsim.importers.from_onnx.call import OnnxCall
 from accelsim.importers.from_onnx.matrix import filtered
 from accelsim.importers.from_onnx.scales import centred, dequantized, quantized, real, scale_of, zero_point
 from accelsim.importers.from_onnx.shapes import along_axis
-from accelsim.importers.from_onnx.windows import global_average
+from accelsim.importers.from_onnx.windows import global_pool
 from accelsim.importers.graph.call import Value
 from accelsim.importers.graph.elementwise import add, multiply
 from accelsim.importers.graph.products import channel_vector, linear, product
@@ -129,4 +129,4 @@ def qlinear_average(call: OnnxCall) -> Value:
     if call.node.integer("channels_last", 0):
         call.refuse("channels_last=1 is not supported; allowed: 0")
     call.values[0] = dequantized(call, 0)
-    return quantized(call, global_average(call).view, 3, 4)
+    return quantized(call, global_pool(call).view, 3, 4)

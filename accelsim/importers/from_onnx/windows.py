@@ -8,13 +8,14 @@ from typing import Literal
 import numpy as np
 
 from accelsim.importers.from_onnx.call import OnnxCall
+from accelsim.importers.from_onnx.node import OnnxNode
 from accelsim.importers.from_onnx.shapes import whole_numbers
 from accelsim.importers.graph.call import Value
 from accelsim.importers.graph.elementwise import group_norm
 from accelsim.importers.graph.expressions import Expression
 from accelsim.importers.graph.layout import View
 from accelsim.importers.graph.products import convolve_transposed
-from accelsim.importers.graph.reduce_dims import reduce_dims
+from accelsim.importers.graph.reduce_dims import PoolOp, reduce_dims
 from accelsim.importers.graph.values import Plain
 from accelsim.importers.graph.views import moved, padded
 from accelsim.importers.graph.windows import Pair, Pool
@@ -76,6 +77,10 @@ def pool(call: OnnxCall) -> Value:
 
 def _pooled(call: OnnxCall) -> View:
     view = call.view(0)
+    if len(view.shape) == 3:
+        flat = OnnxCall(_of_an_image(call.node), [Plain(view.reshape((*view.shape[:2], 1, view.shape[2])))], call.recorder, lambda _: False)
+        made = _pooled(flat)
+        return made.reshape((*made.shape[:2], made.shape[3]))
     shape = call.node.ints("kernel_shape") or []
     if len(shape) != 2 or len(view.shape) != 4:
         call.refuse(f"kernel_shape {shape} over {view.shape}; allowed: two dimensions of space")
@@ -97,6 +102,21 @@ def _pooled(call: OnnxCall) -> View:
         after = (ends[0], ends[1])
     what = Pool("max_pool2d" if maximum else "avg_pool2d", taps, strides, before, after, counts)
     return call.builder.pool(call.node.path("max_pool" if maximum else "avg_pool"), view, what)
+
+
+def _of_an_image(node: OnnxNode) -> OnnxNode:
+    """A window over a signal as one over an image of one line."""
+    proto = type(node.proto)()
+    proto.CopyFrom(node.proto)
+    ahead = {"kernel_shape": [1], "strides": [1], "dilations": [1], "pads": [0]}
+    for attribute in proto.attribute:
+        if attribute.name in ahead and attribute.ints:
+            given = list(attribute.ints)
+            half = len(given) // 2 if attribute.name == "pads" else len(given)
+            sides = [given[:half], given[half:]] if attribute.name == "pads" else [given]
+            del attribute.ints[:]
+            attribute.ints.extend(size for side in sides for size in (*ahead[attribute.name], *side))
+    return OnnxNode(proto, node.opset, node.folder)
 
 
 def transposed(call: OnnxCall) -> Plain:
@@ -138,7 +158,10 @@ def resize(call: OnnxCall) -> Value:
     scales, sizes = call.optional_constant(1 if old else 2), call.optional_constant(3) if not old else None
     if len(shape) != 4:
         call.refuse(f"resizes {shape}; allowed: an image (1, C, H, W)")
-    if sizes is not None and sizes.array.size:
+    given = call.node.attribute("scales") if call.node.opset < 9 and call.node.has("scales") else []
+    if len(given) == 4:
+        size = tuple(int(np.floor(old_size * scale)) for old_size, scale in zip(shape, given, strict=True))
+    elif sizes is not None and sizes.array.size:
         size = tuple(whole_numbers(call.node, sizes.array))
     elif scales is not None and scales.array.size == 4:
         size = tuple(int(np.floor(old_size * float(scale))) for old_size, scale in zip(shape, scales.array, strict=True))
@@ -166,9 +189,10 @@ def depth_to_space(call: OnnxCall) -> Value:
     return moved(call, lambda view: view.reshape((batch, *inner, height, width)).permute(order).reshape(result))
 
 
-def global_average(call: OnnxCall) -> Plain:
-    """GlobalAveragePool: (1, C, H, W) to (1, C, 1, 1)."""
+def global_pool(call: OnnxCall) -> Plain:
+    """GlobalAveragePool and GlobalMaxPool: (1, C, H, W) to (1, C, 1, 1); of a signal as well."""
     view = call.view(0)
-    if len(view.shape) != 4:
-        call.refuse(f"an activation of shape {view.shape}; allowed: (1, C, H, W)")
-    return Plain(reduce_dims(call.builder, call.node.path("avg_pool"), view, (2, 3), "avg_pool2d"))
+    if len(view.shape) not in (3, 4):
+        call.refuse(f"an activation of shape {view.shape}; allowed: (1, C, H, W) or (1, C, L)")
+    op: PoolOp = "max_pool2d" if call.node.op == "GlobalMaxPool" else "avg_pool2d"
+    return Plain(reduce_dims(call.builder, call.node.path(op.removesuffix("2d")), view, range(2, len(view.shape)), op))

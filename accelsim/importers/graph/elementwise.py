@@ -36,6 +36,9 @@ def add(call: Call) -> Value:
 def subtract(call: Call) -> Value:
     """Sub: Add of the negative."""
     first, second = call.value(0), call.value(1)
+    if isinstance(first, Constant) and first.array.size == 1 and isinstance(second, Expression):
+        number = first.array.astype(np.float64).reshape(())
+        return second.apply(lambda x: number - x, call.node)
     if isinstance(first, Constant) and first.array.size > 1:
         call.values[1] = call.expression(1).apply(np.negative, call.node)
         return _plus_constant(call, 1, first)
