@@ -59,7 +59,8 @@ def wide_layers(target: Target, trace: Trace) -> WideLayers:
             room = max(1, (buffer.capacity - target.dma.transfer) // 2 - codebook)
             most = max(1, room * stripes // max(1, total - codebook))  # stripes of a column tile
             least = -(-stripes // most)
-        out.append((layer.name, WideLayer(cols, stripes, least, 0 if total + stripe_bytes <= buffer.capacity else geometry.run_rows(held))))
+        max_m = 0 if total + stripe_bytes <= buffer.capacity else geometry.run_rows(held)
+        out.append((layer.name, WideLayer(cols, stripes, least, max_m)))
     return tuple(out)
 
 
@@ -81,20 +82,20 @@ def fewest_reads(sizes: TileBytes, op: Op, wide: WideLayer, in_dram: Set[TensorI
     result = plan.tensors[op.writes]
     if op.writes not in in_dram or wide.cols * result.bits % 8:
         return None
-    best, least = None, _reads(plan, op, wide, rows)
+    best, least = None, reads(plan, op, wide, rows)
     for count in row_tile_counts(lines_of(plan, op)):
-        reads = _reads(plan, op, wide, count)
-        if reads >= least:
+        found = reads(plan, op, wide, count)
+        if found >= least:
             continue
         most_rows = tile_row_ranges(plan, op, count)[0][1]
         room = room_bytes - sizes.of(op, in_dram - {op.writes}, count)
         stripes = room // (2 * max(1, most_rows * wide.cols * result.bits // 8))
         if stripes >= 1:
-            best, least = TileCounts(count, max(wide.least_tiles, -(-wide.stripes // stripes))), reads
+            best, least = TileCounts(count, max(wide.least_tiles, -(-wide.stripes // stripes))), found
     return best
 
 
-def _reads(plan: Plan, op: Op, wide: WideLayer, count: int) -> int:
+def reads(plan: Plan, op: Op, wide: WideLayer, count: int) -> int:
     """How often `count` row tiles read the weights."""
     if not wide.max_m:
         return count

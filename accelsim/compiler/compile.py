@@ -138,7 +138,7 @@ def _choose(target: Target, ranked_by: Target, trace: Trace, batch: int, caches:
     buffer = target.activation_buffer
     spill: Spill = "always" if buffer.residency == "dram" else "never" if target.placement.activations == "none" else "if needed"
     if spill == "if needed":
-        check_heads(trace, batch, buffer.capacity)
+        check_heads(trace, buffer.capacity)
     ranked = ranked_head_orders(ranked_by, trace)
     wide = wide_layers(target, trace)
     fitting: list[tuple[tuple[int, int, int], Plan, Allocation]] = []
@@ -168,12 +168,16 @@ def _in_row_tiles(target: Target, trace: Trace, batch: int, ranked: Sequence[Hea
     again = weights_read_again(target, trace)
     fitting: list[tuple[tuple[int, int], Plan, Allocation]] = []
     shortages: list[Shortage] = []
-    for rank, order in enumerate(ranked):
-        found = caches.place(trace, batch, order, target.activation_buffer.capacity, "row tiles", wide, again)
-        if isinstance(found, tuple):
-            fitting.append(((found[1].moved_bytes + bytes_read_again(found[0], again), rank), *found))
-        else:
-            shortages.append(found)
+    how: Spill
+    for how in ("row tiles", "row tiles, reloads"):
+        for rank, order in enumerate(ranked):
+            found = caches.place(trace, batch, order, target.activation_buffer.capacity, how, wide, again, target.array.max_m)
+            if isinstance(found, tuple):
+                fitting.append(((found[1].moved_bytes + bytes_read_again(found[0], again), rank), *found))
+            else:
+                shortages.append(found)
+        if fitting:
+            break
     if not fitting:
         raise min((shortage() for shortage in shortages), key=lambda error: error.short_bytes)
     (moved, _), candidate, allocation = min(fitting, key=lambda item: item[0])

@@ -11,8 +11,9 @@ from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from accelsim.compiler.core_shares import Region, Share, Split, operand_region, planes_apart, stays
-from accelsim.compiler.plan import ColumnTile, Op, Plan, RowTile, Tensor, TensorId
+from accelsim.compiler.core_shares import Share, Split, operand_region, planes_apart, stays
+from accelsim.compiler.head_regions import head_columns
+from accelsim.compiler.plan import ColumnTile, Op, Plan, Region, RowTile, Tensor, TensorId, region_of
 from accelsim.ops.mac_layers import MatmulLayer
 from accelsim.trace.layers import Layer
 
@@ -95,25 +96,18 @@ class _CorePlan:
         """A part of a tensor that comes from the memory."""
         whole = self.whole.tensors[key]
         at = key._replace(at=index)
-        self.tensors[at] = _region_of(whole, at, region, planes_apart(self.whole, op, key), passes=True)
+        self.tensors[at] = region_of(whole, at, region, planes_apart(self.whole, op, key), passes=True)
         written = max(whole.producers, default=-1)
         self.ready[at] = bisect_right(self.origins, written)
         return at
 
     def _head_columns(self, op: Op, key: TensorId) -> Region | None:
         """The columns of the core's heads in an operand that holds the heads side by side; None where heads do not lie so."""
-        layer = op.layer.head_product
-        if layer is None or op.head < 0 or layer.shared > 1 or key.part >= 0:
+        layer, width = op.layer.head_product, head_columns(self.whole, op, key)
+        if layer is None or width is None or layer.shared > 1:
             return None
-        tensor = self.whole.tensors[key]
-        role = next(role for name, role in op.reads if name == key)
-        if (layer.a if role == "rows" else layer.b).split != "columns" or tensor.width % layer.heads:
-            return None
-        width = tensor.width // layer.heads
         heads = self._heads_here(layer)
-        if width * tensor.bits % 8 or sum(name == key for name, _ in op.reads) > 1:
-            return None
-        return Region(0, tensor.rows, heads[0] * width, len(heads) * width)
+        return Region(0, self.whole.tensors[key].rows, heads[0] * width, len(heads) * width)
 
     def _heads_here(self, layer: MatmulLayer) -> list[int]:
         """The heads of a layer that the core has, neighbours, of each image."""
@@ -126,13 +120,13 @@ class _CorePlan:
         if op.writes not in self.passing:
             if op.writes not in self.tensors:
                 part = share.result != Region(0, whole.rows, 0, whole.width)
-                rows = _region_of(whole, op.writes, share.result, 1, passes=False)
+                rows = region_of(whole, op.writes, share.result, 1, passes=False)
                 self.tensors[op.writes] = rows if part else replace(whole, producers=[], readers=[])
             self.tensors[op.writes].producers.append(index)
             return op.writes
         if op.writes not in self._pieces:
             at = self._pieces[op.writes] = op.writes._replace(at=index)
-            self.tensors[at] = _region_of(whole, at, self._written(op, share), 1, passes=True)
+            self.tensors[at] = region_of(whole, at, self._written(op, share), 1, passes=True)
         piece = self.tensors[self._pieces[op.writes]]
         piece.producers.append(index)
         return piece.id
@@ -162,12 +156,3 @@ def _of_outputs(layer: Layer, columns: int) -> Layer:
     """A layer of a core's outputs."""
     assert layer.weighted is not None  # nothing else is split over stripes
     return layer.weighted.of_outputs(columns)
-
-
-def _region_of(whole: Tensor, at: TensorId, region: Region, planes: int, *, passes: bool) -> Tensor:
-    """A part of a tensor, which comes from the memory or goes there if it passes."""
-    return replace(
-        whole, id=at, rows=planes * region.rows, width=region.columns, first_row=region.first_row, first_column=region.first_column,
-        planes=planes, whole=whole, producers=[], readers=[], sources=(), passes=passes,
-        columns_of_producer=min(whole.columns_of_producer, region.columns),
-    )  # fmt: skip

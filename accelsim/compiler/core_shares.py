@@ -15,22 +15,13 @@ from functools import cached_property
 from math import lcm
 from typing import Literal, NamedTuple
 
-from accelsim.compiler.plan import Op, Plan, TensorId
+from accelsim.compiler.plan import Op, Plan, Region, TensorId
 from accelsim.compiler.product_facts import ProductFacts, product_facts, product_key
 from accelsim.compiler.row_tiles import can_be_split, lines_of, planes_of, rows_of
 from accelsim.compiler.target import Target
 from accelsim.hw.l2 import L2
 
 How = Literal["stripes", "rows", "heads", "one core"]
-
-
-class Region(NamedTuple):
-    """A rectangle of a tensor; of an image that arrives plane by plane, `rows` lines of each plane."""
-
-    first_row: int
-    rows: int
-    first_column: int
-    columns: int
 
 
 class Share(NamedTuple):
@@ -160,7 +151,7 @@ class CoreShares:
         plan, result = self._plan, self._plan.tensors[op.writes]
         lines = lines_of(plan, op)
         planar = any(planes_of(op, key) for key, _ in op.reads)
-        if not can_be_split(op) or lines < 2 or cores < 2 or (planar and plan.batch > 1):
+        if not can_be_split(op) or op.layer.leading_rows or lines < 2 or cores < 2 or (planar and plan.batch > 1):
             return None
         line = result.rows // lines
         parts = [(first * line, count * line) for first, count in even_parts(lines, cores)]

@@ -20,6 +20,11 @@ class HeadOrder:
     heads: Literal["pipelined", "grouped", "sequential"]
     late_values: bool
 
+    @property
+    def at_once(self) -> int:
+        """Heads whose scores are in the buffer at once; 0 for all."""
+        return {"sequential": 1, "pipelined": 2, "grouped": 0}[self.heads]
+
     def __str__(self) -> str:
         return f"{self.heads}, values {'late' if self.late_values else 'early'}"
 

@@ -170,6 +170,7 @@ def by_row(inference: Inference, key: TensorId, op: Op, rows: int, shift: int = 
     tensor = inference.plan.tensors[key]
     apart = len(tensor.producers) > 1 and inference.plan.batch > 1  # each image has producers of its own
     apart |= record["kind"] == compute_state.DRAIN and record["rows"] > tensor.rows  # heads that shared a product, head after head
+    apart |= tensor.comes_by_blocks
     if apart or inference.plan.in_row_tiles(tensor) or tensor.rows + shift != rows:
         return {"task": task, "base": record["units"] - 1, "step": 0}
     base, step = last_units(record)

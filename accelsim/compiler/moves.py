@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from accelsim.compiler.inference import Inference
 from accelsim.compiler.placement import LiveRange
 from accelsim.compiler.plan import Op, Tensor
@@ -24,14 +26,13 @@ def load_tensor(inference: Inference, live_range: LiveRange, op: Op) -> None:
     after = (*latest[0], *latest[1]) or tuple(task for task in inference.before if task >= 0)
     for index in after:
         low.tasks[index]["notify"] = 1
-    operand = "activations_in" if tensor.is_input else "spill_in"
+    operand = "activations_in" if tensor.is_input else "kv_read" if tensor.cache is not None else "spill_in"
     pieces, pitch = pieces_of(tensor)
     address = -1  # without a memory for activations the host puts the input into the buffer, as soon as its slot is free
     memory = inference.target.placement.activations
     if memory != "none":
         address = dram_address(inference, tensor)
-        for piece in range(pieces):
-            book_traffic(inference, reader.layer.name, operand, memory, False, tensor.bytes // pieces, address + piece * pitch)
+        book_traffic(inference, reader.layer.name, operand, memory, False, tensor.bytes // pieces, address, pieces, pitch)
     low.jobs.append(
         ActivationJob(
             write=False, address=address, size=tensor.bytes, row_bytes=row_bytes, rows=tensor.rows, load=low.loads, after=after,
@@ -66,8 +67,7 @@ def store_results(inference: Inference, op: Op) -> None:
     inference.stores[op.writes] = len(low.jobs) - 1
     inference.tokens.append((live_range, token))
     memory = inference.target.placement.activations
-    for piece in range(pieces):
-        book_traffic(inference, op.layer.name, operand, memory, True, size // pieces, address + piece * pitch)
+    book_traffic(inference, op.layer.name, operand, memory, True, size // pieces, address, pieces, pitch)
 
 
 def _awaited(inference: Inference, tensor: Tensor) -> int:
@@ -118,26 +118,38 @@ def slots_of(inference: Inference) -> list[Slot]:
 
 
 def pieces_of(tensor: Tensor) -> tuple[int, int]:
-    """(equal pieces in which a tensor lies in DRAM, bytes from one to the next): planes of an image, or rows of some columns."""
+    """(equal pieces in which a tensor lies in DRAM, bytes from one to the next): planes of an image, or rows of some columns.
+
+    Where columns lie in blocks, rows of each block.
+    """
     whole = tensor.whole or tensor
+    if whole.block_columns:
+        blocks = tensor.width // whole.block_columns
+        return (1, 0) if tensor.rows == whole.rows else (blocks, whole.rows * whole.block_columns * whole.bits // 8)
     if tensor.width < whole.width:
         return tensor.rows, whole.width * whole.bits // 8
     return tensor.planes, whole.bytes // tensor.planes
 
 
 def dram_address(inference: Inference, tensor: Tensor) -> int:
-    """Byte address of a tensor, or of the rows of one, within the activations in DRAM."""
+    """Byte address of a tensor, or of a part of one, within the activations in DRAM."""
     whole = tensor.whole or tensor
     first = inference.memory.activation(whole.id, whole.bytes)
+    if whole.block_columns:
+        return first + (tensor.first_column * whole.rows + tensor.first_row * whole.block_columns) * whole.bits // 8
     return first + (tensor.first_row * whole.width + tensor.first_column) * whole.bits // 8
 
 
-def book_traffic(inference: Inference, layer: str, operand: str, memory: str, write: bool, size: int, address: int) -> None:
-    """Book `size` useful bytes at `address`, and what whole bursts add to each of their transfers."""
+def book_traffic(
+    inference: Inference, layer: str, operand: str, memory: str, write: bool, size: int, address: int, pieces: int, pitch: int
+) -> None:
+    """Book `pieces` of `size` useful bytes from `address` on, `pitch` bytes apart, and what whole bursts add to each of their transfers."""
     burst, transfer = inference.low.burst_bytes[memory], inference.target.dma.transfer
-    ends = [min(first + transfer, address + size) for first in range(address, address + size, transfer)]
-    bus = sum(-(-end // burst) - first // burst for first, end in zip((address, *ends), ends, strict=False)) * burst
+    offsets = np.arange(0, size, transfer)
+    starts = address + pitch * np.arange(pieces)[:, None] + offsets
+    ends = starts + np.minimum(transfer, size - offsets)
+    bus = int((-(-ends // burst) - starts // burst).sum()) * burst
     bits = inference.low.layers[inference.layer_index[layer]].bits
-    bits[operand, memory, write] += 8 * size
-    if bus > size:
-        bits["burst_rounding", memory, write] += 8 * (bus - size)
+    bits[operand, memory, write] += 8 * size * pieces
+    if bus > size * pieces:
+        bits["burst_rounding", memory, write] += 8 * (bus - size * pieces)

@@ -5,18 +5,19 @@ Disputable assumption: a tensor is rows of elements of one width; its layout by 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Literal, NamedTuple
 
 from accelsim.ops.cache_layout import CacheLayout
 from accelsim.ops.operation import LineWindow
-from accelsim.trace.layers import Layer, VectorLayer
+from accelsim.trace.layers import Layer, MatmulLayer, VectorLayer
 
 Role = Literal["rows", "weights", "operand"]
 
 
 class TensorId(NamedTuple):
-    """An activation: the layer (after fusion: the last of the fused ones) and the head it belongs to, -1 for all heads.
+    """An activation: the layer (after fusion: the last of the fused ones) and the head, or row band of one, it belongs to, -1 for all.
 
     `at` is for an activation that lies in DRAM: the operation whose rows of it are in the buffer; -1: all rows.
     """
@@ -24,6 +25,15 @@ class TensorId(NamedTuple):
     name: str
     part: int = -1
     at: int = -1
+
+
+class Region(NamedTuple):
+    """A rectangle of a tensor; of an image that arrives plane by plane, `rows` lines of each plane."""
+
+    first_row: int
+    rows: int
+    first_column: int
+    columns: int
 
 
 @dataclass
@@ -40,6 +50,7 @@ class Tensor:
     extra_passes : of the vector unit over its rows, for the scales of a cache
     whole : the activation in DRAM of which these are rows, from `first_row` on; None: this is all of it
     first_column : of `whole`, the first of the columns that these are; they are `width` of them
+    block_columns : in DRAM all rows of so many columns, those of a head, lie before those of the next; 0: row after row
     planes : planes of an image of which these are the same rows each, counted from `first_row` of a plane; 1: rows of the whole
     sources : rows of `whole`, each written to DRAM by one operation, among which are these
     passes : other cores may write what is read of `whole`, or read what is written
@@ -60,6 +71,7 @@ class Tensor:
     whole: Tensor | None = None
     first_row: int = 0
     first_column: int = 0
+    block_columns: int = 0
     planes: int = 1
     sources: tuple[TensorId, ...] = ()
     passes: bool = False
@@ -68,6 +80,11 @@ class Tensor:
     @property
     def bytes(self) -> int:
         return self.rows * self.width * self.bits // 8
+
+    @property
+    def comes_by_blocks(self) -> bool:
+        """True if no row of this part is complete before the last block of columns comes."""
+        return self.whole is not None and 0 < self.block_columns < self.width
 
 
 @dataclass(frozen=True)
@@ -110,7 +127,7 @@ class Op:
     head : index over the batch's images and heads, -1 for a layer as a whole; image : of the batch
     reads : (tensor, role); writes : tensor
     m, k, n : of the product (m: rows of all images together for a layer as a whole)
-    row_tile, column_tile : the rows and columns that it computes; None: all of them
+    row_tile, column_tile : the rows (of a head its row band) and columns that it computes; None: all of them
     part : its share of the layer, where the layer accumulates what it reads; None: the layer
     """
 
@@ -138,10 +155,40 @@ class Op:
 
 
 @dataclass(frozen=True)
+class Attention:
+    """The layers of an attention whose heads, or row bands of them, run one after the other from the scores to the context.
+
+    Attributes
+    ----------
+    scores : the first product; functions : row functions of its result, each the only reader of the one before
+    bands : row bands of each head; at_once : heads or bands whose scores are needed at once, 0 for all
+    """
+
+    scores: MatmulLayer
+    functions: tuple[Layer, ...]
+    context: MatmulLayer
+    bands: int
+    at_once: int
+
+    @property
+    def by_head(self) -> bool:
+        """True if whole heads run one after the other: where a softmax alone lies between the products. Row bands always do."""
+        return len(self.functions) == 1 and self.functions[0].by_group
+
+    @property
+    def parts(self) -> frozenset[str]:
+        """Names of the tensors that are stored by head, or row band, and live from one layer of it to the next."""
+        return frozenset((self.scores.name, *(layer.name for layer in self.functions)))
+
+
+@dataclass(frozen=True)
 class Plan:
     """Operations in program order and the tensors between them.
 
-    `in_dram` are those of which only row tiles are in the buffer.
+    Attributes
+    ----------
+    in_dram : tensors of which only parts are in the buffer
+    attentions : in program order; those of several row bands among them
     """
 
     ops: tuple[Op, ...]
@@ -149,6 +196,29 @@ class Plan:
     head_order: str
     batch: int
     in_dram: tuple[TensorId, ...] = ()
+    attentions: tuple[Attention, ...] = ()
+
+    @cached_property
+    def attention_of(self) -> dict[str, Attention]:
+        """Layer -> the attention that it belongs to."""
+        return {layer.name: each for each in self.attentions for layer in (each.scores, *each.functions, each.context)}
+
+    @cached_property
+    def _first_heads(self) -> dict[str, list[Op]]:
+        found: dict[str, list[Op]] = {}
+        for op in self.ops:
+            if op.head == 0 and op.layer.name in self.attention_of:
+                found.setdefault(self.attention_of[op.layer.name].scores.name, []).append(op)
+        return found
+
+    def first_heads(self, attention: Attention) -> list[Op]:
+        """Operations of the first head of an attention; the others need as much."""
+        return self._first_heads[attention.scores.name]
+
+    def is_part(self, key: TensorId) -> bool:
+        """True for scores or shares of a head, or of a row band of one: they never leave the buffer."""
+        attention = self.attention_of.get(key.name)
+        return attention is not None and key.name in attention.parts
 
     def in_row_tiles(self, tensor: Tensor) -> bool:
         """True if the row tiles of a layer write this tensor one after the other."""
@@ -158,3 +228,12 @@ class Plan:
     def layers(self) -> tuple[Layer, ...]:
         """Every layer once, in the order in which the first operation of each begins."""
         return tuple({layer.name: layer for op in self.ops for layer in (op.layer, *op.fused)}.values())
+
+
+def region_of(whole: Tensor, at: TensorId, region: Region, planes: int, *, passes: bool = False) -> Tensor:
+    """A part of a tensor, which comes from the memory or goes there; with `passes` from or to other cores."""
+    return replace(
+        whole, id=at, rows=planes * region.rows, width=region.columns, first_row=region.first_row, first_column=region.first_column,
+        planes=planes, whole=whole, producers=[], readers=[], sources=(), passes=passes,
+        columns_of_producer=min(whole.columns_of_producer, region.columns),
+    )  # fmt: skip

@@ -1,15 +1,18 @@
 """From the layer graph to operations in program order: array, vector unit, fusion.
 
-An element-wise layer that alone reads a product is fused into its requantization. The heads of an attention become
+An element-wise layer that alone reads a product is fused into its requantization. The heads of an attention, or their row bands, become
 operations of their own, in an order that `heads` chooses. Batch repeats layers without weights and lengthens those with weights.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import NamedTuple
 
+from accelsim.compiler.head_regions import band_ranges
 from accelsim.compiler.heads import HeadOrder, head_steps
-from accelsim.compiler.plan import Op, Plan, Role, Tensor, TensorId
+from accelsim.compiler.plan import Attention, Op, Plan, Role, RowTile, Tensor, TensorId
 from accelsim.errors import CompileError
 from accelsim.trace.layers import Layer, MacLayer, MatmulLayer, WeightedLayer
 from accelsim.trace.trace import Trace
@@ -17,24 +20,41 @@ from accelsim.trace.trace import Trace
 MOST_FUSED_OPERANDS = 1  # activations besides the product that a requantization reads
 
 
-def plan(trace: Trace, batch: int, order: HeadOrder) -> Plan:
-    """The operations of one inference of `batch` images with the heads in `order`.
+Bands = Mapping[str, int]  # first product of an attention -> about how many row bands its heads are computed in
+WHOLE_HEADS: Bands = MappingProxyType({})
+
+
+def plan(trace: Trace, batch: int, order: HeadOrder, bands: Bands = WHOLE_HEADS) -> Plan:
+    """The operations of one inference of `batch` images with the heads, or their row bands, in `order`.
 
     Raises
     ------
     CompileError
         A layer that no unit of the machine computes.
     """
-    builder = _Builder(trace, batch, order)
+    builder = _Builder(trace, batch, order, bands)
     builder.run()
-    return Plan(tuple(builder.ops), builder.tensors, str(order), batch)
+    return Plan(tuple(builder.ops), builder.tensors, str(order), batch, attentions=tuple(builder.attentions))
+
+
+class _Part(NamedTuple):
+    """A head, or a row band of one: the tensors of its attention are numbered by `number`, all others by head."""
+
+    head: int
+    number: int
+    row_tile: RowTile | None = None
+
+
+_ALL_HEADS = _Part(-1, -1)
 
 
 class _Builder:
-    def __init__(self, trace: Trace, batch: int, order: HeadOrder) -> None:
+    def __init__(self, trace: Trace, batch: int, order: HeadOrder, bands: Bands) -> None:
         self.trace = trace
         self.batch = batch
         self.order = order
+        self.bands = bands
+        self.attentions: list[Attention] = []
         self.readers: dict[str, list[Layer]] = {}
         for layer in trace.layers:
             for name in layer.inputs:
@@ -58,18 +78,20 @@ class _Builder:
                 continue
             attention = self._attention(layer)
             if attention is not None:
-                self._heads(*attention)
+                self.attentions.append(attention)
+            if attention is not None and (attention.bands > 1 or attention.by_head):
+                self._heads(attention)
             elif layer.head_product is not None:
                 for head in range(self.batch * layer.head_product.heads):
-                    self._head_product(layer.head_product, head)
+                    self._head_product(layer.head_product, _Part(head, head))
             elif layer.product is not None:
                 self._product(layer.product)
             elif (layer.by_group and layer.output.groups > 1) or self._reads_heads(layer):
                 parts = self._parts_of(layer)
                 for head in range(self.batch * parts):
-                    self._row_op(layer, head, parts)
+                    self._row_op(layer, _Part(head, head), parts)
             else:
-                self._row_op(layer, -1, 1)
+                self._row_op(layer, _ALL_HEADS, 1)
         for name in self.trace.manifest.outputs:
             for tensor in self._parts(name):
                 tensor.is_output = True
@@ -104,6 +126,13 @@ class _Builder:
         key = TensorId(name, head)
         return key if key in self.tensors else TensorId(name)
 
+    def _read_part(self, name: str, part: _Part) -> TensorId:
+        """As `_read`; of the attention itself its own part."""
+        if part.row_tile is None:
+            return self._read(name, part.head)
+        own = self.attentions[-1].parts
+        return TensorId(name, part.number) if name in own else self._read(name, part.head)
+
     def _reads_heads(self, layer: Layer) -> bool:
         """True if an input is stored per head: the product that made it is not part of an attention."""
         return any(TensorId(self.alias.get(name, name), 0) in self.tensors for name in layer.inputs)
@@ -115,25 +144,35 @@ class _Builder:
 
     # -- operations
 
-    def _attention(self, layer: Layer) -> tuple[MatmulLayer, Layer, MatmulLayer] | None:
-        """(scores, softmax, context) if `layer` begins an attention whose values are available or can be computed."""
-        chain = self._attention_chain(layer)
-        return chain if chain is not None and chain[2].inputs[1] in self.done | self.deferred.keys() else None
+    def _attention(self, layer: Layer) -> Attention | None:
+        """The attention that begins with `layer`, if its values are available or can be computed."""
+        found = self._attention_chain(layer)
+        return found if found is not None and found.context.inputs[1] in self.done | self.deferred.keys() else None
 
-    def _attention_chain(self, layer: Layer) -> tuple[MatmulLayer, Layer, MatmulLayer] | None:
-        """(scores, softmax, context) if `layer` begins such a chain without other readers."""
+    def _attention_chain(self, layer: Layer) -> Attention | None:
+        """The attention that begins with `layer`: row functions of one operand without other readers, and a product of their result."""
         scores = layer.head_product
         if scores is None or scores.merge != "groups":
             return None
-        readers = self.readers.get(layer.name, [])
-        if len(readers) != 1 or not readers[0].by_group:
+        functions: list[Layer] = []
+        while True:
+            readers = self.readers.get(functions[-1].name if functions else scores.name, [])
+            if len(readers) != 1:
+                return None
+            after = readers[0]
+            if after.head_product is not None:
+                break
+            in_step = after.in_step and after.window is None and after.output.dims == scores.output.dims
+            if len(after.inputs) != 1 or not in_step or not (after.by_group or after.by_rows):
+                return None
+            functions.append(after)
+        context = after.head_product
+        if not functions or context.inputs[0] != functions[-1].name or context.heads != scores.heads:
             return None
-        softmax = readers[0]
-        after = self.readers.get(softmax.name, [])
-        context = after[0].head_product if len(after) == 1 else None
-        if context is None or context.inputs[0] != softmax.name or context.a.split != "groups" or context.merge != "columns":
+        if context.a.split != "groups" or context.merge != "columns":
             return None
-        return scores, softmax, context
+        bands = len(band_ranges(scores, self.bands.get(scores.name, 1)))
+        return Attention(scores, tuple(functions), context, bands, self.order.at_once)
 
     def _deferred(self) -> dict[str, WeightedLayer]:
         """Layers that only the context product reads (the values): they run while the vector unit is on the first softmax."""
@@ -141,9 +180,9 @@ class _Builder:
         layers = {layer.name: layer for layer in self.trace.layers}
         for layer in self.trace.layers:
             attention = self._attention_chain(layer)
-            if attention is None:
+            if attention is None or not attention.by_head:
                 continue
-            layer_of_values = layers.get(attention[2].inputs[1])
+            layer_of_values = layers.get(attention.context.inputs[1])
             values = layer_of_values.weighted if layer_of_values is not None else None
             if values is None or values.window is not None or values.inputs[0] not in layers:
                 continue
@@ -151,15 +190,20 @@ class _Builder:
                 out[values.name] = values
         return out
 
-    def _heads(self, scores: MatmulLayer, softmax: Layer, context: MatmulLayer) -> None:
-        for step, head in head_steps(self.order, self.batch * scores.heads):
+    def _heads(self, attention: Attention) -> None:
+        scores, context = attention.scores, attention.context
+        ranges = band_ranges(scores, attention.bands)
+        for step, number in head_steps(self.order, self.batch * scores.heads * len(ranges)):
+            head, band = divmod(number, len(ranges))
+            part = _Part(head, number, RowTile(band, len(ranges), *ranges[band], scores.m) if len(ranges) > 1 else None)
             if step == "context" and context.inputs[1] in self.deferred:
                 self._product(self.deferred.pop(context.inputs[1]))
             if step == "scores":
-                self._head_product(scores, head)
-                self._row_op(softmax, head, scores.heads)
+                self._head_product(scores, part)
+                for function in attention.functions:
+                    self._row_op(function, part, scores.heads)
             else:
-                self._head_product(context, head)
+                self._head_product(context, part)
 
     def _product(self, layer: MacLayer) -> None:
         """A product with weights, of all images, and the layers that are fused into it."""
@@ -176,28 +220,31 @@ class _Builder:
             self.done.add(item.name)
         rows, width = self._dims(last, -1, False, 1)
         mkn = layer.m * self._images(layer), layer.k, layer.n * layer.bounds.G
-        self._add(layer, fused, -1, 0, reads, TensorId(last.name), (rows, width, last.output.bits, width), mkn)
+        self._add(layer, fused, _ALL_HEADS, 0, reads, TensorId(last.name), (rows, width, last.output.bits, width), mkn)
 
-    def _head_product(self, layer: MatmulLayer, head: int) -> None:
-        """A head of a product of two activations."""
-        reads: list[tuple[TensorId, Role]] = [(self._read(layer.inputs[0], head), "rows")]
+    def _head_product(self, layer: MatmulLayer, part: _Part) -> None:
+        """A head of a product of two activations, or a row band of it."""
+        head = part.head
+        reads: list[tuple[TensorId, Role]] = [(self._read_part(layer.inputs[0], part), "rows")]
         if not layer.from_cache:
             reads.append((self._read(layer.inputs[1], head), "weights"))
         merged = layer.merge == "columns"
         self.alias[layer.name] = layer.name
         self.done.add(layer.name)
         rows, width = self._dims(layer, head, merged, layer.shared)
-        shape = rows, width, layer.output.bits, layer.n * layer.shared if merged else width
-        key = TensorId(layer.name) if merged else TensorId(layer.name, head)
-        self._add(layer, (), head, head // layer.heads, reads, key, shape, (layer.m, layer.k, layer.n))
+        m = layer.m if part.row_tile is None else part.row_tile.rows
+        shape = rows if merged or part.row_tile is None else m, width, layer.output.bits, layer.n * layer.shared if merged else width
+        key = TensorId(layer.name) if merged else TensorId(layer.name, part.number)
+        self._add(layer, (), part, head // layer.heads, reads, key, shape, (m, layer.k, layer.n))
 
-    def _row_op(self, layer: Layer, head: int, parts: int) -> None:
+    def _row_op(self, layer: Layer, part: _Part, parts: int) -> None:
         if layer.vector is None:
             raise CompileError(f"layer {layer.name!r}: the vector unit has no function for op {layer.op!r}")
-        reads: list[tuple[TensorId, Role]] = [(self._read(name, head), "operand") for name in layer.inputs]
+        reads: list[tuple[TensorId, Role]] = [(self._read_part(name, part), "operand") for name in layer.inputs]
         self.done.add(layer.name)
-        rows, width = self._dims(layer, head, False, layer.output.groups // parts)
-        self._add(layer, (), head, 0, reads, TensorId(layer.name, head), (rows, width, layer.output.bits, width), (0, 0, 0))
+        rows, width = self._dims(layer, part.head, False, layer.output.groups // parts)
+        rows = rows if part.row_tile is None else part.row_tile.rows
+        self._add(layer, (), part, 0, reads, TensorId(layer.name, part.number), (rows, width, layer.output.bits, width), (0, 0, 0))
 
     def _images(self, layer: Layer) -> int:
         """Images of the batch whose rows a layer has apart: all, or 1 where it has the rows of all of them together."""
@@ -214,7 +261,7 @@ class _Builder:
         self,
         layer: Layer,
         fused: tuple[Layer, ...],
-        head: int,
+        part: _Part,
         image: int,
         reads: Sequence[tuple[TensorId, Role]],
         writes: TensorId,
@@ -229,7 +276,7 @@ class _Builder:
                     f"layer {layer.name!r}: expects a merged tensor, but {key.name!r} is stored per head; allowed: merge 'columns'"
                 )
             self.tensors[key].readers.append(index)
-        self.ops.append(Op(index, layer, fused, head, image, tuple(reads), writes, *mkn))
+        self.ops.append(Op(index, layer, fused, part.head, image, tuple(reads), writes, *mkn, part.row_tile))
 
     # -- fusion
 

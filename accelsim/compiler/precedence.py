@@ -8,7 +8,7 @@ from functools import reduce
 from itertools import accumulate
 from operator import or_
 
-from accelsim.compiler.plan import Plan, TensorId
+from accelsim.compiler.plan import Op, Plan, TensorId
 
 _HORIZON = 32  # operations after the last reader that are tried as the next writer
 
@@ -36,7 +36,7 @@ class Precedence:
                     rows = (producer if self._on_array[producer] else self._runs_before[producer] for producer in producers)
                     runs_of[key] = max(rows, default=0)
                     ended_with[key] = reduce(or_, (ended[producer] for producer in producers), 0)
-                before |= ended_with[key] & ~known
+                before |= ended_with[key] & ~known if _waits_for_all(plan, op, key) else 0
             if op.on_array:
                 self._runs_before.append(op.index)
                 for row in _members(before):
@@ -81,6 +81,18 @@ class Precedence:
             if (writer < ended_from) if on_array[writer] else runs_before[writer] <= product:
                 return writer + 1
         return last + 1
+
+
+def _waits_for_all(plan: Plan, op: Op, key: TensorId) -> bool:
+    """False for a product of the rows of a tile or an image that is not the last of an operand: later rows may not be made yet."""
+    if not op.on_array or (key, "weights") in op.reads:
+        return True
+    last_tile = op.row_tile is None or op.row_tile.index + 1 == op.row_tile.count
+    heads = op.layer.head_product
+    if heads is None or key.part >= 0:
+        return last_tile or plan.is_part(key)
+    last_head = op.head + 1 == plan.batch * heads.heads if heads.a.split == "groups" else op.image + 1 == plan.batch
+    return last_tile and last_head
 
 
 def _members(bits: int) -> Iterator[int]:

@@ -1,14 +1,16 @@
 """The sources of a product's rows and weights: the unit and task that each of them waits for.
 
 Disputable assumption: a row of a convolution waits for whole lines of its image, up to the last one that its window reaches; of
-grouped convolutions, of several images, and of heads that share keys or values, every row waits for all of the operand.
+grouped convolutions, of several images, of heads that share keys or values, and of what comes block by block, every row waits for all
+of the operand.
 """
 
 from __future__ import annotations
 
 from accelsim.compiler.drain_order import unit_of
+from accelsim.compiler.head_regions import band_of
 from accelsim.compiler.inference import Inference, KernelFields, last_unit, provider
-from accelsim.compiler.plan import Op, Tensor
+from accelsim.compiler.plan import Op, Tensor, TensorId
 from accelsim.kernels import compute_state
 from accelsim.ops.operation import LineWindow
 from accelsim.trace.layers import MatmulLayer
@@ -31,15 +33,17 @@ def rows_from(inference: Inference, op: Op) -> KernelFields:
         if inference.plan.batch > 1 or layer.tile_groups > 1:
             fields["in_fixed"] = last_unit(inference, task)
     elif layer.head_product is not None:
-        fields |= _head_rows(op, layer.head_product, key.part < 0)
+        fields |= _head_rows(inference, op, layer.head_product, key)
         if layer.head_product.shared > 1 and key.part < 0:
             fields["in_fixed"] = last_unit(inference, task)
     elif layer.row_read is not None:
-        fields["in_row0"] = layer.row_read
+        fields["in_row0"] = layer.row_read - tensor.first_row
         if inference.plan.batch > 1:
             fields["in_fixed"] = last_unit(inference, task)
     else:
         fields["in_row0"] = row0 - tensor.first_row
+    if tensor.comes_by_blocks:
+        fields["in_fixed"] = last_unit(inference, task)
     if record["kind"] == compute_state.DRAIN and record["rows"] > tensor.rows:  # the rows of heads that shared a product, head after head
         fields["in_fixed"] = last_unit(inference, task)
     elif several:
@@ -64,11 +68,14 @@ def _columns_of_units(drain: KernelFields) -> KernelFields:
     return {"in_tile_cols": stripe if groups == 1 else min(stripe, width)}
 
 
-def _head_rows(op: Op, layer: MatmulLayer, whole: bool) -> KernelFields:
-    """The first row and column of a head in an operand that is one matrix, or the heads' matrices one after the other."""
+def _head_rows(inference: Inference, op: Op, layer: MatmulLayer, key: TensorId) -> KernelFields:
+    """The first row and column of a head, or a row band of it, in an operand that is one matrix, or the heads' matrices in turn."""
+    tensor, (first, rows) = inference.plan.tensors[key], band_of(op)
     if layer.a.split == "columns":
-        return {"in_col0": (op.head % layer.heads) * op.k, "in_row0": op.image * layer.m}
-    return {"in_row0": op.head * layer.m} if whole else {}
+        return {"in_col0": (op.head % layer.heads) * op.k, "in_row0": op.image * layer.m + first - tensor.first_row}
+    if key.part < 0:
+        return {"in_row0": op.head * layer.m + first - tensor.first_row}
+    return {"in_row0": first} if tensor.rows > rows else {}
 
 
 def _image_rows(inference: Inference, op: Op, window: LineWindow, tensor: Tensor, row0: int) -> KernelFields:

@@ -27,7 +27,7 @@ def lower_row_function(inference: Inference, op: Op) -> None:
     window = layer.window
     for number, key in enumerate(whole if window is None else ()):
         shift = layer.leading_rows if inference.plan.batch == 1 else 0
-        row = by_row(inference, key, op, rows if layer.in_step else 0, shift)
+        row = by_row(inference, key, op, rows if layer.in_step or shift else 0, shift)
         fields |= {f"dep{number}": row["task"], f"dep{number}_base": row["base"], f"dep{number}_step": row["step"]}
     if window is not None:
         fields |= _window(inference, op, window)

@@ -1,7 +1,8 @@
 """Operations in row tiles: the fallback when the tensors of one operation do not fit the activation buffer together.
 
 A tensor that does not fit lies in DRAM. Each operation that writes or reads it is split into several, one per row tile of its result:
-each loads the rows that it reads, and writes its own to DRAM. Disputable assumption: no row of a row tile is kept for the next one, so
+each loads the rows that it reads, and writes its own to DRAM. A head of an attention, or a row band of one, is an operation already: it
+loads its own columns, or rows, of a tensor of all heads. Disputable assumption: no row of a row tile is kept for the next one, so
 rows that two row tiles need (the halo of a window) are read twice. A reduction whose rows do not fit even for one line of its result reads
 them part by part, and keeps what it has so far in the buffer.
 """
@@ -12,7 +13,10 @@ from collections.abc import Sequence, Set
 from functools import lru_cache
 from typing import NamedTuple
 
-from accelsim.compiler.plan import Op, Plan, Role, Tensor, TensorId
+import numpy as np
+
+from accelsim.compiler.head_regions import band_of, head_region
+from accelsim.compiler.plan import Op, Plan, Region, Role, Tensor, TensorId
 
 
 class TileCounts(NamedTuple):
@@ -33,15 +37,19 @@ def accumulates(op: Op) -> bool:
 
 
 def can_lie_in_dram(plan: Plan, tensor: Tensor) -> bool:
-    """True if a tensor can be buffered by rows: rows of whole bytes, one writer, and no reader of single heads.
+    """True if a tensor can be buffered in parts: by rows of whole bytes that one layer writes, or by heads.
 
-    Of the planes of a model's image, all readers must read the same lines of each; those of several images are not evenly spaced.
+    Of the planes of a model's image, all readers must read the same lines of each; those of several images are not evenly spaced. A cache
+    holds what the array reads if its elements are those of the buffer.
     """
     users = [plan.ops[index] for index in (*tensor.producers, *tensor.readers)]
     planar = [op for op in users if planes_of(op, tensor.id)]
-    one_writer = len(tensor.producers) <= 1 and tensor.id.part < 0
+    one_writer = len(tensor.producers) <= 1 or all(plan.ops[index].head >= 0 for index in tensor.producers)
     even = not planar or (len(planar) == len(users) and plan.batch == 1)
-    return one_writer and even and all(op.head < 0 for op in users) and tensor.width * tensor.bits % 8 == 0
+    as_cached = tensor.cache is None or (tensor.cache.bits == tensor.bits and not tensor.cache.scaled)
+    if tensor.id.part >= 0 or not one_writer or not even or not as_cached or tensor.width * tensor.bits % 8:
+        return False
+    return all(op.head < 0 or head_region(plan, op, tensor.id, *band_of(op)) is not None for op in users)
 
 
 def planes_of(op: Op, key: TensorId) -> int:
@@ -71,9 +79,11 @@ def rows_read(plan: Plan, op: Op, role: Role, tensor: Tensor, first_row: int, ro
     """(first row, rows) of `tensor`, or of each of its planes, that the given rows of the result need; whole lines where there are lines.
 
     Of a window at the border only the lines inside the image; with several images, everything from the first image's line on. Of an
-    operand that is broadcast, the row of each image.
+    operand that is broadcast, the row of each image; of one of which a single row is read, that row, up to the last image's.
     """
     window = op.window_of(role)
+    if op.layer.row_read is not None and role == "rows":
+        return op.layer.row_read, tensor.rows - tensor.rows // plan.batch + 1
     if not (can_be_split(op) or accumulates(op)):
         return 0, tensor.rows
     if window is None and op.layer.in_step and tensor.rows < plan.tensors[op.writes].rows:
@@ -102,13 +112,29 @@ def rows_of(plan: Plan, op: Op, key: TensorId, first_row: int, rows: int) -> tup
     return first, max(start + count for start, count in needed) - first
 
 
+def region_read(plan: Plan, op: Op, key: TensorId, first_row: int, rows: int) -> Region:
+    """The part of an operand, or of each of its planes, that the given rows of the result need; of a head those of its product."""
+    tensor = plan.tensors[key]
+    if op.head < 0:
+        return Region(*rows_of(plan, op, key, first_row, rows), 0, tensor.width)
+    return head_region(plan, op, key, first_row, rows) or Region(0, tensor.rows, 0, tensor.width)
+
+
+def region_written(plan: Plan, op: Op, first_row: int, rows: int) -> Region:
+    """The part of the result that the given rows of it are; of a head those of its product."""
+    found = head_region(plan, op, op.writes, first_row, rows)
+    return found if found is not None else Region(first_row, rows, 0, plan.tensors[op.writes].width)
+
+
 def _line_rows(op: Op) -> int:
     """Rows that an operation computes at least: a line of its image."""
     return op.layer.window.positions if op.layer.window is not None else 1
 
 
 def tile_row_ranges(plan: Plan, op: Op, count: int) -> list[tuple[int, int]]:
-    """(first row, rows) of each of about `count` row tiles: equal numbers of lines, the last with the remainder."""
+    """(first row, rows) of each of about `count` row tiles: equal numbers of lines, the last with the remainder; of a head its rows."""
+    if op.layer.head_product is not None:
+        return [band_of(op)]
     rows, line = plan.tensors[op.writes].rows, _line_rows(op)
     step = -(-(rows // line) // count) * line if can_be_split(op) or accumulates(op) else rows
     return [(first, min(step, rows - first)) for first in range(0, rows, step)]
@@ -126,7 +152,14 @@ class TileBytes:
 
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
+        self._keys = list(plan.tensors)
+        self._written = np.array([min(tensor.producers, default=-1) for tensor in plan.tensors.values()])
+        self._read = np.array([max(tensor.readers, default=-1) for tensor in plan.tensors.values()])
         self._known: dict[tuple[int, frozenset[TensorId], int], int] = {}
+
+    def spanning(self, op: Op) -> list[TensorId]:
+        """The tensors that are written before an operation and read after it."""
+        return [self._keys[number] for number in np.flatnonzero((self._written < op.index) & (self._read > op.index)).tolist()]
 
     def of(self, op: Op, in_dram: Set[TensorId], count: int) -> int:
         """See `row_tile_bytes`."""
@@ -163,28 +196,47 @@ def row_tile_counts(most: int) -> Sequence[int]:
 def row_tile_bytes(plan: Plan, op: Op, in_dram: Set[TensorId], count: int) -> int:
     """Most bytes that a row tile reads from DRAM and writes there."""
     most, parts = 0, parts_of_line(plan, op, count)
-    for first, rows in tile_row_ranges(plan, op, count):
+    ranges = tile_row_ranges(plan, op, count)
+    aligned = op.layer.in_step and all(op.window_of(role) is None for _, role in op.reads)
+    if aligned and all(plan.tensors[key].rows == plan.tensors[op.writes].rows for key, _ in op.reads):
+        ranges = ranges[:1]  # each as large, but for the last
+    for first, rows in ranges:
         size = 0
         for key in dict.fromkeys(key for key, _ in op.reads):
             if key in in_dram:
-                tensor = plan.tensors[key]
-                read = rows_of(plan, op, key, first, rows)[1]
+                region = region_read(plan, op, key, first, rows)
                 if parts > 1:
-                    read = max(lines for _, lines in parts_of_rows(op, 0, read, parts))
-                size += read * max(1, planes_of(op, key)) * tensor.width * tensor.bits // 8
+                    region = region._replace(rows=max(lines for _, lines in parts_of_rows(op, 0, region.rows, parts)))
+                size += _bytes(plan, key, region) * max(1, planes_of(op, key))
         if op.writes in in_dram:
-            tensor = plan.tensors[op.writes]
-            size += rows * tensor.width * tensor.bits // 8
+            size += _bytes(plan, op.writes, region_written(plan, op, first, rows))
         most = max(most, size)
     return most
 
 
-def rows_moved(plan: Plan, op: Op, in_dram: Set[TensorId], count: int) -> int:
-    """Bytes that all of an operation's row tiles read from DRAM and write there, rows that two of them need twice."""
-    size = 0
-    for key in dict.fromkeys(key for key, _ in op.reads):
-        if key in in_dram:
-            tensor = plan.tensors[key]
-            rows = sum(rows_of(plan, op, key, *tile)[1] for tile in tile_row_ranges(plan, op, count))
-            size += rows * max(1, planes_of(op, key)) * tensor.width * tensor.bits // 8
-    return size + (plan.tensors[op.writes].bytes if op.writes in in_dram else 0)
+def moved_regions(plan: Plan, op: Op, in_dram: Set[TensorId], count: int) -> dict[tuple[str, TensorId, Region], int]:
+    """Bytes of each part of a tensor that an operation's row tiles read from DRAM or write there, by (layer, tensor, part).
+
+    Rows that two row tiles need are in the parts of both; heads of a layer that read the same part share it.
+    """
+    found: dict[tuple[str, TensorId, Region], int] = {}
+    for first, rows in tile_row_ranges(plan, op, count):
+        regions = [(key, region_read(plan, op, key, first, rows)) for key in dict.fromkeys(key for key, _ in op.reads) if key in in_dram]
+        if op.writes in in_dram:
+            regions.append((op.writes, region_written(plan, op, first, rows)))
+        for key, region in regions:
+            found[op.layer.name, key, region] = _bytes(plan, key, region) * (max(1, planes_of(op, key)) if key != op.writes else 1)
+    return found
+
+
+def band_bytes(plan: Plan, op: Op, key: TensorId, rows: int) -> int:
+    """Bytes of a tensor in DRAM, or of scores and their shares, that a row band of so many rows of a head reads or writes."""
+    tensor = plan.tensors[key]
+    if plan.is_part(key):
+        return min(rows, tensor.rows) * tensor.width * tensor.bits // 8
+    region = region_written(plan, op, 0, rows) if key == op.writes else region_read(plan, op, key, 0, rows)
+    return _bytes(plan, key, region)
+
+
+def _bytes(plan: Plan, key: TensorId, region: Region) -> int:
+    return region.rows * region.columns * plan.tensors[key].bits // 8

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right
+from bisect import bisect_right, insort
 from collections.abc import Mapping, Set
 from dataclasses import replace
 
 from accelsim.compiler.column_tiles import WideLayer, column_tiles
+from accelsim.compiler.head_regions import block_columns
 from accelsim.compiler.operand_parts import in_two_passes, parts_of_a_line, parts_of_an_image
-from accelsim.compiler.plan import ColumnTile, Op, Part, Plan, Role, RowTile, Tensor, TensorId
-from accelsim.compiler.row_tiles import TileCounts, parts_of_line, planes_of, rows_of, tile_row_ranges
+from accelsim.compiler.plan import ColumnTile, Op, Part, Plan, Region, Role, RowTile, Tensor, TensorId, region_of
+from accelsim.compiler.row_tiles import TileCounts, parts_of_line, planes_of, region_read, region_written, tile_row_ranges
 from accelsim.ops.operation import VectorLayer
 
 _TWO_PASSES = "moments in a pass of their own"
@@ -23,7 +24,7 @@ def split_plan(
     for op in plan.ops:
         splitter.split(op)
     order = tuple(key for key in plan.tensors if key in in_dram)
-    return Plan(tuple(splitter.ops), splitter.tensors, plan.head_order, plan.batch, order), splitter.origins
+    return replace(plan, ops=tuple(splitter.ops), tensors=splitter.tensors, in_dram=order), splitter.origins
 
 
 class _Splitter:
@@ -31,16 +32,30 @@ class _Splitter:
         self.plan, self.counts, self.wide = plan, counts, wide
         self.wholes = {key: replace(tensor, producers=[], readers=[]) for key, tensor in plan.tensors.items()}
         self.in_dram = in_dram
+        for key in in_dram:
+            self.wholes[key].block_columns = self._block_columns(plan.tensors[key])
         self.tensors = {key: tensor for key, tensor in self.wholes.items() if key not in in_dram}
-        self.written: dict[TensorId, list[Tensor]] = {key: [] for key in in_dram}
+        self.written = {key: _Written() for key in in_dram}
+        self.windows: dict[tuple[str, TensorId, Region], TensorId] = {}  # (layer, tensor, part that its heads read) -> that part
         self.ops: list[Op] = []
         self.origins: list[int] = []
+
+    def _block_columns(self, tensor: Tensor) -> int:
+        """Columns that lie together in DRAM: of a head, if column tiles are whole heads."""
+        columns = block_columns(self.plan, tensor)
+        for op in (self.plan.ops[index] for index in tensor.producers if columns):
+            if any(tile is not None and tile.first % columns for tile in self._column_tiles(op)):
+                return 0
+        return columns
+
+    def _column_tiles(self, op: Op) -> list[ColumnTile | None]:
+        return column_tiles(op, self.wide.get(op.layer.name), self.counts.get(op.index, TileCounts(1)).columns)
 
     def split(self, op: Op) -> None:
         result = self.plan.tensors[op.writes]
         counts = self.counts.get(op.index, TileCounts(1))
         row_tiles = tile_row_ranges(self.plan, op, counts.rows)
-        tiles = column_tiles(op, self.wide.get(op.layer.name), counts.columns)
+        tiles = self._column_tiles(op)
         passes = in_two_passes(op)
         if passes is not None and len(row_tiles) > 1:
             self._normalize(op, row_tiles, *passes)
@@ -52,7 +67,7 @@ class _Splitter:
             start = len(self.ops)
             found = {key: self._read(op, key, start, first, rows) for key, _ in op.reads}
             reads = tuple((found[key], role) for key, role in op.reads)
-            row_tile = RowTile(number, len(row_tiles), first, rows, result.rows) if len(row_tiles) > 1 else None
+            row_tile = RowTile(number, len(row_tiles), first, rows, result.rows) if len(row_tiles) > 1 else op.row_tile
             m = rows if row_tile is not None and op.on_array else op.m
             for index, column_tile in enumerate(tiles, start):
                 if index > start:
@@ -67,10 +82,11 @@ class _Splitter:
         """The tensor that a tile writes: its own part of what lies in DRAM, else the result of all tiles."""
         writes = op.writes
         if writes in self.in_dram:
-            piece = self._rows(writes, index, first, rows)
+            region = region_written(self.plan, op, first, rows)
             if tile is not None:
-                piece = self.tensors[piece.id] = replace(piece, width=tile.columns, first_column=tile.first)
-            self.written[writes].append(piece)
+                region = region._replace(first_column=tile.first, columns=tile.columns)
+            piece = self._part(writes, index, region)
+            self.written[writes].add(piece)
             writes = piece.id
         elif tile is not None:
             self.tensors[writes].columns_of_producer = tile.columns
@@ -78,29 +94,31 @@ class _Splitter:
         return writes
 
     def _read(self, op: Op, key: TensorId, index: int, first: int, rows: int) -> TensorId:
-        """The rows that a row tile reads instead of tensor `key`."""
+        """The part that a row tile reads instead of tensor `key`: the heads, or row bands, of a layer that read the same share it."""
         if key in self.in_dram:
-            first, rows = rows_of(self.plan, op, key, first, rows)
-        return self._read_rows(key, index, first, rows, max(1, planes_of(op, key)))
-
-    def _read_rows(self, key: TensorId, index: int, first: int, rows: int, planes: int = 1) -> TensorId:
-        """These rows of a tensor in DRAM, or all of one in the buffer, for operation `index`."""
-        if key in self.in_dram:
-            window = self._rows(key, index, first, rows, planes)
-            pieces = self.written[key]  # in the order of their rows, as one operation writes them
-            start = bisect_right(pieces, first, key=lambda piece: piece.first_row + piece.rows)
-            stop = bisect_left(pieces, first + rows, key=lambda piece: piece.first_row)
-            window.sources = tuple(piece.id for piece in pieces[start:stop])
-            key = window.id
+            region = region_read(self.plan, op, key, first, rows)
+            name = (op.layer.name, key, region)
+            if op.head < 0 or name not in self.windows:
+                self.windows[name] = self._window(key, index, region, max(1, planes_of(op, key)))
+            key = self.windows[name]
         self.tensors[key].readers.append(index)
         return key
 
-    def _rows(self, key: TensorId, index: int, first: int, rows: int, planes: int = 1) -> Tensor:
-        whole = self.wholes[key]
+    def _read_rows(self, key: TensorId, index: int, first: int, rows: int) -> TensorId:
+        """These rows of a tensor in DRAM, or all of one in the buffer, for operation `index`."""
+        if key in self.in_dram:
+            key = self._window(key, index, Region(first, rows, 0, self.wholes[key].width))
+        self.tensors[key].readers.append(index)
+        return key
+
+    def _window(self, key: TensorId, index: int, region: Region, planes: int = 1) -> TensorId:
+        window = self._part(key, index, region, planes)
+        window.sources = self.written[key].ids_in(region)
+        return window.id
+
+    def _part(self, key: TensorId, index: int, region: Region, planes: int = 1) -> Tensor:
         at = key._replace(at=index)
-        self.tensors[at] = replace(
-            whole, id=at, rows=planes * rows, first_row=first, planes=planes, whole=whole, producers=[], readers=[], sources=(),
-        )  # fmt: skip
+        self.tensors[at] = region_of(self.wholes[key], at, region, planes)
         return self.tensors[at]
 
     # -- reductions
@@ -165,3 +183,30 @@ class _Splitter:
         tile = row_tile if row_tile.rows < row_tile.all_rows else None
         self.ops.append(replace(op, index=index, reads=tuple((key, role) for key in reads), writes=writes, row_tile=tile, part=part))
         self.origins.append(op.index)
+
+
+class _Written:
+    """The parts of a tensor that are in DRAM, found by the rows in which they begin: parts that overlap in rows have the same."""
+
+    def __init__(self) -> None:
+        self._starts: list[int] = []
+        self._parts: dict[int, list[Tensor]] = {}
+
+    def add(self, part: Tensor) -> None:
+        """Note a part."""
+        if part.first_row not in self._parts:
+            insort(self._starts, part.first_row)
+        self._parts.setdefault(part.first_row, []).append(part)
+
+    def ids_in(self, region: Region) -> tuple[TensorId, ...]:
+        """The parts that hold some of a region, in the order in which they were written."""
+        found: list[Tensor] = []
+        end_row, end_column = region.first_row + region.rows, region.first_column + region.columns
+        for start in self._starts[max(0, bisect_right(self._starts, region.first_row) - 1) :]:
+            if start >= end_row:
+                break
+            for part in self._parts[start]:
+                below = part.first_row + part.rows > region.first_row
+                if below and part.first_column < end_column and part.first_column + part.width > region.first_column:
+                    found.append(part)
+        return tuple(part.id for part in sorted(found, key=lambda part: part.id.at))

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from accelsim.compiler.core_shares import Region, Split
+from accelsim.compiler.core_shares import Split
 from accelsim.compiler.image import Packing, layer_image
+from accelsim.compiler.plan import Region
 from accelsim.compiler.unit_image import unit_image
 from accelsim.functional.products import Product, Tables, Tamper
 from accelsim.hw.decode_mac_core import CoreGeometry

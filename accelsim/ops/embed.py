@@ -38,9 +38,16 @@ class EmbedLayer(VectorLayer):
         return None if self.positions else self.with_fields(positions=True)
 
     @property
-    def by_rows(self) -> bool:
-        """False: its rows are not those of the input."""
-        return False
+    def in_step(self) -> bool:
+        """True if it adds positions alone, and no rows."""
+        return self.prepended_rows + self.appended_rows == 0
+
+    def operand_rows(self, first_row: int, rows: int) -> tuple[int, int]:
+        """Rows of the input from the first that is needed to the last; at least one, where all are trained ones."""
+        height = self.output.rows - self.prepended_rows - self.appended_rows
+        (image, row), (last_image, last_row) = (divmod(each, self.output.rows) for each in (first_row, first_row + rows - 1))
+        first, last = (min(max(each - self.prepended_rows, 0), height - 1) for each in (row, last_row))
+        return image * height + first, (last_image - image) * height + last - first + 1
 
     @property
     def leading_rows(self) -> int:

@@ -257,6 +257,15 @@ def test_an_attention_in_row_tiles_takes_the_order_of_heads_that_moves_least(cap
     assert moved(chosen, "spill_in", "spill_out") == min(sizes)
 
 
+def test_an_attention_runs_in_row_bands_where_its_scores_do_not_fit() -> None:
+    """Scores of 20 x 20 bytes, of two heads at once: 2 x 448 B of slots beside 4 x 192 B of queries, keys, values and the context."""
+    trace = tiny_encoder(20, 8, 4, 64, "int8")
+    tight = simulate(machine(640), trace)
+    assert row_tiles_of(tight, "matmul4") > 1
+    assert tight.macs == trace.macs
+    compare(machine(640), trace)
+
+
 def test_products_and_row_functions_without_an_image_run_in_row_tiles() -> None:
     trace = gemm_chain(40, [8, 32, 32, 8], ["int8"] * 3, ["gelu", "layernorm", ""])
     whole, tight = (simulate(machine(capacity), trace) for capacity in (65536, 1536))
