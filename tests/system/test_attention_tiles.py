@@ -164,6 +164,42 @@ def test_a_function_of_the_scores_stays_in_the_band() -> None:
     assert simulate(machine(1024), trace).macs == trace.macs
 
 
+@pytest.mark.parametrize("batch", [1, 2])
+@pytest.mark.parametrize(("before", "after"), [(0, 0), (1, 0), (2, 3)])
+def test_an_embedding_reads_each_row_of_its_input_that_its_rows_need(before: int, after: int, batch: int) -> None:
+    """By the definition: row r of an image is the input's row r - `before`, where there is one."""
+    net, tokens = Net(6, 8), 6
+    net._add("embed", ["x"], (1, before + tokens + after, 8), prepended_rows=before, appended_rows=after, positions=True)
+    (layer,) = net.trace().layers
+    height = before + tokens + after
+    for first in range(batch * height):
+        for rows in range(1, batch * height - first + 1):
+            start, count = layer.operand_rows(first, rows)
+            needed = {
+                row // height * tokens + row % height - before for row in range(first, first + rows) if 0 <= row % height - before < tokens
+            }
+            assert needed <= set(range(start, start + count)) <= set(range(batch * tokens))
+            assert count >= 1
+
+
+@pytest.mark.parametrize("batch", [1, 2])
+@pytest.mark.parametrize("capacity", [448, 640, 2048])
+def test_a_class_token_goes_in_and_out_in_row_tiles(capacity: int, batch: int) -> None:
+    """24 tokens and a class token, 16 wide: the classifier reads one row of what lies in DRAM."""
+    net = Net(24, 16)
+    at = net._add("embed", ["x"], (1, 25, 16), prepended_rows=1, positions=True)
+    at = net.same("layernorm", at)
+    q, k, v = (net.gemm(at, 16) for _ in range(3))
+    at = net.same("add", net.gemm(net.context(net.same("softmax", net.scores(q, k, 2)), v), 16), at)
+    weight = {"format": {"kind": "uniform", "bits": 8}, "k": 16, "n": 8}
+    net._add("gemm", [at], (1, 1, 8), bounds={"K": 8, "C": 16, "OX": 1}, weight=weight, input_row=0)
+    trace = net.trace()
+    program = check_program(machine(capacity * batch), trace, batch=batch)
+    assert sum(layer.macs for layer in program.layers) == trace.macs * batch
+    found = bytes_by_operand(program, trace.layers[-1].name)["spill_in"]
+    assert found in (0, 16) if batch == 1 else found <= 26 * 16
+
+
 # -- layout
 
 
