@@ -367,7 +367,7 @@ def _touched_slots(op: Op, in_dram: Set[TensorId], hosts: Mapping[TensorId, Tens
 
 
 def _touched(op: Op) -> list[TensorId]:
-    """What an operation reads and writes."""
+    """Operands and result of an operation."""
     return list(dict.fromkeys((*(key for key, _ in op.reads), op.writes)))
 
 
@@ -378,7 +378,7 @@ def _largest(plan: Plan, keys: Sequence[TensorId], in_dram: Set[TensorId]) -> Te
 
 
 def _times_read(plan: Plan, tensor: Tensor) -> int:
-    """How many layers read a tensor: the heads of one read their parts of it once together."""
+    """Number of layers that read a tensor: the heads of one read their parts of it once together."""
     return len({plan.ops[reader].layer.name for reader in tensor.readers})
 
 
@@ -521,7 +521,7 @@ def _alike_ranges(plan: Plan, ranges: _LiveRanges, live_range: LiveRange) -> lis
 
 
 def _kind_of(plan: Plan, live_range: LiveRange) -> tuple[object, ...] | None:
-    """What an attention's part of a tensor in DRAM is to its heads; None for any other."""
+    """Size, use and operation of an attention's part of a tensor in DRAM; None for any other."""
     tensor = plan.tensors[live_range.tensor]
     op = plan.ops[(tensor.readers or tensor.producers)[0]]
     if tensor.whole is None or op.head < 0:
