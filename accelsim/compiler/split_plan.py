@@ -165,7 +165,7 @@ class _Splitter:
         return before[0]
 
     def _partial(self, op: Op, index: int, rows: int) -> TensorId:
-        """What operation `index` has accumulated when it ends."""
+        """The partial results of operation `index` when it ends."""
         layer = op.layer.vector
         assert layer is not None
         assert layer.partial is not None

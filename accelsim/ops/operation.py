@@ -235,7 +235,7 @@ class LayerBase(ManifestRecord, ABC):
 
     @property
     def partial(self) -> Partial | None:
-        """What it accumulates where the rows of its operand are not in the buffer together; None if it needs them together.
+        """The results that it accumulates where the rows of its operand are not in the buffer together; None if it needs them together.
 
         With a window, a line of the result is accumulated from lines of the operand (`of_lines`). Without one, moments of all rows of an
         image are, before any row of the result is computed (`in_two_passes`).
