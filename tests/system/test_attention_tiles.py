@@ -149,8 +149,8 @@ def test_work_does_not_depend_on_bands() -> None:
     trace = tiny_encoder(20, 8, 4, 64, "int8", depth=2)
     roomy, tight = (simulate(machine(capacity), trace) for capacity in (65536, 384))
     assert "row_tiles" in tight.choices
-    assert [layer.macs for layer in tight.layers] == [layer.macs for layer in roomy.layers]
-    assert [layer.vector_cycles for layer in tight.layers] == [layer.vector_cycles for layer in roomy.layers]
+    assert {layer.name: layer.macs for layer in tight.layers} == {layer.name: layer.macs for layer in roomy.layers}
+    assert {layer.name: layer.vector_cycles for layer in tight.layers} == {layer.name: layer.vector_cycles for layer in roomy.layers}
     assert roomy.total_cycles < tight.total_cycles
 
 
