@@ -34,15 +34,17 @@ class ActivationsTooLarge(CompileError):
 
 @dataclass(frozen=True)
 class Allocation:
-    """All live ranges with their addresses, and the most bytes in use at once.
-
-    `barriers`: operation -> earlier readers that it must wait for before it writes, because it reuses their operands' slots.
-    """
+    """All live ranges with their addresses, and the most bytes in use at once; `find_barriers` is called when these are first asked for."""
 
     residencies: tuple[LiveRange, ...]
     peak_bytes: int
     spilled: tuple[TensorId, ...]
-    barriers: Mapping[int, tuple[int, ...]]
+    find_barriers: Callable[[], Mapping[int, tuple[int, ...]]] = dict
+
+    @cached_property
+    def barriers(self) -> Mapping[int, tuple[int, ...]]:
+        """Operation -> earlier readers that it must wait for before it writes, because it reuses their operands' slots."""
+        return self.find_barriers()
 
     @cached_property
     def moved_bytes(self) -> int:
@@ -77,11 +79,11 @@ def allocate(plan: Plan, capacity_bytes: int, may_spill: bool, always_spill: boo
     if not always_spill:
         found = place(live_ranges, hosts, capacity_bytes)
         if found is not None:
-            return Allocation(tuple(found[0]), found[1], (), {})
+            return Allocation(tuple(found[0]), found[1], ())
         tight = [whole_range(tensor, order, True) for tensor in plan.tensors.values()]
         found = place(tight, hosts, capacity_bytes)
         if found is not None:
-            return Allocation(tuple(found[0]), found[1], (), barriers(plan, found[0], order))
+            return Allocation(tuple(found[0]), found[1], (), partial(barriers, plan, found[0], order))
         if not may_spill:
             return partial(too_small, plan, tight, hosts, capacity_bytes, " and placement.activations = 'none' allows no spill")
         live_ranges = [passing(plan.tensors[live_range.tensor], live_range, order) for live_range in live_ranges]
@@ -91,7 +93,7 @@ def allocate(plan: Plan, capacity_bytes: int, may_spill: bool, always_spill: boo
     while True:
         found = place(live_ranges, hosts, capacity_bytes)
         if found is not None:
-            return Allocation(tuple(found[0]), found[1], tuple(spilled), {})
+            return Allocation(tuple(found[0]), found[1], tuple(spilled))
         at = tightest(live_ranges, hosts, capacity_bytes).at
         victim = idlest(live_ranges, at, plan)
         if victim is None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from accelsim.compiler.allocation import Allocation, Shortage, aligned, barriers, too_small, whole_range
 from accelsim.compiler.core_plans import CorePlan
 from accelsim.compiler.placement import LiveRange, place, sharing_hosts
@@ -17,13 +19,13 @@ def allocate_core(part: CorePlan, capacity_bytes: int, early: bool) -> Allocatio
     early : parts are read under the operation before their first reader, and written under the one behind their last writer
     """
     if not part.plan.ops:
-        return Allocation((), 0, (), {})
+        return Allocation((), 0, ())
     order = Precedence(part.plan)
     hosts = sharing_hosts(part.plan, order)
     live_ranges = [_live_range(part, tensor, order, early) for tensor in part.plan.tensors.values()]
     found = place(live_ranges, hosts, capacity_bytes)
     if found is not None:
-        return Allocation(tuple(found[0]), found[1], (), barriers(part.plan, found[0], order))
+        return Allocation(tuple(found[0]), found[1], (), partial(barriers, part.plan, found[0], order))
     return lambda: too_small(part.plan, live_ranges, hosts, capacity_bytes, ", of each core")
 
 

@@ -192,13 +192,16 @@ def place_is_free(inference: Inference, op: Op) -> KernelFields:
     if here is None:
         return {"after1": drain, "after2": row}
     end = here.offset + here.bytes
-    before = [(live_range, token) for live_range, token in inference.tokens if live_range.last < here.first]
-    tokens = [token for live_range, token in before if live_range.offset < end and here.offset < live_range.offset + live_range.bytes]
+    tokens = (
+        token
+        for live_range, token in reversed(inference.tokens)
+        if live_range.last < here.first and live_range.offset < end and here.offset < live_range.offset + live_range.bytes
+    )
     readers = inference.allocation.barriers.get(op.index, ())
     drains = [reader for reader in readers if inference.plan.ops[reader].on_array]
     rows = [reader for reader in readers if not inference.plan.ops[reader].on_array]
     return {
-        "after0": tokens[-1] if tokens else -1,
+        "after0": next(tokens, -1),
         "after1": inference.task_of[max(drains)] if drains else drain,
         "after2": inference.task_of[max(rows)] if rows else row,
     }

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from accelsim.compiler.placement import LiveRange, shared_slots
+from accelsim.compiler.placement import Lifetime, LiveRange, shared_slots
 from accelsim.compiler.plan import TensorId
 
 
@@ -44,5 +44,8 @@ class LiveBytes:
         self._add(sharing, 1)
 
     def _add(self, sharing: Sequence[LiveRange], sign: int) -> None:
-        for first, last, size in shared_slots(sharing, self._hosts)[1]:
+        slots = (
+            shared_slots(sharing, self._hosts)[1] if len(sharing) != 1 else [Lifetime(sharing[0].first, sharing[0].last, sharing[0].bytes)]
+        )
+        for first, last, size in slots:
             self._bytes[first : last + 1] += sign * size

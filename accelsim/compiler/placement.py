@@ -6,12 +6,16 @@ Results that may overwrite an operand share its address.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence, Set
+from collections.abc import Iterator, Mapping, Sequence, Set
 from itertools import accumulate
 from typing import NamedTuple
 
+import numpy as np
+
 from accelsim.compiler.plan import Plan, TensorId
 from accelsim.compiler.precedence import Precedence
+from accelsim.kernels.slots import lowest_offsets
+from accelsim.program import Int64
 
 ALIGNMENT = 64  # bytes: no two tensors share a burst or a word
 _TRIES = 9  # in each order: what finds no room goes first in the next try
@@ -55,15 +59,14 @@ def place(live_ranges: Sequence[LiveRange], hosts: Mapping[TensorId, TensorId], 
     members, groups = shared_slots(live_ranges, hosts)
     if most_live_bytes(groups) > capacity_bytes:
         return None
-    highest = [capacity_bytes - group.bytes for group in groups]
+    highest = np.array([capacity_bytes - group.bytes for group in groups], np.int64)
     for sized, order in _attempts(groups, capacity_bytes):
         for _ in range(_TRIES):
             offsets, stuck = _greedy(sized, order, highest)
             if stuck is None:
                 out = [live_range._replace(offset=offset) for each, offset in zip(members, offsets, strict=True) for live_range in each]
                 return sorted(out, key=lambda live_range: (live_range.first, live_range.offset)), _peak(offsets, groups)[0]
-            order.remove(stuck)
-            order.insert(0, stuck)
+            order = np.append(stuck, order[order != stuck])
     return None
 
 
@@ -86,7 +89,7 @@ def tightest(live_ranges: Sequence[LiveRange], hosts: Mapping[TensorId, TensorId
     live = _live_bytes(groups)
     if max(live) > capacity_bytes:
         return Tightest(max(live), live.index(max(live)))
-    anywhere = [1 << 62] * len(groups)
+    anywhere = np.full(len(groups), 1 << 62, np.int64)
     tries = (_greedy(sized, order, anywhere) for sized, order in _attempts(groups, capacity_bytes))
     peak, top = min(_peak(offsets, groups) for offsets, _ in tries)
     return Tightest(peak, max(range(groups[top].first, groups[top].last + 1), key=live.__getitem__))
@@ -97,12 +100,15 @@ def _peak(offsets: Sequence[int], groups: Sequence[Lifetime]) -> tuple[int, int]
     return max(((offset + group.bytes, index) for index, (offset, group) in enumerate(zip(offsets, groups, strict=True))), default=(0, 0))
 
 
-def _attempts(groups: Sequence[Lifetime], capacity_bytes: int) -> Iterator[tuple[list[Lifetime], list[int]]]:
-    """(groups in steps of a size, order in which they are placed) of each placement that is tried."""
+def _attempts(groups: Sequence[Lifetime], capacity_bytes: int) -> Iterator[tuple[Int64, Int64]]:
+    """(first and last operation of each group, and its bytes in steps of a size; order in which they are placed) of each attempt."""
+    spans = np.array([tuple(group) for group in groups], np.int64).reshape(-1, 3)
+    first, last = spans[:, 0], spans[:, 1]
     for step in (max(ALIGNMENT, capacity_bytes // 128 // ALIGNMENT * ALIGNMENT), ALIGNMENT):
-        sized = [Lifetime(first, last, -(-size // step) * step) for first, last, size in groups]
-        for sort_key in _SORT_KEYS:
-            yield sized, sorted(range(len(sized)), key=lambda index: (sort_key(sized[index]), index))
+        sized = spans.copy()
+        sized[:, 2] = size = -(-spans[:, 2] // step) * step
+        for keys in ((first, -size), (-size, first - last), (first - last, first)):  # largest first, longest first, as they come
+            yield sized, np.lexsort(keys)
 
 
 def shared_slots(live_ranges: Sequence[LiveRange], hosts: Mapping[TensorId, TensorId]) -> tuple[list[list[LiveRange]], list[Lifetime]]:
@@ -140,31 +146,11 @@ def _live_bytes(groups: Sequence[Lifetime]) -> list[int]:
     return list(accumulate(change[op] for op in range(max(change, default=0) + 1)))
 
 
-_SORT_KEYS: tuple[Callable[[Lifetime], tuple[int, ...]], ...] = (
-    lambda lifetime: (-lifetime.bytes, lifetime.first),
-    lambda lifetime: (lifetime.first - lifetime.last, -lifetime.bytes),  # longest first
-    lambda lifetime: (lifetime.first, lifetime.first - lifetime.last),  # as they come
-)
-
-
-def _greedy(spans: Sequence[Lifetime], order: Sequence[int], highest: Sequence[int]) -> tuple[list[int], int | None]:
+def _greedy(spans: Int64, order: Int64, highest: Int64) -> tuple[list[int], int | None]:
     """Offset of each lifetime: in `order`, each at the lowest address that is free while it lives; the first beyond its `highest`."""
-    offsets = [0] * len(spans)
-    at_op: dict[int, list[int]] = {}  # operation -> spans placed that live during it
-    for index in order:
-        first, last, size = spans[index]
-        near = {other for op in range(first, last + 1) for other in at_op.get(op, ())}
-        offset = 0
-        for other in sorted(near, key=offsets.__getitem__):
-            if offset + size <= offsets[other]:
-                break
-            offset = max(offset, offsets[other] + spans[other].bytes)
-        if offset > highest[index]:
-            return offsets, index
-        offsets[index] = offset
-        for op in range(first, last + 1):
-            at_op.setdefault(op, []).append(index)
-    return offsets, None
+    offsets = np.zeros(len(spans), np.int64)
+    stuck = int(lowest_offsets(spans, order, highest, offsets))
+    return offsets.tolist(), stuck if stuck >= 0 else None
 
 
 def sharing_hosts(plan: Plan, order: Precedence, apart: Set[TensorId] = frozenset()) -> dict[TensorId, TensorId]:
@@ -183,6 +169,6 @@ def sharing_hosts(plan: Plan, order: Precedence, apart: Set[TensorId] = frozense
             if not alone or operand.bytes != result.bytes or op.window_of(role) is not None:  # windows overlap
                 continue
             others = set(operand.readers) - set(result.producers)
-            if all(order.safe(reader, result.producers[0]) for reader in others):
+            if not order.unsafe(others, result.producers[0]):
                 host[op.writes] = host.get(key, key)
     return host

@@ -8,6 +8,8 @@ from functools import reduce
 from itertools import accumulate
 from operator import or_
 
+import numpy as np
+
 from accelsim.compiler.plan import Op, Plan, TensorId
 
 _HORIZON = 32  # operations after the last reader that are tried as the next writer
@@ -46,6 +48,7 @@ class Precedence:
             else:
                 self._runs_before.append(max((runs_of[key] for key, _ in op.reads), default=0))
                 ended.append(before | 1 << op.index)
+        self._of_array, self._ends = np.array(self._on_array, bool), np.array(self._ended_from, np.int64)
         rows = (never if op.on_array else runs for op, runs in zip(reversed(plan.ops), reversed(self._runs_before), strict=True))
         self._least_before = list(accumulate(rows, min))[::-1]  # least `_runs_before` of all row functions from an operation on
 
@@ -54,15 +57,15 @@ class Precedence:
 
         Row functions run in order; the drain of a product, which may read too, goes before every later drain.
         """
-        if writer <= reader:
-            return False
-        if self._on_array[reader]:
-            return reader < self._runs_before[writer]
-        return not self._on_array[writer] or self._ended_from[reader] <= writer
+        return not self.unsafe((reader,), writer)
 
-    def unsafe(self, readers: Iterable[int], writer: int) -> list[int]:
-        """Those of `readers` that could still be reading when `writer` begins to write."""
-        return [reader for reader in readers if not self.safe(reader, writer)]
+    def unsafe(self, readers: Collection[int], writer: int) -> list[int]:
+        """Those of `readers` that are not `safe`, rising."""
+        found = np.unique(np.fromiter(readers, np.int64, len(readers)))
+        of_array = self._of_array[found]
+        of_row_function = not self._on_array[writer] or self._ends[found] <= writer
+        safe = np.where(of_array, found < self._runs_before[writer], of_row_function)
+        return [int(reader) for reader in found[(writer <= found) | ~safe]]
 
     def safe_from(self, readers: Iterable[int]) -> int:
         """An operation from which on every writer, however late, is safe after all `readers`."""

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Callable, Mapping, Sequence, Set
+from functools import partial
 
 from accelsim.compiler.allocation import (
     IN_ROW_TILES,
@@ -42,6 +43,8 @@ from accelsim.compiler.row_tiles import (
 )
 from accelsim.compiler.split_plan import split_plan
 from accelsim.compiler.weights_read_again import WeightsReadAgain
+
+_PATIENCE = 12  # rounds in which single parts make room for gaps; from then on twice as many in each as in the one before
 
 
 def allocate_in_row_tiles(
@@ -395,17 +398,19 @@ def _allocate(plan: Plan, capacity_bytes: int, may_reload: bool) -> Allocation:
     live = LiveBytes(live_ranges, hosts, len(plan.ops))
     ranges = _LiveRanges(live_ranges)
     spilled: list[TensorId] = []
+    rounds = 0  # in which gaps were in the way
     while True:
         if live.most > capacity_bytes:
             relief = _relief(plan, ranges, live.fullest, order, may_reload)
         else:
             found = place(ranges.all, hosts, capacity_bytes)
             if found is not None:
-                return Allocation(tuple(found[0]), found[1], tuple(spilled), barriers(plan, found[0], order))
+                return Allocation(tuple(found[0]), found[1], tuple(spilled), partial(barriers, plan, found[0], order))
             at = tightest(ranges.all, hosts, capacity_bytes).at
             relief = _relief_of_gaps(plan, ranges, at)
             if relief is not None:
-                for alike in _alike_ranges(plan, ranges, relief[0]):
+                rounds += 1
+                for alike in _in_the_way_too(plan, ranges, relief[0], 1 << rounds >> _PATIENCE):
                     shorter = _moved_later(alike)
                     live.replace(alike, [shorter])
                     ranges.replace(alike, [shorter])
@@ -511,13 +516,16 @@ def _moved_later(live_range: LiveRange) -> LiveRange:
     return live_range._replace(last=live_range.last - 1)
 
 
-def _alike_ranges(plan: Plan, ranges: _LiveRanges, live_range: LiveRange) -> list[LiveRange]:
-    """The same parts of other heads, and of attentions as large: what is in the way of one is in the way of all."""
+def _in_the_way_too(plan: Plan, ranges: _LiveRanges, live_range: LiveRange, most: int) -> list[LiveRange]:
+    """The same parts of other heads, and of attentions as large, as what is in the way of one is in the way of all; and the `most` largest.
+
+    Each of them is moved under another row tile.
+    """
+    apart = [item for item in ranges.all if item is not live_range and _is_moved_apart(plan, item)]
     kind = _kind_of(plan, live_range)
-    if kind is None:
-        return []
-    others = (item for item in ranges.all if item is not live_range and _kind_of(plan, item) == kind)
-    return [item for item in others if _is_moved_apart(plan, item)]
+    alike = [item for item in apart if kind is not None and _kind_of(plan, item) == kind]
+    largest = sorted(apart, key=lambda item: -item.bytes)[:most]
+    return list(dict.fromkeys((*alike, *largest)))
 
 
 def _kind_of(plan: Plan, live_range: LiveRange) -> tuple[object, ...] | None:
