@@ -90,7 +90,7 @@ class Recipe:
         Raises
         ------
         FormatError
-            As of `check_patterns`.
+            As of `check_patterns`; or the usual recipe's format fits no layer.
         """
         if self.usual:
             return _settled(self, networks)
@@ -185,15 +185,15 @@ def _settled(recipe: Recipe, networks: Sequence[Sequence[MatrixShape]]) -> Recip
             check_fit(matrix, spec)
         except FormatError as error:
             misfits[name] = error
+    if meant and len(misfits) == len(meant):
+        name, first = next(iter(misfits.items()))
+        raise FormatError(f"layer {name!r}: {first}; no layer fits")
     kept = tuple(Rule(escape(name), parse_format(REST)) for name in dict.fromkeys((*outside, *misfits)))
     shown = ", ".join([*list(misfits)[:_SHOWN_NAMES], *(["..."] if len(misfits) > _SHOWN_NAMES else [])])
-    notes = []
-    if misfits:
-        notes.append(f"{len(misfits)} of {len(meant)} layers keep 8 bits, since {describe_format(spec)} does not fit them: {shown}")
-    if misfits and len(misfits) == len(meant):
-        name, first = next(iter(misfits.items()))
-        notes.append(f"no layer is in {describe_format(spec)}, so figures are those of 8 bits; layer {name!r}: {first}")
-    return Recipe((*kept, Rule(pattern if numbered else _ANY_NAME, spec), *rest), recipe.seed, notes=tuple(notes))
+    notes = (
+        (f"{len(misfits)} of {len(meant)} layers keep 8 bits, since {describe_format(spec)} does not fit them: {shown}",) if misfits else ()
+    )
+    return Recipe((*kept, Rule(pattern if numbered else _ANY_NAME, spec), *rest), recipe.seed, notes=notes)
 
 
 class RecipeRule(Record):

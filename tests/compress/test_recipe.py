@@ -191,19 +191,6 @@ def test_the_usual_recipe_leaves_layers_that_the_format_does_not_fit_at_8_bits_a
         compress_trace(net, make_recipe(spec, "*"))
 
 
-def test_a_network_of_which_no_layer_fits_keeps_8_bits_and_says_so() -> None:
-    net = ConvNet(8, 6, 6).conv(6).conv(6).conv(6).trace("float32")
-    names = [layer.name for layer in net.weighted_layers()]
-    shapes = in_format(net, make_recipe("ssvq:k=4,d=8"), "shapes")
-    assert {layer.weight.format.kind for layer in shapes.weighted_layers()} == {"uniform"}
-    assert shapes.manifest.notes == (
-        f"1 of 1 layers keep 8 bits, since ssvq:k=4,d=8 does not fit them: {names[1]}",
-        f"no layer is in ssvq:k=4,d=8, so figures are those of 8 bits; layer {names[1]!r}: "
-        "ssvq: d=8 does not divide N=6 (axis=0); allowed: a divisor of 6",
-    )
-    assert set(shapes.manifest.notes) <= set(simulate(load_accelerator("edge-64x64"), shapes).warnings)
-
-
 def test_the_usual_recipe_of_a_network_with_numbered_blocks_is_that_of_the_papers() -> None:
     recipe = make_recipe("ssvq:k=16,d=8")
     layers = load_trace(TRACES / "tiny_vit_float").weighted_layers()
