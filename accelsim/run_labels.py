@@ -18,7 +18,7 @@ def short_labels(results: Iterable[Result]) -> tuple[str, ...]:
     """The part of each label that tells the runs apart: the traces on one accelerator, the accelerators of one trace, or both.
 
     A chip that is another one of these with fields changed ('NAME+path=value') is named by the changes alone; of chips of one name, all but
-    the first are such.
+    the first are such if the traces do not tell the runs apart.
     """
     runs = tuple(results)
     if len({item.accelerator for item in runs}) == 1:
@@ -47,7 +47,9 @@ def of_which_core(results: Iterable[Result]) -> str:
 
 
 def _chip_names(runs: Sequence[Result]) -> list[str]:
-    """Names of the chips; a chip that has the name of one before, but other fields, is called 'NAME+path=value'."""
+    """Names of the chips; where two labels are alike, a chip with the name of one before and other fields is called 'NAME+path=value'."""
+    if len({label(run) for run in runs}) == len(runs):
+        return [run.accelerator_name for run in runs]
     first: dict[str, str] = {}
     names = []
     for run in runs:

@@ -29,8 +29,7 @@ class NaiveGemvRuns(NaiveDrains):
     books_done: int
     load_run: int
     load_group: int
-    load_start: int | None
-    launching: int
+    load_waits: str
     port: bool
     vector_ports: int
     debts: dict[str, int]
@@ -77,7 +76,7 @@ class NaiveGemvRuns(NaiveDrains):
             if self.t < self.codewords_at:
                 return self.codebook_wait, left
         else:
-            if not self._loader_runs(run) or self.busy_until > self.t:
+            if not self._loader_runs() or self.busy_until > self.t:
                 return None, left
             wait = self._pop_waits(run, kt)
             if wait:
@@ -99,17 +98,16 @@ class NaiveGemvRuns(NaiveDrains):
 
     def asks_for_group(self, run: Row) -> bool:
         """Whether the next group is popped in this cycle if the codebook has ports for it."""
-        if self.row or not self._loader_runs(run) or self.busy_until > self.t or self._pop_waits(run, folds(run)[self.fold].kt):
+        if self.row or not self._loader_runs() or self.busy_until > self.t or self._pop_waits(run, folds(run)[self.fold].kt):
             return False
         if self.held_bits < run["pop_bits"] or run["codebook_load"] >= self.books_done:
             return False
         taken = self.vector_ports if self.vector_free > self.t else 0
         return self.got_ports + self.machine["port_accesses"] - taken >= run["row_accesses"]
 
-    def _loader_runs(self, run: Row) -> bool:
-        if self.load_start is None:
-            return self.launching >= run["launch"] and not self.machine["issue_overhead"]
-        return self.t >= self.load_start
+    def _loader_runs(self) -> bool:
+        """Whether the loader is at its run in this cycle: neither launching nor issuing it."""
+        return not self.load_waits
 
     def _pop_waits(self, run: Row, kt: int) -> str:
         """Why the first group of a K-tile may not be popped; '' if it may."""

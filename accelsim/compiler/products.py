@@ -205,7 +205,7 @@ def _note(build: LayerBuild, split: ProductSplit, reuse: WeightReuse, cols: int)
         build.figures["row_reads"] += split.row_reads
         build.notes.append(f"enhanced weight stationary, folds of {split.file} tiles")
     if split.geometry.cols < cols:
-        build.notes.append(f"no masks for the sparse tiles: {split.geometry.cols} of {cols} columns a pass")
+        build.notes.append(f"no masks for the sparse tiles: {split.geometry.cols} of {cols} columns per pass")
     if row_tile.count > 1:
         build.notes.append(f"{row_tile.count} row tiles, weights {'kept over' if reuse.over_row_tiles else 'fetched for each of'} them")
     if split.column_tile.count > 1:
