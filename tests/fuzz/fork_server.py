@@ -281,6 +281,9 @@ class _Watch:
 
     def _check_address(self, event: str, args: tuple[Any, ...]) -> None:
         address = args[0] if event == "socket.getaddrinfo" else args[1]
+        if isinstance(address, str | bytes) and event != "socket.getaddrinfo":  # a Unix socket is a file: a sweep's own processes use one
+            self._check_path(event, address)
+            return
         host = address[0] if isinstance(address, tuple) else address
         if str(host) not in ("127.0.0.1", "::1", "localhost"):
             self._escapes.append(f"{event} {address!r}")
