@@ -44,7 +44,7 @@ from accelsim.compiler.row_tiles import (
 from accelsim.compiler.split_plan import split_plan
 from accelsim.compiler.weights_read_again import WeightsReadAgain
 
-_PATIENCE = 12  # rounds in which single parts make room for gaps; from then on twice as many in each as in the one before
+_PATIENCE = 48  # rounds in which single parts make room for gaps; from then on twice as many in each as in the one before
 
 
 def allocate_in_row_tiles(
