@@ -15,7 +15,7 @@ from pydantic import Field, model_validator
 from accelsim.errors import ConfigError
 from accelsim.hw.channel import peak_bytes_per_s
 from accelsim.hw.control import ControlSpec
-from accelsim.hw.decode_mac_core import ArraySpec, CodebookSpec
+from accelsim.hw.core_spec import ArraySpec, CodebookSpec
 from accelsim.hw.decode_width import DecodeWidth
 from accelsim.hw.dma import DmaSpec
 from accelsim.hw.flash import FlashSpec

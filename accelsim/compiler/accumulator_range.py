@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from accelsim.accelerator import Accelerator
 from accelsim.formats.decode_path import DecodePath
 from accelsim.formats.weight_format import WeightFormat
-from accelsim.hw.decode_mac_core import ArraySpec
+from accelsim.hw.core_spec import ArraySpec
 from accelsim.ops.mac_layers import MacLayer
 from accelsim.trace.trace import Trace
 

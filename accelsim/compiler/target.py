@@ -16,7 +16,7 @@ from accelsim.accelerator import Accelerator, Placement
 from accelsim.compiler.in_flight import in_flight_shortage
 from accelsim.hw.channel import burst_bytes, capacity_bytes, peak_bytes_per_s
 from accelsim.hw.control import CoreSplit, PrefetchDepth
-from accelsim.hw.decode_mac_core import Dataflow, MaskDecoder
+from accelsim.hw.core_spec import Dataflow, MaskDecoder
 from accelsim.hw.decode_width import DecodeWidth
 from accelsim.hw.l2 import L2, Bypass
 from accelsim.hw.sram import ActivationBufferSpec

@@ -17,7 +17,7 @@ from accelsim.cost.sram_grid import SramPoint, sram_point
 from accelsim.cost.sram_macros import Macro, accumulator_macro, activation_macro, codebook_macro, l2_macro, weight_macro
 from accelsim.cost.technology import Figure, Technology
 from accelsim.cost.unpack_width import widest_pop_bits
-from accelsim.hw.decode_mac_core import ArraySpec
+from accelsim.hw.core_spec import ArraySpec
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from accelsim.cost.gate_counts import SYNTHESIS
 from accelsim.cost.span import Span
 from accelsim.cost.technology import Technology
 from accelsim.errors import ConfigError
-from accelsim.hw.decode_mac_core import CodebookSpec
+from accelsim.hw.core_spec import CodebookSpec
 
 ESTIMATE = "own estimate, not synthesized"
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from accelsim.cost.gate_counts import FLOP, FLOP_ENABLE, READ_MUX
 from accelsim.cost.span import Span
-from accelsim.hw.decode_mac_core import ArraySpec
+from accelsim.hw.core_spec import ArraySpec
 
 
 def window_register_bits(array: ArraySpec) -> int:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from accelsim.cost.gate_counts import FLOP, FLOP_ENABLE, LATCH, MULTIPLIER_8X8, READ_MUX, adder
 from accelsim.cost.span import Span
-from accelsim.hw.decode_mac_core import ArraySpec
+from accelsim.hw.core_spec import ArraySpec
 
 _BIT_PRODUCT = MULTIPLIER_8X8 / 64  # GE per pair of bits
 SUM_BITS = 24  # of a group of 32: eight bits of activation, weight and sub-scale each, at most

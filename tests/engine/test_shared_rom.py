@@ -24,7 +24,7 @@ from accelsim.simulation import simulate, simulate_recorded
 from accelsim.system import run_program
 from accelsim.timeline.replay import ClusterReplay
 from accelsim.trace.trace import Trace
-from tests.naive_cores import simulate_cores
+from tests.engine.test_cores_closed_loop import compare
 from tests.naive_rom import last_pops
 from tests.tiny_machines import chains, encoders, gemm_chain, tiny_accelerator
 
@@ -83,23 +83,6 @@ def chip(cores: int, p: int, q: int | None, split: str, places: int, latency: in
         dma={"transfer": 32, "max_transfers": places, "fabric_latency": "1 ns"}, **{"control": {"core_split": split}, **more},
         dram={"device": "ideal", "latency": f"{latency} ns", "bandwidth": f"{rate} GB/s"},
     )  # fmt: skip
-
-
-def compare(accelerator: Accelerator, trace: Trace, frames: int = 1, batch: int = 1) -> set[str]:
-    """The categories that occur."""
-    program = compile_trace(accelerator, trace, frames=frames, batch=batch)
-    outcome = run_program(accelerator, program, by_events=True)
-    assert accelerator.dram is not None
-    latency, rate = accelerator.dram.latency // 1000, accelerator.dram.bandwidth // 10**9
-    twins = simulate_cores(program, 32, accelerator.dma.max_transfers, latency, rate, 1)
-    found: set[str] = set()
-    for number, (own, (cycles, last, runs)) in enumerate(zip(outcome.of_cores, twins, strict=True)):
-        ours = [{name: count for name, count in zip(CATEGORIES, row, strict=False) if count} for row in own.run_results.tolist()]
-        assert ours == runs, f"core {number}"
-        assert cycles == own.cycles - own.tail_cycles, f"core {number}"
-        assert max(cycles, last) == own.cycles, f"core {number}"
-        found |= set().union(*runs)
-    return found
 
 
 SPLITS = ("cheapest", "stripes", "rows")

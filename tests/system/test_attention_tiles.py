@@ -20,10 +20,7 @@ from accelsim.program import Program
 from accelsim.simulation import simulate
 from accelsim.trace.trace import Trace
 from tests.engine.test_machine_twin import compare
-from tests.naive_machine import NaiveMachine
-from tests.recorded import run_recorded
-from tests.system.test_column_tiles import bytes_of
-from tests.system.test_row_tiles import check_places
+from tests.system.test_column_tiles import check_dram_and_slots
 from tests.tiny_machines import Net, tiny_accelerator, tiny_encoder
 
 
@@ -87,16 +84,7 @@ def check_program(chip: Accelerator, trace: Trace, **options: int) -> Program:
     """Whole event logs equal the twin's, no slot is written while it is read, and what is read from DRAM was written before."""
     program = compile_trace(chip, trace, **options)
     assert program.peak_activation_bytes <= chip.activation_buffer.capacity
-    for number, job in enumerate(program.jobs):
-        if not job.write and job.operand != "activations_in":
-            wanted = bytes_of(job)
-            over = [index for index in range(number) if program.jobs[index].write and wanted & bytes_of(program.jobs[index])]
-            assert set().union(*(bytes_of(program.jobs[index]) for index in over)) >= wanted
-            assert sorted(job.after_jobs) == over
-    _, landings = run_recorded(chip, program)
-    twin = NaiveMachine(program, landings)
-    twin.simulate()
-    check_places(program, twin, landings)
+    check_dram_and_slots(chip, program)
     compare(chip, trace, **options)
     return program
 

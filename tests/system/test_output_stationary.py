@@ -15,7 +15,7 @@ from accelsim.dataflows.dataflow import SystolicArray
 from accelsim.dataflows.fold_loop import gemm_cycles
 from accelsim.errors import CompileError, ConfigError
 from accelsim.functional import check_functional
-from accelsim.hw.decode_mac_core import ArraySpec
+from accelsim.hw.core_spec import ArraySpec
 from accelsim.result import LayerResult
 from accelsim.simulation import simulate
 from accelsim.system import run_program

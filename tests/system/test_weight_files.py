@@ -14,7 +14,8 @@ from accelsim.dataflows.dataflow import SystolicArray
 from accelsim.dataflows.fold_loop import gemm_cycles
 from accelsim.errors import CompileError, ConfigError
 from accelsim.functional import check_functional
-from accelsim.hw.decode_mac_core import ArraySpec, CoreGeometry, run_stand_alone
+from accelsim.hw.core_spec import ArraySpec
+from accelsim.hw.decode_mac_core import CoreGeometry, run_stand_alone
 from accelsim.kernels.compute_state import CATEGORIES
 from accelsim.result import LayerResult
 from accelsim.simulation import simulate

@@ -44,7 +44,7 @@ def folded(node: TorchNode, values: Mapping[str, Any]) -> Known:
     here = {"device": device} if "device" in kwargs else {}
     try:
         return Known(target(*args, **{**kwargs, **here}), _sources(known))
-    except (NotImplementedError, RuntimeError) as error:
+    except (NotImplementedError, RuntimeError) as error:  # PyTorch's, of a call that needs the numbers of a tensor without any
         if not shapes_alone:
             raise
         raise ImportModelError(
