@@ -8,7 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from types import ModuleType
 
-from accelsim.hw import compute_cluster, decode_mac_core
+from accelsim.hw import compute_cluster, decode_mac_core, lane_cycles
 from accelsim.kernels import (
     accumulator_read,
     accumulator_reuse,
@@ -24,7 +24,7 @@ from accelsim.kernels.kernel import uncompiled
 from accelsim.program import Program
 from accelsim.validate import cluster_machine
 
-KERNEL, CORE, CLUSTER, PROGRAM = compute, decode_mac_core, compute_cluster, cluster_machine
+KERNEL, CORE, CLUSTER, LANES, PROGRAM = compute, decode_mac_core, compute_cluster, lane_cycles, cluster_machine
 # Each imports only from those before.
 KERNEL_PARTS = (compute_state, dependencies, accumulator_reuse, accumulator_read, vector_step, gemv_step, array_step, loader_step, compute)
 
@@ -84,4 +84,5 @@ def _mutant_program(changes: tuple[Change, ...]) -> ModuleType:
     cluster, program = _mutated(CLUSTER, changes), _mutated(PROGRAM, changes)
     cluster.__dict__["compute"] = cluster.__dict__["compute_state"] = _mutated(KERNEL, changes)
     program.__dict__["ComputeCluster"] = cluster.__dict__["ComputeCluster"]
+    program.__dict__["with_lane_cycles"] = _mutated(LANES, changes).__dict__["with_lane_cycles"]
     return program

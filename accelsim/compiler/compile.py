@@ -36,6 +36,7 @@ from accelsim.compiler.target import Target, target_of
 from accelsim.compiler.weights_read_again import bytes_read_again, weights_read_again
 from accelsim.errors import CompileError, PinnedWeightsTooLarge
 from accelsim.hw.l2 import L2, operand_crossings
+from accelsim.hw.lane_cycles import with_lane_cycles
 from accelsim.kernels import compute_state
 from accelsim.program import LayerPlan, Program, Structured
 from accelsim.provenance import traces_sha256
@@ -231,13 +232,14 @@ def _program(target: Target, low: Lowering, networks: Sequence[PlacedNetwork], b
         "drain_stages": target.array.drain_stages,
         **shared_rom(target)._asdict(),
     }
+    machines = as_array([machine], compute_state.MACHINE)
     runs = low.runs.array()
     rates = {memory: target.memory(memory).bytes_per_cycle for memory in MEMORIES}
     jobs = tuple(job if job.address < 0 else replace(job, address=job.address + base) for job in low.jobs)
     return Program(
-        machine=as_array([machine], compute_state.MACHINE),
+        machine=machines,
         runs=runs,
-        tasks=as_array(low.tasks, compute_state.TASK),
+        tasks=with_lane_cycles(as_array(low.tasks, compute_state.TASK), machines),
         drains=np.array(low.drains, np.int64),
         row_tasks=np.array(low.row_tasks, np.int64),
         cb_runs=np.array(low.cb_runs, np.int64),

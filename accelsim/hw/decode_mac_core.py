@@ -12,6 +12,7 @@ from math import ceil, log2
 
 import numpy as np
 
+from accelsim.hw.lane_cycles import with_lane_cycles
 from accelsim.hw.mappings.mapping import TILES, Mapping
 from accelsim.kernels import compute, compute_state
 
@@ -287,7 +288,7 @@ def _one_run(geometry: CoreGeometry, m: int, k: int, n: int, supply: WordSupply,
     nothing = np.zeros(0, np.int64)
     units = np.zeros(m * stripes, np.int64)
     compute.advance(
-        state, machine, run, task, np.zeros(1, np.int64), nothing, nothing, nothing, np.zeros(0, np.uint8),
+        state, machine, run, with_lane_cycles(task, machine), np.zeros(1, np.int64), nothing, nothing, nothing, np.zeros(0, np.uint8),
         arrivals, np.arange(words), -(-np.arange(1, words + 1) * geometry.word_bits // 8), np.zeros(words, np.int64),
         nothing, units, units.copy(), np.zeros((2, units.size), np.int64), units.copy(), results,
         compute_state.NEVER, compute_state.NEVER, compute_state.NEVER, 1,

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from accelsim.kernels.accumulator_reuse import drain_issued, predict_drain, previous_stripe, promise, reuse_at
 from accelsim.kernels.compute_state import ACCUMULATOR, ACCUMULATOR_READ, NEVER, STALL, VECTOR
-from accelsim.kernels.dependencies import drained_columns, foot, lag, lane_cycles, operands_ready_at, unit_place
+from accelsim.kernels.dependencies import drained_columns, drained_operands_at, foot, lag, lane_cycles
 from accelsim.kernels.kernel import inlined_kernel
 
 
@@ -34,7 +34,7 @@ def _columns_behind(machine, run, columns):
 def taken_at(s, machine, run, tasks, fin, loaded, unit):
     """(cycle from which the row of `unit` may be issued so that the lanes take it as it comes out, category of the wait): deskew."""
     flight = 1 + foot(run, machine) + lag(run, machine)
-    operands = operands_ready_at(run.out_task, unit_place(tasks[run.out_task], unit)[1], tasks, s, fin, loaded)
+    operands = drained_operands_at(run.out_task, unit, tasks, s, fin, loaded)
     if operands > s.cycle + flight:
         return NEVER if operands >= NEVER else operands - flight, VECTOR
     lanes = s.due_end + s.due_shift if drain_issued(s) else s.v_until

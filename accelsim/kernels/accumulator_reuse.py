@@ -18,7 +18,7 @@ before the next row comes out. A drain whose operands are not all there has no k
 from __future__ import annotations
 
 from accelsim.kernels.compute_state import NEVER, PREDICTED, STALL
-from accelsim.kernels.dependencies import drain_cycles, drained_columns, foot, lane_cycles, operands_ready_at
+from accelsim.kernels.dependencies import drain_cycles, drained_columns, foot, operands_ready_at
 from accelsim.kernels.kernel import inlined_kernel
 
 
@@ -80,7 +80,7 @@ def reuse_at(s, machine, run, tasks, drains, avail, due, fin, loaded, row):
         known = operands_ready_at(index, task.rows - 1, tasks, s, fin, loaded)
         if known > s.cycle:
             return NEVER, known
-        single = single and lane_cycles(machine, task, task.tile_cols) <= 1 and task.packed * task.rows <= 1  # packed rows come at once
+        single = single and task.full_cycles <= 1 and task.packed * task.rows <= 1  # packed rows come at once
     if machine.accumulator_rule == PREDICTED:
         return due[unit] + s.due_shift + behind, NEVER
     if machine.accumulator_read == STALL:

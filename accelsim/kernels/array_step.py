@@ -21,7 +21,7 @@ from accelsim.kernels.compute_state import (
     STALL,
     VECTOR,
 )
-from accelsim.kernels.dependencies import awaited_load, fold_tiles, foot, lag, ready_at, row_shifts, row_source
+from accelsim.kernels.dependencies import awaited_load, fold_tiles, foot, lag, ready_at, row_of_step, row_shifts, row_source
 from accelsim.kernels.gemv_step import step_gemv
 from accelsim.kernels.kernel import inlined_kernel
 from accelsim.kernels.output_stationary_step import step_output_stationary
@@ -56,7 +56,7 @@ def _row_gate(s, machine, runs, tasks, drains, avail, due, held, fin, loaded, kt
         return free, why, look
     if run.in_task < 0:
         return 0, DEPENDENCY, NEVER
-    task, unit = row_source(run, tasks, kt, row // fold_tiles(run, s.a_nt - run.nt0), machine.rows)
+    task, unit = row_source(run, tasks, kt, row_of_step(run, s.a_nt - run.nt0, row), machine.rows)
     at = ready_at(task, unit, tasks, s, fin, loaded)
     return at, awaited_load(at) if tasks[task].kind == LOAD else VECTOR, NEVER
 
@@ -144,7 +144,7 @@ def _needed_accesses(s, run):
     """Accesses of the activation SRAM that the next step takes: a row is read once for all tiles of its fold."""
     if run.feed and s.a_nt - run.nt0 == run.nt_count - 1:
         return run.last_accesses
-    return run.row_accesses if s.a_row % fold_tiles(run, s.a_nt - run.nt0) == 0 else 0
+    return run.row_accesses if run.file <= 1 or s.a_row % fold_tiles(run, s.a_nt - run.nt0) == 0 else 0
 
 
 @inlined_kernel
@@ -250,10 +250,11 @@ def step_array(s, machine, runs, tasks, drains, avail, due, held, fin, loaded, g
 def steady_rows(s, machine, runs, tasks, fin, loaded):
     """Steps after this one, all but the fold's last, that will be issued back to back whatever happens elsewhere.
 
-    Only for K-tiles that put nothing out; the vector unit must be idle meanwhile (the caller looks to that).
+    Only for K-tiles that put nothing out, while the vector unit begins nothing (the caller looks to that).
     """
     run = runs[s.a_run]
-    if s.active == 0 or run.feed or s.a_kt == run.kt_count - 1 or run.row_accesses > machine.port_accesses:
+    accesses = machine.port_accesses - (s.v_accesses if s.v_until > s.cycle else 0)
+    if s.active == 0 or run.feed or s.a_kt == run.kt_count - 1 or run.row_accesses > accesses:
         return 0
     if s.a_kt == 0 or machine.accumulator_read == STALL:
         before, end = s.p1_task, s.p1_base + s.p1_rows - 1

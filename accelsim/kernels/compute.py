@@ -90,7 +90,7 @@ def advance(
         others_acted = v_acted or c_acted or l_acted
         span = 1
         if why == ISSUED:
-            if not others_acted and s.v_until <= t:
+            if not others_acted:
                 more = min(steady_rows(s, machine, runs, tasks, fin, loaded), min(wake, until) - t - 1)
                 if more > 0:
                     span += more

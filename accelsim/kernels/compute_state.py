@@ -206,6 +206,10 @@ TASK = np.dtype(
             "after1",
             "after2",
             "notify",  # 1: somebody outside waits for the end of this task
+            # What follows from the above and from the lanes (`hw.lane_cycles`): no step of a kernel divides for it.
+            "stripes",  # of a drain: N-tiles of a group; 1
+            "full_cycles",  # of the lanes for a row, or for a unit of a drain that holds a whole tile's columns
+            "last_cycles",  # and for one that holds those of a group's last tile
             "layer",  # that it computes, or that first reads what it loads, or whose result it stores
         )
     ]
@@ -260,6 +264,7 @@ _STATE_FIELDS = (
     "l_place",  # tiles of that fold that are loaded
     "l_group",  # negative: pops of scales that are left
     "l_groups",
+    "l_lowest",  # lowest array row that this group writes; -1: not yet looked for
     "l_cost",  # groups popped in this run, for group_cost
     "l_start",  # first cycle in which the run may load; -1: not known
     "launched_at",  # cycle in which the launch of the loader's run is over; -1: it has not begun
@@ -330,7 +335,7 @@ def new_state() -> np.ndarray:
         "denied",
     ):
         state[name] = -1
-    state["l_start"] = state["launched_at"] = state["l_groups"] = -1
+    state["l_start"] = state["launched_at"] = state["l_groups"] = state["l_lowest"] = -1
     state["l_fresh"] = 1
     state["starved"] = state["rooms"] = NEVER
     return state

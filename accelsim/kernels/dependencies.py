@@ -72,29 +72,56 @@ def operands_ready_at(task, row, tasks, s, fin, loaded):
 
 
 @inlined_kernel
+def row_of_step(run, before, step):
+    """The row of A of a step, in the fold behind `before` N-tiles of a run: a row meets the tiles of its fold one after the other."""
+    return step if run.file <= 1 else step // fold_tiles(run, before)
+
+
+@inlined_kernel
 def fold_tiles(run, before):
     """N-tiles of the fold that begins behind `before` N-tiles of a run: as many as a PE's file takes, or what is left."""
     return min(max(1, run.file), run.nt_count - before)
 
 
 @inlined_kernel
+def _unit_of_group(task, unit):
+    """Which of the units of its group a unit of a drain is."""
+    units = task.stripes * task.rows
+    return unit if unit < units else unit % units
+
+
+@inlined_kernel
+def _of_whole_tile(task, unit):
+    """Whether a unit of a drain holds a whole tile's columns, and not what the last tile of a group of a grouped convolution has left."""
+    if task.file <= 1:
+        return _unit_of_group(task, unit) < (task.stripes - 1) * task.rows
+    return unit_place(task, unit)[0] < task.stripes - 1
+
+
+@inlined_kernel
 def unit_place(task, unit):
     """(N-tile in its group, row) of a unit of a drain: folds one after the other, in each the rows, and of each row the fold's tiles."""
-    tiles = -(-task.width // task.tile_cols)
-    inside = unit % (tiles * task.rows)
+    inside = _unit_of_group(task, unit)
     if task.file <= 1:
-        return inside // task.rows, inside % task.rows
+        return (0, inside) if inside < task.rows else (inside // task.rows, inside % task.rows)
     first = inside // (task.file * task.rows) * task.file
-    held = min(task.file, tiles - first)
+    held = min(task.file, task.stripes - first)
     inside -= first * task.rows
     return first + inside % held, inside // held
 
 
 @inlined_kernel
+def drained_operands_at(task, unit, tasks, s, fin, loaded):
+    """Cycle from which a unit of a drain has its other operands; only a drain that has any looks for its row."""
+    t = tasks[task]
+    row = unit_place(t, unit)[1] if t.dep0 >= 0 or t.dep1 >= 0 else 0
+    return operands_ready_at(task, row, tasks, s, fin, loaded)
+
+
+@inlined_kernel
 def drained_columns(task, unit):
     """Columns of a unit of a drain: its stripe's, which is one of a group of a grouped convolution."""
-    stripe = unit_place(task, unit)[0]
-    return min(task.tile_cols, task.width - stripe * task.tile_cols)
+    return task.tile_cols if _of_whole_tile(task, unit) else task.width - (task.stripes - 1) * task.tile_cols
 
 
 @inlined_kernel
@@ -111,9 +138,9 @@ def lane_cycles(machine, task, width):
 @inlined_kernel
 def drain_cycles(machine, task, unit):
     """Cycles for which a unit of a drain occupies the lanes; of packed rows, those that the rows before it have not paid for."""
-    columns = drained_columns(task, unit)
     if task.packed != 1:
-        return lane_cycles(machine, task, columns)
+        return task.full_cycles if _of_whole_tile(task, unit) else task.last_cycles
+    columns = drained_columns(task, unit)
     row = unit_place(task, unit)[1]
     return lane_cycles(machine, task, (row + 1) * columns) - lane_cycles(machine, task, row * columns)
 
@@ -121,6 +148,8 @@ def drain_cycles(machine, task, unit):
 @inlined_kernel
 def tile_rows(run, kt, rows):
     """(first row of the reduction, rows) of a tile with K-index `kt`: tiles end where a block does."""
+    if run.block <= rows:
+        return kt * run.block, min(run.block, run.k - kt * run.block)
     tiles = -(-run.block // rows)
     inside = kt % tiles * rows
     first = kt // tiles * run.block + inside
@@ -231,7 +260,8 @@ def row_source(run, tasks, kt, row, rows):
         column = min(column, first + used - 1)
     column += run.in_col0
     task = run.in_task
-    if run.in_task_cols > 0:
+    if 0 < run.in_task_cols <= column:
         task += column // run.in_task_cols
         column %= run.in_task_cols
-    return task, _drained_unit(tasks[task], column // run.in_tile_cols, source, run.in_rows)
+    tile = column // run.in_tile_cols if column >= run.in_tile_cols else 0
+    return task, _drained_unit(tasks[task], tile, source, run.in_rows)

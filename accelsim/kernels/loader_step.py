@@ -199,7 +199,9 @@ def step_loader(s, machine, runs, tasks, fin, loaded, group_cost, land, visible,
     elif free_sets > 0 and (s.l_fresh or vacated < t):
         behind = 0
         if not s.l_fresh and vacated >= 0 and s.l_group >= 0:  # scales have registers of their own
-            behind = vacated + lowest_row(run, s.l_group, rows, cols) + lag - 2
+            if s.l_lowest < 0:
+                s.l_lowest = lowest_row(run, s.l_group, rows, cols)
+            behind = vacated + s.l_lowest + lag - 2
         if t < behind:
             why = SWAP
             tally = HELD_BY_WAVE
@@ -234,6 +236,7 @@ def step_loader(s, machine, runs, tasks, fin, loaded, group_cost, land, visible,
                 s.o_newest = run.d * min(run.ports, tile_records(run, s.l_kt, rows, cols) - s.l_group * run.ports)
                 s.o_queued += s.o_newest
         s.l_group += 1
+        s.l_lowest = -1
         if s.l_group == s.l_groups:
             s.l_group = 0
             s.l_tile += 1

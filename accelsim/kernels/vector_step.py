@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from accelsim.kernels.accumulator_reuse import delay_predictions, drain_issued, lanes_promised
 from accelsim.kernels.compute_state import NEVER, UNWRITTEN
-from accelsim.kernels.dependencies import drain_cycles, lane_cycles, operands_ready_at, unit_place
+from accelsim.kernels.dependencies import drain_cycles, drained_operands_at, operands_ready_at
 from accelsim.kernels.kernel import inlined_kernel
 
 
@@ -43,7 +43,7 @@ def step_vector(s, machine, tasks, drains, row_tasks, avail, due, held, fin, lan
             index = drains[s.d_task]
             task = tasks[index]
             unit = task.offset + s.d_unit
-            at = max(max(avail[unit], held[0, unit]), operands_ready_at(index, unit_place(task, s.d_unit)[1], tasks, s, fin, loaded))
+            at = max(max(avail[unit], held[0, unit]), drained_operands_at(index, s.d_unit, tasks, s, fin, loaded))
             if at <= t:
                 delay_predictions(s, tasks, drains, due, t)
                 _work(s, machine, tasks, index, s.d_unit, drain_cycles(machine, task, s.d_unit), fin)
@@ -63,7 +63,7 @@ def step_vector(s, machine, tasks, drains, row_tasks, avail, due, held, fin, lan
                 if landed_at >= NEVER and visible[task.chunk] < s.rooms:
                     s.starved = min(s.starved, t)
             if at <= t:
-                cycles = lane_cycles(machine, task, task.width)
+                cycles = task.full_cycles
                 if lanes_promised(s, tasks, drains, avail, held, t + cycles):
                     at = NEVER  # until the next drain begins
                 else:

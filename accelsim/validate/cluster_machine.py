@@ -18,6 +18,7 @@ from accelsim.hw.compute_cluster import ComputeCluster
 from accelsim.hw.decode_mac_core import CoreGeometry
 from accelsim.hw.dma import Dma, DmaSpec
 from accelsim.hw.engine import at_time
+from accelsim.hw.lane_cycles import with_lane_cycles
 from accelsim.hw.memory import Complete
 from accelsim.kernels import compute_state
 from accelsim.program import LayerPlan, Program, Transfers
@@ -195,10 +196,11 @@ def chain_program(machine: ClusterMachine, accumulator_rule: int, accumulator_re
     capacity = machine.supply.capacity if machine.supply is not None else 0
     order = np.arange(len(tasks), dtype=np.int64)
     nothing = np.zeros(0, np.int64)
+    machines = _as_array([fields], compute_state.MACHINE)
     return Program(
-        machine=_as_array([fields], compute_state.MACHINE),
+        machine=machines,
         runs=_as_array(runs, compute_state.RUN),
-        tasks=_as_array(tasks, compute_state.TASK),
+        tasks=with_lane_cycles(_as_array(tasks, compute_state.TASK), machines),
         drains=order,
         row_tasks=nothing,
         cb_runs=nothing,

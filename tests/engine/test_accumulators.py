@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from accelsim.hw.decode_mac_core import CoreGeometry
+from accelsim.hw.lane_cycles import with_lane_cycles
 from accelsim.kernels.compute_state import DESKEW, PREDICTED, ROW, SECOND_PORT, SIMPLE, STALL
 from accelsim.program import Program
 from accelsim.validate.cluster_machine import ChainedRun, ClusterMachine, Supply, chain_program, run_alone, run_cluster
@@ -141,7 +142,8 @@ def with_row_functions(machine: ClusterMachine, rule: int, units: int, width: in
     tasks = np.concatenate([program.tasks, row])
     if awaited:
         tasks["dep0"][:-1] = len(tasks) - 1
-    return replace(program, tasks=tasks, row_tasks=np.array([len(tasks) - 1], np.int64), units=program.units + units)
+    timed, order = with_lane_cycles(tasks, program.machine), np.array([len(tasks) - 1], np.int64)
+    return replace(program, tasks=timed, row_tasks=order, units=program.units + units)
 
 
 def outcome_of_twin(program: Program) -> tuple[int, list[dict[str, int]]]:

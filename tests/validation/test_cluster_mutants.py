@@ -10,7 +10,7 @@ from accelsim.kernels.compute_state import PREDICTED, SIMPLE
 from accelsim.validate import cluster
 from accelsim.validate.cluster_machine import ClusterOutcome
 from tests.cluster_reference import rtl_programs
-from tests.mutation import KERNEL, PROGRAM, Change, mutant_cluster
+from tests.mutation import KERNEL, LANES, PROGRAM, Change, mutant_cluster
 
 # Rule -> program that catches whoever breaks it, changes to the model's source that do.
 MUTANTS: dict[str, tuple[str, tuple[Change, ...]]] = {
@@ -48,7 +48,7 @@ MUTANTS: dict[str, tuple[str, tuple[Change, ...]]] = {
             (
                 KERNEL,
                 "s.due_end = start + drain_cycles(machine, task, unit)",
-                "s.due_end = start + lane_cycles(machine, task, task.tile_cols)",
+                "s.due_end = start + task.full_cycles",
             ),
         ),
     ),
@@ -98,11 +98,11 @@ MUTANTS: dict[str, tuple[str, tuple[Change, ...]]] = {
     ),
     "the last stripe is requantized as wide as it is": (
         "5-39",
-        ((KERNEL, "return min(task.tile_cols, task.width - stripe * task.tile_cols)", "return task.tile_cols"),),
+        ((LANES, "_cycles(tasks, width - (stripes - 1) * tile, machine)", "_cycles(tasks, tile, machine)"),),
     ),
     "columns over lanes are rounded up": (
         "5-39",
-        ((KERNEL, "cycles = task.passes * -(-width // machine.lanes)", "cycles = task.passes * max(1, width // machine.lanes)"),),
+        ((LANES, '["passes"] * -(-elements // lanes)', '["passes"] * np.maximum(1, elements // lanes)'),),
     ),
     "a result can be read after the latency": (
         "6-71",
@@ -137,8 +137,8 @@ MUTANTS: dict[str, tuple[str, tuple[Change, ...]]] = {
         (
             (
                 KERNEL,
-                "behind = vacated + lowest_row(run, s.l_group, rows, cols) + lag - 2",
-                "behind = 0 if s.l_tile == 0 else vacated + lowest_row(run, s.l_group, rows, cols) + lag - 2",
+                "behind = vacated + s.l_lowest + lag - 2",
+                "behind = 0 if s.l_tile == 0 else vacated + s.l_lowest + lag - 2",
             ),
         ),
     ),

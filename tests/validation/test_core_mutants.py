@@ -143,17 +143,17 @@ MUTANTS = [
     Mutant(
         "condition 2: C - 2 columns behind the wave, no more",
         5,
-        (KERNEL, "run, s.l_group, rows, cols) + lag - 2", "run, s.l_group, rows, cols) + lag - 1"),
+        (KERNEL, "s.l_lowest + lag - 2", "s.l_lowest + lag - 1"),
     ),
     Mutant(
         "condition 2: C - 2 columns behind the wave, no fewer",
         5,
-        (KERNEL, "run, s.l_group, rows, cols) + lag - 2", "run, s.l_group, rows, cols) + lag - 3"),
+        (KERNEL, "s.l_lowest + lag - 2", "s.l_lowest + lag - 3"),
     ),
     Mutant(
         "condition 2: the loader waits for the wave at all",
         5,
-        (KERNEL, "behind = vacated + lowest_row(run, s.l_group, rows, cols) + lag - 2", "behind = 0"),
+        (KERNEL, "behind = vacated + s.l_lowest + lag - 2", "behind = 0"),
     ),
     Mutant(
         "condition 3: n bits are enough",
