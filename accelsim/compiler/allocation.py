@@ -14,7 +14,8 @@ from functools import cached_property, partial
 
 import numpy as np
 
-from accelsim.compiler.placement import ALIGNMENT, LiveRange, place, sharing_hosts, tightest
+from accelsim.compiler.live_slots import LiveRange, LiveSlots
+from accelsim.compiler.placement import ALIGNMENT, place, sharing_hosts, tightest
 from accelsim.compiler.plan import Plan, Tensor, TensorId
 from accelsim.compiler.precedence import Precedence
 from accelsim.errors import CompileError
@@ -75,13 +76,14 @@ def allocate(plan: Plan, capacity_bytes: int, may_spill: bool, always_spill: boo
     """
     order = Precedence(plan)
     hosts = {} if always_spill else sharing_hosts(plan, order)
+    operations = len(plan.ops)
     live_ranges = [whole_range(tensor, order, False) for tensor in plan.tensors.values()]
     if not always_spill:
-        found = place(live_ranges, hosts, capacity_bytes)
+        found = place(LiveSlots(live_ranges, hosts, operations), capacity_bytes)
         if found is not None:
             return Allocation(tuple(found[0]), found[1], ())
-        tight = [whole_range(tensor, order, True) for tensor in plan.tensors.values()]
-        found = place(tight, hosts, capacity_bytes)
+        tight = LiveSlots([whole_range(tensor, order, True) for tensor in plan.tensors.values()], hosts, operations)
+        found = place(tight, capacity_bytes)
         if found is not None:
             return Allocation(tuple(found[0]), found[1], (), partial(barriers, plan, found[0], order))
         if not may_spill:
@@ -90,29 +92,26 @@ def allocate(plan: Plan, capacity_bytes: int, may_spill: bool, always_spill: boo
     else:
         live_ranges = [piece for live_range in live_ranges for piece in _one_per_use(plan.tensors[live_range.tensor], live_range, order)]
     spilled: list[TensorId] = [live_range.tensor for live_range in live_ranges if live_range.stored] if always_spill else []
+    live = LiveSlots(live_ranges, hosts, operations)
     while True:
-        found = place(live_ranges, hosts, capacity_bytes)
+        found = place(live, capacity_bytes)
         if found is not None:
             return Allocation(tuple(found[0]), found[1], tuple(spilled))
-        at = tightest(live_ranges, hosts, capacity_bytes).at
-        victim = idlest(live_ranges, at, plan)
+        at = tightest(live, capacity_bytes).at
+        victim = idlest(live.during(at), at, plan)
         if victim is None:
-            return partial(too_small, plan, live_ranges, hosts, capacity_bytes, "")
-        live_ranges.remove(victim)
-        live_ranges += split_range(plan.tensors[victim.tensor], victim, at, order)
+            return partial(too_small, plan, live, hosts, capacity_bytes, "")
+        live.replace(victim, split_range(plan.tensors[victim.tensor], victim, at, order))
         spilled.append(victim.tensor)
 
 
-def too_small(
-    plan: Plan, live_ranges: Sequence[LiveRange], hosts: Mapping[TensorId, TensorId], capacity_bytes: int, why: str
-) -> ActivationsTooLarge:
+def too_small(plan: Plan, live: LiveSlots, hosts: Mapping[TensorId, TensorId], capacity_bytes: int, why: str) -> ActivationsTooLarge:
     """The error for the tightest point: the live tensors, and the bytes that are missing."""
-    needed_bytes, at = tightest(live_ranges, hosts, capacity_bytes)
-    live: dict[TensorId, tuple[TensorId, int]] = {}
-    for live_range in sorted(live_ranges, key=lambda item: item.first):
-        if live_range.first <= at <= live_range.last:
-            live.setdefault(hosts.get(live_range.tensor, live_range.tensor), (live_range.tensor, live_range.bytes))
-    return short_of_room(plan.ops[at].layer.name, needed_bytes - capacity_bytes, capacity_bytes, why, dict(live.values()), at)
+    needed_bytes, at = tightest(live, capacity_bytes)
+    there: dict[TensorId, tuple[TensorId, int]] = {}
+    for live_range in sorted(live.during(at), key=lambda item: item.first):
+        there.setdefault(hosts.get(live_range.tensor, live_range.tensor), (live_range.tensor, live_range.bytes))
+    return short_of_room(plan.ops[at].layer.name, needed_bytes - capacity_bytes, capacity_bytes, why, dict(there.values()), at)
 
 
 def short_of_room(
@@ -133,22 +132,26 @@ def _name(tensor: TensorId) -> str:
 
 
 def barriers(plan: Plan, live_ranges: Sequence[LiveRange], order: Precedence) -> dict[int, tuple[int, ...]]:
-    """Operation -> readers of the slot's earlier tensors that could still be reading when it writes."""
+    """Operation -> readers of the slot's earlier tensors that could still be reading when it writes: the newest of each unit.
+
+    Operations of a unit end in order, so the newest is the last.
+    """
     users = [(*live_range.readers, *plan.tensors[live_range.tensor].producers) for live_range in live_ranges]
     last, offset, end = (np.array(column) for column in zip(*((s.last, s.offset, s.offset + s.bytes) for s in live_ranges), strict=True))
     safe_from = np.array([order.safe_from(each) if each else 0 for each in users])
+    user, tenant = np.array([(each, tenant) for tenant, those in enumerate(users) for each in those], np.int64).reshape(-1, 2).T
     out: dict[int, tuple[int, ...]] = {}
     for live_range in live_ranges:
         producers = plan.tensors[live_range.tensor].producers
         if live_range.loaded or not producers:
             continue
         earlier = (last < live_range.first) & (safe_from > producers[0])
-        tenants = np.flatnonzero(earlier & (offset < live_range.offset + live_range.bytes) & (end > live_range.offset))
-        before = {reader for tenant in tenants.tolist() for reader in users[tenant]}
-        for writer in producers if before else ():
-            readers = order.unsafe(before, writer)
+        tenants = earlier & (offset < live_range.offset + live_range.bytes) & (end > live_range.offset)
+        before = user[tenants[tenant]]
+        for writer in producers if before.size else ():
+            readers = order.newest_unsafe(before, writer)
             if readers:
-                out[writer] = tuple(sorted(readers))
+                out[writer] = readers
     return out
 
 

@@ -6,7 +6,8 @@ from functools import partial
 
 from accelsim.compiler.allocation import Allocation, Shortage, aligned, barriers, too_small, whole_range
 from accelsim.compiler.core_plans import CorePlan
-from accelsim.compiler.placement import LiveRange, place, sharing_hosts
+from accelsim.compiler.live_slots import LiveRange, LiveSlots
+from accelsim.compiler.placement import place, sharing_hosts
 from accelsim.compiler.plan import Tensor
 from accelsim.compiler.precedence import Precedence
 
@@ -23,10 +24,11 @@ def allocate_core(part: CorePlan, capacity_bytes: int, early: bool) -> Allocatio
     order = Precedence(part.plan)
     hosts = sharing_hosts(part.plan, order)
     live_ranges = [_live_range(part, tensor, order, early) for tensor in part.plan.tensors.values()]
-    found = place(live_ranges, hosts, capacity_bytes)
+    live = LiveSlots(live_ranges, hosts, len(part.plan.ops))
+    found = place(live, capacity_bytes)
     if found is not None:
         return Allocation(tuple(found[0]), found[1], (), partial(barriers, part.plan, found[0], order))
-    return lambda: too_small(part.plan, live_ranges, hosts, capacity_bytes, ", of each core")
+    return lambda: too_small(part.plan, live, hosts, capacity_bytes, ", of each core")
 
 
 def _live_range(part: CorePlan, tensor: Tensor, order: Precedence, early: bool) -> LiveRange:

@@ -17,8 +17,8 @@ from accelsim.compiler.bank_conflicts import BankConflicts
 from accelsim.compiler.code_lengths import CodeLengths
 from accelsim.compiler.drain_order import last_units
 from accelsim.compiler.fetched_streams import FetchedStreams
+from accelsim.compiler.live_slots import LiveRange
 from accelsim.compiler.memory_layout import InferenceMemory
-from accelsim.compiler.placement import LiveRange
 from accelsim.compiler.plan import Op, Plan, TensorId
 from accelsim.compiler.product_facts import ProductFacts
 from accelsim.compiler.record_table import RecordTable

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from accelsim.compiler.inference import Inference, LayerBuild, Lowering, PlacedNetwork
+from accelsim.compiler.live_slots import LiveRange
 from accelsim.compiler.memory_layout import InferenceMemory
 from accelsim.compiler.moves import load_tensor, slots_of, store_results
-from accelsim.compiler.placement import LiveRange
 from accelsim.compiler.products import lower_product
 from accelsim.compiler.row_functions import lower_row_function
 

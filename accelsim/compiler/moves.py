@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from accelsim.compiler.inference import Inference
-from accelsim.compiler.placement import LiveRange
+from accelsim.compiler.live_slots import LiveRange
 from accelsim.compiler.plan import Op, Tensor
 from accelsim.errors import CompileError
 from accelsim.kernels import compute_state

@@ -9,8 +9,10 @@ from itertools import accumulate
 from operator import or_
 
 import numpy as np
+import numpy.typing as npt
 
 from accelsim.compiler.plan import Op, Plan, TensorId
+from accelsim.program import Int64
 
 _HORIZON = 32  # operations after the last reader that are tried as the next writer
 
@@ -57,15 +59,22 @@ class Precedence:
 
         Row functions run in order; the drain of a product, which may read too, goes before every later drain.
         """
-        return not self.unsafe((reader,), writer)
+        return self.all_safe((reader,), writer)
 
-    def unsafe(self, readers: Collection[int], writer: int) -> list[int]:
-        """Those of `readers` that are not `safe`, rising."""
-        found = np.unique(np.fromiter(readers, np.int64, len(readers)))
-        of_array = self._of_array[found]
-        of_row_function = not self._on_array[writer] or self._ends[found] <= writer
-        safe = np.where(of_array, found < self._runs_before[writer], of_row_function)
-        return [int(reader) for reader in found[(writer <= found) | ~safe]]
+    def newest_unsafe(self, readers: Int64, writer: int) -> tuple[int, ...]:
+        """The newest of `readers` on the array, and of the row functions, that are not `safe`."""
+        unsafe = readers[self._unsafe(readers, writer)]
+        of_array = self._of_array[unsafe]
+        return tuple(int(found.max()) for found in (unsafe[of_array], unsafe[~of_array]) if found.size)
+
+    def all_safe(self, readers: Collection[int], writer: int) -> bool:
+        """True if all of `readers` are `safe`."""
+        return not self._unsafe(np.fromiter(readers, np.int64, len(readers)), writer).any()
+
+    def _unsafe(self, readers: Int64, writer: int) -> npt.NDArray[np.bool_]:
+        of_row_function = not self._on_array[writer] or self._ends[readers] <= writer
+        safe = np.where(self._of_array[readers], readers < self._runs_before[writer], of_row_function)
+        return (writer <= readers) | ~safe
 
     def safe_from(self, readers: Iterable[int]) -> int:
         """An operation from which on every writer, however late, is safe after all `readers`."""

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Iterable
 from functools import partial
 
 from accelsim.compiler.allocation import IN_ROW_TILES, Allocation, aligned, barriers, idlest, split_range, too_small, whole_range
-from accelsim.compiler.live_bytes import LiveBytes
-from accelsim.compiler.placement import LiveRange, place, sharing_hosts, tightest
+from accelsim.compiler.live_slots import LiveRange, LiveSlots
+from accelsim.compiler.placement import place, sharing_hosts, tightest
 from accelsim.compiler.plan import Plan, Tensor, TensorId
 from accelsim.compiler.precedence import Precedence
 
@@ -25,87 +25,41 @@ def place_row_tiles(plan: Plan, capacity_bytes: int, may_reload: bool) -> Alloca
     live_ranges = [
         whole_range(tensor, order, True) if tensor.whole is None else _rows_range(plan, tensor) for tensor in plan.tensors.values()
     ]
-    live = LiveBytes(live_ranges, hosts, len(plan.ops))
-    ranges = _LiveRanges(live_ranges)
+    live = LiveSlots(live_ranges, hosts, len(plan.ops))
     spilled: list[TensorId] = []
     rounds = 0  # in which gaps were in the way
     while True:
-        if live.most > capacity_bytes:
-            relief = _relief(plan, ranges, live.fullest, order, may_reload)
+        if live.bytes.max(initial=0) > capacity_bytes:
+            relief = _relief(plan, live, int(live.bytes.argmax()), order, may_reload)
         else:
-            found = place(ranges.all, hosts, capacity_bytes)
+            found = place(live, capacity_bytes)
             if found is not None:
                 return Allocation(tuple(found[0]), found[1], tuple(spilled), partial(barriers, plan, found[0], order))
-            at = tightest(ranges.all, hosts, capacity_bytes).at
-            relief = _relief_of_gaps(plan, ranges, at)
+            at = tightest(live, capacity_bytes).at
+            relief = _relief_of_gaps(plan, live, at)
             if relief is not None:
                 rounds += 1
-                for alike in _in_the_way_too(plan, ranges, relief[0], 1 << rounds >> _PATIENCE):
-                    shorter = _moved_later(alike)
-                    live.replace(alike, [shorter])
-                    ranges.replace(alike, [shorter])
+                for alike in _in_the_way_too(plan, live, relief[0], 1 << rounds >> _PATIENCE):
+                    live.replace(alike, [_moved_later(alike)])
             else:
-                relief = _relief(plan, ranges, at, order, may_reload)
+                relief = _relief(plan, live, at, order, may_reload)
         if relief is None:
-            raise too_small(plan, ranges.all, hosts, capacity_bytes, IN_ROW_TILES)
+            raise too_small(plan, live, hosts, capacity_bytes, IN_ROW_TILES)
         live_range, pieces = relief
         live.replace(live_range, pieces)
-        ranges.replace(live_range, pieces)
         if len(pieces) > 1:
             spilled.append(live_range.tensor)
 
 
-class _LiveRanges:
-    """Live ranges in order, found by the operation at which they begin or end."""
-
-    def __init__(self, live_ranges: Sequence[LiveRange]) -> None:
-        self._ranges: dict[int, LiveRange] = {}
-        self._numbers: dict[LiveRange, int] = {}
-        self._at_edge: dict[int, set[int]] = {}
-        self._next = 0
-        for live_range in live_ranges:
-            self._append(live_range)
-
-    @property
-    def all(self) -> list[LiveRange]:
-        """All of them."""
-        return list(self._ranges.values())
-
-    def at_edge(self, op: int) -> list[LiveRange]:
-        """Those that begin or end at an operation."""
-        return [self._ranges[number] for number in sorted(self._at_edge.get(op, ()))]
-
-    def replace(self, live_range: LiveRange, pieces: Sequence[LiveRange]) -> None:
-        """A single piece takes the place of `live_range`; several come last."""
-        number = self._numbers.pop(live_range)
-        for op in (live_range.first, live_range.last):
-            self._at_edge[op].discard(number)
-        if len(pieces) == 1:
-            self._set(number, pieces[0])
-            return
-        del self._ranges[number]
-        for piece in pieces:
-            self._append(piece)
-
-    def _append(self, live_range: LiveRange) -> None:
-        self._set(self._next, live_range)
-        self._next += 1
-
-    def _set(self, number: int, live_range: LiveRange) -> None:
-        self._ranges[number] = live_range
-        self._numbers[live_range] = number
-        for op in (live_range.first, live_range.last):
-            self._at_edge.setdefault(op, set()).add(number)
-
-
-def _relief(plan: Plan, ranges: _LiveRanges, at: int, order: Precedence, may_reload: bool) -> tuple[LiveRange, list[LiveRange]] | None:
+def _relief(plan: Plan, live: LiveSlots, at: int, order: Precedence, may_reload: bool) -> tuple[LiveRange, list[LiveRange]] | None:
     """(a live range during `at`, its smaller replacement): rows sooner or later, else a spill; None if all are used."""
-    edge = ranges.at_edge(at)
+    during = live.during(at)
+    edge = [live_range for live_range in during if at in (live_range.first, live_range.last)]
     eager = [live_range for live_range in edge if _is_early_or_late(plan, live_range, at)]
     if eager:
         live_range = max(eager, key=lambda item: item.bytes)
         return live_range, [live_range._replace(first=at + 1) if live_range.loaded else live_range._replace(last=at - 1)]
-    victim = idlest([item for item in ranges.all if not _is_held(plan, item, at, may_reload)], at, plan)
+    victim = idlest([item for item in during if not _is_held(plan, item, at, may_reload)], at, plan)
     if victim is not None:
         return victim, split_range(plan.tensors[victim.tensor], victim, at, order)
     early = [live_range for live_range in edge if live_range.loaded and live_range.first == at < min(live_range.readers, default=at)]
@@ -127,12 +81,12 @@ def _is_held(plan: Plan, live_range: LiveRange, at: int, may_reload: bool) -> bo
     return around[0] is not None and around[0] is around[1]
 
 
-def _relief_of_gaps(plan: Plan, ranges: _LiveRanges, at: int) -> tuple[LiveRange, list[LiveRange]] | None:
+def _relief_of_gaps(plan: Plan, live: LiveSlots, at: int) -> tuple[LiveRange, list[LiveRange]] | None:
     """(the most rows in the buffer during `at` that are moved under another row tile, the same for one operation less); None if none are.
 
     Here there is room for all, but not in one piece: what keeps it apart may be in the way before `at`, or after.
     """
-    apart = [live_range for live_range in ranges.all if live_range.first <= at <= live_range.last and _is_moved_apart(plan, live_range)]
+    apart = [live_range for live_range in live.during(at) if _is_moved_apart(plan, live_range)]
     if not apart:
         return None
     live_range = max(apart, key=lambda item: item.bytes)
@@ -146,15 +100,18 @@ def _moved_later(live_range: LiveRange) -> LiveRange:
     return live_range._replace(last=live_range.last - 1)
 
 
-def _in_the_way_too(plan: Plan, ranges: _LiveRanges, live_range: LiveRange, most: int) -> list[LiveRange]:
+def _in_the_way_too(plan: Plan, live: LiveSlots, live_range: LiveRange, most: int) -> list[LiveRange]:
     """The same parts of other heads, and of attentions as large, as what is in the way of one is in the way of all; and the `most` largest.
 
     Each of them is moved under another row tile.
     """
-    apart = [item for item in ranges.all if item is not live_range and _is_moved_apart(plan, item)]
+
+    def moved(items: Iterable[LiveRange]) -> list[LiveRange]:
+        return [item for item in items if item is not live_range and _is_moved_apart(plan, item)]
+
     kind = _kind_of(plan, live_range)
-    alike = [item for item in apart if kind is not None and _kind_of(plan, item) == kind]
-    largest = sorted(apart, key=lambda item: -item.bytes)[:most]
+    alike = [item for item in moved(live.as_large(live_range) if kind is not None else ()) if _kind_of(plan, item) == kind]
+    largest = sorted(moved(live.all), key=lambda item: -item.bytes)[:most] if most else []
     return list(dict.fromkeys((*alike, *largest)))
 
 
