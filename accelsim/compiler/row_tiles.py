@@ -135,9 +135,14 @@ def tile_row_ranges(plan: Plan, op: Op, count: int) -> list[tuple[int, int]]:
     """(first row, rows) of each of about `count` row tiles: equal numbers of lines, the last with the remainder; of a head its rows."""
     if op.layer.head_product is not None:
         return [band_of(op)]
-    rows, line = plan.tensors[op.writes].rows, _line_rows(op)
-    step = -(-(rows // line) // count) * line if can_be_split(op) or accumulates(op) else rows
+    rows, step = plan.tensors[op.writes].rows, _tile_rows(plan, op, count)
     return [(first, min(step, rows - first)) for first in range(0, rows, step)]
+
+
+def _tile_rows(plan: Plan, op: Op, count: int) -> int:
+    """Rows of each of about `count` row tiles but the last."""
+    rows, line = plan.tensors[op.writes].rows, _line_rows(op)
+    return -(-(rows // line) // count) * line if can_be_split(op) or accumulates(op) else rows
 
 
 def parts_of_rows(op: Op, first_row: int, rows: int, parts: int) -> list[tuple[int, int]]:
@@ -196,10 +201,11 @@ def row_tile_counts(most: int) -> Sequence[int]:
 def row_tile_bytes(plan: Plan, op: Op, in_dram: Set[TensorId], count: int) -> int:
     """Most bytes that a row tile reads from DRAM and writes there."""
     most, parts = 0, parts_of_line(plan, op, count)
-    ranges = tile_row_ranges(plan, op, count)
-    aligned = op.layer.in_step and all(op.window_of(role) is None for _, role in op.reads)
+    aligned = op.layer.in_step and op.layer.head_product is None and all(op.window_of(role) is None for _, role in op.reads)
     if aligned and all(plan.tensors[key].rows == plan.tensors[op.writes].rows for key, _ in op.reads):
-        ranges = ranges[:1]  # each as large, but for the last
+        ranges = [(0, _tile_rows(plan, op, count))]  # each as large, but for the last
+    else:
+        ranges = tile_row_ranges(plan, op, count)
     for first, rows in ranges:
         size = 0
         for key in dict.fromkeys(key for key, _ in op.reads):
