@@ -18,7 +18,7 @@ from accelsim.compiler.bank_conflicts import BankConflicts
 from accelsim.compiler.caches import Caches, Spill
 from accelsim.compiler.code_lengths import CodeLengths
 from accelsim.compiler.column_tiles import WideLayers, wide_layers
-from accelsim.compiler.feasibility import check_heads
+from accelsim.compiler.feasibility import check_heads, check_images
 from accelsim.compiler.geometry import weight_geometry
 from accelsim.compiler.head_ranking import ranked_head_orders
 from accelsim.compiler.heads import HeadOrder
@@ -84,6 +84,7 @@ def compile_for(
     """The program of `compile_trace`, which reads nothing of the accelerators but their targets."""
     notes = check_rom(target, traces)
     chosen = [with_experts_chosen(trace, batch, seed) for trace in traces]
+    check_images(target, [trace for trace, _ in chosen])
     networks = [[replace(part, experts=how) for part in _place(target, ranked_by or target, trace, batch, caches)] for trace, how in chosen]
     bursts = {memory: target.memory(memory).burst_bytes for memory in MEMORIES}
     weights = target.placement.weights

@@ -1,4 +1,4 @@
-"""A lower bound on the activation buffer, checked before anything is planned, in time proportional to the layers.
+"""Lower bounds on the activation buffer and on the memory of the weights, checked before planning in time proportional to the layers.
 
 A product of two activations runs head by head, and a head in row bands: beside a row of the head's first operand and a row of its result,
 the head's part of the second operand is in the buffer whole.
@@ -6,9 +6,36 @@ the head's part of the second operand is in the buffer whole.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from accelsim.compiler.allocation import IN_ROW_TILES, short_of_room
+from accelsim.compiler.geometry import weight_geometry
+from accelsim.compiler.image import image_bits
 from accelsim.compiler.plan import TensorId
+from accelsim.compiler.target import Target
+from accelsim.errors import CompileError
+from accelsim.hw.l2 import L2
 from accelsim.trace.trace import Trace
+
+
+def check_images(target: Target, traces: Iterable[Trace]) -> None:
+    """Refuse networks whose matrices alone exceed the DRAM or flash in which they lie.
+
+    Headers, bursts and activations are not counted. What a shared level lacks is said to the byte once all is placed.
+
+    Raises
+    ------
+    CompileError
+        Names the memory, its bytes, and those of all matrices.
+    """
+    memory = target.placement.weights
+    capacity_bytes = target.memory(memory).capacity_bytes
+    if capacity_bytes is None or memory == L2:
+        return
+    layers = [layer for trace in traces for layer in trace.weighted_layers()]
+    needed_bytes = sum(image_bits(weight_geometry(target, layer), layer).total // 8 for layer in layers)
+    if needed_bytes > capacity_bytes:
+        raise CompileError(f"accelerator {target.name!r}: {memory} holds {capacity_bytes} B, the image needs at least {needed_bytes} B")
 
 
 def check_heads(trace: Trace, capacity_bytes: int) -> None:
