@@ -49,7 +49,7 @@ def simulate(
     seed : of values that the trace leaves open (codebook indices of a trace without payload, under bank conflicts)
     progress : called with (phase, done, total) now and then
     shared : of several simulations in a row; the result is the same to the bit
-    planned_for : the chip by whose costs orders of heads are ranked; None: `accelerator`
+    planned_for : the chip by whose costs orders of heads and mappings are ranked; None: `accelerator`
 
     Raises
     ------

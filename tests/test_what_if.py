@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from accelsim.accelerator import load_accelerator
+from accelsim.compiler.compile import compile_trace
+from accelsim.compression.open_trace import open_trace
 from accelsim.presets import preset_names
 from accelsim.result import Result
 from accelsim.simulation import simulate
@@ -43,6 +45,27 @@ def test_nothing_that_becomes_ideal_makes_a_run_slower_without_a_reason(preset: 
             assert row.result.choices == baseline.choices
         assert row.speedup == baseline.total_cycles / row.result.total_cycles
         assert row.speedup >= 1 or row.explanation.startswith("slower by")
+
+
+@pytest.mark.parametrize(
+    ("chip", "overrides", "name"),
+    [
+        ("edge-64x64", ("array.mapping=cheapest", "array.gemv_max_m=4"), "llama_1b_float@*=ssvq:k=16,d=8@step:tokens=1,context=0"),
+        ("edge-32x32", ("array.mapping=cheapest", "array.gemv_max_m=64"), "tiny_vit_ssvq"),
+        ("edge-64x64", ("array.dataflow=cheapest",), "tiny_vit_int8"),
+        ("edge-64x64", ("array.depthwise=cheapest", "array.column_feed=3"), "mobilenet_v2_float@uniform:bits=8"),
+    ],
+)
+def test_an_ideal_chip_keeps_the_mappings_that_the_real_one_ranks_first(chip: str, overrides: tuple[str, ...], name: str) -> None:
+    accelerator, trace = load_accelerator(chip, overrides), open_trace(name)
+    baseline = compile_trace(accelerator, trace)
+    kept = ("head_order", "mapping", "dataflow", "grouped_convolutions", "row_tiles", "column_tiles")
+    for ideal in IDEALS:
+        if ideal.resource == "buffer capacity":  # with room for all, a plan needs no tiles
+            continue
+        other = with_overrides(accelerator, ideal.overrides(accelerator, (trace,)))
+        program = compile_trace(other, trace, planned_for=accelerator)
+        assert {item: program.choices.get(item) for item in kept} == {item: baseline.choices.get(item) for item in kept}, ideal.name
 
 
 def test_an_int8_model_behind_half_a_channel_gains_from_memory_alone() -> None:

@@ -1,9 +1,8 @@
 """Programs, plans, allocations, bank conflicts and spreads of code lengths of earlier compilations.
 
-Each is computed from its key and nothing else, so an equal key has an equal value: a program from a target, the target by which orders of
-heads are ranked, traces and options; a plan from a trace, a batch and a head order; an allocation from a plan, the buffer's capacity, how
-it may spill, the layers that may run in column tiles and those whose weights row tiles read again; for bank conflicts see
-`bank_conflicts`, for spreads `code_lengths`.
+Each is computed from its key and nothing else, so an equal key has an equal value: a program from a target, traces and options; a
+plan from a trace, a batch and a head order; an allocation from a plan, the buffer's capacity, how it may spill, the layers that may run in
+column tiles and those whose weights row tiles read again; for bank conflicts see `bank_conflicts`, for spreads `code_lengths`.
 """
 
 from __future__ import annotations
@@ -34,7 +33,7 @@ class Caches:
     """An LRU cache for each of them; `programs`, `conflicts` and `code_lengths` are filled by their makers."""
 
     def __init__(self) -> None:
-        self.programs: LruCache[tuple[Target, Target, str, int, int, int], Program] = LruCache(256)
+        self.programs: LruCache[tuple[Target, str, int, int, int], Program] = LruCache(256)
         self.conflicts: Known = LruCache(KNOWN_LAYERS)
         self.code_lengths: code_lengths.Known = LruCache(KNOWN_LAYERS)
         self._plans: LruCache[tuple[str, int, HeadOrder], Plan] = LruCache(64)

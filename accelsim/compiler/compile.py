@@ -58,8 +58,8 @@ def compile_trace(
     """Place `frames` inferences of `batch` images of each trace on `accelerator`; several traces take turns.
 
     All their weights lie in the memory at once, so the next network's are prefetched under the one before, as a layer's are. `caches`
-    holds the results that earlier compilations share with this one. The order of heads is ranked by the costs of `planned_for`, or of the
-    accelerator itself.
+    holds the results that earlier compilations share with this one. Orders of heads and mappings are ranked by the costs of
+    `planned_for`, or of the accelerator itself.
 
     Raises
     ------
@@ -72,20 +72,19 @@ def compile_trace(
             raise CompileError(f"{name} = {value}: allowed: 1..1024")
     _check_names(traces)
     target = target_of(accelerator, traces)
-    ranked_by = target if planned_for is None else target_of(planned_for, traces)
+    if planned_for is not None and (ranked_by := target_of(planned_for, traces)) != target:
+        target = replace(target, ranked_by=ranked_by)
     known = Caches() if caches is None else caches
-    key = (target, ranked_by, traces_sha256(traces), frames, batch, seed)
-    return known.programs.of(key, lambda: compile_for(target, traces, frames, batch, seed, known, ranked_by))
+    key = (target, traces_sha256(traces), frames, batch, seed)
+    return known.programs.of(key, lambda: compile_for(target, traces, frames, batch, seed, known))
 
 
-def compile_for(
-    target: Target, traces: Sequence[Trace], frames: int, batch: int, seed: int, caches: Caches, ranked_by: Target | None = None
-) -> Program:
+def compile_for(target: Target, traces: Sequence[Trace], frames: int, batch: int, seed: int, caches: Caches) -> Program:
     """The program of `compile_trace`, which reads nothing of the accelerators but their targets."""
     notes = check_rom(target, traces)
     chosen = [with_experts_chosen(trace, batch, seed) for trace in traces]
     check_images(target, [trace for trace, _ in chosen])
-    networks = [[replace(part, experts=how) for part in _place(target, ranked_by or target, trace, batch, caches)] for trace, how in chosen]
+    networks = [[replace(part, experts=how) for part in _place(target, trace, batch, caches)] for trace, how in chosen]
     bursts = {memory: target.memory(memory).burst_bytes for memory in MEMORIES}
     weights = target.placement.weights
     if target.dma.transfer % bursts[weights]:
@@ -130,18 +129,18 @@ def _check_names(traces: Sequence[Trace]) -> None:
             raise CompileError(f"{names.count(name)} networks are called {name!r}; allowed: names that differ (`frames` repeats a network)")
 
 
-def _place(target: Target, ranked_by: Target, trace: Trace, batch: int, caches: Caches) -> tuple[PlacedNetwork, ...]:
+def _place(target: Target, trace: Trace, batch: int, caches: Caches) -> tuple[PlacedNetwork, ...]:
     """Each core's part of a network."""
-    return (_choose(target, ranked_by, trace, batch, caches),) if target.cores == 1 else place_on_cores(target, ranked_by, trace, batch)
+    return (_choose(target, trace, batch, caches),) if target.cores == 1 else place_on_cores(target, trace, batch)
 
 
-def _choose(target: Target, ranked_by: Target, trace: Trace, batch: int, caches: Caches) -> PlacedNetwork:
-    """A network in the head order with the least cost, as `ranked_by` has it, among those that fit best."""
+def _choose(target: Target, trace: Trace, batch: int, caches: Caches) -> PlacedNetwork:
+    """A network in the head order with the least cost among those that fit best."""
     buffer = target.activation_buffer
     spill: Spill = "always" if buffer.residency == "dram" else "never" if target.placement.activations == "none" else "if needed"
     if spill == "if needed":
         check_heads(trace, buffer.capacity)
-    ranked = ranked_head_orders(ranked_by, trace)
+    ranked = ranked_head_orders(target.ranking, trace)
     wide = wide_layers(target, trace)
     fitting: list[tuple[tuple[int, int, int], Plan, Allocation]] = []
     shortages: list[Shortage] = []

@@ -76,6 +76,8 @@ def weight_geometry(target: Target, layer: WeightedLayer) -> CoreGeometry:
 
 def _mapped(target: Target, geometry: CoreGeometry, layer: WeightedLayer) -> CoreGeometry:
     """The core with the mapping of the layer's groups, and with sums that stay in the PEs where the chip holds them."""
+    if target.ranked_by is not None:
+        return geometry.mapped_as(weight_geometry(target.ranked_by, layer))
     return hold_outputs(target, map_groups(target, geometry, layer))
 
 

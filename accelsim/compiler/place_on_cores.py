@@ -24,15 +24,15 @@ class _Fit(NamedTuple):
     allocation: Allocation
 
 
-def place_on_cores(target: Target, ranked_by: Target, trace: Trace, batch: int) -> tuple[PlacedNetwork, ...]:
-    """Each core's part of a network, in the head order with the least cost, as `ranked_by` has it, among those that fit.
+def place_on_cores(target: Target, trace: Trace, batch: int) -> tuple[PlacedNetwork, ...]:
+    """Each core's part of a network, in the head order with the least cost among those that fit.
 
     Raises
     ------
     CompileError
         A core's part of an operation does not fit its activation buffer.
     """
-    whole, shares, fits = _share_out(target, ranked_by, trace, batch)
+    whole, shares, fits = _share_out(target, trace, batch)
     why = f"{whole.head_order}: least estimated cost of the orders that fit"
     split = ", ".join(
         f"{count} layers on one core" if how == "one core" else f"{count} over {how}" for how, count in shares.counts().items()
@@ -42,14 +42,14 @@ def place_on_cores(target: Target, ranked_by: Target, trace: Trace, batch: int) 
 
 def splits_of(target: Target, trace: Trace) -> Mapping[str, Split]:
     """Layer -> how the cores share it; of an attention, its first head. CompileError as `place_on_cores`."""
-    whole, shares, _ = _share_out(target, target, trace, 1)
+    whole, shares, _ = _share_out(target, trace, 1)
     return {op.layer.name: split for op, split in zip(reversed(whole.ops), reversed(shares.splits), strict=True)}
 
 
-def _share_out(target: Target, ranked_by: Target, trace: Trace, batch: int) -> tuple[Plan, CoreShares, list[_Fit]]:
+def _share_out(target: Target, trace: Trace, batch: int) -> tuple[Plan, CoreShares, list[_Fit]]:
     """(plan, shares, each core's part) of the first head order that fits."""
     shortages: list[Shortage] = []
-    for order in ranked_head_orders(ranked_by, trace):
+    for order in ranked_head_orders(target.ranking, trace):
         whole = plan(trace, batch, order)
         shares = CoreShares(target, whole)
         found = [_fit(target, whole, shares.splits, core) for core in range(target.cores)]

@@ -18,6 +18,7 @@ from accelsim.compiler.record_table import Fields
 from accelsim.compiler.shared_rom import shared_rom
 from accelsim.compiler.target import Target
 from accelsim.compiler.weight_traffic import header_of_columns, header_traffic, most_header_bytes, record_traffic
+from accelsim.hw.decode_mac_core import CoreGeometry
 from accelsim.program import Int64
 from accelsim.trace.layers import MacLayer, MatmulLayer
 
@@ -93,6 +94,18 @@ def _head_product(op: Op) -> MatmulLayer:
     return op.layer.head_product
 
 
+def product_geometry(target: Target, op: Op) -> CoreGeometry:
+    """The core as the runs of a product see it, in the mapping that the target of its ranking chooses."""
+    if op.layer.weighted is not None:
+        geometry = weight_geometry(target, op.layer.weighted)
+    else:
+        heads = _head_product(op)
+        geometry = activation_geometry(target, heads.transposed_b, heads.from_cache, heads.cache_bits)
+    if target.ranked_by is not None:
+        return geometry.mapped_as(product_geometry(target.ranked_by, op))
+    return choose_dataflow(target, op, map_product(target, op, geometry))
+
+
 def product_facts(target: Target, op: Op) -> ProductFacts:
     """The facts of a product.
 
@@ -103,17 +116,14 @@ def product_facts(target: Target, op: Op) -> ProductFacts:
     """
     header: Mapping[str, int] = {}
     records: Mapping[str, int] = {}
-    layer = op.layer.weighted
+    layer, geometry = op.layer.weighted, product_geometry(target, op)
     if layer is not None:
-        geometry = choose_dataflow(target, op, map_product(target, op, weight_geometry(target, layer)))
         split = split_product(op, geometry)
         tiles = image_tiles(geometry, layer)
         header = header_traffic(layer.weight, target.vector_unit, target.codebook.store == "rom", tiles)
         records = record_traffic(image_bits(geometry, layer, split.packing))
     else:
         heads = _head_product(op)
-        geometry = activation_geometry(target, heads.transposed_b, heads.from_cache, heads.cache_bits)
-        geometry = choose_dataflow(target, op, map_product(target, op, geometry))
         split = split_product(op, geometry)
         if heads.from_cache and heads.cache is not None:
             useful = heads.cache_bits * op.k * op.n

@@ -151,6 +151,7 @@ class Target:
     ----------
     name : for error messages, which no program contains; not compared
     warnings : about the accelerator alone, whatever it runs
+    ranked_by : the target by whose costs head orders and mappings are ranked, of a chip that is idealized the chip itself; None: this one
     """
 
     name: str = field(compare=False)
@@ -168,6 +169,12 @@ class Target:
     l2: TargetL2 | None
     placement: Placement
     warnings: tuple[str, ...]
+    ranked_by: Target | None = None
+
+    @property
+    def ranking(self) -> Target:
+        """The target by whose costs head orders and mappings are ranked."""
+        return self.ranked_by or self
 
     def memory(self, name: str) -> TargetMemory:
         """The memory `dram`, `flash` or `l2`; the last has neither bursts nor a bound of its own but its port."""

@@ -6,7 +6,7 @@ as a formula), through the kernel that the machine uses; the validation against 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from math import ceil, log2
 
@@ -67,6 +67,10 @@ class CoreGeometry:
     mapping: Mapping = TILES
     residual: int = 0
     coded_index_bits: Fraction = Fraction(0)
+
+    def mapped_as(self, other: CoreGeometry) -> CoreGeometry:
+        """The same decoder with the mapping of `other`, and what belongs to it."""
+        return replace(self, mapping=other.mapping, max_m=other.max_m, file=other.file)
 
     @property
     def codebook_words(self) -> int:
