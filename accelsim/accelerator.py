@@ -26,7 +26,7 @@ from accelsim.hw.vector_unit import NO_LONGER_READ, VectorUnitSpec
 from accelsim.presets import find_preset, source_name
 from accelsim.quantities import PS_PER_S, Hertz, unit
 from accelsim.reading import dump_yaml, parse_yaml, read_yaml, yaml_problem
-from accelsim.records import Record, build, written_fields
+from accelsim.records import ExplainedRecord, Record, build, written_fields
 
 FOLDER = "accelerators"
 
@@ -47,8 +47,8 @@ class Placement(Record):
         return "l2" if self.activations == "l2" else "dram_activation"
 
 
-class Accelerator(Record):
-    """A chip and its memories."""
+class Accelerator(Record, metaclass=ExplainedRecord):
+    """A chip and its memories; made by a call, as by `load_accelerator`, ConfigError names the field, the value and what is allowed."""
 
     name: str = Field(min_length=1, max_length=100, description="name in tables and results")
     description: str = Field(default="", description="one line for lists")

@@ -71,6 +71,17 @@ class Record(FrozenModel):
         return fields
 
 
+class ExplainedRecord(type(BaseModel)):  # type: ignore[misc]  # pydantic's metaclass has no public name
+    """The metaclass of a public record: one that is made by a call is refused with ConfigError, as one that a file describes."""
+
+    def __call__(cls, *arguments: Any, **fields: Any) -> Any:
+        """The record of `fields`; validation of a mapping does not come here."""
+        try:
+            return super().__call__(*arguments, **fields)
+        except ValidationError as error:
+            raise ConfigError(explain(error, cls.__name__, cls, fields)) from None
+
+
 _R = TypeVar("_R", bound=BaseModel)
 
 

@@ -11,7 +11,7 @@ import pytest
 from pydantic import BaseModel, ValidationError
 
 import accelsim
-from accelsim.accelerator import load_accelerator
+from accelsim.accelerator import Accelerator, load_accelerator
 from accelsim.errors import ConfigError, FormatError, TraceError
 from accelsim.formats.catalog import parse_format
 from accelsim.ops.shapes import TensorShape
@@ -62,6 +62,24 @@ def test_a_copy_changes_the_fields_that_are_named_and_no_other(copied: Any) -> N
     record = copied(LAYER.weight, {"k": 16})
     assert isinstance(record, WeightRecord)
     assert (record.k, record.n, record.format) == (16, LAYER.weight.n, LAYER.weight.format)
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"name": "mine"}, r"^Accelerator: field `clock`: is missing, and has no default\n"),
+        ({**CHIP.writable(), "clok": 3}, r"^Accelerator: field `clok`: unknown field; allowed: name, .* did you mean 'clock'\?$"),
+        ({**CHIP.writable(), "clock": "fast"}, r"^Accelerator: field `clock`: 'fast' is not a frequency; allowed: .* \(got 'fast'\)$"),
+    ],
+)
+def test_a_chip_that_is_made_by_a_call_is_refused_in_words(fields: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError, match=message) as caught:
+        Accelerator(**fields)
+    assert "pydantic" not in str(caught.value)
+
+
+def test_a_chip_is_made_by_a_call_from_its_own_fields() -> None:
+    assert Accelerator(**CHIP.writable()) == CHIP
 
 
 def test_a_copy_without_changes_is_equal() -> None:
