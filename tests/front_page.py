@@ -17,7 +17,7 @@ PAGE = Path(__file__).parents[1] / "README.md"
 BASELINE, COMPRESSED = "deit_tiny_int8", "deit_tiny_ssvq_k16d8"
 CHIPS = ("edge-32x32", "edge-32x32-x32", "edge-64x64", "edge-64x64-x16", "mcu-16x16")
 STARVED = "edge-64x64-x16"
-CHIP_HEADINGS = "| chip | description | int8, ms | SSVQ, ms | speed-up | critical resource: int8 → SSVQ |"
+CHIP_HEADINGS = "| chip | description | int8, ms | SSVQ, ms | speed-up | tightest bound: int8 → SSVQ |"
 
 
 def chips_table() -> str:

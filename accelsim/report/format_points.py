@@ -1,4 +1,4 @@
-"""Formats compared on one chip: storage, time, critical resource, energy, and the area of the chip, of the decoder and of the codebook.
+"""Formats compared on one chip: storage, time, tightest bound, energy, and the area of the chip, of the decoder and of the codebook.
 
 Disputable assumption: each format has the chip with its own codebook; the rest of the chip is the same for all, and fits none exactly.
 """
@@ -28,7 +28,7 @@ FORMATS_FILE = "formats.json"
 FORMATS_FOLDER = FolderKind(FORMATS_FILE, (FORMATS_FILE, "formats.csv", "formats.md"))
 _SPANS = ("energy_pj", "decoder_pj", "area_um2", "decoder_um2", "codebook_um2")
 _HEADINGS = (
-    "trace", ">bits/weight", ">stored", ">weights, MB", ">ms", ">speed-up", "critical resource", ">energy, uJ", ">area, mm2",
+    "trace", ">bits/weight", ">stored", ">weights, MB", ">ms", ">speed-up", "tightest bound", ">energy, uJ", ">area, mm2",
     ">decoder, mm2", ">codebook, mm2", ">decoder, uJ",
 )  # fmt: skip
 _FEW = 0.9  # share of the weights below which a row names it: stem and classifier at 8 bit are less
@@ -159,7 +159,7 @@ def render_formats(console: Console, points: Sequence[FormatPoint], left_out: Ma
     """All points relative to the first, and why a trace (its name -> the reason) has none."""
     chip = points[0].result.accelerator_name
     names = short_names([point.trace for point in points])
-    runs = table(["format", ">bits/\nweight", ">\nstored", ">MB", ">ms", ">speed-\nup", "critical\nresource", ">uJ"], dense=True)
+    runs = table(["format", ">bits/\nweight", ">\nstored", ">MB", ">ms", ">speed-\nup", "tightest\nbound", ">uJ"], dense=True)
     areas = table(["format", ">chip,\nmm2", ">decoder,\nmm2", ">codebook,\nmm2", ">decoder,\nuJ"], dense=True)
     for name, point in zip(names, points, strict=True):
         cells = format_cells(points[0], point)
@@ -170,7 +170,7 @@ def render_formats(console: Console, points: Sequence[FormatPoint], left_out: Ma
     say(
         console,
         "bits/weight: of the compressed matrices, as papers count; stored: with scales and codebooks. MB: weights and codebooks of the "
-        "whole model on the way to the chip. critical resource: that of the tightest bound, its least cycles in percent of those taken; "
+        "whole model on the way to the chip. tightest bound: the resource with the most least cycles, in percent of those taken; "
         "what gains most if it is free is simulated by `accelsim run --what-if` alone, and may be another. uJ: per inference, with the "
         "memory outside the chip. Area: as placed, of the chip with this format's decoder and codebook (RAM or ROM); of all that its "
         "weights pass, from the unpack buffer to the scales of groups; and of the codebook. decoder, uJ: of the inference's energy, in "

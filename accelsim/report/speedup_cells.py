@@ -1,7 +1,7 @@
 """One cell of a map of speed-ups: its position, the time of both runs, and the limiter of each.
 
-Disputable assumption: a run is limited by the resource of its tightest bound. The array always seems busiest where loads hide
-under its work, though a faster array would change nothing there.
+Disputable assumption: a cell names the resource of the tightest bound, which need not be the one that gains most if it is free: the array
+always seems busiest where loads hide under its work, though a faster array would change nothing there.
 """
 
 from __future__ import annotations
@@ -10,18 +10,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from accelsim.report.metrics import tightest_bound
-from accelsim.result import RESOURCES, Result, own_cycles
+from accelsim.result import BOUND_RESOURCES, RESOURCES, Result, own_cycles
 
 # Bounds of a Result as a reader calls them.
-RESOURCE_OF_BOUND = {
-    "dram": "memory",
-    "flash": "memory",
-    "l2": "L2 port",
-    "array": "array",
-    "decode": "decoder",
-    "buffer_width": "buffer width",
-    "vector": "vector unit",
-}
+_PLAIN = {"MAC array": "array", "weight buffer width": "buffer width"}
+RESOURCE_OF_BOUND = {bound: _PLAIN.get(resource, resource) for bound, resource in BOUND_RESOURCES.items()}
 
 
 _SHORT = {"memory": "mem", "vector unit": "vec", "decoder": "dec", "buffer width": "width"}
@@ -41,7 +34,7 @@ class Point:
 
 @dataclass(frozen=True)
 class Limiter:
-    """The critical resource of a run: that of its tightest bound, and its least cycles in percent of the cycles taken.
+    """The resource of a run's tightest bound, and its least cycles in percent of the cycles taken.
 
     `waits_most_for` is the resource that the array spends most cycles on or waiting for (its own categories), which is the array
     itself where loads hide under work.
