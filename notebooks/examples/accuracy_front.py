@@ -23,6 +23,7 @@ from accelsim.compression.recipe import make_recipe
 from accelsim.sweeps.pareto import pareto_front
 from notebooks.examples.accuracy_table import DOCS, FORMATS, TABLE, Line, read
 from notebooks.examples.accuracy_tasks import TASKS
+from notebooks.examples.confidence import half_width
 
 TASK = "digits"
 CHIPS = ("mcu-16x16", "edge-32x32", "edge-64x64")
@@ -31,13 +32,14 @@ POINTS = DOCS / "data" / "accuracy_front.csv"
 
 @dataclass(frozen=True)
 class Point:
-    """A format on a chip; `accuracy` is the mean over `seeds`."""
+    """A format on a chip; `accuracy` is the mean over `seeds`, `half_width` that of its 95 % confidence interval."""
 
     chip: str
     bits: float
     format: str
     seeds: int
     accuracy: float
+    half_width: float
     us: float
     area_mm2: float
 
@@ -56,7 +58,8 @@ def measure(lines: Sequence[Line], chips: Sequence[str] = CHIPS) -> list[Point]:
             chip = accelsim.load_accelerator(name)
             result = accelsim.simulate(accelsim.load_accelerator(name, set=codebook_overrides(chip, trace.record)), trace)
             figures = 1e3 * result.milliseconds, result.cost().area_mm2.nominal
-            points.append(Point(name, bits, text, len(found), round(float(np.mean(found)), 5), *(round(value, 3) for value in figures)))
+            means = round(float(np.mean(found)), 5), round(half_width(np.array(found)), 5)
+            points.append(Point(name, bits, text, len(found), *means, *(round(value, 3) for value in figures)))
     return points
 
 
@@ -79,13 +82,13 @@ def table(points: Sequence[Point]) -> str:
     """The front in Markdown, the fastest point first."""
     rows = ["| chip | format | bits | seeds | accuracy | us | area, mm2 |", "|---|---|---|---|---|---|---|"]
     for point in sorted(on_front(points), key=lambda point: point.us):
-        figures = f"{100 * point.accuracy:.2f} % | {point.us:.2f} | {point.area_mm2:.2f}"
+        figures = f"{100 * point.accuracy:.2f} ± {100 * point.half_width:.2f} % | {point.us:.2f} | {point.area_mm2:.2f}"
         rows.append(f"| `{point.chip}` | `{point.format}` | {point.bits:g} | {point.seeds} | {figures} |")
     return "\n".join(rows) + "\n"
 
 
 def draw(points: Sequence[Point], out: Path) -> None:
-    """Draw accuracy against latency, a panel per chip; the front's points are filled."""
+    """Draw accuracy against latency, a panel per chip; the front's points are filled, bars are 95 % confidence intervals."""
     from matplotlib.figure import Figure
 
     best = set(on_front(points))
@@ -95,8 +98,11 @@ def draw(points: Sequence[Point], out: Path) -> None:
         for kind in dict.fromkeys(point.format.partition(":")[0] for point in points):
             some = [point for point in mine if point.format.partition(":")[0] == kind]
             drawn = axis.plot([point.us for point in some], [100 * point.accuracy for point in some], "o", mfc="none", label=kind)
+            colour = drawn[0].get_color()
+            for point in some:
+                axis.errorbar(point.us, 100 * point.accuracy, 100 * point.half_width, color=colour, elinewidth=0.8, capsize=2)
             filled = [point for point in some if point in best]
-            axis.plot([point.us for point in filled], [100 * point.accuracy for point in filled], "o", color=drawn[0].get_color())
+            axis.plot([point.us for point in filled], [100 * point.accuracy for point in filled], "o", color=colour)
         axis.set(title=chip, xlabel="latency, us")
     figure.axes[0].set_ylabel("test accuracy, %")
     figure.legend(*figure.axes[0].get_legend_handles_labels(), loc="outside right center", frameon=False)

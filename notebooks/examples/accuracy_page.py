@@ -15,9 +15,8 @@ import numpy as np
 from notebooks.examples import accuracy_front
 from notebooks.examples.accuracy_table import ABLATIONS, DOCS, FLIPS, FORMATS, RATES, TABLE, Arm, Line, read
 from notebooks.examples.accuracy_tasks import TASKS
+from notebooks.examples.confidence import half_width
 
-# Student's t at 97.5 %, by degrees of freedom.
-T = {1: 12.706, 2: 4.303, 3: 3.182, 4: 2.776}
 HEAD = """# Accuracy at equal bits
 
 Every format fine-tuned on float networks of {weights:,} weights in their blocks, which alone take it; the other
@@ -68,8 +67,9 @@ FRONT = """## Accuracy, latency and area
 
 Formats with all seeds, for the digits on three chips, each with the codebook that the format needs:
 `python -m notebooks.examples.accuracy_front` simulates them into [accuracy_front.csv](data/accuracy_front.csv). The table has the points
-that none beats in accuracy, latency and area together; in the picture they are filled. Means that are closer than their
-confidence intervals above are not told apart, so which of two formats is on the front at nearly the same accuracy is chance.
+that none beats in accuracy, latency and area together; in the picture they are filled, and bars are the confidence
+intervals of the means. Means that are closer than these are not told apart, so which of two formats is on the front at nearly the same
+accuracy is chance.
 
 ![Accuracy against latency](images/accuracy_front.png)
 
@@ -141,7 +141,7 @@ def claims(lines: Sequence[Line]) -> str:
         for task in TASKS:
             points = _points(lines, replace(better, task=task), replace(worse, task=task), figure)
             if len(points) > 1:
-                half = _half_width_of(points)
+                half = half_width(points)
                 verdict = "not decided" if abs(points.mean()) <= half else "yes" if points.mean() > 0 else "**no, the reverse**"
                 rows.append(f"| {claim} | {task} | {points.mean():+.2f} ± {half:.2f} | {verdict} |")
     return "\n".join([CLAIMS_HEAD, *rows, ""]) if rows else ""
@@ -159,11 +159,7 @@ def mean_of(values: Iterable[float]) -> str:
 
 
 def _half_width(values: np.ndarray) -> str:
-    return f" ± {_half_width_of(values):.2f}" if len(values) > 1 else ""
-
-
-def _half_width_of(values: np.ndarray) -> float:
-    return float(T[len(values) - 1] * values.std(ddof=1) / len(values) ** 0.5)
+    return f" ± {half_width(values):.2f}" if len(values) > 1 else ""
 
 
 def _points(lines: Sequence[Line], arm: Arm, other: Arm, figure: str = "tuned") -> np.ndarray:

@@ -92,9 +92,9 @@ def test_the_committed_page_is_that_of_the_committed_table() -> None:
 
 def test_a_point_that_another_beats_in_all_figures_is_not_on_the_front() -> None:
     points = [
-        accuracy_front.Point("slow", 2.0, "a", 5, 0.95, 9.0, 1.0),
-        accuracy_front.Point("fast", 2.0, "b", 5, 0.95, 3.0, 4.0),
-        accuracy_front.Point("fast", 2.0, "c", 5, 0.94, 3.5, 4.0),  # b is more accurate, faster and as large
+        accuracy_front.Point("slow", 2.0, "a", 5, 0.95, 0.01, 9.0, 1.0),
+        accuracy_front.Point("fast", 2.0, "b", 5, 0.95, 0.01, 3.0, 4.0),
+        accuracy_front.Point("fast", 2.0, "c", 5, 0.94, 0.01, 3.5, 4.0),  # b is more accurate, faster and as large
     ]
     assert [point.format for point in accuracy_front.on_front(points)] == ["a", "b"]
 
