@@ -130,9 +130,10 @@ def _estimate(result: Result) -> str:
     causes = ", ".join(f"{item} {100 * value / whole:.1f} %" for value, item in parts if value)
     share = f"{100 * own_cycles(cycles, name) / whole:.1f} %"
     them = "them" if name.endswith("s") else "it"
-    if name == "MAC array":
-        return f"{begin}: it works in {share} of the cycles ({causes}){_fill(result, name)}."
     near = nearest_bound(cycles, bounds)
+    if name == "MAC array":
+        hidden = "" if near is not None else "; loads may hide under its work, and then a free array gains less"
+        return f"{begin}: it works in {share} of the cycles ({causes}){_fill(result, name)}{hidden}."
     if near is not None:
         busy = f"{100 * cycles.get('busy', 0) / whole:.1f} %"
         need = f"it needs at least {100 * bounds[near] / whole:.1f} % of the cycles taken"

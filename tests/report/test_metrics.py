@@ -42,7 +42,8 @@ def test_a_busy_array_is_not_the_limit_where_another_bound_would_remain():
 
 def test_an_array_that_works_most_of_the_time_is_the_limit():
     assert limiting_sentence({"busy": 60, "fill_drain": 15, "dram": 25}, {"array": 60, "dram": 50}) == (
-        "By bounds, the MAC array limits: it works in 75.0 % of the cycles (busy 60.0 %, fill_drain 15.0 %)."
+        "By bounds, the MAC array limits: it works in 75.0 % of the cycles (busy 60.0 %, fill_drain 15.0 %); "
+        "loads may hide under its work, and then a free array gains less."
     )
 
 
@@ -112,7 +113,13 @@ def test_short_names_of_several_networks_or_blocks_stay_apart():
 def test_an_array_that_limits_half_empty_is_said_to() -> None:
     cycles, bounds = {"busy": 80, "dram": 20}, {"array": 80, "dram": 10}
     said = "By bounds, the MAC array limits: it works in 80.0 % of the cycles (busy 80.0 %)"
+    hidden = "; loads may hide under its work, and then a free array gains less."
     sparse = result((layer("a", cycles, bounds=bounds, macs=40, pe_cycles=800),))  # 40 of 800 slots of the busy cycles
-    assert decide(sparse).sentence == f"{said}, but a busy cycle uses 5.0 % of its multipliers."
+    assert decide(sparse).sentence == f"{said}, but a busy cycle uses 5.0 % of its multipliers{hidden}"
     half = result((layer("a", cycles, bounds=bounds, macs=400, pe_cycles=800),))
-    assert decide(half).sentence == f"{said}."
+    assert decide(half).sentence == f"{said}{hidden}"
+
+
+def test_an_array_that_works_in_nearly_all_cycles_hides_no_loads() -> None:
+    full = result((layer("a", {"busy": 95, "dram": 5}, bounds={"array": 95, "dram": 10}, macs=950, pe_cycles=950),))
+    assert decide(full).sentence == "By bounds, the MAC array limits: it works in 95.0 % of the cycles (busy 95.0 %)."
