@@ -133,7 +133,8 @@ def find_preset(kind: str, name: str, what: str) -> Path:
         if not path.is_file() and in_group:
             return _named(f"{kind}/{group}", short, f"{what} of {group}/", "the path of a .yaml file")
         if not path.is_file():
-            raise ConfigError(f"{what} {name!r}: no such file")
+            hint = f"; the preset {path.name!r} is named as text, without a folder" if path.name in presets(kind) else ""
+            raise ConfigError(f"{what} {name!r}: no such file{hint}")
         return path
     return _named(kind, name, what, "the path of a .yaml file")
 

@@ -29,6 +29,17 @@ from accelsim.trace import trace as core
 from accelsim.trace.layers import Layer
 from accelsim.wording import shown
 
+_SHOWN_LAYERS = 10  # of a network
+
+
+class Layers(tuple[Layer, ...]):
+    """Layers in topological order, shown by name, operation and output."""
+
+    def __repr__(self) -> str:
+        shown_first = [f"  {layer.name}: {layer.op}, output {' x '.join(map(str, layer.output.dims))}" for layer in self[:_SHOWN_LAYERS]]
+        more = [f"  and {len(self) - _SHOWN_LAYERS} more"] if len(self) > _SHOWN_LAYERS else []
+        return "\n".join([f"<{len(self)} layers", *shown_first, *more]) + ">"
+
 
 @dataclass(frozen=True, repr=False)
 class Trace:
@@ -49,9 +60,9 @@ class Trace:
         return self.record.name
 
     @property
-    def layers(self) -> tuple[Layer, ...]:
-        """Layers in topological order: records with `name`, `op`, `macs`, `parameters` and `output`."""
-        return self.record.layers
+    def layers(self) -> Layers:
+        """Layers in topological order, a tuple of records with `name`, `op`, `macs`, `parameters` and `output`."""
+        return Layers(self.record.layers)
 
     @property
     def weighted_layers(self) -> tuple[str, ...]:

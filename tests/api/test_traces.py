@@ -63,6 +63,7 @@ def test_a_table_of_layers_is_imported_saved_and_inspected(tmp_path):
     file.write_text("Layer, M, N, K\nfirst, 4, 16, 8\nsecond, 4, 8, 16\n")
     trace = accelsim.import_model(file, seed=1)
     assert [layer.name for layer in trace.layers] == ["first", "second"]
+    assert repr(trace.layers).startswith("<2 layers\n  first: gemm, output ")
     assert trace.macs == 4 * 16 * 8 * 2 == trace.inspect()["macs"]
     assert accelsim.load_trace(trace.save(tmp_path / "saved")).record.sha256 == trace.record.sha256
 
