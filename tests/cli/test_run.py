@@ -112,6 +112,18 @@ def test_warnings_that_find_no_room_are_counted():
     assert left >= 9 - shown  # the technology adds warnings of its own
 
 
+@pytest.mark.parametrize("checks", range(6))  # each takes a line; a run has two at most
+def test_a_warning_that_concerns_the_verdict_is_cut_short_before_it_is_counted(checks):
+    about = "512 B of reads in flight over 90 ns carry 5.69 GB/s at most " + "word " * 40
+    (cost,) = costs_of([replace(on_chip(int8()), warnings=("of something else", about))], load_technology("nangate45"))
+    lines = [line for line, _ in summary_lines(cost, 80, "--full", [("check", "bit-exact")] * checks)]
+    first = next(number for number, line in enumerate(lines) if line.startswith("warning"))
+    assert len(lines) <= 20
+    assert lines[first].startswith("warning  512 B of reads in flight")
+    assert lines[first - 1].split()[0] != "bounds"
+    assert any(line.startswith("bounds") for line in lines[first:])
+
+
 def test_a_warning_that_concerns_the_verdict_stands_below_it():
     limit = decide(int8()).resource
     assert limit == "memory"

@@ -41,19 +41,21 @@ def render_summary(console: Console, cost: RunCost, *, elsewhere: str, checked: 
 def summary_lines(cost: RunCost, columns: int, elsewhere: str, checked: Checked = ()) -> list[tuple[str, str | None]]:
     """(line, style): at most MAX_LINES of at most `columns`, as far as words allow.
 
-    Warnings that concern the verdict stand below it, the others at the end; those that find no room are counted.
+    Warnings that concern the verdict stand below it, the first of them cut short where there is no room for all of it; the others stand at
+    the end. Those that find no room are counted.
     """
     result, limit = cost.result, decide(cost.result).resource
     every = list(dict.fromkeys([*result.warnings, *cost.cost.area.warnings]))
+    about = [text for text in every if concerns(text, limit)]
+    others = [text for text in every if text not in about]
     last = _wrapped("more", elsewhere, columns)
+    needed = bool(others) + (len(_wrapped("warning", about[0], columns)) + (len(about) > 1) if about else 0)
     for named in _NAMED:
         above, below = _around_warnings(cost, columns, named, checked)
         room = MAX_LINES - len(above) - len(below) - len(last)
-        if room >= bool(every):
+        if room >= needed:
             break
-    about = [text for text in every if concerns(text, limit)]
-    others = [text for text in every if text not in about]
-    near = _warnings(about, columns, room - bool(others))
+    near = _warnings(_cut(about, columns, room - bool(others)), columns, room - bool(others))
     far = _warnings(others, columns, room - len(near))
     return [*above, *near, *below, *far, *((line, "dim") for line in last)]
 
@@ -144,6 +146,16 @@ def _wrapped(label: str, text: str, columns: int) -> list[str]:
         clean(text), columns, initial_indent=first, subsequent_indent=" " * _LABEL, break_long_words=False, break_on_hyphens=False
     )
     return lines if len(lines) <= _MAX_SENTENCE else [*lines[: _MAX_SENTENCE - 1], f"{' ' * _LABEL}..."]
+
+
+def _cut(texts: Sequence[str], columns: int, room: int) -> Sequence[str]:
+    """`texts`, the first cut to the lines that it can have."""
+    if not texts:
+        return texts
+    lines, own = _wrapped("warning", texts[0], columns), max(1, room - (len(texts) > 1))
+    if len(lines) <= own:
+        return texts
+    return [" ".join(line[_LABEL:] for line in lines[:own]).rsplit(" ", 1)[0] + " ...", *texts[1:]]
 
 
 def _warnings(texts: Sequence[str], columns: int, room: int) -> list[tuple[str, str | None]]:
