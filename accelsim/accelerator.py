@@ -128,16 +128,11 @@ class Accelerator(Record, metaclass=ExplainedRecord):
             )
 
     def _check_cores(self) -> None:
-        if self.cores == 1:
-            return
-        needed = {
-            "placement.activations": (self.placement.activations, ("dram", "l2")),
-            "weight_buffer.residency": (self.weight_buffer.residency, ("stream",)),
-            "activation_buffer.residency": (self.activation_buffer.residency, ("buffer",)),
-        }
-        for name, (value, allowed) in needed.items():
-            if value not in allowed:
-                raise ValueError(f"cores = {self.cores}, but {name} = {value!r}; allowed with several cores: {', '.join(allowed)}")
+        if self.cores > 1 and self.placement.activations == "none":
+            raise ValueError(
+                f"cores = {self.cores}, but placement.activations = 'none': what one core computes passes to the others through a memory;"
+                " allowed with several cores: dram, l2"
+            )
 
     def _check_l2(self) -> None:
         placed = {"weights": self.placement.weights, "activations": self.placement.activations}

@@ -186,7 +186,7 @@ def split_range(tensor: Tensor, live_range: LiveRange, at: int, order: Precedenc
     after = tuple(op for op in live_range.readers if op > at)
     used = [*before, *(op for op in tensor.producers if live_range.first <= op < at), live_range.first]
     out_last = min(order.free_from(used) - 1, at - 1)
-    stored = tensor.whole is None  # a part that was loaded is in DRAM still
+    stored = tensor.whole is None or not live_range.loaded  # a part that was loaded is in DRAM still
     return [
         LiveRange(live_range.tensor, live_range.first, max(out_last, max(used)), before, live_range.loaded, stored, live_range.bytes),
         LiveRange(

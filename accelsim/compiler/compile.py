@@ -112,7 +112,7 @@ def compile_for(target: Target, traces: Sequence[Trace], frames: int, batch: int
             memory = InferenceMemory(layout)
             for low, part in zip(lows, network, strict=True):
                 lower_inference(low, part, turn * len(networks) + number, memory)
-    _check_pinned(target, layout)
+    _check_pinned(target, lows)
     base = -(-layout.weights // ALIGNMENT) * ALIGNMENT if weights == target.placement.activations else 0
     _check_capacity(target, lows, layout, base)
     programs = [_program(target, low, parts, base, batch, notes) for low, parts in zip(lows, zip(*networks, strict=True), strict=True)]
@@ -131,7 +131,9 @@ def _check_names(traces: Sequence[Trace]) -> None:
 
 def _place(target: Target, trace: Trace, batch: int, caches: Caches) -> tuple[PlacedNetwork, ...]:
     """Each core's part of a network."""
-    return (_choose(target, trace, batch, caches),) if target.cores == 1 else place_on_cores(target, trace, batch)
+    if target.cores > 1:
+        return place_on_cores(target, trace, batch, caches)
+    return (_choose(target, trace, batch, caches),)
 
 
 def _choose(target: Target, trace: Trace, batch: int, caches: Caches) -> PlacedNetwork:
@@ -186,12 +188,13 @@ def _in_row_tiles(target: Target, trace: Trace, batch: int, ranked: Sequence[Hea
     return PlacedNetwork(trace, candidate, allocation, why, candidate.layers)
 
 
-def _check_pinned(target: Target, layout: MemoryLayout) -> None:
-    capacity = target.weight_buffer.capacity
-    if target.weight_buffer.residency == "pinned" and layout.weights > capacity:
+def _check_pinned(target: Target, lows: Sequence[Lowering]) -> None:
+    """Check that each core's buffer holds all weights that it computes with."""
+    capacity, needed = target.weight_buffer.capacity, max(low.streams.taken_bytes for low in lows)
+    if target.weight_buffer.residency == "pinned" and needed > capacity:
         raise PinnedWeightsTooLarge(
-            f"accelerator {target.name!r}: weight_buffer.residency = 'pinned' needs {layout.weights} B; "
-            f"weight_buffer.capacity = {capacity} B is short by {layout.weights - capacity} B"
+            f"accelerator {target.name!r}: weight_buffer.residency = 'pinned' needs {needed} B{' on one core' if len(lows) > 1 else ''}; "
+            f"weight_buffer.capacity = {capacity} B is short by {needed - capacity} B"
         )
 
 

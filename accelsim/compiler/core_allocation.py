@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 
-from accelsim.compiler.allocation import Allocation, Shortage, aligned, barriers, too_small, whole_range
+from accelsim.compiler.allocation import IN_ROW_TILES, Allocation, Shortage, aligned, barriers, too_small, whole_range
 from accelsim.compiler.core_plans import CorePlan
 from accelsim.compiler.live_slots import LiveRange, LiveSlots
 from accelsim.compiler.placement import place, sharing_hosts
 from accelsim.compiler.plan import Tensor
 from accelsim.compiler.precedence import Precedence
+from accelsim.compiler.row_tile_placement import place_ranges
+
+_OF_EACH = ", of each core"
 
 
 def allocate_core(part: CorePlan, capacity_bytes: int, early: bool) -> Allocation | Shortage:
@@ -28,7 +32,24 @@ def allocate_core(part: CorePlan, capacity_bytes: int, early: bool) -> Allocatio
     found = place(live, capacity_bytes)
     if found is not None:
         return Allocation(tuple(found[0]), found[1], (), partial(barriers, part.plan, found[0], order))
-    return lambda: too_small(part.plan, live, hosts, capacity_bytes, ", of each core")
+    return lambda: too_small(part.plan, live, hosts, capacity_bytes, _OF_EACH)
+
+
+def allocate_core_in_tiles(part: CorePlan, capacity_bytes: int, may_reload: bool) -> Allocation:
+    """Place every tensor of a core's plan in tiles: see `place_row_tiles`.
+
+    Raises
+    ------
+    ActivationsTooLarge
+        They do not fit, even if each part is moved at its turn.
+    """
+    if not part.plan.ops:
+        return Allocation((), 0, ())
+    order = Precedence(part.plan)
+    live_ranges = [_live_range(part, tensor, order, True) for tensor in part.plan.tensors.values()]
+    found = place_ranges(part.plan, order, live_ranges, capacity_bytes, may_reload, IN_ROW_TILES + _OF_EACH)
+    in_turn = sorted(found.residencies, key=lambda item: (item.first, *item.readers[:1]))  # a cut tile is smaller than the next
+    return replace(found, residencies=tuple(in_turn))
 
 
 def _live_range(part: CorePlan, tensor: Tensor, order: Precedence, early: bool) -> LiveRange:

@@ -54,18 +54,18 @@ def even_parts(total: int, parts: int) -> list[tuple[int, int]]:
 
 
 def operand_region(plan: Plan, op: Op, key: TensorId, share: Region, split: Split) -> Region:
-    """The region of an operand that a core reads for its share of the result."""
+    """The region of an operand that a core reads for its share of the result, or for one tile of that."""
     tensor, result = plan.tensors[key], plan.tensors[op.writes]
-    whole = Region(0, tensor.rows, 0, tensor.width)
+    found = tensor.region
     if op.head >= 0:
-        return whole
-    if split.how == "rows" or planes_apart(plan, op, key) > 1:
+        return found
+    if split.how == "rows" or share.rows < result.rows or planes_apart(plan, op, key) > 1:
         first, rows = rows_of(plan, op, key, share.first_row, share.rows)
-        return whole._replace(first_row=first, rows=rows)
+        found = found._replace(first_row=first, rows=rows)
     roles = {role for name, role in op.reads if name == key}
     if split.how == "stripes" and roles == {"operand"} and tensor.width == result.width:
-        return whole._replace(first_column=share.first_column, columns=share.columns)
-    return whole
+        found = found._replace(first_column=share.first_column, columns=share.columns)
+    return found
 
 
 def planes_apart(plan: Plan, op: Op, key: TensorId) -> int:
@@ -95,7 +95,7 @@ class CoreShares:
 
     def __init__(self, target: Target, plan: Plan) -> None:
         self._target, self._plan = target, plan
-        self._heads = Counter(op.layer.name for op in plan.ops if op.head >= 0)
+        self._heads = Counter(name for name, _ in {(op.layer.name, op.head) for op in plan.ops if op.head >= 0})
         self._facts: dict[tuple[object, ...], ProductFacts] = {}
 
     @cached_property
@@ -135,8 +135,7 @@ class CoreShares:
         return Split("one core", (Share(0, self._whole(op), self._plan.tensors[op.writes].rows),), f"on one core of {self._target.cores}")
 
     def _whole(self, op: Op) -> Region:
-        result = self._plan.tensors[op.writes]
-        return Region(0, result.rows, 0, result.width)
+        return self._plan.tensors[op.writes].region
 
     def _head(self, op: Op, cores: int) -> Split:
         """Neighbouring heads on each core, the same of all images."""

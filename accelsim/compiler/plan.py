@@ -82,6 +82,11 @@ class Tensor:
         return self.rows * self.width * self.bits // 8
 
     @property
+    def region(self) -> Region:
+        """The part of `whole`, or of each of its planes, that this is; all of it where there is none."""
+        return Region(self.first_row, self.rows // self.planes, self.first_column, self.width)
+
+    @property
     def comes_by_blocks(self) -> bool:
         """True if no row of this part is complete before the last block of columns comes."""
         return self.whole is not None and 0 < self.block_columns < self.width
@@ -100,13 +105,22 @@ class RowTile:
 
 @dataclass(frozen=True)
 class ColumnTile:
-    """Columns of a layer's result that one operation computes: tile `index` of `count`, `columns` of `all_columns` from `first` on."""
+    """Columns of a layer's result that one operation computes: tile `index` of `count`, `columns` of `all_columns` from `first` on.
+
+    On one of several cores these are columns of the core's own; `before` them lie so many of other cores.
+    """
 
     index: int
     count: int
     first: int
     columns: int
     all_columns: int
+    before: int = 0
+
+    @property
+    def first_of_all(self) -> int:
+        """The first of these columns, among those of all cores."""
+        return self.before + self.first
 
 
 @dataclass(frozen=True)

@@ -120,8 +120,8 @@ class ProductSplit:
 
     @property
     def first_stripe(self) -> int:
-        """N-stripes of the column tiles before this one."""
-        return self.column_tile.first // self.geometry.cols
+        """N-stripes of the column tiles, and of the cores, before this one."""
+        return self.column_tile.first_of_all // self.geometry.cols
 
     @cached_property
     def streams(self) -> Int64:

@@ -49,7 +49,7 @@ def _fetch(inference: Inference, layer: str, key: tuple[str, int], facts: Produc
     )
     if first.buffered:
         _check_header(inference, layer, header)
-    image = (*key, split.column_tile.first, split.geometry, split.packing)
+    image = (*key, split.column_tile.first_of_all, split.geometry, split.packing)
     known = image in inference.memory.images  # the image is in the memory once, however often it is read
     start = inference.memory.images[image] + reuse.header_bytes - header if known else None
     streams = [_gated(inference, first, split, split.run_stripes)]

@@ -21,10 +21,17 @@ def place_row_tiles(plan: Plan, capacity_bytes: int, may_reload: bool) -> Alloca
     With `may_reload` keys and values of a head may leave between its row bands, to be read again.
     """
     order = Precedence(plan)
-    hosts = sharing_hosts(plan, order)
     live_ranges = [
         whole_range(tensor, order, True) if tensor.whole is None else _rows_range(plan, tensor) for tensor in plan.tensors.values()
     ]
+    return place_ranges(plan, order, live_ranges, capacity_bytes, may_reload)
+
+
+def place_ranges(
+    plan: Plan, order: Precedence, live_ranges: list[LiveRange], capacity_bytes: int, may_reload: bool, where: str = IN_ROW_TILES
+) -> Allocation:
+    """Place live ranges; parts that are moved under another row tile, and tensors that idle, give way. `where` is for the error."""
+    hosts = sharing_hosts(plan, order)
     live = LiveSlots(live_ranges, hosts, len(plan.ops))
     spilled: list[TensorId] = []
     rounds = 0  # in which gaps were in the way
@@ -44,7 +51,7 @@ def place_row_tiles(plan: Plan, capacity_bytes: int, may_reload: bool) -> Alloca
             else:
                 relief = _relief(plan, live, at, order, may_reload)
         if relief is None:
-            raise too_small(plan, live, hosts, capacity_bytes, IN_ROW_TILES)
+            raise too_small(plan, live, hosts, capacity_bytes, where)
         live_range, pieces = relief
         live.replace(live_range, pieces)
         if len(pieces) > 1:
@@ -147,4 +154,5 @@ def _is_early_or_late(plan: Plan, live_range: LiveRange, at: int) -> bool:
 def _is_moved_apart(plan: Plan, live_range: LiveRange) -> bool:
     """True if these rows are loaded under another row tile than the first that reads them, or stored under another than writes them."""
     written = min(live_range.readers, default=live_range.first) if live_range.loaded else live_range.last
-    return live_range.first < written and plan.tensors[live_range.tensor].whole is not None
+    moved = live_range.loaded or live_range.stored
+    return moved and live_range.first < written and plan.tensors[live_range.tensor].whole is not None

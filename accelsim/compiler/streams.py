@@ -97,6 +97,7 @@ class StreamBuilder:
     layout: MemoryLayout = field(default_factory=MemoryLayout)
     buffered_bytes: int = 0  # of all streams so far: what the loader's progress is counted against
     count: int = 0  # transfers so far
+    taken_bytes: int = 0  # in the memory, by all streams so far, whoever put them there
     _added: list[_Added] = field(default_factory=list)
     _layers: list[tuple[int, int]] = field(default_factory=lambda: [(0, 0)])  # (tiles, buffered bytes) before each layer; the first is none
 
@@ -117,8 +118,10 @@ class StreamBuilder:
         self._added.append(_Added(stream, address, self.buffered_bytes, len(self._layers) - 1))
         placed = Placed(self.count, count, self.buffered_bytes, stream.copies * bursts * self.burst_bytes, address)
         self.count += stream.copies * count
+        taken = -(-stream.copies // stream.reads) * self.stride(stream)
+        self.taken_bytes += taken
         if at is None:
-            self.layout.weights += -(-stream.copies // stream.reads) * self.stride(stream)
+            self.layout.weights += taken
         self.buffered_bytes += stream.copies * stream.buffered_bytes
         return placed
 

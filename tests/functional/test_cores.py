@@ -9,6 +9,7 @@ import pytest
 
 from accelsim.accelerator import Accelerator, load_accelerator
 from accelsim.compiler.codebook_fit import codebook_overrides
+from accelsim.compiler.compile import compile_trace
 from accelsim.compiler.image import LayerImage
 from accelsim.formats.catalog import format_examples, parse_format
 from accelsim.functional import check_functional
@@ -44,6 +45,14 @@ def test_each_core_decodes_its_own_stripes_of_every_format(text: str) -> None:
 def test_networks_are_bit_exact_however_they_are_split(split: str, cores: int) -> None:
     machine = tiny_accelerator(cores=cores, control={"core_split": split}, codebook__codeword_length=4)
     assert check_functional(machine, every_layer().trace("ssvq:k=8,d=4", "conv[234]")).ok
+
+
+@pytest.mark.parametrize("split", ["stripes", "rows"])
+def test_networks_in_tiles_are_bit_exact(split: str) -> None:
+    machine = tiny_accelerator(cores=2, control={"core_split": split}, codebook__codeword_length=4, activation_buffer__capacity=400)
+    trace = every_layer().trace("ssvq:k=8,d=4", "conv[234]")
+    assert "row_tiles" in compile_trace(machine, trace).choices
+    assert check_functional(machine, trace).ok
 
 
 def test_a_flipped_bit_names_the_core_whose_image_has_it() -> None:

@@ -54,7 +54,8 @@ def chips(draw: st.DrawFn) -> Accelerator:
         array=chip.array.with_fields(rows=rows, cols=cols),
         vector_unit=chip.vector_unit.with_fields(lanes=lanes),
         control=chip.control.with_fields(core_split=draw(st.sampled_from(["cheapest", "stripes", "rows"]))),
-        activation_buffer=ROOM,
+        activation_buffer={**ROOM, "residency": draw(st.sampled_from(["buffer", "buffer", "dram"]))},
+        weight_buffer=chip.weight_buffer.with_fields(**draw(st.sampled_from([{}, {}, {"capacity": 32768, "residency": "pinned"}]))),
         dram=draw(st.sampled_from(memories)),
         l2=None if placed is None else level,
         placement={} if placed is None else {"weights": placed[0], "activations": placed[1]},
@@ -321,9 +322,7 @@ def test_functional_results_are_bit_exact(cores: int) -> None:
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({"placement": {"activations": "none"}}, "cores = 2, but placement.activations = 'none'; allowed with several cores: dram, l2"),
-        ({"weight_buffer": {"capacity": 4096, "word_bits": 32, "residency": "pinned"}}, "weight_buffer.residency = 'pinned'"),
-        ({"activation_buffer__residency": "dram"}, "activation_buffer.residency = 'dram'"),
+        ({"placement": {"activations": "none"}}, "cores = 2, but placement.activations = 'none': .* allowed with several cores: dram, l2"),
         ({"cores": 17}, "cores"),
     ],
 )
@@ -332,9 +331,21 @@ def test_what_cores_cannot_share_is_refused(fields: dict[str, Any], message: str
         tiny_accelerator(**{"cores": 2, **fields})
 
 
+def test_weights_that_one_core_cannot_hold_are_refused() -> None:
+    """64 x 64 weights and 64 words of 8 bytes: each core holds half of them, or where rows are split all."""
+    trace = gemm_chain(8, [64, 64], ["int8"], [""])
+    buffer = {"capacity": 2048 + 8 * 32, "word_bits": 32, "residency": "pinned"}
+    chips = [tiny_accelerator(cores=2, weight_buffer=buffer, control={"core_split": split}) for split in ("stripes", "rows")]
+    assert simulate(chips[0], trace).cores
+    with pytest.raises(CompileError, match=r"'pinned' needs 4608 B on one core; weight_buffer.capacity = 2304 B is short by 2304 B"):
+        compile_trace(chips[1], trace)
+
+
 def test_an_operation_too_large_for_a_core_names_its_layer() -> None:
-    with pytest.raises(CompileError, match=r"layer 'gemm0': activation_buffer.capacity = 512 B is short by .* of each core"):
-        compile_trace(tiny_accelerator(cores=2, activation_buffer__capacity=512), gemm_chain(20, [64, 64], ["int8"], [""]))
+    """A row of 64 bytes and four of its results do not fit; nor do they on one core."""
+    for cores in (1, 2):
+        with pytest.raises(CompileError, match=r"layer 'gemm0': activation_buffer.capacity = 64 B is short by"):
+            compile_trace(tiny_accelerator(cores=cores, activation_buffer__capacity=64), gemm_chain(20, [64, 64], ["int8"], [""]))
 
 
 def test_a_byte_lost_by_one_core_is_found() -> None:
