@@ -26,6 +26,8 @@ class Transfers:
     gate : tiles that the array must have finished before it is issued
     visible : transfer whose landing makes this one usable
     end : bytes of its run's stream up to its end
+    layer : index in `layers` of the program
+    broadcast : number of the read, of all cores' programs, that lands on several cores; -1: this core's own
     """
 
     address: Int64
@@ -34,6 +36,8 @@ class Transfers:
     gate: Int64
     visible: Int64
     end: Int64
+    layer: Int64
+    broadcast: Int64
 
 
 @dataclass(frozen=True)

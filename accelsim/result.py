@@ -44,6 +44,7 @@ OPERANDS = (
 
 # Of these, all that is trained: streams of the weights, requantization, parameters of the vector unit.
 TRAINED_OPERANDS = ("indices", "signs", "masks", "codebook", "raw_weights", "scales_bias", "side_data", "parameters")
+WEIGHT_STREAM = (*TRAINED_OPERANDS, "padding")  # what passes the weight buffer, but for a cache
 
 LARGEST_COUNT = 2**63 - 1  # of the kernels' integers
 
@@ -103,6 +104,7 @@ class LayerResult:
         a result of an earlier version, whose energy assumes codewords of the chip's length
     os_reads : accesses of the activation buffer by a layer whose sums stay in the PEs; None: they do not
     os_shifts : cycles in which such sums move down by a row of PEs
+    broadcast_bits : of its weights that the reads of another core brought to this one as well, padding included; None: it reads its own
     """
 
     name: str
@@ -124,6 +126,7 @@ class LayerResult:
     lookups: Count | None = None
     os_reads: Count | None = None
     os_shifts: Count | None = None
+    broadcast_bits: Count | None = None
 
     @property
     def total_cycles(self) -> int:

@@ -16,7 +16,7 @@ from pydantic import TypeAdapter, ValidationError
 from accelsim.errors import ConfigError
 from accelsim.problems import MISSING, in_words
 from accelsim.reading import parse_json, read_text
-from accelsim.result import MEMORIES, SCHEMA_VERSION, SHARED_LEVEL, Result
+from accelsim.result import MEMORIES, SCHEMA_VERSION, SHARED_LEVEL, WEIGHT_STREAM, Result
 from accelsim.wording import shown
 
 LARGEST_RESULT = 1 << 30  # bytes of a stored result
@@ -122,6 +122,19 @@ def _wrong_cores(result: Result) -> Iterator[tuple[str, int, str]]:
         found = sum(getattr(layer, name) for core in result.of_cores for layer in core.layers)
         if found != count:
             yield f"frames.{name}", count, f"allowed: the sum over the cores, {found:,}"
+    yield from _wrong_broadcasts(result)
+
+
+def _wrong_broadcasts(result: Result) -> Iterator[tuple[str, int, str]]:
+    """Weights that a core takes from the read of another one, which has as many."""
+    for frame, own in enumerate(zip(*(core.frames for core in result.cores), strict=False)):  # sums tell of one that a core lacks
+        for number, layers in enumerate(zip(*(item.layers for item in own), strict=False)):
+            readers = (layer for layer in layers if not layer.broadcast_bits)
+            read = {sum(item.bits for item in layer.traffic if item.operand in WEIGHT_STREAM) for layer in readers}
+            for core, layer in enumerate(layers):
+                if layer.broadcast_bits and layer.broadcast_bits not in read:
+                    place = f"cores.{core}.frames.{frame}.layers.{number}.broadcast_bits"
+                    yield place, layer.broadcast_bits, f"allowed: the bits of its weights that another core reads, {max(read, default=0):,}"
 
 
 def _wrong_counters(result: Result) -> Iterator[tuple[str, int, str]]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 
 import numpy as np
 import simpy
@@ -29,6 +28,7 @@ from accelsim.hw.memory_side import can_run
 from accelsim.hw.recorder import RecordedChannel, RecordedCluster, RunRecorder
 from accelsim.hw.shared_memory import SharedMemories, SharedTensors
 from accelsim.hw.two_sides import run_sides
+from accelsim.hw.weight_broadcast import WeightBroadcasts
 from accelsim.kernels.compute_state import RUN_RESULTS
 from accelsim.program import Program
 from accelsim.progress import Progress
@@ -178,9 +178,9 @@ def _run_events(
 
     shared = SharedMemories(list(memories), len(programs), open_memory)
     port = None if timing.l2 is None else L2Port(env, timing.clock_hz, timing.l2, len(programs))
-    tensors = SharedTensors(programs)
+    tensors, broadcasts = SharedTensors(programs), WeightBroadcasts[Dma](programs)
     cores = {
-        number: _open_core(env, timing, number, shared, tensors, port, recorder)
+        number: _open_core(env, timing, number, shared, tensors, broadcasts, port, recorder)
         for number, program in enumerate(programs)
         if program.runs.size
     }
@@ -236,6 +236,7 @@ def _open_core(
     number: int,
     memories: SharedMemories,
     tensors: SharedTensors,
+    broadcasts: WeightBroadcasts[Dma],
     port: L2Port | None,
     recorder: RunRecorder | None,
 ) -> _Core:
@@ -243,10 +244,11 @@ def _open_core(
     program, clock = timing.program.cores[number], timing.clock_hz
     notes = None if recorder is None else recorder.of_core(number, memories.cores)
     cluster = ComputeCluster(env, clock, program) if notes is None else RecordedCluster(env, clock, program, notes)
-    parts = (env, timing.dma, program, cluster, timing.weight_memory, memories.port(number), timing.activation_memory, number, tensors)
+    memory = memories.port(number)
+    parts = (env, timing.dma, program, cluster, timing.weight_memory, memory, timing.activation_memory, number, tensors, broadcasts)
     dma = Dma(*parts) if port is None or timing.l2 is None else L2Dma(*parts, port, timing.l2.bypass)
     if notes is not None:
-        _listen(dma, notes, partial(memories.number, core=number))
+        _listen(dma, notes, memories.number)
     return _Core(cluster, dma)
 
 
@@ -257,13 +259,13 @@ def _share_rom(env: simpy.Environment, clock_hz: int, cores: Mapping[int, _Core]
         together.on_denied = lambda core, cycle: notes[core].denied.append(cycle)
 
 
-def _listen(dma: Dma, notes: RunRecorder, number: Callable[[int], int]) -> None:
+def _listen(dma: Dma, notes: RunRecorder, number: Callable[[int, int], int]) -> None:
     """Have the transfers of a DMA recorded, with the numbers that the memories know them by."""
 
-    def cross(flight: int, client: str, asked_ps: int, crossed_ps: int) -> None:
-        notes.cross(number(flight), client, asked_ps, crossed_ps)
+    def cross(flight: int, core: int, client: str, asked_ps: int, crossed_ps: int) -> None:
+        notes.cross(number(flight, core), client, asked_ps, crossed_ps)
 
-    dma.on_issue = lambda issue: notes.issues.append(replace(issue, number=number(issue.number)))
+    dma.on_issue = lambda issue: notes.issues.append(replace(issue, number=number(issue.number, issue.core)))
     if isinstance(dma, L2Dma):
         dma.on_cross = cross
 
@@ -346,6 +348,7 @@ def _check_traffic(program: Program, outcome: Outcome) -> None:
         for (operand, _, write), bits in layer.bits.items():
             if operand != "burst_rounding":
                 planned[write] += bits
+        planned[False] += layer.figures.get("broadcast_bits", 0)
     for write, name in ((False, "dma_received_bytes"), (True, "dma_sent_bytes")):
         if planned[write] != 8 * outcome.counters[name]:
             raise ConservationError(f"operands of all layers sum to {planned[write]} bits, {name} is {outcome.counters[name]} bytes")

@@ -2,7 +2,8 @@
 
 In each cycle everything lands that lands in it, on all cores; then the DMAs issue what they may, in the order of the cores; then every core
 advances by one clock, in which those that look codewords up in a ROM that all share are served in turn. A tensor that passes from core to
-core may be read from the cycle on in which its last part has been written.
+core may be read from the cycle on in which its last part has been written. Weights that several cores read as one are issued by the first
+of them once all have said that they have room, and have a place in flight; then these go on in the same cycle.
 """
 
 from __future__ import annotations
@@ -22,6 +23,9 @@ class SharedSide:
 
     memory_free: int = 0
     missing: Counter[int] = field(default_factory=Counter)
+    takers: dict[int, dict[int, int]] = field(default_factory=dict)  # broadcast read -> core -> transfer
+    cores: dict[int, CoreDma] = field(default_factory=dict)
+    turns: set[int] = field(default_factory=set)  # cores that may have something to issue in this cycle
 
 
 @dataclass
@@ -33,6 +37,8 @@ class CoreDma(NaiveDma):
     last: int = 0
     cycles: int = 0
     ended: bool = False
+    number: int = 0
+    ready: int = -1  # the broadcast read that has room here
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -75,6 +81,30 @@ class CoreDma(NaiveDma):
                 return False
         return super().issue_job()
 
+    def issue_weight(self) -> bool:
+        index, transfers = self.next_weight, self.program.transfers
+        read = int(transfers.broadcast[index]) if index < transfers.size.size else -1
+        if read < 0:
+            return super().issue_weight()
+        if transfers.need[index] > self.machine.freed or transfers.gate[index] > self.machine.tiles_done:
+            return False
+        self.ready = read
+        takers = self.shared.takers[read]
+        cores = [self.shared.cores[core] for core in takers]
+        if self.number != min(takers):
+            self.shared.turns.add(min(takers))
+            return False
+        if not all(core.ready == read and len(core.served) < core.places for core in cores):
+            return False
+        self.serve(index, int(transfers.size[index]))
+        self.next_weight += 1
+        for core in cores[1:]:
+            core.served.append(self.served[-1])
+            core.landing.append((self.landing[-1][0], takers[core.number], int(transfers.size[index])))
+            core.next_weight += 1
+            self.shared.turns.add(core.number)
+        return True
+
     def serve(self, what: int, size: int) -> None:
         self.memory_free = self.shared.memory_free
         super().serve(what, size)
@@ -88,8 +118,12 @@ def simulate_cores(
     shared = SharedSide()
     shared.missing.update(job.shared for core in program.cores for job in core.jobs if job.write and job.shared >= 0)
     known = (transfer, places, memory_latency, bytes_per_cycle, fabric_latency)
-    sides = [CoreDma(core, *known, shared=shared) if core.runs.size else None for core in program.cores]
+    sides = [CoreDma(core, *known, shared=shared, number=number) if core.runs.size else None for number, core in enumerate(program.cores)]
     cores = [side for side in sides if side is not None]
+    for core in cores:
+        shared.cores[core.number] = core
+        for transfer, read in enumerate(core.program.transfers.broadcast.tolist()):
+            shared.takers.setdefault(read, {})[core.number] = transfer
     machine = cores[0].machine.machine
     rom = NaiveRom(machine["rom_groups"], machine["rom_cycles"]) if machine["rom_groups"] else None
     for t in range(10**6):
@@ -98,8 +132,13 @@ def simulate_cores(
             core.take_in()
         for core in cores:
             core.note_written()
+        shared.turns.update(core.number for core in cores)
         for core in cores:
-            core.issue()
+            core.served = [cycle for cycle in core.served if cycle > t]
+        while shared.turns:
+            turn = min(shared.turns)
+            shared.turns.remove(turn)
+            shared.cores[turn].issue()
         for core in cores:
             if not core.ended and core.machine.begin():
                 core.ended, core.cycles = True, t

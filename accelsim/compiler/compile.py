@@ -33,12 +33,13 @@ from accelsim.compiler.routing import with_experts_chosen
 from accelsim.compiler.shared_rom import shared_rom
 from accelsim.compiler.streams import StreamBuilder
 from accelsim.compiler.target import Target, target_of
+from accelsim.compiler.weight_broadcast import cores_transfers
 from accelsim.compiler.weights_read_again import bytes_read_again, weights_read_again
 from accelsim.errors import CompileError, PinnedWeightsTooLarge
 from accelsim.hw.l2 import L2, operand_crossings
 from accelsim.hw.lane_cycles import with_lane_cycles
 from accelsim.kernels import compute_state
-from accelsim.program import LayerPlan, Program, Structured
+from accelsim.program import LayerPlan, Program, Structured, Transfers
 from accelsim.provenance import traces_sha256
 from accelsim.quantities import human_bytes
 from accelsim.trace.trace import Trace
@@ -115,7 +116,10 @@ def compile_for(target: Target, traces: Sequence[Trace], frames: int, batch: int
     _check_pinned(target, lows)
     base = -(-layout.weights // ALIGNMENT) * ALIGNMENT if weights == target.placement.activations else 0
     _check_capacity(target, lows, layout, base)
-    programs = [_program(target, low, parts, base, batch, notes) for low, parts in zip(lows, zip(*networks, strict=True), strict=True)]
+    programs = [
+        _program(target, low, transfers, parts, base, batch, notes)
+        for low, transfers, parts in zip(lows, cores_transfers(lows), zip(*networks, strict=True), strict=True)
+    ]
     return replace(programs[0], others=tuple(programs[1:]))
 
 
@@ -215,7 +219,15 @@ def _check_capacity(target: Target, lows: Sequence[Lowering], layout: MemoryLayo
             raise CompileError(f"accelerator {target.name!r}: {memory} holds {capacity} B, {what} {size} B")
 
 
-def _program(target: Target, low: Lowering, networks: Sequence[PlacedNetwork], base: int, batch: int, notes: tuple[str, ...]) -> Program:
+def _program(
+    target: Target,
+    low: Lowering,
+    transfers: Transfers,
+    networks: Sequence[PlacedNetwork],
+    base: int,
+    batch: int,
+    notes: tuple[str, ...],
+) -> Program:
     control, buffer = target.control, target.activation_buffer
     machine = {
         "rows": target.array.rows,
@@ -248,7 +260,7 @@ def _program(target: Target, low: Lowering, networks: Sequence[PlacedNetwork], b
         cb_runs=np.array(low.cb_runs, np.int64),
         cb_words=np.array(low.cb_words, np.int64),
         group_cost=low.conflicts.array(),
-        transfers=low.streams.transfers(),
+        transfers=transfers,
         jobs=jobs,
         slots=tuple(low.slots),
         loads=low.loads,

@@ -227,8 +227,8 @@ class CoreShares:
             stripes = -(-share.result.columns // cols)
             rows = -(-op.m * share.result.rows // whole.rows)
             cycles = max(cycles, stripes * facts.split.groups * max(rows * facts.split.kt_count, stripe_groups))
-        times = len(split.shares) if split.how == "rows" else 1  # that weights are read, and decoded
-        weights = facts.split.image_bytes * times
+        times = len(split.shares) if split.how == "rows" else 1  # that weights are decoded, and read unless one read serves all
+        weights = facts.split.image_bytes * (1 if self._target.control.weight_broadcast else times)
         cycles = max(cycles, facts.bounds.get("rom", 0) * times)
         activations = sum(self._moved(op, split)) - self._kept(op, split, before)
         placement = self._target.placement

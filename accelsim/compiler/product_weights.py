@@ -53,7 +53,8 @@ def _fetch(inference: Inference, layer: str, key: tuple[str, int], facts: Produc
     known = image in inference.memory.images  # the image is in the memory once, however often it is read
     start = inference.memory.images[image] + reuse.header_bytes - header if known else None
     streams = [_gated(inference, first, split, split.run_stripes)]
-    placed = [low.streams.add(streams[0], f"layer {layer!r}", start)]
+    index = inference.layer_index[layer]
+    placed = [low.streams.add(streams[0], f"layer {layer!r}", index, start)]
     if not known:
         inference.memory.images[image] = placed[0].address
     address = placed[0].address + header  # of its first words
@@ -69,13 +70,13 @@ def _fetch(inference: Inference, layer: str, key: tuple[str, int], facts: Produc
         if not more.copies:
             continue
         streams.append(_gated(inference, more, split, stripes, tiles * stripes, ahead))
-        placed.append(low.streams.add(streams[-1], f"layer {layer!r}", address if of_first else later))
+        placed.append(low.streams.add(streams[-1], f"layer {layer!r}", index, address if of_first else later))
         ahead += more.copies * tiles * stripes
         if later is not None and not of_first:
             later += more.copies // reads * low.streams.stride(more)
     rounding = sum(place.bus_bytes - stream.copies * stream.bytes for place, stream in zip(placed, streams, strict=True))
     if rounding:
-        low.layers[inference.layer_index[layer]].bits["burst_rounding", low.weight_memory, False] += 8 * rounding
+        low.layers[index].bits["burst_rounding", low.weight_memory, False] += 8 * rounding
     full = -2 if split.has_short_streams and len(streams) > 2 else -1  # after the first, the streams of a group's whole folds
     found = FetchedStreams(
         chunk0=placed[0].first,

@@ -93,7 +93,7 @@ def _parameters(inference: Inference, op: Op) -> int:
     gate = max(inference.gate, low.tiles if inference.target.control.overlap != "prefetch" else 0)
     stream = RunStream(layer.parameter_bytes, 1, 0, np.zeros(1, np.int64), np.array([gate]), buffered=False)
     images = inference.memory.images
-    placed = low.streams.add(stream, f"layer {layer.name!r}", images.get(layer.name))
+    placed = low.streams.add(stream, f"layer {layer.name!r}", index, images.get(layer.name))
     images.setdefault(layer.name, placed.address)
     bits = low.layers[index].bits
     bits["parameters", low.weight_memory, False] += 8 * layer.parameter_bytes

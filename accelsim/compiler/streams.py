@@ -80,12 +80,13 @@ class Placed:
 
 @dataclass(frozen=True)
 class _Added:
-    """Streams as they were added: the address of the first of them, the buffered bytes before it, and the layers begun until then."""
+    """Streams as they were added: address of the first, buffered bytes before it, layers begun until then, and the layer in the program."""
 
     stream: RunStream
     address: int
     base: int
     layer: int
+    index: int
 
 
 @dataclass
@@ -105,8 +106,12 @@ class StreamBuilder:
         """Say that what is added next belongs to another layer, which computes once `tiles` tiles are done."""
         self._layers.append((tiles, self.buffered_bytes))
 
-    def add(self, stream: RunStream, what: str, at: int | None = None) -> Placed:
+    def add(self, stream: RunStream, what: str, layer: int, at: int | None = None) -> Placed:
         """Append the copies of a stream; those that are in the memory already, at byte `at`, are read again and take no room there.
+
+        Parameters
+        ----------
+        what : names the layer in messages; layer : its index in the program
 
         Raises
         ------
@@ -115,7 +120,7 @@ class StreamBuilder:
         """
         address = self.layout.weights if at is None else at
         count, bursts = self._cut(stream, what, address % self.burst_bytes)
-        self._added.append(_Added(stream, address, self.buffered_bytes, len(self._layers) - 1))
+        self._added.append(_Added(stream, address, self.buffered_bytes, len(self._layers) - 1, layer))
         placed = Placed(self.count, count, self.buffered_bytes, stream.copies * bursts * self.burst_bytes, address)
         self.count += stream.copies * count
         taken = -(-stream.copies // stream.reads) * self.stride(stream)
@@ -156,13 +161,13 @@ class StreamBuilder:
     def transfers(self) -> Transfers:
         """All transfers as arrays: streams are repeated by copy, then by batch, then by transfer."""
         if not self._added:
-            return Transfers(*np.zeros((6, 0), np.int64))
+            return Transfers(*np.zeros((8, 0), np.int64))
         gated = self.target.control.overlap != "prefetch"
-        copies, reads, batches, address, stride, base, room, layer, gate_step, together = np.array(
+        copies, reads, batches, address, stride, base, room, layer, index, gate_step, together = np.array(
             [
                 (
                     item.stream.copies, item.stream.reads, item.stream.batch_words.size, item.address, self.stride(item.stream), item.base,
-                    item.stream.buffered_bytes, item.layer, item.stream.gate_step, gated and item.stream.buffered,
+                    item.stream.buffered_bytes, item.layer, item.index, item.stream.gate_step, gated and item.stream.buffered,
                 )
                 for item in self._added
             ],
@@ -188,6 +193,8 @@ class StreamBuilder:
             ),
             visible=np.where((together[added] == 1)[of_stream], (np.cumsum(pieces) - 1)[of_batch], np.arange(self.count)),
             end=end,
+            layer=index[added][of_stream],
+            broadcast=np.full(end.size, -1),
         )
 
     def _prefetch_gates(self, layer: Int64, end: Int64) -> Int64:

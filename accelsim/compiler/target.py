@@ -109,6 +109,7 @@ class TargetControl:
     launch: TargetLaunch
     core_split: CoreSplit
     core_sync: Literal["awaited", "free"]
+    weight_broadcast: bool
 
 
 @dataclass(frozen=True)
@@ -221,8 +222,9 @@ def _control(accelerator: Accelerator) -> TargetControl:
     network, layer, token = (cycle_at(time, clock) for time in (control.overhead.network, control.overhead.layer, control.overhead.token))
     launch = TargetLaunch(network, layer, token)
     return TargetControl(
-        control.overlap, control.prefetch, control.runs, control.issue_overhead_cycles, launch, control.core_split, control.core_sync
-    )
+        control.overlap, control.prefetch, control.runs, control.issue_overhead_cycles, launch, control.core_split, control.core_sync,
+        control.weight_broadcast,
+    )  # fmt: skip
 
 
 def _l2(accelerator: Accelerator) -> TargetL2 | None:

@@ -12,14 +12,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from accelsim.cost import gate_counts
-from accelsim.cost.action_counts import WEIGHT_STREAM
 from accelsim.cost.energy import EnergyLine
 from accelsim.cost.recost import Cost, recost
 from accelsim.cost.sign_cost import SignCost, sign_bits, sign_costs
 from accelsim.cost.span import ZERO, Span, total
 from accelsim.cost.technology import Technology
 from accelsim.errors import ConfigError
-from accelsim.result import CATEGORIES, MEMORIES, Result
+from accelsim.result import CATEGORIES, MEMORIES, WEIGHT_STREAM, Result
 from accelsim.run_labels import label
 
 REST = "everything else"

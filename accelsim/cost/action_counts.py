@@ -8,15 +8,14 @@ left the decoder, padded groups and re-read stripes included.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Set
+from collections.abc import Iterable, Mapping, Sequence, Set
 from typing import NamedTuple
 
 from accelsim.accelerator import Accelerator
 from accelsim.cost.span import Span, total
 from accelsim.hw.l2 import L2, operand_crossings
-from accelsim.result import TRAINED_OPERANDS, LayerResult, Result
+from accelsim.result import WEIGHT_STREAM, LayerResult, Result, Traffic
 
-WEIGHT_STREAM = (*TRAINED_OPERANDS, "padding")
 HEADER = ("codebook", "scales_bias", "parameters")  # side data travels with the records
 
 
@@ -97,7 +96,17 @@ def count_actions(result: Result, accelerator: Accelerator) -> tuple[Counts, ...
     for layer in result.layers:
         moved.setdefault(layer.name, set()).update(item.operand for item in layer.traffic)
     cores = zip(*(core.layers for core in result.of_cores), strict=True)
-    return tuple(add_counts([_layer_counts(layer, accelerator, moved[layer.name]) for layer in layers]) for layers in cores)
+    return tuple(
+        add_counts([_layer_counts(layer, accelerator, moved[layer.name], _received(layer, layers)) for layer in layers]) for layers in cores
+    )
+
+
+def _received(layer: LayerResult, cores: Sequence[LayerResult]) -> tuple[Traffic, ...]:
+    """The weights of a layer that another of the cores reads for this one as well."""
+    if not layer.broadcast_bits:
+        return ()
+    read = (tuple(item for item in other.traffic if item.operand in WEIGHT_STREAM) for other in cores if not other.broadcast_bits)
+    return next((items for items in read if sum(item.bits for item in items) == layer.broadcast_bits), ())
 
 
 def add_counts(layers: Iterable[Counts]) -> dict[Action, Span]:
@@ -109,8 +118,10 @@ def add_counts(layers: Iterable[Counts]) -> dict[Action, Span]:
     return {action: total(found) for action, found in spans.items()}
 
 
-def _layer_counts(layer: LayerResult, accelerator: Accelerator, operands: Set[str]) -> dict[Action, Span]:
-    """Counts of a layer whose weights have the streams that are among `operands`."""
+def _layer_counts(
+    layer: LayerResult, accelerator: Accelerator, operands: Set[str], received: tuple[Traffic, ...] = ()
+) -> dict[Action, Span]:
+    """Counts of a layer whose weights have the streams that are among `operands`; those `received` came with the read of another core."""
     tile = accelerator.array.sparse_tile
     share = (
         tile.q / tile.d if tile is not None and "masks" in operands else 1.0
@@ -122,9 +133,9 @@ def _layer_counts(layer: LayerResult, accelerator: Accelerator, operands: Set[st
         **(_held_sum_counts(layer, accelerator) if layer.os_reads is not None else {}),
         **_exact({GEMV_HELD: cycles if accelerator.array.few_rows else 0, OS_HELD: cycles if accelerator.array.may_hold_outputs else 0}),
         **(_scale_counts(layer, accelerator, operands) if "side_data" in operands else {}),
-        **_load_counts(layer, accelerator, share, operands),
+        **_load_counts(layer, accelerator, share, operands, received),
         **_vector_counts(layer, accelerator),
-        **_traffic_counts(layer, accelerator),
+        **_traffic_counts(layer, accelerator, received),
         **_exact(dict.fromkeys((CONTROL, *HELD), cycles)),
     }
 
@@ -227,12 +238,14 @@ def _scale_counts(layer: LayerResult, accelerator: Accelerator, operands: Set[st
     return _exact(counts)
 
 
-def _load_counts(layer: LayerResult, accelerator: Accelerator, share: float, operands: Set[str]) -> dict[Action, Span]:
+def _load_counts(
+    layer: LayerResult, accelerator: Accelerator, share: float, operands: Set[str], received: tuple[Traffic, ...]
+) -> dict[Action, Span]:
     """The bounds of a layer are its words and groups: `buffer_width` words of W bits and `decode` groups were taken."""
     words, groups = layer.bounds.get("buffer_width", 0), layer.bounds.get("decode", 0)
     codebook, buffer = accelerator.codebook, accelerator.activation_buffer
     lanes = float(_decoded_weights(layer, accelerator, operands))
-    header = sum(item.bits for item in layer.traffic if item.operand in HEADER)
+    header = sum(item.bits for item in (*layer.traffic, *received) if item.operand in HEADER)
     header_words = -(-header // accelerator.weight_buffer.word_bits)
     shadow = lanes * share if _in_accumulators(layer) else 0.0  # else they meet their rows at once, or wait in a queue
     queued = lanes if layer.os_reads is not None else 0.0
@@ -279,12 +292,23 @@ def _vector_counts(layer: LayerResult, accelerator: Accelerator) -> dict[Action,
     }
 
 
-def _traffic_counts(layer: LayerResult, accelerator: Accelerator) -> dict[Action, Span]:
-    """Bits over each memory, whole bursts included; and what the DMA puts into, or takes from, the buffers."""
+def _traffic_counts(layer: LayerResult, accelerator: Accelerator, received: tuple[Traffic, ...]) -> dict[Action, Span]:
+    """Bits over each memory, whole bursts included; and what the DMA puts into, or takes from, the buffers, `received` included."""
     counts: dict[Action, float] = {}
 
     def add(action: Action, count: float) -> None:
         counts[action] = counts.get(action, 0.0) + count
+
+    def into_buffer(item: Traffic) -> None:
+        if item.operand == "burst_rounding":
+            return
+        add(carried(item.operand), item.bits)
+        if item.operand in WEIGHT_STREAM:
+            add(WEIGHT_WRITE, item.bits / word)
+            if item.operand == "codebook":
+                add(CODEBOOK_WRITE, item.bits)
+        else:
+            add(DMA_READ if item.write else DMA_WRITE, item.bits / width)
 
     width, word, l2 = accelerator.activation_buffer.width_bits, accelerator.weight_buffer.word_bits, accelerator.l2
     for item in layer.traffic:
@@ -294,13 +318,7 @@ def _traffic_counts(layer: LayerResult, accelerator: Accelerator) -> dict[Action
             times = operand_crossings(l2.bypass, item.operand, item.memory)
             for action, crosses in ((L2_READ, times == 2 or not item.write), (L2_WRITE, times == 2 or item.write)):
                 add(action._replace(operand=item.operand), item.bits / l2.width_bits if times and crosses else 0.0)
-        if item.operand == "burst_rounding":
-            continue
-        add(carried(item.operand), item.bits)
-        if item.operand in WEIGHT_STREAM:
-            add(WEIGHT_WRITE, item.bits / word)
-            if item.operand == "codebook":
-                add(CODEBOOK_WRITE, item.bits)
-        else:
-            add(DMA_READ if item.write else DMA_WRITE, item.bits / width)
+        into_buffer(item)
+    for item in received:
+        into_buffer(item)
     return _exact(counts)

@@ -65,6 +65,11 @@ class ControlSpec(Record):
         default="awaited",
         description="parts of a tensor that other cores write: awaited: read once all are in memory; free: imagined to be there at once",
     )
+    weight_broadcast: bool = Field(
+        default=False,
+        description="one read brings weights that several cores need, as those of a product that is split over rows, to all of them, once "
+        "each has room; false: every core reads for itself",
+    )
     overhead: OverheadSpec = Field(default=OverheadSpec(), description="time of the host to launch a network, a layer or a token")
 
     @model_validator(mode="after")

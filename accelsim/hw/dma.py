@@ -8,7 +8,7 @@ instant, when everything that happens in it has happened.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Annotated
 
@@ -21,6 +21,7 @@ from accelsim.hw.engine import at_time, dma_decides
 from accelsim.hw.l2 import L2
 from accelsim.hw.memory import Channel, Complete
 from accelsim.hw.shared_memory import SharedTensors
+from accelsim.hw.weight_broadcast import WeightBroadcasts
 from accelsim.kernels.compute_state import LOAD
 from accelsim.program import ActivationJob, Program
 from accelsim.quantities import Bytes, Picoseconds, edge_ps, unit
@@ -47,7 +48,10 @@ def memories_of(program: Program, weights: str, activations: str) -> list[str]:
 
 @dataclass(frozen=True)
 class Issue:
-    """A transfer that was issued: its number, content (a weight-side transfer of the program, or -1 - job), memory and ps."""
+    """A transfer that was issued: its number, content (a weight-side transfer of the program, or -1 - job), memory and ps.
+
+    `core` is the one that issued it: another one, where its read of weights lands here as well.
+    """
 
     number: int
     what: int
@@ -56,6 +60,7 @@ class Issue:
     size: int
     write: bool
     time_ps: int
+    core: int = 0
 
 
 class Arrivals:
@@ -95,12 +100,16 @@ class Dma:
         activation_memory: str = "dram",
         core: int = 0,
         tensors: SharedTensors | None = None,
+        broadcasts: WeightBroadcasts[Dma] | None = None,
     ) -> None:
+        self._core = core
+        self._broadcasts = WeightBroadcasts[Dma](()) if broadcasts is None else broadcasts
+        self._broadcasts.join(core, self)
         self._decides = dma_decides(core)
         self._tensors = SharedTensors((program,)) if tensors is None else tensors
         self._env, self._spec, self._program, self._cluster = env, spec, program, cluster
         transfers = program.transfers
-        columns = (transfers.address, transfers.size, transfers.need, transfers.gate)
+        columns = (transfers.address, transfers.size, transfers.need, transfers.gate, transfers.broadcast)
         self._issues = list(zip(*(column.tolist() for column in columns), strict=True))
         self._next_weight = 0
         self._next_job = 0
@@ -110,6 +119,8 @@ class Dma:
         self._in_flight = 0
         self._flights: dict[int, tuple[int, int, int, bool]] = {}  # id -> (weight transfer or -1 - job, offset in it, bytes, write)
         self._next_id = 0
+        self._takers: dict[int, list[tuple[Dma, int]]] = {}  # id of a broadcast -> (DMA, its transfer) of the other cores that take it
+        self._ready = -1  # weight transfer that has room, and waits for the other cores that take it
         self._freed = self._tiles = 0
         self._deciding = False
         self._blocked = False  # the next weight transfer waits for the cluster, which will call
@@ -182,7 +193,7 @@ class Dma:
         index = self._next_weight
         if self._blocked or index == len(self._issues):
             return False
-        address, size, need, gate = self._issues[index]
+        address, size, need, gate, read = self._issues[index]
         if need > self._freed or gate > self._tiles:
             self._freed, self._tiles = self._cluster.freed_and_tiles()
             if need > self._freed or gate > self._tiles:
@@ -190,14 +201,37 @@ class Dma:
                 self._blocked = True
                 return False
         self._cluster.wait_for(NEVER, NEVER)
+        if read >= 0:
+            self._ready = index
+            reader, takers = self._broadcasts.reader(read), self._broadcasts.takers(read)
+            if reader is not self:
+                reader.pump()
+                return False
+            if not all(dma.can_take(transfer) for dma, transfer in takers):
+                return False
+            self._takers[self._next_id] = takers
         self._submit(self._weight_memory, index, address, 0, size, False)
         self._next_weight += 1
         return True
 
+    def can_take(self, transfer: int) -> bool:
+        """Whether a weight transfer is the next one, has room, and finds a place in flight."""
+        return self._ready == transfer == self._next_weight and self._in_flight < self._spec.max_transfers
+
+    def _take(self, issue: Issue, transfer: int) -> None:
+        """Another core has issued a read that lands here as well."""
+        self._in_flight += 1
+        self._next_weight += 1
+        self.on_issue(replace(issue, what=transfer))
+        self.pump()
+
     def _submit(self, memory: str, what: int, address: int, offset: int, size: int, write: bool) -> None:
         self._in_flight += 1
         self._flights[self._next_id] = (what, offset, size, write)
-        self.on_issue(Issue(self._next_id, what, memory, address, size, write, int(self._env.now)))
+        issue = Issue(self._next_id, what, memory, address, size, write, int(self._env.now), self._core)
+        self.on_issue(issue)
+        for dma, transfer in self._takers.get(self._next_id, ()):
+            dma._take(issue, transfer)
         self._start(self._next_id, memory, address)
         self._next_id += 1
 
@@ -208,9 +242,14 @@ class Dma:
 
     def _complete(self, flight: int) -> None:
         """The memory is done with a transfer: its place is free, its data is still in the fabric."""
-        self._in_flight -= 1
         at_time(self._env, int(self._env.now) + self._spec.fabric_latency, lambda _: self._land(flight))
-        self.pump()
+        self._free_place(flight)
+
+    def _free_place(self, flight: int) -> None:
+        """A transfer needs its place no more, on any core that takes it."""
+        for dma in (self, *(dma for dma, _ in self._takers.get(flight, ()))):
+            dma._in_flight -= 1
+            dma.pump()
 
     def _land(self, flight: int) -> None:
         what, offset, size, write = self._flights.pop(flight)
@@ -221,6 +260,10 @@ class Dma:
             self.received_bytes += size
         if what >= 0:
             self._cluster.land(what)
+            for dma, transfer in self._takers.pop(flight, ()):
+                dma.last_landing_ps = int(self._env.now)
+                dma.received_bytes += size
+                dma._cluster.land(transfer)
             return
         job = self._program.jobs[-1 - what]
         landed = self._landed.add(-1 - what, offset, size)

@@ -17,6 +17,7 @@ from accelsim.hw.l2 import L2, Bypass, crossings
 from accelsim.hw.l2_port import ACTIVATION_READ, ACTIVATION_WRITE, MEMORY, WEIGHT_READ, L2Port
 from accelsim.hw.memory import Channel, Complete
 from accelsim.hw.shared_memory import SharedTensors
+from accelsim.hw.weight_broadcast import WeightBroadcasts
 from accelsim.program import ActivationJob, Program
 
 Then = Callable[[int], None]
@@ -25,8 +26,8 @@ Then = Callable[[int], None]
 class L2Dma(Dma):
     """Issues transfers as `Dma` does, and tells the cluster also what has come to the level.
 
-    A listener may set `on_cross`: it is called with the number of a transfer, the client, the ps in which it asked and that in which it had
-    crossed.
+    A listener may set `on_cross`: it is called with the number of a transfer, the core that issued it, the client, the ps in which it asked
+    and that in which it had crossed.
     """
 
     def __init__(
@@ -40,15 +41,16 @@ class L2Dma(Dma):
         activation_memory: str,
         core: int,
         tensors: SharedTensors,
+        broadcasts: WeightBroadcasts[Dma],
         port: L2Port,
         bypass: Bypass,
     ) -> None:
-        super().__init__(env, spec, program, cluster, weight_memory, open_memory, activation_memory, core, tensors)
-        self._port, self._bypass, self._core = port, bypass, core
+        super().__init__(env, spec, program, cluster, weight_memory, open_memory, activation_memory, core, tensors, broadcasts)
+        self._port, self._bypass = port, bypass
         self._crossed_bytes = dict.fromkeys((ACTIVATION_READ, ACTIVATION_WRITE, WEIGHT_READ), 0)
         self._in_level = Arrivals(len(program.jobs))
         self._memory_bytes = {"fill": 0, "drain": 0}
-        self.on_cross: Callable[[int, str, int, int], None] = _nothing
+        self.on_cross: Callable[[int, int, str, int, int], None] = _nothing
         if weight_memory == L2:
             for transfer in range(program.transfers.address.size):
                 cluster.reach(transfer)
@@ -98,7 +100,8 @@ class L2Dma(Dma):
             self._crossed_bytes[client] += size
 
         def crossed() -> None:
-            self.on_cross(flight, client, asked, int(self._env.now))
+            for dma in (self, *(dma for dma, _ in self._takers.get(flight, ()) if isinstance(dma, L2Dma))):
+                dma.on_cross(flight, self._core, client, asked, int(self._env.now))
             then(flight)
 
         self._port.request(client, self._port.order(flight, self._core), size, crossed)
@@ -108,6 +111,8 @@ class L2Dma(Dma):
         what, offset, size, write = self._flights[flight]
         if what >= 0:
             self._cluster.reach(what)
+            for dma, transfer in self._takers.get(flight, ()):
+                dma._cluster.reach(transfer)
         else:
             self._tell_units(self._program.jobs[-1 - what], self._in_level.add(-1 - what, offset, size))
         self._cross(flight, _client(what, write), self._arrive)
@@ -124,9 +129,8 @@ class L2Dma(Dma):
 
     def _arrive(self, flight: int) -> None:
         """A transfer has crossed the port for the last time."""
-        self._in_flight -= 1
+        self._free_place(flight)
         self._land(flight)
-        self.pump()
 
 
 def _client(what: int, write: bool) -> str:
@@ -134,5 +138,5 @@ def _client(what: int, write: bool) -> str:
     return WEIGHT_READ if what >= 0 else ACTIVATION_WRITE if write else ACTIVATION_READ
 
 
-def _nothing(flight: int, client: str, asked_ps: int, crossed_ps: int) -> None:
-    del flight, client, asked_ps, crossed_ps
+def _nothing(flight: int, core: int, client: str, asked_ps: int, crossed_ps: int) -> None:
+    del flight, core, client, asked_ps, crossed_ps

@@ -5,9 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
-from accelsim.kernels.compute_state import ROW
 from accelsim.program import Program
 from accelsim.result import TRAINED_OPERANDS
 from accelsim.simulation import RecordedRun
@@ -41,7 +38,7 @@ class Flight:
 def flights_of(run: RecordedRun) -> tuple[Flight, ...]:
     """All transfers of the DMA, in the order of their issue."""
     notes, program, fabric = run.notes, run.program, run.accelerator.dma.fabric_latency
-    layers = transfer_layers(program)
+    layers = program.transfers.layer
     crossed = {crossing.flight: crossing.crossed_ps for crossing in notes.crossings}  # the last time
     slots: list[int] = []  # end of the transfer that holds each
     out: list[Flight] = []
@@ -64,22 +61,7 @@ def flights_of(run: RecordedRun) -> tuple[Flight, ...]:
     return tuple(out)
 
 
-def transfer_layers(program: Program) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
-    """int64 (transfers,): the layer whose stream each weight-side transfer brings; the first that reads it, where several do."""
-    layers = np.full(program.transfers.address.size, -1, np.int64)
-    for layer, first, count in program.runs[["layer", "chunk0", "chunk_count"]].tolist():
-        if first >= 0 and layers[first] < 0:
-            layers[first : first + count] = layer
-    parameters = program.tasks[(program.tasks["kind"] == ROW) & (program.tasks["chunk"] >= 0)]
-    for layer, last in parameters[["layer", "chunk"]].tolist():  # a task names the last transfer of its parameters
-        at = last
-        while at >= 0 and layers[at] < 0:
-            layers[at] = layer
-            at -= 1
-    return layers
-
-
 def _operands(program: Program, layer: int, memory: str) -> str:
-    """Operands in the streams of a layer; records mix them."""
+    """Operands in the streams of a layer, where records mix them; another core's read, which brings them here as well, has them booked."""
     found: Sequence[str] = [name for name in TRAINED_OPERANDS if (name, memory, False) in program.layers[layer].bits]
-    return " + ".join(found)
+    return " + ".join(found) or "broadcast weights"

@@ -213,6 +213,8 @@ def chain_program(machine: ClusterMachine, accumulator_rule: int, accumulator_re
             gate=np.zeros(len(pieces), np.int64),
             visible=np.arange(len(pieces), dtype=np.int64),
             end=np.array([end for _, _, end in pieces], np.int64),
+            layer=np.array([number for number, _, _ in pieces], np.int64),
+            broadcast=np.full(len(pieces), -1),
         ),
         jobs=(),
         slots=(),

@@ -59,16 +59,29 @@ def test_cores_equal_their_twin(cores: int, split: str, overlap: str, places: in
         assert ("dependency" in found) == (cores > 1)
 
 
+@pytest.mark.parametrize("cores", [2, 3])
+@pytest.mark.parametrize("overlap", ["prefetch", "layer", "none"])
+@pytest.mark.parametrize(("places", "latency"), [(2, 8), (1, 1)])
+def test_cores_that_share_reads_of_weights_equal_their_twin(cores: int, overlap: str, places: int, latency: int) -> None:
+    machine = chip(cores, "rows", places, latency, weight_buffer={"capacity": 352, "word_bits": 32},
+                   control={"core_split": "rows", "overlap": overlap, "weight_broadcast": True})  # fmt: skip
+    trace = gemm_chain(7, [4, 24, 8, 4], ["int8", "ssvq:16,4", "int8"], ["layernorm", "", "gelu"])
+    compare(machine, trace)
+    program = compile_trace(machine, trace)
+    assert all((core.transfers.broadcast >= 0).all() for core in program.cores)  # every layer is split over rows
+
+
 @settings(max_examples=60)
 @given(
     st.one_of(chains(), encoders(), convnets()), st.integers(2, 4), st.sampled_from(SPLITS), st.integers(1, 4), st.integers(1, 20),
-    st.integers(1, 2), st.integers(1, 2),
+    st.integers(1, 2), st.integers(1, 2), st.booleans(), st.sampled_from([256, 512, 1024, 65536]),
 )  # fmt: skip
 def test_random_nets_on_several_cores_equal_the_twin(
-    trace: Trace, cores: int, split: str, places: int, latency: int, frames: int, batch: int
+    trace: Trace, cores: int, split: str, places: int, latency: int, frames: int, batch: int, broadcast: bool, capacity: int
 ) -> None:
     # An infinite rate: the twin counts in whole cycles, and not every transfer is a multiple of four bytes.
     try:
-        compare(chip(cores, split, places, latency, 0, activation_buffer__capacity="64 KiB"), trace, frames, batch)
+        control = {"core_split": split, "weight_broadcast": broadcast}
+        compare(chip(cores, split, places, latency, 0, control=control, activation_buffer__capacity=capacity), trace, frames, batch)
     except CompileError:
         return  # a net that does not fit says so

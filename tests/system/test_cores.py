@@ -53,7 +53,9 @@ def chips(draw: st.DrawFn) -> Accelerator:
         cores=draw(st.integers(1, 4)),
         array=chip.array.with_fields(rows=rows, cols=cols),
         vector_unit=chip.vector_unit.with_fields(lanes=lanes),
-        control=chip.control.with_fields(core_split=draw(st.sampled_from(["cheapest", "stripes", "rows"]))),
+        control=chip.control.with_fields(
+            core_split=draw(st.sampled_from(["cheapest", "stripes", "rows"])), weight_broadcast=draw(st.booleans())
+        ),
         activation_buffer={**ROOM, "residency": draw(st.sampled_from(["buffer", "buffer", "dram"]))},
         weight_buffer=chip.weight_buffer.with_fields(**draw(st.sampled_from([{}, {}, {"capacity": 32768, "residency": "pinned"}]))),
         dram=draw(st.sampled_from(memories)),

@@ -138,6 +138,7 @@ IDEAL_CHANGES: dict[str, tuple[Any, ...]] = {
     "name": ("other", "third"), "description": ("other", "third"), "clock": ("900 MHz", "2 GHz"), "cores": (2, 3),
     "control.core_split": tuple(f"cores=2\ncontrol.core_split={split}" for split in ("stripes", "rows")),
     "control.core_sync": ("cores=2\ncontrol.core_sync=free",),
+    "control.weight_broadcast": ("cores=2\ncontrol.core_split=rows\ncontrol.weight_broadcast=true",),
     "array.rows": (8, 16), "array.cols": (8, 16), "array.max_m": (5, 16), "array.accumulator_banks": (2,), "array.shadow_sets": (2,),
     "array.accumulator_rule": ("simple",), "array.accumulator_read": ("stall", "deskew"),
     "array.psum_bits": (24, 40), "array.rows_per_cycle": (2, 3), "array.depthwise": ("block_diagonal", "cheapest"),

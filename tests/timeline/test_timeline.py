@@ -222,8 +222,9 @@ def test_a_window_beyond_the_run_or_without_a_layer_is_refused(preset: RecordedR
 
 
 @pytest.mark.parametrize("level", [[], ["l2={capacity: 1 MiB, width_bits: 256}", "placement.activations=l2"]])
-def test_the_timeline_of_several_cores_is_that_of_the_last_to_end(level: list[str], tmp_path: Path) -> None:
-    chip = load_accelerator("edge-32x32", ["cores=3", "control.core_split=stripes", *level])
+@pytest.mark.parametrize("split", [["control.core_split=stripes"], ["control.core_split=rows", "control.weight_broadcast=true"]])
+def test_the_timeline_of_several_cores_is_that_of_the_last_to_end(level: list[str], split: list[str], tmp_path: Path) -> None:
+    chip = load_accelerator("edge-32x32", ["cores=3", *split, *level])
     run = simulate_recorded(chip, load_trace(find_trace("tiny_vit_ssvq")))
     assert run.result.to_dict() == simulate(chip, load_trace(find_trace("tiny_vit_ssvq"))).to_dict()
     own = run.of_last_core()
