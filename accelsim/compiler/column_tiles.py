@@ -43,7 +43,7 @@ def wide_layers(target: Target, trace: Trace) -> WideLayers:
     buffer = target.weight_buffer
     out: list[tuple[str, WideLayer]] = []
     for layer in trace.weighted_layers():
-        if layer.window is not None or buffer.residency == "pinned" or layer.weight.k * layer.n <= buffer.capacity // 8:
+        if layer.tile_groups > 1 or buffer.residency == "pinned" or layer.weight.k * layer.n <= buffer.capacity // 8:
             continue
         geometry = weight_geometry(target, layer)
         held = min(geometry.file, -(-layer.n // geometry.cols))  # N-stripes that are read together

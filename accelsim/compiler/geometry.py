@@ -11,6 +11,7 @@ from dataclasses import replace
 from fractions import Fraction
 
 from accelsim.compiler.depthwise import map_groups
+from accelsim.compiler.fold_size import fit_folds
 from accelsim.compiler.group_scales import with_scales
 from accelsim.compiler.held_outputs import hold_outputs
 from accelsim.compiler.target import Target
@@ -75,10 +76,10 @@ def weight_geometry(target: Target, layer: WeightedLayer) -> CoreGeometry:
 
 
 def _mapped(target: Target, geometry: CoreGeometry, layer: WeightedLayer) -> CoreGeometry:
-    """The core with the mapping of the layer's groups, and with sums that stay in the PEs where the chip holds them."""
+    """The core with the mapping of the layer's groups, sums that stay in the PEs where the chip holds them, and as large folds as fit."""
     if target.ranked_by is not None:
         return geometry.mapped_as(weight_geometry(target.ranked_by, layer))
-    return hold_outputs(target, map_groups(target, geometry, layer))
+    return fit_folds(target, hold_outputs(target, map_groups(target, geometry, layer)), layer)
 
 
 def _check_lookups(target: Target, path: DecodePath, lookup: Lookup, name: str) -> None:

@@ -11,6 +11,7 @@ from accelsim.compiler.product_operands import rows_from, weights_from
 from accelsim.compiler.product_split import ProductSplit
 from accelsim.compiler.product_weights import book_weights, weights_of_runs
 from accelsim.compiler.record_table import Fields
+from accelsim.compiler.target import TargetArray
 from accelsim.errors import CompileError
 from accelsim.hw.row_accesses import row_accesses
 from accelsim.kernels import compute_state
@@ -65,7 +66,7 @@ def lower_product(inference: Inference, op: Op) -> None:
     groups = facts.bounds["decode"]
     build.figures["decoded_weights"] += groups * split.geometry.group_weights
     build.figures["lookups"] += groups * split.geometry.group_lookups
-    _note(build, split, facts.reuse, target.array.cols)
+    _note(build, split, facts.reuse, target.array)
     for resource, cycles in facts.bounds.items():
         build.bounds[resource] += cycles
     book_weights(inference, layer, facts, fetches)
@@ -198,14 +199,14 @@ def _drain(inference: Inference, op: Op, split: ProductSplit) -> int:
     return task
 
 
-def _note(build: LayerBuild, split: ProductSplit, reuse: WeightReuse, cols: int) -> None:
+def _note(build: LayerBuild, split: ProductSplit, reuse: WeightReuse, array: TargetArray) -> None:
     """Say how a product was split, for the result."""
     row_tile = split.row_tile
-    if split.geometry.file > 1:
+    if array.held_weights > 1:
         build.figures["row_reads"] += split.row_reads
         build.notes.append(f"enhanced weight stationary, folds of {split.file} tiles")
-    if split.geometry.cols < cols:
-        build.notes.append(f"no masks for the sparse tiles: {split.geometry.cols} of {cols} columns per pass")
+    if split.geometry.cols < array.cols:
+        build.notes.append(f"no masks for the sparse tiles: {split.geometry.cols} of {array.cols} columns per pass")
     if row_tile.count > 1:
         build.notes.append(f"{row_tile.count} row tiles, weights {'kept over' if reuse.over_row_tiles else 'fetched for each of'} them")
     if split.column_tile.count > 1:

@@ -73,7 +73,7 @@ def allocate_in_row_tiles(
             if error.short_bytes < in_buffer and counts[op.index].rows < most_tiles(plan, op):
                 factor = 2 * finer.get(op.layer.name, 1)
                 halved = finer | {plan.ops[plan.tensors[key].producers[0]].layer.name: factor for key in alike_tensors(plan, op.writes)}
-                if tensor is None or choice.cost_of_moving(tensor, in_dram, finer) >= choice.cost_of_halving(op, in_dram, finer, halved):
+                if tensor is None or choice.cost_of_moving({tensor}, in_dram, finer) >= choice.cost_of_halving(op, in_dram, finer, halved):
                     finer = halved
                     continue
             attention = plan.attention_of.get(op.layer.name)

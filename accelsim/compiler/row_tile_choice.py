@@ -36,13 +36,14 @@ class RowTileChoice:
         return {name: factor for name, factor in finer.items() if name not in touched}
 
     def cost_of_moving(
-        self, key: TensorId, in_dram: Set[TensorId], finer: Mapping[str, int], hosts: Mapping[TensorId, TensorId] | None = None
+        self, keys: Set[TensorId], in_dram: Set[TensorId], finer: Mapping[str, int], hosts: Mapping[TensorId, TensorId] | None = None
     ) -> int:
-        """Bytes that are moved more if a tensor goes to DRAM as well, by all operations that touch it: fewer if negative."""
-        tensor = self.plan.tensors[key]
-        touched = [self.plan.ops[index] for index in dict.fromkeys((*tensor.producers, *tensor.readers))]
-        crossing = tensor.bytes * (tensor.is_input + tensor.is_output)  # bytes that pass the memory in any case
-        moved = self._moved_bytes(touched, in_dram | {key}, self.without(finer, {key}), hosts)
+        """Bytes that are moved more if some tensors go to DRAM as well, by all operations that touch them: fewer if negative."""
+        tensors = [self.plan.tensors[key] for key in keys]
+        users = sorted({index for tensor in tensors for index in (*tensor.producers, *tensor.readers)})
+        touched = [self.plan.ops[index] for index in users]
+        crossing = sum(tensor.bytes * (tensor.is_input + tensor.is_output) for tensor in tensors)  # pass the memory in any case
+        moved = self._moved_bytes(touched, in_dram | keys, self.without(finer, keys), hosts)
         return moved - self._moved_bytes(touched, in_dram, finer, hosts) - crossing
 
     def cost_of_halving(self, op: Op, in_dram: Set[TensorId], finer: Mapping[str, int], halved: Mapping[str, int]) -> int:
@@ -50,7 +51,7 @@ class RowTileChoice:
         return self._moved_bytes([op], in_dram, halved) - self._moved_bytes([op], in_dram, finer)
 
     def move_what_is_cheaper(self, in_dram: set[TensorId], finer: Mapping[str, int]) -> None:
-        """Add to `in_dram` each tensor whose move saves more reads of weights than its rows have bytes.
+        """Add to `in_dram` each tensor, or those of a slot together, whose move saves more reads of weights than their rows have bytes.
 
         The operations whose row tiles read most weights again come first. What heads read by themselves is not weighed.
         """
@@ -60,14 +61,25 @@ class RowTileChoice:
         again = {op.index: self._read_again(op, counts[op.index]) for op in plan.ops}
         weighed: set[TensorId] = set(in_dram)
         for index in sorted((index for index, size in again.items() if size), key=lambda index: -again[index]):
-            for key in touched(plan.ops[index]):
-                tensor = plan.tensors[key]
-                if key in weighed or not can_lie_in_dram(plan, tensor) or any(plan.ops[user].head >= 0 for user in tensor.readers):
+            movable = [key for key in touched(plan.ops[index]) if key not in weighed and self._can_leave_whole(key)]
+            for key in movable:
+                if key in weighed:
                     continue
                 alike = alike_tensors(plan, key)
                 weighed |= alike
-                if self.cost_of_moving(key, in_dram, finer, hosts) < 0:
+                if self.cost_of_moving({key}, in_dram, finer, hosts) < 0:
                     in_dram |= alike
+            slots: dict[TensorId, set[TensorId]] = {}
+            for key in movable:
+                slots.setdefault(hosts.get(key, key), set()).add(key)
+            for keys in slots.values():
+                if len(keys) > 1 and in_dram.isdisjoint(keys) and self.cost_of_moving(keys, in_dram, finer, hosts) < 0:
+                    in_dram |= {other for key in keys for other in alike_tensors(plan, key)}
+
+    def _can_leave_whole(self, key: TensorId) -> bool:
+        """Whether a tensor can lie in DRAM, and no head reads it by itself."""
+        tensor = self.plan.tensors[key]
+        return can_lie_in_dram(self.plan, tensor) and all(self.plan.ops[user].head < 0 for user in tensor.readers)
 
     def _moved_bytes(
         self, ops: Sequence[Op], in_dram: Set[TensorId], finer: Mapping[str, int], hosts: Mapping[TensorId, TensorId] | None = None

@@ -64,7 +64,7 @@ def mvq_speedups(networks: Iterable[str] = NETWORKS, progress: Progress | None =
         An unknown network, or one that the chip cannot run.
     """
     names = list(networks)
-    plain, enhanced = _chip(PLAIN), _chip(ENHANCED)
+    plain, enhanced = mvq_chip(PLAIN), mvq_chip(ENHANCED)
     found = []
     for place, name in enumerate(names):
         if progress is not None:
@@ -74,7 +74,8 @@ def mvq_speedups(networks: Iterable[str] = NETWORKS, progress: Progress | None =
     return found
 
 
-def _chip(file: str) -> Accelerator:
+def mvq_chip(file: str) -> Accelerator:
+    """The chip of `PLAIN` or `ENHANCED`."""
     return load_accelerator(str(built_in().configs / "validation" / file))
 
 

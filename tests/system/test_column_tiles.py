@@ -12,13 +12,15 @@ from hypothesis import strategies as st
 from accelsim.accelerator import Accelerator, load_accelerator
 from accelsim.compiler.compile import compile_trace
 from accelsim.errors import CompileError
-from accelsim.program import ActivationJob, Program
+from accelsim.functional import check_functional
+from accelsim.program import Program
 from accelsim.simulation import simulate
 from accelsim.trace.trace import Trace
 from tests.engine.test_machine_twin import compare
 from tests.naive_machine import NaiveMachine
 from tests.recorded import run_recorded
-from tests.system.test_row_tiles import check_places
+from tests.system.test_row_tiles import bytes_of, check_places
+from tests.tiny_convnets import ConvNet
 from tests.tiny_machines import accelerators, gemm_chain, tiny_accelerator
 
 
@@ -60,6 +62,25 @@ def test_weights_are_read_once_per_row_tile_of_the_hand_count(rows: int, capacit
     assert found["raw_weights"] == wanted[0] * 40 * 64
     assert (found["scales_bias"], found["activations_in"], found["activations_out"]) == (8 * 64, 40 * rows, 64 * rows)
     assert simulate(chip, trace).macs == 40 * 64 * rows
+    compare(chip, trace, frames=2)
+
+
+# 8 channels of 6 x 6, 3 x 3 taps, 32 outputs on 4x4: 8 stripes of 288 B. An input line takes 48 B, a result line of one stripe 24 B, twice.
+@pytest.mark.parametrize(
+    ("capacity", "wanted"),
+    [
+        (544, (2, 8)),  # the image stays: 288 B, so 256 B hold 2 x 1 stripes of 3 lines, and not of 6
+        (1024, (1, 4)),  # 736 B hold 2 x 2 stripes of 6 lines
+    ],
+)
+def test_a_convolution_reads_its_weights_once_per_row_tile_of_the_hand_count(capacity: int, wanted: tuple[int, int]) -> None:
+    chip, trace = machine(capacity), ConvNet(8, 6, 6).conv(32, 3).trace()
+    program = compile_trace(chip, trace)
+    assert tiles(program.layers[0].lowering) == wanted
+    found = moved(program)
+    assert found["raw_weights"] == wanted[0] * 72 * 32
+    assert (found["scales_bias"], found["activations_in"], found["activations_out"]) == (8 * 32, 288, 36 * 32)
+    assert check_functional(chip, trace).ok
     compare(chip, trace, frames=2)
 
 
@@ -140,12 +161,35 @@ def tight(draw: st.DrawFn) -> tuple[Accelerator, Trace, Program]:
     return chip, trace, program
 
 
+@st.composite
+def tight_convolutions(draw: st.DrawFn) -> tuple[Accelerator, Trace, Program]:
+    """The same of convolutions, some with a residual sum."""
+    net = ConvNet(draw(st.sampled_from([4, 8])), draw(st.integers(3, 7)), draw(st.integers(3, 7)))
+    for outputs in draw(st.lists(st.sampled_from([8, 16, 32]), min_size=1, max_size=3)):
+        net.conv(outputs, draw(st.sampled_from([1, 3])), draw(st.sampled_from([1, 1, 2])))
+        if draw(st.booleans()):
+            before = net.at
+            net.relu().conv(outputs, draw(st.sampled_from([1, 3]))).add(before)
+    trace = net.trace(draw(st.sampled_from(["uniform", "ssvq:k=16,d=2"])), "*")
+    chip = draw(accelerators())
+    chip = chip.with_fields(weight_buffer=chip.weight_buffer.with_fields(capacity=draw(st.integers(256, 900)), residency="stream"))
+    try:
+        buffer = chip.activation_buffer.with_fields(capacity=64 * draw(st.integers(6, 40)))
+        chip = chip.with_fields(activation_buffer=buffer)
+        program = compile_trace(chip, trace)
+    except CompileError:
+        assume(False)
+        raise
+    assume("column_tiles" in program.choices)
+    return chip, trace, program
+
+
 FEW_HAVE_TILES = (HealthCheck.filter_too_much, HealthCheck.too_slow)
 
 
 @settings(max_examples=10, suppress_health_check=FEW_HAVE_TILES)
-@given(tight())
-def test_random_chains_in_column_tiles_equal_the_twin(case: tuple[Accelerator, Trace, Program]) -> None:
+@given(st.one_of(tight(), tight_convolutions()))
+def test_random_networks_in_column_tiles_equal_the_twin(case: tuple[Accelerator, Trace, Program]) -> None:
     chip, trace, program = case
     assert program.peak_activation_bytes <= chip.activation_buffer.capacity
     assert simulate(chip, trace).macs == trace.macs
@@ -167,13 +211,7 @@ def check_dram_and_slots(chip: Accelerator, program: Program) -> None:
 
 
 @settings(max_examples=10, suppress_health_check=FEW_HAVE_TILES)
-@given(tight())
+@given(st.one_of(tight(), tight_convolutions()))
 def test_what_is_read_from_dram_was_written_whole_before(case: tuple[Accelerator, Trace, Program]) -> None:
     chip, _, program = case
     check_dram_and_slots(chip, program)
-
-
-def bytes_of(job: ActivationJob) -> set[int]:
-    """Bytes of DRAM that a job moves."""
-    size = job.size // job.pieces
-    return {job.address + piece * job.pitch + byte for piece in range(job.pieces) for byte in range(size)}

@@ -377,7 +377,13 @@ def check_order_in_dram(program: Program) -> None:
 
 def overlap(one: ActivationJob, other: ActivationJob) -> int:
     """Bytes of DRAM that two jobs share."""
-    return max(0, min(one.address + one.size, other.address + other.size) - max(one.address, other.address))
+    return len(bytes_of(one) & bytes_of(other))
+
+
+def bytes_of(job: ActivationJob) -> set[int]:
+    """Bytes of DRAM that a job moves: of columns of rows, several pieces."""
+    size = job.size // job.pieces
+    return {job.address + piece * job.pitch + byte for piece in range(job.pieces) for byte in range(size)}
 
 
 def check_places(program: Program, twin: NaiveMachine, landings: Landings) -> None:

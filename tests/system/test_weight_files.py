@@ -84,12 +84,14 @@ def test_a_file_of_one_weight_is_weight_stationary_to_the_last_figure(accelerato
     assert [(layer.cycles, layer.traffic) for layer in one.layers] == [(layer.cycles, layer.traffic) for layer in plain.layers]
 
 
+@pytest.mark.parametrize("weights_bytes", [65536, 500])
 @pytest.mark.parametrize("max_m", [8, 64])
 @pytest.mark.parametrize("form", ["uniform:bits=8", "ssvq:k=16,d=4", "ssvq:k=16,d=4,axis=1", "int_group:bits=4,group=8"])
-def test_ragged_folds_are_bit_exact_in_one_run_and_in_chunks(form: str, max_m: int) -> None:
+def test_ragged_folds_are_bit_exact_in_one_run_and_in_chunks(form: str, max_m: int, weights_bytes: int) -> None:
     # 20 and 12 outputs are 5 and 3 stripes of 4 columns: folds of 3 and 2 tiles, and of 3; 8 accumulator rows take 2 of the 25 positions.
+    # A buffer of 500 B holds neither layer at 8 bits: folds of 1.
     trace = ConvNet(4, 5, 5).conv(20, 3).conv(12, 1).trace(form, "*")
-    accelerator = chip(3, max_m=max_m, psum_bits=32)
+    accelerator = with_weight_buffer(chip(3, max_m=max_m, psum_bits=32), weights_bytes)
     assert check_functional(accelerator, trace).ok
     compare(accelerator, trace)
 
@@ -114,6 +116,12 @@ def chip(file: int, **array: Any) -> Accelerator:
         dram={"device": "ideal"},
     )
     return with_files(plain, file, **array)
+
+
+def with_weight_buffer(accelerator: Accelerator, size: int) -> Accelerator:
+    """The same machine with a weight buffer of `size` bytes, in transfers of 64."""
+    buffer = accelerator.weight_buffer.with_fields(capacity=size)
+    return accelerator.with_fields(weight_buffer=buffer, dma=accelerator.dma.with_fields(transfer=64))
 
 
 def only_layer(accelerator: Accelerator, trace: Trace) -> LayerResult:
@@ -168,6 +176,19 @@ def test_layers_say_how_many_tiles_a_fold_holds() -> None:
     assert [layer.lowering for layer in layers] == [
         "enhanced weight stationary, folds of 4 tiles", "enhanced weight stationary, folds of 2 tiles",
     ]  # fmt: skip
+
+
+# Tiles of 4 pops on 4x4: E tiles cover the wave of 7 and the loads of the others if E x M >= 7 + 4 (E - 1); sums of E x M rows fit 64.
+@pytest.mark.parametrize(("m", "tiles"), [(40, 1), (7, 1), (6, 2), (5, 3), (3, 4), (1, 4)])
+def test_a_layer_that_the_weight_buffer_does_not_hold_takes_the_fewest_tiles_that_hide_the_wave(m: int, tiles: int) -> None:
+    """Weights of 512 B, read once; a buffer that holds them, and 256 B of scales, takes folds of 4."""
+    trace = gemm_chain(m, [16, 32], ["int8"], [""])
+    for capacity, wanted in ((512, tiles), (1024, 4)):
+        small = with_weight_buffer(chip(4), capacity)
+        layer = only_layer(small, trace)
+        assert layer.lowering.split(";")[0] == f"enhanced weight stationary, folds of {wanted} tiles"
+        assert sum(line.bits for line in layer.traffic if line.operand == "raw_weights") == 8 * 512
+        compare(small, trace)
 
 
 def test_heads_of_an_attention_run_in_folds_too() -> None:

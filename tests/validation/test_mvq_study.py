@@ -10,9 +10,12 @@ from typer.testing import CliRunner
 
 from accelsim.accelerator import load_accelerator
 from accelsim.cli import app
+from accelsim.compiler.compile import compile_trace
+from accelsim.compression.open_trace import in_format
+from accelsim.compression.recipe import make_recipe
 from accelsim.errors import AccelsimError
 from accelsim.presets import built_in
-from accelsim.studies.mvq import ENHANCED, PLAIN, MvqSpeedups, counted_layers, mvq_speedups
+from accelsim.studies.mvq import ENHANCED, INT8, PLAIN, MvqSpeedups, counted_layers, mvq_chip, mvq_speedups
 from accelsim.studies.networks.catalog import network
 
 PUBLISHED = 2.2  # MVQ (arXiv 2412.10261), ResNet-18 at 64x64: compressed on its array over 8 bits on a weight-stationary one
@@ -50,6 +53,18 @@ def test_fully_connected_layers_alone_exceed_the_range_that_the_paper_states() -
     assert weights == 9216 * 4096 + 4096 * 4096 + 4096 * 1000
     convolutions = 500_000  # cycles, more than any chip's here
     assert (weights / 8) / (weights * 1.25 / 8 / 8 + convolutions) > 1.8
+
+
+def test_a_fold_makes_no_convolution_read_its_weights_more_often() -> None:
+    """The chips differ in their folds alone, and each layer has more rows than the swap wave is long, or as many as the sums hold."""
+    assert resnet18().enhanced_int8 == pytest.approx(resnet18().plain_int8, rel=0.01)
+
+
+def test_a_sum_leaves_with_the_operand_of_its_slot_where_that_spares_reads_of_weights() -> None:
+    """ResNet-50's last shortcut reads 14 x 14 x 1024 bytes, which exceed 192 KiB, so its 1024 x 2048 weights twice, not 4 times."""
+    trace = in_format(network("resnet50"), make_recipe(INT8), "resnet50")
+    (layer,) = (build for build in compile_trace(mvq_chip(PLAIN), trace).layers if build.name == "stage4.0.shortcut")
+    assert sum(bits for (operand, _, _), bits in layer.bits.items() if operand == "raw_weights") == 2 * 1024 * 2048 * 8
 
 
 def test_both_chips_differ_in_nothing_but_the_array() -> None:
