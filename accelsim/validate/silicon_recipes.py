@@ -23,7 +23,7 @@ from accelsim.trace.trace import Trace
 _TAIL = 2  # matrices of `w4_tail` at 4 bits: the last 1x1 convolution and the classifier
 _NARROWEST, _WIDEST = 2, 8
 _GROUP_OF = {8: 128, 4: 32}  # weights per 16-bit scale of s8 and s4: 1.016 and 0.563 bytes per weight (1.016 and 0.567 measured)
-ALLOWED = "int8, w4_tail, wBaA or wBaA_gG (B 2 to 8, A 8 or 16), s8, s4, stored_bytes=N, lut:bits=B, lut:dim=D,entries=E"
+ALLOWED = "int8, int4, w4_tail, wBaA or wBaA_gG (B 2 to 8, A 8 or 16), s8, s4, stored_bytes=N, lut:bits=B, lut:dim=D,entries=E"
 
 
 @dataclass(frozen=True)
@@ -44,6 +44,8 @@ def encoded(trace: Trace, recipe: str) -> Encoded:
     """
     if re.match(r"u?int8", recipe):
         return _whole(trace, "uniform:bits=8")
+    if re.fullmatch(r"int4(_dense)?", recipe):
+        return _whole(trace, "uniform:bits=4")
     if recipe == "w4_tail":
         return _tail(trace)
     if match := re.fullmatch(r"w([2-8])a(8|16)(?:_g([0-9]{1,4}))?", recipe):

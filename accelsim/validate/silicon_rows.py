@@ -21,8 +21,9 @@ MILLISECONDS = {"ms": 1.0, "s": 1e3, "us": 1e-3}
 TOKEN_RATE, INFERENCE_RATE = "tok/s", "inf/s"
 RATES = (TOKEN_RATE, INFERENCE_RATE)
 METRICS = {"latency": tuple(MILLISECONDS), "decode_rate": (TOKEN_RATE,), "prefill_rate": (TOKEN_RATE,), "throughput": RATES}  # and units
-CONTEXTS = "decode; decode, N in, M out; prefill N"  # of a language model
+CONTEXTS = "decode; decode, N in, M out; prefill N; prefill, N in, M out"  # of a language model
 CHAIN_CONTEXT = "a layer, slope of A and B layers (A below B)"
+_SPELLINGS = {"tokens/s": TOKEN_RATE, "token/s": TOKEN_RATE, "fps": INFERENCE_RATE, "inferences/s": INFERENCE_RATE}  # of units, lower case
 _STORED = re.compile(r",?(stored_bytes=[0-9]{1,15})")
 _DEFAULT_CONTEXT = 128  # tokens in the cache of a decode whose row does not say
 
@@ -90,8 +91,8 @@ def work_of(context: str) -> Work:
     if match := re.match(r"decode(?:, ([0-9]{1,6}) in, ([0-9]{1,6}) out)?$", context):
         before = int(match[1]) + int(match[2]) // 2 if match[1] else _DEFAULT_CONTEXT
         return Work(tokens=1, context=before)
-    if match := re.match(r"prefill ([0-9]{1,6})$", context):
-        return Work(tokens=int(match[1]))
+    if match := re.match(r"prefill(?: ([0-9]{1,6})(?: tokens)?|, ([0-9]{1,6}) in(?:, [0-9]{1,6} out)?)$", context):
+        return Work(tokens=int(match[1] or match[2]))
     if match := re.match(r"a layer, slope of ([0-9]{1,4}) and ([0-9]{1,4}) layers$", context):
         few, many = int(match[1]), int(match[2])
         return Work(chain=(few, many)) if 0 < few < many else Work()
@@ -102,16 +103,15 @@ def _row(row: ReferenceRow) -> MeasuredRow:
     cells = row.cells
     if cells["role"] not in ROLES:
         raise row.error("role", ", ".join(ROLES))
-    if cells["unit"] not in (*MILLISECONDS, *RATES):
+    unit = _SPELLINGS.get(cells["unit"].lower(), cells["unit"])
+    if unit not in (*MILLISECONDS, *RATES):
         raise row.error("unit", ", ".join((*MILLISECONDS, *RATES)))
     value = row.number("value")
     if value == 0:
         raise row.error("value", "a number above 0")
     network, recipe = _stored_bytes_apart(cells)
     chip = cells["chip"] or re.sub(r"[^a-z0-9.]+", "-", re.sub(r"\(.*\)", "", cells["board"]).strip().lower()).strip("-")
-    return MeasuredRow(
-        row.line, cells["board"], chip, network, recipe, cells["context"], cells["metric"], value, cells["unit"], cells["role"]
-    )
+    return MeasuredRow(row.line, cells["board"], chip, network, recipe, cells["context"], cells["metric"], value, unit, cells["role"])
 
 
 def _stored_bytes_apart(cells: Mapping[str, str]) -> tuple[str, str]:

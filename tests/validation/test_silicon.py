@@ -118,7 +118,9 @@ def test_a_cell_that_cannot_be_read_is_refused(tmp_path: Path, line: str, messag
 def test_the_context_column_says_which_steps_are_timed() -> None:
     assert work_of("decode, 128 in, 64 out") == Work(tokens=1, context=160)
     assert work_of("decode") == Work(tokens=1, context=128)
-    assert work_of("prefill 128") == Work(tokens=128)
+    assert work_of("prefill 128") == work_of("prefill 128 tokens") == Work(tokens=128)
+    assert work_of("prefill, 128 in") == work_of("prefill, 128 in, 64 out") == Work(tokens=128)
+    assert work_of("prefill, 64 out") == Work()
     assert work_of("a layer, slope of 8 and 16 layers") == Work(chain=(8, 16))
     assert work_of("MLPerf Tiny") == Work()
 
@@ -127,6 +129,12 @@ def test_a_rate_of_a_prefill_counts_the_tokens_of_the_prompt(tmp_path: Path) -> 
     (row,) = read_rows(written(tmp_path, "b,rk3576,qwen2_0.5b,w4a16,prefill 128,prefill_rate,512,tok/s,fit"))
     assert row.milliseconds == 250  # 128 / 512 s
     assert row.shown(250) == 512
+
+
+@pytest.mark.parametrize(("spelled", "unit"), [("tokens/s", "tok/s"), ("FPS", "inf/s"), ("inferences/s", "inf/s")])
+def test_common_spellings_of_a_rate_are_one_unit(spelled: str, unit: str, tmp_path: Path) -> None:
+    (row,) = read_rows(written(tmp_path, f"b,rk3576,qwen2_0.5b,w4a16,decode,decode_rate,20,{spelled},fit"))
+    assert (row.unit, row.milliseconds) == (unit, 50)
 
 
 @pytest.mark.parametrize(
@@ -160,6 +168,8 @@ def test_recipes_are_formats_of_layers() -> None:
     (whole, tail) = (encoded(trace, recipe).parts[0][1].weighted_layers() for recipe in ("uint8", "w4_tail"))
     assert {describe_format(layer.weight.format) for layer in whole} == {"uniform"}
     assert [layer.name for layer in tail if "bits=4" in describe_format(layer.weight.format)] == ["last_conv", "classifier"]
+    narrow = encoded(trace, "int4").parts[0][1].weighted_layers()
+    assert {describe_format(layer.weight.format) for layer in narrow} == {"uniform:bits=4"}
     assert encoded(trace, "w4a16").planes == 2
     assert encoded(trace, "w8a8").planes == 1
 
