@@ -417,12 +417,15 @@ def test_each_row_of_a_convolution_waits_for_the_last_position_that_it_reads(cas
     tasks, jobs = records(program.tasks), {job.load: job for job in program.jobs}
     layers = {layer.name: layer for layer in trace.layers}
     base: dict[tuple[str, int], int] = {}
-    done: Counter[tuple[int, int]] = Counter()  # (layer, stripe) -> rows so far
+    moves = program.transfers
+    done: Counter[tuple[int, int]] = Counter()  # (layer, end of a stripe in the memory) -> rows so far
     for run in records(program.runs):
         layer = layers[program.layers[run["layer"]].name]
         task = tasks[run["in_task"]]
-        first = done[run["layer"], run["nt0"]]
-        done[run["layer"], run["nt0"]] += run["m"]
+        last = run["chunk0"] + run["chunk_count"] - 1
+        stripe = int(moves.address[last] + moves.size[last]) if run["chunk_count"] else -1 - run["nt0"]
+        first = done[run["layer"], stripe]
+        done[run["layer"], stripe] += run["m"]
         if not isinstance(layer, ConvLayer) or layer.input_layout == "planar" or run["in_fixed"] >= 0 or task["kind"] != 2:
             continue
         job = jobs[task["ordinal"]]
