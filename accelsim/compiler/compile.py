@@ -124,13 +124,17 @@ def compile_for(target: Target, traces: Sequence[Trace], frames: int, batch: int
 
 
 def _check_names(traces: Sequence[Trace]) -> None:
-    """Check that the networks' names differ, as they qualify the names of layers."""
+    """Check that the networks' names differ, as they qualify the names of layers, and that the array has something to do."""
     if not traces:
         raise CompileError("no trace is given; allowed: one, or several that take turns")
     names = [trace.name for trace in traces]
     for name in names:
         if names.count(name) > 1:
             raise CompileError(f"{names.count(name)} networks are called {name!r}; allowed: names that differ (`frames` repeats a network)")
+    if not any(trace.products() for trace in traces):
+        raise CompileError(
+            f"no layer of {', '.join(map(repr, names))} multiplies by weights or by activations; allowed: at least one product"
+        )
 
 
 def _place(target: Target, trace: Trace, batch: int, caches: Caches) -> tuple[PlacedNetwork, ...]:

@@ -50,12 +50,30 @@ FUNCTIONS: Mapping[str, Callable[[Floats], Floats]] = {
     "sin": np.sin,
     "cos": np.cos,
     "erf": lambda x: np.array([math.erf(item) for item in x.flat], np.float64).reshape(x.shape),
+    "sign": np.sign,
+    "positive": lambda x: np.asarray(x > 0, np.float64),
+    "floor": np.floor,
+    "ceil": np.ceil,
+    "round": np.round,
+    "tan": np.tan,
+    "asin": np.arcsin,
+    "acos": np.arccos,
+    "atan": np.arctan,
+    "sinh": np.sinh,
+    "cosh": np.cosh,
+    "asinh": np.arcsinh,
+    "acosh": np.arccosh,
+    "atanh": np.arctanh,
 }
 WITH_SLOPE: Mapping[str, Callable[[Floats, float], Floats]] = {
     "leaky_relu": lambda x, slope: np.where(x < 0, slope * x, x),
     "elu": lambda x, slope: np.where(x < 0, slope * np.expm1(np.minimum(x, 0)), x),
+    "softshrink": lambda x, slope: np.sign(x) * np.maximum(np.abs(x) - slope, 0),
+    "hardshrink": lambda x, slope: np.where(np.abs(x) > slope, x, 0),
 }
-NONNEGATIVE = frozenset({"sigmoid", "hardsigmoid", "softplus", "exp", "sqrt", "rsqrt", "square", "squared_relu", "abs"})
+NONNEGATIVE = frozenset(
+    {"sigmoid", "hardsigmoid", "softplus", "exp", "sqrt", "rsqrt", "square", "squared_relu", "abs", "positive", "acos", "cosh", "acosh"}
+)
 
 
 class TableLayer(VectorLayer):
@@ -64,7 +82,7 @@ class TableLayer(VectorLayer):
     Attributes
     ----------
     slope
-        Of leaky_relu below 0, and of elu at 0; None for other functions.
+        Of leaky_relu below 0, and of elu at 0; of softshrink and hardshrink the least magnitude that is not 0; None for other functions.
     """
 
     pass_name = "table"
@@ -84,7 +102,8 @@ class TableLayer(VectorLayer):
 
     op: Literal[
         "sigmoid", "silu", "hardswish", "tanh", "hardsigmoid", "quick_gelu", "softplus", "mish", "exp", "log", "sqrt", "rsqrt",
-        "reciprocal", "square", "squared_relu", "abs", "softsign", "selu", "sin", "cos", "erf", "leaky_relu", "elu",
+        "reciprocal", "square", "squared_relu", "abs", "softsign", "selu", "sin", "cos", "erf", "sign", "positive", "floor", "ceil",
+        "round", "tan", "asin", "acos", "atan", "sinh", "cosh", "asinh", "acosh", "atanh", "softshrink", "hardshrink", "leaky_relu", "elu",
     ]  # fmt: skip
     slope: Annotated[float, unit("ratio")] | None = None
 
@@ -133,6 +152,23 @@ EXAMPLES = (
     Example({"op": "sin"}, ((math.pi / 6, 0.0),), (0.5, 0.0)),
     Example({"op": "cos"}, ((math.pi / 3, 0.0),), (0.5, 1.0)),
     Example({"op": "erf"}, ((1.0, -1.0),), (0.8427007929, -0.8427007929)),
+    Example({"op": "sign"}, ((-2.5, 0.0, 3.0),), (-1.0, 0.0, 1.0)),
+    Example({"op": "positive"}, ((-2.5, 0.0, 3.0),), (0.0, 0.0, 1.0)),
+    Example({"op": "floor"}, ((-2.5, 1.75),), (-3.0, 1.0)),
+    Example({"op": "ceil"}, ((-2.5, 1.75),), (-2.0, 2.0)),
+    Example({"op": "round"}, ((-2.5, 1.75, 0.5),), (-2.0, 2.0, 0.0)),  # halves to the even neighbour
+    # tan of 45 degrees, and the angles of 30, 60 and 45; ln3 = asinh(4/3) = acosh(5/3) = atanh(4/5)
+    Example({"op": "tan"}, ((math.pi / 4, 0.0),), (1.0, 0.0)),
+    Example({"op": "asin"}, ((0.5, -1.0),), (math.pi / 6, -math.pi / 2)),
+    Example({"op": "acos"}, ((0.5, -1.0),), (math.pi / 3, math.pi)),
+    Example({"op": "atan"}, ((1.0, 0.0),), (math.pi / 4, 0.0)),
+    Example({"op": "sinh"}, ((_LN3, 0.0),), (4.0 / 3.0, 0.0)),
+    Example({"op": "cosh"}, ((_LN3, 0.0),), (5.0 / 3.0, 1.0)),
+    Example({"op": "asinh"}, ((4.0 / 3.0, 0.0),), (_LN3, 0.0)),
+    Example({"op": "acosh"}, ((5.0 / 3.0, 1.0),), (_LN3, 0.0)),
+    Example({"op": "atanh"}, ((0.8, 0.0),), (_LN3, 0.0)),
+    Example({"op": "softshrink", "slope": 0.5}, ((-2.0, 0.25, 3.0),), (-1.5, 0.0, 2.5)),
+    Example({"op": "hardshrink", "slope": 0.5}, ((-2.0, 0.25, 3.0),), (-2.0, 0.0, 3.0)),
     Example({"op": "leaky_relu", "slope": 0.1}, ((-2.0, 3.0),), (-0.2, 3.0)),
     Example({"op": "elu", "slope": 2.0}, ((-_LN3, 3.0),), (2.0 * (1 / 3 - 1), 3.0)),
 )

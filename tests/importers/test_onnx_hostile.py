@@ -87,9 +87,9 @@ def test_sparse_external_data_larger_than_any_layer_is_refused_unread(seed: int 
 
 
 def test_a_message_about_a_node_names_the_file(tmp_path: Path) -> None:
-    broken = make([helper.make_node("Tan", ["x"], ["y"])], (1, 5, 8))
+    broken = make([helper.make_node("Det", ["x"], ["y"])], (1, 5, 8))
     (tmp_path / "m.onnx").write_bytes(broken.SerializeToString())
-    assert refused(str(tmp_path / "m.onnx"), tmp_path).startswith(f"{tmp_path / 'm.onnx'}: node 'y' (Tan)")
+    assert refused(str(tmp_path / "m.onnx"), tmp_path).startswith(f"{tmp_path / 'm.onnx'}: node 'y' (Det)")
 
 
 @pytest.mark.parametrize(
@@ -285,7 +285,7 @@ def test_chains_as_long_as_a_file_may_be_take_neither_stack_nor_time(tmp_path: P
         (("N", 5, 8), {"N": 1, "M": 3}, "no input has this dimension"),
         (("batch", 5, 8), {"bach": 1}, "batch"),
         ((0, 5, 8), {}, "sizes of 1 or more"),
-        ((1, 2, 3, 4, 5), {}, "one inference at a time"),
+        ((2, 2, 3, 4, 5), {}, "one inference at a time"),
         ((1 << 30, 1 << 30), {}, "1073741824"),
     ],
 )

@@ -348,10 +348,9 @@ def test_any_other_pad_is_a_layer(given: np.ndarray, pads: list[int], value: flo
     assert ops(assert_equal(make(nodes, given.shape, constants), given, tmp_path)).count("pad") == 1
 
 
-@pytest.mark.parametrize("pads", [[0, 0, -1, 0, 0, 0, 0, 0], [1, 1]])
-def test_a_pad_that_crops_or_fits_no_dimension_is_refused(pads: list[int], tmp_path: Path) -> None:
-    constants = {"p": np.array(pads), "v": np.float32(0), "w": random(4, 6, 3, 3)}
-    with pytest.raises(ImportModelError, match="one value around an activation"):
+def test_a_pad_that_fits_no_dimension_is_refused(tmp_path: Path) -> None:
+    constants = {"p": np.array([1, 1]), "v": np.float32(0), "w": random(4, 6, 3, 3)}
+    with pytest.raises(ImportModelError, match=r"pads \[1, 1\] of axes \[0, 1, 2, 3\]"):
         imported(make([node("Pad", ["x", "p", "v"], ["z"]), node("Conv", ["z", "w"], ["y"])], X4.shape, constants), tmp_path)
 
 

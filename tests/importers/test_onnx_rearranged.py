@@ -91,7 +91,7 @@ def test_a_file_of_each_kind_imports(name: str, macs: int) -> None:
 @pytest.mark.parametrize(
     ("nodes", "message"),
     [
-        ([node("Resize", ["x", "", "k"], ["y"], mode="cubic")], "allowed: nearest by whole factors"),
+        ([node("Resize", ["x", "", "k"], ["y"], mode="quintic")], "allowed: nearest, linear, cubic by"),
         ([node("NonZero", ["x"], ["y"])], "operation 'NonZero' is not understood"),
         ([node("Geluu", ["x"], ["y"])], "did you mean 'Gelu'"),
     ],

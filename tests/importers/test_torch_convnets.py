@@ -217,16 +217,14 @@ def other_mean(x: Any, y: Any) -> Any:
 @pytest.mark.parametrize(
     ("tail", "message"),
     [
-        (lambda net, x: nn.functional.pad(x, (1, 1, 1, 1), mode="reflect"), "allowed: one value around an activation"),
-        (lambda net, x: nn.functional.pad(x, (-1, 1)), "allowed: one value around an activation"),
         (lambda net, x: nn.functional.max_pool2d(x, 2, dilation=2), "with dilation"),
-        (lambda net, x: nn.functional.avg_pool2d(x, 2, divisor_override=3), "divisor_override"),
         (lambda net, x: nn.functional.avg_pool2d(x, 4, 3, 1, ceil_mode=True), "counts its padding"),
         (lambda net, x: nn.functional.local_response_norm(x, 4), "allowed: an image, an odd number"),
-        (lambda net, x: x / other_mean(x, torch.relu(x)), "'aten.avg_pool3d.default' is not understood"),
+        (lambda net, x: x / other_mean(x, torch.relu(x)), "the function that ends in pow_1"),
         (lambda net, x: torch.topk(x, 2)[0], "the largest of (1, 4, 7, 7) along dimension -1"),
-        (lambda net, x: torch.linalg.vector_norm(x, 1, 1), "a norm of order 1"),
-        (lambda net, x: nn.functional.interpolate(x, scale_factor=1.5), "allowed: by whole factors"),
+        (lambda net, x: torch.linalg.vector_norm(x, 3, 1), "a norm of order 3"),
+        (lambda net, x: nn.functional.pad(x, (-4, -3)), "leaves none"),
+        (lambda net, x: nn.functional.interpolate(x, size=3, mode="bilinear", antialias=True), "'aten._upsample_bilinear2d_aa"),
         (
             lambda net, x: nn.functional.max_pool2d(x, 2, return_indices=True)[1].float(),
             "output 1 of max_pool2d",

@@ -163,7 +163,7 @@ class Wrong(torch.nn.Module):
         (lambda net, x: torch.topk(x, 2)[0], "the largest of (1, 4, 8) along dimension -1"),
         (lambda net, x: x + torch.sort(x, 1)[0], "a sort of "),
         (lambda net, x: torch.gather(x, 2, torch.tensor([[[0, 1, 3]] * 4])), "that are not evenly apart; allowed: those of nested loops"),
-        (lambda net, x: torch.nn.functional.pad(x, [1, 1], mode="reflect"), "allowed: one value around an activation"),
+        (lambda net, x: torch.linalg.vector_norm(x, 3, 1), "a norm of order 3 is not supported; allowed: 1, 2, inf"),
         (lambda net, x: torch.nn.functional.dropout(x, 0.5, training=True), "training mode"),
         (lambda net, x: x.to(torch.int32), "cast to torch.int32"),
     ],

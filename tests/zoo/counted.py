@@ -19,7 +19,8 @@ class _Counter(torch.fx.Interpreter):
         self._moving: set[torch.fx.Node] = set()
 
     def run_node(self, n: torch.fx.Node) -> Any:
-        if n.op == "placeholder" or any(source in self._moving for source in n.all_input_nodes):
+        shape_alone = str(n.target).startswith(("aten.new_", "aten.zeros_like", "aten.ones_like", "aten.full_like"))
+        if n.op == "placeholder" or (not shape_alone and any(source in self._moving for source in n.all_input_nodes)):
             self._moving.add(n)
         with FlopCounterMode(display=False) as count:
             result = super().run_node(n)
@@ -37,7 +38,8 @@ def _changes_something(node: torch.fx.Node) -> bool:
 
 def counted(program: torch.export.ExportedProgram, given: Any) -> int:
     """Multiply-accumulates of a program on an input; those of constants alone are none of the inference's."""
-    steps = get_decompositions([torch.ops.aten.lstm.input, torch.ops.aten.gru.input])  # a recurrent layer's first step has a constant state
+    recurrences = [torch.ops.aten.lstm.input, torch.ops.aten.gru.input, torch.ops.aten.rnn_tanh.input, torch.ops.aten.rnn_relu.input]
+    steps = get_decompositions(recurrences)  # a recurrent layer's first step has a constant state
     recurrent = any(node.target in steps for node in program.graph.nodes)
     module: Any = (program.run_decompositions(steps) if recurrent else program).module()
     module.graph.eliminate_dead_code(_changes_something)

@@ -12,12 +12,16 @@ import numpy as np
 from accelsim.importers.from_onnx.call import OnnxCall
 from accelsim.importers.from_onnx.shapes import axes_of
 from accelsim.importers.graph.call import Call, Value
-from accelsim.importers.graph.elementwise import named_operation, operand_of, slopes, softmax_of, unary
+from accelsim.importers.graph.choices import choose
+from accelsim.importers.graph.elementwise import named_operation, slopes, softmax_of, unary
 from accelsim.importers.graph.expressions import gelu, gelu_by_tanh
 from accelsim.importers.graph.masks import hides, masked
+from accelsim.importers.graph.reductions import place_over, sums_along
 from accelsim.importers.graph.values import Constant, Plain, Vector
 from accelsim.ops.add import AddLayer
+from accelsim.ops.multiply import MultiplyLayer
 from accelsim.ops.operation import VectorLayer
+from accelsim.ops.table import TableLayer
 
 
 def clip(call: OnnxCall) -> Value:
@@ -69,16 +73,52 @@ def total(call: OnnxCall) -> Value:
 
 
 def where(call: OnnxCall) -> Value:
-    """Where: a mask of scores, or on functions of one activation the guard of a softmax against rows that are masked out."""
+    """Where: a mask of scores, or a choice by an activation, such as the guard of a softmax against rows that are masked out."""
     operands = [call.value(position) for position in range(3)]
     shown, other = operands[0], operands[2]
     if isinstance(shown, Constant) and isinstance(other, Constant) and hides(other.array) and not isinstance(operands[1], Constant):
         return masked(call, operands[1], shown.array.astype(bool))
-    start = next((call.expression(position) for position in (1, 2, 0) if not isinstance(operands[position], Constant)), None)
-    if start is None:
+    if all(isinstance(operand, Constant) for operand in operands):
         call.refuse("chooses between constants; allowed: at least one activation")
-    values = [operand_of(call, position, start) for position in range(3)]
-    return start.apply(lambda _, *args: np.where(args[0] != 0, *args[1:]), call.node, *values)
+    return choose(call)
+
+
+def trilu(call: OnnxCall) -> Value:
+    """Trilu: a matrix with zeros below or above a diagonal."""
+    keep = np.triu if call.node.integer("upper", 1) else np.tril
+    diagonal = 0 if call.optional(1) is None else int(call.scalar(1))
+    call.values = [Constant(keep(np.ones(call.shape(0)[-2:], bool), diagonal)), call.value(0), Constant(np.array(0.0))]
+    return choose(call)
+
+
+def shrink(call: OnnxCall) -> Value:
+    """Shrink: zero for small elements, the others moved towards it by `bias`."""
+    least, bias = call.node.number("lambd", 0.5), call.node.number("bias", 0.0)
+    if bias not in (0.0, least):
+        call.refuse(f"a bias of {bias} with lambd {least}; allowed: 0, or the same")
+    op = "softshrink" if bias else "hardshrink"
+    return Plain(call.builder.element_operation(TableLayer, call.node.path(op), call.view(0), op=op, slope=least))
+
+
+def thresholded(call: OnnxCall) -> Value:
+    """ThresholdedRelu: x where it is above alpha, else 0."""
+    value, alpha = call.expression(0), call.node.number("alpha", 1.0)
+    step = value.apply(lambda x: x - alpha, call.node).apply(lambda x: np.asarray(x > 0, np.float64), call.node)
+    return value.with_other(MultiplyLayer, np.multiply, step, call.node)
+
+
+def sums(call: OnnxCall) -> Value:
+    """CumSum."""
+    return sums_along(call, int(call.scalar(1)), bool(call.node.integer("exclusive", 0)), bool(call.node.integer("reverse", 0)))
+
+
+def place_of_largest(call: OnnxCall) -> Value:
+    """ArgMax, and ArgMin of the negative; of several equal elements the first."""
+    if call.node.integer("select_last_index", 0):
+        call.refuse("the last of several equal elements (select_last_index) is not supported; allowed: the first")
+    if call.node.op == "ArgMin":
+        call.values[0] = call.expression(0).apply(np.negative, call.node)
+    return place_over(call, [call.axis("axis", 0, len(call.shape(0)))], bool(call.node.integer("keepdims", 1)))
 
 
 def reduction(function: Callable[[Call, Sequence[int], bool], Value]) -> Callable[[OnnxCall], Value]:
@@ -107,8 +147,8 @@ def named(kind: type[VectorLayer], fields: Mapping[str, Any]) -> Callable[[OnnxC
 
     def compute(call: OnnxCall) -> Value:
         rank = len(call.shape(0))
-        if kind.walk == "rows" and (axis := call.axis("axis", -1, rank)) != rank - 1:
-            call.refuse(f"axis {axis} of {call.shape(0)}; allowed: the last dimension")
-        return named_operation(call, kind, fields, [call.optional_constant(1 + place) for place in range(len(kind.constant_defaults))])
+        normalized = rank - call.axis("axis", -1, rank) if kind.walk == "rows" else 1
+        constants = [call.optional_constant(1 + place) for place in range(len(kind.constant_defaults))]
+        return named_operation(call, kind, fields, constants, normalized)
 
     return compute

@@ -7,11 +7,12 @@ from dataclasses import replace
 import numpy as np
 
 from accelsim.importers.from_onnx.call import OnnxCall
-from accelsim.importers.from_onnx.windows import paddings, pair
+from accelsim.importers.from_onnx.windows import all_paddings, paddings, pair, sizes
 from accelsim.importers.graph.call import Value
 from accelsim.importers.graph.layout import View
 from accelsim.importers.graph.products import channel_vector, convolve, convolve_line, linear, multiplied, normalize_channels
 from accelsim.importers.graph.values import Constant, Deferred, Padded
+from accelsim.importers.graph.volumes import Windows, convolve_images, convolve_volume
 from accelsim.importers.graph.windows import Convolution
 
 
@@ -49,10 +50,10 @@ def turned_product(call: OnnxCall) -> Value:
 
 
 def convolution(call: OnnxCall) -> Deferred:
-    """Conv: a 2-D convolution."""
+    """Conv over one, two or three dimensions of space."""
     source = call.value(0)
-    if call.constant(1).array.ndim == 3:
-        result, bias = _line(call), call.optional_constant(2)
+    if call.constant(1).array.ndim in (3, 5):
+        result, bias = (_line if call.constant(1).array.ndim == 3 else _volume)(call), call.optional_constant(2)
         return result if bias is None else result.shifted(channel_vector(call, result, bias, flat=True), bias)
     read, factor = (source, 1.0) if isinstance(source, Padded) else call.with_factor(0)
     result = filtered(call, read, factor, call.constant(1))
@@ -74,6 +75,14 @@ def _line(call: OnnxCall) -> Deferred:
     return convolve_line(call, view, factor, weights, conv)
 
 
+def _volume(call: OnnxCall) -> Deferred:
+    """A convolution over three dimensions."""
+    weights, (view, factor) = call.constant(1), call.with_factor(0)
+    taps, strides, dilation = weights.array.shape[2:], sizes(call, "strides", 3), sizes(call, "dilations", 3)
+    before, after = all_paddings(call, view.shape[2:], taps, strides, dilation)
+    return convolve_volume(call, view, weights, Windows(taps, strides, before, after, dilation), call.node.integer("group", 1), factor)
+
+
 def filtered(call: OnnxCall, source: View | Padded, factor: float, weights: Constant) -> Deferred:
     """A convolution whose windows are the node's attributes."""
     filters = weights.array
@@ -85,6 +94,8 @@ def filtered(call: OnnxCall, source: View | Padded, factor: float, weights: Cons
     strides, dilation = pair(call, "strides"), pair(call, "dilations")
     before, after = paddings(call, source.shape[2:], (taps[0], taps[1]), strides, dilation)
     conv = Convolution(outputs, (taps[0], taps[1]), strides, before, dilation, call.node.integer("group", 1), after)
+    if source.shape[0] > 1:
+        return convolve_images(call, source if isinstance(source, View) else call.made(source), weights, conv, factor)
     return convolve(call, source, factor, weights, conv)
 
 

@@ -6,6 +6,7 @@ To support another operation, write its function and its row; docs/importers.md 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 
@@ -16,11 +17,16 @@ from accelsim.importers.from_onnx.elementwise import (
     gelu_op,
     hard_sigmoid,
     named,
+    place_of_largest,
     prelu,
     reduction,
     selu,
+    shrink,
     softmax,
+    sums,
+    thresholded,
     total,
+    trilu,
     where,
     with_slope,
 )
@@ -40,6 +46,7 @@ from accelsim.importers.from_onnx.quantized import (
 from accelsim.importers.from_onnx.views import (
     cast,
     concat,
+    einsum,
     expand,
     gather,
     gather_elements,
@@ -48,6 +55,7 @@ from accelsim.importers.from_onnx.views import (
     shape_of,
     slice_,
     split,
+    tile,
     transpose,
 )
 from accelsim.importers.from_onnx.windows import (
@@ -62,9 +70,10 @@ from accelsim.importers.from_onnx.windows import (
     transposed,
 )
 from accelsim.importers.graph.call import Value
-from accelsim.importers.graph.elementwise import UNARY, add, divide, joint, maximum, multiply, subtract, unary
+from accelsim.importers.graph.choices import greater
+from accelsim.importers.graph.elementwise import UNARY, add, divide, joint, maximum, minimum, multiply, subtract, unary
 from accelsim.importers.graph.products import matmul
-from accelsim.importers.graph.reductions import max_over, mean_over, norm_over, sum_over
+from accelsim.importers.graph.reductions import max_over, mean_over, min_over, norm_over, product_over, sum_over
 from accelsim.ops.catalog import imported_by_name
 
 Handler = Callable[[OnnxCall], Value | tuple[Value, ...]]
@@ -93,6 +102,10 @@ LAYERS: dict[str, Handler] = {
     "PRelu": prelu,
     "Resize": resize,
     "Upsample": resize,
+    "ArgMax": place_of_largest,
+    "ArgMin": place_of_largest,
+    "CumSum": sums,
+    "Einsum": einsum,
 }
 NAMED: dict[str, Handler] = {
     name: named(kind, fields) for name, (kind, fields) in imported_by_name().items() if not name.startswith("aten.")
@@ -124,16 +137,24 @@ FUNCTIONS: dict[str, Handler] = {
     "LeakyRelu": with_slope(0.01, lambda x, slope: np.where(x < 0, slope * x, x)),
     "Elu": with_slope(1.0, lambda x, slope: np.where(x < 0, slope * np.expm1(np.minimum(x, 0)), x)),
     "Pow": joint(np.power),
-    "Min": joint(np.minimum),
+    "Min": minimum,
     "Max": maximum,
-    "Less": joint(np.less),
-    "LessOrEqual": joint(np.less_equal),
-    "Greater": joint(np.greater),
-    "GreaterOrEqual": joint(np.greater_equal),
+    "Less": partial(greater, exchanged=True),
+    "LessOrEqual": partial(greater, or_equal=True, exchanged=True),
+    "Greater": greater,
+    "GreaterOrEqual": partial(greater, or_equal=True),
+    "Not": unary(lambda x: 1 - x),
+    "And": multiply,
+    "Or": maximum,
     "Where": where,
+    "Shrink": shrink,
+    "ThresholdedRelu": thresholded,
+    "Trilu": trilu,
     "ReduceMean": reduction(mean_over),
     "ReduceSum": reduction(sum_over),
     "ReduceMax": reduction(max_over),
+    "ReduceMin": reduction(min_over),
+    "ReduceProd": reduction(product_over),
     "ReduceL2": reduction(norm_over),
 }
 VIEWS: dict[str, Handler] = {
@@ -148,6 +169,7 @@ VIEWS: dict[str, Handler] = {
     "GatherElements": gather_elements,
     "DepthToSpace": depth_to_space,
     "Expand": expand,
+    "Tile": tile,
     "Identity": same,
     "Dropout": same,
     "Cast": cast,

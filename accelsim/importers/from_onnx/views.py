@@ -19,7 +19,10 @@ from accelsim.importers.from_onnx.shapes import (
     whole_numbers,
 )
 from accelsim.importers.graph.call import Value
+from accelsim.importers.graph.contractions import contracted
+from accelsim.importers.graph.layout import View
 from accelsim.importers.graph.lookups import look_up
+from accelsim.importers.graph.runs import taken
 from accelsim.importers.graph.values import Constant, Indices, Plain
 from accelsim.importers.graph.views import concatenate, gathered, index_of, moved, neighbours, parts, reshaped
 
@@ -83,11 +86,33 @@ def gather(call: OnnxCall) -> Value:
         return look_up(call, call.constant(0), named)
     shape, indices = call.shape(0), call.constant(1).array
     axis = call.axis("axis", 0, len(shape))
-    if indices.size != 1 or indices.dtype.kind not in "iu" or not -shape[axis] <= int(indices.reshape(())) < shape[axis]:
-        call.refuse(f"indices of shape {indices.shape} along dimension {axis} of {shape}; allowed: one that exists")
-    index = int(indices.reshape(())) % shape[axis]
-    taken = index_of(call, axis, index)
-    return Plain(taken.reshape((*shape[:axis], *indices.shape, *shape[axis + 1 :])))
+    result = (*shape[:axis], *indices.shape, *shape[axis + 1 :])
+    if not indices.size or indices.dtype.kind not in "iu" or not ((-shape[axis] <= indices) & (indices < shape[axis])).all():
+        call.refuse(f"indices of shape {indices.shape} along dimension {axis} of {shape}; allowed: those that exist")
+    places = (indices.reshape(-1) % shape[axis]).tolist()
+    if len(places) == 1:
+        return Plain(index_of(call, axis, places[0]).reshape(result))
+    name = call.node.path("gather")
+    return Plain(call.builder.reshaped(name, taken(call, name, call.view(0), axis, places), result))
+
+
+def tile(call: OnnxCall) -> Value:
+    """Tile: dimensions repeated as a whole."""
+    times = whole_numbers(call.node, call.constant(1).array)
+    if len(times) != len(call.shape(0)) or min(times, default=1) < 1:
+        call.refuse(f"repeats {times} of {call.shape(0)}; allowed: one of 1 or more for each dimension")
+
+    def tiled(view: View) -> View:
+        for place, count in enumerate(times):
+            view = view.repeat(place, count) if count > 1 else view
+        return view
+
+    return moved(call, tiled)
+
+
+def einsum(call: OnnxCall) -> Value:
+    """Einsum."""
+    return contracted(call, call.node.text("equation", ""))
 
 
 def gather_elements(call: OnnxCall) -> Value:
@@ -102,13 +127,13 @@ def gather_elements(call: OnnxCall) -> Value:
 def slice_(call: OnnxCall) -> Value:
     """Slice: everything, one row, or a part of a layer that makes several in one."""
     shape = call.shape(0)
-    cut = {axis: taken for axis, taken in slice_bounds(call.node, call.arrays(), shape).items() if taken != range(shape[axis])}
+    cut = {axis: kept for axis, kept in slice_bounds(call.node, call.arrays(), shape).items() if kept != range(shape[axis])}
     if not cut:
         return call.value(0)
-    if not all(cut.values()) or any(taken.step < 0 for taken in cut.values()):
-        call.refuse(f"a part {list(cut.values())} of {shape}; allowed: some elements, forwards")
-    for axis, taken in cut.items():
-        call.values[0] = Plain(neighbours(call, axis, taken))
+    if not all(cut.values()):
+        call.refuse(f"a part {list(cut.values())} of {shape}; allowed: some elements")
+    for axis, kept in cut.items():
+        call.values[0] = Plain(neighbours(call, axis, kept))
     return call.value(0)
 
 

@@ -6,6 +6,7 @@ an operand that is not there yet is a cycle, or missing, and is named.
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
@@ -123,6 +124,8 @@ class OnnxWalk:
             return Indices(name, shape)
         if len(shape) == 4 and shape[0] == 1:
             return Plain(builder.image(name, *shape[1:]))
+        if len(shape) > 4 and shape[0] == 1:
+            return Plain(builder.image(name, shape[1], math.prod(shape[2:-1]), shape[-1]).reshape(shape))
         readers = self.readers.get(name, [])
         if len(shape) == 3 and shape[0] == 1 and readers and all(node is not None and node.op == "Conv" for node in readers):
             return Plain(builder.image(name, shape[1], 1, shape[2]).reshape(shape))
@@ -130,10 +133,10 @@ class OnnxWalk:
             return Plain(builder.tokens(name, *shape[1:]))
         if len(shape) == 3 and shape[1] == 1 and any(node is not None and node.op in RECURRENT for node in readers):
             return Plain(builder.tokens(name, shape[0], shape[2]).reshape(shape))
-        if len(shape) == 2:
-            return Plain(builder.tokens(name, *shape).reshape(shape))
-        allowed = "(1, channels, height, width), (1, rows, width) or (rows, width): one inference at a time"
-        if len(shape) in (3, 4):
+        if len(shape) in (1, 2):
+            return Plain(builder.tokens(name, *(1, *shape)[-2:]).reshape(shape))
+        allowed = "(1, channels, height, width), (1, channels, ..., width), (1, rows, width), (rows, width), (width): one inference"
+        if len(shape) > 2:
             allowed = f"one inference at a time: export the model for a batch of 1, and run its trace with --batch {shape[0]}"
         raise ImportModelError(f"{self.model.path}: input {name!r} has shape {shape}; allowed: {allowed}")
 
@@ -298,10 +301,10 @@ class OnnxWalk:
         ):
             return value.leaf.producer  # the integers that stand for it
         if isinstance(value, Plain):
-            return value.view.producer
+            return self.recorder.builder.output(name, value.view)
         if maker is None:
             raise ImportModelError(f"{self.model.path}: output {name!r} is {value!r}; allowed: an activation")
-        return OnnxCall(maker, [value], self.recorder, self._sole).view(0).producer
+        return self.recorder.builder.output(name, OnnxCall(maker, [value], self.recorder, self._sole).view(0))
 
 
 def _initial(state: Value | None) -> InitialState:

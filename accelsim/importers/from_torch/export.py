@@ -6,6 +6,7 @@ casts between floats are taken as inference has them: nothing.
 
 from __future__ import annotations
 
+import math
 import operator
 from collections.abc import Mapping
 from types import NoneType
@@ -118,13 +119,17 @@ class _Walk:
             return Known(torch.full(shape, self.fill[node.name], dtype=value.dtype))
         if not value.is_floating_point():
             return Indices(node.name, shape)
-        if len(shape) not in (2, 3, 4) or shape[0] != 1:
-            allowed = "(1, channels, height, width), (1, rows, width) or (1, width)"
+        if len(shape) == 1:
+            return Plain(builder.tokens(node.name, 1, *shape).reshape(shape))
+        if len(shape) < 2 or shape[0] != 1:
+            allowed = "(1, channels, height, width), (1, channels, ..., width), (1, rows, width), (1, width), (width); --batch is of a run"
             raise ImportModelError(f"input {node.name!r} has shape {shape}; allowed: {allowed}")
         if len(shape) == 2:
             return Plain(builder.tokens(node.name, *shape).reshape(shape))
         if len(shape) == 3 and all(str(reader.target).startswith("aten.conv1d") for reader in TorchNode(node).readers):
             return Plain(builder.image(node.name, shape[1], 1, shape[2]).reshape(shape))
+        if len(shape) > 4:
+            return Plain(builder.image(node.name, shape[1], math.prod(shape[2:-1]), shape[-1]).reshape(shape))
         return Plain(builder.image(node.name, *shape[1:]) if len(shape) == 4 else builder.tokens(node.name, *shape[1:]))
 
     def _outputs(self, node: TorchNode) -> tuple[str, ...]:

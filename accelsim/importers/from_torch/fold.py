@@ -43,7 +43,10 @@ def folded(node: TorchNode, values: Mapping[str, Any]) -> Known:
     args, kwargs = torch.fx.node.map_arg((fx.args, fx.kwargs), operand)
     here = {"device": device} if "device" in kwargs else {}
     try:
-        return Known(target(*args, **{**kwargs, **here}), _sources(known))
+        found = target(*args, **{**kwargs, **here})
+        if str(target).startswith(("aten.empty", "aten.new_empty")):
+            found = torch.zeros_like(found)  # memory that was never written has any numbers, none of which a trace may store
+        return Known(found, _sources(known))
     except (NotImplementedError, RuntimeError) as error:  # PyTorch's, of a call that needs the numbers of a tensor without any
         if not shapes_alone:
             raise

@@ -5,7 +5,11 @@ To support another operation, write its function and its row.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
+from dataclasses import replace
+from functools import partial
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -14,12 +18,14 @@ from accelsim.importers.from_torch import experts, spectra, views, windows
 from accelsim.importers.from_torch.call import TorchCall
 from accelsim.importers.graph.attention import attention_of_heads
 from accelsim.importers.graph.call import Call, Value
+from accelsim.importers.graph.choices import choose, greater
 from accelsim.importers.graph.elementwise import (
     UNARY,
     add,
     divide,
     joint,
     maximum,
+    minimum,
     multiply,
     named_operation,
     slopes,
@@ -27,16 +33,20 @@ from accelsim.importers.graph.elementwise import (
     subtract,
     unary,
 )
-from accelsim.importers.graph.expressions import Expression, gelu, gelu_by_tanh
+from accelsim.importers.graph.expressions import Expression, erf, gelu, gelu_by_tanh
 from accelsim.importers.graph.layout import View
 from accelsim.importers.graph.lookups import look_up
 from accelsim.importers.graph.masks import hides, masked
 from accelsim.importers.graph.products import channel_vector, linear, matmul
-from accelsim.importers.graph.reductions import max_over, mean_over, sum_over
+from accelsim.importers.graph.reduce_dims import reduce_dims
+from accelsim.importers.graph.reductions import log_sum_over, max_over, mean_over, min_over, place_over, product_over, sum_over, sums_along
 from accelsim.importers.graph.values import Constant, Deferred, Indices, Plain, Vector
+from accelsim.ops.affine import AffineLayer
 from accelsim.ops.catalog import imported_by_name
 from accelsim.ops.layernorm import LayerNormLayer
+from accelsim.ops.multiply import MultiplyLayer
 from accelsim.ops.operation import VectorLayer
+from accelsim.ops.table import TableLayer
 
 
 def _linear(call: TorchCall) -> Deferred:
@@ -47,10 +57,13 @@ def _linear(call: TorchCall) -> Deferred:
 
 
 def _addmm(call: TorchCall) -> Deferred:
-    weights = call.constant(2)
-    if call.get(3, "beta", 1) != 1 or call.get(4, "alpha", 1) != 1 or weights.array.ndim != 2:
-        call.refuse(f"weights of shape {weights.array.shape}, alpha and beta; allowed: (K, N), 1 and 1")
-    return _biased(call, linear(call, *call.with_factor(1), weights), 0)
+    weights, alpha, beta = call.constant(2), call.get(4, "alpha", 1), call.get(3, "beta", 1)
+    if weights.array.ndim != 2:
+        call.refuse(f"weights of shape {weights.array.shape}; allowed: (K, N)")
+    view, factor = call.with_factor(1)
+    bias = call.constant(0)
+    call.values[0] = replace(bias, array=bias.array * beta)
+    return _biased(call, linear(call, view, factor * alpha, weights), 0)
 
 
 def _biased(call: TorchCall, result: Deferred, position: int) -> Deferred:
@@ -96,45 +109,111 @@ def _embedding(call: TorchCall) -> Plain:
     return look_up(call, call.constant(0), indices)
 
 
-def _are_no_padding(call: TorchCall) -> Constant:
-    """Which tokens differ from the padding's id: all of them, as the network runs at full length; a note says so."""
-    indices, padding = call.value(0), call.get(1, "other")
-    if not isinstance(indices, Indices):
-        call.refuse(f"a comparison of {indices!r}; allowed: token ids, with the id of the padding")
-    call.recorder.note(f"no element of {indices.source!r} is taken to be {padding}, the id of the padding")
-    return Constant(np.ones(indices.shape, bool))
+def _bag(call: TorchCall) -> tuple[Value, ...]:
+    """Sums, means or maxima of bags of rows of a table; the offsets of the bags are known."""
+    indices, offsets, mode = call.value(1), call.constant(2).array.reshape(-1), call.get(4, "mode", 0)
+    if not isinstance(indices, Indices) or call.get(6, "per_sample_weights") is not None:
+        call.refuse("an embedding bag with weights per row, or of known indices, is not supported; allowed: integer inputs")
+    rows = look_up(call, call.constant(0), replace(indices, shape=(math.prod(indices.shape),))).view
+    count, name = rows.shape[-2], call.node.path("bag")
+    bounds = [*offsets.tolist(), count]
+    if not all(start < stop for start, stop in pairwise(bounds)):
+        call.refuse(f"bags at {offsets.tolist()} of {count} indices; allowed: none that is empty")
+    bags = []
+    for start, stop in pairwise(bounds):
+        part = call.builder.narrowed(name, rows, len(rows.shape) - 2, range(start, stop))
+        found = reduce_dims(call.builder, name, part, (-2,), "max_pool2d" if mode == _BAG_MAX else "avg_pool2d")
+        if mode == _BAG_SUM and stop - start > 1:
+            found = call.builder.element_operation(AffineLayer, name, found, factor=float(stop - start), term=0.0)
+        bags.append(found)
+    joined = call.builder.join(name, bags, len(rows.shape) - 2) if len(bags) > 1 else bags[0]
+    return (Plain(joined.reshape((len(bags), rows.shape[-1]))),)
+
+
+_BAG_SUM, _BAG_MAX = 0, 2  # PyTorch's numbers of an embedding bag's modes; 1 is the mean
+
+
+def _compared(equal: bool) -> Callable[[TorchCall], Value]:
+    """Which tokens are the padding's id, or are not: none is, as the network runs at full length; a note says so."""
+
+    def compute(call: TorchCall) -> Constant:
+        indices, padding = call.value(0), call.get(1, "other")
+        if not isinstance(indices, Indices):
+            call.refuse(f"a comparison of {indices!r}; allowed: token ids, with the id of the padding")
+        call.recorder.note(f"no element of {indices.source!r} is taken to be {padding}, the id of the padding")
+        return Constant(np.full(indices.shape, not equal))
+
+    return compute
 
 
 def _masked_fill(call: TorchCall) -> Value:
-    """A mask that is true where a score is hidden."""
-    hidden, value = call.constant(1), call.get(2, "value")
-    array = value.array if isinstance(value, Constant) else np.array(value)
-    if hidden.array.dtype.kind != "b" or not hides(array):
-        call.refuse(f"fills with {array}; allowed: a mask of scores, with a number low enough to suppress them")
-    return masked(call, call.value(0), ~hidden.array)
+    """A mask that is true where a score is hidden, or where another number is to stand."""
+    hidden, value = call.value(1), call.get(2, "value")
+    number = value if isinstance(value, Constant) else Constant(np.array(value))
+    if isinstance(hidden, Constant) and hidden.array.dtype.kind == "b" and hides(number.array):
+        return masked(call, call.value(0), ~hidden.array)
+    call.values = [hidden, number, call.value(0)]
+    return choose(call)
 
 
 def _where(call: TorchCall) -> Value:
-    """A choice between scores and a number that suppresses them, a mask; or one that a known condition has made."""
-    shown, other = call.optional(0), call.optional(2)
+    """A choice between scores and a number that suppresses them, a mask; one that a known condition has made; or one by an activation."""
+    shown, other = call.value(0), call.optional(2)
     if isinstance(shown, Constant) and (shown.array.all() or not shown.array.any()):
         chosen = 1 if shown.array.all() else 2
         if call.shape(chosen) == call.output:
             return call.value(chosen)
-    if not isinstance(shown, Constant) or not isinstance(other, Constant) or not hides(other.array):
-        call.refuse("a choice of anything but scores by a known mask is not supported")
-    return masked(call, call.value(1), shown.array.astype(bool))
+    if isinstance(shown, Constant) and isinstance(other, Constant) and hides(other.array) and not isinstance(call.value(1), Constant):
+        return masked(call, call.value(1), shown.array.astype(bool))
+    return choose(call)
 
 
-def _without_alpha(function: Callable[[Call], Value]) -> Callable[[TorchCall], Value]:
-    """A sum or a difference, whose second operand must not have a factor of its own."""
+def _filled(number: float | None, position: int = 1) -> Callable[[TorchCall], Constant]:
+    """A tensor of one number, or of the one at a position, of the shape of the result."""
+    return lambda call: Constant(np.full(call.output, call.get(position, "fill_value") if number is None else number, np.float32))
+
+
+def _with_alpha(function: Callable[[Call], Value]) -> Callable[[TorchCall], Value]:
+    """A sum or a difference, whose second operand may have a factor of its own."""
 
     def compute(call: TorchCall) -> Value:
-        if call.get(2, "alpha", 1) != 1:
-            call.refuse("a sum with alpha is not supported")
+        alpha, second = call.get(2, "alpha", 1), call.value(1)
+        if alpha != 1 and isinstance(second, Constant):
+            call.values[1] = replace(second, array=second.array * alpha)
+        elif alpha != 1:
+            call.values[1] = call.expression(1).apply(lambda x: alpha * x, call.node)
         return function(call)
 
     return compute
+
+
+def _triangle(keep: Callable[..., Any]) -> Callable[[TorchCall], Value]:
+    """A matrix with zeros below or above a diagonal."""
+
+    def compute(call: TorchCall) -> Value:
+        shown = keep(np.ones(call.output[-2:], bool), int(call.get(1, "diagonal", 0)))
+        call.values = [Constant(shown), call.value(0), Constant(np.array(0.0))]
+        return choose(call)
+
+    return compute
+
+
+def _log_softmax(call: TorchCall) -> Value:
+    return Expression.of(_softmax(call).view, call.node).apply(np.log, call.node)
+
+
+def _truncated(call: TorchCall) -> Value:
+    """Each element rounded towards 0: the sign times the floor of the magnitude."""
+    value = call.expression(0)
+    whole = value.apply(np.abs, call.node).apply(np.floor, call.node)
+    return whole.with_other(MultiplyLayer, np.multiply, value.apply(np.sign, call.node), call.node)
+
+
+def _shrink(op: str) -> Callable[[TorchCall], Plain]:
+    """Zero for elements that are small."""
+    return lambda call: Plain(
+        call.builder.element_operation(TableLayer, call.node.path(op), call.view(0), op=op, slope=float(call.get(1, "lambd", 0.5)))
+    )
 
 
 def _divide(call: TorchCall) -> Value:
@@ -147,11 +226,9 @@ def _named(kind: type[VectorLayer], fields: Mapping[str, Any]) -> Callable[[Torc
     """An operation that the registry knows by its name; over rows, the normalized shape and then its trained constants follow."""
 
     def compute(call: TorchCall) -> Plain:
-        if kind.walk == "rows":
-            shape, normalized = call.shape(0), call.get(1, "normalized_shape")
-            if tuple(normalized) != shape[-1:]:
-                call.refuse(f"normalization over {tuple(normalized)} of {shape}; allowed: over the last dimension")
-        return named_operation(call, kind, fields, [call.optional_constant(2 + place) for place in range(len(kind.constant_defaults))])
+        normalized = len(call.get(1, "normalized_shape")) if kind.walk == "rows" else 1
+        constants = [call.optional_constant(2 + place) for place in range(len(kind.constant_defaults))]
+        return named_operation(call, kind, fields, constants, normalized)
 
     return compute
 
@@ -191,11 +268,15 @@ def _clip(low: float | None, high: float | None, name: str) -> Callable[[TorchCa
     return compute
 
 
+_LOG_SIGMOID = (np.negative, lambda x: np.logaddexp(0, x), np.negative)  # softplus of the negative
+
 CUT: dict[str, Callable[[TorchCall], Value | tuple[Value, ...]]] = {
     "aten.select.int": views.select,
     "aten.slice.Tensor": views.slice_,
     "aten.split.Tensor": views.split,
     "aten.split.sizes": views.split,
+    "aten.unsafe_split.Tensor": views.split,
+    "aten.unsafe_chunk.default": views.split,
     "aten.split_with_sizes.default": views.split,
     "aten.chunk.default": views.split,
     "aten.unbind.int": views.unbind,
@@ -237,10 +318,10 @@ VIEWS: dict[str, Callable[[TorchCall], Value | tuple[Value, ...]]] = {
 EPILOGUE: dict[str, Callable[[TorchCall], Value | tuple[Value, ...]]] = {
     "aten.batch_norm.default": windows.batch_norm,
     "aten._native_batch_norm_legit_no_training.default": windows.batch_norm_of_inference,
-    "aten.add.Tensor": _without_alpha(add),
-    "aten.add.Scalar": _without_alpha(add),
-    "aten.sub.Tensor": _without_alpha(subtract),
-    "aten.sub.Scalar": _without_alpha(subtract),
+    "aten.add.Tensor": _with_alpha(add),
+    "aten.add.Scalar": _with_alpha(add),
+    "aten.sub.Tensor": _with_alpha(subtract),
+    "aten.sub.Scalar": _with_alpha(subtract),
     "aten.mul.Tensor": experts.or_weighted(multiply),
     "aten.mul.Scalar": multiply,
     "aten.div.Tensor": experts.or_normalized(_divide),
@@ -260,27 +341,52 @@ HANDLERS: dict[str, Callable[[TorchCall], Value | tuple[Value, ...]]] = {
     "aten.conv2d.padding": windows.conv2d,
     "aten.conv1d.default": windows.conv2d,
     "aten.conv1d.padding": windows.conv2d,
-    "aten.conv_transpose2d.input": windows.conv_transpose2d,
+    "aten.conv3d.default": windows.conv2d,
+    "aten.conv3d.padding": windows.conv2d,
+    "aten.conv_transpose1d.default": windows.conv_transpose,
+    "aten.conv_transpose2d.input": windows.conv_transpose,
+    "aten.conv_transpose3d.input": windows.conv_transpose,
     "aten.group_norm.default": windows.group_norm,
     "accelsim.local_response_norm.default": windows.response_norm,
     "aten.instance_norm.default": windows.instance_norm,
-    "aten.upsample_bilinear2d.vec": windows.upsample_bilinear,
-    "aten.upsample_bilinear2d.default": windows.upsample_bilinear,
+    **{
+        f"aten.{name}.{overload}": windows.upsample(*how)
+        for name, how in {
+            "upsample_nearest1d": ("nearest",), "upsample_nearest2d": ("nearest",), "upsample_nearest3d": ("nearest",),
+            "_upsample_nearest_exact1d": ("nearest", "half_up"), "_upsample_nearest_exact2d": ("nearest", "half_up"),
+            "_upsample_nearest_exact3d": ("nearest", "half_up"), "upsample_linear1d": ("linear",), "upsample_bilinear2d": ("linear",),
+            "upsample_trilinear3d": ("linear",), "upsample_bicubic2d": ("cubic",),
+        }.items()
+        for overload in ("vec", "default")
+    },
     "aten.convolution.default": windows.convolution,
     "aten.pad.default": windows.pad,
     "aten.constant_pad_nd.default": windows.pad,
-    "aten.max_pool2d.default": lambda call: windows.max_pool2d(call)[0],
-    "aten.max_pool2d_with_indices.default": windows.max_pool2d,
-    "aten.avg_pool2d.default": windows.avg_pool2d,
-    "aten.adaptive_avg_pool2d.default": windows.adaptive_avg_pool2d,
-    "aten._adaptive_avg_pool2d.default": windows.adaptive_avg_pool2d,
-    "aten.adaptive_avg_pool1d.default": windows.adaptive_avg_pool1d,
+    **{f"aten.max_pool{count}d.default": lambda call: windows.max_pool(call)[0] for count in (1, 2, 3)},
+    **{f"aten.max_pool{count}d_with_indices.default": windows.max_pool for count in (1, 2, 3)},
+    **{f"aten.avg_pool{count}d.default": windows.avg_pool for count in (1, 2, 3)},
+    **{f"aten.adaptive_avg_pool{count}d.default": windows.adaptive_pool("avg_pool2d") for count in (1, 2, 3)},
+    **{f"aten._adaptive_avg_pool{count}d.default": windows.adaptive_pool("avg_pool2d") for count in (2, 3)},
+    **{f"aten.adaptive_max_pool{count}d.default": lambda call: (windows.adaptive_pool("max_pool2d")(call),) for count in (1, 2, 3)},
     "aten.mean.dim": windows.reduction(mean_over),
     "aten.mean.default": windows.reduction(mean_over),
     "aten.sum.dim_IntList": experts.or_sum(windows.reduction(sum_over)),
     "aten.amax.default": windows.reduction(max_over),
     "aten.max.dim": lambda call: (windows.reduction(max_over)(call),),
-    "aten.linalg_vector_norm.default": windows.vector_norm,
+    "aten.max.default": windows.reduction(max_over),
+    "aten.amin.default": windows.reduction(min_over),
+    "aten.min.dim": lambda call: (windows.reduction(min_over)(call),),
+    "aten.min.default": windows.reduction(min_over),
+    "aten.sum.default": windows.reduction(sum_over),
+    "aten.prod.dim_int": windows.reduction(product_over),
+    "aten.prod.default": windows.reduction(product_over),
+    "aten.argmax.default": windows.reduction(place_over),
+    "aten.cumsum.default": lambda call: sums_along(call, call.get(1, "dim")),
+    "aten.logsumexp.default": windows.reduction(log_sum_over),
+    "aten.var.correction": windows.variance(root=False),
+    "aten.std.correction": windows.variance(root=True),
+    "aten.linalg_vector_norm.default": windows.norm("ord", 2),
+    "aten.norm.ScalarOpt_dim": windows.norm("p", 2),
     "aten.cat.default": views.cat,
     "aten.stack.default": views.stack,
     "aten.gather.default": views.gather,
@@ -288,18 +394,44 @@ HANDLERS: dict[str, Callable[[TorchCall], Value | tuple[Value, ...]]] = {
     "aten.embedding.default": _embedding,
     "aten.topk.default": experts.largest,
     "aten.index.Tensor": views.index,
+    "aten._unsafe_index.Tensor": views.index,
     "aten.index_select.default": views.index_select,
+    "aten.diagonal.default": views.diagonal,
+    "aten.movedim.int": views.move_dims,
+    "aten.movedim.intlist": views.move_dims,
+    "aten.copy.default": views.copied,
+    "aten.slice_scatter.default": views.put,
+    "aten.select_scatter.default": views.put,
     "aten.repeat_interleave.self_int": experts.repeat_rows,
     "aten.sort.default": experts.sort,
-    "aten.ne.Scalar": _are_no_padding,
+    "aten._embedding_bag.default": _bag,
+    "aten.embedding_bag.default": _bag,
+    "aten.ne.Scalar": _compared(equal=False),
+    "aten.eq.Scalar": _compared(equal=True),
+    **{
+        f"aten.{name}.{overload}": partial(greater, or_equal=or_equal, exchanged=exchanged)
+        for name, or_equal, exchanged in (("gt", False, False), ("ge", True, False), ("lt", False, True), ("le", True, True))
+        for overload in ("Scalar", "Tensor")
+    },
+    "aten.full_like.default": _filled(None),
+    "aten.new_full.default": _filled(None, 2),
+    **dict.fromkeys(("aten.zeros_like.default", "aten.new_zeros.default", "aten.empty_like.default"), _filled(0.0)),
+    **dict.fromkeys(("aten.ones_like.default", "aten.new_ones.default"), _filled(1.0)),
+    "aten.tril.default": _triangle(np.tril),
+    "aten.triu.default": _triangle(np.triu),
     "aten.masked_fill.Scalar": _masked_fill,
     "aten.masked_fill.Tensor": _masked_fill,
     "aten.where.self": _where,
     "aten.where.ScalarOther": _where,
+    "aten.where.ScalarSelf": _where,
+    "aten.where.Scalar": _where,
+    "aten.trunc.default": _truncated,
     "aten.native_layer_norm.default": _layer_norm_with_moments,
     **{name: _named(kind, fields) for name, (kind, fields) in imported_by_name().items() if name.startswith("aten.")},
     "aten.softmax.int": _softmax,
     "aten._softmax.default": _softmax,
+    "aten.log_softmax.int": _log_softmax,
+    "aten._log_softmax.default": _log_softmax,
     "aten.relu.default": _clip(0.0, None, "relu"),
     "aten.relu6.default": _clip(0.0, 6.0, "relu6"),
     "aten.hardtanh.default": _clip(-1.0, 1.0, "clip"),
@@ -320,18 +452,31 @@ HANDLERS: dict[str, Callable[[TorchCall], Value | tuple[Value, ...]]] = {
     "aten.repeat.default": views.repeat,
     "aten.flip.default": views.flip,
     "aten.roll.default": views.roll,
-    "aten.upsample_nearest2d.vec": views.upsample_nearest,
-    "aten.upsample_nearest2d.default": views.upsample_nearest,
     "aten.hardsigmoid.default": unary(lambda x: np.clip(x / 6 + 0.5, 0, 1)),
     "aten.gelu.default": lambda call: unary(gelu_by_tanh if call.get(1, "approximate", "none") == "tanh" else gelu)(call),
     "aten.pow.Tensor_Scalar": joint(np.power),
     "aten.maximum.default": maximum,
-    "aten.minimum.default": joint(np.minimum),
+    "aten.minimum.default": minimum,
+    "aten.clamp_min.Tensor": maximum,
+    "aten.clamp_max.Tensor": minimum,
+    "aten.softshrink.default": _shrink("softshrink"),
+    "aten.hardshrink.default": _shrink("hardshrink"),
+    "aten.log_sigmoid.default": unary(*_LOG_SIGMOID),
+    "aten.log_sigmoid_forward.default": lambda call: (unary(*_LOG_SIGMOID)(call),),
+    "aten.expm1.default": unary(np.exp, lambda x: x - 1),
+    "aten.log1p.default": unary(lambda x: x + 1, np.log),
+    "aten.exp2.default": unary(lambda x: x * math.log(2), np.exp),
+    "aten.log2.default": unary(np.log, lambda x: x / math.log(2)),
+    "aten.log10.default": unary(np.log, lambda x: x / math.log(10)),
+    "aten.erfc.default": unary(erf, lambda x: 1 - x),
+    "aten.square.default": unary(np.square),
     **{
         f"aten.{name}.default": unary(UNARY[op])
         for name, op in {
             "sigmoid": "Sigmoid", "tanh": "Tanh", "erf": "Erf", "exp": "Exp", "sqrt": "Sqrt", "reciprocal": "Reciprocal", "neg": "Neg",
-            "abs": "Abs", "log": "Log", "sin": "Sin", "cos": "Cos",
+            "abs": "Abs", "log": "Log", "sin": "Sin", "cos": "Cos", "sign": "Sign", "floor": "Floor", "ceil": "Ceil", "round": "Round",
+            "tan": "Tan", "asin": "Asin", "acos": "Acos", "atan": "Atan", "sinh": "Sinh", "cosh": "Cosh", "asinh": "Asinh",
+            "acosh": "Acosh", "atanh": "Atanh",
         }.items()
     },
     "aten.rsqrt.default": unary(lambda x: 1 / np.sqrt(x)),

@@ -12,13 +12,14 @@ from accelsim.importers.from_torch.call import TorchCall
 from accelsim.importers.from_torch.experts import select_matrices
 from accelsim.importers.from_torch.node import TorchNode
 from accelsim.importers.graph.call import Value
-from accelsim.importers.graph.copies import Order
 from accelsim.importers.graph.expert_values import Chosen, Weighted
 from accelsim.importers.graph.expressions import Expression
 from accelsim.importers.graph.layout import View
 from accelsim.importers.graph.rotations import Turned, interleaved
-from accelsim.importers.graph.values import Constant, Indices, Plain
+from accelsim.importers.graph.runs import taken
+from accelsim.importers.graph.values import Constant, Indices, Masked, Plain
 from accelsim.importers.graph.views import concatenate, gathered, index_of, moved, neighbours, padded, parts, reshaped
+from accelsim.importers.graph.volumes import windows_of
 
 _BROADCASTING = {"aten.add.Tensor", "aten.sub.Tensor", "aten.mul.Tensor", "aten.div.Tensor"}
 
@@ -38,6 +39,9 @@ def expand(call: TorchCall) -> Value:
     shape, value = call.output, call.value(0)
     if isinstance(value, Expression) and all(str(reader.target) in _BROADCASTING for reader in call.node.readers):
         return value  # one number of each row, beside the row's elements
+    if isinstance(value, Masked) and value.shape != shape:
+        bias = value.bias and replace(value.bias, array=np.broadcast_to(value.bias.array, shape))
+        return replace(value, view=value.view.expand(shape), bias=bias)
     return value if call.shape(0) == shape else moved(call, lambda view: view.expand(shape))
 
 
@@ -122,26 +126,16 @@ def unfold(call: TorchCall) -> Value:
     taps, dilation, padding, stride = (_two(call.get(1 + place, "")) for place in range(4))
     name, around = call.node.path("unfold"), {2: (padding[0],) * 2, 3: (padding[1],) * 2}
     view = call.made(padded(call, call.view(0), around, 0.0))
-    apart = _windows(call, _windows(call, view, 3, taps[1], stride[1], dilation[1]), 2, taps[0], stride[0], dilation[0])
+    columns = windows_of(call, name, view, 3, taps[1], stride[1], dilation[1])
+    apart = windows_of(call, name, columns, 2, taps[0], stride[0], dilation[0])
     return Plain(call.builder.reshaped(name, apart.permute((0, 1, 2, 4, 3, 5)), call.output))
 
 
 def windows(call: TorchCall) -> Value:
     """Windows of a dimension, which may overlap; their elements are a new last dimension."""
     dim = call.get(1, "dimension") % len(call.shape(0))
-    apart = _windows(call, call.view(0), dim, call.get(2, "size"), call.get(3, "step"), 1)
+    apart = windows_of(call, call.node.path("unfold"), call.view(0), dim, call.get(2, "size"), call.get(3, "step"), 1)
     return Plain(apart.permute([*(place for place in range(len(apart.dims)) if place != dim), dim]))
-
-
-def _windows(call: TorchCall, view: View, position: int, taps: int, stride: int, dilation: int) -> View:
-    """A dimension as taps and windows, of a copy if its indices do not lie in one line."""
-    apart = view.windows(position, taps, stride, dilation)
-    if apart is None:
-        copy = call.builder.arranged(call.node.path("unfold"), view, Order.natural(len(view.shape)))
-        apart = copy.windows(position, taps, stride, dilation)
-    if apart is None:
-        call.refuse(f"windows of {taps} by {stride} along dimension {position} of {view.shape} do not fit")
-    return apart
 
 
 def _two(values: int | list[int]) -> tuple[int, int]:
@@ -166,11 +160,81 @@ def index_select(call: TorchCall) -> Value:
 
 
 def _picked(call: TorchCall, cut: tuple[Any, ...]) -> Plain:
+    """Elements where nested loops walk through them; else run by run, if each dimension has its own indices."""
     view = call.view(0)
-    found = call.builder.picked(call.node.path("index"), view, np.arange(math.prod(view.shape)).reshape(view.shape)[cut])
-    if found is None:
-        call.refuse(f"reads {view.shape} at indices that are not evenly apart; allowed: those of nested loops")
+    chosen = np.arange(math.prod(view.shape)).reshape(view.shape)[cut]
+    found = call.builder.picked(call.node.path("index"), view, chosen)
+    if found is not None:
+        return Plain(found)
+    alone = [place for place, part in enumerate(cut) if not isinstance(part, slice)]
+    grid = tuple(np.arange(size) for size in view.shape)
+    for place in alone:
+        grid = (*grid[:place], cut[place].reshape(-1) % view.shape[place], *grid[place + 1 :])
+    if not np.array_equal(np.ravel_multi_index(np.ix_(*grid), view.shape).reshape(-1), chosen.reshape(-1)):
+        call.refuse(
+            f"reads {view.shape} at indices that are not evenly apart; allowed: those of nested loops, or of each dimension its own"
+        )
+    for place in alone:
+        view = taken(call, call.node.path("index"), view, place, grid[place].tolist())
+    return Plain(call.builder.reshaped(call.node.path("index"), view, chosen.shape))
+
+
+def diagonal(call: TorchCall) -> Value:
+    """A diagonal of two dimensions, which becomes the last."""
+    view = call.view(0)
+    place = np.arange(math.prod(view.shape)).reshape(view.shape)
+    chosen = place.diagonal(call.get(1, "offset", 0), call.get(2, "dim1", 0), call.get(3, "dim2", 1))
+    found = call.builder.picked(call.node.path("diagonal"), view, chosen)
+    assert found is not None  # a diagonal's elements lie evenly apart
     return Plain(found)
+
+
+def move_dims(call: TorchCall) -> Value:
+    """Some dimensions put elsewhere."""
+    rank = len(call.shape(0))
+    numbered = np.empty(tuple(range(1, rank + 1)))  # each dimension by a size of its own
+    order = [size - 1 for size in np.moveaxis(numbered, call.get(1, "source"), call.get(2, "destination")).shape]
+    return moved(call, lambda view: view.permute(order))
+
+
+def copied(call: TorchCall) -> Value:
+    """The second operand, in the shape of the first."""
+    call.values[0] = call.value(1)
+    shape = call.output
+    return call.value(0) if call.shape(0) == shape else moved(call, lambda view: view.expand(shape))
+
+
+def put(call: TorchCall) -> Value:
+    """The first operand with the second in the place of some of its indices."""
+    dim = call.get(2, "dim", 0) % len(call.output)
+    size = call.output[dim]
+    if call.node.target == "aten.select_scatter.default":
+        index = call.get(3, "index") % size
+        places = range(index, index + 1)
+    else:
+        places = range(size)[slice(call.get(3, "start"), call.get(4, "end"), call.get(5, "step", 1))]
+    if places.step != 1:
+        call.refuse(f"puts elements at every {places.step}-th index; allowed: at neighbours")
+    inner = (*call.output[:dim], len(places), *call.output[dim + 1 :])
+    parts = [_part(call, 0, dim, range(places.start)), _whole(call, 1, inner), _part(call, 0, dim, range(places.stop, size))]
+    return concatenate(call, [part for part in parts if part is not None], dim)
+
+
+def _part(call: TorchCall, position: int, dim: int, kept: range) -> Value | None:
+    """Some indices of an operand; None for none of them."""
+    value = call.value(position)
+    if not kept:
+        return None
+    if isinstance(value, Constant):
+        return replace(value, array=value.array.take(list(kept), dim))
+    return Plain(call.builder.narrowed(call.node.path("slice"), call.view(position), dim, kept))
+
+
+def _whole(call: TorchCall, position: int, shape: tuple[int, ...]) -> Value:
+    value = call.value(position)
+    if isinstance(value, Constant):
+        return replace(value, array=np.broadcast_to(value.array, shape))
+    return Plain(call.builder.reshaped(call.node.path(), call.view(position), shape))
 
 
 def gather(call: TorchCall) -> Value:
@@ -222,15 +286,6 @@ def roll(call: TorchCall) -> Value:
             halves = [call.builder.narrowed(name, view, dim % len(view.shape), part) for part in (range(first, size), range(first))]
             view = call.builder.join(name, halves, dim)
     return Plain(view)
-
-
-def upsample_nearest(call: TorchCall) -> Value:
-    """Each position repeated, by whole factors."""
-    shape, output = call.shape(0), call.output
-    times = [new // old for new, old in zip(output, shape, strict=True)]
-    if [old * factor for old, factor in zip(shape, times, strict=True)] != list(output):
-        call.refuse(f"an up-sampling of {shape} to {output}; allowed: by whole factors")
-    return moved(call, lambda view: view.repeat(2, times[2], each=True).repeat(3, times[3], each=True))
 
 
 def repeat(call: TorchCall) -> Value:

@@ -21,6 +21,7 @@ from accelsim.importers.graph.expert_layers import ExpertLayers
 from accelsim.importers.graph.layout import View, axis_dim
 from accelsim.importers.graph.readings import Extent, covers, is_rows
 from accelsim.importers.graph.windows import Convolution, Pool
+from accelsim.ops.argmax import ArgMaxLayer
 from accelsim.ops.clip import ClipLayer
 from accelsim.ops.concat import ConcatLayer
 from accelsim.ops.embed import EmbedLayer
@@ -152,10 +153,10 @@ class GraphBuilder(ExpertLayers):
         written = self._add(layer, Extent(1, oy * ox, channels))
         return written.reshape((1, oy, ox, channels)).permute((0, 3, 1, 2))
 
-    def resize(self, name: str, view: View, size: tuple[int, int], corners: Literal["edges", "centres"]) -> View:
-        """Bilinear interpolation; logical input (1, C, H, W), logical output (1, C, *size)."""
+    def resize(self, name: str, view: View, size: tuple[int, int], **fields: Any) -> View:
+        """An image of another size; logical input (1, C, H, W), logical output (1, C, *size)."""
         height, width = view.shape[2:]
-        return self._image_operation(ResizeLayer, name, view, size, image=(height, width), size=size, corners=corners)
+        return self._image_operation(ResizeLayer, name, view, size, image=(height, width), size=size, **fields)
 
     def pad(self, name: str, view: View, before: tuple[int, int], after: tuple[int, int], value: float = 0.0) -> View:
         """Positions of a value around an image; logical input (1, C, H, W)."""
@@ -279,6 +280,15 @@ class GraphBuilder(ExpertLayers):
         rows, width = math.prod(view.shape[:-1]), view.shape[-1]
         layer = self._make(GatherLayer, name=name, inputs=(view.producer,), output=self._shape(1, rows, taken), source=width)
         return self._add(layer, Extent(1, rows, taken)).reshape((*view.shape[:-1], taken))
+
+    def places(self, name: str, view: View, dim: int) -> View:
+        """The place of the largest element along a dimension, which has one element afterwards."""
+        order = [*(place for place in range(len(view.shape)) if place != dim % len(view.shape)), dim % len(view.shape)]
+        turned = self._matrix(name, view.permute(order), all_rows=True)
+        rows, width = math.prod(turned.shape[:-1]), turned.shape[-1]
+        layer = self._make(ArgMaxLayer, name=name, inputs=(turned.producer,), output=self._shape(1, rows, 1), source=width)
+        found = self._add(layer, Extent(1, rows, 1)).reshape((*turned.shape[:-1], 1))
+        return found.permute([order.index(place) for place in range(len(order))])
 
     def rotary(self, name: str, view: View, **fields: Any) -> View:
         """A rotation of the elements of each head by position; logical shape (1, rows, heads, width)."""

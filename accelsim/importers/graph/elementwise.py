@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -10,12 +11,15 @@ import numpy as np
 
 from accelsim.importers.graph.call import Call, Value
 from accelsim.importers.graph.expressions import Expression, erf
+from accelsim.importers.graph.layout import View
 from accelsim.importers.graph.masks import biased, hides, masked, scaled, shown_by_sum, softmax
 from accelsim.importers.graph.rotations import Turned
 from accelsim.importers.graph.values import Constant, Deferred, Fused, Masked, Plain, Vector
 from accelsim.ops.add import AddLayer
 from accelsim.ops.divide import DivideLayer
 from accelsim.ops.groupnorm import GroupNormLayer
+from accelsim.ops.maximum import MaximumLayer
+from accelsim.ops.minimum import MinimumLayer
 from accelsim.ops.multiply import MultiplyLayer
 from accelsim.ops.operation import VectorLayer
 from accelsim.ops.pair import PairLayer
@@ -73,19 +77,51 @@ def joint(function: Callable[..., Vector]) -> Callable[[Call], Value]:
 
 
 def maximum(call: Call) -> Value:
-    """The larger of two functions of one activation; a number below all others changes nothing, nor does a mask's on masked scores."""
+    """The largest of some activations; a number below all others changes nothing, nor does a mask's on masked scores."""
     for place in (0, 1) if len(call.values) == 2 else ():
         value, bound = call.value(place), call.value(1 - place)
         if isinstance(bound, Constant) and hides(bound.array):
             lowest = float(bound.array.reshape(())) <= float(np.finfo(np.float32).min)
             if lowest or isinstance(value, Masked):
                 return value
-    return _joint(call, np.maximum)
+    return _extreme(call, MaximumLayer, np.maximum)
 
 
-def unary(function: Callable[[Vector], Vector]) -> Callable[[Call], Value]:
-    """A function of each element."""
-    return lambda call: call.expression(0).apply(function, call.node)
+def minimum(call: Call) -> Value:
+    """The smallest of some activations."""
+    return _extreme(call, MinimumLayer, np.minimum)
+
+
+def _extreme(call: Call, kind: type[PairLayer], function: Callable[..., Vector]) -> Value:
+    """Two operands at a time; a bound that is one number is a step of a function."""
+    first, *others = [call.value(position) for position in range(len(call.values))]
+    for other in others:
+        call.values = [first, other]
+        constants = [value for value in call.values if isinstance(value, Constant) and value.array.size > 1]
+        first = _beside(call, constants[0], function) if constants else _pair(call, kind, function)
+    return first
+
+
+def _beside(call: Call, constant: Constant, function: Callable[..., Vector]) -> Value:
+    """The larger, or the smaller, of an activation and a constant of several numbers: what is above it, or below it, and the constant."""
+    activation = call.value(1 if call.value(0) is constant else 0)
+    call.values = [activation, replace(constant, array=-constant.array)]
+    apart = add(call)
+    start = apart if isinstance(apart, Expression) else Expression.of(call.made(apart), call.node)
+    call.values = [start.apply(lambda x: function(x, 0.0), call.node), constant]
+    return add(call)
+
+
+def unary(*functions: Callable[[Vector], Vector]) -> Callable[[Call], Value]:
+    """A function of each element, or one after the other: each step may be a layer."""
+
+    def compute(call: Call) -> Value:
+        value = call.expression(0)
+        for function in functions:
+            value = value.apply(function, call.node)
+        return value
+
+    return compute
 
 
 def softmax_of(call: Call, axis: int) -> Plain:
@@ -93,21 +129,28 @@ def softmax_of(call: Call, axis: int) -> Plain:
     return Plain(softmax(call, call.value(0), axis))
 
 
-def named_operation(call: Call, kind: type[VectorLayer], fields: Mapping[str, Any], constants: Sequence[Constant | None]) -> Plain:
-    """An operation that the registry knows by the framework's name for it; a trained constant that is left out has its default."""
-    view = call.view(0)
+def named_operation(
+    call: Call, kind: type[VectorLayer], fields: Mapping[str, Any], constants: Sequence[Constant | None], normalized: int = 1
+) -> Plain:
+    """An operation that the registry knows by the framework's name for it; a trained constant that is left out has its default.
+
+    One over rows takes the last `normalized` dimensions as one.
+    """
+    view, shape = call.view(0), call.shape(0)
     name = fields.get("op", kind.model_fields["op"].default)
     if kind.walk != "rows":
         return Plain(call.builder.element_operation(kind, call.node.path(name), view, **fields))
-    width = view.shape[-1] if view.shape else 0
+    width = math.prod(shape[len(shape) - normalized :]) if shape else 0
+    if normalized > 1:
+        view = call.builder.reshaped(call.node.path(), view, (*shape[: len(shape) - normalized], width))
     labels = tuple(constant.label for constant in constants if constant is not None)
     result = call.builder.row_operation(kind, call.layer_name(labels, name), view, (width,), **fields)
     for (parameter, default), constant in zip(kind.constant_defaults.items(), constants, strict=True):
-        if constant is not None and constant.array.shape != (width,):
+        if constant is not None and constant.array.size != width:
             call.refuse(f"{parameter} of shape {constant.array.shape} for rows of {width}; allowed: one for each element")
-        values = np.full(width, default) if constant is None else constant.array
+        values = np.full(width, default) if constant is None else constant.array.reshape(width)
         call.recorder.keep_constant(result, parameter, values, () if constant is None else constant.sources)
-    return Plain(result)
+    return Plain(result.reshape(shape))
 
 
 def group_norm(call: Call, channel_groups: int, gamma: Constant | None, beta: Constant | None) -> Value:
@@ -252,22 +295,27 @@ def _pair(call: Call, kind: type[PairLayer], function: Callable[..., Vector]) ->
             return both
     if isinstance(first, Constant) or isinstance(second, Constant):
         return _joint(call, function)
-    if isinstance(first, Expression | Plain) and isinstance(second, Expression | Plain):
-        left, right = (_leaf(value) for value in (first, second))
-        if left == right and left is not None:
-            return call.expression(0).with_other(kind, function, call.expression(1), call.node)
+    left, right = (leaf_of(value) for value in (first, second))
+    if left == right and left is not None:
+        return call.expression(0).with_other(kind, function, call.expression(1), call.node)
     name = call.node.path(kind.model_fields["op"].default)
     return Plain(call.builder.pair(kind, name, call.view(0), call.view(1)))
 
 
-def _leaf(value: Expression | Plain) -> object:
-    return value.view if isinstance(value, Plain) else value.leaf
+def leaf_of(value: Value) -> View | None:
+    """The activation of which a value is a function; None where it is none of one."""
+    return value.view if isinstance(value, Plain) else value.leaf if isinstance(value, Expression) else None
 
 
 def _joint(call: Call, function: Callable[..., Vector]) -> Value:
     position = 1 if isinstance(call.value(0), Constant) else 0
     start = call.expression(position)
-    return start.apply(lambda _, *args: function(*args), call.node, operand_of(call, 0, start), operand_of(call, 1, start))
+    first, second = operand_of(call, 0, start), operand_of(call, 1, start)
+    if not isinstance(second, Expression):
+        return start.apply(lambda x: function(x, second), call.node)
+    if not isinstance(first, Expression):
+        return start.apply(lambda x: function(first, x), call.node)
+    return start.apply(lambda _, *args: function(*args), call.node, first, second)
 
 
 def operand_of(call: Call, position: int, start: Expression) -> Expression | Vector:
@@ -297,5 +345,18 @@ UNARY: dict[str, Callable[[Vector], Vector]] = {
     "Log": np.log,
     "Sin": np.sin,
     "Cos": np.cos,
+    "Sign": np.sign,
+    "Floor": np.floor,
+    "Ceil": np.ceil,
+    "Round": np.round,
+    "Tan": np.tan,
+    "Asin": np.arcsin,
+    "Acos": np.arccos,
+    "Atan": np.arctan,
+    "Sinh": np.sinh,
+    "Cosh": np.cosh,
+    "Asinh": np.arcsinh,
+    "Acosh": np.arccosh,
+    "Atanh": np.arctanh,
     "IsNaN": lambda x: np.isnan(x).astype(np.float64),
 }

@@ -35,6 +35,7 @@ class LaidOutLayers:
         self._splits: dict[str, Split] = {}  # how the heads of a produced tensor lie, once a reader has said so
         self._copies: dict[tuple[View, Order], View] = {}
         self._joins: dict[tuple[tuple[View, ...], int], View] = {}
+        self._merged: set[str] = set()  # tensors of one group that a reader needs as one tensor
         self._caches: dict[str, tuple[str, int]] = {}  # keys or values of all tokens -> the layer of the last ones, and how many all are
         self._caches_read: dict[str, View] = {}  # the model's input -> keys or values of all tokens
         self._bits = activation_bits
@@ -188,6 +189,7 @@ class LaidOutLayers:
     def _image(self, name: str, view: View) -> tuple[View, Literal["planar", "interleaved"]]:
         """The view or a copy of it, and its layout."""
         layout = image_layout(self._extents[view.producer], view)
+        self._merge(view.producer)
         if layout is None:
             return self.arranged(name, view, Order.natural(4)), "interleaved"
         return view, layout
@@ -207,8 +209,24 @@ class LaidOutLayers:
             raise ImportModelError(f"{name}: reads the {extent.groups} groups of {producer!r} as {split}, but they are stored as {stored}")
         if extent.groups > 1:
             self._splits[producer] = split
+        elif split == "columns":
+            self._merge(producer)
         if split == "columns" and layer is not None and layer.merge != "columns":
             self._replace(layer, merge="columns", output=self._shape(1, extent.rows, extent.groups * extent.columns, layer.output.bits))
+
+    def _merge(self, producer: str) -> None:
+        """Store a tensor of one group as one: otherwise a product of a single head, and what is computed from it, is kept by head."""
+        waiting = [producer]
+        while waiting:
+            name = waiting.pop()
+            layer = self._layers.get(name)
+            if layer is None or name in self._merged or self._extents[name].groups > 1:
+                continue
+            self._merged.add(name)
+            if layer.head_product is not None:
+                self._replace(layer, merge="columns")
+            elif layer.vector is not None:
+                waiting.extend(layer.inputs)
 
     def _shape(self, groups: int, rows: int, width: int, bits: Literal[8, 16, 32] | None = None) -> TensorShape:
         return TensorShape(groups=groups, rows=rows, width=width, bits=bits or self._bits)

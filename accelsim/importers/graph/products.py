@@ -15,7 +15,7 @@ import numpy as np
 from accelsim.importers.graph.call import Call, Value
 from accelsim.importers.graph.layout import View
 from accelsim.importers.graph.values import Array, Constant, Deferred, Padded, Plain, Vector
-from accelsim.importers.graph.windows import Convolution, Pair
+from accelsim.importers.graph.windows import Convolution
 
 
 def matmul(call: Call) -> Value:
@@ -46,6 +46,8 @@ def _times_constant(call: Call, view: View, factor: float, constant: Constant) -
     """A linear layer; with a matrix per head a convolution of 1 x 1 with a group for each."""
     weights = constant.array
     heads = math.prod(weights.shape[:-2])
+    if heads > 1 and weights.ndim >= len(view.shape) and math.prod(view.shape[:-2]) == 1:
+        return _for_each_matrix(call, view, factor, constant)
     if weights.ndim < 2 or (heads != 1 and weights.shape[:-2] != view.shape[:-2]):
         call.refuse(f"an activation {view.shape} times weights {weights.shape}; allowed: (K, N), or a matrix for each of its own")
     rows, reduction, outputs = view.shape[-2], *weights.shape[-2:]
@@ -62,6 +64,20 @@ def _times_constant(call: Call, view: View, factor: float, constant: Constant) -
         return result.make(pending).reshape((heads, outputs, rows)).permute((0, 2, 1)).reshape(shape)
 
     return replace(result, shape=shape, axis=len(shape) - 1, make=make, per_channel=False)
+
+
+def _for_each_matrix(call: Call, view: View, factor: float, constant: Constant) -> Deferred:
+    """One matrix times several constant ones: a linear layer of all their columns."""
+    *lead, reduction, outputs = constant.array.shape
+    rows, heads = view.shape[-2], math.prod(lead)
+    side_by_side = constant.array.reshape(heads, reduction, outputs).transpose(1, 0, 2).reshape(reduction, heads * outputs)
+    result = linear(call, view.reshape((rows, view.shape[-1])), factor, replace(constant, array=side_by_side))
+    shape = (*lead, rows, outputs)
+
+    def make(pending: Deferred) -> View:
+        return result.make(pending).reshape((rows, heads, outputs)).permute((1, 0, 2)).reshape(shape)
+
+    return replace(result, shape=shape, axis=len(shape) - 1, make=make, per_channel=False, columns=None)
 
 
 def linear(call: Call, view: View, factor: float, weights: Constant) -> Deferred:
@@ -146,48 +162,6 @@ def convolve_line(call: Call, view: View, factor: float, weights: Constant, give
     result = convolve(call, line, factor, replace(weights, array=weights.array[:, :, None]), given)
     shape = (result.shape[0], result.shape[1], result.shape[3])
     return replace(result, shape=shape, make=lambda pending: result.make(pending).reshape(shape))
-
-
-def convolve_transposed(
-    call: Call, view: View, weights: Constant, bias: Constant | None, strides: Pair, padding: Pair, extra: Pair, groups: int
-) -> View:
-    """A transposed convolution with weights (C, K / groups, FY, FX): a convolution for all phases of a stride, then a shuffle.
-
-    Output s q + p of an axis is the sum over t of input q - t times tap p + s t: a convolution of ceil(F / s) taps for each phase p. Taps
-    that the weights lack are zeros, which are multiplied too; a note says how many.
-    """
-    _, channels, height, width = view.shape
-    filters = weights.array
-    if filters.ndim != 4 or filters.shape[0] != channels or groups != 1:
-        call.refuse(
-            f"weights of shape {filters.shape} and {groups} groups for {channels} channels; allowed: two dimensions of space, one group"
-        )
-    outputs, (fy, fx), (sy, sx) = filters.shape[1], filters.shape[2:], strides
-    ty, tx = -(-fy // sy), -(-fx // sx)
-    size = ((height - 1) * sy - 2 * padding[0] + fy + extra[0], (width - 1) * sx - 2 * padding[1] + fx + extra[1])
-    whole = ((height + ty - 1) * sy, (width + tx - 1) * sx)
-    if any(padding[axis] + size[axis] > whole[axis] or size[axis] < 1 for axis in (0, 1)):
-        call.refuse(f"an output of {size} from {(height, width)} by strides {strides}; its end has no input")
-    full = np.zeros((channels, outputs, ty * sy, tx * sx), filters.dtype)
-    full[:, :, :fy, :fx] = filters
-    phases = full.reshape(channels, outputs, ty, sy, tx, sx)[:, :, ::-1, :, ::-1]  # the last tap meets the first input
-    matrix = phases.transpose(1, 3, 5, 0, 2, 4).reshape(outputs * sy * sx, channels, ty, tx)
-    given = Convolution(outputs * sy * sx, (ty, tx), (1, 1), (ty - 1, tx - 1), (1, 1), 1)
-    result = convolve(call, view, 1.0, replace(weights, array=matrix), given)
-    if bias is not None:
-        result = result.shifted(np.repeat(bias.array.reshape(-1).astype(np.float64), sy * sx), bias)
-    made = result.view()
-    needed = height * width * channels * outputs * fy * fx
-    done = (height + ty - 1) * (width + tx - 1) * ty * tx * channels * outputs * sy * sx
-    if done > needed:
-        call.recorder.note(
-            f"transposed convolution {made.producer!r}: {done:,} multiply-accumulates for {needed:,}, with zeros and a border"
-        )
-    apart = made.reshape((1, outputs, sy, sx, height + ty - 1, width + tx - 1)).permute((0, 1, 4, 2, 5, 3)).reshape((1, outputs, *whole))
-    name = call.node.path("crop")
-    for axis in (0, 1):
-        apart = call.builder.narrowed(name, apart, axis + 2, range(padding[axis], padding[axis] + size[axis]))
-    return apart
 
 
 def normalize_channels(call: Call, before: Value, trained: Sequence[Constant], epsilon: float) -> Deferred:

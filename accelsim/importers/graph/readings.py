@@ -29,6 +29,8 @@ def is_rows(extent: Extent, view: View) -> bool:
         return False
     flat = view.reshape((math.prod(view.shape[:-1]), view.shape[-1]))
     row = axis_dim("row", extent.rows) if view.row is None else ()
+    if flat.shape[-1] != extent.groups * extent.columns:  # a column of single elements is no row of them
+        return False
     return flat.essential == _essential(row, axis_dim("group", extent.groups) + axis_dim("column", extent.columns))
 
 

@@ -7,13 +7,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Literal
 
 from accelsim.importers.graph.builder import GraphBuilder
 from accelsim.importers.graph.layout import View, axis_dim
-from accelsim.importers.graph.windows import Pool
-
-PoolOp = Literal["max_pool2d", "avg_pool2d"]
+from accelsim.importers.graph.windows import Pool, PoolOp
 
 
 def reduce_dims(builder: GraphBuilder, name: str, view: View, dims: Sequence[int], op: PoolOp) -> View:

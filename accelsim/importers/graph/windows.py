@@ -9,6 +9,7 @@ from typing import Literal
 from accelsim.ops.shapes import window_positions
 
 Pair = tuple[int, int]
+PoolOp = Literal["max_pool2d", "avg_pool2d"]
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,7 @@ class Convolution:
 class Pool:
     """Windows of a pool, per axis (y, x); an average divides by all taps (`count_padding`) or by those inside the image."""
 
-    op: Literal["max_pool2d", "avg_pool2d"]
+    op: PoolOp
     taps: Pair
     strides: Pair
     padding: Pair = (0, 0)
