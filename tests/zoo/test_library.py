@@ -19,7 +19,7 @@ KINDS = (
     "ConvNeXtV2", "RegNetY", "EfficientNet", "TextNet", "UperNet on Swin",
     "ALBERT", "RoBERTa", "GLPN", "SqueezeBERT", "T5's encoder", "BART's encoder", "GPT-2", "BLOOM",
     "MPNet", "MobileBERT", "DeBERTa", "ConvBERT", "RoFormer", "Funnel", "FNet", "Falcon", "XGLM", "CodeGen",
-    "Wav2Vec2", "WavLM", "SEW", "Whisper's encoder",
+    "Wav2Vec2", "WavLM", "SEW", "Whisper's encoder", "ViViT", "TimeSformer", "Mamba", "DAC's encoder",
     "LSTM tagger", "GRU tagger", "nn.TransformerEncoderLayer", "nn.TransformerDecoderLayer",
     "MLPerf Tiny: keyword spotting", "MLPerf Tiny: anomaly detection", "diffusion U-Net block",
 )  # fmt: skip
