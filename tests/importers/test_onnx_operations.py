@@ -11,8 +11,10 @@ import pytest
 from onnx import helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
 
-from accelsim.errors import ImportModelError
+from accelsim.accelerator import load_accelerator
+from accelsim.errors import CompileError, ImportModelError
 from accelsim.importers.import_model import import_model
+from accelsim.simulation import simulate
 from tests import naive_graph
 
 ROWS, IMAGE, VOLUME = (1, 6, 8), (1, 4, 5, 6), (1, 2, 3, 4, 5)
@@ -155,3 +157,13 @@ def test_indices_in_more_runs_than_a_few_are_refused(tmp_path: Path) -> None:
     onnx.save(model, tmp_path / "m.onnx")
     with pytest.raises(ImportModelError, match=r"in [0-9]+ runs that are evenly apart; allowed: at most 64 runs"):
         import_model(str(tmp_path / "m.onnx"))
+
+
+def test_a_network_without_a_product_imports_and_is_refused_by_a_run(tmp_path: Path) -> None:
+    graph = helper.make_graph(
+        [helper.make_node("GlobalMaxPool", ["x"], ["y"])], "pool", [helper.make_tensor_value_info("x", onnx.TensorProto.FLOAT, IMAGE)],
+        [helper.make_tensor_value_info("y", onnx.TensorProto.FLOAT, None)],
+    )  # fmt: skip
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 19)], ir_version=9), tmp_path / "m.onnx")
+    with pytest.raises(CompileError, match="multiplies by weights or by activations; allowed: at least one product"):
+        simulate(load_accelerator("edge-32x32"), import_model(str(tmp_path / "m.onnx")))
