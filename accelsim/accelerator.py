@@ -96,6 +96,11 @@ class Accelerator(Record, metaclass=ExplainedRecord):
                 f"array.accumulator_read = deskew needs vector_unit.lanes of at least array.cols = {self.array.cols},"
                 f" is {self.vector_unit.lanes}: a row of sums cannot wait for lanes; allowed there: second_port, stall"
             )
+        if self.array.depthwise == "vector" and self.vector_unit.depthwise_taps is None:
+            raise ValueError(
+                "array.depthwise = 'vector' needs vector_unit.depthwise_taps, 1 to 4096;"
+                " without it: 'column', 'block_diagonal', 'column_feed' or 'cheapest'"
+            )
         self._check_sparse_tile()
         self._check_cores()
         self._check_shared_rom()

@@ -19,7 +19,7 @@ from accelsim.program import Program
 from tests.naive_accumulators import DESKEW, STALL
 from tests.naive_drains import Row, ceil_div, folds, units_in_order
 from tests.naive_gemv_runs import tile_groups
-from tests.naive_stationary_runs import NaiveStationaryRuns
+from tests.naive_vector_path_runs import NaiveVectorPathRuns
 
 DRAIN, ROW, LOAD = range(3)  # kinds of tasks, as the dtype's comment lists them
 FOREVER = 10**12
@@ -48,7 +48,7 @@ class Tile:
 
 
 @dataclass
-class NaiveMachine(NaiveStationaryRuns):
+class NaiveMachine(NaiveVectorPathRuns):
     """Registers of the cluster; `cycle` advances all units by one clock."""
 
     program: Program
@@ -83,6 +83,7 @@ class NaiveMachine(NaiveStationaryRuns):
         self.start_drains()
         self.start_gemv()
         self.start_stationary()
+        self.start_vector_path()
         self.load_waits = ""  # why the loader does nothing in this cycle
         self.port = True  # whether the codebook serves this core in this cycle
         # array
@@ -159,6 +160,9 @@ class NaiveMachine(NaiveStationaryRuns):
                     if (task, unit) in self.from_pes:
                         self.begins((task, unit))
                         continue
+                    if (task, unit) in self.of_lanes:
+                        self.multiply((task, unit))
+                        continue
                     if (task, unit) in self.whole:
                         self.take_whole(task, unit, cycles)
                         continue
@@ -228,6 +232,8 @@ class NaiveMachine(NaiveStationaryRuns):
             return self.few_rows(run, left)
         if run["os_line"]:
             return self.stationary(run, left, len(tile_span(run, folds(run)[self.fold].kt, self.rows)))
+        if run["vector_path"]:
+            return self.on_lanes(run, left)
         if not self.active:
             if not self.shadow:
                 return None, left
@@ -415,6 +421,15 @@ class NaiveMachine(NaiveStationaryRuns):
                 why = "codebook_load"
             else:
                 pop = self.has_room(run)
+        elif run["vector_path"]:
+            if not self.set_is_free():
+                why = "vector"
+            elif self.held_bits < run["pop_bits"]:
+                why, short = missing or "buffer_width", True
+            elif run["codebook_load"] >= self.books_done:
+                why = "codebook_load"
+            else:
+                pop = True
         elif len(self.shadow) < len(self.left) and (vacated is None or self.t > vacated[0]):
             ahead = self.scales_left(run)  # into registers of their own, which no wave passes
             if vacated is not None and not ahead and self.t < vacated[0] + self.lowest_row(run) + vacated[1] - 2:
@@ -485,6 +500,8 @@ class NaiveMachine(NaiveStationaryRuns):
             records = rows * (self.cols // run["d"]) if run["axis"] == 0 else ceil_div(rows, run["d"]) * self.cols
             own = min(run["ports"], records - self.load_group * run["ports"])
             self.enqueue(own * run["d"], self.t + self.conflict_cycles(run))
+        if run["vector_path"]:
+            self.to_lanes(run, kt, self.load_group + 1 == self.groups_of_tile(run, kt), self.t + self.conflict_cycles(run))
         self.groups_of_run += 1
         self.load_group += 1
         if self.load_group < self.groups_of_tile(run, kt):
@@ -493,7 +510,7 @@ class NaiveMachine(NaiveStationaryRuns):
         self.load_tile += 1
         if self.load_tile < held:
             return
-        if not run["gemv_groups"] and not run["os_line"]:
+        if not run["gemv_groups"] and not run["os_line"] and not run["vector_path"]:
             self.shadow.append(Tile(self.load_run, max(self.t, self.busy_until - 1)))
             self.loaded += 1
             self.first_tile = False
@@ -575,7 +592,8 @@ class NaiveMachine(NaiveStationaryRuns):
         """The array's part of a clock, and the run that it is booked to."""
         self.array_did, self.ports_left = self.array()
         self.booked = self.run
-        if self.array_did == "busy" and self.finished(self.run) and self.run + 1 < len(self.runs) and self.chains_to(self.run + 1):
+        more = self.run + 1 < len(self.runs) and self.chains_to(self.run + 1)
+        if self.array_did in ("busy", "given") and self.finished(self.run) and more:
             self.turn()  # the next run's cycles begin behind the last row
 
     def end(self, port: bool = True) -> None:
@@ -585,9 +603,10 @@ class NaiveMachine(NaiveStationaryRuns):
             self.clock_array()
         reason, booked = self.array_did, self.booked
         why, short = self.loader(self.ports_left)
-        if reason == "busy":
+        if reason in ("busy", "given"):
             if short and why in self.debts:
                 self.debts[why] += 1
+            reason = "vector" if reason == "given" else reason  # the array's sequencer works for the lanes
         else:
             reason = reason or why
             if reason == "vector" and self.lanes_wait_for_others():

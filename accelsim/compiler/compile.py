@@ -382,8 +382,9 @@ def _group_mappings(target: Target, network: PlacedNetwork) -> dict[str, str]:
     if not grouped:
         return {}
     found = [weight_geometry(target, layer).mapping for layer in grouped]
-    merged, fed = sum(mapping.merged > 1 for mapping in found), sum(mapping.own_rows for mapping in found)
-    feeds = f"{fed} in columns with feeds, " if fed else ""
+    merged, lanes = sum(mapping.merged > 1 for mapping in found), sum(mapping.lane_passes(1) > 0 for mapping in found)
+    fed = sum(mapping.own_rows for mapping in found) - lanes
+    feeds = (f"{fed} in columns with feeds, " if fed else "") + (f"{lanes} on the vector unit, " if lanes else "")
     return {"grouped_convolutions": f"{merged} of {len(grouped)} in block-diagonal tiles, {feeds}the others a tile per group"}
 
 

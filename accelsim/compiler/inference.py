@@ -83,13 +83,13 @@ class Lowering:
         self.tasks.append(record)
         return len(self.tasks) - 1
 
-    def vector_accesses(self, row_bytes: Iterable[int], cycles: int, rows: int = 1, once: Iterable[int] = ()) -> int:
+    def vector_accesses(self, row_bytes: Iterable[int], cycles: int, rows: int = 1, once: Iterable[int] = (), more: int = 0) -> int:
         """Activation SRAM accesses per cycle while `rows` rows are processed for `cycles` each.
 
-        A row is read and written once, whatever the passes; the bytes of `once` are for all rows together.
+        A row is read and written once, whatever the passes; the bytes of `once` and `more` accesses are for all rows together.
         """
         accesses = self.target.activation_buffer.accesses
-        total = rows * sum(map(accesses, row_bytes)) + sum(map(accesses, once))
+        total = rows * sum(map(accesses, row_bytes)) + sum(map(accesses, once)) + more
         return -(-total // (rows * cycles)) if cycles else 0
 
 

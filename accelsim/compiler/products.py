@@ -167,9 +167,11 @@ def _codebook(low: Lowering, split: ProductSplit) -> Fields:
 
 def _drain(inference: Inference, op: Op, split: ProductSplit) -> int:
     """The task that requantizes the array's sums, with the fused functions' passes."""
-    columns, cols = split.columns, split.stripe_columns
-    low, vector = inference.low, inference.target.vector_unit
-    own = vector.passes.requantize + inference.plan.tensors[op.writes].extra_passes
+    columns, cols, mapping = split.columns, split.stripe_columns, split.geometry.mapping
+    low, vector, product = inference.low, inference.target.vector_unit, op.layer.product
+    assert product is not None  # the plan puts nothing else on the array
+    multiplying = mapping.lane_passes(split.k)
+    own = multiplying + vector.passes.requantize + inference.plan.tensors[op.writes].extra_passes
     passes = own + sum(passes_of(inference, layer, True) for layer in op.fused)
     operands = [key for key, role in op.reads if role == "operand"]
     fields: KernelFields = {}
@@ -177,19 +179,21 @@ def _drain(inference: Inference, op: Op, split: ProductSplit) -> int:
         row = by_row(inference, key, op, op.m)
         fields |= {f"dep{number}": row["task"], f"dep{number}_base": row["base"], f"dep{number}_step": row["step"]}
     fields |= place_is_free(inference, op)
-    packed = split.geometry.mapping.packed
-    together = op.m if packed == 1 else 1  # rows that are drained without a gap
+    together = op.m if mapping.packed == 1 else 1  # rows that are drained without a gap
     pieces = [min(cols, columns) * inference.plan.tensors[key].bits // 8 for key in (op.writes, *operands)] * together
-    accesses = low.vector_accesses(pieces, vector.row_cycles(together * min(cols, columns), passes))
+    reads = together * mapping.lane_accesses(inference.target.activation_buffer, product, min(cols, columns))
+    accesses = low.vector_accesses(pieces, vector.row_cycles(together * min(cols, columns), passes), more=reads)
     task = low.task(
         kind=compute_state.DRAIN, ordinal=len(low.drains), units=op.m * split.all_stripes, rows=op.m, tile_cols=cols, file=split.file,
-        packed=packed, width=columns, passes=passes,
+        packed=mapping.packed, width=columns, passes=passes,
         latency=vector.latency, accesses=accesses, layer=inference.layer_index[op.layer.name], **fields,
     )  # fmt: skip
     low.drains.append(task)
     full, rest = divmod(columns, cols)
     pass_cycles = full * vector.row_cycles(together * cols, 1) + (vector.row_cycles(together * rest, 1) if rest else 0)
     pass_cycles *= op.m // together * (op.n // columns)
+    if multiplying:
+        low.layers[inference.layer_index[op.layer.name]].figures["lane_mac_cycles"] += pass_cycles * multiplying
     for layer, count in ((op.layer, own), *((item, passes_of(inference, item, True)) for item in op.fused)):
         build = low.layers[inference.layer_index[layer.name]]
         build.vector_cycles += pass_cycles * count

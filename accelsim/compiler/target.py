@@ -16,7 +16,7 @@ from accelsim.accelerator import Accelerator, Placement
 from accelsim.compiler.in_flight import in_flight_shortage
 from accelsim.hw.channel import burst_bytes, capacity_bytes, peak_bytes_per_s
 from accelsim.hw.control import CoreSplit, PrefetchDepth
-from accelsim.hw.core_spec import Dataflow, MaskDecoder
+from accelsim.hw.core_spec import Dataflow, Depthwise, MaskDecoder
 from accelsim.hw.decode_width import DecodeWidth
 from accelsim.hw.l2 import L2, Bypass
 from accelsim.hw.sram import ActivationBufferSpec
@@ -39,7 +39,7 @@ class TargetArray:
     dense_cols: int
     rows_per_cycle: int
     dataflow: Dataflow
-    depthwise: Literal["column", "block_diagonal", "column_feed", "cheapest"]
+    depthwise: Depthwise
     column_feed: int | None
     scale_at: Literal["channel", "weight", "group"]
     scale_taps: int | None

@@ -69,6 +69,10 @@ OS_STEP = Action("PE array", "activations", "os_step")
 OS_SHIFT = Action("PE array", "psums", "os_shift")
 OS_HELD = Action("PE array", "idle", "os_held_cycle")
 QUEUE = Action("PE array", "weights", "queue_weight")
+LANE_MAC = Action("vector unit", "psums", "mac")
+LANE_STEP = Action("vector unit", "psums", "lane_step")
+LANE_WEIGHT = Action("vector unit", "weights", "lane_weight")
+LANE_HELD = Action("vector unit", "idle", "lane_held_cycle")
 SHADOW_WRITE = Action("PE array", "weights", "shadow_write")
 VECTOR_OP = Action("vector unit", "outputs", "vector_op")
 CONTROL = Action("control", "idle", "control_cycle")
@@ -131,12 +135,34 @@ def _layer_counts(
         **(_array_counts(layer, accelerator, share, cycles) if cycles and _in_accumulators(layer) else {}),
         **(_gemv_counts(layer, accelerator, operands) if layer.gemv_steps is not None else {}),
         **(_held_sum_counts(layer, accelerator) if layer.os_reads is not None else {}),
-        **_exact({GEMV_HELD: cycles if accelerator.array.few_rows else 0, OS_HELD: cycles if accelerator.array.may_hold_outputs else 0}),
+        **(_lane_counts(layer, accelerator, operands) if layer.lane_reads is not None else {}),
+        **_held_counts(accelerator, cycles),
         **(_scale_counts(layer, accelerator, operands) if "side_data" in operands else {}),
         **_load_counts(layer, accelerator, share, operands, received),
         **_vector_counts(layer, accelerator),
         **_traffic_counts(layer, accelerator, received),
         **_exact(dict.fromkeys((CONTROL, *HELD), cycles)),
+    }
+
+
+def _held_counts(accelerator: Accelerator, cycles: int) -> dict[Action, Span]:
+    """The clock of registers that a chip has for some of its mappings, whatever a layer's."""
+    held = {
+        GEMV_HELD: accelerator.array.few_rows > 0,
+        OS_HELD: accelerator.array.may_hold_outputs,
+        LANE_HELD: accelerator.vector_unit.depthwise_taps is not None,
+    }
+    return _exact({action: cycles for action, has in held.items() if has})
+
+
+def _idle_array(accelerator: Accelerator, cycles: int) -> dict[Action, float]:
+    """The array's clock in the cycles of a layer that it has no part in."""
+    array = accelerator.array
+    return {
+        PE_IDLE: cycles * array.rows * array.cols,
+        SKEW_IDLE: cycles,
+        DESKEW_IDLE: cycles if array.accumulator_read == "deskew" else 0,
+        WINDOW_IDLE: cycles if array.column_feed else 0,
     }
 
 
@@ -186,7 +212,7 @@ def _gemv_counts(layer: LayerResult, accelerator: Accelerator, operands: Set[str
     each K additions, is not counted.
     """
     array, buffer, steps = accelerator.array, accelerator.activation_buffer, layer.gemv_steps or 0
-    lanes, cycles = _group_weights(layer, accelerator, operands), layer.total_cycles
+    lanes = _group_weights(layer, accelerator, operands)
     words = float(steps * buffer.accesses(-(-lanes // array.cols)))
     most = float(steps * buffer.accesses(max(-(-lanes // array.cols), accelerator.codebook.codeword_length)))
     counts: dict[Action, float] = {
@@ -194,17 +220,14 @@ def _gemv_counts(layer: LayerResult, accelerator: Accelerator, operands: Set[str
         GEMV_LANE: steps * lanes,
         GEMV_WEIGHT: _decoded_weights(layer, accelerator, operands),
         GEMV_SUM: steps * min(lanes, array.cols),
-        PE_IDLE: cycles * array.rows * array.cols,
-        SKEW_IDLE: cycles,
+        **_idle_array(accelerator, layer.total_cycles),
     }
-    if array.accumulator_read == "deskew":
-        counts[DESKEW_IDLE] = cycles
     return {**_exact(counts), ROW_READ: Span(words, words, most)}
 
 
 def _in_accumulators(layer: LayerResult) -> bool:
     """Whether the sums of a layer stand in the accumulators, and its weights in shadow registers."""
-    return layer.gemv_steps is None and layer.os_reads is None
+    return layer.gemv_steps is None and layer.os_reads is None and layer.lane_reads is None
 
 
 def _held_sum_counts(layer: LayerResult, accelerator: Accelerator) -> dict[Action, Span]:
@@ -223,6 +246,18 @@ def _held_sum_counts(layer: LayerResult, accelerator: Accelerator) -> dict[Actio
         ROW_READ: layer.os_reads or 0,
         DESKEW_IDLE: cycles if array.accumulator_read == "deskew" else 0,
         WINDOW_IDLE: cycles if array.column_feed else 0,
+    }
+    return _exact(counts)
+
+
+def _lane_counts(layer: LayerResult, accelerator: Accelerator, operands: Set[str]) -> dict[Action, Span]:
+    """Each cycle of the lanes clocks a sum per lane and takes a weight for it; the array is idle."""
+    counts: dict[Action, float] = {
+        LANE_MAC: layer.macs,
+        LANE_STEP: (layer.lane_mac_cycles or 0) * accelerator.vector_unit.lanes,
+        LANE_WEIGHT: _decoded_weights(layer, accelerator, operands),
+        ROW_READ: layer.lane_reads or 0,
+        **_idle_array(accelerator, layer.total_cycles),
     }
     return _exact(counts)
 
@@ -280,11 +315,11 @@ def _group_weights(layer: LayerResult, accelerator: Accelerator, operands: Set[s
 
 def _vector_counts(layer: LayerResult, accelerator: Accelerator) -> dict[Action, Span]:
     """A cycle of work is at most an operation per lane; a pass writes its result at most once and reads none to two operands."""
-    lanes = accelerator.vector_unit.lanes
-    if not lanes or not layer.vector_cycles:
+    lanes, cycles = accelerator.vector_unit.lanes, layer.vector_cycles - (layer.lane_mac_cycles or 0)  # those that multiply count apart
+    if not lanes or not cycles:
         return {}
-    operations = float(layer.vector_cycles * lanes)
-    accesses = float(layer.vector_cycles * accelerator.activation_buffer.accesses(lanes))
+    operations = float(cycles * lanes)
+    accesses = float(cycles * accelerator.activation_buffer.accesses(lanes))
     return {
         VECTOR_OP: Span(operations, 0.7 * operations, operations),
         VECTOR_WRITE: Span(accesses, accesses / 3, accesses),

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from accelsim.accelerator import Accelerator
-from accelsim.cost import gate_counts, gemv_gates, output_stationary_gates, scale_gates, sparse_tile
+from accelsim.cost import gate_counts, gemv_gates, output_stationary_gates, scale_gates, sparse_tile, vector_path_gates
 from accelsim.cost.column_feed import window_register_bits
 from accelsim.cost.span import ZERO, Span
 from accelsim.cost.sram_grid import SramPoint, sram_point
@@ -52,6 +52,7 @@ def action_energies(accelerator: Accelerator, technology: Technology) -> Mapping
         **_scale_energies(accelerator, technology),
         **_gemv_energies(accelerator, technology),
         **_held_sum_energies(accelerator, technology),
+        **_lane_energies(accelerator, technology),
         "sign_lane": _gates(gate_counts.SIGN_LANE, technology, "sign decoder"),
         "vector_op": _cited(table.vector_op_pj.span, table.vector_op_pj),
         "control_cycle": _cited(
@@ -216,6 +217,22 @@ def _held_sum_energies(accelerator: Accelerator, technology: Technology) -> dict
             what=f"{array.weight_bits} bits of weight, read through {mux / array.cols:.0f} GE",
         ),
         "os_held_cycle": _held("sums in PEs and what passes them", held, technology),
+    }  # fmt: skip
+
+
+def _lane_energies(accelerator: Accelerator, technology: Technology) -> dict[str, ActionEnergy]:
+    """A step of a lane beside its multiplication, and a weight into its registers; nothing where lanes do not multiply."""
+    array, register, gate = accelerator.array, technology.energy.register_bit_pj, technology.energy.gate_pj
+    if accelerator.vector_unit.depthwise_taps is None:
+        return {}
+    mux = vector_path_gates.weight_read_gates(accelerator)
+    return {
+        "lane_step": _cited(
+            register.span * array.psum_bits + gate.span * gate_counts.MUX_SHARE * mux, register, gate,
+            what=f"a sum of {array.psum_bits} bits, a weight read through {mux:.0f} GE",
+        ),
+        "lane_weight": _cited(register.span * array.weight_bits, register, what=f"{array.weight_bits} bits of weight"),
+        "lane_held_cycle": _held("weights and sums of lanes", vector_path_gates.held_bits(accelerator), technology),
     }  # fmt: skip
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from math import comb
 
 from accelsim.accelerator import Accelerator
-from accelsim.cost import column_feed, gate_counts, gemv_gates, output_stationary_gates, scale_gates, sparse_tile
+from accelsim.cost import column_feed, gate_counts, gemv_gates, output_stationary_gates, scale_gates, sparse_tile, vector_path_gates
 from accelsim.cost.components import AreaComponent, logic
 from accelsim.cost.gate_counts import SYNTHESIS
 from accelsim.cost.span import Span
@@ -94,6 +94,7 @@ def logic_components(accelerator: Accelerator, technology: Technology) -> tuple[
             ESTIMATE,
         ),
         logic("vector unit", "vector unit", gate_counts.vector_unit(accelerator.vector_unit.lanes), technology, ESTIMATE, (vector_note,)),
+        *_mac_lanes(accelerator, technology),
         logic(
             "DMA",
             "dma",
@@ -208,6 +209,19 @@ def _column_feeds(accelerator: Accelerator, technology: Technology) -> tuple[Are
         note = (f"{array.column_feed} x {array.column_feed} activations per column, {column_feed.window_register_bits(array)} bits",)
         parts.append(logic("column windows", "array", column_feed.windows(array), technology, ESTIMATE, note))
     return tuple(parts)
+
+
+def _mac_lanes(accelerator: Accelerator, technology: Technology) -> tuple[AreaComponent, ...]:
+    """Multipliers and weights of lanes that compute depthwise layers; none on a chip whose lanes do not."""
+    unit, parts = accelerator.vector_unit, vector_path_gates
+    if unit.depthwise_taps is None:
+        return ()
+    what = (f"{unit.lanes} multipliers, adders and sums; low: no multipliers of their own",)
+    note = (f"2 x {unit.depthwise_taps} weights for {accelerator.array.cols} channels, {parts.weight_register_bits(accelerator)} bits",)
+    return (
+        logic("MAC lanes", "vector unit", parts.mac_lanes(accelerator), technology, f"multiplier by {SYNTHESIS}; {ESTIMATE}", what),
+        logic("depthwise weights", "vector unit", parts.weight_registers(accelerator), technology, ESTIMATE, note),
+    )
 
 
 def _unpacker(accelerator: Accelerator, technology: Technology) -> AreaComponent:

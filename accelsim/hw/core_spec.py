@@ -13,6 +13,7 @@ MVQ_FILE = 16  # weights of a PE's file (MVQ, arXiv 2412.10261)
 GEMV_MAX_M = 4  # above about so many, tile by tile is faster (64x64, 256 weights a cycle, two shadow sets)
 
 
+Depthwise = Literal["column", "block_diagonal", "column_feed", "vector", "cheapest"]
 Dataflow = Literal["weight_stationary", "enhanced_weight_stationary", "output_stationary", "cheapest"]
 
 
@@ -89,11 +90,12 @@ class ArraySpec(Record):
     rows_per_cycle: Annotated[int, unit("rows/cycle")] = Field(
         default=1, ge=1, le=2**20, description="activation rows that the array takes in per cycle; more than 1 idealizes the array"
     )
-    depthwise: Literal["column", "block_diagonal", "column_feed", "cheapest"] = Field(
+    depthwise: Depthwise = Field(
         default="column",
         description="tiles of depthwise and grouped convolutions: column: one group each; block_diagonal: as many groups as rows and "
-        "columns take, with zeros between them; column_feed: a channel per column, each with a feed of its own (depthwise layers; the "
-        "others one group each); cheapest: of those that the chip has the one with the fewest estimated cycles, layer by layer",
+        "columns take, with zeros between them; column_feed: a channel per column, each with a feed of its own; vector: on the lanes of "
+        "the vector unit (both for depthwise layers, the others one group each); cheapest: of those that the chip has the one with the "
+        "fewest estimated cycles, layer by layer",
     )
     column_feed: Annotated[int | None, unit("elements")] = Field(
         default=None,

@@ -64,6 +64,14 @@ class VectorUnitSpec(Record):
     bias_bits: Annotated[int, unit("bits")] = Field(
         default=32, ge=8, le=64, multiple_of=8, description="bias of an output channel, loaded also where it is 0"
     )
+    depthwise_taps: Annotated[int | None, unit("taps")] = Field(
+        default=None,
+        ge=1,
+        le=4096,
+        examples=[9],
+        description="weights of a channel that the lanes hold, two sets of them for array.cols channels, as they multiply and accumulate "
+        "depthwise layers of at most so many taps (array.depthwise: vector); null: they do not",
+    )
     passes: VectorFunctions = Field(default=VectorFunctions(), description="passes over the data of each function")
 
     @property

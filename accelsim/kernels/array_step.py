@@ -25,6 +25,7 @@ from accelsim.kernels.dependencies import awaited_load, fold_tiles, foot, lag, r
 from accelsim.kernels.gemv_step import step_gemv
 from accelsim.kernels.kernel import inlined_kernel
 from accelsim.kernels.output_stationary_step import step_output_stationary
+from accelsim.kernels.vector_path_step import step_vector_path
 
 
 @inlined_kernel
@@ -235,12 +236,14 @@ def step_array(s, machine, runs, tasks, drains, avail, due, held, fin, loaded, g
             return False, VECTOR, NEVER, left
         close_run(s, runs, results, t)
         run = runs[s.a_run]
-    if run.gemv_groups == 0 and run.os_line == 0:
+    if run.gemv_groups == 0 and run.os_line == 0 and run.vector_path == 0:
         return _step_tiles(s, machine, runs, tasks, drains, avail, due, held, fin, loaded, results, left)
     if run.gemv_groups > 0:
         changed, why, look, left = step_gemv(s, machine, runs, tasks, avail, due, fin, loaded, group_cost, left)
-    else:
+    elif run.os_line > 0:
         changed, why, look, left = step_output_stationary(s, machine, runs, tasks, drains, avail, due, fin, loaded, left)
+    else:
+        changed, why, look, left = step_vector_path(s, machine, runs, tasks, avail, due, fin, loaded, left)
     if why == ISSUED:
         _follow(s, machine, runs, results)
     return changed, why, look, left

@@ -127,6 +127,7 @@ RUN = np.dtype(
             "gemv_groups",  # groups of a stripe that meet their rows as they leave the decoder (see `gemv_step`); 0: tile by tile
             "os_line",  # weights that a step takes, or several steps in turn, where sums stay in the PEs (see `output_stationary_step`); 0
             "os_queue",  # weights that wait for such steps, at most
+            "vector_path",  # 1: the lanes of the vector unit multiply, with weights that they hold (see `vector_path_step`)
             "kt_count",
             "block",  # rows of the reduction after which new K-tiles begin; R, or the end of groups of weights that share a scale
             "fine_group",  # rows of such a group; 0: none
@@ -256,6 +257,14 @@ _STATE_FIELDS = (
     "o_newest",  # of them in the newest group
     "o_task",  # drain of the newest fold, and its last unit
     "o_end",
+    # weights that the lanes hold
+    "n_loaded",  # stripes whose weights were popped, ever
+    "n_ready",  # first cycle in which those of the newest are complete
+    "n_given",  # stripes that the lanes were given, ever
+    "n1_task",  # drain of the newest of these, and its last unit
+    "n1_end",
+    "n2_task",  # the same of the stripe before
+    "n2_end",
     # loader
     "l_run",
     "l_tile",
@@ -320,7 +329,7 @@ RUN_RESULTS = (*CATEGORIES, "start", "ts_first", "st_start", "st_tile", "ld_bits
 def new_state() -> np.ndarray:
     """A cluster at cycle 0 with nothing loaded: array of shape (1,), dtype STATE."""
     state = np.zeros(1, STATE)
-    tasks = ("p1_task", "p2_task", "g1_task", "g2_task", "o_task")
+    tasks = ("p1_task", "p2_task", "g1_task", "g2_task", "o_task", "n1_task", "n2_task")
     for name in (
         "ts",
         "ts_older",

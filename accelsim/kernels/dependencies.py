@@ -39,6 +39,17 @@ def ready_at(task, unit, tasks, s, fin, loaded):
 
 
 @inlined_kernel
+def left_lanes_at(task, unit, tasks, s, machine, fin):
+    """Cycle after the last in which the lanes work on `unit` of the drain `task` (-1: none); NEVER while that is unknown."""
+    if task < 0:
+        return 0
+    drain = tasks[task]
+    if drain.ordinal > s.d_task or (drain.ordinal == s.d_task and unit >= s.d_unit):
+        return NEVER
+    return fin[drain.offset + unit] - (drain.latency if machine.lanes > 0 else 0)
+
+
+@inlined_kernel
 def awaited_load(at):
     """Category of the wait for a load that may be used from cycle `at` on."""
     if at == UNWRITTEN:

@@ -26,19 +26,8 @@ from accelsim.kernels.compute_state import (
     PORT,
     VECTOR,
 )
-from accelsim.kernels.dependencies import awaited_load, codebook_wait, group_cycles, operands_ready_at, ready_at, row_source
+from accelsim.kernels.dependencies import awaited_load, codebook_wait, group_cycles, left_lanes_at, operands_ready_at, ready_at, row_source
 from accelsim.kernels.kernel import inlined_kernel
-
-
-@inlined_kernel
-def _bank_free_at(s, machine, tasks, fin):
-    """Cycle from which the next stripe's bank holds nothing that is still to be drained; NEVER while that is unknown."""
-    if s.g2_task < 0:
-        return 0
-    task = tasks[s.g2_task]
-    if task.ordinal > s.d_task or (task.ordinal == s.d_task and s.g2_end >= s.d_unit):
-        return NEVER
-    return fin[task.offset + s.g2_end] - (task.latency if machine.lanes > 0 else 0)
 
 
 @inlined_kernel
@@ -48,7 +37,7 @@ def _gate(s, machine, runs, tasks, fin, loaded):
     if s.l_group > 0:
         return 0, DEPENDENCY
     if s.a_kt == 0:
-        free = _bank_free_at(s, machine, tasks, fin)
+        free = left_lanes_at(s.g2_task, s.g2_end, tasks, s, machine, fin)  # of the stripe whose bank this one takes
         if free > s.cycle:
             return free, ACCUMULATOR
     if machine.accumulator_read == DESKEW and s.a_kt == run.kt_count - 1:  # rows behind it rely on a drain that will not wait

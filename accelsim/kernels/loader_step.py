@@ -38,6 +38,7 @@ from accelsim.kernels.dependencies import (
     tile_records,
 )
 from accelsim.kernels.kernel import inlined_kernel
+from accelsim.kernels.vector_path_step import set_free_at, stripe_loaded
 
 
 @inlined_kernel
@@ -196,6 +197,18 @@ def step_loader(s, machine, runs, tasks, fin, loaded, group_cost, land, visible,
                 why = CODEBOOK_LOAD
             else:
                 pop = True
+    elif run.vector_path:  # registers of the lanes take the place of shadow registers
+        free = set_free_at(s, machine, tasks, fin)
+        if free > t:
+            why = VECTOR
+            wake = min(wake, free)
+        elif s.ucnt < run.pop_bits:
+            why = missing if missing != PRESENT else BUFFER_WIDTH
+            tally = SHORT_OF_BITS
+        elif run.codebook_load >= 0 and s.cb_done <= run.codebook_load:
+            why = CODEBOOK_LOAD
+        else:
+            pop = True
     elif free_sets > 0 and (s.l_fresh or vacated < t):
         behind = 0
         if not s.l_fresh and vacated >= 0 and s.l_group >= 0:  # scales have registers of their own
@@ -241,7 +254,9 @@ def step_loader(s, machine, runs, tasks, fin, loaded, group_cost, land, visible,
             s.l_group = 0
             s.l_tile += 1
             s.l_place += 1
-            if run.gemv_groups > 0 or run.os_line > 0:
+            if run.vector_path:
+                stripe_loaded(s, run, max(t, s.held_until - 1))
+            if run.gemv_groups > 0 or run.os_line > 0 or run.vector_path:
                 _next_fold(s, run)
             elif s.l_place == fold_tiles(run, s.l_nt):
                 _fold_loaded(s, run, max(t, s.held_until - 1))

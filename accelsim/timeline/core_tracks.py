@@ -94,12 +94,16 @@ class ArrayTrack:
             arguments["mapping"] = "gemv"
         if record["os_line"]:
             arguments["mapping"] = "output stationary"
+        if record["vector_path"]:
+            arguments["mapping"] = "vector path"
         context.draw(ARRAY, context.tile_name(run, index), "tile", start, end, {**arguments, **cycles})
         for item in tile:
             context.draw(ARRAY, CATEGORIES[item.key[2]], "cause", item.start, item.end, {})
         used = next((item.start for item in tile if item.key[2] == _BUSY), start)
         if record["gemv_groups"] or record["os_line"]:  # its groups are used as they come, the last one in the last of these cycles
             used = next((item.end - 1 for item in reversed(tile) if item.key[2] == _BUSY), start)
+        if record["vector_path"]:  # its last cycle gives the stripe to the lanes
+            used = end - 1
         self._flows.draw(flows, context.time_ps(used))
 
 

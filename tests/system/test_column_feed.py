@@ -30,13 +30,13 @@ from tests.tiny_machines import accelerators, tiny_accelerator
 FEEDS = "a channel per column, each with a feed of its own"
 
 
-def fed(accelerator: Accelerator, side: int, depthwise: str = "column_feed", **array: Any) -> Accelerator:
-    """The same machine with windows of `side` x `side` registers."""
+def fed(accelerator: Accelerator, side: int | None, depthwise: str = "column_feed", **array: Any) -> Accelerator:
+    """The same machine with windows of `side` x `side` registers, or without feeds."""
     fields = {**accelerator.array.model_dump(), "depthwise": depthwise, "column_feed": side, **array}
     return accelerator.model_copy(update={"array": type(accelerator.array).model_validate(fields)})
 
 
-def chip(rows: int, cols: int, d: int, ports: int, width: int, side: int, **array: Any) -> Accelerator:
+def chip(rows: int, cols: int, d: int, ports: int, width: int, side: int | None, **array: Any) -> Accelerator:
     """A machine whose units beside the array take no time, and whose activation buffer reads `width` bytes per cycle, one by one."""
     plain = tiny_accelerator(
         array={"rows": rows, "cols": cols, "max_m": 256, "accumulator_banks": 2},

@@ -55,6 +55,7 @@ IQ2_XXS = parse_format("gguf:type=IQ2_XXS")
 SCALED = machine(IQ2_XXS, array={"rows": 16, "cols": 16, "max_m": 32, "scale_at": "weight", "weight_bits": 12})
 EDGE = load_accelerator("edge-64x64", ["codebook.codeword_length=8"])
 
+ON_LANES = load_accelerator("edge-64x64", ["array.depthwise=vector", "vector_unit.depthwise_taps=9"])
 FED = load_accelerator("edge-64x64", ["array.depthwise=column_feed", "array.column_feed=3"])
 
 CASES = {
@@ -74,6 +75,7 @@ CASES = {
     "block-diagonal tiles": Case(load_accelerator("edge-64x64", ["array.depthwise=cheapest"]), (every_layer().trace(),)),
     "few rows": Case(tiny_accelerator(array__mapping="cheapest", array__gemv_max_m=8), (ENCODER,)),
     "columns with feeds": Case(FED, (every_layer().trace(),)),
+    "depthwise layers on the lanes": Case(ON_LANES, (every_layer().trace(),)),
     "several cores": Case(tiny_accelerator(cores=3, codebook__banks=2, codebook__ports=2), (ENCODER,), frames=2),
     "several cores on a shared level": Case(
         tiny_accelerator(cores=2, l2=SHARED, placement={"weights": "l2", "activations": "l2"}), (every_layer().trace(),)
@@ -158,6 +160,7 @@ IDEAL_CHANGES: dict[str, tuple[Any, ...]] = {
     "weight_buffer.residency": ("pinned",),
     "activation_buffer.capacity": (500, 32768), "activation_buffer.banks": (4, 8), "activation_buffer.width_bits": (16, 64),
     "activation_buffer.ports": (2, 3), "activation_buffer.loader_bits": (16, 64), "activation_buffer.residency": ("dram",),
+    "vector_unit.depthwise_taps": (9, 4),
     "vector_unit.lanes": (8, 0), "vector_unit.latency": (1, 9), "vector_unit.multiplier_bits": (16, 64), "vector_unit.bias_bits": (16, 64),
     **{path: (2, 5) for path in field_paths(Accelerator) if path.startswith("vector_unit.passes.")},
     "dma.transfer": (32, 128), "dma.max_transfers": (3, 1), "dma.max_outstanding_bursts": (8, 1), "dma.fabric_latency": ("1 ns", "50 ns"),

@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from accelsim.hw.mappings.mapping import Int64, Mapping, ProductRuns, Stripes
+from accelsim.hw.row_accesses import window_accesses
 from accelsim.hw.sram import ActivationBufferSpec
 from accelsim.ops.channel_window import ChannelWindow
 from accelsim.ops.mac_layers import MacLayer
@@ -90,10 +91,7 @@ class ColumnFeed(Mapping):
         """Accesses of the activation buffer for a shift of `columns` windows, or without windows for a row of `rows` taps each (int8)."""
         if self.windows:
             return window.height * (columns * buffer.accesses(1) if window.planar else buffer.accesses(columns))
-        if not window.planar:
-            return rows * buffer.accesses(columns)
-        lines, rest = divmod(rows, window.width if window.dense else 1)
-        return columns * (lines * buffer.accesses(window.width if window.dense else 1) + (buffer.accesses(rest) if rest else 0))
+        return window_accesses(buffer, window, columns, rows)
 
     def _accesses(self, buffer: ActivationBufferSpec, layer: MacLayer, split: ProductRuns) -> tuple[int, int]:
         """Accesses of a step of a full stripe, and of the last one."""

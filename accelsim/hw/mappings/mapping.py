@@ -151,6 +151,16 @@ class Mapping:
         steps = full * -(-split.run_rows * split.file // rows_per_cycle) + -(-split.run_rows * rest // rows_per_cycle)
         return int(steps.sum()) * split.kt_count
 
+    def lane_passes(self, k: int) -> int:
+        """Passes of the vector unit over each output ahead of its requantization, for a reduction of k."""
+        del k
+        return 0
+
+    def lane_accesses(self, buffer: ActivationBufferSpec, layer: MacLayer, columns: int) -> int:
+        """Accesses of the activation buffer that these passes make for a row of `columns` outputs."""
+        del buffer, layer, columns
+        return 0
+
     def figures(self, buffer: ActivationBufferSpec, layer: MacLayer, split: ProductRuns) -> Dictionary[str, int]:
         """Figures of a `LayerResult` that only layers of this mapping have, by name."""
         del buffer, layer, split
