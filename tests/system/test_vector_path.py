@@ -18,6 +18,8 @@ from accelsim.errors import CompileError, ConfigError
 from accelsim.functional import check_functional
 from accelsim.simulation import simulate
 from accelsim.trace.trace import Trace
+from tests.engine.test_cores_closed_loop import chip as chip_of_cores
+from tests.engine.test_cores_closed_loop import compare as compare_cores
 from tests.engine.test_machine_twin import compare
 from tests.naive_machine import NaiveMachine
 from tests.naive_vector_path import DepthwiseLanes
@@ -195,6 +197,16 @@ def test_nets_in_row_tiles_and_chunks_are_bit_exact_and_equal_the_twin(buffer: d
     accelerator = with_lanes(tiny_accelerator(array={"rows": 20, "cols": 4, "max_m": 32}, **buffer))
     compare(accelerator, trace)
     assert check_functional(accelerator, trace).ok
+
+
+@settings(max_examples=8)
+@given(st.sampled_from(["cheapest", "stripes", "rows"]), st.integers(2, 3), st.integers(1, 6), convnets())
+def test_cores_with_such_lanes_equal_their_twin(split: str, cores: int, lanes: int, trace: Trace) -> None:
+    plain = chip_of_cores(cores, split, 2, 8, weight_buffer={"capacity": 2048, "word_bits": 32})
+    try:
+        compare_cores(with_lanes(plain, lanes=lanes), trace)
+    except CompileError:
+        return
 
 
 def test_a_run_that_is_not_of_the_vector_path_differs_from_the_twin() -> None:
