@@ -138,6 +138,16 @@ def _launch(s, machine, runs):
 
 
 @inlined_kernel
+def _group_there(s, run, missing):
+    """(whether a group that has room can be popped, category if the array waits for it, tally): as for its bits and its codebook."""
+    if s.ucnt < run.pop_bits:
+        return False, missing if missing != PRESENT else BUFFER_WIDTH, SHORT_OF_BITS
+    if run.codebook_load >= 0 and s.cb_done <= run.codebook_load:
+        return False, CODEBOOK_LOAD, NOTHING
+    return True, DECODE, NOTHING
+
+
+@inlined_kernel
 def step_loader(s, machine, runs, tasks, fin, loaded, group_cost, land, visible, chunk_end, chunk_need, results, left):
     """Push a word, pop a group.
 
@@ -190,25 +200,14 @@ def step_loader(s, machine, runs, tasks, fin, loaded, group_cost, land, visible,
             why = CODEBOOK_LOAD
     elif run.os_line > 0:  # a queue takes the place of shadow registers
         if s.o_queued + run.ports * run.d <= run.os_queue:
-            if s.ucnt < run.pop_bits:
-                why = missing if missing != PRESENT else BUFFER_WIDTH
-                tally = SHORT_OF_BITS
-            elif run.codebook_load >= 0 and s.cb_done <= run.codebook_load:
-                why = CODEBOOK_LOAD
-            else:
-                pop = True
+            pop, why, tally = _group_there(s, run, missing)
     elif run.vector_path:  # registers of the lanes take the place of shadow registers
         free = set_free_at(s, machine, tasks, fin)
         if free > t:
             why = VECTOR
             wake = min(wake, free)
-        elif s.ucnt < run.pop_bits:
-            why = missing if missing != PRESENT else BUFFER_WIDTH
-            tally = SHORT_OF_BITS
-        elif run.codebook_load >= 0 and s.cb_done <= run.codebook_load:
-            why = CODEBOOK_LOAD
         else:
-            pop = True
+            pop, why, tally = _group_there(s, run, missing)
     elif free_sets > 0 and (s.l_fresh or vacated < t):
         behind = 0
         if not s.l_fresh and vacated >= 0 and s.l_group >= 0:  # scales have registers of their own

@@ -202,7 +202,7 @@ def test_nets_in_row_tiles_and_chunks_are_bit_exact_and_equal_the_twin(buffer: d
 @settings(max_examples=8)
 @given(st.sampled_from(["cheapest", "stripes", "rows"]), st.integers(2, 3), st.integers(1, 6), convnets())
 def test_cores_with_such_lanes_equal_their_twin(split: str, cores: int, lanes: int, trace: Trace) -> None:
-    plain = chip_of_cores(cores, split, 2, 8, weight_buffer={"capacity": 2048, "word_bits": 32})
+    plain = chip_of_cores(cores, split, 2, 8, 0, activation_buffer__capacity="64 KiB")
     try:
         compare_cores(with_lanes(plain, lanes=lanes), trace)
     except CompileError:
