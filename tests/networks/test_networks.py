@@ -19,6 +19,11 @@ TORCHVISION = {
     "resnet152": 60_192_808, "inception_v1": 6_624_904,
     "inception_v3": 27_161_264 - 3_326_696,  # its auxiliary classifier: 768 x 128, 128 x 768 x 25 and 768 x 1000 weights, their norms
 }  # fmt: skip
+# The same pages; squeeze-and-excitation has biases in the place of norms.
+SQUEEZED = {
+    "mobilenet_v3_small": 2_542_856, "mobilenet_v3_large": 5_483_032, "efficientnet_b0": 5_288_548, "efficientnet_b1": 7_794_184,
+    "efficientnet_b4": 19_341_616, "efficientnet_v2_s": 21_458_488,
+}  # fmt: skip
 DENSE = {"densenet121": 7_978_856, "densenet169": 14_149_480, "densenet201": 20_013_928}
 # The same pages; these have no batch norm.
 PLAIN = {
@@ -29,6 +34,10 @@ PLAIN = {
 KERAS = {
     "mobilenet_v1": 4_253_864, "mobilenet_v1:depth=0.5": 1_342_536, "mobilenet_v1:depth=0.25": 475_544, "mobilenet_v2": 3_538_984,
     "mobilenet_v2:depth=0.5": 1_987_224,
+}  # fmt: skip
+KERAS_SQUEEZED = {
+    "efficientnet_v2_b0": 7_200_312, "efficientnet_v2_b1": 8_212_124, "efficientnet_v2_b2": 10_178_374, "efficientnet_v2_b3": 14_467_622,
+    "efficientnet_v2_s": 21_612_360,
 }  # fmt: skip
 KERAS_V2 = {"resnet50v2": 25_613_800, "resnet152v2": 60_380_648}
 # Totals of the tensors on each model's page, a tied head counted once.
@@ -43,10 +52,11 @@ DECODERS = {
 
 def folded_norms(trace: Trace) -> int:
     """Channels whose batch norm is folded into a convolution."""
-    return sum(layer.output.width for layer in trace.weighted_layers() if layer.name != "classifier")
+    without = ("classifier", "hidden", ".squeeze", ".excite")
+    return sum(layer.output.width for layer in trace.weighted_layers() if not layer.name.endswith(without))
 
 
-@pytest.mark.parametrize(("network_id", "parameters"), TORCHVISION.items())
+@pytest.mark.parametrize(("network_id", "parameters"), [*TORCHVISION.items(), *SQUEEZED.items()])
 def test_networks_with_batch_norms_have_the_published_parameters(network_id: str, parameters: int) -> None:
     trace = network(network_id)
     assert trace.parameters + folded_norms(trace) == parameters
@@ -64,8 +74,8 @@ def test_networks_without_norms_have_the_published_parameters(network_id: str, p
     assert network(network_id).parameters == parameters
 
 
-@pytest.mark.parametrize(("network_id", "parameters"), KERAS.items())
-def test_mobilenets_by_depth_have_the_parameters_of_keras(network_id: str, parameters: int) -> None:
+@pytest.mark.parametrize(("network_id", "parameters"), [*KERAS.items(), *KERAS_SQUEEZED.items()])
+def test_networks_by_scale_have_the_parameters_of_keras(network_id: str, parameters: int) -> None:
     trace = network(network_id)
     assert trace.parameters + 3 * folded_norms(trace) == parameters
 
@@ -84,10 +94,18 @@ def test_language_models_have_the_parameters_of_their_pages(name: str, parameter
 
 
 def test_multiply_accumulates_are_those_of_the_papers() -> None:
+    # Tan and Le 2019, table 2: 0.39 billion.
+    # Howard et al. 2019, table 3: 219 and 56 million (large, small).
     # Howard et al., table 8: 569 and 41 million; Sandler et al., table 4: 300; He et al., table 1: 1.8 and 11.3 billion.
     published = {"mobilenet_v1": 569, "mobilenet_v1:depth=0.25": 41, "mobilenet_v2": 300, "resnet18": 1_800, "resnet152": 11_300}
+    published |= {"efficientnet_b0": 390, "mobilenet_v3_large": 219, "mobilenet_v3_small": 56}
     for network_id, millions in published.items():
         assert network(network_id).macs / 1e6 == pytest.approx(millions, rel=0.02), network_id
+
+
+def test_the_spelling_of_a_name_does_not_count() -> None:
+    assert network("EfficientNetV2-B0").parameters == network("efficientnet_v2_b0").parameters
+    assert network("MobileNet_V2:depth=0.5").macs == network("mobilenet_v2:depth=0.5").macs
 
 
 def test_an_image_of_299_is_halved_upwards() -> None:

@@ -16,8 +16,10 @@ from accelsim.studies.networks.convnet import SEED
 from accelsim.studies.networks.decoders import MODELS, decoder, decoder_layer
 from accelsim.studies.networks.densenet import BLOCKS as DENSE_BLOCKS
 from accelsim.studies.networks.densenet import densenet
+from accelsim.studies.networks.efficientnet import efficientnet, efficientnet_v2, efficientnet_v2_s
 from accelsim.studies.networks.inception import inception_v1, inception_v3
 from accelsim.studies.networks.mobilenet import mobilenet_v1, mobilenet_v2
+from accelsim.studies.networks.mobilenet_v3 import mobilenet_v3
 from accelsim.studies.networks.plain import VGG_STAGES, alexnet, squeezenet, vgg
 from accelsim.studies.networks.resnet import BLOCKS, resnet, resnet_v2
 from accelsim.trace.manifest import Manifest
@@ -33,6 +35,10 @@ Build = Callable[..., Trace]
 FAMILIES: Mapping[str, tuple[Build, Mapping[str, type]]] = {
     "mobilenet_v1": (mobilenet_v1, _MOBILE),
     "mobilenet_v2": (mobilenet_v2, _MOBILE),
+    **{f"mobilenet_v3_{size}": (partial(mobilenet_v3, large=size == "large"), _IMAGES) for size in ("small", "large")},
+    **{f"efficientnet_b{scale}": (partial(efficientnet, scale=scale), _IMAGES) for scale in range(5)},
+    **{f"efficientnet_v2_b{scale}": (partial(efficientnet_v2, scale=scale), _IMAGES) for scale in range(4)},
+    "efficientnet_v2_s": (efficientnet_v2_s, _IMAGES),
     "alexnet": (alexnet, _IMAGES),
     **{f"squeezenet_v{version}": (partial(squeezenet, version=version), _IMAGES) for version in ("1.0", "1.1")},
     "inception_v1": (inception_v1, _IMAGES),
@@ -46,9 +52,17 @@ FAMILIES: Mapping[str, tuple[Build, Mapping[str, type]]] = {
 }
 
 
+def _spelling(name: str) -> str:
+    """A name without its case, hyphens and underscores, in which sources differ."""
+    return name.lower().replace("-", "").replace("_", "")
+
+
+_NAMES = {_spelling(name): name for name in FAMILIES}
+
+
 @cache
 def network(network_id: str) -> Trace:
-    """The float trace of an id, shapes alone.
+    """The float trace of an id, shapes alone; case, hyphens and underscores of its name do not count.
 
     Raises
     ------
@@ -56,6 +70,7 @@ def network(network_id: str) -> Trace:
         An unknown network or parameter, or a size that its definition cannot have.
     """
     name, _, text = network_id.partition(":")
+    name = _NAMES.get(_spelling(name), name)
     if name == "deit_tiny" and not text:
         return load_trace(built_in().traces / "deit_tiny_float")
     if name not in FAMILIES:

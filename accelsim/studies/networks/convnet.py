@@ -10,13 +10,16 @@ from accelsim.importers.graph.layout import View
 from accelsim.importers.graph.windows import Convolution, Pool
 from accelsim.ops.add import AddLayer
 from accelsim.ops.affine import AffineLayer
+from accelsim.ops.multiply import MultiplyLayer
+from accelsim.ops.table import TableLayer
 from accelsim.trace.manifest import Manifest
 from accelsim.trace.seeded import seeded_source
 from accelsim.trace.trace import Trace
 
 SEED = 1
 RELU, RELU6 = (0.0, None), (0.0, 6.0)
-Clip = tuple[float, float | None]
+Activation = tuple[float, float | None] | str | None
+"""Bounds that hold an element, a function of `ops.table`, or none."""
 
 
 class ConvNet:
@@ -28,7 +31,7 @@ class ConvNet:
 
     def conv(
         self, name: str, view: View, outputs: int, taps: int | tuple[int, int] = 1, stride: int = 1, padding: int | None = None, *,
-        groups: int = 1, clip: Clip | None = RELU, bias: bool = True,
+        groups: int = 1, clip: Activation = RELU, bias: bool = True,
     ) -> View:  # fmt: skip
         """A convolution, square for one number of taps, by default padded so that a stride of 1 keeps the image, and its activation."""
         high, wide = (taps, taps) if isinstance(taps, int) else taps
@@ -36,13 +39,17 @@ class ConvNet:
         window = Convolution(outputs, (high, wide), (stride, stride), around, (1, 1), groups)
         return self.activated(name, self._builder.conv2d(name, view, window, bias), clip)
 
-    def depthwise(self, name: str, view: View, taps: int, stride: int, clip: Clip) -> View:
+    def depthwise(self, name: str, view: View, taps: int, stride: int, clip: Activation) -> View:
         """A convolution of each channel with a filter of its own."""
         return self.conv(name, view, view.shape[1], taps, stride, groups=view.shape[1], clip=clip)
 
-    def activated(self, name: str, view: View, clip: Clip | None) -> View:
-        """Elements held between two bounds."""
-        return view if clip is None else self._builder.clip(self._builder.unique(f"{name}.relu"), view, *clip)
+    def activated(self, name: str, view: View, clip: Activation) -> View:
+        """The activation of each element."""
+        if clip is None:
+            return view
+        if isinstance(clip, str):
+            return self._builder.element_operation(TableLayer, self._builder.unique(f"{name}.{clip}"), view, op=clip)
+        return self._builder.clip(self._builder.unique(f"{name}.relu"), view, *clip)
 
     def normalized(self, name: str, view: View) -> View:
         """A batch norm that no convolution before it can absorb, and its activation."""
@@ -57,9 +64,19 @@ class ConvNet:
         """The mean of each window."""
         return self._builder.pool(name, view, Pool("avg_pool2d", (taps, taps), (stride, stride), (padding, padding)))
 
-    def add(self, name: str, first: View, second: View, clip: Clip | None = None) -> View:
+    def add(self, name: str, first: View, second: View, clip: Activation = None) -> View:
         """A residual sum."""
         return self.activated(name, self._builder.pair(AddLayer, name, first, second), clip)
+
+    def residual(self, name: str, view: View, narrow: View, stride: int) -> View:
+        """The result of a block, to which its input is added where the shapes are equal."""
+        return self.add(f"{name}.add", view, narrow) if stride == 1 and view.shape == narrow.shape else narrow
+
+    def squeezed(self, name: str, view: View, inner: int, activation: Activation, gate: str) -> View:
+        """Channels times a gate that two layers compute of their means (Hu et al., arXiv 1709.01507)."""
+        row = self.linear(f"{name}.squeeze", self.averaged(f"{name}.means", view), inner, activation)
+        gates = self.linear(f"{name}.excite", row, view.shape[1], gate).reshape((1, view.shape[1], 1, 1))
+        return self._builder.pair(MultiplyLayer, f"{name}.gated", view, gates)
 
     def join(self, name: str, *views: View) -> View:
         """Channels of several views side by side."""
@@ -74,7 +91,7 @@ class ConvNet:
         """The image as a row."""
         return view.reshape((1, view.shape[1] * view.shape[2] * view.shape[3]))
 
-    def linear(self, name: str, view: View, outputs: int, clip: Clip | None = None) -> View:
+    def linear(self, name: str, view: View, outputs: int, clip: Activation = None) -> View:
         """A fully connected layer and its activation."""
         return self.activated(name, self._builder.linear(name, view, outputs, bias=True), clip)
 

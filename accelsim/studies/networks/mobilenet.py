@@ -29,14 +29,14 @@ def mobilenet_v1(name: str, depth: float = 1.0, resolution: int = 224, classes: 
 def mobilenet_v2(name: str, depth: float = 1.0, resolution: int = 224, classes: int = 1000) -> Trace:
     """MobileNet v2; its last convolution is never narrower than at depth 1."""
     net = ConvNet(resolution)
-    view = net.conv("conv", net.image, _eights(32 * depth), 3, 2, clip=RELU6)
+    view = net.conv("conv", net.image, eights(32 * depth), 3, 2, clip=RELU6)
     number = 0
     for expansion, channels, blocks, first_stride in _V2:
         for block in range(blocks):
             stride = first_stride if block == 0 else 1
-            view = _inverted_residual(net, f"block{number}", view, expansion, _eights(channels * depth), stride)
+            view = _inverted_residual(net, f"block{number}", view, expansion, eights(channels * depth), stride)
             number += 1
-    view = net.conv("last_conv", view, _eights(_LAST_V2 * max(1.0, depth)), clip=RELU6)
+    view = net.conv("last_conv", view, eights(_LAST_V2 * max(1.0, depth)), clip=RELU6)
     return net.trace(name, net.linear("classifier", net.averaged("pool", view), classes))
 
 
@@ -46,10 +46,10 @@ def _inverted_residual(net: ConvNet, name: str, view: View, expansion: int, outp
         wide = net.conv(f"{name}.expand", view, expansion * inputs, clip=RELU6)
     wide = net.depthwise(f"{name}.depthwise", wide, 3, stride, RELU6)
     narrow = net.conv(f"{name}.project", wide, outputs, clip=None)
-    return net.add(f"{name}.add", view, narrow) if stride == 1 and inputs == outputs else narrow
+    return net.residual(name, view, narrow, stride)
 
 
-def _eights(channels: float) -> int:
+def eights(channels: float) -> int:
     """The nearest multiple of 8, at least 8; the next one up where that is more than a tenth below."""
     near = max(8, int(channels + 4) // 8 * 8)
     return near + 8 if near < 0.9 * channels else near

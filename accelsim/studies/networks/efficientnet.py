@@ -1,0 +1,101 @@
+"""EfficientNet (Tan and Le, arXiv 1905.11946) and EfficientNetV2 (arXiv 2104.00298).
+
+Inverted residuals, most of which weigh their channels by squeeze-and-excitation. Widths and depths of EfficientNetV2 b0 to b3 are those
+of Keras.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import NamedTuple
+
+from accelsim.importers.graph.layout import View
+from accelsim.studies.networks.convnet import ConvNet
+from accelsim.studies.networks.mobilenet import eights
+from accelsim.trace.trace import Trace
+
+
+class _Stage(NamedTuple):
+    """Blocks alike: taps, expansion, output channels, blocks, stride of the first; a fused block expands by its k x k convolution."""
+
+    taps: int
+    expansion: int
+    outputs: int
+    blocks: int
+    stride: int
+    squeezed: bool
+    fused: bool
+
+
+# Table 1 of EfficientNet; table 4 of EfficientNetV2, and the smaller one that its b0 to b3 scale.
+_V1 = tuple(
+    _Stage(*row, squeezed=True, fused=False)
+    for row in (
+        *((3, 1, 16, 1, 1), (3, 6, 24, 2, 2), (5, 6, 40, 2, 2), (3, 6, 80, 3, 2)),
+        *((5, 6, 112, 3, 1), (5, 6, 192, 4, 2), (3, 6, 320, 1, 1)),
+    )
+)
+_V2_B = (
+    *(_Stage(*row, squeezed=False, fused=True) for row in ((3, 1, 16, 1, 1), (3, 4, 32, 2, 2), (3, 4, 48, 2, 2))),
+    *(_Stage(*row, squeezed=True, fused=False) for row in ((3, 4, 96, 3, 2), (3, 6, 112, 5, 1), (3, 6, 192, 8, 2))),
+)
+_V2_S = (
+    *(_Stage(*row, squeezed=False, fused=True) for row in ((3, 1, 24, 2, 1), (3, 4, 48, 4, 2), (3, 4, 64, 4, 2))),
+    *(_Stage(*row, squeezed=True, fused=False) for row in ((3, 4, 128, 6, 2), (3, 6, 160, 9, 1), (3, 6, 256, 15, 2))),
+)
+_STEM, _LAST = 32, 1280
+# Width and depth over those of b0: EfficientNet's and Keras' tables.
+_SCALES_V1 = ((1.0, 1.0), (1.0, 1.1), (1.1, 1.2), (1.2, 1.4), (1.4, 1.8))
+_SCALES_V2 = ((1.0, 1.0), (1.0, 1.1), (1.1, 1.2), (1.2, 1.4))
+_RESOLUTIONS_V1 = (224, 240, 260, 300, 380)
+_RESOLUTIONS_V2 = (224, 240, 260, 300)
+
+
+def efficientnet(name: str, scale: int, resolution: int = 0, classes: int = 1000) -> Trace:
+    """EfficientNet b0 to b4; a resolution of 0 is that of its table."""
+    width, depth = _SCALES_V1[scale]
+    return _scaled(name, _V1, lambda channels: eights(channels * width), depth, resolution or _RESOLUTIONS_V1[scale], classes)
+
+
+def efficientnet_v2(name: str, scale: int, resolution: int = 0, classes: int = 1000) -> Trace:
+    """EfficientNetV2 b0 to b3; a resolution of 0 is that of its table."""
+    width, depth = _SCALES_V2[scale]
+
+    def channels(count: int) -> int:  # the nearest multiple, also where it is a tenth below
+        return max(8, int(count * width + 4) // 8 * 8)
+
+    return _scaled(name, _V2_B, channels, depth, resolution or _RESOLUTIONS_V2[scale], classes)
+
+
+def efficientnet_v2_s(name: str, resolution: int = 384, classes: int = 1000) -> Trace:
+    """EfficientNetV2 S, whose stem has 24 channels."""
+    return _scaled(name, _V2_S, lambda channels: 24 if channels == _STEM else channels, 1.0, resolution, classes)
+
+
+def _scaled(name: str, stages: tuple[_Stage, ...], channels: Callable[[int], int], depth: float, resolution: int, classes: int) -> Trace:
+    net = ConvNet(resolution)
+    view = net.conv("conv", net.image, channels(_STEM), 3, 2, clip="silu")
+    number = 0
+    for stage in stages:
+        for block in range(math.ceil(stage.blocks * depth)):
+            view = _block(net, f"block{number}", view, stage, channels(stage.outputs), stage.stride if block == 0 else 1)
+            number += 1
+    view = net.conv("last_conv", view, channels(_LAST), clip="silu")
+    return net.trace(name, net.linear("classifier", net.averaged("pool", view), classes))
+
+
+def _block(net: ConvNet, name: str, view: View, stage: _Stage, outputs: int, stride: int) -> View:
+    inputs = view.shape[1]
+    wide, expanded = view, stage.expansion * inputs
+    if stage.fused and stage.expansion == 1:
+        return net.residual(name, view, net.conv(f"{name}.project", view, outputs, stage.taps, stride, clip="silu"), stride)
+    if stage.fused:
+        wide = net.conv(f"{name}.expand", view, expanded, stage.taps, stride, clip="silu")
+    else:
+        if stage.expansion > 1:
+            wide = net.conv(f"{name}.expand", view, expanded, clip="silu")
+        wide = net.depthwise(f"{name}.depthwise", wide, stage.taps, stride, "silu")
+    if stage.squeezed:
+        wide = net.squeezed(name, wide, max(1, inputs // 4), "silu", "sigmoid")
+    return net.residual(name, view, net.conv(f"{name}.project", wide, outputs, clip=None), stride)
