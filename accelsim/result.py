@@ -105,6 +105,8 @@ class LayerResult:
     os_reads : accesses of the activation buffer by a layer whose sums stay in the PEs; None: they do not
     os_shifts : cycles in which such sums move down by a row of PEs
     broadcast_bits : of its weights that the reads of another core brought to this one as well, padding included; None: it reads its own
+    is_reads : accesses of the activation buffer by a layer whose activations stay in the PEs; None: they do not
+    is_loads : activations that were loaded into PEs for it
     lane_mac_cycles : of vector_cycles, those in which lanes multiply and accumulate a depthwise layer; None: the array does
     lane_reads : accesses of the activation buffer in these cycles, for activations
     """
@@ -129,6 +131,8 @@ class LayerResult:
     os_reads: Count | None = None
     os_shifts: Count | None = None
     broadcast_bits: Count | None = None
+    is_reads: Count | None = None
+    is_loads: Count | None = None
     lane_mac_cycles: Count | None = None
     lane_reads: Count | None = None
 

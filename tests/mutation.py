@@ -17,6 +17,7 @@ from accelsim.kernels import (
     compute_state,
     dependencies,
     gemv_step,
+    input_stationary_step,
     loader_step,
     vector_step,
 )
@@ -26,7 +27,18 @@ from accelsim.validate import cluster_machine
 
 KERNEL, CORE, CLUSTER, LANES, PROGRAM = compute, decode_mac_core, compute_cluster, lane_cycles, cluster_machine
 # Each imports only from those before.
-KERNEL_PARTS = (compute_state, dependencies, accumulator_reuse, accumulator_read, vector_step, gemv_step, array_step, loader_step, compute)
+KERNEL_PARTS = (
+    compute_state,
+    dependencies,
+    accumulator_reuse,
+    accumulator_read,
+    vector_step,
+    gemv_step,
+    input_stationary_step,
+    array_step,
+    loader_step,
+    compute,
+)
 
 Change = tuple[ModuleType, str, str]
 """A module, the text in it (which must be there exactly once), and what stands there instead."""

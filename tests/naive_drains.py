@@ -234,7 +234,10 @@ def _folds(nt0: int, nt_count: int, kt_count: int, file: int) -> list[Fold]:
 
 def units_in_order(drain: Row) -> list[tuple[int, int]]:
     """(N-tile, counted through all groups; row) of each unit of a drain, as the array puts them out."""
-    return _units(drain["units"], drain["rows"], ceil_div(drain["width"], drain["tile_cols"]), max(1, drain["file"]))
+    tiles = ceil_div(drain["width"], drain["tile_cols"])
+    if drain["turned"]:
+        return _turned_units(drain["units"], drain["rows"], tiles, drain["turned"])
+    return _units(drain["units"], drain["rows"], tiles, max(1, drain["file"]))
 
 
 @cache
@@ -243,6 +246,16 @@ def _units(units: int, rows: int, tiles: int, file: int) -> list[tuple[int, int]
     for group in range(units // (rows * tiles)):
         stripes = [list(range(tiles))[first : first + file] for first in range(0, tiles, file)]
         found += [(group * tiles + tile, row) for held in stripes for row in range(rows) for tile in held]
+    return found
+
+
+@cache
+def _turned_units(units: int, outputs: int, tiles: int, fold: int) -> list[tuple[int, int]]:
+    """Where weights pass: for each fold of outputs, each tile of rows, output after output."""
+    found = []
+    for group in range(units // (outputs * tiles)):
+        folds_of_group = [range(outputs)[first : first + fold] for first in range(0, outputs, fold)]
+        found += [(group * tiles + tile, output) for held in folds_of_group for tile in range(tiles) for output in held]
     return found
 
 

@@ -19,7 +19,7 @@ from accelsim.program import Program
 from tests.naive_accumulators import DESKEW, STALL
 from tests.naive_drains import Row, ceil_div, folds, units_in_order
 from tests.naive_gemv_runs import tile_groups
-from tests.naive_vector_path_runs import NaiveVectorPathRuns
+from tests.naive_input_stationary_runs import NaiveInputStationaryRuns
 
 DRAIN, ROW, LOAD = range(3)  # kinds of tasks, as the dtype's comment lists them
 FOREVER = 10**12
@@ -48,7 +48,7 @@ class Tile:
 
 
 @dataclass
-class NaiveMachine(NaiveVectorPathRuns):
+class NaiveMachine(NaiveInputStationaryRuns):
     """Registers of the cluster; `cycle` advances all units by one clock."""
 
     program: Program
@@ -84,6 +84,7 @@ class NaiveMachine(NaiveVectorPathRuns):
         self.start_gemv()
         self.start_stationary()
         self.start_vector_path()
+        self.start_input_stationary()
         self.load_waits = ""  # why the loader does nothing in this cycle
         self.port = True  # whether the codebook serves this core in this cycle
         # array
@@ -236,16 +237,18 @@ class NaiveMachine(NaiveVectorPathRuns):
             return self.on_lanes(run, left)
         if not self.active:
             if not self.shadow:
-                return None, left
+                return "holder" if run["turned"] else None, left
             if self.t < self.shadow[0].last_pop + 1 + self.machine["codebook_latency"]:
                 return "decode", left
             if self.t + 1 + self.foot + self.lag <= self.drained_at:
                 return "fill_drain", left  # a row may not come out with, or before, the last one of another run
+        if run["turned"] and self.weights_wait() != "":
+            return self.weights_wait(), left
         wait = self.row_waits(run)
         if wait:
             return wait, left
         held = folds(run)[self.fold].held
-        needed = 0 if self.row % held else run["row_accesses"]  # a row that is held for the fold's tiles is read once
+        needed = 0 if run["turned"] or self.row % held else run["row_accesses"]  # a row that is held for the fold's tiles is read once
         if run["feed"]:
             self.swap()
             if self.fold >= len(folds(run)) - run["kt_count"]:
@@ -296,7 +299,7 @@ class NaiveMachine(NaiveVectorPathRuns):
             wait = "accumulator_read" if self.read == STALL and not self.port_free() else ""
         if wait:
             return wait
-        source = row_source(run, kt, self.row // held, self.rows, self.tasks)
+        source = None if run["turned"] else row_source(run, kt, self.row // held, self.rows, self.tasks)
         if source is None or self.source_ready(source) <= self.t:
             return ""
         return self.unit_waits(*source)
@@ -323,7 +326,8 @@ class NaiveMachine(NaiveVectorPathRuns):
     def issue(self, run: Row) -> None:
         self.got_ports = 0
         kt, stripe, held = folds(run)[self.fold]
-        first = stripe * run["out_rows"] + run["m0"] * held
+        first = run["unit0"] if run["turned"] else stripe * run["out_rows"] + run["m0"] * held
+        steps = run["columns"] if run["turned"] else run["m"] * held
         self.reserve(kt)
         bank, stripe_sums = len(self.stripes) % self.machine["accumulator_banks"], [self.partial_sums(tile) for tile in range(kt + 1)]
         self.sums.add(
@@ -346,20 +350,22 @@ class NaiveMachine(NaiveVectorPathRuns):
             else:
                 self.put_out[unit] = out
                 self.expect(*unit)
-            if self.row + 1 == run["m"] * held:
+            if self.row + 1 == steps:
                 self.hand_over()
             self.place[unit] = bank, self.row, [sum(column) for column in zip(*stripe_sums, strict=True)]
+        if run["turned"]:
+            self.enter(run)
         self.row += 1
         if run["line"] and (run["m0"] + self.row) % run["line"] == 0:
             self.position = 0
-        if self.row < run["m"] * held:
+        if self.row < steps:
             return
         self.active, self.row = False, 0
-        self.tiles_done += held
+        self.tiles_done += run["turned"] or held
         self.drained_at = self.t + 1 + self.foot + self.lag
         self.fold += 1
         if kt == run["kt_count"] - 1:
-            self.stripes.append((run["out_task"], first, run["m"] * held))
+            self.stripes.append((run["out_task"], first, steps))
 
     def partial_sums(self, kt: int) -> list[int]:
         """Any numbers that differ: what K-tile kt of this stripe adds to the row."""
@@ -421,6 +427,13 @@ class NaiveMachine(NaiveVectorPathRuns):
                 why = "codebook_load"
             else:
                 pop = self.has_room(run)
+        elif run["turned"]:
+            if len(self.banks) < 2 and self.held_bits < run["pop_bits"]:
+                why, short = missing or "buffer_width", True
+            elif len(self.banks) < 2 and run["codebook_load"] >= self.books_done:
+                why = "codebook_load"
+            else:
+                pop = len(self.banks) < 2
         elif run["vector_path"]:
             if not self.set_is_free():
                 why = "vector"
@@ -430,6 +443,8 @@ class NaiveMachine(NaiveVectorPathRuns):
                 why = "codebook_load"
             else:
                 pop = True
+        elif self.hold_run < self.load_run:
+            why = "swap"
         elif len(self.shadow) < len(self.left) and (vacated is None or self.t > vacated[0]):
             ahead = self.scales_left(run)  # into registers of their own, which no wave passes
             if vacated is not None and not ahead and self.t < vacated[0] + self.lowest_row(run) + vacated[1] - 2:
@@ -508,12 +523,13 @@ class NaiveMachine(NaiveVectorPathRuns):
             return
         self.load_group = self.load_scales = 0
         self.load_tile += 1
-        if self.load_tile < held:
+        last = max(self.t, self.busy_until - 1)
+        if run["turned"]:
+            self.banks.append(last + 1 + self.machine["codebook_latency"])
+        if self.load_tile < (run["turned"] or held):
             return
-        if not run["gemv_groups"] and not run["os_line"] and not run["vector_path"]:
-            self.shadow.append(Tile(self.load_run, max(self.t, self.busy_until - 1)))
-            self.loaded += 1
-            self.first_tile = False
+        if not run["gemv_groups"] and not run["os_line"] and not run["vector_path"] and not run["turned"]:
+            self.keep_tile(self.load_run, last)
         self.load_tile = 0
         self.load_fold += 1
         if self.load_fold < len(folds(run)):
@@ -525,6 +541,14 @@ class NaiveMachine(NaiveVectorPathRuns):
         self.load_run += 1
         self.load_fold = self.groups_of_run = self.held_bits = self.pushed = self.launching = 0
         self.load_start = self.t + 1 + self.machine["issue_overhead"] if self.chains_to(self.load_run) else None
+
+    def keep_tile(self, run: int, last_pop: int) -> None:
+        self.shadow.append(Tile(run, last_pop))
+        self.loaded += 1
+        self.first_tile = False
+
+    def shadow_room(self) -> bool:
+        return len(self.shadow) < len(self.left)
 
     def groups_of_tile(self, run: Row, kt: int) -> int:
         """Groups of a K-tile."""
@@ -585,6 +609,7 @@ class NaiveMachine(NaiveVectorPathRuns):
         self.array_waits = self.few_rows_next()
         if not self.array_waits:
             self.clock_array()
+        self.sees_loader()
         self.load_waits = self.loader_begins()
         return False
 
@@ -602,6 +627,9 @@ class NaiveMachine(NaiveVectorPathRuns):
         if self.array_waits:
             self.clock_array()
         reason, booked = self.array_did, self.booked
+        self.ports_left = self.hold(self.ports_left)
+        if reason == "holder":
+            reason = self.hold_why
         why, short = self.loader(self.ports_left)
         if reason in ("busy", "given"):
             if short and why in self.debts:

@@ -125,7 +125,7 @@ def _expanded(overrides: Sequence[str], warn: Warn) -> list[str]:
         out += config.overrides
         for warning in config.warnings:
             warn(f"{item}: {warning}")
-        if config.dataflow == "output_stationary":
+        if config.dataflow in ("output_stationary", "input_stationary"):
             out.append(f"array.dataflow={config.dataflow}")
         elif config.dataflow not in ("", "weight_stationary"):
             warn(f"{item}: dataflow {config.dataflow}: a run is weight stationary")

@@ -316,16 +316,17 @@ def _choices(target: Target, networks: Sequence[PlacedNetwork], low: Lowering) -
         "weights": target.weight_buffer.residency,
         **({"l2": _l2_choice(target)} if target.l2 is not None else {}),
         **({"mapping": _mapping_choice(low)} if target.array.mapping != "tiles" else {}),
-        **({"dataflow": _dataflow_choice(low)} if target.array.may_hold_outputs else {}),
+        **({"dataflow": _dataflow_choice(target, low)} if target.array.may_hold_outputs or target.array.holds_inputs else {}),
         "overlap": target.control.overlap,
     }
 
 
-def _dataflow_choice(low: Lowering) -> str:
-    """How many layers of products keep their sums in the PEs, on a chip that may."""
+def _dataflow_choice(target: Target, low: Lowering) -> str:
+    """How many layers of products keep their sums, or their activations, in the PEs, on a chip that may."""
     products = [build for build in low.layers if build.layer.product is not None]
-    held = sum("os_reads" in build.figures for build in products)
-    return f"{held} of {len(products)} products output stationary, the others weight stationary"
+    figure, name = ("is_reads", "input") if target.array.holds_inputs else ("os_reads", "output")
+    held = sum(figure in build.figures for build in products)
+    return f"{held} of {len(products)} products {name} stationary, the others weight stationary"
 
 
 def _mapping_choice(low: Lowering) -> str:

@@ -20,6 +20,8 @@ def last_units(task: Mapping[str, int]) -> tuple[int, int]:
     """(unit of row 0, units from one row to the next) of what completes each row of a task's result: a drain's last N-tile."""
     if "tile_cols" not in task:
         return 0, 1
+    if task["turned"]:  # rows side by side, one channel after the other: all are taken as whole with the last one
+        return task["units"] - 1, 0
     last = task["units"] // task["rows"] - 1  # N-tile
     first = unit_of(task, last, 0)
     return first, unit_of(task, last, 1) - first

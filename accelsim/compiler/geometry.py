@@ -13,6 +13,7 @@ from fractions import Fraction
 from accelsim.compiler.depthwise import map_groups
 from accelsim.compiler.fold_size import fit_folds
 from accelsim.compiler.group_scales import with_scales
+from accelsim.compiler.held_inputs import hold_inputs
 from accelsim.compiler.held_outputs import hold_outputs
 from accelsim.compiler.target import Target
 from accelsim.errors import CompileError
@@ -76,10 +77,11 @@ def weight_geometry(target: Target, layer: WeightedLayer) -> CoreGeometry:
 
 
 def _mapped(target: Target, geometry: CoreGeometry, layer: WeightedLayer) -> CoreGeometry:
-    """The core with the mapping of the layer's groups, sums that stay in the PEs where the chip holds them, and as large folds as fit."""
+    """The core with the mapping of the layer's groups, and with sums, activations or folds of weights that stay in the PEs."""
     if target.ranked_by is not None:
         return geometry.mapped_as(weight_geometry(target.ranked_by, layer))
-    return fit_folds(target, hold_outputs(target, map_groups(target, geometry, layer)), layer)
+    mapped = fit_folds(target, hold_outputs(target, map_groups(target, geometry, layer)), layer)
+    return hold_inputs(target, mapped) if layer.tile_groups == 1 else mapped
 
 
 def _check_lookups(target: Target, path: DecodePath, lookup: Lookup, name: str) -> None:
@@ -155,7 +157,8 @@ def activation_geometry(target: Target, transposed: bool, cached: bool = False, 
                 f"accelerator {target.name!r}: a record of {d} elements of a 16-bit cache does not leave the unpacker in a cycle; "
                 f"allowed: raw values of at least {16 * d} bits per cycle (array.raw_weights_per_cycle), or a cache of 8 or 4 bits"
             )
-    return hold_outputs(target, _raw_geometry(target, width.codeword_length, records, axis, stored, word_bits))
+    raw = _raw_geometry(target, width.codeword_length, records, axis, stored, word_bits)
+    return hold_inputs(target, hold_outputs(target, raw))
 
 
 def _raw_geometry(target: Target, d: int, records: int, axis: int, bits: int | Fraction, word_bits: int) -> CoreGeometry:

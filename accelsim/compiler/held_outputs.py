@@ -21,18 +21,19 @@ from accelsim.hw.row_accesses import row_accesses
 
 def hold_outputs(target: Target, geometry: CoreGeometry) -> CoreGeometry:
     """The core as the runs of a layer see it, output stationary where `array.dataflow` says so and the layer can be."""
-    return _held(target, geometry) if target.array.dataflow == "output_stationary" and _can_hold(geometry) else geometry
+    return _held(target, geometry) if target.array.dataflow == "output_stationary" and can_hold(geometry) else geometry
 
 
 def choose_dataflow(target: Target, op: Op, geometry: CoreGeometry) -> CoreGeometry:
     """The core as the runs of a product see it; with `array.dataflow: cheapest` in the dataflow with fewer estimated cycles."""
-    if target.array.dataflow != "cheapest" or not _can_hold(geometry):
+    if target.array.dataflow != "cheapest" or not can_hold(geometry):
         return geometry
     held = _held(target, geometry)
     return held if fold_cycles(target, op, held) < tile_cycles(target, op, geometry) else geometry
 
 
-def _can_hold(geometry: CoreGeometry) -> bool:
+def can_hold(geometry: CoreGeometry) -> bool:
+    """Whether something else than weights may stay in the PEs for a layer."""
     return geometry.mapping == TILES and not geometry.scales and not geometry.block
 
 

@@ -181,6 +181,7 @@ def _fields(target: Target, split: ProductSplit) -> Fields:
         "columns": _of_runs(split.run_columns),
         "steps": _of_runs(geometry.mapping.steps(split)),
         **geometry.mapping.fields(geometry, split.k),
+        **{name: value if isinstance(value, int) else _of_runs(value) for name, value in geometry.mapping.run_fields(split).items()},
         "words": _of_runs(split.words),
     }
 

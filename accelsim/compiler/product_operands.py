@@ -60,6 +60,8 @@ def _columns_of_units(drain: KernelFields) -> KernelFields:
 
     Groups of a convolution are drained one after the other, each in stripes of its own: a group's last stripe may be narrower.
     """
+    if drain["turned"]:
+        return {}
     width, stripe = drain["width"], drain["tile_cols"]
     stripes = -(-width // stripe)
     groups = drain["units"] // (drain["rows"] * stripes)
@@ -103,7 +105,7 @@ def weights_from(inference: Inference, op: Op) -> KernelFields:
     assert layer is not None  # no other product reads weights from the activation buffer
     unit = record["units"] - 1
     tensor = inference.plan.tensors[key]
-    if layer.b.split == "columns" and len(tensor.producers) == 1 and record["kind"] == compute_state.DRAIN:
+    if layer.b.split == "columns" and len(tensor.producers) == 1 and record["kind"] == compute_state.DRAIN and not record["turned"]:
         width = tensor.width // layer.heads
         tile = ((op.head % layer.heads + 1) * width - 1) // record["tile_cols"]
         rows = tensor.rows // inference.plan.batch

@@ -200,5 +200,5 @@ def split_product(op: Op, geometry: CoreGeometry) -> ProductSplit:
         row_tile=row_tile,
         column_tile=column_tile,
         file=min(geometry.file, stripes),
-        per_stripe=row_tile.all_rows > most_rows or column_tile.count > 1,
+        per_stripe=geometry.in_stripes(row_tile.all_rows, stripes) or column_tile.count > 1,
     )

@@ -59,7 +59,7 @@ def lower_product(inference: Inference, op: Op) -> None:
     build.macs += op.m * op.k * op.n
     if target.array.depthwise != "column" and layer.tile_groups > 1:
         build.notes.append(mapping.group_name)
-    if target.array.mapping != "tiles" or target.array.may_hold_outputs:
+    if target.array.mapping != "tiles" or target.array.may_hold_outputs or target.array.holds_inputs:
         build.notes.append(mapping.name(split.geometry))
     for name, figure in mapping.figures(target.activation_buffer, layer, split).items():
         build.figures[name] += figure
@@ -167,7 +167,8 @@ def _codebook(low: Lowering, split: ProductSplit) -> Fields:
 
 def _drain(inference: Inference, op: Op, split: ProductSplit) -> int:
     """The task that requantizes the array's sums, with the fused functions' passes."""
-    columns, cols, mapping = split.columns, split.stripe_columns, split.geometry.mapping
+    mapping = split.geometry.mapping
+    rows, columns, cols = (split.columns, op.m, split.chunk_rows) if mapping.turned else (op.m, split.columns, split.stripe_columns)
     low, vector, product = inference.low, inference.target.vector_unit, op.layer.product
     assert product is not None  # the plan puts nothing else on the array
     multiplying = mapping.lane_passes(split.k)
@@ -177,21 +178,24 @@ def _drain(inference: Inference, op: Op, split: ProductSplit) -> int:
     fields: KernelFields = {}
     for number, key in enumerate(operands):
         row = by_row(inference, key, op, op.m)
-        fields |= {f"dep{number}": row["task"], f"dep{number}_base": row["base"], f"dep{number}_step": row["step"]}
+        base, step = (row["base"] + row["step"] * (op.m - 1), 0) if mapping.turned else (row["base"], row["step"])
+        fields |= {f"dep{number}": row["task"], f"dep{number}_base": base, f"dep{number}_step": step}
     fields |= place_is_free(inference, op)
-    together = op.m if mapping.packed == 1 else 1  # rows that are drained without a gap
-    pieces = [min(cols, columns) * inference.plan.tensors[key].bits // 8 for key in (op.writes, *operands)] * together
+    together = rows if mapping.packed == 1 else 1  # rows that are drained without a gap
+    apart = min(cols, columns) if mapping.turned else 1  # elements of a drained row that lie in rows of their own
+    pieces = [min(cols, columns) // apart * inference.plan.tensors[key].bits // 8 for key in (op.writes, *operands)] * apart * together
     reads = together * mapping.lane_accesses(inference.target.activation_buffer, product, min(cols, columns))
     accesses = low.vector_accesses(pieces, vector.row_cycles(together * min(cols, columns), passes), more=reads)
     task = low.task(
-        kind=compute_state.DRAIN, ordinal=len(low.drains), units=op.m * split.all_stripes, rows=op.m, tile_cols=cols, file=split.file,
+        kind=compute_state.DRAIN, ordinal=len(low.drains), units=rows * -(-columns // cols) * split.groups, rows=rows,
+        tile_cols=cols, file=1 if mapping.turned else split.file, turned=split.file * split.stripe_columns if mapping.turned else 0,
         packed=mapping.packed, width=columns, passes=passes,
         latency=vector.latency, accesses=accesses, layer=inference.layer_index[op.layer.name], **fields,
     )  # fmt: skip
     low.drains.append(task)
     full, rest = divmod(columns, cols)
     pass_cycles = full * vector.row_cycles(together * cols, 1) + (vector.row_cycles(together * rest, 1) if rest else 0)
-    pass_cycles *= op.m // together * (op.n // columns)
+    pass_cycles *= rows // together * (op.n // split.columns)
     if multiplying:
         low.layers[inference.layer_index[op.layer.name]].figures["lane_mac_cycles"] += pass_cycles * multiplying
     for layer, count in ((op.layer, own), *((item, passes_of(inference, item, True)) for item in op.fused)):

@@ -59,6 +59,11 @@ class TargetArray:
         return self.dataflow in ("output_stationary", "cheapest")
 
     @property
+    def holds_inputs(self) -> bool:
+        """Whether activations stay in the PEs."""
+        return self.dataflow == "input_stationary"
+
+    @property
     def drain_stages(self) -> int:
         """See `ArraySpec`."""
         return int((self.scale_taps or 1) > 1)

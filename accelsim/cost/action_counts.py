@@ -69,6 +69,8 @@ OS_STEP = Action("PE array", "activations", "os_step")
 OS_SHIFT = Action("PE array", "psums", "os_shift")
 OS_HELD = Action("PE array", "idle", "os_held_cycle")
 QUEUE = Action("PE array", "weights", "queue_weight")
+IS_WEIGHT = Action("PE array", "weights", "bank_weight")
+IS_HELD = Action("PE array", "idle", "bank_held_cycle")
 LANE_MAC = Action("vector unit", "psums", "mac")
 LANE_STEP = Action("vector unit", "psums", "lane_step")
 LANE_WEIGHT = Action("vector unit", "weights", "lane_weight")
@@ -150,6 +152,7 @@ def _held_counts(accelerator: Accelerator, cycles: int) -> dict[Action, Span]:
     held = {
         GEMV_HELD: accelerator.array.few_rows > 0,
         OS_HELD: accelerator.array.may_hold_outputs,
+        IS_HELD: accelerator.array.holds_inputs,
         LANE_HELD: accelerator.vector_unit.depthwise_taps is not None,
     }
     return _exact({action: cycles for action, has in held.items() if has})
@@ -175,7 +178,8 @@ def _array_counts(layer: LayerResult, accelerator: Accelerator, share: float, cy
     """Each busy cycle clocks R x C PEs, reads a row of R activations and puts a psum per column into the accumulators.
 
     PEs with a file of weights read one of them in each busy cycle, but take and hold a row's activations for all of them. Columns with
-    feeds of their own read what a result says, past the skew registers; a busy cycle shifts their windows.
+    feeds of their own read what a result says, past the skew registers; a busy cycle shifts their windows. Where activations stay, weights
+    pass the skew registers in their place, and a result says what was read.
     """
     array, buffer = accelerator.array, accelerator.activation_buffer
     size = array.rows * array.cols
@@ -200,7 +204,8 @@ def _array_counts(layer: LayerResult, accelerator: Accelerator, share: float, cy
         counts |= {WINDOW_CYCLE: busy if fed else 0, WINDOW_IDLE: max(0, cycles - busy) if fed else cycles}
     if array.held_weights > 1:
         counts |= {HOLD_ACTIVATION: rows * size, FILE_READ: layer.pe_cycles}
-    reads = Span(words, 0.5 * words, words) if layer.feed_reads is None else Span.exact(float(layer.feed_reads))
+    counted = layer.is_reads if layer.feed_reads is None else layer.feed_reads
+    reads = Span(words, 0.5 * words, words) if counted is None else Span.exact(float(counted))
     ranges = {ACCUMULATOR_READ: Span(psums, 0.0, psums), ROW_READ: reads} if busy else {}
     return {**_exact(counts), **ranges}
 
@@ -283,8 +288,11 @@ def _load_counts(
     header = sum(item.bits for item in (*layer.traffic, *received) if item.operand in HEADER)
     header_words = -(-header // accelerator.weight_buffer.word_bits)
     shadow = lanes * share if _in_accumulators(layer) else 0.0  # else they meet their rows at once, or wait in a queue
+    banked = 0.0
+    if layer.is_loads is not None:
+        shadow, banked = float(layer.is_loads), lanes
     queued = lanes if layer.os_reads is not None else 0.0
-    counts: dict[Action, float] = {UNPACK: groups, SHADOW_WRITE: shadow, QUEUE: queued, WEIGHT_READ: header_words}
+    counts: dict[Action, float] = {UNPACK: groups, SHADOW_WRITE: shadow, QUEUE: queued, IS_WEIGHT: banked, WEIGHT_READ: header_words}
     if not layer.format:  # a product of activations, or no product at all
         counts[LOADER_READ] = words * buffer.accesses(buffer.loader_bits // 8)
         return _exact(counts)

@@ -10,7 +10,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from accelsim.accelerator import Accelerator
-from accelsim.cost import gate_counts, gemv_gates, output_stationary_gates, scale_gates, sparse_tile, vector_path_gates
+from accelsim.cost import (
+    gate_counts,
+    gemv_gates,
+    input_stationary_gates,
+    output_stationary_gates,
+    scale_gates,
+    sparse_tile,
+    vector_path_gates,
+)
 from accelsim.cost.column_feed import window_register_bits
 from accelsim.cost.span import ZERO, Span
 from accelsim.cost.sram_grid import SramPoint, sram_point
@@ -52,6 +60,7 @@ def action_energies(accelerator: Accelerator, technology: Technology) -> Mapping
         **_scale_energies(accelerator, technology),
         **_gemv_energies(accelerator, technology),
         **_held_sum_energies(accelerator, technology),
+        **_bank_energies(accelerator, technology),
         **_lane_energies(accelerator, technology),
         "sign_lane": _gates(gate_counts.SIGN_LANE, technology, "sign decoder"),
         "vector_op": _cited(table.vector_op_pj.span, table.vector_op_pj),
@@ -218,6 +227,17 @@ def _held_sum_energies(accelerator: Accelerator, technology: Technology) -> dict
         ),
         "os_held_cycle": _held("sums in PEs and what passes them", held, technology),
     }  # fmt: skip
+
+
+def _bank_energies(accelerator: Accelerator, technology: Technology) -> dict[str, ActionEnergy]:
+    """A weight into a bank and out of it, and the banks' clock; nothing where activations do not stay."""
+    array, register, gate = accelerator.array, technology.energy.register_bit_pj, technology.energy.gate_pj
+    if not array.holds_inputs:
+        return {}
+    mux, bits = input_stationary_gates.bank_read_gates(accelerator), input_stationary_gates.bank_bits(accelerator)
+    moved = register.span * array.weight_bits + gate.span * gate_counts.MUX_SHARE * mux
+    what = f"{array.weight_bits} bits of weight, read through {mux:.0f} GE"
+    return {"bank_weight": _cited(moved, register, gate, what=what), "bank_held_cycle": _held("weight banks", bits, technology)}
 
 
 def _lane_energies(accelerator: Accelerator, technology: Technology) -> dict[str, ActionEnergy]:

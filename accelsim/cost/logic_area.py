@@ -9,7 +9,16 @@ from __future__ import annotations
 from math import comb
 
 from accelsim.accelerator import Accelerator
-from accelsim.cost import column_feed, gate_counts, gemv_gates, output_stationary_gates, scale_gates, sparse_tile, vector_path_gates
+from accelsim.cost import (
+    column_feed,
+    gate_counts,
+    gemv_gates,
+    input_stationary_gates,
+    output_stationary_gates,
+    scale_gates,
+    sparse_tile,
+    vector_path_gates,
+)
 from accelsim.cost.components import AreaComponent, logic
 from accelsim.cost.gate_counts import SYNTHESIS
 from accelsim.cost.span import Span
@@ -59,6 +68,7 @@ def logic_components(accelerator: Accelerator, technology: Technology) -> tuple[
         *_group_scales(accelerator, technology),
         *_few_rows(accelerator, technology),
         *_held_sums(accelerator, technology),
+        *_held_inputs(accelerator, technology),
         logic("skew registers", "array", _fitted("skew", gate_counts.skew_registers(array.rows, array.cols)), technology, SYNTHESIS),
         logic(
             "accumulator adders",
@@ -186,6 +196,19 @@ def _held_sums(accelerator: Accelerator, technology: Technology) -> tuple[AreaCo
         logic("activation line registers", "array", gates.lines(accelerator), technology, ESTIMATE, lines),
         logic("weight queue", "decoder", gates.queue(accelerator), technology, ESTIMATE, note),
         logic("drain registers", "accumulators", gates.foot(accelerator), technology, ESTIMATE, foot),
+    )
+
+
+def _held_inputs(accelerator: Accelerator, technology: Technology) -> tuple[AreaComponent, ...]:
+    """Parts for activations that stay in the PEs; none on a chip where none do."""
+    array, parts = accelerator.array, input_stationary_gates
+    if not array.holds_inputs:
+        return ()
+    what = (f"2 x {array.rows} x {array.cols} weights of {array.weight_bits} bits",)
+    flow = technology.logic.mac_array_factor.span
+    return (
+        logic("weight banks", "decoder", parts.banks(accelerator), technology, ESTIMATE, what),
+        logic("activation load", "array", parts.load_select(accelerator) * flow, technology, ESTIMATE, ("a multiplexer per PE",)),
     )
 
 

@@ -117,7 +117,6 @@ class Dataflow(ABC):
     spatial : the spatial map
     outer : the spatial loop whose folds change last; the other one is the inner loop
     runs : a chip can have it (`array.dataflow`); the others are cycle rules alone
-    decodes : takes any weight format, because weights pass the decoder on their way into the array; otherwise raw integers only
     """
 
     kind: ClassVar[str]
@@ -126,7 +125,6 @@ class Dataflow(ABC):
     spatial: ClassVar[SpatialMap]
     outer: ClassVar[Loop]
     runs: ClassVar[bool] = False
-    decodes: ClassVar[bool]
     physical: ClassVar[FoldTiming]
 
     @abstractmethod
@@ -146,11 +144,6 @@ class Dataflow(ABC):
             They cannot: says why and what is allowed.
         """
         path, kind = weight_format.decode_path(), weight_format.kind
-        if path.decode and not self.decodes:
-            raise CompileError(
-                f"format {kind!r} cannot run {self.kind}: its records pass the decoder, which fills a weight stationary array; "
-                f"allowed with {self.kind}: uniform of at most {MAX_RAW_BITS} bits"
-            )
         if not path.decode and path.lane_bits > MAX_RAW_BITS:
             hint = " (compress the float trace first)" if path.raw_bits == 32 else ""
             raise CompileError(

@@ -26,7 +26,6 @@ class EnhancedWeightStationary(Dataflow):
     spatial = SpatialMap(rows="K", cols="N", time="M")
     outer = "N"
     runs = True
-    decodes = True
     physical = PreloadedTiming()
 
     def tiles_a_fold(self, array: SystolicArray) -> int:

@@ -14,14 +14,14 @@ KIND = "input_stationary"
 
 
 class InputStationary(Dataflow):
-    """Weights stream past, again for each M-tile: a decoder would have to feed a weight to each row per cycle, so they come raw."""
+    """Weights stream past, again for each M-tile: they are decoded on their way, R per step (`hw.mappings.input_stationary`)."""
 
     kind = KIND
     short_name = "is"
     stationary = "inputs"
     spatial = SpatialMap(rows="K", cols="M", time="N")
     outer = "M"
-    decodes = False
+    runs = True
     physical = PreloadedTiming()
 
     def scale_sim_fold_cycles(self, array: SystolicArray, fold: Fold) -> int:

@@ -47,7 +47,6 @@ class OutputStationary(Dataflow):
     spatial = SpatialMap(rows="M", cols="N", time="K")
     outer = "N"
     runs = True
-    decodes = True
     physical = AccumulateInPlace()
 
     def scale_sim_fold_cycles(self, array: SystolicArray, fold: Fold) -> int:

@@ -21,7 +21,6 @@ class WeightStationary(Dataflow):
     spatial = SpatialMap(rows="K", cols="N", time="M")
     outer = "N"
     runs = True
-    decodes = True
     physical = PreloadedTiming()
 
     def scale_sim_fold_cycles(self, array: SystolicArray, fold: Fold) -> int:

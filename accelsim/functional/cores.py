@@ -49,7 +49,7 @@ def _of_outputs(
     decoder = None if whole.decoder is None else replace(whole.decoder, first_output=region.first_column)
     make_image = layer_image if decoder is None else unit_image
     stripes = -(-region.columns // geometry.cols)
-    packing: Packing = "stripe" if layer.m > geometry.run_rows(stripes) else "layer"
+    packing: Packing = "stripe" if geometry.in_stripes(layer.m, stripes) else "layer"
     image = make_image(geometry, part, columns_of(layer, arrays, region), packing)
     if tamper is not None:
         image = tamper(layer.name, image)

@@ -137,7 +137,7 @@ def weighted_products(
     make_image = layer_image if decoder is None else unit_image
     lying = geometry.mapping.stripes(layer.bounds.G, layer.n, geometry.cols)
     together = lying.total // lying.sets
-    image = make_image(geometry, layer, trace.arrays(layer.name), "stripe" if layer.m > geometry.run_rows(together) else "layer")
+    image = make_image(geometry, layer, trace.arrays(layer.name), "stripe" if geometry.in_stripes(layer.m, together) else "layer")
     if tamper is not None:
         image = tamper(layer.name, image)
     tables = Tables.of(geometry, image)

@@ -14,7 +14,7 @@ GEMV_MAX_M = 4  # above about so many, tile by tile is faster (64x64, 256 weight
 
 
 Depthwise = Literal["column", "block_diagonal", "column_feed", "vector", "cheapest"]
-Dataflow = Literal["weight_stationary", "enhanced_weight_stationary", "output_stationary", "cheapest"]
+Dataflow = Literal["weight_stationary", "enhanced_weight_stationary", "output_stationary", "input_stationary", "cheapest"]
 
 
 class SparseTile(Record):
@@ -55,7 +55,8 @@ class ArraySpec(Record):
         default="weight_stationary",
         description="operand held in a PE: weight_stationary: one weight; enhanced_weight_stationary: a file of weights, one of each of "
         "neighbouring N-tiles, which a row that is read once meets one after the other; output_stationary: a sum, while decoded weights "
-        "and activations pass (formats with scales per group of weights stay weight stationary); cheapest: of a weight and a sum the "
+        "and activations pass; input_stationary: an activation, while decoded weights pass (both but for formats with scales per group of "
+        "weights, which stay weight stationary); cheapest: of a weight and a sum the "
         "one with fewer estimated cycles, product by product",
     )
     weight_file: Annotated[int | None, unit("weights")] = Field(
@@ -186,7 +187,12 @@ class ArraySpec(Record):
 
     @model_validator(mode="after")
     def _sums_fit(self) -> ArraySpec:
-        if self.may_hold_outputs and self.sparse_tile is not None:
+        if self.holds_inputs and self.max_m < self.cols:
+            raise ValueError(
+                f"dataflow = 'input_stationary' needs max_m of at least cols = {self.cols}, is {self.max_m}: "
+                "accumulators hold whole N-tiles of outputs; allowed there: the other dataflows"
+            )
+        if (self.may_hold_outputs or self.holds_inputs) and self.sparse_tile is not None:
             raise ValueError(f"dataflow = {self.dataflow!r} needs sparse_tile = null; allowed with a sparse_tile: weight stationary ones")
         return self
 
@@ -213,6 +219,11 @@ class ArraySpec(Record):
     def may_hold_outputs(self) -> bool:
         """Whether sums of some layers may stay in the PEs."""
         return self.dataflow in ("output_stationary", "cheapest")
+
+    @property
+    def holds_inputs(self) -> bool:
+        """Whether activations stay in the PEs."""
+        return self.dataflow == "input_stationary"
 
     @property
     def held_weights(self) -> int:

@@ -187,8 +187,12 @@ class CoreGeometry:
         return int(self.tile_pops(k).sum()) if self.scales else self.stripe_groups(k)
 
     def run_rows(self, stripes: int) -> int:
-        """Rows that the accumulators hold of a run over so many N-stripes."""
-        return self.max_m // min(self.file, stripes)
+        """Rows of a run over so many N-stripes."""
+        return self.mapping.run_rows(self, stripes)
+
+    def in_stripes(self, rows: int, stripes: int) -> bool:
+        """Whether a product of so many rows takes a run, and a stream of weights, for each N-stripe or fold rather than for all."""
+        return rows > self.run_rows(stripes) or self.mapping.turned
 
     def folds(self, stripes: int) -> list[int]:
         """N-tiles of each fold of a stream of so many N-stripes; the last fold may hold fewer."""

@@ -7,6 +7,7 @@ from accelsim.kernels.accumulator_reuse import predict_drain, promise, reuse_at
 from accelsim.kernels.compute_state import (
     ACCUMULATOR,
     ACCUMULATOR_READ,
+    ASK_HOLDER,
     ASK_LOADER,
     BUSY,
     DECODE,
@@ -21,8 +22,20 @@ from accelsim.kernels.compute_state import (
     STALL,
     VECTOR,
 )
-from accelsim.kernels.dependencies import awaited_load, fold_tiles, foot, lag, ready_at, row_of_step, row_shifts, row_source
+from accelsim.kernels.dependencies import (
+    awaited_load,
+    fold_steps,
+    fold_tiles,
+    foot,
+    lag,
+    loaded_tiles,
+    ready_at,
+    row_of_step,
+    row_shifts,
+    row_source,
+)
 from accelsim.kernels.gemv_step import step_gemv
+from accelsim.kernels.input_stationary_step import weights_entered, weights_gate
 from accelsim.kernels.kernel import inlined_kernel
 from accelsim.kernels.output_stationary_step import step_output_stationary
 from accelsim.kernels.vector_path_step import step_vector_path
@@ -31,6 +44,8 @@ from accelsim.kernels.vector_path_step import step_vector_path
 @inlined_kernel
 def _first_unit(s, run):
     """First unit that the array's stripe, or fold of stripes, puts out."""
+    if run.turned:
+        return run.unit0
     return s.a_nt * run.out_rows + run.m0 * fold_tiles(run, s.a_nt - run.nt0)
 
 
@@ -55,7 +70,7 @@ def _row_gate(s, machine, runs, tasks, drains, avail, due, held, fin, loaded, kt
         free, look = reuse_at(s, machine, run, tasks, drains, avail, due, fin, loaded, row)
     if free > s.cycle:
         return free, why, look
-    if run.in_task < 0:
+    if run.in_task < 0 or run.turned:
         return 0, DEPENDENCY, NEVER
     task, unit = row_source(run, tasks, kt, row_of_step(run, s.a_nt - run.nt0, row), machine.rows)
     at = ready_at(task, unit, tasks, s, fin, loaded)
@@ -94,7 +109,7 @@ def _issue(s, machine, runs, tasks, avail, due, held, results):
     """Issue one step, a row that meets a tile, in this cycle and book what follows from it."""
     run = runs[s.a_run]
     held_tiles = fold_tiles(run, s.a_nt - run.nt0)
-    steps = run.m * held_tiles
+    steps = fold_steps(run, s.a_nt - run.nt0)
     s.count[BUSY] += 1
     s.cp_rows += 1
     s.row_got = 0
@@ -116,10 +131,12 @@ def _issue(s, machine, runs, tasks, avail, due, held, results):
         if machine.accumulator_read == DESKEW:
             s.promised_ordinal, s.promised = task.ordinal, unit + 1
     s.a_row += 1
+    if run.turned:
+        weights_entered(s, machine, run)
     if s.a_row < steps:
         return
     s.active = 0
-    s.tiles_done += held_tiles
+    s.tiles_done += loaded_tiles(run, s.a_nt - run.nt0)
     s.a_end = s.cycle + 1 + foot(run, machine) + lag(run, machine)
     s.a_row = 0
     s.a_tile += held_tiles
@@ -142,7 +159,9 @@ def _follow(s, machine, runs, results):
 
 @inlined_kernel
 def _needed_accesses(s, run):
-    """Accesses of the activation SRAM that the next step takes: a row is read once for all tiles of its fold."""
+    """Accesses of the activation SRAM that the next step takes: a row is read once for all tiles of its fold, and weights take none."""
+    if run.turned:
+        return 0
     if run.feed and s.a_nt - run.nt0 == run.nt_count - 1:
         return run.last_accesses
     return run.row_accesses if run.file <= 1 or s.a_row % fold_tiles(run, s.a_nt - run.nt0) == 0 else 0
@@ -190,8 +209,12 @@ def _step_tiles(s, machine, runs, tasks, drains, avail, due, held, fin, loaded, 
     run = runs[s.a_run]
     if s.active == 0:
         if s.loaded_tiles == 0:
-            return False, ASK_LOADER, NEVER, left
+            return False, ASK_HOLDER if run.turned else ASK_LOADER, NEVER, left
         at, why = _swap_gate(s, machine, run)
+        if t < at:
+            return False, why, at, left
+    if run.turned:
+        at, why = weights_gate(s, machine)
         if t < at:
             return False, why, at, left
     ready, why, look = _row_gate(s, machine, runs, tasks, drains, avail, due, held, fin, loaded, s.a_kt, s.a_row)
@@ -211,7 +234,10 @@ def _step_tiles(s, machine, runs, tasks, drains, avail, due, held, fin, loaded, 
     _issue(s, machine, runs, tasks, avail, due, held, results)
     extra = machine.rows_per_cycle - 1
     while (
-        extra > 0 and s.active == 1 and _row_gate(s, machine, runs, tasks, drains, avail, due, held, fin, loaded, s.a_kt, s.a_row)[0] <= t
+        extra > 0
+        and s.active == 1
+        and (run.turned == 0 or weights_gate(s, machine)[0] <= t)
+        and _row_gate(s, machine, runs, tasks, drains, avail, due, held, fin, loaded, s.a_kt, s.a_row)[0] <= t
     ):
         s.count[BUSY] -= 1  # the cycle is booked once, however many rows it takes
         _issue(s, machine, runs, tasks, avail, due, held, results)
@@ -257,7 +283,7 @@ def steady_rows(s, machine, runs, tasks, fin, loaded):
     """
     run = runs[s.a_run]
     accesses = machine.port_accesses - (s.v_accesses if s.v_until > s.cycle else 0)
-    if s.active == 0 or run.feed or s.a_kt == run.kt_count - 1 or run.row_accesses > accesses:
+    if s.active == 0 or run.feed or run.turned or s.a_kt == run.kt_count - 1 or run.row_accesses > accesses:
         return 0
     if s.a_kt == 0 or machine.accumulator_read == STALL:
         before, end = s.p1_task, s.p1_base + s.p1_rows - 1

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 from accelsim.kernels.array_step import close_run, steady_rows, step_array
 from accelsim.kernels.compute_state import (
+    ASK_HOLDER,
     ASK_LOADER,
     BLOCKED,
     BUSY,
@@ -36,6 +37,7 @@ from accelsim.kernels.compute_state import (
     TILES,
     VECTOR,
 )
+from accelsim.kernels.input_stationary_step import next_turned, step_holder
 from accelsim.kernels.kernel import merged_kernel
 from accelsim.kernels.loader_step import step_codebook, step_loader
 from accelsim.kernels.vector_step import step_vector
@@ -74,6 +76,7 @@ def advance(
     s = state[0]
     machine = machines[0]
     last = runs.size - 1
+    next_turned(s, runs)
     while s.cycle < until:
         t = s.cycle
         v_acted, v_wake = step_vector(s, machine, tasks, drains, row_tasks, avail, due, held, fin, land, visible, loaded)
@@ -83,11 +86,12 @@ def advance(
             return DONE
         c_acted, c_wake = step_codebook(s, machine, runs, cb_runs, cb_words, land, visible, chunk_end)
         a_acted, why, a_wake, left = step_array(s, machine, runs, tasks, drains, avail, due, held, fin, loaded, group_cost, results)
+        h_acted, h_why, h_wake, left = step_holder(s, machine, runs, tasks, fin, loaded, left)
         l_acted, l_why, l_wake, tally = step_loader(
             s, machine, runs, tasks, fin, loaded, group_cost, land, visible, chunk_end, chunk_need, results, left
         )
-        wake = min(min(v_wake, c_wake), l_wake)
-        others_acted = v_acted or c_acted or l_acted
+        wake = min(min(v_wake, c_wake), min(h_wake, l_wake))
+        others_acted = v_acted or c_acted or h_acted or l_acted
         span = 1
         if why == ISSUED:
             if not others_acted:
@@ -102,6 +106,8 @@ def advance(
             elif tally == SHORT_OF_BITS and l_why == L2:
                 s.l_debt_l2 += span
         else:
+            if why == ASK_HOLDER:
+                why = h_why
             if why == ASK_LOADER:
                 why = l_why
             if why == VECTOR and s.v_unwritten:

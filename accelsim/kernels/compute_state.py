@@ -58,8 +58,8 @@ CATEGORIES = (
 # Why `advance` returned.
 REACHED, BLOCKED, FREED, TILES, NOTIFY, DONE = range(6)
 
-# What a step answers beside a category: a row was issued; the loader knows why not; the next word is there.
-ISSUED, ASK_LOADER = -1, -2
+# What a step answers beside a category: a row was issued; the loader, or what loads activations, knows why not; the next word is there.
+ISSUED, ASK_LOADER, ASK_HOLDER = -1, -2, -3
 PRESENT = -1
 
 # What the counters of the loader take from a cycle.
@@ -127,6 +127,8 @@ RUN = np.dtype(
             "gemv_groups",  # groups of a stripe that meet their rows as they leave the decoder (see `gemv_step`); 0: tile by tile
             "os_line",  # weights that a step takes, or several steps in turn, where sums stay in the PEs (see `output_stationary_step`); 0
             "os_queue",  # weights that wait for such steps, at most
+            "turned",  # N-tiles whose weights pass, while activations stay in the PEs (see `input_stationary_step`); 0: weights stay
+            "unit0",  # then the first unit that the run puts out; nt0 is an M-tile
             "vector_path",  # 1: the lanes of the vector unit multiply, with weights that they hold (see `vector_path_step`)
             "kt_count",
             "block",  # rows of the reduction after which new K-tiles begin; R, or the end of groups of weights that share a scale
@@ -185,6 +187,7 @@ TASK = np.dtype(
             "rows",  # units a column of tiles
             "tile_cols",
             "file",  # of a drain: N-tiles of a fold, which come out row by row; 0 or 1: one
+            "turned",  # of a drain whose rows are outputs and whose columns are rows of the result: outputs of a fold; 0: others
             "width",  # elements of a row; of a drain: of one group's row
             "packed",  # of a drain: 1: its rows are whole at once, so a cycle of the lanes may take the end of one and more; 2: they come
             # after the last step of a stripe, one by one; 0: each comes with its own
@@ -257,6 +260,16 @@ _STATE_FIELDS = (
     "o_newest",  # of them in the newest group
     "o_task",  # drain of the newest fold, and its last unit
     "o_end",
+    # activations that stay in the PEs, and weights that pass them
+    "h_run",  # first run whose activations are not all loaded; runs of other kinds are passed over
+    "h_kt",
+    "h_column",  # columns of the next tile that are loaded
+    "h_got",  # accesses towards the next one
+    "t_loaded",  # tiles of weights that were popped, ever
+    "t_ready",  # cycle in which the codewords of the newest are complete, and of the one before
+    "t_older",
+    "t_used",  # tiles of weights that have entered, ever
+    "t_column",  # of the next one
     # weights that the lanes hold
     "n_loaded",  # stripes whose weights were popped, ever
     "n_ready",  # first cycle in which those of the newest are complete

@@ -95,6 +95,18 @@ def fold_tiles(run, before):
 
 
 @inlined_kernel
+def loaded_tiles(run, before):
+    """N-tiles of weights that are loaded for a K-tile together: those of a fold, or all that pass activations which stay."""
+    return run.turned if run.turned else fold_tiles(run, before)
+
+
+@inlined_kernel
+def fold_steps(run, before):
+    """Steps of the array's next K-tile: its rows, each meeting the tiles of the fold, or the outputs whose weights pass."""
+    return run.columns if run.turned else run.m * fold_tiles(run, before)
+
+
+@inlined_kernel
 def _unit_of_group(task, unit):
     """Which of the units of its group a unit of a drain is."""
     units = task.stripes * task.rows
@@ -104,15 +116,23 @@ def _unit_of_group(task, unit):
 @inlined_kernel
 def _of_whole_tile(task, unit):
     """Whether a unit of a drain holds a whole tile's columns, and not what the last tile of a group of a grouped convolution has left."""
-    if task.file <= 1:
+    if task.file <= 1 and task.turned == 0:
         return _unit_of_group(task, unit) < (task.stripes - 1) * task.rows
     return unit_place(task, unit)[0] < task.stripes - 1
 
 
 @inlined_kernel
 def unit_place(task, unit):
-    """(N-tile in its group, row) of a unit of a drain: folds one after the other, in each the rows, and of each row the fold's tiles."""
+    """(N-tile in its group, row) of a unit of a drain: folds one after the other, in each the rows, and of each row the fold's tiles.
+
+    (M-tile, output) where weights passed: folds of outputs one after the other, in each the tiles of rows.
+    """
     inside = _unit_of_group(task, unit)
+    if task.turned:
+        first = inside // (task.turned * task.stripes) * task.turned
+        held = min(task.turned, task.rows - first)
+        inside -= first * task.stripes
+        return inside // held, first + inside % held
     if task.file <= 1:
         return (0, inside) if inside < task.rows else (inside // task.rows, inside % task.rows)
     first = inside // (task.file * task.rows) * task.file

@@ -37,6 +37,7 @@ from accelsim.kernels.dependencies import (
     tile_groups,
     tile_records,
 )
+from accelsim.kernels.input_stationary_step import weights_loaded, weights_room
 from accelsim.kernels.kernel import inlined_kernel
 from accelsim.kernels.vector_path_step import set_free_at, stripe_loaded
 
@@ -201,6 +202,9 @@ def step_loader(s, machine, runs, tasks, fin, loaded, group_cost, land, visible,
     elif run.os_line > 0:  # a queue takes the place of shadow registers
         if s.o_queued + run.ports * run.d <= run.os_queue:
             pop, why, tally = _group_there(s, run, missing)
+    elif run.turned:  # banks beside the array take the place of shadow registers
+        if weights_room(s):
+            pop, why, tally = _group_there(s, run, missing)
     elif run.vector_path:  # registers of the lanes take the place of shadow registers
         free = set_free_at(s, machine, tasks, fin)
         if free > t:
@@ -208,6 +212,8 @@ def step_loader(s, machine, runs, tasks, fin, loaded, group_cost, land, visible,
             wake = min(wake, free)
         else:
             pop, why, tally = _group_there(s, run, missing)
+    elif s.h_run < s.l_run:  # activations of a run before go into the shadow registers first
+        why = SWAP
     elif free_sets > 0 and (s.l_fresh or vacated < t):
         behind = 0
         if not s.l_fresh and vacated >= 0 and s.l_group >= 0:  # scales have registers of their own
@@ -255,11 +261,15 @@ def step_loader(s, machine, runs, tasks, fin, loaded, group_cost, land, visible,
             s.l_place += 1
             if run.vector_path:
                 stripe_loaded(s, run, max(t, s.held_until - 1))
-            if run.gemv_groups > 0 or run.os_line > 0 or run.vector_path:
+            if run.turned:
+                weights_loaded(s, max(t, s.held_until - 1))
+                if s.l_place == run.turned:
+                    _next_fold(s, run)
+            elif run.gemv_groups > 0 or run.os_line > 0 or run.vector_path:
                 _next_fold(s, run)
             elif s.l_place == fold_tiles(run, s.l_nt):
                 _fold_loaded(s, run, max(t, s.held_until - 1))
-            if s.l_tile == run.kt_count * run.nt_count:
+            if s.l_tile == run.kt_count * (run.turned if run.turned else run.nt_count):
                 _next_load_run(s, machine, runs, results)
             else:
                 s.l_groups = tile_groups(run, s.l_kt, rows, cols)

@@ -67,17 +67,27 @@ class Context:
         return {"layer": self.layer_name(layer), "frame": self.run.program.layers[layer].frame}
 
     def tile_name(self, run: int, tile: int) -> str:
-        """'fc1 [n3 k1]': layer, N-tile (or those of a fold, n3-5) and K-tile; 'fc1 [drain]' for the time after a run's last tile."""
+        """'fc1 [n3 k1]': layer, N-tile (or those of a fold, n3-5) and K-tile; 'fc1 [drain]' for the time after a run's last tile.
+
+        'fc1 [m2 k1]': M-tile and K-tile of activations that stay in the PEs.
+        """
         record = self.runs[run]
         layer = self.layer_name(record["layer"])
         if tile == record["kt_count"] * record["nt_count"]:
             return f"{layer} [drain]"
+        if record["turned"]:
+            return f"{layer} [m{record['nt0']} k{tile}]"
         file = max(1, record["file"])
         stripe = tile // (file * record["kt_count"]) * file  # first of its fold
         tiles = min(file, record["nt_count"] - stripe)
         k = (tile - stripe * record["kt_count"]) // tiles
         last = f"-{record['nt0'] + stripe + tiles - 1}" if tiles > 1 else ""
         return f"{layer} [n{record['nt0'] + stripe}{last} k{k}]"
+
+    def load_name(self, run: int, tile: int) -> str:
+        """The name of a tile of the loader; of weights that pass activations 'fc1 [m2 k1] n0': the first N-tile of those that pass."""
+        passing = self.runs[run]["turned"]
+        return f"{self.tile_name(run, tile // passing)} n{tile % passing}" if passing else self.tile_name(run, tile)
 
     def draw(self, track: Track, name: str, category: str, start: int, end: int, arguments: Mapping[str, Any]) -> None:
         """Write a slice of core cycles start..end-1."""

@@ -7,6 +7,7 @@ stand its cycles by category, as in the result. A slice of the loader goes from 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 
 from accelsim.kernels.compute_state import DRAIN
 from accelsim.kernels.cycle_samples import LOADER_STATES
@@ -81,7 +82,7 @@ class ArrayTrack:
         run, index, _ = tile[0].key
         start, end = tile[0].start, tile[-1].end
         record = context.runs[run]
-        flows = self._flows.arrive(run, index)
+        flows = [self._flows.arrive(run, tile) for tile in _tiles_loaded(record, index)]
         if not context.window.shows(record["layer"], start, end):
             return
         cycles: Counter[str] = Counter()
@@ -96,15 +97,26 @@ class ArrayTrack:
             arguments["mapping"] = "output stationary"
         if record["vector_path"]:
             arguments["mapping"] = "vector path"
+        if record["turned"]:
+            arguments["mapping"] = "input stationary"
         context.draw(ARRAY, context.tile_name(run, index), "tile", start, end, {**arguments, **cycles})
         for item in tile:
             context.draw(ARRAY, CATEGORIES[item.key[2]], "cause", item.start, item.end, {})
         used = next((item.start for item in tile if item.key[2] == _BUSY), start)
-        if record["gemv_groups"] or record["os_line"]:  # its groups are used as they come, the last one in the last of these cycles
+        # its groups are used as they come, the last one in the last of these cycles
+        if record["gemv_groups"] or record["os_line"] or record["turned"]:
             used = next((item.end - 1 for item in reversed(tile) if item.key[2] == _BUSY), start)
         if record["vector_path"]:  # its last cycle gives the stripe to the lanes
             used = end - 1
-        self._flows.draw(flows, context.time_ps(used))
+        for load in flows:
+            self._flows.draw(load, context.time_ps(used))
+
+
+def _tiles_loaded(record: Mapping[str, int], index: int) -> range:
+    """Tiles of the loader that the array's tile takes: of the lanes all of a stripe, and all that pass activations which stay."""
+    if record["turned"]:
+        return range(index * record["turned"], (index + 1) * record["turned"])
+    return range(index, index + (record["kt_count"] if record["vector_path"] else 1))
 
 
 class LoaderTrack:
@@ -157,7 +169,7 @@ class LoaderTrack:
             **({"denied": cycles["denied"]} if cycles["denied"] else {}),
             "from": "activation buffer" if record["from_activations"] else "weight buffer",
         }
-        context.draw(LOADER, context.tile_name(run, index), "load", start, end, arguments)
+        context.draw(LOADER, context.load_name(run, index), "load", start, end, arguments)
 
 
 class CodebookTrack:

@@ -192,7 +192,7 @@ def _step_accesses(run: Structured, tile: Int64, row: Int64, rows: int) -> Int64
     steps, every = np.minimum(rows, run["k"]), run["m"] * run["row_accesses"]
     spread = -(-(row + 1) * every // steps) - -(-row * every // steps)
     accesses: Int64 = np.where(run["os_line"] > 0, spread, np.where(last, run["last_accesses"], run["row_accesses"]))
-    return accesses
+    return np.where(run["turned"] > 0, 0, accesses)  # weights enter
 
 
 class _Dump:

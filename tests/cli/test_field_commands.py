@@ -158,7 +158,7 @@ def test_formats_are_listed_with_parameters_and_bits() -> None:
 
 def test_a_dataflow_is_listed_as_the_cycle_rule_that_it_is() -> None:
     text = " ".join(call("list", "dataflows").stdout.split())
-    assert text.count("of a run by `array.dataflow`, and") == 3
+    assert text.count("of a run by `array.dataflow`, and") == 4
     assert text.count("cycle rule for `validate systolic`") == len(json.loads(call("list", "dataflows", "--json").stdout))
 
 

@@ -144,7 +144,11 @@ def test_every_transfer_of_weights_has_an_arrow_to_its_use(preset: RecordedRun, 
 
 @pytest.mark.parametrize(
     ("overrides", "mapping"),
-    [(["array.mapping=gemv", "array.gemv_max_m=256"], "gemv"), (["array.dataflow=output_stationary"], "output stationary")],
+    [
+        (["array.mapping=gemv", "array.gemv_max_m=256"], "gemv"),
+        (["array.dataflow=output_stationary"], "output stationary"),
+        (["array.dataflow=input_stationary"], "input stationary"),
+    ],
 )
 def test_weights_that_meet_their_rows_as_they_leave_the_decoder_have_arrows_too(overrides: list[str], mapping: str, tmp_path: Path) -> None:
     chip = load_accelerator("edge-64x64", overrides)

@@ -38,6 +38,12 @@ class ProductRuns(Protocol):
     @property
     def runs(self) -> int: ...
     @property
+    def chunks(self) -> int: ...
+    @property
+    def chunk_rows(self) -> int: ...
+    @property
+    def run_columns(self) -> Int64: ...
+    @property
     def stripe_groups(self) -> int: ...
     @property
     def nt0(self) -> Int64: ...
@@ -84,6 +90,7 @@ class Mapping:
     own_rows : each column meets rows of its own
     owns_sums : sums stand in registers of the mapping, rather than in the accumulators
     packed : how the rows of a stripe are drained; see `kernels.compute_state.TASK`
+    turned : rows of A stay and weights pass, so that a column of PEs is a row of the result
     part : what a tile of a grouped convolution is called; "" where it has no number
     group_name : the mapping of a grouped convolution in words, for a layer's lowering
     """
@@ -105,6 +112,10 @@ class Mapping:
         return 0
 
     @property
+    def turned(self) -> bool:
+        return False
+
+    @property
     def part(self) -> str:
         return "group"
 
@@ -121,6 +132,10 @@ class Mapping:
         """N-stripes of a layer of so many groups, each of so many outputs, on an array of `cols` columns."""
         return Stripes(groups, columns, cols)
 
+    def run_rows(self, geometry: CoreGeometry, stripes: int) -> int:
+        """Rows of a run over so many N-stripes: those that the accumulators hold."""
+        return geometry.max_m // min(geometry.file, stripes)
+
     def row_elements(self, geometry: CoreGeometry) -> int:
         """Elements of a row of A that are read together."""
         return geometry.rows
@@ -134,6 +149,11 @@ class Mapping:
         """Fields of a run over a reduction of k that say how it is mapped."""
         del k
         return {"merged": self.merged, "file": geometry.file}
+
+    def run_fields(self, split: ProductRuns) -> dict[str, int | Int64]:
+        """Fields of the runs of a product that number their tiles, where these are not N-stripes."""
+        del split
+        return {}
 
     def read_fields(self, buffer: ActivationBufferSpec, layer: MacLayer, split: ProductRuns, rows_per_cycle: int) -> dict[str, int | Int64]:
         """Fields of the runs of a product that say how they read the activation buffer, beside `row_accesses`."""
