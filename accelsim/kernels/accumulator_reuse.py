@@ -19,7 +19,7 @@ from __future__ import annotations
 
 from accelsim.kernels.compute_state import NEVER, PREDICTED, STALL
 from accelsim.kernels.dependencies import drain_cycles, drained_columns, foot, operands_ready_at
-from accelsim.kernels.kernel import inlined_kernel
+from accelsim.kernels.kernel import borrowing_kernel, inlined_kernel
 
 
 @inlined_kernel
@@ -65,7 +65,7 @@ def _read_at(machine, run, tasks, fin, before, unit):
     return start + _last_read(machine, run, task, unit) - 1 - foot(run, machine)
 
 
-@inlined_kernel
+@borrowing_kernel
 def reuse_at(s, machine, run, tasks, drains, avail, due, fin, loaded, row):
     """(cycle from which row `row` of a first K-tile may be issued as for its accumulators, cycle in which that may change)."""
     before, base, count = previous_stripe(s, machine)

@@ -36,7 +36,7 @@ from accelsim.kernels.dependencies import (
 )
 from accelsim.kernels.gemv_step import step_gemv
 from accelsim.kernels.input_stationary_step import weights_entered, weights_gate
-from accelsim.kernels.kernel import inlined_kernel
+from accelsim.kernels.kernel import inlined_kernel, merged_kernel
 from accelsim.kernels.output_stationary_step import step_output_stationary
 from accelsim.kernels.vector_path_step import step_vector_path
 
@@ -202,7 +202,7 @@ def _windows_full(s, run):
     return True
 
 
-@inlined_kernel
+@merged_kernel
 def _step_tiles(s, machine, runs, tasks, drains, avail, due, held, fin, loaded, results, left):
     """Issue a row of a tile, swap a tile in, or say why not. Returns as `step_array`."""
     t = s.cycle
@@ -213,39 +213,35 @@ def _step_tiles(s, machine, runs, tasks, drains, avail, due, held, fin, loaded, 
         at, why = _swap_gate(s, machine, run)
         if t < at:
             return False, why, at, left
-    if run.turned:
-        at, why = weights_gate(s, machine)
-        if t < at:
-            return False, why, at, left
-    ready, why, look = _row_gate(s, machine, runs, tasks, drains, avail, due, held, fin, loaded, s.a_kt, s.a_row)
-    if ready > t:
-        return False, why, min(ready, look), left
-    if run.feed and s.active == 0:  # the tile's time begins with the first shift
-        _swap_in(s, machine, run)
-    needed = _needed_accesses(s, run)
-    s.row_got += left
-    if s.row_got < needed:
-        return True, PORT, NEVER, 0
-    left = min(left, s.row_got - needed)
-    if s.active == 0:
-        _swap_in(s, machine, run)
-    if run.feed and not _windows_full(s, run):
-        return True, ISSUED, NEVER, left
-    _issue(s, machine, runs, tasks, avail, due, held, results)
-    extra = machine.rows_per_cycle - 1
-    while (
-        extra > 0
-        and s.active == 1
-        and (run.turned == 0 or weights_gate(s, machine)[0] <= t)
-        and _row_gate(s, machine, runs, tasks, drains, avail, due, held, fin, loaded, s.a_kt, s.a_row)[0] <= t
-    ):
-        s.count[BUSY] -= 1  # the cycle is booked once, however many rows it takes
+    rows = 0
+    while rows == 0 or (rows < machine.rows_per_cycle and s.active == 1):
+        at, why, look = 0, DECODE, NEVER
+        if run.turned:
+            at, why = weights_gate(s, machine)
+        if at <= t:
+            at, why, look = _row_gate(s, machine, runs, tasks, drains, avail, due, held, fin, loaded, s.a_kt, s.a_row)
+        if at > t:
+            return rows > 0, ISSUED if rows > 0 else why, NEVER if rows > 0 else min(at, look), left
+        if rows > 0:
+            s.count[BUSY] -= 1  # the cycle is booked once, however many rows an ideal array takes in it
+        else:
+            if run.feed and s.active == 0:  # the tile's time begins with the first shift
+                _swap_in(s, machine, run)
+            needed = _needed_accesses(s, run)
+            s.row_got += left
+            if s.row_got < needed:
+                return True, PORT, NEVER, 0
+            left = min(left, s.row_got - needed)
+            if s.active == 0:
+                _swap_in(s, machine, run)
+            if run.feed and not _windows_full(s, run):
+                return True, ISSUED, NEVER, left
         _issue(s, machine, runs, tasks, avail, due, held, results)
-        extra -= 1
+        rows += 1
     return True, ISSUED, NEVER, left
 
 
-@inlined_kernel
+@merged_kernel
 def step_array(s, machine, runs, tasks, drains, avail, due, held, fin, loaded, group_cost, results):
     """Issue a row, swap a tile in, or say why not.
 

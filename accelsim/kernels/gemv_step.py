@@ -27,7 +27,7 @@ from accelsim.kernels.compute_state import (
     VECTOR,
 )
 from accelsim.kernels.dependencies import awaited_load, codebook_wait, group_cycles, left_lanes_at, operands_ready_at, ready_at, row_source
-from accelsim.kernels.kernel import inlined_kernel
+from accelsim.kernels.kernel import borrowing_kernel, inlined_kernel
 
 
 @inlined_kernel
@@ -89,7 +89,7 @@ def _issue_rows(s, machine, runs, tasks, avail, due):
         s.a_nt += 1
 
 
-@inlined_kernel
+@borrowing_kernel
 def step_gemv(s, machine, runs, tasks, avail, due, fin, loaded, group_cost, left):
     """Issue a row against the group that left the decoder, let the loader pop the next one, or say why not.
 

@@ -19,7 +19,7 @@ from __future__ import annotations
 
 from accelsim.kernels.compute_state import ASK_HOLDER, ASK_LOADER, DECODE, LOAD, NEVER, PORT, SWAP, VECTOR
 from accelsim.kernels.dependencies import awaited_load, ready_at, row_source
-from accelsim.kernels.kernel import inlined_kernel
+from accelsim.kernels.kernel import borrowing_kernel, inlined_kernel
 
 
 @inlined_kernel
@@ -81,7 +81,7 @@ def _column_gate(s, machine, run, tasks, fin, loaded):
     return at, awaited_load(at) if tasks[task].kind == LOAD else VECTOR
 
 
-@inlined_kernel
+@borrowing_kernel
 def step_holder(s, machine, runs, tasks, fin, loaded, left):
     """Load columns of the next tile of activations.
 

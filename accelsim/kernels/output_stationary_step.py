@@ -31,7 +31,7 @@ from accelsim.kernels.compute_state import (
     VECTOR,
 )
 from accelsim.kernels.dependencies import awaited_load, codebook_wait, foot, operands_ready_at, ready_at, row_source, tile_rows
-from accelsim.kernels.kernel import inlined_kernel
+from accelsim.kernels.kernel import borrowing_kernel, inlined_kernel
 
 
 @inlined_kernel
@@ -152,7 +152,7 @@ def _book(s, machine, run, tasks, avail, due, used):
         s.a_nt += 1
 
 
-@inlined_kernel
+@borrowing_kernel
 def step_output_stationary(s, machine, runs, tasks, drains, avail, due, fin, loaded, left):
     """Book a step, or several of an array that is imagined ideal, or say why not. Returns as `step_array`."""
     t = s.cycle

@@ -15,7 +15,7 @@ from __future__ import annotations
 from accelsim.kernels.accumulator_reuse import predict_drain
 from accelsim.kernels.compute_state import ASK_LOADER, DEPENDENCY, DESKEW, ISSUED, LOAD, NEVER, VECTOR
 from accelsim.kernels.dependencies import awaited_load, codebook_wait, left_lanes_at, operands_ready_at, ready_at, row_source
-from accelsim.kernels.kernel import inlined_kernel
+from accelsim.kernels.kernel import borrowing_kernel, inlined_kernel
 
 
 @inlined_kernel
@@ -69,7 +69,7 @@ def _give(s, machine, run, tasks, avail, due):
     s.n_given += 1
 
 
-@inlined_kernel
+@borrowing_kernel
 def step_vector_path(s, machine, runs, tasks, avail, due, fin, loaded, left):
     """Give a stripe to the lanes, or say why not. Returns as `step_array`; the cycle of a stripe is booked to the vector unit."""
     t = s.cycle

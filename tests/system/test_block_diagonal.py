@@ -128,7 +128,7 @@ def test_a_result_counts_the_layers_in_block_diagonal_tiles() -> None:
 
 
 def test_an_unknown_mapping_is_refused_by_name() -> None:
-    with pytest.raises(ConfigError, match=r"array.depthwise.*'column', 'block_diagonal', 'column_feed' or 'cheapest'"):
+    with pytest.raises(ConfigError, match=r"array.depthwise.*'column', 'block_diagonal', 'column_feed', 'vector' or 'cheapest'"):
         load_accelerator("edge-64x64", ["array.depthwise=diagonal"])
 
 

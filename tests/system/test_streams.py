@@ -17,18 +17,18 @@ BURST = 4
 
 @dataclass
 class Cutter:
-    """Cuts streams into transfers of `size` bytes, one by one; rows are (address, size, need, gate, visible, end)."""
+    """Cuts streams into transfers of `size` bytes, one by one; rows are (address, size, need, gate, visible, end, layer, -1)."""
 
     size: int
     capacity: int
     prefetch: bool
 
     def __post_init__(self) -> None:
-        self.rows: list[tuple[int, int, int, int, int, int]] = []
+        self.rows: list[tuple[int, int, int, int, int, int, int, int]] = []
         self.address = self.buffered = 0
 
-    def add(self, stream: RunStream, gates: list[int]) -> int:
-        """Add one stream; bytes on the bus."""
+    def add(self, stream: RunStream, gates: list[int], layer: int) -> int:
+        """Add one stream, which no other core reads; bytes on the bus."""
         start = bus = 0
         for words, gate in zip(stream.batch_words.tolist(), gates, strict=True):
             stop = stream.header_bytes + words * stream.word_bytes
@@ -37,7 +37,7 @@ class Cutter:
             for number, (at, end) in enumerate(pieces):
                 last = first + (number if self.prefetch or not stream.buffered else len(pieces) - 1)
                 need = self.buffered + end - self.capacity if stream.buffered else 0
-                self.rows.append((self.address + at, end - at, need, gate, last, end))
+                self.rows.append((self.address + at, end - at, need, gate, last, end, layer, -1))
                 bus += (-(-(self.address + end) // BURST) - (self.address + at) // BURST) * BURST
             start = max(start, stop)
         self.address += -(-stream.bytes // BURST) * BURST
@@ -59,10 +59,10 @@ def test_transfers_of_all_streams_equal_those_cut_one_by_one(added: list[RunStre
     chip = tiny_accelerator(dma__transfer=size, control={"overlap": overlap}, weight_buffer={"capacity": 256, "word_bits": 32})
     builder = StreamBuilder(target_of(chip, ()), BURST)
     cutter = Cutter(size, 256, overlap == "prefetch")
-    for stream in added:
+    for layer, stream in enumerate(added):
         first, base = len(cutter.rows), cutter.buffered
-        bus = sum(cutter.add(stream, (stream.gates + copy * stream.gate_step).tolist()) for copy in range(stream.copies))
-        placed = builder.add(stream, "a stream")
+        bus = sum(cutter.add(stream, (stream.gates + copy * stream.gate_step).tolist(), layer) for copy in range(stream.copies))
+        placed = builder.add(stream, "a stream", layer)
         assert (placed.first, placed.base, placed.bus_bytes) == (first, base, bus)
         assert placed.count * stream.copies == len(cutter.rows) - first
     found = builder.transfers()
