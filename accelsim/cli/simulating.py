@@ -26,8 +26,8 @@ def simulating(*, quiet: bool) -> Iterator[Progress | None]:
 
 def note_compilation(*, quiet: bool) -> None:
     """Say, unless `quiet`, why the first simulation of an installation takes long; also into a file, where no bar moves."""
-    from accelsim.kernels.array_step import step_array  # a kernel of every machine
     from accelsim.kernels.kernel import is_cached
+    from accelsim.kernels.loader_step import step_loader  # a kernel of every machine
 
-    if not quiet and not is_cached(step_array):
+    if not quiet and not is_cached(step_loader):
         typer.echo(COMPILING, err=True)

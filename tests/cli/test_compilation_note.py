@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from accelsim.cli import app
 from accelsim.cli.simulating import COMPILING
-from accelsim.kernels import array_step, kernel
+from accelsim.kernels import kernel, loader_step
 
 RUN = ("run", "edge-32x32", "tiny_vit_int8")
 
@@ -35,13 +35,13 @@ def stderr(*words: str) -> str:
 def test_a_compilation_is_announced_without_a_terminal_and_not_with_quiet(
     command: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(kernel, "is_cached", lambda function: function is not array_step.step_array)
+    monkeypatch.setattr(kernel, "is_cached", lambda function: function is not loader_step.step_loader)
     assert stderr(*command) == f"{COMPILING}\n"
     assert stderr(*command, "--quiet") == ""
 
 
 def test_kernels_in_the_cache_are_not_announced() -> None:
-    assert kernel.is_cached(array_step.step_array)
+    assert kernel.is_cached(loader_step.step_loader)
     assert stderr(*RUN) == ""
 
 
