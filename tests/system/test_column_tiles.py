@@ -140,6 +140,21 @@ def test_a_stripe_that_is_read_again_for_each_m_chunk_lies_in_the_memory_once() 
 # -- any chain on any machine
 
 
+def on_tight_chip(draw: st.DrawFn, trace: Trace, most: int) -> tuple[Accelerator, Trace, Program]:
+    """A machine whose buffers hold a part of a network, at most 64 `most` B of activations; the network; its program in column tiles."""
+    chip = draw(accelerators())
+    chip = chip.with_fields(weight_buffer=chip.weight_buffer.with_fields(capacity=draw(st.integers(256, 900)), residency="stream"))
+    try:
+        buffer = chip.activation_buffer.with_fields(capacity=64 * draw(st.integers(6, most)))
+        chip = chip.with_fields(activation_buffer=buffer)
+        program = compile_trace(chip, trace)
+    except CompileError:
+        assume(False)
+        raise
+    assume("column_tiles" in program.choices)
+    return chip, trace, program
+
+
 @st.composite
 def tight(draw: st.DrawFn) -> tuple[Accelerator, Trace, Program]:
     """A machine whose buffers hold a part of a chain of products, the chain, and its program with column tiles."""
@@ -148,17 +163,7 @@ def tight(draw: st.DrawFn) -> tuple[Accelerator, Trace, Program]:
     forms = draw(st.lists(st.sampled_from(["int8", "ssvq:16,2"]), min_size=count, max_size=count))
     between = draw(st.lists(st.sampled_from(["", "gelu", "add", "layernorm"]), min_size=count, max_size=count))
     trace = gemm_chain(draw(st.integers(3, 40)), widths, forms, between)
-    chip = draw(accelerators())
-    chip = chip.with_fields(weight_buffer=chip.weight_buffer.with_fields(capacity=draw(st.integers(256, 900)), residency="stream"))
-    try:
-        buffer = chip.activation_buffer.with_fields(capacity=64 * draw(st.integers(6, 60)))
-        chip = chip.with_fields(activation_buffer=buffer)
-        program = compile_trace(chip, trace)
-    except CompileError:
-        assume(False)
-        raise
-    assume("column_tiles" in program.choices)
-    return chip, trace, program
+    return on_tight_chip(draw, trace, 60)
 
 
 @st.composite
@@ -171,17 +176,7 @@ def tight_convolutions(draw: st.DrawFn) -> tuple[Accelerator, Trace, Program]:
             before = net.at
             net.relu().conv(outputs, draw(st.sampled_from([1, 3]))).add(before)
     trace = net.trace(draw(st.sampled_from(["uniform", "ssvq:k=16,d=2"])), "*")
-    chip = draw(accelerators())
-    chip = chip.with_fields(weight_buffer=chip.weight_buffer.with_fields(capacity=draw(st.integers(256, 900)), residency="stream"))
-    try:
-        buffer = chip.activation_buffer.with_fields(capacity=64 * draw(st.integers(6, 40)))
-        chip = chip.with_fields(activation_buffer=buffer)
-        program = compile_trace(chip, trace)
-    except CompileError:
-        assume(False)
-        raise
-    assume("column_tiles" in program.choices)
-    return chip, trace, program
+    return on_tight_chip(draw, trace, 40)
 
 
 FEW_HAVE_TILES = (HealthCheck.filter_too_much, HealthCheck.too_slow)
