@@ -16,6 +16,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
+from os.path import isfile
 from pathlib import Path
 
 from accelsim.errors import ConfigError
@@ -58,11 +59,23 @@ class PresetFolder:
 
     def entries(self, kind: str) -> dict[str, Path]:
         """Path of each preset of a kind ('dram', 'traces', 'references/core', ...) by its name; unsorted."""
+        folder, end, inside = self._layout(kind)
+        found = (path for path in _entries(folder) if path.name.endswith(end) and path.name != end)
+        return {path.name.removesuffix(end): path for path in found if _is_file(path / inside)}
+
+    def find(self, kind: str, name: str) -> Path | None:
+        """Path of one preset; the folder is listed only where no file is found under that name."""
+        folder, end, inside = self._layout(kind)
+        path = folder / f"{name}{end}"
+        return path if isfile(path / inside) else self.entries(kind).get(name)
+
+    def _layout(self, kind: str) -> tuple[Path, str, str]:
+        """(folder of a kind, end of the names in it, the file that makes a folder a preset: '' where presets are files)."""
         if kind == TRACES:
-            return {path.name: path for path in _entries(self.traces) if _is_file(path / "trace.json")}
+            return self.traces, "", "trace.json"
         if kind.startswith(f"{REFERENCES}/"):
-            return _files(self.references / kind.partition("/")[2], ".csv")
-        return _files(self.configs / kind, ".yaml")
+            return self.references / kind.partition("/")[2], ".csv", ""
+        return self.configs / kind, ".yaml", ""
 
 
 @cache
@@ -157,7 +170,7 @@ def find_reference(kind: str, name: str) -> Path:
 
 def _named(kind: str, name: str, what: str, alternative: str) -> Path:
     for folder in search_path():
-        if (path := folder.entries(kind).get(name)) is not None:
+        if (path := folder.find(kind, name)) is not None:
             if not path.exists():
                 raise ConfigError(f"{what} {name!r}: {path} is a link to a file that does not exist")
             return path
@@ -185,10 +198,6 @@ def _entries(folder: Path) -> list[Path]:
         return []
     except OSError as error:
         raise ConfigError(f"{folder}: cannot be read: {error.strerror}") from None
-
-
-def _files(folder: Path, suffix: str) -> dict[str, Path]:
-    return {path.stem: path for path in _entries(folder) if path.suffix == suffix and _is_file(path)}
 
 
 def _is_file(path: Path) -> bool:

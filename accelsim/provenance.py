@@ -16,7 +16,7 @@ from accelsim.accelerator import Accelerator
 from accelsim.trace.trace import Trace
 
 MODEL_PACKAGES = ("kernels", "hw", "compiler", "dataflows", "formats", "ops", "trace")
-MODEL_MODULES = ("accelerator.py", "program.py", "system.py", "timing.py", "simulation.py", "quantities.py")
+MODEL_MODULES = ("accelerator.py", "gathering.py", "program.py", "system.py", "timing.py", "simulation.py", "quantities.py")
 
 LIBRARIES = ("numpy", "numba", "simpy", "pydantic")
 

@@ -8,6 +8,7 @@ Activations are int8; outputs of softmax, unsigned in a machine, add up to about
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import lru_cache
 
 from accelsim.accelerator import Accelerator
 from accelsim.formats.decode_path import DecodePath
@@ -39,16 +40,21 @@ def accumulator_bits(layer: MacLayer, array: ArraySpec) -> int:
     """
     if layer.weights is None:
         return bits_for(layer.k, ACTIVATION_MAGNITUDE)
-    weights = layer.weights.format
+    return _sum_bits(layer.weights.format, layer.k, array.rows, array.scale_at == "weight")
+
+
+@lru_cache(1024)
+def _sum_bits(weights: WeightFormat, k: int, rows: int, scaled: bool) -> int:
+    """Bits of the sums of `k` weights; `scaled` by integers before they are multiplied, where the format has such."""
     path = weights.decode_path()
     levels = path.scale_levels
     if not levels:
-        return bits_for(layer.k, weight_magnitude(path))
-    if array.scale_at == "weight" and weights.scaled_bits is not None:
+        return bits_for(k, weight_magnitude(path))
+    if scaled and weights.scaled_bits is not None:
         group, magnitude = levels[-1][0], 1 << weights.scaled_bits - 1
     else:
         group, magnitude = levels[0][0], weight_magnitude(path)
-    return max(FLOAT_BITS, bits_for(min(layer.k, group, array.rows), magnitude))
+    return max(FLOAT_BITS, bits_for(min(k, group, rows), magnitude))
 
 
 def group_bits(weights: WeightFormat, k: int) -> int:

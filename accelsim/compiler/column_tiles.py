@@ -10,12 +10,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Set
 from typing import NamedTuple
 
-from accelsim.compiler.geometry import weight_geometry
-from accelsim.compiler.merged_groups import image_tiles
+from accelsim.compiler.layer_weights import weights_of_layers
 from accelsim.compiler.plan import ColumnTile, Op, Plan, TensorId
 from accelsim.compiler.row_tiles import TileBytes, TileCounts, lines_of, most_tiles, row_tile_counts, tile_row_ranges
 from accelsim.compiler.target import Target
-from accelsim.compiler.weight_traffic import header_traffic
 from accelsim.trace.trace import Trace
 
 
@@ -42,15 +40,14 @@ def wide_layers(target: Target, trace: Trace) -> WideLayers:
     """The layers of `trace` that may run in column tiles."""
     buffer = target.weight_buffer
     out: list[tuple[str, WideLayer]] = []
-    for layer in trace.weighted_layers():
+    for layer, weights in weights_of_layers(target, trace.weighted_layers()):
         if layer.tile_groups > 1 or buffer.residency == "pinned" or layer.weight.k * layer.n <= buffer.capacity // 8:
             continue
-        geometry = weight_geometry(target, layer)
+        geometry = weights.geometry
         held = min(geometry.file, -(-layer.n // geometry.cols))  # N-stripes that are read together
         cols = held * geometry.cols
         stripes = -(-layer.n // cols)
-        header = header_traffic(layer.weight, target.vector_unit, target.codebook.store == "rom", image_tiles(geometry, layer))
-        total, codebook = sum(header.values()) // 8, header.get("codebook", 0) // 8
+        total, codebook = weights.header_bytes, weights.header.get("codebook", 0) // 8
         stripe_bytes = geometry.words(layer.k, held) * geometry.word_bits // 8
         if total + stripes * stripe_bytes <= buffer.capacity:
             continue

@@ -9,8 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from accelsim.compiler.allocation import IN_ROW_TILES, short_of_room
-from accelsim.compiler.geometry import weight_geometry
-from accelsim.compiler.image import image_bits
+from accelsim.compiler.layer_weights import weights_of_layers
 from accelsim.compiler.plan import TensorId
 from accelsim.compiler.target import Target
 from accelsim.errors import CompileError
@@ -32,8 +31,8 @@ def check_images(target: Target, traces: Iterable[Trace]) -> None:
     capacity_bytes = target.memory(memory).capacity_bytes
     if capacity_bytes is None or memory == L2:
         return
-    layers = [layer for trace in traces for layer in trace.weighted_layers()]
-    needed_bytes = sum(image_bits(weight_geometry(target, layer), layer).total // 8 for layer in layers)
+    layers = (layer for trace in traces for layer in trace.weighted_layers())
+    needed_bytes = sum(weights.image_bytes for _, weights in weights_of_layers(target, layers))
     if needed_bytes > capacity_bytes:
         raise CompileError(f"accelerator {target.name!r}: {memory} holds {capacity_bytes} B, the image needs at least {needed_bytes} B")
 

@@ -81,9 +81,7 @@ def product_key(op: Op) -> tuple[object, ...]:
     """All that `product_facts` reads of an operation, but for names in messages."""
     layer = op.layer
     if layer.weighted is not None:
-        weight, groups = layer.weighted.weight, layer.weighted.bounds.G
-        access = layer.channel_window, layer.weighted.contiguous
-        return (type(layer), weight.format, weight.k, weight.n, groups, op.m, op.k, op.n, op.row_tile, op.column_tile, access)
+        return (*layer.weighted.likeness, op.m, op.k, op.n, op.row_tile, op.column_tile)
     heads = _head_product(op)
     return (type(layer), heads.transposed_b, heads.from_cache, heads.cache_bits, op.m, op.k, op.n, op.row_tile, heads.contiguous)
 

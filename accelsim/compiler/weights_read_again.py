@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from accelsim.compiler.geometry import weight_geometry
-from accelsim.compiler.image import image_bits
-from accelsim.compiler.merged_groups import image_tiles
+from accelsim.compiler.layer_weights import weights_of_layers
 from accelsim.compiler.plan import Plan
 from accelsim.compiler.target import Target
-from accelsim.compiler.weight_traffic import header_traffic
 from accelsim.trace.trace import Trace
 
 WeightsReadAgain = tuple[tuple[str, int], ...]  # (name of the layer, bytes of its image); hashable
@@ -18,14 +15,8 @@ def weights_read_again(target: Target, trace: Trace) -> WeightsReadAgain:
     buffer = target.weight_buffer
     if buffer.residency == "pinned":
         return ()
-    out: list[tuple[str, int]] = []
-    for layer in trace.weighted_layers():
-        geometry = weight_geometry(target, layer)
-        header = header_traffic(layer.weight, target.vector_unit, target.codebook.store == "rom", image_tiles(geometry, layer))
-        image_bytes = image_bits(geometry, layer).total // 8
-        if sum(header.values()) // 8 + image_bytes > buffer.capacity:
-            out.append((layer.name, image_bytes))
-    return tuple(out)
+    found = weights_of_layers(target, trace.weighted_layers())
+    return tuple((layer.name, item.image_bytes) for layer, item in found if item.header_bytes + item.image_bytes > buffer.capacity)
 
 
 def bytes_read_again(plan: Plan, again: WeightsReadAgain) -> int:

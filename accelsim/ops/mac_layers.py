@@ -101,6 +101,11 @@ class WeightedLayer(MacLayer):
         return self
 
     @property
+    def likeness(self) -> tuple[object, ...]:
+        """All of a layer that its mapping, its image and its runs on a chip follow from: layers are alike where it is equal."""
+        return (type(self), self.weight.format, *self.bounds.loops, self.channel_window, self.contiguous)
+
+    @property
     def reduction_order(self) -> npt.NDArray[np.int64] | None:
         """Row of Wt[K, N] that each reduction step of the array takes, int64 (K,); None: the rows in their own order."""
         return None

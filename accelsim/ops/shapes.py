@@ -95,6 +95,11 @@ class LoopBounds(ManifestRecord):
     G: Loop = Field(default=1, description="groups of a convolution, heads of attention")
 
     @property
+    def loops(self) -> tuple[int, ...]:
+        """All eight."""
+        return self.B, self.K, self.C, self.OY, self.OX, self.FY, self.FX, self.G
+
+    @property
     def m(self) -> int:
         """Rows of the GEMM of one group: B*OY*OX."""
         return self.B * self.OY * self.OX

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable, Iterator
+from functools import lru_cache
 from typing import Annotated, Literal
 
 import numpy as np
@@ -123,7 +124,13 @@ def _pieces(record: StreamRecord, read: Read) -> Iterator[tuple[int, Bytes]]:
 
 def _format_of(value: object) -> object:
     """A manifest's mapping as a format; anything else is left for pydantic to refuse."""
-    return format_from_mapping(value) if isinstance(value, dict) else value
+    return _one_of_equals(format_from_mapping(value)) if isinstance(value, dict) else value
+
+
+@lru_cache(256)
+def _one_of_equals(spec: WeightFormat) -> WeightFormat:
+    """One object for all equal formats: layers are compared by their formats often, and an object equals itself at once."""
+    return spec
 
 
 class WeightRecord(ManifestRecord):
