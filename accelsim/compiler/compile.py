@@ -38,6 +38,7 @@ from accelsim.compiler.weights_read_again import bytes_read_again, weights_read_
 from accelsim.errors import CompileError, PinnedWeightsTooLarge
 from accelsim.hw.l2 import L2, operand_crossings
 from accelsim.hw.lane_cycles import with_lane_cycles
+from accelsim.hw.load_order import with_load_order
 from accelsim.kernels import compute_state
 from accelsim.program import LayerPlan, Program, Structured, Transfers
 from accelsim.provenance import traces_sha256
@@ -258,7 +259,7 @@ def _program(
     return Program(
         machine=machines,
         runs=runs,
-        tasks=with_lane_cycles(as_array(low.tasks, compute_state.TASK), machines),
+        tasks=with_load_order(with_lane_cycles(as_array(low.tasks, compute_state.TASK), machines), jobs),
         drains=np.array(low.drains, np.int64),
         row_tasks=np.array(low.row_tasks, np.int64),
         cb_runs=np.array(low.cb_runs, np.int64),

@@ -34,6 +34,7 @@ class ClusterAhead(ClusterState):
         self.room = np.full(count, NEVER, np.int64)
         self.opened = np.full(count, NEVER, np.int64)
         self.task_end = np.full(program.tasks.size, NEVER, np.int64)
+        self._rows = rows_of_runs(program)
         self._ends = 0
         self._fills: list[list[int]] = []  # that are told and do not count yet, latest first
 
@@ -50,7 +51,7 @@ class ClusterAhead(ClusterState):
     @property
     def told(self) -> int:
         """Rooms, gates and ends that have been told."""
-        return int(self.promises.sum()) + self._ends
+        return int(self.promises[run_ahead.ROOMS]) + int(self.promises[run_ahead.GATES]) + self._ends
 
     def fill(self, fills: list[list[int]]) -> None:
         """Take fills of tensors, in time order: (core cycle, load, first of its units in the unit arrays, units that are there)."""
@@ -77,7 +78,7 @@ class ClusterAhead(ClusterState):
         until = self._fills[-1][0] if self._fills else NEVER
         reason = run_ahead.run_ahead(
             self._state.record, *self._arrays, self._program.transfers.gate, self._saved.record, self.promises, self.room, self.opened,
-            known, until, STRETCH, until_told,
+            self._rows, known, until, STRETCH, until_told,
         )  # fmt: skip
         if reason == compute_state.DONE:
             self.done_cycle = int(self._state.ints[_FINISH])
@@ -85,3 +86,19 @@ class ClusterAhead(ClusterState):
             self.task_end[task] = edge_ps(max(end, int(self._state.ints[_CYCLE])), self._clock_hz)
             self._ends += 1
         return int(reason)
+
+
+def rows_of_runs(program: Program) -> np.ndarray:
+    """Rows that the array issues, at most one per cycle: int64 (runs + 1, ROW_COLUMNS), the last row behind all runs.
+
+    Before a run, in it, and in a fold of it: what is on its way may be issued already. Runs that are not mapped tile by tile count
+    none, and neither does an array that is imagined faster.
+    """
+    runs = program.runs
+    by_tiles = (runs["gemv_groups"] == 0) & (runs["os_line"] == 0) & (runs["turned"] == 0) & (runs["vector_path"] == 0)
+    by_tiles &= program.machine["rows_per_cycle"][0] == 1
+    out = np.zeros((runs.size + 1, run_ahead.ROW_COLUMNS), np.int64)
+    out[:-1, run_ahead.ROWS] = np.where(by_tiles, runs["steps"], 0)
+    out[:-1, run_ahead.TILE_ROWS] = runs["m"] * np.maximum(1, runs["file"])
+    out[1:, run_ahead.ROWS_BEFORE] = np.cumsum(out[:-1, run_ahead.ROWS])
+    return out

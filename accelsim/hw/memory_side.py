@@ -11,14 +11,14 @@ from itertools import accumulate
 
 import numpy as np
 
-from accelsim.hw.cluster_ahead import ClusterAhead
+from accelsim.hw.cluster_ahead import ClusterAhead, rows_of_runs
 from accelsim.hw.dma import DmaSpec
 from accelsim.hw.dram.channels import channel_parameters, command_counters, interleaved_bursts
 from accelsim.hw.dram.device import load_device
 from accelsim.hw.flash import FlashSpec
 from accelsim.hw.memory import IDEAL, MemorySpec
 from accelsim.kernels import dma_state as at
-from accelsim.kernels import dma_step, dram, memories, serial_memory
+from accelsim.kernels import dma_step, dram, memories, run_ahead, serial_memory
 from accelsim.kernels.compute_state import DRAIN, LOAD, NEVER
 from accelsim.program import Program
 from accelsim.quantities import PS_PER_S, cycle_at
@@ -155,7 +155,7 @@ def job_records(program: Program, transfer: int) -> tuple[np.ndarray, np.ndarray
     tasks = program.tasks
     loads = tasks[tasks["kind"] == LOAD]
     offset = dict(zip(loads["ordinal"].tolist(), loads["offset"].tolist(), strict=True))
-    last_weight = _last_weights(program) if program.jobs else []
+    last_weight, last_row = _last_weights(program), _last_rows(program)
     after: list[int] = []
     parts = 0
     for number, job in enumerate(program.jobs):
@@ -169,6 +169,7 @@ def job_records(program: Program, transfer: int) -> tuple[np.ndarray, np.ndarray
         after += [*job.after, *job.after_jobs]
         row[at.J_AFTER_END] = len(after)
         row[at.J_LAST_WEIGHT] = max((last_weight[task] for task in job.after), default=-1)
+        row[at.J_LAST_ROW] = max((last_row[task] for task in job.after), default=0)
         row[at.J_DONE] = NEVER
         parts += job.pieces * -(-piece // transfer) if job.address >= 0 else 0
     return jobs, np.array(after, np.int64), np.zeros(parts, np.int64)
@@ -180,9 +181,22 @@ def _last_weights(program: Program) -> list[int]:
     last[program.tasks["kind"] == LOAD] = -1
     runs = program.runs[program.runs["chunk0"] >= 0]
     np.maximum.at(last, runs["out_task"], runs["chunk0"] + runs["chunk_count"] - 1)
+    return _with_operands(program, last)
+
+
+def _last_rows(program: Program) -> list[int]:
+    """Of each task, how many rows the array issues up to the last of those that it needs by itself."""
+    rows = rows_of_runs(program)[1:, run_ahead.ROWS_BEFORE]
+    last = np.zeros(program.tasks.size, np.int64)
+    np.maximum.at(last, program.runs["out_task"], rows)
+    return _with_operands(program, last)
+
+
+def _with_operands(program: Program, last: np.ndarray) -> list[int]:
+    """The last that each task needs: of row functions also what their operands need."""
     tasks = program.tasks
-    rows = np.flatnonzero((tasks["kind"] != LOAD) & (tasks["kind"] != DRAIN))
     for dependency in ("dep0", "dep1"):
+        rows = np.flatnonzero((tasks["kind"] != LOAD) & (tasks["kind"] != DRAIN))
         needed = tasks[dependency][rows]
         last[rows] = np.where(needed >= 0, np.maximum(last[rows], last[needed]), last[rows])
     return [int(value) for value in last]

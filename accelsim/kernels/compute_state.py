@@ -214,6 +214,8 @@ TASK = np.dtype(
             "stripes",  # of a drain: N-tiles of a group; 1
             "full_cycles",  # of the lanes for a row, or for a unit of a drain that holds a whole tile's columns
             "last_cycles",  # and for one that holds those of a group's last tile
+            "before_drains",  # of a load: drains that have ended before it can have come, and row functions (`hw.load_order`)
+            "before_rows",
             "layer",  # that it computes, or that first reads what it loads, or whose result it stores
         )
     ]

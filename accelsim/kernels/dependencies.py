@@ -28,7 +28,8 @@ def ready_at(task, unit, tasks, s, fin, loaded):
     if kind == LOAD:
         if unit < loaded[tasks[task].ordinal]:
             return fin[tasks[task].offset + unit]
-        s.starved = min(s.starved, s.cycle)
+        if s.d_task >= tasks[task].before_drains and s.r_task >= tasks[task].before_rows:
+            s.starved = min(s.starved, s.cycle)
         return fin[tasks[task].offset + unit]
     ordinal = tasks[task].ordinal
     if kind == DRAIN:

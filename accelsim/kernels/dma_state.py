@@ -51,11 +51,12 @@ from __future__ import annotations
     J_AFTER_JOBS,
     J_AFTER_END,
     J_LAST_WEIGHT,  # weight transfer that has to land before its tasks can end; -1: none
+    J_LAST_ROW,  # rows that the array has to issue before they can: those of all runs up to the last that they need
     J_LANDED,  # bytes from its start without a gap
     J_NEXT_PART,  # the first that has not landed
     J_DONE,  # ps at which all of it has landed
     JOB_WIDTH,
-) = range(18)
+) = range(19)
 
 # Columns of a transfer in flight: what it moves (weight transfer, or -1 - job), its place among the transfers of all jobs, bytes,
 # and the parts of it (one for each channel) that its memory is not done with.

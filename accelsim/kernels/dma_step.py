@@ -37,6 +37,7 @@ from accelsim.kernels.dma_state import (
     J_AFTER_JOBS,
     J_DONE,
     J_LANDED,
+    J_LAST_ROW,
     J_LAST_WEIGHT,
     J_LOAD,
     J_NEXT_PART,
@@ -65,7 +66,7 @@ from accelsim.kernels.dma_state import (
 )
 from accelsim.kernels.kernel import borrowing_kernel
 from accelsim.kernels.memories import KIND, SERIAL, earliest_landing, ends_at, run_to_end, submit, take
-from accelsim.kernels.run_ahead import GATES, ROOMS
+from accelsim.kernels.run_ahead import GATES, ROOMS, START
 
 UNKNOWN = NEVER + 1  # a time that depends on what the cluster has not told
 ISSUE, WAIT, ASK = range(3)
@@ -113,6 +114,14 @@ def job_ready_at(dma, jobs, after, task_end, land):
             return NEVER if last >= 0 and land[last] >= NEVER else UNKNOWN
         at = max(at, end)
     return at
+
+
+@borrowing_kernel
+def ends_told_to(dma, promises, known, jobs):
+    """Cycle up to which the ends that the next job waits for are told: the last of its tasks cannot end before its last row is issued."""
+    if known >= NEVER:
+        return known
+    return max(known, promises[START] + jobs[dma[NEXT_JOB], J_LAST_ROW] - 2)  # the row is issued in the next cycle, and drained later
 
 
 @borrowing_kernel
@@ -212,7 +221,7 @@ def decide(
             return False
         if dma[NEXT_JOB] < jobs.shape[0]:
             at = job_ready_at(dma, jobs, after, task_end, land)
-            if at == UNKNOWN and cycle_at(now, params[D_CORE_HZ]) > known:
+            if at == UNKNOWN and cycle_at(now, params[D_CORE_HZ]) > ends_told_to(dma, promises, known, jobs):
                 return False
             if at <= now:
                 issue_job(dma, params, jobs, memories, states, memory_params, flights, fills, log, now)
@@ -278,17 +287,16 @@ def next_decision(dma, params, promises, room, opened, known, jobs, after, task_
     horizon = NEVER
     if now < NEVER or dma[IN_FLIGHT] == params[D_PLACES]:
         return now, horizon
-    unknown = False
     if dma[NEXT_JOB] < jobs.shape[0]:
         at = job_ready_at(dma, jobs, after, task_end, land)
-        unknown = at == UNKNOWN
+        if at == UNKNOWN and known < NEVER:
+            horizon = edge_ps(ends_told_to(dma, promises, known, jobs) + 1, params[D_CORE_HZ])
         now = min(now, max(at, dma[NOW]))  # an end in the instant of the landing that caused it is told behind the decision of that instant
     if dma[WAITS_FOR_ROOM] or dma[WAITS_FOR_GATE]:
         at = room_at(dma, params, promises, room, opened)
-        unknown = unknown or at == UNKNOWN
+        if at == UNKNOWN and known < NEVER:
+            horizon = min(horizon, edge_ps(known + 1, params[D_CORE_HZ]))
         now = min(now, at)
-    if unknown and known < NEVER:
-        horizon = edge_ps(known + 1, params[D_CORE_HZ])
     return now, horizon
 
 

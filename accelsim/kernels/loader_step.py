@@ -103,8 +103,6 @@ def _missing_word(s, machine, runs, tasks, fin, loaded, land, visible, chunk_end
             at = ready_at(run.w_task, run.w_unit, tasks, s, fin, loaded)
             if at > t:
                 outside = tasks[run.w_task].kind == LOAD
-                if at >= NEVER and outside:
-                    s.starved = min(s.starved, t)
                 return awaited_load(at) if outside else VECTOR, at
         if left < min(machine.loader_accesses, machine.port_accesses):
             return PORT, t + 1

@@ -5,7 +5,8 @@ it, it goes on while no step asks for a landing that is not known (`state.starve
 lands later. A stretch that asked is taken back and run again up to the cycle of the question, which needs the memory side to move first.
 
 What the memory side waits for is written down as it comes about: the cycle from which each transfer has room in the buffer, and the one
-in which its gate opens. So the cluster never stops for the DMA, only for its own inputs, and nothing is predicted twice.
+in which its gate opens. So the cluster never stops for the DMA, only for its own inputs, and nothing is predicted twice. Of the ends of
+tasks that are still to come it promises how far they are at least: the array issues a row of a tile per cycle, in order.
 """
 
 from __future__ import annotations
@@ -15,12 +16,22 @@ from accelsim.kernels.compute_state import BLOCKED, FREED, NEVER, REACHED, TILES
 from accelsim.kernels.kernel import borrowing_kernel
 
 # Places of the array `promises`, of the cluster to the memory side.
-ROOMS, GATES, PROMISES = range(3)  # transfers whose `room`, whose `opened` is known
+(
+    ROOMS,  # transfers whose `room` is known
+    GATES,  # transfers whose `opened` is known
+    START,  # no row is issued before this cycle plus the rows before it, those of all runs counted in order
+    PROMISES,
+) = range(4)
+
+# Columns of the array `rows`, of each run and, last, behind all runs: see `rows_of_runs`.
+ROWS_BEFORE, ROWS, TILE_ROWS, ROW_COLUMNS = range(4)
 
 
 @borrowing_kernel
-def write_down(s, promises, need, gate, room, opened):
-    """Book the transfers that have got room, and those whose gate has opened, with the cycle of the state."""
+def write_down(s, promises, need, gate, room, opened, rows):
+    """Book the transfers that have got room, those whose gate has opened, with the cycle of the state, and how far the array is at most."""
+    now = rows[s.a_run]
+    promises[START] = s.cycle - now[ROWS_BEFORE] - min(now[ROWS], (s.a_tile + 1) * now[TILE_ROWS])
     while promises[ROOMS] < need.size and need[promises[ROOMS]] <= s.freed:
         room[promises[ROOMS]] = s.cycle
         promises[ROOMS] += 1
@@ -33,7 +44,7 @@ def write_down(s, promises, need, gate, room, opened):
 @borrowing_kernel
 def run_ahead(
     state, machines, runs, tasks, drains, row_tasks, cb_runs, cb_words, group_cost, land, visible, chunk_end, chunk_need,
-    loaded, avail, due, held, fin, results, gate, saved, promises, room, opened, known, until, stretch, until_told,
+    loaded, avail, due, held, fin, results, gate, saved, promises, room, opened, rows, known, until, stretch, until_told,
 ):  # fmt: skip
     """Run the cluster up to cycle `until`, or to where it needs to know more; return why it stopped.
 
@@ -43,6 +54,7 @@ def run_ahead(
     gate : int64 (transfers,): tiles that must be done before each is issued
     saved : array (1,) STATE, scratch
     promises, room, opened : int64 (PROMISES,), (transfers,), (transfers,): what is known to the memory side, see the module
+    rows : int64 (runs + 1, ROW_COLUMNS), of the array
     known : what lands up to this cycle has been told
     until : cycle to stop before: the next one in which a tensor is filled
     until_told : 1: stop as soon as there is something to tell
@@ -55,7 +67,7 @@ def run_ahead(
     """
     s = state[0]
     count = chunk_need.size
-    write_down(s, promises, chunk_need, gate, room, opened)
+    write_down(s, promises, chunk_need, gate, room, opened, rows)
     asked = False
     while s.cycle < until:
         stop_freed = chunk_need[promises[ROOMS]] if promises[ROOMS] < count else NEVER
@@ -77,7 +89,7 @@ def run_ahead(
             until = question
             asked = True
             continue
-        write_down(s, promises, chunk_need, gate, room, opened)
+        write_down(s, promises, chunk_need, gate, room, opened, rows)
         if reason != REACHED and (until_told or (reason != FREED and reason != TILES)):
             return reason
     return BLOCKED if asked else REACHED

@@ -169,3 +169,25 @@ def test_an_end_in_the_instant_of_the_landing_that_causes_it_is_not_missed() -> 
         dma={"transfer": 64, "max_transfers": 1, "max_outstanding_bursts": 1, "fabric_latency": 0}, dram={"device": "ideal"},
     )  # fmt: skip
     compare(chip, compile_trace(chip, gemm_chain(31, [36, 64], ["ssvq:16,2"], ["layernorm"])))
+
+
+def test_row_tiles_do_what_their_events_do_in_few_turns(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither side stops for what cannot have come: a load whose job waits for a task, and an end before the array's last row."""
+    accelerator = load_accelerator(
+        "edge-32x32", ("activation_buffer.capacity=48 KiB", "weight_buffer.capacity=16 KiB", "dma.transfer=1 KiB")
+    )
+    program = compile_trace(accelerator, gemm_chain(256, [256, 1024, 256, 1024], ["ssvq:16,8"] * 3, ["layernorm"] * 3))
+    assert "row_tiles" in program.choices
+    compare(accelerator, program)
+    turns = 0
+    advance = memory_side.MemorySide.advance
+
+    def counted(side: memory_side.MemorySide, known: int) -> int:
+        nonlocal turns
+        turns += 1
+        return advance(side, known)
+
+    monkeypatch.setattr(memory_side.MemorySide, "advance", counted)
+    run_program(accelerator, program)
+    transfers = program.transfers.size.size + sum(-(-job.size // 1024) for job in program.jobs)
+    assert turns < transfers / 10  # 1,743 where both sides ask for all that has not come, 192 as it is; 2,720 transfers
