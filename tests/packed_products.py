@@ -21,7 +21,7 @@ def packed_product(text: str, m: int, k: int, n: int, seed: int = 1, **given: np
     """x[m, k] by weights [k, n] in the format `text`; `given` arrays in place of random ones."""
     spec = parse_format(text)
     arrays = random_arrays(spec, k, n, np.random.default_rng(seed)) | given
-    if isinstance(spec, GgufFormat) and spec.layout.scale_code == "e8m0":
+    if isinstance(spec, GgufFormat) and spec.layout.scale_code == "e8m0" and "blocks" not in given:
         arrays["blocks"][..., 0] = 108 + arrays["blocks"][..., 0] % 16  # exponents of weights near 1
     spec = spec.fitted(arrays, k, n)
     table, packed = spec.streams(k, n), spec.pack(arrays, k, n)

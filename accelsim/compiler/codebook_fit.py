@@ -1,6 +1,6 @@
 """The codebook that a trace requires of a chip, as fields to set: the store, the entries and the length of a codeword.
 
-Assumes that a designer who builds a chip for one format gives it this format's codebook and nothing else: a RAM for codebooks of the
+A ROM takes all codebooks that the trace's formats define, one after the other. Assumes that a designer who builds a chip for one format gives it this format's codebook and nothing else: a RAM for codebooks of the
 layers (macros where flops would be many), a ROM for a shared one, a single entry where no layer has any; and a decoder for their
 masks if all have the same N:M. Ports, sets, banks and latency remain the chip's own.
 """
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from accelsim.accelerator import Accelerator
 from accelsim.formats.decode_path import DecodePath
+from accelsim.formats.weight_format import built_in_entries
 from accelsim.trace.trace import Trace
 
 LOGIC_ROM_BITS = 65_536  # the largest ROM that was synthesized as logic; a larger one is a macro
@@ -19,7 +20,7 @@ def codebook_fields(accelerator: Accelerator, trace: Trace) -> dict[str, str | i
     """Fields, by their dotted paths, that give the chip the codebook of a trace; entries are rounded up to a power of two."""
     formats = dict.fromkeys(layer.weight.format for layer in trace.weighted_layers())
     coded = [item for item in formats if item.codebook_scope != "none"]
-    entries = max((_rounded_entries(item.decode_path()) for item in coded), default=1)
+    entries = max([sum(built_in_entries(coded).values()), *(_rounded_entries(item.decode_path()) for item in coded), 1])
     length = max([accelerator.codebook.codeword_length, *(item.decode_path().d for item in coded)])
     bits = 8 * entries * length
     if any(item.codebook_scope == "shared" for item in coded):

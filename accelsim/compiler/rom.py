@@ -1,6 +1,7 @@
-"""The layers and networks that one ROM can serve: those that share one universal codebook and have none of their own.
+"""The layers and networks that one ROM can serve: those that share one universal codebook, or whose formats define their codebooks.
 
-Disputable assumption: networks without payload and without an encoder's record state shapes only; if their formats agree they are taken
+Codebooks that formats define (the grids of GGUF's IQ types, of which a file mixes several, and of QuIP#) lie one after the other in a ROM that
+has room for all of them. Disputable assumptions: a codeword shorter than the ROM's takes an entry of its own; networks without payload and without an encoder's record state shapes only; if their formats agree they are taken
 to share the codebook that the chip will have, and the result says so.
 """
 
@@ -11,12 +12,15 @@ from collections.abc import Sequence
 
 from accelsim.compiler.target import Target
 from accelsim.errors import CompileError
+from accelsim.formats.weight_format import built_in_entries
 from accelsim.trace.layers import WeightedLayer
 from accelsim.trace.trace import Trace
 
 
 def check_rom(target: Target, traces: Sequence[Trace]) -> tuple[str, ...]:
-    """Check that one ROM can hold the codebooks of all layers of all traces, if any of them is universal: it holds a single codebook.
+    """Check that one ROM can hold the codebooks of all layers of all traces, if any of them is universal.
+
+    It holds a single codebook of weights, or those that formats define.
 
     Returns
     -------
@@ -25,13 +29,17 @@ def check_rom(target: Target, traces: Sequence[Trace]) -> tuple[str, ...]:
     Raises
     ------
     CompileError
-        Different universal codebooks, or codebooks of their own beside a universal one: names two layers, and their networks.
+        Different universal codebooks, or codebooks of their own beside a universal one: names two layers, and their networks. Or
+        codebooks of formats that are more than the ROM holds together: names them.
     """
     coded = [(trace, _coded(trace)) for trace in traces]
     coded = [(trace, layers) for trace, layers in coded if layers]
     shared = [(trace, layer) for trace, layers in coded for layer in layers if layer.weight.format.codebook_scope == "shared"]
     if not shared:
         return _books_in_rom(target, sum(len(layers) for _, layers in coded))
+    if all(layer.weight.format.built_in_codebook for _, layers in coded for layer in layers):
+        _check_room(target, shared)
+        return ()
     for trace, layers in coded:
         for layer in layers:
             _check_same(target, shared[0], (trace, layer))
@@ -55,6 +63,19 @@ def _coded(trace: Trace) -> list[WeightedLayer]:
     return [layer for layer in trace.weighted_layers() if layer.weight.format.codebook_scope != "none"]
 
 
+def _check_room(target: Target, coded: Sequence[tuple[Trace, WeightedLayer]]) -> None:
+    """Check that the ROM holds all codebooks that formats define."""
+    first = {layer.weight.format.built_in_codebook: layer for _, layer in reversed(coded)}
+    entries = built_in_entries(layer.weight.format for layer in first.values())
+    total = sum(entries.values())
+    if len(entries) > 1 and total > target.codebook.codewords:
+        listed = ", ".join(f"{book} of {count} (layer {first[book].name!r})" for book, count in sorted(entries.items()))
+        raise CompileError(
+            f"the {len(entries)} codebooks {listed} have {total} codewords together, but codebook.codewords = {target.codebook.codewords} "
+            f"of {target.name!r}; allowed: codebook.codewords = {total} or more"
+        )
+
+
 def _check_same(target: Target, first: tuple[Trace, WeightedLayer], other: tuple[Trace, WeightedLayer]) -> None:
     inside = first[0] is other[0]
     same = _in_network(first[1]) == _in_network(other[1]) if inside else _identity(*first) == _identity(*other)
@@ -74,7 +95,7 @@ def _check_same(target: Target, first: tuple[Trace, WeightedLayer], other: tuple
 def _in_network(layer: WeightedLayer) -> tuple[object, ...]:
     """The identity of a codebook within a network: its record in the payload, or without one the format."""
     record = layer.weight.streams.get("codebook")
-    return (record,) if record is not None else (layer.weight.format,)
+    return (record,) if record is not None else (layer.weight.format.built_in_codebook or layer.weight.format,)
 
 
 def _identity(trace: Trace, layer: WeightedLayer) -> tuple[object, ...]:
@@ -82,8 +103,8 @@ def _identity(trace: Trace, layer: WeightedLayer) -> tuple[object, ...]:
     spec, own = layer.weight.format, layer.weight
     path = spec.decode_path()
     scope = spec.codebook_scope
-    if scope == "shared" and "codebook" not in spec.streams(own.k, own.n):
-        return scope, path.lookup  # built into the format
+    if spec.built_in_codebook:
+        return scope, spec.built_in_codebook
     if scope == "shared" and trace.has_payload and "codebook" in own.streams:
         return scope, path.codewords, path.d, hashlib.sha256(trace.stream(layer.name, "codebook").tobytes()).hexdigest()
     return scope, spec, trace.manifest.compression if scope == "shared" else (trace.name, layer.name)

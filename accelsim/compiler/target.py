@@ -14,6 +14,7 @@ from typing import Any, Literal, TypeVar
 
 from accelsim.accelerator import Accelerator, Placement
 from accelsim.compiler.in_flight import in_flight_shortage
+from accelsim.formats.weight_format import built_in_entries
 from accelsim.hw.channel import burst_bytes, capacity_bytes, peak_bytes_per_s
 from accelsim.hw.control import CoreSplit, PrefetchDepth
 from accelsim.hw.core_spec import Dataflow, Depthwise, MaskDecoder
@@ -71,7 +72,7 @@ class TargetArray:
 
 @dataclass(frozen=True)
 class TargetCodebook:
-    """See `CodebookSpec`; entries beyond the largest codebook of the traces are left out of `codewords`."""
+    """See `CodebookSpec`; entries beyond the codebooks of the traces are left out of `codewords`."""
 
     store: Literal["ram", "rom"]
     ports: int
@@ -192,7 +193,7 @@ class Target:
 def target_of(accelerator: Accelerator, traces: Iterable[Trace]) -> Target:
     """The target of `accelerator` for compiling `traces`."""
     formats = {layer.weight.format for trace in traces for layer in trace.weighted_layers()}
-    needed = max((item.decode_path().entries for item in formats), default=0)
+    needed = max([sum(built_in_entries(formats).values()), *(item.decode_path().entries for item in formats)])
     entries = min(accelerator.codebook.codewords, needed)  # a larger codebook compiles to the same program
     shortage = in_flight_shortage(accelerator)
     return Target(

@@ -61,6 +61,11 @@ class EntropyCodedFormat(WeightFormat):
         return self.inside
 
     @property
+    def built_in_codebook(self) -> str:
+        """That of the format inside."""
+        return self.inside.built_in_codebook
+
+    @property
     def _symbol_bits(self) -> int:
         path = self.inside.decode_path()
         return path.index_bits if path.raw is None else int(path.raw.bits)

@@ -44,6 +44,11 @@ class GgufFormat(WeightFormat):
         return LAYOUTS[self.type]
 
     @property
+    def built_in_codebook(self) -> str:
+        """The grid, which several types may share."""
+        return self.layout.grid
+
+    @property
     def k_step(self) -> int:
         """Weights of a block."""
         return self.layout.weights

@@ -34,6 +34,11 @@ class QuipE8pFormat(WeightFormat):
     def _lookup(self) -> Lookup:
         return Lookup(256, _D, element_bits=5, scope="shared")
 
+    @property
+    def built_in_codebook(self) -> str:
+        """The grid of quarters."""
+        return GRID
+
     def decode_path(self) -> DecodePath:
         """Grid, signs, and the shift by their parity."""
         return DecodePath((self._lookup(), Signs(), ParityShift(_D), Scale("tensor")), axis=1)

@@ -8,7 +8,7 @@ checks and `dequantize`.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from math import prod
 from typing import Annotated, Any, ClassVar, Literal
@@ -157,6 +157,11 @@ class WeightFormat(FrozenModel, ABC):
         lookup = self.decode_path().lookup
         return "none" if lookup is None else lookup.scope
 
+    @property
+    def built_in_codebook(self) -> str:
+        """Name of the codebook that the format itself defines, the same for every network; "" where codewords come with the weights."""
+        return ""
+
     @abstractmethod
     def streams(self, k: int, n: int) -> dict[str, Stream]:
         """The streams of a K x N matrix, in the order in which a reader would decode them.
@@ -294,6 +299,11 @@ class WeightFormat(FrozenModel, ABC):
         scales = arrays.get("scales")
         if scales is not None and not bool(np.all(np.isfinite(scales.astype(np.float32)) & (scales.astype(np.float32) > 0))):
             raise FormatError(f"{self.kind} stream 'scales': holds a scale that is not a positive finite number")
+
+
+def built_in_entries(formats: Iterable[WeightFormat]) -> dict[str, int]:
+    """Codebooks that formats define, each once -> codewords."""
+    return {item.built_in_codebook: item.decode_path().entries for item in formats if item.built_in_codebook}
 
 
 def scale_stream(granularity: ScaleGranularity, n: int) -> Stream:

@@ -287,6 +287,10 @@ def _compare_stripe(
         kt = geometry.tile_of_row(row)
         tile, inside = f"tile (nt={nt}, kt={kt})", row - geometry.tile_rows(weights.shape[0], kt).start
         return f"{tile}: weight [{inside},{column}] decodes to {int(panel[row, column])}, not {weights[row, column]}"
+    beyond = np.argwhere(~np.isfinite(item.sums[:, first : first + used]))
+    if beyond.size:
+        row, column = beyond[0].tolist()
+        return f"stripe nt={nt}: sum [{row},{column}] leaves the range of float32, in which scaled groups are summed; allowed: smaller scales"
     wrong = np.argwhere(item.sums[:, first : first + used] != sums[:, :used])
     if wrong.size:
         row, column = wrong[0].tolist()

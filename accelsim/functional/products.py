@@ -69,8 +69,8 @@ class Product:
 
     @property
     def float_error(self) -> float:
-        """Largest error of the sums, relative to the largest sum; 0 where they are exact."""
-        if self.wide is None or not self.wide.any():
+        """Largest error of the sums, relative to the largest sum; 0 where they are exact or leave the range of float32."""
+        if self.wide is None or not self.wide.any() or not np.isfinite(self.sums).all():
             return 0.0
         return float(np.abs(self.sums - self.wide).max() / np.abs(self.wide).max())
 

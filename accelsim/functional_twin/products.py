@@ -111,7 +111,7 @@ def scaled_product(a: npt.NDArray[Any], integers: Int64, groups: GroupFactors) -
     """(sums (M, N) in float32, the same in float64) of weights with scales per group of inputs.
 
     The inputs of a group times the integers and their sub-scales are an exact sum; it is multiplied by the float scale and added, then the
-    sum of the inputs times sub-minima by the minimum, each result rounded to float32. K ascends.
+    sum of the inputs times sub-minima by the minimum, each result rounded to float32. K ascends. Sums beyond float32 are infinite or NaN.
 
     Parameters
     ----------
@@ -128,7 +128,8 @@ def scaled_product(a: npt.NDArray[Any], integers: Int64, groups: GroupFactors) -
         if groups.minima is not None:
             terms.append(inputs[:, own] @ lowest[own] * groups.minima[place])
         for exact in terms:
-            total = total + exact.astype(np.float32)
+            with np.errstate(over="ignore", invalid="ignore"):  # scales may be too large for float32; the comparison says so
+                total = total + exact.astype(np.float32)
             wide += exact
     return total, wide
 

@@ -244,7 +244,7 @@ class ArraySpec(Record):
 class CodebookSpec(Record):
     """Where codewords live and how many can be looked up in a cycle.
 
-    A RAM is loaded for each layer; a ROM holds one universal codebook. A port is a copy of a ROM, or a read port of a RAM. With
+    A RAM is loaded for each layer; a ROM holds one universal codebook, or those that formats define (grids of GGUF). A port is a copy of a ROM, or a read port of a RAM. With
     `banks` there is one copy in single-ported banks instead: codeword i lies in bank i mod banks, and the `ports` lookups of a group
     take as many cycles as its most loaded bank (equal indices merge).
     """

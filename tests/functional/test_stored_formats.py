@@ -208,3 +208,13 @@ def test_accumulators_that_do_not_hold_float32_are_refused() -> None:
     trace = product("gguf:type=Q8_0")
     with pytest.raises(CompileError, match=r"array\.psum_bits = 24 does not hold; allowed: at least 32 bits"):
         check_functional(chip(trace, "array.psum_bits=24"), trace)
+
+
+def test_scales_that_take_sums_out_of_float32_are_named() -> None:
+    """The largest exponent of e8m0 is 2^127: a product of two activations and levels is beyond float32."""
+    blocks = np.full((8, 2, 17), 0x55, np.uint8)
+    blocks[:, :, 0] = 254
+    trace = packed_product("gguf:type=MXFP4", 4, 64, 8, blocks=blocks)
+    (layer,) = check_functional(chip(trace), trace).layers
+    assert not layer.ok
+    assert "leaves the range of float32, in which scaled groups are summed; allowed: smaller scales" in layer.message

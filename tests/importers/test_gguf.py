@@ -10,8 +10,10 @@ from gguf import GGMLQuantizationType
 from gguf.quants import dequantize
 
 from accelsim.accelerator import load_accelerator
-from accelsim.errors import ImportModelError
+from accelsim.compiler.codebook_fit import codebook_overrides
+from accelsim.errors import CompileError, ImportModelError
 from accelsim.formats.gguf_blocks import LAYOUTS
+from accelsim.functional import check_functional
 from accelsim.importers.import_model import import_model
 from accelsim.importers.language_models.families import FAMILIES
 from accelsim.result import TRAINED_OPERANDS
@@ -64,6 +66,26 @@ def test_the_weights_that_a_run_reads_have_the_bytes_of_the_file_and_the_padding
     of_layers = [data for name, (_, data) in tensors.items() if data.ndim == 2 and name != "token_embd.weight"]
     assert read == 8 * sum(data.nbytes for data in of_layers)
     assert {trace.layer(name).weights.format.type for name in ("blk.0.attn_q", "blk.1.attn_v", "output")} == {"IQ2_XXS", "Q4_K", "Q5_K"}
+
+
+@pytest.mark.parametrize(
+    ("kinds", "together"),
+    [
+        ({"": "IQ2_S", "attn_v": "IQ3_S", "attn_output": "IQ3_S", "output": "Q5_K", "token_embd": "IQ3_S"}, 1024 + 512),  # IQ2_M
+        ({"": "IQ1_S", "attn_output": "IQ2_XXS", "ffn_down": "Q2_K", "output": "Q5_K", "token_embd": "Q2_K"}, 2048 + 256),  # IQ1_S
+        ({"": "IQ1_M", "ffn_down": "IQ1_S", "output": "Q6_K", "token_embd": "Q2_K"}, 2048),  # one grid for both
+    ],
+)
+def test_grids_that_a_file_mixes_lie_in_one_rom_that_has_room_for_them(kinds: dict[str, str], together: int, tmp_path: Path) -> None:
+    sizes = Sizes(blocks=1)
+    trace = imported(tmp_path, sizes, random_tensors(sizes, kinds))
+    rom = ["codebook.store=rom", "codebook.circuit=rom_macro"]
+    roomy = load_accelerator("edge-64x64", [*rom, f"codebook.codewords={together}"])
+    assert check_functional(roomy, trace).ok
+    assert not any(traffic.operand == "codebook" for layer in simulate(roomy, trace).layers for traffic in layer.traffic)
+    assert f"codebook.codewords={together}" in codebook_overrides(roomy, trace)
+    with pytest.raises(CompileError, match=rf"exceed codebook\.codewords = {together - 1}|but codebook\.codewords = {together - 1}"):
+        simulate(load_accelerator("edge-64x64", [*rom, f"codebook.codewords={together - 1}"]), trace)
 
 
 @pytest.mark.parametrize("architecture", [name for name, family in FAMILIES.items() if family.experts != "always"])
