@@ -1,8 +1,9 @@
 """The codebook that a trace requires of a chip, as fields to set: the store, the entries and the length of a codeword.
 
-A ROM takes all codebooks that the trace's formats define, one after the other. Assumes that a designer who builds a chip for one format gives it this format's codebook and nothing else: a RAM for codebooks of the
-layers (macros where flops would be many), a ROM for a shared one, a single entry where no layer has any; and a decoder for their
-masks if all have the same N:M. Ports, sets, banks and latency remain the chip's own.
+A ROM takes all codebooks that the trace's formats define, one after the other. Assumes that a designer who builds a chip for one format
+gives it this format's codebook and nothing else: a RAM for codebooks of the layers (macros where flops would be many), a ROM for a shared
+one, a single entry where no layer has any; and a decoder for their masks if all have the same N:M. Ports, sets, banks and latency remain
+the chip's own.
 """
 
 from __future__ import annotations

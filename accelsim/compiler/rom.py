@@ -1,8 +1,9 @@
 """The layers and networks that one ROM can serve: those that share one universal codebook, or whose formats define their codebooks.
 
-Codebooks that formats define (the grids of GGUF's IQ types, of which a file mixes several, and of QuIP#) lie one after the other in a ROM that
-has room for all of them. Disputable assumptions: a codeword shorter than the ROM's takes an entry of its own; networks without payload and without an encoder's record state shapes only; if their formats agree they are taken
-to share the codebook that the chip will have, and the result says so.
+Codebooks that formats define (the grids of GGUF's IQ types, of which a file mixes several, and of QuIP#) lie one after the other in a ROM
+that has room for all of them. Disputable assumptions: a codeword shorter than the ROM's takes an entry of its own; networks without
+payload and without an encoder's record state shapes only, and if their formats agree they are taken to share the codebook that the chip
+will have, which the result says.
 """
 
 from __future__ import annotations
