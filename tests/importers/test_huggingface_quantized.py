@@ -55,6 +55,10 @@ SCHEMES: dict[str, tuple[dict[str, Any], written.Writer, str]] = {
     "gptq v2": (
         {**GPTQ, "sym": False, "checkpoint_format": "gptq_v2"}, written.gptq(4, 32, False, 0), "int_group:bits=4,group=32,zero=1",
     ),
+    "gptq v2 by its other name": (
+        {**GPTQ, "sym": False, "checkpoint_format": None, "format": "gptq_v2"}, written.gptq(4, 32, False, 0),
+        "int_group:bits=4,group=32,zero=1",
+    ),
     "awq": (AWQ, written.awq(32), "int_group:bits=4,group=32,zero=1"),
     "w4a16": (compressed(), written.packed(4, 32, True), "int_group:bits=4,group=32"),
     "w4a16 asymmetric": (compressed(symmetric=False), written.packed(4, 32, False), "int_group:bits=4,group=32,zero=1"),
@@ -174,6 +178,13 @@ UP = "model.layers.0.mlp.up_proj"
     ("scheme", "settings", "change", "message"),
     [
         ("gptq", {"quant_method": "bitsandbytes"}, {}, "config.quant_method' has value 'bitsandbytes'; allowed: one of aqlm, awq"),
+        ("gptq", {"quant_method": "hqq"}, {}, "config.quant_method' has value 'hqq'; allowed: one of aqlm, awq"),
+        ("gptq", {"quant_method": "fp8"}, {}, "config.quant_method' has value 'fp8'; allowed: one of aqlm, awq"),
+        ("gptq", {"format": "marlin"}, {}, "'quantization_config.format' has value 'marlin'; allowed: 'gptq' or 'gptq_v2' or null"),
+        ("gptq", {"checkpoint_format": "gptq", "format": "gptq_v2"}, {}, "format' has value 'gptq_v2'; allowed: 'gptq', as 'checkpoint"),
+        ("w4a16", {"transform_config": {"config_groups": {"R4": {"type": "hadamard"}}}}, {}, "'config_groups' is {}"),
+        ("w4a16", {"sparsity_config": {"format": "sparse-24-bitmask"}}, {}, "'format' is \"dense\""),
+        ("mlx", {UP: {"group_size": 32, "bits": 4, "mode": "mxfp4"}}, {}, "up_proj.mode' has value 'mxfp4'; allowed: 'affine' or null"),
         ("gptq", {"bits": 5}, {}, "'quantization_config.bits' has value 5; allowed: 2 or 3 or 4 or 8"),
         ("gptq", {"group_size": 0}, {}, "'quantization_config.group_size' has value 0; allowed: -1, or"),
         ("gptq", {"group_size": 16}, {}, r"mlp.down_proj.scales' has the shape \(3, 64\); allowed: \(6, 64\)"),

@@ -7,6 +7,7 @@ Bytes: `weight` [N, K] of int8 and the same scales. w = scale * (q - zero point)
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -44,6 +45,7 @@ class CompressedTensors:
     def of(settings: Config) -> CompressedTensors:
         """From `quantization_config`: one scheme of integers for all quantized modules."""
         choice(settings, "format", ("pack-quantized", "int-quantized"))
+        _check_around(settings)
         groups = settings.fields.get("config_groups")
         if not isinstance(groups, dict) or len(groups) != 1:
             raise settings.refuse("config_groups", "an object with one group")
@@ -119,3 +121,11 @@ class CompressedTensors:
     def codebook_error(self, modules: Sequence[QuantizedModule]) -> float | None:
         """None: the values are those that are stored."""
         return None
+
+
+def _check_around(settings: Config) -> None:
+    """ImportModelError for activations that are rotated ahead of a product, or weights whose zeros are left out."""
+    for name, within, allowed in (("transform_config", "config_groups", {}), ("sparsity_config", "format", "dense")):
+        fields = settings.fields.get(name) or {}
+        if not isinstance(fields, dict) or (fields.get(within) or allowed) != allowed:
+            raise settings.refuse(name, f"none, or one whose {within!r} is {json.dumps(allowed)}")

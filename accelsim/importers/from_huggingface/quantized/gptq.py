@@ -46,8 +46,11 @@ class Gptq:
         bits = choice(settings, "bits", (2, 3, 4, 8))
         symmetric = choice(settings, "sym", (True, False), True)
         stored = choice(settings, "checkpoint_format", ("gptq", "gptq_v2", None))
+        named = choice(settings, "format", ("gptq", "gptq_v2", None))  # GPTQModel's other name for it
+        if stored is not None and named is not None and stored != named:
+            raise settings.refuse("format", f"{stored!r}, as 'checkpoint_format' has it")
         moved, fixed = (bool(choice(settings, name, (True, False, None))) for name in ("desc_act", "static_groups"))
-        return Gptq(bits, max(group, 0), symmetric, 0 if stored == "gptq_v2" else 1, moved and not fixed)
+        return Gptq(bits, max(group, 0), symmetric, 0 if "gptq_v2" in (stored, named) else 1, moved and not fixed)
 
     def quantizes(self, parts: Collection[str]) -> bool:
         """By its packed integers."""

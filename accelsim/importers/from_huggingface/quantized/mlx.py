@@ -25,7 +25,7 @@ class Mlx:
     @staticmethod
     def of(settings: Config) -> Mlx:
         """From `quantization`."""
-        choice(settings, "mode", ("affine", None))
+        _check_mode(settings)
         return Mlx(settings)
 
     def quantizes(self, parts: Collection[str]) -> bool:
@@ -36,6 +36,7 @@ class Mlx:
         """Minima for all groups."""
         own = self.settings.fields.get(module.name)
         settings = Config(self.settings.path, own, f"{self.settings.within}{module.name}.") if isinstance(own, dict) else self.settings
+        _check_mode(settings)
         bits, group = choice(settings, "bits", (2, 3, 4, 5, 6, 8)), settings.whole("group_size")
         n, words = module.shape("weight", 2)
         groups = module.shape("scales", 2)[1]
@@ -55,3 +56,8 @@ class Mlx:
     def codebook_error(self, modules: Sequence[QuantizedModule]) -> float | None:
         """None: the values are those that are stored."""
         return None
+
+
+def _check_mode(settings: Config) -> None:
+    """ImportModelError unless weights are integers with a scale and a minimum per group."""
+    choice(settings, "mode", ("affine", None))
