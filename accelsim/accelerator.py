@@ -230,6 +230,7 @@ class Accelerator(Record, metaclass=ExplainedRecord):
             self.loaded_activations_per_cycle,
             self.array.rows * self.array.cols,
             self.array.symbols_per_cycle,
+            self.codebook.additive,
         )
 
     @property

@@ -109,6 +109,7 @@ class LayerResult:
     is_loads : activations that were loaded into PEs for it
     lane_mac_cycles : of vector_cycles, those in which lanes multiply and accumulate a depthwise layer; None: the array does
     lane_reads : accesses of the activation buffer in these cycles, for activations
+    multiplies : of 8 bits by 8, where a MAC takes several: rows of wider elements, or a pass per codebook. None: one per MAC
     """
 
     name: str
@@ -135,6 +136,7 @@ class LayerResult:
     is_loads: Count | None = None
     lane_mac_cycles: Count | None = None
     lane_reads: Count | None = None
+    multiplies: Count | None = None
 
     @property
     def total_cycles(self) -> int:

@@ -320,7 +320,7 @@ def _check_macs(program: Program) -> None:
             raise ConservationError(f"layer {layer_plan.name!r}: its runs have {macs[index]} MACs, the layer has {layer_plan.macs}")
     blocks, rest = np.divmod(program.runs["k"], program.runs["block"])
     rows = program.machine["rows"]
-    tiles = blocks * -(-program.runs["block"] // rows) + -(-rest // rows)
+    tiles = (blocks * -(-program.runs["block"] // rows) + -(-rest // rows)) * np.maximum(1, program.runs["passes"])
     if not np.array_equal(tiles, program.runs["kt_count"]):
         index = int(np.flatnonzero(tiles != program.runs["kt_count"])[0])
         raise ConservationError(f"run {index}: {int(program.runs['kt_count'][index])} K-tiles, its reduction takes {int(tiles[index])}")

@@ -31,6 +31,8 @@ class NaiveCore:
     g: int = 0  # rows of the reduction that share a scale; 0: a scale per column, outside
     SB: int = 0  # bits of a group's scale
     taps: int = 1  # places of a column where sums of groups are scaled: the foot, or every R / taps rows
+    books: int = 1  # codebooks whose codewords are added up, each in a pass of its own through the array
+    abits: int = 8  # of an activation; 8 of them enter per cycle
     E: int = 1  # weights of a PE's file: a row is held for E cycles and meets E neighbouring N-tiles
 
     @property
@@ -82,7 +84,7 @@ class NaiveCore:
                 found[-1].append(row)
             else:
                 found.append([row])
-        return [(rows[0], len(rows)) for rows in found]
+        return [(rows[0], len(rows)) for rows in found for _ in range(self.books)]
 
     def scale_pops(self, first: int, rows: int) -> int:
         """Pops of the scales of the groups that begin in a tile, for all its columns."""
@@ -123,20 +125,21 @@ def simulate_run(core: NaiveCore, M: int, K: int, N: int, wb_num: int, wb_den: i
     last_swap: int | None = None
     left: list[int | None] = [None] * core.sets  # when the fold that was in this set before was swapped in
     st_start = st_tile = ld_bits = ld_haz = 0
+    takes = M * ceil_div(core.abits, 8)  # cycles in which all rows of a tile enter
 
     t = 0
     while True:
         # The swap: two cycles after the last pop, and not before the array has been given all rows of the fold before.
-        if last_pops and t >= last_pops[0] + 2 and (last_swap is None or t >= last_swap + M * len(folds[swapped - 1])):
+        if last_pops and t >= last_pops[0] + 2 and (last_swap is None or t >= last_swap + takes * len(folds[swapped - 1])):
             if last_swap is None:
                 st_start = t
             else:
-                st_tile += t - last_swap - M * len(folds[swapped - 1])
+                st_tile += t - last_swap - takes * len(folds[swapped - 1])
             last_pops.pop(0)
             left[swapped % core.sets] = last_swap = t
             swapped += 1
 
-        if swapped == len(folds) and last_swap is not None and t >= last_swap + M * len(folds[-1]) + drain:
+        if swapped == len(folds) and last_swap is not None and t >= last_swap + takes * len(folds[-1]) + drain:
             break  # the first cycle that is no longer busy
 
         if fold < len(folds):
@@ -193,9 +196,11 @@ def simulate_core(
     SB: int = 0,
     taps: int = 1,
     E: int = 1,
+    books: int = 1,
+    abits: int = 8,
 ) -> dict[str, int]:
     """Cycles and counters of Y[M,N] = A[M,K] x Wt[K,N], summed over the runs that the depth of the accumulators asks for."""
-    core = NaiveCore(R, C, D, KCB, P, W, DECODE, SIGN, AXIS, MAXM, b, sets, g, SB, taps, E)
+    core = NaiveCore(R, C, D, KCB, P, W, DECODE, SIGN, AXIS, MAXM, b, sets, g, SB, taps, books, abits, E)
     total = dict.fromkeys(COUNTERS, 0)
     most = MAXM // min(E, ceil_div(N, C))  # rows of a run: each takes an accumulator row for each tile of a fold
     for start in range(0, M, most):

@@ -93,6 +93,7 @@ class NaiveMachine(NaiveInputStationaryRuns):
         self.ports_left = self.booked = 0
         self.run, self.fold, self.row, self.active = 0, 0, 0, False
         self.position = 0  # input positions of the line that the columns' windows have taken in
+        self.entered_bits = 0  # of the row that enters
         self.got_ports = self.tiles_done = 0
         self.drained_at = 0  # first cycle after the last issued row has left the array
         # codebook
@@ -263,6 +264,11 @@ class NaiveMachine(NaiveInputStationaryRuns):
             self.position += 1
             if self.position < self.last_position(run):
                 return "busy", left
+        self.entered_bits += 8
+        if self.entered_bits < 8 * run["row_passes"]:
+            self.got_ports = 0
+            return "busy", left
+        self.entered_bits = 0
         self.issue(run)
         return "busy", left
 
@@ -657,7 +663,7 @@ def tile_span(run: Row, kt: int, rows: int) -> range:
         for start in range(0, run["k"], run["block"])
         for first in range(start, min(start + run["block"], run["k"]), rows)
     ]
-    return tiles[kt]
+    return [tile for tile in tiles for _ in range(max(1, run["passes"]))][kt]
 
 
 def row_source(run: Row, kt: int, row: int, rows: int, tasks: Sequence[Row] = ()) -> tuple[int, int] | None:

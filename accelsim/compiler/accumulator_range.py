@@ -2,12 +2,12 @@
 
 The data type bound of A2Q (Colbert et al., arXiv 2308.13504): K products of int8 activations and weights of magnitude W add up to
 128 W K at most. Disputable assumption: real weights are far from all being extreme at once, so most layers would do with fewer bits.
-Activations are int8; outputs of softmax, unsigned in a machine, add up to about 1 and are counted as int8 too.
+Activations are int8, wider ones add their bits; outputs of softmax, unsigned in a machine, add up to about 1 and are counted as int8 too.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
 
 from accelsim.accelerator import Accelerator
@@ -33,28 +33,29 @@ def weight_magnitude(path: DecodePath) -> int:
     return max(map(abs, levels)) if levels else 1 << path.lane_bits - 1
 
 
-def accumulator_bits(layer: MacLayer, array: ArraySpec) -> int:
-    """Bits that the accumulators of `array` need for a layer.
+def accumulator_bits(layer: MacLayer, array: ArraySpec, input_bits: int = 8) -> int:
+    """Bits that the accumulators of `array` need for a layer whose rows have elements of `input_bits` bits.
 
     Sums of groups with scales end with the group or the K-tile; they are then float32, which needs 32 bits however short the group is.
     """
+    wider = max(0, input_bits - 8)
     if layer.weights is None:
-        return bits_for(layer.k, ACTIVATION_MAGNITUDE)
-    return _sum_bits(layer.weights.format, layer.k, array.rows, array.scale_at == "weight")
+        return bits_for(layer.k, ACTIVATION_MAGNITUDE) + wider
+    return _sum_bits(layer.weights.format, layer.k, array.rows, array.scale_at == "weight", wider)
 
 
 @lru_cache(1024)
-def _sum_bits(weights: WeightFormat, k: int, rows: int, scaled: bool) -> int:
-    """Bits of the sums of `k` weights; `scaled` by integers before they are multiplied, where the format has such."""
+def _sum_bits(weights: WeightFormat, k: int, rows: int, scaled: bool, wider: int) -> int:
+    """Bits of the sums of `k` weights, `scaled` by integers before they are multiplied where the format has such, for `wider` inputs."""
     path = weights.decode_path()
     levels = path.scale_levels
     if not levels:
-        return bits_for(k, weight_magnitude(path))
+        return bits_for(k, weight_magnitude(path)) + wider
     if scaled and weights.scaled_bits is not None:
         group, magnitude = levels[-1][0], 1 << weights.scaled_bits - 1
     else:
         group, magnitude = levels[0][0], weight_magnitude(path)
-    return max(FLOAT_BITS, bits_for(min(k, group, rows), magnitude))
+    return max(FLOAT_BITS, bits_for(min(k, group, rows), magnitude) + wider)
 
 
 def group_bits(weights: WeightFormat, k: int) -> int:
@@ -66,15 +67,19 @@ def group_bits(weights: WeightFormat, k: int) -> int:
 
 def most_accumulator_bits(array: ArraySpec, traces: Iterable[Trace]) -> int:
     """Bits with which no sum of the traces can overflow; 0 without a layer on the array."""
-    return max((accumulator_bits(layer, array) for trace in traces for layer in trace.products()), default=0)
+    return max((bits for trace in traces for _, bits in _bits_of_layers(array, trace)), default=0)
+
+
+def _bits_of_layers(array: ArraySpec, trace: Trace) -> Iterator[tuple[str, int]]:
+    """(layer, bits that the accumulators need for it) of each product."""
+    for layer in trace.products():
+        yield layer.name, accumulator_bits(layer, array, trace.shapes[layer.inputs[0]].bits)
 
 
 def range_warnings(accelerator: Accelerator, traces: Iterable[Trace]) -> tuple[str, ...]:
     """One line if sums can exceed `array.psum_bits`: the layers that need most, and their bits; else nothing."""
     array = accelerator.array
-    needed = {
-        layer.name: bits for trace in traces for layer in trace.products() if (bits := accumulator_bits(layer, array)) > array.psum_bits
-    }
+    needed = {name: bits for trace in traces for name, bits in _bits_of_layers(array, trace) if bits > array.psum_bits}
     if not needed:
         return ()
     first = sorted(needed, key=lambda name: -needed[name])[:_NAMED]

@@ -28,8 +28,8 @@ def map_product(target: Target, op: Op, geometry: CoreGeometry) -> CoreGeometry:
 
 
 def can_leave_array(target: Target, op: Op, geometry: CoreGeometry) -> bool:
-    """Whether the sums of all rows of a product fit the registers behind the decoder, and are sums of weights with one scale."""
-    return whole_rows(op) <= target.array.few_rows and op.layer.tile_groups == 1 and not geometry.scales
+    """Whether all rows of a product, 8 bits wide, have sums that fit the registers behind the decoder, of weights with one scale."""
+    return op.row_passes == 1 and whole_rows(op) <= target.array.few_rows and op.layer.tile_groups == 1 and not geometry.scales
 
 
 def whole_rows(op: Op) -> int:

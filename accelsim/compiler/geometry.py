@@ -35,11 +35,14 @@ def weight_geometry(target: Target, layer: WeightedLayer) -> CoreGeometry:
     path = layer.weight.format.decode_path()
     book = target.codebook
     name = f"layer {layer.name!r} ({layer.weight.format.kind})"
-    if not 1 <= path.lane_bits <= 8:
+    passes = _book_passes(target, path, name)
+    bits = path.lookup.element_bits if path.lookup is not None and passes > 1 else path.lane_bits
+    if not 1 <= bits <= 8:
         raise CompileError(
-            f"{name}: {path.lane_bits}-bit weights do not fit the 8-bit array of {target.name!r}; allowed: at most 8 bits"
+            f"{name}: {bits}-bit weights do not fit the 8-bit array of {target.name!r}; allowed: at most 8 bits"
             + (" (compress the float trace first)" if path.raw_bits == 32 else "")
             + (f" (odd integers take one bit more than the {path.raw_bits} that are stored)" if path.odd else "")
+            + (" (or codebook.additive = 'passes', which adds no codewords up)" if path.lookup and path.lookup.element_bits <= 8 else "")
         )
     if path.lookup is None:
         width = target.decode_width
@@ -62,8 +65,12 @@ def weight_geometry(target: Target, layer: WeightedLayer) -> CoreGeometry:
         raise CompileError(f"{name}: d = {path.d} does not divide array.{along} = {length} of {target.name!r}")
     lookup = path.lookup
     records = target.decode_width.records(path)
-    coded = _geometry(target, path.d, path.codewords, records, True, path.sign, path.axis, 8, target.weight_buffer.word_bits, lookup.books)
-    coded = replace(coded, tables=lookup.books * lookup.tables, parity=path.signs.group if path.signs else 0, residual=lookup.residual)
+    coded = _geometry(
+        target, path.d, path.codewords, records, True, path.sign, path.axis, 8, target.weight_buffer.word_bits, lookup.books // passes
+    )
+    coded = replace(
+        coded, passes=passes, tables=lookup.books * lookup.tables, parity=path.signs.group if path.signs else 0, residual=lookup.residual
+    )
     if path.entropy is not None and path.entropy.mean is not None:
         coded = replace(coded, coded_index_bits=path.entropy.mean * lookup.books)
     if path.mask is not None:
@@ -84,10 +91,33 @@ def _mapped(target: Target, geometry: CoreGeometry, layer: WeightedLayer) -> Cor
     return hold_inputs(target, mapped) if layer.tile_groups == 1 else mapped
 
 
+def _book_passes(target: Target, path: DecodePath, name: str) -> int:
+    """Passes in which the rows of a K-tile meet one codebook's codewords after the other; 1 where these are added up in the decoder.
+
+    Raises
+    ------
+    CompileError
+        Records, or a mapping, that hold no codewords of one codebook alone.
+    """
+    lookup, array = path.lookup, target.array
+    if lookup is None or lookup.lookups == 1 or target.decode_width.additive == "sum":
+        return 1
+    what = f"codebook.additive = 'passes' of {target.name!r}"
+    if lookup.residual or path.entropy is not None or path.scale_levels:
+        part = "a codebook of another size" if lookup.residual else "an entropy code" if path.entropy is not None else "scales of groups"
+        raise CompileError(f"{name}: {what} takes codebooks one by one, but records have {part}; allowed: codebook.additive = 'sum'")
+    if array.mapping != "tiles" or array.dataflow != "weight_stationary":
+        raise CompileError(
+            f"{name}: {what} needs array.mapping = 'tiles' and array.dataflow = 'weight_stationary'; "
+            "allowed there: codebook.additive = 'sum'"
+        )
+    return lookup.books
+
+
 def _check_lookups(target: Target, path: DecodePath, lookup: Lookup, name: str) -> None:
     """Check that a cycle has ports and symbols for a whole vector, and that no bank conflicts are asked for that only indices show."""
     book, beyond_core = target.codebook, path.beyond_core
-    if lookup.lookups > book.ports:
+    if target.decode_width.lookups(lookup) > book.ports:
         raise CompileError(
             f"{name}: {lookup.lookups} lookups per vector exceed codebook.ports = {book.ports} of {target.name!r}; "
             f"allowed: at least {lookup.lookups} ports"

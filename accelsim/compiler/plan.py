@@ -143,6 +143,7 @@ class Op:
     m, k, n : of the product (m: rows of all images together for a layer as a whole)
     row_tile, column_tile : the rows (of a head its row band) and columns that it computes; None: all of them
     part : its share of the layer, where the layer accumulates what it reads; None: the layer
+    row_bits : of an element of a product's rows
     """
 
     index: int
@@ -158,6 +159,12 @@ class Op:
     row_tile: RowTile | None = None
     column_tile: ColumnTile | None = None
     part: Part | None = None
+    row_bits: int = 8
+
+    @property
+    def row_passes(self) -> int:
+        """Passes in which its rows enter the array, 8 bits of each element at a time."""
+        return -(-self.row_bits // 8)
 
     @property
     def on_array(self) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -18,6 +18,7 @@ from accelsim.compiler.record_table import Fields
 from accelsim.compiler.shared_rom import shared_rom
 from accelsim.compiler.target import Target
 from accelsim.compiler.weight_traffic import header_of_columns, header_traffic, most_header_bytes, record_traffic
+from accelsim.errors import CompileError
 from accelsim.hw.decode_mac_core import CoreGeometry
 from accelsim.program import Int64
 from accelsim.trace.layers import MacLayer, MatmulLayer
@@ -81,9 +82,20 @@ def product_key(op: Op) -> tuple[object, ...]:
     """All that `product_facts` reads of an operation, but for names in messages."""
     layer = op.layer
     if layer.weighted is not None:
-        return (*layer.weighted.likeness, op.m, op.k, op.n, op.row_tile, op.column_tile)
+        return (*layer.weighted.likeness, op.row_bits, op.m, op.k, op.n, op.row_tile, op.column_tile)
     heads = _head_product(op)
-    return (type(layer), heads.transposed_b, heads.from_cache, heads.cache_bits, op.m, op.k, op.n, op.row_tile, heads.contiguous)
+    return (
+        type(layer),
+        heads.transposed_b,
+        heads.from_cache,
+        heads.cache_bits,
+        op.row_bits,
+        op.m,
+        op.k,
+        op.n,
+        op.row_tile,
+        heads.contiguous,
+    )
 
 
 def _head_product(op: Op) -> MatmulLayer:
@@ -100,8 +112,27 @@ def product_geometry(target: Target, op: Op) -> CoreGeometry:
         heads = _head_product(op)
         geometry = activation_geometry(target, heads.transposed_b, heads.from_cache, heads.cache_bits)
     if target.ranked_by is not None:
-        return geometry.mapped_as(product_geometry(target.ranked_by, op))
-    return choose_dataflow(target, op, map_product(target, op, geometry))
+        return _in_passes(target, op, geometry.mapped_as(product_geometry(target.ranked_by, op)))
+    return _in_passes(target, op, choose_dataflow(target, op, map_product(target, op, geometry)))
+
+
+def _in_passes(target: Target, op: Op, geometry: CoreGeometry) -> CoreGeometry:
+    """The core with the passes of rows whose elements have more than 8 bits; an ideal array takes them at once.
+
+    Raises
+    ------
+    CompileError
+        A mapping whose rows do not enter tile by tile.
+    """
+    if op.row_passes == 1:
+        return geometry
+    if not geometry.mapping.takes_passes:
+        raise CompileError(
+            f"layer {op.layer.name!r}: rows of {op.row_bits} bits enter in {op.row_passes} passes, which "
+            f"'{geometry.mapping.name(geometry)}' on {target.name!r} has none of; allowed: activations of 8 bits, or weights that stay "
+            "in the PEs (array.dataflow = 'weight_stationary', array.depthwise = 'column' or 'block_diagonal')"
+        )
+    return replace(geometry, row_passes=op.row_passes if target.array.rows_per_cycle == 1 else 1)
 
 
 def product_facts(target: Target, op: Op) -> ProductFacts:
@@ -192,7 +223,7 @@ def _bounds(target: Target, split: ProductSplit, layer: MacLayer | None) -> Mapp
     rom = shared_rom(target)
     return {
         **({"rom": rom.least_cycles(groups)} if rom.rom_groups and geometry.group_lookups else {}),
-        "array": geometry.mapping.array_cycles(layer, split, target.array.rows_per_cycle),
+        "array": geometry.row_passes * geometry.mapping.array_cycles(layer, split, target.array.rows_per_cycle),
         "decode": groups,
         "buffer_width": -(-geometry.stripe_pops(split.k) * split.all_stripes * split.chunks * geometry.pop_bits // geometry.word_bits),
     }

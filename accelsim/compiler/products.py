@@ -57,6 +57,8 @@ def lower_product(inference: Inference, op: Op) -> None:
     low.tiles += split.all_tiles * split.chunks
     build = low.layers[inference.layer_index[layer.name]]
     build.macs += op.m * op.k * op.n
+    if (passes := split.geometry.passes * split.geometry.row_passes) > 1:
+        build.figures["multiplies"] += passes * op.m * op.k * op.n
     if target.array.depthwise != "column" and layer.tile_groups > 1:
         build.notes.append(mapping.group_name)
     if target.array.mapping != "tiles" or target.array.may_hold_outputs or target.array.holds_inputs:
@@ -89,8 +91,8 @@ def _check_operands(inference: Inference, op: Op) -> None:
         bits = inference.plan.tensors[key].bits
         heads = op.layer.head_product
         rounded = role == "weights" and heads is not None and heads.cache is not None and heads.cache.bits == bits
-        if bits != 8 and not rounded:
-            raise CompileError(f"layer {op.layer.name!r}: operand {key.name!r} has {bits} bits; the array takes 8")
+        if role == "weights" and bits != 8 and not rounded:
+            raise CompileError(f"layer {op.layer.name!r}: operand {key.name!r} has {bits} bits, but is loaded as weights, which have 8")
 
 
 def _check_cache(inference: Inference, name: str) -> None:
@@ -213,6 +215,10 @@ def _note(build: LayerBuild, split: ProductSplit, reuse: WeightReuse, array: Tar
     if array.held_weights > 1:
         build.figures["row_reads"] += split.row_reads
         build.notes.append(f"enhanced weight stationary, folds of {split.file} tiles")
+    if split.geometry.row_passes > 1:
+        build.notes.append(f"rows of {8 * split.geometry.row_passes} bits, {split.geometry.row_passes} passes of 8 each")
+    if split.geometry.passes > 1:
+        build.notes.append(f"{split.geometry.passes} passes of each K-tile, one per codebook")
     if split.geometry.cols < array.cols:
         build.notes.append(f"no masks for the sparse tiles: {split.geometry.cols} of {array.cols} columns per pass")
     if row_tile.count > 1:

@@ -76,9 +76,8 @@ def record_unit(geometry: CoreGeometry, layer: WeightedLayer) -> RecordUnit:
     fields = []
     for name, stream in table.items():
         bits = geometry.index_field_bits if name == "indices" else stream.bits
-        fields.append(
-            UnitField(name, rows // spans[name][0], cols // spans[name][1], stream.count // (stream.shape[0] * stream.shape[1]), bits)
-        )
+        books = stream.count // (stream.shape[0] * stream.shape[1])
+        fields.append(UnitField(name, rows // spans[name][0], cols // spans[name][1], books // geometry.passes, bits))
     return RecordUnit(rows, cols, tuple(fields))
 
 
@@ -114,10 +113,10 @@ def unit_image(geometry: CoreGeometry, layer: WeightedLayer, arrays: Mapping[str
             "allowed: a divisor of the outputs of a group, or weights left uncompressed"
         )
     chip = weight.format.chip_arrays(arrays, weight.k, weight.n)
-    units = _units(geometry, layer, unit, chip)
+    units = [_units(geometry, layer, unit, _of_pass(geometry, chip, number)) for number in range(geometry.passes)]
     parts = weight.format.decode_path().group_parts
     factors = {part.stream: striped(_codes(chip[part.stream]), groups, geometry.cols) for part in parts}
-    counts = stream_stripes(geometry, units.shape[0], groups, packing)
+    counts = stream_stripes(geometry, units[0].shape[0], groups, packing)
     sizes = np.array([geometry.words(layer.k, count) * geometry.word_bits for count in counts])
     starts = np.cumsum(sizes) - sizes
     first_bits = np.concatenate(
@@ -132,7 +131,7 @@ def unit_image(geometry: CoreGeometry, layer: WeightedLayer, arrays: Mapping[str
             ahead = _header(levels, own, rows)
             stream[first : first + ahead.size] = ahead
             first += geometry.scale_pops(layer.k, kt) * geometry.pop_bits
-            records = units[stripe, rows.start // unit.rows : -(-rows.stop // unit.rows)].reshape(-1)
+            records = units[kt % geometry.passes][stripe, rows.start // unit.rows : -(-rows.stop // unit.rows)].reshape(-1)
             stream[first : first + records.size] = records
     return LayerImage(
         data=np.packbits(stream, bitorder="little"),
@@ -159,6 +158,11 @@ def _units(geometry: CoreGeometry, layer: WeightedLayer, unit: RecordUnit, chip:
         found.append(low_bits(values, field.bits).reshape(*values.shape[:3], -1))
     bits = np.concatenate(found, axis=-1)
     return bits.reshape(*bits.shape[:2], -1)
+
+
+def _of_pass(geometry: CoreGeometry, chip: Mapping[str, Integers], number: int) -> Mapping[str, Integers]:
+    """The streams that the K-tiles of a pass hold: indices into one codebook, where each has passes of its own."""
+    return chip if geometry.passes == 1 else {**chip, "indices": chip["indices"][..., number : number + 1]}
 
 
 def _header(levels: Mapping[int, list[tuple[Scale | Offset, int]]], factors: Mapping[str, Integers], rows: range) -> Bits:

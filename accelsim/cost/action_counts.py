@@ -186,11 +186,12 @@ def _array_counts(layer: LayerResult, accelerator: Accelerator, share: float, cy
     busy = layer.pe_cycles // size
     fed = layer.feed_reads is not None
     rows = 0 if fed else busy if layer.row_reads is None else layer.row_reads
+    multiplies = layer.macs if layer.multiplies is None else layer.multiplies
     psums = float(busy * array.cols)
     words = float(rows * buffer.accesses(array.rows))
     counts = {
-        MAC: layer.macs * share,
-        ROUTE: layer.macs * share if array.sparse_tile is not None else 0.0,
+        MAC: multiplies * share,
+        ROUTE: multiplies * share if array.sparse_tile is not None else 0.0,
         PE_CYCLE: layer.pe_cycles,
         PE_IDLE: max(0, cycles * size - layer.pe_cycles),
         SKEW_CYCLE: rows,

@@ -42,7 +42,7 @@ def decoder_parts(path: DecodePath, accelerator: Accelerator, technology: Techno
     if path.parity_shift is not None:  # the two lowest bits of a shifted lane are its parity's: no adder
         group = path.parity_shift.group
         found.append(("parity shifts", Span.exact(gate_counts.SIGN_XOR * group * (lanes / group)), path.parity_shift.words))
-    if path.lookup is not None and path.lookup.lookups > 1:
+    if path.lookup is not None and accelerator.decode_width.lookups(path.lookup) > 1:
         adders = (path.lookup.lookups - 1) * lanes
         found.append(("codeword adders", Span.exact(gate_counts.adder(path.lane_bits)) * adders, path.lookup.words))
     for part in path.group_parts:

@@ -290,7 +290,9 @@ def _compare_stripe(
     beyond = np.argwhere(~np.isfinite(item.sums[:, first : first + used]))
     if beyond.size:
         row, column = beyond[0].tolist()
-        return f"stripe nt={nt}: sum [{row},{column}] leaves the range of float32, in which scaled groups are summed; allowed: smaller scales"
+        return (
+            f"stripe nt={nt}: sum [{row},{column}] leaves the range of float32, in which scaled groups are summed; allowed: smaller scales"
+        )
     wrong = np.argwhere(item.sums[:, first : first + used] != sums[:, :used])
     if wrong.size:
         row, column = wrong[0].tolist()

@@ -69,7 +69,7 @@ class UnitDecoder:
     def decode(self, image: LayerImage, words: Words, stripes: list[int], k: int) -> tuple[Float32, Factors]:
         """(integers (K, columns), factors of groups by stream, (groups, columns)) of some stripes."""
         cols = self.geometry.cols
-        panel = np.empty((k, len(stripes) * cols), np.float32)
+        panel = np.zeros((k, len(stripes) * cols), np.float32)
         factors = {
             part.stream: np.empty((-(-k // part.over), panel.shape[1])) for part in self.path.group_parts if isinstance(part.over, int)
         }
@@ -79,7 +79,7 @@ class UnitDecoder:
                 rows, bit = self.geometry.tile_rows(k, kt), int(image.first_bits[stripe, kt])
                 self._read_header(words, bit, rows, {name: values[:, own] for name, values in factors.items()})
                 bit += self.geometry.scale_pops(k, kt) * self.geometry.pop_bits
-                panel[rows.start : rows.stop, own] = self._integers(image, words, bit, len(rows), stripe)
+                panel[rows.start : rows.stop, own] += self._integers(image, words, bit, len(rows), stripe, kt % self.geometry.passes)
             _shift(self.path, panel[:, own], {name: values[:, own] for name, values in factors.items()})
         return panel, factors
 
@@ -97,8 +97,8 @@ class UnitDecoder:
                     at += part.bits
             bit += step * len(begun) * cols
 
-    def _integers(self, image: LayerImage, words: Words, bit: int, rows: int, stripe: int) -> Int64:
-        """(rows, C) integers of a tile ahead of shifts and zero points."""
+    def _integers(self, image: LayerImage, words: Words, bit: int, rows: int, stripe: int, number: int) -> Int64:
+        """(rows, C) integers of a tile of a pass, ahead of shifts and zero points."""
         unit, across = self.unit, self.geometry.cols // self.unit.cols
         shape, fields = (-(-rows // unit.rows), across), {}
         for field in unit.fields:
@@ -107,7 +107,7 @@ class UnitDecoder:
                 values[..., place] = read(words, bit, unit.bits, field.bits, shape[0] * across).reshape(shape)
                 bit += field.bits
             fields[field.stream] = values.reshape(*shape, field.down, field.across, field.books)
-        lanes = self._codewords(image, fields, stripe) if self.path.decode else self._levels(fields["weights"][..., 0, 0, 0])
+        lanes = self._codewords(image, fields, stripe, number) if self.path.decode else self._levels(fields["weights"][..., 0, 0, 0])
         if "signs" in fields:
             negative, shifts = self._negative(fields["signs"])
             lanes = np.where(negative, -lanes, lanes) + shifts
@@ -125,8 +125,8 @@ class UnitDecoder:
         values: Int64 = levels[digits].reshape(*codes.shape, self.unit.rows, 1)
         return values
 
-    def _codewords(self, image: LayerImage, fields: Mapping[str, Int64], stripe: int) -> Int64:
-        """(units, units, rows, columns of a unit) sums of the codewords of all books."""
+    def _codewords(self, image: LayerImage, fields: Mapping[str, Int64], stripe: int, number: int) -> Int64:
+        """(units, units, rows, columns of a unit) sums of the codewords of all books, or those of the pass's own."""
         lookup, unit = self.path.lookup, self.unit
         assert lookup is not None  # a path that decodes
         indices = fields["indices"]
@@ -135,7 +135,8 @@ class UnitDecoder:
         columns = first + np.arange(indices.shape[1]) * unit.cols
         share = self.outputs * self.groups // lookup.tables
         tables = np.minimum(columns // share, lookup.tables - 1)  # columns past the last output hold padding
-        book = (tables[:, None] * lookup.books + np.arange(lookup.books)) * lookup.codewords
+        books = np.arange(lookup.books).reshape(self.geometry.passes, -1)[number]
+        book = (tables[:, None] * lookup.books + books) * lookup.codewords
         lanes: Int64 = image.codebook.astype(np.int64)[indices + book[:, None, None]].sum(axis=4)  # (.., down, across, d)
         if lookup.residual:
             lanes = lanes + image.codebook.astype(np.int64)[fields["residuals"] + lookup.entries - lookup.residual].sum(axis=4)

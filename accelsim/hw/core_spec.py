@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from accelsim.hw.decode_width import Additive
 from accelsim.quantities import Bits, Cycles, unit
 from accelsim.records import Record
 
@@ -244,7 +245,8 @@ class ArraySpec(Record):
 class CodebookSpec(Record):
     """Where codewords live and how many can be looked up in a cycle.
 
-    A RAM is loaded for each layer; a ROM holds one universal codebook, or those that formats define (grids of GGUF). A port is a copy of a ROM, or a read port of a RAM. With
+    A RAM is loaded for each layer; a ROM holds one universal codebook, or those that formats define (grids of GGUF). A port is a copy
+    of a ROM, or a read port of a RAM. With
     `banks` there is one copy in single-ported banks instead: codeword i lies in bank i mod banks, and the `ports` lookups of a group
     take as many cycles as its most loaded bank (equal indices merge).
     """
@@ -271,6 +273,11 @@ class CodebookSpec(Record):
     )
     codeword_length: Annotated[int, unit("elements")] = Field(
         default=8, ge=1, le=256, description="elements of an entry, and of a raw record"
+    )
+    additive: Additive = Field(
+        default="sum",
+        description="vectors of several lookups: sum: codewords are added in the decoder; passes: each codebook's codewords are weights of "
+        "their own, for which the rows of a K-tile pass the array again",
     )
     shared_ports: Annotated[int | None, unit("lookups/cycle")] = Field(
         default=None,

@@ -38,6 +38,8 @@ class CoreGeometry:
     scales : (rows of a group, bits of its scales per output), finest of at most two first; popped ahead of a tile in which groups begin
     drain_stages : registers between the last PE of a column and its accumulator
     residual : codewords of a residual codebook, whose index follows the others unpadded; 0: none
+    passes : K-tiles one after the other that hold the same rows, each with the codewords of one of a record's codebooks
+    row_passes : cycles in which a row enters, 8 bits of its elements in each
     coded_index_bits : of a record's indices on average, entropy-coded; 0: fixed fields
     file : weights of a PE's file: a fold is as many neighbouring N-tiles of one K-tile, and each row meets all of them
     mapping : how weights meet activations; of one that owns its sums `max_m` rows of them are registers
@@ -66,6 +68,8 @@ class CoreGeometry:
     file: int = 1
     mapping: Mapping = TILES
     residual: int = 0
+    passes: int = 1
+    row_passes: int = 1
     coded_index_bits: Fraction = Fraction(0)
 
     def mapped_as(self, other: CoreGeometry) -> CoreGeometry:
@@ -125,18 +129,18 @@ class CoreGeometry:
     def tile_count(self, k: int) -> int:
         """K-tiles of a stripe."""
         blocks, rest = divmod(k, self.block_rows)
-        return blocks * -(-self.block_rows // self.rows) + -(-rest // self.rows)
+        return self.passes * (blocks * -(-self.block_rows // self.rows) + -(-rest // self.rows))
 
     def tile_rows(self, k: int, kt: int) -> range:
         """Rows of the reduction that a tile holds."""
-        block, inside = divmod(kt, -(-self.block_rows // self.rows))
+        block, inside = divmod(kt // self.passes, -(-self.block_rows // self.rows))
         first = block * self.block_rows + inside * self.rows
         return range(first, min(first + self.rows, (block + 1) * self.block_rows, k))
 
     def tile_of_row(self, row: int) -> int:
-        """The K-tile that holds a row of the reduction."""
+        """The K-tile that holds a row of the reduction; of those of several passes the first."""
         block, inside = divmod(row, self.block_rows)
-        return block * -(-self.block_rows // self.rows) + inside // self.rows
+        return self.passes * (block * -(-self.block_rows // self.rows) + inside // self.rows)
 
     def scale_pops(self, k: int, kt: int) -> int:
         """Pops that the scales of all groups that begin in a tile take ahead of its records."""
@@ -159,7 +163,7 @@ class CoreGeometry:
         if self.block:
             return sum(self.tile_groups(k, kt) for kt in range(self.tile_count(k)))
         kt_count = -(-k // self.rows)
-        return (kt_count - 1) * self.tile_groups(k, 0) + self.tile_groups(k, kt_count - 1)
+        return self.passes * ((kt_count - 1) * self.tile_groups(k, 0) + self.tile_groups(k, self.tile_count(k) - 1))
 
     def last_row(self, group: int) -> int:
         """Lowest row of PEs that a group of a full tile writes."""
@@ -203,9 +207,11 @@ class CoreGeometry:
         return -(-self.stripe_pops(k) * stripes * self.pop_bits // self.word_bits)
 
     def scale_fields(self) -> dict[str, int]:
-        """The fields of a run that say where its tiles end and which scales travel ahead of them."""
+        """The fields of a run that say where its tiles end, how often they and rows pass, and which scales travel ahead of them."""
         (fine, fine_bits), (coarse, coarse_bits) = (*self.scales, (0, 0), (0, 0))[:2]
         return {
+            "passes": self.passes,
+            "row_passes": self.row_passes,
             "block": self.block_rows,
             "fine_group": fine,
             "fine_bits": self.cols * fine_bits,

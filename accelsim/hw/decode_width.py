@@ -6,8 +6,12 @@ Disputable assumption: a cycle takes whole vectors, so a format of several looku
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Literal
 
 from accelsim.formats.decode_path import DecodePath
+from accelsim.formats.parts import Lookup
+
+Additive = Literal["sum", "passes"]
 
 
 @dataclass(frozen=True)
@@ -22,6 +26,7 @@ class DecodeWidth:
     activations : activations per cycle that are loaded as weights, in whole records
     tile : weights of a tile, R x C: no cycle takes more
     symbols : entropy-coded symbols per cycle; None: as many as the rest takes
+    additive : "passes": a vector of several lookups leaves as often, with one codeword each time; "sum": once, with the sum
     """
 
     ports: int
@@ -30,6 +35,7 @@ class DecodeWidth:
     activations: int
     tile: int
     symbols: int | None = None
+    additive: Additive = "sum"
 
     def length(self, path: DecodePath) -> int:
         """Weights of a record: of a codeword, or of a raw record, which entropy decoders slower than the chip's records shorten."""
@@ -43,8 +49,12 @@ class DecodeWidth:
         length, symbols = self.length(path), self._symbols(path)
         if path.lookup is None:
             return self._whole_records(self.raw if symbols is None else min(self.raw, symbols), length)
-        vectors = self.ports // path.lookup.lookups
+        vectors = self.ports // self.lookups(path.lookup)
         return self._whole_records(min(vectors, vectors if symbols is None else symbols // path.lookup.books) * length, length)
+
+    def lookups(self, lookup: Lookup) -> int:
+        """Lookups of a vector at a time."""
+        return 1 if self.additive == "passes" else lookup.lookups
 
     def weights(self, path: DecodePath) -> int:
         """Weights of a format per cycle."""
@@ -84,7 +94,7 @@ class DecodeWidth:
 
     def lookups_for(self, path: DecodePath, weights: int) -> int:
         """Lookups that give so many weights of a format, whole codewords; raw ones come in records as long as the chip's codewords."""
-        return weights // self.codeword_length if path.lookup is None else path.lookup.lookups * weights // path.d
+        return weights // self.codeword_length if path.lookup is None else self.lookups(path.lookup) * weights // path.d
 
     def _whole_records(self, weights: int, length: int) -> int:
         return min(weights, self.tile) // length

@@ -191,8 +191,8 @@ def _swap_in(s, machine, run):
 
 
 @inlined_kernel
-def _windows_full(s, run):
-    """Shift the columns' windows; whether they now hold the next row. A shift that brings no row yet is a busy cycle too."""
+def _row_entered(s, run):
+    """Shift the columns' windows, or take in 8 bits of a row; whether the next row is whole. A cycle that brings none yet is busy too."""
     s.row_got = 0
     s.shifted += 1
     if s.shifted < row_shifts(run, s.a_row):
@@ -234,7 +234,7 @@ def _step_tiles(s, machine, runs, tasks, drains, avail, due, held, fin, loaded, 
             left = min(left, s.row_got - needed)
             if s.active == 0:
                 _swap_in(s, machine, run)
-            if run.feed and not _windows_full(s, run):
+            if (run.feed or run.row_passes > 1) and not _row_entered(s, run):
                 return True, ISSUED, NEVER, left
         _issue(s, machine, runs, tasks, avail, due, held, results)
         rows += 1
@@ -279,7 +279,7 @@ def steady_rows(s, machine, runs, tasks, fin, loaded):
     """
     run = runs[s.a_run]
     accesses = machine.port_accesses - (s.v_accesses if s.v_until > s.cycle else 0)
-    if s.active == 0 or run.feed or run.turned or s.a_kt == run.kt_count - 1 or run.row_accesses > accesses:
+    if s.active == 0 or run.feed or run.row_passes > 1 or run.turned or s.a_kt == run.kt_count - 1 or run.row_accesses > accesses:
         return 0
     if s.a_kt == 0 or machine.accumulator_read == STALL:
         before, end = s.p1_task, s.p1_base + s.p1_rows - 1

@@ -130,7 +130,9 @@ RUN = np.dtype(
             "turned",  # N-tiles whose weights pass, while activations stay in the PEs (see `input_stationary_step`); 0: weights stay
             "unit0",  # then the first unit that the run puts out; nt0 is an M-tile
             "vector_path",  # 1: the lanes of the vector unit multiply, with weights that they hold (see `vector_path_step`)
+            "row_passes",  # cycles in which a row enters, 8 bits of its elements in each; 0 or 1: one
             "kt_count",
+            "passes",  # K-tiles one after the other that hold the same rows, each with the codewords of a codebook; 0 or 1: one
             "block",  # rows of the reduction after which new K-tiles begin; R, or the end of groups of weights that share a scale
             "fine_group",  # rows of such a group; 0: none
             "fine_bits",  # of its scales, over all columns

@@ -179,7 +179,9 @@ def drain_cycles(machine, task, unit):
 
 @inlined_kernel
 def tile_rows(run, kt, rows):
-    """(first row of the reduction, rows) of a tile with K-index `kt`: tiles end where a block does."""
+    """(first row of the reduction, rows) of a tile with K-index `kt`: tiles end where a block does, and may come once for each codebook."""
+    if run.passes > 1:
+        kt //= run.passes
     if run.block <= rows:
         return kt * run.block, min(run.block, run.k - kt * run.block)
     tiles = -(-run.block // rows)
@@ -256,9 +258,9 @@ def lag(run, machine):
 
 @inlined_kernel
 def row_shifts(run, row):
-    """Shifts of the windows that bring row `row` of a run: a line begins with empty windows."""
+    """Shifts of the windows that bring row `row` of a run: a line begins with empty windows. Without windows, its passes."""
     if run.line == 0:
-        return 1
+        return max(1, run.row_passes)
     return run.line_shifts if row == 0 or (run.m0 + row) % run.line == 0 else run.row_shifts
 
 

@@ -32,6 +32,10 @@ class ColumnFeed(Mapping):
     windows: bool
 
     @property
+    def takes_passes(self) -> bool:
+        return False
+
+    @property
     def own_rows(self) -> bool:
         return True
 

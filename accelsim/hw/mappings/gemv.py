@@ -19,6 +19,10 @@ class Gemv(Mapping):
     """Group by group: a step is a row that meets a group. `max_m` of the geometry is the rows of sums of a bank."""
 
     @property
+    def takes_passes(self) -> bool:
+        return False
+
+    @property
     def owns_sums(self) -> bool:
         return True
 

@@ -26,6 +26,10 @@ class InputStationary(Mapping):
     """A step is an output channel, whose R weights of a K-tile enter together; `file` of the geometry is the N-tiles of a fold."""
 
     @property
+    def takes_passes(self) -> bool:
+        return False
+
+    @property
     def turned(self) -> bool:
         return True
 

@@ -91,6 +91,7 @@ class Mapping:
     owns_sums : sums stand in registers of the mapping, rather than in the accumulators
     packed : how the rows of a stripe are drained; see `kernels.compute_state.TASK`
     turned : rows of A stay and weights pass, so that a column of PEs is a row of the result
+    takes_passes : rows may enter in several passes, 8 bits of their elements in each
     part : what a tile of a grouped convolution is called; "" where it has no number
     group_name : the mapping of a grouped convolution in words, for a layer's lowering
     """
@@ -114,6 +115,10 @@ class Mapping:
     @property
     def turned(self) -> bool:
         return False
+
+    @property
+    def takes_passes(self) -> bool:
+        return True
 
     @property
     def part(self) -> str:

@@ -29,6 +29,10 @@ class OutputStationary(Mapping):
     """A step is a row of C weights that meets an activation of each of the run's rows, of which the geometry's `max_m` are R."""
 
     @property
+    def takes_passes(self) -> bool:
+        return False
+
+    @property
     def owns_sums(self) -> bool:
         return True
 

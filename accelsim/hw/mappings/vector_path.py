@@ -26,6 +26,10 @@ class VectorPath(Mapping):
     """C channels in a stripe, whose rows are given to the lanes together; sums are registers there, so any number of rows will do."""
 
     @property
+    def takes_passes(self) -> bool:
+        return False
+
+    @property
     def own_rows(self) -> bool:
         return True
 

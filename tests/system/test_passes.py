@@ -1,0 +1,143 @@
+"""Passes on the machine: codebooks whose codewords are weights one after the other, and rows of more than 8 bits."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from accelsim.accelerator import Accelerator
+from accelsim.compiler.compile import compile_trace
+from accelsim.cost.action_counts import MAC, count_actions
+from accelsim.errors import CompileError
+from accelsim.formats.catalog import parse_format
+from accelsim.functional import check_functional
+from accelsim.result import CATEGORIES
+from accelsim.simulation import simulate
+from accelsim.trace.trace import Trace
+from tests.contract.test_weight_traffic import machine, product, read_bits
+from tests.naive_machine import NaiveMachine
+from tests.packed_products import packed_product
+from tests.recorded import run_recorded
+
+TEXT = "aqlm:books=2,bits=4,d=4,element_bits=8"
+
+
+def chip(text: str = TEXT, additive: str = "passes", ports: int = 2, **array: Any) -> Accelerator:
+    """A 16x16 chip that looks up two vectors of 4 per cycle, one after the other for each codebook."""
+    book = {"ports": ports, "codeword_length": 4, "codewords": 64, "additive": additive}
+    return machine(parse_format(text), array={"rows": 16, "cols": 16, "max_m": 32, **array}, codebook=book)
+
+
+def wide(trace: Trace, bits: int) -> Trace:
+    """The same product of activations of `bits` bits."""
+    fields = json.loads(trace.manifest.to_json())
+    fields["inputs"][0]["shape"]["bits"] = bits
+    return Trace(type(trace.manifest).model_validate_json(json.dumps(fields)))
+
+
+def check_twin(accelerator: Accelerator, trace: Trace) -> None:
+    program = compile_trace(accelerator, trace)
+    outcome, landings = run_recorded(accelerator, program)
+    cycles, runs = NaiveMachine(program, landings).simulate()
+    assert cycles == outcome.cycles - outcome.tail_cycles
+    for twin, row in zip(runs, outcome.run_results.tolist(), strict=True):
+        assert {name: count for name, count in zip(CATEGORIES, row, strict=False) if count} == twin
+
+
+@pytest.mark.parametrize("array", [{}, {"shadow_sets": 2, "accumulator_banks": 2}, {"accumulator_rule": "simple"}, {"max_m": 8}])
+@pytest.mark.parametrize("m", [1, 20])
+def test_a_pass_per_codebook_equals_the_clock_by_clock_twin(array: dict[str, Any], m: int) -> None:
+    check_twin(chip(**array), product(parse_format(TEXT), m))
+
+
+@pytest.mark.parametrize("array", [{}, {"shadow_sets": 2, "accumulator_banks": 2}, {"accumulator_read": "stall"}, {"max_m": 8}])
+@pytest.mark.parametrize(("text", "bits"), [("uniform", 16), ("int_group:bits=4,group=8", 16), ("uniform", 32)])
+@pytest.mark.parametrize("m", [1, 20])
+def test_rows_of_more_than_8_bits_equal_the_clock_by_clock_twin(text: str, bits: int, array: dict[str, Any], m: int) -> None:
+    accelerator = machine(parse_format(text), array={"rows": 16, "cols": 16, "max_m": 32, **array})
+    check_twin(accelerator, wide(product(parse_format(text), m), bits))
+
+
+def test_rows_of_16_bits_multiply_and_are_busy_twice() -> None:
+    """Their bytes are twice as many as well; the weights' are the same."""
+    trace = product(parse_format("uniform"), 20)
+    accelerator = machine(parse_format("uniform"))
+    plain, double = simulate(accelerator, trace), simulate(accelerator, wide(trace, 16))
+    assert double.cycles["busy"] == 2 * plain.cycles["busy"]
+    assert double.macs == plain.macs
+    counts = [count_actions(result, accelerator)[0][MAC].nominal for result in (plain, double)]
+    assert counts[1] == 2 * counts[0]
+    assert read_bits(double) == read_bits(plain)
+    assert double.layers[0].bounds["array"] == 2 * plain.layers[0].bounds["array"]
+    assert "rows of 16 bits, 2 passes of 8 each" in double.layers[0].lowering
+
+
+def test_rows_of_16_bits_need_8_bits_more_of_an_accumulator() -> None:
+    """40 inputs of int8 by int8: 128 x 128 x 40 needs 21 bits, 29 with activations of 16 bits."""
+    trace = wide(product(parse_format("uniform"), 20), 16)
+    k = trace.weighted_layers()[0].k
+    bits = (128 * 128 * k).bit_length() + 1 + 8
+    accelerator = machine(parse_format("uniform"), array={"rows": 16, "cols": 16, "max_m": 32, "psum_bits": bits - 1})
+    assert any(f"no sum can with {bits} bits" in text for text in simulate(accelerator, trace).warnings)
+
+
+@pytest.mark.parametrize("array", [{"dataflow": "output_stationary"}, {"dataflow": "input_stationary"}])
+def test_mappings_that_take_8_bits_alone_refuse_wide_rows(array: dict[str, Any]) -> None:
+    accelerator = machine(parse_format("uniform"), array={"rows": 16, "cols": 16, "max_m": 32, **array})
+    with pytest.raises(CompileError, match=r"rows of 16 bits enter in 2 passes, which .* has none of; allowed: activations of 8 bits"):
+        simulate(accelerator, wide(product(parse_format("uniform")), 16))
+
+
+@pytest.mark.parametrize("array", [{"dataflow": "cheapest"}, {"mapping": "gemv"}, {"mapping": "cheapest"}])
+def test_mappings_that_are_chosen_leave_wide_rows_to_tiles(array: dict[str, Any]) -> None:
+    accelerator = machine(parse_format("uniform"), array={"rows": 16, "cols": 16, "max_m": 32, **array})
+    check_twin(accelerator, wide(product(parse_format("uniform"), 2), 16))
+
+
+def test_passes_decode_every_codeword_bit_for_bit() -> None:
+    trace = packed_product(TEXT, 4, 72, 40)
+    accelerator = chip()
+    (layer,) = check_functional(accelerator, trace).layers
+    assert (layer.ok, layer.message) == (True, "bit-exact")
+    assert layer.tiles == 2 * 5 * 3
+
+    def tamper(name: str, image):  # type: ignore[no-untyped-def]
+        data = image.data.copy()
+        data[int(image.first_bits[0, 1]) // 8] ^= np.uint8(1)  # of the second codebook
+        return replace(image, data=data)
+
+    (layer,) = check_functional(accelerator, trace, tamper=tamper).layers
+    assert not layer.ok
+    assert "tile (nt=0, kt=0): weight [" in layer.message
+
+
+def test_passes_keep_the_bytes_and_let_codewords_have_8_bits() -> None:
+    spec = parse_format(TEXT)
+    with pytest.raises(CompileError, match=r"9-bit weights do not fit the 8-bit array .*codebook\.additive = 'passes'"):
+        simulate(chip(additive="sum"), product(spec))
+    narrow = parse_format("aqlm:books=2,bits=4,d=4,element_bits=7")
+    both = [simulate(chip(additive=how), product(narrow)) for how in ("sum", "passes")]
+    assert read_bits(both[0]) == read_bits(both[1])
+    assert both[1].cycles["busy"] == 2 * both[0].cycles["busy"]
+
+
+@pytest.mark.parametrize(
+    ("text", "array", "words"),
+    [
+        ("vptq:bits=4,residual_bits=2,d=4,element_bits=7", {}, "records have a codebook of another size"),
+        ("huffman-aqlm:books=2,bits=4,d=4,element_bits=7", {}, "records have an entropy code"),
+        (TEXT, {"mapping": "gemv"}, r"needs array\.mapping = 'tiles' and array\.dataflow = 'weight_stationary'"),
+        (TEXT, {"dataflow": "output_stationary"}, r"needs array\.mapping = 'tiles' and array\.dataflow = 'weight_stationary'"),
+    ],
+)
+def test_what_has_no_codewords_of_one_codebook_is_refused(text: str, array: dict[str, Any], words: str) -> None:
+    with pytest.raises(CompileError, match=words):
+        simulate(chip(text, **array), product(parse_format(text)))
+
+
+def test_a_port_per_lookup_is_not_needed() -> None:
+    assert simulate(chip(ports=1), product(parse_format(TEXT))).total_cycles > 0
