@@ -143,7 +143,7 @@ class Op:
     m, k, n : of the product (m: rows of all images together for a layer as a whole)
     row_tile, column_tile : the rows (of a head its row band) and columns that it computes; None: all of them
     part : its share of the layer, where the layer accumulates what it reads; None: the layer
-    row_bits : of an element of a product's rows
+    row_bits, loaded_bits : of an element of a product's rows, and of the activations that are loaded as its weights
     """
 
     index: int
@@ -160,6 +160,7 @@ class Op:
     column_tile: ColumnTile | None = None
     part: Part | None = None
     row_bits: int = 8
+    loaded_bits: int = 8
 
     @property
     def row_passes(self) -> int:

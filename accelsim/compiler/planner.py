@@ -276,8 +276,9 @@ class _Builder:
                     f"layer {layer.name!r}: expects a merged tensor, but {key.name!r} is stored per head; allowed: merge 'columns'"
                 )
             self.tensors[key].readers.append(index)
-        row_bits = next((self.tensors[key].bits for key, role in reads if role == "rows"), 8)
-        self.ops.append(Op(index, layer, fused, part.head, image, tuple(reads), writes, *mkn, part.row_tile, row_bits=row_bits))
+        rows, loaded = (next((self.tensors[key].bits for key, role in reads if role == own), 8) for own in ("rows", "weights"))
+        op = Op(index, layer, fused, part.head, image, tuple(reads), writes, *mkn, part.row_tile, row_bits=rows, loaded_bits=loaded)
+        self.ops.append(op)
 
     # -- fusion
 

@@ -89,6 +89,7 @@ def product_key(op: Op) -> tuple[object, ...]:
         heads.transposed_b,
         heads.from_cache,
         heads.cache_bits,
+        op.loaded_bits,
         op.row_bits,
         op.m,
         op.k,
@@ -110,7 +111,8 @@ def product_geometry(target: Target, op: Op) -> CoreGeometry:
         geometry = weight_geometry(target, op.layer.weighted)
     else:
         heads = _head_product(op)
-        geometry = activation_geometry(target, heads.transposed_b, heads.from_cache, heads.cache_bits)
+        bits = 16 if op.loaded_bits == 16 else heads.cache_bits
+        geometry = activation_geometry(target, heads.transposed_b, heads.from_cache, bits)
     if target.ranked_by is not None:
         return _in_passes(target, op, geometry.mapped_as(product_geometry(target.ranked_by, op)))
     return _in_passes(target, op, choose_dataflow(target, op, map_product(target, op, geometry)))

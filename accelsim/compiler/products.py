@@ -91,8 +91,11 @@ def _check_operands(inference: Inference, op: Op) -> None:
         bits = inference.plan.tensors[key].bits
         heads = op.layer.head_product
         rounded = role == "weights" and heads is not None and heads.cache is not None and heads.cache.bits == bits
-        if role == "weights" and bits != 8 and not rounded:
-            raise CompileError(f"layer {op.layer.name!r}: operand {key.name!r} has {bits} bits, but is loaded as weights, which have 8")
+        if role == "weights" and bits not in (8, 16) and not rounded:
+            raise CompileError(
+                f"layer {op.layer.name!r}: operand {key.name!r} has {bits} bits, but is loaded as weights of 8; allowed: 8 bits, or 16, "
+                "which are rounded"
+            )
 
 
 def _check_cache(inference: Inference, name: str) -> None:
@@ -217,6 +220,8 @@ def _note(build: LayerBuild, split: ProductSplit, reuse: WeightReuse, array: Tar
         build.notes.append(f"enhanced weight stationary, folds of {split.file} tiles")
     if split.geometry.row_passes > 1:
         build.notes.append(f"rows of {8 * split.geometry.row_passes} bits, {split.geometry.row_passes} passes of 8 each")
+    if split.geometry.raw_bits == 16 and not split.geometry.decode:
+        build.notes.append("operand of 16 bits rounded to 8 as it is loaded")
     if split.geometry.passes > 1:
         build.notes.append(f"{split.geometry.passes} passes of each K-tile, one per codebook")
     if split.geometry.cols < array.cols:

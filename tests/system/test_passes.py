@@ -22,6 +22,7 @@ from tests.contract.test_weight_traffic import machine, product, read_bits
 from tests.naive_machine import NaiveMachine
 from tests.packed_products import packed_product
 from tests.recorded import run_recorded
+from tests.tiny_machines import tiny_accelerator, tiny_encoder
 
 TEXT = "aqlm:books=2,bits=4,d=4,element_bits=8"
 
@@ -141,3 +142,23 @@ def test_what_has_no_codewords_of_one_codebook_is_refused(text: str, array: dict
 
 def test_a_port_per_lookup_is_not_needed() -> None:
     assert simulate(chip(ports=1), product(parse_format(TEXT))).total_cycles > 0
+
+
+def all_wide(trace: Trace, bits: int) -> Trace:
+    """A network all of whose activations have `bits` bits."""
+    fields = json.loads(trace.manifest.to_json())
+    for shape in (*(item["shape"] for item in fields["inputs"]), *(layer["output"] for layer in fields["layers"])):
+        shape["bits"] = bits
+    return Trace(type(trace.manifest).model_validate_json(json.dumps(fields)))
+
+
+def test_attention_of_16_bits_runs_with_keys_and_values_rounded() -> None:
+    trace = all_wide(tiny_encoder(5, 8, 2, 12, "ssvq:16,2"), 16)
+    accelerator = tiny_accelerator(activation_buffer__capacity=65536)
+    check_twin(accelerator, trace)
+    layers = {layer.name: layer for layer in simulate(accelerator, trace).layers if layer.op == "matmul"}
+    assert layers
+    assert all("rows of 16 bits, 2 passes" in layer.lowering for layer in layers.values())
+    assert all("operand of 16 bits rounded to 8 as it is loaded" in layer.lowering for layer in layers.values())
+    with pytest.raises(CompileError, match=r"has 32 bits, but is loaded as weights of 8; allowed: 8 bits, or 16, which are rounded"):
+        simulate(accelerator, all_wide(tiny_encoder(5, 8, 2, 12, "ssvq:16,2"), 32))
