@@ -408,6 +408,11 @@ class NaiveMachine(NaiveInputStationaryRuns):
         if push:
             self.held_bits += run["word_bits"]
             self.pushed += 1
+            for _ in range(run["words_per_cycle"] - 1):  # those that follow at once, if they are there; the pop makes room after them
+                fits = self.held_bits + run["word_bits"] <= run["buffer_bits"]
+                if self.pushed < run["words"] and fits and not self.missing_word(run, left):
+                    self.held_bits += run["word_bits"]
+                    self.pushed += 1
             if run["frees"]:
                 self.freed = run["base_bytes"] + run["header_bytes"] + self.pushed * run["word_bits"] // 8
         if pop:
@@ -422,19 +427,19 @@ class NaiveMachine(NaiveInputStationaryRuns):
             why = self.codebook_wait
         elif run["gemv_groups"]:
             pop = self.wanted_pop == "granted"
-            if self.wanted_pop == "asked" and self.held_bits < run["pop_bits"]:
+            if self.wanted_pop == "asked" and self.held_bits < self.needed_bits(run):
                 why, short = missing or "buffer_width", True
             elif self.wanted_pop == "asked":
                 why = "codebook_load"
         elif run["os_line"]:
-            if self.has_room(run) and self.held_bits < run["pop_bits"]:
+            if self.has_room(run) and self.held_bits < self.needed_bits(run):
                 why, short = missing or "buffer_width", True
             elif self.has_room(run) and run["codebook_load"] >= self.books_done:
                 why = "codebook_load"
             else:
                 pop = self.has_room(run)
         elif run["turned"]:
-            if len(self.banks) < 2 and self.held_bits < run["pop_bits"]:
+            if len(self.banks) < 2 and self.held_bits < self.needed_bits(run):
                 why, short = missing or "buffer_width", True
             elif len(self.banks) < 2 and run["codebook_load"] >= self.books_done:
                 why = "codebook_load"
@@ -443,7 +448,7 @@ class NaiveMachine(NaiveInputStationaryRuns):
         elif run["vector_path"]:
             if not self.set_is_free():
                 why = "vector"
-            elif self.held_bits < run["pop_bits"]:
+            elif self.held_bits < self.needed_bits(run):
                 why, short = missing or "buffer_width", True
             elif run["codebook_load"] >= self.books_done:
                 why = "codebook_load"
@@ -455,7 +460,7 @@ class NaiveMachine(NaiveInputStationaryRuns):
             ahead = self.scales_left(run)  # into registers of their own, which no wave passes
             if vacated is not None and not ahead and self.t < vacated[0] + self.lowest_row(run) + vacated[1] - 2:
                 why = "swap"
-            elif self.held_bits < run["pop_bits"]:
+            elif self.held_bits < self.needed_bits(run):
                 why, short = missing or "buffer_width", True
             elif not ahead and run["codebook_load"] >= self.books_done:
                 why = "codebook_load"
@@ -499,17 +504,33 @@ class NaiveMachine(NaiveInputStationaryRuns):
         last = min(self.load_group * run["ports"] + run["ports"] - 1, self.rows * self.cols // run["d"] - 1)
         return last // (self.cols // run["d"]) if run["axis"] == 0 else last // self.cols * run["d"] + run["d"] - 1
 
-    def scales_left(self, run: Row) -> bool:
-        """Whether scales of groups that begin in the tile are still to be popped."""
+    def scale_bits(self, run: Row) -> int:
+        """Bits of the scales of groups that begin in the tile."""
         bits = 0
         for row in tile_span(run, folds(run)[self.load_fold].kt, self.rows):
             for level in ("fine", "coarse"):
                 if run[f"{level}_group"] and row % run[f"{level}_group"] == 0:
                     bits += run[f"{level}_bits"]
-        return self.load_scales < ceil_div(bits, run["pop_bits"])
+        return bits
+
+    def scales_left(self, run: Row) -> bool:
+        """Whether some of them are still to be popped."""
+        return self.load_scales < ceil_div(self.scale_bits(run), run["pop_bits"])
+
+    def needed_bits(self, run: Row) -> int:
+        """Bits of the groups of the image that the next pop takes: of scales, or of records, as many as a cycle takes or as are left."""
+        at_once = max(1, run["groups"])
+        bits, records = run["pop_bits"] // at_once, run["ports"] // at_once  # of a group
+        if self.scales_left(run):
+            left = ceil_div(self.scale_bits(run), bits) - self.load_scales * at_once
+        else:
+            rows = len(tile_span(run, folds(run)[self.load_fold].kt, self.rows))
+            held = rows * (self.cols // run["d"]) if run["axis"] == 0 else ceil_div(rows, run["d"]) * self.cols
+            left = ceil_div(held, records) - self.load_group * at_once
+        return min(left, at_once) * bits
 
     def pop(self, run: Row) -> None:
-        self.held_bits -= run["pop_bits"]
+        self.held_bits -= self.needed_bits(run)
         if self.scales_left(run):
             self.load_scales += 1
             return

@@ -95,6 +95,7 @@ class CoreShares:
 
     def __init__(self, target: Target, plan: Plan) -> None:
         self._target, self._plan = target, plan
+        self._ranking = target.ranking
         self._heads = Counter(name for name, _ in {(op.layer.name, op.head) for op in plan.ops if op.head >= 0})
         self._facts: dict[tuple[object, ...], ProductFacts] = {}
 
@@ -189,7 +190,7 @@ class CoreShares:
     def _product_facts(self, op: Op) -> ProductFacts:
         key = product_key(op)
         if key not in self._facts:
-            self._facts[key] = product_facts(self._target, op)
+            self._facts[key] = product_facts(self._ranking, op)
         return self._facts[key]
 
     def _moved(self, op: Op, split: Split) -> list[int]:
@@ -228,16 +229,16 @@ class CoreShares:
             rows = -(-op.m * share.result.rows // whole.rows)
             cycles = max(cycles, stripes * facts.split.groups * max(rows * facts.split.kt_count, stripe_groups))
         times = len(split.shares) if split.how == "rows" else 1  # that weights are decoded, and read unless one read serves all
-        weights = facts.split.image_bytes * (1 if self._target.control.weight_broadcast else times)
+        weights = facts.split.image_bytes * (1 if self._ranking.control.weight_broadcast else times)
         cycles = max(cycles, facts.bounds.get("rom", 0) * times)
         activations = sum(self._moved(op, split)) - self._kept(op, split, before)
-        placement = self._target.placement
+        placement = self._ranking.placement
         loading = self._cycles(placement.weights, weights)
         return max(Fraction(cycles), loading) + self._cycles(placement.activations, activations), weights + activations
 
     def _cycles(self, memory: str, size: int) -> Fraction:
         """Least cycles that bytes take through the port of a memory."""
-        if memory == L2 and self._target.l2 is not None:
-            return Fraction(size, self._target.l2.width_bytes)
-        rate = self._target.memory(memory).bytes_per_cycle
+        if memory == L2 and self._ranking.l2 is not None:
+            return Fraction(size, self._ranking.l2.width_bytes)
+        rate = self._ranking.memory(memory).bytes_per_cycle
         return size / rate if rate else Fraction(0)

@@ -86,7 +86,7 @@ def weight_geometry(target: Target, layer: WeightedLayer) -> CoreGeometry:
 def _mapped(target: Target, geometry: CoreGeometry, layer: WeightedLayer) -> CoreGeometry:
     """The core with the mapping of the layer's groups, and with sums, activations or folds of weights that stay in the PEs."""
     if target.ranked_by is not None:
-        return geometry.mapped_as(weight_geometry(target.ranked_by, layer))
+        return geometry.planned_as(weight_geometry(target.ranked_by, layer))
     mapped = fit_folds(target, hold_outputs(target, map_groups(target, geometry, layer)), layer)
     return hold_inputs(target, mapped) if layer.tile_groups == 1 else mapped
 

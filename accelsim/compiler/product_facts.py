@@ -114,7 +114,7 @@ def product_geometry(target: Target, op: Op) -> CoreGeometry:
         bits = 16 if op.loaded_bits == 16 else heads.cache_bits
         geometry = activation_geometry(target, heads.transposed_b, heads.from_cache, bits)
     if target.ranked_by is not None:
-        return _in_passes(target, op, geometry.mapped_as(product_geometry(target.ranked_by, op)))
+        return _in_passes(target, op, geometry.planned_as(product_geometry(target.ranked_by, op)))
     return _in_passes(target, op, choose_dataflow(target, op, map_product(target, op, geometry)))
 
 
@@ -200,11 +200,13 @@ def _fields(target: Target, split: ProductSplit) -> Fields:
         **geometry.scale_fields(),
         "d": geometry.codeword_length * (target.array.cols // geometry.cols),  # as the kernel counts records: over all columns
         "axis": geometry.axis,
-        "ports": geometry.ports,
-        "lookups": geometry.group_lookups,
-        "pop_bits": geometry.pop_bits,
+        "ports": geometry.cycle_records,
+        "groups": geometry.groups_per_cycle,
+        "lookups": geometry.groups_per_cycle * geometry.group_lookups,
+        "pop_bits": geometry.groups_per_cycle * geometry.pop_bits,
         "buffer_bits": geometry.buffer_bits,
         "word_bits": geometry.word_bits,
+        "words_per_cycle": geometry.words_per_cycle,
         "m": _of_runs(split.run_rows),
         "m0": _of_runs(split.first_rows),
         "nt0": _of_runs(split.nt0),
@@ -221,11 +223,12 @@ def _bounds(target: Target, split: ProductSplit, layer: MacLayer | None) -> Mapp
     """Least cycles of each resource of the core."""
     geometry = split.geometry
     assert layer is not None  # the plan puts nothing else on the array
-    groups = split.stripe_groups * split.all_stripes * split.chunks
+    cycles = split.stripe_cycles * split.all_stripes * split.chunks
+    bits = geometry.stripe_pops(split.k) * split.all_stripes * split.chunks * geometry.pop_bits
     rom = shared_rom(target)
     return {
-        **({"rom": rom.least_cycles(groups)} if rom.rom_groups and geometry.group_lookups else {}),
+        **({"rom": rom.least_cycles(cycles)} if rom.rom_groups and geometry.group_lookups else {}),
         "array": geometry.row_passes * geometry.mapping.array_cycles(layer, split, target.array.rows_per_cycle),
-        "decode": groups,
-        "buffer_width": -(-geometry.stripe_pops(split.k) * split.all_stripes * split.chunks * geometry.pop_bits // geometry.word_bits),
+        "decode": cycles,
+        "buffer_width": -(-bits // (geometry.words_per_cycle * geometry.word_bits)),
     }

@@ -101,6 +101,11 @@ class ProductSplit:
         return self.geometry.stripe_groups(self.k)
 
     @cached_property
+    def stripe_cycles(self) -> int:
+        """Decode cycles of one N-stripe."""
+        return self.geometry.stripe_cycles(self.k)
+
+    @cached_property
     def stream_words(self) -> int:
         """Words of one stream of weights, but for the last of a group."""
         return self.geometry.words(self.k, self.run_stripes)

@@ -65,7 +65,7 @@ def lower_product(inference: Inference, op: Op) -> None:
         build.notes.append(mapping.name(split.geometry))
     for name, figure in mapping.figures(target.activation_buffer, layer, split).items():
         build.figures[name] += figure
-    groups = facts.bounds["decode"]
+    groups = split.stripe_groups * split.all_stripes * split.chunks
     build.figures["decoded_weights"] += groups * split.geometry.group_weights
     build.figures["lookups"] += groups * split.geometry.group_lookups
     _note(build, split, facts.reuse, target.array)

@@ -43,6 +43,8 @@ class CoreGeometry:
     coded_index_bits : of a record's indices on average, entropy-coded; 0: fixed fields
     file : weights of a PE's file: a fold is as many neighbouring N-tiles of one K-tile, and each row meets all of them
     mapping : how weights meet activations; of one that owns its sums `max_m` rows of them are registers
+    groups_per_cycle, words_per_cycle : groups of `ports` records that a decode cycle takes from a tile, and words that a cycle reads: 1, or
+        more where a run is imagined with an ideal decoder or width, but with the image of the chip as it is
     """
 
     rows: int
@@ -71,10 +73,26 @@ class CoreGeometry:
     passes: int = 1
     row_passes: int = 1
     coded_index_bits: Fraction = Fraction(0)
+    groups_per_cycle: int = 1
+    words_per_cycle: int = 1
 
-    def mapped_as(self, other: CoreGeometry) -> CoreGeometry:
-        """The same decoder with the mapping of `other`, and what belongs to it."""
-        return replace(self, mapping=other.mapping, max_m=other.max_m, file=other.file)
+    def planned_as(self, other: CoreGeometry) -> CoreGeometry:
+        """As many records and bits per cycle, at least, with the mapping of `other`, and with its groups and words: the same image."""
+        return replace(
+            self,
+            mapping=other.mapping,
+            max_m=other.max_m,
+            file=other.file,
+            ports=other.ports,
+            groups_per_cycle=-(-self.cycle_records // other.ports),
+            word_bits=other.word_bits,
+            words_per_cycle=-(-self.words_per_cycle * self.word_bits // other.word_bits),
+        )
+
+    @property
+    def cycle_records(self) -> int:
+        """Records that a decode cycle takes, at most."""
+        return self.groups_per_cycle * self.ports
 
     @property
     def codebook_words(self) -> int:
@@ -107,19 +125,25 @@ class CoreGeometry:
         return self.ports * self.codeword_length
 
     @property
+    def cycle_weights(self) -> int:
+        """Weights that a decode cycle has room for."""
+        return self.groups_per_cycle * self.group_weights
+
+    @property
     def group_lookups(self) -> int:
         """Codebook lookups of a group; 0 for raw records."""
         return self.ports * (self.books + bool(self.residual)) if self.decode else 0
 
     @property
     def pop_bits(self) -> int:
-        """Bits n that one decode cycle takes."""
+        """Bits n of a group, and of a pop of scales."""
         return ceil(self.ports * self.record_bits)
 
     @property
     def buffer_bits(self) -> int:
-        """Bits B of the unpack buffer: one word and one group, and a second of the larger."""
-        return self.word_bits + self.pop_bits + max(self.word_bits, self.pop_bits)
+        """Bits B of the unpack buffer: those of a cycle in and of one out, and again of the larger."""
+        read, taken = self.words_per_cycle * self.word_bits, self.groups_per_cycle * self.pop_bits
+        return read + taken + max(read, taken)
 
     @property
     def block_rows(self) -> int:
@@ -150,7 +174,7 @@ class CoreGeometry:
         return -(-self.cols * sum(bits * (-(-own.stop // group) - -(-own.start // group)) for group, bits in self.scales) // self.pop_bits)
 
     def tile_groups(self, k: int, kt: int) -> int:
-        """Decode cycles of a tile: its records over the ports, rounded up; rows are trimmed, columns are not."""
+        """Groups of a tile: its records over the ports, rounded up; rows are trimmed, columns are not."""
         used = len(self.tile_rows(k, kt))
         if self.axis == 0:
             records = used * (self.cols // self.codeword_length)
@@ -159,11 +183,17 @@ class CoreGeometry:
         return -(-records // self.ports)
 
     def stripe_groups(self, k: int) -> int:
-        """Decode cycles of one N-stripe: all its K-tiles."""
+        """Groups of one N-stripe: all its K-tiles."""
         if self.block:
             return sum(self.tile_groups(k, kt) for kt in range(self.tile_count(k)))
         kt_count = -(-k // self.rows)
         return self.passes * ((kt_count - 1) * self.tile_groups(k, 0) + self.tile_groups(k, self.tile_count(k) - 1))
+
+    def stripe_cycles(self, k: int) -> int:
+        """Decode cycles of one N-stripe: those of its groups, of which a cycle takes several of one tile, or one."""
+        if self.groups_per_cycle == 1:
+            return self.stripe_groups(k)
+        return sum(-(-self.tile_groups(k, kt) // self.groups_per_cycle) for kt in range(self.tile_count(k)))
 
     def last_row(self, group: int) -> int:
         """Lowest row of PEs that a group of a full tile writes."""
@@ -174,12 +204,13 @@ class CoreGeometry:
 
     @property
     def group_rows(self) -> int:
-        """Most rows of the reduction that a group has weights of."""
+        """Most rows of the reduction that a cycle's groups have weights of."""
+        records = self.cycle_records
         if self.axis == 0:
             line, rows = self.cols // self.codeword_length, 1  # records side by side, and the rows that they lie in
         else:
             line, rows = self.cols, self.codeword_length
-        lines = max(1, self.ports // line) if self.ports % line == 0 or line % self.ports == 0 else (self.ports - 2) // line + 2
+        lines = max(1, records // line) if records % line == 0 or line % records == 0 else (records - 2) // line + 2
         return min(self.rows, rows * lines)
 
     def tile_pops(self, k: int) -> np.ndarray:

@@ -140,11 +140,13 @@ RUN = np.dtype(
             "coarse_bits",
             "d",
             "axis",
-            "ports",  # P
-            "lookups",  # of codewords in a group; 0: raw records
-            "pop_bits",  # n
+            "ports",  # P: records of a decode cycle
+            "groups",  # of the image that make up a decode cycle; 0 or 1: one
+            "lookups",  # of codewords in a decode cycle; 0: raw records
+            "pop_bits",  # n: of a decode cycle
             "buffer_bits",  # B
             "word_bits",  # W
+            "words_per_cycle",  # read at once; 0 or 1: one
             "words",  # of the stream of this run
             "from_activations",  # 1: the weights are a tensor in the activation buffer
             "chunk0",  # first transfer of the stream; -1: it is there

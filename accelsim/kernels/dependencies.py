@@ -191,14 +191,21 @@ def tile_rows(run, kt, rows):
 
 
 @inlined_kernel
-def scale_pops(run, kt, rows):
-    """Pops H that the scales take ahead of a tile: those of all groups that begin in it."""
+def _scale_bits(run, kt, rows):
+    """Bits of the scales ahead of a tile: of all groups that begin in it."""
     first, used = tile_rows(run, kt, rows)
     bits = 0
     if run.fine_group > 0:
         bits += (-(-(first + used) // run.fine_group) - -(-first // run.fine_group)) * run.fine_bits
     if run.coarse_group > 0:
         bits += (-(-(first + used) // run.coarse_group) - -(-first // run.coarse_group)) * run.coarse_bits
+    return bits
+
+
+@inlined_kernel
+def scale_pops(run, kt, rows):
+    """Pops H that the scales take ahead of a tile."""
+    bits = _scale_bits(run, kt, rows)
     return -(-bits // run.pop_bits) if bits else 0
 
 
@@ -215,6 +222,20 @@ def tile_records(run, kt, rows, cols):
 def tile_groups(run, kt, rows, cols):
     """Decode cycles L of a tile with K-index `kt`."""
     return -(-tile_records(run, kt, rows, cols) // run.ports)
+
+
+@inlined_kernel
+def pop_bits(s, run, rows, cols):
+    """Bits that the loader's next pop takes: n, but for the last of a tile or its scales, whose groups may be fewer than a cycle takes."""
+    if run.groups <= 1:
+        return run.pop_bits
+    of_group = run.pop_bits // run.groups
+    if s.l_group >= 0:
+        left = tile_records(run, s.l_kt, rows, cols) - s.l_group * run.ports
+        return min(run.groups, -(-left // (run.ports // run.groups))) * of_group
+    pops = scale_pops(run, s.l_kt, rows)
+    left = -(-_scale_bits(run, s.l_kt, rows) // of_group) - (pops + s.l_group) * run.groups
+    return min(run.groups, left) * of_group
 
 
 @inlined_kernel

@@ -26,7 +26,16 @@ from accelsim.kernels.compute_state import (
     PORT,
     VECTOR,
 )
-from accelsim.kernels.dependencies import awaited_load, codebook_wait, group_cycles, left_lanes_at, operands_ready_at, ready_at, row_source
+from accelsim.kernels.dependencies import (
+    awaited_load,
+    codebook_wait,
+    group_cycles,
+    left_lanes_at,
+    operands_ready_at,
+    pop_bits,
+    ready_at,
+    row_source,
+)
 from accelsim.kernels.kernel import borrowing_kernel, inlined_kernel
 
 
@@ -106,7 +115,8 @@ def step_gemv(s, machine, runs, tasks, avail, due, fin, loaded, group_cost, left
         ready, why = _gate(s, machine, runs, tasks, fin, loaded)
         if ready > t:
             return False, why, ready, left
-        if s.ucnt < run.pop_bits or (run.codebook_load >= 0 and s.cb_done <= run.codebook_load) or s.denied == t:
+        short = s.ucnt < pop_bits(s, run, machine.rows, machine.cols)
+        if short or (run.codebook_load >= 0 and s.cb_done <= run.codebook_load) or s.denied == t:
             s.g_pop = ASKED
             return False, ASK_LOADER, NEVER, left
     s.row_got += left

@@ -32,6 +32,7 @@ from accelsim.kernels.dependencies import (
     fold_tiles,
     group_cycles,
     lowest_row,
+    pop_bits,
     ready_at,
     scale_pops,
     tile_groups,
@@ -124,6 +125,19 @@ def _missing_word(s, machine, runs, tasks, fin, loaded, land, visible, chunk_end
 
 
 @inlined_kernel
+def _more_words(s, machine, runs, tasks, fin, loaded, land, visible, chunk_end, chunk_need, left):
+    """Push the other words of a cycle that reads several, as far as they are there and the buffer, but for this cycle's pop, has room."""
+    run = runs[s.l_run]
+    for _ in range(1, run.words_per_cycle):
+        if s.pushed == run.words or s.ucnt > run.buffer_bits - run.word_bits:
+            return
+        if _missing_word(s, machine, runs, tasks, fin, loaded, land, visible, chunk_end, chunk_need, False, left)[0] != PRESENT:
+            return
+        s.ucnt += run.word_bits
+        s.pushed += 1
+
+
+@inlined_kernel
 def _launch(s, machine, runs):
     """Wait for the launch of the loader's run; its last cycle opens the gates that wait for it. Answers as `step_loader`."""
     if s.launched_at < 0:
@@ -137,9 +151,9 @@ def _launch(s, machine, runs):
 
 
 @inlined_kernel
-def _group_there(s, run, missing):
+def _group_there(s, run, needed, missing):
     """(whether a group that has room can be popped, category if the array waits for it, tally): as for its bits and its codebook."""
-    if s.ucnt < run.pop_bits:
+    if s.ucnt < needed:
         return False, missing if missing != PRESENT else BUFFER_WIDTH, SHORT_OF_BITS
     if run.codebook_load >= 0 and s.cb_done <= run.codebook_load:
         return False, CODEBOOK_LOAD, NOTHING
@@ -179,6 +193,7 @@ def step_loader(s, machine, runs, tasks, fin, loaded, group_cost, land, visible,
             wake = at
     push = missing == PRESENT and room and s.pushed < run.words
 
+    needed = pop_bits(s, run, rows, cols)
     # the pop sees what the buffer held before this cycle's push
     why = DECODE
     tally = NOTHING
@@ -192,24 +207,24 @@ def step_loader(s, machine, runs, tasks, fin, loaded, group_cost, land, visible,
         wake = min(wake, s.held_until)
     elif run.gemv_groups > 0:  # the array takes the group as it leaves the decoder, so it says when
         pop = s.g_pop == GRANTED
-        if s.g_pop == ASKED and s.ucnt < run.pop_bits:
+        if s.g_pop == ASKED and s.ucnt < needed:
             why = missing if missing != PRESENT else BUFFER_WIDTH
             tally = SHORT_OF_BITS
         elif s.g_pop == ASKED:
             why = CODEBOOK_LOAD
     elif run.os_line > 0:  # a queue takes the place of shadow registers
         if s.o_queued + run.ports * run.d <= run.os_queue:
-            pop, why, tally = _group_there(s, run, missing)
+            pop, why, tally = _group_there(s, run, needed, missing)
     elif run.turned:  # banks beside the array take the place of shadow registers
         if weights_room(s):
-            pop, why, tally = _group_there(s, run, missing)
+            pop, why, tally = _group_there(s, run, needed, missing)
     elif run.vector_path:  # registers of the lanes take the place of shadow registers
         free = set_free_at(s, machine, tasks, fin)
         if free > t:
             why = VECTOR
             wake = min(wake, free)
         else:
-            pop, why, tally = _group_there(s, run, missing)
+            pop, why, tally = _group_there(s, run, needed, missing)
     elif s.h_run < s.l_run:  # activations of a run before go into the shadow registers first
         why = SWAP
     elif free_sets > 0 and (s.l_fresh or vacated < t):
@@ -222,7 +237,7 @@ def step_loader(s, machine, runs, tasks, fin, loaded, group_cost, land, visible,
             why = SWAP
             tally = HELD_BY_WAVE
             wake = min(wake, behind)
-        elif s.ucnt < run.pop_bits:
+        elif s.ucnt < needed:
             why = missing if missing != PRESENT else BUFFER_WIDTH
             tally = SHORT_OF_BITS
         elif s.l_group >= 0 and run.codebook_load >= 0 and s.cb_done <= run.codebook_load:
@@ -238,10 +253,12 @@ def step_loader(s, machine, runs, tasks, fin, loaded, group_cost, land, visible,
     if push:
         s.ucnt += run.word_bits
         s.pushed += 1
+        if run.words_per_cycle > 1:
+            _more_words(s, machine, runs, tasks, fin, loaded, land, visible, chunk_end, chunk_need, left)
         if run.frees:
             s.freed = run.base_bytes + run.header_bytes + s.pushed * run.word_bits // 8
     if pop:
-        s.ucnt -= run.pop_bits
+        s.ucnt -= needed
         if s.l_group >= 0:
             if run.lookups > 0:
                 s.looked_up = t

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from accelsim.accelerator import Accelerator
 from accelsim.compiler.compile import compile_trace
@@ -11,6 +12,7 @@ from accelsim.errors import CompileError
 from accelsim.kernels.compute_state import STALL
 from accelsim.result import CATEGORIES
 from accelsim.trace.trace import Trace
+from accelsim.what_if import IDEALS, Ideal, with_overrides
 from tests.engine.machines import machines
 from tests.naive_machine import NaiveMachine
 from tests.recorded import run_recorded
@@ -20,8 +22,8 @@ from tests.tiny_machines import accelerators, nets, tiny_accelerator, tiny_encod
 MACHINES = machines()
 
 
-def compare(accelerator: Accelerator, *traces: Trace, frames: int = 1, batch: int = 1) -> None:
-    program = compile_trace(accelerator, *traces, frames=frames, batch=batch)
+def compare(accelerator: Accelerator, *traces: Trace, frames: int = 1, batch: int = 1, planned_for: Accelerator | None = None) -> None:
+    program = compile_trace(accelerator, *traces, frames=frames, batch=batch, planned_for=planned_for)
     outcome, landings = run_recorded(accelerator, program)
     cycles, runs = NaiveMachine(program, landings).simulate()
     assert cycles == outcome.cycles - outcome.tail_cycles
@@ -48,6 +50,16 @@ def test_random_nets_on_random_machines_equal_the_twin(accelerator: Accelerator,
 def test_random_convolutional_nets_on_random_machines_equal_the_twin(accelerator: Accelerator, trace: Trace) -> None:
     try:
         compare(accelerator, trace)
+    except CompileError:
+        return
+
+
+@settings(max_examples=25)
+@given(accelerators(), st.one_of(nets, convnets()), st.sampled_from([item for item in IDEALS if item.name in ("decoder", "buffer width")]))
+def test_ideal_decoders_and_widths_of_random_machines_equal_the_twin(accelerator: Accelerator, trace: Trace, ideal: Ideal) -> None:
+    """They take several groups, or words, of the image that the chip as it is has."""
+    try:
+        compare(with_overrides(accelerator, ideal.overrides(accelerator, (trace,))), trace, planned_for=accelerator)
     except CompileError:
         return
 

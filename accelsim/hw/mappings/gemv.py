@@ -32,24 +32,24 @@ class Gemv(Mapping):
 
     def name(self, geometry: CoreGeometry) -> str:
         """With the weights that meet rows in a cycle."""
-        return f"GEMV, {geometry.group_weights} weights a cycle"
+        return f"GEMV, {geometry.cycle_weights} weights a cycle"
 
     def row_elements(self, geometry: CoreGeometry) -> int:
         """Those that a group has weights of."""
         return geometry.group_rows
 
     def fields(self, geometry: CoreGeometry, k: int) -> dict[str, int]:
-        """The groups of a stripe."""
-        return {**super().fields(geometry, k), "gemv_groups": geometry.stripe_groups(k)}
+        """The groups of a stripe, several that a cycle takes as one."""
+        return {**super().fields(geometry, k), "gemv_groups": geometry.stripe_cycles(k)}
 
     def steps(self, split: ProductRuns) -> Int64:
         """Each group meets each row once."""
-        return split.run_rows * split.nt_counts * split.stripe_groups
+        return split.run_rows * split.nt_counts * split.stripe_cycles
 
     def array_cycles(self, layer: MacLayer, split: ProductRuns, rows_per_cycle: int) -> int:
         """A row per group and cycle."""
         del layer
-        return int((split.nt_counts * -(-split.run_rows // rows_per_cycle)).sum()) * split.stripe_groups
+        return int((split.nt_counts * -(-split.run_rows // rows_per_cycle)).sum()) * split.stripe_cycles
 
     def figures(self, buffer: ActivationBufferSpec, layer: MacLayer, split: ProductRuns) -> Dictionary[str, int]:
         """The steps of all runs."""

@@ -35,7 +35,7 @@ class InputStationary(Mapping):
 
     def name(self, geometry: CoreGeometry) -> str:
         """With the weights that are decoded for a step."""
-        return f"input stationary, {geometry.group_weights} weights decoded a cycle"
+        return f"input stationary, {geometry.cycle_weights} weights decoded a cycle"
 
     def run_rows(self, geometry: CoreGeometry, stripes: int) -> int:
         """A row per column of PEs."""

@@ -42,7 +42,7 @@ class OutputStationary(Mapping):
 
     def name(self, geometry: CoreGeometry) -> str:
         """With the weights that are decoded for a step."""
-        return f"output stationary, {geometry.group_weights} weights decoded a cycle"
+        return f"output stationary, {geometry.cycle_weights} weights decoded a cycle"
 
     def fields(self, geometry: CoreGeometry, k: int) -> dict[str, int]:
         """Weights of a line, and of the queue."""
@@ -74,4 +74,4 @@ def line_weights(geometry: CoreGeometry) -> int:
 
 def queue_weights(geometry: CoreGeometry) -> int:
     """Weights that the queue holds."""
-    return geometry.group_weights + line_weights(geometry) * (2 if geometry.axis else 1)
+    return geometry.cycle_weights + line_weights(geometry) * (2 if geometry.axis else 1)
