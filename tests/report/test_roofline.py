@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from accelsim.accelerator import load_accelerator
 from accelsim.presets import built_in
 from accelsim.report.metrics import group_layers
+from accelsim.report.plots.picture import look
 from accelsim.report.plots.roofline import MAX_POINTS, plot_roofline, roofline_of, roofline_picture
 from accelsim.simulation import simulate
 from accelsim.trace.layers import MacLayer
@@ -38,6 +40,29 @@ def test_a_run_lies_under_its_roofs_and_without_overlap_so_does_every_layer(trac
     assert found.holds(found.run)
     if overlap == "none":
         assert all(found.holds(point) for point in found.layers)
+
+
+def test_the_roof_of_several_cores_is_that_of_all_their_arrays():
+    machine = load_accelerator("edge-32x32", ["cores=3"])
+    found = roofline_of(simulate(machine, load_trace(built_in().traces / "tiny_vit_ssvq")))
+    assert found.peak_macs_per_cycle == 3 * machine.array.rows * machine.array.cols
+
+
+def test_numbers_of_two_points_never_read_as_one():
+    """Two points of an equal height, a little more than a number apart, as those of 2 and 9 of an encoder were."""
+    layers = tuple(
+        layer(name, {"busy": 10}, macs=1600, pe_cycles=1600, traffic=(read("indices", size),), bounds={"dram": size // 10, "array": 10})
+        for name, size in (("a", 100), ("b", 135), ("c", 180), ("d", 240))
+    )
+    with look():
+        ax = axes()
+        plot_roofline(ax, roofline_of(result(layers)))
+        ax.figure.canvas.draw()
+        boxes = [text.get_window_extent() for text in ax.texts if text.get_text().replace(",", "").isdigit()]
+        dots_per_mm = ax.figure.dpi / 25.4
+    for one, other in itertools.permutations(boxes, 2):
+        same_line = one.y0 < other.y1 and other.y0 < one.y1
+        assert not (same_line and one.x0 <= other.x0 and other.x0 - one.x1 < 0.5 * dots_per_mm)
 
 
 def test_the_decode_roof_is_lookups_a_cycle_times_weights_of_a_lookup_times_rows_of_the_layer():

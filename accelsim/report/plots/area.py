@@ -16,7 +16,7 @@ from matplotlib.patches import Patch
 from matplotlib.patches import Rectangle as Box
 
 from accelsim.cost.area import AreaReport
-from accelsim.report.plots.bars import BAR, STACK_TO_RANGE, draw_range, name_rows, write_beside
+from accelsim.report.plots.bars import BAR, draw_ranges, name_rows, write_beside
 from accelsim.report.plots.lettering import broken, line_points
 from accelsim.report.plots.picture import Picture, picture
 from accelsim.report.plots.style import bar_style, group_paint, text_color
@@ -45,11 +45,10 @@ def plot_area_bars(ax: Axes, report: AreaReport) -> None:
     for place, (name, span) in enumerate(rows):
         if place:
             ax.barh(place, span.nominal, height=BAR, **bar_style(group_paint(name)))
-        draw_range(ax, span, place + STACK_TO_RANGE)
         text = f"{_figure(span.nominal)}  ({_figure(span.low)} to {_figure(span.high)})"
         write_beside(ax, span.high, place, text, xytext=(4, 0), bbox=dict(_PAPER))
     name_rows(ax, [name for name, _ in rows])
-    ax.set_ylim(len(rows) - 1 + 1.6 * STACK_TO_RANGE, -0.55)
+    draw_ranges(ax, [span for _, span in rows])
     ax.set_xlim(0, whole.high * 1.62)  # the whole chip's figures stand beside its whisker
     ax.set_xlabel(f"placed area (mm², {report.technology}); low to high")
 

@@ -48,6 +48,9 @@ def group_labels(groups: Sequence[LayerGroup]) -> list[str]:
 def fold_label(text: str) -> str:
     """A run's name on two lines where it would take too much of the width; changes of a chip without the unit that they change."""
     accelerator, colon, trace = text.partition(":")
+    if "@" in accelerator:  # a trace alone, compressed on the way: NAME@FORMAT:SETTINGS
+        name, at, form = text.partition("@")
+        return text if len(text) <= LABEL_CHARS else f"{shorten(name)}\n{shorten(at + form)}"
     chip = shorten(accelerator)
     if accelerator.startswith("+") and len(accelerator) > LABEL_CHARS:
         changes = ["+" + change.rpartition(".")[2] for change in accelerator[1:].split("+")]
@@ -78,11 +81,8 @@ def stacked_bars(
         widths = [bar.get(key, 0.0) for bar in bars]
         ax.barh(range(len(bars)), widths, left=left, height=BAR, label=key, **bar_style(paint(key)))
         left = [start + width for start, width in zip(left, widths, strict=True)]
-    for place, span in enumerate(ranges):
-        draw_range(ax, span, place + STACK_TO_RANGE)
     name_rows(ax, names)
-    if ranges:
-        ax.set_ylim(len(names) - 1 + 1.6 * STACK_TO_RANGE, -0.55)
+    draw_ranges(ax, ranges)
     end = max((*left, *(span.high for span in ranges)), default=0) * 1.02 or 1
     ticks = [tick for tick in MaxNLocator(nbins=6).tick_values(0, end) if 0 <= tick <= end]
     ax.set_xticks(ticks)
@@ -102,6 +102,14 @@ def name_rows(ax: Axes, names: Sequence[str]) -> None:
 def write_beside(ax: Axes, end: float, place: float, text: str, **style: Any) -> None:
     """Text behind the end of a horizontal bar."""
     ax.annotate(text, (end, place), **{"xytext": (2, 0), "textcoords": "offset points", "va": "center", "fontsize": 6.5, **style})
+
+
+def draw_ranges(ax: Axes, ranges: Sequence[Span]) -> None:
+    """Whiskers below the bars of all rows, if there are any."""
+    for place, span in enumerate(ranges):
+        draw_range(ax, span, place + STACK_TO_RANGE)
+    if ranges:
+        ax.set_ylim(len(ranges) - 1 + 1.6 * STACK_TO_RANGE, -0.55)
 
 
 def draw_range(ax: Axes, span: Span, place: float) -> None:

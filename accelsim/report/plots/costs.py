@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 
 from accelsim.cost.compare_costs import RunCost
 from accelsim.cost.span import Span
-from accelsim.report.plots.bars import BAR, draw_range, fold_label, name_rows, stacked_bars, write_beside
+from accelsim.report.plots.bars import BAR, draw_ranges, fold_label, name_rows, stacked_bars, write_beside
 from accelsim.report.plots.energy import energy_pictures
 from accelsim.report.plots.picture import Picture, picture
 from accelsim.report.plots.style import GAIN_PAINT, GROUP_PAINT, bar_style, group_paint
@@ -30,11 +30,10 @@ def plot_side_by_side(axes: Sequence[Axes], costs: Sequence[RunCost]) -> None:
         spans = [value(item) * scale for item in costs]
         ax.barh(range(len(costs)), [span.nominal for span in spans], height=BAR, **bar_style(GAIN_PAINT))
         for place, span in enumerate(spans):
-            if span.high > span.low:
-                draw_range(ax, span, place)
-            write_beside(ax, span.high, place, _figure(span.nominal))
+            write_beside(ax, span.nominal, place, _figure(span.nominal))
         name_rows(ax, [fold_label(item.name) for item in costs])
-        ax.set_xlim(0, 1.45 * max(span.high for span in spans) or 1)
+        draw_ranges(ax, spans if any(span.high > span.low for span in spans) else ())
+        ax.set_xlim(0, max(1.45 * max(span.nominal for span in spans), 1.06 * max(span.high for span in spans)) or 1)
         ax.locator_params(axis="x", nbins=3)
         ax.set_xlabel(f"{what} ({unit})")
 
@@ -64,7 +63,7 @@ def cost_pictures(costs: Sequence[RunCost]) -> list[Picture]:
     of = common_label([item.result for item in costs])
     side_by_side = f"One inference of each run, {costs[0].cost.area.technology}\n{of}"
     return [
-        Picture("side_by_side", side_by_side, 26 + 14 * rows, lambda axes: plot_side_by_side(axes, costs), (2, 2)),
+        Picture("side_by_side", side_by_side, 30 + 16 * rows, lambda axes: plot_side_by_side(axes, costs), (2, 2)),
         *energy_pictures(costs),
         picture("area", f"Placed area by part of the chip\n{of}", 37 + 8 * rows, lambda ax: plot_area(ax, costs)),
     ]

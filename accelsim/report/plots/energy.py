@@ -18,7 +18,7 @@ from accelsim.run_labels import common_label
 WHOLE = "everything"
 MAX_RUNS = 4  # bars of a component that remain distinguishable
 _PITCH = 0.84  # of the room of a component, shared by the runs
-_BAR, _BAR_UP, _WHISKER_DOWN = 0.6, 0.15, 0.32  # of a run's share: height of its bar, and both from its middle
+_BAR, _BAR_UP, _WHISKER_DOWN = 0.52, 0.2, 0.3  # of a run's share: height of its bar, and both from its middle
 
 
 def plot_energy(ax: Axes, costs: Sequence[RunCost]) -> None:
@@ -87,7 +87,7 @@ def energy_pictures(costs: Sequence[RunCost]) -> list[Picture]:
     out = [picture("energy", f"Energy per inference by component\n{of}", bars, lambda ax: plot_energy(ax, costs))]
     if len(costs) <= MAX_RUNS:
         rows = 1 + len({name for cost in costs for name in energy_by_kind_uj(cost)})
-        height = 26 + (3 + 1.6 * len(costs)) * rows + 3 * len(costs)
+        height = 26 + (3 + 2.4 * len(costs)) * rows + 3 * len(costs)
         title = f"Energy per inference by component and kind\n{of}"
         out.append(picture("energy_kinds", title, height, lambda ax: plot_energy_kinds(ax, costs)))
     return out

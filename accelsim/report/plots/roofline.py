@@ -33,6 +33,7 @@ _HEIGHT_MM, _LINE_MM = 66, 3.1
 _BESIDE_MM, _FRAME_HEIGHT_MM = 15.0, 44.0  # left and right of the axes, and their height, about; for the places of the numbers
 _LETTER, _LINE = 1.3, 2.6  # mm of a figure of the numbers' size
 _NAMES_POINTS, _PITCH_POINTS = 32, 7.5  # from the axes to the baseline of the first name, and from one to the next
+_APART_MM = 0.9  # between two numbers on a line, which else read as one
 _NAME_POINTS = 92  # of half the list's width, beside the number
 _HALO = withStroke(linewidth=1.2, foreground="white")  # keeps lines out of the numbers
 _ROOM = 1.35  # of the highest roof, above it
@@ -82,7 +83,7 @@ class Roofline:
 
     Attributes
     ----------
-    peak_macs_per_cycle : multiply-accumulators of the array
+    peak_macs_per_cycle : multiply-accumulators of the array, of those of all cores together
     peak_bytes_per_cycle : of all memories that the run uses, together; infinite if one of them is
     layers : of those with multiply-accumulates, at most `MAX_POINTS` that take most cycles, in program order
     """
@@ -104,9 +105,9 @@ class Roofline:
 def roofline_of(result: Result) -> Roofline | None:
     """The roofline of a run from the result alone; None if nothing is multiplied."""
     groups = [group for group in group_layers(result, fold=True) if group.macs and group.total_cycles]
-    busy = sum(layer.cycles.get("busy", 0) for layer in result.layers)
-    slots = sum(layer.pe_cycles for layer in result.layers)
-    if not groups or not busy or not slots:
+    works = [core for core in result.of_cores if core.cycles.get("busy", 0)]
+    peak = sum(sum(layer.pe_cycles for layer in core.layers) / core.cycles["busy"] for core in works)
+    if not groups or not peak:
         return None
     kept = {id(group) for group in sorted(groups, key=lambda item: -item.total_cycles)[:MAX_POINTS]}
     run = RooflinePoint(
@@ -114,7 +115,7 @@ def roofline_of(result: Result) -> Roofline | None:
     )
     shown = [group for group in groups if id(group) in kept]
     points = tuple(_point(name, group) for name, group in zip(group_labels(shown), shown, strict=True))
-    return Roofline(slots / busy, _peak_bytes_per_cycle(result.layers), points, run)
+    return Roofline(peak, _peak_bytes_per_cycle(result.layers), points, run)
 
 
 def _point(name: str, group: LayerGroup) -> RooflinePoint:
@@ -218,7 +219,7 @@ def _number(ax: Axes, places: Sequence[Place], stars: Sequence[Place], bars: Seq
     for x, y, numbers in spots:
         text = ",".join(map(str, numbers))
         box = _free_place(x, y, _LETTER * len(text), taken, (width, height))
-        taken.append(box)
+        taken.append((box[0] - _APART_MM, box[1], box[2] + _APART_MM, box[3]))
         offset = ((box[0] - x) * 72 / 25.4, ((box[1] + box[3]) / 2 - y) * 72 / 25.4)
         point = places[numbers[0] - 1]
         away = abs((box[1] + box[3]) / 2 - y) > _LINE  # too far to be taken for the point's without a line
