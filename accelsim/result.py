@@ -380,7 +380,7 @@ RESOURCES: Mapping[str, tuple[str, ...]] = {
 }
 
 
-# The resource behind each bound, and the share of the cycles from which a bound alone decides what limits: there is no more to gain.
+# The resource behind each bound.
 BOUND_RESOURCES: Mapping[str, str] = {
     "array": "MAC array",
     "dram": "memory",
@@ -391,43 +391,14 @@ BOUND_RESOURCES: Mapping[str, str] = {
     "buffer_width": "weight buffer width",
     "vector": "vector unit",
 }
-NEARLY_BOUND = 0.9
 
 # A run of at most so many cycles, which bound its tiles and bursts, gets its idealizations simulated wherever its verdict is asked for.
 CHEAP_CYCLES = 2_000_000
 
 
-def nearest_bound(cycles: Mapping[str, int], bounds: Mapping[str, int]) -> str | None:
-    """The bound that the cycles nearly reach; None if there is none.
-
-    Loads hidden under compute cause no stalls, so the array looks busiest although a faster one would gain nothing.
-    """
-    if not bounds:
-        return None
-    name = max(bounds, key=lambda item: bounds[item])
-    return name if bounds[name] >= NEARLY_BOUND * sum(cycles.values()) > 0 else None
-
-
 def own_cycles(cycles: Mapping[str, int], resource: str) -> int:
     """Cycles of the categories of `resource`."""
     return sum(cycles.get(category, 0) for category in RESOURCES[resource])
-
-
-def limiting_resource(cycles: Mapping[str, int], bounds: Mapping[str, int]) -> str:
-    """The limiting resource by bounds: a nearly reached one, else the one without which fewest cycles remain.
-
-    Without a resource the cycles of its categories are gone, but no fewer remain than another resource's bound.
-    """
-    near = nearest_bound(cycles, bounds)
-    if near is not None:
-        return BOUND_RESOURCES[near]
-    whole = sum(cycles.values())
-
-    def left(resource: str) -> tuple[int, int]:
-        own = own_cycles(cycles, resource)
-        return max(whole - own, *(least for name, least in bounds.items() if BOUND_RESOURCES.get(name) != resource), 0), -own
-
-    return min(RESOURCES, key=left)
 
 
 def total(items: Iterable[Mapping[str, int]]) -> dict[str, int]:

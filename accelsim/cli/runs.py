@@ -52,6 +52,7 @@ if TYPE_CHECKING:
     from accelsim.cost.technology import Technology
     from accelsim.progress import Progress
     from accelsim.report.plots.picture_style import PictureStyle
+    from accelsim.result import Result as RunRecord
     from accelsim.trace.trace import Trace
 
 
@@ -129,7 +130,7 @@ def run(
             progress=update,
         )  # fmt: skip
         run, execution = with_execution(run, arrays, machine, network, seed, update)
-        # A line alone tells no verdict, so none is simulated for it.
+        # A line alone tells the verdict by bounds, or of --what-if, so none is simulated for it.
         findings = None if quiet and out is None and not as_json else run.findings(node)
     if findings is not None and out is not None:
         findings.write(out, look)
@@ -137,7 +138,7 @@ def run(
     if findings is not None and as_json:
         print_json(findings.to_dict() | network_dict(execution))
     elif findings is None or quiet:
-        _print_line(run)
+        _print_line(run, run.record if findings is None else findings.result)
     elif full or layers:
         findings.render(stdout_console(), all_layers=layers)
         print_execution(execution)
@@ -171,13 +172,15 @@ def _simulated(
     return run
 
 
-def _print_line(run: Result) -> None:
-    """The time in a line, and the outcome of the functional check."""
+def _print_line(run: Result, result: RunRecord) -> None:
+    """The time in a line, the outcome of the functional check, and the verdict: by bounds, as none is simulated for a line."""
     from accelsim.report.tables.text import count, duration
+    from accelsim.report.verdict import decide, in_brief
 
-    result, checked = run.record, run.checked
+    checked = run.checked
     line = f"{result.accelerator_name} {result.trace_name}: {duration(result.milliseconds)}, {count(result.total_cycles)} cycles"
-    print_line(line if checked is None else f"{line}; {'bit-exact' if checked.ok else 'the functional check failed'}")
+    outcome = () if checked is None else ("bit-exact" if checked.ok else "the functional check failed",)
+    print_line("; ".join((line, *outcome, in_brief(decide(result)))))
     for wrong in (item for item in checked.layers if not item.ok) if checked else ():
         print_line(f"{wrong.name}: {wrong.message}")
 

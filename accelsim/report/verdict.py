@@ -1,19 +1,21 @@
 """The verdict on a run: the resource whose idealization shortens it most, or, where no idealization was simulated, an estimate from bounds.
 
-Disputable assumption: without the resource's own cycles, what is left of a run remains, but no less than the bounds of the others. The
-estimate does not see that removed cycles may turn into waits for something else; only the simulated idealizations do.
+Disputable assumption: the estimate (`limit_estimate`) guesses what takes the place of the cycles that an ideal resource removes; only the
+simulated idealizations know.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from accelsim.result import BOUND_RESOURCES, RESOURCES, Gain, Result, Verdict, limiting_resource, nearest_bound, own_cycles
+from accelsim.report.limit_estimate import limiting_resource, nearest_bound
+from accelsim.result import BOUND_RESOURCES, RESOURCES, Gain, Result, Verdict, own_cycles
 
 NO_RESOURCE = "none"
 LEAST_GAIN = 1.005  # a smaller speed-up is none
+_TOLERANCE = f"{100 * (LEAST_GAIN - 1):.1f} %"
 
 
 class IdealizedRun(Protocol):
@@ -59,15 +61,16 @@ def decide(result: Result, ideals: Sequence[IdealizedRun] = ()) -> Verdict:
     if not ideals:
         if result.verdict is not None:
             return result.verdict
-        return Verdict(limiting_resource(result.cycles, result.bounds), None, None, "", _estimate(result))
+        return Verdict(limiting_resource(result.layers), None, None, "", _estimate(result))
     ranked = sorted(ideals, key=lambda item: -item.speedup)  # stable: ties keep the order of the table
     gains = tuple(Gain(item.resource, item.speedup, item.explanation if item.speedup < 1 else "") for item in ranked)
     first = ranked[0]
     if first.speedup < LEAST_GAIN:
-        sentence = f"No resource limits alone: none gains more than {100 * (max(first.speedup, 1) - 1):.1f} % if it were free."
-        return Verdict(NO_RESOURCE, first.speedup, None, limiting_resource(result.cycles, result.bounds), sentence, gains)
+        none = f"No resource limits alone: none gains {_TOLERANCE} or more if free (the {first.resource}: {first.speedup:.3f}x)"
+        sentence = "; ".join([none, *_why_not(result, gains)]) + "."
+        return Verdict(NO_RESOURCE, first.speedup, None, limiting_resource(result.layers), sentence, gains)
     second = gains[1] if len(gains) > 1 and gains[1].speed_up >= LEAST_GAIN else None
-    then = limiting_resource(first.result.cycles, first.result.bounds)
+    then = limiting_resource(first.result.layers)
     return Verdict(first.resource, first.speedup, second, then, _measured(result, gains, second, then), gains)
 
 
@@ -106,14 +109,27 @@ def _runner_up(first: Gain, second: Gain) -> str:
 def _why_not(result: Result, gains: Sequence[Gain]) -> list[str]:
     """Why the verdict is not the resource with most cycles of its own; nothing if it is."""
     largest = max(RESOURCES, key=lambda name: own_cycles(result.cycles, name))
-    if largest == gains[0].resource:
+    if largest == gains[0].resource and gains[0].speed_up >= LEAST_GAIN:
         return []
     share = own_cycles(result.cycles, largest) / result.total_cycles
     gain = next((item.speed_up for item in gains if item.resource == largest), 1.0)
     shown = f"{100 * share:.1f} % of the cycles"
     does = f"the array works in {shown}" if largest == "MAC array" else f"{shown} wait for the {largest}"
+    if gain >= LEAST_GAIN:
+        freed = f"freeing it gains less, {gain:.2f}x"
+    elif gain >= 1:
+        freed = f"freeing it alone gains less than {_TOLERANCE}"
+    else:
+        freed = f"freeing it alone costs time, {gain:.3f}x"
     kept = ", as other work takes the place of some of them" if gain * (1 - share) < 1 else ""
-    return [f"{does}, but freeing it gains less, {gain:.2f}x{kept}"]
+    return [f"{does}, but {freed}{kept}"]
+
+
+def in_brief(verdict: Verdict) -> str:
+    """'memory limits (1.94x if free)', 'memory limits (by bounds)', 'no resource limits alone'."""
+    if verdict.resource == NO_RESOURCE:
+        return "no resource limits alone"
+    return f"{limits(verdict.resource)} ({'by bounds' if verdict.gain is None else f'{verdict.gain:.2f}x if free'})"
 
 
 def limits(resource: str) -> str:
@@ -124,7 +140,7 @@ def limits(resource: str) -> str:
 def _estimate(result: Result) -> str:
     """The verdict from bounds in a sentence."""
     cycles, bounds, whole = result.cycles, result.bounds, result.total_cycles
-    name = limiting_resource(cycles, bounds)
+    name = limiting_resource(result.layers)
     begin = f"By bounds, the {limits(name)}"
     parts = sorted(((cycles.get(item, 0), item) for item in RESOURCES[name]), reverse=True)
     causes = ", ".join(f"{item} {100 * value / whole:.1f} %" for value, item in parts if value)
@@ -138,7 +154,18 @@ def _estimate(result: Result) -> str:
         busy = f"{100 * cycles.get('busy', 0) / whole:.1f} %"
         need = f"it needs at least {100 * bounds[near] / whole:.1f} % of the cycles taken"
         return f"{begin}: {need}; the array is busy in {busy} and waits for {them} in {share}."
-    return f"{begin}: the array waits for {them} in {share} of the cycles ({causes})."
+    return f"{begin}: the array waits for {them} in {share} of the cycles ({causes}){_more_cycles(cycles, name)}."
+
+
+def _more_cycles(cycles: Mapping[str, int], name: str) -> str:
+    """Why the estimate is not the resource with most cycles of its own; '' if it is."""
+    largest, whole = max(RESOURCES, key=lambda resource: own_cycles(cycles, resource)), sum(cycles.values())
+    if largest == name:
+        return ""
+    shown = f"{100 * own_cycles(cycles, largest) / whole:.1f} %"
+    them = "they" if largest.endswith("s") else "it"
+    does = f"the array works in {shown}" if largest == "MAC array" else f"{shown} wait for the {largest}"
+    return f"; {does}, but if {them} were free, other waits would take the place of most"
 
 
 def _fill(result: Result, resource: str) -> str:

@@ -36,7 +36,8 @@ def test_cold_start_and_steady_state_are_the_first_and_last_frame():
 def test_a_busy_array_is_not_the_limit_where_another_bound_would_remain():
     # without the array 40 cycles are left, but the memory needs 89; without the memory's 25, 75 are
     assert limiting_sentence({"busy": 60, "swap": 15, "dram": 25}, {"array": 60, "dram": 89}) == (
-        "By bounds, the memory limits: the array waits for it in 25.0 % of the cycles (dram 25.0 %)."
+        "By bounds, the memory limits: the array waits for it in 25.0 % of the cycles (dram 25.0 %); "
+        "the array works in 60.0 %, but if it were free, other waits would take the place of most."
     )
 
 

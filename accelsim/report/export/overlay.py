@@ -13,9 +13,10 @@ from typing import Any
 
 from accelsim.errors import ConfigError
 from accelsim.report.export.folder import FolderKind, check_replaceable, write_folder
+from accelsim.report.limit_estimate import limiting_resource
 from accelsim.report.metrics import bus_bits
 from accelsim.report.plots.style import category_paint
-from accelsim.result import RESOURCES, FrameResult, LayerResult, Result, limiting_resource, total
+from accelsim.result import RESOURCES, FrameResult, LayerResult, Result
 
 MARKER = "cycles.json"
 OVERLAY_FOLDER = FolderKind(MARKER, (MARKER, "vector_cycles.json", "macs.json", "bus_bytes.json", "limit.json"))
@@ -95,10 +96,9 @@ def _sums(layers: Mapping[str, list[LayerResult]], figure: Callable[[LayerResult
 
 def _limit(layers: list[LayerResult]) -> str:
     """The limiting resource of a node's layers, by bounds; '' for a node without cycles."""
-    cycles, bounds = total(layer.cycles for layer in layers), total(layer.bounds for layer in layers)
-    if not sum(cycles.values()):
+    if not any(sum(layer.cycles.values()) for layer in layers):
         return "vector unit" if any(layer.vector_cycles for layer in layers) else ""
-    return limiting_resource(cycles, bounds)
+    return limiting_resource(layers)
 
 
 def _colour(resource: str) -> str:
