@@ -98,17 +98,17 @@ MUTANTS = [
     Mutant(
         "the unpack buffer holds a second of the larger of W and n",
         62,
-        (CORE, "+ self.pop_bits + max(", "+ self.pop_bits + min("),
+        (CORE, "+ taken + max(", "+ taken + min("),
     ),
     Mutant(
         "the unpack buffer holds more than a word and a group",
         27,
-        (CORE, "self.word_bits + self.pop_bits + max(self.word_bits, self.pop_bits)", "self.word_bits + self.pop_bits"),
+        (CORE, "read + taken + max(read, taken)", "read + taken"),
     ),
     Mutant(
         "the unpack buffer does not hold two words and two groups",
         62,
-        (CORE, "self.word_bits + self.pop_bits + max(self.word_bits, self.pop_bits)", "2*self.word_bits + 2*self.pop_bits"),
+        (CORE, "read + taken + max(read, taken)", "2 * read + 2 * taken"),
     ),
     Mutant(
         "a word is pushed as soon as it fits",
@@ -158,12 +158,12 @@ MUTANTS = [
     Mutant(
         "condition 3: n bits are enough",
         46,
-        (KERNEL, "elif s.ucnt < run.pop_bits:", "elif s.ucnt <= run.pop_bits:"),
+        (KERNEL, "elif s.ucnt < needed:", "elif s.ucnt <= needed:"),
     ),
     Mutant(
         "condition 3: a word is popped from the cycle after its push",
         1,
-        (KERNEL, "elif s.ucnt < run.pop_bits:", "elif s.ucnt + (run.word_bits if push else 0) < run.pop_bits:"),
+        (KERNEL, "elif s.ucnt < needed:", "elif s.ucnt + (run.word_bits if push else 0) < needed:"),
     ),
     Mutant(
         "a tile swaps in two cycles after its last pop",
@@ -206,7 +206,7 @@ MUTANTS = [
         (
             KERNEL,
             "        if t < behind:\n            why = SWAP\n            tally = HELD_BY_WAVE",
-            "        if t < behind:\n            why = SWAP\n            tally = SHORT_OF_BITS if s.ucnt < run.pop_bits else HELD_BY_WAVE",
+            "        if t < behind:\n            why = SWAP\n            tally = SHORT_OF_BITS if s.ucnt < needed else HELD_BY_WAVE",
         ),
     ),
     Mutant(
