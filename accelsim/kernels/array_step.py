@@ -38,6 +38,7 @@ from accelsim.kernels.gemv_step import step_gemv
 from accelsim.kernels.input_stationary_step import weights_entered, weights_gate
 from accelsim.kernels.kernel import inlined_kernel, merged_kernel
 from accelsim.kernels.output_stationary_step import step_output_stationary
+from accelsim.kernels.shadow_sets import set_swapped
 from accelsim.kernels.vector_path_step import step_vector_path
 
 
@@ -180,12 +181,9 @@ def _swap_gate(s, machine, run):
 def _swap_in(s, machine, run):
     """Swap the oldest loaded fold in, in this cycle."""
     s.active = 1
-    s.ts_older, s.lag_older = s.ts, s.lag
-    s.ts, s.lag = s.cycle, lag(run, machine)
+    set_swapped(s, lag(run, machine))
     if s.run_ts0 < 0:
         s.run_ts0 = s.cycle
-    s.loaded_tiles -= 1
-    s.tpl0 = s.tpl1
     s.l_debt = 0
     s.l_debt_l2 = 0
 

@@ -20,6 +20,7 @@ from __future__ import annotations
 from accelsim.kernels.compute_state import ASK_HOLDER, ASK_LOADER, DECODE, LOAD, NEVER, PORT, SWAP, VECTOR
 from accelsim.kernels.dependencies import awaited_load, ready_at, row_source
 from accelsim.kernels.kernel import borrowing_kernel, inlined_kernel
+from accelsim.kernels.shadow_sets import set_filled, set_vacated
 
 
 @inlined_kernel
@@ -66,9 +67,7 @@ def weights_entered(s, machine, run):
 @inlined_kernel
 def _column_gate(s, machine, run, tasks, fin, loaded):
     """(cycle from which the next column may be loaded, category of the wait)."""
-    vacated, lag = s.ts, s.lag
-    if machine.shadow_sets > 1 and s.loaded_tiles == 0:
-        vacated, lag = s.ts_older, s.lag_older
+    vacated, lag = set_vacated(s, machine)
     if vacated >= 0:
         column = machine.cols - run.m + s.h_column
         behind = max(vacated + 1, vacated + machine.rows - 2 + min(column, lag - 1))
@@ -112,13 +111,7 @@ def step_holder(s, machine, runs, tasks, fin, loaded, left):
         if s.h_column < run.m:
             continue
         s.h_column = 0
-        last = t + 1 - machine.codebook_latency  # swapped in two cycles later, as no codebook is in the way
-        if s.loaded_tiles == 0:
-            s.tpl0 = last
-        else:
-            s.tpl1 = last
-        s.loaded_tiles += 1
-        s.l_fresh = 0
+        set_filled(s, t + 1 - machine.codebook_latency)  # swapped in two cycles later, as no codebook is in the way
         s.h_kt += 1
         if s.h_kt == run.kt_count:
             s.h_kt = 0

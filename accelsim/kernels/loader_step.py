@@ -40,19 +40,8 @@ from accelsim.kernels.dependencies import (
 )
 from accelsim.kernels.input_stationary_step import weights_loaded, weights_room
 from accelsim.kernels.kernel import inlined_kernel
+from accelsim.kernels.shadow_sets import set_filled, set_vacated
 from accelsim.kernels.vector_path_step import set_free_at, stripe_loaded
-
-
-@inlined_kernel
-def _fold_loaded(s, run, last):
-    """Book a fold whose last tile's last group was popped in cycle `last`, and turn to the next of the run."""
-    if s.loaded_tiles == 0:
-        s.tpl0 = last
-    else:
-        s.tpl1 = last
-    s.loaded_tiles += 1
-    s.l_fresh = 0
-    _next_fold(s, run)
 
 
 @inlined_kernel
@@ -199,9 +188,7 @@ def step_loader(s, machine, runs, tasks, fin, loaded, group_cost, land, visible,
     tally = NOTHING
     pop = False
     free_sets = machine.shadow_sets - s.loaded_tiles
-    vacated, lag = s.ts, s.lag  # swap cycle of the tile that left the set which is filled now, and the reach of its wave
-    if machine.shadow_sets > 1 and s.loaded_tiles == 0:
-        vacated, lag = s.ts_older, s.lag_older
+    vacated, lag = set_vacated(s, machine)
     if s.held_until > t:
         why = codebook_wait(machine)
         wake = min(wake, s.held_until)
@@ -283,7 +270,8 @@ def step_loader(s, machine, runs, tasks, fin, loaded, group_cost, land, visible,
             elif run.gemv_groups > 0 or run.os_line > 0 or run.vector_path:
                 _next_fold(s, run)
             elif s.l_place == fold_tiles(run, s.l_nt):
-                _fold_loaded(s, run, max(t, s.held_until - 1))
+                set_filled(s, max(t, s.held_until - 1))
+                _next_fold(s, run)
             if s.l_tile == run.kt_count * (run.turned if run.turned else run.nt_count):
                 _next_load_run(s, machine, runs, results)
             else:
