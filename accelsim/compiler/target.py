@@ -40,6 +40,8 @@ class TargetArray:
     dense_cols: int
     rows_per_cycle: int
     dataflow: Dataflow
+    may_hold_outputs: bool
+    holds_inputs: bool
     depthwise: Depthwise
     column_feed: int | None
     scale_at: Literal["channel", "weight", "group"]
@@ -53,16 +55,6 @@ class TargetArray:
     def has_sparse_tiles(self) -> bool:
         """True if columns share multipliers."""
         return self.dense_cols < self.cols
-
-    @property
-    def may_hold_outputs(self) -> bool:
-        """Whether sums of some layers may stay in the PEs."""
-        return self.dataflow in ("output_stationary", "cheapest")
-
-    @property
-    def holds_inputs(self) -> bool:
-        """Whether activations stay in the PEs."""
-        return self.dataflow == "input_stationary"
 
     @property
     def drain_stages(self) -> int:
