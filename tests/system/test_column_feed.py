@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import pytest
@@ -63,7 +63,14 @@ def only_layer(accelerator: Accelerator, trace: Trace) -> LayerResult:
     return layer
 
 
-def twin(array: FedArray, channels: int, lines: int, positions: int, k: int, stride: int) -> int:
+class DepthwiseTwin(Protocol):
+    """Registers that hold a depthwise convolution without padding on numbers."""
+
+    def run(self, image: list[list[list[int]]], weights: list[list[int]], k: int, stride: int) -> tuple[int, list[list[list[int]]]]:
+        """(cycles, sums [channel][oy][ox]) of `image` [channel][y][x] by `weights` [channel][tap]."""
+
+
+def twin(array: DepthwiseTwin, channels: int, lines: int, positions: int, k: int, stride: int) -> int:
     """Cycles of the twin, whose sums are those of the definition."""
     rng = np.random.default_rng([channels, lines, positions, k, stride])
     image = rng.integers(-9, 10, (channels, stride * (lines - 1) + k, stride * (positions - 1) + k))

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -24,7 +23,7 @@ from tests.engine.test_machine_twin import compare
 from tests.naive_machine import NaiveMachine
 from tests.naive_vector_path import DepthwiseLanes
 from tests.recorded import run_recorded
-from tests.system.test_column_feed import chip, depthwise, only_layer
+from tests.system.test_column_feed import chip, depthwise, only_layer, twin
 from tests.tiny_convnets import ConvNet, convnets, every_layer
 from tests.tiny_machines import accelerators, tiny_accelerator
 
@@ -47,19 +46,6 @@ def bench(cols: int, d: int, ports: int, lanes: int, width: int = 64, taps: int 
     """A machine whose memory takes no time; its buffer serves `width` accesses of a byte per cycle, and its lanes have no latency."""
     plain = chip(rows, cols, d, ports, width, None, depthwise="column")
     return with_lanes(plain, taps, lanes=lanes, latency=0, passes={"requantize": passes})
-
-
-def twin(array: DepthwiseLanes, channels: int, lines: int, positions: int, k: int, stride: int) -> int:
-    """Cycles of the twin, whose sums are those of the definition."""
-    rng = np.random.default_rng([channels, lines, positions, k, stride])
-    image = rng.integers(-9, 10, (channels, stride * (lines - 1) + k, stride * (positions - 1) + k))
-    weights = rng.integers(-9, 10, (channels, k * k))
-    cycles, sums = array.run(image.tolist(), weights.tolist(), k, stride)
-    for y in range(lines):
-        for x in range(positions):
-            taps = image[:, y * stride : y * stride + k, x * stride : x * stride + k].reshape(channels, -1)
-            assert [channel[y][x] for channel in sums] == (taps * weights).sum(axis=1).tolist()
-    return cycles
 
 
 # (channels, OY = OX, k, stride, C, X, lanes): cycles in which stripes are given to the lanes, end. The requantization takes a pass.
