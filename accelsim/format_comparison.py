@@ -1,7 +1,7 @@
 """Several traces of one network, one per format, on one chip: simulated, costed and compared.
 
 Disputable assumption: each format gets the chip with the codebook it asks for (`fit`) and the decoder parts that the chip's own area does
-not count, so no format pays for another's. What a trace has in its other formats (8 bits at both ends of a network) adds no parts.
+not count, so no format pays for another's. A trace's other formats (8 bits at both ends of a network) add no parts.
 """
 
 from __future__ import annotations

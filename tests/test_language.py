@@ -42,6 +42,14 @@ def test_phrases_of_the_glossary_are_used(path: Path) -> None:
     assert BANNED.findall(path.read_text(encoding="utf-8")) == []
 
 
+NOMINAL = re.compile(r"(?:^[ #*]*|[.] )(What [a-z][^.?!:]*(?:[.?!:]|\Z))", re.MULTILINE)
+
+
+@pytest.mark.parametrize("path", SOURCES + PAGES, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_a_sentence_that_opens_with_what_is_a_question(path: Path) -> None:
+    assert [text for text in NOMINAL.findall(path.read_text(encoding="utf-8")) if not text.endswith("?")] == []
+
+
 def names_bound(path: Path) -> list[str]:
     """Names that a module gives to a class, a type or an import under another name."""
     found: list[str] = []

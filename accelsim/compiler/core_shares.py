@@ -1,7 +1,7 @@
 """The share of each of several cores in every operation of a plan.
 
 A product of weights is split over its N-stripes or its rows, whichever has the fewer estimated cycles; the heads of an attention, with
-their softmax, are shared out; operations of the vector unit are split over rows. What can be split in none of these ways runs on one core.
+their softmax, are shared out; operations of the vector unit are split over rows. Any other operation runs on one core.
 Disputable assumption: the estimate takes activations as moved before a product computes, and its weights as moved meanwhile.
 """
 

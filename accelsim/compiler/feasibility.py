@@ -20,7 +20,7 @@ from accelsim.trace.trace import Trace
 def check_images(target: Target, traces: Iterable[Trace]) -> None:
     """Refuse networks whose matrices alone exceed the DRAM or flash in which they lie.
 
-    Headers, bursts and activations are not counted. What a shared level lacks is said to the byte once all is placed.
+    Headers, bursts and activations are not counted. The bytes that a shared level lacks are known once all is placed.
 
     Raises
     ------

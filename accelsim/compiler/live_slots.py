@@ -131,7 +131,7 @@ class LiveSlots:
     def _share(self, chain: Sequence[int]) -> None:
         """Part the live ranges of a chain into slots.
 
-        What is read back into the buffer has a slot of its own, which the results written over it from then on share.
+        A tensor that is read back into the buffer has a slot of its own, which the results written over it from then on share.
         """
         if len(chain) == 1:
             (number,) = chain

@@ -108,7 +108,7 @@ def _sure_to_leave(
 ) -> set[TensorId]:
     """The tensors in DRAM without which something fits in no number of tiles: the largest of what lacks most, in turn.
 
-    Attentions count in row bands of `load_rows`. What no plan can hold is found before any is split into its thousands of lines.
+    Attentions count in row bands of `load_rows`. A tensor that no plan can hold is found before any is split into its thousands of lines.
     """
     plan = sizes.plan
     in_dram: set[TensorId] = set()

@@ -53,7 +53,7 @@ class RowTileChoice:
     def move_what_is_cheaper(self, in_dram: set[TensorId], finer: Mapping[str, int]) -> None:
         """Add to `in_dram` each tensor, or those of a slot together, whose move saves more reads of weights than their rows have bytes.
 
-        The operations whose row tiles read most weights again come first. What heads read by themselves is not weighed.
+        The operations whose row tiles read most weights again come first. Reads of heads by themselves are not weighed.
         """
         plan = self.plan
         hosts = sharing_hosts(plan, self.order, in_dram)

@@ -2,7 +2,7 @@
 
 Disputable assumptions: the logic's formulas are accelsim's own fits to synthesis (see `gate_counts`); wires and clock tree are
 in the placement density alone; pads, PLL, memory controller and PHY, the CPU that issues runs and the memories outside the chip
-are not counted. What was never synthesized (vector unit, DMA, switches) is an estimate with a wide range.
+are not counted. Blocks that were never synthesized (vector unit, DMA, switches) are estimates with a wide range.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """The DMA engine: cuts streams into transfers and keeps a bounded number of them, and of their bursts, in flight.
 
 Disputable assumptions: a transfer lands as a whole; the fabric adds the same latency to every read; streams are served
-in the order of their ports (activations before weights) whenever a place in flight is free. What to issue is decided once an
-instant, when everything that happens in it has happened.
+in the order of their ports (activations before weights) whenever a place in flight is free. The next transfer is chosen once per
+instant, after all that happens in it.
 """
 
 from __future__ import annotations

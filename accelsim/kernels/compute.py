@@ -4,8 +4,8 @@ These are stepped together because a row passes between them every cycle: one ev
 than the row, and one event a tile would store and forward and lose the overlap. Everything that reaches the cluster from
 outside (a transfer that landed, a tensor that was loaded) is an array that only changes between two calls.
 
-A call advances `state` to `until` (exclusive), or stops after the first cycle that somebody outside waits for. What one
-call does is the same as what any split of it into several calls does; the state is one record, so a caller may copy it,
+A call advances `state` to `until` (exclusive), or stops after the first cycle that somebody outside waits for. One
+call does the same as any split of it into several calls; the state is one record, so a caller may copy it,
 look ahead, and come back. The large arrays `avail`, `due`, `held` and `fin` are written in time order and read only up to the
 progress that the state records, so a look-ahead needs no copy of them.
 

@@ -58,14 +58,14 @@ CATEGORIES = (
 # Why `advance` returned.
 REACHED, BLOCKED, FREED, TILES, NOTIFY, DONE = range(6)
 
-# What a step answers beside a category: a row was issued; the loader, or what loads activations, knows why not; the next word is there.
+# Answers of a step beside a category: a row was issued; the loader, or the holder of activations, knows why not; the next word is there.
 ISSUED, ASK_LOADER, ASK_HOLDER = -1, -2, -3
 PRESENT = -1
 
-# What the counters of the loader take from a cycle.
+# Tallies of a cycle for the loader's counters.
 NOTHING, HELD_BY_WAVE, SHORT_OF_BITS = range(3)
 
-# What the array says of the next pop of a run that is not mapped tile by tile (see `gemv_step`).
+# The array's answer on the next pop of a run that is not mapped tile by tile (see `gemv_step`).
 NO_POP, ASKED, GRANTED = range(3)
 
 # When a row of accumulators may be used again (see `accumulator_reuse`).
@@ -76,7 +76,7 @@ PREDICTED, SIMPLE = range(len(ACCUMULATOR_RULES))
 ACCUMULATOR_READS = ("second_port", "deskew", "stall")
 SECOND_PORT, DESKEW, STALL = range(len(ACCUMULATOR_READS))
 
-# What a task is: the drain of a GEMM, a row function of the vector unit, a tensor that the DMA brings.
+# Kinds of tasks: the drain of a GEMM, a row function of the vector unit, a tensor that the DMA brings.
 DRAIN, ROW, LOAD = range(3)
 
 MACHINE = np.dtype(
@@ -214,7 +214,7 @@ TASK = np.dtype(
             "after1",
             "after2",
             "notify",  # 1: somebody outside waits for the end of this task
-            # What follows from the above and from the lanes (`hw.lane_cycles`): no step of a kernel divides for it.
+            # Computed from the above and from the lanes (`hw.lane_cycles`), so that no step of a kernel divides.
             "stripes",  # of a drain: N-tiles of a group; 1
             "full_cycles",  # of the lanes for a row, or for a unit of a drain that holds a whole tile's columns
             "last_cycles",  # and for one that holds those of a group's last tile

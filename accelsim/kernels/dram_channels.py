@@ -1,8 +1,9 @@
 """The channels of one DRAM, run to the next end of a transfer's part in any of them.
 
-A transfer is spread over the channels by its address. What is submitted when one channel ends a part reaches all of them, so no channel may
-run beyond the next end of another; but while transfers stand in its line, a channel goes on whatever is submitted (`advance_with_line`).
-Behind that, it goes no further than the others can promise: nothing ends there sooner than a read that is issued next.
+A transfer is spread over the channels by its address. A transfer that is submitted when one channel ends a part reaches all of them, so
+no channel may run beyond the next end of another; but while transfers stand in its line, a channel goes on whatever is submitted
+(`advance_with_line`). Behind that, it goes no further than the others can promise: nothing ends there sooner than a read that is issued
+next.
 """
 
 from __future__ import annotations

@@ -126,8 +126,8 @@ def streams(state: Ints, params: Ints) -> bool:
 def stream(state: Ints, params: Ints, log: Ints, samples: Ints, which: int, command_at: int, now: int, until: int) -> int:  # noqa: C901  steps of one loop
     """Accept and read bursts from cycle `now` on, first one of train `which` in cycle `command_at`; the cycle of the last, or NONE.
 
-    It ends before `until`, a refresh, a completion, an accepted burst of another kind, and the last burst of the train. What changes with
-    each burst is kept in variables, and written back behind the last.
+    It ends before `until`, a refresh, a completion, an accepted burst of another kind, and the last burst of the train. State that changes
+    with each burst is kept in variables, and written back behind the last.
     """
     period = max(read_to_read(params, RANK), max(read_to_read(params, SAME_BANK), read_to_read(params, SAME_GROUP)))
     latency, hold = params[P_CL] + params[P_BURST], params[P_SLOT_RELEASE]

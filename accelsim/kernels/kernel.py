@@ -80,7 +80,7 @@ def borrowing_kernel(function: Callable[_P, _T]) -> Callable[_P, _T]:
 def inlined_kernel(function: Callable[_P, _T]) -> Callable[_P, _T]:
     """`borrowing_kernel` for a step that another kernel calls once per cycle: LLVM inlines it whatever its size.
 
-    What only some machines need stays a call: each inlined copy is compiled again with its caller.
+    A step that only some machines need stays a call: each inlined copy is compiled again with its caller.
     """
     return _compile(function, _nrt=False, forceinline=True)
 

@@ -4,9 +4,9 @@
 it, it goes on while no step asks for a landing that is not known (`state.starved`): such a stretch is exact whatever
 lands later. A stretch that asked is taken back and run again up to the cycle of the question, which needs the memory side to move first.
 
-What the memory side waits for is written down as it comes about: the cycle from which each transfer has room in the buffer, and the one
-in which its gate opens. So the cluster never stops for the DMA, only for its own inputs, and nothing is predicted twice. Of the ends of
-tasks that are still to come it promises how far they are at least: the array issues a row of a tile per cycle, in order.
+The events that the memory side waits for are recorded as they happen: the cycle from which each transfer has room in the buffer, and
+the one in which its gate opens. So the cluster never stops for the DMA, only for its own inputs, and nothing is predicted twice. Of the
+ends of tasks that are still to come it promises how far they are at least: the array issues a row of a tile per cycle, in order.
 """
 
 from __future__ import annotations

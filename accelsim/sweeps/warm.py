@@ -1,8 +1,8 @@
 """Importing this module loads every compiled kernel of a simulation, so that processes forked afterwards have them at once.
 
 The fork server of the process pool and the workers of a local cluster preload it (only a module can be preloaded, hence work at import);
-nothing else imports it. What is
-alive then is frozen for the garbage collector: it lives on, and scanning it repeatedly would cost each point milliseconds.
+nothing else imports it. Objects
+that are alive then are frozen for the garbage collector: they live on, and scanning them repeatedly would cost each point milliseconds.
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ _CYCLES = re.compile(r"^\s*(\d[\d_,]*)?\s*\.\.\s*(\d[\d_,]*)?\s*$")
 class Window:
     """Cycles first..end-1; of the layers, those in `layers` (by their index in the program).
 
-    What belongs to a layer is shown whole if it lies in the window for a part of its time.
+    The items of a layer are shown whole if they lie in the window for a part of its time.
 
     Attributes
     ----------

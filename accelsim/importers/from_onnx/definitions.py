@@ -1,7 +1,7 @@
 """Operations that stand for several of ONNX's own: put in place of them before the walk, which knows the others.
 
-ONNX defines some of its operations as functions of others, which the onnx package inlines. What onnxruntime fuses when it saves an
-optimized model (domain com.microsoft) is written here as the nodes that it had fused.
+ONNX defines some of its operations as functions of others, which the onnx package inlines. The operations that onnxruntime fuses when
+it saves an optimized model (domain com.microsoft) are written here as the nodes that it had fused.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Initializers of which a model that is drawn from a seed wants the shape alone.
 
 These are the weights of products, whose bytes are never read, and trained tensors whose bytes are not there: external data that was not
-shipped, or no values at all. What decides shapes or functions (whole numbers, single numbers) has to be there.
+shipped, or no values at all. Values that decide shapes or functions (whole numbers, single numbers) have to be there.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Views of a produced tensor: reshape, permute and select, followed symbolically down to the tensor's own axes.
 
-A logical dimension is a product of digits of the three physical axes (group, row, column), most significant first. What two
-views share is then a comparison of digits, and a reshape that cuts across a digit is an error, never a guess.
+A logical dimension is a product of digits of the three physical axes (group, row, column), most significant first. Finding the
+part that two views share is then a comparison of digits, and a reshape that cuts across a digit is an error, never a guess.
 """
 
 from __future__ import annotations

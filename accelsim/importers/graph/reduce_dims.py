@@ -27,7 +27,7 @@ def reduce_dims(builder: GraphBuilder, name: str, view: View, dims: Sequence[int
     dims
         Dimensions, counted from the first or from the end.
     op
-        What is computed of each window.
+        Reduction of each window.
     """
     rank, shape = len(view.shape), view.shape
     reduced = sorted({dim % rank for dim in dims})

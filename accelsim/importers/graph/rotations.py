@@ -1,7 +1,7 @@
 """Rotary position embeddings, recognized from the slices, negations, concatenations, products and sums that a graph spells them with.
 
 Each such step is followed as a sum of terms: elements of one activation in some order along its last dimension, times known factors.
-What the last step holds is compared with the pairs of a rotation, position by position.
+The terms of the last step are compared with the pairs of a rotation, position by position.
 """
 
 from __future__ import annotations
