@@ -14,6 +14,7 @@ from accelsim.compiler.head_regions import band_ranges
 from accelsim.compiler.heads import HeadOrder, head_steps
 from accelsim.compiler.plan import Attention, Op, Plan, Role, RowTile, Tensor, TensorId
 from accelsim.errors import CompileError
+from accelsim.ops.cache_layout import CacheLayout
 from accelsim.trace.layers import Layer, MacLayer, MatmulLayer, WeightedLayer
 from accelsim.trace.trace import Trace
 
@@ -96,13 +97,11 @@ class _Builder:
             for tensor in self._parts(name):
                 tensor.is_output = True
         for product in self.trace.products():
-            self._append(product.head_product)
+            if product.head_product is not None and product.cache is not None:
+                self._append(product.head_product, product.cache)
 
-    def _append(self, product: MatmulLayer | None) -> None:
+    def _append(self, product: MatmulLayer, cache: CacheLayout) -> None:
         """Note the cache that a product's second operand is appended to; values with scales meet them as factors of the first operand."""
-        cache = product.cache if product is not None else None
-        if product is None or cache is None:
-            return
         for tensor in self._parts(product.inputs[1]):
             tensor.cache, tensor.extra_passes = cache, cache.append_passes
         for tensor in self._parts(product.inputs[0]) if cache.scaled and product.from_cache and not product.transposed_b else ():

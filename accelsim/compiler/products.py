@@ -48,7 +48,7 @@ def lower_product(inference: Inference, op: Op) -> None:
         fields |= _codebook(low, split) if split.geometry.decode and target.codebook.store == "ram" else {}
         weights, fetches = weights_of_runs(inference, layer.name, layer.name, facts)
         fields |= weights
-    elif layer.head_product is not None and layer.head_product.from_cache:
+    elif layer.from_cache:
         _check_cache(inference, layer.name)
         _begin_layer(inference, layer.name)
         weights, fetches = weights_of_runs(inference, layer.name, f"{layer.name}[{op.head}]", facts)
@@ -89,8 +89,8 @@ def _facts(inference: Inference, op: Op) -> ProductFacts:
 def _check_operands(inference: Inference, op: Op) -> None:
     for key, role in op.reads:
         bits = inference.plan.tensors[key].bits
-        heads = op.layer.head_product
-        rounded = role == "weights" and heads is not None and heads.cache is not None and heads.cache.bits == bits
+        cache = op.layer.cache
+        rounded = role == "weights" and cache is not None and cache.bits == bits
         if role == "weights" and bits not in (8, 16) and not rounded:
             raise CompileError(
                 f"layer {op.layer.name!r}: operand {key.name!r} has {bits} bits, but is loaded as weights of 8; allowed: 8 bits, or 16, "

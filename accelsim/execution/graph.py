@@ -61,9 +61,8 @@ def float_weights(trace: Trace, layer: Layer) -> dict[str, Floats]:
 def check_flow(trace: Trace) -> None:
     """TraceError, before any work, for a layer with an input that no layer of the trace makes."""
     for layer in trace.layers:
-        heads = layer.head_product
-        if heads is not None and heads.from_cache:
+        if layer.from_cache:
             raise TraceError(
-                f"trace {trace.name!r}, layer {layer.name!r}: reads a cache of {heads.cache_rows} earlier tokens, which no layer makes; "
+                f"trace {trace.name!r}, layer {layer.name!r}: reads a cache of earlier tokens, which no layer makes; "
                 "allowed: a network without caches"
             )

@@ -59,6 +59,11 @@ class ExpertsLayer(WeightedLayer):
         """Itself."""
         return self
 
+    @property
+    def not_checked(self) -> str:
+        """Which rows meet which expert is known when the network runs."""
+        return "cannot multiply experts, whose rows depend on the activations"
+
     def of_expert(self, expert: int, rows: int, source: str) -> GemmLayer:
         """The product of one expert with the rows of its tokens, `source`; without the bits of its weights."""
         return GemmLayer(

@@ -382,13 +382,18 @@ class MatmulLayer(MacLayer):
 
     @property
     def from_cache(self) -> bool:
-        """B is read from a cache in DRAM."""
+        """Whether B is read from a cache in DRAM."""
         return bool(self.cache_rows)
 
     @property
     def cache(self) -> CacheLayout | None:
-        """The cache that B is appended to; None if there is none."""
+        """The cache that B is appended to."""
         return None if self.cache_rows is None else CacheLayout(self.cache_bits, self.k if self.transposed_b else self.n)
+
+    @property
+    def not_checked(self) -> str:
+        """No trace holds the tokens of a cache."""
+        return "" if self.cache_rows is None else f"has no tokens for its cache of {self.cache_bits} bits, which belongs to a step"
 
     @property
     def head_rows(self) -> int:

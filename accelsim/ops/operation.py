@@ -23,6 +23,7 @@ from accelsim.ops.weight_record import StreamRecord, WeightRecord
 from accelsim.quantities import unit
 
 if TYPE_CHECKING:
+    from accelsim.ops.cache_layout import CacheLayout
     from accelsim.ops.channel_window import ChannelWindow
     from accelsim.ops.experts import ExpertsLayer
     from accelsim.ops.mac_layers import ConvLayer, MacLayer, MatmulLayer, WeightedLayer
@@ -152,6 +153,21 @@ class LayerBase(ManifestRecord, ABC):
         return None
 
     @property
+    def cache(self) -> CacheLayout | None:
+        """The cache in DRAM to which its second operand is appended; None if there is none."""
+        return None
+
+    @property
+    def from_cache(self) -> bool:
+        """Whether it reads its second operand from that cache."""
+        return False
+
+    @property
+    def not_checked(self) -> str:
+        """Why no functional check can multiply it; '' if one can."""
+        return ""
+
+    @property
     def convolution(self) -> ConvLayer | None:
         """Itself, if it is a convolution with weights."""
         return None
@@ -180,6 +196,10 @@ class LayerBase(ManifestRecord, ABC):
     def vector(self) -> VectorLayer | None:
         """Itself, if the vector unit computes it."""
         return None
+
+    def step_fields(self, tokens: int, context: int) -> dict[str, Any]:
+        """Fields that differ, besides its shape, where the network works on `tokens` tokens behind `context` in its caches."""
+        return {}
 
     @property
     def causal_reach(self) -> int | None:

@@ -6,7 +6,7 @@ Disputable assumption: the vector unit finds one expert per pass over a row; the
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -66,6 +66,11 @@ class RouteLayer(VectorLayer):
     def router(self) -> Self:
         """Itself."""
         return self
+
+    def step_fields(self, tokens: int, context: int) -> dict[str, Any]:
+        """The choices of the step's tokens, or none where not all of them are recorded."""
+        recorded = self.chosen[context : context + tokens]
+        return {"chosen": recorded if len(recorded) == tokens else ()}
 
     def passes(self, chip: Callable[[str], int], fused: bool) -> int:
         """The chip's passes for each expert, and one to normalize."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from pydantic import Field, model_validator
@@ -58,6 +58,10 @@ class SoftmaxLayer(VectorLayer):
     def causal_reach(self) -> int | None:
         """Its reach, with a causal mask."""
         return None if self.mask is None else self.reach
+
+    def step_fields(self, tokens: int, context: int) -> dict[str, Any]:
+        """Behind a context, no mask: a step's rows see all tokens that are read."""
+        return {"mask": None, "reach": 0} if context and self.mask is not None else {}
 
     @property
     def constant_sizes(self) -> dict[str, int]:

@@ -53,8 +53,7 @@ def at_tokens(trace: Trace, tokens: int, context: int, name: str | None = None, 
 
 def puts_out_token(trace: Trace) -> bool:
     """Whether an inference is a step of a causal language model: attention that is masked, or that reads a cache."""
-    caches = (layer.head_product is not None and layer.head_product.from_cache for layer in trace.layers)
-    return any(caches) or any(layer.causal_reach is not None for layer in trace.layers)
+    return any(layer.from_cache or layer.causal_reach is not None for layer in trace.layers)
 
 
 class _Step:
@@ -96,12 +95,7 @@ class _Step:
             }
             if layer.window is None and rows < self.tokens:
                 fields["input_row"] = self.tokens - 1
-        if layer.causal_reach is not None and self.context:
-            fields |= {"mask": None, "reach": 0}
-        if layer.router is not None:
-            recorded = layer.router.chosen[self.context : self.context + self.tokens]
-            fields["chosen"] = recorded if len(recorded) == self.tokens else ()
-        return layer.with_fields(**fields)
+        return layer.with_fields(**fields, **layer.step_fields(self.tokens, self.context))
 
     def _product(self, layer: MatmulLayer) -> MatmulLayer:
         """A product of attention, whose second operand is in the cache."""

@@ -75,10 +75,7 @@ class Trace:
         if self.unread_files:
             shown = ", ".join(self.unread_files[:_SHOWN_NAMES]) + (", ..." if len(self.unread_files) > _SHOWN_NAMES else "")
             found.append(f"trace {self.name!r}: not read, as {MANIFEST_FILE} does not name them: {shown}")
-        if any(
-            layer.head_product is not None and layer.head_product.from_cache and layer.head_product.cache_bits == 16
-            for layer in self.layers
-        ):
+        if any(layer.from_cache and layer.cache is not None and layer.cache.bits == 16 for layer in self.layers):
             found.append(
                 "the cache's elements of 16 bits are rounded to 8 on their way to the array, without cycles, area or energy; "
                 "products of 16 bits would take a second pass"
