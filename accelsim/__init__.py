@@ -4,7 +4,7 @@
 
     int8 = accelsim.simulate("edge-64x64", "deit_tiny_int8")
     ssvq = accelsim.simulate("edge-64x64", "deit_tiny_ssvq_k16d8")
-    print(ssvq, accelsim.compare(int8, ssvq), sep="\\n")
+    print(ssvq.summary(), accelsim.compare(int8, ssvq).summary(), sep="\\n")
     ssvq.plot.layers(file="layers.svg")
 
 Start with `simulate` and `compare`; `sweep` runs many designs; `import_model` and `compress` make traces of your own. Chips, traces and

@@ -147,7 +147,7 @@ def find_preset(kind: str, name: str, what: str) -> Path:
             return _named(f"{kind}/{group}", short, f"{what} of {group}/", "the path of a .yaml file")
         if not path.is_file():
             hint = f"; the preset {path.name!r} is named as text, without a folder" if path.name in presets(kind) else ""
-            raise ConfigError(f"{what} {name!r}: no such file{hint}")
+            raise ConfigError(f"{what} {name!r}: {'is a folder' if path.is_dir() else 'no such file'}{hint}; allowed: a .yaml file")
         return path
     return _named(kind, name, what, "the path of a .yaml file")
 
@@ -155,7 +155,7 @@ def find_preset(kind: str, name: str, what: str) -> Path:
 def find_trace(name: str) -> Path:
     """Directory of a trace by path or by name; ConfigError naming the known ones."""
     path = Path(name)
-    if path.is_dir() or "/" in name:
+    if (name and path.is_dir()) or "/" in name:
         return path
     return _named(TRACES, name, "trace", "the path of a trace's directory")
 

@@ -53,12 +53,12 @@ class Record(FrozenModel):
                 out[name] = f"{out[name]} {units[0]}"
         return out
 
-    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
-        """See `FrozenModel.model_copy`; ConfigError names the field, the value and what is allowed."""
+    def with_fields(self, **changes: Any) -> Self:
+        """See `FrozenModel.with_fields`; ConfigError names the field, the value and what is allowed."""
         try:
-            return super().model_copy(update=update, deep=deep)
+            return super().with_fields(**changes)
         except ValidationError as error:
-            raise ConfigError(explain(error, f"copy of {type(self).__name__}", type(self), {**self.as_given(), **(update or {})})) from None
+            raise ConfigError(explain(error, f"copy of {type(self).__name__}", type(self), {**self.as_given(), **changes})) from None
 
     @model_validator(mode="before")
     @classmethod

@@ -43,6 +43,9 @@ class WhatIf:
     speedup: float
     explanation: str
 
+    def __repr__(self) -> str:
+        return f"<WhatIf {self.name} were free: {self.speedup:.4g}x>"
+
 
 @dataclass(frozen=True)
 class Ideal:

@@ -25,6 +25,7 @@ from accelsim.report.compare import Comparison as ComparisonRecord
 from accelsim.report.compare import compare as compare_results
 from accelsim.report.export.compare import comparison_dict, split_rows, write_comparison
 from accelsim.report.export.run import to_json
+from accelsim.report.metrics import summarize
 from accelsim.report.report import make_report
 from accelsim.report.tables.compare import render_comparison
 from accelsim.report.tables.cost import render_costs
@@ -151,7 +152,7 @@ class Comparison:
     def summary(self, *, full: bool = False, technology: TechnologyLike = DEFAULT_TECHNOLOGY) -> str:
         """One line per run, or, with `full`, every table of `accelsim compare`."""
         if not full:
-            return "\n".join(self._lines())
+            return "\n".join(self._lines(self.results[0].verdict, self.results[-1].verdict))
         costs = self._costs(technology)
 
         def render(console: Any) -> None:
@@ -160,11 +161,12 @@ class Comparison:
 
         return rendered(render)
 
-    def _lines(self) -> list[str]:
+    def _lines(self, first: str, last: str) -> list[str]:
+        """The runs, with the verdicts on the first and on the last one."""
         heading = f"{duration(self.results[0].milliseconds)}  {self.results[0].name}, the baseline"
         others = zip(self.names[1:], self.results[1:], self.record.speedups, strict=True)
         lines = [f"{duration(result.milliseconds)}  {name}: {times(item.speedup)}" for name, result, item in others]
-        return [heading, f"  {self.results[0].verdict}", *lines, f"  {self.results[-1].verdict}"]
+        return [heading, f"  {first}", *lines, f"  {last}"]
 
     def to_dict(self, technology: TechnologyLike = DEFAULT_TECHNOLOGY) -> dict[str, Any]:
         """Everything as plain data: the content of `accelsim compare --json`."""
@@ -198,12 +200,14 @@ class Comparison:
         return to_page(make_report(self.decided.results, technology_of(technology)))
 
     def __repr__(self) -> str:
-        return short_text(self._lines())
+        first, *_, last = (summarize(item.shown).limiting_sentence for item in self.results)
+        return short_text(self._lines(first, last))
 
     def _repr_html_(self) -> str:
+        ratios = (1.0, *(item.speedup for item in self.record.speedups))
         rows = [
-            (name, duration(result.milliseconds), times(ratio), result.limiting_resource)
-            for name, result, ratio in zip(self.names, self.results, self.runs()["speed_up"], strict=True)
+            (name, duration(result.milliseconds), times(ratio), summarize(result.shown).limiting_resource)
+            for name, result, ratio in zip(self.names, self.results, ratios, strict=True)
         ]
         return html_table("Comparison", rows, ("run", "time", "speed-up", "limited by"))
 

@@ -71,6 +71,11 @@ class Result:
                 return self.record
         return replace(self.record, verdict=decide(self.record, ideals)) if ideals and self.cycles else self.record
 
+    @property
+    def shown(self) -> RunRecord:
+        """`decided` if nothing is left to be simulated for it, else `record`, whose verdict is by bounds: what a repr says."""
+        return self.decided if self.idealized is not None or "decided" in vars(self) else self.record
+
     @cached_property
     def _summary(self) -> Summary:
         return summarize(self.decided)
@@ -136,7 +141,10 @@ class Result:
 
     @property
     def verdict(self) -> str:
-        """The limiting resource, in a sentence: with its gain if the run is short or `simulate(what_if=True)` asked, else by bounds."""
+        """The limiting resource, in a sentence: with its gain if the run is short or `simulate(what_if=True)` asked, else by bounds.
+
+        Of a short run, the first call simulates its idealizations.
+        """
         return self._summary.limiting_sentence
 
     @property
@@ -215,7 +223,10 @@ class Result:
         """The headline as text, or, with `full`, every table of `accelsim run`."""
         if full:
             return rendered(lambda console: self.findings(technology).render(console, all_layers=False))
-        return rendered(lambda console: render_headline(console, self.record, self._summary))
+        return self._headline(self._summary)
+
+    def _headline(self, figures: Summary) -> str:
+        return rendered(lambda console: render_headline(console, self.record, figures))
 
     def to_dict(self, technology: TechnologyLike = DEFAULT_TECHNOLOGY) -> dict[str, Any]:
         """Everything as plain data: the content of `accelsim run --json`."""
@@ -241,16 +252,17 @@ class Result:
         return to_page(make_report([self.decided], technology_of(technology)))
 
     def __repr__(self) -> str:
-        return short_text(self.summary().splitlines())
+        return short_text(self._headline(summarize(self.shown)).splitlines())
 
     def _repr_html_(self) -> str:
+        figures = summarize(self.shown)
         facts = [
             ("chip", self.record.accelerator_name),
             ("network", self.record.trace_name),
-            ("time per inference", duration(self._summary.milliseconds_per_inference)),
+            ("time per inference", duration(figures.milliseconds_per_inference)),
             ("cycles", count(self.cycles)),
             ("on the bus", decimal_bytes(self.bus_bytes)),
-            ("verdict", self.verdict),
+            ("verdict", figures.limiting_sentence),
         ]
         return html_table("Run", facts)
 

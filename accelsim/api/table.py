@@ -11,7 +11,7 @@ import numpy as np
 from accelsim.api.checks import wrong_type
 from accelsim.api.display import html_table, short_text
 from accelsim.api.paths import path_of
-from accelsim.errors import ConfigError
+from accelsim.errors import ConfigError, OutputError
 from accelsim.registry import suggest
 from accelsim.report.export.run import to_csv
 from accelsim.report.export.whole_file import new_file
@@ -22,6 +22,7 @@ from accelsim.report.tables.text import clean
 SHOWN_ROWS = 10
 _WIDTH = 100  # characters of a line of the repr
 _CELL = 40
+_CSV = ".csv"
 _MARKUPS = {".md": MARKUPS["markdown"], ".tex": MARKUPS["latex"]}
 
 
@@ -74,9 +75,18 @@ class Table(Sequence[dict[str, Any]]):
         return pandas.DataFrame(self.to_dict(), columns=list(self.columns))
 
     def save(self, file: str | Path) -> Path:
-        """Write the rows: Markdown to a '.md' file, LaTeX (booktabs) to a '.tex' file, else CSV; OutputError if it cannot be written."""
+        """Write the rows: CSV to a '.csv' file, Markdown to '.md', LaTeX (booktabs) to '.tex'.
+
+        Raises
+        ------
+        AccelsimError
+            Another ending, or the file cannot be written.
+        """
         path = path_of("file", file)
-        markup = _MARKUPS.get(path.suffix.lower())
+        ending = path.suffix.lower()
+        if ending not in (_CSV, *_MARKUPS):
+            raise OutputError(f"{path}: ends with {ending or 'nothing'}; allowed: {', '.join((_CSV, *_MARKUPS))}")
+        markup = _MARKUPS.get(ending)
         content = to_csv(self._rows) if markup is None else markup.table(clean(self.title), self._text())
         with new_file(path) as out:
             out.write(content.encode())

@@ -13,6 +13,7 @@ import numpy.typing as npt
 from accelsim.api.arrays import ArrayLike, arrays_of
 from accelsim.api.checks import check_text, wrong_type
 from accelsim.api.display import html_table, rendered, watched
+from accelsim.api.inspection import Inspection
 from accelsim.api.paths import path_of, path_text
 from accelsim.api.table import Table
 from accelsim.compression.compress_trace import materialize
@@ -103,9 +104,9 @@ class Trace:
         weight = next(item.weight for item in self.record.weighted_layers() if item.name == layer)
         return reconstruct(weight.format, arrays, weight.k, weight.n).astype(np.float32)
 
-    def inspect(self) -> dict[str, Any]:
-        """Shapes, formats, bits and, of stored bits, codebook statistics: the content of `accelsim inspect --json`."""
-        return inspect_trace(self.record)
+    def inspect(self) -> Inspection:
+        """Shapes, formats, bits and, of stored bits, codebook statistics: a dict, the content of `accelsim inspect --json`."""
+        return Inspection(inspect_trace(self.record))
 
     def compression(self) -> Table:
         """Bits per weight and error of each layer and of all ('total'); without rows for a trace that `compress` did not just make."""
@@ -146,8 +147,8 @@ class Trace:
         return rendered(lambda console: render_trace(console, self.record))
 
     def to_dict(self) -> dict[str, Any]:
-        """See `inspect`."""
-        return self.inspect()
+        """The content of `inspect` as a plain dict."""
+        return inspect_trace(self.record)
 
     def to_frame(self) -> Any:
         """One row per layer as a `pandas.DataFrame`: shape, work, format, bits; AccelsimError without pandas."""

@@ -42,7 +42,7 @@ def repack(trace: Trace, arrays: Mapping[str, Arrays], note: str) -> Trace:
         layer = trace.layer(name)
         weight = layer.weights
         if weight is None:
-            raise TraceError(f"layer {name!r} is a {layer.op}: it has no weights to replace")
+            raise TraceError(f"layer {name!r} ({layer.op}): it has no weights to replace")
         try:
             spec = weight.format.fitted(replaced, weight.k, weight.n)
             packed = spec.pack(replaced, weight.k, weight.n)

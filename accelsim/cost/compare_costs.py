@@ -43,6 +43,9 @@ class RunCost:
     cost: Cost
     signs: tuple[SignCost, ...] = ()
 
+    def __repr__(self) -> str:
+        return f"<RunCost {self.name}: area and energy of {self.result!r}>"
+
     @property
     def inferences(self) -> int:
         """Images of all frames."""

@@ -55,6 +55,9 @@ class Execution:
     grids: Mapping[str, Grid]
     kept: Mapping[str, npt.NDArray[Any]]
 
+    def __repr__(self) -> str:
+        return f"<Execution of {self.trace!r} on {self.samples} samples: {self.report!r}>"
+
     @property
     def outputs(self) -> dict[str, npt.NDArray[Any]]:
         """Integers of the network's outputs, by name."""

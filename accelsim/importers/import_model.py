@@ -94,7 +94,7 @@ def import_model(
     kind, _, options = model.partition(":")
     table = kind != "vit" and model.lower().endswith(".csv")
     is_onnx = kind != "vit" and model.lower().endswith(".onnx")
-    is_folder = kind != "vit" and Path(model).is_dir()
+    is_folder = kind != "vit" and model != "" and Path(model).is_dir()
     is_gguf = kind != "vit" and not is_folder and model.lower().endswith(".gguf")
     decoder = is_folder or is_gguf
     if kind != "vit" and not table and not is_onnx and not decoder and not model.endswith(".pt2"):

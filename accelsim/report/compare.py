@@ -98,6 +98,9 @@ class Speedup:
     only_in_other: tuple[str, ...]
     traffic: TrafficRatio
 
+    def __repr__(self) -> str:
+        return f"<Speedup of {self.other!r}: {self.speedup:.4g}>"
+
     @property
     def speedup(self) -> float:
         """Time of the baseline over time of the other."""
@@ -121,6 +124,9 @@ class Comparison:
     baseline: Result
     limit: str
     speedups: tuple[Speedup, ...]
+
+    def __repr__(self) -> str:
+        return f"<Comparison of {len(self.results)} runs with {self.baseline!r}>"
 
     @property
     def results(self) -> tuple[Result, ...]:

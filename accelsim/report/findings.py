@@ -46,6 +46,10 @@ class Findings:
     what_if: Sequence[IdealizedRun] | None = None
     functional: FunctionalCheck | None = None
 
+    def __repr__(self) -> str:
+        asked = [name for name, found in (("idealizations", self.what_if), ("functional check", self.functional)) if found is not None]
+        return f"<Findings of {self.result!r}: {', '.join(['area', 'energy', *asked])}>"
+
     @property
     def result(self) -> Result:
         """The simulated result."""

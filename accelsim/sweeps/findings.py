@@ -61,6 +61,9 @@ class SweepFindings:
     left_out: tuple[LeftOut, ...]
     ratios: dict[str, tuple[Ratio, ...]]
 
+    def __repr__(self) -> str:
+        return f"<SweepFindings: best {len(self.best)}, front {len(self.front)} of {self.considered} points>"
+
     @property
     def considered(self) -> int:
         """How many points meet the conditions."""

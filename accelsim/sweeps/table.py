@@ -39,6 +39,9 @@ class Table:
     steps: npt.NDArray[np.int64]
     columns: Mapping[str, Column]
 
+    def __repr__(self) -> str:
+        return f"<Table of {self.sweep.name!r}: {len(self)} points, {len(self.columns)} columns>"
+
     def __len__(self) -> int:
         return len(self.positions)
 

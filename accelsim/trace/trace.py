@@ -58,6 +58,9 @@ class Trace:
         """Name of the trace."""
         return self.manifest.name
 
+    def __repr__(self) -> str:
+        return f"<Trace {self.name}: {len(self.layers)} layers, {self.macs:,} MACs>"
+
     @property
     def layers(self) -> tuple[Layer, ...]:
         """Layers in topological order."""
@@ -194,7 +197,7 @@ class Trace:
     def _weighted(self, name: str) -> WeightedLayer:
         layer = self.layer(name)
         if layer.weighted is None:
-            raise TraceError(f"layer {name!r} is a {layer.op}: it has no weights")
+            raise TraceError(f"layer {name!r} ({layer.op}): it has no weights")
         return layer.weighted
 
 
