@@ -19,6 +19,7 @@ from accelsim.api.table import Table
 from accelsim.api.trace import TraceLike, trace_of
 from accelsim.execution import network
 from accelsim.execution.outputs import outputs_dict, write_outputs
+from accelsim.ops.grid import Grid
 from accelsim.progress import Progress
 from accelsim.report.findings import functional_rows
 from accelsim.report.tables.text import count
@@ -37,8 +38,12 @@ class Execution:
 
     @property
     def outputs(self) -> dict[str, npt.NDArray[np.float32]]:
-        """The network's outputs by name, float32 (samples, groups, rows, width): integers times scale."""
-        return {name: self.record.real(name) for name in self.record.outputs}
+        """The network's outputs by the model's names, float32: integers times scale.
+
+        One sample has the model's shape and order; several lie along its leading dimension where that is 1, else along one before it.
+        A trace that records no `interface` has its own: (samples, groups, rows, width) by the names of layers.
+        """
+        return {name: grid.real(self.record.outputs[name]).astype(np.float32) for name, grid in self._grids.items()}
 
     @property
     def integers(self) -> dict[str, npt.NDArray[Any]]:
@@ -47,7 +52,7 @@ class Execution:
 
     @property
     def scales(self) -> dict[str, float]:
-        """Scale of every activation by name, inputs included."""
+        """Scale of every activation by name of its layer or input."""
         return {name: grid.scale for name, grid in self.record.grids.items()}
 
     @property
@@ -84,15 +89,21 @@ class Execution:
         return "\n".join([*lines, *(f"{name}: {text}" for name, text in self._facts())])
 
     def _facts(self) -> list[tuple[str, str]]:
-        return [(name, self._described(name, integers)) for name, integers in self.record.outputs.items()]
+        return [(name, self._described(self._grids[name], integers)) for name, integers in self.record.outputs.items()]
 
-    def _described(self, name: str, integers: npt.NDArray[Any]) -> str:
-        grid, (samples, groups, rows, width) = self.record.grids[name], integers.shape
-        text = f"{groups} x {rows} x {width} integers of {grid.bits} bits, scale {grid.scale:.4g}"
-        if groups * rows > 1 or width == 1:
+    @property
+    def _grids(self) -> dict[str, Grid]:
+        """Grid of every output."""
+        return {name: self.record.grids[layer] for name, layer in self.record.layers.items()}
+
+    def _described(self, grid: Grid, integers: npt.NDArray[Any]) -> str:
+        shape = (integers.shape if self.samples == 1 else integers.shape[1:]) or (1,)
+        text = f"{' x '.join(map(str, shape))} integers of {grid.bits} bits, scale {grid.scale:.4g}"
+        width = integers.size // self.samples
+        if width not in shape or width == 1:
             return text
-        shown = integers.reshape(samples, width).argmax(axis=1)[:_SHOWN].tolist()
-        return f"{text}; largest at {', '.join(map(str, shown))}{', ...' if samples > _SHOWN else ''}"
+        shown = integers.reshape(self.samples, width).argmax(axis=1)[:_SHOWN].tolist()
+        return f"{text}; largest at {', '.join(map(str, shown))}{', ...' if self.samples > _SHOWN else ''}"
 
     def __repr__(self) -> str:
         return self.summary()
@@ -122,8 +133,10 @@ def execute(
     ----------
     accelerator : a preset's name, a YAML file, a mapping of fields, or an `Accelerator`
     trace : a name, a trace's directory, NAME@FORMAT, or a `Trace`
-    input : an array (groups, rows, width) or (samples, groups, rows, width), the path of a '.npy' file, or a mapping of names to them where
-        the network has several inputs; floats are quantized, integers are taken as they are; None: one sample drawn from `seed`
+    input
+        An array in the model's shape, or (groups, rows, width) of the trace; several samples lie along the leading dimension of 1, or
+        along one before it. Or the path of a '.npy' file, or a mapping of names to them where the network has several inputs. Floats are
+        quantized, integers are taken as they are; None: one sample drawn from `seed`.
     set : fields of the chip to override: {'array.psum_bits': 24} or ['array.psum_bits=24']
     fit_codebook : give the chip the codebook that the trace asks for
     seed : of an input that is drawn

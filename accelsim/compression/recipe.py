@@ -6,7 +6,7 @@ taken for a mistake. One format without a pattern goes to the usual layers of wh
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from glob import escape
@@ -85,7 +85,8 @@ class Recipe:
         """The recipe as it holds for these networks' matrices, in the order in which they run.
 
         A usual recipe becomes one with rules for the layers that keep 8 bits: those outside numbered blocks, or the first and the last
-        of a network without such blocks; and those that its format does not fit. Any other recipe stays as it is.
+        of a network without such blocks; and those that its format does not fit. Where it fits none but layers outside, these take it.
+        Any other recipe stays as it is.
 
         Raises
         ------
@@ -173,27 +174,40 @@ def _settled(recipe: Recipe, networks: Sequence[Sequence[MatrixShape]]) -> Recip
     weighted = [matrices for matrices in networks if matrices]
     numbered = all(any(fnmatchcase(matrix.layer, pattern) for matrix in matrices) for matrices in weighted)
     outside = [] if numbered else [matrix.layer for matrices in weighted if len(matrices) > 2 for matrix in (matrices[0], matrices[-1])]
-    meant = {
-        matrix.layer: matrix
-        for matrices in weighted
-        for matrix in matrices
-        if (fnmatchcase(matrix.layer, pattern) if numbered else matrix.layer not in outside)
-    }
-    misfits: dict[str, FormatError] = {}
-    for name, matrix in meant.items():
-        try:
-            check_fit(matrix, spec)
-        except FormatError as error:
-            misfits[name] = error
-    if meant and len(misfits) == len(meant):
-        name, first = next(iter(misfits.items()))
-        raise FormatError(f"layer {name!r}: {first}; no layer fits")
+    matrices_of = {matrix.layer: matrix for matrices in weighted for matrix in matrices}
+    inner = [name for name in matrices_of if (fnmatchcase(name, pattern) if numbered else name not in outside)]
+    misfits = _misfits(matrices_of, inner, spec)
+    notes: tuple[str, ...] = ()
+    if inner and len(misfits) == len(inner):
+        everywhere = _misfits(matrices_of, list(matrices_of), spec)
+        taking = [name for name in matrices_of if name not in everywhere]
+        if not taking:
+            name, first = next(iter(misfits.items()))
+            raise FormatError(f"layer {name!r}: {first}; no layer fits")
+        notes = (f"{describe_format(spec)} fits only layers that usually keep 8 bits, and is used there: {_listed(taking)}",)
+        numbered, outside, inner, misfits = False, [], list(matrices_of), everywhere
     kept = tuple(Rule(escape(name), parse_format(REST)) for name in dict.fromkeys((*outside, *misfits)))
-    shown = ", ".join([*list(misfits)[:_SHOWN_NAMES], *(["..."] if len(misfits) > _SHOWN_NAMES else [])])
-    notes = (
-        (f"{len(misfits)} of {len(meant)} layers keep 8 bits, since {describe_format(spec)} does not fit them: {shown}",) if misfits else ()
-    )
+    if misfits:
+        kept_text = (
+            f"{len(misfits)} of {len(inner)} layers keep 8 bits, since {describe_format(spec)} does not fit them: {_listed(list(misfits))}"
+        )
+        notes = (kept_text, *notes)
     return Recipe((*kept, Rule(pattern if numbered else _ANY_NAME, spec), *rest), recipe.seed, notes=notes)
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join([*names[:_SHOWN_NAMES], *(["..."] if len(names) > _SHOWN_NAMES else [])])
+
+
+def _misfits(matrices: Mapping[str, MatrixShape], names: Sequence[str], spec: WeightFormat) -> dict[str, FormatError]:
+    """Why a format does not fit, by layer."""
+    found: dict[str, FormatError] = {}
+    for name in names:
+        try:
+            check_fit(matrices[name], spec)
+        except FormatError as error:
+            found[name] = error
+    return found
 
 
 class RecipeRule(Record):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from tokenize import TokenError
 from typing import Any
@@ -14,6 +14,7 @@ import numpy.typing as npt
 from accelsim.errors import TraceError
 from accelsim.ops.shapes import TensorShape
 from accelsim.registry import suggest
+from accelsim.trace.interface import of_samples, samples_in
 from accelsim.trace.trace import Trace
 
 Array = npt.NDArray[Any]
@@ -56,11 +57,26 @@ def checked_inputs(trace: Trace, given: Mapping[str, Array], seed: int) -> dict[
     if missing:
         raise TraceError(f"trace {trace.name!r}: input {missing[0]!r} is not given; its inputs: {', '.join(sources)}")
     calibrated = trace.manifest.calibration is not None
-    arrays = {name: _checked(name, given[name], shape, calibrated) for name, shape in sources.items()}
+    models = trace.manifest.interface.inputs if trace.manifest.interface is not None else {}
+    arrays = {name: _checked(name, given[name], shape, models.get(name), calibrated) for name, shape in sources.items()}
     counts = {name: len(array) for name, array in arrays.items()}
     if len(set(counts.values())) > 1:
         raise TraceError(f"inputs hold different numbers of samples: {counts}")
     return arrays
+
+
+def _leading(array: Array, own: Sequence[int]) -> int:
+    """Samples of an array in the trace's shape, whose leading dimensions of 1 may be left out; 0 if it has another."""
+    lead = array.shape[: max(0, array.ndim - len(own))]
+    fits = list(array.shape[len(lead) :]) == list(own) and sum(size != 1 for size in lead) <= 1
+    return math.prod(lead) if fits else 0
+
+
+def _shapes(own: Sequence[int]) -> str:
+    """A shape, and that of several samples."""
+    text = ", ".join(map(str, own))
+    several = ", ".join(map(str, of_samples(own, 2)[1:]))
+    return f"({text}{',' if len(own) == 1 else ''}) or (samples, {several})"
 
 
 def _drawn(trace: Trace, name: str, shape: TensorShape, seed: int) -> Array:
@@ -72,16 +88,15 @@ def _drawn(trace: Trace, name: str, shape: TensorShape, seed: int) -> Array:
     return scale * highest * rng.uniform(-1, 1, (1, *shape.dims))
 
 
-def _checked(name: str, array: Array, shape: TensorShape, calibrated: bool) -> Array:
-    """An array as (samples, groups, rows, width): leading dimensions of 1 may be left out, and one dimension of samples may lead."""
+def _checked(name: str, array: Array, shape: TensorShape, model: Sequence[int] | None, calibrated: bool) -> Array:
+    """An array as (samples, groups, rows, width): in the shape of the model or of the trace."""
     own = list(shape.dims)
     while len(own) > 1 and own[0] == 1:
         own.pop(0)
-    lead = array.shape[: max(0, array.ndim - len(own))]
-    if list(array.shape[len(lead) :]) != own or sum(size != 1 for size in lead) > 1 or not array.size:
-        text = ", ".join(map(str, own))
-        raise TraceError(f"input {name!r} has shape {array.shape}; allowed: ({text}{',' if len(own) == 1 else ''}) or (samples, {text})")
-    array = array.reshape(math.prod(lead), *shape.dims)
+    samples = (samples_in(array, model) if model is not None else None) or _leading(array, own)
+    if not samples or not array.size:
+        raise TraceError(f"input {name!r} has shape {array.shape}; allowed: {_shapes(own if model is None else model)}")
+    array = array.reshape(samples, *shape.dims)
     if np.issubdtype(array.dtype, np.floating):
         if not bool(np.isfinite(array).all()):
             raise TraceError(f"input {name!r} holds NaN or an infinity; allowed: finite numbers")

@@ -59,9 +59,18 @@ class Execution:
         return f"<Execution of {self.trace!r} on {self.samples} samples: {self.report!r}>"
 
     @property
+    def layers(self) -> dict[str, str]:
+        """The layer that holds each of the network's outputs, by the output's name: the model's, or the layer's where none is recorded."""
+        record = self.trace.manifest.interface
+        return {output.name: output.layer for output in record.outputs} if record else {name: name for name in self.trace.manifest.outputs}
+
+    @property
     def outputs(self) -> dict[str, npt.NDArray[Any]]:
-        """Integers of the network's outputs, by name."""
-        return {name: self.kept[name] for name in self.trace.manifest.outputs}
+        """Integers of the network's outputs by name, in the model's order (`ModelOutput.of`), or as kept where none is recorded."""
+        record = self.trace.manifest.interface
+        if record is None:
+            return {name: self.kept[name] for name in self.trace.manifest.outputs}
+        return {output.name: output.of(self.kept[output.layer]) for output in record.outputs}
 
     def real(self, name: str) -> npt.NDArray[np.float32]:
         """The values for which a kept activation stands."""

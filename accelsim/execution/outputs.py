@@ -34,12 +34,13 @@ def outputs_dict(run: Execution) -> dict[str, Any]:
         "outputs": [
             {
                 "name": name,
+                "layer": layer,
                 "file": f"{f'{place}_' if several else ''}{re.sub(r'[^A-Za-z0-9_-]+', '_', name)[:_MOST_NAME]}.npy",
                 "shape": list(integers.shape),
-                "bits": run.grids[name].bits,
-                "scale": run.grids[name].scale,
+                "bits": run.grids[layer].bits,
+                "scale": run.grids[layer].scale,
             }
-            for place, (name, integers) in enumerate(run.outputs.items())
+            for place, ((name, integers), layer) in enumerate(zip(run.outputs.items(), run.layers.values(), strict=True))
         ],
     }
 

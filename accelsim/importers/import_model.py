@@ -261,8 +261,9 @@ def _to_trace(graph: ImportedGraph, name: str, seed: int | None, source: Path | 
     """The float trace of an imported graph: seeded without payload, or with the model's weights."""
     if not graph.builder.layers:
         raise ImportModelError("its operations only change how the input is seen, and make no layer; allowed: a model that computes")
-    notes = _notes(graph)
-    fields: dict[str, Any] = {"name": name, "inputs": tuple(graph.builder.inputs), "outputs": graph.outputs, "notes": notes}
+    outputs = tuple(dict.fromkeys(output.layer for output in graph.interface.outputs))
+    fields: dict[str, Any] = {"name": name, "inputs": tuple(graph.builder.inputs), "outputs": outputs, "notes": _notes(graph)}
+    fields["interface"] = graph.interface
     if seed is not None or source is None:
         return Trace(Manifest(**fields, source=seeded_source(seed or 0), layers=graph.builder.layers))
     tensors: dict[str, npt.NDArray[np.uint8]] = {}

@@ -20,6 +20,7 @@ from accelsim.problems import MISSING, UNKNOWN_FIELD, UNKNOWN_KIND, field_place,
 from accelsim.quantities import unit
 from accelsim.reading import parse_json, read_text
 from accelsim.registry import suggest
+from accelsim.trace.interface import Interface
 from accelsim.trace.layers import Layer, Name
 from accelsim.wording import first_lines, shown
 
@@ -120,8 +121,8 @@ class Manifest(ManifestRecord):
         `compress`, `codebook_error` by whatever rounded codebooks of floats to integers, others (an accuracy) by whoever measured them. No
         simulated number depends on them; an older reader that does not know the field refuses it by name, and a manifest without it
         stays valid.
-    calibration
-        For whole-network execution alone: no simulated number depends on it.
+    calibration, interface
+        For whole-network execution alone: no simulated number depends on them.
     """
 
     schema_version: Annotated[Literal[1], unit("version")] = Field(default=1, description="version of this file's fields")
@@ -134,6 +135,7 @@ class Manifest(ManifestRecord):
     compression: CompressionRecord | None = Field(default=None, description="how a float trace became this one")
     metrics: Metrics = Field(default_factory=dict)
     calibration: CalibrationRecord | None = Field(default=None, description="scales of the activations; absent: not calibrated")
+    interface: Interface | None = Field(default=None, description="inputs and outputs in the model's order; absent: in the trace's own")
     notes: tuple[Text, ...] = Field(default=(), description="remarks for a reader")
 
     @model_validator(mode="after")
@@ -152,6 +154,8 @@ class Manifest(ManifestRecord):
         for name in self.outputs:
             if name not in shapes:
                 raise TraceError(f"outputs: {name!r} is not a layer{suggest(name, shapes)}")
+        if self.interface is not None:
+            self.interface.check([(source.name, source.shape) for source in self.inputs], shapes, self.outputs)
         if self.calibration is not None and self.calibration.scales.keys() != shapes.keys():
             odd = min(self.calibration.scales.keys() ^ shapes.keys())
             raise TraceError(f"calibration.scales: {odd!r} is {'missing' if odd in shapes else 'no activation'}{suggest(odd, shapes)}")

@@ -46,7 +46,7 @@ def at_tokens(trace: Trace, tokens: int, context: int, name: str | None = None, 
     inputs = tuple(item.model_copy(update={"shape": step.rows_of(item.name, item.shape)}) for item in trace.manifest.inputs)
     own = name or f"{trace.name}{SIGN}{step_text({'tokens': tokens, 'context': context, 'cache_bits': cache_bits})}"
     try:
-        return Trace(trace.manifest.with_fields(name=own, inputs=inputs, layers=layers, payload=None))
+        return Trace(trace.manifest.with_fields(name=own, inputs=inputs, layers=layers, payload=None, interface=None))
     except TraceError as error:
         raise TraceError(f"trace {trace.name!r} cannot be run at {tokens} tokens: {error}") from None
 

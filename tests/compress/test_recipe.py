@@ -205,3 +205,31 @@ def test_the_usual_recipe_of_a_network_with_numbered_blocks_is_that_of_the_paper
 def test_a_network_of_two_layers_is_coded_whole() -> None:
     net = ConvNet(8, 4, 4).conv(16).head(16).trace("float32")
     assert len(coded(compress_trace(net, make_recipe("ssvq:k=4,d=8"))[0])) == 2
+
+
+def settled(text: str, *shapes: tuple[int, int]) -> Recipe:
+    """A usual recipe for layers 'fc0', 'fc1', ... of these shapes."""
+    return make_recipe(text).settled([[MatrixShape(f"fc{place}", k, n) for place, (k, n) in enumerate(shapes)]])
+
+
+def test_a_format_that_fits_some_layers_leaves_the_others_at_8_bits_and_names_them() -> None:
+    recipe = settled("ssvq:k=16,d=8", (64, 64), (64, 64), (8, 8), (64, 12), (64, 64))
+    kinds = {f"fc{place}": recipe.format_of(f"fc{place}").kind for place in range(5)}
+    assert kinds == {"fc0": "uniform", "fc1": "ssvq", "fc2": "uniform", "fc3": "uniform", "fc4": "uniform"}
+    assert recipe.notes == ("2 of 3 layers keep 8 bits, since ssvq:k=16,d=8 does not fit them: fc2, fc3",)
+
+
+def test_a_format_that_fits_only_the_first_or_the_last_layer_is_used_there() -> None:
+    # 8 x 24 has 24 subvectors of 8, as the input of a GRU of width 8; 8 x 8 has 8, fewer than 16 codewords
+    recipe = settled("ssvq:k=16,d=8", (8, 24), (8, 8), (8, 8), (8, 5))
+    assert recipe.format_of("fc0").kind == "ssvq"
+    assert {recipe.format_of(f"fc{place}").kind for place in (1, 2, 3)} == {"uniform"}
+    assert recipe.notes == (
+        "3 of 4 layers keep 8 bits, since ssvq:k=16,d=8 does not fit them: fc1, fc2, fc3",
+        "ssvq:k=16,d=8 fits only layers that usually keep 8 bits, and is used there: fc0",
+    )
+
+
+def test_a_format_that_fits_no_layer_is_refused() -> None:
+    with pytest.raises(FormatError, match=r"layer 'fc1': k=16 codewords for 8 subvectors; .*; no layer fits"):
+        settled("ssvq:k=16,d=8", (8, 8), (8, 8), (8, 8))

@@ -80,7 +80,8 @@ def test_deit_tiny_is_recorded_whole() -> None:
 
 def test_the_committed_manifest_is_what_the_importer_makes() -> None:
     model = "vit:hidden_size=48,num_hidden_layers=2,num_attention_heads=3,intermediate_size=96,image_size=32,patch_size=8,num_labels=10"
-    assert import_model(model, seed=1, name="tiny_vit_float").manifest == load_trace(TRACES / "tiny_vit_float").manifest
+    made = import_model(model, seed=1, name="tiny_vit_float").manifest
+    assert made.with_fields(interface=None) == load_trace(TRACES / "tiny_vit_float").manifest  # which is older than this record
 
 
 @pytest.mark.parametrize("sizes", VITS)

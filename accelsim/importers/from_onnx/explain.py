@@ -22,6 +22,7 @@ from accelsim.importers.from_onnx.node import OnnxNode
 from accelsim.importers.from_onnx.walk import OnnxWalk
 from accelsim.importers.graph.builder import GraphBuilder
 from accelsim.importers.graph.call import Value
+from accelsim.importers.graph.layout import View
 from accelsim.importers.graph.values import Constant, Plain
 from accelsim.importers.obstacle import Obstacle
 from accelsim.problems import one_problem
@@ -63,11 +64,11 @@ class _Explaining(OnnxWalk):
             if name and name not in self.made:
                 self._replace(name)
 
-    def _output(self, name: str) -> str:
+    def _output(self, name: str) -> View | None:
         if name not in self._unknown:
             with self._noting():
                 return super()._output(name)
-        return ""
+        return None
 
     @contextmanager
     def _noting(self, *shapes: Shape) -> Iterator[None]:

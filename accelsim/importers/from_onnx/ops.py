@@ -71,7 +71,7 @@ from accelsim.importers.from_onnx.windows import (
 )
 from accelsim.importers.graph.call import Value
 from accelsim.importers.graph.choices import greater
-from accelsim.importers.graph.elementwise import UNARY, add, divide, joint, maximum, minimum, multiply, subtract, unary
+from accelsim.importers.graph.elementwise import UNARY, add, divide, maximum, minimum, multiply, power, subtract, unary
 from accelsim.importers.graph.products import matmul
 from accelsim.importers.graph.reductions import max_over, mean_over, min_over, norm_over, product_over, sum_over
 from accelsim.ops.catalog import imported_by_name
@@ -136,7 +136,7 @@ FUNCTIONS: dict[str, Handler] = {
     "Div": divide,
     "LeakyRelu": with_slope(0.01, lambda x, slope: np.where(x < 0, slope * x, x)),
     "Elu": with_slope(1.0, lambda x, slope: np.where(x < 0, slope * np.expm1(np.minimum(x, 0)), x)),
-    "Pow": joint(np.power),
+    "Pow": power,
     "Min": minimum,
     "Max": maximum,
     "Less": partial(greater, exchanged=True),

@@ -27,6 +27,7 @@ from accelsim.importers.graph.builder import GraphBuilder
 from accelsim.importers.graph.call import Value
 from accelsim.importers.graph.expressions import Expression
 from accelsim.importers.graph.imported_graph import ImportedGraph
+from accelsim.importers.graph.layout import View
 from accelsim.importers.graph.recorder import GraphRecorder
 from accelsim.importers.graph.repeated import held
 from accelsim.importers.graph.values import Constant, Deferred, Fused, Indices, Plain
@@ -85,11 +86,12 @@ class OnnxWalk:
         needed = self._needed()
         for name, source in self.model.inputs.items():
             if name in needed or not source.indices:
-                self._bind(name, self._input(name, source))
+                given = self._input(name, source)
+                self._bind(name, Plain(self.recorder.builder.given(given.view)) if isinstance(given, Plain) else given)
         for node in self.nodes:
             if needed.intersection(node.outputs):
                 self._visit(node)
-        outputs = tuple(self._output(name) for name in self.outputs)
+        outputs = {name: view for name in self.outputs if (view := self._output(name)) is not None}
         recorder = self.recorder
         unused = tuple(sorted(self.model.trained - recorder.used - self._folded_away()))
         for text in self.model.notes():
@@ -288,7 +290,7 @@ class OnnxWalk:
             name = maker.inputs[0]
         return False
 
-    def _output(self, name: str) -> str:
+    def _output(self, name: str) -> View | None:
         value = self.values.get(name)
         if value is None or isinstance(value, Constant | Indices):
             what = "does not depend on the input" if name in self.made or name in self.model.initializers else "is made by no node"
@@ -299,7 +301,7 @@ class OnnxWalk:
             and maker is not None
             and maker.op.removeprefix("com.microsoft.").startswith(("Quantize", "QLinear", "QGemm"))
         ):
-            return value.leaf.producer  # the integers that stand for it
+            return self.recorder.builder.output(name, value.leaf)  # the integers that stand for it
         if isinstance(value, Plain):
             return self.recorder.builder.output(name, value.view)
         if maker is None:

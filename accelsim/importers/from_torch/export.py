@@ -23,6 +23,7 @@ from accelsim.importers.from_torch.fold import folded
 from accelsim.importers.from_torch.in_place import without_changes
 from accelsim.importers.from_torch.node import IGNORED, TorchNode
 from accelsim.importers.from_torch.ops import CUT, EPILOGUE, HANDLERS, VIEWS
+from accelsim.importers.from_torch.outputs import free_name, output_names
 from accelsim.importers.from_torch.response_norm import with_response_norms
 from accelsim.importers.from_torch.values import NUMBER_TYPES, Known
 from accelsim.importers.graph.builder import GraphBuilder
@@ -31,7 +32,7 @@ from accelsim.importers.graph.expressions import Expression
 from accelsim.importers.graph.imported_graph import ImportedGraph
 from accelsim.importers.graph.layout import View
 from accelsim.importers.graph.recorder import GraphRecorder
-from accelsim.importers.graph.values import Constant, Deferred, Fused, Indices, Plain
+from accelsim.importers.graph.values import Constant, Deferred, Fused, Indices, Padded, Plain
 from accelsim.registry import suggest
 
 _WRAPPERS = {"wrap_with_set_grad_enabled": 1, "wrap_with_autocast": 4}  # position of the graph among a call's arguments
@@ -80,13 +81,15 @@ class _Walk:
             known = sorted(map(str, self.program.graph_signature.user_inputs))
             raise ImportModelError(f"--fill {min(wrong)}: no input has this name; known: {known}{suggest(min(wrong), known)}")
         specs = {getattr(spec.arg, "name", None): spec for spec in self.program.graph_signature.input_specs}
-        outputs: tuple[str, ...] = ()
+        outputs: dict[str, View] = {}
         live = _live(self.program.graph)
         for node in self.program.graph.nodes:
             if node.op == "call_function" and node not in live:
                 continue
             if node.op == "placeholder":
-                self.values[node.name] = self._placeholder(node, specs[node.name])
+                given = self.values[node.name] = self._placeholder(node, specs[node.name])
+                if isinstance(given, Plain):
+                    self.recorder.builder.given(given.view)
             elif node.op == "call_function":
                 self.values[node.name] = self._call(TorchNode(node))
             elif node.op == "get_attr":  # a graph inside, which some call below applies
@@ -132,17 +135,18 @@ class _Walk:
             return Plain(builder.image(node.name, shape[1], math.prod(shape[2:-1]), shape[-1]).reshape(shape))
         return Plain(builder.image(node.name, *shape[1:]) if len(shape) == 4 else builder.tokens(node.name, *shape[1:]))
 
-    def _outputs(self, node: TorchNode) -> tuple[str, ...]:
-        names = []
-        for arg in node.fx.args[0]:
+    def _outputs(self, node: TorchNode) -> dict[str, View]:
+        """The outputs by the model's names; one without a name has its layer's."""
+        outputs: dict[str, View] = {}
+        for name, arg in zip(output_names(self.program), node.fx.args[0], strict=True):
             if arg is None:
                 continue
             value = self.values[arg.name] if isinstance(arg, torch.fx.Node) else Known(arg)
             if isinstance(value, Known | tuple):
                 raise ImportModelError(f"output {arg} does not depend on the input")
-            made = self._made(TorchNode(arg), value)
-            names.append(self.recorder.builder.output(TorchNode(arg).path("output"), made))
-        return tuple(dict.fromkeys(names))
+            held = self.recorder.builder.output(TorchNode(arg).path("output"), self._made(TorchNode(arg), value))
+            outputs[free_name(name or held.producer, outputs)] = held
+        return outputs
 
     def _call(self, node: TorchNode) -> object:
         fx = node.fx
@@ -159,6 +163,7 @@ class _Walk:
         call = TorchCall(node, self.values, self.recorder, lambda position: self._is_sole(fx.args[position]))
         with call.fitting("arguments"):
             result = HANDLERS[node.target](call)
+        _check_shapes(node, result)
         if isinstance(result, tuple):
             return result
         return self._settled(node, call, result)
@@ -228,6 +233,16 @@ class _Walk:
                 return False
             source = source.args[0] if str(source.target) in VIEWS else None
         return True
+
+
+def _check_shapes(node: TorchNode, result: object) -> None:
+    """ImportModelError where what was made of a call does not have the shape that PyTorch states."""
+    stated = node.fx.meta.get("val")
+    pairs = zip(result, stated, strict=False) if isinstance(result, tuple) and isinstance(stated, tuple | list) else [(result, stated)]
+    for value, tensor in pairs:
+        if isinstance(value, Plain | Deferred | Fused | Padded) and isinstance(tensor, torch.Tensor) and value.shape != tuple(tensor.shape):
+            shapes = f"it would make {value.shape} where PyTorch makes {tuple(tensor.shape)}"
+            raise ImportModelError(f"{node.where}: {node.target} on operands of these shapes is not supported: {shapes}")
 
 
 def _live(graph: torch.fx.Graph) -> set[torch.fx.Node]:

@@ -63,6 +63,11 @@ def turn(call: TorchCall) -> Value:
     return moved(call, lambda view: view.transpose(0, 1)) if len(call.shape(0)) == 2 else call.value(0)
 
 
+def turn_matrices(call: TorchCall) -> Value:
+    """The last two dimensions exchanged."""
+    return moved(call, lambda view: view.transpose(-2, -1))
+
+
 def permute(call: TorchCall) -> Value:
     """Dimensions in another order."""
     order = call.get(1, "dims")

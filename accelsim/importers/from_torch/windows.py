@@ -29,6 +29,25 @@ from accelsim.importers.graph.windows import Convolution, Pair, PoolOp
 from accelsim.ops.lrn import LrnLayer
 
 
+def of_images(compute: Callable[[TorchCall], Any], dims: int) -> Callable[[TorchCall], Any]:
+    """A computation over channels and `dims` dimensions of space, which PyTorch also takes without a batch."""
+
+    def computed(call: TorchCall) -> Any:
+        shape = call.shape(0)
+        if len(shape) != dims + 1:
+            return compute(call)
+        call.values[0] = Plain(call.view(0).reshape((1, *shape)))
+        result = compute(call)
+        return tuple(_alone(call, part) for part in result) if isinstance(result, tuple) else _alone(call, result)
+
+    return computed
+
+
+def _alone(call: TorchCall, value: Value) -> Plain:
+    made = call.made(value)
+    return Plain(made.reshape(made.shape[1:]))
+
+
 def conv2d(call: TorchCall) -> Deferred:
     """A convolution, with the padding of its own and that of a pad before it."""
     return _convolution(call, call.get(5, "dilation", [1]), call.get(6, "groups", 1))

@@ -267,16 +267,23 @@ class Call:
         return view
 
     def _chain(self, expression: Expression) -> list[Callable[[View], View]] | None:
-        """Constructors of the layers of an elementwise function, first to last."""
-        maker = self._function(expression)
-        if maker is not None or expression.inner is None:
-            return None if maker is None else [maker]
+        """Constructors of the layers of an elementwise function, first to last; none where it changes nothing."""
+        makers = self._step(expression)
+        if makers is not None or expression.inner is None:
+            return makers
         function, operand = expression.inner
         before = self._chain(operand)
         if before is None:
             return None
-        last = self._function(Expression.of(expression.leaf, expression.node).apply(function, expression.node))
-        return None if last is None else [*before, last]
+        last = self._step(Expression.of(expression.leaf, expression.node).apply(function, expression.node))
+        return None if last is None else [*before, *last]
+
+    def _step(self, expression: Expression) -> list[Callable[[View], View]] | None:
+        """The constructor of the single layer of an elementwise function, or none for the activation itself; None if it needs several."""
+        if expression.equals(lambda x: x):
+            return []
+        maker = self._function(expression)
+        return None if maker is None else [maker]
 
     def _function(self, expression: Expression) -> Callable[[View], View] | None:
         """Constructor of the single layer of an elementwise function."""

@@ -26,6 +26,11 @@ class Order:
         return cls((), tuple(range(rank - 1)), (rank - 1,) if rank else ())
 
     @classmethod
+    def row(cls, rank: int) -> Order:
+        """All dimensions in columns."""
+        return cls((), (), tuple(range(rank)))
+
+    @classmethod
     def natural(cls, rank: int) -> Order:
         """An image's positions in rows and its channels in columns, as the array writes them; else a matrix."""
         return cls((), (0, 2, 3), (1,)) if rank == 4 else cls.matrix(rank)

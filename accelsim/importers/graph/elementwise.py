@@ -13,6 +13,7 @@ from accelsim.importers.graph.call import Call, Value
 from accelsim.importers.graph.expressions import Expression, erf
 from accelsim.importers.graph.layout import View
 from accelsim.importers.graph.masks import biased, hides, masked, scaled, shown_by_sum, softmax
+from accelsim.importers.graph.node import Node
 from accelsim.importers.graph.rotations import Turned
 from accelsim.importers.graph.values import Constant, Deferred, Fused, Masked, Plain, Vector
 from accelsim.ops.add import AddLayer
@@ -25,6 +26,8 @@ from accelsim.ops.operation import VectorLayer
 from accelsim.ops.pair import PairLayer
 from accelsim.ops.prelu import PReluLayer
 from accelsim.ops.subtract import SubtractLayer
+
+_MOST_POWER = 9
 
 
 def add(call: Call) -> Value:
@@ -122,6 +125,24 @@ def unary(*functions: Callable[[Vector], Vector]) -> Callable[[Call], Value]:
         return value
 
     return compute
+
+
+def power(call: Call) -> Value:
+    """A power by a constant: a whole one of 3 and above may be products of smaller ones."""
+    exponent = call.value(1)
+    whole = isinstance(exponent, Constant) and exponent.array.size == 1 and float(exponent.array.reshape(())) in range(3, _MOST_POWER)
+    if not isinstance(exponent, Constant) or not whole or isinstance(call.value(0), Constant):
+        return joint(np.power)(call)
+    number, start = int(exponent.array.reshape(())), call.expression(0)
+    return _raised(start, number, call.node)
+
+
+def _raised(start: Expression, exponent: int, node: Node) -> Expression:
+    if exponent == 1:
+        return start
+    half = _raised(start, exponent // 2, node)
+    even = half.apply(np.square, node)
+    return even.with_other(MultiplyLayer, np.multiply, start, node) if exponent % 2 else even
 
 
 def softmax_of(call: Call, axis: int) -> Plain:

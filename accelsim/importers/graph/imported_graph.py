@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from accelsim.importers.graph.builder import GraphBuilder
+from accelsim.trace.interface import Interface
 
 Floats = npt.NDArray[np.float32]
 
@@ -18,8 +19,8 @@ class ImportedGraph:
 
     Attributes
     ----------
-    outputs
-        Layers whose outputs are the model's.
+    interface
+        The model's inputs and outputs, and the layers that hold them.
     weights
         Wt[K,N] by layer, float32; empty unless kept.
     constants
@@ -35,7 +36,7 @@ class ImportedGraph:
     """
 
     builder: GraphBuilder
-    outputs: tuple[str, ...]
+    interface: Interface
     weights: dict[str, Floats]
     constants: dict[str, dict[str, Floats]]
     unused: tuple[str, ...]

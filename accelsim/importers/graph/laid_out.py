@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal, TypeVar
 
 import numpy as np
@@ -14,6 +14,7 @@ from accelsim.importers.graph.copies import Order, Source, loops_of, loops_throu
 from accelsim.importers.graph.layout import View, axis_dim, whole
 from accelsim.importers.graph.readings import Extent, Split, covers, heads_of, image_layout, is_rows
 from accelsim.ops.move import Loops, MoveLayer, addresses
+from accelsim.trace.interface import Interface, ModelOutput
 from accelsim.trace.layers import (
     Layer,
     LayerBase,
@@ -38,6 +39,7 @@ class LaidOutLayers:
         self._merged: set[str] = set()  # tensors of one group that a reader needs as one tensor
         self._caches: dict[str, tuple[str, int]] = {}  # keys or values of all tokens -> the layer of the last ones, and how many all are
         self._caches_read: dict[str, View] = {}  # the model's input -> keys or values of all tokens
+        self._given: dict[str, tuple[int, ...]] = {}  # shapes of the inputs in the model
         self._bits = activation_bits
         self._residual_bits = residual_bits
 
@@ -81,14 +83,29 @@ class LaidOutLayers:
         self._caches_read[past.producer] = view
         return view
 
-    def without_caches(self, outputs: Sequence[str]) -> tuple[str, ...]:
-        """The outputs but for caches, which a step appends to in DRAM."""
-        return tuple(name for name in outputs if name not in self._caches)
-
-    def output(self, name: str, view: View) -> str:
-        """The layer that holds exactly the elements of a model's output: a part of a tensor is copied."""
+    def output(self, name: str, view: View) -> View:
+        """A model's output as one layer holds exactly its elements: a part of a tensor is copied."""
         covered = covers(self._extents[view.producer], view)
-        return view.producer if covered else self.arranged(name, view, Order.natural(len(view.shape))).producer
+        return view if covered else self.arranged(name, view, Order.natural(len(view.shape)))
+
+    def given(self, view: View) -> View:
+        """An input of the model, noted in the shape that the model gives it."""
+        self._given[view.producer] = view.shape
+        return view
+
+    def interface(self, outputs: Mapping[str, View]) -> Interface:
+        """The model's inputs and outputs, once all layers are made; caches, which a step appends to in DRAM, are none."""
+        shapes = {item.name: item.shape for item in self.inputs} | {layer.name: layer.output for layer in self.layers}
+        held = {name: view for name, view in outputs.items() if view.producer not in self._caches}
+        return Interface(
+            inputs={item.name: self._given[item.name] for item in self.inputs if item.name in self._given},
+            outputs=tuple(self._model_output(name, view, shapes[view.producer]) for name, view in held.items()),
+        )
+
+    def _model_output(self, name: str, view: View, stored: TensorShape) -> ModelOutput:
+        extent = self._extents[view.producer]
+        source = Source.of(extent, "groups" if stored.groups == extent.groups else "columns")
+        return ModelOutput(name=name, layer=view.producer, shape=view.shape, nest=loops_of(source, view, Order.row(len(view.shape)))[1])
 
     def reshaped(self, name: str, view: View, shape: Sequence[int]) -> View:
         """The same elements in row-major order under a new shape, copied where the old dimensions cannot say it."""

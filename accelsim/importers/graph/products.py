@@ -107,6 +107,10 @@ def product(call: Call, a: View, factor_a: float, b: View, factor_b: float) -> D
     """A product of two activations, which takes one factor."""
     if len(a.shape) < 2 or len(b.shape) < 2:
         call.refuse(f"activations of shapes {a.shape} and {b.shape} are not matrices")
+    lead = _broadcast(a.shape[:-2], b.shape[:-2])
+    if lead is None or a.shape[-1] != b.shape[-2]:
+        call.refuse(f"activations of shapes {a.shape} and {b.shape} cannot be multiplied")
+    a, b = (view if view.shape[:-2] == lead else view.expand((*lead, *view.shape[-2:])) for view in (a, b))
 
     def make(pending: Deferred) -> View:
         name = call.node.path("matmul")
@@ -120,6 +124,14 @@ def product(call: Call, a: View, factor_a: float, b: View, factor_b: float) -> D
     shape = (*a.shape[:-1], b.shape[-1])
     heads = len(shape) - 3 if len(shape) > 2 and shape[-3] > 1 else None
     return Deferred(shape, len(shape) - 1, make, per_channel=False, heads=heads)
+
+
+def _broadcast(first: Sequence[int], second: Sequence[int]) -> tuple[int, ...] | None:
+    """The shape to which two broadcast; None if they do not."""
+    try:
+        return tuple(np.broadcast_shapes(tuple(first), tuple(second)))
+    except ValueError:
+        return None
 
 
 def _scaled_heads(call: Call, view: View, pending: Deferred) -> View:

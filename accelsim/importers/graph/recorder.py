@@ -6,7 +6,7 @@ weights: a note says so. The trained values that a layer keeps must be finite.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 import numpy as np
 
@@ -75,11 +75,11 @@ class GraphRecorder:
         if text not in self._notes:
             self._notes.append(text)
 
-    def graph(self, outputs: tuple[str, ...], unused: Iterable[str], read: dict[str, tuple[int, ...]] | None = None) -> ImportedGraph:
-        """The imported graph; caches are none of its outputs."""
-        outputs = self.builder.without_caches(outputs)
+    def graph(self, outputs: Mapping[str, View], unused: Iterable[str], read: dict[str, tuple[int, ...]] | None = None) -> ImportedGraph:
+        """The imported graph, with outputs by the model's names."""
+        interface, notes = self.builder.interface(outputs), self._all_notes()
         return ImportedGraph(
-            self.builder, outputs, self._weights, self._constants, tuple(sorted(unused)), read or {}, self._stored, self._all_notes()
+            self.builder, interface, self._weights, self._constants, tuple(sorted(unused)), read or {}, self._stored, notes
         )  # fmt: skip
 
     def _use(self, view: View, names: tuple[str, ...], columns: Columns) -> None:

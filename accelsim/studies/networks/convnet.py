@@ -102,7 +102,7 @@ class ConvNet:
             name=name,
             source=seeded_source(SEED),
             inputs=tuple(builder.inputs),
-            outputs=(builder.output("output", output),),
+            outputs=(builder.output("output", output).producer,),
             layers=builder.layers,
         )
         return Trace(manifest)
