@@ -169,3 +169,15 @@ def test_onnxruntimes_operations_equal_their_definitions(kind: str, turned: int,
     trace = assert_real(model, total, x, kind, 0.5 * (2 + np.abs(weights * per_channel).sum(axis=0).max() + 1), tmp_path)
     assert [layer.op for layer in trace.layers] == ["move", "avg_pool2d", "gemm", "add"]
     np.testing.assert_array_equal(np.rint(trace.weights(trace.layers[2].name) / per_channel), weights)
+
+
+@pytest.mark.parametrize(("numbers", "zero"), [(np.uint16, 32768), (np.int16, 0)])
+def test_activations_that_a_file_quantizes_to_16_bits_are_kept_in_16(numbers: Any, zero: int, tmp_path: Path) -> None:
+    nodes = [
+        q("x", "xq"), dq("xq", "xd"), node("DequantizeLinear", ["w", "ws", "wz"], ["wd"]), node("MatMul", ["xd", "wd"], ["h"]),
+        node("Relu", ["h"], ["r"]), q("r", "rq", "y"), dq("rq", "y", "y"),
+    ]  # fmt: skip
+    constants = {"w": integers(8, 4), **scales("s8"), "xz": np.array(zero, numbers), "yz": np.array(zero, numbers)}
+    trace = imported(make(nodes, (1, 5, 8), constants, opset=21), tmp_path)
+    assert [(layer.op, layer.output.bits) for layer in trace.layers] == [("gemm", 8), ("relu", 16)]
+    assert trace.manifest.inputs[0].shape.bits == 16

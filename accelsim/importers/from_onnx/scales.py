@@ -3,6 +3,8 @@
 Integers whose least stands for 0 hold nothing below it: quantizing to them is a relu, unless nothing below 0 can come (a model's input is
 taken to be as it was quantized).
 
+Activations that the file quantizes to 16 bits are kept in 16.
+
 Disputable assumption: the machine's own integers are symmetric. An asymmetric tensor then has up to half the steps that its file gives it,
 and a product of two of them no sums of rows and columns; a note says that the file has some.
 """
@@ -10,6 +12,7 @@ and a product of two of them no sums of rows and columns; a note says that the f
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from onnx import TensorProto, helper
@@ -27,7 +30,12 @@ _ASYMMETRIC = "activations with a zero point other than 0 are taken as symmetric
 def quantized(call: OnnxCall, view: View, scale_at: int, zero_at: int) -> Expression:
     """The integers of an activation, whose scale and zero point are these inputs."""
     scale, zero = scale_of(call, scale_at), zero_point(call, zero_at)
-    if zero == _least(call, zero_at) and not _is_nonnegative(call.builder, view.producer):
+    kind = _kind(call, zero_at)
+    if kind.itemsize == 2:
+        call.builder.widen(view.producer, 16)
+    elif kind.kind not in "iu" or kind.itemsize != 1:
+        call.recorder.note(f"activations that the file quantizes to {kind} have the bits of all others here")
+    if zero == _least(kind) and not _is_nonnegative(call.builder, view.producer):
         view = call.builder.clip(call.node.path("relu"), view, 0.0, None)
     return Expression.of(view, call.node).apply(lambda x: x / scale + zero, call.node)
 
@@ -82,13 +90,16 @@ def zero_point(call: OnnxCall, position: int) -> float:
     return float(given.array.reshape(()))
 
 
-def _least(call: OnnxCall, position: int) -> float:
-    """The least of the integers whose zero point is this input."""
+def _kind(call: OnnxCall, position: int) -> np.dtype[Any]:
+    """The type of the integers whose zero point is this input."""
     given = call.optional_constant(position)
     if given is not None:
-        kind = given.array.dtype
-    else:
-        kind = np.dtype(helper.tensor_dtype_to_np_dtype(call.node.integer("output_dtype", 0) or TensorProto.UINT8))
+        return given.array.dtype
+    return np.dtype(helper.tensor_dtype_to_np_dtype(call.node.integer("output_dtype", 0) or TensorProto.UINT8))
+
+
+def _least(kind: np.dtype[Any]) -> float:
+    """The least integer of a type."""
     return float(np.iinfo(kind).min) if kind.kind in "iu" else -np.inf
 
 

@@ -88,6 +88,13 @@ class LaidOutLayers:
         covered = covers(self._extents[view.producer], view)
         return view if covered else self.arranged(name, view, Order.natural(len(view.shape)))
 
+    def widen(self, producer: str, bits: Literal[16, 32]) -> None:
+        """Keep an activation in at least so many bits."""
+        self.inputs = [item.with_fields(shape=_widened(item.shape, bits)) if item.name == producer else item for item in self.inputs]
+        if producer in self._layers:
+            layer = self._layers[producer]
+            self._replace(layer, output=_widened(layer.output, bits))
+
     def given(self, view: View) -> View:
         """An input of the model, noted in the shape that the model gives it."""
         self._given[view.producer] = view.shape
@@ -269,3 +276,7 @@ class LaidOutLayers:
     def _replace(self, layer: Layer, **changes: object) -> None:
         """The layer with some fields changed, validated again, in its old place."""
         self._layers[layer.name] = layer.with_fields(**changes)
+
+
+def _widened(shape: TensorShape, bits: Literal[16, 32]) -> TensorShape:
+    return shape if shape.bits >= bits else shape.with_fields(bits=bits)
