@@ -144,7 +144,11 @@ class _Walk:
             value = self.values[arg.name] if isinstance(arg, torch.fx.Node) else Known(arg)
             if isinstance(value, Known | tuple):
                 raise ImportModelError(f"output {arg} does not depend on the input")
-            held = self.recorder.builder.output(TorchNode(arg).path("output"), self._made(TorchNode(arg), value))
+            made = self._made(TorchNode(arg), value)
+            if made.shape != TorchNode(arg).shape:
+                shapes = f"{made.shape} where PyTorch states {TorchNode(arg).shape}"
+                raise ImportModelError(f"{TorchNode(arg).where}: an output of such operations is not supported: it would be {shapes}")
+            held = self.recorder.builder.output(TorchNode(arg).path("output"), made)
             outputs[free_name(name or held.producer, outputs)] = held
         return outputs
 
@@ -238,9 +242,15 @@ class _Walk:
 def _check_shapes(node: TorchNode, result: object) -> None:
     """ImportModelError where what was made of a call does not have the shape that PyTorch states."""
     stated = node.fx.meta.get("val")
+    if node.target == "aten.expand.default":  # one number of each row, beside the row's elements
+        return
     pairs = zip(result, stated, strict=False) if isinstance(result, tuple) and isinstance(stated, tuple | list) else [(result, stated)]
     for value, tensor in pairs:
-        if isinstance(value, Plain | Deferred | Fused | Padded) and isinstance(tensor, torch.Tensor) and value.shape != tuple(tensor.shape):
+        if (
+            isinstance(value, Plain | Deferred | Fused | Padded | Expression)
+            and isinstance(tensor, torch.Tensor)
+            and value.shape != tuple(tensor.shape)
+        ):
             shapes = f"it would make {value.shape} where PyTorch makes {tuple(tensor.shape)}"
             raise ImportModelError(f"{node.where}: {node.target} on operands of these shapes is not supported: {shapes}")
 

@@ -355,6 +355,11 @@ HANDLERS: dict[str, Callable[[TorchCall], Value | tuple[Value, ...]]] = {
         }.items()
         for overload in ("vec", "default")
     },
+    **{
+        f"aten._upsample_{name}2d_aa.{overload}": windows.smoothed
+        for name in ("bilinear", "bicubic", "lanczos")
+        for overload in ("vec", "default")
+    },
     "aten.convolution.default": windows.convolution,
     "aten.pad.default": windows.pad,
     "aten.constant_pad_nd.default": windows.pad,
@@ -446,8 +451,8 @@ HANDLERS: dict[str, Callable[[TorchCall], Value | tuple[Value, ...]]] = {
     "aten.prelu.default": lambda call: slopes(call, call.constant(1)),
     **dict.fromkeys(("aten.fft_fft.default", "aten.fft_fft2.default", "aten.fft_fftn.default"), spectra.transform),
     "aten.real.default": spectra.real_part,
-    "aten.pixel_shuffle.default": views.pixel_shuffle,
-    "aten.pixel_unshuffle.default": views.pixel_unshuffle,
+    "aten.pixel_shuffle.default": windows.of_images(views.pixel_shuffle, 2),
+    "aten.pixel_unshuffle.default": windows.of_images(views.pixel_unshuffle, 2),
     "aten.channel_shuffle.default": views.channel_shuffle,
     "aten.im2col.default": views.unfold,
     "aten.col2im.default": views.fold,

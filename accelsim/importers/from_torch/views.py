@@ -37,12 +37,18 @@ def same_elements(call: TorchCall) -> Value:
 def expand(call: TorchCall) -> Value:
     """Dimensions of one element repeated."""
     shape, value = call.output, call.value(0)
-    if isinstance(value, Expression) and all(str(reader.target) in _BROADCASTING for reader in call.node.readers):
+    if isinstance(value, Expression) and all(_takes_shape_from_another(reader, call.node, shape) for reader in call.node.readers):
         return value  # one number of each row, beside the row's elements
     if isinstance(value, Masked) and value.shape != shape:
         bias = value.bias and replace(value.bias, array=np.broadcast_to(value.bias.array, shape))
         return replace(value, view=value.view.expand(shape), bias=bias)
     return value if call.shape(0) == shape else moved(call, lambda view: view.expand(shape))
+
+
+def _takes_shape_from_another(reader: Any, node: TorchNode, shape: tuple[int, ...]) -> bool:
+    """True if a call broadcasts, and another of its operands has the shape to which this one is expanded."""
+    others = [other.meta.get("val") for other in reader.all_input_nodes if other is not node.fx]
+    return str(reader.target) in _BROADCASTING and any(getattr(other, "shape", None) == shape for other in others)
 
 
 def dropout(call: TorchCall) -> Value:
@@ -115,15 +121,15 @@ def unbind(call: TorchCall) -> tuple[Value, ...]:
 def pixel_shuffle(call: TorchCall) -> Value:
     """Channels to positions: (C r r, H, W) to (C, H r, W r)."""
     (_, channels, height, width), r = call.shape(0), call.get(1, "upscale_factor")
-    apart = (1, channels // r**2, r, r, height, width)
-    return moved(call, lambda view: view.reshape(apart).permute((0, 1, 4, 2, 5, 3)).reshape(call.output))
+    apart, result = (1, channels // r**2, r, r, height, width), (1, channels // r**2, height * r, width * r)
+    return moved(call, lambda view: view.reshape(apart).permute((0, 1, 4, 2, 5, 3)).reshape(result))
 
 
 def pixel_unshuffle(call: TorchCall) -> Value:
     """Positions to channels: (C, H r, W r) to (C r r, H, W)."""
     (_, channels, height, width), r = call.shape(0), call.get(1, "downscale_factor")
-    apart = (1, channels, height // r, r, width // r, r)
-    return moved(call, lambda view: view.reshape(apart).permute((0, 1, 3, 5, 2, 4)).reshape(call.output))
+    apart, result = (1, channels, height // r, r, width // r, r), (1, channels * r**2, height // r, width // r)
+    return moved(call, lambda view: view.reshape(apart).permute((0, 1, 3, 5, 2, 4)).reshape(result))
 
 
 def unfold(call: TorchCall) -> Value:

@@ -107,6 +107,11 @@ def upsample(method: str, rounding: str = "floor") -> Callable[[TorchCall], Valu
     return compute
 
 
+def smoothed(call: TorchCall) -> Value:
+    """An interpolation with antialias=True."""
+    call.refuse("an interpolation with antialias=True is not supported; allowed: antialias=False")
+
+
 def _scales(call: TorchCall, position: int, count: int) -> list[float | None]:
     """Scales of the axes: a list where the call gives one, else an argument of each."""
     first = call.get(position, "scale_factors")

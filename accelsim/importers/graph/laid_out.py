@@ -152,7 +152,10 @@ class LaidOutLayers:
         if extent.groups > 1 and view.producer not in self._splits and self._head_product(view.producer) is not None:
             self._decide(name, view.producer, "columns")
         if extent.groups > 1 and self._held_by_head(view.producer):
-            raise ImportModelError(f"{name}: reads {view.producer!r} {view.shape} in an order that its separate heads do not have")
+            raise ImportModelError(
+                f"{name}: expects a merged tensor {view.shape}, but {view.producer!r} is stored per head; "
+                "allowed: parts and other orders of a product of activations itself, ahead of other operations on its heads"
+            )
         return Source.of(extent, self._splits.get(view.producer, "groups"))
 
     def _moved(self, name: str, view: View, source: Source, result: Extent, start: int, loops: Loops) -> View:
