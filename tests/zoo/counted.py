@@ -1,7 +1,12 @@
-"""PyTorch's own count of the multiply-accumulates of an exported program: of the calls that an output needs and that read an input."""
+"""PyTorch's own count of the multiply-accumulates of an exported program: of the calls that an output needs and that read an input.
+
+Nothing of the importer's is used: calls run on numbers (or shapes alone) and PyTorch's formulas count them. A Fourier transform has none,
+and counts as products with matrices of cosines and sines, which is a choice of the importer.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -22,12 +27,24 @@ class _Counter(torch.fx.Interpreter):
         shape_alone = str(n.target).startswith(("aten.new_", "aten.zeros_like", "aten.ones_like", "aten.full_like"))
         if n.op == "placeholder" or (not shape_alone and any(source in self._moving for source in n.all_input_nodes)):
             self._moving.add(n)
+            self._moving.update(_changed_by(n))
         with FlopCounterMode(display=False) as count:
             result = super().run_node(n)
         self.macs += count.get_total_flops() // 2 if n in self._moving else 0
         if str(n.target) == "aten.fft_fftn.default":  # cosines and sines of each dimension, as matrices
             self.macs += 2 * result.numel() * sum(result.shape[dim] for dim in n.args[2])
         return result
+
+
+def _changed_by(node: torch.fx.Node) -> Iterator[torch.fx.Node]:
+    """The tensor that an operation in place changes, and those of which it is a view."""
+    schema = getattr(node.target, "_schema", None)
+    alias = schema is not None and schema.is_mutable
+    while alias and node.args and isinstance(node.args[0], torch.fx.Node):
+        node = node.args[0]
+        yield node
+        schema = getattr(node.target, "_schema", None)
+        alias = schema is not None and bool(schema.arguments) and schema.arguments[0].alias_info is not None
 
 
 def _changes_something(node: torch.fx.Node) -> bool:
