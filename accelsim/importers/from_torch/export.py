@@ -242,7 +242,7 @@ class _Walk:
 def _check_shapes(node: TorchNode, result: object) -> None:
     """ImportModelError where what was made of a call does not have the shape that PyTorch states."""
     stated = node.fx.meta.get("val")
-    if node.target == "aten.expand.default":  # one number of each row, beside the row's elements
+    if node.target in ("aten.expand.default", "aten.expand_as.default"):  # one number of each row, beside the row's elements
         return
     pairs = zip(result, stated, strict=False) if isinstance(result, tuple) and isinstance(stated, tuple | list) else [(result, stated)]
     for value, tensor in pairs:
