@@ -12,7 +12,7 @@ import torch  # after the check that it is there
 
 from tests.zoo.counted import counted
 
-pytestmark = [pytest.mark.torch, pytest.mark.filterwarnings("ignore")]  # PyTorch's own, as it exports and decomposes
+pytestmark = pytest.mark.torch
 nn: Any = torch.nn
 
 
@@ -63,6 +63,7 @@ def test_products_that_depend_on_the_input_count(name: str) -> None:
     assert counted(torch.export.export(Function(function).eval(), (given,), strict=False), given) == macs
 
 
+@pytest.mark.filterwarnings("ignore")  # PyTorch's own, as it exports and decomposes recurrent layers
 @pytest.mark.parametrize(
     ("layer", "shape", "macs"),
     [
