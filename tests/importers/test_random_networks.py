@@ -24,6 +24,13 @@ def test_a_network_that_was_wrong_once_is_right(seed: int) -> None:
     assert outcome(seed).kind == "equal"
 
 
+def test_channels_of_several_images_are_not_normalized_as_one() -> None:
+    """Found by seed 5155: the moments were those of all images."""
+    found = outcome(5155)
+    assert found.kind == "refused"
+    assert "a normalization of the channels of 4 images, (4, 8, 8); allowed: one image at a time" in found.text
+
+
 @pytest.mark.parametrize("first", range(0, 120, 20))
 def test_a_random_network_is_equal_or_refused(first: int) -> None:
     found = {seed: outcome(seed) for seed in range(first, first + 20)}

@@ -179,6 +179,8 @@ def group_norm(call: Call, channel_groups: int, gamma: Constant | None, beta: Co
     view, shape = call.view(0), call.shape(0)
     if len(shape) < 3 or shape[1] % channel_groups:
         call.refuse(f"{channel_groups} groups of the channels of {shape}; allowed: divisors of them")
+    if shape[0] != 1:
+        call.refuse(f"a normalization of the channels of {shape[0]} images, {shape}; allowed: one image at a time")
     trained = {"gamma": gamma, "beta": beta}
     labels = tuple(constant.label for constant in trained.values() if constant is not None)
     name = call.layer_name(labels, "groupnorm")
