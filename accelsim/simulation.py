@@ -11,7 +11,6 @@ from accelsim.compiler.accumulator_range import range_warnings
 from accelsim.compiler.caches import Caches
 from accelsim.compiler.compile import compile_trace
 from accelsim.compiler.lru_cache import LruCache
-from accelsim.compiler.operand_width import width_warnings
 from accelsim.errors import ConservationError
 from accelsim.gathering import core_results, merged_frames
 from accelsim.hw.recorder import RunRecorder
@@ -126,7 +125,6 @@ def gather(accelerator: Accelerator, traces: Sequence[Trace], program: Program, 
             *program.warnings,
             *outcome.warnings,
             *range_warnings(accelerator, traces),
-            *width_warnings(traces),
             *(note for trace in traces for note in (*trace.manifest.notes, *trace.remarks)),
         ),
         versions=versions(),
