@@ -21,7 +21,7 @@ from accelsim.trace.manifest import Manifest, ModelInput
 from accelsim.trace.token_step import at_tokens, puts_out_token
 from accelsim.trace.trace import Trace
 from accelsim.validate.silicon_recipes import encoded
-from accelsim.validate.silicon_rows import CHAIN_CONTEXT, CONTEXTS, METRICS, MeasuredRow, Work, work_of
+from accelsim.validate.silicon_rows import CHAIN_CONTEXT, CONTEXTS, METRICS, MeasuredRow, Work
 
 GROUP = "silicon"
 
@@ -59,7 +59,7 @@ class Bench:
             An unknown board, network, recipe or metric, a language model without its step, or a network that the chip cannot run.
         """
         _check_metric(row)
-        chip, work = self.chip(row.chip), work_of(row.context)
+        chip, work = self.chip(row.chip), row.work
         key = (row.chip, row.network, row.recipe, work, launch_ps)
         if key not in self._known:
             if launch_ps:
@@ -103,7 +103,7 @@ class Bench:
 
 def is_step(row: MeasuredRow) -> bool:
     """Whether the row times a step of a language model, beside which a host works."""
-    return work_of(row.context).tokens > 0
+    return row.work.tokens > 0
 
 
 def _check_metric(row: MeasuredRow) -> None:

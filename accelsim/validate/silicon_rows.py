@@ -1,7 +1,8 @@
 """Measured figures of boards: a row of a file, its time, and the work that its columns describe.
 
 Columns: `board`, `chip` (a preset of `silicon/`, or of the accelerators; empty: the board's name), `network_id`, `recipe`, `context`,
-`metric`, `value`, `unit`, `role`. Other columns are provenance. Tokens per second of a prefill count the tokens of the prompt.
+`metric`, `value`, `unit`, `role`. Other columns are provenance. Tokens per second of a prefill count the tokens of the prompt; `ttft` is
+the time to the first token, which a prefill of the prompt gives.
 
 `fit` rows may set parameters, `predict` rows are judged, `context` rows are shown.
 """
@@ -20,11 +21,16 @@ ROLES = ("fit", "predict", "context")
 MILLISECONDS = {"ms": 1.0, "s": 1e3, "us": 1e-3}
 TOKEN_RATE, INFERENCE_RATE = "tok/s", "inf/s"
 RATES = (TOKEN_RATE, INFERENCE_RATE)
-METRICS = {"latency": tuple(MILLISECONDS), "decode_rate": (TOKEN_RATE,), "prefill_rate": (TOKEN_RATE,), "throughput": RATES}  # and units
+METRICS = {
+    "latency": tuple(MILLISECONDS), "ttft": tuple(MILLISECONDS), "decode_rate": (TOKEN_RATE,), "prefill_rate": (TOKEN_RATE,),
+    "throughput": RATES,
+}  # fmt: skip
+_STEPS = {"ttft": "prefill", "decode_rate": "decode", "prefill_rate": "prefill"}  # of metrics that name one
 CONTEXTS = "decode; decode, N in, M out; prefill N; prefill, N in, M out"  # of a language model
 CHAIN_CONTEXT = "a layer, slope of A and B layers (A below B)"
 _SPELLINGS = {"tokens/s": TOKEN_RATE, "token/s": TOKEN_RATE, "fps": INFERENCE_RATE, "inferences/s": INFERENCE_RATE}  # of units, lower case
 _STORED = re.compile(r",?(stored_bytes=[0-9]{1,15})")
+_FORMS = ("board", "card", "dev", "kit", "m.2")  # words of a board's name that are no part of its chip's
 _DEFAULT_CONTEXT = 128  # tokens in the cache of a decode whose row does not say
 
 
@@ -52,6 +58,11 @@ class MeasuredRow:
     role: str
 
     @property
+    def work(self) -> Work:
+        """The steps that the row times."""
+        return work_of(self.context, self.metric)
+
+    @property
     def milliseconds(self) -> float:
         """The measured time."""
         return 1e3 * self._per_step / self.value if self.unit in RATES else self.value * MILLISECONDS[self.unit]
@@ -63,7 +74,7 @@ class MeasuredRow:
     @property
     def _per_step(self) -> int:
         """Tokens or inferences of one step, which a rate counts."""
-        return max(1, work_of(self.context).tokens) if self.unit == TOKEN_RATE else 1
+        return max(1, self.work.tokens) if self.unit == TOKEN_RATE else 1
 
 
 @dataclass(frozen=True)
@@ -86,8 +97,16 @@ def read_rows(path: Path) -> list[MeasuredRow]:
     return [_row(row) for row in read_reference(path, COLUMNS)]
 
 
-def work_of(context: str) -> Work:
-    """The work of a row's `context` column; words that say nothing of the work are left alone."""
+def work_of(context: str, metric: str = "latency") -> Work:
+    """The work of a row's `context` column, where `N in, M out` alone means the step that the metric names.
+
+    Words that say nothing of the work are left alone. The first token is what a prefill gives, also where the row's step is a decode.
+    """
+    step = _STEPS.get(metric)
+    if step is not None and re.match(r"[0-9]{1,6} in\b", context):
+        context = f"{step}, {context}"
+    if metric == "ttft":
+        context = re.sub(r"^decode\b", step or "", context)
     if match := re.match(r"decode(?:, ([0-9]{1,6}) in, ([0-9]{1,6}) out)?$", context):
         before = int(match[1]) + int(match[2]) // 2 if match[1] else _DEFAULT_CONTEXT
         return Work(tokens=1, context=before)
@@ -110,8 +129,17 @@ def _row(row: ReferenceRow) -> MeasuredRow:
     if value == 0:
         raise row.error("value", "a number above 0")
     network, recipe = _stored_bytes_apart(cells)
-    chip = cells["chip"] or re.sub(r"[^a-z0-9.]+", "-", re.sub(r"\(.*\)", "", cells["board"]).strip().lower()).strip("-")
-    return MeasuredRow(row.line, cells["board"], chip, network, recipe, cells["context"], cells["metric"], value, unit, cells["role"])
+    chip = cells["chip"].lower() or _chip_of(cells["board"])
+    metric = cells["metric"].lower()
+    return MeasuredRow(row.line, cells["board"], chip, network, recipe, cells["context"], metric, value, unit, cells["role"])
+
+
+def _chip_of(board: str) -> str:
+    """The name that the preset of a board has: lower case, hyphens, without remarks in brackets and the board's form."""
+    words = re.findall(r"[a-z0-9.]+", re.sub(r"\(.*\)", "", board).lower())
+    while words and words[-1] in _FORMS:
+        words.pop()
+    return "-".join(words)
 
 
 def _stored_bytes_apart(cells: Mapping[str, str]) -> tuple[str, str]:

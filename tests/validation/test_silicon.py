@@ -123,6 +123,25 @@ def test_the_context_column_says_which_steps_are_timed() -> None:
     assert work_of("prefill, 64 out") == Work()
     assert work_of("a layer, slope of 8 and 16 layers") == Work(chain=(8, 16))
     assert work_of("MLPerf Tiny") == Work()
+    assert work_of("128 in, 64 out") == Work()
+    assert work_of("128 in, 64 out", "decode_rate") == Work(tokens=1, context=160)
+    assert work_of("128 in, 64 out", "prefill_rate") == Work(tokens=128)
+
+
+@pytest.mark.parametrize("context", ["prefill 128", "128 in, 64 out", "decode, 128 in, 64 out", "prefill, 128 in"])
+def test_the_first_token_comes_of_a_prefill(context: str, tmp_path: Path) -> None:
+    (row,) = read_rows(written(tmp_path, f'b,rk3588,qwen2_0.5b,w8a8,"{context}",TTFT,150,ms,predict'))
+    assert (row.work, row.milliseconds) == (Work(tokens=128), 150)
+
+
+@pytest.mark.parametrize(
+    ("board", "chip"),
+    [("RK3588 board", "rk3588"), ("AX650N M.2 card", "ax650n"), ("Coral Dev Board", "coral"), ("STM32N6570-DK", "stm32n6570-dk")],
+)
+def test_a_board_without_a_chip_is_found_by_its_name(board: str, chip: str, tmp_path: Path) -> None:
+    (row,) = read_rows(written(tmp_path, f"{board},,resnet50,int8,,latency,5,ms,predict"))
+    assert row.chip == chip
+    assert Bench().chip(row.chip).name
 
 
 def test_a_rate_of_a_prefill_counts_the_tokens_of_the_prompt(tmp_path: Path) -> None:
@@ -140,7 +159,7 @@ def test_common_spellings_of_a_rate_are_one_unit(spelled: str, unit: str, tmp_pa
 @pytest.mark.parametrize(
     ("cells", "message"),
     [
-        ("coral,resnet18,int8,,energy,5,ms", "unknown metric 'energy'; allowed: latency, decode_rate, prefill_rate, throughput"),
+        ("coral,resnet18,int8,,energy,5,ms", "unknown metric 'energy'; allowed: latency, ttft, decode_rate, prefill_rate, throughput"),
         ("coral,resnet18,int8,,latency,5,tok/s", "metric 'latency' has the unit 'tok/s'; allowed: ms, s, us"),
         ("rk3576,qwen2_0.5b,w4a16,128 tokens,decode_rate,5,tok/s", "context '128 tokens' names no step of the language model 'qwen2_0.5b'"),
         ("coral,64x64_1x1_convolution_4x4_input,int8,,latency,5,ms", "context '' does not say how many layers of"),
