@@ -64,7 +64,9 @@ class _Step:
         if not masked:
             raise TraceError(f"trace {trace.name!r} has no causal attention; allowed: models that generate token after token")
         self.before = masked[0][0].output.rows
-        self.seen = {self._scores_of(layer): self._columns(reach) for layer, reach in masked}  # scores -> tokens that they see
+        self.seen = {
+            name: self._columns(reach) for layer, reach in masked for name in self._scores_of(layer)
+        }  # scores -> tokens that they see
         self.last = self._after_all_attention(trace)
         self.cached = {layer.inputs[1] for layer in trace.layers if layer.head_product is not None}
 
@@ -93,7 +95,9 @@ class _Step:
                 "bounds": weighted.bounds.model_copy(update={"OX": rows}),
                 "weight": weighted.in_format(weighted.weight.format).weight,
             }
-            if layer.window is None and rows < self.tokens:
+            if layer.window is not None:
+                fields["image"] = (1, rows)  # tokens side by side: windows of one token
+            elif rows < self.tokens:
                 fields["input_row"] = self.tokens - 1
         return layer.with_fields(**fields, **layer.step_fields(self.tokens, self.context))
 
@@ -115,15 +119,18 @@ class _Step:
         seen = self.context + self.tokens
         return min(seen, reach + self.tokens - 1) if reach and self.context else seen
 
-    def _scores_of(self, softmax: Layer) -> str:
-        """The product of queries and keys whose scores a softmax reads, behind a cap or none."""
-        layer: Layer | None = self.layers.get(softmax.inputs[0])
-        while layer is not None and layer.vector is not None:
-            layer = self.layers.get(layer.inputs[0])
-        scores = layer.head_product if layer is not None else None
-        if scores is None or not scores.transposed_b:
+    def _scores_of(self, softmax: Layer) -> tuple[str, ...]:
+        """The products of queries and keys whose scores, or sum of scores, a softmax reads, behind a cap or none."""
+        read, products = [softmax.inputs[0]], []
+        while read:
+            layer = self.layers.get(read.pop())
+            if layer is not None and layer.vector is not None:
+                read += layer.inputs
+            elif layer is not None and layer.head_product is not None and layer.head_product.transposed_b:
+                products.append(layer.name)
+        if not products:
             raise TraceError(f"layer {softmax.name!r}: its scores are no product of queries and keys")
-        return scores.name
+        return tuple(products)
 
     def _after_all_attention(self, trace: Trace) -> set[str]:
         """The head and what follows it, which a step computes of its last token alone."""

@@ -215,7 +215,13 @@ class LaidOutLayers:
 
     def _image(self, name: str, view: View) -> tuple[View, Literal["planar", "interleaved"]]:
         """The view or a copy of it, and its layout."""
-        layout = image_layout(self._extents[view.producer], view)
+        extent = self._extents[view.producer]
+        layout = image_layout(extent, view)
+        rows = view.permute((0, 2, 3, 1))
+        lies_in_rows = rows.can_become((math.prod(rows.shape[:-1]), rows.shape[-1])) and is_rows(extent, rows)
+        if layout is None and lies_in_rows and self._may(view.producer, "columns"):
+            self._decide(name, view.producer, "columns")  # channels are the heads of a product, side by side
+            layout = "interleaved"
         self._merge(view.producer)
         if layout is None:
             return self.arranged(name, view, Order.natural(4)), "interleaved"

@@ -14,7 +14,9 @@ import numpy as np
 
 from accelsim.importers.graph.builder import GraphBuilder
 from accelsim.importers.graph.layout import View
+from accelsim.importers.graph.windows import Convolution
 from accelsim.importers.language_models.language_model import LanguageModel
+from accelsim.importers.language_models.latent import Latent
 from accelsim.importers.language_models.mixture import Mixture
 from accelsim.importers.language_models.rotary_angles import Floats, Rotary
 from accelsim.importers.language_models.stored_tensors import Surroundings
@@ -89,20 +91,21 @@ class DecoderGraph:
         """Grouped-query attention (Ainslie et al., arXiv 2305.13245) with a causal mask."""
         model, reach = self.model, self.model.reach(block)
         rotary = model.local_rotary if reach else model.rotary
-        query = self._heads(name, "q", view, rotary)
-        key = self._heads(name, "k", view, rotary)
-        value = self._heads(name, "v", view, None)
-        times = model.heads // model.kv_heads
-        if times > 1:
-            key, value = (kept.repeat(1, times, each=True) for kept in (key, value))
-        scores = self.builder.matmul(f"{name}.scores", query, key.transpose(-2, -1))
-        scores = self.builder.scale(scores, model.score_scale / (model.score_cap or 1.0))
+        if model.latent is None:
+            query, key, value = (self._heads(name, part, view, None if part == "v" else rotary) for part in ("q", "k", "v"))
+            key, value = (self._shared(kept, model.heads) for kept in (key, value))
+            scores = self._scores(f"{name}.scores", query, key)
+        else:
+            scores, value = self._latent_scores(name, model.latent, view, rotary)
+            value = self._shared(value, model.heads)
         if model.score_cap:
             scores = self._bent(f"{name}.scores", scores, model.score_cap)
         seen = reach if 0 < reach < view.shape[1] else 0
         weights = self.builder.softmax(f"{name}.softmax", scores, -1, causal=True, reach=seen)
         context = self.builder.matmul(f"{name}.context", weights, value)
-        rows = context.permute((0, 2, 1, 3)).reshape((1, view.shape[1], model.query_width))
+        rows = context.permute((0, 2, 1, 3)).reshape((1, view.shape[1], model.heads * value.shape[-1]))
+        if model.latent is not None:
+            rows = self._by_head(f"{name}.attn_v_b", rows, model.latent.value_width)
         return self._linear(f"{name}.attn_output", rows, Part(f"{name}.attn_output.weight", 0, model.width))
 
     def _heads(self, name: str, part: str, view: View, rotary: Rotary | None) -> View:
@@ -121,9 +124,52 @@ class DecoderGraph:
         if model.family.head_norms and rotary is not None:
             heads = self._norm(f"{layer}_norm", heads)
         if rotary is not None:
-            heads = self.builder.rotary(f"{layer}_rotary", heads, turned=rotary.turned, pairs=model.family.pairs)
-            self.computed[heads.producer] = rotary.angles(view.shape[1])
+            heads = self._turned(layer, heads, rotary)
         return heads.permute((0, 2, 1, 3))
+
+    def _scores(self, layer: str, query: View, key: View) -> View:
+        """Products of queries and keys, times their factor."""
+        scores = self.builder.matmul(layer, query, key.transpose(-2, -1))
+        return self.builder.scale(scores, self.model.score_scale / (self.model.score_cap or 1.0))
+
+    @staticmethod
+    def _shared(kept: View, heads: int) -> View:
+        """Keys or values (1, kept heads, rows, width), each for as many of `heads`."""
+        times = heads // kept.shape[1]
+        return kept.repeat(1, times, each=True) if times > 1 else kept
+
+    def _latent_scores(self, name: str, latent: Latent, view: View, rotary: Rotary) -> tuple[View, View]:
+        """Scores, and values (1, 1, rows, width) for all heads, of latent attention in its absorbed form."""
+        heads, rows = self.model.heads, view.shape[1]
+        still = self.model.head_width - latent.turned
+        q_b, kv_a = f"{name}.attn_q_b.weight", f"{name}.attn_kv_a_mqa.weight"
+        narrow = self._linear(f"{name}.attn_q_a", view, Part(f"{name}.attn_q_a.weight", 0, latent.query_rank))
+        narrow = self._norm(f"{name}.attn_q_a_norm", narrow)
+        query = self._linear(f"{name}.attn_q_b", narrow, Part(q_b, 0, heads * still))
+        query = self._by_head(f"{name}.attn_k_b", query, latent.rank)
+        turned = self._linear(f"{name}.attn_q_turned", narrow, Part(q_b, heads * still, heads * self.model.head_width))
+        turned = self._turned(f"{name}.attn_q_turned", turned.reshape((1, rows, heads, latent.turned)), rotary).permute((0, 2, 1, 3))
+        key = self._linear(f"{name}.attn_k_turned", view, Part(kv_a, latent.rank, latent.rank + latent.turned))
+        key = self._turned(f"{name}.attn_k_turned", key.reshape((1, rows, 1, latent.turned)), rotary).permute((0, 2, 1, 3))
+        kept = self._norm(f"{name}.attn_kv_a_norm", self._linear(f"{name}.attn_kv_a", view, Part(kv_a, 0, latent.rank)))
+        kept = kept.reshape((1, rows, 1, latent.rank)).permute((0, 2, 1, 3))
+        query = query.reshape((1, rows, heads, latent.rank)).permute((0, 2, 1, 3))
+        scores = self._scores(f"{name}.scores", query, self._shared(kept, heads))
+        scores_turned = self._scores(f"{name}.scores_turned", turned, self._shared(key, heads))
+        return self.builder.pair(AddLayer, f"{name}.scores_sum", scores, scores_turned), kept
+
+    def _by_head(self, layer: str, view: View, outputs: int) -> View:
+        """The product of each head's elements of (1, rows, heads * width) with a matrix of its own."""
+        heads, (_, rows, width) = self.model.heads, view.shape
+        image = view.reshape((1, 1, rows, width)).permute((0, 3, 1, 2))
+        made = self.builder.conv2d(layer, image, Convolution(heads * outputs, (1, 1), (1, 1), (0, 0), (1, 1), heads), bias=False)
+        return made.permute((0, 2, 3, 1)).reshape((1, rows, heads * outputs))
+
+    def _turned(self, layer: str, heads: View, rotary: Rotary) -> View:
+        """Heads (1, rows, heads, width) turned by their positions."""
+        heads = self.builder.rotary(f"{layer}_rotary", heads, turned=rotary.turned, pairs=self.model.family.pairs)
+        self.computed[heads.producer] = rotary.angles(heads.shape[1])
+        return heads
 
     def _feed_forward(self, name: str, view: View) -> View:
         """A gated linear unit (Shazeer, arXiv 2002.05202), or several of which each token takes some."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from accelsim.errors import ImportModelError
 from accelsim.importers.language_models.families import Family
+from accelsim.importers.language_models.latent import Latent
 from accelsim.importers.language_models.mixture import Mixture
 from accelsim.importers.language_models.rotary_angles import Rotary
 from accelsim.ops.shapes import MAX_BOUND
@@ -37,6 +38,8 @@ class LanguageModel:
         The head's matrix is that of the embeddings.
     mixture
         The experts of each block; None: its feed-forward part is one of `feed_forward` elements.
+    latent
+        The narrow rows that queries, keys and values are made of; None: they are made of the block's input.
     """
 
     family: Family
@@ -56,6 +59,7 @@ class LanguageModel:
     logit_cap: float = 0.0
     tied: bool = False
     mixture: Mixture | None = None
+    latent: Latent | None = None
 
     def __post_init__(self) -> None:
         sizes = ("blocks", "width", "heads", "kv_heads", "head_width", "feed_forward", "vocabulary", "context")
@@ -98,9 +102,17 @@ class LanguageModel:
         return found
 
     def _block_tensors(self) -> dict[str, tuple[int, ...]]:
+        found: dict[str, tuple[int, ...]] = {"attn_norm.weight": (self.width,), "ffn_norm.weight": (self.width,)}
+        if self.family.post_norms:
+            found.update({f"post_{part}_norm.weight": (self.width,) for part in ("attention", "ffw")})
+        return found | self._attention_tensors() | self._feed_forward_tensors()
+
+    def _attention_tensors(self) -> dict[str, tuple[int, ...]]:
+        if self.latent is not None:
+            return self.latent.tensors(self.width, self.heads, self.head_width)
         family = self.family
         heads = {"q": self.query_width, "k": self.kv_width, "v": self.kv_width}
-        found: dict[str, tuple[int, ...]] = {"attn_norm.weight": (self.width,), "ffn_norm.weight": (self.width,)}
+        found: dict[str, tuple[int, ...]] = {"attn_output.weight": (self.width, self.query_width)}
         if family.fused:
             found["attn_qkv.weight"] = (sum(heads.values()), self.width)
         else:
@@ -111,10 +123,7 @@ class LanguageModel:
             found.update({f"attn_{part}_norm.weight": (self.head_width,) for part in ("q", "k")})
         if family.whole_norms:
             found.update({f"attn_{part}_norm.weight": (heads[part],) for part in ("q", "k")})
-        if family.post_norms:
-            found.update({f"post_{part}_norm.weight": (self.width,) for part in ("attention", "ffw")})
-        found["attn_output.weight"] = (self.width, self.query_width)
-        return found | self._feed_forward_tensors()
+        return found
 
     def _feed_forward_tensors(self) -> dict[str, tuple[int, ...]]:
         if self.mixture is not None:

@@ -25,17 +25,17 @@ Activation = tuple[float, float | None] | str | None
 class ConvNet:
     """Builds one network; a view is an image (1, channels, height, width)."""
 
-    def __init__(self, resolution: int) -> None:
+    def __init__(self, resolution: int | tuple[int, int], channels: int = 3) -> None:
         self._builder = GraphBuilder()
-        self.image = self._builder.image("image", 3, resolution, resolution)
+        self.image = self._builder.image("image", channels, *_pair(resolution))
 
     def conv(
-        self, name: str, view: View, outputs: int, taps: int | tuple[int, int] = 1, stride: int = 1, padding: int | None = None, *,
-        groups: int = 1, clip: Activation = RELU, bias: bool = True,
+        self, name: str, view: View, outputs: int, taps: int | tuple[int, int] = 1, stride: int = 1,
+        padding: int | tuple[int, int] | None = None, *, groups: int = 1, clip: Activation = RELU, bias: bool = True,
     ) -> View:  # fmt: skip
         """A convolution, square for one number of taps, by default padded so that a stride of 1 keeps the image, and its activation."""
-        high, wide = (taps, taps) if isinstance(taps, int) else taps
-        around = ((high - 1) // 2, (wide - 1) // 2) if padding is None else (padding, padding)
+        high, wide = _pair(taps)
+        around = ((high - 1) // 2, (wide - 1) // 2) if padding is None else _pair(padding)
         window = Convolution(outputs, (high, wide), (stride, stride), around, (1, 1), groups)
         return self.activated(name, self._builder.conv2d(name, view, window, bias), clip)
 
@@ -78,6 +78,24 @@ class ConvNet:
         gates = self.linear(f"{name}.excite", row, view.shape[1], gate).reshape((1, view.shape[1], 1, 1))
         return self._builder.pair(MultiplyLayer, f"{name}.gated", view, gates)
 
+    def doubled(self, name: str, view: View) -> View:
+        """An image of twice the size, each position that of the nearest."""
+        size = (2 * view.shape[2], 2 * view.shape[3])
+        return self._builder.resize(name, view, size, corners="starts", method="nearest")
+
+    def attention(self, name: str, query: View, key: View, value: View, heads: int) -> View:
+        """Each position's mean of the values of all positions (Vaswani et al., arXiv 1706.03762), channels of a head side by side."""
+        height, width = value.shape[2:]
+
+        def matrices(view: View) -> View:
+            rows = view.permute((0, 2, 3, 1)).reshape((1, height * width, heads, view.shape[1] // heads))
+            return rows.permute((0, 2, 1, 3))
+
+        scores = self._builder.matmul(f"{name}.scores", matrices(query), matrices(key).transpose(-2, -1))
+        scores = self._builder.scale(scores, (query.shape[1] // heads) ** -0.5)
+        seen = self._builder.matmul(f"{name}.context", self._builder.softmax(f"{name}.softmax", scores, -1), matrices(value))
+        return seen.permute((0, 2, 1, 3)).reshape((1, height, width, value.shape[1])).permute((0, 3, 1, 2))
+
     def join(self, name: str, *views: View) -> View:
         """Channels of several views side by side."""
         return self._builder.join(name, views, 1)
@@ -95,14 +113,19 @@ class ConvNet:
         """A fully connected layer and its activation."""
         return self.activated(name, self._builder.linear(name, view, outputs, bias=True), clip)
 
-    def trace(self, name: str, output: View) -> Trace:
+    def trace(self, name: str, *outputs: View) -> Trace:
         """The network as a float trace without values."""
         builder = self._builder
         manifest = Manifest(
             name=name,
             source=seeded_source(SEED),
             inputs=tuple(builder.inputs),
-            outputs=(builder.output("output", output).producer,),
+            outputs=tuple(builder.output("output", view).producer for view in outputs),
             layers=builder.layers,
         )
         return Trace(manifest)
+
+
+def _pair(size: int | tuple[int, int]) -> tuple[int, int]:
+    """Along (y, x)."""
+    return (size, size) if isinstance(size, int) else size
