@@ -72,6 +72,13 @@ def windows(net: Any, x: Any) -> Any:
     return mixed.reshape(1, 3, 4, 2, 2, 4).permute(0, 5, 1, 3, 2, 4).reshape(1, 4, 6, 8)
 
 
+def attention_over_positions(net: Any, x: Any) -> Any:
+    """Two heads of two channels each; the convolution behind it reads them side by side."""
+    heads = x.reshape(1, 2, 2, 48).transpose(2, 3)
+    mixed = torch.softmax(heads @ heads.transpose(2, 3), -1) @ heads
+    return mixed.transpose(2, 3).reshape(1, 4, 6, 8)
+
+
 def shuffled_channels(net: Any, x: Any) -> Any:
     return x.view(1, 2, 2, 6, 8).transpose(1, 2).reshape(1, 4, 6, 8)
 
@@ -154,6 +161,7 @@ IMAGES: dict[str, tuple[Any, dict[str, int]]] = {
     "joined along the width": (lambda net, x: torch.cat([x, torch.relu(x)], 3), {"relu": 1, "concat": 1}),
     "shuffled channels": (shuffled_channels, {"move": 1}),
     "shuffled pixels": (lambda net, x: functional.pixel_shuffle(x, 2), {"move": 1}),
+    "attention over positions": (attention_over_positions, {"matmul": 2, "softmax": 1}),
     "windows": (windows, {"matmul": 2, "softmax": 1, "move": 3}),
     "windows that overlap, of a padded image": (
         lambda net, x: functional.unfold(x, 3, padding=1, stride=(2, 1)).view(1, 36, 3, 8), {"pad": 1, "move": 1}

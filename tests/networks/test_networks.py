@@ -196,6 +196,7 @@ def test_latent_attention_reads_all_its_matrices_and_caches_narrow_rows() -> Non
     products = [layer.head_product for layer in step.layers if layer.name.startswith("blk.0.") and layer.head_product is not None]
     assert [(product.m, product.k, product.n) for product in products] == [(40, 256, 161), (40, 32, 161), (40, 161, 256)]
     assert all(product.from_cache for product in products)
+    assert not any(layer.op == "move" for layer in step.layers)  # heads side by side are read where they lie
 
 
 def test_one_layer_has_neither_embeddings_nor_head() -> None:
