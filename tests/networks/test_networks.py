@@ -28,7 +28,8 @@ SQUEEZED = {
 TIMM = {
     "inception_v4": 42_679_816, "inception_resnet_v2": 55_843_464, "efficientnet_lite0": 4_652_008, "efficientnet_lite1": 5_416_680,
     "efficientnet_lite2": 6_092_072, "efficientnet_lite3": 8_197_096, "efficientnet_lite4": 13_006_568, "efficientnet_edgetpu_s": 5_438_392,
-    "efficientnet_edgetpu_m": 6_899_496, "efficientnet_edgetpu_l": 10_589_712,
+    "efficientnet_edgetpu_m": 6_899_496, "efficientnet_edgetpu_l": 10_589_712, "mnasnet": 4_383_312, "semnasnet": 3_887_038,
+    "regnet_x_002": 2_684_792, "regnet_x_004": 5_157_512, "mobilenet_v4_conv_small": 3_774_024,
 }  # fmt: skip
 # Ultralytics' model files ("parameters": two numbers per channel of a batch norm), without the 16 constants that decode boxes; v5n and v5s
 # are stated with their norms folded.

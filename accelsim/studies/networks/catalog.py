@@ -22,13 +22,16 @@ from accelsim.studies.networks.efficientnet import (
     efficientnet_lite,
     efficientnet_v2,
     efficientnet_v2_s,
+    mnasnet,
 )
 from accelsim.studies.networks.inception import inception_v1, inception_v2, inception_v3
 from accelsim.studies.networks.inception_v4 import inception_resnet_v2, inception_v4
 from accelsim.studies.networks.mlperf_tiny import anomaly_detection, image_classification, keyword_spotting, wake_words
 from accelsim.studies.networks.mobilenet import fd_mobilenet, mobilenet_v1, mobilenet_v2
 from accelsim.studies.networks.mobilenet_v3 import mobilenet_v3
+from accelsim.studies.networks.mobilenet_v4 import mobilenet_v4_small
 from accelsim.studies.networks.plain import VGG_STAGES, alexnet, squeezenet, vgg
+from accelsim.studies.networks.regnet import STAGES, regnet_x
 from accelsim.studies.networks.resnet import BLOCKS, resnet, resnet_v2
 from accelsim.studies.networks.ssd import ssd_mobilenet_v1, ssd_mobilenet_v2, ssdlite_mobilenet_v2
 from accelsim.studies.networks.yolo import SCALES_11, SCALES_V5, SCALES_V8, yolo_11, yolo_v2_tiny, yolo_v5, yolo_v8
@@ -52,6 +55,10 @@ FAMILIES: Mapping[str, tuple[Build, Mapping[str, type]]] = {
     "efficientnet_v2_s": (efficientnet_v2_s, _IMAGES),
     **{f"efficientnet_lite{scale}": (partial(efficientnet_lite, scale=scale), _IMAGES) for scale in range(5)},
     **{f"efficientnet_edgetpu_{size}": (partial(efficientnet_edge, size=size), _IMAGES) for size in "sml"},
+    "mobilenet_v4_conv_small": (mobilenet_v4_small, _IMAGES),
+    "mnasnet": (partial(mnasnet, squeezed=False), _IMAGES),
+    "semnasnet": (partial(mnasnet, squeezed=True), _IMAGES),
+    **{f"regnet_x_{size}": (partial(regnet_x, size=size), _IMAGES) for size in STAGES},
     "alexnet": (alexnet, _IMAGES),
     **{f"squeezenet_v{version}": (partial(squeezenet, version=version), _IMAGES) for version in ("1.0", "1.1")},
     **dict.fromkeys(("inception_v1", "googlenet"), (inception_v1, _IMAGES)),

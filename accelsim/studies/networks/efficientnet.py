@@ -1,4 +1,4 @@
-"""EfficientNet (Tan and Le, arXiv 1905.11946), EfficientNetV2 (arXiv 2104.00298), EfficientNet-Lite and EfficientNet-EdgeTPU.
+"""MnasNet (Tan et al., arXiv 1807.11626), EfficientNet (arXiv 1905.11946), its Lite and EdgeTPU, and EfficientNetV2 (arXiv 2104.00298).
 
 Inverted residuals, most of which weigh their channels by squeeze-and-excitation; Lite's and EdgeTPU's do not. Widths and depths of
 EfficientNetV2 b0 to b3 are those of Keras, the tables of Lite and EdgeTPU those of their authors' code (tensorflow/tpu).
@@ -51,6 +51,19 @@ _EDGE = (
     *(_Stage(*row, squeezed=False, fused=True) for row in ((3, 8, 32, 2, 2), (3, 8, 48, 4, 2))),
     *(_Stage(*row, squeezed=False, fused=False) for row in ((5, 8, 96, 5, 2), (5, 8, 144, 4, 1), (5, 8, 192, 2, 2))),
 )
+# MnasNet without squeeze-and-excitation (b1), and with it in some stages (a1: figure 7).
+_MNAS = tuple(
+    _Stage(*row, squeezed=False, fused=False)
+    for row in (
+        *((3, 1, 16, 1, 1), (3, 3, 24, 3, 2), (5, 3, 40, 3, 2), (5, 6, 80, 3, 2)),
+        *((3, 6, 96, 2, 1), (5, 6, 192, 4, 2), (3, 6, 320, 1, 1)),
+    )
+)
+_MNAS_SQUEEZED = (
+    *(_Stage(*row, fused=False) for row in ((3, 1, 16, 1, 1, False), (3, 6, 24, 2, 2, False), (5, 3, 40, 3, 2, True))),
+    *(_Stage(*row, fused=False) for row in ((3, 6, 80, 4, 2, False), (3, 6, 112, 2, 1, True), (5, 6, 160, 3, 2, True))),
+    _Stage(3, 6, 320, 1, 1, squeezed=False, fused=False),
+)
 _STEM, _LAST = 32, 1280
 # Width and depth over those of b0: EfficientNet's and Keras' tables.
 _SCALES_V1 = ((1.0, 1.0), (1.0, 1.1), (1.1, 1.2), (1.2, 1.4), (1.4, 1.8))
@@ -100,6 +113,11 @@ def efficientnet_edge(name: str, size: str, resolution: int = 0, classes: int = 
     return _scaled(
         name, _EDGE, lambda channels: eights(channels * width), depth, resolution or _RESOLUTIONS_EDGE[size], classes, RELU
     )  # fmt: skip
+
+
+def mnasnet(name: str, squeezed: bool, resolution: int = 224, classes: int = 1000) -> Trace:
+    """MnasNet at depth 1, with squeeze-and-excitation or without."""
+    return _scaled(name, _MNAS_SQUEEZED if squeezed else _MNAS, lambda channels: channels, 1.0, resolution, classes, RELU)
 
 
 def _scaled(
