@@ -83,7 +83,7 @@ SAME: Mapping[str, str] = {
     "qwen2_vl_2b": "qwen2_1.5b", "qwen2.5_vl_3b": "qwen2.5_3b", "qwen2.5_vl_7b": "qwen2.5_7b", "qwen3_vl_2b": "qwen3_1.7b",
     "qwen3_vl_4b": "qwen3_4b",
 }  # fmt: skip
-# What a model has besides, by its name or its family's: arXiv 2408.00118 (section 2) and 2503.19786 (section 2), MiniCPM3's configuration.
+# Further fields of a model, by its name or its family's: arXiv 2408.00118 (section 2) and 2503.19786 (section 2), MiniCPM3's configuration.
 _BESIDES: Mapping[str, Mapping[str, Any]] = {
     "gemma2": {"window": 4096, "score_cap": 50.0, "logit_cap": 30.0},
     "gemma3": {"window": 512},
