@@ -70,21 +70,26 @@ def _render(report: SiliconReport) -> None:
     }
     for title, items in groups.items():
         if items:
-            out = table([">line", "board", "network", "recipe", ">measured", ">simulated", "unit", ">error of the time"], dense=True)
+            out = table([">line", "board", "network", "recipe", ">measured", ">simulated", "unit", ">error of\nthe time"], dense=True)
             for item in items:
-                row(out, str(item.line), item.chip, " ".join((item.network_id, item.context)).strip(), item.recipe, *_figures(item),
+                row(out, str(item.line), item.chip, _network(item.network_id, item.context), item.recipe, *_figures(item),
                     style="red" if item in missed else None)  # fmt: skip
             show(console, title, out)
     if report.pairs:
         out = table(["board", "network", "encodings", ">measured", ">simulated", ">error", "role"], dense=True)
         for pair in report.pairs:
             speedups = f"{pair.measured_speedup:.2f}x", f"{pair.simulated_speedup:.2f}x", f"{pair.speedup_error_pct:+z.1f} %"
-            row(out, pair.chip, f"{pair.network_id} {pair.context}".strip(), " -> ".join(pair.recipes), *speedups, pair.role)
+            row(out, pair.chip, _network(pair.network_id, pair.context), " -> ".join(pair.recipes), *speedups, pair.role)
         show(console, "Speed-ups of a network in two encodings", out)
     for item in report.rows:
         if item.problem:
             say(console, f"line {item.line} ({item.role}): {item.problem}")
     say(console, _verdict(report), style="green" if report.ok else "red")
+
+
+def _network(network_id: str, context: str) -> str:
+    """A network's name and options as words, which a narrow table breaks between; one word would lose its beginning, the name itself."""
+    return " ".join((network_id.replace(":", ": ").replace(",", ", "), context)).strip()
 
 
 def _figures(item: SiliconRow) -> tuple[str, str, str, str]:

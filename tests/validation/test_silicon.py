@@ -208,3 +208,11 @@ def test_the_command_prints_json_and_fails_on_a_miss(tmp_path: Path) -> None:
     done = CliRunner().invoke(app, ["validate", "silicon", str(path), "--json"])
     assert done.exit_code == 1
     assert json.loads(done.stdout)["misses"] == [2]
+
+
+def test_a_narrow_table_names_each_network_and_its_options(tmp_path: Path) -> None:
+    ids = [f"{name}:depth=1,resolution=224,classes=1000" for name in ("mobilenet_v1", "mobilenet_v2")]
+    path = written(tmp_path, *(f'RK3588 board,nowhere,"{name}",int8,"128 in, 64 out",latency,5,ms,predict' for name in ids))
+    done = CliRunner().invoke(app, ["validate", "silicon", str(path)])
+    assert "…" not in done.stdout
+    assert all(word in done.stdout.split() for word in ("mobilenet_v1:", "mobilenet_v2:", "depth=1,", "resolution=224,", "classes=1000"))
