@@ -114,6 +114,8 @@ def run(
             "--outputs": outputs,
             "--frames": frames > 1,
             "--timeline": timeline,
+            "--full": full,
+            "--layers": layers,
         }
         for name in (name for name, given in unused.items() if given):
             fail(f"{name}: allowed without --prefill, --decode and --context")

@@ -126,6 +126,8 @@ def test_a_folder_of_something_else_is_not_replaced(folder: str) -> None:
         (["--decode", "0"], "prefill = 0 and decode = 0: allowed: tokens of at least one of them"),
         (["--prefill", "0", "--context", "0"], "prefill = 0 and decode = 0"),
         (["--decode", "1", "--functional"], "--functional: allowed without --prefill"),
+        (["--decode", "1", "--full"], "--full: allowed without --prefill"),
+        (["--prefill", "1", "--layers"], "--layers: allowed without --prefill"),
         (["--decode", "2000000"], "decode = 2000000: allowed: 0..1048576"),
     ],
 )
