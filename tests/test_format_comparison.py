@@ -66,6 +66,15 @@ def test_bits_on_the_way_to_the_chip_are_those_of_the_formats_by_hand() -> None:
 
 
 @compiled
+@pytest.mark.parametrize(
+    ("form", "bits"), [("int_group:bits=4,group=32", 4 + 16 / 32), ("int_group:bits=4,group=64,zero=1", 4 + (16 + 4) / 64)]
+)
+def test_scales_and_zero_points_of_groups_are_counted_with_the_weights(form: str, bits: float) -> None:
+    (point,) = compare_formats(load_accelerator("edge-64x64"), packed_traces([f"deit_tiny_float@{form}"]), load_technology("nangate45"))
+    assert 8 * point.weight_bytes == bits * 5_308_416 + 8 * (768 * 192 + 192 * 1000)
+
+
+@compiled
 def test_the_table_on_the_front_page_is_what_the_command_prints() -> None:
     outcome = call("formats", CHIP, "deit_tiny_int8", "deit_tiny_*", "--markdown")
     assert outcome.exit_code == 0, outcome.output

@@ -41,7 +41,7 @@ CATEGORY_MEANING: Mapping[str, str] = {
 
 _BLOCK = re.compile(r"(?<![^./_])\d+(?=[./_])")  # a number that counts blocks
 OVERHEAD_OPERANDS = ("padding", "burst_rounding")
-WEIGHT_OPERANDS = ("indices", "signs", "masks", "codebook", "raw_weights")
+WEIGHT_OPERANDS = ("indices", "signs", "masks", "codebook", "raw_weights", "side_data")
 
 
 @dataclass(frozen=True)
@@ -150,7 +150,7 @@ def useful_bits(traffic: tuple[Traffic, ...]) -> int:
 
 
 def weight_bits(traffic: tuple[Traffic, ...]) -> int:
-    """Bits of weights in any form: indices, signs, codebooks, raw values; no scales or biases."""
+    """Bits of weights in any form: indices, signs, codebooks, raw values, what groups of them have; no scales or biases of channels."""
     return sum(item.bits for item in traffic if item.operand in WEIGHT_OPERANDS)
 
 
