@@ -10,6 +10,7 @@ import zipfile
 from pathlib import Path
 
 from accelsim.errors import AccelsimError
+from accelsim.reading import check_file
 
 SPARE = 1 << 28  # bytes beyond the file's own, for entries that are compressed
 
@@ -20,10 +21,11 @@ def open_archive(path: Path, error: type[AccelsimError], spare: int = SPARE) -> 
     Raises
     ------
     AccelsimError
-        They unpack to more; of the class `error`.
+        They unpack to more, or it is a pipe or a device; of the class `error`.
     OSError, zipfile.BadZipFile
         There is no such file, or it is no archive.
     """
+    check_file(path, error)
     archive = zipfile.ZipFile(path)
     allowed = path.stat().st_size + spare
     unpacked = sum(entry.file_size for entry in archive.infolist())

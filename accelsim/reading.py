@@ -18,6 +18,7 @@ from accelsim.wording import shown
 
 LARGEST_FILE = 4 << 20  # bytes of text that a person writes; YAML takes two CPU seconds per MiB
 _LARGEST_YAML = 1_000_000  # values in a file, with every alias expanded
+_DEEPEST_YAML = 1000  # lists and mappings in one another; libyaml's composer, which recurses, overflows the C stack at some 30,000
 LONGEST_NUMBER = 40  # characters; 2^128 has 39 digits
 _NUMBERS = ("tag:yaml.org,2002:int", "tag:yaml.org,2002:float")
 _DATE = "tag:yaml.org,2002:timestamp"
@@ -28,9 +29,24 @@ _SafeLoader: type[yaml.SafeLoader] = getattr(yaml, "CSafeLoader", yaml.SafeLoade
 _SafeDumper: type[yaml.SafeDumper] = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 
 
+def check_file(path: Path, error: type[AccelsimError]) -> None:
+    """`error` if a pipe, a socket or a device has the name: to read it would wait for a writer, or never end.
+
+    Raises
+    ------
+    AccelsimError
+        It is none of a file, a folder and nothing; of the class `error`.
+    OSError
+        Its folder may not be searched.
+    """
+    if path.exists() and not (path.is_file() or path.is_dir()):
+        raise error(f"{path}: cannot be read: is not a file")
+
+
 def read_text(path: Path, error: type[AccelsimError] = ConfigError, encoding: str = "utf-8", limit: int = LARGEST_FILE) -> str:
     """The text of a file of at most `limit` bytes; `error` if it cannot be read, is longer or is not text."""
     try:
+        check_file(path, error)
         with path.open("rb") as file:
             content = file.read(limit + 1)
         if len(content) > limit:
@@ -94,6 +110,7 @@ def parse_yaml(text: str) -> Any:
         `yaml_problem` says it in words.
     """
     try:
+        _check_depth(text)
         content = yaml.load(text, _Loader)
         values = _values(content, {})
     except RecursionError:
@@ -103,6 +120,18 @@ def parse_yaml(text: str) -> Any:
     if values > _LARGEST_YAML:
         raise yaml.constructor.ConstructorError(None, None, f"its aliases expand to more than {_LARGEST_YAML} values")
     return content
+
+
+def _check_depth(text: str) -> None:
+    """RecursionError for text that is nested too deeply; no text is nested more deeply than it is long."""
+    depth = 0
+    for event in yaml.parse(text, _SafeLoader) if len(text) > _DEEPEST_YAML else ():
+        if isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+            if depth > _DEEPEST_YAML:
+                raise RecursionError
+        elif isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
 
 
 def _values(content: Any, known: dict[int, int]) -> int:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from accelsim.errors import AccelsimError
+from accelsim.reading import check_file
 
 LARGEST_HEADER = 16 << 20  # bytes of JSON
 
@@ -18,10 +19,11 @@ def check_header(path: Path, error: type[AccelsimError]) -> None:
     Raises
     ------
     AccelsimError
-        The header is in the file and larger; of the class `error`.
+        The header is in the file and larger, or it is a pipe or a device; of the class `error`.
     OSError
         There is no such file, or it cannot be read.
     """
+    check_file(path, error)
     with path.open("rb") as file:
         size = int.from_bytes(file.read(8), "little")
     if LARGEST_HEADER < size <= path.stat().st_size - 8:

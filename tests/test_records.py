@@ -81,6 +81,9 @@ HOSTILE_YAML = {
     "a truth value that is none": ("rows: !!bool 7", "'7' cannot be read as !!bool"),
     "a day that is none": ("rows: !!timestamp x", "must be a whole number"),
     "a nest": ("rows: " + "[" * 20_000 + "]" * 20_000, "nested too deeply"),
+    "a nest as deep as the C stack": ("rows: " + "[" * 100_000 + "]" * 100_000, "nested too deeply"),
+    "a nest of mappings without an end": ("rows: " + "{a: " * 900_000, "nested too deeply"),
+    "a nest by dashes": ("- " * 100_000, "nested too deeply"),
     "an object of Python": ("rows: !!python/object:os.system {}", "could not determine a constructor"),
 }
 

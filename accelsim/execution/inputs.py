@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from accelsim.errors import TraceError
 from accelsim.ops.shapes import TensorShape
+from accelsim.reading import check_file
 from accelsim.registry import suggest
 from accelsim.trace.interface import of_samples, samples_in
 from accelsim.trace.trace import Trace
@@ -24,6 +25,7 @@ _MALFORMED = (ValueError, EOFError, OverflowError, SyntaxError, TokenError, Recu
 def read_npy(path: Path) -> Array:
     """The array of a file, mapped, without pickles; TraceError if it is none."""
     try:
+        check_file(path, TraceError)
         array = np.load(path, mmap_mode="r", allow_pickle=False)
     except OSError as error:
         raise TraceError(f"{path}: cannot be read: {error.strerror or error}") from None

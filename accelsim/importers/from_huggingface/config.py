@@ -16,7 +16,7 @@ from accelsim.importers.language_models.language_model import LanguageModel
 from accelsim.importers.language_models.mixture import Mixture
 from accelsim.importers.language_models.rotary_angles import Rotary
 from accelsim.ops.shapes import MAX_BOUND
-from accelsim.reading import parse_json
+from accelsim.reading import parse_json, read_text
 from accelsim.registry import suggest
 from accelsim.wording import shown
 
@@ -65,11 +65,7 @@ def read_config(path: Path) -> Config:
         No such file, too large, or not an object of JSON.
     """
     try:
-        if path.stat().st_size > _MOST_BYTES:
-            raise ImportModelError(f"{path}: has {path.stat().st_size} bytes; allowed: at most {_MOST_BYTES}")
-        fields = parse_json(path.read_bytes())
-    except OSError as error:
-        raise ImportModelError(f"{path}: cannot be read: {error.strerror}") from None
+        fields = parse_json(read_text(path, ImportModelError, limit=_MOST_BYTES))
     except ValueError as error:
         raise ImportModelError(f"{path}: is not JSON: {error}") from None
     if not isinstance(fields, dict):

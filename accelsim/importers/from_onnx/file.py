@@ -24,6 +24,7 @@ from accelsim.importers.from_onnx.node import require_text
 from accelsim.importers.from_onnx.stand_ins import find_stand_ins, stand_in
 from accelsim.importers.from_onnx.tensors import FLOATS, external_files, read_tensor
 from accelsim.importers.graph.values import Array
+from accelsim.reading import check_file
 from accelsim.trace.payload import file_sha256
 
 STANDARD_DOMAINS = ("", "ai.onnx")
@@ -138,8 +139,7 @@ def file_nodes(path: Path) -> tuple[str, dict[str, str]]:
 
 def _parse(path: Path) -> Any:
     try:
-        if path.exists() and not path.is_file():
-            raise ImportModelError(f"{path}: cannot be read: is not a file")
+        check_file(path, ImportModelError)
         if path.stat().st_size > _MAX_BYTES:
             raise ImportModelError(f"{path}: has {path.stat().st_size} bytes; allowed: at most {_MAX_BYTES}, with external data beside it")
         content = path.read_bytes()

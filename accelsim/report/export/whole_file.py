@@ -12,6 +12,7 @@ from typing import IO, cast
 
 from accelsim.errors import OutputError
 from accelsim.folder_swap import scratch_beside
+from accelsim.reading import check_file
 
 _MARKED_BYTES = 4096  # bytes that identify a file's kind
 
@@ -76,6 +77,7 @@ def check_replaceable_file(path: Path, kind: FileKind) -> None:
     if not path.name.lower().endswith(kind.suffixes):
         raise OutputError(f"{path}: {kind.what} must have a name that ends with {' or '.join(kind.suffixes)}")
     check_writable(path)
+    check_file(path, OutputError)
     try:
         with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
             start = file.read(_MARKED_BYTES)
