@@ -20,6 +20,7 @@ from accelsim.trace.trace import Trace
 ACTIVATION_MAGNITUDE = 128  # of int8
 FLOAT_BITS = 32  # scaled sums of groups are added up in float32
 _NAMED = 3
+_WARNING = "array.psum_bits = "
 
 
 def bits_for(k: int, weight_magnitude: int) -> int:
@@ -86,6 +87,11 @@ def range_warnings(accelerator: Accelerator, traces: Iterable[Trace]) -> tuple[s
     names = ", ".join(f"{name} needs {needed[name]}" for name in first) + (", ..." if len(needed) > _NAMED else "")
     count = f"{len(needed)} layers" if len(needed) > 1 else "1 layer"
     return (
-        f"array.psum_bits = {array.psum_bits}: sums of {count} can overflow ({names}); "
+        f"{_WARNING}{array.psum_bits}: sums of {count} can overflow ({names}); "
         f"no sum can with {max(needed.values())} bits, --functional computes at the stated width",
     )
+
+
+def is_range_warning(text: str) -> bool:
+    """Whether a warning of a run is one of `range_warnings`."""
+    return text.startswith(_WARNING)

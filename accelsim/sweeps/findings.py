@@ -48,7 +48,7 @@ class SweepFindings:
     ----------
     whole : all points that ran; table : those of them that meet the conditions
     best, front : tables of points; merged : points of the front that are within the tolerance of one that is listed
-    left_out : points without a figure of the question
+    left_out : points without a figure of the question; points whose sums can overflow are on the front, and named
     ratios : figure -> effect of each axis on it
     """
 
@@ -91,6 +91,7 @@ class SweepFindings:
             "pareto_front": point_rows(self.front, self.question.figures),
             "merged": self.merged,
             "left_out": [asdict(item) for item in self.left_out],
+            "can_overflow": self.table.positions[self.table.can_overflow].tolist(),
             "sensitivity": {figure: [asdict(item) for item in ratios] for figure, ratios in self.ratios.items()},
         }
 
@@ -213,6 +214,13 @@ def _render_points(console: Console, heading: str, points: Table, figures: Seque
     shared = [f"{axis} = {rows[0][axis]}" for axis in points.sweep.axes if axis not in axes and rows]
     if shared:
         say(console, "Common to all: " + ", ".join(shared) + ".")
+    overflowing = points.can_overflow
+    if overflowing.any():
+        say(
+            console,
+            f"Sums can need more bits than the accumulators have ({int(overflowing.sum())} of {len(rows)} points): "
+            f"{_in_words(points, overflowing)}. The constraint `array.psum_bits >= psum_bits_needed` drops such points.",
+        )
     if len(rows) > SHOWN_ROWS:
         say(console, f"{len(rows) - SHOWN_ROWS} more: see pareto_front.csv (-o DIR) or --json.")
 

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from accelsim.compiler.accumulator_range import is_range_warning
 from accelsim.errors import ConfigError
 from accelsim.registry import suggest
 from accelsim.sweeps.columns import COLUMNS, NUMERIC
@@ -70,6 +71,12 @@ class Table:
         columns = {name: column[chosen] for name, column in self.columns.items()}
         return Table(self.sweep, self.positions[chosen], self.steps[chosen], columns)
 
+    @property
+    def can_overflow(self) -> npt.NDArray[np.bool_]:
+        """Points whose accumulators are narrower than their sums can need: bool (points,)."""
+        found = (any(map(is_range_warning, json.loads(text))) for text in self["warnings"].tolist())
+        return np.fromiter(found, np.bool_, len(self))
+
     def labels(self, axis: str) -> list[str]:
         """The values of an axis at each point as the sweep's file writes them."""
         group, place = self.axis(axis)
@@ -86,7 +93,7 @@ class Table:
 
 
 # Needed by every answer and every map of speed-ups, besides the requested figures.
-ALWAYS = ("total_cycles", "milliseconds", "weight_bytes", "tightest_bound", "achieved_of_tightest_pct", "limiting_resource")
+ALWAYS = ("total_cycles", "milliseconds", "weight_bytes", "tightest_bound", "achieved_of_tightest_pct", "limiting_resource", "warnings")
 
 
 def read_table(store: Store, sweep: Sweep, number: int, figures: Sequence[str] = NUMERIC) -> Table:

@@ -9,7 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from rich.console import Console
+from typer.testing import CliRunner
 
+from accelsim.cli import app
 from accelsim.errors import ConfigError
 from accelsim.report.export.run import to_json
 from accelsim.sweeps.accuracy import read_accuracy, with_accuracy
@@ -17,6 +19,7 @@ from accelsim.sweeps.best import front
 from accelsim.sweeps.findings import SweepFindings, ask
 from accelsim.sweeps.question import make_question
 from accelsim.sweeps.table import Table
+from tests.sweep.small_sweeps import write_sweep
 from tests.sweep.test_analysis import made_up
 
 
@@ -24,8 +27,9 @@ def whole(**columns: list[float]) -> Table:
     """The made-up sweep: area = ports * rows, time = 100 / ports / rows, halved for trace b."""
     table = made_up()
     more = {name: np.array(values, np.float64) for name, values in columns.items()}
-    limits = np.array(["array"] * len(table), object)
-    return Table(table.sweep, table.positions, table.steps, {**table.columns, **more, "limiting_resource": limits})
+    limits, warnings = (np.array([text] * len(table), object) for text in ("array", "[]"))
+    columns = {**table.columns, **more, "limiting_resource": limits, "warnings": warnings}
+    return Table(table.sweep, table.positions, table.steps, columns)
 
 
 def shown(findings: SweepFindings) -> str:
@@ -158,3 +162,18 @@ def test_a_file_that_is_not_there_is_one_message(tmp_path: Path):
     for source in ("none.csv", "none.py:f"):
         with pytest.raises(ConfigError, match="no such file"):
             read_accuracy(str(tmp_path / source), whole().sweep)
+
+
+def test_points_whose_sums_can_overflow_are_named_beside_the_tables_that_show_them(tmp_path: Path):
+    file = tmp_path / "sweep.yaml"
+    axes = {"trace": ["tiny_vit_int8"], "array.psum_bits": [16, 32]}
+    write_sweep(file, axes=axes, constraints=[])
+    words = ["sweep", str(file), "--store", str(tmp_path / "points.db"), "--workers", "1", "-o", str(tmp_path / "out")]
+    asked = CliRunner().invoke(app, [*words, "--best", "area_mm2"])
+    assert asked.exit_code == 0, asked.output
+    text = " ".join(asked.output.split())
+    assert "Sums can need more bits than the accumulators have (1 of 2 points): array.psum_bits 16." in text
+    assert "`array.psum_bits >= psum_bits_needed` drops such points" in text
+    write_sweep(file, axes=axes, constraints=["array.psum_bits >= psum_bits_needed"])
+    asked = CliRunner().invoke(app, [*words, "--json"])
+    assert json.loads(asked.stdout)["findings"]["can_overflow"] == []
