@@ -6,6 +6,8 @@ The sums are those that every run satisfies; a counter that a file does not have
 from __future__ import annotations
 
 import json
+import re
+from collections import Counter
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -101,6 +103,7 @@ def _wrong_sums(result: Result) -> Iterator[tuple[str, int, str]]:
 def _wrong_layers(result: Result) -> Iterator[tuple[str, int, str]]:
     sizes = {layer.pe_cycles // layer.cycles["busy"] for core in result.of_cores for layer in core.layers if layer.cycles.get("busy")}
     size = min(sizes, default=0)  # of the array: all layers of all cores ran on equal ones
+    rows_per_cycle = _rows_per_cycle(result)
     for core, of_core in enumerate(result.of_cores):
         where = f"cores.{core}." if result.cores else ""
         for frame, found in enumerate(of_core.frames):
@@ -111,6 +114,14 @@ def _wrong_layers(result: Result) -> Iterator[tuple[str, int, str]]:
                 slots = layer.cycles.get("busy", 0) * size
                 if layer.pe_cycles != slots:
                     yield f"{place}.pe_cycles", layer.pe_cycles, f"allowed: `busy` times the PEs, {slots:,}"
+                if layer.macs > slots * rows_per_cycle and not layer.lane_mac_cycles:  # the lanes of the vector unit multiply there
+                    yield f"{place}.macs", layer.macs, f"allowed: at most one per PE in each busy cycle, {slots * rows_per_cycle:,}"
+
+
+def _rows_per_cycle(result: Result) -> int:
+    """Rows that the array of the run takes per cycle: 1, unless it is imagined faster."""
+    found = re.search(r"^ +rows_per_cycle: ([0-9]{1,9})$", result.accelerator, re.MULTILINE)
+    return int(found[1]) if found else 1
 
 
 def _wrong_cores(result: Result) -> Iterator[tuple[str, int, str]]:
@@ -146,7 +157,19 @@ def _wrong_counters(result: Result) -> Iterator[tuple[str, int, str]]:
     for name, count in moved.items():
         if name in result.counters and 8 * result.counters[name] != count:
             yield f"counters.{name}", result.counters[name], f"allowed: the traffic of all layers, {count:,} bits"
+    yield from _wrong_transfers(result)
     vector = sum(layer.vector_cycles for layer in result.layers)
     busy = result.counters.get("vector_busy_cycles", vector)
     if busy < vector:  # more where the ports of the activation buffer slow the lanes down
         yield "counters.vector_busy_cycles", busy, f"allowed: at least the `vector_cycles` of all layers, {vector:,}"
+
+
+def _wrong_transfers(result: Result) -> Iterator[tuple[str, int, str]]:
+    """Bytes that the DMA moved against those that the operands of all layers have, without what fills up bursts."""
+    bits = Counter({True: 0, False: sum(layer.broadcast_bits or 0 for core in result.of_cores for layer in core.layers)})
+    for item, count in result.traffic.items():
+        if item.operand != "burst_rounding":
+            bits[item.write] += count
+    for write, name in ((False, "dma_received_bytes"), (True, "dma_sent_bytes")):
+        if name in result.counters and 8 * result.counters[name] != bits[write]:
+            yield f"counters.{name}", result.counters[name], f"allowed: the traffic of all layers, {bits[write]:,} bits"
