@@ -95,7 +95,8 @@ def moved_between_causes(fields: dict[str, Any]) -> None:
         (lambda fields: fields.update(schema_version=99), "schema_version"),
         (one_cycle_more, "cannot be reproduced: the result has"),
         (moved_between_causes, "has other cycles or bytes here"),
-        (lambda fields: fields["counters"].update(dma_received_bytes=1), "dma_received_bytes is 1"),
+        (lambda fields: fields["counters"].update(weight_buffer_taken_bytes=1), "weight_buffer_taken_bytes is 1"),
+        (lambda fields: fields["counters"].update(dma_received_bytes=1), "field `counters.dma_received_bytes`: 1 does not add up"),
         (lambda fields: fields.update(trace_sha256="0" * 64), "--trace DIR"),
         (
             lambda fields: [frame.update(trace="unheard_of") for frame in fields["frames"]],

@@ -26,7 +26,7 @@ CHIP = load_accelerator("edge-32x32", ["codebook.ports=4", "array.accumulator_ba
 def saved(tmp_path: Path) -> Result:
     """A result of twelve frames of 200 layers, written and read back."""
     frame = tuple(
-        layer(f"blocks.{index}.fc", {"busy": 100}, format="ssvq", macs=10**6, pe_cycles=102_400, traffic=(read("indices", 640),))
+        layer(f"blocks.{index}.fc", {"busy": 100}, format="ssvq", macs=100_000, pe_cycles=102_400, traffic=(read("indices", 640),))
         for index in range(200)
     )
     whole = replace(result(*[frame] * 12), accelerator=CHIP.dump_yaml())
