@@ -19,6 +19,7 @@ from accelsim.kernels import (
     gemv_step,
     input_stationary_step,
     loader_step,
+    shadow_sets,
     vector_step,
 )
 from accelsim.kernels.kernel import uncompiled
@@ -30,6 +31,7 @@ KERNEL, CORE, CLUSTER, LANES, PROGRAM = compute, decode_mac_core, compute_cluste
 KERNEL_PARTS = (
     compute_state,
     dependencies,
+    shadow_sets,
     accumulator_reuse,
     accumulator_read,
     vector_step,

@@ -61,7 +61,7 @@ def test_a_gguf_type_is_run_by_its_shapes_alone() -> None:
     [
         (("run", "edge-32x32", "tiny_vit_float@gguf:type=IQ2_XXS"), "blocks of 256 weights (IQ2_XXS) do not fill K="),
         (("compress", "tiny_vit_float", "--format", "gguf:type=Q4_K", "-o", "x"), "encoder"),
-        (("compress", "tiny_vit_float", "--format", "palette:bits=4,tables=5", "-o", "x"), "do not part N="),
+        (("compress", "tiny_vit_float", "--format", "palette:bits=4,tables=7", "-o", "x"), "do not part N="),
     ],
 )
 def test_what_does_not_fit_is_one_message(words: tuple[str, ...], message: str) -> None:

@@ -25,7 +25,7 @@ def test_a_lone_flag_means_layers_wherever_it_stands() -> None:
     rest = ("edge-32x32", "tiny_vit_ssvq", "-q")
     spellings = [("run", "--functional", *rest), ("run", *rest, "--functional"), ("run", *rest, "--functional", "layers")]
     assert len({call(*words) for words in spellings}) == 1
-    assert call(*spellings[0]).endswith("; bit-exact\n")
+    assert "; bit-exact; " in call(*spellings[0])
 
 
 def test_samples_of_a_file_are_executed_and_outputs_written(tmp_path: Path) -> None:

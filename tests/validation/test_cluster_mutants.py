@@ -144,7 +144,7 @@ MUTANTS: dict[str, tuple[str, tuple[Change, ...]]] = {
     ),
     "two sets: a set is free after the swap of the tile before the last": (
         "6-71",
-        ((KERNEL, "vacated, lag = s.ts_older, s.lag_older\n    if s.held_until", "vacated, lag = s.ts, s.lag_older\n    if s.held_until"),),
+        ((KERNEL, "return s.ts_older, s.lag_older\n", "return s.ts, s.lag_older\n"),),
     ),
     "fill and drain take R + C cycles": (
         "1-39",
