@@ -96,7 +96,7 @@ def _compile(function: Callable[_P, _T], **flags: bool | str) -> Callable[_P, _T
     saved = numba.config.CACHE_DIR
     numba.config.CACHE_DIR = CACHE_DIR
     try:
-        dispatcher = numba.njit(**flags)(function)
+        dispatcher = numba.njit(no_cfunc_wrapper=True, **flags)(function)  # nothing calls a kernel as a C function
         dispatcher._cache = KernelCache(function)  # in the place of Numba's own, which `cache=True` sets
         return cast(Callable[_P, _T], _without_literals(dispatcher))
     finally:
