@@ -65,10 +65,6 @@ class Interface(ManifestRecord):
     inputs: dict[Name, Sizes] = Field(default_factory=dict, description="shape of each input in the model")
     outputs: tuple[ModelOutput, ...] = Field(default=(), description="outputs in the model's order")
 
-    def output(self, name: str) -> ModelOutput | None:
-        """An output by its name."""
-        return next((output for output in self.outputs if output.name == name), None)
-
     def check(self, inputs: Sequence[tuple[Name, TensorShape]], shapes: dict[Name, TensorShape], outputs: Sequence[Name]) -> None:
         """TraceError for what the network's own inputs and outputs do not have."""
         elements = {name: shape.elements for name, shape in inputs}
