@@ -15,7 +15,10 @@ if TYPE_CHECKING:
 
 
 def report(
-    results: Annotated[list[Path], typer.Argument(metavar="RESULT...", help="A result.json, or the folder of a run; the baseline first.")],
+    results: Annotated[
+        list[Path],
+        typer.Argument(metavar="RESULT...", help="A result.json, or the folder of a run or of a comparison; the baseline first."),
+    ],
     technology: TechnologyName = "nangate45",
     out: Annotated[Path | None, typer.Option("-o", "--out", metavar="FILE", help="Write one HTML file.")] = None,
     as_json: AsJson = False,
@@ -26,13 +29,13 @@ def report(
     Nothing is simulated: area and energy follow from the runs' counts. Several runs are compared with the first.
     """
     from accelsim.cost.technology import load_technology
-    from accelsim.report.export.compare import comparison_dict
+    from accelsim.report.export.compare import comparison_dict, runs_in
     from accelsim.report.findings import Findings
     from accelsim.report.report import make_report
     from accelsim.stored_result import load_result
 
     node = load_technology(technology)
-    made = make_report([load_result(path) for path in results], node)
+    made = make_report([load_result(run) for path in results for run in runs_in(path)], node)
     if out is not None:
         _write(out, made, quiet=quiet)
     if as_json:

@@ -140,7 +140,7 @@ def run(
     if findings is not None and as_json:
         print_json(findings.to_dict() | network_dict(execution))
     elif findings is None or quiet:
-        _print_line(run, run.record if findings is None else findings.result)
+        _print_line(run, run.shown if findings is None else findings.result)
     elif full or layers:
         findings.render(stdout_console(), all_layers=layers)
         print_execution(execution)
@@ -175,7 +175,7 @@ def _simulated(
 
 
 def _print_line(run: Result, result: RunRecord) -> None:
-    """The time in a line, the outcome of the functional check, and the verdict: by bounds, as none is simulated for a line."""
+    """The time in a line, the outcome of the functional check, and the verdict, by bounds unless the idealizations were simulated."""
     from accelsim.report.tables.text import count, duration
     from accelsim.report.verdict import decide, in_brief
 

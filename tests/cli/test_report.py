@@ -50,6 +50,17 @@ def test_a_folder_and_its_result_file_are_the_same_run(saved: Path, tmp_path: Pa
     assert (tmp_path / "a.html").read_bytes() == (tmp_path / "b.html").read_bytes()
 
 
+def test_the_folder_of_a_comparison_stands_for_its_runs_in_order(saved: Path, tmp_path: Path) -> None:
+    (tmp_path / "comparison.json").write_text("{}")
+    many = [saved / ("vq" if index % 2 else "raw") for index in range(11)]
+    for index, run in enumerate(many):  # 10 comes after 9, not after 1
+        (tmp_path / "runs" / str(index)).mkdir(parents=True)
+        (tmp_path / "runs" / str(index) / "result.json").write_bytes((run / "result.json").read_bytes())
+    told, by_name = call(tmp_path, "--json"), call(*many, "--json")
+    assert told.exit_code == 0, told.output
+    assert told.stdout == by_name.stdout
+
+
 def test_without_a_file_it_prints_what_run_and_compare_print(saved: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     one, two = call(saved / "vq", "--technology", "range28"), call(saved / "raw", saved / "vq")

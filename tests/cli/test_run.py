@@ -160,6 +160,13 @@ def test_quiet_is_one_line():
     assert call(*RUN, "--quiet").count("\n") == 1
 
 
+def test_the_line_names_the_gain_where_the_idealizations_were_simulated():
+    verdict = json.loads(call(*RUN, "--what-if", "--json"))["verdict"]
+    line = call(*RUN, "--what-if", "--quiet")
+    assert verdict["resource"] in line
+    assert f"({verdict['gain']:.2f}x if free)" in line
+
+
 def test_a_run_folder_says_what_the_screen_says(tmp_path):
     call(*RUN, "-o", tmp_path / "out", "--quiet")
     result = load_result(tmp_path / "out")

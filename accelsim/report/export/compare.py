@@ -29,6 +29,12 @@ COMPARISON_FOLDER = FolderKind(
 )
 
 
+def runs_in(path: Path) -> list[Path]:
+    """The folders of a comparison's runs, the baseline first; of anything else itself."""
+    folders = [item for item in (path / RUNS_FOLDER).glob("*") if item.name.isdecimal()] if (path / COMPARISON_FILE).is_file() else []
+    return sorted(folders, key=lambda item: int(item.name)) or [path]
+
+
 def split_rows(comparison: Comparison, field: str) -> list[dict[str, Any]]:
     """One row per run and part: `field` is 'by_cause' or 'by_layer'."""
     return [

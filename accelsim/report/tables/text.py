@@ -109,7 +109,7 @@ def count(value: int) -> str:
 
 def percent(part: float, whole: float) -> str:
     """'12.3 %' of a whole; '-' where there is no whole."""
-    return f"{100 * part / whole:.1f} %" if whole else "-"
+    return f"{100 * part / whole:z.1f} %" if whole else "-"
 
 
 def decimal_bytes(value: float) -> str:
