@@ -24,7 +24,7 @@ def format_kinds() -> list[str]:
 
 
 def format_module(kind: str) -> ModuleType:
-    """The module of a kind; FormatError with a suggestion for an unknown one."""
+    """The module of a kind, or of the name that its paper gives it ('mvq', 'vq4all'); FormatError with a suggestion for an unknown one."""
     return lookup(__package__, kind, "format", FormatError)
 
 
@@ -44,9 +44,10 @@ def format_from_mapping(fields: Mapping[str, object]) -> WeightFormat:
     kind = fields.get("kind")
     if not isinstance(kind, str):
         raise FormatError(f"format has kind {kind!r}; allowed: one of {format_kinds()}")
-    spec = cast(type[WeightFormat], format_module(kind).SPEC)
+    module = format_module(kind)
+    spec = cast(type[WeightFormat], module.SPEC)
     try:
-        return spec.model_validate(dict(fields))
+        return spec.model_validate({**fields, "kind": module.KIND})
     except ValidationError as error:
         raise FormatError(f"format {kind!r}: {_first_problem(error, spec)}") from None
 

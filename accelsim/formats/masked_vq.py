@@ -21,6 +21,7 @@ from accelsim.formats.weight_format import Arrays, Stream, WeightFormat, scale_s
 from accelsim.quantities import unit
 
 KIND = "masked_vq"
+ALSO_KNOWN_AS = ("mvq",)
 EXAMPLES = ("masked_vq:k=16,d=8,keep=2,of=4", "masked_vq:k=5,d=4,keep=1,of=2,axis=1", "masked_vq:k=20,d=8,keep=3,of=8")
 
 

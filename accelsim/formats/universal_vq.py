@@ -17,6 +17,7 @@ from accelsim.formats.parts import Lookup, Scale
 from accelsim.formats.weight_format import Arrays, Stream, WeightFormat, scale_stream
 
 KIND = "universal_vq"
+ALSO_KNOWN_AS = ("vq4all",)
 EXAMPLES = ("universal_vq:k=256,d=8", "universal_vq:k=300,d=4,axis=1", "universal_vq:k=2,d=1")
 
 

@@ -247,8 +247,18 @@ def test_decode_path_states_the_record_of_the_core() -> None:
 
 
 @pytest.mark.parametrize(
+    ("paper", "kind"),
+    [("vq4all:k=16,d=4", "universal_vq:k=16,d=4"), ("huffman-mvq:k=16,d=8,keep=2,of=4", "huffman-masked_vq:k=16,d=8,keep=2,of=4")],
+)
+def test_a_format_is_found_by_the_name_of_its_paper(paper: str, kind: str) -> None:
+    assert parse_format(paper) == parse_format(kind)
+    assert describe_format(parse_format(paper)) == kind
+
+
+@pytest.mark.parametrize(
     ("text", "message"),
     [
+        ("vq4al:k=4,d=4", "did you mean 'vq4all'"),
         ("ssvqq:k=4,d=4", "did you mean 'ssvq'"),
         ("ssvq:k=16", "'d' is missing"),
         ("ssvq:k=16,d=8,dd=1", "unknown parameter 'dd'"),

@@ -76,6 +76,8 @@ def test_numbers_read_like_a_person_writes_them():
     assert decimal_bytes(1_708_544) == "1.709 MB"
     assert (milliseconds(12.3456), milliseconds(0.0012345)) == ("12.346", "0.001234")
     assert tail("vit.encoder.layer.*.output.dense", 22) == "…layer.*.output.dense"
+    assert tail("deit_tiny_universal_vq_k4096d8", 24) == "…universal_vq_k4096d8"
+    assert tail("deit_tiny_float@vptq:bits=12,d=8", 14) == "…vptq:bits=12…"
 
 
 def test_a_memory_that_is_nearly_never_idle_limits_even_where_its_loads_hide_under_work() -> None:
@@ -108,6 +110,8 @@ def test_short_names_of_several_networks_or_blocks_stay_apart():
     assert same == [f"…{'x' * 15}.out (1)", f"…{'x' * 15}.out (2)"]
     stem = [f"mobilenet_v2.{part}.convolution" for part in ("stem.conv_3x3", "stem.reduce_1x1", "b.13-15.conv_3x3", "b.13-15.reduce_1x1")]
     assert len(set(distinct(stem, 20))) == 4
+    masks = [f"deit_tiny_float@masked_vq:k=512,d=16,keep={keep},of=4" for keep in (1, 2)]
+    assert distinct([*masks, "deit_tiny_int8"], 16) == ["…=16,keep=1,of=4", "…=16,keep=2,of=4", "deit_tiny_int8"]
     assert max(map(len, distinct([f"{'n' * 60}{index}/{long}" for index in range(3)]))) <= LABEL_CHARS
 
 

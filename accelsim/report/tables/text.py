@@ -19,6 +19,7 @@ LINE_CHARS = 42  # of a sentence below the axes there
 _KEPT = {" "}
 _FORMULA = ("=", "+", "-", "@")
 _NUMBER = re.compile(r"[+-]?[0-9.]+([eE][+-]?[0-9]+)?")
+_PART = re.compile(r"[./@_]")  # ends a part of a name
 
 
 def clean(text: str) -> str:
@@ -38,13 +39,19 @@ def cell(value: object) -> object:
 
 
 def tail(text: str, width: int) -> str:
-    """The end of a dotted name, whole parts where they fit: ('vit.encoder.layer.*.output.dense', 22) -> '…layer.*.output.dense'."""
+    """The end of a name, whole parts where they fit, and of a long NAME@FORMAT the beginning of the format.
+
+    ('vit.encoder.layer.*.output.dense', 22) -> '…layer.*.output.dense'; ('deit_tiny_float@vptq:bits=12,d=8', 14) -> '…vptq:bits=12…'
+    """
     shown = clean(text)
     if len(shown) <= width:
         return shown
+    _, at, form = shown.rpartition("@")
+    if at and len(form) >= width:
+        return f"…{form[: width - 2]}…"
     cut = shown[len(shown) - width + 1 :]
-    dot = cut.find(".")
-    return "…" + (cut[dot + 1 :] if 0 <= dot <= width // 2 else cut)
+    part = _PART.search(cut, 0, width // 2 + 1)
+    return "…" + cut[part.end() if part else 0 :]
 
 
 def shorten(text: str) -> str:
@@ -76,7 +83,9 @@ def distinct(names: Sequence[str], width: int = LABEL_CHARS) -> list[str]:
 
 
 def _apart(names: Sequence[str], width: int) -> Iterator[list[str]]:
-    """Ways to write names of one end: the part between their common beginning and end, with whole parts of that end; with numbers."""
+    """Names cut to the same, told apart by ends of formats, by the part that differs, with whole parts of a common end, by numbers."""
+    if all("@" in name for name in names):
+        yield [f"…{name[1 - width :]}" for name in names]
     parts = [re.split(r"(?<=[./])", name) for name in names]
     begin = _common(parts)
     end = _common([found[begin:][::-1] for found in parts])
