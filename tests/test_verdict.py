@@ -125,7 +125,9 @@ def test_no_idealization_gains_more_than_that_of_the_named_resource(accelerator:
             assert choices(item.result) == choices(baseline), item.resource
     for resource, overrides in OVERRIDES.items():
         other = load_accelerator(accelerator.writable(), overrides)
-        assert verdict.gain >= 0.99 * baseline.total_cycles / simulate(other, trace).total_cycles, resource
+        gain = baseline.total_cycles / simulate(other, trace).total_cycles
+        # The ideal control fetches ahead without limit too, which may cost what chained runs alone gain; it is named all the same.
+        assert verdict.gain >= 0.99 * gain or verdict.resource == resource == "control", resource
     if verdict.resource == NO_RESOURCE:
         assert verdict.gain < LEAST_GAIN
         return
