@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
+
 import numpy as np
 
 from accelsim import functional_twin
 from accelsim.execution.network import Execution
+from accelsim.ops.shapes import TensorShape
 from accelsim.ops.weight_record import StreamRecord
 from accelsim.trace.layers import Layer
 from accelsim.trace.manifest import Manifest
@@ -62,14 +66,37 @@ def check_every_layer(run: Execution) -> float:
         grid = run.grids[layer.name]
         low, high = -(2 ** (grid.bits - 1)), 2 ** (grid.bits - 1) - 1
         for sample in range(run.samples):
-            reals = [run.kept[name][sample].astype(np.float64) * run.grids[name].scale for name in layer.inputs]
+            reals = [values_of(run, layer, place, sample) for place in range(len(layer.inputs))]
             exact = naive_graph.layer_value(Dequantized(trace), layer, reals, constants, 0.0)
-            wanted = np.clip(exact / grid.scale, low, high)
+            wanted = np.clip(exact / grid.scale + zero_of(trace, layer.name), low, high)
             error = np.abs(run.kept[layer.name][sample] - wanted)
             allowed = 0.5 + 1e-6 * (1 + np.abs(wanted)) + bias_steps(run, layer)
             assert (error <= allowed).all(), f"{layer.name}: {error.max()} steps"
             worst = max(worst, float(error.max()))
     return worst
+
+
+def zero_of(trace: Trace, name: str) -> int:
+    """The integer that stands for 0, as the trace states it."""
+    return trace.shapes[name].zero_point
+
+
+def values_of(run: Execution, layer: Layer, place: int, sample: int) -> np.ndarray:
+    """The values of an operand as a layer computes with them: what a product loads as weights is rounded to 8 bits first."""
+    name = layer.inputs[place]
+    integers = run.kept[name][sample].astype(np.float64) - zero_of(run.trace, name)
+    if place and layer.op == "matmul" and run.grids[name].bits > 8:
+        coarse = 2.0 ** (run.grids[name].bits - 8)
+        integers = np.minimum(np.floor(integers / coarse + 0.5), 127) * coarse
+    return integers * run.grids[name].scale
+
+
+def with_shapes(trace: Trace, change: Callable[[str, TensorShape], TensorShape]) -> Trace:
+    """A trace whose activations, inputs and results, have other shapes."""
+    manifest = trace.manifest
+    inputs = tuple(source.with_fields(shape=change(source.name, source.shape)) for source in manifest.inputs)
+    layers = tuple(layer.with_fields(output=change(layer.name, layer.output)) for layer in manifest.layers)
+    return replace(trace, manifest=manifest.with_fields(inputs=inputs, layers=layers))
 
 
 def bias_steps(run: Execution, layer: Layer) -> float | np.ndarray:

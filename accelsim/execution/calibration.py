@@ -48,21 +48,22 @@ def calibrate(trace: Trace, inputs: Mapping[str, npt.NDArray[Any]], method: Meth
             return np.stack([layer.evaluate(sample, constants) for sample in zip(*operands, strict=True)])
 
     for name, values in flow(trace, inputs, evaluate):
-        scales[name] = scale_of(values, trace.shapes[name].bits, method)
+        scales[name] = scale_of(values, trace.shapes[name].bits, method, trace.shapes[name].zero_point)
         if progress is not None:
             progress("activations measured", len(scales), len(trace.shapes))
     samples = len(next(iter(inputs.values())))
     return CalibrationRecord(method=method, samples=samples, scales=scales)
 
 
-def scale_of(values: npt.NDArray[Any], bits: int, method: Method) -> float:
-    """The step of `bits`-bit integers for values, of which only the finite ones count."""
-    sizes = np.abs(values[np.isfinite(values)], dtype=np.float64)
+def scale_of(values: npt.NDArray[Any], bits: int, method: Method, zero: int = 0) -> float:
+    """The step of `bits`-bit integers with a zero point for values, of which only the finite ones count."""
+    finite = np.asarray(values[np.isfinite(values)], np.float64)
+    sizes = Grid.sizes_of(finite, bits, zero)
     largest = float(sizes.max(initial=0.0))
     if method == "percentile":
         largest = float(np.quantile(sizes, PERCENTILE / 100)) or largest if sizes.size else 0.0
     if method == "mse" and bits == 8 and largest > 0:
-        sizes = sizes[:: math.ceil(sizes.size / MOST_VALUES)]
-        grids = [Grid.covering(share * largest, bits) for share in CLIPPED]
-        return min(grids, key=lambda grid: float(((grid.real(grid.quantize(sizes)) - sizes) ** 2).sum())).scale
-    return Grid.covering(largest, bits).scale
+        compared = (finite if zero else sizes)[:: math.ceil(sizes.size / MOST_VALUES)]
+        grids = [Grid.covering(share * largest, bits, zero) for share in CLIPPED]
+        return min(grids, key=lambda grid: float(((grid.real(grid.quantize(compared)) - compared) ** 2).sum())).scale
+    return Grid.covering(largest, bits, zero).scale

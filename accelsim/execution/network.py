@@ -1,33 +1,36 @@
 """A network as the chip computes it: integers from layer to layer, sums out of the weight image, vector operations by their twins.
 
 Disputable assumptions: each layer's result is rounded to its own width, also where it is fused into the requantization before it;
-trained constants of vector operations are used as stored, in float32; sums of scaled groups are float32 and requantized as such.
+trained constants of vector operations are used as stored, in float32; sums of scaled groups are float32 and requantized as such, after
+those of several passes are added.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from accelsim import functional_twin as twin
 from accelsim.accelerator import Accelerator
 from accelsim.compiler.target import Target, target_of
 from accelsim.compression.compress_trace import materialize
-from accelsim.errors import CompileError, TraceError
+from accelsim.errors import TraceError
 from accelsim.execution.calibration import calibrate
-from accelsim.execution.graph import Activation, check_flow, constants_of, flow
+from accelsim.execution.graph import Activation, check_flow, constants_of, float_weights, flow
 from accelsim.execution.inputs import checked_inputs
+from accelsim.execution.row_passes import loaded, passes_of_rows
 from accelsim.functional import FunctionalReport, LayerCheck, check_computable, codebook_error, multiply_layer
+from accelsim.functional.accumulators import at_width
 from accelsim.ops.grid import Grid, Requantizer
 from accelsim.progress import Progress
 from accelsim.trace.layers import Layer, MacLayer
 from accelsim.trace.trace import Trace
 
-ARRAY_BITS = 8  # of an activation that the array multiplies
 _MOST_READS = 1 << 25  # activations that a layer reads at a time, over all samples
 _TYPES = {8: np.int8, 16: np.int16, 32: np.int32}
 
@@ -98,8 +101,8 @@ def execute(
     Raises
     ------
     TraceError, CompileError
-        The inputs do not fit; a layer cannot be executed: it reads a cache, its constants are not stored, its format is only timed, it
-        multiplies activations of more than 8 bits, or it does not fit the chip.
+        The inputs do not fit; a layer cannot be executed: it reads a cache, its constants are not stored, its format is only timed, or it
+        does not fit the chip.
     """
     arrays = check_executable(trace, inputs or {}, seed)
     whole = materialize(trace, progress)
@@ -107,7 +110,7 @@ def execute(
     record = trace.manifest.calibration
     rule = f"scales of the trace: {record.method} of {record.samples} samples" if record else "not calibrated: scales cover these inputs"
     scales = (record or calibrate(whole, arrays, "max", progress)).scales
-    grids = {name: Grid(scales[name], shape.bits) for name, shape in whole.shapes.items()}
+    grids = {name: Grid(scales[name], shape.bits, shape.zero_point) for name, shape in whole.shapes.items()}
     wanted, samples = {*whole.manifest.outputs, *keep}, len(next(iter(arrays.values())))
     kept: dict[str, list[Activation]] = {name: [] for name in wanted}
     checks: dict[str, LayerCheck] = {}
@@ -128,13 +131,6 @@ def check_executable(trace: Trace, inputs: Mapping[str, npt.NDArray[Any]], seed:
     """The inputs as `checked_inputs` returns them, after all that can be refused without computing; errors as `execute`."""
     check_flow(trace)
     check_computable(trace)
-    for layer in trace.products():
-        for name in layer.inputs:
-            if trace.shapes[name].bits > ARRAY_BITS:
-                raise CompileError(
-                    f"layer {layer.name!r}: multiplies {name!r} of {trace.shapes[name].bits} bits; "
-                    f"allowed with --functional network: {ARRAY_BITS}-bit activations"
-                )
     return checked_inputs(trace, inputs, seed)
 
 
@@ -163,19 +159,54 @@ class _Run:
         return np.stack([layer.vector.integers(sample, grids, constants, result) for sample in zip(*operands, strict=True)])
 
     def _product(self, layer: MacLayer, operands: Sequence[Activation], grids: Sequence[Grid], result: Grid) -> Activation:
-        read = iter([layer.as_read(operand).astype(np.int8) for operand in operands])
+        second, coarse = zip(*map(loaded, operands[1:], grids[1:]), strict=True) if len(operands) > 1 else ((), ())
+        held: Any = 0
+        centred: Any = 0
+        for rows, zero, weight in passes_of_rows(operands[0], grids[0]):
+            sums = self._pass_sums(layer, [rows, *second])
+            held = held + sums * sums.dtype.type(weight)
+            zeros = [zero, *(grid.zero for grid in coarse)]
+            if any(zeros):
+                terms = [layer.zero_terms(sample, zeros, self._weights(layer)) for sample in zip(rows, *second, strict=True)]
+                sums = sums - np.stack(terms).astype(sums.dtype)
+            centred = centred + sums * sums.dtype.type(weight)
+        self._check_width(layer, held)
+        bias = constants_of(self.trace, layer).get("bias")
+        steps = math.prod(grid.scale for grid in (grids[0], *coarse)) * layer.sum_factor * self._weight_scales(layer)
+        if np.issubdtype(centred.dtype, np.floating):
+            return result.quantize(centred * steps + (0.0 if bias is None else bias))
+        unit, biases = self.target.vector_unit, np.zeros(1) if bias is None else bias / steps
+        return Requantizer.of(steps / result.scale, biases, unit.multiplier_bits, unit.bias_bits).apply(centred, result)
+
+    def _pass_sums(self, layer: MacLayer, operands: Sequence[npt.NDArray[np.int8]]) -> npt.NDArray[Any]:
+        """The array's sums of 8-bit operands, as one activation."""
+        read = iter([layer.as_read(operand) for operand in operands])
         check, parts = multiply_layer(self.target, self.psum_bits, self.trace, layer, lambda *shape: _padded(next(read), shape))
         if not parts:
             raise TraceError(check.message)
         if self.checks.setdefault(layer.name, check).ok:
             self.checks[layer.name] = check
         sums = layer.joined(parts, len(operands[0]))
-        bias = constants_of(self.trace, layer).get("bias")
-        steps = math.prod(grid.scale for grid in grids) * layer.sum_factor * self._weight_scales(layer)
-        if np.issubdtype(sums.dtype, np.floating):
-            return result.quantize(sums * steps + (0.0 if bias is None else bias))
-        unit, biases = self.target.vector_unit, np.zeros(1) if bias is None else bias / steps
-        return Requantizer.of(steps / result.scale, biases, unit.multiplier_bits, unit.bias_bits).apply(sums, result)
+        return sums if np.issubdtype(sums.dtype, np.floating) else sums.astype(np.int64)
+
+    def _check_width(self, layer: MacLayer, sums: npt.NDArray[Any]) -> None:
+        """Note the first sum of several passes that leaves the accumulators, each of which fits them."""
+        if np.issubdtype(sums.dtype, np.floating) or not self.checks[layer.name].ok:
+            return
+        wide = sums[at_width(sums, self.psum_bits) != sums]
+        if wide.size:
+            needed = int(wide[0]).bit_length() + 1
+            message = f"layer {layer.name!r}: a sum over its passes is {wide[0]}; allowed: array.psum_bits = {needed} or more for this sum"
+            self.checks[layer.name] = replace(self.checks[layer.name], ok=False, message=message)
+
+    def _weights(self, layer: MacLayer) -> dict[str, npt.NDArray[np.float64]]:
+        """Its weights in steps of its sums, under the name `weight`; nothing for a layer without."""
+        weight = layer.weighted
+        if weight is None:
+            return {}
+        if weight.weight.format.decode_path().scale_levels:
+            return float_weights(self.trace, layer)
+        return {"weight": twin.weights(self.trace, weight).astype(np.float64)}
 
     def _weight_scales(self, layer: MacLayer) -> npt.NDArray[np.float64]:
         """Scale of the weights of each column, or one for all; 1 where sums have it already, or no weights take part."""

@@ -39,6 +39,7 @@ def outputs_dict(run: Execution) -> dict[str, Any]:
                 "shape": list(integers.shape),
                 "bits": run.grids[layer].bits,
                 "scale": run.grids[layer].scale,
+                "zero_point": run.grids[layer].zero,
             }
             for place, ((name, integers), layer) in enumerate(zip(run.outputs.items(), run.layers.values(), strict=True))
         ],
@@ -46,7 +47,7 @@ def outputs_dict(run: Execution) -> dict[str, Any]:
 
 
 def write_outputs(folder: Path, run: Execution) -> Path:
-    """Write the outputs' folder, all or nothing: a value is its integer times `scale`.
+    """Write the outputs' folder, all or nothing: a value is its integer, less `zero_point`, times `scale`.
 
     Raises
     ------

@@ -80,6 +80,16 @@ class MacLayer(LayerBase):
         return operand
 
     @abstractmethod
+    def zero_terms(self, operands: Sequence[npt.NDArray[Any]], zeros: Sequence[int], weights: Mapping[str, Floats]) -> Floats:
+        """The part of its sums that comes from the zero points of its operands: sum(ab) less sum((a - za)(b - zb)), of the output's shape.
+
+        Parameters
+        ----------
+        operands, zeros : integers (groups, rows, width) each, and the integer of each that stands for 0
+        weights : `weight` (K, N) in steps, if it has any, which have no zero point
+        """
+
+    @abstractmethod
     def joined(self, sums: Sequence[npt.NDArray[Any]], samples: int) -> npt.NDArray[Any]:
         """Sums of its groups, or of the heads of each sample in turn, each (rows, N), as one activation (samples, groups, rows, width)."""
 
@@ -131,6 +141,12 @@ class WeightedLayer(MacLayer):
     def parameters(self) -> int:
         """Weights and biases."""
         return self.weight.count + super().parameters
+
+    def zero_terms(self, operands: Sequence[npt.NDArray[Any]], zeros: Sequence[int], weights: Mapping[str, Floats]) -> Floats:
+        """The layer of an image of nothing but zero points: a constant per column, less the taps that are padding."""
+        if not zeros[0]:
+            return np.zeros(self.output.dims)
+        return self.evaluate([np.full(operands[0].shape, float(zeros[0]))], weights)
 
     def joined(self, sums: Sequence[npt.NDArray[Any]], samples: int) -> npt.NDArray[Any]:
         """Groups side by side."""
@@ -432,6 +448,14 @@ class MatmulLayer(MacLayer):
         b = self._heads_of(operands[1], self.b.split, self.heads).repeat(self.shared, axis=0)
         product = a @ (b.transpose(0, 2, 1) if self.transposed_b else b)
         return np.asarray(self.scale * self.joined(list(product), 1)[0], np.float64)
+
+    def zero_terms(self, operands: Sequence[npt.NDArray[Any]], zeros: Sequence[int], weights: Mapping[str, Floats]) -> Floats:
+        """zb x the sums of A's rows + za x the sums of B's columns - K za zb."""
+        (za, zb), heads = zeros, self.heads * self.shared
+        rows = self._heads_of(operands[0].astype(np.float64), self.a.split, heads).sum(2, keepdims=True)
+        b = self._heads_of(operands[1].astype(np.float64), self.b.split, self.heads).repeat(self.shared, axis=0)
+        columns = b.sum(2)[:, None, :] if self.transposed_b else b.sum(1, keepdims=True)
+        return np.asarray(self.joined(list(zb * rows + za * columns - self.k * za * zb), 1)[0], np.float64)
 
     @staticmethod
     def _heads_of(operand: Floats, split: str, heads: int) -> Floats:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
 import numpy as np
@@ -416,7 +416,7 @@ class VectorLayer(LayerBase):
                 values = grids[0].real(np.arange(lowest, highest + 1)).reshape(1, 1, -1)
                 return result.quantize(self.evaluate([values], constants)).reshape(-1)[operands[0] - lowest]
             if self.scale_free:  # of the integers themselves, equal elements have a deviation of 0
-                grids = [Grid(1.0, grid.bits) for grid in grids]
+                grids = [replace(grid, scale=1.0) for grid in grids]
             reals = [grid.real(operand) for grid, operand in zip(grids, operands, strict=True)]
             return result.quantize(self.evaluate(reals, constants))
 

@@ -40,15 +40,20 @@ class TensorShape(ManifestRecord):
         Elements of a row: channels.
     bits
         Bits of an element.
+    zero_point
+        Integer that stands for 0, of elements in two's complement: that of unsigned ones less 128.
     """
 
     groups: Annotated[Bound, unit("matrices")] = 1
     rows: Annotated[Bound, unit("rows")]
     width: Bound
     bits: Literal[8, 16, 32] = 8
+    zero_point: Annotated[int, Field(ge=-128, le=127, exclude_if=lambda point: point == 0), unit("steps")] = 0
 
     @model_validator(mode="after")
     def _bounded(self) -> TensorShape:
+        if self.zero_point and self.bits != 8:
+            raise TraceError(f"tensor of {self.describe()}: zero_point={self.zero_point} of {self.bits} bits; allowed: 0, or 8 bits")
         if self.elements > MAX_ELEMENTS:
             raise TraceError(f"tensor of {self.describe()} has {self.elements} elements; allowed: at most {MAX_ELEMENTS}")
         return self

@@ -14,7 +14,7 @@ from accelsim import functional_twin
 from accelsim.accelerator import load_accelerator
 from accelsim.compiler.codebook_fit import codebook_overrides
 from accelsim.compression.compress_trace import compress_trace, make_recipe
-from accelsim.errors import AccelsimError, CompileError, TraceError
+from accelsim.errors import AccelsimError, TraceError
 from accelsim.execution.network import Execution, execute
 from accelsim.formats.catalog import parse_format
 from accelsim.ops.shapes import LoopBounds, TensorShape
@@ -151,9 +151,21 @@ def test_sums_wrap_at_the_stated_width_and_the_first_overflow_is_named() -> None
     assert "sum [0,0] is 64516 and overflows 16 bits" in wrapped.report.layers[0].message
 
 
-def test_wide_operands_of_a_product_are_refused_by_name() -> None:
-    with pytest.raises(CompileError, match=r"layer 'fc': multiplies 'x' of 16 bits; allowed with --functional network: 8-bit"):
-        execute(load_accelerator("edge-64x64"), one_product(bits=16), {"x": np.ones((1, 2))})
+def test_rows_of_16_bits_are_the_sum_of_two_passes() -> None:
+    # 6 x 517 - 4 x 300 = 1902 and 127 x (517 - 300) = 27559; 6 x -32768 + 4 x 32767 = -65540 and 127 x -1 = -127
+    trace = one_product(bits=16, step=1.0, result=32, scales=(1.0, 1.0))
+    run = execute(load_accelerator("edge-64x64"), trace, {"x": np.array([[517, -300], [-32768, 32767]], np.int16)})
+    assert run.report.ok
+    assert run.outputs["fc"].reshape(2, 2).tolist() == [[1902, 27559], [-65540, -127]]
+
+
+def test_sums_of_two_passes_need_wider_accumulators_than_each() -> None:
+    # 32767 = 127 x 256 + 255: high bytes 127 x 127, times 256, and 127 x 127 of the low byte less 128
+    trace = one_product(np.full((1, 1), 127), (1.0,), result=32, step=1.0, bits=16)
+    run = execute(load_accelerator("edge-64x64", ["array.psum_bits=20"]), trace, {"x": np.full((1, 1), 32767, np.int16)})
+    assert run.outputs["fc"].reshape(-1).tolist() == [127 * 32767]
+    assert not run.report.ok
+    assert f"a sum over its passes is {127 * (127 * 256 + 127)}; allowed: array.psum_bits = 23" in run.report.layers[0].message
 
 
 def test_a_model_without_its_constants_is_refused_by_name() -> None:
