@@ -136,6 +136,7 @@ class Inference:
         self.tokens: list[tuple[LiveRange, int]] = []  # live ranges stored to DRAM, and the task whose unit 0 marks completion
         self.kept_weights: dict[tuple[str, int], FetchedStreams] = {}  # (matrix, column tile) -> its streams, for the next row tiles
         self.parameters: dict[str, int] = {}  # layer -> transfer that ends the parameters of its row function
+        self.column_sums: dict[tuple[str, int], int] = {}  # (layer, head) -> the task that sums up the columns of its second operand
         self.context_tasks: dict[str, int] = {}  # layer -> first of the consecutive drain tasks of its heads
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from accelsim.compiler.inference import Inference, KernelFields, LayerBuild, Lowering, by_row, launch_cycles, passes_of, place_is_free
+from accelsim.compiler.operand_sums import lower_operand_sums
 from accelsim.compiler.plan import Op
 from accelsim.compiler.product_facts import ProductFacts, WeightReuse, product_facts, product_key
 from accelsim.compiler.product_operands import rows_from, weights_from
@@ -185,7 +186,7 @@ def _drain(inference: Inference, op: Op, split: ProductSplit) -> int:
         row = by_row(inference, key, op, op.m)
         base, step = (row["base"] + row["step"] * (op.m - 1), 0) if mapping.turned else (row["base"], row["step"])
         fields |= {f"dep{number}": row["task"], f"dep{number}_base": base, f"dep{number}_step": step}
-    fields |= place_is_free(inference, op)
+    fields |= place_is_free(inference, op) | lower_operand_sums(inference, op, mapping.turned)
     together = rows if mapping.packed == 1 else 1  # rows that are drained without a gap
     apart = min(cols, columns) if mapping.turned else 1  # elements of a drained row that lie in rows of their own
     pieces = [min(cols, columns) // apart * inference.plan.tensors[key].bits // 8 for key in (op.writes, *operands)] * apart * together

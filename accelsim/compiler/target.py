@@ -47,6 +47,7 @@ class TargetArray:
     scale_at: Literal["channel", "weight", "group"]
     scale_taps: int | None
     weight_bits: int
+    activation_bits: int
     held_weights: int
     mapping: Literal["tiles", "gemv", "cheapest"]
     few_rows: int

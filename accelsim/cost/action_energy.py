@@ -42,9 +42,9 @@ def action_energies(accelerator: Accelerator, technology: Technology) -> Mapping
     weights, activations, psums = weight_macro(accelerator), activation_macro(accelerator), accumulator_macro(accelerator)
     control = gate_counts.control(array.rows, array.cols, array.max_m, 0, 0)
     return {
-        "mac": _cited(table.mac_pj.span, table.mac_pj),
+        "mac": _mac(array, technology),
         **_pe_energies(array, technology),
-        **_clocked("skew", gate_counts.skew_register_bits(array.rows, array.cols), 0, technology),
+        **_clocked("skew", gate_counts.skew_register_bits(array.rows, array.cols, array.activation_bits), 0, technology),
         **_clocked("window", window_register_bits(array), 0, technology),
         **_clocked("deskew", gate_counts.deskew_register_bits(array.cols, array.psum_bits), 0, technology),
         "shadow_write": _shadow_write(accelerator, technology),
@@ -74,15 +74,21 @@ def action_energies(accelerator: Accelerator, technology: Technology) -> Mapping
     }
 
 
+def _mac(array: ArraySpec, technology: Technology) -> ActionEnergy:
+    """A multiplication and addition of 8 x 8 bits; of wider activations in proportion to their bits."""
+    table, bits = technology.energy.mac_pj, array.activation_bits
+    return _cited(table.span * (bits / 8), table, what=f"{bits} x 8 bits" if bits > 8 else "")
+
+
 def _pe_energies(array: ArraySpec, technology: Technology) -> dict[str, ActionEnergy]:
     """A PE's registers in a cycle; with a file of weights, whose latches have no clock, its activation and the read are actions apart."""
     if array.held_weights == 1:
-        return _clocked("pe", 8 + array.psum_bits, array.weight_bits * (1 + array.shadow_sets), technology)
+        return _clocked("pe", array.activation_bits + array.psum_bits, array.weight_bits * (1 + array.shadow_sets), technology)
     register, gate = technology.energy.register_bit_pj, technology.energy.gate_pj
     gates = gate_counts.READ_MUX * array.weight_bits * array.pe_weights
     return {
         **_clocked("pe", array.psum_bits, 8, technology),
-        "hold_activation": _cited(register.span * 8, register, what="8 bits of activation"),
+        "hold_activation": _cited(register.span * array.activation_bits, register, what=f"{array.activation_bits} bits of activation"),
         "file_read": _cited(gate.span * gate_counts.MUX_SHARE * gates, gate, what=f"a weight out of {array.pe_weights}, {gates:.0f} GE"),
     }
 
@@ -190,10 +196,10 @@ def _gemv_energies(accelerator: Accelerator, technology: Technology) -> dict[str
         return {}
     gates = gemv_gates.sum_read_gates(accelerator)
     read = gate.span * gate_counts.MUX_SHARE * gates
-    product = gemv_gates.PRODUCT_BITS + array.weight_bits - 8
+    row, product = array.activation_bits, gemv_gates.PRODUCT_BITS + array.weight_bits - 8
     return {
         "gemv_weight": _cited(register.span * array.weight_bits, register, what=f"{array.weight_bits} bits of weight"),
-        "gemv_lane": _cited(register.span * (8 + product), register, what=f"{8 + product} bits of activation and product"),
+        "gemv_lane": _cited(register.span * (row + product), register, what=f"{row + product} bits of activation and product"),
         "gemv_sum": _cited(
             read + register.span * array.psum_bits, register, gate, what=f"a sum of {array.psum_bits} bits, read through {gates:.0f} GE"
         ),

@@ -82,14 +82,14 @@ def pe_weight_file(psum_bits: int, depth: int) -> float:
     return pe(psum_bits) - 2 * 8 * FLOP_ENABLE + 8 * depth * (LATCH + READ_MUX)
 
 
-def skew_register_bits(rows: int, cols: int) -> int:
-    """Triangle of 8-bit activation registers in front of the rows (0, 1, ..., rows - 1 of them), and the swap token's chain."""
-    return 4 * rows * (rows - 1) + rows + cols - 1
+def skew_register_bits(rows: int, cols: int, activation_bits: int = 8) -> int:
+    """Triangle of activation registers in front of the rows (0, 1, ..., rows - 1 of them), and the swap token's chain."""
+    return activation_bits * rows * (rows - 1) // 2 + rows + cols - 1
 
 
-def skew_registers(rows: int, cols: int) -> float:
+def skew_registers(rows: int, cols: int, activation_bits: int = 8) -> float:
     """The registers of `skew_register_bits`."""
-    return FLOP * skew_register_bits(rows, cols)
+    return FLOP * skew_register_bits(rows, cols, activation_bits)
 
 
 def unpack_register_bits(word_bits: int, pop_bits: int) -> int:

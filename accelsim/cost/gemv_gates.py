@@ -25,8 +25,8 @@ def gemv_lanes(accelerator: Accelerator) -> int:
 def gemv_multipliers(accelerator: Accelerator) -> Span:
     """X multipliers with their registers, and X adders, of which at most C add to sums."""
     array, lanes = accelerator.array, gemv_lanes(accelerator)
-    multiplier = MULTIPLIER_8X8 * array.weight_bits / 8
-    registers = FLOP_ENABLE * (8 + array.weight_bits) + FLOP * (PRODUCT_BITS + array.weight_bits - 8)
+    multiplier = MULTIPLIER_8X8 * array.weight_bits / 8 * array.activation_bits / 8
+    registers = FLOP_ENABLE * (array.activation_bits + array.weight_bits) + FLOP * (PRODUCT_BITS + array.weight_bits - 8)
     sums = min(lanes, array.cols)
     return _ESTIMATE * (lanes * (multiplier + registers) + sums * adder(array.psum_bits) + (lanes - sums) * adder(TREE_BITS))
 

@@ -61,15 +61,17 @@ def logic_components(accelerator: Accelerator, technology: Technology) -> tuple[
         "0 lanes stand for an ideal unit: no area" if accelerator.vector_unit.lanes == 0 else "range: requantizer only to full 32-bit lanes"
     )
     word_bits = accelerator.weight_buffer.word_bits
+    skew = _fitted("skew", gate_counts.skew_registers(array.rows, array.cols, array.activation_bits))
     return (
         logic("PE array", "array", pes, technology, f"{pe_source}; flow: {flow.citation}", psum_note),
         *_second_shadow(accelerator, technology),
+        *_wider_rows(accelerator, technology),
         *_column_feeds(accelerator, technology),
         *_group_scales(accelerator, technology),
         *_few_rows(accelerator, technology),
         *_held_sums(accelerator, technology),
         *_held_inputs(accelerator, technology),
-        logic("skew registers", "array", _fitted("skew", gate_counts.skew_registers(array.rows, array.cols)), technology, SYNTHESIS),
+        logic("skew registers", "array", skew, technology, SYNTHESIS),
         logic(
             "accumulator adders",
             "accumulators",
@@ -164,6 +166,16 @@ def _group_scales(accelerator: Accelerator, technology: Technology) -> tuple[Are
         gates = Span(more, 0.75 * more, 1.5 * more)
         parts.append(logic("wider weights", "array", gates, technology, ESTIMATE, (f"PEs of {array.weight_bits}-bit weights",)))
     return tuple(parts)
+
+
+def _wider_rows(accelerator: Accelerator, technology: Technology) -> tuple[AreaComponent, ...]:
+    """Multipliers and registers of rows of more than 8 bits, beside those of the PEs; none on a chip of 8."""
+    array = accelerator.array
+    if array.activation_bits == 8:
+        return ()
+    more = scale_gates.wider_rows(array)
+    note = (f"multipliers of {array.activation_bits} x {array.weight_bits} bits, {array.rows} subtractors of zero points",)
+    return (logic("wider rows", "array", Span(more, 0.75 * more, 1.5 * more), technology, ESTIMATE, note),)
 
 
 def _few_rows(accelerator: Accelerator, technology: Technology) -> tuple[AreaComponent, ...]:

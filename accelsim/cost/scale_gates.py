@@ -38,3 +38,11 @@ def wider_pes(array: ArraySpec) -> float:
     more = array.weight_bits - 8
     bit = FLOP_ENABLE if array.held_weights == 1 else LATCH + READ_MUX
     return array.rows * array.cols * more * (8 * _BIT_PRODUCT + bit * array.pe_weights)
+
+
+def wider_rows(array: ArraySpec) -> float:
+    """Area that rows of more than 8 bits add: multipliers, a register per PE, and subtractors of the zero point ahead of the rows."""
+    more = array.activation_bits - 8
+    multipliers = array.rows * array.dense_cols * array.weight_bits * _BIT_PRODUCT
+    centring = array.rows * adder(array.activation_bits) if more else 0.0
+    return more * (multipliers + array.rows * array.cols * FLOP) + centring

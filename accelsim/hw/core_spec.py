@@ -135,6 +135,12 @@ class ArraySpec(Record):
         "neither area nor energy is counted. A group without a tap at its end takes a K-tile of its own",
     )
     weight_bits: Bits = Field(default=8, ge=8, le=16, description="width of a weight in the PEs; more than 8 for scale_at: weight")
+    activation_bits: Annotated[Literal[8, 9], unit("bits")] = Field(
+        default=8,
+        description="width of an activation in the PEs, signed. 8: unsigned ones enter less 128, which goes into their zero point; that of "
+        "rows that meet another activation is paid for by sums of columns on the vector unit. 9: rows enter less their zero point, "
+        "unsigned ones as they are, and need no such sums",
+    )
     raw_weights_per_cycle: Annotated[
         Annotated[int, Field(ge=1, le=2**24)] | Literal["tied"] | None,
         unit("weights/cycle"),

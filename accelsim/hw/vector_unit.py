@@ -27,6 +27,12 @@ class VectorPasses(Record):
     """Passes over the data, by the names that operations give them, beside those of the requantization."""
 
     requantize: Passes = Field(default=1, ge=0, le=MOST_PASSES, description="from the array's sums to 8 bit")
+    operand_sums: Passes = Field(
+        default=1,
+        ge=0,
+        le=MOST_PASSES,
+        description="over an operand of a product of two activations, for the sums of rows or columns that the other's zero point asks for",
+    )
 
     @model_validator(mode="before")
     @classmethod

@@ -38,6 +38,18 @@ def test_scales_in_the_decoder_widen_every_pe() -> None:
     assert parts["wider weights"] == pytest.approx(1024 * 4 * (8 * 579 / 64 + 2 * 8.0))
 
 
+def test_a_ninth_bit_of_rows_widens_multipliers_and_registers() -> None:
+    """8 pairs of bits and a flop in each of 1024 PEs, a subtractor of 9 bits per row; skew: 32 x 31 / 2 flops more. A MAC takes 9/8."""
+    parts, fields = added("array.activation_bits=9"), ["array.activation_bits=9"]
+    assert parts == {"wider rows": pytest.approx(1024 * (8 * 579 / 64 + 5.67) + 32 * 7.63 * 9 - 32 * 12.3)}
+    chip = load_accelerator("edge-32x32", fields)
+    skew = [next(item for item in area_of(each, NODE).components if item.name == "skew registers").gates for each in (PLAIN, chip)]
+    assert skew[1].nominal - skew[0].nominal == pytest.approx(5.67 * 32 * 31 / 2)
+    plain, wide = action_energies(PLAIN, NODE), action_energies(chip, NODE)
+    assert wide["mac"].pj.nominal == pytest.approx(plain["mac"].pj.nominal * 9 / 8)
+    assert wide["pe_cycle"].pj.nominal > plain["pe_cycle"].pj.nominal
+
+
 def test_a_chip_that_states_no_multipliers_has_none() -> None:
     assert added() == added("array.scale_at=channel") == {}
     assert "scale_sum" not in action_energies(PLAIN, NODE)
