@@ -11,6 +11,9 @@ import pytest
 from onnx import TensorProto
 from onnx.reference import ReferenceEvaluator
 
+from accelsim.accelerator import load_accelerator
+from accelsim.compression.compress_trace import compress_trace, make_recipe
+from accelsim.simulation import simulate
 from tests.importers.onnx_models import imported, make, naive_and_bound, node, random, rows
 
 XS, WS, YS = (np.asarray(scale, np.float32) for scale in (0.02, 0.01, 0.05))
@@ -181,3 +184,50 @@ def test_activations_that_a_file_quantizes_to_16_bits_are_kept_in_16(numbers: An
     trace = imported(make(nodes, (1, 5, 8), constants, opset=21), tmp_path)
     assert [(layer.op, layer.output.bits) for layer in trace.layers] == [("gemm", 8), ("relu", 16)]
     assert trace.manifest.inputs[0].shape.bits == 16
+
+
+def attention_of_integers(spelling: str) -> tuple[list[Any], dict[str, np.ndarray]]:
+    """Two heads: (x w) (x v)^T, whose factors are quantized apart, and its sum over the values, in QDQ form or as QLinearMatMul."""
+    zeros = {"az": np.array(117, np.uint8), "bz": np.array(-9, np.int8), "pz": np.array(0, np.uint8), "one": np.array(1 / 255, np.float32)}
+    split = [
+        node("MatMul", ["x", "w"], ["a"]), node("MatMul", ["x", "v"], ["b"]),
+        *(node("Reshape", [name, "parts"], [f"{name}p"]) for name in "ab"), node("Transpose", ["ap"], ["ah"], perm=[0, 2, 1, 3]),
+        node("Transpose", ["bp"], ["bh"], perm=[0, 2, 3, 1]), node("QuantizeLinear", ["ah", "xs", "az"], ["aq"]),
+        node("QuantizeLinear", ["bh", "xs", "bz"], ["bq"]),
+    ]  # fmt: skip
+    made = [node("QLinearMatMul", ["aq", "xs", "az", "bq", "xs", "bz", "ys", "yz"], ["hq"])]
+    if spelling == "QDQ":
+        made = [
+            node("DequantizeLinear", ["aq", "xs", "az"], ["ad"]), node("DequantizeLinear", ["bq", "xs", "bz"], ["bd"]),
+            node("MatMul", ["ad", "bd"], ["h"]), q("h", "hq", "y"),
+        ]  # fmt: skip
+    softmax = [
+        dq("hq", "hd", "y"), node("Softmax", ["hd"], ["s"], axis=-1), node("QuantizeLinear", ["s", "one", "pz"], ["pq"]),
+        node("DequantizeLinear", ["pq", "one", "pz"], ["pd"]), node("DequantizeLinear", ["bq", "xs", "bz"], ["be"]),
+        node("Transpose", ["be"], ["bt"], perm=[0, 1, 3, 2]), node("MatMul", ["pd", "bt"], ["y"]),
+    ]  # fmt: skip
+    constants = {"w": random(6, 8), "v": random(6, 8) / 2, "parts": np.array([1, 5, 2, 4]), **scales("u8"), **zeros}
+    return [*split, *made, *softmax], constants
+
+
+@pytest.mark.parametrize("spelling", ["QDQ", "QLinearMatMul"])
+def test_operands_of_a_product_keep_their_zero_points(spelling: str, tmp_path: Path) -> None:
+    """117 of uint8 is -11 in two's complement, and 0 is -128."""
+    nodes, constants = attention_of_integers(spelling)
+    trace = imported(make(nodes, (1, 5, 6), constants, opset=19), tmp_path)
+    scores, context = (layer for layer in trace.layers if layer.head_product)
+    assert [trace.shapes[name].zero_point for name in scores.inputs] == [-11, -9]
+    assert [trace.shapes[name].zero_point for name in context.inputs] == [-128, -9]
+    assert sum(bool(shape.zero_point) for shape in trace.shapes.values()) == 3  # the sums of the scores are symmetric
+    timed = simulate(load_accelerator("edge-64x64"), compress_trace(trace, make_recipe("uniform:bits=8"))[0]).layers
+    assert {layer.name for layer in timed if "sums of" in layer.lowering} == {scores.name, context.name}
+
+
+def test_a_copy_of_an_operand_has_its_zero_point(tmp_path: Path) -> None:
+    nodes = [
+        q("x", "xq"), dq("xq", "xd"), node("Slice", ["xd", "first", "last", "axes", "steps"], ["part"]),
+        node("Transpose", ["xd"], ["t"], perm=[0, 2, 1]), node("MatMul", ["part", "t"], ["y"]),
+    ]  # fmt: skip
+    ends = {"first": np.array([0]), "last": np.array([5]), "axes": np.array([1]), "steps": np.array([2])}
+    trace = imported(make(nodes, (1, 5, 8), {**scales("s8"), **ends}, opset=19), tmp_path)
+    assert {trace.shapes[name].zero_point for name in trace.layers[-1].inputs} == {-9}

@@ -5,8 +5,10 @@ taken to be as it was quantized).
 
 Activations that the file quantizes to 16 bits are kept in 16.
 
-Disputable assumption: the machine's own integers are symmetric. An asymmetric tensor then has up to half the steps that its file gives it,
-and a product of two of them no sums of rows and columns; a note says that the file has some.
+The zero point of an activation that a product of two activations reads is kept, in two's complement: that of unsigned integers less 128.
+
+Disputable assumption: the machine's other integers are symmetric, as their zero points cost nothing beside weights. An asymmetric tensor
+then has up to half the steps that its file gives it; a note says that the file has some.
 """
 
 from __future__ import annotations
@@ -24,7 +26,10 @@ from accelsim.importers.graph.expressions import Expression
 from accelsim.importers.graph.layout import View
 from accelsim.importers.graph.values import Constant
 
-_ASYMMETRIC = "activations with a zero point other than 0 are taken as symmetric: their products pay for no sums of rows and columns"
+_ASYMMETRIC = (
+    "activations with a zero point other than 0 keep it where a product of two activations reads them, which pays for it; elsewhere they "
+    "are taken as symmetric: beside weights a zero point is part of the bias"
+)
 
 
 def quantized(call: OnnxCall, view: View, scale_at: int, zero_at: int) -> Expression:
@@ -37,7 +42,16 @@ def quantized(call: OnnxCall, view: View, scale_at: int, zero_at: int) -> Expres
         call.recorder.note(f"activations that the file quantizes to {kind} have the bits of all others here")
     if zero == _least(kind) and not _is_nonnegative(call.builder, view.producer):
         view = call.builder.clip(call.node.path("relu"), view, 0.0, None)
+    if kind.kind in "iu" and kind.itemsize == 1:
+        _keep(call, view.producer, int(zero) - (128 if kind.kind == "u" else 0))
     return Expression.of(view, call.node).apply(lambda x: x / scale + zero, call.node)
+
+
+def _keep(call: OnnxCall, producer: str, zero: int) -> None:
+    """Let products of two activations know the zero point, in two's complement, of one that is quantized."""
+    kept = call.builder.quantize(producer, zero)
+    if kept != zero:
+        call.recorder.note(f"{producer!r} is quantized with zero points of {kept} and {zero}; the first is kept")
 
 
 def dequantized(call: OnnxCall, position: int) -> Value:

@@ -39,6 +39,7 @@ class LaidOutLayers:
         self._merged: set[str] = set()  # tensors of one group that a reader needs as one tensor
         self._caches: dict[str, tuple[str, int]] = {}  # keys or values of all tokens -> the layer of the last ones, and how many all are
         self._caches_read: dict[str, View] = {}  # the model's input -> keys or values of all tokens
+        self._zeros: dict[str, int] = {}  # integers that stand for 0, of activations that the model quantizes
         self._given: dict[str, tuple[int, ...]] = {}  # shapes of the inputs in the model
         self._bits = activation_bits
         self._residual_bits = residual_bits
@@ -94,6 +95,18 @@ class LaidOutLayers:
         if producer in self._layers:
             layer = self._layers[producer]
             self._replace(layer, output=_widened(layer.output, bits))
+
+    def quantize(self, producer: str, zero: int) -> int:
+        """Note the integer that stands for 0 in an activation, in two's complement; the one noted first."""
+        return self._zeros.setdefault(producer, zero)
+
+    def _keep_zero(self, producer: str, read: str) -> None:
+        """Give an activation of 8 bits that a product of two reads, or the copy `read` of it, its zero point."""
+        zero = self._zeros.get(producer, 0)
+        self.inputs = [item.with_fields(shape=_with_zero(item.shape, zero)) if item.name == read else item for item in self.inputs]
+        if read in self._layers:
+            layer = self._layers[read]
+            self._replace(layer, output=_with_zero(layer.output, zero))
 
     def given(self, view: View) -> View:
         """An input of the model, noted in the shape that the model gives it."""
@@ -245,7 +258,7 @@ class LaidOutLayers:
         elif split == "columns":
             self._merge(producer)
         if split == "columns" and layer is not None and layer.merge != "columns":
-            self._replace(layer, merge="columns", output=self._shape(1, extent.rows, extent.groups * extent.columns, layer.output.bits))
+            self._replace(layer, merge="columns", output=layer.output.with_fields(groups=1, width=extent.groups * extent.columns))
 
     def _merge(self, producer: str) -> None:
         """Store a tensor of one group as one: otherwise a product of a single head, and what is computed from it, is kept by head."""
@@ -288,4 +301,8 @@ class LaidOutLayers:
 
 
 def _widened(shape: TensorShape, bits: Literal[16, 32]) -> TensorShape:
-    return shape if shape.bits >= bits else shape.with_fields(bits=bits)
+    return shape if shape.bits >= bits else shape.with_fields(bits=bits, zero_point=0)
+
+
+def _with_zero(shape: TensorShape, zero: int) -> TensorShape:
+    return shape.with_fields(zero_point=zero) if shape.bits == 8 else shape
