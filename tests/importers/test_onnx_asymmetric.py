@@ -85,6 +85,8 @@ def test_a_padded_qdq_convolution_takes_its_weights_as_integers_times_their_scal
     whole = trace.weights(trace.layers[0].name) / per_channel.astype(np.float64)
     np.testing.assert_array_equal(np.rint(whole), constants["w"].reshape(4, -1).T)
     np.testing.assert_allclose(whole, np.rint(whole), rtol=0, atol=1e-4)
+    told = "1 weight tensors that the file stores in 8 bits are real numbers in this float trace; to run at 8 bits, compress it"
+    assert told in trace.manifest.notes
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -112,7 +114,9 @@ def test_integer_sums_take_the_zero_point_off(kind: str, tmp_path: Path) -> None
     x = on_the_grid(kind, 1, 5, 8)
     model = make(nodes, x.shape, {"w": integers(8, 4), "both": XS * WS, **scales(kind)}, opset=19)
     expected = evaluated(model, x)
-    assert [layer.op for layer in assert_real(model, expected, x, kind, 0, tmp_path).layers] == ["gemm"]
+    trace = assert_real(model, expected, x, kind, 0, tmp_path)
+    assert [layer.op for layer in trace.layers] == ["gemm"]
+    assert any("stores in 8 bits" in note for note in trace.manifest.notes)
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -6,7 +6,7 @@ the file's annotations of intermediate tensors: those may be wrong.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -31,6 +31,7 @@ STANDARD_DOMAINS = ("", "ai.onnx")
 OLDEST_OPSET = 7  # below, broadcasting had an attribute of its own
 _MAX_NODES = 50_000
 _MAX_BYTES = (1 << 31) - 1  # of a protocol buffer
+_BYTES = frozenset({TensorProto.INT8, TensorProto.UINT8})
 
 
 @dataclass(frozen=True)
@@ -79,8 +80,15 @@ class OnnxModel:
     @cached_property
     def trained(self) -> frozenset[str]:
         """Names of the initializers of a floating-point or 8-bit type and more than one element."""
-        kinds = FLOATS | {TensorProto.INT8, TensorProto.UINT8}
+        kinds = FLOATS | _BYTES
         return frozenset(name for name, tensor in self.initializers.items() if tensor.data_type in kinds and list(tensor.dims))
+
+    def stored_as_integers(self, names: Iterable[str]) -> tuple[str, ...]:
+        """A note on the matrices and filters of 8 bits among tensors that layers hold, as a float trace has their real values."""
+        tensors = [self.initializers[name] for name in names if name in self.initializers]
+        count = sum(tensor.data_type in _BYTES and len(tensor.dims) > 1 for tensor in tensors)
+        text = f"{count} weight tensors that the file stores in 8 bits are real numbers in this float trace; to run at 8 bits, compress it"
+        return (text,) if count else ()
 
     def notes(self) -> tuple[str, ...]:
         """One line per file of external data that is read, with its SHA-256; or one on the tensors of which only the shape is there."""

@@ -94,7 +94,7 @@ class OnnxWalk:
         outputs = {name: view for name in self.outputs if (view := self._output(name)) is not None}
         recorder = self.recorder
         unused = tuple(sorted(self.model.trained - recorder.used - self._folded_away()))
-        for text in self.model.notes():
+        for text in (*self.model.stored_as_integers(recorder.used), *self.model.notes()):
             recorder.note(text)
         stored = {name: tensor for name, tensor in self.model.initializers.items() if tensor.data_type in FLOATS and list(tensor.dims)}
         shapes = {name: tuple(tensor.dims) for name, tensor in stored.items()} | self.copies
