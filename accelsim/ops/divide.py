@@ -1,12 +1,15 @@
 """The quotient of two activations, element by element.
 
-Disputable assumption: the vector unit multiplies by a reciprocal from a table, one pass for each of the two.
+Disputable assumptions: the vector unit multiplies by a reciprocal from a table, one pass for each of the two; 0 over 0 is 0, as the
+thresholds by which models keep a divisor from 0 are too small for a trace.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Literal
+
+import numpy as np
 
 from accelsim.ops.example import Example
 from accelsim.ops.operation import Floats
@@ -26,8 +29,9 @@ class DivideLayer(PairLayer):
 
     def evaluate(self, operands: Sequence[Floats], constants: Mapping[str, Floats]) -> Floats:
         """Element by element."""
-        return operands[0] / operands[1]
+        above, below = operands
+        return above / np.where((above == 0) & (below == 0), 1.0, below)
 
 
 SPEC = DivideLayer
-EXAMPLES = (Example({}, ((1.0, 2.0), (10.0, -4.0)), (0.1, -0.5)),)
+EXAMPLES = (Example({}, ((1.0, 2.0, 0.0), (10.0, -4.0, 0.0)), (0.1, -0.5, 0.0)),)

@@ -16,6 +16,7 @@ FOUND_ONCE = (  # seeds of networks that were imported wrongly, or ended in anot
     217, 254, 424,  # products that broadcast
     603, 636,  # pixels shuffled without a batch
     961,  # a row expanded beside a number
+    5038,  # a norm of 0
 )  # fmt: skip
 
 

@@ -119,17 +119,19 @@ def unbind(call: TorchCall) -> tuple[Value, ...]:
 
 
 def pixel_shuffle(call: TorchCall) -> Value:
-    """Channels to positions: (C r r, H, W) to (C, H r, W r)."""
-    (_, channels, height, width), r = call.shape(0), call.get(1, "upscale_factor")
-    apart, result = (1, channels // r**2, r, r, height, width), (1, channels // r**2, height * r, width * r)
-    return moved(call, lambda view: view.reshape(apart).permute((0, 1, 4, 2, 5, 3)).reshape(result))
+    """Channels to positions: (..., C r r, H, W) to (..., C, H r, W r)."""
+    (*lead, channels, height, width), r = call.shape(0), call.get(1, "upscale_factor")
+    apart, result = (*lead, channels // r**2, r, r, height, width), (*lead, channels // r**2, height * r, width * r)
+    order = (*range(len(lead)), *(len(lead) + place for place in (0, 3, 1, 4, 2)))
+    return moved(call, lambda view: view.reshape(apart).permute(order).reshape(result))
 
 
 def pixel_unshuffle(call: TorchCall) -> Value:
-    """Positions to channels: (C, H r, W r) to (C r r, H, W)."""
-    (_, channels, height, width), r = call.shape(0), call.get(1, "downscale_factor")
-    apart, result = (1, channels, height // r, r, width // r, r), (1, channels * r**2, height // r, width // r)
-    return moved(call, lambda view: view.reshape(apart).permute((0, 1, 3, 5, 2, 4)).reshape(result))
+    """Positions to channels: (..., C, H r, W r) to (..., C r r, H, W)."""
+    (*lead, channels, height, width), r = call.shape(0), call.get(1, "downscale_factor")
+    apart, result = (*lead, channels, height // r, r, width // r, r), (*lead, channels * r**2, height // r, width // r)
+    order = (*range(len(lead)), *(len(lead) + place for place in (0, 2, 4, 1, 3)))
+    return moved(call, lambda view: view.reshape(apart).permute(order).reshape(result))
 
 
 def unfold(call: TorchCall) -> Value:
@@ -270,8 +272,8 @@ def _apart(call: TorchCall, first: int, image: tuple[int, ...]) -> tuple[int, in
 
 def channel_shuffle(call: TorchCall) -> Value:
     """Channels of groups side by side in turn."""
-    (_, channels, *image), groups = call.shape(0), call.get(1, "groups")
-    apart = (1, groups, channels // groups, *image)
+    (images, channels, *image), groups = call.shape(0), call.get(1, "groups")
+    apart = (images, groups, channels // groups, *image)
     return moved(call, lambda view: view.reshape(apart).transpose(1, 2).reshape(call.output))
 
 

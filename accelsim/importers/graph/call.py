@@ -58,9 +58,11 @@ class Call:
             yield
         except ValidationError:
             raise  # a size that no layer may have: the caller says which
-        except (ValueError, IndexError, TypeError, ArithmeticError) as error:
-            reason = (str(error) or type(error).__name__).splitlines()[0]
-            raise ImportModelError(f"{self.node.where}: its {what} do not fit together: {reason}") from None
+        except (ValueError, IndexError, TypeError, ArithmeticError):
+            given = ", ".join(repr(value) for value in self.values if value is not None)
+            raise ImportModelError(
+                f"{self.node.where}: its {what} do not fit together, or are not supported together: given {given or 'nothing'}"
+            ) from None
 
     def value(self, position: int) -> Value:
         """An operand that must be there."""
