@@ -9,6 +9,7 @@ from accelsim.importers.from_torch.node import TorchNode, arguments
 from accelsim.importers.from_torch.values import NUMBER_TYPES, Known
 from accelsim.importers.graph.call import Call, Value
 from accelsim.importers.graph.recorder import GraphRecorder
+from accelsim.importers.graph.values import Constant, Plain
 
 
 class TorchCall(Call):
@@ -25,6 +26,17 @@ class TorchCall(Call):
     def get(self, position: int, name: str, default: Any = None) -> Any:
         """The argument at a position or under its name: a number, a list, None, or the value of a tensor."""
         return self._args[position] if position < len(self._args) else self._kwargs.get(name, default)
+
+    def along_a_dimension(self, compute: Callable[[TorchCall], Any]) -> Any:
+        """The result of `compute`; PyTorch takes a scalar that is named a dimension for a row of one element."""
+        first = self.values[0] if self.values else None
+        if first is None or isinstance(first, Constant) or first.shape != () or not self.node.has_dimensions:
+            return compute(self)
+        self.values[0] = Plain(self.view(0).reshape((1,)))
+        result = compute(self)
+        if isinstance(result, tuple):
+            return tuple(Plain(self.made(part).reshape(())) for part in result)
+        return Plain(self.made(result).reshape(self.output))
 
     @property
     def output(self) -> tuple[int, ...]:

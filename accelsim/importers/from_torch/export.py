@@ -166,7 +166,7 @@ class _Walk:
             raise ImportModelError(f"{node.where}: operation {str(fx.target)!r} is not understood{suggest(str(fx.target), HANDLERS)}")
         call = TorchCall(node, self.values, self.recorder, lambda position: self._is_sole(fx.args[position]))
         with call.fitting("arguments"):
-            result = HANDLERS[node.target](call)
+            result = call.along_a_dimension(HANDLERS[node.target])
         _check_shapes(node, result)
         if isinstance(result, tuple):
             return result

@@ -46,6 +46,12 @@ class TorchNode:
         return tuple(shape)
 
     @property
+    def has_dimensions(self) -> bool:
+        """Whether the operation can be told the dimensions along which it works."""
+        schema = getattr(self.fx.target, "_schema", None)
+        return schema is not None and any(argument.name.startswith("dim") for argument in schema.arguments)
+
+    @property
     def readers(self) -> list[torch.fx.Node]:
         """Calls that read the result."""
         return [user for user in self.fx.users if str(user.target) not in IGNORED]

@@ -287,10 +287,10 @@ def flip(call: TorchCall) -> Value:
 
 
 def roll(call: TorchCall) -> Value:
-    """Indices of some dimensions moved on, the last of them to the front."""
+    """Indices of some dimensions moved on, the last of them to the front; of the flattened activation where none is named."""
     view, shifts, dims = call.view(0), call.get(1, "shifts"), call.get(2, "dims", [])
-    if len(shifts) != len(dims):
-        call.refuse("a roll of the flattened activation is not supported; allowed: of dimensions")
+    if not dims:
+        view, dims = call.builder.reshaped(call.node.path("roll"), view, (math.prod(view.shape),)), [0]
     for shift, dim in zip(shifts, dims, strict=True):
         size = view.shape[dim]
         first = -shift % size
@@ -298,7 +298,7 @@ def roll(call: TorchCall) -> Value:
             name = call.node.path("roll")
             halves = [call.builder.narrowed(name, view, dim % len(view.shape), part) for part in (range(first, size), range(first))]
             view = call.builder.join(name, halves, dim)
-    return Plain(view)
+    return Plain(call.builder.reshaped(call.node.path("roll"), view, call.output))
 
 
 def repeat(call: TorchCall) -> Value:

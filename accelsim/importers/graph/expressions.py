@@ -208,7 +208,7 @@ class Expression:
     def is_softmax(self) -> bool:
         """True if each row is the softmax of the activation's."""
         powers = np.exp(self.inputs - self.inputs.max(axis=1, keepdims=True))
-        return _same(self.values, powers / (self.leaf.shape[-1] * powers.mean(axis=1, keepdims=True)))
+        return bool(self.leaf.shape) and _same(self.values, powers / (self.leaf.shape[-1] * powers.mean(axis=1, keepdims=True)))
 
 
 def _same(found: Vector, wanted: Vector) -> bool:

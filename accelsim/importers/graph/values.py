@@ -46,11 +46,14 @@ class Constant:
         return replace(self, array=self.array.T)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Plain:
     """An activation as it lies in memory."""
 
     view: View
+
+    def __repr__(self) -> str:
+        return f"an activation of shape {self.shape}"
 
     @property
     def shape(self) -> tuple[int, ...]:
