@@ -215,5 +215,5 @@ FUSED: dict[str, Callable[[_Fused], Nodes]] = {
 
 FUNCTIONS = frozenset(
     {"Celu", "LogSoftmax", "MeanVarianceNormalization", "ReduceL1", "ReduceLogSum", "ReduceLogSumExp", "ReduceSumSquare",
-     "SpaceToDepth", "SwiGLU", "Swish"}
+     "SwiGLU", "Swish"}
 )  # fmt: skip

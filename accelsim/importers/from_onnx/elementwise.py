@@ -14,7 +14,7 @@ from accelsim.importers.from_onnx.shapes import axes_of
 from accelsim.importers.graph.call import Call, Value
 from accelsim.importers.graph.choices import choose
 from accelsim.importers.graph.elementwise import named_operation, slopes, softmax_of, unary
-from accelsim.importers.graph.expressions import gelu, gelu_by_tanh
+from accelsim.importers.graph.expressions import Expression, gelu, gelu_by_tanh
 from accelsim.importers.graph.masks import hides, masked
 from accelsim.importers.graph.reductions import place_over, sums_along
 from accelsim.importers.graph.values import Constant, Plain, Vector
@@ -70,6 +70,11 @@ def total(call: OnnxCall) -> Value:
     views = [call.view(position) for position in range(len(call.values))]
     name = call.node.path("add")
     return Plain(reduce(lambda first, second: call.builder.pair(AddLayer, name, first, second), views))
+
+
+def mean(call: OnnxCall) -> Value:
+    """Mean of any number of activations, element by element."""
+    return Expression.of(call.made(total(call)), call.node).apply(lambda x: x / len(call.values), call.node)
 
 
 def where(call: OnnxCall) -> Value:
@@ -140,6 +145,11 @@ def softmax(call: OnnxCall) -> Value:
     name = call.node.path("softmax")
     rows = call.builder.reshaped(name, call.view(0), (math.prod(shape[:axis]), math.prod(shape[axis:])))
     return Plain(call.builder.softmax(name, rows, -1).reshape(shape))
+
+
+def log_softmax(call: OnnxCall) -> Value:
+    """LogSoftmax before opset 13, from which on ONNX defines it by other operations."""
+    return Expression.of(call.made(softmax(call)), call.node).apply(np.log, call.node)
 
 
 def named(kind: type[VectorLayer], fields: Mapping[str, Any]) -> Callable[[OnnxCall], Value]:

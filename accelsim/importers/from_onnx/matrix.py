@@ -19,12 +19,11 @@ from accelsim.importers.graph.windows import Convolution
 def gemm(call: OnnxCall) -> Deferred:
     """Gemm: alpha A B + beta C with A an activation and B, C constants."""
     weights = call.constant(1)
-    if call.node.integer("transA", 0):
-        call.refuse("transA=1 turns an activation; allowed: 0")
     if weights.array.ndim != 2:
         call.refuse(f"weights of shape {weights.array.shape}; allowed: two dimensions")
     matrix = weights.array.T if call.node.integer("transB", 0) else weights.array
     view, factor = call.with_factor(0)
+    view = view.transpose(0, 1) if call.node.integer("transA", 0) else view
     result = linear(call, view, factor * call.node.number("alpha", 1.0), replace(weights, array=matrix))
     bias = call.optional_constant(2)
     if bias is None:

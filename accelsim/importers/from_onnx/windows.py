@@ -123,9 +123,9 @@ def transposed(call: OnnxCall) -> Plain:
     count = len(view.shape) - 2
     strides, dilation = sizes(call, "strides", count), sizes(call, "dilations", count)
     taps, extra = weights.array.shape[2:], tuple(call.node.ints("output_padding") or [0] * count)
-    if call.node.ints("output_shape") or call.node.text("auto_pad", "NOTSET") not in ("NOTSET", "VALID", "") or len(extra) != count:
-        call.refuse("a transposed convolution with an output_shape or auto_pad is not supported; allowed: pads and output_padding")
-    before, after = all_paddings(call, view.shape[2:], taps, strides, dilation)
+    if len(extra) != count:
+        call.refuse(f"output_padding is {extra}; allowed: {count} numbers, one per axis")
+    before, after = _transposed_paddings(call, view.shape[2:], taps, strides, dilation, extra)
     more = tuple(extra[i] + before[i] - after[i] for i in range(count))
     shape = view.shape
     if count == 1:
@@ -135,6 +135,23 @@ def transposed(call: OnnxCall) -> Plain:
     given = Windows(taps, strides, before, before, dilation)
     made = convolve_transposed(call, view, weights, bias, given, more, call.node.integer("group", 1))
     return Plain(made if count > 1 else call.builder.reshaped(call.node.path(), made, (*made.shape[:2], made.shape[3])))
+
+
+def _transposed_paddings(
+    call: OnnxCall, image: Sequence[int], taps: Sequence[int], strides: Sequence[int], dilation: Sequence[int], extra: Sequence[int]
+) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Padding taken off before and after each axis: as stated, or what gives the stated size, or strides as many outputs as inputs."""
+    auto, count = call.node.text("auto_pad", "NOTSET"), len(image)
+    wanted = (call.node.ints("output_shape") or [])[-count:]
+    if auto in ("SAME_UPPER", "SAME_LOWER") and not wanted:
+        wanted = [size * stride for size, stride in zip(image, strides, strict=True)]
+    if not wanted:
+        return all_paddings(call, image, taps, strides, dilation)
+    off = [strides[i] * (image[i] - 1) + extra[i] + (taps[i] - 1) * dilation[i] + 1 - wanted[i] for i in range(count)]
+    if min(off) < 0:
+        call.refuse(f"an output of {wanted} is larger than strides, taps and output_padding give; allowed: at most that")
+    small, large = tuple(size // 2 for size in off), tuple(-(-size // 2) for size in off)
+    return (small, large) if auto == "SAME_UPPER" else (large, small)
 
 
 def local_response(call: OnnxCall) -> Plain:
@@ -152,8 +169,11 @@ def instance_normalization(call: OnnxCall) -> Value:
 
 
 def group_normalization(call: OnnxCall) -> Value:
-    """GroupNormalization with a factor and a term per channel (opset 21)."""
-    return group_norm(call, call.node.integer("num_groups", 1), call.constant(1), call.constant(2))
+    """GroupNormalization with a factor and a term per channel; before opset 21, per group."""
+    groups, trained = call.node.integer("num_groups", 1), [call.constant(place) for place in (1, 2)]
+    if call.node.opset < 21:
+        trained = [replace(each, array=np.repeat(each.array, call.shape(0)[1] // groups)) for each in trained]
+    return group_norm(call, groups, *trained)
 
 
 def resize(call: OnnxCall) -> Value:
@@ -215,6 +235,13 @@ def depth_to_space(call: OnnxCall) -> Value:
     order = (0, 3, 4, 1, 5, 2) if depth_first else (0, 1, 4, 2, 5, 3)
     result = (batch, channels // r**2, height * r, width * r)
     return moved(call, lambda view: view.reshape((batch, *inner, height, width)).permute(order).reshape(result))
+
+
+def space_to_depth(call: OnnxCall) -> Value:
+    """SpaceToDepth: positions to channels, those of a block first."""
+    (batch, channels, height, width), r = call.shape(0), call.node.integer("blocksize", 1)
+    apart, result = (batch, channels, height // r, r, width // r, r), (batch, channels * r**2, height // r, width // r)
+    return moved(call, lambda view: view.reshape(apart).permute((0, 3, 5, 1, 2, 4)).reshape(result))
 
 
 def global_pool(call: OnnxCall) -> Plain:

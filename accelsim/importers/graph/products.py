@@ -34,6 +34,9 @@ def multiplied(call: Call, a: View | Constant, factor_a: float, b: View | Consta
     """A product of matrices, either of which may be constant: C X is the transpose of X' C'."""
     if isinstance(a, View) and isinstance(b, View):
         return product(call, a, factor_a, b, factor_b)
+    if isinstance(a, View) and isinstance(b, Constant) and b.array.ndim == 1 and len(a.shape) > 1:  # a column, which the result drops
+        column = _times_constant(call, a, factor_a * factor_b, replace(b, array=b.array[:, None]))
+        return Plain(column.view().reshape(a.shape[:-1]))
     if isinstance(a, View) and isinstance(b, Constant):
         return _times_constant(call, a, factor_a * factor_b, b)
     if isinstance(b, View) and isinstance(a, Constant):
