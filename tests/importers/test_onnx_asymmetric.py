@@ -14,6 +14,7 @@ from onnx.reference import ReferenceEvaluator
 from accelsim.accelerator import load_accelerator
 from accelsim.compression.compress_trace import compress_trace, make_recipe
 from accelsim.simulation import simulate
+from tests import naive_graph
 from tests.importers.onnx_models import imported, make, naive_and_bound, node, random, rows
 
 XS, WS, YS = (np.asarray(scale, np.float32) for scale in (0.02, 0.01, 0.05))
@@ -235,3 +236,45 @@ def test_a_copy_of_an_operand_has_its_zero_point(tmp_path: Path) -> None:
     ends = {"first": np.array([0]), "last": np.array([5]), "axes": np.array([1]), "steps": np.array([2])}
     trace = imported(make(nodes, (1, 5, 8), {**scales("s8"), **ends}, opset=19), tmp_path)
     assert {trace.shapes[name].zero_point for name in trace.layers[-1].inputs} == {-9}
+
+
+IN, OUT = ["xs", "xz"], ["ys", "yz"]
+ROWS, IMAGE = (1, 5, 8), (1, 6, 4, 4)
+# operation of com.microsoft: (shape of x, operands between it and the result's scale, attributes, its definition on real values)
+BETWEEN_SCALES: dict[str, tuple[tuple[int, ...], list[str], dict[str, Any], Any]] = {
+    "QLinearMul": (ROWS, ["xq", *IN], {}, lambda x: x * x),
+    "QLinearSigmoid": (ROWS, [], {}, lambda x: 1 / (1 + np.exp(-x))),
+    "QLinearLeakyRelu": (ROWS, [], {"alpha": 0.3}, lambda x: np.where(x < 0, 0.3 * x, x)),
+    "QLinearSoftmax": (ROWS, [], {"axis": -1, "opset": 19}, lambda x: np.exp(x) / np.exp(x).sum(-1, keepdims=True)),
+    "QLinearReduceMean": (IMAGE, [], {"axes": [2, 3], "keepdims": 0}, lambda x: x.mean(axis=(2, 3))),
+    "QLinearAveragePool": (
+        IMAGE, [], {"kernel_shape": [2, 2], "strides": [2, 2]}, lambda x: x.reshape(1, 6, 2, 2, 2, 2).mean(axis=(3, 5)),
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("op", BETWEEN_SCALES)
+def test_an_operation_between_scales_is_that_of_real_values(op: str, kind: str, tmp_path: Path) -> None:
+    shape, more, attributes, compute = BETWEEN_SCALES[op]
+    nodes = [q("x", "xq"), node(op, ["xq", *IN, *more, *OUT], ["r"], domain="com.microsoft", **attributes), dq("r", "y", "y")]
+    x = on_the_grid(kind, *shape) / 4
+    numbers, zero = KINDS[kind]
+    trace = imported(make(nodes, shape, scales(kind), opset=19), tmp_path)
+    (source,), (output,) = trace.manifest.inputs, trace.manifest.interface.outputs
+    found = output.of(naive_graph.run_float(trace, {source.name: x.reshape(source.shape.dims)}, 0.0)[output.layer][None])
+    taken = (quantize(x, float(XS), zero, numbers) - zero) * float(XS)
+    wanted = (quantize(compute(taken), float(YS), zero + 20, numbers) - zero - 20) * float(YS)
+    least, most = ((float(limit) - zero - 20) * float(YS) for limit in (np.iinfo(numbers).min, np.iinfo(numbers).max))
+    # what is taken is within half a step of x, by which no definition here moves by more than twice as much, but a square of 0.6 at most
+    np.testing.assert_allclose(np.clip(found, least, most), wanted, rtol=0, atol=0.51 * float(YS) + 1.3 * float(XS))
+
+
+def test_parts_between_scales_are_joined_as_real_values(tmp_path: Path) -> None:
+    nodes = [
+        q("x", "xq"), node("QLinearConcat", [*OUT, "xq", *IN, "xq", *IN], ["r"], domain="com.microsoft", axis=1), dq("r", "y", "y"),
+    ]  # fmt: skip
+    x = on_the_grid("u8", *ROWS)
+    trace = imported(make(nodes, ROWS, scales("u8"), opset=19), tmp_path)
+    assert [layer.op for layer in trace.layers] == ["concat"]
+    np.testing.assert_allclose(naive_and_bound(trace, x)[0], np.concatenate([x, x], axis=1)[0], rtol=0, atol=1e-6)

@@ -60,6 +60,9 @@ def with_slope(default: float, function: Callable[[Vector, float], Vector]) -> C
     return compute
 
 
+leaky_relu = with_slope(0.01, lambda x, slope: np.where(x < 0, slope * x, x))
+
+
 def prelu(call: OnnxCall) -> Value:
     """PRelu."""
     return slopes(call, call.constant(1))

@@ -16,6 +16,7 @@ from accelsim.importers.from_onnx.elementwise import (
     clip,
     gelu_op,
     hard_sigmoid,
+    leaky_relu,
     log_softmax,
     mean,
     named,
@@ -34,15 +35,15 @@ from accelsim.importers.from_onnx.elementwise import (
 )
 from accelsim.importers.from_onnx.matrix import batch_normalization, convolution, gemm, turned_product
 from accelsim.importers.from_onnx.quantized import (
+    between_scales,
     dequantize,
     dynamic,
     dynamic_product,
     integer_product,
-    qlinear_average,
+    qlinear_concat,
     qlinear_conv,
     qlinear_gemm,
     qlinear_matmul,
-    qlinear_sum,
     quantize,
 )
 from accelsim.importers.from_onnx.views import (
@@ -126,8 +127,15 @@ QUANTIZED: dict[str, Handler] = {
     "DynamicQuantizeLinear": dynamic,
     "com.microsoft.DynamicQuantizeMatMul": dynamic_product,
     "com.microsoft.QGemm": qlinear_gemm,
-    "com.microsoft.QLinearAdd": qlinear_sum,
-    "com.microsoft.QLinearGlobalAveragePool": qlinear_average,
+    "com.microsoft.QLinearAdd": between_scales(add, 2),
+    "com.microsoft.QLinearAveragePool": between_scales(pool),
+    "com.microsoft.QLinearConcat": qlinear_concat,
+    "com.microsoft.QLinearGlobalAveragePool": between_scales(global_pool),
+    "com.microsoft.QLinearLeakyRelu": between_scales(leaky_relu),
+    "com.microsoft.QLinearMul": between_scales(multiply, 2),
+    "com.microsoft.QLinearReduceMean": between_scales(reduction(mean_over)),
+    "com.microsoft.QLinearSigmoid": between_scales(unary(UNARY["Sigmoid"])),
+    "com.microsoft.QLinearSoftmax": between_scales(softmax),
 }
 FUNCTIONS: dict[str, Handler] = {
     **{op: unary(function) for op, function in UNARY.items()},
@@ -139,7 +147,7 @@ FUNCTIONS: dict[str, Handler] = {
     "Sub": subtract,
     "Mul": multiply,
     "Div": divide,
-    "LeakyRelu": with_slope(0.01, lambda x, slope: np.where(x < 0, slope * x, x)),
+    "LeakyRelu": leaky_relu,
     "Elu": with_slope(1.0, lambda x, slope: np.where(x < 0, slope * np.expm1(np.minimum(x, 0)), x)),
     "Pow": power,
     "Min": minimum,

@@ -6,6 +6,7 @@ activations as zero points do. Rounding is left to the machine.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -14,9 +15,9 @@ from accelsim.importers.from_onnx.call import OnnxCall
 from accelsim.importers.from_onnx.matrix import filtered
 from accelsim.importers.from_onnx.scales import centred, dequantized, quantized, real, scale_of, zero_point
 from accelsim.importers.from_onnx.shapes import along_axis
-from accelsim.importers.from_onnx.windows import global_pool
+from accelsim.importers.from_onnx.views import concat
 from accelsim.importers.graph.call import Value
-from accelsim.importers.graph.elementwise import add, multiply
+from accelsim.importers.graph.elementwise import multiply
 from accelsim.importers.graph.products import channel_vector, linear, product
 from accelsim.importers.graph.repeated import elementwise
 from accelsim.importers.graph.values import Constant, Deferred, Plain
@@ -98,13 +99,30 @@ def integer_product(call: OnnxCall) -> Deferred:
     return linear(call, view, factor, second)
 
 
-def qlinear_sum(call: OnnxCall) -> Value:
-    """com.microsoft.QLinearAdd: a sum of two activations, or of one and a constant, between scales."""
-    output = call.values[6:]
-    call.values = [dequantized(call, 0), dequantized(call, 3)]
-    result = call.made(add(call))
-    call.values = [*[None] * 6, *output]
-    return quantized(call, result, 6, 7)
+def between_scales(compute: Callable[[OnnxCall], Value], operands: int = 1) -> Callable[[OnnxCall], Value]:
+    """An operation of com.microsoft on real values: each operand is followed by its scale and zero point, all by those of the result."""
+
+    def computed(call: OnnxCall) -> Value:
+        if call.node.integer("channels_last", 0):
+            call.refuse("channels_last=1 is not supported; allowed: 0")
+        given, result = call.values, 3 * operands
+        call.values = [dequantized(call, 3 * place) for place in range(operands)]
+        made = call.made(compute(call))
+        call.values = [*[None] * result, *given[result:]]
+        return quantized(call, made, result, result + 1)
+
+    return computed
+
+
+def qlinear_concat(call: OnnxCall) -> Value:
+    """com.microsoft.QLinearConcat: the scale and the zero point of the result lead, its parts with theirs follow."""
+    given = call.values
+    if len(given) < 5 or len(given) % 3 != 2:
+        call.refuse(f"has {len(given)} inputs; allowed: a scale, a zero point, and three for each part")
+    call.values = [dequantized(call, place) for place in range(2, len(given), 3)]
+    made = call.made(concat(call))
+    call.values = [*given[:2], None]
+    return quantized(call, made, 0, 1)
 
 
 def qlinear_gemm(call: OnnxCall) -> Value:
@@ -122,11 +140,3 @@ def qlinear_gemm(call: OnnxCall) -> Value:
     if bias is not None:
         result = result.shifted(channel_vector(call, result, bias) * scale * per_output, bias)
     return result if call.optional(7) is None else quantized(call, result.view(), 7, 8)
-
-
-def qlinear_average(call: OnnxCall) -> Value:
-    """com.microsoft.QLinearGlobalAveragePool."""
-    if call.node.integer("channels_last", 0):
-        call.refuse("channels_last=1 is not supported; allowed: 0")
-    call.values[0] = dequantized(call, 0)
-    return quantized(call, global_pool(call).view, 3, 4)
