@@ -192,6 +192,19 @@ def test_a_tensor_that_is_far_larger_than_its_bytes_is_refused(whole: Path, tmp_
         import_model(str(tmp_path / "h.pt2"), seed=0)
 
 
+def test_a_model_on_the_meta_device_imports_by_its_shapes_alone(tmp_path: Path) -> None:
+    """Of more elements than a tensor that PyTorch fills with zeros may have; without --seed, its weights were zeros."""
+    with torch.device("meta"):
+        program = torch.export.export(torch.nn.Linear(4096, 8192), (torch.zeros(1, 2, 4096),))
+    torch.export.save(program, tmp_path / "m.pt2")
+    trace = import_model(str(tmp_path / "m.pt2"), seed=1)
+    assert trace.parameters == 8192 * 4096 + 8192
+    with pytest.raises(
+        ImportModelError, match="tensor 'weight' is on the device 'meta', and has no numbers; allowed: --seed, or --weights"
+    ):
+        import_model(str(tmp_path / "m.pt2"))
+
+
 def test_a_program_of_a_transformers_model_loads_in_a_fresh_process(tmp_path: Path) -> None:
     config = transformers.ViTConfig(
         hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=32, image_size=16, patch_size=8, num_labels=4

@@ -59,6 +59,9 @@ def walk(
     ImportModelError
         An operation, a layout or a shape that is not understood, by name.
     """
+    without = next((name for name, tensor in program.state_dict.items() if tensor.is_meta), None)
+    if keep_values and without is not None:
+        raise ImportModelError(f"tensor {without!r} is on the device 'meta', and has no numbers; allowed: --seed, or --weights")
     for node in program.graph.nodes:
         if node.op == "placeholder" and isinstance(node.meta.get("val"), torch.Tensor):
             TorchNode(node).shape  # noqa: B018  # one that is not fixed is answered before PyTorch trips over it

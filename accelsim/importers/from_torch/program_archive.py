@@ -67,16 +67,25 @@ def _check_entries(path: Path, sizes: Mapping[str, int], read: Callable[[str], b
 
 
 def _problems_of_tensors(content: Any, entry: str, sizes: Mapping[str, int]) -> Iterator[str]:
-    """Constants that are no tensors; tensors that fill the memory, as zeros where an entry is empty, or by strides of 0."""
+    """Constants that are no tensors; tensors that fill the memory, as zeros where an entry is empty, or by strides of 0.
+
+    A tensor of the meta device without bytes takes none.
+    """
     config = content.get("config") if isinstance(content, dict) else None
     folder = entry.rpartition("/")[0]
     for name, payload in config.items() if isinstance(config, dict) else ():
         stored = str(payload.get("path_name")) if isinstance(payload, dict) else ""
         if entry.endswith(_CONSTANTS) and not stored.startswith(_TENSOR):
             yield f"constant {shown(name)} is a pickled object, which could run any code; allowed: tensors"
-        elements = _elements(payload)
-        if elements > max(_MOST_REPEATED, sizes.get(f"{folder}/{stored}", 0)):
+        elements, held = _elements(payload), sizes.get(f"{folder}/{stored}", 0)
+        if elements > max(_MOST_REPEATED, held) and (held or not _is_meta(payload)):
             yield f"tensor {shown(name)} has {elements:,} elements, more than its bytes"
+
+
+def _is_meta(payload: Any) -> bool:
+    meta = payload.get("tensor_meta") if isinstance(payload, dict) else None
+    device = meta.get("device") if isinstance(meta, dict) else None
+    return isinstance(device, dict) and device.get("type") == "meta"
 
 
 def _elements(payload: Any) -> int:
