@@ -44,7 +44,8 @@ def load_program(path: Path) -> torch.export.ExportedProgram:
         raise ImportModelError(f"{path}: {what}")
     reasons = _Reasons()
     try:
-        check_archive(path)
+        for module in sorted(check_archive(path))[:_MOST_MODULES]:
+            _was_imported(module)
         with _hearing(reasons), _tensors_only():
             for _ in range(_MOST_MODULES + 1):
                 reasons.cause = ""

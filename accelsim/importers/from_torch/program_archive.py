@@ -30,11 +30,13 @@ _LIST = re.compile(r"(?:.*/)?data/(?:weights|constants)/[^/]+_config\.json")
 _CONSTANTS = "_constants_config.json"
 _TENSOR = "tensor_"
 _LARGEST_TEXT = 256 << 20  # bytes of a program
+# the class of a result, in a text within the JSON
+_RESULT = re.compile(rb'type\\+": *\\+"(transformers\.(?:modeling_outputs|models\.\w{1,64}\.modeling_\w{1,64}))\.\w')
 _MOST_REPEATED = 1 << 24  # elements of a tensor that is stored in fewer bytes
 
 
-def check_archive(path: Path) -> None:
-    """Look through an archive.
+def check_archive(path: Path) -> frozenset[str]:
+    """Look through an archive; the modules of transformers whose classes its results have, before PyTorch trips over each.
 
     Raises
     ------
@@ -44,15 +46,16 @@ def check_archive(path: Path) -> None:
         It cannot be read, is no archive of a program, which has entries of its own kinds only, or a text is no JSON.
     """
     with open_archive(path, ImportModelError) as archive:
-        _check_entries(path, {entry.filename: entry.file_size for entry in archive.infolist()}, archive.read)
+        modules = _check_entries(path, {entry.filename: entry.file_size for entry in archive.infolist()}, archive.read)
     try:
         reader = torch._C.PyTorchFileReader(str(path))
     except RuntimeError:
-        return  # PyTorch then reads nothing of it, or reads it as zipfile does
-    _check_entries(path, {name: reader.get_record_size(name) for name in reader.get_all_records()}, reader.get_record)
+        return modules  # PyTorch then reads nothing of it, or reads it as zipfile does
+    return _check_entries(path, {name: reader.get_record_size(name) for name in reader.get_all_records()}, reader.get_record)
 
 
-def _check_entries(path: Path, sizes: Mapping[str, int], read: Callable[[str], bytes]) -> None:
+def _check_entries(path: Path, sizes: Mapping[str, int], read: Callable[[str], bytes]) -> frozenset[str]:
+    modules: set[str] = set()
     for name, size in sizes.items():
         if not _ENTRY.fullmatch(name):
             raise ValueError(f"it holds {shown(name)}, which could run code")
@@ -61,9 +64,12 @@ def _check_entries(path: Path, sizes: Mapping[str, int], read: Callable[[str], b
             continue
         if size > _LARGEST_TEXT:
             raise ImportModelError(f"{path}: {name} has {size} bytes; allowed: at most {_LARGEST_TEXT}")
-        content = parse_json(read(name))
+        text = read(name)
+        modules.update(found.decode() for found in _RESULT.findall(text) if of_program)
+        content = parse_json(text)
         for problem in problems_of_text(content) if of_program else _problems_of_tensors(content, name, sizes):
             raise ImportModelError(f"{path}: {name}: {problem}")
+    return frozenset(modules)
 
 
 def _problems_of_tensors(content: Any, entry: str, sizes: Mapping[str, int]) -> Iterator[str]:
