@@ -235,7 +235,8 @@ def test_a_copy_of_an_operand_has_its_zero_point(tmp_path: Path) -> None:
     ]  # fmt: skip
     ends = {"first": np.array([0]), "last": np.array([5]), "axes": np.array([1]), "steps": np.array([2])}
     trace = imported(make(nodes, (1, 5, 8), {**scales("s8"), **ends}, opset=19), tmp_path)
-    assert {trace.shapes[name].zero_point for name in trace.layers[-1].inputs} == {-9}
+    assert {name: shape.zero_point for name, shape in trace.shapes.items()} == {"x": -9, trace.layers[0].name: -9, trace.layers[1].name: 0}
+    assert trace.layers[0].op == "move"
 
 
 IN, OUT = ["xs", "xz"], ["ys", "yz"]

@@ -98,13 +98,12 @@ class GraphBuilder(ExpertLayers):
             raise ImportModelError(
                 f"{name}: operands of shapes {a.shape} and {b.shape} cannot be multiplied (broadcasting is not supported)"
             )
-        quantized = a.producer, b.producer
         a, split_a, _ = self._operand(name, self.reshaped(name, a, (heads, m, k)))
         b, shared = readings.without_repeats(self.reshaped(name, b, (heads, k, n)))
         b, split_b, transposed = self._operand(name, b, may_transpose=True)
         bounds = LoopBounds(K=n, C=k, OX=shared * m, G=heads // shared)
-        for producer, view in zip(quantized, (a, b), strict=True):
-            self._keep_zero(producer, view.producer)
+        for view in (a, b):
+            self._keep_zero(view.producer)
         second, tokens = self._caches.get(b.producer, (b.producer, None))
         layer = self._make(
             MatmulLayer, name=name, inputs=(a.producer, second), cache_rows=tokens, bounds=bounds, a=Operand(split=split_a),

@@ -100,13 +100,18 @@ class LaidOutLayers:
         """Note the integer that stands for 0 in an activation, in two's complement; the one noted first."""
         return self._zeros.setdefault(producer, zero)
 
-    def _keep_zero(self, producer: str, read: str) -> None:
-        """Give an activation of 8 bits that a product of two reads, or the copy `read` of it, its zero point."""
-        zero = self._zeros.get(producer, 0)
-        self.inputs = [item.with_fields(shape=_with_zero(item.shape, zero)) if item.name == read else item for item in self.inputs]
-        if read in self._layers:
-            layer = self._layers[read]
+    def _keep_zero(self, read: str) -> None:
+        """Give an activation of 8 bits that a product of two reads its zero point, and what it is a copy of as well."""
+        zero = self._zeros.get(read)
+        while zero is not None:
+            self.inputs = [item.with_fields(shape=_with_zero(item.shape, zero)) if item.name == read else item for item in self.inputs]
+            layer = self._layers.get(read)
+            if layer is None:
+                return
             self._replace(layer, output=_with_zero(layer.output, zero))
+            if not isinstance(layer, MoveLayer):
+                return
+            read = layer.inputs[0]
 
     def given(self, view: View) -> View:
         """An input of the model, noted in the shape that the model gives it."""
@@ -176,7 +181,10 @@ class LaidOutLayers:
             MoveLayer, name=f"{name}.move", inputs=(view.producer,), output=self._shape(result.groups, result.rows, result.columns),
             source=source.dims, start=start, nest=loops,
         )  # fmt: skip
-        return self._add(layer, result)
+        made = self._add(layer, result)
+        if view.producer in self._zeros:
+            self._zeros[made.producer] = self._zeros[view.producer]
+        return made
 
     def _head_product(self, producer: str) -> MatmulLayer | None:
         """The layer of a tensor, if it is a product of two activations: only its groups may lie either way."""
