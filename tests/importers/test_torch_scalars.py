@@ -55,6 +55,11 @@ SHAPES: dict[str, Callable[[Any], Any]] = {
 }
 
 
+def test_whole_powers_are_products_by_squares() -> None:
+    """An attention by hashes (YOSO) has a ninth power."""
+    assert outcome(lambda x: torch.tanh(x) ** 9 + (1 + torch.tanh(x) / 9) ** 33, 1, 5, 7).kind == "equal"
+
+
 @pytest.mark.parametrize("name", SHAPES)
 def test_leading_dimensions_are_any(name: str) -> None:
     assert outcome(SHAPES[name], 1, 8, 4, 4).kind == "equal"
