@@ -133,10 +133,10 @@ class Accelerator(Record, metaclass=ExplainedRecord):
             )
 
     def _check_cores(self) -> None:
-        if self.cores > 1 and self.placement.activations == "none":
+        if self.cores > 1 and self.placement.activations == "none" and self.control.core_split != "networks":
             raise ValueError(
                 f"cores = {self.cores}, but placement.activations = 'none': what one core computes passes to the others through a memory;"
-                " allowed with several cores: dram, l2"
+                " allowed with several cores: dram, l2, or control.core_split = 'networks'"
             )
 
     def _check_l2(self) -> None:

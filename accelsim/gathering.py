@@ -120,6 +120,6 @@ def _merged(layers: Sequence[LayerResult], last_core: int, busiest: Mapping[str,
         vector_cycles=sum(layer.vector_cycles for layer in layers),
         traffic=tuple(Traffic(*key, bits) for key, bits in sorted(traffic.items())),
         bounds=bounds,
-        lowering=layers[0].lowering,
+        lowering=next((layer.lowering for layer in layers if layer.lowering), ""),
         **figures,
     )

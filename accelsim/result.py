@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from functools import cached_property
 from typing import Annotated, Any
 
@@ -142,6 +142,11 @@ class LayerResult:
     def total_cycles(self) -> int:
         return sum(self.cycles.values())
 
+    def without_waits_for_cores(self) -> LayerResult:
+        """The layer up to the cycle in which it ends; itself if other cores are not waited for."""
+        waits = self.cycles.get("dependency", 0)
+        return replace(self, cycles={**self.cycles, "dependency": 0}, end_cycle=self.end_cycle - waits) if waits else self
+
 
 FIGURES = tuple(item.name for item in fields(LayerResult) if item.default is None)  # counts of layers that have them
 
@@ -172,6 +177,15 @@ class FrameResult:
     @property
     def macs(self) -> int:
         return sum(layer.macs for layer in self.layers)
+
+    @property
+    def works(self) -> bool:
+        """Whether it has anything of the inference: on one of several cores."""
+        return any(layer.macs or layer.vector_cycles or layer.traffic for layer in self.layers)
+
+    def until_its_end(self) -> FrameResult:
+        """Without waits for other cores, which follow the last layer where these run networks of their own."""
+        return FrameResult(tuple(layer.without_waits_for_cores() for layer in self.layers), self.trace)
 
 
 class _Sums:
@@ -266,7 +280,7 @@ class Verdict:
 @_CLOSED
 @dataclass(frozen=True, repr=False)
 class Result(_Sums):
-    """A run of one network, or of several that take turns, on one accelerator.
+    """A run of one network, or of several that take turns or have a core each, on one accelerator.
 
     Attributes
     ----------
@@ -339,6 +353,33 @@ class Result(_Sums):
     def utilization(self) -> float:
         """Useful MACs over MAC slots of all cycles, of all cores."""
         return sum(core.utilization for core in self.of_cores) / len(self.of_cores)
+
+    @cached_property
+    def core_of_frames(self) -> tuple[int, ...]:
+        """The core that runs each inference, where every one has a core of its own; empty where cores share one, or there is one core."""
+        found = []
+        for frame in range(len(self.frames)):
+            at_work = [number for number, core in enumerate(self.cores) if core.frames[frame].works]
+            if len(at_work) != 1:
+                return ()
+            found.append(at_work[0])
+        return tuple(found)
+
+    @cached_property
+    def own_frames(self) -> tuple[FrameResult, ...]:
+        """`frames`; of networks on cores of their own each as its core saw it, up to its own end."""
+        places = enumerate(self.core_of_frames)
+        return tuple(self.cores[core].frames[frame].until_its_end() for frame, core in places) or self.frames
+
+    def networks_of(self, core: int) -> tuple[str, ...]:
+        """Names of the networks that a core runs, where each inference has a core of its own."""
+        found = (frame.trace for frame, own in zip(self.frames, self.core_of_frames, strict=False) if own == core)
+        return tuple(dict.fromkeys(found))
+
+    @property
+    def own_layers(self) -> tuple[LayerResult, ...]:
+        """The layers of `own_frames`, in the order of `layers`."""
+        return tuple(layer for frame in self.own_frames for layer in frame.layers)
 
     @cached_property
     def of_cores(self) -> tuple[CoreResult, ...]:

@@ -44,8 +44,8 @@ def simulate(
 
     Parameters
     ----------
-    traces : one network, or several whose inferences take turns (first, second, first, second, ...) in one program; of several, the
-        layers in the result are called 'network/layer'
+    traces : one network, or several whose inferences take turns (first, second, first, second, ...) in one program, or that have a core
+        each (`control.core_split: networks`); of several, the layers in the result are called 'network/layer'
     seed : of values that the trace leaves open (codebook indices of a trace without payload, under bank conflicts)
     progress : called with (phase, done, total) now and then
     shared : of several simulations in a row; the result is the same to the bit

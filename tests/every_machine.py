@@ -43,7 +43,7 @@ def machines(draw: st.DrawFn) -> Accelerator:
         if array.get("depthwise") in ("vector", "cheapest"):
             changes["vector_unit"] = chip.vector_unit.with_fields(depthwise_taps=9)
     if kind in ("cores", "all"):
-        how = {"core_split": draw(st.sampled_from(["cheapest", "stripes", "rows"])), "weight_broadcast": draw(st.booleans())}
+        how = {"core_split": draw(st.sampled_from(["cheapest", "stripes", "rows", "networks"])), "weight_broadcast": draw(st.booleans())}
         changes |= {"cores": draw(st.integers(2, 3)), "control": chip.control.with_fields(**how)}
         if chip.codebook.store == "rom" and draw(st.booleans()):
             changes["codebook"] = chip.codebook.with_fields(shared_ports=draw(st.sampled_from([1, 2, 8])), banks=None)

@@ -40,7 +40,7 @@ def simulate(
     ----------
     accelerator : a preset's name, a YAML file, a mapping of fields, or an `Accelerator`
     trace : a name, a trace's directory, NAME@FORMAT, or a `Trace`
-    then : other networks that take turns with the first on the same chip
+    then : other networks that take turns with the first on the same chip; with `control.core_split: networks` each has a core of its own
     set : fields of the chip to override: {'codebook.ports': 2} or ['codebook.ports=2']
     fit_codebook : give the chip the codebook that the trace asks for
     frames, batch : inferences of each network, one after the other, and images per inference, 1 to 1,024

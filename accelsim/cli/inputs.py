@@ -32,7 +32,7 @@ Then = Annotated[
     typer.Option(
         "--then",
         metavar="TRACE",
-        help="Another network that takes turns with the first on the same chip; may be repeated.",
+        help="Another network that takes turns with the first on the same chip, or has a core of its own; may be repeated.",
         autocompletion=traces,
     ),
 ]
@@ -70,7 +70,7 @@ Seed = Annotated[int, typer.Option(min=0, help="Seed of the values that a trace 
 
 
 def load_others(names: Sequence[str] | None) -> tuple[Trace, ...]:
-    """The traces that take turns with the first."""
+    """The traces that run beside the first."""
     from accelsim.api.trace import trace_of
 
     return tuple(trace_of(name) for name in names or ())

@@ -86,7 +86,7 @@ def run(
 ) -> None:
     """Simulate a trace on a chip: time, stalls, energy and area.
 
-    With --then, several traces take turns on the chip.
+    With --then, several traces take turns on the chip, or have a core each (control.core_split=networks).
     """
     from accelsim.cost.area import area_of
     from accelsim.cost.technology import load_technology

@@ -26,6 +26,7 @@ from accelsim.compiler.in_l2 import most_live_bytes
 from accelsim.compiler.inference import LayerBuild, Lowering, PlacedNetwork, as_array
 from accelsim.compiler.lowering import lower_inference
 from accelsim.compiler.memory_layout import ALIGNMENT, InferenceMemory, MemoryLayout
+from accelsim.compiler.networks_on_cores import check_cores, idle_cores, on_own_core
 from accelsim.compiler.place_on_cores import place_on_cores
 from accelsim.compiler.plan import Plan
 from accelsim.compiler.rom import check_rom
@@ -57,7 +58,7 @@ def compile_trace(
     caches: Caches | None = None,
     planned_for: Accelerator | None = None,
 ) -> Program:
-    """Place `frames` inferences of `batch` images of each trace on `accelerator`; several traces take turns.
+    """Place `frames` inferences of `batch` images of each trace on `accelerator`; several traces take turns, or have a core each.
 
     All their weights lie in the memory at once, so the next network's are prefetched under the one before, as a layer's are. `caches`
     holds the results that earlier compilations share with this one. Orders of heads and mappings are ranked by the costs of
@@ -74,6 +75,7 @@ def compile_trace(
             raise CompileError(f"{name} = {value}: allowed: 1..1024")
     _check_names(traces)
     target = target_of(accelerator, traces)
+    check_cores(target, traces)
     if planned_for is not None and (ranked_by := target_of(planned_for, traces)) != target:
         target = replace(target, ranked_by=ranked_by)
     known = Caches() if caches is None else caches
@@ -86,7 +88,9 @@ def compile_for(target: Target, traces: Sequence[Trace], frames: int, batch: int
     notes = check_rom(target, traces)
     chosen = [with_experts_chosen(trace, batch, seed) for trace in traces]
     check_images(target, [trace for trace, _ in chosen])
-    networks = [[replace(part, experts=how) for part in _place(target, trace, batch, caches)] for trace, how in chosen]
+    networks = [
+        [replace(part, experts=how) for part in _place(target, trace, number, batch, caches)] for number, (trace, how) in enumerate(chosen)
+    ]
     bursts = {memory: target.memory(memory).burst_bytes for memory in MEMORIES}
     weights = target.placement.weights
     if target.dma.transfer % bursts[weights]:
@@ -118,10 +122,15 @@ def compile_for(target: Target, traces: Sequence[Trace], frames: int, batch: int
     base = -(-layout.weights // ALIGNMENT) * ALIGNMENT if weights == target.placement.activations else 0
     _check_capacity(target, lows, layout, base)
     programs = [
-        _program(target, low, transfers, parts, base, batch, notes)
+        _program(target, low, transfers, parts, base, batch)
         for low, transfers, parts in zip(lows, cores_transfers(lows), zip(*networks, strict=True), strict=True)
     ]
-    return replace(programs[0], others=tuple(programs[1:]))
+    return replace(
+        programs[0],
+        choices=_choices(target, [next((part for part in parts if part.plan.ops), parts[0]) for parts in networks], lows),
+        warnings=(*notes, *idle_cores(target, traces), *_warnings(target, lows, [program.runs for program in programs])),
+        others=tuple(programs[1:]),
+    )
 
 
 def _check_names(traces: Sequence[Trace]) -> None:
@@ -138,11 +147,11 @@ def _check_names(traces: Sequence[Trace]) -> None:
         )
 
 
-def _place(target: Target, trace: Trace, batch: int, caches: Caches) -> tuple[PlacedNetwork, ...]:
-    """Each core's part of a network."""
-    if target.cores > 1:
+def _place(target: Target, trace: Trace, number: int, batch: int, caches: Caches) -> tuple[PlacedNetwork, ...]:
+    """Each core's part of a network; `number` counts the networks."""
+    if target.splits_layers:
         return place_on_cores(target, trace, batch, caches)
-    return (_choose(target, trace, batch, caches),)
+    return on_own_core(target, _choose(target, trace, batch, caches), number)
 
 
 def _choose(target: Target, trace: Trace, batch: int, caches: Caches) -> PlacedNetwork:
@@ -231,7 +240,6 @@ def _program(
     networks: Sequence[PlacedNetwork],
     base: int,
     batch: int,
-    notes: tuple[str, ...],
 ) -> Program:
     control, buffer = target.control, target.activation_buffer
     machine = {
@@ -253,12 +261,11 @@ def _program(
         **shared_rom(target)._asdict(),
     }
     machines = as_array([machine], compute_state.MACHINE)
-    runs = low.runs.array()
     rates = {memory: target.memory(memory).bytes_per_cycle for memory in MEMORIES}
     jobs = tuple(job if job.address < 0 else replace(job, address=job.address + base) for job in low.jobs)
     return Program(
         machine=machines,
-        runs=runs,
+        runs=low.runs.array(),
         tasks=with_load_order(with_lane_cycles(as_array(low.tasks, compute_state.TASK), machines), jobs),
         drains=np.array(low.drains, np.int64),
         row_tasks=np.array(low.row_tasks, np.int64),
@@ -271,8 +278,8 @@ def _program(
         loads=low.loads,
         units=low.units,
         layers=tuple(_layer_plan(target, rates, build, len(networks) > 1) for build in low.layers),
-        choices=_choices(target, networks, low),
-        warnings=(*notes, *_warnings(target, low, runs)),
+        choices={},
+        warnings=(),
         batch=batch,
         peak_activation_bytes=max(network.allocation.peak_bytes for network in networks),
     )
@@ -305,9 +312,11 @@ def _layer_plan(target: Target, rates: dict[str, Fraction | None], build: LayerB
     )
 
 
-def _choices(target: Target, networks: Sequence[PlacedNetwork], low: Lowering) -> dict[str, str]:
-    held = sum(any("held over" in note for note in build.notes) for build in low.layers)
-    again = sum(any("read again" in note for note in build.notes) for build in low.layers)
+def _choices(target: Target, networks: Sequence[PlacedNetwork], lows: Sequence[Lowering]) -> dict[str, str]:
+    """The choices for each network, and for all; of a layer that several cores share the first one that has some of it tells."""
+    builds = [next((build for build in parts if build.notes), parts[0]) for parts in zip(*(low.layers for low in lows), strict=True)]
+    held = sum(any("held over" in note for note in build.notes) for build in builds)
+    again = sum(any("read again" in note for note in build.notes) for build in builds)
     out: dict[str, str] = {}
     for network in networks:
         of = f" of {network.trace.name}" if len(networks) > 1 else ""
@@ -316,23 +325,23 @@ def _choices(target: Target, networks: Sequence[PlacedNetwork], low: Lowering) -
         "stripes": f"{held} layers held over M-chunks, {again} read again" if held or again else "every layer in one M-chunk",
         "weights": target.weight_buffer.residency,
         **({"l2": _l2_choice(target)} if target.l2 is not None else {}),
-        **({"mapping": _mapping_choice(low)} if target.array.mapping != "tiles" else {}),
-        **({"dataflow": _dataflow_choice(target, low)} if target.array.may_hold_outputs or target.array.holds_inputs else {}),
+        **({"mapping": _mapping_choice(builds)} if target.array.mapping != "tiles" else {}),
+        **({"dataflow": _dataflow_choice(target, builds)} if target.array.may_hold_outputs or target.array.holds_inputs else {}),
         "overlap": target.control.overlap,
     }
 
 
-def _dataflow_choice(target: Target, low: Lowering) -> str:
+def _dataflow_choice(target: Target, builds: Sequence[LayerBuild]) -> str:
     """How many layers of products keep their sums, or their activations, in the PEs, on a chip that may."""
-    products = [build for build in low.layers if build.layer.product is not None]
+    products = [build for build in builds if build.layer.product is not None]
     figure, name = ("is_reads", "input") if target.array.holds_inputs else ("os_reads", "output")
     held = sum(figure in build.figures for build in products)
     return f"{held} of {len(products)} products {name} stationary, the others weight stationary"
 
 
-def _mapping_choice(low: Lowering) -> str:
+def _mapping_choice(builds: Sequence[LayerBuild]) -> str:
     """How many layers of products meet their weights as these leave the decoder, on a chip that has a choice."""
-    products = [build for build in low.layers if build.layer.product is not None]
+    products = [build for build in builds if build.layer.product is not None]
     direct = sum("gemv_steps" in build.figures for build in products)
     return f"{direct} of {len(products)} products by GEMV, the others tile by tile"
 
@@ -371,6 +380,8 @@ def _network_choices(target: Target, network: PlacedNetwork) -> dict[str, str]:
 
 def _cores(target: Target, network: PlacedNetwork) -> str:
     """How the layers are split, and what crosses the memory for it, which `spills` does not name."""
+    if not target.splits_layers:
+        return f"{target.cores}: {network.split}"
     passing = {key.name: tensor.whole or tensor for key, tensor in network.plan.tensors.items() if tensor.passes}
     exchanged = [name for name, whole in passing.items() if not (whole.is_input or whole.is_output)]
     return f"{target.cores}: {network.split}; {len(exchanged)} tensors pass through the memory between cores"
@@ -390,9 +401,11 @@ def _group_mappings(target: Target, network: PlacedNetwork) -> dict[str, str]:
     return {"grouped_convolutions": f"{merged} of {len(grouped)} in block-diagonal tiles, {feeds}the others a tile per group"}
 
 
-def _warnings(target: Target, low: Lowering, runs: Structured) -> tuple[str, ...]:
+def _warnings(target: Target, lows: Sequence[Lowering], of_cores: Sequence[Structured]) -> tuple[str, ...]:
+    """Remarks on the runs of all cores."""
+    low, runs = lows[0], np.concatenate(of_cores)
     out: list[str] = []
-    if low.conflicts.synthetic:
+    if any(item.conflicts.synthetic for item in lows):
         out.append(f"bank conflicts come from evenly drawn indices (seed {low.conflicts.seed}): the trace has no payload")
     out += low.code_lengths.warnings()
     formats = {build.layer.weights.format for build in low.layers if build.layer.weights is not None}

@@ -172,6 +172,11 @@ class Target:
     ranked_by: Target | None = None
 
     @property
+    def splits_layers(self) -> bool:
+        """Whether several cores share each layer."""
+        return self.cores > 1 and self.control.core_split != "networks"
+
+    @property
     def ranking(self) -> Target:
         """The target by whose costs head orders and mappings are ranked."""
         return self.ranked_by or self

@@ -104,7 +104,7 @@ def check_functional(
     check_computable(*traces)
     wholes = [materialize(trace, progress) for trace in traces]
     target = target_of(accelerator, wholes)
-    splits = {whole.name: splits_of(target, whole) for whole in wholes} if target.cores > 1 else {}
+    splits = {whole.name: splits_of(target, whole) for whole in wholes} if target.splits_layers else {}
     layers = [(whole, layer) for whole in wholes for layer in whole.layers if layer.exact]
     checks: list[LayerCheck] = []
     for done, (whole, layer) in enumerate(layers):

@@ -12,7 +12,7 @@ from pydantic import Field, model_validator
 from accelsim.quantities import BytesOrNone, Cycles, Picoseconds, unit
 from accelsim.records import Record
 
-CoreSplit = Literal["cheapest", "stripes", "rows"]
+CoreSplit = Literal["cheapest", "stripes", "rows", "networks"]
 
 
 class OverheadSpec(Record):
@@ -59,7 +59,8 @@ class ControlSpec(Record):
     core_split: CoreSplit = Field(
         default="cheapest",
         description="what each of several cores takes of a product: stripes: some of its N-stripes; rows: some of its rows; cheapest: of "
-        "both the one with fewer estimated cycles, product by product. Heads of an attention are shared out in any case",
+        "both the one with fewer estimated cycles, product by product, heads of an attention shared out in any case; networks: no layer is "
+        "split, each network of the run has a core of its own, in order, and those that are left take turns with the first ones",
     )
     core_sync: Literal["awaited", "free"] = Field(
         default="awaited",

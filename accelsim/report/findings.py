@@ -16,7 +16,7 @@ from rich.console import Console
 from accelsim.cost.area import AreaReport
 from accelsim.cost.compare_costs import RunCost
 from accelsim.cost.energy import EnergyReport
-from accelsim.report.export.run import to_csv, write_run
+from accelsim.report.export.run import network_rows, to_csv, write_run
 from accelsim.report.metrics import summarize
 from accelsim.report.plots.picture_style import PAPER, PictureStyle
 from accelsim.report.tables.area import render_area_groups
@@ -84,6 +84,8 @@ class Findings:
             "area": self.area.to_dict(),
             "energy": self.energy.to_dict(),
         }
+        if networks := network_rows(self.result):
+            out["networks"] = networks
         if self.what_if is not None:
             out["what_if"] = what_if_rows(self.what_if)
         if self.functional is not None:

@@ -98,7 +98,7 @@ def summarize(result: Result) -> Summary:
     cycles = result.total_cycles
     seconds = cycles / result.clock_hz
     inferences = len(result.frames) * result.batch
-    frame_ms = [1e3 * frame.total_cycles / result.clock_hz for frame in result.frames]
+    frame_ms = [1e3 * frame.total_cycles / result.clock_hz for frame in result.own_frames]
     tightest, bound = tightest_bound(result.bounds)
     return Summary(
         accelerator=result.accelerator_name,
@@ -206,7 +206,7 @@ class LayerGroup:
 def group_layers(result: Result, *, fold: bool) -> tuple[LayerGroup, ...]:
     """One group per layer name (all inferences), or, with `fold`, for each set of repeated layers; by first appearance."""
     found: dict[tuple[object, ...], list[LayerResult]] = {}
-    for layer in result.layers:
+    for layer in result.own_layers:
         key = (pattern(layer.name), layer.op, layer.format, layer.macs) if fold else (layer.name,)
         found.setdefault(key, []).append(layer)
     patterns = Counter(pattern(layers[0].name) for layers in found.values())

@@ -15,6 +15,7 @@ from accelsim.result import CATEGORIES
 from accelsim.system import run_program
 from accelsim.trace.trace import Trace
 from tests.naive_cores import simulate_cores
+from tests.system.test_networks_in_turn import renamed
 from tests.tiny_convnets import convnets
 from tests.tiny_machines import chains, encoders, gemm_chain, tiny_accelerator
 
@@ -29,9 +30,9 @@ def chip(cores: int, split: str, places: int, latency: int, rate: int = 4, **mor
     )  # fmt: skip
 
 
-def compare(accelerator: Accelerator, trace: Trace, frames: int = 1, batch: int = 1) -> set[str]:
+def compare(accelerator: Accelerator, *traces: Trace, frames: int = 1, batch: int = 1) -> set[str]:
     """The categories that occur."""
-    program = compile_trace(accelerator, trace, frames=frames, batch=batch)
+    program = compile_trace(accelerator, *traces, frames=frames, batch=batch)
     outcome = run_program(accelerator, program, by_events=True)
     assert accelerator.dram is not None
     latency, rate = accelerator.dram.latency // 1000, accelerator.dram.bandwidth // 10**9
@@ -82,6 +83,35 @@ def test_random_nets_on_several_cores_equal_the_twin(
     # An infinite rate: the twin counts in whole cycles, and not every transfer is a multiple of four bytes.
     try:
         control = {"core_split": split, "weight_broadcast": broadcast}
-        compare(chip(cores, split, places, latency, 0, control=control, activation_buffer__capacity=capacity), trace, frames, batch)
+        compare(
+            chip(cores, split, places, latency, 0, control=control, activation_buffer__capacity=capacity), trace, frames=frames, batch=batch
+        )
     except CompileError:
         return  # a net that does not fit says so
+
+
+@pytest.mark.parametrize("overlap", ["prefetch", "layer", "none"])
+@pytest.mark.parametrize(("places", "latency"), [(2, 8), (1, 1)])
+@pytest.mark.parametrize("cores", [2, 3])
+def test_networks_on_cores_of_their_own_equal_the_twin(cores: int, overlap: str, places: int, latency: int) -> None:
+    machine = chip(cores, "networks", places, latency, weight_buffer={"capacity": 352, "word_bits": 32},
+                   control={"core_split": "networks", "overlap": overlap})  # fmt: skip
+    one = gemm_chain(4, [4, 24, 8, 4], ["int8", "ssvq:16,4", "int8"], ["layernorm", "", "gelu"])
+    other = gemm_chain(4, [16, 4, 32], ["ssvq:16,4", "int8"], ["", "gelu"])
+    found = compare(machine, renamed(one, "one"), renamed(other, "other"), renamed(other, "third"), frames=2)
+    assert "dependency" not in found  # nothing passes from core to core
+
+
+@settings(max_examples=40)
+@given(
+    st.lists(st.one_of(chains(), encoders(), convnets()), min_size=1, max_size=3), st.integers(2, 3), st.integers(1, 4),
+    st.integers(1, 20), st.integers(1, 2), st.sampled_from([512, 65536]),
+)  # fmt: skip
+def test_random_nets_on_cores_of_their_own_equal_the_twin(
+    traces: list[Trace], cores: int, places: int, latency: int, frames: int, capacity: int
+) -> None:
+    networks = [renamed(trace, f"n{number}") for number, trace in enumerate(traces)]
+    try:
+        compare(chip(cores, "networks", places, latency, 0, activation_buffer__capacity=capacity), *networks, frames=frames)
+    except CompileError:
+        return

@@ -138,7 +138,7 @@ LEFT_OUT = {
 # Other values of every field, one where it has two; as overrides where a field cannot change alone.
 IDEAL_CHANGES: dict[str, tuple[Any, ...]] = {
     "name": ("other", "third"), "description": ("other", "third"), "clock": ("900 MHz", "2 GHz"), "cores": (2, 3),
-    "control.core_split": tuple(f"cores=2\ncontrol.core_split={split}" for split in ("stripes", "rows")),
+    "control.core_split": tuple(f"cores=2\ncontrol.core_split={split}" for split in ("stripes", "rows", "networks")),
     "control.core_sync": ("cores=2\ncontrol.core_sync=free",),
     "control.weight_broadcast": ("cores=2\ncontrol.core_split=rows\ncontrol.weight_broadcast=true",),
     "array.rows": (8, 16), "array.cols": (8, 16), "array.max_m": (5, 16), "array.accumulator_banks": (2,), "array.shadow_sets": (2,),

@@ -72,7 +72,7 @@ def overlay(result: Result, graph: str, nodes: Mapping[str, str]) -> dict[str, d
 
 def frame_of(result: Result, nodes: Mapping[str, str]) -> FrameResult:
     """The last inference of the network that has most layers of `nodes`; ConfigError if none has any."""
-    frames = {frame.trace: frame for frame in result.frames}
+    frames = {frame.trace: frame for frame in result.own_frames}
     best = max(frames.values(), key=lambda frame: sum(layer.name in nodes for layer in frame.layers))
     if not any(layer.name in nodes for layer in best.layers):
         raise ConfigError(

@@ -58,6 +58,7 @@ def layer_rows(result: Result) -> list[dict[str, Any]]:
         {
             "frame": frame_index,
             "trace": frame.trace,
+            **({"core": result.core_of_frames[frame_index]} if result.core_of_frames else {}),
             "layer": layer.name,
             "op": layer.op,
             "format": layer.format,
@@ -74,7 +75,7 @@ def layer_rows(result: Result) -> list[dict[str, Any]]:
             **{f"bound_{name}_cycles": layer.bounds.get(name, 0) for name in resources},
             "lowering": layer.lowering,
         }
-        for frame_index, frame in enumerate(result.frames)
+        for frame_index, frame in enumerate(result.own_frames)
         for layer in frame.layers
     ]
 
@@ -113,11 +114,27 @@ def traffic_rows(result: Result) -> list[dict[str, Any]]:
     ]
 
 
+def network_rows(result: Result) -> list[dict[str, Any]]:
+    """One row per inference of networks that have a core each: up to its own end; empty for other runs."""
+    return [
+        {
+            "frame": number,
+            "trace": frame.trace,
+            "core": core,
+            "total_cycles": frame.total_cycles,
+            "milliseconds": 1e3 * frame.total_cycles / result.clock_hz,
+            "bus_bytes": sum(bus_bits(layer.traffic) for layer in frame.layers) / 8,
+        }
+        for number, (frame, core) in enumerate(zip(result.own_frames, result.core_of_frames, strict=False))
+    ]
+
+
 def core_rows(result: Result) -> list[dict[str, Any]]:
     """One row per core of a chip with several: its MACs, utilization and cycles by category."""
     return [
         {
             "core": number,
+            **({"networks": " + ".join(result.networks_of(number))} if result.core_of_frames else {}),
             "macs": core.macs,
             "utilization_pct": 100 * core.utilization,
             "total_cycles": core.total_cycles,

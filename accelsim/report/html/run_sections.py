@@ -93,10 +93,9 @@ def cores(run: Run) -> Section | None:
                 _named_share((wait, taken), whole),
             )
         )
-    note = (
-        "The cycles of each core add up to those of the run. All other cycles on this page are those of the core that ended last; MACs, "
-        "traffic and energy are those of all cores."
-    )
+    told = "Of each layer its own core tells the cycles, of the run the core that ended last"
+    told = told if result.core_of_frames else "All other cycles on this page are those of the core that ended last"
+    note = f"The cycles of each core add up to those of the run. {told}; MACs, traffic and energy are those of all cores."
     return Section(run.name("cores"), "Cores", (paragraph(note, "note"), table(run.name("t-cores"), "Cores", columns, rows)))
 
 
@@ -119,7 +118,7 @@ _LAYER_COLUMNS = (
 def layers(run: Run) -> Section:
     """The layers, repeated blocks summed; each one on demand."""
     result = run.result
-    energy = {id(layer): span.nominal for layer, (_, span) in zip(result.layers, run.cost.cost.energy.layers_pj, strict=True)}
+    energy = {id(layer): span.nominal for layer, (_, span) in zip(result.own_layers, run.cost.cost.energy.layers_pj, strict=True)}
     summed = group_layers(result, fold=True)
     note = "Repeated blocks are summed" + (f", and {len(result.frames)} frames." if len(result.frames) > 1 else ".")
     body: list[Child] = [paragraph(f"{note} Bar lengths are relative to the longest layer.", "note")]
@@ -267,11 +266,16 @@ def frames(run: Run) -> Section | None:
     result = run.result
     if len(result.frames) < 2:
         return None
-    columns = (number("frame"), Column("network"), number("core cycles"), number("time", "ms"), number("bus", "kB"))
+    own = result.core_of_frames
+    at = (number("core"),) if own else ()
+    columns = (number("frame"), *at, Column("network"), number("core cycles"), number("time", "ms"), number("bus", "kB"))
     rows: list[Row] = []
-    for index, frame in enumerate(result.frames):
+    for index, frame in enumerate(result.own_frames):
         moved = sum(bus_bits(layer.traffic) for layer in frame.layers) / 8
         ms = 1e3 * frame.total_cycles / result.clock_hz
-        rows.append((integer(index), frame.trace, integer(frame.total_cycles), value(ms, milliseconds(ms)), decimals(moved / 1e3, 1)))
+        where = (integer(own[index]),) if own else ()
+        rows.append(
+            (integer(index), *where, frame.trace, integer(frame.total_cycles), value(ms, milliseconds(ms)), decimals(moved / 1e3, 1))
+        )
     note = "The first inference of a network is its cold start, the last its steady state."
     return Section(run.name("frames"), "Frames", (paragraph(note, "note"), table(run.name("t-frames"), "Frames", columns, rows)))

@@ -19,7 +19,8 @@ from accelsim.report.metrics import (
     traffic_lines,
 )
 from accelsim.report.tables.terminal import row, say, show, table
-from accelsim.report.tables.text import count, decimal_bytes, duration, hertz, milliseconds, percent, times
+from accelsim.report.tables.text import count, decimal_bytes, duration, milliseconds, percent, times
+from accelsim.report.tables.time_line import time_line
 from accelsim.report.verdict import IdealizedRun, limit_rows
 from accelsim.result import Result
 
@@ -55,11 +56,7 @@ def render_run(console: Console, result: Result, *, all_layers: bool = False) ->
 def render_headline(console: Console, result: Result, summary: Summary) -> None:
     """Time, rates and the limiting resource, in sentences."""
     say(console, f"{summary.accelerator} runs {summary.trace}", style="bold")
-    say(
-        console,
-        f"{duration(summary.milliseconds_per_inference)} per inference, {summary.inferences_per_s:,.1f} inferences/s; "
-        f"{count(summary.total_cycles)} cycles at {hertz(summary.clock_hz)} for {_inferences(summary)}",
-    )
+    say(console, time_line(summary, result))
     if len({frame.trace for frame in result.frames}) > 1:
         render_frames(console, result)
     elif summary.frames > 1:
@@ -78,29 +75,25 @@ def render_headline(console: Console, result: Result, summary: Summary) -> None:
     say(console, f"run {summary.run_id[:16]}{'; ' if versions else ''}{versions}", style="dim")
 
 
-def _inferences(summary: Summary) -> str:
-    if summary.inferences == 1:
-        return "one inference"
-    return f"{summary.inferences} inferences ({summary.frames} frames x batch {summary.batch})"
-
-
 def render_frames(console: Console, result: Result) -> None:
-    """Each inference of a run in which networks take turns."""
-    out = table([">frame", "network", ">cycles", ">ms", ">bus\nkB", ">codebook\nkB"])
-    for index, frame in enumerate(result.frames):
+    """Each inference of a run of several networks: in turn, or on cores of their own."""
+    cores = result.core_of_frames
+    out = table([">frame", *([">core"] if cores else []), "network", ">cycles", ">ms", ">bus\nkB", ">codebook\nkB"])
+    for index, frame in enumerate(result.own_frames):
         moved = tuple(item for layer in frame.layers for item in layer.traffic)
         codebook = sum(item.bits for item in moved if item.operand == "codebook")
         ms = 1e3 * frame.total_cycles / result.clock_hz
         row(
             out,
             str(index),
+            *([str(cores[index])] if cores else []),
             frame.trace,
             count(frame.total_cycles),
             milliseconds(ms),
             f"{bus_bits(moved) / 8e3:,.1f}",
             f"{codebook / 8e3:,.1f}",
         )
-    show(console, "Networks in turn", out)
+    show(console, "Networks, each on a core of its own" if cores else "Networks in turn", out)
 
 
 def render_cycles(console: Console, result: Result) -> None:
@@ -125,7 +118,9 @@ def render_cores(console: Console, result: Result) -> None:
         busy = percent(core.cycles["busy"], core.total_cycles)
         row(out, str(number), count(core.macs), f"{100 * core.utilization:.1f} %", busy, shares)
     show(console, "Cores", out)
-    say(console, "The other tables of cycles are those of the core that ended last; MACs, traffic and energy are those of all cores.")
+    told = "Of each layer its own core tells the cycles, of the run the core that ended last"
+    told = told if result.core_of_frames else "The other tables of cycles are those of the core that ended last"
+    say(console, f"{told}; MACs, traffic and energy are those of all cores.")
 
 
 def render_layers(console: Console, result: Result, *, all_layers: bool) -> None:

@@ -12,7 +12,8 @@ from accelsim.cost.compare_costs import RunCost
 from accelsim.report.metrics import Summary, summarize, traffic_lines
 from accelsim.report.tables.markup import MARKUP
 from accelsim.report.tables.terminal import PIPE_COLUMNS, say_line
-from accelsim.report.tables.text import clean, count, decimal_bytes, duration, ends, hertz, percent, short, tail, times
+from accelsim.report.tables.text import clean, decimal_bytes, duration, ends, percent, short, tail, times
+from accelsim.report.tables.time_line import time_line
 from accelsim.report.verdict import LEAST_GAIN, decide
 from accelsim.report.verdict_warnings import concerns
 from accelsim.result import Gain, Result
@@ -72,10 +73,7 @@ def _around_warnings(cost: RunCost, columns: int, named: int, checked: Checked) 
 
 
 def _entries(cost: RunCost, result: Result, summary: Summary, named: int) -> Iterable[tuple[str, str]]:
-    yield (
-        "time",
-        f"{duration(summary.milliseconds_per_inference)} per inference, {summary.inferences_per_s:,.1f} inferences/s; {_cycles(summary)}",
-    )
+    yield "time", time_line(summary, result)
     turns = _turns(result, named)
     if turns:
         yield "networks", turns
@@ -114,21 +112,18 @@ def _gains(gains: Sequence[Gain], named: int) -> str:
     return "; ".join([", ".join([*shown, *rest]) or "nothing gains", *anomalies])
 
 
-def _cycles(summary: Summary) -> str:
-    inferences = (
-        "one inference" if summary.inferences == 1 else f"{summary.inferences} inferences ({summary.frames} frames x batch {summary.batch})"
-    )
-    return f"{count(summary.total_cycles)} cycles at {hertz(summary.clock_hz)} for {inferences}"
-
-
 def _turns(result: Result, named: int) -> str:
-    """Time of each network of a run in which several take turns, all its frames summed."""
+    """Time of each network of a run of several, in turn or on cores of their own, all its frames summed."""
     cycles: dict[str, int] = {}
-    for frame in result.frames:
+    for frame in result.own_frames:
         cycles[frame.trace] = cycles.get(frame.trace, 0) + frame.total_cycles
     if len(cycles) < 2:
         return ""
-    shown = [f"{tail(name, _NAME)} {duration(1e3 * value / result.clock_hz)}" for name, value in list(cycles.items())[:named]]
+    cores = dict(zip((frame.trace for frame in result.frames), result.core_of_frames, strict=False))
+    shown = [
+        f"{tail(name, _NAME)} {duration(1e3 * value / result.clock_hz)}{f' on core {cores[name]}' if cores else ''}"
+        for name, value in list(cycles.items())[:named]
+    ]
     return ", ".join(shown) + (f" and {len(cycles) - named} more" if len(cycles) > named else "")
 
 
