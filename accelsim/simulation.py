@@ -10,6 +10,7 @@ from accelsim.accelerator import Accelerator
 from accelsim.compiler.accumulator_range import range_warnings
 from accelsim.compiler.caches import Caches
 from accelsim.compiler.compile import compile_trace
+from accelsim.compiler.cost_of_sharing import with_sharing_remarks
 from accelsim.compiler.lru_cache import LruCache
 from accelsim.errors import ConservationError
 from accelsim.gathering import core_results, merged_frames
@@ -57,6 +58,8 @@ def simulate(
         See `compile_trace` and `run_program`.
     """
     program = compile_trace(accelerator, *traces, frames=frames, batch=batch, seed=seed, caches=shared, planned_for=planned_for)
+    if planned_for is None:
+        program = with_sharing_remarks(accelerator, traces, program, frames=frames, batch=batch, seed=seed, caches=shared)
     outcome = run_program(accelerator, program, progress, outcomes=None if shared is None else shared.outcomes)
     plan = {} if planned_for is None else {"planned_for": planned_for.model_dump(mode="json", exclude={"name", "description"})}
     return gather(accelerator, traces, program, outcome, {"frames": frames, "batch": batch, "seed": seed, **plan})
@@ -92,6 +95,7 @@ def simulate_recorded(
 ) -> RecordedRun:
     """`simulate`, with a record of the traffic between the units; the result is the same."""
     program = compile_trace(accelerator, *traces, frames=frames, batch=batch, seed=seed)
+    program = with_sharing_remarks(accelerator, traces, program, frames=frames, batch=batch, seed=seed)
     notes = RunRecorder()
     outcome = run_program(accelerator, program, progress, notes)
     result = gather(accelerator, traces, program, outcome, {"frames": frames, "batch": batch, "seed": seed})

@@ -7,8 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+SHARING = "sharing each layer may cost"  # of cores that move more than one core would
+
 _PHRASES: Mapping[str, tuple[str, ...]] = {
-    "memory": ("background client", "of reads in flight"),
+    "memory": ("background client", "of reads in flight", SHARING),
+    "L2 port": (SHARING,),
+    "other cores": (SHARING,),
     "decoder": ("bank conflicts come from", "the codebook in", "sign decoder"),
     "weight buffer width": ("weight_buffer.word_bits", "attention loads its weights", "weight buffer"),
     "activation buffer ports": ("attention loads its weights", "activation buffer"),

@@ -15,7 +15,7 @@ from accelsim.report.tables.terminal import PIPE_COLUMNS, say_line
 from accelsim.report.tables.text import clean, decimal_bytes, duration, ends, percent, short, tail, times
 from accelsim.report.tables.time_line import time_line
 from accelsim.report.verdict import LEAST_GAIN, decide
-from accelsim.report.verdict_warnings import concerns
+from accelsim.report.verdict_warnings import SHARING, concerns
 from accelsim.result import Gain, Result
 
 MAX_LINES = 20
@@ -87,7 +87,8 @@ def _entries(cost: RunCost, result: Result, summary: Summary, named: int) -> Ite
     yield "cycles", _shares(summary.cycles, summary.total_cycles, named, rest=True)
     if result.cores:
         each = ", ".join(f"{100 * core.utilization:.1f} %" for core in result.cores)
-        yield "cores", f"{len(result.cores)}, utilization {each}; cycles are those of the core that ended last"
+        slower = "; one core may be faster (--full says why)" if any(SHARING in text for text in result.warnings) else ""
+        yield "cores", f"{len(result.cores)}, utilization {each}; cycles are those of the core that ended last{slower}"
     moved: dict[str, int] = {}
     for item in traffic_lines(result):
         moved[item.operand] = moved.get(item.operand, 0) + item.bits
