@@ -6,6 +6,7 @@ Nothing is defined here that belongs to one unit; the checks here concern severa
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from fractions import Fraction
 from math import ceil
 from typing import Annotated, Any, Literal
 
@@ -165,6 +166,11 @@ class Accelerator(Record, metaclass=ExplainedRecord):
             return 0
         return self.cores * self.dma.max_transfers * self.dma.transfer if max(self._l2_crossings(self.l2)) > 1 else 0
 
+    @property
+    def l2_bytes_per_cycle(self) -> Fraction:
+        """Bytes that the port of the L2 moves per cycle of the core; 0 without one."""
+        return Fraction(0) if self.l2 is None else Fraction(self.l2.width_bytes * (self.l2.clock or self.clock), self.clock)
+
     def _l2_crossings(self, l2: L2Spec) -> tuple[int, int]:
         """Times that a weight, and an activation, crosses the port of the L2."""
         weights, activations = self.placement.weights, self.placement.activations
@@ -205,7 +211,7 @@ class Accelerator(Record, metaclass=ExplainedRecord):
         if stated is not None:
             return stated
         if self.placement.weights == "l2" and self.l2 is not None:
-            peak = self.l2.width_bytes
+            peak = ceil(self.l2_bytes_per_cycle)
         else:
             rate = peak_bytes_per_s(self.memory(self.placement.weights))
             peak = 0 if rate is None else ceil(rate / self.clock)

@@ -75,6 +75,10 @@ def parse_hz(value: object) -> int:
     return _parse(value, _HZ, "a frequency")
 
 
+def _parse_hz_or_none(value: object) -> int | None:
+    return None if value is None else parse_hz(value)
+
+
 def parse_bytes_per_s(value: object) -> int:
     """'0.4 GB/s' -> 400,000,000 bytes per second. A bare number is refused unless it is 0."""
     if value == 0 and not isinstance(value, bool):
@@ -122,6 +126,7 @@ Bytes = Annotated[int, BeforeValidator(parse_bytes), Unit("bytes", _BYTES)]
 BytesOrNone = Annotated[int | None, BeforeValidator(_parse_bytes_or_none), Unit("bytes", _BYTES)]
 Picoseconds = Annotated[int, BeforeValidator(parse_ps), Unit("ps", _PS)]
 Hertz = Annotated[int, BeforeValidator(parse_hz), Unit("Hz", _HZ)]
+HertzOrNone = Annotated[int | None, BeforeValidator(_parse_hz_or_none), Unit("Hz", _HZ)]
 BytesPerSecond = Annotated[int, BeforeValidator(parse_bytes_per_s), Unit("B/s", _BYTES_PER_S)]
 Cycles = Annotated[int, Unit("cycles")]
 Bits = Annotated[int, Unit("bits")]

@@ -177,7 +177,7 @@ def _run_events(
         return watched
 
     shared = SharedMemories(list(memories), len(programs), open_memory)
-    port = None if timing.l2 is None else L2Port(env, timing.clock_hz, timing.l2, len(programs))
+    port = None if timing.l2 is None else L2Port(env, timing.l2.clock or timing.clock_hz, timing.l2, len(programs))
     tensors, broadcasts = SharedTensors(programs), WeightBroadcasts[Dma](programs)
     cores = {
         number: _open_core(env, timing, number, shared, tensors, broadcasts, port, recorder)

@@ -78,9 +78,12 @@ def _background(accelerator: Accelerator) -> str:
 
 
 def _l2(accelerator: Accelerator, traces: Sequence[Trace]) -> tuple[str, ...]:
-    """A port that takes a cycle per transfer, as no transfer is longer."""
+    """A port that takes a cycle per transfer, as no transfer is longer, on no slower clock than the core's."""
     del traces
-    return () if accelerator.l2 is None else (f"l2.width_bits={8 * LONGEST_TRANSFER}", f"l2.burst={LONGEST_TRANSFER}")
+    if accelerator.l2 is None:
+        return ()
+    slower = accelerator.l2.clock is not None and accelerator.l2.clock < accelerator.clock
+    return (f"l2.width_bits={8 * LONGEST_TRANSFER}", f"l2.burst={LONGEST_TRANSFER}", *(("l2.clock=null",) if slower else ()))
 
 
 def _decoder(accelerator: Accelerator, traces: Sequence[Trace]) -> tuple[str, ...]:

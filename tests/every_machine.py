@@ -50,6 +50,7 @@ def machines(draw: st.DrawFn) -> Accelerator:
     if kind in ("level", "all"):
         weights, activations = draw(st.sampled_from([("dram", "dram"), ("l2", "dram"), ("dram", "l2"), ("l2", "l2")]))
         changes["l2"] = {"capacity": "64 KiB", "width_bits": 8 * draw(st.integers(1, 9)), "burst": draw(st.sampled_from([4, 64]))}
+        changes["l2"]["clock"] = draw(st.sampled_from([None, "310 MHz"]))
         changes["placement"] = {"weights": weights, "activations": activations}
     try:
         return chip.with_fields(**changes)

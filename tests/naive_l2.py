@@ -1,7 +1,7 @@
 """A slow twin of the DMA of a chip with a shared level, on the core clock, around `NaiveMachine`: the port is held burst by burst.
 
 In a cycle, the burst that is over ends first, then what the memory and the fabric deliver arrives, then the DMA issues; at last the port,
-if it is free, takes the next burst.
+if it is free, takes the next burst. On a slower clock, one edge per `period` cycles of the core, the port does both at its edges alone.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ class NaiveL2Dma(NaiveDma):
     width: int = 1
     burst: int = 1
     in_turn: bool = False
+    period: int = 1
     here: tuple[str, ...] = ()
     around: str = ""
     queues: dict[str, list[Asked]] = field(default_factory=lambda: {client: [] for client in CLIENTS})
@@ -72,7 +73,7 @@ class NaiveL2Dma(NaiveDma):
         while self.in_flight < self.places and (self.issue_job() or self.issue_weight()):
             pass
         ready = [client for client in self.turn if self.queues[client]]
-        if not self.holder and ready:
+        if not self.holder and ready and t % self.period == 0:
             self.hold(ready[0])
 
     def hold(self, client: str) -> None:
@@ -80,7 +81,7 @@ class NaiveL2Dma(NaiveDma):
         moved = min(self.burst, asked.left)
         asked.left -= moved
         cycles = -(-moved // self.width)
-        self.holder, self.held_until = client, self.machine.t + cycles
+        self.holder, self.held_until = client, self.machine.t + cycles * self.period
         self.busy += cycles
         if self.in_turn:
             place = self.turn.index(client)

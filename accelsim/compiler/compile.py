@@ -296,7 +296,7 @@ def _layer_plan(target: Target, rates: dict[str, Fraction | None], build: LayerB
         bounds[memory] = bits * rate.denominator // (8 * rate.numerator) if rate else 0
     if target.l2 is not None:
         crossed = sum(bits * operand_crossings(target.l2.bypass, *key[:2]) for key, bits in build.bits.items())
-        bounds[L2] = crossed // (8 * target.l2.width_bytes)
+        bounds[L2] = int(crossed / (8 * target.l2.bytes_per_cycle))
     return LayerPlan(
         frame=build.frame,
         trace=build.trace,

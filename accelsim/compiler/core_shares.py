@@ -239,6 +239,6 @@ class CoreShares:
     def _cycles(self, memory: str, size: int) -> Fraction:
         """Least cycles that bytes take through the port of a memory."""
         if memory == L2 and self._ranking.l2 is not None:
-            return Fraction(size, self._ranking.l2.width_bytes)
+            return size / self._ranking.l2.bytes_per_cycle
         rate = self._ranking.memory(memory).bytes_per_cycle
         return size / rate if rate else Fraction(0)

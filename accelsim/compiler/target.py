@@ -136,10 +136,10 @@ class TargetMemory:
 
 @dataclass(frozen=True)
 class TargetL2:
-    """See `L2Spec`; `room_bytes` are left when as many transfers as may be pass through."""
+    """See `L2Spec`; `room_bytes` are left when as many transfers as may be pass through, `bytes_per_cycle` are of the core."""
 
     room_bytes: int
-    width_bytes: int
+    bytes_per_cycle: Fraction
     bypass: Bypass
 
 
@@ -233,7 +233,7 @@ def _control(accelerator: Accelerator) -> TargetControl:
 
 def _l2(accelerator: Accelerator) -> TargetL2 | None:
     spec = accelerator.l2
-    return None if spec is None else TargetL2(spec.capacity - accelerator.l2_transit_bytes, spec.width_bytes, spec.bypass)
+    return None if spec is None else TargetL2(spec.capacity - accelerator.l2_transit_bytes, accelerator.l2_bytes_per_cycle, spec.bypass)
 
 
 def _memory(accelerator: Accelerator, name: str) -> TargetMemory:

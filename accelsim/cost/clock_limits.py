@@ -30,13 +30,13 @@ class ClockLimit:
     Attributes
     ----------
     delay_ns : of its longest path, or between two accesses
-    cycles : core cycles that it may take
+    cycles : core cycles that it may take; of an L2 with a clock of its own one of that clock
     advice : what would help where the clock is faster
     """
 
     component: str
     delay_ns: Span
-    cycles: int
+    cycles: float
     source: str
     advice: str
 
@@ -88,13 +88,19 @@ def clock_limits(accelerator: Accelerator, technology: Technology, memory_cycle_
         _codebook(accelerator, technology),
         *(
             ClockLimit(
-                f"the {name}", Span.exact(cycle_ns), 1, cacti,
+                f"the {name}", Span.exact(cycle_ns), _cycles(accelerator, name), cacti,
                 f"as {memory.device} SRAM it must be pipelined, banked or of a faster device",
             )
             for name, cycle_ns in memory_cycle_ns.items()
             if cycle_ns is not None
         ),
     )  # fmt: skip
+
+
+def _cycles(accelerator: Accelerator, memory: str) -> float:
+    """Core cycles in which an SRAM takes an access."""
+    clock = accelerator.l2.clock if accelerator.l2 is not None and memory == "L2" else None
+    return 1 if clock is None else accelerator.clock / clock
 
 
 def _logic(component: str, levels: int, cycles: int, advice: str, technology: Technology) -> ClockLimit:

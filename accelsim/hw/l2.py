@@ -4,7 +4,8 @@ A byte that comes from a memory crosses the port twice, written and then read, a
 level for good (placement `l2`) crosses it once, whenever it is read or written.
 
 Disputable assumptions: the port alone is contended, the macros behind it keep up; what lies here for good is here when the first
-inference begins; each transfer has its space here from its issue on, so the level never stalls for room.
+inference begins; each transfer has its space here from its issue on, so the level never stalls for room. With a clock of its own a
+request is seen at the level's next edge, and what has crossed at the core's next one: no cycle more for a synchronizer.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from accelsim.quantities import Bits, Bytes, unit
+from accelsim.quantities import Bits, Bytes, HertzOrNone, unit
 from accelsim.records import Record
 from accelsim.result import SHARED_LEVEL, TRAINED_OPERANDS
 
@@ -26,7 +27,10 @@ class L2Spec(Record):
     """A shared SRAM between DRAM or flash and the on-chip buffers, with one port."""
 
     capacity: Bytes = Field(gt=0, le=2**34, description="size of the level")
-    width_bits: Bits = Field(gt=0, le=2**27, multiple_of=8, description="bits that the port moves per cycle of the core; a multiple of 8")
+    width_bits: Bits = Field(gt=0, le=2**27, multiple_of=8, description="bits that the port moves per cycle of the level; a multiple of 8")
+    clock: HertzOrNone = Field(
+        default=None, ge=10**6, le=10**11, examples=["500 MHz"], description="clock of the level and its port; null: the core's"
+    )
     burst: Bytes = Field(default=64, gt=0, le=2**24, description="bytes for which a client holds the port at most")
     arbitration: Literal["priority", "round_robin"] = Field(
         default="priority",

@@ -111,7 +111,7 @@ def counter_panels(run: RecordedRun, counters: Counters) -> list[Counter]:
         if what.endswith(" bandwidth"):
             memory = what.removesuffix(" bandwidth")
             rate = peak_bytes_per_s(chip.memory(memory))
-            peak = rate / chip.clock if rate is not None else chip.l2.width_bytes if chip.l2 is not None and memory == L2 else None
+            peak = rate / chip.clock if rate is not None else chip.l2_bytes_per_cycle if memory == L2 else None
             limit = ("peak", float(peak)) if peak is not None else None
             title = f"Bandwidth of the memory over time: {memory}, mean of each bin"
             out.append(Counter(f"bandwidth_{memory}", title, _panel(series, f"{memory} bandwidth (B/core cycle)", "mean", limit)))

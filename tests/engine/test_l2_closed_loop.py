@@ -23,11 +23,21 @@ PLACEMENTS = [("dram", "dram", "none"), ("l2", "dram", "none"), ("dram", "l2", "
 
 
 def chip(
-    placement: tuple[str, str, str], width: int, burst: int, in_turn: bool, places: int, latency: int, rate: int = 4, **more: Any
+    placement: tuple[str, str, str],
+    width: int,
+    burst: int,
+    in_turn: bool,
+    places: int,
+    latency: int,
+    rate: int = 4,
+    clock: int = 1,
+    **more: Any,
 ) -> Accelerator:
     weights, activations, bypass = placement
     arbitration = "round_robin" if in_turn else "priority"
     level = {"capacity": "64 KiB", "width_bits": 8 * width, "burst": burst, "arbitration": arbitration, "bypass": bypass}
+    if clock > 1:
+        level["clock"] = f"{1000 // clock} MHz"
     return tiny_accelerator(
         codebook=CODE, array={"rows": 4, "cols": 4, "max_m": 3}, l2=level, placement={"weights": weights, "activations": activations},
         dma={"transfer": 32, "max_transfers": places, "fabric_latency": "1 ns"},
@@ -44,7 +54,7 @@ def compare(accelerator: Accelerator, trace: Trace) -> None:
     latency, rate = accelerator.dram.latency // 1000, accelerator.dram.bandwidth // 10**9
     twin = NaiveL2Dma(
         program, 32, accelerator.dma.max_transfers, latency, rate, 1, width=level.width_bytes, burst=level.burst,
-        in_turn=level.arbitration == "round_robin", around=level.bypass,
+        in_turn=level.arbitration == "round_robin", around=level.bypass, period=accelerator.clock // (level.clock or accelerator.clock),
         here=tuple(name for name in ("weights", "activations") if getattr(placement, name) == "l2"),
     )  # fmt: skip
     cycles, last, runs = twin.simulate()
@@ -64,16 +74,32 @@ def test_a_shared_level_equals_its_twin(placement: tuple[str, str, str], overlap
     compare(machine, gemm_chain(2, [4, 24, 8, 4], ["int8", "ssvq:16,4", "int8"], ["add", "", "gelu"]))
 
 
+@pytest.mark.parametrize("placement", PLACEMENTS)
+@pytest.mark.parametrize("clock", [2, 5])
+def test_a_level_on_a_slower_clock_equals_its_twin(placement: tuple[str, str, str], clock: int) -> None:
+    buffers = {"weight_buffer": {"capacity": 352, "word_bits": 32}, "activation_buffer__residency": "dram"}
+    machine = chip(placement, 3, 16, clock == 5, 2, 8, clock=clock, **buffers)
+    compare(machine, gemm_chain(2, [4, 24, 8, 4], ["int8", "ssvq:16,4", "int8"], ["add", "", "gelu"]))
+
+
 @settings(max_examples=40)
 @given(
     st.one_of(chains(), encoders()), st.sampled_from(PLACEMENTS), st.integers(1, 9), st.sampled_from([4, 16, 24, 64]), st.booleans(),
-    st.integers(1, 4), st.integers(1, 20), st.sampled_from(["buffer", "dram"]),
+    st.integers(1, 4), st.integers(1, 20), st.sampled_from(["buffer", "dram"]), st.sampled_from([1, 1, 2, 4]),
 )  # fmt: skip
 def test_random_nets_over_a_shared_level_equal_the_twin(
-    trace: Trace, placement: tuple[str, str, str], width: int, burst: int, in_turn: bool, places: int, latency: int, residency: str
+    trace: Trace,
+    placement: tuple[str, str, str],
+    width: int,
+    burst: int,
+    in_turn: bool,
+    places: int,
+    latency: int,
+    residency: str,
+    clock: int,
 ) -> None:
     # An infinite rate: the twin counts in whole cycles, and not every transfer is a multiple of four bytes.
-    machine = chip(placement, width, burst, in_turn, places, latency, 0, activation_buffer__residency=residency)
+    machine = chip(placement, width, burst, in_turn, places, latency, 0, clock, activation_buffer__residency=residency)
     try:
         compare(machine, trace)
     except CompileError:

@@ -42,6 +42,7 @@ def chips(draw: st.DrawFn) -> Accelerator:
     chip = draw(accelerators(dram=False))
     rows, cols = 4 * draw(st.integers(1, 3)), 4 * draw(st.sampled_from([1, 2, 3]))
     level = {"capacity": "1 MiB", "width_bits": 8 * draw(st.integers(1, 9)), "burst": draw(st.sampled_from([4, 24, 64]))}
+    level["clock"] = draw(st.sampled_from([None, None, "310 MHz", "3 GHz"]))
     memories: list[dict[str, Any]] = [
         {"device": "ideal"},
         {"device": "ideal", "latency": "35 ns", "bandwidth": "1 GB/s"},

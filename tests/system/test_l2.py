@@ -56,6 +56,36 @@ def test_one_port_takes_the_cycles_of_weights_and_activations_together() -> None
     assert all_is_read(one_tile(dram=None, l2=ROOMY, placement=BOTH)) == (3136 + 4096) // 8 == 904
 
 
+@pytest.mark.parametrize(("clock", "cycles"), [("1 GHz", 904), ("500 MHz", 1808), ("400 MHz", 2260), ("2 GHz", 452), ("3 GHz", 302)])
+def test_a_level_has_a_clock_of_its_own(clock: str, cycles: int) -> None:
+    """904 cycles of the level; at 3 GHz they end after 301.3 ns, which the core sees at its next edge."""
+    run = one_tile(dram=None, l2={**ROOMY, "clock": clock}, placement=BOTH)
+    assert all_is_read(run) == cycles
+    assert run.result.counters["l2_busy_cycles"] == one_tile(dram=None, l2=ROOMY, placement=BOTH).result.counters["l2_busy_cycles"]
+
+
+def test_a_level_on_the_clock_of_the_core_is_as_if_no_clock_were_given() -> None:
+    plain, stated = (one_tile(dram=None, l2={**ROOMY, **clock}, placement=BOTH).result for clock in ({}, {"clock": "1 GHz"}))
+    assert stated.frames == plain.frames
+    assert stated.counters == plain.counters
+
+
+def test_a_slower_level_bounds_the_run_by_its_own_cycles() -> None:
+    plain, slow = (one_tile(dram=None, l2={**ROOMY, **clock}, placement=BOTH) for clock in ({}, {"clock": "250 MHz"}))
+    crossed = 3136 + 4096 + 224 * 256  # bytes, with the results
+    assert (plain.result.bounds["l2"], slow.result.bounds["l2"]) == (crossed // 8, crossed // 2)
+    rows = {row.name: row for row in what_if(slow.accelerator, gemm_chain(224, [14, 256], ["int8"], [""]), slow.result)}
+    assert rows["L2 port"].speedup > slow.result.total_cycles / plain.result.total_cycles > 2
+
+
+def test_the_macros_of_a_level_are_checked_on_its_clock() -> None:
+    technology = load_technology("nangate45")
+    chips = [tiny_accelerator(clock="4 GHz", dram=None, l2={**ROOMY, **clock}, placement=BOTH) for clock in ({}, {"clock": "200 MHz"})]
+    fast, slow = ([text for text in area_of(chip, technology).warnings if "the L2" in text] for chip in chips)
+    assert len(fast) == 1
+    assert slow == []
+
+
 def test_ports_of_their_own_take_the_cycles_of_the_longer() -> None:
     dram = {"device": "ideal", "bandwidth": "8 GB/s"}
     run = one_tile(dram=dram, l2={**ROOMY, "bypass": "activations"}, placement={"weights": "l2"})

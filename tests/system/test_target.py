@@ -189,7 +189,8 @@ SPARSE_CHANGES: dict[str, tuple[Any, ...]] = {
 }
 L2_CHANGES: dict[str, tuple[Any, ...]] = {
     "l2.capacity": ("600 B", "1 MiB"), "l2.width_bits": (8, 64), "l2.burst": (16, 128), "l2.arbitration": ("round_robin",),
-    "l2.banks": (2, 4), "l2.bypass": ("weights", "activations"), "placement.weights": ("l2",), "placement.activations": ("l2", "none"),
+    "l2.clock": ("500 MHz", "3 GHz"), "l2.banks": (2, 4), "l2.bypass": ("weights", "activations"),
+    "placement.weights": ("l2",), "placement.activations": ("l2", "none"),
     "dma.max_transfers": (3, 1),
 }  # fmt: skip
 SCENARIOS = {
