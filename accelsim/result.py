@@ -365,6 +365,11 @@ class Result(_Sums):
             found.append(at_work[0])
         return tuple(found)
 
+    @property
+    def at_once(self) -> bool:
+        """Whether networks run at the same time, on cores of their own: the time of the run is then that of none of them."""
+        return len(set(self.core_of_frames)) > 1
+
     @cached_property
     def own_frames(self) -> tuple[FrameResult, ...]:
         """`frames`; of networks on cores of their own each as its core saw it, up to its own end."""

@@ -259,7 +259,9 @@ class Result:
         facts = [
             ("chip", self.record.accelerator_name),
             ("network", self.record.trace_name),
-            ("time per inference", duration(figures.milliseconds_per_inference)),
+            ("time of all networks", duration(figures.milliseconds))
+            if self.record.at_once
+            else ("time per inference", duration(figures.milliseconds_per_inference)),
             ("cycles", count(self.cycles)),
             ("on the bus", decimal_bytes(self.bus_bytes)),
             ("verdict", figures.limiting_sentence),

@@ -212,6 +212,8 @@ def test_tables_page_and_files_show_each_network_on_its_core() -> None:
     assert "Of each layer its own core tells the cycles" in full
     assert f"0 0 first {ends[0]:,}" in full
     page = run._page("nangate45")
+    assert "Time of all networks" in page
+    assert "Latency per inference" not in page
     assert "Of each layer its own core tells the cycles" in page
     assert f"{ends[1]:,}" in page
     files = run_files(run.record)

@@ -141,9 +141,11 @@ def _headline(cost: RunCost) -> list[Tile]:
     summary, energy, area = Run(cost, {}, "").summary, cost.energy_uj, cost.area_mm2
     report, verdict = cost.cost.energy, decide(cost.result)
     efficiency = f"{short(report.tops_per_watt().nominal)} TOPS/W" if report.energy_pj().low > 0 else "-"
-    latency = milliseconds(summary.milliseconds_per_inference)
+    time = ("Latency per inference", f"{milliseconds(summary.milliseconds_per_inference)} ms")
+    if cost.result.at_once:
+        time = ("Time of all networks", f"{milliseconds(summary.milliseconds)} ms")
     return [
-        ("Latency per inference", f"{latency} ms", f"{summary.inferences_per_s:,.1f} inferences/s"),
+        (*time, f"{summary.inferences_per_s:,.1f} inferences/s"),
         ("Core cycles", f"{summary.total_cycles:,}", f"at {hertz(summary.clock_hz)}, {_inferences(summary.frames, summary.batch)}"),
         ("Limited by", verdict.resource, "by bounds" if verdict.gain is None else f"{times(verdict.gain)} if it were free"),
         ("MAC utilization", f"{summary.utilization_pct:.1f} %", f"{summary.macs / 1e6:,.1f} M multiply-accumulates"),

@@ -14,9 +14,10 @@ def time_line(summary: Summary, result: Result) -> str:
     """
     several = f"{summary.inferences} inferences ({summary.frames} frames x batch {summary.batch})"
     inferences = "one inference" if summary.inferences == 1 else several
-    at_once = len(set(result.core_of_frames)) > 1
     time = (
-        f"{duration(summary.milliseconds)} for all networks" if at_once else f"{duration(summary.milliseconds_per_inference)} per inference"
+        f"{duration(summary.milliseconds)} for all networks"
+        if result.at_once
+        else f"{duration(summary.milliseconds_per_inference)} per inference"
     )
     cycles = f"{count(summary.total_cycles)} cycles at {hertz(summary.clock_hz)} for {inferences}"
     return f"{time}, {summary.inferences_per_s:,.1f} inferences/s; {cycles}"
