@@ -27,6 +27,14 @@ def palette_weight(arrays: Arrays, bits: int, d: int, axis: int, outputs_per_tab
     return Fraction(float(arrays["scales"][table])) * int(entry[(column if axis == 0 else row) % d])
 
 
+def block_palette_weight(arrays: Arrays, rows: int, cols: int, d: int, axis: int, row: int, column: int) -> Fraction:
+    """Element (row or column) mod d of the entry that the index names in the table of the weight's block."""
+    place = (row, column // d) if axis == 0 else (row // d, column)
+    entry = arrays["codebook"][column // cols][row // rows][int(arrays["indices"][place[0]][place[1]])]
+    scales = arrays["scales"]
+    return Fraction(float(scales[column] if len(scales) > 1 else scales[0])) * int(entry[(column if axis == 0 else row) % d])
+
+
 def aqlm_weight(arrays: Arrays, books: int, bits: int, d: int, row: int, column: int) -> Fraction:
     """The sum of element row mod d of one codeword of each book."""
     named: Sequence[Any] = arrays["indices"][row // d][column]

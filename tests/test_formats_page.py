@@ -67,6 +67,13 @@ def test_the_table_of_entropy_codes_is_what_its_command_prints() -> None:
 
 
 @compiled
+def test_the_table_of_tables_per_block_is_what_its_command_prints() -> None:
+    page = PAGE.read_text(encoding="utf-8")
+    (command,) = [line.split("accelsim ", 1)[1] for line in page.splitlines() if line.startswith("    accelsim ") and "block_palette" in line]
+    assert call(f"{command} --markdown").stdout in page
+
+
+@compiled
 def test_every_preset_runs_and_what_is_shapes_alone_is_named() -> None:
     found = json.loads(call("formats edge-64x64 tiny_vit_ssvq tiny_vit_int8 tiny_vit_float@uniform:bits=4 --json").stdout)["points"]
     assert [item["values"] for item in found] == ["stored", "stored", "shapes"]

@@ -1,9 +1,9 @@
 """The codebook that a trace requires of a chip, as fields to set: the store, the entries and the length of a codeword.
 
 A ROM takes all codebooks that the trace's formats define, one after the other. Assumes that a designer who builds a chip for one format
-gives it this format's codebook and nothing else: a RAM for codebooks of the layers (macros where flops would be many), a ROM for a shared
-one, a single entry where no layer has any; and a decoder for their masks if all have the same N:M. Ports, sets, banks and latency remain
-the chip's own.
+gives it this format's codebook and nothing else: a RAM for codebooks of the layers, or for the tables of a tile (macros where flops would
+be many), a ROM for a shared one, a single entry where no layer has any; and a decoder for their masks if all have the same N:M. Ports,
+sets, banks and latency remain the chip's own.
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ def codebook_fields(accelerator: Accelerator, trace: Trace) -> dict[str, str | i
     """Fields, by their dotted paths, that give the chip the codebook of a trace; entries are rounded up to a power of two."""
     formats = dict.fromkeys(layer.weight.format for layer in trace.weighted_layers())
     coded = [item for item in formats if item.codebook_scope != "none"]
-    entries = max([sum(built_in_entries(coded).values()), *(_rounded_entries(item.decode_path()) for item in coded), 1])
+    tile = accelerator.array.rows, accelerator.array.dense_cols
+    entries = max([sum(built_in_entries(coded).values()), *(_rounded_entries(item.decode_path(), *tile) for item in coded), 1])
     length = max([accelerator.codebook.codeword_length, *(item.decode_path().d for item in coded)])
     bits = 8 * entries * length
     if any(item.codebook_scope == "shared" for item in coded):
@@ -40,10 +41,10 @@ def codebook_fields(accelerator: Accelerator, trace: Trace) -> dict[str, str | i
     }
 
 
-def _rounded_entries(path: DecodePath) -> int:
-    """Entries of all codebooks, rounded up to a power of two; a residual codebook is one more store, rounded by itself."""
+def _rounded_entries(path: DecodePath, rows: int, cols: int) -> int:
+    """Entries of all codebooks, or of a tile's, rounded up to a power of two; a residual codebook is one more store, rounded by itself."""
     residual = path.lookup.residual if path.lookup else 0
-    rounded = 1 << (path.entries - residual - 1).bit_length()
+    rounded = 1 << (path.entries_of_tile(rows, cols) - residual - 1).bit_length()
     return rounded + (1 << (residual - 1).bit_length()) if residual else rounded
 
 

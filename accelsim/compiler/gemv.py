@@ -2,8 +2,8 @@
 
 Both read the one image of the weights. Tile by tile, a tile takes its rows or its load behind the swap wave, whichever is longer; group
 by group, each group takes its rows, and no wave holds it. Disputable assumptions: memory, which both wait for alike, bank conflicts and
-what begins and ends a layer are not part of the estimate; on a tie tiles win. Groups of a convolution, and formats with scales per group
-of weights, whose sums would have to be scaled between groups, keep the tiles.
+what begins and ends a layer are not part of the estimate; on a tie tiles win. Groups of a convolution, formats with scales per group of
+weights, whose sums would have to be scaled between groups, and those with tables per block keep the tiles.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ def map_product(target: Target, op: Op, geometry: CoreGeometry) -> CoreGeometry:
 
 
 def can_leave_array(target: Target, op: Op, geometry: CoreGeometry) -> bool:
-    """Whether all rows of a product, 8 bits wide, have sums that fit the registers behind the decoder, of weights with one scale."""
-    return op.row_passes == 1 and whole_rows(op) <= target.array.few_rows and op.layer.tile_groups == 1 and not geometry.scales
+    """Whether all rows of a product, 8 bits wide, have sums that fit the registers behind the decoder, and nothing is ahead of tiles."""
+    return op.row_passes == 1 and whole_rows(op) <= target.array.few_rows and op.layer.tile_groups == 1 and not geometry.ahead
 
 
 def whole_rows(op: Op) -> int:

@@ -16,6 +16,7 @@ from accelsim.compiler.group_scales import with_scales
 from accelsim.compiler.held_inputs import hold_inputs
 from accelsim.compiler.held_outputs import hold_outputs
 from accelsim.compiler.target import Target
+from accelsim.compiler.tile_tables import with_tables
 from accelsim.errors import CompileError
 from accelsim.formats.decode_path import DecodePath, raw_path
 from accelsim.formats.parts import Lookup
@@ -55,8 +56,9 @@ def weight_geometry(target: Target, layer: WeightedLayer) -> CoreGeometry:
         )
     if path.d > book.codeword_length:
         raise CompileError(f"{name}: d = {path.d} exceeds codebook.codeword_length = {book.codeword_length} of {target.name!r}")
-    if path.entries > book.codewords:
-        more = f" in {path.entries // path.codewords} codebooks" if path.entries > path.codewords else ""
+    entries = path.entries_of_tile(target.array.rows, target.array.dense_cols)
+    if entries > book.codewords:
+        more = f" in {entries // path.codewords} codebooks" if entries > path.codewords else ""
         raise CompileError(f"{name}: k = {path.codewords} codewords{more} exceed codebook.codewords = {book.codewords} of {target.name!r}")
     _check_mask(target, path, name)
     _check_lookups(target, path, path.lookup, name)
@@ -80,7 +82,8 @@ def weight_geometry(target: Target, layer: WeightedLayer) -> CoreGeometry:
             f"{name}: d = {path.d} does not divide the {target.array.dense_cols} columns that weights without a mask take per pass "
             f"on the sparse tiles of {target.name!r}"
         )
-    return _mapped(target, with_scales(target, _dense(target, coded), layer.weight.format, name), layer)
+    scaled = with_scales(target, _dense(target, coded), layer.weight.format, name)
+    return _mapped(target, with_tables(target, scaled, layer, lookup, name), layer)
 
 
 def _mapped(target: Target, geometry: CoreGeometry, layer: WeightedLayer) -> CoreGeometry:

@@ -34,7 +34,7 @@ def choose_dataflow(target: Target, op: Op, geometry: CoreGeometry) -> CoreGeome
 
 def can_hold(geometry: CoreGeometry) -> bool:
     """Whether something else than weights may stay in the PEs for a layer."""
-    return geometry.mapping == TILES and not geometry.scales and not geometry.block
+    return geometry.mapping == TILES and not geometry.ahead and not geometry.block
 
 
 def _held(target: Target, geometry: CoreGeometry) -> CoreGeometry:

@@ -21,8 +21,10 @@ import numpy as np
 import numpy.typing as npt
 
 from accelsim.compiler.merged_groups import block_diagonal, stripe_count
+from accelsim.compiler.tile_tables import TileTables
 from accelsim.errors import CompileError
 from accelsim.formats.masks import mask_patterns, pattern_bits
+from accelsim.formats.weight_format import CODEBOOK
 from accelsim.hw.decode_mac_core import CoreGeometry
 from accelsim.trace.layers import WeightedLayer
 
@@ -37,8 +39,9 @@ class ImageBits:
 
     Attributes
     ----------
-    streams : stream of the format's table -> its bits, all of them useful; "side_data": those of scales ahead of their tiles
-    padding : padded columns, rows, records and pops of scales, what is above an index in a padded field, and the rest of a last word
+    streams : stream of the format's table -> its bits, all of them useful; "side_data": those of scales ahead of their tiles; "codebook":
+        those of tables ahead of their tiles, once for each stripe with their weights
+    padding : padded columns, rows, records and pops ahead of tiles, what is above an index in a padded field, and the rest of a last word
     """
 
     streams: Mapping[str, int]
@@ -155,6 +158,9 @@ def image_bits(geometry: CoreGeometry, layer: WeightedLayer, packing: Packing = 
     streams = {name: stream.total_bits for name, stream in weight.format.placed("record", weight.k, weight.n).items()}
     if geometry.scales:
         streams["side_data"] = _scale_bits(geometry, layer)
+    tables = TileTables.of(weight.format.decode_path().lookup, geometry.cols)
+    if tables is not None:
+        streams[CODEBOOK] = tables.stripe_bits(weight.k, weight.n, geometry.cols)
     sizes = Counter(stream_stripes(geometry, stripes, _stripe_sets(geometry, layer), packing))
     words = sum(count * geometry.words(layer.k * geometry.mapping.merged, size) for size, count in sizes.items())
     return ImageBits(streams, words * geometry.word_bits - sum(streams.values()))

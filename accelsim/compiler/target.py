@@ -191,13 +191,15 @@ class Target:
 def target_of(accelerator: Accelerator, traces: Iterable[Trace]) -> Target:
     """The target of `accelerator` for compiling `traces`."""
     formats = {layer.weight.format for trace in traces for layer in trace.weighted_layers()}
-    needed = max([sum(built_in_entries(formats).values()), *(item.decode_path().entries for item in formats)])
+    array = accelerator.array
+    own = (item.decode_path().entries_of_tile(array.rows, array.dense_cols) for item in formats)
+    needed = max([sum(built_in_entries(formats).values()), *own])
     entries = min(accelerator.codebook.codewords, needed)  # a larger codebook compiles to the same program
     shortage = in_flight_shortage(accelerator)
     return Target(
         name=accelerator.name,
         cores=accelerator.cores,
-        array=_part(TargetArray, accelerator.array),
+        array=_part(TargetArray, array),
         codebook=_part(TargetCodebook, accelerator.codebook, codewords=entries),
         decode_width=accelerator.decode_width,
         weight_buffer=_part(TargetWeightBuffer, accelerator.weight_buffer),

@@ -3,8 +3,9 @@
 A unit is the smallest rectangle of neighbours whose bits cannot be parted: one raw field, eight base-3 digits, a codeword with an index
 per codebook, or the codewords whose signs share a parity. Its fields lie side by side, lowest bits first; units of a K-tile follow each
 other row by row. Ahead of a tile lie, level by level from the finest, for each group that begins in it and each column, the fields of the
-group in the order of the decode path, in whole pops. Disputable assumption: the timed core takes a tile record by record, in rows of D
-weights, where a unit here may cover up to eight rows; the bits of a tile and its pops are the same.
+group in the order of the decode path, in whole pops; or the tables of the blocks that begin in it. Disputable assumption: the timed core
+takes a tile record by record, in rows of D weights, where a unit here may cover up to eight rows; the bits of a tile and its pops are the
+same.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from accelsim.compiler.image import LayerImage, Packing, stream_stripes, striped, tile_first_bits
+from accelsim.compiler.tile_tables import TileTables
 from accelsim.errors import CompileError
 from accelsim.formats.parts import Offset, Scale
 from accelsim.formats.weight_format import CODEBOOK
@@ -123,12 +125,12 @@ def unit_image(geometry: CoreGeometry, layer: WeightedLayer, arrays: Mapping[str
         [start + tile_first_bits(geometry, layer.k, count) for start, count in zip(starts.tolist(), counts, strict=True)]
     )
     stream = np.zeros(int(sizes.sum()), np.uint8)
-    levels = level_parts(geometry, parts)
+    levels, blocks = level_parts(geometry, parts), TileTables.of(weight.format.decode_path().lookup, geometry.cols)
     for stripe, firsts in enumerate(first_bits.tolist()):
         own = {name: values[stripe] for name, values in factors.items()}
         for kt, first in enumerate(firsts):
             rows = geometry.tile_rows(layer.k, kt)
-            ahead = _header(levels, own, rows)
+            ahead = _header(levels, own, rows) if blocks is None else _tables(geometry, layer, blocks, chip[CODEBOOK], stripe, rows)
             stream[first : first + ahead.size] = ahead
             first += geometry.scale_pops(layer.k, kt) * geometry.pop_bits
             records = units[kt % geometry.passes][stripe, rows.start // unit.rows : -(-rows.stop // unit.rows)].reshape(-1)
@@ -139,7 +141,7 @@ def unit_image(geometry: CoreGeometry, layer: WeightedLayer, arrays: Mapping[str
         word_bits=geometry.word_bits,
         first_bits=first_bits,
         indices=np.zeros((0, geometry.ports), np.int32),
-        codebook=chip[CODEBOOK].astype(np.int8) if CODEBOOK in chip else np.zeros((0, geometry.codeword_length), np.int8),
+        codebook=chip.get(CODEBOOK, np.zeros(0)).astype(np.int8).reshape(-1, geometry.codeword_length),
     )
 
 
@@ -177,6 +179,20 @@ def _header(levels: Mapping[int, list[tuple[Scale | Offset, int]]], factors: Map
             fields.append(low_bits(own, part.bits).reshape(*own.shape[:2], count * part.bits))
         out.append(np.concatenate(fields, axis=-1).reshape(-1))
     return np.concatenate(out)
+
+
+def _tables(geometry: CoreGeometry, layer: WeightedLayer, blocks: TileTables, tables: Integers, stripe: int, rows: range) -> Bits:
+    """The bits ahead of the tile of `rows`: tables of the blocks that begin there, row by row of blocks; zeros past the last output."""
+    lookup = layer.weight.format.decode_path().lookup
+    assert lookup is not None  # it has the blocks
+    assert lookup.block is not None
+    out = np.zeros((len(blocks.begun(rows)), geometry.table_bits), np.uint8)
+    for place, row in enumerate(blocks.begun(rows)):
+        columns = blocks.columns(stripe * geometry.cols, layer.n, geometry.cols)
+        own = [low_bits(tables[column // lookup.block[1], row], blocks.element_bits).reshape(-1) for column in columns]
+        found = np.concatenate(own)
+        out[place, : found.size] = found
+    return out.reshape(-1)
 
 
 def _codes(values: Integers) -> Integers:

@@ -1,9 +1,9 @@
 """Bits that a layer's weights cost on the bus, by operand: its format's table of streams, and the chip's words per output.
 
-Records are packed into the image, which is fetched as often as the runs need it; scales and offsets of groups lie there ahead of their
-tiles. The header comes once: what the vector unit takes for the requantization of each output channel, into which a scale per tensor or
-channel is folded; the layer's codebook, unless it is in the chip's ROM; and all other streams that the table puts there, each padded to
-whole bytes. Tables of an entropy decoder, and the offset of each K-tile's codes, come with the codebook.
+Records are packed into the image, which is fetched as often as the runs need it; scales and offsets of groups, and tables of blocks, lie
+there ahead of their tiles. The header comes once: what the vector unit takes for the requantization of each output channel, into which a
+scale per tensor or channel is folded; the layer's codebook, unless it is in the chip's ROM; and all other streams that the table puts
+there, each padded to whole bytes. Tables of an entropy decoder, and the offset of each K-tile's codes, come with the codebook.
 """
 
 from __future__ import annotations
@@ -42,13 +42,14 @@ def header_traffic(weight: WeightRecord, vector: VectorUnitSpec, codebook_in_rom
     bits: Counter[str] = Counter(scales_bias=n * vector.channel_bits)
     path = table.decode_path()
     in_image = path.scale_levels
+    codebook_in_image = path.lookup is not None and path.lookup.block is not None
     if path.entropy is not None and path.entropy.mean is not None:
         bits["codebook"] += OFFSET_BITS * tiles
     for stream in table.placed("decoder", k, n).values():
         bits["codebook"] += stream.total_bits
         bits["padding"] += 8 * stream.bytes - stream.total_bits
     for name, stream in table.placed("header", k, n).items():
-        if codebook_in_rom if name == CODEBOOK else in_image:
+        if codebook_in_rom or codebook_in_image if name == CODEBOOK else in_image:
             continue
         bits["codebook" if name == CODEBOOK else "side_data"] += stream.total_bits
         bits["padding"] += 8 * stream.bytes - stream.total_bits

@@ -37,10 +37,15 @@ class Int8Codebook:
     scales: Floats
 
 
+def level_step(codebook: Floats) -> float:
+    """The step with which the largest element is level 127."""
+    return max(float(np.abs(codebook).max()) / _TOP, _FINEST)
+
+
 def int8_codebook(points: Floats, k: int, unit: Floats, rng: np.random.Generator, kept: Kept | None = None) -> Int8Codebook:
     """The codebook of `points` [subvectors, d], in units of `unit` (see `channel_range`); `kept` and errors as `kmeans` has them."""
     codebook = kmeans(points, k, rng, kept).codebook
-    step = max(float(np.abs(codebook).max()) / _TOP, _FINEST)
+    step = level_step(codebook)
     levels = np.clip(np.rint(codebook / step), -_TOP, _TOP)
     nearest, _ = nearest_codewords(points, (levels * step).astype(np.float32), kept)
     return Int8Codebook(levels.astype(np.int8), nearest.astype(np.uint16), unit * np.float32(step))

@@ -81,8 +81,12 @@ class DecodePath:
 
     @property
     def entries(self) -> int:
-        """Entries of all codebooks of a layer; 0 for raw values."""
+        """Entries of all codebooks of a layer, or of a block; 0 for raw values."""
         return self.lookup.entries if self.lookup else 0
+
+    def entries_of_tile(self, rows: int, cols: int) -> int:
+        """Entries that a chip with tiles of `rows` x `cols` holds at a time: those of a layer or of a tile; 0 for raw values."""
+        return self.lookup.entries_of_tile(rows, cols) if self.lookup else 0
 
     @property
     def d(self) -> int:

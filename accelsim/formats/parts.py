@@ -53,6 +53,7 @@ class Lookup(Part):
     element_bits : bits of an element
     scope : "layer": loaded for each layer; "shared": one for all layers and networks, in ROM
     residual : entries of one more book, of a size of its own, whose codeword is added and named by the stream `residuals`; 0: none
+    block : (inputs, outputs) that share a table, which a chip reads ahead of the tiles with its weights; None: `tables` shares
     """
 
     codewords: int
@@ -62,6 +63,7 @@ class Lookup(Part):
     element_bits: int = 8
     scope: Scope = "layer"
     residual: int = 0
+    block: tuple[int, int] | None = None
 
     @property
     def lookups(self) -> int:
@@ -80,8 +82,14 @@ class Lookup(Part):
 
     @property
     def entries(self) -> int:
-        """Codewords of all books and tables."""
+        """Codewords of all books and tables; of one table where each block has its own."""
         return self.codewords * self.books * self.tables + self.residual
+
+    def entries_of_tile(self, rows: int, cols: int) -> int:
+        """Codewords of all books and tables that weights of a tile of `rows` x `cols` are looked up in."""
+        if self.block is None:
+            return self.entries
+        return self.entries * max(1, rows // self.block[0]) * max(1, cols // self.block[1])
 
     @property
     def lane_bits(self) -> int:
@@ -96,13 +104,14 @@ class Lookup(Part):
     @property
     def in_core(self) -> bool:
         """One int8 codebook per layer."""
-        return self.lookups == self.tables == 1 and self.element_bits == 8
+        return self.lookups == self.tables == 1 and self.element_bits == 8 and self.block is None
 
     @property
     def words(self) -> str:
         """'lookup of 8 x 8 bits by an index of 4 (16 codewords, per layer)'."""
         summed = f"{self.books} lookups, summed," if self.books > 1 else "lookup"
-        place = "ROM" if self.scope == "shared" else f"{self.tables} tables per layer" if self.tables > 1 else "per layer"
+        tables = f"{self.tables} tables per layer" if self.tables > 1 else "per layer"
+        place = "ROM" if self.scope == "shared" else tables if self.block is None else "per block of {} x {} weights".format(*self.block)
         one = f"{summed} of {self.d} x {self.element_bits} bits by an index of {self.index_bits} ({self.codewords} codewords, {place})"
         return f"{one} and a residual's of {self.residual_bits} ({self.residual} codewords)" if self.residual else one
 

@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from accelsim.compiler.accumulator_range import FLOAT_BITS, group_bits
 from accelsim.compiler.image import LayerImage
+from accelsim.compiler.tile_tables import TileTables
 from accelsim.compiler.unit_image import RecordUnit, level_parts, record_unit
 from accelsim.errors import CompileError
 from accelsim.formats.decode_path import DecodePath
@@ -38,6 +39,23 @@ def check_sum_width(psum_bits: int, layer: WeightedLayer) -> None:
             f"layer {layer.name!r}: sums of scaled groups are float32, which array.psum_bits = {psum_bits} does not hold; "
             f"allowed: at least {needed} bits"
         )
+
+
+@dataclass(frozen=True)
+class HeldTables:
+    """Tables that the codebook RAM holds: int64 (blocks, codewords, d), row by row of the tile's blocks from row of blocks `first` on."""
+
+    first: int
+    blocks: TileTables
+    tables: Int64
+
+    def entries(self, indices: Int64, row: int, unit: RecordUnit, width: int) -> Int64:
+        """(units, units, rows, columns of a unit) weights of indices (units, units, 1, 1, 1) of a tile that begins with `row`."""
+        down, right = (np.arange(size) for size in indices.shape[:2])
+        block = (row + down * unit.rows) // self.blocks.rows - self.first
+        table = block[:, None] * (width // self.blocks.cols) + right * unit.cols // self.blocks.cols
+        lanes: Int64 = self.tables[table, indices.reshape(table.shape)].reshape(*table.shape, unit.rows, unit.cols)
+        return lanes
 
 
 @dataclass(frozen=True)
@@ -73,13 +91,18 @@ class UnitDecoder:
         factors = {
             part.stream: np.empty((-(-k // part.over), panel.shape[1])) for part in self.path.group_parts if isinstance(part.over, int)
         }
+        blocks = TileTables.of(self.path.lookup, cols)
         for place, stripe in enumerate(stripes):
             own = slice(place * cols, (place + 1) * cols)
+            held = None
             for kt in range(self.geometry.tile_count(k)):
                 rows, bit = self.geometry.tile_rows(k, kt), int(image.first_bits[stripe, kt])
-                self._read_header(words, bit, rows, {name: values[:, own] for name, values in factors.items()})
+                if blocks is None:
+                    self._read_header(words, bit, rows, {name: values[:, own] for name, values in factors.items()})
+                else:
+                    held = self._read_tables(words, bit, rows, blocks, held)
                 bit += self.geometry.scale_pops(k, kt) * self.geometry.pop_bits
-                panel[rows.start : rows.stop, own] += self._integers(image, words, bit, len(rows), stripe, kt % self.geometry.passes)
+                panel[rows.start : rows.stop, own] += self._integers(image, words, bit, rows, stripe, kt % self.geometry.passes, held)
             _shift(self.path, panel[:, own], {name: values[:, own] for name, values in factors.items()})
         return panel, factors
 
@@ -97,21 +120,36 @@ class UnitDecoder:
                     at += part.bits
             bit += step * len(begun) * cols
 
-    def _integers(self, image: LayerImage, words: Words, bit: int, rows: int, stripe: int, number: int) -> Int64:
+    def _read_tables(self, words: Words, bit: int, rows: range, blocks: TileTables, before: HeldTables | None) -> HeldTables:
+        """The tables of blocks that begin in a tile; those `before`, where none does."""
+        begun, across = blocks.begun(rows), self.geometry.cols // blocks.cols
+        if not begun:
+            assert before is not None  # a block begins in the first tile
+            return before
+        shape = (len(begun) * across, blocks.codewords, blocks.d)
+        codes = read(words, bit, blocks.element_bits, blocks.element_bits, shape[0] * blocks.codewords * blocks.d).reshape(shape)
+        return HeldTables(begun.start, blocks, codes - (codes >> blocks.element_bits - 1 << blocks.element_bits))
+
+    def _integers(self, image: LayerImage, words: Words, bit: int, rows: range, stripe: int, number: int, held: HeldTables | None) -> Int64:
         """(rows, C) integers of a tile of a pass, ahead of shifts and zero points."""
         unit, across = self.unit, self.geometry.cols // self.unit.cols
-        shape, fields = (-(-rows // unit.rows), across), {}
+        shape, fields = (-(-len(rows) // unit.rows), across), {}
         for field in unit.fields:
             values = np.empty((*shape, field.values), np.int64)
             for place in range(field.values):
                 values[..., place] = read(words, bit, unit.bits, field.bits, shape[0] * across).reshape(shape)
                 bit += field.bits
             fields[field.stream] = values.reshape(*shape, field.down, field.across, field.books)
-        lanes = self._codewords(image, fields, stripe, number) if self.path.decode else self._levels(fields["weights"][..., 0, 0, 0])
+        if held is not None:
+            lanes = held.entries(fields["indices"], rows.start, unit, self.geometry.cols)
+        elif self.path.decode:
+            lanes = self._codewords(image, fields, stripe, number)
+        else:
+            lanes = self._levels(fields["weights"][..., 0, 0, 0])
         if "signs" in fields:
             negative, shifts = self._negative(fields["signs"])
             lanes = np.where(negative, -lanes, lanes) + shifts
-        return lanes.transpose(0, 2, 1, 3).reshape(shape[0] * unit.rows, -1)[:rows]
+        return lanes.transpose(0, 2, 1, 3).reshape(shape[0] * unit.rows, -1)[: len(rows)]
 
     def _levels(self, codes: Int64) -> Int64:
         """(units, units, rows, 1) integers of raw fields, (units, units)."""

@@ -57,6 +57,8 @@ def weights(trace: Trace, layer: WeightedLayer) -> Int64:
     path = record.format.decode_path()
     d, lookup = path.d, path.lookup
     assert lookup is not None  # indices are looked up
+    if lookup.block is not None:
+        return _block_weights(trace, layer, lookup.block)
     codebook = _integers(trace, layer, "codebook", path.entries * d, signed=True).reshape(lookup.tables, lookup.books, path.codewords, d)
     indices = _integers(trace, layer, "indices", k * n // d * lookup.books, signed=False)
     table, values = column // (n // lookup.tables), np.zeros((k, n), np.int64)
@@ -76,6 +78,20 @@ def weights(trace: Trace, layer: WeightedLayer) -> Int64:
             values = values * table[numbers.reshape(k, n // of)[row, column // of], column % of]
         else:
             values = values * table[numbers.reshape(k // of, n)[row // of, column], row % of]
+    return values
+
+
+def _block_weights(trace: Trace, layer: WeightedLayer, block: tuple[int, int]) -> Int64:
+    """Entries of the table of each weight's block; blocks are counted down the reduction, then over the outputs."""
+    record, path = layer.weight, layer.weight.format.decode_path()
+    row, column = np.arange(record.k)[:, None], np.arange(record.n)[None, :]
+    down, across = -(-record.k // block[0]), -(-record.n // block[1])
+    tables = _integers(trace, layer, "codebook", across * down * path.codewords * path.d, signed=True).reshape(-1, path.codewords, path.d)
+    own = column // block[1] * down + row // block[0]
+    indices = _integers(trace, layer, "indices", record.k * record.n // path.d, signed=False)
+    across_vector = path.axis == 0
+    chosen = indices.reshape(record.k, -1)[row, column // path.d] if across_vector else indices.reshape(-1, record.n)[row // path.d, column]
+    values: Int64 = tables[own, chosen, (column if across_vector else row) % path.d]
     return values
 
 

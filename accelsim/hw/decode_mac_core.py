@@ -36,6 +36,7 @@ class CoreGeometry:
     parity : neighbouring weights of which one sign is the parity of the others, and has no bit; 0: each sign has
     block : rows of the reduction after which K-tiles restart, so that a scale's group ends with a tile; 0: `rows`
     scales : (rows of a group, bits of its scales per output), finest of at most two first; popped ahead of a tile in which groups begin
+    table_rows, table_bits : rows of blocks with tables of their own, and bits of the tables of a row of blocks in a tile, popped likewise
     drain_stages : registers between the last PE of a column and its accumulator
     residual : codewords of a residual codebook, whose index follows the others unpadded; 0: none
     passes : K-tiles one after the other that hold the same rows, each with the codewords of one of a record's codebooks
@@ -66,6 +67,8 @@ class CoreGeometry:
     parity: int = 0
     block: int = 0
     scales: tuple[tuple[int, int], ...] = ()
+    table_rows: int = 0
+    table_bits: int = 0
     drain_stages: int = 0
     file: int = 1
     mapping: Mapping = TILES
@@ -96,8 +99,14 @@ class CoreGeometry:
 
     @property
     def codebook_words(self) -> int:
-        """Codewords that a layer loads."""
-        return self.codewords * self.tables + self.residual
+        """Codewords that a layer loads ahead of all tiles."""
+        return 0 if self.table_rows else self.codewords * self.tables + self.residual
+
+    @property
+    def ahead(self) -> tuple[tuple[int, int], ...]:
+        """(rows of a group, bits) of all that travels ahead of a tile in which groups begin, for all its columns: scales, or tables."""
+        tables = ((self.table_rows, self.table_bits),) if self.table_rows else ()
+        return (*((group, self.cols * bits) for group, bits in self.scales), *tables)
 
     @property
     def index_bits(self) -> int:
@@ -167,11 +176,11 @@ class CoreGeometry:
         return self.passes * (block * -(-self.block_rows // self.rows) + inside // self.rows)
 
     def scale_pops(self, k: int, kt: int) -> int:
-        """Pops that the scales of all groups that begin in a tile take ahead of its records."""
-        if not self.scales:
+        """Pops that the scales of all groups, or the tables of all blocks, that begin in a tile take ahead of its records."""
+        if not self.ahead:
             return 0
         own = self.tile_rows(k, kt)
-        return -(-self.cols * sum(bits * (-(-own.stop // group) - -(-own.start // group)) for group, bits in self.scales) // self.pop_bits)
+        return -(-sum(bits * (-(-own.stop // group) - -(-own.start // group)) for group, bits in self.ahead) // self.pop_bits)
 
     def tile_groups(self, k: int, kt: int) -> int:
         """Groups of a tile: its records over the ports, rounded up; rows are trimmed, columns are not."""
@@ -214,12 +223,12 @@ class CoreGeometry:
         return min(self.rows, rows * lines)
 
     def tile_pops(self, k: int) -> np.ndarray:
-        """Pops of each K-tile of a stripe, of scales and of records: int64 (tiles,)."""
+        """Pops of each K-tile of a stripe, of scales or tables and of records: int64 (tiles,)."""
         return np.array([self.scale_pops(k, kt) + self.tile_groups(k, kt) for kt in range(self.tile_count(k))], np.int64)
 
     def stripe_pops(self, k: int) -> int:
-        """Pops of one N-stripe, of scales and of records."""
-        return int(self.tile_pops(k).sum()) if self.scales else self.stripe_groups(k)
+        """Pops of one N-stripe, of scales or tables and of records."""
+        return int(self.tile_pops(k).sum()) if self.ahead else self.stripe_groups(k)
 
     def run_rows(self, stripes: int) -> int:
         """Rows of a run over so many N-stripes."""
@@ -238,16 +247,16 @@ class CoreGeometry:
         return -(-self.stripe_pops(k) * stripes * self.pop_bits // self.word_bits)
 
     def scale_fields(self) -> dict[str, int]:
-        """The fields of a run that say where its tiles end, how often they and rows pass, and which scales travel ahead of them."""
-        (fine, fine_bits), (coarse, coarse_bits) = (*self.scales, (0, 0), (0, 0))[:2]
+        """The fields of a run that say where its tiles end, how often they and rows pass, and the scales or tables ahead of them."""
+        (fine, fine_bits), (coarse, coarse_bits) = (*self.ahead, (0, 0), (0, 0))[:2]
         return {
             "passes": self.passes,
             "row_passes": self.row_passes,
             "block": self.block_rows,
             "fine_group": fine,
-            "fine_bits": self.cols * fine_bits,
+            "fine_bits": fine_bits,
             "coarse_group": coarse,
-            "coarse_bits": self.cols * coarse_bits,
+            "coarse_bits": coarse_bits,
         }
 
 

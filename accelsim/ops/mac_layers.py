@@ -293,10 +293,10 @@ class ConvLayer(WeightedLayer):
     def reduction_order(self) -> npt.NDArray[np.int64] | None:
         """FY, FX, C for an interleaved image, which holds a position's channels side by side; a trace's order is C, FY, FX.
 
-        Codewords and groups along K pin the order of the rows that they cover, and the rows stay where they are.
+        Codewords, groups and blocks along K pin the order of the rows that they cover, and the rows stay where they are.
         """
         taps, path = self.bounds.FY * self.bounds.FX, self.weight.format.decode_path()
-        pinned = path.axis == 1 or path.scale_levels
+        pinned = path.axis == 1 or path.scale_levels or (path.lookup is not None and path.lookup.block is not None)
         if self.input_layout != "interleaved" or taps == 1 or self.bounds.C == 1 or pinned:
             return None
         return np.arange(self.k, dtype=np.int64).reshape(self.bounds.C, taps).T.reshape(-1)

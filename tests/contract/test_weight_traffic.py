@@ -59,7 +59,7 @@ def machine(spec: WeightFormat, **changes: Any) -> Accelerator:
     lanes = path.d or Fraction(path.raw_bits).denominator
     record = sum(Fraction(bits) for part in path.parts for bits in part.record_bits(lanes).values())
     ports = record.denominator * (path.lookup.lookups if path.lookup else 1)
-    book = {"ports": ports, "codeword_length": lanes, "codewords": max(2, path.entries)}
+    book = {"ports": ports, "codeword_length": lanes, "codewords": max(2, path.entries_of_tile(16, 16))}
     if spec.codebook_scope == "shared":
         book |= {"store": "rom"}
     fields: dict[str, Any] = {
@@ -95,8 +95,13 @@ def padded_records(records: int) -> int:
     return 32 * ceil(Fraction(records * 48, 40) / 32)
 
 
-def tiles_with_scales(spec: WeightFormat, chip: Accelerator, k: int) -> int:
-    """Bits of an image whose tiles of 16 rows follow the scales of the groups that begin in them, for groups of whole tiles."""
+def tiles_with_headers(spec: WeightFormat, chip: Accelerator, k: int) -> int:
+    """Bits of an image whose tiles of 16 rows follow the scales of the groups, or tables of the blocks, that begin in them.
+
+    For groups of whole tiles, and blocks of whole tiles or equal parts of one.
+    """
+    lookup = spec.decode_path().lookup
+    block = lookup.block if lookup else None
     table = spec.chip_streams(k, N)
     records = sum(stream.total_bits for stream in table.values() if stream.place == "record")
     lanes = chip.codebook.ports * chip.codebook.codeword_length if spec.decode_path().decode else chip.raw_weights_per_cycle
@@ -108,6 +113,9 @@ def tiles_with_scales(spec: WeightFormat, chip: Accelerator, k: int) -> int:
             if stream.place == "header" and name != "codebook":
                 over = -(-k // (stream.count // N))
                 bits += 16 * stream.bits * sum(row % over == 0 for row in range(first, first + 16))
+            if name == "codebook" and block is not None:
+                begun = sum(row % block[0] == 0 for row in range(first, first + 16))
+                bits += 16 // block[1] * begun * stream.bits * prod(stream.shape[2:])
         pops += ceil(bits / group) + 16 * 16 // lanes
     return 32 * ceil(3 * pops * group / 32)
 
@@ -130,9 +138,10 @@ def test_the_traffic_of_a_layer_is_what_the_table_of_its_format_says(text: str) 
     assert read_bits(result) == expected
     k = reduction(spec)
     records = sum(prod(stream.shape) * stream.bits for stream in spec.chip_streams(k, N).values() if stream.place == "record")
-    scales = expected.get("side_data", 0)
-    image = tiles_with_scales(spec, machine(spec), k) if scales else padded_records(records)
-    check_bus(result, expected, records + scales, image, k)
+    lookup = spec.decode_path().lookup
+    ahead = expected.get("side_data", 0) + (expected["codebook"] if lookup and lookup.block else 0)
+    image = tiles_with_headers(spec, machine(spec), k) if ahead else padded_records(records)
+    check_bus(result, expected, records + ahead, image, k)
 
 
 @pytest.mark.parametrize("text", sorted(set(format_examples()) - set(RUN)))

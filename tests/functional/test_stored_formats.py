@@ -30,6 +30,10 @@ STORED = sorted(
     | {
         "palette:bits=3,d=8,tables=3,axis=1",
         "palette:bits=1,d=4,tables=24",
+        "block_palette:bits=4,rows=128,cols=64",
+        "block_palette:bits=3,rows=96,cols=192",
+        "block_palette:bits=2,rows=24,cols=32,d=2,axis=1",
+        "huffman-block_palette:bits=2,rows=64,cols=16,d=2",
         "aqlm:books=2,bits=5,d=4,element_bits=5",
         "aqlm:books=1,bits=6,element_bits=6",
         "vptq:bits=5,residual_bits=9,d=16",
