@@ -17,8 +17,8 @@ from tests.random_weights import random_arrays
 LAYER = "layer0"
 
 
-def packed_product(text: str, m: int, k: int, n: int, seed: int = 1, **given: np.ndarray) -> Trace:
-    """x[m, k] by weights [k, n] in the format `text`; `given` arrays in place of random ones."""
+def packed_product(text: str, m: int, k: int, n: int, seed: int = 1, row_bits: int = 8, **given: np.ndarray) -> Trace:
+    """x[m, k], of `row_bits` bits, by weights [k, n] in the format `text`; `given` arrays in place of random ones."""
     spec = parse_format(text)
     arrays = random_arrays(spec, k, n, np.random.default_rng(seed)) | given
     if isinstance(spec, GgufFormat) and spec.layout.scale_code == "e8m0" and "blocks" not in given:
@@ -33,6 +33,6 @@ def packed_product(text: str, m: int, k: int, n: int, seed: int = 1, **given: np
         bounds=LoopBounds(K=n, C=k, OX=m),
         weight=WeightRecord(format=spec, k=k, n=n, streams=records),
     )
-    inputs = (ModelInput(name="x", shape=TensorShape(rows=m, width=k)),)
+    inputs = (ModelInput(name="x", shape=TensorShape(rows=m, width=k, bits=row_bits)),)
     manifest = Manifest(name="product", source=seeded_source(1), inputs=inputs, outputs=(LAYER,), layers=(layer,))
     return with_payload(manifest, {f"{LAYER}.{name}": data for name, data in packed.items()})

@@ -59,11 +59,11 @@ def _sum_bits(weights: WeightFormat, k: int, rows: int, scaled: bool, wider: int
     return max(FLOAT_BITS, bits_for(min(k, group, rows), magnitude) + wider)
 
 
-def group_bits(weights: WeightFormat, k: int) -> int:
+def group_bits(weights: WeightFormat, k: int, input_bits: int = 8) -> int:
     """Bits of the exact sum of a group of the float scale, integer scales included; inputs times sub-minima are shorter."""
     path = weights.decode_path()
     magnitude = weight_magnitude(path) if weights.scaled_bits is None else 1 << weights.scaled_bits - 1
-    return bits_for(min(k, path.scale_levels[-1][0]), magnitude)
+    return bits_for(min(k, path.scale_levels[-1][0]), magnitude) + max(0, input_bits - 8)
 
 
 def most_accumulator_bits(array: ArraySpec, traces: Iterable[Trace]) -> int:

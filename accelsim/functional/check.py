@@ -1,9 +1,9 @@
 """The functional check: every product of a trace, decoded out of its DRAM image and multiplied, against an independent twin.
 
-Pools are read window by window as the vector unit does, up to the requantization (which divides a sum). Activations are drawn
-over all of int8 for each layer, so that each is checked separately; `accelsim.execution` computes a network as a whole. Accumulators
-have `array.psum_bits` bits and wrap; a sum that overflows them is a difference. Outputs of softmax are drawn as int8 too, although a
-machine has them unsigned.
+Pools are read window by window as the vector unit does, up to the requantization (which divides a sum). Activations are drawn for each
+layer, so that each is checked separately, over all of int8, or of the wider type of its rows; `accelsim.execution` computes a network as a
+whole. Accumulators have `array.psum_bits` bits and wrap; a sum that overflows them is a difference. Outputs of softmax are drawn as int8
+too, although a machine has them unsigned.
 """
 
 from __future__ import annotations
@@ -28,7 +28,8 @@ from accelsim.errors import CompileError
 from accelsim.functional.accumulators import describe_overflow
 from accelsim.functional.cores import core_products, joined
 from accelsim.functional.groups import check_sum_width
-from accelsim.functional.products import Product, Source, Tamper, decoded, head_products, panels, run_panel, weighted_products
+from accelsim.functional.products import Product, Rows, Source, Tamper, decoded, head_products, panels, run_panel, weighted_products
+from accelsim.functional.row_passes import byte_passes
 from accelsim.hw.decode_mac_core import CoreGeometry
 from accelsim.kernels.stripe import Float32
 from accelsim.ops.weight_record import locate_corruption
@@ -113,7 +114,7 @@ def check_functional(
         rng = np.random.default_rng([seed, zlib.crc32(layer.name.encode())])
         check = (
             multiply_layer(
-                target, accelerator.array.psum_bits, whole, layer.product, partial(_draw, rng, 1), tamper, _split(splits, whole, layer)
+                target, accelerator.array.psum_bits, whole, layer.product, _drawn(rng, whole, layer), tamper, _split(splits, whole, layer)
             )[0]
             if layer.product is not None
             else _check_sums(layer, whole.shapes[layer.inputs[0]].rows, rng)
@@ -189,7 +190,7 @@ def multiply_layer(
         if corrupted is not None:
             return LayerCheck(layer.name, layer.op, False, 0, corrupted), []
         if geometry.scales:
-            check_sum_width(psum_bits, weighted)
+            check_sum_width(psum_bits, weighted, trace.shapes[layer.inputs[0]].bits)
         own_images = split is not None and split.how == "stripes"
         products = weighted_products(geometry, trace, weighted, source, None if own_images else tamper)
     else:
@@ -260,9 +261,9 @@ def _corruption(trace: Trace, layer: WeightedLayer, geometry: CoreGeometry) -> s
 
 def _multiply(geometry: CoreGeometry, item: Product, psum_bits: int) -> tuple[npt.NDArray[Any], str | None]:
     """The sums (M, N) of a product, panel by panel, and the first difference from the expected result."""
-    activations, parts, problem = item.rows.astype(np.float32), [], None
+    passes, parts, problem = byte_passes(item.rows), [], None
     for stripes in panels(geometry.cols, -(-item.weights.shape[1] // geometry.cols)):
-        panel, sums = run_panel(geometry, item, activations, stripes, psum_bits)
+        panel, sums = run_panel(geometry, item, passes, stripes, psum_bits)
         parts.append(sums)
         for place, stripe in enumerate(stripes):
             own = slice(place * geometry.cols, (place + 1) * geometry.cols)
@@ -304,3 +305,14 @@ def _compare_stripe(
 
 def _draw(rng: np.random.Generator, *shape: int) -> npt.NDArray[np.int8]:
     return rng.integers(-128, 128, shape, np.int8)
+
+
+def _drawn(rng: np.random.Generator, trace: Trace, layer: MacLayer | VectorLayer) -> Source:
+    """Random rows over all of their width; what is loaded as weights, which follows, has 8 bits."""
+    types = iter([np.int32 if (bits := trace.shapes[layer.inputs[0]].bits) > 16 else np.int16 if bits > 8 else np.int8])
+
+    def draw(*shape: int) -> Rows:
+        kind = np.iinfo(next(types, np.int8))
+        return rng.integers(kind.min, kind.max + 1, (1, *shape), kind.dtype)
+
+    return draw

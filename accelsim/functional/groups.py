@@ -20,10 +20,11 @@ from accelsim.compiler.unit_image import RecordUnit, level_parts, record_unit
 from accelsim.errors import CompileError
 from accelsim.formats.decode_path import DecodePath
 from accelsim.formats.parts import Offset, Scale
+from accelsim.functional.row_passes import summed_passes
 from accelsim.hw.decode_mac_core import CoreGeometry
 from accelsim.kernels.decode import Words
 from accelsim.kernels.group_sums import add_scaled, read_fields
-from accelsim.kernels.stripe import Float32, multiply
+from accelsim.kernels.stripe import Float32
 from accelsim.trace.layers import WeightedLayer
 
 Int64 = npt.NDArray[np.int64]
@@ -31,9 +32,9 @@ Factors = Mapping[str, npt.NDArray[np.float64]]
 _BYTE_SIGNS = 8  # weights per field of signs
 
 
-def check_sum_width(psum_bits: int, layer: WeightedLayer) -> None:
-    """CompileError if accumulators hold neither float32 nor every exact sum of a group with its integer scales."""
-    needed = max(FLOAT_BITS, group_bits(layer.weight.format, layer.k))
+def check_sum_width(psum_bits: int, layer: WeightedLayer, input_bits: int) -> None:
+    """CompileError if accumulators hold neither float32 nor every exact sum of a group of inputs with its integer scales."""
+    needed = max(FLOAT_BITS, group_bits(layer.weight.format, layer.k, input_bits))
     if psum_bits < needed:
         raise CompileError(
             f"layer {layer.name!r}: sums of scaled groups are float32, which array.psum_bits = {psum_bits} does not hold; "
@@ -215,9 +216,9 @@ def _shift(path: DecodePath, panel: Float32, factors: Factors) -> None:
         panel[:] = panel - codes if part.what == "zero point" else 8 * panel + 1 - 2 * codes
 
 
-def scaled_sums(path: DecodePath, activations: Float32, panel: Float32, factors: Factors) -> Float32:
-    """float32 (M, columns): sums of groups, scaled and added one after the other."""
-    k, shape = panel.shape[0], (activations.shape[0], panel.shape[1])
+def scaled_sums(path: DecodePath, passes: list[Float32], panel: Float32, factors: Factors) -> Float32:
+    """float32 (M, columns): sums of groups of rows, given as `byte_passes`, scaled and added one after the other."""
+    k, shape = panel.shape[0], (passes[0].shape[0], panel.shape[1])
     sums = np.zeros(shape, np.float32)
     scales = sorted((part for part in path.group_parts if isinstance(part, Scale)), key=lambda part: part.number in ("integer", "signed"))
     minima = sorted(
@@ -226,20 +227,19 @@ def scaled_sums(path: DecodePath, activations: Float32, panel: Float32, factors:
     )
     ends = [*(part.group for part in scales), *(part.group for part in minima)]
     coarse, fine = max(ends), min(ends)
-    parts, scratch = np.empty(shape, np.int32), np.empty(shape, np.float32)
     for first in range(0, k, coarse):
         total, lowest = np.zeros(shape, np.int64), np.zeros(shape, np.int64)
         for start in range(first, min(first + coarse, k), fine):
             own = slice(start, min(start + fine, k))
-            multiply(np.ascontiguousarray(activations[:, own]), panel[own], parts, scratch)
-            total += parts * _integer_factor(scales, start, factors)
+            inputs = [np.ascontiguousarray(part[:, own]) for part in passes]
+            total += summed_passes(inputs, panel[own]) * _integer_factor(scales, start, factors)
             if minima:
-                inputs = activations[:, own].sum(axis=1, dtype=np.int64)
-                lowest += inputs[:, None] * _integer_factor(minima, start, factors)
+                ones = np.ones((inputs[0].shape[1], 1), np.float32)
+                lowest += summed_passes(inputs, ones) * _integer_factor(minima, start, factors)
         group = first // coarse
-        add_scaled(total.astype(np.int32), factors[scales[0].stream][group].astype(np.float32), sums)
+        add_scaled(total, factors[scales[0].stream][group].astype(np.float32), sums)
         if minima:
-            add_scaled(lowest.astype(np.int32), factors[minima[0].stream][group].astype(np.float32), sums)
+            add_scaled(lowest, factors[minima[0].stream][group].astype(np.float32), sums)
     return sums
 
 

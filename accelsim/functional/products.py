@@ -18,16 +18,18 @@ from accelsim.compiler.image import LayerImage, layer_image, matrix_image
 from accelsim.compiler.unit_image import unit_image
 from accelsim.functional.accumulators import at_width
 from accelsim.functional.groups import UnitDecoder, scaled_sums
+from accelsim.functional.row_passes import summed_passes
 from accelsim.hw.decode_mac_core import CoreGeometry
 from accelsim.kernels.decode import Words, codeword_words, stream_words
 from accelsim.kernels.decode_masked import NO_MASKS, MaskTable, mask_table
-from accelsim.kernels.stripe import INT32_K, Float32, append_one, decode_stripes, multiply
+from accelsim.kernels.stripe import Float32, append_one, decode_stripes
 from accelsim.trace.layers import ConvLayer, MatmulLayer, WeightedLayer
 from accelsim.trace.trace import Trace
 
 Int8 = npt.NDArray[np.int8]
+Rows = npt.NDArray[np.signedinteger]  # of 8, 16 or 32 bits
 Tamper = Callable[[str, LayerImage], LayerImage]
-Source = Callable[..., Int8]  # the shape of an activation -> (samples, *shape); of a convolution: all channels' planes
+Source = Callable[..., Rows]  # the shape of an activation -> (samples, *shape); of a convolution: all channels' planes; rows, then weights
 PANEL_COLUMNS = 320  # decoded, then multiplied: wide enough that BLAS seldom packs the same activations, and a panel fits a cache
 
 
@@ -54,7 +56,7 @@ class Product:
     the core's own kernel does.
     """
 
-    rows: Int8
+    rows: Rows
     image: LayerImage
     tables: Tables
     nt0: int
@@ -63,7 +65,7 @@ class Product:
     wide: npt.NDArray[np.float64] | None = None
     decoder: UnitDecoder | None = None
 
-    def rows_of(self, column: int) -> Int8:
+    def rows_of(self, column: int) -> Rows:
         """Rows (M, K) that a column meets."""
         return self.rows[:, :, column] if self.rows.ndim == 3 else self.rows
 
@@ -83,24 +85,22 @@ def panels(cols: int, stripes: int) -> list[range]:
 
 
 def run_panel(
-    geometry: CoreGeometry, item: Product, activations: Float32, stripes: range, psum_bits: int
+    geometry: CoreGeometry, item: Product, passes: list[Float32], stripes: range, psum_bits: int
 ) -> tuple[Float32, npt.NDArray[Any]]:
-    """(weights (K, columns), sums (M, columns)) of some stripes, as the core computes them."""
+    """(weights (K, columns), sums (M, columns)) of some stripes, as the core computes them out of the `byte_passes` of the rows."""
     if item.decoder is not None:
         own = [item.nt0 + stripe for stripe in stripes]
-        panel, factors = item.decoder.decode(item.image, item.tables.words, own, activations.shape[1])
+        panel, factors = item.decoder.decode(item.image, item.tables.words, own, item.rows.shape[1])
         if geometry.scales:
-            return panel, scaled_sums(item.decoder.path, activations, panel, factors)
+            return panel, scaled_sums(item.decoder.path, passes, panel, factors)
     else:
         panel = _decode(geometry, item, stripes)
-    if activations.ndim == 3:
-        return panel, at_width(_fed_sums(activations, panel, stripes.start * geometry.cols), psum_bits)
-    sums = np.empty((activations.shape[0], panel.shape[1]), np.int32 if panel.shape[0] <= INT32_K else np.int64)
-    multiply(activations, panel, sums, np.empty(sums.shape, np.float32))
-    return panel, at_width(sums, psum_bits)
+    if item.rows.ndim == 3:
+        return panel, at_width(_fed_sums(item.rows, panel, stripes.start * geometry.cols), psum_bits)
+    return panel, at_width(summed_passes(passes, panel), psum_bits)
 
 
-def _fed_sums(activations: Float32, panel: Float32, first: int) -> npt.NDArray[np.int64]:
+def _fed_sums(activations: Rows, panel: Float32, first: int) -> npt.NDArray[np.int64]:
     """Sums (M, columns) of columns that each meet rows of their own, (M, K, N), from column `first` on; 0 past the last channel."""
     sums = np.zeros((activations.shape[0], panel.shape[1]), np.int64)
     for column in range(min(panel.shape[1], activations.shape[2] - first)):
@@ -207,7 +207,7 @@ def _fed_product(layer: ConvLayer, weights: npt.NDArray[np.int64], image: LayerI
     return Product(np.stack(rows, axis=2), image, tables, 0, weights if order is None else weights[order], np.hstack(sums))
 
 
-def gather(layer: ConvLayer, planes: Int8, group: int, order: npt.NDArray[np.int64] | None) -> Int8:
+def gather(layer: ConvLayer, planes: Rows, group: int, order: npt.NDArray[np.int64] | None) -> Rows:
     """Rows of a convolution, (OY*OX, K) in the order of the reduction, read by address from the image in the layer's layout.
 
     `planes` is (channels of all groups, height, width); positions outside read 0.
@@ -217,7 +217,7 @@ def gather(layer: ConvLayer, planes: Int8, group: int, order: npt.NDArray[np.int
     memory = (planes if planar else planes.transpose(1, 2, 0)).reshape(-1)
     step = np.arange(bounds.k) if order is None else order
     channel, tap = group * bounds.C + step // (bounds.FY * bounds.FX), step % (bounds.FY * bounds.FX)
-    rows = np.zeros((bounds.OY * bounds.OX, bounds.k), np.int8)
+    rows = np.zeros((bounds.OY * bounds.OX, bounds.k), planes.dtype)
     for oy in range(bounds.OY):
         y = (oy * layer.strides[0] - layer.padding[0] + tap // bounds.FX * layer.dilation[0])[None, :]
         x = np.arange(bounds.OX)[:, None] * layer.strides[1] - layer.padding[1] + (tap % bounds.FX * layer.dilation[1])[None, :]
@@ -244,7 +244,7 @@ def head_products(
             yield Product(a, image, Tables.of(geometry, image), 0, matrix.astype(np.int64), twin.product(a, matrix))
 
 
-def _head(activation: Int8, split: str, width: int, head: int) -> Int8:
+def _head(activation: Rows, split: str, width: int, head: int) -> Rows:
     """The matrix of one head out of (groups, rows, width)."""
     own = activation[head] if split == "groups" else activation[0, :, head * width : (head + 1) * width]
     return np.ascontiguousarray(own)

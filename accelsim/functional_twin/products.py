@@ -1,7 +1,7 @@
 """The expected products of a trace, computed independently of the machine: packed streams, plain indexing, exact sums.
 
 It shares neither the image nor any unpacking with the code it checks: bits come from `numpy.unpackbits`, products from float64
-matrices, which are exact for int8 as long as a sum stays below 2^53.
+matrices, which are exact for int8 and int16 as long as a sum stays below 2^53, and integer ones for wider rows.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from accelsim.trace.trace import Trace
 Int8 = npt.NDArray[np.int8]
 Int64 = npt.NDArray[np.int64]
 _ROWS = 4096  # of a product at a time
+_FLOAT_BYTES = 2  # of an activation, up to which float64 holds every sum
 
 
 def weights(trace: Trace, layer: WeightedLayer) -> Int64:
@@ -192,8 +193,9 @@ def diagonal(blocks: Sequence[Int64], places: int) -> Int64:
 
 def product(a: npt.NDArray[Any], b: npt.NDArray[Any]) -> Int64:
     """a x b in exact integers, whatever width an accumulator has: (M, K), (K, N) -> int64 (M, N)."""
-    right = b.astype(np.float64)
+    exact = np.float64 if a.itemsize <= _FLOAT_BYTES else np.int64  # 31 bits times 7 leave float64 room for 2^15 products
+    right = b.astype(exact)
     out = np.empty((a.shape[0], b.shape[1]), np.int64)
     for start in range(0, a.shape[0], _ROWS):
-        out[start : start + _ROWS] = (a[start : start + _ROWS].astype(np.float64) @ right).astype(np.int64)
+        out[start : start + _ROWS] = (a[start : start + _ROWS].astype(exact) @ right).astype(np.int64)
     return out

@@ -37,7 +37,7 @@ def add_scaled(parts, scales, sums):
 
     Parameters
     ----------
-    parts : int32 (M, C); scales : float32 (C,), binary16 values; sums : float32 (M, C), updated
+    parts : int64 (M, C); scales : float32 (C,), binary16 values; sums : float32 (M, C), updated
     """
     for row in range(parts.shape[0]):
         for column in range(parts.shape[1]):

@@ -20,7 +20,7 @@ from accelsim.compiler.image import LayerImage
 from accelsim.compression.open_trace import open_trace
 from accelsim.errors import TraceError
 from accelsim.formats.catalog import format_from_mapping
-from accelsim.functional import check_functional, products
+from accelsim.functional import check_functional, row_passes
 from accelsim.functional.products import gather, panels
 from accelsim.kernels.stripe import multiply
 from accelsim.ops.shapes import LoopBounds, TensorShape
@@ -270,7 +270,7 @@ def test_a_wrong_sum_of_right_weights_names_the_stripe(monkeypatch: pytest.Monke
         multiply(rows, panel, sums, scratch)
         sums[-1, 11] += 1
 
-    monkeypatch.setattr(products, "multiply", forgetful)
+    monkeypatch.setattr(row_passes, "multiply", forgetful)
     report = check_functional(small_chip(), gemm_trace(4, 20, 20, {"kind": "uniform"}))
     assert "stripe nt=1: the weights are right, but sum [3,3]" in report.layers[0].message
 

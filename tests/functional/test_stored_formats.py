@@ -127,7 +127,7 @@ def test_a_minimum_is_added_behind_its_blocks_scale_and_each_step_is_rounded() -
     rows, panel = np.zeros((1, 16), np.float32), np.ones((16, 1), np.float32)
     rows[0, 0] = rows[0, 8] = 1
     factors = {"scales": np.array([[2.0**24], [3.0]]), "minima": np.array([[1.0], [1.0]])}
-    assert scaled_sums(path, rows, panel, factors).tolist() == [[2.0**24 + 4]]  # the last 1 is a tie again, to even
+    assert scaled_sums(path, [rows], panel, factors).tolist() == [[2.0**24 + 4]]  # the last 1 is a tie again, to even
 
 
 @cache
