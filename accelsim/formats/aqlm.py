@@ -8,11 +8,10 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
-from accelsim.formats.codewords import codebook_stream, index_stream, look_up
+from accelsim.formats.codewords import codebook_stream, index_stream, look_up_sum
 from accelsim.formats.decode_path import DecodePath
 from accelsim.formats.parts import Lookup, Scale
 from accelsim.formats.weight_format import Arrays, Stream, WeightFormat, scale_stream
@@ -51,10 +50,7 @@ class AqlmFormat(WeightFormat):
         """[K,N]: the sums, int8 up to 8 bits, else int16."""
         books = arrays["codebook"].reshape(self.books, 1 << self.bits, self.d)
         indices = arrays["indices"].reshape(k // self.d, n, self.books)
-        total = np.zeros((k, n), np.int16)
-        for book in range(self.books):
-            total += look_up(books[book], indices[:, :, book], 1)
-        return total.astype(np.int8 if self._lookup().lane_bits <= 8 else np.int16)
+        return look_up_sum([(books[book], indices[:, :, book]) for book in range(self.books)], 1, self._lookup().lane_bits)
 
 
 SPEC = AqlmFormat

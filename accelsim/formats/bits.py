@@ -79,12 +79,7 @@ def unpack_bits(data: Bytes, count: int, width: int, signed: bool = False) -> In
     elif narrow == 1:
         values = _lanes(data, count, width)
     else:
-        values = np.empty(count, dtype="u2")
-        for start in range(0, count, _CHUNK):
-            size = min(_CHUNK, count - start)
-            first = start * width // 8
-            bits = np.unpackbits(data[first : first + packed_bytes(size, width)], count=size * width, bitorder="little")
-            _join(bits.reshape(size, width), values[start : start + size])
+        values = _wide_lanes(data, count, width)
     if not signed:
         return values
     shift = 8 * narrow - width  # move the sign bit to the top, then shift back arithmetically
@@ -100,11 +95,9 @@ def _values_of_bytes(width: int) -> Integers:
 
 def _lanes(data: Bytes, count: int, width: int) -> Bytes:
     """Values of 3 to 7 bits, eight from a word: its halves move apart three times, until each value has a byte."""
-    octets = np.zeros((-(-count // 8), 8), np.uint8)
-    whole = data.size // width
-    octets[:whole, :width] = data[: whole * width].reshape(whole, width)
-    octets[whole:, : data.size - whole * width] = data[whole * width :]
-    words = octets.reshape(-1).view("<u8")
+    padded = np.zeros(-(-count // 8) * width + 8, np.uint8)  # the last word ends behind its bytes
+    padded[: data.size] = data
+    words: npt.NDArray[np.uint64] = np.ndarray(-(-count // 8), "<u8", padded, strides=width).copy()
     high = np.empty(min(words.size, _WORDS), dtype="<u8")
     for start in range(0, words.size, _WORDS):
         part = words[start : start + _WORDS]
@@ -116,11 +109,23 @@ def _lanes(data: Bytes, count: int, width: int) -> Bytes:
             np.left_shift(moved, np.uint64(8 * lanes), out=moved)
             np.bitwise_and(part, kept, out=part)
             np.bitwise_or(part, moved, out=part)
-    return octets.reshape(-1)[:count]
+    return words.view(np.uint8)[:count]
 
 
-def _join(bits: Bytes, values: Integers) -> None:
-    """Write the value of each row of bits, least significant first, into `values`."""
-    values[:] = bits[:, 0]
-    for position in range(1, bits.shape[1]):
-        values |= bits[:, position].astype(values.dtype) << position
+def _wide_lanes(data: Bytes, count: int, width: int) -> npt.NDArray[np.uint16]:
+    """Values of 9 to 15 bits: eight of them fill `width` bytes, and each lies in two or three neighbouring ones."""
+    eights = -(-count // 8)
+    octets = np.zeros((eights, width), np.uint8)
+    octets.reshape(-1)[: data.size] = data
+    values = np.empty((eights, 8), np.uint16)
+    for start in range(0, eights, _WORDS):
+        own = octets[start : start + _WORDS].T.astype(np.uint32)
+        for lane in range(8):
+            byte, shift = divmod(lane * width, 8)
+            word = own[byte] | own[byte + 1] << np.uint32(8)
+            if shift + width > 16:
+                word |= own[byte + 2] << np.uint32(16)
+            word >>= np.uint32(shift)
+            word &= np.uint32((1 << width) - 1)
+            values[start : start + _WORDS, lane] = word
+    return values.reshape(-1)[:count]

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from pydantic import Field, model_validator
 
 from accelsim.errors import FormatError
-from accelsim.formats.codewords import Axis, index_stream
+from accelsim.formats.codewords import Axis, index_stream, look_up_in_tables
 from accelsim.formats.decode_path import DecodePath
 from accelsim.formats.parts import Lookup, Scale
 from accelsim.formats.weight_format import CODEBOOK, Arrays, ScaleGranularity, Stream, WeightFormat, scale_stream
@@ -48,6 +48,12 @@ class BlockPaletteFormat(WeightFormat):
         name, length = ("rows", self.rows) if self.axis else ("cols", self.cols)
         if length % self.d:
             raise FormatError(f"format 'block_palette': {name}={length} cuts entries of d={self.d}; allowed: multiples of {self.d}")
+        entries, vectors = 1 << self.bits, self.rows * self.cols // self.d
+        if entries > vectors:
+            raise FormatError(
+                f"format 'block_palette': {entries} entries for a block of {self.rows} x {self.cols} weights, {vectors} vectors; "
+                "allowed: at most one entry per vector"
+            )
         return self
 
     def decode_path(self) -> DecodePath:
@@ -67,12 +73,11 @@ class BlockPaletteFormat(WeightFormat):
 
     def dequantize(self, arrays: Arrays, k: int, n: int) -> npt.NDArray[Any]:
         """int8 [K,N]: the entries."""
+        tables, indices = arrays[CODEBOOK], arrays["indices"]
         down, across = (self.d, 1) if self.axis else (1, self.d)  # weights of an entry
-        indices = arrays["indices"]
         row, column = (np.arange(size) for size in indices.shape)
-        tables = arrays[CODEBOOK].astype(np.int8)
-        entries = tables[(column * across // self.cols)[None, :], (row * down // self.rows)[:, None], indices]
-        return entries.transpose(0, 2, 1).reshape(k, n) if self.axis else entries.reshape(k, n)
+        columns = column * across // self.cols * tables.shape[1]
+        return look_up_in_tables(tables.reshape(-1, *tables.shape[2:]), row * down // self.rows, columns, indices, self.axis)
 
     def first_weight(self, name: str, position: int, k: int, n: int) -> tuple[int, int] | None:
         """That of the block, for an entry of a table."""

@@ -74,7 +74,8 @@ class MaskedVqFormat(WeightFormat):
     def dequantize(self, arrays: Arrays, k: int, n: int) -> npt.NDArray[Any]:
         """int8 [K,N]: the codewords' elements where the mask keeps them, else 0."""
         kept = look_up(mask_patterns(self.keep, self.of), arrays["masks"], self.axis)
-        return look_up(arrays["codebook"], arrays["indices"], self.axis) * kept
+        kept *= look_up(arrays["codebook"], arrays["indices"], self.axis)
+        return kept
 
 
 SPEC = MaskedVqFormat

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from pydantic import Field
 
 from accelsim.errors import FormatError
-from accelsim.formats.codewords import Axis, codebook_stream, index_stream, look_up
+from accelsim.formats.codewords import Axis, codebook_stream, index_stream, look_up, look_up_in_tables
 from accelsim.formats.decode_path import DecodePath
 from accelsim.formats.parts import Lookup, Scale
 from accelsim.formats.weight_format import Arrays, Stream, WeightFormat
@@ -59,9 +59,11 @@ class PaletteFormat(WeightFormat):
 
     def dequantize(self, arrays: Arrays, k: int, n: int) -> npt.NDArray[Any]:
         """int8 [K,N]: the entries."""
+        if self.tables == 1:
+            return look_up(arrays["codebook"], arrays["indices"], self.axis)
         columns = n // self.tables if self.axis else n // self.tables // self.d
-        first = (np.arange(arrays["indices"].shape[1], dtype=np.int32) // columns) << self.bits  # of the table of each column of indices
-        return look_up(arrays["codebook"], arrays["indices"] if self.tables == 1 else arrays["indices"] + first, self.axis)
+        rows, shares = np.zeros(arrays["indices"].shape[0], np.int64), np.arange(arrays["indices"].shape[1]) // columns
+        return look_up_in_tables(arrays["codebook"].reshape(self.tables, -1, self.d), rows, shares, arrays["indices"], self.axis)
 
     def column_scales(self, arrays: Arrays, n: int) -> npt.NDArray[np.float64]:
         """The scale of the table of each column."""

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
-from accelsim.formats.codewords import Axis, Lanes, codebook_stream, index_shape, index_stream, look_up
+from accelsim.formats.codewords import Axis, Lanes, codebook_stream, index_shape, index_stream, look_up_sum
 from accelsim.formats.decode_path import DecodePath
 from accelsim.formats.parts import Lookup, Scale
 from accelsim.formats.weight_format import Arrays, Stream, WeightFormat, scale_stream
@@ -60,10 +60,8 @@ class VptqFormat(WeightFormat):
     def dequantize(self, arrays: Arrays, k: int, n: int) -> npt.NDArray[Any]:
         """[K,N]: the sums, int8 up to 8 bits, else int16."""
         main, residual = np.split(arrays["codebook"].reshape(-1, self.d), [1 << self.bits])
-        total = look_up(main, arrays["indices"], self.axis).astype(np.int16)
-        if self.residual_bits:
-            total += look_up(residual, arrays["residuals"], self.axis)
-        return total.astype(np.int8 if self._lookup().lane_bits <= 8 else np.int16)
+        terms = [(main, arrays["indices"]), *([(residual, arrays["residuals"])] if self.residual_bits else [])]
+        return look_up_sum(terms, self.axis, self._lookup().lane_bits)
 
 
 SPEC = VptqFormat

@@ -35,10 +35,10 @@ def chip(text: str, *overrides: str, m: int = 2, k: int = 128, n: int = 96) -> t
 
 @pytest.mark.parametrize(
     ("rows", "cols", "d", "axis", "scale"),
-    [(8, 8, 1, 0, "tensor"), (16, 24, 2, 0, "channel"), (64, 6, 3, 0, "tensor"), (12, 5, 4, 1, "channel"), (1, 1, 1, 0, "tensor")],
+    [(8, 8, 1, 0, "tensor"), (16, 24, 2, 0, "channel"), (64, 6, 3, 0, "tensor"), (12, 5, 4, 1, "channel"), (1, 4, 1, 0, "tensor")],
 )
 def test_weights_are_those_of_the_definition(rows: int, cols: int, d: int, axis: int, scale: str) -> None:
-    """40 x 24 weights: blocks that are whole, cut off at the end, larger than the matrix, and of one weight."""
+    """40 x 24 weights: blocks that are whole, cut off at the end, larger than the matrix, and of four weights."""
     spec = parse_format(f"block_palette:bits=2,rows={rows},cols={cols},d={d},axis={axis},scale={scale}")
     arrays = spec.unpack(spec.pack(random_arrays(spec, 40, 24, np.random.default_rng(7)), 40, 24), 40, 24)
     found = spec.reconstruct(arrays, 40, 24)
@@ -139,6 +139,8 @@ def test_entries_that_cross_blocks_are_refused() -> None:
         parse_format("block_palette:bits=2,rows=8,cols=6,d=4")
     with pytest.raises(FormatError, match="rows=6 cuts entries of d=4"):
         parse_format("block_palette:bits=2,rows=6,cols=8,d=4,axis=1")
+    with pytest.raises(FormatError, match="16 entries for a block of 8 x 4 weights, 8 vectors; allowed: at most one entry per vector"):
+        parse_format("block_palette:bits=4,rows=8,cols=4,d=4")
 
 
 def test_a_table_per_block_of_as_many_values_as_entries_is_exact() -> None:
