@@ -152,6 +152,22 @@ def test_a_seed_takes_the_formats_and_reads_no_value(tmp_path: Path) -> None:
     assert {layer.weight.format for layer in trace.weighted_layers() if layer.name != "output"} == {parse_format(text)}
 
 
+@pytest.mark.parametrize(
+    ("activations", "note"),
+    [
+        ({"dynamic": True, "strategy": "token", "num_bits": 8}, "the folder finds the scales of activations as they come, per token;"),
+        ({"dynamic": False, "strategy": "tensor", "num_bits": 8}, ""),
+        (None, ""),
+    ],
+)
+def test_dynamic_scales_of_activations_are_told(activations: dict[str, Any] | None, note: str, tmp_path: Path) -> None:
+    settings = json.loads(json.dumps(W8))
+    settings["config_groups"]["group_0"]["input_activations"] = activations
+    folder(tmp_path, settings, written.bytes_of(False))
+    notes = imported(tmp_path).manifest.notes
+    assert any(text.startswith(note) for text in notes) if note else not any("as they come" in text for text in notes)
+
+
 def test_requantized_codebooks_are_told_with_their_error(tmp_path: Path) -> None:
     settings, writer, _ = SCHEMES["aqlm 2x8"]
     codebooks = np.random.default_rng(1).normal(size=(2, 256, 1, 8)).astype(np.float16)

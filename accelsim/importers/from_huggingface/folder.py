@@ -190,7 +190,7 @@ def import_folder(
     hashes = {file.path.name: file_sha256(file.path) for file in files} if seed is None else {}
     first, *others = hashes.items() or [("", "")]
     source = CheckpointSource(file=first[0], sha256=first[1]) if seed is None else seeded_source(seed)
-    notes = [f"{file}: SHA-256 {digest}" for file, digest in others] + list(tensors.notes(model.tied))
+    notes = [f"{file}: SHA-256 {digest}" for file, digest in others] + [*tensors.notes(model.tied), *(scheme.notes if scheme else ())]
     error = scheme.codebook_error(list(modules.values())) if scheme is not None and seed is None and modules else None
     if error is not None:
         lookup = next(iter(quantized.values())).format.decode_path().lookup

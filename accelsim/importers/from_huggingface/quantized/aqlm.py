@@ -15,11 +15,11 @@ from accelsim.formats.catalog import parse_format
 from accelsim.importers.from_huggingface.config import Config
 from accelsim.importers.from_huggingface.quantized.codebooks import element_bits, largest_error, requantized
 from accelsim.importers.from_huggingface.quantized.module import QuantizedModule, choice
-from accelsim.importers.from_huggingface.quantized.quantized_matrix import Arrays, QuantizedMatrix
+from accelsim.importers.from_huggingface.quantized.quantized_matrix import Arrays, QuantizedMatrix, Scheme
 
 
 @dataclass(frozen=True)
-class Aqlm:
+class Aqlm(Scheme):
     """Codebooks, bits of an index and inputs of a codeword, of all modules."""
 
     format: AqlmFormat

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,14 +14,14 @@ import numpy.typing as npt
 from accelsim.importers.from_huggingface.config import Config
 from accelsim.importers.from_huggingface.quantized.bit_fields import word_fields
 from accelsim.importers.from_huggingface.quantized.module import Integers, QuantizedModule, choice, group_format, scales_of
-from accelsim.importers.from_huggingface.quantized.quantized_matrix import Arrays, QuantizedMatrix
+from accelsim.importers.from_huggingface.quantized.quantized_matrix import Arrays, QuantizedMatrix, Scheme
 
 _BITS = 4
 _OUTPUTS = (0, 2, 4, 6, 1, 3, 5, 7)  # of a word, from its lowest bits up
 
 
 @dataclass(frozen=True)
-class Awq:
+class Awq(Scheme):
     """Settings of all modules: inputs of a group, 0 for all of them."""
 
     group: int
@@ -56,10 +56,6 @@ class Awq:
             return {"weights": _outputs(module.integers("qweight")), "scales": scales, "zeros": _outputs(module.integers("qzeros"))}
 
         return QuantizedMatrix(spec, k, n, read)
-
-    def codebook_error(self, modules: Sequence[QuantizedModule]) -> float | None:
-        """None: the values are those that are stored."""
-        return None
 
 
 def _outputs(words: Integers) -> npt.NDArray[np.int16]:

@@ -8,7 +8,7 @@ Bytes: `weight` [N, K] of int8 and the same scales. w = scale * (q - zero point)
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,13 +19,13 @@ from accelsim.importers.from_huggingface.config import Config
 from accelsim.importers.from_huggingface.quantized.act_order import gathered, inputs_by_group
 from accelsim.importers.from_huggingface.quantized.bit_fields import word_fields, words_for
 from accelsim.importers.from_huggingface.quantized.module import Integers, QuantizedModule, choice, group_format, scales_of
-from accelsim.importers.from_huggingface.quantized.quantized_matrix import Arrays, QuantizedMatrix, StoredWeight
+from accelsim.importers.from_huggingface.quantized.quantized_matrix import Arrays, QuantizedMatrix, Scheme, StoredWeight
 
 _PACKED = "weight_packed"
 
 
 @dataclass(frozen=True)
-class CompressedTensors:
+class CompressedTensors(Scheme):
     """Settings of all modules.
 
     Attributes
@@ -33,6 +33,7 @@ class CompressedTensors:
     group : inputs of a group; 0: all of them
     of_tensor : one scale for all outputs
     ordered : inputs of a group are no neighbours (act-order by groups), but `weight_g_idx` [K] names their group
+    dynamic : the scales of activations are found as they come, per this; "": they are static, or activations are not quantized
     """
 
     bits: int
@@ -40,6 +41,7 @@ class CompressedTensors:
     symmetric: bool
     of_tensor: bool
     ordered: bool
+    dynamic: str = ""
 
     @staticmethod
     def of(settings: Config) -> CompressedTensors:
@@ -64,7 +66,19 @@ class CompressedTensors:
             raise weights.refuse("group_size", "inputs of a group")
         symmetric = choice(weights, "symmetric", (True, False), True)
         order = choice(weights, "actorder", ("group", "dynamic", "weight", "static", False, None))
-        return CompressedTensors(bits, size, symmetric, strategy == "tensor", ordered=order in ("group", "dynamic"))
+        return CompressedTensors(
+            bits, size, symmetric, strategy == "tensor", ordered=order in ("group", "dynamic"), dynamic=_dynamic(group, settings)
+        )
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """A line on scales of activations that the network finds as it runs."""
+        if not self.dynamic:
+            return ()
+        return (
+            f"the folder finds the scales of activations as they come, per {self.dynamic}; here they are static: neither the pass over a "
+            "row for its maximum nor the factor of its sums is counted",
+        )
 
     def quantizes(self, parts: Collection[str]) -> bool:
         """By its scales."""
@@ -118,9 +132,13 @@ class CompressedTensors:
         module.expect("weight_zero_point", (words_for(n, self.bits, whole=True), groups))
         return word_fields(module.integers("weight_zero_point"), self.bits, 0)[:n] - np.int16(1 << self.bits - 1)
 
-    def codebook_error(self, modules: Sequence[QuantizedModule]) -> float | None:
-        """None: the values are those that are stored."""
-        return None
+
+def _dynamic(group: Mapping[str, Any], settings: Config) -> str:
+    """The extent of a dynamic scale of activations, `token` as a rule; "" without any."""
+    activations = group.get("input_activations") or {}
+    if not isinstance(activations, dict):
+        raise settings.refuse("config_groups", "a group whose field 'input_activations' is an object or null")
+    return str(activations.get("strategy") or "tensor")[:20] if activations.get("dynamic") else ""
 
 
 def _check_around(settings: Config) -> None:

@@ -8,7 +8,7 @@ With act-order (`desc_act`) `g_idx` gives each input a group out of turn. A trac
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,11 +17,11 @@ from accelsim.importers.from_huggingface.config import Config
 from accelsim.importers.from_huggingface.quantized.act_order import gathered, inputs_by_group
 from accelsim.importers.from_huggingface.quantized.bit_fields import stream_fields, words_for
 from accelsim.importers.from_huggingface.quantized.module import Integers, QuantizedModule, choice, group_format, scales_of
-from accelsim.importers.from_huggingface.quantized.quantized_matrix import Arrays, QuantizedMatrix, StoredWeight
+from accelsim.importers.from_huggingface.quantized.quantized_matrix import Arrays, QuantizedMatrix, Scheme, StoredWeight
 
 
 @dataclass(frozen=True)
-class Gptq:
+class Gptq(Scheme):
     """Settings of all modules.
 
     Attributes
@@ -85,7 +85,3 @@ class Gptq:
 
         matrix = QuantizedMatrix(spec, k, n, read)
         return gathered(matrix, inputs) if ordered else matrix
-
-    def codebook_error(self, modules: Sequence[QuantizedModule]) -> float | None:
-        """None: the values are those that are stored."""
-        return None

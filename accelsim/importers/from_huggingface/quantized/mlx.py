@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,11 +13,11 @@ import numpy as np
 from accelsim.importers.from_huggingface.config import Config
 from accelsim.importers.from_huggingface.quantized.bit_fields import stream_fields, words_for
 from accelsim.importers.from_huggingface.quantized.module import QuantizedModule, choice, group_format, scales_of
-from accelsim.importers.from_huggingface.quantized.quantized_matrix import Arrays, QuantizedMatrix
+from accelsim.importers.from_huggingface.quantized.quantized_matrix import Arrays, QuantizedMatrix, Scheme
 
 
 @dataclass(frozen=True)
-class Mlx:
+class Mlx(Scheme):
     """Settings of all modules, some of which have their own."""
 
     settings: Config
@@ -52,10 +52,6 @@ class Mlx:
             return {"weights": stream_fields(module.integers("weight"), bits, 1).T, "scales": scales, "minima": minima}
 
         return QuantizedMatrix(spec, k, n, read)
-
-    def codebook_error(self, modules: Sequence[QuantizedModule]) -> float | None:
-        """None: the values are those that are stored."""
-        return None
 
 
 def _check_mode(settings: Config) -> None:

@@ -5,10 +5,11 @@ A matrix whose inputs are stored in another order, in parts, or with factors and
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -81,12 +82,23 @@ def steps_to(places: Integers) -> Floats:
     return (places - np.arange(places.size)).astype(np.float32)
 
 
-class Scheme(Protocol):
-    """How a package stores quantized weights."""
+class Scheme(ABC):
+    """How a package stores quantized weights.
 
+    Attributes
+    ----------
+    notes : on what the folder states and the trace leaves out
+    """
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        return ()
+
+    @abstractmethod
     def quantizes(self, parts: Collection[str]) -> bool:
         """Whether a module with tensors of these last names is quantized."""
 
+    @abstractmethod
     def matrix(self, module: QuantizedModule) -> StoredWeight:
         """The weight of a quantized module.
 
@@ -98,3 +110,4 @@ class Scheme(Protocol):
 
     def codebook_error(self, modules: Sequence[QuantizedModule]) -> float | None:
         """The largest error of requantized codebooks, relative to their root mean square; None where values are those that are stored."""
+        return None

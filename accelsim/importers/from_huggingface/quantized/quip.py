@@ -9,7 +9,7 @@ order), each part with a factor of `fuse_scales`.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,7 +17,7 @@ import numpy as np
 from accelsim.formats.quip_e8p import QuipE8pFormat
 from accelsim.importers.from_huggingface.config import Config
 from accelsim.importers.from_huggingface.quantized.module import Integers, QuantizedModule, choice
-from accelsim.importers.from_huggingface.quantized.quantized_matrix import Arrays, ComposedMatrix, QuantizedMatrix
+from accelsim.importers.from_huggingface.quantized.quantized_matrix import Arrays, ComposedMatrix, QuantizedMatrix, Scheme
 from accelsim.importers.language_models.stored_tensors import Surroundings
 from accelsim.importers.weights_file import Floats
 
@@ -27,7 +27,7 @@ _OUTPUTS, _INPUTS = 16, 64  # that stand together
 
 
 @dataclass(frozen=True)
-class Quip:
+class Quip(Scheme):
     """Settings of all modules: the codebook of 2 bits per weight is the only one."""
 
     model: Config
@@ -84,10 +84,6 @@ class Quip:
         if parts != len(sizes) or sum(sizes) != n:
             raise module.refuse(f"'fuse_scales' has {parts} factors for {n} outputs; allowed: 2 of equal parts, or 3 of heads")
         return np.repeat(factors, sizes)
-
-    def codebook_error(self, modules: Sequence[QuantizedModule]) -> float | None:
-        """None: the values are those that are stored."""
-        return None
 
 
 def _codes(stored: Integers) -> tuple[Integers, Integers]:

@@ -27,7 +27,7 @@ from accelsim.importers.from_huggingface.config import Config
 from accelsim.importers.from_huggingface.quantized.bit_fields import stream_fields, words_for
 from accelsim.importers.from_huggingface.quantized.codebooks import element_bits, largest_error, requantized
 from accelsim.importers.from_huggingface.quantized.module import Integers, QuantizedModule, choice, in_8_bits
-from accelsim.importers.from_huggingface.quantized.quantized_matrix import Arrays, ComposedMatrix, QuantizedMatrix, steps_to
+from accelsim.importers.from_huggingface.quantized.quantized_matrix import Arrays, ComposedMatrix, QuantizedMatrix, Scheme, steps_to
 from accelsim.importers.language_models.stored_tensors import Surroundings
 from accelsim.importers.weights_file import Floats
 
@@ -112,7 +112,7 @@ class Layout:
 
 
 @dataclass(frozen=True)
-class Vptq:
+class Vptq(Scheme):
     """Settings of the modules by their names, or by the last part of their names."""
 
     layers: Config
