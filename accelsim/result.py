@@ -110,6 +110,7 @@ class LayerResult:
     lane_mac_cycles : of vector_cycles, those in which lanes multiply and accumulate a depthwise layer; None: the array does
     lane_reads : accesses of the activation buffer in these cycles, for activations
     multiplies : of 8 bits by 8, where a MAC takes several: rows of wider elements, or a pass per codebook. None: one per MAC
+    shifted_sums : of passes of wide rows, shifted and added at the foot of their columns; None: rows have 8 bits
     """
 
     name: str
@@ -137,6 +138,7 @@ class LayerResult:
     lane_mac_cycles: Count | None = None
     lane_reads: Count | None = None
     multiplies: Count | None = None
+    shifted_sums: Count | None = None
 
     @property
     def total_cycles(self) -> int:

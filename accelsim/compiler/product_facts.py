@@ -124,10 +124,15 @@ def _in_passes(target: Target, op: Op, geometry: CoreGeometry) -> CoreGeometry:
     Raises
     ------
     CompileError
-        A mapping whose rows do not enter tile by tile.
+        A mapping whose rows do not enter tile by tile, or rows wider than the chip takes.
     """
     if op.row_passes == 1:
         return geometry
+    if target.array.row_bits is not None and op.row_bits > target.array.row_bits:
+        raise CompileError(
+            f"layer {op.layer.name!r}: rows of {op.row_bits} bits exceed array.row_bits = {target.array.row_bits} of {target.name!r}; "
+            f"allowed: activations of at most {target.array.row_bits} bits"
+        )
     if not geometry.mapping.takes_passes:
         raise CompileError(
             f"layer {op.layer.name!r}: rows of {op.row_bits} bits enter in {op.row_passes} passes, which "

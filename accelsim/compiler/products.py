@@ -60,6 +60,8 @@ def lower_product(inference: Inference, op: Op) -> None:
     build.macs += op.m * op.k * op.n
     if (passes := split.geometry.passes * split.geometry.row_passes) > 1:
         build.figures["multiplies"] += passes * op.m * op.k * op.n
+    if split.geometry.row_passes > 1:
+        build.figures["shifted_sums"] += split.geometry.row_passes * op.m * split.all_tiles * split.geometry.cols
     if target.array.depthwise != "column" and layer.tile_groups > 1:
         build.notes.append(mapping.group_name)
     if target.array.mapping != "tiles" or target.array.may_hold_outputs or target.array.holds_inputs:

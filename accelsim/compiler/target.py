@@ -48,6 +48,7 @@ class TargetArray:
     scale_taps: int | None
     weight_bits: int
     activation_bits: int
+    row_bits: int | None
     held_weights: int
     mapping: Literal["tiles", "gemv", "cheapest"]
     few_rows: int

@@ -59,6 +59,7 @@ MASK = Action("mask decoder", "weights", "mask_pattern")
 ROUTE = Action("PE array", "psums", "route_product")
 SCALE_SUM = Action("PE array", "psums", "scale_sum")
 SCALE_WEIGHT = Action("sign decoder", "weights", "scale_weight")
+SHIFT_SUM = Action("PE array", "psums", "shift_sum")
 GEMV = "GEMV multipliers"
 GEMV_MAC = Action(GEMV, "psums", "mac")
 GEMV_LANE = Action(GEMV, "activations", "gemv_lane")
@@ -140,6 +141,7 @@ def _layer_counts(
         **(_lane_counts(layer, accelerator, operands) if layer.lane_reads is not None else {}),
         **_held_counts(accelerator, cycles),
         **(_scale_counts(layer, accelerator, operands) if "side_data" in operands else {}),
+        **(_exact({SHIFT_SUM: layer.shifted_sums}) if layer.shifted_sums and accelerator.array.most_row_passes > 1 else {}),
         **_load_counts(layer, accelerator, share, operands, received),
         **_vector_counts(layer, accelerator),
         **_traffic_counts(layer, accelerator, received),

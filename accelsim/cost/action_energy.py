@@ -15,6 +15,7 @@ from accelsim.cost import (
     gemv_gates,
     input_stationary_gates,
     output_stationary_gates,
+    row_pass_gates,
     scale_gates,
     sparse_tile,
     vector_path_gates,
@@ -177,7 +178,7 @@ def _mask_energies(accelerator: Accelerator, technology: Technology) -> dict[str
 
 
 def _scale_energies(accelerator: Accelerator, technology: Technology) -> dict[str, ActionEnergy]:
-    """A sum of a group that is scaled, and a weight that the decoder scales; nothing where the chip states no such multipliers."""
+    """A sum of a group that is scaled, a weight that the decoder scales, a sum of a pass; nothing where the chip states no such logic."""
     array, gate = accelerator.array, technology.energy.gate_pj
     out = {}
     if array.scale_at == "weight" or array.scale_taps is not None:
@@ -186,6 +187,9 @@ def _scale_energies(accelerator: Accelerator, technology: Technology) -> dict[st
     if array.scale_at == "weight":
         gates = scale_gates.decoder_multiplier()
         out["scale_weight"] = ActionEnergy(gate.span * gates, f"a lane's multiplier, {gates.nominal:.0f} GE: {gate.citation}")
+    if array.most_row_passes > 1:
+        gates = row_pass_gates.column_foot(array.psum_bits, array.most_row_passes)
+        out["shift_sum"] = ActionEnergy(gate.span * gates, f"a column's shifter and adder, {gates.nominal:.0f} GE: {gate.citation}")
     return out
 
 

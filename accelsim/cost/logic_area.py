@@ -15,6 +15,7 @@ from accelsim.cost import (
     gemv_gates,
     input_stationary_gates,
     output_stationary_gates,
+    row_pass_gates,
     scale_gates,
     sparse_tile,
     vector_path_gates,
@@ -68,6 +69,7 @@ def logic_components(accelerator: Accelerator, technology: Technology) -> tuple[
         *_wider_rows(accelerator, technology),
         *_column_feeds(accelerator, technology),
         *_group_scales(accelerator, technology),
+        *_row_passes(accelerator, technology),
         *_few_rows(accelerator, technology),
         *_held_sums(accelerator, technology),
         *_held_inputs(accelerator, technology),
@@ -176,6 +178,19 @@ def _wider_rows(accelerator: Accelerator, technology: Technology) -> tuple[AreaC
     more = scale_gates.wider_rows(array)
     note = (f"multipliers of {array.activation_bits} x {array.weight_bits} bits, {array.rows} subtractors of zero points",)
     return (logic("wider rows", "array", Span(more, 0.75 * more, 1.5 * more), technology, ESTIMATE, note),)
+
+
+def _row_passes(accelerator: Accelerator, technology: Technology) -> tuple[AreaComponent, ...]:
+    """Logic for rows of more than 8 bits, on a chip that states them."""
+    array = accelerator.array
+    if array.most_row_passes == 1:
+        return ()
+    note = (f"rows of {array.row_bits} bits, {array.most_row_passes} passes",)
+    feet = row_pass_gates.column_foot(array.psum_bits, array.most_row_passes) * array.cols
+    adders = logic("row pass adders", "array", feet, technology, ESTIMATE, note)
+    if array.activation_bits > 8:  # these multipliers take an unsigned byte already
+        return (adders,)
+    return adders, logic("unsigned bytes", "array", row_pass_gates.unsigned_bytes(array), technology, ESTIMATE, note)
 
 
 def _few_rows(accelerator: Accelerator, technology: Technology) -> tuple[AreaComponent, ...]:

@@ -141,6 +141,13 @@ class ArraySpec(Record):
         "rows that meet another activation is paid for by sums of columns on the vector unit. 9: rows enter less their zero point, "
         "unsigned ones as they are, and need no such sums",
     )
+    row_bits: Annotated[Literal[8, 16, 32] | None, unit("bits")] = Field(
+        default=None,
+        examples=[16],
+        description="elements of rows that the array takes at most, 8 bits in a pass: for more than 8 the sums of passes are shifted and "
+        "added at the foot of a column, and PEs multiply by bytes without a sign; null: up to 32, but neither area nor energy of these is "
+        "counted",
+    )
     raw_weights_per_cycle: Annotated[
         Annotated[int, Field(ge=1, le=2**24)] | Literal["tied"] | None,
         unit("weights/cycle"),
@@ -216,6 +223,11 @@ class ArraySpec(Record):
         if self.few_rows > self.max_m:
             raise ValueError(f"gemv_max_m = {self.few_rows} exceeds max_m = {self.max_m}; allowed: at most {self.max_m}")
         return self
+
+    @property
+    def most_row_passes(self) -> int:
+        """Passes of 8 bits that the array is built for; 1 where it states none."""
+        return (self.row_bits or 8) // 8
 
     @property
     def few_rows(self) -> int:

@@ -23,6 +23,7 @@ from accelsim.result import Result
 from accelsim.simulation import Shared, simulate
 from accelsim.trace.trace import Trace, load_trace
 from tests.contract.test_weight_traffic import machine, product
+from tests.packed_products import packed_product
 from tests.system.reads_oracle import EVERYTHING, leaf_paths, watched
 from tests.tiny_convnets import every_layer
 from tests.tiny_machines import gemm_chain, tiny_accelerator, tiny_encoder
@@ -81,6 +82,7 @@ CASES = {
         tiny_accelerator(cores=2, l2=SHARED, placement={"weights": "l2", "activations": "l2"}), (every_layer().trace(),)
     ),
     "a ROM for all cores": Case(tiny_accelerator(cores=2, codebook__store="rom", codebook__ports=2, codebook__shared_ports=2), (ENCODER,)),
+    "rows of 16 bits": Case(EDGE, (packed_product("uniform:bits=8", 3, 64, 40, row_bits=16),)),
     "ResNet-18": Case(EDGE, (open_trace("resnet18_float@uniform:bits=8"),)),
 }
 
@@ -153,6 +155,7 @@ IDEAL_CHANGES: dict[str, tuple[Any, ...]] = {
     "array.scale_at": ("weight", "channel"), "array.scale_taps": (1, 4),
     "array.raw_weights_per_cycle": ("tied", 64), "array.symbols_per_cycle": (2, 4),
     "array.weight_bits": ("array.scale_at=weight\narray.weight_bits=12", "array.scale_at=weight\narray.weight_bits=16"),
+    "array.row_bits": (8, 16),
     "codebook.store": ("rom",), "codebook.circuit": ("latches", "sram"), "codebook.ports": (2, 4), "codebook.banks": (2, 4),
     "codebook.sets": (1,), "codebook.latency": (2, 3), "codebook.codewords": (32, 8), "codebook.index_field": ("padded",),
     "codebook.codeword_length": (4, 1),
