@@ -57,14 +57,19 @@ def drift_bytes(trace: Trace, layer: WeightedLayer, geometry: CoreGeometry) -> i
     """The most that the codes of the first tiles, stripe after stripe, take more or less than tiles of the mean length; rounded up."""
     weight = layer.weight
     bits = weight.format.code_bits(trace.arrays(layer.name), weight.k, weight.n)
-    bits = bits.reshape(*bits.shape[:2], -1).sum(axis=2)
+    bits = bits.reshape(*bits.shape[:2], geometry.passes, -1).sum(axis=3)
     down, across = weight.k // bits.shape[0], weight.n // bits.shape[1]
     if layer.reduction_order is not None:
         bits = bits[layer.reduction_order]
-    tiles = [geometry.tile_rows(layer.k, kt) for kt in range(geometry.tile_count(layer.k))]
+    tiles = [(geometry.tile_rows(layer.k, kt), kt % geometry.passes) for kt in range(geometry.tile_count(layer.k))]
     sums, counts = (
-        np.stack([stripes[:, rows.start // down : -(-rows.stop // down)].sum(axis=(1, 2)) for rows in tiles], axis=1).reshape(-1)
-        for stripes in (striped(values, layer.bounds.G, geometry.cols // across) for values in (bits, np.ones_like(bits)))
+        np.stack([own[number][:, rows.start // down : -(-rows.stop // down)].sum(axis=(1, 2)) for rows, number in tiles], axis=1).reshape(
+            -1
+        )
+        for own in (
+            [striped(part, layer.bounds.G, geometry.cols // across) for part in np.moveaxis(values, 2, 0)]
+            for values in (bits, np.ones_like(bits))
+        )
     )
     ahead = np.cumsum(sums) - np.cumsum(counts) * (int(sums.sum()) / int(counts.sum()))
     return -int(-np.abs(ahead).max() // 8)

@@ -68,13 +68,22 @@ def weight_geometry(target: Target, layer: WeightedLayer) -> CoreGeometry:
     lookup = path.lookup
     records = target.decode_width.records(path)
     coded = _geometry(
-        target, path.d, path.codewords, records, True, path.sign, path.axis, 8, target.weight_buffer.word_bits, lookup.books // passes
+        target,
+        path.d,
+        path.codewords,
+        records,
+        True,
+        path.sign,
+        path.axis,
+        8,
+        target.weight_buffer.word_bits,
+        lookup.books if passes == 1 else 1,
     )
     coded = replace(
         coded, passes=passes, tables=lookup.books * lookup.tables, parity=path.signs.group if path.signs else 0, residual=lookup.residual
     )
     if path.entropy is not None and path.entropy.mean is not None:
-        coded = replace(coded, coded_index_bits=path.entropy.mean * lookup.books)
+        coded = replace(coded, coded_index_bits=path.entropy.mean * coded.books)
     if path.mask is not None:
         return _mapped(target, replace(coded, mask_bits=path.mask_bits), layer)
     if target.array.dense_cols % path.d:
@@ -106,15 +115,15 @@ def _book_passes(target: Target, path: DecodePath, name: str) -> int:
     if lookup is None or lookup.lookups == 1 or target.decode_width.additive == "sum":
         return 1
     what = f"codebook.additive = 'passes' of {target.name!r}"
-    if lookup.residual or path.entropy is not None or path.scale_levels:
-        part = "a codebook of another size" if lookup.residual else "an entropy code" if path.entropy is not None else "scales of groups"
+    if path.scale_levels or (lookup.residual and path.entropy is not None):
+        part = "scales of groups" if path.scale_levels else "an entropy code for those of one codebook alone"
         raise CompileError(f"{name}: {what} takes codebooks one by one, but records have {part}; allowed: codebook.additive = 'sum'")
     if array.mapping != "tiles" or array.dataflow != "weight_stationary":
         raise CompileError(
             f"{name}: {what} needs array.mapping = 'tiles' and array.dataflow = 'weight_stationary'; "
             "allowed there: codebook.additive = 'sum'"
         )
-    return lookup.books
+    return lookup.lookups
 
 
 def _check_lookups(target: Target, path: DecodePath, lookup: Lookup, name: str) -> None:
@@ -125,10 +134,11 @@ def _check_lookups(target: Target, path: DecodePath, lookup: Lookup, name: str) 
             f"{name}: {lookup.lookups} lookups per vector exceed codebook.ports = {book.ports} of {target.name!r}; "
             f"allowed: at least {lookup.lookups} ports"
         )
-    if target.decode_width.symbols is not None and path.entropy is not None and lookup.books > target.decode_width.symbols:
+    symbols = target.decode_width.vector_symbols(lookup)
+    if target.decode_width.symbols is not None and path.entropy is not None and symbols > target.decode_width.symbols:
         raise CompileError(
-            f"{name}: {lookup.books} symbols per vector exceed array.symbols_per_cycle = {target.decode_width.symbols} of {target.name!r}; "
-            f"allowed: at least {lookup.books}"
+            f"{name}: {symbols} symbols per vector exceed array.symbols_per_cycle = {target.decode_width.symbols} of {target.name!r}; "
+            f"allowed: at least {symbols}"
         )
     if beyond_core and book.banks is not None:
         raise CompileError(

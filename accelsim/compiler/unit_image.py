@@ -77,9 +77,11 @@ def record_unit(geometry: CoreGeometry, layer: WeightedLayer) -> RecordUnit:
         )
     fields = []
     for name, stream in table.items():
+        if geometry.passes > 1 and name != "indices":
+            continue  # those of a residual codebook are the indices of its pass
         bits = geometry.index_field_bits if name == "indices" else stream.bits
-        books = stream.count // (stream.shape[0] * stream.shape[1])
-        fields.append(UnitField(name, rows // spans[name][0], cols // spans[name][1], books // geometry.passes, bits))
+        books = stream.count // (stream.shape[0] * stream.shape[1]) if geometry.passes == 1 else 1
+        fields.append(UnitField(name, rows // spans[name][0], cols // spans[name][1], books, bits))
     return RecordUnit(rows, cols, tuple(fields))
 
 
@@ -164,7 +166,11 @@ def _units(geometry: CoreGeometry, layer: WeightedLayer, unit: RecordUnit, chip:
 
 def _of_pass(geometry: CoreGeometry, chip: Mapping[str, Integers], number: int) -> Mapping[str, Integers]:
     """The streams that the K-tiles of a pass hold: indices into one codebook, where each has passes of its own."""
-    return chip if geometry.passes == 1 else {**chip, "indices": chip["indices"][..., number : number + 1]}
+    if geometry.passes == 1:
+        return chip
+    if "residuals" in chip:
+        return {**chip, "indices": chip[("indices", "residuals")[number]]}
+    return {**chip, "indices": chip["indices"][..., number : number + 1]}
 
 
 def _header(levels: Mapping[int, list[tuple[Scale | Offset, int]]], factors: Mapping[str, Integers], rows: range) -> Bits:
@@ -196,8 +202,8 @@ def _tables(geometry: CoreGeometry, layer: WeightedLayer, blocks: TileTables, ta
 
 
 def _codes(values: Integers) -> Integers:
-    """Stored numbers as integers whose low bits are theirs."""
-    return values.astype(np.float16).view(np.uint16) if values.dtype.kind == "f" else values
+    """Stored numbers, floats of binary16 or binary32, as integers whose low bits are theirs."""
+    return values.view(f"u{values.itemsize}") if values.dtype.kind == "f" else values
 
 
 def low_bits(values: Integers, size: int) -> Bits:

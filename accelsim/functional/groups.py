@@ -174,10 +174,11 @@ class UnitDecoder:
         columns = first + np.arange(indices.shape[1]) * unit.cols
         share = self.outputs * self.groups // lookup.tables
         tables = np.minimum(columns // share, lookup.tables - 1)  # columns past the last output hold padding
-        books = np.arange(lookup.books).reshape(self.geometry.passes, -1)[number]
+        passes = self.geometry.passes
+        books = np.arange(lookup.books) if passes == 1 else np.array([number])  # the residual's codewords follow those of the others
         book = (tables[:, None] * lookup.books + books) * lookup.codewords
         lanes: Int64 = image.codebook.astype(np.int64)[indices + book[:, None, None]].sum(axis=4)  # (.., down, across, d)
-        if lookup.residual:
+        if lookup.residual and passes == 1:
             lanes = lanes + image.codebook.astype(np.int64)[fields["residuals"] + lookup.entries - lookup.residual].sum(axis=4)
         return lanes.reshape(*indices.shape[:2], unit.rows, unit.cols)
 

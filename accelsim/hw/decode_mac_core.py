@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from math import ceil, log2
+from math import ceil
 
 import numpy as np
 
@@ -38,8 +38,9 @@ class CoreGeometry:
     scales : (rows of a group, bits of its scales per output), finest of at most two first; popped ahead of a tile in which groups begin
     table_rows, table_bits : rows of blocks with tables of their own, and bits of the tables of a row of blocks in a tile, popped likewise
     drain_stages : registers between the last PE of a column and its accumulator
-    residual : codewords of a residual codebook, whose index follows the others unpadded; 0: none
-    passes : K-tiles one after the other that hold the same rows, each with the codewords of one of a record's codebooks
+    residual : codewords of a residual codebook, whose index follows the others unpadded, or has a pass of its own; 0: none
+    passes : K-tiles one after the other that hold the same rows, each with the codewords of one of a record's codebooks; their records are
+        as wide as those of the largest
     row_passes : cycles in which a row enters, 8 bits of its elements in each
     coded_index_bits : of a record's indices on average, entropy-coded; 0: fixed fields
     file : weights of a PE's file: a fold is as many neighbouring N-tiles of one K-tile, and each row meets all of them
@@ -110,7 +111,8 @@ class CoreGeometry:
 
     @property
     def index_bits(self) -> int:
-        return max(1, ceil(log2(self.codewords))) if self.codewords > 1 else 1
+        """Bits of an index; where codebooks have passes, into the largest."""
+        return max(1, (max(self.codewords, self.residual if self.passes > 1 else 0) - 1).bit_length())
 
     @property
     def index_field_bits(self) -> int:
@@ -123,7 +125,7 @@ class CoreGeometry:
         if not self.decode:
             return self.raw_bits * self.codeword_length
         signs = self.codeword_length if self.sign else 0
-        residual_bits = max(1, (self.residual - 1).bit_length()) if self.residual else 0
+        residual_bits = max(1, (self.residual - 1).bit_length()) if self.residual and self.passes == 1 else 0
         parities = Fraction(signs, self.parity) if self.parity else 0
         indices = self.coded_index_bits or self.books * self.index_field_bits
         return indices + residual_bits + signs - parities + self.mask_bits
@@ -141,7 +143,7 @@ class CoreGeometry:
     @property
     def group_lookups(self) -> int:
         """Codebook lookups of a group; 0 for raw records."""
-        return self.ports * (self.books + bool(self.residual)) if self.decode else 0
+        return self.ports * (self.books + bool(self.residual and self.passes == 1)) if self.decode else 0
 
     @property
     def pop_bits(self) -> int:

@@ -50,11 +50,16 @@ class DecodeWidth:
         if path.lookup is None:
             return self._whole_records(self.raw if symbols is None else min(self.raw, symbols), length)
         vectors = self.ports // self.lookups(path.lookup)
-        return self._whole_records(min(vectors, vectors if symbols is None else symbols // path.lookup.books) * length, length)
+        most = vectors if symbols is None else symbols // self.vector_symbols(path.lookup)
+        return self._whole_records(min(vectors, most) * length, length)
 
     def lookups(self, lookup: Lookup) -> int:
         """Lookups of a vector at a time."""
         return 1 if self.additive == "passes" else lookup.lookups
+
+    def vector_symbols(self, lookup: Lookup) -> int:
+        """Entropy-coded indices of a vector at a time."""
+        return 1 if self.additive == "passes" else lookup.books
 
     def weights(self, path: DecodePath) -> int:
         """Weights of a format per cycle."""

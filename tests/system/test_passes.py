@@ -129,8 +129,7 @@ def test_passes_keep_the_bytes_and_let_codewords_have_8_bits() -> None:
 @pytest.mark.parametrize(
     ("text", "array", "words"),
     [
-        ("vptq:bits=4,residual_bits=2,d=4,element_bits=7", {}, "records have a codebook of another size"),
-        ("huffman-aqlm:books=2,bits=4,d=4,element_bits=7", {}, "records have an entropy code"),
+        ("huffman-vptq:bits=4,residual_bits=2,d=4,element_bits=7", {}, "records have an entropy code for those of one codebook alone"),
         (TEXT, {"mapping": "gemv"}, r"needs array\.mapping = 'tiles' and array\.dataflow = 'weight_stationary'"),
         (TEXT, {"dataflow": "output_stationary"}, r"needs array\.mapping = 'tiles' and array\.dataflow = 'weight_stationary'"),
     ],
@@ -138,6 +137,35 @@ def test_passes_keep_the_bytes_and_let_codewords_have_8_bits() -> None:
 def test_what_has_no_codewords_of_one_codebook_is_refused(text: str, array: dict[str, Any], words: str) -> None:
     with pytest.raises(CompileError, match=words):
         simulate(chip(text, **array), product(parse_format(text)))
+
+
+@pytest.mark.parametrize(("bits", "residual"), [(4, 2), (2, 4), (4, 4)])
+@pytest.mark.parametrize("axis", [0, 1])
+def test_a_residual_has_a_pass_whose_indices_are_as_wide_as_the_largest(bits: int, residual: int, axis: int) -> None:
+    """72 x 40 weights in 16 x 16 tiles: 5 x 3, twice; codewords have 8 bits. An index of 4 bits for each vector of 4 in both passes."""
+    text = f"vptq:bits={bits},residual_bits={residual},d=4,element_bits=8,axis={axis}"
+    trace, accelerator = packed_product(text, 4, 72, 40), chip(text)
+    (layer,) = check_functional(accelerator, trace).layers
+    assert (layer.message, layer.tiles) == ("bit-exact", 2 * 5 * 3)
+    result = simulate(accelerator, trace)
+    assert read_bits(result) == {
+        "indices": 72 * 40 // 4 * (bits + residual), "codebook": (2**bits + 2**residual) * 4 * 8, "scales_bias": 40 * 64,
+    }  # fmt: skip
+    padding = next(count for key, count in result.traffic.items() if key.operand == "padding")
+    assert padding == 32 * -(-(2 * 72 * 48 // 4 * 4) // 32) - 72 * 40 // 4 * (bits + residual)
+    check_twin(accelerator, trace)
+
+
+@pytest.mark.parametrize("code", ["huffman", "rice"])
+def test_codes_of_several_codebooks_are_read_in_the_pass_of_their_codebook(code: str) -> None:
+    """A pass pops the mean code of an index per vector: as many bits in all, up to the last word."""
+    text = f"{code}-aqlm:books=2,bits=4,d=4,element_bits=7"
+    trace = packed_product(text, 4, 64, 32)
+    both = [chip(text, additive=how) for how in ("sum", "passes")]
+    assert all(check_functional(accelerator, trace).ok for accelerator in both)
+    found = [read_bits(simulate(accelerator, trace))["indices"] for accelerator in both]
+    assert found[0] == found[1] == trace.weighted_layers()[0].weight.streams["indices"].bits
+    check_twin(both[1], trace)
 
 
 def test_a_port_per_lookup_is_not_needed() -> None:
