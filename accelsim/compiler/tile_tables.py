@@ -28,7 +28,7 @@ def with_tables(target: Target, geometry: CoreGeometry, layer: WeightedLayer, lo
     Raises
     ------
     CompileError
-        A ROM, blocks that neither divide a tile's columns nor are a multiple of them, groups of outputs, or blocks that cores would part.
+        A ROM, blocks that neither divide a tile's columns nor are a multiple of them, groups of outputs, or blocks that cores would split.
     """
     if lookup.block is None:
         return geometry
@@ -46,7 +46,7 @@ def with_tables(target: Target, geometry: CoreGeometry, layer: WeightedLayer, lo
         raise CompileError(f"{name}: blocks of {cols} outputs do not follow the layer's {layer.bounds.G} groups; allowed: one group")
     if target.cores > 1 and cols > width:
         raise CompileError(
-            f"{name}: blocks of {cols} outputs would be parted by the {target.cores} cores of {target.name!r}; "
+            f"{name}: blocks of {cols} outputs would be split over the {target.cores} cores of {target.name!r}; "
             f"allowed: blocks of a divisor of {width} outputs, or cores = 1"
         )
     tables = TileTables(rows, min(cols, width), lookup.codewords, lookup.d, lookup.element_bits)

@@ -9,16 +9,19 @@ import numpy as np
 import numpy.typing as npt
 
 Float32 = npt.NDArray[np.float32]
+_BINARY32 = 32
 NumberFormat = Literal["float", "integer", "signed", "e8m0", "ue4m3"]
 
 
 def read_numbers(codes: npt.NDArray[Any], bits: int, number: NumberFormat) -> npt.NDArray[np.float64]:
-    """float64 of unsigned `codes` of `bits` bits, exact; "signed" is two's complement, "float" of 16 bits binary16."""
+    """float64 of unsigned `codes` of `bits` bits, exact; "signed" is two's complement, "float" binary16 or, of 32 bits, binary32."""
     if number == "integer":
         return codes.astype(np.float64)
     if number == "signed":
         wide = codes.astype(np.int64)
         return (wide - (wide >> bits - 1 << bits)).astype(np.float64)
+    if number == "float" and bits == _BINARY32:
+        return codes.astype(np.uint32).view(np.float32).astype(np.float64)
     return read_floats(codes.astype(np.uint16 if number == "float" else np.uint8), number).astype(np.float64)
 
 

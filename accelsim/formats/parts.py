@@ -265,7 +265,7 @@ class Scale(Part):
 
     def values(self, codes: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
         """The factors that stored fields stand for, exact."""
-        return read_numbers(codes, self.bits, self.number) * float(self.times) + self.plus
+        return read_numbers(codes, self.bits, self.number) * self.times.numerator / self.times.denominator + self.plus
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from accelsim.errors import TraceError
+from accelsim.formats.nf4 import VALUES as NF4
 from accelsim.functional_twin.blocks import GroupFactors, block_layout, read_blocks, spread
 from accelsim.functional_twin.codes import CODE_TABLES, coded_symbols
 from accelsim.functional_twin.lattice import lattice_weights
@@ -48,6 +49,9 @@ def weights(trace: Trace, layer: WeightedLayer) -> Int64:
         group = record.format.decode_path().scale_levels[0][0]
         raw = _integers(trace, layer, "weights", k * n, signed=False).reshape(k, n)
         return raw - _integers(trace, layer, "zeros", -(-k // group) * n, signed=False).reshape(-1, n)[row // group, column]
+    if record.format.kind == "nf4":
+        levels: Int64 = np.rint(127 * np.array(NF4)).astype(np.int64)
+        return levels.take(_integers(trace, layer, "weights", k * n, signed=False).reshape(k, n))
     if known == {"weights"}:
         raw = _integers(trace, layer, "weights", k * n, signed="minima" not in record.streams).reshape(k, n)
         return 2 * raw + 1 if record.format.decode_path().odd else raw
@@ -116,12 +120,15 @@ def factors(trace: Trace, layer: WeightedLayer) -> GroupFactors:
     if set(record.streams) == {"blocks"}:
         return read_blocks(trace.stream(layer.name, "blocks"), block_layout(record.format), record.n).factors
     over = record.format.decode_path().scale_levels[0][0]
-    halves = {
+    found = {
         name: np.frombuffer(trace.stream(layer.name, name).tobytes(), "<f2").reshape(-1, record.n).astype(np.float64)
         for name in ("scales", "minima")
-        if name in record.streams
+        if name in record.streams and record.format.kind != "nf4"
     }
-    return GroupFactors(over, halves["scales"], None, halves.get("minima"), None)
+    if record.format.kind == "nf4":  # levels are 127ths of the largest magnitude; what multiplies a sum is a float32
+        largest = np.frombuffer(trace.stream(layer.name, "scales").tobytes(), "<f4").reshape(-1, record.n)
+        found["scales"] = (largest.astype(np.float64) / 127).astype(np.float32).astype(np.float64)
+    return GroupFactors(over, found["scales"], None, found.get("minima"), None)
 
 
 def scaled_product(a: npt.NDArray[Any], integers: Int64, groups: GroupFactors) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float64]]:

@@ -116,7 +116,7 @@ def test_cores_share_stripes_and_other_mappings_keep_the_tiles(overrides: tuple[
     [
         (8, ("codebook.store=rom", "codebook.circuit=logic_rom"), r"codebook\.store = 'rom' of 'edge-64x64'; allowed: 'ram'"),
         (24, (), "blocks of 24 outputs and N-tiles of 64 on .* cut each other; allowed: blocks of a divisor or a multiple of 64 outputs"),
-        (128, L2, "blocks of 128 outputs would be parted by the 2 cores"),
+        (128, L2, "blocks of 128 outputs would be split over the 2 cores"),
     ],
 )
 def test_a_chip_that_cannot_bring_tables_in_time_says_so(cols: int, overrides: tuple[str, ...], words: str) -> None:

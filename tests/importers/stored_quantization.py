@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -124,6 +125,37 @@ def mlx(bits: int, group: int) -> Writer:
         b = rng.normal(size=(n, k // group)).astype(np.float16)
         stored = {"weight": np.array([_stream(row.tolist(), bits) for row in q], np.uint32), "scales": s, "biases": b}
         return stored, _spread(s.T, group, k) * q.T + _spread(b.T, group, k)
+
+    return write
+
+
+NF4 = (  # appendix E of arXiv 2305.14314
+    -1.0, -0.6961928009986877, -0.5250730514526367, -0.39491748809814453, -0.28444138169288635, -0.18477343022823334,
+    -0.09105003625154495, 0.0, 0.07958029955625534, 0.16093020141124725, 0.24611230194568634, 0.33791524171829224,
+    0.44070982933044434, 0.5626170039176941, 0.7229568362236023, 1.0,
+)  # fmt: skip
+
+
+def nf4(block: int, double: bool) -> Writer:
+    """bitsandbytes: numbers of one output after the other, the earlier of two in a byte's upper half; the weights of levels in 127ths."""
+
+    def write(k: int, n: int, rng: np.random.Generator) -> Module:
+        numbers = rng.integers(0, 16, n * k)
+        octets = [16 * int(first) + int(second) for first, second in zip(numbers[::2], numbers[1::2], strict=True)]
+        state = {"quant_type": "nf4", "blocksize": block, "dtype": "float16", "shape": [n, k]}
+        magnitudes = rng.uniform(0.01, 0.1, n * k // block).astype(np.float32)
+        stored = {"weight": np.array(octets, np.uint8)[:, None], "weight.quant_map": np.array(NF4, np.float32)}
+        if double:
+            levels, codes = np.linspace(-1, 1, 256, dtype=np.float32), rng.integers(0, 256, magnitudes.size).astype(np.uint8)
+            outer = rng.uniform(0.01, 0.02, -(-magnitudes.size // 256)).astype(np.float32)
+            state |= {"nested_blocksize": 256, "nested_offset": 0.0625, "nested_dtype": "float32"}
+            magnitudes = np.array([levels[code] * outer[place // 256] + np.float32(0.0625) for place, code in enumerate(codes)])
+            stored |= {"weight.absmax": codes, "weight.nested_absmax": outer, "weight.nested_quant_map": levels}
+        else:
+            stored["weight.absmax"] = magnitudes
+        stored["weight.quant_state.bitsandbytes__nf4"] = np.frombuffer(json.dumps(state).encode(), np.uint8)
+        levels_of = [round(127 * NF4[number]) / 127 * float(magnitudes[place // block]) for place, number in enumerate(numbers)]
+        return stored, np.array(levels_of).reshape(n, k).T
 
     return write
 

@@ -46,6 +46,7 @@ W8 = {**compressed(num_bits=8, strategy="channel", group_size=None), "format": "
 W8_TENSOR = {**compressed(num_bits=8, strategy="tensor", group_size=None), "format": "int-quantized"}
 AWQ = {"quant_method": "awq", "bits": 4, "group_size": 32, "zero_point": True, "version": "gemm"}
 AQLM = {"quant_method": "aqlm", "in_group_size": 8, "out_group_size": 1, "num_codebooks": 2, "nbits_per_codebook": 8}
+NF4 = {"quant_method": "bitsandbytes", "load_in_4bit": True, "load_in_8bit": False, "bnb_4bit_quant_type": "nf4"}
 SCHEMES: dict[str, tuple[dict[str, Any], written.Writer, str]] = {
     "gptq": (GPTQ, written.gptq(4, 32, True), "int_group:bits=4,group=32"),
     "gptq act-order": ({**GPTQ, "desc_act": True}, written.gptq(4, 32, True, ordered=True), "int_group:bits=4,group=32"),
@@ -72,6 +73,8 @@ SCHEMES: dict[str, tuple[dict[str, Any], written.Writer, str]] = {
     "mlx": ({"group_size": 32, "bits": 4}, written.mlx(4, 32), "int_group:bits=4,group=32,minimum=1"),
     "mlx 3 bits": ({"group_size": 32, "bits": 3, "mode": "affine"}, written.mlx(3, 32), "int_group:bits=3,group=32,minimum=1"),
     "aqlm 2x8": (AQLM, written.aqlm(2, 8, 8), "aqlm:books=2,bits=8"),
+    "nf4": (NF4, written.nf4(32, False), "nf4:group=32"),
+    "nf4 double": ({**NF4, "bnb_4bit_use_double_quant": True}, written.nf4(32, True), "nf4:group=32"),
     "aqlm 1x10": ({**AQLM, "num_codebooks": 1, "nbits_per_codebook": 10}, written.aqlm(1, 10, 8), "aqlm:books=1,bits=10,element_bits=8"),
 }  # fmt: skip
 
@@ -120,9 +123,9 @@ def meant(trace: Trace, name: str) -> np.ndarray:
 
 @pytest.mark.parametrize("scheme", SCHEMES)
 def test_every_weight_is_the_one_that_is_stored(scheme: str, tmp_path: Path) -> None:
-    """In float64, to the bit; AQLM's step is a float32, times a float16 scale as another one."""
+    """In float64, to the bit; AQLM's step is a float32, times a float16 scale as another one; NF4's levels are 127ths."""
     settings, writer, text = SCHEMES[scheme]
-    tolerance = 2.0**-22 if scheme.startswith("aqlm") else 0.0
+    tolerance = 2.0**-22 if scheme.startswith(("aqlm", "nf4")) else 0.0
     weights = folder(tmp_path, settings, writer)
     trace = imported(tmp_path)
     formats = {layer.name: layer.weight.format for layer in trace.weighted_layers()}
@@ -187,13 +190,39 @@ def test_requantized_codebooks_are_told_with_their_error(tmp_path: Path) -> None
     assert found["functional"]["codebook_error"] == pytest.approx(error, rel=1e-6)
 
 
+@pytest.mark.parametrize("scheme", ["nf4", "nf4 double"])
+def test_the_levels_of_nf4_are_told_with_their_error_and_scales_with_their_bytes(scheme: str, tmp_path: Path) -> None:
+    settings, writer, _ = SCHEMES[scheme]
+    folder(tmp_path, settings, writer)
+    trace, levels = imported(tmp_path), np.array(written.NF4)
+    error = np.sqrt(np.square(np.rint(127 * levels) / 127 - levels).mean() / np.square(levels).mean())
+    assert f"codebooks of 7 matrices are requantized to integers, by up to {error:.2%} of their root mean square" in trace.manifest.notes
+    assert any("4 bytes are loaded for each" in note for note in trace.manifest.notes) == (scheme == "nf4 double")
+
+
 UP = "model.layers.0.mlp.up_proj"
 
 
 @pytest.mark.parametrize(
     ("scheme", "settings", "change", "message"),
     [
-        ("gptq", {"quant_method": "bitsandbytes"}, {}, "config.quant_method' has value 'bitsandbytes'; allowed: one of aqlm, awq"),
+        ("nf4", {"load_in_4bit": False, "load_in_8bit": True}, {}, "load_in_4bit' has value false; allowed: True"),
+        ("nf4", {"bnb_4bit_quant_type": "fp4"}, {}, "bnb_4bit_quant_type' has value 'fp4'; allowed: 'nf4'"),
+        ("nf4", {"bnb_4bit_quant_storage": "bfloat16"}, {}, "bnb_4bit_quant_storage' has value 'bfloat16'; allowed: 'uint8' or null"),
+        ("nf4", {}, {f"{UP}.weight.absmax": np.ones(95, np.float32)}, r"absmax' has the shape \(95,\); allowed: \(192,\)"),
+        ("nf4", {}, {f"{UP}.weight.absmax": np.zeros(192, np.float32)}, "holds a scale that is not a positive finite number"),
+        ("nf4", {}, {f"{UP}.weight.absmax": np.full(192, np.nan, np.float32)}, "'absmax' holds NaN or an infinity"),
+        ("nf4", {}, {f"{UP}.weight.quant_map": np.linspace(-1, 1, 16, dtype=np.float32)}, "'quant_map' holds other levels than NF4's"),
+        ("nf4", {}, {f"{UP}.weight.quant_state.bitsandbytes__nf4": np.frombuffer(b"{", np.uint8)}, "its 'quant_state' is not JSON"),
+        (
+            "nf4", {}, {f"{UP}.weight.quant_state.bitsandbytes__nf4": np.frombuffer(b'{"shape": [96, 1e9], "blocksize": 64}', np.uint8)},
+            "has no 'shape' of two sizes and 'blocksize'; allowed: whole numbers from 1 to 16777216",
+        ),
+        (
+            "nf4", {}, {f"{UP}.weight.quant_state.bitsandbytes__nf4": np.frombuffer(b'{"shape": [96, 64], "blocksize": 48}', np.uint8)},
+            "blocks of 48 weights cross its outputs of 64 inputs; allowed: a divisor of 64",
+        ),
+        ("nf4", {}, {f"{UP}.weight.quant_state.bitsandbytes__nf4": None}, "has no tensor 'quant_state' beside absmax, quant_map, weight"),
         ("gptq", {"quant_method": "hqq"}, {}, "config.quant_method' has value 'hqq'; allowed: one of aqlm, awq"),
         ("gptq", {"quant_method": "fp8"}, {}, "config.quant_method' has value 'fp8'; allowed: one of aqlm, awq"),
         ("gptq", {"format": "marlin"}, {}, "'quantization_config.format' has value 'marlin'; allowed: 'gptq' or 'gptq_v2' or null"),

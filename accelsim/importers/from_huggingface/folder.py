@@ -232,7 +232,7 @@ def _parted(
     """Tensors that stand for themselves, and the quantized modules that the others make up, by the names of their weights."""
     modules: dict[str, dict[str, tuple[WeightsFile, str]]] = {}
     for name, place in places.items():
-        module, _, part = name.rpartition(".")
+        module, _, part = (name if scheme is None else scheme.tensor_name(name)).rpartition(".")
         modules.setdefault(module, {})[part] = place
     for module in [name for name in modules if scheme is not None and name.rpartition(".")[0] in modules]:  # modules within a module
         outer, _, inner = module.rpartition(".")
@@ -244,7 +244,7 @@ def _parted(
         own = {part: place for part, place in parts.items() if part != "bias"} if scheme is not None and scheme.quantizes(parts) else {}
         if own:
             part, (_, tensor) = next(iter(own.items()))
-            stored = tensor.removesuffix(f".{part}")
+            stored = (scheme.tensor_name(tensor) if scheme else tensor).removesuffix(f".{part}")
             quantized[f"{module}.weight"] = QuantizedModule(stored, own)
         plain |= {f"{module}.{part}": place for part, place in parts.items() if part not in own}
     return plain, quantized

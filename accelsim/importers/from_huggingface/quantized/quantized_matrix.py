@@ -94,6 +94,10 @@ class Scheme(ABC):
     def notes(self) -> tuple[str, ...]:
         return ()
 
+    def tensor_name(self, name: str) -> str:
+        """MODULE.PART of a tensor: its name, unless the package names parts in another way."""
+        return name
+
     @abstractmethod
     def quantizes(self, parts: Collection[str]) -> bool:
         """Whether a module with tensors of these last names is quantized."""

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from accelsim.importers.from_huggingface.config import Config
 from accelsim.importers.from_huggingface.quantized.aqlm import Aqlm
 from accelsim.importers.from_huggingface.quantized.awq import Awq
+from accelsim.importers.from_huggingface.quantized.bitsandbytes import BitsAndBytes
 from accelsim.importers.from_huggingface.quantized.compressed_tensors import CompressedTensors
 from accelsim.importers.from_huggingface.quantized.gptq import Gptq
 from accelsim.importers.from_huggingface.quantized.mlx import Mlx
@@ -16,7 +17,7 @@ from accelsim.importers.from_huggingface.quantized.vptq import Vptq
 from accelsim.registry import suggest
 
 _METHODS: Mapping[str, Callable[[Config], Scheme]] = {
-    "aqlm": Aqlm.of, "awq": Awq.of, "compressed-tensors": CompressedTensors.of, "gptq": Gptq.of,
+    "aqlm": Aqlm.of, "awq": Awq.of, "bitsandbytes": BitsAndBytes.of, "compressed-tensors": CompressedTensors.of, "gptq": Gptq.of,
     "vptq": Vptq.of,
 }  # fmt: skip
 
