@@ -99,7 +99,7 @@ def test_a_group_lists_its_fields() -> None:
 
 
 def test_an_unknown_field_is_answered_with_a_near_one() -> None:
-    assert "unknown field 'array.rwos'; did you mean 'array.rows', 'array.cols' or 'array'?" in refused("describe", "array.rwos")
+    assert "unknown field 'array.rwos'; did you mean 'array.rows', 'array.cols' or 'array.row_bits'?" in refused("describe", "array.rwos")
     assert "did you mean 'accelerator.array.shadow_sets'?" in refused("describe", "shadow_sets")
     near = "'accelerator.codebook.ports', 'accelerator.codebook.shared_ports' or 'accelerator.activation_buffer.ports'"
     assert f"did you mean {near}?" in refused("describe", "PORT")
