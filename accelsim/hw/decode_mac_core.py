@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from math import ceil
+from math import ceil, log2
 
 import numpy as np
 
@@ -111,13 +111,18 @@ class CoreGeometry:
 
     @property
     def index_bits(self) -> int:
-        """Bits of an index; where codebooks have passes, into the largest."""
-        return max(1, (max(self.codewords, self.residual if self.passes > 1 else 0) - 1).bit_length())
+        return max(1, ceil(log2(self.codewords))) if self.codewords > 1 else 1
+
+    @property
+    def residual_bits(self) -> int:
+        """Bits of an index into a residual codebook; 0 without one."""
+        return max(1, (self.residual - 1).bit_length()) if self.residual else 0
 
     @property
     def index_field_bits(self) -> int:
-        """Bits that an index takes in its record: its own, or the next power of two."""
-        return 1 << (self.index_bits - 1).bit_length() if self.padded_index else self.index_bits
+        """Bits that an index takes in its record: its own, where codebooks have passes those of the largest, or the next power of two."""
+        bits = self.index_bits if self.passes == 1 else max(self.index_bits, self.residual_bits)
+        return 1 << (bits - 1).bit_length() if self.padded_index else bits
 
     @property
     def record_bits(self) -> int | Fraction:
@@ -125,7 +130,7 @@ class CoreGeometry:
         if not self.decode:
             return self.raw_bits * self.codeword_length
         signs = self.codeword_length if self.sign else 0
-        residual_bits = max(1, (self.residual - 1).bit_length()) if self.residual and self.passes == 1 else 0
+        residual_bits = self.residual_bits if self.passes == 1 else 0
         parities = Fraction(signs, self.parity) if self.parity else 0
         indices = self.coded_index_bits or self.books * self.index_field_bits
         return indices + residual_bits + signs - parities + self.mask_bits
