@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
+from accelsim.formats.codewords import look_up
 from accelsim.formats.decode_path import DecodePath
 from accelsim.formats.parts import Raw, Scale
 from accelsim.formats.weight_format import Arrays, Stream, WeightFormat
@@ -50,7 +51,7 @@ class Nf4Format(WeightFormat):
 
     def dequantize(self, arrays: Arrays, k: int, n: int) -> npt.NDArray[Any]:
         """int8 [K,N]: the levels, in 127ths."""
-        return np.array(LEVELS, np.int8).take(arrays["weights"])
+        return look_up(np.array(LEVELS, np.int8)[:, None], arrays["weights"], 0)
 
     def reconstruct(self, arrays: Arrays, k: int, n: int) -> npt.NDArray[np.float64]:
         """[K,N]: levels times the scales of their groups."""
