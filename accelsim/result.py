@@ -46,6 +46,21 @@ OPERANDS = (
 TRAINED_OPERANDS = ("indices", "signs", "masks", "codebook", "raw_weights", "scales_bias", "side_data", "parameters")
 WEIGHT_STREAM = (*TRAINED_OPERANDS, "padding")  # what passes the weight buffer, but for a cache
 
+# Counters of the units: bytes of a channel, what a DRAM did for them, commands of a flash, the port of the shared level, the cores' own.
+COUNTERS = (
+    *(f"{memory}_{name}" for memory in MEMORIES for name in ("bus_bytes", "read_bytes", "write_bytes")),
+    "dram_background_bytes",
+    *(f"dram_{name}" for name in ("activates", "precharges", "refreshes", "reads", "writes")),
+    *(f"dram_{name}" for name in ("conflicts", "turnarounds", "merged", "forwarded_reads")),
+    "flash_commands",
+    "l2_busy_cycles",
+    *(f"l2_{name}_bytes" for name in ("activation_read", "activation_write", "weight_read", "fill", "drain")),
+    "dma_received_bytes",
+    "dma_sent_bytes",
+    "weight_buffer_taken_bytes",
+    "vector_busy_cycles",
+)
+
 LARGEST_COUNT = 2**63 - 1  # of the kernels' integers
 
 
@@ -66,6 +81,7 @@ Positive = Annotated[int, Field(ge=1, le=LARGEST_COUNT)]
 Memory = Annotated[str, _one_of(lambda: (*MEMORIES, SHARED_LEVEL))]
 Operand = Annotated[str, _one_of(lambda: OPERANDS)]
 Category = Annotated[str, _one_of(lambda: CATEGORIES)]
+UnitCounter = Annotated[str, _one_of(lambda: COUNTERS)]
 Bound = Annotated[str, _one_of(lambda: BOUND_RESOURCES)]
 Resource = Annotated[str, _one_of(lambda: RESOURCES)]
 LimitingResource = Annotated[str, _one_of(lambda: (*RESOURCES, "none"))]
@@ -290,7 +306,7 @@ class Result(_Sums):
     accelerator : the resolved configuration as `Accelerator.dump_yaml` writes it
     trace_name : of several networks their names, joined by ' + '; trace_sha256 : identity of one, or of all in order
     frames : one record per inference, in order; a network's first is its cold start, its last the steady state
-    counters : named totals of the units (DRAM commands, row hits, DMA transfers, ...)
+    counters : totals of the units by their names in COUNTERS (bytes of channels, DRAM commands, busy cycles, ...)
     choices : the compiler's choices for the whole program
     verdict : the limiting resource, if idealizations of the run were simulated
     trace_directories : where each network was read, '' for one found by its name or made in memory; empty if all were
@@ -307,7 +323,7 @@ class Result(_Sums):
     weights_source: str
     batch: Positive
     frames: Annotated[tuple[FrameResult, ...], Field(min_length=1)]
-    counters: Mapping[str, Count]
+    counters: Mapping[UnitCounter, Count]
     choices: Mapping[str, str]
     warnings: tuple[str, ...]
     versions: Mapping[str, str]

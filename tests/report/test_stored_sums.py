@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from accelsim.accelerator import Accelerator, load_accelerator
 from accelsim.errors import CompileError, ConfigError
 from accelsim.presets import find_trace
+from accelsim.result import COUNTERS
 from accelsim.simulation import simulate
 from accelsim.stored_result import parse_result
 from accelsim.trace.trace import Trace, load_trace
@@ -48,3 +49,29 @@ def test_more_products_than_the_array_has_room_for_are_refused() -> None:
     layers[number]["macs"] = layers[number]["pe_cycles"] + 1
     with pytest.raises(ConfigError, match=rf"field `frames.0.layers.{number}.macs`: .*allowed: at most one per PE in each busy cycle"):
         parse_result(json.dumps(fields), "r.json")
+
+
+def test_a_counter_that_no_unit_has_is_refused_by_name() -> None:
+    fields = _edited()
+    fields["counters"]["dram_activate"] = 7
+    with pytest.raises(
+        ConfigError, match=r"r\.json: field `counters`: must be dram_bus_bytes, .*did you mean 'dram_activates'.*got 'dram_activate'"
+    ):
+        parse_result(json.dumps(fields), "r.json")
+
+
+def test_a_result_of_the_first_schema_with_fewer_counters_is_read() -> None:
+    fields = _edited()
+    for frame in fields["frames"]:
+        del frame["trace"]
+    kept = {"dram_bus_bytes", "dram_read_bytes", "dram_write_bytes"}
+    first = {**fields, "schema_version": 1, "counters": {name: count for name, count in fields["counters"].items() if name in kept}}
+    assert set(parse_result(json.dumps(first), "r.json").counters) == kept
+
+
+def test_every_counter_that_may_be_stored_is_one_of_a_machine() -> None:
+    """The table of names has none that no unit counts, and lacks none: a chip with each kind of memory gives them all."""
+    trace = load_trace(find_trace("tiny_vit_int8"))
+    shared = load_accelerator("edge-32x32", ["l2={capacity: 1 MiB, width_bits: 128}", "placement={weights: l2, activations: dram}"])
+    chips = (load_accelerator("edge-32x32"), load_accelerator("mcu-16x16"), shared)
+    assert {name for chip in chips for name in simulate(chip, trace).counters} == set(COUNTERS)
