@@ -23,17 +23,26 @@ if TYPE_CHECKING:
 
 FIGURE_DPI = 200
 ENDINGS = tuple(f".{ending}" for ending in FILES)
+_MARKERS = {".svg": b"<svg", ".png": b"\x89PNG", ".pdf": b"%PDF", ".pgf": b"%% Creator: Matplotlib"}
 
 
 def drawn(picture: Picture, file: str | Path | None, style: PictureStyle = PAPER) -> Figure:
-    """The figure of a picture, saved to `file` if that is given; OutputError for another ending or a file that cannot be written."""
-    from accelsim.report.export.whole_file import new_file
+    """The figure of a picture, saved to `file` if that is given; folders above it are made, as for every output.
+
+    Raises
+    ------
+    OutputError
+        Another ending, a file that holds something else than a picture of that ending, or one that cannot be written.
+    """
+    from accelsim.report.export.whole_file import FileKind, check_replaceable_file, new_file
     from accelsim.report.plots.picture import look
     from accelsim.report.plots.saver import saved
 
     path = None if file is None else path_of("file", file)
     if path is not None and path.suffix.lower() not in ENDINGS:
         raise OutputError(f"{path}: must end with {', '.join(ENDINGS)}")
+    if path is not None:
+        check_replaceable_file(path, FileKind("a picture", ENDINGS, _MARKERS[path.suffix.lower()]))
     with look():
         figure = picture.figure(titled=style.titled, dpi=FIGURE_DPI * style.scale, width_mm=style.layout_mm)
         if path is not None:
@@ -74,7 +83,10 @@ class _Plots:
 
 
 class RunPlots(_Plots):
-    """The pictures of a run; each returns a Matplotlib figure and, with `file`, writes it (.svg, .png, .pdf, .pgf)."""
+    """The pictures of a run; each returns a Matplotlib figure and, with `file`, writes it (.svg, .png, .pdf, .pgf).
+
+    A picture of that name is replaced, and nothing else; folders above it are made.
+    """
 
     def cycles(self, *, file: str | Path | None = None) -> Figure:
         """Where the cycles go, by stall reason."""

@@ -15,6 +15,7 @@ import hashlib
 import json
 import os
 import sqlite3
+import stat
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, fields
@@ -272,13 +273,12 @@ def open_store(path: Path | str, *, create: bool = True, busy_seconds: float = B
     Raises
     ------
     ConfigError
-        No such file (without `create`), not a store, a damaged one, or one that a newer accelsim made.
+        No such file (without `create`), no regular file, not a store, a damaged one, or one that a newer accelsim made.
     OutputError
         It cannot be written: no such folder, no right, or locked by another process for longer than `busy_seconds`.
     """
     path = Path(path)
-    if path.is_dir():
-        raise ConfigError(f"{path}: is a directory; allowed: the file of a store, new or old")
+    _check_regular(path)
     if not create and not path.is_file():
         raise ConfigError(f"{path}: no such store")
     with _explained(path), ExitStack() as unless_ready:
@@ -287,6 +287,17 @@ def open_store(path: Path | str, *, create: bool = True, busy_seconds: float = B
         prepare(connection, str(path))
         unless_ready.pop_all()
         return Store(path, connection)
+
+
+def _check_regular(path: Path) -> None:
+    """ConfigError if a folder, a pipe, a socket or a device has the name: SQLite would speak of the disk, or of no SQLite file."""
+    try:
+        mode = path.stat().st_mode
+    except OSError:  # nothing has the name yet, or SQLite says why it cannot be opened
+        return
+    if not stat.S_ISREG(mode):
+        what = "a directory" if stat.S_ISDIR(mode) else "no regular file but a pipe, a socket or a device"
+        raise ConfigError(f"{path}: is {what}; allowed: the file of a store, new or old")
 
 
 _MESSAGES = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 import types
 from pathlib import Path
@@ -138,6 +139,33 @@ def test_every_picture_of_a_run_has_a_method(run, tmp_path):
         assert (tmp_path / f"{name}.svg").read_bytes().startswith(b"<?xml")
     with pytest.raises(accelsim.AccelsimError, match=r"layers\.txt: must end with \.svg, \.png, \.pdf"):
         run.plot.layers(file=tmp_path / "layers.txt")
+
+
+@pytest.mark.parametrize("ending", ["svg", "png", "pdf"])
+def test_a_picture_is_written_by_the_rule_of_all_outputs(run, tmp_path, ending):
+    """Folders above it are made, an earlier picture is replaced, anything else is left alone."""
+    file = tmp_path / "new" / "folder" / f"cycles.{ending}"
+    for _ in range(2):
+        run.plot.cycles(file=file)
+    assert [item.name for item in file.parent.iterdir()] == [file.name]
+    other = tmp_path / f"notes.{ending}"
+    other.write_text("notes of mine")
+    with pytest.raises(accelsim.AccelsimError, match=r"holds something that is not a picture; allowed: a new file"):
+        run.plot.cycles(file=other)
+    assert other.read_text() == "notes of mine"
+
+
+def test_nothing_is_written_in_the_place_of_a_pipe(run, tmp_path):
+    pipe, picture = tmp_path / "rows.csv", tmp_path / "cycles.svg"
+    for path in (pipe, picture):
+        os.mkfifo(path)
+    for act in (lambda: run.limits().save(pipe), lambda: run.plot.cycles(file=picture)):
+        with pytest.raises(
+            accelsim.AccelsimError, match="is no regular file but a pipe, a socket or a device; allowed: the name of a file"
+        ):
+            act()
+    assert pipe.is_fifo()
+    assert picture.is_fifo()
 
 
 def test_frames_of_pandas_hold_one_row_per_layer(run, monkeypatch):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import json
+import os
+import socket
 import sqlite3
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -136,6 +138,17 @@ def test_a_file_of_something_else_is_refused_and_left_alone(tmp_path):
     connection.close()
     refused(other, ConfigError, "is an SQLite file of another program")
     refused(tmp_path, ConfigError, "is a directory")
+
+
+def test_a_pipe_a_socket_or_a_device_is_no_store(tmp_path):
+    pipe, listening = tmp_path / "pipe", tmp_path / "socket"
+    os.mkfifo(pipe)
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(str(listening))
+        for path in (pipe, listening, Path("/dev/null"), Path("/dev/zero")):
+            for create in (True, False):
+                with pytest.raises(ConfigError, match=f"^{path}: is no regular file but a pipe, a socket or a device; allowed: the file"):
+                    open_store(path, create=create)
     refused(tmp_path / "no" / "folder.sqlite", OutputError, "cannot be opened")
     with pytest.raises(ConfigError, match="no such store"):
         open_store(tmp_path / "none.sqlite", create=False)

@@ -12,7 +12,6 @@ from typing import IO, cast
 
 from accelsim.errors import OutputError
 from accelsim.folder_swap import scratch_beside
-from accelsim.reading import check_file
 
 _MARKED_BYTES = 4096  # bytes that identify a file's kind
 
@@ -24,12 +23,11 @@ def new_file(path: Path) -> Iterator[IO[bytes]]:
     Raises
     ------
     OutputError
-        It is not a file, or its folder cannot be written.
+        Something that is no regular file has the name, or its folder cannot be written.
     """
     target = path.absolute()
-    if target.is_dir():
-        raise OutputError(f"{path}: is a folder; allowed: the name of a file to write")
     try:
+        _check_place(path)
         target.parent.mkdir(parents=True, exist_ok=True)
         with scratch_beside(target) as scratch:
             fresh = scratch / target.name
@@ -47,14 +45,20 @@ def new_file(path: Path) -> Iterator[IO[bytes]]:
 def check_writable(path: Path) -> None:
     """OutputError, before long work, if `new_file` could not write `path`."""
     target = path.absolute()
-    if target.is_dir():
-        raise OutputError(f"{path}: is a folder; allowed: the name of a file to write")
     try:
+        _check_place(path)
         target.parent.mkdir(parents=True, exist_ok=True)
         with scratch_beside(target):
             pass
     except OSError as error:
         raise OutputError(f"{path}: cannot be written: {error.strerror or error}") from error
+
+
+def _check_place(path: Path) -> None:
+    """OutputError if a folder, a pipe, a socket or a device has the name, in whose place a file would come."""
+    if path.exists() and not path.is_file():
+        what = "a folder" if path.is_dir() else "no regular file but a pipe, a socket or a device"
+        raise OutputError(f"{path}: is {what}; allowed: the name of a file to write")
 
 
 @dataclass(frozen=True)
@@ -77,7 +81,6 @@ def check_replaceable_file(path: Path, kind: FileKind) -> None:
     if not path.name.lower().endswith(kind.suffixes):
         raise OutputError(f"{path}: {kind.what} must have a name that ends with {' or '.join(kind.suffixes)}")
     check_writable(path)
-    check_file(path, OutputError)
     try:
         with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
             start = file.read(_MARKED_BYTES)
