@@ -18,7 +18,7 @@ from accelsim.compiler.bank_conflicts import BankConflicts
 from accelsim.compiler.caches import Caches, Spill
 from accelsim.compiler.code_lengths import CodeLengths
 from accelsim.compiler.column_tiles import WideLayers, wide_layers
-from accelsim.compiler.feasibility import check_heads, check_images
+from accelsim.compiler.feasibility import check_heads, check_images, check_operations, check_planes
 from accelsim.compiler.geometry import weight_geometry
 from accelsim.compiler.head_ranking import ranked_head_orders
 from accelsim.compiler.heads import HeadOrder
@@ -87,7 +87,9 @@ def compile_for(target: Target, traces: Sequence[Trace], frames: int, batch: int
     """The program of `compile_trace`, which reads nothing of the accelerators but their targets."""
     notes = check_rom(target, traces)
     chosen = [with_experts_chosen(trace, batch, seed) for trace in traces]
-    check_images(target, [trace for trace, _ in chosen])
+    check_images(target, [trace for trace, _ in chosen], batch)
+    for trace, _ in chosen:
+        check_operations(trace, batch)
     networks = [
         [replace(part, experts=how) for part in _place(target, trace, number, batch, caches)] for number, (trace, how) in enumerate(chosen)
     ]
@@ -158,6 +160,7 @@ def _choose(target: Target, trace: Trace, batch: int, caches: Caches) -> PlacedN
     """A network in the head order with the least cost among those that fit best."""
     buffer = target.activation_buffer
     spill: Spill = "always" if buffer.residency == "dram" else "never" if target.placement.activations == "none" else "if needed"
+    check_planes(trace, batch, buffer.capacity)
     if spill == "if needed":
         check_heads(trace, buffer.capacity)
     ranked = ranked_head_orders(target.ranking, trace)

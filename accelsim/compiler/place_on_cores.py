@@ -17,7 +17,7 @@ from accelsim.compiler.column_tiles import least_tiles, wide_layers
 from accelsim.compiler.core_allocation import allocate_core, allocate_core_in_tiles
 from accelsim.compiler.core_plans import SharedPlan, core_plan
 from accelsim.compiler.core_shares import CoreShares, Split
-from accelsim.compiler.feasibility import check_heads
+from accelsim.compiler.feasibility import check_heads, check_planes
 from accelsim.compiler.head_ranking import ranked_head_orders
 from accelsim.compiler.heads import HeadOrder
 from accelsim.compiler.inference import PlacedNetwork
@@ -118,6 +118,7 @@ def _share_tiles(
     target: Target, trace: Trace, batch: int, ranked: Sequence[HeadOrder], caches: Caches, shortages: list[Shortage]
 ) -> _OnCores:
     """The head order that moves the fewest bytes, weights that tiles read again included, in the largest tiles that fit."""
+    check_planes(trace, batch, target.activation_buffer.capacity)
     check_heads(trace, target.activation_buffer.capacity)
     again = weights_read_again(target, trace)
     for may_stay, eighths in product((True, False), _EIGHTHS_OF_BUFFER):

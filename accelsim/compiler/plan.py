@@ -13,6 +13,8 @@ from accelsim.ops.cache_layout import CacheLayout
 from accelsim.ops.operation import LineWindow
 from accelsim.trace.layers import Layer, MatmulLayer, VectorLayer
 
+MOST_OPERATIONS = 1 << 18  # of a plan; each takes some kilobytes
+
 Role = Literal["rows", "weights", "operand"]
 
 

@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterable, Iterator
 from functools import reduce
 from itertools import accumulate
 from operator import or_
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -26,11 +27,13 @@ class Precedence:
         self._on_array = [op.on_array for op in plan.ops]
         self._runs_before: list[int] = []  # operations below this index that run on the array have issued every row
         self._ended_from = [never] * never  # row function -> first operation of the array that is issued after its end
-        # Sets of row functions are integers, bit by bit: plans in row tiles have thousands of them.
-        ended: list[int] = []  # row functions that have ended once this operation has, without those known to have ended before
-        known = 0  # row functions known to have ended before the operations still to come are issued
+        # Sets of row functions are integers, bit by bit from a base on: plans in row tiles have thousands of them. All row functions below
+        # the base of an operation are known to have ended before it is issued.
+        base = 0
+        ended: list[_Set] = []  # row functions that have ended once this operation has, without those known to have ended before
+        known = 0  # from `base` on: row functions known to have ended before the operations still to come are issued, and products
         runs_of: dict[TensorId, int] = {}  # tensor -> the largest of its producers' `_runs_before`; of a product, its own index
-        ended_with: dict[TensorId, int] = {}  # tensor -> the union of its producers' `ended`
+        ended_with: dict[TensorId, _Set] = {}  # tensor -> the union of its producers' `ended`
         for op in plan.ops:
             before = 0
             for key in dict.fromkeys(key for key, role in op.reads if not (op.on_array and role == "operand")):
@@ -39,17 +42,20 @@ class Precedence:
                     producers = plan.tensors[key].producers
                     rows = (producer if self._on_array[producer] else self._runs_before[producer] for producer in producers)
                     runs_of[key] = max(rows, default=0)
-                    ended_with[key] = reduce(or_, (ended[producer] for producer in producers), 0)
-                before |= ended_with[key] & ~known if _waits_for_all(plan, op, key) else 0
+                    ended_with[key] = _Set(base, reduce(or_, (ended[producer].bits_from(base) for producer in producers), 0))
+                before |= ended_with[key].bits_from(base) & ~known if _waits_for_all(plan, op, key) else 0
+            own = 1 << op.index - base
             if op.on_array:
                 self._runs_before.append(op.index)
                 for row in _members(before):
-                    self._ended_from[row] = op.index + 1
-                known |= before
-                ended.append(before)
+                    self._ended_from[base + row] = op.index + 1
+                ended.append(_Set(base, before))
+                known |= before | own
+                passed = _trailing_ones(known)
+                base, known = base + passed, known >> passed
             else:
                 self._runs_before.append(max((runs_of[key] for key, _ in op.reads), default=0))
-                ended.append(before | 1 << op.index)
+                ended.append(_Set(base, before | own))
         self._of_array, self._ends = np.array(self._on_array, bool), np.array(self._ended_from, np.int64)
         rows = (never if op.on_array else runs for op, runs in zip(reversed(plan.ops), reversed(self._runs_before), strict=True))
         self._least_before = list(accumulate(rows, min))[::-1]  # least `_runs_before` of all row functions from an operation on
@@ -105,6 +111,22 @@ def _waits_for_all(plan: Plan, op: Op, key: TensorId) -> bool:
         return last_tile or plan.is_part(key)
     last_head = op.head + 1 == plan.batch * heads.heads if heads.a.split == "groups" else op.image + 1 == plan.batch
     return last_tile and last_head
+
+
+class _Set(NamedTuple):
+    """Row functions, bit by bit from operation `base` on."""
+
+    base: int
+    bits: int
+
+    def bits_from(self, base: int) -> int:
+        """The same without those before a later base."""
+        return self.bits >> base - self.base
+
+
+def _trailing_ones(bits: int) -> int:
+    """Set bits below the lowest that is not set."""
+    return (~bits & bits + 1).bit_length() - 1
 
 
 def _members(bits: int) -> Iterator[int]:

@@ -9,8 +9,9 @@ from dataclasses import replace
 from accelsim.compiler.column_tiles import WideLayer, column_tiles
 from accelsim.compiler.head_regions import block_columns
 from accelsim.compiler.operand_parts import in_two_passes, parts_of_a_line, parts_of_an_image
-from accelsim.compiler.plan import ColumnTile, Op, Part, Plan, Region, Role, RowTile, Tensor, TensorId, region_of
+from accelsim.compiler.plan import MOST_OPERATIONS, ColumnTile, Op, Part, Plan, Region, Role, RowTile, Tensor, TensorId, region_of
 from accelsim.compiler.row_tiles import TileCounts, parts_of_line, planes_of, region_read, region_written, tile_row_ranges
+from accelsim.errors import CompileError
 from accelsim.ops.operation import VectorLayer
 
 _TWO_PASSES = "moments in a pass of their own"
@@ -19,7 +20,20 @@ _TWO_PASSES = "moments in a pass of their own"
 def split_plan(
     plan: Plan, in_dram: Set[TensorId], counts: Mapping[int, TileCounts], wide: Mapping[str, WideLayer]
 ) -> tuple[Plan, list[int]]:
-    """`plan` with the tensors `in_dram` in DRAM and operation i in `counts[i]` tiles; (plan, the operation of `plan` behind each)."""
+    """`plan` with the tensors `in_dram` in DRAM and operation i in `counts[i]` tiles; (plan, the operation of `plan` behind each).
+
+    Raises
+    ------
+    CompileError
+        It would have more than MOST_OPERATIONS: names the layer with most tiles.
+    """
+    tiles = {op: counts[op].rows * counts[op].columns for op in counts}
+    if (needed := len(plan.ops) - len(tiles) + sum(tiles.values())) > MOST_OPERATIONS:
+        most = max(tiles, key=lambda op: tiles[op])
+        raise CompileError(
+            f"layer {plan.ops[most].layer.name!r}: runs in {tiles[most]:,} tiles, as the activation buffer holds no more of it, and the "
+            f"plan in {needed:,} operations; allowed: {MOST_OPERATIONS:,}"
+        )
     splitter = _Splitter(plan, in_dram, counts, wide)
     for op in plan.ops:
         splitter.split(op)

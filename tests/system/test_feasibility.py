@@ -6,11 +6,15 @@ import pytest
 
 from accelsim.accelerator import load_accelerator
 from accelsim.compiler import compile as compiler
+from accelsim.compiler import feasibility
+from accelsim.compiler import split_plan as split
 from accelsim.compiler.caches import Caches
 from accelsim.compiler.compile import compile_trace
+from accelsim.compiler.heads import HEAD_ORDERS
+from accelsim.compiler.planner import plan
 from accelsim.compression.open_trace import open_trace
 from accelsim.errors import CompileError
-from tests.tiny_machines import tiny_accelerator, tiny_encoder
+from tests.tiny_machines import gemm_chain, tiny_accelerator, tiny_encoder
 
 # 6 tokens of width 16, 2 heads: a head's keys are 48 B, beside a row of its queries of 8 B and a row of its scores of 6 B: 62 B.
 
@@ -63,3 +67,71 @@ def test_what_the_bound_on_images_refuses_is_refused_when_it_is_laid_out(format_
     assert f"at least {least} B" in refusal(least - 1)
     monkeypatch.setattr(compiler, "check_images", lambda *_: None)
     assert int(refusal(least - 1).split()[-2]) >= least
+
+
+# A batch of 1024 of 256 tokens each, of 2048 B, and of the 128,256 B of the last token's logits.
+TENSOR_BYTES = 1024 * (256 * 2048 + 128_256)
+
+
+def test_inputs_and_outputs_that_the_memory_cannot_hold_beside_the_weights_are_refused_unplanned(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Caches, "place", lambda *_: pytest.fail("planned"))
+    chip, trace = load_accelerator("edge-64x64"), open_trace("llama_1b_float@uniform:bits=4@step:tokens=256")
+    assert LLAMA_BYTES // 2 + TENSOR_BYTES // 2 < 1 << 30 < LLAMA_BYTES // 2 + TENSOR_BYTES
+    with pytest.raises(CompileError, match=rf"dram holds {1 << 30} B, .*: {TENSOR_BYTES} B are inputs and outputs, batch = 1024$"):
+        compile_trace(chip, trace, batch=1024)
+    with pytest.raises(pytest.fail.Exception):
+        compile_trace(chip, trace, batch=256)
+
+
+# Llama 3.2 1B: 16 layers, each with 8 heads of keys, and for each of these two products and a softmax.
+LLAMA_OPERATIONS = 16 * 8 * 3
+
+
+def test_a_batch_with_too_many_heads_is_refused_unplanned_with_the_largest_that_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Caches, "place", lambda *_: pytest.fail("planned"))
+    chip = load_accelerator("edge-64x64", ["dram.device=lpddr4-3200-x16"])
+    trace = open_trace("llama_1b_float@ssvq:k=16,d=8@step:tokens=1")
+    allowed = (1 << 17) // LLAMA_OPERATIONS
+    needed = rf"batch = 512 needs at least {512 * LLAMA_OPERATIONS:,} operations, .*; allowed: 131,072, batch = {allowed}$"
+    with pytest.raises(CompileError, match=needed):
+        compile_trace(chip, trace, batch=512)
+    with pytest.raises(CompileError, match=f", batch = {allowed}$"):
+        compile_trace(chip, trace, batch=allowed + 1)
+    with pytest.raises(pytest.fail.Exception):
+        compile_trace(chip, trace, batch=allowed)
+
+
+def test_operations_by_head_are_those_that_a_plan_has() -> None:
+    """6 tokens, 2 heads, batch 3: two products and a softmax for each head; the bound counts no other operation."""
+    trace = tiny_encoder(6, 16, 2, 32, "int8")
+    for order in HEAD_ORDERS:
+        assert sum(op.head >= 0 for op in plan(trace, 3, order).ops) == 3 * 2 * 3
+    with pytest.MonkeyPatch.context() as patch:
+        for most, message in ((17, "at least 18 operations, .*; allowed: 17, batch = 2$"), (5, "; allowed: 5$")):
+            patch.setattr(feasibility, "_MOST_BY_HEAD", most)
+            with pytest.raises(CompileError, match=message):
+                feasibility.check_operations(trace, 3)
+        patch.setattr(feasibility, "_MOST_BY_HEAD", 18)
+        feasibility.check_operations(trace, 3)
+
+
+def test_images_in_planes_that_exceed_the_buffer_as_a_batch_are_refused_unplanned(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An image of 3 x 224 x 224 B; a buffer of two of them has no room for three."""
+    trace = open_trace("deit_tiny_float@uniform:bits=8")
+    chip = load_accelerator("edge-64x64", [f"activation_buffer.capacity={2 * 3 * 224 * 224}"])
+    monkeypatch.setattr(Caches, "place", lambda *_: pytest.fail("planned"))
+    with pytest.raises(CompileError, match=rf"is short by {3 * 224 * 224} B, as the planes of a batch of 3 images are read whole"):
+        compile_trace(chip, trace, batch=3)
+    with pytest.raises(pytest.fail.Exception):
+        compile_trace(chip, trace, batch=2)
+    monkeypatch.undo()
+    monkeypatch.setattr(compiler, "check_planes", lambda *_: None)
+    with pytest.raises(CompileError, match=r"is short by .* in row tiles; live there: pixel_values"):
+        compile_trace(chip, trace, batch=3)
+
+
+def test_a_plan_in_more_tiles_than_its_order_has_room_for_is_refused_before_it_is_split(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(split, "MOST_OPERATIONS", 20)
+    chip, trace = tiny_accelerator(activation_buffer__capacity=160), gemm_chain(24, [16, 16, 16], ["int8", "int8"], ["", ""])
+    with pytest.raises(CompileError, match=r"layer 'gemm.': runs in \d+ tiles, as the activation buffer .* operations; allowed: 20$"):
+        compile_trace(chip, trace)
