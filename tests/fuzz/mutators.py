@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import contextlib
 import copy
 import io
@@ -14,6 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from random import Random
 from typing import Any
 
+import numpy as np
 import yaml
 
 Mutator = Callable[[Random, bytes], bytes]
@@ -32,6 +34,20 @@ _CODE = (
     "x'), __import__('os').mkdir('/tmp/evaluated'), ('",
     "torch.os.mkdir", "torch.hub.load", "torch.ops.aten.save.default", "torch.ops.aten.from_file.default", "_operator.call", "9**9**9**9",
     "x.__class__.__base__.__subclasses__()", "u99999999999",
+)  # fmt: skip
+_NPY_HEADER = 10  # bytes before the header's text, in version 1
+_ARRAY_TYPES = (
+    "|O", "|S0", "|S1", "<U1000000", "|V0", "|V8", "<f2", ">f4", "<f8", "<f16", "<c8", "<c16", "|b1", "|i1", "|u1", ">i2", "<i4", "<i8",
+    "<u8", "<M8[ns]", "<m8", "f", "float", "", "x", [("a", "<f4")], [("a", "<f4"), ("a", "<f4")], [("a", "|O")], ("<f4", (2,)),
+    {"names": ["a"]},
+)  # fmt: skip
+_ARRAY_VALUES = tuple(
+    np.array(value, kind).tobytes()
+    for kind, found in (
+        ("<f4", (np.nan, np.inf, -np.inf, -0.0, 3.4e38, 1e-45)), ("<f8", (np.nan, -np.inf, 1.7e308, 5e-324)),
+        ("<i8", (2**63 - 1, -(2**63))), ("|i1", (-128, 127)),
+    )
+    for value in found
 )  # fmt: skip
 _WORDS = [str(value).encode("utf-8", "replace") for value in HOSTILE if not isinstance(value, list | dict)]
 _FIELD_BYTES = [
@@ -175,17 +191,61 @@ def mutate_safetensors(rng: Random, data: bytes) -> bytes:
     return len(header).to_bytes(8, "little") + header + data[8 + size :]
 
 
+def mutate_npy(rng: Random, data: bytes) -> bytes:
+    """Change the dict, the version or the stated length of an array's header, some of its values, or any bytes."""
+    kind = rng.randrange(8)
+    if kind == 0 or len(data) < _NPY_HEADER:
+        return mutate_bytes(rng, data)
+    size = int.from_bytes(data[8:10], "little")  # behind the magic string and version: length, then the text of a dict
+    header, values = data[_NPY_HEADER : _NPY_HEADER + size], data[_NPY_HEADER + size :]
+    if kind == 1:
+        values = _with_values(rng, values)
+    elif kind == 2:
+        return data[:6] + bytes(rng.choice(((1, 0), (2, 0), (3, 0), (0, 0), (9, 9)))) + data[8:]
+    elif kind == 3:
+        return data[:8] + rng.choice((0, 1, size - 1, size + 1, 2**16 - 1)).to_bytes(2, "little") + data[_NPY_HEADER:]
+    elif kind == 4:
+        header = mutate_text(rng, header)
+    else:
+        header = _with_array_field(rng, header)
+    header = header[: 2**16 - 1]
+    return data[:8] + len(header).to_bytes(2, "little") + header + values
+
+
+def _with_array_field(rng: Random, header: bytes) -> bytes:
+    """Another type, order or shape in the dict of an array's header, or one more field."""
+    try:
+        fields = ast.literal_eval(header.decode("latin-1").strip())
+        fields = dict(fields)
+    except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):  # damaged by a mutation before
+        return mutate_text(rng, header)
+    name = rng.choice(("descr", "descr", "shape", "shape", "fortran_order", "x"))
+    value: Any = rng.choice(HOSTILE)
+    if name == "descr" and rng.random() < 0.8:
+        value = rng.choice(_ARRAY_TYPES)
+    elif name == "shape" and rng.random() < 0.8:
+        shape = fields.get("shape")
+        own = list(shape) if isinstance(shape, tuple) else []
+        changed = [rng.choice((0, 1, 2, -1, 2**31, 2**62, 2**64, True)) if rng.random() < 0.4 else size for size in own]
+        value = tuple(rng.choice((changed, own[::-1], own[1:], [1, *own], [*own, 1], [], [0], [1] * 40)))
+    elif name == "fortran_order" and rng.random() < 0.8:
+        value = not fields.get(name)
+    return repr({**fields, name: value}).encode("latin-1", "replace") + rng.choice((b"\n", b"", b" " * 64))
+
+
+def _with_values(rng: Random, values: bytes) -> bytes:
+    """Extreme numbers in the place of some elements, of whatever type they are."""
+    out = bytearray(values)
+    for _ in range(rng.choice((1, 2, 16))):
+        extreme = rng.choice(_ARRAY_VALUES)
+        at = rng.randrange(max(1, len(out) // len(extreme))) * len(extreme)
+        out[at : at + len(extreme)] = extreme
+    return bytes(out)
+
+
 def mutate_npz(rng: Random, data: bytes) -> bytes:
-    """Change the header or the values of an array, or its name, or any bytes of the archive."""
-
-    def change(name: str, content: bytes) -> bytes:
-        if rng.random() < 0.5:
-            return mutate_bytes(rng, content)
-        size = int.from_bytes(content[8:10], "little")  # behind the magic string and version: length, then the text of a dict
-        header = mutate_text(rng, content[10 : 10 + size])[: 2**16 - 1]
-        return content[:8] + len(header).to_bytes(2, "little") + header + content[10 + size :]
-
-    return _with_entry(rng, data, change)
+    """Change an array of an archive, its name or its place, or any bytes of it."""
+    return _with_entry(rng, data, lambda name, content: mutate_npy(rng, content))
 
 
 def mutate_program(rng: Random, data: bytes) -> bytes:

@@ -7,18 +7,21 @@ import json
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import yaml
 from safetensors.numpy import save
 
 from accelsim.accelerator import load_accelerator
+from accelsim.api.models import compress, import_model
 from accelsim.cost.technology import load_technology
 from accelsim.presets import find_preset, find_trace
 from accelsim.simulation import simulate
@@ -32,6 +35,8 @@ from tests.fuzz.case import Case
 from tests.fuzz.mutators import Mutator
 from tests.importers import onnx_models
 from tests.importers.test_huggingface_folder import CONFIG, tensors
+from tests.importers.test_huggingface_quantized import SCHEMES
+from tests.importers.test_huggingface_quantized import folder as write_quantized
 from tests.tiny_decoders import Sizes, random_tensors, write_gguf
 
 DATA = Path(__file__).parents[1] / "validation" / "data"
@@ -118,6 +123,17 @@ _OVERRIDES = (
     b"codebook.mask={keep: 4, of: 16}",
     b"flash=null", b"dram.policy=frfcfs", b"vector_unit.passes.softmax=3",
 )  # fmt: skip
+_POLICY = b"""name: mine
+kind: frfcfs
+read_queue: 16
+write_queue: 16
+drain_above: 12
+drain_below: 4
+row_hits_first: true
+"""
+_ACCURACY = b"trace,codebook.ports,accuracy\ntiny_vit_int8,1,71.5\ntiny_vit_ssvq,1,70.25\ntiny_vit_ssvq,2,\n"
+_SCHEMES = ("gptq act-order", "awq", "aqlm 2x8")
+_GIVEN = ("ssvq:k=16,d=8", "vq:k=16,d=8", "int_group:bits=4,group=16,zero=1", "masked_vq:k=16,d=8,keep=2,of=4")
 _FORMATS = (
     b"ssvq:k=16,d=8",
     b"uniform:bits=4",
@@ -159,9 +175,21 @@ def readers() -> tuple[Reader, ...]:
             {"s.yaml": _STORED_SWEEP}),
         Reader("recipe", ("compress", "tiny_vit_float", "--recipe", "r.yaml", "-o", "out", "--no-payload"), "r.yaml", (_RECIPE,),
             _YAML, {}),
+        *(
+            Reader(
+                f"arrays, {text.partition(':')[0]}", ("compress", "tiny_vit_float", "--format", text, "--arrays", "a.npz", "-o", "out"),
+                "a.npz", (_arrays(text),), (mutators.mutate_npz,), {},
+            )
+            for text in _GIVEN
+        ),
         Reader(
-            "arrays", ("compress", "tiny_vit_float", "--format", "ssvq:k=16,d=8", "--arrays", "a.npz", "-o", "out"), "a.npz", (_arrays(),),
-            (mutators.mutate_npz,), {},
+            "arrays, safetensors", ("compress", "tiny_vit_float", "--format", _GIVEN[0], "--arrays", "a.safetensors", "-o", "out"),
+            "a.safetensors", (save(_layer_arrays(_GIVEN[0], floats=True)),), (mutators.mutate_safetensors,), {},
+        ),
+        Reader(
+            "input of a network",
+            ("run", "mcu-16x16", "tiny_vit_ssvq", "-q", "--functional", "network", "--input", "x.npy", "--outputs", "out"),
+            "x.npy", _network_inputs(), (mutators.mutate_npy,), {},
         ),
         Reader("format", ("inspect", WORD), WORD, tuple(b"deit_tiny_float@" + text for text in _FORMATS), _TEXT, {}),
         Reader("--set", ("area", "edge-32x32", "--set", WORD), WORD, _OVERRIDES, (mutators.mutate_text, _mutate_override), {}),
@@ -171,6 +199,15 @@ def readers() -> tuple[Reader, ...]:
         Reader("ONNX", ("import", "m.onnx", "-o", "out"), "m.onnx", _onnx_files(), (mutators.mutate_protobuf,), {}),
         Reader("ONNX, explained", ("import", "m.onnx", "--explain"), "m.onnx", _onnx_files(), (mutators.mutate_protobuf,), {}),
         Reader("GGUF", ("import", "m.gguf", "-o", "out", "--bind", "tokens=8"), "m.gguf", (_gguf(),), (mutators.mutate_bytes,), {}),
+        Reader("policy", ("dram", "replay", "r.txt", "--device", "lpddr4-3200-x16", "--policy", "./p.yaml"), "p.yaml", (_POLICY,), _YAML,
+            {"r.txt": _REQUESTS}),
+        Reader("accuracy", ("sweep", "s.yaml", "--dry-run", "--store", "s.sqlite", "-o", "out", "--accuracy", "a.csv"), "a.csv",
+            (_ACCURACY,), _TABLE, {"s.yaml": _SWEEP}),
+        Reader("tensors of a folder", ("import", "m", "-o", "out", "--bind", "tokens=3"), "m/model.safetensors", (save(tensors()),),
+            (mutators.mutate_safetensors,), {"m/config.json": json.dumps(CONFIG).encode()}),
+        *_quantized_folders(),
+        Reader("model of an overlay", ("overlay", "r.json", "m.onnx", "-o", "out"), "m.onnx", _onnx_files()[:1],
+            (mutators.mutate_protobuf,), {"r.json": _imported_result()}),
         Reader(
             "config.json", ("import", "m", "-o", "out", "--bind", "tokens=3"), "m/config.json", (json.dumps(CONFIG).encode(),), _JSON,
             {"m/model.safetensors": save(tensors())},
@@ -219,12 +256,52 @@ def _store() -> bytes:
     return bytes(content)
 
 
-def _arrays() -> bytes:
-    trace = load_trace(find_trace("tiny_vit_ssvq"))
+def _layer_arrays(text: str, floats: bool = False) -> dict[str, npt.NDArray[Any]]:
+    """The streams of a layer in a format; with `floats` its codebook as a training leaves it."""
+    trace = compress("tiny_vit_float", text).record
     layer = next(item for item in trace.weighted_layers() if ".mlp." in item.name)
+    arrays = {f"{layer.name}/{stream}": values for stream, values in trace.arrays(layer.name).items()}
+    return {name: values.astype(np.float32) / 3 if floats and name.endswith("codebook") else values for name, values in arrays.items()}
+
+
+def _arrays(text: str) -> bytes:
     out = io.BytesIO()
-    np.savez(out, **{f"{layer.name}/{stream}": values for stream, values in trace.arrays(layer.name).items()})
+    np.savez(out, **_layer_arrays(text))
     return out.getvalue()
+
+
+def _network_inputs() -> tuple[bytes, ...]:
+    """Images of a network: one of floats, two of integers, one that lies column by column."""
+    shape = load_trace(find_trace("tiny_vit_ssvq")).manifest.inputs[0].shape.dims
+    rng = np.random.default_rng(0)
+    floats = rng.standard_normal(shape)
+    found = []
+    for array in (floats.astype(np.float32), np.stack([floats, -floats]), np.asfortranarray(floats)):
+        out = io.BytesIO()
+        np.save(out, array)
+        found.append(out.getvalue())
+    return tuple(found)
+
+
+def _quantized_folders() -> Iterator[Reader]:
+    """Folders whose weights are quantized, each scheme by its tensors and by its settings."""
+    words = ("import", "m", "-o", "out", "--bind", "tokens=3")
+    for name in _SCHEMES:
+        settings, writer, _ = SCHEMES[name]
+        with tempfile.TemporaryDirectory() as folder:
+            write_quantized(Path(folder), settings, writer)
+            config, stored = (Path(folder, file).read_bytes() for file in ("config.json", "model.safetensors"))
+        yield Reader(f"tensors, {name}", words, "m/model.safetensors", (stored,), (mutators.mutate_safetensors,), {"m/config.json": config})
+        yield Reader(f"settings, {name}", words, "m/config.json", (config,), _JSON, {"m/model.safetensors": stored})
+
+
+@cache
+def _imported_result() -> bytes:
+    """The result of a network that came from the first ONNX file."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "m.onnx"
+        path.write_bytes(_onnx_files()[0])
+        return simulate(load_accelerator("mcu-16x16"), compress(import_model(str(path)), "uniform:bits=8").record).to_json().encode()
 
 
 def _onnx_files() -> tuple[bytes, ...]:
