@@ -29,6 +29,7 @@ from accelsim.compiler.memory_layout import ALIGNMENT, InferenceMemory, MemoryLa
 from accelsim.compiler.networks_on_cores import check_cores, idle_cores, on_own_core
 from accelsim.compiler.place_on_cores import place_on_cores
 from accelsim.compiler.plan import Plan
+from accelsim.compiler.program_size import check_runs, check_tasks, check_transfers
 from accelsim.compiler.rom import check_rom
 from accelsim.compiler.routing import with_experts_chosen
 from accelsim.compiler.shared_rom import shared_rom
@@ -120,6 +121,8 @@ def compile_for(target: Target, traces: Sequence[Trace], frames: int, batch: int
             memory = InferenceMemory(layout)
             for low, part in zip(lows, network, strict=True):
                 lower_inference(low, part, turn * len(networks) + number, memory)
+        if turn == 0:
+            _check_frames(target, lows, frames)
     _check_pinned(target, lows)
     base = -(-layout.weights // ALIGNMENT) * ALIGNMENT if weights == target.placement.activations else 0
     _check_capacity(target, lows, layout, base)
@@ -207,6 +210,16 @@ def _in_row_tiles(target: Target, trace: Trace, batch: int, ranked: Sequence[Hea
     (moved, _), candidate, allocation = min(fitting, key=lambda item: item[0])
     why = f"{candidate.head_order}: of {len(ranked)} orders in row tiles the one that moves least ({human_bytes(moved)})"
     return PlacedNetwork(trace, candidate, allocation, why, candidate.layers)
+
+
+def _check_frames(target: Target, lows: Sequence[Lowering], frames: int) -> None:
+    """Refuse inferences whose program would be too large, once the first of them are lowered; the others are like them."""
+    where = f"frames = {frames}"
+    for low in lows:
+        check_runs(where, frames * low.runs.rows)
+        check_tasks(where, frames * len(low.tasks))
+        if target.weight_buffer.residency == "stream":
+            check_transfers(where, frames * low.streams.count)
 
 
 def _check_pinned(target: Target, lows: Sequence[Lowering]) -> None:

@@ -7,6 +7,7 @@ from accelsim.compiler.live_slots import LiveRange
 from accelsim.compiler.memory_layout import InferenceMemory
 from accelsim.compiler.moves import load_tensor, slots_of, store_results
 from accelsim.compiler.products import lower_product
+from accelsim.compiler.program_size import check_tasks
 from accelsim.compiler.row_functions import lower_row_function
 
 
@@ -30,4 +31,5 @@ def lower_inference(low: Lowering, network: PlacedNetwork, index: int, memory: I
         else:
             lower_row_function(inference, op)
         store_results(inference, op)
+        check_tasks(f"layer {op.layer.name!r}", len(low.tasks))
     low.slots += slots_of(inference)

@@ -14,6 +14,7 @@ from accelsim.compiler.image import image_bits
 from accelsim.compiler.merged_groups import image_tiles
 from accelsim.compiler.plan import Op
 from accelsim.compiler.product_split import ProductSplit, split_product
+from accelsim.compiler.program_size import check_runs
 from accelsim.compiler.record_table import Fields
 from accelsim.compiler.shared_rom import shared_rom
 from accelsim.compiler.target import Target
@@ -165,6 +166,7 @@ def product_facts(target: Target, op: Op) -> ProductFacts:
             useful = heads.cache_bits * op.k * op.n
             records = {"kv_read": useful, "padding": 8 * split.image_bytes - useful}
             header = {"kv_read": bits} if (bits := heads.cache.scale_bits(op.n if heads.transposed_b else op.k)) else {}
+    check_runs(f"layer {op.layer.name!r}", split.runs)
     reuse = _reuse(target, split, header)
     header = header_of_columns(header, split.column_tile)
     frees = bool(records) and target.weight_buffer.residency == "stream"

@@ -15,6 +15,7 @@ from accelsim.compiler.fetched_streams import FetchedStreams
 from accelsim.compiler.inference import Inference
 from accelsim.compiler.product_facts import ProductFacts
 from accelsim.compiler.product_split import ProductSplit
+from accelsim.compiler.program_size import check_tiles
 from accelsim.compiler.record_table import Fields
 from accelsim.compiler.streams import RunStream, layer_batches
 from accelsim.errors import CompileError
@@ -39,6 +40,8 @@ def _fetch(inference: Inference, layer: str, key: tuple[str, int], facts: Produc
     if pinned and pinned_key in low.pinned_weights:
         return low.pinned_weights[pinned_key], False
     header = reuse.header_bytes if split.row_tile.index == 0 else 0
+    if inference.target.control.overlap != "prefetch":
+        check_tiles(f"layer {layer!r}", split.run_stripes * split.kt_count)
     first = RunStream(
         header_bytes=header,
         word_bytes=split.geometry.word_bits // 8,

@@ -11,6 +11,7 @@ from accelsim.compiler.product_facts import ProductFacts, WeightReuse, product_f
 from accelsim.compiler.product_operands import rows_from, weights_from
 from accelsim.compiler.product_split import ProductSplit
 from accelsim.compiler.product_weights import book_weights, weights_of_runs
+from accelsim.compiler.program_size import check_runs
 from accelsim.compiler.record_table import Fields
 from accelsim.compiler.target import TargetArray
 from accelsim.errors import CompileError
@@ -27,6 +28,7 @@ def lower_product(inference: Inference, op: Op) -> None:
     assert layer is not None  # the plan puts nothing else on the array
     facts = _facts(inference, op)
     split = facts.split
+    check_runs(f"layer {layer.name!r}", low.runs.rows + split.runs)
     mapping = split.geometry.mapping
     drain = _drain(inference, op, split)
     fields = {

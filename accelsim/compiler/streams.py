@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from accelsim.compiler.memory_layout import MemoryLayout
+from accelsim.compiler.program_size import check_transfers
 from accelsim.compiler.target import Target
 from accelsim.errors import CompileError
 from accelsim.program import Int64, Transfers
@@ -116,10 +117,11 @@ class StreamBuilder:
         Raises
         ------
         CompileError
-            A batch that must be in the weight buffer at once does not fit.
+            A batch that must be in the weight buffer at once does not fit, or the program has too many transfers.
         """
         address = self.layout.weights if at is None else at
         count, bursts = self._cut(stream, what, address % self.burst_bytes)
+        check_transfers(what, self.count + stream.copies * count)
         self._added.append(_Added(stream, address, self.buffered_bytes, len(self._layers) - 1, layer))
         placed = Placed(self.count, count, self.buffered_bytes, stream.copies * bursts * self.burst_bytes, address)
         self.count += stream.copies * count

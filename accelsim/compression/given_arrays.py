@@ -113,7 +113,7 @@ def completed(spec: WeightFormat, arrays: Arrays, k: int, n: int) -> Completed:
     Raises
     ------
     FormatError
-        A codebook of floats that is not finite, or of a format without scales.
+        A codebook of floats that is not finite, or of a format without scales; scales that are no numbers.
     """
     own = {name: np.asarray(array) for name, array in arrays.items()}
     codebook = own.get(CODEBOOK)
@@ -128,7 +128,10 @@ def completed(spec: WeightFormat, arrays: Arrays, k: int, n: int) -> Completed:
     top = (1 << table[CODEBOOK].bits - 1) - 1
     step = np.float32(max(float(np.abs(values).max()) / top, SMALLEST))
     levels = np.clip(np.rint(values / step), -top, top)
-    scales = own.get(_SCALES, np.ones(table[_SCALES].shape, np.float32)).astype(np.float32) * step
+    scales = own.get(_SCALES, np.ones(table[_SCALES].shape, np.float32))
+    if scales.dtype.kind not in "fiu":
+        raise FormatError(f"{spec.kind} stream {_SCALES!r}: dtype {scales.dtype} is no type of numbers")
+    scales = scales.astype(np.float32) * step
     power = float(np.square(values).mean())
     error = float(np.square(levels * float(step) - values).mean())
     return Completed({**own, CODEBOOK: levels.astype(np.int8), _SCALES: scales}, (error / power) ** 0.5 if power else 0.0)

@@ -333,7 +333,9 @@ def _as_stored(what: str, stream: Stream, array: npt.NDArray[Any]) -> npt.NDArra
 
 
 def _rounded(what: str, stream: Stream, array: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """Floats of the stream's width; FormatError for a finite value beyond its range."""
+    """Floats of the stream's width; FormatError for another type, or a finite value beyond its range."""
+    if array.dtype.kind not in "fiu":
+        raise FormatError(f"{what}: dtype {array.dtype} is no type of numbers")
     with np.errstate(over="ignore"):  # a value out of range becomes infinite, and is refused below
         stored = array.astype(_FLOAT_TYPES[stream.bits], copy=False)
     if not np.array_equal(np.isfinite(array), np.isfinite(stored)):

@@ -198,3 +198,15 @@ def test_an_archive_that_cannot_be_unpacked_is_refused(damage: str, tmp_path: Pa
     file.write_bytes(content)
     with pytest.raises(AccelsimError, match=r"a\.npz: is not a complete \.npz file of numbers"):
         accelsim.compress(SOURCE, "ssvq:k=16,d=8", arrays=file)
+
+
+@pytest.mark.parametrize("kind", ["V4", "S4", "complex64", "bool"])
+@pytest.mark.parametrize("floats", [False, True])
+def test_scales_that_are_no_numbers_are_refused(kind: str, floats: bool) -> None:
+    arrays = given("ssvq:k=16,d=8")
+    streams = arrays[LAYERS[0]]
+    streams["scales"] = np.zeros(streams["scales"].shape, kind)
+    if floats:
+        streams["codebook"] = streams["codebook"].astype(np.float32)
+    with pytest.raises(AccelsimError, match=r"ssvq stream 'scales': dtype .* is no type of numbers"):
+        accelsim.compress(SOURCE, "ssvq:k=16,d=8", arrays=arrays)

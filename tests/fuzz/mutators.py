@@ -203,7 +203,7 @@ def mutate_npy(rng: Random, data: bytes) -> bytes:
     elif kind == 2:
         return data[:6] + bytes(rng.choice(((1, 0), (2, 0), (3, 0), (0, 0), (9, 9)))) + data[8:]
     elif kind == 3:
-        return data[:8] + rng.choice((0, 1, size - 1, size + 1, 2**16 - 1)).to_bytes(2, "little") + data[_NPY_HEADER:]
+        return data[:8] + (rng.choice((0, 1, size - 1, size + 1, 2**16 - 1)) % 2**16).to_bytes(2, "little") + data[_NPY_HEADER:]
     elif kind == 4:
         header = mutate_text(rng, header)
     else:

@@ -6,7 +6,7 @@ import pytest
 
 from accelsim.accelerator import load_accelerator
 from accelsim.compiler import compile as compiler
-from accelsim.compiler import feasibility
+from accelsim.compiler import feasibility, program_size
 from accelsim.compiler import split_plan as split
 from accelsim.compiler.caches import Caches
 from accelsim.compiler.compile import compile_trace
@@ -135,3 +135,30 @@ def test_a_plan_in_more_tiles_than_its_order_has_room_for_is_refused_before_it_i
     chip, trace = tiny_accelerator(activation_buffer__capacity=160), gemm_chain(24, [16, 16, 16], ["int8", "int8"], ["", ""])
     with pytest.raises(CompileError, match=r"layer 'gemm.': runs in \d+ tiles, as the activation buffer .* operations; allowed: 20$"):
         compile_trace(chip, trace)
+
+
+@pytest.mark.parametrize(("what", "limit"), [("runs", "MOST_RUNS"), ("tasks", "MOST_TASKS"), ("transfers", "MOST_TRANSFERS")])
+def test_a_program_with_too_many_records_is_refused_by_its_first_inference(what: str, limit: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    chip, trace = tiny_accelerator(), gemm_chain(24, [16, 16, 16], ["int8", "int8"], ["gelu", ""])
+    program = compile_trace(chip, trace)
+    made = {"runs": program.runs.size, "tasks": program.tasks.size, "transfers": program.transfers.size.size}[what]
+    monkeypatch.setattr(program_size, limit, 3 * made)
+    assert compile_trace(chip, trace, frames=3).runs.size == 3 * program.runs.size
+    with pytest.raises(CompileError, match=f"^frames = 4: the program needs at least {4 * made:,} {what}; allowed: {3 * made:,}$"):
+        compile_trace(chip, trace, frames=4)
+    monkeypatch.setattr(program_size, limit, 1)
+    with pytest.raises(CompileError, match=f"^.*gemm.*: the program needs at least [0-9]+ {what}; allowed: 1$"):
+        compile_trace(chip, trace)
+
+
+def test_weights_in_too_many_tiles_that_load_before_they_compute_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """K = 64, N = 4 on an array of 4 x 4: 16 tiles of a stripe; weights that are prefetched are not cut between tiles."""
+    trace = gemm_chain(24, [64, 4], ["int8"], [""])
+    monkeypatch.setattr(program_size, "MOST_TILES", 15)
+    for overlap, refused in (("prefetch", False), ("layer", True), ("none", True)):
+        chip = tiny_accelerator(array__rows=4, array__cols=4, control__overlap=overlap)
+        if refused:
+            with pytest.raises(CompileError, match=r"its weights are 16 tiles; allowed: 15, or control.overlap = 'prefetch'$"):
+                compile_trace(chip, trace)
+        else:
+            compile_trace(chip, trace)
