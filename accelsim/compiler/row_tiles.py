@@ -11,12 +11,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence, Set
 from functools import lru_cache
+from math import isqrt
 from typing import NamedTuple
 
 import numpy as np
 
 from accelsim.compiler.head_regions import band_of, head_region
-from accelsim.compiler.plan import Op, Plan, Region, Role, Tensor, TensorId
+from accelsim.compiler.plan import MOST_OPERATIONS, Op, Plan, Region, Role, Tensor, TensorId
 
 
 class TileCounts(NamedTuple):
@@ -63,7 +64,12 @@ def lines_of(plan: Plan, op: Op) -> int:
 
 
 def most_tiles(plan: Plan, op: Op) -> int:
-    """Most tiles that an operation can run in: its lines, and the input lines of each where it accumulates them; rows of two passes."""
+    """Most tiles that an operation can run in: those of a line each, or the most operations that a plan may have."""
+    return min(MOST_OPERATIONS, _finest_tiles(plan, op))
+
+
+def _finest_tiles(plan: Plan, op: Op) -> int:
+    """Lines of an operation, and the input lines of each where it accumulates them; rows of two passes."""
     window = op.layer.window
     if not accumulates(op):
         return lines_of(plan, op)
@@ -179,14 +185,21 @@ def fewest_row_tiles(sizes: TileBytes, op: Op, in_dram: Set[TensorId], room_byte
     """Fewest row tiles of `op` whose rows fit in `room_bytes` twice (one loads while another computes); one line each if none do."""
     most = most_tiles(sizes.plan, op)
     for count in _tile_counts(sizes.plan, op):
-        if sizes.of(op, in_dram, count) * (2 if count > 1 else 1) <= room_bytes:
+        if count > most:
+            break
+        held = 2 if count > 1 else 1
+        if (
+            held * first_tile_bytes(sizes.plan, op, in_dram, count) > room_bytes
+        ):  # found without a look at the others, of which there may be many
+            continue
+        if held * sizes.of(op, in_dram, count) <= room_bytes:
             return count
     return most
 
 
 def _tile_counts(plan: Plan, op: Op) -> Sequence[int]:
-    """Numbers of tiles that differ: of lines, then of the parts of a single line."""
-    most, lines = most_tiles(plan, op), lines_of(plan, op)
+    """Numbers of tiles that differ, rising: of lines, then of the parts of a single line."""
+    most, lines = _finest_tiles(plan, op), lines_of(plan, op)
     if not accumulates(op) or op.layer.window is None:
         return row_tile_counts(most)
     return (*row_tile_counts(lines), *(lines * parts for parts in row_tile_counts(most // lines)[1:]))
@@ -194,30 +207,37 @@ def _tile_counts(plan: Plan, op: Op) -> Sequence[int]:
 
 @lru_cache(1024)
 def row_tile_counts(most: int) -> Sequence[int]:
-    """Numbers of row tiles that differ in their lines."""
-    return sorted({-(-most // lines) for lines in range(1, most + 1)})
+    """Numbers of row tiles that differ in their lines, ceil(most / lines): those of a few lines, and every small number."""
+    few = isqrt(most - 1)  # floor((most - 1) / lines) + 1 takes each value up to the root once its lines are beyond it
+    return sorted({-(-most // lines) for lines in range(1, few + 1)} | set(range(1, few + 2)))
 
 
 def row_tile_bytes(plan: Plan, op: Op, in_dram: Set[TensorId], count: int) -> int:
     """Most bytes that a row tile reads from DRAM and writes there."""
-    most, parts = 0, parts_of_line(plan, op, count)
     aligned = op.layer.in_step and op.layer.head_product is None and all(op.window_of(role) is None for _, role in op.reads)
     if aligned and all(plan.tensors[key].rows == plan.tensors[op.writes].rows for key, _ in op.reads):
-        ranges = [(0, _tile_rows(plan, op, count))]  # each as large, but for the last
-    else:
-        ranges = tile_row_ranges(plan, op, count)
-    for first, rows in ranges:
-        size = 0
-        for key in dict.fromkeys(key for key, _ in op.reads):
-            if key in in_dram:
-                region = region_read(plan, op, key, first, rows)
-                if parts > 1:
-                    region = region._replace(rows=max(lines for _, lines in parts_of_rows(op, 0, region.rows, parts)))
-                size += _bytes(plan, key, region) * max(1, planes_of(op, key))
-        if op.writes in in_dram:
-            size += _bytes(plan, op.writes, region_written(plan, op, first, rows))
-        most = max(most, size)
-    return most
+        return first_tile_bytes(plan, op, in_dram, count)  # each is as large, but for the last
+    parts = parts_of_line(plan, op, count)
+    return max(_tile_bytes(plan, op, in_dram, first, rows, parts) for first, rows in tile_row_ranges(plan, op, count))
+
+
+def first_tile_bytes(plan: Plan, op: Op, in_dram: Set[TensorId], count: int) -> int:
+    """Bytes that the first of about `count` row tiles reads from DRAM and writes there."""
+    first, rows = band_of(op) if op.layer.head_product is not None else (0, _tile_rows(plan, op, count))
+    return _tile_bytes(plan, op, in_dram, first, rows, parts_of_line(plan, op, count))
+
+
+def _tile_bytes(plan: Plan, op: Op, in_dram: Set[TensorId], first: int, rows: int, parts: int) -> int:
+    size = 0
+    for key in dict.fromkeys(key for key, _ in op.reads):
+        if key in in_dram:
+            region = region_read(plan, op, key, first, rows)
+            if parts > 1:
+                region = region._replace(rows=max(lines for _, lines in parts_of_rows(op, 0, region.rows, parts)))
+            size += _bytes(plan, key, region) * max(1, planes_of(op, key))
+    if op.writes in in_dram:
+        size += _bytes(plan, op.writes, region_written(plan, op, first, rows))
+    return size
 
 
 def moved_regions(plan: Plan, op: Op, in_dram: Set[TensorId], count: int) -> dict[tuple[str, TensorId, Region], int]:

@@ -6,7 +6,7 @@ import pytest
 
 from accelsim.accelerator import load_accelerator
 from accelsim.compiler import compile as compiler
-from accelsim.compiler import feasibility, program_size
+from accelsim.compiler import feasibility, program_size, row_tiles
 from accelsim.compiler import split_plan as split
 from accelsim.compiler.caches import Caches
 from accelsim.compiler.compile import compile_trace
@@ -162,3 +162,19 @@ def test_weights_in_too_many_tiles_that_load_before_they_compute_are_refused(mon
                 compile_trace(chip, trace)
         else:
             compile_trace(chip, trace)
+
+
+def test_numbers_of_row_tiles_are_the_quotients_of_the_lines() -> None:
+    for most in (*range(1, 300), 4095, 4096, 4097, 10_000):
+        assert list(row_tiles.row_tile_counts(most)) == sorted({-(-most // lines) for lines in range(1, most + 1)})
+
+
+def test_a_layer_of_more_lines_than_a_plan_has_operations_runs_in_larger_tiles_or_not_at_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    """24 rows of 16 B in and out; two tiles have 12 rows each: 192 B in and 192 B out, which 512 B hold and 256 B do not."""
+    trace = gemm_chain(24, [16, 16], ["int8"], [""])
+    room, short = (tiny_accelerator(activation_buffer__capacity=capacity) for capacity in (512, 256))
+    compile_trace(short, trace)
+    monkeypatch.setattr(row_tiles, "MOST_OPERATIONS", 2)
+    compile_trace(room, trace)
+    with pytest.raises(CompileError, match=r"is short by .* in row tiles"):
+        compile_trace(short, trace)
