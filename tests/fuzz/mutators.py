@@ -289,6 +289,8 @@ def _with_entry(rng: Random, data: bytes, change: Callable[[str, bytes], bytes],
         RuntimeError,
     ):  # damaged by a mutation before
         return mutate_bytes(rng, data)
+    if not entries:
+        return mutate_bytes(rng, data)
     places = [at for at, (name, _) in enumerate(entries) if likely in name] if rng.random() < 0.8 else []
     at = rng.choice(places or range(len(entries)))
     name, content = entries[at]

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 from random import Random
 
@@ -82,6 +84,17 @@ def test_mutations_follow_from_the_seed(data: bytes) -> None:
         once, again = ([mutate(Random(seed), data) for seed in range(50)] for _ in range(2))
         assert once == again
         assert len(set(once)) > 10
+
+
+def test_an_archive_without_entries_can_be_mutated() -> None:
+    empty = io.BytesIO()
+    zipfile.ZipFile(empty, "w").close()
+    assert len({mutators.mutate_npz(Random(seed), empty.getvalue()) for seed in range(50)}) > 5
+
+
+def test_any_header_of_an_array_can_be_mutated() -> None:
+    for data in (b"", b"\x93NUMPY\x01\x00\x00\x00", b"\x93NUMPY\x01\x00\x02\x00{}abc"):
+        assert len({mutators.mutate_npy(Random(seed), data) for seed in range(100)}) > 5
 
 
 def test_any_stated_length_of_a_header_can_be_mutated() -> None:
