@@ -18,6 +18,7 @@ from accelsim.compiler.bank_conflicts import BankConflicts
 from accelsim.compiler.caches import Caches, Spill
 from accelsim.compiler.code_lengths import CodeLengths
 from accelsim.compiler.column_tiles import WideLayers, wide_layers
+from accelsim.compiler.cycle_collection import cycles_kept
 from accelsim.compiler.feasibility import check_heads, check_images, check_operations, check_planes
 from accelsim.compiler.geometry import weight_geometry
 from accelsim.compiler.head_ranking import ranked_head_orders
@@ -81,7 +82,8 @@ def compile_trace(
         target = replace(target, ranked_by=ranked_by)
     known = Caches() if caches is None else caches
     key = (target, traces_sha256(traces), frames, batch, seed)
-    return known.programs.of(key, lambda: compile_for(target, traces, frames, batch, seed, known))
+    with cycles_kept():
+        return known.programs.of(key, lambda: compile_for(target, traces, frames, batch, seed, known))
 
 
 def compile_for(target: Target, traces: Sequence[Trace], frames: int, batch: int, seed: int, caches: Caches) -> Program:

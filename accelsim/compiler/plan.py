@@ -5,9 +5,9 @@ Disputable assumption: a tensor is rows of elements of one width; its layout by 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, TypeVar
 
 from accelsim.ops.cache_layout import CacheLayout
 from accelsim.ops.operation import LineWindow
@@ -16,6 +16,7 @@ from accelsim.trace.layers import Layer, MatmulLayer, VectorLayer
 MOST_OPERATIONS = 1 << 18  # of a plan; each takes some kilobytes
 
 Role = Literal["rows", "weights", "operand"]
+_Record = TypeVar("_Record", "Op", "Tensor")
 
 
 class TensorId(NamedTuple):
@@ -254,9 +255,16 @@ class Plan:
         return tuple({layer.name: layer for op in self.ops for layer in (op.layer, *op.fused)}.values())
 
 
+def changed(record: _Record, **fields: object) -> _Record:
+    """As `dataclasses.replace`, of operations and tensors, which check nothing: a plan in row tiles has tens of thousands of them."""
+    copy: _Record = object.__new__(type(record))
+    vars(copy).update(vars(record), **fields)
+    return copy
+
+
 def region_of(whole: Tensor, at: TensorId, region: Region, planes: int, *, passes: bool = False) -> Tensor:
     """A part of a tensor, which comes from the memory or goes there; with `passes` from or to other cores."""
-    return replace(
+    return changed(
         whole, id=at, rows=planes * region.rows, width=region.columns, first_row=region.first_row, first_column=region.first_column,
         planes=planes, whole=whole, producers=[], readers=[], sources=(), passes=passes,
         columns_of_producer=min(whole.columns_of_producer, region.columns),

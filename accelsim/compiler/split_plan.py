@@ -9,7 +9,7 @@ from dataclasses import replace
 from accelsim.compiler.column_tiles import WideLayer, column_tiles
 from accelsim.compiler.head_regions import block_columns
 from accelsim.compiler.operand_parts import in_two_passes, parts_of_a_line, parts_of_an_image
-from accelsim.compiler.plan import MOST_OPERATIONS, ColumnTile, Op, Part, Plan, Region, Role, RowTile, Tensor, TensorId, region_of
+from accelsim.compiler.plan import MOST_OPERATIONS, ColumnTile, Op, Part, Plan, Region, Role, RowTile, Tensor, TensorId, changed, region_of
 from accelsim.compiler.row_tiles import TileCounts, parts_of_line, planes_of, region_read, region_written, tile_row_ranges
 from accelsim.errors import CompileError
 from accelsim.ops.operation import VectorLayer
@@ -44,7 +44,7 @@ def split_plan(
 class _Splitter:
     def __init__(self, plan: Plan, in_dram: Set[TensorId], counts: Mapping[int, TileCounts], wide: Mapping[str, WideLayer]) -> None:
         self.plan, self.counts, self.wide = plan, counts, wide
-        self.wholes = {key: replace(tensor, producers=[], readers=[]) for key, tensor in plan.tensors.items()}
+        self.wholes = {key: changed(tensor, producers=[], readers=[]) for key, tensor in plan.tensors.items()}
         self.in_dram = in_dram
         for key in in_dram:
             self.wholes[key].block_columns = self._block_columns(plan.tensors[key])
@@ -89,7 +89,7 @@ class _Splitter:
                         self.tensors[key].readers.append(index)
                 writes = self._write(op, index, first, rows, column_tile)
                 n = op.n if column_tile is None else column_tile.columns
-                self.ops.append(replace(op, index=index, reads=reads, writes=writes, m=m, n=n, row_tile=row_tile, column_tile=column_tile))
+                self.ops.append(changed(op, index=index, reads=reads, writes=writes, m=m, n=n, row_tile=row_tile, column_tile=column_tile))
                 self.origins.append(op.index)
 
     def _write(self, op: Op, index: int, first: int, rows: int, tile: ColumnTile | None) -> TensorId:
@@ -195,7 +195,7 @@ class _Splitter:
             if self.tensors[key].partial:
                 self.tensors[key].readers.append(index)
         tile = row_tile if row_tile.rows < row_tile.all_rows else None
-        self.ops.append(replace(op, index=index, reads=tuple((key, role) for key in reads), writes=writes, row_tile=tile, part=part))
+        self.ops.append(changed(op, index=index, reads=tuple((key, role) for key in reads), writes=writes, row_tile=tile, part=part))
         self.origins.append(op.index)
 
 
