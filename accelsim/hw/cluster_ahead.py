@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from accelsim.hw.cluster_state import FIELD_AT, NEVER, ClusterState, StateRecord
-from accelsim.kernels import compute_state, run_ahead
+from accelsim.kernels import compute_state, dma_state, run_ahead
 from accelsim.program import Program
 from accelsim.quantities import edge_ps
 
@@ -36,7 +36,7 @@ class ClusterAhead(ClusterState):
         self.task_end = np.full(program.tasks.size, NEVER, np.int64)
         self._rows = rows_of_runs(program)
         self._ends = 0
-        self._fills: list[list[int]] = []  # that are told and do not count yet, latest first
+        self._fills = np.zeros((0, dma_state.FILL_WIDTH), np.int64)  # that are told, in time order; the first may count already
 
     @property
     def cycle(self) -> int:
@@ -53,32 +53,26 @@ class ClusterAhead(ClusterState):
         """Rooms, gates and ends that have been told."""
         return int(self.promises[run_ahead.ROOMS]) + int(self.promises[run_ahead.GATES]) + self._ends
 
-    def fill(self, fills: list[list[int]]) -> None:
-        """Take fills of tensors, in time order: (core cycle, load, first of its units in the unit arrays, units that are there)."""
-        self._fills = fills[::-1] + self._fills
+    def fill(self, fills: np.ndarray) -> None:
+        """Take fills of tensors, in time order: int64 (n, FILL_WIDTH)."""
+        self._fills = np.concatenate((self._fills[self.promises[run_ahead.FILLS] :], fills))
+        self.promises[run_ahead.FILLS] = 0
 
     def advance(self, known: int) -> None:
         """Run as far as it goes when all that lands up to cycle `known` has been told."""
-        reason = compute_state.REACHED
-        while not self.done and reason != compute_state.BLOCKED:
-            reason = self._run(known, 0)
+        while not self.done and self._run(known, 0) != compute_state.BLOCKED:
+            pass
 
     def advance_until_told(self) -> None:
         """Run to the next thing to tell, when nothing lands before; not at all if there will be none."""
-        reason = compute_state.REACHED
-        while not self.done and reason == compute_state.REACHED:
-            reason = self._run(NEVER, 1)
+        if not self.done:
+            self._run(NEVER, 1)
 
     def _run(self, known: int, until_told: int) -> int:
-        """One call of the kernel, up to the next fill at most; why it stopped."""
-        while self._fills and self._fills[-1][0] <= self._state.ints[_CYCLE]:
-            cycle, load, offset, units = self._fills.pop()
-            self._fin[offset + self._loaded[load] : offset + units] = cycle
-            self._loaded[load] = units
-        until = self._fills[-1][0] if self._fills else NEVER
+        """One call of the kernel; why it stopped."""
         reason = run_ahead.run_ahead(
             self._state.record, *self._arrays, self._program.transfers.gate, self._saved.record, self.promises, self.room, self.opened,
-            self._rows, known, until, STRETCH, until_told,
+            self._rows, self._fills, known, STRETCH, until_told,
         )  # fmt: skip
         if reason == compute_state.DONE:
             self.done_cycle = int(self._state.ints[_FINISH])

@@ -84,7 +84,7 @@ class MemorySide:
             time = int(dma_step.run_memory_side(self._dma, *self._before, known, *self._behind))
             filled = int(self._dma[at.FILLED])
             if filled:
-                self._cluster.fill(self._fills[:filled].tolist())
+                self._cluster.fill(self._fills[:filled])
             if filled < FILLS:
                 break
         if time >= NEVER:

@@ -31,6 +31,7 @@ from accelsim.kernels.compute_state import (
     ISSUED,
     L2,
     NEVER,
+    NOTHING,
     NOTIFY,
     REACHED,
     SHORT_OF_BITS,
@@ -39,7 +40,7 @@ from accelsim.kernels.compute_state import (
 )
 from accelsim.kernels.input_stationary_step import next_turned, step_holder
 from accelsim.kernels.kernel import merged_kernel
-from accelsim.kernels.loader_step import step_codebook, step_loader
+from accelsim.kernels.loader_step import steady_pops, step_codebook, step_loader
 from accelsim.kernels.vector_step import step_vector
 
 
@@ -91,16 +92,26 @@ def advance(
             s, machine, runs, tasks, fin, loaded, group_cost, land, visible, chunk_end, chunk_need, results, left
         )
         wake = min(min(v_wake, c_wake), min(h_wake, l_wake))
-        others_acted = v_acted or c_acted or h_acted or l_acted
+        others_acted = v_acted or c_acted or h_acted
+        popped = l_acted and l_why == DECODE and tally == NOTHING
+        more = 0  # cycles after this one in which the same happens: rows are issued, or waited for, and groups popped, or not
+        if not others_acted and (popped or (why == ISSUED and not l_acted)):
+            if why == ISSUED:
+                if not popped or machine.rows_per_cycle == 1:
+                    more = min(steady_rows(s, machine, runs, tasks, fin, loaded), min(wake, until) - t - 1)
+            elif not a_acted and why != ASK_HOLDER:
+                more = min(min(wake, a_wake), until) - t - 1
+            if more > 0 and popped:
+                over = s.freed >= stop_freed or (lookahead == 2 and s.starved < NEVER)  # the call ends with this cycle
+                more = 0 if over else steady_pops(s, machine, runs, more, stop_freed)
+        others_acted = others_acted or l_acted
         span = 1
         if why == ISSUED:
-            if not others_acted:
-                more = min(steady_rows(s, machine, runs, tasks, fin, loaded), min(wake, until) - t - 1)
-                if more > 0:
-                    span += more
-                    s.a_row += more
-                    s.count[BUSY] += more
-                    s.cp_rows += more
+            if more > 0:
+                span += more
+                s.a_row += more
+                s.count[BUSY] += more
+                s.cp_rows += more
             if tally == SHORT_OF_BITS and l_why == DRAM:
                 s.l_debt += span
             elif tally == SHORT_OF_BITS and l_why == L2:
@@ -120,6 +131,8 @@ def advance(
                     elif lookahead:
                         return BLOCKED
                 span = min(wake, until) - t
+            elif more > 0:
+                span += more
             charged = min(span, s.l_debt) if why == DECODE else 0
             s.l_debt -= charged
             s.count[DRAM] += charged

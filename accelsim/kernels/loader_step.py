@@ -281,6 +281,51 @@ def step_loader(s, machine, runs, tasks, fin, loaded, group_cost, land, visible,
 
 
 @inlined_kernel
+def steady_pops(s, machine, runs, most, stop_freed):
+    """Pop a group, and push words as far as there is room, in each of the cycles after this one, `most` at most; how many these are.
+
+    The loader has just popped a group, and no other unit acts. It ends before the last group of a tile, before words that are not known to
+    be there, and with the cycle that frees `stop_freed` bytes.
+    """
+    if s.l_group <= 0:
+        return 0
+    run = runs[s.l_run]
+    by_tiles = run.gemv_groups == 0 and run.os_line == 0 and run.turned == 0 and not run.vector_path
+    if not by_tiles or run.cost0 >= 0 or machine.rom_cycles > 1:
+        return 0
+    there = 0 if run.from_activations else run.words
+    if run.chunk0 >= 0:
+        there = min(run.words, (s.l_landed - run.header_bytes) * 8 // run.word_bits)
+    vacated, lag = set_vacated(s, machine)
+    behind_all = vacated + machine.rows + lag - 2 if not s.l_fresh and vacated >= 0 else 0  # the wave has left the last row that it binds
+    count = 0
+    pushed = s.pushed
+    while count < most and s.l_group < s.l_groups - 1 and s.ucnt >= run.pop_bits:
+        t = s.cycle + count + 1
+        if t < behind_all and t < vacated + lowest_row(run, s.l_group, machine.rows, machine.cols) + lag - 2:
+            break
+        bits = s.ucnt
+        if s.pushed < run.words and bits <= run.buffer_bits - run.word_bits:
+            if s.pushed + max(1, run.words_per_cycle) > there:
+                break
+            for _ in range(max(1, run.words_per_cycle)):
+                if bits <= run.buffer_bits - run.word_bits:
+                    bits += run.word_bits
+                    s.pushed += 1
+        s.ucnt = bits - run.pop_bits
+        s.l_group += 1
+        count += 1
+        if run.frees and s.pushed > pushed and run.base_bytes + run.header_bytes + s.pushed * run.word_bits // 8 >= stop_freed:
+            break
+    s.l_cost += count
+    if count > 0 and run.lookups > 0:
+        s.looked_up = s.cycle + count
+    if run.frees and s.pushed > pushed:
+        s.freed = run.base_bytes + run.header_bytes + s.pushed * run.word_bits // 8
+    return count
+
+
+@inlined_kernel
 def step_codebook(s, machine, runs, cb_runs, cb_words, land, visible, chunk_end):
     """Fill the next codebook set as soon as its bytes and a free set are there; return (acted, wake)."""
     t = s.cycle

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from accelsim.kernels.compute import advance
 from accelsim.kernels.compute_state import BLOCKED, FREED, NEVER, REACHED, TILES
+from accelsim.kernels.dma_state import FILL_CYCLE, FILL_LOAD, FILL_OFFSET, FILL_UNITS
 from accelsim.kernels.kernel import borrowing_kernel
 
 # Places of the array `promises`, of the cluster to the memory side.
@@ -20,8 +21,9 @@ from accelsim.kernels.kernel import borrowing_kernel
     ROOMS,  # transfers whose `room` is known
     GATES,  # transfers whose `opened` is known
     START,  # no row is issued before this cycle plus the rows before it, those of all runs counted in order
+    FILLS,  # fills that count already
     PROMISES,
-) = range(4)
+) = range(5)
 
 # Columns of the array `rows`, of each run and, last, behind all runs: see `rows_of_runs`.
 ROWS_BEFORE, ROWS, TILE_ROWS, ROW_COLUMNS = range(4)
@@ -44,9 +46,9 @@ def write_down(s, promises, need, gate, room, opened, rows):
 @borrowing_kernel
 def run_ahead(
     state, machines, runs, tasks, drains, row_tasks, cb_runs, cb_words, group_cost, land, visible, chunk_end, chunk_need,
-    loaded, avail, due, held, fin, results, gate, saved, promises, room, opened, rows, known, until, stretch, until_told,
+    loaded, avail, due, held, fin, results, gate, saved, promises, room, opened, rows, fills, known, stretch, until_told,
 ):  # fmt: skip
-    """Run the cluster up to cycle `until`, or to where it needs to know more; return why it stopped.
+    """Run the cluster to where it needs to know more; return why it stopped.
 
     Parameters
     ----------
@@ -55,21 +57,34 @@ def run_ahead(
     saved : array (1,) STATE, scratch
     promises, room, opened : int64 (PROMISES,), (transfers,), (transfers,): what is known to the memory side, see the module
     rows : int64 (runs + 1, ROW_COLUMNS), of the array
+    fills : int64 (n, FILL_WIDTH): fills of tensors that have been told, in time order
     known : what lands up to this cycle has been told
-    until : cycle to stop before: the next one in which a tensor is filled
     until_told : 1: stop as soon as there is something to tell
     stretch : cycles that are run at most before it is seen whether they asked
 
     Returns
     -------
-    REACHED, BLOCKED (what lands in the cycle of the state has to be known), NOTIFY or DONE, and with `until_told` also FREED or TILES, as
+    BLOCKED (what lands in the cycle of the state has to be known), NOTIFY or DONE, and with `until_told` also FREED or TILES, as
     `compute.advance`.
     """
     s = state[0]
     count = chunk_need.size
     write_down(s, promises, chunk_need, gate, room, opened, rows)
+    until = NEVER
     asked = False
-    while s.cycle < until:
+    while not asked or s.cycle < until:
+        if not asked:  # up to the next fill
+            until = NEVER
+            while promises[FILLS] < fills.shape[0] and until >= NEVER:
+                cycle = fills[promises[FILLS], FILL_CYCLE]
+                if cycle > s.cycle:
+                    until = cycle
+                else:
+                    load = fills[promises[FILLS], FILL_LOAD]
+                    for unit in range(loaded[load], fills[promises[FILLS], FILL_UNITS]):
+                        fin[fills[promises[FILLS], FILL_OFFSET] + unit] = cycle
+                    loaded[load] = fills[promises[FILLS], FILL_UNITS]
+                    promises[FILLS] += 1
         stop_freed = chunk_need[promises[ROOMS]] if promises[ROOMS] < count else NEVER
         stop_tiles = gate[promises[GATES]] if promises[GATES] < count else NEVER
         sure = s.cycle <= known
@@ -92,4 +107,4 @@ def run_ahead(
         write_down(s, promises, chunk_need, gate, room, opened, rows)
         if reason != REACHED and (until_told or (reason != FREED and reason != TILES)):
             return reason
-    return BLOCKED if asked else REACHED
+    return BLOCKED
