@@ -63,7 +63,9 @@ def members(package: str) -> dict[str, ModuleType]:
 def lookup(package: str, kind: str, what: str, error: type[AccelsimError] = ConfigError) -> ModuleType:
     """The module of `kind` or of a name in its ALSO_KNOWN_AS, or `error` naming the known ones: "unknown format 'mvqq'; known: ..."."""
     known = members(package)
-    named = known | {name: module for module in known.values() for name in getattr(module, "ALSO_KNOWN_AS", ())}
+    named = dict(known)
+    for module in known.values():
+        named |= dict.fromkeys(getattr(module, "ALSO_KNOWN_AS", ()), module)
     if kind not in named:
         raise error(f"unknown {what} {kind!r}; known: {', '.join(sorted(known))}{suggest(kind, named)}")
     return named[kind]
