@@ -133,8 +133,10 @@ def _gated(inference: Inference, stream: RunStream, split: ProductSplit, stripes
     if overlap == "prefetch":
         return stream
     held = np.repeat(geometry.folds(stripes), split.kt_count)  # N-tiles of each fold: of a tile, where PEs hold one weight
-    bits = np.cumsum(np.resize(geometry.tile_pops(split.k), held.size) * held) * geometry.pop_bits
-    fold_words = np.minimum(stream.words, -(-bits // geometry.word_bits))
+    pops = np.resize(geometry.tile_pops(split.k), held.size) * held
+    if geometry.mapping.whole_stripes:
+        held, pops = (counts.reshape(-1, split.kt_count).sum(axis=1) for counts in (held, pops))
+    fold_words = np.minimum(stream.words, -(-np.cumsum(pops) * geometry.pop_bits // geometry.word_bits))
     capacity = inference.target.weight_buffer.capacity
     ends = layer_batches(fold_words, stream.words, stream.header_bytes, stream.word_bytes, capacity, overlap == "none")
     tiles = np.append(0, np.cumsum(held))

@@ -160,10 +160,11 @@ def test_random_convolutional_nets_on_random_machines_equal_the_twin(accelerator
     st.integers(0, 5),
     st.sampled_from(["second_port", "stall"]), st.sampled_from(["predicted", "simple"]), st.integers(1, 2), st.integers(1, 2),
     st.sampled_from(["vector", "cheapest"]), st.sampled_from([None, 3]), st.sampled_from(["chained", "isolated"]),
+    st.sampled_from(["prefetch", "layer", "none"]),
 )  # fmt: skip
 def test_depthwise_layers_between_products_equal_the_twin_on_odd_arrays(
     channels: int, size: tuple[int, int], max_m: int, taps: int, lanes: int, read: str, rule: str, banks: int, sets: int, how: str,
-    side: int | None, runs: str,
+    side: int | None, runs: str, overlap: str,
 ) -> None:  # fmt: skip
     net = ConvNet(2, 5, 5).conv(channels, 1).conv(channels, 3, 2, channels).relu().conv(channels, 2, 1, channels).conv(4, 1)
     plain = tiny_accelerator(
@@ -172,9 +173,22 @@ def test_depthwise_layers_between_products_equal_the_twin_on_odd_arrays(
             "accumulator_banks": banks, "shadow_sets": sets, "column_feed": side,
         },
         codebook={"ports": 2, "codeword_length": 1, "codewords": 64}, vector_unit={"lanes": lanes, "latency": 2},
-        control={"runs": runs},
+        control={"runs": runs, "overlap": overlap},
     )  # fmt: skip
     compare(with_lanes(plain, taps, how), net.trace())
+
+
+@pytest.mark.parametrize(("overlap", "capacity"), [("none", 512), ("layer", 512), ("layer", 104), ("none", 104)])
+def test_weights_that_load_before_their_taps_are_used_come_a_whole_stripe_at_a_time(overlap: str, capacity: int) -> None:
+    """Nine taps on three rows are three K-tiles, which the lanes take together: each waits for none of the others."""
+    plain = tiny_accelerator(
+        array={"rows": 3, "cols": 4, "max_m": 16},
+        codebook={"ports": 2, "codeword_length": 1, "codewords": 64},
+        weight_buffer={"capacity": capacity, "word_bits": 32},
+        dma={"transfer": 16, "max_transfers": 2, "fabric_latency": "0 ns"},
+        control={"overlap": overlap},
+    )
+    compare(with_lanes(plain), depthwise(8, 4, 4, 3, 1))
 
 
 @pytest.mark.parametrize("buffer", [{}, {"activation_buffer__capacity": 2048}])

@@ -89,6 +89,7 @@ class Mapping:
     merged : groups of a convolution that share a tile, as blocks on its diagonal
     own_rows : each column meets rows of its own
     owns_sums : sums stand in registers of the mapping, rather than in the accumulators
+    whole_stripes : the K-tiles of a stripe are done together, once all of them are loaded
     packed : how the rows of a stripe are drained; see `kernels.compute_state.TASK`
     turned : rows of A stay and weights pass, so that a column of PEs is a row of the result
     takes_passes : rows may enter in several passes, 8 bits of their elements in each
@@ -106,6 +107,10 @@ class Mapping:
 
     @property
     def owns_sums(self) -> bool:
+        return False
+
+    @property
+    def whole_stripes(self) -> bool:
         return False
 
     @property

@@ -38,6 +38,10 @@ class VectorPath(Mapping):
         return True
 
     @property
+    def whole_stripes(self) -> bool:
+        return True
+
+    @property
     def packed(self) -> int:
         return 1
 
