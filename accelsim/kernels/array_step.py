@@ -279,6 +279,8 @@ def steady_rows(s, machine, runs, tasks, fin, loaded):
     accesses = machine.port_accesses - (s.v_accesses if s.v_until > s.cycle else 0)
     if s.active == 0 or run.feed or run.row_passes > 1 or run.turned or s.a_kt == run.kt_count - 1 or run.row_accesses > accesses:
         return 0
+    if machine.rows_per_cycle > 1:  # a cycle issues as many as are ready
+        return 0
     if s.a_kt == 0 or machine.accumulator_read == STALL:
         before, end = s.p1_task, s.p1_base + s.p1_rows - 1
         if machine.accumulator_banks > 1:

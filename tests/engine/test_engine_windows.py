@@ -19,6 +19,7 @@ from accelsim.compiler.compile import compile_trace
 from accelsim.hw import compute_cluster
 from tests.engine.machines import machines
 from tests.recorded import run_logged
+from tests.tiny_machines import gemm_chain, tiny_accelerator
 
 MACHINES = machines()
 ROOT = Path(__file__).parents[2]
@@ -41,6 +42,16 @@ def test_predicting_far_is_one_cycle_at_a_time(name: str, monkeypatch: pytest.Mo
     for cycles in (1, 7, 512, 1 << 40):
         monkeypatch.setattr(compute_cluster, "LOOK_AHEAD", cycles)
         assert story(name) == far, f"LOOK_AHEAD = {cycles}"
+
+
+def test_an_array_that_takes_several_rows_per_cycle_does_so_in_steady_stretches(monkeypatch: pytest.MonkeyPatch) -> None:
+    accelerator = tiny_accelerator(array={"rows": 4, "cols": 4, "max_m": 64, "rows_per_cycle": 2}, vector_unit={"lanes": 0, "latency": 0})
+    program = compile_trace(accelerator, gemm_chain(64, [16, 8], ["int8"], [""]))
+    far = run_logged(accelerator, program)[0]
+    monkeypatch.setattr(compute_cluster, "LOOK_AHEAD", 1)
+    assert run_logged(accelerator, program)[0].cycles == far.cycles
+    busy = far.run_results[:, list(compute_cluster.compute_state.CATEGORIES).index("busy")].sum()
+    assert busy == 4 * 2 * 64 / 2  # K-tiles, N-tiles, rows
 
 
 @pytest.mark.skipif(numba.config.DISABLE_JIT, reason="compares with compiled kernels")
