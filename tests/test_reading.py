@@ -32,9 +32,8 @@ Reader = Callable[[Path], object]
         (read_npy, TraceError),
         (lambda path: open_archive(path, TraceError), TraceError),
         (lambda path: check_header(path, TraceError), TraceError),
-        (lambda path: check_replaceable_file(path, _TIMELINE), OutputError),
     ],
-    ids=["text", "config.json", "npy", "archive", "safetensors", "file to replace"],
+    ids=["text", "config.json", "npy", "archive", "safetensors"],
 )
 def test_a_pipe_and_a_device_are_refused_unread(read: Reader, kind: type[AccelsimError], tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.json")
@@ -43,6 +42,14 @@ def test_a_pipe_and_a_device_are_refused_unread(read: Reader, kind: type[Accelsi
     for name in ("pipe.json", "device.json", "link.json"):
         with pytest.raises(kind, match=rf"{name}: cannot be read: is not a file$"):
             read(tmp_path / name)
+
+
+def test_a_pipe_and_a_device_are_not_replaced(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.json")
+    (tmp_path / "device.json").symlink_to("/dev/zero")
+    for name in ("pipe.json", "device.json"):
+        with pytest.raises(OutputError, match=rf"{name}: is no regular file but a pipe, a socket or a device; allowed: "):
+            check_replaceable_file(tmp_path / name, _TIMELINE)
 
 
 def test_a_link_to_a_file_is_read(tmp_path: Path) -> None:

@@ -43,9 +43,10 @@ def accelerator_paths() -> list[str]:
 
 
 def _pass_names() -> list[str]:
-    """Passes of the vector unit, by the names that the operations give them."""
+    """Passes of the vector unit: its own, and those of the operations by the names that these give them."""
     sources = (path.read_text(encoding="utf-8") for path in sorted((PACKAGE / "ops").glob("*.py")))
-    return ["requantize", *sorted({name for source in sources for name in _PASS_NAME.findall(source)})]
+    own = field_paths("hw.vector_unit", "VectorPasses")
+    return [*own, *sorted({name for source in sources for name in _PASS_NAME.findall(source)})]
 
 
 def field_paths(module: str, record: str) -> list[str]:

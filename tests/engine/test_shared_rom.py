@@ -115,7 +115,7 @@ def test_random_nets_on_random_machines_equal_the_twin(
     # An infinite rate: the twin counts in whole cycles, and not every transfer is a multiple of four bytes.
     more: dict[str, Any] = {"activation_buffer__capacity": "64 KiB", "control": {"core_split": split, "runs": runs}}
     try:
-        compare(chip(cores, p, q, split, places, latency, 0, array=MAPPINGS[mapping], **more), trace, frames)
+        compare(chip(cores, p, q, split, places, latency, 0, array=MAPPINGS[mapping], **more), trace, frames=frames)
     except CompileError:
         return  # a net that does not fit says so
 

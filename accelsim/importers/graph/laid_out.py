@@ -109,7 +109,7 @@ class LaidOutLayers:
             if layer is None:
                 return
             self._replace(layer, output=_with_zero(layer.output, zero))
-            if not isinstance(layer, MoveLayer):
+            if not layer.rearranges:
                 return
             read = layer.inputs[0]
 
