@@ -139,9 +139,16 @@ def load_onnx(path: Path, bindings: Mapping[str, int], fill: Mapping[str, int]) 
 
 
 def file_nodes(path: Path) -> tuple[str, dict[str, str]]:
-    """The graph's name and the node that makes each tensor, as viewers name them: '<main>' and '<node_3>' where the file has no name."""
+    """The graph's name and the node that makes each tensor, as viewers name them: '<main>' and '<node_3>' where the file has no name.
+
+    Raises
+    ------
+    ImportModelError
+        A name is not UTF-8 text.
+    """
     graph = _parse(path).graph
     names = {output: node.name or f"<node_{place}>" for place, node in enumerate(graph.node) for output in node.output if output}
+    require_text(graph.name, *names, *names.values())
     return graph.name or "<main>", names
 
 
