@@ -41,6 +41,7 @@ hundredth of the papers' sizes on small tasks say nothing of the papers' own fig
 _SSVQ = {1.25: "ssvq:k=4,d=8", 1.5: "ssvq:k=16,d=8", 2.0: "ssvq:k=256,d=8"}
 _VQ = {1.25: "vq:k=32,d=4", 1.5: "vq:k=64,d=4", 2.0: "vq:k=256,d=4"}
 _VQ4ALL = "universal_vq:k=64,d=4"
+_PANELS = 4  # beside each other in a picture
 # Claim, the arm that the paper prefers, the other, and the figure of a line; the task is filled in.
 CLAIMS = (
     *((f"SSVQ gains over VQ at {bits:g} bits", Arm("", bits, _SSVQ[bits]), Arm("", bits, _VQ[bits]), "tuned") for bits in _SSVQ),
@@ -191,7 +192,7 @@ def _weights() -> int:
 
 
 def draw_flips(flips: Path, out: Path) -> None:
-    """Draw the signs that flip per step, one panel per format; nothing without a file of them."""
+    """Draw the signs that flip per step, one panel per task and format; nothing without a file of them."""
     if not flips.exists():
         return
     from matplotlib.figure import Figure
@@ -199,8 +200,13 @@ def draw_flips(flips: Path, out: Path) -> None:
     with flips.open(newline="") as file:
         found = {(row["task"], row["format"], row["variant"], int(row["step"])): int(row["flips"]) for row in csv.DictReader(file)}
     panels = list(dict.fromkeys(key[:2] for key in found))
-    figure = Figure(figsize=(3.4 * len(panels), 2.8), layout="constrained")
-    for axis, (task, text) in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
+    columns = min(_PANELS, len(panels))
+    rows = -(-len(panels) // columns)
+    figure = Figure(figsize=(3.4 * columns, 2.8 * rows), layout="constrained")
+    axes = figure.subplots(rows, columns, squeeze=False).ravel()
+    for unused in axes[len(panels) :]:
+        unused.remove()
+    for axis, (task, text) in zip(axes, panels, strict=False):
         for variant in dict.fromkeys(key[2] for key in found if key[:2] == (task, text)):
             steps = sorted(key[3] for key in found if key[:3] == (task, text, variant))
             axis.plot(steps, [found[task, text, variant, step] for step in steps], label=variant or "frozen by vote")
