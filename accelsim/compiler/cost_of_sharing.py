@@ -1,7 +1,7 @@
 """A remark where cores that share a network cost more time of a memory than they save of the units of a core.
 
 Disputable assumption: time is that of the bounds, each summed over the run; latency and the order of the layers are left out, so a run may
-be slower than on one core without a remark, or by a little faster with one.
+be slower than on one core without a remark, or a little faster with one.
 """
 
 from __future__ import annotations

@@ -97,8 +97,7 @@ def advance(
         more = 0  # cycles after this one in which the same happens: rows are issued, or waited for, and groups popped, or not
         if not others_acted and (popped or (why == ISSUED and not l_acted)):
             if why == ISSUED:
-                if not popped or machine.rows_per_cycle == 1:
-                    more = min(steady_rows(s, machine, runs, tasks, fin, loaded), min(wake, until) - t - 1)
+                more = min(steady_rows(s, machine, runs, tasks, fin, loaded), min(wake, until) - t - 1)
             elif not a_acted and why != ASK_HOLDER:
                 more = min(min(wake, a_wake), until) - t - 1
             if more > 0 and popped:

@@ -66,19 +66,20 @@ def compare(accelerator: Accelerator, trace: Trace) -> None:
 
 
 @pytest.mark.parametrize("placement", PLACEMENTS)
-@pytest.mark.parametrize("overlap", ["prefetch", "layer", "none"])
-@pytest.mark.parametrize(("width", "burst", "in_turn"), [(1, 16, False), (3, 8, True), (8, 64, False)])
-def test_a_shared_level_equals_its_twin(placement: tuple[str, str, str], overlap: str, width: int, burst: int, in_turn: bool) -> None:
+@pytest.mark.parametrize(
+    ("overlap", "width", "burst", "in_turn", "clock"),
+    [
+        *((overlap, *port, 1) for overlap in ("prefetch", "layer", "none") for port in ((1, 16, False), (3, 8, True), (8, 64, False))),
+        ("prefetch", 3, 16, False, 2),
+        ("prefetch", 3, 16, True, 5),
+    ],
+)
+def test_a_shared_level_equals_its_twin(
+    placement: tuple[str, str, str], overlap: str, width: int, burst: int, in_turn: bool, clock: int
+) -> None:
+    """Of a clock that is the core's or slower."""
     buffers = {"weight_buffer": {"capacity": 352, "word_bits": 32}, "activation_buffer__residency": "dram"}
-    machine = chip(placement, width, burst, in_turn, 2, 8, control={"overlap": overlap}, **buffers)
-    compare(machine, gemm_chain(2, [4, 24, 8, 4], ["int8", "ssvq:16,4", "int8"], ["add", "", "gelu"]))
-
-
-@pytest.mark.parametrize("placement", PLACEMENTS)
-@pytest.mark.parametrize("clock", [2, 5])
-def test_a_level_on_a_slower_clock_equals_its_twin(placement: tuple[str, str, str], clock: int) -> None:
-    buffers = {"weight_buffer": {"capacity": 352, "word_bits": 32}, "activation_buffer__residency": "dram"}
-    machine = chip(placement, 3, 16, clock == 5, 2, 8, clock=clock, **buffers)
+    machine = chip(placement, width, burst, in_turn, 2, 8, clock=clock, control={"overlap": overlap}, **buffers)
     compare(machine, gemm_chain(2, [4, 24, 8, 4], ["int8", "ssvq:16,4", "int8"], ["add", "", "gelu"]))
 
 
