@@ -1,15 +1,14 @@
 """A network as the chip computes it: integers from layer to layer, sums out of the weight image, vector operations by their twins.
 
 Disputable assumptions: each layer's result is rounded to its own width, also where it is fused into the requantization before it;
-trained constants of vector operations are used as stored, in float32; sums of scaled groups are float32 and requantized as such, after
-those of several passes are added.
+trained constants of vector operations are used as stored, in float32; sums of scaled groups are float32 and requantized as such.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -23,9 +22,8 @@ from accelsim.errors import TraceError
 from accelsim.execution.calibration import calibrate
 from accelsim.execution.graph import Activation, check_flow, constants_of, float_weights, flow
 from accelsim.execution.inputs import checked_inputs
-from accelsim.execution.row_passes import loaded, passes_of_rows
+from accelsim.execution.loaded_operands import loaded
 from accelsim.functional import FunctionalReport, LayerCheck, check_computable, codebook_error, multiply_layer
-from accelsim.functional.accumulators import at_width
 from accelsim.ops.grid import Grid, Requantizer
 from accelsim.progress import Progress
 from accelsim.trace.layers import Layer, MacLayer
@@ -160,26 +158,21 @@ class _Run:
 
     def _product(self, layer: MacLayer, operands: Sequence[Activation], grids: Sequence[Grid], result: Grid) -> Activation:
         second, coarse = zip(*map(loaded, operands[1:], grids[1:]), strict=True) if len(operands) > 1 else ((), ())
-        held: Any = 0
-        centred: Any = 0
-        for rows, zero, weight in passes_of_rows(operands[0], grids[0]):
-            sums = self._pass_sums(layer, [rows, *second])
-            held = held + sums * sums.dtype.type(weight)
-            zeros = [zero, *(grid.zero for grid in coarse)]
-            if any(zeros):
-                terms = [layer.zero_terms(sample, zeros, self._weights(layer)) for sample in zip(rows, *second, strict=True)]
-                sums = sums - np.stack(terms).astype(sums.dtype)
-            centred = centred + sums * sums.dtype.type(weight)
-        self._check_width(layer, held)
+        rows = operands[0].astype(_TYPES[grids[0].bits])
+        sums = self._sums(layer, [rows, *second])
+        zeros = [grid.zero for grid in (grids[0], *coarse)]
+        if any(zeros):
+            terms = [layer.zero_terms(sample, zeros, self._weights(layer)) for sample in zip(rows, *second, strict=True)]
+            sums = sums - np.stack(terms).astype(sums.dtype)
         bias = constants_of(self.trace, layer).get("bias")
         steps = math.prod(grid.scale for grid in (grids[0], *coarse)) * layer.sum_factor * self._weight_scales(layer)
-        if np.issubdtype(centred.dtype, np.floating):
-            return result.quantize(centred * steps + (0.0 if bias is None else bias))
+        if np.issubdtype(sums.dtype, np.floating):
+            return result.quantize(sums * steps + (0.0 if bias is None else bias))
         unit, biases = self.target.vector_unit, np.zeros(1) if bias is None else bias / steps
-        return Requantizer.of(steps / result.scale, biases, unit.multiplier_bits, unit.bias_bits).apply(centred, result)
+        return Requantizer.of(steps / result.scale, biases, unit.multiplier_bits, unit.bias_bits).apply(sums, result)
 
-    def _pass_sums(self, layer: MacLayer, operands: Sequence[npt.NDArray[np.int8]]) -> npt.NDArray[Any]:
-        """The array's sums of 8-bit operands, as one activation."""
+    def _sums(self, layer: MacLayer, operands: Sequence[npt.NDArray[Any]]) -> npt.NDArray[Any]:
+        """The array's sums, as one activation."""
         read = iter([layer.as_read(operand) for operand in operands])
         check, parts = multiply_layer(self.target, self.psum_bits, self.trace, layer, lambda *shape: _padded(next(read), shape))
         if not parts:
@@ -188,16 +181,6 @@ class _Run:
             self.checks[layer.name] = check
         sums = layer.joined(parts, len(operands[0]))
         return sums if np.issubdtype(sums.dtype, np.floating) else sums.astype(np.int64)
-
-    def _check_width(self, layer: MacLayer, sums: npt.NDArray[Any]) -> None:
-        """Note the first sum of several passes that leaves the accumulators, each of which fits them."""
-        if np.issubdtype(sums.dtype, np.floating) or not self.checks[layer.name].ok:
-            return
-        wide = sums[at_width(sums, self.psum_bits) != sums]
-        if wide.size:
-            needed = int(wide[0]).bit_length() + 1
-            message = f"layer {layer.name!r}: a sum over its passes is {wide[0]}; allowed: array.psum_bits = {needed} or more for this sum"
-            self.checks[layer.name] = replace(self.checks[layer.name], ok=False, message=message)
 
     def _weights(self, layer: MacLayer) -> dict[str, npt.NDArray[np.float64]]:
         """Its weights in steps of its sums, under the name `weight`; nothing for a layer without."""
@@ -216,7 +199,7 @@ class _Run:
         return weight.format.column_scales(self.trace.arrays(layer.name), weight.n)
 
 
-def _padded(array: npt.NDArray[np.int8], shape: tuple[int, ...]) -> npt.NDArray[np.int8]:
+def _padded(array: npt.NDArray[Any], shape: tuple[int, ...]) -> npt.NDArray[Any]:
     """Planes of zeros behind the last channel, where merged groups read more of them."""
     more = shape[0] - array.shape[1]
     return np.pad(array, ((0, 0), (0, more), *[(0, 0)] * (array.ndim - 2))) if more else array

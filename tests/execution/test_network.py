@@ -159,13 +159,17 @@ def test_rows_of_16_bits_are_the_sum_of_two_passes() -> None:
     assert run.outputs["fc"].reshape(2, 2).tolist() == [[1902, 27559], [-65540, -127]]
 
 
-def test_sums_of_two_passes_need_wider_accumulators_than_each() -> None:
-    # 32767 = 127 x 256 + 255: high bytes 127 x 127, times 256, and 127 x 127 of the low byte less 128
+def test_sums_of_two_passes_wrap_in_accumulators_that_would_hold_each() -> None:
+    # 127 x 32767 = 2^22 - 32895 takes 23 bits with its sign, 127 x 127 and 127 x 255 of the bytes 15 and 16
     trace = one_product(np.full((1, 1), 127), (1.0,), result=32, step=1.0, bits=16)
-    run = execute(load_accelerator("edge-64x64", ["array.psum_bits=20"]), trace, {"x": np.full((1, 1), 32767, np.int16)})
+    wide, narrow = (load_accelerator("edge-64x64", [f"array.psum_bits={bits}"]) for bits in (23, 20))
+    inputs = {"x": np.full((1, 1), 32767, np.int16)}
+    run = execute(wide, trace, inputs)
+    assert run.report.ok
     assert run.outputs["fc"].reshape(-1).tolist() == [127 * 32767]
-    assert not run.report.ok
-    assert f"a sum over its passes is {127 * (127 * 256 + 127)}; allowed: array.psum_bits = 23" in run.report.layers[0].message
+    wrapped = execute(narrow, trace, inputs)
+    assert wrapped.outputs["fc"].reshape(-1).tolist() == [127 * 32767 - (1 << 22)]
+    assert "sum [0,0] is 4161409 and overflows 20 bits" in wrapped.report.layers[0].message
 
 
 def test_a_model_without_its_constants_is_refused_by_name() -> None:
