@@ -35,7 +35,7 @@ class CodeLengths:
 
     def note(self, trace: Trace, layer: WeightedLayer, geometry: CoreGeometry) -> str:
         """'codes lead or lag equal shares by at most 1.5 KiB'; empty without codes or without their values."""
-        if layer.weight.format.decode_path().entropy is None or not trace.has_payload:
+        if layer.weight.format.quantizer is layer.weight.format or not trace.has_payload:
             return ""
         drift = self.known.of((trace.sha256, layer.name, geometry), lambda: drift_bytes(trace, layer, geometry))
         if drift > self.buffer_bytes:

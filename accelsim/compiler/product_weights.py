@@ -62,16 +62,18 @@ def _fetch(inference: Inference, layer: str, key: tuple[str, int], facts: Produc
         inference.memory.images[image] = placed[0].address
     address = placed[0].address + header  # of its first words
     reads = 1 if reuse.over_chunks else split.chunks
-    words = replace(first, header_bytes=0)
     later = None  # address of what follows the first stream, where it is in the memory already
     if known:
         later = address - reuse.header_bytes + low.streams.stride(replace(first, header_bytes=reuse.header_bytes))
     tiles = reuse.runs_per_fetch(split) * split.kt_count  # that one fetch of an N-stripe serves
     ahead = tiles * split.run_stripes
-    again = (replace(words, copies=reads - 1, reads=reads - 1), split.run_stripes, True)
-    for more, stripes, of_first in (again, *_others(split, words, reads)):
-        if not more.copies:
+    again = (split.stream_words, reads - 1, split.run_stripes)
+    for number, (words, copies, stripes) in enumerate((again, *_others(split, reads))):
+        if not copies:
             continue
+        of_first = number == 0
+        end = np.array([words])
+        more = replace(first, header_bytes=0, words=words, batch_words=end, copies=copies, reads=copies if of_first else reads)
         streams.append(_gated(inference, more, split, stripes, tiles * stripes, ahead))
         placed.append(low.streams.add(streams[-1], f"layer {layer!r}", index, address if of_first else later))
         ahead += more.copies * tiles * stripes
@@ -100,17 +102,15 @@ def _fetch(inference: Inference, layer: str, key: tuple[str, int], facts: Produc
     return found, True
 
 
-def _others(split: ProductSplit, words: RunStream, reads: int) -> Iterator[tuple[RunStream, int, bool]]:
-    """(streams, N-stripes of each, False) of all streams but the first, each read `reads` times; the shorter last one of a group apart."""
+def _others(split: ProductSplit, reads: int) -> Iterator[tuple[int, int, int]]:
+    """(words, copies, N-stripes) of all streams but the first, each read `reads` times; the shorter last one of a group apart."""
     if not split.has_short_streams:
-        yield replace(words, copies=(split.stream_count - 1) * reads, reads=reads), split.run_stripes, False
+        yield split.stream_words, (split.stream_count - 1) * reads, split.run_stripes
         return
     last = split.geometry.words(split.k, split.last_stripes)
-    short = replace(words, words=last, batch_words=np.array([last]), copies=reads, reads=reads)
     for group in range(split.groups):
-        copies = (split.streams_of_group - 1 - (group == 0)) * reads
-        yield replace(words, copies=copies, reads=reads), split.run_stripes, False
-        yield short, split.last_stripes, False
+        yield split.stream_words, (split.streams_of_group - 1 - (group == 0)) * reads, split.run_stripes
+        yield last, reads, split.last_stripes
 
 
 def _check_header(inference: Inference, layer: str, header: int) -> None:

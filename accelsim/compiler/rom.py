@@ -13,7 +13,7 @@ from collections.abc import Sequence
 
 from accelsim.compiler.target import Target
 from accelsim.errors import CompileError
-from accelsim.formats.weight_format import built_in_entries
+from accelsim.formats.weight_format import WeightFormat, built_in_entries
 from accelsim.trace.layers import WeightedLayer
 from accelsim.trace.trace import Trace
 
@@ -35,7 +35,8 @@ def check_rom(target: Target, traces: Sequence[Trace]) -> tuple[str, ...]:
     """
     coded = [(trace, _coded(trace)) for trace in traces]
     coded = [(trace, layers) for trace, layers in coded if layers]
-    shared = [(trace, layer) for trace, layers in coded for layer in layers if layer.weight.format.codebook_scope == "shared"]
+    universal = _formats([layer for _, layers in coded for layer in layers], ("shared",))
+    shared = [(trace, layer) for trace, layers in coded for layer in layers if layer.weight.format in universal]
     if not shared:
         return _books_in_rom(target, sum(len(layers) for _, layers in coded))
     if all(layer.weight.format.built_in_codebook for _, layers in coded for layer in layers):
@@ -61,7 +62,14 @@ def _books_in_rom(target: Target, books: int) -> tuple[str, ...]:
 
 
 def _coded(trace: Trace) -> list[WeightedLayer]:
-    return [layer for layer in trace.weighted_layers() if layer.weight.format.codebook_scope != "none"]
+    layers = trace.weighted_layers()
+    coded = _formats(layers, ("layer", "shared"))
+    return [layer for layer in layers if layer.weight.format in coded]
+
+
+def _formats(layers: Sequence[WeightedLayer], scopes: Sequence[str]) -> set[WeightFormat]:
+    """The formats of layers whose codebooks have one of these owners."""
+    return {spec for spec in {layer.weight.format for layer in layers} if spec.codebook_scope in scopes}
 
 
 def _check_room(target: Target, coded: Sequence[tuple[Trace, WeightedLayer]]) -> None:
