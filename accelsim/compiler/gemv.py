@@ -29,7 +29,7 @@ def map_product(target: Target, op: Op, geometry: CoreGeometry) -> CoreGeometry:
 
 def can_leave_array(target: Target, op: Op, geometry: CoreGeometry) -> bool:
     """Whether all rows of a product, 8 bits wide, have sums that fit the registers behind the decoder, and nothing is ahead of tiles."""
-    return op.row_passes == 1 and whole_rows(op) <= target.array.few_rows and op.layer.tile_groups == 1 and not geometry.ahead
+    return op.row_bytes == 1 and whole_rows(op) <= target.array.few_rows and op.layer.tile_groups == 1 and not geometry.ahead
 
 
 def whole_rows(op: Op) -> int:

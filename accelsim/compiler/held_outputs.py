@@ -26,7 +26,7 @@ def hold_outputs(target: Target, geometry: CoreGeometry) -> CoreGeometry:
 
 def choose_dataflow(target: Target, op: Op, geometry: CoreGeometry) -> CoreGeometry:
     """The core as the runs of a product see it; with `array.dataflow: cheapest` in the dataflow with fewer estimated cycles."""
-    if target.array.dataflow != "cheapest" or op.row_passes > 1 or not can_hold(geometry):
+    if target.array.dataflow != "cheapest" or op.row_bytes > 1 or not can_hold(geometry):
         return geometry
     held = _held(target, geometry)
     return held if fold_cycles(target, op, held) < tile_cycles(target, op, geometry) else geometry

@@ -166,8 +166,8 @@ class Op:
     loaded_bits: int = 8
 
     @property
-    def row_passes(self) -> int:
-        """Passes in which its rows enter the array, 8 bits of each element at a time."""
+    def row_bytes(self) -> int:
+        """Bytes of an element of its rows."""
         return -(-self.row_bits // 8)
 
     @property

@@ -120,14 +120,14 @@ def product_geometry(target: Target, op: Op) -> CoreGeometry:
 
 
 def _in_passes(target: Target, op: Op, geometry: CoreGeometry) -> CoreGeometry:
-    """The core with the passes of rows whose elements have more than 8 bits; an ideal array takes them at once.
+    """The core with the cycles of rows whose elements have more than 8 bits.
 
     Raises
     ------
     CompileError
         A mapping whose rows do not enter tile by tile, or rows wider than the chip takes.
     """
-    if op.row_passes == 1:
+    if op.row_bytes == 1:
         return geometry
     if target.array.row_bits is not None and op.row_bits > target.array.row_bits:
         raise CompileError(
@@ -136,11 +136,11 @@ def _in_passes(target: Target, op: Op, geometry: CoreGeometry) -> CoreGeometry:
         )
     if not geometry.mapping.takes_passes:
         raise CompileError(
-            f"layer {op.layer.name!r}: rows of {op.row_bits} bits enter in {op.row_passes} passes, which "
-            f"'{geometry.mapping.name(geometry)}' on {target.name!r} has none of; allowed: activations of 8 bits, or weights that stay "
+            f"layer {op.layer.name!r}: rows of {op.row_bits} bits enter tile by tile, which "
+            f"'{geometry.mapping.name(geometry)}' on {target.name!r} does not; allowed: activations of 8 bits, or weights that stay "
             "in the PEs (array.dataflow = 'weight_stationary', array.depthwise = 'column' or 'block_diagonal')"
         )
-    return replace(geometry, row_passes=op.row_passes if target.array.rows_per_cycle == 1 else 1)
+    return replace(geometry, row_passes=target.array.row_cycles(op.row_bits))
 
 
 def product_facts(target: Target, op: Op) -> ProductFacts:

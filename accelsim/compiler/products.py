@@ -37,7 +37,7 @@ def lower_product(inference: Inference, op: Op) -> None:
         "layer": inference.layer_index[layer.name],
         "out_task": drain,
         "out_rows": op.m,
-        "row_accesses": row_accesses(target.activation_buffer, layer.merged(mapping.merged), mapping.row_elements(split.geometry)),
+        "row_accesses": _row_accesses(inference, op, split),
         **mapping.read_fields(target.activation_buffer, layer, split, target.array.rows_per_cycle),
         **rows_from(inference, op),
         **weights_from(inference, op),
@@ -60,10 +60,10 @@ def lower_product(inference: Inference, op: Op) -> None:
     low.tiles += split.all_tiles * split.chunks
     build = low.layers[inference.layer_index[layer.name]]
     build.macs += op.m * op.k * op.n
-    if (passes := split.geometry.passes * split.geometry.row_passes) > 1:
+    if (passes := split.geometry.passes * op.row_bytes) > 1:
         build.figures["multiplies"] += passes * op.m * op.k * op.n
-    if split.geometry.row_passes > 1:
-        build.figures["shifted_sums"] += split.geometry.row_passes * op.m * split.all_tiles * split.geometry.cols
+    if op.row_bytes > 1 and not (op.row_bits == 16 and target.array.macs_16bit):
+        build.figures["shifted_sums"] += op.row_bytes * op.m * split.all_tiles * split.geometry.cols
     if target.array.depthwise != "column" and layer.tile_groups > 1:
         build.notes.append(mapping.group_name)
     if target.array.mapping != "tiles" or target.array.may_hold_outputs or target.array.holds_inputs:
@@ -73,12 +73,20 @@ def lower_product(inference: Inference, op: Op) -> None:
     groups = split.stripe_groups * split.all_stripes * split.chunks
     build.figures["decoded_weights"] += groups * split.geometry.group_weights
     build.figures["lookups"] += groups * split.geometry.group_lookups
-    _note(build, split, facts.reuse, target.array)
+    _note(build, op, split, facts.reuse, target.array)
     for resource, cycles in facts.bounds.items():
         build.bounds[resource] += cycles
     book_weights(inference, layer, facts, fetches)
     inference.task_of[op.index] = drain
     inference.writers.setdefault(op.writes, []).append(drain)
+
+
+def _row_accesses(inference: Inference, op: Op, split: ProductSplit) -> int:
+    """Accesses of the activation SRAM in each cycle in which a row enters; one of wide elements takes as many for each of their bytes."""
+    layer, mapping, geometry = op.layer.product, split.geometry.mapping, split.geometry
+    assert layer is not None  # the plan puts nothing else on the array
+    of_bytes = row_accesses(inference.target.activation_buffer, layer.merged(mapping.merged), mapping.row_elements(geometry))
+    return -(-of_bytes * op.row_bytes // geometry.row_passes)
 
 
 def _facts(inference: Inference, op: Op) -> ProductFacts:
@@ -217,14 +225,16 @@ def _drain(inference: Inference, op: Op, split: ProductSplit) -> int:
     return task
 
 
-def _note(build: LayerBuild, split: ProductSplit, reuse: WeightReuse, array: TargetArray) -> None:
+def _note(build: LayerBuild, op: Op, split: ProductSplit, reuse: WeightReuse, array: TargetArray) -> None:
     """Say how a product was split, for the result."""
     row_tile = split.row_tile
     if array.held_weights > 1:
         build.figures["row_reads"] += split.row_reads
         build.notes.append(f"enhanced weight stationary, folds of {split.file} tiles")
-    if split.geometry.row_passes > 1:
-        build.notes.append(f"rows of {8 * split.geometry.row_passes} bits, {split.geometry.row_passes} passes of 8 each")
+    if op.row_bits == 16 and array.macs_16bit:
+        build.notes.append(f"rows of 16 bits, {array.macs_16bit} MACs per cycle")
+    elif split.geometry.row_passes > 1:
+        build.notes.append(f"rows of {op.row_bits} bits, {op.row_bytes} passes of 8 each")
     if split.geometry.raw_bits == 16 and not split.geometry.decode:
         build.notes.append("operand of 16 bits rounded to 8 as it is loaded")
     if split.geometry.passes > 1:

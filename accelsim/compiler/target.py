@@ -49,9 +49,18 @@ class TargetArray:
     weight_bits: int
     activation_bits: int
     row_bits: int | None
+    macs_16bit: int | None
     held_weights: int
     mapping: Literal["tiles", "gemv", "cheapest"]
     few_rows: int
+
+    def row_cycles(self, bits: int) -> int:
+        """Cycles in which a row of elements of `bits` bits enters; an array that is imagined ideal takes all of it at once."""
+        if self.rows_per_cycle > 1:
+            return 1
+        if bits == 16 and self.macs_16bit is not None:
+            return -(-self.rows * self.cols // self.macs_16bit)
+        return -(-bits // 8)
 
     @property
     def has_sparse_tiles(self) -> bool:

@@ -183,14 +183,18 @@ def _wider_rows(accelerator: Accelerator, technology: Technology) -> tuple[AreaC
 def _row_passes(accelerator: Accelerator, technology: Technology) -> tuple[AreaComponent, ...]:
     """Logic for rows of more than 8 bits, on a chip that states them."""
     array = accelerator.array
+    wide: tuple[AreaComponent, ...] = ()
+    if array.macs_16bit is not None:
+        macs = (f"{array.macs_16bit:,} of 16 x 8 bits",)
+        wide = (logic("16-bit multipliers", "array", row_pass_gates.wide_multipliers(array.macs_16bit), technology, ESTIMATE, macs),)
     if array.most_row_passes == 1:
-        return ()
+        return wide
     note = (f"rows of {array.row_bits} bits, {array.most_row_passes} passes",)
     feet = row_pass_gates.column_foot(array.psum_bits, array.most_row_passes) * array.cols
     adders = logic("row pass adders", "array", feet, technology, ESTIMATE, note)
     if array.activation_bits > 8:  # these multipliers take an unsigned byte already
-        return (adders,)
-    return adders, logic("unsigned bytes", "array", row_pass_gates.unsigned_bytes(array), technology, ESTIMATE, note)
+        return *wide, adders
+    return *wide, adders, logic("unsigned bytes", "array", row_pass_gates.unsigned_bytes(array), technology, ESTIMATE, note)
 
 
 def _few_rows(accelerator: Accelerator, technology: Technology) -> tuple[AreaComponent, ...]:

@@ -148,6 +148,14 @@ class ArraySpec(Record):
         "added at the foot of a column, and PEs multiply by bytes without a sign; null: up to 32, but neither area nor energy of these is "
         "counted",
     )
+    macs_16bit: Annotated[int | None, unit("MACs/cycle")] = Field(
+        default=None,
+        ge=1,
+        le=2**24,
+        examples=[2048],
+        description="products of rows of 16 bits (integers or floats) that multipliers of that width make per cycle, over the whole "
+        "array: a row enters in rows x cols / macs_16bit cycles, rounded up; null: in two passes of 8 bits",
+    )
     raw_weights_per_cycle: Annotated[
         Annotated[int, Field(ge=1, le=2**24)] | Literal["tied"] | None,
         unit("weights/cycle"),
@@ -178,6 +186,16 @@ class ArraySpec(Record):
             raise ValueError(f"weight_bits = {self.weight_bits} needs scale_at = 'weight'; allowed with {self.scale_at!r}: 8")
         if self.sparse_tile is not None and self.cols % self.sparse_tile.d:
             raise ValueError(f"sparse_tile.d = {self.sparse_tile.d} must divide cols = {self.cols}")
+        return self
+
+    @model_validator(mode="after")
+    def _wide_rows_fit(self) -> ArraySpec:
+        if self.macs_16bit is None:
+            return self
+        if self.macs_16bit > self.rows * self.cols:
+            raise ValueError(f"macs_16bit = {self.macs_16bit} exceeds rows x cols = {self.rows * self.cols}; allowed: at most one per PE")
+        if self.row_bits == 8:
+            raise ValueError(f"macs_16bit = {self.macs_16bit} needs row_bits = 16, 32 or null; allowed with 8: null")
         return self
 
     @model_validator(mode="after")
@@ -226,8 +244,8 @@ class ArraySpec(Record):
 
     @property
     def most_row_passes(self) -> int:
-        """Passes of 8 bits that the array is built for; 1 where it states none."""
-        return (self.row_bits or 8) // 8
+        """Passes of 8 bits that the array is built for; 1 where it states none, or multiplies rows of 16 bits and takes no wider ones."""
+        return 1 if self.row_bits == 16 and self.macs_16bit else (self.row_bits or 8) // 8
 
     @property
     def few_rows(self) -> int:

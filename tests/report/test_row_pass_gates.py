@@ -20,7 +20,9 @@ def parts(*overrides: str) -> dict[str, float]:
     """Gates of the parts that wide rows need on edge-64x64: 64 columns, 4,096 PEs."""
     found = area_of(load_accelerator("edge-64x64", overrides), NODE).components
     return {
-        item.name: item.gates.nominal for item in found if item.gates is not None and item.name in ("row pass adders", "unsigned bytes")
+        item.name: item.gates.nominal
+        for item in found
+        if item.gates is not None and item.name in ("row pass adders", "unsigned bytes", "16-bit multipliers")
     }
 
 
@@ -29,6 +31,14 @@ def test_a_column_has_a_shifter_an_adder_and_a_register_and_a_pe_a_ninth_bit(bit
     """32-bit sums: an adder of 7.63 x 32 - 12.3 GE, and 5.67 GE of a register and 2.15 per pass for each bit."""
     foot = 7.63 * 32 - 12.3 + 32 * (5.67 + 2.15 * passes)
     assert parts(f"array.row_bits={bits}") == pytest.approx({"row pass adders": 64 * foot, "unsigned bytes": 4096 * (579 / 8 + 5.67)})
+
+
+@pytest.mark.parametrize(("bits", "more"), [("null", False), ("16", False), ("32", True)])
+def test_multipliers_of_16_bits_need_no_sums_of_passes(bits: str, more: bool) -> None:
+    """Beside one of 8 x 8, 579 GE, a multiplier has an adder of 24 bits and a byte's register; rows of 32 bits still enter byte by byte."""
+    found = parts(f"array.row_bits={bits}", "array.macs_16bit=1024")
+    assert found.pop("16-bit multipliers") == pytest.approx(1024 * (579 + 7.63 * 24 - 12.3 + 8 * 5.67))
+    assert bool(found) == more
 
 
 @pytest.mark.parametrize("overrides", [(), ("array.row_bits=8",)])

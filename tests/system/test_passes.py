@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from accelsim.accelerator import Accelerator
+from accelsim.accelerator import Accelerator, load_accelerator
 from accelsim.compiler.compile import compile_trace
 from accelsim.cost.action_counts import MAC, count_actions
-from accelsim.errors import CompileError
+from accelsim.errors import AccelsimError, CompileError
 from accelsim.formats.catalog import parse_format
 from accelsim.functional import check_functional
 from accelsim.result import CATEGORIES
@@ -77,6 +77,34 @@ def test_rows_of_16_bits_multiply_and_are_busy_twice() -> None:
     assert "rows of 16 bits, 2 passes of 8 each" in double.layers[0].lowering
 
 
+@pytest.mark.parametrize(("macs", "as_bits"), [(256, 8), (255, 16), (128, 16), (64, 32)])
+def test_multipliers_of_16_bits_have_a_rate_of_their_own(macs: int, as_bits: int) -> None:
+    """Of 256 PEs: a row enters in 1, 2 or 4 cycles, as rows of 8, 16 or 32 bits do byte by byte; its own bytes are read."""
+    spec, size = parse_format("uniform"), {"rows": 16, "cols": 16, "max_m": 32}
+    accelerator = machine(spec, array={**size, "macs_16bit": macs})
+    given = wide(product(spec, 20), 16)
+    result, plain = (simulate(chip, given) for chip in (accelerator, machine(spec, array=size)))
+    assert result.cycles["busy"] == simulate(machine(spec, array=size), wide(product(spec, 20), as_bits)).cycles["busy"]
+    assert read_bits(result) == read_bits(plain)
+    (ours,), (theirs,) = result.layers, plain.layers
+    assert (ours.macs, ours.multiplies, theirs.multiplies) == (theirs.macs, theirs.multiplies, 2 * theirs.macs)
+    assert (ours.shifted_sums, bool(theirs.shifted_sums)) == (None, True)
+    assert f"rows of 16 bits, {macs} MACs per cycle" in ours.lowering
+    check_twin(accelerator, given)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (("array.macs_16bit=4097",), "exceeds rows x cols = 4096"),
+        (("array.macs_16bit=64", "array.row_bits=8"), "needs row_bits = 16, 32 or null"),
+    ],
+)
+def test_a_rate_that_no_array_has_is_refused(overrides: tuple[str, ...], message: str) -> None:
+    with pytest.raises(AccelsimError, match=message):
+        load_accelerator("edge-64x64", overrides)
+
+
 def test_rows_of_16_bits_need_8_bits_more_of_an_accumulator() -> None:
     """40 inputs of int8 by int8: 128 x 128 x 40 needs 21 bits, 29 with activations of 16 bits."""
     trace = wide(product(parse_format("uniform"), 20), 16)
@@ -89,7 +117,7 @@ def test_rows_of_16_bits_need_8_bits_more_of_an_accumulator() -> None:
 @pytest.mark.parametrize("array", [{"dataflow": "output_stationary"}, {"dataflow": "input_stationary"}])
 def test_mappings_that_take_8_bits_alone_refuse_wide_rows(array: dict[str, Any]) -> None:
     accelerator = machine(parse_format("uniform"), array={"rows": 16, "cols": 16, "max_m": 32, **array})
-    with pytest.raises(CompileError, match=r"rows of 16 bits enter in 2 passes, which .* has none of; allowed: activations of 8 bits"):
+    with pytest.raises(CompileError, match=r"rows of 16 bits enter tile by tile, which .* does not; allowed: activations of 8 bits"):
         simulate(accelerator, wide(product(parse_format("uniform")), 16))
 
 
