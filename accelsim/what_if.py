@@ -10,7 +10,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from accelsim.accelerator import Accelerator, load_accelerator
-from accelsim.hw.vector_unit import REQUANTIZE
 from accelsim.ops.catalog import pass_ranges
 from accelsim.progress import Progress
 from accelsim.result import CATEGORIES, Result
@@ -111,8 +110,8 @@ def _width(accelerator: Accelerator, traces: Sequence[Trace]) -> tuple[str, ...]
 def _vector_unit(accelerator: Accelerator, traces: Sequence[Trace]) -> tuple[str, ...]:
     """Lanes for any row; its reads and writes still take the buffer's ports, which are a resource of their own."""
     del traces
-    taken = accelerator.vector_unit.passes
-    fewest = {name: min(known.least, taken.of(name)) for name, known in pass_ranges().items()} | {REQUANTIZE: min(1, taken.requantize)}
+    taken, ranges = accelerator.vector_unit.passes, pass_ranges()
+    fewest = {name: min(ranges[name].least if name in ranges else 1, taken.of(name)) for name in type(taken).model_fields}
     passes = ", ".join(f"{name}: {count}" for name, count in fewest.items())
     return (
         f"vector_unit.lanes={0 if accelerator.vector_unit.lanes == 0 else MANY_LANES}",

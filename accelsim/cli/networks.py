@@ -58,7 +58,7 @@ class FunctionalCommand(TyperCommand):
 
 
 def checked_network(
-    functional: str | None, trace: Trace, others: Sequence[Trace], files: Sequence[str] | None, outputs: Path | None
+    functional: str | None, machine: Accelerator, trace: Trace, others: Sequence[Trace], files: Sequence[str] | None, outputs: Path | None
 ) -> dict[str, Any] | None:
     """The arrays to execute a network on, {} for a drawn input, None without --functional network; all mistakes are answered here."""
     if functional is not None:
@@ -79,7 +79,7 @@ def checked_network(
     if outputs is not None:
         check_output_folder(outputs)
     arrays = arrays_of(trace, _inputs_of(trace, files))
-    check_executable(trace, arrays)
+    check_executable(machine, trace, arrays)
     return arrays
 
 

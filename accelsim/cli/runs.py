@@ -125,7 +125,7 @@ def run(
         )  # fmt: skip
         return
     area_of(machine, node)  # a codebook that no circuit can hold is answered before the simulation
-    arrays = checked_network(functional, network, others, input_files, outputs)
+    arrays = checked_network(functional, machine, network, others, input_files, outputs)
     with simulating(quiet=quiet) as update:
         run = _simulated(
             machine, network, others, timeline, frames=frames, batch=batch, seed=seed, what_if=what_if, functional=functional == "layers",

@@ -137,6 +137,7 @@ class Inference:
         self.kept_weights: dict[tuple[str, int], FetchedStreams] = {}  # (matrix, column tile) -> its streams, for the next row tiles
         self.parameters: dict[str, int] = {}  # layer -> transfer that ends the parameters of its row function
         self.column_sums: dict[tuple[str, int], int] = {}  # (layer, head) -> the task that sums up the columns of its second operand
+        self.token_scales: dict[tuple[object, ...], int] = {}  # rows of linear layers -> the task that finds a scale for each
         self.context_tasks: dict[str, int] = {}  # layer -> first of the consecutive drain tasks of its heads
 
 

@@ -8,10 +8,10 @@ requantization adds the number of the row and that of the column with the two ad
 
 from __future__ import annotations
 
-from accelsim.compiler.inference import Inference, KernelFields, by_row
-from accelsim.compiler.plan import Op, TensorId
+from accelsim.compiler.inference import Inference, KernelFields
+from accelsim.compiler.operand_passes import pass_over
+from accelsim.compiler.plan import Op
 from accelsim.errors import CompileError
-from accelsim.kernels import compute_state
 
 
 def lower_operand_sums(inference: Inference, op: Op, turned: bool) -> KernelFields:
@@ -33,9 +33,10 @@ def lower_operand_sums(inference: Inference, op: Op, turned: bool) -> KernelFiel
     if inference.target.array.activation_bits > inference.plan.tensors[op.reads[0][0]].bits:
         first = 0
     fields: KernelFields = {}
+    passes = inference.target.vector_unit.passes.operand_sums
     build = inference.low.layers[inference.layer_index[layer.name]]
     if second:
-        task = _sum_up(inference, op, op.reads[0][0], op.m, op.k)
+        task = pass_over(inference, op, op.reads[0][0], op.m, op.k, passes)
         fields |= {"dep0": task, "dep0_base": op.m - 1 if turned else 0, "dep0_step": 0 if turned else 1}
         build.notes.append(f"sums of rows for the zero point {second} of {layer.inputs[1]!r}")
     if first:
@@ -47,25 +48,7 @@ def lower_operand_sums(inference: Inference, op: Op, turned: bool) -> KernelFiel
         rows, width = (op.n, op.k) if layer.transposed_b else (op.k, op.n)
         known = inference.column_sums
         if (layer.name, op.head) not in known:  # once for all row bands of a head
-            known[layer.name, op.head] = _sum_up(inference, op, op.reads[1][0], rows, width)
+            known[layer.name, op.head] = pass_over(inference, op, op.reads[1][0], rows, width, passes)
         fields |= {"dep1": known[layer.name, op.head], "dep1_base": rows - 1, "dep1_step": 0}
         build.notes.append(f"sums of columns for the zero point {first} of {layer.inputs[0]!r}")
     return fields
-
-
-def _sum_up(inference: Inference, op: Op, key: TensorId, rows: int, width: int) -> int:
-    """The task that reads `rows` rows of `width` elements of an operand, row by row as they come."""
-    low, vector = inference.low, inference.target.vector_unit
-    passes, cycles = vector.passes.operand_sums, vector.row_cycles(width, vector.passes.operand_sums)
-    row = by_row(inference, key, op, rows)
-    is_first = len(low.row_tasks) == inference.first_row
-    task = low.task(
-        kind=compute_state.ROW, ordinal=len(low.row_tasks), units=rows, rows=rows, width=width, passes=passes, latency=vector.latency,
-        accesses=low.vector_accesses([width], cycles), layer=inference.layer_index[op.layer.name],
-        dep0=row["task"], dep0_base=row["base"], dep0_step=row["step"], after1=inference.before[0] if is_first else -1,
-    )  # fmt: skip
-    low.row_tasks.append(task)
-    build = low.layers[inference.layer_index[op.layer.name]]
-    build.vector_cycles += rows * cycles
-    build.bounds["vector"] += rows * cycles
-    return task

@@ -14,6 +14,7 @@ from accelsim.compiler.product_weights import book_weights, weights_of_runs
 from accelsim.compiler.program_size import check_runs
 from accelsim.compiler.record_table import Fields
 from accelsim.compiler.target import TargetArray
+from accelsim.compiler.token_scales import rows_scaled
 from accelsim.errors import CompileError
 from accelsim.hw.row_accesses import row_accesses
 from accelsim.kernels import compute_state
@@ -40,6 +41,7 @@ def lower_product(inference: Inference, op: Op) -> None:
         "row_accesses": _row_accesses(inference, op, split),
         **mapping.read_fields(target.activation_buffer, layer, split, target.array.rows_per_cycle),
         **rows_from(inference, op),
+        **rows_scaled(inference, op),
         **weights_from(inference, op),
     }
     fields |= _launch(inference, layer.name, split)

@@ -18,7 +18,7 @@ from accelsim import functional_twin as twin
 from accelsim.accelerator import Accelerator
 from accelsim.compiler.target import Target, target_of
 from accelsim.compression.compress_trace import materialize
-from accelsim.errors import TraceError
+from accelsim.errors import CompileError, TraceError
 from accelsim.execution.calibration import calibrate
 from accelsim.execution.graph import Activation, check_flow, constants_of, float_weights, flow
 from accelsim.execution.inputs import checked_inputs
@@ -99,10 +99,10 @@ def execute(
     Raises
     ------
     TraceError, CompileError
-        The inputs do not fit; a layer cannot be executed: it reads a cache, its constants are not stored, its format is only timed, or it
-        does not fit the chip.
+        The inputs do not fit; the chip finds scales per token; a layer cannot be executed: it reads a cache, its constants are not stored,
+        its format is only timed, or it does not fit the chip.
     """
-    arrays = check_executable(trace, inputs or {}, seed)
+    arrays = check_executable(accelerator, trace, inputs or {}, seed)
     whole = materialize(trace, progress)
     target = target_of(accelerator, [whole])
     record = trace.manifest.calibration
@@ -125,8 +125,15 @@ def execute(
     return Execution(whole, trace.sha256, report, samples, rule, grids, {name: np.concatenate(parts) for name, parts in kept.items()})
 
 
-def check_executable(trace: Trace, inputs: Mapping[str, npt.NDArray[Any]], seed: int = 0) -> dict[str, npt.NDArray[Any]]:
+def check_executable(
+    accelerator: Accelerator, trace: Trace, inputs: Mapping[str, npt.NDArray[Any]], seed: int = 0
+) -> dict[str, npt.NDArray[Any]]:
     """The inputs as `checked_inputs` returns them, after all that can be refused without computing; errors as `execute`."""
+    if accelerator.vector_unit.activation_scales == "token":
+        raise CompileError(
+            f"a network is executed with one scale per activation, found beforehand; vector_unit.activation_scales of {accelerator.name!r} "
+            "is 'token'; allowed: 'tensor'"
+        )
     check_flow(trace)
     check_computable(trace)
     return checked_inputs(trace, inputs, seed)

@@ -8,7 +8,7 @@ stand for an ideal unit that takes no time.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field, create_model, model_validator
 
@@ -32,6 +32,13 @@ class VectorPasses(Record):
         ge=0,
         le=MOST_PASSES,
         description="over an operand of a product of two activations, for the sums of rows or columns that the other's zero point asks for",
+    )
+
+    token_scales: Passes = Field(
+        default=1,
+        ge=0,
+        le=MOST_PASSES,
+        description="over a row of a linear layer before it meets weights, for its own scale (vector_unit.activation_scales: token)",
     )
 
     @model_validator(mode="before")
@@ -77,6 +84,11 @@ class VectorUnitSpec(Record):
         examples=[9],
         description="weights of a channel that the lanes hold, two sets of them for array.cols channels, as they multiply and accumulate "
         "depthwise layers of at most so many taps (array.depthwise: vector); null: they do not",
+    )
+    activation_scales: Literal["tensor", "token"] = Field(
+        default="tensor",
+        description="tensor: one scale for all rows, found beforehand; token: each row of a linear layer has a scale of its own, for which "
+        "the unit reads the whole row (passes.token_scales) before the row may meet weights",
     )
     passes: VectorFunctions = Field(default=VectorFunctions(), description="passes over the data of each function")
 

@@ -165,7 +165,7 @@ IDEAL_CHANGES: dict[str, tuple[Any, ...]] = {
     "weight_buffer.residency": ("pinned",),
     "activation_buffer.capacity": (500, 32768), "activation_buffer.banks": (4, 8), "activation_buffer.width_bits": (16, 64),
     "activation_buffer.ports": (2, 3), "activation_buffer.loader_bits": (16, 64), "activation_buffer.residency": ("dram",),
-    "vector_unit.depthwise_taps": (9, 4),
+    "vector_unit.depthwise_taps": (9, 4), "vector_unit.activation_scales": ("token",),
     "vector_unit.lanes": (8, 0), "vector_unit.latency": (1, 9), "vector_unit.multiplier_bits": (16, 64), "vector_unit.bias_bits": (16, 64),
     **{path: (2, 5) for path in field_paths(Accelerator) if path.startswith("vector_unit.passes.")},
     "dma.transfer": (32, 128), "dma.max_transfers": (3, 1), "dma.max_outstanding_bursts": (8, 1), "dma.fabric_latency": ("1 ns", "50 ns"),
