@@ -76,8 +76,8 @@ class CompressedTensors(Scheme):
         if not self.dynamic:
             return ()
         return (
-            f"the folder finds the scales of activations as they come, per {self.dynamic}; here they are static: neither the pass over a "
-            "row for its maximum nor the factor of its sums is counted",
+            f"the folder finds the scales of activations as they come, per {self.dynamic}; in the trace they are static, and a chip counts "
+            "the pass over each row for its maximum with vector_unit.activation_scales = 'token'",
         )
 
     def quantizes(self, parts: Collection[str]) -> bool:
