@@ -104,8 +104,13 @@ def count_actions(result: Result, accelerator: Accelerator) -> tuple[Counts, ...
         moved.setdefault(layer.name, set()).update(item.operand for item in layer.traffic)
     cores = zip(*(core.layers for core in result.of_cores), strict=True)
     return tuple(
-        add_counts([_layer_counts(layer, accelerator, moved[layer.name], _received(layer, layers)) for layer in layers]) for layers in cores
+        _sum_of_cores([_layer_counts(layer, accelerator, moved[layer.name], _received(layer, layers)) for layer in layers])
+        for layers in cores
     )
+
+
+def _sum_of_cores(counts: Sequence[Counts]) -> Counts:
+    return add_counts(counts) if len(counts) > 1 else counts[0]
 
 
 def _received(layer: LayerResult, cores: Sequence[LayerResult]) -> tuple[Traffic, ...]:
@@ -301,7 +306,7 @@ def _load_counts(
         return _exact(counts)
     counts[WEIGHT_READ] = words + header_words
     if "indices" in operands:
-        counts[LOOKUP] = groups * accelerator.decode_width.ports if layer.lookups is None else layer.lookups
+        counts[LOOKUP] = groups * codebook.ports if layer.lookups is None else layer.lookups
         if "signs" in operands:
             counts[SIGN] = lanes
         if codebook.mask is not None and "masks" in operands:
@@ -313,7 +318,10 @@ def _decoded_weights(layer: LayerResult, accelerator: Accelerator, operands: Set
     """Weights that left the decoder: looked up, raw, or activations that are loaded as weights, padding included."""
     if layer.decoded_weights is not None:
         return layer.decoded_weights
-    width, groups = accelerator.decode_width, layer.bounds.get("decode", 0)  # a result of an earlier version
+    groups = layer.bounds.get("decode", 0)
+    if not groups:
+        return 0
+    width = accelerator.decode_width  # a result of an earlier version
     if "indices" in operands:
         return groups * width.coded
     return groups * (width.raw if layer.format or "kv_read" in operands else width.activations)
