@@ -9,6 +9,7 @@ left the decoder, padded groups and re-read stripes included.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence, Set
+from functools import cache
 from typing import NamedTuple
 
 from accelsim.accelerator import Accelerator
@@ -87,11 +88,13 @@ HELD = tuple(Action(component, "idle", f"{name}_held_cycle") for component, name
 ))  # fmt: skip
 
 
+@cache
 def moved(memory: str, operand: str) -> Action:
     """A bit of `operand` over the pins of `memory`."""
     return Action(memory, operand, f"{memory}_bit")
 
 
+@cache
 def carried(operand: str) -> Action:
     """A bit of `operand` through the DMA and its fabric."""
     return Action("DMA", operand, "dma_bit")
