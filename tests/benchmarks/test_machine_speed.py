@@ -68,6 +68,23 @@ def test_a_simulation_is_shown_as_a_multiple_of_a_hundred_products(
     speed.show(f"compile {what}", compiling / unit, at_most=target / 2)
 
 
+@pytest.mark.parametrize(("accelerator", "trace"), TARGETS)
+def test_a_simulation_of_events_is_shown_as_a_multiple_of_two_sides(
+    accelerator: str, trace: str, benchmark: BenchmarkFixture, speed: Speed
+) -> None:
+    machine, network = load_accelerator(accelerator), load_trace(built_in().traces / trace)
+    program = compile_trace(machine, network)
+    rng = np.random.default_rng(0)
+    unit = partial(products, rng.random((197, 192), np.float32), rng.random((192, 576), np.float32))
+    works = (unit, partial(run_program, machine, program), partial(run_program, machine, program, by_events=True))
+    benchmark.pedantic(works[-1], rounds=1)
+    with threadpool_limits(1):
+        hundred, sides, events = speed.seconds(*works, clock=time.process_time, calls=1)
+    what = f"run {trace} on {accelerator}"
+    speed.show(f"{what} as two sides, hundreds of float32 products 197x192x576", sides / hundred)
+    speed.show(f"{what} by events, times as two sides", events / sides)
+
+
 def test_a_transfer_is_shown_as_a_multiple_of_a_bare_timeout(benchmark: BenchmarkFixture, speed: Speed) -> None:
     machine, network = load_accelerator("edge-32x32"), load_trace(built_in().traces / "deit_tiny_int8")
     program = compile_trace(machine, network)
