@@ -68,34 +68,33 @@ class Bench:
         return self._known[key]
 
     def _of(self, chip: Accelerator, trace: Trace, recipe: str) -> float:
-        found = encoded(trace, recipe)
-        return sum(share * self._run(chip, part, found.planes) for share, part in found.parts)
+        return sum(share * self._run(chip, part) for share, part in encoded(trace, recipe))
 
-    def _run(self, chip: Accelerator, trace: Trace, planes: int) -> float:
+    def _run(self, chip: Accelerator, trace: Trace) -> float:
         if chip.weight_buffer.residency != "pinned":
-            return simulate(chip, trace, batch=planes, shared=self._shared).milliseconds
-        resident, rest = self._split(chip, trace, planes)
+            return simulate(chip, trace, shared=self._shared).milliseconds
+        resident, rest = self._split(chip, trace)
         total = 0.0
         if resident is not None:
-            once, twice = (simulate(chip, resident, frames=frames, batch=planes, shared=self._shared) for frames in (1, 2))
+            once, twice = (simulate(chip, resident, frames=frames, shared=self._shared) for frames in (1, 2))
             total += (twice.total_cycles - once.total_cycles) / chip.clock * 1e3  # the first inference loads what is kept
         if rest is not None:
             streaming = load_accelerator(chip.writable(), ("weight_buffer.residency=stream",))
-            total += simulate(streaming, rest, batch=planes, shared=self._shared).milliseconds
+            total += simulate(streaming, rest, shared=self._shared).milliseconds
         return total
 
-    def _split(self, chip: Accelerator, trace: Trace, planes: int) -> tuple[Trace | None, Trace | None]:
+    def _split(self, chip: Accelerator, trace: Trace) -> tuple[Trace | None, Trace | None]:
         """The first layers, whose weights stay on the chip, and the others; None for no layers."""
         held = list(accumulate(0 if layer.weights is None else layer.weights.bytes for layer in trace.layers))
         most = bisect_right(held, chip.weight_buffer.capacity)  # images pad their records, so fewer layers may fit
-        count = bisect_left(range(1, most + 1), True, key=lambda count: not self._stays(chip, _part(trace, count)[0], planes))
+        count = bisect_left(range(1, most + 1), True, key=lambda count: not self._stays(chip, _part(trace, count)[0]))
         return _part(trace, count)
 
-    def _stays(self, chip: Accelerator, trace: Trace | None, planes: int) -> bool:
+    def _stays(self, chip: Accelerator, trace: Trace | None) -> bool:
         """Whether a network's weights fit the buffer that they are pinned in."""
         try:
             if trace is not None:
-                compile_trace(chip, trace, batch=planes, caches=self._shared)
+                compile_trace(chip, trace, caches=self._shared)
         except PinnedWeightsTooLarge:
             return False
         return True

@@ -14,6 +14,7 @@ from accelsim.errors import ConfigError, FormatError, ReferenceDataError
 from accelsim.formats.catalog import describe_format
 from accelsim.presets import find_reference, preset_names
 from accelsim.studies.networks.catalog import network
+from accelsim.trace.token_step import at_tokens
 from accelsim.validate.silicon import SiliconReport, validate_silicon
 from accelsim.validate.silicon_bench import Bench
 from accelsim.validate.silicon_recipes import encoded
@@ -184,19 +185,25 @@ def test_stored_bytes_in_an_id_are_a_recipe(tmp_path: Path) -> None:
 
 def test_recipes_are_formats_of_layers() -> None:
     trace = network("mobilenet_v2")
-    (whole, tail) = (encoded(trace, recipe).parts[0][1].weighted_layers() for recipe in ("uint8", "w4_tail"))
+    (whole, tail) = (encoded(trace, recipe)[0][1].weighted_layers() for recipe in ("uint8", "w4_tail"))
     assert {describe_format(layer.weight.format) for layer in whole} == {"uniform"}
     assert [layer.name for layer in tail if "bits=4" in describe_format(layer.weight.format)] == ["last_conv", "classifier"]
-    narrow = encoded(trace, "int4").parts[0][1].weighted_layers()
+    narrow = encoded(trace, "int4")[0][1].weighted_layers()
     assert {describe_format(layer.weight.format) for layer in narrow} == {"uniform:bits=4"}
-    assert encoded(trace, "w4a16").planes == 2
-    assert encoded(trace, "w8a8").planes == 1
+
+
+def test_activations_and_caches_have_the_bits_of_the_recipe() -> None:
+    step = at_tokens(network("llama_layer:hidden=256,ffn=512,heads=4,kv_heads=2"), 1, 64)
+    for recipe, bits in (("w8a8", 8), ("w4a16", 16), ("s8", 16)):
+        ((_, found),) = encoded(step, recipe)
+        assert {shape.bits for shape in found.shapes.values()} == {bits}
+        assert {layer.head_product.cache_bits for layer in found.layers if layer.head_product} == {bits}
 
 
 def test_a_mean_width_lies_between_the_two_integer_widths_around_it() -> None:
     trace = network("resnet50")
     weights = sum(layer.weight.count for layer in trace.weighted_layers())
-    (low, first), (high, second) = encoded(trace, f"stored_bytes={weights * 9 // 16}").parts  # 4.5 bits
+    (low, first), (high, second) = encoded(trace, f"stored_bytes={weights * 9 // 16}")  # 4.5 bits
     assert (low, high) == (pytest.approx(0.5, abs=1e-6), pytest.approx(0.5, abs=1e-6))
     assert [layer.weight.format.kind for layer in (*first.weighted_layers()[:1], *second.weighted_layers()[:1])] == ["uniform"] * 2
     with pytest.raises(FormatError, match=r"16\.00 bits per weight; allowed: 2 to 8"):
