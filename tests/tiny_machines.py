@@ -189,7 +189,11 @@ def accelerators(draw: st.DrawFn, dram: bool = True) -> Accelerator:
             "width_bits": draw(st.sampled_from([16, 32])),
             "loader_bits": draw(st.sampled_from([8, 16])),
         },
-        vector_unit={"lanes": lanes, "latency": draw(st.sampled_from([0, 1, 5]))},
+        vector_unit={
+            "lanes": lanes,
+            "latency": draw(st.sampled_from([0, 1, 5])),
+            "activation_scales": draw(st.sampled_from(["tensor", "tensor", "token"])),
+        },
         dma={
             "transfer": draw(st.sampled_from([32, 64, 256])),
             "max_transfers": draw(st.sampled_from([1, 2, 4])),
