@@ -155,7 +155,7 @@ IDEAL_CHANGES: dict[str, tuple[Any, ...]] = {
     "array.scale_at": ("weight", "channel"), "array.scale_taps": (1, 4),
     "array.raw_weights_per_cycle": ("tied", 64), "array.symbols_per_cycle": (2, 4),
     "array.weight_bits": ("array.scale_at=weight\narray.weight_bits=12", "array.scale_at=weight\narray.weight_bits=16"),
-    "array.row_bits": (8, 16), "array.macs_16bit": (64, 1024),
+    "array.row_bits": (8, 16), "array.macs_16bit": (4, 16),
     "codebook.store": ("rom",), "codebook.circuit": ("latches", "sram"), "codebook.ports": (2, 4), "codebook.banks": (2, 4),
     "codebook.sets": (1,), "codebook.latency": (2, 3), "codebook.codewords": (32, 8), "codebook.index_field": ("padded",),
     "codebook.codeword_length": (4, 1),
