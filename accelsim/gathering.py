@@ -1,12 +1,12 @@
 """Cycles, traffic and figures of the runs of a program, by core and layer; and the layers of all cores together.
 
-Disputable assumption: of several cores, where the time went is told by the core that ended last.
+Disputable assumption: of several cores, where the time went is told by the core that ended last, bounds of its own units included.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -85,28 +85,21 @@ def merged_frames(cores: Sequence[CoreResult], last_core: int) -> tuple[FrameRes
     """The inferences of all cores together: see `Result.cores`."""
     if len(cores) == 1:
         return cores[0].frames
-    needed = [Counter[str]() for _ in cores]
-    for count, core in zip(needed, cores, strict=True):
-        for layer in core.layers:
-            count.update(layer.bounds)
-    busiest = {name: max(range(len(cores)), key=lambda core: needed[core][name]) for name in set().union(*needed) - set(SHARED)}
     frames = zip(*(core.frames for core in cores), strict=True)
     return tuple(
-        FrameResult(
-            tuple(_merged(layers, last_core, busiest) for layers in zip(*(frame.layers for frame in parts), strict=True)), parts[0].trace
-        )
+        FrameResult(tuple(_merged(layers, last_core) for layers in zip(*(frame.layers for frame in parts), strict=True)), parts[0].trace)
         for parts in frames
     )
 
 
-def _merged(layers: Sequence[LayerResult], last_core: int, busiest: Mapping[str, int]) -> LayerResult:
-    """A layer of all cores; `busiest` is the core whose bound counts, for each resource that every core has."""
+def _merged(layers: Sequence[LayerResult], last_core: int) -> LayerResult:
+    """A layer of all cores: cycles, and bounds of what every core has for itself, of the core that ended last."""
     traffic: Counter[tuple[str, str, bool]] = Counter()
     for item in (item for layer in layers for item in layer.traffic):
         traffic[item.operand, item.memory, item.write] += item.bits
     names = dict.fromkeys(name for layer in layers for name in layer.bounds)
     bounds = {
-        name: layers[busiest[name]].bounds.get(name, 0) if name in busiest else sum(layer.bounds.get(name, 0) for layer in layers)
+        name: sum(layer.bounds.get(name, 0) for layer in (layers if name in SHARED else layers[last_core : last_core + 1]))
         for name in names
     }
     figures: dict[str, Any] = {}

@@ -62,6 +62,8 @@ COUNTERS = (
 )
 
 LARGEST_COUNT = 2**63 - 1  # of the kernels' integers
+ESTIMATED = "estimated"  # the word for a verdict without simulated idealizations, wherever one stands
+ALIKE = 1.01  # gains that differ by less are told together
 
 
 def _one_of(known: Callable[[], Iterable[str]]) -> AfterValidator:
@@ -269,9 +271,9 @@ class Verdict:
     Attributes
     ----------
     resource : a key of RESOURCES, or 'none'
-    gain : speed-up if it were free; None for an estimate from bounds
+    gain : speed-up if it were free; None for an estimate
     second : the resource that gains most after it, if any gains
-    then : the limiting resource, by bounds, after `resource` is removed; '' for an estimate
+    then : another resource that limits after `resource` is removed, estimated; '' for an estimate
     sentence : the same in words
     gains : of all resources, the largest first; empty for an estimate
     """
@@ -285,14 +287,24 @@ class Verdict:
 
     @property
     def label(self) -> str:
-        """The resource, with the word for an estimate: 'decoder', 'decoder (by bounds)'."""
-        return self.resource if self.gain is not None else f"{self.resource} (by bounds)"
+        """The resources that limit alike, with the word for an estimate: 'decoder', 'decoder or memory', 'decoder (estimated)'."""
+        return " or ".join(self.alike) if self.gain is not None else f"{self.resource} ({ESTIMATED})"
+
+    @property
+    def alike(self) -> tuple[str, ...]:
+        """The resource, and those that gain as much, within ALIKE."""
+        others = self.gains[1:] if self.resource in RESOURCES else ()
+        return (self.resource, *(item.resource for item in others if item.speed_up * ALIKE >= self.gains[0].speed_up))
+
+    @property
+    def basis(self) -> str:
+        """'what-if' if idealizations were simulated, else 'estimated'."""
+        return ESTIMATED if self.gain is None else "what-if"
 
     def to_dict(self) -> dict[str, Any]:
         """The verdict as plain JSON data; `basis` says whether it was simulated or estimated."""
         second = None if self.second is None else {"resource": self.second.resource, "gain": self.second.speed_up}
-        basis = "bounds" if self.gain is None else "what-if"
-        return {"resource": self.resource, "gain": self.gain, "basis": basis, "second": second, "then": self.then}
+        return {"resource": self.resource, "gain": self.gain, "basis": self.basis, "second": second, "then": self.then}
 
 
 @_CLOSED
@@ -310,8 +322,8 @@ class Result(_Sums):
     choices : the compiler's choices for the whole program
     verdict : the limiting resource, if idealizations of the run were simulated
     trace_directories : where each network was read, '' for one found by its name or made in memory; empty if all were
-    cores : each core of a chip with several; empty with one. Cycles and spans in `frames` are then those of the core that ended last,
-        bounds of a core's own resources those of the core that needs most, and all other counts sums over the cores
+    cores : each core of a chip with several; empty with one. Cycles and spans in `frames`, and bounds of a core's own
+        resources, are then those of the core that ended last, and all other counts sums over the cores
     """
 
     run_id: str

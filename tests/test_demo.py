@@ -33,7 +33,7 @@ def test_the_demonstration_writes_what_it_says(tmp_path: Path) -> None:
     assert len(rows) == 2 + 8 + 2
     assert [row["preset"] for row in rows[:2]] == list(PRESETS)
     walks = json.loads((out / "demo.json").read_text(encoding="utf-8"))["walks"]
-    assert [walks[9]["speedup"], walks[19]["speedup"]] == [pytest.approx(float(row["speedup"])) for row in rows[:2]]
+    assert [walks[9]["speed_up"], walks[19]["speed_up"]] == [pytest.approx(float(row["speed_up"])) for row in rows[:2]]
     assert {path.name for path in out.glob("*.png")} == {
         "map_bandwidth.png", "map_lanes.png", "presets.png", "walk_edge-64x64-x16.png", "walk_mcu-16x16.png",
     }  # fmt: skip

@@ -13,7 +13,7 @@ from hypothesis import assume, given, settings
 
 from accelsim.accelerator import Accelerator, load_accelerator
 from accelsim.errors import CompileError
-from accelsim.report.verdict import LEAST_GAIN, NO_RESOURCE, decide, limit_rows
+from accelsim.report.verdict import LEAST_GAIN, NO_RESOURCE, decide, in_brief, limit_rows
 from accelsim.result import BOUND_RESOURCES, CATEGORIES, RESOURCES, Result
 from accelsim.simulation import simulate
 from accelsim.trace.trace import Trace, load_trace
@@ -87,12 +87,30 @@ def test_a_sentence_says_what_an_ideal_resource_leaves_and_which_gains_are_alike
     memory = idealized("memory", 800, {"busy": 300, "dram": 500})  # what takes the place of its cycles waits for it too
     vector = idealized("vector unit", 900, {"busy": 500, "dram": 400})
     assert decide(run, (memory, vector)).sentence.startswith(
-        "The memory limits: 1.25x if free, and even then the memory limits; second gain: vector unit, 1.11x"
+        "The memory limits: 1.25x if free, and then the MAC array limits (estimated), "
+        "though 62.5 % of the cycles still wait for the memory; second gain: vector unit, 1.11x"
     )
     array = idealized("MAC array", 800, {"busy": 450, "dram": 350})
-    ports = idealized("accumulator ports", 800, {"busy": 400, "dram": 400})
-    assert "1.25x if free, and even then the MAC array limits; the memory gains as much" in decide(run, (array, memory)).sentence
-    assert "; the accumulator ports gain as much" in decide(run, (array, ports)).sentence
+    kept = decide(run, (array, vector))
+    assert kept.then == "memory"
+    assert "the memory limits (estimated), though the array still works in 56.2 % of the cycles" in kept.sentence
+
+
+def test_gains_that_are_almost_equal_are_told_together() -> None:
+    run = result((layer("a", {"busy": 600, "dram": 400}),))
+    array = idealized("MAC array", 800, {"busy": 400, "dram": 400})
+    memory = idealized("memory", 800, {"busy": 600, "dram": 200})
+    ports = idealized("accumulator ports", 807, {"busy": 407, "dram": 400})  # 1.239x
+    vector = idealized("vector unit", 810, {"busy": 410, "dram": 400})  # 1.235x: 1.2 % less
+    both = decide(run, (array, memory, vector))
+    assert (both.resource, both.alike, both.label) == ("MAC array", ("MAC array", "memory"), "MAC array or memory")
+    assert both.sentence.startswith("The MAC array or the memory limits: either 1.25x if free; with the MAC array free, the memory limits")
+    assert "; next gain: vector unit, 1.23x" in both.sentence
+    assert in_brief(both) == "MAC array or memory limits (1.25x if free)"
+    three = decide(run, (array, memory, ports))
+    assert three.sentence.startswith("The MAC array, the memory or the accumulator ports limit: 1.25x or 1.24x if free; with the MAC")
+    assert "no other resource gains" in three.sentence
+    assert decide(run, (array, vector)).alike == ("MAC array",)
 
 
 def test_a_run_that_no_resource_limits_says_so_and_why() -> None:
@@ -139,7 +157,7 @@ def test_no_idealization_gains_more_than_that_of_the_named_resource(accelerator:
     assert {row.resource for row in limit_rows(replace(baseline, verdict=verdict)) if row.anomaly} == slower
 
 
-def test_a_verdict_without_idealizations_says_that_it_is_from_bounds() -> None:
+def test_a_verdict_without_idealizations_says_that_it_is_estimated() -> None:
     run = result((layer("a", {"busy": 60, "decode": 40}, bounds={"array": 60, "decode": 81}),))
-    assert decide(run).to_dict() == {"resource": "decoder", "gain": None, "basis": "bounds", "second": None, "then": ""}
-    assert decide(run).sentence.startswith("By bounds, the decoder limits")
+    assert decide(run).to_dict() == {"resource": "decoder", "gain": None, "basis": "estimated", "second": None, "then": ""}
+    assert decide(run).sentence.startswith("The decoder limits (estimated): ")

@@ -23,6 +23,7 @@ from accelsim.errors import ConfigError
 from accelsim.progress import Progress
 from accelsim.report.compare import Comparison as ComparisonRecord
 from accelsim.report.compare import compare as compare_results
+from accelsim.report.compare import in_brief
 from accelsim.report.export.compare import comparison_dict, split_rows, write_comparison
 from accelsim.report.export.run import to_json
 from accelsim.report.metrics import summarize
@@ -30,6 +31,7 @@ from accelsim.report.report import make_report
 from accelsim.report.tables.compare import render_comparison
 from accelsim.report.tables.cost import render_costs
 from accelsim.report.tables.text import duration, times
+from accelsim.report.verdict import decide
 from accelsim.result import Result as RunRecord
 from accelsim.run_labels import short_labels
 from accelsim.trace.trace import Trace
@@ -165,7 +167,7 @@ class Comparison:
         """The runs, with the verdicts on the first and on the last one."""
         heading = f"{duration(self.results[0].milliseconds)}  {self.results[0].name}, the baseline"
         others = zip(self.names[1:], self.results[1:], self.record.speedups, strict=True)
-        lines = [f"{duration(result.milliseconds)}  {name}: {times(item.speedup)}" for name, result, item in others]
+        lines = [f"{duration(result.milliseconds)}  {name}: {in_brief(item)}" for name, result, item in others]
         return [heading, f"  {first}", *lines, f"  {last}"]
 
     def to_dict(self, technology: TechnologyLike = DEFAULT_TECHNOLOGY) -> dict[str, Any]:
@@ -206,7 +208,7 @@ class Comparison:
     def _repr_html_(self) -> str:
         ratios = (1.0, *(item.speedup for item in self.record.speedups))
         rows = [
-            (name, duration(result.milliseconds), times(ratio), summarize(result.shown).limiting_resource)
+            (name, duration(result.milliseconds), times(ratio), decide(result.shown).label)
             for name, result, ratio in zip(self.names, self.results, ratios, strict=True)
         ]
         return html_table("Comparison", rows, ("run", "time", "speed-up", "limited by"))

@@ -73,7 +73,7 @@ class Result:
 
     @property
     def shown(self) -> RunRecord:
-        """`decided` if nothing is left to be simulated for it, else `record`, whose verdict is by bounds: what a repr says."""
+        """`decided` if nothing is left to be simulated for it, else `record`, whose verdict is an estimate: what a repr says."""
         return self.decided if self.idealized is not None or "decided" in vars(self) else self.record
 
     @cached_property
@@ -141,7 +141,7 @@ class Result:
 
     @property
     def verdict(self) -> str:
-        """The limiting resource, in a sentence: with its gain if the run is short or `simulate(what_if=True)` asked, else by bounds.
+        """The limiting resource, in a sentence: with its gain if the run is short or `simulate(what_if=True)` asked, else estimated.
 
         Of a short run, the first call simulates its idealizations.
         """

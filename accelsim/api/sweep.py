@@ -162,7 +162,7 @@ class SweepTable:
         return under(self.points, [parse_expression(text) for text in conditions])
 
     def _table(self, title: str, points: Points) -> Table:
-        names = (*NUMERIC, *([ACCURACY] if ACCURACY in points.columns else []), "limiting_resource")
+        names = (*NUMERIC, *([ACCURACY] if ACCURACY in points.columns else []), "limiting_resource", "limiting_basis")
         figures = {name: points[name].tolist() for name in names}
         rows = (
             {**points.sweep.at(int(position)), **{name: column[row] for name, column in figures.items() if name not in self.axes}}

@@ -1,6 +1,6 @@
 """Sentences on a run over tokens: what limits each phase, the shares of a step's bytes, where the cache outgrows the weights.
 
-Each resource is that of the step's own verdict, with its gain, or named by bounds where no idealization was simulated. Disputable
+Each resource is that of the step's own verdict, with its gain, or estimated where no idealization was simulated. Disputable
 assumption: between two simulated contexts with the same resource it limits as well.
 """
 
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from accelsim.report.tables.text import count, decimal_bytes, percent, times
 from accelsim.report.verdict import NO_RESOURCE, limits
-from accelsim.result import TRAINED_OPERANDS
+from accelsim.result import ESTIMATED, TRAINED_OPERANDS
 
 if TYPE_CHECKING:
     from accelsim.api.tokens import TokenStep
@@ -49,14 +49,13 @@ def _limits(decode: Sequence[TokenStep]) -> str:
 
 
 def _limit(steps: Sequence[TokenStep]) -> str:
-    """'memory limits (1.94x to 1.96x if free)', 'memory limits (by bounds)': of steps with the same resource."""
+    """'memory limits (1.94x to 1.96x if free)', 'memory limits (estimated)': of steps with the same resource."""
     verdicts = [step.verdict for step in steps]
-    resource = verdicts[0].resource
-    if resource == NO_RESOURCE:
+    if verdicts[0].resource == NO_RESOURCE:
         return "no resource limits alone"
     gains = [verdict.gain for verdict in verdicts if verdict.gain is not None]
     ends = " to ".join(dict.fromkeys(times(gain) for gain in (min(gains), max(gains)))) if gains else ""
-    return f"{limits(resource)} ({f'{ends} if free' if ends else 'by bounds'})"
+    return f"{limits(' or '.join(verdicts[0].alike))} ({f'{ends} if free' if ends else ESTIMATED})"
 
 
 def _span(steps: Sequence[TokenStep]) -> str:

@@ -71,7 +71,7 @@ class TokenStep:
 
     @property
     def limiter_label(self) -> str:
-        """The same with the word for an estimate, for a legend: 'memory', 'memory (by bounds)'."""
+        """The same with the word for an estimate, for a legend: 'memory', 'memory (estimated)'."""
         return "no resource alone" if self.limiter == NO_RESOURCE else self.verdict.label
 
     def to_dict(self) -> dict[str, Any]:

@@ -52,7 +52,6 @@ if TYPE_CHECKING:
     from accelsim.cost.technology import Technology
     from accelsim.progress import Progress
     from accelsim.report.plots.picture_style import PictureStyle
-    from accelsim.result import Result as RunRecord
     from accelsim.trace.trace import Trace
 
 
@@ -132,15 +131,14 @@ def run(
             progress=update,
         )  # fmt: skip
         run, execution = with_execution(run, arrays, machine, network, seed, update)
-        # A line alone tells the verdict by bounds, or of --what-if, so none is simulated for it.
-        findings = None if quiet and out is None and not as_json else run.findings(node)
+        findings = run.findings(node) if not quiet or out is not None or as_json else None
     if findings is not None and out is not None:
         findings.write(out, look)
     write_execution(execution, outputs)
     if findings is not None and as_json:
         print_json(findings.to_dict() | network_dict(execution))
     elif findings is None or quiet:
-        _print_line(run, run.shown if findings is None else findings.result)
+        _print_line(run)
     elif full or layers:
         findings.render(stdout_console(), all_layers=layers)
         print_execution(execution)
@@ -174,12 +172,12 @@ def _simulated(
     return run
 
 
-def _print_line(run: Result, result: RunRecord) -> None:
-    """The time in a line, the outcome of the functional check, and the verdict, by bounds unless the idealizations were simulated."""
+def _print_line(run: Result) -> None:
+    """The time in a line, the outcome of the functional check, and the verdict."""
     from accelsim.report.tables.text import count, duration
     from accelsim.report.verdict import decide, in_brief
 
-    checked = run.checked
+    checked, result = run.checked, run.decided
     line = f"{result.accelerator_name} {result.trace_name}: {duration(result.milliseconds)}, {count(result.total_cycles)} cycles"
     outcome = () if checked is None else ("bit-exact" if checked.ok else "the functional check failed",)
     print_line("; ".join((line, *outcome, in_brief(decide(result)))))
@@ -254,6 +252,7 @@ def compare(
     from accelsim.cost.area import area_of
     from accelsim.cost.compare_costs import costs_of
     from accelsim.cost.technology import load_technology
+    from accelsim.report.compare import in_brief
     from accelsim.report.export.compare import check_comparison_folder, comparison_dict, write_comparison
     from accelsim.report.plots.picture_style import PictureStyle
     from accelsim.report.tables.compare import render_comparison
@@ -283,7 +282,7 @@ def compare(
         print_json(comparison_dict(comparison, costs))
     elif quiet:
         names = short_labels(comparison.results)[1:]
-        print_line(", ".join(f"{name} {item.speedup:.3f}x" for name, item in zip(names, comparison.speedups, strict=True)))
+        print_line(", ".join(f"{name} {in_brief(item, 3)}" for name, item in zip(names, comparison.speedups, strict=True)))
     else:
         console = stdout_console()
         render_comparison(console, comparison)

@@ -112,6 +112,14 @@ class Speedup:
         return abs(self.baseline_ticks - self.other_ticks) <= SAME_TIME * self.baseline_ticks
 
     @property
+    def share_of(self) -> tuple[str, int]:
+        """What parts are shares of, and its ticks: the change, or the baseline's time if some part moved by more than the whole change."""
+        change = self.baseline_ticks - self.other_ticks
+        if any(abs(part.saved_ticks) > abs(change) for part in (*self.by_cause, *self.by_layer)):
+            return "baseline", self.baseline_ticks
+        return "change", change
+
+    @property
     def ticks_are_cycles(self) -> bool:
         """True when both clocks are equal."""
         return self.baseline.clock_hz == self.other.clock_hz
@@ -140,7 +148,7 @@ class Comparison:
             "others": [
                 {
                     **_identity(item.other),
-                    "speedup": item.speedup,
+                    "speed_up": item.speedup,
                     "same_time": item.same,
                     "tick_hz": item.tick_hz,
                     "baseline_ticks": item.baseline_ticks,
@@ -220,6 +228,11 @@ def _speedup(baseline: Result, other: Result) -> Speedup:
                 f"{label(other)}: the {what} save {found} ticks, but the runs differ by {out.baseline_ticks - out.other_ticks}"
             )
     return out
+
+
+def in_brief(speedup: Speedup, digits: int = 2) -> str:
+    """'2.20x', 'no difference'."""
+    return "no difference" if speedup.same else f"{speedup.speedup:.{digits}f}x"
 
 
 def no_difference(speedup: Speedup) -> str:

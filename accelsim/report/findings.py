@@ -57,7 +57,7 @@ class Findings:
 
     @cached_property
     def verdict(self) -> Verdict:
-        """The limiting resource: that of the result, or an estimate from bounds."""
+        """The limiting resource: that of the result, or an estimate."""
         return decide(self.result)
 
     @property
@@ -127,14 +127,12 @@ class Findings:
 
 
 def what_if_rows(runs: Sequence[IdealizedRun]) -> list[dict[str, Any]]:
-    """One row per idealized run, as CSV and JSON have it; `if_free` and `speedup` are the older names of the first two."""
+    """One row per idealized run, as CSV and JSON have it."""
     return [
         {
             "resource": item.resource,
             "speed_up": item.speedup,
-            "if_free": item.name,
             "total_cycles": item.result.total_cycles,
-            "speedup": item.speedup,
             "note": item.explanation,
         }
         for item in runs

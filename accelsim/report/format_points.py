@@ -108,7 +108,7 @@ class FormatPoint:
             "weight_bytes": self.weight_bytes,
             "total_cycles": self.result.total_cycles,
             "milliseconds": self.result.milliseconds,
-            "speedup": speedup(baseline, self),
+            "speed_up": speedup(baseline, self),
             "nearest_bound": resource,
             "achieved_of_bound": share,
             "energy_pj": _span(self.energy_pj),

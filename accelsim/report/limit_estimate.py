@@ -1,4 +1,4 @@
-"""The limiting resource by bounds: an estimate from the stalls and bounds of each layer, for runs whose idealizations were not simulated.
+"""An estimate of the limiting resource from the stalls and bounds of each layer, for runs whose idealizations were not simulated.
 
 Disputable assumptions: a nearly reached bound decides; else, without a resource, the cycles of its categories are gone from each layer,
 but no fewer remain than the bounds of the others. Where the array waits for units that work beside it, its own cycles pass under theirs
@@ -40,9 +40,10 @@ def nearest_bound(cycles: Mapping[str, int], bounds: Mapping[str, int]) -> str |
     return name if bounds[name] >= NEARLY_BOUND * sum(cycles.values()) > 0 else None
 
 
-def limiting_resource(layers: Sequence[Part]) -> str:
-    """The limiting resource by bounds: a nearly reached one, else the one without which fewest cycles remain."""
+def limiting_resource(layers: Sequence[Part], *, free: str = "") -> str:
+    """The resource of a nearly reached bound, else the one without which fewest cycles remain; never the one that is `free` already."""
     cycles, bounds = total(layer.cycles for layer in layers), total(layer.bounds for layer in layers)
+    bounds = {name: least for name, least in bounds.items() if BOUND_RESOURCES.get(name) != free}
     near = nearest_bound(cycles, bounds)
     if near is not None:
         return BOUND_RESOURCES[near]
@@ -52,7 +53,7 @@ def limiting_resource(layers: Sequence[Part]) -> str:
         kept = sum(span.left(resource) for span in spans)
         return max(kept, _floor(bounds, resource)), -own_cycles(cycles, resource)
 
-    return min(RESOURCES, key=left)
+    return min((name for name in RESOURCES if name != free), key=left)
 
 
 class _Span:

@@ -86,7 +86,7 @@ class Cell:
             "preset": self.point.preset,
             "overrides": " ".join(self.point.overrides),
             "batch": self.point.batch,
-            "speedup": self.speedup,
+            "speed_up": self.speedup,
             "baseline_cycles": self.baseline_cycles,
             "other_cycles": self.other_cycles,
             "baseline_ms": self.baseline_ms,

@@ -1,4 +1,4 @@
-"""The verdict on a run: the resource whose idealization shortens it most, or, where no idealization was simulated, an estimate from bounds.
+"""The verdict on a run: the resource whose idealization shortens it most, or, where none was simulated, an estimate.
 
 Disputable assumption: the estimate (`limit_estimate`) guesses what takes the place of the cycles that an ideal resource removes; only the
 simulated idealizations know.
@@ -7,11 +7,12 @@ simulated idealizations know.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from accelsim.report.limit_estimate import limiting_resource, nearest_bound
-from accelsim.result import BOUND_RESOURCES, RESOURCES, Gain, Result, Verdict, own_cycles
+from accelsim.report.tables.text import percent, times
+from accelsim.result import BOUND_RESOURCES, ESTIMATED, RESOURCES, Gain, Result, Verdict, own_cycles
 
 NO_RESOURCE = "none"
 LEAST_GAIN = 1.005  # a smaller speed-up is none
@@ -55,7 +56,7 @@ class LimitRow:
 
 
 def decide(result: Result, ideals: Sequence[IdealizedRun] = ()) -> Verdict:
-    """The verdict on `result`: measured if its idealizations are given, else the one stored with it, else an estimate from bounds."""
+    """The verdict on `result`: measured if its idealizations are given, else the one stored with it, else an estimate."""
     if not result.total_cycles:
         return Verdict(NO_RESOURCE, None, None, "", "Nothing runs on the array.")
     if not ideals:
@@ -67,11 +68,12 @@ def decide(result: Result, ideals: Sequence[IdealizedRun] = ()) -> Verdict:
     first = ranked[0]
     if first.speedup < LEAST_GAIN:
         none = f"No resource limits alone: none gains {_TOLERANCE} or more if free (the {first.resource}: {first.speedup:.3f}x)"
-        sentence = "; ".join([none, *_why_not(result, gains)]) + "."
-        return Verdict(NO_RESOURCE, first.speedup, None, limiting_resource(result.layers), sentence, gains)
+        decided = Verdict(NO_RESOURCE, first.speedup, None, limiting_resource(result.layers), "", gains)
+        return replace(decided, sentence="; ".join([none, *_why_not(result, decided)]) + ".")
     second = gains[1] if len(gains) > 1 and gains[1].speed_up >= LEAST_GAIN else None
-    then = limiting_resource(first.result.layers)
-    return Verdict(first.resource, first.speedup, second, then, _measured(result, gains, second, then), gains)
+    then = limiting_resource(first.result.layers, free=first.resource)
+    decided = Verdict(first.resource, first.speedup, second, then, "", gains)
+    return replace(decided, sentence=_measured(result, decided, first.result))
 
 
 def limit_rows(result: Result) -> tuple[LimitRow, ...]:
@@ -90,46 +92,64 @@ def limit_rows(result: Result) -> tuple[LimitRow, ...]:
     return tuple(sorted(shown, key=lambda row: (-(row.speed_up or 0), -max(row.own_cycles, row.bound or 0))))
 
 
-def _measured(result: Result, gains: Sequence[Gain], second: Gain | None, then: str) -> str:
-    first = gains[0]
-    after = f"{'even then' if then == first.resource else 'then'} the {limits(then)}"
-    parts = [f"The {limits(first.resource)}: {first.speed_up:.2f}x if free, and {after}"]
-    parts.append("no other resource gains" if second is None else _runner_up(first, second))
-    return "; ".join([*parts, *_why_not(result, gains)]) + f"{_fill(result, first.resource)}."
+def _measured(result: Result, verdict: Verdict, freed: Result) -> str:
+    """The sentence of a simulated verdict; `freed` is the run without its resource."""
+    alike = [item for item in verdict.gains if item.resource in verdict.alike]
+    shown = list(dict.fromkeys(times(item.speed_up) for item in alike))
+    each = "" if len(alike) == 1 else ("either " if len(alike) == 2 else "each ") if len(shown) == 1 else ""
+    after = f"{limits(verdict.then)} ({ESTIMATED}){_left_over(verdict.resource, freed)}"
+    joint = " if free, and then the " if len(alike) == 1 else f" if free; with the {verdict.resource} free, the "
+    *others, last = verdict.alike
+    who = f"{', the '.join(others)} or the {limits(last)}" if others else limits(last)
+    parts = [f"The {who}: {each}{' or '.join(dict.fromkeys((shown[0], shown[-1])))}{joint}{after}", _runner_up(verdict)]
+    return "; ".join([*parts, *_why_not(result, verdict)]) + f"{_fill(result, verdict.resource)}."
 
 
-def _runner_up(first: Gain, second: Gain) -> str:
-    """The second gain; two that are shown alike are no first and second."""
-    name, shown = second.resource, f"{second.speed_up:.2f}x"
-    if shown == f"{first.speed_up:.2f}x":
-        return f"the {name} gain{'' if name.endswith('s') else 's'} as much"
-    return f"second gain: {name}, {shown}"
+def _left_over(resource: str, freed: Result) -> str:
+    """The cycles that a free resource still has, if it would be named once more; '' if not."""
+    if limiting_resource(freed.layers) != resource:
+        return ""
+    return f", though {_does(resource, percent(own_cycles(freed.cycles, resource), freed.total_cycles), 'still ')}"
 
 
-def _why_not(result: Result, gains: Sequence[Gain]) -> list[str]:
+def _does(resource: str, share: str, still: str = "") -> str:
+    """'the array works in 60.0 % of the cycles', '20.0 % of the cycles wait for the memory'."""
+    if resource == "MAC array":
+        return f"the array {still}works in {share} of the cycles"
+    return f"{share} of the cycles {still}wait for the {resource}"
+
+
+def _runner_up(verdict: Verdict) -> str:
+    """The gain after those that are alike."""
+    alike = len(verdict.alike)
+    after = next((item for item in verdict.gains[alike:] if item.speed_up >= LEAST_GAIN), None)
+    if after is None:
+        return "no other resource gains"
+    return f"{'second' if alike == 1 else 'next'} gain: {after.resource}, {times(after.speed_up)}"
+
+
+def _why_not(result: Result, verdict: Verdict) -> list[str]:
     """Why the verdict is not the resource with most cycles of its own; nothing if it is."""
     largest = max(RESOURCES, key=lambda name: own_cycles(result.cycles, name))
-    if largest == gains[0].resource and gains[0].speed_up >= LEAST_GAIN:
+    if largest in verdict.alike:
         return []
-    share = own_cycles(result.cycles, largest) / result.total_cycles
-    gain = next((item.speed_up for item in gains if item.resource == largest), 1.0)
-    shown = f"{100 * share:.1f} % of the cycles"
-    does = f"the array works in {shown}" if largest == "MAC array" else f"{shown} wait for the {largest}"
+    own = own_cycles(result.cycles, largest)
+    gain = next((item.speed_up for item in verdict.gains if item.resource == largest), 1.0)
     if gain >= LEAST_GAIN:
-        freed = f"freeing it gains less, {gain:.2f}x"
+        freed = f"freeing it gains less, {times(gain)}"
     elif gain >= 1:
         freed = f"freeing it alone gains less than {_TOLERANCE}"
     else:
         freed = f"freeing it alone costs time, {gain:.3f}x"
-    kept = ", as other work takes the place of some of them" if gain * (1 - share) < 1 else ""
-    return [f"{does}, but {freed}{kept}"]
+    kept = ", as other work takes the place of some of them" if gain * (1 - own / result.total_cycles) < 1 else ""
+    return [f"{_does(largest, percent(own, result.total_cycles))}, but {freed}{kept}"]
 
 
 def in_brief(verdict: Verdict) -> str:
-    """'memory limits (1.94x if free)', 'memory limits (by bounds)', 'no resource limits alone'."""
+    """'memory limits (1.94x if free)', 'memory limits (estimated)', 'no resource limits alone'."""
     if verdict.resource == NO_RESOURCE:
         return "no resource limits alone"
-    return f"{limits(verdict.resource)} ({'by bounds' if verdict.gain is None else f'{verdict.gain:.2f}x if free'})"
+    return f"{limits(' or '.join(verdict.alike))} ({ESTIMATED if verdict.gain is None else f'{times(verdict.gain)} if free'})"
 
 
 def limits(resource: str) -> str:
@@ -138,21 +158,21 @@ def limits(resource: str) -> str:
 
 
 def _estimate(result: Result) -> str:
-    """The verdict from bounds in a sentence."""
+    """An estimate in a sentence."""
     cycles, bounds, whole = result.cycles, result.bounds, result.total_cycles
     name = limiting_resource(result.layers)
-    begin = f"By bounds, the {limits(name)}"
+    begin = f"The {limits(name)} ({ESTIMATED})"
     parts = sorted(((cycles.get(item, 0), item) for item in RESOURCES[name]), reverse=True)
-    causes = ", ".join(f"{item} {100 * value / whole:.1f} %" for value, item in parts if value)
-    share = f"{100 * own_cycles(cycles, name) / whole:.1f} %"
+    causes = ", ".join(f"{item} {percent(value, whole)}" for value, item in parts if value)
+    share = percent(own_cycles(cycles, name), whole)
     them = "them" if name.endswith("s") else "it"
     near = nearest_bound(cycles, bounds)
     if name == "MAC array":
         hidden = "" if near is not None else "; loads may hide under its work, and then a free array gains less"
         return f"{begin}: it works in {share} of the cycles ({causes}){_fill(result, name)}{hidden}."
     if near is not None:
-        busy = f"{100 * cycles.get('busy', 0) / whole:.1f} %"
-        need = f"it needs at least {100 * bounds[near] / whole:.1f} % of the cycles taken"
+        busy = percent(cycles.get("busy", 0), whole)
+        need = f"it needs at least {percent(bounds[near], whole)} of the cycles taken"
         return f"{begin}: {need}; the array is busy in {busy} and waits for {them} in {share}."
     return f"{begin}: the array waits for {them} in {share} of the cycles ({causes}){_more_cycles(cycles, name)}."
 
@@ -162,9 +182,7 @@ def _more_cycles(cycles: Mapping[str, int], name: str) -> str:
     largest, whole = max(RESOURCES, key=lambda resource: own_cycles(cycles, resource)), sum(cycles.values())
     if largest == name:
         return ""
-    shown = f"{100 * own_cycles(cycles, largest) / whole:.1f} %"
-    them = "they" if largest.endswith("s") else "it"
-    does = f"the array works in {shown}" if largest == "MAC array" else f"{shown} wait for the {largest}"
+    them, does = "they" if largest.endswith("s") else "it", _does(largest, percent(own_cycles(cycles, largest), whole))
     return f"; {does}, but if {them} were free, other waits would take the place of most"
 
 
@@ -176,5 +194,5 @@ def _fill(result: Result, resource: str) -> str:
     busy = result.cycles["busy"]
     if resource != "MAC array" or not busy or not result.utilization:
         return ""
-    filled = result.utilization * result.total_cycles / busy
-    return "" if filled >= 0.5 else f", but a busy cycle uses {100 * filled:.1f} % of its multipliers"
+    filled = result.utilization * result.total_cycles
+    return "" if filled >= 0.5 * busy else f", but a busy cycle uses {percent(filled, busy)} of the multipliers"

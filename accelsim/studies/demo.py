@@ -233,7 +233,7 @@ def _walk_rows(item: Walk) -> list[dict[str, Any]]:
             "step": number,
             "adds": step.name,
             "meaning": step.meaning,
-            "speedup": step.speedup,
+            "speed_up": step.speedup,
             "baseline_cycles": step.baseline.total_cycles if step.baseline else "",
             "other_cycles": step.other.total_cycles if step.other else "",
         }

@@ -190,13 +190,13 @@ def point_rows(points: Table, figures: Sequence[str]) -> list[dict[str, Any]]:
     labels = {axis: points.labels(axis) for axis in points.sweep.axes}
     shown = [*figures, *([ACCURACY] if ACCURACY in points.columns and ACCURACY not in figures else [])]
     values = {name: [None if math.isnan(value) else value for value in points.numbers(name).tolist()] for name in shown}
-    limits = points["limiting_resource"].tolist()
+    limits = {name: points[name].tolist() for name in ("limiting_resource", "limiting_basis")}
     return [
         {
             "position": int(points.positions[number]),
             **{axis: texts[number] for axis, texts in labels.items()},
             **{figure: column[number] for figure, column in values.items()},
-            "limiting_resource": limits[number],
+            **{name: column[number] for name, column in limits.items()},
         }
         for number in range(len(points))
     ]

@@ -74,7 +74,7 @@ def metrics(result: Result, accelerator: Accelerator, technology: Technology) ->
     bits = dict.fromkeys(OPERANDS, 0)
     for key, count in result.traffic.items():
         bits[key.operand] += count
-    tightest, least = tightest_bound(bounds)
+    verdict, (tightest, least) = decide(result), tightest_bound(bounds)
     energy, area = energy_of(result, accelerator, technology), area_of(accelerator, technology).placed_um2
     total = energy.energy_pj()
     out: dict[str, Any] = {
@@ -88,7 +88,8 @@ def metrics(result: Result, accelerator: Accelerator, technology: Technology) ->
         "bus_bytes": result.bus_bytes,
         "useful_bytes": result.useful_bytes,
         "weight_bytes": sum(bits[name] for name in WEIGHT_OPERANDS) / 8,
-        "limiting_resource": decide(result).resource,
+        "limiting_resource": verdict.resource,
+        "limiting_basis": verdict.basis,
         "tightest_bound": tightest,
         "achieved_of_tightest_pct": 100 * least / cycles if cycles else 0.0,
         "energy_uj": total.nominal / 1e6,

@@ -93,7 +93,10 @@ class Table:
 
 
 # Needed by every answer and every map of speed-ups, besides the requested figures.
-ALWAYS = ("total_cycles", "milliseconds", "weight_bytes", "tightest_bound", "achieved_of_tightest_pct", "limiting_resource", "warnings")
+ALWAYS = (
+    *("total_cycles", "milliseconds", "weight_bytes", "tightest_bound", "achieved_of_tightest_pct"),
+    *("limiting_resource", "limiting_basis", "warnings"),
+)
 
 
 def read_table(store: Store, sweep: Sweep, number: int, figures: Sequence[str] = NUMERIC) -> Table:

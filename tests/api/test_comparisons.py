@@ -37,7 +37,7 @@ def test_results_and_texts_give_the_figures_of_the_command_line(pair):
     found = json.loads(outcome.stdout)
     assert json.loads(json.dumps(pair.to_dict())) == found
     assert json.loads(json.dumps(accelsim.compare(f"{CHIP}:{INT8}", SSVQ).to_dict())) == found
-    assert pair.speed_up == found["others"][0]["speedup"]
+    assert pair.speed_up == found["others"][0]["speed_up"]
 
 
 def test_several_others_have_a_speed_up_each():

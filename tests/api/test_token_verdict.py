@@ -24,7 +24,7 @@ def step(context: int, resource: str, gain: float | None = None, tokens: int = 1
 def test_one_resource_is_named_once_with_shares_and_the_crossing() -> None:
     # After 98 tokens: 800 B of weights, 2 x 99 B read and 2 B written are 1,000 B; 800 B / 2 B per token are 400 tokens.
     assert verdict_of(None, [step(48, "memory"), step(98, "memory")]) == (
-        "decode: memory limits (by bounds) at all simulated contexts",
+        "decode: memory limits (estimated) at all simulated contexts",
         "after 98 tokens: it is the memory",
         "after 98 tokens: a step moves 1.000 kB: the head 20.0 %, other weights 60.0 %, the cache 20.0 %",
         "each token in the cache adds 2 B to a step; 400 tokens are as many bytes as the weights",
@@ -34,16 +34,16 @@ def test_one_resource_is_named_once_with_shares_and_the_crossing() -> None:
 def test_resources_that_change_are_named_by_their_contexts() -> None:
     steps = [step(1, "decoder"), step(2, "decoder"), step(9000, "memory")]
     assert (
-        verdict_of(None, steps)[0] == "decode: decoder limits (by bounds) after 1 to 2 tokens, memory limits (by bounds) after 9,000 tokens"
+        verdict_of(None, steps)[0] == "decode: decoder limits (estimated) after 1 to 2 tokens, memory limits (estimated) after 9,000 tokens"
     )
-    assert verdict_of(None, steps[:1])[0] == "decode: decoder limits (by bounds) at the simulated context"
+    assert verdict_of(None, steps[:1])[0] == "decode: decoder limits (estimated) at the simulated context"
 
 
 def test_gains_are_given_where_idealizations_were_simulated() -> None:
     steps = [step(1, "shadow weights", 1.5), step(2, "shadow weights", 1.25), step(3, "memory", 1.1), step(4, "memory")]
     assert verdict_of(None, steps)[0] == (
         "decode: shadow weights limit (1.25x to 1.50x if free) after 1 to 2 tokens, memory limits (1.10x if free) after 3 tokens, "
-        "memory limits (by bounds) after 4 tokens"
+        "memory limits (estimated) after 4 tokens"
     )
     assert verdict_of(None, [step(1, "none", 1.001)])[0] == "decode: no resource limits alone at the simulated context"
 
@@ -59,7 +59,7 @@ def test_a_prefill_has_sentences_of_its_own() -> None:
 
 
 def test_a_step_has_the_verdict_of_a_run_of_the_same_step(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Short steps, whose idealizations are simulated; by bounds where no run is short, unless they are asked for."""
+    """Short steps, whose idealizations are simulated; estimated where no run is short, unless they are asked for."""
     chip, node = load_accelerator("edge-64x64"), load_technology("nangate45")
 
     def verdicts(**options: bool) -> list[Verdict]:

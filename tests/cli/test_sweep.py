@@ -75,6 +75,7 @@ def test_the_runs_are_exported_as_csv_and_parquet(file, tmp_path):
     assert [int(row["codebook.ports"]) for row in rows] == [row["codebook.ports"] for row in table] == [1, 2, 4]
     assert [int(row["total_cycles"]) for row in rows] == [row["total_cycles"] for row in table]
     stated = json.loads((TRACES / "tiny_vit_int8" / "trace.json").read_text())["metrics"]["relative_mse"]
+    assert all(row["limiting_basis"] == "estimated" for row in (*rows, *table))
     assert all(row["trace"] == "tiny_vit_int8" and row["energy_uj"] > 0 and row["model_error"] == stated for row in table)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["s.sqlite", "small.yaml", "t.csv", "t.parquet"]
 
@@ -157,6 +158,7 @@ def test_a_sweep_says_which_points_are_best_and_writes_what_it_found(file, tmp_p
     again = call("sweep", file, "--store", store, "--json", "--under", "codebook.ports >= 2", "--best", 1)
     found = json.loads(again.stdout)["findings"]
     assert (found["points_ok"], found["points_considered"], len(found["best"])) == (3, 2, 1)
+    assert [row["limiting_basis"] for row in (*rows, *found["best"])] == ["estimated"] * 4
     assert float(found["best"][0]["milliseconds_per_inference"]) == min(
         float(row["milliseconds"]) for row in rows if row["codebook.ports"] != "1"
     )

@@ -97,7 +97,7 @@ def test_what_is_printed_of_a_step_is_its_verdict(folder: str) -> None:
     printed = " ".join(RUN.invoke(app, steps).stdout.split())
     assert f" {said['limiter']} {gain} " in printed
     assert f"decode: {line} at the simulated context" in printed
-    assert "by bounds" not in printed
+    assert "(estimated) at" not in printed
     assert "--what-if" not in printed
 
 

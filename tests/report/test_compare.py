@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from accelsim.errors import ConfigError
-from accelsim.report.compare import compare, fold_layers, waterfall
+from accelsim.report.compare import compare, fold_layers, in_brief, waterfall
 from accelsim.report.plots.pictures import waterfall_pictures
 from accelsim.report.tables.compare import render_comparison
 from accelsim.result import CATEGORIES
@@ -36,7 +36,7 @@ def test_the_layers_of_a_speed_up_are_those_worked_by_hand():
 
 def test_the_baselines_limit_is_said_first_and_named():
     assert compare(int8(), [ssvq()]).limit.startswith(
-        "By bounds, the memory limits: the array waits for it in 60.0 % of the cycles (dram 60.0 %)"
+        "The memory limits (estimated): the array waits for it in 60.0 % of the cycles (dram 60.0 %)"
     )
 
 
@@ -138,6 +138,20 @@ def test_runs_within_a_tenth_of_a_percent_take_the_same_time(cycles: int, same: 
     assert ("No difference" in text) is same
     assert ("of the change" in text) is not same
     assert [item.name for item in waterfall_pictures(comparison)] == ([] if same else ["waterfall_cause", "waterfall_layer"])
+
+
+def test_parts_that_exceed_the_change_are_shares_of_the_baseline():
+    base, other = (result((layer("a", {"busy": busy, "dram": dram}),)) for busy, dram in ((500, 500), (300, 690)))
+    text = text_of(base, other)  # 10 cycles less: 200 saved, 190 lost
+    assert "of the change" not in text
+    assert "busy 500 300 +200 20.0 %" in text
+    assert "dram 500 690 -190 -19.0 %" in text
+    assert "all 1,000 990 +10 1.0 %" in text
+
+
+def test_a_comparison_in_brief():
+    base, other = result((layer("a", {"busy": 100_000}),)), result((layer("a", {"busy": 80_000}),))
+    assert [in_brief(item) for item in compare(base, [base, other]).speedups] == ["no difference", "1.25x"]
 
 
 def test_equal_runs_say_so_and_small_differences_say_how_small():

@@ -106,7 +106,7 @@ def test_a_comparisons_folder_holds_each_run_and_can_be_replaced(tmp_path):
         write_comparison(tmp_path / "cmp", found, files_of(comparison_pictures(found, costs)), costs)
     assert load_result(tmp_path / "cmp" / "runs" / "1").trace_name == "net_ssvq"
     content = json.loads((tmp_path / "cmp" / "comparison.json").read_text())
-    assert [item["speedup"] for item in content["others"]] == [2.0, 2.0]
+    assert [item["speed_up"] for item in content["others"]] == [2.0, 2.0]
     rows = list(csv.DictReader((tmp_path / "cmp" / "by_cause.csv").read_text().splitlines()))
     assert sum(int(row["saved_ticks"]) for row in rows if row["run"] == "1") == 500
 

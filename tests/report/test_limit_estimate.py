@@ -1,4 +1,4 @@
-"""The limiting resource by bounds: which cycles of a layer an ideal resource leaves, worked by hand."""
+"""The estimate of the limiting resource: which cycles of a layer an ideal resource leaves, worked by hand."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ def test_half_of_the_decoders_cycles_remain_behind_the_swap_wave() -> None:
 def test_a_sentence_from_bounds_says_why_it_does_not_name_most_cycles() -> None:
     run = result((layer("a", {"busy": 70, "port": 30}),))
     assert decide(run).sentence == (
-        "By bounds, the activation buffer ports limit: the array waits for them in 30.0 % of the cycles (port 30.0 %); "
-        "the array works in 70.0 %, but if it were free, other waits would take the place of most."
+        "The activation buffer ports limit (estimated): the array waits for them in 30.0 % of the cycles (port 30.0 %); "
+        "the array works in 70.0 % of the cycles, but if it were free, other waits would take the place of most."
     )
 
 
 def test_a_verdict_in_brief() -> None:
     assert in_brief(Verdict("memory", 1.944, None, "", "")) == "memory limits (1.94x if free)"
-    assert in_brief(Verdict("accumulators", None, None, "", "")) == "accumulators limit (by bounds)"
+    assert in_brief(Verdict("accumulators", None, None, "", "")) == "accumulators limit (estimated)"
     assert in_brief(Verdict("none", 1.001, Gain("memory", 1.001), "", "")) == "no resource limits alone"

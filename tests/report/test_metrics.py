@@ -36,14 +36,14 @@ def test_cold_start_and_steady_state_are_the_first_and_last_frame():
 def test_a_busy_array_is_not_the_limit_where_another_bound_would_remain():
     # without the array 40 cycles are left, but the memory needs 89; without the memory's 25, 75 are
     assert limiting_sentence({"busy": 60, "swap": 15, "dram": 25}, {"array": 60, "dram": 89}) == (
-        "By bounds, the memory limits: the array waits for it in 25.0 % of the cycles (dram 25.0 %); "
-        "the array works in 60.0 %, but if it were free, other waits would take the place of most."
+        "The memory limits (estimated): the array waits for it in 25.0 % of the cycles (dram 25.0 %); "
+        "the array works in 60.0 % of the cycles, but if it were free, other waits would take the place of most."
     )
 
 
 def test_an_array_that_works_most_of_the_time_is_the_limit():
     assert limiting_sentence({"busy": 60, "fill_drain": 15, "dram": 25}, {"array": 60, "dram": 50}) == (
-        "By bounds, the MAC array limits: it works in 75.0 % of the cycles (busy 60.0 %, fill_drain 15.0 %); "
+        "The MAC array limits (estimated): it works in 75.0 % of the cycles (busy 60.0 %, fill_drain 15.0 %); "
         "loads may hide under its work, and then a free array gains less."
     )
 
@@ -82,7 +82,7 @@ def test_numbers_read_like_a_person_writes_them():
 
 def test_a_memory_that_is_nearly_never_idle_limits_even_where_its_loads_hide_under_work() -> None:
     assert limiting_sentence({"busy": 60, "dram": 40}, {"array": 60, "dram": 90}) == (
-        "By bounds, the memory limits: it needs at least 90.0 % of the cycles taken; "
+        "The memory limits (estimated): it needs at least 90.0 % of the cycles taken; "
         "the array is busy in 60.0 % and waits for it in 40.0 %."
     )
 
@@ -117,14 +117,14 @@ def test_short_names_of_several_networks_or_blocks_stay_apart():
 
 def test_an_array_that_limits_half_empty_is_said_to() -> None:
     cycles, bounds = {"busy": 80, "dram": 20}, {"array": 80, "dram": 10}
-    said = "By bounds, the MAC array limits: it works in 80.0 % of the cycles (busy 80.0 %)"
+    said = "The MAC array limits (estimated): it works in 80.0 % of the cycles (busy 80.0 %)"
     hidden = "; loads may hide under its work, and then a free array gains less."
     sparse = result((layer("a", cycles, bounds=bounds, macs=40, pe_cycles=800),))  # 40 of 800 slots of the busy cycles
-    assert decide(sparse).sentence == f"{said}, but a busy cycle uses 5.0 % of its multipliers{hidden}"
+    assert decide(sparse).sentence == f"{said}, but a busy cycle uses 5.0 % of the multipliers{hidden}"
     half = result((layer("a", cycles, bounds=bounds, macs=400, pe_cycles=800),))
     assert decide(half).sentence == f"{said}{hidden}"
 
 
 def test_an_array_that_works_in_nearly_all_cycles_hides_no_loads() -> None:
     full = result((layer("a", {"busy": 95, "dram": 5}, bounds={"array": 95, "dram": 10}, macs=950, pe_cycles=950),))
-    assert decide(full).sentence == "By bounds, the MAC array limits: it works in 95.0 % of the cycles (busy 95.0 %)."
+    assert decide(full).sentence == "The MAC array limits (estimated): it works in 95.0 % of the cycles (busy 95.0 %)."

@@ -27,8 +27,8 @@ def whole(**columns: list[float]) -> Table:
     """The made-up sweep: area = ports * rows, time = 100 / ports / rows, halved for trace b."""
     table = made_up()
     more = {name: np.array(values, np.float64) for name, values in columns.items()}
-    limits, warnings = (np.array([text] * len(table), object) for text in ("array", "[]"))
-    columns = {**table.columns, **more, "limiting_resource": limits, "warnings": warnings}
+    limits, basis, warnings = (np.array([text] * len(table), object) for text in ("array", "estimated", "[]"))
+    columns = {**table.columns, **more, "limiting_resource": limits, "limiting_basis": basis, "warnings": warnings}
     return Table(table.sweep, table.positions, table.steps, columns)
 
 

@@ -20,13 +20,16 @@ from accelsim.cost.energy import energy_of
 from accelsim.cost.technology import load_technology
 from accelsim.errors import CompileError, ConfigError, ConservationError
 from accelsim.functional import check_functional
+from accelsim.gathering import merged_frames
 from accelsim.hw.dma import Dma
 from accelsim.program import Program
+from accelsim.result import CoreResult, FrameResult
 from accelsim.simulation import simulate
 from accelsim.stored_result import parse_result
 from accelsim.system import check_outcome, run_program
 from accelsim.trace.trace import Trace
 from accelsim.what_if import what_if
+from tests import synthetic_results
 from tests.tiny_convnets import convnets, every_layer
 from tests.tiny_machines import accelerators, gemm_chain, nets, tiny_accelerator, tiny_encoder
 
@@ -274,6 +277,15 @@ def test_a_lookup_in_a_shared_rom_has_its_share_of_the_switch() -> None:
     assert shared[lookup].count == own[lookup].count
     assert shared[lookup].pj_each.nominal > own[lookup].pj_each.nominal
     assert shared[leakage].pj_each.nominal < own[leakage].pj_each.nominal  # one ROM, and a small switch
+
+
+def test_cycles_and_bounds_of_a_run_are_those_of_one_core_and_bounds_of_what_all_share_are_sums() -> None:
+    first = synthetic_results.layer("a", {"busy": 30, "dependency": 70}, bounds={"array": 30, "dram": 10})
+    last = synthetic_results.layer("a", {"busy": 20, "dram": 80}, bounds={"array": 20, "vector": 7, "dram": 5})
+    cores = tuple(CoreResult((FrameResult((item,), "net"),)) for item in (first, last))
+    (frame,) = merged_frames(cores, 1)
+    assert frame.layers[0].bounds == {"array": 20, "vector": 7, "dram": 15}
+    assert frame.cycles["busy"] == 20
 
 
 def test_fewer_lookups_per_cycle_than_the_cores_need_bound_the_run() -> None:

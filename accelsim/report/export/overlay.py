@@ -67,7 +67,7 @@ def overlay(result: Result, graph: str, nodes: Mapping[str, str]) -> dict[str, d
     }
     limits = {node: _limit(items) for node, items in layers.items()}
     texts = {node: {"value": name, "bgColor": _colour(name), "textColor": _INK} for node, name in limits.items() if name}
-    return {**files, "limit": {graph: {"name": f"{result.accelerator_name}: limited by (bounds)", "results": texts}}}
+    return {**files, "limit": {graph: {"name": f"{result.accelerator_name}: limited by (estimated)", "results": texts}}}
 
 
 def frame_of(result: Result, nodes: Mapping[str, str]) -> FrameResult:
@@ -95,7 +95,7 @@ def _sums(layers: Mapping[str, list[LayerResult]], figure: Callable[[LayerResult
 
 
 def _limit(layers: list[LayerResult]) -> str:
-    """The limiting resource of a node's layers, by bounds; '' for a node without cycles."""
+    """The limiting resource of a node's layers, estimated; '' for a node without cycles."""
     if not any(sum(layer.cycles.values()) for layer in layers):
         return "vector unit" if any(layer.vector_cycles for layer in layers) else ""
     return limiting_resource(layers)

@@ -127,23 +127,24 @@ def _origin(index: int, item: Speedup, names: Sequence[str], figures: Mapping[st
 
 
 def _split(key: str, what: str, item: Speedup, parts: Sequence[Contribution]) -> Node:
+    moved = {part.name: part for part in parts if part.saved_ticks}
+    change = item.baseline_ticks - item.other_ticks
+    of, whole = item.share_of
     columns = (
         Column(what),
         number("baseline"),
         number("this run"),
         number("saved"),
-        number("of the change", "%"),
+        number(f"of the {of}", "%"),
         number("so far"),
     )
-    moved = {part.name: part for part in parts if part.saved_ticks}
-    change = item.baseline_ticks - item.other_ticks
     rows: list[Row] = [
         (
             step.name,
             _time(item, moved[step.name].baseline_ticks),
             _time(item, moved[step.name].other_ticks),
             _time(item, step.saved_ticks, "+"),
-            share(step.saved_ticks, change),
+            share(step.saved_ticks, whole),
             value(step.speedup, times(step.speedup)),
         )
         for step in waterfall(item, moved.values())
@@ -153,7 +154,7 @@ def _split(key: str, what: str, item: Speedup, parts: Sequence[Contribution]) ->
         _time(item, item.baseline_ticks),
         _time(item, item.other_ticks),
         _time(item, change, "+"),
-        share(change, change),
+        share(change, whole),
         value(item.speedup, times(item.speedup)),
     )
     return table(key, f"Savings by {what}", columns, rows, (total,))

@@ -11,6 +11,7 @@ from pathlib import Path
 from accelsim import __version__
 from accelsim.cost.compare_costs import RunCost
 from accelsim.progress import Progress
+from accelsim.report.compare import in_brief
 from accelsim.report.export.whole_file import FileKind
 from accelsim.report.html import cost_sections, origin_sections, run_sections
 from accelsim.report.html.comparison_sections import comparison_sections
@@ -24,6 +25,7 @@ from accelsim.report.report import Report
 from accelsim.report.tables.text import decimal_bytes, hertz, milliseconds, short, times
 from accelsim.report.validation_status import SOURCE, UNVALIDATED, VALIDATION_STATUS
 from accelsim.report.verdict import decide
+from accelsim.result import ESTIMATED, Verdict
 from accelsim.run_labels import label
 
 Tile = tuple[str, str, str]  # label, value, note
@@ -123,7 +125,7 @@ def _banner(report: Report) -> Node:
         said: list[Child] = [paragraph(Run(first, {}, "").summary.limiting_sentence, "limit"), _tiles(_headline(first))]
     else:
         title, names = f"{len(report.costs)} runs compared", "Comparison"
-        gains = ", ".join(f"{name} {times(item.speedup)}" for name, item in zip(report.names[1:], report.comparison.speedups, strict=True))
+        gains = ", ".join(f"{name} {in_brief(item)}" for name, item in zip(report.names[1:], report.comparison.speedups, strict=True))
         speedups = [item.speedup for item in report.comparison.speedups]
         fastest = 1 + speedups.index(max(speedups))
         said = [
@@ -147,13 +149,19 @@ def _headline(cost: RunCost) -> list[Tile]:
     return [
         (*time, f"{summary.inferences_per_s:,.1f} inferences/s"),
         ("Core cycles", f"{summary.total_cycles:,}", f"at {hertz(summary.clock_hz)}, {_inferences(summary.frames, summary.batch)}"),
-        ("Limited by", verdict.resource, "by bounds" if verdict.gain is None else f"{times(verdict.gain)} if it were free"),
+        ("Limited by", *_limited_by(verdict)),
         ("MAC utilization", f"{summary.utilization_pct:.1f} %", f"{summary.macs / 1e6:,.1f} M multiply-accumulates"),
         ("On the bus", decimal_bytes(summary.bus_bytes), f"{decimal_bytes(summary.useful_bytes)} of it useful"),
         ("Energy per inference", f"{short(energy.nominal)} µJ", f"{short(energy.low)} to {short(energy.high)} µJ"),
         ("Efficiency", efficiency, "2 operations per MAC; off-chip memories included"),
         ("Placed area", f"{short(area.nominal)} mm²", f"{short(area.low)} to {short(area.high)} mm²"),
     ]
+
+
+def _limited_by(verdict: Verdict) -> tuple[str, str]:
+    """The resources that limit alike, and the gain."""
+    each = "it" if len(verdict.alike) == 1 else "either" if len(verdict.alike) == 2 else "each"
+    return " or ".join(verdict.alike), ESTIMATED if verdict.gain is None else f"{times(verdict.gain)} if {each} were free"
 
 
 def _relative(run: Sequence[Tile], baseline: Sequence[Tile]) -> list[Tile]:

@@ -61,8 +61,9 @@ def _render_speedups(console: Console, comparison: Comparison, names: Sequence[s
 
 def _render_split(console: Console, title: str, what: str, speedup: Speedup, parts: Iterable[Contribution], top: int | None) -> None:
     moved = {part.name: part for part in parts if part.saved_ticks}
-    out = table([what, ">baseline", ">this run", ">saved", ">of the change", ">so far"])
     difference = speedup.baseline_ticks - speedup.other_ticks
+    of, whole = speedup.share_of
+    out = table([what, ">baseline", ">this run", ">saved", f">of the {of}", ">so far"])
     for step in waterfall(speedup, moved.values(), top):
         part = moved.get(step.name)
         row(
@@ -71,7 +72,7 @@ def _render_split(console: Console, title: str, what: str, speedup: Speedup, par
             _time(speedup, part.baseline_ticks) if part else "",
             _time(speedup, part.other_ticks) if part else "",
             _time(speedup, step.saved_ticks, sign="+"),
-            percent(step.saved_ticks, difference),
+            percent(step.saved_ticks, whole),
             times(step.speedup),
         )
     row(
@@ -80,7 +81,7 @@ def _render_split(console: Console, title: str, what: str, speedup: Speedup, par
         _time(speedup, speedup.baseline_ticks),
         _time(speedup, speedup.other_ticks),
         _time(speedup, difference, sign="+"),
-        percent(difference, difference),
+        percent(difference, whole),
         times(speedup.speedup),
         style="bold",
     )

@@ -16,7 +16,7 @@ from accelsim.report.tables.text import clean, decimal_bytes, duration, ends, pe
 from accelsim.report.tables.time_line import time_line
 from accelsim.report.verdict import LEAST_GAIN, decide
 from accelsim.report.verdict_warnings import SHARING, concerns
-from accelsim.result import Gain, Result
+from accelsim.result import BOUND_RESOURCES, RESOURCES, Gain, Result
 
 MAX_LINES = 20
 _UNFOLDED = 100_000  # columns: paragraphs of a page are folded by who shows it
@@ -80,11 +80,13 @@ def _entries(cost: RunCost, result: Result, summary: Summary, named: int) -> Ite
     elif summary.frames > 1:
         yield "frames", f"cold start {duration(summary.cold_ms)} (first), steady state {duration(summary.steady_ms)} (last)"
     yield "limit", summary.limiting_sentence
-    gains = decide(result).gains
-    if gains:
-        yield "if free", _gains(gains, named)
-    yield "bounds", f"least cycles over cycles taken: {_shares(result.bounds, summary.total_cycles, named, rest=False)}"
-    yield "cycles", _shares(summary.cycles, summary.total_cycles, named, rest=True)
+    verdict = decide(result)
+    if verdict.gains:
+        yield "if free", _gains(verdict.gains, named)
+    own = [reason for resource in verdict.alike for reason in RESOURCES.get(resource, ())]
+    least = [name for name, resource in BOUND_RESOURCES.items() if resource in verdict.alike]
+    yield "bounds", f"least cycles over cycles taken: {_shares(result.bounds, summary.total_cycles, named, least, rest=False)}"
+    yield "cycles", _shares(summary.cycles, summary.total_cycles, named, own)
     if result.cores:
         each = ", ".join(f"{100 * core.utilization:.1f} %" for core in result.cores)
         slower = "; one core may be faster (--full says why)" if any(SHARING in text for text in result.warnings) else ""
@@ -92,7 +94,7 @@ def _entries(cost: RunCost, result: Result, summary: Summary, named: int) -> Ite
     moved: dict[str, int] = {}
     for item in traffic_lines(result):
         moved[item.operand] = moved.get(item.operand, 0) + item.bits
-    share = f": {_shares(moved, sum(moved.values()), named, rest=True)}" if moved else ""
+    share = f": {_shares(moved, sum(moved.values()), named)}" if moved else ""
     yield "traffic", f"{decimal_bytes(summary.bus_bytes)} on the bus, {decimal_bytes(summary.useful_bytes)} of it useful{share}"
     node = cost.cost.area.technology
     yield "energy", f"{short(cost.energy_uj.nominal)} uJ per inference ({ends(cost.energy_uj)}) in {tail(node, _NAME)}"
@@ -106,8 +108,10 @@ def _entries(cost: RunCost, result: Result, summary: Summary, named: int) -> Ite
 def _gains(gains: Sequence[Gain], named: int) -> str:
     """'decoder 1.57x, shadow weights 1.19x; memory slower by 27 cycles (--full says why)', the largest gain first."""
     found = [item for item in gains if item.speed_up >= LEAST_GAIN]
-    shown = [f"{item.resource} {times(item.speed_up)}" for item in found[:named]]
-    rest = [f"others at most {times(found[named].speed_up)}"] if len(found) > named else []
+    texts = [times(item.speed_up) for item in found]
+    most = _with_equals(texts, named)
+    shown = [f"{item.resource} {text}" for item, text in zip(found, texts[:most], strict=False)]
+    rest = [f"others at most {texts[most]}"] if len(texts) > most else []
     slower = [f"{item.resource} {item.anomaly.partition(':')[0]}" for item in gains if item.anomaly]
     anomalies = [f"{', '.join(slower)} (--full says why)"] if slower else []
     return "; ".join([", ".join([*shown, *rest]) or "nothing gains", *anomalies])
@@ -128,11 +132,18 @@ def _turns(result: Result, named: int) -> str:
     return ", ".join(shown) + (f" and {len(cycles) - named} more" if len(cycles) > named else "")
 
 
-def _shares(parts: Mapping[str, int], whole: int, named: int, *, rest: bool) -> str:
-    """'busy 60.1 %, dram 20.0 %, ..., other 1.2 %' of a whole, the largest first."""
+def _with_equals(texts: Sequence[str], named: int) -> int:
+    """`named`, and as many more as read like the last of them."""
+    return next((place for place in range(named, len(texts)) if texts[place] != texts[named - 1]), len(texts))
+
+
+def _shares(parts: Mapping[str, int], whole: int, named: int, also: Sequence[str] = (), *, rest: bool = True) -> str:
+    """'busy 60.1 %, dram 20.0 %, ..., others 1.2 %' of a whole, the largest first; those of `also` are named whatever they are."""
     found = sorted(((value, name) for name, value in parts.items() if value), key=lambda item: -item[0])
-    shown = [f"{name} {percent(value, whole)}" for value, name in found[:named]]
-    left = sum(value for value, _ in found[named:])
+    most = _with_equals([percent(value, whole) for value, _ in found], named)
+    kept = [place < most or name in also for place, (_, name) in enumerate(found)]
+    shown = [f"{name} {percent(value, whole)}" for (value, name), here in zip(found, kept, strict=True) if here]
+    left = sum(value for (value, _), here in zip(found, kept, strict=True) if not here)
     return ", ".join([*shown, f"others {percent(left, whole)}"] if rest and left else shown) or "none"
 
 

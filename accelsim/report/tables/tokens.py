@@ -9,7 +9,7 @@ from rich.console import Console
 
 from accelsim.report.tables.terminal import row, show, table
 from accelsim.report.tables.text import bytes_column, count, milliseconds, short, times
-from accelsim.result import Verdict
+from accelsim.result import ESTIMATED, Verdict
 
 
 class Step(Protocol):
@@ -41,10 +41,10 @@ def render_steps(console: Console, title: str, prefill: Step | None, decode: Seq
         ["step", ">context", ">ms", ">tokens/s", ">mJ per\ntoken", "limits", "if free", ">cache\nread", ">cache\nwritten"], dense=True
     )
     for place, (name, step) in enumerate(steps):
-        gain = "by bounds" if step.verdict.gain is None else times(step.verdict.gain)
+        gain = ESTIMATED if step.verdict.gain is None else times(step.verdict.gain)
         row(
             out, name, count(step.context), milliseconds(step.milliseconds), short(step.tokens_per_second),
-            short(1e3 * step.joules_per_token), step.limiter, gain, read[place], written[place],
+            short(1e3 * step.joules_per_token), " or ".join(step.verdict.alike), gain, read[place], written[place],
         )  # fmt: skip
     show(console, title, out)
 
