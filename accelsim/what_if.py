@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from accelsim.accelerator import Accelerator, load_accelerator
 from accelsim.ops.catalog import pass_ranges
@@ -33,6 +34,7 @@ class WhatIf:
     resource : the same by its key in RESOURCES
     speedup : baseline cycles over this run's cycles
     explanation : '' unless this run is slower than the baseline, or equal because the chip already is that way
+    planned_anew : speed-up of a chip that is built so and has a plan of its own; None where that is this run, or was not tried
     """
 
     name: str
@@ -41,6 +43,7 @@ class WhatIf:
     result: Result
     speedup: float
     explanation: str
+    planned_anew: float | None = None
 
     def __repr__(self) -> str:
         return f"<WhatIf {self.name} were free: {self.speedup:.4g}x>"
@@ -48,12 +51,16 @@ class WhatIf:
 
 @dataclass(frozen=True)
 class Ideal:
-    """One idealization, as overrides of an accelerator's fields; `resource` is its key in RESOURCES."""
+    """One idealization, as overrides of an accelerator's fields; `resource` is its key in RESOURCES.
+
+    `plans` says that the compiler plans with what is ideal, so that a chip with so much of it would have another plan.
+    """
 
     name: str
     resource: str
     description: str
     overrides: Callable[[Accelerator, Sequence[Trace]], tuple[str, ...]]
+    plans: bool = False
 
 
 def _memory(accelerator: Accelerator, traces: Sequence[Trace]) -> tuple[str, ...]:
@@ -137,8 +144,9 @@ IDEALS: tuple[Ideal, ...] = (
     Ideal(
         "buffers",
         "buffer capacity",
-        "room for every weight and activation",
+        "transfers run ahead without end, tiles and spills as planned",
         lambda *_: (f"weight_buffer.capacity={HUGE_BYTES}", f"activation_buffer.capacity={HUGE_BYTES}"),
+        plans=True,
     ),
     Ideal("accumulators", "accumulators", "a second bank drains while the first one fills", lambda *_: ("array.accumulator_banks=2",)),
     Ideal(
@@ -207,12 +215,16 @@ def what_if(
         if other == accelerator:
             out.append(WhatIf(ideal.name, ideal.resource, ideal.description, baseline, 1.0, "the chip is already configured this way"))
             continue
-        result = simulate(
-            other, *traces, frames=len(baseline.frames) // len(traces), batch=baseline.batch, seed=seed, shared=shared,
-            planned_for=accelerator,
+        run = partial(simulate, other, *traces, frames=len(baseline.frames) // len(traces), batch=baseline.batch, seed=seed, shared=shared)
+        result = run(planned_for=accelerator)
+        anew = run() if ideal.plans else result
+        speedup, planned_anew = (baseline.total_cycles / item.total_cycles for item in (result, anew))
+        out.append(
+            WhatIf(
+                ideal.name, ideal.resource, ideal.description, result, speedup, explain(baseline, result),
+                planned_anew if anew.frames != result.frames else None,
+            )
         )  # fmt: skip
-        speedup = baseline.total_cycles / result.total_cycles
-        out.append(WhatIf(ideal.name, ideal.resource, ideal.description, result, speedup, explain(baseline, result)))
     return tuple(out)
 
 

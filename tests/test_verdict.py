@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -50,6 +51,12 @@ def moved(run: Result) -> Counter[str]:
 def choices(run: Result) -> dict[str, str]:
     """The compiler's choices, but for the one that only repeats a field of the control that is idealized."""
     return {name: value for name, value in run.choices.items() if name != "overlap"}
+
+
+def plan(run: Result) -> tuple[Counter[str], list[str], dict[str, str]]:
+    """What the compiler decided: bytes, the way that each layer runs, and its choices, whatever the buffers hold."""
+    kept = {name: re.sub(" of .*", "", value) for name, value in choices(run).items()}
+    return moved(run), [layer.lowering for layer in run.layers], kept
 
 
 def test_every_reason_and_every_bound_has_one_resource_that_can_be_idealized() -> None:
@@ -141,13 +148,16 @@ def test_no_idealization_gains_more_than_that_of_the_named_resource(accelerator:
     verdict = decide(baseline, ideals)
     assert verdict.gain == max(item.speedup for item in ideals)
     for item in ideals:
-        if item.resource != "buffer capacity":  # with room for all, a plan needs no tiles and no spills
-            assert moved(item.result) == moved(baseline), item.resource
-            assert choices(item.result) == choices(baseline), item.resource
+        assert moved(item.result) == moved(baseline), item.resource
+        assert choices(item.result) == choices(baseline), item.resource
     for resource, overrides in OVERRIDES.items():
-        other = load_accelerator(accelerator.writable(), overrides)
-        gain = baseline.total_cycles / simulate(other, trace).total_cycles
-        assert verdict.gain >= 0.99 * gain, resource
+        changed = simulate(load_accelerator(accelerator.writable(), overrides), trace)
+        gain = baseline.total_cycles / changed.total_cycles
+        # A chip that was built so may have another plan, whose gain is that of the plan.
+        assert plan(changed) != plan(baseline) or verdict.gain >= 0.99 * gain, resource
+        if resource == "buffer capacity":
+            (anew,) = (item.planned_anew or item.speedup for item in ideals if item.resource == resource)
+            assert anew == gain
     if verdict.resource == NO_RESOURCE:
         assert verdict.gain < LEAST_GAIN
         return

@@ -79,7 +79,7 @@ def compile_trace(
     target = target_of(accelerator, traces)
     check_cores(target, traces)
     if planned_for is not None and (ranked_by := target_of(planned_for, traces)) != target:
-        target = replace(target, ranked_by=ranked_by)
+        target = target.planned_as(ranked_by)
     known = Caches() if caches is None else caches
     key = (target, traces_sha256(traces), frames, batch, seed)
     with cycles_kept():

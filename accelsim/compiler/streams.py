@@ -189,7 +189,7 @@ class StreamBuilder:
         return Transfers(
             address=(address[added] + stride[added] * (copy // reads[added]))[of_stream] + start,
             size=end - start,
-            need=np.where((room[added] > 0)[of_stream], before + end - self.target.weight_buffer.capacity, 0),
+            need=np.where((room[added] > 0)[of_stream], before + end - self.target.weight_buffer.room_bytes, 0),
             gate=np.maximum(
                 gates[of_batch], self._prefetch_gates(layer[added][of_stream], before + np.where((room[added] > 0)[of_stream], end, 0))
             ),

@@ -8,7 +8,7 @@ Memories are reduced to what bounds and addresses need, in core cycles, so no cl
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from fractions import Fraction
 from typing import Any, Literal, TypeVar
 
@@ -91,9 +91,10 @@ class TargetCodebook:
 
 @dataclass(frozen=True)
 class TargetWeightBuffer:
-    """See `WeightBufferSpec`."""
+    """See `WeightBufferSpec`; `room_bytes` is how far transfers run ahead of what was taken, the capacity but in idealizations."""
 
     capacity: int
+    room_bytes: int
     word_bits: int
     residency: Literal["stream", "pinned"]
 
@@ -191,6 +192,12 @@ class Target:
         """The target by whose costs head orders and mappings are ranked."""
         return self.ranked_by or self
 
+    def planned_as(self, real: Target) -> Target:
+        """This target in the plan of `real`: its orders, mappings and tiles. Larger buffers are only room for transfers ahead."""
+        weights = replace(self.weight_buffer, capacity=real.weight_buffer.capacity)
+        activations = self.activation_buffer.with_fields(capacity=real.activation_buffer.capacity)
+        return replace(self, weight_buffer=weights, activation_buffer=activations, ranked_by=real)
+
     def memory(self, name: str) -> TargetMemory:
         """The memory `dram`, `flash` or `l2`; the last has neither bursts nor a bound of its own but its port."""
         if name == L2:
@@ -212,7 +219,7 @@ def target_of(accelerator: Accelerator, traces: Iterable[Trace]) -> Target:
         array=_part(TargetArray, array),
         codebook=_part(TargetCodebook, accelerator.codebook, codewords=entries),
         decode_width=accelerator.decode_width,
-        weight_buffer=_part(TargetWeightBuffer, accelerator.weight_buffer),
+        weight_buffer=_part(TargetWeightBuffer, accelerator.weight_buffer, room_bytes=accelerator.weight_buffer.capacity),
         activation_buffer=accelerator.activation_buffer,
         vector_unit=accelerator.vector_unit,
         dma=_part(TargetDma, accelerator.dma),
@@ -229,8 +236,9 @@ _Part = TypeVar("_Part", TargetArray, TargetCodebook, TargetWeightBuffer, Target
 
 
 def _part(kind: type[_Part], spec: Any, **normalized: int) -> _Part:
-    """The fields of `spec` that `kind` has; some of them `normalized`."""
-    return kind(**{item.name: normalized.get(item.name, getattr(spec, item.name)) for item in fields(kind)})
+    """The fields of `spec` that `kind` has; some of them `normalized`, or no field of `spec`."""
+    taken: dict[str, Any] = {item.name: getattr(spec, item.name) for item in fields(kind) if item.name not in normalized} | normalized
+    return kind(**taken)
 
 
 def _control(accelerator: Accelerator) -> TargetControl:

@@ -12,7 +12,7 @@ from typing import Protocol
 
 from accelsim.report.limit_estimate import limiting_resource, nearest_bound
 from accelsim.report.tables.text import percent, times
-from accelsim.result import BOUND_RESOURCES, ESTIMATED, RESOURCES, Gain, Result, Verdict, own_cycles
+from accelsim.result import ALIKE, BOUND_RESOURCES, ESTIMATED, RESOURCES, Gain, Result, Verdict, own_cycles
 
 NO_RESOURCE = "none"
 LEAST_GAIN = 1.005  # a smaller speed-up is none
@@ -34,6 +34,8 @@ class IdealizedRun(Protocol):
     def speedup(self) -> float: ...
     @property
     def explanation(self) -> str: ...
+    @property
+    def planned_anew(self) -> float | None: ...
 
 
 @dataclass(frozen=True)
@@ -69,11 +71,11 @@ def decide(result: Result, ideals: Sequence[IdealizedRun] = ()) -> Verdict:
     if first.speedup < LEAST_GAIN:
         none = f"No resource limits alone: none gains {_TOLERANCE} or more if free (the {first.resource}: {first.speedup:.3f}x)"
         decided = Verdict(NO_RESOURCE, first.speedup, None, limiting_resource(result.layers), "", gains)
-        return replace(decided, sentence="; ".join([none, *_why_not(result, decided)]) + ".")
+        return replace(decided, sentence="; ".join([none, *_another_plan(ranked), *_why_not(result, decided)]) + ".")
     second = gains[1] if len(gains) > 1 and gains[1].speed_up >= LEAST_GAIN else None
     then = limiting_resource(first.result.layers, free=first.resource)
     decided = Verdict(first.resource, first.speedup, second, then, "", gains)
-    return replace(decided, sentence=_measured(result, decided, first.result))
+    return replace(decided, sentence=_measured(result, decided, ranked))
 
 
 def limit_rows(result: Result) -> tuple[LimitRow, ...]:
@@ -92,17 +94,24 @@ def limit_rows(result: Result) -> tuple[LimitRow, ...]:
     return tuple(sorted(shown, key=lambda row: (-(row.speed_up or 0), -max(row.own_cycles, row.bound or 0))))
 
 
-def _measured(result: Result, verdict: Verdict, freed: Result) -> str:
-    """The sentence of a simulated verdict; `freed` is the run without its resource."""
+def _measured(result: Result, verdict: Verdict, ranked: Sequence[IdealizedRun]) -> str:
+    """The sentence of a simulated verdict; `ranked` are the idealizations, the largest gain first."""
     alike = [item for item in verdict.gains if item.resource in verdict.alike]
     shown = list(dict.fromkeys(times(item.speed_up) for item in alike))
     each = "" if len(alike) == 1 else ("either " if len(alike) == 2 else "each ") if len(shown) == 1 else ""
-    after = f"{limits(verdict.then)} ({ESTIMATED}){_left_over(verdict.resource, freed)}"
+    after = f"{limits(verdict.then)} ({ESTIMATED}){_left_over(verdict.resource, ranked[0].result)}"
     joint = " if free, and then the " if len(alike) == 1 else f" if free; with the {verdict.resource} free, the "
     *others, last = verdict.alike
     who = f"{', the '.join(others)} or the {limits(last)}" if others else limits(last)
     parts = [f"The {who}: {each}{' or '.join(dict.fromkeys((shown[0], shown[-1])))}{joint}{after}", _runner_up(verdict)]
-    return "; ".join([*parts, *_why_not(result, verdict)]) + f"{_fill(result, verdict.resource)}."
+    return "; ".join([*parts, *_another_plan(ranked), *_why_not(result, verdict)]) + f"{_fill(result, verdict.resource)}."
+
+
+def _another_plan(ranked: Sequence[IdealizedRun]) -> list[str]:
+    """The largest gain of a chip that would be planned anew, if it is more than any resource but the first gains in the plan as it is."""
+    gain, resource = max((item.planned_anew or 0.0, item.resource) for item in ranked)
+    least = max(LEAST_GAIN, *(ALIKE * item.speedup for item in ranked[1:2]))
+    return [f"with more {resource} it would be planned anew: {times(gain)}"] if gain >= least else []
 
 
 def _left_over(resource: str, freed: Result) -> str:

@@ -240,6 +240,8 @@ def render_what_if(console: Console, runs: Iterable[IdealizedRun]) -> None:
     """The table of idealizations."""
     out = table(["if free", ">cycles", ">speed-up", "meaning"])
     for item in runs:
-        note = f" ({item.explanation})" if item.explanation else ""
+        anew = "" if item.planned_anew is None else f"planned anew: {times(item.planned_anew)}"
+        notes = "; ".join(text for text in (item.explanation, anew) if text)
+        note = f" ({notes})" if notes else ""
         row(out, item.name, count(item.result.total_cycles), times(item.speedup), f"{item.description}{note}")
     show(console, "Idealizations, one at a time", out)
