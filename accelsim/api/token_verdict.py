@@ -79,7 +79,9 @@ def weight_bytes(step: TokenStep) -> int:
 
 
 def _crossing(decode: Sequence[TokenStep]) -> tuple[int, int] | None:
-    """(bytes per token in the cache, tokens that are as many bytes as the weights); None where a window or nothing is read."""
+    """(bytes per token in the cache, tokens that are as many bytes as the weights); None with a window, or where nothing is read."""
+    if not all(step.whole_cache for step in decode):
+        return None
     rates = {step.bytes.get("kv_read", 0) / (step.context + step.tokens) for step in decode if step.context}
     if len(rates) != 1 or not (rate := rates.pop()):
         return None

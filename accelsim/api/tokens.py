@@ -39,6 +39,7 @@ class TokenStep:
     verdict : the resource that limits it, with its gain where idealizations were simulated
     bytes : operand -> useful bytes over the memories
     head_bytes : of these, the weights of the last product that has any
+    whole_cache : whether all blocks read all tokens, however many; false with sliding windows
     experts : how those of a mixture were chosen, and how many are read; empty without one
     warnings : of the step's result
     """
@@ -51,6 +52,7 @@ class TokenStep:
     verdict: Verdict
     bytes: dict[str, int]
     head_bytes: int
+    whole_cache: bool = True
     experts: str = ""
     warnings: tuple[str, ...] = ()
 
@@ -185,6 +187,7 @@ def run_tokens(
         raise ConfigError("prefill = 0 and decode = 0: allowed: tokens of at least one of them")
 
     head = trace.weighted_layers()[-1].name
+    whole_cache = not any(layer.causal_reach for layer in trace.layers)
 
     def step(tokens: int, before: int) -> TokenStep:
         at_work = at_tokens(trace, tokens, before, cache_bits=cache_bits)
@@ -193,7 +196,7 @@ def run_tokens(
         joules = energy_of(result, accelerator, technology).energy_pj().nominal * 1e-12
         return TokenStep(
             tokens, before, batch, result.milliseconds, joules, decide(run.decided), _bytes(result),
-            _head_bytes(result, head), result.choices.get("experts", ""), result.warnings,
+            _head_bytes(result, head), whole_cache, result.choices.get("experts", ""), result.warnings,
         )  # fmt: skip
 
     first = step(prefill, context) if prefill else None

@@ -52,6 +52,13 @@ def test_a_window_has_no_crossing() -> None:
     assert len(verdict_of(None, [step(48, "memory"), step(98, "memory", kv_read=98)])) == 3
 
 
+@pytest.mark.parametrize("context", [9, 50])
+def test_a_window_has_no_crossing_at_one_context_either(context: int) -> None:
+    """Short of the window as behind it: what a token adds, it adds to the window's end alone."""
+    found = run_tokens(load_accelerator("edge-64x64"), model(reach=16), load_technology("nangate45"), prefill=0, decode=1, context=context)
+    assert not [text for text in found.verdict if "each token in the cache" in text]
+
+
 def test_a_prefill_has_sentences_of_its_own() -> None:
     first, second = verdict_of(step(0, "MAC array", None, 50, kv_read=0, padding=100), ())
     assert first == "prefill: it is the MAC array"

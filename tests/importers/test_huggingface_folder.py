@@ -14,6 +14,7 @@ from accelsim.compression.open_trace import open_trace
 from accelsim.errors import ImportModelError
 from accelsim.importers.import_model import import_model
 from accelsim.presets import built_in
+from accelsim.trace.token_step import at_tokens
 
 CONFIG: dict[str, Any] = {
     "model_type": "llama", "hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2, "num_key_value_heads": 1,
@@ -59,6 +60,15 @@ def test_matrices_are_float_and_keep_their_values(tmp_path: Path) -> None:
         ({"num_key_value_heads": 3}, "2 heads of queries share 3 of keys"),
         ({"rope_scaling": {"rope_type": "yarn"}}, "allowed: rope_type default, linear or llama3"),
         ({"rope_parameters": 4}, "field 'rope_parameters' has value 4; allowed: an object"),
+        ({"hidden_act": "relu"}, "field 'hidden_act' has value 'relu'; allowed: silu, swish"),
+        (
+            {"model_type": "gemma2", "sliding_window": 4, "layer_types": ["full"]},
+            "field 'layer_types' has value .'full'.; allowed: sliding_",
+        ),
+        (
+            {"model_type": "gemma3_text", "rope_parameters": {"full_attention": 3}},
+            "allowed: an object for each of full_attention, sliding_",
+        ),
         ({"num_hidden_layers": 2}, r"9 missing \(blk.1.attn_norm.weight"),
     ],
 )
@@ -89,6 +99,50 @@ def test_the_committed_language_model_is_the_one_of_its_page(tmp_path: Path) -> 
     (tmp_path / "llama_1b_float" / "config.json").write_text(page[start : page.index("\n\n", start)])
     made = import_model(str(tmp_path / "llama_1b_float"), seed=1, bind={"tokens": 128})
     assert made.sha256 == open_trace("llama_1b_float").sha256
+
+
+MOE = {"num_local_experts": 4, "num_experts_per_tok": 2}
+
+
+@pytest.mark.parametrize(
+    ("change", "parameters"),
+    [
+        ({"model_type": "mixtral", **MOE}, 4 * 3 * 8 * 12 + 4 * 8),  # inner width 12: the matrices of experts are not square
+        ({"model_type": "qwen3_moe", **MOE, "moe_intermediate_size": 5}, 4 * 3 * 8 * 5 + 4 * 8),
+        ({"model_type": "olmoe", **MOE}, 4 * 3 * 8 * 12 + 4 * 8),
+        ({"model_type": "qwen2_moe", **MOE, "shared_expert_intermediate_size": 6}, 4 * 3 * 8 * 12 + 4 * 8 + 3 * 8 * 6 + 8),
+        ({"model_type": "gemma3_text", "head_dim": 4, "tie_word_embeddings": False}, 3 * 8 * 12),
+    ],
+    ids=lambda value: value["model_type"] if isinstance(value, dict) else "",
+)
+def test_a_configuration_alone_gives_the_matrices_of_its_family(change: dict[str, Any], parameters: int, tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text(json.dumps({**CONFIG, **change}))
+    trace = import_model(str(tmp_path), seed=1)
+    attention = 8 * (8 + 4 + 4) + 8 * 8
+    assert sum(layer.weight.k * layer.weight.n for layer in trace.weighted_layers()) == attention + parameters + 8 * 10
+
+
+@pytest.mark.parametrize(
+    ("change", "reaches"),
+    [
+        ({"model_type": "mistral", "sliding_window": 5}, [5] * 8),
+        ({"model_type": "mistral", "sliding_window": None}, [0] * 8),
+        ({"model_type": "gemma2", "sliding_window": 5}, [5, 0] * 4),
+        ({"model_type": "gemma3_text", "sliding_window": 5}, [5, 5, 5, 5, 5, 0, 5, 5]),
+        ({"model_type": "gemma3_text", "sliding_window": 5, "sliding_window_pattern": 2}, [5, 0] * 4),
+        ({"model_type": "gemma2", "sliding_window": 5, "layer_types": ["full_attention"] * 7 + ["sliding_attention"]}, [0] * 7 + [5]),
+        ({"model_type": "qwen2", "sliding_window": 5}, [0] * 8),
+        ({"model_type": "qwen2", "sliding_window": 5, "use_sliding_window": True, "max_window_layers": 6}, [0] * 6 + [5] * 2),
+    ],
+)
+def test_windows_are_kept_whatever_the_prompt_that_is_imported(change: dict[str, Any], reaches: list[int], tmp_path: Path) -> None:
+    """Two tokens are imported, fewer than the window: a later step over more must still obey it."""
+    (tmp_path / "config.json").write_text(json.dumps({**CONFIG, "num_hidden_layers": 8, **change}))
+    trace = import_model(str(tmp_path), seed=1, bind={"tokens": 2})
+    assert [layer.causal_reach for layer in trace.layers if layer.op == "softmax"] == reaches
+    step = at_tokens(trace, 1, 11)
+    cached = [layer.head_product.cache_rows for layer in step.layers if layer.head_product is not None]
+    assert cached == [reach or 12 for reach in reaches for _ in range(2)]
 
 
 def test_a_configuration_alone_gives_shapes_from_a_seed(tmp_path: Path) -> None:

@@ -20,15 +20,24 @@ T: Any = transformers
 
 IDS = torch.tensor([[3, 1, 4, 1, 5, 9, 2]])
 TOKENS, EPSILON = IDS.shape[1], 1e-6
-CLASSES = {"llama": "Llama", "qwen2": "Qwen2", "qwen3": "Qwen3", "phi3": "Phi3", "gemma": "Gemma", "gemma2": "Gemma2"}
+CLASSES = {"llama": "Llama", "qwen2": "Qwen2", "qwen3": "Qwen3", "phi3": "Phi3", "gemma": "Gemma", "gemma2": "Gemma2", "gemma3": "Gemma3"}
 FIELDS: dict[str, dict[str, Any]] = {
     "gemma2": {"sliding_window": 3, "attn_logit_softcapping": 5.0, "final_logit_softcapping": 4.0, "query_pre_attn_scalar": 64},
+    "gemma3": {
+        "sliding_window": 3, "query_pre_attn_scalar": 64,
+        "rope_parameters": {
+            "full_attention": {"rope_type": "linear", "rope_theta": 100.0, "factor": 4.0},
+            "sliding_attention": {"rope_type": "default", "rope_theta": 1e4},
+        },
+    },
     "phi3": {"sliding_window": 3},
-}
+}  # fmt: skip
 KEYS: dict[str, dict[str, int | float | str]] = {
     "gemma2": {"attention.sliding_window": 3, "attn_logit_softcapping": 5.0, "final_logit_softcapping": 4.0},
+    "gemma3": {"attention.sliding_window": 3, "rope.freq_base": 100.0, "rope.scaling.type": "linear", "rope.scaling.factor": 4.0},
     "phi3": {"attention.sliding_window": 3},
 }
+BLOCKS = {"gemma3": 6}  # the sixth sees all tokens
 NAMES = {  # the library's name of a tensor -> that of llama.cpp's converter
     "model.embed_tokens": "token_embd", "model.norm": "output_norm", "lm_head": "output", "model.layers": "blk",
     "input_layernorm": "attn_norm", "self_attn.q_proj": "attn_q", "self_attn.k_proj": "attn_k", "self_attn.v_proj": "attn_v",
@@ -47,8 +56,9 @@ def model_of(sizes: Sizes, **changes: Any) -> Any:
         "max_position_embeddings": sizes.context, "rms_norm_eps": EPSILON, "tie_word_embeddings": sizes.tied, "use_cache": False,
         **FIELDS.get(sizes.architecture, {}), **changes,
     }  # fmt: skip
-    config = getattr(T, f"{CLASSES[sizes.architecture]}Config")(**fields, attn_implementation="eager")
-    model = getattr(T, f"{CLASSES[sizes.architecture]}ForCausalLM")(config)
+    kind = CLASSES[sizes.architecture]
+    config = getattr(T, f"{kind}TextConfig" if kind == "Gemma3" else f"{kind}Config")(**fields, attn_implementation="eager")
+    model = getattr(T, f"{kind}ForCausalLM")(config)
     generator = torch.Generator().manual_seed(7)
     with torch.no_grad():
         for parameter in model.parameters():
@@ -63,7 +73,7 @@ def model_of(sizes: Sizes, **changes: Any) -> Any:
 def as_converted(sizes: Sizes, model: Any) -> dict[str, tuple[str, np.ndarray]]:
     """The model's tensors as llama.cpp's converter stores them: Llama's q and k reordered, one added to Gemma's norms."""
     found: dict[str, tuple[str, np.ndarray]] = {}
-    post = "post_attention_norm" if sizes.architecture == "gemma2" else "ffn_norm"
+    post = "post_attention_norm" if sizes.architecture in ("gemma2", "gemma3") else "ffn_norm"
     for library, values in model.state_dict().items():
         name, array = library, values.numpy()
         for old, new in {**NAMES, "post_attention_layernorm": post}.items():
@@ -92,7 +102,7 @@ def check_logits(trace: Trace, model: Any, sizes: Sizes) -> None:
 @pytest.mark.parametrize("tied", [False, True], ids=["own head", "tied head"])
 @pytest.mark.parametrize("architecture", CLASSES)
 def test_the_logits_are_those_of_the_library(architecture: str, tied: bool, tmp_path: Path) -> None:
-    sizes = Sizes(architecture, tied=tied)
+    sizes = Sizes(architecture, BLOCKS.get(architecture, 2), tied=tied)
     model = model_of(sizes)
     write_gguf(tmp_path / "m.gguf", sizes, as_converted(sizes, model), KEYS.get(architecture))
     trace = import_model(str(tmp_path / "m.gguf"), bind={"tokens": TOKENS})
@@ -101,7 +111,7 @@ def test_the_logits_are_those_of_the_library(architecture: str, tied: bool, tmp_
 
 @pytest.mark.parametrize("architecture", CLASSES)
 def test_a_folder_that_the_library_saves_computes_its_logits(architecture: str, tmp_path: Path) -> None:
-    sizes = Sizes(architecture)
+    sizes = Sizes(architecture, BLOCKS.get(architecture, 2))
     model = model_of(sizes)
     model.float().save_pretrained(tmp_path / "model", max_shard_size="1MB")
     trace = import_model(str(tmp_path / "model"), bind={"tokens": TOKENS})

@@ -12,7 +12,7 @@ import numpy as np
 
 from accelsim.errors import ImportModelError
 from accelsim.importers.language_models.families import FAMILIES
-from accelsim.importers.language_models.language_model import LanguageModel
+from accelsim.importers.language_models.language_model import MAX_BLOCKS, LanguageModel
 from accelsim.importers.language_models.mixture import Mixture
 from accelsim.importers.language_models.rotary_angles import Rotary
 from accelsim.ops.shapes import MAX_BOUND
@@ -22,10 +22,12 @@ from accelsim.wording import shown
 
 _FAMILIES = {
     **{name: name for name in ("llama", "qwen2", "qwen3", "phi3", "gemma", "gemma2", "olmoe")},
-    "mistral": "llama", "mixtral": "llama", "qwen2_moe": "qwen2moe", "qwen3_moe": "qwen3moe",
+    "gemma3_text": "gemma3", "mistral": "llama", "mixtral": "llama", "qwen2_moe": "qwen2moe", "qwen3_moe": "qwen3moe",
 }  # fmt: skip
 _WITH_EXPERTS = ("mixtral", "qwen2_moe", "qwen3_moe", "olmoe")
 _MOST_BYTES = 1 << 20
+_GATES = {"silu": ("silu", "swish"), "gelu": ("gelu", "gelu_pytorch_tanh", "gelu_new")}  # names of the function of a gate
+_WINDOWED = {"sliding_attention": True, "full_attention": False}
 _REFUSED = ("attention_bias", "mlp_bias", "clip_qkv", "mlp_only_layers")  # where they say anything
 
 
@@ -95,12 +97,16 @@ def language_model_of(config: Config) -> LanguageModel:
     if head_width > MAX_BOUND:
         raise config.refuse("head_dim", f"up to {MAX_BOUND:,}")
     family = replace(FAMILIES[_FAMILIES[kind]], pairs="halves")
-    rotary = _rotary(config, head_width)
-    windowed = config.fields.get("use_sliding_window", not kind.startswith("qwen"))
+    activation = config.fields.get("hidden_activation") or config.fields.get("hidden_act") or family.gate
+    if activation not in _GATES[family.gate]:
+        raise config.refuse("hidden_activation" if config.fields.get("hidden_activation") else "hidden_act", ", ".join(_GATES[family.gate]))
+    rotary, local_rotary = _rotaries(config, kind, head_width)
+    blocks = config.whole("num_hidden_layers")
+    window = config.whole("sliding_window", 0) if config.fields.get("use_sliding_window", not kind.startswith("qwen")) else 0
     try:
         return LanguageModel(
             family=family,
-            blocks=config.whole("num_hidden_layers"),
+            blocks=blocks,
             width=width,
             heads=heads,
             kv_heads=config.whole("num_key_value_heads", heads),
@@ -110,8 +116,9 @@ def language_model_of(config: Config) -> LanguageModel:
             context=config.whole("max_position_embeddings"),
             score_scale=1 / sqrt(max(config.real("query_pre_attn_scalar", head_width), 1)),
             rotary=rotary,
-            local_rotary=rotary,
-            window=config.whole("sliding_window", 0) if windowed else 0,
+            local_rotary=local_rotary,
+            window=window,
+            windowed=_windowed(config, kind, blocks) if window else (),
             score_cap=config.real("attn_logit_softcapping", 0.0),
             logit_cap=config.real("final_logit_softcapping", 0.0),
             tied=bool(config.fields.get("tie_word_embeddings", kind.startswith("gemma"))),
@@ -138,12 +145,42 @@ def _mixture(config: Config, kind: str) -> Mixture | None:
     )
 
 
-def _rotary(config: Config, head_width: int) -> Rotary:
-    """Base and scaling: none, linear, or Llama 3's."""
+def _windowed(config: Config, kind: str, blocks: int) -> tuple[bool, ...]:
+    """Whether each block has the sliding window, as the library decides it; empty: the family's pattern."""
+    if not 1 <= blocks <= MAX_BLOCKS:
+        return ()  # the model refuses the number
+    said = config.fields.get("layer_types")
+    if said is not None:
+        if not isinstance(said, list) or len(said) != blocks or any(item not in _WINDOWED for item in said):
+            raise config.refuse("layer_types", f"{' or '.join(_WINDOWED)} for each of {blocks} blocks")
+        return tuple(_WINDOWED[item] for item in said)
+    if kind in ("qwen2", "qwen3", "qwen2_moe"):
+        first = config.whole("max_window_layers", 28)
+        return tuple(block >= first for block in range(blocks))
+    every = config.whole("sliding_window_pattern", 6) if kind == "gemma3_text" else 0
+    return tuple((block + 1) % every > 0 for block in range(blocks)) if every > 0 else ()
+
+
+def _rotaries(config: Config, kind: str, head_width: int) -> tuple[Rotary, Rotary]:
+    """The rotary embeddings of blocks that see all tokens, and of those with a sliding window: one for both, but for Gemma 3's."""
     nested = config.fields.get("rope_parameters") or config.fields.get("rope_scaling") or {}
     if not isinstance(nested, dict):
         raise config.refuse("rope_parameters", "an object")
-    rope = Config(config.path, {"rope_theta": config.fields.get("rope_theta"), **nested})
+    if kind != "gemma3_text":
+        rotary = _rotary(config, {"rope_theta": config.fields.get("rope_theta"), **nested}, head_width)
+        return rotary, rotary
+    bases = {"full_attention": config.real("rope_theta", 1_000_000.0), "sliding_attention": config.real("rope_local_base_freq", 10_000.0)}
+    by_kind = nested if any(name in nested for name in bases) else {"full_attention": nested}
+    parts = {name: by_kind.get(name) or {} for name in bases}
+    if not all(isinstance(part, dict) for part in parts.values()):
+        raise config.refuse("rope_parameters", f"an object for each of {', '.join(bases)}")
+    whole, local = (_rotary(config, {"rope_theta": base, **parts[name]}, head_width) for name, base in bases.items())
+    return whole, local
+
+
+def _rotary(config: Config, nested: Mapping[str, Any], head_width: int) -> Rotary:
+    """Base and scaling: none, linear, or Llama 3's."""
+    rope = Config(config.path, nested)
     kind = nested.get("rope_type", nested.get("type", "default"))
     if kind not in ("default", "linear", "llama3"):
         raise config.refuse("rope_parameters", "rope_type default, linear or llama3")

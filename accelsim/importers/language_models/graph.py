@@ -100,8 +100,7 @@ class DecoderGraph:
             value = self._shared(value, model.heads)
         if model.score_cap:
             scores = self._bent(f"{name}.scores", scores, model.score_cap)
-        seen = reach if 0 < reach < view.shape[1] else 0
-        weights = self.builder.softmax(f"{name}.softmax", scores, -1, causal=True, reach=seen)
+        weights = self.builder.softmax(f"{name}.softmax", scores, -1, causal=True, reach=reach)
         context = self.builder.matmul(f"{name}.context", weights, value)
         rows = context.permute((0, 2, 1, 3)).reshape((1, view.shape[1], model.heads * value.shape[-1]))
         if model.latent is not None:

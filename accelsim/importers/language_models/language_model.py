@@ -30,6 +30,8 @@ class LanguageModel:
         Factor of the scores of attention.
     window
         Tokens that a block with a sliding window sees; 0: no block has one.
+    windowed
+        Whether each block has the sliding window; empty: those of its family have.
     score_cap, logit_cap
         c in c * tanh(x / c) of scores and of logits; 0: none.
     rotary, local_rotary
@@ -55,6 +57,7 @@ class LanguageModel:
     rotary: Rotary
     local_rotary: Rotary
     window: int = 0
+    windowed: tuple[bool, ...] = ()
     score_cap: float = 0.0
     logit_cap: float = 0.0
     tied: bool = False
@@ -67,6 +70,8 @@ class LanguageModel:
             most = MAX_BLOCKS if name == "blocks" else MAX_BOUND
             if not 1 <= getattr(self, name) <= most:
                 raise ImportModelError(f"{name} is {getattr(self, name)}; allowed: 1 to {most}")
+        if len(self.windowed) not in (0, self.blocks):
+            raise ImportModelError(f"windows are said of {len(self.windowed)} blocks of {self.blocks}; allowed: of each")
         if self.heads % self.kv_heads:
             raise ImportModelError(f"{self.heads} heads of queries share {self.kv_heads} of keys; allowed: a divisor of {self.heads}")
         if self.rotary.turned % 2 or not 2 <= self.rotary.turned <= self.head_width:
@@ -86,6 +91,8 @@ class LanguageModel:
 
     def reach(self, block: int) -> int:
         """Tokens that a block sees; 0: all before its own."""
+        if self.windowed:
+            return self.window if self.windowed[block] else 0
         every = self.family.global_every
         return 0 if every and block % every == every - 1 else self.window
 

@@ -22,5 +22,5 @@ class ShapesAlone:
         return np.zeros(self.model.tensors()[name], np.float32)
 
     def matrix(self, name: str, first: int, stop: int) -> StoredMatrix:
-        """Its format and sizes."""
-        return StoredMatrix(Float32Format(), self.model.tensors()[name][1], stop - first, dict)
+        """Its format and sizes; of experts, whose matrices are stacked, those of all."""
+        return StoredMatrix(Float32Format(), self.model.tensors()[name][-1], stop - first, dict)
