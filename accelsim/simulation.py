@@ -76,18 +76,32 @@ class RecordedRun:
     notes: RunRecorder
     core: int | None = None
 
-    def of_last_core(self) -> RecordedRun:
-        """The run as that of several cores saw it which ended last; itself with one core.
+    @property
+    def cores(self) -> int:
+        """How many cores the run is about: those of the machine, or one."""
+        return len(self.program.cores) if self.core is None else 1
 
-        Program, outcome, result and notes are that core's, but for what the memories did for all.
+    @property
+    def of_cores(self) -> tuple[RecordedRun, ...]:
+        """The run as each core saw it, in the order of the cores; itself with one core."""
+        return tuple(self.of_core(core) for core in range(self.cores))
+
+    @property
+    def of_last_core(self) -> RecordedRun:
+        """The run as that core saw it which ended last."""
+        return self.of_core(self.outcome.last_core)
+
+    def of_core(self, core: int) -> RecordedRun:
+        """The run as one core saw it; itself with one core.
+
+        Program, outcome, result and notes are that core's, but for what memories and the L2's port did for all.
         """
-        if not self.program.others:
+        if self.cores == 1:
             return self
-        core = self.outcome.last_core
         own = self.outcome.cores[core]
         counters = {**self.outcome.counters, **own.counters}
         result = replace(self.result, frames=self.result.cores[core].frames, cores=(), counters=counters)
-        return RecordedRun(self.accelerator, self.program.cores[core], own, result, self.notes.cores[core], core)
+        return RecordedRun(self.accelerator, self.program.cores[core], own, result, self.notes.of_core(core, self.cores), core)
 
 
 def simulate_recorded(

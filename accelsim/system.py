@@ -20,12 +20,12 @@ from accelsim.hw.clusters_together import ClustersTogether
 from accelsim.hw.compute_cluster import ComputeCluster
 from accelsim.hw.dma import Dma
 from accelsim.hw.flash import FlashSpec
-from accelsim.hw.l2 import L2
+from accelsim.hw.l2 import L2, L2Spec
 from accelsim.hw.l2_dma import L2Dma
 from accelsim.hw.l2_port import L2Port
 from accelsim.hw.memory import Channel, Complete, MemorySpec
 from accelsim.hw.memory_side import can_run
-from accelsim.hw.recorder import RecordedChannel, RecordedCluster, RunRecorder
+from accelsim.hw.recorder import RecordedChannel, RecordedCluster, RecordedPort, RunRecorder
 from accelsim.hw.shared_memory import SharedMemories, SharedTensors
 from accelsim.hw.two_sides import run_sides
 from accelsim.hw.weight_broadcast import WeightBroadcasts
@@ -177,7 +177,7 @@ def _run_events(
         return watched
 
     shared = SharedMemories(list(memories), len(programs), open_memory)
-    port = None if timing.l2 is None else L2Port(env, timing.l2.clock or timing.clock_hz, timing.l2, len(programs))
+    port = None if timing.l2 is None else _open_port(env, timing.l2, timing.clock_hz, len(programs), recorder)
     tensors, broadcasts = SharedTensors(programs), WeightBroadcasts[Dma](programs)
     cores = {
         number: _open_core(env, timing, number, shared, tensors, broadcasts, port, recorder)
@@ -228,6 +228,12 @@ _NO_WORK = Outcome(
     np.zeros((0, len(RUN_RESULTS)), np.int64),
     dict.fromkeys(("dma_received_bytes", "dma_sent_bytes", "weight_buffer_taken_bytes", "vector_busy_cycles"), 0),
 )
+
+
+def _open_port(env: simpy.Environment, spec: L2Spec, core_clock_hz: int, cores: int, recorder: RunRecorder | None) -> L2Port:
+    """The port of the shared level, recorded if there is a recorder."""
+    clock = spec.clock or core_clock_hz
+    return L2Port(env, clock, spec, cores) if recorder is None else RecordedPort(env, clock, spec, cores, recorder)
 
 
 def _open_core(

@@ -168,7 +168,7 @@ def _simulated(
     recorded = simulate_recorded(machine, network, *others, frames=frames, batch=batch, seed=seed, progress=progress)
     networks = (network, *others)
     run = examined(machine, networks, recorded.result, what_if=what_if, functional=functional, seed=seed, progress=progress)
-    write_timeline(replace(recorded, result=run.decided).of_last_core(), make_window(recorded.result, None, None), timeline)
+    write_timeline(replace(recorded, result=run.decided), make_window(recorded.result, None, None), timeline)
     return run
 
 

@@ -123,6 +123,7 @@ def check_timeline_file(path: Path) -> None:
 
 def say_timeline(summary: TimelineSummary, quiet: bool) -> None:
     """Report the written file and, unless `quiet`, where the shown cycles went and the comparison with the result."""
+    from accelsim.report.tables.run import longest_waits
     from accelsim.report.tables.terminal import row, say, show, stdout_console, table
     from accelsim.report.tables.text import count, decimal_bytes, percent
 
@@ -134,11 +135,16 @@ def say_timeline(summary: TimelineSummary, quiet: bool) -> None:
         return
     say(console, line)
     say(console, summary.limit)
-    whole = sum(summary.cycles.values())
-    causes = table(("array", ">cycles", ">share"))
-    for name, cycles in sorted(summary.cycles.items(), key=lambda item: -item[1]):
-        row(causes, name, count(cycles), percent(cycles, whole))
-    show(console, "The array in these cycles", causes)
+    if summary.cores:
+        causes = table((">core", ">busy", "waits, the longest first"))
+        for number, cycles in summary.cores.items():
+            row(causes, str(number), percent(cycles.get("busy", 0), sum(cycles.values())), longest_waits(cycles))
+    else:
+        whole = sum(summary.cycles.values())
+        causes = table(("array", ">cycles", ">share"))
+        for name, spent in sorted(summary.cycles.items(), key=lambda item: -item[1]):
+            row(causes, name, count(spent), percent(spent, whole))
+    show(console, "The arrays in these cycles" if summary.cores else "The array in these cycles", causes)
     console.print()
     if summary.checked:
         say(console, f"Equal to the result: {', '.join(summary.checked)}.")

@@ -71,9 +71,14 @@ class L2Port(CycleEngine):
         self._last = self._last or self._port.next_served(cycle)
 
     def absorb(self) -> None:
-        for _, client, cycle, size, ended in sorted(self._arrived, key=lambda item: item[0]):
-            self._waiting[client, self._port.request(client, cycle, size)] = ended
+        for order, client, cycle, size, ended in sorted(self._arrived, key=lambda item: item[0]):
+            self.take(order, client, cycle, size, ended)
         self._arrived.clear()
+
+    def take(self, order: int, client: str, cycle: int, size: int, ended: Ended) -> None:
+        """Let a request wait for the port; they come in the order in which it knows them."""
+        del order
+        self._waiting[client, self._port.request(client, cycle, size)] = ended
 
     def predict(self) -> int | None:
         self._valid = True

@@ -12,6 +12,8 @@ import simpy
 
 from accelsim.hw.compute_cluster import ComputeCluster
 from accelsim.hw.dma import Issue
+from accelsim.hw.l2 import L2Spec
+from accelsim.hw.l2_port import Ended, L2Port
 from accelsim.hw.memory import Channel, Complete
 from accelsim.program import Program
 
@@ -37,6 +39,16 @@ class Crossing:
     crossed_ps: int
 
 
+@dataclass(frozen=True)
+class PortRequest:
+    """A request that the port of the shared level took: its transfer's number in the memories, the client, the port's cycle, bytes."""
+
+    transfer: int
+    client: str
+    cycle: int
+    size: int
+
+
 @dataclass
 class RunRecorder:
     """Records of one run, in time order.
@@ -51,7 +63,8 @@ class RunRecorder:
     denied : cycles in which the codebook ROM that several cores share served others
     issues : transfers of the DMA
     crossings : transfers that crossed the port of the shared level, each as often as it did, in the order of their ends
-    cores : of a chip with several, the records of each; they have `requests` and `completed_ps` together
+    port : requests of all cores to the port of the shared level, in the order in which it took them
+    cores : of a chip with several, the records of each; they have `requests`, `completed_ps` and `port` together
     requests : memory -> transfers it accepted; completed_ps : memory -> number of a transfer -> when the memory was done with it
     """
 
@@ -65,15 +78,15 @@ class RunRecorder:
     issues: list[Issue] = field(default_factory=list)
     requests: dict[str, list[Request]] = field(default_factory=dict)
     completed_ps: dict[str, dict[int, int]] = field(default_factory=dict)
-
     crossings: list[Crossing] = field(default_factory=list)
+    port: list[PortRequest] = field(default_factory=list)
     cores: dict[int, RunRecorder] = field(default_factory=dict)
 
     def of_core(self, core: int, cores: int) -> RunRecorder:
         """The recorder of one core: this one, if there is no other."""
         if cores == 1:
             return self
-        return self.cores.setdefault(core, RunRecorder(requests=self.requests, completed_ps=self.completed_ps))
+        return self.cores.setdefault(core, RunRecorder(requests=self.requests, completed_ps=self.completed_ps, port=self.port))
 
     def cross(self, flight: int, client: str, asked_ps: int, crossed_ps: int) -> None:
         self.crossings.append(Crossing(flight, client, asked_ps, crossed_ps))
@@ -109,6 +122,18 @@ class RecordedCluster(ComputeCluster):
     def written(self, load: int, offset: int, units: int) -> None:
         self._recorder.written.append((self.now_cycle, load, offset, units))
         super().written(load, offset, units)
+
+
+class RecordedPort(L2Port):
+    """The port of the shared level, whose requests are recorded."""
+
+    def __init__(self, env: simpy.Environment, clock_hz: int, spec: L2Spec, cores: int, recorder: RunRecorder) -> None:
+        super().__init__(env, clock_hz, spec, cores)
+        self._recorder = recorder
+
+    def take(self, order: int, client: str, cycle: int, size: int, ended: Ended) -> None:
+        self._recorder.port.append(PortRequest(order, client, cycle, size))
+        super().take(order, client, cycle, size, ended)
 
 
 class RecordedChannel:

@@ -30,6 +30,17 @@ class Served:
     cycle: int
 
 
+@dataclass(frozen=True)
+class Burst:
+    """A burst of a client's request `number`: it holds the port in cycles start..end-1 and moves `size` bytes."""
+
+    client: str
+    number: int
+    start: int
+    end: int
+    size: int
+
+
 class SharedPort:
     """A port of `width` bytes per cycle that serves bursts of at most `burst` bytes.
 
@@ -95,6 +106,17 @@ class SharedPort:
             return None
         client = int(self._state[at.ENDED_CLIENT])
         return Served(self._clients[client], int(self._first[client]) - 1, cycle)
+
+    def next_burst(self, until: int = NEVER) -> Burst | None:
+        """Begin the next burst, if it begins before cycle `until`."""
+        index, start = (int(value) for value in at.next_client(self._state, self._params, self._requests, self._first, self._last))
+        if start >= until or index < 0:
+            return None
+        number = int(self._first[index])
+        request = self._requests[index, number % self._requests.shape[1]]
+        size = min(int(request[at.R_LEFT]), int(self._params[at.P_BURST]))
+        self.next_served(start + 1)
+        return Burst(self._clients[index], number, start, int(self._state[at.FREE]), size)
 
     def copy(self) -> SharedPort:
         """The port as it is now, to be run further on its own."""

@@ -8,8 +8,10 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
+from accelsim.hw.background import FIRST_ID
 from accelsim.quantities import cycle_at, edge_ps
 from accelsim.simulation import RecordedRun
+from accelsim.timeline.layout import CoreLayout, SharedLayout
 from accelsim.timeline.trace_file import Slice, TraceFile, Track
 from accelsim.timeline.window import Window
 
@@ -32,12 +34,23 @@ class Sums:
 
 @dataclass
 class Context:
-    """A recorded run, the part of it that is shown, and the file that shows it."""
+    """A recorded run, as one of `cores` cores saw it or as a whole; the part of it that is shown; and the file that shows it."""
 
     run: RecordedRun
     window: Window
     out: TraceFile
+    cores: int = 1
     sums: Sums = field(default_factory=Sums)
+
+    @cached_property
+    def places(self) -> CoreLayout:
+        """Where the units of the run's core are drawn."""
+        return CoreLayout(self.run.core or 0, self.cores)
+
+    @cached_property
+    def shared(self) -> SharedLayout:
+        """Where the memories are drawn."""
+        return SharedLayout(self.cores)
 
     def time_ps(self, cycle: int) -> int:
         """Time of an edge of the core's clock."""
@@ -65,6 +78,10 @@ class Context:
     def of_layer(self, layer: int) -> dict[str, Any]:
         """Arguments that every slice of a layer has."""
         return {"layer": self.layer_name(layer), "frame": self.run.program.layers[layer].frame}
+
+    def of_number(self, transfer: int) -> dict[str, int]:
+        """The core whose DMA issued a transfer, by its number in the memories, where there are several."""
+        return {"core": transfer % self.cores} if self.cores > 1 and transfer < FIRST_ID else {}
 
     def tile_name(self, run: int, tile: int) -> str:
         """'fc1 [n3 k1]': layer, N-tile (or those of a fold, n3-5) and K-tile; 'fc1 [drain]' for the time after a run's last tile.

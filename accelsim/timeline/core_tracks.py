@@ -14,7 +14,6 @@ from accelsim.kernels.cycle_samples import LOADER_STATES
 from accelsim.result import CATEGORIES
 from accelsim.timeline.context import Context
 from accelsim.timeline.flows import Flows
-from accelsim.timeline.layout import ARRAY, CODEBOOK, LAYERS, LOADER, VECTOR
 from accelsim.timeline.replay import Samples
 from accelsim.timeline.segments import Segment, Segments
 
@@ -43,7 +42,7 @@ class LayerTrack:
             if context.window.shows(layer, item.start, item.end):
                 plan = context.run.program.layers[layer]
                 arguments = {**context.of_layer(layer), "op": plan.op, "format": plan.format, "runs": item.last - item.first + 1}
-                context.draw(LAYERS, plan.name, "layer", item.start, item.end, arguments)
+                context.draw(context.places.layers, plan.name, "layer", item.start, item.end, arguments)
 
 
 class ArrayTrack:
@@ -58,15 +57,20 @@ class ArrayTrack:
         self._take(self._segments.feed(piece, piece.of("run", "tile", "category"), piece.column("row")))
 
     def flush(self) -> None:
-        """Close open slices, and draw the wait for the last write, booked to the last run."""
+        """Close open slices, and draw the waits after the core's last run, booked to it: for its last write, and for the other cores."""
         self._take(self._segments.flush())
         self._draw()
-        outcome, last = self._context.run.outcome, len(self._context.runs) - 1
-        if outcome.tail_cycles:
-            record = self._context.runs[last]
-            tile, category = record["kt_count"] * record["nt_count"], CATEGORIES.index(self._context.run.accelerator.placement.last_wait)
-            self._tile = [Segment(outcome.cycles - outcome.tail_cycles, outcome.cycles, (last, tile, category), 0, 0)]
-            self._draw()
+        run = self._context.run
+        outcome, record = run.outcome, self._context.runs[-1]
+        last = (len(self._context.runs) - 1, record["kt_count"] * record["nt_count"])
+        waits = (
+            (outcome.cycles - outcome.tail_cycles, outcome.cycles, run.accelerator.placement.last_wait),
+            (outcome.cycles, run.result.total_cycles, "dependency"),
+        )
+        for start, end, category in waits:
+            if end > start:
+                self._tile.append(Segment(start, end, (*last, CATEGORIES.index(category)), 0, 0))
+        self._draw()
 
     def _take(self, found: list[Segment]) -> None:
         for item in found:
@@ -99,9 +103,9 @@ class ArrayTrack:
             arguments["mapping"] = "vector path"
         if record["turned"]:
             arguments["mapping"] = "input stationary"
-        context.draw(ARRAY, context.tile_name(run, index), "tile", start, end, {**arguments, **cycles})
+        context.draw(context.places.array, context.tile_name(run, index), "tile", start, end, {**arguments, **cycles})
         for item in tile:
-            context.draw(ARRAY, CATEGORIES[item.key[2]], "cause", item.start, item.end, {})
+            context.draw(context.places.array, CATEGORIES[item.key[2]], "cause", item.start, item.end, {})
         used = next((item.start for item in tile if item.key[2] == _BUSY), start)
         # its groups are used as they come, the last one in the last of these cycles
         if record["gemv_groups"] or record["os_line"] or record["turned"]:
@@ -169,7 +173,7 @@ class LoaderTrack:
             **({"denied": cycles["denied"]} if cycles["denied"] else {}),
             "from": "activation buffer" if record["from_activations"] else "weight buffer",
         }
-        context.draw(LOADER, context.load_name(run, index), "load", start, end, arguments)
+        context.draw(context.places.loader, context.load_name(run, index), "load", start, end, arguments)
 
 
 class CodebookTrack:
@@ -193,7 +197,7 @@ class CodebookTrack:
             layer = context.runs[int(program.cb_runs[item.key[0]])]["layer"]
             if context.window.shows(layer, item.start, item.end):
                 arguments = {**context.of_layer(layer), "codewords": int(program.cb_words[item.key[0]])}
-                context.draw(CODEBOOK, f"{context.layer_name(layer)} codebook", "codebook", item.start, item.end, arguments)
+                context.draw(context.places.codebook, f"{context.layer_name(layer)} codebook", "codebook", item.start, item.end, arguments)
 
 
 class VectorTrack:
@@ -234,4 +238,4 @@ class VectorTrack:
                 "passes": task["passes"],
                 "buffer_accesses_a_cycle": task["accesses"],
             }
-            context.draw(VECTOR, name, "vector", item.start, item.end, arguments)
+            context.draw(context.places.vector, name, "vector", item.start, item.end, arguments)

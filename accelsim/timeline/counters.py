@@ -1,56 +1,78 @@
 """Counter tracks: bandwidth of each memory in bytes per core cycle, and the occupancy of the weight and activation buffers.
 
-Bandwidth is the mean over bins of a power of two of core cycles, so that bytes over cycles is exact as a binary fraction; a burst counts
-in the bin of its last bit. A tensor occupies its slot from its first result, or from the issue of its load, to the end of its last reader.
+Bandwidth is the mean over bins of core cycles: the bytes of a transfer are spread evenly over the time in which they cross, exactly, so
+that bins sum to all bytes and none exceeds the memory's peak. A tensor occupies its slot from its first result, or from the issue of its
+load, to the end of its last reader.
 """
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Sequence
+from fractions import Fraction
 
 import numpy as np
 
 from accelsim.program import Int64, Slot
 from accelsim.timeline.context import Context
 from accelsim.timeline.flights import Flight
-from accelsim.timeline.layout import COUNTERS
-from accelsim.timeline.memory_tracks import Moved
+from accelsim.timeline.moved import Moved
 from accelsim.timeline.replay import Samples
 
 BINS = 2048  # about as many over the window
 LEAST_BIN = 64  # cycles
+WEIGHTS, ACTIVATIONS = "weight buffer (B)", "activation buffer (B)"
 
 
 class Bandwidth:
-    """Bytes by bin of core cycles, for each memory and direction."""
+    """Bytes by bin of core cycles, for each memory and direction.
+
+    Attributes
+    ----------
+    bytes : memory -> (bin, write) -> bytes that cross in the bin, exact; of a window to the run's end also those of the bins behind it
+    """
 
     def __init__(self, context: Context) -> None:
         self._context = context
-        span = context.window.end - context.window.first
-        self.bin_cycles = max(LEAST_BIN, 1 << max(0, (span // BINS).bit_length()))
-        self._bins = (context.window.first // self.bin_cycles, (context.window.end - 1) // self.bin_cycles)
-        self.bytes: dict[str, Counter[tuple[int, bool]]] = {}
+        window = context.window
+        self.bin_cycles = max(LEAST_BIN, 1 << max(0, ((window.end - window.first) // BINS).bit_length()))
+        self._first, self._last = window.first // self.bin_cycles, (window.end - 1) // self.bin_cycles
+        self._to_the_end = window.end >= context.run.result.total_cycles
+        self.bytes: dict[str, dict[tuple[int, bool], int | Fraction]] = {}
 
     def add(self, memory: str, moved: Moved) -> None:
-        """Book bytes in the bin of their last bit."""
-        at = max(0, self._context.cycle(moved.time_ps) - 1) // self.bin_cycles
-        if self._bins[0] <= at <= self._bins[1]:
-            self.bytes.setdefault(memory, Counter())[at, moved.write] += moved.size
+        """Book bytes in the bins in which they cross."""
+        ticks = self.bin_cycles * moved.hz  # of a bin, where a second has hz x clock
+        clock = self._context.run.accelerator.clock
+        start, end = moved.start * clock, moved.end * clock
+        first, last = start // ticks, max(0, -(-end // ticks) - 1)
+        if first >= last:
+            self._book(memory, last, moved.write, moved.size)
+            return
+        for at in range(first, last + 1):
+            part = min(end, (at + 1) * ticks) - max(start, at * ticks)
+            self._book(memory, at, moved.write, Fraction(moved.size * part, end - start))
+
+    def _book(self, memory: str, at: int, write: bool, size: int | Fraction) -> None:
+        if at < self._first or (at > self._last and not self._to_the_end):
+            return
+        self._last = max(self._last, at)
+        moved = self.bytes.setdefault(memory, {})
+        moved[at, write] = moved.get((at, write), 0) + size
 
     def draw(self) -> None:
-        """Write the bins that touch the window."""
-        context, (first, last) = self._context, self._bins
+        """Write the bins that touch the window, and those of posted writes behind the run's end."""
+        context, first, last = self._context, self._first, self._last
+        process = context.shared.counters
         for memory, moved in sorted(self.bytes.items()):
-            before = (0, 0)
+            before: tuple[int | Fraction, int | Fraction] = (0, 0)
             name = f"{memory} bandwidth (B/cycle)"
             for at in range(first, last + 1):
-                now = (moved[at, False], moved[at, True])
+                now = (moved.get((at, False), 0), moved.get((at, True), 0))
                 if now != before or at == first:
-                    values = {"read": now[0] / self.bin_cycles, "write": now[1] / self.bin_cycles}
-                    context.out.counter(COUNTERS, name, context.time_ps(at * self.bin_cycles), values)
+                    read, write = (float(Fraction(size) / self.bin_cycles) for size in now)
+                    context.out.counter(process, name, context.time_ps(at * self.bin_cycles), {"read": read, "write": write})
                 before = now
-            context.out.counter(COUNTERS, name, context.time_ps((last + 1) * self.bin_cycles), {"read": 0, "write": 0})
+            context.out.counter(process, name, context.time_ps((last + 1) * self.bin_cycles), {"read": 0, "write": 0})
 
 
 class WeightBuffer:
@@ -82,7 +104,8 @@ class WeightBuffer:
             landed, issued = _at(self._landed, cycle) - gone, _at(self._issued, cycle) - gone
             if (landed, issued) != self._before:
                 values = {"filled": landed, "reserved": issued - landed}
-                self._context.out.counter(COUNTERS, "weight buffer (B)", self._context.time_ps(cycle), values)
+                places = self._context.places
+                self._context.out.counter(places.counters, places.named(WEIGHTS), self._context.time_ps(cycle), values)
             self._before = (landed, issued)
 
 
@@ -106,7 +129,7 @@ def draw_activations(context: Context, flights: Sequence[Flight], finished: Int6
         live = [item for item in live if item[1] > cycle]
         held = _union((item[2].offset, item[2].offset + item[2].size) for item in live)
         if window.first <= cycle <= window.end and held != before:
-            context.out.counter(COUNTERS, "activation buffer (B)", context.time_ps(cycle), {"held": held})
+            context.out.counter(context.places.counters, context.places.named(ACTIVATIONS), context.time_ps(cycle), {"held": held})
         before = held
 
 

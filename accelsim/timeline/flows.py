@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from accelsim.kernels.compute_state import LOAD
 from accelsim.timeline.context import Context
 from accelsim.timeline.flights import Flight
-from accelsim.timeline.layout import ARRAY, LOADER, slot_track
 from accelsim.timeline.trace_file import PS_PER_NS
 
 
@@ -88,14 +87,15 @@ class Flows:
         """Arrows of the transfers of `load` to the array at `use_ps`, when its tile is swapped in; as far as their slices are drawn."""
         if load is None:
             return
-        context, cycle = self._context, self._context.cycle
+        context, cycle, places = self._context, self._context.cycle, self._context.places
         loader_drawn = context.window.shows(load.layer, cycle(load.start_ps), cycle(load.end_ps))
         for flight, decoded in (*((item, True) for item in load.decoded), *((item, False) for item in load.streamed)):
             seen = context.window.shows(flight.layer, cycle(flight.start_ps), cycle(flight.end_ps))
             if not seen or flight.start_ps // PS_PER_NS == flight.end_ps // PS_PER_NS:  # no time: nothing to leave from
                 continue
+            arrow = places.arrow(flight.number)
             last_ps = max(flight.start_ps, flight.end_ps - PS_PER_NS)  # the transfer's last nanosecond
-            context.out.flow(flight.number, flight.operand, "s", slot_track(flight.slot), last_ps)
+            context.out.flow(arrow, flight.operand, "s", places.slot(flight.slot), last_ps)
             if decoded and loader_drawn and load.start_ps // PS_PER_NS >= flight.start_ps // PS_PER_NS:
-                context.out.flow(flight.number, flight.operand, "t", LOADER, max(load.start_ps, flight.landed_ps))
-            context.out.flow(flight.number, flight.operand, "f", ARRAY, use_ps)
+                context.out.flow(arrow, flight.operand, "t", places.loader, max(load.start_ps, flight.landed_ps))
+            context.out.flow(arrow, flight.operand, "f", places.array, use_ps)

@@ -6,11 +6,11 @@ process's number before all others.
 
 from __future__ import annotations
 
-from accelsim.run_labels import label
-from accelsim.simulation import RecordedRun
+from dataclasses import dataclass
+
 from accelsim.timeline.trace_file import TraceFile, Track
 
-CORE, DMA, COUNTERS, FIRST_MEMORY = 1, 2, 3, 4
+_CORE, _DMA, _COUNTERS, _OF_A_CORE = 1, 2, 3, 3  # processes of a core
 _TRACKS = 1_000_000  # numbers for the tracks of a process
 _CHANNEL_TRACKS = 1_000  # of them for a memory channel
 _REFRESH, _FIRST_BANK = 1, 2
@@ -20,45 +20,103 @@ def _track(process: int, place: int) -> Track:
     return Track(process, process * _TRACKS + place)
 
 
-LAYERS = _track(CORE, 1)
-ARRAY = _track(CORE, 2)
-LOADER = _track(CORE, 3)
-CODEBOOK = _track(CORE, 4)
-VECTOR = _track(CORE, 5)
+@dataclass(frozen=True)
+class CoreLayout:
+    """Processes and tracks of core `number` of `cores`."""
+
+    number: int = 0
+    cores: int = 1
+
+    @property
+    def core(self) -> int:
+        """The process of its core."""
+        return self._process(_CORE)
+
+    @property
+    def dma(self) -> int:
+        return self._process(_DMA)
+
+    @property
+    def counters(self) -> int:
+        return self._process(_COUNTERS)
+
+    @property
+    def layers(self) -> Track:
+        return _track(self.core, 1)
+
+    @property
+    def array(self) -> Track:
+        return _track(self.core, 2)
+
+    @property
+    def loader(self) -> Track:
+        return _track(self.core, 3)
+
+    @property
+    def codebook(self) -> Track:
+        return _track(self.core, 4)
+
+    @property
+    def vector(self) -> Track:
+        return _track(self.core, 5)
+
+    def slot(self, slot: int) -> Track:
+        """A slot of the DMA for a transfer in flight."""
+        return _track(self.dma, slot)
+
+    def arrow(self, transfer: int) -> int:
+        """The number of the arrow of a transfer; weights that one core reads for another have an arrow on each."""
+        return transfer * self.cores + self.number
+
+    def named(self, what: str) -> str:
+        """'core 1: loader' of several cores; 'loader' of one alone."""
+        return what if self.cores == 1 else f"core {self.number}: {what}"
+
+    def _process(self, which: int) -> int:
+        return self.number * _OF_A_CORE + which
 
 
-def slot_track(slot: int) -> Track:
-    """A slot of the DMA for a transfer in flight."""
-    return _track(DMA, slot)
+@dataclass(frozen=True)
+class SharedLayout:
+    """Processes and tracks of what all cores share: the counters of the memories, and the memories."""
+
+    cores: int = 1
+
+    @property
+    def counters(self) -> int:
+        """The process of the counters: that of a core's, where there is one core."""
+        return _COUNTERS if self.cores == 1 else self.cores * _OF_A_CORE + 1
+
+    def bus(self, memory: int, channel: int) -> Track:
+        """The data bus of a channel; of a memory without banks the memory itself."""
+        return self._of(memory, channel, 0)
+
+    def refresh(self, memory: int, channel: int) -> Track:
+        return self._of(memory, channel, _REFRESH)
+
+    def bank(self, memory: int, channel: int, bank: int) -> Track:
+        return self._of(memory, channel, _FIRST_BANK + bank)
+
+    def _of(self, memory: int, channel: int, place: int) -> Track:
+        return _track(self.counters + 1 + memory, channel * _CHANNEL_TRACKS + place)
 
 
-def bus_track(memory: int, channel: int) -> Track:
-    """The data bus of a channel; of a memory without banks the memory itself."""
-    return _track(FIRST_MEMORY + memory, channel * _CHANNEL_TRACKS)
-
-
-def refresh_track(memory: int, channel: int) -> Track:
-    return _track(FIRST_MEMORY + memory, channel * _CHANNEL_TRACKS + _REFRESH)
-
-
-def bank_track(memory: int, channel: int, bank: int) -> Track:
-    return _track(FIRST_MEMORY + memory, channel * _CHANNEL_TRACKS + _FIRST_BANK + bank)
-
-
-def run_label(run: RecordedRun) -> str:
-    """The label of a run, and of several cores the one that is shown."""
-    return label(run.result) if run.core is None else f"{label(run.result)}, core {run.core}, the last to end"
-
-
-def name_core(out: TraceFile, accelerator: str, core: int | None) -> None:
-    """Name the tracks that every machine has."""
-    out.process(CORE, f"core of {accelerator}" if core is None else f"core {core} of {accelerator}, the last to end")
+def name_core(out: TraceFile, layout: CoreLayout, accelerator: str, remark: str = "") -> None:
+    """Name the tracks that every core has; `remark` stands behind the core's name."""
+    core = "core" if layout.cores == 1 else f"core {layout.number}"
+    out.process(layout.core, f"{core} of {accelerator}{remark}")
     for track, name in (
-        (LAYERS, "layers"),
-        (ARRAY, "MAC array"),
-        (LOADER, "loader and decoder"),
-        (CODEBOOK, "codebook load"),
-        (VECTOR, "vector unit"),
+        (layout.layers, "layers"),
+        (layout.array, "MAC array"),
+        (layout.loader, "loader and decoder"),
+        (layout.codebook, "codebook load"),
+        (layout.vector, "vector unit"),
     ):
-        out.track(track, name)
-    out.process(COUNTERS, "buffers and bandwidth")
+        out.track(track, layout.named(name))
+    out.process(layout.counters, "buffers and bandwidth" if layout.cores == 1 else layout.named("buffers"))
+
+
+def name_shared(out: TraceFile, layout: SharedLayout) -> None:
+    """Name the counters of the memories, if they have a process of their own."""
+    if layout.cores > 1:
+        out.process(layout.counters, "bandwidth, all cores")

@@ -13,32 +13,24 @@ from accelsim.hw.dram.channels import channel_parameters, channel_pieces
 from accelsim.hw.dram.command_log import ChannelRequest, CommandPiece, command_log
 from accelsim.hw.dram.device import DramDevice, load_device
 from accelsim.hw.l2 import L2
-from accelsim.hw.l2_port import ACTIVATION_WRITE, MEMORY
 from accelsim.hw.memory import IDEAL, MemorySpec
 from accelsim.kernels import dram_state as at
 from accelsim.quantities import cycle_at, edge_ps
 from accelsim.timeline.context import Context
 from accelsim.timeline.flights import Flight
-from accelsim.timeline.layout import DMA, bank_track, bus_track, refresh_track, slot_track
+from accelsim.timeline.moved import Moved
+from accelsim.timeline.serial_tracks import draw_port, draw_serial
 from accelsim.timeline.trace_file import Slice, Track
 
 DATA_COMMANDS = (at.RD, at.WR)
 
 
-@dataclass(frozen=True)
-class Moved:
-    """Bytes that crossed a memory's bus, at the time of their last bit."""
-
-    time_ps: int
-    size: int
-    write: bool
-
-
 def draw_flights(context: Context, flights: Sequence[Flight]) -> None:
     """The DMA's transfers, each in the slot that it held."""
-    context.out.process(DMA, "DMA")
+    places = context.places
+    context.out.process(places.dma, places.named("DMA"))
     for slot in range(max((flight.slot for flight in flights), default=-1) + 1):
-        context.out.track(slot_track(slot), f"slot {slot}")
+        context.out.track(places.slot(slot), places.named(f"slot {slot}"))
     for flight in flights:
         start, end = context.cycle(flight.start_ps), context.cycle(flight.end_ps)
         if not context.window.shows(flight.layer, start, end):
@@ -57,67 +49,43 @@ def draw_flights(context: Context, flights: Sequence[Flight]) -> None:
             "landed_cycle": context.cycle(flight.landed_ps),
         }
         name = f"{context.layer_name(flight.layer)} {flight.operand}"
-        context.out.slice(Slice(slot_track(flight.slot), name, "transfer", flight.start_ps, flight.end_ps, arguments))
+        context.out.slice(Slice(places.slot(flight.slot), name, "transfer", flight.start_ps, flight.end_ps, arguments))
 
 
 def draw_memories(context: Context, flights: Sequence[Flight]) -> Iterator[tuple[str, Moved]]:
-    """Draw every memory; (memory, bytes that it moved) in the order of time for each channel."""
-    by_number = {flight.number: flight for flight in flights}
+    """Draw every memory; (memory, bytes that it moved) in the order of time for each channel.
+
+    Parameters
+    ----------
+    context : of the whole run
+    flights : of all cores
+
+    Raises
+    ------
+    ConservationError
+        A memory, run again on what it took, does not do what it did in the run.
+    """
+    by_number: dict[int, Flight] = {}
+    for flight in flights:  # of weights that reach several cores the first: their numbers, layers and bytes are alike
+        by_number.setdefault(flight.number, flight)
     for number, name in enumerate(sorted(context.run.notes.requests)):
         spec = context.run.accelerator.memory(name)
         if isinstance(spec, MemorySpec) and spec.device != IDEAL:
             moved = _draw_dram(context, number, name, spec)
         else:
-            moved = _draw_serial(context, number, name, by_number)
+            moved = draw_serial(context, number, name, spec, by_number)
         for item in moved:
             yield name, item
-    if context.run.notes.crossings:
-        for item in _draw_l2(context, len(context.run.notes.requests), by_number):
+    if context.run.notes.port:
+        for item in draw_port(context, len(context.run.notes.requests), by_number):
             yield L2, item
-
-
-def _draw_l2(context: Context, number: int, flights: dict[int, Flight]) -> Iterator[Moved]:
-    """The port of the shared level: a slice per transfer and crossing, from when the last one was done."""
-    track = bus_track(number, 0)
-    context.out.process(track.process, L2)
-    context.out.track(track, "port")
-    free = 0
-    for crossing in context.run.notes.crossings:
-        flight = flights[crossing.flight]
-        start, free = max(crossing.asked_ps, free), crossing.crossed_ps
-        yield Moved(free, flight.size, write=crossing.client == ACTIVATION_WRITE or (crossing.client == MEMORY and not flight.write))
-        if context.window.holds(context.cycle(start), context.cycle(free)):
-            arguments = {"transfer": crossing.flight, "bytes": flight.size, "asked_cycle": context.cycle(crossing.asked_ps)}
-            name = f"{context.layer_name(flight.layer)} {crossing.client}"
-            context.out.slice(Slice(track, name, "memory", start, free, arguments))
-
-
-def _draw_serial(context: Context, number: int, name: str, flights: dict[int, Flight]) -> Iterator[Moved]:
-    """A flash or an ideal memory: one transfer after the other, each from when the last one was done."""
-    track = bus_track(number, 0)
-    context.out.process(track.process, name)
-    context.out.track(track, name)
-    free = 0
-    completed = context.run.notes.completed_ps[name]
-    for request in context.run.notes.requests[name]:
-        end = completed.get(request.number)
-        if end is None:
-            continue  # of another client, when the run was over
-        start, free = max(request.arrival_ps, free), end
-        yield Moved(end, request.size, request.write)
-        flight = flights.get(request.number)
-        if start == end or not context.window.holds(context.cycle(start), context.cycle(end)):
-            continue
-        owner = context.layer_name(flight.layer) if flight else "another client"
-        arguments = {"transfer": request.number, "bytes": request.size, "address": hex(request.address)}
-        context.out.slice(Slice(track, f"{owner} {'write' if request.write else 'read'}", "memory", start, end, arguments))
 
 
 def _draw_dram(context: Context, number: int, name: str, spec: MemorySpec) -> Iterator[Moved]:
     device = load_device(spec.device)
     dma = context.run.accelerator.dma
     params = channel_parameters(spec, dma.max_outstanding_bursts, dma.fabric_latency)
-    context.out.process(bus_track(number, 0).process, f"{name}: {spec.device}, {device.clock_hz / 1e6:g} MHz")
+    context.out.process(context.shared.bus(number, 0).process, f"{name}: {spec.device}, {device.clock_hz / 1e6:g} MHz")
     ended: dict[int, int] = {}
     for channel, requests in enumerate(_by_channel(context, name, spec, device)):
         drawing = _DramChannel(context, device, number, channel)
@@ -173,7 +141,7 @@ class _DramChannel:
         self._named: set[Track] = set()
         self._data: _Burst | None = None
         self._last = 0
-        self._bus = bus_track(memory, channel)
+        self._bus = context.shared.bus(memory, channel)
         context.out.track(self._bus, f"channel {channel} data bus")
 
     def take(self, piece: CommandPiece) -> Iterator[Moved]:
@@ -189,7 +157,7 @@ class _DramChannel:
                 for closed in list(self._rows) if bank == at.NONE else [place]:
                     self._close(closed, cycle)
             elif command == at.REF:
-                track = refresh_track(self._memory, self._channel)
+                track = self._context.shared.refresh(self._memory, self._channel)
                 self._name(track, f"channel {self._channel} refresh")
                 self._draw(track, "refresh", "refresh", cycle, cycle + device.n_rfc, {})
             elif command in DATA_COMMANDS:
@@ -201,7 +169,7 @@ class _DramChannel:
                     opened.reads += 1
                 start = cycle + (device.n_cwl if write else device.n_cl)
                 self._transfer(write, start, start + device.n_burst)
-                yield Moved(edge_ps(start + device.n_burst, device.clock_hz), device.burst_bytes, write)
+                yield Moved(start, start + device.n_burst, device.clock_hz, device.burst_bytes, write)
 
     def close(self) -> None:
         """Draw the slices that are open when the last request is complete."""
@@ -228,7 +196,7 @@ class _DramChannel:
         opened = self._rows.pop(place, None)
         if opened is None:
             return
-        track = bank_track(self._memory, self._channel, place)
+        track = self._context.shared.bank(self._memory, self._channel, place)
         self._name(track, f"channel {self._channel} bank {place}")
         arguments = {"row": opened.row, "reads": opened.reads, "writes": opened.writes}
         self._draw(track, f"row {opened.row}", "row", opened.since, cycle, arguments)

@@ -20,11 +20,11 @@ from accelsim.report.plots.over_time import Binning, Panel, Steps, plot_over_tim
 from accelsim.report.plots.picture import Picture, files_of, picture
 from accelsim.report.plots.picture_style import ENDINGS, PAPER, PictureStyle
 from accelsim.report.plots.style import OPERAND_PAINT, TOTAL_PAINT, Paint
+from accelsim.run_labels import label
 from accelsim.simulation import RecordedRun
 from accelsim.timeline.context import Context
+from accelsim.timeline.core_view import all_flights, views_of
 from accelsim.timeline.counters import Bandwidth, WeightBuffer, draw_activations
-from accelsim.timeline.flights import flights_of
-from accelsim.timeline.layout import run_label
 from accelsim.timeline.memory_tracks import draw_memories
 from accelsim.timeline.over_time_page import run_page
 from accelsim.timeline.replay import ClusterReplay
@@ -33,7 +33,12 @@ from accelsim.timeline.window import Window
 
 _FILE = "counters.csv"
 _PAGE = "over_time.html"
-_STEMS = ("bandwidth_dram", "bandwidth_flash", "bandwidth_l2", "weight_buffer", "activation_buffer")
+_STEMS = (
+    "bandwidth_dram",
+    "bandwidth_flash",
+    "bandwidth_l2",
+    *(f"{name}_buffer{core}" for name in ("weight", "activation") for core in ("", "_core_*")),
+)
 OVER_TIME_FOLDER = FolderKind(_FILE, (_FILE, _PAGE, *(f"{stem}.{end}" for stem in _STEMS for end in ENDINGS)))
 _PAINTS: Mapping[str, Paint] = {
     "read": OPERAND_PAINT["raw_weights"],
@@ -69,20 +74,19 @@ def counters_of(run: RecordedRun, window: Window) -> Counters:
     ConservationError
         The run cannot be reproduced.
     """
-    check = ClusterReplay(run)
-    for _ in check.samples():
-        pass
-    flights, log = flights_of(run), _CounterLog()
-    context = Context(run, window, log)
-    bandwidth = Bandwidth(context)
-    for memory, moved in draw_memories(context, flights):
+    views, log = views_of(run), _CounterLog()
+    whole = Context(run, window, log, run.cores)
+    bandwidth = Bandwidth(whole)
+    for memory, moved in draw_memories(whole, all_flights(views)):
         bandwidth.add(memory, moved)
     bandwidth.draw()
-    draw_activations(context, flights, check.finished)
-    weights = WeightBuffer(context, flights, bandwidth.bin_cycles)
-    for piece in ClusterReplay(run).samples():
-        weights.feed(piece)
-    return {name: _steps(context, found) for name, found in log.values.items()}
+    for view in views:
+        context = Context(view.run, window, log, run.cores)
+        draw_activations(context, view.flights, view.finished)
+        weights = WeightBuffer(context, view.flights, bandwidth.bin_cycles)
+        for piece in ClusterReplay(view.run).samples():
+            weights.feed(piece)
+    return {name: _steps(whole, found) for name, found in log.values.items()}
 
 
 def _steps(context: Context, found: list[tuple[int, Mapping[str, int | float]]]) -> dict[str, Steps]:
@@ -107,25 +111,33 @@ def counter_panels(run: RecordedRun, counters: Counters) -> list[Counter]:
     chip = run.accelerator
     out: list[Counter] = []
     for name, series in counters.items():
-        what = name.partition(" (")[0]
+        core, what = _parted(name.partition(" (")[0])
         if what.endswith(" bandwidth"):
             memory = what.removesuffix(" bandwidth")
             rate = peak_bytes_per_s(chip.memory(memory))
             peak = rate / chip.clock if rate is not None else chip.l2_bytes_per_cycle if memory == L2 else None
             limit = ("peak", float(peak)) if peak is not None else None
-            title = f"Bandwidth of the memory over time: {memory}, mean of each bin"
+            title = f"Bandwidth of the memory over time: {memory}{', all cores' if run.cores > 1 else ''}, mean of each bin"
             out.append(Counter(f"bandwidth_{memory}", title, _panel(series, f"{memory} bandwidth (B/core cycle)", "mean", limit)))
             continue
         capacity = chip.weight_buffer.capacity if what == "weight buffer" else chip.activation_buffer.capacity
         kib = {key: Steps(item.cycles, tuple(value / 1024 for value in item.values), item.end) for key, item in series.items()}
-        title = f"Occupancy of the {what} over time, peak of each bin"
-        out.append(Counter(what.replace(" ", "_"), title, _panel(kib, f"{what} (KiB)", "peak", ("capacity", capacity / 1024))))
+        title = f"Occupancy of the {what}{f' of {core}' if core else ''} over time, peak of each bin"
+        stem = "_".join((what if not core else f"{what} {core}").split())
+        y_label = f"{core}: {what} (KiB)" if core else f"{what} (KiB)"
+        out.append(Counter(stem, title, _panel(kib, y_label, "peak", ("capacity", capacity / 1024))))
     return out
+
+
+def _parted(name: str) -> tuple[str, str]:
+    """'core 1: weight buffer' -> ('core 1', 'weight buffer'); ('', name) of what there is once."""
+    core, colon, what = name.rpartition(": ")
+    return (core, what) if colon else ("", name)
 
 
 def over_time_pictures(run: RecordedRun, counters: Counters) -> list[Picture]:
     """A picture per counter track."""
-    return [_picture(item, run_label(run)) for item in counter_panels(run, counters)]
+    return [_picture(item, label(run.result)) for item in counter_panels(run, counters)]
 
 
 def _panel(series: Mapping[str, Steps], y_label: str, how: Binning, limit: tuple[str, float] | None) -> Panel:

@@ -1,4 +1,4 @@
-"""The interactive page of a recorded run: its layers as a strip above the counters, all on one axis of core cycles."""
+"""The interactive page of a recorded run: the layers of each core as a strip above the counters, all on one axis of core cycles."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from accelsim.report.interactive.over_time import Bar, over_time_page
 from accelsim.report.plots.over_time import Panel
 from accelsim.report.tables.text import count, percent
 from accelsim.result import LayerResult
+from accelsim.run_labels import label
 from accelsim.simulation import RecordedRun
-from accelsim.timeline.layout import run_label
 from accelsim.timeline.window import Window
 
 _SHOWN_CAUSES = 4
@@ -21,7 +21,10 @@ def run_page(run: RecordedRun, window: Window, panels: Sequence[Panel]) -> bytes
         "A pointer on the strip shows a layer: its format, its mapping, and where its cycles went; below it, the value of each counter in "
         "a cycle. Drag to zoom: all axes of cycles go together.",
     ]
-    return over_time_page(f"{run_label(run)} over time", sentences, list(_spans(run, window)), panels)
+    strips = {
+        ("layers" if run.cores == 1 else f"layers of core {number}"): list(_spans(own, window)) for number, own in enumerate(run.of_cores)
+    }
+    return over_time_page(f"{label(run.result)} over time", sentences, strips, panels)
 
 
 def _spans(run: RecordedRun, window: Window) -> Iterator[Bar]:

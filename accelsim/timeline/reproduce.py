@@ -27,7 +27,7 @@ from accelsim.trace.trace_name import SIGN
 
 
 def reproduce(saved: Result, source: str, *, traces: Sequence[Path] = (), seed: int = 0, progress: Progress | None = None) -> RecordedRun:
-    """Run a saved result again, recorded; of several cores, as the one saw it that ended last.
+    """Run a saved result again, recorded.
 
     Parameters
     ----------
@@ -53,7 +53,7 @@ def reproduce(saved: Result, source: str, *, traces: Sequence[Path] = (), seed: 
             )
             why = f"{made}: run it again, or give its seed with --seed"
         raise ConfigError(f"{source}: cannot be reproduced: {difference}; {why}")
-    return replace(run, result=replace(run.result, verdict=saved.verdict)).of_last_core()
+    return replace(run, result=replace(run.result, verdict=saved.verdict))
 
 
 def _accelerator(saved: Result, source: str) -> Accelerator:

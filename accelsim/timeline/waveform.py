@@ -84,14 +84,18 @@ def check_writer() -> None:
 
 
 def check_waveform_window(run: RecordedRun, window: Window) -> None:
-    """ConfigError, before anything is written, if the core has ended when the window begins: the rest is the wait for the last write."""
+    """ConfigError, before anything is written, if the core, of several the last to end, has ended when the window begins.
+
+    The rest is the wait for the last write.
+    """
+    run = run.of_last_core
     cycles = run.outcome.cycles - run.outcome.tail_cycles
     if window.first >= cycles:
         raise ConfigError(f"no cycle of the core lies in {window.first}..{window.end}: it ends in cycle {cycles}")
 
 
 def write_waveform(run: RecordedRun, window: Window, path: Path) -> int:
-    """Write the cycles of `window` (its layers are not asked for); the number of cycles written.
+    """Write the cycles of `window` (its layers are not asked for), of several cores those of the last to end; the number of cycles written.
 
     Raises
     ------
@@ -102,6 +106,7 @@ def write_waveform(run: RecordedRun, window: Window, path: Path) -> int:
     """
     check_writer()
     check_waveform_window(run, window)
+    run = run.of_last_core
     replay = ClusterReplay(run)
     end = min(window.end, replay.cycles)
     issued = _Issued(run)

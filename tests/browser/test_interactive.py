@@ -43,7 +43,7 @@ def pages(folder: Path) -> dict[str, Path]:
     panel = Panel({"read": Steps((0, 4), (1.0, 3.0), 12)}, SERIES_PAINT[:1], "B/cycle", "mean", ("peak", 4.0))
     out = {
         "points": designs_page("Points", [HOSTILE], [plane], {"ports": ["1", "2", HOSTILE]}),
-        "over_time": over_time_page("Run", [], [Bar(0, 12, {"layer": HOSTILE})], [panel]),
+        "over_time": over_time_page("Run", [], {"layers": [Bar(0, 12, {"layer": HOSTILE})]}, [panel]),
     }
     for name, content in out.items():
         (folder / f"{name}.html").write_bytes(content)

@@ -162,7 +162,7 @@ def test_a_recorded_run_is_replayed_with_its_waits_for_ports(mapping: str) -> No
     trace = gemm_chain(2, [8, 24, 16], ["ssvq:16,4", "ssvq:16,4"], ["gelu", ""])
     run = simulate_recorded(machine, trace)
     assert run.result.frames == simulate(machine, trace).frames
-    own = run.of_last_core()
+    own = run.of_last_core
     waits = sum(len(piece.values[piece.column("category") == CATEGORIES.index("codebook_port")]) for piece in ClusterReplay(own).samples())
     assert waits == own.result.cycles["codebook_port"] > 0
 

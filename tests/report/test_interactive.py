@@ -105,7 +105,7 @@ def test_only_the_scripts_of_the_page_may_run_and_nothing_is_loaded(kind):
         page = designs_page(HOSTILE, [HOSTILE], [points(2, [HOSTILE, "b"])], {HOSTILE: [HOSTILE, "b"]})
     else:
         panel = Panel({HOSTILE: Steps((0,), (1.0,), 5)}, SERIES_PAINT[:1], HOSTILE)
-        page = over_time_page(HOSTILE, [HOSTILE], [Bar(0, 5, {HOSTILE: HOSTILE})], [panel])
+        page = over_time_page(HOSTILE, [HOSTILE], {HOSTILE: [Bar(0, 5, {HOSTILE: HOSTILE})]}, [panel])
     found = Scripts(page)
     running = [text for kind, text in found.scripts if kind is None]
     assert len(running) == 2
@@ -144,7 +144,7 @@ def test_of_too_many_points_the_front_stays_and_the_page_says_how_many_are_shown
 def test_a_run_shows_its_layers_and_the_steps_of_its_counters():
     steps = Steps((0, 4, 9), (1.0, 3.0, 0.0), 12)
     panel = Panel({"read": steps}, SERIES_PAINT[:1], "B/cycle", "mean", ("peak", 4.0))
-    page = over_time_page("Run", [], [Bar(0, 5, {"layer": "q"}), Bar(5, 12, {"layer": "k"})], [panel])
+    page = over_time_page("Run", [], {"layers": [Bar(0, 5, {"layer": "q"}), Bar(5, 12, {"layer": "k"})]}, [panel])
     layers, counter = columns(page)
     assert layers["hover0"] == ["q", "k"]
     assert (layers["left"], layers["right"]) == ([0, 5], [5, 12])
@@ -155,7 +155,7 @@ def test_many_steps_become_bins_that_keep_their_sum():
     count = 3 * MAX_STEPS
     values = np.random.default_rng(0).random(count)
     steps = Steps(tuple(range(count)), tuple(values.tolist()), count)
-    page = over_time_page("Run", [], [], [Panel({"read": steps}, SERIES_PAINT[:1], "B/cycle")])
+    page = over_time_page("Run", [], {}, [Panel({"read": steps}, SERIES_PAINT[:1], "B/cycle")])
     (counter,) = columns(page)
     assert len(counter["x"]) == MAX_STEPS + 1
     assert np.dot(np.diff(counter["x"]), counter["y"][:-1]) == pytest.approx(values.sum())

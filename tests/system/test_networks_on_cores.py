@@ -221,7 +221,7 @@ def test_tables_page_and_files_show_each_network_on_its_core() -> None:
     assert {row["core"] for row in table} == {"0", "1"}
     assert [row["networks"] for row in csv.DictReader(io.StringIO(files["cores.csv"].decode()))] == ["first", "second"]
     recorded = simulate_recorded(chip(2), FIRST, SECOND)
-    last = recorded.of_last_core()
+    last = recorded.of_last_core
     assert last.core == ends.index(max(ends))
     assert last.result.total_cycles == run.record.total_cycles
 

@@ -17,6 +17,8 @@ from accelsim.timeline.timeline import write_timeline
 from accelsim.timeline.window import make_window, parse_cycles
 from accelsim.trace.trace import Trace, load_trace
 from tests.engine.machines import machines
+from tests.every_machine import machines as every_machine
+from tests.timeline.test_bandwidth import check_bandwidth
 from tests.timeline.trace_reader import ReadTrace, read_trace
 from tests.tiny_machines import accelerators, nets
 
@@ -225,14 +227,85 @@ def test_a_window_beyond_the_run_or_without_a_layer_is_refused(preset: RecordedR
         make_window(preset.result, "*nothing*", None)
 
 
-@pytest.mark.parametrize("level", [[], ["l2={capacity: 1 MiB, width_bits: 256}", "placement.activations=l2"]])
-@pytest.mark.parametrize("split", [["control.core_split=stripes"], ["control.core_split=rows", "control.weight_broadcast=true"]])
-def test_the_timeline_of_several_cores_is_that_of_the_last_to_end(level: list[str], split: list[str], tmp_path: Path) -> None:
-    chip = load_accelerator("edge-32x32", ["cores=3", *split, *level])
+ON_CORES = [
+    ["control.core_split=stripes"],
+    ["control.core_split=rows", "control.weight_broadcast=true"],
+    ["l2={capacity: 1 MiB, width_bits: 256}", "placement.activations=l2"],
+    ["l2={capacity: 1 MiB, width_bits: 64, clock: 500 MHz}", "control.weight_broadcast=true", "control.core_split=rows"],
+]
+
+
+@pytest.mark.parametrize("changes", ON_CORES)
+def test_the_timeline_of_several_cores_shows_each_of_them_and_what_they_share(changes: list[str], tmp_path: Path) -> None:
+    """Each core's array fills the time of the run with its own result's cycles; the DMAs of all cores move what the memories moved."""
+    chip = load_accelerator("edge-32x32", ["cores=3", *changes])
     run = simulate_recorded(chip, load_trace(find_trace("tiny_vit_ssvq")))
     assert run.result.to_dict() == simulate(chip, load_trace(find_trace("tiny_vit_ssvq"))).to_dict()
-    own = run.of_last_core()
-    assert own.core == run.outcome.last_core
-    drawn = write_timeline(own, make_window(own.result, None, None), tmp_path / "run.json")  # which compares all sums with the core's
-    assert drawn.cycles == {name: count for name, count in own.result.cycles.items() if count}
-    assert drawn.cycles["dependency"] > 0
+    drawn = write_timeline(run, make_window(run.result, None, None), tmp_path / "run.json")
+    trace = read_trace(tmp_path / "run.json")
+    last = run.outcome.last_core
+    for number, core in enumerate(run.result.cores):
+        shown: Counter[str] = Counter()
+        for tile in trace.track(f"core {number}: MAC array"):
+            shown.update({piece.name: piece.args["cycles"] for piece in tile.inside if len(tile.inside) == 1})
+            if len(tile.inside) != 1:
+                for piece in tile.inside:
+                    shown[piece.name] += piece.args["cycles"]
+        assert dict(shown) == {name: count for name, count in core.cycles.items() if count}
+        assert drawn.cores[number] == dict(shown)
+        process = f"core {number} of edge-32x32{', the last to end' if number == last else ''}"
+        assert (process, f"core {number}: vector unit") in trace.tracks
+        assert all(name in dict(trace.counters) for name in [(f"core {number}: buffers", f"core {number}: weight buffer (B)")])
+    assert drawn.cycles == drawn.cores[last]
+    vector = [piece for (_, track), pieces in trace.tracks.items() if track.endswith("vector unit") for piece in pieces]
+    assert sum(piece.args["cycles"] for piece in vector) == run.result.counters["vector_busy_cycles"]
+    own: Counter[int] = Counter()  # bytes of each transfer, once: one core reads weights for others
+    for (process, _), pieces in trace.tracks.items():
+        if process.endswith("DMA"):
+            own.update({piece.args["transfer"]: piece.args["bytes"] for piece in pieces if piece.args["transfer"] not in own})
+    moved = sum(item.bits for layer in run.result.layers for item in layer.traffic if item.operand != "burst_rounding")
+    assert 8 * sum(own.values()) == moved
+    assert ("bandwidth, all cores", "dram bandwidth (B/cycle)") in trace.counters
+    numbers = [piece.args["core"] for piece in trace.tracks.get(("l2", "port"), [])]
+    assert not chip.l2 or set(numbers) == {0, 1, 2}
+
+
+def test_a_core_without_work_is_named_as_such_and_one_that_ends_early_waits_for_the_others(tmp_path: Path) -> None:
+    chip = load_accelerator("edge-32x32", ["cores=3", "control.core_split=networks"])
+    first, second = load_trace(find_trace("tiny_vit_ssvq")), load_trace(find_trace("tiny_vit_int8"))
+    run = simulate_recorded(chip, first, second)
+    drawn = write_timeline(run, make_window(run.result, None, None), tmp_path / "run.json")
+    assert set(drawn.cores) == {0, 1}
+    early = 1 - run.outcome.last_core
+    trace = read_trace(tmp_path / "run.json")
+    wait = trace.track(f"core {early}: MAC array")[-1].inside[-1]
+    assert (wait.name, wait.args["cycles"]) == ("dependency", run.outcome.cycles - run.outcome.cores[early].cycles)
+    assert "core 2 of edge-32x32, without work" in (tmp_path / "run.json").read_text()
+    assert {tile.args["layer"].partition("/")[0] for tile in trace.track("core 0: MAC array")} == {first.name}
+
+
+@pytest.mark.parametrize("level", [[], ["l2={capacity: 1 MiB, width_bits: 256}"]])
+def test_what_a_part_of_several_cores_shows_is_what_the_whole_shows_there(level: list[str], tmp_path: Path) -> None:
+    run = simulate_recorded(load_accelerator("edge-32x32", ["cores=2", *level]), load_trace(find_trace("tiny_vit_ssvq")))
+    whole, part = draw(run, tmp_path), draw(run, tmp_path, cycles="2000..3000")
+    for key, pieces in part.tracks.items():
+        assert [(p.name, p.start, p.end) for p in pieces] == [
+            (p.name, p.start, p.end) for p in whole.tracks[key] if p.start < 3000 and p.end > 2000
+        ]
+    chosen = draw(run, tmp_path, layers="*fc1*")
+    assert {tile.args["layer"] for core in (0, 1) for tile in chosen.track(f"core {core}: MAC array")} == {
+        layer.name for layer in run.result.layers if "fc1" in layer.name
+    }
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=40)
+@given(accelerator=every_machine(), trace=nets)
+def test_the_slices_of_random_machines_of_every_kind_sum_to_their_results(tmp_path: Path, accelerator: Accelerator, trace: Trace) -> None:
+    """Cores, levels, mappings, dataflows and lanes: `write_timeline` compares each core's sums with its result."""
+    try:
+        run = simulate_recorded(accelerator, trace)
+    except CompileError:
+        return
+    write_timeline(run, make_window(run.result, None, None), tmp_path / "t.json")
+    read_trace(tmp_path / "t.json")
+    check_bandwidth(run)

@@ -1,4 +1,4 @@
-"""A run over time on one page: the layers as a strip, and below it series of steps on the same axis of cycles.
+"""A run over time on one page: the layers of each core as a strip, and below them series of steps on the same axis of cycles.
 
 Disputable assumption: a series of more than MAX_STEPS steps is drawn in equal bins: the mean of each (a rate) or its highest value (an
 occupancy), as on paper.
@@ -30,14 +30,23 @@ class Bar:
     shown: Mapping[str, str]
 
 
-def over_time_page(title: str, sentences: Sequence[str], spans: Sequence[Bar], panels: Sequence[Panel]) -> bytes:
-    """The page; each span shows the same names."""
+def over_time_page(title: str, sentences: Sequence[str], strips: Mapping[str, Sequence[Bar]], panels: Sequence[Panel]) -> bytes:
+    """The page.
+
+    Parameters
+    ----------
+    strips : label of its axis -> bars of a strip, each of which shows the same names; one without bars is left out
+    """
     from bokeh.layouts import column
     from bokeh.models import Range1d
 
-    end = max([span.end for span in spans] + [item.end for panel in panels for item in panel.series.values()], default=1)
+    strips = {name: spans for name, spans in strips.items() if spans}
+    end = max(
+        [span.end for spans in strips.values() for span in spans] + [item.end for panel in panels for item in panel.series.values()],
+        default=1,
+    )
     shared = Range1d(0, end, bounds=(0, end))
-    plots = [_strip(spans, shared)] if spans else []
+    plots = [_strip(name, spans, shared) for name, spans in strips.items()]
     return interactive_page(title, sentences, column(*plots, *(_panel(panel, shared) for panel in panels), sizing_mode="stretch_width"))
 
 
@@ -47,10 +56,10 @@ def _new(y_label: str, height: int, shared: Any) -> Any:
     return plot
 
 
-def _strip(spans: Sequence[Bar], shared: Any) -> Any:
+def _strip(name: str, spans: Sequence[Bar], shared: Any) -> Any:
     from bokeh.models import ColumnDataSource, HoverTool
 
-    plot = _new("layers", 160, shared)
+    plot = _new(clean(name), 160, shared)
     names = list(spans[0].shown)
     data: dict[str, Any] = {f"hover{number}": [clean(span.shown[name]) for span in spans] for number, name in enumerate(names)}
     data |= {"left": [span.start for span in spans], "right": [span.end for span in spans]}
