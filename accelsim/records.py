@@ -114,6 +114,16 @@ def field_paths(record: type[BaseModel]) -> list[str]:
     return out
 
 
+def field_at(record: type[BaseModel], path: str) -> FieldInfo | None:
+    """The field at a dotted path of `record`, of a group that may be absent too; None where there is none."""
+    name, _, rest = path.partition(".")
+    field = record.model_fields.get(name)
+    if field is None or not rest:
+        return field
+    groups = [item for item in getattr(field.annotation, "__args__", (field.annotation,)) if isinstance(item, type)]
+    return next((found for item in groups if issubclass(item, BaseModel) and (found := field_at(item, rest)) is not None), None)
+
+
 def unit_of(field: FieldInfo) -> Unit | None:
     """The unit that a field's type carries, if it carries one."""
     return next((item for item in reversed(field.metadata) if isinstance(item, Unit)), None)

@@ -60,8 +60,9 @@ def sweep(
         list[str] | None, typer.Option("--under", metavar="CONDITION", help="Consider these points only: 'area_mm2 < 4'.")
     ] = None,
     best: Annotated[
-        str, typer.Option("--best", metavar="QUESTION", help="N, or FIGURE where CONDITION: 'area_mm2 where milliseconds < 1'.")
-    ] = "5",
+        str | None,
+        typer.Option("--best", metavar="QUESTION", help="N, or FIGURE where CONDITION: 'area_mm2 where milliseconds < 1' [default: 5]."),
+    ] = None,
     accuracy: Annotated[
         str | None, typer.Option("--accuracy", metavar="SOURCE", help="Accuracy of the points: a CSV file, or FILE.py:FUNCTION.")
     ] = None,
@@ -80,7 +81,7 @@ def sweep(
     ] = None,
     search_seed: Annotated[int | None, typer.Option("--search-seed", min=0, help="Of the search [default: 0].")] = None,
     as_json: AsJson = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress; one line.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress; one line, and one per point of --best.")] = False,
 ) -> None:
     """Run the points of a sweep that are not stored, and rank them.
 
@@ -144,14 +145,11 @@ def sweep(
         print_json({**asdict(summary), "points_per_s": summary.points_per_s, "store": str(path), "findings": findings.to_dict()})
     else:
         _show(summary, path, quiet)
-        if not quiet:
-            from accelsim.report.tables.terminal import stdout_console
-
-            findings.render(stdout_console())
-            if export is not None:
-                _tell(f"{rows:,} rows in {export}")
-            if folder is not None:
-                _tell(f"tables and pictures in {folder}")
+        if quiet:
+            for line in findings.answer() if best is not None else ():
+                print_line(line)
+        else:
+            _tell_findings(findings, {export: f"{rows:,} rows", folder: "tables and pictures"})
     if summary.failed or summary.failed_before or summary.invalid:
         raise typer.Exit(EXIT_CHECK_FAILED)
 
@@ -296,6 +294,16 @@ def _show(summary: SweepSummary, path: Path, quiet: bool) -> None:
     else:
         _tell(line)
         _refusals(summary.dropped, summary.invalid, summary.messages)
+
+
+def _tell_findings(findings: SweepFindings, written: Mapping[Path | None, str]) -> None:
+    """Print the answers as tables, and what was written where."""
+    from accelsim.report.tables.terminal import stdout_console
+
+    findings.render(stdout_console())
+    for path, what in written.items():
+        if path is not None:
+            _tell(f"{what} in {path}")
 
 
 def _refusals(dropped: Mapping[str, int], invalid: int, messages: Mapping[str, int]) -> None:

@@ -6,7 +6,7 @@ A point without a figure (a trace that states no error, a design whose accuracy 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import groupby
 from pathlib import Path
@@ -24,7 +24,7 @@ from accelsim.sweeps.best import best, front, under
 from accelsim.sweeps.columns import ACCURACY
 from accelsim.sweeps.question import Question
 from accelsim.sweeps.sensitivity import Ratio, sensitivity
-from accelsim.sweeps.table import Table, title
+from accelsim.sweeps.table import Table, title, unit_name, with_unit
 
 SWEEP_FOLDER = FolderKind("sweep.json", ("sweep.json", "*.csv", "points.html", *(f"*.{end}" for end in ENDINGS)))
 SHOWN_ROWS = 20
@@ -71,10 +71,27 @@ class SweepFindings:
 
     @property
     def best_figures(self) -> tuple[str, ...]:
-        """The figures to show of the best points: what ranks them, what its condition reads, and the objectives."""
+        """The figures of the best points: what ranks them, what its condition reads, and the objectives."""
         where = self.question.best_where
         read = [name for name in (where.paths if where else ()) if name in self.whole.numeric and name not in self.whole.sweep.axes]
         return tuple(dict.fromkeys((self.question.ranked_by, *read, *self.question.figures)))
+
+    @property
+    def shown_figures(self) -> tuple[str, ...]:
+        """`best_figures` for a person: of those in one unit that are equal at every point (time and time per inference) the first."""
+        return _different(self.whole, self.best_figures)
+
+    def answer(self) -> list[str]:
+        """The best points, one per line, with the axes that differ among the points that ran; or why there is none."""
+        if not len(self.best):
+            return [self._no_best()]
+        axes = [axis for axis in self.whole.sweep.axes if len(set(self.whole.labels(axis))) > 1]
+        lines = []
+        for item in point_rows(self.best, self.shown_figures):
+            point = ", ".join(f"{axis} = {item[axis]}" for axis in axes)
+            figures = ", ".join(with_unit(figure, item[figure]) for figure in self.shown_figures)
+            lines.append(f"{point}: {figures}" if point else figures)
+        return lines
 
     def to_dict(self) -> dict[str, Any]:
         """The output of `accelsim sweep --json`, besides the counts."""
@@ -98,7 +115,7 @@ class SweepFindings:
     def render(self, console: Console) -> None:
         """The best points, the front and the sensitivities as tables; long ones are truncated with a note."""
         if not self.considered:
-            say(console, "No point that ran meets the conditions." if len(self.whole) else "No point ran.")
+            say(console, self._no_best())
             return
         self._render_best(console)
         names = ", ".join(title(name) for name in self.question.figures)
@@ -113,13 +130,21 @@ class SweepFindings:
         for figure, ratios in self.ratios.items():
             _render_ratios(console, figure, ratios)
 
-    def _render_best(self, console: Console) -> None:
+    def _best_by(self) -> str:
         where = self.question.best_where
-        what = title(self.question.ranked_by) + (f" where {' '.join(where.text.split())}" if where else "")
+        return title(self.question.ranked_by) + (f" where {' '.join(where.text.split())}" if where else "")
+
+    def _no_best(self) -> str:
+        if not self.considered:
+            return "No point that ran meets the conditions." if len(self.whole) else "No point ran."
+        return f"No best point by {self._best_by()}: none of {self.considered} has the figure and meets the condition."
+
+    def _render_best(self, console: Console) -> None:
         if not len(self.best):
-            say(console, f"No best point by {what}: none of {self.considered} has the figure and meets the condition.")
+            say(console, self._no_best())
             return
-        _render_points(console, f"Best {len(self.best)} points by {what}", self.best, self.best_figures)
+        heading = "Best point" if len(self.best) == 1 else f"Best {len(self.best)} points"
+        _render_points(console, f"{heading} by {self._best_by()}", self.best, self.shown_figures)
 
     def write(self, folder: Path, drawn: Mapping[str, bytes]) -> Path:
         """Everything as JSON and CSV, and what is drawn, all or nothing; OutputError if the folder is taken by something else."""
@@ -157,6 +182,16 @@ def ask(whole: Table, question: Question) -> SweepFindings:
         left_out=tuple(_left_out(considered, question.figures)),
         ratios={figure: sensitivity(considered, figure) for figure in question.figures},
     )
+
+
+def _different(points: Table, figures: Iterable[str]) -> tuple[str, ...]:
+    """The figures without those that have the unit of one before and its value at every point."""
+    kept: list[str] = []
+    for figure in figures:
+        same = [other for other in kept if unit_name(other) == unit_name(figure)]
+        if not any(np.array_equal(points.numbers(other), points.numbers(figure), equal_nan=True) for other in same):
+            kept.append(figure)
+    return tuple(kept)
 
 
 def _left_out(points: Table, figures: Sequence[str]) -> Iterator[LeftOut]:

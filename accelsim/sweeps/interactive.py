@@ -24,7 +24,7 @@ def points_page(findings: SweepFindings) -> dict[str, bytes]:
         return {}
     by = next((item.groups for item in pictures_for(table.sweep) if isinstance(item, ParetoScatter) and item.groups), None)
     groups = table.labels(by) if by else None
-    planes = [_plane(table, x, y, groups) for y, x in combinations(figures, 2)]
+    planes = [_plane(table, x, y, groups, table.sweep.axis_title(by) if by else "") for y, x in combinations(figures, 2)]
     rows = point_rows(table, figures)
     hover = {drawn_title(name): ["-" if row[name] is None else _shown(row[name]) for row in rows] for name in rows[0]}
     name = table.sweep.name
@@ -39,7 +39,7 @@ def points_page(findings: SweepFindings) -> dict[str, bytes]:
     return {PAGE: designs_page(f"Points of {name}", sentences, planes, hover)}
 
 
-def _plane(table: Table, x: str, y: str, groups: list[str] | None) -> DesignPoints:
+def _plane(table: Table, x: str, y: str, groups: list[str] | None, group_label: str) -> DesignPoints:
     return DesignPoints(
         table.numbers(x).tolist(),
         table.numbers(y).tolist(),
@@ -48,6 +48,7 @@ def _plane(table: Table, x: str, y: str, groups: list[str] | None) -> DesignPoin
         y_label=drawn_title(y),
         goals=(goal_of(x), goal_of(y)),
         groups=groups,
+        group_label=group_label,
     )
 
 

@@ -187,7 +187,15 @@ def _speedup_map(name: str, heading: str, part: Table, whole: Table, picture: Sp
     if not cells:
         return []
     above = f"Speed-up over {picture.shown(picture.compared, str(picture.baseline[picture.compared]))}\n{heading}"
-    return [map_picture(name, above, cells, picture.column_title or picture.columns, picture.row_title or picture.rows)]
+    return [
+        map_picture(
+            name,
+            above,
+            cells,
+            picture.column_title or part.sweep.axis_title(picture.columns),
+            picture.row_title or part.sweep.axis_title(picture.rows),
+        )
+    ]
 
 
 def _heat_map(name: str, heading: str, part: Table, whole: Table, picture: HeatMap) -> list[Drawn]:
@@ -197,8 +205,8 @@ def _heat_map(name: str, heading: str, part: Table, whole: Table, picture: HeatM
         [picture.shown(picture.rows, row) for row in rows],
         [picture.shown(picture.columns, column) for column in columns],
         value_label=drawn_title(picture.figure),
-        row_label="" if picture.rows == "trace" else picture.rows,
-        column_label=picture.columns,
+        row_label="" if picture.rows == "trace" else part.sweep.axis_title(picture.rows),
+        column_label=part.sweep.axis_title(picture.columns),
         number=".0f" if np.nanmax(values, initial=0.0) >= 100 else "#.3g",
         note=_note(whole, *picture.each, picture.rows, picture.columns),
     )
@@ -222,6 +230,7 @@ def _pareto(name: str, heading: str, part: Table, whole: Table, picture: ParetoS
         goals=(goal_of(picture.x), goal_of(picture.y)),
         groups=groups,
         log=(picture.log, picture.log),
+        group_label=part.sweep.axis_title(picture.groups) if picture.groups else "",
     )
     return [pareto_picture(name, f"{_sentence(drawn_title(picture.y))} against {drawn_title(picture.x)} of each design\n{heading}", points)]
 
@@ -232,7 +241,8 @@ def _lines(name: str, heading: str, part: Table, whole: Table, picture: Lines) -
     curves = Curves(
         [picture.shown(picture.x, place) for place in places],
         {picture.shown(picture.lines, line) if picture.lines else line: row for line, row in drawn.items()},
-        x_label=picture.x,
+        x_label=part.sweep.axis_title(picture.x),
+        series_label=part.sweep.axis_title(picture.lines) if picture.lines else "",
         y_label=drawn_title(picture.y),
         note=_note(whole, *picture.each, *((picture.lines,) if picture.lines else ()), picture.x),
     )

@@ -67,12 +67,12 @@ def make_question(
     sweep: Sweep,
     figures: str | None,
     conditions: Sequence[str],
-    best: str | int = DEFAULT_BEST,
+    best: str | int | None = None,
     *,
     accuracy: bool = False,
     tolerance: float = 0.0,
 ) -> Question:
-    """A question as a command line puts it: figures with commas between them, conditions as text, `best` as the module says.
+    """A question as a command line puts it: figures with commas between them, conditions as text, `best` as the module says (None: 5).
 
     Parameters
     ----------
@@ -92,7 +92,7 @@ def make_question(
     if not 0 <= tolerance < 1:
         raise ConfigError(f"tolerance {tolerance:g}: allowed: from 0 to below 1 (0.01 is 1 %)")
     parsed = tuple(_condition(text, known) for text in conditions)
-    match = _BEST.fullmatch(str(best))
+    match = _BEST.fullmatch(str(DEFAULT_BEST if best is None else best))
     if match is None or not (match["count"] or match["figure"]):
         raise ConfigError(f"--best {best!r}: allowed: N, FIGURE, or FIGURE where CONDITION, such as 'area_mm2 where milliseconds < 1'")
     count = int(match["count"] or DEFAULT_BEST)

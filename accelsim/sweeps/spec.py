@@ -39,7 +39,7 @@ from accelsim.accelerator import Accelerator
 from accelsim.errors import ConfigError
 from accelsim.presets import find_preset, preset_names, source_name
 from accelsim.reading import read_yaml
-from accelsim.records import Record, build, field_paths
+from accelsim.records import Record, build, field_at, field_paths, unit_of
 from accelsim.registry import KnownNames, suggest
 from accelsim.sweeps.axis import axis_values
 from accelsim.sweeps.columns import ACCURACY, NUMERIC
@@ -119,6 +119,15 @@ class Sweep:
     def group_of(self, axis: str) -> AxisGroup:
         """The axes that step together with `axis`, which is one of the sweep."""
         return next(group for group in self.groups if axis in group.names)
+
+    def axis_title(self, axis: str) -> str:
+        """The axis with the unit of its values where they are bare numbers: 'array.rows (PEs)'; '16 KiB' has its own."""
+        group = self.group_of(axis)
+        values = [step[group.names.index(axis)] for step in group.steps]
+        field = field_at(Accelerator, axis)
+        unit = unit_of(field) if field is not None else None
+        bare = any(isinstance(value, int | float) and not isinstance(value, bool) for value in values)
+        return f"{axis} ({unit.name})" if unit is not None and bare and unit.name != axis.rpartition(".")[2] else axis
 
     def at(self, position: int) -> dict[str, Any]:
         """The value of each axis at a position in 0..size-1, as written."""

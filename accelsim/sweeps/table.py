@@ -153,6 +153,18 @@ def title(name: str) -> str:
     return name.replace("_", " ")
 
 
+def unit_name(name: str) -> str:
+    """The unit of a figure as its title has it: 'uJ'; '' for one without."""
+    return title(name).rpartition(" (")[2].removesuffix(")") if title(name).endswith(")") else ""
+
+
+def with_unit(name: str, value: float | None) -> str:
+    """'energy 12.3 uJ': a figure with its value, '-' where there is none."""
+    unit = unit_name(name)
+    said = title(name).removesuffix(f" ({unit})")
+    return f"{said} {'-' if value is None else f'{value:.4g}'}{f' {unit}' if unit and value is not None else ''}"
+
+
 def drawn_title(name: str) -> str:
     """The same where every sign can be drawn, as a picture or a page: 'energy (µJ)', 'area (mm²)'."""
     return title(name).replace("(uJ)", "(µJ)").replace("(mm2)", "(mm²)")

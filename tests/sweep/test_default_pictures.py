@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import pytest
 
+from accelsim.report.plots.picture import look
 from accelsim.sweeps.default_pictures import pictures_for
-from accelsim.sweeps.pictures import draw
+from accelsim.sweeps.pictures import draw, pictures_of
 from accelsim.sweeps.spec import Sweep, load_sweep
 from accelsim.sweeps.table import Table, steps_of
 
@@ -62,3 +64,30 @@ def test_an_axis_of_more_values_than_colours_is_no_group():
     wanted = sweep(trace=[f"t{number}" for number in range(9)], **{"array.rows": [16, 32]})
     assert {item.groups for item in pictures_for(wanted) if item.kind == "pareto"} == {"array.rows"}
     draw(table(wanted))
+
+
+@pytest.mark.parametrize(
+    ("axes", "label"),
+    [
+        ({"control.overlap": ["prefetch", "none"]}, "control.overlap"),
+        ({"array.dataflow": ["weight_stationary", "output_stationary"], "array.rows": [16, 32]}, "array.dataflow"),
+        ({"array.rows": [16, 32], "array.cols": [16, 32, 64]}, "array.rows (PEs)"),
+        ({"trace": ["a", "b"], "array.rows": [16, 32]}, "trace"),
+        ({"weight_buffer.capacity": ["16 KiB", "32 KiB"], "array.cols": [16, 32, 64]}, "weight_buffer.capacity"),
+        ({"weight_buffer.capacity": [16384, 32768], "array.cols": [16, 32, 64]}, "weight_buffer.capacity (bytes)"),
+    ],
+)
+def test_every_legend_and_axis_names_its_field_and_its_unit(axes: dict[str, Any], label: str):
+    """Of every default picture: what the colours mean stands above their names, an axis of bare numbers has its unit."""
+    found = table(sweep(**axes))
+    legends = set()
+    with look():
+        for item in pictures_of(found):
+            (ax, *_) = item.figure().axes
+            legend = ax.get_legend()
+            kinds = [text.get_text() for text in legend.get_texts() if "front" not in text.get_text()] if legend else []
+            if kinds:
+                legends.add(legend.get_title().get_text())
+            if item.name.startswith("time_by_array_cols"):
+                assert ax.get_xlabel().splitlines()[0] == "array.cols (PEs)"
+    assert legends == {label}

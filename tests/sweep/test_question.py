@@ -177,3 +177,40 @@ def test_points_whose_sums_can_overflow_are_named_beside_the_tables_that_show_th
     write_sweep(file, axes=axes, constraints=["array.psum_bits >= psum_bits_needed"])
     asked = CliRunner().invoke(app, [*words, "--json"])
     assert json.loads(asked.stdout)["findings"]["can_overflow"] == []
+
+
+def test_a_time_that_is_equal_per_inference_is_shown_once_and_one_best_point_is_no_plural():
+    """One inference per point: both times are equal. The JSON has both; with two inferences per point both are shown."""
+    table = whole()
+    once = whole(milliseconds_per_inference=table["milliseconds"].tolist())
+    halves = whole(milliseconds_per_inference=(table["milliseconds"] / 2).tolist())
+    for made, columns in ((once, 1), (halves, 2)):
+        question = make_question(made.sweep, "milliseconds_per_inference,area_mm2", [], "1 milliseconds")
+        findings = ask(made, question)
+        text = shown(findings)
+        assert "Best point by time (ms)" in text
+        assert "Best 1 points" not in text
+        assert len(findings.shown_figures) == columns + 1
+        assert set(findings.to_dict()["best"][0]) >= {"milliseconds", "milliseconds_per_inference", "area_mm2"}
+
+
+def test_the_answer_is_a_line_per_best_point_with_what_tells_it_apart():
+    findings = ask(whole(), make_question(whole().sweep, "milliseconds", [], "1 area_mm2 where milliseconds < 2 and trace == 'a'"))
+    (line,) = findings.answer()
+    # the smallest area with 100 / area < 2 is 64; its time is 100 / 64
+    assert line.endswith("area 64 mm2, time 1.562 ms")
+    assert line.startswith("codebook.ports = 1, trace = a, array.rows = 64, ")
+    none = ask(whole(), make_question(whole().sweep, "milliseconds", [], "area_mm2 where milliseconds < 0"))
+    assert none.answer() == ["No best point by area (mm2) where milliseconds < 0: none of 12 has the figure and meets the condition."]
+
+
+def test_a_quiet_sweep_prints_the_answer_that_was_asked_for(tmp_path: Path):
+    file = tmp_path / "sweep.yaml"
+    write_sweep(file, axes={"trace": ["tiny_vit_int8"], "codebook.ports": [1, 2]}, constraints=[])
+    words = ["sweep", str(file), "--store", str(tmp_path / "points.db"), "--workers", "1", "-q"]
+    plain = CliRunner().invoke(app, words).stdout.splitlines()
+    asked = CliRunner().invoke(app, [*words, "--best", "1 area_mm2"]).stdout.splitlines()
+    assert len(plain) == 1
+    assert len(asked) == 2
+    assert asked[1].startswith("codebook.ports = 1: area ")
+    assert " mm2, time per inference " in asked[1]

@@ -60,10 +60,6 @@ def _plane(number: int, plane: DesignPoints, source: Any, tips: Sequence[tuple[s
         x_axis_type=kinds[0],
         y_axis_type=kinds[1],
     )
-    front = sorted((x, y) for x, y, on in zip(plane.x, plane.y, plane.on_front, strict=True) if on)
-    if front:
-        mode = "after" if plane.goals[0] == "less" else "before"
-        plot.step(*map(list, zip(*front, strict=True)), mode=mode, color=QUIET, legend_label="Pareto front (filled)")
     names = list(dict.fromkeys(source.data["group"]))
     points = []
     for place, (name, short) in enumerate(zip(names, distinct(names), strict=True)):
@@ -76,8 +72,12 @@ def _plane(number: int, plane: DesignPoints, source: Any, tips: Sequence[tuple[s
             )
         )  # fmt: skip
     plot.add_tools(HoverTool(renderers=points, tooltips=list(tips)))
+    front = sorted((x, y) for x, y, on in zip(plane.x, plane.y, plane.on_front, strict=True) if on)
+    if front:
+        mode = "after" if plane.goals[0] == "less" else "before"
+        plot.step(*map(list, zip(*front, strict=True)), mode=mode, color=QUIET, level="underlay", legend_label="Pareto front (filled)")
     if plot.legend:
-        dress_legend(plot)
+        dress_legend(plot, plane.group_label)
     return plot
 
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from accelsim.errors import ConfigError
 from accelsim.report.html.elements import element, paragraph, to_html, verbatim
 from accelsim.report.html.head import head_of
+from accelsim.report.tables.text import clean
 
 if TYPE_CHECKING:
     from bokeh.plotting import figure
@@ -72,8 +73,8 @@ def new_figure(x_label: str, y_label: str, height: int = 420, **options: Any) ->
     return out
 
 
-def dress_legend(plot: figure) -> None:
-    """The legend above the plot, with the page's colours; a click on an entry hides what it names."""
+def dress_legend(plot: figure, title: str = "") -> None:
+    """The legend above the plot, with the page's colours; a click on an entry hides what it names, `title` says what tells them apart."""
     legend = plot.legend[0]
     plot.add_layout(legend, "above")
     legend.location = "top_left"
@@ -81,7 +82,8 @@ def dress_legend(plot: figure) -> None:
     legend.click_policy = "hide"
     legend.background_fill_alpha = 0
     legend.border_line_alpha = 0
-    legend.label_text_color = INK
+    legend.label_text_color = legend.title_text_color = INK
+    legend.title = clean(title) or None
 
 
 def interactive_page(title: str, sentences: Sequence[str], root: Any) -> bytes:

@@ -16,7 +16,7 @@ from accelsim.run_labels import common_label
 
 # Compared figures: name, units from the largest (each a thousandth of the one before it), and value in the first of them.
 _FIGURES: Sequence[tuple[str, Sequence[str], Callable[[RunCost], Span]]] = (
-    ("time", ("ms", "µs", "ns"), lambda item: Span.exact(item.milliseconds)),
+    ("time", ("ms",), lambda item: Span.exact(item.milliseconds)),
     ("traffic", ("MB", "kB", "B"), lambda item: Span.exact(item.bus_megabytes)),
     ("energy", ("µJ", "nJ", "pJ"), lambda item: item.energy_uj),
     ("area", ("mm²",), lambda item: item.area_mm2),

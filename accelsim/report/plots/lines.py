@@ -30,6 +30,7 @@ class Curves:
     series : name of a design -> its figure at each place; a NaN is a gap; a single one may have an empty name
     x_label, y_label : labels of places and figures, with their units
     note : further remarks on the figures, below the axes
+    series_label : what tells the series apart, with its unit, above their names
     """
 
     places: Sequence[str]
@@ -37,6 +38,7 @@ class Curves:
     x_label: str
     y_label: str
     note: str = ""
+    series_label: str = ""
 
     def __post_init__(self) -> None:
         if any(len(values) != len(self.places) for values in self.series.values()) or len(self.series) > len(SERIES_MARKERS):
@@ -58,7 +60,7 @@ def plot_lines(ax: Axes, curves: Curves) -> None:
     ax.set_xlabel("\n".join(filter(None, (curves.x_label, *_notes(curves)))))
     ax.set_ylabel(curves.y_label)
     if any(curves.series):
-        legend_above(ax, ncols=_LEGEND_COLUMNS)
+        legend_above(ax, ncols=_LEGEND_COLUMNS, title=curves.series_label or None)
 
 
 def _notes(curves: Curves) -> list[str]:
@@ -89,5 +91,5 @@ def _coincide(first: Sequence[float], second: Sequence[float], within: float) ->
 
 def lines_picture(name: str, title: str, curves: Curves) -> Picture:
     """The picture of lines."""
-    rows = -(-len(curves.series) // _LEGEND_COLUMNS) + sum(note.count("\n") + 1 for note in _notes(curves))
+    rows = -(-len(curves.series) // _LEGEND_COLUMNS) + bool(curves.series_label) + sum(note.count("\n") + 1 for note in _notes(curves))
     return picture(name, title, _HEIGHT_MM + _LEGEND_MM * rows, lambda ax: plot_lines(ax, curves))

@@ -35,6 +35,7 @@ class DesignPoints:
     x_label, y_label : their labels, with units
     goals : whether less or more is better, of x and of y
     groups : name of each point's group (a format, a chip): colour and marker; beyond MAX_GROUPS groups the rest share one
+    group_label : what tells the groups apart, with its unit, above their names
     log : logarithmic axes
     """
 
@@ -46,6 +47,7 @@ class DesignPoints:
     goals: tuple[Goal, Goal] = ("less", "less")
     groups: Sequence[str] | None = None
     log: tuple[bool, bool] = (False, False)
+    group_label: str = ""
 
     def __post_init__(self) -> None:
         if len({len(self.x), len(self.y), len(self.on_front), *([] if self.groups is None else [len(self.groups)])}) != 1:
@@ -66,7 +68,6 @@ class DesignPoints:
 def plot_pareto(ax: Axes, points: DesignPoints) -> None:
     """One marker per point, the points of the front filled and joined by a staircase."""
     x, y, on_front = points.x, points.y, points.on_front
-    _staircase(ax, sorted((x[i], y[i]) for i in range(len(x)) if on_front[i]), points.goals)
     names = points.group_names()
     kinds = list(dict.fromkeys(names))
     for index, (kind, label) in enumerate(zip(kinds, distinct(kinds), strict=True)):
@@ -79,6 +80,7 @@ def plot_pareto(ax: Axes, points: DesignPoints) -> None:
                 ax.scatter([x[i] for i in chosen], [y[i] for i in chosen], s=16, marker=marker, linewidths=0.8, zorder=3, **style)
         if kind:
             ax.scatter([], [], s=16, marker=marker, c=color, label=label)
+    _staircase(ax, sorted((x[i], y[i]) for i in range(len(x)) if on_front[i]), points.goals)
     ax.margins(0.08)
     for axis, logarithmic in zip((ax.xaxis, ax.yaxis), points.log, strict=True):
         if logarithmic:
@@ -86,7 +88,7 @@ def plot_pareto(ax: Axes, points: DesignPoints) -> None:
     ax.grid()
     ax.set_xlabel(f"{points.x_label}; {points.goals[0]} is better")
     ax.set_ylabel(f"{points.y_label}; {points.goals[1]} is better")
-    legend_above(ax, ncols=3 if max(map(len, kinds), default=0) <= _SHORT else 2)
+    legend_above(ax, ncols=3 if max(map(len, kinds), default=0) <= _SHORT else 2, title=points.group_label or None)
 
 
 def _staircase(ax: Axes, front: Sequence[tuple[float, float]], goals: tuple[Goal, Goal]) -> None:

@@ -154,17 +154,16 @@ def times(ratio: float) -> str:
     return f"{ratio:.2f}x"
 
 
-def duration(milliseconds: float) -> str:
-    """12.3456 -> '12.346 ms', 0.008809 -> '8.809 us', 61000 -> '61.000 s': the unit in which a person reads it."""
-    for unit, size in (("s", 1e3), ("ms", 1.0), ("us", 1e-3)):
-        if milliseconds >= size:
-            return f"{milliseconds / size:.3f} {unit}"
-    return f"{milliseconds * 1e6:.0f} ns"
-
-
 def milliseconds(value: float) -> str:
-    """12.3456 -> '12.346', 0.0012345 -> '0.001234': three decimals, or four digits below 1 ms."""
-    return f"{value:,.3f}" if value >= 1 else f"{value:.4g}"
+    """12.3456 -> '12.346', 0.0012345 -> '0.001234', 0.00001 -> '0.00001': three decimals, or four digits below 1 ms, no exponent."""
+    if value >= 0.99995 or not value:  # "1.000", not "1"
+        return f"{value:,.3f}"
+    return f"{value:.{3 - math.floor(math.log10(value))}f}".rstrip("0")
+
+
+def duration(value: float) -> str:
+    """12.3456 -> '12.346 ms', 0.008809 -> '0.008809 ms': a time in ms, whose unit is that of every table, page and picture of a run."""
+    return f"{milliseconds(value)} ms"
 
 
 def short(value: float) -> str:
